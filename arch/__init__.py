@@ -53,6 +53,7 @@ from arch.x86_64.exceptions import (
     program_error,
     trap_kind,
     was_fetch,
+    was_key_fault,
     was_write,
 )
 from arch.x86_64.extable import fixup
@@ -89,6 +90,7 @@ from arch.x86_64.processors import (
     stop_others,
     synchronise_processors,
 )
+from arch.x86_64.protection_keys import key_count, key_forbids, set_key_rights
 from arch.x86_64.start import (
     measure_counter_hz,
     processors_found,

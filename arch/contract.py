@@ -387,6 +387,7 @@ class Processor(Protocol):
     def fault_address(self) -> int:
         """Of the last page fault."""
 
+    def was_key_fault(self, frame: arch.TrapFrame) -> bool: ...
     def lacks_vector_registers(self, frame: arch.TrapFrame) -> bool:
         """A program used registers that `ProcessorState.first_use` is to give it."""
 
@@ -412,6 +413,16 @@ class Processor(Protocol):
 
     def fault_name(self, frame: arch.TrapFrame) -> bytes:
         """An exception of the kernel, in a traceback's words."""
+
+    # Protection keys of pages
+    def key_count(self) -> int:
+        """How many there are; 1 where the processor has none."""
+
+    def key_forbids(self, key: int, is_write: bool) -> bool:
+        """Whether the running task may not read, or write, pages of a key."""
+
+    def set_key_rights(self, key: int, forbidden: int) -> None:
+        """Of the running task: 1 for access, 2 for writing."""
 
     # User memory: the module with the routines of arch/x86_64/usercopy.py, on which kernel.lib.user is built
     @property
@@ -470,6 +481,12 @@ class Programs(Protocol):
     def DIRTY(self) -> int: ...
     @property
     def NO_EXECUTE(self) -> int: ...
+    @property
+    def KEY_SHIFT(self) -> int:
+        """Where a page's protection key stands, 4 bits."""
+
+    @property
+    def KEY_BITS(self) -> int: ...
     @property
     def PRIVATE(self) -> int:
         """The frame belongs to this mapping alone, or to its forks."""

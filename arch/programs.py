@@ -24,6 +24,8 @@ from arch.x86_64.programs.page_table import (
     ACCESSED,
     DIRTY,
     HIDDEN,
+    KEY_BITS,
+    KEY_SHIFT,
     LEAF_TABLE_BYTES,
     NO_EXECUTE,
     PRESENT,

@@ -14,6 +14,7 @@ from arch.x86_64.instructions import (
     read_tsc,
     write_cr0,
     write_cr4,
+    write_key_rights,
     write_msr,
 )
 from arch.x86_64.layout import KERNEL_CS, USER_SS
@@ -38,6 +39,10 @@ CR4_FSGSBASE: Final = 1 << 16
 CR4_OSXSAVE: Final = 1 << 18
 CR4_SMEP: Final = 1 << 20
 CR4_SMAP: Final = 1 << 21
+CR4_PKE: Final = 1 << 22
+
+XSAVE_KEYS: Final = 0x200  # the component of the protection keys' rights
+DEFAULT_KEY_RIGHTS: Final = 0x5555_5554  # nothing but with key 0: Linux's choice for a new program
 
 MSR_STAR: Final = 0xC000_0081
 MSR_LSTAR: Final = 0xC000_0082
@@ -61,6 +66,7 @@ class Features:
         self.fsgsbase: bool = False
         self.xsave: bool = False
         self.avx: bool = False
+        self.protection_keys: bool = False
         self.rdrand: bool = False
         self.rdtscp: bool = False
         self.invariant_tsc: bool = False
@@ -90,6 +96,9 @@ def detect() -> None:
         features.smep = structured_b & (1 << 7) != 0
         features.smap = structured_b & (1 << 20) != 0
         features.umip = structured_c & (1 << 2) != 0
+        # Programs find their rights in a signal's frame, by XSAVE. What has keys has FSGSBASE (instructions.S).
+        if features.xsave and features.fsgsbase and structured_c & (1 << 3) != 0:
+            features.protection_keys = cpuid_register(0xD, 0, EAX) & XSAVE_KEYS != 0
     highest_extended = cpuid_register(0x8000_0000, 0, EAX)
     extended = cpuid_register(0x8000_0001, 0, EDX)
     features.no_execute = extended & (1 << 20) != 0
@@ -113,10 +122,15 @@ def enable() -> None:
         wanted |= CR4_FSGSBASE
     if features.xsave:
         wanted |= CR4_OSXSAVE
+    if features.protection_keys:
+        wanted |= CR4_PKE
     write_cr4(wanted)
+    if features.protection_keys:
+        write_key_rights(DEFAULT_KEY_RIGHTS)
     # The assembly asks these words before it uses the instructions. Both flags are 8 bytes wide.
     store_i64(symbol_address("smap_enabled"), 1 if features.smap else 0)
-    store_i64(symbol_address("fsgsbase_enabled"), 1 if features.fsgsbase else 0)
+    switched = 1 if features.fsgsbase else 0
+    store_i64(symbol_address("switched_features"), 2 if features.protection_keys else switched)
 
     # sysret takes SS from bits 63-48 plus 8 and CS from the same plus 16, both with RPL 3 (Intel SDM vol. 2, SYSRET).
     write_msr(MSR_STAR, ((USER_SS - 8) << 48) | (KERNEL_CS << 32))

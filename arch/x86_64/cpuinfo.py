@@ -5,7 +5,7 @@ Source: Intel SDM vol. 2, CPUID.
 
 from typing import Final
 
-from arch.x86_64.cpu import EAX, EBX, ECX, EDX, cpuid
+from arch.x86_64.cpu import EAX, EBX, ECX, EDX, cpuid, features
 from kernel.lang import u32
 
 # Names of the bits of CPUID's leaf 1, EDX and ECX, as Linux calls them; empty ones are not shown.
@@ -62,6 +62,8 @@ def _flags() -> str:
     for i in range(32):
         if high >> i & 1 != 0 and _ECX_FLAGS[i] != "-":
             text += " " + _ECX_FLAGS[i]
+    if features.protection_keys:
+        text += " pku ospke"
     return text
 
 

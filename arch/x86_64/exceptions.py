@@ -77,6 +77,12 @@ def was_fetch(frame: TrapFrame) -> bool:
     return frame.error_code & idt.FAULT_FETCH != 0
 
 
+@inline
+def was_key_fault(frame: TrapFrame) -> bool:
+    """Whether a page fault came of a protection key that the running task may not use in that way."""
+    return frame.error_code & idt.FAULT_KEY != 0
+
+
 def program_error(frame: TrapFrame) -> ProgramError:
     """What a program did to raise an exception that is none of the above."""
     vector = frame.vector

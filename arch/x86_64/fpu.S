@@ -47,5 +47,8 @@ fpu_restore:
 .globl fpu_xsave_mask
 fpu_xsave_mask:
         .quad 0
+.globl fpu_keys_offset
+fpu_keys_offset:                        # where in an area the rights of protection keys lie, or 0
+        .quad 0
 
 .section .note.GNU-stack, "", @progbits

@@ -8,7 +8,7 @@ vol. 1, chapter 13; vol. 3, chapter 14.
 
 from typing import Final
 
-from arch.x86_64.cpu import CR0_TS, EBX, features
+from arch.x86_64.cpu import CR0_TS, EBX, XSAVE_KEYS, features
 from arch.x86_64.instructions import clear_task_switched, cpuid_register, read_cr0, write_cr0, write_xcr0
 from kernel.lang import extern
 from kernel.lang.unsafe import fill_bytes, load_u32, store_i64, store_u16, store_u32, symbol_address
@@ -19,6 +19,7 @@ AREA_ALIGNMENT: Final = 64
 XSAVE_X87: Final = 1
 XSAVE_SSE: Final = 2
 XSAVE_AVX: Final = 4
+_KEYS_COMPONENT: Final = 9
 
 FCW_DEFAULT: Final = 0x37F  # all x87 exceptions masked, 64-bit precision
 MXCSR_DEFAULT: Final = 0x1F80  # all SSE exceptions masked
@@ -28,7 +29,10 @@ OFFSET_XSTATE_BV: Final = 512
 OFFSET_XCOMP_BV: Final = 520
 
 _area_size: int = LEGACY_SIZE
+_frame_size: int = LEGACY_SIZE
 _mask: int = 0
+_enabled: int = 0
+_keys_offset: int = 0
 
 
 @extern("fpu_save")
@@ -50,7 +54,7 @@ def initialise() -> None:
     """Chooses XSAVE's components and the size of areas, and takes the FPU away until somebody asks. After
     cpu.enable.
     """
-    global _area_size, _mask
+    global _area_size, _frame_size, _mask, _enabled, _keys_offset
     if features.xsave:
         _mask = XSAVE_X87 | XSAVE_SSE
         if features.avx:
@@ -59,13 +63,21 @@ def initialise() -> None:
         # EBX: the size for what XCR0 enables now.
         _area_size = cpuid_register(0xD, 0, EBX)
         store_i64(symbol_address("fpu_xsave_mask"), _mask)
+        _frame_size = _area_size
+        _enabled = _mask
+        if features.protection_keys:
+            _enabled |= XSAVE_KEYS
+            write_xcr0(_enabled)
+            _frame_size = cpuid_register(0xD, 0, EBX)
+            _keys_offset = cpuid_register(0xD, _KEYS_COMPONENT, EBX)
+            store_i64(symbol_address("fpu_keys_offset"), _keys_offset)
     take_away()
 
 
 def enable() -> None:
     """The same on a further processor. After cpu.enable."""
     if features.xsave:
-        write_xcr0(_mask)
+        write_xcr0(_enabled)
     take_away()
 
 
@@ -75,15 +87,36 @@ def area_size() -> int:
 
 
 def component_mask() -> int:
-    """XCR0's components (signal frames name them), or 0 where areas are FXSAVE's."""
+    """The components in an area, or 0 where areas are FXSAVE's."""
     return _mask
 
 
+def enabled_mask() -> int:
+    """XCR0's components (signal frames name them): those, and the rights of protection keys, which the kernel keeps
+    apart from the area because they belong to the program even while it has no area.
+    """
+    return _enabled
+
+
+def frame_size() -> int:
+    """Bytes of an area with all components of XCR0, as signal frames and debuggers have it."""
+    return _frame_size
+
+
+def keys_offset() -> int:
+    """Where in it the rights of protection keys lie, 4 bytes of 8, or 0 where there are none."""
+    return _keys_offset
+
+
 def initialise_area(area: int) -> None:
-    """Makes an area the state of a program that starts: x87 and SSE defaults, everything else zero."""
+    """Makes an area the state of a program that starts: x87 and SSE defaults, everything else zero. Its header says
+    that there are rights of keys: neither saving nor loading looks at that bit, and in a signal's frame it is right.
+    """
     fill_bytes(area, 0, _area_size)
     store_u16(area + OFFSET_FCW, FCW_DEFAULT)
     store_u32(area + OFFSET_MXCSR, MXCSR_DEFAULT)
+    if _mask != 0:
+        store_i64(area + OFFSET_XSTATE_BV, _enabled & ~_mask)
 
 
 def restart_area(area: int) -> None:
@@ -94,7 +127,7 @@ def restart_area(area: int) -> None:
         initialise_area(area)
         return
     store_u32(area + OFFSET_MXCSR, MXCSR_DEFAULT)
-    store_i64(area + OFFSET_XSTATE_BV, 0)
+    store_i64(area + OFFSET_XSTATE_BV, _enabled & ~_mask)
 
 
 def sanitise_area(area: int) -> None:
@@ -103,7 +136,7 @@ def sanitise_area(area: int) -> None:
     """
     store_u32(area + OFFSET_MXCSR, load_u32(area + OFFSET_MXCSR) & 0xFFFF)
     if _mask != 0:
-        store_i64(area + OFFSET_XSTATE_BV, load_u32(area + OFFSET_XSTATE_BV) & _mask)
+        store_i64(area + OFFSET_XSTATE_BV, load_u32(area + OFFSET_XSTATE_BV) & _mask | _enabled & ~_mask)
         fill_bytes(area + OFFSET_XCOMP_BV, 0, 56)
 
 

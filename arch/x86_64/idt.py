@@ -46,6 +46,7 @@ FAULT_WRITE: Final = 2
 FAULT_USER: Final = 4
 FAULT_RESERVED: Final = 8
 FAULT_FETCH: Final = 16
+FAULT_KEY: Final = 32
 
 KICK_VECTOR: Final = 0xEF
 """Another processor wants this one to look at what it does."""

@@ -249,20 +249,26 @@ percpu_load:
         ret
 
 # ---- FS and GS bases of the user --------------------------------------------------------------------------
-# fsgsbase_enabled is set by cpu.py when CR4.FSGSBASE is on: the instructions cost a fiftieth of the MSRs under TCG.
-# In the kernel the user's GS base sits in MSR_KERNEL_GS_BASE, where only rdmsr reaches it.
-# save_user_bases(place), load_user_bases(place): FS's at place, GS's after it. One call for what each switch does.
+# switched_features is set by cpu.py: 0; 1 when CR4.FSGSBASE is on, whose instructions cost a fiftieth of the MSRs under TCG; 2
+# when there are protection keys as well. In the kernel the user's GS base sits in MSR_KERNEL_GS_BASE, where only rdmsr
+# reaches it.
+# save_user_bases(place), load_user_bases(place): FS's at place, GS's behind it, then the rights of protection keys. One call
+# for what each switch does. Rights are loaded only where they differ: the processor forgets translations by that, at times.
 .globl save_user_bases
 save_user_bases:
         movl    $MSR_KERNEL_GS_BASE, %ecx
         rdmsr
         movl    %eax, 8(%rdi)
         movl    %edx, 12(%rdi)
-        cmpb    $0, fsgsbase_enabled(%rip)
-        je      1f
+        cmpb    $1, switched_features(%rip)
+        jb      1f
         rdfsbase %rax
         movq    %rax, (%rdi)
-        ret
+        je      2f
+        xorl    %ecx, %ecx
+        rdpkru
+        movl    %eax, 16(%rdi)
+2:      ret
 1:      movl    $MSR_FS_BASE, %ecx
         rdmsr
         movl    %eax, (%rdi)
@@ -275,17 +281,43 @@ load_user_bases:
         movl    8(%rdi), %eax
         movl    12(%rdi), %edx
         wrmsr
-        movq    (%rdi), %rdi            # and on as write_fs_base
+        cmpb    $1, switched_features(%rip)
+        movq    (%rdi), %rax
+        jbe     1f
+        wrfsbase %rax
+        xorl    %ecx, %ecx
+        rdpkru
+        cmpl    16(%rdi), %eax
+        je      2f
+        movl    16(%rdi), %eax
+        wrpkru                          # rdpkru has cleared edx
+2:      ret
+1:      movq    %rax, %rdi              # and on as write_fs_base
 
 .globl write_fs_base
 write_fs_base:
-        cmpb    $0, fsgsbase_enabled(%rip)
+        cmpb    $0, switched_features(%rip)
         je      1f
         wrfsbase %rdi
         ret
 1:      movq    %rdi, %rsi
         movl    $MSR_FS_BASE, %edi
         jmp     write_msr
+
+# ---- Rights of protection keys, where there are such ---------------------------------------------------------
+.globl read_key_rights
+read_key_rights:
+        xorl    %ecx, %ecx
+        rdpkru
+        ret
+
+.globl write_key_rights
+write_key_rights:
+        movl    %edi, %eax
+        xorl    %ecx, %ecx
+        xorl    %edx, %edx
+        wrpkru
+        ret
 
 # ---- Debug registers --------------------------------------------------------------------------------------
 # Off while the addresses change, so that no breakpoint is a mixture.
@@ -327,8 +359,8 @@ read_frame_pointer:
 
 .data
 .balign 8
-.globl fsgsbase_enabled
-fsgsbase_enabled:
+.globl switched_features
+switched_features:
         .quad 0
 
 .section .note.GNU-stack, "", @progbits

@@ -161,7 +161,9 @@ def percpu_load(offset: int) -> int:
 
 @extern("save_user_bases")
 def save_user_bases(place: int) -> None:
-    """Stores the program's FS and GS bases. Safety: `place` is 16 bytes of kernel memory."""
+    """Stores the program's FS and GS bases and, where there are protection keys, their rights. Safety: `place` is 24
+    bytes of kernel memory.
+    """
 
 
 @extern("load_user_bases")
@@ -173,6 +175,18 @@ def load_user_bases(place: int) -> None:
 def write_fs_base(address: int) -> None:
     """Safety: `address` is canonical, or the processor faults."""
     processor.registers["fs_base"] = address
+
+
+@extern("read_key_rights")
+def read_key_rights() -> int:
+    """PKRU: two bits for each protection key. Only where they are enabled."""
+    return processor.registers.get("pkru", 0)
+
+
+@extern("write_key_rights")
+def write_key_rights(rights: int) -> None:
+    """The same."""
+    processor.registers["pkru"] = rights
 
 
 @extern("load_breakpoints")

@@ -323,11 +323,12 @@ user_cas_u32:
 2:      movq    $-1, %rax
         ret
 
-# user_fpu_save(user_area, size) -> 0, or -1 after a fault. Stores as fpu_save (fpu.S) does; of XSAVE's header the processor
-# writes the first word only, and the others must be zero.
+# user_fpu_save(user_area, size, rights) -> 0, or -1 after a fault. Stores as fpu_save (fpu.S) does, and the rights of protection
+# keys where there are such; of XSAVE's header the processor writes the first word only, and the others must be zero.
 .globl user_fpu_save
 .balign 16
 user_fpu_save:
+        movl    %edx, %r8d
         check_user %rdi, %rsi, 4f
         open_user
         movl    fpu_xsave_mask(%rip), %eax
@@ -343,6 +344,13 @@ user_fpu_save:
         movl    fpu_xsave_mask+4(%rip), %edx
         may_fault 3f
         xsave64 (%rdi)
+        movq    fpu_keys_offset(%rip), %rcx
+        testq   %rcx, %rcx
+        jz      2f
+        may_fault 3f
+        orl     $XSAVE_KEYS, XSAVE_HEADER(%rdi)
+        may_fault 3f
+        movq    %r8, (%rdi, %rcx)
         jmp     2f
 1:
         may_fault 3f
@@ -354,7 +362,8 @@ user_fpu_save:
 4:      movq    $-1, %rax
         ret
 
-# user_fpu_restore(user_area, size) -> 0, or -1 after a fault, or when the area is malformed (fpu_restore in fpu.S).
+# user_fpu_restore(user_area, size) -> 0, or -1 after a fault, or when the area is malformed (fpu_restore in fpu.S). Rights of
+# protection keys that the area does not have become 0.
 .globl user_fpu_restore
 .balign 16
 user_fpu_restore:
@@ -366,6 +375,21 @@ user_fpu_restore:
         movl    fpu_xsave_mask+4(%rip), %edx
         may_fault 3f
         xrstor64 (%rdi)
+        movq    fpu_keys_offset(%rip), %rcx
+        testq   %rcx, %rcx
+        jz      2f
+        xorl    %r8d, %r8d
+        may_fault 3f
+        testl   $XSAVE_KEYS, XSAVE_HEADER(%rdi)
+        jz      5f
+        may_fault 3f
+        movl    (%rdi, %rcx), %r8d
+5:      xorl    %ecx, %ecx
+        rdpkru                          # clears edx, as wrpkru wants it
+        cmpl    %r8d, %eax
+        je      2f
+        movl    %r8d, %eax
+        wrpkru
         jmp     2f
 1:
         may_fault 3f

@@ -111,9 +111,9 @@ def compare_and_swap_u32(address: int, old: int, new: int) -> int:
 
 
 @extern("user_fpu_save")
-def fpu_save(address: int, area_size: int) -> int:
-    """Stores the running program's FPU registers, as fpu.fpu_save does. 0, or -1 after a fault. Safety: CR0.TS is
-    clear, and `area_size` is fpu.area_size().
+def fpu_save(address: int, area_size: int, rights: int) -> int:
+    """Stores the running program's FPU registers, as fpu.fpu_save does, and rights of protection keys. 0, or -1 after a
+    fault. Safety: CR0.TS is clear, and `area_size` is fpu.frame_size().
     """
     return 0 if processor.memory.write(address, bytes(area_size)) == area_size else -1
 

@@ -44,6 +44,7 @@ VALUES: Final[dict[str, str]] = {
     "one": "d",
     "path": "s",
     "pid": "d",  # of a process or a group, negative for groups
+    "pkey": "d",  # a protection key, or -1
     "semid": "d",
     "shmid": "d",
     "signal": "d",

@@ -25,6 +25,7 @@ from arch import (
     program_error,
     trap_kind,
     was_fetch,
+    was_key_fault,
     was_write,
 )
 from kernel.doors import interrupts
@@ -38,7 +39,7 @@ from kernel.task.deliver import before_user_mode
 from kernel.task.exit import end_process, exit_task
 from kernel.task.memory_shortage import find_memory
 from kernel.task.send import force
-from kernel.task.siginfo import from_fault, from_kernel
+from kernel.task.siginfo import from_fault, from_kernel, from_key_fault
 from kernel.task.signals import (
     BUS_ADRALN,
     BUS_ADRERR,
@@ -105,7 +106,7 @@ def exception_in_kernel(frame: TrapFrame) -> None:
     if is_page_fault(frame):
         address = fault_address()
         task = current_or_none()
-        if task is not None and is_accessible_now(task, address, access_of(frame)):
+        if task is not None and is_accessible_now(task, address, access_of(frame), was_key_fault(frame)):
             return
     frame.resume_at(landing)
 
@@ -174,18 +175,22 @@ def access_of(frame: TrapFrame) -> Access:
     return Access.READ
 
 
-def _make_accessible(task: Task, address: int, access: Access) -> FaultOutcome:
+def _make_accessible(task: Task, address: int, access: Access, of_key: bool) -> FaultOutcome:
+    """`of_key`: the processor says that a protection key was in the way."""
     space = task.memory
     if space is None:
         return FaultOutcome.NOT_MAPPED
     task.minor_faults += 1
+    if (of_key or space.keys is not None) and access != Access.EXECUTE:
+        if space.forbids(address, is_write=access == Access.WRITE):
+            return FaultOutcome.KEY_FORBIDS
     return space.fault(address, access)
 
 
-def is_accessible_now(task: Task, address: int, access: Access) -> bool:
+def is_accessible_now(task: Task, address: int, access: Access, of_key: bool = False) -> bool:
     """The same for the kernel's copy routines: a shortage of memory is no reason to let the call fail."""
     while True:
-        outcome = _make_accessible(task, address, access)
+        outcome = _make_accessible(task, address, access, of_key)
         if outcome != FaultOutcome.NO_MEMORY:
             return outcome == FaultOutcome.DONE
         find_memory(task)
@@ -196,7 +201,7 @@ def is_accessible_now(task: Task, address: int, access: Access) -> bool:
 def _page_fault(task: Task, frame: TrapFrame) -> None:
     """Of a program. Read the address first: handling may sleep, and others fault meanwhile."""
     address = fault_address()
-    outcome = _make_accessible(task, address, access_of(frame))
+    outcome = _make_accessible(task, address, access_of(frame), was_key_fault(frame))
     if outcome != FaultOutcome.DONE:
         _report_fault(task, frame, address, outcome)
 
@@ -208,6 +213,9 @@ def _report_fault(task: Task, frame: TrapFrame, address: int, outcome: FaultOutc
         force(task, from_fault(SIGSEGV, SEGV_MAPERR, address))
     elif outcome == FaultOutcome.NOT_ALLOWED:
         force(task, from_fault(SIGSEGV, SEGV_ACCERR, address))
+    elif outcome == FaultOutcome.KEY_FORBIDS:
+        space = task.memory
+        force(task, from_key_fault(address, 0 if space is None else space.key_at(address)))
     elif outcome == FaultOutcome.NO_SUCH_PAGE:
         force(task, from_fault(SIGBUS, BUS_ADRERR, address))
     else:

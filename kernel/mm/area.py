@@ -57,6 +57,7 @@ class Area:
         self.label: bytes = b""  # "[heap]", "[stack]", "[vdso]"
         self.dont_fork: bool = False
         self.wipe_on_fork: bool = False
+        self.key: u8 = 0  # protection key (pkeys(7))
         self.sealed: bool = False  # mseal(2): neither place nor protection may change
         self.policy: MemoryPolicy | None = None  # where its pages are to come from (mbind(2)); None: the thread's
         self.space: AddressSpace | None = None  # that it lies in, while it is attached to a source
@@ -105,8 +106,9 @@ class Area:
         return part
 
     def follow(self, other: "Area") -> None:
-        """Be what another area was made by name, advice and policy; of one that lies in no space yet."""
+        """Be what another area was made by name, key, advice and policy; of one that lies in no space yet."""
         self.label = other.label
+        self.key = other.key
         self.dont_fork = other.dont_fork
         self.wipe_on_fork = other.wipe_on_fork
         if other.policy is not None:
@@ -124,6 +126,7 @@ class Area:
             and self.dont_fork == other.dont_fork
             and self.wipe_on_fork == other.wipe_on_fork
             and self.sealed == other.sealed
+            and self.key == other.key
             and (self.source is None or self.offset + (self.end - self.start) == other.offset)
             and same_policy(self.policy, other.policy)
         )

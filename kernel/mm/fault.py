@@ -23,6 +23,8 @@ from arch.programs import (
     ACCESSED,
     DIRTY,
     HIDDEN,
+    KEY_BITS,
+    KEY_SHIFT,
     NO_EXECUTE,
     PRESENT,
     PRIVATE,
@@ -65,6 +67,7 @@ class FaultOutcome(IntEnum):
     NOT_ALLOWED = 2  # SIGSEGV, SEGV_ACCERR
     NO_SUCH_PAGE = 3  # SIGBUS, BUS_ADRERR: past the end of the file, or an I/O error
     NO_MEMORY = 4
+    KEY_FORBIDS = 5  # SIGSEGV, SEGV_PKUERR: only for accesses of the program itself, or on its behalf
 
 
 def allows(area: Area, access: Access) -> bool:
@@ -81,6 +84,8 @@ def entry_flags(area: Area) -> int:
     flags = PRESENT | USER | ACCESSED
     if area.prot & PROT_EXEC == 0:
         flags |= NO_EXECUTE
+    if area.key != 0:
+        flags |= area.key << KEY_SHIFT
     return flags
 
 
@@ -184,7 +189,7 @@ def _map_around(pages: PageTable, area: Area, address: int, flags: int) -> int:
 def protect_entry(slot: int, area: Area) -> None:
     """Bring an existing entry in line with its area's new protection. Writability returns by a fault."""
     entry = read_entry(slot)
-    entry &= ~(WRITABLE | NO_EXECUTE | HIDDEN | PRESENT)
+    entry &= ~(WRITABLE | NO_EXECUTE | HIDDEN | PRESENT | KEY_BITS)
     if area.prot & (PROT_READ | PROT_WRITE | PROT_EXEC) == 0:
         write_entry(slot, entry | HIDDEN)
         return

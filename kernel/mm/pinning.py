@@ -77,6 +77,8 @@ class PinnedFrames:
         end = address + length
         page = address & ~PAGE_MASK
         while page < end:
+            if space.keys is not None and space.forbids(page, is_write=self.device_writes):
+                break
             reached = self._pin_run(space, page, end, wanted)
             if reached == page and space.fault(page, access) != FaultOutcome.DONE:
                 break

@@ -16,7 +16,7 @@ Source: mmap(2), munmap(2), mprotect(2), brk(2), mremap(2), madvise(2).
 from collections.abc import Iterator
 from typing import Final
 
-from arch import USER_END
+from arch import USER_END, key_count, key_forbids
 from arch.programs import LEAF_TABLE_BYTES, PageTable, drop_entries, share_entries, table_end
 from kernel.lang import EACCES, EEXIST, EINTR, EINVAL, ENOMEM, EPERM, Errno, final, noinline
 from kernel.lib.pace import PACE, is_dying, pace
@@ -40,6 +40,7 @@ from kernel.mm.fault import Access, FaultOutcome, allows, protect_entry, resolve
 from kernel.mm.frames import PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, SHORTAGE
 from kernel.mm.lowest import check_lowest, effective_lowest
 from kernel.mm.objects import MemoryObject, SharedMemory
+from kernel.mm.protection_keys import NO_KEY, ProtectionKeys
 
 UNLIMITED: Final = (1 << 63) - 1
 _MEMORY_WAITS_LIMIT: Final = 1000  # for one fault; each ends when a page was written to a disk, or after a while
@@ -51,6 +52,7 @@ _BYTES_AT_ONCE: Final = _TABLES_AT_ONCE * LEAF_TABLE_BYTES
 _WORK_AT_ONCE: Final = 128_000
 _AREAS_AT_ONCE: Final = 64
 _AREA_COST: Final = 500
+_PIECE_COST: Final = 4000
 _TABLE_COST: Final = 2000
 _PAGE_COST: Final = 160
 _PART_COST: Final = 150_000
@@ -102,6 +104,7 @@ class AddressSpace:
         self.code_start: int = 0
         self.code_end: int = 0
         self.vdso_start: int = 0
+        self.keys: ProtectionKeys | None = None  # protection keys; None: only the first is in use
         self.barriers: int = 0  # membarrier(2): the registrations
         self.future_flags: int = 0  # MAP_LOCKED after mlockall with MCL_FUTURE: what new areas get
         self.future_present: bool = False  # … and are made present
@@ -179,10 +182,10 @@ class AddressSpace:
         """A copy-on-write copy. Raises MemoryError with nothing changed but write permission that a fault restores."""
         self.settle()
         child = AddressSpace()
-        child._copy_description(self)
         self.hold()
         work = 0
         try:
+            child._copy_description(self)
             last: Area | None = None
             area = self.areas.first()
             while area is not None:
@@ -223,6 +226,9 @@ class AddressSpace:
         self.code_end = other.code_end
         self.vdso_start = other.vdso_start
         self.barriers = other.barriers
+        keys = other.keys
+        if keys is not None:
+            self.keys = keys.copy()
 
     def inherit_settings(self, other: "AddressSpace") -> None:
         """What a new program keeps of the old one's memory."""
@@ -332,6 +338,8 @@ class AddressSpace:
         area = Area(start, start + length, prot & _PROT_ALL, maximum_prot, kept, source, offset)
         if like is not None:
             area.follow(like)
+        elif prot & _PROT_ALL == PROT_EXEC:
+            area.key = max(0, self._execute_only_key())
         area.attach(self)
         if flags & MAP_FIXED != 0 and not self.is_free(start, start + length):
             self._replace(area)
@@ -555,9 +563,45 @@ class AddressSpace:
         self.pages.flush_range(start, address)
         return address
 
-    def protect(self, start: int, length: int, prot: int) -> None:
-        """Change the protection of a range that is wholly mapped. Raises EINVAL, ENOMEM (a hole), EPERM (sealed ones),
-        EACCES.
+    def own_keys(self) -> ProtectionKeys:
+        """The protection keys, for a program that asks for them. Raises MemoryError."""
+        keys = self.keys
+        if keys is None:
+            keys = ProtectionKeys()
+            self.keys = keys
+        return keys
+
+    def _execute_only_key(self) -> int:
+        """The key for memory that may only be executed, or NO_KEY. Raises MemoryError."""
+        return self.own_keys().execute_only_key() if key_count() > 1 else NO_KEY
+
+    def _key_for(self, area: Area, prot: int, key: int) -> int:
+        """The key of an area once it has another protection, and a key that the program names or NO_KEY. Raises
+        MemoryError.
+        """
+        if key != NO_KEY:
+            return key
+        keys = self.keys
+        if prot == PROT_EXEC:
+            own = self._execute_only_key()
+            return own if own > 0 else area.key
+        if keys is not None and area.prot == PROT_EXEC and area.key == keys.execute_only:
+            return 0
+        return area.key
+
+    def forbids(self, address: int, is_write: bool) -> bool:
+        """Whether the running task, of this space, may not read or write there because of its protection keys."""
+        area = self.area_at(address)
+        return area is not None and key_forbids(area.key, is_write)
+
+    def key_at(self, address: int) -> int:
+        """The protection key of the pages there."""
+        area = self.area_at(address)
+        return 0 if area is None else area.key
+
+    def protect(self, start: int, length: int, prot: int, key: int = NO_KEY) -> None:
+        """Change the protection of a range, and its protection key if one is named. Raises EINVAL, ENOMEM (a hole, or
+        too many areas), EPERM (sealed ones), EACCES: what lies below the place that is in the way has been changed.
         """
         if start & PAGE_MASK != 0:
             raise Errno(EINVAL)
@@ -566,19 +610,23 @@ class AddressSpace:
         if length < 0 or length > USER_END or start < 0 or start > USER_END - length:
             raise Errno(ENOMEM)
         end = start + page_up(length)
-        self.check_mapped(start, end)
-        self.check_unsealed(start, end)
-        area = self.areas.first_above(start)
-        while area is not None and area.start < end:
+        while start < end:
+            self.settle()
+            area = self.areas.at(start)
+            if area is None:
+                raise Errno(ENOMEM)
             if prot & ~area.maximum_prot != 0:
                 raise Errno(EACCES)
             self._deny_write_execute(area.prot, prot)
-            area = following(area)
-        self.settle()
-        while start < end:
-            stop = self.part_end(start, end)
-            self._protect_part(start, stop, prot)
-            start = self.rest(stop, end)
+            if area.sealed:
+                raise Errno(EPERM)
+            stop = min(end, area.end)
+            if stop - start > _BYTES_AT_ONCE:
+                stop = self.part_end(start, stop)
+                pace(_PART_COST)
+            self._protect_part(start, stop, prot, key)
+            pace(_PIECE_COST)
+            start = stop
 
     def rest(self, stop: int, end: int) -> int:
         """Between two parts of a range: let others run if `end` is not reached. Returns `stop`."""
@@ -605,9 +653,10 @@ class AddressSpace:
                 return end
         return stop
 
-    def _protect_part(self, start: int, end: int, prot: int) -> None:
+    def _protect_part(self, start: int, end: int, prot: int, key: int) -> None:
         area = self.isolate(start, end)
         while area is not None and area.start < end:
+            area.key = self._key_for(area, prot, key)
             area.prot = prot
             address = self.pages.next_mapped(area.start, area.end)
             while address < area.end:

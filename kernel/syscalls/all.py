@@ -54,6 +54,7 @@ from kernel.syscalls import (
     personality,
     pidfd_open,
     pipe,
+    pkeys,
     poll,
     posix_fadvise,
     prctl,

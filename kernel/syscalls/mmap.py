@@ -28,6 +28,7 @@ from kernel.mm.area import (
     PROT_WRITE,
 )
 from kernel.mm.frames import PAGE_MASK, PAGE_SHIFT
+from kernel.mm.protection_keys import NO_KEY
 from kernel.mm.ranges import USER_PAGES, pages_of
 from kernel.mm.remap import locked_bytes
 from kernel.mm.space import AddressSpace, page_up
@@ -162,25 +163,40 @@ def munmap(address: int, length: int) -> int:
 @syscall("mprotect", status="Full", args="address size flags:prot")
 def mprotect(address: int, length: int, prot: int) -> int:
     """mprotect(2)."""
+    return _protect(address, length, prot, NO_KEY)
+
+
+@syscall("pkey_mprotect", status="Full", args="address size flags:prot pkey")
+def pkey_mprotect(address: int, length: int, prot: int, key: i32) -> int:
+    """pkey_mprotect(2)."""
+    return _protect(address, length, prot, key)
+
+
+def _protect(address: int, length: int, prot: int, key: int) -> int:
     grows = prot & (PROT_GROWSDOWN | PROT_GROWSUP)
-    if grows == PROT_GROWSDOWN | PROT_GROWSUP or prot & ~(_PROT_ALL | _PROT_SEM | PROT_GROWSDOWN | PROT_GROWSUP) != 0:
-        raise Errno(EINVAL)
-    if address & PAGE_MASK != 0:
+    if grows == PROT_GROWSDOWN | PROT_GROWSUP or address & PAGE_MASK != 0:
         raise Errno(EINVAL)
     if length == 0:
         return 0
-    if length < 0 or length > USER_END or address < 0 or address > USER_END - length:
+    first, behind = pages_of(address, length)
+    if behind <= first:
         raise Errno(ENOMEM)
+    if prot & ~(_PROT_ALL | _PROT_SEM | PROT_GROWSDOWN | PROT_GROWSUP) != 0:
+        raise Errno(EINVAL)
     space = current().space
+    if key != NO_KEY and not space.own_keys().has(key):
+        raise Errno(EINVAL)
+    if behind > USER_PAGES:
+        raise Errno(ENOMEM)
     if grows != 0:
         area = space.area_at(address)
         if area is None:
             raise Errno(ENOMEM)
         if grows == PROT_GROWSUP or area.flags & MAP_GROWSDOWN == 0:
             raise Errno(EINVAL)
-        length += address - area.start
+        length += address - area.start  # fits: both are of user memory
         address = area.start
-    space.protect(address, length, prot & _PROT_ALL)
+    space.protect(address, length, prot & _PROT_ALL, key)
     return 0
 
 

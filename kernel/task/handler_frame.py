@@ -36,6 +36,7 @@ def call_handler(task: Task, frame: TrapFrame, action: SignalAction, info: Signa
         elif action.flags & SA_ONSTACK != 0:
             call.stack_lowest = alternate.address
             call.stack_top = alternate.address + alternate.size
+    call.uses_keys = task.space.keys is not None
     if action.flags & SA_SIGINFO != 0:
         _push_with_details(task, frame, call, info)
     else:

@@ -8,7 +8,7 @@ and `fifth` are a child's times. No kind uses more.
 from typing import Final
 
 from kernel.lang import Span, final, u8
-from kernel.task.signals import SI_KERNEL, SI_SIGIO, SI_TIMER, SI_USER, SIGNAL_COUNT
+from kernel.task.signals import SEGV_PKUERR, SI_KERNEL, SI_SIGIO, SI_TIMER, SI_USER, SIGNAL_COUNT, SIGSEGV
 from kernel.task.words import load_i32, load_i64, signed_32, store_i32, store_i64
 
 SIGINFO_SIZE: Final = 128
@@ -104,6 +104,13 @@ def from_fault(signo: int, code: int, address: int) -> SignalInfo:
     """Raised by an instruction."""
     info = SignalInfo(signo, code)
     info.set_address(address)
+    return info
+
+
+def from_key_fault(address: int, key: int) -> SignalInfo:
+    """Raised by an instruction that a protection key forbids: si_pkey lies at 32."""
+    info = from_fault(SIGSEGV, SEGV_PKUERR, address)
+    info.fourth = key
     return info
 
 

@@ -55,6 +55,7 @@ FPE_FLTRES: Final = 6
 FPE_FLTINV: Final = 7
 SEGV_MAPERR: Final = 1
 SEGV_ACCERR: Final = 2
+SEGV_PKUERR: Final = 4
 BUS_ADRALN: Final = 1
 BUS_ADRERR: Final = 2
 SYS_SECCOMP: Final = 1

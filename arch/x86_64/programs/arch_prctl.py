@@ -5,7 +5,7 @@ Context: sleeps (user memory).
 
 from typing import Final
 
-from arch.x86_64.fpu import XSAVE_SSE, XSAVE_X87, component_mask
+from arch.x86_64.fpu import XSAVE_SSE, XSAVE_X87, enabled_mask
 from arch.x86_64.layout import USER_END
 from arch.x86_64.programs.processor_state import ProcessorState
 from kernel.lang import EINVAL, ENODEV, EOPNOTSUPP, EPERM, Errno, UserAddr
@@ -44,7 +44,7 @@ def control_processor(registers: ProcessorState, code: int, argument: int) -> in
         raise Errno(ENODEV)  # the instruction cannot be made to trap
     elif code in (_ARCH_GET_XCOMP_SUPP, _ARCH_GET_XCOMP_PERM, _ARCH_GET_XCOMP_GUEST_PERM):
         user.check(argument, 8)
-        user.write_i64(UserAddr(argument), component_mask() | XSAVE_X87 | XSAVE_SSE)
+        user.write_i64(UserAddr(argument), enabled_mask() | XSAVE_X87 | XSAVE_SSE)
     elif code == _ARCH_REQ_XCOMP_PERM or code == _ARCH_REQ_XCOMP_GUEST_PERM:
         # All components that there are may be used without asking.
         raise Errno(EOPNOTSUPP if 0 <= argument < _XCOMP_COUNT else EINVAL)

@@ -16,6 +16,7 @@ Source: Linux's uapi headers sys/user.h and asm/ptrace-abi.h; Intel SDM vol. 1, 
 from typing import Final
 
 from arch.x86_64 import fpu
+from arch.x86_64.cpu import XSAVE_KEYS
 from arch.x86_64.frame import RFLAGS_INTERRUPT, RFLAGS_RESERVED_ONE, RFLAGS_TRAP, RFLAGS_USER
 from arch.x86_64.layout import USER_CS, USER_END, USER_SS
 from arch.x86_64.programs.breakpoints import Breakpoints
@@ -154,7 +155,7 @@ _AVX: Final = 576
 
 def vector_size() -> int:
     """Bytes of XSAVE's area; 0 where the processor has none."""
-    return 0 if fpu.component_mask() == 0 else fpu.area_size()
+    return 0 if fpu.component_mask() == 0 else fpu.frame_size()
 
 
 def read_vectors(registers: ProcessorState, destination: Span[u8]) -> None:
@@ -162,8 +163,11 @@ def read_vectors(registers: ProcessorState, destination: Span[u8]) -> None:
     saved = registers.saved_area()
     components = _show_legacy(saved, destination)
     if components & fpu.XSAVE_AVX != 0:
-        destination[_AVX:].copy_from(saved[_AVX : len(destination)])
-    destination.store_u64(_SOFTWARE_BYTES, u64(fpu.component_mask()))
+        destination[_AVX : len(saved)].copy_from(saved[_AVX:])
+    if fpu.keys_offset() != 0:
+        components |= XSAVE_KEYS
+        destination.store_u32(fpu.keys_offset(), registers.bases.key_rights)
+    destination.store_u64(_SOFTWARE_BYTES, u64(fpu.enabled_mask()))
     destination.store_u64(_HEADER, u64(components))
 
 
@@ -210,10 +214,10 @@ def write_vectors(registers: ProcessorState, source: Span[u8]) -> None:
     """
     if fpu.component_mask() == 0:
         raise Errno(ENODEV)
-    if len(source) != fpu.area_size():
+    if len(source) != fpu.frame_size():
         raise Errno(EFAULT)
     components = source.load_u32(_HEADER)
-    if components & ~fpu.component_mask() != 0 or source.load_u32(_HEADER + 4) != 0:
+    if components & ~fpu.enabled_mask() != 0 or source.load_u32(_HEADER + 4) != 0:
         raise Errno(EINVAL)
     for offset in range(8, _HEADER_SIZE, 4):
         if source.load_u32(_HEADER + offset) != 0:
@@ -222,7 +226,10 @@ def write_vectors(registers: ProcessorState, source: Span[u8]) -> None:
         raise Errno(EINVAL)
     registers.need_area()
     area = registers.saved_area()
-    area.copy_from(source)
+    area.copy_from(source[0 : len(area)])
+    if fpu.keys_offset() != 0:
+        area.store_u32(_HEADER, components | XSAVE_KEYS)
+        registers.bases.key_rights = source.load_u32(fpu.keys_offset()) if components & XSAVE_KEYS != 0 else 0
     area[_SOFTWARE_BYTES : fpu.LEGACY_SIZE].fill(0)
     if components & (fpu.XSAVE_SSE | fpu.XSAVE_AVX) == 0:
         area.store_u32(fpu.OFFSET_MXCSR, fpu.MXCSR_DEFAULT)

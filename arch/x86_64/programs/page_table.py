@@ -49,6 +49,8 @@ ACCESSED: Final = 0x20
 DIRTY: Final = 0x40
 PRIVATE: Final = 0x200  # software bit 9
 HIDDEN: Final = 0x400  # software bit 10
+KEY_SHIFT: Final = 59
+KEY_BITS: Final = 15 << KEY_SHIFT
 NO_EXECUTE: Final = -(1 << 63)
 FRAME_BITS: Final = 0x000F_FFFF_FFFF_F000
 

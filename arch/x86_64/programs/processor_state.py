@@ -18,12 +18,15 @@ malformed area is refused by `fpu_restore` without harm. Base registers get user
 from typing import Final
 
 from arch.x86_64 import fpu, idt, usercopy
+from arch.x86_64.cpu import DEFAULT_KEY_RIGHTS, XSAVE_KEYS, features
 from arch.x86_64.frame import TrapFrame
 from arch.x86_64.instructions import (
     load_user_bases,
+    read_key_rights,
     save_user_bases,
     take_debug_status,
     write_fs_base,
+    write_key_rights,
     write_msr,
 )
 from arch.x86_64.programs.breakpoints import STATUS_STEP, Breakpoints
@@ -39,10 +42,12 @@ _TURNS_LOADED: Final = 64  # and for that many turns
 
 @struct
 class UserBases:
-    """Where the program's segments FS and GS begin."""
+    """Where the program's segments FS and GS begin, and what else is switched with them."""
 
     fs: int
     gs: int
+    key_rights: int
+    """Of protection keys (protection_keys.py)."""
 
 
 @final
@@ -156,6 +161,7 @@ class ProcessorState:
         self.release()
         self.set_fs_base(0)
         self.set_gs_base(0)
+        self.set_key_rights(DEFAULT_KEY_RIGHTS)
 
     def release(self) -> None:
         """The task ends, or starts another program: free the area, and watch nothing."""
@@ -173,16 +179,29 @@ class ProcessorState:
             self.area = NO_FRAME
             put_frame(area)
 
+    # Protection keys ------------------------------------------------------------------------------------------------
+
+    def key_rights(self) -> int:
+        """Of the running task."""
+        return read_key_rights() if features.protection_keys else 0
+
+    def set_key_rights(self, rights: int) -> None:
+        """Of the running task. Where they stay as they are, no translation is forgotten."""
+        if features.protection_keys and read_key_rights() != rights:
+            write_key_rights(rights)
+
     # Signal frames --------------------------------------------------------------------------------------------------
 
-    def save_to_user(self, address: UserAddr) -> None:
-        """Write the running task's registers to its memory, as the area that its handler will find. Raises EFAULT,
-        MemoryError.
+    def save_to_user(self, address: UserAddr, rights: int) -> None:
+        """Write the running task's registers and rights of keys to its memory, as the area that its handler will find.
+        Raises EFAULT, MemoryError.
         """
         self.need_area()
         if not self.loaded:
             user.write_from(address, span_at(frame_address(self.area), fpu.area_size()))
-        elif usercopy.fpu_save(address, fpu.area_size()) != 0:
+            if fpu.keys_offset() != 0:
+                user.write_i64(user.within(address, fpu.keys_offset()), rights)
+        elif usercopy.fpu_save(address, fpu.frame_size(), rights) != 0:
             raise Errno(EFAULT)
 
     def load_from_user(self, address: UserAddr) -> None:
@@ -192,11 +211,16 @@ class ProcessorState:
         self.need_area()
         if not self.loaded:
             self._load()  # whatever comes, the registers are not another task's
-        if usercopy.fpu_restore(address, fpu.area_size()) == 0:
+        if usercopy.fpu_restore(address, fpu.frame_size()) == 0:
             return
-        user.read_into(span_at(frame_address(self.area), fpu.area_size()), address)
+        area = span_at(frame_address(self.area), fpu.area_size())
+        user.read_into(area, address)
+        rights = 0
+        if fpu.keys_offset() != 0 and area.load_u32(fpu.OFFSET_XSTATE_BV) & XSAVE_KEYS != 0:
+            rights = user.read_u32(user.at(address, fpu.keys_offset()))
         fpu.sanitise_area(frame_address(self.area))
         self._load()
+        self.set_key_rights(rights)
 
     def saved_area(self) -> Span[u8]:
         """Of a task that does not run: its registers as the processor saved them. Empty if it has used none. A state

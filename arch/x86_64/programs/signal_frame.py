@@ -16,6 +16,7 @@ Context: sleeps (user memory).
 from typing import Final, Literal
 
 from arch.x86_64 import fpu
+from arch.x86_64.cpu import DEFAULT_KEY_RIGHTS
 from arch.x86_64.frame import RFLAGS_DIRECTION, RFLAGS_RESUME, RFLAGS_TRAP, TrapFrame
 from arch.x86_64.layout import USER_CS, USER_SS
 from arch.x86_64.programs.processor_state import ProcessorState
@@ -125,6 +126,8 @@ class HandlerCall:
     """Of the alternate stack if the handler enters it; 0: it runs on the stack that the program is on."""
     stack_lowest: int
     """The frame must not begin below this address."""
+    uses_keys: bool
+    """Some of the program's pages have protection keys."""
     context: SignalContext
 
 
@@ -135,17 +138,25 @@ def push_frame(frame: TrapFrame, registers: ProcessorState, call: HandlerCall, i
     if call.restorer == NO_RESTORER:
         raise Errno(EFAULT)  # x86-64 has no other way back
     sp = UserAddr(call.stack_top) if call.stack_top != 0 else user.at(UserAddr(frame.rsp), -_RED_ZONE)
-    fpu_size = fpu.area_size() + (4 if fpu.component_mask() != 0 else 0)
+    fpu_size = fpu.frame_size() + (4 if fpu.component_mask() != 0 else 0)
     user.check(sp - fpu_size - _FRAME_SIZE - 128, fpu_size + _FRAME_SIZE + 128)
     fpu_address = UserAddr(user.within(sp, -fpu_size) & ~63)
     address = user.within(UserAddr(user.within(fpu_address, -_FRAME_SIZE) & ~15), -8)
     if address < call.stack_lowest:
         raise Errno(EFAULT)  # the alternate stack is full
-    _write_fpu(registers, fpu_address)
-    _write_frame(frame, registers, call, address, fpu_address)
-    if len(info) > 0:
-        user.write_from(user.within(address, _INFO), info)
+    rights = registers.key_rights()
+    if call.uses_keys or rights & 3 != 0:
+        registers.set_key_rights(0)  # the stack may be one that the program cannot reach just now
+    try:
+        _write_fpu(registers, fpu_address, rights)
+        _write_frame(frame, registers, call, address, fpu_address)
+        if len(info) > 0:
+            user.write_from(user.within(address, _INFO), info)
+    except (Errno, MemoryError):
+        registers.set_key_rights(rights)
+        raise
     registers.restart()
+    registers.set_key_rights(DEFAULT_KEY_RIGHTS)
     frame.rdi = call.signo
     frame.rsi = address + _INFO
     frame.rdx = address + _CONTEXT
@@ -158,12 +169,12 @@ def push_frame(frame: TrapFrame, registers: ProcessorState, call: HandlerCall, i
     frame.ss = USER_SS
 
 
-def _write_fpu(registers: ProcessorState, address: UserAddr) -> None:
-    registers.save_to_user(address)
-    mask = fpu.component_mask()
+def _write_fpu(registers: ProcessorState, address: UserAddr, rights: int) -> None:
+    registers.save_to_user(address, rights)
+    mask = fpu.enabled_mask()
     if mask == 0:
         return
-    size = fpu.area_size()
+    size = fpu.frame_size()
     words = _SoftwareBytes(magic=_FP_XSTATE_MAGIC1, size_with_magic=size + 4, components=mask, size=size)
     user.write_from(user.within(address, _SOFTWARE_BYTES), bytes_of(words))
     user.write_u32(user.within(address, size), _FP_XSTATE_MAGIC2)

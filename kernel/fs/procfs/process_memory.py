@@ -7,6 +7,7 @@ yet, or not there any more, ends the text.
 
 from typing import Final
 
+from arch import key_count
 from arch.programs import DIRTY, PRESENT, PRIVATE, entry_frame, read_entry, table_end
 from kernel.fs.procfs.subject import Subject
 from kernel.fs.tmpfs.file import FilePages
@@ -237,7 +238,8 @@ def area_figures(space: AddressSpace, area: Area) -> bytes:
     head = _figure("Size", size_kib) + _figure("KernelPageSize", _KIB_PER_PAGE)
     pace(_FIGURES_COST)
     text = (head + _figure("MMUPageSize", _KIB_PER_PAGE)).encode() + resident.lines(of_all=False)
-    return text + f"THPeligible:           0\nVmFlags: {_flag_words(area)}\n".encode()
+    key = f"ProtectionKey:  {area.key:8d}\n" if key_count() > 1 else ""
+    return text + f"THPeligible:           0\n{key}VmFlags: {_flag_words(area)}\n".encode()
 
 
 @final

@@ -347,6 +347,7 @@ static struct value make(struct scope *scope, int index)
 	case KIND_INDEX: return number(one_in(8) ? edge() : pick(3));
 	case KIND_DEVICE: return number(one_in(4) ? edge() : (1 + pick(8)) << 8 | pick(10));
 	case KIND_SHMID: case KIND_SEMID: case KIND_MSGID: case KIND_TIMERID: case KIND_WATCH:
+	case KIND_PKEY:
 		return one_in(6) ? number(one_in(2) ? pick(4) : edge()) : any_resource(word->kind, 0);
 	case KIND_SECONDS: return number(one_in(5) ? edge() : one_in(3) ? pick(3) : 0);
 	case KIND_NANOSECONDS: return number(one_in(8) ? edge() : one_in(2) ? pick(2000000) : pick(1000000000));

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from arch.programs import LEAF_TABLE_BYTES
+from kernel.lang import ENOMEM, Errno
 from kernel.lib.pace import PACE, PACE_BUDGET, Rest
 from kernel.mm import frames, remap
 from kernel.mm.area import MAP_ANONYMOUS, MAP_FIXED, MAP_PRIVATE, PROT_READ, PROT_WRITE
@@ -139,7 +140,9 @@ def test_a_moved_mapping_is_at_one_place(others: Others, monkeypatch: pytest.Mon
 def test_protection_changes_in_parts(others: Others) -> None:
     space = a_space_of_many_areas()
     others.act = lambda: space.unmap(BASE + (MANY - 1) * PAGE_SIZE, PAGE_SIZE)
-    space.protect(BASE, MANY * PAGE_SIZE, PROT_READ)
+    with pytest.raises(Errno) as error:
+        space.protect(BASE, MANY * PAGE_SIZE, PROT_READ)
+    assert error.value.code == ENOMEM  # as if the hole had been there before
     others.act = None
     assert others.acted > 2
     assert [area.prot for area in each_area(space)] == [PROT_READ]
