@@ -15,7 +15,7 @@ from typing import NoReturn, Protocol
 
 import arch
 from arch import programs
-from kernel.lang import Span, u8
+from kernel.lang import Span, UserAddr, u8
 from kernel.mm.frames import Frame
 
 
@@ -531,6 +531,15 @@ class Programs(Protocol):
 
     def control_stopped(self, registers: programs.ProcessorState, code: int, argument: int) -> None:
         """The same for a debugger, of a task that does not run. Raises EPERM, EINVAL, EFAULT."""
+
+    # Segments that a program describes itself (modify_ldt(2))
+    @property
+    def LocalTable(self) -> type[programs.LocalTable]: ...
+    def read_description(self, address: UserAddr, size: int, old_mode: bool) -> tuple[int, int]:
+        """A segment that the program wants: its number and its descriptor, for `LocalTable.put`."""
+
+    def show_default_table(self, address: UserAddr, size: int) -> int:
+        """What is read where there is no table. Returns how many bytes."""
 
     # What a debugger sees and changes of a program that does not run: Linux's structures for this architecture
     @property

@@ -20,6 +20,7 @@ from arch.x86_64.programs.debugger_view import (
     write_user_word,
     write_vectors,
 )
+from arch.x86_64.programs.local_segments import LocalTable, read_description, show_default_table
 from arch.x86_64.programs.page_table import (
     ACCESSED,
     DIRTY,

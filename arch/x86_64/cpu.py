@@ -135,7 +135,7 @@ def enable() -> None:
     # sysret takes SS from bits 63-48 plus 8 and CS from the same plus 16, both with RPL 3 (Intel SDM vol. 2, SYSRET).
     write_msr(MSR_STAR, ((USER_SS - 8) << 48) | (KERNEL_CS << 32))
     write_msr(MSR_LSTAR, symbol_address("syscall_entry"))
-    write_msr(MSR_CSTAR, 0)
+    write_msr(MSR_CSTAR, symbol_address("syscall_entry_32"))
     write_msr(MSR_SFMASK, SYSCALL_FLAG_MASK)
 
 

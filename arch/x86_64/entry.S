@@ -160,6 +160,13 @@ check_frame:
         jne     return_to_user
         jmp     return_by_sysret
 
+# 32-bit code of a program's own segments makes no system calls (gdt.py): ENOSYS, straight back.
+.globl syscall_entry_32
+.balign 16
+syscall_entry_32:
+        movl    $-38, %eax
+        sysretl
+
 # enter_user_mode(frame): a new task's way to its program. Everything on the stack below the frame is forgotten.
 .globl enter_user_mode
 enter_user_mode:
@@ -317,6 +324,7 @@ trap_on_own_stack:
 # of their own.
 .section .text.stubs, "ax", @progbits
 
+
 .set VECTOR_DEBUG,         1
 .set VECTOR_NMI,           2
 .set VECTOR_DOUBLE_FAULT,  8
@@ -356,7 +364,7 @@ halts_now:
 .bss
 .balign 4096
 .globl cpu_area, interrupt_table, ist_stacks
-cpu_area:               .skip 4096      # PerCpu, TSS, GDT
+cpu_area:               .skip PERCPU_AREA_SIZE # PerCpu, TSS, GDT, the map of ports
 interrupt_table:        .skip 4096      # 256 gates of 16 bytes
 ist_stacks:
 .rept 4

@@ -23,7 +23,7 @@ class ProgramError(IntEnum):
     STEP = 3  # a debugger's: one instruction is done, or a breakpoint of the debug registers met
     BREAKPOINT = 4
     ALIGNMENT = 5
-    STACK = 6  # an address that is none, by the stack pointer
+    STACK = 6  # an address that is none, by the stack pointer; or a segment that is not there
     PROTECTION = 7  # anything else
 
 
@@ -98,7 +98,7 @@ def program_error(frame: TrapFrame) -> ProgramError:
         return ProgramError.BREAKPOINT
     if vector == idt.ALIGNMENT_CHECK:
         return ProgramError.ALIGNMENT
-    if vector == idt.STACK_FAULT:
+    if vector == idt.STACK_FAULT or vector == idt.SEGMENT_NOT_PRESENT:
         return ProgramError.STACK
     return ProgramError.PROTECTION
 

@@ -6,7 +6,7 @@ The order is that of entry.S, lowest address first, and of the processor for the
 
 from typing import Final
 
-from arch.x86_64.layout import USER_CS, USER_SS, VECTOR_SYSCALL
+from arch.x86_64.layout import VECTOR_SYSCALL
 from kernel.lang import struct
 
 RFLAGS_CARRY: Final = 0x1
@@ -180,10 +180,12 @@ class TrapFrame:
 
     # Setting all of it ------------------------------------------------------------------------------------------------
 
-    def restrict_to_user(self) -> None:
-        """Forces selectors and flags to what a program may have, after its registers came from user memory."""
-        self.cs = USER_CS
-        self.ss = USER_SS
+    def restrict_to_user(self, cs: int, ss: int) -> None:
+        """Forces flags to what a program may have, and selectors to user mode, after its registers came from user
+        memory. Whether there are such segments, the processor says when the program goes on.
+        """
+        self.cs = cs | 3
+        self.ss = ss | 3
         self.rflags = (self.rflags & RFLAGS_USER) | RFLAGS_INTERRUPT | RFLAGS_RESERVED_ONE
 
 

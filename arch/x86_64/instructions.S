@@ -196,6 +196,71 @@ load_task_register:
         ltr     %di
         ret
 
+.globl load_local_table
+load_local_table:
+        lldt    %di
+        ret
+
+# access_rights(selector): what lar says, or -1 where there is no such segment for a program that names it.
+.globl access_rights
+access_rights:
+        movzwl  %di, %edi
+        larl    %edi, %eax
+        jz      1f
+        movq    $-1, %rax
+1:      ret
+
+# read_selectors() -> ds | es << 16 | fs << 32 | gs << 48
+.globl read_selectors
+read_selectors:
+        movl    %gs, %eax
+        shlq    $16, %rax
+        movl    %fs, %ecx
+        movzwl  %cx, %ecx
+        orq     %rcx, %rax
+        shlq    $16, %rax
+        movl    %es, %ecx
+        movzwl  %cx, %ecx
+        orq     %rcx, %rax
+        shlq    $16, %rax
+        movl    %ds, %ecx
+        movzwl  %cx, %ecx
+        orq     %rcx, %rax
+        ret
+
+# load_selectors(all four): one that cannot be loaded becomes 0, so that nothing faults here. The user's bases of FS and GS change.
+.globl load_selectors
+load_selectors:
+        call    usable_selector
+        movl    %eax, %ds
+        shrq    $16, %rdi
+        call    usable_selector
+        movl    %eax, %es
+        shrq    $16, %rdi
+        call    usable_selector
+        movl    %eax, %fs
+        shrq    $16, %rdi
+        call    usable_selector
+        swapgs
+        movl    %eax, %gs
+        swapgs
+        ret
+
+# di -> eax: it, or 0. Of a null selector there are four.
+usable_selector:
+        movzwl  %di, %eax
+        testl   $0xfffc, %eax
+        jz      1f
+        verr    %ax
+        jnz     2f
+        larl    %eax, %ecx
+        jnz     2f
+        testl   $0x8000, %ecx           # present
+        jz      2f
+1:      ret
+2:      xorl    %eax, %eax
+        ret
+
 # ---- Interrupts -------------------------------------------------------------------------------------------
 .globl enable_interrupts
 enable_interrupts:

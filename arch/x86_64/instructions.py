@@ -102,6 +102,28 @@ def load_idt(base: int, limit: int) -> None: ...
 def load_task_register(selector: int) -> None: ...
 
 
+@extern("load_local_table")
+def load_local_table(selector: int) -> None:
+    """lldt. Safety: `selector` is that of a table's descriptor in this processor's GDT, or 0."""
+
+
+@extern("access_rights")
+def access_rights(selector: int) -> int:
+    """lar: the second word of a descriptor, without limit and base; -1 where a program that names it has no segment."""
+    return -1
+
+
+@extern("read_selectors")
+def read_selectors() -> int:
+    """ds, es, fs and gs, 16 bits each from the lowest on. They are the program's: the kernel uses none."""
+    return 0
+
+
+@extern("load_selectors")
+def load_selectors(selectors: int) -> None:
+    """Loads them; one that cannot be loaded becomes 0. Bases of FS and GS are to be loaded afterwards."""
+
+
 @extern("enable_interrupts")
 @interrupted_by("krait_interrupt_in_kernel")
 def enable_interrupts() -> None: ...

@@ -4,8 +4,8 @@ The block's first words have fixed places (constants.inc), because entry.S reach
 in the kernel, so a processor's block is only ever touched by that processor, in one flow of control; but `root` and
 `flush` are written by whoever holds the kernel lock (processors.py).
 
-Memory: entry.S reserves `cpu_area` for the boot processor: PerCpu at 0, TSS at 256, GDT at 512, one page; dense,
-because after an address space switch each distinct page that the kernel touches costs a page walk.
+Memory: entry.S reserves `cpu_area` for the boot processor: PerCpu at 0, TSS at 256, GDT at 512, the map of ports at
+1024; dense, because after an address space switch each distinct page that the kernel touches costs a page walk.
 """
 
 from typing import Final
@@ -32,7 +32,10 @@ GDT_OFFSET: Final = 512
 TSS_RSP0: Final = 4
 TSS_IST1: Final = 36
 TSS_IO_MAP: Final = 102
-TSS_SIZE: Final = 104
+PORT_MAP_OFFSET: Final = 1024  # in the area: a bit for each port, and a byte of ones (programs/port_access.py)
+PORT_MAP_SIZE: Final = 8192
+TSS_LIMIT: Final = PORT_MAP_OFFSET - TSS_OFFSET + PORT_MAP_SIZE  # the last byte of the segment
+AREA_SIZE: Final = 3 * 4096
 
 IST_DOUBLE_FAULT: Final = 1
 IST_NMI: Final = 2

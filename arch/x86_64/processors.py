@@ -23,6 +23,7 @@ from arch.x86_64.instructions import percpu_load, read_cr3, read_tsc, spin_pause
 from arch.x86_64.layout import PAGE_SIZE, direct_map
 from arch.x86_64.paging import kernel_root
 from arch.x86_64.percpu import (
+    AREA_SIZE,
     IST_COUNT,
     IST_STACK_SIZE,
     OFFSET_APIC,
@@ -45,7 +46,7 @@ from kernel.lang.unsafe import (
 )
 
 STACK_SIZE: Final = 16 * 1024
-AREA_SIZE: Final = PAGE_SIZE + IST_COUNT * IST_STACK_SIZE + STACK_SIZE  # PerCpu, TSS, GDT; stacks
+MEMORY_SIZE: Final = AREA_SIZE + IST_COUNT * IST_STACK_SIZE + STACK_SIZE
 
 LOWEST_WAKE_PAGE: Final = 0x1000  # below lie the BIOS's interrupt vectors and data
 # Seconds to wait for a processor: after the first start-up, which some miss, and then before it is given up. On a busy
@@ -72,7 +73,7 @@ def take_memory(info: BootInfo, hardware: Hardware) -> None:
     """Take what the processors need to wake: early pages, and a page below 1 MiB."""
     if hardware.processor_count > 1:
         for i in range(hardware.processor_count):
-            processors.memory[i] = direct_map(allocate(AREA_SIZE))
+            processors.memory[i] = direct_map(allocate(MEMORY_SIZE))
     for page in range(LOWEST_WAKE_PAGE, LOW_MEMORY_END, PAGE_SIZE):
         if is_free_low_page(info, page):
             processors.wake_page = page
@@ -122,7 +123,7 @@ def _wake(area: int, identity: int, counter_hz: int) -> None:
     """Wake one, which may not come. If another comes that was given up, it takes the place."""
     number = processors.count
     _note(number, area, identity, kernel_root())
-    store_i64(symbol_address("wake_stack"), area + AREA_SIZE)
+    store_i64(symbol_address("wake_stack"), area + MEMORY_SIZE)
     atomic_swap_u32(symbol_address("wake_expected"), 1)
     apic.send_init(identity)
     for seconds in WAKE_PATIENCE:
@@ -160,7 +161,7 @@ def processor_main() -> None:
     """
     number = processors.count
     area = processors.area[number]
-    gdt.load(area, area + PAGE_SIZE)
+    gdt.load(area, area + AREA_SIZE)
     idt.load(area)
     cpu.enable()
     cpu.lock_system_calls()
@@ -182,7 +183,7 @@ def interrupt_processor(number: int) -> None:
 
 def processor_stack_top(number: int) -> int:
     """The upper end of the stack on which a processor first came into the kernel."""
-    return boot_stack_top() if number == 0 else processors.area[number] + AREA_SIZE
+    return boot_stack_top() if number == 0 else processors.area[number] + MEMORY_SIZE
 
 
 def stop_others() -> None:

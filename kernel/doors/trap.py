@@ -235,6 +235,9 @@ def _first_use_of_vector_registers(task: Task) -> None:
 @noinline
 def _raise_signal(task: Task, frame: TrapFrame) -> None:
     """The signal and code that Linux gives for each exception."""
+    space = task.memory
+    if task.registers.mends(frame, None if space is None else space.segments):
+        return
     task.registers.note_exception(frame)
     error = program_error(frame)
     place = frame.instruction_pointer

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from arch import USER_END, key_count, key_forbids
-from arch.programs import LEAF_TABLE_BYTES, PageTable, drop_entries, share_entries, table_end
+from arch.programs import LEAF_TABLE_BYTES, LocalTable, PageTable, drop_entries, share_entries, table_end
 from kernel.lang import EACCES, EEXIST, EINTR, EINVAL, ENOMEM, EPERM, Errno, final, noinline
 from kernel.lib.pace import PACE, is_dying, pace
 from kernel.lib.settings import SystemSetting
@@ -104,6 +104,7 @@ class AddressSpace:
         self.code_start: int = 0
         self.code_end: int = 0
         self.vdso_start: int = 0
+        self.segments: LocalTable | None = None  # that the program describes itself (modify_ldt(2))
         self.keys: ProtectionKeys | None = None  # protection keys; None: only the first is in use
         self.barriers: int = 0  # membarrier(2): the registrations
         self.future_flags: int = 0  # MAP_LOCKED after mlockall with MCL_FUTURE: what new areas get
@@ -137,6 +138,10 @@ class AddressSpace:
             area.detach()
             area = above
         self.pages.abandon()
+        segments = self.segments
+        if segments is not None:
+            self.segments = None
+            segments.release()
 
     def _give_back(self, area: Area) -> None:
         """The pages of an area that nobody will touch again: the processor need not forget them."""
@@ -229,6 +234,9 @@ class AddressSpace:
         keys = other.keys
         if keys is not None:
             self.keys = keys.copy()
+        segments = other.segments
+        if segments is not None:
+            self.segments = segments.copy()
 
     def inherit_settings(self, other: "AddressSpace") -> None:
         """What a new program keeps of the old one's memory."""

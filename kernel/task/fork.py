@@ -332,6 +332,9 @@ def _share_or_copy(parent: Task, child: Task, flags: int) -> None:
         child.semaphore_undos = _shared_undos(parent)
         child.process.as_bearer()  # it may undo what it has not done
     parent.registers.copy_to(child.registers)
+    segments = child.space.segments
+    if segments is not None:
+        child.registers.use_segments(segments)
 
 
 def _shared_undos(parent: Task) -> UndoList:

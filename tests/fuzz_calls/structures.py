@@ -101,6 +101,7 @@ STRUCTURES: Final = {
         "nanoseconds uint/4 uint/4"
     ),
     "sched_param": "one:0|0|0|1|2|50|99|100|-1/4",
+    "segment": "uint/4 uint/4 uint/4 bits/4",
     "sembuf": "index/2 int/2 flags:IPC_NOWAIT|IPC_NOWAIT|SEM_UNDO/2",
     "shmid_ds": "permissions pad[64]",
     "sigaction": "handler flags:1|2|4|0x800|0x04000000|0x08000000|0x10000000|0x40000000|0x80000000 restorer bits",

@@ -118,7 +118,7 @@ def write_user_word(stack_top: int, registers: ProcessorState, offset: int, valu
         if breakpoints is None:
             breakpoints = Breakpoints()
         breakpoints.write(offset - _DEBUG_REGISTERS >> 3, value)
-        registers.breakpoints = breakpoints
+        registers.watch(breakpoints)
     else:
         raise Errno(EIO)
 

@@ -21,21 +21,29 @@ from arch.x86_64 import fpu, idt, usercopy
 from arch.x86_64.cpu import DEFAULT_KEY_RIGHTS, XSAVE_KEYS, features
 from arch.x86_64.frame import TrapFrame
 from arch.x86_64.instructions import (
+    load_selectors,
     load_user_bases,
     read_key_rights,
+    read_selectors,
     save_user_bases,
     take_debug_status,
     write_fs_base,
     write_key_rights,
     write_msr,
 )
+from arch.x86_64.layout import USER_CS
 from arch.x86_64.programs.breakpoints import STATUS_STEP, Breakpoints
-from kernel.lang import EFAULT, Errno, Span, UserAddr, final, panic, struct, u8
+from arch.x86_64.programs.local_segments import LocalTable, unload_table
+from arch.x86_64.programs.port_access import ALL_PORTS, PortMap, changed_map, close_ports, open_ports
+from kernel.lang import EFAULT, Errno, Span, UserAddr, final, noinline, panic, struct, u8
 from kernel.lang.unsafe import address_of, span_at
 from kernel.lib import user
 from kernel.mm.frames import NO_FRAME, PAGE_SIZE, Frame, allocate_zeroed_frame, copy_frame, frame_address, put_frame
 
 _MSR_KERNEL_GS_BASE: Final = 0xC000_0102
+_LOCAL_SELECTOR: Final = 4  # in an error code: the selector is one of the program's own table
+_CLI: Final = 0xFA
+_STI: Final = 0xFB
 _USES_BEFORE_LOADING: Final = 4  # turns in a row in which a task used the FPU, before it finds its registers loaded
 _TURNS_LOADED: Final = 64  # and for that many turns
 
@@ -66,6 +74,13 @@ class ProcessorState:
         self.fault_vector: int = 0
         # Of a debugger
         self.breakpoints: Breakpoints | None = None
+        # What few programs have, which is switched if `is_special`
+        self.is_special: bool = False
+        self.segments: LocalTable | None = None  # of the address space
+        self.selectors: int = 0  # of data segments, while it has such a table and does not run
+        self.segments_loaded: bool = False  # the processor has the table and the selectors
+        self.ports: PortMap | None = None
+        self.port_level: int = 0  # iopl(2)
         self.steps_forced: bool = False  # the trap flag is the debugger's, and not the program's
         self.was_step: bool = False  # the last debug exception came after a step
         self.was_breakpoint: bool = False  # … of a breakpoint in the debug registers
@@ -96,18 +111,40 @@ class ProcessorState:
             fpu.take_away()
         else:
             self.turns = 0
-        breakpoints = self.breakpoints
-        if breakpoints is not None:
-            breakpoints.drop()
+        if self.is_special:
+            self._leave_special()
 
     def enter(self) -> None:
         """The task gets the processor."""
+        if self.is_special:
+            self._enter_special()
         load_user_bases(address_of(self.bases))
         if self.turns >= _USES_BEFORE_LOADING:
             self._load()
+
+    @noinline
+    def _leave_special(self) -> None:
+        breakpoints = self.breakpoints
+        if breakpoints is not None:
+            breakpoints.drop()
+        if self.segments_loaded:
+            self.selectors = read_selectors()
+            self._unload_segments()
+        close_ports()
+
+    @noinline
+    def _enter_special(self) -> None:
         breakpoints = self.breakpoints
         if breakpoints is not None:
             breakpoints.load()
+        if self.segments is not None:
+            self._load_segments()
+        open_ports(self.ports, self.port_level)
+
+    def watch(self, breakpoints: Breakpoints) -> None:
+        """Of a task that does not run: what a debugger watches."""
+        self.breakpoints = breakpoints
+        self.is_special = True
 
     def save(self) -> None:
         """Bring this object up to date with the processor, which runs the task."""
@@ -151,6 +188,11 @@ class ProcessorState:
         """For clone: the child starts with the running task's state. Raises MemoryError."""
         self.save()
         child.bases = self.bases
+        child.ports = self.ports
+        child.port_level = self.port_level
+        child.is_special = self.ports is not None or self.port_level != 0
+        if self.segments_loaded:
+            child.selectors = read_selectors()
         child.steps_forced = self.steps_forced
         if self.area != NO_FRAME:
             child.area = allocate_zeroed_frame()
@@ -167,6 +209,10 @@ class ProcessorState:
         """The task ends, or starts another program: free the area, and watch nothing."""
         self.turns = 0
         self.steps_forced = False
+        if self.segments_loaded:
+            self._unload_segments()
+        self.segments = None
+        self.selectors = 0
         breakpoints = self.breakpoints
         if breakpoints is not None:
             self.breakpoints = None
@@ -178,6 +224,70 @@ class ProcessorState:
         if area != NO_FRAME:
             self.area = NO_FRAME
             put_frame(area)
+
+    # Segments and ports ---------------------------------------------------------------------------------------------
+
+    def use_segments(self, table: LocalTable) -> None:
+        """The task's address space has a table of segments from now on."""
+        self.segments = table
+        self.is_special = True
+
+    def refresh_segments(self, table: LocalTable) -> None:
+        """Of the running task: the table has changed, or is new. Data segments are read anew; one that went is 0."""
+        self.use_segments(table)
+        self.save()
+        self.selectors = read_selectors()
+        self._load_segments()
+        load_user_bases(address_of(self.bases))
+
+    def _load_segments(self) -> None:
+        table = self.segments
+        if table is not None:
+            table.load()
+            load_selectors(self.selectors)
+            self.segments_loaded = True
+
+    def _unload_segments(self) -> None:
+        """The next task finds null segments, and no table."""
+        load_selectors(0)
+        unload_table()
+        self.segments_loaded = False
+
+    def change_ports(self, first: int, end: int, opens: bool) -> None:
+        """ioperm(2) of the running task. Raises MemoryError."""
+        if not opens and self.ports is None:
+            return
+        self.ports = changed_map(self.ports, first, end, opens)
+        self._show_ports()
+
+    def set_port_level(self, level: int) -> None:
+        """iopl(2) of the running task."""
+        self.port_level = level
+        self._show_ports()
+
+    def _show_ports(self) -> None:
+        self.is_special = True
+        open_ports(self.ports, self.port_level)
+
+    def mends(self, frame: TrapFrame, table: LocalTable | None) -> bool:
+        """Whether a protection fault of the running task is none: its space got a table of segments while it ran, or it
+        may use all ports and believes that it may turn interrupts off, too.
+        """
+        if frame.vector != idt.GENERAL_PROTECTION:
+            return False
+        if table is not None and not self.segments_loaded and frame.error_code & _LOCAL_SELECTOR != 0:
+            self.refresh_segments(table)
+            return True
+        if self.port_level != ALL_PORTS or frame.cs != USER_CS:
+            return False
+        try:
+            instruction = user.read_u8(UserAddr(frame.rip))
+        except Errno:
+            return False
+        if instruction != _CLI and instruction != _STI:
+            return False
+        frame.go_on_at(frame.rip + 1)
+        return True
 
     # Protection keys ------------------------------------------------------------------------------------------------
 

@@ -7,8 +7,9 @@ From low to high address, the stack pointer at the handler's first instruction p
     312  siginfo_t (128 bytes)
     ...  the FPU state, 64-byte aligned, with the magic words that say that it is XSAVE's
 
-What comes back from user memory is trusted in nothing: selectors and flags are forced, the FPU image is sanitised,
-addresses are checked by whoever uses them.
+What comes back from user memory is trusted in nothing: selectors are made those of user mode, and what the processor
+does not take for one is a fault of the program's (entry.S); flags are forced, the FPU image is sanitised, addresses are
+checked by whoever uses them.
 
 Context: sleeps (user memory).
 """
@@ -19,8 +20,9 @@ from arch.x86_64 import fpu
 from arch.x86_64.cpu import DEFAULT_KEY_RIGHTS
 from arch.x86_64.frame import RFLAGS_DIRECTION, RFLAGS_RESUME, RFLAGS_TRAP, TrapFrame
 from arch.x86_64.layout import USER_CS, USER_SS
+from arch.x86_64.programs.local_segments import is_stack_segment
 from arch.x86_64.programs.processor_state import ProcessorState
-from kernel.lang import EFAULT, Array, Errno, Span, UserAddr, bytes_of, offsetof, sizeof, struct, u8, u32, u64
+from kernel.lang import EFAULT, Array, Errno, Span, UserAddr, bytes_of, offsetof, sizeof, struct, u8, u16, u32, u64
 from kernel.lib import user
 
 NO_RESTORER: Final = -1
@@ -59,8 +61,10 @@ class _Registers:
     rsp: int
     rip: int
     rflags: int
-    selectors: int
-    """cs, gs, fs, ss: 16 bits each."""
+    cs: u16
+    gs: u16
+    fs: u16
+    ss: u16
     error_code: int
     vector: int
     mask: int
@@ -166,7 +170,8 @@ def push_frame(frame: TrapFrame, registers: ProcessorState, call: HandlerCall, i
     frame.rflags &= ~(RFLAGS_DIRECTION | RFLAGS_RESUME | RFLAGS_TRAP)
     frame.r11 = frame.rflags
     frame.cs = USER_CS
-    frame.ss = USER_SS
+    if frame.ss != USER_SS and not is_stack_segment(frame.ss):
+        frame.ss = USER_SS
 
 
 def _write_fpu(registers: ProcessorState, address: UserAddr, rights: int) -> None:
@@ -215,7 +220,8 @@ def _store_registers(out: _Registers, registers: ProcessorState, frame: TrapFram
     out.rsp = frame.rsp
     out.rip = frame.rip
     out.rflags = frame.rflags
-    out.selectors = USER_CS | USER_SS << 48
+    out.cs = frame.cs & 0xFFFF
+    out.ss = frame.ss & 0xFFFF
     out.error_code = registers.fault_error_code
     out.vector = registers.fault_vector
     out.fault_address = registers.fault_address
@@ -231,7 +237,7 @@ def pop_frame(frame: TrapFrame, registers: ProcessorState) -> SignalContext:
     user.read_struct(address, bytes_of(saved))
     if saved.registers.fpu_address != 0:
         registers.need_area()  # before the stack pointer changes, so that the caller may try once more
-    _load_registers(saved.registers, frame)
+    _load_registers(saved.registers, frame, is_strict=saved.flags & _UC_STRICT_RESTORE_SS != 0)
     frame.forget_call()
     if saved.registers.fpu_address != 0:
         registers.load_from_user(UserAddr(saved.registers.fpu_address))
@@ -243,7 +249,7 @@ def pop_frame(frame: TrapFrame, registers: ProcessorState) -> SignalContext:
     )
 
 
-def _load_registers(source: _Registers, frame: TrapFrame) -> None:
+def _load_registers(source: _Registers, frame: TrapFrame, is_strict: bool) -> None:
     frame.r8 = source.r8
     frame.r9 = source.r9
     frame.r10 = source.r10
@@ -262,4 +268,6 @@ def _load_registers(source: _Registers, frame: TrapFrame) -> None:
     frame.rsp = source.rsp
     frame.rip = source.rip
     frame.rflags = source.rflags
-    frame.restrict_to_user()
+    frame.restrict_to_user(source.cs, source.ss)
+    if not is_strict and frame.cs == USER_CS and not is_stack_segment(frame.ss):
+        frame.ss = USER_SS

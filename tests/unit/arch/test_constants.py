@@ -54,6 +54,7 @@ def test_per_cpu_block() -> None:
         place = offsetof(percpu.PerCpu, name.lower())
         assert constants[f"PERCPU_{name}"] == getattr(percpu, f"OFFSET_{name}") == place, name
     assert constants["PERCPU_SELF"] == percpu.OFFSET_SELF == offsetof(percpu.PerCpu, "self_address")
+    assert constants["PERCPU_AREA_SIZE"] == percpu.AREA_SIZE
     assert sizeof(percpu.PerCpu) <= percpu.TSS_OFFSET
 
 

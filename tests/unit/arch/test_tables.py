@@ -1,6 +1,6 @@
 """Descriptors: the bits that the processor reads."""
 
-from arch.x86_64 import gdt, idt, layout
+from arch.x86_64 import gdt, idt, layout, percpu
 
 
 def unsigned(value: int) -> int:
@@ -24,8 +24,8 @@ def test_only_int3_and_overflow_are_open_to_programs() -> None:
 
 def test_tss_descriptor() -> None:
     tss = 0xFFFF_FFFF_8013_4100 - (1 << 64)
-    word = unsigned(gdt.tss_descriptor_low(tss))
-    assert word & 0xFFFF == 103
+    word = unsigned(gdt.system_descriptor_low(tss, percpu.TSS_LIMIT, gdt.TSS_PRESENT))
+    assert word & 0xFFFF == percpu.TSS_LIMIT
     assert word >> 16 & 0xFF_FFFF == 0x13_4100
     assert word >> 40 & 0xFF == 0x89
     assert word >> 56 == 0x80
