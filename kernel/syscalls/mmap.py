@@ -73,7 +73,7 @@ def _map_anonymous(address: int, length: int, prot: int, flags: int) -> int:
         raise Errno(EINVAL)
     if kind == MAP_SHARED and flags & MAP_GROWSDOWN != 0:
         raise Errno(EINVAL)
-    _check_lock_limit(space, length, flags)
+    check_lock_limit(space, length, flags)
     start = space.map(address, length, prot, flags, None, 0)
     _populate(start, length, flags)
     return start
@@ -115,7 +115,7 @@ def _map_file(file: File, address: int, length: int, prot: int, flags: int, offs
     source = file.mapped_part(offset, page_up(length))
     if flags & MAP_GROWSDOWN != 0:
         raise Errno(EINVAL)
-    _check_lock_limit(space, length, flags)
+    check_lock_limit(space, length, flags)
     start = space.map(address, length, prot, flags & ~MAP_SYNC, source, offset, maximum)
     _populate(start, length, flags)
     return start
@@ -127,7 +127,7 @@ def _is_sealed(file: File) -> bool:
     return seals >= 0 and seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE) != 0
 
 
-def _check_lock_limit(space: AddressSpace, length: int, flags: int) -> None:
+def check_lock_limit(space: AddressSpace, length: int, flags: int) -> None:
     """Whether `length` more bytes may be mapped, if they will be locked. Raises EPERM, EAGAIN."""
     if (flags | space.future_flags) & MAP_LOCKED == 0:
         return
