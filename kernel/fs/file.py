@@ -358,6 +358,10 @@ class File:
     def memory_object(self) -> "MemoryObject":
         raise Errno(ENODEV)
 
+    def must_be_shared(self) -> bool:
+        """Whether there are no private mappings of it (memfd_secret(2))."""
+        return False
+
     def mapped_part(self, offset: int, size_bytes: int) -> "MemoryObject":
         """What mmap(2) maps of these whole pages. Most kinds of files leave it to page faults whether there are any."""
         return self.memory_object()

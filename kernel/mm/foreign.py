@@ -43,7 +43,7 @@ def _frame_at(space: AddressSpace, address: int, access: Access, by_force: bool)
     """The frame behind an address, with a reference, once the access is possible."""
     while True:
         area = space.area_at(address)
-        if area is None:
+        if area is None or (area.source is not None and area.source.is_secret()):
             raise Errno(EFAULT)
         if not allows(area, access):
             if not by_force:

@@ -72,6 +72,10 @@ class MemoryObject:
         """
         raise Errno(EOPNOTSUPP)
 
+    def is_secret(self) -> bool:
+        """Whether nobody but the program that maps it reaches it."""
+        return False
+
     def name(self) -> bytes:
         """What /proc/PID/maps shows."""
         return b""
@@ -188,9 +192,12 @@ class SharedMemory(PolicyKeeper):
 
     def free_frames(self) -> None:
         """Nobody maps it any more."""
-        self.punch(0, self.page_limit)
+        self._drop(0, self.page_limit)
 
     def punch(self, first_index: int, end_index: int) -> None:
+        self._drop(first_index, end_index)
+
+    def _drop(self, first_index: int, end_index: int) -> None:
         index = self.frames.next_from(first_index)
         while first_index <= index < end_index:
             put_frame(self.frames.remove(index))

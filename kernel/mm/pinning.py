@@ -80,10 +80,14 @@ class PinnedFrames:
             if space.keys is not None and space.forbids(page, is_write=self.device_writes):
                 break
             reached = self._pin_run(space, page, end, wanted)
-            if reached == page and space.fault(page, access) != FaultOutcome.DONE:
+            if reached == page and (self._is_secret(space, page) or space.fault(page, access) != FaultOutcome.DONE):
                 break
             page = reached
         return max(0, min(page, end) - address)
+
+    def _is_secret(self, space: AddressSpace, page: int) -> bool:
+        area = space.area_at(page)
+        return area is not None and area.source is not None and area.source.is_secret()
 
     def _pin_run(self, space: AddressSpace, start: int, end: int, wanted: int) -> int:
         """As many pages in a row as one area and one table of entries hold, up to one that is not accessible yet;
@@ -91,7 +95,7 @@ class PinnedFrames:
         """
         slot = space.pages.find(start)
         area = space.area_at(start)
-        if slot == 0 or area is None:
+        if slot == 0 or area is None or (area.source is not None and area.source.is_secret()):
             return start
         end = min(end, area.end, (start & ~(LEAF_TABLE_BYTES - 1)) + LEAF_TABLE_BYTES)
         first = len(self.frames)

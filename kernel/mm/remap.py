@@ -329,7 +329,8 @@ def _change_flags(space: AddressSpace, start: int, end: int, mask: int, flags: i
         stop = space.part_end(start, end)
         area = space.isolate(start, stop)
         while area is not None and area.start < stop:
-            area.flags = (area.flags & ~mask) | flags
+            if area.source is None or not area.source.is_secret():
+                area.flags = (area.flags & ~mask) | flags
             area = following(area)
         space.rejoin(start, stop)
         start = space.rest(stop, end)

@@ -822,6 +822,8 @@ class AddressSpace:
             area = self.area_at(address)
             if area is None:
                 raise Errno(ENOMEM)
+            if area.source is not None and area.source.is_secret():
+                raise Errno(ENOMEM)
             access = Access.WRITE if area.prot & PROT_WRITE != 0 and not area.shared else Access.READ
             if not allows(area, access):
                 address = area.end

@@ -40,6 +40,7 @@ from kernel.syscalls import (
     map_shadow_stack,
     membarrier,
     memfd_create,
+    memfd_secret,
     mempolicy,
     mkdir,
     mlock,

@@ -112,6 +112,8 @@ def _map_file(file: File, address: int, length: int, prot: int, flags: int, offs
         if prot & PROT_EXEC != 0:
             raise Errno(EPERM)
         maximum &= ~PROT_EXEC
+    if kind == MAP_PRIVATE and file.must_be_shared():
+        raise Errno(EINVAL)
     source = file.mapped_part(offset, page_up(length))
     if flags & MAP_GROWSDOWN != 0:
         raise Errno(EINVAL)

@@ -227,6 +227,7 @@ def _flag_words(area: Area) -> str:
     text += "dc " if area.dont_fork else ""
     text += "ac " if area.prot & PROT_WRITE != 0 and not area.shared else ""
     text += "wf " if area.wipe_on_fork else ""
+    text += "dd " if area.source is not None and area.source.is_secret() else ""
     return text + "sd "
 
 
