@@ -26,6 +26,7 @@ from kernel.mm.policy import MemoryPolicy, PolicyRanges
 if TYPE_CHECKING:
     from kernel.mm.area import Area
 
+_DEVICE: Final = 1  # 00:01, of files in memory that are the kernel's own
 _FREE_COST: Final = 600  # instructions for a page
 
 
@@ -149,6 +150,12 @@ class SharedTotals:
 
     def __init__(self) -> None:
         self.pages: int = 0
+        self.objects: int = 0  # that were ever made
+
+    def next_number(self) -> int:
+        """A number for what has no inode, and is shown as if it had one."""
+        self.objects += 1
+        return self.objects
 
 
 SHARED_TOTALS: Final = SharedTotals()
@@ -162,6 +169,7 @@ class SharedMemory(PolicyKeeper):
         self.page_limit: int = (size_bytes + PAGE_MASK) >> PAGE_SHIFT
         self.frames: FrameTree = FrameTree()
         self.users: int = 0
+        self.number: int = SHARED_TOTALS.next_number()
 
     def page(self, index: int, for_write: bool) -> Frame:
         if index < 0 or index >= self.page_limit:
@@ -207,6 +215,12 @@ class SharedMemory(PolicyKeeper):
 
     def name(self) -> bytes:
         return b"/dev/zero (deleted)"
+
+    def inode_number(self) -> int:
+        return self.number
+
+    def device_number(self) -> int:
+        return _DEVICE
 
 
 class FixedPages(MemoryObject):

@@ -9,10 +9,11 @@ Context: sleeps. The description means the memory that the process had when it w
 
 from kernel.fs.file import File
 from kernel.fs.path import Path
+from kernel.fs.procfs.area_query import PROCMAP_QUERY, query_area
 from kernel.fs.procfs.entries import PiecesFile
 from kernel.fs.procfs.process_memory import area_figures, area_line, area_placement, memory_of
 from kernel.fs.procfs.subject import Subject
-from kernel.lang import final
+from kernel.lang import ENOTTY, Errno, UserAddr, final
 from kernel.lib.user import Buffer
 from kernel.mm.area import Area
 from kernel.mm.policy import MemoryPolicy
@@ -20,7 +21,7 @@ from kernel.mm.space import AddressSpace
 
 
 class AreaText(PiecesFile):
-    """An open maps."""
+    """What is open of a text about areas. Base class."""
 
     def __init__(self, path: Path, flags: int, space: AddressSpace | None) -> None:
         super().__init__(path, flags)
@@ -56,6 +57,17 @@ class AreaText(PiecesFile):
 
 
 @final
+class QueriedAreaText(AreaText):
+    """An open maps, which can be asked about one area as well."""
+
+    def ioctl(self, command: int, argument: int) -> int:
+        if command != PROCMAP_QUERY:
+            raise Errno(ENOTTY)
+        query_area(self.space, UserAddr(argument))
+        return 0
+
+
+@final
 class AreaFiguresText(AreaText):
     """An open smaps."""
 
@@ -77,7 +89,7 @@ class AreaPolicies(AreaText):
 
 def open_maps(path: Path, flags: int, subject: Subject) -> File:
     """Open maps."""
-    return AreaText(path, flags, memory_of(subject))
+    return QueriedAreaText(path, flags, memory_of(subject))
 
 
 def open_numa_maps(path: Path, flags: int, subject: Subject) -> File:

@@ -26,6 +26,7 @@ from kernel.fs.procfs.entries import FIRST_POSITION, ComputedDirectory, TextFile
 from kernel.fs.procfs.memory_file import open_memory
 from kernel.fs.procfs.namespaces import NamespaceDirectory
 from kernel.fs.procfs.network import NetDirectory
+from kernel.fs.procfs.pagemap import open_pagemap
 from kernel.fs.procfs.process_files import CWD, EXE, ROOT, DescriptorDirectory, PlaceLink
 from kernel.fs.procfs.process_memory import living_memory_of, memory_of
 from kernel.fs.procfs.subject import Subject, give_owner, may_reach, parse_number, require_inspection
@@ -99,6 +100,7 @@ FILES: Final[list[SubjectFile]] = [
     SubjectFile(b"oom_adj", 0o644, process_control.oom_adj, process_control.set_oom_adj),
     SubjectFile(b"oom_score", 0o444, process_control.oom_score),
     SubjectFile(b"oom_score_adj", 0o644, process_control.oom_score_adj, process_control.set_oom_score_adj),
+    SubjectFile(b"pagemap", 0o400, no_text, guarded=True, opener=open_pagemap),
     SubjectFile(b"personality", 0o400, process_status.personality),
     SubjectFile(b"projid_map", 0o644, process_status.id_map, write_map),
     SubjectFile(
