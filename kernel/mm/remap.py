@@ -40,6 +40,7 @@ MADV_COLD: Final = 20
 MADV_PAGEOUT: Final = 21
 MADV_POPULATE_READ: Final = 22
 MADV_POPULATE_WRITE: Final = 23
+MADV_DONTNEED_LOCKED: Final = 24
 
 MS_ASYNC: Final = 1
 MS_INVALIDATE: Final = 2
@@ -174,7 +175,7 @@ def advise(space: AddressSpace, start: int, length: int, advice: int) -> None:
     """madvise(2). Advice that only concerns speed is accepted. Raises EINVAL, ENOMEM (a hole), EAGAIN (too many areas
     after a cut).
     """
-    if advice < 0 or (advice > MADV_FREE and advice < MADV_REMOVE) or advice > MADV_POPULATE_WRITE or 5 <= advice <= 7:
+    if advice < 0 or (advice > MADV_FREE and advice < MADV_REMOVE) or advice > MADV_DONTNEED_LOCKED or 5 <= advice <= 7:
         raise Errno(EINVAL)
     first, behind = pages_of(start, length)
     if start & PAGE_MASK != 0 or behind < first or (behind == first and length != 0):
@@ -184,7 +185,15 @@ def advise(space: AddressSpace, start: int, length: int, advice: int) -> None:
     if first >= USER_PAGES:
         raise Errno(ENOMEM)
     end = min(behind, USER_PAGES) << PAGE_SHIFT
-    if advice in (MADV_DONTNEED, MADV_FREE, MADV_DONTFORK, MADV_DOFORK, MADV_WIPEONFORK, MADV_KEEPONFORK):
+    if advice in (
+        MADV_DONTNEED,
+        MADV_FREE,
+        MADV_DONTFORK,
+        MADV_DOFORK,
+        MADV_WIPEONFORK,
+        MADV_KEEPONFORK,
+        MADV_DONTNEED_LOCKED,
+    ):
         _advise_areas(space, start, end, advice)
     elif advice == MADV_POPULATE_READ or advice == MADV_POPULATE_WRITE:
         space.populate(start, end)
@@ -194,14 +203,14 @@ def advise(space: AddressSpace, start: int, length: int, advice: int) -> None:
 
 
 def _advise_areas(space: AddressSpace, start: int, end: int, advice: int) -> None:
-    if advice in (MADV_DONTNEED, MADV_FREE, MADV_DONTFORK, MADV_WIPEONFORK):
+    if advice in (MADV_DONTNEED, MADV_FREE, MADV_DONTFORK, MADV_WIPEONFORK, MADV_DONTNEED_LOCKED):
         _check_discardable(space, start, end)
-    if advice == MADV_DONTNEED or advice == MADV_FREE:
+    if advice in (MADV_DONTNEED, MADV_FREE, MADV_DONTNEED_LOCKED):
         area = space.areas.first_above(start)
         while area is not None and area.start < end:
             if advice == MADV_FREE and (area.source is not None or area.shared):
                 raise Errno(EINVAL)
-            if area.flags & MAP_LOCKED != 0:
+            if area.flags & MAP_LOCKED != 0 and advice != MADV_DONTNEED_LOCKED:
                 raise Errno(EINVAL)
             area = following(area)
         space.empty(start, end)
