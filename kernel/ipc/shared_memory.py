@@ -15,6 +15,7 @@ from kernel.lib.capabilities import CAP_IPC_LOCK
 from kernel.lib.credentials import Credentials
 from kernel.lib.pace import pace
 from kernel.lib.pid import Bearer, bearer_shown_to_caller
+from kernel.mm.commitment import MODE, NEVER, promise
 from kernel.mm.frames import NO_FRAME, PAGE_MASK, PAGE_SHIFT, Frame
 from kernel.mm.keeping import check_room_to_keep, has_room_to_keep
 from kernel.mm.objects import SharedMemory
@@ -24,6 +25,7 @@ SHM_LOCKED: Final = 0o2000
 
 LARGEST_BYTES: Final = 1 << 46
 _SHM_HUGETLB: Final = 0o4000
+_SHM_NORESERVE: Final = 0o10000
 MOST_SEGMENTS: Final = 4096
 _REMOVE_COST: Final = 20_000  # instructions, for `pace`: most segments are small
 NO_LIMIT: Final = -(1 << 24) - 1  # as 64 bits without a sign: what Linux shows of sizes that have no limit
@@ -72,6 +74,9 @@ class Segment(SharedMemory):
 
     def inode_number(self) -> int:
         return self.entry.identifier
+
+    def wants_promise(self) -> bool:
+        return False  # it was promised when it was made
 
     def shown_mode(self) -> int:
         """The mode with what has become of the segment."""
@@ -122,10 +127,15 @@ class Segments:
         if flags & _SHM_HUGETLB != 0:
             # No huge pages are reserved; but first it is asked who may have them.
             raise Errno(ENOMEM if credentials.capable(CAP_IPC_LOCK) or credentials.in_group(0) else EPERM)
-        entry = Segment(self, key, size, flags, credentials, process).entry
+        segment = Segment(self, key, size, flags, credentials, process)
+        entry = segment.entry
         try:
+            if flags & _SHM_NORESERVE == 0 or MODE.value == NEVER:
+                promise(size + PAGE_MASK & ~PAGE_MASK, 0)  # fits: at most 2**46
+                segment.promised_bytes = size + PAGE_MASK & ~PAGE_MASK
             identifier = self.table.add(entry)
-        except MemoryError:
+        except (Errno, MemoryError):
+            segment.free_frames()
             entry.segment = None
             raise
         self.page_count += (size + PAGE_MASK) >> PAGE_SHIFT

@@ -51,12 +51,13 @@ class Area:
         self.prot: u8 = prot
         # what mprotect may ask for: a shared mapping of a read-only file is never writable
         self.maximum_prot: u8 = maximum_prot
-        self.flags: int = flags  # MAP_SHARED or MAP_PRIVATE, MAP_GROWSDOWN, MAP_LOCKED
+        self.flags: int = flags  # MAP_SHARED or MAP_PRIVATE, MAP_GROWSDOWN, MAP_LOCKED, MAP_NORESERVE
         self.source: MemoryObject | None = source
         self.offset: int = offset
         self.label: bytes = b""  # "[heap]", "[stack]", "[vdso]"
         self.dont_fork: bool = False
         self.wipe_on_fork: bool = False
+        self.is_promised: bool = False  # its memory counts as promised (commitment.py)
         self.key: u8 = 0  # protection key (pkeys(7))
         self.sealed: bool = False  # mseal(2): neither place nor protection may change
         self.policy: MemoryPolicy | None = None  # where its pages are to come from (mbind(2)); None: the thread's
@@ -102,6 +103,7 @@ class Area:
         )
         part.follow(self)
         part.sealed = self.sealed
+        part.is_promised = self.is_promised
         part.attach(space)
         return part
 
@@ -127,6 +129,7 @@ class Area:
             and self.wipe_on_fork == other.wipe_on_fork
             and self.sealed == other.sealed
             and self.key == other.key
+            and self.is_promised == other.is_promised
             and (self.source is None or self.offset + (self.end - self.start) == other.offset)
             and same_policy(self.policy, other.policy)
         )

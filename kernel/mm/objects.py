@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from kernel.lang import EINVAL, EIO, EOPNOTSUPP, Errno, final
 from kernel.lib.pace import pace
+from kernel.mm.commitment import take_back
 from kernel.mm.frame_tree import FrameTree
 from kernel.mm.frames import (
     NO_FRAME,
@@ -170,6 +171,7 @@ class SharedMemory(PolicyKeeper):
         self.frames: FrameTree = FrameTree()
         self.users: int = 0
         self.number: int = SHARED_TOTALS.next_number()
+        self.promised_bytes: int = 0  # that come free with the object (commitment.py)
 
     def page(self, index: int, for_write: bool) -> Frame:
         if index < 0 or index >= self.page_limit:
@@ -190,6 +192,10 @@ class SharedMemory(PolicyKeeper):
     def resident(self, index: int) -> Frame:
         return self.frames.get(index) if index >= 0 else NO_FRAME
 
+    def wants_promise(self) -> bool:
+        """Whether it is to be promised when it is mapped first: all of it, as it is made for its mapping."""
+        return self.users == 1 and self.promised_bytes == 0
+
     def acquire(self) -> None:
         self.users += 1
 
@@ -201,6 +207,8 @@ class SharedMemory(PolicyKeeper):
     def free_frames(self) -> None:
         """Nobody maps it any more."""
         self._drop(0, self.page_limit)
+        take_back(self.promised_bytes)
+        self.promised_bytes = 0
 
     def punch(self, first_index: int, end_index: int) -> None:
         self._drop(first_index, end_index)

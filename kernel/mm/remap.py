@@ -11,6 +11,7 @@ from kernel.lang import EACCES, EAGAIN, EBUSY, EFAULT, EINVAL, ENOMEM, EPERM, Er
 from kernel.lib.pace import pace
 from kernel.mm.area import MAP_ANONYMOUS, MAP_FIXED, MAP_LOCKED, PROT_WRITE, Area
 from kernel.mm.area_tree import following
+from kernel.mm.commitment import promise
 from kernel.mm.frames import NO_FRAME, PAGE_MASK, PAGE_SHIFT, PAGE_SIZE
 from kernel.mm.ranges import USER_PAGES, pages_of
 from kernel.mm.space import AREA_LIMIT, AddressSpace, page_up
@@ -119,6 +120,11 @@ def _grow_in_place(space: AddressSpace, area: Area, growth: int) -> bool:
         return False
     if growth > space.address_limit - min(space.mapped_bytes, space.address_limit):
         return False
+    if area.is_promised:
+        try:
+            promise(growth, space.mapped_bytes)
+        except Errno:
+            return False
     area.end = end
     space.areas.moved(area)
     space.mapped_bytes += growth

@@ -28,6 +28,7 @@ from kernel.mm.area import (
     MAP_FIXED_NOREPLACE,
     MAP_GROWSDOWN,
     MAP_LOCKED,
+    MAP_NORESERVE,
     MAP_PRIVATE,
     MAP_TYPE,
     PROT_EXEC,
@@ -36,6 +37,7 @@ from kernel.mm.area import (
     Area,
 )
 from kernel.mm.area_tree import STACK_GUARD, AreaTree, following, lowest_start, preceding
+from kernel.mm.commitment import MODE, NEVER, promise, take_back
 from kernel.mm.fault import Access, FaultOutcome, allows, protect_entry, resolve
 from kernel.mm.frames import PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, SHORTAGE
 from kernel.mm.lowest import check_lowest, effective_lowest
@@ -134,6 +136,7 @@ class AddressSpace:
         while area is not None:
             area = self.areas.some_leaf(area)
             self._give_back(area)
+            self._forget_promise(area)
             above = self.areas.drop_leaf(area)
             area.detach()
             area = above
@@ -184,7 +187,7 @@ class AddressSpace:
         self.pages.activate()
 
     def fork(self) -> "AddressSpace":
-        """A copy-on-write copy. Raises MemoryError with nothing changed but write permission that a fault restores."""
+        """A copy-on-write copy. Raises ENOMEM, MemoryError, with nothing changed but what a fault restores."""
         self.settle()
         child = AddressSpace()
         self.hold()
@@ -196,7 +199,7 @@ class AddressSpace:
             while area is not None:
                 if not area.dont_fork:
                     copy = area.copy(area.start, area.end, child)
-                    copy.flags &= ~MAP_LOCKED  # mlock(2): locks are not inherited
+                    self._prepare_copy(copy)
                     child.areas.insert(last, copy, None)
                     last = copy
                     child.mapped_bytes += area.end - area.start
@@ -205,13 +208,25 @@ class AddressSpace:
                         work = self._fork_area(child, area, work)
                     work = self._rest_in_fork(work)
                 area = following(area)
-        except MemoryError:
+        except (Errno, MemoryError):
             child.release()
             raise
         finally:
             self.pages.flush_range(0, USER_END)
             self.let_go()
         return child
+
+    def _prepare_copy(self, copy: Area) -> None:
+        """A child's area is not locked (mlock(2)), and is promised as well. Raises ENOMEM, with the area detached."""
+        copy.flags &= ~MAP_LOCKED
+        if not copy.is_promised:
+            return
+        try:
+            promise(copy.end - copy.start, self.mapped_bytes)
+        except Errno:
+            copy.is_promised = False
+            copy.detach()
+            raise
 
     def _copy_description(self, other: "AddressSpace") -> None:
         self.mapping_top = other.mapping_top
@@ -337,23 +352,45 @@ class AddressSpace:
             raise Errno(ENOMEM)
         if self.areas.count > AREA_LIMIT.value:
             raise Errno(ENOMEM)
-        if flags & MAP_FIXED != 0 and length > _BYTES_AT_ONCE:
-            self._prepare_replacing(start, length)
         if source is None and flags & MAP_TYPE != MAP_PRIVATE:
             source = SharedMemory(length)
             offset = 0
-        kept = (flags & (MAP_TYPE | MAP_GROWSDOWN | MAP_LOCKED)) | self.future_flags
-        area = Area(start, start + length, prot & _PROT_ALL, maximum_prot, kept, source, offset)
-        if like is not None:
-            area.follow(like)
-        elif prot & _PROT_ALL == PROT_EXEC:
-            area.key = max(0, self._execute_only_key())
-        area.attach(self)
+        area = Area(start, start + length, prot & _PROT_ALL, maximum_prot, self._kept_flags(flags), source, offset)
+        self._describe(area, like)
         if flags & MAP_FIXED != 0 and not self.is_free(start, start + length):
             self._replace(area)
         else:
             self._insert(area)
         return start
+
+    def _kept_flags(self, flags: int) -> int:
+        """What an area keeps of mmap's flags."""
+        kept = (flags & (MAP_TYPE | MAP_GROWSDOWN | MAP_LOCKED | MAP_NORESERVE)) | self.future_flags
+        return kept if MODE.value != NEVER else kept & ~MAP_NORESERVE
+
+    def _describe(self, area: Area, like: Area | None) -> None:
+        """Give a new area its key and what else it has of another one, attach it, and count it as promised if it is to
+        be, or what it shares. Raises ENOMEM, MemoryError, with the area detached.
+        """
+        is_promised = area.prot & PROT_WRITE != 0 and not area.shared and area.flags & MAP_NORESERVE == 0
+        if like is not None:
+            area.follow(like)
+            is_promised = like.is_promised
+        elif area.prot == PROT_EXEC:
+            area.key = max(0, self._execute_only_key())
+        area.attach(self)
+        source = area.source
+        size = area.end - area.start
+        try:
+            if is_promised:
+                promise(size, self.mapped_bytes)
+                area.is_promised = True
+            elif isinstance(source, SharedMemory) and source.wants_promise() and area.flags & MAP_NORESERVE == 0:
+                promise(size, self.mapped_bytes)
+                source.promised_bytes = size
+        except Errno:
+            area.detach()
+            raise
 
     def _prepare_replacing(self, start: int, length: int) -> None:
         """A new mapping will replace what lies in a large range: give the pages back before, so that the rest is
@@ -366,9 +403,21 @@ class AddressSpace:
 
     def _replace(self, area: Area) -> None:
         """Enter an area in place of what is there. Raises EPERM (sealed areas), with `area` detached again."""
+        done = False
+        try:
+            if area.end - area.start > _BYTES_AT_ONCE:
+                self._prepare_replacing(area.start, area.end - area.start)
+            self._exchange(area)
+            done = True
+        finally:
+            if not done:
+                self._forget_promise(area)
+                area.detach()
+
+    def _exchange(self, area: Area) -> None:
+        """The same in one change. Raises EPERM."""
         self.hold()
         start = area.start
-        done = False
         try:
             self.check_unsealed(area.start, area.end)
             while start < area.end:
@@ -376,11 +425,14 @@ class AddressSpace:
                 if start < area.end:
                     pace(_PART_COST)
             self._insert(area)
-            done = True
         finally:
             self.let_go()
-            if not done:
-                area.detach()
+
+    def _forget_promise(self, area: Area) -> None:
+        """An area goes, or becomes none."""
+        if area.is_promised:
+            area.is_promised = False
+            take_back(area.end - area.start)
 
     def _choose(self, address: int, length: int, flags: int) -> int:
         if flags & (MAP_FIXED | MAP_FIXED_NOREPLACE) != 0:
@@ -502,6 +554,7 @@ class AddressSpace:
             flush_from = min(flush_from, area.start)
             flush_to = max(flush_to, area.end)
             self._drop_pages(area.start, area.end)
+            self._forget_promise(area)
             self.mapped_bytes -= area.end - area.start
             area.space = None
             area.next_gone = gone
@@ -632,9 +685,41 @@ class AddressSpace:
             if stop - start > _BYTES_AT_ONCE:
                 stop = self.part_end(start, stop)
                 pace(_PART_COST)
-            self._protect_part(start, stop, prot, key)
+            self._protect_piece(area, start, stop, prot, key)
             pace(_PIECE_COST)
             start = stop
+
+    def _protect_piece(self, area: Area, start: int, end: int, prot: int, key: int) -> None:
+        """The same for a part of one area. What becomes writable is promised; what is writable no more, and was never
+        touched, is not any more. Raises ENOMEM, MemoryError.
+        """
+        was_promised = area.is_promised
+        is_promised = was_promised
+        if prot & PROT_WRITE == 0:
+            is_promised = was_promised and (area.source is not None or not self._is_untouched(area))
+        elif area.prot & PROT_WRITE == 0 and not area.shared and area.flags & MAP_NORESERVE == 0:
+            is_promised = True
+        if is_promised and not was_promised:
+            promise(end - start, self.mapped_bytes)
+        done = False
+        try:
+            self._protect_part(start, end, prot, key, is_promised)
+            done = True
+        finally:
+            if was_promised != is_promised and done != is_promised:
+                take_back(end - start)
+
+    def _is_untouched(self, area: Area) -> bool:
+        """Whether no page of an area is there, as far as a look at a few tables tells."""
+        address = self.pages.next_table(area.start, area.end)
+        for _ in range(_TABLES_AT_ONCE):
+            if address >= area.end:
+                return True
+            stop = min(area.end, table_end(address))
+            if self.pages.next_mapped(address, stop) < stop:
+                return False
+            address = self.pages.next_table(stop, area.end)
+        return False
 
     def rest(self, stop: int, end: int) -> int:
         """Between two parts of a range: let others run if `end` is not reached. Returns `stop`."""
@@ -661,11 +746,12 @@ class AddressSpace:
                 return end
         return stop
 
-    def _protect_part(self, start: int, end: int, prot: int, key: int) -> None:
+    def _protect_part(self, start: int, end: int, prot: int, key: int, is_promised: bool) -> None:
         area = self.isolate(start, end)
         while area is not None and area.start < end:
             area.key = self._key_for(area, prot, key)
             area.prot = prot
+            area.is_promised = is_promised
             address = self.pages.next_mapped(area.start, area.end)
             while address < area.end:
                 protect_entry(self.pages.find(address), area)
@@ -810,6 +896,11 @@ class AddressSpace:
             return None
         if area.start - start > self.address_limit - min(self.mapped_bytes, self.address_limit):
             return None
+        if area.is_promised:
+            try:
+                promise(area.start - start, self.mapped_bytes)
+            except Errno:
+                return None
         self.mapped_bytes += area.start - start
         area.start = start
         self.areas.moved(area)

@@ -14,7 +14,7 @@ from kernel.fs.tmpfs.file import FilePages
 from kernel.lang import ESRCH, Errno, Span, final, u8
 from kernel.lib.pace import pace
 from kernel.lib.pid import UNSET
-from kernel.mm.area import MAP_GROWSDOWN, MAP_LOCKED, PROT_EXEC, PROT_READ, PROT_WRITE, Area
+from kernel.mm.area import MAP_GROWSDOWN, MAP_LOCKED, MAP_NORESERVE, PROT_EXEC, PROT_READ, PROT_WRITE, Area
 from kernel.mm.binding import policy_of
 from kernel.mm.frames import NO_FRAME, PAGE_MASK, PAGE_SIZE, Frame, frame_count, frame_span
 from kernel.mm.objects import FixedPages, SharedMemory
@@ -225,7 +225,8 @@ def _flag_words(area: Area) -> str:
     text += "gd " if area.flags & MAP_GROWSDOWN != 0 else ""
     text += "lo " if area.flags & MAP_LOCKED != 0 else ""
     text += "dc " if area.dont_fork else ""
-    text += "ac " if area.prot & PROT_WRITE != 0 and not area.shared else ""
+    text += "ac " if area.is_promised else ""
+    text += "nr " if area.flags & MAP_NORESERVE != 0 else ""
     text += "wf " if area.wipe_on_fork else ""
     text += "dd " if area.source is not None and area.source.is_secret() else ""
     return text + "sd "

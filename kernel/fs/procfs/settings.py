@@ -169,12 +169,6 @@ def entropy_available() -> bytes:
     return _line(256)
 
 
-@proc_file("sys/vm/overcommit_memory")
-def overcommit_memory() -> bytes:
-    """Memory is promised without limit (1): nothing is reserved."""
-    return _line(1)
-
-
 def set_drop_caches(text: bytes) -> None:
     """1: clean pages of the page cache go; 2: unused names, and objects that wait to be reclaimed; 3: all. Others:
     EINVAL.

@@ -16,6 +16,7 @@ from kernel.fs.filesystem import FILE_SYSTEM_TYPES
 from kernel.lib.capabilities import CAP_SYS_ADMIN
 from kernel.lib.proc_files import proc_file
 from kernel.mm import slabs
+from kernel.mm.commitment import PROMISES, promise_limit
 from kernel.mm.frames import PAGE_SIZE, available_frame_count, free_frame_count, total_frame_count
 from kernel.mm.objects import SHARED_TOTALS
 from kernel.sched.processor import PROCESSORS, idle_ns, load_averages
@@ -126,7 +127,8 @@ def meminfo() -> bytes:
     text += _memory_line("SReclaimable", max(0, heap_held - heap_used))
     text += _memory_line("SUnreclaim", heap_used)
     text += _memory_line("KernelStack", stacks)
-    text += _memory_line("CommitLimit", total // 2)
+    text += _memory_line("CommitLimit", promise_limit() * _KIB_PER_PAGE)
+    text += _memory_line("Committed_AS", PROMISES.pages * _KIB_PER_PAGE)
     return text.encode()
 
 

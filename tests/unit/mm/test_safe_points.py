@@ -9,6 +9,7 @@ from kernel.lang import ENOMEM, Errno
 from kernel.lib.pace import PACE, PACE_BUDGET, Rest
 from kernel.mm import frames, remap
 from kernel.mm.area import MAP_ANONYMOUS, MAP_FIXED, MAP_PRIVATE, PROT_READ, PROT_WRITE
+from kernel.mm.commitment import ALWAYS, MODE
 from kernel.mm.fault import Access, FaultOutcome
 from kernel.mm.frames import PAGE_SIZE
 from kernel.mm.space import AddressSpace, each_area
@@ -49,7 +50,8 @@ class Others(Rest):
 
 
 @pytest.fixture
-def others(machine: None) -> Iterator[Others]:
+def others(machine: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Others]:
+    monkeypatch.setitem(MODE.values, 0, ALWAYS)  # spaces here are larger than the machine's memory
     before = PACE.rest
     rest = Others()
     PACE.rest = rest
