@@ -177,6 +177,42 @@ static long netlink_answers(long made)
 	return made;
 }
 
+/* Policies of every other page of a shared object: the most that it may have. */
+static long shared_policies(long made)
+{
+	unsigned long first = 1;
+	char *at = mmap(0, 10000 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	MAKE(4000, syscall(SYS_mbind, at + made * 2 * PAGE, PAGE, 2, &first, 64, 0));
+	return made;
+}
+
+static long secret_files(long made) { MAKE(10000, syscall(447, 0)); return made; }
+
+/* A process each: what it costs beyond the process is the table of its segments, or its map of ports. */
+static long in_processes(long count, int special)
+{
+	unsigned segment[4] = { 0, 0, 0xfffff, 0x11 };
+	int ends[2];
+	char byte;
+	pipe(ends);
+	for (long made = 0; made < count; made++)
+		if (fork() == 0) {
+			if (special == 1)
+				syscall(SYS_modify_ldt, 0x11, segment, sizeof segment);
+			if (special == 2)
+				syscall(SYS_ioperm, 0x80, 1, 1);
+			write(ends[1], "x", 1);
+			for (;;)
+				pause();
+		}
+	for (long made = 0; made < count; made++)
+		read(ends[0], &byte, 1);
+	return count;
+}
+
+static long segment_tables(long made) { begin(); return in_processes(200, 1); }
+static long port_maps(long made) { begin(); return in_processes(200, 2); }
+
 static long areas(long made)
 {
 	char *memory = mmap(0, 2 * 32000 * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -320,7 +356,8 @@ static const struct kind { const char *name; long (*make)(long made); } kinds[] 
 #define KIND(name) { #name, name }
 	KIND(open_files), KIND(pipes), KIND(full_pipe_pages), KIND(event_files), KIND(timer_files), KIND(epoll_sets),
 	KIND(epoll_members), KIND(inotify_watches), KIND(inotify_events), KIND(udp_sockets), KIND(tcp_sockets), KIND(netlink_sockets),
-	KIND(netlink_answers), KIND(unix_pairs), KIND(unix_datagrams), KIND(areas), KIND(semaphore_sets), KIND(semaphores),
+	KIND(netlink_answers), KIND(unix_pairs), KIND(unix_datagrams), KIND(areas), KIND(shared_policies), KIND(secret_files), KIND(segment_tables),
+	KIND(port_maps), KIND(semaphore_sets), KIND(semaphores),
 	KIND(undone_sets), KIND(message_queues), KIND(empty_messages), KIND(segments), KIND(posix_queues), KIND(posix_messages),
 	KIND(queued_signals), KIND(posix_timers), KIND(tmpfs_files), KIND(record_locks), KIND(mounts), KIND(threads), KIND(processes),
 	KIND(terminals),
