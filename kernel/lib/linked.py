@@ -16,7 +16,7 @@ gives a list up takes everything out of it.
 
 from typing import Generic, TypeVar
 
-from kernel.lang import inline
+from kernel.lang import inline, panic
 
 T = TypeVar("T")
 
@@ -31,7 +31,7 @@ class Linked(Generic[T]):
     @inline
     def this(self) -> T:
         """The object itself. A class that derives from this one says `return self`."""
-        raise NotImplementedError
+        panic("an object in a list does not say what it is")
 
     @inline
     def after(self) -> T | None:

@@ -33,7 +33,13 @@ _PAGE_COST: Final = 1500  # instructions to fill or to sum up a page
 _MOVE_COST: Final = 100
 _MOVE_SIZE: Final = 16  # of an entry of the list
 _MOVES_PER_FRAME: Final = PAGE_SIZE // _MOVE_SIZE - 1  # and the link to the next
+_PAGE_NUMBERS: Final = (1 << 40) - 1  # all that there can be
 _SUM_LOW: Final = (1 << 56) - 1  # of sums below 2**61
+
+
+def pages_for(size: int) -> int:
+    """How many pages `size` bytes take."""
+    return (size >> PAGE_SHIFT) + (0 if size & PAGE_MASK == 0 else 1)
 
 
 @final
@@ -44,6 +50,10 @@ class Segment:
         self.first: int = first  # number of the page where it belongs
         self.count: int = count
         self.frames: list[Frame] = [NO_FRAME] * filled
+
+    def address(self, index: int) -> int:
+        """Where the page with this index belongs; the one behind the last ends the segment."""
+        return (self.first + min(index, self.count) & _PAGE_NUMBERS) << PAGE_SHIFT
 
     def holds(self, frame: int) -> bool:
         """Whether a frame lies where this segment belongs."""
@@ -93,8 +103,7 @@ class NextKernel(TablePages):
         """A segment of `size` bytes, of which `filled` will be put. `destination` is on a page. All are added before
         the first is filled. Raises MemoryError.
         """
-        count = size + PAGE_MASK >> PAGE_SHIFT
-        segment = Segment(destination >> PAGE_SHIFT, count, filled + PAGE_MASK >> PAGE_SHIFT)
+        segment = Segment(destination >> PAGE_SHIFT, pages_for(size), pages_for(filled))
         self.segments.append(segment)
         return segment
 
@@ -125,8 +134,7 @@ class NextKernel(TablePages):
         """
         self.root = identity_root(self)
         for segment in self.segments:
-            start = segment.first << PAGE_SHIFT
-            map_identically(self.root, start, start + (segment.count << PAGE_SHIFT), self)
+            map_identically(self.root, segment.address(0), segment.address(segment.count), self)
         self._list_moves()
         page = next_low_page(0)
         while page != 0 and self._segment_at(page >> PAGE_SHIFT) is not None:
@@ -209,7 +217,7 @@ class NextKernel(TablePages):
             for index in range(segment.count):
                 source = int(segment.frames[index]) if index < len(segment.frames) else 0
                 if source != segment.first + index:
-                    _store_move(frames, at, segment.first + index << PAGE_SHIFT, source << PAGE_SHIFT)
+                    _store_move(frames, at, segment.address(index), source << PAGE_SHIFT)
                     at += 1
                 pace(_MOVE_COST)
         _store_move(frames, at, MOVE_END, 0)

@@ -50,6 +50,7 @@ MS_SYNC: Final = 4
 _SPARE_AREAS: Final = 3  # that must be left before a mapping is moved
 _FIXED_AREAS: Final = 2  # and that many more to a fixed place
 _AREA_COST: Final = 200
+_EMPTY_COST: Final = 1500
 _LOOK_COST: Final = 60
 _MOVED_MASK: Final = 1023  # a safe point after moving that many pages
 _MOVED_COST: Final = 150_000
@@ -212,20 +213,30 @@ def _advise_areas(space: AddressSpace, start: int, end: int, advice: int) -> Non
     if advice in (MADV_DONTNEED, MADV_FREE, MADV_DONTFORK, MADV_WIPEONFORK, MADV_DONTNEED_LOCKED):
         _check_discardable(space, start, end)
     if advice in (MADV_DONTNEED, MADV_FREE, MADV_DONTNEED_LOCKED):
-        area = space.areas.first_above(start)
-        while area is not None and area.start < end:
-            if advice == MADV_FREE and (area.source is not None or area.shared):
-                raise Errno(EINVAL)
-            if area.flags & MAP_LOCKED != 0 and advice != MADV_DONTNEED_LOCKED:
-                raise Errno(EINVAL)
-            area = following(area)
-        space.empty(start, end)
+        _give_back(space, start, end, advice)
         return
     space.settle()
     while start < end:
         stop = space.part_end(start, end)
         _advise_part(space, start, stop, advice)
         start = space.rest(stop, end)
+
+
+def _give_back(space: AddressSpace, start: int, end: int, advice: int) -> None:
+    """The pages of a range, area by area. Raises EINVAL at one that advice is not for; what lies below is done."""
+    while start < end:
+        space.settle()
+        area = space.areas.first_above(start)
+        if area is None or area.start >= end:
+            return
+        if advice == MADV_FREE and (area.source is not None or area.shared):
+            raise Errno(EINVAL)
+        if area.flags & MAP_LOCKED != 0 and advice != MADV_DONTNEED_LOCKED:
+            raise Errno(EINVAL)
+        stop = min(end, area.end)
+        space.empty(max(start, area.start), stop)
+        pace(_EMPTY_COST)
+        start = stop
 
 
 def _advise_part(space: AddressSpace, start: int, end: int, advice: int) -> None:

@@ -54,7 +54,8 @@ _BYTES_AT_ONCE: Final = _TABLES_AT_ONCE * LEAF_TABLE_BYTES
 _WORK_AT_ONCE: Final = 128_000
 _AREAS_AT_ONCE: Final = 64
 _AREA_COST: Final = 500
-_PIECE_COST: Final = 4000
+_PIECE_COST: Final = 4000  # of at most _SMALL_PIECE bytes
+_SMALL_PIECE: Final = 16 * PAGE_SIZE
 _TABLE_COST: Final = 2000
 _PAGE_COST: Final = 160
 _PART_COST: Final = 150_000
@@ -681,12 +682,10 @@ class AddressSpace:
             self._deny_write_execute(area.prot, prot)
             if area.sealed:
                 raise Errno(EPERM)
-            stop = min(end, area.end)
-            if stop - start > _BYTES_AT_ONCE:
-                stop = self.part_end(start, stop)
-                pace(_PART_COST)
+            stop = self.part_end(start, min(end, area.end))
             self._protect_piece(area, start, stop, prot, key)
-            pace(_PIECE_COST)
+            if stop < end:
+                pace(_PIECE_COST if stop - start <= _SMALL_PIECE else _PART_COST)
             start = stop
 
     def _protect_piece(self, area: Area, start: int, end: int, prot: int, key: int) -> None:

@@ -2,13 +2,18 @@
 
 from typing import Final
 
-from arch import power_off, restart, stop
+from arch import leave, power_off, restart, stop
 from kernel.doors.table import syscall
+from kernel.drivers.virtio.transport import reset_all
 from kernel.fs.mount_sync import end_writing
-from kernel.lang import EINVAL, EPERM, Errno, UserAddr, u32
+from kernel.lang import EINVAL, EIO, EPERM, Errno, UserAddr, u32
 from kernel.lib import log, user
 from kernel.lib.capabilities import CAP_SYS_BOOT
-from kernel.syscalls.kexec_load import start_next_kernel
+from kernel.mm.next_kernel import LOADED
+from kernel.sched import current_thread
+from kernel.sched.processor import this_processor
+from kernel.sched.scheduler import allow_processors, preempt, request_reschedule
+from kernel.syscalls.kexec_load import Turn
 from kernel.task.exit import end_thread
 from kernel.task.pids import find_process
 from kernel.task.send import send_from_kernel
@@ -26,6 +31,7 @@ _REBOOT_POWER_OFF: Final = 0x4321_FEDC
 _REBOOT_RESTART_2: Final = 0xA1B2_C3D4
 _REBOOT_KEXEC: Final = 0x4558_4543
 _REASON_SIZE: Final = 255
+_BOOT_PROCESSOR: Final = 1  # as a mask
 
 
 @syscall(
@@ -45,7 +51,7 @@ def reboot(magic_1: u32, magic_2: u32, command: u32, argument: int) -> int:
         return 0
     reason = user.read_string_start(UserAddr(argument), _REASON_SIZE) if command == _REBOOT_RESTART_2 else b""
     if command == _REBOOT_KEXEC:
-        start_next_kernel()
+        _start_next_kernel()
     if command in (_REBOOT_POWER_OFF, _REBOOT_RESTART, _REBOOT_RESTART_2, _REBOOT_HALT):
         end_writing()
     if command == _REBOOT_POWER_OFF:
@@ -75,3 +81,26 @@ def _reboot_namespace(task: Task, command: int) -> None:
     if init is not None:
         send_from_kernel(init, from_kernel(SIGKILL))
     end_thread(task, 0)
+
+
+def _start_next_kernel() -> None:
+    """LINUX_REBOOT_CMD_KEXEC: nothing is touched until the loaded kernel was found whole. Then disks are written out,
+    devices stop, the other processors halt, and the kernel's pages are moved to where they belong (arch.leave), over
+    everything that is here. Raises EBUSY; EINVAL: no kernel is loaded; EIO: something has changed it in memory.
+    """
+    with Turn():
+        kernel = LOADED.kernel
+        if kernel is None:
+            raise Errno(EINVAL)
+        if not kernel.is_whole():
+            log.error("kexec: the loaded kernel has been damaged in memory")
+            raise Errno(EIO)
+        end_writing()
+        # The others can be stopped by a signal that would send the boot processor back to the firmware.
+        allow_processors(current_thread(), _BOOT_PROCESSOR)
+        while this_processor().number != 0:
+            request_reschedule()
+            preempt()
+        log.info("Starting new kernel")
+        reset_all()
+        leave(kernel.code_page, kernel.moves, kernel.root, kernel.entry, kernel.is_narrow, kernel.argument)

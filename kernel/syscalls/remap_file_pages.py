@@ -11,7 +11,7 @@ from kernel.lib.pace import pace
 from kernel.mm.area import MAP_FIXED, MAP_LOCKED, MAP_NONBLOCK, MAP_SHARED, Area
 from kernel.mm.frames import PAGE_MASK, PAGE_SHIFT
 from kernel.mm.space import AddressSpace
-from kernel.syscalls.memory import check_lock_limit
+from kernel.syscalls.mmap import check_lock_limit
 from kernel.task import current
 
 _LARGEST_OFFSET: Final = 1 << 62

@@ -305,6 +305,7 @@ def _replace(task: Task, program: Program, space: AddressSpace, layout: Layout, 
     space.activate()
     if old is not None:
         space.inherit_settings(old)
+        task.registers.forget_segments()
         old.release()
     finish_vfork(task)
     _reset(task, program, credentials)

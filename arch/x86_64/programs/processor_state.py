@@ -209,10 +209,7 @@ class ProcessorState:
         """The task ends, or starts another program: free the area, and watch nothing."""
         self.turns = 0
         self.steps_forced = False
-        if self.segments_loaded:
-            self._unload_segments()
-        self.segments = None
-        self.selectors = 0
+        self.forget_segments()
         breakpoints = self.breakpoints
         if breakpoints is not None:
             self.breakpoints = None
@@ -231,6 +228,13 @@ class ProcessorState:
         """The task's address space has a table of segments from now on."""
         self.segments = table
         self.is_special = True
+
+    def forget_segments(self) -> None:
+        """The task leaves its address space, whose table may end."""
+        if self.segments_loaded:
+            self._unload_segments()
+        self.segments = None
+        self.selectors = 0
 
     def refresh_segments(self, table: LocalTable) -> None:
         """Of the running task: the table has changed, or is new. Data segments are read anew; one that went is 0."""
@@ -286,7 +290,7 @@ class ProcessorState:
             return False
         if instruction != _CLI and instruction != _STI:
             return False
-        frame.go_on_at(frame.rip + 1)
+        frame.rip += 1  # one byte each
         return True
 
     # Protection keys ------------------------------------------------------------------------------------------------

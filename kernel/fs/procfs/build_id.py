@@ -27,7 +27,7 @@ MOST_HEADERS: Final = (PAGE_SIZE - _PROGRAM_HEADERS) // _HEADER_SIZE
 def build_id_of(source: MemoryObject) -> bytes:
     """The number, or nothing. May sleep. Raises MemoryError."""
     try:
-        frame = source.page(0, False)
+        frame = source.page(0, for_write=False)
     except Errno:
         return b""
     try:

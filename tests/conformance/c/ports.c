@@ -52,8 +52,12 @@ static void show(const char *what)
 static int interrupts(void)
 {
 	int number = sigsetjmp(back, 1);
-	if (!number)
-		__asm__ volatile("cli\n sti");
+	if (!number) {
+		unsigned long left = 0x1234;
+		__asm__ volatile("cli\n sti" : "+c"(left));
+		if (left != 0x1234)
+			printf("rcx is %#lx\n", left);
+	}
 	return number;
 }
 

@@ -51,7 +51,7 @@ class Others(Rest):
 
 @pytest.fixture
 def others(machine: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Others]:
-    monkeypatch.setitem(MODE.values, 0, ALWAYS)  # spaces here are larger than the machine's memory
+    monkeypatch.setattr(MODE, "values", [ALWAYS])  # spaces here are larger than the machine's memory
     before = PACE.rest
     rest = Others()
     PACE.rest = rest

@@ -55,7 +55,8 @@ def test_examples_are_of_commands_that_there_are() -> None:
 
 def test_the_manual_page_is_sound() -> None:
     page = help_pages.man_page(_parser())
-    assert all(f".SS krait {command.name}" in page for command in help_pages.commands_of(_parser()))
+    names = [command.name.replace("-", "\\-") for command in help_pages.commands_of(_parser())]
+    assert all(f".SS krait {name}" in page for name in names)
     assert not [line for line in page.splitlines() if line.startswith("'")]
 
 
