@@ -36,11 +36,16 @@ def write_file(file: File, buffer: Buffer) -> int:
             prepare_write(file, buffer, file.inode.size if file.flags & O_APPEND != 0 else file.position)
         return tell_written(file, finish_transfer(file.write(buffer), buffer))
     except Errno as error:
-        if error.code == EPIPE and file.breaks_with_signal():
-            signal_process(current().process, SIGPIPE)
+        signal_broken_pipe(file, error)
         raise
     finally:
         file.release()
+
+
+def signal_broken_pipe(file: File, error: Errno) -> None:
+    """A write failed with EPIPE: whoever wrote gets SIGPIPE, if the file is of that kind."""
+    if error.code == EPIPE and file.breaks_with_signal():
+        signal_process(current().process, SIGPIPE)
 
 
 def pread_file(file: File, buffer: Buffer, offset: int) -> int:

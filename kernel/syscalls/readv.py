@@ -6,15 +6,12 @@ from kernel.doors.table import syscall
 from kernel.fs.constants import FS_APPEND_FL
 from kernel.fs.file import File, InodeFile
 from kernel.fs.notification import tell_read, tell_written
-from kernel.lang import EINVAL, EOPNOTSUPP, EPERM, EPIPE, ESPIPE, Errno, UserAddr, i32
+from kernel.lang import EINVAL, EOPNOTSUPP, EPERM, ESPIPE, Errno, UserAddr, i32
 from kernel.lib.user import Buffer
 from kernel.syscalls.buffer_arguments import finish_transfer, user_vector
 from kernel.syscalls.descriptor_arguments import readable_file, writable_file
-from kernel.syscalls.read_write import pread_file, pwrite_file, read_file, write_file
+from kernel.syscalls.read_write import pread_file, pwrite_file, read_file, signal_broken_pipe, write_file
 from kernel.syscalls.size_limit import prepare_write
-from kernel.task import current
-from kernel.task.send import signal_process
-from kernel.task.signals import SIGPIPE
 
 # Flags of preadv2(2) and pwritev2(2).
 RWF_HIPRI: Final = 1
@@ -110,8 +107,7 @@ def _write_at_once(file: File, buffer: Buffer) -> int:
     try:
         return tell_written(file, finish_transfer(file.write_at_once(buffer), buffer))
     except Errno as error:
-        if error.code == EPIPE and file.breaks_with_signal():
-            signal_process(current().process, SIGPIPE)
+        signal_broken_pipe(file, error)
         raise
     finally:
         file.release()

@@ -10,16 +10,15 @@ from kernel.doors.table import syscall
 from kernel.fs.constants import MAX_FILE_SIZE, MAX_RW_COUNT, O_APPEND, SEEK_CUR
 from kernel.fs.file import File
 from kernel.fs.notification import tell_read, tell_written
-from kernel.lang import EBADF, EFBIG, EINVAL, EISDIR, EOVERFLOW, EPIPE, ESPIPE, EXDEV, Errno, UserAddr, i32
+from kernel.lang import EBADF, EFBIG, EINVAL, EISDIR, EOVERFLOW, ESPIPE, EXDEV, Errno, UserAddr, i32
 from kernel.lib import user
 from kernel.lib.pace import is_dying, pace_bytes
 from kernel.lib.user import KernelBuffer
 from kernel.net.sockets.socket import MSG_MORE, Message, Socket
 from kernel.syscalls.buffer_arguments import check_area, position_at
+from kernel.syscalls.read_write import signal_broken_pipe
 from kernel.syscalls.size_limit import prepare_write
 from kernel.task import current
-from kernel.task.send import signal_process
-from kernel.task.signals import SIGPIPE
 
 _CHUNK: Final = 16384
 
@@ -86,8 +85,7 @@ def copy(source: Cursor, target: Cursor, count: int) -> int:
             if got < len(storage) and isinstance(source.file, Socket):
                 break  # what is there now: it does not wait for more
     except Errno as error:
-        if error.code == EPIPE and target.file.breaks_with_signal():
-            signal_process(current().process, SIGPIPE)
+        signal_broken_pipe(target.file, error)
         if total == 0:
             raise
     finally:

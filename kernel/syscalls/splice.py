@@ -15,6 +15,7 @@ from kernel.lib.user import KernelBuffer
 from kernel.net.sockets.socket import Socket
 from kernel.syscalls.buffer_arguments import check_area, finish_transfer, position_at, user_vector
 from kernel.syscalls.descriptor_arguments import file_at
+from kernel.syscalls.read_write import signal_broken_pipe
 from kernel.syscalls.sendfile import Cursor, copy
 from kernel.task import current
 from kernel.task.send import signal_process
@@ -96,8 +97,7 @@ def _out_of_pipe(file: PipeFile, target: Cursor, count: int, nonblocking: bool) 
         finally:
             pipe.unlock_readable(done)
     except Errno as error:
-        if error.code == EPIPE and target.file.breaks_with_signal():
-            signal_process(current().process, SIGPIPE)
+        signal_broken_pipe(target.file, error)
         raise
     finally:
         tell_read(file, done)
