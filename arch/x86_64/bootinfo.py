@@ -34,7 +34,11 @@ PHYSICAL_LIMIT: Final = 1 << 46
 LOW_MEMORY_END: Final = 0x10_0000
 """Below lie firmware data, the loader's tables and the spots where further processors wake: never handed out."""
 
+LOWEST_FREE: Final = 0x1000
+"""Below lie the BIOS's interrupt vectors and data, which nobody writes over."""
+
 PVH_MAGIC: Final = 0x336E_C578
+PVH_INFO_SIZE: Final = 56
 PVH_MODULE_SIZE: Final = 32
 PVH_MEMORY_ENTRY_SIZE: Final = 24
 
@@ -229,7 +233,7 @@ class BootInfo:
             raise BootInfoError(BAD_MAGIC)
         if memory.read_u32(info + 4) < 1:  # version 0 has no memory map
             raise BootInfoError(NO_MEMORY)
-        self.reserve(info, info + 56)
+        self.reserve(info, info + PVH_INFO_SIZE)
         module_count = memory.read_u32(info + 12)
         modules = memory.read_address(info + 16)
         command_line = memory.read_address(info + 24)

@@ -10,12 +10,12 @@ Source: Intel SDM vol. 3, 5.5 (4-level paging), 10.4.4 (INIT).
 
 from typing import Final
 
-from arch.x86_64.bootinfo import KIND_RAM, LOW_MEMORY_END, boot_info
+from arch.x86_64.bootinfo import KIND_RAM, LOW_MEMORY_END, LOWEST_FREE, boot_info
 from arch.x86_64.chips import apic, ioapic, pic8259
 from arch.x86_64.cpu import features
 from arch.x86_64.layout import HUGE_PAGE_SIZE, KERNEL_BASE, LARGE_PAGE_SIZE, PAGE_SIZE, direct_map
 from arch.x86_64.paging import ADDRESS_BITS, LARGE, PRESENT, TABLE, WRITABLE, index, kernel_root
-from arch.x86_64.processors import LOWEST_WAKE_PAGE, is_free_low_page, reset_others
+from arch.x86_64.processors import is_free_low_page, reset_others
 from arch.x86_64.simulation import NotSimulated
 from kernel.lang import extern
 from kernel.lang.unsafe import copy_bytes, load_i64, store_i64, symbol_address
@@ -85,7 +85,7 @@ def next_low_page(after: int) -> int:
     """The first page above `after` that can hold the code of the last steps: free RAM below 1 MiB; 0 if there is
     none.
     """
-    for page in range(max(after + PAGE_SIZE, LOWEST_WAKE_PAGE), LOW_MEMORY_END, PAGE_SIZE):
+    for page in range(max(after + PAGE_SIZE, LOWEST_FREE), LOW_MEMORY_END, PAGE_SIZE):
         if is_free_low_page(boot_info, page):
             return page
     return 0

@@ -14,7 +14,7 @@ from typing import Final
 
 from arch.x86_64 import cpu, fpu, gdt, idt
 from arch.x86_64.boot_memory import allocate
-from arch.x86_64.bootinfo import KIND_RAM, LOW_MEMORY_END, BootInfo
+from arch.x86_64.bootinfo import KIND_RAM, LOW_MEMORY_END, LOWEST_FREE, BootInfo
 from arch.x86_64.chips import apic, timer
 from arch.x86_64.chips.acpi_devices import PROCESSOR_LIMIT, Hardware
 from arch.x86_64.context import boot_stack_top
@@ -48,7 +48,6 @@ from kernel.lang.unsafe import (
 STACK_SIZE: Final = 16 * 1024
 MEMORY_SIZE: Final = AREA_SIZE + IST_COUNT * IST_STACK_SIZE + STACK_SIZE
 
-LOWEST_WAKE_PAGE: Final = 0x1000  # below lie the BIOS's interrupt vectors and data
 # Seconds to wait for a processor: after the first start-up, which some miss, and then before it is given up. On a busy
 # host a guest's processor may be late.
 WAKE_PATIENCE: Final[list[int]] = [1, 10]
@@ -74,7 +73,7 @@ def take_memory(info: BootInfo, hardware: Hardware) -> None:
     if hardware.processor_count > 1:
         for i in range(hardware.processor_count):
             processors.memory[i] = direct_map(allocate(MEMORY_SIZE))
-    for page in range(LOWEST_WAKE_PAGE, LOW_MEMORY_END, PAGE_SIZE):
+    for page in range(LOWEST_FREE, LOW_MEMORY_END, PAGE_SIZE):
         if is_free_low_page(info, page):
             processors.wake_page = page
             return

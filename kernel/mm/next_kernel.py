@@ -12,7 +12,7 @@ Context: sleeps (safe points). Only the caller works on a kernel until it is com
 from typing import Final
 
 from arch import MOVE_END, MOVE_LINK, TablePages, identity_root, map_identically, next_low_page
-from kernel.lang import ENOMEM, Errno, Span, UserAddr, final, u8
+from kernel.lang import ENOMEM, Errno, Span, UserAddr, final, u8, u64
 from kernel.lib import user
 from kernel.lib.pace import pace
 from kernel.lib.user import Buffer
@@ -52,7 +52,7 @@ class Segment:
         self.frames: list[Frame] = [NO_FRAME] * filled
 
     def address(self, index: int) -> int:
-        """Where the page with this index belongs; the one behind the last ends the segment."""
+        """Where the page with this index belongs; past the last one the segment ends."""
         return (self.first + min(index, self.count) & _PAGE_NUMBERS) << PAGE_SHIFT
 
     def holds(self, frame: int) -> bool:
@@ -235,17 +235,11 @@ def _store_move(frames: list[Frame], at: int, destination: int, source: int) -> 
     number = at // _MOVES_PER_FRAME
     place = at % _MOVES_PER_FRAME
     span = frame_span(frames[number])
-    _store_word(span, place * _MOVE_SIZE, destination)
-    _store_word(span, place * _MOVE_SIZE + 8, source)
+    span.store_u64(place * _MOVE_SIZE, u64(destination))
+    span.store_u64(place * _MOVE_SIZE + 8, u64(source))
     if place == _MOVES_PER_FRAME - 1 and number + 1 < len(frames):
-        _store_word(span, PAGE_SIZE - _MOVE_SIZE, MOVE_LINK)
-        _store_word(span, PAGE_SIZE - 8, frames[number + 1] << PAGE_SHIFT)
-
-
-def _store_word(span: Span[u8], offset: int, value: int) -> None:
-    """Eight bytes of a signed number."""
-    span.store_u32(offset, value & 0xFFFF_FFFF)
-    span.store_u32(offset + 4, value >> 32 & 0xFFFF_FFFF)
+        span.store_u64(PAGE_SIZE - _MOVE_SIZE, u64(MOVE_LINK))
+        span.store_u64(PAGE_SIZE - 8, u64(frames[number + 1] << PAGE_SHIFT))
 
 
 def _add_words(total: int, data: Span[u8]) -> int:

@@ -9,8 +9,6 @@ from typing import Final
 from arch.x86_64.bootinfo import BootInfo, PhysicalMemory
 from arch.x86_64.layout import PAGE_SIZE, page_ceiling
 from arch.x86_64.next_kernel.plan import (
-    FROM_BYTES,
-    FROM_INITRD,
     FROM_KERNEL,
     HIGH_PLACES,
     KernelFile,
@@ -20,6 +18,7 @@ from arch.x86_64.next_kernel.plan import (
     load_address,
     root_pointer,
     store_address,
+    store_regions,
 )
 from kernel.lang import EINVAL, ENOEXEC, Errno, Span, span_of, u8
 
@@ -29,7 +28,7 @@ HEADER_END: Final = 0x290
 # Fields of the header, which lie at the same offsets in the file and in the parameters.
 SETUP_SECTORS: Final = 0x1F1
 BOOT_FLAG: Final = 0x1FE
-JUMP_LENGTH: Final = 0x201  # the header ends so many bytes behind the next
+JUMP_LENGTH: Final = 0x201  # the header ends that many bytes past the next
 JUMP_END: Final = 0x202
 SIGNATURE: Final = 0x202
 VERSION: Final = 0x206
@@ -100,11 +99,7 @@ def plan_bzimage(
         place = plan.find(info, size, alignment, HIGH_PLACES, 1 << 32)
     plan.pieces.append(Piece(place, size, FROM_KERNEL, start, filled, b""))
     plan.entry = place + ENTRY_OFFSET
-    initrd = 0
-    if initrd_size > 0:
-        limit = head.load_u32(RAM_DISK_LIMIT) + 1
-        initrd = plan.find(info, initrd_size, PAGE_SIZE, HIGH_PLACES, limit)
-        plan.pieces.append(Piece(initrd, initrd_size, FROM_INITRD, 0, initrd_size, b""))
+    initrd = plan.add_initrd(info, initrd_size, head.load_u32(RAM_DISK_LIMIT) + 1)
     _add_parameters(plan, head, initrd, initrd_size, command_line, info, memory)
     return plan
 
@@ -142,12 +137,7 @@ def _add_parameters(
     store_address(out, ROOT_POINTER, place + PARAMETERS_SIZE if len(pointer) > 0 else info.rsdp)
     count = min(info.region_count, MOST_REGIONS)
     out.store_u8(REGION_COUNT, count)
-    for i in range(count):
-        at = REGIONS + i * REGION_SIZE
-        store_address(out, at, info.region_start[i])
-        store_address(out, at + 8, info.region_end[i] - info.region_start[i])
-        out.store_u32(at + 16, info.region_kind[i])
+    store_regions(out, REGIONS, REGION_SIZE, count, info)
     out[PARAMETERS_SIZE : PARAMETERS_SIZE + len(pointer)].copy_from(span_of(pointer))
     out[text : text + len(command_line)].copy_from(span_of(command_line))
-    plan.argument = place
-    plan.pieces.append(Piece(place, size, FROM_BYTES, 0, size, bytes(storage)))
+    plan.add_argument(place, bytes(storage))

@@ -7,7 +7,7 @@ Context: sleeps where a file is read.
 
 from typing import Final
 
-from arch.x86_64.bootinfo import KIND_RAM, LOW_MEMORY_END, BootInfo, BootInfoError, PhysicalMemory
+from arch.x86_64.bootinfo import KIND_RAM, LOW_MEMORY_END, LOWEST_FREE, BootInfo, BootInfoError, PhysicalMemory
 from arch.x86_64.layout import PAGE_SIZE, page_ceiling, page_floor
 from kernel.lang import EADDRNOTAVAIL, ENOEXEC, Errno, Span, final, u8, u64
 
@@ -15,7 +15,6 @@ FROM_KERNEL: Final = 0
 FROM_INITRD: Final = 1
 FROM_BYTES: Final = 2
 
-LOWEST_PLACE: Final = 0x1000  # below lie the BIOS's interrupt vectors and data
 HIGH_PLACES: Final = 16 << 20  # kernels like to lie below
 HIGH_LIMIT: Final = 1 << 32  # kernels that begin with 32 bits see no more
 ROOT_POINTER_SIZE: Final = 36  # bytes; ACPI 6.5, 5.2.5.3
@@ -87,9 +86,22 @@ class Plan:
                 start = _aligned(obstacle, alignment)
         raise Errno(EADDRNOTAVAIL)
 
+    def add_initrd(self, info: BootInfo, size: int, limit: int) -> int:
+        """A place for the initial RAM disk, at most `limit`; 0 if it has no bytes. Raises EADDRNOTAVAIL."""
+        if size == 0:
+            return 0
+        place = self.find(info, size, PAGE_SIZE, HIGH_PLACES, limit)
+        self.pieces.append(Piece(place, size, FROM_INITRD, 0, size, b""))
+        return place
+
+    def add_argument(self, place: int, data: bytes) -> None:
+        """What the kernel finds by its argument."""
+        self.argument = place
+        self.pieces.append(Piece(place, len(data), FROM_BYTES, 0, len(data), data))
+
     def find_low(self, info: BootInfo, size: int) -> int:
         """A place below 1 MiB, which no kernel hands out. Raises EADDRNOTAVAIL."""
-        return self.find(info, size, PAGE_SIZE, LOWEST_PLACE, LOW_MEMORY_END)
+        return self.find(info, size, PAGE_SIZE, LOWEST_FREE, LOW_MEMORY_END)
 
 
 def load_address(data: Span[u8], offset: int) -> int:
@@ -105,6 +117,15 @@ def load_address(data: Span[u8], offset: int) -> int:
 def store_address(data: Span[u8], offset: int, value: int) -> None:
     """The same in memory that the next kernel reads."""
     data.store_u64(offset, u64(value))
+
+
+def store_regions(data: Span[u8], at: int, entry_size: int, count: int, info: BootInfo) -> None:
+    """The first `count` regions of memory as entries of start, size and kind, which PVH and Linux have alike."""
+    for i in range(count):
+        store_address(data, at, info.region_start[i])
+        store_address(data, at + 8, info.region_end[i] - info.region_start[i])
+        data.store_u32(at + 16, info.region_kind[i])
+        at += entry_size
 
 
 def is_ram(info: BootInfo, start: int, end: int) -> bool:

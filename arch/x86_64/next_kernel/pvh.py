@@ -5,21 +5,27 @@ Source: Xen, docs/misc/pvh.pandoc and hvm/start_info.h; System V ABI, chapters 4
 
 from typing import Final
 
-from arch.x86_64.bootinfo import BootInfo, PhysicalMemory
+from arch.x86_64.bootinfo import (
+    COMMAND_LINE_LIMIT,
+    PVH_INFO_SIZE,
+    PVH_MAGIC,
+    PVH_MEMORY_ENTRY_SIZE,
+    PVH_MODULE_SIZE,
+    BootInfo,
+    PhysicalMemory,
+)
 from arch.x86_64.identity import ELF_MACHINE
-from arch.x86_64.layout import PAGE_MASK, page_ceiling
+from arch.x86_64.layout import PAGE_MASK
 from arch.x86_64.next_kernel.plan import (
-    FROM_BYTES,
-    FROM_INITRD,
     FROM_KERNEL,
     HIGH_LIMIT,
-    HIGH_PLACES,
     KernelFile,
     Piece,
     Plan,
     load_address,
     root_pointer,
     store_address,
+    store_regions,
 )
 from kernel.lang import EINVAL, ENOEXEC, Errno, Span, span_of, u8
 
@@ -31,12 +37,6 @@ PT_NOTE: Final = 4
 NOTES_LIMIT: Final = 4096  # bytes of notes that are looked at
 NOTE_HEADER: Final = 12
 PHYSICAL_ENTRY: Final = 18  # XEN_ELFNOTE_PHYS32_ENTRY
-
-START_INFO_SIZE: Final = 56
-MAGIC: Final = 0x336E_C578
-MODULE_SIZE: Final = 32
-MEMORY_ENTRY_SIZE: Final = 24
-COMMAND_LINE_LIMIT: Final = 4096
 
 
 def looks_like_pvh(head: Span[u8]) -> bool:
@@ -118,20 +118,17 @@ def _add_start_info(
     plan: Plan, initrd_size: int, command_line: bytes, info: BootInfo, memory: PhysicalMemory
 ) -> None:
     """The structure that ebx points to, with all that it points to behind it: memory map, module, command line."""
-    initrd = 0
-    if initrd_size > 0:
-        initrd = plan.find(info, page_ceiling(initrd_size), 4096, HIGH_PLACES, HIGH_LIMIT)
-        plan.pieces.append(Piece(initrd, initrd_size, FROM_INITRD, 0, initrd_size, b""))
+    initrd = plan.add_initrd(info, initrd_size, HIGH_LIMIT)
     pointer = root_pointer(info, memory)
-    module = START_INFO_SIZE
-    regions = module + MODULE_SIZE
-    acpi = regions + info.region_count * MEMORY_ENTRY_SIZE
+    module = PVH_INFO_SIZE
+    regions = module + PVH_MODULE_SIZE
+    acpi = regions + info.region_count * PVH_MEMORY_ENTRY_SIZE
     text = acpi + 40
     size = text + len(command_line) + 1
     place = plan.find_low(info, size)
     storage = bytearray(size)
     out = span_of(storage)
-    out.store_u32(0, MAGIC)
+    out.store_u32(0, PVH_MAGIC)
     out.store_u32(4, 1)  # the version that has a memory map
     out.store_u32(12, 1 if initrd_size > 0 else 0)
     store_address(out, 16, place + module)
@@ -141,12 +138,7 @@ def _add_start_info(
     out.store_u32(48, info.region_count)
     store_address(out, module, initrd)
     store_address(out, module + 8, initrd_size)
-    for i in range(info.region_count):
-        at = regions + i * MEMORY_ENTRY_SIZE
-        store_address(out, at, info.region_start[i])
-        store_address(out, at + 8, info.region_end[i] - info.region_start[i])
-        out.store_u32(at + 16, info.region_kind[i])
+    store_regions(out, regions, PVH_MEMORY_ENTRY_SIZE, info.region_count, info)
     out[acpi : acpi + len(pointer)].copy_from(span_of(pointer))
     out[text : text + len(command_line)].copy_from(span_of(command_line))
-    plan.argument = place
-    plan.pieces.append(Piece(place, size, FROM_BYTES, 0, size, bytes(storage)))
+    plan.add_argument(place, bytes(storage))
