@@ -19,6 +19,7 @@ import tarfile
 from collections.abc import Iterable
 from pathlib import Path
 
+from compiler.backend import file_hash
 from compiler.progress import Step
 from tools.errors import KraitError
 from tools.images import python
@@ -120,9 +121,10 @@ def copy_checkout() -> None:
 # Building and comparing ---------------------------------------------------------------------------------------------
 
 
-def in_guest(options: argparse.Namespace, kernel: Path | None, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+def in_guest(
+    options: argparse.Namespace, disk: Kept, kernel: Path | None, *arguments: str
+) -> subprocess.CompletedProcess[bytes]:
     """Run the virtual environment's Python in a machine, in the copy of the checkout; streams pass."""
-    disk = compiler_disk()
     settings = [f"--env={name}={value}" for name, value in disk.configuration.environment.items()]
     command = [
         sys.executable, "-m", "tools.front_end", "run", "--memory", options.memory, "--cpus", str(options.cpus),
@@ -132,11 +134,11 @@ def in_guest(options: argparse.Namespace, kernel: Path | None, *arguments: str) 
     return subprocess.run(command, check=False, cwd=ROOT, stdout=subprocess.PIPE)
 
 
-def build_in_guest(options: argparse.Namespace, kernel: Path | None) -> None:
+def build_in_guest(options: argparse.Namespace, disk: Kept, kernel: Path | None) -> None:
     """Raises KraitError."""
     words = ["-m", "compiler", "build", "--progress", "--keep-ir", "--profile", options.profile]
     with Step(f"build Krait on Krait ({options.profile})"):
-        done = in_guest(options, kernel, *words, "-o", "build/krait.elf")
+        done = in_guest(options, disk, kernel, *words, "-o", "build/krait.elf")
     sys.stdout.write(done.stdout.decode(errors="replace"))
     if done.returncode != 0:
         raise KraitError(f"krait self-build: the build in the machine ended with status {done.returncode}")
@@ -163,15 +165,11 @@ def first_difference(here: Path, there: Path) -> str | None:
     return None
 
 
-def digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def compile_program(options: argparse.Namespace) -> None:
+def compile_program(options: argparse.Namespace, disk: Kept) -> None:
     """The short form: one stand-alone program, compiled and run there and here. Raises KraitError."""
     words = ("-m", "compiler", "run", "--profile", options.profile, PROGRAM)
     with Step("compile a program on Krait"):
-        there = in_guest(options, None, *words)
+        there = in_guest(options, disk, None, *words)
     here = subprocess.run([sys.executable, *words], check=False, cwd=ROOT, stdout=subprocess.PIPE)
     if there.returncode != 0 or here.returncode != 0 or there.stdout != here.stdout:
         raise KraitError(f"krait self-build: {PROGRAM} printed something else, or ended with {there.returncode}")
@@ -184,11 +182,11 @@ def compile_program(options: argparse.Namespace) -> None:
 
 def self_build(options: argparse.Namespace) -> int:
     copy_checkout()
-    compiler_disk()
+    disk = compiler_disk()
     if subprocess.run([sys.executable, "-m", "tools.front_end", "build"], check=False, cwd=ROOT).returncode != 0:
         raise KraitError("krait self-build: there is no kernel to build with")
     if options.short:
-        compile_program(options)
+        compile_program(options, disk)
         return 0
     build_here(options.profile)
     kernel: Path | None = None
@@ -197,9 +195,9 @@ def self_build(options: argparse.Namespace) -> int:
             kernel = PLACE / f"generation-{generation - 1}.elf"
             shutil.copy2(CHECKOUT / "build" / "krait.elf", kernel)
             shutil.rmtree(CHECKOUT / "build", ignore_errors=True)
-        build_in_guest(options, kernel)
+        build_in_guest(options, disk, kernel)
         difference = first_difference(HOSTS, CHECKOUT / "build")
         if difference is not None:
             raise KraitError(f"krait self-build: generation {generation} differs first in {difference}")
-        print(f"generation {generation}: {digest(CHECKOUT / 'build' / 'krait.elf')}, as it is built here")
+        print(f"generation {generation}: {file_hash(CHECKOUT / 'build' / 'krait.elf')}, as it is built here")
     return 0
