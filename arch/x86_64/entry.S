@@ -324,7 +324,6 @@ trap_on_own_stack:
 # of their own.
 .section .text.stubs, "ax", @progbits
 
-
 .set VECTOR_DEBUG,         1
 .set VECTOR_NMI,           2
 .set VECTOR_DOUBLE_FAULT,  8

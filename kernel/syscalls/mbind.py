@@ -169,7 +169,7 @@ def mbind(start: int, length: int, mode: i32, nodes: UserAddr, limit: int, flags
 
 
 def _check_move_flags(flags: int, known: int) -> None:
-    """Raise EINVAL, or EPERM for who may not move what others use."""
+    """Raise EINVAL, or EPERM for those who may not move what others use."""
     if flags & ~known != 0:
         raise Errno(EINVAL)
     if flags & _MPOL_MF_MOVE_ALL != 0 and not current().credentials.capable(CAP_SYS_NICE):

@@ -1,8 +1,8 @@
 """Ports that a program may use itself: a bit for each in the task state segment (ioperm(2), iopl(2)).
 
-The bits are copied to the running processor's segment when the task gets it. Who may use all ports (level 3) gets a map
-without a bit set; the processor's own level of rights stays 0, so nobody can turn interrupts off: `cli` and `sti` do
-nothing for such a program, as on Linux.
+The bits are copied to the running processor's segment when the task gets it. A task that may use all ports (level 3)
+gets a map without a bit set; the processor's own level of rights stays 0, so nobody can turn interrupts off: `cli` and
+`sti` do nothing for such a program, as on Linux.
 
 Safety: the map lies in the processor's own area, behind its task state segment, and is as long as written here.
 Source: Intel SDM vol. 1, 19.5.2.

@@ -53,7 +53,7 @@ def _in_page(page: Span[u8]) -> bytes:
 
 
 def _in_notes(page: Span[u8], offset: int, size: int) -> bytes:
-    """Notes at an offset, of so many bytes together."""
+    """The build id among notes at an offset, which are `size` bytes together."""
     end = min(offset + size, PAGE_SIZE)
     while offset + _NOTE_HEADER + len(_GNU) <= end:
         name_size = page.load_u32(offset)

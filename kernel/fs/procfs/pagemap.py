@@ -1,8 +1,8 @@
 """/proc/PID/pagemap: a word for each page of a process's address space (proc_pid_pagemap(5)).
 
 Bits: 63 the page is there, 61 it is one of a file or of shared memory, 56 nobody else maps it, 55 it may have been
-written to since somebody asked (always, for nobody can ask); the lowest 55 the frame's number, for who had
-CAP_SYS_ADMIN when it opened the file. A page that is not there has bit 55 alone, and none where nothing is mapped.
+written to since somebody asked (always, for nobody can ask); the lowest 55 the frame's number, for those who had
+CAP_SYS_ADMIN when they opened the file. A page that is not there has bit 55 alone, and none where nothing is mapped.
 
 Context: sleeps. The description means the memory that the process had when it was opened.
 """
@@ -29,7 +29,7 @@ from kernel.mm.space import AddressSpace
 
 _WORD: Final = 8
 _AT_ONCE: Final = 64  # words
-_COST: Final = 6000  # instructions for so many, for `pace`
+_COST: Final = 6000  # instructions for that many, for `pace`
 _PAGES: Final = USER_END >> PAGE_SHIFT
 
 _OTHERS: Final = 1 << 55
@@ -109,7 +109,7 @@ class PagemapFile(PositionedFile):
 
 
 def open_pagemap(path: Path, flags: int, subject: Subject) -> File:
-    """open(2) of a process's pagemap, by who may look into it."""
+    """open(2) of a process's pagemap, by those who may look into it."""
     who = caller_credentials()
     return PagemapFile(path, flags, living_memory_of(subject), who is not None and who.capable(CAP_SYS_ADMIN))
 
