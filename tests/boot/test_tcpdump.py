@@ -42,6 +42,7 @@ def guest(kernel: Kernel, root_image: Path, tmp_path_factory: pytest.TempPathFac
 
 def capture(guest: Guest, options: str, trigger: str) -> str:
     """What tcpdump prints, without times, while a command runs that gives it what it waits for."""
+    guest.run("rm -f /tmp/said")  # what the one before said would pass for this one's
     guest.run(f"tcpdump -n -Z root {options} >/tmp/seen 2>/tmp/said &")
     guest.check("for i in $(seq 300); do grep -q 'listening on' /tmp/said && break; sleep 0.1; done", 60)
     guest.check(trigger, 30)
