@@ -83,7 +83,7 @@ from arch.x86_64.machine import interrupt_point, read_counter, stop, wait_for_in
 from arch.x86_64.next_kernel.images import check_kernel, plan_kernel
 from arch.x86_64.next_kernel.plan import FROM_BYTES, FROM_INITRD, KernelFile, Plan
 from arch.x86_64.paging import KERNEL_STACK, is_mapped, kernel_root, map_device, map_page, set_page_source, unmap_page
-from arch.x86_64.percpu import set_kernel_stack
+from arch.x86_64.percpu import set_kernel_stack, take_kernel_ticks
 from arch.x86_64.processors import (
     interrupt_processor,
     processor_stack_top,
@@ -103,6 +103,7 @@ from arch.x86_64.start import (
 )
 from arch.x86_64.unwinding import find_landing
 from arch.x86_64.user_frame import (
+    call_under_way,
     copied_frame,
     copy_user_frame,
     start_program,

@@ -52,7 +52,6 @@ class ArchitectureFrame(Protocol):
     @property
     def result(self) -> int: ...
     def set_result(self, value: int) -> None: ...
-    def is_right_after_system_call(self) -> bool: ...
     def can_repeat_call(self) -> bool: ...
     @property
     def original_number(self) -> int: ...
@@ -346,7 +345,9 @@ class Processor(Protocol):
 
     # Stacks and frames. `stack_top` is the 16-byte aligned upper end of a kernel stack.
     def switch_stacks(self, save_sp_to: int, load_sp: int) -> None:
-        """Leave this stack, its pointer stored at an address, and go on where another one left."""
+        """Leave this stack, its pointer stored at an address, and go on where another one left. What
+        `take_kernel_ticks` would return is added to the third word there.
+        """
 
     def left_at(self, stack_pointer: int) -> int:
         """Where the thread goes on that left with this stack pointer."""
@@ -363,6 +364,9 @@ class Processor(Protocol):
     def set_kernel_stack(self, top: int) -> None:
         """Where the next entry from user mode starts."""
 
+    def take_kernel_ticks(self) -> int:
+        """Ticks of the counter that this processor has spent in the kernel since this was asked last, modulo 2**32."""
+
     def enter_user_mode(self, stack_top: int) -> NoReturn:
         """Go to user mode with the registers of the frame at the end of a stack."""
 
@@ -372,6 +376,9 @@ class Processor(Protocol):
     def user_stack_pointer(self, stack_top: int) -> int: ...
     def copied_frame(self, stack_top: int) -> arch.TrapFrame:
         """The registers of a task that does not run, as they are now."""
+
+    def call_under_way(self, stack_top: int) -> int:
+        """The number of the system call that a task makes; -1 if it makes none."""
 
     def start_program(self, stack_top: int, entry: int, sp: int) -> None:
         """Set the registers of a program that begins."""
@@ -556,6 +563,9 @@ class Programs(Protocol):
 
     def vector_size(self) -> int:
         """Bytes of all registers beyond the general ones; 0 where there is no form for them."""
+
+    def vector_components(self) -> bytes:
+        """Where those lie in that form, for core files."""
 
     def read_register(self, stack_top: int, registers: programs.ProcessorState, index: int) -> int:
         """Word `index` of struct user_regs_struct."""

@@ -14,6 +14,7 @@ from arch.x86_64.programs.debugger_view import (
     read_register,
     read_user_word,
     read_vectors,
+    vector_components,
     vector_size,
     write_floating,
     write_register,

@@ -31,6 +31,7 @@ CR0_TS: Final = 1 << 3
 CR0_NE: Final = 1 << 5
 CR0_WP: Final = 1 << 16
 
+CR4_TSD: Final = 1 << 2
 CR4_PGE: Final = 1 << 7
 CR4_OSFXSR: Final = 1 << 9
 CR4_OSXMMEXCPT: Final = 1 << 10
@@ -162,3 +163,9 @@ def random_seed() -> int:
 def hardware_capabilities() -> int:
     """What AT_HWCAP tells programs: the feature bits of CPUID leaf 1, EDX (getauxval(3))."""
     return cpuid_register(1, 0, EDX)
+
+
+def allow_counter(is_allowed: bool) -> None:
+    """Whether programs may read the time-stamp counter on this processor."""
+    value = read_cr4()
+    write_cr4(value & ~CR4_TSD if is_allowed else value | CR4_TSD)

@@ -59,6 +59,17 @@
         addq    $16, %rsp
 .endm
 
+# The time that a processor spends in the kernel, by the low half of the time-stamp counter (percpu.py). Both lose eax
+# and edx.
+.macro begin_kernel_time
+        rdtsc
+        subl    %eax, %gs:PERCPU_KERNEL_TICKS
+.endm
+.macro end_kernel_time
+        rdtsc
+        addl    %eax, %gs:PERCPU_KERNEL_TICKS
+.endm
+
 # With several processors, the kernel lock (lock.S) is taken when a processor comes in, and given back when it leaves.
 # These keep rbx, rbp, rsp and r12 to r15.
 .macro enter_kernel
@@ -91,15 +102,14 @@
         pushq   $VECTOR_SYSCALL
         push_registers
         xorl    %ebp, %ebp              # tracebacks end here
+        begin_kernel_time
 .endm
 
 # sysret is a fifth of iretq's price. It takes rip from rcx and rflags from r11. In a frame that is still as it was made
 # these agree, and the selectors are right; rip is canonical, because no program has the last page of the user half. RF
 # and TF are lost or late, so with these a frame leaves by iretq.
 .macro check_call_frame
-        movq    FRAME_RIP(%rsp), %rcx
-        movq    FRAME_RFLAGS(%rsp), %r11
-        testl   $(RFLAGS_TF | RFLAGS_RF), %r11d
+        testl   $(RFLAGS_TF | RFLAGS_RF), FRAME_RFLAGS(%rsp)
         jnz     return_to_user
         cmpq    $0, FRAME_ERROR_CODE(%rsp)
         jl      check_frame             # Python made another frame of it (frame.py)
@@ -125,18 +135,19 @@ syscall_entry:
         call    krait_syscall
         check_call_frame
 return_by_sysret:
+        end_kernel_time
         popq    %r15
         popq    %r14
         popq    %r13
         popq    %r12
         popq    %rbp
         popq    %rbx
-        addq    $8, %rsp                # r11: already loaded
+        popq    %r11                    # the flags, too
         popq    %r10
         popq    %r9
         popq    %r8
         popq    %rax
-        addq    $8, %rsp                # rcx: already loaded
+        popq    %rcx                    # and rip
         popq    %rdx
         popq    %rsi
         popq    %rdi
@@ -147,8 +158,10 @@ return_by_sysret:
 # A frame that Python changed leaves by sysret only if it happens to be fit for it: a rip that is not canonical would
 # fault in ring 0 on the user's stack (Intel's SYSRET).
 check_frame:
+        movq    FRAME_RIP(%rsp), %rcx
         cmpq    %rcx, FRAME_RCX(%rsp)
         jne     return_to_user
+        movq    FRAME_RFLAGS(%rsp), %r11
         cmpq    %r11, FRAME_R11(%rsp)
         jne     return_to_user
         movq    %rcx, %rax
@@ -179,6 +192,7 @@ enter_user_mode:
 
 .balign 16
 return_to_user:
+        end_kernel_time
         pop_registers
         swapgs
 iret_to_user:
@@ -200,6 +214,7 @@ trap_common:
         swapgs
 trap_from_user:
         push_registers
+        begin_kernel_time
         xorl    %ebp, %ebp
         cld
         cmpb    $0, smap_enabled(%rip)  # interrupt gates leave AC alone: a user could bring it along

@@ -59,12 +59,6 @@ class TrapFrame:
     def from_user(self) -> bool:
         return (self.cs & 3) == 3
 
-    def is_right_after_system_call(self) -> bool:
-        """Whether the program has done nothing since a system call: sysret leaves rcx == rip and r11 == rflags. An
-        interrupt that waited while the kernel ran, with interrupts off, comes at this moment.
-        """
-        return self.rcx == self.rip and self.r11 == self.rflags
-
     # Where the program is ---------------------------------------------------------------------------------------------
 
     @property

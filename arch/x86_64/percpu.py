@@ -10,9 +10,9 @@ Memory: entry.S reserves `cpu_area` for the boot processor: PerCpu at 0, TSS at 
 
 from typing import Final
 
-from arch.x86_64.instructions import percpu_load
+from arch.x86_64.instructions import percpu_load, read_tsc
 from kernel.lang import struct
-from kernel.lang.unsafe import store_i64, store_u32, symbol_address
+from kernel.lang.unsafe import load_u32, store_i64, store_u32, symbol_address
 
 OFFSET_SELF: Final = 0
 OFFSET_KERNEL_SP: Final = 8
@@ -24,6 +24,7 @@ OFFSET_ROOT: Final = 48
 OFFSET_FLUSH: Final = 56
 OFFSET_FLUSHED: Final = 64
 OFFSET_APIC: Final = 72
+OFFSET_KERNEL_TICKS: Final = 80
 
 TSS_OFFSET: Final = 256
 GDT_OFFSET: Final = 512
@@ -66,6 +67,9 @@ class PerCpu:
     """The last of these requests that it has answered."""
     apic: int
     """The identity of its local APIC."""
+    kernel_ticks: int
+    """The low half alone counts, modulo 2**32: what the counter showed when programs left the kernel, less what it
+    showed when they came in."""
 
 
 def set_kernel_stack(top: int) -> None:
@@ -76,6 +80,17 @@ def set_kernel_stack(top: int) -> None:
     block = percpu_load(OFFSET_SELF)
     store_i64(block + OFFSET_KERNEL_SP, top)
     store_tss_word(block + TSS_OFFSET + TSS_RSP0, top)
+
+
+def take_kernel_ticks() -> int:
+    """How many ticks of the time-stamp counter the processor has spent in the kernel since this was asked last, less
+    than 2**32. It is in the kernel now.
+    """
+    block = percpu_load(OFFSET_SELF)
+    now = read_tsc() & 0xFFFF_FFFF
+    ticks = load_u32(block + OFFSET_KERNEL_TICKS) + now & 0xFFFF_FFFF
+    store_u32(block + OFFSET_KERNEL_TICKS, -now & 0xFFFF_FFFF)
+    return ticks
 
 
 def store_tss_word(address: int, value: int) -> None:

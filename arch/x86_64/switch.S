@@ -8,7 +8,8 @@
 
 # switch_stacks(save_sp_to, load_sp): leaves the present stack, with its pointer stored at save_sp_to, and
 # returns on the other one, to where that one called switch_stacks. Registers that a call preserves are pushed; the rest are
-# dead by the calling convention.
+# dead by the calling convention. What the processor spent in the kernel since it was last asked is the leaving thread's:
+# it is added to the third word at save_sp_to (percpu.py, take_kernel_ticks).
 .globl switch_stacks
 .balign 16
 switch_stacks:
@@ -18,6 +19,12 @@ switch_stacks:
         pushq   %r13
         pushq   %r14
         pushq   %r15
+        rdtsc
+        movl    %gs:PERCPU_KERNEL_TICKS, %ecx
+        addl    %eax, %ecx
+        negl    %eax
+        movl    %eax, %gs:PERCPU_KERNEL_TICKS
+        addq    %rcx, 16(%rdi)
         movq    %rsp, (%rdi)
         movq    %rsi, %rsp
         popq    %r15

@@ -78,6 +78,12 @@ def copied_frame(stack_top: int) -> TrapFrame:
     return copy
 
 
+def call_under_way(stack_top: int) -> int:
+    """The number of the system call that the program makes; -1 if it makes none."""
+    frame = struct_at_address(TrapFrame, user_frame_address(stack_top))
+    return frame.original_number
+
+
 def set_original_number(stack_top: int, number: int) -> None:
     """Change it. With -1, nothing is repeated."""
     frame = struct_at_address(TrapFrame, user_frame_address(stack_top))

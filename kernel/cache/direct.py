@@ -20,6 +20,7 @@ from kernel.lang import EFAULT, Errno, final
 from kernel.lib.user import Buffer
 from kernel.mm.frames import PAGE_MASK, PAGE_SHIFT, PAGE_SIZE
 from kernel.sched import Obligation
+from kernel.sched.scheduler import current_thread
 
 
 def places(store: BackingStore, offset: int, length: int) -> Runs:
@@ -74,6 +75,7 @@ def read_direct(cache: FileCache, buffer: Buffer, offset: int) -> int:
         if done == 0:
             raise
     _check_end(cache, memory, wanted)
+    current_thread().disk_read_bytes += done
     return done
 
 
@@ -156,6 +158,7 @@ def write_direct(cache: FileCache, buffer: Buffer, offset: int) -> int:
         if done == 0:
             raise
     _check_end(cache, memory, wanted)
+    current_thread().disk_written_bytes += done
     return done
 
 

@@ -25,6 +25,7 @@ from kernel.mm.frames import PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, frame_span
 from kernel.mm.objects import TrackedObject
 from kernel.mm.reverse_map import protect_pages
 from kernel.sched import WaitQueue
+from kernel.sched.scheduler import current_thread
 from kernel.time.clock import monotonic_ns
 
 LAST_PAGE: Final = 1 << 51  # after every page
@@ -98,6 +99,7 @@ class DirtyPages(TrackedObject):
             left = page.dirty & ~sector_mask(start, end)
             if left == 0:
                 self.unlist_dirty(page)
+                current_thread().cancelled_bytes += PAGE_SIZE
             page.dirty = left
 
     def _list_dirty(self, page: CachedPage) -> None:
@@ -109,6 +111,7 @@ class DirtyPages(TrackedObject):
             self.oldest_dirty = page
         self.newest_dirty = page
         self.dirty_count += 1
+        current_thread().disk_written_bytes += PAGE_SIZE
         TOTALS.dirty += 1
         if not self.is_dirty:
             self._list_cache()

@@ -38,6 +38,7 @@ from kernel.mm.frames import (
     put_frame,
 )
 from kernel.mm.reverse_map import forget_pages, unmap_frame
+from kernel.sched.scheduler import current_thread
 
 _DROPPED_AT_ONCE: Final = 1024  # pages
 _DROP_COST: Final = 150  # instructions for a page
@@ -82,6 +83,7 @@ class FileCache(DirtyPages):
         """Forget a page that is in no transfer. What is dirty in it is lost."""
         if page.dirty != 0:
             self.unlist_dirty(page)
+            current_thread().cancelled_bytes += PAGE_SIZE
         page.cache = None
         self.pages.remove(page.index)
         LRU.remove(page)
@@ -220,6 +222,7 @@ class FileCache(DirtyPages):
     def _send_reads(self, start: int, transfer: Transfer) -> None:
         """Send what reads the pages that a transfer holds, the first of which is page `start`."""
         batch = transfer.held
+        current_thread().disk_read_bytes += len(batch) << PAGE_SHIFT
         try:
             runs = Runs()
             self.store.map(start << PAGE_SHIFT, len(batch) << PAGE_SHIFT, runs)

@@ -11,14 +11,11 @@ from kernel.sched import tick
 
 
 @nosleep
-def handle(vector: int, from_user: bool) -> None:
-    """An interrupt arrived. `from_user`: a program ran since the last one, not the kernel for it.
-
-    The tick has no handler in the table: it comes most often, and it alone asks what was interrupted.
-    """
+def handle(vector: int) -> None:
+    """An interrupt arrived. The tick has no handler in the table: it comes most often."""
     if not acknowledge(vector):
         return
     if vector == TICK_VECTOR:
-        tick(from_user)
+        tick()
     else:
         vectors.dispatch(vector)

@@ -69,7 +69,7 @@ def trap(frame: TrapFrame) -> None:
     """Called by entry.S for every vector but the system call, when a program ran."""
     task = current()
     if is_interrupt(frame):
-        _interrupt(frame.vector, not frame.is_right_after_system_call())
+        _interrupt(frame.vector)
     elif is_page_fault(frame):
         try:
             _page_fault(task, frame)
@@ -91,7 +91,7 @@ def trap(frame: TrapFrame) -> None:
 @export("krait_interrupt_in_kernel")
 def interrupt_in_kernel(frame: TrapFrame) -> None:
     """Called by entry.S for an interrupt of the kernel itself: in the idle loop and at safe points only."""
-    _interrupt(frame.vector, from_user=False)
+    _interrupt(frame.vector)
 
 
 @export("krait_exception_in_kernel")
@@ -157,9 +157,9 @@ def give_back(task: Task) -> None:
         memory.let_go()
 
 
-def _interrupt(vector: int, from_user: bool) -> None:
+def _interrupt(vector: int) -> None:
     PANIC.in_interrupt = True
-    interrupts.handle(vector, from_user)
+    interrupts.handle(vector)
     PANIC.in_interrupt = False
 
 

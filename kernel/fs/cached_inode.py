@@ -308,6 +308,14 @@ class InodeCache(FileCache):
         inode = self.inode
         return inode.file_system.device if inode is not None else 0
 
+    def link_count(self) -> int:
+        inode = self.inode
+        return inode.nlink if inode is not None else 0
+
+    def file_mode(self) -> int:
+        inode = self.inode
+        return inode.mode if inode is not None else 0
+
     def resume(self, inode: CachedInode) -> None:
         """This is the cache of `inode` from now on, or again, after `end`."""
         self.inode = inode

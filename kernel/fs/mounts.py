@@ -86,6 +86,25 @@ def root_of(file_system: FileSystem) -> Dentry:
     return root_dentry(file_system)
 
 
+class MountKeeper:
+    """Somebody in the kernel who writes to a file, and does without it rather than keep its mount busy. Base class:
+    process accounting is one.
+    """
+
+    def held(self, mount_: Mount) -> int:
+        """How many files on the mount it has."""
+        return 0
+
+    def leave(self, mount_: Mount) -> None:
+        """The mount is to go: close them. May sleep."""
+
+    def stop_writing(self, file_system: FileSystem) -> None:
+        """The file system is to be read-only. May sleep."""
+
+
+KEEPERS: Final[list[MountKeeper]] = []
+
+
 def mount_filesystem(namespace: MountNamespace, file_system: FileSystem, at: Path, flags: int) -> Mount:
     """Attach a file system at a directory, which may be covered by others already."""
     at = place_for_mount(namespace, at)
@@ -191,6 +210,9 @@ def _remount(at: Path, flags: int, mount_flags: int, options: bytes) -> None:
         file_system = at.mount.file_system
         read_only = flags & MS_RDONLY != 0
         device = file_system.block_device
+        if read_only:
+            for keeper in KEEPERS:
+                keeper.stop_writing(file_system)
         if read_only and not file_system.read_only and file_system.writers > 0:
             raise Errno(EBUSY)
         if not read_only and device is not None and device.read_only:
@@ -403,6 +425,12 @@ def unmount(context: FsContext, target: bytes, flags: int) -> None:
             raise Errno(EAGAIN)
     if mount_.parent is None:
         raise Errno(EBUSY if flags & MNT_DETACH == 0 else EINVAL)
+    held = 0
+    for keeper in KEEPERS:
+        held += keeper.held(mount_)
+    if held > 0 and (mount_.users <= held or flags & MNT_DETACH != 0):
+        for keeper in KEEPERS:
+            keeper.leave(mount_)
     copies = propagated(mount_)
     if flags & MNT_DETACH == 0:
         if mount_.users > 0 or len(mount_.children) > 0:

@@ -59,7 +59,7 @@ class TimerFile(DescriptorFile):
         self.number: int = 0  # in _BY_WALL_CLOCK, once it was there
         self.wall_offset_ns: int = 0  # from the monotonic to the wall clock, when it was armed
         self.cancels: bool = False  # TFD_TIMER_CANCEL_ON_SET
-        self.is_cancelled: bool = False
+        self.is_cancelled: bool = False  # since it was told so last; it matters while `cancels` is set
 
     def close(self) -> None:
         self.timer.cancel()
@@ -82,15 +82,17 @@ class TimerFile(DescriptorFile):
         timer = self.timer
         if self.cancels:
             self.is_cancelled = True
+            timer.expirations += 1
             timer.queue.wake_all()
         elif timer.is_armed():
             timer.start(max(1, sum_of(timer.deadline_ns, -moved_ns)))
 
     def set(self, value_ns: int, interval_ns: int, is_absolute: bool, cancels: bool) -> None:
-        """Arm (value 0: disarm)."""
+        """Arm (value 0: disarm). Raises ECANCELED, armed nevertheless, if the clock was set and nobody has been told;
+        MemoryError.
+        """
         timer = self.timer
         timer.cancel()
-        self.is_cancelled = False
         self.cancels = cancels and is_absolute and self.is_wall_clock
         _BY_WALL_CLOCK.pop(self.number, self)
         if is_absolute and self.is_wall_clock:
@@ -107,6 +109,13 @@ class TimerFile(DescriptorFile):
         else:
             deadline = value_ns
         timer.start(max(deadline, 1))
+        self._tell_cancellation()
+
+    def _tell_cancellation(self) -> None:
+        """Raise ECANCELED, once, if the wall clock was set."""
+        if self.cancels and self.is_cancelled:
+            self.is_cancelled = False
+            raise Errno(ECANCELED)
 
     def remaining_ns(self) -> int:
         if not self.timer.is_armed():
@@ -117,16 +126,13 @@ class TimerFile(DescriptorFile):
         if buffer.remaining < 8:
             raise Errno(EINVAL)
         timer = self.timer
-        while timer.expirations == 0 or self.is_cancelled:
-            if self.is_cancelled:
-                self.is_cancelled = False
-                timer.expirations = 0
-                raise Errno(ECANCELED)
+        while timer.expirations == 0:
             if self.flags & O_NONBLOCK != 0:
                 raise Errno(EAGAIN)
             timer.queue.sleep(interruptible=True)
         count = timer.expirations
         timer.expirations = 0
+        self._tell_cancellation()
         storage = bytearray(8)
         span_of(storage).store_u64(0, u64(count))
         return buffer.put(span_of(storage))
@@ -134,4 +140,4 @@ class TimerFile(DescriptorFile):
     def poll(self, waiter: PollWaiter | None) -> int:
         if waiter is not None:
             waiter.wait_on(self.timer.queue)
-        return READABLE if self.timer.expirations > 0 or self.is_cancelled else 0
+        return READABLE if self.timer.expirations > 0 else 0

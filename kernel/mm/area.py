@@ -55,12 +55,15 @@ class Area:
         self.source: MemoryObject | None = source
         self.offset: int = offset
         self.label: bytes = b""  # "[heap]", "[stack]", "[vdso]"
+        self.given_name: bytes | None = None  # by its program (PR_SET_VMA)
         self.dont_fork: bool = False
         self.wipe_on_fork: bool = False
         self.is_promised: bool = False  # its memory counts as promised (commitment.py)
         self.key: u8 = 0  # protection key (pkeys(7))
         self.sealed: bool = False  # mseal(2): neither place nor protection may change
         self.policy: MemoryPolicy | None = None  # where its pages are to come from (mbind(2)); None: the thread's
+        self.dont_dump: bool = False  # MADV_DONTDUMP
+        self.has_own_pages: bool = False  # its program has had pages of its own there, other than the source's
         self.space: AddressSpace | None = None  # that it lies in, while it is attached to a source
         self.next_of_source: Area | None = None  # other areas of the same source (TrackedObject)
         self.previous_of_source: Area | None = None
@@ -110,11 +113,22 @@ class Area:
     def follow(self, other: "Area") -> None:
         """Be what another area was made by name, key, advice and policy; of one that lies in no space yet."""
         self.label = other.label
+        self.given_name = other.given_name
         self.key = other.key
         self.dont_fork = other.dont_fork
         self.wipe_on_fork = other.wipe_on_fork
+        self.dont_dump = other.dont_dump
+        self.has_own_pages = other.has_own_pages
         if other.policy is not None:
             self.policy = other.policy
+
+    def has_name_of(self, other: "Area") -> bool:
+        """Whether both have the same name, or none, from their program."""
+        name = self.given_name
+        given = other.given_name
+        if name is None or given is None:
+            return name is None and given is None
+        return name == given
 
     def continues(self, other: "Area") -> bool:
         """Whether `other` starts where this area ends and is of the same kind, so that both can be one."""
@@ -125,11 +139,13 @@ class Area:
             and self.flags == other.flags
             and self.source is other.source
             and self.label == other.label
+            and self.has_name_of(other)
             and self.dont_fork == other.dont_fork
             and self.wipe_on_fork == other.wipe_on_fork
             and self.sealed == other.sealed
             and self.key == other.key
             and self.is_promised == other.is_promised
+            and self.dont_dump == other.dont_dump
             and (self.source is None or self.offset + (self.end - self.start) == other.offset)
             and same_policy(self.policy, other.policy)
         )

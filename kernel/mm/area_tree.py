@@ -169,6 +169,32 @@ class AreaTree:
                 part = part.left
         return found
 
+    def lowest_gap(self, bound: int, length: int) -> Area | None:
+        """The lowest area that starts above `bound` and has `length` free bytes below it, down to another area."""
+        found: Area | None = None
+        part: Area | None = None  # of the tree, all above the bound, that has such a gap and is lower than `found`
+        area = self.root
+        while area is not None:
+            if area.start <= bound:
+                area = area.right
+                continue
+            right = area.right
+            if area.gap >= length:
+                found = area
+                part = None
+            elif right is not None and right.largest >= length:
+                part = right
+            area = area.left
+        while part is not None:
+            left = part.left
+            if left is not None and left.largest >= length:
+                part = left
+            elif part.gap >= length:
+                return part
+            else:
+                part = part.right
+        return found
+
     # Changing ------------------------------------------------------------------------------------------------------
 
     def insert(self, before: Area | None, area: Area, after: Area | None) -> None:

@@ -121,6 +121,7 @@ def resolve(pages: PageTable, area: Area, address: int, access: Access) -> int:
     else:
         copied = allocate_user_frame()
         copy_frame(copied, frame)
+        area.has_own_pages = True
         write_entry(slot, make_entry(copied, flags | PRIVATE))
         pages.flush_page(address)
         put_frame(frame)
@@ -136,6 +137,7 @@ def _map_new(pages: PageTable, area: Area, address: int, slot: int, access: Acce
         zero_frame(frame)
         if area.prot & PROT_WRITE != 0:
             flags |= WRITABLE | DIRTY
+        area.has_own_pages = True
         write_entry(slot, make_entry(frame, flags | PRIVATE))
         return 1
     index = area.index_of(address)
@@ -159,6 +161,7 @@ def _map_new(pages: PageTable, area: Area, address: int, slot: int, access: Acce
             copy_frame(copied, frame)
         finally:
             put_frame(frame)
+        area.has_own_pages = True
         write_entry(slot, make_entry(copied, flags | WRITABLE | DIRTY | PRIVATE))
         return 1
     write_entry(slot, make_entry(frame, flags))

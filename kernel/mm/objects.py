@@ -90,6 +90,14 @@ class MemoryObject:
         """What /proc/PID/maps shows as the device (major << 8 | minor)."""
         return 0
 
+    def link_count(self) -> int:
+        """How many names the file behind the object has; 0 without one, and once it was removed."""
+        return 0
+
+    def file_mode(self) -> int:
+        """The mode of the file behind the object; 0 without one."""
+        return 0
+
 
 class TrackedObject(MemoryObject):
     """A memory object that knows the areas that map it, so that pages can be taken from them: a reverse map. The areas

@@ -7,12 +7,13 @@ from typing import Final
 
 from arch import USER_END
 from arch.programs import read_entry, write_entry
-from kernel.lang import EACCES, EAGAIN, EBUSY, EFAULT, EINVAL, ENOMEM, EPERM, Errno
+from kernel.lang import EACCES, EAGAIN, EBADF, EBUSY, EFAULT, EINVAL, ENOMEM, EPERM, Errno
 from kernel.lib.pace import pace
 from kernel.mm.area import MAP_ANONYMOUS, MAP_FIXED, MAP_LOCKED, PROT_WRITE, Area
 from kernel.mm.area_tree import following
 from kernel.mm.commitment import promise
 from kernel.mm.frames import NO_FRAME, PAGE_MASK, PAGE_SHIFT, PAGE_SIZE
+from kernel.mm.objects import FixedPages, SharedMemory
 from kernel.mm.ranges import USER_PAGES, pages_of
 from kernel.mm.space import AREA_LIMIT, AddressSpace, page_up
 
@@ -42,6 +43,18 @@ MADV_PAGEOUT: Final = 21
 MADV_POPULATE_READ: Final = 22
 MADV_POPULATE_WRITE: Final = 23
 MADV_DONTNEED_LOCKED: Final = 24
+# What changes areas or their pages; other advice concerns speed.
+_OF_AREAS: Final[list[int]] = [
+    MADV_DONTNEED,
+    MADV_FREE,
+    MADV_DONTFORK,
+    MADV_DOFORK,
+    MADV_WIPEONFORK,
+    MADV_KEEPONFORK,
+    MADV_DONTDUMP,
+    MADV_DODUMP,
+    MADV_DONTNEED_LOCKED,
+]
 
 MS_ASYNC: Final = 1
 MS_INVALIDATE: Final = 2
@@ -192,15 +205,7 @@ def advise(space: AddressSpace, start: int, length: int, advice: int) -> None:
     if first >= USER_PAGES:
         raise Errno(ENOMEM)
     end = min(behind, USER_PAGES) << PAGE_SHIFT
-    if advice in (
-        MADV_DONTNEED,
-        MADV_FREE,
-        MADV_DONTFORK,
-        MADV_DOFORK,
-        MADV_WIPEONFORK,
-        MADV_KEEPONFORK,
-        MADV_DONTNEED_LOCKED,
-    ):
+    if advice in _OF_AREAS:
         _advise_areas(space, start, end, advice)
     elif advice == MADV_POPULATE_READ or advice == MADV_POPULATE_WRITE:
         space.populate(start, end)
@@ -249,10 +254,61 @@ def _advise_part(space: AddressSpace, start: int, end: int, advice: int) -> None
             area.dont_fork = True
         elif advice == MADV_DOFORK:
             area.dont_fork = False
+        elif advice == MADV_DONTDUMP:
+            area.dont_dump = True
+        elif advice == MADV_DODUMP:
+            if isinstance(area.source, FixedPages):
+                raise Errno(EINVAL)  # the vDSO is dumped anyway
+            area.dont_dump = False
         elif area.source is not None or area.shared:
             raise Errno(EINVAL)
         else:
             area.wipe_on_fork = advice == MADV_WIPEONFORK
+        area = following(area)
+    space.rejoin(start, end)
+
+
+def name_areas(space: AddressSpace, start: int, length: int, name: bytes, is_given: bool) -> None:
+    """PR_SET_VMA_ANON_NAME: what /proc/PID/maps calls memory without a file; nothing any more if no name is given.
+    Raises EINVAL, EBADF (a file's), ENOMEM (a hole, after the rest was done), EAGAIN.
+    """
+    first, behind = pages_of(start, length)
+    if start & PAGE_MASK != 0 or behind < first or (behind == first and length != 0):
+        raise Errno(EINVAL)
+    if behind == first:
+        return
+    if first >= USER_PAGES:
+        raise Errno(ENOMEM)
+    end = min(behind, USER_PAGES) << PAGE_SHIFT
+    space.settle()
+    while start < end:
+        stop = space.part_end(start, end)
+        _name_part(space, start, stop, name, is_given)
+        start = space.rest(stop, end)
+    space.check_mapped(first << PAGE_SHIFT, end)
+    if behind > USER_PAGES:
+        raise Errno(ENOMEM)
+
+
+def _name_part(space: AddressSpace, start: int, end: int, name: bytes, is_given: bool) -> None:
+    area = space.areas.first_above(start)
+    while area is not None and area.start < end:
+        if area.source is not None and not isinstance(area.source, SharedMemory):
+            end = max(start, area.start)
+            if end > start:
+                _give_names(space, start, end, name, is_given)
+            raise Errno(EBADF)
+        area = following(area)
+    _give_names(space, start, end, name, is_given)
+
+
+def _give_names(space: AddressSpace, start: int, end: int, name: bytes, is_given: bool) -> None:
+    try:
+        area = space.isolate(start, end)
+    except (Errno, MemoryError):
+        raise Errno(EAGAIN) from None
+    while area is not None and area.start < end:
+        area.given_name = name if is_given else None
         area = following(area)
     space.rejoin(start, end)
 

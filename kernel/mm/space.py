@@ -54,8 +54,7 @@ _BYTES_AT_ONCE: Final = _TABLES_AT_ONCE * LEAF_TABLE_BYTES
 _WORK_AT_ONCE: Final = 128_000
 _AREAS_AT_ONCE: Final = 64
 _AREA_COST: Final = 500
-_PIECE_COST: Final = 4000  # of at most _SMALL_PIECE bytes
-_SMALL_PIECE: Final = 16 * PAGE_SIZE
+_PIECE_COST: Final = 4000
 _TABLE_COST: Final = 2000
 _PAGE_COST: Final = 160
 _PART_COST: Final = 150_000
@@ -73,8 +72,18 @@ def page_down(value: int) -> int:
     """Round down to a page."""
     return value & ~PAGE_MASK
 
+
 DENY_WRITE_EXECUTE: Final = 1  # PR_MDWE_*
 THIS_SPACE_ONLY: Final = 2
+
+# Kinds of areas that a core file shows (core(5), /proc/PID/coredump_filter)
+DUMP_ANONYMOUS: Final = 1  # private, and changed private mappings of files
+DUMP_SHARED_ANONYMOUS: Final = 2
+DUMP_FILES: Final = 4  # private
+DUMP_SHARED_FILES: Final = 8
+DUMP_ELF_HEADERS: Final = 16  # the first page of files, where it is an ELF header
+DUMP_KINDS: Final = 0x1FF
+DUMPED_BY_DEFAULT: Final = 0x33  # with private huge pages
 
 
 @final
@@ -90,6 +99,7 @@ class AddressSpace:
         self.memory_waits: int = 0  # of a fault that has not come to its end
         self.mapped_bytes: int = 0
         self.mapping_top: int = USER_END - (1 << 30)  # mmap looks for room below this
+        self.mapping_bottom: int = 0  # … or above this, if it is not 0
         self.brk_start: int = 0
         self.brk_end: int = 0
         self.address_limit: int = UNLIMITED
@@ -103,9 +113,12 @@ class AddressSpace:
         # prctl(2): kept by fork and execve
         self.refuses_huge_pages: bool = False
         self.write_execute_rule: int = 0  # PR_SET_MDWE: DENY_WRITE_EXECUTE, and perhaps THIS_SPACE_ONLY
+        self.dump_filter: int = DUMPED_BY_DEFAULT  # what a core file shows: DUMP_*
         self.stack_top: int = 0
         self.code_start: int = 0
         self.code_end: int = 0
+        self.data_start: int = 0
+        self.data_end: int = 0
         self.vdso_start: int = 0
         self.segments: LocalTable | None = None  # that the program describes itself (modify_ldt(2))
         self.keys: ProtectionKeys | None = None  # protection keys; None: only the first is in use
@@ -231,6 +244,7 @@ class AddressSpace:
 
     def _copy_description(self, other: "AddressSpace") -> None:
         self.mapping_top = other.mapping_top
+        self.mapping_bottom = other.mapping_bottom
         self.brk_start = other.brk_start
         self.brk_end = other.brk_end
         self.address_limit = other.address_limit
@@ -245,6 +259,8 @@ class AddressSpace:
         self.stack_top = other.stack_top
         self.code_start = other.code_start
         self.code_end = other.code_end
+        self.data_start = other.data_start
+        self.data_end = other.data_end
         self.vdso_start = other.vdso_start
         self.barriers = other.barriers
         keys = other.keys
@@ -257,6 +273,7 @@ class AddressSpace:
     def inherit_settings(self, other: "AddressSpace") -> None:
         """What a new program keeps of the old one's memory."""
         self.refuses_huge_pages = other.refuses_huge_pages
+        self.dump_filter = other.dump_filter
         self.write_execute_rule = 0 if other.write_execute_rule & THIS_SPACE_ONLY != 0 else other.write_execute_rule
 
     def _deny_write_execute(self, before: int, prot: int) -> None:
@@ -316,6 +333,28 @@ class AddressSpace:
             return lowest_start(above) - length
         lowest = self.areas.first()
         return self._above_lowest(top if lowest is None else min(top, lowest_start(lowest)), length)
+
+    def find_room(self, length: int) -> int:
+        """Where a mapping of `length` bytes goes if nobody says where. Raises ENOMEM."""
+        if self.mapping_bottom != 0:
+            return self._find_gap_upwards(self.mapping_bottom, length)
+        try:
+            return self.find_gap(length, self.mapping_top)
+        except Errno:
+            return self.find_gap(length, USER_END)
+
+    def _find_gap_upwards(self, bottom: int, length: int) -> int:
+        """The lowest free run of `length` bytes above `bottom`. Raises ENOMEM."""
+        above = self.areas.first_above(bottom)
+        if above is None or bottom + length <= lowest_start(above):
+            start = bottom
+        else:
+            found = self.areas.lowest_gap(above.start, length)
+            before = self.areas.last() if found is None else preceding(found)
+            start = bottom if before is None else before.end
+        if length > USER_END - start:
+            raise Errno(ENOMEM)
+        return start
 
     def _above_lowest(self, top: int, length: int) -> int:
         """The place right below `top`, where no area is below. Raises ENOMEM if it is too low."""
@@ -445,10 +484,7 @@ class AddressSpace:
                 return hint
         if flags & MAP_32BIT != 0:
             return self.find_gap(length, 0x8000_0000)
-        try:
-            return self.find_gap(length, self.mapping_top)
-        except Errno:
-            return self.find_gap(length, USER_END)
+        return self.find_room(length)
 
     def check_fixed(self, address: int, length: int, flags: int) -> None:
         """Whether a mapping of `length` bytes, whole pages, may lie where the program wants it, if it insists (flags:
@@ -472,6 +508,7 @@ class AddressSpace:
         before = self.areas.before(after)
         if before is not None and before.continues(area):
             before.end = area.end
+            before.has_own_pages = before.has_own_pages or area.has_own_pages
             area.detach()
             area = before
             self.areas.moved(area)
@@ -485,6 +522,7 @@ class AddressSpace:
         if after is None or not area.continues(after):
             return False
         area.end = after.end
+        area.has_own_pages = area.has_own_pages or after.has_own_pages
         self.areas.remove(after)
         after.detach()
         return True
@@ -661,8 +699,11 @@ class AddressSpace:
         area = self.area_at(address)
         return 0 if area is None else area.key
 
-    def protect(self, start: int, length: int, prot: int, key: int = NO_KEY) -> None:
-        """Change the protection of a range, and its protection key if one is named. Raises EINVAL, ENOMEM (a hole, or
+    def protect(
+        self, start: int, length: int, prot: int, key: int = NO_KEY, run_what_is_read: bool = False
+    ) -> None:
+        """Change the protection of a range, and its protection key if one is named; with `run_what_is_read` to one with
+        PROT_EXEC, too, where that is possible. Raises EINVAL, ENOMEM (a hole, or
         too many areas), EPERM (sealed ones), EACCES: what lies below the place that is in the way has been changed.
         """
         if start & PAGE_MASK != 0:
@@ -682,10 +723,13 @@ class AddressSpace:
             self._deny_write_execute(area.prot, prot)
             if area.sealed:
                 raise Errno(EPERM)
-            stop = self.part_end(start, min(end, area.end))
-            self._protect_piece(area, start, stop, prot, key)
-            if stop < end:
-                pace(_PIECE_COST if stop - start <= _SMALL_PIECE else _PART_COST)
+            stop = min(end, area.end)
+            if stop - start > _BYTES_AT_ONCE:
+                stop = self.part_end(start, stop)
+                pace(_PART_COST)
+            optional = PROT_EXEC & area.maximum_prot if run_what_is_read else 0
+            self._protect_piece(area, start, stop, prot | optional, key)
+            pace(_PIECE_COST)
             start = stop
 
     def _protect_piece(self, area: Area, start: int, end: int, prot: int, key: int) -> None:
@@ -810,8 +854,10 @@ class AddressSpace:
                 pace(_LOOKS_COST)
                 area = self.areas.first_above(start)
 
-    def set_brk(self, address: int) -> int:
-        """Move the end of the heap; returns where it is (the old place if the new one cannot be had)."""
+    def set_brk(self, address: int, prot: int = PROT_READ | PROT_WRITE) -> int:
+        """Move the end of the heap; returns where it is (the old place if the new one cannot be had). What is new of it
+        has the protection `prot`.
+        """
         self.settle()
         if address < self.brk_start or address > USER_END:
             return self.brk_end
@@ -823,9 +869,7 @@ class AddressSpace:
             if new_top > old_top:
                 if not self.is_free(old_top, new_top + PAGE_SIZE):
                     return self.brk_end
-                self.map(
-                    old_top, new_top - old_top, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, None, 0
-                )
+                self.map(old_top, new_top - old_top, prot, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, None, 0)
                 area = self.area_at(old_top)
                 if area is not None:
                     area.label = b"[heap]"

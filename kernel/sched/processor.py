@@ -50,7 +50,6 @@ class Processor:
         self.watches_calls: bool = False
         self.departed: Thread | None = None  # died; its stack is freed by whoever runs next
         self.charged_at_ns: int = 0  # up to when `current` was charged
-        self.ticked_at_ns: int = 0
         self.idle: bool = False
         self.realtime_since_ns: int = 0  # begin of the period in which real-time threads have their share
         self.realtime_ns: int = 0  # what they have run in it

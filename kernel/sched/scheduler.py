@@ -13,7 +13,7 @@ Source: sched(7).
 
 from typing import Final, NoReturn
 
-from arch import set_kernel_stack
+from arch import set_kernel_stack, take_kernel_ticks
 from arch.programs import leave_spaces, load_root
 from kernel.lang import Errno, export, final, noinline, noraise, on_stack, panic, sleeps
 from kernel.lib import log
@@ -34,8 +34,17 @@ from kernel.sched.processor import (
 )
 from kernel.sched.stacks import allocate_stack, free_stack
 from kernel.sched.switch import first_stack_pointer, let_others_in, switch, wait_on_stack, wake_stack
-from kernel.sched.thread import AWAKE, SCHED_FIFO, SCHED_OTHER, Thread, ThreadState, enter_list, leave_list
-from kernel.time.clock import NS_PER_US, monotonic_ns
+from kernel.sched.thread import (
+    AWAKE,
+    SCHED_FIFO,
+    SCHED_OTHER,
+    Thread,
+    ThreadState,
+    enter_list,
+    first_thread,
+    leave_list,
+)
+from kernel.time.clock import NS_PER_US, monotonic_ns, ticks_to_ns
 from kernel.time.timers import PROCESSOR_TIMERS, own_deadline_ns, run_timers
 from kernel.time.vdso import follow_clock
 
@@ -240,6 +249,38 @@ def _charge(processor: Processor, thread: Thread, now_ns: int) -> None:
         processor.realtime_ns += elapsed
 
 
+def divide_time(thread: Thread) -> None:
+    """Divide what a thread was charged for into time in user mode and in the kernel, which the doors have counted. That
+    of one that another processor runs stays as it was at its last tick.
+    """
+    if thread is RUNNING.current and thread.stack is not None and not this_processor().idle:
+        thread.context.kernel_ticks += take_kernel_ticks()
+    elif thread.state == ThreadState.RUNNING:
+        return
+    processor = PROCESSORS[thread.processor]
+    ran_ns = thread.runtime_ns - thread.divided_ns
+    system_ns = min(ran_ns, ticks_to_ns(thread.context.kernel_ticks))
+    thread.context.kernel_ticks = 0
+    user_ns = ran_ns - system_ns
+    thread.divided_ns = thread.runtime_ns
+    thread.system_ns += system_ns
+    thread.user_ns += user_ns
+    processor.system_ns += system_ns
+    if thread.nice > 0:
+        processor.nice_ns += user_ns
+    else:
+        processor.user_ns += user_ns
+
+
+def divide_all() -> None:
+    """Bring the processors' times in user mode and in the kernel up to date."""
+    charge_running()
+    thread = first_thread()
+    while thread is not None:
+        divide_time(thread)
+        thread = thread.all_next
+
+
 @sleeps
 def schedule() -> None:
     """Run somebody else, until this thread is ready again. Its state says why it leaves; RUNNING means that it was
@@ -302,6 +343,7 @@ def _next_thread(processor: Processor, previous: Thread) -> Thread:
         idle = processor.idle_thread
         if idle is not None and idle is not previous:
             return idle
+        previous.context.kernel_ticks += take_kernel_ticks()
         processor.idle = True
         leave_spaces()
         wait_on_stack(previous)
@@ -310,6 +352,7 @@ def _next_thread(processor: Processor, previous: Thread) -> Thread:
         run_timers(now_ns)
         processor.idle_ns += max(0, now_ns - processor.charged_at_ns)
         processor.charged_at_ns = now_ns
+        take_kernel_ticks()  # nobody's
         RUNNING.need_resched = False
         following = processor.queue.take(processor.number)
         if following is not None and processor.timer.set_to_ns - now_ns > _TICK_NS:
@@ -331,6 +374,7 @@ def release_stack(thread: Thread) -> None:
     """Free the stack of a thread that never runs again."""
     stack = thread.stack
     if stack is not None:
+        divide_time(thread)
         thread.stack = None
         thread.waiter = None  # these two refer back to the thread
         thread.timer = None
@@ -390,7 +434,6 @@ def begin_ticking() -> None:
 @noinline
 def _tick_again(processor: Processor, now_ns: int) -> None:
     """A processor that idled for long is about to run a thread."""
-    processor.ticked_at_ns = now_ns
     processor.timer.set(now_ns + _TICK_NS)
     _keep_up(now_ns)
 
@@ -404,16 +447,11 @@ def _keep_up(now_ns: int) -> None:
 
 
 @noraise
-def tick(from_user: bool) -> None:
-    """The timer interrupt: run timers, sample what the processor does, end slices.
-
-    `from_user`: the sample is a program's, not the kernel's.
-    """
+def tick() -> None:
+    """The timer interrupt: run timers, count what the processor does, end slices."""
     processor = this_processor()
     processor.timer_interrupts += 1
     now_ns = monotonic_ns()
-    sample_ns = max(0, now_ns - processor.ticked_at_ns)
-    processor.ticked_at_ns = now_ns
     run_timers(now_ns)
     _keep_up(now_ns)
     done_ns = monotonic_ns()
@@ -422,25 +460,17 @@ def tick(from_user: bool) -> None:
         processor.timer.set(next_ns)
         return
     processor.timer.set(min(next_ns, done_ns + _TICK_NS))
-    if _tick_thread(processor, now_ns, sample_ns, from_user):
+    if _tick_thread(processor, now_ns):
         RUNNING.request_reschedule()
     if processor.realtime_ns != 0:
         _share_time(processor, now_ns)
 
 
-def _tick_thread(processor: Processor, now_ns: int, sample_ns: int, from_user: bool) -> bool:
+def _tick_thread(processor: Processor, now_ns: int) -> bool:
     """The tick for what a processor runs. Returns whether its slice is over."""
     thread = running_on(processor)
     _charge(processor, thread, now_ns)
-    if from_user:
-        thread.user_sample_ns += sample_ns
-        if thread.nice > 0:
-            processor.nice_ns += sample_ns
-        else:
-            processor.user_ns += sample_ns
-    else:
-        thread.system_sample_ns += sample_ns
-        processor.system_ns += sample_ns
+    divide_time(thread)
     thread.ticked()
     return thread.slice_ns <= 0 and thread.policy != SCHED_FIFO
 

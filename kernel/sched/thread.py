@@ -45,6 +45,7 @@ class SwitchContext:
 
     stack_pointer: int
     links: int  # to objects that the reclaimer holds for the stack; AWAKE if it does not
+    kernel_ticks: int  # that it spent in the kernel since its time was last divided, all told when it does not run
 
 
 AWAKE: Final = -1
@@ -81,8 +82,12 @@ class Thread(Linked["Thread"]):
         self.queue_index: int = 0  # which list of the run queue
         # Accounting
         self.runtime_ns: int = 0
-        self.user_sample_ns: int = 0  # ticks that found it in user mode
-        self.system_sample_ns: int = 0
+        self.divided_ns: int = 0  # how much of it is divided into the next two
+        self.user_ns: int = 0
+        self.system_ns: int = 0
+        self.disk_read_bytes: int = 0
+        self.disk_written_bytes: int = 0  # of pages that it made dirty
+        self.cancelled_bytes: int = 0  # … of dirty pages that it dropped before they were written
         self.voluntary_switches: int = 0
         self.involuntary_switches: int = 0
         self.started_ns: int = 0

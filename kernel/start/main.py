@@ -39,12 +39,13 @@ from kernel.sched.scheduler import begin_ticking, exit_thread, start_processors
 from kernel.start import command_line, physical_memory
 from kernel.start.root import start_user_space
 from kernel.syscalls import all as system_calls
+from kernel.task import core_dump
 from kernel.task.exit import LAST_EXIT, LastExitHandler
 from kernel.time import clock, vdso
 from kernel.tty import console, devpts
 
 # Called by assembly, or through registries that their import fills.
-_ = (trap, dispatch, system_calls, memory_devices, pipe, proc, sys, ext2, plan9, devpts, block_file)
+_ = (trap, dispatch, system_calls, memory_devices, pipe, proc, sys, ext2, plan9, devpts, block_file, core_dump)
 
 _console_port: SerialPort = serial_ports[0]
 

@@ -3,16 +3,16 @@
 from typing import Final
 
 from kernel.doors.table import syscall
-from kernel.ipc.timerfd import wall_clock_was_set
 from kernel.lang import EINVAL, EOPNOTSUPP, EPERM, Errno, Span, UserAddr, i32, span_of, u8
 from kernel.lib import user
 from kernel.lib.capabilities import CAP_SYS_TIME
 from kernel.lib.saturation import sum_of
 from kernel.task.clocks import CLOCK_REALTIME, read_clock
 from kernel.task.task import current
+from kernel.task.wall_clock import set_wall_clock
 from kernel.task.words import load_i64, store_i32, store_i64
-from kernel.time import steering, vdso
-from kernel.time.clock import NS_PER_SECOND, NS_PER_US, realtime_ns, set_realtime
+from kernel.time import steering
+from kernel.time.clock import NS_PER_SECOND, NS_PER_US, realtime_ns
 from kernel.time.steering import STA_NANO, STEERING
 
 _SIZE: Final = 208
@@ -96,10 +96,7 @@ def _shift(seconds: int, fraction: int, modes: int) -> None:
     if not -(1 << 33) < seconds < 1 << 33:
         raise Errno(EINVAL)
     part_ns = fraction if modes & steering.ADJ_NANO != 0 else fraction * NS_PER_US  # fits: _check has bounded it
-    set_realtime(sum_of(realtime_ns(), sum_of(seconds * NS_PER_SECOND, part_ns)))
-    STEERING.was_set()
-    vdso.update()
-    wall_clock_was_set()
+    set_wall_clock(sum_of(realtime_ns(), sum_of(seconds * NS_PER_SECOND, part_ns)))
 
 
 def _change(fields: Span[u8], modes: int) -> None:

@@ -2,6 +2,7 @@
 
 from kernel.syscalls import (
     access,
+    acct,
     adjtimex,
     arch_prctl,
     capabilities,

@@ -3,16 +3,15 @@
 from typing import Final
 
 from kernel.doors.table import syscall
-from kernel.ipc.timerfd import wall_clock_was_set
 from kernel.lang import EINVAL, EPERM, Errno, UserAddr, i32
 from kernel.lib import user
 from kernel.lib.capabilities import CAP_SYS_TIME
 from kernel.syscalls.timespec import read_timespec, read_timeval, write_timespec, write_timeval
 from kernel.task.clocks import CLOCK_REALTIME, read_clock, resolution_ns
 from kernel.task.task import current
+from kernel.task.wall_clock import set_wall_clock
 from kernel.time import vdso
-from kernel.time.clock import NS_PER_SECOND, TIME_ZONE, realtime_ns, realtime_seconds, set_realtime
-from kernel.time.steering import STEERING
+from kernel.time.clock import NS_PER_SECOND, TIME_ZONE, realtime_ns, realtime_seconds
 
 _MOST_MINUTES_WEST: Final = 15 * 60
 
@@ -46,10 +45,7 @@ def clock_settime(clock: i32, address: UserAddr) -> int:
 def _set_wall_clock(time_ns: int) -> None:
     if not current().credentials.capable(CAP_SYS_TIME):
         raise Errno(EPERM)
-    set_realtime(time_ns)
-    STEERING.was_set()
-    vdso.update()
-    wall_clock_was_set()
+    set_wall_clock(time_ns)
 
 
 @syscall("gettimeofday", status="Full", args=">timeval? >timezone?")

@@ -10,7 +10,8 @@ from kernel.task import futex, futex_pi
 from kernel.task.inspection import may_ask_about
 from kernel.task.pids import find_task
 from kernel.task.task import Task, current
-from kernel.time.clock import monotonic_ns, realtime_offset_ns
+from kernel.task.wall_clock import monotonic_deadline
+from kernel.time.clock import monotonic_ns
 from kernel.time.timers import FOREVER_NS
 
 _WAIT: Final = 0
@@ -94,12 +95,14 @@ def _limit(count: int) -> int:
 
 
 def _deadline(timeout: UserAddr, absolute: bool, wall_clock: bool) -> int:
+    task = current()
+    task.waits_by_wall_clock = False
     if timeout == 0:
         return FOREVER_NS
     time_ns = read_timespec(timeout)
     if not absolute:
         return monotonic_ns() + time_ns
-    return time_ns - realtime_offset_ns() if wall_clock else time_ns
+    return monotonic_deadline(task, time_ns) if wall_clock else time_ns
 
 
 def _requeue(

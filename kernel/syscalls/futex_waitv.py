@@ -8,7 +8,7 @@ from kernel.lib import user
 from kernel.syscalls.timespec import read_timespec
 from kernel.task import futex
 from kernel.task.task import current
-from kernel.time.clock import realtime_offset_ns
+from kernel.task.wall_clock import monotonic_deadline
 from kernel.time.timers import FOREVER_NS
 
 _SIZE_32: Final = 2
@@ -35,12 +35,14 @@ def _check_word(value: int) -> None:
 
 def _deadline(timeout: UserAddr, clock: int) -> int:
     """An absolute time limit on the monotonic clock. Raises EFAULT, EINVAL."""
+    task = current()
+    task.waits_by_wall_clock = False
     if timeout == 0:
         return FOREVER_NS
     if clock != _CLOCK_REALTIME and clock != _CLOCK_MONOTONIC:
         raise Errno(EINVAL)
     time_ns = read_timespec(timeout)
-    return time_ns - realtime_offset_ns() if clock == _CLOCK_REALTIME else time_ns
+    return monotonic_deadline(task, time_ns) if clock == _CLOCK_REALTIME else time_ns
 
 
 @syscall("futex_wake", status="Full", args="=futex uint int flags:futex2")

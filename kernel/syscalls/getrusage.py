@@ -17,6 +17,7 @@ _RUSAGE_SELF: Final = 0
 _RUSAGE_CHILDREN: Final = -1
 _RUSAGE_THREAD: Final = 1
 _KIB_PER_PAGE: Final = 4
+_BLOCK: Final = 512
 
 
 def store_usage(out: Span[u8], usage: Usage) -> None:
@@ -28,6 +29,8 @@ def store_usage(out: Span[u8], usage: Usage) -> None:
     store_i64(out, 32, usage.peak_pages * _KIB_PER_PAGE)
     store_i64(out, 64, usage.minor_faults)
     store_i64(out, 72, usage.major_faults)
+    store_i64(out, 88, usage.disk_read_bytes // _BLOCK)
+    store_i64(out, 96, usage.disk_written_bytes // _BLOCK)
     store_i64(out, 128, usage.voluntary_switches)
     store_i64(out, 136, usage.involuntary_switches)
 

@@ -98,7 +98,7 @@ def _read_info(address: UserAddr, signo: int, to_other: bool) -> SignalInfo:
 def rt_sigqueueinfo(pid: i32, signo: i32, info: UserAddr) -> int:
     """rt_sigqueueinfo(2)."""
     task = current()
-    sent = _read_info(info, signo, pid != task.own_pid)
+    sent = _read_info(info, signo, pid != task.own_tid)
     if pid <= 0:
         raise Errno(ESRCH)
     process = _process_called(task, pid)

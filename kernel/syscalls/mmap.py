@@ -35,6 +35,7 @@ from kernel.mm.space import AddressSpace, page_up
 from kernel.syscalls.descriptor_arguments import file_at
 from kernel.task import current
 from kernel.task.limits import RLIMIT_MEMLOCK
+from kernel.task.personality import readable_as
 
 _PROT_ALL: Final = PROT_READ | PROT_WRITE | PROT_EXEC
 _PROT_SEM: Final = 8
@@ -67,7 +68,9 @@ def _map_anonymous(address: int, length: int, prot: int, flags: int) -> int:
         raise Errno(ENOMEM if flags >> _HUGE_SHIFT & 63 in _HUGE_SIZES else EINVAL)
     if length < 0 or length > USER_END:
         raise Errno(ENOMEM)
-    space = current().space
+    task = current()
+    space = task.space
+    prot = readable_as(task.process, prot)
     space.check_fixed(address, page_up(length), flags)
     if kind != MAP_SHARED and kind != MAP_PRIVATE:
         raise Errno(EINVAL)
@@ -87,7 +90,10 @@ def _map_file(file: File, address: int, length: int, prot: int, flags: int, offs
         raise Errno(ENOMEM)
     if offset < 0 or offset > (1 << 62) - length:
         raise Errno(EOVERFLOW)
-    space = current().space
+    task = current()
+    space = task.space
+    if not file.on_noexec_mount():
+        prot = readable_as(task.process, prot)
     space.check_fixed(address, page_up(length), flags)
     if kind == MAP_SHARED_VALIDATE and flags & ~_SHARED_FLAGS != 0:
         raise Errno(EOPNOTSUPP)
@@ -185,7 +191,8 @@ def _protect(address: int, length: int, prot: int, key: int) -> int:
         raise Errno(ENOMEM)
     if prot & ~(_PROT_ALL | _PROT_SEM | PROT_GROWSDOWN | PROT_GROWSUP) != 0:
         raise Errno(EINVAL)
-    space = current().space
+    task = current()
+    space = task.space
     if key != NO_KEY and not space.own_keys().has(key):
         raise Errno(EINVAL)
     if behind > USER_PAGES:
@@ -198,14 +205,15 @@ def _protect(address: int, length: int, prot: int, key: int) -> int:
             raise Errno(EINVAL)
         length += address - area.start  # fits: both are of user memory
         address = area.start
-    space.protect(address, length, prot & _PROT_ALL, key)
+    space.protect(address, length, prot & _PROT_ALL, key, run_what_is_read=readable_as(task.process, prot) != prot)
     return 0
 
 
 @syscall("brk", status="Full", args="address")
 def brk(address: int) -> int:
     """brk(2): the raw call returns the end of the heap, moved or not."""
-    return current().space.set_brk(address)
+    task = current()
+    return task.space.set_brk(address, readable_as(task.process, PROT_READ | PROT_WRITE))
 
 
 @syscall(

@@ -8,15 +8,17 @@ from kernel.syscalls.descriptor_arguments import file_at
 from kernel.syscalls.mq_open import queue_file
 from kernel.syscalls.timeouts import timespec_ns
 from kernel.task.task import current
-from kernel.time import monotonic_ns, realtime_ns
+from kernel.task.wall_clock import monotonic_deadline
 from kernel.time.timers import FOREVER_NS
 
 
 def _deadline(address: UserAddr) -> int:
     """A time of the wall clock, as the monotonic clock shows it. Raises EINVAL, EFAULT."""
+    task = current()
+    task.waits_by_wall_clock = False
     if address == 0:
         return FOREVER_NS
-    return max(1, monotonic_ns() + timespec_ns(address) - realtime_ns())
+    return max(1, monotonic_deadline(task, timespec_ns(address)))
 
 
 @syscall("mq_timedsend", status="Full", args="fd:mq <bytes[length] size int <timespec?")

@@ -9,7 +9,8 @@ from kernel.task.clocks import can_sleep_on, check_alarm, is_processor_clock, is
 from kernel.task.processor_sleep import sleep_on_processor_time
 from kernel.task.sleep import sleep_absolute, sleep_relative
 from kernel.task.task import current
-from kernel.time.clock import monotonic_ns, realtime_offset_ns
+from kernel.task.wall_clock import monotonic_deadline
+from kernel.time.clock import monotonic_ns
 
 _TIMER_ABSTIME: Final = 1
 
@@ -30,7 +31,8 @@ def clock_nanosleep(clock: i32, flags: i32, request: UserAddr, remaining: UserAd
         raise Errno(EOPNOTSUPP)
     time_ns = read_timespec(request)
     check_alarm(current(), clock)
+    task = current()
+    task.waits_by_wall_clock = False
     if flags & _TIMER_ABSTIME == 0:
         return sleep_relative(monotonic_ns() + time_ns, remaining)
-    # A wall-clock deadline is fixed when the sleep begins: setting the clock meanwhile does not move it.
-    return sleep_absolute(time_ns - realtime_offset_ns() if is_wall_clock(clock) else time_ns)
+    return sleep_absolute(monotonic_deadline(task, time_ns) if is_wall_clock(clock) else time_ns)

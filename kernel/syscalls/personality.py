@@ -9,7 +9,7 @@ from kernel.task.task import current
 _PERSONALITY_QUERY: Final = 0xFFFF_FFFF
 
 
-@syscall("personality", args="flags:personality", notes="Of the flags, ADDR_NO_RANDOMIZE has an effect")
+@syscall("personality", status="Full", args="flags:personality")
 def personality(persona: u32) -> int:
     """personality(2)."""
     process = current().process

@@ -15,9 +15,15 @@ def task_at(pid: int) -> Task:
 
 
 def process_at(pid: int) -> Process:
-    """The process of a number, the caller's own for 0. Raises ESRCH."""
+    """The process of a number, which may be that of any of its threads; the caller's own for 0. Raises ESRCH."""
     task = current()
-    process = task.process if pid == 0 else find_process(task.pids.resolve(pid))
-    if process is None:
+    if pid == 0:
+        return task.process
+    chosen = task.pids.resolve(pid)
+    process = find_process(chosen)
+    if process is not None:
+        return process
+    thread = find_task(chosen)
+    if thread is None:
         raise Errno(ESRCH)
-    return process
+    return thread.process

@@ -4,12 +4,15 @@ from typing import Final
 
 from kernel.doors.table import syscall
 from kernel.fs.constants import O_NONBLOCK
-from kernel.lang import EINVAL, EPERM, ESRCH, Errno, UserAddr, i32, span_of, u32
+from kernel.fs.file import File
+from kernel.fs.procfs.process import ProcessDirectory
+from kernel.lang import EINVAL, EPERM, ESRCH, Errno, UserAddr, final, i32, span_of, u32
 from kernel.lib import user
 from kernel.task.groups import find_group
 from kernel.task.inspection import may_attach_to
 from kernel.task.pidfd import PIDFD_THREAD, PidFile, pid_file
 from kernel.task.pids import find_process, find_task
+from kernel.task.process import Process
 from kernel.task.send import kill_group, kill_process, kill_thread
 from kernel.task.siginfo import SIGINFO_SIZE, SignalInfo, from_process, from_user
 from kernel.task.signals import SI_TKILL, SI_USER, is_valid
@@ -46,18 +49,20 @@ def pidfd_send_signal(descriptor: i32, signo: i32, info: UserAddr, flags: u32) -
     if flags not in (0, _THREAD, _THREAD_GROUP, _PROCESS_GROUP):
         raise Errno(EINVAL)
     task = current()
-    file = pid_file(task.files.get(descriptor))
+    meant = _meaning(task.files.get(descriptor))
     scope = flags
     if scope == 0:
-        scope = _THREAD if file.thread is not None else _THREAD_GROUP
+        scope = _THREAD if meant.is_thread else _THREAD_GROUP
     if info == 0:
         sent = from_process(signo, SI_TKILL if scope == _THREAD else SI_USER, task.own_pid, task.credentials.uid)
     else:
-        sent = _read_info(info, signo, not _means(file, task) or scope == _PROCESS_GROUP)
-    process = file.process
+        sent = _read_info(info, signo, meant.task is not task or scope == _PROCESS_GROUP)
+    process = meant.process
     if process is not None and not task.pids.contains(process.pids):
         raise Errno(EINVAL)
-    target = file.living_thread()
+    target = meant.task
+    if target is None:
+        raise Errno(ESRCH)
     if signo < 0 or (signo != 0 and not is_valid(signo)):
         raise Errno(EINVAL)
     if scope == _THREAD:
@@ -72,13 +77,28 @@ def pidfd_send_signal(descriptor: i32, signo: i32, info: UserAddr, flags: u32) -
     return 0
 
 
-def _means(file: PidFile, task: Task) -> bool:
-    """Whether it is a task's own descriptor: a process's is that of the first thread."""
-    thread = file.thread
-    if thread is not None:
-        return thread is task
-    process = file.process
-    return process is not None and process.leader is task
+@final
+class _Meaning:
+    """Whom a descriptor means."""
+
+    def __init__(self, process: Process | None, task: Task | None, is_thread: bool) -> None:
+        self.process: Process | None = process
+        self.task: Task | None = task  # the thread, or the first of the process; None once that is gone
+        self.is_thread: bool = is_thread
+
+
+def _meaning(file: File) -> _Meaning:
+    """Of a process descriptor, or a directory of /proc that tells of a process. Raises EBADF."""
+    inode = file.inode
+    if isinstance(inode, ProcessDirectory):
+        return _Meaning(inode.subject.process, inode.subject.task_or_none(), is_thread=False)
+    descriptor = pid_file(file)
+    task: Task | None = None
+    try:
+        task = descriptor.living_thread()
+    except Errno:
+        pass  # it has ended, which shows when everything else was checked
+    return _Meaning(descriptor.process, task, descriptor.thread is not None)
 
 
 def _read_info(address: UserAddr, signo: int, to_other: bool) -> SignalInfo:

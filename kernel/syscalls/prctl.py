@@ -8,6 +8,7 @@ from kernel.lib import user
 from kernel.lib.capabilities import CAP_SYS_RESOURCE
 from kernel.mm.space import DENY_WRITE_EXECUTE, THIS_SPACE_ONLY
 from kernel.syscalls.capabilities import control_capabilities, is_about_capabilities
+from kernel.syscalls.pr_set_mm import set_mm, set_vma
 from kernel.syscalls.seccomp import set_mode
 from kernel.task.diversion import set_dispatch
 from kernel.task.signals import SIGNAL_COUNT
@@ -25,6 +26,9 @@ _PR_SET_SECCOMP: Final = 22
 _PR_GET_TSC: Final = 25
 _PR_SET_TSC: Final = 26
 _PR_TSC_ENABLE: Final = 1
+_PR_TSC_SIGSEGV: Final = 2
+_PR_SET_MM: Final = 35
+_PR_SET_VMA: Final = 0x5356_4D41
 _PR_SET_TIMING: Final = 14
 _PR_TASK_PERF_EVENTS_DISABLE: Final = 31
 _PR_TASK_PERF_EVENTS_ENABLE: Final = 32
@@ -55,7 +59,7 @@ _NAME_SIZE: Final = 16
 
 @syscall(
     "prctl", args="one:prctl any any any any",
-    notes="No names of memory, no PR_SET_MM, no choice of mitigations",
+    notes="No choice of mitigations",
 )  # fmt: skip
 def prctl(option: i32, second: UserAddr, third: int, fourth: int, fifth: int) -> int:
     """prctl(2)."""
@@ -77,7 +81,7 @@ def prctl(option: i32, second: UserAddr, third: int, fourth: int, fifth: int) ->
     if option == _PR_SET_DUMPABLE:
         if second != 0 and second != 1:
             raise Errno(EINVAL)
-        task.process.settings.is_dumpable = second == 1
+        task.process.dumpable = second
         return 0
     if option == _PR_SET_CHILD_SUBREAPER:
         task.process.settings.is_subreaper = second != 0
@@ -96,8 +100,15 @@ def prctl(option: i32, second: UserAddr, third: int, fourth: int, fifth: int) ->
         set_dispatch(task, second, third, fourth, fifth)
         return 0
     if option == _PR_SET_TSC:
-        if second != _PR_TSC_ENABLE:
-            raise Errno(EINVAL)  # the time-stamp counter is every program's clock
+        if second != _PR_TSC_ENABLE and second != _PR_TSC_SIGSEGV:
+            raise Errno(EINVAL)
+        task.registers.forbid_counter(second == _PR_TSC_SIGSEGV)
+        return 0
+    if option == _PR_SET_VMA:
+        set_vma(task, second, third, fourth, UserAddr(fifth))
+        return 0
+    if option == _PR_SET_MM:
+        set_mm(task, second, UserAddr(third), fourth, fifth)
         return 0
     if option == _PR_TASK_PERF_EVENTS_DISABLE or option == _PR_TASK_PERF_EVENTS_ENABLE:
         return 0  # there are none
@@ -152,13 +163,13 @@ def _read(task: Task, option: int, second: UserAddr, third: int, fourth: int, fi
         user.write_i32(second, process.settings.death_signal)
         return 0
     if option == _PR_GET_DUMPABLE:
-        return 1 if process.settings.is_dumpable else 0
+        return process.dumpable
     if option == _PR_GET_TIMING:
         return 0
     if option == _PR_GET_SECCOMP:
         return task.seccomp_mode
     if option == _PR_GET_TSC:
-        user.write_i32(second, _PR_TSC_ENABLE)
+        user.write_i32(second, _PR_TSC_SIGSEGV if task.registers.lacks_counter else _PR_TSC_ENABLE)
         return 0
     if option == _PR_MCE_KILL_GET or option == _PR_GET_IO_FLUSHER:
         if second != 0 or third != 0 or fourth != 0 or fifth != 0:

@@ -19,7 +19,7 @@ def _memory_of(tracee: Tracee) -> AddressSpace:
     """EIO where the tracer must not look: the program may not be dumped, and the tracer was nobody special."""
     memory = tracee.task.memory
     may_look = tracee.is_privileged or tracee.tracer.credentials.capable(CAP_SYS_PTRACE)
-    if memory is None or (not tracee.task.process.settings.is_dumpable and not may_look):
+    if memory is None or (not tracee.task.process.is_dumpable and not may_look):
         raise Errno(EIO)
     return memory
 

@@ -7,65 +7,90 @@ from kernel.doors.table import syscall
 from kernel.fs.constants import MAX_FILE_SIZE, O_APPEND
 from kernel.fs.file import File
 from kernel.fs.notification import tell_read, tell_written
-from kernel.lang import EINVAL, EPIPE, Errno, UserAddr, i32
+from kernel.lang import EINVAL, EPIPE, Errno, UserAddr, i32, inline
 from kernel.lib.user import Buffer
 from kernel.syscalls.buffer_arguments import finish_transfer, user_range
 from kernel.syscalls.descriptor_arguments import file_at, readable_file, writable_file
 from kernel.syscalls.size_limit import prepare_write
 from kernel.task import current
-from kernel.task.send import signal_process
+from kernel.task.send import signal_itself
 from kernel.task.signals import SIGPIPE
 
 
 def read_file(file: File, buffer: Buffer) -> int:
     """Read at the position."""
+    task = current()
     _check_end(file, file.position, buffer.remaining)
     file.acquire()
     try:
-        return tell_read(file, finish_transfer(file.read(buffer), buffer))
+        done = tell_read(file, finish_transfer(file.read(buffer), buffer))
+        task.read_bytes += done
+        return done
     finally:
+        task.read_calls += 1
+        _let_go(file)
+
+
+@inline
+def _let_go(file: File) -> None:
+    """What `acquire` kept; mostly the descriptor keeps it further."""
+    if file.users > 1:
+        file.users -= 1
+    else:
         file.release()
 
 
 def write_file(file: File, buffer: Buffer) -> int:
     """Write at the position; sends the signals that belong to the errors."""
+    task = current()
+    task.write_calls += 1
     file.acquire()
     try:
         if file.seekable:
             _check_end(file, file.position, buffer.remaining)
             prepare_write(file, buffer, file.inode.size if file.flags & O_APPEND != 0 else file.position)
-        return tell_written(file, finish_transfer(file.write(buffer), buffer))
+        done = tell_written(file, finish_transfer(file.write(buffer), buffer))
+        task.written_bytes += done
+        return done
     except Errno as error:
         signal_broken_pipe(file, error)
         raise
     finally:
-        file.release()
+        _let_go(file)
 
 
 def signal_broken_pipe(file: File, error: Errno) -> None:
     """A write failed with EPIPE: whoever wrote gets SIGPIPE, if the file is of that kind."""
     if error.code == EPIPE and file.breaks_with_signal():
-        signal_process(current().process, SIGPIPE)
+        signal_itself(current(), SIGPIPE)
 
 
 def pread_file(file: File, buffer: Buffer, offset: int) -> int:
+    task = current()
     _check_offset(file, offset, buffer.remaining)
     file.acquire()
     try:
-        return tell_read(file, finish_transfer(file.pread(buffer, offset), buffer))
+        done = tell_read(file, finish_transfer(file.pread(buffer, offset), buffer))
+        task.read_bytes += done
+        return done
     finally:
-        file.release()
+        task.read_calls += 1
+        _let_go(file)
 
 
 def pwrite_file(file: File, buffer: Buffer, offset: int) -> int:
+    task = current()
     _check_offset(file, offset, buffer.remaining)
+    task.write_calls += 1
     file.acquire()
     try:
         if file.seekable:
             prepare_write(file, buffer, file.inode.size if file.flags & O_APPEND != 0 else offset)
-        return tell_written(file, finish_transfer(file.pwrite(buffer, offset), buffer))
+        done = tell_written(file, finish_transfer(file.pwrite(buffer, offset), buffer))
+        task.written_bytes += done
+        return done
     finally:
-        file.release()
+        _let_go(file)
 
 
 def _check_offset(file: File, offset: int, count: int) -> None:

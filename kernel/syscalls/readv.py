@@ -12,6 +12,7 @@ from kernel.syscalls.buffer_arguments import finish_transfer, user_vector
 from kernel.syscalls.descriptor_arguments import readable_file, writable_file
 from kernel.syscalls.read_write import pread_file, pwrite_file, read_file, signal_broken_pipe, write_file
 from kernel.syscalls.size_limit import prepare_write
+from kernel.task import current
 
 # Flags of preadv2(2) and pwritev2(2).
 RWF_HIPRI: Final = 1
@@ -63,7 +64,11 @@ def preadv2(descriptor: i32, vector: UserAddr, count: int, offset: int, high: in
     try:
         if offset != -1 and not file.seekable:
             raise Errno(ESPIPE)
-        return tell_read(file, finish_transfer(file.read_at_once(buffer), buffer))
+        task = current()
+        task.read_calls += 1
+        done = tell_read(file, finish_transfer(file.read_at_once(buffer), buffer))
+        task.read_bytes += done
+        return done
     finally:
         file.release()
 
@@ -103,9 +108,13 @@ def _check_flags(flags: int) -> None:
 
 
 def _write_at_once(file: File, buffer: Buffer) -> int:
+    task = current()
+    task.write_calls += 1
     file.acquire()
     try:
-        return tell_written(file, finish_transfer(file.write_at_once(buffer), buffer))
+        done = tell_written(file, finish_transfer(file.write_at_once(buffer), buffer))
+        task.written_bytes += done
+        return done
     except Errno as error:
         signal_broken_pipe(file, error)
         raise
@@ -119,7 +128,10 @@ def _write_by_flags(file: InodeFile, buffer: Buffer, offset: int, flags: int) ->
     try:
         start = file.inode.size if flags & RWF_APPEND != 0 else offset if offset != -1 else file.position
         prepare_write(file, buffer, start)
+        task = current()
+        task.write_calls += 1
         done = finish_transfer(file.write_at(buffer, start), buffer)
+        task.written_bytes += done
         if offset == -1:
             file.position = start + done  # fits: no file is longer than MAX_FILE_SIZE
         return tell_written(file, done)

@@ -23,6 +23,7 @@ from kernel.lib.pace import pace
 from kernel.lib.saturation import LARGEST, sum_of
 from kernel.syscalls.timeouts import deadline_after, temporary_mask, timespec_ns, write_remaining
 from kernel.task import current
+from kernel.task.personality import STICKY_TIMEOUTS
 from kernel.time import monotonic_ns
 from kernel.time.timers import FOREVER_NS
 
@@ -182,7 +183,9 @@ def _select_timeout_ns(address: UserAddr) -> int:
 
 
 def _write_timeval(address: UserAddr, deadline_ns: int) -> None:
-    """Linux's select returns the time that was left."""
+    """Linux's select returns the time that was left, unless the program's personality says that it does not."""
+    if current().process.settings.personality & STICKY_TIMEOUTS != 0:
+        return
     left_ns = remaining(deadline_ns)
     try:
         user.write_i64(address, left_ns // 1_000_000_000)

@@ -31,7 +31,7 @@ from kernel.syscalls.socket_arguments import (
 )
 from kernel.syscalls.timespec import read_timespec, write_timespec
 from kernel.task import current
-from kernel.task.send import signal_process
+from kernel.task.send import signal_itself
 from kernel.task.signals import SIGPIPE
 from kernel.time import monotonic_ns
 from kernel.time.timers import FOREVER_NS
@@ -63,7 +63,7 @@ def _send(socket: Socket, message: Message) -> int:
         return done
     except Errno as error:
         if error.code == EPIPE and message.flags & MSG_NOSIGNAL == 0 and socket.breaks_with_signal():
-            signal_process(current().process, SIGPIPE)
+            signal_itself(current(), SIGPIPE)
         raise
     finally:
         socket.release()

@@ -105,6 +105,17 @@ def _write_some(target: Cursor, buffer: KernelBuffer, source: Cursor, got: int) 
         raise
 
 
+def _copy_counted(source: Cursor, target: Cursor, count: int) -> int:
+    """Copy, and count it as a call that reads and one that writes (/proc/PID/io; splice(2) does not count)."""
+    task = current()
+    task.read_calls += 1
+    task.write_calls += 1
+    done = copy(source, target, count)
+    task.read_bytes += done
+    task.written_bytes += done
+    return done
+
+
 @syscall("sendfile", status="Full", args="fd fd =offset? size")
 def sendfile(target: i32, source: i32, offset_address: UserAddr, count: int) -> int:
     files = current().files
@@ -123,7 +134,7 @@ def sendfile(target: i32, source: i32, offset_address: UserAddr, count: int) -> 
         raise Errno(EINVAL)
     check_area(max(0, offset), count)
     cursor = Cursor(in_file, offset)
-    done = copy(cursor, Cursor(out_file, -1), min(count, MAX_RW_COUNT))
+    done = _copy_counted(cursor, Cursor(out_file, -1), min(count, MAX_RW_COUNT))
     if offset_address != 0:
         user.write_i64(offset_address, cursor.offset)
     return done
@@ -172,7 +183,7 @@ def copy_file_range(
         raise Errno(EINVAL)
     reading = Cursor(in_file, in_offset if source_address != 0 else -1)
     writing = Cursor(out_file, out_offset if target_address != 0 else -1)
-    done = copy(reading, writing, count)
+    done = _copy_counted(reading, writing, count)
     if source_address != 0:
         user.write_i64(source_address, reading.offset)
     if target_address != 0:

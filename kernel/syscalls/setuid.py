@@ -13,6 +13,7 @@ from kernel.lib.capabilities import CAP_SETGID, CAP_SETUID
 from kernel.lib.credentials import Credentials
 from kernel.lib.pace import pace
 from kernel.lib.sorting import sort_paced
+from kernel.task.core_settings import SUID_DUMPABLE
 from kernel.task.pids import count_user, uncount_user
 from kernel.task.task import Task, current
 
@@ -28,7 +29,7 @@ def _install(task: Task, fresh: Credentials) -> None:
         count_user(fresh.uid)
         uncount_user(old.uid)
     if fresh.is_dangerous_after(old):
-        task.process.settings.is_dumpable = False
+        task.process.dumpable = SUID_DUMPABLE.value
         task.process.settings.death_signal = 0
     task.credentials = fresh
 

@@ -13,6 +13,7 @@ from kernel.mm.area import MAP_FIXED, MAP_SHARED, PROT_EXEC, PROT_READ, PROT_WRI
 from kernel.mm.frames import PAGE_MASK
 from kernel.mm.space import each_area, page_up
 from kernel.task.limits import RLIMIT_MEMLOCK
+from kernel.task.personality import readable_as
 from kernel.task.task import current
 from kernel.task.words import load_i32, store_i32, store_i64
 
@@ -71,6 +72,7 @@ def shmat(identifier: i32, address: int, flags: i32) -> int:
         if flags & _SHM_REMAP == 0 and not space.is_free(address, address + length):
             raise Errno(EINVAL)
     process = task.process.as_bearer()
+    prot = readable_as(task.process, prot)
     start = space.map(address, length, prot, how, segment, 0, maximum)
     segment.attached(process)
     return start

@@ -6,7 +6,7 @@ from kernel.lang import EFBIG, Errno
 from kernel.lib.user import Buffer
 from kernel.task import current
 from kernel.task.limits import RLIMIT_FSIZE
-from kernel.task.send import signal_process
+from kernel.task.send import signal_itself
 from kernel.task.signals import SIGXFSZ
 
 
@@ -18,7 +18,7 @@ def prepare_write(file: File, buffer: Buffer, offset: int) -> None:
     task = current()
     limit = task.process.limits.soft[RLIMIT_FSIZE]
     if offset >= limit:
-        signal_process(task.process, SIGXFSZ)
+        signal_itself(task, SIGXFSZ)
         raise Errno(EFBIG)
     buffer.remaining = min(buffer.remaining, limit - offset)  # fits: 0 <= offset < limit
     if inode.may_have_privileges:
@@ -29,5 +29,5 @@ def check_size_limit(size: int) -> None:
     """RLIMIT_FSIZE for truncation and allocation."""
     task = current()
     if size > task.process.limits.soft[RLIMIT_FSIZE]:
-        signal_process(task.process, SIGXFSZ)
+        signal_itself(task, SIGXFSZ)
         raise Errno(EFBIG)

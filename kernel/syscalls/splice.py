@@ -18,7 +18,7 @@ from kernel.syscalls.descriptor_arguments import file_at
 from kernel.syscalls.read_write import signal_broken_pipe
 from kernel.syscalls.sendfile import Cursor, copy
 from kernel.task import current
-from kernel.task.send import signal_process
+from kernel.task.send import signal_itself
 from kernel.task.signals import SIGPIPE
 
 _CHUNK: Final = 16384
@@ -160,7 +160,7 @@ def vmsplice(descriptor: i32, vector: UserAddr, count: int, flags: u32) -> int:
         return finish_transfer(file.pipe.read(buffer, nonblocking), buffer)
     except Errno as error:
         if error.code == EPIPE:
-            signal_process(current().process, SIGPIPE)
+            signal_itself(current(), SIGPIPE)
         raise
     finally:
         file.release()

@@ -5,6 +5,7 @@ from typing import Final
 from kernel.lang import EINVAL, Errno, UserAddr
 from kernel.lib import user
 from kernel.task import current
+from kernel.task.personality import STICKY_TIMEOUTS
 from kernel.task.send import block_during
 from kernel.time import monotonic_ns
 from kernel.time.timers import FOREVER_NS
@@ -33,7 +34,7 @@ def timespec_ns(address: UserAddr) -> int:
 
 def write_remaining(address: UserAddr, deadline_ns: int) -> None:
     """Tell the time that is left, as ppoll and pselect6 do; failing to is not an error."""
-    if address == 0:
+    if address == 0 or current().process.settings.personality & STICKY_TIMEOUTS != 0:
         return
     left_ns = max(0, deadline_ns - monotonic_ns())
     try:

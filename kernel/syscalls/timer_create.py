@@ -6,6 +6,7 @@ from kernel.doors.table import syscall
 from kernel.lang import EINVAL, Errno, UserAddr, i32, span_of
 from kernel.lib import user
 from kernel.lib.pid import UNSET, Pid
+from kernel.lib.saturation import sum_of
 from kernel.sched.scheduler import charge_running
 from kernel.syscalls.timespec import LONGEST_NS, read_timespec, write_timespec
 from kernel.task.clocks import can_sleep_on, check_alarm, is_wall_clock, timed_thread
@@ -14,7 +15,7 @@ from kernel.task.posix_timers import SIGEV_NONE, SIGEV_SIGNAL, SIGEV_THREAD_ID, 
 from kernel.task.signals import SIGALRM, is_valid
 from kernel.task.task import current
 from kernel.task.words import load_i32, load_i64
-from kernel.time.clock import monotonic_ns, realtime_offset_ns
+from kernel.time.clock import monotonic_ns
 
 _SIGEVENT_SIZE: Final = 64
 _TIMER_ABSTIME: Final = 1
@@ -83,9 +84,10 @@ def timer_settime(number: i32, flags: i32, new: UserAddr, old: UserAddr) -> int:
     timer.interval_ns = interval_ns
     if value_ns != 0 and timer.counts_processor_time():
         timers.count_time = True
-        timer.due_ns = max(1, value_ns if flags & _TIMER_ABSTIME != 0 else timer.used_ns() + min(value_ns, LONGEST_NS))
+        is_absolute = flags & _TIMER_ABSTIME != 0
+        timer.due_ns = max(1, value_ns if is_absolute else sum_of(timer.used_ns(), min(value_ns, LONGEST_NS)))
     elif value_ns != 0:
-        timer.start(_deadline(timer, flags, value_ns))
+        _start(timer, flags, value_ns)
     if old != 0:
         user.check(old, 32)
         write_timespec(old, before_interval_ns)
@@ -93,10 +95,14 @@ def timer_settime(number: i32, flags: i32, new: UserAddr, old: UserAddr) -> int:
     return 0
 
 
-def _deadline(timer: PosixTimer, flags: int, value_ns: int) -> int:
+def _start(timer: PosixTimer, flags: int, value_ns: int) -> None:
+    """A relative time does not follow the wall clock when that is set."""
     if flags & _TIMER_ABSTIME == 0:
-        return monotonic_ns() + min(value_ns, LONGEST_NS)
-    return value_ns - realtime_offset_ns() if is_wall_clock(timer.clock) else value_ns
+        timer.start(monotonic_ns() + min(value_ns, LONGEST_NS))
+    elif is_wall_clock(timer.clock):
+        timer.start_by_wall_clock(value_ns)
+    else:
+        timer.start(value_ns)
 
 
 @syscall("timer_gettime", status="Full", args="timerid >itimerspec")

@@ -5,14 +5,16 @@ from typing import Final, Literal
 from arch import MACHINE_NAME
 from kernel.cache.devices import device_page_count
 from kernel.doors.table import syscall
-from kernel.lang import EINVAL, EPERM, Array, Errno, Span, UserAddr, i32, span_of, u8
+from kernel.lang import EINVAL, EPERM, Array, Errno, Span, UserAddr, i32, noinline, span_of, u8
 from kernel.lib import user
 from kernel.lib.capabilities import CAP_SYS_ADMIN
 from kernel.mm.frames import PAGE_SIZE, free_frame_count, total_frame_count
 from kernel.mm.objects import SHARED_TOTALS
 from kernel.sched.processor import load_averages
 from kernel.task.host import NAME_LIMIT, RELEASE, SYSTEM_NAME, VERSION
+from kernel.task.personality import machine_for, release_for
 from kernel.task.pids import task_count
+from kernel.task.process import Process
 from kernel.task.task import current
 from kernel.task.words import store_i32, store_i64
 from kernel.time.clock import NS_PER_SECOND, boottime_ns
@@ -33,14 +35,28 @@ def uname(address: UserAddr) -> int:
     storage: Array[u8, Literal[390]] = Array()  # six fields
     out = storage.span()
     _store_field(out, 0, SYSTEM_NAME)
-    uts = current().uts
+    task = current()
+    uts = task.uts
     _store_field(out, 1, uts.host)
     _store_field(out, 2, RELEASE)
     _store_field(out, 3, VERSION)
     _store_field(out, 4, MACHINE_NAME)
+    if task.process.settings.personality != 0:
+        _store_as_wanted(out, task.process)
     _store_field(out, 5, uts.domain)
     user.write_from(address, out)
     return 0
+
+
+@noinline
+def _store_as_wanted(out: Span[u8], process: Process) -> None:
+    """What a personality changes."""
+    release = release_for(process)
+    out[2 * _FIELD_SIZE : 3 * _FIELD_SIZE].fill(0)
+    _store_field(out, 2, release)
+    machine = machine_for(process, MACHINE_NAME)
+    out[4 * _FIELD_SIZE : 5 * _FIELD_SIZE].fill(0)
+    _store_field(out, 4, machine)
 
 
 def _read_name(address: UserAddr, length: int) -> bytes:

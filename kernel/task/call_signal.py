@@ -17,11 +17,17 @@ def raise_sigsys(task: Task, number: int, frame: TrapFrame, code: int, error: in
     """
     frame.set_result(frame.original_number)
     try:
-        info = SignalInfo(SIGSYS, code)
+        info = sigsys_of(number, frame, code, error)
     except MemoryError:
         force(task, from_kernel(SIGKILL))
         return
+    force(task, info)
+
+
+def sigsys_of(number: int, frame: TrapFrame, code: int, error: int) -> SignalInfo:
+    """What the signal tells. Raises MemoryError."""
+    info = SignalInfo(SIGSYS, code)
     info.error = error
     info.set_address(frame.instruction_pointer)
     info.third = signed_32(AUDIT_ARCHITECTURE) << 32 | number
-    force(task, info)
+    return info

@@ -6,7 +6,7 @@ from kernel.lang import EINVAL, EOPNOTSUPP, EPERM, Errno, final
 from kernel.lib.capabilities import CAP_WAKE_ALARM
 from kernel.lib.pid import UNSET, Pid
 from kernel.sched.scheduler import charge_running
-from kernel.task.accounting import process_time_ns
+from kernel.task.accounting import process_time_ns, process_user_ns, thread_user_ns
 from kernel.task.pids import find_process, find_task
 from kernel.task.process import Process
 from kernel.task.task import Task
@@ -25,6 +25,7 @@ CLOCK_BOOTTIME_ALARM: Final = 9
 CLOCK_TAI: Final = 11
 
 _PER_THREAD: Final = 4
+_USER_TIME: Final = 1
 _KIND: Final = 3  # low bits of a dynamic clock: 0 profile, 1 user time, 2 scheduler time, 3 a file's
 
 
@@ -58,24 +59,32 @@ def _dynamic_clock(task: Task, clock: int) -> int:
         found = task if number == 0 else find_task(task.pids.resolve(number))
         if found is None or found.process is not task.process:
             raise Errno(EINVAL)
-        return found.runtime_ns
+        return thread_user_ns(found) if counts_user_time(clock) else found.runtime_ns
     process = task.process if number == 0 else find_process(task.pids.resolve(number))
     if process is None:
         raise Errno(EINVAL)
-    return process_time_ns(process)
+    return process_user_ns(process) if counts_user_time(clock) else process_time_ns(process)
+
+
+def counts_user_time(clock: int) -> bool:
+    """Whether a dynamic clock shows the time in user mode alone."""
+    return clock < 0 and clock & _KIND == _USER_TIME
 
 
 @final
 class ProcessorClock:
     """The processor time of a process, or of one of its threads."""
 
-    def __init__(self, process: Process, thread: Task | None) -> None:
+    def __init__(self, process: Process, thread: Task | None, of_user: bool) -> None:
         self.process: Process = process
         self.thread: Task | None = thread
+        self.of_user: bool = of_user  # in user mode alone
 
     def sampled_ns(self) -> int:
         """What it showed when the running thread was last charged."""
         thread = self.thread
+        if self.of_user:
+            return process_user_ns(self.process) if thread is None else thread_user_ns(thread)
         return process_time_ns(self.process) if thread is None else thread.runtime_ns
 
     def now_ns(self) -> int:
@@ -86,17 +95,17 @@ class ProcessorClock:
 def processor_clock(task: Task, clock: int) -> ProcessorClock:
     """The clock of processor time with a number. Raises EINVAL."""
     if clock == CLOCK_PROCESS_CPUTIME_ID:
-        return ProcessorClock(task.process, None)
+        return ProcessorClock(task.process, None, of_user=False)
     number = ~(clock >> 3)
     if clock & _PER_THREAD != 0:
         found = task if number == 0 else find_task(task.pids.resolve(number))
         if found is None or found.process is not task.process:
             raise Errno(EINVAL)
-        return ProcessorClock(task.process, found)
+        return ProcessorClock(task.process, found, counts_user_time(clock))
     process = task.process if number == 0 else find_process(task.pids.resolve(number))
     if process is None:
         raise Errno(EINVAL)
-    return ProcessorClock(process, None)
+    return ProcessorClock(process, None, counts_user_time(clock))
 
 
 def is_processor_clock(clock: int) -> bool:

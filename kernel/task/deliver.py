@@ -16,7 +16,16 @@ flags say.
 from typing import Final
 
 from arch import TrapFrame, number_of_call
-from kernel.lang import EINTR, ERESTART_RESTARTBLOCK, ERESTARTNOHAND, ERESTARTNOINTR, ERESTARTSYS, Errno, noraise
+from kernel.lang import (
+    EINTR,
+    ERESTART_RESTARTBLOCK,
+    ERESTARTNOHAND,
+    ERESTARTNOINTR,
+    ERESTARTSYS,
+    Errno,
+    final,
+    noraise,
+)
 from kernel.mm.frames import SHORTAGE
 from kernel.sched import ThreadState
 from kernel.sched.scheduler import need_resched, schedule, work_is_done
@@ -38,7 +47,17 @@ from kernel.task.send import (
     update_interrupted,
 )
 from kernel.task.siginfo import SignalInfo, from_kernel
-from kernel.task.signals import IGNORED_BY_DEFAULT, SIGKILL, SIGSEGV, SIGSTOP, STOP_SIGNALS, UNBLOCKABLE, bit, contains
+from kernel.task.signals import (
+    DUMPS_CORE,
+    IGNORED_BY_DEFAULT,
+    SIGKILL,
+    SIGSEGV,
+    SIGSTOP,
+    STOP_SIGNALS,
+    UNBLOCKABLE,
+    bit,
+    contains,
+)
 from kernel.task.task import Task
 from kernel.task.trace_stops import report_handler, stop_for_signal, stop_if_due
 
@@ -174,9 +193,38 @@ def _take_signal(task: Task, frame: TrapFrame) -> None:
     elif contains(STOP_SIGNALS, signo):
         _begin_stop(process, signo)
     elif not contains(IGNORED_BY_DEFAULT, signo):
-        end_process(process, signo)
+        end_by_signal(task, info)
         return
     update_interrupted(task)
+
+
+class CoreDumper:
+    """Writes core files. Base class: kernel/task/core_dump.py has what does."""
+
+    @noraise
+    def dump(self, task: Task, info: SignalInfo) -> None:
+        """A signal ends the process of the running task: show what it held. May sleep."""
+
+
+@final
+class CoreDumping:
+    """Where that enters what does it."""
+
+    def __init__(self) -> None:
+        self.dumper: CoreDumper = CoreDumper()
+
+
+CORE_DUMPING: Final = CoreDumping()
+
+
+@noraise
+def end_by_signal(task: Task, info: SignalInfo) -> None:
+    """The default action of most signals: the process of the running task ends, and some leave a core file. May
+    sleep.
+    """
+    if contains(DUMPS_CORE, info.signo):
+        CORE_DUMPING.dumper.dump(task, info)
+    end_process(task.process, info.signo)
 
 
 def _is_from_above(init: Process, signo: int) -> bool:

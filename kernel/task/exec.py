@@ -26,11 +26,14 @@ from kernel.lib.file_capabilities import FileCapabilities
 from kernel.mm.space import AddressSpace
 from kernel.task import futex_exit, restartable
 from kernel.task.arguments import write_stack
+from kernel.task.core_settings import SUID_DUMPABLE
+from kernel.task.core_state import DUMPED_FOR_ITSELF
 from kernel.task.diversion import forget_dispatch
 from kernel.task.elf import Image, looks_like_elf, read_at, read_image, read_loader
 from kernel.task.exit import end_process, finish_vfork
 from kernel.task.limits import RLIMIT_AS, RLIMIT_DATA, RLIMIT_STACK
 from kernel.task.load import Layout, lay_out
+from kernel.task.personality import ADDR_COMPAT_LAYOUT, ADDR_NO_RANDOMIZE, MMAP_PAGE_ZERO, READ_IMPLIES_EXEC
 from kernel.task.pids import rename_task, uncount_user, unregister_task
 from kernel.task.process import Process
 from kernel.task.script import parse_script
@@ -42,10 +45,8 @@ from kernel.task.tracee import cut
 
 _HEAD_SIZE: Final = 256  # what decides what a file is
 _SCRIPT_DEPTH: Final = 5
-ADDR_NO_RANDOMIZE: Final = 0x0040000
-_READ_IMPLIES_EXEC: Final = 0x0400000  # no program of 64 bits starts with it
-# What of personality(2) makes a program easier to attack: besides, MMAP_PAGE_ZERO and ADDR_COMPAT_LAYOUT.
-_DANGEROUS_PERSONALITY: Final = ADDR_NO_RANDOMIZE | 0x0100000 | 0x0200000
+# What of personality(2) makes a program easier to attack
+_DANGEROUS_PERSONALITY: Final = ADDR_NO_RANDOMIZE | MMAP_PAGE_ZERO | ADDR_COMPAT_LAYOUT
 _SECURE_STACK_LIMIT: Final = 8 << 20  # bytes: programs with privilege do not start with a larger one
 
 
@@ -178,9 +179,9 @@ def _try_lay_out(
     """Lay the program out; None if its headers make no sense or it does not fit. Raises MemoryError."""
     if image.is_broken or (loader is not None and loader.is_broken):
         return None
-    fixed = program.personality & ADDR_NO_RANDOMIZE != 0
+    wanted = program.personality
     try:
-        return lay_out(space, program.file, image, interpreter, loader, space.stack_limit, fixed, may_be_low)
+        return lay_out(space, program.file, image, interpreter, loader, space.stack_limit, wanted, may_be_low)
     except Errno:
         return None
 
@@ -247,7 +248,8 @@ def _new_credentials(task: Task, program: Program, is_shared: bool) -> Credentia
     program.is_secure, asks_for_more = fresh.follow_exec(old, capabilities, is_watched, task.settings.no_new_privileges)
     if asks_for_more:
         dangerous = _DANGEROUS_PERSONALITY
-    program.personality = task.process.settings.personality & ~(dangerous | _READ_IMPLIES_EXEC)
+    # No program of 64 bits starts with READ_IMPLIES_EXEC.
+    program.personality = task.process.settings.personality & ~(dangerous | READ_IMPLIES_EXEC)
     if not _may_read(task, file):
         program.is_unreadable = True
     return fresh
@@ -305,7 +307,7 @@ def _replace(task: Task, program: Program, space: AddressSpace, layout: Layout, 
     space.activate()
     if old is not None:
         space.inherit_settings(old)
-        task.registers.forget_segments()
+        process.ended.peak_pages = max(process.ended.peak_pages, old.peak_resident)
         old.release()
     finish_vfork(task)
     _reset(task, program, credentials)
@@ -363,7 +365,8 @@ def _reset_privileges(task: Task, program: Program, credentials: Credentials) ->
     task.credentials = credentials
     is_dangerous = credentials.is_dangerous_after(old)
     acts_as_itself = old.euid == old.uid and old.egid == old.gid
-    process.settings.is_dumpable = acts_as_itself and not is_dangerous and not program.is_unreadable
+    is_open = acts_as_itself and not is_dangerous and not program.is_unreadable
+    process.dumpable = DUMPED_FOR_ITSELF if is_open else SUID_DUMPABLE.value
     if is_dangerous or program.is_secure:
         process.settings.death_signal = 0
     process.settings.personality = program.personality

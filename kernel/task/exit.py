@@ -33,6 +33,7 @@ from kernel.task.pids import (
     unregister_task,
 )
 from kernel.task.process import Process
+from kernel.task.process_accounting import end_account, note_end
 from kernel.task.send import interrupt, may_signal, rewatch, send_from_kernel, send_to_group, wake_to_die
 from kernel.task.siginfo import from_kernel
 from kernel.task.signals import SIGCHLD, SIGCONT, SIGHUP, SIGKILL
@@ -95,6 +96,9 @@ def end_thread(task: Task, status: int) -> None:
 def exit_task(task: Task) -> None:
     """End the running task. Does not return."""
     pace(_EXIT_COST)  # of a process with many threads, one after the other ends without seeing user mode again
+    dump = task.process.dump
+    if dump is not None and dump.dumper != task.tid:
+        dump.attend()
     if task.tracee is not None:
         _report_end(task)
     task.is_exiting = True
@@ -106,6 +110,8 @@ def exit_task(task: Task) -> None:
     leave_states(task)
     charge_running()
     retire(task)
+    if len(process.threads) == 1:
+        note_end(task)
     _release_memory(task)
     finish_vfork(task)
     undo_semaphores(task)
@@ -173,6 +179,7 @@ def end_with_init(task: Task) -> None:
         space.changed.wait()
     if space.reboot_signal != 0:
         process.exit_status = space.reboot_signal
+    end_account(space)
 
 
 def finish_vfork(task: Task) -> None:
@@ -322,19 +329,22 @@ def _tell_parent(process: Process) -> None:
         uncaring = is_ignored and final_signal(process, parent) == SIGCHLD and leader_is_untraced(process)
     report_exit(process, parent)
     if uncaring:
-        reap(process)
+        reap(process, is_counted=False)
         parent.child_waiters.wake_all()
 
 
-def reap(process: Process) -> None:
-    """Forget a zombie: the parent counts its use, its numbers are free again, and no reference to it remains."""
+def reap(process: Process, is_counted: bool = True) -> None:
+    """Forget a zombie: the parent counts its use if it has waited for it, its numbers are free again, and no reference
+    to it remains.
+    """
     if process.is_reaped:
         return
     process.is_reaped = True
     parent = process.parent
     if parent is not None:
-        parent.waited.add(process.ended)
-        parent.waited.add(process.waited)
+        if is_counted:
+            parent.waited.add(process.ended)
+            parent.waited.add(process.waited)
         parent.children.pop(process.pid)
         leave_zombies(parent, process)
         process.set_parent(None)

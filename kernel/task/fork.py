@@ -295,7 +295,7 @@ def _new_process(parent: Task, pid: Pid, pids: PidNamespace, arguments: CloneArg
     is_sibling = flags & CLONE_PARENT != 0
     process.exit_signal = old.exit_signal if is_sibling else arguments.exit_signal
     process.parent_programs = old.parent_programs if is_sibling else old.programs
-    process.settings.is_dumpable = old.settings.is_dumpable
+    process.dumpable = old.dumpable
     process.settings.personality = old.settings.personality
     process.shortage.adjustment = old.shortage.adjustment
     process.shortage.lowest_adjustment = old.shortage.lowest_adjustment
@@ -454,11 +454,18 @@ def _undo(child: Task) -> None:
 
 
 def _wait_for_vfork(parent: Task, child: Task) -> None:
-    """Sleep until the child has its own memory. Only a kill ends this earlier."""
+    """Sleep until the child has its own memory. Only what ends the parent ends this earlier."""
     parent.signals.kill_wakes = True
-    while child.is_vfork_child and not parent.process.is_exiting and not parent.has_pending_kill():
+    while child.is_vfork_child and not _must_end(parent):
         child.vfork_waiters.sleep(interruptible=False)
     parent.signals.kill_wakes = False
+
+
+def _must_end(task: Task) -> bool:
+    """Whether the thread is to end, with its process or because another thread executes a new program."""
+    process = task.process
+    executing = process.exec_task
+    return process.is_exiting or (executing is not None and executing is not task) or task.has_pending_kill()
 
 
 def fork_arguments() -> CloneArguments:

@@ -5,7 +5,7 @@ while it has a group. Their numbers are not given to new processes for that long
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from kernel.lang import final
 from kernel.lib.pid import FIRST, UNSET, Pid
@@ -26,11 +26,30 @@ TERMINAL_HOOK: TerminalHook = TerminalHook()
 
 
 @final
+class Autogroups:
+    """The numbers of sessions as groups of the scheduler (sched(7))."""
+
+    def __init__(self) -> None:
+        self.enabled: list[int] = [1]  # kernel.sched_autogroup_enabled
+        self.last: int = 0
+
+    def next(self) -> int:
+        """The number of a new session."""
+        self.last += 1
+        return self.last
+
+
+AUTOGROUPS: Final = Autogroups()
+
+
+@final
 class Session:
     """A login: process groups that share a controlling terminal."""
 
     def __init__(self, sid: Pid) -> None:
         self.sid: Pid = sid
+        self.autogroup: int = 0 if sid == UNSET else AUTOGROUPS.next()
+        self.autogroup_nice: int = 0
         self.group_count: int = 0
         self.terminal: int = 0  # device number of the controlling terminal
         self.lost_foreground: Pid = UNSET  # the foreground group of a terminal that has hung up

@@ -42,7 +42,7 @@ def _may(reader: Task, process: Process, task: Task | None, uid: int, gid: int, 
     """
     if reader.process is process or reader.credentials.capable(CAP_SYS_PTRACE):
         return True
-    if task is None or (task.memory is not None and not process.settings.is_dumpable):
+    if task is None or (task.memory is not None and not process.is_dumpable):
         return False
     other = task.credentials
     return (

@@ -1,7 +1,7 @@
 """alarm and setitimer: one timer for each of three clocks in a process (getitimer(2), alarm(2)).
 
-ITIMER_REAL runs on the timer queue. ITIMER_VIRTUAL and ITIMER_PROF count processor time: they are checked when the
-process's threads are sampled by the tick, so they are as fine as the tick. So are RLIMIT_CPU and RLIMIT_RTTIME
+ITIMER_REAL runs on the timer queue. ITIMER_VIRTUAL and ITIMER_PROF count processor time: they are checked when a tick
+finds one of the process's threads, so they are as fine as the tick. So are RLIMIT_CPU and RLIMIT_RTTIME
 (getrlimit(2)).
 
 Context: expiry is in interrupt context.
@@ -10,7 +10,8 @@ Context: expiry is in interrupt context.
 from typing import Final
 
 from kernel.lang import final
-from kernel.task.accounting import process_time_ns
+from kernel.sched.scheduler import charge_running
+from kernel.task.accounting import process_time_ns, process_user_ns
 from kernel.task.limits import RLIMIT_CPU, RLIMIT_RTTIME, UNLIMITED
 from kernel.task.process import Process, ProcessTimers
 from kernel.task.send import signal_process
@@ -140,14 +141,8 @@ class TimerValue:
 
 
 def _used_ns(process: Process, which: int) -> int:
-    """The clock of a processor timer, from what ticks have sampled."""
-    total = process.ended.user_ns + (process.ended.system_ns if which == ITIMER_PROF else 0)
-    for tid in process.threads.keys():
-        thread = process.threads[tid]
-        total += thread.user_sample_ns
-        if which == ITIMER_PROF:
-            total += thread.system_sample_ns
-    return total
+    """The clock of a processor timer, when the threads were last charged."""
+    return process_user_ns(process) if which == ITIMER_VIRTUAL else process_time_ns(process)
 
 
 def get_timer(process: Process, which: int) -> TimerValue:
@@ -157,6 +152,7 @@ def get_timer(process: Process, which: int) -> TimerValue:
         return TimerValue(0, 0)
     if which == ITIMER_REAL:
         return TimerValue(timers.real.interval_ns, timers.real.remaining_ns(monotonic_ns()))
+    charge_running()
     timer = timers.virtual if which == ITIMER_VIRTUAL else timers.profile
     left_ns = 0 if timer.due_ns == 0 else max(1, timer.due_ns - _used_ns(process, which))
     return TimerValue(timer.interval_ns, left_ns)
@@ -173,6 +169,7 @@ def set_timer(process: Process, which: int, value: TimerValue) -> None:
         else:
             timers.real.start(monotonic_ns() + value.value_ns)
         return
+    charge_running()
     timer = timers.virtual if which == ITIMER_VIRTUAL else timers.profile
     timer.interval_ns = value.interval_ns
     timer.due_ns = 0 if value.value_ns == 0 else _used_ns(process, which) + value.value_ns

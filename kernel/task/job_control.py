@@ -3,7 +3,7 @@
 from kernel.lang import EACCES, EINVAL, EPERM, ESRCH, Errno
 from kernel.task.exit import rescue_orphans
 from kernel.task.groups import find_group, join, new_group, new_session
-from kernel.task.pids import find_process, leave_group
+from kernel.task.pids import find_process, find_task, leave_group
 from kernel.task.task import Task
 
 
@@ -15,7 +15,7 @@ def change_group(task: Task, pid: int, pgid: int) -> None:
         raise Errno(EINVAL)
     process = task.process if pid == 0 else find_process(task.pids.resolve(pid))
     if process is None:
-        raise Errno(ESRCH)
+        raise Errno(ESRCH if find_task(task.pids.resolve(pid)) is None else EINVAL)
     caller = task.process
     if process.parent is caller:
         if process.session_id != caller.session_id:

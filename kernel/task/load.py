@@ -13,6 +13,7 @@ from kernel.fs.file import File
 from kernel.lang import EINVAL, ENOMEM, EPERM, Errno, final
 from kernel.lib import random
 from kernel.lib.pace import pace
+from kernel.lib.settings import SystemSetting
 from kernel.mm.area import (
     MAP_ANONYMOUS,
     MAP_FIXED,
@@ -27,6 +28,7 @@ from kernel.mm.frames import PAGE_MASK, PAGE_SIZE
 from kernel.mm.lowest import LOWEST
 from kernel.mm.space import AddressSpace, page_up
 from kernel.task.elf import Image, Segment
+from kernel.task.personality import ADDR_COMPAT_LAYOUT, ADDR_NO_RANDOMIZE, MMAP_PAGE_ZERO
 from kernel.task.vdso import map_vdso
 
 _PROGRAM_BASE: Final = 0x5555_5555_4000  # two thirds of the user half, as Linux
@@ -37,6 +39,7 @@ _BRK_RANDOM_PAGES: Final = 1 << 13
 _STACK_INITIAL: Final = 128 << 10
 _CLEARING_COST: Final = 20  # instructions, for `pace`
 _GAP_MINIMUM: Final = 128 << 20  # between the stack's top and mmap's
+LEGACY_LAYOUT: Final = SystemSetting(b"vm/legacy_va_layout", [0], 0, 0x7FFF_FFFF)  # mmap goes up, for all programs
 
 
 @final
@@ -90,25 +93,29 @@ def lay_out(
     interpreter: File | None,
     loader: Image | None,
     stack_limit: int,
-    fixed: bool,
+    personality: int,
     may_be_low: bool,
 ) -> Layout:
-    """Map everything in a new space. `fixed`: no randomness (personality(2)). `may_be_low`: the program will have
-    CAP_SYS_RAWIO. Raises ENOMEM, EINVAL, EACCES, EPERM, MemoryError.
+    """Map everything in a new space, as personality(2) says. `may_be_low`: the program will have CAP_SYS_RAWIO. Raises
+    ENOMEM, EINVAL, EACCES, EPERM, MemoryError.
     """
+    fixed = personality & ADDR_NO_RANDOMIZE != 0
     layout = Layout(may_be_low)
     space.is_new = True
     stack_random = 0 if fixed else random_pages(_STACK_RANDOM_PAGES)
     layout.stack_top = USER_END - stack_random
     gap = max(_GAP_MINIMUM, min(stack_limit, USER_END // 6 * 5)) + (_STACK_RANDOM_PAGES << 12)
     space.mapping_top = (USER_END - gap - (0 if fixed else random_pages(_MAP_RANDOM_PAGES))) & ~PAGE_MASK
+    if personality & ADDR_COMPAT_LAYOUT != 0 or LEGACY_LAYOUT.value != 0:
+        space.mapping_bottom = page_up(USER_END // 3) + (0 if fixed else random_pages(_MAP_RANDOM_PAGES))
     bias = 0
     if image.is_relocatable():
         base = _PROGRAM_BASE + (0 if fixed else random_pages(_PROGRAM_RANDOM_PAGES))
         if interpreter is None:
-            base = space.find_gap(image.high - image.low, space.mapping_top)
+            base = space.find_room(image.high - image.low)
         bias = _bias_to(base & ~(image.alignment - 1), image)
     _map_image(space, file, image, bias, layout)
+    _note_places(space, image, bias)
     layout.program_entry = image.entry + bias
     layout.entry = layout.program_entry
     layout.headers = image.header_address + bias if image.header_address != 0 else 0
@@ -118,6 +125,8 @@ def lay_out(
         _map_interpreter(space, interpreter, loader, layout)
     _map_stack(space, layout.stack_top, image.executable_stack)
     layout.vdso = map_vdso(space)
+    if personality & MMAP_PAGE_ZERO != 0 and (may_be_low or LOWEST.value == 0) and space.is_free(0, PAGE_SIZE):
+        space.map(0, PAGE_SIZE, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, None, 0)
     space.is_new = False
     return layout
 
@@ -125,7 +134,7 @@ def lay_out(
 def _map_interpreter(space: AddressSpace, file: File, image: Image, layout: Layout) -> None:
     bias = 0
     if image.is_relocatable():
-        bias = _bias_to(space.find_gap(image.high - image.low, space.mapping_top), image)
+        bias = _bias_to(space.find_room(image.high - image.low), image)
     _map_image(space, file, image, bias, layout)
     layout.interpreter_base = bias
     layout.entry = image.entry + bias
@@ -155,10 +164,18 @@ def _map_image(space: AddressSpace, file: File, image: Image, bias: int, layout:
             space.map(start, mapped_end - start, segment.prot, MAP_PRIVATE | MAP_FIXED, source, offset)
         if segment.memory_size > segment.file_size:
             _map_zeros(space, segment, file_end, mapped_end, memory_end, layout)
+
+
+def _note_places(space: AddressSpace, image: Image, bias: int) -> None:
+    """Where the program's code and data are, for /proc."""
+    for segment in image.segments:
+        start = segment.address + bias
+        end = start + segment.file_size
         if segment.prot & PROT_EXEC != 0:
-            code_start = segment.address + bias
-            space.code_start = code_start if space.code_end == 0 else min(space.code_start, code_start)
-            space.code_end = max(space.code_end, file_end)
+            space.code_start = start if space.code_end == 0 else min(space.code_start, start)
+            space.code_end = max(space.code_end, end)
+        space.data_start = max(space.data_start, start)
+        space.data_end = max(space.data_end, end)
 
 
 def _map_zeros(

@@ -33,6 +33,7 @@ from kernel.sched.scheduler import request_reschedule
 from kernel.task.exit import end_process
 from kernel.task.pids import all_processes
 from kernel.task.process import Process
+from kernel.task.send import break_off_dump
 from kernel.task.signals import SIGKILL
 from kernel.task.task import Task
 from kernel.time.clock import monotonic_ns
@@ -96,6 +97,12 @@ def badness(process: Process) -> int:
     return max(0, held_pages(process) + process.shortage.adjustment * total_frame_count() // 1000)
 
 
+def _is_ending(process: Process) -> bool:
+    """Whether a process comes to its end by itself: not while it dumps core, which may take long."""
+    dump = process.dump
+    return process.is_exiting and (dump is None or dump.is_broken_off)
+
+
 def _is_on_its_way(process: Process) -> bool:
     """Whether the memory of a process that ends may still be expected. Until then nobody else is killed."""
     now_ns = monotonic_ns()
@@ -156,7 +163,7 @@ def _largest_of(uid: int) -> Process | None:
     worst = -1
     _HOLDERS.clear()
     for process in all_processes().values():
-        if process.is_zombie or process.is_exiting:
+        if process.is_zombie or _is_ending(process):
             continue
         owner = _uid_of(process)
         if uid != ANYBODY and owner != uid:
@@ -176,7 +183,7 @@ def kill_largest() -> bool:
     memory is on its way.
     """
     for process in all_processes().values():
-        if process.is_exiting and not process.is_zombie and _is_on_its_way(process):
+        if _is_ending(process) and not process.is_zombie and _is_on_its_way(process):
             return True
     victim = _largest_of(ANYBODY)
     if victim is not None and badness(victim) < total_frame_count() >> _MUCH_SHIFT:
@@ -185,7 +192,10 @@ def kill_largest() -> bool:
         return False
     victim.shortage.awaited_ns = monotonic_ns()
     _report(victim, badness(victim))
-    end_process(victim, SIGKILL)
+    if victim.dump is not None:
+        break_off_dump(victim)
+    else:
+        end_process(victim, SIGKILL)
     return True
 
 

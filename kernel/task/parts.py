@@ -95,7 +95,6 @@ class ProcessSettings:
     """What prctl(2) and personality(2) set for a process."""
 
     is_subreaper: bool
-    is_dumpable: bool
     death_signal: int  # PR_SET_PDEATHSIG
     personality: int
     timer_slack_ns: int

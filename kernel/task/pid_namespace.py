@@ -56,6 +56,14 @@ class NumberSet:
         return -1
 
 
+class EndRecorder:
+    """Notes which processes of a namespace end. Base class: process_accounting.py has what does."""
+
+    @noraise
+    def close(self) -> None:
+        """Nothing is noted any more. May sleep."""
+
+
 @final
 class PidNamespace(Namespace):
     """One."""
@@ -68,6 +76,7 @@ class PidNamespace(Namespace):
         self.processes: NumberSet = NumberSet()  # the numbers of its processes, zombies too
         self.last: int = 0  # the number given last
         self.init: Pid = NOBODY
+        self.recorder: EndRecorder | None = None  # acct(2)
         self.is_closed: bool = False  # its init has ended: nobody is born here any more
         self.reboot_signal: int = 0  # what its init ends by, because a program inside rebooted
         self.changed: WaitQueue = WaitQueue()  # once closed: woken when a number falls free

@@ -10,8 +10,9 @@ from typing import Final
 
 from kernel.lang import EAGAIN, EINVAL, Errno, final
 from kernel.lib.pid import UNSET, Pid
-from kernel.task.accounting import process_time_ns
-from kernel.task.clocks import can_sleep_on
+from kernel.lib.saturation import sum_of
+from kernel.task.accounting import process_time_ns, process_user_ns, thread_user_ns
+from kernel.task.clocks import can_sleep_on, counts_user_time
 from kernel.task.limits import RLIMIT_SIGPENDING
 from kernel.task.pending import quota_of
 from kernel.task.pids import find_task
@@ -19,7 +20,7 @@ from kernel.task.process import Process, ProcessTimers
 from kernel.task.send import send_to_process, send_to_task
 from kernel.task.siginfo import SignalInfo, SignalQuota, from_timer
 from kernel.task.signals import contains
-from kernel.time.clock import monotonic_ns
+from kernel.time.clock import monotonic_ns, realtime_offset_ns
 from kernel.time.timers import Timer
 
 SIGEV_SIGNAL: Final = 0
@@ -43,6 +44,8 @@ class PosixTimer(Timer):
         self.value: int = 0
         self.thread: Pid = UNSET  # SIGEV_THREAD_ID
         self.interval_ns: int = 0
+        self.wall_offset_ns: int = 0  # from the monotonic to the wall clock, when it was armed by that
+        self.goes_by_wall_clock: bool = False
         self.overrun: int = 0  # of the last signal taken
         self.sent: SignalInfo | None = None  # the signal that waits, or was the last
         self.missed: int = 0  # expirations that no signal has reported yet
@@ -101,10 +104,13 @@ class PosixTimer(Timer):
         process = self.process
         if process is None:
             return 0
+        of_user = counts_user_time(self.clock)
         if self.owner == UNSET:
-            return process_time_ns(process)
+            return process_user_ns(process) if of_user else process_time_ns(process)
         task = process.threads.get(self.owner)
-        return 0 if task is None else task.runtime_ns
+        if task is None:
+            return 0
+        return thread_user_ns(task) if of_user else task.runtime_ns
 
     def check(self) -> None:
         """The tick found the process running."""
@@ -119,8 +125,22 @@ class PosixTimer(Timer):
             return self.remaining_ns(monotonic_ns())
         return 0 if self.due_ns == 0 else max(1, self.due_ns - self.used_ns())
 
+    def start_by_wall_clock(self, wall_ns: int) -> None:
+        """Arm it, until a time of the wall clock. Raises MemoryError."""
+        self.goes_by_wall_clock = True
+        self.wall_offset_ns = realtime_offset_ns()
+        self.start(max(1, wall_ns - self.wall_offset_ns))
+
+    def follow_wall_clock(self) -> None:
+        """The wall clock was set."""
+        moved_ns = realtime_offset_ns() - self.wall_offset_ns
+        if self.goes_by_wall_clock and self.is_armed() and moved_ns != 0:
+            self.wall_offset_ns += moved_ns
+            self.start(max(1, sum_of(self.deadline_ns, -moved_ns)))
+
     def disarm(self) -> None:
         self.cancel()
+        self.goes_by_wall_clock = False
         self.due_ns = 0
         self.overrun = 0
         self.missed = 0
@@ -150,6 +170,11 @@ class PosixTimers(ProcessTimers):
         if self.count_time:
             for number in self.table.keys():
                 self.table[number].check()
+
+    def follow_wall_clock(self) -> None:
+        """The wall clock was set."""
+        for number in self.table.keys():
+            self.table[number].follow_wall_clock()
 
     def create(self, process: Process, clock: int, uid: int) -> PosixTimer:
         """A new timer, not armed. It counts as a signal of the user `uid`. Raises EAGAIN (RLIMIT_SIGPENDING),

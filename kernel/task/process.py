@@ -11,6 +11,7 @@ from kernel.lang import final
 from kernel.lib.pid import UNSET, Bearer, Pid
 from kernel.sched import WaitQueue
 from kernel.task.actions import SignalActions
+from kernel.task.core_state import DUMPED_FOR_ITSELF, CoreDump
 from kernel.task.groups import ProcessGroup, Session
 from kernel.task.limits import Limits
 from kernel.task.parts import MemoryShortage, ProcessSettings, StopState
@@ -38,6 +39,14 @@ class Usage:
         self.major_faults: int = 0
         self.voluntary_switches: int = 0
         self.involuntary_switches: int = 0
+        # Files (proc(5), /proc/PID/io)
+        self.read_calls: int = 0
+        self.write_calls: int = 0
+        self.read_bytes: int = 0
+        self.written_bytes: int = 0
+        self.disk_read_bytes: int = 0
+        self.disk_written_bytes: int = 0
+        self.cancelled_bytes: int = 0
 
     def add(self, other: "Usage") -> None:
         """Count another's use too."""
@@ -48,6 +57,13 @@ class Usage:
         self.major_faults += other.major_faults
         self.voluntary_switches += other.voluntary_switches
         self.involuntary_switches += other.involuntary_switches
+        self.read_calls += other.read_calls
+        self.write_calls += other.write_calls
+        self.read_bytes += other.read_bytes
+        self.written_bytes += other.written_bytes
+        self.disk_read_bytes += other.disk_read_bytes
+        self.disk_written_bytes += other.disk_written_bytes
+        self.cancelled_bytes += other.cancelled_bytes
 
 
 class ProcessTimers:
@@ -110,18 +126,25 @@ class Process:
         self.signal_waiters: WaitQueue = WaitQueue()  # signalfd: woken by each signal that becomes pending
         self.exit_waiters: WaitQueue = WaitQueue()  # pidfd, and vfork's parents by task
         self.has_execed: bool = False
+        self.dumpable: int = DUMPED_FOR_ITSELF  # prctl(2), PR_SET_DUMPABLE
+        self.dump: CoreDump | None = None  # one that is under way
+        self.was_to_dump: bool = False  # it ends by a signal that leaves a core file, whether it did or not
         self.executable: File | None = None
         self.timers: ProcessTimers | None = None
         self.posix_timers: ProcessTimers | None = None
         self.processor_sleepers: ProcessTimers | None = None  # sleeps on its processor time
         self.started_ns: int = 0
         self.stop.is_reported = True
-        self.settings.is_dumpable = True
         self.settings.timer_slack_ns = _SLACK_NS
         self.settings.default_slack_ns = _SLACK_NS
         # Accounting of threads that ended, and of children that were waited for
         self.ended: Usage = Usage()
         self.waited: Usage = Usage()
+
+    @property
+    def is_dumpable(self) -> bool:
+        """Whether its user may look into it."""
+        return self.dumpable == DUMPED_FOR_ITSELF
 
     @property
     def session(self) -> Session:

@@ -7,7 +7,6 @@ Invariants: a thread in filter mode has a filter, others have none. `calls_are_w
 mode, and the processor knows it while the thread runs: so calls of other threads pay nothing.
 
 Deviations from Linux: no user notification, so its flag is refused, and its action finds nobody who listens (ENOSYS).
-Strict mode does not forbid the time-stamp counter.
 
 Context: system calls. What is forbidden may end the running thread, so `permits` may not return.
 """
@@ -20,8 +19,9 @@ from kernel.lib.capabilities import CAP_SYS_ADMIN
 from kernel.lib.credentials import caller_credentials
 from kernel.lib.log import NOTICE, log, printable
 from kernel.lib.proc_files import proc_line
-from kernel.task.call_signal import raise_sigsys
-from kernel.task.exit import end_process, end_thread
+from kernel.task.call_signal import raise_sigsys, sigsys_of
+from kernel.task.deliver import end_by_signal
+from kernel.task.exit import end_thread
 from kernel.task.seccomp_filter import (
     ACTION,
     ALLOW,
@@ -39,6 +39,7 @@ from kernel.task.seccomp_filter import (
     judge,
 )
 from kernel.task.send import rewatch
+from kernel.task.siginfo import from_kernel
 from kernel.task.signals import SIGKILL, SIGSYS, SYS_SECCOMP
 from kernel.task.task import Task
 from kernel.task.trace_stops import report_event
@@ -69,6 +70,7 @@ def set_strict(task: Task) -> None:
     """The running thread goes into strict mode. EINVAL if it has filters."""
     if task.seccomp_mode == FILTER:
         raise Errno(EINVAL)
+    task.registers.forbid_counter(is_forbidden=True)
     _enter(task, STRICT, None)
 
 
@@ -186,7 +188,17 @@ def _refuse(task: Task, number: int, frame: TrapFrame, action: int, data: int) -
     elif action == KILL_THREAD and _other_thread_lives(task):
         end_thread(task, SIGSYS)
     else:
-        end_process(task.process, SIGSYS)
+        _end_process(task, number, frame, data)
+
+
+def _end_process(task: Task, number: int, frame: TrapFrame, data: int) -> None:
+    """As if SIGSYS had no handler, and as no tracer sees it."""
+    frame.set_result(frame.original_number)
+    try:
+        info = sigsys_of(number, frame, SYS_SECCOMP, data)
+    except MemoryError:
+        info = from_kernel(SIGSYS)
+    end_by_signal(task, info)
 
 
 def _other_thread_lives(task: Task) -> bool:

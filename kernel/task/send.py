@@ -24,7 +24,7 @@ from kernel.task.limits import RLIMIT_SIGPENDING
 from kernel.task.pending import PendingSignals
 from kernel.task.pids import find_process, process_ids
 from kernel.task.process import Process
-from kernel.task.siginfo import SignalInfo, from_kernel
+from kernel.task.siginfo import SignalInfo, from_kernel, from_process
 from kernel.task.signals import (
     CLD_CONTINUED,
     FIRST_REALTIME,
@@ -51,7 +51,8 @@ def update_interrupted(task: Task) -> None:
     """Set `interrupted` after masks, pending signals or the state of the process changed."""
     process = task.process
     if process.is_exiting:
-        task.interrupted = not task.is_exiting
+        dump = process.dump
+        task.interrupted = not task.is_exiting and (dump is None or dump.lets_end(task.tid))
         announce_work_of(task)
         return
     waiting = (task.pending.mask | process.pending.mask) & ~task.signals.blocked
@@ -124,6 +125,8 @@ def send_from_kernel(process: Process, info: SignalInfo) -> None:
 
 def _send(process: Process, info: SignalInfo) -> bool:
     if process.is_exiting:
+        if info.signo == SIGKILL:
+            break_off_dump(process)
         return True  # nobody will take it any more
     _prepare(process, info.signo)
     task = process.any_thread()
@@ -139,6 +142,8 @@ def send_to_task(task: Task, info: SignalInfo) -> None:
     """Send to one thread. Raises EAGAIN when a queued signal finds no room."""
     process = task.process
     if task.is_exiting or process.is_exiting:
+        if info.signo == SIGKILL:
+            break_off_dump(process)
         return
     _prepare(process, info.signo)
     if _is_dropped(process, task, info):
@@ -161,6 +166,18 @@ def send_to_group(group: ProcessGroup, info: SignalInfo) -> None:
 def signal_process(process: Process, signo: int) -> None:
     """A signal that the kernel sends to a process, without information."""
     _send(process, from_kernel(signo))
+
+
+def signal_itself(task: Task, signo: int) -> None:
+    """The running thread gets a standard signal about a call of its own (SIGPIPE, SIGXFSZ), as if it had sent that."""
+    try:
+        info = from_process(signo, SI_USER, task.own_pid, task.credentials.uid)
+    except MemoryError:
+        info = from_kernel(signo)
+    try:
+        send_to_task(task, info)
+    except Errno:
+        return  # cannot be: standard signals always find room
 
 
 def force(task: Task, info: SignalInfo) -> None:
@@ -297,6 +314,18 @@ def wake_to_die(task: Task) -> None:
         make_ready(task)
     elif task.signals.kill_wakes and state == ThreadState.WAITING:
         make_ready(task)
+
+
+def break_off_dump(process: Process) -> None:
+    """SIGKILL: a process that dumps core ends with what is written of it."""
+    dump = process.dump
+    if dump is None:
+        return
+    dump.is_broken_off = True
+    process.exit_status = SIGKILL
+    dumper = process.threads.get(dump.dumper)
+    if dumper is not None:
+        wake_to_die(dumper)
 
 
 def join_stop(task: Task) -> bool:

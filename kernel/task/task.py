@@ -130,6 +130,7 @@ class Task(Thread):
         self.pending: PendingSignals = PendingSignals()
         self.signal_stack: SignalStack = SignalStack()
         self.restart: RestartBlock | None = None
+        self.waits_by_wall_clock: bool = False  # in a call that may do so (wall_clock.py)
         self.registers: ProcessorState = ProcessorState()
         # vfork: the parent waits until this task execs or exits
         self.is_vfork_child: bool = False
@@ -137,6 +138,10 @@ class Task(Thread):
         self.start: TaskStart | None = None
         self.is_exiting: bool = False
         self.minor_faults: int = 0
+        self.read_calls: int = 0  # and what they moved (proc(5), /proc/PID/io)
+        self.write_calls: int = 0
+        self.read_bytes: int = 0
+        self.written_bytes: int = 0
         self.realtime_run.sleeps = -1
         self.settings.memory_failure_policy = PR_MCE_KILL_DEFAULT
         self.lending: LendingLocks | None = None

@@ -102,6 +102,8 @@ def _is_eligible(child: Process, kind: int, number: Pid, options: int) -> bool:
         return False
     if kind == BY_GROUP and child.group != number:
         return False
+    if child.is_in_heap and options & WEXITED == 0:
+        return False  # it will neither stop nor go on
     if options & WALL != 0:
         return True
     # "Clone children" are those that do not end with SIGCHLD.

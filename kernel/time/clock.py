@@ -136,6 +136,12 @@ def counter_base() -> int:
     return _base_tsc
 
 
+def ticks_to_ns(ticks: int) -> int:
+    """What so many ticks of the counter take: years at most."""
+    whole = ticks >> 32
+    return ((ticks & 0xFFFF_FFFF) * _scale >> _SHIFT) + whole * (_scale << 32 - _SHIFT)
+
+
 def base_ns() -> int:
     """Monotonic time at `counter_base`, for the vDSO."""
     return _base_ns

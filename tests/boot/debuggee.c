@@ -1,6 +1,6 @@
 /* What debuggers lead through its paces: frames to look at, a variable to watch, a thread, a signal, a child.
  *
- * debuggee [handle|wait]: `handle` the signal, or `wait` until a debugger lets it go. It prints into /tmp/printed.
+ * debuggee [handle|wait|crash]: `handle` the signal, `wait` until a debugger lets it go, or `crash`. It prints into /tmp/printed.
  */
 #include <pthread.h>
 #include <signal.h>
@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 int watched;
+static int crashes;
 
 __attribute__((noinline)) int sum(int first, int second)
 {
@@ -21,6 +22,8 @@ __attribute__((noinline)) int sum(int first, int second)
 
 __attribute__((noinline)) int work(int depth)
 {
+	if (depth == 0 && crashes)
+		*(volatile int *)16 = watched;
 	if (depth == 0)
 		return sum(3, 4);
 	return work(depth - 1) + 1;
@@ -43,6 +46,12 @@ static void wait_for_tracer_of(long number)
 {
 	while (syscall(SYS_tgkill, getpid(), number, 0) == 0)
 		usleep(1000);
+}
+
+static void *idle(void *argument)
+{
+	pause();
+	return argument;
 }
 
 static void handle(int signo)
@@ -73,6 +82,13 @@ int main(int count, char **arguments)
 	if (strcmp(wish, "wait") == 0) {
 		wait_for_debugger();
 		return 3;
+	}
+	if (strcmp(wish, "crash") == 0) {
+		pthread_t other;
+		pthread_create(&other, 0, idle, 0);
+		usleep(100000);
+		watched = 7;
+		crashes = 1;
 	}
 	if (strcmp(wish, "handle") == 0)
 		signal(SIGUSR1, handle);

@@ -92,6 +92,21 @@ continue
 backtrace
 continue
 """
+CORES = """\
+backtrace
+print depth
+print watched
+up
+print depth
+print $_siginfo.si_signo
+print $_siginfo._sifields._sigfault.si_addr
+info registers eflags cs ss
+x/i $pc
+info threads
+thread 2
+backtrace
+print $orig_rax
+"""
 SCRIPTS = {
     # Each process has a file of its own, so that their order does not matter. When the shell hears of ends does.
     "strace_pipeline": """\
@@ -144,6 +159,11 @@ for i in $(seq 200); do grep -q "^State:.S" /proc/$pid/status && break; sleep 0.
 gdb -nx -batch -x /tracers/attaches -p $pid
 kill $pid 2> /dev/null; wait $pid; echo "status $?"; cat /tmp/printed
 """,
+    "gdb_core": """\
+cd /tmp && ulimit -c unlimited && /tracers/debuggee crash
+echo "status $?"
+gdb -nx -batch -x /tracers/cores /tracers/debuggee core
+""",
 }
 # gdb does without Python, whose library is not in the image, and says so.
 SURROUNDINGS = "export PATH=/usr/bin:/bin:/usr/sbin:/sbin TERM=dumb HOME=/ PYTHONHOME=/nowhere\n"
@@ -161,7 +181,8 @@ def image() -> Archive:
     debuggee = compile_program(DEBUGGEE, flags=("-static", "-g", "-O0"))
     files.file("tracers/debuggee", debuggee.read_bytes(), 0o755)
     files.file(str(DEBUGGEE).lstrip("/"), DEBUGGEE.read_bytes())
-    for name, text in (("breaks", BREAKS), ("watches", WATCHES), ("forks", FORKS), ("attaches", ATTACHES)):
+    inputs = {"breaks": BREAKS, "watches": WATCHES, "forks": FORKS, "attaches": ATTACHES, "cores": CORES}
+    for name, text in inputs.items():
         files.file(f"tracers/{name}", (SETTINGS + text).encode())
     for name, text in SCRIPTS.items():
         files.file(f"tracers/{name}.sh", (SURROUNDINGS + text).encode(), 0o755)
@@ -226,5 +247,6 @@ def test_they_do_what_they_are_for(linux: dict[str, str]) -> None:
     assert "= 42" in linux["gdb_breaks"] and "= 8" in linux["gdb_breaks"]
     assert "Old value = 2\nNew value = 5\nin_thread" in linux["gdb_watches"]
     assert "exited with code 07" in linux["gdb_forks"]
+    assert "#3" in linux["gdb_core"] and "$2 = 7" in linux["gdb_core"] and "= 11" in linux["gdb_core"]
     assert "let go\n" in linux["gdb_attaches"] and "exited with code 03" in linux["gdb_attaches"]
     assert "timeout" not in "".join(linux.values())

@@ -631,6 +631,45 @@ static void large_ranges(void)
     CHECK(munmap(memory, size) == 0);
 }
 
+static void *forever(void *unused)
+{
+    for (;;)
+        pause();
+    return unused;
+}
+
+/* A core file of much memory, some of it far apart, of many areas and threads. */
+static void dump_core(void)
+{
+    struct rlimit limit = {RLIM_INFINITY, RLIM_INFINITY};
+    pthread_t thread;
+    CHECK(setrlimit(RLIMIT_CORE, &limit) == 0 && chdir("/tmp") == 0);
+    touched(LARGE);
+    char *sparse = mmap(0, 1L << 40, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    CHECK(sparse != MAP_FAILED);
+    for (long i = 0; i < 1000; i++)
+        sparse[i << 30] = 1;
+    CHECK(madvise(sparse, 500L << 30, MADV_DONTNEED) == 0);
+    char *memory = mmap(0, 2 * 60000 * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    CHECK(memory != MAP_FAILED);
+    for (long i = 0; i < 60000; i += 2)
+        CHECK(mprotect(memory + i * PAGE, PAGE, PROT_READ) == 0);
+    for (int i = 0; i < 200; i++)
+        CHECK(pthread_create(&thread, 0, forever, 0) == 0);
+    abort();
+}
+
+static void cores(void)
+{
+    int status;
+    pid_t child = fork();
+    CHECK(child >= 0);
+    if (child == 0)
+        dump_core();
+    CHECK(waitpid(child, &status, 0) == child && WIFSIGNALED(status) && WCOREDUMP(status));
+    CHECK(unlink("/tmp/core") == 0);
+}
+
 /* Many dead objects at once, and then no memory: what is freed is what is asked for. */
 static void short_memory(void)
 {
@@ -757,7 +796,7 @@ static const struct { const char *name; void (*function)(void); } FAMILIES[] = {
     {"watches", many_watches}, {"netlink", netlink_sockets},
     {"most_areas", most_areas}, {"large_ranges", large_ranges}, {"short_memory", short_memory}, {"on_disk", on_disk},
     {"names", many_names}, {"names_on_disk", many_names_on_disk}, {"names_unmounted", many_names_unmounted},
-    {"pages", many_pages},
+    {"pages", many_pages}, {"cores", cores},
 };
 
 int main(int count, char **values)

@@ -22,7 +22,7 @@ from arch.x86_64.layout import USER_CS, USER_END, USER_SS
 from arch.x86_64.programs.breakpoints import Breakpoints
 from arch.x86_64.programs.processor_state import ProcessorState
 from arch.x86_64.user_frame import copied_frame, frame_word, set_frame_word, set_original_number
-from kernel.lang import EFAULT, EINVAL, EIO, ENODEV, Errno, Span, u8, u64
+from kernel.lang import EFAULT, EINVAL, EIO, ENODEV, Errno, Span, span_of, u8, u64
 
 REGISTERS_SIZE: Final = 27 * 8
 USER_AREA_SIZE: Final = 928
@@ -151,11 +151,27 @@ _XMM_END: Final = 416
 _X87_END: Final = _XMM
 _MXCSR_MASK: Final = 0xFFFF
 _AVX: Final = 576
+_AVX_SIZE: Final = 256
+_AVX_NUMBER: Final = 2
+_COMPONENT_SIZE: Final = 16
 
 
 def vector_size() -> int:
     """Bytes of XSAVE's area; 0 where the processor has none."""
     return 0 if fpu.component_mask() == 0 else fpu.frame_size()
+
+
+def vector_components() -> bytes:
+    """Where the components beyond the legacy ones lie in XSAVE's area, four 32-bit words for each: number, size,
+    offset, flags (NT_X86_XSAVE_LAYOUT).
+    """
+    out = bytearray(_COMPONENT_SIZE if fpu.component_mask() & fpu.XSAVE_AVX != 0 else 0)
+    if len(out) > 0:
+        words = span_of(out)
+        words.store_u32(0, _AVX_NUMBER)
+        words.store_u32(4, _AVX_SIZE)
+        words.store_u32(8, _AVX)
+    return bytes(out)
 
 
 def read_vectors(registers: ProcessorState, destination: Span[u8]) -> None:

@@ -18,7 +18,7 @@ malformed area is refused by `fpu_restore` without harm. Base registers get user
 from typing import Final
 
 from arch.x86_64 import fpu, idt, usercopy
-from arch.x86_64.cpu import DEFAULT_KEY_RIGHTS, XSAVE_KEYS, features
+from arch.x86_64.cpu import DEFAULT_KEY_RIGHTS, XSAVE_KEYS, allow_counter, features
 from arch.x86_64.frame import TrapFrame
 from arch.x86_64.instructions import (
     load_selectors,
@@ -84,6 +84,7 @@ class ProcessorState:
         self.steps_forced: bool = False  # the trap flag is the debugger's, and not the program's
         self.was_step: bool = False  # the last debug exception came after a step
         self.was_breakpoint: bool = False  # … of a breakpoint in the debug registers
+        self.lacks_counter: bool = False  # reading the time-stamp counter is a fault
 
     def note_exception(self, frame: TrapFrame) -> None:
         """Keep what signal frames and debuggers hear of an exception."""
@@ -131,6 +132,8 @@ class ProcessorState:
             self.selectors = read_selectors()
             self._unload_segments()
         close_ports()
+        if self.lacks_counter:
+            allow_counter(is_allowed=True)
 
     @noinline
     def _enter_special(self) -> None:
@@ -140,11 +143,19 @@ class ProcessorState:
         if self.segments is not None:
             self._load_segments()
         open_ports(self.ports, self.port_level)
+        if self.lacks_counter:
+            allow_counter(is_allowed=False)
 
     def watch(self, breakpoints: Breakpoints) -> None:
         """Of a task that does not run: what a debugger watches."""
         self.breakpoints = breakpoints
         self.is_special = True
+
+    def forbid_counter(self, is_forbidden: bool) -> None:
+        """Of the running task: whether its reading the time-stamp counter is a fault. Its children inherit it."""
+        self.lacks_counter = is_forbidden
+        self.is_special = True
+        allow_counter(not is_forbidden)
 
     def save(self) -> None:
         """Bring this object up to date with the processor, which runs the task."""
@@ -190,10 +201,11 @@ class ProcessorState:
         child.bases = self.bases
         child.ports = self.ports
         child.port_level = self.port_level
-        child.is_special = self.ports is not None or self.port_level != 0
+        child.is_special = self.ports is not None or self.port_level != 0 or self.lacks_counter
         if self.segments_loaded:
             child.selectors = read_selectors()
         child.steps_forced = self.steps_forced
+        child.lacks_counter = self.lacks_counter
         if self.area != NO_FRAME:
             child.area = allocate_zeroed_frame()
             copy_frame(child.area, self.area)

@@ -218,3 +218,11 @@ class SharedPages(TrackedObject):
     def device_number(self) -> int:
         file = self.file
         return file.file_system.device if file is not None else 0
+
+    def link_count(self) -> int:
+        file = self.file
+        return file.nlink if file is not None else 0
+
+    def file_mode(self) -> int:
+        file = self.file
+        return file.mode if file is not None else 0

@@ -205,6 +205,8 @@ class FixedText(TextInode):
         if store is None:
             raise Errno(EINVAL)
         check_setting_writer(self.mode)
+        if len(text) == 0:
+            return
         if offset == 0:
             store(text)
         elif not self.is_number:

@@ -10,6 +10,7 @@ from kernel.mm import slabs
 from kernel.mm.frames import PAGE_SIZE, available_frame_count, free_frame_count, total_frame_count
 from kernel.mm.reclaim import RECLAIMER
 from kernel.sched.processor import PROCESSORS, idle_ns
+from kernel.sched.scheduler import divide_all
 from kernel.sched.thread import thread_count
 from kernel.task.pids import process_count, task_count
 from kernel.time.clock import boottime_ns
@@ -29,6 +30,7 @@ def _seconds(name: str, help_text: str, ns: int) -> str:
 @proc_file("metrics")
 def metrics() -> bytes:
     """All figures."""
+    divide_all()
     user = 0
     system = 0
     timer_interrupts = 0
@@ -42,8 +44,8 @@ def metrics() -> bytes:
         forks += processor.forks
     text = _seconds("uptime_seconds", "Time since boot.", boottime_ns())
     text += _seconds("idle_seconds", "Time without anything to do.", idle_ns())
-    text += _seconds("user_seconds", "Time in programs, sampled.", user)
-    text += _seconds("system_seconds", "Time in the kernel, sampled.", system)
+    text += _seconds("user_seconds", "Time in programs.", user)
+    text += _seconds("system_seconds", "Time in the kernel.", system)
     text += _figure("timer_interrupts", "counter", "Interrupts of processors' timers.", timer_interrupts)
     text += _figure("context_switches", "counter", "Switches between threads.", switches)
     text += _figure("threads_started", "counter", "Threads ever started.", forks)

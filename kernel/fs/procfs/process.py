@@ -19,6 +19,7 @@ from kernel.fs.procfs import (
     process_memory,
     process_mounts,
     process_place,
+    process_scheduling,
     process_status,
 )
 from kernel.fs.procfs.area_text import open_maps, open_numa_maps, open_smaps
@@ -53,7 +54,14 @@ def write_map(subject: Subject, text: bytes) -> None:
 
 
 def read_only(subject: Subject, text: bytes) -> None:
-    """For files that can't be written; their mode keeps everybody out."""
+    """For files that can't be written: their mode keeps all but root out. Raises EINVAL."""
+    raise Errno(EINVAL)
+
+
+# Whose directories hold a file
+OF_BOTH: Final = 0
+OF_PROCESSES: Final = 1
+OF_THREADS: Final = 2
 
 
 @final
@@ -71,6 +79,7 @@ class SubjectFile:
         reaches: bool = False,
         check_opening: CheckOpening | None = None,
         opener: OpenSubject | None = None,
+        scope: int = OF_BOTH,
     ) -> None:
         self.name: bytes = name
         self.mode: int = mode
@@ -81,21 +90,40 @@ class SubjectFile:
         self.reaches: bool = reaches  # a debugger works with it: opening needs Yama's consent
         self.check_opening: CheckOpening | None = check_opening  # what else opening needs
         self.opener: OpenSubject | None = opener  # for what is no text
+        self.scope: int = scope
+
+    def is_of(self, scope: int) -> bool:
+        """Whether it is in the directories of processes, or of threads."""
+        return self.scope == OF_BOTH or self.scope == scope
 
 
 FILES: Final[list[SubjectFile]] = [
+    SubjectFile(
+        b"autogroup", 0o644, process_scheduling.autogroup, process_scheduling.set_autogroup, scope=OF_PROCESSES
+    ),
     SubjectFile(b"auxv", 0o400, process_memory.auxiliary_vector, guarded=True, needs_memory=True),
     SubjectFile(b"cmdline", 0o444, process_memory.command_line),
     SubjectFile(b"comm", 0o644, process_status.comm, process_control.set_comm),
+    SubjectFile(b"children", 0o444, process_status.children, scope=OF_THREADS),
+    SubjectFile(
+        b"coredump_filter", 0o644, process_memory.dump_filter, process_memory.set_dump_filter, scope=OF_PROCESSES
+    ),
     SubjectFile(b"fail-nth", 0o644, process_control.fail_nth, process_control.set_fail_nth),
     SubjectFile(b"environ", 0o400, process_memory.environment, guarded=True, needs_memory=True),
     SubjectFile(b"gid_map", 0o644, process_status.id_map, write_map),
+    SubjectFile(b"io", 0o400, process_status.io_figures),
     SubjectFile(b"limits", 0o444, process_status.limits),
     SubjectFile(b"maps", 0o444, no_text, guarded=True, opener=open_maps),
     SubjectFile(b"mem", 0o600, no_text, guarded=True, reaches=True, opener=open_memory),
     SubjectFile(b"mountinfo", 0o444, process_mounts.mountinfo, check_opening=process_mounts.check_opening),
     SubjectFile(b"mounts", 0o444, process_mounts.mounts, check_opening=process_mounts.check_opening),
-    SubjectFile(b"mountstats", 0o400, process_mounts.mountstats, check_opening=process_mounts.check_opening),
+    SubjectFile(
+        b"mountstats",
+        0o400,
+        process_mounts.mountstats,
+        check_opening=process_mounts.check_opening,
+        scope=OF_PROCESSES,
+    ),
     SubjectFile(b"numa_maps", 0o444, no_text, guarded=True, opener=open_numa_maps),
     SubjectFile(b"oom_adj", 0o644, process_control.oom_adj, process_control.set_oom_adj),
     SubjectFile(b"oom_score", 0o444, process_control.oom_score),
@@ -103,6 +131,8 @@ FILES: Final[list[SubjectFile]] = [
     SubjectFile(b"pagemap", 0o400, no_text, guarded=True, opener=open_pagemap),
     SubjectFile(b"personality", 0o400, process_status.personality),
     SubjectFile(b"projid_map", 0o644, process_status.id_map, write_map),
+    SubjectFile(b"sched", 0o644, process_scheduling.sched, process_scheduling.reset_sched),
+    SubjectFile(b"schedstat", 0o444, process_scheduling.schedstat),
     SubjectFile(
         b"setgroups",
         0o644,
@@ -117,7 +147,9 @@ FILES: Final[list[SubjectFile]] = [
     SubjectFile(b"statm", 0o444, process_status.statm),
     SubjectFile(b"status", 0o444, process_status.status),
     SubjectFile(b"syscall", 0o400, process_place.system_call),
-    SubjectFile(b"timerslack_ns", 0o666, process_status.timer_slack, process_control.set_timer_slack),
+    SubjectFile(
+        b"timerslack_ns", 0o666, process_status.timer_slack, process_control.set_timer_slack, scope=OF_PROCESSES
+    ),
     SubjectFile(b"uid_map", 0o644, process_status.id_map, write_map),
     SubjectFile(b"wchan", 0o444, process_place.wait_channel),
 ]
@@ -208,6 +240,10 @@ class SubjectDirectory(ComputedDirectory):
     def refresh(self) -> None:
         give_owner(self, self.subject)
 
+    def scope(self) -> int:
+        """OF_PROCESSES or OF_THREADS."""
+        return OF_PROCESSES
+
     def is_gone(self) -> bool:
         """Whether nothing is left of the subject."""
         return self.subject.task_or_none() is None
@@ -216,7 +252,7 @@ class SubjectDirectory(ComputedDirectory):
         if self.is_gone():
             return None
         for index in range(len(FILES)):
-            if FILES[index].name == name:
+            if FILES[index].name == name and FILES[index].is_of(self.scope()):
                 return SubjectText(self.file_system, self.subject, index)
         for index in range(len(LINKS)):
             if LINKS[index] == name:
@@ -252,8 +288,12 @@ class SubjectDirectory(ComputedDirectory):
                 name = names[index]
                 kind = _DIRECTORY
             elif index < first_link:
-                name = FILES[index - first_file].name
+                row = FILES[index - first_file]
+                name = row.name
                 kind = S_IFREG >> 12
+                if not row.is_of(self.scope()):
+                    index += 1
+                    continue
             else:
                 name = LINKS[index - first_link]
                 kind = S_IFLNK >> 12
@@ -287,6 +327,9 @@ class ProcessNetDirectory(NetDirectory):
 @final
 class ThreadDirectory(SubjectDirectory):
     """/proc/PID/task/TID."""
+
+    def scope(self) -> int:
+        return OF_THREADS
 
 
 @final

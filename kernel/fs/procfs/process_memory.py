@@ -9,7 +9,7 @@ from typing import Final
 
 from arch import key_count
 from arch.programs import DIRTY, PRESENT, PRIVATE, entry_frame, read_entry, table_end
-from kernel.fs.procfs.subject import Subject
+from kernel.fs.procfs.subject import Subject, parse_unsigned_32
 from kernel.fs.tmpfs.file import FilePages
 from kernel.lang import ESRCH, Errno, Span, final, u8
 from kernel.lib.pace import pace
@@ -19,7 +19,7 @@ from kernel.mm.binding import policy_of
 from kernel.mm.frames import NO_FRAME, PAGE_MASK, PAGE_SIZE, Frame, frame_count, frame_span
 from kernel.mm.objects import FixedPages, SharedMemory
 from kernel.mm.policy import MemoryPolicy
-from kernel.mm.space import AddressSpace, each_area
+from kernel.mm.space import DUMP_KINDS, AddressSpace, each_area
 
 _TEXT_LIMIT: Final = 6 << 20  # no more than execve takes
 _NAME_COLUMN: Final = 73
@@ -111,6 +111,19 @@ def auxiliary_vector(subject: Subject) -> bytes:
     return b"" if space is None else space.auxiliary_vector
 
 
+def dump_filter(subject: Subject) -> bytes:
+    """Which kinds of areas a core file shows: DUMP_*, in hexadecimal. Empty for zombies."""
+    subject.task()
+    space = memory_of(subject)
+    return b"" if space is None else f"{space.dump_filter:08x}\n".encode()
+
+
+def set_dump_filter(subject: Subject, text: bytes) -> None:
+    """Choose them, by a number in any notation. Raises EINVAL, ERANGE, ESRCH."""
+    value = parse_unsigned_32(text)
+    living_memory_of(subject).dump_filter = value & DUMP_KINDS
+
+
 def _permissions(area: Area) -> str:
     text = "r" if area.prot & PROT_READ != 0 else "-"
     text += "w" if area.prot & PROT_WRITE != 0 else "-"
@@ -131,6 +144,11 @@ def area_line(area: Area) -> bytes:
         offset = area.offset
         if len(name) == 0:
             name = source.name()
+    given = area.given_name
+    if given is not None and source is not None:
+        name = b"[anon_shmem:" + given + b"]"
+    elif given is not None and len(name) == 0:
+        name = b"[anon:" + given + b"]"
     text = f"{area.start:08x}-{area.end:08x} {_permissions(area)} {offset:08x} "
     text += f"{device >> 8:02x}:{device & 0xFF:02x} {ino} "
     line = bytearray(text.encode())
@@ -228,7 +246,7 @@ def _flag_words(area: Area) -> str:
     text += "ac " if area.is_promised else ""
     text += "nr " if area.flags & MAP_NORESERVE != 0 else ""
     text += "wf " if area.wipe_on_fork else ""
-    text += "dd " if area.source is not None and area.source.is_secret() else ""
+    text += "dd " if area.dont_dump or (area.source is not None and area.source.is_secret()) else ""
     return text + "sd "
 
 

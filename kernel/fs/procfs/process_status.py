@@ -8,12 +8,14 @@ from typing import Final
 from kernel.fs.procfs.process_memory import Resident, memory_of
 from kernel.fs.procfs.processor_sets import set_list, set_text
 from kernel.fs.procfs.subject import Subject, may_inspect, may_reach
-from kernel.lang import EPERM, Errno, final
+from kernel.lang import EACCES, EPERM, Errno, final
 from kernel.lib.capabilities import CAP_SYS_NICE
+from kernel.lib.pace import pace
 from kernel.lib.pid import UNSET, Pid
 from kernel.mm.area import MAP_GROWSDOWN, MAP_LOCKED, PROT_EXEC, PROT_WRITE
 from kernel.mm.space import AddressSpace, each_area
 from kernel.sched.processor import PROCESSORS
+from kernel.sched.scheduler import charge_running
 from kernel.sched.thread import ThreadState
 from kernel.task.accounting import NS_PER_CLOCK_TICK, process_usage, thread_usage
 from kernel.task.limits import LIMIT_COUNT, RLIMIT_RSS, RLIMIT_SIGPENDING, UNLIMITED
@@ -29,6 +31,7 @@ _PAGE_SHIFT: Final = 12
 _FLAG_FORKED: Final = 0x40  # PF_FORKNOEXEC
 _FLAG_SUPERUSER: Final = 0x100  # PF_SUPERPRIV
 _ALL_CAPABILITIES: Final = (1 << 41) - 1
+_CHILD_COST: Final = 300  # instructions, for `pace`
 _REALTIME_BASE: Final = -1  # priority -2 … -100 for the real-time classes
 _NICE_BASE: Final = 20
 # There is one node; Linux shows the 1024 that there could be.
@@ -67,6 +70,7 @@ def state_words(letter: str) -> str:
 
 def usage_of(subject: Subject, task: Task) -> Usage:
     """Times and faults."""
+    charge_running()
     return process_usage(subject.process) if subject.tid == UNSET else thread_usage(task)
 
 
@@ -149,7 +153,7 @@ def _stat_addresses(subject: Subject) -> str:
     space = memory_of(subject)
     if space is None or not may_inspect(subject):
         return " 0 0 0 0 0 0 0"
-    text = f" {space.code_end} {space.brk_start} {space.brk_start} {space.argument_start} {space.argument_end}"
+    text = f" {space.data_start} {space.data_end} {space.brk_start} {space.argument_start} {space.argument_end}"
     return text + f" {space.environment_start} {space.environment_end}"
 
 
@@ -215,7 +219,7 @@ def status(subject: Subject) -> bytes:
     text.extend(f"TracerPid:\t{pids.shown(tracer_of(task))}\n".encode())
     text.extend(_identity_lines(subject, task))
     text.extend(_memory_lines(subject))
-    text.extend(f"CoreDumping:\t0\nThreads:\t{_thread_count(process)}\n".encode())
+    text.extend(f"CoreDumping:\t{0 if process.dump is None else 1}\nThreads:\t{_thread_count(process)}\n".encode())
     text.extend(_signal_lines(process, task))
     text.extend(_capability_lines(task))
     count = len(PROCESSORS)
@@ -394,6 +398,32 @@ def timer_slack(subject: Subject) -> bytes:
     """PR_GET_TIMERSLACK, in nanoseconds. Raises EPERM."""
     check_timer_slack(subject)
     return f"{subject.process.settings.timer_slack_ns}\n".encode()
+
+
+def io_figures(subject: Subject) -> bytes:
+    """What was read and written: bytes and calls, and what of it went from and to disks. Raises EACCES."""
+    task = subject.task()
+    if not may_reach(subject):
+        raise Errno(EACCES)
+    usage = usage_of(subject, task)
+    text = f"rchar: {usage.read_bytes}\nwchar: {usage.written_bytes}\n"
+    text += f"syscr: {usage.read_calls}\nsyscw: {usage.write_calls}\n"
+    text += f"read_bytes: {usage.disk_read_bytes}\nwrite_bytes: {usage.disk_written_bytes}\n"
+    return (text + f"cancelled_write_bytes: {usage.cancelled_bytes}\n").encode()
+
+
+def children(subject: Subject) -> bytes:
+    """The children of a thread, the oldest first; those that the reader's namespace has no number for are left out."""
+    task = subject.task()
+    text = bytearray()
+    process = subject.process
+    for pid in [pid for pid in process.children.keys()]:
+        child = process.children.get(pid)
+        number = subject.pids.shown(pid)
+        if child is not None and number != 0 and child.parent_thread() is task:
+            text.extend(f"{number} ".encode())
+        pace(_CHILD_COST)
+    return bytes(text)
 
 
 def id_map(subject: Subject) -> bytes:

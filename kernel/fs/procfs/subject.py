@@ -8,7 +8,7 @@ from typing import Final
 
 from kernel.fs.constants import S_IFDIR
 from kernel.fs.inode import Inode
-from kernel.lang import EACCES, ESRCH, Errno, final
+from kernel.lang import EACCES, EINVAL, ERANGE, ESRCH, Errno, final
 from kernel.lib.pid import UNSET, Pid
 from kernel.task.inspection import may_look_into, may_reach_into
 from kernel.task.pid_namespace import PidNamespace
@@ -90,9 +90,54 @@ def give_owner(inode: Inode, subject: Subject) -> None:
     inode.gid = 0
     if task is None:
         return
-    if inode.mode == PUBLIC_DIRECTORY or (task.memory is not None and subject.process.settings.is_dumpable):
+    if inode.mode == PUBLIC_DIRECTORY or (task.memory is not None and subject.process.is_dumpable):
         inode.uid = task.credentials.euid
         inode.gid = task.credentials.egid
+
+
+_NUMBER_TEXT: Final = 34  # bytes of a text that are looked at
+
+
+def parse_unsigned_32(text: bytes) -> int:
+    """A number as in C, octal after 0 and hexadecimal after 0x, perhaps with a newline behind. Raises EINVAL,
+    ERANGE.
+    """
+    text = text[:_NUMBER_TEXT]
+    digits = text[:-1] if text.endswith(b"\n") else text
+    if digits.startswith(b"+"):
+        digits = digits[1:]
+    base = 10
+    if len(digits) > 1 and digits[0] == 48:
+        is_hexadecimal = len(digits) > 2 and digits[1] | 32 == 120
+        base = 16 if is_hexadecimal else 8
+        digits = digits[2:] if is_hexadecimal else digits[1:]
+    if len(digits) == 0:
+        raise Errno(EINVAL)
+    value = 0
+    for byte in digits:
+        digit = _digit(byte)
+        if digit >= base:
+            raise Errno(EINVAL)
+        value = min(value * base + digit, 1 << 32)
+    if value >= 1 << 32:
+        raise Errno(ERANGE)
+    return value
+
+
+def parse_signed_32(text: bytes) -> int:
+    """The same, perhaps negative. Raises EINVAL, ERANGE."""
+    negative = text.startswith(b"-")
+    value = parse_unsigned_32(text[1:] if negative else text)
+    if value > (1 << 31) - (0 if negative else 1):
+        raise Errno(ERANGE)
+    return -value if negative else value
+
+
+def _digit(byte: int) -> int:
+    """The value of a character as a digit, 99 if it is none."""
+    if 48 <= byte <= 57:
+        return byte - 48
+    return (byte | 32) - 87 if 97 <= byte | 32 <= 122 else 99
 
 
 def parse_number(name: bytes) -> int:

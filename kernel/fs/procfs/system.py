@@ -20,7 +20,7 @@ from kernel.mm.commitment import PROMISES, promise_limit
 from kernel.mm.frames import PAGE_SIZE, available_frame_count, free_frame_count, total_frame_count
 from kernel.mm.objects import SHARED_TOTALS
 from kernel.sched.processor import PROCESSORS, idle_ns, load_averages
-from kernel.sched.scheduler import LOAD_ONE
+from kernel.sched.scheduler import LOAD_ONE, divide_all
 from kernel.sched.thread import Thread, ThreadState, first_thread, thread_count
 from kernel.task.host import HOST, RELEASE, SYSTEM_NAME, VERSION
 from kernel.task.pid_namespace import FIRST_PID
@@ -147,6 +147,7 @@ def _times(user: int, nice: int, system: int, idle: int) -> str:
 @proc_file("stat")
 def stat() -> bytes:
     """Processor time by kind in hundredths of a second; counters since boot."""
+    divide_all()
     user = 0
     nice = 0
     system = 0

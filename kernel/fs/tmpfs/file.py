@@ -436,3 +436,11 @@ class FilePages(PolicyKeeper):
     def device_number(self) -> int:
         inode = self.inode
         return inode.file_system.device if inode is not None else 0
+
+    def link_count(self) -> int:
+        inode = self.inode
+        return inode.nlink if inode is not None else 0
+
+    def file_mode(self) -> int:
+        inode = self.inode
+        return inode.mode if inode is not None else 0

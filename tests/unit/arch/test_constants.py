@@ -50,7 +50,7 @@ def test_trap_frame_order_is_the_assembly_s() -> None:
 
 def test_per_cpu_block() -> None:
     constants = assembly_constants()
-    for name in "KERNEL_SP USER_RSP SCRATCH_0 SCRATCH_1 NUMBER ROOT FLUSH FLUSHED APIC".split():
+    for name in "KERNEL_SP USER_RSP SCRATCH_0 SCRATCH_1 NUMBER ROOT FLUSH FLUSHED APIC KERNEL_TICKS".split():
         place = offsetof(percpu.PerCpu, name.lower())
         assert constants[f"PERCPU_{name}"] == getattr(percpu, f"OFFSET_{name}") == place, name
     assert constants["PERCPU_SELF"] == percpu.OFFSET_SELF == offsetof(percpu.PerCpu, "self_address")

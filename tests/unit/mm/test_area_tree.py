@@ -54,6 +54,11 @@ def enter(tree: AreaTree, model: list[Area], area: Area) -> None:
     model.sort(key=lambda each: each.start)
 
 
+def lowest_gap(model: list[Area], bound: int, length: int) -> Area | None:
+    fit = [area for area in model if area.start > bound and area.gap >= length]
+    return fit[0] if fit else None
+
+
 def highest_gap(model: list[Area], bound: int, length: int) -> Area | None:
     fit = [area for area in model if area.start < bound and area.gap >= length]
     return fit[-1] if fit else None
@@ -91,6 +96,7 @@ def test_the_tree_agrees_with_a_sorted_list(seed: int) -> None:
         assert tree.before(above) is (below[-1] if below else None)
         length = chance.randrange(1, TOP // 16)
         assert tree.highest_gap(at, length) is highest_gap(model, at, length)
+        assert tree.lowest_gap(at, length) is lowest_gap(model, at, length)
 
 
 def test_areas_in_order_make_a_low_tree() -> None:
@@ -102,6 +108,7 @@ def test_areas_in_order_make_a_low_tree() -> None:
         last = area
     assert tree.root is not None and tree.root.height <= 14
     assert tree.highest_gap(TOP, 1) is None
+    assert tree.lowest_gap(0, 1) is None
 
 
 def test_the_guard_of_a_stack_is_no_gap() -> None:

@@ -116,6 +116,9 @@ class RingMapping(MemoryObject):
     def size_bytes(self) -> int:
         return len(self._frames) << PAGE_SHIFT
 
+    def link_count(self) -> int:
+        return 1
+
     def page(self, index: int, for_write: bool) -> Frame:
         if not 0 <= index < len(self._frames):
             raise Errno(EIO)

@@ -1,0 +1,124 @@
+"""Files of /proc/PID about scheduling: sched, schedstat and autogroup (proc_pid_autogroup(5), sched(7)).
+
+Sessions are what Linux calls autogroups, and have their numbers and nice values; threads compete as if there were none.
+"""
+
+from typing import Final
+
+from kernel.fs.procfs.subject import Subject, parse_signed_32
+from kernel.lang import EAGAIN, EINVAL, EPERM, Errno, final
+from kernel.lib.capabilities import CAP_SYS_ADMIN, CAP_SYS_NICE
+from kernel.lib.settings import SystemSetting
+from kernel.sched.scheduler import charge_running
+from kernel.sched.thread import NICE_HIGHEST, NICE_LOWEST
+from kernel.task.groups import AUTOGROUPS
+from kernel.task.limits import RLIMIT_NICE
+from kernel.task.task import Task, current
+from kernel.time.clock import NS_PER_MS, monotonic_ns
+
+_LABEL: Final = 45
+_NUMBER: Final = 21
+_MILLISECONDS: Final = 14
+_WEIGHT_OF_NICE_0: Final = 1024 * 1024
+_FAIR_BASE: Final = 120  # the priority of nice 0
+_REALTIME_BASE: Final = 99
+_NICE_OF_LIMIT: Final = 20  # RLIMIT_NICE counts from here down
+_LEAST_BETWEEN_NS: Final = 100 * NS_PER_MS  # changes of autogroups, but for the administrator
+
+
+@final
+class LastChange:
+    """When somebody changed an autogroup last."""
+
+    def __init__(self) -> None:
+        self.at_ns: int = 0
+
+
+_LAST: Final = LastChange()
+_ENABLED: Final = SystemSetting(b"kernel/sched_autogroup_enabled", AUTOGROUPS.enabled, 0, 1)
+
+
+def _padded(text: str, width: int) -> str:
+    while len(text) < width:
+        text += " "
+    return text
+
+
+def _aligned(text: str, width: int) -> str:
+    while len(text) < width:
+        text = " " + text
+    return text
+
+
+def _number(label: str, value: int) -> str:
+    return _padded(label, _LABEL) + ":" + _aligned(f"{value}", _NUMBER) + "\n"
+
+
+def _time(label: str, ns: int) -> str:
+    """Milliseconds, with six digits behind the point."""
+    return _padded(label, _LABEL) + ":" + _aligned(f"{ns // NS_PER_MS}", _MILLISECONDS) + f".{ns % NS_PER_MS:06d}\n"
+
+
+def sched(subject: Subject) -> bytes:
+    """What the scheduler knows of a thread, for people. The virtual time is what it ran: no other is kept."""
+    task = subject.task()
+    charge_running()
+    process = subject.process
+    threads = process.thread_count()
+    head = f" ({subject.number()}, #threads: {threads})\n"
+    text = ""
+    for _ in range(67):
+        text += "-"
+    text += "\n" + _time("se.exec_start", monotonic_ns()) + _time("se.vruntime", task.runtime_ns)
+    text += _time("se.sum_exec_runtime", task.runtime_ns) + _number("se.nr_migrations", 0)
+    text += _number("nr_switches", task.voluntary_switches + task.involuntary_switches)
+    text += _number("nr_voluntary_switches", task.voluntary_switches)
+    text += _number("nr_involuntary_switches", task.involuntary_switches)
+    text += _number("se.load.weight", _WEIGHT_OF_NICE_0)
+    text += _number("policy", task.policy) + _number("prio", _priority(task)) + _number("clock-delta", 0)
+    return task.name + (head + text).encode()
+
+
+def _priority(task: Task) -> int:
+    return _REALTIME_BASE - task.urgency if task.is_realtime() else _FAIR_BASE + task.nice
+
+
+def reset_sched(subject: Subject, text: bytes) -> None:
+    """Whatever is written begins the statistics anew, of which none are kept."""
+    subject.task()
+
+
+def schedstat(subject: Subject) -> bytes:
+    """Time on the processor, time spent waiting for it (not counted: 0), and turns."""
+    task = subject.task()
+    charge_running()
+    return f"{task.runtime_ns} 0 {task.voluntary_switches + task.involuntary_switches}\n".encode()
+
+
+def autogroup(subject: Subject) -> bytes:
+    """The number of the session's autogroup, and its nice value. Empty for the session that the system began with."""
+    subject.task()
+    process = subject.process
+    if process.job is None or process.session.autogroup == 0:
+        return b""
+    session = process.session
+    return f"/autogroup-{session.autogroup} nice {session.autogroup_nice}\n".encode()
+
+
+def set_autogroup(subject: Subject, text: bytes) -> None:
+    """Another nice value. Raises EINVAL, EPERM, EAGAIN (too often)."""
+    value = parse_signed_32(text.strip(b" \t\n"))
+    if not NICE_LOWEST <= value <= NICE_HIGHEST:
+        raise Errno(EINVAL)
+    subject.task()
+    caller = current()
+    least = _NICE_OF_LIMIT - caller.process.limits.soft[RLIMIT_NICE]
+    if value < 0 and value < least and not caller.credentials.capable(CAP_SYS_NICE):
+        raise Errno(EPERM)
+    now_ns = monotonic_ns()
+    if _LAST.at_ns + _LEAST_BETWEEN_NS > now_ns and not caller.credentials.capable(CAP_SYS_ADMIN):
+        raise Errno(EAGAIN)
+    _LAST.at_ns = now_ns
+    process = subject.process
+    if process.job is not None and process.session.autogroup != 0:
+        process.session.autogroup_nice = value

@@ -1,0 +1,43 @@
+"""The pages of an address space for a core file: what is there is taken, and nothing is made (core(5)).
+
+Context: sleeps where a file's page must be read. The caller holds the space.
+"""
+
+from arch.programs import entry_frame, read_entry, table_end
+from kernel.lang import Errno
+from kernel.mm.area import Area
+from kernel.mm.frames import NO_FRAME, Frame, get_frame
+from kernel.mm.space import AddressSpace
+
+
+def next_dumped(space: AddressSpace, area: Area, address: int, end: int) -> int:
+    """The next page from `address` on, below `end` and in the area, that may have contents; or as far as was looked:
+    over one page table at most, so that the caller can rest in between.
+    """
+    stop = min(end, area.end)
+    if area.source is not None:
+        return address
+    place = space.pages.next_table(address, stop)
+    if place < stop:
+        place = space.pages.next_mapped(place, min(stop, table_end(place)))
+    return place
+
+
+def dumped_frame(space: AddressSpace, area: Area, address: int) -> Frame:
+    """The frame of a page, with a reference; NO_FRAME where there is none: the page was never touched, or lies past the
+    end of its file, or cannot be read. Protection does not matter. Raises MemoryError.
+    """
+    slot = space.pages.find(address)
+    if slot != 0:
+        entry = read_entry(slot)
+        if entry != 0:
+            frame = entry_frame(entry)
+            get_frame(frame)
+            return frame
+    source = area.source
+    if source is None:
+        return NO_FRAME
+    try:
+        return source.page(area.index_of(address), for_write=False)
+    except Errno:
+        return NO_FRAME

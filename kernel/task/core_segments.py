@@ -1,0 +1,84 @@
+"""Which memory a core file holds: a segment for each area of the address space, and how much of it (core(5),
+"Controlling which mappings are written to the core dump").
+
+Context: sleeps. The process's threads wait; other processes that share the memory may change it nevertheless, so the
+segments are those of one moment, and what has gone meanwhile is a hole in the file.
+"""
+
+from typing import Final
+
+from kernel.lang import Errno, UserAddr, final
+from kernel.lib import user
+from kernel.mm.area import PROT_READ, Area
+from kernel.mm.frames import PAGE_SIZE
+from kernel.mm.objects import FixedPages
+from kernel.mm.space import (
+    DUMP_ANONYMOUS,
+    DUMP_ELF_HEADERS,
+    DUMP_FILES,
+    DUMP_SHARED_ANONYMOUS,
+    DUMP_SHARED_FILES,
+    AddressSpace,
+    each_area,
+)
+
+_ELF_MAGIC: Final = 0x464C_457F
+_MAY_BE_RUN: Final = 0o111
+
+
+@final
+class Segments:
+    """All of them, lowest first: item i of each list is about one."""
+
+    def __init__(self) -> None:
+        self.starts: list[int] = []
+        self.ends: list[int] = []
+        self.protections: list[int] = []  # PROT_*
+        self.sizes: list[int] = []  # bytes that the file holds, from the start on
+        self.total: int = 0  # of the sizes
+
+    def add(self, area: Area, size: int) -> None:
+        """One more. Raises MemoryError."""
+        self.starts.append(area.start)
+        self.ends.append(area.end)
+        self.protections.append(area.prot)
+        self.sizes.append(size)
+        self.total += size
+
+
+def find_segments(space: AddressSpace) -> Segments:
+    """Those of the running task's memory. Raises MemoryError."""
+    segments = Segments()
+    for area in each_area(space):
+        segments.add(area, dumped_size(area, space.dump_filter))
+    return segments
+
+
+def dumped_size(area: Area, kinds: int) -> int:
+    """How many bytes of an area a core file holds, from its start on, if it shows `kinds` (DUMP_*). Sleeps."""
+    whole = area.end - area.start
+    source = area.source
+    if isinstance(source, FixedPages):
+        return whole  # a debugger needs the vDSO to unwind through it
+    if area.dont_dump:
+        return 0
+    if area.shared:
+        is_named = source is not None and source.link_count() > 0
+        return whole if kinds & (DUMP_SHARED_FILES if is_named else DUMP_SHARED_ANONYMOUS) != 0 else 0
+    if area.has_own_pages and kinds & DUMP_ANONYMOUS != 0:
+        return whole
+    if source is None:
+        return 0
+    if kinds & DUMP_FILES != 0:
+        return whole
+    if kinds & DUMP_ELF_HEADERS != 0 and area.offset == 0 and area.prot & PROT_READ != 0:
+        return PAGE_SIZE if source.file_mode() & _MAY_BE_RUN != 0 or _is_elf(area.start) else 0
+    return 0
+
+
+def _is_elf(address: int) -> bool:
+    """Whether an ELF header lies at an address of the running task: libraries need not be executable."""
+    try:
+        return user.read_u32(UserAddr(address)) == _ELF_MAGIC
+    except Errno:
+        return False

@@ -1,0 +1,63 @@
+"""Habits of other systems that a program may ask for (personality(2)): bits, and what they change.
+
+Some make a program easier to attack; a program with privileges does not start with those (exec.py). Bits that only
+meant something to old binary formats are kept and change nothing.
+"""
+
+from typing import Final
+
+from kernel.mm.area import PROT_EXEC, PROT_READ
+from kernel.task.host import RELEASE
+from kernel.task.process import Process
+
+UNAME26: Final = 0x0020000  # uname(2) tells a release that begins with 2.6
+ADDR_NO_RANDOMIZE: Final = 0x0040000
+MMAP_PAGE_ZERO: Final = 0x0100000  # the page at 0 can be read
+ADDR_COMPAT_LAYOUT: Final = 0x0200000  # mmap(2) goes up from a third of the address space
+READ_IMPLIES_EXEC: Final = 0x0400000
+STICKY_TIMEOUTS: Final = 0x4000000  # select(2) and its kin do not tell what is left of the time
+_PERSON: Final = 0xFF
+_LINUX32: Final = 0x08
+_MACHINE_OF_LINUX32: Final = b"i686"
+_MINOR_OF_26: Final = 60  # 2.6.60 would be 4.0, and so are the ones after it counted on
+_DOT: Final = 46
+
+
+def readable_as(process: Process, prot: int) -> int:
+    """PROT_* of memory that the process asks for with `prot`."""
+    if process.settings.personality & READ_IMPLIES_EXEC != 0 and prot & PROT_READ != 0:
+        return prot | PROT_EXEC
+    return prot
+
+
+def release_for(process: Process) -> bytes:
+    """The release of the system as uname(2) tells it."""
+    if process.settings.personality & UNAME26 == 0:
+        return RELEASE
+    return f"2.6.{_MINOR_OF_26 + _second_number(RELEASE)}".encode() + RELEASE[_numbers_end(RELEASE) :]
+
+
+def machine_for(process: Process, machine: bytes) -> bytes:
+    """What kind of processor uname(2) tells."""
+    return _MACHINE_OF_LINUX32 if process.settings.personality & _PERSON == _LINUX32 else machine
+
+
+def _second_number(release: bytes) -> int:
+    value = 0
+    for byte in release[release.find(b".") + 1 :]:
+        if not 48 <= byte <= 57:
+            break
+        value = value * 10 + byte - 48
+    return value
+
+
+def _numbers_end(release: bytes) -> int:
+    """Where the rest begins, behind three numbers."""
+    dots = 0
+    for index in range(len(release)):
+        byte = release[index]
+        if byte == _DOT:
+            dots += 1
+        if dots == 3 or not (byte == _DOT or 48 <= byte <= 57):
+            return index
+    return len(release)

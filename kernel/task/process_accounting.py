@@ -1,0 +1,254 @@
+"""Process accounting: a record for each process that ends, behind the others in a file (acct(2), acct(5)).
+
+Each pid namespace has its own file, or none; a process is noted in that of its namespace and in those above. While the
+file system is nearly full nothing is noted: below 2 % free it stops, from 4 % on it goes on; it looks every 30 s
+(kernel.acct).
+
+Context: sleeps. Noting raises nothing: what finds no room is lost.
+Source: acct(2), acct(5); Linux's uapi header acct.h (struct acct_v3).
+"""
+
+from typing import Final
+
+from kernel.fs.constants import O_APPEND, O_WRONLY, PROC_SUPER_MAGIC, SYSFS_MAGIC
+from kernel.fs.file import File
+from kernel.fs.filesystem import FileSystem
+from kernel.fs.mounts import KEEPERS, MountKeeper
+from kernel.fs.open import open_file
+from kernel.fs.path import Mount
+from kernel.lang import EACCES, EINVAL, Errno, Span, final, noinline, noraise, span_of, u8
+from kernel.lib import log
+from kernel.lib.settings import SystemSetting
+from kernel.lib.user import KernelBuffer
+from kernel.task.accounting import NS_PER_CLOCK_TICK
+from kernel.task.core_state import CORE_WAS_DUMPED
+from kernel.task.pid_namespace import EndRecorder, PidNamespace
+from kernel.task.process import Process
+from kernel.task.task import Task, current_or_none
+from kernel.time.clock import NS_PER_SECOND, monotonic_ns, realtime_seconds
+
+_RECORD_SIZE: Final = 64
+_VERSION: Final = 3
+_FORKED: Final = 0x01  # AFORK: it has executed no program
+_SUPERUSER: Final = 0x02  # ASU
+_DUMPED: Final = 0x08  # ACORE
+_SIGNALLED: Final = 0x10  # AXSIG
+_NAME: Final = 48
+_PERCENT: Final = 100
+# From how many percent free space on it goes on, down to how many it stops, and how often it looks, in seconds.
+THRESHOLDS: Final = SystemSetting(b"kernel/acct", [4, 2, 30], -(1 << 31), (1 << 31) - 1)
+# comp_t: a mantissa of 13 bits and an exponent of 8 in 3
+_MANTISSA_BITS: Final = 13
+_MANTISSA_MOST: Final = (1 << _MANTISSA_BITS) - 1
+_EXPONENT_BITS: Final = 3
+_FLOAT_BIAS: Final = 127
+_FLOAT_BITS: Final = 23
+
+_ACCOUNTED: Final[dict[int, PidNamespace]] = {}  # those that have a file, by number
+
+
+@final
+class ProcessAccount(EndRecorder):
+    """A file that records go to. Holds a reference to it."""
+
+    def __init__(self, file: File) -> None:
+        self.file: File = file
+        self.is_active: bool = False
+        self.look_at_ns: int = 0  # at the free space, from this time on
+
+    @noraise
+    def close(self) -> None:
+        self.file.flush()
+        self.file.release()
+
+    def has_room(self) -> bool:
+        """Whether there is room for records, as far as it was looked. Raises Errno."""
+        now_ns = monotonic_ns()
+        if now_ns < self.look_at_ns:
+            return self.is_active
+        numbers = self.file.path.mount.file_system.statistics()
+        available = max(0, numbers.blocks_free - numbers.blocks_reserved)
+        limits = THRESHOLDS.values
+        if self.is_active and available <= _share(numbers.blocks, limits[1]):
+            self.is_active = False
+            log.info("Process accounting paused")
+        elif not self.is_active and available >= _share(numbers.blocks, limits[0]):
+            self.is_active = True
+            log.info("Process accounting resumed")
+        self.look_at_ns = now_ns + max(0, limits[2]) * NS_PER_SECOND
+        return self.is_active
+
+
+def _share(blocks: int, percent: int) -> int:
+    return blocks // _PERCENT * percent + blocks % _PERCENT * percent // _PERCENT
+
+
+def open_account(task: Task, name: bytes) -> ProcessAccount:
+    """acct(2) with a name. Raises EACCES (no regular file), EINVAL (where no records can be), what opening raises,
+    MemoryError.
+    """
+    file = open_file(task.fs, None, name, O_WRONLY | O_APPEND, 0)
+    account: ProcessAccount | None = None
+    try:
+        if not file.inode.is_regular():
+            raise Errno(EACCES)
+        if file.path.mount.is_internal or file.inode.file_system.magic in (PROC_SUPER_MAGIC, SYSFS_MAGIC):
+            raise Errno(EINVAL)
+        account = ProcessAccount(file)
+    finally:
+        if account is None:
+            file.release()
+    return account
+
+
+def begin_account(space: PidNamespace, account: ProcessAccount) -> None:
+    """Note ends there from now on. Raises MemoryError, and then nothing has changed."""
+    _ACCOUNTED[space.number] = space
+    old = space.recorder
+    space.recorder = account
+    _close(space, old)
+
+
+@noraise
+def end_account(space: PidNamespace) -> None:
+    """Note no ends any more."""
+    old = space.recorder
+    if old is not None:
+        space.recorder = None
+        _ACCOUNTED.pop(space.number, space)
+        _close(space, old)
+
+
+def _close(space: PidNamespace, old: EndRecorder | None) -> None:
+    """The last record is about who closes the file, as it is on Linux."""
+    task = current_or_none()
+    if isinstance(old, ProcessAccount) and task is not None:
+        _note(task, space, old)
+    if old is not None:
+        old.close()
+
+
+@final
+class _Keeper(MountKeeper):
+    def held(self, mount_: Mount) -> int:
+        count = 0
+        for space in _ACCOUNTED.values():
+            account = space.recorder
+            if isinstance(account, ProcessAccount) and account.file.path.mount is mount_:
+                count += 1
+        return count
+
+    def leave(self, mount_: Mount) -> None:
+        _close_those_on(mount_, None)
+
+    def stop_writing(self, file_system: FileSystem) -> None:
+        _close_those_on(None, file_system)
+
+
+KEEPERS.append(_Keeper())
+
+
+def _close_those_on(mount_: Mount | None, file_system: FileSystem | None) -> None:
+    for number in [number for number in _ACCOUNTED.keys()]:
+        space = _ACCOUNTED.get(number)
+        account = None if space is None else space.recorder
+        if space is None or not isinstance(account, ProcessAccount):
+            continue
+        path = account.file.path
+        if path.mount is mount_ or path.mount.file_system is file_system:
+            end_account(space)
+
+
+@noinline
+@noraise
+def note_end(task: Task) -> None:
+    """The process of the running task, its last, ends: its memory is still there."""
+    space: PidNamespace | None = task.process.pids
+    while space is not None:
+        account = space.recorder
+        if isinstance(account, ProcessAccount):
+            _note(task, space, account)
+        space = space.parent
+
+
+def _note(task: Task, space: PidNamespace, account: ProcessAccount) -> None:
+    file = account.file.acquire()
+    try:
+        if account.has_room():
+            record = bytearray(_RECORD_SIZE)
+            _describe(task, space, span_of(record))
+            file.write(KernelBuffer(record))
+    except Errno:
+        pass  # the disk is full, or broken: as on Linux, the record is lost
+    except MemoryError:
+        pass  # the same
+    finally:
+        file.release()
+
+
+def _describe(task: Task, space: PidNamespace, out: Span[u8]) -> None:
+    """struct acct_v3. Of a process that does not end, it is only known which it is."""
+    process = task.process
+    usage = process.ended
+    elapsed_ns = max(0, monotonic_ns() - process.started_ns)
+    ends = task.is_exiting
+    out[0] = _flags(task) if ends else 0
+    out[1] = _VERSION
+    out.store_u16(2, _terminal(process) & 0xFFFF)
+    out.store_u32(4, process.exit_status & 0xFFFF_FFFF)
+    out.store_u32(8, task.credentials.uid & 0xFFFF_FFFF)
+    out.store_u32(12, task.credentials.gid & 0xFFFF_FFFF)
+    out.store_u32(16, space.shown(process.pid))
+    parent = process.parent
+    out.store_u32(20, 0 if parent is None else space.shown(parent.pid))
+    out.store_u32(24, max(0, realtime_seconds() - elapsed_ns // NS_PER_SECOND) & 0xFFFF_FFFF)
+    out.store_u32(28, float_bits(elapsed_ns // NS_PER_CLOCK_TICK))
+    out.store_u16(32, compressed(usage.user_ns // NS_PER_CLOCK_TICK))
+    out.store_u16(34, compressed(usage.system_ns // NS_PER_CLOCK_TICK))
+    memory = task.memory if ends else None
+    out.store_u16(36, 0 if memory is None else compressed(memory.mapped_bytes // 1024))
+    out.store_u16(42, compressed(usage.minor_faults))
+    out.store_u16(44, compressed(usage.major_faults))
+    out[_NAME : _NAME + len(task.name)].copy_from(span_of(task.name))
+
+
+def _flags(task: Task) -> int:
+    process = task.process
+    flags = 0 if process.has_execed else _FORKED
+    flags |= _SUPERUSER if task.credentials.effective != 0 else 0
+    flags |= _DUMPED if process.was_to_dump or process.exit_status & CORE_WAS_DUMPED != 0 else 0
+    return flags | (_SIGNALLED if process.exit_status & 0x7F != 0 else 0)
+
+
+def _terminal(process: Process) -> int:
+    return 0 if process.job is None else process.session.terminal
+
+
+def compressed(value: int) -> int:
+    """A number that is not negative as a comp_t: rounded, or as large as there can be."""
+    exponent = 0
+    is_rounded_up = False
+    while value > _MANTISSA_MOST:
+        is_rounded_up = value & 1 << _EXPONENT_BITS - 1 != 0
+        value >>= _EXPONENT_BITS
+        exponent += 1
+    if is_rounded_up:
+        value += 1
+        if value > _MANTISSA_MOST:
+            value >>= _EXPONENT_BITS
+            exponent += 1
+    if exponent > 0xFFFF >> _MANTISSA_BITS:
+        return 0xFFFF
+    return (exponent << _MANTISSA_BITS) + value
+
+
+def float_bits(value: int) -> int:
+    """A number that is not negative as a float of 32 bits, cut off."""
+    if value <= 0:
+        return 0
+    highest = 0
+    while value >> highest > 1:
+        highest += 1
+    rest = value - (1 << highest)
+    fraction = rest << (_FLOAT_BITS - highest) if highest <= _FLOAT_BITS else rest >> (highest - _FLOAT_BITS)
+    return (_FLOAT_BIAS + highest) << _FLOAT_BITS | fraction

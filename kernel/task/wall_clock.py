@@ -1,0 +1,68 @@
+"""Setting the wall clock, and all that goes by it: timers, and threads that wait until a time of it.
+
+Deadlines stand on the monotonic clock, which nobody sets. One that was given as a time of the wall clock moves when
+that is set: timers are moved here, and a call that waits is made once more, and so computes its deadline anew. Only
+calls with absolute times do so; those with relative ones do not ask the wall clock at all.
+
+Context: sleeps, where there are many processes.
+Source: clock_settime(2), timerfd_create(2).
+"""
+
+from typing import Final
+
+from arch import call_under_way, number_of_call
+from kernel.ipc.timerfd import wall_clock_was_set
+from kernel.lib.pace import pace
+from kernel.task.pid_namespace import FIRST_PID
+from kernel.task.pids import next_process
+from kernel.task.posix_timers import PosixTimers
+from kernel.task.process import Process
+from kernel.task.send import interrupt
+from kernel.task.task import Task
+from kernel.time import vdso
+from kernel.time.clock import realtime_offset_ns, set_realtime
+from kernel.time.steering import STEERING
+
+_COST: Final = 200  # instructions, for `pace`
+# Calls that say, each time, whether they wait by the wall clock.
+_WAITING_CALLS: Final[list[int]] = [
+    number_of_call(name)
+    for name in ("futex", "futex_wait", "futex_waitv", "clock_nanosleep", "mq_timedsend", "mq_timedreceive")
+]
+
+
+def set_wall_clock(time_ns: int) -> None:
+    """Set it. Raises EINVAL, MemoryError."""
+    set_realtime(time_ns)
+    STEERING.was_set()
+    vdso.update()
+    wall_clock_was_set()
+    process = next_process(FIRST_PID, 1)
+    while process is not None:
+        number = int(process.pid)
+        _follow(process)
+        pace(_COST)
+        process = next_process(FIRST_PID, number + 1)
+
+
+def monotonic_deadline(task: Task, wall_ns: int) -> int:
+    """Where a time of the wall clock lies on the monotonic clock, for a call of the running task that waits until
+    then.
+    """
+    task.waits_by_wall_clock = True
+    return wall_ns - realtime_offset_ns()
+
+
+def _follow(process: Process) -> None:
+    timers = process.posix_timers
+    if isinstance(timers, PosixTimers):
+        timers.follow_wall_clock()
+    for tid in [tid for tid in process.threads.keys()]:
+        task = process.threads.get(tid)
+        if task is not None and task.waits_by_wall_clock and _is_in_such_a_call(task):
+            interrupt(task)
+        pace(_COST)
+
+
+def _is_in_such_a_call(task: Task) -> bool:
+    return task.stack is not None and call_under_way(task.stack_top) in _WAITING_CALLS

@@ -1,0 +1,250 @@
+/* Covers: what follows the wall clock when that is set: timers of each kind, sleeps, futexes, message queues; and what does not. Times of files and
+ * CLOCK_REALTIME_COARSE. */
+#define _GNU_SOURCE
+#include <limits.h>
+#include <linux/futex.h>
+#include <mqueue.h>
+#include <pthread.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <sys/timerfd.h>
+#include <sys/timex.h>
+#include "case.h"
+
+#define CANCEL_ON_SET 2
+
+static long clock_ms(clockid_t clock)
+{
+	struct timespec t;
+	MUST(clock_gettime(clock, &t));
+	return t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+static void shift(long ms)
+{
+	struct timespec t;
+	MUST(clock_gettime(CLOCK_REALTIME, &t));
+	long ns = t.tv_nsec + ms % 1000 * 1000000;
+	t.tv_sec += ms / 1000 + (ns >= 1000000000) - (ns < 0);
+	t.tv_nsec = (ns + 1000000000) % 1000000000;
+	MUST(clock_settime(CLOCK_REALTIME, &t));
+}
+
+static void shift_by_adjtimex(long seconds)
+{
+	struct timex change = { .modes = 0x100, .time = { seconds, 0 } };
+	TRY(adjtimex(&change) < 0 ? -1 : 0);
+}
+
+static struct timespec after(clockid_t clock, long ms)
+{
+	struct timespec t;
+	MUST(clock_gettime(clock, &t));
+	t.tv_sec += (t.tv_nsec / 1000000 + ms) / 1000;
+	t.tv_nsec = (t.tv_nsec / 1000000 + ms) % 1000 * 1000000;
+	return t;
+}
+
+enum kind { SLEEP, RELATIVE_SLEEP, FUTEX, FUTEX_PI, FUTEX2, RECEIVE, SEND, CONDITION, MUTEX, SEMAPHORE, KINDS };
+static const char *kinds[] = { "clock_nanosleep", "relative clock_nanosleep", "FUTEX_WAIT_BITSET", "FUTEX_LOCK_PI", "futex_wait", "mq_timedreceive",
+			       "mq_timedsend", "pthread_cond_timedwait", "pthread_mutex_timedlock", "FUTEX_WAIT, relative" };
+static mqd_t queue;
+static int word, locked;
+static pthread_cond_t condition = PTHREAD_COND_INITIALIZER;
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER, taken = PTHREAD_MUTEX_INITIALIZER;
+static long ended_ms, result;
+static volatile int waits;
+
+static long wait_until(enum kind kind, struct timespec end)
+{
+	char byte = 0;
+	struct timespec relative = { 0, 600000000 };
+	switch (kind) {
+	case SLEEP: return -clock_nanosleep(CLOCK_REALTIME, TIMER_ABSTIME, &end, NULL);
+	case RELATIVE_SLEEP: return -clock_nanosleep(CLOCK_REALTIME, 0, &relative, NULL);
+	case FUTEX: return syscall(SYS_futex, &word, FUTEX_WAIT_BITSET | FUTEX_CLOCK_REALTIME, 0, &end, NULL, FUTEX_BITSET_MATCH_ANY) ? -errno : 0;
+	case FUTEX_PI: return syscall(SYS_futex, &locked, FUTEX_LOCK_PI, 0, &end, NULL, 0) ? -errno : 0;
+	case FUTEX2: return syscall(455, &word, 0L, 0xffffffffL, 2 | 128, &end, CLOCK_REALTIME) ? -errno : 0;
+	case RECEIVE: return mq_timedreceive(queue, &byte, 1, NULL, &end) < 0 ? -errno : 0;
+	case SEND: return mq_timedsend(queue, "x", 1, 0, &end) < 0 ? -errno : 0;
+	case CONDITION: pthread_mutex_lock(&mutex); long code = -pthread_cond_timedwait(&condition, &mutex, &end); pthread_mutex_unlock(&mutex); return code;
+	case MUTEX: return -pthread_mutex_timedlock(&taken, &end);
+	default: return syscall(SYS_futex, &word, FUTEX_WAIT, 0, &relative) ? -errno : 0;
+	}
+}
+
+static enum kind chosen;
+
+static void *waiter(void *end)
+{
+	waits = 1;
+	result = wait_until(chosen, *(struct timespec *)end);
+	ended_ms = clock_ms(CLOCK_MONOTONIC);
+	return NULL;
+}
+
+static void waits_of_each_kind(void)
+{
+	struct mq_attr attributes = { .mq_maxmsg = 1, .mq_msgsize = 1 };
+	queue = (mqd_t)MUST(mq_open("/wall", O_RDWR | O_CREAT | O_EXCL, 0600, &attributes));
+	locked = getpid();
+	pthread_mutex_lock(&taken);
+	for (chosen = 0; chosen < KINDS; chosen++) {
+		for (int forward = 0; forward < 2; forward++) {
+			pthread_t thread;
+			if (chosen == SEND)
+				MUST(mq_send(queue, "x", 1, 0));
+			/* Forward: the end comes at once. Back: it comes half a second later. */
+			struct timespec end = after(CLOCK_REALTIME, forward ? 20000 : 300);
+			long begun = clock_ms(CLOCK_MONOTONIC);
+			waits = 0;
+			pthread_create(&thread, NULL, waiter, &end);
+			while (!waits)
+				sleep_ms(1);
+			sleep_ms(100);
+			shift(forward ? 40000 : -500);
+			pthread_join(thread, NULL);
+			long took = ended_ms - begun;
+			printf("%s, %s: %s, %s\n", kinds[chosen], forward ? "forward" : "back", result ? error_name(-result) : "ok",
+			       took < 250 ? "at once" : took < 550 ? "as it was" : took < 1500 ? "later" : "much later");
+			shift(forward ? -40000 : 500);
+			char byte;
+			if (chosen == SEND)
+				mq_receive(queue, &byte, 1, NULL);
+		}
+	}
+	mq_close(queue);
+	mq_unlink("/wall");
+}
+
+static long elapsed_until_readable(int fd, long limit)
+{
+	unsigned long count;
+	long begun = clock_ms(CLOCK_MONOTONIC);
+	while (clock_ms(CLOCK_MONOTONIC) - begun < limit) {
+		ssize_t n = read(fd, &count, sizeof count);
+		if (n == 8 || errno != EAGAIN)
+			return n == 8 ? clock_ms(CLOCK_MONOTONIC) - begun : -errno;
+		sleep_ms(5);
+	}
+	return LONG_MAX;
+}
+
+static void show_elapsed(const char *what, long ms)
+{
+	printf("%s: %s\n", what, ms < 0 ? error_name(-ms) : ms < 150 ? "at once" : ms < 500 ? "as it was" : ms < 1500 ? "later" : "not soon");
+}
+
+static void descriptors(void)
+{
+	static const clockid_t clocks[] = { CLOCK_REALTIME, CLOCK_MONOTONIC, CLOCK_BOOTTIME };
+	for (int i = 0; i < 3; i++)
+		for (int flags = 0; flags < 4; flags++) {
+			int fd = (int)MUST(timerfd_create(clocks[i], TFD_NONBLOCK));
+			struct itimerspec value = { { 0, 0 }, { 0, 300000000 } };
+			if (flags & 1)
+				value.it_value = after(clocks[i], 300);
+			printf("timerfd of clock %d, flags %d\n", clocks[i], flags);
+			SHOW(timerfd_settime(fd, flags, &value, NULL));
+			shift(-500);
+			show_elapsed("back", elapsed_until_readable(fd, 1400));
+			shift(500);
+			value.it_value.tv_sec = 0;
+			value.it_value.tv_nsec = 300000000;
+			if (flags & 1)
+				value.it_value = after(clocks[i], 300);
+			timerfd_settime(fd, flags, &value, NULL);
+			shift(10000);
+			show_elapsed("forward", elapsed_until_readable(fd, 1400));
+			shift(-10000);
+			close(fd);
+		}
+	int fd = (int)MUST(timerfd_create(CLOCK_REALTIME, TFD_NONBLOCK));
+	struct itimerspec value = { { 0, 0 }, { 0, 0 } };
+	value.it_value = after(CLOCK_REALTIME, 100000);
+	MUST(timerfd_settime(fd, 3, &value, NULL));
+	shift_by_adjtimex(50);
+	show_elapsed("adjtimex", elapsed_until_readable(fd, 100));
+	SHOW(timerfd_settime(fd, 3, &value, NULL));
+	shift_by_adjtimex(-50);
+	SHOW(timerfd_settime(fd, 3, &value, NULL));
+	struct timezone zone = { 0, 0 };
+	TRY(settimeofday(NULL, &zone));
+	show_elapsed("a time zone", elapsed_until_readable(fd, 50));
+	close(fd);
+}
+
+static void signals(void)
+{
+	sigset_t set;
+	sigemptyset(&set);
+	sigaddset(&set, SIGRTMIN);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	static const clockid_t clocks[] = { CLOCK_REALTIME, CLOCK_MONOTONIC };
+	for (int i = 0; i < 2; i++)
+		for (int absolute = 0; absolute < 2; absolute++)
+			for (int forward = 0; forward < 2; forward++) {
+				timer_t timer;
+				struct sigevent event = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGRTMIN };
+				MUST(timer_create(clocks[i], &event, &timer));
+				struct itimerspec value = { { 0, 0 }, { 0, 300000000 } }, left;
+				if (absolute)
+					value.it_value = after(clocks[i], 300);
+				MUST(timer_settime(timer, absolute ? TIMER_ABSTIME : 0, &value, NULL));
+				long begun = clock_ms(CLOCK_MONOTONIC);
+				shift(forward ? 10000 : -500);
+				MUST(timer_gettime(timer, &left));
+				printf("left: %s; ", left.it_value.tv_sec == 0 && left.it_value.tv_nsec > 350000000 ? "more" : left.it_value.tv_nsec > 100000000 ? "as it was" : "hardly any");
+				struct timespec limit = { 1, 400000000 };
+				int signo = sigtimedwait(&set, NULL, &limit);
+				printf("timer of clock %d, %s, ", clocks[i], absolute ? "absolute" : "relative");
+				show_elapsed(forward ? "forward" : "back", signo < 0 ? LONG_MAX : clock_ms(CLOCK_MONOTONIC) - begun);
+				shift(forward ? -10000 : 500);
+				timer_delete(timer);
+			}
+}
+
+static void coarse(void)
+{
+	int before = 0, far = 0, fine = 0;
+	for (int i = 0; i < 300; i++) {
+		struct timespec coarse, after, exact;
+		struct stat s;
+		MUST(clock_gettime(CLOCK_REALTIME_COARSE, &coarse));
+		int fd = (int)MUST(open("/tmp/coarse", O_WRONLY | O_CREAT | O_TRUNC, 0600));
+		write(fd, "x", 1);
+		MUST(fstat(fd, &s));
+		close(fd);
+		MUST(syscall(SYS_clock_gettime, CLOCK_REALTIME_COARSE, &after));
+		MUST(clock_gettime(CLOCK_REALTIME, &exact));
+		long mtime = s.st_mtim.tv_sec * 1000000000L + s.st_mtim.tv_nsec;
+		before += mtime < coarse.tv_sec * 1000000000L + coarse.tv_nsec;
+		before += after.tv_sec * 1000000000L + after.tv_nsec < mtime;
+		far += exact.tv_sec * 1000000000L + exact.tv_nsec - mtime > 100000000L;
+		fine += exact.tv_sec * 1000000000L + exact.tv_nsec < mtime;
+		unlink("/tmp/coarse");
+		usleep(300);
+	}
+	printf("times of files: %d before the coarse clock, %d far from the other, %d behind it\n", before, far, fine);
+	int back = 0;
+	struct timespec last = { 0, 0 };
+	for (int i = 0; i < 20000; i++) {
+		struct timespec now;
+		if (i & 1)
+			clock_gettime(CLOCK_REALTIME_COARSE, &now);
+		else
+			syscall(SYS_clock_gettime, CLOCK_REALTIME_COARSE, &now);
+		back += now.tv_sec < last.tv_sec || (now.tv_sec == last.tv_sec && now.tv_nsec < last.tv_nsec);
+		last = now;
+	}
+	printf("%d times back\n", back);
+}
+
+int main(void)
+{
+	waits_of_each_kind();
+	descriptors();
+	signals();
+	coarse();
+	return 0;
+}
