@@ -48,6 +48,7 @@ GROUPS = {
     "strace": ("strace",),
     "containers": ("bubblewrap",),
     "kexec": ("kexec-tools",),
+    "keys": ("keyutils",),
 }
 
 

@@ -36,6 +36,7 @@ VALUES: Final[dict[str, str]] = {
     "index": "d",  # of a semaphore in its set
     "int": "d",
     "key": "x",  # of System V's objects
+    "key_serial": "d",  # of a key, or KEY_SPEC_…
     "mode": "o",
     "ms": "d",  # milliseconds, -1 for ever
     "msgid": "d",

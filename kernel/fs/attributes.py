@@ -22,6 +22,7 @@ from kernel.fs.constants import (
     UTIME_OMIT,
 )
 from kernel.fs.inode import Inode
+from kernel.fs.landlock import TRUNCATE, require
 from kernel.fs.leases import break_leases_for_opening
 from kernel.fs.path import FsContext, Mount, Path
 from kernel.fs.privileges import SET_ID, drop_for_owner, drop_privileges, may_keep_set_group
@@ -128,6 +129,8 @@ def truncate_path(context: FsContext, path: Path, size: int) -> None:
     path.pin()
     try:
         break_leases_for_opening(path, inode, O_WRONLY)
+        if context.credentials.domain is not None:
+            require(context.credentials, path.mount, path.dentry, TRUNCATE)
         drop_privileges(inode, context.credentials)
         inode.truncate(size)
     finally:

@@ -53,9 +53,11 @@ from kernel.lang import (
     final,
     noinline,
     noraise,
+    u16,
 )
 from kernel.lib.capabilities import CAP_SYS_ADMIN
 from kernel.lib.credentials import Credentials, caller_credentials
+from kernel.lib.domain import Domain
 from kernel.lib.pid import UNSET, Pid
 from kernel.lib.settings import NO_BOUND, SystemSetting
 from kernel.lib.user import Buffer
@@ -151,6 +153,9 @@ class SignalWatch:
         """The file ends, or O_ASYNC was taken away."""
 
 
+# The domains of those who chose an owner, where they were in one: few files have that.
+CHOOSERS: Final[dict["File", Domain]] = {}
+
 # Who `owner` is (F_SETOWN_EX).
 OWNER_THREAD: Final = 0
 OWNER_PROCESS: Final = 1
@@ -179,6 +184,8 @@ class File:
         self.owner_euid: int = 0
         self.owner_signal: int = 0  # F_SETSIG; 0 is SIGIO
         self.signals: SignalWatch | None = None  # with O_ASYNC
+        self.denied: u16 = 0  # rights that a domain had not when it opened the file (landlock.py)
+        self.has_confined_owner: bool = False  # who chose the owner was in a domain: CHOOSERS has it
         self.lacks_room: bool = True  # the owner wants to hear of room: sockets say so when they had none
         self.has_locks: bool = False  # may hold flock or OFD locks, or a lease
         self.watchers: list[FileWatcher] | None = None
@@ -214,6 +221,8 @@ class File:
             if signals is not None:
                 self.signals = None
                 signals.close()
+            if self.has_confined_owner:
+                CHOOSERS.pop(self)
             if self.has_locks and self.inode.locks is not None:
                 self.inode.locks.drop_description(self)
             self.close()
@@ -348,6 +357,12 @@ class File:
         self.owner_kind = kind
         self.owner_uid = credentials.uid
         self.owner_euid = credentials.euid
+        domain = credentials.domain
+        if domain is not None:
+            CHOOSERS[self] = domain
+        elif self.has_confined_owner:
+            CHOOSERS.pop(self)
+        self.has_confined_owner = domain is not None
 
     def choose_owner(self) -> None:
         """O_ASYNC was set before anybody chose an owner: some files have a natural one."""

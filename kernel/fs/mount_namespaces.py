@@ -21,6 +21,7 @@ def separate(context: FsContext) -> None:
     fresh = MountNamespace()
     fresh.acquire()
     try:
+        fresh.publish()
         copies = _copy_tree(context.namespace, fresh)
         context.enter(fresh, _same_place(copies, context.root), _same_place(copies, context.working))
     finally:

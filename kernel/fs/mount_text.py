@@ -16,8 +16,10 @@ from kernel.fs.path import (
     FsContext,
     Mount,
     Path,
+    is_below,
     path_name,
 )
+from kernel.fs.peers import PeerGroup
 
 
 def mount_lines(context: FsContext) -> bytes:
@@ -43,24 +45,42 @@ def mountinfo_lines(context: FsContext) -> bytes:
         parent = each.parent
         parent_identifier = parent.identifier if parent is not None else 1
         device = each.file_system.device
-        top = _name_in_filesystem(each.root)
+        top = name_in_filesystem(each.root)
         text.extend(f"{each.identifier} {parent_identifier} {device >> 8 & 0xFFF}:{device & 0xFF} ".encode())
         text.extend(escape(top) + b" " + escape(name) + b" " + mount_flag_names(each))
-        text.extend(_propagation_of(each) + b" - ")
+        text.extend(_propagation_of(each, context) + b" - ")
         text.extend(each.file_system.type_name + b" " + escape(each.file_system.source))
         text.extend((b" ro" if each.file_system.read_only else b" rw") + _write_flag_names(each.file_system))
         text.extend(each.file_system.options() + b"\n")
     return bytes(text)
 
 
-def _propagation_of(each: Mount) -> bytes:
+def _propagation_of(each: Mount, context: FsContext) -> bytes:
     """The optional fields of a line of mountinfo."""
     text = b""
     if each.group is not None:
         text += f" shared:{each.group.number}".encode()
     if each.master is not None:
         text += f" master:{each.master.number}".encode()
+        seen = nearest_master(each, context.root)
+        if seen != 0 and seen != each.master.number:
+            text += f" propagate_from:{seen}".encode()
     return text + b" unbindable" if each.is_unbindable else text
+
+
+def nearest_master(mount: Mount, root: Path) -> int:
+    """The number of the nearest group that a slave receives from and that has a mount below `root` in the same
+    namespace; 0 if there is none.
+    """
+    group = mount.master
+    while group is not None:
+        above: PeerGroup | None = None
+        for member in group.members:
+            above = member.master
+            if member.namespace is mount.namespace and is_below(Path(member, member.root), root):
+                return group.number
+        group = above
+    return 0
 
 
 def mountstats_lines(context: FsContext) -> bytes:
@@ -75,7 +95,8 @@ def mountstats_lines(context: FsContext) -> bytes:
     return bytes(text)
 
 
-def _name_in_filesystem(dentry: Dentry) -> bytes:
+def name_in_filesystem(dentry: Dentry) -> bytes:
+    """The way from the root of its file system."""
     parts: list[bytes] = []
     place = dentry
     while True:

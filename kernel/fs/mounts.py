@@ -30,6 +30,7 @@ from kernel.fs.constants import (
 )
 from kernel.fs.dentry import Dentry
 from kernel.fs.filesystem import FileSystem, find_type, make_filesystem
+from kernel.fs.landlock import refuse_mounting
 from kernel.fs.mount_device import filesystem_on, find_block_device
 from kernel.fs.mount_sync import wait_for_keepers
 from kernel.fs.mount_tree import (
@@ -137,6 +138,7 @@ def mount(context: FsContext, source: bytes, target: bytes, type_name: bytes, fl
     if flags & 0xFFFF0000 == 0xC0ED0000:
         flags &= 0xFFFF
     at = resolve(context, None, target, FOLLOW)
+    refuse_mounting(context.credentials)
     if not context.credentials.capable(CAP_SYS_ADMIN):
         raise Errno(EPERM)
     mount_flags = flags & MOUNT_FLAGS
@@ -413,6 +415,7 @@ def unmount(context: FsContext, target: bytes, flags: int) -> None:
     _require_root(at)
     if mount_.namespace is not context.namespace:
         raise Errno(EINVAL)
+    refuse_mounting(context.credentials)
     if flags & MNT_DETACH == 0:
         wait_for_keepers(mount_)
     if flags & MNT_EXPIRE != 0:
@@ -459,6 +462,7 @@ def pivot_root(context: FsContext, new_root: bytes, put_old: bytes) -> Path:
         raise Errno(EPERM)
     new = resolve(context, None, new_root, FOLLOW | DIRECTORY)
     old = resolve(context, None, put_old, FOLLOW | DIRECTORY)
+    refuse_mounting(context.credentials)
     root = context.root
     namespace = context.namespace
     if new.mount.namespace is not namespace or root.mount.namespace is not namespace:

@@ -18,6 +18,7 @@ from kernel.fs.constants import (
     S_IFCHR,
     S_IFDIR,
     S_IFIFO,
+    S_IFLNK,
     S_IFMT,
     S_IFREG,
     S_IFSOCK,
@@ -25,6 +26,14 @@ from kernel.fs.constants import (
 )
 from kernel.fs.dentry import CACHE, Dentry
 from kernel.fs.inode import Inode
+from kernel.fs.landlock import (
+    REMOVE_DIR,
+    REMOVE_FILE,
+    check_moving,
+    check_new_link,
+    creation_right,
+    require,
+)
 from kernel.fs.notification import (
     IN_ATTRIB,
     IN_DELETE,
@@ -62,6 +71,7 @@ from kernel.lang import (
     EPERM,
     EXDEV,
     Errno,
+    inline,
 )
 from kernel.lib.capabilities import CAP_FOWNER, CAP_MKNOD
 
@@ -78,9 +88,18 @@ def _check_free(walk: Walk, for_directory: bool) -> None:
     walk.mount.require_writable()
 
 
-def _prepare_creation(walk: Walk, for_directory: bool) -> Inode:
-    """The same, and that the user may make it; returns the directory's inode."""
-    _check_free(walk, for_directory)
+@inline
+def _check_domain(walk: Walk, right: int) -> None:
+    """Whether the thread's domain gives it a right (landlock.py) to a directory. Raises EACCES."""
+    credentials = walk.context.credentials
+    if credentials.domain is not None:
+        require(credentials, walk.mount, walk.dentry, right)
+
+
+def _prepare_creation(walk: Walk, mode: int, rdev: int = 0) -> Inode:
+    """The same for a file of a type, and that the user may make it; returns the directory's inode."""
+    _check_free(walk, mode & S_IFMT == S_IFDIR)
+    _check_domain(walk, creation_right(mode, rdev))
     directory = walk.directory()
     directory.check_permission(walk.context.credentials, MAY_WRITE | MAY_EXEC)
     return directory
@@ -113,7 +132,7 @@ def make_node(context: FsContext, base: Path | None, name: bytes, mode: int, rde
         raise Errno(EINVAL)
     walk = _hold_new_name(context, base, name)
     try:
-        directory = _prepare_creation(walk, for_directory=False)
+        directory = _prepare_creation(walk, kind, rdev)
         is_whiteout = kind == S_IFCHR and rdev == 0
         if (kind == S_IFCHR or kind == S_IFBLK) and not is_whiteout and not context.credentials.capable(CAP_MKNOD):
             raise Errno(EPERM)
@@ -127,7 +146,7 @@ def make_directory(context: FsContext, base: Path | None, name: bytes, mode: int
     """mkdir(2)."""
     walk = _hold_new_name(context, base, name)
     try:
-        directory = _prepare_creation(walk, for_directory=True)
+        directory = _prepare_creation(walk, S_IFDIR)
         inherited = inherit(context, directory, S_IFDIR | mode & (0o777 | S_ISVTX))
         inode = directory.create(walk.last, inherited.mode, 0, context.credentials)
         try:
@@ -148,7 +167,7 @@ def make_symlink(context: FsContext, base: Path | None, name: bytes, target: byt
         raise Errno(ENAMETOOLONG)
     walk = _hold_new_name(context, base, name)
     try:
-        directory = _prepare_creation(walk, for_directory=False)
+        directory = _prepare_creation(walk, S_IFLNK)
         inode = directory.create_symlink(walk.last, target, context.credentials)
         _made(walk, directory, inode)
     finally:
@@ -167,6 +186,8 @@ def make_link(context: FsContext, old: Path, base: Path | None, name: bytes) -> 
                 raise Errno(EXDEV)
             if not may_link(context.credentials, inode):
                 raise Errno(EPERM)
+            if context.credentials.domain is not None:
+                check_new_link(context.credentials, walk.mount, old.dentry, walk.dentry)
             directory = walk.directory()
             directory.check_permission(context.credentials, MAY_WRITE | MAY_EXEC)
             if inode.is_directory() or inode.flags & FS_UNCHANGEABLE != 0:
@@ -217,6 +238,7 @@ def unlink(context: FsContext, base: Path | None, name: bytes) -> None:
         inode = child.inode
         if walk.trailing_slash and inode is not None:
             raise Errno(EISDIR if inode.is_directory() else ENOTDIR)
+        _check_domain(walk, REMOVE_FILE)
         inode = _victim(context, walk, child)
         if inode.is_directory():
             raise Errno(EISDIR)
@@ -263,6 +285,7 @@ def remove_directory(context: FsContext, base: Path | None, name: bytes) -> None
         child = look_up_held(walk.dentry, walk.last)
         if child is None:
             raise Errno(ENOENT)
+        _check_domain(walk, REMOVE_DIR)
         inode = _victim(context, walk, child)
         if not inode.is_directory():
             raise Errno(ENOTDIR)
@@ -345,6 +368,10 @@ def _rename_held(context: FsContext, source: Walk, target: Walk, flags: int) -> 
     if other is not None and _is_within(source.dentry, other):
         raise Errno(EINVAL if flags & RENAME_EXCHANGE != 0 else ENOTEMPTY)
     replaced = other.inode if other is not None else None
+    if context.credentials.domain is not None:
+        exchanged = other if flags & RENAME_EXCHANGE != 0 else None
+        leaves_whiteout = flags & RENAME_WHITEOUT != 0
+        check_moving(context.credentials, source.mount, child, target.dentry, replaced, exchanged, leaves_whiteout)
     if replaced is inode:
         return None
     _check_rename(context, source, inode, target, replaced, flags)

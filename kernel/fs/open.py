@@ -40,13 +40,28 @@ from kernel.fs.constants import (
 from kernel.fs.dentry import Dentry
 from kernel.fs.file import File, PathFile, check_room_for_file
 from kernel.fs.inode import Inode
+from kernel.fs.landlock import MAKE_REG, TRUNCATE, require, rights_denied
 from kernel.fs.leases import break_leases_for_opening
 from kernel.fs.notification import IN_MODIFY, IN_OPEN, tell_created, tell_file
 from kernel.fs.path import FsContext, Mount, Path
 from kernel.fs.privileges import SET_ID, drop_privileges, may_keep_set_group
 from kernel.fs.protections import check_creation
 from kernel.fs.walk import FOLLOW, LAST_NORMAL, PARENT, Walk, look_up_held, remember, resolve, start
-from kernel.lang import EACCES, EEXIST, EINVAL, EISDIR, ELOOP, ENOENT, ENOTDIR, ENXIO, EPERM, ETXTBSY, Errno
+from kernel.lang import (
+    EACCES,
+    EEXIST,
+    EINVAL,
+    EISDIR,
+    ELOOP,
+    ENOENT,
+    ENOTDIR,
+    ENXIO,
+    EPERM,
+    ETXTBSY,
+    Errno,
+    inline,
+    noinline,
+)
 
 OpenSpecial = Callable[[Path, int], File]
 
@@ -126,6 +141,25 @@ def check_executable(context: FsContext, path: Path) -> None:
 
 def _open_checked(context: FsContext, path: Path, inode: Inode, flags: int) -> File:
     """Make the description, and notify whoever watches."""
+    if context.credentials.domain is not None:
+        return _open_in_domain(context, path, inode, flags)
+    return _open_allowed(context, path, inode, flags)
+
+
+@noinline
+def _open_in_domain(context: FsContext, path: Path, inode: Inode, flags: int) -> File:
+    """The same, if the thread's domain lets it. What will not be allowed with the file is noted in it."""
+    denied = rights_denied(context.credentials, path, flags, is_program=False)
+    if denied & TRUNCATE != 0 and flags & O_TRUNC != 0 and inode.is_regular():
+        raise Errno(EACCES)
+    file = _open_allowed(context, path, inode, flags)
+    file.denied = denied
+    return file
+
+
+@inline
+def _open_allowed(context: FsContext, path: Path, inode: Inode, flags: int) -> File:
+    """The same once nobody is asked any more."""
     break_leases_for_opening(path, inode, flags)
     file = _finish(context, path, inode, flags)
     tell_file(file, IN_OPEN)
@@ -211,6 +245,8 @@ def _create(context: FsContext, walk: Walk, flags: int, mode: int) -> File | Non
     """Make a regular file at the end of a walk and open it, whatever its mode forbids. None if it exists by now."""
     directory = walk.directory()
     walk.mount.require_writable()
+    if context.credentials.domain is not None:
+        require(context.credentials, walk.mount, walk.dentry, MAKE_REG)
     directory.check_permission(context.credentials, MAY_WRITE | MAY_EXEC)
     walk.hold_names()
     try:
@@ -218,9 +254,15 @@ def _create(context: FsContext, walk: Walk, flags: int, mode: int) -> File | Non
             return None
         inode = create_in(context, directory, walk.last, S_IFREG | mode & 0o7777, 0)
         dentry = remember(walk.dentry, walk.last, inode)
-        file = inode.open(Path(walk.mount, dentry), flags & ~_TRANSIENT)
-        file.is_new = True
+        path = Path(walk.mount, dentry)
         tell_created(directory, dentry)
+        denied = 0
+        if context.credentials.domain is not None:
+            # If it may not be opened, it is there nevertheless.
+            denied = rights_denied(context.credentials, path, flags, is_program=False)
+        file = inode.open(path, flags & ~_TRANSIENT)
+        file.denied = denied
+        file.is_new = True
         tell_file(file, IN_OPEN)
         return file
     finally:
@@ -266,7 +308,11 @@ def _open_unnamed(context: FsContext, base: Path | None, name: bytes, flags: int
         inode.may_have_privileges = inherited.mode & SET_ID != 0
         inherited.give(inode)
         at = unnamed_path(place.mount, place, inode)
+        denied = 0
+        if context.credentials.domain is not None:
+            denied = rights_denied(context.credentials, at, flags, is_program=False)
         file = inode.open(at, flags & ~_TRANSIENT & ~(O_TMPFILE_BIT | O_DIRECTORY))
+        file.denied = denied
         tell_file(file, IN_OPEN)
         return file
     finally:

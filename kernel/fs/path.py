@@ -236,6 +236,14 @@ class MountNamespace(Namespace):
         self.mounts: dict[int, Mount] = {}  # by number, in the order of mounting: the source of /proc/mounts
         self.users: int = 0
         self.is_anonymous: bool = False  # of a tree that only a file holds, and that nobody is in
+        self.sequence: int = 0  # the number by which statmount(2) knows it; 0 for an anonymous one
+
+    def publish(self) -> None:
+        """Let statmount(2) and others find it. Raises MemoryError."""
+        global _last_namespace
+        NAMESPACES[_last_namespace + 1] = self
+        _last_namespace += 1
+        self.sequence = _last_namespace
 
     def enter(self, mount: Mount) -> None:
         """A mount is attached here. Raises MemoryError, and then `leave` is to be called."""
@@ -269,6 +277,7 @@ class MountNamespace(Namespace):
     @noraise
     def dissolve(self) -> None:
         """Nobody sees the tree: take it apart, from the leaves up. May sleep."""
+        NAMESPACES.pop(self.sequence, self)
         mount = self.top()
         while mount is not None:
             above = mount.parent
@@ -287,8 +296,13 @@ def _any_child(mount: Mount) -> Mount | None:
     return None
 
 
+# Those that processes can be in, by number, in the order in which they were made.
+NAMESPACES: Final[dict[int, MountNamespace]] = {}
+_last_namespace: int = 0
+
 FIRST_MOUNTS: Final = MountNamespace()
 FIRST_MOUNTS.acquire()  # it never ends
+FIRST_MOUNTS.publish()
 
 
 def first_mount() -> Mount | None:

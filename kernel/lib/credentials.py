@@ -18,6 +18,7 @@ from kernel.lib.capabilities import (
     SECURE_NO_SETUID_FIXUP,
     SECURE_NOROOT,
 )
+from kernel.lib.domain import Domain
 from kernel.lib.file_capabilities import FileCapabilities
 from kernel.lib.pid import UNSET, Pid
 
@@ -43,6 +44,7 @@ class Credentials:
         self.bounding: int = ALL_CAPABILITIES
         self.ambient: int = 0
         self.secure_bits: int = 0  # SECURE_*
+        self.domain: Domain | None = None  # what the thread has forbidden itself (landlock)
 
     def copy(self) -> "Credentials":
         """One to change; the group list is shared, and replaced rather than changed."""
@@ -62,6 +64,7 @@ class Credentials:
         fresh.bounding = self.bounding
         fresh.ambient = self.ambient
         fresh.secure_bits = self.secure_bits
+        fresh.domain = self.domain
         return fresh
 
     def in_group(self, gid: int) -> bool:

@@ -15,6 +15,7 @@ from kernel.fs.constants import (
 )
 from kernel.fs.file import PathFile
 from kernel.fs.filesystem import find_type
+from kernel.fs.landlock import refuse_mounting
 from kernel.fs.mount_api import AttributeChange, ContextFile, open_apart, require_administrator
 from kernel.fs.mounts import clone_tree, move_tree
 from kernel.lang import E2BIG, EINVAL, EOPNOTSUPP, Errno, UserAddr, i32, u32
@@ -82,6 +83,7 @@ def move_mount(from_directory: i32, from_path: UserAddr, to_directory: i32, to_p
     origin = place_at(from_directory, from_path, how | (AT_EMPTY_PATH if flags & _F_EMPTY_PATH != 0 else 0))
     how = 0 if flags & _T_SYMLINKS != 0 else AT_SYMLINK_NOFOLLOW
     target = place_at(to_directory, to_path, how | (AT_EMPTY_PATH if flags & _T_EMPTY_PATH != 0 else 0))
+    refuse_mounting(context.credentials)
     move_tree(context, origin, target)
     return 0
 
@@ -145,6 +147,7 @@ def fsconfig(descriptor: i32, command: u32, key: UserAddr, value: UserAddr, extr
     elif command == _SET_STRING:
         file.set_string(name, user.read_string(value, _KEY_LIMIT))
     elif command == _RECONFIGURE:
+        refuse_mounting(current().credentials)
         file.reconfigure()
     else:
         file.create(current().fs)

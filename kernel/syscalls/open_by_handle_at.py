@@ -6,6 +6,7 @@ from kernel.doors.table import syscall
 from kernel.fs.constants import AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_FOLLOW, AT_SYMLINK_NOFOLLOW, O_CLOEXEC, O_LARGEFILE
 from kernel.fs.filesystem import FILE_HANDLE_TYPE
 from kernel.fs.handles import path_of_handle
+from kernel.fs.mount_status import UNIQUE_MOUNTS
 from kernel.fs.open import open_path
 from kernel.lang import EINVAL, EOVERFLOW, EPERM, Errno, UserAddr, i32
 from kernel.lib import user
@@ -19,7 +20,6 @@ _FLAGS: Final = AT_SYMLINK_FOLLOW | AT_EMPTY_PATH | _AT_HANDLE_FID | _AT_HANDLE_
 _LARGEST: Final = 128
 _HEADER: Final = 8  # of struct file_handle: its length and its type
 _INVALID: Final = 255
-UNIQUE_MOUNTS: Final = 1 << 31
 
 
 @syscall(

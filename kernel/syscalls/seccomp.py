@@ -9,6 +9,8 @@ from kernel.lib.bpf import INSTRUCTION_SIZE, MOST_INSTRUCTIONS
 from kernel.lib.capabilities import CAP_SYS_ADMIN
 from kernel.task.seccomp import (
     FILTER,
+    FLAG_KILLABLE,
+    FLAG_LISTENER,
     FLAG_LOG,
     FLAG_SPECULATION,
     FLAG_SYNCHRONIZE,
@@ -18,21 +20,22 @@ from kernel.task.seccomp import (
     find_action,
     set_strict,
 )
+from kernel.task.seccomp_listener import ANSWER_SIZE, DATA_SIZE, NOTIFICATION_SIZE
 from kernel.task.task import Task, current
 from kernel.task.words import load_i64
 
 _SET_MODE_STRICT: Final = 0
 _SET_MODE_FILTER: Final = 1
 _GET_ACTION_AVAIL: Final = 2
+_GET_NOTIF_SIZES: Final = 3
 
-_FLAGS: Final = FLAG_SYNCHRONIZE | FLAG_LOG | FLAG_SPECULATION | FLAG_SYNCHRONIZE_OR_ESRCH
+_FLAGS: Final = (
+    FLAG_SYNCHRONIZE | FLAG_LOG | FLAG_SPECULATION | FLAG_LISTENER | FLAG_SYNCHRONIZE_OR_ESRCH | FLAG_KILLABLE
+)  # fmt: skip
 _PROGRAM_SIZE: Final = 16  # struct sock_fprog: a count and the address of the instructions
 
 
-@syscall(
-    "seccomp", args="one:0|1|2|3 flags:seccomp <sock_fprog?",
-    notes="No user notification: its flags and SECCOMP_GET_NOTIF_SIZES are EINVAL",
-)  # fmt: skip
+@syscall("seccomp", status="Full", args="one:0|1|2|3 flags:seccomp <sock_fprog?")
 def seccomp(operation: u32, flags: u32, argument: int) -> int:
     """seccomp(2)."""
     task = current()
@@ -48,6 +51,15 @@ def seccomp(operation: u32, flags: u32, argument: int) -> int:
             raise Errno(EINVAL)
         if find_action(user.read_u32(UserAddr(argument))) is None:
             raise Errno(EOPNOTSUPP)
+        return 0
+    if operation == _GET_NOTIF_SIZES:
+        if flags != 0:
+            raise Errno(EINVAL)
+        sizes = bytearray(6)
+        span_of(sizes).store_u16(0, NOTIFICATION_SIZE)
+        span_of(sizes).store_u16(2, ANSWER_SIZE)
+        span_of(sizes).store_u16(4, DATA_SIZE)
+        user.write_from(UserAddr(argument), span_of(sizes))
         return 0
     raise Errno(EINVAL)
 
@@ -67,6 +79,12 @@ def _set_filter(task: Task, flags: int, argument: int) -> int:
     that makes a privileged program's calls fail.
     """
     if flags & ~_FLAGS != 0:
+        raise Errno(EINVAL)
+    # The result says who listens, or which thread cannot have the filter: not both.
+    both = FLAG_SYNCHRONIZE | FLAG_LISTENER
+    if flags & both == both and flags & FLAG_SYNCHRONIZE_OR_ESRCH == 0:
+        raise Errno(EINVAL)
+    if flags & FLAG_KILLABLE != 0 and flags & FLAG_LISTENER == 0:
         raise Errno(EINVAL)
     header = span_of(user.read_bytes(UserAddr(argument), _PROGRAM_SIZE))
     count = header.load_u16(0)

@@ -32,6 +32,9 @@ def _install(task: Task, fresh: Credentials) -> None:
         task.process.dumpable = SUID_DUMPABLE.value
         task.process.settings.death_signal = 0
     task.credentials = fresh
+    chain = task.keys
+    if chain is not None and (fresh.fsuid != old.fsuid or fresh.fsgid != old.fsgid):
+        chain.follow_ids(fresh)
 
 
 # Reading --------------------------------------------------------------------------------------------------------------

@@ -14,6 +14,8 @@ from kernel.lib import user
 from kernel.net.internet.sysctl import CORE
 from kernel.net.sockets.families import make_socket
 from kernel.net.sockets.socket import SOCK_TYPE_MASK, Socket
+from kernel.net.tcp.confinement import check_binding, check_connecting
+from kernel.net.tcp.socket import TcpSocket
 from kernel.syscalls.descriptor_arguments import file_at
 from kernel.syscalls.socket_arguments import read_address, socket_at, write_address
 from kernel.task import current
@@ -80,7 +82,11 @@ def socketpair(family: i32, kind: i32, protocol: i32, pair: UserAddr) -> int:
 @syscall("bind", status="Full", args="fd:socket <sockaddr[length] size")
 def bind(descriptor: i32, address: UserAddr, length: i32) -> int:
     made = socket_at(descriptor)
-    made.bind(read_address(address, length))
+    name = read_address(address, length)
+    domain = current().credentials.domain
+    if domain is not None and domain.all_ports != 0 and isinstance(made, TcpSocket):
+        check_binding(domain, made, name)
+    made.bind(name)
     return 0
 
 
@@ -138,6 +144,9 @@ def _peer_of(accepted: Socket) -> bytes:
 def connect(descriptor: i32, address: UserAddr, length: i32) -> int:
     connecting = socket_at(descriptor)
     name = read_address(address, length)
+    domain = current().credentials.domain
+    if domain is not None and domain.all_ports != 0 and isinstance(connecting, TcpSocket):
+        check_connecting(domain, connecting, name)
     connecting.acquire()
     try:
         connecting.connect(name)

@@ -17,6 +17,7 @@ from kernel.fs.constants import (
     device_minor,
 )
 from kernel.fs.inode import Inode
+from kernel.fs.mount_status import UNIQUE_MOUNTS
 from kernel.lang import EINVAL, Array, Errno, UserAddr, bytes_of, i32, struct, u16, u32, u64
 from kernel.lib import user
 from kernel.syscalls.descriptor_arguments import any_file_at
@@ -36,7 +37,6 @@ _STATX_ATTR_VERITY: Final = 0x100000
 _STATX_ATTR_MASK: Final = (
     _STATX_ATTR_MOUNT_ROOT | _STATX_ATTR_AUTOMOUNT | _STATX_ATTR_DAX | _STATX_ATTR_VERITY
 )  # of every file
-_UNIQUE_MOUNTS: Final = 1 << 31  # where the numbers of mounts that are never used again begin
 
 
 @struct
@@ -190,7 +190,7 @@ def statx(directory: i32, path: UserAddr, flags: i32, mask: u32, address: UserAd
     raw.mount_identifier = place.mount.identifier
     if mask & _STATX_MNT_ID_UNIQUE != 0:
         raw.mask = raw.mask & ~_STATX_MNT_ID | _STATX_MNT_ID_UNIQUE
-        raw.mount_identifier = _UNIQUE_MOUNTS + place.mount.identifier
+        raw.mount_identifier = UNIQUE_MOUNTS + place.mount.identifier
     if mask & _STATX_DIOALIGN != 0:
         _tell_alignment(raw, inode)
     user.write_from(address, bytes_of(raw))

@@ -3,9 +3,10 @@
 from kernel.doors.table import syscall
 from kernel.fs.attributes import truncate_path
 from kernel.fs.constants import AT_FDCWD, FS_APPEND_FL
+from kernel.fs.landlock import TRUNCATE
 from kernel.fs.notification import IN_MODIFY, tell_file, tell_place
 from kernel.fs.privileges import drop_privileges
-from kernel.lang import EINVAL, EPERM, Errno, UserAddr, i32
+from kernel.lang import EACCES, EINVAL, EPERM, Errno, UserAddr, i32
 from kernel.syscalls.descriptor_arguments import file_at
 from kernel.syscalls.path_arguments import place_at
 from kernel.syscalls.size_limit import check_size_limit
@@ -33,6 +34,8 @@ def ftruncate(descriptor: i32, size: int) -> int:
         raise Errno(EINVAL)
     if file.inode.flags & FS_APPEND_FL != 0:
         raise Errno(EPERM)
+    if file.denied & TRUNCATE != 0:
+        raise Errno(EACCES)
     check_size_limit(size)
     drop_privileges(file.inode, current().credentials)
     file.truncate(size)

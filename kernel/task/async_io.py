@@ -9,8 +9,9 @@ there sleeps or needs memory.
 
 from typing import Final
 
-from kernel.fs.file import OWNER_GROUP, OWNER_PROCESS, OWNER_THREAD, File, SignalWatch
+from kernel.fs.file import CHOOSERS, OWNER_GROUP, OWNER_PROCESS, OWNER_THREAD, File, SignalWatch
 from kernel.lang import EINVAL, ESRCH, Errno, final, recursion
+from kernel.lib.domain import SCOPE_SIGNAL, is_out_of_scope
 from kernel.lib.pid import UNSET
 from kernel.sched.wait import Waiter, WaitQueue
 from kernel.task.groups import find_group
@@ -141,6 +142,8 @@ def _may_tell(file: File, process: Process) -> bool:
     """Whether who chose the owner may signal it."""
     theirs = credentials_of(process)
     if theirs is None:
+        return False
+    if file.has_confined_owner and is_out_of_scope(CHOOSERS.get(file), theirs.domain, SCOPE_SIGNAL):
         return False
     euid = file.owner_euid
     uid = file.owner_uid

@@ -13,6 +13,7 @@ from typing import Final
 from arch import start_program
 from kernel.fs.constants import MAY_READ, O_RDONLY, S_ISGID, S_ISUID, S_IXGRP
 from kernel.fs.file import File
+from kernel.fs.landlock import rights_denied
 from kernel.fs.leases import break_leases_for_opening
 from kernel.fs.notification import IN_OPEN, tell_file
 from kernel.fs.open import check_executable
@@ -97,6 +98,8 @@ def open_executable(task: Task, path: Path) -> File:
     """Open a file to run it. Raises EACCES, ETXTBSY and what opening raises. Reading permission is not needed."""
     context = task.fs
     check_executable(context, path)
+    if context.credentials.domain is not None:
+        rights_denied(context.credentials, path, O_RDONLY, is_program=True)
     break_leases_for_opening(path, path.inode(), O_RDONLY)
     file = path.inode().open(path, O_RDONLY)
     tell_file(file, IN_OPEN)
@@ -341,6 +344,9 @@ def _reset(task: Task, program: Program, credentials: Credentials) -> None:
     restartable.forget(task)
     forget_dispatch(task)
     task.registers.reset()
+    chain = task.keys
+    if chain is not None:
+        chain.leave_program()
     task.name = program.title
     executable = process.executable
     process.executable = program.file.acquire()

@@ -10,6 +10,7 @@ from typing import Final
 
 from arch.programs import end_step
 from kernel.lang import final, panic
+from kernel.lib.credentials import Credentials
 from kernel.lib.pace import pace
 from kernel.lib.pid import FIRST, UNSET
 from kernel.sched import exit_thread
@@ -34,6 +35,7 @@ from kernel.task.pids import (
 )
 from kernel.task.process import Process
 from kernel.task.process_accounting import end_account, note_end
+from kernel.task.seccomp_listener import leave_filters
 from kernel.task.send import interrupt, may_signal, rewatch, send_from_kernel, send_to_group, wake_to_die
 from kernel.task.siginfo import from_kernel
 from kernel.task.signals import SIGCHLD, SIGCONT, SIGHUP, SIGKILL
@@ -62,6 +64,16 @@ class LastExit:
 
 
 LAST_EXIT: LastExit = LastExit()
+
+
+def _of_nobody() -> Credentials:
+    made = Credentials()
+    made.effective = 0
+    made.permitted = 0
+    return made
+
+
+_NOBODY: Final = _of_nobody()
 
 
 def end_process(process: Process, status: int) -> None:
@@ -116,6 +128,11 @@ def exit_task(task: Task) -> None:
     finish_vfork(task)
     undo_semaphores(task)
     leave_namespaces(task)
+    leave_filters(task)
+    chain = task.keys
+    task.keys = None
+    if chain is not None:
+        chain.release()
     files = task.file_table
     task.file_table = None
     if files is not None:
@@ -355,6 +372,7 @@ def reap(process: Process, is_counted: bool = True) -> None:
         if tracee is not None:
             cut(tracee)
         uncount_user(leader.credentials.uid)  # a zombie counts against RLIMIT_NPROC
+        _leave_domain(leader)
         unregister_task(leader)
         process.leader = None
     unregister_process(process)
@@ -373,7 +391,14 @@ def _report_end(task: Task) -> None:
 def _forget_thread(task: Task) -> None:
     """Nobody will ask for a thread that has ended."""
     uncount_user(task.credentials.uid)
+    _leave_domain(task)
     unregister_task(task)
+
+
+def _leave_domain(task: Task) -> None:
+    """Nobody asks any more what it may do. A domain can be large, and a word that is left on a stack would hold it."""
+    if task.credentials.domain is not None:
+        task.credentials = _NOBODY
 
 
 def _stay_for_tracer(task: Task, tracee: Tracee) -> None:

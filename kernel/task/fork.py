@@ -46,6 +46,7 @@ from kernel.task.pids import (
 )
 from kernel.task.process import Process
 from kernel.task.seccomp import inherit
+from kernel.task.seccomp_listener import leave_filters
 from kernel.task.send import rewatch
 from kernel.task.signals import SIGCHLD, SIGSTOP, bit
 from kernel.task.task import SS_DISABLE, Task, TaskStart
@@ -235,7 +236,7 @@ def _make(parent: Task, arguments: CloneArguments) -> Task:
         _register(child)
         try:
             _enter(parent, child, arguments, is_thread)
-        except MemoryError:
+        except (Errno, MemoryError):
             unregister_task(child)
             raise
     except (Errno, MemoryError):
@@ -354,6 +355,9 @@ def _enter(parent: Task, child: Task, arguments: CloneArguments, is_thread: bool
     tracee = _tracee_of(parent, child) if arguments.is_followed else None
     process.threads[child.tid] = child
     inherit(parent, child)
+    chain = parent.keys
+    if chain is not None:
+        child.keys = chain.child(parent.credentials, is_thread)
     if not is_thread:
         relative = parent.process.parent if flags & CLONE_PARENT != 0 else parent.process
         if relative is None:
@@ -444,6 +448,11 @@ def _undo(child: Task) -> None:
     child.semaphore_undos = None
     if undos is not None:
         undos.users -= 1  # the parent's is another
+    leave_filters(child)
+    chain = child.keys
+    if chain is not None:
+        child.keys = None
+        chain.release()
     leave_namespaces(child)
     child.registers.release()
     child.waiter = None  # it refers back to the child

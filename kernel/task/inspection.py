@@ -6,6 +6,7 @@ attach, which Yama may restrict.
 """
 
 from kernel.lib.capabilities import CAP_SYS_PTRACE
+from kernel.lib.domain import lies_within
 from kernel.task.process import Process
 from kernel.task.task import Task
 from kernel.task.yama import may_attach
@@ -40,7 +41,12 @@ def _yama_agrees(reader: Task, process: Process, task: Task | None) -> bool:
 def _may(reader: Task, process: Process, task: Task | None, uid: int, gid: int, capabilities: int) -> bool:
     """By the ids and capabilities that count for the call: the process that is looked into must not be able to do more.
     """
-    if reader.process is process or reader.credentials.capable(CAP_SYS_PTRACE):
+    if reader.process is process:
+        return True
+    domain = reader.credentials.domain
+    if domain is not None and (task is None or not lies_within(task.credentials.domain, domain)):
+        return False
+    if reader.credentials.capable(CAP_SYS_PTRACE):
         return True
     if task is None or (task.memory is not None and not process.is_dumpable):
         return False

@@ -73,6 +73,9 @@ def held_pages(process: Process) -> int:
     if memory is not None:
         pages += memory.resident + memory.pages.table_count
         held_bytes += memory.areas.count * _AREA_BYTES
+    domain = task.credentials.domain
+    if domain is not None:
+        held_bytes += domain.held_bytes  # other processes may be in it, too
     filters = task.call_filter
     if filters is not None:
         held_bytes += filters.length << _INSTRUCTION_SHIFT  # those of other processes may be among them

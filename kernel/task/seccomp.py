@@ -6,15 +6,13 @@ judge each call (`seccomp_filter.py`). Neither can be taken back. Children inher
 Invariants: a thread in filter mode has a filter, others have none. `calls_are_watched` is true for a thread in either
 mode, and the processor knows it while the thread runs: so calls of other threads pay nothing.
 
-Deviations from Linux: no user notification, so its flag is refused, and its action finds nobody who listens (ENOSYS).
-
 Context: system calls. What is forbidden may end the running thread, so `permits` may not return.
 """
 
 from typing import Final
 
 from arch import AUDIT_ARCHITECTURE, TrapFrame, number_of_call
-from kernel.lang import EINVAL, ENOSYS, EPERM, ESRCH, Errno, final
+from kernel.lang import EBUSY, EINVAL, ENOMEM, ENOSYS, EPERM, ESRCH, Errno, final, noinline
 from kernel.lib.capabilities import CAP_SYS_ADMIN
 from kernel.lib.credentials import caller_credentials
 from kernel.lib.log import NOTICE, log, printable
@@ -38,6 +36,7 @@ from kernel.task.seccomp_filter import (
     describe,
     judge,
 )
+from kernel.task.seccomp_listener import Listener, ListenerFile, ask
 from kernel.task.send import rewatch
 from kernel.task.siginfo import from_kernel
 from kernel.task.signals import SIGKILL, SIGSYS, SYS_SECCOMP
@@ -54,7 +53,9 @@ FILTER: Final = 2
 FLAG_SYNCHRONIZE: Final = 0x1  # SECCOMP_FILTER_FLAG_TSYNC
 FLAG_LOG: Final = 0x2
 FLAG_SPECULATION: Final = 0x4  # SECCOMP_FILTER_FLAG_SPEC_ALLOW
+FLAG_LISTENER: Final = 0x8  # SECCOMP_FILTER_FLAG_NEW_LISTENER
 FLAG_SYNCHRONIZE_OR_ESRCH: Final = 0x10
+FLAG_KILLABLE: Final = 0x20  # SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV
 
 _READ: Final = number_of_call("read")
 _WRITE: Final = number_of_call("write")
@@ -77,9 +78,33 @@ def set_strict(task: Task) -> None:
 def add_filter(task: Task, instructions: bytes, flags: int) -> int:
     """The running thread gets one more filter, with FLAG_SYNCHRONIZE all threads of its process. The result is 0, or
     the number of a thread that has filters of its own and so cannot have the same: then nothing has changed. EINVAL for
-    a program that is not sound, ENOMEM if they are too long together, ESRCH.
+    a program that is not sound, ENOMEM if they are too long together, ESRCH; with FLAG_LISTENER the result is the
+    listener's descriptor, or EBUSY if a filter has one already.
     """
-    top = CallFilter(instructions, task.call_filter, flags & FLAG_LOG != 0)
+    old = task.call_filter
+    listener = Listener(flags & FLAG_KILLABLE != 0) if flags & FLAG_LISTENER != 0 else None
+    top = CallFilter(instructions, old, flags & FLAG_LOG != 0, listener)
+    descriptor = 0
+    if listener is not None:
+        task.files.lowest_free(0)
+        if task.seccomp_mode == STRICT:
+            raise Errno(EINVAL)
+        if old is not None and old.heard is not None:
+            raise Errno(EBUSY)
+        descriptor = task.files.install(ListenerFile(listener), cloexec=True)
+    try:
+        other = _add_to_threads(task, top, flags)
+    except Errno:
+        if listener is not None:
+            task.files.close(descriptor)
+        raise
+    return other if listener is None else descriptor
+
+
+def _add_to_threads(task: Task, top: CallFilter, flags: int) -> int:
+    """Let the running thread, or all of its process, have a stack of filters. Returns the number of a thread that
+    cannot have it, or 0. Raises ESRCH.
+    """
     if flags & FLAG_SYNCHRONIZE != 0:
         other = _different_thread(task)
         if other is not None and flags & FLAG_SYNCHRONIZE_OR_ESRCH != 0:
@@ -96,12 +121,21 @@ def add_filter(task: Task, instructions: bytes, flags: int) -> int:
 def inherit(parent: Task, child: Task) -> None:
     """A new thread begins as its maker is."""
     child.seccomp_mode = parent.seccomp_mode
-    child.call_filter = parent.call_filter
+    top = parent.call_filter
+    child.call_filter = top
+    heard = None if top is None else top.heard
+    if isinstance(heard, Listener):
+        heard.join()
     rewatch(child)
     child.settings.no_new_privileges = parent.settings.no_new_privileges
 
 
 def _enter(task: Task, mode: int, top: CallFilter | None) -> None:
+    old = task.call_filter
+    heard = None if top is None else top.heard
+    before = None if old is None else old.heard
+    if heard is not before and isinstance(heard, Listener):
+        heard.join()  # a thread that has a listener keeps it
     task.seccomp_mode = mode
     task.call_filter = top
     rewatch(task)
@@ -137,10 +171,13 @@ def permits(task: Task, number: int, frame: TrapFrame) -> bool:
         return True
     data = CallData()
     describe(number, frame, data)
-    answer, is_logged = judge(top, data)
+    answer, judge_ = judge(top, data)
+    is_logged = judge_.is_logged
     action = answer & ACTION
     if action == ALLOW:
         return True
+    if action == USER_NOTIFICATION:
+        return _ask_listener(task, judge_, number, frame, is_logged)
     if action == TRACE and tracee is not None and tracee.wants(EVENT_SECCOMP):
         return _ask_tracer(task, top, frame, answer & DATA)
     if is_logged or action == LOG or _kills(action):
@@ -149,6 +186,22 @@ def permits(task: Task, number: int, frame: TrapFrame) -> bool:
         return True
     _refuse(task, number, frame, action, answer & DATA)
     return False
+
+
+@noinline
+def _ask_listener(task: Task, judge_: CallFilter, number: int, frame: TrapFrame, is_logged: bool) -> bool:
+    """USER_NOTIFICATION: another program decides; ENOSYS if none listens to the filter."""
+    if is_logged:
+        _report(task, number, frame, USER_NOTIFICATION, 0)
+    listener = judge_.listener
+    if not isinstance(listener, Listener):
+        frame.set_result(-ENOSYS)
+        return False
+    try:
+        return ask(task, listener, number, frame)
+    except MemoryError:
+        frame.set_result(-ENOMEM)
+        return False
 
 
 def _ask_tracer(task: Task, top: CallFilter, frame: TrapFrame, data: int) -> bool:
@@ -160,10 +213,13 @@ def _ask_tracer(task: Task, top: CallFilter, frame: TrapFrame, data: int) -> boo
         return False
     changed = CallData()
     describe(number, frame, changed)
-    answer, is_logged = judge(top, changed)
+    answer, judge_ = judge(top, changed)
+    is_logged = judge_.is_logged
     action = answer & ACTION
     if action == ALLOW or action == TRACE:
         return True
+    if action == USER_NOTIFICATION:
+        return _ask_listener(task, judge_, number, frame, is_logged)
     if is_logged or action == LOG or _kills(action):
         _report(task, number, frame, action, SIGSYS if _kills(action) else 0)
     if action == LOG:
@@ -173,8 +229,8 @@ def _ask_tracer(task: Task, top: CallFilter, frame: TrapFrame, data: int) -> boo
 
 
 def _kills(action: int) -> bool:
-    """KILL_PROCESS, KILL_THREAD, and whatever is no action."""
-    return action not in (TRAP, ERRNO, USER_NOTIFICATION, TRACE, LOG)
+    """KILL_PROCESS, KILL_THREAD, and whatever is no action. (USER_NOTIFICATION was seen to before.)"""
+    return action not in (TRAP, ERRNO, TRACE, LOG)
 
 
 def _refuse(task: Task, number: int, frame: TrapFrame, action: int, data: int) -> None:
@@ -183,7 +239,7 @@ def _refuse(task: Task, number: int, frame: TrapFrame, action: int, data: int) -
         frame.forget_call()  # the program sees the number, even where it is one that would repeat the call
     elif action == TRAP:
         raise_sigsys(task, number, frame, SYS_SECCOMP, data)
-    elif action == TRACE or action == USER_NOTIFICATION:
+    elif action == TRACE:
         frame.set_result(-ENOSYS)
     elif action == KILL_THREAD and _other_thread_lives(task):
         end_thread(task, SIGSYS)
@@ -229,6 +285,7 @@ ACTIONS: Final[list[ActionName]] = [
     ActionName(b"kill_thread", KILL_THREAD, is_logged=True),
     ActionName(b"trap", TRAP, is_logged=True),
     ActionName(b"errno", ERRNO, is_logged=True),
+    ActionName(b"user_notif", USER_NOTIFICATION, is_logged=True),
     ActionName(b"trace", TRACE, is_logged=True),
     ActionName(b"log", LOG, is_logged=True),
     ActionName(b"allow", ALLOW, is_logged=False),
@@ -308,7 +365,7 @@ _LIMIT: Final = LogLimit()
 
 def _report(task: Task, number: int, frame: TrapFrame, action: int, signo: int) -> None:
     """A line in the log, if the administrator wants such. An action that is none is logged as one that kills."""
-    known = find_action(action if action != USER_NOTIFICATION else TRACE)
+    known = find_action(action)
     wanted = ACTIONS[0].is_logged if known is None else known.is_logged
     if not wanted or not _LIMIT.allows(monotonic_ns()):
         return

@@ -55,16 +55,30 @@ _COMPARES_BITS: Final = 4  # JSET, which has no opposite
 CallData = Array[u8, Literal[64]]
 
 
+class FilterListener:
+    """Who is asked for a filter's sake (seccomp_listener.py). Base class."""
+
+
 @final
 class CallFilter:
     """A filter with those below it."""
 
-    def __init__(self, instructions: bytes, previous: "CallFilter | None", is_logged: bool) -> None:
+    def __init__(
+        self,
+        instructions: bytes,
+        previous: "CallFilter | None",
+        is_logged: bool,
+        listener: FilterListener | None = None,
+    ) -> None:
         """EINVAL for a program that a filter must not be; ENOMEM if the stack becomes too long."""
         self.program: Program = Program(instructions)
         check_call_program(self.program)
         self.previous: CallFilter | None = previous
         self.is_logged: bool = is_logged  # SECCOMP_FILTER_FLAG_LOG
+        self.listener: FilterListener | None = listener  # to whom it may leave calls
+        self.heard: FilterListener | None = listener  # its own, or that of a filter below: there is one at most
+        if listener is None and previous is not None:
+            self.heard = previous.heard
         below = 0 if previous is None else previous.length + _PENALTY
         self.length: int = translated_length(self.program) + below
         self.count: int = 1 if previous is None else previous.count + 1
@@ -156,19 +170,19 @@ def _store(data: CallData, offset: int, value: int) -> None:
     span.store_be32(offset + 4, value >> 32 & 0xFFFF_FFFF)
 
 
-def judge(top: CallFilter, data: CallData) -> tuple[int, bool]:
-    """What a stack of filters answers, and whether the filter whose answer it is wants it logged."""
+def judge(top: CallFilter, data: CallData) -> tuple[int, CallFilter]:
+    """What a stack of filters answers, and the filter whose answer it is."""
     answer = ALLOW
-    is_logged = False
+    judge_ = top
     candidate: CallFilter | None = top
     while candidate is not None:
         found = candidate.program.run(data.span(), _NOTHING_ELSE)
         pace(len(candidate.program) << _COST_SHIFT)
         if _rank(found) < _rank(answer):
             answer = found
-            is_logged = candidate.is_logged
+            judge_ = candidate
         candidate = candidate.previous
-    return answer, is_logged
+    return answer, judge_
 
 
 def _rank(answer: int) -> int:

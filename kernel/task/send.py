@@ -12,6 +12,7 @@ from typing import Final
 from kernel.lang import EAGAIN, EPERM, ESRCH, Errno, inline, noinline, recursion
 from kernel.lib.capabilities import CAP_KILL
 from kernel.lib.credentials import Credentials
+from kernel.lib.domain import SCOPE_SIGNAL, is_out_of_scope
 from kernel.lib.pace import pace
 from kernel.lib.pid import Pid
 from kernel.sched import ThreadState
@@ -400,11 +401,13 @@ def hears_of_stops(process: Process) -> bool:
 
 
 def may_signal(sender: Task, target: Process, signo: int) -> bool:
-    """Whether a task's ids permit it to signal a process (kill(2))."""
+    """Whether a task's ids and its domain permit it to signal a process (kill(2))."""
     if sender.process is target:
         return True
     mine = sender.credentials
     theirs = credentials_of(target)
+    if mine.domain is not None and theirs is not None and is_out_of_scope(mine.domain, theirs.domain, SCOPE_SIGNAL):
+        return False
     if theirs is None or mine.capable(CAP_KILL):
         return True
     if mine.euid == theirs.suid or mine.euid == theirs.uid or mine.uid == theirs.suid or mine.uid == theirs.uid:
@@ -429,6 +432,10 @@ def kill_process(sender: Task, process: Process, signo: int, info: SignalInfo) -
 def kill_thread(sender: Task, target: Task, signo: int, info: SignalInfo) -> None:
     """tkill(2). Signal 0 only checks. Raises EPERM, EAGAIN."""
     if not may_signal(sender, target.process, signo):
+        raise Errno(EPERM)
+    if sender.process is not target.process and is_out_of_scope(
+        sender.credentials.domain, target.credentials.domain, SCOPE_SIGNAL
+    ):
         raise Errno(EPERM)
     if signo != 0:
         send_to_task(target, _as_seen_by(target.process, sender, info))

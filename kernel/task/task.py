@@ -16,6 +16,7 @@ from kernel.fs.descriptors import FileTable
 from kernel.fs.path import FsContext
 from kernel.ipc.namespace import FIRST_IPC, IPC_CALLER, IpcNamespace
 from kernel.ipc.semaphores import UndoList
+from kernel.keys.keychain import Keychain
 from kernel.lang import EFAULT, Errno, UserAddr, final, panic
 from kernel.lib.credentials import CALLER, Credentials
 from kernel.lib.pid import PID_BORDER, UNSET, Bearer, Pid
@@ -146,6 +147,7 @@ class Task(Thread):
         self.settings.memory_failure_policy = PR_MCE_KILL_DEFAULT
         self.lending: LendingLocks | None = None
         self.semaphore_undos: UndoList | None = None
+        self.keys: Keychain | None = None  # its keyrings, once it has one
         self.tracee: Tracee | None = None  # what there is more of it when it is traced (tracee.py)
         # Which system calls it may make (seccomp.py)
         self.seccomp_mode: int = 0

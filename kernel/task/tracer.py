@@ -6,6 +6,7 @@ Context: `attach` may sleep, until a task that was stopped already is so for its
 from arch.programs import begin_step, end_step
 from kernel.lang import EINVAL, EIO, EPERM, ESRCH, Errno
 from kernel.lib.capabilities import CAP_SYS_ADMIN, CAP_SYS_PTRACE
+from kernel.lib.domain import lies_within
 from kernel.sched import ThreadState
 from kernel.sched.scheduler import make_ready
 from kernel.task.exit import release_tracee
@@ -29,7 +30,7 @@ def trace_me(task: Task) -> None:
     who = tracer.credentials
     if task.credentials.permitted & ~who.permitted != 0 and not who.capable(CAP_SYS_PTRACE):
         raise Errno(EPERM)
-    if not may_be_traced_by(tracer):
+    if not may_be_traced_by(tracer) or not lies_within(task.credentials.domain, who.domain):
         raise Errno(EPERM)
     link(Tracee(task, tracer, is_seized=False, options=0, is_privileged=who.capable(CAP_SYS_PTRACE)))
     rewatch(task)

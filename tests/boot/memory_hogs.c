@@ -919,6 +919,58 @@ static void given_pages(void)
 
 static void given_pages_many(void) { by_many(given_pages, 8); }
 
+/* Landlock: rulesets with a rule for each port, and domains of them inside one another. */
+static int full_ruleset(void)
+{
+	unsigned long ruleset[3] = { 0, 1, 0 };
+	int fd = (int)held(syscall(444, ruleset, sizeof ruleset, 0));
+	for (unsigned long port = 0; port < 65536 && fd >= 0; port++) {
+		unsigned long rule[2] = { 1, port };
+		held(syscall(445, fd, 2, rule, 0));
+	}
+	return fd;
+}
+
+static void rulesets(void)
+{
+	for (;;)
+		full_ruleset();
+}
+
+static void domains(void)
+{
+	int fd = full_ruleset();
+	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	for (;;)
+		held(syscall(446, fd, 0));
+}
+
+static void domains_many(void) { by_many(domains, 12); }
+
+static void keys(void)
+{
+	char text[32];
+	for (unsigned long i = 0;; i++) {
+		snprintf(text, sizeof text, "%lu", i);
+		held(syscall(SYS_add_key, i % 2 ? "user" : "keyring", text, text, i % 2, -3));
+	}
+}
+
+/* Keyrings of threads and processes have no limit of their own. */
+static void own_keyrings(void)
+{
+	for (;;) {
+		pid_t child = (pid_t)held(fork());
+		if (child == 0) {
+			syscall(SYS_keyctl, 0, -1, 1);
+			syscall(SYS_keyctl, 0, -2, 1);
+			syscall(SYS_keyctl, 1, 0);
+			sleep(1000);
+			_exit(0);
+		}
+	}
+}
+
 /* Those that reach a limit soon on a small machine are waited for; the others are stopped after a while. */
 static const struct { const char *name; void (*run)(void); int reaches_limit; } menu[] = {
 #define HOG(name) { #name, name, 0 }
@@ -935,6 +987,7 @@ static const struct { const char *name; void (*run)(void); int reaches_limit; } 
 	LIMITED(processes), HOG(fork_bomb), LIMITED(zombies), HOG(open_files), HOG(event_files), HOG(sockets), LIMITED(timers),
 	LIMITED(pending_signals), HOG(record_locks), HOG(terminals), HOG(seccomp_filters), HOG(seccomp_many), HOG(socket_filters),
 	HOG(socket_filters_many), HOG(memberships), HOG(long_arguments), HOG(given_pages), HOG(given_pages_many),
+	HOG(rulesets), HOG(domains), HOG(domains_many), HOG(keys), LIMITED(own_keyrings),
 };
 
 /* The parent's part ------------------------------------------------------------------------------------------------------- */

@@ -350,6 +350,28 @@ static long processes(long made)
 	return made;
 }
 
+static long rulesets(long made)
+{
+	unsigned long ruleset[3] = { 0, 1, 0 };
+	MAKE(10000, syscall(444, ruleset, sizeof ruleset, 0));
+	return made;
+}
+
+static long ruleset_rules(long made)
+{
+	unsigned long ruleset[3] = { 0, 1, 0 };
+	int fd = (int)syscall(444, ruleset, sizeof ruleset, 0);
+	begin();
+	for (; made < 60000; made++) {
+		unsigned long rule[2] = { 1, (unsigned long)made };
+		if (syscall(445, fd, 2, rule, 0) < 0)
+			break;
+	}
+	return made;
+}
+
+static long keys(long made) { MAKE(20000, syscall(SYS_add_key, "user", numbered(made), "x", 1, -3)); return made; }
+static long keyrings(long made) { MAKE(20000, syscall(SYS_add_key, "keyring", numbered(made), 0, 0, -3)); return made; }
 static long terminals(long made) { MAKE(300, open("/dev/ptmx", O_RDWR)); return made; }
 
 static const struct kind { const char *name; long (*make)(long made); } kinds[] = {
@@ -360,7 +382,7 @@ static const struct kind { const char *name; long (*make)(long made); } kinds[] 
 	KIND(port_maps), KIND(semaphore_sets), KIND(semaphores),
 	KIND(undone_sets), KIND(message_queues), KIND(empty_messages), KIND(segments), KIND(posix_queues), KIND(posix_messages),
 	KIND(queued_signals), KIND(posix_timers), KIND(tmpfs_files), KIND(record_locks), KIND(mounts), KIND(threads), KIND(processes),
-	KIND(terminals),
+	KIND(terminals), KIND(rulesets), KIND(ruleset_rules), KIND(keys), KIND(keyrings),
 };
 
 static void put(const char *path, const char *text)

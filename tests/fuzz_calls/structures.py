@@ -36,6 +36,10 @@ STRUCTURES: Final = {
     "fdset": "bits bits bits bits bits bits bits bits bits bits bits bits bits bits bits bits",
     "file_handle": "one:0|8|12|20|24|40|127|128|129/4 int/4 bytes[128]",
     "flock": "one:0|1|2|3/2 one:0|1|2|3/2 zero/4 offset offset pid/4 zero/4",
+    "mnt_id_req": (
+        "one:32|32|24|0|23|40|4096|4097/4 one:0|0|0|3/4 one:-1|0|0x80000000|0x80000001..0x80000020|0xffffffff "
+        "flags:1|2|4|8|0x10|0x20|0x40|0x80|0x100|0x80000001 one:0|0|1|2|-1"
+    ),
     "mount_attr": (
         "flags:1|2|4|8|0x10|0x20|0x70|0x80 flags:1|2|4|8|0x70|0x80 "
         "one:0|0x20000|0x40000|0x80000|0x100000|0x60000 zero"
@@ -48,8 +52,11 @@ STRUCTURES: Final = {
     "kexec_segment": "=bytes[64] size one:0|0x1000|0x100000|0x1000000|0x1001000|0x800000000 one:0|0x1000|0x100000",
     "itimerspec": "timespec timespec",
     "itimerval": "timeval timeval",
+    "landlock_path": "flags:1|2|4|8|0x10|0x20|0x80|0x100|0x2000|0x4000|0x8000|0x10000 fd/4",
+    "landlock_port": "flags:1|2|4 one:0|7001|7002|65535|65536|-1",
     "length": "one:0|1|2|4|8|12|16|28|64|110|128|256|4096|-1|0x7fffffff/4",
     "loop_config": "fd/4 one:0|512|4096|3/4 bytes[24] limit limit bytes[256]",
+    "lsm_ctx": "one:0|100|103|104|110 zero one:32|40|64|0|-1 one:0|8|32|-1 bytes[32]",
     "message": (
         "bytes[64] | bytes[700] | bytes[8] | one:40|40|28|36|44|24/4 one:rtnetlink/2 flags:netlink/2 zero/4 zero/4 "
         "one:0|2|10|17/1 one:0|8|32|128/1 bytes[6] one:0|1|2/4 one:8|5|4|0/2 one:0..20/2 one:address4/4 "
@@ -95,6 +102,7 @@ STRUCTURES: Final = {
         "one:address4/4 pad[8] flags:1|2|4|0x200/2 pad[38]"
     ),
     "rseq": "bytes[32]",
+    "ruleset_attr": "flags:1|2|4|8|0x10|0x20|0x80|0x100|0x2000|0x4000|0x8000|0x10000 flags:1|2|4 flags:1|2|4 zero",
     "rusage": "pad[144]",
     "sched_attr": (
         "one:48|56|0|64/4 one:policy/4 flags:1|2|4|8|16|32|64/8 int/4 int/4 nanoseconds nanoseconds "

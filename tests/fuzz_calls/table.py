@@ -22,6 +22,7 @@ KINDS = sorted({*VALUES, *FIELD_VALUES, "structure"})
 FD_KINDS = (
     "any", "file", "directory", "pipe", "socket", "epoll", "eventfd", "timerfd", "signalfd", "inotify", "mq", "pidfd",
     "fscontext",
+    "ruleset",
     "spent",
 )  # fmt: skip
 _DIRECTIONS = {"": 0, "<": 1, ">": 2, "=": 3}

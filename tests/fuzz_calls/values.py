@@ -60,11 +60,17 @@ SETS: Final = {
         "0x80081272(>bytes[8]) 0x4c00(fd) 0x4c01 0x4c04(<bytes[232]) 0x4c05(>bytes[232]) 0x4c06(fd) 0x4c07 "
         "0x4c08(one:0|1) 0x4c09(one:512|1024|4096|0) 0x4c0a(<loop_config) 0x4c80(int) 0x4c82 0x6601(>int) "
         "0x40086602(<int) 0x80087601(>int) 0x40087602(<int) 0xc0045877(<int) 0xc0045878(<int) 0x40049409(fd) "
-        "0x40086e00 0xb701 0xb702 0xb703 0xb704(>int) 0x8004b706..0x8004b709 0x7468(>bytes[12]) "
+        "0x40086e00 0xb701 0xb702 0xb703 0xb704(>int) 0x8008b705(>bytes[8]) 0x8004b706..0x8004b709 "
+        "0x8010b70a(>bytes[16]) 0x8010b70b(>bytes[16]) 0x8010b70c(>bytes[16]) 0x7468(>bytes[12]) "
         "0x4004e000..0x4004e003 0x40089000(<bytes[8]) "
         "0xc0686611(=bytes[104])"
     ),
     "itimer": "0..3",
+    "keyctl": (
+        "0(key_serial) 1(name:key_name) 2(key_serial) 3(key_serial) 4(key_serial) 5(key_serial) 6(key_serial) "
+        "7(key_serial) 8(key_serial) 9(key_serial) 10(key_serial) 11(key_serial) 12..14 15(key_serial) 16 "
+        "17(key_serial) 18..20 21(key_serial) 22(uid) 23 29(key_serial) 30(key_serial) 31(>bytes[8]) 32 33"
+    ),
     "level": (
         "SOL_SOCKET SOL_SOCKET SOL_SOCKET IPPROTO_IP IPPROTO_IP IPPROTO_TCP IPPROTO_TCP IPPROTO_UDP "
         "IPPROTO_IPV6 IPPROTO_IPV6 SOL_PACKET SOL_NETLINK IPPROTO_RAW IPPROTO_ICMP IPPROTO_ICMPV6"
@@ -112,6 +118,10 @@ SETS: Final = {
     ),
     "reboot": "0 0x89abcdef 1",
     "ptrace": "1..15 17 21 24 30..33 0x4200..0x4205 0x4207..0x4211",  # not what makes the fuzzer a tracer
+    "quotactl": (
+        "0x80000100 0x80000200 0x80000300 0x80000400 0x80000501 0x80000602 0x80000700 0x80000800 0x80000903 "
+        "0x580100 0x580500 0x580700 0x580802 0"
+    ),
     "receive": (
         "MSG_DONTWAIT MSG_DONTWAIT MSG_PEEK MSG_WAITALL MSG_TRUNC MSG_ERRQUEUE MSG_OOB MSG_CMSG_CLOEXEC "
         "0x10000"
@@ -149,6 +159,8 @@ TEXTS: Final = {
         "system.posix_acl_default system.c bad user.0123456789abcdef0123456789abcdef"
     ),
     "file_system": "tmpfs proc sysfs devtmpfs devpts mqueue ext2 ext4 none",
+    "key_name": "a b svc:a svc:b .hidden _ses",
+    "key_type": "user user logon keyring keyring big_key .x",
     "interface": "lo eth0 lo:1 none",
     "mount_option": (
         "size=64k mode=700 nr_inodes=100 uid=1000,gid=1000 errors=remount-ro size=-1 "

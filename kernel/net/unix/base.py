@@ -25,9 +25,22 @@ from kernel.fs.inode import Inode
 from kernel.fs.names import make_node, unlink
 from kernel.fs.path import FsContext, Path
 from kernel.fs.walk import FOLLOW, resolve
-from kernel.lang import EADDRINUSE, ECONNREFUSED, EEXIST, EINVAL, ENOSPC, ENOTCONN, EPIPE, EPROTOTYPE, Errno, UserAddr
+from kernel.lang import (
+    EADDRINUSE,
+    ECONNREFUSED,
+    EEXIST,
+    EINVAL,
+    ENOSPC,
+    ENOTCONN,
+    EPERM,
+    EPIPE,
+    EPROTOTYPE,
+    Errno,
+    UserAddr,
+)
 from kernel.lib import user
 from kernel.lib.credentials import Credentials
+from kernel.lib.domain import SCOPE_ABSTRACT_SOCKET, Domain, is_out_of_scope
 from kernel.net.sockets.ancillary import timestamp_message
 from kernel.net.sockets.socket import (
     MSG_CTRUNC,
@@ -89,6 +102,7 @@ class UnixSocket(CollectableSocket):
 
     def __init__(self, kind: int, protocol: int, credentials: Credentials) -> None:
         super().__init__(kind, protocol, credentials)
+        self.domain: Domain | None = credentials.domain  # of who made it
         self.name: bytes = b""
         self.owns_name: bool = False  # False for the name that an accepted connection has from its listener
         self.bound_to: Path | None = None  # where the name lies in the file system
@@ -182,6 +196,14 @@ class UnixSocket(CollectableSocket):
             raise Errno(EPROTOTYPE)
         path.mount.touch_accessed(inode)
         return other
+
+    def check_scope(self, other: "UnixSocket") -> None:
+        """Whether the caller's domain lets it reach a socket with an abstract name. Raises EPERM."""
+        domain = current().credentials.domain
+        if domain is not None and other.name.startswith(b"\0") and is_out_of_scope(
+            domain, other.domain, SCOPE_ABSTRACT_SOCKET
+        ):
+            raise Errno(EPERM)
 
     def local_address(self) -> bytes:
         return address_with(self.name)

@@ -69,6 +69,7 @@ class ConnectedSocket(UnixSocket):
             self.wait(listener.peer_queue, deadline_ns)
         if self.state != UNCONNECTED:
             raise Errno(EISCONN if self.state == CONNECTED else EINVAL)
+        self.check_scope(listener)
         end = self.new_end(current().credentials)
         end.is_accepted = False
         end.name = listener.name

@@ -84,6 +84,8 @@ def _receiver(socket: UnixSocket, message: Message, deadline_ns: int) -> UnixSoc
             raise Errno(ECONNREFUSED)
         if other.ended & RECEIVING != 0:
             raise Errno(EPIPE)
+        if socket.peer is not other:
+            socket.check_scope(other)
         if not is_full_for(socket, other):
             return other
         socket.wait(other.peer_queue, deadline_ns)
@@ -195,6 +197,8 @@ class DatagramSocket(UnixSocket):
         other = self.find(address)
         if not may_send(self, other):
             raise Errno(EPERM)
+        if self.peer is not other:
+            self.check_scope(other)
         self._set_peer(other)
 
     def _set_peer(self, other: UnixSocket | None) -> None:

@@ -177,7 +177,7 @@ static int width_of(const struct word *word)
 {
 	switch (word->kind) {
 	case KIND_FD: case KIND_GID: case KIND_INT: case KIND_PID: case KIND_SIGNAL: case KIND_TID: case KIND_TIMERID:
-	case KIND_UID: case KIND_UINT: return 4;
+	case KIND_KEY_SERIAL: case KIND_UID: case KIND_UINT: return 4;
 	case KIND_BYTES: return 1;
 	default: return word->width;
 	}
@@ -344,6 +344,7 @@ static struct value make(struct scope *scope, int index)
 	case KIND_MS: return number(one_in(8) ? edge() : pick(4));
 	case KIND_CLOCK: return number(one_in(12) ? edge() : one_in(8) ? -pick(200) : pick(12));
 	case KIND_KEY: return number(one_in(4) ? 0 : one_in(12) ? edge() : 77 + pick(3));
+	case KIND_KEY_SERIAL: return one_in(3) ? number(-1 - pick(5)) : one_in(8) ? number(edge()) : any_resource(word->kind, 0);
 	case KIND_INDEX: return number(one_in(8) ? edge() : pick(3));
 	case KIND_DEVICE: return number(one_in(4) ? edge() : (1 + pick(8)) << 8 | pick(10));
 	case KIND_SHMID: case KIND_SEMID: case KIND_MSGID: case KIND_TIMERID: case KIND_WATCH:

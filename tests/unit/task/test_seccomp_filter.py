@@ -172,11 +172,11 @@ ANSWERS = st.sampled_from([KILL_PROCESS, KILL_THREAD, TRAP, ERRNO | 1, ERRNO | 2
 @given(st.lists(ANSWERS, min_size=1, max_size=5))
 def test_the_most_restrictive_answer_counts_and_of_equals_the_newest(answers: list[int]) -> None:
     top = stack(*answers)
-    found, is_logged = judge(top, call_data(0, [0] * 7))
+    found, author = judge(top, call_data(0, [0] * 7))
     lowest = min([*answers, ALLOW], key=lambda answer: signed(answer & ACTION))
     newest = next((a for a in reversed(answers) if a & ACTION == lowest & ACTION), ALLOW)
     assert found == (ALLOW if lowest & ACTION == ALLOW else newest)
-    assert is_logged == (found == TRAP)
+    assert author.is_logged == (found == TRAP)
     assert top.count == len(answers)
 
 

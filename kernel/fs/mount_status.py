@@ -1,0 +1,197 @@
+"""What statmount(2) and listmount(2) report of mounts, by numbers that are never used again.
+
+A mount namespace that programs can be in has a number, too, which lsns(8) and others learn by ioctl_nsfs(2). Who is not
+in it needs CAP_SYS_ADMIN, and sees it from its own root.
+
+Context: thread context; listing takes safe points, and answers with the mounts that there were at its beginning.
+"""
+
+from typing import Final
+
+from kernel.fs.constants import (
+    MS_DIRSYNC,
+    MS_NOATIME,
+    MS_NODEV,
+    MS_NODIRATIME,
+    MS_NOEXEC,
+    MS_NOSUID,
+    MS_PRIVATE,
+    MS_RDONLY,
+    MS_RELATIME,
+    MS_SHARED,
+    MS_SLAVE,
+    MS_SYNCHRONOUS,
+    MS_UNBINDABLE,
+)
+from kernel.fs.filesystem import FileSystem
+from kernel.fs.mount_api import (
+    ATTR_NOATIME,
+    ATTR_NODEV,
+    ATTR_NODIRATIME,
+    ATTR_NOEXEC,
+    ATTR_NOSUID,
+    ATTR_RDONLY,
+    ATTR_STRICTATIME,
+)
+from kernel.fs.path import (
+    NAMESPACES,
+    FsContext,
+    Mount,
+    MountNamespace,
+    Path,
+    is_below,
+)
+from kernel.lang import ENOENT, EPERM, Errno, final
+from kernel.lib.capabilities import CAP_SYS_ADMIN
+from kernel.lib.pace import pace
+from kernel.lib.sorting import sort_paced
+
+UNIQUE_MOUNTS: Final = 1 << 31  # the numbers of mounts that are never used again lie above
+WHOLE_NAMESPACE: Final = -1  # LSMT_ROOT, a mount that stands for the caller's root
+
+_TURN: Final = 60  # instructions for a mount that is looked at
+_STEP: Final = 30  # and for each mount above it
+
+
+@final
+class NamespaceView:
+    """A namespace as somebody sees it: nothing is there that does not lie below the root."""
+
+    def __init__(self, namespace: MountNamespace, root: Path, may_see_all: bool) -> None:
+        self.namespace: MountNamespace = namespace
+        self.root: Path = root
+        self.may_see_all: bool = may_see_all
+
+    def check(self, place: Path) -> None:
+        """Raise EPERM for what only an administrator may know of: it is outside of the root."""
+        if not is_below(place, self.root) and not self.may_see_all:
+            raise Errno(EPERM)
+
+    def find(self, number: int) -> Mount:
+        """A mount by the number that is never used again. Raises ENOENT."""
+        mount = self.namespace.mounts.get(number - UNIQUE_MOUNTS) if number > UNIQUE_MOUNTS else None
+        if mount is None:
+            raise Errno(ENOENT)
+        return mount
+
+    def list_below(self, top: Path, top_number: int, last: int, backwards: bool, count: int) -> list[int]:
+        """The numbers of at most `count` mounts at or below a place, without that of `top_number`; upwards from above
+        `last`, or downwards from below it. A `last` of 0 is none. Raises MemoryError.
+        """
+        numbers = list(self.namespace.mounts.keys())
+        sort_paced(numbers)
+        if backwards:
+            numbers.reverse()
+        found: list[int] = []
+        for each in numbers:
+            number = UNIQUE_MOUNTS + each
+            pace(_TURN)
+            if len(found) == count:
+                break
+            if number == top_number or (last != 0 and (number >= last if backwards else number <= last)):
+                continue
+            mount = self.namespace.mounts.get(each)  # it may have gone at a safe point
+            if mount is not None and _is_reachable(mount, top):
+                found.append(number)
+        return found
+
+
+def _is_reachable(mount: Mount, top: Path) -> bool:
+    """`is_below` for the root of a mount, which may be mounted on others without end: with what it costs."""
+    above: Mount | None = mount
+    depth = 0
+    while above is not None:
+        above = above.parent
+        depth += 1
+    pace(depth * _STEP)
+    return mount.attached and is_below(Path(mount, mount.root), top)
+
+
+def find_namespace(context: FsContext, number: int, refusal: int) -> MountNamespace:
+    """The caller's namespace for 0, or that of a number. Raises ENOENT, and `refusal` if it is another one that the
+    caller may not look into.
+    """
+    if number == 0:
+        return context.namespace
+    namespace = NAMESPACES.get(number)
+    if namespace is None:
+        raise Errno(ENOENT)
+    if namespace is not context.namespace and not context.credentials.capable(CAP_SYS_ADMIN):
+        raise Errno(refusal)
+    return namespace
+
+
+def view_of(context: FsContext, namespace: MountNamespace) -> NamespaceView:
+    """A namespace as the caller sees it. Raises ENOENT if nothing is mounted there."""
+    is_administrator = context.credentials.capable(CAP_SYS_ADMIN)
+    root = context.root
+    if namespace is not context.namespace:
+        top = namespace.top()
+        if top is None:
+            raise Errno(ENOENT)
+        root = Path(top, top.root)
+    return NamespaceView(namespace, root, is_administrator)
+
+
+# ---- What there is to say of one ------------------------------------------------------------------------------------
+
+
+def attributes_of(mount: Mount) -> int:
+    """MOUNT_ATTR_…"""
+    flags = mount.flags
+    found = 0
+    if flags & MS_RDONLY != 0:
+        found |= ATTR_RDONLY
+    if flags & MS_NOSUID != 0:
+        found |= ATTR_NOSUID
+    if flags & MS_NODEV != 0:
+        found |= ATTR_NODEV
+    if flags & MS_NOEXEC != 0:
+        found |= ATTR_NOEXEC
+    if flags & MS_NODIRATIME != 0:
+        found |= ATTR_NODIRATIME
+    if flags & MS_NOATIME != 0:
+        return found | ATTR_NOATIME
+    return found if flags & MS_RELATIME != 0 else found | ATTR_STRICTATIME
+
+
+def instance_flags_of(file_system: FileSystem) -> int:
+    """MS_… that belong to the file system, wherever it is mounted."""
+    flags = MS_RDONLY if file_system.read_only else 0
+    if file_system.is_synchronous:
+        flags |= MS_SYNCHRONOUS
+    return flags | MS_DIRSYNC if file_system.syncs_directories else flags
+
+
+def propagation_of(mount: Mount) -> int:
+    """MS_SHARED, MS_SLAVE and MS_UNBINDABLE, or MS_PRIVATE."""
+    kinds = 0
+    if mount.group is not None:
+        kinds |= MS_SHARED
+    if mount.master is not None:
+        kinds |= MS_SLAVE
+    if mount.is_unbindable:
+        kinds |= MS_UNBINDABLE
+    return kinds if kinds != 0 else MS_PRIVATE
+
+
+def parent_number(mount: Mount) -> int:
+    """Of the mount that it is mounted on; the root is its own."""
+    parent = mount.parent
+    return parent.identifier if parent is not None else mount.identifier
+
+
+def next_namespace(number: int, backwards: bool) -> MountNamespace:
+    """The one with the next number. Raises ENOENT."""
+    found: MountNamespace | None = None
+    for each in NAMESPACES.keys():  # in the order of their numbers
+        if backwards:
+            if each >= number:
+                break
+            found = NAMESPACES[each]
+        elif each > number:
+            found = NAMESPACES[each]
+            break
+    if found is None:
+        raise Errno(ENOENT)
+    return found

@@ -1,0 +1,128 @@
+"""/proc/keys and /proc/key-users (proc_keys(5))."""
+
+from typing import Final
+
+from kernel.keys.key import (
+    KEYS,
+    MOST_BYTES,
+    MOST_KEYS,
+    NEVER,
+    POSSESSOR,
+    ROOTS_BYTES,
+    ROOTS_KEYS,
+    VIEW,
+    Key,
+    KeyAccount,
+)
+from kernel.keys.keychain import possesses
+from kernel.lang import final
+from kernel.lib.pace import pace
+from kernel.lib.proc_files import TextPieces, proc_pieces
+from kernel.lib.sorting import sort_paced
+from kernel.task.task import current
+from kernel.time.clock import realtime_seconds
+
+_MINUTE: Final = 60
+_HOUR: Final = 3600
+_DAY: Final = 86400
+_WEEK: Final = 604800
+_NOBODY: Final = 65534  # how the group of a key that has none is shown
+_LAST_ID: Final = 0xFFFF_FFFF
+_COST: Final = 3000  # instructions for a key
+
+
+@final
+class KeyLines(TextPieces):
+    """A line for each key that the reader may view."""
+
+    def __init__(self) -> None:
+        self._serials: list[int] = list(KEYS.by_serial.keys())
+        self._index: int = 0
+        sort_paced(self._serials)
+
+    def next(self) -> bytes | None:
+        while self._index < len(self._serials):
+            key = KEYS.by_serial.get(self._serials[self._index])
+            self._index += 1
+            pace(_COST)
+            if key is not None and _may_view(key):
+                return _line(key)
+        return None
+
+
+def _may_view(key: Key) -> bool:
+    task = current()
+    chain = task.keys
+    is_possessed = False
+    if chain is not None and key.permissions >> POSSESSOR & VIEW != 0:
+        is_possessed = possesses(chain, task.credentials, key)
+    return key.permits(task.credentials, is_possessed, VIEW)
+
+
+def _line(key: Key) -> bytes:
+    flags = ("I" if key.is_instantiated else "-") + ("R" if key.is_revoked else "-") + "-"
+    flags += ("Q" if key.in_quota else "-") + "-" + ("N" if key.refusal != 0 else "-")
+    flags += "i" if key.is_invalidated else "-"
+    gid = _NOBODY if key.gid == _LAST_ID else key.gid
+    text = f"{key.serial:08x} {flags} {key.usage:5d} ".encode() + _expiry(key.expiry_s)
+    text += f" {key.permissions:08x} {key.uid:5d} {gid:5d} ".encode()
+    text += (key.kind.name + b"         ")[:9] + b" " + key.description
+    return text + (key.shown_size() if key.refusal == 0 else b"") + b"\n"
+
+
+def _expiry(expiry_s: int) -> bytes:
+    """How long it is good, in four characters at least."""
+    if expiry_s == NEVER:
+        return b"perm"
+    left = expiry_s - realtime_seconds()
+    if left <= 0:
+        return b"expd"
+    text = f"{left // _WEEK}w"
+    if left < _MINUTE:
+        text = f"{left}s"
+    elif left < _HOUR:
+        text = f"{left // _MINUTE}m"
+    elif left < _DAY:
+        text = f"{left // _HOUR}h"
+    elif left < _WEEK:
+        text = f"{left // _DAY}d"
+    return b" " * max(4 - len(text), 0) + text.encode()
+
+
+@proc_pieces("keys")
+def keys() -> TextPieces:
+    """The keys that the reader may view: number, flags, references, expiry, permissions, owner, type, description."""
+    return KeyLines()
+
+
+@final
+class KeyUserLines(TextPieces):
+    """A line for each user who owns keys."""
+
+    def __init__(self) -> None:
+        self._uids: list[int] = list(KEYS.accounts.keys())
+        self._index: int = 0
+        sort_paced(self._uids)
+
+    def next(self) -> bytes | None:
+        while self._index < len(self._uids):
+            account = KEYS.accounts.get(self._uids[self._index])
+            self._index += 1
+            if account is not None:
+                return _account_line(account)
+        return None
+
+
+def _account_line(account: KeyAccount) -> bytes:
+    most_keys = ROOTS_KEYS.value if account.uid == 0 else MOST_KEYS.value
+    most_bytes = ROOTS_BYTES.value if account.uid == 0 else MOST_BYTES.value
+    usage = account.keys + 1 if account.uid == 0 else account.keys  # root's account never ends
+    text = f"{account.uid:5d}: {usage:5d} {account.keys}/{account.instantiated} "
+    text += f"{account.charged_keys}/{most_keys} {account.charged_bytes}/{most_bytes}\n"
+    return text.encode()
+
+
+@proc_pieces("key-users")
+def key_users() -> TextPieces:
+    """What users' keys take: references, keys and those that hold something, keys and bytes of their limits."""
+    return KeyUserLines()

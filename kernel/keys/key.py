@@ -1,0 +1,331 @@
+"""A key: a type, a description, a payload, an owner and permissions (keyrings(7)), and what each user's keys may take.
+
+A key lives as long as it is referred to: by a keyring that links to it, by a thread that has it as one of its keyrings,
+by the register of users' keyrings. References are counted in `usage`, because a key is charged to its owner until then.
+
+What a key may hold is charged to the user who owns it: a key, its description with the NUL, its payload, and four bytes
+for each link of a keyring. Limits are kernel.keys.* (keys, and bytes), others for root.
+
+Context: thread context. Nothing sleeps. Times are seconds of the wall clock, as on Linux.
+"""
+
+from typing import Final
+
+from kernel.lang import EDQUOT, EKEYEXPIRED, EKEYREVOKED, ENOKEY, Errno, final, noraise, recursion
+from kernel.lib.credentials import Credentials
+from kernel.lib.random import word
+from kernel.lib.settings import SystemSetting
+from kernel.mm.keeping import check_room_to_keep
+from kernel.time.clock import realtime_seconds
+
+NEVER: Final = (1 << 62) - 1  # the expiry of a key that does not expire
+NO_GROUP: Final = 0xFFFF_FFFF
+
+# Permissions, a byte for each kind of user: of those who possess the key, its owner, its group, others.
+VIEW: Final = 0x01
+READ: Final = 0x02
+WRITE: Final = 0x04
+SEARCH: Final = 0x08
+LINK: Final = 0x10
+SET_ATTRIBUTES: Final = 0x20
+ALL: Final = 0x3F
+POSSESSOR: Final = 24  # where its byte is
+OWNER: Final = 16
+GROUP: Final = 8
+
+_INT_MOST: Final = (1 << 31) - 1
+_LEAST_SERIAL: Final = 3
+_SERIAL_MASK: Final = 0x7FFF_FFFF
+
+MOST_KEYS: Final = SystemSetting(b"kernel/keys/maxkeys", [200], 1, _INT_MOST)
+MOST_BYTES: Final = SystemSetting(b"kernel/keys/maxbytes", [20000], 1, _INT_MOST)
+ROOTS_KEYS: Final = SystemSetting(b"kernel/keys/root_maxkeys", [1_000_000], 1, _INT_MOST)
+ROOTS_BYTES: Final = SystemSetting(b"kernel/keys/root_maxbytes", [25_000_000], 1, _INT_MOST)
+GC_DELAY: Final = SystemSetting(b"kernel/keys/gc_delay", [300], 0, _INT_MOST)  # seconds that dead links stay
+PERSISTENT_EXPIRY: Final = SystemSetting(b"kernel/keys/persistent_keyring_expiry", [259_200], 0, _INT_MOST)
+
+
+@final
+class KeyType:
+    """What can be done with the payloads of keys of a type."""
+
+    def __init__(self, name: bytes, can_read: bool, can_update: bool) -> None:
+        self.name: bytes = name
+        self.can_read: bool = can_read
+        self.can_update: bool = can_update
+
+
+USER: Final = KeyType(b"user", can_read=True, can_update=True)
+LOGON: Final = KeyType(b"logon", can_read=False, can_update=True)  # for the kernel's own use: nobody reads them
+KEYRING: Final = KeyType(b"keyring", can_read=True, can_update=False)
+_TYPES: Final[list[KeyType]] = [USER, LOGON, KEYRING]
+
+
+def find_type(name: bytes) -> KeyType | None:
+    """A type by its name."""
+    for each in _TYPES:
+        if each.name == name:
+            return each
+    return None
+
+
+def index_of(kind: KeyType, description: bytes) -> bytes:
+    """The name that a key has in a keyring."""
+    return kind.name + b";" + description
+
+
+@final
+class KeyAccount:
+    """What one user's keys take."""
+
+    def __init__(self, uid: int) -> None:
+        self.uid: int = uid
+        self.keys: int = 0
+        self.instantiated: int = 0  # of these
+        self.charged_keys: int = 0  # of these, those that count against the limits
+        self.charged_bytes: int = 0
+
+    def has_room(self, keys: int, size: int) -> bool:
+        """Whether that many keys and bytes more are within the limits."""
+        most_keys = ROOTS_KEYS.value if self.uid == 0 else MOST_KEYS.value
+        most_bytes = ROOTS_BYTES.value if self.uid == 0 else MOST_BYTES.value
+        return self.charged_keys + keys <= most_keys and self.charged_bytes + size <= most_bytes
+
+
+@final
+class Keys:
+    """All keys, by serial number, and the accounts of their owners, by uid."""
+
+    def __init__(self) -> None:
+        self.by_serial: dict[int, Key] = {}
+        self.accounts: dict[int, KeyAccount] = {}
+        self.next_dead_s: int = NEVER  # when links of a key that has expired go; not later than the first
+        self.ending: Key | None = None  # a list, through `next_ending`
+        self.is_ending: bool = False
+
+
+KEYS: Final = Keys()
+
+
+class Key:
+    """A key. Keyrings derive from it."""
+
+    def __init__(
+        self,
+        kind: KeyType,
+        description: bytes,
+        uid: int,
+        gid: int,
+        permissions: int,
+        in_quota: bool = True,
+        may_overrun: bool = False,
+    ) -> None:
+        """A key with a reference for the caller and no payload. Raises EDQUOT, MemoryError."""
+        check_room_to_keep()
+        self.kind: KeyType = kind
+        self.description: bytes = description
+        self.index: bytes = index_of(kind, description)
+        self.uid: int = uid
+        self.gid: int = gid
+        self.permissions: int = permissions
+        self.in_quota: bool = in_quota
+        self.account: KeyAccount = _account_of(uid)
+        self.quota_bytes: int = len(description) + 1
+        self.data_bytes: int = 0  # as charged
+        self.payload: bytes = b""
+        self.refusal: int = 0  # a negative key: the error for those who find it
+        self.is_instantiated: bool = False
+        self.is_revoked: bool = False
+        self.is_invalidated: bool = False
+        self.is_users_keyring: bool = False  # _uid.N or _uid_ses.N
+        self.expiry_s: int = NEVER
+        self.usage: int = 1
+        self.holders: dict[Key, bool] = {}  # keyrings that link to it
+        self.next_ending: Key | None = None
+        self.serial: int = _new_serial()
+        account = self.account
+        if in_quota and not may_overrun and not account.has_room(1, self.quota_bytes):
+            _drop_if_empty(account)
+            raise Errno(EDQUOT)
+        KEYS.by_serial[self.serial] = self
+        account.keys += 1
+        if in_quota:
+            account.charged_keys += 1
+            account.charged_bytes += self.quota_bytes
+
+    # ---- Lifetime -------------------------------------------------------------------------------------------------
+
+    def acquire(self) -> "Key":
+        self.usage += 1
+        return self
+
+    @noraise
+    @recursion(2)  # whoever ends keys goes on with those that end thereby
+    def release(self) -> None:
+        """A reference is gone; with the last one goes the key, and what only it linked to."""
+        self.usage -= 1
+        if self.usage > 0:
+            return
+        self.next_ending = KEYS.ending
+        KEYS.ending = self
+        if KEYS.is_ending:
+            return  # whoever ends keys already goes on with this one
+        KEYS.is_ending = True
+        while True:
+            dead = KEYS.ending
+            if dead is None:
+                break
+            KEYS.ending = dead.next_ending
+            dead.next_ending = None
+            dead._end()
+        KEYS.is_ending = False
+
+    @noraise
+    def _end(self) -> None:
+        KEYS.by_serial.pop(self.serial, self)
+        account = self.account
+        account.keys -= 1
+        if self.is_instantiated:
+            account.instantiated -= 1
+        if self.in_quota:
+            account.charged_keys -= 1
+            account.charged_bytes -= self.quota_bytes
+        _drop_if_empty(account)
+        self.drop_payload()
+
+    @noraise
+    def drop_payload(self) -> None:
+        """What it holds goes."""
+        self.payload = b""
+
+    # ---- State ----------------------------------------------------------------------------------------------------
+
+    def validate(self, now_s: int) -> None:
+        """Raise ENOKEY, EKEYREVOKED or EKEYEXPIRED unless the key is good."""
+        if self.is_invalidated:
+            raise Errno(ENOKEY)
+        if self.is_revoked:
+            raise Errno(EKEYREVOKED)
+        if now_s >= self.expiry_s:
+            raise Errno(EKEYEXPIRED)
+
+    def check_use(self, now_s: int) -> None:
+        """The same, and raise a negative key's own error."""
+        if self.refusal != 0:
+            raise Errno(self.refusal)
+        self.validate(now_s)
+
+    def permits(self, who: Credentials, is_possessed: bool, right: int) -> bool:
+        """Whether somebody has a right to it; whoever possesses it may have more than others."""
+        if self.uid == who.fsuid:
+            granted = self.permissions >> OWNER
+        elif self.gid != NO_GROUP and self.permissions >> GROUP & ALL != 0 and who.in_group(self.gid):
+            granted = self.permissions >> GROUP
+        else:
+            granted = self.permissions
+        if is_possessed:
+            granted |= self.permissions >> POSSESSOR
+        return granted & right == right
+
+    def charge(self, data_bytes: int) -> None:
+        """Let the payload count as much. Raises EDQUOT."""
+        change = data_bytes - self.data_bytes
+        if self.in_quota:
+            if change > 0 and not self.account.has_room(0, change):
+                raise Errno(EDQUOT)
+            self.account.charged_bytes += change
+            self.quota_bytes += change
+        self.data_bytes = data_bytes
+
+    @noraise
+    def uncharge(self, data_bytes: int) -> None:
+        """The same for fewer bytes than before."""
+        if self.in_quota:
+            self.account.charged_bytes -= self.data_bytes - data_bytes
+            self.quota_bytes -= self.data_bytes - data_bytes
+        self.data_bytes = data_bytes
+
+    def instantiate(self) -> None:
+        """It has its payload, or has it again."""
+        if not self.is_instantiated:
+            self.is_instantiated = True
+            self.account.instantiated += 1
+        self.refusal = 0
+
+    def set_payload(self, data: bytes) -> None:
+        """Give a user or logon key its payload, of 1 to 32767 bytes. It does not expire then. Raises EDQUOT."""
+        self.charge(len(data))
+        self.payload = data
+        self.expiry_s = NEVER
+        self.instantiate()
+
+    def reject(self, error: int, timeout_s: int) -> None:
+        """Make it a negative key, for a time."""
+        self.instantiate()
+        self.refusal = error
+        self.set_timeout(timeout_s)
+
+    def set_timeout(self, timeout_s: int) -> None:
+        """It expires in so many seconds, or never for 0."""
+        self.expiry_s = NEVER
+        if timeout_s > 0:
+            self.expiry_s = realtime_seconds() + timeout_s
+            KEYS.next_dead_s = min(KEYS.next_dead_s, self.expiry_s + GC_DELAY.value)
+
+    @noraise
+    def revoke(self) -> None:
+        """It is of no use any more, and keeps no payload. It expires now, so its links stay for a while."""
+        if self.is_revoked:
+            return
+        self.is_revoked = True
+        self.expiry_s = min(self.expiry_s, realtime_seconds())
+        KEYS.next_dead_s = min(KEYS.next_dead_s, self.expiry_s + GC_DELAY.value)
+        self.uncharge(0)
+        self.drop_payload()
+
+    def change_owner(self, uid: int) -> None:
+        """Let it belong to, and count for, another user. Raises EDQUOT, MemoryError."""
+        old = self.account
+        fresh = _account_of(uid)
+        if self.in_quota and not fresh.has_room(1, self.quota_bytes):
+            _drop_if_empty(fresh)
+            raise Errno(EDQUOT)
+        self.account = fresh
+        self.uid = uid
+        fresh.keys += 1
+        old.keys -= 1
+        if self.is_instantiated:
+            fresh.instantiated += 1
+            old.instantiated -= 1
+        if self.in_quota:
+            fresh.charged_keys += 1
+            fresh.charged_bytes += self.quota_bytes
+            old.charged_keys -= 1
+            old.charged_bytes -= self.quota_bytes
+        _drop_if_empty(old)
+
+    def shown_size(self) -> bytes:
+        """What /proc/keys says of its payload, after the description."""
+        return f": {self.data_bytes}".encode()
+
+
+def _account_of(uid: int) -> KeyAccount:
+    account = KEYS.accounts.get(uid)
+    if account is None:
+        account = KeyAccount(uid)
+        KEYS.accounts[uid] = account
+    return account
+
+
+@noraise
+def _drop_if_empty(account: KeyAccount) -> None:
+    if account.keys == 0:
+        KEYS.accounts.pop(account.uid, account)
+
+
+def _new_serial() -> int:
+    """A number that no key has, and that nobody can guess."""
+    while True:
+        serial = word() & _SERIAL_MASK
+        if serial >= _LEAST_SERIAL and serial not in KEYS.by_serial:
+            return serial

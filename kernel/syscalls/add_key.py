@@ -1,0 +1,51 @@
+"""Adding and asking for keys: add_key(2), request_key(2)."""
+
+from typing import Final
+
+from kernel.doors.table import syscall
+from kernel.keys.adding import add, request
+from kernel.keys.key import WRITE
+from kernel.lang import EINVAL, EPERM, Errno, UserAddr, i32
+from kernel.syscalls.key_arguments import (
+    LONGEST_DESCRIPTION,
+    LONGEST_PAYLOAD,
+    chain_of,
+    found_key,
+    payload_at,
+    text_at,
+    type_at,
+)
+from kernel.task.task import current
+
+_LONGEST_CALLOUT: Final = 4096
+
+
+@syscall(
+    "add_key", args="name:key_type name:key_name <bytes[size]? size key_serial -> key_serial",
+    notes="Types user, logon, keyring",
+)  # fmt: skip
+def add_key(kind: UserAddr, description: UserAddr, payload: UserAddr, size: int, keyring: i32) -> int:
+    """add_key(2)."""
+    if not 0 <= size <= LONGEST_PAYLOAD:
+        raise Errno(EINVAL)
+    name = type_at(kind)
+    text = b"" if description == 0 else text_at(description, LONGEST_DESCRIPTION)
+    if text.startswith(b".") and name.startswith(b"keyring"):
+        raise Errno(EPERM)
+    data = payload_at(payload, size, LONGEST_PAYLOAD)
+    return add(current().credentials, found_key(keyring, WRITE, creates=True), name, text, data)
+
+
+@syscall(
+    "request_key", args="name:key_type name:key_name name:text key_serial -> key_serial",
+    notes="Finds keys; none is made by a program (request-key(8))",
+)  # fmt: skip
+def request_key(kind: UserAddr, description: UserAddr, callout: UserAddr, keyring: i32) -> int:
+    """request_key(2)."""
+    name = type_at(kind)
+    text = text_at(description, LONGEST_DESCRIPTION)
+    if callout != 0:
+        text_at(callout, _LONGEST_CALLOUT)
+    target = found_key(keyring, WRITE, creates=True) if keyring != 0 else None
+    task = current()
+    return request(chain_of(task), task.credentials, name, text, callout != 0, target)

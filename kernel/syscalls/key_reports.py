@@ -1,0 +1,110 @@
+"""What keyctl(2) tells of keys: descriptions, payloads, what a search finds, what there is."""
+
+from typing import Final
+
+from kernel.keys.adding import known_type
+from kernel.keys.key import LINK, READ, SEARCH, VIEW, WRITE, Key
+from kernel.keys.keychain import Judging, Reference
+from kernel.keys.keyring import Keyring, Search, as_keyring, search
+from kernel.lang import EACCES, EAGAIN, EFAULT, EINVAL, ENOKEY, EOPNOTSUPP, Errno, UserAddr, span_of
+from kernel.lib import user
+from kernel.lib.pace import pace
+from kernel.syscalls.key_arguments import LONGEST_DESCRIPTION, found_key, text_at, type_at
+from kernel.task.task import current
+from kernel.task.words import signed_32
+from kernel.time.clock import realtime_seconds
+
+_PAGE: Final = 4096
+_NO_GROUP: Final = 0xFFFF_FFFF
+_NOBODY: Final = 65534  # how the group of a key that has none is shown
+_SERIAL_COST: Final = 40
+# KEYCTL_CAPABILITIES: capabilities, persistent keyrings, invalidation, restriction, moves; the second byte: keyrings'
+# names and keys belong to namespaces, of which there is one.
+_CAPABILITIES: Final = b"\xe3\x03"
+
+
+def describe(number: int, address: UserAddr, size: int) -> int:
+    """KEYCTL_DESCRIBE: a text, with its NUL, if it fits; the result is how long it is."""
+    key = found_key(number, VIEW, judging=Judging.PARTIAL).key
+    gid = _NOBODY if key.gid == _NO_GROUP else key.gid
+    text = key.kind.name + f";{key.uid};{gid};{key.permissions:08x};".encode()
+    text += key.description + b"\0"
+    if address != 0 and (size < 0 or size >= len(text)):
+        user.write_bytes(address, text)
+    return len(text)
+
+
+def search_keyring(number: int, kind: UserAddr, description: UserAddr, target: int) -> int:
+    """KEYCTL_SEARCH: in a keyring and those below it; what is found may be linked to another."""
+    name = type_at(kind)
+    text = text_at(description, LONGEST_DESCRIPTION)
+    top = found_key(number, SEARCH)
+    into: Reference | None = None
+    if signed_32(target) != 0:
+        into = found_key(target, WRITE, creates=True)
+    wanted = Search(known_type(name), text, current().credentials)
+    key = search(top.key, top.is_possessed, wanted)
+    if key is None:
+        raise Errno(ENOKEY if wanted.error == EAGAIN else wanted.error)
+    if into is not None:
+        if not key.permits(current().credentials, top.is_possessed, LINK):
+            raise Errno(EACCES)
+        as_keyring(into.key).link_checked(key)
+    return key.serial
+
+
+def read_key(number: int, address: UserAddr, size: int) -> int:
+    """KEYCTL_READ: the payload, if it fits; the result is how long it is."""
+    try:
+        found = found_key(number, 0, judging=Judging.NOTHING)
+    except Errno:
+        raise Errno(ENOKEY) from None
+    key = found.key
+    if key.refusal != 0:
+        raise Errno(key.refusal)
+    if not key.permits(current().credentials, found.is_possessed, READ) and not found.is_possessed:
+        raise Errno(EACCES)
+    if not key.kind.can_read:
+        raise Errno(EOPNOTSUPP)
+    key.validate(realtime_seconds())
+    has_room = address != 0 and size != 0
+    if isinstance(key, Keyring):
+        if has_room and 0 < size <= _PAGE and size % 4 != 0:
+            raise Errno(EINVAL)
+        data = _serials_in(key)
+    else:
+        data = key.payload
+    if has_room and (size < 0 or size >= len(data)):
+        user.write_bytes(address, data)
+    return len(data)
+
+
+def _serials_in(keyring: Keyring) -> bytes:
+    """The numbers of the keys that a keyring links to, 32 bits each. Raises MemoryError."""
+    keys: list[Key] = list(keyring.links.values())
+    storage = bytearray(4 * len(keys))
+    offset = 0
+    for key in keys:
+        span_of(storage).store_u32(offset, key.serial)
+        offset += 4
+        pace(_SERIAL_COST)
+    return bytes(storage)
+
+
+def show_label(number: int, address: UserAddr, size: int) -> int:
+    """KEYCTL_GET_SECURITY: keys have no label, which is told as an empty string."""
+    found_key(number, VIEW, judging=Judging.PARTIAL)
+    if address != 0 and size != 0:
+        user.write_u8(address, 0)
+    return 1
+
+
+def tell_capabilities(address: UserAddr, size: int) -> int:
+    """KEYCTL_CAPABILITIES."""
+    if size != 0:
+        count = len(_CAPABILITIES) if size < 0 else min(size, len(_CAPABILITIES))
+        user.write_bytes(address, _CAPABILITIES[:count])
+        if size < 0:
+            raise Errno(EFAULT)
+        user.clear(user.at(address, count), size - count)
+    return len(_CAPABILITIES)

@@ -1,0 +1,238 @@
+"""keyctl(2): what there is to do with keys that are there."""
+
+from typing import Final
+
+from kernel.doors.table import syscall
+from kernel.keys.adding import known_type, update
+from kernel.keys.key import ALL, LINK, SEARCH, SET_ATTRIBUTES, WRITE
+from kernel.keys.keychain import SESSION, Judging, persistent_of
+from kernel.keys.keyring import as_keyring, invalidate, move
+from kernel.lang import EACCES, EEXIST, EINVAL, ENOENT, ENOKEY, EOPNOTSUPP, EPERM, Errno, UserAddr, i32, noinline
+from kernel.lib.capabilities import CAP_SETUID, CAP_SYS_ADMIN
+from kernel.syscalls.key_arguments import (
+    LONGEST_DESCRIPTION,
+    LONGEST_PAYLOAD,
+    chain_of,
+    found_key,
+    payload_at,
+    text_at,
+    type_at,
+)
+from kernel.syscalls.key_reports import describe, read_key, search_keyring, show_label, tell_capabilities
+from kernel.task.task import Task, current
+from kernel.task.words import signed_32
+
+_LONGEST_UPDATE: Final = 4096
+_LONGEST_RESTRICTION: Final = 4096
+_UNCHANGED: Final = 0xFFFF_FFFF
+_PERMISSIONS: Final = ALL << 24 | ALL << 16 | ALL << 8 | ALL
+_EXCLUSIVE: Final = 1  # KEYCTL_MOVE_EXCL
+_LAST_ERROR: Final = 4095
+
+
+@syscall(
+    "keyctl", args="one:keyctl any any any any -> key_serial",
+    notes="No Diffie-Hellman, no public keys, no notifications; keys are not instantiated by programs",
+)  # fmt: skip
+def keyctl(operation: i32, second: int, third: int, fourth: int, fifth: int) -> int:
+    """keyctl(2)."""
+    match operation:
+        case 0:  # KEYCTL_GET_KEYRING_ID
+            return found_key(second, SEARCH, creates=signed_32(third) != 0).key.serial
+        case 1:
+            return _join_session(UserAddr(second))
+        case 2:
+            data = payload_at(UserAddr(third), fourth, _LONGEST_UPDATE)
+            update(found_key(second, WRITE), data)
+        case 3:
+            _revoke(second)
+        case 4:
+            _change_owner(second, third & 0xFFFF_FFFF, fourth & 0xFFFF_FFFF)
+        case 5:
+            _set_permissions(second, third & 0xFFFF_FFFF)
+        case 6:
+            return describe(second, UserAddr(third), fourth)
+        case 7:  # KEYCTL_CLEAR
+            as_keyring(found_key(second, WRITE, creates=True).key).clear()
+        case 8:  # KEYCTL_LINK
+            keyring = found_key(third, WRITE, creates=True).key
+            key = found_key(second, LINK, creates=True).key
+            as_keyring(keyring).link_checked(key)
+        case 9:  # KEYCTL_UNLINK
+            keyring = found_key(third, WRITE).key
+            key = found_key(second, 0, judging=Judging.NOTHING).key
+            as_keyring(keyring).unlink(key)
+        case 10:
+            return search_keyring(second, UserAddr(third), UserAddr(fourth), fifth)
+        case 11:
+            return read_key(second, UserAddr(third), fourth)
+        case _:
+            return _control_more(operation, second, third, fourth, fifth)
+    return 0
+
+
+@noinline
+def _control_more(operation: int, second: int, third: int, fourth: int, fifth: int) -> int:
+    """The rest of keyctl(2)."""
+    match operation:
+        case 12 | 20:  # KEYCTL_INSTANTIATE, KEYCTL_INSTANTIATE_IOV
+            if operation == 12 and not 0 <= fourth <= LONGEST_PAYLOAD:
+                raise Errno(EINVAL)
+            raise Errno(EPERM)  # nobody was asked for a key
+        case 13:  # KEYCTL_NEGATE
+            raise Errno(EPERM)
+        case 14:
+            return _choose_default(signed_32(second))
+        case 15:  # KEYCTL_SET_TIMEOUT
+            key = found_key(second, SET_ATTRIBUTES, creates=True, judging=Judging.PARTIAL).key
+            key.set_timeout(third & 0xFFFF_FFFF)
+        case 16:  # KEYCTL_ASSUME_AUTHORITY
+            if signed_32(second) != 0:
+                raise Errno(EINVAL if signed_32(second) < 0 else ENOKEY)
+        case 17:
+            return show_label(second, UserAddr(third), fourth)
+        case 18:
+            _give_session_to_parent(current())
+        case 19:  # KEYCTL_REJECT
+            error = fourth & 0xFFFF_FFFF
+            if error == 0 or error >= _LAST_ERROR or error in (512, 513, 514, 516):
+                raise Errno(EINVAL)
+            raise Errno(EPERM)
+        case 21:  # KEYCTL_INVALIDATE
+            invalidate(found_key(second, SEARCH).key)
+        case 22:
+            return _get_persistent(second & 0xFFFF_FFFF, third)
+        case 29:
+            _restrict(second, UserAddr(third), UserAddr(fourth))
+        case 30:
+            _move(second, third, fourth, fifth & 0xFFFF_FFFF)
+        case 31:
+            return tell_capabilities(UserAddr(second), third)
+        case _:
+            raise Errno(EOPNOTSUPP)
+    return 0
+
+
+def _join_session(address: UserAddr) -> int:
+    name: bytes | None = None
+    if address != 0:
+        name = text_at(address, LONGEST_DESCRIPTION)
+        if name.startswith(b"."):
+            raise Errno(EPERM)
+    task = current()
+    return chain_of(task).join(task.credentials, name)
+
+
+def _revoke(number: int) -> None:
+    """Whoever may write to a key or change its attributes may revoke it."""
+    try:
+        found = found_key(number, WRITE)
+    except Errno as error:
+        if error.code != EACCES:
+            raise
+        found = found_key(number, SET_ATTRIBUTES)
+    found.key.revoke()
+
+
+def _change_owner(number: int, uid: int, gid: int) -> None:
+    if uid == _UNCHANGED and gid == _UNCHANGED:
+        return
+    key = found_key(number, SET_ATTRIBUTES, creates=True, judging=Judging.PARTIAL).key
+    who = current().credentials
+    gives_away = uid != _UNCHANGED and uid != key.uid
+    is_foreign_group = gid != _UNCHANGED and gid != key.gid and not who.in_group(gid)
+    if (gives_away or is_foreign_group) and not who.capable(CAP_SYS_ADMIN):
+        raise Errno(EACCES)
+    if gives_away:
+        key.change_owner(uid)
+    if gid != _UNCHANGED:
+        key.gid = gid
+
+
+def _set_permissions(number: int, permissions: int) -> None:
+    if permissions & ~_PERMISSIONS != 0:
+        raise Errno(EINVAL)
+    key = found_key(number, SET_ATTRIBUTES, creates=True, judging=Judging.PARTIAL).key
+    who = current().credentials
+    if key.uid != who.fsuid and not who.capable(CAP_SYS_ADMIN):
+        raise Errno(EACCES)
+    key.permissions = permissions
+
+
+def _choose_default(chosen: int) -> int:
+    """KEYCTL_SET_REQKEY_KEYRING: where keys go that request_key(2) makes. Returns what was chosen before."""
+    task = current()
+    chain = chain_of(task)
+    before = chain.default
+    if chosen == -1:
+        return before
+    if not 0 <= chosen <= 7 or chosen == 6:
+        raise Errno(EINVAL)
+    if chosen == 1:
+        chain.own_thread(task.credentials)
+    elif chosen == 2:
+        chain.own_process(task.credentials)
+    chain.default = chosen
+    return before
+
+
+def _give_session_to_parent(task: Task) -> None:
+    """KEYCTL_SESSION_TO_PARENT: the parent has this session keyring, too. Raises EPERM for a parent that is somebody
+    else, or has threads.
+    """
+    mine = as_keyring(found_key(SESSION, LINK).key)
+    parent = task.process.parent
+    other = None if parent is None else parent.any_thread()
+    if parent is None or other is None or other.is_exiting or len(parent.threads) > 1:
+        raise Errno(EPERM)
+    if parent.number_in(task.pids) <= 1:
+        raise Errno(EPERM)
+    who = task.credentials
+    theirs = other.credentials
+    chain = other.keys
+    if chain is not None and chain.session is mine:
+        return
+    same_user = theirs.uid == who.euid and theirs.euid == who.euid and theirs.suid == who.euid
+    same_group = theirs.gid == who.egid and theirs.egid == who.egid and theirs.sgid == who.egid
+    if not same_user or not same_group or mine.uid != who.euid:
+        raise Errno(EPERM)
+    old = None if chain is None else chain.session
+    if old is not None and old.uid != who.euid:
+        raise Errno(EPERM)
+    chain_of(other).take_session(mine)
+
+
+def _get_persistent(uid: int, target: int) -> int:
+    who = current().credentials
+    if uid == _UNCHANGED:
+        uid = who.uid
+    elif uid != who.uid and uid != who.euid and not who.capable(CAP_SETUID):
+        raise Errno(EPERM)
+    return persistent_of(uid, who, as_keyring(found_key(target, WRITE, creates=True).key))
+
+
+def _restrict(number: int, kind: UserAddr, restriction: UserAddr) -> None:
+    """KEYCTL_RESTRICT_KEYRING: no more links at all. Types that could judge them are not there."""
+    found = found_key(number, SET_ATTRIBUTES)
+    if (kind == 0) != (restriction == 0):
+        raise Errno(EINVAL)
+    name = b""
+    if kind != 0:
+        name = type_at(kind)
+        text_at(restriction, _LONGEST_RESTRICTION)
+    keyring = as_keyring(found.key)
+    if kind != 0:
+        known_type(name)
+        raise Errno(ENOENT)
+    if keyring.is_closed:
+        raise Errno(EEXIST)
+    keyring.is_closed = True
+
+
+def _move(number: int, source: int, target: int, flags: int) -> None:
+    if flags & ~_EXCLUSIVE != 0:
+        raise Errno(EINVAL)
+    key = found_key(number, LINK, creates=True).key
+    old = found_key(source, WRITE).key
+    fresh = found_key(target, WRITE, creates=True).key
+    move(key, as_keyring(old), as_keyring(fresh), is_exclusive=flags != 0)

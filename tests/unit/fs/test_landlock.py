@@ -1,0 +1,186 @@
+"""Domains of landlock: files, moves, layers, whom they reach, and what they hold; on a booted machine."""
+
+import os
+import struct
+
+import pytest
+
+from kernel.fs.landlock import (
+    EXECUTE,
+    FILE_SYSTEM_RIGHTS,
+    MAKE_DIR,
+    MAKE_REG,
+    READ_FILE,
+    REFER,
+    REMOVE_DIR,
+    REMOVE_FILE,
+    TRUNCATE,
+    WRITE_FILE,
+)
+from kernel.lib.domain import Domain, is_out_of_scope, lies_within
+from kernel.task.memory_shortage import held_pages
+from tests.unit.booted import booted
+from tests.unit.syscalls.test_files import write_new
+from tools.simulated.machine import Machine
+from tools.simulated.program import Program
+
+PR_SET_NO_NEW_PRIVS = 38
+MOVES = REFER | MAKE_REG | REMOVE_FILE | MAKE_DIR | REMOVE_DIR
+
+
+def create(program: Program, files: int, ports: int = 0, scopes: int = 0) -> int:
+    return program.landlock_create_ruleset(struct.pack("<3Q", files, ports, scopes), 24, 0)
+
+
+def allow(program: Program, ruleset: int, path: str, rights: int) -> None:
+    place = program.open(path, os.O_PATH, 0)
+    program.landlock_add_rule(ruleset, 1, struct.pack("<Qi", rights, place), 0)
+    program.close(place)
+
+
+def restrict(program: Program, ruleset: int) -> None:
+    program.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    program.landlock_restrict_self(ruleset, 0)
+    program.close(ruleset)
+
+
+def prepare(program: Program) -> None:
+    for directory in ("/a", "/a/in", "/b"):
+        program.mkdir(directory, 0o777)
+    write_new(program, "/a/file", b"x")
+    write_new(program, "/a/in/file", b"x")
+    write_new(program, "/b/file", b"x")
+
+
+def confined(machine: Machine, rights: int, rules: dict[str, int]) -> Program:
+    """The first process itself, from now on in a domain."""
+    host = machine.host
+    prepare(host)
+    ruleset = create(host, rights)
+    for path, allowed in rules.items():
+        allow(host, ruleset, path, allowed)
+    restrict(host, ruleset)
+    return host
+
+
+@booted
+def test_rights_are_those_of_a_place_and_of_what_lies_above(machine: Machine) -> None:
+    host = confined(machine, READ_FILE | WRITE_FILE, {"/a": READ_FILE, "/a/in": WRITE_FILE})
+    host.close(host.open("/a/in/file", os.O_RDWR, 0))
+    host.close(host.open("/a/file", os.O_RDONLY, 0))
+    for path, flags in (("/a/file", os.O_RDWR), ("/b/file", os.O_RDONLY)):
+        with pytest.raises(OSError, match="EACCES"):
+            host.open(path, flags, 0)
+    host.close(host.open("/b/file", os.O_PATH, 0))
+
+
+@booted
+def test_every_layer_must_agree(machine: Machine) -> None:
+    host = confined(machine, READ_FILE, {"/a": READ_FILE})
+    host.close(host.open("/a/file", os.O_RDONLY, 0))
+    ruleset = create(host, READ_FILE)
+    allow(host, ruleset, "/b", READ_FILE)
+    restrict(host, ruleset)
+    for path in ("/a/file", "/b/file"):
+        with pytest.raises(OSError, match="EACCES"):
+            host.open(path, os.O_RDONLY, 0)
+
+
+@booted
+def test_the_right_to_cut_a_file_short_is_that_at_its_opening(machine: Machine) -> None:
+    host = machine.host
+    prepare(host)
+    before = host.open("/a/file", os.O_RDWR, 0)
+    restrict(host, create(host, TRUNCATE))
+    after = host.open("/a/file", os.O_RDWR, 0)
+    host.ftruncate(before, 3)
+    with pytest.raises(OSError, match="EACCES"):
+        host.ftruncate(after, 2)
+    with pytest.raises(OSError, match="EACCES"):
+        host.open("/a/file", os.O_WRONLY | os.O_TRUNC, 0)
+
+
+@booted
+def test_no_file_gains_rights_by_a_move(machine: Machine) -> None:
+    host = confined(machine, FILE_SYSTEM_RIGHTS, {"/a": MOVES, "/b": MOVES | READ_FILE})
+    with pytest.raises(OSError, match="EXDEV"):
+        host.rename("/a/file", "/b/moved")
+    host.rename("/b/file", "/a/moved")
+    host.rename("/a/moved", "/a/in/moved")
+
+
+@booted
+def test_without_a_rule_nothing_moves_between_directories(machine: Machine) -> None:
+    host = confined(machine, EXECUTE, {"/a": EXECUTE})
+    host.rename("/a/file", "/a/file2")
+    with pytest.raises(OSError, match="EXDEV"):
+        host.link("/a/file2", "/a/in/file2")
+
+
+@booted
+def test_children_stay_in_and_threads_alone_go_in(machine: Machine) -> None:
+    host = machine.host
+    prepare(host)
+
+    def child(program: Program) -> int:
+        restrict(program, create(program, MAKE_DIR))
+
+        def grandchild(inner: Program) -> int:
+            with pytest.raises(OSError, match="EACCES"):
+                inner.mkdir("/a/new", 0o700)
+            return 0
+
+        status = bytearray(4)
+        program.wait4(program.fork(grandchild), status, 0, None)
+        return status[1]
+
+    status = bytearray(4)
+    host.wait4(host.fork(child), status, 0, None)
+    assert status[1] == 0
+    host.mkdir("/a/new", 0o700)
+
+
+@booted
+def test_what_a_domain_holds_counts_for_its_processes(machine: Machine) -> None:
+    host = machine.host
+    ruleset = create(host, 0, 1)
+    for port in range(2000):
+        host.landlock_add_rule(ruleset, 2, struct.pack("<QQ", 1, port), 0)
+    with_file = held_pages(host.task.process)
+    restrict(host, ruleset)
+    assert abs(held_pages(host.task.process) - with_file) <= 1
+    domain = host.task.credentials.domain
+    assert domain is not None and domain.held_bytes >= 2000 * 100
+
+
+@booted
+def test_sixteen_layers_are_the_most(machine: Machine) -> None:
+    host = machine.host
+    ruleset = create(host, MAKE_DIR)
+    for _ in range(16):
+        host.landlock_restrict_self(ruleset, 0)
+    with pytest.raises(OSError, match="E2BIG"):
+        host.landlock_restrict_self(ruleset, 0)
+
+
+def layer(outer: Domain | None, scopes: int = 0) -> Domain:
+    return Domain(outer, 0, 0, scopes, {})
+
+
+def test_who_is_out_of_scope() -> None:
+    top = layer(None)
+    scoped = layer(top, 1)
+    inner = layer(scoped)
+    sibling = layer(top)
+    assert not is_out_of_scope(None, scoped, 1) and not is_out_of_scope(top, None, 1)
+    assert is_out_of_scope(scoped, None, 1) and is_out_of_scope(scoped, top, 1) and is_out_of_scope(scoped, sibling, 1)
+    assert not is_out_of_scope(scoped, scoped, 1) and not is_out_of_scope(scoped, inner, 1)
+    assert is_out_of_scope(inner, top, 1) and not is_out_of_scope(inner, scoped, 1)
+    assert not is_out_of_scope(scoped, None, 2)
+
+
+def test_domains_lie_within_those_that_they_were_made_in() -> None:
+    top = layer(None)
+    inner = layer(top)
+    assert lies_within(inner, top) and lies_within(inner, None) and lies_within(None, None)
+    assert not lies_within(top, inner) and not lies_within(None, top) and not lies_within(layer(None), top)
