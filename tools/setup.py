@@ -46,7 +46,7 @@ GROUPS = {
     "servers": ("curl", "openssh-client"),
     "tcpdump": ("tcpdump",),
     "strace": ("strace",),
-    "containers": ("bubblewrap",),
+    "containers": ("bubblewrap", "uidmap"),
     "kexec": ("kexec-tools",),
     "keys": ("keyutils",),
 }

@@ -25,14 +25,14 @@ def is_list(name: bytes) -> bool:
     return name == ACCESS_LIST or name == DEFAULT_LIST
 
 
-def get_list(inode: Inode, name: bytes) -> bytes:
-    """A list as programs see it; everybody may. Raises ENODATA if there is none."""
+def get_list(credentials: Credentials, inode: Inode, name: bytes) -> bytes:
+    """A list as the program that asks sees it; everybody may. Raises ENODATA if there is none."""
     _require_lists(inode)
     lists = inode.access_lists()
     found = lists.access if name == ACCESS_LIST else lists.default
     if found is None:
         raise Errno(ENODATA)
-    return found.to_attribute()
+    return found.to_attribute(credentials.user_namespace)
 
 
 def set_list(credentials: Credentials, inode: Inode, name: bytes, entries: AccessList | None) -> None:
@@ -49,9 +49,10 @@ def set_list(credentials: Credentials, inode: Inode, name: bytes, entries: Acces
     mode = inode.mode
     if entries is not None:
         entries.check()
+        entries.require_numbers_in(inode.file_system.user_namespace)
         if name == ACCESS_LIST:
             mode = mode & ~_PERMISSIONS | entries.mode_bits()
-            if not may_keep_set_group(credentials, inode.gid):
+            if not may_keep_set_group(credentials, inode, inode.gid):
                 mode &= ~S_ISGID
             if entries.is_mode():
                 entries = None

@@ -14,6 +14,8 @@ from typing import Final
 
 from kernel.lang import EINVAL, EIO, EOPNOTSUPP, Errno, Span, final, span_of, u8
 from kernel.lib.credentials import Credentials
+from kernel.lib.ids import KernelGid, KernelUid
+from kernel.lib.namespace import FIRST_USER, UserNamespace
 
 ACCESS_LIST: Final = b"system.posix_acl_access"
 DEFAULT_LIST: Final = b"system.posix_acl_default"
@@ -45,7 +47,7 @@ class AccessList:
     def __init__(self) -> None:
         self.tags: list[int] = []
         self.rights: list[int] = []
-        self.numbers: list[int] = []
+        self.numbers: list[int] = []  # the kernel's, of users or groups by the tag
 
     def add(self, tag: int, rights: int, number: int) -> None:
         self.tags.append(tag)
@@ -60,7 +62,7 @@ class AccessList:
 
     # ---- What it says -----------------------------------------------------------------------------------------
 
-    def permits(self, uid: int, gid: int, credentials: Credentials, want: int) -> bool:
+    def permits(self, uid: KernelUid, gid: KernelGid, credentials: Credentials, want: int) -> bool:
         """Whether somebody may do all of `want` to what belongs to `uid` and `gid`."""
         is_member = False
         for index in range(len(self.tags)):
@@ -68,9 +70,10 @@ class AccessList:
             number = self.numbers[index]
             if tag == USER_OBJ and credentials.fsuid == uid:
                 return self._has(index, want)
-            if tag == USER and credentials.fsuid == number:
+            if tag == USER and credentials.fsuid == KernelUid(number):
                 return self._has(index, want) and want & ~self._mask() == 0
-            if (tag == GROUP_OBJ and credentials.in_group(gid)) or (tag == GROUP and credentials.in_group(number)):
+            is_of_group = tag == GROUP_OBJ and credentials.in_group(gid)
+            if is_of_group or (tag == GROUP and credentials.in_group(KernelGid(number))):
                 is_member = True
                 if self._has(index, want):
                     return want & ~self._mask() == 0
@@ -159,15 +162,28 @@ class AccessList:
 
     # ---- As bytes ---------------------------------------------------------------------------------------------
 
-    def to_attribute(self) -> bytes:
-        """As programs see it."""
+    def to_attribute(self, namespace: UserNamespace = FIRST_USER) -> bytes:
+        """As programs in a user namespace see it; whoever has no number there is shown as -1."""
         storage = bytearray(_HEADER_SIZE + _ENTRY_SIZE * len(self.tags))
         area = span_of(storage)
         area.store_u32(0, _PROGRAM_VERSION)
         for index in range(len(self.tags)):
             self._store(area, _HEADER_SIZE + _ENTRY_SIZE * index, index)
-            area.store_u32(_HEADER_SIZE + _ENTRY_SIZE * index + 4, self.numbers[index])
+            number = self._number_in(namespace, index)
+            area.store_u32(_HEADER_SIZE + _ENTRY_SIZE * index + 4, number)
         return bytes(storage)
+
+    def _number_in(self, namespace: UserNamespace, index: int) -> int:
+        number = self.numbers[index]
+        if self.tags[index] == USER:
+            return namespace.uid_or_none(KernelUid(number))
+        return namespace.gid_or_none(KernelGid(number)) if self.tags[index] == GROUP else number
+
+    def require_numbers_in(self, namespace: UserNamespace) -> None:
+        """Raise EINVAL unless all users and groups have numbers in a namespace: that of the file system."""
+        for index in range(len(self.tags)):
+            if _is_named(self.tags[index]) and self._number_in(namespace, index) == _NOBODY:
+                raise Errno(EINVAL)
 
     def to_disk(self) -> bytes:
         """As ext2 keeps it."""
@@ -199,8 +215,9 @@ def _is_named(tag: int) -> bool:
     return tag == USER or tag == GROUP
 
 
-def from_attribute(value: bytes) -> AccessList | None:
-    """What a program gives; None for a list without entries. Raises EINVAL, EOPNOTSUPP (version)."""
+def from_attribute(value: bytes, namespace: UserNamespace = FIRST_USER) -> AccessList | None:
+    """What a program in a user namespace gives; None for a list without entries. Raises EINVAL, EOPNOTSUPP (version).
+    """
     if len(value) < _HEADER_SIZE:
         raise Errno(EINVAL)
     area = span_of(value)
@@ -214,7 +231,11 @@ def from_attribute(value: bytes) -> AccessList | None:
     for offset in range(_HEADER_SIZE, len(value), _ENTRY_SIZE):
         tag = area.load_u16(offset)
         _place_of(tag)
-        number = area.load_u32(offset + 4) if _is_named(tag) else _NOBODY
+        number = _NOBODY
+        if tag == USER:
+            number = int(namespace.kernel_uid(area.load_u32(offset + 4)))
+        elif tag == GROUP:
+            number = int(namespace.kernel_gid(area.load_u32(offset + 4)))
         if _is_named(tag) and number == _NOBODY:
             raise Errno(EINVAL)
         result.add(tag, area.load_u16(offset + 2), number)

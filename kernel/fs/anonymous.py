@@ -14,6 +14,7 @@ from kernel.fs.filesystem import FileSystem
 from kernel.fs.inode import Inode
 from kernel.fs.path import Mount, Path
 from kernel.lang import EINVAL, Errno
+from kernel.lib.ids import KernelGid, KernelUid
 
 
 class InternalFileSystem(FileSystem):
@@ -59,7 +60,7 @@ def pipe_path(inode: Inode) -> Path:
     return PIPES.place(inode, b"pipe:")
 
 
-def socket_path(uid: int, gid: int) -> Path:
+def socket_path(uid: KernelUid, gid: KernelGid) -> Path:
     """A place for a new socket."""
     inode = AnonymousInode(SOCKETS.file_system, SOCKETS.file_system.new_ino(), 0o140777)
     inode.uid = uid

@@ -26,12 +26,12 @@ from kernel.fs.landlock import TRUNCATE, require
 from kernel.fs.leases import break_leases_for_opening
 from kernel.fs.path import FsContext, Mount, Path
 from kernel.fs.privileges import SET_ID, drop_for_owner, drop_privileges, may_keep_set_group
-from kernel.lang import EACCES, EINVAL, EISDIR, EOPNOTSUPP, EPERM, ETXTBSY, Errno
+from kernel.lang import EACCES, EINVAL, EISDIR, EOPNOTSUPP, EOVERFLOW, EPERM, ETXTBSY, Errno
 from kernel.lib.capabilities import CAP_CHOWN
 from kernel.lib.credentials import Credentials
+from kernel.lib.ids import KernelGid, KernelUid
 from kernel.time import coarse_realtime_ns
 
-NO_CHANGE: Final = -1  # of an owner or a group
 _SECOND_NS: Final = 1_000_000_000
 _SECONDS_LIMIT: Final = 9_000_000_000
 
@@ -45,29 +45,33 @@ def change_mode(context: FsContext, mount: Mount, inode: Inode, mode: int) -> No
     if not inode.owned_by(credentials) or inode.flags & FS_UNCHANGEABLE != 0:
         raise Errno(EPERM)
     mode &= MODE_BITS
-    if not may_keep_set_group(credentials, inode.gid):
+    if not may_keep_set_group(credentials, inode, inode.gid):
         mode &= ~S_ISGID
     change_list_mode(inode, mode)
     inode.set_mode(mode)
 
 
-def change_owner(context: FsContext, mount: Mount, inode: Inode, uid: int, gid: int) -> None:
-    """chown(2); -1 leaves an id alone. The set-ID bits and capabilities of files that are not directories go."""
+def change_owner(
+    context: FsContext, mount: Mount, inode: Inode, uid: KernelUid | None, gid: KernelGid | None
+) -> None:
+    """chown(2); None leaves an id alone. The set-ID bits and capabilities of files that are not directories go."""
     mount.require_writable()
-    if inode.flags & FS_UNCHANGEABLE != 0 and (uid != NO_CHANGE or gid != NO_CHANGE):
+    if inode.flags & FS_UNCHANGEABLE != 0 and (uid is not None or gid is not None):
         raise Errno(EPERM)
+    namespace = inode.file_system.user_namespace
+    if namespace.level != 0:
+        if (uid is not None and not namespace.has_user(uid)) or (gid is not None and not namespace.has_group(gid)):
+            raise Errno(EOVERFLOW)
     credentials = context.credentials
-    if not credentials.capable(CAP_CHOWN):
-        if uid != NO_CHANGE and (credentials.fsuid != inode.uid or uid != inode.uid):
+    if not inode.yields_to(credentials, CAP_CHOWN):
+        if uid is not None and (credentials.fsuid != inode.uid or uid != inode.uid):
             raise Errno(EPERM)
-        if gid != NO_CHANGE and (
-            credentials.fsuid != inode.uid or (gid != inode.gid and not credentials.in_group(gid))
-        ):
+        if gid is not None and (credentials.fsuid != inode.uid or (gid != inode.gid and not credentials.in_group(gid))):
             raise Errno(EPERM)
     if inode.mode & SET_ID != 0 and not inode.is_directory() and not inode.owned_by(credentials):
         raise Errno(EPERM)
-    drop_for_owner(inode, credentials, inode.gid if gid == NO_CHANGE else gid)
-    inode.set_owner(inode.uid if uid == NO_CHANGE else uid, inode.gid if gid == NO_CHANGE else gid)
+    drop_for_owner(inode, credentials, inode.gid if gid is None else gid)
+    inode.set_owner(inode.uid if uid is None else uid, inode.gid if gid is None else gid)
 
 
 class TimeChange:

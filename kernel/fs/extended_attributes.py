@@ -11,14 +11,14 @@ Context: sleeps on file systems that do.
 from typing import Final
 
 from kernel.fs.access_control import get_list, is_list, set_list
-from kernel.fs.access_list import from_attribute
+from kernel.fs.access_list import AccessList, from_attribute
 from kernel.fs.attribute_store import Store
 from kernel.fs.constants import FS_UNCHANGEABLE, MAY_READ, MAY_WRITE
 from kernel.fs.inode import Inode
 from kernel.lang import EEXIST, EINVAL, ENODATA, EOPNOTSUPP, EPERM, Errno
 from kernel.lib.capabilities import CAP_SETFCAP, CAP_SYS_ADMIN
 from kernel.lib.credentials import Credentials
-from kernel.lib.file_capabilities import CAPABILITIES, check_to_keep, to_show
+from kernel.lib.file_capabilities import CAPABILITIES, check_form, to_keep, to_show
 
 CREATE: Final = 1
 REPLACE: Final = 2
@@ -37,7 +37,7 @@ def _check_permission(credentials: Credentials, inode: Inode, name: bytes, mask:
     if writes and inode.flags & FS_UNCHANGEABLE != 0:
         raise Errno(EPERM)
     if name.startswith(_SECURITY):
-        if writes and not credentials.capable(CAP_SETFCAP if name == CAPABILITIES else CAP_SYS_ADMIN):
+        if writes and not _may_change_security(credentials, inode, name):
             raise Errno(EPERM)
         return
     if name.startswith(_SYSTEM):
@@ -52,6 +52,12 @@ def _check_permission(credentials: Credentials, inode: Inode, name: bytes, mask:
         if writes and inode.is_directory() and inode.mode & _STICKY != 0 and not inode.owned_by(credentials):
             raise Errno(EPERM)
     inode.check_permission(credentials, mask)
+
+
+def _may_change_security(credentials: Credentials, inode: Inode, name: bytes) -> bool:
+    if name == CAPABILITIES:
+        return inode.yields_to(credentials, CAP_SETFCAP)
+    return credentials.capable_in(inode.file_system.user_namespace, CAP_SYS_ADMIN)
 
 
 def _store(inode: Inode, name: bytes) -> Store:
@@ -70,27 +76,37 @@ def _store(inode: Inode, name: bytes) -> Store:
 def get(credentials: Credentials, inode: Inode, name: bytes) -> bytes:
     """The value. Raises ENODATA if there is no such attribute."""
     if is_list(name):
-        return get_list(inode, name)
+        return get_list(credentials, inode, name)
     _check_permission(credentials, inode, name, MAY_READ)
     store = _store(inode, name)
     store.load()
     value = store.values.get(name)
     if value is None:
         raise Errno(ENODATA)
-    return to_show(value) if name == CAPABILITIES else value
+    if name != CAPABILITIES:
+        return value
+    return to_show(value, credentials.user_namespace, inode.file_system.user_namespace)
+
+
+def _list_of(credentials: Credentials, value: bytes) -> AccessList | None:
+    return from_attribute(value, credentials.user_namespace) if len(value) > 0 else None
 
 
 def put(credentials: Credentials, inode: Inode, name: bytes, value: bytes, flags: int) -> None:
     """Set or change. Raises EEXIST (CREATE), ENODATA (REPLACE), ENOSPC. Lists have no use for the flags."""
     if is_list(name):
-        set_list(credentials, inode, name, from_attribute(value) if len(value) > 0 else None)
+        set_list(credentials, inode, name, _list_of(credentials, value))
         return
     if name == CAPABILITIES and len(value) > 0:
-        check_to_keep(value)
+        check_form(value)
     if name != CAPABILITIES or len(value) > 0 or inode.flags & FS_UNCHANGEABLE != 0:
         # An empty value gives no capabilities: as on Linux, anybody may set it.
         _check_permission(credentials, inode, name, MAY_WRITE)
     store = _store(inode, name)
+    if name == CAPABILITIES and len(value) > 0:
+        keeper = inode.file_system.user_namespace
+        rules_keeper = credentials.capable_in(keeper, CAP_SETFCAP)
+        value = to_keep(value, credentials.user_namespace, keeper, rules_keeper)
     store.acquire()
     try:
         store.load()

@@ -36,7 +36,7 @@ from kernel.fs.constants import (
 )
 from kernel.fs.inode import Inode
 from kernel.fs.notification import WATCHES, tell_closed
-from kernel.fs.path import Path
+from kernel.fs.path import FsContext, Path
 from kernel.lang import (
     EBADF,
     EFBIG,
@@ -58,6 +58,7 @@ from kernel.lang import (
 from kernel.lib.capabilities import CAP_SYS_ADMIN
 from kernel.lib.credentials import Credentials, caller_credentials
 from kernel.lib.domain import Domain
+from kernel.lib.ids import ROOT_USER, KernelUid
 from kernel.lib.pid import UNSET, Pid
 from kernel.lib.settings import NO_BOUND, SystemSetting
 from kernel.lib.user import Buffer
@@ -180,8 +181,8 @@ class File:
         self.seekable: bool = False
         self.owner: Pid = UNSET  # F_SETOWN: of what kind, says the next; 0: nobody
         self.owner_kind: int = OWNER_THREAD
-        self.owner_uid: int = 0  # of whoever chose the owner
-        self.owner_euid: int = 0
+        self.owner_uid: KernelUid = ROOT_USER  # of whoever chose the owner
+        self.owner_euid: KernelUid = ROOT_USER
         self.owner_signal: int = 0  # F_SETSIG; 0 is SIGIO
         self.signals: SignalWatch | None = None  # with O_ASYNC
         self.denied: u16 = 0  # rights that a domain had not when it opened the file (landlock.py)
@@ -270,8 +271,14 @@ class File:
     def on_noexec_mount(self) -> bool:
         return self.path.mount.flags & MS_NOEXEC != 0
 
-    def on_nosuid_mount(self) -> bool:
-        return self.path.mount.flags & MS_NOSUID != 0
+    def grants_privileges(self, context: FsContext) -> bool:
+        """Whether set-ID bits and capabilities of the file count for a program that runs it: where the program sees the
+        mount, which permits it, and is at or below the user namespace that rules the file system.
+        """
+        mount = self.path.mount
+        if mount.flags & MS_NOSUID != 0 or mount.namespace is not context.namespace:
+            return False
+        return mount.file_system.user_namespace.contains(context.credentials.user_namespace)
 
     def on_nodev_mount(self) -> bool:
         return self.path.mount.flags & MS_NODEV != 0

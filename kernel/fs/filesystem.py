@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from kernel.block.device import BlockDevice
 from kernel.lang import EINVAL, ENODEV, ENOTBLK, ENOTTY, EOPNOTSUPP, ESTALE, Errno
+from kernel.lib.namespace import FIRST_USER, UserNamespace
 from kernel.sched import Mutex
 
 if TYPE_CHECKING:
@@ -52,6 +53,9 @@ class FileSystem:
         self.syncs_directories: bool = False  # mounted with `dirsync`: the same for changes of names
         self.block_size: int = 4096  # what stat(2) recommends
         self.has_access_lists: bool = False  # access control lists beside modes
+        self.user_namespace: UserNamespace = FIRST_USER  # whose administrator rules it
+        self.reveals: bool = False  # shows so much that who hides a part of it hides it from new mounts as well
+        self.opens_devices: bool = True  # False: its device files cannot be opened
         self.keeps_negatives: bool = False  # a failed lookup is worth remembering
         self.mounts: int = 0
         self.block_device: BlockDevice | None = None  # what it lies on
@@ -63,6 +67,11 @@ class FileSystem:
         """The file system lies on a block device, whose number is the one that stat(2) shows."""
         self.block_device = device
         self.device = device.number
+
+    def belong_to(self, namespace: UserNamespace) -> None:
+        """A program in a user namespace made the instance. Devices are the machine's."""
+        self.user_namespace = namespace
+        self.opens_devices = namespace.level == 0
 
     def root(self) -> "Inode":
         raise Errno(EINVAL)
@@ -124,7 +133,10 @@ MountDevice = Callable[[BlockDevice, bytes, bool], FileSystem]
 class FileSystemType:
     """A row of the registry, and of /proc/filesystems."""
 
-    def __init__(self, name: bytes, make: MakeFileSystem | None, mount_device: MountDevice | None) -> None:
+    def __init__(
+        self, name: bytes, make: MakeFileSystem | None, mount_device: MountDevice | None, is_for_all: bool
+    ) -> None:
+        self.is_for_all: bool = is_for_all  # the administrator of a user namespace may mount it, too
         self.name: bytes = name
         self.make: MakeFileSystem | None = make
         self.mount_device: MountDevice | None = mount_device
@@ -137,14 +149,14 @@ class FileSystemType:
 FILE_SYSTEM_TYPES: list[FileSystemType] = []
 
 
-def register_filesystem(name: bytes, make: MakeFileSystem) -> None:
-    """A type without a device."""
-    FILE_SYSTEM_TYPES.append(FileSystemType(name, make, None))
+def register_filesystem(name: bytes, make: MakeFileSystem, is_for_all: bool = False) -> None:
+    """A type without a device. `is_for_all`: the administrator of a user namespace may mount it, too."""
+    FILE_SYSTEM_TYPES.append(FileSystemType(name, make, None, is_for_all))
 
 
 def register_disk_filesystem(name: bytes, mount_device: MountDevice) -> None:
     """A type that lies on a block device."""
-    FILE_SYSTEM_TYPES.append(FileSystemType(name, None, mount_device))
+    FILE_SYSTEM_TYPES.append(FileSystemType(name, None, mount_device, is_for_all=False))
 
 
 def find_type(name: bytes) -> FileSystemType:

@@ -33,9 +33,11 @@ from kernel.fs.constants import (
     S_IFSOCK,
     WRITABLE,
 )
-from kernel.lang import EACCES, EINVAL, EISDIR, ENODEV, ENOTDIR, ENOTTY, ENXIO, EOPNOTSUPP, EPERM, Errno
+from kernel.lang import EACCES, EINVAL, EISDIR, ENODEV, ENOTDIR, ENOTTY, ENXIO, EOPNOTSUPP, EOVERFLOW, EPERM, Errno
 from kernel.lib.capabilities import CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_FOWNER
 from kernel.lib.credentials import Credentials
+from kernel.lib.ids import ROOT_GROUP, ROOT_USER, KernelGid, KernelUid
+from kernel.lib.namespace import FIRST_USER, USER_NAMESPACES
 from kernel.lib.user import Buffer
 from kernel.time import coarse_realtime_ns
 
@@ -71,8 +73,8 @@ class Inode:
         self.file_system: FileSystem = file_system
         self.ino: int = ino
         self.mode: int = mode
-        self.uid: int = 0
-        self.gid: int = 0
+        self.uid: KernelUid = ROOT_USER
+        self.gid: KernelGid = ROOT_GROUP
         self.nlink: int = 1
         self.size: int = 0
         self.blocks: int = 0  # of 512 bytes
@@ -205,11 +207,30 @@ class Inode:
         mask &= MAY_READ | MAY_WRITE | MAY_EXEC
         is_directory = self.is_directory()
         only_looks = mask & MAY_WRITE == 0 if is_directory else mask == MAY_READ
-        if only_looks and credentials.capable(CAP_DAC_READ_SEARCH):
+        if only_looks and self.yields_to(credentials, CAP_DAC_READ_SEARCH):
             return True
         if mask & MAY_EXEC != 0 and not is_directory and self.mode & 0o111 == 0:
             return False
-        return credentials.capable(CAP_DAC_OVERRIDE)
+        return self.yields_to(credentials, CAP_DAC_OVERRIDE)
+
+    def check_creation(self, credentials: Credentials) -> None:
+        """Whether somebody may make a file in this directory. Raises EACCES, EPERM; EOVERFLOW if the file system is of
+        a user namespace in which the maker has no numbers.
+        """
+        if USER_NAMESPACES.exist:
+            namespace = self.file_system.user_namespace
+            if not namespace.has_ids(credentials.fsuid, credentials.fsgid):
+                raise Errno(EOVERFLOW)
+        self.check_permission(credentials, MAY_WRITE | MAY_EXEC)
+
+    def yields_to(self, credentials: Credentials, capability: int) -> bool:
+        """Whether a capability is good for this inode: below the first user namespace it is for what belongs to a user
+        and a group that have numbers there.
+        """
+        if credentials.effective >> capability & 1 == 0:
+            return False
+        namespace = credentials.user_namespace
+        return namespace is FIRST_USER or namespace.has_ids(self.uid, self.gid)
 
     def has_access_list(self) -> bool:
         """Whether more than the mode decides who may do what. May sleep. Raises EIO, MemoryError."""
@@ -244,7 +265,10 @@ class Inode:
         )
 
     def owned_by(self, credentials: Credentials) -> bool:
-        return credentials.fsuid == self.uid or credentials.capable(CAP_FOWNER)
+        """Whether somebody may do what the owner may."""
+        if credentials.fsuid == self.uid:
+            return True
+        return credentials.capable_here(CAP_FOWNER) and credentials.user_namespace.has_user(self.uid)
 
     # ---- Directories ------------------------------------------------------------------------------------------
 
@@ -398,7 +422,7 @@ class Inode:
         self.ctime_ns = coarse_realtime_ns()
         self.attributes_changed()
 
-    def set_owner(self, uid: int, gid: int) -> None:
+    def set_owner(self, uid: KernelUid, gid: KernelGid) -> None:
         self.uid = uid
         self.gid = gid
         self.ctime_ns = coarse_realtime_ns()

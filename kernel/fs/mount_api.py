@@ -26,10 +26,10 @@ from kernel.fs.constants import (
     O_PATH,
 )
 from kernel.fs.file import File, PathFile
-from kernel.fs.filesystem import FileSystem, FileSystemType, make_filesystem
+from kernel.fs.filesystem import FileSystem, FileSystemType
 from kernel.fs.mount_device import filesystem_on, find_block_device
 from kernel.fs.mount_tree import tree_of
-from kernel.fs.mounts import change_propagation, keep_apart, root_of
+from kernel.fs.mounts import change_propagation, keep_apart, make_instance, root_of, seal_if_revealing
 from kernel.fs.path import FsContext, Mount, MountNamespace, Path, end_filesystem
 from kernel.lang import EBUSY, EINVAL, ENODATA, EPERM, Errno, final, noraise
 from kernel.lib.capabilities import CAP_SYS_ADMIN
@@ -47,12 +47,6 @@ ATTRIBUTES: Final = (
     ATTR_RDONLY | ATTR_NOSUID | ATTR_NODEV | ATTR_NOEXEC | ATTR_ATIME | ATTR_NODIRATIME
 )  # fmt: skip
 _PROPAGATION: Final = MS_SHARED | MS_PRIVATE | MS_SLAVE | MS_UNBINDABLE
-
-
-def require_administrator(context: FsContext) -> None:
-    """Only those who may mount may do any of this. Raises EPERM."""
-    if not context.credentials.capable(CAP_SYS_ADMIN):
-        raise Errno(EPERM)
 
 
 @final
@@ -140,6 +134,9 @@ class AttributeChange:
         changed: list[Mount] = [at.mount]
         if recursive:
             changed = tree_of(at.mount)
+        for mount in changed:
+            if not mount.may_change_flags(mount.flags & ~self.cleared | self.set):
+                raise Errno(EPERM)
         if self.propagation != 0:
             change_propagation(changed, self.propagation)
         for mount in changed:
@@ -220,10 +217,13 @@ class ContextFile(File):
         self.has_failed = True
         kind = self.kind
         if kind.needs_device:
+            if not context.credentials.capable(CAP_SYS_ADMIN):
+                raise Errno(EPERM)
             device = find_block_device(context, self.source)
             made = filesystem_on(device, kind, self.source, self.options, self.flags_set & MS_RDONLY != 0)
         else:
-            made = make_filesystem(kind.name, self.source if len(self.source) > 0 else b"none", self.options)
+            source = self.source if len(self.source) > 0 else b"none"
+            made = make_instance(context.credentials, kind, source, self.options)
         if made.mounts == 0:
             made.read_only = self.flags_set & MS_RDONLY != 0
         made.is_synchronous = self.flags_set & MS_SYNCHRONOUS != 0
@@ -231,23 +231,31 @@ class ContextFile(File):
         self.made = made
         self.has_failed = False
 
-    def reconfigure(self) -> None:
-        """FSCONFIG_CMD_RECONFIGURE. Raises EBUSY, EINVAL, EROFS, EIO."""
+    def reconfigure(self, context: FsContext) -> None:
+        """FSCONFIG_CMD_RECONFIGURE. Raises EPERM, EBUSY, EINVAL, EROFS, EIO."""
         existing = self.existing
         if existing is None:
             raise Errno(EBUSY)
+        if not context.credentials.capable_in(existing.user_namespace, CAP_SYS_ADMIN):
+            raise Errno(EPERM)
         existing.remount(self.flags_set & MS_RDONLY != 0, self.options)
         existing.is_synchronous = self.flags_set & MS_SYNCHRONOUS != 0
         self.options = b""
 
-    def mount(self, attributes: int) -> MountNamespace:
-        """fsmount(2): mount what was created, nowhere yet. Raises EINVAL, EBUSY, MemoryError."""
+    def mount(self, context: FsContext, attributes: int) -> MountNamespace:
+        """fsmount(2): mount what was created, nowhere yet. Raises EINVAL, EBUSY, EPERM, MemoryError."""
         flags = mount_flags_of(attributes)
         made = self.made
         if made is None:
             raise Errno(EINVAL)
         if self.is_mounted:
             raise Errno(EBUSY)
-        namespace = keep_apart(Mount(made, root_of(made), flags))
+        mount = Mount(made, root_of(made), flags)
+        try:
+            seal_if_revealing(context, made, mount)
+        except Errno:
+            mount.forget()
+            raise
+        namespace = keep_apart(context, mount)
         self.is_mounted = True
         return namespace

@@ -22,7 +22,7 @@ def find_block_device(context: FsContext, name: bytes) -> BlockDevice:
     inode = path.inode()
     if inode.mode & S_IFMT != S_IFBLK:
         raise Errno(ENOTBLK)
-    if path.mount.flags & MS_NODEV != 0:
+    if path.mount.flags & MS_NODEV != 0 or not inode.file_system.opens_devices:
         raise Errno(EACCES)
     device = BLOCK_DEVICES.get(inode.rdev)
     if device is None:

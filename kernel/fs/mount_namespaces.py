@@ -1,7 +1,10 @@
-"""Mount namespaces: a copy of the tree for a file context, and another tree (mount_namespaces(7))."""
+"""Mount namespaces: a copy of the tree for a file context, and another tree (mount_namespaces(7)).
 
+Where the new namespace is of another user namespace, the copy is less privileged: it receives from shared mounts and
+gives nothing back, and its administrator can neither change the flags of mounts nor take them away one by one.
+"""
 
-from kernel.fs.mount_tree import copy_of, top_at
+from kernel.fs.mount_tree import check_memory, copy_of, top_at
 from kernel.fs.path import (
     FsContext,
     Mount,
@@ -10,15 +13,14 @@ from kernel.fs.path import (
 )
 from kernel.lang import EINVAL, EPERM, Errno
 from kernel.lib.capabilities import CAP_SYS_ADMIN, CAP_SYS_CHROOT
+from kernel.lib.namespace import UserNamespace
 
 
-def separate(context: FsContext) -> None:
-    """Let a file context have a namespace of its own, with a copy of the tree that it sees (CLONE_NEWNS). Raises EPERM,
-    MemoryError.
+def separate(context: FsContext, owner: UserNamespace) -> MountNamespace:
+    """Let a file context have a namespace of its own, with a copy of the tree that it sees (CLONE_NEWNS). `owner` is
+    the user namespace that the new one is of. Raises MemoryError.
     """
-    if not context.credentials.capable(CAP_SYS_ADMIN):
-        raise Errno(EPERM)
-    fresh = MountNamespace()
+    fresh = MountNamespace(owner)
     fresh.acquire()
     try:
         fresh.publish()
@@ -26,15 +28,18 @@ def separate(context: FsContext) -> None:
         context.enter(fresh, _same_place(copies, context.root), _same_place(copies, context.working))
     finally:
         fresh.release()  # which takes it apart if nobody entered it
+    return fresh
 
 
 def _copy_tree(source: MountNamespace, fresh: MountNamespace) -> dict[Mount, Mount]:
     """Mount everything once more; which mount stands for which. Raises MemoryError."""
     copies: dict[Mount, Mount] = {}
+    check_memory(fresh)
+    is_of_another = source.owner is not fresh.owner
     top = source.top()
     if top is None:
         return copies
-    copy = copy_of(top, is_peer=True, is_shared=False)
+    copy = _copy_of(top, is_of_another)
     copy.attached = True
     try:
         fresh.enter(copy)
@@ -50,11 +55,20 @@ def _copy_tree(source: MountNamespace, fresh: MountNamespace) -> dict[Mount, Mou
             point = child.mount_point
             if point is None:
                 continue
-            copy = copy_of(child, is_peer=True, is_shared=False)
+            check_memory(fresh)
+            copy = _copy_of(child, is_of_another)
             copy.attach(parent, point)
             copies[child] = copy
             waiting.append(child)
     return copies
+
+
+def _copy_of(source: Mount, is_of_another: bool) -> Mount:
+    """A mount of the same for another namespace, which may be of another user namespace. Raises MemoryError."""
+    copy = copy_of(source, is_peer=source.group is None or not is_of_another, is_shared=False)
+    if is_of_another:
+        copy.lock()
+    return copy
 
 
 def _same_place(copies: dict[Mount, Mount], path: Path) -> Path:
@@ -63,13 +77,29 @@ def _same_place(copies: dict[Mount, Mount], path: Path) -> Path:
     return path if copy is None else Path(copy, path.dentry)
 
 
-def enter_namespace(context: FsContext, namespace: MountNamespace) -> None:
-    """setns(2): see another tree, from its root. Raises EPERM, EINVAL if others would see it, too."""
+def is_chrooted(context: FsContext) -> bool:
+    """Whether a file context has another root than its namespace."""
+    top = context.namespace.top()
+    return top is None or not top_at(Path(top, top.root)).same(context.root)
+
+
+def check_entry(context: FsContext, namespace: MountNamespace, inside: UserNamespace) -> None:
+    """setns(2): whether somebody who is about to be in the user namespace `inside` may see another tree. Raises EPERM;
+    EINVAL if others would see it, too.
+    """
     credentials = context.credentials
-    if not credentials.capable(CAP_SYS_ADMIN) or not credentials.capable(CAP_SYS_CHROOT):
+    if (
+        not credentials.capable_in(namespace.owner, CAP_SYS_ADMIN)
+        or not credentials.capable_in(inside, CAP_SYS_CHROOT)
+        or not credentials.capable_in(inside, CAP_SYS_ADMIN)
+    ):
         raise Errno(EPERM)
-    if context.users != 1:
+    if context.users != 1 or namespace.is_anonymous or namespace.top() is None:
         raise Errno(EINVAL)
+
+
+def enter_namespace(context: FsContext, namespace: MountNamespace) -> None:
+    """See another tree, from its root."""
     top = namespace.top()
     if top is None:
         raise Errno(EINVAL)

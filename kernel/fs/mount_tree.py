@@ -14,6 +14,7 @@ from kernel.fs.path import (
 from kernel.fs.peers import Receiver, enslave, inherit, make_private, receivers_of, share, shows
 from kernel.lang import EINVAL, ENOENT, ENOSPC, Errno
 from kernel.lib.settings import SystemSetting
+from kernel.mm.keeping import check_room_to_keep
 
 _MOST_MOUNTS: Final = SystemSetting(b"fs/mount-max", [100_000], 1, (1 << 31) - 1)
 
@@ -49,6 +50,12 @@ def check_room(namespace: MountNamespace, count: int) -> None:
         raise Errno(ENOSPC)
 
 
+def check_memory(namespace: MountNamespace) -> None:
+    """Before a mount is made in a namespace where anybody could make many: raise MemoryError where memory is short."""
+    if namespace.owner.level != 0:
+        check_room_to_keep()
+
+
 def tree_of(top: Mount) -> list[Mount]:
     """A mount and all that is mounted below it, outer ones first."""
     found: list[Mount] = [top]
@@ -65,8 +72,9 @@ def propagate(top: Mount) -> None:
     """
     parent = top.parent
     point = top.mount_point
-    if parent is None or point is None or parent.group is None:
+    if parent is None or point is None or parent.group is None or parent.namespace is None:
         return
+    owner = parent.namespace.owner
     receivers: list[Receiver] = []
     try:
         tree = tree_of(top)
@@ -87,7 +95,12 @@ def propagate(top: Mount) -> None:
             if original is None or namespace is None:
                 continue
             check_room(namespace, len(tree))
-            receiver.copy = _copy_to(original, receiver.mount, point, is_peer)
+            made = _copy_to(original, receiver.mount, point, is_peer)
+            receiver.copy = made
+            if owner is not namespace.owner:
+                for each in tree_of(made):
+                    each.lock()
+            made.is_locked = False
     except (Errno, MemoryError):
         for receiver in receivers:
             copy = receiver.copy
@@ -139,6 +152,7 @@ def copy_of(source: Mount, is_peer: bool, is_shared: bool) -> Mount:
     """A mount of the same, that is not attached yet: a peer of its source, or its slave. Raises MemoryError."""
     copy = Mount(source.file_system, source.root, source.flags)
     copy.is_unbindable = source.is_unbindable
+    copy.take_locks(source)
     try:
         if is_peer:
             inherit(copy, source)
@@ -160,7 +174,12 @@ def detach_tree(top: Mount) -> None:
     tree = tree_of(top)
     tree.reverse()
     for each in tree:
-        each.detach()
+        namespace = each.namespace
+        if namespace is not None:
+            namespace.leave(each)
+        each.attached = False
+    for each in tree:
+        each.depart()
 
 
 def propagated(mount_: Mount) -> list[Mount]:

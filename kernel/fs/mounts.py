@@ -29,11 +29,13 @@ from kernel.fs.constants import (
     UMOUNT_NOFOLLOW,
 )
 from kernel.fs.dentry import Dentry
-from kernel.fs.filesystem import FileSystem, find_type, make_filesystem
+from kernel.fs.filesystem import FileSystem, FileSystemType, find_type, make_filesystem
 from kernel.fs.landlock import refuse_mounting
 from kernel.fs.mount_device import filesystem_on, find_block_device
+from kernel.fs.mount_keepers import KEEPERS, leave_mount
 from kernel.fs.mount_sync import wait_for_keepers
 from kernel.fs.mount_tree import (
+    check_memory,
     check_room,
     copy_of,
     detach_tree,
@@ -60,6 +62,7 @@ from kernel.lang import EACCES, EAGAIN, EBUSY, EINVAL, ELOOP, ENOTDIR, EPERM, Er
 from kernel.lib.capabilities import CAP_SYS_ADMIN
 from kernel.lib.credentials import Credentials
 
+_TIMES: Final = MS_NOATIME | MS_NODIRATIME | MS_RELATIME
 _PROPAGATION: Final = MS_SHARED | MS_PRIVATE | MS_SLAVE | MS_UNBINDABLE
 
 
@@ -70,6 +73,53 @@ def attach_root(file_system: FileSystem, credentials: Credentials) -> FsContext:
     FIRST_MOUNTS.enter(mount)
     path = Path(mount, mount.root)
     return FsContext(FIRST_MOUNTS, path, path, 0o022, credentials)
+
+
+def require_administrator(context: FsContext) -> None:
+    """Whether somebody may change the tree that it sees. Raises EPERM."""
+    if not context.credentials.capable_in(context.namespace.owner, CAP_SYS_ADMIN):
+        raise Errno(EPERM)
+
+
+def make_instance(credentials: Credentials, kind: FileSystemType, source: bytes, options: bytes) -> FileSystem:
+    """An instance of a type without a device, for somebody who may mount it. Raises EPERM, and what the type raises."""
+    if not kind.is_for_all and not credentials.capable(CAP_SYS_ADMIN):
+        raise Errno(EPERM)
+    made = make_filesystem(kind.name, source, options)
+    if not credentials.capable_in(made.user_namespace, CAP_SYS_ADMIN):
+        if made.mounts == 0:
+            end_filesystem(made)
+        raise Errno(EPERM)
+    return made
+
+
+def seal_if_revealing(context: FsContext, file_system: FileSystem, mount: Mount) -> None:
+    """A new mount of /proc or /sys in a namespace of less privilege must not show what is hidden there: there must be a
+    mount that shows all of it, whose locks the new one gets. Raises EPERM.
+    """
+    if context.namespace.owner.level == 0 or not file_system.reveals:
+        return
+    for shown in context.namespace.mounts.values():
+        if shown.file_system.type_name == file_system.type_name and _shows_all(shown, mount):
+            mount.locked_flags |= shown.locked_flags & MS_RDONLY
+            mount.locks_times = shown.locks_times
+            return
+    raise Errno(EPERM)
+
+
+def _shows_all(shown: Mount, fresh: Mount) -> bool:
+    """Whether a mount shows all of its file system, and is not restricted where the new one is not."""
+    if shown.root.parent is not None:
+        return False
+    is_read_only = shown.locked_flags & MS_RDONLY != 0 or shown.file_system.read_only
+    if is_read_only and fresh.flags & MS_RDONLY == 0:
+        return False
+    if shown.locks_times and (shown.flags ^ fresh.flags) & _TIMES != 0:
+        return False
+    for child in shown.children.values():
+        if child.is_locked:
+            return False
+    return True
 
 
 def root_dentry(file_system: FileSystem) -> Dentry:
@@ -87,27 +137,9 @@ def root_of(file_system: FileSystem) -> Dentry:
     return root_dentry(file_system)
 
 
-class MountKeeper:
-    """Somebody in the kernel who writes to a file, and does without it rather than keep its mount busy. Base class:
-    process accounting is one.
-    """
-
-    def held(self, mount_: Mount) -> int:
-        """How many files on the mount it has."""
-        return 0
-
-    def leave(self, mount_: Mount) -> None:
-        """The mount is to go: close them. May sleep."""
-
-    def stop_writing(self, file_system: FileSystem) -> None:
-        """The file system is to be read-only. May sleep."""
-
-
-KEEPERS: Final[list[MountKeeper]] = []
-
-
-def mount_filesystem(namespace: MountNamespace, file_system: FileSystem, at: Path, flags: int) -> Mount:
+def mount_filesystem(context: FsContext, file_system: FileSystem, at: Path, flags: int) -> Mount:
     """Attach a file system at a directory, which may be covered by others already."""
+    namespace = context.namespace
     at = place_for_mount(namespace, at)
     inode = at.inode()
     if not inode.is_directory():
@@ -117,7 +149,13 @@ def mount_filesystem(namespace: MountNamespace, file_system: FileSystem, at: Pat
     if at.dentry is at.mount.root and at.mount.file_system is file_system:
         raise Errno(EBUSY)  # the same thing on itself
     check_room(namespace, 1)
+    check_memory(namespace)
     mount = Mount(file_system, root_of(file_system), flags & MOUNT_FLAGS)
+    try:
+        seal_if_revealing(context, file_system, mount)
+    except Errno:
+        mount.forget()
+        raise
     mount.attach(at.mount, at.dentry)
     _propagate_or_detach(mount)
     return mount
@@ -139,15 +177,14 @@ def mount(context: FsContext, source: bytes, target: bytes, type_name: bytes, fl
         flags &= 0xFFFF
     at = resolve(context, None, target, FOLLOW)
     refuse_mounting(context.credentials)
-    if not context.credentials.capable(CAP_SYS_ADMIN):
-        raise Errno(EPERM)
+    require_administrator(context)
     mount_flags = flags & MOUNT_FLAGS
     if flags & (MS_NOATIME | MS_STRICTATIME) == 0:
         mount_flags |= MS_RELATIME
     if flags & MS_STRICTATIME != 0:
         mount_flags &= ~(MS_RELATIME | MS_NOATIME)
     if flags & MS_REMOUNT != 0:
-        _remount(at, flags, mount_flags, options)
+        _remount(context, at, flags, mount_flags, options)
     elif flags & MS_BIND != 0:
         _bind(context, source, at, flags & MS_REC != 0)
     elif flags & _PROPAGATION != 0:
@@ -171,27 +208,29 @@ def _mount_new(
 ) -> None:
     kind = find_type(type_name)
     if not kind.needs_device:
-        fresh = make_filesystem(type_name, source, options)
-        mount_filesystem_checked(context.namespace, fresh, at, mount_flags)
+        fresh = make_instance(context.credentials, kind, source, options)
+        mount_filesystem_checked(context, fresh, at, mount_flags)
         if fresh.mounts == 1:
             fresh.read_only = flags & MS_RDONLY != 0
         _use_write_flags(fresh, flags)
         return
+    if not context.credentials.capable(CAP_SYS_ADMIN):
+        raise Errno(EPERM)
     at.pin()
     try:
         device = find_block_device(context, source)
         file_system = filesystem_on(device, kind, source, options, flags & MS_RDONLY != 0)
-        mount_filesystem_checked(context.namespace, file_system, at, mount_flags)
+        mount_filesystem_checked(context, file_system, at, mount_flags)
         if file_system.mounts == 1:
             _use_write_flags(file_system, flags)
     finally:
         at.unpin()
 
 
-def mount_filesystem_checked(namespace: MountNamespace, file_system: FileSystem, at: Path, flags: int) -> None:
+def mount_filesystem_checked(context: FsContext, file_system: FileSystem, at: Path, flags: int) -> None:
     """Mount a fresh instance; it is shut down if it cannot be attached."""
     try:
-        mount_filesystem(namespace, file_system, at, flags)
+        mount_filesystem(context, file_system, at, flags)
     except (Errno, MemoryError):
         if file_system.mounts == 0:
             end_filesystem(file_system)
@@ -203,13 +242,19 @@ def _require_root(at: Path) -> None:
         raise Errno(EINVAL)
 
 
-def _remount(at: Path, flags: int, mount_flags: int, options: bytes) -> None:
+def _remount(context: FsContext, at: Path, flags: int, mount_flags: int, options: bytes) -> None:
+    if at.mount.namespace is not context.namespace:
+        raise Errno(EINVAL)
     _require_root(at)
     if flags & (MS_NOATIME | MS_NODIRATIME | MS_RELATIME | MS_STRICTATIME) == 0:
         kept = MS_NOATIME | MS_NODIRATIME | MS_RELATIME
         mount_flags = (mount_flags & ~kept) | (at.mount.flags & kept)
+    if not at.mount.may_change_flags(mount_flags):
+        raise Errno(EPERM)
     if flags & MS_BIND == 0:
         file_system = at.mount.file_system
+        if not context.credentials.capable_in(file_system.user_namespace, CAP_SYS_ADMIN):
+            raise Errno(EPERM)
         read_only = flags & MS_RDONLY != 0
         device = file_system.block_device
         if read_only:
@@ -269,8 +314,12 @@ def _bind(context: FsContext, source: bytes, at: Path, recursive: bool) -> None:
     inner: list[Mount] = []
     if recursive:
         inner = mounts_below(origin)
+    else:
+        _require_no_locks(origin)
     check_room(context.namespace, 1 + len(inner))
+    check_memory(context.namespace)
     copy = copy_of(origin.mount, is_peer=True, is_shared=False)
+    copy.is_locked = False
     copy.show(origin.dentry)
     copy.attach(at.mount, at.dentry)
     _copy_inner(origin.mount, copy, inner)
@@ -281,31 +330,42 @@ def clone_tree(context: FsContext, origin: Path, recursive: bool) -> MountNamesp
     """open_tree(2): a copy of what is mounted at a place, attached nowhere but in a namespace of its own that nobody is
     in. Raises EPERM, EINVAL, MemoryError.
     """
-    if not context.credentials.capable(CAP_SYS_ADMIN):
-        raise Errno(EPERM)
+    require_administrator(context)
     if origin.mount.namespace is not context.namespace or origin.mount.is_unbindable:
         raise Errno(EINVAL)
     inner: list[Mount] = []
     if recursive:
         inner = mounts_below(origin)
+    else:
+        _require_no_locks(origin)
     check_room(context.namespace, 1 + len(inner))
+    check_memory(context.namespace)
     copy = copy_of(origin.mount, is_peer=True, is_shared=False)
+    copy.is_locked = False
     copy.show(origin.dentry)
-    namespace = keep_apart(copy)
+    namespace = keep_apart(context, copy)
     try:
         _copy_inner(origin.mount, copy, inner)
-    except MemoryError:
+    except (Errno, MemoryError):
         namespace.dissolve()
         raise
     return namespace
 
 
-def keep_apart(top: Mount) -> MountNamespace:
+def _require_no_locks(origin: Path) -> None:
+    """A bind without what is mounted below must not show what that hides. Raises EINVAL."""
+    for child in origin.mount.children.values():
+        point = child.mount_point
+        if child.is_locked and point is not None and is_below(Path(origin.mount, point), origin):
+            raise Errno(EINVAL)
+
+
+def keep_apart(context: FsContext, top: Mount) -> MountNamespace:
     """Put a mount that is attached nowhere into a namespace that nobody is in. Raises MemoryError, and then the mount
     is gone.
     """
     try:
-        namespace = MountNamespace()
+        namespace = MountNamespace(context.namespace.owner)
         namespace.is_anonymous = True
         top.attached = True
         namespace.enter(top)
@@ -326,12 +386,16 @@ def _copy_inner(source: Mount, copy: Mount, inner: list[Mount]) -> None:
             parent = each.parent
             point = each.mount_point
             new_parent = None if parent is None else copies.get(parent)
-            if new_parent is None or point is None or each.is_unbindable:
+            if new_parent is None or point is None:
+                continue
+            if each.is_unbindable:
+                if each.is_locked:
+                    raise Errno(EPERM)
                 continue
             new = copy_of(each, is_peer=True, is_shared=False)
             new.attach(new_parent, point)
             copies[each] = new
-    except MemoryError:
+    except (Errno, MemoryError):
         detach_tree(copy)
         raise
 
@@ -369,7 +433,7 @@ def move_tree(context: FsContext, origin: Path, at: Path) -> None:
     old_namespace = moved.namespace
     old_parent = moved.parent
     old_point = moved.mount_point
-    if origin.dentry is not moved.root or old_namespace is None:
+    if origin.dentry is not moved.root or old_namespace is None or moved.is_locked:
         raise Errno(EINVAL)
     if old_parent is None or old_point is None:
         if not old_namespace.is_anonymous:
@@ -410,11 +474,12 @@ def unmount(context: FsContext, target: bytes, flags: int) -> None:
     at = top_at(resolve(context, None, target, follow))
     mount_ = at.mount
     mount_.entries -= 1  # to unmount is not to use
-    if not context.credentials.capable(CAP_SYS_ADMIN):
-        raise Errno(EPERM)
+    require_administrator(context)
     _require_root(at)
-    if mount_.namespace is not context.namespace:
+    if mount_.namespace is not context.namespace or mount_.is_locked:
         raise Errno(EINVAL)
+    if flags & MNT_FORCE != 0 and not context.credentials.capable(CAP_SYS_ADMIN):
+        raise Errno(EPERM)
     refuse_mounting(context.credentials)
     if flags & MNT_DETACH == 0:
         wait_for_keepers(mount_)
@@ -430,10 +495,9 @@ def unmount(context: FsContext, target: bytes, flags: int) -> None:
         raise Errno(EBUSY if flags & MNT_DETACH == 0 else EINVAL)
     held = 0
     for keeper in KEEPERS:
-        held += keeper.held(mount_)
+        held += keeper.held(mount_.identifier)
     if held > 0 and (mount_.users <= held or flags & MNT_DETACH != 0):
-        for keeper in KEEPERS:
-            keeper.leave(mount_)
+        leave_mount(mount_.identifier)
     copies = propagated(mount_)
     if flags & MNT_DETACH == 0:
         if mount_.users > 0 or len(mount_.children) > 0:
@@ -441,6 +505,9 @@ def unmount(context: FsContext, target: bytes, flags: int) -> None:
         for each in copies:
             if each.users > 0 and len(each.children) == 0:
                 raise Errno(EBUSY)
+    for each in copies:
+        each.is_locked = False  # what it hides is seen in the other tree now
+    if flags & MNT_DETACH == 0:
         mount_.detach()
     else:
         for each in tree_of(mount_):
@@ -449,8 +516,16 @@ def unmount(context: FsContext, target: bytes, flags: int) -> None:
         detach_tree(mount_)
     copies.reverse()  # inner ones first
     for each in copies:
-        if each.attached and len(each.children) == 0:
-            each.detach()
+        if each.attached and not each.is_locked and _goes_whole(each, copies):
+            detach_tree(each)
+
+
+def _goes_whole(top: Mount, going: list[Mount]) -> bool:
+    """Whether all that is mounted below goes as well: what its parent's lock holds there goes with the parent alone."""
+    for each in tree_of(top):
+        if each is not top and (not each.is_locked or each not in going):
+            return False
+    return True
 
 
 def pivot_root(context: FsContext, new_root: bytes, put_old: bytes) -> Path:
@@ -458,8 +533,7 @@ def pivot_root(context: FsContext, new_root: bytes, put_old: bytes) -> Path:
     of the tree, or a mount point, one over the first root for example. Returns the new root; the caller moves the
     processes.
     """
-    if not context.credentials.capable(CAP_SYS_ADMIN):
-        raise Errno(EPERM)
+    require_administrator(context)
     new = resolve(context, None, new_root, FOLLOW | DIRECTORY)
     old = resolve(context, None, put_old, FOLLOW | DIRECTORY)
     refuse_mounting(context.credentials)
@@ -472,12 +546,16 @@ def pivot_root(context: FsContext, new_root: bytes, put_old: bytes) -> Path:
     parent = new.mount.parent
     if new.dentry is not new.mount.root or root.dentry is not root.mount.root or parent is None:
         raise Errno(EINVAL)
+    if new.mount.is_locked:
+        raise Errno(EINVAL)
     above = root.mount.parent
     place = root.mount.mount_point
     if old.mount.group is not None or parent.group is not None or (above is not None and above.group is not None):
         raise Errno(EINVAL)
     if not is_below(old, new) or not is_below(new, root):
         raise Errno(EINVAL)
+    new.mount.is_locked = root.mount.is_locked
+    root.mount.is_locked = False
     new.mount.become_root()
     root.mount.move(old.mount, old.dentry)
     if above is not None and place is not None:

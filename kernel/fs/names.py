@@ -101,7 +101,7 @@ def _prepare_creation(walk: Walk, mode: int, rdev: int = 0) -> Inode:
     _check_free(walk, mode & S_IFMT == S_IFDIR)
     _check_domain(walk, creation_right(mode, rdev))
     directory = walk.directory()
-    directory.check_permission(walk.context.credentials, MAY_WRITE | MAY_EXEC)
+    directory.check_creation(walk.context.credentials)
     return directory
 
 
@@ -189,7 +189,7 @@ def make_link(context: FsContext, old: Path, base: Path | None, name: bytes) -> 
             if context.credentials.domain is not None:
                 check_new_link(context.credentials, walk.mount, old.dentry, walk.dentry)
             directory = walk.directory()
-            directory.check_permission(context.credentials, MAY_WRITE | MAY_EXEC)
+            directory.check_creation(context.credentials)
             if inode.is_directory() or inode.flags & FS_UNCHANGEABLE != 0:
                 raise Errno(EPERM)
             if inode.nlink == 0 and not (old.dentry.deleted and old.dentry.name.startswith(b"#")):
@@ -219,7 +219,7 @@ def check_removal(context: FsContext, directory: Inode, inode: Inode) -> None:
     if directory.flags & FS_APPEND_FL != 0 or inode.flags & FS_UNCHANGEABLE != 0:
         raise Errno(EPERM)
     is_owner = credentials.fsuid == inode.uid or credentials.fsuid == directory.uid
-    if directory.mode & S_ISVTX != 0 and not is_owner and not credentials.capable(CAP_FOWNER):
+    if directory.mode & S_ISVTX != 0 and not is_owner and not inode.yields_to(credentials, CAP_FOWNER):
         raise Errno(EPERM)
 
 
@@ -448,7 +448,7 @@ def _check_rename(
     check_removal(context, source.directory(), inode)
     destination = target.directory()
     if replaced is None:
-        destination.check_permission(credentials, MAY_WRITE | MAY_EXEC)
+        destination.check_creation(credentials)
     else:
         check_removal(context, destination, replaced)
         if flags & RENAME_EXCHANGE == 0:

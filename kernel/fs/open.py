@@ -117,7 +117,7 @@ def check_open(context: FsContext, mount: Mount, inode: Inode, flags: int) -> No
         mask |= MAY_WRITE
     if inode.is_directory() and mask & MAY_WRITE != 0:
         raise Errno(EISDIR)
-    if inode.is_device() and mount.flags & MS_NODEV != 0:
+    if inode.is_device() and (mount.flags & MS_NODEV != 0 or not inode.file_system.opens_devices):
         raise Errno(EACCES)
     if mask & MAY_WRITE != 0 and (inode.is_regular() or inode.is_directory()):
         mount.require_writable()
@@ -247,7 +247,7 @@ def _create(context: FsContext, walk: Walk, flags: int, mode: int) -> File | Non
     walk.mount.require_writable()
     if context.credentials.domain is not None:
         require(context.credentials, walk.mount, walk.dentry, MAKE_REG)
-    directory.check_permission(context.credentials, MAY_WRITE | MAY_EXEC)
+    directory.check_creation(context.credentials)
     walk.hold_names()
     try:
         if walk.mount.file_system.sleeps and look_up_held(walk.dentry, walk.last) is not None:
@@ -286,7 +286,7 @@ def _new_file(context: FsContext, directory: Inode, mode: int) -> Inheritance:
     """What a new file inherits; set-group-ID is only for members of the directory's group."""
     is_executable_by_group = mode & (S_ISGID | S_IXGRP) == S_ISGID | S_IXGRP  # before the umask hides it
     if is_executable_by_group and directory.mode & S_ISGID != 0:
-        if not may_keep_set_group(context.credentials, directory.gid):
+        if not may_keep_set_group(context.credentials, directory, directory.gid):
             mode &= ~S_ISGID
     return inherit(context, directory, mode)
 
@@ -300,7 +300,7 @@ def _open_unnamed(context: FsContext, base: Path | None, name: bytes, flags: int
     if not directory.is_directory():
         raise Errno(ENOTDIR)
     place.mount.require_writable()
-    directory.check_permission(context.credentials, MAY_WRITE | MAY_EXEC)
+    directory.check_creation(context.credentials)
     inherited = _new_file(context, directory, S_IFREG | mode & 0o7777)
     inode = directory.create_unnamed(inherited.mode, context.credentials)
     inode.acquire()  # without a name or a user it would be lost, should something fail

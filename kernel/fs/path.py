@@ -24,14 +24,17 @@ from kernel.fs.constants import (
 from kernel.fs.dentry import CACHE, Dentry
 from kernel.fs.filesystem import FileSystem
 from kernel.fs.inode import Inode
+from kernel.fs.mount_keepers import leave_mount_soon
 from kernel.fs.notification import tell_file_system_ended
 from kernel.fs.peers import PeerGroup, make_private
 from kernel.lang import EINVAL, EROFS, Errno, noraise, panic
 from kernel.lib.credentials import Credentials
-from kernel.lib.namespace import CLONE_NEWNS, Namespace, next_number
+from kernel.lib.namespace import CLONE_NEWNS, FIRST_USER, Namespace, UserNamespace, next_number
 from kernel.time import coarse_realtime_ns
 
 MOUNT_FLAGS: Final = MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_NOATIME | MS_NODIRATIME | MS_RELATIME
+_LOCKABLE: Final = MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC
+_TIMES: Final = MS_NOATIME | MS_NODIRATIME | MS_RELATIME
 _DAY_NS: Final = 24 * 3600 * 1_000_000_000
 
 _next_mount_id: int = 1
@@ -53,6 +56,8 @@ class Mount:
         self.users: int = 0  # pinned paths, and keepers
         self.keepers: int = 0  # who writes its file system out: unmounting waits, but the mount is not busy
         self.attached: bool = False
+        self.is_gone: bool = False  # nobody uses it any more, either
+        self.outer: Mount | None = None  # which goes after it
         self.namespace: MountNamespace | None = None  # while it is attached
         self.entries: int = 0  # walks that came in, for MNT_EXPIRE
         self.expiry_mark: int = -1  # how many there were when it was first asked to go if nobody comes
@@ -60,6 +65,10 @@ class Mount:
         self.group: PeerGroup | None = None  # which shows the same
         self.master: PeerGroup | None = None  # from which it receives
         self.is_internal: bool = False  # pipes, sockets and the like: no place in the tree
+        # What the administrator of another user namespace has set, and one of this must not undo
+        self.is_locked: bool = False  # it hides what is below it
+        self.locked_flags: int = 0  # of MS_RDONLY, MS_NOSUID, MS_NODEV and MS_NOEXEC
+        self.locks_times: bool = False  # MS_NOATIME, MS_NODIRATIME and MS_RELATIME stay as they are
         file_system.mounts += 1
         root.pins += 1
 
@@ -67,6 +76,24 @@ class Mount:
         """Raise EROFS if the mount or its file system is read-only."""
         if self.flags & MS_RDONLY != 0 or self.file_system.read_only:
             raise Errno(EROFS)
+
+    def take_locks(self, source: "Mount") -> None:
+        """It is a copy of another."""
+        self.is_locked = source.is_locked
+        self.locked_flags = source.locked_flags
+        self.locks_times = source.locks_times
+
+    def lock(self) -> None:
+        """It belongs to a user namespace now whose administrator has not made it."""
+        self.is_locked = True
+        self.locked_flags |= self.flags & _LOCKABLE
+        self.locks_times = True
+
+    def may_change_flags(self, flags: int) -> bool:
+        """Whether locks permit other flags."""
+        if self.locks_times and (self.flags ^ flags) & _TIMES != 0:
+            return False
+        return self.locked_flags & ~flags == 0
 
     def attach(self, parent: "Mount", mount_point: Dentry) -> None:
         """Enter the mount in the tree. Raises MemoryError, and then it has let go of its file system: forget it."""
@@ -90,12 +117,24 @@ class Mount:
 
     def detach(self) -> None:
         """Take the mount out of the tree; its file system goes when nobody uses the mount any more."""
-        make_private(self)
         self._leave_place()
         self.attached = False
         namespace = self.namespace
         if namespace is not None:
             namespace.leave(self)
+        self.depart()
+
+    @noraise
+    def depart(self) -> None:
+        """The mount has left its namespace. If it hides what is below it, and its parent has left as well, it goes on
+        doing so for those who still use the parent. May sleep.
+        """
+        make_private(self)
+        parent = self.parent
+        if parent is not None and (not self.is_locked or parent.attached):
+            self._leave_place()
+        if self.users > 0:
+            leave_mount_soon(self.identifier)
         self._finish_if_unused()
 
     def move(self, parent: "Mount", mount_point: Dentry) -> None:
@@ -154,8 +193,27 @@ class Mount:
         self._finish_if_unused()
 
     def _finish_if_unused(self) -> None:
-        if self.users != 0 or self.attached or self.is_internal:
+        if self.users != 0 or self.attached or self.is_internal or self.parent is not None or self.is_gone:
             return
+        self.is_gone = True
+        mount = self
+        while True:
+            inner = _any_child(mount)
+            if inner is None:
+                mount._finish()
+                outer = mount.outer
+                mount.outer = None
+                if outer is None:
+                    return
+                mount = outer
+                continue
+            inner._leave_place()
+            if inner.users == 0 and not inner.attached and not inner.is_gone:
+                inner.is_gone = True
+                inner.outer = mount
+                mount = inner
+
+    def _finish(self) -> None:
         self.root.pins -= 1
         self.file_system.mounts -= 1
         if self.file_system.mounts == 0:
@@ -231,8 +289,8 @@ MOUNTS: Final[dict[int, Mount]] = {}
 class MountNamespace(Namespace):
     """A tree of mounts (mount_namespaces(7)). Counted by the file contexts that see it, and its open files."""
 
-    def __init__(self) -> None:
-        super().__init__(CLONE_NEWNS, b"mnt", next_number())
+    def __init__(self, maker: UserNamespace) -> None:
+        super().__init__(CLONE_NEWNS, b"mnt", next_number(), maker)
         self.mounts: dict[int, Mount] = {}  # by number, in the order of mounting: the source of /proc/mounts
         self.users: int = 0
         self.is_anonymous: bool = False  # of a tree that only a file holds, and that nobody is in
@@ -276,17 +334,15 @@ class MountNamespace(Namespace):
 
     @noraise
     def dissolve(self) -> None:
-        """Nobody sees the tree: take it apart, from the leaves up. May sleep."""
+        """Nobody sees the tree: take it apart. May sleep."""
         NAMESPACES.pop(self.sequence, self)
-        mount = self.top()
-        while mount is not None:
-            above = mount.parent
-            inner = _any_child(mount)
-            if inner is not None:
-                mount = inner
-                continue
-            mount.detach()
-            mount = above
+        for mount in self.mounts.values():
+            mount.attached = False
+            mount.namespace = None
+            MOUNTS.pop(mount.identifier, mount)
+        for mount in self.mounts.values():
+            mount.depart()
+        self.mounts.clear()
 
 
 @noraise
@@ -300,7 +356,7 @@ def _any_child(mount: Mount) -> Mount | None:
 NAMESPACES: Final[dict[int, MountNamespace]] = {}
 _last_namespace: int = 0
 
-FIRST_MOUNTS: Final = MountNamespace()
+FIRST_MOUNTS: Final = MountNamespace(FIRST_USER)
 FIRST_MOUNTS.acquire()  # it never ends
 FIRST_MOUNTS.publish()
 

@@ -16,18 +16,20 @@ from kernel.lang import Errno
 from kernel.lib.capabilities import CAP_FSETID
 from kernel.lib.credentials import Credentials
 from kernel.lib.file_capabilities import CAPABILITIES, FileCapabilities, read_file_capabilities
+from kernel.lib.ids import KernelGid
+from kernel.lib.namespace import UserNamespace
 
 SET_ID: Final = S_ISUID | S_ISGID
 
 
-def may_keep_set_group(credentials: Credentials, gid: int) -> bool:
-    """Whether a thread with these credentials may set or keep the set-group-ID bit of a file of this group."""
-    return credentials.capable(CAP_FSETID) or credentials.in_group(gid)
+def may_keep_set_group(credentials: Credentials, inode: Inode, gid: KernelGid) -> bool:
+    """Whether a thread with these credentials may set or keep the set-group-ID bit of a file that is of this group."""
+    return inode.yields_to(credentials, CAP_FSETID) or credentials.in_group(gid)
 
 
-def capabilities_of(inode: Inode) -> FileCapabilities | None:
-    """What the file adds to the capabilities of those who run it. Raises EINVAL, ERANGE (the attribute makes no sense),
-    EIO. Costs next to nothing where there is surely nothing.
+def capabilities_of(inode: Inode, runner: UserNamespace) -> FileCapabilities | None:
+    """What the file adds to the capabilities of those in a user namespace who run it. Raises EINVAL, ERANGE (the
+    attribute makes no sense), EIO. Costs next to nothing where there is surely nothing.
     """
     if not inode.may_have_privileges or not inode.may_have_attributes():
         return None
@@ -43,7 +45,7 @@ def capabilities_of(inode: Inode) -> FileCapabilities | None:
             return None
     finally:
         store.release()
-    return read_file_capabilities(value)
+    return read_file_capabilities(value, inode.file_system.user_namespace, runner)
 
 
 def drop_privileges(inode: Inode, credentials: Credentials) -> None:
@@ -51,7 +53,7 @@ def drop_privileges(inode: Inode, credentials: Credentials) -> None:
     if not inode.may_have_privileges or not inode.is_regular():
         return
     mode = inode.mode
-    if mode & SET_ID != 0 and not credentials.capable(CAP_FSETID):
+    if mode & SET_ID != 0 and not inode.yields_to(credentials, CAP_FSETID):
         mode &= ~S_ISUID
         if mode & S_IXGRP != 0 or not credentials.in_group(inode.gid):
             mode &= ~S_ISGID
@@ -63,15 +65,15 @@ def drop_privileges(inode: Inode, credentials: Credentials) -> None:
     _drop_capabilities(inode)
 
 
-def drop_for_owner(inode: Inode, credentials: Credentials, gid: int) -> None:
+def drop_for_owner(inode: Inode, credentials: Credentials, gid: KernelGid) -> None:
     """Before `credentials` give the inode to another owner, or to the group `gid`. They may do that."""
     if inode.is_directory():
         return
     mode = inode.mode & ~S_ISUID
-    if mode & S_IXGRP != 0 or not may_keep_set_group(credentials, inode.gid):
+    if mode & S_IXGRP != 0 or not may_keep_set_group(credentials, inode, inode.gid):
         mode &= ~S_ISGID
     if mode != inode.mode:
-        if not may_keep_set_group(credentials, gid):
+        if not may_keep_set_group(credentials, inode, gid):
             mode &= ~S_ISGID
         inode.mode = mode
     _drop_capabilities(inode)

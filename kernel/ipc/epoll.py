@@ -18,6 +18,7 @@ from kernel.fs.anonymous import DescriptorFile, anonymous_path
 from kernel.fs.constants import O_RDWR, POLLERR, POLLHUP, POLLIN, POLLOUT, READABLE
 from kernel.fs.file import DESCRIPTION_BYTES, File, FileWatcher
 from kernel.lang import EEXIST, EINVAL, ELOOP, ENOENT, ENOSPC, EPERM, Errno, Span, final, recursion, u8, u64
+from kernel.lib.ids import KernelUid
 from kernel.lib.pace import pace
 from kernel.lib.settings import NO_BOUND, SystemSetting
 from kernel.lib.user_account import UserAccount, account_of
@@ -102,9 +103,9 @@ class Member(FileWatcher):
 class EpollFile(DescriptorFile):
     """An epoll set."""
 
-    def __init__(self, flags: int, uid: int) -> None:
+    def __init__(self, flags: int, uid: KernelUid) -> None:
         super().__init__(anonymous_path(b"[eventpoll]"), O_RDWR | flags)
-        self.uid: int = uid  # whose members they are
+        self.uid: KernelUid = uid  # whose members they are
         self.account: UserAccount | None = None  # since the first member came
         # by descriptor; several if descriptors were reused while files live on
         self.members: dict[int, list[Member]] = {}

@@ -27,6 +27,7 @@ from kernel.fs.notification import (
 )
 from kernel.lang import EAGAIN, EEXIST, EINVAL, EMFILE, ENOSPC, ENOTTY, Errno, Span, UserAddr, final, span_of, u8
 from kernel.lib import user
+from kernel.lib.ids import KernelUid
 from kernel.lib.pace import pace
 from kernel.lib.settings import SystemSetting
 from kernel.lib.user import Buffer
@@ -75,10 +76,10 @@ class _User:
         self.watches: int = 0
 
 
-_USERS: Final[dict[int, _User]] = {}
+_USERS: Final[dict[KernelUid, _User]] = {}
 
 
-def _user(uid: int) -> _User:
+def _user(uid: KernelUid) -> _User:
     found = _USERS.get(uid)
     if found is None:
         found = _User()
@@ -142,7 +143,7 @@ class InotifyWatch(Watch):
 class InotifyFile(DescriptorFile):
     """An instance. Invariant: `watches` holds exactly the watches whose `owner` it is, by their numbers."""
 
-    def __init__(self, uid: int, flags: int) -> None:
+    def __init__(self, uid: KernelUid, flags: int) -> None:
         account = _user(uid)
         if account.instances >= _INSTANCES.value:
             raise Errno(EMFILE)

@@ -26,6 +26,7 @@ from kernel.lang import (
 from kernel.lib.capabilities import CAP_SYS_RESOURCE
 from kernel.lib.credentials import Credentials
 from kernel.lib.linked import Linked, LinkedList
+from kernel.lib.namespace import UserNamespace
 from kernel.lib.pace import pace
 from kernel.lib.pid import Bearer, bearer_shown_to_caller
 from kernel.lib.settings import SystemSetting
@@ -106,7 +107,7 @@ class MessageQueue(IpcObject):
     """
 
     def __init__(self, owner: "Queues", key: int, mode: int, creator: Credentials) -> None:
-        super().__init__(key, mode, creator)
+        super().__init__(key, mode, creator, owner.user_namespace)
         self.owner: Queues = owner
         self.messages: LinkedList[Message] = LinkedList()  # oldest first
         self.count: int = 0
@@ -269,7 +270,8 @@ def sleep_for_message(queue: WaitQueue) -> None:
 class Queues:
     """All queues of a namespace."""
 
-    def __init__(self) -> None:
+    def __init__(self, user_namespace: UserNamespace) -> None:
+        self.user_namespace: UserNamespace = user_namespace
         self.table: IpcTable[MessageQueue] = IpcTable()
         self.byte_count: int = 0
         self.message_count: int = 0
@@ -308,7 +310,7 @@ def queue_lines(queues: Queues) -> bytes:
         lines.append(
             f"{found.key:10d} {found.identifier:10d}  {found.mode:4o}  {found.byte_count:10d} {found.count:10d}"
             f" {bearer_shown_to_caller(found.last_sender):5d} {bearer_shown_to_caller(found.last_receiver):5d}"
-            f" {found.uid:5d} {found.gid:5d} {found.creator_uid:5d} {found.creator_gid:5d}"
+            f"{found.owner_columns()}"
             f" {found.sent_s:10d} {found.received_s:10d} {found.changed_s:10d}\n".encode()
         )
     return b"".join(lines)

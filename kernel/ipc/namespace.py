@@ -13,7 +13,14 @@ from kernel.ipc.posix_queues import QueueMount
 from kernel.ipc.semaphores import Sets, set_lines
 from kernel.ipc.shared_memory import Segments, segment_lines
 from kernel.lang import EINVAL, Errno, final, noraise
-from kernel.lib.namespace import CLONE_NEWIPC, FIRST_IPC_NUMBER, Namespace, next_number
+from kernel.lib.namespace import (
+    CLONE_NEWIPC,
+    FIRST_IPC_NUMBER,
+    FIRST_USER,
+    Namespace,
+    UserNamespace,
+    next_number,
+)
 from kernel.lib.proc_files import proc_file
 
 
@@ -21,12 +28,12 @@ from kernel.lib.proc_files import proc_file
 class IpcNamespace(Namespace):
     """One. Counted by its tasks and open files: with the last of them its objects go."""
 
-    def __init__(self, number: int) -> None:
-        super().__init__(CLONE_NEWIPC, b"ipc", number)
-        self.queues: Queues = Queues()
-        self.sets: Sets = Sets()
-        self.segments: Segments = Segments()
-        self.mqueues: QueueMount = QueueMount()
+    def __init__(self, number: int, maker: UserNamespace) -> None:
+        super().__init__(CLONE_NEWIPC, b"ipc", number, maker)
+        self.queues: Queues = Queues(maker)
+        self.sets: Sets = Sets(maker)
+        self.segments: Segments = Segments(maker)
+        self.mqueues: QueueMount = QueueMount(maker)
         self.users: int = 0
 
     def acquire(self) -> None:
@@ -36,19 +43,24 @@ class IpcNamespace(Namespace):
     def release(self) -> None:
         self.users -= 1
         if self.users == 0:
-            self.queues.remove_all()
-            self.sets.remove_all()
-            self.segments.remove_all()
-            self.mqueues.file_system.remove_all()
+            self.end()
+
+    @noraise
+    def end(self) -> None:
+        """Nobody is in it, or ever will be."""
+        self.queues.remove_all()
+        self.sets.remove_all()
+        self.segments.remove_all()
+        self.mqueues.file_system.remove_all()
 
 
-FIRST_IPC: Final = IpcNamespace(FIRST_IPC_NUMBER)
+FIRST_IPC: Final = IpcNamespace(FIRST_IPC_NUMBER, FIRST_USER)
 FIRST_IPC.acquire()  # it never ends
 
 
-def new_ipc_namespace() -> IpcNamespace:
+def new_ipc_namespace(owner: UserNamespace) -> IpcNamespace:
     """An empty one, without users. Raises MemoryError."""
-    return IpcNamespace(next_number())
+    return IpcNamespace(next_number(), owner)
 
 
 @final
@@ -96,4 +108,4 @@ def make_mqueue(source: bytes, options: bytes) -> FileSystem:
     return file_system
 
 
-register_filesystem(b"mqueue", make_mqueue)
+register_filesystem(b"mqueue", make_mqueue, is_for_all=True)

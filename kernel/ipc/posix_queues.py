@@ -31,7 +31,9 @@ from kernel.lang import (
     span_of,
 )
 from kernel.lib.capabilities import CAP_SYS_RESOURCE
-from kernel.lib.credentials import Credentials
+from kernel.lib.credentials import Credentials, caller_credentials
+from kernel.lib.ids import KernelUid
+from kernel.lib.namespace import UserNamespace
 from kernel.lib.pid import UNSET, Pid, shown_to_caller
 from kernel.lib.settings import SystemSetting
 from kernel.lib.user import Buffer
@@ -81,7 +83,7 @@ class _Account:
         self.bytes_used: int = 0
 
 
-_ACCOUNTS: Final[dict[int, _Account]] = {}
+_ACCOUNTS: Final[dict[KernelUid, _Account]] = {}
 
 
 @final
@@ -134,7 +136,7 @@ class Notification:
         self.kind: int = kind  # SIGEV_*
         self.signo: int = signo
 
-    def message_came(self, sender: Pid, uid: int) -> None:
+    def message_came(self, sender: Pid, uid: KernelUid) -> None:
         """Tell. Raises nothing."""
 
     def removed(self) -> None:
@@ -202,7 +204,7 @@ class Queue(Inode):
         """Whether a sender would have to wait."""
         return len(self.messages) >= self.attributes.most_messages
 
-    def send(self, message: QueuedMessage, deadline_ns: int, waits: bool, pid: Pid, uid: int) -> None:
+    def send(self, message: QueuedMessage, deadline_ns: int, waits: bool, pid: Pid, uid: KernelUid) -> None:
         """mq_timedsend(2). Raises EAGAIN, EMSGSIZE, ERESTARTSYS, ETIMEDOUT, MemoryError."""
         if len(message.data) > self.attributes.message_size:
             raise Errno(EMSGSIZE)
@@ -287,7 +289,7 @@ class Queue(Inode):
 
     # ---- Notification -------------------------------------------------------------------------------------------
 
-    def _notify(self, pid: Pid, uid: int) -> None:
+    def _notify(self, pid: Pid, uid: KernelUid) -> None:
         notification = self.notification
         if notification is not None:
             self.notification = None
@@ -440,7 +442,7 @@ class QueueDirectory(Inode):
         return InodeFile(path, flags)
 
 
-def _account_of(uid: int) -> _Account:
+def _account_of(uid: KernelUid) -> _Account:
     found = _ACCOUNTS.get(uid)
     if found is None:
         found = _Account()
@@ -452,8 +454,9 @@ def _account_of(uid: int) -> _Account:
 class MqueueFileSystem(FileSystem):
     """The instance of a namespace."""
 
-    def __init__(self) -> None:
+    def __init__(self, owner: UserNamespace) -> None:
         super().__init__(b"mqueue", b"none", MQUEUE_MAGIC)
+        self.belong_to(owner)
         self.next_ino: int = 1
         self.top: QueueDirectory | None = None
 
@@ -468,6 +471,10 @@ class MqueueFileSystem(FileSystem):
         top = self.top
         if top is None:
             top = QueueDirectory(self)
+            maker = caller_credentials()
+            if maker is not None:
+                top.uid = maker.fsuid
+                top.gid = maker.fsgid
             self.top = top
         return top
 
@@ -484,14 +491,15 @@ class MqueueFileSystem(FileSystem):
                 top.positions.pop()
             else:
                 top.unlink(name, queue)
+        self.top = None  # the two refer to each other
 
 
 @final
 class QueueMount:
     """The file system, and the mount through which mq_open(2) sees it."""
 
-    def __init__(self) -> None:
-        self.file_system: MqueueFileSystem = MqueueFileSystem()
+    def __init__(self, owner: UserNamespace) -> None:
+        self.file_system: MqueueFileSystem = MqueueFileSystem(owner)
         self.mount: Mount = Mount(self.file_system, Dentry(None, b"/", self.file_system.root()), 0)
         self.mount.is_internal = True
 

@@ -26,6 +26,7 @@ from kernel.lang import (
     span_of,
 )
 from kernel.lib.credentials import Credentials
+from kernel.lib.namespace import UserNamespace
 from kernel.lib.pace import pace
 from kernel.lib.pid import Bearer
 from kernel.lib.settings import SystemSetting
@@ -176,7 +177,7 @@ class SemaphoreSet(IpcObject):
     """One set."""
 
     def __init__(self, owner: "Sets", key: int, mode: int, creator: Credentials, count: int) -> None:
-        super().__init__(key, mode, creator)
+        super().__init__(key, mode, creator, owner.user_namespace)
         check_room_to_keep()
         self.owner: Sets = owner
         self.values: list[int] = [0] * count
@@ -341,7 +342,8 @@ class SemaphoreSet(IpcObject):
 class Sets:
     """All sets of a namespace."""
 
-    def __init__(self) -> None:
+    def __init__(self, user_namespace: UserNamespace) -> None:
+        self.user_namespace: UserNamespace = user_namespace
         self.table: IpcTable[SemaphoreSet] = IpcTable()
         self.used: int = 0  # semaphores in all sets
 
@@ -391,7 +393,7 @@ def set_lines(sets: Sets) -> bytes:
     for found in sets.table.all():
         lines.append(
             f"{found.key:10d} {found.identifier:10d}  {found.mode:4o} {len(found.values):10d}"
-            f" {found.uid:5d} {found.gid:5d} {found.creator_uid:5d} {found.creator_gid:5d}"
+            f"{found.owner_columns()}"
             f" {found.operated_s:10d} {found.changed_s:10d}\n".encode()
         )
     return b"".join(lines)

@@ -13,6 +13,8 @@ from kernel.ipc.sysv import IpcObject, IpcTable, now_s
 from kernel.lang import EINVAL, ENOMEM, ENOSPC, EPERM, Errno, final
 from kernel.lib.capabilities import CAP_IPC_LOCK
 from kernel.lib.credentials import Credentials
+from kernel.lib.ids import ROOT_GROUP
+from kernel.lib.namespace import UserNamespace
 from kernel.lib.pace import pace
 from kernel.lib.pid import Bearer, bearer_shown_to_caller
 from kernel.mm.commitment import MODE, NEVER, promise
@@ -35,8 +37,8 @@ NO_LIMIT: Final = -(1 << 24) - 1  # as 64 bits without a sign: what Linux shows 
 class SegmentEntry(IpcObject):
     """What the table knows of a segment."""
 
-    def __init__(self, key: int, mode: int, creator: Credentials, segment: "Segment") -> None:
-        super().__init__(key, mode, creator)
+    def __init__(self, key: int, mode: int, creator: Credentials, segment: "Segment", owner: UserNamespace) -> None:
+        super().__init__(key, mode, creator, owner)
         self.segment: Segment | None = segment  # None once its memory has gone
 
 
@@ -49,7 +51,7 @@ class Segment(SharedMemory):
     ) -> None:
         super().__init__(size_bytes)
         self.owner: Segments = owner
-        self.entry: SegmentEntry = SegmentEntry(key, mode, creator, self)
+        self.entry: SegmentEntry = SegmentEntry(key, mode, creator, self, owner.user_namespace)
         self.size: int = size_bytes
         self.creator: Bearer = process
         self.last_user: Bearer | None = None
@@ -98,7 +100,8 @@ class Segment(SharedMemory):
 class Segments:
     """All segments of a namespace."""
 
-    def __init__(self) -> None:
+    def __init__(self, user_namespace: UserNamespace) -> None:
+        self.user_namespace: UserNamespace = user_namespace
         self.table: IpcTable[SegmentEntry] = IpcTable()
         self.page_count: int = 0
 
@@ -126,7 +129,7 @@ class Segments:
         check_room_to_keep()
         if flags & _SHM_HUGETLB != 0:
             # No huge pages are reserved; but first it is asked who may have them.
-            raise Errno(ENOMEM if credentials.capable(CAP_IPC_LOCK) or credentials.in_group(0) else EPERM)
+            raise Errno(ENOMEM if credentials.capable(CAP_IPC_LOCK) or credentials.in_group(ROOT_GROUP) else EPERM)
         segment = Segment(self, key, size, flags, credentials, process)
         entry = segment.entry
         try:
@@ -188,7 +191,7 @@ def segment_lines(segments: Segments) -> bytes:
         lines.append(
             f"{entry.key:10d} {entry.identifier:10d}  {segment.shown_mode():4o} {segment.size:21d}"
             f" {creator:5d} {last_user:5d}  {segment.users:5d}"
-            f" {entry.uid:5d} {entry.gid:5d} {entry.creator_uid:5d} {entry.creator_gid:5d}"
+            f"{entry.owner_columns()}"
             f" {segment.attached_s:10d} {segment.detached_s:10d} {entry.changed_s:10d}"
             f" {segment.frames.count << PAGE_SHIFT:21d} {0:21d}\n".encode()
         )

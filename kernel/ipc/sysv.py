@@ -11,7 +11,15 @@ from typing import Final, Generic, TypeVar
 
 from kernel.lang import EACCES, EEXIST, EINVAL, ENOENT, EPERM, Errno, Span, u8
 from kernel.lib.capabilities import CAP_IPC_OWNER, CAP_SYS_ADMIN
-from kernel.lib.credentials import Credentials
+from kernel.lib.credentials import (
+    Credentials,
+    gid_for_caller,
+    gid_from_caller,
+    uid_for_caller,
+    uid_from_caller,
+)
+from kernel.lib.ids import NO_GROUP, NO_ID, NO_USER, KernelGid, KernelUid
+from kernel.lib.namespace import UserNamespace
 from kernel.lib.pace import pace
 from kernel.time import realtime_ns
 
@@ -46,14 +54,15 @@ def now_s() -> int:
 class IpcObject:
     """Who made an object, who owns it, and what others may do with it (struct ipc_perm)."""
 
-    def __init__(self, key: int, mode: int, creator: Credentials) -> None:
+    def __init__(self, key: int, mode: int, creator: Credentials, user_namespace: UserNamespace) -> None:
+        self.user_namespace: UserNamespace = user_namespace  # that owns the IPC namespace
         self.identifier: int = -1  # given by the table
         self.key: int = key
         self.mode: int = mode & 0o777
-        self.uid: int = creator.euid
-        self.gid: int = creator.egid
-        self.creator_uid: int = creator.euid
-        self.creator_gid: int = creator.egid
+        self.uid: KernelUid = creator.euid
+        self.gid: KernelGid = creator.egid
+        self.creator_uid: KernelUid = creator.euid
+        self.creator_gid: KernelGid = creator.egid
         self.changed_s: int = now_s()
         self.is_removed: bool = False
 
@@ -65,7 +74,7 @@ class IpcObject:
             granted = self.mode >> 6
         elif credentials.in_group(self.creator_gid) or credentials.in_group(self.gid):
             granted = self.mode >> 3
-        return needed & ~granted & 7 == 0 or credentials.capable(CAP_IPC_OWNER)
+        return needed & ~granted & 7 == 0 or credentials.capable_in(self.user_namespace, CAP_IPC_OWNER)
 
     def check_permission(self, credentials: Credentials, wanted: int) -> None:
         """Raise EACCES unless `may`."""
@@ -78,25 +87,32 @@ class IpcObject:
 
     def check_owner(self, credentials: Credentials) -> None:
         """Raise EPERM for all but the owner, the creator and root."""
-        if not self.is_owned_by(credentials) and not credentials.capable(CAP_SYS_ADMIN):
+        if not self.is_owned_by(credentials) and not credentials.capable_in(self.user_namespace, CAP_SYS_ADMIN):
             raise Errno(EPERM)
 
     def set_owner(self, uid: int, gid: int, mode: int) -> None:
-        """IPC_SET. Raises EINVAL for the id -1."""
-        if uid < 0 or gid < 0:
+        """IPC_SET, with numbers of 32 bits that the running thread gives. Raises EINVAL for such as nobody has."""
+        new_uid = uid_from_caller(uid & NO_ID)
+        new_gid = gid_from_caller(gid & NO_ID)
+        if new_uid == NO_USER or new_gid == NO_GROUP:
             raise Errno(EINVAL)
-        self.uid = uid
-        self.gid = gid
+        self.uid = new_uid
+        self.gid = new_gid
         self.mode = mode & 0o777
         self.changed_s = now_s()
+
+    def owner_columns(self) -> str:
+        """Owner and creator as /proc/sysvipc shows them to the running thread."""
+        owner = f" {uid_for_caller(self.uid):5d} {gid_for_caller(self.gid):5d}"
+        return owner + f" {uid_for_caller(self.creator_uid):5d} {gid_for_caller(self.creator_gid):5d}"
 
     def store(self, out: Span[u8]) -> None:
         """struct ipc64_perm, 48 bytes."""
         out.store_u32(0, self.key & 0xFFFF_FFFF)
-        out.store_u32(4, self.uid)
-        out.store_u32(8, self.gid)
-        out.store_u32(12, self.creator_uid)
-        out.store_u32(16, self.creator_gid)
+        out.store_u32(4, uid_for_caller(self.uid))
+        out.store_u32(8, gid_for_caller(self.gid))
+        out.store_u32(12, uid_for_caller(self.creator_uid))
+        out.store_u32(16, gid_for_caller(self.creator_gid))
         out.store_u32(20, self.mode)
         out.store_u16(24, self.identifier >> INDEX_BITS)
 

@@ -13,13 +13,13 @@ from typing import Final
 
 from kernel.lang import EDQUOT, EKEYEXPIRED, EKEYREVOKED, ENOKEY, Errno, final, noraise, recursion
 from kernel.lib.credentials import Credentials
+from kernel.lib.ids import NO_GROUP, ROOT_USER, KernelGid, KernelUid
 from kernel.lib.random import word
 from kernel.lib.settings import SystemSetting
 from kernel.mm.keeping import check_room_to_keep
 from kernel.time.clock import realtime_seconds
 
 NEVER: Final = (1 << 62) - 1  # the expiry of a key that does not expire
-NO_GROUP: Final = 0xFFFF_FFFF
 
 # Permissions, a byte for each kind of user: of those who possess the key, its owner, its group, others.
 VIEW: Final = 0x01
@@ -78,8 +78,8 @@ def index_of(kind: KeyType, description: bytes) -> bytes:
 class KeyAccount:
     """What one user's keys take."""
 
-    def __init__(self, uid: int) -> None:
-        self.uid: int = uid
+    def __init__(self, uid: KernelUid) -> None:
+        self.uid: KernelUid = uid
         self.keys: int = 0
         self.instantiated: int = 0  # of these
         self.charged_keys: int = 0  # of these, those that count against the limits
@@ -87,8 +87,8 @@ class KeyAccount:
 
     def has_room(self, keys: int, size: int) -> bool:
         """Whether that many keys and bytes more are within the limits."""
-        most_keys = ROOTS_KEYS.value if self.uid == 0 else MOST_KEYS.value
-        most_bytes = ROOTS_BYTES.value if self.uid == 0 else MOST_BYTES.value
+        most_keys = ROOTS_KEYS.value if self.uid == ROOT_USER else MOST_KEYS.value
+        most_bytes = ROOTS_BYTES.value if self.uid == ROOT_USER else MOST_BYTES.value
         return self.charged_keys + keys <= most_keys and self.charged_bytes + size <= most_bytes
 
 
@@ -98,7 +98,7 @@ class Keys:
 
     def __init__(self) -> None:
         self.by_serial: dict[int, Key] = {}
-        self.accounts: dict[int, KeyAccount] = {}
+        self.accounts: dict[KernelUid, KeyAccount] = {}
         self.next_dead_s: int = NEVER  # when links of a key that has expired go; not later than the first
         self.ending: Key | None = None  # a list, through `next_ending`
         self.is_ending: bool = False
@@ -114,8 +114,8 @@ class Key:
         self,
         kind: KeyType,
         description: bytes,
-        uid: int,
-        gid: int,
+        uid: KernelUid,
+        gid: KernelGid,
         permissions: int,
         in_quota: bool = True,
         may_overrun: bool = False,
@@ -125,8 +125,8 @@ class Key:
         self.kind: KeyType = kind
         self.description: bytes = description
         self.index: bytes = index_of(kind, description)
-        self.uid: int = uid
-        self.gid: int = gid
+        self.uid: KernelUid = uid
+        self.gid: KernelGid = gid
         self.permissions: int = permissions
         self.in_quota: bool = in_quota
         self.account: KeyAccount = _account_of(uid)
@@ -283,7 +283,7 @@ class Key:
         self.uncharge(0)
         self.drop_payload()
 
-    def change_owner(self, uid: int) -> None:
+    def change_owner(self, uid: KernelUid) -> None:
         """Let it belong to, and count for, another user. Raises EDQUOT, MemoryError."""
         old = self.account
         fresh = _account_of(uid)
@@ -309,7 +309,7 @@ class Key:
         return f": {self.data_bytes}".encode()
 
 
-def _account_of(uid: int) -> KeyAccount:
+def _account_of(uid: KernelUid) -> KeyAccount:
     account = KEYS.accounts.get(uid)
     if account is None:
         account = KeyAccount(uid)

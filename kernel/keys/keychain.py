@@ -18,7 +18,6 @@ from kernel.keys.key import (
     ALL,
     KEYS,
     LINK,
-    NO_GROUP,
     OWNER,
     PERSISTENT_EXPIRY,
     POSSESSOR,
@@ -30,7 +29,8 @@ from kernel.keys.key import (
 )
 from kernel.keys.keyring import Keyring, Search, search, sweep
 from kernel.lang import EACCES, EAGAIN, EINVAL, ENOKEY, Errno, final, noraise
-from kernel.lib.credentials import Credentials
+from kernel.lib.credentials import Credentials, uid_for_caller
+from kernel.lib.ids import NO_GROUP, KernelUid
 from kernel.lib.pace import pace
 from kernel.time.clock import realtime_seconds
 
@@ -66,8 +66,8 @@ class UserKeyrings:
         self.session: Keyring = session
 
 
-_USERS: Final[dict[int, UserKeyrings]] = {}
-_PERSISTENTS: Final[dict[int, Keyring]] = {}
+_USERS: Final[dict[KernelUid, UserKeyrings]] = {}
+_PERSISTENTS: Final[dict[KernelUid, Keyring]] = {}
 
 
 @final
@@ -212,14 +212,14 @@ def find_named(name: bytes, who: Credentials) -> Keyring | None:
     return None
 
 
-def keyrings_of(uid: int) -> UserKeyrings:
+def keyrings_of(uid: KernelUid) -> UserKeyrings:
     """A user's, made if need be. Raises EDQUOT, MemoryError."""
     found = _USERS.get(uid)
     if found is not None:
         return found
-    of_user = Keyring(f"_uid.{uid}".encode(), uid, NO_GROUP, _OF_USER)
+    of_user = Keyring(f"_uid.{uid_for_caller(uid)}".encode(), uid, NO_GROUP, _OF_USER)
     try:
-        session = Keyring(f"_uid_ses.{uid}".encode(), uid, NO_GROUP, _OF_USER)
+        session = Keyring(f"_uid_ses.{uid_for_caller(uid)}".encode(), uid, NO_GROUP, _OF_USER)
         try:
             session.link(of_user)
             found = UserKeyrings(of_user, session)
@@ -235,7 +235,7 @@ def keyrings_of(uid: int) -> UserKeyrings:
     return found
 
 
-def persistent_of(uid: int, who: Credentials, target: Keyring) -> int:
+def persistent_of(uid: KernelUid, who: Credentials, target: Keyring) -> int:
     """KEYCTL_GET_PERSISTENT: link a user's persistent keyring, made if need be, to another. Raises EACCES, and what
     linking raises.
     """
@@ -245,7 +245,7 @@ def persistent_of(uid: int, who: Credentials, target: Keyring) -> int:
         found.release()
         found = None
     if found is None:
-        found = Keyring(f"_persistent.{uid}".encode(), uid, NO_GROUP, _PERSISTENT, in_quota=False)
+        found = Keyring(f"_persistent.{uid_for_caller(uid)}".encode(), uid, NO_GROUP, _PERSISTENT, in_quota=False)
         try:
             _PERSISTENTS[uid] = found
         except MemoryError:

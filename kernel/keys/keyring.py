@@ -36,6 +36,7 @@ from kernel.lang import (
     noraise,
 )
 from kernel.lib.credentials import Credentials
+from kernel.lib.ids import KernelGid, KernelUid
 from kernel.lib.pace import pace
 from kernel.time.clock import realtime_seconds
 
@@ -52,8 +53,8 @@ class Keyring(Key):
     def __init__(
         self,
         description: bytes,
-        uid: int,
-        gid: int,
+        uid: KernelUid,
+        gid: KernelGid,
         permissions: int,
         in_quota: bool = True,
         may_overrun: bool = False,

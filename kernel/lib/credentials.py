@@ -1,7 +1,10 @@
 """Who a thread acts for: user and group ids, supplementary groups, and what it may do (credentials(7),
-capabilities(7)).
+capabilities(7), user_namespaces(7)).
 
 Credentials are copied on change, so whoever keeps a reference keeps what was true then.
+
+Capabilities are those in the thread's user namespace. What belongs to the machine asks `capable`, what belongs to a
+namespace asks `capable_in` about the user namespace that owns it, and `capable_here` asks about the thread's own.
 
 Invariants: `effective` lies in `permitted`, `ambient` in both `permitted` and `inheritable`.
 """
@@ -9,7 +12,7 @@ Invariants: `effective` lies in `permitted`, `ambient` in both `permitted` and `
 from collections.abc import Callable
 from typing import Final
 
-from kernel.lang import EPERM, Errno, final
+from kernel.lang import EPERM, Errno, final, inline
 from kernel.lib.capabilities import (
     ALL_CAPABILITIES,
     CAP_SETUID,
@@ -20,6 +23,8 @@ from kernel.lib.capabilities import (
 )
 from kernel.lib.domain import Domain
 from kernel.lib.file_capabilities import FileCapabilities
+from kernel.lib.ids import ROOT_GROUP, ROOT_USER, KernelGid, KernelUid
+from kernel.lib.namespace import FIRST_USER, USER_NAMESPACES, UserNamespace
 from kernel.lib.pid import UNSET, Pid
 
 
@@ -28,15 +33,16 @@ class Credentials:
     """Treat as immutable once it is installed: `copy()`, change, install."""
 
     def __init__(self) -> None:
-        self.uid: int = 0
-        self.euid: int = 0
-        self.suid: int = 0
-        self.fsuid: int = 0
-        self.gid: int = 0
-        self.egid: int = 0
-        self.sgid: int = 0
-        self.fsgid: int = 0
-        self.groups: list[int] = []
+        self.uid: KernelUid = ROOT_USER
+        self.euid: KernelUid = ROOT_USER
+        self.suid: KernelUid = ROOT_USER
+        self.fsuid: KernelUid = ROOT_USER
+        self.gid: KernelGid = ROOT_GROUP
+        self.egid: KernelGid = ROOT_GROUP
+        self.sgid: KernelGid = ROOT_GROUP
+        self.fsgid: KernelGid = ROOT_GROUP
+        self.groups: list[KernelGid] = []
+        self.user_namespace: UserNamespace = FIRST_USER
         # Sets of capabilities: a bit for each CAP_*. A new object is root's.
         self.effective: int = ALL_CAPABILITIES
         self.permitted: int = ALL_CAPABILITIES
@@ -58,6 +64,7 @@ class Credentials:
         fresh.sgid = self.sgid
         fresh.fsgid = self.fsgid
         fresh.groups = self.groups
+        fresh.user_namespace = self.user_namespace
         fresh.effective = self.effective
         fresh.permitted = self.permitted
         fresh.inheritable = self.inheritable
@@ -67,17 +74,71 @@ class Credentials:
         fresh.domain = self.domain
         return fresh
 
-    def in_group(self, gid: int) -> bool:
+    def enter(self, user_namespace: UserNamespace) -> None:
+        """Be in another user namespace, with all capabilities, which are good for what that one owns."""
+        self.user_namespace = user_namespace
+        self.effective = ALL_CAPABILITIES
+        self.permitted = ALL_CAPABILITIES
+        self.inheritable = 0
+        self.bounding = ALL_CAPABILITIES
+        self.ambient = 0
+        self.secure_bits = 0
+
+    def in_group(self, gid: KernelGid) -> bool:
         """Whether file access as `gid` is granted: the file system group or a supplementary one."""
         return gid == self.fsgid or gid in self.groups
 
-    def in_effective_group(self, gid: int) -> bool:
+    def in_effective_group(self, gid: KernelGid) -> bool:
         """The same for checks that go by the effective group."""
         return gid == self.egid or gid in self.groups
 
     def capable(self, capability: int) -> bool:
-        """Whether the thread may do what a CAP_* stands for."""
+        """Whether the thread may do to the machine what a CAP_* stands for: nobody may below the first namespace."""
+        return self.effective >> capability & 1 != 0 and self.user_namespace is FIRST_USER
+
+    def capable_here(self, capability: int) -> bool:
+        """The same to what its own user namespace owns."""
         return self.effective >> capability & 1 != 0
+
+    def capable_in(self, owner: UserNamespace, capability: int) -> bool:
+        """The same to what a user namespace owns: its own, or one below, of which it may have made one."""
+        own = self.user_namespace
+        if owner is own:
+            return self.effective >> capability & 1 != 0
+        walker = owner
+        while walker.level > own.level:
+            parent = walker.parent
+            if parent is own and walker.owner_uid == self.euid:
+                return True
+            if parent is None:
+                return False
+            if parent is own:
+                return self.effective >> capability & 1 != 0
+            walker = parent
+        return False
+
+    def has_all_of(self, other: "Credentials") -> bool:
+        """Whether whoever has these capabilities has all that `other` has."""
+        own = self.user_namespace
+        if own is other.user_namespace:
+            return other.permitted & ~self.permitted == 0
+        walker: UserNamespace | None = other.user_namespace
+        while walker is not None:
+            if walker.parent is own and walker.owner_uid == self.euid:
+                return True
+            walker = walker.parent
+        return False
+
+    def owns_all(self, uid: KernelUid, gid: KernelGid) -> bool:
+        """Whether all ids of these credentials are those two: whoever acts for them may look into the thread."""
+        return (
+            self.uid == uid
+            and self.euid == uid
+            and self.suid == uid
+            and self.gid == gid
+            and self.egid == gid
+            and self.sgid == gid
+        )
 
     # What becomes of capabilities when ids change, unless securebits forbid it ---------------------------------
 
@@ -85,23 +146,26 @@ class Credentials:
         """User ids were set: whoever is no longer root in any way loses everything."""
         if self.secure_bits & SECURE_NO_SETUID_FIXUP != 0:
             return
-        if (old.uid == 0 or old.euid == 0 or old.suid == 0) and self.uid != 0 and self.euid != 0 and self.suid != 0:
+        root = self.user_namespace.root_uid()
+        was_root = old.uid == root or old.euid == root or old.suid == root
+        if was_root and self.uid != root and self.euid != root and self.suid != root:
             if self.secure_bits & SECURE_KEEP_CAPS == 0:
                 self.permitted = 0
                 self.effective = 0
             self.ambient = 0
-        if old.euid == 0 and self.euid != 0:
+        if old.euid == root and self.euid != root:
             self.effective = 0
-        elif old.euid != 0 and self.euid == 0:
+        elif old.euid != root and self.euid == root:
             self.effective = self.permitted
 
     def follow_file_user_change(self, old: "Credentials") -> None:
         """The file system's user id alone was set (setfsuid(2))."""
         if self.secure_bits & SECURE_NO_SETUID_FIXUP != 0:
             return
-        if old.fsuid == 0 and self.fsuid != 0:
+        root = self.user_namespace.root_uid()
+        if old.fsuid == root and self.fsuid != root:
             self.effective &= ~FILE_SYSTEM_CAPABILITIES
-        elif old.fsuid != 0 and self.fsuid == 0:
+        elif old.fsuid != root and self.fsuid == root:
             self.effective |= self.permitted & FILE_SYSTEM_CAPABILITIES
 
     def follow_exec(
@@ -115,6 +179,7 @@ class Credentials:
         Returns whether the program must distrust its environment (AT_SECURE), and whether it asked for capabilities
         that the thread did not have. Raises EPERM if it would miss some that its file says it needs.
         """
+        root = self.user_namespace.root_uid()
         is_set_id = self.euid != old.uid or self.egid != old.gid
         granted = 0
         has_effective = False
@@ -124,15 +189,15 @@ class Credentials:
             if has_effective and of_file.permitted & ~granted != 0:
                 raise Errno(EPERM)
         # A set-user-ID root program with capabilities of its own gets those alone, unless root runs it.
-        only_those_of_file = of_file is not None and self.euid == 0 and self.uid != 0
+        only_those_of_file = of_file is not None and self.euid == root and self.uid != root
         if self.secure_bits & SECURE_NOROOT == 0 and not only_those_of_file:
-            if self.euid == 0 or self.uid == 0:
+            if self.euid == root or self.uid == root:
                 granted = self.bounding | self.inheritable
-            if self.euid == 0:
+            if self.euid == root:
                 has_effective = True
         asks_for_more = granted & ~old.permitted != 0
         if (is_set_id or asks_for_more) and (is_shared or forbids_more):
-            if forbids_more or not old.capable(CAP_SETUID):
+            if forbids_more or not old.capable_here(CAP_SETUID):
                 self.euid = self.uid
                 self.egid = self.gid
             granted &= old.permitted
@@ -145,7 +210,7 @@ class Credentials:
         self.permitted = granted | self.ambient
         self.effective = self.permitted if has_effective else self.ambient
         self.secure_bits &= ~SECURE_KEEP_CAPS
-        is_secure = is_set_id or (self.uid != 0 and (has_effective or self.permitted & ~self.ambient != 0))
+        is_secure = is_set_id or (self.uid != root and (has_effective or self.permitted & ~self.ambient != 0))
         return is_secure, asks_for_more
 
     def is_dangerous_after(self, old: "Credentials") -> bool:
@@ -157,7 +222,7 @@ class Credentials:
             or self.egid != old.egid
             or self.fsuid != old.fsuid
             or self.fsgid != old.fsgid
-            or self.permitted & ~old.permitted != 0
+            or not old.has_all_of(self)
         )
 
 
@@ -178,6 +243,34 @@ def caller_credentials() -> Credentials | None:
     """Who the running thread acts for, or None if it is the kernel's own. Never sleeps."""
     find = CALLER.find
     return find() if find is not None else None
+
+
+def caller_namespace() -> UserNamespace:
+    """The running thread's user namespace; the first in threads of the kernel. Never sleeps."""
+    credentials = caller_credentials()
+    return FIRST_USER if credentials is None else credentials.user_namespace
+
+
+@inline
+def uid_for_caller(uid: KernelUid) -> int:
+    """What the running thread's namespace calls a user; OVERFLOW_ID if it has no number there."""
+    return caller_namespace().shown_uid(uid) if USER_NAMESPACES.exist else int(uid)
+
+
+@inline
+def gid_for_caller(gid: KernelGid) -> int:
+    """The same of a group."""
+    return caller_namespace().shown_gid(gid) if USER_NAMESPACES.exist else int(gid)
+
+
+def uid_from_caller(number: int) -> KernelUid:
+    """Whom the running thread means by a user's number; NO_USER if there is none."""
+    return caller_namespace().kernel_uid(number) if USER_NAMESPACES.exist else KernelUid(number)
+
+
+def gid_from_caller(number: int) -> KernelGid:
+    """The same of a group's; NO_GROUP if there is none."""
+    return caller_namespace().kernel_gid(number) if USER_NAMESPACES.exist else KernelGid(number)
 
 
 def caller_process_id() -> Pid:

@@ -2,14 +2,17 @@
 capabilities").
 
 On disk: a word with the revision and the flag "effective"; then for each 32 capabilities the permitted and the
-inheritable ones, once (revision 1) or twice; then, in revision 3, which user is root for the file. All numbers are
-little endian. There are no user namespaces: capabilities for another root than user 0 count for nobody.
+inheritable ones, once (revision 1) or twice; then, in revision 3, which user is root for the file, by its number in the
+user namespace of the file system. All numbers are little endian. Capabilities are for those who live in a namespace
+whose user 0 is that root, or below one.
 """
 
 from typing import Final
 
-from kernel.lang import EINVAL, ERANGE, Errno, final, span_of
+from kernel.lang import EINVAL, EOVERFLOW, ERANGE, Errno, final, span_of
 from kernel.lib.capabilities import ALL_CAPABILITIES
+from kernel.lib.ids import NO_ID, NO_USER, KernelUid
+from kernel.lib.namespace import UserNamespace
 
 CAPABILITIES: Final = b"security.capability"
 _REVISION_MASK: Final = 0xFF00_0000
@@ -22,7 +25,6 @@ _REVISION_2_SIZE: Final = 20
 _REVISION_3_SIZE: Final = 24
 _ROOT_PLACE: Final = 20
 _HIGH_CAPABILITIES: Final = ALL_CAPABILITIES >> 32
-_NO_USER: Final = 0xFFFF_FFFF
 
 
 @final
@@ -39,9 +41,19 @@ def _word(value: bytes, index: int) -> int:
     return span_of(value).load_u32(4 * index)
 
 
-def read_file_capabilities(value: bytes) -> FileCapabilities | None:
-    """What an attribute says, for whoever runs the file; None if it is for another root. Raises ERANGE if it is longer
-    than any revision, EINVAL if it makes no sense.
+def _is_root(uid: KernelUid, runner: UserNamespace) -> bool:
+    """Whether somebody is user 0 in a namespace, or in one above."""
+    walker: UserNamespace | None = runner
+    while walker is not None:
+        if walker.uid_or_none(uid) == 0:
+            return True
+        walker = walker.parent
+    return False
+
+
+def read_file_capabilities(value: bytes, keeper: UserNamespace, runner: UserNamespace) -> FileCapabilities | None:
+    """What an attribute says for whoever runs the file in the namespace `runner`; None if it is for another root.
+    `keeper` is the file system's. Raises ERANGE if it is longer than any revision, EINVAL if it makes no sense.
     """
     size = len(value)
     if size > _REVISION_3_SIZE:
@@ -51,10 +63,13 @@ def read_file_capabilities(value: bytes) -> FileCapabilities | None:
     magic = _word(value, 0)
     revision = magic & _REVISION_MASK
     if revision == _REVISION_1 and size == _REVISION_1_SIZE:
+        if not _is_root(keeper.root_uid(), runner):
+            return None
         return FileCapabilities(_word(value, 1), _word(value, 2), magic & _EFFECTIVE != 0)
     if size != _size_of(revision):
         raise Errno(EINVAL)
-    if revision == _REVISION_3 and _word(value, 5) != 0:
+    root = keeper.kernel_uid(_word(value, 5) if revision == _REVISION_3 else 0)
+    if root == NO_USER or not _is_root(root, runner):
         return None
     permitted = _word(value, 1) | (_word(value, 3) & _HIGH_CAPABILITIES) << 32
     inheritable = _word(value, 2) | (_word(value, 4) & _HIGH_CAPABILITIES) << 32
@@ -68,25 +83,46 @@ def _size_of(revision: int) -> int:
     return _REVISION_3_SIZE if revision == _REVISION_3 else -1
 
 
-def _check_form(value: bytes) -> None:
-    """EINVAL unless it is an attribute of revision 2 or 3 without unknown flags."""
+def check_form(value: bytes) -> None:
+    """Raise EINVAL unless it is an attribute of revision 2 or 3 without unknown flags."""
     if len(value) < 4 or len(value) != _size_of(_word(value, 0) & ~_EFFECTIVE):
         raise Errno(EINVAL)
 
 
-def check_to_keep(value: bytes) -> None:
-    """Whether a program may set the attribute to this. Raises EINVAL."""
-    _check_form(value)
-    if len(value) == _REVISION_3_SIZE and _word(value, 5) == _NO_USER:
-        raise Errno(EINVAL)
-
-
-def to_show(value: bytes) -> bytes:
-    """The attribute as programs read it: of revision 2 where user 0 is root. Raises EINVAL if it is of revision 1 or
-    makes no sense.
+def to_keep(value: bytes, writer: UserNamespace, keeper: UserNamespace, rules_keeper: bool) -> bytes:
+    """The attribute as the file system keeps it, of checked form. A writer who does not rule the namespace of the file
+    system (`rules_keeper`) gives capabilities to the root of its own alone. Raises EINVAL for a root that there is not.
     """
-    _check_form(value)
-    if len(value) == _REVISION_2_SIZE or _word(value, 5) != 0:
+    if len(value) == _REVISION_2_SIZE and rules_keeper:
+        return value
+    root = keeper.uid_or_none(writer.kernel_uid(_word(value, 5) if len(value) == _REVISION_3_SIZE else 0))
+    if root == NO_ID:
+        raise Errno(EINVAL)
+    return _of_root(value, root)
+
+
+def _of_root(value: bytes, root: int) -> bytes:
+    """The same in revision 3."""
+    storage = bytearray(_REVISION_3_SIZE)
+    out = span_of(storage)
+    out[0:_ROOT_PLACE].copy_from(span_of(value)[0:_ROOT_PLACE])
+    out.store_u32(0, _REVISION_3 | _word(value, 0) & _EFFECTIVE)
+    out.store_u32(_ROOT_PLACE, root)
+    return bytes(storage)
+
+
+def to_show(value: bytes, reader: UserNamespace, keeper: UserNamespace) -> bytes:
+    """The attribute as programs in the namespace `reader` see it: of revision 2 where user 0 of theirs, or of one
+    above, is root. Raises EINVAL if it is of revision 1 or makes no sense, EOVERFLOW if they cannot name the root.
+    """
+    check_form(value)
+    root = keeper.kernel_uid(_word(value, 5) if len(value) == _REVISION_3_SIZE else 0)
+    number = reader.uid_or_none(root) if root != NO_USER else NO_ID
+    if number != NO_ID and number != 0:
+        return _of_root(value, number)
+    if root == NO_USER or not _is_root(root, reader):
+        raise Errno(EOVERFLOW)
+    if len(value) == _REVISION_2_SIZE:
         return value
     storage = bytearray(value[:_ROOT_PLACE])
     span_of(storage).store_u32(0, _REVISION_2 | _word(value, 0) & _EFFECTIVE)

@@ -1,11 +1,19 @@
-"""The base of namespaces: what all kinds have in common (namespaces(7)).
+"""The base of namespaces: what all kinds have in common (namespaces(7)). And user namespaces, which own the others and
+say who is called how (user_namespaces(7)).
+
+A user namespace has numbers of users and groups of its own, which its maps translate. In the first one a number is the
+kernel's own, and no map is asked. `kernel_uid` and `shown_uid` with their kin are the border: what a program says, and
+what it is told.
+
+User namespaces are objects like others: they last as long as credentials, namespaces and open files refer to them.
 
 Context: nothing sleeps, but `release` of a mount namespace, which unmounts.
 """
 
 from typing import Final
 
-from kernel.lang import noraise
+from kernel.lang import Weak, final, noraise
+from kernel.lib.ids import NO_ID, OVERFLOW_ID, ROOT_GROUP, ROOT_USER, IdMap, KernelGid, KernelUid
 
 CLONE_NEWTIME: Final = 0x80
 CLONE_NEWNS: Final = 0x2_0000
@@ -38,10 +46,17 @@ def next_number() -> int:
 class Namespace:
     """One. `kind` is its CLONE_NEW… flag, `name` what /proc/PID/ns calls it."""
 
-    def __init__(self, kind: int, name: bytes, number: int) -> None:
+    def __init__(self, kind: int, name: bytes, number: int, maker: "UserNamespace | None" = None) -> None:
         self.kind: int = kind
         self.name: bytes = name
         self.number: int = number
+        self._maker: UserNamespace | None = maker
+
+    @property
+    def owner(self) -> "UserNamespace":
+        """Whose administrator rules it: the user namespace of who made it, or the parent of a user namespace."""
+        maker = self._maker
+        return FIRST_USER if maker is None else maker
 
     def acquire(self) -> None:
         """Somebody more is in it, or has it open. For kinds that have something to end; the others are objects."""
@@ -51,7 +66,114 @@ class Namespace:
         """And no longer."""
 
 
-FIRST_USER: Final = Namespace(CLONE_NEWUSER, b"user", FIRST_USER_NUMBER)
+# ---- User namespaces ------------------------------------------------------------------------------------------------
+
+
+@final
+class UserNamespaces:
+    """Whether there is any but the first. Until then every number is the kernel's own."""
+
+    def __init__(self) -> None:
+        self.exist: bool = False
+
+
+USER_NAMESPACES: Final = UserNamespaces()
+
+
+@final
+class Holdings:
+    """The namespaces that one user has made, by kind: those that live, and perhaps some that do not any more."""
+
+    def __init__(self) -> None:
+        self.by_kind: dict[int, list[Weak[Namespace]]] = {}
+
+
+_NO_MAP: Final = IdMap([])
+
+
+@final
+class UserNamespace(Namespace):
+    """One. Its maps are written once each, by whoever /proc/PID/uid_map lets."""
+
+    def __init__(self, parent: "UserNamespace | None", number: int, uid: KernelUid, gid: KernelGid) -> None:
+        super().__init__(CLONE_NEWUSER, b"user", number, parent)
+        self.parent: UserNamespace | None = parent
+        self.level: int = 0 if parent is None else parent.level + 1
+        self.owner_uid: KernelUid = uid  # who made it, and has all capabilities over it
+        self.owner_gid: KernelGid = gid
+        self.uids: IdMap = _NO_MAP
+        self.gids: IdMap = _NO_MAP
+        self.projects: IdMap = _NO_MAP
+        self.allows_setgroups: bool = True if parent is None else parent.allows_setgroups
+        self.maker_could_set_capabilities: bool = False  # CAP_SETFCAP, so that user 0 of the parent may be mapped
+        self.limits: dict[int, int] = {}  # of namespaces by kind, where they were set (user.max_…_namespaces)
+        self.holdings: dict[KernelUid, Holdings] = {}
+
+    # From programs ---------------------------------------------------------------------------------------------------
+
+    def kernel_uid(self, number: int) -> KernelUid:
+        """The user that a program in here calls so; NO_USER if there is none."""
+        return KernelUid(number if self.level == 0 else self.uids.to_kernel(number))
+
+    def kernel_gid(self, number: int) -> KernelGid:
+        """The same of a group; NO_GROUP if there is none."""
+        return KernelGid(number if self.level == 0 else self.gids.to_kernel(number))
+
+    # To programs -----------------------------------------------------------------------------------------------------
+
+    def uid_or_none(self, uid: KernelUid) -> int:
+        """What a user is called in here; NO_ID if it has no number."""
+        return int(uid) if self.level == 0 else self.uids.from_kernel(int(uid))
+
+    def gid_or_none(self, gid: KernelGid) -> int:
+        """The same of a group."""
+        return int(gid) if self.level == 0 else self.gids.from_kernel(int(gid))
+
+    def shown_uid(self, uid: KernelUid) -> int:
+        """What a user is called in here; OVERFLOW_ID if it has no number."""
+        if self.level == 0:
+            return int(uid)
+        number = self.uids.from_kernel(int(uid))
+        return OVERFLOW_ID if number == NO_ID else number
+
+    def shown_gid(self, gid: KernelGid) -> int:
+        """The same of a group."""
+        if self.level == 0:
+            return int(gid)
+        number = self.gids.from_kernel(int(gid))
+        return OVERFLOW_ID if number == NO_ID else number
+
+    # Questions -------------------------------------------------------------------------------------------------------
+
+    def has_user(self, uid: KernelUid) -> bool:
+        """Whether a user has a number in here."""
+        return self.uid_or_none(uid) != NO_ID
+
+    def has_group(self, gid: KernelGid) -> bool:
+        """Whether a group has a number in here."""
+        return self.gid_or_none(gid) != NO_ID
+
+    def has_ids(self, uid: KernelUid, gid: KernelGid) -> bool:
+        """Whether both the owner and the group of something have numbers in here."""
+        return self.level == 0 or (self.has_user(uid) and self.has_group(gid))
+
+    def root_uid(self) -> KernelUid:
+        """Who is user 0 in here; NO_USER if nobody is."""
+        return self.kernel_uid(0)
+
+    def may_set_groups(self) -> bool:
+        """Whether setgroups(2) is allowed in here."""
+        return self.level == 0 or (self.allows_setgroups and not self.gids.is_empty())
+
+    def contains(self, other: "UserNamespace") -> bool:
+        """Whether another is this one or below it."""
+        walker: UserNamespace | None = other
+        while walker is not None and walker.level > self.level:
+            walker = walker.parent
+        return walker is self
+
+
+FIRST_USER: Final = UserNamespace(None, FIRST_USER_NUMBER, ROOT_USER, ROOT_GROUP)
 FIRST_NET: Final = Namespace(CLONE_NEWNET, b"net", next_number())
 FIRST_CGROUP: Final = Namespace(CLONE_NEWCGROUP, b"cgroup", FIRST_CGROUP_NUMBER)
 FIRST_TIME: Final = Namespace(CLONE_NEWTIME, b"time", FIRST_TIME_NUMBER)

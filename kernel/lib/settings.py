@@ -9,7 +9,8 @@ Context: settings are created while the kernel is built and read anywhere.
 from typing import Final
 
 from kernel.lang import EPERM, Errno
-from kernel.lib.credentials import caller_credentials
+from kernel.lib.capabilities import CAP_NET_ADMIN
+from kernel.lib.credentials import Credentials, caller_credentials
 
 NO_BOUND: Final = (1 << 63) - 1  # where Linux has an unsigned long
 _INT_LEAST: Final = -(1 << 31)
@@ -38,6 +39,14 @@ class Setting:
 
     def store(self, numbers: list[int]) -> None:
         """Numbers were written: as many as it takes, within bounds. Raises EINVAL, where some are no use."""
+
+    def may_be_changed_by(self, who: Credentials) -> bool:
+        """Whether somebody may change it who is not root."""
+        return self.is_of_network and who.capable(CAP_NET_ADMIN)
+
+    def is_for_root(self) -> bool:
+        """Whether root may change it; else only those whom `may_be_changed_by` permits."""
+        return True
 
     def check_writer(self) -> None:
         """Raise EPERM unless the running program may change it; the mode of the file is checked elsewhere."""

@@ -9,14 +9,15 @@ Context: any; nothing sleeps. Taking an account may raise MemoryError, releasing
 from typing import Final
 
 from kernel.lang import final, noraise
+from kernel.lib.ids import KernelUid
 
 
 @final
 class UserAccount:
     """One user's account."""
 
-    def __init__(self, uid: int) -> None:
-        self.uid: int = uid
+    def __init__(self, uid: KernelUid) -> None:
+        self.uid: KernelUid = uid
         self.references: int = 0
         self.pipe_pages: int = 0  # pages that the user's pipes may hold (fs.pipe-user-pages-soft)
         self.files_under_way: int = 0  # descriptors in messages of unix sockets (RLIMIT_NOFILE)
@@ -30,10 +31,10 @@ class UserAccount:
             _ACCOUNTS.pop(self.uid)
 
 
-_ACCOUNTS: Final[dict[int, UserAccount]] = {}
+_ACCOUNTS: Final[dict[KernelUid, UserAccount]] = {}
 
 
-def account_of(uid: int) -> UserAccount:
+def account_of(uid: KernelUid) -> UserAccount:
     """The account of a user, with a reference for the caller. Raises MemoryError."""
     account = _ACCOUNTS.get(uid)
     if account is None:

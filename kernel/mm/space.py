@@ -19,6 +19,7 @@ from typing import Final
 from arch import USER_END, key_count, key_forbids
 from arch.programs import LEAF_TABLE_BYTES, LocalTable, PageTable, drop_entries, share_entries, table_end
 from kernel.lang import EACCES, EEXIST, EINTR, EINVAL, ENOMEM, EPERM, Errno, final, noinline
+from kernel.lib.namespace import FIRST_USER, UserNamespace
 from kernel.lib.pace import PACE, is_dying, pace
 from kernel.lib.settings import SystemSetting
 from kernel.mm.area import (
@@ -54,7 +55,8 @@ _BYTES_AT_ONCE: Final = _TABLES_AT_ONCE * LEAF_TABLE_BYTES
 _WORK_AT_ONCE: Final = 128_000
 _AREAS_AT_ONCE: Final = 64
 _AREA_COST: Final = 500
-_PIECE_COST: Final = 4000
+_PIECE_COST: Final = 4000  # of at most _SMALL_PIECE bytes
+_SMALL_PIECE: Final = 16 * PAGE_SIZE
 _TABLE_COST: Final = 2000
 _PAGE_COST: Final = 160
 _PART_COST: Final = 150_000
@@ -94,6 +96,7 @@ class AddressSpace:
         self.pages: PageTable = PageTable()
         self.areas: AreaTree = AreaTree()
         self.users: int = 1
+        self.user_namespace: UserNamespace = FIRST_USER  # whose administrator may look into it (ptrace(2))
         self.resident: int = 0  # pages
         self.peak_resident: int = 0
         self.memory_waits: int = 0  # of a fault that has not come to its end
@@ -255,6 +258,7 @@ class AddressSpace:
         self.environment_start = other.environment_start
         self.environment_end = other.environment_end
         self.auxiliary_vector = other.auxiliary_vector
+        self.user_namespace = other.user_namespace
         self.inherit_settings(other)
         self.stack_top = other.stack_top
         self.code_start = other.code_start
@@ -723,13 +727,11 @@ class AddressSpace:
             self._deny_write_execute(area.prot, prot)
             if area.sealed:
                 raise Errno(EPERM)
-            stop = min(end, area.end)
-            if stop - start > _BYTES_AT_ONCE:
-                stop = self.part_end(start, stop)
-                pace(_PART_COST)
+            stop = self.part_end(start, min(end, area.end))
             optional = PROT_EXEC & area.maximum_prot if run_what_is_read else 0
             self._protect_piece(area, start, stop, prot | optional, key)
-            pace(_PIECE_COST)
+            if stop < end:
+                pace(_PIECE_COST if stop - start <= _SMALL_PIECE else _PART_COST)
             start = stop
 
     def _protect_piece(self, area: Area, start: int, end: int, prot: int, key: int) -> None:

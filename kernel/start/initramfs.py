@@ -20,6 +20,7 @@ from kernel.fs.path import FsContext
 from kernel.fs.walk import EMPTY_PATH, resolve
 from kernel.lang import ENOENT, ENOMEM, ENOSPC, Errno, KernelError, Span, span_of, u8
 from kernel.lib import log
+from kernel.lib.ids import KernelGid, KernelUid
 from kernel.lib.inflate import InflateError, Inflater, InflateSink
 from kernel.lib.user import KernelBuffer
 
@@ -228,8 +229,8 @@ class Unpacker(InflateSink):
             self._remove_old()
             make_symlink(context, context.root, self.name, target)
             inode = resolve(context, context.root, self.name, 0).inode()
-            inode.uid = self.fields[_UID]
-            inode.gid = self.fields[_GID]
+            inode.uid = KernelUid(self.fields[_UID])
+            inode.gid = KernelGid(self.fields[_GID])
             self._set_times(inode)
         except Errno as error:
             self._skip_entry(error.code)
@@ -256,8 +257,8 @@ class Unpacker(InflateSink):
             unlink(self.context, self.context.root, self.name)
 
     def _set_attributes(self, inode: Inode) -> None:
-        inode.uid = self.fields[_UID]
-        inode.gid = self.fields[_GID]
+        inode.uid = KernelUid(self.fields[_UID])
+        inode.gid = KernelGid(self.fields[_GID])
         inode.set_mode(self.fields[_MODE])
         self._set_times(inode)
 

@@ -168,6 +168,6 @@ def _mount_devices(context: FsContext) -> None:
     """devtmpfs on /dev, as Linux does it, so that there is a console."""
     try:
         place = resolve(context, None, b"/dev", DIRECTORY)
-        mount_filesystem(context.namespace, make_filesystem(b"devtmpfs", b"devtmpfs", b""), place, 0)
+        mount_filesystem(context, make_filesystem(b"devtmpfs", b"devtmpfs", b""), place, 0)
     except Errno as error:
         log.warn(f"root: no devices in /dev: error {error.code}")

@@ -48,7 +48,7 @@ def _real_credentials(credentials: Credentials) -> Credentials:
     real.fsuid = credentials.uid
     real.fsgid = credentials.gid
     if credentials.secure_bits & SECURE_NO_SETUID_FIXUP == 0:
-        real.effective = real.permitted if credentials.uid == 0 else 0
+        real.effective = real.permitted if credentials.uid == credentials.user_namespace.root_uid() else 0
     return real
 
 

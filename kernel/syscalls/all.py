@@ -88,6 +88,7 @@ from kernel.syscalls import (
     semget,
     send_recv,
     sendfile,
+    setgroups,
     setitimer,
     setuid,
     shmget,

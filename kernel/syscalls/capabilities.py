@@ -94,7 +94,7 @@ def capset(header: UserAddr, data: UserAddr) -> int:
     inheritable = _read_set(user.at(data, 8), entries)
     old = task.credentials
     added = inheritable & ~old.inheritable
-    if added & ~old.permitted != 0 and not old.capable(CAP_SETPCAP):
+    if added & ~old.permitted != 0 and not old.capable_here(CAP_SETPCAP):
         raise Errno(EPERM)
     if added & ~old.bounding != 0 or permitted & ~old.permitted != 0 or effective & ~permitted != 0:
         raise Errno(EPERM)
@@ -142,7 +142,7 @@ def control_capabilities(task: Task, option: int, second: int, third: int, fourt
             _check_known(second)
             return who.bounding >> second & 1
         case 24:  # PR_CAPBSET_DROP
-            if not who.capable(CAP_SETPCAP):
+            if not who.capable_here(CAP_SETPCAP):
                 raise Errno(EPERM)
             _check_known(second)
             fresh = who.copy()
@@ -180,7 +180,7 @@ def _set_secure_bits(task: Task, bits: int) -> int:
     locked = (old.secure_bits & SECURE_LOCKS) >> 1
     if locked & (old.secure_bits ^ bits) != 0 or old.secure_bits & SECURE_LOCKS & ~bits != 0:
         raise Errno(EPERM)
-    if bits & ~(SECURE_BITS | SECURE_LOCKS) != 0 or not old.capable(CAP_SETPCAP):
+    if bits & ~(SECURE_BITS | SECURE_LOCKS) != 0 or not old.capable_here(CAP_SETPCAP):
         raise Errno(EPERM)
     fresh = old.copy()
     fresh.secure_bits = bits

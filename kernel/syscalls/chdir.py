@@ -49,7 +49,7 @@ def chroot(path: UserAddr) -> int:
     context = current().fs
     place = resolve(context, None, path_at(path), FOLLOW | DIRECTORY)
     place.inode().check_permission(context.credentials, MAY_EXEC)
-    if not context.credentials.capable(CAP_SYS_CHROOT):
+    if not context.credentials.capable_here(CAP_SYS_CHROOT):
         raise Errno(EPERM)
     context.set_root(place)
     return 0

@@ -1,24 +1,28 @@
 """chown(2), fchown(2), lchown(2), fchownat(2)."""
 
 from kernel.doors.table import syscall
-from kernel.fs.attributes import NO_CHANGE, change_owner
+from kernel.fs.attributes import change_owner
 from kernel.fs.constants import AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW
 from kernel.fs.notification import IN_ATTRIB, tell_place
 from kernel.fs.path import Path
 from kernel.lang import EINVAL, Errno, UserAddr, i32, u32
+from kernel.lib.credentials import gid_from_caller, uid_from_caller
+from kernel.lib.ids import NO_GROUP, NO_ID, NO_USER, KernelGid, KernelUid
 from kernel.syscalls.descriptor_arguments import file_at
 from kernel.syscalls.path_arguments import place_at, place_or_descriptor
 from kernel.task import current
 
 
 def _change_owner(path: Path, uid: int, gid: int) -> int:
-    change_owner(
-        current().fs,
-        path.mount,
-        path.inode(),
-        NO_CHANGE if uid == 0xFFFFFFFF else uid,
-        NO_CHANGE if gid == 0xFFFFFFFF else gid,
-    )
+    new_uid: KernelUid | None = None
+    new_gid: KernelGid | None = None
+    if uid != NO_ID:
+        new_uid = uid_from_caller(uid)
+    if gid != NO_ID:
+        new_gid = gid_from_caller(gid)
+    if new_uid == NO_USER or new_gid == NO_GROUP:
+        raise Errno(EINVAL)
+    change_owner(current().fs, path.mount, path.inode(), new_uid, new_gid)
     tell_place(path.dentry, IN_ATTRIB)
     return 0
 

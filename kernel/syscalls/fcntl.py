@@ -53,6 +53,7 @@ from kernel.fs.tmpfs.file import TmpfsFile
 from kernel.ipc.pipe import PipeFile
 from kernel.lang import EBADF, EINVAL, EPERM, ESRCH, Errno, UserAddr, i32
 from kernel.lib import user
+from kernel.lib.credentials import caller_namespace
 from kernel.lib.pid import UNSET
 from kernel.syscalls.descriptor_arguments import any_file_at
 from kernel.syscalls.fcntl_locking import record_lock
@@ -184,8 +185,8 @@ def _owner(file: File, command: int, argument: int) -> int:
         user.write_i32(user.at(UserAddr(argument), 4), abs(living_owner(file)))
         return 0
     if command == F_GETOWNER_UIDS:
-        user.write_u32(UserAddr(argument), file.owner_uid)
-        user.write_u32(user.at(UserAddr(argument), 4), file.owner_euid)
+        user.write_u32(UserAddr(argument), caller_namespace().uid_or_none(file.owner_uid))
+        user.write_u32(user.at(UserAddr(argument), 4), caller_namespace().uid_or_none(file.owner_euid))
         return 0
     kind = user.read_i32(UserAddr(argument))
     who = user.read_i32(user.at(UserAddr(argument), 4))

@@ -16,8 +16,8 @@ from kernel.fs.constants import (
 from kernel.fs.file import PathFile
 from kernel.fs.filesystem import find_type
 from kernel.fs.landlock import refuse_mounting
-from kernel.fs.mount_api import AttributeChange, ContextFile, open_apart, require_administrator
-from kernel.fs.mounts import clone_tree, move_tree
+from kernel.fs.mount_api import AttributeChange, ContextFile, open_apart
+from kernel.fs.mounts import clone_tree, move_tree, require_administrator
 from kernel.lang import E2BIG, EINVAL, EOPNOTSUPP, Errno, UserAddr, i32, u32
 from kernel.lib import user
 from kernel.syscalls.descriptor_arguments import file_at
@@ -148,7 +148,7 @@ def fsconfig(descriptor: i32, command: u32, key: UserAddr, value: UserAddr, extr
         file.set_string(name, user.read_string(value, _KEY_LIMIT))
     elif command == _RECONFIGURE:
         refuse_mounting(current().credentials)
-        file.reconfigure()
+        file.reconfigure(current().fs)
     else:
         file.create(current().fs)
     return 0
@@ -168,7 +168,7 @@ def fsmount(descriptor: i32, flags: u32, attributes: u32) -> int:
         raise Errno(EINVAL)
     file = _context_file(descriptor)
     task.files.lowest_free(0)
-    return task.files.install(open_apart(file.mount(attributes)), flags != 0)
+    return task.files.install(open_apart(file.mount(task.fs, attributes)), flags != 0)
 
 
 @syscall(

@@ -45,17 +45,10 @@ def prlimit64(pid: i32, resource: u32, new: UserAddr, old: UserAddr) -> int:
     process = process_at(pid)
     if process.leader is None:
         raise Errno(ESRCH)
-    if process is not task.process and not task.credentials.capable(CAP_SYS_RESOURCE):
+    if process is not task.process:
         mine = task.credentials
         theirs = process.leader.credentials
-        if (
-            mine.uid != theirs.uid
-            or mine.uid != theirs.euid
-            or mine.uid != theirs.suid
-            or mine.gid != theirs.gid
-            or mine.gid != theirs.egid
-            or mine.gid != theirs.sgid
-        ):
+        if not theirs.owns_all(mine.uid, mine.gid) and not mine.capable_in(theirs.user_namespace, CAP_SYS_RESOURCE):
             raise Errno(EPERM)
     before_soft = process.limits.soft[resource]
     before_hard = process.limits.hard[resource]

@@ -8,6 +8,8 @@ from kernel.keys.keychain import Judging, Reference
 from kernel.keys.keyring import Keyring, Search, as_keyring, search
 from kernel.lang import EACCES, EAGAIN, EFAULT, EINVAL, ENOKEY, EOPNOTSUPP, Errno, UserAddr, span_of
 from kernel.lib import user
+from kernel.lib.credentials import gid_for_caller, uid_for_caller
+from kernel.lib.ids import NO_GROUP
 from kernel.lib.pace import pace
 from kernel.syscalls.key_arguments import LONGEST_DESCRIPTION, found_key, text_at, type_at
 from kernel.task.task import current
@@ -15,7 +17,6 @@ from kernel.task.words import signed_32
 from kernel.time.clock import realtime_seconds
 
 _PAGE: Final = 4096
-_NO_GROUP: Final = 0xFFFF_FFFF
 _NOBODY: Final = 65534  # how the group of a key that has none is shown
 _SERIAL_COST: Final = 40
 # KEYCTL_CAPABILITIES: capabilities, persistent keyrings, invalidation, restriction, moves; the second byte: keyrings'
@@ -26,8 +27,8 @@ _CAPABILITIES: Final = b"\xe3\x03"
 def describe(number: int, address: UserAddr, size: int) -> int:
     """KEYCTL_DESCRIBE: a text, with its NUL, if it fits; the result is how long it is."""
     key = found_key(number, VIEW, judging=Judging.PARTIAL).key
-    gid = _NOBODY if key.gid == _NO_GROUP else key.gid
-    text = key.kind.name + f";{key.uid};{gid};{key.permissions:08x};".encode()
+    gid = _NOBODY if key.gid == NO_GROUP else gid_for_caller(key.gid)
+    text = key.kind.name + f";{uid_for_caller(key.uid)};{gid};{key.permissions:08x};".encode()
     text += key.description + b"\0"
     if address != 0 and (size < 0 or size >= len(text)):
         user.write_bytes(address, text)

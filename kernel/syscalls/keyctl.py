@@ -9,6 +9,8 @@ from kernel.keys.keychain import SESSION, Judging, persistent_of
 from kernel.keys.keyring import as_keyring, invalidate, move
 from kernel.lang import EACCES, EEXIST, EINVAL, ENOENT, ENOKEY, EOPNOTSUPP, EPERM, Errno, UserAddr, i32, noinline
 from kernel.lib.capabilities import CAP_SETUID, CAP_SYS_ADMIN
+from kernel.lib.credentials import gid_from_caller, uid_from_caller
+from kernel.lib.ids import NO_GROUP, NO_USER
 from kernel.syscalls.key_arguments import (
     LONGEST_DESCRIPTION,
     LONGEST_PAYLOAD,
@@ -137,16 +139,20 @@ def _revoke(number: int) -> None:
 def _change_owner(number: int, uid: int, gid: int) -> None:
     if uid == _UNCHANGED and gid == _UNCHANGED:
         return
+    owner = uid_from_caller(uid)
+    group = gid_from_caller(gid)
+    if (uid != _UNCHANGED and owner == NO_USER) or (gid != _UNCHANGED and group == NO_GROUP):
+        raise Errno(EINVAL)
     key = found_key(number, SET_ATTRIBUTES, creates=True, judging=Judging.PARTIAL).key
     who = current().credentials
-    gives_away = uid != _UNCHANGED and uid != key.uid
-    is_foreign_group = gid != _UNCHANGED and gid != key.gid and not who.in_group(gid)
+    gives_away = uid != _UNCHANGED and owner != key.uid
+    is_foreign_group = gid != _UNCHANGED and group != key.gid and not who.in_group(group)
     if (gives_away or is_foreign_group) and not who.capable(CAP_SYS_ADMIN):
         raise Errno(EACCES)
     if gives_away:
-        key.change_owner(uid)
+        key.change_owner(owner)
     if gid != _UNCHANGED:
-        key.gid = gid
+        key.gid = group
 
 
 def _set_permissions(number: int, permissions: int) -> None:
@@ -204,11 +210,12 @@ def _give_session_to_parent(task: Task) -> None:
 
 def _get_persistent(uid: int, target: int) -> int:
     who = current().credentials
-    if uid == _UNCHANGED:
-        uid = who.uid
-    elif uid != who.uid and uid != who.euid and not who.capable(CAP_SETUID):
+    owner = who.uid if uid == _UNCHANGED else uid_from_caller(uid)
+    if owner == NO_USER:
+        raise Errno(EINVAL)
+    if owner != who.uid and owner != who.euid and not who.capable_here(CAP_SETUID):
         raise Errno(EPERM)
-    return persistent_of(uid, who, as_keyring(found_key(target, WRITE, creates=True).key))
+    return persistent_of(owner, who, as_keyring(found_key(target, WRITE, creates=True).key))
 
 
 def _restrict(number: int, kind: UserAddr, restriction: UserAddr) -> None:

@@ -33,7 +33,7 @@ def _check_number(signo: int) -> None:
 def kill(pid: i32, signo: i32) -> int:
     """kill(2)."""
     task = current()
-    info = from_process(signo, SI_USER, task.own_pid, task.credentials.uid)
+    info = from_process(signo, SI_USER, task.own_pid, task.own_uid)
     if pid > 0:
         process = task.process if pid == task.own_pid else _process_called(task, pid)
         _check_number(signo)
@@ -72,7 +72,7 @@ def tgkill(pid: i32, tid: i32, signo: i32) -> int:
 
 def _kill_thread(pid: int, tid: int, signo: int) -> None:
     task = current()
-    _send_to_thread(pid, tid, signo, from_process(signo, SI_TKILL, task.own_pid, task.credentials.uid))
+    _send_to_thread(pid, tid, signo, from_process(signo, SI_TKILL, task.own_pid, task.own_uid))
 
 
 def _send_to_thread(pid: int, tid: int, signo: int, info: SignalInfo) -> None:

@@ -9,6 +9,7 @@ from kernel.doors.table import syscall
 from kernel.ipc.posix_queues import Notification
 from kernel.lang import EBUSY, EINVAL, Errno, Span, UserAddr, final, i32, span_of, u8
 from kernel.lib import user
+from kernel.lib.ids import KernelUid
 from kernel.lib.pid import Pid
 from kernel.net.netlink.socket import Datagram, NetlinkSocket
 from kernel.syscalls.descriptor_arguments import file_at
@@ -17,7 +18,7 @@ from kernel.task.pids import find_process
 from kernel.task.send import send_to_process
 from kernel.task.siginfo import from_process
 from kernel.task.signals import is_valid
-from kernel.task.task import current
+from kernel.task.task import current, uid_shown_to
 from kernel.task.words import load_i32, load_i64
 from kernel.time import realtime_ns
 
@@ -38,12 +39,13 @@ class SignalNotification(Notification):
         super().__init__(process, kind, signo)
         self.value: int = value
 
-    def message_came(self, sender: Pid, uid: int) -> None:
+    def message_came(self, sender: Pid, uid: KernelUid) -> None:
         target = find_process(self.process)
         if self.kind != _SIGEV_SIGNAL or self.signo == 0 or target is None:
             return
         try:
-            info = from_process(self.signo, _SI_MESGQ, target.pids.shown(sender), uid)
+            shown = uid_shown_to(target, uid)
+            info = from_process(self.signo, _SI_MESGQ, target.pids.shown(sender), shown)
             info.third = self.value
             send_to_process(target, info)
         except (Errno, MemoryError):
@@ -60,7 +62,7 @@ class SocketNotification(Notification):
         self.cookie: bytes = cookie
         socket.acquire()
 
-    def message_came(self, sender: Pid, uid: int) -> None:
+    def message_came(self, sender: Pid, uid: KernelUid) -> None:
         self._send(_COOKIE_WOKEN_UP)
 
     def removed(self) -> None:

@@ -54,7 +54,7 @@ def pidfd_send_signal(descriptor: i32, signo: i32, info: UserAddr, flags: u32) -
     if scope == 0:
         scope = _THREAD if meant.is_thread else _THREAD_GROUP
     if info == 0:
-        sent = from_process(signo, SI_TKILL if scope == _THREAD else SI_USER, task.own_pid, task.credentials.uid)
+        sent = from_process(signo, SI_TKILL if scope == _THREAD else SI_USER, task.own_pid, task.own_uid)
     else:
         sent = _read_info(info, signo, meant.task is not task or scope == _PROCESS_GROUP)
     process = meant.process

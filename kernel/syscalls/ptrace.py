@@ -85,7 +85,7 @@ def ptrace(request: int, pid: i32, address: int, data: int) -> int:
         return 0
     tracee = find_tracee(tracer, pid, request != _KILL and request != _INTERRUPT)
     if request == _KILL:
-        send_to_task(tracee.task, from_process(SIGKILL, SI_USER, tracer.own_pid, tracer.credentials.uid))
+        send_to_task(tracee.task, from_process(SIGKILL, SI_USER, tracer.own_pid, tracer.own_uid))
         return 0
     if request == _INTERRUPT:
         interrupt_tracee(tracee)

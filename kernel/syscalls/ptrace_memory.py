@@ -18,8 +18,11 @@ _PAGE_MASK: Final = (1 << PAGE_SHIFT) - 1
 def _memory_of(tracee: Tracee) -> AddressSpace:
     """EIO where the tracer must not look: the program may not be dumped, and the tracer was nobody special."""
     memory = tracee.task.memory
-    may_look = tracee.is_privileged or tracee.tracer.credentials.capable(CAP_SYS_PTRACE)
-    if memory is None or (not tracee.task.process.is_dumpable and not may_look):
+    if memory is None:
+        raise Errno(EIO)
+    namespace = memory.user_namespace
+    may_look = tracee.is_privileged_in(namespace) or tracee.tracer.credentials.capable_in(namespace, CAP_SYS_PTRACE)
+    if not tracee.task.process.is_dumpable and not may_look:
         raise Errno(EIO)
     return memory
 

@@ -41,7 +41,7 @@ _BOOT_PROCESSOR: Final = 1  # as a mask
 def reboot(magic_1: u32, magic_2: u32, command: u32, argument: int) -> int:
     """reboot(2)."""
     task = current()
-    if not task.credentials.capable(CAP_SYS_BOOT):
+    if not task.credentials.capable_in(task.pids.owner, CAP_SYS_BOOT):
         raise Errno(EPERM)
     if magic_1 != _REBOOT_MAGIC_1 or magic_2 not in _REBOOT_MAGIC_2:
         raise Errno(EINVAL)

@@ -48,14 +48,17 @@ def scheduled_task(pid: int) -> Task:
 
 def owns(task: Task, target: Task) -> bool:
     """Whether the caller may change the target's scheduling."""
+    theirs = target.credentials
     euid = task.credentials.euid
-    return euid == target.credentials.euid or euid == target.credentials.uid or task.credentials.capable(CAP_SYS_NICE)
+    if euid == theirs.euid or euid == theirs.uid:
+        return True
+    return task.credentials.capable_in(theirs.user_namespace, CAP_SYS_NICE)
 
 
 def is_as_able(task: Task, target: Task) -> bool:
     """Whether the target may do nothing that the caller may not: its scheduling is not changed from below."""
     more = target.credentials.permitted & ~task.credentials.permitted
-    return more == 0 or task.credentials.capable(CAP_SYS_NICE)
+    return more == 0 or task.credentials.capable_in(target.credentials.user_namespace, CAP_SYS_NICE)
 
 
 @syscall("sched_setscheduler", status="Full", args="pid flags:policy <sched_param")

@@ -91,7 +91,7 @@ def _set_filter(task: Task, flags: int, argument: int) -> int:
     address = UserAddr(load_i64(header, 8))
     if count == 0 or count > MOST_INSTRUCTIONS:
         raise Errno(EINVAL)
-    if not task.settings.no_new_privileges and not task.credentials.capable(CAP_SYS_ADMIN):
+    if not task.settings.no_new_privileges and not task.credentials.capable_here(CAP_SYS_ADMIN):
         raise Errno(EACCES)
     if address == 0:
         raise Errno(EINVAL)

@@ -1,25 +1,27 @@
-"""User and group ids, supplementary groups (credentials(7)).
+"""User and group ids (credentials(7)).
 
-Ids are unsigned 32-bit numbers; all ones means "leave as it is" where a call has several. Credentials are copied,
-changed and installed.
+Ids are unsigned 32-bit numbers of the caller's user namespace; all ones means "leave as it is" where a call has
+several. What a program says is turned into the kernel's number at once: EINVAL where nobody is called so. Credentials
+are copied, changed and installed.
 """
 
-from typing import Final
+from typing import Generic, TypeVar
 
 from kernel.doors.table import syscall
-from kernel.lang import EINVAL, EPERM, Errno, UserAddr, final, i32, u32
+from kernel.lang import EINVAL, EPERM, Errno, UserAddr, final, u32
 from kernel.lib import user
 from kernel.lib.capabilities import CAP_SETGID, CAP_SETUID
-from kernel.lib.credentials import Credentials
-from kernel.lib.pace import pace
-from kernel.lib.sorting import sort_paced
+from kernel.lib.credentials import (
+    Credentials,
+    gid_for_caller,
+    gid_from_caller,
+    uid_for_caller,
+    uid_from_caller,
+)
+from kernel.lib.ids import NO_GROUP, NO_ID, NO_USER, KernelGid, KernelUid
 from kernel.task.core_settings import SUID_DUMPABLE
 from kernel.task.pids import count_user, uncount_user
 from kernel.task.task import Task, current
-
-_UNCHANGED: Final = 0xFFFF_FFFF
-_GROUP_LIMIT: Final = 65536
-_GROUP_COST: Final = 60  # instructions, for `pace`
 
 
 def _install(task: Task, fresh: Credentials) -> None:
@@ -43,34 +45,34 @@ def _install(task: Task, fresh: Credentials) -> None:
 @syscall("getuid", status="Full", args="-> uid")
 def getuid() -> int:
     """getuid(2)."""
-    return current().credentials.uid
+    return uid_for_caller(current().credentials.uid)
 
 
 @syscall("getgid", status="Full", args="-> gid")
 def getgid() -> int:
     """getgid(2)."""
-    return current().credentials.gid
+    return gid_for_caller(current().credentials.gid)
 
 
 @syscall("geteuid", status="Full", args="-> uid")
 def geteuid() -> int:
     """geteuid(2)."""
-    return current().credentials.euid
+    return uid_for_caller(current().credentials.euid)
 
 
 @syscall("getegid", status="Full", args="-> gid")
 def getegid() -> int:
     """getegid(2)."""
-    return current().credentials.egid
+    return gid_for_caller(current().credentials.egid)
 
 
 @syscall("getresuid", status="Full", args=">uid >uid >uid")
 def getresuid(real: UserAddr, effective: UserAddr, saved: UserAddr) -> int:
     """getresuid(2)."""
     credentials = current().credentials
-    user.write_u32(real, credentials.uid)
-    user.write_u32(effective, credentials.euid)
-    user.write_u32(saved, credentials.suid)
+    user.write_u32(real, uid_for_caller(credentials.uid))
+    user.write_u32(effective, uid_for_caller(credentials.euid))
+    user.write_u32(saved, uid_for_caller(credentials.suid))
     return 0
 
 
@@ -78,34 +80,38 @@ def getresuid(real: UserAddr, effective: UserAddr, saved: UserAddr) -> int:
 def getresgid(real: UserAddr, effective: UserAddr, saved: UserAddr) -> int:
     """getresgid(2)."""
     credentials = current().credentials
-    user.write_u32(real, credentials.gid)
-    user.write_u32(effective, credentials.egid)
-    user.write_u32(saved, credentials.sgid)
+    user.write_u32(real, gid_for_caller(credentials.gid))
+    user.write_u32(effective, gid_for_caller(credentials.egid))
+    user.write_u32(saved, gid_for_caller(credentials.sgid))
     return 0
 
 
 # Changing -------------------------------------------------------------------------------------------------------------
 
 
-@final
-class Ids:
-    """The four ids of a task's user, or of its group, while a call changes them."""
+Id = TypeVar("Id")  # KernelUid or KernelGid
 
-    def __init__(self, real: int, effective: int, saved: int, file_system: int, is_free: bool) -> None:
-        self.real: int = real
-        self.effective: int = effective
-        self.saved: int = saved
-        self.file_system: int = file_system
+
+@final
+class Ids(Generic[Id]):
+    """The four ids of a task's user, or of its group, while a call changes them. `none` is "as it is"."""
+
+    def __init__(self, real: Id, effective: Id, saved: Id, file_system: Id, none: Id, is_free: bool) -> None:
+        self.real: Id = real
+        self.effective: Id = effective
+        self.saved: Id = saved
+        self.file_system: Id = file_system
+        self.none: Id = none
         self.is_free: bool = is_free  # the task is capable of taking any
 
-    def may_take(self, wanted: int) -> bool:
+    def may_take(self, wanted: Id) -> bool:
         """Whether it may become one of the first three: any, one of these, or as it is."""
         is_own = wanted == self.real or wanted == self.effective or wanted == self.saved
-        return is_own or wanted == _UNCHANGED or self.is_free
+        return is_own or wanted == self.none or self.is_free
 
-    def set_one(self, wanted: int) -> None:
+    def set_one(self, wanted: Id) -> None:
         """As setuid(2) and setgid(2). Raises EINVAL, EPERM."""
-        if wanted == _UNCHANGED:
+        if wanted == self.none:
             raise Errno(EINVAL)
         if self.is_free:
             self.real = wanted
@@ -115,51 +121,67 @@ class Ids:
         self.effective = wanted
         self.file_system = wanted
 
-    def set_pair(self, real: int, effective: int) -> None:
+    def set_pair(self, real: Id, effective: Id) -> None:
         """As setreuid(2) and setregid(2). Raises EPERM."""
         is_own = real == self.real or real == self.effective
-        if not (is_own or real == _UNCHANGED or self.is_free) or not self.may_take(effective):
+        if not (is_own or real == self.none or self.is_free) or not self.may_take(effective):
             raise Errno(EPERM)
-        is_new = effective != _UNCHANGED and effective != self.real
-        if real != _UNCHANGED:
+        is_new = effective != self.none and effective != self.real
+        if real != self.none:
             self.real = real
-        if effective != _UNCHANGED:
+        if effective != self.none:
             self.effective = effective
-        if real != _UNCHANGED or is_new:
+        if real != self.none or is_new:
             self.saved = self.effective
         self.file_system = self.effective
 
-    def set_three(self, real: int, effective: int, saved: int) -> None:
+    def set_three(self, real: Id, effective: Id, saved: Id) -> None:
         """As setresuid(2) and setresgid(2). Raises EPERM."""
         if not self.may_take(real) or not self.may_take(effective) or not self.may_take(saved):
             raise Errno(EPERM)
-        if real != _UNCHANGED:
+        if real != self.none:
             self.real = real
-        if effective != _UNCHANGED:
+        if effective != self.none:
             self.effective = effective
-        if saved != _UNCHANGED:
+        if saved != self.none:
             self.saved = saved
         self.file_system = self.effective
 
-    def set_file_system(self, wanted: int) -> bool:
+    def set_file_system(self, wanted: Id) -> bool:
         """As setfsuid(2) and setfsgid(2), which report no error: whether it was taken."""
-        if wanted == _UNCHANGED or not (wanted == self.file_system or self.may_take(wanted)):
+        if wanted == self.none or not (wanted == self.file_system or self.may_take(wanted)):
             return False
         self.file_system = wanted
         return True
 
 
-def _user_of(credentials: Credentials) -> Ids:
+def _user_of(credentials: Credentials) -> Ids[KernelUid]:
     c = credentials
-    return Ids(c.uid, c.euid, c.suid, c.fsuid, c.capable(CAP_SETUID))
+    return Ids(c.uid, c.euid, c.suid, c.fsuid, NO_USER, c.capable_here(CAP_SETUID))
 
 
-def _group_of(credentials: Credentials) -> Ids:
+def _group_of(credentials: Credentials) -> Ids[KernelGid]:
     c = credentials
-    return Ids(c.gid, c.egid, c.sgid, c.fsgid, c.capable(CAP_SETGID))
+    return Ids(c.gid, c.egid, c.sgid, c.fsgid, NO_GROUP, c.capable_here(CAP_SETGID))
 
 
-def _become_user(task: Task, ids: Ids) -> int:
+def _chosen_uid(number: int) -> KernelUid:
+    """A user that the caller chooses; NO_USER for "as it is". Raises EINVAL for a number that nobody has."""
+    uid = uid_from_caller(number)
+    if uid == NO_USER and number != NO_ID:
+        raise Errno(EINVAL)
+    return uid
+
+
+def _chosen_gid(number: int) -> KernelGid:
+    """The same of a group."""
+    gid = gid_from_caller(number)
+    if gid == NO_GROUP and number != NO_ID:
+        raise Errno(EINVAL)
+    return gid
+
+
+def _become_user(task: Task, ids: Ids[KernelUid]) -> int:
     fresh = task.credentials.copy()
     fresh.uid = ids.real
     fresh.euid = ids.effective
@@ -170,7 +192,7 @@ def _become_user(task: Task, ids: Ids) -> int:
     return 0
 
 
-def _become_group(task: Task, ids: Ids) -> int:
+def _become_group(task: Task, ids: Ids[KernelGid]) -> int:
     fresh = task.credentials.copy()
     fresh.gid = ids.real
     fresh.egid = ids.effective
@@ -185,7 +207,7 @@ def setuid(uid: u32) -> int:
     """setuid(2)."""
     task = current()
     ids = _user_of(task.credentials)
-    ids.set_one(uid)
+    ids.set_one(_chosen_uid(uid))
     return _become_user(task, ids)
 
 
@@ -194,7 +216,7 @@ def setgid(gid: u32) -> int:
     """setgid(2)."""
     task = current()
     ids = _group_of(task.credentials)
-    ids.set_one(gid)
+    ids.set_one(_chosen_gid(gid))
     return _become_group(task, ids)
 
 
@@ -203,7 +225,7 @@ def setreuid(real: u32, effective: u32) -> int:
     """setreuid(2)."""
     task = current()
     ids = _user_of(task.credentials)
-    ids.set_pair(real, effective)
+    ids.set_pair(_chosen_uid(real), _chosen_uid(effective))
     return _become_user(task, ids)
 
 
@@ -212,7 +234,7 @@ def setregid(real: u32, effective: u32) -> int:
     """setregid(2)."""
     task = current()
     ids = _group_of(task.credentials)
-    ids.set_pair(real, effective)
+    ids.set_pair(_chosen_gid(real), _chosen_gid(effective))
     return _become_group(task, ids)
 
 
@@ -221,7 +243,7 @@ def setresuid(real: u32, effective: u32, saved: u32) -> int:
     """setresuid(2)."""
     task = current()
     ids = _user_of(task.credentials)
-    ids.set_three(real, effective, saved)
+    ids.set_three(_chosen_uid(real), _chosen_uid(effective), _chosen_uid(saved))
     return _become_user(task, ids)
 
 
@@ -230,70 +252,32 @@ def setresgid(real: u32, effective: u32, saved: u32) -> int:
     """setresgid(2)."""
     task = current()
     ids = _group_of(task.credentials)
-    ids.set_three(real, effective, saved)
+    ids.set_three(_chosen_gid(real), _chosen_gid(effective), _chosen_gid(saved))
     return _become_group(task, ids)
 
 
 @syscall("setfsuid", status="Full", args="uid")
-def setfsuid(uid: u32) -> int:
+def setfsuid(number: u32) -> int:
     """setfsuid(2): returns the old value whether it changed or not."""
     task = current()
     old = task.credentials
+    uid = uid_from_caller(number)
     if _user_of(old).set_file_system(uid):
         fresh = old.copy()
         fresh.fsuid = uid
         fresh.follow_file_user_change(old)
         _install(task, fresh)
-    return old.fsuid
+    return uid_for_caller(old.fsuid)
 
 
 @syscall("setfsgid", status="Full", args="gid")
-def setfsgid(gid: u32) -> int:
+def setfsgid(number: u32) -> int:
     """setfsgid(2): as setfsuid(2)."""
     task = current()
     old = task.credentials
+    gid = gid_from_caller(number)
     if _group_of(old).set_file_system(gid):
         fresh = old.copy()
         fresh.fsgid = gid
         _install(task, fresh)
-    return old.fsgid
-
-
-# Supplementary groups -------------------------------------------------------------------------------------------------
-
-
-@syscall("getgroups", status="Full", args="count >gid[size]")
-def getgroups(size: i32, address: UserAddr) -> int:
-    """getgroups(2)."""
-    groups = current().credentials.groups
-    if size < 0:
-        raise Errno(EINVAL)
-    if size == 0 or len(groups) == 0:
-        return len(groups)
-    if size < len(groups):
-        raise Errno(EINVAL)
-    user.check(address, 4 * len(groups))
-    for i in range(len(groups)):
-        user.write_u32(user.at(address, 4 * i), groups[i])
-        pace(_GROUP_COST)
-    return len(groups)
-
-
-@syscall("setgroups", status="Full", args="count <gid[size]")
-def setgroups(size: i32, address: UserAddr) -> int:
-    """setgroups(2)."""
-    task = current()
-    if not task.credentials.capable(CAP_SETGID):
-        raise Errno(EPERM)
-    if size < 0 or size > _GROUP_LIMIT:
-        raise Errno(EINVAL)
-    user.check(address, 4 * size)
-    groups: list[int] = []
-    for i in range(size):
-        groups.append(user.read_u32(user.at(address, 4 * i)))
-        pace(_GROUP_COST)
-    sort_paced(groups)
-    fresh = task.credentials.copy()
-    fresh.groups = groups
-    task.credentials = fresh
-    return 0
+    return gid_for_caller(old.fsgid)

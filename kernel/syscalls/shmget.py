@@ -136,7 +136,7 @@ def _lock(segment: Segment, on: bool) -> None:
     memory. Raises EPERM.
     """
     task = current()
-    if not task.credentials.capable(CAP_IPC_LOCK):
+    if not task.credentials.capable_in(task.ipc.owner, CAP_IPC_LOCK):
         is_forbidden = on and task.process.limits.soft[RLIMIT_MEMLOCK] == 0
         if is_forbidden or not segment.entry.is_owned_by(task.credentials):
             raise Errno(EPERM)

@@ -20,6 +20,9 @@ from kernel.fs.inode import Inode
 from kernel.fs.mount_status import UNIQUE_MOUNTS
 from kernel.lang import EINVAL, Array, Errno, UserAddr, bytes_of, i32, struct, u16, u32, u64
 from kernel.lib import user
+from kernel.lib.credentials import caller_namespace, gid_for_caller, uid_for_caller
+from kernel.lib.ids import NO_ID
+from kernel.lib.namespace import USER_NAMESPACES
 from kernel.syscalls.descriptor_arguments import any_file_at
 from kernel.syscalls.path_arguments import place_at, place_or_descriptor
 
@@ -108,8 +111,8 @@ def write_stat(address: UserAddr, inode: Inode) -> None:
     raw.ino = inode.ino
     raw.nlink = inode.nlink
     raw.mode = inode.mode
-    raw.uid = inode.uid & 0xFFFFFFFF
-    raw.gid = inode.gid & 0xFFFFFFFF
+    raw.uid = int(inode.uid) & NO_ID
+    raw.gid = int(inode.gid) & NO_ID
     raw.rdev = inode.rdev
     raw.size = inode.size
     raw.block_size = inode.file_system.block_size
@@ -120,6 +123,10 @@ def write_stat(address: UserAddr, inode: Inode) -> None:
     raw.modified_ns = inode.mtime_ns % _NS
     raw.changed_s = inode.ctime_ns // _NS
     raw.changed_ns = inode.ctime_ns % _NS
+    if USER_NAMESPACES.exist:
+        namespace = caller_namespace()
+        raw.uid = namespace.shown_uid(inode.uid) & NO_ID
+        raw.gid = namespace.shown_gid(inode.gid) & NO_ID
     user.write_from(address, bytes_of(raw))
 
 
@@ -162,8 +169,8 @@ def statx(directory: i32, path: UserAddr, flags: i32, mask: u32, address: UserAd
     raw.mask = _STATX_BASIC | _STATX_MNT_ID
     raw.block_size = inode.file_system.block_size
     raw.nlink = inode.nlink & 0xFFFFFFFF
-    raw.uid = inode.uid & 0xFFFFFFFF
-    raw.gid = inode.gid & 0xFFFFFFFF
+    raw.uid = uid_for_caller(inode.uid) & NO_ID
+    raw.gid = gid_for_caller(inode.gid) & NO_ID
     raw.mode = inode.mode
     raw.ino = inode.ino
     raw.size = inode.size

@@ -60,7 +60,8 @@ def _store_as_wanted(out: Span[u8], process: Process) -> None:
 
 
 def _read_name(address: UserAddr, length: int) -> bytes:
-    if not current().credentials.capable(CAP_SYS_ADMIN):
+    task = current()
+    if not task.credentials.capable_in(task.uts.owner, CAP_SYS_ADMIN):
         raise Errno(EPERM)
     if length < 0 or length > NAME_LIMIT:
         raise Errno(EINVAL)

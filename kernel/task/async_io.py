@@ -12,6 +12,7 @@ from typing import Final
 from kernel.fs.file import CHOOSERS, OWNER_GROUP, OWNER_PROCESS, OWNER_THREAD, File, SignalWatch
 from kernel.lang import EINVAL, ESRCH, Errno, final, recursion
 from kernel.lib.domain import SCOPE_SIGNAL, is_out_of_scope
+from kernel.lib.ids import ROOT_USER
 from kernel.lib.pid import UNSET
 from kernel.sched.wait import Waiter, WaitQueue
 from kernel.task.groups import find_group
@@ -147,7 +148,7 @@ def _may_tell(file: File, process: Process) -> bool:
         return False
     euid = file.owner_euid
     uid = file.owner_uid
-    return euid == 0 or euid == theirs.suid or euid == theirs.uid or uid == theirs.suid or uid == theirs.uid
+    return euid == ROOT_USER or euid == theirs.suid or euid == theirs.uid or uid == theirs.suid or uid == theirs.uid
 
 
 def _tell_process(process: Process, info: SignalInfo) -> None:

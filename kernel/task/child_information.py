@@ -4,13 +4,14 @@ from kernel.task.accounting import NS_PER_CLOCK_TICK, process_usage
 from kernel.task.process import Process
 from kernel.task.siginfo import SignalInfo, from_child
 from kernel.task.signals import CLD_DUMPED, CLD_EXITED, CLD_KILLED
+from kernel.task.task import uid_shown_to
 
 
 def child_information(to: Process, process: Process, signo: int, code: int, status: int) -> SignalInfo:
     """siginfo_t that reports one process's change of state to another."""
     usage = process_usage(process)
     leader = process.leader
-    uid = 0 if leader is None else leader.credentials.uid
+    uid = 0 if leader is None else uid_shown_to(to, leader.credentials.uid)
     return from_child(
         signo,
         code,

@@ -22,6 +22,7 @@ from kernel.ipc.pipe import Pipe, make_pipe
 from kernel.lang import ENOENT, ENOMEM, EPERM, Errno, final, noinline, noraise
 from kernel.lib import log
 from kernel.lib.credentials import Credentials
+from kernel.lib.ids import ROOT_USER
 from kernel.lib.pid import FIRST
 from kernel.mm.space import AddressSpace
 from kernel.task.core_handler import RECURSION_MARK, start_helper
@@ -111,7 +112,7 @@ def _begin(task: Task, signo: int) -> CoreDump | None:
 def _act_for_root(task: Task) -> None:
     """The core file is to be root's. Raises MemoryError."""
     private = task.credentials.copy()
-    private.fsuid = 0
+    private.fsuid = ROOT_USER
     task.credentials = private
 
 
@@ -222,8 +223,8 @@ def _name(task: Task, info: SignalInfo, limit: int) -> CoreName:
     facts.first_pid = int(process.pid)
     facts.tid = task.own_tid
     facts.first_tid = int(task.tid)
-    facts.uid = task.credentials.uid
-    facts.gid = task.credentials.gid
+    facts.uid = int(task.credentials.uid)
+    facts.gid = int(task.credentials.gid)
     facts.dumpable = process.dumpable
     facts.signo = info.signo
     facts.time_s = realtime_seconds()

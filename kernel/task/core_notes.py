@@ -21,6 +21,8 @@ from arch.programs import (
 )
 from kernel.lang import Array, Errno, Span, UserAddr, final, span_of, u8
 from kernel.lib import user
+from kernel.lib.credentials import gid_for_caller, uid_for_caller
+from kernel.lib.saturation import sum_of
 from kernel.mm.frames import PAGE_SHIFT, PAGE_SIZE
 from kernel.mm.objects import FixedPages
 from kernel.mm.space import AddressSpace, each_area
@@ -176,14 +178,14 @@ def _describe_process(task: Task, space: AddressSpace, out: Span[u8]) -> None:
     out[1] = ord("R") if is_leader else ord("D")
     out[3] = task.nice & 0xFF
     store_i64(out, 8, _DUMPS | (0 if process.has_execed else _FORKED))
-    store_i32(out, 16, task.credentials.uid)
-    store_i32(out, 20, task.credentials.gid)
+    store_i32(out, 16, uid_for_caller(task.credentials.uid))
+    store_i32(out, 20, gid_for_caller(task.credentials.gid))
     store_i32(out, 24, process.number)
     _store_relatives(process, out, 28)
     leader = process.leader
     name = task.name if leader is None else leader.name
     out[_TITLE : _TITLE + len(name)].copy_from(span_of(name))
-    size = min(max(0, space.argument_end - space.argument_start), _ARGUMENTS_SIZE - 1)
+    size = min(max(0, sum_of(space.argument_end, -max(0, space.argument_start))), _ARGUMENTS_SIZE - 1)
     words = out[_ARGUMENTS : _ARGUMENTS + size]
     try:
         user.read_into(words, UserAddr(space.argument_start))

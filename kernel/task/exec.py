@@ -24,6 +24,7 @@ from kernel.lang import ELOOP, ENOENT, ENOEXEC, ERESTARTNOINTR, Errno, final, sp
 from kernel.lib.capabilities import CAP_SYS_RAWIO
 from kernel.lib.credentials import Credentials
 from kernel.lib.file_capabilities import FileCapabilities
+from kernel.lib.namespace import FIRST_USER, UserNamespace
 from kernel.mm.space import AddressSpace
 from kernel.task import futex_exit, restartable
 from kernel.task.arguments import write_stack
@@ -66,6 +67,7 @@ class Program:
         # What it gets of privilege
         self.is_secure: bool = False  # AT_SECURE
         self.is_unreadable: bool = False  # to whoever runs it: nobody shall read it in memory either
+        self.user_namespace: UserNamespace = FIRST_USER  # whose administrator may look into it nevertheless
         self.personality: int = 0
 
 
@@ -116,6 +118,7 @@ def _execute(task: Task, program: Program) -> None:
     old_tid = task.tid
     credentials = task.credentials
     context = task.fs
+    program.user_namespace = credentials.user_namespace
     is_shared = _shares_places(task)
     if not is_shared:
         context.executions += 1
@@ -126,9 +129,11 @@ def _execute(task: Task, program: Program) -> None:
         if len(image.interpreter) != 0:
             interpreter = _open_by_name(task, image.interpreter)
             loader = read_loader(interpreter)
-            program.is_unreadable = not _may_read(task, interpreter)
+            if not _may_read(task, interpreter):
+                _hide(program, interpreter)
         credentials = _new_credentials(task, program, is_shared)
         space = AddressSpace()
+        space.user_namespace = program.user_namespace
         try:
             _set_limits(task, program, space)
             may_be_low = credentials.capable(CAP_SYS_RAWIO)
@@ -169,6 +174,19 @@ def _may_read(task: Task, file: File) -> bool:
     except Errno:
         return False
     return True
+
+
+def _hide(program: Program, file: File) -> None:
+    """Who runs the program may not read a file of it: only those may look into it who could read the file."""
+    program.is_unreadable = True
+    inode = file.inode
+    walker = program.user_namespace
+    while not walker.has_ids(inode.uid, inode.gid):
+        parent = walker.parent
+        if parent is None:
+            break
+        walker = parent
+    program.user_namespace = walker
 
 
 def _try_lay_out(
@@ -237,24 +255,24 @@ def _new_credentials(task: Task, program: Program, is_shared: bool) -> Credentia
     inode = file.inode
     dangerous = 0
     capabilities: FileCapabilities | None = None
-    if not file.on_nosuid_mount():
-        if not task.settings.no_new_privileges:
+    if file.grants_privileges(task.fs):
+        if not task.settings.no_new_privileges and old.user_namespace.has_ids(inode.uid, inode.gid):
             if inode.mode & S_ISUID != 0:
                 fresh.euid = inode.uid
                 dangerous = _DANGEROUS_PERSONALITY
             if inode.mode & (S_ISGID | S_IXGRP) == S_ISGID | S_IXGRP:
                 fresh.egid = inode.gid
                 dangerous = _DANGEROUS_PERSONALITY
-        capabilities = capabilities_of(inode)
+        capabilities = capabilities_of(inode, old.user_namespace)
     tracee = task.tracee
-    is_watched = is_shared or (tracee is not None and not tracee.is_privileged)
+    is_watched = is_shared or (tracee is not None and not tracee.is_privileged_in(old.user_namespace))
     program.is_secure, asks_for_more = fresh.follow_exec(old, capabilities, is_watched, task.settings.no_new_privileges)
     if asks_for_more:
         dangerous = _DANGEROUS_PERSONALITY
     # No program of 64 bits starts with READ_IMPLIES_EXEC.
     program.personality = task.process.settings.personality & ~(dangerous | READ_IMPLIES_EXEC)
     if not _may_read(task, file):
-        program.is_unreadable = True
+        _hide(program, file)
     return fresh
 
 
@@ -311,6 +329,7 @@ def _replace(task: Task, program: Program, space: AddressSpace, layout: Layout, 
     if old is not None:
         space.inherit_settings(old)
         process.ended.peak_pages = max(process.ended.peak_pages, old.peak_resident)
+        task.registers.forget_segments()
         old.release()
     finish_vfork(task)
     _reset(task, program, credentials)

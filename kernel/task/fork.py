@@ -13,7 +13,8 @@ from arch.programs import end_step
 from kernel.ipc.semaphores import UndoList
 from kernel.lang import EAGAIN, EEXIST, EINVAL, ENOMEM, EPERM, ERESTARTNOINTR, Errno, UserAddr, final
 from kernel.lib import user
-from kernel.lib.capabilities import CAP_CHECKPOINT_RESTORE, CAP_SYS_ADMIN, CAP_SYS_RESOURCE
+from kernel.lib.capabilities import CAP_SYS_ADMIN, CAP_SYS_RESOURCE
+from kernel.lib.ids import ROOT_USER
 from kernel.lib.namespace import (
     CLONE_NEWCGROUP,
     CLONE_NEWNET,
@@ -31,7 +32,12 @@ from kernel.task.begin import settle
 from kernel.task.groups import join
 from kernel.task.interval_timers import follow_processor_limit
 from kernel.task.limits import RLIMIT_NPROC
-from kernel.task.namespaces import give_child_its_own, leave_namespaces, pids_of_child
+from kernel.task.namespaces import (
+    give_child_its_own,
+    leave_namespaces,
+    may_checkpoint,
+    pids_of_child,
+)
 from kernel.task.pid_namespace import PID_LIMIT, PidNamespace, forget_bearer, number_bearer
 from kernel.task.pidfd import PIDFD_THREAD, PidFile
 from kernel.task.pids import (
@@ -60,6 +66,7 @@ from kernel.task.tracee import (
     link,
     shown_to_tracer,
 )
+from kernel.task.user_namespaces import with_new_user_namespace
 from kernel.task.zombies import BIRTHS
 from kernel.time.clock import monotonic_ns
 
@@ -85,7 +92,7 @@ CLONE_CLEAR_SIGHAND: Final = 0x1_0000_0000
 CLONE_INTO_CGROUP: Final = 0x2_0000_0000
 
 _UNSUPPORTED: Final = (
-    CLONE_NEWCGROUP | CLONE_NEWUSER | CLONE_NEWNET | CLONE_INTO_CGROUP
+    CLONE_NEWCGROUP | CLONE_NEWNET | CLONE_INTO_CGROUP
 )  # fmt: skip
 
 _FRAMES_PER_TASK: Final = 32  # as Linux: kernel stacks may use an eighth of memory
@@ -184,6 +191,8 @@ def _check(parent: Task, arguments: CloneArguments) -> None:
     flags = arguments.flags
     if flags & _UNSUPPORTED != 0 or flags & (CLONE_FS | CLONE_NEWNS) == CLONE_FS | CLONE_NEWNS:
         raise Errno(EINVAL)
+    if flags & CLONE_NEWUSER != 0 and flags & (CLONE_FS | CLONE_THREAD) != 0:
+        raise Errno(EINVAL)
     if flags & CLONE_THREAD != 0 and flags & CLONE_SIGHAND == 0:
         raise Errno(EINVAL)
     if flags & CLONE_SIGHAND != 0 and flags & CLONE_VM == 0:
@@ -202,7 +211,7 @@ def _check(parent: Task, arguments: CloneArguments) -> None:
         raise Errno(EAGAIN)  # a program that may get privileges must not share its directory
     credentials = parent.credentials
     if tasks_of_user(credentials.uid) >= parent.process.limits.soft[RLIMIT_NPROC] and not (
-        credentials.uid == 0 or credentials.capable(CAP_SYS_RESOURCE) or credentials.capable(CAP_SYS_ADMIN)
+        credentials.uid == ROOT_USER or credentials.capable(CAP_SYS_RESOURCE) or credentials.capable(CAP_SYS_ADMIN)
     ):
         raise Errno(EAGAIN)
     if task_count() >= task_limit():
@@ -212,11 +221,12 @@ def _check(parent: Task, arguments: CloneArguments) -> None:
 def _make(parent: Task, arguments: CloneArguments) -> Task:
     flags = arguments.flags
     wanted = arguments.numbers
-    pids = pids_of_child(parent, flags)
+    credentials = parent.credentials if flags & CLONE_NEWUSER == 0 else with_new_user_namespace(parent)
+    pids = pids_of_child(parent, flags, credentials.user_namespace)
     tid = allocate_pid() if wanted is None else _claim(parent, pids, wanted)
     is_thread = flags & CLONE_THREAD != 0
     process = parent.process if is_thread else _new_process(parent, tid, pids, arguments)
-    child = Task(tid, process, parent.name, parent.credentials)
+    child = Task(tid, process, parent.name, credentials)
     try:
         child.settings.memory_failure_policy = parent.settings.memory_failure_policy
         child.settings.flushes_io = parent.settings.flushes_io
@@ -278,7 +288,7 @@ def _claim(parent: Task, pids: PidNamespace, wanted: list[int]) -> Pid:
     for number in wanted:
         if space is None or not 0 < number < PID_LIMIT or (number != 1 and space.init == NOBODY):
             raise Errno(EINVAL)  # the first one that is born there is the init
-        if not credentials.capable(CAP_CHECKPOINT_RESTORE) and not credentials.capable(CAP_SYS_ADMIN):
+        if not may_checkpoint(credentials, space.owner):
             raise Errno(EPERM)
         if number in space.bearers or (space.level == 0 and not is_free(Pid(number))):
             raise Errno(EEXIST)
@@ -404,7 +414,7 @@ def _tracee_of(parent: Task, child: Task) -> Tracee | None:
     other = parent.tracee
     if other is None:
         return None
-    return Tracee(child, other.tracer, other.is_seized, other.options, other.is_privileged)
+    return Tracee(child, other.tracer, other.is_seized, other.options, other.credentials)
 
 
 def _begin_tracing(child: Task, tracee: Tracee | None) -> None:

@@ -3,7 +3,7 @@
 from typing import Final
 
 from kernel.lang import final
-from kernel.lib.namespace import CLONE_NEWUTS, FIRST_UTS_NUMBER, Namespace, next_number
+from kernel.lib.namespace import CLONE_NEWUTS, FIRST_UTS_NUMBER, Namespace, UserNamespace, next_number
 
 NAME_LIMIT: Final = 64
 SYSTEM_NAME: Final = b"Linux"  # what programs test for
@@ -17,14 +17,14 @@ VERSION: Final = f"#1 SMP PREEMPT_DYNAMIC Krait {KRAIT_VERSION}".encode()
 class Host(Namespace):
     """Names that root may change: a UTS namespace."""
 
-    def __init__(self, number: int) -> None:
-        super().__init__(CLONE_NEWUTS, b"uts", number)
+    def __init__(self, number: int, maker: UserNamespace | None = None) -> None:
+        super().__init__(CLONE_NEWUTS, b"uts", number, maker)
         self.host: bytes = b"(none)"
         self.domain: bytes = b"(none)"
 
-    def copy(self) -> "Host":
+    def copy(self, owner: UserNamespace) -> "Host":
         """Another one with the same names. Raises MemoryError."""
-        made = Host(next_number())
+        made = Host(next_number(), owner)
         made.host = self.host
         made.domain = self.domain
         return made

@@ -7,6 +7,7 @@ attach, which Yama may restrict.
 
 from kernel.lib.capabilities import CAP_SYS_PTRACE
 from kernel.lib.domain import lies_within
+from kernel.lib.ids import KernelGid, KernelUid
 from kernel.task.process import Process
 from kernel.task.task import Task
 from kernel.task.yama import may_attach
@@ -38,25 +39,26 @@ def _yama_agrees(reader: Task, process: Process, task: Task | None) -> bool:
     return reader.process is process or may_attach(reader, task)
 
 
-def _may(reader: Task, process: Process, task: Task | None, uid: int, gid: int, capabilities: int) -> bool:
+def _may(
+    reader: Task, process: Process, task: Task | None, uid: KernelUid, gid: KernelGid, capabilities: int
+) -> bool:
     """By the ids and capabilities that count for the call: the process that is looked into must not be able to do more.
     """
+    mine = reader.credentials
     if reader.process is process:
         return True
-    domain = reader.credentials.domain
+    domain = mine.domain
     if domain is not None and (task is None or not lies_within(task.credentials.domain, domain)):
         return False
-    if reader.credentials.capable(CAP_SYS_PTRACE):
+    if mine.capable(CAP_SYS_PTRACE):
         return True
-    if task is None or (task.memory is not None and not process.is_dumpable):
+    if task is None:
         return False
     other = task.credentials
-    return (
-        other.permitted & ~capabilities == 0
-        and uid == other.uid
-        and uid == other.euid
-        and uid == other.suid
-        and gid == other.gid
-        and gid == other.egid
-        and gid == other.sgid
-    )
+    is_privileged = mine.capable_in(other.user_namespace, CAP_SYS_PTRACE)
+    if not is_privileged and not other.owns_all(uid, gid):
+        return False
+    memory = task.memory
+    if memory is not None and not process.is_dumpable and not mine.capable_in(memory.user_namespace, CAP_SYS_PTRACE):
+        return False
+    return is_privileged or (mine.user_namespace is other.user_namespace and other.permitted & ~capabilities == 0)

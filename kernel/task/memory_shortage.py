@@ -157,7 +157,7 @@ _HOLDERS: Final = Holders()
 def _uid_of(process: Process) -> int:
     """Whose process it is."""
     task = process.any_thread()
-    return ANYBODY if task is None else task.credentials.uid
+    return ANYBODY if task is None else int(task.credentials.uid)
 
 
 def _largest_of(uid: int) -> Process | None:

@@ -11,7 +11,7 @@ from kernel.fs.path import MountNamespace
 from kernel.lang import EINVAL, ENOTTY, EPERM, ESRCH, Errno, UserAddr
 from kernel.lib import user
 from kernel.lib.capabilities import CAP_SYS_ADMIN
-from kernel.lib.namespace import CLONE_NEWUSER, FIRST_USER, Namespace
+from kernel.lib.namespace import FIRST_USER, Namespace, UserNamespace
 from kernel.task.pid_namespace import PidNamespace
 from kernel.task.pids import find_task
 from kernel.task.task import Task, current
@@ -42,15 +42,13 @@ def answer(namespace: Namespace, command: int, argument: int) -> int:
     if command == NS_GET_NSTYPE:
         return kind
     if command == NS_GET_USERNS:
-        if kind == CLONE_NEWUSER:
-            raise Errno(EPERM)  # what owns the first one nobody may see
-        return _open(task, FIRST_USER)
+        return _open(task, _owner(task, namespace))
     if command == NS_GET_PARENT:
         return _open(task, _parent(task, namespace))
     if command == NS_GET_OWNER_UID:
-        if kind != CLONE_NEWUSER:
+        if not isinstance(namespace, UserNamespace):
             raise Errno(EINVAL)
-        user.write_u32(UserAddr(argument), 0)
+        user.write_u32(UserAddr(argument), task.credentials.user_namespace.shown_uid(namespace.owner_uid))
         return 0
     if command == NS_GET_MNTNS_ID:
         user.write_u64(UserAddr(argument), _mounts(namespace).sequence)
@@ -114,7 +112,16 @@ def _parent(task: Task, namespace: Namespace) -> Namespace:
         if parent is None or not task.pids.contains(parent):
             raise Errno(EPERM)
         return parent
-    raise Errno(EPERM if namespace.kind == CLONE_NEWUSER else EINVAL)
+    if isinstance(namespace, UserNamespace):
+        return _owner(task, namespace)
+    raise Errno(EINVAL)
+
+
+def _owner(task: Task, namespace: Namespace) -> UserNamespace:
+    """The user namespace that owns another. Raises EPERM for what the caller's own does not contain."""
+    if namespace is FIRST_USER or not task.credentials.user_namespace.contains(namespace.owner):
+        raise Errno(EPERM)
+    return namespace.owner
 
 
 def _number(task: Task, namespace: Namespace, command: int, number: int) -> int:

@@ -1,16 +1,19 @@
 """Leaving and entering namespaces: what clone(2), unshare(2) and setns(2) do with them (namespaces(7)).
 
-Mount, UTS and IPC namespaces can be created. Of the other kinds everybody is in the first, and may enter it.
+Mount, UTS, IPC, pid and user namespaces can be created. Of the other kinds everybody is in the first, and may enter it.
+
+A call that asks for a user namespace and others makes the user namespace first, and it owns the others.
 """
 
 from typing import Final
 
-from kernel.fs.mount_namespaces import enter_namespace, separate
+from kernel.fs.mount_namespaces import check_entry, enter_namespace, separate
 from kernel.fs.namespace import NamespaceFile
 from kernel.fs.path import FsContext, MountNamespace
 from kernel.ipc.namespace import IpcNamespace, new_ipc_namespace
 from kernel.lang import EINVAL, EPERM, EUSERS, Errno, final, noraise
 from kernel.lib.capabilities import CAP_CHECKPOINT_RESTORE, CAP_SYS_ADMIN
+from kernel.lib.credentials import Credentials
 from kernel.lib.namespace import (
     CLONE_NEWCGROUP,
     CLONE_NEWIPC,
@@ -23,15 +26,17 @@ from kernel.lib.namespace import (
     FIRST_CGROUP,
     FIRST_NET,
     FIRST_TIME,
-    FIRST_USER,
     Namespace,
+    UserNamespace,
 )
 from kernel.lib.pid import NOBODY
 from kernel.lib.settings import Setting
+from kernel.task.core_settings import SUID_DUMPABLE
 from kernel.task.host import Host
 from kernel.task.inspection import may_attach_to
 from kernel.task.pid_namespace import PID_LIMIT, PidNamespace, new_pid_namespace
 from kernel.task.task import Task, current
+from kernel.task.user_namespaces import check_room, count, with_new_user_namespace
 
 CLONE_VM: Final = 0x100
 CLONE_FS: Final = 0x200
@@ -54,19 +59,27 @@ class LastPid(Setting):
     def store(self, numbers: list[int]) -> None:
         current().pids.last = numbers[0]
 
+    def may_be_changed_by(self, who: Credentials) -> bool:
+        return True  # anybody may open it, and `check_writer` decides
+
     def check_writer(self) -> None:
-        credentials = current().credentials
-        if not credentials.capable(CAP_CHECKPOINT_RESTORE) and not credentials.capable(CAP_SYS_ADMIN):
+        if not may_checkpoint(current().credentials, current().pids.owner):
             raise Errno(EPERM)
+
+
+def may_checkpoint(who: Credentials, owner: UserNamespace) -> bool:
+    """Whether somebody may say which numbers processes get where a user namespace rules."""
+    return who.capable_in(owner, CAP_CHECKPOINT_RESTORE) or who.capable_in(owner, CAP_SYS_ADMIN)
 
 
 _LAST_PID: Final = LastPid()
 
-MADE: Final = CLONE_NEWIPC | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWUTS
+MADE: Final = CLONE_NEWIPC | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWUTS  # besides user namespaces
 ALL_KINDS: Final = (
     MADE | CLONE_NEWCGROUP | CLONE_NEWNET | CLONE_NEWTIME | CLONE_NEWUSER
 )  # fmt: skip
-_UNSHARED: Final = CLONE_THREAD | CLONE_VM | CLONE_SIGHAND | CLONE_FS | CLONE_FILES | CLONE_SYSVSEM | MADE
+_SHARED_BY_THREADS: Final = CLONE_THREAD | CLONE_VM | CLONE_SIGHAND | CLONE_FS | CLONE_FILES | CLONE_SYSVSEM
+_UNSHARED: Final = _SHARED_BY_THREADS | CLONE_NEWUSER | MADE
 
 
 def namespace_of(task: Task, kind: int) -> Namespace | None:
@@ -80,7 +93,9 @@ def namespace_of(task: Task, kind: int) -> Namespace | None:
         return task.ipc
     if kind == CLONE_NEWPID:
         return None if task.process.is_reaped else task.pids
-    for each in (FIRST_CGROUP, FIRST_NET, FIRST_TIME, FIRST_USER):
+    if kind == CLONE_NEWUSER:
+        return task.credentials.user_namespace
+    for each in (FIRST_CGROUP, FIRST_NET, FIRST_TIME):
         if each.kind == kind:
             return each
     raise Errno(EINVAL)
@@ -93,43 +108,72 @@ def pids_for_children_of(task: Task) -> Namespace | None:
     return pids if has_begun and not task.process.is_reaped else None
 
 
-def require_administrator(task: Task) -> None:
-    """Only those who may mount may make or enter namespaces. Raises EPERM."""
-    if not task.credentials.capable(CAP_SYS_ADMIN):
+def require_administrator(task: Task, owner: UserNamespace) -> None:
+    """Only the administrator of a user namespace may make or enter those that it owns. Raises EPERM."""
+    if not task.credentials.capable_in(owner, CAP_SYS_ADMIN):
         raise Errno(EPERM)
 
 
-def pids_of_child(parent: Task, flags: int) -> PidNamespace:
-    """clone(2): where a child is born. Raises EPERM, EINVAL, ENOSPC, MemoryError."""
+def pids_of_child(parent: Task, flags: int, owner: UserNamespace) -> PidNamespace:
+    """clone(2): where a child is born; a new one is of the user namespace `owner`. Raises EPERM, EINVAL, ENOSPC,
+    MemoryError.
+    """
     if flags & CLONE_NEWPID == 0:
         return parent.pids_for_children
-    require_administrator(parent)
-    return _below(parent)
+    require_administrator(parent, owner)
+    return _below(parent, owner)
 
 
-def _below(task: Task) -> PidNamespace:
+def _below(task: Task, owner: UserNamespace) -> PidNamespace:
     """A new pid namespace for children. Raises EINVAL if the task's children are born in another one than it."""
     if task.pids_for_children is not task.pids:
         raise Errno(EINVAL)
-    return new_pid_namespace(task.pids)
+    check_room(owner, task.credentials.euid, CLONE_NEWPID)
+    fresh = new_pid_namespace(task.pids, owner)
+    count(fresh, owner, task.credentials.euid)
+    return fresh
+
+
+def _new_uts(task: Task, owner: UserNamespace) -> Host:
+    check_room(owner, task.credentials.euid, CLONE_NEWUTS)
+    fresh = task.uts.copy(owner)
+    count(fresh, owner, task.credentials.euid)
+    return fresh
+
+
+def _new_ipc(task: Task, owner: UserNamespace) -> IpcNamespace:
+    check_room(owner, task.credentials.euid, CLONE_NEWIPC)
+    fresh = new_ipc_namespace(owner)
+    try:
+        count(fresh, owner, task.credentials.euid)
+    except MemoryError:
+        fresh.end()
+        raise
+    return fresh
+
+
+def _separate(task: Task, context: FsContext, owner: UserNamespace) -> None:
+    check_room(owner, task.credentials.euid, CLONE_NEWNS)
+    count(separate(context, owner), owner, task.credentials.euid)
 
 
 def give_child_its_own(parent: Task, child: Task, flags: int) -> None:
     """clone(2): the child, which has files and a file context of its own, gets new namespaces of some kinds, and shares
-    the rest. Raises EPERM, MemoryError.
+    the rest. Raises EPERM, ENOSPC, MemoryError.
     """
+    owner = child.credentials.user_namespace
     child.uts = parent.uts
     if flags & MADE == 0:
         _share_ipc(child, parent.ipc)
         return
-    require_administrator(parent)
+    require_administrator(parent, owner)
     if flags & CLONE_NEWIPC != 0 and flags & CLONE_SYSVSEM != 0:
         raise Errno(EINVAL)
     if flags & CLONE_NEWNS != 0:
-        separate(child.fs)
+        _separate(parent, child.fs, owner)
     if flags & CLONE_NEWUTS != 0:
-        child.uts = parent.uts.copy()
-    _share_ipc(child, parent.ipc if flags & CLONE_NEWIPC == 0 else new_ipc_namespace())
+        child.uts = _new_uts(parent, owner)
+    _share_ipc(child, parent.ipc if flags & CLONE_NEWIPC == 0 else _new_ipc(parent, owner))
 
 
 def _share_ipc(task: Task, namespace: IpcNamespace) -> None:
@@ -166,6 +210,8 @@ def undo_semaphores(task: Task) -> None:
 
 def unshare(task: Task, flags: int) -> None:
     """unshare(2)."""
+    if flags & CLONE_NEWUSER != 0:
+        flags |= CLONE_THREAD | CLONE_FS
     if flags & CLONE_VM != 0:
         flags |= CLONE_SIGHAND
     if flags & CLONE_SIGHAND != 0:
@@ -180,27 +226,34 @@ def unshare(task: Task, flags: int) -> None:
     uts = task.uts
     ipc: IpcNamespace | None = None
     pids = task.pids_for_children
+    credentials = task.credentials
     try:
         if flags & CLONE_FS != 0 and (flags & CLONE_NEWNS != 0 or task.fs.users > 1):
             context = task.fs.copy()
         if flags & CLONE_FILES != 0 and files.users > 1:
             files = files.copy()
+        if flags & CLONE_NEWUSER != 0:
+            credentials = with_new_user_namespace(task)
+        owner = credentials.user_namespace
         if flags & MADE != 0:
-            require_administrator(task)
+            require_administrator(task, owner)
         if flags & CLONE_NEWUTS != 0:
-            uts = uts.copy()
+            uts = _new_uts(task, owner)
         if flags & CLONE_NEWIPC != 0:
-            ipc = new_ipc_namespace()
+            ipc = _new_ipc(task, owner)
         if flags & CLONE_NEWPID != 0:
-            pids = _below(task)
+            pids = _below(task, owner)
         if context is not None and flags & CLONE_NEWNS != 0:
-            separate(context)
+            _separate(task, context, owner)
     except (Errno, MemoryError):
+        if ipc is not None:
+            ipc.end()
         if context is not None:
             context.release()
         if files is not task.files:
             files.release()
         raise
+    task.credentials = credentials
     task.uts = uts
     task.pids_for_children = pids
     if context is not None:
@@ -225,11 +278,15 @@ def _require_alone(task: Task, flags: int) -> None:
         raise Errno(EINVAL)
 
 
+# ---- setns(2) -------------------------------------------------------------------------------------------------------
+
+
 def enter(task: Task, file: NamespaceFile, kind: int) -> None:
     """setns(2) with a namespace's file. `kind` is what the caller takes it for, 0 if that does not matter."""
     namespace = file.namespace
     if kind != 0 and kind != namespace.kind:
         raise Errno(EINVAL)
+    _check_entry(task, namespace, task.credentials.user_namespace)
     _enter(task, namespace)
 
 
@@ -239,50 +296,75 @@ def enter_those_of(task: Task, other: Task, kinds: int) -> None:
         raise Errno(EINVAL)
     if not may_attach_to(task, other.process, other):
         raise Errno(EPERM)
+    inside = task.credentials.user_namespace
     if kinds & CLONE_NEWUSER != 0:
-        raise Errno(EINVAL)  # everybody is in it
-    require_administrator(task)
-    if kinds & CLONE_NEWTIME != 0:
-        _require_one_thread(task)
-    mounts = namespace_of(other, CLONE_NEWNS)
-    if kinds & CLONE_NEWPID != 0:
-        _check_below(task, other.pids)
-    if kinds & CLONE_NEWNS != 0:
-        if mounts is None:
-            raise Errno(EINVAL)
-        _enter(task, mounts)
-    if kinds & CLONE_NEWUTS != 0:
-        task.uts = other.uts
-    if kinds & CLONE_NEWIPC != 0:
-        _change_ipc(task, other.ipc)
-    if kinds & CLONE_NEWPID != 0:
-        task.pids_for_children = other.pids
+        inside = other.credentials.user_namespace
+    entered: list[Namespace] = []
+    for kind in _IN_ORDER:
+        if kinds & kind != 0:
+            namespace = namespace_of(other, kind)
+            if namespace is None:
+                raise Errno(EINVAL)
+            _check_entry(task, namespace, inside)
+            entered.append(namespace)
+    for namespace in entered:
+        _enter(task, namespace)
 
 
-def _require_one_thread(task: Task) -> None:
-    if task.process.thread_count() > 1:
+# A user namespace comes first, because what may be entered depends on it.
+_IN_ORDER: Final = [
+    CLONE_NEWUSER,
+    CLONE_NEWNS,
+    CLONE_NEWUTS,
+    CLONE_NEWIPC,
+    CLONE_NEWPID,
+    CLONE_NEWCGROUP,
+    CLONE_NEWNET,
+    CLONE_NEWTIME,
+]
+
+
+def _check_entry(task: Task, namespace: Namespace, inside: UserNamespace) -> None:
+    """Whether a task may enter a namespace, together with the user namespace `inside`, or being in it. Raises EPERM,
+    EINVAL, EUSERS.
+    """
+    if isinstance(namespace, UserNamespace):
+        _check_user_entry(task, namespace)
+        return
+    if isinstance(namespace, MountNamespace):
+        check_entry(task.fs, namespace, inside)
+        return
+    if namespace.kind == CLONE_NEWTIME and task.process.thread_count() > 1:
         raise Errno(EUSERS)
+    require_administrator(task, namespace.owner)
+    require_administrator(task, inside)
+    if isinstance(namespace, PidNamespace) and not task.pids.contains(namespace):
+        raise Errno(EINVAL)  # children may be born in the task's own or below
+
+
+def _check_user_entry(task: Task, namespace: UserNamespace) -> None:
+    """Nobody gets capabilities by entering its own anew, and what threads share has one owner."""
+    if namespace is task.credentials.user_namespace or task.process.thread_count() > 1 or task.fs.users != 1:
+        raise Errno(EINVAL)
+    if not task.credentials.capable_in(namespace, CAP_SYS_ADMIN):
+        raise Errno(EPERM)
 
 
 def _enter(task: Task, namespace: Namespace) -> None:
-    if namespace.kind == CLONE_NEWUSER:
-        raise Errno(EINVAL)
-    if isinstance(namespace, MountNamespace):
+    """What was checked. Raises MemoryError only for a user namespace, which is entered first."""
+    if isinstance(namespace, UserNamespace):
+        old = task.credentials
+        fresh = old.copy()
+        fresh.enter(namespace)
+        if fresh.is_dangerous_after(old):
+            task.process.dumpable = SUID_DUMPABLE.value
+            task.process.settings.death_signal = 0
+        task.credentials = fresh
+    elif isinstance(namespace, MountNamespace):
         enter_namespace(task.fs, namespace)
-        return
-    if namespace.kind == CLONE_NEWTIME:
-        _require_one_thread(task)
-    require_administrator(task)
-    if isinstance(namespace, Host):
+    elif isinstance(namespace, Host):
         task.uts = namespace
     elif isinstance(namespace, IpcNamespace):
         _change_ipc(task, namespace)
     elif isinstance(namespace, PidNamespace):
-        _check_below(task, namespace)
         task.pids_for_children = namespace
-
-
-def _check_below(task: Task, namespace: PidNamespace) -> None:
-    """Children may be born in the task's own pid namespace or below. Raises EINVAL."""
-    if not task.pids.contains(namespace):
-        raise Errno(EINVAL)

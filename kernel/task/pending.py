@@ -11,6 +11,7 @@ Source: signal(7), "Queueing and delivery semantics for real-time signals".
 from typing import Final
 
 from kernel.lang import final
+from kernel.lib.ids import KernelUid
 from kernel.task.siginfo import SignalInfo, SignalQuota, anonymous, from_kernel, is_shared
 from kernel.task.signals import FIRST_REALTIME, SYNCHRONOUS, bit, contains, lowest
 
@@ -18,16 +19,16 @@ _MANY_QUOTAS: Final = 64  # with more, those of users without queued signals are
 
 
 # By user. Kept beyond the last signal, because the next one comes soon.
-_quotas: dict[int, SignalQuota] = {}
+_quotas: dict[KernelUid, SignalQuota] = {}
 
 
-def queued_count(uid: int) -> int:
+def queued_count(uid: KernelUid) -> int:
     """How many queued signals and timers count against a user."""
     quota = _quotas.get(uid)
     return 0 if quota is None else quota.count
 
 
-def quota_of(uid: int) -> SignalQuota:
+def quota_of(uid: KernelUid) -> SignalQuota:
     """What counts against a user. Raises MemoryError."""
     quota = _quotas.get(uid)
     if quota is None:
@@ -53,7 +54,7 @@ class PendingSignals:
         self.from_kernel: int = 0  # of those without information: sent by the kernel
         self.queue: list[SignalInfo] = []
 
-    def add(self, info: SignalInfo, uid: int, limit: int) -> bool:
+    def add(self, info: SignalInfo, uid: KernelUid, limit: int) -> bool:
         """Make a signal pending; False if its information found no room within the user's `limit`. Never raises."""
         signo = info.signo
         if signo < FIRST_REALTIME and contains(self.mask, signo):

@@ -15,8 +15,8 @@ Context: nothing sleeps.
 
 from typing import Final
 
-from kernel.lang import EAGAIN, EEXIST, ENOMEM, ENOSPC, Errno, final, noraise, span_of
-from kernel.lib.namespace import CLONE_NEWPID, FIRST_PID_NUMBER, Namespace, next_number
+from kernel.lang import EAGAIN, EEXIST, EINVAL, ENOMEM, ENOSPC, Errno, final, noraise, span_of
+from kernel.lib.namespace import CLONE_NEWPID, FIRST_PID_NUMBER, Namespace, UserNamespace, next_number
 from kernel.lib.pid import NOBODY, Bearer, Pid
 from kernel.sched import WaitQueue
 
@@ -68,8 +68,8 @@ class EndRecorder:
 class PidNamespace(Namespace):
     """One."""
 
-    def __init__(self, parent: "PidNamespace | None", number: int) -> None:
-        super().__init__(CLONE_NEWPID, b"pid", number)
+    def __init__(self, parent: "PidNamespace | None", number: int, maker: UserNamespace | None = None) -> None:
+        super().__init__(CLONE_NEWPID, b"pid", number, maker)
         self.parent: PidNamespace | None = parent
         self.level: int = 0 if parent is None else parent.level + 1
         self.bearers: dict[int, Pid] = {}
@@ -123,11 +123,15 @@ class PidNamespace(Namespace):
 FIRST_PID: Final = PidNamespace(None, FIRST_PID_NUMBER)
 
 
-def new_pid_namespace(parent: PidNamespace) -> PidNamespace:
-    """An empty one below another. Raises ENOSPC, MemoryError."""
+def new_pid_namespace(parent: PidNamespace, owner: UserNamespace) -> PidNamespace:
+    """An empty one below another. Raises ENOSPC, MemoryError; EINVAL if the user namespace that owns the parent does
+    not contain the one that shall own it.
+    """
+    if not parent.owner.contains(owner):
+        raise Errno(EINVAL)
     if parent.level >= DEEPEST:
         raise Errno(ENOSPC)
-    return PidNamespace(parent, next_number())
+    return PidNamespace(parent, next_number(), owner)
 
 
 @final

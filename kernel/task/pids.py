@@ -11,6 +11,7 @@ Source: fork(2), proc_sys_kernel(5) (pid_max).
 from typing import TYPE_CHECKING
 
 from kernel.lang import EAGAIN, Errno
+from kernel.lib.ids import KernelUid
 from kernel.lib.pid import NOBODY, Pid
 from kernel.task.groups import find_group, find_session, leave
 from kernel.task.pid_namespace import FIRST_PID, NUMBERS, PID_LIMIT, RESERVED, PidNamespace, forget_bearer
@@ -141,20 +142,20 @@ def task_count() -> int:
 
 
 # How many tasks each real user has, for RLIMIT_NPROC.
-_tasks_by_user: dict[int, int] = {}
+_tasks_by_user: dict[KernelUid, int] = {}
 
 
-def tasks_of_user(uid: int) -> int:
+def tasks_of_user(uid: KernelUid) -> int:
     """How many tasks a user has."""
     return _tasks_by_user.get(uid, 0)
 
 
-def count_user(uid: int) -> None:
+def count_user(uid: KernelUid) -> None:
     """One more task of this user. Raises MemoryError."""
     _tasks_by_user[uid] = tasks_of_user(uid) + 1
 
 
-def uncount_user(uid: int) -> None:
+def uncount_user(uid: KernelUid) -> None:
     """One task less."""
     count = tasks_of_user(uid) - 1
     try:

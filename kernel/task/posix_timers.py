@@ -9,6 +9,7 @@ Context: expiry is in interrupt context.
 from typing import Final
 
 from kernel.lang import EAGAIN, EINVAL, Errno, final
+from kernel.lib.ids import KernelUid
 from kernel.lib.pid import UNSET, Pid
 from kernel.lib.saturation import sum_of
 from kernel.task.accounting import process_time_ns, process_user_ns, thread_user_ns
@@ -176,7 +177,7 @@ class PosixTimers(ProcessTimers):
         for number in self.table.keys():
             self.table[number].follow_wall_clock()
 
-    def create(self, process: Process, clock: int, uid: int) -> PosixTimer:
+    def create(self, process: Process, clock: int, uid: KernelUid) -> PosixTimer:
         """A new timer, not armed. It counts as a signal of the user `uid`. Raises EAGAIN (RLIMIT_SIGPENDING),
         MemoryError.
         """

@@ -2,7 +2,9 @@
 
 Each pid namespace has its own file, or none; a process is noted in that of its namespace and in those above. While the
 file system is nearly full nothing is noted: below 2 % free it stops, from 4 % on it goes on; it looks every 30 s
-(kernel.acct).
+(kernel.acct). A file goes with its mount.
+
+Deviations from Linux: where the mount goes with its namespace, nothing more is noted of the process that ended that.
 
 Context: sleeps. Noting raises nothing: what finds no room is lost.
 Source: acct(2), acct(5); Linux's uapi header acct.h (struct acct_v3).
@@ -13,13 +15,13 @@ from typing import Final
 from kernel.fs.constants import O_APPEND, O_WRONLY, PROC_SUPER_MAGIC, SYSFS_MAGIC
 from kernel.fs.file import File
 from kernel.fs.filesystem import FileSystem
-from kernel.fs.mounts import KEEPERS, MountKeeper
+from kernel.fs.mount_keepers import KEEPERS, MountKeeper
 from kernel.fs.open import open_file
-from kernel.fs.path import Mount
 from kernel.lang import EACCES, EINVAL, Errno, Span, final, noinline, noraise, span_of, u8
 from kernel.lib import log
 from kernel.lib.settings import SystemSetting
 from kernel.lib.user import KernelBuffer
+from kernel.sched import WaitQueue, spawn_kernel_thread
 from kernel.task.accounting import NS_PER_CLOCK_TICK
 from kernel.task.core_state import CORE_WAS_DUMPED
 from kernel.task.pid_namespace import EndRecorder, PidNamespace
@@ -103,6 +105,7 @@ def open_account(task: Task, name: bytes) -> ProcessAccount:
 
 def begin_account(space: PidNamespace, account: ProcessAccount) -> None:
     """Note ends there from now on. Raises MemoryError, and then nothing has changed."""
+    _CLOSER.begin()
     _ACCOUNTED[space.number] = space
     old = space.recorder
     space.recorder = account
@@ -130,33 +133,74 @@ def _close(space: PidNamespace, old: EndRecorder | None) -> None:
 
 @final
 class _Keeper(MountKeeper):
-    def held(self, mount_: Mount) -> int:
+    def held(self, mount: int) -> int:
         count = 0
         for space in _ACCOUNTED.values():
             account = space.recorder
-            if isinstance(account, ProcessAccount) and account.file.path.mount is mount_:
+            if isinstance(account, ProcessAccount) and account.file.path.mount.identifier == mount:
                 count += 1
         return count
 
-    def leave(self, mount_: Mount) -> None:
-        _close_those_on(mount_, None)
+    def leave(self, mount: int) -> None:
+        for space in list(_ACCOUNTED.values()):
+            if _stands_on(space, mount):
+                end_account(space)
+
+    @noraise
+    def leave_soon(self, mount: int) -> None:
+        for space in _ACCOUNTED.values():
+            if _stands_on(space, mount):
+                _CLOSER.is_due = True
+                _CLOSER.queue.wake_all()
 
     def stop_writing(self, file_system: FileSystem) -> None:
-        _close_those_on(None, file_system)
+        for space in list(_ACCOUNTED.values()):
+            account = space.recorder
+            if isinstance(account, ProcessAccount) and account.file.path.mount.file_system is file_system:
+                end_account(space)
 
 
 KEEPERS.append(_Keeper())
 
 
-def _close_those_on(mount_: Mount | None, file_system: FileSystem | None) -> None:
-    for number in [number for number in _ACCOUNTED.keys()]:
-        space = _ACCOUNTED.get(number)
-        account = None if space is None else space.recorder
-        if space is None or not isinstance(account, ProcessAccount):
-            continue
-        path = account.file.path
-        if path.mount is mount_ or path.mount.file_system is file_system:
-            end_account(space)
+def _stands_on(space: PidNamespace, mount: int) -> bool:
+    account = space.recorder
+    return isinstance(account, ProcessAccount) and account.file.path.mount.identifier == mount
+
+
+@final
+class _Closer:
+    """A thread of the kernel that closes files whose mount has left the tree with a namespace or a file."""
+
+    def __init__(self) -> None:
+        self.has_begun: bool = False
+        self.is_due: bool = False
+        self.queue: WaitQueue = WaitQueue()
+
+    def begin(self) -> None:
+        """Start the thread, unless it runs. Raises MemoryError."""
+        if not self.has_begun:
+            spawn_kernel_thread(b"acct", _close_for_ever, 0)
+            self.has_begun = True
+
+
+_CLOSER: Final = _Closer()
+
+
+def _close_for_ever(_argument: int) -> None:
+    while True:
+        while not _CLOSER.is_due:
+            _CLOSER.queue.sleep(interruptible=False)
+        _CLOSER.is_due = False
+        left = True
+        while left:
+            left = False
+            for space in _ACCOUNTED.values():
+                account = space.recorder
+                if isinstance(account, ProcessAccount) and not account.file.path.mount.attached:
+                    end_account(space)
+                    left = True
+                    break
 
 
 @noinline
@@ -196,8 +240,8 @@ def _describe(task: Task, space: PidNamespace, out: Span[u8]) -> None:
     out[1] = _VERSION
     out.store_u16(2, _terminal(process) & 0xFFFF)
     out.store_u32(4, process.exit_status & 0xFFFF_FFFF)
-    out.store_u32(8, task.credentials.uid & 0xFFFF_FFFF)
-    out.store_u32(12, task.credentials.gid & 0xFFFF_FFFF)
+    out.store_u32(8, int(task.credentials.uid) & 0xFFFF_FFFF)
+    out.store_u32(12, int(task.credentials.gid) & 0xFFFF_FFFF)
     out.store_u32(16, space.shown(process.pid))
     parent = process.parent
     out.store_u32(20, 0 if parent is None else space.shown(parent.pid))

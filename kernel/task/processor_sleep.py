@@ -7,6 +7,7 @@ Context: `ticked` runs in interrupts.
 
 from kernel.lang import EINVAL, ERESTART_RESTARTBLOCK, ERESTARTNOHAND, Errno, UserAddr, final
 from kernel.lib import user
+from kernel.lib.saturation import sum_of
 from kernel.sched import WaitQueue
 from kernel.task.clocks import ProcessorClock, processor_clock
 from kernel.task.process import Process, ProcessTimers
@@ -60,7 +61,7 @@ def sleep_on_processor_time(number: int, time_ns: int, is_absolute: bool, remain
     if time_ns == 0:
         return 0
     if not is_absolute:
-        return _sleep_relative(number, clock.now_ns() + time_ns, remaining_address)
+        return _sleep_relative(number, sum_of(clock.now_ns(), time_ns), remaining_address)
     if _sleep(clock, time_ns):
         raise Errno(ERESTARTNOHAND)
     return 0
@@ -72,7 +73,7 @@ def _sleep_relative(number: int, due_ns: int, remaining_address: UserAddr) -> in
     if not _sleep(clock, due_ns):
         return 0
     if remaining_address != 0:
-        left_ns = max(0, due_ns - clock.now_ns())
+        left_ns = max(0, sum_of(due_ns, -max(0, clock.now_ns())))
         user.check(remaining_address, 16)
         user.write_i64(remaining_address, left_ns // NS_PER_SECOND)
         user.write_i64(user.at(remaining_address, 8), left_ns % NS_PER_SECOND)

@@ -370,7 +370,7 @@ def _report(task: Task, number: int, frame: TrapFrame, action: int, signo: int) 
     if not wanted or not _LIMIT.allows(monotonic_ns()):
         return
     try:
-        who = f"seccomp: uid={task.credentials.uid} pid={int(task.pid)} comm={printable(task.name)}"
+        who = f"seccomp: uid={int(task.credentials.uid)} pid={int(task.pid)} comm={printable(task.name)}"
         what = f" sig={signo} arch={AUDIT_ARCHITECTURE:x} syscall={signed_32(number)}"
         where = f" ip={frame.instruction_pointer:#x} code={action:#x}"
         log.add(NOTICE, (who + what + where).encode())

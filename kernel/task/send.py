@@ -11,8 +11,10 @@ from typing import Final
 
 from kernel.lang import EAGAIN, EPERM, ESRCH, Errno, inline, noinline, recursion
 from kernel.lib.capabilities import CAP_KILL
-from kernel.lib.credentials import Credentials
+from kernel.lib.credentials import Credentials, uid_for_caller
 from kernel.lib.domain import SCOPE_SIGNAL, is_out_of_scope
+from kernel.lib.ids import NO_ID, ROOT_USER
+from kernel.lib.namespace import USER_NAMESPACES
 from kernel.lib.pace import pace
 from kernel.lib.pid import Pid
 from kernel.sched import ThreadState
@@ -41,6 +43,7 @@ from kernel.task.signals import (
 )
 from kernel.task.task import TRACING, Task, current, current_or_none
 from kernel.task.tracee import Tracee
+from kernel.task.words import signed_32
 
 _ROUNDS: Final = 16  # of looking for processes that came while others got their signal
 _SEND_COST: Final = 1500  # instructions for a signal, for `pace`
@@ -172,7 +175,7 @@ def signal_process(process: Process, signo: int) -> None:
 def signal_itself(task: Task, signo: int) -> None:
     """The running thread gets a standard signal about a call of its own (SIGPIPE, SIGXFSZ), as if it had sent that."""
     try:
-        info = from_process(signo, SI_USER, task.own_pid, task.credentials.uid)
+        info = from_process(signo, SI_USER, task.own_pid, uid_for_caller(task.credentials.uid))
     except MemoryError:
         info = from_kernel(signo)
     try:
@@ -271,7 +274,7 @@ def _queue(process: Process, pending: PendingSignals, task: Task | None, info: S
     """Make a signal pending; False if a real-time signal's information found no room: then it is not sent, and its
     sender hears of it (sigqueue(3)). Other signals do without their information.
     """
-    uid = 0 if task is None else task.credentials.uid
+    uid = ROOT_USER if task is None else task.credentials.uid
     process.signal_waiters.wake_all()
     if pending.add(info, uid, _limit(process)) or info.signo < FIRST_REALTIME or info.code == SI_USER:
         return True
@@ -408,9 +411,11 @@ def may_signal(sender: Task, target: Process, signo: int) -> bool:
     theirs = credentials_of(target)
     if mine.domain is not None and theirs is not None and is_out_of_scope(mine.domain, theirs.domain, SCOPE_SIGNAL):
         return False
-    if theirs is None or mine.capable(CAP_KILL):
+    if theirs is None:
         return True
     if mine.euid == theirs.suid or mine.euid == theirs.uid or mine.uid == theirs.suid or mine.uid == theirs.uid:
+        return True
+    if mine.capable_in(theirs.user_namespace, CAP_KILL):
         return True
     return signo == SIGCONT and sender.process.session_id == target.session_id
 
@@ -445,12 +450,24 @@ def kill_thread(sender: Task, target: Task, signo: int, info: SignalInfo) -> Non
 def _as_seen_by(target: Process, sender: Task, info: SignalInfo) -> SignalInfo:
     """What a signal reports to one process of another, which it may not see. Raises MemoryError."""
     process = sender.process
-    return info if target is process or target.pids is process.pids else _seen_across(target, sender, info)
+    if target is process or (target.pids is process.pids and not USER_NAMESPACES.exist):
+        return info
+    return _seen_across(target, sender, info)
 
 
 @noinline
 def _seen_across(target: Process, sender: Task, info: SignalInfo) -> SignalInfo:
-    return info.without_sender() if info.has_sender() and target.pids.shown(sender.pid) == 0 else info
+    if not info.has_sender():
+        return info
+    theirs = credentials_of(target)
+    own = sender.credentials.user_namespace
+    if theirs is not None and theirs.user_namespace is not own:
+        info = info.copy()
+        info.second = signed_32(theirs.user_namespace.shown_uid(own.kernel_uid(info.second & NO_ID)))
+    if target.pids.shown(sender.pid) == 0:
+        info = info.copy()
+        info.first = 0
+    return info
 
 
 def kill_group(sender: Task, group: ProcessGroup, signo: int, info: SignalInfo) -> None:

@@ -47,10 +47,11 @@ class SignalInfo:
         """Whether it names the process that sent it: kill, tkill, sigqueue."""
         return self.code <= SI_USER and self.code != SI_TIMER and self.code != SI_SIGIO
 
-    def without_sender(self) -> "SignalInfo":
-        """The same for a process that does not see the sender. Raises MemoryError."""
+    def copy(self) -> "SignalInfo":
+        """One to change, for a process that calls the sender otherwise. Raises MemoryError."""
         other = SignalInfo(self.signo, self.code)
         other.error = self.error
+        other.first = self.first
         other.second = self.second
         other.third = self.third
         other.fourth = self.fourth

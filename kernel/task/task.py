@@ -19,6 +19,8 @@ from kernel.ipc.semaphores import UndoList
 from kernel.keys.keychain import Keychain
 from kernel.lang import EFAULT, Errno, UserAddr, final, panic
 from kernel.lib.credentials import CALLER, Credentials
+from kernel.lib.ids import KernelUid
+from kernel.lib.namespace import USER_NAMESPACES
 from kernel.lib.pid import PID_BORDER, UNSET, Bearer, Pid
 from kernel.lib.user import UserBuffer
 from kernel.mm import pinning
@@ -208,6 +210,12 @@ class Task(Thread):
         return self.process.pids
 
     @property
+    def own_uid(self) -> int:
+        """What it calls its user itself (getuid(2))."""
+        who = self.credentials
+        return who.user_namespace.shown_uid(who.uid) if USER_NAMESPACES.exist else int(who.uid)
+
+    @property
     def own_pid(self) -> int:
         """What it calls its process itself (getpid(2))."""
         return self.process.number
@@ -262,6 +270,14 @@ class Task(Thread):
             announce_work()
         watch_calls(self.calls_are_watched)
         self.registers.enter()
+
+
+def uid_shown_to(process: Process, uid: KernelUid) -> int:
+    """What a process calls a user."""
+    leader = process.leader
+    if not USER_NAMESPACES.exist or leader is None:
+        return int(uid)
+    return leader.credentials.user_namespace.shown_uid(uid)
 
 
 def current() -> Task:

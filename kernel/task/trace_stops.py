@@ -37,8 +37,9 @@ from kernel.task.signals import (
     TRAP_BRKPT,
     contains,
 )
-from kernel.task.task import Task
+from kernel.task.task import Task, uid_shown_to
 from kernel.task.tracee import EVENT_EXEC, EVENT_EXIT, EVENT_STOP, EVENT_VFORK_DONE, MARKS_CALLS, CallWatch, Tracee
+from kernel.task.words import signed_32
 
 _BEFORE_CALL: Final = 1  # PTRACE_EVENTMSG_SYSCALL_…
 _AFTER_CALL: Final = 2
@@ -94,7 +95,8 @@ def _thread_information(tracee: Tracee, code: int, status: int) -> SignalInfo:
     user_ticks = usage.user_ns // NS_PER_CLOCK_TICK
     system_ticks = usage.system_ns // NS_PER_CLOCK_TICK
     number = tracee.tracer.pids.shown(task.tid)
-    return from_child(SIGCHLD, code, number, task.credentials.uid, status, user_ticks, system_ticks)
+    uid = uid_shown_to(tracee.tracer.process, task.credentials.uid)
+    return from_child(SIGCHLD, code, number, uid, status, user_ticks, system_ticks)
 
 
 def _event_information(task: Task, tracee: Tracee, signo: int, code: int) -> SignalInfo:
@@ -104,7 +106,7 @@ def _event_information(task: Task, tracee: Tracee, signo: int, code: int) -> Sig
     info.error = 0
     info.code = code
     info.first = task.own_tid
-    info.second = task.credentials.uid
+    info.second = signed_32(task.own_uid)
     info.third = 0
     info.fourth = 0
     info.fifth = 0
@@ -138,7 +140,8 @@ def stop_for_signal(task: Task, info: SignalInfo | None) -> SignalInfo | None:
     else:
         tracer = tracee.tracer
         try:
-            info = from_process(signo, SI_USER, task.pids.shown(tracer.pid), tracer.credentials.uid)
+            uid = uid_shown_to(task.process, tracer.credentials.uid)
+            info = from_process(signo, SI_USER, task.pids.shown(tracer.pid), uid)
         except MemoryError:
             info = from_kernel(signo)
     if contains(task.signals.blocked, signo):
@@ -256,7 +259,7 @@ def report_exec(task: Task, old_tid: Pid) -> None:
     if tracee is None or report_event(task, EVENT_EXEC, tracee.tracer.pids.shown(old_tid)) or tracee.is_seized:
         return
     try:
-        send_to_task(task, from_process(SIGTRAP, SI_USER, task.own_pid, task.credentials.uid))
+        send_to_task(task, from_process(SIGTRAP, SI_USER, task.own_pid, task.own_uid))
     except Errno:
         return  # cannot be: a standard signal always finds room
     except MemoryError:

@@ -13,6 +13,9 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Final
 
 from kernel.lang import final
+from kernel.lib.capabilities import CAP_SYS_PTRACE
+from kernel.lib.credentials import Credentials
+from kernel.lib.namespace import UserNamespace
 from kernel.lib.pid import UNSET, Pid
 from kernel.task.siginfo import SignalInfo
 from kernel.task.signals import SIGTRAP
@@ -57,12 +60,12 @@ class CallWatch(IntEnum):
 class Tracee:
     """One traced task."""
 
-    def __init__(self, task: "Task", tracer: "Task", is_seized: bool, options: int, is_privileged: bool) -> None:
+    def __init__(self, task: "Task", tracer: "Task", is_seized: bool, options: int, credentials: Credentials) -> None:
         self.task: Task = task
         self.tracer: Task = tracer
         self.is_seized: bool = is_seized
         self.options: int = options
-        self.is_privileged: bool = is_privileged  # the tracer had CAP_SYS_PTRACE when it attached
+        self.credentials: Credentials = credentials  # the tracer's when it attached
         # How it goes on
         self.calls: CallWatch = CallWatch.NOTHING
         self.steps: bool = False  # for one instruction, or to the end of the system call that it is in
@@ -86,6 +89,10 @@ class Tracee:
         # The others of the tracer's process, the latest first
         self.next: Tracee | None = None
         self.previous: Tracee | None = None
+
+    def is_privileged_in(self, namespace: UserNamespace) -> bool:
+        """Whether the tracer had CAP_SYS_PTRACE in a user namespace when it attached."""
+        return self.credentials.capable_in(namespace, CAP_SYS_PTRACE)
 
     def wants(self, event: int) -> bool:
         """Whether the tracer asked for an event."""

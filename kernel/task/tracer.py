@@ -28,11 +28,13 @@ def trace_me(task: Task) -> None:
     if task.tracee is not None or tracer is None:
         raise Errno(EPERM)
     who = tracer.credentials
-    if task.credentials.permitted & ~who.permitted != 0 and not who.capable(CAP_SYS_PTRACE):
+    namespace = task.credentials.user_namespace
+    is_as_able = who.user_namespace is namespace and task.credentials.permitted & ~who.permitted == 0
+    if not is_as_able and not who.capable_in(namespace, CAP_SYS_PTRACE):
         raise Errno(EPERM)
-    if not may_be_traced_by(tracer) or not lies_within(task.credentials.domain, who.domain):
+    if not may_be_traced_by(tracer, namespace) or not lies_within(task.credentials.domain, who.domain):
         raise Errno(EPERM)
-    link(Tracee(task, tracer, is_seized=False, options=0, is_privileged=who.capable(CAP_SYS_PTRACE)))
+    link(Tracee(task, tracer, is_seized=False, options=0, credentials=who))
     rewatch(task)
 
 
@@ -43,7 +45,7 @@ def attach(tracer: Task, task: Task, is_seized: bool, options: int) -> None:
         raise Errno(EPERM)
     if task.is_exiting or task.tracee is not None:
         raise Errno(EPERM)
-    tracee = Tracee(task, tracer, is_seized, options, tracer.credentials.capable(CAP_SYS_PTRACE))
+    tracee = Tracee(task, tracer, is_seized, options, tracer.credentials)
     link(tracee)
     rewatch(task)
     if not is_seized:

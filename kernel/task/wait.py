@@ -6,6 +6,7 @@ Context: sleeps.
 from typing import Final
 
 from kernel.lang import ECHILD, EINVAL, Errno, final
+from kernel.lib.credentials import uid_for_caller
 from kernel.lib.pid import Pid
 from kernel.sched import ThreadState
 from kernel.task.accounting import process_usage
@@ -147,7 +148,7 @@ def _result(child: Process, status: int, code: int, value: int) -> WaitResult:
     result.pid = current().pids.shown(child.pid)  # now: when it is reaped its number goes
     leader = child.leader
     if leader is not None:
-        result.uid = leader.credentials.uid
+        result.uid = uid_for_caller(leader.credentials.uid)
     result.status = status
     result.code = code
     result.value = value
@@ -228,7 +229,7 @@ def _result_of(task: Task, status: int, code: int, value: int) -> WaitResult:
     """The same as `_result`, about one thread."""
     result = _result(task.process, status, code, value)
     result.pid = current().pids.shown(task.tid)
-    result.uid = task.credentials.uid
+    result.uid = uid_for_caller(task.credentials.uid)
     return result
 
 

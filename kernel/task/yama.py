@@ -12,6 +12,7 @@ from typing import Final
 
 from kernel.lang import EINVAL, Errno
 from kernel.lib.capabilities import CAP_SYS_PTRACE
+from kernel.lib.namespace import FIRST_USER, UserNamespace
 from kernel.lib.pid import UNSET, Pid
 from kernel.lib.settings import SystemSetting
 from kernel.task.pids import find_task
@@ -54,16 +55,17 @@ def may_attach(tracer: Task, task: Task | None) -> bool:
         return True
     if _SCOPE.value == Scope.NOBODY:
         return False
-    if tracer.credentials.capable(CAP_SYS_PTRACE):
+    namespace = FIRST_USER if task is None else task.credentials.user_namespace
+    if tracer.credentials.capable_in(namespace, CAP_SYS_PTRACE):
         return True
     return _SCOPE.value == Scope.RELATIVES and task is not None and _is_relative(tracer, task)
 
 
-def may_be_traced_by(parent: Task) -> bool:
-    """Whether a child may let its parent trace it."""
+def may_be_traced_by(parent: Task, namespace: UserNamespace) -> bool:
+    """Whether a child in a user namespace may let its parent trace it."""
     if _SCOPE.value == Scope.NOBODY:
         return False
-    return _SCOPE.value != Scope.PRIVILEGED or parent.credentials.capable(CAP_SYS_PTRACE)
+    return _SCOPE.value != Scope.PRIVILEGED or parent.credentials.capable_in(namespace, CAP_SYS_PTRACE)
 
 
 def name_tracer(task: Task, number: int) -> None:

@@ -29,7 +29,8 @@ from kernel.fs.inode import Inode
 from kernel.fs.path import Path
 from kernel.fs.walk import FOLLOW, resolve
 from kernel.lang import EACCES, EINVAL, EIO, ENODEV, ENOSPC, EPERM, Errno, final
-from kernel.lib.credentials import Credentials
+from kernel.lib.credentials import Credentials, caller_credentials, gid_from_caller, uid_from_caller
+from kernel.lib.ids import NO_GROUP, NO_USER, KernelGid, KernelUid
 from kernel.task import current
 from kernel.tty.pty import MAJOR_SLAVE, PAIR_LIMIT, Pty, PtyHome, open_master
 from kernel.tty.terminals import open_terminal
@@ -111,8 +112,8 @@ class Devpts(FileSystem):
 
     def __init__(self, source: bytes, options: bytes) -> None:
         super().__init__(b"devpts", source, DEVPTS_SUPER_MAGIC)
-        self.uid: int = -1  # of new slaves; negative: the opener's
-        self.gid: int = -1
+        self.uid: KernelUid = NO_USER  # of new slaves; NO_USER: the opener's
+        self.gid: KernelGid = NO_GROUP
         self.mode: int = 0o600
         self.ptmx_mode: int = 0
         self.limit: int = PAIR_LIMIT
@@ -132,10 +133,10 @@ class Devpts(FileSystem):
 
     def options(self) -> bytes:
         shown = b""
-        if self.uid >= 0:
-            shown += f",uid={self.uid}".encode()
-        if self.gid >= 0:
-            shown += f",gid={self.gid}".encode()
+        if self.uid != NO_USER:
+            shown += f",uid={int(self.uid)}".encode()
+        if self.gid != NO_GROUP:
+            shown += f",gid={int(self.gid)}".encode()
         shown += b",mode=" + _octal(self.mode) + b",ptmxmode=" + _octal(self.ptmx_mode)
         if self.limit < PAIR_LIMIT:
             shown += f",max={self.limit}".encode()
@@ -158,9 +159,13 @@ class Devpts(FileSystem):
             key = option[:equals]
             value = option[equals + 1 :]
             if key == b"uid":
-                self.uid = parse_size(value, 0)
+                self.uid = uid_from_caller(parse_size(value, 0))
+                if self.uid == NO_USER:
+                    raise Errno(EINVAL)
             elif key == b"gid":
-                self.gid = parse_size(value, 0)
+                self.gid = gid_from_caller(parse_size(value, 0))
+                if self.gid == NO_GROUP:
+                    raise Errno(EINVAL)
             elif key == b"mode":
                 self.mode = parse_octal(value) & _MODE_BITS
             elif key == b"ptmxmode":
@@ -224,8 +229,8 @@ def open_ptmx(path: Path, flags: int) -> File:
     try:
         slave = SlaveInode(devpts, pair)
         credentials = current().credentials
-        slave.uid = devpts.uid if devpts.uid >= 0 else credentials.fsuid
-        slave.gid = devpts.gid if devpts.gid >= 0 else credentials.fsgid
+        slave.uid = devpts.uid if devpts.uid != NO_USER else credentials.fsuid
+        slave.gid = devpts.gid if devpts.gid != NO_GROUP else credentials.fsgid
         enter_device(MAJOR_SLAVE, pair.number, b"", open_slave)
         directory.slaves[pair.number] = slave
     except MemoryError:
@@ -263,8 +268,17 @@ def open_slave(path: Path, flags: int) -> File:
 
 def make_devpts(source: bytes, options: bytes) -> FileSystem:
     """A new instance."""
-    return Devpts(source, options)
+    devpts = Devpts(source, options)
+    credentials = caller_credentials()
+    if credentials is not None:
+        devpts.user_namespace = credentials.user_namespace  # its devices are of its own
+        top = devpts.directory()
+        top.uid = credentials.fsuid
+        top.gid = credentials.fsgid
+        top.ptmx.uid = credentials.fsuid
+        top.ptmx.gid = credentials.fsgid
+    return devpts
 
 
-register_filesystem(b"devpts", make_devpts)
+register_filesystem(b"devpts", make_devpts, is_for_all=True)
 register_char_device(_MAJOR_PTMX, _MINOR_PTMX, b"ptmx", open_ptmx)

@@ -25,6 +25,7 @@
 #include <sys/inotify.h>
 #include <sys/ipc.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/msg.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -875,6 +876,34 @@ static void memberships(void)
 	}
 }
 
+/* Mounts and namespaces of one's own, in a user namespace. */
+static void own_mounts(void)
+{
+	held(unshare(CLONE_NEWUSER | CLONE_NEWNS));
+	for (;;)
+		held(mount("none", "/tmp", "tmpfs", 0, NULL));
+}
+
+static void user_namespaces(void)
+{
+	for (;;) {
+		char path[64];
+		pid_t child = (pid_t)held(syscall(SYS_clone, CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | SIGCHLD, 0, 0, 0, 0));
+		if (child == 0)
+			for (;;)
+				pause();
+		if (child < 0)
+			continue;
+		for (const char *const *kind = (const char *const[]){ "mnt", "user", "pid", "ipc", "uts", NULL }; *kind; kind++) {
+			snprintf(path, sizeof path, "/proc/%d/ns/%s", child, *kind);
+			while (held(open(path, O_RDONLY)) < 0)
+				;
+		}
+		kill(child, SIGKILL);
+		waitpid(child, 0, 0);
+	}
+}
+
 /* Programs that were started with as large an environment as goes. */
 static void long_arguments(void)
 {
@@ -986,8 +1015,8 @@ static const struct { const char *name; void (*run)(void); int reaches_limit; } 
 	HOG(inotify_events), HOG(inotify_names), LIMITED(inotify_watches_many), LIMITED(page_tables), LIMITED(empty_page_tables), HOG(areas), HOG(areas_many), LIMITED(threads),
 	LIMITED(processes), HOG(fork_bomb), LIMITED(zombies), HOG(open_files), HOG(event_files), HOG(sockets), LIMITED(timers),
 	LIMITED(pending_signals), HOG(record_locks), HOG(terminals), HOG(seccomp_filters), HOG(seccomp_many), HOG(socket_filters),
-	HOG(socket_filters_many), HOG(memberships), HOG(long_arguments), HOG(given_pages), HOG(given_pages_many),
-	HOG(rulesets), HOG(domains), HOG(domains_many), HOG(keys), LIMITED(own_keyrings),
+	HOG(socket_filters_many), HOG(memberships), HOG(own_mounts), LIMITED(user_namespaces), HOG(long_arguments),
+	HOG(given_pages), HOG(given_pages_many), HOG(rulesets), HOG(domains), HOG(domains_many), HOG(keys), LIMITED(own_keyrings),
 };
 
 /* The parent's part ------------------------------------------------------------------------------------------------------- */

@@ -374,6 +374,28 @@ static long keys(long made) { MAKE(20000, syscall(SYS_add_key, "user", numbered(
 static long keyrings(long made) { MAKE(20000, syscall(SYS_add_key, "keyring", numbered(made), 0, 0, -3)); return made; }
 static long terminals(long made) { MAKE(300, open("/dev/ptmx", O_RDWR)); return made; }
 
+/* Each is held by an open file of /proc/PID/ns. */
+static long user_namespaces(long made)
+{
+	begin();
+	for (; made < 900; made++) {
+		char path[64];
+		pid_t child = (pid_t)syscall(SYS_clone, CLONE_NEWUSER | SIGCHLD, 0, 0, 0, 0);
+		if (child < 0)
+			break;
+		if (child == 0)
+			for (;;)
+				pause();
+		snprintf(path, sizeof path, "/proc/%d/ns/user", child);
+		fds[made] = open(path, O_RDONLY);
+		kill(child, SIGKILL);
+		waitpid(child, 0, 0);
+		if (fds[made] < 0)
+			break;
+	}
+	return made;
+}
+
 static const struct kind { const char *name; long (*make)(long made); } kinds[] = {
 #define KIND(name) { #name, name }
 	KIND(open_files), KIND(pipes), KIND(full_pipe_pages), KIND(event_files), KIND(timer_files), KIND(epoll_sets),
@@ -382,7 +404,7 @@ static const struct kind { const char *name; long (*make)(long made); } kinds[] 
 	KIND(port_maps), KIND(semaphore_sets), KIND(semaphores),
 	KIND(undone_sets), KIND(message_queues), KIND(empty_messages), KIND(segments), KIND(posix_queues), KIND(posix_messages),
 	KIND(queued_signals), KIND(posix_timers), KIND(tmpfs_files), KIND(record_locks), KIND(mounts), KIND(threads), KIND(processes),
-	KIND(terminals), KIND(rulesets), KIND(ruleset_rules), KIND(keys), KIND(keyrings),
+	KIND(terminals), KIND(rulesets), KIND(ruleset_rules), KIND(keys), KIND(keyrings), KIND(user_namespaces),
 };
 
 static void put(const char *path, const char *text)

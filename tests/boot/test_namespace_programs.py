@@ -1,4 +1,4 @@
-"""Debian's unshare, nsenter, lsns and bwrap, as they are: they print here what they print on Linux.
+"""Debian's unshare, nsenter, lsns, bwrap and newuidmap, as they are: they print here what they print on Linux.
 
 Numbers of processes outside and of namespaces differ, so no script prints them.
 """
@@ -22,7 +22,7 @@ from tools.setup import require
 
 pytestmark = pytest.mark.timeout(int(200 * PATIENCE))
 
-PROGRAMS = ("unshare", "nsenter", "lsns", "bwrap")
+PROGRAMS = ("unshare", "nsenter", "lsns", "bwrap", "setpriv", "newuidmap", "newgidmap")
 SCRIPTS = {
     "unshare_pid": """\
 unshare --pid --fork --mount-proc sh -c 'echo "I am $$"; ps -o pid,comm; readlink /proc/self; exit 5'
@@ -56,11 +56,53 @@ unshare --pid --fork --mount-proc --mount --uts --ipc sh -c 'lsns -n -o type,npr
     "bwrap": """\
 exec unshare --mount sh /namespaces/new_root.sh
 """,
+    "unshare_user": """\
+sh /namespaces/tester.sh
+exec setpriv --reuid 1000 --regid 1000 --clear-groups sh /namespaces/as_user.sh
+""",
+    "newuidmap": """\
+sh /namespaces/tester.sh
+exec setpriv --reuid 1000 --regid 1000 --clear-groups sh /namespaces/mapped.sh
+""",
 }
 PARTS = {
     "orphan": """\
 until grep -q PPid:.1$ /proc/$$/status; do sleep 0.05; done
 echo adopted > /tmp/adopted
+""",
+    "tester": """\
+echo 'tester:x:1000:1000::/:/bin/sh' >> /etc/passwd
+echo 'tester:x:1000:' >> /etc/group
+echo tester:100000:65536 > /etc/subuid
+echo tester:100000:65536 > /etc/subgid
+chmod 1777 /tmp
+""",
+    "as_user": """\
+unshare -Ur sh -c 'id -u; id -g; cat /proc/self/uid_map /proc/self/gid_map /proc/self/setgroups
+    grep CapEff /proc/self/status; chown 1:1 /tmp 2> /dev/null; echo $?; mknod /tmp/null c 1 3 2> /dev/null; echo $?'
+unshare -Urm sh -c 'mount -t tmpfs none /tmp && touch /tmp/x && ls -n /tmp | tail -1 | cut -c 1-40
+    umount /tmp; echo $?; umount /proc 2> /dev/null; echo $?; mount -o remount,ro / 2> /dev/null; echo $?'
+unshare -Urpf --mount-proc sh -c 'echo "I am $$"; ps -o pid,comm; stat -c "%u %g" /proc/1 /proc/sys/kernel'
+unshare -Uru sh -c 'hostname inside; hostname'
+hostname inside 2> /dev/null; echo $?
+unshare -U sh -c 'id -u; touch /tmp/made; stat -c "%u %g" /tmp/made'; stat -c "%u %g" /tmp/made
+unshare -U --map-user=7 --map-group=8 sh -c 'id -u; id -g'
+unshare -Ur unshare -Ur sh -c 'cat /proc/self/uid_map; id -u'
+unshare -Ur --setgroups allow true 2> /dev/null; echo $?
+""",
+    "mapped": """\
+unshare -U sleep 1000 & child=$!
+until test "$(readlink /proc/$child/ns/user)" != "$(readlink /proc/self/ns/user)"; do sleep 0.05; done
+newuidmap $child 0 1000 1 1 200000 1 2> /dev/null; echo "status $?"
+newuidmap $child 0 0 1 2> /dev/null; echo "status $?"
+newuidmap $child 0 1000 1 1 100000 65536; echo "status $?"
+newgidmap $child 0 1000 1 1 100000 65536; echo "status $?"
+newuidmap $child 0 1000 1 2> /dev/null; echo "status $?"
+cat /proc/$child/uid_map /proc/$child/gid_map /proc/$child/setgroups
+nsenter -t $child -U -S 0 -G 0 sh -c 'id -u; touch /tmp/own; chown 5:6 /tmp/own; stat -c "%u %g" /tmp/own'
+stat -c '%u %g' /tmp/own
+kill $child; wait $child 2> /dev/null; echo "status $?"
+unshare --map-root-user --map-users=auto --map-groups=auto sh -c 'cat /proc/self/uid_map; id -u'
 """,
     # Bubblewrap changes the root, and nobody can leave that of an initramfs.
     "new_root": """\
@@ -79,6 +121,14 @@ bwrap --unshare-pid --unshare-uts --unshare-ipc --hostname boxed --bind / / --pr
     sh -c 'hostname; ls /tmp; touch /tmp/inside; ls /tmp'
 ls /tmp
 bwrap --ro-bind / / --proc /proc --dev /dev --die-with-parent sh -c 'touch /file 2> /dev/null; echo $?'
+sh /namespaces/tester.sh
+user="setpriv --reuid 1000 --regid 1000 --clear-groups"
+$user bwrap --unshare-user --uid 7 --gid 8 --bind / / --proc /proc --dev /dev \\
+    sh -c 'id -u; id -g; cat /proc/self/uid_map'
+$user bwrap --unshare-user --unshare-pid --unshare-ipc --unshare-uts --hostname small --bind / / --proc /proc \\
+    --tmpfs /tmp --dev /dev \\
+    sh -c 'hostname; id -u; ps -o pid,comm; stat -c "%u %g" /tmp /proc/1; grep CapEff /proc/self/status'
+$user bwrap --ro-bind / / sh -c 'touch /file 2> /dev/null; echo $?; chroot / true 2> /dev/null; echo $?'
 bwrap --unshare-pid --bind / / --proc /proc --dev /dev sh -c 'kill -9 1; echo alive; (sleep 1000 &); echo done'
 echo "status $?"
 """,
@@ -92,7 +142,7 @@ def image() -> Archive:
     for name in PROGRAMS:
         path = Path("/usr/bin") / name
         data = path.read_bytes()
-        files.file(str(path).lstrip("/"), data, 0o755)
+        files.file(str(path).lstrip("/"), data, 0o4755 if name in ("newuidmap", "newgidmap") else 0o755)
         loader = interpreter(data)
         assert loader is not None
         add_libraries(files, path, loader)
@@ -139,4 +189,6 @@ def test_they_do_what_they_are_for(linux: dict[str, str]) -> None:
     assert "yes" in linux["nsenter_pid"] and "below" in linux["nsenter_pid"]
     assert "pid" in linux["lsns"]
     assert "boxed" in linux["bwrap"] and "alive" in linux["bwrap"] and "status 4" in linux["bwrap"]
+    assert "I am 1\n" in linux["unshare_user"] and "inside" in linux["unshare_user"]
+    assert "status 0\nstatus 0\n" in linux["newuidmap"] and "100004 100005" in linux["newuidmap"]
     assert "timeout" not in "".join(linux.values())

@@ -21,7 +21,7 @@ PAGE = ROOT / "docs" / "limits.md"
 SOURCE = ROOT / "tests" / "boot" / "object_costs.c"
 KINDS = re.findall(r"\bKIND\((\w+)\)", SOURCE.read_text().partition("#define KIND(name)")[2])
 ROW = re.compile(r"^\| `(?P<kind>\w+)` \| (?P<what>[^|]+) \| (?P<krait>\S+) \| \S+ \| (?P<bound>[^|]+) \|$")
-SETTING = re.compile(r"\b(?:fs|kernel|net|vm)(?:\.[\w-]+)+")
+SETTING = re.compile(r"\b(?:fs|kernel|net|user|vm)(?:\.[\w-]+)+")
 # Of a figure: slabs are given back whole, and a table that grew is divided among the objects that made it grow.
 TOLERANCE = 0.06
 TOLERANCE_BYTES = 16

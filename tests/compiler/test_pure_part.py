@@ -43,6 +43,7 @@ BUILD_TIME = {"kernel/doors/arguments.py", "kernel/lib/proc_files.py"}
 PROGRAM = '''
 """The kernel's command line and its signals, on the host."""
 
+from kernel.lib.ids import ROOT_USER
 from kernel.start.command_line import number_of
 from kernel.task.pending import PendingSignals
 from kernel.task.siginfo import from_kernel
@@ -51,7 +52,7 @@ from kernel.task.siginfo import from_kernel
 def main() -> None:
     pending = PendingSignals()
     for name in (b"first", b"second"):
-        pending.add(from_kernel(number_of(b"quiet first=15 second=2", name, 0)), 0, 10)
+        pending.add(from_kernel(number_of(b"quiet first=15 second=2", name, 0)), ROOT_USER, 10)
     print(pending.choose(0), pending.choose(1 << 1))
 '''
 

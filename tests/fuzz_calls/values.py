@@ -25,7 +25,7 @@ SETS: Final = {
     "clone": (
         "CLONE_VM CLONE_FS CLONE_FILES CLONE_SIGHAND CLONE_PARENT CLONE_THREAD CLONE_SYSVSEM CLONE_SETTLS "
         "CLONE_PARENT_SETTID CLONE_CHILD_CLEARTID CLONE_CHILD_SETTID CLONE_IO CLONE_VFORK 0x1000 17 10 "
-        "0x100000000 CLONE_NEWNS CLONE_NEWUTS CLONE_NEWIPC CLONE_NEWPID 0x80 0x2000000 0x10000000 0x40000000"
+        "0x100000000 CLONE_NEWNS CLONE_NEWUTS CLONE_NEWIPC CLONE_NEWPID 0x80 0x2000000 CLONE_NEWUSER 0x40000000"
     ),
     "epoll": "EPOLLIN EPOLLOUT EPOLLPRI EPOLLRDHUP EPOLLET EPOLLONESHOT EPOLLWAKEUP EPOLLEXCLUSIVE",
     "fadvise": "0..6",
@@ -176,7 +176,8 @@ TEXTS: Final = {
         "prz/self/clear_refs prz/self/task prz/self/ns prz/self/ns/pid "
         "prz/self/ns/pid_for_children prz/self/ns/mnt prz/1/ns/pid prz/sys/kernel/ns_last_pid prz/self/mountinfo "
         "prz/self/environ prz/self/pagemap "
-        "prz/self/uid_map prz/self/comm prz/self/limits prz/1/stat prz/1/fd prz/1/cmdline prz/meminfo "
+        "prz/self/uid_map prz/self/gid_map prz/self/setgroups prz/self/ns/user "
+        "prz/self/comm prz/self/limits prz/1/stat prz/1/fd prz/1/cmdline prz/meminfo "
         "prz/net/tcp6 prz/net/udp prz/net/udp6 prz/net/raw prz/net/packet prz/net/dev prz/net/arp "
         "prz/net/route prz/net/snmp prz/net/netstat prz/net/sockstat prz/net/igmp prz/net/if_inet6 "
         "prz/net/protocols prz/loadavg prz/interrupts prz/diskstats prz/partitions prz/filesystems "
@@ -186,5 +187,5 @@ TEXTS: Final = {
     ),
     "queue": "/q0 /q1 q0 /q2 / /q/1",
     "socket_name": "@a @b sz0 sz1 dz0/sz2 @",
-    "text": "a b hello 0 1 -1 2147483648 %s",
+    "text": "a b hello 0 1 -1 2147483648 %s deny",
 }

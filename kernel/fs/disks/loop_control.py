@@ -44,6 +44,7 @@ from kernel.lang import (
 )
 from kernel.lib import user
 from kernel.lib.capabilities import CAP_SYS_ADMIN
+from kernel.lib.ids import ROOT_USER
 from kernel.mm.frames import PAGE_SIZE
 from kernel.task import current
 
@@ -269,7 +270,7 @@ class LoopControl(File):
 
 
 def _open_control(path: Path, flags: int) -> File:
-    if current().credentials.euid != 0:
+    if current().credentials.euid != ROOT_USER:
         raise Errno(EACCES)
     return LoopControl(path, flags)
 

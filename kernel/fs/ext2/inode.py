@@ -51,6 +51,7 @@ from kernel.fs.ext2.volume import Volume
 from kernel.fs.inode import NOWHERE
 from kernel.lang import EBADMSG, EINVAL, EOPNOTSUPP, EPERM, EUCLEAN, Errno, Span, struct_at, u8
 from kernel.lib import log
+from kernel.lib.ids import KernelGid, KernelUid
 from kernel.sched import yield_now
 from kernel.time import coarse_realtime_ns
 from kernel.time.clock import realtime_seconds
@@ -280,8 +281,8 @@ class Ext2Inode(AttributedNode):
         if raw.mode & S_IFMT not in _KINDS:
             raise self._damaged(f"has mode {raw.mode:o}")
         self.mode = raw.mode
-        self.uid = raw.uid | raw.uid_high << 16
-        self.gid = raw.gid | raw.gid_high << 16
+        self.uid = KernelUid(raw.uid | raw.uid_high << 16)
+        self.gid = KernelGid(raw.gid | raw.gid_high << 16)
         self.nlink = raw.links_count
         self.flags = raw.flags
         self.attribute_block = raw.file_acl
@@ -363,10 +364,10 @@ class Ext2Inode(AttributedNode):
         volume = self.ext2.volume
         raw = struct_at(RawInode, raw_bytes, 0)
         raw.mode = self.mode
-        raw.uid = self.uid & 0xFFFF
-        raw.uid_high = self.uid >> 16 & 0xFFFF
-        raw.gid = self.gid & 0xFFFF
-        raw.gid_high = self.gid >> 16 & 0xFFFF
+        raw.uid = int(self.uid) & 0xFFFF
+        raw.uid_high = int(self.uid) >> 16 & 0xFFFF
+        raw.gid = int(self.gid) & 0xFFFF
+        raw.gid_high = int(self.gid) >> 16 & 0xFFFF
         raw.links_count = min(max(self.nlink, 1 if self.is_replaced else 0), 0xFFFF)
         raw.size = self.size & 0xFFFFFFFF
         if self.is_regular():

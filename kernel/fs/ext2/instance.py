@@ -25,6 +25,7 @@ from kernel.fs.ext2.volume import Volume, VolumeHolder
 from kernel.lang import EIO, Errno
 from kernel.lib.capabilities import CAP_SYS_RESOURCE
 from kernel.lib.credentials import Credentials, caller_credentials
+from kernel.lib.ids import ROOT_GROUP, KernelGid, KernelUid
 from kernel.lib.pace import pace
 from kernel.mm.frames import total_frame_count
 
@@ -76,8 +77,8 @@ class Ext2(VolumeHolder):
         if caller is None or caller.capable(CAP_SYS_RESOURCE):
             return True
         volume = self.volume
-        gid = volume.reserved_gid
-        return caller.fsuid == volume.reserved_uid or (gid != 0 and caller.in_group(gid))
+        gid = KernelGid(volume.reserved_gid)
+        return caller.fsuid == KernelUid(volume.reserved_uid) or (gid != ROOT_GROUP and caller.in_group(gid))
 
     def sync_inode(self, node: "Ext2Node", scope: SyncScope) -> None:
         """Bring an inode, and all that leads to it, to the device and wait. Raises EIO."""

@@ -61,7 +61,7 @@ class Attributes:
     def __init__(self) -> None:
         self.identity: bytes = b""  # eight bytes: the file's, whatever its name
         self.mode: int = 0
-        self.uid: int = 0
+        self.uid: int = 0  # the host's numbers, which are the kernel's
         self.gid: int = 0
         self.links: int = 0
         self.device: int = 0

@@ -94,7 +94,7 @@ class SharedDirectory(SharedInode):
     def create(self, name: bytes, mode: int, rdev: int, credentials: Credentials) -> Inode:
         here = self.living_fid()
         kind = mode & S_IFMT
-        gid = credentials.fsgid
+        gid = int(credentials.fsgid)
         if kind == S_IFREG:
             return self._create_file(name, mode, gid)
         if kind == S_IFDIR:
@@ -119,7 +119,7 @@ class SharedDirectory(SharedInode):
                 self.client.retire(fid)
 
     def create_symlink(self, name: bytes, target: bytes, credentials: Credentials) -> Inode:
-        self.client.make_symlink(self.living_fid(), name, target, credentials.fsgid)
+        self.client.make_symlink(self.living_fid(), name, target, int(credentials.fsgid))
         return self.find(name)
 
     def link(self, name: bytes, target: Inode) -> None:

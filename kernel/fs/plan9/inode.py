@@ -15,6 +15,7 @@ from kernel.fs.plan9.attributes import HostAttributes
 from kernel.fs.plan9.client import Attributes, Fid
 from kernel.fs.plan9.instance import InUse, SharedInstance, SharedNode
 from kernel.lang import EINVAL, Errno, final
+from kernel.lib.ids import KernelGid, KernelUid
 from kernel.time import coarse_realtime_ns
 
 if TYPE_CHECKING:
@@ -52,8 +53,8 @@ class SharedInode(SharedNode):
     def take_over(self, attributes: Attributes) -> None:
         """Let the attributes be the host's; the kind of a file does not change."""
         self.mode = self.mode & S_IFMT | attributes.mode & ~S_IFMT
-        self.uid = attributes.uid
-        self.gid = attributes.gid
+        self.uid = KernelUid(attributes.uid)
+        self.gid = KernelGid(attributes.gid)
         self.nlink = max(1, attributes.links)
         self.rdev = attributes.device
         self.size = attributes.size
@@ -81,9 +82,9 @@ class SharedInode(SharedNode):
         self.mode = self.mode & S_IFMT | mode & 0o7777
         self.may_have_privileges = True
 
-    def set_owner(self, uid: int, gid: int) -> None:
+    def set_owner(self, uid: KernelUid, gid: KernelGid) -> None:
         with InUse(self):
-            self.client.set_owner(self.attribute_fid(), uid, gid)
+            self.client.set_owner(self.attribute_fid(), int(uid), int(gid))
             self.fetch_attributes()
 
     def attributes_changed(self) -> None:

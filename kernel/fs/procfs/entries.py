@@ -16,6 +16,7 @@ from kernel.fs.inode import Inode
 from kernel.fs.path import Path
 from kernel.lang import EACCES, EINVAL, EIO, EPERM, Errno, final, span_of
 from kernel.lib.credentials import Credentials, caller_credentials
+from kernel.lib.ids import ROOT_GROUP, ROOT_USER
 from kernel.lib.pace import is_dying, pace
 from kernel.lib.proc_files import MakeText, StoreText
 from kernel.lib.user import Buffer
@@ -158,7 +159,11 @@ class TextFile(PositionedFile):
 
 
 def _may_access_setting(mode: int, credentials: Credentials, mask: int) -> bool:
-    granted = mode >> 6 if credentials.euid == 0 else mode >> 3 if credentials.in_effective_group(0) else mode
+    granted = mode
+    if credentials.euid == ROOT_USER:
+        granted = mode >> 6
+    elif credentials.in_effective_group(ROOT_GROUP):
+        granted = mode >> 3
     return mask & ~granted & (MAY_READ | MAY_WRITE) == 0
 
 

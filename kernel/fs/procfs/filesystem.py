@@ -50,6 +50,9 @@ class ProcFileSystem(FileSystem):
 
     def __init__(self, source: bytes, pids: PidNamespace) -> None:
         super().__init__(b"proc", source, PROC_MAGIC)
+        self.belong_to(pids.owner)
+        self.opens_devices = False
+        self.reveals = True
         self.next_ino: int = _FIRST_FIXED_INO
         self.top: RootDirectory | None = None
         self.view: View = View(pids)
@@ -184,4 +187,4 @@ def _directory_in(parent: FixedDirectory, fs: ProcFileSystem, name: bytes) -> Fi
     return directory
 
 
-register_filesystem(b"proc", make_procfs)
+register_filesystem(b"proc", make_procfs, is_for_all=True)

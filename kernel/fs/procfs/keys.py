@@ -16,6 +16,8 @@ from kernel.keys.key import (
 )
 from kernel.keys.keychain import possesses
 from kernel.lang import final
+from kernel.lib.credentials import gid_for_caller, uid_for_caller
+from kernel.lib.ids import NO_GROUP, ROOT_USER, KernelUid
 from kernel.lib.pace import pace
 from kernel.lib.proc_files import TextPieces, proc_pieces
 from kernel.lib.sorting import sort_paced
@@ -27,7 +29,6 @@ _HOUR: Final = 3600
 _DAY: Final = 86400
 _WEEK: Final = 604800
 _NOBODY: Final = 65534  # how the group of a key that has none is shown
-_LAST_ID: Final = 0xFFFF_FFFF
 _COST: Final = 3000  # instructions for a key
 
 
@@ -63,9 +64,9 @@ def _line(key: Key) -> bytes:
     flags = ("I" if key.is_instantiated else "-") + ("R" if key.is_revoked else "-") + "-"
     flags += ("Q" if key.in_quota else "-") + "-" + ("N" if key.refusal != 0 else "-")
     flags += "i" if key.is_invalidated else "-"
-    gid = _NOBODY if key.gid == _LAST_ID else key.gid
+    gid = _NOBODY if key.gid == NO_GROUP else gid_for_caller(key.gid)
     text = f"{key.serial:08x} {flags} {key.usage:5d} ".encode() + _expiry(key.expiry_s)
-    text += f" {key.permissions:08x} {key.uid:5d} {gid:5d} ".encode()
+    text += f" {key.permissions:08x} {uid_for_caller(key.uid):5d} {gid:5d} ".encode()
     text += (key.kind.name + b"         ")[:9] + b" " + key.description
     return text + (key.shown_size() if key.refusal == 0 else b"") + b"\n"
 
@@ -100,13 +101,13 @@ class KeyUserLines(TextPieces):
     """A line for each user who owns keys."""
 
     def __init__(self) -> None:
-        self._uids: list[int] = list(KEYS.accounts.keys())
+        self._uids: list[int] = [int(uid) for uid in KEYS.accounts.keys()]
         self._index: int = 0
         sort_paced(self._uids)
 
     def next(self) -> bytes | None:
         while self._index < len(self._uids):
-            account = KEYS.accounts.get(self._uids[self._index])
+            account = KEYS.accounts.get(KernelUid(self._uids[self._index]))
             self._index += 1
             if account is not None:
                 return _account_line(account)
@@ -114,10 +115,10 @@ class KeyUserLines(TextPieces):
 
 
 def _account_line(account: KeyAccount) -> bytes:
-    most_keys = ROOTS_KEYS.value if account.uid == 0 else MOST_KEYS.value
-    most_bytes = ROOTS_BYTES.value if account.uid == 0 else MOST_BYTES.value
-    usage = account.keys + 1 if account.uid == 0 else account.keys  # root's account never ends
-    text = f"{account.uid:5d}: {usage:5d} {account.keys}/{account.instantiated} "
+    most_keys = ROOTS_KEYS.value if account.uid == ROOT_USER else MOST_KEYS.value
+    most_bytes = ROOTS_BYTES.value if account.uid == ROOT_USER else MOST_BYTES.value
+    usage = account.keys + 1 if account.uid == ROOT_USER else account.keys  # root's account never ends
+    text = f"{uid_for_caller(account.uid):5d}: {usage:5d} {account.keys}/{account.instantiated} "
     text += f"{account.charged_keys}/{most_keys} {account.charged_bytes}/{most_bytes}\n"
     return text.encode()
 

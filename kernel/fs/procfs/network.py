@@ -20,7 +20,6 @@ from kernel.fs.procfs.entries import (
     check_setting_writer,
 )
 from kernel.lang import EACCES, EINVAL, Errno, final
-from kernel.lib.capabilities import CAP_NET_ADMIN
 from kernel.lib.credentials import Credentials, caller_credentials
 from kernel.lib.proc_files import NET_FILES, ProcFile, TextPieces
 from kernel.lib.settings import Setting
@@ -105,7 +104,7 @@ class SettingInode(TextInode):
         """EINVAL for what is no number, or out of bounds, or too many or too few."""
         setting = self.setting
         who = caller_credentials()
-        check_setting_writer(self.mode, setting.is_of_network and who is not None and who.capable(CAP_NET_ADMIN))
+        check_setting_writer(self.mode_for_root(), who is not None and setting.may_be_changed_by(who))
         setting.check_writer()
         if offset != 0:
             return
@@ -118,8 +117,12 @@ class SettingInode(TextInode):
         setting.store(numbers)
 
     def check_permission(self, credentials: Credentials, mask: int) -> None:
-        if not (self.setting.is_of_network and credentials.capable(CAP_NET_ADMIN)):
-            check_setting_access(self.mode, credentials, mask)
+        if not self.setting.may_be_changed_by(credentials):
+            check_setting_access(self.mode_for_root(), credentials, mask)
+
+    def mode_for_root(self) -> int:
+        """The mode without what others than root decide."""
+        return self.mode if self.setting.is_for_root() else self.mode & ~0o222
 
 
 def numbers_in(text: bytes) -> list[int]:

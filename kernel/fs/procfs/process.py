@@ -24,6 +24,7 @@ from kernel.fs.procfs import (
 )
 from kernel.fs.procfs.area_text import open_maps, open_numa_maps, open_smaps
 from kernel.fs.procfs.entries import FIRST_POSITION, ComputedDirectory, TextFile, TextInode
+from kernel.fs.procfs.id_maps import open_gid_map, open_projid_map, open_setgroups, open_uid_map
 from kernel.fs.procfs.memory_file import open_memory
 from kernel.fs.procfs.namespaces import NamespaceDirectory
 from kernel.fs.procfs.network import NetDirectory
@@ -46,11 +47,6 @@ OpenSubject = Callable[[Path, int, Subject], File]
 def no_text(subject: Subject) -> bytes:
     """For files that are no texts."""
     return b""
-
-
-def write_map(subject: Subject, text: bytes) -> None:
-    """The user namespace that there is has its maps already."""
-    raise Errno(EPERM)
 
 
 def read_only(subject: Subject, text: bytes) -> None:
@@ -110,7 +106,7 @@ FILES: Final[list[SubjectFile]] = [
     ),
     SubjectFile(b"fail-nth", 0o644, process_control.fail_nth, process_control.set_fail_nth),
     SubjectFile(b"environ", 0o400, process_memory.environment, guarded=True, needs_memory=True),
-    SubjectFile(b"gid_map", 0o644, process_status.id_map, write_map),
+    SubjectFile(b"gid_map", 0o644, no_text, opener=open_gid_map),
     SubjectFile(b"io", 0o400, process_status.io_figures),
     SubjectFile(b"limits", 0o444, process_status.limits),
     SubjectFile(b"maps", 0o444, no_text, guarded=True, opener=open_maps),
@@ -130,16 +126,10 @@ FILES: Final[list[SubjectFile]] = [
     SubjectFile(b"oom_score_adj", 0o644, process_control.oom_score_adj, process_control.set_oom_score_adj),
     SubjectFile(b"pagemap", 0o400, no_text, guarded=True, opener=open_pagemap),
     SubjectFile(b"personality", 0o400, process_status.personality),
-    SubjectFile(b"projid_map", 0o644, process_status.id_map, write_map),
+    SubjectFile(b"projid_map", 0o644, no_text, opener=open_projid_map),
     SubjectFile(b"sched", 0o644, process_scheduling.sched, process_scheduling.reset_sched),
     SubjectFile(b"schedstat", 0o444, process_scheduling.schedstat),
-    SubjectFile(
-        b"setgroups",
-        0o644,
-        process_status.set_groups,
-        process_control.write_set_groups,
-        check_opening=process_control.check_set_groups,
-    ),
+    SubjectFile(b"setgroups", 0o644, no_text, opener=open_setgroups),
     SubjectFile(b"smaps", 0o444, no_text, guarded=True, opener=open_smaps),
     SubjectFile(b"smaps_rollup", 0o444, process_memory.smaps_rollup, guarded=True, needs_memory=True),
     SubjectFile(b"stack", 0o400, process_place.kernel_stack),
@@ -150,7 +140,7 @@ FILES: Final[list[SubjectFile]] = [
     SubjectFile(
         b"timerslack_ns", 0o666, process_status.timer_slack, process_control.set_timer_slack, scope=OF_PROCESSES
     ),
-    SubjectFile(b"uid_map", 0o644, process_status.id_map, write_map),
+    SubjectFile(b"uid_map", 0o644, no_text, opener=open_uid_map),
     SubjectFile(b"wchan", 0o444, process_place.wait_channel),
 ]
 
@@ -185,14 +175,14 @@ class SubjectText(TextInode):
             check(subject, flags)
         if row.needs_memory:
             living_memory_of(subject)
+        opener = row.opener
         if not row.guarded:
-            return super().open(path, flags)
+            return super().open(path, flags) if opener is None else opener(path, flags, subject)
         space = memory_of(subject)
         if space is not None and space is not current().memory:
             require_inspection(subject)
             if row.reaches and not may_reach(subject):
                 raise Errno(EACCES)
-        opener = row.opener
         return MemoryText(path, flags, self, space) if opener is None else opener(path, flags, subject)
 
     def make_text(self) -> bytes:

@@ -4,11 +4,10 @@ and which allocation finds none, for tests (`fail-nth`, as with Linux's fault in
 
 from typing import Final
 
-from kernel.fs.constants import O_ACCMODE, O_RDONLY
 from kernel.fs.procfs.process_status import check_timer_slack
 from kernel.fs.procfs.subject import Subject
 from kernel.lang import EACCES, EINVAL, EPERM, Errno, final
-from kernel.lib.capabilities import CAP_SYS_ADMIN, CAP_SYS_RESOURCE
+from kernel.lib.capabilities import CAP_SYS_RESOURCE
 from kernel.lib.pid import UNSET, Pid
 from kernel.mm.allocation_failure import FAILURE
 from kernel.mm.frames import total_frame_count
@@ -43,21 +42,6 @@ def set_timer_slack(subject: Subject, text: bytes) -> None:
     check_timer_slack(subject)
     process = subject.process
     process.settings.timer_slack_ns = value if value > 0 else process.settings.default_slack_ns
-
-
-def check_set_groups(subject: Subject, flags: int) -> None:
-    """Only the administrator of the user namespace may write setgroups. Raises EACCES."""
-    if flags & O_ACCMODE != O_RDONLY and not current().credentials.capable(CAP_SYS_ADMIN):
-        raise Errno(EACCES)
-
-
-def write_set_groups(subject: Subject, text: bytes) -> None:
-    """setgroups(2) is allowed in the user namespace, and that stays. Raises EPERM, EINVAL."""
-    word = text.strip(b" \t\n")
-    if word == b"deny":
-        raise Errno(EPERM)
-    if word != b"allow":
-        raise Errno(EINVAL)
 
 
 @final

@@ -10,6 +10,7 @@ from kernel.fs.procfs.processor_sets import set_list, set_text
 from kernel.fs.procfs.subject import Subject, may_inspect, may_reach
 from kernel.lang import EACCES, EPERM, Errno, final
 from kernel.lib.capabilities import CAP_SYS_NICE
+from kernel.lib.credentials import caller_namespace
 from kernel.lib.pace import pace
 from kernel.lib.pid import UNSET, Pid
 from kernel.mm.area import MAP_GROWSDOWN, MAP_LOCKED, PROT_EXEC, PROT_WRITE
@@ -247,13 +248,19 @@ def _escape(name: bytes) -> bytes:
 def _identity_lines(subject: Subject, task: Task) -> bytes:
     process = subject.process
     who = task.credentials
-    text = f"Uid:\t{who.uid}\t{who.euid}\t{who.suid}\t{who.fsuid}\n"
-    text += f"Gid:\t{who.gid}\t{who.egid}\t{who.sgid}\t{who.fsgid}\n"
+    reader = caller_namespace()
+    text = "Uid:"
+    for uid in (who.uid, who.euid, who.suid, who.fsuid):
+        text += f"\t{reader.shown_uid(uid)}"
+    text += "\nGid:"
+    for gid in (who.gid, who.egid, who.sgid, who.fsgid):
+        text += f"\t{reader.shown_gid(gid)}"
     table = task.file_table
     size = 0 if table is None else max(64, (table.size() + 63) // 64 * 64)
-    text += f"FDSize:\t{size}\nGroups:\t"
+    text += f"\nFDSize:\t{size}\nGroups:\t"
     for index in range(len(who.groups)):
-        text += f"{who.groups[index]}" if index == 0 else f" {who.groups[index]}"
+        number = reader.shown_gid(who.groups[index])
+        text += f"{number}" if index == 0 else f" {number}"
     text += " \n" + _number_line("NStgid", subject, process.pid) + _number_line("NSpid", subject, task.tid)
     text += _number_line("NSpgid", subject, process.group) + _number_line("NSsid", subject, process.session_id)
     return (text + "Kthread:\t0\n").encode()
@@ -390,7 +397,9 @@ def personality(subject: Subject) -> bytes:
 
 def check_timer_slack(subject: Subject) -> None:
     """Whether the running thread may see and set it: its own, or with CAP_SYS_NICE any. Raises EPERM, ESRCH."""
-    if subject.task() is not current() and not current().credentials.capable(CAP_SYS_NICE):
+    task = subject.task()
+    who = current()
+    if task is not who and not who.credentials.capable_in(task.credentials.user_namespace, CAP_SYS_NICE):
         raise Errno(EPERM)
 
 
@@ -424,15 +433,3 @@ def children(subject: Subject) -> bytes:
             text.extend(f"{number} ".encode())
         pace(_CHILD_COST)
     return bytes(text)
-
-
-def id_map(subject: Subject) -> bytes:
-    """uid_map and gid_map: there is one user namespace, in which all ids are what they are."""
-    subject.task()
-    return b"         0          0 4294967295\n"
-
-
-def set_groups(subject: Subject) -> bytes:
-    """Whether setgroups(2) is allowed in the user namespace."""
-    subject.task()
-    return b"allow\n"

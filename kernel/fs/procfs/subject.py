@@ -9,6 +9,7 @@ from typing import Final
 from kernel.fs.constants import S_IFDIR
 from kernel.fs.inode import Inode
 from kernel.lang import EACCES, EINVAL, ERANGE, ESRCH, Errno, final
+from kernel.lib.ids import NO_GROUP, NO_USER, ROOT_GROUP, ROOT_USER
 from kernel.lib.pid import UNSET, Pid
 from kernel.task.inspection import may_look_into, may_reach_into
 from kernel.task.pid_namespace import PidNamespace
@@ -86,13 +87,19 @@ def give_owner(inode: Inode, subject: Subject) -> None:
     or has no memory, except for directories that everybody may read: by these, programs find whose a process is.
     """
     task = subject.task_or_none()
-    inode.uid = 0
-    inode.gid = 0
+    inode.uid = ROOT_USER
+    inode.gid = ROOT_GROUP
     if task is None:
         return
-    if inode.mode == PUBLIC_DIRECTORY or (task.memory is not None and subject.process.is_dumpable):
+    memory = task.memory
+    if inode.mode == PUBLIC_DIRECTORY or (memory is not None and subject.process.is_dumpable):
         inode.uid = task.credentials.euid
         inode.gid = task.credentials.egid
+    elif memory is not None and memory.user_namespace.level != 0:
+        uid = memory.user_namespace.kernel_uid(0)
+        gid = memory.user_namespace.kernel_gid(0)
+        inode.uid = uid if uid != NO_USER else ROOT_USER
+        inode.gid = gid if gid != NO_GROUP else ROOT_GROUP
 
 
 _NUMBER_TEXT: Final = 34  # bytes of a text that are looked at

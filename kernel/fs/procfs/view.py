@@ -7,6 +7,8 @@ from typing import Final
 
 from kernel.fs.filesystem import parse_size
 from kernel.lang import EINVAL, ENOENT, EPERM, Errno, final
+from kernel.lib.credentials import gid_from_caller
+from kernel.lib.ids import NO_GROUP, OVERFLOW_ID, ROOT_GROUP, KernelGid
 from kernel.task.inspection import may_look_into
 from kernel.task.pid_namespace import PidNamespace
 from kernel.task.process import Process
@@ -37,7 +39,7 @@ class View:
     def __init__(self, pids: PidNamespace) -> None:
         self.pids: PidNamespace = pids
         self.hides: int = _SHOW
-        self.gid: int = 0  # of those who see all processes
+        self.gid: KernelGid = ROOT_GROUP  # of those who see all processes
         self.has_only_processes: bool = False  # subset=pid
 
     def parse(self, options: bytes) -> None:
@@ -51,7 +53,7 @@ class View:
                     raise Errno(EINVAL)
                 self.hides = chosen
             elif option.startswith(b"gid="):
-                self.gid = parse_size(option[4:], 0)
+                self.gid = gid_from_caller(parse_size(option[4:], 0))  # nobody is in it if it has no number
             elif option == b"subset=pid":
                 self.has_only_processes = True
             else:
@@ -59,7 +61,8 @@ class View:
 
     def shown(self) -> bytes:
         """As /proc/mounts shows them."""
-        text = b"" if self.gid == 0 else f",gid={self.gid}".encode()
+        number = OVERFLOW_ID if self.gid == NO_GROUP else int(self.gid)
+        text = b"" if number == 0 else f",gid={number}".encode()
         word = _SHOWN.get(self.hides)
         if word is not None:
             text += b",hidepid=" + word

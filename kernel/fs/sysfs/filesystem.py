@@ -26,6 +26,8 @@ class SysFileSystem(FileSystem):
 
     def __init__(self, source: bytes) -> None:
         super().__init__(b"sysfs", source, SYSFS_MAGIC)
+        self.opens_devices = False
+        self.reveals = True
         self.next_ino: int = 0
         self.top: FixedDirectory | None = None
 
@@ -96,4 +98,4 @@ def make_sysfs(source: bytes, options: bytes) -> FileSystem:
     return fs
 
 
-register_filesystem(b"sysfs", make_sysfs)
+register_filesystem(b"sysfs", make_sysfs, is_for_all=True)

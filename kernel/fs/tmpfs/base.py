@@ -21,6 +21,8 @@ from kernel.fs.constants import (
 from kernel.fs.filesystem import FileSystem, Statistics, parse_octal, parse_size
 from kernel.fs.inode import Inode
 from kernel.lang import EINVAL, ENOSPC, EOPNOTSUPP, ESTALE, Errno
+from kernel.lib.credentials import caller_credentials, gid_from_caller, uid_from_caller
+from kernel.lib.ids import NO_GROUP, NO_USER, ROOT_GROUP, ROOT_USER, KernelGid, KernelUid
 from kernel.mm.frames import total_frame_count
 from kernel.mm.keeping import has_room_to_keep
 from kernel.mm.objects import SHARED_TOTALS
@@ -45,8 +47,8 @@ class Tmpfs(FileSystem):
         self.has_access_lists = True
         self.shows_options: bool = True
         self.root_mode: int = 0o1777
-        self.root_uid: int = 0
-        self.root_gid: int = 0
+        self.root_uid: KernelUid = ROOT_USER
+        self.root_gid: KernelGid = ROOT_GROUP
         self._parse(options, fresh=True)
         self.top: TmpfsInode | None = None  # the root directory, entered by whoever made the instance
 
@@ -100,11 +102,24 @@ class Tmpfs(FileSystem):
             text += b",nr_inodes=" + decimal(0 if self.inode_limit == _NO_LIMIT else self.inode_limit)
         if self.root_mode != 0o1777:
             text += b",mode=" + octal(self.root_mode)
-        if self.root_uid != 0:
-            text += b",uid=" + decimal(self.root_uid)
-        if self.root_gid != 0:
-            text += b",gid=" + decimal(self.root_gid)
+        if self.root_uid != ROOT_USER:
+            text += b",uid=" + decimal(int(self.root_uid))
+        if self.root_gid != ROOT_GROUP:
+            text += b",gid=" + decimal(int(self.root_gid))
         return text + b",inode64"
+
+    def belong_to_caller(self, options: bytes) -> None:
+        """The running thread mounts it: its root directory is the thread's, unless the options say otherwise."""
+        caller = caller_credentials()
+        if caller is None:
+            return
+        self.belong_to(caller.user_namespace)
+        top = self.root()
+        self.root_uid = caller.fsuid
+        self.root_gid = caller.fsgid
+        self._parse(options, fresh=True)
+        top.uid = self.root_uid
+        top.gid = self.root_gid
 
     def reconfigure(self, options: bytes) -> None:
         """A remount changes the limits alone, and not below what is in use."""
@@ -144,16 +159,20 @@ class Tmpfs(FileSystem):
         self.inode_limit = inode_limit
 
     def _parse_root(self, key: bytes, value: bytes, fresh: bool) -> None:
-        """The mode and the owners of the root directory; they mean nothing to a remount."""
+        """The mode and the owners of the root directory; they mean nothing to a remount. Raises EINVAL."""
         number = parse_octal(value) & 0o7777 if key == b"mode" else parse_size(value, 0)
         if not fresh:
             return
         if key == b"mode":
             self.root_mode = number
         elif key == b"uid":
-            self.root_uid = number
+            self.root_uid = uid_from_caller(number)
+            if self.root_uid == NO_USER:
+                raise Errno(EINVAL)
         else:
-            self.root_gid = number
+            self.root_gid = gid_from_caller(number)
+            if self.root_gid == NO_GROUP:
+                raise Errno(EINVAL)
 
     def new_ino(self) -> int:
         """Account for one more inode; ENOSPC past the limit, or when memory is short."""

@@ -290,16 +290,19 @@ def new_tmpfs(type_name: bytes, source: bytes, options: bytes) -> Tmpfs:
 
 
 def make_tmpfs(source: bytes, options: bytes) -> FileSystem:
-    return new_tmpfs(b"tmpfs", source, options)
+    tmpfs = new_tmpfs(b"tmpfs", source, options)
+    tmpfs.belong_to_caller(options)
+    return tmpfs
 
 
 def make_ramfs(source: bytes, options: bytes) -> FileSystem:
     ramfs = new_tmpfs(b"ramfs", source, b"mode=755")
+    ramfs.belong_to_caller(b"mode=755")
     ramfs.shows_options = False
     ramfs.page_limit = 1 << 50
     ramfs.inode_limit = 1 << 50
     return ramfs
 
 
-register_filesystem(b"tmpfs", make_tmpfs)
-register_filesystem(b"ramfs", make_ramfs)
+register_filesystem(b"tmpfs", make_tmpfs, is_for_all=True)
+register_filesystem(b"ramfs", make_ramfs, is_for_all=True)

@@ -35,10 +35,10 @@ def check_ping_right(credentials: Credentials) -> None:
     """EACCES unless one of the caller's groups is in the range of net.ipv4.ping_group_range."""
     first = IP4_SETTINGS.ping_groups.value
     last = IP4_SETTINGS.ping_groups.second
-    if first <= credentials.egid <= last:
+    if first <= int(credentials.egid) <= last:
         return
     for group in credentials.groups:
-        if first <= group <= last:
+        if first <= int(group) <= last:
             return
     raise Errno(EACCES)
 

@@ -10,6 +10,7 @@ from typing import Final
 from kernel.fs.file import File
 from kernel.lang import ENOENT, ESTALE, Errno, final
 from kernel.lib.capabilities import CAP_NET_ADMIN
+from kernel.lib.credentials import uid_for_caller
 from kernel.net.datagram import raw_socket, udp
 from kernel.net.datagram.raw_socket import RawSocket
 from kernel.net.datagram.socket import DatagramSocket
@@ -359,7 +360,7 @@ def _write(entry: Entry, extensions: int, writer: MessageWriter) -> None:
     writer.u32(entry.expires_ms)
     writer.u32(entry.receive_queue)
     writer.u32(entry.send_queue)
-    writer.u32(0 if socket is None else socket.inode.uid)
+    writer.u32(0 if socket is None else uid_for_caller(socket.inode.uid))
     writer.u32(0 if socket is None else socket.inode.ino)
     internet = entry.internet
     if internet is not None:

@@ -6,6 +6,7 @@ Context: system calls; nothing sleeps.
 from typing import Final
 
 from kernel.lang import EINVAL, ENOENT, ESTALE, Errno
+from kernel.lib.credentials import uid_for_caller
 from kernel.net.netlink.diagnosis import BY_FAMILY, is_meant
 from kernel.net.netlink.messages import MessageWriter, Request
 from kernel.net.sockets.options import int_bytes, memory_information
@@ -104,7 +105,7 @@ def _write(socket: UnixSocket, show: int, writer: MessageWriter) -> None:
         writer.attribute(_MEMORY, memory_information(socket))
     writer.attribute_u8(_SHUTDOWN, socket.ended)
     if show & _SHOW_UID != 0:
-        writer.attribute_u32(_UID, socket.inode.uid)
+        writer.attribute_u32(_UID, uid_for_caller(socket.inode.uid))
     writer.end()
 
 

@@ -8,6 +8,7 @@ Context: system calls; sleeps where there are many sockets.
 from typing import Final
 
 from kernel.lang import final, span_of
+from kernel.lib.credentials import uid_for_caller
 from kernel.lib.pace import pace
 from kernel.lib.proc_files import proc_file
 from kernel.net.datagram import ping_socket, raw_socket, udp
@@ -70,7 +71,7 @@ def _packet_line(socket: PacketSocket) -> bytes:
     references = 2 + running
     return (
         f"0000000000000000 {references:<6} {socket.kind:<4} {socket.ethertype:04x}   {socket.device_index:<5} {running}"
-        f" {socket.queued_bytes:<6} {socket.inode.uid:<6} {socket.inode.ino:<6}\n"
+        f" {socket.queued_bytes:<6} {uid_for_caller(socket.inode.uid):<6} {socket.inode.ino:<6}\n"
     ).encode()
 
 

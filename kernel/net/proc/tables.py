@@ -8,6 +8,7 @@ Context: system calls; nothing sleeps.
 from typing import Final
 
 from kernel.lang import final, span_of
+from kernel.lib.credentials import uid_for_caller
 from kernel.lib.proc_files import TextPieces, proc_file, proc_pieces
 from kernel.net.datagram import raw_socket, udp
 from kernel.net.datagram.socket import DatagramSocket
@@ -188,7 +189,7 @@ def socket_line(socket: DatagramSocket, number: int, port: int, width: int) -> b
     head = f"{number:5}: ".encode() if width == 5 else f"{number:4}: ".encode()
     return head + local + f":{port:04X} ".encode() + remote + (
         f":{socket.remote_port:04X} {state:02X} {0:08X}:{socket.queued_bytes:08X} 00:{0:08X} {0:08X}"
-        f" {socket.inode.uid:5} {0:8} {socket.inode.ino} 2 0000000000000000 {socket.drops}"
+        f" {uid_for_caller(socket.inode.uid):5} {0:8} {socket.inode.ino} 2 0000000000000000 {socket.drops}"
     ).encode()
 
 

@@ -9,6 +9,7 @@ from typing import Final
 
 from kernel.fs.file import File
 from kernel.lang import final
+from kernel.lib.credentials import uid_for_caller
 from kernel.lib.proc_files import TextPieces, proc_pieces
 from kernel.net.proc.tables import hex4, hex6, padded
 from kernel.net.sockets.socket import AF_INET, AF_INET6
@@ -34,7 +35,7 @@ def _ends(family: int, local: bytes, local_port: int, remote: bytes, remote_port
 def _listener_line(listener: Listener) -> bytes:
     binding = listener.hold.binding
     file = listener.file
-    uid = 0 if file is None else file.inode.uid
+    uid = 0 if file is None else uid_for_caller(file.inode.uid)
     ino = 0 if file is None else file.inode.ino
     return _ends(listener.family, binding.address, binding.port, b"", 0) + (
         f"0A {0:08X}:{len(listener.ready):08X} 00:{0:08X} {0:08X} {uid:5} {0:8} {ino} 1 0000000000000000 100 0 0 10 0"
@@ -43,7 +44,7 @@ def _listener_line(listener: Listener) -> bytes:
 
 def _channel_line(channel: Channel, c: Connection, now_ns: int) -> bytes:
     file: File | None = channel.file
-    uid = 0 if file is None else file.inode.uid
+    uid = 0 if file is None else uid_for_caller(file.inode.uid)
     ino = 0 if file is None else file.inode.ino
     timer, deadline_ns = pending_timer(c)
     wait = 0 if deadline_ns == FOREVER else _ticks(deadline_ns - now_ns)

@@ -19,6 +19,7 @@ from kernel.lang import (
     span_of,
 )
 from kernel.lib import random
+from kernel.lib.ids import ROOT_USER, KernelUid
 from kernel.net.internet.addresses import ANY4, ANY6, is_mapped
 from kernel.net.internet.sysctl import IP4_SETTINGS
 from kernel.net.sockets.socket import AF_INET, AF_INET6
@@ -93,7 +94,7 @@ class Binding:
         self.device_index: int = 0  # SO_BINDTODEVICE
         self.reuse_address: bool = False
         self.reuse_port: bool = False
-        self.uid: int = 0
+        self.uid: KernelUid = ROOT_USER
         self.is_listening: bool = False
         self.is_explicit: bool = False  # the program chose the port: SOCK_BINDPORT_LOCK
         self.is_timewait: bool = False

@@ -31,6 +31,7 @@ from kernel.lang import (
     span_of,
 )
 from kernel.lib import user
+from kernel.lib.ids import KernelGid, KernelUid
 from kernel.lib.user import Buffer
 from kernel.net.internet.sysctl import CORE
 from kernel.net.link.packet import Packet
@@ -149,7 +150,7 @@ class SocketHooks:
 class Socket(File):
     """Base of all sockets."""
 
-    def __init__(self, family: int, kind: int, protocol: int, uid: int, gid: int) -> None:
+    def __init__(self, family: int, kind: int, protocol: int, uid: KernelUid, gid: KernelGid) -> None:
         super().__init__(socket_path(uid, gid), O_RDWR)
         self.family: int = family
         self.kind: int = kind  # SOCK_*

@@ -182,15 +182,21 @@ class TcpSocket(InetSocket):
                 raise Errno(EINVAL)
             self.wait(listener.queue, deadline_ns)
         found = Stream(listener.ready[0])
-        accepted = TcpSocket(self.family, self._accepting_credentials(), self.hold, found.channel)
+        accepted = TcpSocket(self.family, self._accepting_credentials(listener), self.hold, found.channel)
         listener.ready.popleft()
         accepted._adopt(found, self, flags)
         return accepted
 
-    def _accepting_credentials(self) -> Credentials:
+    def _accepting_credentials(self, listener: Listener) -> Credentials:
+        """Those of a listening socket's owner, kept from one accepted socket to the next. Raises MemoryError."""
+        inode = self.inode
+        kept = listener.credentials
+        if kept is not None and kept.fsuid == inode.uid and kept.fsgid == inode.gid:
+            return kept
         credentials = Credentials()
-        credentials.fsuid = self.inode.uid
-        credentials.fsgid = self.inode.gid
+        credentials.fsuid = inode.uid
+        credentials.fsgid = inode.gid
+        listener.credentials = credentials
         return credentials
 
     def _adopt(self, found: Stream, listening: "TcpSocket", flags: int) -> None:

@@ -10,6 +10,7 @@ from typing import Final
 from kernel.fs.file import File
 from kernel.lang import deque, final, span_of
 from kernel.lib import random
+from kernel.lib.credentials import Credentials
 from kernel.net.internet.counters import TCP, TCP_EXTRA
 from kernel.net.link.timers import NetworkTimer
 from kernel.net.sockets.bpf import Filter
@@ -47,6 +48,7 @@ class Listener:
         self.queue: WaitQueue = WaitQueue()
         self.is_closed: bool = False
         self.filter: Filter | None = None  # SO_ATTACH_FILTER
+        self.credentials: Credentials | None = None  # whose accepted sockets are
 
     def is_full(self) -> bool:
         """Whether no further connection may become ready. As on Linux, one more than was asked for is let in."""

@@ -39,7 +39,7 @@ from kernel.lang import (
     UserAddr,
 )
 from kernel.lib import user
-from kernel.lib.credentials import Credentials
+from kernel.lib.credentials import Credentials, gid_for_caller
 from kernel.lib.domain import SCOPE_ABSTRACT_SOCKET, Domain, is_out_of_scope
 from kernel.net.sockets.ancillary import timestamp_message
 from kernel.net.sockets.socket import (
@@ -428,7 +428,7 @@ class UnixSocket(CollectableSocket):
 
     def peer_groups(self) -> list[int] | None:
         identity = self.peer_identity
-        return None if identity is None else identity.groups
+        return None if identity is None else [gid_for_caller(group) for group in identity.groups]
 
     def has_level(self, level: int) -> bool:
         return False

@@ -4,21 +4,21 @@ from typing import Final
 
 from kernel.lang import EINVAL, EPERM, ESRCH, Errno, final, span_of
 from kernel.lib.capabilities import CAP_SETGID, CAP_SETUID, CAP_SYS_ADMIN
+from kernel.lib.credentials import gid_for_caller, uid_for_caller
+from kernel.lib.ids import NO_GROUP, NO_USER, OVERFLOW_ID, KernelGid, KernelUid
 from kernel.net.unix.parcel import Parcel
 from kernel.task import Process, current, find_process
-
-_NO_ID: Final = 0xFFFF_FFFF  # -1: no user, no group
 
 CREDENTIALS_SIZE: Final = 12
 
 
-def identity_bytes(pid: int, uid: int, gid: int) -> bytes:
-    """A struct ucred."""
+def identity_bytes(pid: int, uid: KernelUid, gid: KernelGid) -> bytes:
+    """A struct ucred, as the running thread sees it."""
     storage = bytearray(CREDENTIALS_SIZE)
     span = span_of(storage)
     span.store_u32(0, pid)
-    span.store_u32(4, uid)
-    span.store_u32(8, gid)
+    span.store_u32(4, OVERFLOW_ID if uid == NO_USER else uid_for_caller(uid))
+    span.store_u32(8, OVERFLOW_ID if gid == NO_GROUP else gid_for_caller(gid))
     return bytes(storage)
 
 
@@ -33,9 +33,9 @@ class PeerIdentity:
 
     def __init__(self) -> None:
         self.process: Process | None = None
-        self.uid: int = _NO_ID
-        self.gid: int = _NO_ID
-        self.groups: list[int] = []
+        self.uid: KernelUid = NO_USER
+        self.gid: KernelGid = NO_GROUP
+        self.groups: list[KernelGid] = []
 
     def shown(self) -> bytes:
         """A struct ucred, as the running thread sees it."""
@@ -58,7 +58,9 @@ def sign(parcel: Parcel, claimed: bytes) -> None:
     if claimed:
         span = span_of(claimed)
         process = find_process(current().pids.resolve(span.load_u32(0) & 0x7FFF_FFFF))
-        parcel.set_identity(process, span.load_u32(4), span.load_u32(8))
+        namespace = current().credentials.user_namespace
+        uid = namespace.kernel_uid(span.load_u32(4))
+        parcel.set_identity(process, uid, namespace.kernel_gid(span.load_u32(8)))
     else:
         task = current()
         parcel.set_identity(task.process, task.credentials.uid, task.credentials.gid)
@@ -72,18 +74,18 @@ def check_claim(claim: bytes) -> None:
         raise Errno(EINVAL)
     span = span_of(claim)
     pid = span.load_u32(0)
-    uid = span.load_u32(4)
-    gid = span.load_u32(8)
     task = current()
     mine = task.credentials
-    if uid == _NO_ID or gid == _NO_ID:
+    uid = mine.user_namespace.kernel_uid(span.load_u32(4))
+    gid = mine.user_namespace.kernel_gid(span.load_u32(8))
+    if uid == NO_USER or gid == NO_GROUP:
         raise Errno(EINVAL)
     own_uid = uid == mine.uid or uid == mine.euid or uid == mine.suid
     own_gid = gid == mine.gid or gid == mine.egid or gid == mine.sgid
     if (
-        (pid != task.own_pid and not mine.capable(CAP_SYS_ADMIN))
-        or (not own_uid and not mine.capable(CAP_SETUID))
-        or (not own_gid and not mine.capable(CAP_SETGID))
+        (pid != task.own_pid and not mine.capable_in(task.pids.owner, CAP_SYS_ADMIN))
+        or (not own_uid and not mine.capable_here(CAP_SETUID))
+        or (not own_gid and not mine.capable_here(CAP_SETGID))
     ):
         raise Errno(EPERM)
     if pid != task.own_pid and (pid > 0x7FFF_FFFF or find_process(task.pids.resolve(pid)) is None):

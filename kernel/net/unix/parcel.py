@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from kernel.cache.reclaim import SHRINKERS, Shrinker
 from kernel.fs.file import File
 from kernel.lang import Span, final, span_of, u8
+from kernel.lib.ids import NO_GROUP, NO_USER, KernelGid, KernelUid
 from kernel.lib.user_account import UserAccount
 from kernel.net.link.packet import StoragePool
 from kernel.task import Process
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 # What a parcel costs besides its bytes.
 OVERHEAD_BYTES: Final = 768
 _OBJECT_BYTES: Final = 160
-_NOBODY: Final = 65_534  # the overflow user and group
 LARGEST_PARCEL: Final = 32_768  # of a stream
 _KEPT_STORAGES: Final = 6  # as many as a socket may have under way
 
@@ -51,8 +51,8 @@ class Parcel:
         self.files: list[File] | None = None  # each with a reference of its own
         self.files_user: UserAccount | None = None  # who is charged for them
         self.process: Process | None = None  # the sender's identity, where somebody wants it
-        self.uid: int = _NOBODY
-        self.gid: int = _NOBODY
+        self.uid: KernelUid = NO_USER
+        self.gid: KernelGid = NO_GROUP
         self.time_ns: int = 0  # when it was sent, where somebody wants it
         self.next: Parcel | None = None  # among those whose files are to be dropped
 
@@ -69,7 +69,7 @@ class Parcel:
     def cost(self) -> int:
         return OVERHEAD_BYTES + len(self.storage)
 
-    def set_identity(self, process: Process | None, uid: int, gid: int) -> None:
+    def set_identity(self, process: Process | None, uid: KernelUid, gid: KernelGid) -> None:
         self.process = process
         self.uid = uid
         self.gid = gid
@@ -83,4 +83,4 @@ class Parcel:
         self.end = 0
         self.sender = sender
         self.time_ns = 0
-        self.set_identity(None, _NOBODY, _NOBODY)
+        self.set_identity(None, NO_USER, NO_GROUP)

@@ -17,6 +17,7 @@ from kernel.fs.file import File
 from kernel.lang import ETOOMANYREFS, Errno, final, noraise, recursion
 from kernel.lib.capabilities import CAP_SYS_ADMIN, CAP_SYS_RESOURCE
 from kernel.lib.credentials import Credentials
+from kernel.lib.ids import KernelUid
 from kernel.lib.user_account import account_of
 from kernel.net.sockets.socket import AF_UNIX, SOCKET_BYTES, Socket
 from kernel.net.unix.parcel import Parcel
@@ -112,7 +113,7 @@ def check_files_under_way(credentials: Credentials, limit: int) -> None:
         raise Errno(ETOOMANYREFS)
 
 
-def send_files(parcel: Parcel, files: list[File], uid: int) -> None:
+def send_files(parcel: Parcel, files: list[File], uid: KernelUid) -> None:
     """The files go on their way with a parcel, charged to a user; their references are the parcel's from now on. Raises
     MemoryError, which leaves everything as it was.
     """

@@ -14,6 +14,7 @@ from kernel.fs.tmpfs.filesystem import new_tmpfs
 from kernel.fs.walk import FOLLOW, resolve
 from kernel.lang.simulation import memory
 from kernel.lib.credentials import Credentials
+from kernel.lib.ids import KernelGid, KernelUid
 from kernel.lib.user import KernelBuffer
 from kernel.mm import frames
 
@@ -27,9 +28,9 @@ class World:
         self.tmpfs = new_tmpfs(b"tmpfs", b"root", b"mode=755")
         self.root: FsContext = attach_root(self.tmpfs, Credentials())
         user = Credentials()
-        user.uid = user.euid = user.suid = user.fsuid = 1000
+        user.uid = user.euid = user.suid = user.fsuid = KernelUid(1000)
         user.effective = user.permitted = 0
-        user.gid = user.egid = user.sgid = user.fsgid = 1000
+        user.gid = user.egid = user.sgid = user.fsgid = KernelGid(1000)
         self.user = self.root.copy()
         self.user.credentials = user
 

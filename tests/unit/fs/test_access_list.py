@@ -17,6 +17,7 @@ from kernel.fs.access_list import (
 )
 from kernel.lang import EINVAL, Errno
 from kernel.lib.credentials import Credentials
+from kernel.lib.ids import ROOT_GROUP, ROOT_USER, KernelGid, KernelUid
 
 RIGHTS = st.integers(0, 7)
 NAMED = st.lists(st.tuples(RIGHTS, st.integers(0, 70000)), max_size=4)
@@ -87,12 +88,12 @@ def test_modes(given_list: AccessList, mode: int) -> None:
 def test_nobody_gets_more_than_the_mask_but_the_owner_and_others(given_list: AccessList, want: int) -> None:
     group_class = given_list.mode_bits() >> 3 & 7
     someone = Credentials()
-    someone.fsuid = 70001
-    someone.fsgid = 70001
-    someone.groups = [70002]
+    someone.fsuid = KernelUid(70001)
+    someone.fsgid = KernelGid(70001)
+    someone.groups = [KernelGid(70002)]
     member = someone.copy()
-    member.groups = [70003]
-    assert given_list.permits(70001, 0, someone, want) == (want & ~given_list.rights[0] == 0)
-    assert given_list.permits(0, 0, someone, want) == (want & ~given_list.rights[-1] == 0)
-    if given_list.permits(0, 70003, member, want):
+    member.groups = [KernelGid(70003)]
+    assert given_list.permits(KernelUid(70001), ROOT_GROUP, someone, want) == (want & ~given_list.rights[0] == 0)
+    assert given_list.permits(ROOT_USER, ROOT_GROUP, someone, want) == (want & ~given_list.rights[-1] == 0)
+    if given_list.permits(ROOT_USER, KernelGid(70003), member, want):
         assert want & ~group_class == 0

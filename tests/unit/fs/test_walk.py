@@ -74,7 +74,7 @@ def test_search_permission_comes_first(world: World) -> None:
 def test_mount_points(world: World) -> None:
     make_directory(world.root, None, b"/mnt", 0o755)
     other = new_tmpfs(b"tmpfs", b"other", b"")
-    mount_filesystem(world.root.namespace, other, resolve(world.root, None, b"/mnt", FOLLOW), 0)
+    mount_filesystem(world.root, other, resolve(world.root, None, b"/mnt", FOLLOW), 0)
     world.write(b"/mnt/inside", b"x")
     assert world.where(b"/mnt/inside") == b"/mnt/inside"
     assert world.where(b"/mnt/..") == b"/"

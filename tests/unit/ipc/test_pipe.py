@@ -17,6 +17,7 @@ from kernel.fs.constants import (
 from kernel.ipc.pipe import FifoTable, PipeEnds, make_pipe
 from kernel.lang import EAGAIN, EBUSY, EPIPE, Errno
 from kernel.lib.credentials import Credentials
+from kernel.lib.ids import KernelUid
 from kernel.lib.user import KernelBuffer
 from kernel.lib.user_account import account_count
 from kernel.mm.frames import free_frame_count
@@ -116,7 +117,7 @@ def test_the_ring_is_charged_while_there_are_ends(world: World) -> None:
     accounts = account_count()
     frames = free_frame_count()
     user = Credentials()
-    user.uid = 77
+    user.uid = KernelUid(77)
     pipe = make_pipe(user, O_NONBLOCK)
     account = pipe.reader.pipe.account
     assert account is not None and account.pipe_pages == 16 and account.references == 1

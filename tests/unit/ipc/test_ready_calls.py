@@ -13,6 +13,7 @@ from kernel.fs.readiness import POLL_ALWAYS, RECORD_SIZE, wait_ready
 from kernel.ipc.epoll import EPOLLET, EPOLLONESHOT, EVENT_SIZE, EpollFile
 from kernel.ipc.eventfd import MAXIMUM, EventFile
 from kernel.lang import span_of
+from kernel.lib.ids import ROOT_USER
 from tests.unit.fs.conftest import World, world
 
 __all__ = ["world"]
@@ -57,7 +58,7 @@ def test_what_is_ready_at_once_keeps_nobody_waiting(files: FileTable, monkeypatc
 
 def watching(count: int, events: int) -> tuple[EpollFile, list[EventFile]]:
     """An epoll set with `count` event descriptors, which are ready; a member's data is its index."""
-    owner = EpollFile(0, 0)
+    owner = EpollFile(0, ROOT_USER)
     files = [EventFile(1, 0, False) for _ in range(count)]
     for index, file in enumerate(files):
         owner.add(index, file, events, index)

@@ -5,6 +5,7 @@ import struct
 import pytest
 
 from kernel.keys.key import GC_DELAY, KEYS
+from kernel.lib.ids import KernelUid
 from tests.unit.booted import booted
 from tools.simulated.machine import Machine
 from tools.simulated.program import Program
@@ -60,7 +61,7 @@ def test_quotas_are_those_of_the_owner_and_come_back(machine: Machine) -> None:
     def child(program: Program) -> int:
         program.setuid(1000)
         program.keyctl(JOIN, 0, 0, 0, 0)
-        account = KEYS.accounts[1000]
+        account = KEYS.accounts[KernelUid(1000)]
         charged = account.charged_bytes
         key = add(program, "name", SESSION, b"12345")
         assert account.charged_bytes - charged == len("name\0") + 5 + 4
@@ -78,7 +79,7 @@ def test_quotas_are_those_of_the_owner_and_come_back(machine: Machine) -> None:
         return 0
 
     assert run(machine, child) == 0
-    assert 1000 not in KEYS.accounts
+    assert KernelUid(1000) not in KEYS.accounts
 
 
 @booted
@@ -106,12 +107,12 @@ def test_a_key_that_changes_hands_is_charged_to_the_new_owner(machine: Machine) 
     host = machine.host
     host.keyctl(JOIN, 0, 0, 0, 0)
     key = add(host, "name", SESSION, b"123")
-    root = KEYS.accounts[0].charged_bytes
+    root = KEYS.accounts[KernelUid(0)].charged_bytes
     host.keyctl(CHOWN, key, 1234, 0xFFFFFFFF, 0)
-    assert KEYS.accounts[1234].charged_bytes == len("name\0") + 3
-    assert KEYS.accounts[0].charged_bytes == root - len("name\0") - 3
+    assert KEYS.accounts[KernelUid(1234)].charged_bytes == len("name\0") + 3
+    assert KEYS.accounts[KernelUid(0)].charged_bytes == root - len("name\0") - 3
     host.keyctl(UNLINK, key, SESSION, 0, 0)
-    assert 1234 not in KEYS.accounts
+    assert KernelUid(1234) not in KEYS.accounts
 
 
 @booted

@@ -48,7 +48,7 @@ def check(world: World) -> None:
     null = resolve(world.root, None, b"/null", 0).inode()
     assert null.rdev == 0x103 and null.mode == 0o20666
     directory = resolve(world.root, None, b"/dir", 0).inode()
-    assert (directory.uid, directory.gid, directory.mtime_ns) == (7, 8, 1_000_000 * 10**9)
+    assert (int(directory.uid), int(directory.gid), directory.mtime_ns) == (7, 8, 1_000_000 * 10**9)
 
 
 def test_plain(world: World) -> None:

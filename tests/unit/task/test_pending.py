@@ -3,6 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kernel.lib.ids import ROOT_USER, KernelUid
 from kernel.task.pending import PendingSignals, queued_count
 from kernel.task.siginfo import SignalInfo
 from kernel.task.signals import SIGSEGV, SIGUSR1, bit, contains, lowest
@@ -12,6 +13,8 @@ def info(signo: int, value: int = 0) -> SignalInfo:
     fresh = SignalInfo(signo, -1)
     fresh.third = value
     return fresh
+
+USER = KernelUid(1000)
 
 
 @given(st.integers(1, 64))
@@ -23,25 +26,25 @@ def test_sets(signo: int) -> None:
 def test_standard_signals_do_not_queue() -> None:
     pending = PendingSignals()
     for value in range(3):
-        assert pending.add(info(SIGUSR1, value), 1000, 10)
-    assert queued_count(1000) == 1
+        assert pending.add(info(SIGUSR1, value), USER, 10)
+    assert queued_count(USER) == 1
     assert pending.take(SIGUSR1).third == 0
-    assert pending.mask == 0 and queued_count(1000) == 0
+    assert pending.mask == 0 and queued_count(USER) == 0
 
 
 def test_realtime_signals_queue_in_order() -> None:
     pending = PendingSignals()
     for value in range(3):
-        assert pending.add(info(40, value), 1000, 3)
-    assert not pending.add(info(40, 9), 1000, 3)
+        assert pending.add(info(40, value), USER, 3)
+    assert not pending.add(info(40, 9), USER, 3)
     assert [pending.take(40).third for _ in range(3)] == [0, 1, 2]
     assert pending.mask == 0
 
 
 def test_faults_come_first() -> None:
     pending = PendingSignals()
-    pending.add(info(1), 0, 10)
-    pending.add(info(SIGSEGV), 0, 10)
+    pending.add(info(1), ROOT_USER, 10)
+    pending.add(info(SIGSEGV), ROOT_USER, 10)
     assert pending.choose(0) == SIGSEGV
     assert pending.choose(bit(SIGSEGV)) == 1
     assert pending.choose(-1) == 0
@@ -55,11 +58,11 @@ def test_queue_is_bounded_and_counted(steps: list[tuple[int, bool]]) -> None:
         if taking and contains(pending.mask, signo):
             assert pending.take(signo).signo == signo
         elif not taking:
-            pending.add(info(signo), 7, 20)
-        assert len(pending.queue) == queued_count(7) <= 20
+            pending.add(info(signo), KernelUid(7), 20)
+        assert len(pending.queue) == queued_count(KernelUid(7)) <= 20
         for queued in pending.queue:
             assert contains(pending.mask, queued.signo)
     pending.discard(bit(3) | bit(40))
     assert all(queued.signo not in (3, 40) for queued in pending.queue)
     pending.clear()
-    assert queued_count(7) == 0 and pending.mask == 0
+    assert queued_count(KernelUid(7)) == 0 and pending.mask == 0

@@ -11,6 +11,7 @@ from kernel.fs.ext2.directory import Ext2Directory
 from kernel.fs.ext2.layout import STATE_CLEAN, STATE_ERRORS
 from kernel.lang import ENOSPC, EROFS, EUCLEAN, Errno
 from kernel.lib.credentials import CALLER, Credentials
+from kernel.lib.ids import KernelGid, KernelUid
 
 from .conftest import Mounted, check_image, debugfs, make_image, read_inode, write_inode
 
@@ -146,7 +147,8 @@ def test_inodes_run_out(mount: Mount) -> None:
 def test_reserved_blocks_are_for_root(mount: Mount, monkeypatch: pytest.MonkeyPatch) -> None:
     mounted = mount(make_image(1024, "-t", "ext2", "-b", "1024", "-m", "10"))
     user = Credentials()
-    user.fsuid = user.fsgid = 1000
+    user.fsuid = KernelUid(1000)
+    user.fsgid = KernelGid(1000)
     user.effective = user.permitted = 0
     monkeypatch.setattr(CALLER, "find", lambda: user)
     file = mounted.root.create(b"big", S_IFREG | 0o666, 0, ROOT)

@@ -39,6 +39,7 @@ from kernel.fs.tmpfs.filesystem import new_tmpfs
 from kernel.fs.walk import resolve
 from kernel.lang import Errno
 from kernel.lib.credentials import Credentials
+from kernel.lib.ids import KernelGid, KernelUid
 from kernel.lib.user import KernelBuffer
 
 from .conftest import Listing, Mounted, check_image, make_image, start_machine
@@ -97,7 +98,7 @@ def _operate(world: FsContext, opened: dict[int, File], kind: str, first: bytes,
     elif kind == "chmod":
         place = resolve(world, None, first, 0)
         change_mode(world, place.mount, place.inode(), number & 0o7777)
-        change_owner(world, place.mount, place.inode(), number, number * 3)
+        change_owner(world, place.mount, place.inode(), KernelUid(number), KernelGid(number * 3))
     elif kind == "stat":
         inode = resolve(world, None, first, 0).inode()
         size = inode.size if inode.is_regular() or inode.is_symlink() else 0

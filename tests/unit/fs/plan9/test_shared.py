@@ -32,6 +32,7 @@ from kernel.fs.plan9.channel import CHANNELS
 from kernel.fs.plan9.message import Call
 from kernel.fs.walk import FOLLOW, resolve
 from kernel.lang import EBUSY, EEXIST, EINVAL, ENODATA, ENOENT, ENOTDIR, ENOTEMPTY, EXDEV, Errno
+from kernel.lib.ids import KernelGid, KernelUid
 from kernel.lib.user import KernelBuffer
 from kernel.mm.frames import frame_span, put_frame
 from kernel.sched import mutex
@@ -222,7 +223,7 @@ def test_attributes(shared: Shared) -> None:
     path = shared.server.root / "file"
     inode = shared.inode(b"/s/file")
     inode.set_mode(0o4711)
-    inode.set_owner(12, 34)
+    inode.set_owner(KernelUid(12), KernelGid(34))
     assert (path.stat().st_uid, path.stat().st_gid) == (12, 34)
     change = attributes.TimeChange()
     change.accessed_ns, change.accessed_special = 1_000_000_007, 0

@@ -22,6 +22,7 @@ from kernel.fs.open import open_file
 from kernel.fs.tmpfs.filesystem import new_tmpfs
 from kernel.fs.walk import resolve
 from kernel.lang import EEXIST, EINVAL, EISDIR, ENOENT, ENOSPC, ENOTDIR, ENOTEMPTY, ENXIO, EPERM, Errno
+from kernel.lib.ids import KernelUid
 from kernel.lib.user import KernelBuffer
 from kernel.mm.frames import free_frame_count
 from tests.unit.fs.conftest import World
@@ -184,4 +185,4 @@ def test_sticky_directory(world: World) -> None:
     open_file(world.user, None, b"/tmp/mine", O_CREAT | O_WRONLY, 0o600).release()
     unlink(world.user, None, b"/tmp/mine")
     make_symlink(world.user, None, b"/tmp/l", b"x")
-    assert resolve(world.root, None, b"/tmp/l", 0).inode().uid == 1000
+    assert resolve(world.root, None, b"/tmp/l", 0).inode().uid == KernelUid(1000)

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from kernel.fs.file import File
 from kernel.lib.credentials import Credentials
+from kernel.lib.ids import KernelUid
 from kernel.lib.user import KernelBuffer
 from kernel.lib.user_account import account_count
 from kernel.net.sockets.socket import Message
@@ -19,7 +20,7 @@ def put(receiver: DatagramSocket, files: list[File]) -> None:
     parcel.end = 1
     for file in files:
         file.acquire()
-    send_files(parcel, files, 4711)
+    send_files(parcel, files, KernelUid(4711))
     receiver.post(parcel, Message(KernelBuffer(bytearray()), 0), b"", receiver)
 
 

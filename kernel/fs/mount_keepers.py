@@ -1,0 +1,40 @@
+"""Who in the kernel writes to a file without keeping its mount busy: they close the file when the mount is to go."""
+
+from typing import Final
+
+from kernel.fs.filesystem import FileSystem
+from kernel.lang import noraise
+
+
+class MountKeeper:
+    """One such writer. Base class: process accounting is one."""
+
+    def held(self, mount: int) -> int:
+        """How many files it has on the mount with this number."""
+        return 0
+
+    def leave(self, mount: int) -> None:
+        """The mount is to go: close them. May sleep."""
+
+    @noraise
+    def leave_soon(self, mount: int) -> None:
+        """The mount has left the tree: close them as soon as possible. Never sleeps."""
+
+    def stop_writing(self, file_system: FileSystem) -> None:
+        """The file system is to be read-only: close those on it. May sleep."""
+
+
+KEEPERS: Final[list[MountKeeper]] = []
+
+
+def leave_mount(mount: int) -> None:
+    """Let all of them close their files there. May sleep."""
+    for keeper in KEEPERS:
+        keeper.leave(mount)
+
+
+@noraise
+def leave_mount_soon(mount: int) -> None:
+    """The same where closing a file would need too much of the stack. Never sleeps."""
+    for keeper in KEEPERS:
+        keeper.leave_soon(mount)

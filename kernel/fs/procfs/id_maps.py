@@ -1,0 +1,125 @@
+"""/proc/PID/{uid_map,gid_map,projid_map,setgroups}: who is called how in the user namespace of a process
+(user_namespaces(7)).
+
+An open file keeps the namespace that the process was in then, and who opened it: by that it is decided what may be
+written, and how numbers are shown.
+"""
+
+from typing import Final
+
+from kernel.fs.constants import O_ACCMODE, O_RDONLY
+from kernel.fs.file import File
+from kernel.fs.path import Path
+from kernel.fs.procfs.entries import PositionedFile
+from kernel.fs.procfs.subject import Subject
+from kernel.lang import EACCES, EFAULT, EINVAL, ESRCH, Errno, final, span_of
+from kernel.lib.capabilities import CAP_SYS_ADMIN
+from kernel.lib.credentials import Credentials
+from kernel.lib.namespace import UserNamespace
+from kernel.lib.user import Buffer
+from kernel.task.id_maps import MapKind, check_map_writer, map_lines, store_map, store_setgroups
+from kernel.task.task import current
+
+_MAP_LIMIT: Final = 4096
+_WORD_LIMIT: Final = 8
+
+
+class NamespaceText(PositionedFile):
+    """An open text about a user namespace. Base class."""
+
+    def __init__(self, path: Path, flags: int, namespace: UserNamespace, opener: Credentials) -> None:
+        super().__init__(path, flags)
+        self.user_namespace: UserNamespace = namespace
+        self.opener: Credentials = opener
+        self.text: bytes | None = None  # what was read from the start last
+
+    def make_text(self) -> bytes:
+        """The text as it is now."""
+        return b""
+
+    def pread(self, buffer: Buffer, offset: int) -> int:
+        text = self.text
+        if text is None or offset == 0:
+            text = self.make_text()
+            self.text = text
+        return 0 if offset >= len(text) else buffer.put(span_of(text)[offset : len(text)])
+
+    def take_text(self, buffer: Buffer, limit: int) -> bytes:
+        """What is written, which must be all at once: less than `limit` bytes, at the start. Raises EINVAL, EFAULT."""
+        count = buffer.remaining
+        if self.position != 0 or count >= limit:
+            raise Errno(EINVAL)
+        text = buffer.take_bytes(count)
+        if len(text) != count:
+            raise Errno(EFAULT)
+        return text
+
+
+@final
+class IdMapFile(NamespaceText):
+    """A map."""
+
+    def __init__(
+        self, path: Path, flags: int, namespace: UserNamespace, opener: Credentials, kind: MapKind
+    ) -> None:
+        super().__init__(path, flags, namespace, opener)
+        self.kind: MapKind = kind
+
+    def make_text(self) -> bytes:
+        return map_lines(self.user_namespace, self.kind, self.opener.user_namespace)
+
+    def write(self, buffer: Buffer) -> int:
+        check_map_writer(self.opener, self.user_namespace)
+        text = self.take_text(buffer, _MAP_LIMIT)
+        store_map(self.opener, current().credentials, self.user_namespace, self.kind, text)
+        self.position = len(text)
+        return len(text)
+
+
+@final
+class SetgroupsFile(NamespaceText):
+    """Whether groups may be set."""
+
+    def make_text(self) -> bytes:
+        return b"allow\n" if self.user_namespace.allows_setgroups else b"deny\n"
+
+    def write(self, buffer: Buffer) -> int:
+        text = self.take_text(buffer, _WORD_LIMIT)
+        store_setgroups(self.user_namespace, text)
+        self.position = len(text)
+        return len(text)
+
+
+def _namespace_of(subject: Subject, error: int) -> UserNamespace:
+    task = subject.task_or_none()
+    if task is None:
+        raise Errno(error)
+    return task.credentials.user_namespace
+
+
+def _open_map(path: Path, flags: int, subject: Subject, kind: MapKind) -> File:
+    return IdMapFile(path, flags, _namespace_of(subject, EINVAL), current().credentials, kind)
+
+
+def open_uid_map(path: Path, flags: int, subject: Subject) -> File:
+    """open(2) of uid_map. Raises EINVAL once the process is gone."""
+    return _open_map(path, flags, subject, MapKind.USERS)
+
+
+def open_gid_map(path: Path, flags: int, subject: Subject) -> File:
+    """open(2) of gid_map."""
+    return _open_map(path, flags, subject, MapKind.GROUPS)
+
+
+def open_projid_map(path: Path, flags: int, subject: Subject) -> File:
+    """open(2) of projid_map."""
+    return _open_map(path, flags, subject, MapKind.PROJECTS)
+
+
+def open_setgroups(path: Path, flags: int, subject: Subject) -> File:
+    """open(2) of setgroups: only the administrator of the user namespace may write. Raises EACCES, ESRCH."""
+    namespace = _namespace_of(subject, ESRCH)
+    opener = current().credentials
+    if flags & O_ACCMODE != O_RDONLY and not opener.capable_in(namespace, CAP_SYS_ADMIN):
+        raise Errno(EACCES)
+    return SetgroupsFile(path, flags, namespace, opener)

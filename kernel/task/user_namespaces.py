@@ -1,0 +1,179 @@
+"""Making user namespaces, and how many namespaces of each kind a user may make (user_namespaces(7), namespaces(7)).
+
+A user is counted in the user namespace in which it acts; and whoever made that, in the one above, and so on up to the
+first. Each of these has a limit for each kind, /proc/sys/user/max_…_namespaces. Namespaces are objects that go with
+their last reference, so those that live are known by weak references, which are looked through when there are many.
+
+Context: making one may reclaim memory, which takes long but does not sleep. Raises MemoryError.
+"""
+
+from typing import Final
+
+from kernel.fs.mount_namespaces import is_chrooted
+from kernel.lang import ENOSPC, EPERM, Errno, Weak, final, weak
+from kernel.lib.capabilities import CAP_SETFCAP, CAP_SYS_RESOURCE
+from kernel.lib.credentials import Credentials, caller_namespace
+from kernel.lib.ids import KernelUid
+from kernel.lib.namespace import (
+    CLONE_NEWCGROUP,
+    CLONE_NEWIPC,
+    CLONE_NEWNET,
+    CLONE_NEWNS,
+    CLONE_NEWPID,
+    CLONE_NEWTIME,
+    CLONE_NEWUSER,
+    CLONE_NEWUTS,
+    USER_NAMESPACES,
+    Holdings,
+    Namespace,
+    UserNamespace,
+    next_number,
+)
+from kernel.lib.settings import Setting
+from kernel.mm.frames import total_frame_count
+from kernel.mm.keeping import check_room_to_keep
+from kernel.mm.reclaim import reclaim_now
+from kernel.task.task import Task
+
+DEEPEST: Final = 33  # levels below the first
+_NO_LIMIT: Final = (1 << 31) - 1
+_FRAMES_PER_NAMESPACE: Final = 64  # as Linux: half as many as there may be threads
+_FEWEST: Final = 32
+_FIRST_LOOK: Final = 64  # references, before they are looked through
+
+
+def most_of(namespace: UserNamespace, kind: int) -> int:
+    """How many namespaces of a kind one user may have made in a user namespace."""
+    limit = namespace.limits.get(kind, -1)
+    if limit >= 0:
+        return limit
+    return max(_FEWEST, total_frame_count() // _FRAMES_PER_NAMESPACE) if namespace.level == 0 else _NO_LIMIT
+
+
+@final
+class NamespaceLimit(Setting):
+    """/proc/sys/user/max_…_namespaces: that of the running thread's user namespace."""
+
+    def __init__(self, name: bytes, kind: int) -> None:
+        super().__init__(b"user/max_" + name + b"_namespaces", 0, _NO_LIMIT)
+        self.kind: int = kind
+
+    def numbers(self) -> list[int]:
+        return [most_of(caller_namespace(), self.kind)]
+
+    def store(self, numbers: list[int]) -> None:
+        caller_namespace().limits[self.kind] = numbers[0]
+
+    def may_be_changed_by(self, who: Credentials) -> bool:
+        return who.capable_here(CAP_SYS_RESOURCE)
+
+    def is_for_root(self) -> bool:
+        return False
+
+
+_LIMITS: Final[list[NamespaceLimit]] = [
+    NamespaceLimit(b"cgroup", CLONE_NEWCGROUP),
+    NamespaceLimit(b"ipc", CLONE_NEWIPC),
+    NamespaceLimit(b"mnt", CLONE_NEWNS),
+    NamespaceLimit(b"net", CLONE_NEWNET),
+    NamespaceLimit(b"pid", CLONE_NEWPID),
+    NamespaceLimit(b"time", CLONE_NEWTIME),
+    NamespaceLimit(b"user", CLONE_NEWUSER),
+    NamespaceLimit(b"uts", CLONE_NEWUTS),
+]
+
+
+# ---- Counting -------------------------------------------------------------------------------------------------------
+
+
+def _references(owner: UserNamespace, uid: KernelUid, kind: int) -> list[Weak[Namespace]]:
+    """To the namespaces of a kind that a user has made in a user namespace. Raises MemoryError."""
+    holdings = owner.holdings.get(uid)
+    if holdings is None:
+        if _is_time_to_look(len(owner.holdings)):
+            _forget_idle(owner)
+        holdings = Holdings()
+        owner.holdings[uid] = holdings
+    found = holdings.by_kind.get(kind)
+    if found is None:
+        found = []
+        holdings.by_kind[kind] = found
+    return found
+
+
+def _forget_dead(references: list[Weak[Namespace]]) -> int:
+    """Keep those of living namespaces; how many these are."""
+    kept = 0
+    for reference in references:
+        if reference.get() is not None:
+            references[kept] = reference
+            kept += 1
+    while len(references) > kept:
+        references.pop()
+    return kept
+
+
+def _is_time_to_look(count: int) -> bool:
+    """Whether so many have become twice as many since they were looked through."""
+    return count >= _FIRST_LOOK and count & (count - 1) == 0
+
+
+def _forget_idle(owner: UserNamespace) -> None:
+    """Forget users all of whose namespaces have gone. Raises MemoryError."""
+    for uid in list(owner.holdings.keys()):
+        living = 0
+        for references in owner.holdings[uid].by_kind.values():
+            living += _forget_dead(references)
+        if living == 0:
+            del owner.holdings[uid]
+
+
+def check_room(owner: UserNamespace, uid: KernelUid, kind: int) -> None:
+    """Whether a user may make one more namespace. Raises ENOSPC, MemoryError."""
+    walker: UserNamespace | None = owner
+    while walker is not None:
+        references = _references(walker, uid, kind)
+        limit = most_of(walker, kind)
+        if len(references) >= limit and _forget_dead(references) >= limit:
+            reclaim_now()
+            if _forget_dead(references) >= limit:
+                raise Errno(ENOSPC)
+        uid = walker.owner_uid
+        walker = walker.parent
+
+
+def count(namespace: Namespace, owner: UserNamespace, uid: KernelUid) -> None:
+    """A user has made a namespace. Raises MemoryError."""
+    reference = weak(namespace)
+    walker: UserNamespace | None = owner
+    while walker is not None:
+        references = _references(walker, uid, namespace.kind)
+        if _is_time_to_look(len(references)):
+            _forget_dead(references)
+        references.append(reference)
+        uid = walker.owner_uid
+        walker = walker.parent
+
+
+# ---- Making ---------------------------------------------------------------------------------------------------------
+
+
+def with_new_user_namespace(task: Task) -> Credentials:
+    """The task's credentials in a new user namespace, with all capabilities there. Raises ENOSPC, EPERM,
+    MemoryError.
+    """
+    old = task.credentials
+    parent = old.user_namespace
+    if parent.level >= DEEPEST:
+        raise Errno(ENOSPC)
+    check_room_to_keep()
+    check_room(parent, old.euid, CLONE_NEWUSER)
+    if is_chrooted(task.fs) or not parent.has_ids(old.euid, old.egid):
+        raise Errno(EPERM)
+    made = UserNamespace(parent, next_number(), old.euid, old.egid)
+    made.maker_could_set_capabilities = old.capable_here(CAP_SETFCAP)
+    count(made, parent, old.euid)
+    fresh = old.copy()
+    fresh.enter(made)
+    USER_NAMESPACES.exist = True
+    return fresh
