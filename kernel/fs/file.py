@@ -265,6 +265,12 @@ class File:
         """Whether a write that fails with EPIPE also sends SIGPIPE."""
         return True
 
+    def waits_for_memory(self) -> bool:
+        """Whether a write that finds no memory begins again when there is some, as all do on Linux, rather than fail:
+        others must not see an error of a pipe because a program takes all memory.
+        """
+        return False
+
     def is_path_only(self) -> bool:
         return self.flags & O_PATH != 0
 

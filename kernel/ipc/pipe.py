@@ -432,6 +432,9 @@ class PipeFile(File):
         self.writer_generation_at_open: int = pipe.writer_generation
         pipe.add_end(self.readable, self.writable)
 
+    def waits_for_memory(self) -> bool:
+        return True
+
     def close(self) -> None:
         self.pipe.drop_end(self.readable, self.writable)
         if self.pipe.readers == 0 and self.pipe.writers == 0:

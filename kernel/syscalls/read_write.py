@@ -7,7 +7,7 @@ from kernel.doors.table import syscall
 from kernel.fs.constants import MAX_FILE_SIZE, O_APPEND
 from kernel.fs.file import File
 from kernel.fs.notification import tell_read, tell_written
-from kernel.lang import EINVAL, EPIPE, Errno, UserAddr, i32, inline
+from kernel.lang import EINVAL, EPIPE, ERESTARTNOINTR, Errno, UserAddr, i32, inline
 from kernel.lib.user import Buffer
 from kernel.syscalls.buffer_arguments import finish_transfer, user_range
 from kernel.syscalls.descriptor_arguments import file_at, readable_file, writable_file
@@ -44,6 +44,7 @@ def write_file(file: File, buffer: Buffer) -> int:
     """Write at the position; sends the signals that belong to the errors."""
     task = current()
     task.write_calls += 1
+    wanted = buffer.remaining
     file.acquire()
     try:
         if file.seekable:
@@ -54,6 +55,10 @@ def write_file(file: File, buffer: Buffer) -> int:
         return done
     except Errno as error:
         signal_broken_pipe(file, error)
+        raise
+    except MemoryError:
+        if file.waits_for_memory() and buffer.remaining == wanted:
+            raise Errno(ERESTARTNOINTR)  # the shortage is seen to on the way to user mode, and then it tries again
         raise
     finally:
         _let_go(file)
