@@ -2,7 +2,6 @@
 
 from typing import Final
 
-from kernel.fs.filesystem import FileSystem
 from kernel.lang import noraise
 
 
@@ -20,8 +19,8 @@ class MountKeeper:
     def leave_soon(self, mount: int) -> None:
         """The mount has left the tree: close them as soon as possible. Never sleeps."""
 
-    def stop_writing(self, file_system: FileSystem) -> None:
-        """The file system is to be read-only: close those on it. May sleep."""
+    def stop_writing(self, device: int) -> None:
+        """The file system with this device number is to be read-only: close those on it. May sleep."""
 
 
 KEEPERS: Final[list[MountKeeper]] = []

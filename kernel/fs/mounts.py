@@ -259,7 +259,7 @@ def _remount(context: FsContext, at: Path, flags: int, mount_flags: int, options
         device = file_system.block_device
         if read_only:
             for keeper in KEEPERS:
-                keeper.stop_writing(file_system)
+                keeper.stop_writing(file_system.device)
         if read_only and not file_system.read_only and file_system.writers > 0:
             raise Errno(EBUSY)
         if not read_only and device is not None and device.read_only:

@@ -72,7 +72,8 @@ BURIED: Final = 1  # in the type word
 # A bounded pass: about 200,000 instructions for the stacks and 300,000 for the dead.
 WORDS_AT_ONCE: Final = 25_000  # of stacks that are held
 FREEING_AT_ONCE: Final = 300_000
-WORD_COST: Final = 8  # instructions to hold a word
+WORD_COST: Final = 8  # instructions to look at a word
+LINK_WORDS: Final = 2  # to hold what it refers to costs as much as looking at two more
 OBJECT_COST: Final = 70  # instructions to free an object, at most
 REFERENCE_COST: Final = 25  # and for each reference in it
 ITEMS_AT_ONCE: Final = 4096  # of a large array
@@ -215,7 +216,7 @@ def reclaim_now() -> None:
 
 @noinline
 def reclaim(words: int, budget: int) -> None:
-    """One pass, which holds up to `words` words of stacks that sleep, spends `budget` instructions on freeing, and
+    """One pass, which looks at up to `words` words of stacks that sleep, spends `budget` instructions on freeing, and
     ends with the step that exceeds either. Does nothing before `configure`, or when called from inside a pass.
 
     What it spends brings the next safe point nearer: when one thread after the other ends, each makes a pass, and none
@@ -280,9 +281,10 @@ def hold_stack(base: int, low: int, high: int) -> int:
             store_u32(link, u32(link_of(slot)))
             link += 4
     words = (high - low) >> 3
+    links = (link - base) >> 2
     RECLAIMER.words_scanned += words
-    RECLAIMER.words_left -= words
-    return (link - base) >> 2
+    RECLAIMER.words_left -= words + links * LINK_WORDS
+    return links
 
 
 def let_go(base: int, links: int) -> None:

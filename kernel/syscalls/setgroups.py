@@ -50,7 +50,11 @@ def setgroups(size: i32, address: UserAddr) -> int:
         groups.append(int(gid))
         pace(_GROUP_COST)
     sort_paced(groups)
+    kept: list[KernelGid] = []
+    for group in groups:
+        kept.append(KernelGid(group))
+        pace(_GROUP_COST)
     fresh = task.credentials.copy()
-    fresh.groups = [KernelGid(group) for group in groups]
+    fresh.groups = kept
     task.credentials = fresh
     return 0

@@ -11,7 +11,7 @@ from typing import Final
 from arch.programs import end_step
 from kernel.lang import final, panic
 from kernel.lib.credentials import Credentials
-from kernel.lib.pace import pace
+from kernel.lib.pace import PACE, pace
 from kernel.lib.pid import FIRST, UNSET
 from kernel.sched import exit_thread
 from kernel.sched.scheduler import charge_running, make_ready
@@ -45,6 +45,7 @@ from kernel.task.tracee import KILLS_AT_EXIT, Tracee, cut
 from kernel.task.zombies import BIRTHS, enter_zombie, leave_zombies
 
 _KILL_COST: Final = 1500  # instructions, for `pace`
+_WAKE_COST: Final = 450  # instructions to wake a thread that is to end
 _EXIT_COST: Final = 15_000  # instructions, for `pace`
 
 
@@ -89,6 +90,7 @@ def end_process(process: Process, status: int) -> None:
         task = process.threads[tid]
         if not task.is_exiting:
             wake_to_die(task)
+            PACE.left -= _WAKE_COST  # the safe point is taken where the running thread ends
 
 
 def end_thread(task: Task, status: int) -> None:

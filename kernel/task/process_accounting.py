@@ -14,7 +14,6 @@ from typing import Final
 
 from kernel.fs.constants import O_APPEND, O_WRONLY, PROC_SUPER_MAGIC, SYSFS_MAGIC
 from kernel.fs.file import File
-from kernel.fs.filesystem import FileSystem
 from kernel.fs.mount_keepers import KEEPERS, MountKeeper
 from kernel.fs.open import open_file
 from kernel.lang import EACCES, EINVAL, Errno, Span, final, noinline, noraise, span_of, u8
@@ -153,10 +152,10 @@ class _Keeper(MountKeeper):
                 _CLOSER.is_due = True
                 _CLOSER.queue.wake_all()
 
-    def stop_writing(self, file_system: FileSystem) -> None:
+    def stop_writing(self, device: int) -> None:
         for space in list(_ACCOUNTED.values()):
             account = space.recorder
-            if isinstance(account, ProcessAccount) and account.file.path.mount.file_system is file_system:
+            if isinstance(account, ProcessAccount) and account.file.path.mount.file_system.device == device:
                 end_account(space)
 
 
