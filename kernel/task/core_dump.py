@@ -96,7 +96,7 @@ def _begin(task: Task, signo: int) -> CoreDump | None:
         return None
     missing = 0
     for other in process.threads.values():
-        missing += 0 if other is task or other.is_exiting else 1
+        missing += 0 if other is task or other.is_past_dump else 1
     try:
         dump = CoreDump(task.tid, missing)
     except MemoryError:

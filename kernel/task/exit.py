@@ -79,7 +79,7 @@ _NOBODY: Final = _of_nobody()
 
 def end_process(process: Process, status: int) -> None:
     """All threads are to end, with a status as wait(2) reports it. The first call decides. The running thread goes on
-    until it looks at its signals.
+    until it looks at its signals. If it dumps core, a thread that its tracer looks at before it ends stays with that.
     """
     if process.is_exiting:
         return
@@ -88,7 +88,7 @@ def end_process(process: Process, status: int) -> None:
     process.stop.signal = 0
     for tid in process.threads.keys():
         task = process.threads[tid]
-        if not task.is_exiting:
+        if not task.is_exiting and not (task.is_past_dump and process.dump is not None):
             wake_to_die(task)
             PACE.left -= _WAKE_COST  # the safe point is taken where the running thread ends
 
@@ -113,6 +113,7 @@ def exit_task(task: Task) -> None:
     dump = task.process.dump
     if dump is not None and dump.dumper != task.tid:
         dump.attend()
+    task.is_past_dump = True
     if task.tracee is not None:
         _report_end(task)
     task.is_exiting = True

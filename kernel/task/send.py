@@ -327,9 +327,9 @@ def break_off_dump(process: Process) -> None:
         return
     dump.is_broken_off = True
     process.exit_status = SIGKILL
-    dumper = process.threads.get(dump.dumper)
-    if dumper is not None:
-        wake_to_die(dumper)
+    for task in process.threads.values():
+        if task.tid == dump.dumper or (task.is_past_dump and not task.is_exiting):
+            wake_to_die(task)
 
 
 def join_stop(task: Task) -> bool:

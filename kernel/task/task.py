@@ -139,6 +139,7 @@ class Task(Thread):
         self.is_vfork_child: bool = False
         self.vfork_waiters: WaitQueue = WaitQueue()
         self.start: TaskStart | None = None
+        self.is_past_dump: bool = False  # it ends, and a core dump that begins now does without it
         self.is_exiting: bool = False
         self.minor_faults: int = 0
         self.read_calls: int = 0  # and what they moved (proc(5), /proc/PID/io)

@@ -4,36 +4,9 @@
 #include <pthread.h>
 #include <sys/prctl.h>
 #include <sys/procfs.h>
-#include <sys/resource.h>
 #include <sys/ucontext.h>
 #include <sys/user.h>
-#include "case.h"
-
-static void set_limit(rlim_t bytes)
-{
-	struct rlimit limit = { bytes, RLIM_INFINITY };
-	MUST(setrlimit(RLIMIT_CORE, &limit));
-}
-
-static void show_core_end(pid_t child)
-{
-	siginfo_t info;
-	memset(&info, 0, sizeof info);
-	MUST(waitid(P_PID, child, &info, WEXITED | WNOWAIT));
-	int status;
-	MUST(waitpid(child, &status, 0));
-	if (WIFSIGNALED(status))
-		printf("signal %d, core %d, code %d, status %d\n", WTERMSIG(status), !!WCOREDUMP(status), info.si_code, info.si_status);
-	else
-		show_status(status);
-}
-
-#define DUMPING(...) ({ \
-	fflush(stdout); \
-	pid_t child_ = (pid_t)MUST(fork()); \
-	if (child_ == 0) { set_limit(RLIM_INFINITY); __VA_ARGS__; fflush(stdout); _exit(0); } \
-	show_core_end(child_); \
-	child_; })
+#include "core_case.h"
 
 static unsigned char *core;
 static size_t core_size;

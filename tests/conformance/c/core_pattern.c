@@ -8,9 +8,8 @@
 #include <linux/seccomp.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/utsname.h>
-#include "case.h"
+#include "core_case.h"
 
 #define PATTERN "/proc/sys/kernel/core_pattern"
 
@@ -24,29 +23,6 @@ static void set(const char *path, const char *text)
 }
 
 static void pattern(const char *text) { set(PATTERN, text); }
-
-static void set_limit(rlim_t bytes)
-{
-	struct rlimit limit = { bytes, RLIM_INFINITY };
-	MUST(setrlimit(RLIMIT_CORE, &limit));
-}
-
-static void show_core_end(pid_t child)
-{
-	int status;
-	MUST(waitpid(child, &status, 0));
-	if (WIFSIGNALED(status))
-		printf("signal %d, core %d\n", WTERMSIG(status), !!WCOREDUMP(status));
-	else
-		show_status(status);
-}
-
-#define DUMPING(...) ({ \
-	fflush(stdout); \
-	pid_t child_ = (pid_t)MUST(fork()); \
-	if (child_ == 0) { set_limit(RLIM_INFINITY); __VA_ARGS__; fflush(stdout); _exit(0); } \
-	show_core_end(child_); \
-	child_; })
 
 /* A text with "PID" in place of a number, and "TIME" in place of what is near to the present time. */
 static void show_named(const char *text, pid_t pid)
