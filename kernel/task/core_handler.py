@@ -1,7 +1,7 @@
 """A program that the kernel starts by itself, to read a core file from its standard input (core(5), "Piping core dumps
 to a program").
 
-It is a process like the first one: put together by hand, root, in the directory where the first process is, without an
+It is a process like the first one: nobody forks it, it is root, in the directory where the first process is, without an
 environment; standard input is its only descriptor. Nobody is its parent, so it is reaped when it ends. It dumps no core
 itself: its RLIMIT_CORE is 1, by which that is known.
 
@@ -14,36 +14,19 @@ from kernel.fs.descriptors import FileTable
 from kernel.fs.file import File
 from kernel.fs.path import FsContext
 from kernel.fs.walk import FOLLOW, resolve
-from kernel.lang import ENOENT, ENOMEM, Errno, final, noraise
+from kernel.lang import EIO, ENOENT, ENOMEM, Errno, final, noraise
 from kernel.lib.credentials import Credentials
-from kernel.lib.pid import FIRST, UNSET
-from kernel.mm.space import AddressSpace
+from kernel.lib.pid import FIRST
 from kernel.sched import WaitQueue
 from kernel.sched.scheduler import start_thread
-from kernel.sched.stacks import allocate_stack, free_stack
-from kernel.sched.wait import prepare_sleep
-from kernel.task.actions import default_actions
 from kernel.task.begin import settle
 from kernel.task.exec import execute
 from kernel.task.exit import end_process
 from kernel.task.fork import task_limit
-from kernel.task.groups import ProcessGroup, find_group, find_session, join, new_group, new_session
-from kernel.task.limits import RLIMIT_CORE, RLIMIT_NOFILE, initial_limits
-from kernel.task.pid_namespace import FIRST_PID
-from kernel.task.pids import (
-    allocate_pid,
-    count_user,
-    find_process,
-    find_task,
-    leave_group,
-    register_process,
-    register_task,
-    unregister_process,
-    unregister_task,
-)
-from kernel.task.process import Process
+from kernel.task.init import give_places, make_process
+from kernel.task.limits import RLIMIT_CORE, initial_limits
+from kernel.task.pids import allocate_pid, find_process
 from kernel.task.task import Task, TaskStart
-from kernel.time.clock import monotonic_ns
 
 RECURSION_MARK: Final = 1  # RLIMIT_CORE of a helper
 
@@ -60,16 +43,19 @@ class HelperStart(TaskStart):
 
     def begin(self, task: Task) -> None:
         name = self.words[0]
+        self.error = EIO  # unless the kernel comes to the end of it
         try:
             execute(task, resolve(task.fs, None, name, FOLLOW), name, self.words, [])
+            self.error = 0
         except Errno as e:
             self.error = e.code
         except MemoryError:
             self.error = ENOMEM
+        finally:
+            self.is_done = True
+            self._waiters.wake_all()
         if self.error != 0:
             end_process(task.process, 0)
-        self.is_done = True
-        self._waiters.wake_all()
         settle(task)
 
     @noraise
@@ -83,23 +69,28 @@ def start_helper(words: list[bytes], standard_input: File) -> None:
     """Run a program that reads from a file, whose reference is the callee's whatever happens. Raises what execve(2)
     raises, EAGAIN, MemoryError.
     """
-    files = FileTable()
-    files.install(standard_input, cloexec=False)
-    start = HelperStart(words)
+    files: FileTable | None = None
+    try:
+        start = HelperStart(words)
+        files = FileTable()
+    finally:
+        if files is None:
+            standard_input.release()
+    files.install(standard_input, cloexec=False)  # releases it, if there is no room
     context: FsContext | None = None
     task: Task | None = None
     try:
         credentials = Credentials()
         context = _directories(credentials)
-        task = _make(credentials, words[0], start)
+        limits = initial_limits(task_limit() // 2)
+        limits.set(RLIMIT_CORE, RECURSION_MARK, RECURSION_MARK)
+        task = make_process(allocate_pid(), limits, words[0][:15], credentials, start)
     finally:
         if task is None:
             files.release()
             if context is not None:
                 context.release()
-    task.file_table = files
-    task.fs_context = context
-    files.limit = task.process.limits.soft[RLIMIT_NOFILE]
+    give_places(task, files, context)
     start_thread(task, None)
     start.wait()
     if start.error != 0:
@@ -114,59 +105,3 @@ def _directories(credentials: Credentials) -> FsContext:
     if context is None:
         raise Errno(ENOENT)
     return FsContext(context.namespace, context.root, context.working, 0o022, credentials)
-
-
-def _make(credentials: Credentials, name: bytes, start: HelperStart) -> Task:
-    """A process with one thread that can be started, in group and session 0. Raises EAGAIN, MemoryError."""
-    limits = initial_limits(task_limit() // 2)
-    limits.set(RLIMIT_CORE, RECURSION_MARK, RECURSION_MARK)
-    process = Process(allocate_pid(), FIRST_PID, limits, default_actions())
-    task = Task(process.pid, process, name[:15], credentials)
-    space = AddressSpace()
-    is_whole = False
-    try:
-        task.stack = allocate_stack()
-        prepare_sleep(task)
-        task.memory = space
-        task.space_root = space.root
-        task.start = start
-        process.threads[task.tid] = task
-        process.leader = task
-        process.started_ns = monotonic_ns()
-        register_task(task)
-        join(process, _group())
-        register_process(process)
-        count_user(credentials.uid)
-        is_whole = True
-    finally:
-        if not is_whole:
-            _undo(task, space)
-    return task
-
-
-def _group() -> ProcessGroup:
-    """Group 0, which whoever the kernel makes is in. Raises MemoryError."""
-    group = find_group(UNSET)
-    if group is not None:
-        return group
-    session = find_session(UNSET)
-    return new_group(UNSET, new_session(UNSET) if session is None else session)
-
-
-def _undo(task: Task, space: AddressSpace) -> None:
-    """Give back what a process got that will not live."""
-    process = task.process
-    process.threads.pop(task.tid, task)
-    process.leader = None
-    if find_process(process.pid) is process:
-        unregister_process(process)
-    leave_group(process)
-    if find_task(task.tid) is task:
-        unregister_task(task)
-    space.release()
-    task.memory = None
-    task.waiter = None  # it refers back to the task
-    stack = task.stack
-    if stack is not None:
-        task.stack = None
-        free_stack(stack)
