@@ -11,11 +11,14 @@ from typing import Final
 from kernel.fs.anonymous import DescriptorFile, anonymous_path
 from kernel.fs.constants import O_NONBLOCK, O_RDWR, READABLE
 from kernel.lang import EAGAIN, ECANCELED, EINVAL, Errno, span_of, u64
+from kernel.lib.pace import pace
 from kernel.lib.saturation import sum_of
 from kernel.lib.user import Buffer
 from kernel.sched import PollWaiter, WaitQueue
 from kernel.time import Timer, monotonic_ns, realtime_ns
 from kernel.time.clock import realtime_offset_ns
+
+_FOLLOW_COST: Final = 500  # instructions, for `pace`
 
 
 class DescriptorTimer(Timer):
@@ -43,9 +46,11 @@ _numbers: int = 0
 
 
 def wall_clock_was_set() -> None:
-    """Move or cancel the timers that go by it. Raises MemoryError."""
-    for file in _BY_WALL_CLOCK.values():
-        file.follow_wall_clock()
+    """Move or cancel the timers that go by it. Sleeps. Raises MemoryError."""
+    for file in list(_BY_WALL_CLOCK.values()):
+        if file.number in _BY_WALL_CLOCK:
+            file.follow_wall_clock()
+        pace(_FOLLOW_COST)
 
 
 class TimerFile(DescriptorFile):

@@ -17,6 +17,7 @@ from arch import set_kernel_stack, take_kernel_ticks
 from arch.programs import leave_spaces, load_root
 from kernel.lang import Errno, export, final, noinline, noraise, on_stack, panic, sleeps
 from kernel.lib import log
+from kernel.lib.pace import pace
 from kernel.sched import realtime
 from kernel.sched.processor import (
     LOAD_PERIOD_NS,
@@ -38,6 +39,7 @@ from kernel.sched.thread import (
     AWAKE,
     SCHED_FIFO,
     SCHED_OTHER,
+    WALK,
     Thread,
     ThreadState,
     enter_list,
@@ -57,6 +59,7 @@ _TICK_NS: Final = 4_000_000  # while a processor runs threads
 # arm timers that are due again at once, and others have four fifths of the time nevertheless.
 _REST_NS: Final = 20_000
 _REST_TIMES: Final = 4
+_DIVIDE_COST: Final = 100  # instructions, for `pace`
 
 
 def current_thread() -> Thread:
@@ -273,12 +276,16 @@ def divide_time(thread: Thread) -> None:
 
 
 def divide_all() -> None:
-    """Bring the processors' times in user mode and in the kernel up to date."""
+    """Bring the processors' times in user mode and in the kernel up to date. Sleeps, where there are many threads."""
     charge_running()
-    thread = first_thread()
-    while thread is not None:
+    WALK.next = first_thread()
+    while True:
+        thread = WALK.next
+        if thread is None:
+            return
+        WALK.next = thread.all_next
         divide_time(thread)
-        thread = thread.all_next
+        pace(_DIVIDE_COST)
 
 
 @sleeps

@@ -8,7 +8,7 @@ they ran since the last one (and some that have ended meanwhile).
 from enum import IntEnum
 from typing import TYPE_CHECKING, Final
 
-from kernel.lang import inline, panic, struct
+from kernel.lang import final, inline, panic, struct
 from kernel.lib.linked import Linked
 from kernel.sched.stacks import KernelStack
 
@@ -148,6 +148,18 @@ class Thread(Linked["Thread"]):
         return max(self.realtime_priority, self.lent_priority)
 
 
+@final
+class ThreadWalk:
+    """A walk over the list of all threads that rests in between. Who begins another one meanwhile walks for both, so
+    each goes on with what the other has left.
+    """
+
+    def __init__(self) -> None:
+        self.next: Thread | None = None
+
+
+WALK: Final = ThreadWalk()
+
 _first: Thread | None = None
 _count: int = 0
 _awake: Thread | None = None
@@ -177,6 +189,8 @@ def leave_list(thread: Thread) -> None:
         _first = following
     if following is not None:
         following.all_previous = previous
+    if WALK.next is thread:
+        WALK.next = following
     thread.all_next = None
     thread.all_previous = None
     _count -= 1

@@ -15,7 +15,7 @@ from kernel.mm.area import PROT_EXEC, PROT_READ, PROT_WRITE
 from kernel.mm.dumping import dumped_frame, next_dumped
 from kernel.mm.frames import NO_FRAME, PAGE_MASK, PAGE_SIZE, frame_span, put_frame
 from kernel.mm.space import AddressSpace
-from kernel.task.core_notes import ThreadNotes, layout_note, process_notes
+from kernel.task.core_notes import Pieces, ThreadNotes, layout_note, process_notes
 from kernel.task.core_segments import Segments, find_segments
 from kernel.task.core_writer import CoreWriter
 from kernel.task.siginfo import SignalInfo
@@ -45,7 +45,7 @@ _END: Final = 4
 
 @final
 class CoreImage:
-    """One. Raises MemoryError."""
+    """The contents of one core file. Making it raises MemoryError."""
 
     def __init__(self, task: Task, info: SignalInfo, space: AddressSpace) -> None:
         self._task: Task = task
@@ -57,15 +57,16 @@ class CoreImage:
                 self._threads.append(other)
         self._notes: ThreadNotes = ThreadNotes(info.signo)
         self._segments: Segments = find_segments(space)
-        self._about: bytes = bytes(process_notes(task, space, info))
+        self._about: Pieces = process_notes(task, space, info)
         self._layout: bytes = bytes(layout_note())
-        self._note_bytes: int = self._notes.size() * len(self._threads) + len(self._about) + len(self._layout)
+        self._note_bytes: int = self._notes.size() * len(self._threads) + self._about.size + len(self._layout)
         self._entries: int = len(self._segments.starts) + 1
         self._notes_at: int = _HEADER_SIZE + self._entries * _ENTRY_SIZE
         self._memory_at: int = (self._notes_at + self._note_bytes + PAGE_MASK) & ~PAGE_MASK
         # How far it was put into a writer
         self._stage: int = _HEADER
         self._index: int = 0  # of the next thread or segment
+        self._part: int = 0  # of the notes of the first thread and the process
         self._offset: int = self._memory_at  # in the file, of the next segment
         self._address: int = 0  # of the next page in the segment
 
@@ -137,22 +138,23 @@ class CoreImage:
         pace(count * _HEADER_COST)
 
     def _put_notes(self, writer: CoreWriter) -> None:
-        """Those of a thread, with those of the process behind the first structure of the first thread; at the end what
-        tells of all.
-        """
+        """A thread's notes. The process's notes follow the first thread's NT_PRSTATUS; the layout note comes last."""
         if self._index == len(self._threads):
             writer.put(self._layout)
             writer.skip(self._memory_at - writer.position)
             self._begin_segments()
             return
         task = self._threads[self._index]
-        notes = bytearray(self._notes.status(task, task is self._task))
-        if task is self._task:
-            notes.extend(self._about)
+        pace(_PAGE_COST)
+        if task is self._task and self._part <= len(self._about.all):
+            part = self._part
+            writer.put(bytes(self._notes.status(task, is_dumper=True)) if part == 0 else self._about.all[part - 1])
+            self._part += 1
+            return
+        notes = bytearray() if task is self._task else self._notes.status(task, is_dumper=False)
         notes.extend(bytes(self._notes.registers(task)))
         writer.put(bytes(notes))
         self._index += 1
-        pace(_PAGE_COST)
 
     # Memory -----------------------------------------------------------------------------------------------------------
 

@@ -22,6 +22,7 @@ from arch.programs import (
 from kernel.lang import Array, Errno, Span, UserAddr, final, span_of, u8
 from kernel.lib import user
 from kernel.lib.credentials import gid_for_caller, uid_for_caller
+from kernel.lib.pace import PACE_BYTES, pace, pace_bytes
 from kernel.lib.saturation import sum_of
 from kernel.mm.frames import PAGE_SHIFT, PAGE_SIZE
 from kernel.mm.objects import FixedPages
@@ -47,6 +48,8 @@ _VECTOR_LAYOUT: Final = 0x205  # NT_X86_XSAVE_LAYOUT
 _FILES: Final = 0x4649_4C45  # NT_FILE
 _SIGNAL: Final = 0x5349_4749  # NT_SIGINFO
 
+_FILE_COST: Final = 5000  # instructions for the name of a mapped file, for `pace`
+
 _HEAD_SIZE: Final = 12
 _NAME_SIZE: Final = 8  # of either name with its NUL, rounded up
 _WORD: Final = 8
@@ -69,17 +72,48 @@ def note_size(size: int) -> int:
 
 
 def add_note(out: bytearray, name: bytes, kind: int, data: Span[u8]) -> None:
-    """Write a note behind others. Raises MemoryError."""
-    head: Array[u8, Literal[20]] = Array()
-    span = head.span()
-    store_i32(span, 0, len(name) + 1)
-    store_i32(span, 4, len(data))
-    store_i32(span, 8, kind)
-    span[_HEAD_SIZE : _HEAD_SIZE + len(name)].copy_from(span_of(name))
-    out.extend(span.to_bytes())
+    """Write a note after others. Raises MemoryError."""
+    _add_head(out, name, kind, len(data))
     out.extend(data.to_bytes())
     while len(out) & 3 != 0:
         out.append(0)
+
+
+def _add_head(out: bytearray, name: bytes, kind: int, size: int) -> None:
+    """What stands before the `size` bytes of a note's structure. Raises MemoryError."""
+    head: Array[u8, Literal[20]] = Array()
+    span = head.span()
+    store_i32(span, 0, len(name) + 1)
+    store_i32(span, 4, size)
+    store_i32(span, 8, kind)
+    span[_HEAD_SIZE : _HEAD_SIZE + len(name)].copy_from(span_of(name))
+    out.extend(span.to_bytes())
+
+
+@final
+class Pieces:
+    """Many bytes in pieces, none of which is longer than PACE_BYTES unless it was added so: whoever copies them rests
+    in between.
+    """
+
+    def __init__(self) -> None:
+        self.all: list[bytes] = []  # once it has ended
+        self.size: int = 0
+        self._last: bytearray = bytearray()
+
+    def add(self, data: bytes) -> None:
+        """Raises MemoryError."""
+        if len(self._last) + len(data) > PACE_BYTES:
+            self.end()
+        self._last.extend(data)
+        self.size += len(data)
+
+    def end(self) -> None:
+        """What was added last is a piece. Sleeps. Raises MemoryError."""
+        if len(self._last) > 0:
+            self.all.append(bytes(self._last))
+            pace_bytes(len(self._last))
+            self._last = bytearray()
 
 
 @final
@@ -123,8 +157,8 @@ def layout_note() -> bytearray:
     return out
 
 
-def process_notes(task: Task, space: AddressSpace, info: SignalInfo) -> bytearray:
-    """What there is to say of the running task's process. Raises MemoryError."""
+def process_notes(task: Task, space: AddressSpace, info: SignalInfo) -> Pieces:
+    """What there is to say of the running task's process. Sleeps. Raises MemoryError."""
     out = bytearray()
     about = bytearray(_PROCESS_SIZE)
     _describe_process(task, space, span_of(about))
@@ -133,10 +167,11 @@ def process_notes(task: Task, space: AddressSpace, info: SignalInfo) -> bytearra
     info.store(span_of(signal))
     add_note(out, _CORE, _SIGNAL, span_of(signal))
     add_note(out, _CORE, _AUXILIARY, span_of(space.auxiliary_vector))
-    files = _mapped_files(space)
-    if len(files) > 0:
-        add_note(out, _CORE, _FILES, span_of(files))
-    return out
+    notes = Pieces()
+    notes.add(bytes(out))
+    _add_mapped_files(notes, space)
+    notes.end()
+    return notes
 
 
 def _describe_thread(task: Task, signo: int, is_dumper: bool, out: Span[u8]) -> None:
@@ -196,12 +231,12 @@ def _describe_process(task: Task, space: AddressSpace, out: Span[u8]) -> None:
             words[index] = 32
 
 
-def _mapped_files(space: AddressSpace) -> bytearray:
-    """Which parts of which files lie where: counts, three words for each area, then the names. Empty if there are none,
-    or more than the limit takes. Raises MemoryError.
+def _add_mapped_files(notes: Pieces, space: AddressSpace) -> None:
+    """Which parts of which files lie where: counts, three words for each area, then the names. No note if there are
+    none, or more than the limit takes. Raises MemoryError.
     """
-    table = bytearray()
-    names = bytearray()
+    table = Pieces()
+    names = Pieces()
     count = 0
     entry = bytearray(3 * _WORD)
     for area in each_area(space):
@@ -211,17 +246,26 @@ def _mapped_files(space: AddressSpace) -> bytearray:
         store_i64(span_of(entry), 0, area.start)
         store_i64(span_of(entry), 8, area.end)
         store_i64(span_of(entry), 16, area.offset >> PAGE_SHIFT)
-        table.extend(bytes(entry))
-        names.extend(source.name())
-        names.append(0)
+        table.add(bytes(entry))
+        names.add(source.name() + b"\0")
         count += 1
-        if 2 * _WORD + len(table) + len(names) > NOTE_LIMIT.value:
-            return bytearray()
+        pace(_FILE_COST)
+        if 2 * _WORD + table.size + names.size > NOTE_LIMIT.value:
+            return
     if count == 0:
-        return bytearray()
-    out = bytearray(2 * _WORD)
-    store_i64(span_of(out), 0, count)
-    store_i64(span_of(out), 8, PAGE_SIZE)
-    out.extend(bytes(table))
-    out.extend(bytes(names))
-    return out
+        return
+    size = 2 * _WORD + table.size + names.size
+    names.add(bytes(-size & 3))
+    table.end()
+    names.end()
+    head = bytearray()
+    _add_head(head, _CORE, _FILES, size)
+    counts = bytearray(2 * _WORD)
+    store_i64(span_of(counts), 0, count)
+    store_i64(span_of(counts), 8, PAGE_SIZE)
+    head.extend(bytes(counts))
+    notes.add(bytes(head))
+    for piece in table.all:
+        notes.add(piece)
+    for piece in names.all:
+        notes.add(piece)

@@ -32,7 +32,8 @@ class CoreWriter:
         self._dump: CoreDump = dump
         self._buffer: KernelBuffer = KernelBuffer(bytearray(_BUFFER_BYTES))
         self._filled: int = 0
-        self._piece: bytes = b""  # what is not in the buffer yet of the last piece
+        self._piece: bytes = b""  # the last one
+        self._piece_at: int = 0  # from where on it is not in the buffer yet
         self._zeros: int = 0  # to be written before anything else
         self._hole: int = 0  # to be passed over before anything else
         self._written: int = 0  # with what is to be
@@ -48,6 +49,7 @@ class CoreWriter:
         """Add a piece, unless it is too long for the limit. No flush is due."""
         if self._takes(len(piece)):
             self._piece = piece
+            self._piece_at = 0
             self._fill()
 
     def put_page(self, page: Span[u8]) -> None:
@@ -94,17 +96,18 @@ class CoreWriter:
             self._filled += part
             self._zeros -= part
         piece = self._piece
-        part = min(len(piece), _BUFFER_BYTES - self._filled)
+        start = self._piece_at
+        part = min(len(piece) - start, _BUFFER_BYTES - self._filled)
         if part > 0:
-            room[self._filled : self._filled + part].copy_from(span_of(piece)[0:part])
+            room[self._filled : self._filled + part].copy_from(span_of(piece)[start : start + part])
             self._filled += part
-            self._piece = piece[part:]
+            self._piece_at += part
 
     def is_flush_due(self) -> bool:
         """Whether to flush before anything more is put in."""
         if self.error != 0 or self._dump.is_broken_off:
             return False
-        waits = self._zeros > 0 or len(self._piece) > 0
+        waits = self._zeros > 0 or self._piece_at < len(self._piece)
         return waits or self._filled > _BUFFER_BYTES - PAGE_SIZE or (self._hole > 0 and self._filled > 0)
 
     def is_dirty(self) -> bool:

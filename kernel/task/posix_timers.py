@@ -10,6 +10,7 @@ from typing import Final
 
 from kernel.lang import EAGAIN, EINVAL, Errno, final
 from kernel.lib.ids import KernelUid
+from kernel.lib.pace import pace
 from kernel.lib.pid import UNSET, Pid
 from kernel.lib.saturation import sum_of
 from kernel.task.accounting import process_time_ns, process_user_ns, thread_user_ns
@@ -28,6 +29,7 @@ SIGEV_SIGNAL: Final = 0
 SIGEV_NONE: Final = 1
 SIGEV_THREAD_ID: Final = 4
 _OVERRUN_LIMIT: Final = (1 << 31) - 1
+_FOLLOW_COST: Final = 500  # instructions, for `pace`
 
 
 @final
@@ -173,9 +175,12 @@ class PosixTimers(ProcessTimers):
                 self.table[number].check()
 
     def follow_wall_clock(self) -> None:
-        """The wall clock was set."""
-        for number in self.table.keys():
-            self.table[number].follow_wall_clock()
+        """The wall clock was set. Sleeps. Raises MemoryError."""
+        for number in [number for number in self.table.keys()]:
+            timer = self.table.get(number)
+            if timer is not None:
+                timer.follow_wall_clock()
+            pace(_FOLLOW_COST)
 
     def create(self, process: Process, clock: int, uid: KernelUid) -> PosixTimer:
         """A new timer, not armed. It counts as a signal of the user `uid`. Raises EAGAIN (RLIMIT_SIGPENDING),

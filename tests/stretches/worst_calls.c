@@ -638,7 +638,21 @@ static void *forever(void *unused)
     return unused;
 }
 
-/* A core file of much memory, some of it far apart, of many areas and threads. */
+/* Mappings of a file whose path is nearly as long as can be: with 4 KiB each, they fill a core file's note about files. */
+static void map_long_names(int count)
+{
+    static char name[251];
+    memset(name, 'd', sizeof name - 1);
+    for (int i = 0; i < 15; i++)
+        CHECK((mkdir(name, 0700) == 0 || errno == EEXIST) && chdir(name) == 0);
+    int file = open("file", O_RDWR | O_CREAT, 0600);
+    CHECK(file >= 0 && ftruncate(file, PAGE) == 0 && chdir("/tmp") == 0);
+    for (int i = 0; i < count; i++)
+        CHECK(mmap(0, PAGE, PROT_READ, i & 1 ? MAP_PRIVATE : MAP_SHARED, file, 0) != MAP_FAILED);
+    close(file);
+}
+
+/* A core file of much memory, some of it far apart, of many areas, files with long names and threads. */
 static void dump_core(void)
 {
     struct rlimit limit = {RLIM_INFINITY, RLIM_INFINITY};
@@ -654,6 +668,7 @@ static void dump_core(void)
     CHECK(memory != MAP_FAILED);
     for (long i = 0; i < 60000; i += 2)
         CHECK(mprotect(memory + i * PAGE, PAGE, PROT_READ) == 0);
+    map_long_names(1050);
     for (int i = 0; i < 200; i++)
         CHECK(pthread_create(&thread, 0, forever, 0) == 0);
     abort();
