@@ -51,6 +51,9 @@ class SecretPages(SharedMemory):
     def inode_number(self) -> int:
         return self.inode.ino
 
+    def link_count(self) -> int:
+        return self.inode.nlink
+
 
 @final
 class SecretFile(File):

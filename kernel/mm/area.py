@@ -62,7 +62,7 @@ class Area:
         self.key: u8 = 0  # protection key (pkeys(7))
         self.sealed: bool = False  # mseal(2): neither place nor protection may change
         self.policy: MemoryPolicy | None = None  # where its pages are to come from (mbind(2)); None: the thread's
-        self.dont_dump: bool = False  # MADV_DONTDUMP
+        self.dont_dump: bool = False  # MADV_DONTDUMP; from the beginning where memory is secret
         self.has_own_pages: bool = False  # its program has had pages of its own there, other than the source's
         self.space: AddressSpace | None = None  # that it lies in, while it is attached to a source
         self.next_of_source: Area | None = None  # other areas of the same source (TrackedObject)

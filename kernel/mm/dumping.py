@@ -6,17 +6,23 @@ Context: sleeps where a file's page must be read. The caller holds the space.
 from arch.programs import entry_frame, read_entry, table_end
 from kernel.lang import Errno
 from kernel.mm.area import Area
-from kernel.mm.frames import NO_FRAME, Frame, get_frame
+from kernel.mm.frames import NO_FRAME, PAGE_SHIFT, Frame, get_frame
 from kernel.mm.space import AddressSpace
 
 
 def next_dumped(space: AddressSpace, area: Area, address: int, end: int) -> int:
-    """The next page from `address` on, below `end` and in the area, that may have contents; or as far as was looked:
-    over one page table at most, so that the caller can rest in between.
+    """The next page from `address` on, below `end` and in the area, that may have contents, its own or its source's; or
+    as far as was looked: over one page table at most, so that the caller can rest in between.
     """
     stop = min(end, area.end)
-    if area.source is not None:
-        return address
+    source = area.source
+    if source is not None:
+        index = area.index_of(address)
+        kept = source.next_kept(index)
+        if kept == index:
+            return address
+        if kept > index:
+            stop = address + (min(kept - index, (stop - address) >> PAGE_SHIFT) << PAGE_SHIFT)
     place = space.pages.next_table(address, stop)
     if place < stop:
         place = space.pages.next_mapped(place, min(stop, table_end(place)))
@@ -25,8 +31,11 @@ def next_dumped(space: AddressSpace, area: Area, address: int, end: int) -> int:
 
 def dumped_frame(space: AddressSpace, area: Area, address: int) -> Frame:
     """The frame of a page, with a reference; NO_FRAME where there is none: the page was never touched, or lies past the
-    end of its file, or cannot be read. Protection does not matter. Raises MemoryError.
+    end of its file, or cannot be read, or is secret. Protection does not matter. Raises MemoryError.
     """
+    source = area.source
+    if source is not None and source.is_secret():
+        return NO_FRAME
     slot = space.pages.find(address)
     if slot != 0:
         entry = read_entry(slot)
@@ -34,10 +43,10 @@ def dumped_frame(space: AddressSpace, area: Area, address: int) -> Frame:
             frame = entry_frame(entry)
             get_frame(frame)
             return frame
-    source = area.source
-    if source is None:
+    index = area.index_of(address)
+    if source is None or source.next_kept(index) != index:
         return NO_FRAME
     try:
-        return source.page(area.index_of(address), for_write=False)
+        return source.page(index, for_write=False)
     except Errno:
         return NO_FRAME

@@ -46,6 +46,12 @@ class MemoryObject:
         """The frame of page `index` if it is at hand, else NO_FRAME; takes no reference and never sleeps."""
         return NO_FRAME
 
+    def next_kept(self, index: int) -> int:
+        """The first page from `index` on that may have contents, -1 if none has. It is `index` itself where a page must
+        be read to know. Never sleeps.
+        """
+        return index
+
     def device_wrote(self, index: int, frame: Frame) -> None:
         """A device has written to page `index` past any mapping, if the page still lies in `frame`. Never sleeps or
         raises.
@@ -199,6 +205,12 @@ class SharedMemory(PolicyKeeper):
 
     def resident(self, index: int) -> Frame:
         return self.frames.get(index) if index >= 0 else NO_FRAME
+
+    def next_kept(self, index: int) -> int:
+        return self.frames.next_from(index)
+
+    def takes_names(self) -> bool:
+        return True
 
     def wants_promise(self) -> bool:
         """Whether it is to be promised when it is mapped first: all of it, as it is made for its mapping."""

@@ -417,13 +417,15 @@ class AddressSpace:
         be, or what it shares. Raises ENOMEM, MemoryError, with the area detached.
         """
         is_promised = area.prot & PROT_WRITE != 0 and not area.shared and area.flags & MAP_NORESERVE == 0
+        source = area.source
         if like is not None:
             area.follow(like)
             is_promised = like.is_promised
+        elif source is not None and source.is_secret():
+            area.dont_dump = True
         elif area.prot == PROT_EXEC:
             area.key = max(0, self._execute_only_key())
         area.attach(self)
-        source = area.source
         size = area.end - area.start
         try:
             if is_promised:

@@ -246,7 +246,7 @@ def _flag_words(area: Area) -> str:
     text += "ac " if area.is_promised else ""
     text += "nr " if area.flags & MAP_NORESERVE != 0 else ""
     text += "wf " if area.wipe_on_fork else ""
-    text += "dd " if area.dont_dump or (area.source is not None and area.source.is_secret()) else ""
+    text += "dd " if area.dont_dump else ""
     return text + "sd "
 
 

@@ -391,6 +391,10 @@ class FilePages(PolicyKeeper):
             return NO_FRAME
         return inode.pages.get(index)
 
+    def next_kept(self, index: int) -> int:
+        inode = self.inode
+        return -1 if inode is None else inode.pages.next_from(index)
+
     def acquire(self) -> None:
         self.areas += 1
         inode = self.inode
