@@ -39,6 +39,9 @@ class SecretPages(SharedMemory):
     def is_secret(self) -> bool:
         return True
 
+    def takes_names(self) -> bool:
+        return False
+
     def wants_promise(self) -> bool:
         return False
 

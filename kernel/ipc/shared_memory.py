@@ -74,6 +74,9 @@ class Segment(SharedMemory):
     def name(self) -> bytes:
         return f"/SYSV{self.entry.key & 0xFFFF_FFFF:08x} (deleted)".encode()
 
+    def takes_names(self) -> bool:
+        return False
+
     def inode_number(self) -> int:
         return self.entry.identifier
 

@@ -84,6 +84,10 @@ class MemoryObject:
         """Whether nobody but the program that maps it reaches it."""
         return False
 
+    def takes_names(self) -> bool:
+        """Whether parts of shared mappings of it can be named (PR_SET_VMA): it stands behind nothing but them."""
+        return False
+
     def name(self) -> bytes:
         """What /proc/PID/maps shows."""
         return b""

@@ -13,7 +13,7 @@ from kernel.mm.area import MAP_ANONYMOUS, MAP_FIXED, MAP_LOCKED, PROT_WRITE, Are
 from kernel.mm.area_tree import following
 from kernel.mm.commitment import promise
 from kernel.mm.frames import NO_FRAME, PAGE_MASK, PAGE_SHIFT, PAGE_SIZE
-from kernel.mm.objects import FixedPages, SharedMemory
+from kernel.mm.objects import FixedPages
 from kernel.mm.ranges import USER_PAGES, pages_of
 from kernel.mm.space import AREA_LIMIT, AddressSpace, page_up
 
@@ -293,7 +293,8 @@ def name_areas(space: AddressSpace, start: int, length: int, name: bytes, is_giv
 def _name_part(space: AddressSpace, start: int, end: int, name: bytes, is_given: bool) -> None:
     area = space.areas.first_above(start)
     while area is not None and area.start < end:
-        if area.source is not None and not isinstance(area.source, SharedMemory):
+        source = area.source
+        if source is not None and not (area.shared and source.takes_names()):
             end = max(start, area.start)
             if end > start:
                 _give_names(space, start, end, name, is_given)

@@ -11,11 +11,12 @@ from kernel.fs.constants import MAY_EXEC
 from kernel.fs.file import File
 from kernel.lang import EACCES, EBUSY, EFAULT, EINVAL, EPERM, Errno, Span, UserAddr, span_of, u8
 from kernel.lib import user
-from kernel.lib.capabilities import CAP_CHECKPOINT_RESTORE, CAP_SYS_ADMIN, CAP_SYS_RESOURCE
+from kernel.lib.capabilities import CAP_SYS_RESOURCE
 from kernel.mm.lowest import LOWEST
 from kernel.mm.remap import name_areas
 from kernel.mm.space import AddressSpace, each_area
 from kernel.task.limits import RLIMIT_DATA, UNLIMITED
+from kernel.task.namespaces import may_checkpoint
 from kernel.task.task import Task
 from kernel.task.words import load_i32, load_i64, signed_32, store_i64
 
@@ -122,7 +123,7 @@ def _set_map(task: Task, space: AddressSpace, address: UserAddr, size: int) -> N
     descriptor = load_i32(fields, _DESCRIPTOR_AT)
     if descriptor != -1:
         who = task.credentials
-        if not who.capable(CAP_SYS_ADMIN) and not who.capable(CAP_CHECKPOINT_RESTORE):
+        if not may_checkpoint(who, who.user_namespace):
             raise Errno(EPERM)
         _set_executable(task, task.files.get(descriptor))
     _store(space, fields)
@@ -197,23 +198,42 @@ def _ended(vector: bytes) -> bytes:
 
 def _set_executable(task: Task, file: File) -> None:
     """/proc/PID/exe is another file, once none of the old one is mapped. Raises EACCES, EBUSY."""
+    file.acquire()  # another thread may close its descriptor
+    is_program = False
+    try:
+        _check_program(task, file)
+        _check_unmapped(task)
+        try:
+            file.deny_writing()
+        except Errno:
+            raise Errno(EACCES) from None
+        is_program = True
+    finally:
+        if not is_program:
+            file.release()
+    process = task.process
+    old = process.executable  # read now: during the walk, another thread may have set one
+    process.executable = file
+    if old is not None:
+        old.release()
+
+
+def _check_program(task: Task, file: File) -> None:
+    """Whether a file could be executed. Raises EACCES."""
     inode = file.inode
     if not inode.is_regular() or file.on_noexec_mount():
         raise Errno(EACCES)
     inode.check_permission(task.credentials, MAY_EXEC)
-    process = task.process
-    old = process.executable
-    if old is not None:
-        for area in each_area(task.space):
-            source = area.source
-            if source is None or source.inode_number() != old.inode.ino:
-                continue
-            if source.device_number() == old.inode.file_system.device:
-                raise Errno(EBUSY)
-    try:
-        file.deny_writing()
-    except Errno:
-        raise Errno(EACCES) from None
-    process.executable = file.acquire()
-    if old is not None:
-        old.release()
+
+
+def _check_unmapped(task: Task) -> None:
+    """Whether nothing is mapped of the program that runs now. Raises EBUSY."""
+    old = task.process.executable
+    if old is None:
+        return
+    number = old.inode.ino
+    device = old.inode.file_system.device
+    for area in each_area(task.space):
+        source = area.source
+        if source is not None and source.inode_number() == number and source.device_number() == device:
+            raise Errno(EBUSY)
