@@ -7,6 +7,7 @@ samples by default. Time in interrupts belongs to whoever was interrupted.
 
 from typing import Final
 
+from kernel.mm.space import AddressSpace
 from kernel.sched.scheduler import divide_time
 from kernel.task.process import Process, Usage
 from kernel.task.task import Task
@@ -33,6 +34,11 @@ def add_thread(usage: Usage, task: Task) -> None:
     memory = task.memory
     if memory is not None:
         usage.peak_pages = max(usage.peak_pages, memory.peak_resident)
+
+
+def note_peak(process: Process, memory: AddressSpace) -> None:
+    """A thread leaves its memory: how large that was stays with the process."""
+    process.ended.peak_pages = max(process.ended.peak_pages, memory.peak_resident)
 
 
 def thread_user_ns(task: Task) -> int:
@@ -74,5 +80,7 @@ def process_user_ns(process: Process) -> int:
 
 
 def retire(task: Task) -> None:
-    """A thread ends: its use stays with its process."""
+    """A thread ends: its use stays with its process, which counts the thread no more: it leaves `threads` before
+    anybody else runs. Its memory has gone (`note_peak`).
+    """
     add_thread(task.process.ended, task)

@@ -27,6 +27,7 @@ from kernel.lib.file_capabilities import FileCapabilities
 from kernel.lib.namespace import FIRST_USER, UserNamespace
 from kernel.mm.space import AddressSpace
 from kernel.task import futex_exit, restartable
+from kernel.task.accounting import note_peak
 from kernel.task.arguments import write_stack
 from kernel.task.core_settings import SUID_DUMPABLE
 from kernel.task.core_state import DUMPED_FOR_ITSELF
@@ -328,7 +329,7 @@ def _replace(task: Task, program: Program, space: AddressSpace, layout: Layout, 
     space.activate()
     if old is not None:
         space.inherit_settings(old)
-        process.ended.peak_pages = max(process.ended.peak_pages, old.peak_resident)
+        note_peak(process, old)
         task.registers.forget_segments()
         old.release()
     finish_vfork(task)

@@ -17,7 +17,7 @@ from kernel.sched import exit_thread
 from kernel.sched.scheduler import charge_running, make_ready
 from kernel.sched.thread import ThreadState
 from kernel.task import futex_exit
-from kernel.task.accounting import retire
+from kernel.task.accounting import note_peak, retire
 from kernel.task.actions import SA_NOCLDWAIT, SIG_IGN
 from kernel.task.child_information import exit_code, exit_value
 from kernel.task.futex_pi import leave_states
@@ -123,8 +123,6 @@ def exit_task(task: Task) -> None:
         _first_process_ends(process)
     futex_exit.leave_locks(task)
     leave_states(task)
-    charge_running()
-    retire(task)
     if len(process.threads) == 1:
         note_end(task)
     _release_memory(task)
@@ -147,6 +145,8 @@ def exit_task(task: Task) -> None:
     if len(process.threads) == 1 and process.is_init:
         end_with_init(task)
     task.registers.release()
+    charge_running()
+    retire(task)
     process.threads.pop(task.tid)
     task.pending.clear()
     task.restart = None
@@ -175,6 +175,7 @@ def _release_memory(task: Task) -> None:
     task.memory = None
     task.space_root = 0
     if memory is not None:
+        note_peak(task.process, memory)
         memory.release()
 
 

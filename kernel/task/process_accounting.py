@@ -21,7 +21,7 @@ from kernel.lib import log
 from kernel.lib.settings import SystemSetting
 from kernel.lib.user import KernelBuffer
 from kernel.sched import WaitQueue, spawn_kernel_thread
-from kernel.task.accounting import NS_PER_CLOCK_TICK
+from kernel.task.accounting import NS_PER_CLOCK_TICK, process_usage
 from kernel.task.core_state import CORE_WAS_DUMPED
 from kernel.task.pid_namespace import EndRecorder, PidNamespace
 from kernel.task.process import Process
@@ -230,11 +230,11 @@ def _note(task: Task, space: PidNamespace, account: ProcessAccount) -> None:
 
 
 def _describe(task: Task, space: PidNamespace, out: Span[u8]) -> None:
-    """struct acct_v3. Of a process that does not end, it is only known which it is."""
+    """struct acct_v3. Of a process that does not end, it is only known which it is. Raises MemoryError."""
     process = task.process
-    usage = process.ended
-    elapsed_ns = max(0, monotonic_ns() - process.started_ns)
     ends = task.is_exiting
+    usage = process_usage(process) if ends else process.ended
+    elapsed_ns = max(0, monotonic_ns() - process.started_ns)
     out[0] = _flags(task) if ends else 0
     out[1] = _VERSION
     out.store_u16(2, _terminal(process) & 0xFFFF)

@@ -1,5 +1,6 @@
 /* Covers: time in user mode and in the kernel: getrusage, times, wait4, /proc/PID/stat, /proc/stat, clocks and timers of each kind, RLIMIT_CPU. */
 #define _GNU_SOURCE
+#include <sched.h>
 #include <sys/resource.h>
 #include <sys/time.h>
 #include <sys/times.h>
@@ -147,6 +148,35 @@ static void clocks(const char *what, void (*work)(long))
 	       user > all / 4 * 3 ? "all" : user < all / 4 ? "hardly" : "some", thread_user > all / 4 * 3 ? "all" : thread_user < all / 4 ? "hardly" : "some");
 }
 
+/* The init of a namespace waits at its end until a child that lives in there is no more, whose parent is outside: what it used counts once. */
+static void at_the_end(void)
+{
+	char path[64], text[1024];
+	unsigned long user, system;
+	siginfo_t info;
+	MUST(unshare(CLONE_NEWPID));
+	fflush(stdout);
+	pid_t init = (pid_t)MUST(fork());
+	if (init == 0) {
+		compute(400 * MS);
+		_exit(0);
+	}
+	pid_t other = (pid_t)MUST(fork());
+	if (other == 0)
+		for (;;)
+			pause();
+	MUST(waitid(P_PID, other, &info, WEXITED | WNOWAIT)); /* by SIGKILL, as init ends */
+	sleep_ms(50);
+	snprintf(path, sizeof path, "/proc/%d/stat", init);
+	int fd = (int)MUST(open(path, O_RDONLY));
+	text[read(fd, text, sizeof text - 1)] = 0;
+	close(fd);
+	sscanf(strrchr(text, ')'), ") %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &system);
+	show_share("init", user * 10 * MS, system * 10 * MS, 400 * MS);
+	waitpid(other, NULL, 0);
+	waitpid(init, NULL, 0);
+}
+
 int main(void)
 {
 	run("computing", compute);
@@ -166,6 +196,7 @@ int main(void)
 		show_share(i ? "calling" : "computing", ns_of(usage.ru_utime), ns_of(usage.ru_stime), 300 * MS);
 	}
 	show_self("both", RUSAGE_CHILDREN, 0, 0, 600 * MS);
+	IN_CHILD(at_the_end());
 	puts("--- the system");
 	show_system("computing", compute);
 	show_system("calling", call);
