@@ -496,15 +496,16 @@ def unmount(context: FsContext, target: bytes, flags: int) -> None:
     held = 0
     for keeper in KEEPERS:
         held += keeper.held(mount_.identifier)
-    if held > 0 and (mount_.users <= held or flags & MNT_DETACH != 0):
-        leave_mount(mount_.identifier)
     copies = propagated(mount_)
     if flags & MNT_DETACH == 0:
-        if mount_.users > 0 or len(mount_.children) > 0:
-            raise Errno(EBUSY)
-        for each in copies:
-            if each.users > 0 and len(each.children) == 0:
-                raise Errno(EBUSY)
+        _refuse_busy(mount_, copies, held)
+    if held > 0:
+        leave_mount(mount_.identifier)
+        if not mount_.attached:
+            raise Errno(EINVAL)  # that slept: another call was quicker
+        copies = propagated(mount_)
+        if flags & MNT_DETACH == 0:
+            _refuse_busy(mount_, copies, 0)
     for each in copies:
         each.is_locked = False  # what it hides is seen in the other tree now
     if flags & MNT_DETACH == 0:
@@ -518,6 +519,15 @@ def unmount(context: FsContext, target: bytes, flags: int) -> None:
     for each in copies:
         if each.attached and not each.is_locked and _goes_whole(each, copies):
             detach_tree(each)
+
+
+def _refuse_busy(mount_: Mount, copies: list[Mount], held: int) -> None:
+    """Raises EBUSY if a mount that is to go, or one that goes with it, is in use, by others than its `held` keepers."""
+    if mount_.users > held or len(mount_.children) > 0:
+        raise Errno(EBUSY)
+    for each in copies:
+        if each.users > 0 and len(each.children) == 0:
+            raise Errno(EBUSY)
 
 
 def _goes_whole(top: Mount, going: list[Mount]) -> bool:

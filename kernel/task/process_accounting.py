@@ -81,6 +81,8 @@ class ProcessAccount(EndRecorder):
 
 
 def _share(blocks: int, percent: int) -> int:
+    """So many percent of the blocks. What is below 0 or above 100 % says never or always, however much it is."""
+    percent = max(-1, min(percent, _PERCENT + 1))
     return blocks // _PERCENT * percent + blocks % _PERCENT * percent // _PERCENT
 
 

@@ -4,7 +4,7 @@ import struct
 
 import pytest
 
-from kernel.task.process_accounting import compressed, float_bits
+from kernel.task.process_accounting import _share, compressed, float_bits
 
 
 def expanded(number: int) -> int:
@@ -33,3 +33,10 @@ def test_rounding_up_may_need_another_exponent() -> None:
 def test_floats(value: int) -> None:
     found = struct.unpack("<f", struct.pack("<I", float_bits(value)))[0]
     assert found <= value and value - found <= value / (1 << 23)
+
+
+@pytest.mark.parametrize("blocks", [0, 1, 99, 100, 12_345, 1 << 62])
+def test_shares_of_any_percentage(blocks: int) -> None:
+    assert _share(blocks, 100) == blocks
+    assert -blocks <= _share(blocks, -(1 << 31)) <= 0
+    assert blocks <= _share(blocks, (1 << 31) - 1) < 1 << 63
