@@ -18,8 +18,9 @@ from kernel.lang import EFAULT, EINVAL, Errno, UserAddr
 from kernel.lib import user
 from kernel.lib.saturation import LEAST, wrapped_sum
 from kernel.task.call_signal import raise_sigsys
-from kernel.task.exit import end_process
+from kernel.task.deliver import end_by_signal
 from kernel.task.send import rewatch
+from kernel.task.siginfo import from_kernel
 from kernel.task.signals import SIGSEGV, SIGSYS, SYS_USER_DISPATCH
 from kernel.task.task import Task
 from kernel.task.user_dispatch import UserDispatch
@@ -65,12 +66,12 @@ def diverts(task: Task, dispatch: UserDispatch, number: int, frame: TrapFrame) -
         try:
             state = user.read_u8(UserAddr(dispatch.selector))
         except Errno:
-            end_process(task.process, SIGSEGV)
+            end_by_signal(task, from_kernel(SIGSEGV))
             return True
         if state == _ALLOW:
             return False
         if state != _BLOCK:
-            end_process(task.process, SIGSYS)
+            end_by_signal(task, from_kernel(SIGSYS))
             return True
     raise_sigsys(task, number, frame, SYS_USER_DISPATCH, 0)
     return True
