@@ -304,7 +304,9 @@ def schedule() -> None:
     following = _next_thread(processor, previous)
     following.state = ThreadState.RUNNING
     if RUNNING.several:
-        following.processor = processor.number
+        if following.processor != processor.number:
+            following.processor = processor.number
+            following.migrations += 1
         share_work(processor)
     if following is previous:
         return

@@ -90,6 +90,7 @@ class Thread(Linked["Thread"]):
         self.cancelled_bytes: int = 0  # … of dirty pages that it dropped before they were written
         self.voluntary_switches: int = 0
         self.involuntary_switches: int = 0
+        self.migrations: int = 0  # from one processor to another
         self.started_ns: int = 0
         # All threads
         self.all_next: Thread | None = None

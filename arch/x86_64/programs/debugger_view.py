@@ -153,6 +153,8 @@ _MXCSR_MASK: Final = 0xFFFF
 _AVX: Final = 576
 _AVX_SIZE: Final = 256
 _AVX_NUMBER: Final = 2
+_KEYS_SIZE: Final = 8
+_KEYS_NUMBER: Final = 9
 _COMPONENT_SIZE: Final = 16
 
 
@@ -165,12 +167,20 @@ def vector_components() -> bytes:
     """Where the components beyond the legacy ones lie in XSAVE's area, four 32-bit words for each: number, size,
     offset, flags (NT_X86_XSAVE_LAYOUT).
     """
-    out = bytearray(_COMPONENT_SIZE if fpu.component_mask() & fpu.XSAVE_AVX != 0 else 0)
-    if len(out) > 0:
-        words = span_of(out)
-        words.store_u32(0, _AVX_NUMBER)
-        words.store_u32(4, _AVX_SIZE)
-        words.store_u32(8, _AVX)
+    out = bytearray()
+    if fpu.component_mask() & fpu.XSAVE_AVX != 0:
+        out.extend(_component(_AVX_NUMBER, _AVX_SIZE, _AVX))
+    if fpu.keys_offset() != 0:
+        out.extend(_component(_KEYS_NUMBER, _KEYS_SIZE, fpu.keys_offset()))
+    return bytes(out)
+
+
+def _component(number: int, size: int, offset: int) -> bytes:
+    out = bytearray(_COMPONENT_SIZE)
+    words = span_of(out)
+    words.store_u32(0, number)
+    words.store_u32(4, size)
+    words.store_u32(8, offset)
     return bytes(out)
 
 

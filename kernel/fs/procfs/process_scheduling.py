@@ -10,7 +10,7 @@ from kernel.lang import EAGAIN, EINVAL, EPERM, Errno, final
 from kernel.lib.capabilities import CAP_SYS_ADMIN, CAP_SYS_NICE
 from kernel.lib.settings import SystemSetting
 from kernel.sched.scheduler import charge_running
-from kernel.sched.thread import NICE_HIGHEST, NICE_LOWEST
+from kernel.sched.thread import NICE_HIGHEST, NICE_LOWEST, SCHED_IDLE
 from kernel.task.groups import AUTOGROUPS
 from kernel.task.limits import RLIMIT_NICE
 from kernel.task.task import Task, current
@@ -19,7 +19,15 @@ from kernel.time.clock import NS_PER_MS, monotonic_ns
 _LABEL: Final = 45
 _NUMBER: Final = 21
 _MILLISECONDS: Final = 14
-_WEIGHT_OF_NICE_0: Final = 1024 * 1024
+_WEIGHT_SHIFT: Final = 10  # weights are shown in parts of 1024
+_WEIGHT_OF_IDLE: Final = 3  # with SCHED_IDLE
+# The weights that Linux shows, from nice -20 on: with 1024 in the middle, each about 1.25 times the next one
+_WEIGHTS: Final[list[int]] = [
+    88761, 71755, 56483, 46273, 36291, 29154, 23254, 18705, 14949, 11916,
+    9548, 7620, 6100, 4904, 3906, 3121, 2501, 1991, 1586, 1277,
+    1024, 820, 655, 526, 423, 335, 272, 215, 172, 137,
+    110, 87, 70, 56, 45, 36, 29, 23, 18, 15,
+]  # fmt: skip
 _FAIR_BASE: Final = 120  # the priority of nice 0
 _REALTIME_BASE: Final = 99
 _NICE_OF_LIMIT: Final = 20  # RLIMIT_NICE counts from here down
@@ -70,13 +78,18 @@ def sched(subject: Subject) -> bytes:
     for _ in range(67):
         text += "-"
     text += "\n" + _time("se.exec_start", monotonic_ns()) + _time("se.vruntime", task.runtime_ns)
-    text += _time("se.sum_exec_runtime", task.runtime_ns) + _number("se.nr_migrations", 0)
+    text += _time("se.sum_exec_runtime", task.runtime_ns) + _number("se.nr_migrations", task.migrations)
     text += _number("nr_switches", task.voluntary_switches + task.involuntary_switches)
     text += _number("nr_voluntary_switches", task.voluntary_switches)
     text += _number("nr_involuntary_switches", task.involuntary_switches)
-    text += _number("se.load.weight", _WEIGHT_OF_NICE_0)
+    text += _number("se.load.weight", _weight(task) << _WEIGHT_SHIFT)
     text += _number("policy", task.policy) + _number("prio", _priority(task)) + _number("clock-delta", 0)
     return task.name + (head + text).encode()
+
+
+def _weight(task: Task) -> int:
+    """What Linux weighs it by. The slices of Krait differ by about the same steps (runqueue.py)."""
+    return _WEIGHT_OF_IDLE if task.policy == SCHED_IDLE else _WEIGHTS[task.nice - NICE_LOWEST]
 
 
 def _priority(task: Task) -> int:

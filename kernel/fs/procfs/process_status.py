@@ -412,7 +412,7 @@ def timer_slack(subject: Subject) -> bytes:
 def io_figures(subject: Subject) -> bytes:
     """What was read and written: bytes and calls, and what of it went from and to disks. Raises EACCES."""
     task = subject.task()
-    if not may_reach(subject):
+    if not may_inspect(subject):
         raise Errno(EACCES)
     usage = usage_of(subject, task)
     text = f"rchar: {usage.read_bytes}\nwchar: {usage.written_bytes}\n"

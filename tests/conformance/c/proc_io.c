@@ -5,6 +5,7 @@
 #include <sys/resource.h>
 #include <sys/sendfile.h>
 #include <sys/uio.h>
+#include <sys/prctl.h>
 #include "case.h"
 
 struct figures { long rchar, wchar, syscr, syscw, read_bytes, write_bytes, cancelled; };
@@ -130,6 +131,28 @@ int main(void)
 	kill(child, SIGKILL);
 	waitpid(child, NULL, 0);
 	TRY(read(held, buffer, 10));
+	puts("--- of a process that may not be traced, but looked into");
+	int scope = (int)MUST(open("/proc/sys/kernel/yama/ptrace_scope", O_WRONLY));
+	MUST(write(scope, "1", 1));
+	IN_CHILD({
+		MUST(setresgid(1000, 1000, 1000));
+		MUST(setresuid(1000, 1000, 1000));
+		MUST(prctl(PR_SET_DUMPABLE, 1));
+		pid_t target = (pid_t)MUST(fork());
+		if (target == 0)
+			for (;;)
+				pause();
+		IN_CHILD({
+			snprintf(path, sizeof path, "/proc/%d/mem", target);
+			TRY(open(path, O_RDONLY));
+			snprintf(path, sizeof path, "/proc/%d/io", target);
+			int its = (int)TRY(open(path, O_RDONLY));
+			TRY(read(its, buffer, 10));
+		});
+		kill(target, SIGKILL);
+	});
+	MUST(write(scope, "0", 1));
+	close(scope);
 	unlink("/tmp/io");
 	unlink("/tmp/io.copy");
 	return 0;

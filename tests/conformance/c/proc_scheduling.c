@@ -1,6 +1,8 @@
 /* Covers: /proc/PID/autogroup, sched, schedstat, children; which files processes have and threads have not. */
 #define _GNU_SOURCE
 #include <pthread.h>
+#include <sched.h>
+#include <sys/resource.h>
 #include "case.h"
 
 static void show_text(const char *path)
@@ -97,6 +99,31 @@ static void show_lines(const char *path, const char **wanted, int count)
 	fclose(file);
 }
 
+static void show_weight(const char *what, int value)
+{
+	char line[256];
+	FILE *file = fopen("/proc/self/sched", "r");
+	while (fgets(line, sizeof line, file))
+		if (strncmp(line, "se.load.weight", 14) == 0)
+			printf("%s %d: weight %ld\n", what, value, atol(strchr(line, ':') + 1));
+	fclose(file);
+}
+
+static void weights(void)
+{
+	struct sched_param none = { 0 }, some = { 1 };
+	for (int nice = -20; nice < 20; nice++) {
+		MUST(setpriority(PRIO_PROCESS, 0, nice));
+		show_weight("nice", nice);
+	}
+	MUST(sched_setscheduler(0, SCHED_IDLE, &none));
+	show_weight("policy", SCHED_IDLE);
+	MUST(sched_setscheduler(0, SCHED_BATCH, &none));
+	show_weight("policy", SCHED_BATCH);
+	MUST(sched_setscheduler(0, SCHED_FIFO, &some));
+	show_weight("policy", SCHED_FIFO);
+}
+
 int main(void)
 {
 	static const char *lines[] = { "se.exec_start", "se.vruntime", "se.sum_exec_runtime", "nr_switches", "nr_voluntary_switches", "nr_involuntary_switches",
@@ -142,6 +169,7 @@ int main(void)
 	});
 	puts("--- sched");
 	show_lines("/proc/self/sched", lines, sizeof lines / sizeof *lines);
+	IN_CHILD(weights());
 	try_write("/proc/self/sched", "0");
 	show_text("/proc/self/schedstat");
 	try_write("/proc/self/schedstat", "0");
