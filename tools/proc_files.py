@@ -26,6 +26,11 @@ proc(5); [how-to-add-a-proc-file.md](how-to-add-a-proc-file.md) shows how one co
 
 """
 
+# What there is to say of settings beyond their bounds
+REMARKS = {
+    b"kernel/sched_autogroup_enabled": "; changes nothing: threads compete as if there were no autogroups",
+}
+
 
 def place(function: object) -> str:
     """The source file of a function, as a link."""
@@ -41,9 +46,10 @@ def text_row(prefix: str, file: ProcFile) -> tuple[str, str, str, str]:
 
 
 def setting_row(setting: Setting) -> tuple[str, str, str, str]:
+    remark = REMARKS.get(setting.path, "")
     most = "no bound" if setting.most == NO_BOUND else f"{setting.most}"
     who = "yes, CAP_NET_ADMIN too" if setting.is_of_network else "yes"
-    return f"`/proc/sys/{setting.path.decode()}`", who, "", f"a number from {setting.least} to {most}"
+    return f"`/proc/sys/{setting.path.decode()}`", who, "", f"a number from {setting.least} to {most}{remark}"
 
 
 def page() -> str:

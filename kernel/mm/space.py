@@ -709,8 +709,8 @@ class AddressSpace:
         self, start: int, length: int, prot: int, key: int = NO_KEY, run_what_is_read: bool = False
     ) -> None:
         """Change the protection of a range, and its protection key if one is named; with `run_what_is_read` to one with
-        PROT_EXEC, too, where that is possible. Raises EINVAL, ENOMEM (a hole, or
-        too many areas), EPERM (sealed ones), EACCES: what lies below the place that is in the way has been changed.
+        PROT_EXEC, too, where that is possible. Raises EINVAL, ENOMEM (a hole, or too many areas), EPERM (sealed ones),
+        EACCES: what lies below the place that is in the way has been changed.
         """
         if start & PAGE_MASK != 0:
             raise Errno(EINVAL)

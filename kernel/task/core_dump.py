@@ -1,8 +1,8 @@
 """Core files: what a process held when a signal ended it, for a debugger (core(5)).
 
 The thread that took the signal writes the file, while the others of its process wait where they end (core_state.py). In
-order: it is decided whether there is one at all; the file is created, or the program started that reads it; headers and
-notes follow, and then the memory, a page after the other. A dump that breaks off, by SIGKILL or because a disk is full,
+order: the kernel decides whether to dump; the file is created, or the program started that reads it; headers and
+notes follow, and then the memory, page by page. A dump that breaks off, by SIGKILL or because a disk is full,
 leaves what was written.
 
 With fs.suid_dumpable 2 the file of a process that its user may not look into belongs to root, replaces no other, and is

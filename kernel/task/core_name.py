@@ -55,7 +55,7 @@ def _is_space(byte: int) -> bool:
 
 
 def expand(pattern: bytes, facts: CoreFacts, uses_pid: bool) -> CoreName:
-    """Replace the specifiers. `uses_pid`: a name without %p gets the process's number behind a dot. Raises ENOMEM for a
+    """Replace the specifiers. `uses_pid`: a name without %p gets the process's number after a dot. Raises ENOMEM for a
     command without a word, MemoryError.
     """
     result = CoreName()

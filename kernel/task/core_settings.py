@@ -49,7 +49,7 @@ NOTE_LIMIT: Final = SystemSetting(b"kernel/core_file_note_size_limit", [4 * _MIB
 
 
 def set_pattern(text: bytes) -> None:
-    """The first line counts, and of that so much as there is room for."""
+    """Only the first line counts, up to 127 bytes."""
     end = min(_end(text.find(b"\n"), text), _end(text.find(b"\0"), text))
     CORE_PATTERN.text = text[: min(end, _NAME_LIMIT)]
     _warn_if_unsafe(SUID_DUMPABLE.value)

@@ -1,4 +1,4 @@
-"""A core dump under way: what the threads of a process and those who would end it have to do with each other (core(5)).
+"""A core dump under way: how the threads of a process and whoever would end it wait for each other (core(5)).
 
 The thread that dumps lets the others come to their end, where they wait for it with their memory and registers as they
 are. All of them are "exiting" meanwhile, so signals are dropped; SIGKILL alone breaks the dump off.
@@ -23,7 +23,7 @@ CORE_WAS_DUMPED: Final = 0x80  # in a status as wait(2) reports it
 
 @final
 class CoreDump:
-    """One."""
+    """The dump of one process, while it lasts."""
 
     def __init__(self, dumper: Pid, missing: int) -> None:
         self.dumper: Pid = dumper

@@ -38,7 +38,7 @@ class CoreWriter:
         self._hole: int = 0  # to be passed over before anything else
         self._written: int = 0  # with what is to be
         self._is_full: bool = False  # the limit is reached
-        self.position: int = 0  # in the file, behind all that was put in
+        self.position: int = 0  # in the file, after all that was put in
         self.error: int = 0  # what ended the writing, if it failed
 
     def has_ended(self) -> bool:
@@ -76,7 +76,7 @@ class CoreWriter:
             self.put(b"\0")
 
     def _takes(self, count: int) -> bool:
-        """Account for so many bytes, if the limit lets them in."""
+        """Account for that many bytes, if the limit lets them in."""
         if self._limit != UNLIMITED and self._written + count > self._limit:
             self._is_full = True
             return False

@@ -10,7 +10,7 @@ from kernel.mm.area import PROT_EXEC, PROT_READ
 from kernel.task.host import RELEASE
 from kernel.task.process import Process
 
-UNAME26: Final = 0x0020000  # uname(2) tells a release that begins with 2.6
+UNAME26: Final = 0x0020000  # uname(2) returns a release that begins with 2.6
 ADDR_NO_RANDOMIZE: Final = 0x0040000
 MMAP_PAGE_ZERO: Final = 0x0100000  # the page at 0 can be read
 ADDR_COMPAT_LAYOUT: Final = 0x0200000  # mmap(2) goes up from a third of the address space
@@ -31,14 +31,14 @@ def readable_as(process: Process, prot: int) -> int:
 
 
 def release_for(process: Process) -> bytes:
-    """The release of the system as uname(2) tells it."""
+    """The release of the system as uname(2) returns it."""
     if process.settings.personality & UNAME26 == 0:
         return RELEASE
     return f"2.6.{_MINOR_OF_26 + _second_number(RELEASE)}".encode() + RELEASE[_numbers_end(RELEASE) :]
 
 
 def machine_for(process: Process, machine: bytes) -> bytes:
-    """What kind of processor uname(2) tells."""
+    """What kind of processor uname(2) returns."""
     return _MACHINE_OF_LINUX32 if process.settings.personality & _PERSON == _LINUX32 else machine
 
 
@@ -52,7 +52,7 @@ def _second_number(release: bytes) -> int:
 
 
 def _numbers_end(release: bytes) -> int:
-    """Where the rest begins, behind three numbers."""
+    """Where the rest begins, after three numbers."""
     dots = 0
     for index in range(len(release)):
         byte = release[index]

@@ -1,4 +1,4 @@
-"""Process accounting: a record for each process that ends, behind the others in a file (acct(2), acct(5)).
+"""Process accounting: a record for each process that ends, after the others in a file (acct(2), acct(5)).
 
 Each pid namespace has its own file, or none; a process is noted in that of its namespace and in those above. While the
 file system is nearly full nothing is noted: below 2 % free it stops, from 4 % on it goes on; it looks every 30 s
@@ -124,7 +124,7 @@ def end_account(space: PidNamespace) -> None:
 
 
 def _close(space: PidNamespace, old: EndRecorder | None) -> None:
-    """The last record is about who closes the file, as it is on Linux."""
+    """The last record is about the process that closes the file, as it is on Linux."""
     task = current_or_none()
     if isinstance(old, ProcessAccount) and task is not None:
         _note(task, space, old)

@@ -1,7 +1,7 @@
 """Setting the wall clock, and all that goes by it: timers, and threads that wait until a time of it.
 
 Deadlines stand on the monotonic clock, which nobody sets. One that was given as a time of the wall clock moves when
-that is set: timers are moved here, and a call that waits is made once more, and so computes its deadline anew. Only
+that is set: timers are moved here, and a call that waits is restarted, and so computes its deadline anew. Only
 calls with absolute times do so; those with relative ones do not ask the wall clock at all.
 
 Context: sleeps, where there are many processes.

@@ -63,7 +63,7 @@ def _number(label: str, value: int) -> str:
 
 
 def _time(label: str, ns: int) -> str:
-    """Milliseconds, with six digits behind the point."""
+    """Milliseconds, with six digits after the point."""
     return _padded(label, _LABEL) + ":" + _aligned(f"{ns // NS_PER_MS}", _MILLISECONDS) + f".{ns % NS_PER_MS:06d}\n"
 
 

@@ -68,7 +68,7 @@ static void *make_child(void *argument)
 	if (made == 0)
 		_exit(3);
 	until_ended(made);
-	SHOW(waitpid(-1, NULL, WNOHANG | WNOTHREAD_ | WEXITED * 0) >= 0);
+	SHOW(waitpid(-1, NULL, WNOHANG | WNOTHREAD_) >= 0);
 	return argument;
 }
 
@@ -116,7 +116,7 @@ static void of_threads(void)
 		memset(&info, 0, sizeof info);
 		while (waitid(P_PID, child, &info, WEXITED | WNOWAIT | WALL_) == 0 && info.si_pid == 0)
 			;
-		SHOW(waitpid(child, &status, WNOHANG | WNOWAIT * 0) == child);
+		SHOW(waitpid(child, &status, WNOHANG) == child);
 		SHOW(waitpid(child, &status, WNOHANG | WCLONE_) == child);
 		SHOW(waitpid(child, &status, WNOHANG | WALL_) == child);
 	}
