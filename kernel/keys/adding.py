@@ -1,7 +1,7 @@
 """Adding, updating and asking for keys: what add_key(2), request_key(2) and KEYCTL_UPDATE mean.
 
-A key that is asked for and not there would be made by /sbin/request-key on Linux. No program is run here: it is as if
-there were none, so the key is a negative one for a minute.
+Linux would run /sbin/request-key to create a missing key. No program is run here: it is as if there were none, so the
+key is a negative one for a minute.
 
 Context: thread context; takes safe points.
 """

@@ -2,6 +2,8 @@
 
 A key lives as long as it is referred to: by a keyring that links to it, by a thread that has it as one of its keyrings,
 by the register of users' keyrings. References are counted in `usage`, because a key is charged to its owner until then.
+Whoever found a key and sleeps before using it holds a reference, or looks at `usage` again: a key with none has ended
+for good.
 
 What a key may hold is charged to the user who owns it: a key, its description with the NUL, its payload, and four bytes
 for each link of a keyring. Limits are kernel.keys.* (keys, and bytes), others for root.
@@ -100,6 +102,7 @@ class Keys:
         self.by_serial: dict[int, Key] = {}
         self.accounts: dict[KernelUid, KeyAccount] = {}
         self.next_dead_s: int = NEVER  # when links of a key that has expired go; not later than the first
+        self.ring_links: int = 0  # links to keyrings that were ever made
         self.ending: Key | None = None  # a list, through `next_ending`
         self.is_ending: bool = False
 
@@ -122,6 +125,7 @@ class Key:
     ) -> None:
         """A key with a reference for the caller and no payload. Raises EDQUOT, MemoryError."""
         check_room_to_keep()
+        # A subclass allocates what it needs before it calls this: the key is registered and charged at the end.
         self.kind: KeyType = kind
         self.description: bytes = description
         self.index: bytes = index_of(kind, description)
@@ -129,7 +133,6 @@ class Key:
         self.gid: KernelGid = gid
         self.permissions: int = permissions
         self.in_quota: bool = in_quota
-        self.account: KeyAccount = _account_of(uid)
         self.quota_bytes: int = len(description) + 1
         self.data_bytes: int = 0  # as charged
         self.payload: bytes = b""
@@ -143,11 +146,16 @@ class Key:
         self.holders: dict[Key, bool] = {}  # keyrings that link to it
         self.next_ending: Key | None = None
         self.serial: int = _new_serial()
-        account = self.account
+        account = _account_of(uid)
+        self.account: KeyAccount = account
         if in_quota and not may_overrun and not account.has_room(1, self.quota_bytes):
             _drop_if_empty(account)
             raise Errno(EDQUOT)
-        KEYS.by_serial[self.serial] = self
+        try:
+            KEYS.by_serial[self.serial] = self
+        except MemoryError:
+            _drop_if_empty(account)
+            raise
         account.keys += 1
         if in_quota:
             account.charged_keys += 1
@@ -228,7 +236,7 @@ class Key:
         return granted & right == right
 
     def charge(self, data_bytes: int) -> None:
-        """Let the payload count as much. Raises EDQUOT."""
+        """Charge the owner for a payload of that many bytes, instead of what it had. Raises EDQUOT."""
         change = data_bytes - self.data_bytes
         if self.in_quota:
             if change > 0 and not self.account.has_room(0, change):
@@ -266,7 +274,7 @@ class Key:
         self.set_timeout(timeout_s)
 
     def set_timeout(self, timeout_s: int) -> None:
-        """It expires in so many seconds, or never for 0."""
+        """It expires in that many seconds, or never for 0."""
         self.expiry_s = NEVER
         if timeout_s > 0:
             self.expiry_s = realtime_seconds() + timeout_s

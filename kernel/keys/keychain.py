@@ -27,10 +27,10 @@ from kernel.keys.key import (
     VIEW,
     Key,
 )
-from kernel.keys.keyring import Keyring, Search, search, sweep
+from kernel.keys.keyring import PERSISTENT, Keyring, Search, search, sweep
 from kernel.lang import EACCES, EAGAIN, EINVAL, ENOKEY, Errno, final, noraise
 from kernel.lib.credentials import Credentials, uid_for_caller
-from kernel.lib.ids import NO_GROUP, KernelUid
+from kernel.lib.ids import NO_GROUP, NO_USER, KernelUid
 from kernel.lib.pace import pace
 from kernel.time.clock import realtime_seconds
 
@@ -41,6 +41,7 @@ OF_USER: Final = -4
 OF_USERS_SESSION: Final = -5
 _AUTHORITY: Final = -7
 _REQUESTOR: Final = -8
+_FOR_REQUESTOR: Final = 7  # KEY_REQKEY_DEFL_REQUESTOR_KEYRING
 
 _OWN: Final = ALL << POSSESSOR | VIEW << OWNER
 _SHOWN: Final = ALL << POSSESSOR | (VIEW | READ) << OWNER
@@ -67,7 +68,6 @@ class UserKeyrings:
 
 
 _USERS: Final[dict[KernelUid, UserKeyrings]] = {}
-_PERSISTENTS: Final[dict[KernelUid, Keyring]] = {}
 
 
 @final
@@ -239,18 +239,21 @@ def persistent_of(uid: KernelUid, who: Credentials, target: Keyring) -> int:
     """KEYCTL_GET_PERSISTENT: link a user's persistent keyring, made if need be, to another. Raises EACCES, and what
     linking raises.
     """
-    found = _PERSISTENTS.get(uid)
-    if found is not None and (found.is_invalidated or realtime_seconds() >= found.expiry_s):
-        _PERSISTENTS.pop(uid)
+    found = PERSISTENT.get(uid)
+    if found is not None and realtime_seconds() >= found.expiry_s:
+        PERSISTENT.pop(uid)
+        found.persistent_for = NO_USER
         found.release()
         found = None
     if found is None:
         found = Keyring(f"_persistent.{uid_for_caller(uid)}".encode(), uid, NO_GROUP, _PERSISTENT, in_quota=False)
         try:
-            _PERSISTENTS[uid] = found
+            PERSISTENT[uid] = found
         except MemoryError:
             found.release()
             raise
+        found.persistent_for = uid
+        found.set_timeout(PERSISTENT_EXPIRY.value)  # `sweep` drops it, even if nobody can link to it
     if not found.permits(who, is_possessed=True, right=LINK):
         raise Errno(EACCES)
     target.link_checked(found)
@@ -353,13 +356,14 @@ def new_permissions(can_read: bool, can_write: bool) -> int:
 
 def target_of_request(chain: Keychain, who: Credentials) -> Keyring:
     """Where a key goes that was asked for, unless the caller said it: what KEYCTL_SET_REQKEY_KEYRING chose, or the
-    first that there is.
+    first that there is from there on.
     """
     chosen = chain.default
+    from_first = chosen in (0, _FOR_REQUESTOR)
     for keyring in (
-        chain.thread if chosen in (0, -THREAD) else None,
-        chain.process if chosen in (0, -PROCESS) else None,
-        chain.session if chosen in (0, -SESSION) else None,
+        chain.thread if from_first or chosen == -THREAD else None,
+        chain.process if from_first or chosen in (-THREAD, -PROCESS) else None,
+        chain.session if from_first or chosen in (-THREAD, -PROCESS, -SESSION) else None,
     ):
         if keyring is not None:
             return keyring

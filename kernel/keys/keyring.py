@@ -3,8 +3,8 @@
 Invariant: `keyring.links[key.index] is key` exactly when `key.holders` has the keyring; each link is a reference.
 Keyrings have no circles: a link that would make one is refused.
 
-Context: thread context. Searches take safe points; a key that they return may have ended meanwhile, and is then
-invalidated for the caller.
+Context: thread context. Searches take safe points, and what was looked up before may have ended then (`usage` is 0). A
+key that they return is alive until the caller sleeps.
 """
 
 from typing import Final
@@ -25,10 +25,12 @@ from kernel.lang import (
     EDEADLK,
     EDQUOT,
     EEXIST,
+    EINTR,
     EKEYEXPIRED,
     EKEYREVOKED,
     ELOOP,
     ENOENT,
+    ENOKEY,
     ENOTDIR,
     EPERM,
     Errno,
@@ -36,14 +38,15 @@ from kernel.lang import (
     noraise,
 )
 from kernel.lib.credentials import Credentials
-from kernel.lib.ids import KernelGid, KernelUid
-from kernel.lib.pace import pace
+from kernel.lib.ids import NO_USER, KernelGid, KernelUid
+from kernel.lib.pace import is_dying, pace
 from kernel.time.clock import realtime_seconds
 
 _DEEPEST: Final = 6  # keyrings below one another that a search goes down
 _LINK_BYTES: Final = 4  # what a link is charged as
 _COST: Final = 400  # instructions for a keyring that is searched
 _SWEEP_COST: Final = 60
+_LINK_COST: Final = 30  # and for each of its links
 
 
 @final
@@ -59,9 +62,11 @@ class Keyring(Key):
         in_quota: bool = True,
         may_overrun: bool = False,
     ) -> None:
+        links: dict[bytes, Key] = {}
         super().__init__(KEYRING, description, uid, gid, permissions, in_quota, may_overrun)
-        self.links: dict[bytes, Key] = {}
+        self.links: dict[bytes, Key] = links
         self.is_closed: bool = False  # no more links (KEYCTL_RESTRICT_KEYRING)
+        self.persistent_for: KernelUid = NO_USER  # whose persistent keyring it is: PERSISTENT has it, a reference
         self.instantiate()
 
     def check_open(self) -> None:
@@ -81,9 +86,12 @@ class Keyring(Key):
             raise Errno(EPERM)
 
     def link(self, key: Key) -> None:
-        """Link to a key, instead of another of the same name if there is one. Raises EKEYREVOKED, EDQUOT, MemoryError.
+        """Link to a key, instead of another of the same name if there is one. Raises EKEYREVOKED, ENOKEY for a key that
+        has ended or was invalidated since it was looked up, EDQUOT, MemoryError. Never sleeps.
         """
         self.check_open()
+        if key.usage == 0 or key.is_invalidated:
+            raise Errno(ENOKEY)
         old = self.links.get(key.index)
         if old is key:
             return
@@ -98,19 +106,33 @@ class Keyring(Key):
                 self.uncharge(self.data_bytes - _LINK_BYTES)
             raise
         key.acquire()
+        if key.kind is KEYRING:
+            KEYS.ring_links += 1
         if old is not None:
             old.holders.pop(self, True)
             old.release()
 
     def link_checked(self, key: Key) -> None:
         """KEYCTL_LINK and its kin: if the keyring takes more, and no circle comes of it. Raises also EPERM, EDEADLK,
-        ELOOP.
+        ELOOP, and EINTR if the caller is killed.
+        """
+        self.check_link(key)
+        self.link(key)
+
+    def check_link(self, key: Key) -> None:
+        """Whether `link_checked` may link to a key; nothing has slept since the answer. A link that somebody else makes
+        during the check may be what closes a circle, so keyrings are checked until nobody does.
         """
         self.check_room(key.index)
         self.check_restriction()
-        if isinstance(key, Keyring):
+        if not isinstance(key, Keyring):
+            return
+        made = KEYS.ring_links - 1
+        while made != KEYS.ring_links:
+            made = KEYS.ring_links
             _check_no_circle(self, key)
-        self.link(key)
+        self.check_room(key.index)
+        self.check_restriction()
 
     def unlink(self, key: Key) -> None:
         """Take away the link of the key's name, which may be to another one, as on Linux. Raises ENOENT."""
@@ -149,6 +171,8 @@ class Keyring(Key):
 
 NO_LINKS: Final[dict[bytes, Key]] = {}  # of a keyring that is being emptied
 
+PERSISTENT: Final[dict[KernelUid, Keyring]] = {}  # users' persistent keyrings; each is a reference
+
 
 def as_keyring(key: Key) -> Keyring:
     """Raises ENOTDIR for what is no keyring."""
@@ -166,29 +190,58 @@ def move(key: Key, source: Keyring, target: Keyring, is_exclusive: bool) -> None
     target.check_open()
     if is_exclusive and key.index in target.links:
         raise Errno(EEXIST)
-    target.link_checked(key)
+    target.check_link(key)
+    # The check may have slept: what was asked before may be otherwise.
+    if key.index not in source.links:
+        raise Errno(ENOENT)
+    if is_exclusive and key.index in target.links:
+        raise Errno(EEXIST)
+    target.link(key)
     source.unlink(key)
 
 
 def invalidate(key: Key) -> None:
-    """It is gone for everybody: no keyring links to it any more."""
+    """It is gone for everybody: no keyring links to it any more. Raises MemoryError."""
     if key.is_invalidated:
         return
-    key.is_invalidated = True
+    holders = list(key.holders.keys())
+    key.is_invalidated = True  # from here on nobody makes a link to it
+    _drop_links(key, holders)
+
+
+def _drop_links(key: Key, holders: list[Key]) -> None:
+    """Take away the links that these keyrings have, as far as they still have them, and a user's claim to his
+    persistent keyring. The key is alive.
+    """
     key.acquire()
-    for holder in list(key.holders.keys()):
-        if isinstance(holder, Keyring):
-            holder.unlink(key)
+    if isinstance(key, Keyring) and key.persistent_for != NO_USER:
+        PERSISTENT.pop(key.persistent_for)
+        key.persistent_for = NO_USER
+        key.release()
+    for holder in holders:
+        if isinstance(holder, Keyring) and holder.links.get(key.index) is key:
+            holder._drop(key)
         pace(_COST)
     key.release()
 
 
 def sweep() -> None:
-    """Unlink the keys that expired more than kernel.keys.gc_delay ago. Costs next to nothing until there is one."""
+    """Unlink the keys that expired more than kernel.keys.gc_delay ago. Costs next to nothing until there is one. Raises
+    MemoryError.
+    """
     now_s = realtime_seconds()
     if now_s < KEYS.next_dead_s:
         return
     KEYS.next_dead_s = NEVER
+    next_s = now_s  # unless all are looked at
+    try:
+        next_s = _sweep(now_s)
+    finally:
+        KEYS.next_dead_s = min(KEYS.next_dead_s, next_s)
+
+
+def _sweep(now_s: int) -> int:
+    """Returns when there is something to sweep next."""
     next_s = NEVER
     for key in list(KEYS.by_serial.values()):
         pace(_SWEEP_COST)
@@ -198,13 +251,8 @@ def sweep() -> None:
         if dead_s > now_s:
             next_s = min(next_s, dead_s)
             continue
-        key.acquire()
-        for holder in list(key.holders.keys()):
-            if isinstance(holder, Keyring):
-                holder.unlink(key)
-            pace(_COST)
-        key.release()
-    KEYS.next_dead_s = min(KEYS.next_dead_s, next_s)
+        _drop_links(key, list(key.holders.keys()))
+    return next_s
 
 
 # ---- Searching ------------------------------------------------------------------------------------------------------
@@ -250,18 +298,23 @@ class Search:
 
 @final
 class _Level:
-    """A keyring that is being searched: those below it, as they were when it was come to."""
+    """A keyring that is being searched: those below it, as they were when it was come to. Takes safe points."""
 
     def __init__(self, keyring: Keyring) -> None:
         self.below: list[Keyring] = []
-        for key in keyring.links.values():
+        for key in list(keyring.links.values()):
             if isinstance(key, Keyring):
                 self.below.append(key)
+            pace(_LINK_COST)
         self.index: int = 0
 
 
 def search(top: Key, is_possessed: bool, wanted: Search) -> Key | None:
-    """Look in a keyring and in those below it. None if there is nothing: `wanted.error` says why."""
+    """Look in a keyring and in those below it. None if there is nothing: `wanted.error` says why. Raises EINTR if the
+    caller is killed, MemoryError.
+
+    A keyring that several others link to is searched once more only if it lies higher there: so it goes deeper.
+    """
     wanted.error = EAGAIN
     wanted.is_possessed = is_possessed
     if not isinstance(top, Keyring):
@@ -270,9 +323,12 @@ def search(top: Key, is_possessed: bool, wanted: Search) -> Key | None:
     if not wanted.may_enter(top):
         wanted.error = EACCES
         return None
+    if top.usage == 0:
+        return None
     now_s = realtime_seconds()
     if top.kind is wanted.kind and top.description == wanted.description:
         return top if wanted.judge(top, now_s) else None
+    depths: dict[Keyring, int] = {}  # the least that each was met at
     levels: list[_Level] = []
     fresh: Keyring | None = top
     while True:
@@ -280,8 +336,9 @@ def search(top: Key, is_possessed: bool, wanted: Search) -> Key | None:
             found = fresh.links.get(wanted.index)
             if found is not None and wanted.judge(found, now_s):
                 return found
+            depths[fresh] = len(levels)
             levels.append(_Level(fresh))
-            pace(_COST)
+            _rest()
         fresh = None
         if len(levels) == 0:
             return None
@@ -291,14 +348,18 @@ def search(top: Key, is_possessed: bool, wanted: Search) -> Key | None:
             continue
         below = level.below[level.index]
         level.index += 1
-        if len(levels) <= _DEEPEST and wanted.may_enter(below):
+        depth = len(levels)
+        if depth <= _DEEPEST and depth < depths.get(below, depth + 1) and wanted.may_enter(below):
             fresh = below
 
 
 def _check_no_circle(keyring: Keyring, below: Keyring) -> None:
-    """Raise EDEADLK if `keyring` lies in the tree of `below`, ELOOP if that is too deep to say."""
+    """Raise EDEADLK if `keyring` lies in the tree of `below`, ELOOP if that is too deep to say, EINTR if the caller is
+    killed. A keyring that several others link to is looked at once more only if it lies deeper there.
+    """
     if keyring is below or below.links.get(keyring.index) is keyring:
         raise Errno(EDEADLK)
+    depths: dict[Keyring, int] = {}  # the greatest that each was met at
     levels: list[_Level] = [_Level(below)]
     while len(levels) > 0:
         level = levels[len(levels) - 1]
@@ -307,9 +368,19 @@ def _check_no_circle(keyring: Keyring, below: Keyring) -> None:
             continue
         each = level.below[level.index]
         level.index += 1
-        if len(levels) > _DEEPEST:
+        depth = len(levels)
+        if depth > _DEEPEST:
             raise Errno(ELOOP)
         if each.links.get(keyring.index) is keyring:
             raise Errno(EDEADLK)
-        levels.append(_Level(each))
-        pace(_COST)
+        if depth > depths.get(each, 0):
+            depths[each] = depth
+            levels.append(_Level(each))
+            _rest()
+
+
+def _rest() -> None:
+    """A keyring was looked through. Raises EINTR if the caller is killed."""
+    pace(_COST)
+    if is_dying():
+        raise Errno(EINTR)

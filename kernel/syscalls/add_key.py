@@ -6,15 +6,8 @@ from kernel.doors.table import syscall
 from kernel.keys.adding import add, request
 from kernel.keys.key import WRITE
 from kernel.lang import EINVAL, EPERM, Errno, UserAddr, i32
-from kernel.syscalls.key_arguments import (
-    LONGEST_DESCRIPTION,
-    LONGEST_PAYLOAD,
-    chain_of,
-    found_key,
-    payload_at,
-    text_at,
-    type_at,
-)
+from kernel.lib import user
+from kernel.syscalls.key_arguments import LONGEST_DESCRIPTION, LONGEST_PAYLOAD, chain_of, found_key, text_at, type_at
 from kernel.task.task import current
 
 _LONGEST_CALLOUT: Final = 4096
@@ -32,7 +25,7 @@ def add_key(kind: UserAddr, description: UserAddr, payload: UserAddr, size: int,
     text = b"" if description == 0 else text_at(description, LONGEST_DESCRIPTION)
     if text.startswith(b".") and name.startswith(b"keyring"):
         raise Errno(EPERM)
-    data = payload_at(payload, size, LONGEST_PAYLOAD)
+    data = user.read_bytes(payload, size) if size > 0 else b""
     return add(current().credentials, found_key(keyring, WRITE, creates=True), name, text, data)
 
 

@@ -1,4 +1,4 @@
-"""What keyctl(2) tells of keys: descriptions, payloads, what a search finds, what there is."""
+"""What keyctl(2) reports of keys: descriptions, payloads, what a search finds, what there is."""
 
 from typing import Final
 
@@ -9,7 +9,7 @@ from kernel.keys.keyring import Keyring, Search, as_keyring, search
 from kernel.lang import EACCES, EAGAIN, EFAULT, EINVAL, ENOKEY, EOPNOTSUPP, Errno, UserAddr, span_of
 from kernel.lib import user
 from kernel.lib.credentials import gid_for_caller, uid_for_caller
-from kernel.lib.ids import NO_GROUP
+from kernel.lib.ids import NO_GROUP, OVERFLOW_ID
 from kernel.lib.pace import pace
 from kernel.syscalls.key_arguments import LONGEST_DESCRIPTION, found_key, text_at, type_at
 from kernel.task.task import current
@@ -17,7 +17,6 @@ from kernel.task.words import signed_32
 from kernel.time.clock import realtime_seconds
 
 _PAGE: Final = 4096
-_NOBODY: Final = 65534  # how the group of a key that has none is shown
 _SERIAL_COST: Final = 40
 # KEYCTL_CAPABILITIES: capabilities, persistent keyrings, invalidation, restriction, moves; the second byte: keyrings'
 # names and keys belong to namespaces, of which there is one.
@@ -27,7 +26,7 @@ _CAPABILITIES: Final = b"\xe3\x03"
 def describe(number: int, address: UserAddr, size: int) -> int:
     """KEYCTL_DESCRIBE: a text, with its NUL, if it fits; the result is how long it is."""
     key = found_key(number, VIEW, judging=Judging.PARTIAL).key
-    gid = _NOBODY if key.gid == NO_GROUP else gid_for_caller(key.gid)
+    gid = OVERFLOW_ID if key.gid == NO_GROUP else gid_for_caller(key.gid)
     text = key.kind.name + f";{uid_for_caller(key.uid)};{gid};{key.permissions:08x};".encode()
     text += key.description + b"\0"
     if address != 0 and (size < 0 or size >= len(text)):
@@ -93,7 +92,7 @@ def _serials_in(keyring: Keyring) -> bytes:
 
 
 def show_label(number: int, address: UserAddr, size: int) -> int:
-    """KEYCTL_GET_SECURITY: keys have no label, which is told as an empty string."""
+    """KEYCTL_GET_SECURITY: keys have no label, which is returned as an empty string."""
     found_key(number, VIEW, judging=Judging.PARTIAL)
     if address != 0 and size != 0:
         user.write_u8(address, 0)

@@ -77,26 +77,23 @@ static void sharing(const char *self)
 
 static void sessions(void)
 {
-	char number[8];
 	int first = (int)MUST(CONTROL(JOIN, "named", 0, 0, 0));
 	describe("named", SESSION);
 	TRY(CONTROL(JOIN, "named", 0, 0, 0));
 	CHECK(serial(SESSION) == first);
 	int second = (int)MUST(CONTROL(JOIN, "another", 0, 0, 0));
 	CHECK(second != first);
-	int held = first;
 	MUST(CONTROL(JOIN, NULL, 0, 0, 0));
 	describe("without a name", SESSION);
 	SHOW(CONTROL(JOIN, ".x", 0, 0, 0));
 	SHOW(CONTROL(JOIN, (char *)-1l, 0, 0, 0));
 	TRY(CONTROL(JOIN, "", 0, 0, 0));
-	(void)held;
-	(void)number;
 	MUST(CONTROL(JOIN, "shared", 0, 0, 0));
 	int shared = serial(SESSION);
 	IN_CHILD({
 		MUST(CONTROL(JOIN, NULL, 0, 0, 0));
-		CHECK(CONTROL(JOIN, "shared", 0, 0, 0) == shared ? 0 : 1);
+		int joined = (int)MUST(CONTROL(JOIN, "shared", 0, 0, 0));
+		CHECK(joined != shared);
 	});
 	MUST(CONTROL(SETPERM, shared, 0x3f3f0000, 0, 0));
 	IN_CHILD({
@@ -106,7 +103,8 @@ static void sessions(void)
 	IN_CHILD({
 		MUST(setuid(1000));
 		MUST(CONTROL(JOIN, NULL, 0, 0, 0));
-		CHECK(CONTROL(JOIN, "shared", 0, 0, 0) != shared);
+		int joined = (int)MUST(CONTROL(JOIN, "shared", 0, 0, 0));
+		CHECK(joined != shared);
 	});
 }
 
@@ -145,7 +143,11 @@ static void permissions(void)
 		IN_CHILD({
 			int each = (int)MUST(add("user", "each", "x", 1, SESSION));
 			MUST(CONTROL(SETPERM, each, rights[i], 0, 0));
-			for (int who = 0; who < 3; who++)
+			for (int who = 0; who < 3; who++) {
+				char name[32];
+				snprintf(name, sizeof name, "victim %u %d", i, who);
+				int victim = (int)MUST(add("user", name, "x", 1, SESSION));
+				MUST(CONTROL(SETPERM, victim, rights[i], 0, 0));
 				IN_CHILD({
 					if (who == 1) {
 						gid_t groups[] = {0};
@@ -167,7 +169,8 @@ static void permissions(void)
 					SHOW(CONTROL(CHOWN, each, -1, 77, 0));
 					SHOW(CONTROL(CHOWN, each, 77, -1, 0));
 					SHOW(CONTROL(SETPERM, each, rights[i], 0, 0));
-					SHOW(CONTROL(INVALIDATE, 1, 0, 0, 0));
+					SHOW(CONTROL(INVALIDATE, victim, 0, 0, 0));
+					SHOW(CONTROL(INVALIDATE, victim, 0, 0, 0));
 					MUST(CONTROL(JOIN, NULL, 0, 0, 0));
 					puts("without possession");
 					describe("view", each);
@@ -176,6 +179,7 @@ static void permissions(void)
 					SHOW(CONTROL(LINK, each, PROCESS, 0, 0));
 					SHOW(CONTROL(UNLINK, each, PROCESS, 0, 0));
 				});
+			}
 			SHOW(CONTROL(REVOKE, each, 0, 0, 0));
 		});
 	}
@@ -238,7 +242,8 @@ static void persistent(void)
 	int first = (int)MUST(CONTROL(PERSISTENT, -1, SESSION, 0, 0));
 	describe("persistent", first);
 	CHECK(CONTROL(PERSISTENT, 0, SESSION, 0, 0) == first);
-	CHECK(CONTROL(PERSISTENT, 1004, SESSION, 0, 0) != first);
+	int other = (int)MUST(CONTROL(PERSISTENT, 1004, SESSION, 0, 0));
+	CHECK(other != first);
 	members("the session", SESSION);
 	SHOW(CONTROL(PERSISTENT, -1, 1, 0, 0));
 	SHOW(CONTROL(PERSISTENT, -1, add("user", "no keyring", "x", 1, SESSION), 0, 0));
@@ -252,6 +257,31 @@ static void persistent(void)
 		SHOW(CONTROL(PERSISTENT, 1005, SESSION, 0, 0));
 		SHOW(CONTROL(PERSISTENT, 1005, 1, 0, 0));
 	});
+}
+
+/* Where a key goes that nobody made. */
+static void defaults(void)
+{
+	MUST(setuid(1010));
+	for (int own = 0; own < 4; own++)
+		for (int chosen = 0; chosen < 8; chosen++)
+			IN_CHILD({
+				printf("-- own keyrings %d, chosen %d\n", own, chosen);
+				MUST(CONTROL(JOIN, NULL, 0, 0, 0));
+				MUST(CONTROL(CLEAR, USER_SESSION, 0, 0, 0));
+				MUST(CONTROL(CLEAR, OF_USER, 0, 0, 0));
+				if (own & 1)
+					MUST(CONTROL(GET_ID, THREAD, 1, 0, 0));
+				if (own & 2)
+					MUST(CONTROL(GET_ID, PROCESS, 1, 0, 0));
+				SHOW(CONTROL(SET_DEFAULT, chosen, 0, 0, 0));
+				SHOW(request("user", "missing", "info", 0));
+				members("thread's", THREAD);
+				members("process's", PROCESS);
+				members("session's", SESSION);
+				members("user's", OF_USER);
+				members("user session's", USER_SESSION);
+			});
 }
 
 static void listing(void)
@@ -316,6 +346,8 @@ int main(int count, char **arguments)
 	IN_CHILD(quotas());
 	puts("== persistent");
 	IN_CHILD(persistent());
+	puts("== defaults");
+	IN_CHILD(defaults());
 	puts("== listing");
 	IN_CHILD(listing());
 	return 0;
