@@ -12,7 +12,7 @@ Context: system calls. What is forbidden may end the running thread, so `permits
 from typing import Final
 
 from arch import AUDIT_ARCHITECTURE, TrapFrame, number_of_call
-from kernel.lang import EBUSY, EINVAL, ENOMEM, ENOSYS, EPERM, ESRCH, Errno, final, noinline
+from kernel.lang import EINVAL, ENOMEM, ENOSYS, EPERM, ESRCH, Errno, final, noinline
 from kernel.lib.capabilities import CAP_SYS_ADMIN
 from kernel.lib.credentials import caller_credentials
 from kernel.lib.log import NOTICE, log, printable
@@ -79,32 +79,31 @@ def add_filter(task: Task, instructions: bytes, flags: int) -> int:
     """The running thread gets one more filter, with FLAG_SYNCHRONIZE all threads of its process. The result is 0, or
     the number of a thread that has filters of its own and so cannot have the same: then nothing has changed. EINVAL for
     a program that is not sound, ENOMEM if they are too long together, ESRCH; with FLAG_LISTENER the result is the
-    listener's descriptor, or EBUSY if a filter has one already.
+    listener's descriptor, or EBUSY if a filter has one already that is open.
     """
-    old = task.call_filter
-    listener = Listener(flags & FLAG_KILLABLE != 0) if flags & FLAG_LISTENER != 0 else None
-    top = CallFilter(instructions, old, flags & FLAG_LOG != 0, listener)
-    descriptor = 0
-    if listener is not None:
-        task.files.lowest_free(0)
-        if task.seccomp_mode == STRICT:
-            raise Errno(EINVAL)
-        if old is not None and old.heard is not None:
-            raise Errno(EBUSY)
-        descriptor = task.files.install(ListenerFile(listener), cloexec=True)
+    if flags & FLAG_LISTENER == 0:
+        return _add_to_threads(task, CallFilter(instructions, flags & FLAG_LOG != 0), flags)
+    listener = Listener(flags & FLAG_KILLABLE != 0)
+    top = CallFilter(instructions, flags & FLAG_LOG != 0, listener)
+    file = ListenerFile(listener)
+    descriptor = task.files.install(file, cloexec=True)
     try:
-        other = _add_to_threads(task, top, flags)
+        _add_to_threads(task, top, flags)
     except Errno:
-        if listener is not None:
+        if task.files.find(descriptor) is file:
             task.files.close(descriptor)
         raise
-    return other if listener is None else descriptor
+    return descriptor
 
 
 def _add_to_threads(task: Task, top: CallFilter, flags: int) -> int:
-    """Let the running thread, or all of its process, have a stack of filters. Returns the number of a thread that
-    cannot have it, or 0. Raises ESRCH.
+    """Let the running thread, or all of its process, have one more filter. Returns the number of a thread that cannot
+    have it, or 0. Raises EINVAL, EBUSY, ENOMEM, ESRCH. Nothing here sleeps: another thread that synchronizes its
+    filters may change those of the running one wherever that does.
     """
+    if task.seccomp_mode == STRICT:
+        raise Errno(EINVAL)
+    top.put_above(task.call_filter)
     if flags & FLAG_SYNCHRONIZE != 0:
         other = _different_thread(task)
         if other is not None and flags & FLAG_SYNCHRONIZE_OR_ESRCH != 0:
@@ -112,6 +111,8 @@ def _add_to_threads(task: Task, top: CallFilter, flags: int) -> int:
         if other is not None:
             return task.pids.shown(other.tid)
         for follower in task.process.threads.values():
+            if follower.is_exiting:
+                continue  # it has left its filters, and their listener, or is about to
             follower.settings.no_new_privileges = follower.settings.no_new_privileges or task.settings.no_new_privileges
             _enter(follower, FILTER, top)
     _enter(task, FILTER, top)

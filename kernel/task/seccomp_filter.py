@@ -14,7 +14,7 @@ Source: seccomp(2).
 from typing import Final, Literal
 
 from arch import AUDIT_ARCHITECTURE, TrapFrame
-from kernel.lang import EINVAL, ENOMEM, Array, Errno, final, u8
+from kernel.lang import EBUSY, EINVAL, ENOMEM, Array, Errno, final, u8
 from kernel.lib.bpf import (
     ALU,
     JMP,
@@ -58,32 +58,45 @@ CallData = Array[u8, Literal[64]]
 class FilterListener:
     """Who is asked for a filter's sake (seccomp_listener.py). Base class."""
 
+    def __init__(self) -> None:
+        self.is_closed: bool = False  # nobody listens any more
+
 
 @final
 class CallFilter:
     """A filter with those below it."""
 
-    def __init__(
-        self,
-        instructions: bytes,
-        previous: "CallFilter | None",
-        is_logged: bool,
-        listener: FilterListener | None = None,
-    ) -> None:
-        """EINVAL for a program that a filter must not be; ENOMEM if the stack becomes too long."""
+    def __init__(self, instructions: bytes, is_logged: bool, listener: FilterListener | None = None) -> None:
+        """A filter alone. EINVAL for a program that a filter must not be."""
         self.program: Program = Program(instructions)
         check_call_program(self.program)
-        self.previous: CallFilter | None = previous
+        self.previous: CallFilter | None = None
         self.is_logged: bool = is_logged  # SECCOMP_FILTER_FLAG_LOG
         self.listener: FilterListener | None = listener  # to whom it may leave calls
-        self.heard: FilterListener | None = listener  # its own, or that of a filter below: there is one at most
-        if listener is None and previous is not None:
-            self.heard = previous.heard
-        below = 0 if previous is None else previous.length + _PENALTY
-        self.length: int = translated_length(self.program) + below
-        self.count: int = 1 if previous is None else previous.count + 1
-        if self.length > _MOST_TOGETHER:
+        self.heard: FilterListener | None = listener  # its own, or that of a filter below: one at most is not closed
+        self.length: int = translated_length(self.program)  # of the stack
+        self.count: int = 1
+        self.counted: int = 0  # the last count of memory that has it (memory_shortage.py)
+
+    def put_above(self, previous: "CallFilter | None") -> None:
+        """Let it be the newest of a stack, which it is not until then. Raises EBUSY if a filter there has a listener
+        and so has this one, ENOMEM if the stack becomes too long. Never sleeps.
+        """
+        if previous is None:
+            below = 0
+        else:
+            heard = previous.heard
+            if self.listener is not None and heard is not None and not heard.is_closed:
+                raise Errno(EBUSY)
+            below = previous.length + _PENALTY
+        if self.length + below > _MOST_TOGETHER:
             raise Errno(ENOMEM)
+        self.length += below
+        if previous is not None:
+            self.previous = previous
+            self.count = previous.count + 1
+            if self.listener is None:
+                self.heard = previous.heard
 
     def is_above(self, other: "CallFilter | None") -> bool:
         """Whether a stack consists of this one's lower part, or all of it."""

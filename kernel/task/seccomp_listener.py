@@ -16,6 +16,7 @@ from typing import Final
 from arch import AUDIT_ARCHITECTURE, TrapFrame
 from kernel.fs.anonymous import anonymous_path
 from kernel.fs.constants import O_CLOEXEC, O_RDWR, POLLHUP, READABLE, WRITABLE
+from kernel.fs.descriptors import FileTable
 from kernel.fs.file import File
 from kernel.lang import (
     E2BIG,
@@ -105,9 +106,9 @@ class Listener(FilterListener):
     """What a filter and its listener's file share."""
 
     def __init__(self, waits_killable: bool) -> None:
+        super().__init__()
         self.waits_killable: bool = waits_killable  # once a notification was taken, only a kill ends the wait for it
         self.waiting: list[Notification] = []
-        self.is_closed: bool = False
         self.users: int = 0  # threads with the filter
         self.queue: WaitQueue = WaitQueue()  # something was notified, taken, or there is nobody left
         self._next: int = word() >> 2
@@ -210,11 +211,26 @@ def _wait(task: Task, listener: Listener, notification: Notification) -> None:
             return
 
 
+def _install(files: FileTable, file: File, wanted: int, cloexec: bool) -> int:
+    """Give another process a descriptor, a certain one unless it is -1. That may sleep, and the process end meanwhile:
+    the table is held, so that what it has is closed then.
+    """
+    files.acquire()
+    try:
+        if wanted < 0:
+            return files.install(file.acquire(), cloexec)
+        files.replace(wanted, file, cloexec)
+        return wanted
+    finally:
+        files.release()
+
+
 @final
 class ListenerFile(File):
     """The listener."""
 
     def __init__(self, listener: Listener) -> None:
+        """Raises ENFILE, MemoryError."""
         super().__init__(anonymous_path(b"seccomp notify"), O_RDWR)
         self.listener: Listener = listener
 
@@ -323,12 +339,7 @@ class ListenerFile(File):
         file = current().files.get(source).acquire()
         try:
             found = self._taken(number)
-            files = found.task.files
-            if flags & _AT_NUMBER != 0:
-                files.replace(wanted, file, cloexec=how != 0)
-                placed = wanted
-            else:
-                placed = files.install(file.acquire(), cloexec=how != 0)
+            placed = _install(found.task.files, file, wanted if flags & _AT_NUMBER != 0 else -1, cloexec=how != 0)
         finally:
             file.release()
         if flags & _AND_ANSWER != 0 and found.state == State.TAKEN:

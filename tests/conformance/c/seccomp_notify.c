@@ -178,6 +178,10 @@ static void installing(void)
 		SHOW(ioctl(fd, RECEIVE, NULL));
 		close(fd);
 		SHOW(syscall(SYS_mkdir, "/tmp/notify", 0700));
+		fd = (int)filter(SECCOMP_FILTER_FLAG_NEW_LISTENER);
+		CHECK(fd >= 0);
+		printf("events of the second %#x\n", events(fd, 0));
+		SHOW(filter(SECCOMP_FILTER_FLAG_NEW_LISTENER));
 	});
 	IN_CHILD(SHOW(filter(0)); SHOW(syscall(SYS_mkdir, "/tmp/notify", 0700)););
 	IN_CHILD({

@@ -140,7 +140,7 @@ numbers_of_a_call = st.lists(st.integers(-(1 << 63), (1 << 63) - 1), min_size=7,
 @given(programs, st.integers(0, WORD), numbers_of_a_call)
 def test_filters_are_as_the_model(program: list[Instruction], number: int, numbers: list[int]) -> None:
     try:
-        filter_ = CallFilter(assemble(*program), None, False)
+        filter_ = CallFilter(assemble(*program), is_logged=False)
     except Errno as error:
         assert error.code == EINVAL
         assert not is_sound(program)
@@ -158,10 +158,17 @@ def signed(action: int) -> int:
     return action - (1 << 32) if action >> 31 else action
 
 
+def above(below: CallFilter | None, program: bytes, is_logged: bool = False) -> CallFilter:
+    """One more filter on a stack."""
+    top = CallFilter(program, is_logged)
+    top.put_above(below)
+    return top
+
+
 def stack(*answers: int) -> CallFilter:
     top: CallFilter | None = None
     for answer in answers:
-        top = CallFilter(assemble((0x06, 0, 0, answer)), top, answer == TRAP)
+        top = above(top, assemble((0x06, 0, 0, answer)), is_logged=answer == TRAP)
     assert top is not None
     return top
 
@@ -182,19 +189,19 @@ def test_the_most_restrictive_answer_counts_and_of_equals_the_newest(answers: li
 
 def test_a_stack_is_above_its_lower_part() -> None:
     below = stack(ALLOW, LOG)
-    above = CallFilter(assemble((0x06, 0, 0, ALLOW)), below, False)
-    assert above.is_above(below) and above.is_above(above) and above.is_above(None)
-    assert not below.is_above(above)
-    assert not above.is_above(stack(ALLOW, LOG))
+    top = above(below, assemble((0x06, 0, 0, ALLOW)))
+    assert top.is_above(below) and top.is_above(top) and top.is_above(None)
+    assert not below.is_above(top)
+    assert not top.is_above(stack(ALLOW, LOG))
 
 
 def test_a_stack_has_an_end() -> None:
     long = assemble(*[(0x00, 0, 0, 0)] * 4095, (0x06, 0, 0, ALLOW))
     top: CallFilter | None = None
     for _ in range(7):
-        top = CallFilter(long, top, False)
+        top = above(top, long)
     with pytest.raises(Errno) as caught:
-        CallFilter(long, top, False)
+        above(top, long)
     assert caught.value.code == ENOMEM
 
 
