@@ -62,6 +62,7 @@ from kernel.lang import (
     inline,
     noinline,
 )
+from kernel.lib.credentials import Credentials
 
 OpenSpecial = Callable[[Path, int], File]
 
@@ -105,12 +106,13 @@ def open_path(context: FsContext, path: Path, flags: int) -> File:
         return PathFile(path, flags & ~O_CLOEXEC)
     if inode.is_symlink():
         raise Errno(ELOOP)
-    check_open(context, path.mount, inode, flags)
-    return _open_checked(context, path, inode, flags)
+    credentials = context.credentials
+    check_open(credentials, path.mount, inode, flags)
+    return open_permitted(context, credentials, path, inode, flags)
 
 
-def check_open(context: FsContext, mount: Mount, inode: Inode, flags: int) -> None:
-    """Whether `context` may open the inode with these flags, in Linux's order of errors."""
+def check_open(credentials: Credentials, mount: Mount, inode: Inode, flags: int) -> None:
+    """Whether somebody may open the inode with these flags, in Linux's order of errors."""
     access = flags & O_ACCMODE
     mask = MAY_READ if access == O_RDONLY else MAY_WRITE if access == O_WRONLY else MAY_READ | MAY_WRITE
     if flags & O_TRUNC != 0:
@@ -121,11 +123,11 @@ def check_open(context: FsContext, mount: Mount, inode: Inode, flags: int) -> No
         raise Errno(EACCES)
     if mask & MAY_WRITE != 0 and (inode.is_regular() or inode.is_directory()):
         mount.require_writable()
-    inode.check_permission(context.credentials, mask)
+    inode.check_permission(credentials, mask)
     if inode.flags & FS_APPEND_FL != 0 and mask & MAY_WRITE != 0:
         if (access != O_RDONLY and flags & O_APPEND == 0) or flags & O_TRUNC != 0:
             raise Errno(EPERM)
-    if flags & O_NOATIME != 0 and not inode.owned_by(context.credentials):
+    if flags & O_NOATIME != 0 and not inode.owned_by(credentials):
         raise Errno(EPERM)
     if mask & MAY_WRITE != 0 and inode.executions > 0:
         raise Errno(ETXTBSY)
@@ -139,9 +141,9 @@ def check_executable(context: FsContext, path: Path) -> None:
     inode.check_permission(context.credentials, MAY_EXEC)
 
 
-def _open_checked(context: FsContext, path: Path, inode: Inode, flags: int) -> File:
-    """Make the description, and notify whoever watches."""
-    if context.credentials.domain is not None:
+def open_permitted(context: FsContext, credentials: Credentials, path: Path, inode: Inode, flags: int) -> File:
+    """Make the description if the thread's domain lets it, and notify whoever watches. The mode permits it."""
+    if credentials.domain is not None:
         return _open_in_domain(context, path, inode, flags)
     return _open_allowed(context, path, inode, flags)
 
@@ -228,10 +230,11 @@ def _open_or_create(context: FsContext, base: Path | None, name: bytes, flags: i
             if inode.is_directory():
                 raise Errno(EISDIR)
             holder = parent.inode
+            credentials = context.credentials
             if holder is not None:
-                check_creation(context.credentials, holder, inode)
-            check_open(context, path.mount, inode, flags)
-            return _open_checked(context, path, inode, flags)
+                check_creation(credentials, holder, inode)
+            check_open(credentials, path.mount, inode, flags)
+            return open_permitted(context, credentials, path, inode, flags)
         walk.mount = outer
         walk.dentry = parent
         walk.check_link(walk.directory(), inode)
@@ -245,9 +248,10 @@ def _create(context: FsContext, walk: Walk, flags: int, mode: int) -> File | Non
     """Make a regular file at the end of a walk and open it, whatever its mode forbids. None if it exists by now."""
     directory = walk.directory()
     walk.mount.require_writable()
-    if context.credentials.domain is not None:
-        require(context.credentials, walk.mount, walk.dentry, MAKE_REG)
-    directory.check_creation(context.credentials)
+    credentials = context.credentials
+    if credentials.domain is not None:
+        require(credentials, walk.mount, walk.dentry, MAKE_REG)
+    directory.check_creation(credentials)
     walk.hold_names()
     try:
         if walk.mount.file_system.sleeps and look_up_held(walk.dentry, walk.last) is not None:
@@ -257,9 +261,9 @@ def _create(context: FsContext, walk: Walk, flags: int, mode: int) -> File | Non
         path = Path(walk.mount, dentry)
         tell_created(directory, dentry)
         denied = 0
-        if context.credentials.domain is not None:
+        if credentials.domain is not None:
             # If it may not be opened, it is there nevertheless.
-            denied = rights_denied(context.credentials, path, flags, is_program=False)
+            denied = rights_denied(credentials, path, flags, is_program=False)
         file = inode.open(path, flags & ~_TRANSIENT)
         file.denied = denied
         file.is_new = True

@@ -30,6 +30,7 @@ from kernel.fs.peers import PeerGroup, make_private
 from kernel.lang import EINVAL, EROFS, Errno, noraise, panic
 from kernel.lib.credentials import Credentials
 from kernel.lib.namespace import CLONE_NEWNS, FIRST_USER, Namespace, UserNamespace, next_number
+from kernel.sched import current_thread
 from kernel.time import coarse_realtime_ns
 
 MOUNT_FLAGS: Final = MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_NOATIME | MS_NODIRATIME | MS_RELATIME
@@ -398,30 +399,45 @@ class FsContext:
     """What a path walk depends on: root, working directory, umask, credentials. Shared by threads (CLONE_FS), hence
     counted.
 
-    Both paths are pinned. `credentials` are those of the thread that is about to use the context.
+    Both paths are pinned. The credentials are those of the running thread, whichever of those that share the context it
+    is, and however long it has slept since it began to use it; `own` only where a context was made to act for somebody.
     """
 
     def __init__(
-        self, namespace: MountNamespace, root: Path, working: Path, umask: int, credentials: Credentials
+        self, namespace: MountNamespace, root: Path, working: Path, umask: int, own: Credentials | None = None
     ) -> None:
         namespace.acquire()
         self.namespace: MountNamespace = namespace
         self.root: Path = root.pin()
         self.working: Path = working.pin()
         self.umask: int = umask
-        self.credentials: Credentials = credentials
+        self.own: Credentials | None = own
         self.restrictions: int = 0  # RESOLVE_* of openat2(2)
         self.users: int = 1
         self.executions: int = 0  # calls of execve(2) that rely on nobody sharing it anew
 
+    @property
+    def credentials(self) -> Credentials:
+        """Whoever uses the context acts for them. A kernel thread only uses contexts that have their own."""
+        own = self.own
+        if own is None:
+            own = current_thread().acts_for()
+            if own is None:
+                panic("a kernel thread looks at files for nobody in particular")
+        return own
+
     def restricted(self, root: Path, working: Path, restrictions: int) -> "FsContext":
         """For one walk: other places to start from, and RESOLVE_* flags that bind it. The caller releases it."""
-        context = FsContext(self.namespace, root, working, self.umask, self.credentials)
+        context = FsContext(self.namespace, root, working, self.umask, self.own)
         context.restrictions = restrictions
         return context
 
+    def acting_for(self, who: Credentials) -> "FsContext":
+        """The same places, for somebody else than the running thread. The caller releases it."""
+        return FsContext(self.namespace, self.root, self.working, self.umask, who)
+
     def copy(self) -> "FsContext":
-        return FsContext(self.namespace, self.root, self.working, self.umask, self.credentials)
+        return FsContext(self.namespace, self.root, self.working, self.umask, self.own)
 
     def acquire(self) -> None:
         self.users += 1

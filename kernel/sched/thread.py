@@ -9,6 +9,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Final
 
 from kernel.lang import final, inline, panic, struct
+from kernel.lib.credentials import Credentials
 from kernel.lib.linked import Linked
 from kernel.sched.stacks import KernelStack
 
@@ -100,6 +101,10 @@ class Thread(Linked["Thread"]):
     @inline
     def this(self) -> "Thread":
         return self
+
+    def acts_for(self) -> Credentials | None:
+        """Whose rights count for what it does with files. None: the kernel's own work."""
+        return None
 
     def may_run_on(self, processor: int) -> bool:
         """Whether a processor may take it (sched_setaffinity(2))."""

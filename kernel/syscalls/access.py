@@ -3,9 +3,8 @@
 from kernel.doors.table import syscall
 from kernel.fs.attributes import check_access
 from kernel.fs.constants import AT_EACCESS, AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW
-from kernel.fs.path import Path
-from kernel.fs.walk import resolve
-from kernel.lang import EFAULT, EINVAL, Errno, UserAddr, i32
+from kernel.fs.walk import EMPTY_PATH, FOLLOW, resolve
+from kernel.lang import EINVAL, Errno, UserAddr, i32
 from kernel.lib.capabilities import SECURE_NO_SETUID_FIXUP
 from kernel.lib.credentials import Credentials
 from kernel.syscalls.path_arguments import base_for, path_at, place_or_descriptor
@@ -17,29 +16,38 @@ def _access(directory: int, path: UserAddr, mode: int, flags: int) -> int:
         raise Errno(EINVAL)
     task = current()
     credentials = task.credentials
-    context = task.fs
-    if flags & AT_EACCESS == 0:
-        credentials = _real_credentials(credentials)
-        context.credentials = credentials
-    try:
-        place = place_or_descriptor(directory, path, flags) if flags & AT_EMPTY_PATH != 0 else _walk(
-            directory, path, flags
-        )
-        if mode != 0:
-            check_access(credentials, place, mode)
-    finally:
-        context.credentials = task.credentials
+    if flags & AT_EACCESS == 0 and not _acts_for_itself(credentials):
+        return _access_for(_real_credentials(credentials), directory, path, mode, flags)
+    place = place_or_descriptor(directory, path, flags)
+    if mode != 0:
+        check_access(credentials, place, mode)
     return 0
 
 
-def _walk(directory: int, address: UserAddr, flags: int) -> Path:
-    """`place_at`, but with the credentials that the context has now."""
-    task = current()
-    name = path_at(address)
-    context = task.fs_context
-    if context is None:
-        raise Errno(EFAULT)
-    return resolve(context, base_for(directory, name), name, 0 if flags & AT_SYMLINK_NOFOLLOW != 0 else 1)
+def _access_for(who: Credentials, directory: int, address: UserAddr, mode: int, flags: int) -> int:
+    """The same for somebody else than the thread acts for."""
+    empty = flags & AT_EMPTY_PATH
+    name = b"" if address == 0 and empty != 0 else path_at(address)
+    base = base_for(directory, name, may_be_empty=empty != 0)
+    how = (0 if flags & AT_SYMLINK_NOFOLLOW != 0 else FOLLOW) | (EMPTY_PATH if empty != 0 else 0)
+    context = current().fs.acting_for(who)
+    try:
+        place = resolve(context, base, name, how)
+        if mode != 0:
+            check_access(who, place, mode)
+    finally:
+        context.release()
+    return 0
+
+
+def _acts_for_itself(credentials: Credentials) -> bool:
+    """Whether `_real_credentials` of somebody are the same: of nearly everybody."""
+    if credentials.fsuid != credentials.uid or credentials.fsgid != credentials.gid:
+        return False
+    if credentials.secure_bits & SECURE_NO_SETUID_FIXUP != 0:
+        return True
+    is_root = credentials.uid == credentials.user_namespace.root_uid()
+    return credentials.effective == (credentials.permitted if is_root else 0)
 
 
 def _real_credentials(credentials: Credentials) -> Credentials:

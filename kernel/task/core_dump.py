@@ -306,4 +306,4 @@ def _first_context(task: Task) -> FsContext:
     context = None if other is None else other.fs_context
     if context is None:
         raise Errno(ENOENT)
-    return FsContext(context.namespace, context.root, context.root, task.fs.umask, task.credentials)
+    return FsContext(context.namespace, context.root, context.root, task.fs.umask)

@@ -81,7 +81,7 @@ def start_helper(words: list[bytes], standard_input: File) -> None:
     task: Task | None = None
     try:
         credentials = Credentials()
-        context = _directories(credentials)
+        context = _directories()
         limits = initial_limits(task_limit() // 2)
         limits.set(RLIMIT_CORE, RECURSION_MARK, RECURSION_MARK)
         task = make_process(allocate_pid(), limits, words[0][:15], credentials, start)
@@ -97,11 +97,11 @@ def start_helper(words: list[bytes], standard_input: File) -> None:
         raise Errno(start.error)
 
 
-def _directories(credentials: Credentials) -> FsContext:
+def _directories() -> FsContext:
     """Those of the first process. Raises ENOENT, MemoryError."""
     process = find_process(FIRST)
     task = None if process is None else process.any_thread()
     context = None if task is None else task.fs_context
     if context is None:
         raise Errno(ENOENT)
-    return FsContext(context.namespace, context.root, context.working, 0o022, credentials)
+    return FsContext(context.namespace, context.root, context.working, 0o022)

@@ -88,7 +88,7 @@ def start_first_process(
     task = make_process(first_pid(), initial_limits(task_limit() // 2), b"init", credentials, start)
     task.process.is_init = True
     FIRST_PID.init = task.pid
-    give_places(task, files, FsContext(FIRST_MOUNTS, root, root, 0o022, credentials))
+    give_places(task, files, FsContext(FIRST_MOUNTS, root, root, 0o022))
     start_thread(task, None)
     return task
 

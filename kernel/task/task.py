@@ -192,13 +192,14 @@ class Task(Thread):
 
     @property
     def fs(self) -> FsContext:
-        """Root, working directory and umask of a living task, with this task's credentials in it."""
+        """Root, working directory and umask of a living task."""
         context = self.fs_context
         if context is None:
             panic("an exited task has no working directory")
-        if context.credentials is not self.credentials:
-            context.credentials = self.credentials
         return context
+
+    def acts_for(self) -> Credentials | None:
+        return self.credentials
 
     @property
     def pid(self) -> Pid:

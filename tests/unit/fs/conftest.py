@@ -31,8 +31,7 @@ class World:
         user.uid = user.euid = user.suid = user.fsuid = KernelUid(1000)
         user.effective = user.permitted = 0
         user.gid = user.egid = user.sgid = user.fsgid = KernelGid(1000)
-        self.user = self.root.copy()
-        self.user.credentials = user
+        self.user = self.root.acting_for(user)
 
     def write(self, name: bytes, data: bytes) -> None:
         file = open_file(self.root, None, name, O_RDWR | O_CREAT, 0o644)
