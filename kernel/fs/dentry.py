@@ -42,6 +42,11 @@ class Dentry:
         self.newer: Dentry | None = None
         self.older: Dentry | None = None
 
+    def is_directory(self) -> bool:
+        """Whether the name leads to a directory."""
+        inode = self.inode
+        return inode is not None and inode.is_directory()
+
 
 class DentryCache:
     """The list of cached dentries, newest to oldest."""

@@ -358,7 +358,7 @@ def _rename_held(context: FsContext, source: Walk, target: Walk, flags: int) -> 
     if flags & RENAME_EXCHANGE != 0:
         if other is None:
             raise Errno(ENOENT)
-        if not _is_directory(other) and target.trailing_slash:
+        if not other.is_directory() and target.trailing_slash:
             raise Errno(ENOTDIR)
     if not inode.is_directory() and (source.trailing_slash or (target.trailing_slash and flags & RENAME_EXCHANGE == 0)):
         raise Errno(ENOTDIR)
@@ -423,11 +423,6 @@ def _tell_moved(source: Walk, target: Walk, inode: Inode, replaced: Inode | None
     if replaced is not None:
         tell_inode(replaced, IN_ATTRIB)
     tell_inode(inode, IN_MOVE_SELF)
-
-
-def _is_directory(dentry: Dentry) -> bool:
-    inode = dentry.inode
-    return inode is not None and inode.is_directory()
 
 
 def _is_within(dentry: Dentry, ancestor: Dentry) -> bool:
