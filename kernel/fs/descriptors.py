@@ -33,6 +33,7 @@ class FileTable:
         self._next: int = 0
         self.limit: int = DEFAULT_LIMIT
         self.users: int = 1
+        self.counted: int = 0  # the last count of memory that has it (memory_shortage.py)
 
     def get(self, descriptor: int) -> File:
         """EBADF if it is not open, or open with O_PATH only."""

@@ -57,7 +57,7 @@ from kernel.lang import (
 )
 from kernel.lib.capabilities import CAP_SYS_ADMIN
 from kernel.lib.credentials import Credentials, caller_credentials
-from kernel.lib.domain import Domain
+from kernel.lib.domain import Scope
 from kernel.lib.ids import ROOT_USER, KernelUid
 from kernel.lib.pid import UNSET, Pid
 from kernel.lib.settings import NO_BOUND, SystemSetting
@@ -154,8 +154,8 @@ class SignalWatch:
         """The file ends, or O_ASYNC was taken away."""
 
 
-# The domains of those who chose an owner, where they were in one: few files have that.
-CHOOSERS: Final[dict["File", Domain]] = {}
+# The domains of those who chose an owner, as far as they may not signal everybody: few files have that.
+CHOOSERS: Final[dict["File", Scope]] = {}
 
 # Who `owner` is (F_SETOWN_EX).
 OWNER_THREAD: Final = 0
@@ -185,7 +185,7 @@ class File:
         self.owner_euid: KernelUid = ROOT_USER
         self.owner_signal: int = 0  # F_SETSIG; 0 is SIGIO
         self.signals: SignalWatch | None = None  # with O_ASYNC
-        self.denied: u16 = 0  # rights that a domain had not when it opened the file (landlock.py)
+        self.denied: u16 = 0  # rights that the opener's domain lacked (landlock.py)
         self.has_confined_owner: bool = False  # who chose the owner was in a domain: CHOOSERS has it
         self.lacks_room: bool = True  # the owner wants to hear of room: sockets say so when they had none
         self.has_locks: bool = False  # may hold flock or OFD locks, or a lease
@@ -364,18 +364,19 @@ class File:
     def room_told(self) -> None:
         """The owner heard of room (SIGIO)."""
 
-    def set_owner(self, who: Pid, kind: int, credentials: Credentials) -> None:
-        """Who gets SIGIO and SIGURG (OWNER_*; groups are negative), and who says so."""
+    def set_owner(self, who: Pid, kind: int, credentials: Credentials, scope: Scope | None) -> None:
+        """Who gets SIGIO and SIGURG (OWNER_*; groups are negative), and who says so. The `scope` is that of the domain
+        which the signals must not leave, if any. Raises MemoryError, and then nothing has changed.
+        """
+        if scope is not None:
+            CHOOSERS[self] = scope
+        elif self.has_confined_owner:
+            CHOOSERS.pop(self)
+        self.has_confined_owner = scope is not None
         self.owner = who
         self.owner_kind = kind
         self.owner_uid = credentials.uid
         self.owner_euid = credentials.euid
-        domain = credentials.domain
-        if domain is not None:
-            CHOOSERS[self] = domain
-        elif self.has_confined_owner:
-            CHOOSERS.pop(self)
-        self.has_confined_owner = domain is not None
 
     def choose_owner(self) -> None:
         """O_ASYNC was set before anybody chose an owner: some files have a natural one."""

@@ -29,13 +29,16 @@ class RulesetFile(File):
 
     def __init__(self, files: int, ports: int, scopes: int) -> None:
         """What it handles: rights to files, rights to ports, scopes."""
+        inodes: list[Inode] = []
+        allowed: dict[Inode, int] = {}
+        allowed_ports: dict[int, int] = {}
         super().__init__(anonymous_path(b"[landlock-ruleset]"), O_RDWR)
         self.handled_files: int = files
         self.handled_ports: int = ports
         self.scopes: int = scopes
-        self._inodes: list[Inode] = []  # those of `_files`, in the order in which they came
-        self._files: dict[Inode, int] = {}
-        self._ports: dict[int, int] = {}
+        self._inodes: list[Inode] = inodes  # those of `_files`, in the order in which they came
+        self._files: dict[Inode, int] = allowed
+        self._ports: dict[int, int] = allowed_ports
 
     def held_bytes(self) -> int:
         return DESCRIPTION_BYTES + (len(self._inodes) + len(self._ports)) * RULE_BYTES
@@ -78,5 +81,5 @@ class RulesetFile(File):
             ports[port] = self._ports[port]
             pace(_COPY_COST)
         layer = Layer(outer, self.handled_files, self.handled_ports, self.scopes, files, ports)
-        layer.held_bytes += _LAYER_BYTES + (len(files) + len(ports)) * RULE_BYTES
+        layer.held_bytes = _LAYER_BYTES + (len(files) + len(ports)) * RULE_BYTES
         return layer

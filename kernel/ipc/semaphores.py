@@ -139,6 +139,7 @@ class UndoList:
         self.users: int = 1
         self.undos: list[Undo] = []
         self.held_bytes: int = 0  # by all of them
+        self.counted: int = 0  # the last count of memory that has it (memory_shortage.py)
 
     def find(self, target: "SemaphoreSet") -> Undo:
         """The part that is about one set, made if need be. Raises MemoryError."""

@@ -21,7 +21,7 @@ from kernel.lib.capabilities import (
     SECURE_NO_SETUID_FIXUP,
     SECURE_NOROOT,
 )
-from kernel.lib.domain import Domain
+from kernel.lib.domain import Domain, Scope
 from kernel.lib.file_capabilities import FileCapabilities
 from kernel.lib.ids import ROOT_GROUP, ROOT_USER, KernelGid, KernelUid
 from kernel.lib.namespace import FIRST_USER, USER_NAMESPACES, UserNamespace
@@ -51,6 +51,7 @@ class Credentials:
         self.ambient: int = 0
         self.secure_bits: int = 0  # SECURE_*
         self.domain: Domain | None = None  # what the thread has forbidden itself (landlock)
+        self.scope: Scope | None = None  # of that domain; stays when the thread has ended
 
     def copy(self) -> "Credentials":
         """One to change; the group list is shared, and replaced rather than changed."""
@@ -72,6 +73,20 @@ class Credentials:
         fresh.ambient = self.ambient
         fresh.secure_bits = self.secure_bits
         fresh.domain = self.domain
+        fresh.scope = self.scope
+        return fresh
+
+    def confine(self, domain: Domain) -> None:
+        """Be in a domain, inside the one that there was."""
+        self.domain = domain
+        self.scope = domain.scope
+
+    def without_rules(self) -> "Credentials":
+        """The same for what outlives the thread: without the domain's rules, which may be large. Raises MemoryError."""
+        if self.domain is None:
+            return self
+        fresh = self.copy()
+        fresh.domain = None
         return fresh
 
     def enter(self, user_namespace: UserNamespace) -> None:

@@ -4,13 +4,19 @@ A thread enters a domain with a ruleset, and then deeper ones, each inside the o
 layers, and what it permits every layer permits. Which domain a thread is in, its credentials say. None is no domain,
 and costs nothing but the look.
 
-Here stands what can be judged without files: ports, and who may reach whom. Rights to files are in fs/landlock.py,
-which derives from this.
+Who may reach whom is judged by scopes, a chain of the same form without rules. What outlives the threads of a domain, a
+socket or a process that nobody has waited for, keeps the scope only: rules can take much memory, and go with those
+whose end gives it back.
+
+Here stands what can be judged without files: ports and scopes. Rights to files are in fs/landlock.py, which derives
+from this.
 
 Context: any; nothing sleeps. A domain never changes once it is entered.
 """
 
 from typing import Final
+
+from kernel.lang import final
 
 NET_BIND_TCP: Final = 0x1  # LANDLOCK_ACCESS_NET_…
 NET_CONNECT_TCP: Final = 0x2
@@ -23,6 +29,16 @@ SCOPES: Final = 0x3
 MOST_LAYERS: Final = 16
 
 
+@final
+class Scope:
+    """The innermost layer of a domain as far as it says who may reach whom, inside those around it."""
+
+    def __init__(self, outer: "Scope | None", kinds: int) -> None:
+        self.outer: Scope | None = outer
+        self.kinds: int = kinds  # SCOPE_…
+        self.all_kinds: int = kinds if outer is None else outer.all_kinds | kinds  # of all layers together
+
+
 class Domain:
     """The innermost layer of a domain, which knows those around it. Base class."""
 
@@ -31,14 +47,14 @@ class Domain:
     ) -> None:
         self.outer: Domain | None = outer
         self.level: int = 1 if outer is None else outer.level + 1
+        self.scope: Scope = Scope(None if outer is None else outer.scope, scopes)
         self.handled_ports: int = handled_ports
-        self.scopes: int = scopes
         self.ports: dict[int, int] = ports  # which rights a port gives
+        self.held_bytes: int = 0  # this layer, with what its rules take; about
+        self.counted: int = 0  # the last count of memory that has it (memory_shortage.py)
         # Of all layers together:
         self.all_files: int = handled_files if outer is None else outer.all_files | handled_files
         self.all_ports: int = handled_ports if outer is None else outer.all_ports | handled_ports
-        self.all_scopes: int = scopes if outer is None else outer.all_scopes | scopes
-        self.held_bytes: int = 0 if outer is None else outer.held_bytes  # with what its rules take; about
 
     def permits_port(self, port: int, right: int) -> bool:
         """Whether every layer that handles a right (NET_…) gives it for a TCP port."""
@@ -50,7 +66,12 @@ class Domain:
         return True
 
 
-def lies_within(inner: Domain | None, outer: Domain | None) -> bool:
+def scope_of(domain: Domain | None) -> Scope | None:
+    """What remains of a domain without its rules."""
+    return None if domain is None else domain.scope
+
+
+def lies_within(inner: Scope | None, outer: Scope | None) -> bool:
     """Whether one domain is another, or is nested in it; no domain contains all."""
     if outer is None:
         return True
@@ -60,14 +81,15 @@ def lies_within(inner: Domain | None, outer: Domain | None) -> bool:
     return layer is not None
 
 
-def is_out_of_scope(domain: Domain | None, other: Domain | None, scope: int) -> bool:
-    """Whether a thread in `domain` may not reach what belongs to `other`: a layer with the scope does not contain it.
+def is_out_of_scope(scope: Scope | None, other: Scope | None, kind: int) -> bool:
+    """Whether a thread in one domain may not reach what belongs to another: a layer with that kind of scope (SCOPE_…)
+    does not contain it.
     """
-    if domain is None or domain.all_scopes & scope == 0:
+    if scope is None or scope.all_kinds & kind == 0:
         return False
-    layer: Domain | None = domain
+    layer: Scope | None = scope
     while layer is not None:
-        if layer.scopes & scope != 0 and not lies_within(other, layer):
+        if layer.kinds & kind != 0 and not lies_within(other, layer):
             return True
         layer = layer.outer
     return False

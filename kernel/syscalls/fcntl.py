@@ -58,7 +58,7 @@ from kernel.lib.pid import UNSET
 from kernel.syscalls.descriptor_arguments import any_file_at
 from kernel.syscalls.fcntl_locking import record_lock
 from kernel.task import current, find_process, find_task
-from kernel.task.async_io import choose_owner, living_owner, unwatch, watch
+from kernel.task.async_io import choose_owner, give_owner, living_owner, unwatch, watch
 from kernel.task.file_events import choose_lease, watch_directory
 from kernel.task.groups import find_group
 from kernel.task.signals import SIGNAL_COUNT
@@ -202,7 +202,7 @@ def _owner(file: File, command: int, argument: int) -> int:
         raise Errno(EINVAL)
     if who != 0 and not known:
         raise Errno(ESRCH)
-    file.set_owner(chosen, kind, task.credentials)
+    give_owner(file, chosen, kind)
     return 0
 
 

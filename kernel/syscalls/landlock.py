@@ -82,8 +82,9 @@ def _ruleset_at(descriptor: int) -> RulesetFile:
 
 
 @syscall(
-    "landlock_add_rule", status="Full", 
+    "landlock_add_rule", status="Full",
     args="fd:ruleset one:1(<landlock_path)|2(<landlock_port)|0(address) any flags:0|0|1",
+    notes="A rule about what a file system makes anew each time (/proc/PID) is lost",
 )  # fmt: skip
 def landlock_add_rule(descriptor: i32, kind: i32, address: UserAddr, flags: u32) -> int:
     """landlock_add_rule(2)."""
@@ -132,7 +133,7 @@ def _add_port(ruleset: RulesetFile, address: UserAddr) -> None:
 def landlock_restrict_self(descriptor: i32, flags: u32) -> int:
     """landlock_restrict_self(2): the running thread, and whom it makes, for good."""
     task = current()
-    if not task.settings.no_new_privileges and not task.credentials.capable(CAP_SYS_ADMIN):
+    if not task.settings.no_new_privileges and not task.credentials.capable_here(CAP_SYS_ADMIN):
         raise Errno(EPERM)
     if flags != 0:
         raise Errno(EINVAL)
@@ -143,6 +144,6 @@ def landlock_restrict_self(descriptor: i32, flags: u32) -> int:
     finally:
         ruleset.release()
     fresh = task.credentials.copy()
-    fresh.domain = layer
+    fresh.confine(layer)
     task.credentials = fresh
     return 0

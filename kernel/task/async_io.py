@@ -11,9 +11,10 @@ from typing import Final
 
 from kernel.fs.file import CHOOSERS, OWNER_GROUP, OWNER_PROCESS, OWNER_THREAD, File, SignalWatch
 from kernel.lang import EINVAL, ESRCH, Errno, final, recursion
+from kernel.lib.credentials import Credentials
 from kernel.lib.domain import SCOPE_SIGNAL, is_out_of_scope
 from kernel.lib.ids import ROOT_USER
-from kernel.lib.pid import UNSET
+from kernel.lib.pid import UNSET, Pid
 from kernel.sched.wait import Waiter, WaitQueue
 from kernel.task.groups import find_group
 from kernel.task.pids import find_process, find_task
@@ -113,17 +114,17 @@ def tell_message(file: File, descriptor: int) -> None:
 def _tell_owner(file: File, info: SignalInfo) -> None:
     if file.owner_kind == OWNER_THREAD:
         task = find_task(file.owner)
-        if task is not None and _may_tell(file, task.process):
+        if task is not None and _may_tell(file, task.credentials):
             _tell_task(task, info)
     elif file.owner_kind == OWNER_GROUP:
         group = find_group(file.owner)
         if group is not None:
             for pid in group.members.keys():
-                if _may_tell(file, group.members[pid]):
+                if _may_tell(file, credentials_of(group.members[pid])):
                     _tell_process(group.members[pid], info)
     else:
         process = find_process(file.owner)
-        if process is not None and _may_tell(file, process):
+        if process is not None and _may_tell(file, credentials_of(process)):
             _tell_process(process, info)
 
 
@@ -139,12 +140,11 @@ def _information(signo: int, code: int, band: int, descriptor: int) -> SignalInf
     return info
 
 
-def _may_tell(file: File, process: Process) -> bool:
-    """Whether who chose the owner may signal it."""
-    theirs = credentials_of(process)
+def _may_tell(file: File, theirs: Credentials | None) -> bool:
+    """Whether whoever chose the owner may signal a thread, or a process by its leader's credentials."""
     if theirs is None:
         return False
-    if file.has_confined_owner and is_out_of_scope(CHOOSERS.get(file), theirs.domain, SCOPE_SIGNAL):
+    if file.has_confined_owner and is_out_of_scope(CHOOSERS.get(file), theirs.scope, SCOPE_SIGNAL):
         return False
     euid = file.owner_euid
     uid = file.owner_uid
@@ -180,7 +180,20 @@ def choose_owner(file: File, who: int) -> None:
     chosen = UNSET if who == 0 else task.pids.resolve(abs(who))
     if (who > 0 and find_process(chosen) is None) or (who < 0 and find_group(chosen) is None):
         raise Errno(ESRCH)
-    file.set_owner(chosen, OWNER_GROUP if who < 0 else OWNER_PROCESS, task.credentials)
+    give_owner(file, chosen, OWNER_GROUP if who < 0 else OWNER_PROCESS)
+
+
+def give_owner(file: File, chosen: Pid, kind: int) -> None:
+    """The running thread chooses an owner that exists, or nobody. Its domain does not matter for signals to its own
+    process, whose threads may always signal each other. Raises MemoryError.
+    """
+    task = current()
+    scope = task.credentials.scope
+    if scope is not None and kind != OWNER_GROUP:
+        owner = find_task(chosen) if kind == OWNER_THREAD else None
+        if chosen == UNSET or chosen == task.pid or (owner is not None and owner.process is task.process):
+            scope = None
+    file.set_owner(chosen, kind, task.credentials, scope)
 
 
 def living_owner(file: File) -> int:
@@ -198,8 +211,7 @@ def living_owner(file: File) -> int:
 def own_unless_owned(file: File) -> None:
     """The running process is notified, unless another owner was chosen."""
     if file.owner == UNSET:
-        task = current()
-        file.set_owner(task.pid, OWNER_PROCESS, task.credentials)
+        give_owner(file, current().pid, OWNER_PROCESS)
 
 
 def watch(file: File, descriptor: int) -> None:

@@ -67,14 +67,14 @@ class LastExit:
 LAST_EXIT: LastExit = LastExit()
 
 
-def _of_nobody() -> Credentials:
+def _powerless() -> Credentials:
     made = Credentials()
     made.effective = 0
     made.permitted = 0
     return made
 
 
-_NOBODY: Final = _of_nobody()
+_WITHOUT_DOMAIN: Final = _powerless()  # of a thread that nobody asks about any more
 
 
 def end_process(process: Process, status: int) -> None:
@@ -145,6 +145,7 @@ def exit_task(task: Task) -> None:
     if len(process.threads) == 1 and process.is_init:
         end_with_init(task)
     task.registers.release()
+    _leave_rules(task)
     charge_running()
     retire(task)
     process.threads.pop(task.tid)
@@ -399,10 +400,20 @@ def _forget_thread(task: Task) -> None:
     unregister_task(task)
 
 
+def _leave_rules(task: Task) -> None:
+    """A thread that has ended does nothing any more that its domain would judge, and may stay for long as a zombie,
+    which is not counted among those who hold memory. Its scope stays: whoever signals the zombie is judged by that.
+    """
+    try:
+        task.credentials = task.credentials.without_rules()
+    except MemoryError:
+        return  # they go when it is reaped
+
+
 def _leave_domain(task: Task) -> None:
     """Nobody asks any more what it may do. A domain can be large, and a word that is left on a stack would hold it."""
     if task.credentials.domain is not None:
-        task.credentials = _NOBODY
+        task.credentials = _WITHOUT_DOMAIN
 
 
 def _stay_for_tracer(task: Task, tracee: Tracee) -> None:

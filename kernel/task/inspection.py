@@ -47,8 +47,8 @@ def _may(
     mine = reader.credentials
     if reader.process is process:
         return True
-    domain = mine.domain
-    if domain is not None and (task is None or not lies_within(task.credentials.domain, domain)):
+    scope = mine.scope
+    if scope is not None and (task is None or not lies_within(task.credentials.scope, scope)):
         return False
     if mine.capable(CAP_SYS_PTRACE):
         return True

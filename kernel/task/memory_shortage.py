@@ -62,6 +62,17 @@ class Rescuer:
 RESCUERS: Final[list[Rescuer]] = []
 
 
+@final
+class Counts:
+    """Numbers the counts of memory: what several threads share says in which it was met last."""
+
+    def __init__(self) -> None:
+        self.last: int = 0
+
+
+COUNTS: Final = Counts()
+
+
 def held_pages(process: Process) -> int:
     """About how many pages come free when the process ends."""
     task = process.any_thread()
@@ -73,22 +84,39 @@ def held_pages(process: Process) -> int:
     if memory is not None:
         pages += memory.resident + memory.pages.table_count
         held_bytes += memory.areas.count * _AREA_BYTES
+    COUNTS.last += 1
+    for each in process.threads.values():
+        held_bytes += _held_by_thread(each, COUNTS.last)
+    return pages + (held_bytes >> _PAGE_SHIFT)
+
+
+def _held_by_thread(task: Task, count: int) -> int:
+    """Bytes of what threads of one process may have for themselves, or share; without what this count has met. Other
+    processes may share it, too.
+    """
+    held_bytes = 0
     domain = task.credentials.domain
-    if domain is not None:
-        held_bytes += domain.held_bytes  # other processes may be in it, too
+    while domain is not None and domain.counted != count:
+        domain.counted = count
+        held_bytes += domain.held_bytes
+        domain = domain.outer
     filters = task.call_filter
-    if filters is not None:
-        held_bytes += filters.length << _INSTRUCTION_SHIFT  # those of other processes may be among them
+    while filters is not None and filters.counted != count:
+        filters.counted = count
+        held_bytes += len(filters.program) << _INSTRUCTION_SHIFT
+        filters = filters.previous
     undos = task.semaphore_undos
-    if undos is not None:
+    if undos is not None and undos.counted != count:
+        undos.counted = count
         held_bytes += undos.held_bytes
     files = task.file_table
-    if files is not None:
+    if files is not None and files.counted != count:
+        files.counted = count
         for descriptor in range(files.size()):
             file = files.find(descriptor)
             if file is not None:
                 held_bytes += file.held_bytes()
-    return pages + (held_bytes >> _PAGE_SHIFT)
+    return held_bytes
 
 
 def badness(process: Process) -> int:

@@ -409,7 +409,7 @@ def may_signal(sender: Task, target: Process, signo: int) -> bool:
         return True
     mine = sender.credentials
     theirs = credentials_of(target)
-    if mine.domain is not None and theirs is not None and is_out_of_scope(mine.domain, theirs.domain, SCOPE_SIGNAL):
+    if mine.scope is not None and theirs is not None and is_out_of_scope(mine.scope, theirs.scope, SCOPE_SIGNAL):
         return False
     if theirs is None:
         return True
@@ -439,7 +439,7 @@ def kill_thread(sender: Task, target: Task, signo: int, info: SignalInfo) -> Non
     if not may_signal(sender, target.process, signo):
         raise Errno(EPERM)
     if sender.process is not target.process and is_out_of_scope(
-        sender.credentials.domain, target.credentials.domain, SCOPE_SIGNAL
+        sender.credentials.scope, target.credentials.scope, SCOPE_SIGNAL
     ):
         raise Errno(EPERM)
     if signo != 0:

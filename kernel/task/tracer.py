@@ -32,7 +32,7 @@ def trace_me(task: Task) -> None:
     is_as_able = who.user_namespace is namespace and task.credentials.permitted & ~who.permitted == 0
     if not is_as_able and not who.capable_in(namespace, CAP_SYS_PTRACE):
         raise Errno(EPERM)
-    if not may_be_traced_by(tracer, namespace) or not lies_within(task.credentials.domain, who.domain):
+    if not may_be_traced_by(tracer, namespace) or not lies_within(task.credentials.scope, who.scope):
         raise Errno(EPERM)
     link(Tracee(task, tracer, is_seized=False, options=0, credentials=who))
     rewatch(task)

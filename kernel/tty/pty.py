@@ -25,6 +25,7 @@ from kernel.lib.settings import SystemSetting
 from kernel.lib.user import Buffer
 from kernel.sched import PollWaiter, WaitQueue
 from kernel.task import SIGINT, SIGQUIT, SIGTSTP, current
+from kernel.task.async_io import give_owner
 from kernel.tty.control import (
     FIONREAD,
     TCFLSH,
@@ -322,7 +323,7 @@ class PtyMaster(File):
         return self.pair.driver.write_queue
 
     def choose_owner(self) -> None:
-        self.set_owner(current().process.pid, OWNER_PROCESS, current().credentials)
+        give_owner(self, current().pid, OWNER_PROCESS)
 
     def fsync(self) -> None:
         return

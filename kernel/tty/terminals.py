@@ -15,6 +15,7 @@ from kernel.lib.pid import UNSET
 from kernel.lib.user import Buffer
 from kernel.sched import PollWaiter, WaitQueue
 from kernel.task import current
+from kernel.task.async_io import give_owner
 from kernel.tty.control import TIOCCONS, TIOCSPGRP, control
 from kernel.tty.tty import REDIRECTION, Tty
 
@@ -62,9 +63,9 @@ class TtyFile(File):
         """The foreground job, else the process that asks."""
         group = self.tty.jobs.foreground
         if group != UNSET:
-            self.set_owner(group, OWNER_GROUP, current().credentials)
+            give_owner(self, group, OWNER_GROUP)
         else:
-            self.set_owner(current().process.pid, OWNER_PROCESS, current().credentials)
+            give_owner(self, current().pid, OWNER_PROCESS)
 
     def ioctl(self, command: int, argument: int) -> int:
         if self.is_hung_up():

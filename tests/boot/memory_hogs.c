@@ -976,6 +976,65 @@ static void domains(void)
 
 static void domains_many(void) { by_many(domains, 12); }
 
+/* A domain for each thread, of which only one is the leader's. */
+static void *confined_thread(void *argument)
+{
+	held(syscall(446, *(int *)argument, 0));
+	sleep(1000);
+	return 0;
+}
+
+static void domains_of_threads(void)
+{
+	static int fd;
+	pthread_attr_t attributes;
+	pthread_t thread;
+	pthread_attr_init(&attributes);
+	pthread_attr_setstacksize(&attributes, 16384);
+	fd = full_ruleset();
+	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	for (;;)
+		held(pthread_create(&thread, &attributes, confined_thread, &fd) == 0 ? 0 : -1);
+}
+
+/* What has ended, and nobody waits for. */
+static void domains_of_zombies(void)
+{
+	int fd = full_ruleset();
+	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	for (;;) {
+		pid_t child = (pid_t)held(fork());
+		if (child == 0) {
+			syscall(446, fd, 0);
+			_exit(0);
+		}
+		siginfo_t info;
+		if (child > 0)
+			waitid(P_PID, (id_t)child, &info, WEXITED | WNOWAIT);
+	}
+}
+
+/* Sockets and owners of pipes, chosen by those who have ended. */
+static void domains_of_files(void)
+{
+	int fd = full_ruleset();
+	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	for (;;) {
+		int ends[2];
+		if (held(pipe(ends)))
+			continue;
+		pid_t child = (pid_t)held(vfork());
+		if (child == 0) {
+			syscall(446, fd, 0);
+			fcntl(ends[0], F_SETOWN, -getpgrp());
+			_exit(0);
+		}
+		if (child > 0)
+			waitpid(child, 0, 0);
+		close(ends[1]);
+	}
+}
+
 static void keys(void)
 {
 	char text[32];
@@ -1016,7 +1075,8 @@ static const struct { const char *name; void (*run)(void); int reaches_limit; } 
 	LIMITED(processes), HOG(fork_bomb), LIMITED(zombies), HOG(open_files), HOG(event_files), HOG(sockets), LIMITED(timers),
 	LIMITED(pending_signals), HOG(record_locks), HOG(terminals), HOG(seccomp_filters), HOG(seccomp_many), HOG(socket_filters),
 	HOG(socket_filters_many), HOG(memberships), HOG(own_mounts), LIMITED(user_namespaces), HOG(long_arguments),
-	HOG(given_pages), HOG(given_pages_many), HOG(rulesets), HOG(domains), HOG(domains_many), HOG(keys), LIMITED(own_keyrings),
+	HOG(given_pages), HOG(given_pages_many), HOG(rulesets), HOG(domains), HOG(domains_many), HOG(domains_of_threads),
+	HOG(domains_of_zombies), HOG(domains_of_files), HOG(keys), LIMITED(own_keyrings),
 };
 
 /* The parent's part ------------------------------------------------------------------------------------------------------- */

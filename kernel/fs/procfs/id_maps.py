@@ -28,6 +28,7 @@ class NamespaceText(PositionedFile):
     """An open text about a user namespace. Base class."""
 
     def __init__(self, path: Path, flags: int, namespace: UserNamespace, opener: Credentials) -> None:
+        opener = opener.without_rules()
         super().__init__(path, flags)
         self.user_namespace: UserNamespace = namespace
         self.opener: Credentials = opener

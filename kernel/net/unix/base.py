@@ -40,7 +40,7 @@ from kernel.lang import (
 )
 from kernel.lib import user
 from kernel.lib.credentials import Credentials, gid_for_caller
-from kernel.lib.domain import SCOPE_ABSTRACT_SOCKET, Domain, is_out_of_scope
+from kernel.lib.domain import SCOPE_ABSTRACT_SOCKET, Scope, is_out_of_scope
 from kernel.net.sockets.ancillary import timestamp_message
 from kernel.net.sockets.socket import (
     MSG_CTRUNC,
@@ -102,7 +102,7 @@ class UnixSocket(CollectableSocket):
 
     def __init__(self, kind: int, protocol: int, credentials: Credentials) -> None:
         super().__init__(kind, protocol, credentials)
-        self.domain: Domain | None = credentials.domain  # of who made it
+        self.scope: Scope | None = credentials.scope  # the domain of who made it
         self.name: bytes = b""
         self.owns_name: bool = False  # False for the name that an accepted connection has from its listener
         self.bound_to: Path | None = None  # where the name lies in the file system
@@ -199,9 +199,9 @@ class UnixSocket(CollectableSocket):
 
     def check_scope(self, other: "UnixSocket") -> None:
         """Whether the caller's domain lets it reach a socket with an abstract name. Raises EPERM."""
-        domain = current().credentials.domain
-        if domain is not None and other.name.startswith(b"\0") and is_out_of_scope(
-            domain, other.domain, SCOPE_ABSTRACT_SOCKET
+        scope = current().credentials.scope
+        if scope is not None and other.name.startswith(b"\0") and is_out_of_scope(
+            scope, other.scope, SCOPE_ABSTRACT_SOCKET
         ):
             raise Errno(EPERM)
 

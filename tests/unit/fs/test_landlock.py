@@ -5,6 +5,12 @@ import struct
 
 import pytest
 
+from kernel.fs import attributes
+from kernel.fs import file as file_module
+from kernel.fs import open as opening
+from kernel.fs.dentry import Dentry
+from kernel.fs.file import OWNER_GROUP, File
+from kernel.fs.inode import Inode
 from kernel.fs.landlock import (
     EXECUTE,
     FILE_SYSTEM_RIGHTS,
@@ -16,9 +22,15 @@ from kernel.fs.landlock import (
     REMOVE_FILE,
     TRUNCATE,
     WRITE_FILE,
+    missing_rights,
 )
-from kernel.lib.domain import Domain, is_out_of_scope, lies_within
+from kernel.fs.path import Path
+from kernel.lib.credentials import Credentials
+from kernel.lib.domain import Scope, is_out_of_scope, lies_within
+from kernel.lib.pid import UNSET
+from kernel.syscalls import access
 from kernel.task.memory_shortage import held_pages
+from kernel.task.task import Task
 from tests.unit.booted import booted
 from tests.unit.syscalls.test_files import write_new
 from tools.simulated.machine import Machine
@@ -118,7 +130,7 @@ def test_without_a_rule_nothing_moves_between_directories(machine: Machine) -> N
 
 
 @booted
-def test_children_stay_in_and_threads_alone_go_in(machine: Machine) -> None:
+def test_children_stay_in(machine: Machine) -> None:
     host = machine.host
     prepare(host)
 
@@ -154,6 +166,139 @@ def test_what_a_domain_holds_counts_for_its_processes(machine: Machine) -> None:
 
 
 @booted
+@pytest.mark.parametrize("how", ["truncate", "open"])
+def test_another_thread_with_the_same_directories_does_not_lend_its_rights(machine: Machine, how: str) -> None:
+    """It looks for its root while the confined one waits for the end of a lease."""
+    host = machine.host
+    prepare(host)
+    other = Task(host.task.tid, host.task.process, b"other", host.task.credentials)
+    other.fs_context = host.task.fs_context
+    restrict(host, create(host, TRUNCATE | READ_FILE))
+    met = []
+
+    def wait(path: Path, inode: Inode, flags: int) -> None:
+        met.append(other.fs)
+
+    setattr(attributes, "break_leases_for_opening", wait)  # noqa: B010
+    setattr(opening, "break_leases_for_opening", wait)  # noqa: B010
+    with pytest.raises(OSError, match="EACCES"):
+        if how == "truncate":
+            host.truncate("/a/file", 0)
+        else:
+            host.ftruncate(host.open("/a/file", os.O_WRONLY, 0), 0)
+    assert len(met) == 1
+
+
+@booted
+def test_access_for_the_real_user_changes_nothing_for_other_threads(machine: Machine) -> None:
+    def child(program: Program) -> int:
+        program.setresuid(1000, 0, 0)
+        context = program.task.fs
+        seen = []
+
+        def check(credentials: Credentials, path: Path, mask: int) -> None:
+            seen.append((credentials.fsuid, context.credentials.fsuid))
+
+        setattr(access, "check_access", check)  # noqa: B010
+        program.access("/a", os.R_OK)
+        assert seen == [(1000, 0)]
+        return 0
+
+    prepare(machine.host)
+    assert machine.run(child) == 0
+
+
+@booted
+def test_domains_count_for_each_thread_and_once(machine: Machine) -> None:
+    host = machine.host
+    process = host.task.process
+    ruleset = create(host, 0, 1)
+    for port in range(2000):
+        host.landlock_add_rule(ruleset, 2, struct.pack("<QQ", 1, port), 0)
+    host.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    host.landlock_restrict_self(ruleset, 0)
+    before = held_pages(process)
+    plain = host.task.credentials
+    host.landlock_restrict_self(ruleset, 0)
+    deeper = host.task.credentials
+    each = held_pages(process) - before
+    assert each >= 2000 * 100 >> 12
+    host.task.credentials = plain
+    for number, credentials in enumerate((deeper, deeper, plain)):
+        tid = type(host.task.tid)(900 + number)
+        process.threads[tid] = Task(tid, process, b"other", credentials)
+    counted = held_pages(process)
+    for number in range(3):
+        process.threads.pop(type(host.task.tid)(900 + number))
+    assert 0 <= counted - before - each <= 3 * 5 + 1  # their stacks
+
+
+@booted
+def test_the_rules_end_with_the_thread_and_its_scope_does_not(machine: Machine) -> None:
+    host = machine.host
+    seen = []
+
+    def child(program: Program) -> int:
+        restrict(program, create(program, MAKE_DIR, 0, 2))
+        seen.append(program.task)
+        return 0
+
+    host.fork(child)
+    host.waitid(0, 0, None, 0x1000004, None)  # P_ALL, WNOWAIT | WEXITED
+    zombie = seen[0].credentials
+    assert seen[0].process.is_zombie and zombie.domain is None
+    assert zombie.scope is not None and zombie.scope.kinds == 2
+
+
+@booted
+def test_an_owner_that_cannot_be_noted_is_not_chosen(machine: Machine) -> None:
+    class Full(dict[File, Scope]):
+        def __setitem__(self, _: File, __: Scope) -> None:
+            raise MemoryError
+
+    host = machine.host
+    ends = bytearray(8)
+    host.pipe2(ends, 0)
+    restrict(host, create(host, MAKE_DIR, 0, 2))
+    reading = host.task.files.get(struct.unpack("<2i", ends)[0])
+    setattr(file_module, "CHOOSERS", Full())  # noqa: B010
+    with pytest.raises(MemoryError):
+        reading.set_owner(host.task.pid, OWNER_GROUP, host.task.credentials, host.task.credentials.scope)
+    assert reading.owner == UNSET and not reading.has_confined_owner
+
+
+@booted
+def test_a_confined_thread_may_have_its_own_process_told(machine: Machine) -> None:
+    host = machine.host
+    ends = bytearray(8)
+    host.pipe2(ends, 0)
+    reading = struct.unpack("<2i", ends)[0]
+    restrict(host, create(host, MAKE_DIR, 0, 2))
+    file = host.task.files.get(reading)
+    host.fcntl(reading, 8, host.getpid())
+    assert not file.has_confined_owner
+    host.setpgid(0, 0)
+    host.fcntl(reading, 8, -host.getpid())
+    assert file.has_confined_owner
+
+
+@booted
+def test_a_climb_has_a_bound(machine: Machine) -> None:
+    """What lies too deep is denied, at a cost that does not grow with the depth."""
+    host = confined(machine, FILE_SYSTEM_RIGHTS, {"/": FILE_SYSTEM_RIGHTS})
+    credentials = host.task.credentials
+    top = host.task.fs.root
+    place = top.dentry
+    domain = credentials.domain
+    assert domain is not None
+    for depth in range(20_000):
+        if depth == 2048:
+            assert missing_rights(domain, top.mount, place, READ_FILE) == 0
+        place = Dentry(place, b"d", None)
+    assert missing_rights(domain, top.mount, place, READ_FILE) == READ_FILE
+
+
+@booted
 def test_sixteen_layers_are_the_most(machine: Machine) -> None:
     host = machine.host
     ruleset = create(host, MAKE_DIR)
@@ -163,8 +308,8 @@ def test_sixteen_layers_are_the_most(machine: Machine) -> None:
         host.landlock_restrict_self(ruleset, 0)
 
 
-def layer(outer: Domain | None, scopes: int = 0) -> Domain:
-    return Domain(outer, 0, 0, scopes, {})
+def layer(outer: Scope | None, kinds: int = 0) -> Scope:
+    return Scope(outer, kinds)
 
 
 def test_who_is_out_of_scope() -> None:
