@@ -1,7 +1,7 @@
 """What statmount(2) and listmount(2) report of mounts, by numbers that are never used again.
 
-A mount namespace that programs can be in has a number, too, which lsns(8) and others learn by ioctl_nsfs(2). Who is not
-in it needs CAP_SYS_ADMIN, and sees it from its own root.
+A mount namespace that programs can be in has a number, too, which lsns(8) and others learn by ioctl_nsfs(2). Callers
+outside it need CAP_SYS_ADMIN in the user namespace that owns it, and see it from its own root.
 
 Context: thread context; listing takes safe points, and answers with the mounts that there were at its beginning.
 """
@@ -41,9 +41,9 @@ from kernel.fs.path import (
     Path,
     is_below,
 )
-from kernel.lang import ENOENT, EPERM, Errno, final
+from kernel.lang import EINTR, ENOENT, EPERM, Errno, final
 from kernel.lib.capabilities import CAP_SYS_ADMIN
-from kernel.lib.pace import pace
+from kernel.lib.pace import is_dying, pace
 from kernel.lib.sorting import sort_paced
 
 UNIQUE_MOUNTS: Final = 1 << 31  # the numbers of mounts that are never used again lie above
@@ -76,7 +76,7 @@ class NamespaceView:
 
     def list_below(self, top: Path, top_number: int, last: int, backwards: bool, count: int) -> list[int]:
         """The numbers of at most `count` mounts at or below a place, without that of `top_number`; upwards from above
-        `last`, or downwards from below it. A `last` of 0 is none. Raises MemoryError.
+        `last`, or downwards from below it. A `last` of 0 is none. Raises EINTR if the caller is killed, MemoryError.
         """
         numbers = list(self.namespace.mounts.keys())
         sort_paced(numbers)
@@ -86,6 +86,8 @@ class NamespaceView:
         for each in numbers:
             number = UNIQUE_MOUNTS + each
             pace(_TURN)
+            if is_dying():
+                raise Errno(EINTR)
             if len(found) == count:
                 break
             if number == top_number or (last != 0 and (number >= last if backwards else number <= last)):
@@ -116,14 +118,14 @@ def find_namespace(context: FsContext, number: int, refusal: int) -> MountNamesp
     namespace = NAMESPACES.get(number)
     if namespace is None:
         raise Errno(ENOENT)
-    if namespace is not context.namespace and not context.credentials.capable(CAP_SYS_ADMIN):
+    if namespace is not context.namespace and not context.credentials.capable_in(namespace.owner, CAP_SYS_ADMIN):
         raise Errno(refusal)
     return namespace
 
 
 def view_of(context: FsContext, namespace: MountNamespace) -> NamespaceView:
     """A namespace as the caller sees it. Raises ENOENT if nothing is mounted there."""
-    is_administrator = context.credentials.capable(CAP_SYS_ADMIN)
+    is_administrator = context.credentials.capable_in(namespace.owner, CAP_SYS_ADMIN)
     root = context.root
     if namespace is not context.namespace:
         top = namespace.top()
