@@ -23,7 +23,11 @@ from kernel.task.yama import may_be_traced_by
 
 
 def trace_me(task: Task) -> None:
-    """PTRACE_TRACEME: let the parent trace the running task. Raises EPERM, MemoryError."""
+    """PTRACE_TRACEME: let the parent trace the running task. Raises EPERM, MemoryError.
+
+    What set-id programs gain depends on the task's own rights from now on, not on the parent's: a parent that was root
+    when a child chose it would otherwise trace them after it has given that up.
+    """
     tracer = task.process.parent_thread()
     if task.tracee is not None or tracer is None:
         raise Errno(EPERM)
@@ -34,7 +38,7 @@ def trace_me(task: Task) -> None:
         raise Errno(EPERM)
     if not may_be_traced_by(tracer, namespace) or not lies_within(task.credentials.scope, who.scope):
         raise Errno(EPERM)
-    link(Tracee(task, tracer, is_seized=False, options=0, credentials=who))
+    link(Tracee(task, tracer, is_seized=False, options=0, credentials=task.credentials))
     rewatch(task)
 
 

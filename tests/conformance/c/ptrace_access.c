@@ -107,6 +107,28 @@ static void set_id(int traced, uid_t tracer)
 			await("child", child));
 }
 
+/* The same, where root was the parent when the thread asked to be traced, and has given that up since. */
+static void set_id_under_former_root(void)
+{
+	printf("== a set-user-ID program, traced by one that was root\n");
+	IN_CHILD(
+		pid_t child = (pid_t)MUST(fork());
+		if (child == 0) {
+			become(1000);
+			MUST(trace(PTRACE_TRACEME, 0, 0, 0));
+			kill(getpid(), SIGSTOP);
+			execl("/tmp/ptrace_set_id", "ptrace_set_id", "show", (char *)0);
+			_exit(99);
+		}
+		int status;
+		MUST(waitpid(child, &status, 0));
+		become(1000);
+		while (WIFSTOPPED(status)) {
+			MUST(trace(PTRACE_CONT, child, 0, WSTOPSIG(status) == SIGTRAP || WSTOPSIG(status) == SIGSTOP ? 0 : WSTOPSIG(status)));
+			MUST(waitpid(child, &status, 0));
+		});
+}
+
 static void copy_self(void)
 {
 	char buffer[65536];
@@ -132,6 +154,7 @@ int main(int count, char **arguments)
 	set_id(0, 1000);
 	set_id(1, 1000);
 	set_id(1, 0);
+	set_id_under_former_root();
 	unlink("/tmp/ptrace_set_id");
 	return 0;
 }
