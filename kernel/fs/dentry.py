@@ -19,6 +19,7 @@ from kernel.lib.pace import pace
 
 if TYPE_CHECKING:
     from kernel.fs.inode import Inode
+    from kernel.fs.path import Mount
 
 CACHE_LIMIT: Final = 32768
 _SHRINK_STEP: Final = 16  # entries looked at when the cache is full
@@ -36,7 +37,7 @@ class Dentry:
         self.parent: Dentry | None = parent  # None: a root, or unhashed for ever
         self.children: dict[bytes, Dentry] | None = None
         self.pins: int = 0
-        self.mounted: int = 0  # mounts that have this dentry as their mount point
+        self.mounts: Mount | None = None  # the last that was mounted here, in any namespace; a chain
         self.deleted: bool = False  # unlinked: path names show " (deleted)"
         self.cached: bool = False
         self.newer: Dentry | None = None
@@ -176,7 +177,7 @@ class DentryCache:
             if victim is None:
                 return
             children = victim.children
-            if victim.pins > 0 or victim.mounted > 0 or (children is not None and len(children) > 0):
+            if victim.pins > 0 or victim.mounts is not None or (children is not None and len(children) > 0):
                 self._to_newest(victim)
             else:
                 self.detach(victim)

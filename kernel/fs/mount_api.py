@@ -29,7 +29,7 @@ from kernel.fs.file import File, PathFile
 from kernel.fs.filesystem import FileSystem, FileSystemType
 from kernel.fs.mount_device import filesystem_on, find_block_device
 from kernel.fs.mount_tree import tree_of
-from kernel.fs.mounts import change_propagation, keep_apart, make_instance, root_of, seal_if_revealing
+from kernel.fs.mounts import change_propagation, keep_apart, make_instance, new_mount
 from kernel.fs.path import FsContext, Mount, MountNamespace, Path, end_filesystem
 from kernel.lang import EBUSY, EINVAL, ENODATA, EPERM, Errno, final, noraise
 from kernel.lib.capabilities import CAP_SYS_ADMIN
@@ -46,6 +46,7 @@ ATTR_NODIRATIME: Final = 0x80
 ATTRIBUTES: Final = (
     ATTR_RDONLY | ATTR_NOSUID | ATTR_NODEV | ATTR_NOEXEC | ATTR_ATIME | ATTR_NODIRATIME
 )  # fmt: skip
+_OPTIONS_LIMIT: Final = 4096  # bytes
 _PROPAGATION: Final = MS_SHARED | MS_PRIVATE | MS_SLAVE | MS_UNBINDABLE
 
 
@@ -201,7 +202,7 @@ class ContextFile(File):
             self._add(name + b"=" + value)
 
     def _add(self, option: bytes) -> None:
-        if b"," in option:
+        if b"," in option or len(self.options) + len(option) + 1 > _OPTIONS_LIMIT:
             raise Errno(EINVAL)
         self.options = option if len(self.options) == 0 else self.options + b"," + option
 
@@ -250,12 +251,6 @@ class ContextFile(File):
             raise Errno(EINVAL)
         if self.is_mounted:
             raise Errno(EBUSY)
-        mount = Mount(made, root_of(made), flags)
-        try:
-            seal_if_revealing(context, made, mount)
-        except Errno:
-            mount.forget()
-            raise
-        namespace = keep_apart(context, mount)
+        namespace = keep_apart(context, new_mount(context, made, flags))
         self.is_mounted = True
         return namespace

@@ -4,7 +4,7 @@ Where the new namespace is of another user namespace, the copy is less privilege
 gives nothing back, and its administrator can neither change the flags of mounts nor take them away one by one.
 """
 
-from kernel.fs.mount_tree import check_memory, copy_of, top_at
+from kernel.fs.mount_tree import COPY_COST, attach_copy, check_memory, copy_of, top_at
 from kernel.fs.path import (
     FsContext,
     Mount,
@@ -14,6 +14,7 @@ from kernel.fs.path import (
 from kernel.lang import EINVAL, EPERM, Errno
 from kernel.lib.capabilities import CAP_SYS_ADMIN, CAP_SYS_CHROOT
 from kernel.lib.namespace import UserNamespace
+from kernel.lib.pace import pace
 
 
 def separate(context: FsContext, owner: UserNamespace) -> MountNamespace:
@@ -32,7 +33,9 @@ def separate(context: FsContext, owner: UserNamespace) -> MountNamespace:
 
 
 def _copy_tree(source: MountNamespace, fresh: MountNamespace) -> dict[Mount, Mount]:
-    """Mount everything once more; which mount stands for which. Raises MemoryError."""
+    """Mount everything once more; which mount stands for which. Takes safe points, and looks at what is on a mount when
+    it has been copied: what is mounted there later comes by itself, where the two are peers. Raises MemoryError.
+    """
     copies: dict[Mount, Mount] = {}
     check_memory(fresh)
     is_of_another = source.owner is not fresh.owner
@@ -47,20 +50,28 @@ def _copy_tree(source: MountNamespace, fresh: MountNamespace) -> dict[Mount, Mou
     except MemoryError:
         copy.detach()
         raise
-    waiting: list[Mount] = [top]
+    waiting = _children(top)
     while len(waiting) > 0:
         each = waiting.pop()
-        parent = copies[each]
-        for child in each.children.values():
-            point = child.mount_point
-            if point is None:
-                continue
-            check_memory(fresh)
-            copy = _copy_of(child, is_of_another)
-            copy.attach(parent, point)
-            copies[child] = copy
-            waiting.append(child)
+        above = each.parent
+        point = each.mount_point
+        parent = None if above is None else copies.get(above)
+        if parent is None or point is None or not each.attached or not parent.attached:
+            continue  # it was moved or unmounted at a safe point
+        check_memory(fresh)
+        copy = _copy_of(each, is_of_another)
+        attach_copy(copy, parent, point)
+        copies[each] = copy
+        waiting.extend(_children(each))
+        pace(COPY_COST)
     return copies
+
+
+def _children(mount: Mount) -> list[Mount]:
+    """What is mounted on a mount, the first at the end. Raises MemoryError."""
+    found = list(mount.children.values())
+    found.reverse()
+    return found
 
 
 def _copy_of(source: Mount, is_of_another: bool) -> Mount:

@@ -33,6 +33,7 @@ from kernel.fs.mount_api import (
     ATTR_RDONLY,
     ATTR_STRICTATIME,
 )
+from kernel.fs.mount_text import pace_up
 from kernel.fs.path import (
     NAMESPACES,
     FsContext,
@@ -50,7 +51,6 @@ UNIQUE_MOUNTS: Final = 1 << 31  # the numbers of mounts that are never used agai
 WHOLE_NAMESPACE: Final = -1  # LSMT_ROOT, a mount that stands for the caller's root
 
 _TURN: Final = 60  # instructions for a mount that is looked at
-_STEP: Final = 30  # and for each mount above it
 
 
 @final
@@ -100,12 +100,7 @@ class NamespaceView:
 
 def _is_reachable(mount: Mount, top: Path) -> bool:
     """`is_below` for the root of a mount, which may be mounted on others without end: with what it costs."""
-    above: Mount | None = mount
-    depth = 0
-    while above is not None:
-        above = above.parent
-        depth += 1
-    pace(depth * _STEP)
+    pace_up(mount)
     return mount.attached and is_below(Path(mount, mount.root), top)
 
 

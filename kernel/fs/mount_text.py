@@ -1,5 +1,6 @@
 """What /proc/PID/mounts, mountinfo and mountstats show (proc_pid_mountinfo(5))."""
 
+from typing import Final
 
 from kernel.fs.constants import (
     MS_NOATIME,
@@ -13,86 +14,123 @@ from kernel.fs.constants import (
 from kernel.fs.dentry import Dentry
 from kernel.fs.filesystem import FileSystem
 from kernel.fs.path import (
-    FsContext,
     Mount,
+    MountNamespace,
     Path,
     is_below,
     path_name,
 )
 from kernel.fs.peers import PeerGroup
+from kernel.lang import final
+from kernel.lib.pace import pace
+
+_STEP: Final = 60  # instructions for a mount on the way to the root
 
 
-def mount_lines(context: FsContext) -> bytes:
-    """The text of /proc/mounts as seen from the context's root."""
-    text = bytearray()
-    for each in context.namespace.mounts.values():
-        place = Path(each, each.root)
-        name = path_name(place, context.root)
-        if name.startswith(b"(unreachable)"):
-            continue
-        text.extend(escape(each.file_system.source) + b" " + escape(name) + b" " + each.file_system.type_name)
-        text.extend(b" " + flag_names(each) + each.file_system.options() + b" 0 0\n")
-    return bytes(text)
+@final
+class MountView:
+    """The mounts of a namespace as somebody sees them whose root is `root`, for one listing. A line is empty for what
+    lies outside of the root. Lines take safe points, as the tree may be deep.
+    """
 
+    def __init__(self, root: Path) -> None:
+        self.root: Path = root
+        self.masters: dict[PeerGroup, int] = {}  # what `nearest_master` found
 
-def mountinfo_lines(context: FsContext) -> bytes:
-    """The text of /proc/PID/mountinfo (proc_pid_mountinfo(5))."""
-    text = bytearray()
-    for each in context.namespace.mounts.values():
-        name = path_name(Path(each, each.root), context.root)
-        if name.startswith(b"(unreachable)"):
-            continue
+    def _name(self, each: Mount) -> bytes | None:
+        """The place of a mount; None if it lies outside."""
+        pace_up(each)
+        name = path_name(Path(each, each.root), self.root)
+        return None if name.startswith(b"(unreachable)") else name
+
+    def mounts_line(self, each: Mount) -> bytes:
+        """For /proc/PID/mounts (fstab(5))."""
+        name = self._name(each)
+        if name is None:
+            return b""
+        text = escape(each.file_system.source) + b" " + escape(name) + b" " + each.file_system.type_name
+        return text + b" " + flag_names(each) + each.file_system.options() + b" 0 0\n"
+
+    def mountinfo_line(self, each: Mount) -> bytes:
+        """For /proc/PID/mountinfo (proc_pid_mountinfo(5))."""
+        name = self._name(each)
+        if name is None:
+            return b""
         parent = each.parent
         parent_identifier = parent.identifier if parent is not None else 1
         device = each.file_system.device
-        top = name_in_filesystem(each.root)
-        text.extend(f"{each.identifier} {parent_identifier} {device >> 8 & 0xFFF}:{device & 0xFF} ".encode())
-        text.extend(escape(top) + b" " + escape(name) + b" " + mount_flag_names(each))
-        text.extend(_propagation_of(each, context) + b" - ")
+        text = bytearray(f"{each.identifier} {parent_identifier} {device >> 8 & 0xFFF}:{device & 0xFF} ".encode())
+        text.extend(escape(name_in_filesystem(each.root)) + b" " + escape(name) + b" " + mount_flag_names(each))
+        text.extend(self._propagation_of(each) + b" - ")
         text.extend(each.file_system.type_name + b" " + escape(each.file_system.source))
         text.extend((b" ro" if each.file_system.read_only else b" rw") + _write_flag_names(each.file_system))
         text.extend(each.file_system.options() + b"\n")
-    return bytes(text)
+        return bytes(text)
+
+    def _propagation_of(self, each: Mount) -> bytes:
+        """The optional fields of a line of mountinfo."""
+        text = b""
+        if each.group is not None:
+            text += f" shared:{each.group.number}".encode()
+        master = each.master
+        if master is not None:
+            text += f" master:{master.number}".encode()
+            seen = nearest_master(each, self.root, self.masters)
+            if seen != 0 and seen != master.number:
+                text += f" propagate_from:{seen}".encode()
+        return text + b" unbindable" if each.is_unbindable else text
+
+    def mountstats_line(self, each: Mount) -> bytes:
+        """For /proc/PID/mountstats (proc_pid_mountstats(5))."""
+        name = self._name(each)
+        if name is None:
+            return b""
+        text = b"device " + escape(each.file_system.source) + b" mounted on " + escape(name)
+        return text + b" with fstype " + each.file_system.type_name + b"\n"
 
 
-def _propagation_of(each: Mount, context: FsContext) -> bytes:
-    """The optional fields of a line of mountinfo."""
-    text = b""
-    if each.group is not None:
-        text += f" shared:{each.group.number}".encode()
-    if each.master is not None:
-        text += f" master:{each.master.number}".encode()
-        seen = nearest_master(each, context.root)
-        if seen != 0 and seen != each.master.number:
-            text += f" propagate_from:{seen}".encode()
-    return text + b" unbindable" if each.is_unbindable else text
+def pace_up(mount: Mount) -> None:
+    """A safe point, if it is time for one, before walks to the root: mounts may be on others without end."""
+    above: Mount | None = mount
+    depth = 0
+    while above is not None:
+        above = above.parent
+        depth += 1
+    pace(depth * _STEP)
 
 
-def nearest_master(mount: Mount, root: Path) -> int:
+def nearest_master(mount: Mount, root: Path, known: dict[PeerGroup, int]) -> int:
     """The number of the nearest group that a slave receives from and that has a mount below `root` in the same
-    namespace; 0 if there is none.
+    namespace; 0 if there is none. `known` remembers it for groups, while namespace and root are the same. Takes safe
+    points. Raises MemoryError.
     """
+    passed: list[PeerGroup] = []
+    number = 0
+    namespace = mount.namespace
     group = mount.master
     while group is not None:
-        above: PeerGroup | None = None
-        for member in group.members:
-            above = member.master
-            if member.namespace is mount.namespace and is_below(Path(member, member.root), root):
-                return group.number
-        group = above
-    return 0
+        if group in known:
+            number = known[group]
+            break
+        passed.append(group)
+        if _has_member_below(group, namespace, root):
+            number = group.number
+            break
+        member = group.member
+        group = None if member is None else member.master
+    for each in passed:
+        known[each] = number
+    return number
 
 
-def mountstats_lines(context: FsContext) -> bytes:
-    """The text of /proc/PID/mountstats (proc_pid_mountstats(5))."""
-    text = bytearray()
-    for each in context.namespace.mounts.values():
-        name = path_name(Path(each, each.root), context.root)
-        if name.startswith(b"(unreachable)"):
-            continue
-        text.extend(b"device " + escape(each.file_system.source) + b" mounted on " + escape(name))
-        text.extend(b" with fstype " + each.file_system.type_name + b"\n")
-    return bytes(text)
+def _has_member_below(group: PeerGroup, namespace: MountNamespace | None, root: Path) -> bool:
+    for member in group.members():
+        pace(_STEP)
+        if member.namespace is namespace:
+            pace_up(member)
+            if member.group is group and is_below(Path(member, member.root), root):
+                return True
+    return False
 
 
 def name_in_filesystem(dentry: Dentry) -> bytes:

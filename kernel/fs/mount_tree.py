@@ -13,10 +13,14 @@ from kernel.fs.path import (
 )
 from kernel.fs.peers import Receiver, enslave, inherit, make_private, receivers_of, share, shows
 from kernel.lang import EINVAL, ENOENT, ENOSPC, Errno
+from kernel.lib.pace import pace
 from kernel.lib.settings import SystemSetting
 from kernel.mm.keeping import check_room_to_keep
 
 _MOST_MOUNTS: Final = SystemSetting(b"fs/mount-max", [100_000], 1, (1 << 31) - 1)
+_MOST_OF_USERS: Final = 5_000  # where anybody may mount: a tree goes, or shows in others, without a safe point
+_DETACH_COST: Final = 2000  # instructions
+COPY_COST: Final = 3000
 
 
 def top_at(at: Path) -> Path:
@@ -46,7 +50,10 @@ def place_for_mount(namespace: MountNamespace, at: Path) -> Path:
 
 def check_room(namespace: MountNamespace, count: int) -> None:
     """Raise ENOSPC unless there may be that many more mounts."""
-    if len(namespace.mounts) + count > _MOST_MOUNTS.value:
+    most = _MOST_MOUNTS.value
+    if namespace.owner.level != 0:
+        most = min(most, _MOST_OF_USERS)
+    if len(namespace.mounts) + count > most:
         raise Errno(ENOSPC)
 
 
@@ -57,12 +64,17 @@ def check_memory(namespace: MountNamespace) -> None:
 
 
 def tree_of(top: Mount) -> list[Mount]:
-    """A mount and all that is mounted below it, outer ones first."""
-    found: list[Mount] = [top]
-    index = 0
-    while index < len(found):
-        found.extend(list(found[index].children.values()))
-        index += 1
+    """A mount and all that is mounted below it, each before what is on it: the order in which Linux copies a tree.
+    Raises MemoryError.
+    """
+    found: list[Mount] = []
+    waiting: list[Mount] = [top]
+    while len(waiting) > 0:
+        each = waiting.pop()
+        found.append(each)
+        inner = list(each.children.values())
+        inner.reverse()
+        waiting.extend(inner)
     return found
 
 
@@ -95,6 +107,7 @@ def propagate(top: Mount) -> None:
             if original is None or namespace is None:
                 continue
             check_room(namespace, len(tree))
+            receiver.covered = receiver.mount.children.get(point)
             made = _copy_to(original, receiver.mount, point, is_peer)
             receiver.copy = made
             if owner is not namespace.owner:
@@ -105,47 +118,55 @@ def propagate(top: Mount) -> None:
         for receiver in receivers:
             copy = receiver.copy
             if copy is not None and copy is not top:
-                detach_tree(copy)
+                _take_back(copy, receiver.covered)
         raise
 
 
 def _copy_to(original: Mount, parent: Mount, point: Dentry, is_peer: bool) -> Mount:
-    """Mount a copy of a tree on a receiver, below what is mounted there already."""
-    covering = parent.children.get(point)
-    top = copy_of(original, is_peer, parent.group is not None)
-    if covering is not None:
-        covering.become_root()  # for a moment
+    """Mount a copy of a tree on a receiver, below what is mounted there already. Raises MemoryError, and then nothing
+    has changed.
+    """
+    namespace = parent.namespace
+    covered = parent.children.get(point)
+    is_shared = parent.group is not None
+    copies: dict[Mount, Mount] = {}
+    top: Mount | None = None
     try:
-        top.attach(parent, point)
-    except MemoryError:
-        make_private(top)
-        if covering is not None:
-            covering.move(parent, point)
-        raise
-    try:
-        copies: dict[Mount, Mount] = {original: top}
         for each in tree_of(original):
             above = each.parent
             place = each.mount_point
-            if each is original or above is None or place is None:
+            if namespace is not None:
+                check_memory(namespace)
+            if each is not original and (above is None or place is None):
                 continue
-            copy = copy_of(each, is_peer, parent.group is not None)
-            try:
-                copy.attach(copies[above], place)
-            except MemoryError:
-                make_private(copy)
-                raise
+            copy = copy_of(each, is_peer, is_shared)
+            if above is None or place is None or each is original:
+                attach_copy(copy, parent, point)
+                top = copy
+            else:
+                attach_copy(copy, copies[above], place)
             copies[each] = copy
     except MemoryError:
-        detach_tree(top)
+        if top is not None:
+            _take_back(top, covered)
         raise
-    finally:
-        if covering is not None:
-            if top.attached:
-                covering.move(top, top.root)
-            else:
-                covering.move(parent, point)
-    return top
+    return copies[original]
+
+
+def attach_copy(copy: Mount, parent: Mount, point: Dentry) -> None:
+    """Attach a mount, below what is there already. Raises MemoryError, and then it is gone."""
+    covering = parent.children.get(point)
+    if covering is None:
+        copy.attach(parent, point)
+    else:
+        copy.slip_under(covering)
+
+
+def _take_back(top: Mount, covered: Mount | None) -> None:
+    """A copy goes again, and what has come to lie on it is as before."""
+    if covered is not None:
+        covered.take_place_of(top)
+    detach_tree(top)
 
 
 def copy_of(source: Mount, is_peer: bool, is_shared: bool) -> Mount:
@@ -157,9 +178,8 @@ def copy_of(source: Mount, is_peer: bool, is_shared: bool) -> Mount:
         if is_peer:
             inherit(copy, source)
         else:
-            group = source.group
-            if group is not None:
-                enslave(copy, group)
+            if source.group is not None:
+                enslave(copy, source.group)
             if is_shared:
                 share(copy)
     except MemoryError:
@@ -178,8 +198,35 @@ def detach_tree(top: Mount) -> None:
         if namespace is not None:
             namespace.leave(each)
         each.attached = False
+        make_private(each)  # nothing is given to it at a safe point any more
     for each in tree:
         each.depart()
+        pace(_DETACH_COST)
+
+
+def is_mount_point(place: Dentry, namespace: MountNamespace) -> bool:
+    """Whether something is mounted on a name in that namespace."""
+    each = place.mounts
+    while each is not None:
+        if each.namespace is namespace:
+            return True
+        each = each.next_there
+    return False
+
+
+def detach_all_at(gone: Dentry) -> None:
+    """A name was removed: what is mounted on it, in any namespace, goes with it. Sleeps."""
+    while True:
+        mount = gone.mounts
+        if mount is None:
+            return
+        if mount.attached:
+            try:
+                detach_tree(mount)
+            except MemoryError:
+                mount.detach()  # what is on it cannot be reached, and goes with its namespace
+        mount.lose_place()
+        pace(_DETACH_COST)
 
 
 def propagated(mount_: Mount) -> list[Mount]:

@@ -14,7 +14,6 @@ from kernel.fs.constants import (
     MS_DIRSYNC,
     MS_MOVE,
     MS_NOATIME,
-    MS_NODIRATIME,
     MS_PRIVATE,
     MS_RDONLY,
     MS_REC,
@@ -35,6 +34,8 @@ from kernel.fs.mount_device import filesystem_on, find_block_device
 from kernel.fs.mount_keepers import KEEPERS, leave_mount
 from kernel.fs.mount_sync import wait_for_keepers
 from kernel.fs.mount_tree import (
+    COPY_COST,
+    attach_copy,
     check_memory,
     check_room,
     copy_of,
@@ -49,6 +50,7 @@ from kernel.fs.path import (
     FIRST_MOUNTS,
     MOUNT_FLAGS,
     MOUNTS,
+    TIME_FLAGS,
     FsContext,
     Mount,
     MountNamespace,
@@ -56,14 +58,15 @@ from kernel.fs.path import (
     end_filesystem,
     is_below,
 )
-from kernel.fs.peers import make_private, make_slave, share
+from kernel.fs.peers import lies_below, make_private, make_slave, share
 from kernel.fs.walk import DIRECTORY, FOLLOW, resolve
 from kernel.lang import EACCES, EAGAIN, EBUSY, EINVAL, ELOOP, ENOTDIR, EPERM, Errno
 from kernel.lib.capabilities import CAP_SYS_ADMIN
 from kernel.lib.credentials import Credentials
+from kernel.lib.pace import pace
 
-_TIMES: Final = MS_NOATIME | MS_NODIRATIME | MS_RELATIME
 _PROPAGATION: Final = MS_SHARED | MS_PRIVATE | MS_SLAVE | MS_UNBINDABLE
+_CHANGE_COST: Final = 600  # instructions
 
 
 def attach_root(file_system: FileSystem, credentials: Credentials) -> FsContext:
@@ -93,7 +96,7 @@ def make_instance(credentials: Credentials, kind: FileSystemType, source: bytes,
     return made
 
 
-def seal_if_revealing(context: FsContext, file_system: FileSystem, mount: Mount) -> None:
+def _seal_if_revealing(context: FsContext, file_system: FileSystem, mount: Mount) -> None:
     """A new mount of /proc or /sys in a namespace of less privilege must not show what is hidden there: there must be a
     mount that shows all of it, whose locks the new one gets. Raises EPERM.
     """
@@ -102,6 +105,8 @@ def seal_if_revealing(context: FsContext, file_system: FileSystem, mount: Mount)
     for shown in context.namespace.mounts.values():
         if shown.file_system.type_name == file_system.type_name and _shows_all(shown, mount):
             mount.locked_flags |= shown.locked_flags & MS_RDONLY
+            if shown.file_system.read_only:
+                mount.locked_flags |= MS_RDONLY
             mount.locks_times = shown.locks_times
             return
     raise Errno(EPERM)
@@ -114,7 +119,7 @@ def _shows_all(shown: Mount, fresh: Mount) -> bool:
     is_read_only = shown.locked_flags & MS_RDONLY != 0 or shown.file_system.read_only
     if is_read_only and fresh.flags & MS_RDONLY == 0:
         return False
-    if shown.locks_times and (shown.flags ^ fresh.flags) & _TIMES != 0:
+    if shown.locks_times and (shown.flags ^ fresh.flags) & TIME_FLAGS != 0:
         return False
     for child in shown.children.values():
         if child.is_locked:
@@ -137,6 +142,17 @@ def root_of(file_system: FileSystem) -> Dentry:
     return root_dentry(file_system)
 
 
+def new_mount(context: FsContext, file_system: FileSystem, flags: int) -> Mount:
+    """A mount of an instance, that is not attached yet. Raises EPERM if it would show what is hidden, MemoryError."""
+    mount = Mount(file_system, root_of(file_system), flags)
+    try:
+        _seal_if_revealing(context, file_system, mount)
+    except Errno:
+        mount.forget()
+        raise
+    return mount
+
+
 def mount_filesystem(context: FsContext, file_system: FileSystem, at: Path, flags: int) -> Mount:
     """Attach a file system at a directory, which may be covered by others already."""
     namespace = context.namespace
@@ -150,12 +166,7 @@ def mount_filesystem(context: FsContext, file_system: FileSystem, at: Path, flag
         raise Errno(EBUSY)  # the same thing on itself
     check_room(namespace, 1)
     check_memory(namespace)
-    mount = Mount(file_system, root_of(file_system), flags & MOUNT_FLAGS)
-    try:
-        seal_if_revealing(context, file_system, mount)
-    except Errno:
-        mount.forget()
-        raise
+    mount = new_mount(context, file_system, flags & MOUNT_FLAGS)
     mount.attach(at.mount, at.dentry)
     _propagate_or_detach(mount)
     return mount
@@ -188,7 +199,7 @@ def mount(context: FsContext, source: bytes, target: bytes, type_name: bytes, fl
     elif flags & MS_BIND != 0:
         _bind(context, source, at, flags & MS_REC != 0)
     elif flags & _PROPAGATION != 0:
-        _change_propagation_at(at, flags)
+        _change_propagation_at(context, at, flags)
     elif flags & MS_MOVE != 0:
         _move(context, source, at)
     else:
@@ -246,9 +257,8 @@ def _remount(context: FsContext, at: Path, flags: int, mount_flags: int, options
     if at.mount.namespace is not context.namespace:
         raise Errno(EINVAL)
     _require_root(at)
-    if flags & (MS_NOATIME | MS_NODIRATIME | MS_RELATIME | MS_STRICTATIME) == 0:
-        kept = MS_NOATIME | MS_NODIRATIME | MS_RELATIME
-        mount_flags = (mount_flags & ~kept) | (at.mount.flags & kept)
+    if flags & (TIME_FLAGS | MS_STRICTATIME) == 0:
+        mount_flags = (mount_flags & ~TIME_FLAGS) | (at.mount.flags & TIME_FLAGS)
     if not at.mount.may_change_flags(mount_flags):
         raise Errno(EPERM)
     if flags & MS_BIND == 0:
@@ -273,14 +283,21 @@ def _remount(context: FsContext, at: Path, flags: int, mount_flags: int, options
     at.mount.flags = mount_flags
 
 
-def _change_propagation_at(at: Path, flags: int) -> None:
-    """MS_SHARED, MS_PRIVATE, MS_SLAVE or MS_UNBINDABLE, perhaps for all mounts below as well."""
+def _change_propagation_at(context: FsContext, at: Path, flags: int) -> None:
+    """MS_SHARED, MS_PRIVATE, MS_SLAVE or MS_UNBINDABLE, perhaps for all mounts below as well. A descriptor may lead to
+    a mount of another namespace: raises EPERM for those who do not rule it.
+    """
     kind = flags & _PROPAGATION
     if flags & ~(_PROPAGATION | MS_REC | MS_SILENT) != 0 or kind not in (
         MS_SHARED, MS_PRIVATE, MS_SLAVE, MS_UNBINDABLE
     ):  # fmt: skip
         raise Errno(EINVAL)
     _require_root(at)
+    namespace = at.mount.namespace
+    if namespace is None:
+        raise Errno(EINVAL)
+    if not context.credentials.capable_in(namespace.owner, CAP_SYS_ADMIN):
+        raise Errno(EPERM)
     changed: list[Mount] = [at.mount]
     if flags & MS_REC != 0:
         changed = tree_of(at.mount)
@@ -288,8 +305,11 @@ def _change_propagation_at(at: Path, flags: int) -> None:
 
 
 def change_propagation(changed: list[Mount], kind: int) -> None:
-    """Make mounts MS_SHARED, MS_PRIVATE, MS_SLAVE or MS_UNBINDABLE. Raises MemoryError."""
+    """Make mounts MS_SHARED, MS_PRIVATE, MS_SLAVE or MS_UNBINDABLE. Takes safe points. Raises MemoryError."""
     for mount in changed:
+        pace(_CHANGE_COST)
+        if mount.namespace is None:
+            continue  # it was unmounted at a safe point
         if kind == MS_SHARED:
             share(mount)
         elif kind == MS_SLAVE:
@@ -356,7 +376,7 @@ def _require_no_locks(origin: Path) -> None:
     """A bind without what is mounted below must not show what that hides. Raises EINVAL."""
     for child in origin.mount.children.values():
         point = child.mount_point
-        if child.is_locked and point is not None and is_below(Path(origin.mount, point), origin):
+        if child.is_locked and point is not None and lies_below(point, origin.dentry):
             raise Errno(EINVAL)
 
 
@@ -376,8 +396,8 @@ def keep_apart(context: FsContext, top: Mount) -> MountNamespace:
 
 
 def _copy_inner(source: Mount, copy: Mount, inner: list[Mount]) -> None:
-    """Copy what is mounted below a place to the copy of its mount; outer ones come first. Raises MemoryError, and then
-    the copy was detached.
+    """Copy what is mounted below a place to the copy of its mount; outer ones come first. Takes safe points: what is
+    unmounted meanwhile is left out. Raises EPERM, MemoryError, and then the copy was detached.
     """
     copies: dict[Mount, Mount] = {}
     try:
@@ -386,31 +406,30 @@ def _copy_inner(source: Mount, copy: Mount, inner: list[Mount]) -> None:
             parent = each.parent
             point = each.mount_point
             new_parent = None if parent is None else copies.get(parent)
-            if new_parent is None or point is None:
+            if new_parent is None or point is None or not each.attached or not new_parent.attached:
                 continue
             if each.is_unbindable:
                 if each.is_locked:
                     raise Errno(EPERM)
                 continue
+            if copy.namespace is not None:
+                check_memory(copy.namespace)
             new = copy_of(each, is_peer=True, is_shared=False)
-            new.attach(new_parent, point)
+            attach_copy(new, new_parent, point)
             copies[each] = new
+            pace(COPY_COST)
     except (Errno, MemoryError):
         detach_tree(copy)
         raise
 
 
 def mounts_below(top: Path) -> list[Mount]:
-    """All mounts at or below a place, outer ones first."""
+    """All mounts at or below a place, each before what is on it. Raises MemoryError."""
     found: list[Mount] = []
-    namespace = top.mount.namespace
-    if namespace is None:
-        return found
-    for each in namespace.mounts.values():
-        parent = each.parent
+    for each in top.mount.children.values():
         point = each.mount_point
-        if parent is not None and point is not None and is_below(Path(parent, point), top):
-            found.append(each)
+        if point is not None and lies_below(point, top.dentry):
+            found.extend(tree_of(each))
     return found
 
 
@@ -516,8 +535,11 @@ def unmount(context: FsContext, target: bytes, flags: int) -> None:
                 copies.extend(propagated(each))
         detach_tree(mount_)
     copies.reverse()  # inner ones first
+    going: dict[Mount, bool] = {}
     for each in copies:
-        if each.attached and not each.is_locked and _goes_whole(each, copies):
+        going[each] = True
+    for each in copies:
+        if each.attached and not each.is_locked and _goes_whole(each, going):
             detach_tree(each)
 
 
@@ -530,7 +552,7 @@ def _refuse_busy(mount_: Mount, copies: list[Mount], held: int) -> None:
             raise Errno(EBUSY)
 
 
-def _goes_whole(top: Mount, going: list[Mount]) -> bool:
+def _goes_whole(top: Mount, going: dict[Mount, bool]) -> bool:
     """Whether all that is mounted below goes as well: what its parent's lock holds there goes with the parent alone."""
     for each in tree_of(top):
         if each is not top and (not each.is_locked or each not in going):
@@ -549,6 +571,7 @@ def pivot_root(context: FsContext, new_root: bytes, put_old: bytes) -> Path:
     refuse_mounting(context.credentials)
     root = context.root
     namespace = context.namespace
+    old = place_for_mount(namespace, old)
     if new.mount.namespace is not namespace or root.mount.namespace is not namespace:
         raise Errno(EINVAL)
     if new.mount is root.mount or old.mount is root.mount:
@@ -559,15 +582,11 @@ def pivot_root(context: FsContext, new_root: bytes, put_old: bytes) -> Path:
     if new.mount.is_locked:
         raise Errno(EINVAL)
     above = root.mount.parent
-    place = root.mount.mount_point
     if old.mount.group is not None or parent.group is not None or (above is not None and above.group is not None):
         raise Errno(EINVAL)
     if not is_below(old, new) or not is_below(new, root):
         raise Errno(EINVAL)
+    new.mount.trade_places(root.mount, old.mount, old.dentry)
     new.mount.is_locked = root.mount.is_locked
     root.mount.is_locked = False
-    new.mount.become_root()
-    root.mount.move(old.mount, old.dentry)
-    if above is not None and place is not None:
-        new.mount.move(above, place)
     return new

@@ -34,6 +34,7 @@ from kernel.fs.landlock import (
     creation_right,
     require,
 )
+from kernel.fs.mount_tree import detach_all_at, is_mount_point
 from kernel.fs.notification import (
     IN_ATTRIB,
     IN_DELETE,
@@ -49,6 +50,7 @@ from kernel.fs.notification import (
 )
 from kernel.fs.open import create_in
 from kernel.fs.path import FsContext, Path
+from kernel.fs.peers import lies_below
 from kernel.fs.protections import may_link
 from kernel.fs.walk import (
     LAST_DOT,
@@ -230,6 +232,7 @@ def unlink(context: FsContext, base: Path | None, name: bytes) -> None:
         raise Errno(EISDIR)
     walk.mount.require_writable()
     removed: Inode | None = None
+    gone: Dentry | None = None
     walk.hold_names()
     try:
         child = look_up_held(walk.dentry, walk.last)
@@ -242,16 +245,27 @@ def unlink(context: FsContext, base: Path | None, name: bytes) -> None:
         inode = _victim(context, walk, child)
         if inode.is_directory():
             raise Errno(EISDIR)
-        if child.mounted != 0:
-            raise Errno(EBUSY)
+        _require_no_mount(context, child)
         removed = _keep(inode)
         walk.directory().unlink(walk.last, inode)
         _forget(child)
+        gone = child
         tell_inode(inode, IN_ATTRIB)
     finally:
         walk.let_names_go()
         _let_go(removed)
+    if gone is not None and gone.mounts is not None:
+        detach_all_at(gone)
     tell_name(walk.directory(), IN_DELETE, walk.last, 0)
+
+
+@inline
+def _require_no_mount(context: FsContext, child: Dentry) -> None:
+    """Raise EBUSY for a name on which something is mounted in the caller's namespace. In another one that is no reason
+    to keep the name: what is mounted there goes with it.
+    """
+    if child.mounts is not None and is_mount_point(child, context.namespace):
+        raise Errno(EBUSY)
 
 
 def _keep(inode: Inode) -> Inode | None:
@@ -280,6 +294,7 @@ def remove_directory(context: FsContext, base: Path | None, name: bytes) -> None
         raise Errno(EBUSY)
     walk.mount.require_writable()
     removed: Inode | None = None
+    gone: Dentry | None = None
     walk.hold_names()
     try:
         child = look_up_held(walk.dentry, walk.last)
@@ -289,17 +304,19 @@ def remove_directory(context: FsContext, base: Path | None, name: bytes) -> None
         inode = _victim(context, walk, child)
         if not inode.is_directory():
             raise Errno(ENOTDIR)
-        if child.mounted != 0:
-            raise Errno(EBUSY)
+        _require_no_mount(context, child)
         removed = _keep(inode)
         if not inode.is_empty():
             raise Errno(ENOTEMPTY)
         walk.directory().remove_directory(walk.last, inode)
         CACHE.forget_children(child)
         _forget(child)
+        gone = child
     finally:
         walk.let_names_go()
         _let_go(removed)
+    if gone is not None and gone.mounts is not None:
+        detach_all_at(gone)
     tell_name(walk.directory(), IN_DELETE | IN_ISDIR, walk.last, 0)
 
 
@@ -363,9 +380,9 @@ def _rename_held(context: FsContext, source: Walk, target: Walk, flags: int) -> 
     if not inode.is_directory() and (source.trailing_slash or (target.trailing_slash and flags & RENAME_EXCHANGE == 0)):
         raise Errno(ENOTDIR)
     # A directory cannot move below itself; nor can its own ancestor be replaced.
-    if _is_within(target.dentry, child):
+    if lies_below(target.dentry, child):
         raise Errno(EINVAL)
-    if other is not None and _is_within(source.dentry, other):
+    if other is not None and lies_below(source.dentry, other):
         raise Errno(EINVAL if flags & RENAME_EXCHANGE != 0 else ENOTEMPTY)
     replaced = other.inode if other is not None else None
     if context.credentials.domain is not None:
@@ -375,8 +392,9 @@ def _rename_held(context: FsContext, source: Walk, target: Walk, flags: int) -> 
     if replaced is inode:
         return None
     _check_rename(context, source, inode, target, replaced, flags)
-    if child.mounted != 0 or (other is not None and other.mounted != 0):
-        raise Errno(EBUSY)
+    _require_no_mount(context, child)
+    if other is not None:
+        _require_no_mount(context, other)
     if other is not None and replaced is not None and flags & RENAME_EXCHANGE != 0:
         source.directory().exchange(source.last, inode, target.directory(), target.last, replaced)
         _exchange_dentries(child, other)
@@ -394,6 +412,8 @@ def _rename_held(context: FsContext, source: Walk, target: Walk, flags: int) -> 
         if flags & RENAME_WHITEOUT != 0:
             _leave_whiteout(context, source)
         _tell_moved(source, target, inode, replaced)
+        if place.mounts is not None:
+            detach_all_at(place)
         done = True
     finally:
         place.pins -= 1
@@ -423,17 +443,6 @@ def _tell_moved(source: Walk, target: Walk, inode: Inode, replaced: Inode | None
     if replaced is not None:
         tell_inode(replaced, IN_ATTRIB)
     tell_inode(inode, IN_MOVE_SELF)
-
-
-def _is_within(dentry: Dentry, ancestor: Dentry) -> bool:
-    """Whether `dentry` is `ancestor` or lies below it, in one file system."""
-    place = dentry
-    while place is not ancestor:
-        above = place.parent
-        if above is None or above is place:
-            return False
-        place = above
-    return True
 
 
 def _check_rename(

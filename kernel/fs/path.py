@@ -4,7 +4,7 @@ A `Path` is a place in the tree: a dentry seen through a mount. What is kept for
 file) is pinned, so that the mount counts as busy and the dentry cache keeps the dentry.
 
 A mount belongs to a mount namespace as long as it is attached. Invariant: for every mount but the first of its
-namespace, `parent.children[mount_point] is mount` until it is detached.
+namespace, `parent.children[mount_point] is mount` until it is detached, and it is in the chain of `mount_point`.
 """
 
 from typing import Final
@@ -30,12 +30,14 @@ from kernel.fs.peers import PeerGroup, make_private
 from kernel.lang import EINVAL, EROFS, Errno, noraise, panic
 from kernel.lib.credentials import Credentials
 from kernel.lib.namespace import CLONE_NEWNS, FIRST_USER, Namespace, UserNamespace, next_number
+from kernel.lib.pace import pace
 from kernel.sched import current_thread
 from kernel.time import coarse_realtime_ns
 
-MOUNT_FLAGS: Final = MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_NOATIME | MS_NODIRATIME | MS_RELATIME
+TIME_FLAGS: Final = MS_NOATIME | MS_NODIRATIME | MS_RELATIME
 _LOCKABLE: Final = MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC
-_TIMES: Final = MS_NOATIME | MS_NODIRATIME | MS_RELATIME
+MOUNT_FLAGS: Final = _LOCKABLE | TIME_FLAGS
+_DEPART_COST: Final = 1000  # instructions
 _DAY_NS: Final = 24 * 3600 * 1_000_000_000
 
 _next_mount_id: int = 1
@@ -54,6 +56,8 @@ class Mount:
         self.parent: Mount | None = None
         self.mount_point: Dentry | None = None
         self.children: dict[Dentry, Mount] = {}
+        self.next_there: Mount | None = None  # of all that are mounted on the mount point, in whatever namespace
+        self.previous_there: Mount | None = None
         self.users: int = 0  # pinned paths, and keepers
         self.keepers: int = 0  # who writes its file system out: unmounting waits, but the mount is not busy
         self.attached: bool = False
@@ -64,7 +68,11 @@ class Mount:
         self.expiry_mark: int = -1  # how many there were when it was first asked to go if nobody comes
         self.is_unbindable: bool = False
         self.group: PeerGroup | None = None  # which shows the same
+        self.next_peer: Mount | None = None  # of its group, which is a ring
+        self.previous_peer: Mount | None = None
         self.master: PeerGroup | None = None  # from which it receives
+        self.next_slave: Mount | None = None  # of its master
+        self.previous_slave: Mount | None = None
         self.is_internal: bool = False  # pipes, sockets and the like: no place in the tree
         # What the administrator of another user namespace has set, and one of this must not undo
         self.is_locked: bool = False  # it hides what is below it
@@ -92,7 +100,7 @@ class Mount:
 
     def may_change_flags(self, flags: int) -> bool:
         """Whether locks permit other flags."""
-        if self.locks_times and (self.flags ^ flags) & _TIMES != 0:
+        if self.locks_times and (self.flags ^ flags) & TIME_FLAGS != 0:
             return False
         return self.locked_flags & ~flags == 0
 
@@ -110,11 +118,40 @@ class Mount:
             make_private(self)
             self.forget()
             raise
-        self.parent = parent
-        self.mount_point = mount_point
-        mount_point.mounted += 1
-        mount_point.pins += 1
+        self._stand_at(parent, mount_point)
         self.attached = True
+
+    def slip_under(self, covering: "Mount") -> None:
+        """Enter the tree between a mount and its place. Raises MemoryError, and then it has let go of its file system.
+        """
+        parent = covering.parent
+        mount_point = covering.mount_point
+        if parent is None or mount_point is None or parent.namespace is None:
+            panic("a mount that covers nothing")
+        namespace = parent.namespace
+        try:
+            namespace.enter(self)
+            self.children[self.root] = covering
+        except MemoryError:
+            namespace.leave(self)
+            make_private(self)
+            self.forget()
+            raise
+        parent.children[mount_point] = self  # it has the key: that needs no memory
+        covering._step_off()
+        covering._stand_at(self, self.root)
+        self._stand_at(parent, mount_point)
+        self.attached = True
+
+    def take_place_of(self, other: "Mount") -> None:
+        """Stand where another does, which has no place from then on. Needs no memory."""
+        self._leave_place()
+        parent = other.parent
+        mount_point = other.mount_point
+        if parent is not None and mount_point is not None:
+            parent.children[mount_point] = self
+            other._step_off()
+            self._stand_at(parent, mount_point)
 
     def detach(self) -> None:
         """Take the mount out of the tree; its file system goes when nobody uses the mount any more."""
@@ -139,14 +176,21 @@ class Mount:
         self._finish_if_unused()
 
     def move(self, parent: "Mount", mount_point: Dentry) -> None:
-        """Give the mount another place in the tree."""
+        """Give the mount another place in the tree, where nothing is. Raises MemoryError, and then it has the old one.
+        """
         _keep_names(mount_point)
-        self._leave_place()
-        self.parent = parent
-        self.mount_point = mount_point
         parent.children[mount_point] = self
-        mount_point.mounted += 1
-        mount_point.pins += 1
+        self._leave_place()
+        self._stand_at(parent, mount_point)
+
+    def trade_places(self, root: "Mount", parent: "Mount", mount_point: Dentry) -> None:
+        """Stand where the root of a tree does, which goes to another place (pivot_root). Raises MemoryError, and then
+        nothing has changed.
+        """
+        _keep_names(mount_point)
+        parent.children[mount_point] = root
+        self.take_place_of(root)
+        root._stand_at(parent, mount_point)
 
     def change_namespace(self, namespace: "MountNamespace") -> None:
         """Belong to another tree. Raises MemoryError, and then it still belongs to the old one."""
@@ -158,18 +202,50 @@ class Mount:
         self.namespace = namespace
 
     def become_root(self) -> None:
-        """Leave the place for the top of the tree (pivot_root)."""
+        """Leave the place for the top of a tree."""
         self._leave_place()
+
+    def lose_place(self) -> None:
+        """What it is mounted on has gone. May sleep."""
+        self._leave_place()
+        self._finish_if_unused()
+
+    def _stand_at(self, parent: "Mount", mount_point: Dentry) -> None:
+        """It is among the parent's children already."""
+        self.parent = parent
+        self.mount_point = mount_point
+        first = mount_point.mounts
+        self.next_there = first
+        if first is not None:
+            first.previous_there = self
+        mount_point.mounts = self
+        mount_point.pins += 1
+
+    def _step_off(self) -> None:
+        """Stand nowhere; the parent knows another child by then."""
+        mount_point = self.mount_point
+        if mount_point is None:
+            return
+        after = self.next_there
+        before = self.previous_there
+        if after is not None:
+            after.previous_there = before
+        if before is not None:
+            before.next_there = after
+        else:
+            mount_point.mounts = after
+        self.next_there = None
+        self.previous_there = None
+        mount_point.pins -= 1
+        self.parent = None
+        self.mount_point = None
 
     def _leave_place(self) -> None:
         parent = self.parent
         mount_point = self.mount_point
         if parent is not None and mount_point is not None:
             del parent.children[mount_point]
-            mount_point.mounted -= 1
-            mount_point.pins -= 1
-        self.parent = None
-        self.mount_point = None
+            self._step_off()
 
     def root_is_directory(self) -> bool:
         inode = self.root.inode
@@ -343,6 +419,7 @@ class MountNamespace(Namespace):
             MOUNTS.pop(mount.identifier, mount)
         for mount in self.mounts.values():
             mount.depart()
+            pace(_DEPART_COST)
         self.mounts.clear()
 
 

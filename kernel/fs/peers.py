@@ -4,10 +4,10 @@ Mounts of one peer group show the same: what is mounted on a directory of one is
 of the file system has the directory. A slave receives from its master's group, and gives nothing back. A mount can be
 both: then it passes on what it receives. All members of a group have the same master.
 
-Invariants: a mount is in `group.members` exactly when `group` is set, and in `master.slaves` exactly when `master` is.
-A group without members has no slaves: they went to its own master.
+Invariants: a mount is in the ring of members exactly when `group` is set, and in its master's chain of slaves exactly
+when `master` is. A group without members has no slaves: they went to its own master.
 
-Context: thread context. Attaching raises MemoryError and ENOSPC, and then nothing was changed.
+Context: thread context.
 """
 
 from typing import TYPE_CHECKING, Final
@@ -24,13 +24,26 @@ class PeerGroup:
     """Mounts that show the same, and those that follow them. `number` is what mountinfo shows.
 
     The order of both is Linux's, because it is that in which mounts are created, and so that of mountinfo: the members
-    are a ring, and a copy comes right after what it is a copy of.
+    are a ring, and a copy comes right after what it is a copy of. Both are chains through the mounts themselves, so
+    that to leave them takes neither long nor memory.
     """
 
     def __init__(self, number: int) -> None:
         self.number: int = number
-        self.members: list[Mount] = []
-        self.slaves: list[Mount] = []
+        self.member: Mount | None = None  # one of the ring
+        self.first_slave: Mount | None = None
+        self.last_slave: Mount | None = None
+
+    def members(self) -> "list[Mount]":
+        """All of them. Raises MemoryError."""
+        found: list[Mount] = []
+        each = self.member
+        while each is not None:
+            found.append(each)
+            each = each.next_peer
+            if each is self.member:
+                break
+        return found
 
 
 @final
@@ -39,6 +52,23 @@ class Groups:
 
     def __init__(self) -> None:
         self.by_number: dict[int, PeerGroup] = {}
+        self.lowest: int = 1  # all below are taken
+
+    def new(self) -> PeerGroup:
+        """A group without members. Raises MemoryError."""
+        number = self.lowest
+        while number in self.by_number:
+            number += 1
+        group = PeerGroup(number)
+        self.by_number[number] = group
+        self.lowest = number + 1
+        return group
+
+    @noraise
+    def forget(self, group: PeerGroup) -> None:
+        """It has no members any more."""
+        self.by_number.pop(group.number, group)
+        self.lowest = min(self.lowest, group.number)
 
 
 GROUPS: Final = Groups()
@@ -46,29 +76,39 @@ GROUPS: Final = Groups()
 
 def share(mount: "Mount") -> None:
     """MS_SHARED: be in a peer group, a new one if need be. Raises MemoryError."""
-    if mount.group is not None:
-        return
-    number = 1
-    while number in GROUPS.by_number:
-        number += 1
-    group = PeerGroup(number)
-    GROUPS.by_number[number] = group
-    try:
-        join(mount, group)
-    except MemoryError:
-        GROUPS.by_number.pop(number)
-        raise
+    if mount.group is None:
+        _join(mount, GROUPS.new(), None)
 
 
-def join(mount: "Mount", group: PeerGroup) -> None:
-    """Become the first of a group. Raises MemoryError."""
-    group.members.append(mount)
+@noraise
+def _join(mount: "Mount", group: PeerGroup, before: "Mount | None") -> None:
+    """Become a member after another, or the first."""
+    after = mount if before is None else before.next_peer
+    if before is None or after is None:
+        before = mount
+        after = mount
+        group.member = mount
+    mount.previous_peer = before
+    mount.next_peer = after
+    before.next_peer = mount
+    after.previous_peer = mount
     mount.group = group
 
 
-def enslave(mount: "Mount", master: PeerGroup) -> None:
-    """Receive from a group. Raises MemoryError."""
-    master.slaves.insert(0, mount)
+@noraise
+def enslave(mount: "Mount", master: PeerGroup, before: "Mount | None" = None) -> None:
+    """Receive from a group: as the slave after another, or as the first."""
+    after = master.first_slave if before is None else before.next_slave
+    mount.previous_slave = before
+    mount.next_slave = after
+    if before is None:
+        master.first_slave = mount
+    else:
+        before.next_slave = mount
+    if after is None:
+        master.last_slave = mount
+    else:
+        after.previous_slave = mount
     mount.master = master
 
 
@@ -78,30 +118,47 @@ def leave_group(mount: "Mount") -> None:
     group = mount.group
     if group is None:
         return
+    before = mount.previous_peer
+    after = mount.next_peer
     mount.group = None
-    group.members.remove(mount)
-    if len(group.members) > 0:
+    mount.previous_peer = None
+    mount.next_peer = None
+    if before is not None and after is not None and after is not mount:
+        before.next_peer = after
+        after.previous_peer = before
+        group.member = after
         return
-    GROUPS.by_number.pop(group.number)
+    group.member = None
+    GROUPS.forget(group)
     master = mount.master
-    while len(group.slaves) > 0:
-        slave = group.slaves.pop(0)
-        slave.master = None
+    while True:
+        slave = group.first_slave
+        if slave is None:
+            return
+        leave_master(slave)
         if master is not None:
-            try:
-                master.slaves.append(slave)
-                slave.master = master
-            except MemoryError:
-                slave.master = None  # no room to remember it: it receives nothing any more
+            enslave(slave, master, master.last_slave)
 
 
 @noraise
 def leave_master(mount: "Mount") -> None:
     """Receive nothing any more."""
     master = mount.master
-    if master is not None:
-        mount.master = None
-        master.slaves.remove(mount)
+    if master is None:
+        return
+    before = mount.previous_slave
+    after = mount.next_slave
+    if before is None:
+        master.first_slave = after
+    else:
+        before.next_slave = after
+    if after is None:
+        master.last_slave = before
+    else:
+        after.previous_slave = before
+    mount.master = None
+    mount.previous_slave = None
+    mount.next_slave = None
 
 
 @noraise
@@ -111,27 +168,25 @@ def make_private(mount: "Mount") -> None:
     leave_master(mount)
 
 
+@noraise
 def make_slave(mount: "Mount") -> None:
-    """MS_SLAVE: receive from the peers, if there are any, instead of being one. Raises MemoryError."""
+    """MS_SLAVE: receive from the peers, if there are any, instead of being one."""
     group = mount.group
     if group is None:
         return
-    if len(group.members) > 1:
+    if mount.next_peer is not mount:
         leave_master(mount)
         enslave(mount, group)
     leave_group(mount)
 
 
+@noraise
 def inherit(copy: "Mount", source: "Mount") -> None:
-    """A copy of a mount is its peer, and has its master. Raises MemoryError."""
-    group = source.group
-    if group is not None:
-        group.members.insert(group.members.index(source) + 1, copy)
-        copy.group = group
-    master = source.master
-    if master is not None:
-        master.slaves.insert(master.slaves.index(source) + 1, copy)
-        copy.master = master
+    """A copy of a mount is its peer, and has its master."""
+    if source.group is not None:
+        _join(copy, source.group, source)
+    if source.master is not None:
+        enslave(copy, source.master, source)
 
 
 @final
@@ -145,6 +200,7 @@ class Receiver:
         self.source: Receiver | None = source
         self.is_peer: bool = is_peer  # of the source, and not its slave
         self.copy: Mount | None = None  # what was mounted on it
+        self.covered: Mount | None = None  # what is on the copy since then
 
 
 def receivers_of(mount: "Mount") -> list[Receiver]:
@@ -162,26 +218,32 @@ def receivers_of(mount: "Mount") -> list[Receiver]:
         group = head.mount.group
         if group is None:
             continue
-        members = group.members
-        place = members.index(head.mount)
-        for step in range(1, len(members)):
-            found.append(Receiver(members[(place + step) % len(members)], head, is_peer=True))
-        seen: list[PeerGroup] = []
-        for slave in group.slaves:
+        peer = head.mount.next_peer
+        while peer is not None and peer is not head.mount:
+            found.append(Receiver(peer, head, is_peer=True))
+            peer = peer.next_peer
+        seen: dict[PeerGroup, bool] = {}
+        slave = group.first_slave
+        while slave is not None:
             below = slave.group
-            if below is not None:
-                if below in seen:
-                    continue
-                seen.append(below)
-            receiver = Receiver(slave, head, is_peer=False)
-            found.append(receiver)
-            heads.append(receiver)
+            if below is None or below not in seen:
+                if below is not None:
+                    seen[below] = True
+                receiver = Receiver(slave, head, is_peer=False)
+                found.append(receiver)
+                heads.append(receiver)
+            slave = slave.next_slave
     return found
 
 
 def shows(mount: "Mount", place: Dentry) -> bool:
     """Whether the directory lies in the part of the file system that a mount shows."""
-    while place is not mount.root:
+    return lies_below(place, mount.root)
+
+
+def lies_below(place: Dentry, top: Dentry) -> bool:
+    """Whether a directory is another or lies below it, in one file system."""
+    while place is not top:
         above = place.parent
         if above is None or above is place:
             return False

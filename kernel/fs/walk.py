@@ -28,6 +28,7 @@ from kernel.fs.constants import (
 from kernel.fs.dentry import CACHE, Dentry
 from kernel.fs.inode import Inode
 from kernel.fs.path import FsContext, Mount, Path
+from kernel.fs.peers import shows
 from kernel.fs.protections import check_following
 from kernel.lang import EAGAIN, ELOOP, ENAMETOOLONG, ENOENT, ENOTDIR, EXDEV, Errno
 
@@ -194,7 +195,7 @@ class Walk:
         children = self.dentry.children
         if children is not None:
             child = children.get(name)
-            if child is not None and (child.mounted > 0 or not self.directory().revalidates):
+            if child is not None and (child.mounts is not None or not self.directory().revalidates):
                 return child if child.inode is not None else None
         self.hold_names()
         try:
@@ -251,7 +252,7 @@ class Walk:
 
     def _enter(self, child: Dentry) -> Inode:
         mount = self.mount
-        while child.mounted != 0:
+        while child.mounts is not None:
             covering = mount.children.get(child)
             if covering is None:
                 break
@@ -278,7 +279,7 @@ class Walk:
         self.dentry = root.dentry
 
     def _up(self) -> None:
-        """One directory up, out of mounts, but not past the root."""
+        """One directory up, out of mounts, but not past the root. Raises ENOENT where that is not below the mount."""
         root = self.context.root
         mount = self.mount
         dentry = self.dentry
@@ -290,6 +291,8 @@ class Walk:
             if dentry is not mount.root:
                 above = dentry.parent
                 if above is not None:
+                    if mount.root.parent is not None and not shows(mount, above):
+                        raise Errno(ENOENT)  # it was moved out of the part that the mount shows
                     dentry = above
                 break
             outer = mount.parent
@@ -300,7 +303,7 @@ class Walk:
             mount = outer
             dentry = point
         # What lies there may itself be covered, as when something was mounted over a working directory's parent.
-        while dentry.mounted != 0:
+        while dentry.mounts is not None:
             covering = mount.children.get(dentry)
             if covering is None:
                 break
@@ -317,7 +320,7 @@ def look_up_held(parent: Dentry, name: bytes) -> Dentry | None:
     children = parent.children
     directory = parent.inode
     child = children.get(name) if children is not None else None
-    if child is not None and (directory is None or child.mounted > 0 or not directory.revalidates):
+    if child is not None and (directory is None or child.mounts is not None or not directory.revalidates):
         return child if child.inode is not None else None
     if len(name) > NAME_MAX:
         raise Errno(ENAMETOOLONG)

@@ -18,6 +18,7 @@ from kernel.fs.mount_status import (
 from kernel.fs.mount_text import name_in_filesystem, nearest_master
 from kernel.fs.namespace import NamespaceFile
 from kernel.fs.path import Mount, MountNamespace, Path, path_name
+from kernel.fs.peers import PeerGroup
 from kernel.lang import E2BIG, EINVAL, ENOENT, EOVERFLOW, EPERM, Errno, UserAddr, final, span_of, u32
 from kernel.lib import user
 from kernel.lib.pace import pace
@@ -156,7 +157,8 @@ def _fill(report: _Report, view: NamespaceView, mount: Mount, wanted: int) -> No
         _fill_basics(report, mount)
     if wanted & _PROPAGATE_FROM != 0:
         report.mask |= _PROPAGATE_FROM
-        report.put_u64(96, nearest_master(mount, current().fs.root))
+        known: dict[PeerGroup, int] = {}
+        report.put_u64(96, nearest_master(mount, current().fs.root, known))
     if wanted & _FS_TYPE != 0:
         report.put_text(_FS_TYPE, 36, file_system.type_name)
     if wanted & _MNT_ROOT != 0:

@@ -14,8 +14,6 @@ from tools.paths import ROOT
 
 SHORT = {
     "kernel/fs/notification.py found.watches": "watches of one inode: an inotify instance has one at most",
-    "kernel/fs/peers.py group.slaves": "mounts: fs.mount-max",
-    "kernel/fs/peers.py master.slaves": "mounts: fs.mount-max",
     "kernel/ipc/pipe.py self.packets": "packets in a pipe: a page each",
     "kernel/ipc/posix_queues.py self.messages": "65,536 messages: fs.mqueue.msg_max",
     "kernel/ipc/posix_queues.py self.receivers": "waiting threads: kernel.threads-max",

@@ -17,7 +17,6 @@ from kernel.fs.path import Path
 from kernel.fs.procfs import (
     process_control,
     process_memory,
-    process_mounts,
     process_place,
     process_scheduling,
     process_status,
@@ -31,6 +30,7 @@ from kernel.fs.procfs.network import NetDirectory
 from kernel.fs.procfs.pagemap import open_pagemap
 from kernel.fs.procfs.process_files import CWD, EXE, ROOT, DescriptorDirectory, PlaceLink
 from kernel.fs.procfs.process_memory import living_memory_of, memory_of
+from kernel.fs.procfs.process_mounts import open_mountinfo, open_mounts, open_mountstats
 from kernel.fs.procfs.subject import Subject, give_owner, may_reach, parse_number, require_inspection
 from kernel.fs.procfs.view import View
 from kernel.lang import EACCES, EINVAL, ENOENT, EPERM, Errno, final
@@ -111,15 +111,9 @@ FILES: Final[list[SubjectFile]] = [
     SubjectFile(b"limits", 0o444, process_status.limits),
     SubjectFile(b"maps", 0o444, no_text, guarded=True, opener=open_maps),
     SubjectFile(b"mem", 0o600, no_text, guarded=True, reaches=True, opener=open_memory),
-    SubjectFile(b"mountinfo", 0o444, process_mounts.mountinfo, check_opening=process_mounts.check_opening),
-    SubjectFile(b"mounts", 0o444, process_mounts.mounts, check_opening=process_mounts.check_opening),
-    SubjectFile(
-        b"mountstats",
-        0o400,
-        process_mounts.mountstats,
-        check_opening=process_mounts.check_opening,
-        scope=OF_PROCESSES,
-    ),
+    SubjectFile(b"mountinfo", 0o444, no_text, opener=open_mountinfo),
+    SubjectFile(b"mounts", 0o444, no_text, opener=open_mounts),
+    SubjectFile(b"mountstats", 0o400, no_text, opener=open_mountstats, scope=OF_PROCESSES),
     SubjectFile(b"numa_maps", 0o444, no_text, guarded=True, opener=open_numa_maps),
     SubjectFile(b"oom_adj", 0o644, process_control.oom_adj, process_control.set_oom_adj),
     SubjectFile(b"oom_score", 0o444, process_control.oom_score),

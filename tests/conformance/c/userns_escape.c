@@ -299,6 +299,129 @@ static void hidden(void)
 	MUST(umount("/tmp/uescape/covered"));
 }
 
+/* How a mount of the machine passes on what is mounted on it. */
+static void show_propagation(const char *path)
+{
+	static char text[65536];
+	int fd = (int)MUST(open("/proc/self/mountinfo", O_RDONLY));
+	long length = 0, n;
+	while ((n = read(fd, text + length, sizeof text - 1 - length)) > 0)
+		length += n;
+	close(fd);
+	text[length] = 0;
+	for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n")) {
+		char place[256], fields[256];
+		if (sscanf(line, "%*s %*s %*s %*s %255s %*s %255s", place, fields) == 2 && strcmp(place, path) == 0)
+			printf("%s %s\n", path, strncmp(fields, "shared", 6) == 0 ? "shared" : fields);
+	}
+}
+
+/* A descriptor of a mount that belongs to the machine's namespace gives no power over it. */
+static void others_mounts(void)
+{
+	MUST(mkdir("/tmp/uescape/theirs", 0777));
+	MUST(mount("none", "/tmp/uescape/theirs", "tmpfs", 0, NULL));
+	MUST(mount(NULL, "/tmp/uescape/theirs", NULL, MS_SHARED, NULL));
+	IN_CHILD({
+		become(1000);
+		int fd = (int)MUST(open("/tmp/uescape/theirs", O_PATH));
+		char path[64];
+		snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+		enter_as_root(CLONE_NEWNS);
+		SHOW(mount(NULL, path, NULL, MS_REMOUNT | MS_BIND | MS_RDONLY, NULL));
+		SHOW(umount2(path, MNT_DETACH));
+		SHOW(mount(path, "/mnt", NULL, MS_BIND, NULL));
+		SHOW(mount("none", path, "tmpfs", 0, NULL));
+		SHOW(mount(NULL, path, NULL, MS_PRIVATE, NULL));
+		SHOW(mount(NULL, path, NULL, MS_REC | MS_UNBINDABLE, NULL));
+	});
+	show_propagation("/tmp/uescape/theirs");
+	MUST(umount("/tmp/uescape/theirs"));
+}
+
+/* Names on which a user has mounted something, in a namespace of his. */
+static void mount_on_names(void)
+{
+	become(1000);
+	enter_as_root(CLONE_NEWNS);
+	for (const char *const *each = (const char *const[]){ "removed", "moved", "replaced", NULL }; *each; each++) {
+		char path[64];
+		snprintf(path, sizeof path, "/tmp/uescape/names/%s", *each);
+		MUST(mount("none", path, "tmpfs", 0, NULL));
+		strcat(path, "/inside");
+		put_file(path, "x", 0644);
+	}
+	MUST(mount("/proc/self/status", "/tmp/uescape/names/unlinked", NULL, MS_BIND, NULL));
+	SHOW(unlink("/tmp/uescape/names/unlinked"));
+	SHOW(rmdir("/tmp/uescape/names/removed"));
+	SHOW(rename("/tmp/uescape/names/moved", "/tmp/uescape/names/elsewhere"));
+	SHOW(rename("/tmp/uescape/names/plain", "/tmp/uescape/names/replaced"));
+	int kept = (int)MUST(open("/tmp/uescape/names/removed", O_RDONLY | O_DIRECTORY));
+	say();
+	hear();
+	SHOW(access("/tmp/uescape/names/unlinked", F_OK));
+	SHOW(access("/tmp/uescape/names/removed", F_OK));
+	SHOW(access("/tmp/uescape/names/elsewhere/inside", F_OK));
+	SHOW(access("/tmp/uescape/names/replaced/inside", F_OK));
+	SHOW(faccessat(kept, "inside", F_OK, 0));
+	SHOW(umount("/tmp/uescape/names/elsewhere"));
+	SHOW(umount("/tmp/uescape/names/removed"));
+	SHOW(umount("/tmp/uescape/names/replaced"));
+	say();
+	hear();
+	SHOW(access("/tmp/uescape/names/again/inside", F_OK));
+}
+
+static void names(void)
+{
+	MUST(mkdir("/tmp/uescape/names", 0777));
+	MUST(chmod("/tmp/uescape/names", 0777));
+	for (const char *const *each = (const char *const[]){ "removed", "moved", "replaced", "plain", NULL }; *each; each++) {
+		char path[64];
+		snprintf(path, sizeof path, "/tmp/uescape/names/%s", *each);
+		MUST(mkdir(path, 0777));
+	}
+	put_file("/tmp/uescape/names/unlinked", "x", 0644);
+	struct child c = begin(mount_on_names, 0);
+	await(c);
+	SHOW(unlink("/tmp/uescape/names/unlinked"));
+	SHOW(rmdir("/tmp/uescape/names/removed"));
+	SHOW(rename("/tmp/uescape/names/moved", "/tmp/uescape/names/elsewhere"));
+	SHOW(rename("/tmp/uescape/names/plain", "/tmp/uescape/names/replaced"));
+	tell(c);
+	await(c);
+	SHOW(rmdir("/tmp/uescape/names/elsewhere"));
+	SHOW(rmdir("/tmp/uescape/names/replaced"));
+	tell(c);
+	finish(c);
+}
+
+/* A directory that is moved out of what a bind mount shows is no way out of the mount. */
+static void moved_out(void)
+{
+	MUST(mkdir("/tmp/uescape/part", 0777));
+	MUST(chmod("/tmp/uescape/part", 0777));
+	IN_CHILD({
+		become(1000);
+		enter_as_root(CLONE_NEWNS);
+		MUST(mkdir("/tmp/uescape/part/a", 0755));
+		MUST(mkdir("/tmp/uescape/part/a/b", 0755));
+		MUST(mount("/tmp/uescape/part", "/mnt", NULL, MS_BIND, NULL));
+		MUST(chdir("/mnt/a/b"));
+		SHOW(access("../../a", F_OK));
+		MUST(rename("/tmp/uescape/part/a/b", "/tmp/uescape/out"));
+		SHOW(access(".", F_OK));
+		SHOW(access("..", F_OK));
+		SHOW(access("../denied", F_OK));
+		SHOW(access("../..", F_OK));
+		SHOW(open("../../etc", O_RDONLY | O_DIRECTORY));
+		SHOW(chdir(".."));
+		SHOW(mkdir("../made", 0755));
+		MUST(rename("/tmp/uescape/out", "/tmp/uescape/part/b"));
+		SHOW(access("../a", F_OK));
+	});
+}
+
 /* What belongs to the machine. */
 static void machine(void)
 {
@@ -334,5 +457,8 @@ int main(void)
 	stale();
 	programs();
 	hidden();
+	others_mounts();
+	names();
+	moved_out();
 	machine();
 }

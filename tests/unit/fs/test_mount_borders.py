@@ -1,0 +1,128 @@
+"""What one mount namespace may do to another's mounts and names, and mounts where memory ends, on a booted machine."""
+
+import os
+
+import pytest
+
+from kernel.fs.dentry import Dentry
+from kernel.fs.path import FIRST_MOUNTS, MOUNTS, Mount
+from tests.unit.booted import booted
+from tests.unit.fs.test_shared_mounts import (
+    CLONE_NEWNS,
+    bind,
+    is_marked,
+    mark,
+    prepare,
+)
+from tests.unit.syscalls.test_files import write_new
+from tools.simulated.machine import Machine
+from tools.simulated.program import Program
+
+
+class Full(dict[Dentry, Mount]):
+    """Children of a mount, and no memory for one more."""
+
+    def __setitem__(self, place: Dentry, mount: Mount) -> None:
+        if place not in self:
+            raise MemoryError
+        super().__setitem__(place, mount)
+
+
+def mount_at(name: bytes) -> Mount:
+    """What is mounted on a directory of that name."""
+    for mount in MOUNTS.values():
+        if mount.mount_point is not None and mount.mount_point.name == name:
+            return mount
+    raise AssertionError(name)
+
+
+@booted
+def test_a_mount_in_another_namespace_does_not_keep_a_name(machine: Machine) -> None:
+    host = machine.host
+    prepare(host)
+    host.mkdir("/other/one", 0o755)
+    host.mkdir("/other/two", 0o755)
+    host.mkdir("/other/three", 0o755)
+    write_new(host, "/other/file", b"")
+    before = len(MOUNTS)
+
+    def child(program: Program) -> None:
+        program.unshare(CLONE_NEWNS)
+        inside = len(MOUNTS)
+        mark(program, "/other/one")
+        mark(program, "/other/two")
+        mark(program, "/other/three")
+        bind(program, "/proc/self/status", "/other/file")
+        with pytest.raises(OSError, match="EBUSY"):
+            program.rmdir("/other/one")
+        with pytest.raises(OSError, match="EBUSY"):
+            program.rename("/other/two", "/other/moved")
+        pid = program.fork(outside)
+        program.wait4(pid, None, 0, None)
+        assert len(MOUNTS) == inside + 1
+        assert is_marked(program, "/other/moved")
+        program.umount2("/other/moved", 0)
+
+    def outside(program: Program) -> None:
+        program.setns(first, CLONE_NEWNS)
+        program.rmdir("/other/one")
+        program.unlink("/other/file")
+        program.rename("/other/two", "/other/moved")
+        program.mkdir("/other/empty", 0o755)
+        program.rename("/other/empty", "/other/three")
+
+    first = host.open("/proc/self/ns/mnt", os.O_RDONLY, 0)
+    assert machine.wait(host.fork(child)) == 0
+    assert len(MOUNTS) == before
+
+
+@booted
+def test_no_way_up_out_of_a_bind_mount(machine: Machine) -> None:
+    host = machine.host
+    host.mkdir("/part", 0o755)
+    host.mkdir("/part/a", 0o755)
+    host.mkdir("/part/a/b", 0o755)
+    host.mkdir("/seen", 0o755)
+    bind(host, "/part", "/seen")
+    host.chdir("/seen/a/b")
+    assert host.access("../../a", 0) == 0
+    host.rename("/part/a/b", "/out")
+    for name in ("..", "../part", "../.."):
+        with pytest.raises(OSError, match="ENOENT"):
+            host.access(name, 0)
+    assert host.access(".", 0) == 0
+
+
+@booted
+def test_a_mount_that_cannot_be_moved_stays(machine: Machine) -> None:
+    host = machine.host
+    for name in ("/x", "/y"):
+        host.mkdir(name, 0o755)
+    mark(host, "/x")
+    moved = mount_at(b"x")
+    parent = moved.parent
+    point = moved.mount_point
+    assert parent is not None and point is not None
+    parent.children = Full(parent.children)
+    with pytest.raises(OSError, match="ENOMEM"):
+        host.mount("/x", "/y", None, 0x2000, None)
+    assert moved.parent is parent and parent.children[point] is moved and point.mounts is moved
+    assert is_marked(host, "/x")
+
+
+@booted
+def test_pivot_root_without_memory_changes_nothing(machine: Machine) -> None:
+    host = machine.host
+    host.mkdir("/new", 0o755)
+    host.mount("none", "/new", "tmpfs", 0, None)
+    host.mkdir("/new/old", 0o755)
+    new = mount_at(b"new")
+    root = FIRST_MOUNTS.top()
+    assert root is not None
+    new.children = Full()
+    with pytest.raises(OSError, match="ENOMEM"):
+        host.pivot_root("/new", "/new/old")
+    assert FIRST_MOUNTS.top() is root and new.parent is root and not new.is_locked
+    new.children = {}
+    host.pivot_root("/new", "/new/old")
+    assert FIRST_MOUNTS.top() is new and root.parent is new
