@@ -12,7 +12,9 @@ from kernel.ipc.message_queues import Queues, queue_lines
 from kernel.ipc.posix_queues import QueueMount
 from kernel.ipc.semaphores import Sets, set_lines
 from kernel.ipc.shared_memory import Segments, segment_lines
-from kernel.lang import EINVAL, Errno, final, noraise
+from kernel.lang import EINVAL, EPERM, Errno, final, noraise
+from kernel.lib.capabilities import CAP_SYS_ADMIN
+from kernel.lib.credentials import caller_credentials
 from kernel.lib.namespace import (
     CLONE_NEWIPC,
     FIRST_IPC_NUMBER,
@@ -100,10 +102,13 @@ def list_segments() -> bytes:
 
 
 def make_mqueue(source: bytes, options: bytes) -> FileSystem:
-    """There is one instance a namespace, whatever the source is called."""
+    """There is one instance a namespace, whatever the source is called. Raises EPERM, before it is called so."""
     if len(options) > 0:
         raise Errno(EINVAL)
     file_system = ipc_of_caller().mqueues.file_system
+    who = caller_credentials()
+    if who is not None and not who.capable_in(file_system.user_namespace, CAP_SYS_ADMIN):
+        raise Errno(EPERM)
     file_system.source = source
     return file_system
 

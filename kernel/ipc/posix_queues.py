@@ -18,6 +18,7 @@ from kernel.fs.filesystem import FileSystem
 from kernel.fs.inode import Inode
 from kernel.fs.path import Mount, Path
 from kernel.lang import (
+    EACCES,
     EAGAIN,
     EINVAL,
     EMFILE,
@@ -388,6 +389,7 @@ class QueueDirectory(Inode):
         self.size = 2 * _ENTRY_SIZE
         self.caches_children = False
         self.queues: dict[bytes, Queue] = {}
+        self.is_closed: bool = False  # its namespace has ended: a mount may still show it
         self.positions: list[bytes] = []  # names by position; empty where one was removed
 
     def lookup(self, name: bytes) -> Inode | None:
@@ -401,7 +403,11 @@ class QueueDirectory(Inode):
     def make(
         self, name: bytes, mode: int, attributes: QueueAttributes, credentials: Credentials, limit_bytes: int
     ) -> Queue:
-        """A new queue; the name is free. Raises EINVAL, EMFILE, ENOSPC, MemoryError."""
+        """A new queue; the name is free. Raises EINVAL, EMFILE, ENOSPC, MemoryError; EACCES once the namespace has
+        ended, because nobody would remove it.
+        """
+        if self.is_closed:
+            raise Errno(EACCES)
         if len(self.queues) >= MOST_QUEUES.value and not credentials.capable(CAP_SYS_RESOURCE):
             raise Errno(ENOSPC)
         attributes.check(credentials.capable(CAP_SYS_RESOURCE))
@@ -484,6 +490,8 @@ class MqueueFileSystem(FileSystem):
     def remove_all(self) -> None:
         """Its namespace ends. Queues that are open live on without a name."""
         top = self.top
+        if top is not None:
+            top.is_closed = True
         while top is not None and len(top.positions) > 0:
             name = top.positions[-1]
             queue = top.queues.get(name)
@@ -500,7 +508,11 @@ class QueueMount:
 
     def __init__(self, owner: UserNamespace) -> None:
         self.file_system: MqueueFileSystem = MqueueFileSystem(owner)
-        self.mount: Mount = Mount(self.file_system, Dentry(None, b"/", self.file_system.root()), 0)
+        try:
+            self.mount: Mount = Mount(self.file_system, Dentry(None, b"/", self.file_system.root()), 0)
+        except MemoryError:
+            self.file_system.top = None  # the two refer to each other
+            raise
         self.mount.is_internal = True
 
     def place(self, name: bytes, queue: Queue) -> Path:

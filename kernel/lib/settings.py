@@ -21,13 +21,18 @@ _NO_GUARD: Final = -1
 class Setting:
     """Numbers that root may change within bounds. Base class."""
 
-    def __init__(self, path: bytes, least: int, most: int) -> None:
+    def __init__(self, path: bytes, least: int, most: int, is_listed: bool = True) -> None:
         self.path: bytes = path  # below /proc/sys: fs/inotify/max_queued_events
         self.least: int = least
         self.most: int = most
         self.is_of_network: bool = False  # CAP_NET_ADMIN may change it as well as root
         self.guard: int = _NO_GUARD  # a capability without which nobody may change it, root neither
-        SETTINGS.append(self)
+        if is_listed:
+            SETTINGS.append(self)
+
+    def for_opener(self) -> "Setting":
+        """What the running program opens: the same, unless everybody has their own. Raises MemoryError."""
+        return self
 
     def numbers(self) -> list[int]:
         """What is shown, in a row. Raises MemoryError."""

@@ -46,13 +46,17 @@ def scheduled_task(pid: int) -> Task:
     return target
 
 
-def owns(task: Task, target: Task) -> bool:
-    """Whether the caller may change the target's scheduling."""
-    theirs = target.credentials
+def is_same_owner(task: Task, target: Task) -> bool:
+    """Whether the caller's effective user is the target's, or its real one."""
     euid = task.credentials.euid
-    if euid == theirs.euid or euid == theirs.uid:
-        return True
-    return task.credentials.capable_in(theirs.user_namespace, CAP_SYS_NICE)
+    return euid == target.credentials.euid or euid == target.credentials.uid
+
+
+def owns(task: Task, target: Task) -> bool:
+    """Whether the caller may say on which processors the target runs, or how nice it is."""
+    return is_same_owner(task, target) or task.credentials.capable_in(
+        target.credentials.user_namespace, CAP_SYS_NICE
+    )
 
 
 def is_as_able(task: Task, target: Task) -> bool:
@@ -101,7 +105,9 @@ def _change(target: Task, policy: int, priority: int, nice: int, reset_on_fork: 
             raise Errno(EPERM)
         if target.policy == SCHED_IDLE and policy != SCHED_IDLE and not may_have_nice(target, target.nice):
             raise Errno(EPERM)
-        if not owns(task, target) or not is_as_able(task, target) or (target.reset_on_fork and not reset_on_fork):
+        if not is_same_owner(task, target) or (target.reset_on_fork and not reset_on_fork):
+            raise Errno(EPERM)
+        if not is_as_able(task, target):
             raise Errno(EPERM)
     target.reset_on_fork = reset_on_fork
     change_priority(target, policy, priority if realtime else 0, nice)

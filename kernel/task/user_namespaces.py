@@ -52,34 +52,44 @@ def most_of(namespace: UserNamespace, kind: int) -> int:
 
 @final
 class NamespaceLimit(Setting):
-    """/proc/sys/user/max_…_namespaces: that of the running thread's user namespace."""
+    """/proc/sys/user/max_…_namespaces: that of the user namespace of whoever opens it, and of nobody who gets the
+    descriptor.
+    """
 
-    def __init__(self, name: bytes, kind: int) -> None:
-        super().__init__(b"user/max_" + name + b"_namespaces", 0, _NO_LIMIT)
+    def __init__(self, path: bytes, kind: int, namespace: UserNamespace | None) -> None:
+        super().__init__(path, 0, _NO_LIMIT, is_listed=namespace is None)
         self.kind: int = kind
+        self.namespace: UserNamespace | None = namespace  # None: not opened
+
+    def for_opener(self) -> Setting:
+        return NamespaceLimit(self.path, self.kind, self._namespace())
+
+    def _namespace(self) -> UserNamespace:
+        namespace = self.namespace
+        return caller_namespace() if namespace is None else namespace
 
     def numbers(self) -> list[int]:
-        return [most_of(caller_namespace(), self.kind)]
+        return [most_of(self._namespace(), self.kind)]
 
     def store(self, numbers: list[int]) -> None:
-        caller_namespace().limits[self.kind] = numbers[0]
+        self._namespace().limits[self.kind] = numbers[0]
 
     def may_be_changed_by(self, who: Credentials) -> bool:
-        return who.capable_here(CAP_SYS_RESOURCE)
+        return who.capable_in(self._namespace(), CAP_SYS_RESOURCE)
 
     def is_for_root(self) -> bool:
         return False
 
 
 _LIMITS: Final[list[NamespaceLimit]] = [
-    NamespaceLimit(b"cgroup", CLONE_NEWCGROUP),
-    NamespaceLimit(b"ipc", CLONE_NEWIPC),
-    NamespaceLimit(b"mnt", CLONE_NEWNS),
-    NamespaceLimit(b"net", CLONE_NEWNET),
-    NamespaceLimit(b"pid", CLONE_NEWPID),
-    NamespaceLimit(b"time", CLONE_NEWTIME),
-    NamespaceLimit(b"user", CLONE_NEWUSER),
-    NamespaceLimit(b"uts", CLONE_NEWUTS),
+    NamespaceLimit(b"user/max_cgroup_namespaces", CLONE_NEWCGROUP, None),
+    NamespaceLimit(b"user/max_ipc_namespaces", CLONE_NEWIPC, None),
+    NamespaceLimit(b"user/max_mnt_namespaces", CLONE_NEWNS, None),
+    NamespaceLimit(b"user/max_net_namespaces", CLONE_NEWNET, None),
+    NamespaceLimit(b"user/max_pid_namespaces", CLONE_NEWPID, None),
+    NamespaceLimit(b"user/max_time_namespaces", CLONE_NEWTIME, None),
+    NamespaceLimit(b"user/max_user_namespaces", CLONE_NEWUSER, None),
+    NamespaceLimit(b"user/max_uts_namespaces", CLONE_NEWUTS, None),
 ]
 
 
@@ -114,7 +124,7 @@ def _forget_dead(references: list[Weak[Namespace]]) -> int:
 
 
 def _is_time_to_look(count: int) -> bool:
-    """Whether so many have become twice as many since they were looked through."""
+    """Whether the list has doubled since it was last pruned."""
     return count >= _FIRST_LOOK and count & (count - 1) == 0
 
 

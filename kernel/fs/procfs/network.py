@@ -15,6 +15,7 @@ from kernel.fs.procfs.entries import (
     ComputedDirectory,
     FixedText,
     PiecesFile,
+    TextFile,
     TextInode,
     check_setting_access,
     check_setting_writer,
@@ -93,6 +94,11 @@ class SettingInode(TextInode):
     def __init__(self, file_system: FileSystem, ino: int, setting: Setting) -> None:
         super().__init__(file_system, ino, S_IFREG | 0o644)
         self.setting: Setting = setting
+
+    def open(self, path: Path, flags: int) -> File:
+        setting = self.setting.for_opener()
+        source = self if setting is self.setting else SettingInode(self.file_system, self.ino, setting)
+        return TextFile(path, flags, source)
 
     def make_text(self) -> bytes:
         return b"\t".join([f"{number}".encode() for number in self.setting.numbers()]) + b"\n"

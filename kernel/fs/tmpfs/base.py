@@ -21,7 +21,7 @@ from kernel.fs.constants import (
 from kernel.fs.filesystem import FileSystem, Statistics, parse_octal, parse_size
 from kernel.fs.inode import Inode
 from kernel.lang import EINVAL, ENOSPC, EOPNOTSUPP, ESTALE, Errno
-from kernel.lib.credentials import caller_credentials, gid_from_caller, uid_from_caller
+from kernel.lib.credentials import Credentials, gid_from_caller, uid_from_caller
 from kernel.lib.ids import NO_GROUP, NO_USER, ROOT_GROUP, ROOT_USER, KernelGid, KernelUid
 from kernel.mm.frames import total_frame_count
 from kernel.mm.keeping import has_room_to_keep
@@ -36,7 +36,10 @@ INHERITED_FLAGS: Final = FS_NODUMP_FL | FS_NOATIME_FL
 class Tmpfs(FileSystem):
     """One instance."""
 
-    def __init__(self, type_name: bytes, source: bytes, options: bytes) -> None:
+    def __init__(self, type_name: bytes, source: bytes, options: bytes, maker: Credentials | None) -> None:
+        """`maker`: of the program that mounts it, whose root directory it is unless the options say otherwise. Raises
+        EINVAL.
+        """
         super().__init__(type_name, source, TMPFS_MAGIC)
         half = max(1, total_frame_count() // 2)
         self.page_limit: int = half
@@ -49,6 +52,10 @@ class Tmpfs(FileSystem):
         self.root_mode: int = 0o1777
         self.root_uid: KernelUid = ROOT_USER
         self.root_gid: KernelGid = ROOT_GROUP
+        if maker is not None:
+            self.belong_to(maker.user_namespace)
+            self.root_uid = maker.fsuid
+            self.root_gid = maker.fsgid
         self._parse(options, fresh=True)
         self.top: TmpfsInode | None = None  # the root directory, entered by whoever made the instance
 
@@ -107,19 +114,6 @@ class Tmpfs(FileSystem):
         if self.root_gid != ROOT_GROUP:
             text += b",gid=" + decimal(int(self.root_gid))
         return text + b",inode64"
-
-    def belong_to_caller(self, options: bytes) -> None:
-        """The running thread mounts it: its root directory is the thread's, unless the options say otherwise."""
-        caller = caller_credentials()
-        if caller is None:
-            return
-        self.belong_to(caller.user_namespace)
-        top = self.root()
-        self.root_uid = caller.fsuid
-        self.root_gid = caller.fsgid
-        self._parse(options, fresh=True)
-        top.uid = self.root_uid
-        top.gid = self.root_gid
 
     def reconfigure(self, options: bytes) -> None:
         """A remount changes the limits alone, and not below what is in use."""

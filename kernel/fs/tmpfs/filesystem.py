@@ -24,7 +24,7 @@ from kernel.fs.tmpfs.base import INHERITED_FLAGS, Tmpfs, TmpfsInode
 from kernel.fs.tmpfs.file import TmpfsFile
 from kernel.fs.tmpfs.order import EntryOrder, TmpfsEntry, find_position
 from kernel.lang import EINVAL, EMLINK, ENAMETOOLONG, ENOENT, Errno
-from kernel.lib.credentials import Credentials
+from kernel.lib.credentials import Credentials, caller_credentials
 from kernel.lib.pace import pace
 
 if TYPE_CHECKING:
@@ -279,9 +279,9 @@ class TmpfsDirectory(TmpfsInode):
         self.touch_modified()
 
 
-def new_tmpfs(type_name: bytes, source: bytes, options: bytes) -> Tmpfs:
-    """An instance with an empty root directory."""
-    tmpfs = Tmpfs(type_name, source, options)
+def new_tmpfs(type_name: bytes, source: bytes, options: bytes, maker: Credentials | None = None) -> Tmpfs:
+    """An instance with an empty root directory. Raises EINVAL, MemoryError."""
+    tmpfs = Tmpfs(type_name, source, options, maker)
     top = TmpfsDirectory(tmpfs, S_IFDIR | tmpfs.root_mode)
     top.uid = tmpfs.root_uid
     top.gid = tmpfs.root_gid
@@ -290,14 +290,11 @@ def new_tmpfs(type_name: bytes, source: bytes, options: bytes) -> Tmpfs:
 
 
 def make_tmpfs(source: bytes, options: bytes) -> FileSystem:
-    tmpfs = new_tmpfs(b"tmpfs", source, options)
-    tmpfs.belong_to_caller(options)
-    return tmpfs
+    return new_tmpfs(b"tmpfs", source, options, caller_credentials())
 
 
 def make_ramfs(source: bytes, options: bytes) -> FileSystem:
-    ramfs = new_tmpfs(b"ramfs", source, b"mode=755")
-    ramfs.belong_to_caller(b"mode=755")
+    ramfs = new_tmpfs(b"ramfs", source, b"mode=755", caller_credentials())
     ramfs.shows_options = False
     ramfs.page_limit = 1 << 50
     ramfs.inode_limit = 1 << 50
