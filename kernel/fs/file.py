@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Final
 from kernel.cache.store import SyncScope
 from kernel.fs.constants import (
     MAX_FILE_SIZE,
-    MS_NODEV,
     MS_NOEXEC,
     MS_NOSUID,
     O_ACCMODE,
@@ -285,9 +284,6 @@ class File:
         if mount.flags & MS_NOSUID != 0 or mount.namespace is not context.namespace:
             return False
         return mount.file_system.user_namespace.contains(context.credentials.user_namespace)
-
-    def on_nodev_mount(self) -> bool:
-        return self.path.mount.flags & MS_NODEV != 0
 
     # ---- Data -------------------------------------------------------------------------------------------------
 

@@ -54,7 +54,7 @@ class FileSystem:
         self.block_size: int = 4096  # what stat(2) recommends
         self.has_access_lists: bool = False  # access control lists beside modes
         self.user_namespace: UserNamespace = FIRST_USER  # whose administrator rules it
-        self.reveals: bool = False  # shows so much that who hides a part of it hides it from new mounts as well
+        self.reveals: bool = False  # a mount over a part of it must also be present in a new mount
         self.opens_devices: bool = True  # False: its device files cannot be opened
         self.keeps_negatives: bool = False  # a failed lookup is worth remembering
         self.mounts: int = 0

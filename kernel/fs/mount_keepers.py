@@ -1,4 +1,4 @@
-"""Who in the kernel writes to a file without keeping its mount busy: they close the file when the mount is to go."""
+"""Kernel writers that do not keep a mount busy: they close their files when the mount goes."""
 
 from typing import Final
 

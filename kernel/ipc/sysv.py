@@ -91,7 +91,9 @@ class IpcObject:
             raise Errno(EPERM)
 
     def set_owner(self, uid: int, gid: int, mode: int) -> None:
-        """IPC_SET, with numbers of 32 bits that the running thread gives. Raises EINVAL for such as nobody has."""
+        """IPC_SET, with numbers of 32 bits that the running thread gives. Raises EINVAL for numbers that are not
+        mapped.
+        """
         new_uid = uid_from_caller(uid & NO_ID)
         new_gid = gid_from_caller(gid & NO_ID)
         if new_uid == NO_USER or new_gid == NO_GROUP:

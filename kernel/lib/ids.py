@@ -3,7 +3,8 @@
 A `KernelUid` is a number in the first user namespace, where everybody has one. Programs may live in another, where the
 same user is called otherwise, or cannot be named: what a program says or is told is a plain int, and `UserNamespace`
 (namespace.py) is the border between the two. For mypy a `KernelUid` is no int, so that neither is taken for the other;
-compiled, it is one. Only formatting takes anything: `tests/unit/lib/test_id_border.py` finds such a number in a text.
+compiled, it is one. Only formatting takes anything: `tests/unit/lib/test_id_border.py` finds what is declared as one in
+a text.
 
 Pure.
 """

@@ -25,7 +25,6 @@ SCHED_FIFO: Final = 1
 SCHED_RR: Final = 2
 SCHED_BATCH: Final = 3
 SCHED_IDLE: Final = 5
-SCHED_DEADLINE: Final = 6
 
 
 class ThreadState(IntEnum):

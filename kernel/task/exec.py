@@ -178,7 +178,7 @@ def _may_read(task: Task, file: File) -> bool:
 
 
 def _hide(program: Program, file: File) -> None:
-    """Who runs the program may not read a file of it: only those may look into it who could read the file."""
+    """The caller may not read a file of the program: only those who could read it may look into the process."""
     program.is_unreadable = True
     inode = file.inode
     walker = program.user_namespace

@@ -90,7 +90,7 @@ def store_map(
         extent.kernel = lower
     fresh = IdMap(extents)
     if not map_of(namespace, kind).is_empty():
-        raise Errno(EPERM)  # another writer was quicker, at a safe point
+        raise Errno(EPERM)  # another writer stored a map at a safe point
     if kind == MapKind.USERS:
         namespace.uids = fresh
     elif kind == MapKind.GROUPS:
@@ -125,8 +125,8 @@ def _is_permitted(
 def _may_map_root(
     opener: Credentials, namespace: UserNamespace, parent: UserNamespace, extents: list[Extent]
 ) -> bool:
-    """Files with capabilities of the parent's root are good in the namespace when that is mapped: only who could make
-    such files may map it.
+    """Files with capabilities of the parent's root are good in the namespace when that is mapped: only somebody who
+    could create such files may map it.
     """
     for extent in extents:
         if extent.kernel == 0:

@@ -224,10 +224,14 @@ static void pivot(void)
 {
 	hear();
 	MUST(setresuid(0, 0, 0));
+	/* The first root of all cannot be exchanged on Linux: have another. */
+	MUST(mount("/", "/tmp/um/other", NULL, MS_BIND | MS_REC, NULL));
+	MUST(chroot("/tmp/um/other"));
+	MUST(chdir("/"));
 	MUST(mount("/tmp/um/plain", "/tmp/um/here", NULL, MS_BIND, NULL));
 	SHOW(syscall(SYS_pivot_root, "/tmp/um/locked", "/tmp/um/locked"));
 	MUST(chdir("/tmp/um/here"));
-	SHOW(syscall(SYS_pivot_root, ".", "deeper") == 0 || errno == EINVAL);
+	SHOW(syscall(SYS_pivot_root, ".", "deeper"));
 }
 
 int main(void)

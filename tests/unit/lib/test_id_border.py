@@ -1,11 +1,12 @@
 """The kernel's numbers of users and groups are for the kernel: a text shows them only where that is meant.
 
 mypy refuses to return or store a `KernelUid` as an int, but formatting takes anything. So no formatted value in kernel
-code is an attribute that is one: it is `shown_uid(...)` or `uid_for_caller(...)` for programs, or `int(...)` for the
-kernel's own log.
+code is an attribute, a parameter or a variable that is declared as one: it is `shown_uid(...)` or `uid_for_caller(...)`
+for programs, or `int(...)` for the kernel's own log. (A variable without a declaration is not seen.)
 """
 
 import ast
+from functools import cache
 
 import pytest
 from hypothesis import given
@@ -15,26 +16,61 @@ from kernel.lib.ids import NO_GROUP, NO_ID, NO_USER, OVERFLOW_ID, Extent, IdMap,
 from kernel.lib.namespace import FIRST_USER, UserNamespace
 from tools.paths import ROOT
 
-IDS = {
-    "uid", "euid", "suid", "fsuid", "gid", "egid", "sgid", "fsgid", "creator_uid", "creator_gid", "owner_uid",
-    "owner_euid", "owner_gid", "root_uid", "root_gid",
-}  # fmt: skip
+SOURCES = sorted((ROOT / "kernel").rglob("*.py"))
+
+
+def is_id(annotation: ast.expr | None) -> bool:
+    return annotation is not None and ast.unparse(annotation).strip("\"'") in ("KernelUid", "KernelGid")
+
+
+@cache
+def id_attributes() -> frozenset[str]:
+    """The names of attributes that are declared as such anywhere in the kernel."""
+    return frozenset(
+        node.target.attr
+        for path in SOURCES
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Attribute) and is_id(node.annotation)
+    )
+
+
+def id_names(function: ast.AST) -> set[str]:
+    """The parameters and variables of a function that are declared as such."""
+    arguments = {node.arg for node in ast.walk(function) if isinstance(node, ast.arg) and is_id(node.annotation)}
+    return arguments | {
+        node.target.id
+        for node in ast.walk(function)
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and is_id(node.annotation)
+    }
 
 
 def findings(source: str) -> list[int]:
-    """The lines in which such an attribute is formatted."""
-    return [
+    """The lines in which such a number is formatted."""
+    tree = ast.parse(source)
+    scopes = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+    lines = {
         node.lineno
-        for node in ast.walk(ast.parse(source))
-        if isinstance(node, ast.FormattedValue) and isinstance(node.value, ast.Attribute) and node.value.attr in IDS
-    ]
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FormattedValue)
+        and isinstance(node.value, ast.Attribute)
+        and node.value.attr in id_attributes()
+    }
+    for scope in scopes:
+        names = id_names(scope)
+        lines |= {
+            node.lineno
+            for node in ast.walk(scope)
+            if isinstance(node, ast.FormattedValue) and isinstance(node.value, ast.Name) and node.value.id in names
+        }
+    return sorted(lines)
 
 
 @pytest.mark.parametrize(
     ("source", "lines"),
     [
         ('f"{inode.uid}"', [1]),
-        ('\nf"{who.egid:5d} {devpts.gid}"', [2, 2]),
+        ('\nf"{who.egid:5d}"\nf"{devpts.gid}"', [2, 3]),
+        ('def f(a: KernelUid, b: int):\n return f"{a}"\ndef g(a: int):\n return f"{a}"', [2]),
         ('f"{int(inode.uid)} {namespace.shown_uid(inode.uid)} {uid}"', []),
     ],
 )
@@ -43,12 +79,9 @@ def test_what_is_found(source: str, lines: list[int]) -> None:
 
 
 def test_texts_show_no_number_of_the_kernel() -> None:
-    found = [
-        f"{path.relative_to(ROOT)}:{line}"
-        for path in sorted((ROOT / "kernel").rglob("*.py"))
-        for line in findings(path.read_text())
-    ]
+    found = [f"{path.relative_to(ROOT)}:{line}" for path in SOURCES for line in findings(path.read_text())]
     assert found == []
+    assert {"uid", "fsgid", "owner_uid", "root_gid"} <= id_attributes()
 
 
 # ---- Maps -----------------------------------------------------------------------------------------------------------
