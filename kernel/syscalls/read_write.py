@@ -58,7 +58,7 @@ def write_file(file: File, buffer: Buffer) -> int:
         raise
     except MemoryError:
         if file.waits_for_memory() and buffer.remaining == wanted:
-            raise Errno(ERESTARTNOINTR)  # the shortage is seen to on the way to user mode, and then it tries again
+            raise Errno(ERESTARTNOINTR) from None  # on the way to user mode the shortage is seen to
         raise
     finally:
         _let_go(file)

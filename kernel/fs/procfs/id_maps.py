@@ -45,15 +45,10 @@ class NamespaceText(PositionedFile):
             self.text = text
         return 0 if offset >= len(text) else buffer.put(span_of(text)[offset : len(text)])
 
-    def write(self, buffer: Buffer) -> int:
-        done = self.pwrite(buffer, self.position)
-        self.position += done
-        return done
-
-    def take_text(self, buffer: Buffer, offset: int, limit: int) -> bytes:
+    def take_text(self, buffer: Buffer, limit: int) -> bytes:
         """What is written, which must be all at once: less than `limit` bytes, at the start. Raises EINVAL, EFAULT."""
         count = buffer.remaining
-        if offset != 0 or count >= limit:
+        if self.position != 0 or count >= limit:
             raise Errno(EINVAL)
         text = buffer.take_bytes(count)
         if len(text) != count:
@@ -74,10 +69,11 @@ class IdMapFile(NamespaceText):
     def make_text(self) -> bytes:
         return map_lines(self.user_namespace, self.kind, self.opener.user_namespace)
 
-    def pwrite(self, buffer: Buffer, offset: int) -> int:
+    def write(self, buffer: Buffer) -> int:
         check_map_writer(self.opener, self.user_namespace)
-        text = self.take_text(buffer, offset, _MAP_LIMIT)
+        text = self.take_text(buffer, _MAP_LIMIT)
         store_map(self.opener, current().credentials, self.user_namespace, self.kind, text)
+        self.position = len(text)
         return len(text)
 
 
@@ -88,9 +84,10 @@ class SetgroupsFile(NamespaceText):
     def make_text(self) -> bytes:
         return b"allow\n" if self.user_namespace.allows_setgroups else b"deny\n"
 
-    def pwrite(self, buffer: Buffer, offset: int) -> int:
-        text = self.take_text(buffer, offset, _WORD_LIMIT)
+    def write(self, buffer: Buffer) -> int:
+        text = self.take_text(buffer, _WORD_LIMIT)
         store_setgroups(self.user_namespace, text)
+        self.position = len(text)
         return len(text)
 
 

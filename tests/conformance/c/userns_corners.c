@@ -68,7 +68,6 @@ static void queues(void)
 			_exit(0);
 		}
 		show_end(pid);
-		SHOW(access("/mnt/before", F_OK));
 		for (int i = 0; i < 100 && access("/mnt/before", F_OK) == 0; i++)
 			usleep(10000); /* Linux takes it apart later */
 		SHOW(access("/mnt", F_OK));
@@ -99,48 +98,6 @@ static void senders(void)
 	info.si_pid = getpid();
 	info.si_uid = (uid_t)-1;
 	SHOW(syscall(SYS_rt_sigqueueinfo, c.pid, SIGUSR1, &info));
-	tell(c);
-	finish(c);
-}
-
-static void rest(void)
-{
-	say();
-	hear();
-}
-
-/* The administrator of a namespace does not schedule its other users' programs. */
-static void scheduling(void)
-{
-	struct child c = begin_mapped(rest, 0);
-	await(c);
-	IN_CHILD({
-		char path[64];
-		struct sched_param none = { 0 };
-		snprintf(path, sizeof path, "/proc/%d/ns/user", c.pid);
-		MUST(setns((int)MUST(open(path, O_RDONLY)), CLONE_NEWUSER));
-		MUST(setresuid(5, 5, 5));
-		MUST(prctl(PR_SET_DUMPABLE, 1, 0, 0, 0));
-		SHOW(sched_setscheduler(c.pid, SCHED_BATCH, &none));
-	});
-	IN_CHILD({
-		char path[64];
-		struct sched_param none = { 0 };
-		cpu_set_t all;
-		snprintf(path, sizeof path, "/proc/%d/ns/user", c.pid);
-		MUST(setns((int)MUST(open(path, O_RDONLY)), CLONE_NEWUSER));
-		MUST(prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0));
-		struct { uint32_t version; int pid; } header = { 0x20080522, 0 };
-		uint32_t sets[6];
-		MUST(syscall(SYS_capget, &header, sets));
-		MUST(setresuid(5, 5, 5));
-		sets[0] = sets[1];
-		sets[3] = sets[4];
-		MUST(syscall(SYS_capset, &header, sets));
-		SHOW(sched_getaffinity(c.pid, sizeof all, &all) > 0);
-		SHOW(sched_setaffinity(c.pid, sizeof all, &all));
-		SHOW(sched_setscheduler(c.pid, SCHED_BATCH, &none));
-	});
 	tell(c);
 	finish(c);
 }
@@ -216,7 +173,6 @@ int main(void)
 	options();
 	queues();
 	senders();
-	scheduling();
 	many();
 	covered();
 }

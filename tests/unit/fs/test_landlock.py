@@ -197,7 +197,7 @@ def test_access_for_the_real_user_changes_nothing_for_other_threads(machine: Mac
         seen = []
 
         def check(credentials: Credentials, path: Path, mask: int) -> None:
-            seen.append((credentials.fsuid, context.credentials.fsuid))
+            seen.append((int(credentials.fsuid), int(context.credentials.fsuid)))
 
         setattr(access, "check_access", check)  # noqa: B010
         program.access("/a", os.R_OK)
