@@ -7,14 +7,14 @@ from arch.programs import entry_frame, read_entry, table_end
 from kernel.lang import Errno
 from kernel.mm.area import Area
 from kernel.mm.frames import NO_FRAME, PAGE_SHIFT, Frame, get_frame
-from kernel.mm.space import AddressSpace
+from kernel.mm.space import LOOK, AddressSpace
 
 
 def next_dumped(space: AddressSpace, area: Area, address: int, end: int) -> int:
     """The next page from `address` on, below `end` and in the area, that may have contents, its own or its source's; or
-    as far as was looked: over one page table at most, so that the caller can rest in between.
+    as far as was looked: over one page table, or `LOOK` without any, so that the caller can rest in between.
     """
-    stop = min(end, area.end)
+    stop = min(end, area.end, address + LOOK)
     source = area.source
     if source is not None:
         index = area.index_of(address)

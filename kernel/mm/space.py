@@ -58,6 +58,7 @@ _AREA_COST: Final = 500
 _PIECE_COST: Final = 4000  # of at most _SMALL_PIECE bytes
 _SMALL_PIECE: Final = 16 * PAGE_SIZE
 _TABLE_COST: Final = 2000
+LOOK: Final = 1 << 34  # bytes of addresses in which a page table is looked for at once: 8,192 tables
 _PAGE_COST: Final = 160
 _PART_COST: Final = 150_000
 _FAULT_COST: Final = 1500
@@ -631,19 +632,22 @@ class AddressSpace:
         """Give the pages of a range back. The areas stay, and whatever others touch meanwhile is there again."""
         flushed = start
         work = 0
-        address = self.pages.next_table(start, end)
+        address = start
         while address < end:
-            stop = min(end, table_end(address))
-            count = drop_entries(self.pages.find(address), (stop - address) >> PAGE_SHIFT)
-            self.resident -= count
-            work += _TABLE_COST + count * _PAGE_COST
-            if work > _WORK_AT_ONCE:
-                self.pages.flush_range(flushed, stop)
-                flushed = stop
+            limit = min(end, address + LOOK)
+            place = self.pages.next_table(address, limit)
+            if place < limit:
+                limit = min(end, table_end(place))
+                count = drop_entries(self.pages.find(place), (limit - place) >> PAGE_SHIFT)
+                self.resident -= count
+                work += _TABLE_COST + count * _PAGE_COST
+            address = limit
+            if work > _WORK_AT_ONCE or PACE.left < work:
+                self.pages.flush_range(flushed, address)
+                flushed = address
                 pace(work)
                 work = 0
                 self.settle()
-            address = self.pages.next_table(stop, end)
         self.pages.flush_range(flushed, end)
 
     def _drop_pages(self, start: int, end: int) -> None:

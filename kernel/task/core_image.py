@@ -34,6 +34,7 @@ _PF_R: Final = 4
 # Instructions, for `pace`
 _PAGE_COST: Final = 3000
 _HEADER_COST: Final = 600
+_NOTES_COST: Final = 25_000  # of one thread
 _HEADERS_AT_ONCE: Final = 64
 # What comes next
 _HEADER: Final = 0
@@ -145,7 +146,7 @@ class CoreImage:
             self._begin_segments()
             return
         task = self._threads[self._index]
-        pace(_PAGE_COST)
+        pace(_NOTES_COST)
         if task is self._task and self._part <= len(self._about.all):
             part = self._part
             writer.put(bytes(self._notes.status(task, is_dumper=True)) if part == 0 else self._about.all[part - 1])

@@ -48,6 +48,7 @@ _VECTOR_LAYOUT: Final = 0x205  # NT_X86_XSAVE_LAYOUT
 _FILES: Final = 0x4649_4C45  # NT_FILE
 _SIGNAL: Final = 0x5349_4749  # NT_SIGINFO
 
+_NAME_COST: Final = 4  # for each byte of its name
 _FILE_COST: Final = 5000  # instructions for the name of a mapped file, for `pace`
 
 _HEAD_SIZE: Final = 12
@@ -112,7 +113,7 @@ class Pieces:
         """What was added last is a piece. Sleeps. Raises MemoryError."""
         if len(self._last) > 0:
             self.all.append(bytes(self._last))
-            pace_bytes(len(self._last))
+            pace_bytes(4 * len(self._last))  # it grew, was cleared, and copied
             self._last = bytearray()
 
 
@@ -247,9 +248,10 @@ def _add_mapped_files(notes: Pieces, space: AddressSpace) -> None:
         store_i64(span_of(entry), 8, area.end)
         store_i64(span_of(entry), 16, area.offset >> PAGE_SHIFT)
         table.add(bytes(entry))
-        names.add(source.name() + b"\0")
+        name = source.name() + b"\0"
+        names.add(name)
         count += 1
-        pace(_FILE_COST)
+        pace(_FILE_COST + len(name) * _NAME_COST)
         if 2 * _WORD + table.size + names.size > NOTE_LIMIT.value:
             return
     if count == 0:

@@ -13,6 +13,7 @@ from typing import Final
 from kernel.fs.file import File
 from kernel.fs.notification import tell_written
 from kernel.lang import EIO, Errno, Span, final, span_of, u8
+from kernel.lib.pace import pace_bytes
 from kernel.lib.user import KernelBuffer
 from kernel.mm.frames import PAGE_SIZE
 from kernel.task.core_state import CoreDump
@@ -132,4 +133,5 @@ class CoreWriter:
         if done < wanted:
             self.error = EIO
             return
+        pace_bytes(2 * wanted)  # into the buffer, and out of it
         self._fill()

@@ -25,6 +25,7 @@ from arch.x86_64.layout import DIRECT_MAP_BASE
 from arch.x86_64.processors import note_root, processors, shoot_down
 from kernel.lang import final
 from kernel.lang.unsafe import copy_bytes, load_i64, store_i64
+from kernel.lib.pace import PACE
 from kernel.mm.frames import (
     PAGE_SHIFT,
     PAGE_SIZE,
@@ -56,6 +57,7 @@ FRAME_BITS: Final = 0x000F_FFFF_FFFF_F000
 
 _TABLE_FLAGS: Final = PRESENT | WRITABLE | USER | ACCESSED
 _LEVEL_BITS: Final = 9
+_STEP_COST: Final = 32  # instructions to see that a table is not there
 _ENTRIES: Final = 512
 _TOP_SHIFT: Final = 39
 LEAF_TABLE_BYTES: Final = 1 << 21  # what one table of the lowest level maps
@@ -169,7 +171,10 @@ class PageTable:
         return table + (((address >> PAGE_SHIFT) & (_ENTRIES - 1)) << 3)
 
     def next_table(self, address: int, end: int) -> int:
-        """The first page from `address` on (below `end`) that has a lowest-level table; `end` if there is none."""
+        """The first page from `address` on (below `end`) that has a lowest-level table; `end` if there is none. A long
+        look brings the next safe point nearer.
+        """
+        steps = 0
         while address < end:
             table = frame_address(self.top)
             shift = _TOP_SHIFT
@@ -180,9 +185,11 @@ class PageTable:
                 table = DIRECT_MAP_BASE + (entry & FRAME_BITS)
                 shift -= _LEVEL_BITS
             if shift == PAGE_SHIFT:
-                return address
+                break
             address = ((address >> shift) + 1) << shift
-        return end
+            steps += 1
+        PACE.left -= steps * _STEP_COST
+        return min(address, end)
 
     def next_mapped(self, address: int, end: int) -> int:
         """The first page from `address` on (below `end`) with a non-zero entry; `end` if there is none."""

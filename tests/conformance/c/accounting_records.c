@@ -40,7 +40,7 @@ static void show_records(const char *path)
 	while ((n = read(fd, &r, sizeof r)) == sizeof r) {
 		printf("%s: flags %#x, version %d, tty %d, exit %#x, uid %u, gid %u\n", r.comm, r.flag & ~2, r.version, r.tty, r.exitcode, r.uid, r.gid);
 		printf("  pid %d, parent %d, began %s, took %s\n", i < count && r.pid == children[i], r.ppid == getpid(),
-		       r.btime + 30 >= now && r.btime <= now ? "lately" : "once", r.etime < 20 ? "little" : r.etime < 100 ? "some" : "much");
+		       r.btime + 30 >= now && r.btime <= now ? "lately" : "once", r.pid == (unsigned)getpid() ? "what this has" : r.etime < 20 ? "little" : r.etime < 100 ? "some" : "much");
 		printf("  user %s, system %s, memory %d, faults %d, %d, io %d %d, swaps %d\n", expand(r.utime) >= 15 ? "some" : "little",
 		       expand(r.stime) >= 15 ? "some" : "little", expand(r.mem) > 16 && expand(r.mem) < 100000, expand(r.minflt) > 0, r.majflt, r.io, r.rw, r.swaps);
 		i++;
