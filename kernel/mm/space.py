@@ -632,22 +632,19 @@ class AddressSpace:
         """Give the pages of a range back. The areas stay, and whatever others touch meanwhile is there again."""
         flushed = start
         work = 0
-        address = start
+        address = self.pages.next_table(start, end)
         while address < end:
-            limit = min(end, address + LOOK)
-            place = self.pages.next_table(address, limit)
-            if place < limit:
-                limit = min(end, table_end(place))
-                count = drop_entries(self.pages.find(place), (limit - place) >> PAGE_SHIFT)
-                self.resident -= count
-                work += _TABLE_COST + count * _PAGE_COST
-            address = limit
+            stop = min(end, table_end(address))
+            count = drop_entries(self.pages.find(address), (stop - address) >> PAGE_SHIFT)
+            self.resident -= count
+            work += _TABLE_COST + count * _PAGE_COST
             if work > _WORK_AT_ONCE or PACE.left < work:
-                self.pages.flush_range(flushed, address)
-                flushed = address
+                self.pages.flush_range(flushed, stop)
+                flushed = stop
                 pace(work)
                 work = 0
                 self.settle()
+            address = self.pages.next_table(stop, end)
         self.pages.flush_range(flushed, end)
 
     def _drop_pages(self, start: int, end: int) -> None:

@@ -95,9 +95,10 @@ static void protection(void)
 	int status;
 	MUST(read(ready[0], &byte, 1));
 	until_asleep(init);
-	SHOW(kill(init, SIGUSR1));
+	int sent = kill(init, SIGUSR1);
 	MUST(read(ready[0], &byte, 1));
 	until_asleep(init);
+	printf("SIGUSR1 to init: %d\n", sent);
 	SHOW(kill(init, SIGTERM));
 	SHOW(kill(init, SIGSTOP));
 	CHECK(waitpid(init, &status, WUNTRACED) == init);

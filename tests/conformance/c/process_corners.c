@@ -200,8 +200,10 @@ static void orphans(void)
 		waitpid(middle, &status, 0);
 		_exit(0);
 	}
-	show_end(leader);
+	int how_leader_ended;
+	MUST(waitpid(leader, &how_leader_ended, 0));
 	pid_t last = waitpid(-1, &status, WUNTRACED);
+	show_status(how_leader_ended);
 	printf("again stopped: %d by %d\n", WIFSTOPPED(status), WSTOPSIG(status));
 	kill(last, SIGCONT);
 	waitpid(last, &status, 0);
