@@ -113,6 +113,7 @@ def exit_task(task: Task) -> None:
     dump = task.process.dump
     if dump is not None and dump.dumper != task.tid:
         dump.attend()
+        pace(_EXIT_COST)  # the file is written: all of them go on at once
     task.is_past_dump = True
     if task.tracee is not None:
         _report_end(task)
