@@ -43,6 +43,18 @@ def needed_files(program: Path, loader: str) -> list[Path]:
     return [path for path in dict.fromkeys((Path(loader), *map(Path, libraries), _LOADER_CACHE)) if path.is_file()]
 
 
+def add_program(archive: Archive, program: Path, mode: int = 0o755) -> None:
+    """Put a dynamic program of this machine into an image, in its own place, with what it needs. Raises LibraryError,
+    OSError.
+    """
+    contents = program.read_bytes()
+    loader = interpreter(contents)
+    if loader is None:
+        raise LibraryError(f"{program} names no loader")
+    archive.file(str(program).lstrip("/"), contents, mode)
+    add_libraries(archive, program, loader)
+
+
 def add_libraries(archive: Archive, program: Path, loader: str) -> None:
     """Put these files into an image. Raises LibraryError, OSError."""
     for path in needed_files(program, loader):

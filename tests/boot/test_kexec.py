@@ -9,7 +9,7 @@ import pytest
 from tests.harness import KRAIT, LINUX, Guest, Kernel, compile_program
 from tests.harness.guest import PATIENCE
 from tools.cpio import Archive, extend
-from tools.libraries import add_libraries, interpreter
+from tools.libraries import add_program
 from tools.machine import Disk, Machine
 from tools.oracle import fetch_oracle
 from tools.setup import require
@@ -24,13 +24,9 @@ MEMORY = "256M"
 def image(root_image: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Has both kernels, the plain root image to start them with, and Debian's kexec."""
     require("kexec")
-    kexec = Path("/usr/sbin/kexec")
     overlay = Archive()
     overlay.file("usr/bin/start_kernel", compile_program(PROGRAM).read_bytes(), 0o755)
-    overlay.file("usr/sbin/kexec", kexec.read_bytes(), 0o755)
-    loader = interpreter(kexec.read_bytes())
-    assert loader is not None
-    add_libraries(overlay, kexec, loader)
+    add_program(overlay, Path("/usr/sbin/kexec"))
     overlay.file("next/krait", KRAIT.path.read_bytes())
     overlay.file("next/linux", fetch_oracle().read_bytes())
     overlay.file("next/initrd", root_image.read_bytes())

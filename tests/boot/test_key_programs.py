@@ -5,20 +5,17 @@ Serial numbers differ, so names stand for them before the two are compared.
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 
 import pytest
 
-from tests.harness import KRAIT, LINUX, Batch, Case, Result
-from tests.harness.agreement import agreed_texts
+from tests.harness import KRAIT, Batch, Case, Result
+from tests.harness.agreement import linux_texts
 from tests.harness.guest import PATIENCE
-from tests.harness.kept import kept_answer
 from tools.cpio import Archive
-from tools.libraries import add_libraries, interpreter
+from tools.libraries import add_program
 from tools.machine import Machine
-from tools.oracle import fetch_oracle
 from tools.setup import require
 
 pytestmark = pytest.mark.timeout(int(200 * PATIENCE))
@@ -73,11 +70,7 @@ def image() -> Archive:
     require("keys")
     files = Archive()
     for path in (PROGRAM, Path("/usr/bin/setpriv")):
-        data = path.read_bytes()
-        files.file(str(path).lstrip("/"), data, 0o755)
-        loader = interpreter(data)
-        assert loader is not None
-        add_libraries(files, path, loader)
+        add_program(files, path)
     for name, text in PARTS.items():
         files.file(f"keys/{name}.sh", (SURROUNDINGS + text).encode(), 0o755)
     for name, text in SCRIPTS.items():
@@ -106,15 +99,7 @@ def krait() -> dict[str, Result]:
 
 @pytest.fixture(scope="module")
 def linux(krait: dict[str, Result]) -> dict[str, str]:
-    fetch_oracle()
-    wanted = batch()
-
-    def answer() -> str:
-        return json.dumps(agreed_texts(wanted, krait, text_of))
-
-    parts = [wanted.initrd(wanted.cases), LINUX.path.read_bytes(), Path(__file__).read_bytes()]
-    texts: dict[str, str] = json.loads(kept_answer("key_programs", parts, answer))
-    return texts
+    return linux_texts("key_programs", batch(), krait, text_of, Path(__file__))
 
 
 @pytest.mark.parametrize("name", SCRIPTS)

@@ -13,7 +13,7 @@ from tests.harness import LINUX, Guest, Kernel
 from tests.harness.guest import PATIENCE
 from tests.harness.kernels import add_modules
 from tools.cpio import Archive, extend
-from tools.libraries import add_libraries, interpreter
+from tools.libraries import add_program
 from tools.setup import require
 
 pytestmark = pytest.mark.timeout(int(120 * PATIENCE))
@@ -26,11 +26,7 @@ TIME = r"\d\d:\d\d:\d\d\.\d{6} "
 def guest(kernel: Kernel, root_image: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guest]:
     require("tcpdump")
     overlay = Archive()
-    data = PROGRAM.read_bytes()
-    overlay.file("usr/bin/tcpdump", data, 0o755)
-    loader = interpreter(data)
-    assert loader is not None
-    add_libraries(overlay, PROGRAM, loader)
+    add_program(overlay, PROGRAM)
     if kernel is LINUX:
         add_modules(overlay)
     initrd = tmp_path_factory.mktemp("tcpdump") / "initrd"

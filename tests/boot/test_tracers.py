@@ -6,20 +6,17 @@ traced program prints is shown when it has ended: nothing says whether it or the
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 
 import pytest
 
-from tests.harness import KRAIT, LINUX, Batch, Case, Result, compile_program
-from tests.harness.agreement import agreed_texts
+from tests.harness import KRAIT, Batch, Case, Result, compile_program
+from tests.harness.agreement import linux_texts
 from tests.harness.guest import PATIENCE
-from tests.harness.kept import kept_answer
 from tools.cpio import Archive
-from tools.libraries import add_libraries, interpreter
+from tools.libraries import add_program
 from tools.machine import Machine
-from tools.oracle import fetch_oracle
 from tools.setup import require
 
 pytestmark = pytest.mark.timeout(int(200 * PATIENCE))
@@ -173,11 +170,7 @@ def image() -> Archive:
     require("strace")
     files = Archive()
     for path in (Path("/usr/bin/strace"), Path("/usr/bin/gdb")):
-        data = path.read_bytes()
-        files.file(str(path).lstrip("/"), data, 0o755)
-        loader = interpreter(data)
-        assert loader is not None
-        add_libraries(files, path, loader)
+        add_program(files, path)
     debuggee = compile_program(DEBUGGEE, flags=("-static", "-g", "-O0"))
     files.file("tracers/debuggee", debuggee.read_bytes(), 0o755)
     files.file(str(DEBUGGEE).lstrip("/"), DEBUGGEE.read_bytes())
@@ -223,15 +216,7 @@ def krait() -> dict[str, Result]:
 
 @pytest.fixture(scope="module")
 def linux(krait: dict[str, Result]) -> dict[str, str]:
-    fetch_oracle()
-    wanted = batch()
-
-    def answer() -> str:
-        return json.dumps(agreed_texts(wanted, krait, text_of))
-
-    parts = [wanted.initrd(wanted.cases), LINUX.path.read_bytes(), Path(__file__).read_bytes()]
-    texts: dict[str, str] = json.loads(kept_answer("tracers", parts, answer))
-    return texts
+    return linux_texts("tracers", batch(), krait, text_of, Path(__file__))
 
 
 @pytest.mark.parametrize("name", SCRIPTS)

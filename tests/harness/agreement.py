@@ -5,10 +5,14 @@ The second may be another kernel's: where Krait gives Linux's answer, Linux is n
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from tests.harness.batch import Batch, Result
+from tests.harness.kept import kept_answer
 from tests.harness.kernels import LINUX
+from tools.oracle import fetch_oracle
 
 UNSTABLE = "unstable"  # the kind of a result that Linux gave only once
 LINUX_RUNS = 4  # at most, until two of them agree
@@ -38,7 +42,23 @@ def agreed_answers(
     return {name: agreed[name] for name in seen}
 
 
-def agreed_texts(wanted: Batch, others: Mapping[str, Result], text_of: Callable[[Result], str]) -> dict[str, str]:
+def linux_texts(
+    name: str, wanted: Batch, krait: Mapping[str, Result], text_of: Callable[[Result], str], test: Path
+) -> dict[str, str]:
+    """What Linux prints in each case, as `text_of` has it; kept under a name, until the cases, the kernel or the file
+    with the test change. Raises AssertionError for one that never prints the same twice.
+    """
+    fetch_oracle()
+
+    def answer() -> str:
+        return json.dumps(_agreed_texts(wanted, krait, text_of))
+
+    parts = [wanted.initrd(wanted.cases), LINUX.path.read_bytes(), test.read_bytes()]
+    texts: dict[str, str] = json.loads(kept_answer(name, parts, answer))
+    return texts
+
+
+def _agreed_texts(wanted: Batch, others: Mapping[str, Result], text_of: Callable[[Result], str]) -> dict[str, str]:
     """What Linux prints in each case, as `text_of` has it. Raises AssertionError for one that never prints the same
     twice.
     """
