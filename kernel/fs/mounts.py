@@ -104,20 +104,23 @@ def _seal_if_revealing(context: FsContext, file_system: FileSystem, mount: Mount
         return
     for shown in context.namespace.mounts.values():
         if shown.file_system.type_name == file_system.type_name and _shows_all(shown, mount):
-            mount.locked_flags |= shown.locked_flags & MS_RDONLY
-            if shown.file_system.read_only:
+            if _stays_read_only(shown):
                 mount.locked_flags |= MS_RDONLY
             mount.locks_times = shown.locks_times
             return
     raise Errno(EPERM)
 
 
+def _stays_read_only(shown: Mount) -> bool:
+    """Whether a mount is read-only, and those who see it cannot change that."""
+    return shown.locked_flags & MS_RDONLY != 0 or shown.file_system.read_only
+
+
 def _shows_all(shown: Mount, fresh: Mount) -> bool:
     """Whether a mount shows all of its file system, and is not restricted where the new one is not."""
     if shown.root.parent is not None:
         return False
-    is_read_only = shown.locked_flags & MS_RDONLY != 0 or shown.file_system.read_only
-    if is_read_only and fresh.flags & MS_RDONLY == 0:
+    if _stays_read_only(shown) and fresh.flags & MS_RDONLY == 0:
         return False
     if shown.locks_times and (shown.flags ^ fresh.flags) & TIME_FLAGS != 0:
         return False

@@ -4,9 +4,9 @@ A thread enters a domain with a ruleset, and then deeper ones, each inside the o
 layers, and what it permits every layer permits. Which domain a thread is in, its credentials say. None is no domain,
 and costs nothing but the look.
 
-Who may reach whom is judged by scopes, a chain of the same form without rules. What outlives the threads of a domain, a
-socket or a process that nobody has waited for, keeps the scope only: rules can take much memory, and go with those
-whose end gives it back.
+Scopes decide which threads and sockets may reach each other: a chain of the same form, without rules. A socket, or a
+process that nobody has waited for, may outlive the threads of its domain. It keeps the scope only, because rules can
+take much memory.
 
 Here stands what can be judged without files: ports and scopes. Rights to files are in fs/landlock.py, which derives
 from this.

@@ -54,7 +54,7 @@ class Namespace:
 
     @property
     def owner(self) -> "UserNamespace":
-        """Whose administrator rules it: the user namespace of who made it, or the parent of a user namespace."""
+        """The user namespace whose administrator rules it: its creator's, or the parent of a user namespace."""
         maker = self._maker
         return FIRST_USER if maker is None else maker
 

@@ -57,9 +57,15 @@ PACE: Final = Pace()
 @inline
 def pace(instructions: int) -> None:
     """A turn of a long loop is done that took about that many instructions. Nothing may be half done."""
-    PACE.left -= instructions
+    spend(instructions)
     if PACE.left < 0:
         take_rest()
+
+
+@inline
+def spend(instructions: int) -> None:
+    """About that many instructions were spent where no safe point may be: the next one comes so much sooner."""
+    PACE.left -= instructions
 
 
 @inline

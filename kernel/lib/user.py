@@ -12,7 +12,7 @@ Context: may sleep, because a user page may have to be read from a disk first, a
 from typing import Final, Literal
 
 from arch import USER_END, usercopy
-from kernel.lang import EFAULT, ENAMETOOLONG, Array, Errno, Span, UserAddr, recursion, span_of, u8
+from kernel.lang import E2BIG, EFAULT, ENAMETOOLONG, Array, Errno, Span, UserAddr, recursion, span_of, u8
 from kernel.lib.pace import PACE_BYTES, pace_bytes
 
 USER_LIMIT: Final = USER_END  # where user memory ends, as Linux has it
@@ -62,6 +62,15 @@ def read_bytes(address: UserAddr, length: int) -> bytes:
     storage = bytearray(length)
     read_into(span_of(storage), address)
     return bytes(storage)
+
+
+def require_zeros(address: UserAddr, start: int, end: int) -> None:
+    """Raise E2BIG unless the bytes from `start` to `end` of what lies at `address` are 0: a structure may be longer
+    than the kernel knows it, if the rest says nothing. The caller has bounded `end`.
+    """
+    for offset in range(start, end):
+        if read_u8(at(address, offset)) != 0:
+            raise Errno(E2BIG)
 
 
 def write_bytes(address: UserAddr, data: bytes) -> None:

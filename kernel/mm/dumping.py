@@ -3,18 +3,22 @@
 Context: sleeps where a file's page must be read. The caller holds the space.
 """
 
+from typing import Final
+
 from arch.programs import entry_frame, read_entry, table_end
 from kernel.lang import Errno
 from kernel.mm.area import Area
 from kernel.mm.frames import NO_FRAME, PAGE_SHIFT, Frame, get_frame
-from kernel.mm.space import LOOK, AddressSpace
+from kernel.mm.space import AddressSpace
+
+_LOOK: Final = 1 << 34  # bytes of addresses in which a page table is looked for at once: 8,192 tables
 
 
 def next_dumped(space: AddressSpace, area: Area, address: int, end: int) -> int:
     """The next page from `address` on, below `end` and in the area, that may have contents, its own or its source's; or
-    as far as was looked: over one page table, or `LOOK` without any, so that the caller can rest in between.
+    as far as was looked: over one page table, or 16 GiB without any, so that the caller can rest in between.
     """
-    stop = min(end, area.end, address + LOOK)
+    stop = min(end, area.end, address + _LOOK)
     source = area.source
     if source is not None:
         index = area.index_of(address)

@@ -49,7 +49,7 @@ from kernel.lang.unsafe import (
     store_u32,
     struct_at_address,
 )
-from kernel.lib.pace import PACE
+from kernel.lib.pace import spend
 from kernel.mm import heap, slabs
 
 KIND_INSTANCE: Final = 0
@@ -237,7 +237,7 @@ def reclaim(words: int, budget: int) -> None:
     heap.TABLE.set_limit(allocation_limit())
     if not is_complete or RECLAIMER.visit != END:
         heap.TABLE.due = heap.TABLE.entries  # at once
-    PACE.left -= (words - RECLAIMER.words_left) * WORD_COST + budget - RECLAIMER.budget
+    spend((words - RECLAIMER.words_left) * WORD_COST + budget - RECLAIMER.budget)
     RECLAIMER.passes += 1
     RECLAIMER.running = False
 

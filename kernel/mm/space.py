@@ -58,7 +58,6 @@ _AREA_COST: Final = 500
 _PIECE_COST: Final = 4000  # of at most _SMALL_PIECE bytes
 _SMALL_PIECE: Final = 16 * PAGE_SIZE
 _TABLE_COST: Final = 2000
-LOOK: Final = 1 << 34  # bytes of addresses in which a page table is looked for at once: 8,192 tables
 _PAGE_COST: Final = 160
 _PART_COST: Final = 150_000
 _FAULT_COST: Final = 1500

@@ -155,8 +155,8 @@ class Thread(Linked["Thread"]):
 
 @final
 class ThreadWalk:
-    """A walk over the list of all threads that rests in between. Who begins another one meanwhile walks for both, so
-    each goes on with what the other has left.
+    """A walk over the list of all threads that rests in between. A second walk that begins meanwhile shares the list
+    with it: each goes on with what the other has left.
     """
 
     def __init__(self) -> None:

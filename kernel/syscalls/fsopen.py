@@ -186,9 +186,7 @@ def mount_setattr(directory: i32, path: UserAddr, flags: u32, address: UserAddr,
         raise Errno(EINVAL)
     context = current().fs
     require_administrator(context)
-    for offset in range(_ATTRIBUTES_SIZE, size):
-        if user.read_u8(user.at(address, offset)) != 0:
-            raise Errno(E2BIG)
+    user.require_zeros(address, _ATTRIBUTES_SIZE, size)
     set_ = user.read_u64(address)
     cleared = user.read_u64(user.at(address, 8))
     propagation = user.read_u64(user.at(address, 16))

@@ -58,9 +58,7 @@ def landlock_create_ruleset(address: UserAddr, size: int, flags: u32) -> int:
         raise Errno(EINVAL)
     if size < 0 or size > _PAGE:
         raise Errno(E2BIG)
-    for offset in range(_ATTRIBUTES_SIZE, size):
-        if user.read_u8(user.at(address, offset)) != 0:
-            raise Errno(E2BIG)
+    user.require_zeros(address, _ATTRIBUTES_SIZE, size)
     storage = bytearray(_ATTRIBUTES_SIZE)
     words = span_of(storage)
     user.read_into(words[0 : min(size, _ATTRIBUTES_SIZE)], address)

@@ -64,9 +64,7 @@ def openat2(directory: i32, address: UserAddr, how: UserAddr, size: int) -> int:
     flags = user.read_i64(how)
     mode = user.read_i64(user.at(how, 8))
     resolve_flags = user.read_i64(user.at(how, 16))
-    for offset in range(_OPEN_HOW_SIZE, size):
-        if user.read_u8(user.at(how, offset)) != 0:
-            raise Errno(E2BIG)
+    user.require_zeros(how, _OPEN_HOW_SIZE, size)
     if flags & ~KNOWN_OPEN_FLAGS != 0 or mode & ~0o7777 != 0:
         raise Errno(EINVAL)
     if mode != 0 and flags & (O_CREAT | O_TMPFILE_BIT) == 0:

@@ -54,9 +54,7 @@ class _Request:
             raise Errno(E2BIG)
         if size < _REQUEST_LEAST:
             raise Errno(EINVAL)
-        for offset in range(_REQUEST_SIZE, size):
-            if user.read_u8(user.at(address, offset)) != 0:
-                raise Errno(E2BIG)
+        user.require_zeros(address, _REQUEST_SIZE, size)
         storage = bytearray(_REQUEST_SIZE)
         words = span_of(storage)
         user.read_into(words[0 : min(size, _REQUEST_SIZE)], address)

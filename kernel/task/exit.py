@@ -11,7 +11,7 @@ from typing import Final
 from arch.programs import end_step
 from kernel.lang import final, panic
 from kernel.lib.credentials import Credentials
-from kernel.lib.pace import PACE, pace
+from kernel.lib.pace import pace, spend
 from kernel.lib.pid import FIRST, UNSET
 from kernel.sched import exit_thread
 from kernel.sched.scheduler import charge_running, make_ready
@@ -90,7 +90,7 @@ def end_process(process: Process, status: int) -> None:
         task = process.threads[tid]
         if not task.is_exiting and not (task.is_past_dump and process.dump is not None):
             wake_to_die(task)
-            PACE.left -= _WAKE_COST  # the safe point is taken where the running thread ends
+            spend(_WAKE_COST)  # the safe point is taken where the running thread ends
 
 
 def end_thread(task: Task, status: int) -> None:

@@ -19,7 +19,6 @@ from kernel.fs.constants import O_CLOEXEC, O_RDWR, POLLHUP, READABLE, WRITABLE
 from kernel.fs.descriptors import FileTable
 from kernel.fs.file import File
 from kernel.lang import (
-    E2BIG,
     EINPROGRESS,
     EINVAL,
     ENOENT,
@@ -323,9 +322,7 @@ class ListenerFile(File):
         """Put one of the caller's files among those of the thread that waits. Returns its number there."""
         if not _ADDITION_SIZE <= size < _PAGE:
             raise Errno(EINVAL)
-        for offset in range(_ADDITION_SIZE, size):
-            if user.read_u8(user.at(address, offset)) != 0:
-                raise Errno(E2BIG)
+        user.require_zeros(address, _ADDITION_SIZE, size)
         words = span_of(user.read_bytes(address, _ADDITION_SIZE))
         number = load_i64(words, 0)
         flags = words.load_u32(8)

@@ -25,7 +25,7 @@ from arch.x86_64.layout import DIRECT_MAP_BASE
 from arch.x86_64.processors import note_root, processors, shoot_down
 from kernel.lang import final
 from kernel.lang.unsafe import copy_bytes, load_i64, store_i64
-from kernel.lib.pace import PACE
+from kernel.lib.pace import spend
 from kernel.mm.frames import (
     PAGE_SHIFT,
     PAGE_SIZE,
@@ -188,7 +188,7 @@ class PageTable:
                 break
             address = ((address >> shift) + 1) << shift
             steps += 1
-        PACE.left -= steps * _STEP_COST
+        spend(steps * _STEP_COST)
         return min(address, end)
 
     def next_mapped(self, address: int, end: int) -> int:

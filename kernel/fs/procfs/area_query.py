@@ -72,9 +72,7 @@ def query_area(space: AddressSpace | None, argument: UserAddr) -> None:
     if size < _LEAST_SIZE:
         raise Errno(EINVAL)
     user.read_into(bytes_of(query)[0 : min(size, known)], argument)
-    for offset in range(known, size):
-        if user.read_u8(user.at(argument, offset)) != 0:
-            raise Errno(E2BIG)
+    user.require_zeros(argument, known, size)
     if query.flags & ~_KNOWN != 0:
         raise Errno(EINVAL)
     if (query.name_size == 0) != (query.name == 0) or (query.build_id_size == 0) != (query.build_id == 0):

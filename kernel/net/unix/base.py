@@ -102,7 +102,7 @@ class UnixSocket(CollectableSocket):
 
     def __init__(self, kind: int, protocol: int, credentials: Credentials) -> None:
         super().__init__(kind, protocol, credentials)
-        self.scope: Scope | None = credentials.scope  # the domain of who made it
+        self.scope: Scope | None = credentials.scope  # of its creator's domain
         self.name: bytes = b""
         self.owns_name: bool = False  # False for the name that an accepted connection has from its listener
         self.bound_to: Path | None = None  # where the name lies in the file system
