@@ -9,6 +9,7 @@ from typing import Final
 
 from kernel.lang import Errno, UserAddr, final
 from kernel.lib import user
+from kernel.lib.pace import pace
 from kernel.mm.area import PROT_READ, Area
 from kernel.mm.frames import PAGE_SIZE
 from kernel.mm.objects import FixedPages
@@ -24,6 +25,7 @@ from kernel.mm.space import (
 
 _ELF_MAGIC: Final = 0x464C_457F
 _MAY_BE_RUN: Final = 0o111
+_MOVE_COST: Final = 3  # instructions for each item: one to copy it, two to clear as much room as there will be
 
 
 @final
@@ -39,11 +41,24 @@ class Segments:
 
     def add(self, area: Area, size: int) -> None:
         """One more. Raises MemoryError."""
-        self.starts.append(area.start)
-        self.ends.append(area.end)
-        self.protections.append(area.prot)
+        start = area.start
+        end = area.end
+        protection = area.prot
+        growth = _growth(len(self.starts))
+        self.starts.append(start)
+        pace(growth)
+        self.ends.append(end)
+        pace(growth)
+        self.protections.append(protection)
+        pace(growth)
         self.sizes.append(size)
+        pace(growth)
         self.total += size
+
+
+def _growth(length: int) -> int:
+    """About how many instructions it takes to append to a list of that length, which doubles when it is full."""
+    return length * _MOVE_COST if length & (length - 1) == 0 else 0
 
 
 def find_segments(space: AddressSpace) -> Segments:

@@ -151,7 +151,7 @@ int main(void)
 		});
 		kill(target, SIGKILL);
 	});
-	MUST(write(scope, "0", 1));
+	MUST(pwrite(scope, "0", 1, 0)); /* elsewhere than at 0 it would be ignored */
 	close(scope);
 	unlink("/tmp/io");
 	unlink("/tmp/io.copy");
