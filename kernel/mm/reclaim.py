@@ -49,7 +49,7 @@ from kernel.lang.unsafe import (
     store_u32,
     struct_at_address,
 )
-from kernel.lib.pace import spend
+from kernel.lib.pace import is_dying, pace, spend
 from kernel.mm import heap, slabs
 
 KIND_INSTANCE: Final = 0
@@ -207,6 +207,12 @@ def reclaim_part() -> bool:
     passes = RECLAIMER.passes
     reclaim_some()
     return RECLAIMER.passes != passes and (RECLAIMER.visit != END or RECLAIMER.words_left <= 0)
+
+
+def reclaim_in_parts() -> None:
+    """Free all that is dead now, with safe points; a thread that is to end does not wait for it. Sleeps."""
+    while reclaim_part() and not is_dying():
+        pace(0)  # each pass counts its own instructions
 
 
 def reclaim_now() -> None:

@@ -19,7 +19,7 @@ from tools.paths import ROOT
 CALLS = ("mkdir", "create", "write", "read", "truncate", "unlink", "rename", "sync")
 PLACES = (1, 3, 6, 10)  # which allocation of the call is a bug
 BUGS = 30  # between two counts of the kernel's objects
-NOISE = 50  # objects by which counts differ although nothing is lost: fewer than two for each bug
+NOISE = 15  # objects by which counts differ although nothing is lost: one for every other bug
 
 pytestmark = pytest.mark.timeout(int(300 * PATIENCE))
 

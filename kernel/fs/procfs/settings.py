@@ -14,10 +14,10 @@ from kernel.ipc.shared_memory import MOST_SEGMENTS
 from kernel.lang import EINVAL, Errno, final, span_of
 from kernel.lib import random
 from kernel.lib.log import log
-from kernel.lib.pace import is_dying, pace
+from kernel.lib.pace import pace
 from kernel.lib.panic import PANIC
 from kernel.lib.proc_files import proc_file, proc_line
-from kernel.mm.reclaim import reclaim_part
+from kernel.mm.reclaim import reclaim_in_parts
 from kernel.sched.stacks import drop_cached_stacks
 from kernel.task.fork import task_limit
 from kernel.task.host import NAME_LIMIT, RELEASE, SYSTEM_NAME, VERSION
@@ -184,8 +184,7 @@ def set_drop_caches(text: bytes) -> None:
                 left -= _NAMES_AT_ONCE
                 pace(_NAMES_AT_ONCE * _NAME_COST)
         drop_cached_stacks()
-        while reclaim_part() and not is_dying():
-            pace(0)  # each pass counts its own instructions
+        reclaim_in_parts()
     if what != b"2":
         drop_clean_pages()
 
