@@ -1,8 +1,9 @@
 """What locks guard, and who needs them: `python -m compiler report --locks`.
 
 The kernel lock guards all mutable state that says nothing else. Then come the classes of spin locks in the order of
-their ranks, with what each guards; then the system calls: which of the locks each may take, and whether it needs the
-kernel lock. With names of system calls or functions it says why: the chain of calls that leads to the first reason.
+their ranks, with what each guards; then the system calls: which of the locks each may take, and whether it takes the
+kernel lock (lower/unlocked.py). With names of system calls or functions it says why one needs that: the chain of calls
+that leads to the first reason.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any
 from compiler.front.convert_types import short_name
 from compiler.lower.effects import Effects
 from compiler.lower.guards import ALL_FIELDS
+from compiler.lower.unlocked import quick_forms, runs_unlocked
 from compiler.lower.world import KERNEL_LOCK, Instance
 from compiler.tree import Loc
 from compiler.types import ClassType
@@ -35,8 +37,10 @@ class CallFacts:
     name: str
     function: str
     needs_kernel_lock: bool
+    runs_unlocked: bool  # the door does not take it for this call
     takes: list[str] = field(default_factory=list)
     why: list[str] = field(default_factory=list)  # the chain of calls to the first reason
+    has_quick_form: bool = False  # which does not take it
 
 
 @dataclass
@@ -46,6 +50,7 @@ class Report:
     locks: list[LockFacts]
     default_fields: int  # that the kernel lock guards,
     default_globals: int
+    atomic_fields: int  # that it guards, and anybody may read,
     published_fields: int  # and that nothing guards, because only constructors store them
     calls: list[CallFacts]
     exempt: list[str]  # functions of lock_free.txt that would need the kernel lock
@@ -62,14 +67,22 @@ def report(effects: Effects, names: dict[str, str], wanted: list[str]) -> Report
     accesses = (a for i in world.instances.values() for a in i.accesses if not a.owner.startswith("kernel.lang."))
     fields = dict.fromkeys((a.owner, a.name, a.holder) for a in accesses)
     default = [f for f in fields if locks.notes.guard(f[0], f[1]) is None and not locks.is_published(*f)]
+    atomic = [f for f in default if f[1] in locks.notes.atomic(f[0])]
     published = [f for f in fields if locks.is_published(*f)]
-    calls = [_call(effects, i, names.get(i.function.name, i.function.name), wanted) for i in world.thunks]
+    quick = quick_forms(world)
+    handlers = [i for i in world.thunks if i.function.name not in quick]
+    calls = [_call(effects, i, names.get(i.function.name, i.function.name), wanted) for i in handlers]
+    forms = [i for i in world.thunks if i.function.name in quick and runs_unlocked(effects, i)]
+    quick_names = {quick[i.function.name] for i in forms}
+    for call in calls:
+        call.has_quick_form = call.name in quick_names
     calls.sort(key=lambda call: call.name)
     others = [i for i in world.instances.values() if i.function.name in wanted and i not in world.thunks]
     calls += [_call(effects, i, i.function.name, wanted) for i in others]
     exempt = [i for i in world.instances.values() if i.function.name in locks.lock_free and locks.own_reasons(i)]
     names_of_exempt = sorted({i.function.name for i in exempt})
-    return Report(_locks(effects), len(default), len(world.cells), len(published), calls, names_of_exempt)
+    counts = len(default), len(world.cells), len(atomic), len(published)
+    return Report(_locks(effects), *counts, calls, names_of_exempt)
 
 
 def _locks(effects: Effects) -> list[LockFacts]:
@@ -89,7 +102,9 @@ def _locks(effects: Effects) -> list[LockFacts]:
 
 def _call(effects: Effects, instance: Instance, name: str, wanted: list[str]) -> CallFacts:
     needs = KERNEL_LOCK in effects.flags[instance]
-    facts = CallFacts(name, instance.function.name, needs, sorted(effects.takes[instance]))
+    is_call = instance in effects.world.thunks
+    unlocked = is_call and runs_unlocked(effects, instance)
+    facts = CallFacts(name, instance.function.name, needs, unlocked, sorted(effects.takes[instance]))
     if needs and (name in wanted or facts.function in wanted):
         facts.why = [_line(loc, text) for loc, text in effects.locks.trace_from(instance, KERNEL_LOCK)]
     return facts
@@ -109,19 +124,27 @@ def as_text(found: Report, wanted: list[str]) -> str:
     lines.append(f"    {found.default_fields:,} fields, {found.default_globals:,} globals, and the heap")
     for lock in found.locks:
         lines += [f"  rank {lock.rank}: {lock.name} guards", *(f"    {what}" for what in lock.guards)]
-    lines.append(f"  nothing guards {found.published_fields:,} fields that only constructors store")
+    lines.append(f"  nothing guards {found.published_fields:,} fields that only constructors store,")
+    lines.append(f"  nor the reads of {found.atomic_fields:,} of the kernel lock's fields, which are atomic")
     lines += ["", "Exempt, by compiler/lock_free.txt:", "", *(f"  {name}" for name in found.exempt)]
     width = max((len(call.name) for call in calls), default=0)
-    free = [call for call in calls if not call.needs_kernel_lock]
-    lines += ["", f"{len(free)} of {len(calls)} system calls do not need the kernel lock:", ""]
-    for call in (*free, *(call for call in calls if call.needs_kernel_lock)):
+    free = [call for call in calls if call.runs_unlocked]
+    quick = [call for call in calls if call.has_quick_form]
+    quick_count = f"{len(quick)} have a quick form that does"
+    lines += ["", f"{len(free)} of {len(calls)} system calls run without the kernel lock, and {quick_count}:", ""]
+    for call in (*free, *quick, *(call for call in calls if call not in free and call not in quick)):
         taken = ", ".join(short_name(lock) for lock in call.takes)
-        lines.append(f"  {call.name:{width}}  {'kernel lock' if call.needs_kernel_lock else '-':11}  {taken}".rstrip())
+        needs = "-" if call.runs_unlocked else "quick form" if call.has_quick_form else "kernel lock"
+        lines.append(f"  {call.name:{width}}  {needs:11}  {taken}".rstrip())
     return "\n".join(lines)
 
 
 def _in_full(call: CallFacts) -> str:
     needs = "needs the kernel lock" if call.needs_kernel_lock else "does not need the kernel lock"
+    if call.runs_unlocked:
+        needs += ", and runs without it"
+    if call.has_quick_form:
+        needs += "; its quick form runs without it"
     lines = [f"{call.name} ({call.function}): {needs}", *(f"    {line}" for line in call.why)]
     return "\n".join([*lines, f"  takes {', '.join(call.takes) or 'no spin lock'}"])
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from compiler.lower.effects import Effects, settle
+from compiler.lower.unlocked import quick_forms
 from compiler.lower.world import ALLOCATE, OTHER_CODE, SAME_CODE, SLEEP, Edge, Instance
 from compiler.types import RawArrayType, show
 
@@ -97,8 +98,11 @@ def facts(effects: Effects, names: dict[str, str], stacks: dict[str, int], error
     world = effects.world
     reach = Reach(effects)
     found = []
+    quick = quick_forms(world)
     for handler in world.thunks:
         function = handler.function.name
+        if function in quick:
+            continue
         found.append(_describe(reach, handler, names.get(function, function), "system call", stacks, errors))
     found.sort(key=lambda entry: entry.name)
     others = [

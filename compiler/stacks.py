@@ -21,6 +21,7 @@ from compiler.tree import Diagnostic, Loc
 
 RETURN_ADDRESS = 8
 ASSEMBLY_BYTES = 64  # the deepest pushes seven registers
+UNLOCKED_LIMIT = 8192  # without the kernel lock: below may lie what the reclaimer holds (hold_stack)
 ENTRY_BYTES = 192  # the registers of what was interrupted (struct TrapFrame), and the processor's alignment
 
 Node = tuple[str, str]  # package ("" for assembly), symbol
@@ -37,6 +38,7 @@ class StackFacts:
     call_sets: dict[str, list[str]] = field(default_factory=dict)
     places: dict[str, Loc] = field(default_factory=dict)
     handlers: dict[str, str] = field(default_factory=dict)  # the thunks of system calls -> the handlers
+    unlocked: set[str] = field(default_factory=set)  # thunks that run without the kernel lock
 
 
 class StackDepths:
@@ -233,6 +235,13 @@ def faults(depths: StackDepths) -> list[Diagnostic]:
             chain = depths.chain(node)
             fault.notes = [(facts.places.get(s), f"{s}: {depths.own_bytes((p, s))} bytes") for p, s in chain]
             found.append(fault)
+    for thunk in sorted(facts.unlocked):
+        need = depths.depth[depths.node(thunk)] + ENTRY_BYTES
+        if need > UNLOCKED_LIMIT:
+            handler = facts.handlers[thunk]
+            message = f"{handler} may need {need} bytes of stack, and has {UNLOCKED_LIMIT} without the kernel lock"
+            found.append(Diagnostic("KP721", facts.places.get(handler, nowhere), message,
+                                    "large frames come from structs and Arrays in locals"))  # fmt: skip
     return found
 
 

@@ -108,7 +108,7 @@ _BUILTINS = (
     "reversed",
     "id",
 )
-_OF_A_CLASS = ("sizeof", "offsetof", "struct_at", "unsafe.object_at", "unsafe.struct_at_address")
+_OF_A_CLASS = ("sizeof", "offsetof", "struct_at", "unsafe.object_at", "unsafe.own_object", "unsafe.struct_at_address")
 _CONTAINER_MODULE = "kernel.lang.runtime.containers"
 _MISSING = object()
 

@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 from compiler.lower.function import holds_function
 from compiler.lower.locks import Locks
+from compiler.lower.unlocked import quick_forms
 from compiler.lower.world import (
     ALLOCATE,
     INTERRUPTS,
@@ -202,9 +203,12 @@ class Effects:
         """Diagnostics for all broken promises."""
         found: list[Diagnostic] = []
         inherited = self._inherited_promises()
+        quick = quick_forms(self.world)
         for instance in self.world.instances.values():
             decorators = instance.function.decorators
             promised = {**inherited.get(instance, {}), **dict.fromkeys(decorators, "")}
+            if instance.function.name in quick:
+                promised |= dict.fromkeys(("unlocked", "noalloc", "nosleep"), f" as {quick[instance.function.name]}")
             for decorator, effects in PROMISES.items():
                 if decorator in promised:
                     for effect in effects:

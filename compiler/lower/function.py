@@ -622,9 +622,12 @@ class FunctionLowerer:
         self.module.intrinsic("llvm.memmove")
         self.emit(f"call void @llvm.memmove.p0.p0.i64(ptr {to}, ptr {source}, i64 {size}, i1 false)")
 
-    def load_at(self, address: str, t: Type, aligned: bool = True, alias: str = "") -> Value:
+    def load_at(self, address: str, t: Type, aligned: bool = True, alias: str = "", atomic: bool = False) -> Value:
         """Read a field or element: storage types widen, structs and Arrays give their address. `alias`: see module.py.
+        A number that is `atomic` is read once, and whole.
         """
+        if atomic and not is_pointer(t):
+            return self.atomic_load(address, t, alias)
         if by_address(t):
             return Value(address, t)
         align = "" if aligned else ", align 1"
@@ -645,14 +648,50 @@ class FunctionLowerer:
             return Value(self.op(f"icmp ne i8 {byte}, 0"), t)
         return Value(self.op(f"load {kind}, ptr {address}{align}{alias}"), t)
 
+    def atomic_load(self, address: str, t: Type, alias: str) -> Value:
+        """Read a number while others may store it."""
+        bits, kind = self.storage_bits(t), self.kind(t)
+        value = self.op(f"load atomic i{bits}, ptr {address} unordered, align {bits // 8}{alias}")
+        if kind == "i1":
+            return Value(self.op(f"icmp ne i{bits} {value}, 0"), t)
+        if bits < 64:
+            signed = isinstance(t, IntType) and t.signed
+            value = self.op(f"{'sext' if signed else 'zext'} i{bits} {value} to i64")
+        return Value(value, t)
+
+    def atomic_store(self, address: str, value: Value, t: Type, alias: str) -> None:
+        """Write a number while others may read it."""
+        bits, kind, operand = self.storage_bits(t), self.kind(t), value.operand
+        if kind == "i1":
+            operand = self.op(f"zext i1 {operand} to i{bits}")
+        elif bits < 64:
+            operand = self.op(f"trunc i64 {operand} to i{bits}")
+        self.emit(f"store atomic i{bits} {operand}, ptr {address} unordered, align {bits // 8}{alias}")
+
+    def storage_bits(self, t: Type) -> int:
+        """How wide a number lies in memory."""
+        return 8 * self.layouts.size_align(t)[0]
+
     def byte_swap(self, value: str, bits: int) -> str:
         self.module.declare(f"llvm.bswap.i{bits}", f"declare i{bits} @llvm.bswap.i{bits}(i{bits})")
         return self.op(f"call i{bits} @llvm.bswap.i{bits}(i{bits} {value})")
 
     def store_at(
-        self, address: str, value: Value, t: Type, aligned: bool = True, counted: bool = True, alias: str = ""
+        self,
+        address: str,
+        value: Value,
+        t: Type,
+        aligned: bool = True,
+        counted: bool = True,
+        alias: str = "",
+        atomic: bool = False,
     ) -> None:
         """Write a field or element of type `t`, which the value has already. References in the heap are counted."""
+        if atomic and not is_pointer(t):
+            self.atomic_store(address, value, t, alias)
+            return
+        if atomic:
+            self.emit("fence release")  # who finds the object finds what was stored to it before
         if by_address(t):
             self.copy_bytes(address, value.operand, self.layouts.size_align(t)[0])
             return

@@ -45,7 +45,8 @@ _PLAIN = (IntType, BoolType, EnumType, NoneType, NeverType, StrType, BytesType, 
 FREE_PRIMITIVES = frozenset(
     f"unsafe.{name}"
     for name in ("address_of", "span_address", "symbol_address", "function_address", "atomic_add_u32",
-                 "atomic_swap_u32", "atomic_cas_u32", "compiler_barrier", "pause", "spill_registers", "trap")
+                 "atomic_swap_u32", "atomic_cas_u32", "compiler_barrier", "own_object", "pause", "spill_registers",
+                 "trap")
 )  # fmt: skip
 
 
@@ -109,6 +110,7 @@ class Notes:
     def __init__(self, program: Program) -> None:
         self.program = program
         self._guards: dict[str, dict[str, str]] = {}
+        self._atomic: dict[str, frozenset[str]] = {}
 
     def guards(self, owner: str) -> dict[str, str]:
         """The lock's field by what it guards of the fields that a class declares."""
@@ -125,6 +127,14 @@ class Notes:
             return guards[name], True
         lock = guards.get(ALL_FIELDS)
         return (lock, False) if lock is not None and lock != name else None
+
+    def atomic(self, owner: str) -> frozenset[str]:
+        """The fields that a class declares and that anybody may read."""
+        known = self._atomic.get(owner)
+        if known is None:
+            known = self._noted("ATOMIC", owner) or frozenset()
+            self._atomic[owner] = known
+        return known
 
     def rank(self, lock: str) -> int | None:
         """The rank of a class of locks, if it has any."""

@@ -10,7 +10,7 @@ from compiler.lower.elements import U8, element_address, fill_elements, item
 from compiler.lower.expressions import wrapped
 from compiler.lower.function import TRAP_RANGE, FunctionLowerer
 from compiler.lower.values import NONE_VALUE, Value
-from compiler.tree import CallBuiltin, Global
+from compiler.tree import CallBuiltin, Expr, Global
 from compiler.types import (
     BOOL,
     BYTES,
@@ -90,6 +90,29 @@ def object_at(fn: FunctionLowerer, e: CallBuiltin) -> Value:
     """`object_at(C, address)`, `struct_at_address(S, address)`."""
     fn.world.expose(fn.type(e.type_operands[0]))
     return Value(pointer(fn, place(fn, e)), fn.type(e.type_operands[0]))
+
+
+def own_object(fn: FunctionLowerer, e: CallBuiltin) -> Value:
+    """`own_object(C, offset)`. The processor's page is at GS. What is there changes only where a thread leaves the
+    processor, and then the thread does not see it; so two reads in one function may be one.
+    """
+    code = f"movq %gs:{own_offset(fn, e.args[0])}, $0"
+    return Value(fn.op(f'call ptr asm "{code}", "=r"() nounwind memory(none)'), fn.type(e.type_operands[0]))
+
+
+def set_own_object(fn: FunctionLowerer, e: CallBuiltin) -> Value:
+    value = lower(fn, e.args[1])
+    code = f"movq $0, %gs:{own_offset(fn, e.args[0])}"
+    fn.emit(f'call void asm sideeffect "{code}", "r,~{{memory}}"(ptr {value.operand})')
+    return NONE_VALUE
+
+
+def own_offset(fn: FunctionLowerer, e: Expr) -> int:
+    """An offset in the processor's page, which the instruction holds."""
+    offset = lower(fn, e).constant
+    if offset is None:
+        raise fn.error("KP998", "the offset must be a constant")
+    return offset
 
 
 def span_at(fn: FunctionLowerer, e: CallBuiltin) -> Value:
@@ -190,6 +213,8 @@ def trap(fn: FunctionLowerer, e: CallBuiltin) -> Value:
 UNSAFE: dict[str, Handler] = {
     "unsafe.address_of": address_of,
     "unsafe.object_at": object_at,
+    "unsafe.own_object": own_object,
+    "unsafe.set_own_object": set_own_object,
     "unsafe.struct_at_address": object_at,
     "unsafe.span_at": span_at,
     "unsafe.span_address": span_address,

@@ -21,11 +21,11 @@ from typing import TYPE_CHECKING
 
 from compiler.front.convert_types import short_name
 from compiler.lower.borrows import changed_tables, outliving
-from compiler.lower.guards import ALL_FIELDS, SPIN_LOCK, Access, Held
+from compiler.lower.guards import ALL_FIELDS, SPIN_LOCK, Access, Held, is_holder
 from compiler.lower.values import Path
 from compiler.lower.world import ALLOCATE, INTERRUPTS, KERNEL_LOCK, SLEEP, Edge, Instance, World
 from compiler.tree import ClassDecl, Diagnostic, Loc
-from compiler.types import ClassType
+from compiler.types import BoolType, ClassType, EnumType, IntType, Type, is_reference
 
 if TYPE_CHECKING:
     from compiler.lower.effects import Effects
@@ -87,8 +87,11 @@ class Locks:
 
     def default_guard(self, access: Access) -> bool:
         """Whether the kernel lock guards what is accessed."""
-        guard = self.notes.guard(access.owner, access.name)
-        return guard is None and not self.is_published(access.owner, access.name, access.holder)
+        if self.notes.guard(access.owner, access.name) is not None:
+            return False
+        if not access.write and access.name in self.notes.atomic(access.owner):
+            return False
+        return not self.is_published(access.owner, access.name, access.holder)
 
     def is_published(self, owner: str, name: str, holder: bool) -> bool:
         """Whether a field never changes after the object was created."""
@@ -271,6 +274,7 @@ class Locks:
                 found += self._lock_faults(decl)
             if self.notes.guards(name):
                 found += self._guard_faults(decl)
+            found += self._atomic_faults(decl)
             found += self._declared_again(decl)
         if SPIN_LOCK in {getattr(t, "name", "") for t in self.world.instantiated}:
             found += self._unranked()
@@ -320,6 +324,24 @@ class Locks:
                 found.append(Diagnostic("KP738", decl.loc, f"{name} has no field {field} that {lock} could guard"))
         return found
 
+    def _atomic_faults(self, decl: ClassDecl) -> list[Diagnostic]:
+        """Fields that are to be read without a lock, and that a read may find half changed, or under a lock."""
+        found: list[Diagnostic] = []
+        own = {field.name: field.type for field in decl.fields}
+        name = short_name(decl.name)
+        for field in sorted(self.notes.atomic(decl.name)):
+            if field not in own:
+                found.append(Diagnostic("KP738", decl.loc, f"{name} has no field {field} that could be atomic"))
+            elif not is_word(own[field]):
+                message = f"{name}.{field} is atomic, and no number or reference to an object"
+                hint = "what is read as one is an int, a bool, an enum, a text, or an object that is no container"
+                found.append(Diagnostic("KP738", decl.loc, message, hint))
+            elif self.notes.guard(decl.name, field) is not None:
+                message = f"{name}.{field} is atomic, and guarded"
+                hint = "name the fields that the lock guards, or take the lock to read"
+                found.append(Diagnostic("KP738", decl.loc, message, hint))
+        return found
+
     def _declared_again(self, decl: ClassDecl) -> list[Diagnostic]:
         """Guarded fields that a class declares once more: by its name nobody would see that they are guarded."""
         found: list[Diagnostic] = []
@@ -328,9 +350,11 @@ class Locks:
         while isinstance(base, ClassType) and base.name in self.world.program.classes:
             above = self.world.program.classes[base.name]
             for field in above.fields:
-                if field.name in own and self.notes.guard(above.name, field.name) is not None:
+                guarded = self.notes.guard(above.name, field.name) is not None
+                if field.name in own and (guarded or field.name in self.notes.atomic(above.name)):
                     names = short_name(decl.name), short_name(above.name)
-                    message = f"{names[0]} declares {field.name} again, which {names[1]} guards"
+                    what = f"which {names[1]} guards" if guarded else f"which is atomic in {names[1]}"
+                    message = f"{names[0]} declares {field.name} again, {what}"
                     found.append(Diagnostic("KP738", decl.loc, message, "assign it without a type"))
             base = above.base
         return found
@@ -428,6 +452,11 @@ class Locks:
         if effect == INTERRUPTS and "interrupted_by" in decorators:
             return instance.function.loc, "touches user memory, or lets interrupts in"
         return None
+
+
+def is_word(t: Type) -> bool:
+    """Whether a value is one word that is loaded at once, and leads to nothing that the place of it guards."""
+    return isinstance(t, IntType | BoolType | EnumType) or (is_reference(t) and not is_holder(t))
 
 
 def _name(instance: Instance) -> str:

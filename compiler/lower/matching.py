@@ -12,7 +12,7 @@ from compiler.lower.expressions import lower_truth
 from compiler.lower.function import FunctionLowerer
 from compiler.lower.guards import note_access
 from compiler.lower.layout import is_pointer
-from compiler.lower.objects import field_place
+from compiler.lower.objects import field_place, is_atomic
 from compiler.lower.values import Value
 from compiler.tree import BoolLit, CapturePattern, ClassPattern, Match, NoneLit, OrPattern, Pattern, ValuePattern
 from compiler.types import BoolType, IntType, OptionalType
@@ -90,7 +90,8 @@ def class_pattern(fn: FunctionLowerer, pattern: ClassPattern, subject: Value, fa
     for name, part in pattern.fields.items():
         address, field_type, aligned = field_place(fn, receiver, name)
         note_access(fn, receiver, name, write=False)
-        test_pattern(fn, part, fn.load_at(address, field_type, aligned), failure)
+        atomic = is_atomic(fn, receiver, name)
+        test_pattern(fn, part, fn.load_at(address, field_type, aligned, atomic=atomic), failure)
 
 
 def or_pattern(fn: FunctionLowerer, pattern: OrPattern, subject: Value, failure: str) -> None:

@@ -76,7 +76,8 @@ def read_field(fn: FunctionLowerer, e: Field) -> Value:
         return exception_code(fn, receiver, e.name)
     address, t, aligned = field_place(fn, receiver, e.name)
     path = note_access(fn, receiver, e.name, write=False)
-    value = replace(fn.load_at(address, t, aligned, field_alias(receiver.type)), path=path)
+    atomic = is_atomic(fn, receiver, e.name)
+    value = replace(fn.load_at(address, t, aligned, field_alias(receiver.type), atomic), path=path)
     if holds_function(t) and isinstance(receiver.type, ClassType | StructType):
         value = replace(value, origin=fn.world.field_place(receiver.type, e.name))
     return narrow(fn, value, fn.type(e.type), stable=False)
@@ -101,7 +102,18 @@ def write_field(fn: FunctionLowerer, receiver: Value, name: str, value: Value, i
     if is_first and not inside_struct and is_reference(t):
         fn.fill_empty(address, value)
     else:
-        fn.store_at(address, value, t, aligned, not inside_struct, field_alias(receiver.type))
+        atomic = is_atomic(fn, receiver, name)
+        fn.store_at(address, value, t, aligned, not inside_struct, field_alias(receiver.type), atomic)
+
+
+def is_atomic(fn: FunctionLowerer, receiver: Value, name: str) -> bool:
+    """Whether a field is read while another processor may store it (`@atomic`)."""
+    t = receiver.type.inner if isinstance(receiver.type, OptionalType) else receiver.type
+    items = t.items if isinstance(t, UnionType) else (t,)
+    return any(
+        isinstance(item, ClassType) and name in fn.world.notes.atomic(fn.world.declaring_class(item, name))
+        for item in items
+    )
 
 
 # Construction ---------------------------------------------------------------------------------------------------------

@@ -33,6 +33,7 @@ from compiler.lower.layout import (
 )
 from compiler.lower.module import Module
 from compiler.lower.sharing import share_bodies
+from compiler.lower.unlocked import TABLE, door_table, unlocked_thunks
 from compiler.lower.world import Instance, World
 from compiler.stacks import StackFacts
 from compiler.tree import Diagnostic, Program
@@ -133,6 +134,7 @@ class Lowering:
             if "last_resort" in decorators:
                 facts.last_resort.add(instance.symbol)
         facts.handlers = {thunk: instance.symbol for instance, thunk in self.world.thunks.items()}
+        facts.unlocked = unlocked_thunks(self.effects) if self.effects is not None else set()
         return facts
 
     def fail_on_errors(self) -> None:
@@ -377,6 +379,10 @@ class Lowering:
         module = Module(THUNKS_MODULE, self.options, NoDebugInfo())
         for instance, symbol in self.world.thunks.items():
             self.guard(partial(self.emit_thunk, module, instance, symbol))
+        assert self.effects is not None
+        table = door_table(self.effects)
+        if table is not None:
+            module.define(TABLE, table)
         self.modules[THUNKS_MODULE] = module
 
     def emit_thunk(self, module: Module, instance: Instance, symbol: str) -> None:

@@ -15,7 +15,7 @@ from compiler.lower.function import TRAP_ASSERT, Closure, FunctionLowerer, LoopC
 from compiler.lower.guards import note_access, note_need
 from compiler.lower.interfaces import BYTE_ARRAY, DEQUE, LIST
 from compiler.lower.module import element_alias, field_alias
-from compiler.lower.objects import call_method, field_place, write_field
+from compiler.lower.objects import call_method, field_place, is_atomic, write_field
 from compiler.lower.text import panic_with
 from compiler.lower.values import NONE_VALUE, Value
 from compiler.tree import (
@@ -141,9 +141,10 @@ def augmented(fn: FunctionLowerer, s: AugAssign) -> None:
             address, declared, aligned = field_place(fn, receiver, target.name)
             note_access(fn, receiver, target.name, write=True)
             alias = field_alias(receiver.type)
-            old = fn.load_at(address, declared, aligned, alias)
+            atomic = is_atomic(fn, receiver, target.name)
+            old = fn.load_at(address, declared, aligned, alias, atomic)
             value = coerce(fn, updated(old), declared)
-            fn.store_at(address, value, declared, aligned, not isinstance(receiver.type, StructType), alias)
+            fn.store_at(address, value, declared, aligned, not isinstance(receiver.type, StructType), alias, atomic)
         case IndexTarget():
             address, element, aligned, counted = element_place(fn, target)
             alias = element_alias(element)

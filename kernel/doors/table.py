@@ -39,6 +39,7 @@ class Syscall:
         self.notes: str = notes
         self.letters: str = letters  # how trace= prints the arguments: one letter each, see trace.py
         self.handler: SyscallHandler = handler
+        self.quick: SyscallHandler | None = None  # a form without the kernel lock (quick.py)
 
 
 SYSCALLS: list[Syscall | None] = [None] * CALL_LIMIT

@@ -165,7 +165,7 @@ from kernel.lang.errno import (
 )
 from kernel.lang.errors import Errno, KernelError, Panic, panic
 from kernel.lang.fields import install
-from kernel.lang.guards import guarded_by, holds, ranked
+from kernel.lang.guards import atomic, guarded_by, holds, ranked
 from kernel.lang.ints import be16, be32, be64, i8, i16, i32, u8, u16, u32, u64
 from kernel.lang.locks import SpinLock
 from kernel.lang.spans import Array, Span, span_of
@@ -319,6 +319,7 @@ __all__ = [
     "SpinLock",
     "UserAddr",
     "Weak",
+    "atomic",
     "be16",
     "be32",
     "be64",

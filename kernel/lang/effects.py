@@ -12,6 +12,8 @@ from typing import TypeVar
 
 F = TypeVar("F", bound=Callable[..., object])
 
+UNLOCKED: list[Callable[..., object]] = []  # what promises to do without the kernel lock, for simulated processors
+
 
 def irq(function: F) -> F:
     """Runs in interrupt context: neither sleeps nor allocates, nor does anything that it calls."""
@@ -40,6 +42,7 @@ def nopanic(function: F) -> F:
 
 def unlocked(function: F) -> F:
     """Never needs the kernel lock: touches nothing that it guards, nor does anything that it calls."""
+    UNLOCKED.append(function)
     return function
 
 

@@ -14,6 +14,7 @@ F = TypeVar("F", bound=Callable[..., object])
 ALL_FIELDS = "*"
 RANKS: dict[type, int] = {}  # of the classes of locks
 GUARDS: dict[type, dict[str, str]] = {}  # by class: the field that holds the lock, by the names of what it guards
+ATOMIC: dict[type, frozenset[str]] = {}  # by class: the fields that are read without a lock
 
 
 def ranked(rank: int) -> Callable[[type[T]], type[T]]:
@@ -33,6 +34,19 @@ def guarded_by(lock: str, *fields: str) -> Callable[[type[T]], type[T]]:
 
     def note(cls: type[T]) -> type[T]:
         GUARDS.setdefault(cls, {}).update(dict.fromkeys(fields or (ALL_FIELDS,), lock))
+        return cls
+
+    return note
+
+
+def atomic(*fields: str) -> Callable[[type[T]], type[T]]:
+    """Each of these fields is one word, which whoever holds the kernel lock may store, and anybody reads: whole, but it
+    may be another one by the time that it is used. Two of them may be of different times. An object that is found by
+    one is as it was when it was stored, or newer, and lives as long as the section that found it.
+    """
+
+    def note(cls: type[T]) -> type[T]:
+        ATOMIC[cls] = frozenset(fields)
         return cls
 
     return note

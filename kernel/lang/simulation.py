@@ -161,3 +161,13 @@ class SimulatedMemory:
 
 
 memory = SimulatedMemory()
+
+
+class OwnPage:
+    """The objects that a processor finds in its own page, by offset; who simulates several changes `objects`."""
+
+    def __init__(self) -> None:
+        self.objects: dict[int, Any] = {}
+
+
+own_page = OwnPage()

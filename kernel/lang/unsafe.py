@@ -15,7 +15,7 @@ from typing import Any, Final, NoReturn, TypeVar
 from kernel.lang.errors import Panic
 from kernel.lang.ints import u8
 from kernel.lang.places import place_of
-from kernel.lang.simulation import memory
+from kernel.lang.simulation import memory, own_page
 from kernel.lang.spans import Span
 from kernel.lang.widths import i64
 
@@ -143,6 +143,20 @@ def object_at(cls: type[T], address: int) -> T:
     value = memory.object_at(address)
     assert isinstance(value, cls)
     return value
+
+
+def own_object(cls: type[T], offset: int) -> T:
+    """The object of a class that this processor has at an offset of its own page; needs no lock. Safety: it has one
+    there, and something else keeps that alive.
+    """
+    value = own_page.objects[offset]
+    assert isinstance(value, cls)
+    return value
+
+
+def set_own_object(offset: int, value: object) -> None:
+    """Put an object there, uncounted."""
+    own_page.objects[offset] = value
 
 
 def struct_at_address(cls: type[T], address: int) -> T:

@@ -1,6 +1,6 @@
 """Declarations of guards and locks that make no sense."""
 
-from kernel.lang import SpinLock, extern, final, guarded_by, holds, ranked
+from kernel.lang import SpinLock, atomic, extern, final, guarded_by, holds, ranked
 
 
 class Unranked(SpinLock):
@@ -73,6 +73,35 @@ class Again(Base):
     count: int
 
 
+@final
+@atomic("colour")
+class NoNumber:
+    def __init__(self) -> None:
+        self.size = 0
+
+
+@atomic("name", "names", "size")
+class Names:
+    def __init__(self) -> None:
+        self.name = "a"  # a text never changes
+        self.names = ["a"]
+        self.size = 0
+
+
+@final
+class NamesAgain(Names):
+    size: int
+
+
+@final
+@atomic("count")
+@guarded_by("lock")
+class Both:
+    def __init__(self) -> None:
+        self.lock = Plain()
+        self.count = 0
+
+
 @extern("take_what_is_guarded")
 @holds("base.lock")
 def take_it(base: Base) -> None:
@@ -88,6 +117,9 @@ def make() -> int:
     NoLock()
     NoField()
     Changed().change()
+    NoNumber()
+    NamesAgain()
+    Both()
     return NoRank().count
 
 
