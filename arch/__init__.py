@@ -83,12 +83,15 @@ from arch.x86_64.machine import interrupt_point, read_counter, stop, wait_for_in
 from arch.x86_64.next_kernel.images import check_kernel, plan_kernel
 from arch.x86_64.next_kernel.plan import FROM_BYTES, FROM_INITRD, KernelFile, Plan
 from arch.x86_64.paging import KERNEL_STACK, is_mapped, kernel_root, map_device, map_page, set_page_source, unmap_page
+from arch.x86_64.percpu import OFFSET_THREAD as OWN_THREAD
 from arch.x86_64.percpu import set_kernel_stack, take_kernel_ticks
 from arch.x86_64.processors import (
     interrupt_processor,
+    note_watched,
     processor_stack_top,
     stop_others,
     synchronise_processors,
+    wait_for_sections,
 )
 from arch.x86_64.protection_keys import key_count, key_forbids, set_key_rights
 from arch.x86_64.start import (

@@ -291,6 +291,12 @@ class Processor(Protocol):
     def synchronise_processors(self) -> None:
         """Return when all others have passed a memory barrier, and fetch their instructions anew."""
 
+    def note_watched(self, number: int, is_watched: bool) -> None:
+        """Say whether the system calls of the thread that a processor runs all take the kernel lock."""
+
+    def wait_for_sections(self) -> None:
+        """Return when each of the others has been outside of a system call without the kernel lock."""
+
     def processor_stack_top(self, number: int) -> int:
         """The upper end of the stack on which a processor first came into the kernel."""
 
@@ -360,6 +366,10 @@ class Processor(Protocol):
 
     def prepare_kernel_entry(self, stack_top: int, argument: int) -> int:
         """The stack pointer with which a new thread first runs: it calls krait_kthread_main(argument)."""
+
+    @property
+    def OWN_THREAD(self) -> int:
+        """Where in its own page a processor has room for the thread that it runs (own_object)."""
 
     def set_kernel_stack(self, top: int) -> None:
         """Where the next entry from user mode starts."""

@@ -4,6 +4,7 @@
 #     krait_syscall(frame)   system calls; the result goes to frame.rax
 #     krait_trap(frame)      exceptions and interrupts of programs, frame.vector says which
 #     krait_interrupt_in_kernel(frame), krait_exception_in_kernel(frame)   those of the kernel itself
+#     krait_exception_in_section(frame)   those of system calls that run without the kernel lock
 # and leaves through one exit that restores the frame, whatever Python made of it (a signal handler's frame,
 # another program after execve).
 #
@@ -116,11 +117,34 @@
 .endm
 
 # With several processors `syscall` leads here (processors.py), so that with one a call pays nothing for the lock.
+# The calls of krait_unlocked_calls have been proved to need no kernel lock (compiler/lower/unlocked.py). They run
+# without, unless somebody looks at the thread's calls. Such a section says that it is one before it loads anything: the
+# reclaimer waits until it has seen each processor outside (tests/models/unlocked.py). Signals and whatever else is due
+# for the thread come with an interrupt, which is let in when the program goes on.
 .globl syscall_entry_locked
 .balign 16
 syscall_entry_locked:
         build_call_frame
-        call    take_kernel_lock
+        movq    FRAME_ERROR_CODE(%rsp), %rax
+        cmpq    $CALL_LIMIT, %rax
+        jae     1f
+        movq    krait_unlocked_calls(,%rax,8), %rbx
+        testq   %rbx, %rbx
+        jz      1f
+        cmpl    $0, %gs:PERCPU_WATCHED
+        jne     1f
+        movl    $1, %eax
+        xchgl   %eax, %gs:PERCPU_IN_SECTION # an exchange, so that it comes before all loads
+        movq    FRAME_RDX(%rsp), %rdx   # the other arguments are where the program put them
+        movq    %r10, %rcx
+        call    *%rbx
+        movl    $0, %gs:PERCPU_IN_SECTION
+        cmpq    $TAKE_LOCK, %rax        # a quick form could not do it
+        je      1f
+        movq    %rax, FRAME_RAX(%rsp)
+        check_call_frame
+        jmp     return_by_sysret
+1:      call    take_kernel_lock
         movq    %rsp, %rdi
         call    krait_syscall
         call    give_kernel_lock
@@ -235,6 +259,8 @@ trap_from_kernel:
         je      1f
         clac
 1:      movq    %rsp, %rdi
+        cmpl    $0, %gs:PERCPU_IN_SECTION
+        jne     3f
         cmpq    $FIRST_INTERRUPT, FRAME_VECTOR(%rsp)
         jae     2f
         call    krait_exception_in_kernel
@@ -243,6 +269,11 @@ exception_is_handled:
         jmp     return_to_kernel
 2:      call    interrupt_in_kernel     # lock.S
         jmp     return_to_kernel
+3:      movl    $0, %gs:PERCPU_IN_SECTION # before the wait for the lock: its holder may wait for the section
+        call    take_kernel_lock_awake
+        movq    %rsp, %rdi
+        call    krait_exception_in_section # does not return
+        ud2
 
 # iretq faulted in ring 0 because the user's frame was unfit (a rip that is not canonical, set by sigreturn or
 # ptrace). GS is the user's again, and the registers too. Make it what it is, a fault of the user's: drop the

@@ -162,7 +162,9 @@ def order_stores() -> None:
 
 
 @extern("spin_pause")
-def spin_pause() -> None: ...
+def spin_pause() -> None:
+    """One round of waiting for another processor."""
+    processor.control.spin()
 
 
 @extern("halt_forever")

@@ -1,8 +1,8 @@
 """What each processor has of its own: the block at GS:0, its task state segment, and the stacks for grave exceptions.
 
 The block's first words have fixed places (constants.inc), because entry.S reaches them by offset. Interrupts are off
-in the kernel, so a processor's block is only ever touched by that processor, in one flow of control; but `root` and
-`flush` are written by whoever holds the kernel lock (processors.py).
+in the kernel, so a processor's block is only ever touched by that processor, in one flow of control; but `root`,
+`flush` and `watched` are written by whoever holds the kernel lock (processors.py).
 
 Memory: entry.S reserves `cpu_area` for the boot processor: PerCpu at 0, TSS at 256, GDT at 512, the map of ports at
 1024; dense, because after an address space switch each distinct page that the kernel touches costs a page walk.
@@ -25,6 +25,9 @@ OFFSET_FLUSH: Final = 56
 OFFSET_FLUSHED: Final = 64
 OFFSET_APIC: Final = 72
 OFFSET_KERNEL_TICKS: Final = 80
+OFFSET_THREAD: Final = 88
+OFFSET_IN_SECTION: Final = 96
+OFFSET_WATCHED: Final = 104
 
 TSS_OFFSET: Final = 256
 GDT_OFFSET: Final = 512
@@ -70,6 +73,12 @@ class PerCpu:
     kernel_ticks: int
     """The low half alone counts, modulo 2**32: what the counter showed when programs left the kernel, less what it
     showed when they came in."""
+    thread: int
+    """The thread that it runs, for system calls without the kernel lock (kernel/sched/switch.py)."""
+    in_section: int
+    """1 while it runs a system call without the kernel lock (entry.S)."""
+    watched: int
+    """1 if the running thread's system calls are looked at, so that none may do without the lock."""
 
 
 def set_kernel_stack(top: int) -> None:

@@ -29,13 +29,16 @@ from arch.x86_64.percpu import (
     OFFSET_APIC,
     OFFSET_FLUSH,
     OFFSET_FLUSHED,
+    OFFSET_IN_SECTION,
     OFFSET_NUMBER,
     OFFSET_ROOT,
     OFFSET_SELF,
+    OFFSET_WATCHED,
     boot_cpu_area,
 )
 from kernel.lang import export, on_stack
 from kernel.lang.unsafe import (
+    atomic_add_u32,
     atomic_swap_u32,
     copy_bytes,
     load_i64,
@@ -246,4 +249,30 @@ def _wait_for_answers(own: int) -> None:
         if number != own:
             area = processors.area[number]
             while mmio_load_u32(area + OFFSET_FLUSHED) != mmio_load_u32(area + OFFSET_FLUSH):
+                spin_pause()
+
+
+# System calls without the kernel lock (entry.S) ---------------------------------------------------------------------
+
+
+def note_watched(number: int, is_watched: bool) -> None:
+    """Say whether the system calls of the thread that a processor runs are looked at: then all take the lock. The
+    caller holds it, and there are several processors.
+    """
+    store_i64(processors.area[number] + OFFSET_WATCHED, int(is_watched))
+
+
+def wait_for_sections() -> None:
+    """Return when every processor has been seen outside of a system call without the kernel lock. The caller holds the
+    lock. What such a call loads from then on, it finds as the caller has left it (tests/models/unlocked.py).
+
+    Safety: such a call waits for nothing that the lock guards, and interrupts are off in it, so it ends soon; unless
+    the machine stops meanwhile, and then the others have no more use for what they have loaded.
+    """
+    if processors.count > 1 and load_i64(symbol_address("halts_now")) == 0:
+        # An atomic operation is a fence: what the caller has stored is seen before it looks.
+        atomic_add_u32(percpu_load(OFFSET_SELF) + OFFSET_IN_SECTION, 0)
+        for number in range(processors.count):
+            area = processors.area[number]
+            while mmio_load_u32(area + OFFSET_IN_SECTION) != 0:
                 spin_pause()

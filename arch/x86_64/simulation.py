@@ -40,6 +40,13 @@ class Control:
     def enter_kernel(self) -> None:
         """A program comes to a door of the kernel."""
 
+    def call_unlocked(self, frame: int) -> bool:
+        """Make the call of the TrapFrame at an address without the kernel lock; whether that was done."""
+        return False
+
+    def spin(self) -> None:
+        """A processor waits for another one with the lock in its hands."""
+
     def leave_kernel(self, interrupt: Callable[[int], None]) -> None:
         """A program goes on. `interrupt(vector)` is what the kernel does if it is interrupted first."""
 

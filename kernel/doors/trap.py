@@ -111,11 +111,30 @@ def exception_in_kernel(frame: TrapFrame) -> None:
     frame.resume_at(landing)
 
 
+@export("krait_exception_in_section")
+@last_resort
+def exception_in_section(frame: TrapFrame) -> None:
+    """Called by entry.S for an exception in a system call without the kernel lock, which is taken now. It is a bug, and
+    nothing is cleaned up: such a call has changed nothing, and what it referred to may be gone. Does not return.
+    """
+    _report_bug(frame)
+    _end_thread(current())
+
+
 @last_resort
 def _bug(frame: TrapFrame) -> None:
     """The kernel trapped. A program's thread that ran into it is killed, with its process, once the clean-up around the
     place has run: on return it goes on there. Anything else is the end.
     """
+    task = _report_bug(frame)
+    # Where a compiled check fails, the registers are what the unwind tables take them for.
+    if task is not None and (trap_kind(frame) == 0 or not find_landing(frame, is_call=False)):
+        _end_thread(task)
+
+
+@last_resort
+def _report_bug(frame: TrapFrame) -> Task | None:
+    """Say what happened, and to whom; the end if that is nobody who may be killed for it."""
     task = current_or_none()
     survivable = (
         task is not None
@@ -127,9 +146,7 @@ def _bug(frame: TrapFrame) -> None:
     kernel_fault(frame, survivable)
     if task is not None:
         report_thread(int(task.tid), task.name)
-        # Where a compiled check fails, the registers are what the unwind tables take them for.
-        if trap_kind(frame) == 0 or not find_landing(frame, is_call=False):
-            _end_thread(task)
+    return task
 
 
 @export("krait_clean_up_further")

@@ -12,7 +12,7 @@ Invariants: `effective` lies in `permitted`, `ambient` in both `permitted` and `
 from collections.abc import Callable
 from typing import Final
 
-from kernel.lang import EPERM, Errno, final, inline
+from kernel.lang import EPERM, Errno, atomic, final, inline
 from kernel.lib.capabilities import (
     ALL_CAPABILITIES,
     CAP_SETUID,
@@ -29,6 +29,7 @@ from kernel.lib.pid import UNSET, Pid
 
 
 @final
+@atomic("uid", "euid", "gid", "egid")
 class Credentials:
     """Treat as immutable once it is installed: `copy()`, change, install."""
 

@@ -12,7 +12,7 @@ Context: nothing sleeps, but `release` of a mount namespace, which unmounts.
 
 from typing import Final
 
-from kernel.lang import Weak, final, noraise
+from kernel.lang import Weak, atomic, final, noraise
 from kernel.lib.ids import NO_ID, OVERFLOW_ID, ROOT_GROUP, ROOT_USER, IdMap, KernelGid, KernelUid
 
 CLONE_NEWTIME: Final = 0x80
@@ -70,6 +70,7 @@ class Namespace:
 
 
 @final
+@atomic("exist")
 class UserNamespaces:
     """Whether there is any but the first. Until then every number is the kernel's own."""
 

@@ -13,7 +13,7 @@ Context: never sleeps; called from interrupts too.
 
 from typing import Final
 
-from arch import interrupt_processor
+from arch import interrupt_processor, note_watched
 from kernel.lang import export, final, inline, noinline, on_stack
 from kernel.sched.runqueue import RunQueue
 from kernel.sched.switch import wake_stack
@@ -250,6 +250,8 @@ def watch_calls_of(thread: Thread, is_wanted: bool) -> None:
         RUNNING.watches_calls = is_wanted
     elif processor is not None:
         processor.watches_calls = is_wanted
+    if processor is not None and RUNNING.several:
+        note_watched(processor.number, is_wanted)
 
 
 @inline

@@ -13,7 +13,7 @@ Source: sched(7).
 
 from typing import Final, NoReturn
 
-from arch import set_kernel_stack, take_kernel_ticks
+from arch import note_watched, set_kernel_stack, take_kernel_ticks
 from arch.programs import leave_spaces, load_root
 from kernel.lang import Errno, export, final, noinline, noraise, on_stack, panic, sleeps
 from kernel.lib import log
@@ -104,6 +104,8 @@ def watches_calls() -> bool:
 def watch_calls(is_wanted: bool) -> None:
     """Say whether the running thread's system calls are looked at. Each thread's `enter_processor` does."""
     RUNNING.watches_calls = is_wanted
+    if RUNNING.several:
+        note_watched(this_processor().number, is_wanted)
 
 
 # Becoming ready ------------------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ all threads, so it lives) and the stack pointer that was saved in the same place
 """
 
 from arch import (
+    OWN_THREAD,
     interrupt_point,
     left_at,
     left_frame_pointer,
@@ -16,9 +17,10 @@ from arch import (
     present_frame_pointer,
     switch_stacks,
     wait_for_interrupt,
+    wait_for_sections,
 )
-from kernel.lang import noinline
-from kernel.lang.unsafe import address_of
+from kernel.lang import inline, noinline
+from kernel.lang.unsafe import address_of, own_object, set_own_object
 from kernel.lib.stack_places import StackPlace, stack_places
 from kernel.mm.reclaim import RECLAIMER, hold_stack, let_go
 from kernel.sched.thread import AWAKE, Thread, add_awake, take_awake
@@ -27,7 +29,17 @@ from kernel.sched.thread import AWAKE, Thread, add_awake, take_awake
 @noinline
 def switch(previous: Thread, following: Thread) -> None:
     """Leave `previous`' stack and go on with `following`'s; returns when `previous` runs again."""
+    set_own_object(OWN_THREAD, following)
     switch_stacks(address_of(previous.context), following.context.stack_pointer)
+
+
+@inline
+def own_thread() -> Thread:
+    """The thread that this processor runs, for code without the kernel lock, too. Some thread has left another before.
+
+    Safety: a processor's `current` refers to the same thread, and keeps it alive (processor.py).
+    """
+    return own_object(Thread, OWN_THREAD)
 
 
 def wait_on_stack(thread: Thread) -> None:
@@ -50,7 +62,10 @@ def first_stack_pointer(thread: Thread) -> int:
 def scan_sleeping_stacks(current: Thread) -> bool:
     """Show the reclaimer the stacks of all threads but the running one. Those that sleep since they were last shown
     hold what they refer to. False if it had enough before the last one.
+
+    Those that run without the kernel lock are not looked at: it waits until what they have loaded is forgotten.
     """
+    wait_for_sections()
     marked: Thread | None = None  # awake nevertheless; linked by `awake_next`
     thread = take_awake()
     while thread is not None:

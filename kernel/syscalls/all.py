@@ -30,6 +30,7 @@ from kernel.syscalls import (
     getrlimit,
     getrusage,
     getsockopt,
+    getuid,
     init_module,
     inotify,
     ioctl,

@@ -3,25 +3,28 @@ setpgid(2), setsid(2).
 """
 
 from kernel.doors.table import syscall
-from kernel.lang import i32
+from kernel.lang import i32, unlocked
 from kernel.syscalls.pid_arguments import process_at
 from kernel.task.job_control import change_group, start_session
 from kernel.task.task import current
 
 
 @syscall("getpid", status="Full", args="-> pid")
+@unlocked
 def getpid() -> int:
     """getpid(2)."""
     return current().process.number
 
 
 @syscall("getppid", status="Full", args="-> pid")
+@unlocked
 def getppid() -> int:
     """getppid(2)."""
     return current().process.parent_number
 
 
 @syscall("gettid", status="Full", args="-> tid")
+@unlocked
 def gettid() -> int:
     """gettid(2)."""
     return current().own_tid

@@ -1,4 +1,4 @@
-"""User and group ids (credentials(7)).
+"""Changing user and group ids (credentials(7)): setuid(2) and its kin.
 
 Ids are unsigned 32-bit numbers of the caller's user namespace; all ones means "leave as it is" where a call has
 several. What a program says is turned into the kernel's number at once: EINVAL where nobody is called so. Credentials
@@ -8,8 +8,7 @@ are copied, changed and installed.
 from typing import Generic, TypeVar
 
 from kernel.doors.table import syscall
-from kernel.lang import EINVAL, EPERM, Errno, UserAddr, final, u32
-from kernel.lib import user
+from kernel.lang import EINVAL, EPERM, Errno, final, u32
 from kernel.lib.capabilities import CAP_SETGID, CAP_SETUID
 from kernel.lib.credentials import (
     Credentials,
@@ -37,53 +36,6 @@ def _install(task: Task, fresh: Credentials) -> None:
     chain = task.keys
     if chain is not None and (fresh.fsuid != old.fsuid or fresh.fsgid != old.fsgid):
         chain.follow_ids(fresh)
-
-
-# Reading --------------------------------------------------------------------------------------------------------------
-
-
-@syscall("getuid", status="Full", args="-> uid")
-def getuid() -> int:
-    """getuid(2)."""
-    return uid_for_caller(current().credentials.uid)
-
-
-@syscall("getgid", status="Full", args="-> gid")
-def getgid() -> int:
-    """getgid(2)."""
-    return gid_for_caller(current().credentials.gid)
-
-
-@syscall("geteuid", status="Full", args="-> uid")
-def geteuid() -> int:
-    """geteuid(2)."""
-    return uid_for_caller(current().credentials.euid)
-
-
-@syscall("getegid", status="Full", args="-> gid")
-def getegid() -> int:
-    """getegid(2)."""
-    return gid_for_caller(current().credentials.egid)
-
-
-@syscall("getresuid", status="Full", args=">uid >uid >uid")
-def getresuid(real: UserAddr, effective: UserAddr, saved: UserAddr) -> int:
-    """getresuid(2)."""
-    credentials = current().credentials
-    user.write_u32(real, uid_for_caller(credentials.uid))
-    user.write_u32(effective, uid_for_caller(credentials.euid))
-    user.write_u32(saved, uid_for_caller(credentials.suid))
-    return 0
-
-
-@syscall("getresgid", status="Full", args=">gid >gid >gid")
-def getresgid(real: UserAddr, effective: UserAddr, saved: UserAddr) -> int:
-    """getresgid(2)."""
-    credentials = current().credentials
-    user.write_u32(real, gid_for_caller(credentials.gid))
-    user.write_u32(effective, gid_for_caller(credentials.egid))
-    user.write_u32(saved, gid_for_caller(credentials.sgid))
-    return 0
 
 
 # Changing -------------------------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ are undone when the process is reaped (exit.py), so no cycle outlives it.
 
 from typing import TYPE_CHECKING, Final
 
-from kernel.lang import final
+from kernel.lang import atomic, final
 from kernel.lib.pid import UNSET, Bearer, Pid
 from kernel.sched import WaitQueue
 from kernel.task.actions import SignalActions
@@ -77,6 +77,7 @@ class ProcessTimers:
 
 
 @final
+@atomic("number", "parent_number")
 class Process:
     """A thread group."""
 

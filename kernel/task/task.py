@@ -17,7 +17,7 @@ from kernel.fs.path import FsContext
 from kernel.ipc.namespace import FIRST_IPC, IPC_CALLER, IpcNamespace
 from kernel.ipc.semaphores import UndoList
 from kernel.keys.keychain import Keychain
-from kernel.lang import EFAULT, Errno, UserAddr, final, panic
+from kernel.lang import EFAULT, Errno, UserAddr, atomic, final, panic
 from kernel.lib.credentials import CALLER, Credentials
 from kernel.lib.ids import KernelUid
 from kernel.lib.namespace import USER_NAMESPACES
@@ -28,6 +28,7 @@ from kernel.mm.policy import MemoryPolicy
 from kernel.mm.space import AddressSpace
 from kernel.sched import Thread, WaitQueue
 from kernel.sched.scheduler import announce_work, current_thread, watch_calls
+from kernel.sched.switch import own_thread
 from kernel.sched.thread import SCHED_OTHER
 from kernel.task.host import HOST, Host
 from kernel.task.limits import RLIMIT_RTTIME, UNLIMITED
@@ -107,6 +108,7 @@ class TaskStart:
 
 
 @final
+@atomic("credentials", "own_tid")
 class Task(Thread):
     """A thread of a program."""
 
@@ -283,8 +285,8 @@ def uid_shown_to(process: Process, uid: KernelUid) -> int:
 
 
 def current() -> Task:
-    """The running task. Only where a program's thread runs: system calls and its faults."""
-    thread = current_thread()
+    """The running task. Only where a program's thread runs: system calls and its faults. Needs no lock."""
+    thread = own_thread()
     if not isinstance(thread, Task):
         panic("a kernel thread is no task")
     return thread

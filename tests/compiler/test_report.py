@@ -92,7 +92,7 @@ def test_texts(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def locks() -> dict[str, Any]:
-    done = run("--locks", "--json", "getpid", "kernel.lib.random.fill")
+    done = run("--locks", "--json", "getpid", "getpgrp", "kernel.lib.random.fill")
     assert done.returncode == 0, done.stderr
     found: dict[str, Any] = json.loads(done.stdout)
     return found
@@ -101,10 +101,12 @@ def locks() -> dict[str, Any]:
 def test_who_needs_the_kernel_lock(locks: dict[str, Any]) -> None:
     calls = {call["name"]: call for call in locks["calls"]}
     assert not calls["sched_get_priority_max"]["needs_kernel_lock"]
-    assert calls["getpid"]["needs_kernel_lock"] and calls["getpid"]["why"][-1].endswith("reads Process.number")
+    assert calls["getpid"]["runs_unlocked"] and not calls["getpid"]["needs_kernel_lock"]
+    assert calls["getpgrp"]["needs_kernel_lock"] and calls["getpgrp"]["why"][-1].endswith("reads Process.job")
     assert calls["openat"]["needs_kernel_lock"] and calls["openat"]["why"] == []  # nobody asked
     fill = calls["kernel.lib.random.fill"]
     assert not fill["needs_kernel_lock"] and fill["takes"] == ["kernel.lib.random.RandomLock"]
+    assert not fill["runs_unlocked"]  # the door does not call it
 
 
 def test_what_locks_guard(locks: dict[str, Any]) -> None:
@@ -113,6 +115,7 @@ def test_what_locks_guard(locks: dict[str, Any]) -> None:
     guarded = {lock["name"]: lock["guards"] for lock in locks["locks"]}
     assert guarded["kernel.lib.random.RandomLock"] == ["kernel.lib.random.Generator: all that changes"]
     assert locks["default_fields"] > 1000 and locks["published_fields"] > 100
+    assert 0 < locks["atomic_fields"] < 100
 
 
 def test_exempt_functions_have_a_reason_and_need_it(locks: dict[str, Any]) -> None:
@@ -123,11 +126,11 @@ def test_exempt_functions_have_a_reason_and_need_it(locks: dict[str, Any]) -> No
 
 def test_texts_of_locks() -> None:
     lock = LockFacts("a.ItemLock", 10, ["a.Item: all that changes"])
-    read = CallFacts("read", "a.read", True, ["a.ItemLock"], ["a.py:3: reads Item.count"])
-    calls = [read, CallFacts("id", "a.id", False)]
-    shown = lock_text(LockReport([lock], 7, 2, 3, calls, ["a.take"]), [])
+    read = CallFacts("read", "a.read", True, False, ["a.ItemLock"], ["a.py:3: reads Item.count"])
+    calls = [read, CallFacts("id", "a.id", False, True)]
+    shown = lock_text(LockReport([lock], 7, 2, 1, 3, calls, ["a.take"]), [])
     assert "rank 10: a.ItemLock guards\n    a.Item: all that changes" in shown
-    assert "1 of 2 system calls do not need the kernel lock" in shown
+    assert "1 of 2 system calls run without the kernel lock, and 0 have" in shown
     assert shown.index("  id ") < shown.index("  read ") and shown.endswith("kernel lock  ItemLock")
-    in_full = lock_text(LockReport([lock], 7, 2, 3, calls, []), ["read"])
+    in_full = lock_text(LockReport([lock], 7, 2, 1, 3, calls, []), ["read"])
     assert in_full.splitlines()[1] == "    a.py:3: reads Item.count" and "takes a.ItemLock" in in_full

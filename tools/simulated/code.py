@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 
 from arch.x86_64.layout import PAGE_SIZE
 from kernel.doors.table import SYSCALLS
-from kernel.lang import ENOMEM, Errno
+from kernel.lang import ENOMEM, Errno, unlocked
+from kernel.lang.effects import UNLOCKED
 from kernel.lang.widths import FixedWidth
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ def decode_registers() -> None:
     for row in SYSCALLS:
         if row is not None and not hasattr(row.handler, "is_decoded"):
             row.handler = _decoded(row.handler)
+            row.quick = _decoded(row.quick) if row.quick is not None else None
 
 
 def _decoded(handler: Callable[..., int | None]) -> Callable[[int, int, int, int, int, int], int]:
@@ -89,6 +91,8 @@ def _decoded(handler: Callable[..., int | None]) -> Callable[[int, int, int, int
             return -ENOMEM
 
     decode.is_decoded = True  # type: ignore[attr-defined]  # a mark on a function, which has no class to declare it
+    if handler in UNLOCKED:
+        unlocked(decode)
     return decode
 
 

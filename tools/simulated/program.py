@@ -15,7 +15,7 @@ from arch.x86_64.simulation import processor
 from kernel.doors.dispatch import krait_syscall
 from kernel.doors.table import SYSCALLS
 from kernel.doors.trap import trap
-from kernel.lang.unsafe import struct_at_address
+from kernel.lang.unsafe import address_of, struct_at_address
 from kernel.mm.fault import Access
 from kernel.task.actions import SA_RESTORER
 from tools.simulated.code import CALL_BYTES, CALL_SITE, RESTORER, Code, Handler, Main
@@ -150,7 +150,10 @@ class Program:
             frame.r11 = frame.rflags
             frame.vector = VECTOR_SYSCALL
             frame.error_code = frame.rax
-            self._enter(krait_syscall)
+            if processor.control.call_unlocked(address_of(frame)):
+                processor.control.leave_kernel(self.interrupt)
+            else:
+                self._enter(krait_syscall)
             self._go_on(CALL_SITE, CALL_SITE - CALL_BYTES)
             if frame.rip == CALL_SITE:
                 return frame.rax

@@ -1,7 +1,11 @@
 """Several processors: one of them goes on at a time, and a random number says which.
 
-A processor can be left where it does not hold the kernel lock (lock.S): at the doors, where it halts, and at safe
-points. So a seed is one order of all that several processors may do beside each other, and gives it again.
+A processor can be left where it does not hold the kernel lock (lock.S): at the doors, where it halts, at safe points,
+and in system calls without the lock. So a seed is one order of all that several processors may do beside each other,
+and gives it again.
+
+CPython frees objects by itself. A pass of the reclaimer is one wait: for all who have loaded references without the
+lock before (arch.wait_for_sections). It is left while it waits, with the lock in its hands.
 """
 
 from __future__ import annotations
@@ -9,23 +13,36 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from enum import Enum, auto
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from greenlet import getcurrent, greenlet
 
+import arch.x86_64.processors as processors_module
 from arch import TICK_VECTOR
 from arch.x86_64.chips import apic
 from arch.x86_64.frame import TrapFrame
 from arch.x86_64.idt import FLUSH_VECTOR, KICK_VECTOR
 from arch.x86_64.layout import DIRECT_MAP_BASE, PAGE_SIZE
-from arch.x86_64.percpu import OFFSET_FLUSH, OFFSET_FLUSHED, OFFSET_NUMBER, OFFSET_ROOT, OFFSET_SELF
+from arch.x86_64.percpu import (
+    OFFSET_FLUSH,
+    OFFSET_FLUSHED,
+    OFFSET_IN_SECTION,
+    OFFSET_NUMBER,
+    OFFSET_ROOT,
+    OFFSET_SELF,
+    OFFSET_WATCHED,
+)
 from arch.x86_64.processors import processors
 from arch.x86_64.simulation import Control, processor
+from kernel.doors.quick import TAKE_LOCK
+from kernel.doors.table import SYSCALLS
 from kernel.doors.trap import interrupt_in_kernel
-from kernel.lang.simulation import memory
-from kernel.lang.unsafe import load_i64, store_i64
+from kernel.lang.effects import UNLOCKED
+from kernel.lang.simulation import memory, own_page
+from kernel.lang.unsafe import load_i64, store_i64, struct_at_address
 from kernel.sched.processor import take_over
 from kernel.sched.scheduler import join, start_processors
+from kernel.task.task import current
 from kernel.time import hardware
 from kernel.time.clock import NS_PER_SECOND
 from kernel.time.timers import PROCESSOR_TIMERS
@@ -38,6 +55,7 @@ AREAS = 0x2_0000  # physical; nobody is given memory below 1 MiB
 HALTS_WAITING = 0.5  # how often a processor that waits for the lock halts
 FURTHEST_NS = 3600 * NS_PER_SECOND  # a timer that is further off is not waited for
 TURN_NS = 200  # what it takes until another goes on
+PASSES = 0.1  # how often who takes the lock reclaims
 
 
 class Place(Enum):
@@ -46,6 +64,11 @@ class Place(Enum):
     USER_MODE = auto()
     WAITS = auto()  # for the kernel lock
     HALTS = auto()  # until an interrupt comes
+    IN_SECTION = auto()  # in a system call without the kernel lock
+    SPINS = auto()  # has the lock, and waits for those in a section
+
+
+WITH_LOCK_TAKEN = (Place.USER_MODE, Place.IN_SECTION, Place.SPINS)  # who may go on then
 
 
 class OneOfSeveral:
@@ -59,6 +82,8 @@ class OneOfSeveral:
         self.timer_due: int | None = None  # on the counter: when its timer interrupts
         self.registers: dict[str, int] = {}
         self.per_cpu: dict[int, int] = {}
+        self.objects: dict[int, Any] = {}  # of its own page
+        self.section_began = -1  # at which turn, if it is in a section
 
     def interrupt(self, vector: int) -> None:
         """A local APIC remembers each vector once."""
@@ -73,10 +98,14 @@ class Several(Control):
         self.machine = machine
         self.chance = random.Random(seed)
         self.turns = 0
+        self.sections = 0
+        self.passes = 0
+        self.waits = 0  # of passes for sections
         self._woke_ns = -1  # when a program had last called the kernel, the last time that all had slept for good
         first = OneOfSeveral(0, getcurrent())
         first.registers = processor.registers
         first.per_cpu = processor.per_cpu
+        first.objects = own_page.objects
         self.all = [first]
         self.present = first
         self._holder = 0
@@ -122,6 +151,51 @@ class Several(Control):
             self._interrupt_kernel()
             self._leave(Place.WAITS)
         self._take_lock()
+        if self.chance.random() < PASSES:
+            self._reclaim()
+
+    # Calls without it -------------------------------------------------------------------------------------------------
+
+    def call_unlocked(self, frame: int) -> bool:
+        """As syscall_entry_locked (entry.S), where a call has promised not to need the lock."""
+        registers = struct_at_address(TrapFrame, frame)
+        row = SYSCALLS[registers.call_number] if registers.call_number < len(SYSCALLS) else None
+        area = processors.area[self.present.number]
+        if row is None or load_i64(area + OFFSET_WATCHED) != 0:
+            return False
+        handler = row.handler if row.handler in UNLOCKED else row.quick
+        if handler is None:
+            return False
+        number = self.present.number
+        memory.store(area + OFFSET_IN_SECTION, 4, 1)
+        self._leave(Place.IN_SECTION)
+        self.present.section_began = self.turns
+        self.sections += 1
+        task = current()
+        own = registers
+        result = handler(own.first, own.second, own.third, own.fourth, own.fifth, own.sixth)
+        self._leave(Place.IN_SECTION)
+        assert self.present.number == number and current() is task, "a section has moved"
+        self.present.section_began = -1
+        memory.store(area + OFFSET_IN_SECTION, 4, 0)
+        if result == TAKE_LOCK:
+            return False
+        registers.set_result(result)
+        return True
+
+    def _reclaim(self) -> None:
+        """Nobody may still have what was loaded before."""
+        began = self.turns
+        self.passes += 1
+        processors_module.wait_for_sections()
+        for each in self.all:
+            assert not 0 <= each.section_began <= began, "a pass would free what a section has"
+
+    def spin(self) -> None:
+        self.waits += 1
+        self._leave(Place.SPINS)
+
+    # Processors that go on --------------------------------------------------------------------------------------------
 
     def _leave(self, place: Place) -> None:
         """Let any processor go on; returns when this one does."""
@@ -136,11 +210,14 @@ class Several(Control):
         self.present = following
         processor.registers = following.registers
         processor.per_cpu = following.per_cpu
+        own_page.objects = following.objects
         following.flow.switch()
 
     def _choose(self) -> OneOfSeveral:
         while True:
             self._let_timers_interrupt()
+            if any(each.place == Place.SPINS for each in self.all):
+                return self.chance.choice([each for each in self.all if each.place in WITH_LOCK_TAKEN])
             ready = [each for each in self.all if each.place != Place.HALTS or each.pending]
             if ready:
                 return self.chance.choice(ready)

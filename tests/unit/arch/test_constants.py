@@ -4,7 +4,9 @@ import re
 from pathlib import Path
 
 from arch.x86_64 import frame, idt, layout, percpu, usercopy
+from arch.x86_64.call_numbers import CALL_LIMIT
 from arch.x86_64.chips import interrupts
+from kernel.doors.quick import TAKE_LOCK
 from kernel.lang import offsetof, sizeof
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -26,6 +28,11 @@ def test_layout() -> None:
     assert signed(constants["DIRECT_MAP_BASE"]) == layout.DIRECT_MAP_BASE
     for name in ("USER_ADDRESS_BITS", "KERNEL_CS", "KERNEL_SS", "USER_CS", "USER_SS", "VECTOR_SYSCALL"):
         assert constants[name] == getattr(layout, name), name
+
+
+def test_call_limit() -> None:
+    assert assembly_constants()["CALL_LIMIT"] == CALL_LIMIT
+    assert assembly_constants()["TAKE_LOCK"] == TAKE_LOCK
 
 
 def test_fault_mark() -> None:
@@ -50,10 +57,13 @@ def test_trap_frame_order_is_the_assembly_s() -> None:
 
 def test_per_cpu_block() -> None:
     constants = assembly_constants()
-    for name in "KERNEL_SP USER_RSP SCRATCH_0 SCRATCH_1 NUMBER ROOT FLUSH FLUSHED APIC KERNEL_TICKS".split():
+    for name in (
+        "KERNEL_SP USER_RSP SCRATCH_0 SCRATCH_1 NUMBER ROOT FLUSH FLUSHED APIC KERNEL_TICKS IN_SECTION WATCHED"
+    ).split():
         place = offsetof(percpu.PerCpu, name.lower())
         assert constants[f"PERCPU_{name}"] == getattr(percpu, f"OFFSET_{name}") == place, name
     assert constants["PERCPU_SELF"] == percpu.OFFSET_SELF == offsetof(percpu.PerCpu, "self_address")
+    assert percpu.OFFSET_THREAD == offsetof(percpu.PerCpu, "thread")
     assert constants["PERCPU_AREA_SIZE"] == percpu.AREA_SIZE
     assert sizeof(percpu.PerCpu) <= percpu.TSS_OFFSET
 

@@ -23,12 +23,16 @@ from kernel.sched.processor import (
 from kernel.sched.runqueue import slice_of
 from kernel.sched.thread import SCHED_FIFO, Thread, ThreadState
 
+watched: list[tuple[int, bool]] = []  # what the doors were told
+
 
 @pytest.fixture
 def interrupted(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     """Four processors, each of which runs a thread that has used half of its slice; who was interrupted since."""
     told: list[int] = []
     monkeypatch.setattr(module, "interrupt_processor", told.append)
+    monkeypatch.setattr(module, "note_watched", lambda number, is_watched: watched.append((number, is_watched)))
+    watched.clear()
     before = PROCESSORS[0].current
     while len(PROCESSORS) < 4:
         add_processor()
@@ -138,6 +142,9 @@ def test_work_is_announced_where_the_thread_runs(interrupted: list[int]) -> None
     watch_calls_of(PROCESSORS[3].current, True)
     watch_calls_of(asleep, True)
     assert [each.watches_calls for each in PROCESSORS] == [False, False, False, True]
+    watch_calls_of(PROCESSORS[0].current, True)
+    watch_calls_of(PROCESSORS[3].current, False)
+    assert watched == [(3, True), (0, True), (3, False)]
 
 
 def test_whoever_takes_over_is_the_running_one(interrupted: list[int]) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import pytest
 
+import arch.x86_64.processors as processors_module
 from kernel.sched import processor as sched_processor
 from kernel.sched.processor import PROCESSORS, RUNNING, running_on
 from kernel.sched.thread import ThreadState
@@ -17,7 +18,7 @@ from kernel.time.clock import NS_PER_MS, NS_PER_SECOND
 from tests.unit.booted import booted
 from tools.simulated import machine as simulated
 from tools.simulated.machine import Machine
-from tools.simulated.program import Program
+from tools.simulated.program import KernelBug, Program
 from tools.simulated.several import Several
 
 ALL_CHILDREN = 0x4000_0000  # __WALL
@@ -45,7 +46,7 @@ class Crowd:
         self.operations: list[Callable[[Program], object]] = [
             self.signal_somebody, self.sleep, self.talk, self.start_thread, self.start_timer, self.trace, self.wait,
             self.execute, self.fork, self.bind, self.change_class, self.block, self.use_memory, self.wait_for_word,
-            lambda program: program.sched_yield(),
+            lambda program: program.sched_yield(), self.ask,
         ]  # fmt: skip
         machine.install("/bin/member", self.member)
 
@@ -68,6 +69,13 @@ class Crowd:
 
     def signal_somebody(self, program: Program) -> None:
         program.kill(self.somebody(), self.chance.choice(SIGNALS))
+
+    def ask(self, program: Program) -> None:
+        """Calls that run without the kernel lock."""
+        process = program.task.process
+        assert program.getpid() == process.number and program.gettid() == program.task.own_tid
+        before = process.parent_number
+        assert program.getppid() in (before, process.parent_number)
 
     def sleep(self, program: Program) -> None:
         program.nanosleep(interval(self.chance.choice((1, 1000, NS_PER_MS, 5 * NS_PER_MS))), None)
@@ -169,6 +177,7 @@ def crowd_on(machine: Machine, count: int, seed: int) -> Several:
 def test_all_come_to_an_end(machine: Machine, count: int, seed: int) -> None:
     several = crowd_on(machine, count, seed)
     assert several.turns > OPERATIONS_IN_ALL
+    assert several.sections > 10 and several.passes > 10
     assert all(each.switches > 0 for each in PROCESSORS)
     for each in PROCESSORS:
         if each is not RUNNING.processor:
@@ -182,4 +191,12 @@ def test_lost_interrupts_are_noticed(machine: Machine) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sched_processor, "interrupt_processor", lambda number: None)
         with pytest.raises(AssertionError, match=r"cannot be killed|may run it idle"):
+            crowd_on(machine, 4, 1)
+
+
+@booted
+def test_a_pass_that_does_not_wait_is_noticed(machine: Machine) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(processors_module, "wait_for_sections", lambda: None)
+        with pytest.raises((AssertionError, KernelBug), match="would free"):
             crowd_on(machine, 4, 1)
