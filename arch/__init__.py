@@ -91,6 +91,7 @@ from arch.x86_64.processors import (
     processor_stack_top,
     stop_others,
     synchronise_processors,
+    unlocked_calls,
     wait_for_sections,
 )
 from arch.x86_64.protection_keys import key_count, key_forbids, set_key_rights

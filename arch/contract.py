@@ -297,6 +297,9 @@ class Processor(Protocol):
     def wait_for_sections(self) -> None:
         """Return when each of the others has been outside of a system call without the kernel lock."""
 
+    def unlocked_calls(self, number: int) -> int:
+        """How many system calls a processor has run without the kernel lock."""
+
     def processor_stack_top(self, number: int) -> int:
         """The upper end of the stack on which a processor first came into the kernel."""
 

@@ -22,6 +22,7 @@ from compiler.tree import Diagnostic, Loc
 RETURN_ADDRESS = 8
 ASSEMBLY_BYTES = 64  # the deepest pushes seven registers
 UNLOCKED_LIMIT = 8192  # without the kernel lock: below may lie what the reclaimer holds (hold_stack)
+TAKES_OVER = "krait_take_over"  # what an exception there runs before that is let go
 ENTRY_BYTES = 192  # the registers of what was interrupted (struct TrapFrame), and the processor's alignment
 
 Node = tuple[str, str]  # package ("" for assembly), symbol
@@ -235,8 +236,9 @@ def faults(depths: StackDepths) -> list[Diagnostic]:
             chain = depths.chain(node)
             fault.notes = [(facts.places.get(s), f"{s}: {depths.own_bytes((p, s))} bytes") for p, s in chain]
             found.append(fault)
+    exception = depths.depth.get(depths.node(TAKES_OVER), 0) + ENTRY_BYTES
     for thunk in sorted(facts.unlocked):
-        need = depths.depth[depths.node(thunk)] + ENTRY_BYTES
+        need = depths.depth[depths.node(thunk)] + ENTRY_BYTES + exception
         if need > UNLOCKED_LIMIT:
             handler = facts.handlers[thunk]
             message = f"{handler} may need {need} bytes of stack, and has {UNLOCKED_LIMIT} without the kernel lock"

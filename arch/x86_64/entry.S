@@ -119,8 +119,9 @@
 # With several processors `syscall` leads here (processors.py), so that with one a call pays nothing for the lock.
 # The calls of krait_unlocked_calls have been proved to need no kernel lock (compiler/lower/unlocked.py). They run
 # without, unless somebody looks at the thread's calls. Such a section says that it is one before it loads anything: the
-# reclaimer waits until it has seen each processor outside (tests/models/unlocked.py). Signals and whatever else is due
-# for the thread come with an interrupt, which is let in when the program goes on.
+# reclaimer waits until each processor has been outside (tests/models/unlocked.py). Signals and whatever else is due for
+# the thread come with an interrupt, which is let in when the program goes on. A call that asks for a restart is made
+# once more, with the lock.
 .globl syscall_entry_locked
 .balign 16
 syscall_entry_locked:
@@ -133,14 +134,16 @@ syscall_entry_locked:
         jz      1f
         cmpl    $0, %gs:PERCPU_WATCHED
         jne     1f
-        movl    $1, %eax
-        xchgl   %eax, %gs:PERCPU_IN_SECTION # an exchange, so that it comes before all loads
+        lock incq %gs:PERCPU_SECTIONS   # locked, so that it comes before all loads
         movq    FRAME_RDX(%rsp), %rdx   # the other arguments are where the program put them
         movq    %r10, %rcx
         call    *%rbx
-        movl    $0, %gs:PERCPU_IN_SECTION
+        incq    %gs:PERCPU_SECTIONS
         cmpq    $TAKE_LOCK, %rax        # a quick form could not do it
         je      1f
+        leaq    LAST_RESTART(%rax), %rcx
+        cmpq    $RESTART_CODES, %rcx
+        jb      1f
         movq    %rax, FRAME_RAX(%rsp)
         check_call_frame
         jmp     return_by_sysret
@@ -259,9 +262,9 @@ trap_from_kernel:
         je      1f
         clac
 1:      movq    %rsp, %rdi
-        cmpl    $0, %gs:PERCPU_IN_SECTION
-        jne     3f
-        cmpq    $FIRST_INTERRUPT, FRAME_VECTOR(%rsp)
+        testb   $1, %gs:PERCPU_SECTIONS
+        jnz     3f
+4:      cmpq    $FIRST_INTERRUPT, FRAME_VECTOR(%rsp)
         jae     2f
         call    krait_exception_in_kernel
 .globl exception_is_handled             # to arch/x86_64/unwinding.py: above this return address lies a frame
@@ -269,7 +272,9 @@ exception_is_handled:
         jmp     return_to_kernel
 2:      call    interrupt_in_kernel     # lock.S
         jmp     return_to_kernel
-3:      movl    $0, %gs:PERCPU_IN_SECTION # before the wait for the lock: its holder may wait for the section
+3:      cmpb    $0, halts_now(%rip)     # who has the lock may be halted: report what has stopped the machine
+        jne     4b
+        incq    %gs:PERCPU_SECTIONS     # before the wait for the lock: its holder may wait for the section
         call    take_kernel_lock_awake
         movq    %rsp, %rdi
         call    krait_exception_in_section # does not return

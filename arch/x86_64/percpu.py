@@ -26,7 +26,7 @@ OFFSET_FLUSHED: Final = 64
 OFFSET_APIC: Final = 72
 OFFSET_KERNEL_TICKS: Final = 80
 OFFSET_THREAD: Final = 88
-OFFSET_IN_SECTION: Final = 96
+OFFSET_SECTIONS: Final = 96
 OFFSET_WATCHED: Final = 104
 
 TSS_OFFSET: Final = 256
@@ -75,8 +75,8 @@ class PerCpu:
     showed when they came in."""
     thread: int
     """The thread that it runs, for system calls without the kernel lock (kernel/sched/switch.py)."""
-    in_section: int
-    """1 while it runs a system call without the kernel lock (entry.S)."""
+    sections: int
+    """Counts how often it came into and out of a system call without the kernel lock (entry.S): odd while in one."""
     watched: int
     """1 if the running thread's system calls are looked at, so that none may do without the lock."""
 

@@ -29,9 +29,9 @@ from arch.x86_64.percpu import (
     OFFSET_APIC,
     OFFSET_FLUSH,
     OFFSET_FLUSHED,
-    OFFSET_IN_SECTION,
     OFFSET_NUMBER,
     OFFSET_ROOT,
+    OFFSET_SECTIONS,
     OFFSET_SELF,
     OFFSET_WATCHED,
     boot_cpu_area,
@@ -263,16 +263,24 @@ def note_watched(number: int, is_watched: bool) -> None:
 
 
 def wait_for_sections() -> None:
-    """Return when every processor has been seen outside of a system call without the kernel lock. The caller holds the
-    lock. What such a call loads from then on, it finds as the caller has left it (tests/models/unlocked.py).
+    """Return when every processor has been outside of a system call without the kernel lock. The caller holds
+    the lock, so it is in none. What such a call loads from then on, it finds as the caller has left it
+    (tests/models/unlocked.py).
 
     Safety: such a call waits for nothing that the lock guards, and interrupts are off in it, so it ends soon; unless
     the machine stops meanwhile, and then the others have no more use for what they have loaded.
     """
     if processors.count > 1 and load_i64(symbol_address("halts_now")) == 0:
         # An atomic operation is a fence: what the caller has stored is seen before it looks.
-        atomic_add_u32(percpu_load(OFFSET_SELF) + OFFSET_IN_SECTION, 0)
+        atomic_add_u32(percpu_load(OFFSET_SELF) + OFFSET_SECTIONS, 0)
+        assert percpu_load(OFFSET_SECTIONS) & 1 == 0
         for number in range(processors.count):
-            area = processors.area[number]
-            while mmio_load_u32(area + OFFSET_IN_SECTION) != 0:
+            place = processors.area[number] + OFFSET_SECTIONS
+            seen = mmio_load_u32(place)
+            while seen & 1 != 0 and mmio_load_u32(place) == seen:
                 spin_pause()
+
+
+def unlocked_calls(number: int) -> int:
+    """How many system calls a processor has run without the kernel lock."""
+    return load_i64(processors.area[number] + OFFSET_SECTIONS) >> 1 if processors.count > 1 else 0

@@ -13,7 +13,7 @@ from compiler.lower.convert import as_int, call_named, call_runtime, coerce, mak
 from compiler.lower.dispatch import EXPRESSIONS, lower, values_of
 from compiler.lower.elements import U8, check_index, fill_elements, item, length
 from compiler.lower.function import TRAP_INDEX, TRAP_RANGE, TRAP_UNREACHABLE, FunctionLowerer
-from compiler.lower.guards import FREE_PRIMITIVES, note_need
+from compiler.lower.guards import FREE_PRIMITIVES, STORING_PRIMITIVES, note_need, note_unfit
 from compiler.lower.interfaces import LIST, NEW_WEAK
 from compiler.lower.intrinsics import RAW, UNSAFE, become_bytes
 from compiler.lower.layout import is_pointer
@@ -60,6 +60,8 @@ def by_name(fn: FunctionLowerer, e: CallBuiltin) -> Value:
         note_need(fn, "follows a weak reference" if e.name == "Weak.get" else "prints")
     elif e.name in UNSAFE and e.name not in FREE_PRIMITIVES:
         note_need(fn, f"touches raw memory ({e.name.partition('.')[2]})")
+    elif e.name in STORING_PRIMITIVES:
+        note_unfit(fn, f"uses {e.name.partition('.')[2]}")
     handler = HANDLERS.get(e.name) or UNSAFE.get(e.name) or RAW.get(e.name)
     if handler is not None:
         return handler(fn, e)

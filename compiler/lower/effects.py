@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from compiler.lower.function import holds_function
 from compiler.lower.locks import Locks
-from compiler.lower.unlocked import quick_forms
+from compiler.lower.unlocked import check_sections, quick_forms
 from compiler.lower.world import (
     ALLOCATE,
     INTERRUPTS,
@@ -221,7 +221,7 @@ class Effects:
                     found.append(self._raising(instance, "is exported: nobody could catch it"))
                 elif instance in self.world.from_outside:
                     found.append(self._raising(instance, "is called by address from outside: nobody could catch it"))
-        return found
+        return found + check_sections(self)
 
     def _inherited_promises(self) -> dict[Instance, dict[str, str]]:
         """What methods owe because of what they override, or because a protocol asks for it: decorator -> by whom."""

@@ -48,6 +48,10 @@ FREE_PRIMITIVES = frozenset(
                  "atomic_swap_u32", "atomic_cas_u32", "compiler_barrier", "own_object", "pause", "spill_registers",
                  "trap")
 )  # fmt: skip
+# Those of them that store, or wait for somebody who does.
+STORING_PRIMITIVES = frozenset(
+    f"unsafe.{name}" for name in ("atomic_add_u32", "atomic_swap_u32", "atomic_cas_u32", "pause")
+)
 
 
 @dataclass(frozen=True)
@@ -175,6 +179,14 @@ def note_need(fn: FunctionLowerer, what: str) -> None:
     """Something needs the kernel lock."""
     if fn.discovering and fn.live and not fn.cold:
         fn.instance.needs.setdefault(Need(what, fn.held()), fn.loc)
+
+
+def note_unfit(fn: FunctionLowerer, what: str) -> None:
+    """Something needs no lock, and is nothing for a system call without the kernel lock (lower/unlocked.py), not
+    even on the way to a panic.
+    """
+    if fn.discovering and fn.live:
+        fn.instance.unfit.setdefault(what, fn.loc)
 
 
 def note_table(fn: FunctionLowerer, name: str, live: object) -> None:

@@ -9,7 +9,7 @@ from compiler.lower.classes import is_instance, load_descriptor
 from compiler.lower.convert import coerce, constant, narrow
 from compiler.lower.dispatch import EXPRESSIONS, lower, lower_as
 from compiler.lower.function import TRAP_RANGE, TRAP_UNREACHABLE, FunctionLowerer, holds_function
-from compiler.lower.guards import note_access
+from compiler.lower.guards import note_access, note_unfit
 from compiler.lower.inlining import closure_of, inline_call
 from compiler.lower.interfaces import ALLOCATE
 from compiler.lower.layout import TEXT_DATA_OFFSET, descriptor_symbol, live_object, register_type
@@ -80,6 +80,8 @@ def read_field(fn: FunctionLowerer, e: Field) -> Value:
     value = replace(fn.load_at(address, t, aligned, field_alias(receiver.type), atomic), path=path)
     if holds_function(t) and isinstance(receiver.type, ClassType | StructType):
         value = replace(value, origin=fn.world.field_place(receiver.type, e.name))
+    if atomic and fn.type(e.type) != t:
+        note_unfit(fn, f"reads {e.name} again, which was tested before")
     return narrow(fn, value, fn.type(e.type), stable=False)
 
 

@@ -12,7 +12,7 @@ from compiler.lower.dispatch import STATEMENTS, TARGETS, lower, lower_as, lower_
 from compiler.lower.elements import element_address
 from compiler.lower.expressions import lower_truth, operate
 from compiler.lower.function import TRAP_ASSERT, Closure, FunctionLowerer, LoopContext, holds_function
-from compiler.lower.guards import note_access, note_need
+from compiler.lower.guards import note_access, note_need, note_unfit
 from compiler.lower.interfaces import BYTE_ARRAY, DEQUE, LIST
 from compiler.lower.module import element_alias, field_alias
 from compiler.lower.objects import call_method, field_place, is_atomic, write_field
@@ -196,6 +196,7 @@ def if_statement(fn: FunctionLowerer, s: If) -> None:
 
 def while_statement(fn: FunctionLowerer, s: While) -> None:
     head, body, orelse, end = fn.label("while"), fn.label("body"), fn.label("else"), fn.label("end")
+    note_unfit(fn, "loops without a bound")
     fn.branch(head)
     fn.start(head)
     fn.branch_if(lower_truth(fn, s.test), body, orelse)

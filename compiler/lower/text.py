@@ -8,6 +8,7 @@ from compiler.formats import NUMBER, TEXT, format_fault
 from compiler.lower.convert import coerce, constant, is_present, unwrap
 from compiler.lower.dispatch import EXPRESSIONS, lower
 from compiler.lower.function import TRAP_ENUM, TRAP_PANIC, ColdContext, FunctionLowerer
+from compiler.lower.guards import note_unfit
 from compiler.lower.interfaces import ADD_BYTES_REPR, ADD_INT, ADD_STR, ADD_U64, FINISH, PANIC_MESSAGE, TEXT_BUILDER
 from compiler.lower.layout import is_int_enum, live_object
 from compiler.lower.objects import call_method, construct_simple, exception_code
@@ -159,6 +160,7 @@ def panic_with(fn: FunctionLowerer, message: Expr, kind: int = TRAP_PANIC) -> No
     text = lower(fn, message)
     fn.module.declare(PANIC_MESSAGE, f"declare dso_local void @{PANIC_MESSAGE}(ptr) cold nounwind")
     if isinstance(text.type, StrType):
+        note_unfit(fn, "stops with a message")
         fn.emit(f"call void @{PANIC_MESSAGE}(ptr {text.operand}){fn.call_marks()}")
     fn.contexts.pop()
     fn.trap(kind)

@@ -10,16 +10,20 @@ return that it cannot do the call.
 
 Such a call is a section in which interrupts are off, and for which the reclaimer waits. So it must not sleep, allocate,
 store a reference or touch user memory either. Of these, all but the first need the kernel lock already. Nor does it
-take spin locks: so it changes nothing, may be made once more, and leaves nothing to clean up if a check in it fails
-(arch/x86_64/entry.S).
+take spin locks, store by atomic primitives or wait: so it changes nothing, ends soon, may be made once more, and leaves
+nothing to clean up if a check in it fails (arch/x86_64/entry.S). Such a check is a bare trap. A message would be built
+and noted before the lock is taken, so here the way to a panic counts as well.
 """
 
 from __future__ import annotations
 
 import sys
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from compiler.lower.world import ALLOCATE, INTERRUPTS, KERNEL_LOCK, SLEEP, Instance, World
+from compiler.front.convert_types import short_name
+from compiler.lower.world import ALLOCATE, INTERRUPTS, KERNEL_LOCK, SLEEP, Edge, Instance, World
+from compiler.tree import Diagnostic, Loc
 
 if TYPE_CHECKING:
     from compiler.lower.effects import Effects
@@ -31,7 +35,49 @@ _FORBIDDEN = frozenset({KERNEL_LOCK, SLEEP, ALLOCATE, INTERRUPTS})
 
 def runs_unlocked(effects: Effects, handler: Instance) -> bool:
     """Whether a system call's handler runs without the kernel lock."""
-    return _FORBIDDEN.isdisjoint(effects.flags[handler]) and not effects.takes[handler]
+    return _FORBIDDEN.isdisjoint(effects.flags[handler]) and not why_unfit(effects, handler)
+
+
+def why_unfit(effects: Effects, handler: Instance) -> list[tuple[Loc | None, str]]:
+    """Why a handler that needs no kernel lock is no section nevertheless: the calls that lead to the first reason, and
+    the reason; empty if there is none.
+    """
+    came: dict[Instance, tuple[Instance, Edge] | None] = {handler: None}
+    pending = deque([handler])
+    while pending:
+        instance = pending.popleft()
+        reasons = [(loc, what) for what, loc in instance.unfit.items()]
+        reasons += [(edge.loc, f"takes {short_name(edge.takes)}") for edge in instance.edges if edge.takes]
+        if reasons:
+            notes: list[tuple[Loc | None, str]] = [reasons[0]]
+            step = came[instance]
+            while step is not None:
+                caller, edge = step
+                notes.append((edge.loc, f"calls {instance.function.name}"))
+                instance, step = caller, came[caller]
+            return notes[::-1]
+        for edge in instance.edges:
+            for target in effects.all_targets(edge):
+                if target not in came:
+                    came[target] = (instance, edge)
+                    pending.append(target)
+    return []
+
+
+def check_sections(effects: Effects) -> list[Diagnostic]:
+    """Diagnostics for calls that are declared to run without the kernel lock, need none, and do not."""
+    quick = quick_forms(effects.world)
+    found = []
+    for handler in effects.world.thunks:
+        function = handler.function
+        declared = f" as {quick[function.name]}" if function.name in quick else ""
+        if (declared or "unlocked" in function.decorators) and KERNEL_LOCK not in effects.flags[handler]:
+            notes = why_unfit(effects, handler)
+            if notes:
+                message = f"{function.name} is @unlocked{declared} but {notes[-1][1]}"
+                hint = "a call without the kernel lock changes nothing, waits for nobody and stops without a message"
+                found.append(Diagnostic("KP739", function.loc, message, hint, notes))
+    return found
 
 
 def unlocked_thunks(effects: Effects) -> set[str]:
@@ -39,15 +85,15 @@ def unlocked_thunks(effects: Effects) -> set[str]:
     return {thunk for handler, thunk in effects.world.thunks.items() if runs_unlocked(effects, handler)}
 
 
-def live_rows() -> list[Any]:
+def live_rows(world: World) -> list[Any]:
     """The rows of the live table of system calls, by number; none in a program without."""
-    calls = sys.modules.get(CALLS_MODULE)
+    calls = sys.modules.get(CALLS_MODULE) if CALLS_MODULE in world.program.modules else None
     return list(calls.SYSCALLS) if calls is not None else []
 
 
 def quick_forms(world: World) -> dict[str, str]:
     """The functions that are quick forms, and the names of their system calls."""
-    rows = [row for row in live_rows() if row is not None and row.quick is not None]
+    rows = [row for row in live_rows(world) if row is not None and row.quick is not None]
     return {world.live_function(row.quick).name: row.name for row in rows}
 
 
@@ -56,7 +102,7 @@ def door_table(effects: Effects) -> str | None:
     world, free = effects.world, unlocked_thunks(effects)
     thunks = {instance.function.name: thunk for instance, thunk in world.thunks.items()}
     entries = []
-    for row in live_rows():
+    for row in live_rows(world):
         functions = [row.handler, row.quick] if row is not None else []
         forms = [thunks.get(world.live_function(f).name, "") for f in functions if f is not None]
         chosen = next((thunk for thunk in forms if thunk in free), None)

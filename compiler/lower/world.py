@@ -125,6 +125,7 @@ class Instance:
     cleanups: list[Cleanup] = field(default_factory=list)
     accesses: dict[Access, Loc] = field(default_factory=dict)
     needs: dict[Need, Loc] = field(default_factory=dict)
+    unfit: dict[str, Loc] = field(default_factory=dict)  # what it does that no section may (lower/unlocked.py)
     contracts: list[Contract] = field(default_factory=list)
     raises_word: bool = True  # whether the signature carries an error word; final after `effects`
 

@@ -285,10 +285,11 @@ def uid_shown_to(process: Process, uid: KernelUid) -> int:
 
 
 def current() -> Task:
-    """The running task. Only where a program's thread runs: system calls and its faults. Needs no lock."""
+    """The running task. Only where a program's thread runs, in system calls and its faults: a kernel thread is no task.
+    Needs no lock.
+    """
     thread = own_thread()
-    if not isinstance(thread, Task):
-        panic("a kernel thread is no task")
+    assert isinstance(thread, Task)
     return thread
 
 

@@ -9,11 +9,13 @@ import re
 import struct
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import kernel.syscalls.all  # noqa: F401  (it fills the table)
+from arch.x86_64.call_numbers import CALL_LIMIT
 from arch.x86_64.layout import KERNEL_BASE
 from kernel.doors.table import SYSCALLS
 from tests.harness import KRAIT, Guest, Kernel, compile_program
@@ -36,6 +38,9 @@ pipes 4000, killed 2
 stops 40, of other calls 0
 """
 LOADABLE = 1
+KERNEL_START = KERNEL_BASE & 0xFFFF_FFFF_FFFF_FFFF
+MAX_PRIORITY = 146  # sched_get_priority_max
+UD2 = b"\x0f\x0b"
 
 
 @pytest.fixture(scope="module")
@@ -62,21 +67,53 @@ def test_they_are_traced(image: Path) -> None:
         assert re.search(r"\[\d+\] getppid\(\) = \d+", guest.log)
 
 
-def words_at(image: bytes, address: int, count: int) -> list[int]:
-    """Words of an ELF image by their physical address."""
+def test_they_run_without_the_lock_unless_traced(image: Path) -> None:
+    with Guest(KRAIT.boot(image, "quiet maxcpus=64"), Machine(processors=2)) as guest:
+        guest.expect_prompt(60)
+        assert guest.check("unlocked_calls counted", 60).splitlines() == [
+            "alone: without the lock",
+            "traced: with it",
+            "no more: without the lock",
+        ]
+
+
+def test_a_bug_in_one_ends_its_process_alone(image: Path, tmp_path: Path) -> None:
+    """A kernel in which sched_get_priority_max begins with an invalid instruction."""
+    broken = bytearray(KERNEL.read_bytes())
+    place = offset_of(broken, door_table(broken)[MAX_PRIORITY] - KERNEL_START)
+    broken[place : place + len(UD2)] = UD2
+    path = tmp_path / "krait.elf"
+    path.write_bytes(broken)
+    boot = replace(KRAIT, path=path).boot(image, "quiet maxcpus=64")
+    with Guest(boot, Machine(processors=2), may_trap=True) as guest:
+        guest.expect_prompt(60)
+        found = re.findall("Segmentation fault|lives", guest.check("unlocked_calls damaged", 60))
+        assert found == ["Segmentation fault"] * 3
+        assert len(re.findall("Kernel bug", guest.log)) == 3
+        guest.check("echo 3 > /proc/sys/vm/drop_caches")  # a pass, which nobody keeps waiting
+        assert guest.check("unlocked_calls", 120) == EXPECTED
+
+
+def offset_of(image: bytes, address: int) -> int:
+    """Where in an ELF image lies what is loaded to a physical address."""
     at, size, number = *struct.unpack_from("<Q", image, 32), *struct.unpack_from("<HH", image, 54)
     for place in range(at, at + size * number, size):
         kind, _, offset, _, start, length = struct.unpack_from("<IIQQQQ", image, place)
         if kind == LOADABLE and start <= address < start + length:
-            return list(struct.unpack_from(f"<{count}Q", image, offset + address - start))
+            return int(offset + address - start)
     raise AssertionError(f"{address:#x} is not in the image")
+
+
+def door_table(image: bytes) -> tuple[int, ...]:
+    """The addresses of the calls that the door makes without the lock, by number."""
+    found = re.search(r"(0x\w+)\s+krait_unlocked_calls\n", KERNEL.with_suffix(".map").read_text())
+    assert found is not None
+    return struct.unpack_from(f"<{CALL_LIMIT}Q", image, offset_of(image, int(found[1], 16) - KERNEL_START))
 
 
 def test_the_door_has_what_is_proved() -> None:
     """The table in the image, and what `report --locks` says."""
-    found = re.search(r"(0x\w+)\s+krait_unlocked_calls\n", KERNEL.with_suffix(".map").read_text())
-    assert found is not None
-    table = words_at(KERNEL.read_bytes(), int(found[1], 16) - (KERNEL_BASE & 0xFFFF_FFFF_FFFF_FFFF), 512)
+    table = door_table(KERNEL.read_bytes())
     command = [sys.executable, "-m", "compiler", "report", "--locks", "--json"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     calls = json.loads(done.stdout)["calls"]

@@ -2,7 +2,8 @@
  *
  * `unlocked_calls` prints a line for each function, the same in every run. `unlocked_calls rate N SECONDS` lets N
  * processes call getppid for so long, and prints how often they did in a second, all told. `unlocked_calls once` calls it
- * once.
+ * once. `counted` says whether calls take the lock, as far as Krait counts them, and `damaged` what becomes of a process
+ * by a call in which the kernel has lost its way.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -97,12 +98,14 @@ static void count_signal(int number)
 	handled++;
 }
 
+static pid_t own; /* as /proc says it */
+
 static void *asker(void *argument)
 {
 	pid_t *tid = argument;
 	*tid = syscall(SYS_gettid);
 	while (!ends)
-		if (syscall(SYS_gettid) != *tid || syscall(SYS_getpid) != getpid())
+		if (syscall(SYS_gettid) != *tid || syscall(SYS_getpid) != own)
 			wrong++;
 	return 0;
 }
@@ -112,7 +115,10 @@ static void signals(void)
 {
 	static pid_t tids[2];
 	pthread_t threads[2];
+	char name[20] = "";
 	signal(SIGUSR1, count_signal);
+	readlink("/proc/self", name, sizeof name - 1);
+	own = atoi(name);
 	for (int i = 0; i < 2; i++)
 		pthread_create(&threads[i], 0, asker, &tids[i]);
 	while (tids[0] == 0 || tids[1] == 0)
@@ -159,6 +165,63 @@ static void objects(void)
 	while (wait(0) > 0)
 		;
 	printf("pipes %d, killed %d\n", made, killed);
+}
+
+/* How many calls all processors have made without the lock, as Krait says. */
+static long unlocked(void)
+{
+	char line[256];
+	long number = -1;
+	FILE *file = fopen("/proc/metrics", "r");
+	while (file && fgets(line, sizeof line, file))
+		if (sscanf(line, "krait_unlocked_calls %ld", &number) == 1)
+			break;
+	fclose(file);
+	return number;
+}
+
+#define CALLS 1000
+static void counted(void)
+{
+	int status;
+	long before = unlocked();
+	for (int i = 0; i < CALLS; i++)
+		syscall(SYS_getppid);
+	printf("alone: %s\n", unlocked() - before >= CALLS ? "without the lock" : "with it");
+	pid_t child = fork();
+	if (child == 0)
+		for (;;)
+			syscall(SYS_getppid);
+	ptrace(PTRACE_SEIZE, child, 0, PTRACE_O_TRACESYSGOOD);
+	ptrace(PTRACE_INTERRUPT, child, 0, 0);
+	waitpid(child, &status, 0);
+	before = unlocked();
+	for (int i = 0; i < CALLS; i++) {
+		ptrace(PTRACE_SYSCALL, child, 0, 0);
+		waitpid(child, &status, 0);
+	}
+	printf("traced: %s\n", unlocked() - before >= CALLS / 4 ? "without the lock" : "with it");
+	ptrace(PTRACE_DETACH, child, 0, 0);
+	before = unlocked();
+	usleep(100000);
+	while (unlocked() - before < CALLS)
+		usleep(10000);
+	puts("no more: without the lock");
+	kill(child, SIGKILL);
+	waitpid(child, 0, 0);
+}
+
+/* The call of which the kernel has lost its way: see test_unlocked_calls.py. */
+static void damaged(void)
+{
+	int status;
+	for (int i = 0; i < 3; i++) {
+		pid_t child = fork();
+		if (child == 0)
+			_exit(syscall(SYS_sched_get_priority_max, SCHED_FIFO));
+		waitpid(child, &status, 0);
+		printf("%s\n", WIFSIGNALED(status) ? strsignal(WTERMSIG(status)) : "lives");
+	}
 }
 
 /* A tracer sees each call of a thread that made them without the lock before. */
@@ -224,6 +287,14 @@ int main(int count, char **words)
 	setvbuf(stdout, 0, _IOLBF, 0);
 	if (count == 2 && strcmp(words[1], "once") == 0)
 		return syscall(SYS_getppid) < 0;
+	if (count == 2 && strcmp(words[1], "counted") == 0) {
+		counted();
+		return 0;
+	}
+	if (count == 2 && strcmp(words[1], "damaged") == 0) {
+		damaged();
+		return 0;
+	}
 	if (count == 4 && strcmp(words[1], "rate") == 0) {
 		rate(atoi(words[2]), atof(words[3]));
 		return 0;

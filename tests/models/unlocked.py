@@ -1,11 +1,13 @@
 """System calls that run without the kernel lock, and the reclaimer: no such call follows a reference to a freed object.
 
 An unlocked call is a section: it may load references, which are not counted, and drops them before it ends. A pass of
-the reclaimer runs under the kernel lock, and frees objects that no field refers to. Before it does, it waits until it
-has seen each processor once outside of a section:
+the reclaimer runs under the kernel lock, and frees objects that no field refers to. Before it does, it waits until each
+processor was outside of a section once:
 
-- A processor says that it is in a section before it loads anything, with a fence in between. So the pass sees the
-  section, or the section sees what the fields are since the pass began, which no longer lead to the dead.
+- A processor counts its ways into and out of sections. It says that it is in one before it loads anything, with a fence
+  in between. So the pass sees the section, or the section sees what the fields are since the pass began, which no
+  longer lead to the dead.
+- That another section has begun meanwhile is as good: the one that the pass saw has ended.
 - That needs no door which is closed meanwhile: a section that begins during the pass finds nothing that the pass frees.
 - A section waits for nothing that the lock's holder has, so it ends.
 - What a section ran into (a failed check) waits for the lock outside of it, and uses none of its references again.
@@ -29,7 +31,7 @@ class Processor:
     """A processor, whose programs make system calls."""
 
     def __init__(self) -> None:
-        self.in_section = False
+        self.sections = 0  # odd while it is in one
         self.holds: Object | None = None  # on the stack of a section
 
 
@@ -77,7 +79,7 @@ class Unlocked(Model):
         self.leave(processor)
 
     def enter_and_load(self, processor: Processor) -> Steps:
-        processor.in_section = True
+        processor.sections += 1
         yield STEP  # with a fence: the store is seen by all before the load
         processor.holds = self.field
 
@@ -87,7 +89,7 @@ class Unlocked(Model):
 
     def leave(self, processor: Processor) -> None:
         processor.holds = None
-        processor.in_section = False
+        processor.sections += 1
 
     def fail(self, processor: Processor) -> Steps:
         """The exception's door: out of the section, then the lock."""
@@ -137,7 +139,10 @@ class Unlocked(Model):
     def wait_for_sections(self) -> Steps:
         """Each processor is outside of a section once."""
         for each in self.processors:
-            yield lambda each=each: not each.in_section  # type: ignore[misc]  # bound now
+            yield STEP
+            seen = each.sections
+            if seen & 1 != 0:
+                yield lambda each=each, seen=seen: each.sections != seen  # type: ignore[misc]  # bound now
 
     # What holds -------------------------------------------------------------------------------------------------------
 

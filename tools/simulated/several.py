@@ -26,9 +26,9 @@ from arch.x86_64.layout import DIRECT_MAP_BASE, PAGE_SIZE
 from arch.x86_64.percpu import (
     OFFSET_FLUSH,
     OFFSET_FLUSHED,
-    OFFSET_IN_SECTION,
     OFFSET_NUMBER,
     OFFSET_ROOT,
+    OFFSET_SECTIONS,
     OFFSET_SELF,
     OFFSET_WATCHED,
 )
@@ -167,7 +167,7 @@ class Several(Control):
         if handler is None:
             return False
         number = self.present.number
-        memory.store(area + OFFSET_IN_SECTION, 4, 1)
+        memory.store(area + OFFSET_SECTIONS, 8, load_i64(area + OFFSET_SECTIONS) + 1)
         self._leave(Place.IN_SECTION)
         self.present.section_began = self.turns
         self.sections += 1
@@ -177,7 +177,7 @@ class Several(Control):
         self._leave(Place.IN_SECTION)
         assert self.present.number == number and current() is task, "a section has moved"
         self.present.section_began = -1
-        memory.store(area + OFFSET_IN_SECTION, 4, 0)
+        memory.store(area + OFFSET_SECTIONS, 8, load_i64(area + OFFSET_SECTIONS) + 1)
         if result == TAKE_LOCK:
             return False
         registers.set_result(result)

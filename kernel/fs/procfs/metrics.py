@@ -2,6 +2,7 @@
 has no such file.
 """
 
+from arch import unlocked_calls
 from kernel.fs.path import MOUNTS
 from kernel.fs.procfs.system import anonymous_pages, running_count, shared_pages
 from kernel.lib.log import log
@@ -37,17 +38,20 @@ def metrics() -> bytes:
     timer_interrupts = 0
     switches = 0
     forks = 0
+    unlocked = 0
     for processor in PROCESSORS:
         user += processor.user_ns + processor.nice_ns
         system += processor.system_ns
         timer_interrupts += processor.timer_interrupts
         switches += processor.switches
         forks += processor.forks
+        unlocked += unlocked_calls(processor.number)
     text = _seconds("uptime_seconds", "Time since boot.", boottime_ns())
     text += _seconds("idle_seconds", "Time without anything to do.", idle_ns())
     text += _seconds("user_seconds", "Time in programs.", user)
     text += _seconds("system_seconds", "Time in the kernel.", system)
     text += _figure("timer_interrupts", "counter", "Interrupts of processors' timers.", timer_interrupts)
+    text += _figure("unlocked_calls", "counter", "System calls that ran without the kernel lock.", unlocked)
     text += _figure("context_switches", "counter", "Switches between threads.", switches)
     text += _figure("threads_started", "counter", "Threads ever started.", forks)
     text += _figure("threads", "gauge", "Threads, the kernel's included.", thread_count())

@@ -7,7 +7,7 @@ from arch.x86_64 import frame, idt, layout, percpu, usercopy
 from arch.x86_64.call_numbers import CALL_LIMIT
 from arch.x86_64.chips import interrupts
 from kernel.doors.quick import TAKE_LOCK
-from kernel.lang import offsetof, sizeof
+from kernel.lang import ERESTART_RESTARTBLOCK, ERESTARTSYS, offsetof, sizeof
 
 ROOT = Path(__file__).resolve().parents[3]
 FRAME_ORDER = "r15 r14 r13 r12 rbp rbx r11 r10 r9 r8 rax rcx rdx rsi rdi vector error_code rip cs rflags rsp ss".split()
@@ -33,6 +33,8 @@ def test_layout() -> None:
 def test_call_limit() -> None:
     assert assembly_constants()["CALL_LIMIT"] == CALL_LIMIT
     assert assembly_constants()["TAKE_LOCK"] == TAKE_LOCK
+    assert assembly_constants()["LAST_RESTART"] == ERESTART_RESTARTBLOCK
+    assert assembly_constants()["RESTART_CODES"] == ERESTART_RESTARTBLOCK - ERESTARTSYS + 1
 
 
 def test_fault_mark() -> None:
@@ -58,7 +60,7 @@ def test_trap_frame_order_is_the_assembly_s() -> None:
 def test_per_cpu_block() -> None:
     constants = assembly_constants()
     for name in (
-        "KERNEL_SP USER_RSP SCRATCH_0 SCRATCH_1 NUMBER ROOT FLUSH FLUSHED APIC KERNEL_TICKS IN_SECTION WATCHED"
+        "KERNEL_SP USER_RSP SCRATCH_0 SCRATCH_1 NUMBER ROOT FLUSH FLUSHED APIC KERNEL_TICKS SECTIONS WATCHED"
     ).split():
         place = offsetof(percpu.PerCpu, name.lower())
         assert constants[f"PERCPU_{name}"] == getattr(percpu, f"OFFSET_{name}") == place, name

@@ -106,3 +106,11 @@ def test_a_stack_without_room_for_its_links_stays_awake(world: HeapWorld) -> Non
         assert one.context.links == AWAKE and world.count(address) == 0
     for each in (current, one):
         leave_list(each)
+
+
+def test_calls_without_the_lock_are_waited_for_first(world: HeapWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    current, one = sleeper(0), sleeper(1)
+    links_then: list[int] = []
+    monkeypatch.setattr(switch, "wait_for_sections", lambda: links_then.append(one.context.links))
+    assert switch.scan_sleeping_stacks(current)
+    assert links_then == [AWAKE] and one.context.links != AWAKE

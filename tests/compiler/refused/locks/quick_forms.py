@@ -1,8 +1,8 @@
-"""Quick forms of system calls that need the kernel lock, allocate, or sleep."""
+"""Quick forms of system calls that need the kernel lock, allocate, sleep, or are no section for another reason."""
 
 from kernel.doors.quick import TAKE_LOCK, quick
 from kernel.doors.table import SYSCALLS, syscall
-from kernel.lang import atomic, final, inline, sleeps
+from kernel.lang import SpinLock, atomic, final, inline, ranked, sleeps, unlocked
 
 
 @final
@@ -66,6 +66,80 @@ def getuid() -> int:
 def quick_getuid() -> int:
     wait()
     return 0
+
+
+@final
+@atomic("next")
+class Stage:
+    def __init__(self) -> None:
+        self.number = 3
+        self.next: Stage | None = None
+
+    def lead_to(self, following: "Stage | None") -> None:
+        self.next = following
+
+
+STAGE = Stage()
+
+
+@syscall("geteuid")
+def geteuid() -> int:
+    STAGE.lead_to(STAGE)
+    return NUMBERS.second
+
+
+@quick("geteuid")
+def quick_geteuid() -> int:
+    return STAGE.next.number if STAGE.next is not None else TAKE_LOCK  # another processor may store None in between
+
+
+@syscall("getgid")
+def getgid() -> int:
+    return NUMBERS.second
+
+
+@quick("getgid")
+def quick_getgid() -> int:
+    assert NUMBERS.first > 0, f"it is {NUMBERS.first}"
+    return 0
+
+
+@syscall("getegid")
+def getegid() -> int:
+    return NUMBERS.second
+
+
+@inline
+def level() -> int:
+    while NUMBERS.first == 0:
+        pass
+    return NUMBERS.first
+
+
+@quick("getegid")
+def quick_getegid() -> int:
+    return level()
+
+
+@ranked(10)
+class CountLock(SpinLock):
+    pass
+
+
+class Counter:
+    def __init__(self) -> None:
+        self.lock = CountLock()
+
+
+COUNTER = Counter()
+
+
+@syscall("sched_yield")
+@unlocked
+def sched_yield() -> int:
+    counter = COUNTER
+    with counter.lock:
+        return 1
 
 
 def call(number: int) -> int:
