@@ -25,6 +25,7 @@ from kernel.lang import final
 # How a value of each kind is printed: a letter of trace.py.
 VALUES: Final[dict[str, str]] = {
     "address": "p",  # in the program's address space; not followed, so that nothing need be there
+    "aio": "x",  # a context of asynchronous I/O
     "any": "x",
     "clock": "d",
     "count": "d",

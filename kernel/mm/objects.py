@@ -84,6 +84,14 @@ class MemoryObject:
         """Whether nobody but the program that maps it reaches it."""
         return False
 
+    def keeps_size(self) -> bool:
+        """Whether mremap(2) refuses to make its mappings longer, or to leave them behind."""
+        return False
+
+    def may_move(self, area: "Area") -> bool:
+        """Whether mremap(2) may move that mapping of it."""
+        return True
+
     def takes_names(self) -> bool:
         """Whether parts of shared mappings of it can be named (PR_SET_VMA): it stands behind nothing but them."""
         return False

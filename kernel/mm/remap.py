@@ -96,6 +96,11 @@ def remap(space: AddressSpace, old: int, old_length: int, new_length: int, flags
             raise Errno(EINVAL)
         if new < old + old_length and old < new + new_length:
             raise Errno(EINVAL)
+    if area.source is not None and area.source.keeps_size():
+        if flags & MREMAP_DONTUNMAP != 0:
+            raise Errno(EINVAL)
+        if new_length > old_length:
+            raise Errno(EFAULT)
     if old_length == 0:
         # A second mapping of the same pages; only shared mappings can have one.
         if not area.shared or flags & MREMAP_MAYMOVE == 0:
@@ -116,6 +121,8 @@ def remap(space: AddressSpace, old: int, old_length: int, new_length: int, flags
             return old
         if flags & MREMAP_MAYMOVE == 0:
             raise Errno(ENOMEM)
+    if area.source is not None and not area.source.may_move(area):
+        raise Errno(EINVAL)
     return _move(space, area, old, old_length, new_length, flags, new)
 
 

@@ -38,6 +38,7 @@ from kernel.mm.area import (
     Area,
 )
 from kernel.mm.area_tree import STACK_GUARD, AreaTree, following, lowest_start, preceding
+from kernel.mm.async_contexts import AsyncContexts
 from kernel.mm.commitment import MODE, NEVER, promise, take_back
 from kernel.mm.fault import Access, FaultOutcome, allows, protect_entry, resolve
 from kernel.mm.frames import PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, SHORTAGE
@@ -125,6 +126,7 @@ class AddressSpace:
         self.vdso_start: int = 0
         self.segments: LocalTable | None = None  # that the program describes itself (modify_ldt(2))
         self.keys: ProtectionKeys | None = None  # protection keys; None: only the first is in use
+        self.contexts: AsyncContexts | None = None  # of asynchronous I/O (io_setup(2))
         self.barriers: int = 0  # membarrier(2): the registrations
         self.future_flags: int = 0  # MAP_LOCKED after mlockall with MCL_FUTURE: what new areas get
         self.future_present: bool = False  # … and are made present
@@ -149,6 +151,10 @@ class AddressSpace:
         self.users -= 1
         if self.users > 0:
             return
+        contexts = self.contexts
+        if contexts is not None:
+            self.contexts = None
+            contexts.end()
         area = self.areas.root
         while area is not None:
             area = self.areas.some_leaf(area)

@@ -21,13 +21,7 @@ _LAST_KIND: Final = 3  # process, group, user
 def ioprio_set(kind: i32, who: i32, priority: i32) -> int:
     """ioprio_set(2)."""
     task = current()
-    chosen_class = priority >> _CLASS_SHIFT
-    if chosen_class < _NONE or chosen_class > _IDLE or (chosen_class == _NONE and priority & _LEVEL_MASK != 0):
-        raise Errno(EINVAL)
-    if chosen_class == _REALTIME and not (
-        task.credentials.capable(CAP_SYS_ADMIN) or task.credentials.capable(CAP_SYS_NICE)
-    ):
-        raise Errno(EPERM)
+    check_priority(priority)
     if kind < 1 or kind > _LAST_KIND:
         raise Errno(EINVAL)
     targets = chosen_tasks(kind - 1, who)
@@ -38,6 +32,16 @@ def ioprio_set(kind: i32, who: i32, priority: i32) -> int:
             raise Errno(EPERM)
         target.settings.io_priority = priority
     return 0
+
+
+def check_priority(priority: int) -> None:
+    """Raise EINVAL for what is no priority, EPERM for one that the running thread may not ask for."""
+    chosen_class = priority >> _CLASS_SHIFT
+    if chosen_class < _NONE or chosen_class > _IDLE or (chosen_class == _NONE and priority & _LEVEL_MASK != 0):
+        raise Errno(EINVAL)
+    who = current().credentials
+    if chosen_class == _REALTIME and not (who.capable(CAP_SYS_ADMIN) or who.capable(CAP_SYS_NICE)):
+        raise Errno(EPERM)
 
 
 def _may_change(task: Task, target: Task) -> bool:

@@ -21,6 +21,7 @@ RWF_SYNC: Final = 4
 RWF_NOWAIT: Final = 8
 RWF_APPEND: Final = 16
 RWF_NOAPPEND: Final = 32
+RWF_SUPPORTED: Final = RWF_HIPRI | RWF_DSYNC | RWF_SYNC | RWF_NOWAIT | RWF_APPEND | RWF_NOAPPEND
 
 
 @syscall("readv", status="Full", args="fd <iovec[count] count")
@@ -57,6 +58,22 @@ def preadv2(descriptor: i32, vector: UserAddr, count: int, offset: int, high: in
         raise Errno(EINVAL)
     file = readable_file(descriptor)
     buffer = user_vector(vector, count)
+    return read_by_flags(file, buffer, offset, flags)
+
+
+@syscall("pwritev2", status="Full", args="fd <iovec[count] count offset int flags:rwf")
+def pwritev2(descriptor: i32, vector: UserAddr, count: int, offset: int, high: int, flags: i32) -> int:
+    if offset < -1:
+        raise Errno(EINVAL)
+    file = writable_file(descriptor)
+    buffer = user_vector(vector, count)
+    return write_by_flags(file, buffer, offset, flags)
+
+
+def read_by_flags(file: File, buffer: Buffer, offset: int, flags: int) -> int:
+    """Read at an offset, or at the position if that is -1, with RWF_*. Raises EOPNOTSUPP for flags that the file does
+    not know.
+    """
     _check_flags(flags)
     if flags & RWF_NOWAIT == 0:
         return read_file(file, buffer) if offset == -1 else pread_file(file, buffer, offset)
@@ -73,12 +90,8 @@ def preadv2(descriptor: i32, vector: UserAddr, count: int, offset: int, high: in
         file.release()
 
 
-@syscall("pwritev2", status="Full", args="fd <iovec[count] count offset int flags:rwf")
-def pwritev2(descriptor: i32, vector: UserAddr, count: int, offset: int, high: int, flags: i32) -> int:
-    if offset < -1:
-        raise Errno(EINVAL)
-    file = writable_file(descriptor)
-    buffer = user_vector(vector, count)
+def write_by_flags(file: File, buffer: Buffer, offset: int, flags: int) -> int:
+    """Write in the same way."""
     _check_flags(flags)
     if flags & RWF_APPEND != 0 and flags & RWF_NOAPPEND != 0:
         raise Errno(EINVAL)
@@ -103,7 +116,7 @@ def pwritev2(descriptor: i32, vector: UserAddr, count: int, offset: int, high: i
 
 
 def _check_flags(flags: int) -> None:
-    if flags & ~(RWF_HIPRI | RWF_DSYNC | RWF_SYNC | RWF_NOWAIT | RWF_APPEND | RWF_NOAPPEND) != 0:
+    if flags & ~RWF_SUPPORTED != 0:
         raise Errno(EOPNOTSUPP)
 
 

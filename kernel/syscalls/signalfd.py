@@ -17,6 +17,7 @@ from kernel.task.deliver import take_pending
 from kernel.task.send import update_interrupted
 from kernel.task.siginfo import SignalInfo
 from kernel.task.signals import SI_TIMER
+from kernel.task.task import current_or_none
 from kernel.task.words import store_i32, store_i64
 
 _RECORD_SIZE: Final = 128
@@ -50,7 +51,9 @@ class SignalFile(DescriptorFile):
         return done
 
     def poll(self, waiter: PollWaiter | None) -> int:
-        task = current()
+        task = current_or_none()
+        if task is None:
+            return 0  # a kernel thread looks for somebody else, and has no signals
         if waiter is not None:
             waiter.wait_on(task.process.signal_waiters)
         ready = (task.pending.mask | task.process.pending.mask) & self.mask

@@ -84,6 +84,9 @@ def held_pages(process: Process) -> int:
     if memory is not None:
         pages += memory.resident + memory.pages.table_count
         held_bytes += memory.areas.count * _AREA_BYTES
+        contexts = memory.contexts
+        if contexts is not None:
+            held_bytes += contexts.held_bytes()
     COUNTS.last += 1
     for each in process.threads.values():
         held_bytes += _held_by_thread(each, COUNTS.last)

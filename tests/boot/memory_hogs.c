@@ -876,6 +876,23 @@ static void memberships(void)
 	}
 }
 
+/* Contexts of asynchronous I/O, each full of requests that wait. */
+static void aio_polls(void)
+{
+	struct { long data; int key, rw_flags; short command, priority; int fd; long events, bytes, offset, reserved; int flags, bell; } block = { 0 };
+	void *pointer = &block;
+	block.command = 5;
+	block.fd = eventfd(0, 0);
+	block.events = 1;
+	for (;;) {
+		unsigned long context = 0;
+		if (held(syscall(SYS_io_setup, 1, &context)) < 0)
+			continue;
+		while (syscall(SYS_io_submit, context, 1, &pointer) == 1)
+			continue;
+	}
+}
+
 /* Mounts and namespaces of one's own, in a user namespace. */
 static void own_mounts(void)
 {
@@ -1074,7 +1091,7 @@ static const struct { const char *name; void (*run)(void); int reaches_limit; } 
 	HOG(inotify_events), HOG(inotify_names), LIMITED(inotify_watches_many), LIMITED(page_tables), LIMITED(empty_page_tables), HOG(areas), HOG(areas_many), LIMITED(threads),
 	LIMITED(processes), HOG(fork_bomb), LIMITED(zombies), HOG(open_files), HOG(event_files), HOG(sockets), LIMITED(timers),
 	LIMITED(pending_signals), HOG(record_locks), HOG(terminals), HOG(seccomp_filters), HOG(seccomp_many), HOG(socket_filters),
-	HOG(socket_filters_many), HOG(memberships), HOG(own_mounts), LIMITED(user_namespaces), HOG(long_arguments),
+	HOG(socket_filters_many), HOG(memberships), HOG(own_mounts), HOG(aio_polls), LIMITED(user_namespaces), HOG(long_arguments),
 	HOG(given_pages), HOG(given_pages_many), HOG(rulesets), HOG(domains), HOG(domains_many), HOG(domains_of_threads),
 	HOG(domains_of_zombies), HOG(domains_of_files), HOG(keys), LIMITED(own_keyrings),
 };

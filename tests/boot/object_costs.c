@@ -118,6 +118,26 @@ static long epoll_members(long made)
 	return made;
 }
 
+static long aio_contexts(long made)
+{
+	MAKE(4000, ({ unsigned long context = 0; syscall(SYS_io_setup, 1, &context); }));
+	return made;
+}
+
+static long aio_polls(long made)
+{
+	struct { long data; int key, rw_flags; short command, priority; int fd; long events, bytes, offset, reserved; int flags, bell; } block = { 0 };
+	void *pointer = &block;
+	unsigned long context = 0;
+	int fd = eventfd(0, 0);
+	syscall(SYS_io_setup, 12000, &context);
+	block.command = 5;
+	block.fd = fd;
+	block.events = 1;
+	MAKE(10000, syscall(SYS_io_submit, context, 1, &pointer));
+	return made;
+}
+
 static long inotify_watches(long made)
 {
 	int watcher = inotify_init1(0);
@@ -399,7 +419,7 @@ static long user_namespaces(long made)
 static const struct kind { const char *name; long (*make)(long made); } kinds[] = {
 #define KIND(name) { #name, name }
 	KIND(open_files), KIND(pipes), KIND(full_pipe_pages), KIND(event_files), KIND(timer_files), KIND(epoll_sets),
-	KIND(epoll_members), KIND(inotify_watches), KIND(inotify_events), KIND(udp_sockets), KIND(tcp_sockets), KIND(netlink_sockets),
+	KIND(epoll_members), KIND(aio_contexts), KIND(aio_polls), KIND(inotify_watches), KIND(inotify_events), KIND(udp_sockets), KIND(tcp_sockets), KIND(netlink_sockets),
 	KIND(netlink_answers), KIND(unix_pairs), KIND(unix_datagrams), KIND(areas), KIND(shared_policies), KIND(secret_files), KIND(segment_tables),
 	KIND(port_maps), KIND(semaphore_sets), KIND(semaphores),
 	KIND(undone_sets), KIND(message_queues), KIND(empty_messages), KIND(segments), KIND(posix_queues), KIND(posix_messages),

@@ -48,6 +48,15 @@ STRUCTURES: Final = {
     "futex_waitv": "uint =futex one:futex2/4 zero/4",
     "ifconf": "int/4 zero/4 >bytes[160]",
     "ifreq": "text:interface[16] bytes[24]",
+    "io_event": "pad[32]",
+    "iocb": (
+        "int zero/4 flags:rwf/4 one:0|1/2 int/2 fd/4 =message[length]? length.size one:0|0|0|8|4096|-1 zero "
+        "flags:1|2/4 fd:eventfd/4 | int zero/4 flags:rwf/4 one:7|8/2 int/2 fd/4 =iovec[count] count.count "
+        "one:0|0|0|8|4096|-1 zero flags:1|2/4 fd:eventfd/4 | int zero/4 zero/4 one:5/2 int/2 fd/4 flags:poll zero "
+        "zero zero flags:1/4 fd:eventfd/4 | int zero/4 zero/4 one:2|3|4|6|9/2 int/2 fd/4 zero zero zero zero "
+        "flags:1/4 fd:eventfd/4"
+    ),
+    "iocb_pointer": "=iocb",
     "iovec": "=message[length]? length.size",
     "kexec_segment": "=bytes[64] size one:0|0x1000|0x100000|0x1000000|0x1001000|0x800000000 one:0|0x1000|0x100000",
     "itimerspec": "timespec timespec",

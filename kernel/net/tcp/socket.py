@@ -81,6 +81,8 @@ from kernel.net.tcp.stream import Stream
 from kernel.net.tcp.table import TABLE, Listener
 from kernel.net.tcp.tcp_options import TCP_CORK, TCP_NODELAY, TcpOptions
 from kernel.sched import PollWaiter, WaitQueue, yield_now
+from kernel.sched.kthread import KernelThread
+from kernel.sched.scheduler import current_thread
 from kernel.time import monotonic_ns
 
 SIOCOUTQ: Final = 0x5411
@@ -590,7 +592,8 @@ class TcpSocket(InetSocket):
             closing.close(c, now_ns)
         channel.file = None
         run(channel)
-        if lingers and self.linger_seconds > 0:
+        # A kernel thread that closes it for somebody has others to serve (later.py): it does not wait.
+        if lingers and self.linger_seconds > 0 and not isinstance(current_thread(), KernelThread):
             deadline_ns = now_ns + min(self.linger_seconds, 1 << 31) * NS_PER_SECOND
             while c.state == State.FIN_WAIT_1 or c.state == State.CLOSING or c.state == State.LAST_ACK:
                 if not _wait_for_end(channel, deadline_ns):

@@ -297,9 +297,9 @@ static struct value point(struct scope *scope, int index)
 		}
 	}
 	depth--;
-	if (word->direction != READ && (word->kind == KIND_FD || word->kind == KIND_TIMERID || word->kind == KIND_PID))
+	if (word->direction != READ && (word->kind == KIND_FD || word->kind == KIND_TIMERID || word->kind == KIND_PID || word->kind == KIND_AIO))
 		for (uint64_t i = 0; i < n && i < 2 && resource_count < MOST_RESOURCES; i++)
-			resources[resource_count++] = (struct resource){ word->kind, word->detail, tagged(LOAD, at + 4 * i) };
+			resources[resource_count++] = (struct resource){ word->kind, word->detail, tagged(word->kind == KIND_AIO ? LOAD_LONG : LOAD, at + width_of(word) * i) };
 	return number(at);
 }
 
@@ -348,7 +348,7 @@ static struct value make(struct scope *scope, int index)
 	case KIND_INDEX: return number(one_in(8) ? edge() : pick(3));
 	case KIND_DEVICE: return number(one_in(4) ? edge() : (1 + pick(8)) << 8 | pick(10));
 	case KIND_SHMID: case KIND_SEMID: case KIND_MSGID: case KIND_TIMERID: case KIND_WATCH:
-	case KIND_PKEY:
+	case KIND_PKEY: case KIND_AIO:
 		return one_in(6) ? number(one_in(2) ? pick(4) : edge()) : any_resource(word->kind, 0);
 	case KIND_SECONDS: return number(one_in(5) ? edge() : one_in(3) ? pick(3) : 0);
 	case KIND_NANOSECONDS: return number(one_in(8) ? edge() : one_in(2) ? pick(2000000) : pick(1000000000));

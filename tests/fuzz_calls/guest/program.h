@@ -12,7 +12,7 @@
 #define MAPS 0x300000000ull /* where calls may map and unmap as they like */
 #define MAPS_PAGES 64
 
-enum tag { NUMBER, RESULT, LOAD, CROWD, OWN_PID, PARENT_PID, OWN_TID, HANDLER, RESTORER };
+enum tag { NUMBER, RESULT, LOAD, LOAD_LONG, CROWD, OWN_PID, PARENT_PID, OWN_TID, HANDLER, RESTORER };
 enum direction { IN_REGISTER, READ, WRITTEN, BOTH };
 enum store_kind { STORE_VALUE, STORE_TEXT, STORE_FILL };
 

@@ -86,10 +86,10 @@ static uint64_t resolve(struct value value)
 	case OWN_TID: return syscall(SYS_gettid);
 	case HANDLER: return (uint64_t)on_signal;
 	case RESTORER: return (uint64_t)restore;
-	case LOAD:
+	case LOAD: case LOAD_LONG:
 		guarded = 1;
 		if (!sigsetjmp(past_fault, 0))
-			result = *(volatile int *)value.number;
+			result = value.tag == LOAD ? (uint64_t)*(volatile int *)value.number : *(volatile uint64_t *)value.number;
 		guarded = 0;
 	}
 	return result;

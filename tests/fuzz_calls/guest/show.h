@@ -8,6 +8,7 @@ static void show_value(struct value value)
 	case NUMBER: printf((int64_t)value.number < 0 || value.number < 10 ? "%lld" : "0x%llx", (long long)value.number); break;
 	case RESULT: printf("r[%d]", (int)value.number); break;
 	case CROWD: printf("crowd[%d]", (int)value.number); break;
+	case LOAD_LONG: printf("*(long *)0x%llx", (long long)value.number); break;
 	case LOAD: printf("*(int *)0x%llx", (long long)value.number); break;
 	default: printf("%s", names[value.tag]);
 	}

@@ -9,8 +9,8 @@ Invariant: `head` is the slot for the next packet. Context: `Tap.saw` and system
 from typing import Final
 
 from kernel.lang import Span, final, noraise, u8
+from kernel.mm.ring_memory import RingMemory
 from kernel.net.packet.ring.layout import STATUS_KERNEL, STATUS_LOSING, VERSION_1, Record, RingRequest
-from kernel.net.packet.ring.memory import RingMemory
 from kernel.sched import WaitQueue
 
 NO_SLOT: Final = -1

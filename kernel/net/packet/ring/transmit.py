@@ -8,6 +8,7 @@ Context: system calls; nothing sleeps.
 from typing import Final
 
 from kernel.lang import EINVAL, EMSGSIZE, Errno, final, noraise
+from kernel.mm.ring_memory import RingMemory
 from kernel.net.link.packet import Packet
 from kernel.net.packet.ring.layout import (
     ADDRESS_BYTES,
@@ -17,7 +18,6 @@ from kernel.net.packet.ring.layout import (
     RingRequest,
     slot_header,
 )
-from kernel.net.packet.ring.memory import RingMemory
 
 _NEXT_OFFSET: Final = 0
 _STATUS3: Final = 20

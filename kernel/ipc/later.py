@@ -1,0 +1,88 @@
+"""The thread "async": what requests of asynchronous I/O leave to nobody else.
+
+It asks files whether they are ready after a wake, and releases files where whoever is done with them has little of its
+stack left.
+
+Context: `Job.schedule` is fit for interrupts; `run` may sleep.
+"""
+
+from typing import Final
+
+from kernel.lang import final
+from kernel.sched import Thread, safe_point, sleep_until, spawn_kernel_thread, wake, yield_now
+from kernel.time.timers import FOREVER_NS
+
+
+class Job:
+    """Something for the thread to do. Base class."""
+
+    def __init__(self) -> None:
+        self.is_listed: bool = False
+        self.next_listed: Job | None = None
+
+    def run(self) -> None:
+        """Do it. After MemoryError, which must leave everything in order, it is called again."""
+
+    def schedule(self) -> None:
+        """Have the thread run it soon, once however often this is called before it does."""
+        if self.is_listed:
+            return
+        self.is_listed = True
+        last = _THREAD.last
+        if last is None:
+            _THREAD.first = self
+        else:
+            last.next_listed = self
+        _THREAD.last = self
+        thread = _THREAD.thread
+        if thread is not None:
+            wake(thread)  # directly: a queue could wake other queues, as far as the compiler knows
+
+
+@final
+class AsyncThread:
+    """The thread, and its work."""
+
+    def __init__(self) -> None:
+        self.first: Job | None = None
+        self.last: Job | None = None
+        self.thread: Thread | None = None
+
+    def take(self) -> Job | None:
+        """What comes next."""
+        job = self.first
+        if job is not None:
+            following = job.next_listed
+            self.first = following
+            if following is None:
+                self.last = None
+            job.next_listed = None
+            job.is_listed = False
+        return job
+
+
+_THREAD: Final = AsyncThread()
+
+
+def start_thread() -> None:
+    """Start the thread, once. Raises MemoryError."""
+    if _THREAD.thread is None:
+        _THREAD.thread = spawn_kernel_thread(b"async", _work_for_ever, 0)
+
+
+def _work_for_ever(_argument: int) -> None:
+    while True:
+        job = _THREAD.take()
+        if job is None:
+            sleep_until(FOREVER_NS, interruptible=False)
+        else:
+            _run(job)
+            safe_point()
+
+
+def _run(job: Job) -> None:
+    try:
+        job.run()
+    except MemoryError:
+        job.schedule()
+        yield_now()  # others must run, and free some

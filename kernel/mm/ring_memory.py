@@ -1,0 +1,91 @@
+"""Memory that the kernel and a program both read and write while both run: rings of packets, of events, of requests.
+
+The program may write anything anywhere at any time. So whoever owns a ring keeps what it goes by (places, lengths,
+counts) for itself; a word that it reads back is read once, and checked then. No byte of the ring can lead it out of
+the ring.
+
+Context: any; nothing sleeps.
+"""
+
+from kernel.lang import Span, final, noraise, u8
+from kernel.mm.frames import (
+    PAGE_MASK,
+    PAGE_SHIFT,
+    PAGE_SIZE,
+    Frame,
+    allocate_user_frame,
+    available_frame_count,
+    frame_span,
+    put_frame,
+    zero_frame,
+)
+
+
+@final
+class RingMemory:
+    """Whole pages, addressed by the byte as if they lay behind one another."""
+
+    def __init__(self, size_bytes: int) -> None:
+        """Zeros. Raises MemoryError; the caller knows another bound, if there is one."""
+        self.frames: list[int] = []
+        page_count = size_bytes >> PAGE_SHIFT
+        if page_count > available_frame_count():
+            raise MemoryError
+        try:
+            for _ in range(page_count):
+                self.add_page()
+        except MemoryError:
+            self.free()
+            raise
+
+    def add_page(self) -> None:
+        """It is a page longer. Raises MemoryError."""
+        frame = allocate_user_frame()
+        zero_frame(frame)
+        try:
+            self.frames.append(frame)
+        except MemoryError:
+            put_frame(frame)
+            raise
+
+    @noraise
+    def free(self) -> None:
+        """The ring's own use of the frames ends."""
+        for frame in self.frames:
+            put_frame(Frame(frame))
+        self.frames.clear()
+
+    @noraise
+    def drop_page(self) -> bool:
+        """The ring's own use of its last page ends; False if there is none."""
+        if len(self.frames) == 0:
+            return False
+        put_frame(Frame(self.frames.pop()))
+        return True
+
+    def load(self, at: int) -> int:
+        """The 32-bit word at a place that is a multiple of 4."""
+        return frame_span(Frame(self.frames[at >> PAGE_SHIFT])).load_u32(at & PAGE_MASK)
+
+    def store(self, at: int, word: int) -> None:
+        frame_span(Frame(self.frames[at >> PAGE_SHIFT])).store_u32(at & PAGE_MASK, word)
+
+    def write(self, at: int, data: Span[u8]) -> None:
+        """Copy bytes into the ring."""
+        done = 0
+        while done < len(data):
+            place = at + done
+            part = min(len(data) - done, PAGE_SIZE - (place & PAGE_MASK))
+            page = frame_span(Frame(self.frames[place >> PAGE_SHIFT]))
+            page[place & PAGE_MASK : (place & PAGE_MASK) + part].copy_from(data[done : done + part])
+            done += part
+
+    def read(self, at: int, data: Span[u8]) -> None:
+        """Copy bytes out of the ring."""
+        done = 0
+        while done < len(data):
+            place = at + done
+            part = min(len(data) - done, PAGE_SIZE - (place & PAGE_MASK))
+            page = frame_span(Frame(self.frames[place >> PAGE_SHIFT]))
+            data[done : done + part].copy_from(page[place & PAGE_MASK : (place & PAGE_MASK) + part])
+            done += part
