@@ -101,6 +101,10 @@ class Inode:
 
     # ---- What kind of file ------------------------------------------------------------------------------------
 
+    def is_only_read(self) -> bool:
+        """Whether it knows read(2) and its kin alone: sendfile(2), splice(2) and io_submit(2) take nothing from it."""
+        return False
+
     def is_directory(self) -> bool:
         return self.mode & S_IFMT == S_IFDIR
 

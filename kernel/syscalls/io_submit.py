@@ -213,8 +213,8 @@ def _perform(file: File, block: ControlBlock) -> int:
 
 def _serves(file: File, writes: bool) -> bool:
     """Whether requests may transfer data. Some files know read(2) or write(2) alone."""
-    if file.takes_any_offset():
-        return False  # memory of processes
+    if file.takes_any_offset() or file.inode.is_only_read():
+        return False
     if writes:
         return not isinstance(file, DescriptorFile)
     return not file.inode.is_directory() and not isinstance(file, EpollFile) and not isinstance(file, InotifyFile)

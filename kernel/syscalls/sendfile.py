@@ -128,7 +128,7 @@ def sendfile(target: i32, source: i32, offset_address: UserAddr, count: int) -> 
         if not in_file.seekable:
             raise Errno(ESPIPE)
         offset = position_at(offset_address)
-    if not _has_offsets(in_file) or in_file.inode.is_directory():
+    if not _has_offsets(in_file) or in_file.inode.is_directory() or in_file.inode.is_only_read():
         raise Errno(EINVAL)
     if out_file.flags & O_APPEND != 0 or count < 0:
         raise Errno(EINVAL)

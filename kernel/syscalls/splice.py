@@ -48,7 +48,9 @@ def splice(source: i32, source_address: UserAddr, target: i32, target_address: U
         raise Errno(EINVAL)
     in_offset = position_at(source_address) if source_address != 0 else -1
     out_offset = position_at(target_address) if target_address != 0 else -1
-    if (out_file.flags & O_APPEND != 0 and not to_pipe) or in_file.inode.is_directory():
+    if out_file.flags & O_APPEND != 0 and not to_pipe:
+        raise Errno(EINVAL)
+    if in_file.inode.is_directory() or in_file.inode.is_only_read():
         raise Errno(EINVAL)
     if isinstance(in_file, PipeFile) and isinstance(out_file, PipeFile) and in_file.pipe is out_file.pipe:
         raise Errno(EINVAL)

@@ -29,6 +29,13 @@ _PIECE_COST: Final = 3000  # instructions
 class TextInode(Inode):
     """Base of files that hold a text."""
 
+    def __init__(self, file_system: FileSystem, ino: int, mode: int) -> None:
+        super().__init__(file_system, ino, mode)
+        self.reads_alone: bool = False  # is_only_read
+
+    def is_only_read(self) -> bool:
+        return self.reads_alone
+
     def make_text(self) -> bytes:
         """The text as it is now. Raises Errno when what it describes is gone."""
         raise Errno(EIO)

@@ -163,7 +163,9 @@ def _add_system(top: FixedDirectory, fs: ProcFileSystem) -> None:
             continue
         mode = 0o444 if file.store is None else 0o644
         is_number = file.path.startswith(b"sys/") and not file.is_line
-        _add(top, fs, file.path, FixedText(fs, fs.new_ino(), mode, make, file.store, is_number))
+        text = FixedText(fs, fs.new_ino(), mode, make, file.store, is_number)
+        text.reads_alone = file.path.startswith(b"sysvipc/")
+        _add(top, fs, file.path, text)
     sys = _directory_in(top, fs, b"sys")
     for setting in SETTINGS:
         _add(sys, fs, setting.path, SettingInode(fs, fs.new_ino(), setting))

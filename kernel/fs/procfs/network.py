@@ -54,9 +54,13 @@ class PiecesInode(Inode):
     def __init__(self, file_system: FileSystem, ino: int, file: ProcFile) -> None:
         super().__init__(file_system, ino, S_IFREG | 0o444)
         self.source: ProcFile = file
+        self.reads_alone: bool = False
 
     def open(self, path: Path, flags: int) -> File:
         return OpenPieces(path, flags, self.source)
+
+    def is_only_read(self) -> bool:
+        return self.reads_alone
 
     def check_permission(self, credentials: Credentials, mask: int) -> None:
         if mask & MAY_WRITE != 0:
@@ -73,8 +77,12 @@ class NetDirectory(ComputedDirectory):
             if file.path == name:
                 make = file.make
                 if make is not None:
-                    return FixedText(self.file_system, _FIRST_INO + index, 0o444, make, None)
-                return PiecesInode(self.file_system, _FIRST_INO + index, file)
+                    text = FixedText(self.file_system, _FIRST_INO + index, 0o444, make, None)
+                    text.reads_alone = True
+                    return text
+                pieces = PiecesInode(self.file_system, _FIRST_INO + index, file)
+                pieces.reads_alone = True
+                return pieces
         return None
 
     def read_directory(self, position: int, sink: DirectorySink) -> None:

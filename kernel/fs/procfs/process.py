@@ -141,6 +141,7 @@ FILES: Final[list[SubjectFile]] = [
 LINKS: Final[list[bytes]] = [b"cwd", b"exe", b"root"]
 _LINK_KINDS: Final[list[int]] = [CWD, EXE, ROOT]
 
+_TABLES_OF_MOUNTS: Final = (b"mounts", b"mountinfo", b"mountstats")
 _INO_LINKS: Final = 64
 _INO_FD: Final = 80
 _INO_FDINFO: Final = 81
@@ -159,6 +160,7 @@ class SubjectText(TextInode):
         super().__init__(file_system, subject.number() << 16 | index + 1, S_IFREG | row.mode)
         self.subject: Subject = subject
         self.row: SubjectFile = row
+        self.reads_alone = row.name not in _TABLES_OF_MOUNTS
         give_owner(self, subject)
 
     def open(self, path: Path, flags: int) -> File:

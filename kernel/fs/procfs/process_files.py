@@ -165,6 +165,7 @@ class DescriptorText(TextInode):
         super().__init__(file_system, ino, S_IFREG | 0o444)
         self.subject: Subject = subject
         self.descriptor: int = descriptor
+        self.reads_alone = True
         give_owner(self, subject)
 
     def check_permission(self, credentials: Credentials, mask: int) -> None:
