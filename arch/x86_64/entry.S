@@ -103,7 +103,6 @@
         pushq   $VECTOR_SYSCALL
         push_registers
         xorl    %ebp, %ebp              # tracebacks end here
-        begin_kernel_time
 .endm
 
 # sysret is a fifth of iretq's price. It takes rip from rcx and rflags from r11. In a frame that is still as it was made
@@ -121,12 +120,11 @@
 # without, unless somebody looks at the thread's calls. Such a section says that it is one before it loads anything: the
 # reclaimer waits until each processor has been outside (tests/models/unlocked.py). Signals and whatever else is due for
 # the thread come with an interrupt, which is let in when the program goes on. A call that asks for a restart is made
-# once more, with the lock.
+# once more, with the lock. What such a call takes counts as the program's time: a look at the clock is dearer.
 .globl syscall_entry_locked
 .balign 16
 syscall_entry_locked:
         build_call_frame
-        movq    FRAME_ERROR_CODE(%rsp), %rax
         cmpq    $CALL_LIMIT, %rax
         jae     1f
         movq    krait_unlocked_calls(,%rax,8), %rbx
@@ -135,8 +133,7 @@ syscall_entry_locked:
         cmpl    $0, %gs:PERCPU_WATCHED
         jne     1f
         lock incq %gs:PERCPU_SECTIONS   # locked, so that it comes before all loads
-        movq    FRAME_RDX(%rsp), %rdx   # the other arguments are where the program put them
-        movq    %r10, %rcx
+        movq    %r10, %rcx              # the other arguments are where the program put them
         call    *%rbx
         incq    %gs:PERCPU_SECTIONS
         cmpq    $TAKE_LOCK, %rax        # a quick form could not do it
@@ -145,9 +142,12 @@ syscall_entry_locked:
         cmpq    $RESTART_CODES, %rcx
         jb      1f
         movq    %rax, FRAME_RAX(%rsp)
-        check_call_frame
-        jmp     return_by_sysret
-1:      call    take_kernel_lock
+        testl   $(RFLAGS_TF | RFLAGS_RF), FRAME_RFLAGS(%rsp)
+        jz      leave_by_sysret
+        begin_kernel_time               # for the exit that ends it
+        jmp     return_to_user
+1:      begin_kernel_time
+        call    take_kernel_lock
         movq    %rsp, %rdi
         call    krait_syscall
         call    give_kernel_lock
@@ -158,11 +158,13 @@ syscall_entry_locked:
 .balign 16
 syscall_entry:
         build_call_frame
+        begin_kernel_time
         movq    %rsp, %rdi
         call    krait_syscall
         check_call_frame
 return_by_sysret:
         end_kernel_time
+leave_by_sysret:
         popq    %r15
         popq    %r14
         popq    %r13
@@ -274,6 +276,7 @@ exception_is_handled:
         jmp     return_to_kernel
 3:      cmpb    $0, halts_now(%rip)     # who has the lock may be halted: report what has stopped the machine
         jne     4b
+        begin_kernel_time
         incq    %gs:PERCPU_SECTIONS     # before the wait for the lock: its holder may wait for the section
         call    take_kernel_lock_awake
         movq    %rsp, %rdi
