@@ -51,7 +51,7 @@ _MOST_EVENTS: Final = 0x1000_0000 // EVENT_SIZE
 _SPARE_EVENTS: Final = 2  # beyond what was asked for; between head and tail one stays empty
 _SLOTS_OF_PROCESSOR: Final = 4
 _CONTEXT_BYTES: Final = 800  # what a context takes beside its ring, about
-_LATER_BYTES: Final = 600  # … and a request that waits
+_LATER_BYTES: Final = 300  # … and a request that waits
 # Instructions, for `pace`
 _PAGE_COST: Final = 1500
 _CANCEL_COST: Final = 1500
