@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -145,7 +146,9 @@ class Session:
     def unmount(self) -> Finding | None:
         """Let go of the disk and check it."""
         self.guest.check("umount /fuzz/disk", 60)
-        done = subprocess.run(["e2fsck", "-fn", str(self.disk)], check=False, capture_output=True, text=True)
+        settings = dict(os.environ, E2FSCK_CONFIG=str(Path(__file__).with_name("e2fsck.conf")))
+        command = ["e2fsck", "-fn", str(self.disk)]
+        done = subprocess.run(command, env=settings, check=False, capture_output=True, text=True)
         found = None if done.returncode == 0 else damage(done.stdout)
         if found is not None:
             BROKEN_DISK.parent.mkdir(parents=True, exist_ok=True)
