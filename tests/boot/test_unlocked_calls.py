@@ -79,11 +79,10 @@ def test_they_run_without_the_lock_unless_traced(image: Path) -> None:
 
 def test_a_bug_in_one_ends_its_process_alone(image: Path, tmp_path: Path) -> None:
     """A kernel in which sched_get_priority_max begins with an invalid instruction."""
-    broken = bytearray(KERNEL.read_bytes())
-    place = offset_of(broken, door_table(broken)[MAX_PRIORITY] - KERNEL_START)
-    broken[place : place + len(UD2)] = UD2
+    sound = KERNEL.read_bytes()
+    place = offset_of(sound, door_table(sound)[MAX_PRIORITY] - KERNEL_START)
     path = tmp_path / "krait.elf"
-    path.write_bytes(broken)
+    path.write_bytes(sound[:place] + UD2 + sound[place + len(UD2) :])
     boot = replace(KRAIT, path=path).boot(image, "quiet maxcpus=64")
     with Guest(boot, Machine(processors=2), may_trap=True) as guest:
         guest.expect_prompt(60)
