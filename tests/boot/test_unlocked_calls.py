@@ -4,6 +4,7 @@ read, and whoever looks at a thread's calls sees them all.
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import struct
@@ -13,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from elftools.elf.elffile import ELFFile
 
 import kernel.syscalls.all  # noqa: F401  (it fills the table)
 from arch.x86_64.call_numbers import CALL_LIMIT
@@ -37,7 +39,6 @@ signals 200, wrong 0
 pipes 4000, killed 2
 stops 40, of other calls 0
 """
-LOADABLE = 1
 KERNEL_START = KERNEL_BASE & 0xFFFF_FFFF_FFFF_FFFF
 MAX_PRIORITY = 146  # sched_get_priority_max
 UD2 = b"\x0f\x0b"
@@ -95,11 +96,10 @@ def test_a_bug_in_one_ends_its_process_alone(image: Path, tmp_path: Path) -> Non
 
 def offset_of(image: bytes, address: int) -> int:
     """Where in an ELF image lies what is loaded to a physical address."""
-    at, size, number = *struct.unpack_from("<Q", image, 32), *struct.unpack_from("<HH", image, 54)
-    for place in range(at, at + size * number, size):
-        kind, _, offset, _, start, length = struct.unpack_from("<IIQQQQ", image, place)
-        if kind == LOADABLE and start <= address < start + length:
-            return int(offset + address - start)
+    for segment in ELFFile(io.BytesIO(image)).iter_segments("PT_LOAD"):
+        place = address - segment["p_paddr"]
+        if 0 <= place < segment["p_filesz"]:
+            return int(segment["p_offset"] + place)
     raise AssertionError(f"{address:#x} is not in the image")
 
 
