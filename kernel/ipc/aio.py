@@ -124,7 +124,7 @@ class AioRing(MemoryObject):
 
     @noraise
     def _count_kept(self, change: int) -> None:
-        """Its pages count for who maps them; if nobody does, for the address space that has the context."""
+        """Its pages count for whoever maps them; if nobody does, for the address space that has the context."""
         context = self.context
         owner = None if context is None else context.owner
         if context is not None and owner is not None:

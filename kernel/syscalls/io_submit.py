@@ -43,6 +43,7 @@ from kernel.syscalls.descriptor_arguments import file_at
 from kernel.syscalls.ioprio_set import check_priority
 from kernel.syscalls.readv import RWF_APPEND, RWF_NOAPPEND, RWF_NOWAIT, RWF_SUPPORTED, read_by_flags, write_by_flags
 from kernel.task import current
+from kernel.task.words import load_i32, load_i64
 
 # Commands
 _PREAD: Final = 0
@@ -72,33 +73,22 @@ class ControlBlock:
         fields = storage.span()
         user.read_into(fields, address)
         self.address: UserAddr = address
-        self.data: int = _signed(fields.load_u32(0), fields.load_u32(4))
+        self.data: int = load_i64(fields, 0)
         self.rw_flags: int = fields.load_u32(12)
         self.command: int = fields.load_u16(16)
         self.priority: int = fields.load_u16(18)
-        self.descriptor: int = _signed_word(fields.load_u32(20))
-        self.buffer: int = _signed(fields.load_u32(24), fields.load_u32(28))
-        self.length: int = _signed(fields.load_u32(32), fields.load_u32(36))
-        self.offset: int = _signed(fields.load_u32(40), fields.load_u32(44))
+        self.descriptor: int = load_i32(fields, 20)
+        self.buffer: int = load_i64(fields, 24)
+        self.length: int = load_i64(fields, 32)
+        self.offset: int = load_i64(fields, 40)
         self.flags: int = fields.load_u32(56)
-        self.bell_descriptor: int = _signed_word(fields.load_u32(60))
-        if fields.load_u32(48) != 0 or fields.load_u32(52) != 0:
-            raise Errno(EINVAL)
-        if self.length < 0:
+        self.bell_descriptor: int = load_i32(fields, 60)
+        if load_i64(fields, 48) != 0 or self.length < 0:
             raise Errno(EINVAL)
 
     def memory(self) -> UserAddr:
         """Where its bytes are, or its vector."""
         return UserAddr(self.buffer)
-
-
-def _signed_word(word: int) -> int:
-    return word - (1 << 32) if word >= 1 << 31 else word
-
-
-def _signed(low: int, high: int) -> int:
-    """64 bits as a signed number."""
-    return _signed_word(high) << 32 | low
 
 
 @syscall("io_submit", status="Full", args="aio count <iocb_pointer[count]")
