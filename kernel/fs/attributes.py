@@ -116,7 +116,7 @@ def change_times(context: FsContext, mount: Mount, inode: Inode, change: TimeCha
 
 
 def truncate_path(context: FsContext, path: Path, size: int) -> None:
-    """truncate(2)."""
+    """truncate(2). The caller holds the path."""
     inode = path.inode()
     if inode.is_directory():
         raise Errno(EISDIR)
@@ -130,15 +130,11 @@ def truncate_path(context: FsContext, path: Path, size: int) -> None:
         raise Errno(EPERM)
     if inode.executions > 0:
         raise Errno(ETXTBSY)
-    path.pin()
-    try:
-        break_leases_for_opening(path, inode, O_WRONLY)
-        if context.credentials.domain is not None:
-            require(context.credentials, path.mount, path.dentry, TRUNCATE)
-        drop_privileges(inode, context.credentials)
-        inode.truncate(size)
-    finally:
-        path.unpin()
+    break_leases_for_opening(path, inode, O_WRONLY)
+    if context.credentials.domain is not None:
+        require(context.credentials, path.mount, path.dentry, TRUNCATE)
+    drop_privileges(inode, context.credentials)
+    inode.truncate(size)
 
 
 def check_access(credentials: Credentials, path: Path, mask: int) -> None:

@@ -91,7 +91,9 @@ class FileTable:
         return descriptor
 
     def replace(self, descriptor: int, file: File, cloexec: bool) -> None:
-        """dup2: put `file` at `descriptor`, closing what was there. Takes a reference of its own."""
+        """dup2: put `file` at `descriptor`, closing what was there. Takes a reference of its own. The caller holds
+        `file`: it may be closed while the table grows.
+        """
         if descriptor < 0 or descriptor >= self.limit:
             raise Errno(EBADF)
         if descriptor >= len(self._files) and descriptor >= HIGHEST_LIMIT.value:

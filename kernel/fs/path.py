@@ -468,6 +468,17 @@ class Path:
         self.dentry.pins -= 1
         self.mount.release()
 
+    def __enter__(self) -> "Path":
+        """`with path:` around what may sleep: whoever unlinks, unmounts or closes meanwhile, neither mount nor inode
+        ends before the block does. Raises EINVAL.
+        """
+        self.inode().acquire()
+        return self.pin()
+
+    def __exit__(self, kind: object, value: object, traceback: object) -> None:
+        self.inode().release()
+        self.unpin()
+
     def same(self, other: "Path") -> bool:
         return self.mount is other.mount and self.dentry is other.dentry
 

@@ -20,7 +20,8 @@ def _access(directory: int, path: UserAddr, mode: int, flags: int) -> int:
         return _access_for(_real_credentials(credentials), directory, path, mode, flags)
     place = place_or_descriptor(directory, path, flags)
     if mode != 0:
-        check_access(credentials, place, mode)
+        with place:
+            check_access(credentials, place, mode)
     return 0
 
 
@@ -34,7 +35,8 @@ def _access_for(who: Credentials, directory: int, address: UserAddr, mode: int, 
     try:
         place = resolve(context, base, name, how)
         if mode != 0:
-            check_access(who, place, mode)
+            with place:
+                check_access(who, place, mode)
     finally:
         context.release()
     return 0

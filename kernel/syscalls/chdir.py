@@ -29,8 +29,9 @@ def _change_directory(path: Path) -> int:
     inode = path.inode()
     if not inode.is_directory():
         raise Errno(ENOTDIR)
-    inode.check_permission(context.credentials, MAY_EXEC)
-    context.set_working(path)
+    with path:
+        inode.check_permission(context.credentials, MAY_EXEC)
+        context.set_working(path)
     return 0
 
 
@@ -48,10 +49,11 @@ def fchdir(descriptor: i32) -> int:
 def chroot(path: UserAddr) -> int:
     context = current().fs
     place = resolve(context, None, path_at(path), FOLLOW | DIRECTORY)
-    place.inode().check_permission(context.credentials, MAY_EXEC)
-    if not context.credentials.capable_here(CAP_SYS_CHROOT):
-        raise Errno(EPERM)
-    context.set_root(place)
+    with place:
+        place.inode().check_permission(context.credentials, MAY_EXEC)
+        if not context.credentials.capable_here(CAP_SYS_CHROOT):
+            raise Errno(EPERM)
+        context.set_root(place)
     return 0
 
 

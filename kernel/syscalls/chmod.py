@@ -12,8 +12,9 @@ from kernel.task import current
 
 
 def _change_mode(path: Path, mode: int) -> int:
-    change_mode(current().fs, path.mount, path.inode(), mode)
-    tell_place(path.dentry, IN_ATTRIB)
+    with path:
+        change_mode(current().fs, path.mount, path.inode(), mode)
+        tell_place(path.dentry, IN_ATTRIB)
     return 0
 
 

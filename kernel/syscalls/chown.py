@@ -22,8 +22,9 @@ def _change_owner(path: Path, uid: int, gid: int) -> int:
         new_gid = gid_from_caller(gid)
     if new_uid == NO_USER or new_gid == NO_GROUP:
         raise Errno(EINVAL)
-    change_owner(current().fs, path.mount, path.inode(), new_uid, new_gid)
-    tell_place(path.dentry, IN_ATTRIB)
+    with path:
+        change_owner(current().fs, path.mount, path.inode(), new_uid, new_gid)
+        tell_place(path.dentry, IN_ATTRIB)
     return 0
 
 

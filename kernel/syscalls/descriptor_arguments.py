@@ -1,23 +1,37 @@
-"""Files that a program names by descriptor. All raise EBADF where there is none."""
+"""Files that a program names by descriptor. All raise EBADF where there is none.
+
+Another thread may close a descriptor while a call sleeps, be it only because memory of the program has to come from a
+disk. So what these find in a table that several share is held until the call ends (`Task.keep_file`); they raise
+MemoryError for that. Nobody else closes descriptors of a table that has one user.
+"""
 
 from kernel.fs.file import File
-from kernel.lang import EBADF, Errno, inline
+from kernel.lang import EBADF, Errno, inline, noinline
 from kernel.task import current
 
 
-@inline
+@noinline
 def file_at(descriptor: int) -> File:
     """A file that is open for more than its path."""
-    return current().files.get(descriptor)
+    task = current()
+    files = task.files
+    file = files.get(descriptor)
+    if files.users > 1:
+        task.keep_file(file)
+    return file
 
 
-@inline
+@noinline
 def any_file_at(descriptor: int) -> File:
     """Any file, those that were opened with O_PATH too."""
-    return current().files.get_any(descriptor)
+    task = current()
+    files = task.files
+    file = files.get_any(descriptor)
+    if files.users > 1:
+        task.keep_file(file)
+    return file
 
 
-@inline
 def readable_file(descriptor: int) -> File:
     """A file that may be read. Raises EBADF for others too."""
     file = file_at(descriptor)
@@ -26,10 +40,17 @@ def readable_file(descriptor: int) -> File:
     return file
 
 
-@inline
 def writable_file(descriptor: int) -> File:
     """A file that may be written. Raises EBADF for others too."""
     file = file_at(descriptor)
     if not file.writable:
         raise Errno(EBADF)
     return file
+
+
+@inline
+def borrowed_file(descriptor: int) -> File:
+    """`file_at` for the shortest calls: nobody holds it, so the caller does before anything that may sleep, memory of
+    the program included.
+    """
+    return current().files.get(descriptor)

@@ -3,6 +3,7 @@
 from kernel.doors.table import syscall
 from kernel.fs.constants import O_CLOEXEC
 from kernel.lang import EBADF, EINVAL, Errno, i32
+from kernel.syscalls.descriptor_arguments import any_file_at
 from kernel.task import current
 
 
@@ -14,7 +15,7 @@ def dup(descriptor: i32) -> int:
 @syscall("dup2", status="Full", args="fd fd -> fd")
 def dup2(old: i32, new: i32) -> int:
     files = current().files
-    file = files.get_any(old)
+    file = any_file_at(old)
     if old != new:
         files.replace(new, file, cloexec=False)
     return new
@@ -28,5 +29,5 @@ def dup3(old: i32, new: i32, flags: i32) -> int:
     limit = files.limit
     if new < 0 or new >= limit:
         raise Errno(EBADF)
-    files.replace(new, files.get_any(old), flags & O_CLOEXEC != 0)
+    files.replace(new, any_file_at(old), flags & O_CLOEXEC != 0)
     return new

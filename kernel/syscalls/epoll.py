@@ -8,7 +8,7 @@ from kernel.ipc.epoll import EPOLLEXCLUSIVE, EVENT_SIZE, EpollFile
 from kernel.lang import EINTR, EINVAL, ERESTARTNOHAND, Array, Errno, UserAddr, i32, u8
 from kernel.lib import user
 from kernel.sched import Poller
-from kernel.syscalls.descriptor_arguments import file_at
+from kernel.syscalls.descriptor_arguments import borrowed_file, file_at
 from kernel.syscalls.timeouts import deadline_after, temporary_mask, timespec_ns
 from kernel.task import current
 from kernel.time.timers import FOREVER_NS
@@ -34,7 +34,7 @@ def epoll_create1(flags: i32) -> int:
 
 
 def _set_at(descriptor: int) -> EpollFile:
-    file = file_at(descriptor)
+    file = borrowed_file(descriptor)
     if not isinstance(file, EpollFile):
         raise Errno(EINVAL)
     return file
@@ -49,9 +49,8 @@ def epoll_ctl(set_descriptor: i32, operation: i32, descriptor: i32, event: UserA
     if operation != _EPOLL_CTL_DEL:
         events = user.read_u32(event)
         data = user.read_i64(user.at(event, 4))
-    files = current().files
-    owner_file = files.get(set_descriptor)
-    file = files.get(descriptor)
+    owner_file = file_at(set_descriptor)
+    file = file_at(descriptor)
     if not isinstance(owner_file, EpollFile):
         raise Errno(EINVAL)
     owner = owner_file

@@ -8,6 +8,7 @@ from kernel.fs.path import Path
 from kernel.fs.walk import FOLLOW, resolve
 from kernel.lang import EINVAL, ELOOP, ENOENT, Errno, UserAddr, i32
 from kernel.lib import user
+from kernel.syscalls.descriptor_arguments import any_file_at
 from kernel.task import exec as execution
 from kernel.task.arguments import StringBudget, read_strings
 from kernel.task.task import Task, current
@@ -35,7 +36,7 @@ def execveat(directory: i32, name: UserAddr, arguments: UserAddr, environment: U
     if len(path) == 0:
         if flags & AT_EMPTY_PATH == 0:
             raise Errno(ENOENT)
-        file = task.files.get_any(directory)
+        file = any_file_at(directory)
         closes = task.files.closes_on_exec(directory)
         shown = b"/dev/fd/" + _decimal(directory)
         return _execute(
@@ -44,7 +45,7 @@ def execveat(directory: i32, name: UserAddr, arguments: UserAddr, environment: U
     base: Path | None = None
     closes = False
     if path[0] != ord("/") and directory != AT_FDCWD:
-        base = task.files.get_any(directory).path
+        base = any_file_at(directory).path
         closes = task.files.closes_on_exec(directory)
     found = resolve(task.fs, base, path, 0 if flags & AT_SYMLINK_NOFOLLOW != 0 else FOLLOW)
     if found.inode().is_symlink():

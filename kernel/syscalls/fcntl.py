@@ -74,7 +74,7 @@ _INT_MASK: Final = 0xFFFF_FFFF
 @syscall("fcntl", status="Full", args="fd one:fcntl any")
 def fcntl(descriptor: i32, command: i32, argument: int) -> int:
     files = current().files
-    file = files.get_any(descriptor)
+    file = any_file_at(descriptor)
     if file.is_path_only() and command not in _OF_PATHS:
         raise Errno(EBADF)
     if command == F_DUPFD or command == F_DUPFD_CLOEXEC:

@@ -82,9 +82,10 @@ def move_mount(from_directory: i32, from_path: UserAddr, to_directory: i32, to_p
     how = 0 if flags & _F_SYMLINKS != 0 else AT_SYMLINK_NOFOLLOW
     origin = place_at(from_directory, from_path, how | (AT_EMPTY_PATH if flags & _F_EMPTY_PATH != 0 else 0))
     how = 0 if flags & _T_SYMLINKS != 0 else AT_SYMLINK_NOFOLLOW
-    target = place_at(to_directory, to_path, how | (AT_EMPTY_PATH if flags & _T_EMPTY_PATH != 0 else 0))
-    refuse_mounting(context.credentials)
-    move_tree(context, origin, target)
+    with origin:
+        target = place_at(to_directory, to_path, how | (AT_EMPTY_PATH if flags & _T_EMPTY_PATH != 0 else 0))
+        refuse_mounting(context.credentials)
+        move_tree(context, origin, target)
     return 0
 
 

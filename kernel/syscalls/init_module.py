@@ -27,6 +27,7 @@ from kernel.lib.capabilities import CAP_SYS_MODULE
 from kernel.lib.pace import pace_bytes
 from kernel.lib.settings import SystemSetting
 from kernel.mm.frames import PAGE_SIZE, total_frame_count
+from kernel.syscalls.descriptor_arguments import file_at
 from kernel.task.task import current
 
 _DISABLED: Final = SystemSetting(b"kernel/modules_disabled", [0], 1, 1)  # once it is 1, it stays so
@@ -75,7 +76,7 @@ def finit_module(descriptor: i32, parameters: UserAddr, flags: u32) -> int:
     _check_caller()
     if flags & ~(_IGNORE_VERSIONS | _IGNORE_MAGIC | _COMPRESSED) != 0:
         raise Errno(EINVAL)
-    file = current().files.get(descriptor)
+    file = file_at(descriptor)
     if not file.readable:
         raise Errno(EBADF)
     _check_file(file)

@@ -64,7 +64,7 @@ def inotify_add_watch(descriptor: i32, path: UserAddr, mask: u32) -> int:
     if mask & ~_KNOWN != 0 or mask & _KNOWN == 0:
         raise Errno(EINVAL)
     task = current()
-    task.files.get(descriptor)  # EBADF comes before what is wrong with the mask
+    file_at(descriptor)  # EBADF comes before what is wrong with the mask
     if mask & IN_MASK_ADD != 0 and mask & IN_MASK_CREATE != 0:
         raise Errno(EINVAL)
     instance = _instance(descriptor)
@@ -73,9 +73,10 @@ def inotify_add_watch(descriptor: i32, path: UserAddr, mask: u32) -> int:
         how |= DIRECTORY
     instance.acquire()
     try:
-        inode = resolve(task.fs, None, path_at(path), how).inode()
-        inode.check_permission(task.credentials, MAY_READ)
-        return instance.watch(inode, mask)
+        with resolve(task.fs, None, path_at(path), how) as place:
+            inode = place.inode()
+            inode.check_permission(task.credentials, MAY_READ)
+            return instance.watch(inode, mask)
     finally:
         instance.release()
 

@@ -39,7 +39,7 @@ from kernel.lib.pace import is_dying, pace
 from kernel.lib.user import Buffer
 from kernel.syscalls.aio_arguments import context_at
 from kernel.syscalls.buffer_arguments import user_range, user_vector
-from kernel.syscalls.descriptor_arguments import file_at
+from kernel.syscalls.descriptor_arguments import borrowed_file
 from kernel.syscalls.ioprio_set import check_priority
 from kernel.syscalls.readv import RWF_APPEND, RWF_NOAPPEND, RWF_NOWAIT, RWF_SUPPORTED, read_by_flags, write_by_flags
 from kernel.task import current
@@ -133,12 +133,12 @@ def _submit(context: AioContext, address: UserAddr) -> None:
 
 
 def _begin(context: AioContext, block: ControlBlock) -> None:
-    file = file_at(block.descriptor).acquire()
+    file = borrowed_file(block.descriptor).acquire()
     bell: EventFile | None = None
     is_passed_on = False
     try:
         if block.flags & _FLAG_RESFD != 0:
-            found = file_at(block.bell_descriptor)
+            found = borrowed_file(block.bell_descriptor)
             if not isinstance(found, EventFile):
                 raise Errno(EINVAL)
             found.acquire()

@@ -8,6 +8,7 @@ from kernel.fs.file import bytes_to_read
 from kernel.fs.landlock import IOCTL_DEV
 from kernel.lang import EACCES, ENOTTY, Errno, UserAddr, i32, u32
 from kernel.lib import user
+from kernel.syscalls.descriptor_arguments import file_at
 from kernel.syscalls.fcntl import sends_signals, set_async
 from kernel.syscalls.ioctl_files import file_command
 from kernel.task import current
@@ -29,7 +30,7 @@ _HARMLESS: Final = (
 @syscall("ioctl", status="Full", args="fd one:ioctl any", notes="The commands of the files that there are")
 def ioctl(descriptor: i32, command: u32, argument: int) -> int:
     files = current().files
-    file = files.get(descriptor)
+    file = file_at(descriptor)
     if command == FIOCLEX or command == FIONCLEX:
         files.set_close_on_exec(descriptor, command == FIOCLEX)
         return 0

@@ -21,6 +21,7 @@ from kernel.lang import (
 from kernel.lib import user
 from kernel.lib.capabilities import CAP_SYS_ADMIN
 from kernel.lib.domain import NET_RIGHTS, SCOPES
+from kernel.syscalls.descriptor_arguments import any_file_at, file_at
 from kernel.task.task import current
 from kernel.task.words import load_i32, load_i64
 
@@ -73,7 +74,7 @@ def landlock_create_ruleset(address: UserAddr, size: int, flags: u32) -> int:
 
 
 def _ruleset_at(descriptor: int) -> RulesetFile:
-    file = current().files.get(descriptor)
+    file = file_at(descriptor)
     if not isinstance(file, RulesetFile):
         raise Errno(EBADFD)
     return file
@@ -111,7 +112,7 @@ def _add_path(ruleset: RulesetFile, address: UserAddr) -> None:
     """struct landlock_path_beneath_attr. What has no place in the tree can have no rule: EBADFD."""
     rule = span_of(user.read_bytes(address, _PATH_RULE_SIZE))
     rights = _checked_rights(load_i64(rule, 0), ruleset.handled_files)
-    place = current().files.get_any(load_i32(rule, 8)).path
+    place = any_file_at(load_i32(rule, 8)).path
     if place.mount.is_internal:
         raise Errno(EBADFD)
     ruleset.allow_file(place.inode(), rights)

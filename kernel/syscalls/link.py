@@ -39,6 +39,7 @@ def linkat(old_directory: i32, old: UserAddr, new_directory: i32, new: UserAddr,
     if flags & AT_SYMLINK_FOLLOW == 0:
         how |= AT_SYMLINK_NOFOLLOW
     source = place_or_descriptor(old_directory, old, how)
-    name = path_at(new)
-    make_link(context, source, base_for(new_directory, name), name)
+    with source:
+        name = path_at(new)
+        make_link(context, source, base_for(new_directory, name), name)
     return 0

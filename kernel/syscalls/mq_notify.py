@@ -86,16 +86,16 @@ def mq_notify(descriptor: i32, event: UserAddr) -> int:
     """mq_notify(3)."""
     task = current()
     if event == 0:
-        queue_file(task.files.get(descriptor)).queue.unregister(task.pid)
+        queue_file(file_at(descriptor)).queue.unregister(task.pid)
         return 0
     storage = bytearray(64)
     user.read_into(span_of(storage), event)
     notification = _notification(task.pid, span_of(storage))
     try:
-        queue = queue_file(task.files.get(descriptor)).queue
+        queue = queue_file(file_at(descriptor)).queue
         if queue.notification is not None:
             raise Errno(EBUSY)
-    except Errno:
+    except (Errno, MemoryError):
         _drop(notification)
         raise
     queue.notification = notification

@@ -28,7 +28,7 @@ def mq_timedsend(descriptor: i32, address: UserAddr, length: int, priority: u32,
     if priority >= PRIORITIES:
         raise Errno(EINVAL)
     task = current()
-    file = queue_file(task.files.get(descriptor))
+    file = queue_file(file_at(descriptor))
     if not file.writable:
         raise Errno(EBADF)
     if length < 0 or length > file.queue.attributes.message_size:

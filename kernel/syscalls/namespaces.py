@@ -5,6 +5,7 @@ from typing import Final
 from kernel.doors.table import syscall
 from kernel.fs.namespace import NamespaceFile
 from kernel.lang import EINVAL, Errno, i32
+from kernel.syscalls.descriptor_arguments import file_at
 from kernel.task import namespace_files
 from kernel.task.namespaces import enter, enter_those_of, unshare
 from kernel.task.pidfd import PidFile
@@ -26,7 +27,7 @@ def unshare_(flags: int) -> int:
 def setns(descriptor: i32, kinds: i32) -> int:
     """setns(2)."""
     task = current()
-    file = task.files.get(descriptor)
+    file = file_at(descriptor)
     if isinstance(file, NamespaceFile):
         enter(task, file, kinds)
     elif isinstance(file, PidFile):

@@ -21,6 +21,7 @@ from kernel.fs.constants import (
 from kernel.fs.open import open_file
 from kernel.lang import E2BIG, EAGAIN, EINVAL, ENOTDIR, Errno, UserAddr, i32, u32
 from kernel.lib import user
+from kernel.syscalls.descriptor_arguments import any_file_at
 from kernel.syscalls.path_arguments import base_for, path_at
 from kernel.task import current
 
@@ -84,7 +85,7 @@ def _open_restricted(directory: int, address: UserAddr, flags: int, mode: int, r
     task = current()
     name = path_at(address)
     task.files.lowest_free(0)
-    base = task.fs.working if directory == AT_FDCWD else task.files.get_any(directory).path
+    base = task.fs.working if directory == AT_FDCWD else any_file_at(directory).path
     if not base.inode().is_directory():
         raise Errno(ENOTDIR)
     root = base if restrictions & _RESOLVE_SCOPED != 0 else task.fs.root

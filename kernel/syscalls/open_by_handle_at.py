@@ -11,6 +11,7 @@ from kernel.fs.open import open_path
 from kernel.lang import EINVAL, EOVERFLOW, EPERM, Errno, UserAddr, i32
 from kernel.lib import user
 from kernel.lib.capabilities import CAP_DAC_READ_SEARCH
+from kernel.syscalls.descriptor_arguments import any_file_at
 from kernel.syscalls.path_arguments import place_at
 from kernel.task import current
 
@@ -55,7 +56,7 @@ def open_by_handle_at(descriptor: i32, handle: UserAddr, flags: i32) -> int:
     task = current()
     if not task.credentials.capable(CAP_DAC_READ_SEARCH):
         raise Errno(EPERM)
-    base = task.fs.working if descriptor == AT_FDCWD else task.files.get_any(descriptor).path
+    base = task.fs.working if descriptor == AT_FDCWD else any_file_at(descriptor).path
     length = user.read_u32(handle)
     if length == 0 or length > _LARGEST:
         raise Errno(EINVAL)

@@ -42,5 +42,5 @@ def place_or_descriptor(directory: int, address: UserAddr, flags: int) -> Path:
         name = path_at(address) if address != 0 else b""
         if len(name) == 0:
             task = current()
-            return task.fs.working if directory == AT_FDCWD else task.files.get_any(directory).path
+            return task.fs.working if directory == AT_FDCWD else any_file_at(directory).path
     return place_at(directory, address, flags)

@@ -8,6 +8,7 @@ from kernel.fs.file import File
 from kernel.fs.procfs.process import ProcessDirectory
 from kernel.lang import EINVAL, EPERM, ESRCH, Errno, UserAddr, final, i32, span_of, u32
 from kernel.lib import user
+from kernel.syscalls.descriptor_arguments import file_at
 from kernel.task.groups import find_group
 from kernel.task.inspection import may_attach_to
 from kernel.task.pidfd import PIDFD_THREAD, PidFile, pid_file
@@ -49,7 +50,7 @@ def pidfd_send_signal(descriptor: i32, signo: i32, info: UserAddr, flags: u32) -
     if flags not in (0, _THREAD, _THREAD_GROUP, _PROCESS_GROUP):
         raise Errno(EINVAL)
     task = current()
-    meant = _meaning(task.files.get(descriptor))
+    meant = _meaning(file_at(descriptor))
     scope = flags
     if scope == 0:
         scope = _THREAD if meant.is_thread else _THREAD_GROUP
@@ -120,7 +121,7 @@ def pidfd_getfd(descriptor: i32, target: i32, flags: u32) -> int:
     if flags != 0:
         raise Errno(EINVAL)
     task = current()
-    other = pid_file(task.files.get(descriptor)).member()
+    other = pid_file(file_at(descriptor)).member()
     if not may_attach_to(task, other.process, other):
         raise Errno(EPERM)
     table = other.file_table

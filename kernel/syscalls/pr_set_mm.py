@@ -15,6 +15,7 @@ from kernel.lib.capabilities import CAP_SYS_RESOURCE
 from kernel.mm.lowest import LOWEST
 from kernel.mm.remap import name_areas
 from kernel.mm.space import AddressSpace, each_area
+from kernel.syscalls.descriptor_arguments import file_at
 from kernel.task.limits import RLIMIT_DATA, UNLIMITED
 from kernel.task.namespaces import may_checkpoint
 from kernel.task.task import Task
@@ -84,7 +85,7 @@ def set_mm(task: Task, what: int, address: UserAddr, fourth: int, fifth: int) ->
     if not task.credentials.capable(CAP_SYS_RESOURCE):
         raise Errno(EPERM)
     if what == _EXE_FILE:
-        _set_executable(task, task.files.get(signed_32(address)))
+        _set_executable(task, file_at(signed_32(address)))
     elif what == _AUXV:
         if not 0 <= fourth <= _VECTOR_BYTES:
             raise Errno(EINVAL)
@@ -125,7 +126,7 @@ def _set_map(task: Task, space: AddressSpace, address: UserAddr, size: int) -> N
         who = task.credentials
         if not may_checkpoint(who, who.user_namespace):
             raise Errno(EPERM)
-        _set_executable(task, task.files.get(descriptor))
+        _set_executable(task, file_at(descriptor))
     _store(space, fields)
     if vector_size != 0:
         space.auxiliary_vector = _ended(read)

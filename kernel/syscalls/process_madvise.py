@@ -37,7 +37,7 @@ def process_madvise(descriptor: i32, vector: UserAddr, count: int, advice: i32, 
         if lengths[index] < 0:
             raise Errno(EINVAL)
     reader = current()
-    process = pid_file(reader.files.get_any(descriptor)).living()
+    process = pid_file(any_file_at(descriptor)).living()
     if advice not in (_MADV_COLD, _MADV_PAGEOUT, _MADV_WILLNEED, _MADV_COLLAPSE):
         raise Errno(EINVAL)
     target = process.any_thread()

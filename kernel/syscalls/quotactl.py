@@ -10,6 +10,7 @@ from kernel.fs.path import MOUNTS
 from kernel.fs.walk import FOLLOW, resolve
 from kernel.lang import EACCES, EINVAL, ENODEV, ENOSYS, ENOTBLK, Errno, UserAddr, i32, u32
 from kernel.lib.pace import pace
+from kernel.syscalls.descriptor_arguments import any_file_at
 from kernel.syscalls.path_arguments import path_at
 from kernel.task.task import current
 
@@ -66,7 +67,7 @@ def _device_at(special: UserAddr) -> int:
 )  # fmt: skip
 def quotactl_fd(descriptor: i32, command: u32, identifier: u32, address: UserAddr) -> int:
     """quotactl_fd(2): about the file system that a descriptor lies in."""
-    place = current().files.get_any(descriptor).path
+    place = any_file_at(descriptor).path
     if command & _TYPE_MASK >= _TYPES:
         raise Errno(EINVAL)
     if command >> _COMMAND_SHIFT not in _READING:

@@ -7,10 +7,10 @@ from kernel.doors.table import syscall
 from kernel.fs.constants import MAX_FILE_SIZE, O_APPEND
 from kernel.fs.file import File
 from kernel.fs.notification import tell_read, tell_written
-from kernel.lang import EINVAL, EPIPE, ERESTARTNOINTR, Errno, UserAddr, i32, inline
+from kernel.lang import EBADF, EINVAL, EPIPE, ERESTARTNOINTR, Errno, UserAddr, i32, inline
 from kernel.lib.user import Buffer
 from kernel.syscalls.buffer_arguments import finish_transfer, user_range
-from kernel.syscalls.descriptor_arguments import file_at, readable_file, writable_file
+from kernel.syscalls.descriptor_arguments import borrowed_file, file_at
 from kernel.syscalls.size_limit import prepare_write
 from kernel.task import current
 from kernel.task.send import signal_itself
@@ -111,15 +111,33 @@ def _check_end(file: File, offset: int, count: int) -> None:
         raise Errno(EINVAL)
 
 
+@inline
+def _readable(descriptor: int) -> File:
+    """Borrowed, as `read_file` and `pread_file` hold it."""
+    file = borrowed_file(descriptor)
+    if not file.readable:
+        raise Errno(EBADF)
+    return file
+
+
+@inline
+def _writable(descriptor: int) -> File:
+    """Borrowed, as `write_file` and `pwrite_file` hold it."""
+    file = borrowed_file(descriptor)
+    if not file.writable:
+        raise Errno(EBADF)
+    return file
+
+
 @syscall("read", status="Full", args="fd >bytes[length] size")
 def read(descriptor: i32, address: UserAddr, length: int) -> int:
-    file = readable_file(descriptor)
+    file = _readable(descriptor)
     return read_file(file, user_range(address, length))
 
 
 @syscall("write", status="Full", args="fd <bytes[length] size")
 def write(descriptor: i32, address: UserAddr, length: int) -> int:
-    file = writable_file(descriptor)
+    file = _writable(descriptor)
     return write_file(file, user_range(address, length))
 
 
@@ -127,7 +145,7 @@ def write(descriptor: i32, address: UserAddr, length: int) -> int:
 def pread64(descriptor: i32, address: UserAddr, length: int, offset: int) -> int:
     if offset < 0:
         raise Errno(EINVAL)
-    file = readable_file(descriptor)
+    file = _readable(descriptor)
     return pread_file(file, user_range(address, length), offset)
 
 
@@ -135,7 +153,7 @@ def pread64(descriptor: i32, address: UserAddr, length: int, offset: int) -> int
 def pwrite64(descriptor: i32, address: UserAddr, length: int, offset: int) -> int:
     if offset < 0:
         raise Errno(EINVAL)
-    file = writable_file(descriptor)
+    file = _writable(descriptor)
     return pwrite_file(file, user_range(address, length), offset)
 
 

@@ -20,11 +20,12 @@ def _read_link(directory: int, path: UserAddr, address: UserAddr, size: int) -> 
     inode = place.inode()
     if not inode.is_symlink():
         raise Errno(ENOENT if len(name) == 0 else EINVAL)
-    if inode.has_magic_link:
-        target = path_name(inode.follow(task.fs), task.fs.root)
-    else:
-        target = inode.read_link()
-    place.mount.touch_accessed(inode)
+    with place:
+        if inode.has_magic_link:
+            target = path_name(inode.follow(task.fs), task.fs.root)
+        else:
+            target = inode.read_link()
+        place.mount.touch_accessed(inode)
     length = min(size, len(target))
     user.write_bytes(address, target[:length])
     return length

@@ -16,6 +16,7 @@ from kernel.lib.pace import is_dying, pace_bytes
 from kernel.lib.user import KernelBuffer
 from kernel.net.sockets.socket import MSG_MORE, Message, Socket
 from kernel.syscalls.buffer_arguments import check_area, position_at
+from kernel.syscalls.descriptor_arguments import file_at
 from kernel.syscalls.read_write import signal_broken_pipe
 from kernel.syscalls.size_limit import prepare_write
 from kernel.task import current
@@ -118,9 +119,8 @@ def _copy_counted(source: Cursor, target: Cursor, count: int) -> int:
 
 @syscall("sendfile", status="Full", args="fd fd =offset? size")
 def sendfile(target: i32, source: i32, offset_address: UserAddr, count: int) -> int:
-    files = current().files
-    in_file = files.get(source)
-    out_file = files.get(target)
+    in_file = file_at(source)
+    out_file = file_at(target)
     if not in_file.readable or not out_file.writable:
         raise Errno(EBADF)
     offset = -1
@@ -155,9 +155,8 @@ def _has_offsets(file: File) -> bool:
 def copy_file_range(
     source: i32, source_address: UserAddr, target: i32, target_address: UserAddr, count: int, flags: i32
 ) -> int:
-    files = current().files
-    in_file = files.get(source)
-    out_file = files.get(target)
+    in_file = file_at(source)
+    out_file = file_at(target)
     if flags != 0:
         raise Errno(EINVAL)
     in_offset = user.read_i64(source_address) if source_address != 0 else -1

@@ -11,6 +11,7 @@ from kernel.fs.constants import O_CLOEXEC, O_NONBLOCK, O_RDWR, READABLE
 from kernel.lang import EAGAIN, EINVAL, Errno, Span, UserAddr, i32, span_of, u8
 from kernel.lib.user import Buffer
 from kernel.sched import PollWaiter
+from kernel.syscalls.descriptor_arguments import file_at
 from kernel.syscalls.sigaction import read_mask
 from kernel.task import SIGCHLD, current
 from kernel.task.deliver import take_pending
@@ -99,7 +100,7 @@ def signalfd4(descriptor: i32, mask: UserAddr, size: int, flags: i32) -> int:
     files = current().files
     if descriptor == -1:
         return files.install(SignalFile(wanted, flags & O_NONBLOCK), flags & O_CLOEXEC != 0)
-    file = files.get(descriptor)
+    file = file_at(descriptor)
     if not isinstance(file, SignalFile):
         raise Errno(EINVAL)
     file.mask = wanted

@@ -33,9 +33,8 @@ def splice(source: i32, source_address: UserAddr, target: i32, target_address: U
         raise Errno(EINVAL)
     if count == 0:
         return 0
-    files = current().files
-    in_file = files.get(source)
-    out_file = files.get(target)
+    in_file = file_at(source)
+    out_file = file_at(target)
     if not in_file.readable or not out_file.writable:
         raise Errno(EBADF)
     from_pipe = isinstance(in_file, PipeFile)
@@ -115,9 +114,8 @@ def tee(source: i32, target: i32, count: int, flags: i32) -> int:
         raise Errno(EINVAL)
     if count == 0:
         return 0
-    files = current().files
-    in_file = files.get(source)
-    out_file = files.get(target)
+    in_file = file_at(source)
+    out_file = file_at(target)
     if not isinstance(in_file, PipeFile) or not isinstance(out_file, PipeFile) or in_file.pipe is out_file.pipe:
         raise Errno(EINVAL)
     if not in_file.readable or not out_file.writable:

@@ -20,8 +20,9 @@ def truncate(path: UserAddr, size: int) -> int:
     place = place_at(AT_FDCWD, path, 0)
     if place.inode().is_regular():
         check_size_limit(size)
-    truncate_path(current().fs, place, size)
-    tell_place(place.dentry, IN_MODIFY)
+    with place:
+        truncate_path(current().fs, place, size)
+        tell_place(place.dentry, IN_MODIFY)
     return 0
 
 

@@ -50,15 +50,16 @@ def _read_timevals(address: UserAddr) -> TimeChange:
 
 
 def _change_times(path: Path, change: TimeChange) -> int:
-    change_times(current().fs, path.mount, path.inode(), change)
-    if change.accessed_special == UTIME_OMIT:
-        mask = IN_MODIFY
-    elif change.modified_special == UTIME_OMIT:
-        mask = IN_ACCESS
-    else:
-        mask = IN_ATTRIB
-    tell_place(path.dentry, mask)
+    with path:
+        change_times(current().fs, path.mount, path.inode(), change)
+        tell_place(path.dentry, _event_of(change))
     return 0
+
+
+def _event_of(change: TimeChange) -> int:
+    if change.accessed_special == UTIME_OMIT:
+        return IN_MODIFY
+    return IN_ACCESS if change.modified_special == UTIME_OMIT else IN_ATTRIB
 
 
 @syscall("utimensat", status="Full", args="dir path <utimens? flags:at")

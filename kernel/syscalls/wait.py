@@ -7,6 +7,7 @@ from kernel.fs.constants import O_NONBLOCK
 from kernel.lang import EAGAIN, ECHILD, EINVAL, ESRCH, Errno, UserAddr, i32, span_of
 from kernel.lib import user
 from kernel.lib.pid import NOBODY
+from kernel.syscalls.descriptor_arguments import file_at
 from kernel.syscalls.getrusage import USAGE_SIZE, store_usage
 from kernel.task import wait as waiting
 from kernel.task.pidfd import pid_file
@@ -94,7 +95,7 @@ def _wait_by_descriptor(task: Task, descriptor: int, options: int) -> WaitResult
     """P_PIDFD. A descriptor that does not block fails with EAGAIN where others wait."""
     if descriptor < 0:
         raise Errno(EINVAL)
-    file = pid_file(task.files.get(descriptor))
+    file = pid_file(file_at(descriptor))
     process = file.process
     if process is None or process.is_reaped:
         raise Errno(ECHILD)

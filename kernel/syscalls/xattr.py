@@ -5,7 +5,6 @@ from typing import Final
 from kernel.doors.table import syscall
 from kernel.fs import extended_attributes as attributes
 from kernel.fs.constants import AT_FDCWD, AT_SYMLINK_NOFOLLOW
-from kernel.fs.inode import Inode
 from kernel.fs.notification import IN_ATTRIB, tell_place
 from kernel.fs.path import Path
 from kernel.lang import E2BIG, EINVAL, ENAMETOOLONG, ERANGE, Errno, UserAddr, i32, span_of
@@ -37,8 +36,17 @@ def _give(value: bytes, address: UserAddr, size: int) -> int:
     raise Errno(ERANGE)
 
 
-def _get(inode: Inode, name: UserAddr, value: UserAddr, size: int) -> int:
-    return _give(attributes.get(current().credentials, inode, _name(name)), value, size)
+def _get(place: Path, name: UserAddr, value: UserAddr, size: int) -> int:
+    text = _name(name)
+    with place:
+        found = attributes.get(current().credentials, place.inode(), text)
+    return _give(found, value, size)
+
+
+def _list(place: Path, names: UserAddr, size: int) -> int:
+    with place:
+        found = attributes.names(current().credentials, place.inode())
+    return _give(found, names, size)
 
 
 def _set(place: Path, name: UserAddr, value: UserAddr, size: int, flags: int) -> int:
@@ -48,18 +56,20 @@ def _set(place: Path, name: UserAddr, value: UserAddr, size: int, flags: int) ->
     if size < 0 or size > attributes.LARGEST_VALUE:
         raise Errno(E2BIG)
     storage = bytearray(size)
-    user.read_into(span_of(storage), value)
-    place.mount.require_writable()
-    attributes.put(current().credentials, place.inode(), text, bytes(storage), flags)
-    tell_place(place.dentry, IN_ATTRIB)
+    with place:
+        user.read_into(span_of(storage), value)
+        place.mount.require_writable()
+        attributes.put(current().credentials, place.inode(), text, bytes(storage), flags)
+        tell_place(place.dentry, IN_ATTRIB)
     return 0
 
 
 def _remove(place: Path, name: UserAddr) -> int:
     text = _name(name)
-    place.mount.require_writable()
-    attributes.remove(current().credentials, place.inode(), text)
-    tell_place(place.dentry, IN_ATTRIB)
+    with place:
+        place.mount.require_writable()
+        attributes.remove(current().credentials, place.inode(), text)
+        tell_place(place.dentry, IN_ATTRIB)
     return 0
 
 
@@ -88,35 +98,32 @@ def fsetxattr(descriptor: i32, name: UserAddr, value: UserAddr, size: int, flags
 
 @syscall("getxattr", status="Full", args="path name:attribute >bytes[size] size")
 def getxattr(path: UserAddr, name: UserAddr, value: UserAddr, size: int) -> int:
-    return _get(place_at(AT_FDCWD, path, 0).inode(), name, value, size)
+    return _get(place_at(AT_FDCWD, path, 0), name, value, size)
 
 
 @syscall("lgetxattr", status="Full", args="path name:attribute >bytes[size] size")
 def lgetxattr(path: UserAddr, name: UserAddr, value: UserAddr, size: int) -> int:
-    return _get(place_at(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW).inode(), name, value, size)
+    return _get(place_at(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW), name, value, size)
 
 
 @syscall("fgetxattr", status="Full", args="fd name:attribute >bytes[size] size")
 def fgetxattr(descriptor: i32, name: UserAddr, value: UserAddr, size: int) -> int:
-    return _get(file_at(descriptor).inode, name, value, size)
+    return _get(file_at(descriptor).path, name, value, size)
 
 
 @syscall("listxattr", status="Full", args="path >bytes[size] size")
 def listxattr(path: UserAddr, names: UserAddr, size: int) -> int:
-    inode = place_at(AT_FDCWD, path, 0).inode()
-    return _give(attributes.names(current().credentials, inode), names, size)
+    return _list(place_at(AT_FDCWD, path, 0), names, size)
 
 
 @syscall("llistxattr", status="Full", args="path >bytes[size] size")
 def llistxattr(path: UserAddr, names: UserAddr, size: int) -> int:
-    inode = place_at(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW).inode()
-    return _give(attributes.names(current().credentials, inode), names, size)
+    return _list(place_at(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW), names, size)
 
 
 @syscall("flistxattr", status="Full", args="fd >bytes[size] size")
 def flistxattr(descriptor: i32, names: UserAddr, size: int) -> int:
-    inode = file_at(descriptor).inode
-    return _give(attributes.names(current().credentials, inode), names, size)
+    return _list(file_at(descriptor).path, names, size)
 
 
 @syscall("removexattr", status="Full", args="path name:attribute")

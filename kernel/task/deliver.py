@@ -67,6 +67,8 @@ _RESTART: Final = number_of_call("restart_syscall")
 @noraise
 def before_user_mode(task: Task, frame: TrapFrame) -> None:
     """Do what has to be done before the program goes on. May not return: the task may end here."""
+    if task.keeps_files:
+        task.let_files_go()
     if SHORTAGE.is_felt:
         relieve(task)
     if task.signals.returns_from_handler:

@@ -135,6 +135,7 @@ def exit_task(task: Task) -> None:
     task.keys = None
     if chain is not None:
         chain.release()
+    task.let_files_go()
     files = task.file_table
     task.file_table = None
     if files is not None:

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Final
 from arch import enter_user_mode
 from arch.programs import ProcessorState
 from kernel.fs.descriptors import FileTable
+from kernel.fs.file import File
 from kernel.fs.path import FsContext
 from kernel.ipc.namespace import FIRST_IPC, IPC_CALLER, IpcNamespace
 from kernel.ipc.semaphores import UndoList
 from kernel.keys.keychain import Keychain
-from kernel.lang import EFAULT, Errno, UserAddr, atomic, final, panic
+from kernel.lang import EFAULT, Errno, UserAddr, atomic, final, noinline, noraise, panic
 from kernel.lib.credentials import CALLER, Credentials
 from kernel.lib.ids import KernelUid
 from kernel.lib.namespace import USER_NAMESPACES
@@ -127,6 +128,8 @@ class Task(Thread):
         self.memory: AddressSpace | None = None
         self.memory_policy: MemoryPolicy | None = None  # where its memory is to come from (set_mempolicy(2))
         self.file_table: FileTable | None = None
+        self.keeps_files: bool = False  # until the running system call ends: see `keep_file`
+        self.kept_files: list[File] | None = None
         self.fs_context: FsContext | None = None  # its mount namespace, too
         self.uts: Host = HOST
         self.pids_for_children: PidNamespace = process.pids  # unshare(2) and setns(2) change it
@@ -233,6 +236,31 @@ class Task(Thread):
             return False  # what an exiting task does for others, it finishes
         return self.process.is_exiting or self.has_pending_kill()
 
+    # Files ------------------------------------------------------------------------------------------------------------
+
+    @noinline
+    def keep_file(self, file: File) -> None:
+        """Hold a description until the running system call ends: it was found in a table that others close descriptors
+        of. Raises MemoryError.
+        """
+        kept = self.kept_files
+        if kept is None:
+            kept = []
+            self.kept_files = kept
+        kept.append(file)
+        file.acquire()
+        self.keeps_files = True
+        announce_work()
+
+    @noraise
+    def let_files_go(self) -> None:
+        """Give back what `keep_file` held."""
+        self.keeps_files = False
+        kept = self.kept_files
+        if kept is not None:
+            while len(kept) > 0:
+                kept.pop().release()
+
     # Scheduling -------------------------------------------------------------------------------------------------------
 
     def run(self) -> None:
@@ -270,7 +298,7 @@ class Task(Thread):
 
     def enter_processor(self) -> None:
         signals_have_work = self.signals.returns_from_handler or self.signals.restores_blocked
-        if self.interrupted or signals_have_work or self.rseq.address != 0:
+        if self.interrupted or signals_have_work or self.keeps_files or self.rseq.address != 0:
             announce_work()
         watch_calls(self.calls_are_watched)
         self.registers.enter()
