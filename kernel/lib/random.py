@@ -135,6 +135,11 @@ def seed() -> None:
         _generator.stir(random_seed())
 
 
+def stir(bits: int) -> None:
+    """Mix in up to 64 bits that come from elsewhere. They can't make the numbers worse, whoever chose them."""
+    _generator.stir(bits)
+
+
 @unlocked
 def fill(destination: Span[u8]) -> None:
     """Random bytes."""

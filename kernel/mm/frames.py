@@ -46,13 +46,15 @@ _ENTRY_SHIFT: Final = 4
 _COUNT: Final = 0  # u32: references; 0 while free
 _NEXT: Final = 4  # u32: free list or stack link; in use: its owner's chain
 _PREVIOUS: Final = 8  # u32
-_STATE: Final = 12  # u8: ORDER_FREE | order for the head of a free block, else 0
+_STATE: Final = 12  # u8: ORDER_FREE | order for the head of a free block, else 0; of a largest one, perhaps REPORTED
 _PINS: Final = 14  # u16: that many of the references are pins
 _PIN_LIMIT: Final = (1 << 16) - 1
 
 _ORDER_FREE: Final = 0x80
+_REPORTED: Final = 0x40  # the host knows that the block is free
 _STACK_LIMIT: Final = 256  # single frames kept in front of the buddy lists
 
+_REPORT_SHIFT: Final = 4  # a sixteenth of memory stays at hand while blocks are reported
 # What user pages and page caches may not touch, so that the kernel can finish what it started: 1/64 of memory, at least
 # this.
 _RESERVE_MINIMUM: Final = 128
@@ -92,6 +94,16 @@ class Shortage:
         self.busy: bool = False
         self.is_felt: bool = False  # somebody should see to it: kernel.task.memory_shortage
         self.lacks_run: bool = False  # … and some frames in a row are what is missing
+
+
+class FreeBlocks:
+    """For whoever looks from time to time (kernel.drivers.virtio.balloon)."""
+
+    def __init__(self) -> None:
+        self.has_new: bool = True  # a largest block came free since somebody looked
+
+
+FREE_BLOCKS: Final = FreeBlocks()
 
 
 def _feel_shortage() -> None:
@@ -163,6 +175,8 @@ def _push_block(frame: int, order: int) -> None:
     if head != 0:
         store_u32(_entry(head) + _PREVIOUS, frame)
     _heads[order] = frame
+    if order == MAX_ORDER:
+        FREE_BLOCKS.has_new = True
 
 
 def _unlink_block(frame: int, order: int) -> None:
@@ -502,6 +516,55 @@ def has_ordinary_run() -> bool:
 def make_room(wanted: int) -> None:
     """Free up to `wanted` frames of caches, if there are any. Never sleeps."""
     _make_room(wanted)
+
+
+# Memory that the host may take (kernel.drivers.virtio.balloon). -------------------------------------------------------
+
+
+def take_unreported_block() -> Frame:
+    """A largest block that came free since it was last reported, out of everybody's reach; NO_FRAME if there is none,
+    or too little memory is free to do without one.
+    """
+    global _free
+    if _free - (1 << MAX_ORDER) <= max(2 * _reserve, _total >> _REPORT_SHIFT):
+        return NO_FRAME
+    frame = _heads[MAX_ORDER]
+    while frame != 0 and load_u8(_entry(frame) + _STATE) & _REPORTED != 0:
+        frame = load_u32(_entry(frame) + _NEXT)
+    if frame == 0:
+        return NO_FRAME
+    _unlink_block(frame, MAX_ORDER)
+    _free -= 1 << MAX_ORDER
+    return Frame(frame)
+
+
+def give_block_back(frame: Frame, is_reported: bool) -> None:
+    """Put a block from `take_unreported_block` back. Its contents may have changed. Those that the host took are the
+    last that anybody gets, because to use them costs the host something.
+    """
+    global _free
+    following = _heads[MAX_ORDER]
+    previous = 0
+    while is_reported and following != 0 and load_u8(_entry(following) + _STATE) & _REPORTED == 0:
+        previous = following
+        following = load_u32(_entry(following) + _NEXT)
+    entry = _entry(frame)
+    store_u8(entry + _STATE, _ORDER_FREE | MAX_ORDER | (_REPORTED if is_reported else 0))
+    store_u32(entry + _NEXT, following)
+    store_u32(entry + _PREVIOUS, previous)
+    if following != 0:
+        store_u32(_entry(following) + _PREVIOUS, frame)
+    if previous != 0:
+        store_u32(_entry(previous) + _NEXT, frame)
+    else:
+        _heads[MAX_ORDER] = frame
+    _free += 1 << MAX_ORDER
+
+
+def count_lent_frames(change: int) -> None:
+    """So many more frames are the host's, or fewer: they do not count as the machine's meanwhile."""
+    global _total
+    _total -= change
 
 
 # The heap's supply of pages (kernel.mm.heap). -------------------------------------------------------------------------

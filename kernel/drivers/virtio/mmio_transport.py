@@ -171,3 +171,8 @@ class MmioTransport(Transport):
     def configuration_u32(self, offset: int) -> int:
         at = CONFIGURATION + offset
         return self._registers.load_u32(at) if at + 4 <= self._registers.size_bytes else 0
+
+    def set_configuration_u32(self, offset: int, value: int) -> None:
+        at = CONFIGURATION + offset
+        if at + 4 <= self._registers.size_bytes:
+            self._registers.store_u32(at, value)

@@ -196,3 +196,8 @@ class PciTransport(Transport):
     def configuration_u32(self, offset: int) -> int:
         window = self._configuration
         return window.load_u32(offset) if window is not None and offset + 4 <= window.size_bytes else 0
+
+    def set_configuration_u32(self, offset: int, value: int) -> None:
+        window = self._configuration
+        if window is not None and offset + 4 <= window.size_bytes:
+            window.store_u32(offset, value)

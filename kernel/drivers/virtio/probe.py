@@ -7,14 +7,24 @@ from typing import Final
 
 from arch import hardware
 from kernel.drivers.platform import pci
-from kernel.drivers.virtio import blk, console, net, pci_transport, plan9
+from kernel.drivers.virtio import balloon, blk, console, entropy, net, pci_transport, plan9
 from kernel.drivers.virtio.mmio_transport import MmioPlace, MmioTransport, parse_place
 from kernel.drivers.virtio.pci_transport import PciTransport
-from kernel.drivers.virtio.transport import DEVICE_9P, DEVICE_BLOCK, DEVICE_CONSOLE, DEVICE_NETWORK, Transport
+from kernel.drivers.virtio.transport import (
+    DEVICE_9P,
+    DEVICE_BALLOON,
+    DEVICE_BLOCK,
+    DEVICE_CONSOLE,
+    DEVICE_ENTROPY,
+    DEVICE_NETWORK,
+    Transport,
+)
 from kernel.lang import Errno
 from kernel.lib import log
 
-_DRIVEN: Final = (DEVICE_BLOCK, DEVICE_NETWORK, DEVICE_CONSOLE, DEVICE_9P)
+_DRIVEN: Final = (
+    DEVICE_BLOCK, DEVICE_NETWORK, DEVICE_CONSOLE, DEVICE_ENTROPY, DEVICE_BALLOON, DEVICE_9P,
+)  # fmt: skip
 
 
 def start(more_places: list[bytes]) -> None:
@@ -65,5 +75,9 @@ def _start_device(transport: Transport) -> None:
         net.start(transport)
     elif transport.device_type == DEVICE_CONSOLE:
         console.start(transport)
+    elif transport.device_type == DEVICE_ENTROPY:
+        entropy.start(transport)
+    elif transport.device_type == DEVICE_BALLOON:
+        balloon.start(transport)
     elif transport.device_type == DEVICE_9P:
         plan9.start(transport)

@@ -18,6 +18,8 @@ from kernel.lib import log
 DEVICE_NETWORK: Final = 1
 DEVICE_BLOCK: Final = 2
 DEVICE_CONSOLE: Final = 3
+DEVICE_ENTROPY: Final = 4
+DEVICE_BALLOON: Final = 5
 DEVICE_9P: Final = 9
 
 STATUS_ACKNOWLEDGE: Final = 1
@@ -109,6 +111,9 @@ class Transport:
 
     def configuration_u32(self, offset: int) -> int:
         return 0
+
+    def set_configuration_u32(self, offset: int, value: int) -> None:
+        """Write a field of the device's own configuration, if the device has it."""
 
     # The parts that all buses share --------------------------------------------------------------------------------
 
