@@ -96,3 +96,13 @@ def fetch_binary(package: str, prefix: str, directory: Path) -> Path:
     with Step(f"fetch Debian's package {name}"):
         _apt_get(["download", name], directory)
     return next(directory.glob(f"{name}_*.deb"))
+
+
+def fetch_package(name: str, directory: Path) -> Path:
+    """The .deb of a package, which is fetched once."""
+    directory.mkdir(parents=True, exist_ok=True)
+    for found in directory.glob(f"{name}_*.deb"):
+        return found
+    with Step(f"fetch Debian's package {name}"):
+        _apt_get(["download", name], directory)
+    return next(directory.glob(f"{name}_*.deb"))

@@ -14,6 +14,8 @@ from kernel.sched import Mutex
 
 if TYPE_CHECKING:
     from kernel.fs.inode import Inode
+    from kernel.fs.marks import Mark
+    from kernel.fs.notification import WatchList
 
 FILE_HANDLE_TYPE: Final = 1  # of handles: the number of an inode and its generation
 
@@ -56,12 +58,15 @@ class FileSystem:
         self.user_namespace: UserNamespace = FIRST_USER  # whose administrator rules it
         self.reveals: bool = False  # a mount over a part of it must also be present in a new mount
         self.opens_devices: bool = True  # False: its device files cannot be opened
+        self.finds_by_handle: bool = False  # `handle_of` and `find_by_handle` work
         self.keeps_negatives: bool = False  # a failed lookup is worth remembering
         self.mounts: int = 0
         self.block_device: BlockDevice | None = None  # what it lies on
         self.sleeps: bool = False  # its operations may sleep (see inode.py)
         self.names: Mutex = Mutex()  # held over look-ups and changes of directories, if it sleeps
         self.writers: int = 0  # open descriptions of regular files that may write
+        self.marks: list[Mark] | None = None  # of fanotify's groups on all of it
+        self.watched: WatchList | None = None  # the first of its inodes that somebody watches
 
     def lie_on(self, device: BlockDevice) -> None:
         """The file system lies on a block device, whose number is the one that stat(2) shows."""

@@ -33,6 +33,8 @@ from kernel.fs.constants import (
     S_IFSOCK,
     WRITABLE,
 )
+from kernel.fs.marks import MARKS
+from kernel.fs.notification import tell_inode_gone
 from kernel.lang import EACCES, EINVAL, EISDIR, ENODEV, ENOTDIR, ENOTTY, ENXIO, EOPNOTSUPP, EOVERFLOW, EPERM, Errno
 from kernel.lib.capabilities import CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_FOWNER
 from kernel.lib.credentials import Credentials
@@ -136,6 +138,8 @@ class Inode:
         self.users -= 1
         if self.users == 0:
             if self.nlink == 0:
+                if MARKS.count != 0:
+                    tell_inode_gone(self)
                 self.evict()
             elif self.names == 0:
                 self.became_idle()
@@ -167,6 +171,8 @@ class Inode:
             return
         watches = self.watches
         if self.users == 0:
+            if MARKS.count != 0:
+                tell_inode_gone(self)
             self.evict()
         elif self.users == 1 and watches is not None:
             watches.inode_removed()

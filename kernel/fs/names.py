@@ -34,18 +34,17 @@ from kernel.fs.landlock import (
     creation_right,
     require,
 )
+from kernel.fs.marks import MARKS
 from kernel.fs.mount_tree import detach_all_at, is_mount_point
 from kernel.fs.notification import (
     IN_ATTRIB,
     IN_DELETE,
     IN_ISDIR,
     IN_MOVE_SELF,
-    IN_MOVED_FROM,
-    IN_MOVED_TO,
-    IN_RENAMED,
     WATCHES,
     tell_created,
     tell_inode,
+    tell_moved,
     tell_name,
 )
 from kernel.fs.open import create_in
@@ -256,7 +255,8 @@ def unlink(context: FsContext, base: Path | None, name: bytes) -> None:
         _let_go(removed)
     if gone is not None and gone.mounts is not None:
         detach_all_at(gone)
-    tell_name(walk.directory(), IN_DELETE, walk.last, 0)
+    if WATCHES.count != 0:
+        tell_name(walk.directory(), IN_DELETE, walk.last, 0, inode)
 
 
 @inline
@@ -272,7 +272,7 @@ def _keep(inode: Inode) -> Inode | None:
     """Let an inode outlive its last name until `_let_go`, which comes after the lock of names was given back: to free
     the blocks of a large file takes long. In memory it does not. Whoever watches it is notified of the end then.
     """
-    if not inode.file_system.sleeps and inode.watches is None:
+    if not inode.file_system.sleeps and inode.watches is None and MARKS.count == 0:
         return None
     inode.acquire()
     return inode
@@ -317,7 +317,8 @@ def remove_directory(context: FsContext, base: Path | None, name: bytes) -> None
         _let_go(removed)
     if gone is not None and gone.mounts is not None:
         detach_all_at(gone)
-    tell_name(walk.directory(), IN_DELETE | IN_ISDIR, walk.last, 0)
+    if WATCHES.count != 0:
+        tell_name(walk.directory(), IN_DELETE | IN_ISDIR, walk.last, 0, inode)
 
 
 def _forget(child: Dentry) -> None:
@@ -434,12 +435,7 @@ def _tell_moved(source: Walk, target: Walk, inode: Inode, replaced: Inode | None
     """Tell who watches that `inode` has another name, and perhaps took it from `replaced`."""
     if WATCHES.count == 0:
         return
-    cookie = WATCHES.next_cookie()
-    kind = IN_ISDIR if inode.is_directory() else 0
-    if source.directory() is target.directory():
-        tell_name(source.directory(), IN_RENAMED | kind, target.last, 0)
-    tell_name(source.directory(), IN_MOVED_FROM | kind, source.last, cookie)
-    tell_name(target.directory(), IN_MOVED_TO | kind, target.last, cookie)
+    tell_moved(source.directory(), source.last, target.directory(), target.last, inode)
     if replaced is not None:
         tell_inode(replaced, IN_ATTRIB)
     tell_inode(inode, IN_MOVE_SELF)

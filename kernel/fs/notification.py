@@ -1,20 +1,35 @@
-"""Telling watchers what happens to files: the source of inotify(7) and of dnotify (F_NOTIFY of fcntl(2)).
+"""Telling watchers what happens to files: the source of inotify(7), fanotify(7) and dnotify (F_NOTIFY of fcntl(2)).
 
 A `Watch` stands on an inode. What happens to a file is reported to the watches of its inode, and with the file's name
 to those of the directory that the name is in. What happens to a name (it appears, goes, moves) is reported to the
 directory alone. The file system calls report; nothing is reported of what the kernel does for itself or what goes
-through a mapping.
+through a mapping. The marks of fanotify stand on inodes, mounts and file systems, and hear of the same (marks.py).
 
-Invariants: an inode with watches has a `WatchList`, which counts as one of its users, so that it stays in memory; the
-inode that only its watches keep has gone for good once its last name has (`WatchList.inode_removed`). While nobody
-watches anything, reporting costs a look at `WATCHES.count`.
+Invariants: an inode with watches or marks has a `WatchList`, which counts as one of its users, so that it stays in
+memory; the inode that only its watches keep has gone for good once its last name has (`WatchList.inode_removed`). The
+lists of a file system are linked with each other (`FileSystem.watched`), and undone one by one when it goes. While
+nobody watches or marks anything, reporting costs a look at `WATCHES.count`.
 
-Context: never sleeps and never raises, so a file can be closed from anywhere. Source: inotify(7).
+Context: reporting never sleeps and never raises, so a file can be closed from anywhere. What ends watches may sleep.
+Source: inotify(7).
 """
 
 from typing import TYPE_CHECKING, Final
 
+from kernel.fs.constants import O_PATH, O_SILENT
+from kernel.fs.marks import (
+    MARKS,
+    OPENED_FOR_RUNNING,
+    Mark,
+    count_mark,
+    end_marks,
+    forget_mark,
+    tell_marks,
+    tell_removed,
+    tell_renamed,
+)
 from kernel.lang import noraise, recursion
+from kernel.lib.pace import pace
 
 if TYPE_CHECKING:
     from kernel.fs.dentry import Dentry
@@ -22,6 +37,7 @@ if TYPE_CHECKING:
     from kernel.fs.file import File
     from kernel.fs.filesystem import FileSystem
     from kernel.fs.inode import Inode
+    from kernel.fs.path import Mount, Path
 
 IN_ACCESS: Final = 0x1
 IN_MODIFY: Final = 0x2
@@ -41,6 +57,8 @@ IN_IGNORED: Final = 0x8000
 IN_EXCL_UNLINK: Final = 0x0400_0000
 IN_RENAMED: Final = 0x1000_0000  # inside one directory; only dnotify hears of it
 IN_ISDIR: Final = 0x4000_0000
+
+_END_COST: Final = 1000  # instructions, for the watches of an inode
 
 
 class Watch:
@@ -62,11 +80,17 @@ class Watch:
 
 
 class WatchList:
-    """The watches of one inode."""
+    """The watches and marks of one inode."""
 
     def __init__(self, inode: "Inode") -> None:
         self.inode: Inode | None = inode
         self.watches: list[Watch] = []
+        self.marks: list[Mark] = []
+        self.next: WatchList | None = None  # of the file system
+        self.previous: WatchList | None = None
+
+    def is_empty(self) -> bool:
+        return len(self.watches) == 0 and len(self.marks) == 0
 
     def tell(self, mask: int, name: bytes, cookie: int, is_unlinked: bool) -> None:
         """Tell those whose masks say so. A watch may leave meanwhile."""
@@ -83,22 +107,50 @@ class WatchList:
     def inode_removed(self) -> None:
         """The last name and the last user have gone: the watches end, and then the inode."""
         self.tell(IN_DELETE_SELF, b"", 0, is_unlinked=False)
-        self.end()
+        inode = self.inode
+        if inode is not None and MARKS.count != 0:
+            tell_removed(inode, IN_DELETE_SELF)
+        self._end_watches()
+        self._forget()
+        if inode is not None:
+            inode.users -= 1  # and not `release`: what it would tell was told
+            if inode.users == 0:
+                inode.evict()
 
     @recursion(2)  # an inode that is released with its last watch has no watches
     def end(self) -> None:
         """End all watches. The inode may be evicted."""
         inode = self.inode
+        self._end_watches()
+        self._forget()
+        if inode is not None:
+            inode.release()
+
+    def _end_watches(self) -> None:
         while len(self.watches) > 0:
             watch = self.watches.pop()
             watch.inode = None
             WATCHES.count -= 1
             watch.ended()
+        WATCHES.count -= len(self.marks)
+        end_marks(self.marks)
+
+    def _forget(self) -> None:
+        inode = self.inode
         self.inode = None
-        if inode is not None:
-            inode.watches = None
-            WATCHES.lists.pop(inode)
-            inode.release()
+        if inode is None:
+            return
+        inode.watches = None
+        before = self.previous
+        behind = self.next
+        if before is None:
+            inode.file_system.watched = behind
+        else:
+            before.next = behind
+            self.previous = None
+        if behind is not None:
+            behind.previous = before
+            self.next = None
 
 
 class Watches:
@@ -106,7 +158,6 @@ class Watches:
 
     def __init__(self) -> None:
         self.count: int = 0
-        self.lists: dict[Inode, WatchList] = {}
         self.cookie: int = 0
 
     def next_cookie(self) -> int:
@@ -122,16 +173,33 @@ def add_watch(watch: Watch) -> None:
     """Begin to notify a watch. Raises MemoryError."""
     inode = watch.inode
     assert inode is not None
+    found = _list_of(inode)
+    try:
+        found.watches.insert(0, watch)  # who came last hears first, as on Linux
+    except MemoryError:
+        _end_if_empty(found)
+        raise
+    WATCHES.count += 1
+
+
+def _list_of(inode: "Inode") -> WatchList:
+    """The watches of an inode, which may be none yet. Raises MemoryError."""
     found = inode.watches
     if found is None:
         found = WatchList(inode)
-        found.watches.append(watch)
-        WATCHES.lists[inode] = found
+        newest = inode.file_system.watched
+        found.next = newest
+        if newest is not None:
+            newest.previous = found
+        inode.file_system.watched = found
         inode.watches = found
         inode.acquire()
-    else:
-        found.watches.insert(0, watch)  # who came last hears first, as on Linux
-    WATCHES.count += 1
+    return found
+
+
+def _end_if_empty(found: WatchList) -> None:
+    if found.is_empty():
+        found.end()
 
 
 def remove_watch(watch: Watch) -> None:
@@ -145,8 +213,58 @@ def remove_watch(watch: Watch) -> None:
         return
     found.watches.remove(watch)
     WATCHES.count -= 1
-    if len(found.watches) == 0:
-        found.end()
+    _end_if_empty(found)
+
+
+def add_mark(mark: Mark) -> None:
+    """Put a mark on what it names. Raises MemoryError."""
+    inode = mark.inode
+    mount = mark.mount
+    file_system = mark.file_system
+    if inode is not None:
+        found = _list_of(inode)
+        try:
+            found.marks.append(mark)
+        except MemoryError:
+            _end_if_empty(found)
+            raise
+    elif mount is not None:
+        mount.marks = _with_mark(mount.marks, mark)
+    elif file_system is not None:
+        file_system.marks = _with_mark(file_system.marks, mark)
+    WATCHES.count += 1
+    count_mark(mark, 1)
+
+
+def _with_mark(marks: list[Mark] | None, mark: Mark) -> list[Mark]:
+    if marks is None:
+        return [mark]
+    marks.append(mark)
+    return marks
+
+
+def remove_mark(mark: Mark) -> None:
+    """Take a mark away, which its group does not know any more; `ended` is not called."""
+    inode = mark.inode
+    mount = mark.mount
+    file_system = mark.file_system
+    mark.inode = None
+    mark.mount = None
+    mark.file_system = None
+    WATCHES.count -= 1
+    if inode is not None:
+        found = inode.watches
+        if found is not None:
+            forget_mark(found.marks, mark)
+            _end_if_empty(found)
+    elif mount is not None and mount.marks is not None:
+        forget_mark(mount.marks, mark)
+        if len(mount.marks) == 0:
+            mount.marks = None
+    elif file_system is not None and file_system.marks is not None:
+        forget_mark(file_system.marks, mark)
+        if len(file_system.marks) == 0:
+            file_system.marks = None
 
 
 @noraise
@@ -165,60 +283,93 @@ def descriptor_closed(file: "File", table: "FileTable") -> None:
 
 def tell_inode(inode: "Inode", mask: int) -> None:
     """Something happened to an inode, whatever its names are."""
+    if WATCHES.count == 0:
+        return
+    if inode.is_directory():
+        mask |= IN_ISDIR
     found = inode.watches
     if found is not None:
-        found.tell(mask | (IN_ISDIR if inode.is_directory() else 0), b"", 0, is_unlinked=False)
+        found.tell(mask, b"", 0, is_unlinked=False)
+    if MARKS.count != 0:
+        tell_marks(mask, inode, None, None, b"", is_entry=False)
 
 
-def tell_name(directory: "Inode", mask: int, name: bytes, cookie: int) -> None:
-    """Something happened to a name in a directory; `mask` says whether it is one of a directory."""
+def tell_name(directory: "Inode", mask: int, name: bytes, cookie: int, inode: "Inode") -> None:
+    """Something happened to a name of `inode` in a directory; `mask` says whether it is one of a directory."""
     found = directory.watches
     if found is not None:
         found.tell(mask, name, cookie, is_unlinked=False)
+    if MARKS.count != 0:
+        tell_marks(mask, inode, None, directory, name, is_entry=True)
+
+
+def tell_moved(directory: "Inode", old_name: bytes, target: "Inode", new_name: bytes, inode: "Inode") -> None:
+    """`inode` has another name: both directories hear of it. What came of the inodes is left to the caller."""
+    cookie = WATCHES.next_cookie()
+    kind = IN_ISDIR if inode.is_directory() else 0
+    found = directory.watches
+    if directory is target and found is not None:
+        found.tell(IN_RENAMED | kind, new_name, 0, is_unlinked=False)
+    if MARKS.count != 0:
+        tell_renamed(kind, inode, directory, old_name, target, new_name)
+    tell_name(directory, IN_MOVED_FROM | kind, old_name, cookie, inode)
+    tell_name(target, IN_MOVED_TO | kind, new_name, cookie, inode)
 
 
 def tell_place(dentry: "Dentry", mask: int) -> None:
-    """Something happened to the file at a place: its directory hears of it first."""
-    if WATCHES.count == 0:
-        return
+    """Something happened to the file at a place, whoever has it open: its directory hears of it first."""
+    if WATCHES.count != 0:
+        _tell_at(dentry, mask, None)
+
+
+def _tell_at(dentry: "Dentry", mask: int, path: "Path | None") -> None:
+    """The same; `path` is how it was opened, if it was."""
     inode = dentry.inode
     if inode is None:
         return
     if inode.is_directory():
         mask |= IN_ISDIR
     parent = dentry.parent
-    if parent is not None and parent is not dentry:
-        above = parent.inode
-        if above is not None and above.watches is not None:
-            above.watches.tell(mask, dentry.name, 0, dentry.deleted)
+    above = None if parent is None or parent is dentry else parent.inode
+    for_watches = mask & ~OPENED_FOR_RUNNING
+    if above is not None and above.watches is not None:
+        above.watches.tell(for_watches, dentry.name, 0, dentry.deleted)
     found = inode.watches
     if found is not None:
-        found.tell(mask, b"", 0, dentry.deleted)
+        found.tell(for_watches, b"", 0, dentry.deleted)
+    if MARKS.count != 0:
+        tell_marks(mask, inode, path, above, dentry.name, is_entry=False)
 
 
 def tell_file(file: "File", mask: int) -> None:
     """Something happened to an open file."""
-    if WATCHES.count != 0:
-        tell_place(file.path.dentry, mask)
+    if WATCHES.count != 0 and file.flags & O_SILENT == 0:
+        _tell_at(file.path.dentry, mask, file.path)
+
+
+def tell_opened(file: "File", for_running: bool) -> None:
+    """A file was opened, perhaps to run it."""
+    tell_file(file, IN_OPEN | (OPENED_FOR_RUNNING if for_running else 0))
 
 
 @noraise
 def tell_closed(file: "File") -> None:
     """An open description has ended."""
-    tell_place(file.path.dentry, IN_CLOSE_WRITE if file.writable else IN_CLOSE_NOWRITE)
+    if file.flags & (O_SILENT | O_PATH) == 0:
+        _tell_at(file.path.dentry, IN_CLOSE_WRITE if file.writable else IN_CLOSE_NOWRITE, file.path)
 
 
 def tell_read(file: "File", count: int) -> int:
     """`count` bytes were read; returns it."""
-    if count > 0 and WATCHES.count != 0:
-        tell_place(file.path.dentry, IN_ACCESS)
+    if WATCHES.count != 0 and count > 0:
+        tell_file(file, IN_ACCESS)
     return count
 
 
 def tell_written(file: "File", count: int) -> int:
     """`count` bytes were written; returns it."""
-    if count > 0 and WATCHES.count != 0:
-        tell_place(file.path.dentry, IN_MODIFY)
+    if WATCHES.count != 0 and count > 0:
+        tell_file(file, IN_MODIFY)
     return count
 
 
@@ -226,25 +377,37 @@ def tell_created(directory: "Inode", dentry: "Dentry") -> None:
     """A name was created."""
     inode = dentry.inode
     if WATCHES.count != 0 and inode is not None:
-        tell_name(directory, IN_CREATE | (IN_ISDIR if inode.is_directory() else 0), dentry.name, 0)
+        tell_name(directory, IN_CREATE | (IN_ISDIR if inode.is_directory() else 0), dentry.name, 0, inode)
+
+
+@noraise
+def tell_inode_gone(inode: "Inode") -> None:
+    """An inode without watches has lost its last name and its last user: for those who marked its file system."""
+    if inode.file_system.marks is not None:
+        tell_removed(inode, IN_DELETE_SELF)
+
+
+@noraise
+def tell_mount_ended(mount: "Mount") -> None:
+    """A mount goes away, and the marks on it."""
+    marks = mount.marks
+    if marks is not None:
+        mount.marks = None
+        WATCHES.count -= len(marks)
+        end_marks(marks)
 
 
 @noraise
 def tell_file_system_ended(file_system: "FileSystem") -> None:
-    """A file system goes away, and the watches on it."""
-    while WATCHES.count != 0:
-        gone = _list_on(file_system)
-        if gone is None:
-            return
+    """A file system goes away, and the watches and marks on it."""
+    marks = file_system.marks
+    if marks is not None:
+        file_system.marks = None
+        WATCHES.count -= len(marks)
+        end_marks(marks)
+    while (gone := file_system.watched) is not None:
         inode = gone.inode
         if inode is not None:
             tell_inode(inode, IN_UNMOUNT)
         gone.end()
-
-
-def _list_on(file_system: "FileSystem") -> WatchList | None:
-    for found in WATCHES.lists.values():
-        inode = found.inode
-        if inode is not None and inode.file_system is file_system:
-            return found
-    return None
+        pace(_END_COST)

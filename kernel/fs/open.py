@@ -27,6 +27,7 @@ from kernel.fs.constants import (
     O_NOFOLLOW,
     O_PATH,
     O_RDONLY,
+    O_SILENT,
     O_TMPFILE_BIT,
     O_TRUNC,
     O_WRONLY,
@@ -42,7 +43,8 @@ from kernel.fs.file import File, PathFile, check_room_for_file
 from kernel.fs.inode import Inode
 from kernel.fs.landlock import MAKE_REG, TRUNCATE, require, rights_denied
 from kernel.fs.leases import break_leases_for_opening
-from kernel.fs.notification import IN_MODIFY, IN_OPEN, tell_created, tell_file
+from kernel.fs.marks import MARKS, ask_to_open
+from kernel.fs.notification import IN_MODIFY, tell_created, tell_opened, tell_place
 from kernel.fs.path import FsContext, Mount, Path
 from kernel.fs.privileges import SET_ID, drop_privileges, may_keep_set_group
 from kernel.fs.protections import check_creation
@@ -133,6 +135,34 @@ def check_open(credentials: Credentials, mount: Mount, inode: Inode, flags: int)
         raise Errno(ETXTBSY)
 
 
+def open_silently(context: FsContext, path: Path, flags: int) -> File:
+    """Open what an event of fanotify(7) is about, which the caller holds: nobody is asked, and nobody hears of it. The
+    mode does not matter, the thread's domain does. May sleep. Raises ENFILE, EACCES, EROFS, ETXTBSY, ENXIO, and what
+    opening raises.
+    """
+    check_room_for_file()
+    inode = path.inode()
+    _check_writable(path, inode, flags)
+    denied = 0
+    if context.credentials.domain is not None:
+        denied = rights_denied(context.credentials, path, flags, is_program=False)
+    break_leases_for_opening(path, inode, flags)
+    file = _finish(context, path, inode, flags)
+    file.denied = denied
+    file.flags |= O_SILENT | flags & O_CLOEXEC
+    return file
+
+
+def _check_writable(path: Path, inode: Inode, flags: int) -> None:
+    """Whether a file can be written to at all, if it is to be. Raises EROFS, ETXTBSY."""
+    if flags & O_ACCMODE == O_RDONLY:
+        return
+    if inode.is_regular() or inode.is_directory():
+        path.mount.require_writable()
+    if inode.executions > 0:
+        raise Errno(ETXTBSY)
+
+
 def check_executable(context: FsContext, path: Path) -> None:
     """Whether execve(2) may run the file at `path`."""
     inode = path.inode()
@@ -161,12 +191,36 @@ def _open_in_domain(context: FsContext, path: Path, inode: Inode, flags: int) ->
 
 @inline
 def _open_allowed(context: FsContext, path: Path, inode: Inode, flags: int) -> File:
-    """The same once nobody is asked any more."""
-    break_leases_for_opening(path, inode, flags)
+    """The same once nothing that the thread is forbids it."""
+    if MARKS.guards != 0 or inode.locks is not None:
+        return _open_held(context, path, inode, flags)
+    return _open_now(context, path, inode, flags)
+
+
+@noinline
+def _open_held(context: FsContext, path: Path, inode: Inode, flags: int) -> File:
+    """The same where others may be waited for: groups of fanotify(7) that may forbid it, holders of leases. The file
+    must not go meanwhile.
+    """
+    path.pin()
+    inode.acquire()
+    try:
+        if MARKS.guards != 0:
+            ask_to_open(path, for_running=False)
+            _check_writable(path, inode, flags)  # still
+        break_leases_for_opening(path, inode, flags)
+        return _open_now(context, path, inode, flags)
+    finally:
+        inode.release()
+        path.unpin()
+
+
+def _open_now(context: FsContext, path: Path, inode: Inode, flags: int) -> File:
+    """The same once there is nobody left to wait for."""
     file = _finish(context, path, inode, flags)
-    tell_file(file, IN_OPEN)
+    tell_opened(file, for_running=False)
     if flags & O_TRUNC != 0 and inode.is_regular():
-        tell_file(file, IN_MODIFY)
+        tell_place(path.dentry, IN_MODIFY)
     return file
 
 
@@ -267,10 +321,24 @@ def _create(context: FsContext, walk: Walk, flags: int, mode: int) -> File | Non
         file = inode.open(path, flags & ~_TRANSIENT)
         file.denied = denied
         file.is_new = True
-        tell_file(file, IN_OPEN)
-        return file
     finally:
         walk.let_names_go()
+    if MARKS.guards != 0:
+        _ask_for_new(file)  # while nobody's names are held
+    tell_opened(file, for_running=False)
+    return file
+
+
+def _ask_for_new(file: File) -> None:
+    """Whether a file that was just created may be opened. If not, nobody hears that it was closed. Raises EPERM."""
+    may_be = False
+    try:
+        ask_to_open(file.path, for_running=False)
+        may_be = True
+    finally:
+        if not may_be:
+            file.flags |= O_SILENT
+            file.release()
 
 
 def create_in(context: FsContext, directory: Inode, name: bytes, mode: int, rdev: int) -> Inode:
@@ -317,7 +385,9 @@ def _open_unnamed(context: FsContext, base: Path | None, name: bytes, flags: int
             denied = rights_denied(context.credentials, at, flags, is_program=False)
         file = inode.open(at, flags & ~_TRANSIENT & ~(O_TMPFILE_BIT | O_DIRECTORY))
         file.denied = denied
-        tell_file(file, IN_OPEN)
+        if MARKS.guards != 0:
+            _ask_for_new(file)
+        tell_opened(file, for_running=False)
         return file
     finally:
         inode.release()

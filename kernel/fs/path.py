@@ -24,8 +24,9 @@ from kernel.fs.constants import (
 from kernel.fs.dentry import CACHE, Dentry
 from kernel.fs.filesystem import FileSystem
 from kernel.fs.inode import Inode
+from kernel.fs.marks import Mark
 from kernel.fs.mount_keepers import leave_mount_soon
-from kernel.fs.notification import tell_file_system_ended
+from kernel.fs.notification import tell_file_system_ended, tell_mount_ended
 from kernel.fs.peers import PeerGroup, make_private
 from kernel.lang import EINVAL, EROFS, Errno, noraise, panic
 from kernel.lib.credentials import Credentials
@@ -74,6 +75,7 @@ class Mount:
         self.next_slave: Mount | None = None  # of its master
         self.previous_slave: Mount | None = None
         self.is_internal: bool = False  # pipes, sockets and the like: no place in the tree
+        self.marks: list[Mark] | None = None  # of fanotify's groups on what is done through it
         # What the administrator of another user namespace has set, and one of this must not undo
         self.is_locked: bool = False  # it hides what is below it
         self.locked_flags: int = 0  # of MS_RDONLY, MS_NOSUID, MS_NODEV and MS_NOEXEC
@@ -291,6 +293,8 @@ class Mount:
                 mount = inner
 
     def _finish(self) -> None:
+        if self.marks is not None:
+            tell_mount_ended(self)
         self.root.pins -= 1
         self.file_system.mounts -= 1
         if self.file_system.mounts == 0:

@@ -17,6 +17,7 @@ from kernel.syscalls import (
     execve,
     exit,
     fallocate,
+    fanotify_init,
     fcntl,
     fcntl_locking,
     fork,

@@ -4,6 +4,7 @@ from typing import Final
 
 from kernel.doors.table import syscall
 from kernel.fs.file import DirectorySink, File
+from kernel.fs.marks import MARKS, ask_to_read
 from kernel.fs.notification import IN_ACCESS, tell_file
 from kernel.lang import EINVAL, ENOENT, ENOTDIR, Errno, UserAddr, i32, span_of, u32, u64
 from kernel.lib import user
@@ -71,6 +72,8 @@ def _read_entries(file: File, address: UserAddr, size: int, old: bool) -> int:
     user.check(address, size)
     sink = EntryBuffer(min(size, _LARGEST_CHUNK), old)
     before = file.position
+    if MARKS.guards != 0:
+        ask_to_read(file)
     file.read_directory(sink)
     tell_file(file, IN_ACCESS)
     if sink.used == 0 and sink.refused:

@@ -6,6 +6,7 @@ A description is held across the operation, because another thread may close the
 from kernel.doors.table import syscall
 from kernel.fs.constants import MAX_FILE_SIZE, O_APPEND
 from kernel.fs.file import File
+from kernel.fs.marks import MARKS, ask_to_read
 from kernel.fs.notification import tell_read, tell_written
 from kernel.lang import EBADF, EINVAL, EPIPE, ERESTARTNOINTR, Errno, UserAddr, i32, inline
 from kernel.lib.user import Buffer
@@ -23,6 +24,8 @@ def read_file(file: File, buffer: Buffer) -> int:
     _check_end(file, file.position, buffer.remaining)
     file.acquire()
     try:
+        if MARKS.guards != 0:
+            ask_to_read(file)
         done = tell_read(file, finish_transfer(file.read(buffer), buffer))
         task.read_bytes += done
         return done
@@ -75,6 +78,8 @@ def pread_file(file: File, buffer: Buffer, offset: int) -> int:
     _check_offset(file, offset, buffer.remaining)
     file.acquire()
     try:
+        if MARKS.guards != 0:
+            ask_to_read(file)
         done = tell_read(file, finish_transfer(file.pread(buffer, offset), buffer))
         task.read_bytes += done
         return done

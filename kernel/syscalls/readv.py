@@ -5,6 +5,7 @@ from typing import Final
 from kernel.doors.table import syscall
 from kernel.fs.constants import FS_APPEND_FL
 from kernel.fs.file import File, InodeFile
+from kernel.fs.marks import MARKS, ask_to_read
 from kernel.fs.notification import tell_read, tell_written
 from kernel.lang import EINVAL, EOPNOTSUPP, EPERM, ESPIPE, Errno, UserAddr, i32
 from kernel.lib.user import Buffer
@@ -83,6 +84,8 @@ def read_by_flags(file: File, buffer: Buffer, offset: int, flags: int) -> int:
             raise Errno(ESPIPE)
         task = current()
         task.read_calls += 1
+        if MARKS.guards != 0:
+            ask_to_read(file)
         done = tell_read(file, finish_transfer(file.read_at_once(buffer), buffer))
         task.read_bytes += done
         return done

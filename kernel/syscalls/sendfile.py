@@ -9,6 +9,7 @@ from typing import Final
 from kernel.doors.table import syscall
 from kernel.fs.constants import MAX_FILE_SIZE, MAX_RW_COUNT, O_APPEND, SEEK_CUR
 from kernel.fs.file import File
+from kernel.fs.marks import MARKS, ask_to_read
 from kernel.fs.notification import tell_read, tell_written
 from kernel.lang import EBADF, EFBIG, EINVAL, EISDIR, EOVERFLOW, ESPIPE, EXDEV, Errno, UserAddr, i32
 from kernel.lib import user
@@ -68,6 +69,8 @@ def copy(source: Cursor, target: Cursor, count: int) -> int:
     source.file.acquire()
     target.file.acquire()
     try:
+        if MARKS.guards != 0:
+            ask_to_read(source.file)
         while total < count:
             buffer = KernelBuffer(storage)
             buffer.remaining = min(len(storage), count - total)

@@ -4,7 +4,7 @@ from kernel.doors.table import syscall
 from kernel.fs.attributes import truncate_path
 from kernel.fs.constants import AT_FDCWD, FS_APPEND_FL
 from kernel.fs.landlock import TRUNCATE
-from kernel.fs.notification import IN_MODIFY, tell_file, tell_place
+from kernel.fs.notification import IN_MODIFY, tell_place
 from kernel.fs.privileges import drop_privileges
 from kernel.lang import EACCES, EINVAL, EPERM, Errno, UserAddr, i32
 from kernel.syscalls.descriptor_arguments import file_at
@@ -40,5 +40,5 @@ def ftruncate(descriptor: i32, size: int) -> int:
     check_size_limit(size)
     drop_privileges(file.inode, current().credentials)
     file.truncate(size)
-    tell_file(file, IN_MODIFY)
+    tell_place(file.path.dentry, IN_MODIFY)
     return 0

@@ -11,6 +11,7 @@ from typing import Final
 
 from arch import ELF_MACHINE, USER_END
 from kernel.fs.file import File
+from kernel.fs.marks import MARKS, ask_to_read
 from kernel.fs.notification import tell_read
 from kernel.lang import EINVAL, EIO, ELIBBAD, ENOEXEC, Errno, Span, final, span_of, u8
 from kernel.lib.user import KernelBuffer
@@ -77,6 +78,8 @@ def read_at(file: File, offset: int, size: int) -> bytearray:
     storage = bytearray(size)
     buffer = KernelBuffer(storage)
     done = 0
+    if MARKS.guards != 0:
+        ask_to_read(file)
     while done < size:
         count = file.pread(buffer, offset + done)
         if count <= 0:

@@ -15,7 +15,8 @@ from kernel.fs.constants import MAY_READ, O_RDONLY, S_ISGID, S_ISUID, S_IXGRP
 from kernel.fs.file import File
 from kernel.fs.landlock import rights_denied
 from kernel.fs.leases import break_leases_for_opening
-from kernel.fs.notification import IN_OPEN, tell_file
+from kernel.fs.marks import MARKS, ask_to_open
+from kernel.fs.notification import tell_opened
 from kernel.fs.open import check_executable
 from kernel.fs.path import Path
 from kernel.fs.privileges import capabilities_of
@@ -103,9 +104,18 @@ def open_executable(task: Task, path: Path) -> File:
     check_executable(context, path)
     if context.credentials.domain is not None:
         rights_denied(context.credentials, path, O_RDONLY, is_program=True)
-    break_leases_for_opening(path, path.inode(), O_RDONLY)
-    file = path.inode().open(path, O_RDONLY)
-    tell_file(file, IN_OPEN)
+    inode = path.inode()
+    path.pin()
+    inode.acquire()
+    try:
+        if MARKS.guards != 0:
+            ask_to_open(path, for_running=True)
+        break_leases_for_opening(path, inode, O_RDONLY)
+        file = inode.open(path, O_RDONLY)
+    finally:
+        inode.release()
+        path.unpin()
+    tell_opened(file, for_running=True)
     try:
         file.deny_writing()
     except Errno:

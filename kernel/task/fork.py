@@ -475,16 +475,9 @@ def _undo(child: Task) -> None:
 def _wait_for_vfork(parent: Task, child: Task) -> None:
     """Sleep until the child has its own memory. Only what ends the parent ends this earlier."""
     parent.signals.kill_wakes = True
-    while child.is_vfork_child and not _must_end(parent):
+    while child.is_vfork_child and not parent.must_end():
         child.vfork_waiters.sleep(interruptible=False)
     parent.signals.kill_wakes = False
-
-
-def _must_end(task: Task) -> bool:
-    """Whether the thread is to end, with its process or because another thread executes a new program."""
-    process = task.process
-    executing = process.exec_task
-    return process.is_exiting or (executing is not None and executing is not task) or task.has_pending_kill()
 
 
 def fork_arguments() -> CloneArguments:

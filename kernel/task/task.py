@@ -231,6 +231,16 @@ class Task(Thread):
         """Whether SIGKILL waits for this task."""
         return contains(self.pending.mask | self.process.pending.mask, SIGKILL)
 
+    def must_end(self) -> bool:
+        """Whether the thread is to end rather than to wait on: with its process, but for the one that writes the core
+        file, or because another thread executes a new program.
+        """
+        process = self.process
+        dump = process.dump
+        executing = process.exec_task
+        is_ending = process.is_exiting and (dump is None or dump.lets_end(self.tid))
+        return is_ending or (executing is not None and executing is not self) or self.has_pending_kill()
+
     def is_dying(self) -> bool:
         if self.is_exiting or not self.interrupted:
             return False  # what an exiting task does for others, it finishes

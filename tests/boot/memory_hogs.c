@@ -22,6 +22,7 @@
 #include <unistd.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/fanotify.h>
 #include <sys/inotify.h>
 #include <sys/ipc.h>
 #include <sys/mman.h>
@@ -652,6 +653,36 @@ static void inotify_watches_many(void)
 	}
 }
 
+static void fanotify_marks(void)
+{
+	int fd = (int)held(fanotify_init(FAN_REPORT_FID | FAN_NONBLOCK, O_RDONLY));
+	for (int number = 0;; number++) {
+		char name[64];
+		snprintf(name, sizeof name, DIR_NAME "/%d", number);
+		close(open(name, O_RDWR | O_CREAT, 0600));
+		held(fanotify_mark(fd, FAN_MARK_ADD, FAN_OPEN, AT_FDCWD, name));
+	}
+}
+
+/* Events that are not merged, with names as long as they may be. */
+static void fanotify_names(void)
+{
+	char name[300];
+	memset(name, 'a', sizeof name);
+	memcpy(name, DIR_NAME "/", sizeof DIR_NAME);
+	for (int number = 0;;) {
+		for (int i = 0; i < 8; i++) {
+			int fd = (int)held(fanotify_init(FAN_REPORT_DIR_FID | FAN_REPORT_NAME | FAN_NONBLOCK, O_RDONLY));
+			held(fanotify_mark(fd, FAN_MARK_ADD, FAN_CREATE | FAN_DELETE | FAN_ONDIR, AT_FDCWD, DIR_NAME));
+		}
+		for (int i = 0; i < 2000; i++) {
+			snprintf(name + sizeof DIR_NAME + 246, 10, "%09d", number++);
+			mkdir(name, 0700);
+			rmdir(name);
+		}
+	}
+}
+
 /* All that RLIMIT_MSGQUEUE lets a user have, in the smallest queues and in the largest. */
 static void posix_queues_full(void)
 {
@@ -1088,7 +1119,7 @@ static const struct { const char *name; void (*run)(void); int reaches_limit; } 
 	HOG(single_bytes), HOG(small_packets), HOG(small_rights), HOG(udp_empty), HOG(netlink_answers), LIMITED(netlink_dumps), HOG(unaccepted),
 	HOG(closed_connections), HOG(half_read_texts), HOG(epoll_watches_many), HOG(inotify_watches), HOG(timers_many),
 	LIMITED(thread_signals), LIMITED(posix_queues), LIMITED(posix_queues_full), HOG(epoll_watches),
-	HOG(inotify_events), HOG(inotify_names), LIMITED(inotify_watches_many), LIMITED(page_tables), LIMITED(empty_page_tables), HOG(areas), HOG(areas_many), LIMITED(threads),
+	HOG(inotify_events), HOG(inotify_names), HOG(fanotify_marks), HOG(fanotify_names), LIMITED(inotify_watches_many), LIMITED(page_tables), LIMITED(empty_page_tables), HOG(areas), HOG(areas_many), LIMITED(threads),
 	LIMITED(processes), HOG(fork_bomb), LIMITED(zombies), HOG(open_files), HOG(event_files), HOG(sockets), LIMITED(timers),
 	LIMITED(pending_signals), HOG(record_locks), HOG(terminals), HOG(seccomp_filters), HOG(seccomp_many), HOG(socket_filters),
 	HOG(socket_filters_many), HOG(memberships), HOG(own_mounts), HOG(aio_polls), LIMITED(user_namespaces), HOG(long_arguments),

@@ -20,6 +20,7 @@
 #include <unistd.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/fanotify.h>
 #include <sys/inotify.h>
 #include <sys/ipc.h>
 #include <sys/mman.h>
@@ -416,10 +417,37 @@ static long user_namespaces(long made)
 	return made;
 }
 
+static long fanotify_marks(long made)
+{
+	int group = (int)syscall(SYS_fanotify_init, 0, O_RDONLY);
+	here();
+	for (long i = 0; i < 5000; i++)
+		new_file(i);
+	MAKE(5000, syscall(SYS_fanotify_mark, group, FAN_MARK_ADD, FAN_OPEN, AT_FDCWD, numbered(made)));
+	return made;
+}
+
+/* Creates a name and removes it: both are one event. */
+static int passing_name(long number)
+{
+	char name[16];
+	snprintf(name, sizeof name, "%ld", number);
+	return mkdir(name, 0700) < 0 ? -1 : rmdir(name);
+}
+
+static long fanotify_events(long made)
+{
+	int group = (int)syscall(SYS_fanotify_init, FAN_REPORT_DIR_FID | FAN_REPORT_NAME, O_RDONLY);
+	here();
+	syscall(SYS_fanotify_mark, group, FAN_MARK_ADD, FAN_CREATE | FAN_DELETE | FAN_ONDIR, AT_FDCWD, ".");
+	MAKE(16000, passing_name(made));
+	return made;
+}
+
 static const struct kind { const char *name; long (*make)(long made); } kinds[] = {
 #define KIND(name) { #name, name }
 	KIND(open_files), KIND(pipes), KIND(full_pipe_pages), KIND(event_files), KIND(timer_files), KIND(epoll_sets),
-	KIND(epoll_members), KIND(aio_contexts), KIND(aio_polls), KIND(inotify_watches), KIND(inotify_events), KIND(udp_sockets), KIND(tcp_sockets), KIND(netlink_sockets),
+	KIND(epoll_members), KIND(aio_contexts), KIND(aio_polls), KIND(inotify_watches), KIND(inotify_events), KIND(fanotify_marks), KIND(fanotify_events), KIND(udp_sockets), KIND(tcp_sockets), KIND(netlink_sockets),
 	KIND(netlink_answers), KIND(unix_pairs), KIND(unix_datagrams), KIND(areas), KIND(shared_policies), KIND(secret_files), KIND(segment_tables),
 	KIND(port_maps), KIND(semaphore_sets), KIND(semaphores),
 	KIND(undone_sets), KIND(message_queues), KIND(empty_messages), KIND(segments), KIND(posix_queues), KIND(posix_messages),

@@ -20,7 +20,8 @@ FIELD_VALUES = (
 )  # fmt: skip
 KINDS = sorted({*VALUES, *FIELD_VALUES, "structure"})
 FD_KINDS = (
-    "any", "file", "directory", "pipe", "socket", "epoll", "eventfd", "timerfd", "signalfd", "inotify", "mq", "pidfd",
+    "any", "file", "directory", "pipe", "socket", "epoll", "eventfd", "timerfd", "signalfd", "inotify", "fanotify",
+    "mq", "pidfd",
     "fscontext",
     "ruleset",
     "spent",

@@ -31,6 +31,12 @@ SETS: Final = {
     "fadvise": "0..6",
     "fallocate": "1 2 8 16 32 64",
     "family": "AF_UNIX AF_UNIX AF_INET AF_INET AF_INET6 AF_NETLINK AF_PACKET AF_UNSPEC 40",
+    "fanotify": (
+        "1 2 4 8 0x10 0x20 0x40 0x80 0x100 0x200 0x400 0x800 0x1000 0x8000 0x10000 0x20000 0x40000 0x8000000 "
+        "0x10000000 0x40000000 0xfff 0x3b"
+    ),
+    "fanotify_init": "1 2 4 8 0x10 0x20 0x40 0x80 0x100 0x200 0x400 0x800 0x1000 0x2000 0xc00 0x1e00",
+    "fanotify_mark": "1 1 1 2 4 8 0x10 0x20 0x40 0x80 0x100 0x200 0x400 0x440",
     "fcntl": (
         "F_DUPFD(fd) F_GETFD F_SETFD(one:0|1) F_GETFL F_SETFL(flags:open) F_GETLK(=flock) F_SETLK(<flock) "
         "F_SETLKW(<flock) F_SETOWN(pid) F_GETOWN F_SETSIG(signal) F_GETSIG 15(<owner) 16(>owner) "

@@ -44,6 +44,7 @@ class Ext2(VolumeHolder):
         self.mount_options: Ext2Options = options
         self.attribute_blocks: AttributeBlocks = AttributeBlocks()
         self.sleeps = True
+        self.finds_by_handle = True
         self.keeps_negatives = True
         self.inodes: dict[int, Ext2Node] = {}
         self.nodes: list[Ext2Node] = []  # the same ones; each knows its place

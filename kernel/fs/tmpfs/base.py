@@ -48,6 +48,7 @@ class Tmpfs(FileSystem):
         self.inodes_used: int = 0
         self.next_ino: int = 1
         self.has_access_lists = True
+        self.finds_by_handle = True
         self.shows_options: bool = True
         self.root_mode: int = 0o1777
         self.root_uid: KernelUid = ROOT_USER

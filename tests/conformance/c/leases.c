@@ -380,6 +380,34 @@ static void other_locks(void)
 	show_locks("/proc/locks", "");
 }
 
+/* A file loses its name and whoever had it open while somebody waits for the lease to open it. */
+static void passing(void)
+{
+	puts("--- a file that goes meanwhile");
+	int fd = (int)MUST(open("passing", O_RDWR | O_CREAT, 0644));
+	MUST(write(fd, "text", 4));
+	SHOW(fcntl(fd, F_SETLEASE, F_WRLCK));
+	fflush(stdout);
+	pid_t child = (pid_t)MUST(fork());
+	if (child == 0) {
+		close(fd);
+		char text[8] = "";
+		struct stat s;
+		fd = (int)MUST(open("passing", O_RDONLY));
+		SHOW(read(fd, text, 4));
+		MUST(fstat(fd, &s));
+		printf("%s, %d names\n", text, (int)s.st_nlink);
+		fflush(stdout);
+		_exit(0);
+	}
+	until_asleep(child);
+	told("the holder");
+	fflush(stdout);
+	MUST(unlink("passing"));
+	close(fd);
+	show_end(child);
+}
+
 int main(void)
 {
 	struct sigaction a = { 0 };
@@ -392,5 +420,6 @@ int main(void)
 	breaking();
 	waiting();
 	other_locks();
+	passing();
 	return 0;
 }

@@ -145,6 +145,7 @@ static int forbidden(const struct row *row, long *arguments)
 	case 103: return arguments[0] >= 6 && arguments[0] <= 8; /* what the console shows */
 	case 169: return arguments[2] != 0 && arguments[2] != 0x89abcdef;
 	case 16: return (uint32_t)arguments[1] == 0x540e && run_now->is_root; /* a terminal that others lose */
+	case 301: return (arguments[2] & 0x70000) && (arguments[1] & 0x110); /* those who watch would wait for an answer */
 	case 141: return (int)arguments[0] == PRIO_USER; /* everybody's priority */
 	case 56: case 57: case 58: case 435: return me->forked > 12;
 	default: return 0;

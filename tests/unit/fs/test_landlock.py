@@ -173,6 +173,7 @@ def test_another_thread_with_the_same_directories_does_not_lend_its_rights(machi
     prepare(host)
     other = Task(host.task.tid, host.task.process, b"other", host.task.credentials)
     other.fs_context = host.task.fs_context
+    host.flock(host.open("/a/file", os.O_RDONLY, 0), 1)  # where nobody holds anything, nobody is asked
     restrict(host, create(host, TRUNCATE | READ_FILE))
     met = []
 

@@ -1,0 +1,160 @@
+"""Events of fanotify(7): what a group remembers of one until it is read, and the bytes that a reader gets.
+
+An event has the file's place, from which it is opened for the reader, or handles that name the file and its directories
+(`FAN_REPORT_FID` and its kin). Events that are equal but for what happened are merged into one.
+
+Context: nothing sleeps but `let_go`, which may end a mount. Making an event may raise MemoryError.
+"""
+
+from enum import IntEnum
+from typing import Final
+
+from kernel.fs.filesystem import FILE_HANDLE_TYPE
+from kernel.fs.inode import Inode
+from kernel.fs.path import Path
+from kernel.lang import Errno, final
+from kernel.lib.pid import Bearer
+from kernel.sched import WaitQueue
+
+METADATA_SIZE: Final = 24  # struct fanotify_event_metadata
+_VERSION_AND_SIZE: Final = b"\x03\0\x18\0"
+_HEAD_OF_PIDFD: Final = b"\x04\0\x08\0"
+PIDFD_SIZE: Final = 8
+_RECORD_HEADER: Final = 12  # of a record with a handle, before that: type, length, identity of the file system
+_HANDLE_HEADER: Final = 8
+_EVENT_BYTES: Final = 320
+_PLAIN_HANDLE: Final = 0x81  # FILEID_INO64_GEN: of file systems that can name a file, but not find it
+
+# Types of records
+RECORD_FID: Final = 1
+RECORD_DIRECTORY_NAME: Final = 2
+RECORD_DIRECTORY: Final = 3
+RECORD_OLD_NAME: Final = 10
+RECORD_NEW_NAME: Final = 12
+
+
+class PermissionState(IntEnum):
+    """How far a question has come."""
+
+    NONE = 0  # it is none
+    NEW = 1
+    TAKEN = 2
+    ANSWERED = 3
+    CANCELLED = 4  # who asked was killed
+
+
+@final
+class Event:
+    """One event in a group's queue. Those with a `path` have pinned it, and hold the inode."""
+
+    def __init__(self, mask: int, process: Bearer | None, tid: int) -> None:
+        self.mask: int = mask
+        self.process: Bearer | None = process  # whose doing it was; None for nobody's
+        self.tid: int = tid  # of the thread, where the group wants that; else 0
+        self.path: Path | None = None
+        self.inode: Inode | None = None
+        self.fsid: int = 0
+        self.object: bytes = b""  # handles, with their headers, or nothing
+        self.directory: bytes = b""
+        self.name: bytes = b""
+        self.new_directory: bytes = b""
+        self.new_name: bytes = b""
+        self.state: PermissionState = PermissionState.NONE
+        self.is_denied: bool = False
+        self.descriptor: int = -1  # that the reader has, of a question that was taken
+        self.answered: WaitQueue | None = None  # of a question: where who asked waits
+        self.next: Event | None = None  # in the queue
+        self.previous: Event | None = None
+        self.key: bytes = b""  # equal for events that are merged
+        self.older_there: Event | None = None  # those in the queue that have the same place
+        self.newer_there: Event | None = None
+
+    def held_bytes(self) -> int:
+        """What it costs while it waits, about; always the same."""
+        return _EVENT_BYTES + 2 * len(self.key)  # the key says all that the other bytes do
+
+    def hold(self, path: Path, inode: Inode) -> None:
+        """Keep the place, to open it later."""
+        self.path = path.pin()
+        self.inode = inode
+        inode.acquire()
+
+    def let_go(self) -> None:
+        """It is not needed any more. May sleep."""
+        path = self.path
+        inode = self.inode
+        self.path = None
+        self.inode = None
+        if inode is not None:
+            inode.release()
+        if path is not None:
+            path.unpin()
+
+    def make_key(self, flags: int) -> None:
+        """What must be the same for two events with handles to be one. `flags`: of the mask, those that tell apart."""
+        pid = 0 if self.process is None else int(self.process.pid)
+        self.key = b"".join(
+            [
+                (self.mask & flags).to_bytes(8, "little"),
+                self.fsid.to_bytes(8, "little"),
+                pid.to_bytes(4, "little"),
+                self.tid.to_bytes(4, "little"),
+                self.object,
+                b"/",
+                self.directory,
+                self.name,
+                b"/",
+                self.new_directory,
+                self.new_name,
+            ]
+        )
+
+    def is_at(self, path: Path) -> bool:
+        own = self.path
+        return own is not None and own.mount is path.mount and own.dentry is path.dentry
+
+
+def handle_of(inode: Inode) -> bytes:
+    """struct file_handle of an inode. Raises MemoryError."""
+    kind = FILE_HANDLE_TYPE
+    try:
+        found = inode.file_system.handle_of(inode)
+    except Errno:
+        kind = _PLAIN_HANDLE
+        found = inode.ino.to_bytes(8, "little") + bytes(4)
+    return len(found).to_bytes(4, "little") + kind.to_bytes(4, "little") + found
+
+
+def record(kind: int, fsid: int, handle: bytes, name: bytes) -> bytes:
+    """A record with a handle, and perhaps a name. Raises MemoryError."""
+    length = _RECORD_HEADER + max(len(handle), _HANDLE_HEADER)
+    if len(name) > 0:
+        length += len(name) + 1
+    padded = length + 3 & ~3
+    storage = bytearray(0)
+    storage.append(kind)
+    storage.append(0)
+    storage.extend(padded.to_bytes(2, "little"))
+    storage.extend(fsid.to_bytes(8, "little"))
+    storage.extend(handle)
+    if len(handle) == 0:
+        storage.extend(bytes(_HANDLE_HEADER))
+    storage.extend(name)
+    while len(storage) < padded:
+        storage.append(0)
+    return bytes(storage)
+
+
+def pidfd_record(descriptor: int) -> bytes:
+    return _HEAD_OF_PIDFD + (descriptor & 0xFFFF_FFFF).to_bytes(4, "little")
+
+
+def metadata(length: int, mask: int, descriptor: int, pid: int) -> bytes:
+    """struct fanotify_event_metadata."""
+    return (
+        length.to_bytes(4, "little")
+        + _VERSION_AND_SIZE
+        + mask.to_bytes(8, "little")
+        + (descriptor & 0xFFFF_FFFF).to_bytes(4, "little")
+        + pid.to_bytes(4, "little")
+    )
