@@ -488,7 +488,7 @@ class Processor(Protocol):
 class Programs(Protocol):
     """The face `arch.programs`: what the processor holds of a program, built on frames and user memory."""
 
-    # Bits of entries of page tables, and two that the hardware ignores: PRIVATE and HIDDEN
+    # Bits of entries of page tables, and those that the hardware ignores: PRIVATE, HIDDEN, WRITE_WATCHED
     @property
     def PRESENT(self) -> int: ...
     @property
@@ -514,6 +514,10 @@ class Programs(Protocol):
     @property
     def HIDDEN(self) -> int:
         """The frame is kept, though the area is PROT_NONE."""
+
+    @property
+    def WRITE_WATCHED(self) -> int:
+        """Writes are left to whoever serves the area's faults."""
 
     @property
     def LEAF_TABLE_BYTES(self) -> int:

@@ -34,6 +34,7 @@ from arch.x86_64.programs.page_table import (
     PRIVATE,
     USER,
     WRITABLE,
+    WRITE_WATCHED,
     PageTable,
     drop_entries,
     entry_frame,

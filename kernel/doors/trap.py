@@ -204,10 +204,20 @@ def _make_accessible(task: Task, address: int, access: Access, of_key: bool) -> 
     return space.fault(address, access)
 
 
+def _ask(task: Task, address: int, access: Access, by_kernel: bool) -> FaultOutcome:
+    """A page is left to a program that serves faults: wait for it."""
+    space = task.memory
+    return FaultOutcome.DONE if space is None else space.ask(address, access, by_kernel)
+
+
 def is_accessible_now(task: Task, address: int, access: Access, of_key: bool = False) -> bool:
     """The same for the kernel's copy routines: a shortage of memory is no reason to let the call fail."""
     while True:
         outcome = _make_accessible(task, address, access, of_key)
+        if outcome == FaultOutcome.DONE:
+            return True
+        if outcome == FaultOutcome.SERVED:
+            outcome = _ask(task, address, access, by_kernel=True)
         if outcome != FaultOutcome.NO_MEMORY:
             return outcome == FaultOutcome.DONE
         find_memory(task)
@@ -220,7 +230,10 @@ def _page_fault(task: Task, frame: TrapFrame) -> None:
     address = fault_address()
     outcome = _make_accessible(task, address, access_of(frame), was_key_fault(frame))
     if outcome != FaultOutcome.DONE:
-        _report_fault(task, frame, address, outcome)
+        if outcome == FaultOutcome.SERVED:
+            outcome = _ask(task, address, access_of(frame), by_kernel=False)
+        if outcome != FaultOutcome.DONE:
+            _report_fault(task, frame, address, outcome)
 
 
 @noinline

@@ -42,6 +42,9 @@ class SecretPages(SharedMemory):
     def takes_names(self) -> bool:
         return False
 
+    def fillable_pages(self) -> int:
+        return -1
+
     def wants_promise(self) -> bool:
         return False
 

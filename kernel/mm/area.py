@@ -12,6 +12,7 @@ from kernel.mm.policy import MemoryPolicy, same_policy
 
 if TYPE_CHECKING:
     from kernel.mm.space import AddressSpace
+    from kernel.mm.userfault import FaultHandler
 
 PROT_READ: Final = 1
 PROT_WRITE: Final = 2
@@ -63,6 +64,8 @@ class Area:
         self.sealed: bool = False  # mseal(2): neither place nor protection may change
         self.policy: MemoryPolicy | None = None  # where its pages are to come from (mbind(2)); None: the thread's
         self.dont_dump: bool = False  # MADV_DONTDUMP; from the beginning where memory is secret
+        self.handler: FaultHandler | None = None  # who serves its faults (userfaultfd(2))
+        self.fault_modes: u8 = 0  # which ones
         self.has_own_pages: bool = False  # its program has had pages of its own there, other than the source's
         self.space: AddressSpace | None = None  # that it lies in, while it is attached to a source
         self.next_of_source: Area | None = None  # other areas of the same source (TrackedObject)
@@ -146,6 +149,8 @@ class Area:
             and self.key == other.key
             and self.is_promised == other.is_promised
             and self.dont_dump == other.dont_dump
+            and self.handler is other.handler
+            and self.fault_modes == other.fault_modes
             and (self.source is None or self.offset + (self.end - self.start) == other.offset)
             and same_policy(self.policy, other.policy)
         )

@@ -140,7 +140,7 @@ def node_of(space: AddressSpace, address: int) -> int:
     area = space.area_at(address)
     if area is None or area.prot & PROT_READ == 0:
         raise Errno(EFAULT)
-    outcome = space.fault(address & ~PAGE_MASK, Access.READ)
+    outcome = space.touch(address & ~PAGE_MASK, Access.READ)
     if outcome != FaultOutcome.DONE:
         raise Errno(ENOMEM if outcome == FaultOutcome.NO_MEMORY else EFAULT)
     return 0

@@ -30,6 +30,7 @@ from arch.programs import (
     PRIVATE,
     USER,
     WRITABLE,
+    WRITE_WATCHED,
     PageTable,
     entry_frame,
     make_entry,
@@ -60,7 +61,7 @@ class Access(IntEnum):
 
 
 class FaultOutcome(IntEnum):
-    """What became of a fault; all but DONE end in a signal."""
+    """What became of a fault; all but DONE and SERVED end in a signal."""
 
     DONE = 0
     NOT_MAPPED = 1  # SIGSEGV, SEGV_MAPERR
@@ -68,6 +69,7 @@ class FaultOutcome(IntEnum):
     NO_SUCH_PAGE = 3  # SIGBUS, BUS_ADRERR: past the end of the file, or an I/O error
     NO_MEMORY = 4
     KEY_FORBIDS = 5  # SIGSEGV, SEGV_PKUERR: only for accesses of the program itself, or on its behalf
+    SERVED = 6  # a program is to be asked for the page: `AddressSpace.ask`
 
 
 def allows(area: Area, access: Access) -> bool:
@@ -171,7 +173,7 @@ def _map_new(pages: PageTable, area: Area, address: int, slot: int, access: Acce
 def _map_around(pages: PageTable, area: Area, address: int, flags: int) -> int:
     """Map the neighbours of a file page that are at hand, within an aligned window; returns how many."""
     source = area.source
-    if source is None:
+    if source is None or area.handler is not None:
         return 0
     window = address & ~(_AROUND_PAGES * PAGE_SIZE - 1)
     start = max(area.start, window)
@@ -200,6 +202,7 @@ def protect_entry(slot: int, area: Area) -> None:
         area.prot & PROT_WRITE != 0
         and not area.shared
         and entry & PRIVATE != 0
+        and entry & WRITE_WATCHED == 0
         and owner_count(entry_frame(entry)) == 1
     ):
         entry |= WRITABLE

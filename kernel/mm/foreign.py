@@ -56,7 +56,7 @@ def _frame_at(space: AddressSpace, address: int, access: Access, by_force: bool)
                 frame = entry_frame(entry)
                 get_frame(frame)
                 return frame
-        outcome = space.fault(address, access)
+        outcome = space.touch(address, access)
         if outcome != FaultOutcome.DONE:
             raise Errno(ENOMEM if outcome == FaultOutcome.NO_MEMORY else EFAULT)
 

@@ -96,6 +96,12 @@ class MemoryObject:
         """Whether parts of shared mappings of it can be named (PR_SET_VMA): it stands behind nothing but them."""
         return False
 
+    def fillable_pages(self) -> int:
+        """How many pages it has now, if it is memory without a file on a disk, whose missing pages a program may fill
+        itself (userfaultfd(2)); -1 for all else.
+        """
+        return -1
+
     def name(self) -> bytes:
         """What /proc/PID/maps shows."""
         return b""
@@ -223,6 +229,9 @@ class SharedMemory(PolicyKeeper):
 
     def takes_names(self) -> bool:
         return True
+
+    def fillable_pages(self) -> int:
+        return self.page_limit
 
     def wants_promise(self) -> bool:
         """Whether it is to be promised when it is mapped first: all of it, as it is made for its mapping."""

@@ -80,7 +80,7 @@ class PinnedFrames:
             if space.keys is not None and space.forbids(page, is_write=self.device_writes):
                 break
             reached = self._pin_run(space, page, end, wanted)
-            if reached == page and (self._is_secret(space, page) or space.fault(page, access) != FaultOutcome.DONE):
+            if reached == page and (self._is_secret(space, page) or space.touch(page, access) != FaultOutcome.DONE):
                 break
             page = reached
         return max(0, min(page, end) - address)

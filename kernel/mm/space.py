@@ -45,6 +45,7 @@ from kernel.mm.frames import PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, SHORTAGE
 from kernel.mm.lowest import check_lowest, effective_lowest
 from kernel.mm.objects import MemoryObject, SharedMemory
 from kernel.mm.protection_keys import NO_KEY, ProtectionKeys
+from kernel.mm.userfault import flags_of
 
 UNLIMITED: Final = (1 << 63) - 1
 _MEMORY_WAITS_LIMIT: Final = 1000  # for one fault; each ends when a page was written to a disk, or after a while
@@ -132,6 +133,8 @@ class AddressSpace:
         self.future_present: bool = False  # … and are made present
         self.is_new: bool = False  # execve lays it out, and has checked the addresses by the new program's rights
         self.is_held: bool = False  # by a change that others must see whole: they wait with theirs
+        self.has_handlers: bool = False  # areas of it have had handlers of their faults
+        self.needs_care: bool = False  # one of the two: faults look for what is in their way
 
     @property
     def root(self) -> int:
@@ -184,6 +187,7 @@ class AddressSpace:
     def hold(self) -> None:
         """Let others wait with changes until `let_go`. The caller has settled, and has not slept since."""
         self.is_held = True
+        self.needs_care = True
 
     def settle(self) -> None:
         """Wait until nobody holds the space: whatever changes areas or entries does so first."""
@@ -203,6 +207,7 @@ class AddressSpace:
         """Let the others go on; also for a thread that came to no end of its own."""
         if self.is_held:
             self.is_held = False
+            self.needs_care = self.has_handlers
             PACE.rest.report_change()
 
     def activate(self) -> None:
@@ -543,6 +548,8 @@ class AddressSpace:
         """Cut an area in two at `address`, strictly inside it. Returns the upper part. Raises MemoryError."""
         after = following(area)
         upper = area.copy(address, area.end, self)
+        upper.handler = area.handler
+        upper.fault_modes = area.fault_modes
         area.end = address
         self.areas.insert(area, upper, after)
         return upper
@@ -898,8 +905,8 @@ class AddressSpace:
 
     def fault(self, address: int, access: Access) -> FaultOutcome:
         """Make the page at `address` accessible, or say why not. May sleep."""
-        if self.is_held:
-            self._wait_for_holder()
+        if self.needs_care and self._is_served(address, access):
+            return FaultOutcome.SERVED
         if address < 0 or address >= USER_END:
             return FaultOutcome.NOT_MAPPED
         area = self.area_at(address)
@@ -907,6 +914,8 @@ class AddressSpace:
             area = self._grow_stack(address)
             if area is None:
                 return FaultOutcome.NOT_MAPPED
+            if area.handler is not None:
+                return FaultOutcome.DONE  # the instruction faults again, and may be served
         if not allows(area, access):
             return FaultOutcome.NOT_ALLOWED
         try:
@@ -918,6 +927,39 @@ class AddressSpace:
         self.memory_waits = 0
         self.peak_resident = max(self.peak_resident, self.resident)
         return FaultOutcome.DONE
+
+    @noinline
+    def _is_served(self, address: int, access: Access) -> bool:
+        """Whether a page is left to a program that serves the area's faults, once nobody holds the space."""
+        if self.is_held:
+            self._wait_for_holder()
+        if not self.has_handlers:
+            return False
+        area = self.area_at(address)
+        return area is not None and allows(area, access) and flags_of(self, area, page_down(address), access) >= 0
+
+    def ask(self, address: int, access: Access, by_kernel: bool) -> FaultOutcome:
+        """Leave a page that is SERVED to who serves it. DONE: look again. Sleeps."""
+        area = self.area_at(address)
+        handler = None if area is None else area.handler
+        if area is None or handler is None:
+            return FaultOutcome.DONE
+        if handler.is_closed:
+            area.handler = None  # it is just about to do so itself
+            area.fault_modes = 0
+            return FaultOutcome.DONE
+        flags = flags_of(self, area, page_down(address), access)
+        if flags < 0:
+            return FaultOutcome.DONE
+        try:
+            return handler.ask(address, flags, by_kernel)
+        except MemoryError:
+            return self._wait_for_memory()
+
+    def touch(self, address: int, access: Access) -> FaultOutcome:
+        """`fault` for the kernel, which waits for whoever serves the page. DONE: it is there, or look again. Sleeps."""
+        outcome = self.fault(address, access)
+        return self.ask(address, access, by_kernel=True) if outcome == FaultOutcome.SERVED else outcome
 
     def _wait_for_memory(self) -> FaultOutcome:
         """No memory for a fault. DONE: some may have come free while this slept, let the instruction fault again. Not
@@ -971,7 +1013,7 @@ class AddressSpace:
             access = Access.WRITE if area.prot & PROT_WRITE != 0 and not area.shared else Access.READ
             if not allows(area, access):
                 address = area.end
-            elif self.fault(address, access) == FaultOutcome.NO_MEMORY:
+            elif self.touch(address, access) == FaultOutcome.NO_MEMORY:
                 raise Errno(ENOMEM)
             else:
                 address += PAGE_SIZE

@@ -113,6 +113,7 @@ from kernel.syscalls import (
     uname,
     unimplemented,
     unlink,
+    userfaultfd,
     utimensat,
     vhangup,
     wait,

@@ -683,6 +683,20 @@ static void fanotify_names(void)
 	}
 }
 
+static void fault_files(void)
+{
+	for (;;) {
+		int fd = (int)held(syscall(SYS_userfaultfd, 1));
+		struct { uint64_t words[4]; } api = { { 0xaa } };
+		char *memory = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		held(ioctl(fd, (int)0xc018aa3f, &api));
+		api.words[0] = (uint64_t)(uintptr_t)memory;
+		api.words[1] = 4096;
+		api.words[2] = 1;
+		ioctl(fd, (int)0xc020aa00, &api);
+	}
+}
+
 /* All that RLIMIT_MSGQUEUE lets a user have, in the smallest queues and in the largest. */
 static void posix_queues_full(void)
 {
@@ -1119,7 +1133,7 @@ static const struct { const char *name; void (*run)(void); int reaches_limit; } 
 	HOG(single_bytes), HOG(small_packets), HOG(small_rights), HOG(udp_empty), HOG(netlink_answers), LIMITED(netlink_dumps), HOG(unaccepted),
 	HOG(closed_connections), HOG(half_read_texts), HOG(epoll_watches_many), HOG(inotify_watches), HOG(timers_many),
 	LIMITED(thread_signals), LIMITED(posix_queues), LIMITED(posix_queues_full), HOG(epoll_watches),
-	HOG(inotify_events), HOG(inotify_names), HOG(fanotify_marks), HOG(fanotify_names), LIMITED(inotify_watches_many), LIMITED(page_tables), LIMITED(empty_page_tables), HOG(areas), HOG(areas_many), LIMITED(threads),
+	HOG(inotify_events), HOG(inotify_names), HOG(fanotify_marks), HOG(fanotify_names), HOG(fault_files), LIMITED(inotify_watches_many), LIMITED(page_tables), LIMITED(empty_page_tables), HOG(areas), HOG(areas_many), LIMITED(threads),
 	LIMITED(processes), HOG(fork_bomb), LIMITED(zombies), HOG(open_files), HOG(event_files), HOG(sockets), LIMITED(timers),
 	LIMITED(pending_signals), HOG(record_locks), HOG(terminals), HOG(seccomp_filters), HOG(seccomp_many), HOG(socket_filters),
 	HOG(socket_filters_many), HOG(memberships), HOG(own_mounts), HOG(aio_polls), LIMITED(user_namespaces), HOG(long_arguments),

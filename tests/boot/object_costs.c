@@ -444,10 +444,12 @@ static long fanotify_events(long made)
 	return made;
 }
 
+static long fault_files(long made) { MAKE(10000, syscall(SYS_userfaultfd, 0)); return made; }
+
 static const struct kind { const char *name; long (*make)(long made); } kinds[] = {
 #define KIND(name) { #name, name }
 	KIND(open_files), KIND(pipes), KIND(full_pipe_pages), KIND(event_files), KIND(timer_files), KIND(epoll_sets),
-	KIND(epoll_members), KIND(aio_contexts), KIND(aio_polls), KIND(inotify_watches), KIND(inotify_events), KIND(fanotify_marks), KIND(fanotify_events), KIND(udp_sockets), KIND(tcp_sockets), KIND(netlink_sockets),
+	KIND(epoll_members), KIND(aio_contexts), KIND(aio_polls), KIND(inotify_watches), KIND(inotify_events), KIND(fanotify_marks), KIND(fanotify_events), KIND(fault_files), KIND(udp_sockets), KIND(tcp_sockets), KIND(netlink_sockets),
 	KIND(netlink_answers), KIND(unix_pairs), KIND(unix_datagrams), KIND(areas), KIND(shared_policies), KIND(secret_files), KIND(segment_tables),
 	KIND(port_maps), KIND(semaphore_sets), KIND(semaphores),
 	KIND(undone_sets), KIND(message_queues), KIND(empty_messages), KIND(segments), KIND(posix_queues), KIND(posix_messages),

@@ -21,7 +21,7 @@ FIELD_VALUES = (
 KINDS = sorted({*VALUES, *FIELD_VALUES, "structure"})
 FD_KINDS = (
     "any", "file", "directory", "pipe", "socket", "epoll", "eventfd", "timerfd", "signalfd", "inotify", "fanotify",
-    "mq", "pidfd",
+    "userfaultfd", "mq", "pidfd",
     "fscontext",
     "ruleset",
     "spent",

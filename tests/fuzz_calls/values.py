@@ -69,7 +69,9 @@ SETS: Final = {
         "0x40086e00 0xb701 0xb702 0xb703 0xb704(>int) 0x8008b705(>bytes[8]) 0x8004b706..0x8004b709 "
         "0x8010b70a(>bytes[16]) 0x8010b70b(>bytes[16]) 0x8010b70c(>bytes[16]) 0x7468(>bytes[12]) "
         "0x4004e000..0x4004e003 0x40089000(<bytes[8]) "
-        "0xc0686611(=bytes[104])"
+        "0xc0686611(=bytes[104]) 0xc018aa3f(=uffd_api) 0xc020aa00(=uffd_page) 0x8010aa01(<uffd_page) "
+        "0x8010aa02(<uffd_page) 0xc028aa03(=uffd_copy) 0xc020aa04(=uffd_page) 0xc018aa06(=uffd_page) "
+        "0xc020aa07(=uffd_page) 0xaa00(one:0|1|0x800|0x80000)"
     ),
     "itimer": "0..3",
     "keyctl": (

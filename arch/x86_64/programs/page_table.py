@@ -50,6 +50,7 @@ ACCESSED: Final = 0x20
 DIRTY: Final = 0x40
 PRIVATE: Final = 0x200  # software bit 9
 HIDDEN: Final = 0x400  # software bit 10
+WRITE_WATCHED: Final = 0x800  # software bit 11: writes are left to whoever serves faults (userfaultfd(2))
 KEY_SHIFT: Final = 59
 KEY_BITS: Final = 15 << KEY_SHIFT
 NO_EXECUTE: Final = -(1 << 63)

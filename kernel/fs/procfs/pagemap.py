@@ -10,7 +10,7 @@ Context: sleeps. The description means the memory that the process had when it w
 from typing import Final
 
 from arch import USER_END
-from arch.programs import PRIVATE, entry_frame, read_entry
+from arch.programs import PRIVATE, WRITE_WATCHED, entry_frame, read_entry
 from kernel.fs.constants import SEEK_CUR, SEEK_SET
 from kernel.fs.file import File
 from kernel.fs.path import Path
@@ -26,6 +26,7 @@ from kernel.lib.user import Buffer
 from kernel.mm.area import Area
 from kernel.mm.frames import PAGE_SHIFT, frame_count
 from kernel.mm.space import AddressSpace
+from kernel.mm.userfault import WRITE_PROTECT
 
 _WORD: Final = 8
 _AT_ONCE: Final = 64  # words
@@ -34,6 +35,7 @@ _PAGES: Final = USER_END >> PAGE_SHIFT
 
 _OTHERS: Final = 1 << 55
 _EXCLUSIVE: Final = 1 << 56
+_PROTECTED: Final = 1 << 57  # writes are left to a userfaultfd
 _OF_FILE: Final = 1 << 61
 _THERE: Final = -(1 << 63)
 
@@ -103,6 +105,8 @@ class PagemapFile(PositionedFile):
         value = _THERE | _OTHERS
         if not own:
             value |= _OF_FILE
+        if entry & WRITE_WATCHED != 0 and area.fault_modes & WRITE_PROTECT != 0:
+            value |= _PROTECTED
         if frame_count(frame) <= (1 if own else 2):  # a memory object has its own reference
             value |= _EXCLUSIVE
         return value | frame if self.shows_frames else value

@@ -20,6 +20,7 @@ from kernel.mm.frames import NO_FRAME, PAGE_MASK, PAGE_SIZE, Frame, frame_count,
 from kernel.mm.objects import FixedPages, SharedMemory
 from kernel.mm.policy import MemoryPolicy
 from kernel.mm.space import DUMP_KINDS, AddressSpace, each_area
+from kernel.mm.userfault import MINOR, MISSING, WRITE_PROTECT
 
 _TEXT_LIMIT: Final = 6 << 20  # no more than execve takes
 _NAME_COLUMN: Final = 73
@@ -241,13 +242,15 @@ def _flag_words(area: Area) -> str:
         text += word if area.maximum_prot & bit != 0 else ""
     text += "ms " if area.shared else ""
     text += "gd " if area.flags & MAP_GROWSDOWN != 0 else ""
+    text += "um " if area.fault_modes & MISSING != 0 else ""
+    text += "uw " if area.fault_modes & WRITE_PROTECT != 0 else ""
     text += "lo " if area.flags & MAP_LOCKED != 0 else ""
     text += "dc " if area.dont_fork else ""
     text += "ac " if area.is_promised else ""
     text += "nr " if area.flags & MAP_NORESERVE != 0 else ""
     text += "wf " if area.wipe_on_fork else ""
     text += "dd " if area.dont_dump else ""
-    return text + "sd "
+    return text + ("sd ui " if area.fault_modes & MINOR != 0 else "sd ")
 
 
 def area_figures(space: AddressSpace, area: Area) -> bytes:

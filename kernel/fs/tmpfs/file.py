@@ -416,6 +416,10 @@ class FilePages(PolicyKeeper):
             if pinned is not None:
                 pinned.unpin()
 
+    def fillable_pages(self) -> int:
+        inode = self.inode
+        return 0 if inode is None else _page_count(inode.size)
+
     def punch(self, first_index: int, end_index: int) -> None:
         inode = self.inode
         if inode is not None:

@@ -1,0 +1,202 @@
+"""Userfaultfd: a file through which one program serves another's page faults, or its own (userfaultfd(2)).
+
+Areas are registered with the file's `FaultContext` (mm/userfault.py). A thread that faults there joins the `pending`
+faults and sleeps; reading the file takes the oldest, and a command (userfault_commands.py) that fills the page wakes
+whoever waits for it. Then the thread faults again, and finds the page or joins anew.
+
+A fault of a program ends its wait for a signal, which is served first. What the kernel touches for a program waits on,
+but for a kill; it is no reason to wait where the file is for the faults of programs alone (UFFD_USER_MODE_ONLY).
+
+Invariants: a fault is in `pending` or `taken` as long as its thread waits. When the file ends no area is registered
+with its context, and nobody waits.
+
+Context: asking and reading sleep. Raises MemoryError. Source: userfaultfd(2), ioctl_userfaultfd(2).
+"""
+
+from typing import Final
+
+from kernel.fs.anonymous import DescriptorFile, anonymous_path
+from kernel.fs.constants import O_NONBLOCK, O_RDONLY, POLLERR, READABLE
+from kernel.lang import EAGAIN, EFAULT, EINVAL, Errno, final, noraise, span_of
+from kernel.lib.pace import pace
+from kernel.lib.user import Buffer
+from kernel.mm.fault import FaultOutcome
+from kernel.mm.frames import PAGE_MASK
+from kernel.mm.space import AddressSpace
+from kernel.mm.userfault import FaultHandler, forget_handler
+from kernel.sched import PollWaiter, WaitQueue
+from kernel.task.task import Task, current_or_none
+from kernel.task.words import store_i32, store_i64
+
+# UFFD_FEATURE_*
+FEATURE_PROTECTED: Final = 1 << 0
+FEATURE_SHARED_MEMORY: Final = 1 << 5
+FEATURE_SIGBUS: Final = 1 << 7
+FEATURE_THREAD_ID: Final = 1 << 8
+FEATURE_MINOR: Final = 1 << 10
+FEATURE_EXACT_ADDRESS: Final = 1 << 11
+FEATURES: Final = (
+    FEATURE_PROTECTED
+    | FEATURE_SHARED_MEMORY
+    | FEATURE_SIGBUS
+    | FEATURE_THREAD_ID
+    | FEATURE_MINOR
+    | FEATURE_EXACT_ADDRESS
+)
+
+MESSAGE_SIZE: Final = 32  # struct uffd_msg
+_EVENT_PAGEFAULT: Final = 0x12
+_MESSAGE_COST: Final = 1000  # instructions, for `pace`
+_READY: Final = 1 << 31  # shown among the features once there was UFFDIO_API
+_COMMANDS: Final = "80000000000000df"  # a bit for each command of the file and of ranges
+
+
+@final
+class Fault:
+    """A thread that waits for a page."""
+
+    def __init__(self, address: int, flags: int, tid: int) -> None:
+        self.address: int = address
+        self.flags: int = flags  # FAULT_*
+        self.tid: int = tid  # as its own namespace calls it; 0 if nobody asked
+        self.is_woken: bool = False
+
+
+@final
+class FaultContext(FaultHandler):
+    """What a file and the areas that are registered with it share."""
+
+    def __init__(self, space: AddressSpace, user_mode_only: bool) -> None:
+        super().__init__()
+        self.space: AddressSpace = space
+        self.user_mode_only: bool = user_mode_only
+        self.is_ready: bool = False  # UFFDIO_API was called
+        self.features: int = 0
+        self.pending: dict[int, Fault] = {}  # by number, in the order in which they came
+        self.taken: dict[int, Fault] = {}
+        self.readers: WaitQueue = WaitQueue()
+        self.waiters: WaitQueue = WaitQueue()
+        self._last: int = 0
+
+    def ask(self, address: int, flags: int, by_kernel: bool) -> FaultOutcome:
+        task = current_or_none()
+        if task is None or self.features & FEATURE_SIGBUS != 0 or (by_kernel and self.user_mode_only):
+            return FaultOutcome.NO_SUCH_PAGE
+        if task.is_exiting or task.process.is_exiting:
+            return FaultOutcome.NO_SUCH_PAGE  # what it leaves (a core file) does without the page
+        shown = address if self.features & FEATURE_EXACT_ADDRESS != 0 else address & ~PAGE_MASK
+        tid = task.pids.shown(task.tid) if self.features & FEATURE_THREAD_ID != 0 else 0
+        fault = Fault(shown, flags, tid)
+        self._last += 1
+        number = self._last
+        self.pending[number] = fault
+        self.readers.wake_all()
+        try:
+            return self._wait(task, fault, by_kernel)
+        finally:
+            self.pending.pop(number, fault)
+            self.taken.pop(number, fault)
+
+    def _wait(self, task: Task, fault: Fault, by_kernel: bool) -> FaultOutcome:
+        """Until somebody says that the page is there, or a signal comes that is to be served first."""
+        while not fault.is_woken and not self.is_closed:
+            if task.must_end():
+                return FaultOutcome.NO_SUCH_PAGE if by_kernel else FaultOutcome.DONE
+            task.signals.kill_wakes = by_kernel
+            try:
+                self.waiters.sleep(interruptible=not by_kernel)
+            except Errno:
+                return FaultOutcome.DONE  # a signal
+            finally:
+                task.signals.kill_wakes = False
+        return FaultOutcome.DONE
+
+    def wake(self, start: int, length: int) -> None:
+        """The pages of a range may be there: let those who wait for them look."""
+        found = False
+        for fault in self.pending.values():
+            if 0 <= fault.address - start < length:
+                fault.is_woken = True
+                found = True
+        for fault in self.taken.values():
+            if 0 <= fault.address - start < length:
+                fault.is_woken = True
+                found = True
+        if found:
+            self.waiters.wake_all()
+
+    def take(self) -> Fault | None:
+        """The oldest fault that nobody has read of."""
+        for number in self.pending.keys():
+            fault = self.pending[number]
+            self.taken[number] = fault
+            self.pending.pop(number)
+            return fault
+        return None
+
+    def is_alive(self) -> bool:
+        """Whether the memory is still somebody's."""
+        return self.space.users > 0
+
+    @noraise
+    def close(self) -> None:
+        self.is_closed = True
+        self.waiters.wake_all()
+        if self.is_alive():
+            forget_handler(self.space, self)
+
+
+class UserFaultFile(DescriptorFile):
+    """The file, without its commands."""
+
+    def __init__(self, context: FaultContext, flags: int) -> None:
+        super().__init__(anonymous_path(b"[userfaultfd]"), O_RDONLY | flags)
+        self.context: FaultContext = context
+
+    def close(self) -> None:
+        self.context.close()
+
+    def poll(self, waiter: PollWaiter | None) -> int:
+        context = self.context
+        if waiter is not None:
+            waiter.wait_on(context.readers)
+        if not context.is_ready or self.flags & O_NONBLOCK == 0:
+            return POLLERR  # a fault that was announced may be gone when it is read
+        return READABLE if len(context.pending) > 0 else 0
+
+    def read(self, buffer: Buffer) -> int:
+        context = self.context
+        if not context.is_ready:
+            raise Errno(EINVAL)
+        done = 0
+        storage = bytearray(MESSAGE_SIZE)
+        words = span_of(storage)
+        while buffer.remaining >= MESSAGE_SIZE:
+            fault = context.take()
+            if fault is None:
+                if done > 0:
+                    return done
+                if self.flags & O_NONBLOCK != 0:
+                    raise Errno(EAGAIN)
+                context.readers.sleep()
+                continue
+            words[0] = _EVENT_PAGEFAULT
+            store_i64(words, 8, fault.flags)
+            store_i64(words, 16, fault.address)
+            store_i32(words, 24, fault.tid)
+            if buffer.put(words) < MESSAGE_SIZE:
+                if done > 0:
+                    return done
+                raise Errno(EFAULT)
+            done += MESSAGE_SIZE
+            pace(_MESSAGE_COST)
+        if done == 0:
+            raise Errno(EINVAL)
+        return done
+
+    def describe(self) -> bytes:
+        context = self.context
+        waiting = len(context.pending)
+        total = waiting + len(context.taken)
+        features = context.features | (_READY if context.is_ready else 0)
+        return f"pending:\t{waiting}\ntotal:\t{total}\nAPI:\taa:{features:x}:{_COMMANDS}\n".encode()

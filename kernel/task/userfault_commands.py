@@ -1,0 +1,307 @@
+"""What a program does through a userfaultfd: registering ranges, filling and protecting pages (ioctl_userfaultfd(2)).
+
+A command that fills many pages stops at the first that cannot be filled, and reports how many bytes it has done.
+
+Context: sleeps. The memory may be another program's; it is held meanwhile.
+"""
+
+from typing import Final
+
+from arch import USER_END
+from kernel.lang import (
+    EAGAIN,
+    EINVAL,
+    ENOENT,
+    ENOMEM,
+    EPERM,
+    ESRCH,
+    Errno,
+    UserAddr,
+    final,
+    span_of,
+)
+from kernel.lib import user
+from kernel.lib.capabilities import CAP_SYS_PTRACE
+from kernel.lib.pace import is_dying, pace
+from kernel.mm.frames import PAGE_MASK, PAGE_SIZE, allocate_user_frame, frame_span, put_frame, zero_frame
+from kernel.mm.lowest import effective_lowest
+from kernel.mm.space import AddressSpace
+from kernel.mm.userfault import (
+    MINOR,
+    MODES,
+    WRITE_PROTECT,
+    area_to_fill,
+    check_range,
+    protect_pages,
+    put_page,
+    register,
+    show_page,
+)
+from kernel.task.task import current
+from kernel.task.userfault import FEATURES, UserFaultFile
+from kernel.task.words import load_i64
+
+_API: Final = 0xC018_AA3F  # UFFDIO_*
+_REGISTER: Final = 0xC020_AA00
+_UNREGISTER: Final = 0x8010_AA01
+_WAKE: Final = 0x8010_AA02
+_COPY: Final = 0xC028_AA03
+_ZEROPAGE: Final = 0xC020_AA04
+_WRITEPROTECT: Final = 0xC018_AA06
+_CONTINUE: Final = 0xC020_AA07
+
+_VERSION: Final = 0xAA  # UFFD_API
+_FILE_COMMANDS: Final = -(1 << 63) | 0x3  # UFFD_API_IOCTLS
+_CAN_WAKE: Final = 1 << 2  # of a range, by their numbers
+_CAN_COPY: Final = 1 << 3
+_CAN_ZERO: Final = 1 << 4
+_CAN_PROTECT: Final = 1 << 6
+_CAN_CONTINUE: Final = 1 << 7
+_EVENT_FORK: Final = 1 << 1
+
+_DONT_WAKE: Final = 1
+_PROTECTED: Final = 2  # UFFDIO_COPY_MODE_WP, UFFDIO_CONTINUE_MODE_WP
+_MODE_PROTECT: Final = 1  # UFFDIO_WRITEPROTECT_MODE_WP
+_MODE_DONT_WAKE: Final = 2
+_PAGE_COST: Final = 3000  # instructions, for `pace`
+
+
+@final
+class ServedFaults(UserFaultFile):
+    """The file, with its commands."""
+
+    def ioctl(self, command: int, argument: int) -> int:
+        address = UserAddr(argument)
+        if command == _API:
+            self._begin(address)
+            return 0
+        if not self.context.is_ready:
+            raise Errno(EINVAL)
+        if command == _REGISTER:
+            self._register(address)
+        elif command == _UNREGISTER:
+            self._unregister(address)
+        elif command == _WAKE:
+            start, length = _range_at(address)
+            self.context.wake(start, length)
+        elif command == _COPY:
+            self._copy(address)
+        elif command == _ZEROPAGE:
+            self._zero(address)
+        elif command == _WRITEPROTECT:
+            self._protect(address)
+        elif command == _CONTINUE:
+            self._continue(address)
+        else:
+            raise Errno(EINVAL)
+        return 0
+
+    def _begin(self, address: UserAddr) -> None:
+        """UFFDIO_API: agree on features, once."""
+        words = span_of(user.read_bytes(address, 24))
+        version = load_i64(words, 0)
+        features = load_i64(words, 8)
+        error = 0
+        if version != _VERSION:
+            error = EINVAL
+        elif features & _EVENT_FORK != 0 and not current().credentials.capable(CAP_SYS_PTRACE):
+            error = EPERM
+        elif features & ~FEATURES != 0:
+            error = EINVAL
+        if error == 0:
+            user.write_i64(user.at(address, 8), FEATURES)
+            user.write_i64(user.at(address, 16), _FILE_COMMANDS)
+            if self.context.is_ready:
+                error = EINVAL
+        if error != 0:
+            user.write_bytes(address, bytes(24))
+            raise Errno(error)
+        self.context.is_ready = True
+        self.context.features = features
+
+    # ---- Ranges -------------------------------------------------------------------------------------------------
+
+    def _register(self, address: UserAddr) -> None:
+        words = span_of(user.read_bytes(address, 24))
+        modes = load_i64(words, 16)
+        if modes == 0 or modes & ~MODES != 0:
+            raise Errno(EINVAL)
+        start = load_i64(words, 0)
+        length = load_i64(words, 8)
+        _check_range(start, length)
+        space = self._hold(ENOMEM)
+        try:
+            space.settle()
+            check_range(space, start, start + length, modes, self.context)
+            register(space, start, start + length, modes, self.context)
+        finally:
+            space.release()
+        commands = _CAN_WAKE | _CAN_COPY | _CAN_ZERO
+        commands |= _CAN_PROTECT if modes & WRITE_PROTECT != 0 else 0
+        commands |= _CAN_CONTINUE if modes & MINOR != 0 else 0
+        user.write_i64(user.at(address, 24), commands)
+
+    def _unregister(self, address: UserAddr) -> None:
+        start, length = _range_at(address)
+        end = start + length
+        space = self._hold(ENOMEM)
+        try:
+            space.settle()
+            check_range(space, start, end, 0, None)
+            register(space, start, end, 0, None)
+        finally:
+            space.release()
+        self.context.wake(start, length)
+
+    def _hold(self, error: int) -> AddressSpace:
+        """The memory, for as long as the caller needs it. Raises `error` if it has gone."""
+        if not self.context.is_alive():
+            raise Errno(error)
+        space = self.context.space
+        space.acquire()
+        return space
+
+    # ---- Pages --------------------------------------------------------------------------------------------------
+
+    def _copy(self, address: UserAddr) -> None:
+        words = span_of(user.read_bytes(address, 32))
+        target = load_i64(words, 0)
+        source = load_i64(words, 8)
+        length = load_i64(words, 16)
+        mode = load_i64(words, 24)
+        if length & PAGE_MASK != 0 or length <= 0 or -length <= source < 0:
+            raise Errno(EINVAL)  # the source would end past the last address that there is
+        _check_range(target, length)
+        if mode & ~(_DONT_WAKE | _PROTECTED) != 0:
+            raise Errno(EINVAL)
+        self._fill(target, length, source if 0 <= source < USER_END else USER_END, mode, user.at(address, 32))
+
+    def _zero(self, address: UserAddr) -> None:
+        words = span_of(user.read_bytes(address, 24))
+        start = load_i64(words, 0)
+        length = load_i64(words, 8)
+        mode = load_i64(words, 16)
+        _check_range(start, length)
+        if mode & ~_DONT_WAKE != 0:
+            raise Errno(EINVAL)
+        self._fill(start, length, 0, mode, user.at(address, 24), is_zero=True)
+
+    def _continue(self, address: UserAddr) -> None:
+        words = span_of(user.read_bytes(address, 24))
+        start = load_i64(words, 0)
+        length = load_i64(words, 8)
+        mode = load_i64(words, 16)
+        _check_range(start, length)
+        if mode & ~(_DONT_WAKE | _PROTECTED) != 0:
+            raise Errno(EINVAL)
+        done = 0
+        error = 0
+        space = self._hold(ESRCH)
+        try:
+            area = area_to_fill(space, start, length)
+            if mode & _PROTECTED != 0 and area.fault_modes & WRITE_PROTECT == 0:
+                raise Errno(EINVAL)
+            while done < length and not is_dying():
+                space.settle()
+                show_page(space, area_to_fill(space, start + done, PAGE_SIZE), start + done)
+                done += PAGE_SIZE
+                pace(_PAGE_COST)
+        except Errno as failure:
+            error = failure.code
+        except MemoryError:
+            error = ENOMEM
+        finally:
+            space.release()
+        self._report(start, length, done, error, mode & _DONT_WAKE != 0, user.at(address, 24))
+
+    def _fill(self, start: int, length: int, source: int, mode: int, result: UserAddr, is_zero: bool = False) -> None:
+        """Fill pages with a copy of the caller's memory, or with zeros."""
+        done = 0
+        error = 0
+        is_protected = mode & _PROTECTED != 0
+        space = self._hold(ESRCH)
+        try:
+            area = area_to_fill(space, start, length)
+            if is_protected and area.fault_modes & WRITE_PROTECT == 0:
+                raise Errno(EINVAL)
+            while done < length and not is_dying():
+                self._fill_page(space, start + done, source + done, is_protected, is_zero)  # fits: USER_END each
+                done += PAGE_SIZE
+                pace(_PAGE_COST)
+        except Errno as failure:
+            error = failure.code
+        except MemoryError:
+            error = ENOMEM
+        finally:
+            space.release()
+        self._report(start, length, done, error, mode & _DONT_WAKE != 0, result)
+
+    def _fill_page(self, space: AddressSpace, address: int, source: int, is_protected: bool, is_zero: bool) -> None:
+        """One page. Raises EFAULT, EEXIST, ENOENT, MemoryError."""
+        frame = allocate_user_frame()
+        try:
+            if is_zero:
+                zero_frame(frame)
+            else:
+                user.read_into(frame_span(frame), UserAddr(source))
+            space.settle()
+            put_page(space, area_to_fill(space, address, PAGE_SIZE), address, frame, is_protected)
+        finally:
+            put_frame(frame)
+
+    def _report(self, start: int, length: int, done: int, error: int, leaves_asleep: bool, result: UserAddr) -> None:
+        """Tell the caller how far it came, and wake who waits for these pages. Raises the error, EAGAIN for a part."""
+        user.write_i64(result, done if done > 0 else -error)
+        if done == 0:
+            raise Errno(error if error != 0 else EAGAIN)
+        if not leaves_asleep:
+            self.context.wake(start, done)
+        if done < length:
+            raise Errno(EAGAIN)
+
+    def _protect(self, address: UserAddr) -> None:
+        words = span_of(user.read_bytes(address, 24))
+        start = load_i64(words, 0)
+        length = load_i64(words, 8)
+        mode = load_i64(words, 16)
+        _check_range(start, length)
+        is_protected = mode & _MODE_PROTECT != 0
+        if mode & ~(_MODE_PROTECT | _MODE_DONT_WAKE) != 0 or mode == _MODE_PROTECT | _MODE_DONT_WAKE:
+            raise Errno(EINVAL)
+        place = start
+        space = self._hold(ESRCH)
+        try:
+            while place < start + length:
+                space.settle()
+                area = space.areas.first_above(place)
+                if area is None or area.start >= start + length:
+                    break
+                if area.fault_modes & WRITE_PROTECT == 0:
+                    raise Errno(ENOENT)
+                place = max(place, area.start)
+                stop = space.part_end(place, min(area.end, start + length))
+                protect_pages(space, area, place, stop, is_protected)
+                place = space.rest(stop, start + length)
+            if place == start:
+                raise Errno(ENOENT)
+        finally:
+            space.release()
+        if not is_protected and mode & _MODE_DONT_WAKE == 0:
+            self.context.wake(start, length)
+
+
+def _range_at(address: UserAddr) -> tuple[int, int]:
+    """struct uffdio_range. Raises EINVAL."""
+    words = span_of(user.read_bytes(address, 16))
+    start = load_i64(words, 0)
+    length = load_i64(words, 8)
+    _check_range(start, length)
+    return start, length
+
+
+def _check_range(start: int, length: int) -> None:
+    """Raise EINVAL unless it is one of whole pages that a program may have."""
+    if (start | length) & PAGE_MASK != 0 or length <= 0 or start < effective_lowest():
+        raise Errno(EINVAL)
+    if start >= USER_END or length > USER_END - start:
+        raise Errno(EINVAL)

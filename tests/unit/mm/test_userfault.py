@@ -1,0 +1,275 @@
+"""Faults that somebody else serves: who is asked, and what filling a page does."""
+
+import pytest
+
+from arch.programs import HIDDEN, PRESENT, WRITABLE, WRITE_WATCHED, entry_frame, read_entry
+from kernel.lang import EBUSY, EEXIST, EFAULT, EINVAL, ENOENT, EPERM, Errno
+from kernel.mm import frames
+from kernel.mm.area import MAP_ANONYMOUS, MAP_FIXED, MAP_PRIVATE, MAP_SHARED, PROT_READ, PROT_WRITE
+from kernel.mm.fault import Access, FaultOutcome
+from kernel.mm.frames import PAGE_SIZE, allocate_user_frame, frame_span
+from kernel.mm.objects import MemoryObject, SharedMemory
+from kernel.mm.remap import MREMAP_FIXED, MREMAP_MAYMOVE, remap
+from kernel.mm.space import AddressSpace
+from kernel.mm.userfault import (
+    FAULT_MINOR,
+    FAULT_PROTECTED,
+    FAULT_WRITE,
+    MINOR,
+    MISSING,
+    WRITE_PROTECT,
+    FaultHandler,
+    area_to_fill,
+    check_range,
+    forget_handler,
+    protect_pages,
+    put_page,
+    register,
+    show_page,
+)
+
+BASE = 0x40_0000
+PAGES = 8
+
+pytestmark = pytest.mark.usefixtures("machine")
+
+
+class Recorder(FaultHandler):
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[tuple[int, int]] = []
+
+    def ask(self, address: int, flags: int, by_kernel: bool) -> FaultOutcome:
+        self.asked.append((address, flags))
+        return FaultOutcome.DONE
+
+
+def mapped(flags: int = MAP_PRIVATE) -> AddressSpace:
+    space = AddressSpace()
+    space.map(BASE, PAGES * PAGE_SIZE, PROT_READ | PROT_WRITE, flags | MAP_ANONYMOUS | MAP_FIXED, None, 0)
+    return space
+
+
+def registered(space: AddressSpace, modes: int) -> Recorder:
+    recorder = Recorder()
+    check_range(space, BASE, BASE + PAGES * PAGE_SIZE, modes, recorder)
+    register(space, BASE, BASE + PAGES * PAGE_SIZE, modes, recorder)
+    return recorder
+
+
+def fill(space: AddressSpace, address: int, value: int) -> None:
+    """Put a page with a byte there."""
+    frame = allocate_user_frame()
+    frame_span(frame)[0] = value
+    try:
+        put_page(space, area_to_fill(space, address, PAGE_SIZE), address, frame, is_protected=False)
+    finally:
+        frames.put_frame(frame)
+
+
+def first_byte(space: AddressSpace, address: int) -> int:
+    return frame_span(entry_frame(read_entry(space.pages.find(address))))[0]
+
+
+def test_a_missing_page_is_asked_for_until_it_is_filled() -> None:
+    space = mapped()
+    recorder = registered(space, MISSING)
+    assert space.touch(BASE + 5, Access.READ) == FaultOutcome.DONE
+    assert space.touch(BASE + 6, Access.WRITE) == FaultOutcome.DONE
+    assert recorder.asked == [(BASE + 5, 0), (BASE + 6, FAULT_WRITE)]
+    assert space.resident == 0
+    fill(space, BASE, 7)
+    assert space.touch(BASE + 6, Access.WRITE) == FaultOutcome.DONE
+    assert len(recorder.asked) == 2
+    assert first_byte(space, BASE) == 7
+
+
+def test_a_page_is_filled_once() -> None:
+    space = mapped()
+    registered(space, MISSING)
+    fill(space, BASE, 7)
+    with pytest.raises(Errno) as error:
+        fill(space, BASE, 8)
+    assert error.value.code == EEXIST
+    assert first_byte(space, BASE) == 7
+
+
+def test_what_nobody_registered_is_not_filled() -> None:
+    space = mapped()
+    with pytest.raises(Errno) as error:
+        area_to_fill(space, BASE, PAGE_SIZE)
+    assert error.value.code == ENOENT
+
+
+def test_a_range_has_one_handler() -> None:
+    space = mapped()
+    registered(space, MISSING)
+    with pytest.raises(Errno) as error:
+        check_range(space, BASE, BASE + PAGE_SIZE, MISSING, Recorder())
+    assert error.value.code == EBUSY
+    with pytest.raises(Errno) as error:
+        check_range(space, BASE + 100 * PAGE_SIZE, BASE + 101 * PAGE_SIZE, MISSING, Recorder())
+    assert error.value.code == EINVAL
+
+
+def test_a_part_is_registered_and_joined_again() -> None:
+    space = mapped()
+    recorder = Recorder()
+    register(space, BASE + PAGE_SIZE, BASE + 2 * PAGE_SIZE, MISSING, recorder)
+    assert space.areas.count == 3
+    space.touch(BASE, Access.READ)
+    assert recorder.asked == []
+    register(space, BASE, BASE + PAGES * PAGE_SIZE, 0, None)
+    assert space.areas.count == 1
+
+
+def test_a_protected_page_is_read_and_not_written() -> None:
+    space = mapped()
+    space.touch(BASE, Access.WRITE)
+    recorder = registered(space, WRITE_PROTECT)
+    area = area_to_fill(space, BASE, PAGE_SIZE)
+    protect_pages(space, area, BASE, BASE + PAGE_SIZE, is_protected=True)
+    assert read_entry(space.pages.find(BASE)) & (WRITABLE | WRITE_WATCHED) == WRITE_WATCHED
+    space.touch(BASE, Access.READ)
+    assert recorder.asked == []
+    space.touch(BASE, Access.WRITE)
+    assert recorder.asked == [(BASE, FAULT_WRITE | FAULT_PROTECTED)]
+    space.protect(BASE, PAGE_SIZE, PROT_READ)
+    space.protect(BASE, PAGE_SIZE, PROT_READ | PROT_WRITE)
+    space.touch(BASE, Access.WRITE)
+    assert len(recorder.asked) == 2
+    protect_pages(space, area_to_fill(space, BASE, PAGE_SIZE), BASE, BASE + PAGE_SIZE, is_protected=False)
+    space.touch(BASE, Access.WRITE)
+    assert len(recorder.asked) == 2
+    assert read_entry(space.pages.find(BASE)) & WRITABLE != 0
+
+
+def test_a_child_serves_its_own_faults() -> None:
+    space = mapped()
+    recorder = registered(space, MISSING | WRITE_PROTECT)
+    child = space.fork()
+    assert child.touch(BASE, Access.WRITE) == FaultOutcome.DONE
+    assert child.resident == 1
+    assert recorder.asked == []
+    child.release()
+
+
+def test_shared_memory_has_minor_faults() -> None:
+    space = mapped(MAP_SHARED)
+    space.touch(BASE, Access.WRITE)
+    area = space.area_at(BASE)
+    assert area is not None and area.source is not None
+    other = AddressSpace()
+    other.map(BASE, PAGES * PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, area.source, 0)
+    recorder = registered(other, MINOR)
+    other.touch(BASE, Access.READ)
+    assert recorder.asked == [(BASE, FAULT_MINOR)]
+    show_page(other, area_to_fill(other, BASE, PAGE_SIZE), BASE)
+    other.touch(BASE, Access.READ)
+    assert len(recorder.asked) == 1
+    assert other.resident == 1
+    other.touch(BASE + PAGE_SIZE, Access.READ)
+    assert len(recorder.asked) == 1  # it is missing, which nobody asked to hear of
+
+
+def test_nothing_stays_when_the_handler_goes() -> None:
+    space = mapped()
+    registered(space, MISSING)
+    forget_handler(space, Recorder())
+    area = space.area_at(BASE)
+    assert area is not None and area.handler is not None
+    forget_handler(space, area.handler)
+    after = space.area_at(BASE)
+    assert after is not None and after.handler is None and after.fault_modes == 0
+    assert space.touch(BASE, Access.READ) == FaultOutcome.DONE
+    assert space.resident == 1
+
+
+def test_an_area_that_another_thread_put_there_after_the_check_is_refused() -> None:
+    space = AddressSpace()
+    space.map(BASE, PAGE_SIZE, PROT_READ, MAP_PRIVATE | MAP_FIXED, MemoryObject(), 0)
+    with pytest.raises(Errno) as error:
+        register(space, BASE, BASE + PAGE_SIZE, MISSING, Recorder())
+    assert error.value.code == EINVAL
+    space = AddressSpace()
+    space.map(BASE, PAGE_SIZE, PROT_READ, MAP_SHARED | MAP_FIXED, SharedMemory(PAGE_SIZE), 0, PROT_READ)
+    with pytest.raises(Errno) as error:
+        register(space, BASE, BASE + PAGE_SIZE, MISSING, Recorder())
+    assert error.value.code == EPERM
+    area = space.area_at(BASE)
+    assert area is not None and area.handler is None
+
+
+def test_a_handler_that_has_ended_is_not_asked() -> None:
+    space = mapped()
+    recorder = registered(space, MISSING)
+    recorder.is_closed = True
+    assert space.touch(BASE, Access.READ) == FaultOutcome.DONE
+    assert space.touch(BASE, Access.READ) == FaultOutcome.DONE
+    assert recorder.asked == [] and space.resident == 1
+
+
+def test_protection_ends_with_its_registration() -> None:
+    space = mapped()
+    space.touch(BASE, Access.WRITE)
+    registered(space, WRITE_PROTECT)
+    protect_pages(space, area_to_fill(space, BASE, PAGE_SIZE), BASE, BASE + PAGE_SIZE, is_protected=True)
+    register(space, BASE, BASE + PAGES * PAGE_SIZE, 0, None)
+    recorder = registered(space, WRITE_PROTECT)
+    space.touch(BASE, Access.WRITE)
+    assert recorder.asked == []
+    assert read_entry(space.pages.find(BASE)) & (WRITABLE | WRITE_WATCHED) == WRITABLE
+
+
+def test_fewer_modes_leave_those_that_there_are() -> None:
+    space = mapped()
+    recorder = registered(space, MISSING | WRITE_PROTECT)
+    register(space, BASE, BASE + PAGES * PAGE_SIZE, WRITE_PROTECT, recorder)
+    area = space.area_at(BASE)
+    assert area is not None and area.fault_modes == MISSING | WRITE_PROTECT
+
+
+def test_a_page_that_may_not_be_seen_is_filled_and_hidden() -> None:
+    space = mapped()
+    registered(space, MISSING)
+    space.protect(BASE, PAGE_SIZE, 0)
+    fill(space, BASE, 7)
+    assert read_entry(space.pages.find(BASE)) & (PRESENT | HIDDEN) == HIDDEN
+    assert space.touch(BASE, Access.READ) == FaultOutcome.NOT_ALLOWED
+    space.protect(BASE, PAGE_SIZE, PROT_READ)
+    assert space.touch(BASE, Access.READ) == FaultOutcome.DONE
+    assert first_byte(space, BASE) == 7
+
+
+@pytest.mark.parametrize("flags", [MAP_PRIVATE, MAP_SHARED])
+def test_nothing_is_filled_behind_the_end_of_a_file(flags: int) -> None:
+    space = AddressSpace()
+    space.map(BASE, 2 * PAGE_SIZE, PROT_READ | PROT_WRITE, flags | MAP_FIXED, SharedMemory(PAGE_SIZE), 0)
+    register(space, BASE, BASE + 2 * PAGE_SIZE, MISSING, Recorder())
+    fill(space, BASE, 7)
+    with pytest.raises(Errno) as error:
+        fill(space, BASE + PAGE_SIZE, 7)
+    assert error.value.code == EFAULT
+    assert space.resident == 1
+
+
+def test_a_private_page_of_shared_memory_is_shown_until_it_is_written() -> None:
+    source = SharedMemory(PAGE_SIZE)
+    frames.put_frame(source.page(0, for_write=True))
+    space = AddressSpace()
+    space.map(BASE, PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED, source, 0)
+    register(space, BASE, BASE + PAGE_SIZE, MINOR, Recorder())
+    show_page(space, area_to_fill(space, BASE, PAGE_SIZE), BASE)
+    assert entry_frame(read_entry(space.pages.find(BASE))) == source.resident(0)
+    assert read_entry(space.pages.find(BASE)) & WRITABLE == 0
+    space.touch(BASE, Access.WRITE)
+    assert entry_frame(read_entry(space.pages.find(BASE))) != source.resident(0)
+
+
+def test_what_is_moved_is_registered_no_more() -> None:
+    space = mapped()
+    recorder = registered(space, MISSING)
+    place = BASE + 100 * PAGE_SIZE
+    remap(space, BASE, PAGE_SIZE, PAGE_SIZE, MREMAP_MAYMOVE | MREMAP_FIXED, place)
+    space.touch(place, Access.WRITE)
+    assert recorder.asked == []
