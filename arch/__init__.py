@@ -107,10 +107,14 @@ from arch.x86_64.start import (
 )
 from arch.x86_64.unwinding import find_landing
 from arch.x86_64.user_frame import (
+    SAMPLED_REGISTERS,
     call_under_way,
     copied_frame,
     copy_user_frame,
+    sampled_register,
     start_program,
     user_frame_address,
+    user_frame_pointer,
+    user_instruction_pointer,
     user_stack_pointer,
 )

@@ -7,6 +7,8 @@ cannot hand the frame itself out.
 Safety: `stack_top` is the 16-byte aligned upper end of a kernel stack that the caller's task owns.
 """
 
+from typing import Final
+
 from arch.x86_64.frame import FRAME_SIZE, RFLAGS_INTERRUPT, RFLAGS_RESERVED_ONE, TrapFrame
 from arch.x86_64.layout import USER_CS, USER_SS
 from kernel.lang import ENOSYS, bytes_of, inline, panic
@@ -88,3 +90,29 @@ def set_original_number(stack_top: int, number: int) -> None:
     """Change it. With -1, nothing is repeated."""
     frame = struct_at_address(TrapFrame, user_frame_address(stack_top))
     frame.set_original_number(number)
+
+
+# For samples: what the program was doing when it came into the kernel, also of the task that runs ---------------------
+
+# The word of struct TrapFrame by the number that perf_event_open(2) gives a register (enum perf_event_x86_regs); -1 for
+# the segments that a program of 64 bits does not have.
+SAMPLED_REGISTERS: Final[list[int]] = [
+    10, 5, 11, 12, 13, 14, 4, 20, 17, 19, 18, 21, -1, -1, -1, -1, 9, 8, 7, 6, 3, 2, 1, 0,
+]  # fmt: skip
+
+
+def user_instruction_pointer(stack_top: int) -> int:
+    """Where the program goes on."""
+    frame = struct_at_address(TrapFrame, user_frame_address(stack_top))
+    return frame.rip
+
+
+def user_frame_pointer(stack_top: int) -> int:
+    """The head of the chain of frames on the program's stack, if it keeps one."""
+    frame = struct_at_address(TrapFrame, user_frame_address(stack_top))
+    return frame.rbp
+
+
+def sampled_register(stack_top: int, number: int) -> int:
+    """A register by its number in SAMPLED_REGISTERS."""
+    return frame_word(stack_top, SAMPLED_REGISTERS[number])

@@ -12,10 +12,13 @@ from kernel.doors.trace import describe_call, report_result
 from kernel.lang import ENOSYS, ERESTART_RESTARTBLOCK, ERESTARTSYS, export, inline, noinline, on_stack
 from kernel.lib import log
 from kernel.mm.reclaim import reclaim_if_due
+from kernel.perf.observer import call_begins, call_ends
+from kernel.sched.processor import RUNNING
 from kernel.sched.scheduler import has_work, watches_calls
 from kernel.task.deliver import before_user_mode
 from kernel.task.diversion import diverts
 from kernel.task.seccomp import permits
+from kernel.task.send import rewatch
 from kernel.task.task import TRACING, Task, current
 from kernel.task.trace_stops import end_call, enter_call
 
@@ -59,7 +62,11 @@ def _watched_call(number: int, frame: TrapFrame) -> int:
         return _call_of_tracee(task, number, frame)
     if not permits(task, number, frame):
         return frame.result
-    return _traced_call(number, frame) if TRACING.enabled else call(number, frame)
+    if TRACING.enabled or RUNNING.is_observed:
+        return _seen_call(number, frame)
+    if task.seccomp_mode == 0 and dispatch is None:
+        rewatch(task)  # whoever looked at the calls of all has gone
+    return call(number, frame)
 
 
 @noinline
@@ -71,28 +78,44 @@ def _call_of_tracee(task: Task, number: int, frame: TrapFrame) -> int:
     is_made = is_made and number != _NO_CALL and permits(task, number, frame)
     if is_made:
         number = frame.traced_call
-        frame.set_result(_traced_call(number, frame) if TRACING.enabled else call(number, frame))
+        frame.set_result(_seen_call(number, frame))
     end_call(task)
     return frame.result
 
 
 @noinline
-def _traced_call(number: int, frame: TrapFrame) -> int:
-    """The same with a line in the log, if `trace=` asks for it."""
-    text = ""
-    try:
-        text = describe_call(
-            number, [frame.first, frame.second, frame.third, frame.fourth, frame.fifth, frame.sixth]
-        )
-    except MemoryError:
-        pass  # the call goes on without its line
+def _seen_call(number: int, frame: TrapFrame) -> int:
+    """A call between its tracepoints, and with a line in the log if `trace=` asks for it."""
+    text = _description(number, frame)
+    if RUNNING.is_observed:
+        call_begins(current(), number, frame)
     result = call(number, frame)
-    if len(text) > 0:
-        try:
-            report_result(text, result)
-        except MemoryError:
-            pass  # the call is done, whether or not its line is printed
+    if RUNNING.is_observed:
+        call_ends(current(), number, result)
+    _report(text, result)
     return result
+
+
+@noinline
+def _description(number: int, frame: TrapFrame) -> str:
+    """The call as text, "" if nobody wants to see it or there is no room: it goes on without its line."""
+    if not TRACING.enabled:
+        return ""
+    try:
+        return describe_call(number, [frame.first, frame.second, frame.third, frame.fourth, frame.fifth, frame.sixth])
+    except MemoryError:
+        return ""
+
+
+@noinline
+def _report(text: str, result: int) -> None:
+    """Its line, once it is done."""
+    if len(text) == 0:
+        return
+    try:
+        report_result(text, result)
+    except MemoryError:
+        return  # the call is done, whether or not its line is printed
 
 
 @noinline

@@ -33,7 +33,9 @@ from kernel.lang import export, last_resort, noinline, on_stack
 from kernel.lib.panic import PANIC, kernel_fault, report_thread
 from kernel.lib.pid import FIRST
 from kernel.mm.fault import Access, FaultOutcome
+from kernel.perf.observer import fault_begins, fault_ends, interrupt_served, interrupted_in_kernel
 from kernel.sched import lose_thread
+from kernel.sched.processor import RUNNING
 from kernel.sched.scheduler import has_work
 from kernel.task.deliver import before_user_mode
 from kernel.task.exit import end_process, exit_task
@@ -91,6 +93,8 @@ def trap(frame: TrapFrame) -> None:
 @export("krait_interrupt_in_kernel")
 def interrupt_in_kernel(frame: TrapFrame) -> None:
     """Called by entry.S for an interrupt of the kernel itself: in the idle loop and at safe points only."""
+    if RUNNING.is_observed:
+        interrupted_in_kernel(frame)
     _interrupt(frame.vector)
 
 
@@ -178,6 +182,8 @@ def _interrupt(vector: int) -> None:
     PANIC.in_interrupt = True
     interrupts.handle(vector)
     PANIC.in_interrupt = False
+    if RUNNING.is_observed:
+        interrupt_served()
 
 
 # Page faults ---------------------------------------------------------------------------------------------------------
@@ -204,6 +210,17 @@ def _make_accessible(task: Task, address: int, access: Access, of_key: bool) -> 
     return space.fault(address, access)
 
 
+@noinline
+def _seen_fault(task: Task, address: int, access: Access, of_key: bool, in_user: bool) -> FaultOutcome:
+    """A fault of which events may hear: met by the program, or by the kernel on its behalf."""
+    read_bytes = task.disk_read_bytes
+    fault_begins(task, address, in_user)
+    outcome = _make_accessible(task, address, access, of_key)
+    if outcome == FaultOutcome.DONE:
+        fault_ends(task, address, in_user, is_major=task.disk_read_bytes != read_bytes)
+    return outcome
+
+
 def _ask(task: Task, address: int, access: Access, by_kernel: bool) -> FaultOutcome:
     """A page is left to a program that serves faults: wait for it."""
     space = task.memory
@@ -213,7 +230,10 @@ def _ask(task: Task, address: int, access: Access, by_kernel: bool) -> FaultOutc
 def is_accessible_now(task: Task, address: int, access: Access, of_key: bool = False) -> bool:
     """The same for the kernel's copy routines: a shortage of memory is no reason to let the call fail."""
     while True:
-        outcome = _make_accessible(task, address, access, of_key)
+        if RUNNING.is_observed:
+            outcome = _seen_fault(task, address, access, of_key, in_user=False)
+        else:
+            outcome = _make_accessible(task, address, access, of_key)
         if outcome == FaultOutcome.DONE:
             return True
         if outcome == FaultOutcome.SERVED:
@@ -228,7 +248,10 @@ def is_accessible_now(task: Task, address: int, access: Access, of_key: bool = F
 def _page_fault(task: Task, frame: TrapFrame) -> None:
     """Of a program. Read the address first: handling may sleep, and others fault meanwhile."""
     address = fault_address()
-    outcome = _make_accessible(task, address, access_of(frame), was_key_fault(frame))
+    if RUNNING.is_observed:
+        outcome = _seen_fault(task, address, access_of(frame), was_key_fault(frame), in_user=True)
+    else:
+        outcome = _make_accessible(task, address, access_of(frame), was_key_fault(frame))
     if outcome != FaultOutcome.DONE:
         if outcome == FaultOutcome.SERVED:
             outcome = _ask(task, address, access_of(frame), by_kernel=False)

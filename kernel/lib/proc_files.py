@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import Final
 
 from kernel.lang import final
+from kernel.lib.credentials import Credentials
 
 MakeText = Callable[[], bytes]
 StoreText = Callable[[bytes], None]
@@ -27,6 +28,9 @@ class TextPieces:
     """A text that may be long, in pieces: each is written when a reader comes to it. Base class. What is remembered
     from piece to piece keeps no object alive that would end otherwise.
     """
+
+    def opened_by(self, who: Credentials | None) -> None:
+        """Whose rights decide what is shown, where it depends on rights; None: the kernel's own. Told first."""
 
     def next(self) -> bytes | None:
         """The next piece, which may be empty; None after the last one."""

@@ -21,7 +21,7 @@ _HEADER_BYTES: Final = 48
 _BLOCK_BYTES: Final = 8
 _SCOPE_BYTES: Final = 8
 _FUNCTION_BYTES: Final = 8
-_BLOCK_ROWS: Final = 32
+BLOCK_ROWS: Final = 32
 _FRAME_LIMIT: Final = 64
 _INLINE_LIMIT: Final = 32
 _NAME_LIMIT: Final = 256
@@ -111,7 +111,7 @@ class LineTable:
         line = 0
         scope = 0
         found = False
-        for row in range(min(_BLOCK_ROWS, self.row_count - (low - 1) * _BLOCK_ROWS)):
+        for row in range(min(BLOCK_ROWS, self.row_count - (low - 1) * BLOCK_ROWS)):
             step = self._number()
             if row > 0:
                 place += step
@@ -123,6 +123,36 @@ class LineTable:
             self.line = line
             self.scope = scope
         return found and 0 < self.scope < self.scope_count
+
+    def read_block(self, number: int, places: list[int], scopes: list[int]) -> int:
+        """Where the rows of a block begin, and what is there; how many rows they are. Room for BLOCK_ROWS is given."""
+        self.cursor = self.rows + self.word(self.blocks + number * _BLOCK_BYTES + 4)
+        place = self.word(self.blocks + number * _BLOCK_BYTES)
+        scope = 0
+        count = 0
+        for row in range(min(BLOCK_ROWS, self.row_count - number * BLOCK_ROWS)):
+            step = self._number()
+            if row > 0:
+                place += step
+            self._number()  # the line
+            if self.cursor > self.size:
+                break
+            scope += _signed(self._number())
+            places[row] = self.base + place
+            scopes[row] = scope
+            count += 1
+        return count
+
+    def whole(self, scope: int) -> int:
+        """The scope of the function that an inlined one is part of; 0 if there is none."""
+        for _ in range(_INLINE_LIMIT):
+            if not 0 < scope < self.scope_count:
+                return 0
+            parent = self.word(self.scopes + scope * _SCOPE_BYTES + 4)
+            if parent == 0:
+                return scope
+            scope = parent
+        return 0
 
     def _number(self) -> int:
         value = 0

@@ -22,6 +22,7 @@ class UserAccount:
         self.pipe_pages: int = 0  # pages that the user's pipes may hold (fs.pipe-user-pages-soft)
         self.files_under_way: int = 0  # descriptors in messages of unix sockets (RLIMIT_NOFILE)
         self.epoll_watches: int = 0  # members of epoll sets (fs.epoll.max_user_watches)
+        self.perf_pages: int = 0  # of rings for samples (kernel.perf_event_mlock_kb)
         self.fanotify_groups: int = 0  # fs.fanotify.max_user_groups
         self.fanotify_marks: int = 0  # of these groups (fs.fanotify.max_user_marks)
 

@@ -81,6 +81,7 @@ class Running:
         self.need_resched: bool = False  # another thread should run
         self.has_work: bool = False  # something may be due before the running thread goes on in user mode
         self.watches_calls: bool = False  # the running thread's system calls are traced or filtered
+        self.is_observed: bool = False  # somebody hears of switches and faults (observer.py)
 
     def request_reschedule(self) -> None:
         """Make the running thread give way at the next chance."""

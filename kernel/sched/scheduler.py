@@ -19,6 +19,7 @@ from kernel.lang import Errno, export, final, noinline, noraise, on_stack, panic
 from kernel.lib import log
 from kernel.lib.pace import pace
 from kernel.sched import realtime
+from kernel.sched.observer import SWITCHES
 from kernel.sched.processor import (
     LOAD_PERIOD_NS,
     PROCESSORS,
@@ -310,6 +311,8 @@ def schedule() -> None:
             following.processor = processor.number
             following.migrations += 1
         share_work(processor)
+    if RUNNING.is_observed:
+        SWITCHES.observer.arrives(previous, following)
     if following is previous:
         return
     processor.switches += 1
@@ -354,6 +357,9 @@ def _next_thread(processor: Processor, previous: Thread) -> Thread:
         idle = processor.idle_thread
         if idle is not None and idle is not previous:
             return idle
+        following = _report_idling(processor, previous) if RUNNING.is_observed else None
+        if following is not None:
+            break
         previous.context.kernel_ticks += take_kernel_ticks()
         processor.idle = True
         leave_spaces()
@@ -369,6 +375,13 @@ def _next_thread(processor: Processor, previous: Thread) -> Thread:
         if following is not None and processor.timer.set_to_ns - now_ns > _TICK_NS:
             _tick_again(processor, now_ns)
     return following
+
+
+@noinline
+def _report_idling(processor: Processor, thread: Thread) -> Thread | None:
+    """Somebody hears that nobody is ready, and somebody may be ready then: who waited for a record of that."""
+    SWITCHES.observer.idles(thread)
+    return processor.queue.take(processor.number)
 
 
 def finish_switch() -> None:

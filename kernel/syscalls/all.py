@@ -67,6 +67,7 @@ from kernel.syscalls import (
     nanosleep,
     open,
     open_by_handle_at,
+    perf_event_open,
     personality,
     pidfd_open,
     pipe,

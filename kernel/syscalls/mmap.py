@@ -32,9 +32,11 @@ from kernel.mm.protection_keys import NO_KEY
 from kernel.mm.ranges import USER_PAGES, pages_of
 from kernel.mm.remap import locked_bytes
 from kernel.mm.space import AddressSpace, page_up
+from kernel.sched.processor import RUNNING
 from kernel.syscalls.descriptor_arguments import file_at
 from kernel.task import current
 from kernel.task.limits import RLIMIT_MEMLOCK
+from kernel.task.observer import TASKS
 from kernel.task.personality import readable_as
 
 _PROT_ALL: Final = PROT_READ | PROT_WRITE | PROT_EXEC
@@ -78,6 +80,7 @@ def _map_anonymous(address: int, length: int, prot: int, flags: int) -> int:
         raise Errno(EINVAL)
     check_lock_limit(space, length, flags)
     start = space.map(address, length, prot, flags, None, 0)
+    _report(start, length)
     _populate(start, length, flags)
     return start
 
@@ -125,8 +128,15 @@ def _map_file(file: File, address: int, length: int, prot: int, flags: int, offs
         raise Errno(EINVAL)
     check_lock_limit(space, length, flags)
     start = space.map(address, length, prot, flags & ~MAP_SYNC, source, offset, maximum)
+    _report(start, length)
     _populate(start, length, flags)
     return start
+
+
+def _report(start: int, length: int) -> None:
+    """Let events hear of what is mapped now, or protected in another way (perf_event_open(2))."""
+    if RUNNING.is_observed and length > 0:
+        TASKS.observer.mapped(current(), start, start + page_up(length))  # fits: it has been mapped
 
 
 def _is_sealed(file: File) -> bool:
@@ -206,6 +216,7 @@ def _protect(address: int, length: int, prot: int, key: int) -> int:
         length += address - area.start  # fits: both are of user memory
         address = area.start
     space.protect(address, length, prot & _PROT_ALL, key, run_what_is_read=readable_as(task.process, prot) != prot)
+    _report(address, length)
     return 0
 
 
@@ -213,7 +224,11 @@ def _protect(address: int, length: int, prot: int, key: int) -> int:
 def brk(address: int) -> int:
     """brk(2): the raw call returns the end of the heap, moved or not."""
     task = current()
-    return task.space.set_brk(address, readable_as(task.process, PROT_READ | PROT_WRITE))
+    before = task.space.brk_end
+    end = task.space.set_brk(address, readable_as(task.process, PROT_READ | PROT_WRITE))
+    if RUNNING.is_observed and page_up(end) > page_up(before):
+        TASKS.observer.mapped(task, page_up(before), page_up(end))
+    return end
 
 
 @syscall(

@@ -7,10 +7,13 @@ from kernel.lang import EINVAL, EPERM, Errno, UserAddr, i32
 from kernel.lib import user
 from kernel.lib.capabilities import CAP_SYS_RESOURCE
 from kernel.mm.space import DENY_WRITE_EXECUTE, THIS_SPACE_ONLY
+from kernel.perf.file import command_own
+from kernel.sched.processor import RUNNING
 from kernel.syscalls.capabilities import control_capabilities, is_about_capabilities
 from kernel.syscalls.pr_set_mm import set_mm, set_vma
 from kernel.syscalls.seccomp import set_mode
 from kernel.task.diversion import set_dispatch
+from kernel.task.observer import TASKS
 from kernel.task.signals import SIGNAL_COUNT
 from kernel.task.task import Task, current
 from kernel.task.words import signed_32
@@ -111,7 +114,8 @@ def prctl(option: i32, second: UserAddr, third: int, fourth: int, fifth: int) ->
         set_mm(task, second, UserAddr(third), fourth, fifth)
         return 0
     if option == _PR_TASK_PERF_EVENTS_DISABLE or option == _PR_TASK_PERF_EVENTS_ENABLE:
-        return 0  # there are none
+        command_own(task, is_on=option == _PR_TASK_PERF_EVENTS_ENABLE)
+        return 0
     if option == _PR_SET_TIMING:
         if second != 0:
             raise Errno(EINVAL)  # other than by sampling
@@ -203,4 +207,6 @@ def _name(task: Task, option: int, address: UserAddr) -> int:
         user.write_bytes(address, task.name + bytes(_NAME_SIZE - len(task.name)))
         return 0
     task.name = user.read_string_start(address, _NAME_SIZE - 1)
+    if RUNNING.is_observed:
+        TASKS.observer.renamed(task)
     return 0

@@ -12,7 +12,9 @@ from kernel.lib.capabilities import CAP_IPC_LOCK
 from kernel.mm.area import MAP_FIXED, MAP_SHARED, PROT_EXEC, PROT_READ, PROT_WRITE
 from kernel.mm.frames import PAGE_MASK
 from kernel.mm.space import each_area, page_up
+from kernel.sched.processor import RUNNING
 from kernel.task.limits import RLIMIT_MEMLOCK
+from kernel.task.observer import TASKS
 from kernel.task.personality import readable_as
 from kernel.task.task import current
 from kernel.task.words import load_i32, store_i32, store_i64
@@ -75,6 +77,8 @@ def shmat(identifier: i32, address: int, flags: i32) -> int:
     prot = readable_as(task.process, prot)
     start = space.map(address, length, prot, how, segment, 0, maximum)
     segment.attached(process)
+    if RUNNING.is_observed:
+        TASKS.observer.mapped(task, start, start + length)  # fits: it has been mapped
     return start
 
 

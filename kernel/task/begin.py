@@ -5,11 +5,15 @@ Safety: the address is that of the frame at the upper end of the stack that the 
 
 from arch import TrapFrame, user_frame_address
 from kernel.lang.unsafe import struct_at_address
+from kernel.sched.processor import RUNNING
 from kernel.task.deliver import before_user_mode
+from kernel.task.observer import TASKS
 from kernel.task.task import Task
 
 
 def settle(task: Task) -> None:
     """Signals and the like, before the first instruction. May not return: the task may be killed already."""
+    if RUNNING.is_observed:
+        TASKS.observer.begins(task)
     frame = struct_at_address(TrapFrame, user_frame_address(task.stack_top))
     before_user_mode(task, frame)

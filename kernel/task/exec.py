@@ -21,12 +21,14 @@ from kernel.fs.open import check_executable
 from kernel.fs.path import Path
 from kernel.fs.privileges import capabilities_of
 from kernel.fs.walk import FOLLOW, resolve
-from kernel.lang import ELOOP, ENOENT, ENOEXEC, ERESTARTNOINTR, Errno, final, span_of
+from kernel.lang import ELOOP, ENOENT, ENOEXEC, ERESTARTNOINTR, Errno, final, noinline, span_of
 from kernel.lib.capabilities import CAP_SYS_RAWIO
 from kernel.lib.credentials import Credentials
 from kernel.lib.file_capabilities import FileCapabilities
 from kernel.lib.namespace import FIRST_USER, UserNamespace
+from kernel.lib.pid import Pid
 from kernel.mm.space import AddressSpace
+from kernel.sched.processor import RUNNING
 from kernel.task import futex_exit, restartable
 from kernel.task.accounting import note_peak
 from kernel.task.arguments import write_stack
@@ -37,13 +39,14 @@ from kernel.task.elf import Image, looks_like_elf, read_at, read_image, read_loa
 from kernel.task.exit import end_process, finish_vfork
 from kernel.task.limits import RLIMIT_AS, RLIMIT_DATA, RLIMIT_STACK
 from kernel.task.load import Layout, lay_out
+from kernel.task.observer import TASKS
 from kernel.task.personality import ADDR_COMPAT_LAYOUT, ADDR_NO_RANDOMIZE, MMAP_PAGE_ZERO, READ_IMPLIES_EXEC
 from kernel.task.pids import rename_task, uncount_user, unregister_task
 from kernel.task.process import Process
 from kernel.task.script import parse_script
 from kernel.task.send import update_interrupted, wake_to_die
 from kernel.task.signals import SIGCHLD, SIGKILL, SIGSEGV
-from kernel.task.task import SS_DISABLE, Task
+from kernel.task.task import SS_DISABLE, Task, current
 from kernel.task.trace_stops import report_exec
 from kernel.task.tracee import cut
 
@@ -61,6 +64,7 @@ class Program:
     def __init__(self, file: File, name: bytes, arguments: list[bytes], environment: list[bytes]) -> None:
         self.file: File = file
         self.name: bytes = name  # AT_EXECFN
+        self.caller: Pid = current().tid
         self.is_unreachable: bool = False  # by the name that an interpreter would be told
         self.interpreted: bytes = name  # what the next interpreter is told to read
         self.title: bytes = program_name(name)  # `comm`
@@ -390,6 +394,16 @@ def _reset(task: Task, program: Program, credentials: Credentials) -> None:
     process.has_execed = True
     process.programs += 1
     update_interrupted(task)
+    if RUNNING.is_observed:
+        _tell_observer(task, program)
+
+
+@noinline
+def _tell_observer(task: Task, program: Program) -> None:
+    try:
+        TASKS.observer.executed(task, int(program.caller), program.name)
+    except MemoryError:
+        return  # the names of its files did not fit: they go unreported
 
 
 def _reset_privileges(task: Task, program: Program, credentials: Credentials) -> None:

@@ -14,6 +14,7 @@ from kernel.lib.credentials import Credentials
 from kernel.lib.pace import pace, spend
 from kernel.lib.pid import FIRST, UNSET
 from kernel.sched import exit_thread
+from kernel.sched.processor import RUNNING
 from kernel.sched.scheduler import charge_running, make_ready
 from kernel.sched.thread import ThreadState
 from kernel.task import futex_exit
@@ -24,6 +25,7 @@ from kernel.task.futex_pi import leave_states
 from kernel.task.groups import TERMINAL_HOOK, ProcessGroup, find_group, has_stopped_member, is_orphaned
 from kernel.task.namespaces import leave_namespaces, undo_semaphores
 from kernel.task.notify import final_signal, report_exit, report_stopped
+from kernel.task.observer import TASKS
 from kernel.task.pid_namespace import PidNamespace
 from kernel.task.pids import (
     find_process,
@@ -124,6 +126,8 @@ def exit_task(task: Task) -> None:
         _first_process_ends(process)
     futex_exit.leave_locks(task)
     leave_states(task)
+    if RUNNING.is_observed:
+        TASKS.observer.exits(task)
     if len(process.threads) == 1:
         note_end(task)
     _release_memory(task)

@@ -24,6 +24,7 @@ from kernel.lib.namespace import (
 )
 from kernel.lib.pid import NOBODY, Pid
 from kernel.mm.frames import total_frame_count
+from kernel.sched.processor import RUNNING
 from kernel.sched.scheduler import start_thread
 from kernel.sched.stacks import allocate_stack, free_stack
 from kernel.sched.wait import prepare_sleep
@@ -38,6 +39,7 @@ from kernel.task.namespaces import (
     may_checkpoint,
     pids_of_child,
 )
+from kernel.task.observer import TASKS
 from kernel.task.pid_namespace import PID_LIMIT, PidNamespace, forget_bearer, number_bearer
 from kernel.task.pidfd import PIDFD_THREAD, PidFile
 from kernel.task.pids import (
@@ -149,6 +151,8 @@ def clone(parent: Task, arguments: CloneArguments) -> int:
         except Errno:
             pass  # the child exists; Linux does not undo it either
     child.is_vfork_child = flags & CLONE_VFORK != 0
+    if RUNNING.is_observed:
+        TASKS.observer.forked(parent, child)
     start_thread(child, parent)
     if event != 0:
         report_event(parent, event, shown_to_tracer(parent, child))
@@ -236,6 +240,8 @@ def _make(parent: Task, arguments: CloneArguments) -> Task:
         group = parent.process.job
         signals = group.signals if group is not None else 0
         _share_or_copy(parent, child, flags)
+        if parent.observation is not None:
+            TASKS.observer.inherit(parent, child, is_thread)
         if parent.is_dying() or (group is not None and group.signals != signals):
             # Copying slept, and who sent a signal to the group meant the child too, which was no member yet.
             raise Errno(ERESTARTNOINTR)
@@ -443,6 +449,8 @@ def _copy_scheduling(parent: Task, child: Task) -> None:
 
 def _undo(child: Task) -> None:
     """Give back what a child got that will not live."""
+    if child.observation is not None:
+        TASKS.observer.forget(child)
     process = child.process
     process.threads.pop(child.tid, child)
     memory = child.memory

@@ -108,6 +108,9 @@ def _held_by_thread(task: Task, count: int) -> int:
         filters.counted = count
         held_bytes += len(filters.program) << _INSTRUCTION_SHIFT
         filters = filters.previous
+    observation = task.observation
+    if observation is not None:
+        held_bytes += observation.held_bytes()
     undos = task.semaphore_undos
     if undos is not None and undos.counted != count:
         undos.counted = count

@@ -57,10 +57,11 @@ class ThreadsLibrary:
 
 @struct
 class TaskSettings:
-    """What prctl(2) and ioprio_set(2) set for a thread."""
+    """What prctl(2), ioprio_set(2) and perf_event_open(2) set for a thread."""
 
     no_new_privileges: bool  # execve gives none (PR_SET_NO_NEW_PRIVS)
     memory_failure_policy: int  # PR_MCE_KILL_*, kept for the reader: nothing here reports broken memory
+    calls_are_observed: bool  # by tracepoints of its own events (perf_event_open(2))
     flushes_io: bool  # PR_SET_IO_FLUSHER, kept as well: nothing here waits for a program's disk
     io_priority: int
 

@@ -85,7 +85,12 @@ def _stops_for_tracer(task: Task) -> bool:
 def rewatch(task: Task) -> None:
     """A tracer came or went, or another reason to look at the task's system calls."""
     task.calls_are_watched = (
-        TRACING.enabled or task.seccomp_mode != 0 or task.tracee is not None or task.dispatch is not None
+        TRACING.enabled
+        or TRACING.observes_all
+        or task.settings.calls_are_observed
+        or task.seccomp_mode != 0
+        or task.tracee is not None
+        or task.dispatch is not None
     )
     watch_calls_of(task, task.calls_are_watched)
 

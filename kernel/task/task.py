@@ -33,6 +33,7 @@ from kernel.sched.switch import own_thread
 from kernel.sched.thread import SCHED_OTHER
 from kernel.task.host import HOST, Host
 from kernel.task.limits import RLIMIT_RTTIME, UNLIMITED
+from kernel.task.observer import Observation
 from kernel.task.parts import (
     PR_MCE_KILL_DEFAULT,
     RealtimeRun,
@@ -61,6 +62,7 @@ class Tracing:
 
     def __init__(self) -> None:
         self.enabled: bool = False
+        self.observes_all: bool = False  # tracepoints of all tasks' calls are looked at (perf_event_open(2))
 
 
 TRACING: Final = Tracing()
@@ -161,6 +163,7 @@ class Task(Thread):
         self.seccomp_mode: int = 0
         self.call_filter: CallFilter | None = None
         self.dispatch: UserDispatch | None = None  # calls that it takes in its own hands (diversion.py)
+        self.observation: Observation | None = None  # its events (perf_event_open(2))
         self.calls_are_watched: bool = TRACING.enabled  # they are traced, or may be forbidden
         self._buffer: UserBuffer | None = None
 

@@ -44,6 +44,13 @@ class Timer(Queued):
         if deadline_ns < PROCESSOR_TIMERS.own.set_to_ns:
             _interrupt_by(deadline_ns)
 
+    def move(self, deadline_ns: int) -> None:
+        """Change the deadline of a timer that is armed; does nothing for one that is not."""
+        if self.position != NOT_QUEUED:
+            ARMED.move(self, deadline_ns)
+            if deadline_ns < PROCESSOR_TIMERS.own.set_to_ns:
+                _interrupt_by(deadline_ns)
+
     def cancel(self) -> None:
         """Disarm; does nothing for a timer that is not armed."""
         if self.position != NOT_QUEUED:

@@ -104,6 +104,15 @@ static long full_pipe_pages(long made)
 static long open_files(long made) { MAKE(19000, open("/dev/null", O_RDONLY)); return made; }
 static long event_files(long made) { MAKE(10000, eventfd(0, 0)); return made; }
 static long timer_files(long made) { MAKE(10000, timerfd_create(CLOCK_MONOTONIC, 0)); return made; }
+
+static long perf_events(long made)
+{
+	struct { unsigned type, size; unsigned long config, period, samples, form, flags, rest[11]; } dummy = {
+		.type = 1, .size = 128, .config = 9, .flags = 1 };
+	MAKE(1000, syscall(SYS_perf_event_open, &dummy, 0, -1, -1, 0));
+	return made;
+}
+
 static long epoll_sets(long made) { MAKE(10000, epoll_create1(0)); return made; }
 
 static long epoll_members(long made)
@@ -448,7 +457,7 @@ static long fault_files(long made) { MAKE(10000, syscall(SYS_userfaultfd, 0)); r
 
 static const struct kind { const char *name; long (*make)(long made); } kinds[] = {
 #define KIND(name) { #name, name }
-	KIND(open_files), KIND(pipes), KIND(full_pipe_pages), KIND(event_files), KIND(timer_files), KIND(epoll_sets),
+	KIND(open_files), KIND(pipes), KIND(full_pipe_pages), KIND(event_files), KIND(timer_files), KIND(perf_events), KIND(epoll_sets),
 	KIND(epoll_members), KIND(aio_contexts), KIND(aio_polls), KIND(inotify_watches), KIND(inotify_events), KIND(fanotify_marks), KIND(fanotify_events), KIND(fault_files), KIND(udp_sockets), KIND(tcp_sockets), KIND(netlink_sockets),
 	KIND(netlink_answers), KIND(unix_pairs), KIND(unix_datagrams), KIND(areas), KIND(shared_policies), KIND(secret_files), KIND(segment_tables),
 	KIND(port_maps), KIND(semaphore_sets), KIND(semaphores),

@@ -101,6 +101,15 @@ STRUCTURES: Final = {
         "text:interface[16] | one:address4/4 one:address4/4 int/4 | bytes[136]"
     ),
     "owner": "one:0|1|2|3/4 pid/4",
+    "perf_event_attr": (
+        "one:1|1|1|2|2|0|3|5/4 one:136|136|0|64|112|128|63|144/4 one:0..12|1..6|1024..1800 "
+        "one:0|0|1|1|2|100|10000|1000000|-1 "
+        "flags:1|2|4|8|16|32|64|0x80|0x100|0x200|0x400|0x1000|0x2000|0x10000|0x20000 flags:1|2|4|8|16 "
+        "flags:1|2|4|0x10|0x20|0x80|0x100|0x200|0x400|0x800|0x1000|0x2000|0x4000|0x20000|0x40000|0x800000|0x1000000"
+        "|0x2000000|0x4000000|0x8000000|0x800000000|0x1000000000 one:0|1|3|4096/4 zero/4 zero zero zero "
+        "flags:1|2|0x80|0x100|0xff0000 one:0|8|64|8192|65535/4 one:0|1|4|7|11/4 zero zero/4 one:0|1|127|128/2 "
+        "zero/2 zero/4 zero/4 zero zero"
+    ),
     "permissions": "key/4 uid/4 gid/4 uid/4 gid/4 mode/4 pad[24]",
     "pollfd": "fd/4 flags:poll/2 zero/2",
     "range": "offset size",

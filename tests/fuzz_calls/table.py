@@ -23,6 +23,7 @@ FD_KINDS = (
     "any", "file", "directory", "pipe", "socket", "epoll", "eventfd", "timerfd", "signalfd", "inotify", "fanotify",
     "userfaultfd", "mq", "pidfd",
     "fscontext",
+    "perf",
     "ruleset",
     "spent",
 )  # fmt: skip

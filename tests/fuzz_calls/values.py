@@ -69,7 +69,10 @@ SETS: Final = {
         "0x40086e00 0xb701 0xb702 0xb703 0xb704(>int) 0x8008b705(>bytes[8]) 0x8004b706..0x8004b709 "
         "0x8010b70a(>bytes[16]) 0x8010b70b(>bytes[16]) 0x8010b70c(>bytes[16]) 0x7468(>bytes[12]) "
         "0x4004e000..0x4004e003 0x40089000(<bytes[8]) "
-        "0xc0686611(=bytes[104]) 0xc018aa3f(=uffd_api) 0xc020aa00(=uffd_page) 0x8010aa01(<uffd_page) "
+        "0xc0686611(=bytes[104]) 0x2400(one:0|1) 0x2401(one:0|1) 0x2402(int) 0x2403(one:0|1) 0x40082404(<uint) "
+        "0x2405(fd:perf) 0x40082406(name:filter) 0x80082407(>bytes[8]) 0x40042408(fd) 0x40042409(one:0|1) "
+        "0xc008240a(=bytes[16]) 0x4008240b(<perf_event_attr) "
+        "0xc018aa3f(=uffd_api) 0xc020aa00(=uffd_page) 0x8010aa01(<uffd_page) "
         "0x8010aa02(<uffd_page) 0xc028aa03(=uffd_copy) 0xc020aa04(=uffd_page) 0xc018aa06(=uffd_page) "
         "0xc020aa07(=uffd_page) 0xaa00(one:0|1|0x800|0x80000)"
     ),
@@ -104,6 +107,7 @@ SETS: Final = {
         "O_SYNC O_ASYNC O_DIRECT O_LARGEFILE O_DIRECTORY O_NOFOLLOW O_NOATIME O_CLOEXEC O_PATH 020200000"
     ),
     "option": "0..80",
+    "perf_open": "1 2 4 8",
     "personality": (
         "0 0x40000 0x20000 0x80000 0x100000 0x200000 0x400000 0x800000 0x1000000 0x2000000 0x4000000 8 3 "
         "0xffffffff"
@@ -166,7 +170,8 @@ TEXTS: Final = {
         "user.a user.b user. trusted.a security.capability security.b system.posix_acl_access "
         "system.posix_acl_default system.c bad user.0123456789abcdef0123456789abcdef"
     ),
-    "file_system": "tmpfs proc sysfs devtmpfs devpts mqueue ext2 ext4 none",
+    "filter": "id==1 nothing==1 common_pid!=5 (id==1 !(id>5||id<3) id&2&&args==1 comm~a* !!!!id==1 ((((id==1)))) id",
+    "file_system": "tmpfs proc sysfs tracefs devtmpfs devpts mqueue ext2 ext4 none",
     "key_name": "a b svc:a svc:b .hidden _ses",
     "key_type": "user user logon keyring keyring big_key .x",
     "interface": "lo eth0 lo:1 none",

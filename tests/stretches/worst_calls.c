@@ -7,6 +7,7 @@
 #include <limits.h>
 #include <linux/filter.h>
 #include <linux/futex.h>
+#include <linux/perf_event.h>
 #include <linux/seccomp.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -801,6 +802,71 @@ static void arguments(void)
     in_child(run_with_many_arguments);
 }
 
+static int event_of(unsigned type, unsigned long what, unsigned long period, int leader, int output)
+{
+    struct perf_event_attr wanted = {
+        .type = type, .size = sizeof wanted, .config = what, .sample_period = period, .inherit = 1,
+        .context_switch = type == PERF_TYPE_SOFTWARE, .sample_stack_user = 32768,
+        .sample_type = PERF_SAMPLE_IP | PERF_SAMPLE_CALLCHAIN | PERF_SAMPLE_STACK_USER,
+    };
+    int event = (int)syscall(SYS_perf_event_open, &wanted, 0, 0, leader, 0);
+    CHECK(event >= 0 && (output < 0 || ioctl(event, PERF_EVENT_IOC_SET_OUTPUT, output) == 0));
+    return event;
+}
+
+/* As many events as a task may have, all of which want samples of the same things, and a ring that takes them. */
+static void observed(void)
+{
+    static char filter[4000];
+    int first, event;
+    struct rlimit limit = {3000, 3000};
+    CHECK(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+    touched(MIB);
+    first = event_of(PERF_TYPE_SOFTWARE, PERF_COUNT_SW_CONTEXT_SWITCHES, 1, -1, -1);
+    CHECK(mmap(NULL, 257 * PAGE, PROT_READ, MAP_SHARED, first, 0) != MAP_FAILED); /* it is never full */
+    in_child(nothing);
+    for (int i = 0; i < 380; i++)
+        event_of(PERF_TYPE_SOFTWARE, PERF_COUNT_SW_CONTEXT_SWITCHES, 1, first, first);
+    for (int i = 0; i < 128; i++)
+        event_of(PERF_TYPE_SOFTWARE, PERF_COUNT_SW_CPU_CLOCK, 100000, -1, first);
+    for (int i = 0; i < 200; i++)
+        event_of(PERF_TYPE_SOFTWARE, PERF_COUNT_SW_PAGE_FAULTS, 1, -1, first);
+    strcpy(filter, "id != 1");
+    while (strlen(filter) < sizeof filter - 20)
+        strcat(filter, " && id != 1");
+    for (int i = 0; i < 300; i++) {
+        event = event_of(PERF_TYPE_TRACEPOINT, 2, 1, -1, first); /* raw_syscalls:sys_enter */
+        CHECK(ioctl(event, PERF_EVENT_IOC_SET_FILTER, filter) == 0);
+    }
+    for (int i = 0; i < 15; i++)
+        usleep(1000);
+    touched(MIB);
+    for (int i = 0; i < 3; i++)
+        in_child(nothing);
+    CHECK(ioctl(first, PERF_EVENT_IOC_RESET, PERF_IOC_FLAG_GROUP) == 0);
+    CHECK(ioctl(first, PERF_EVENT_IOC_DISABLE, PERF_IOC_FLAG_GROUP) == 0);
+    CHECK(ioctl(first, PERF_EVENT_IOC_ENABLE, PERF_IOC_FLAG_GROUP) == 0);
+    CHECK(prctl(PR_TASK_PERF_EVENTS_DISABLE) == 0);
+    CHECK(prctl(PR_TASK_PERF_EVENTS_ENABLE) == 0);
+    close(first);
+}
+
+static void large_rings(void)
+{
+    struct perf_event_attr wanted = {.type = PERF_TYPE_SOFTWARE, .size = sizeof wanted, .config = PERF_COUNT_SW_DUMMY};
+    int event = (int)syscall(SYS_perf_event_open, &wanted, 0, -1, -1, 0);
+    long size = (1 << 15) * PAGE + PAGE;
+    char *ring = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, event, 0);
+    CHECK(event >= 0 && ring != MAP_FAILED);
+    CHECK(munmap(ring, size) == 0);
+}
+
+static void events(void)
+{
+    in_child(observed);
+    in_child(large_rings);
+}
+
 static const struct { const char *name; void (*function)(void); } FAMILIES[] = {
     {"random", random_bytes}, {"zeros", zeros}, {"copies", between_files}, {"tmpfs", file_in_memory},
     {"present", present}, {"ranges", ranges}, {"process", large_process}, {"show_areas", show_areas},
@@ -811,7 +877,7 @@ static const struct { const char *name; void (*function)(void); } FAMILIES[] = {
     {"watches", many_watches}, {"netlink", netlink_sockets},
     {"most_areas", most_areas}, {"large_ranges", large_ranges}, {"short_memory", short_memory}, {"on_disk", on_disk},
     {"names", many_names}, {"names_on_disk", many_names_on_disk}, {"names_unmounted", many_names_unmounted},
-    {"pages", many_pages}, {"cores", cores},
+    {"pages", many_pages}, {"cores", cores}, {"events", events},
 };
 
 int main(int count, char **values)

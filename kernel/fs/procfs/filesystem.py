@@ -13,7 +13,7 @@ from kernel.fs.file import DirectorySink, File
 from kernel.fs.filesystem import FileSystem, register_filesystem
 from kernel.fs.inode import Inode
 from kernel.fs.path import Path
-from kernel.fs.procfs import keys, metrics, settings, system
+from kernel.fs.procfs import kernel_symbols, keys, metrics, settings, system
 from kernel.fs.procfs.entries import (
     FIRST_POSITION,
     ComputedDirectory,
@@ -36,7 +36,7 @@ from kernel.task.pids import find_process, find_task, next_process, process_coun
 from kernel.task.task import current, current_or_none
 
 # Their import declares files.
-_ = (keys, metrics, settings, system)
+_ = (kernel_symbols, keys, metrics, settings, system)
 
 PROC_MAGIC: Final = 0x9FA0
 _ROOT_INO: Final = 1

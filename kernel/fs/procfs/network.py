@@ -36,11 +36,15 @@ class OpenPieces(PiecesFile):
     def __init__(self, path: Path, flags: int, file: ProcFile) -> None:
         super().__init__(path, flags)
         self.source: ProcFile = file
+        self.opener: Credentials | None = caller_credentials()
         self.pieces: TextPieces | None = None
 
     def begin(self) -> None:
         make = self.source.pieces
-        self.pieces = None if make is None else make()
+        if make is not None:
+            pieces = make()
+            pieces.opened_by(self.opener)
+            self.pieces = pieces
 
     def next_piece(self) -> bytes | None:
         pieces = self.pieces

@@ -12,7 +12,9 @@ from kernel.lib.pid import UNSET, Pid
 from kernel.mm.allocation_failure import FAILURE
 from kernel.mm.frames import total_frame_count
 from kernel.mm.heap import fail_allocation
+from kernel.sched.processor import RUNNING
 from kernel.task.memory_shortage import badness
+from kernel.task.observer import TASKS
 from kernel.task.task import current, current_or_none
 
 _NAME_LIMIT: Final = 15
@@ -32,6 +34,8 @@ def set_comm(subject: Subject, text: bytes) -> None:
     end = text.find(b"\n")
     name = text if end < 0 else text[:end]
     task.name = name[:_NAME_LIMIT]
+    if RUNNING.is_observed:
+        TASKS.observer.renamed(task)
 
 
 def set_timer_slack(subject: Subject, text: bytes) -> None:

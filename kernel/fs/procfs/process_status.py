@@ -297,7 +297,7 @@ def _memory_lines(subject: Subject) -> bytes:
     finally:
         space.release()
     text = _size_line("VmPeak", total) + _size_line("VmSize", total)
-    text += _size_line("VmLck", locked // 1024) + _size_line("VmPin", 0)
+    text += _size_line("VmLck", locked // 1024) + _size_line("VmPin", space.pinned_pages * _KIB_PER_PAGE)
     text += _size_line("VmHWM", space.peak_resident * _KIB_PER_PAGE)
     text += _size_line("VmRSS", space.resident * _KIB_PER_PAGE) + _size_line("RssAnon", resident.anonymous)
     text += _size_line("RssFile", resident.file) + _size_line("RssShmem", resident.shmem)

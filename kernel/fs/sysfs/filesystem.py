@@ -1,23 +1,25 @@
 """sysfs (sysfs(5)): a read-only tree. It holds what the kernel truly knows: processors, block devices; there
-are no buses to show.
+are no buses to show, but for that of the sources of events.
 
 Context: see kernel/fs/procfs/entries.py, whose directories and texts this tree is made of.
 """
 
 from typing import Final
 
+from kernel.fs.constants import S_IFDIR
 from kernel.fs.filesystem import FileSystem, register_filesystem
 from kernel.fs.inode import Inode
-from kernel.fs.procfs.entries import FixedDirectory, FixedText
+from kernel.fs.procfs.entries import FixedDirectory, FixedLink, FixedText
 from kernel.fs.procfs.processor_sets import set_list
 from kernel.fs.sysfs.block import DisksDirectory, LinksDirectory
 from kernel.lang import EINVAL, Errno, final
 from kernel.lib.proc_files import MakeText
 from kernel.mm.next_kernel import LOADED
+from kernel.perf.attributes import TYPE_SOFTWARE, TYPE_TRACEPOINT
 from kernel.sched.processor import PROCESSORS
 
 SYSFS_MAGIC: Final = 0x6265_6572
-_EMPTY: Final[list[bytes]] = [b"bus", b"firmware", b"fs", b"module", b"power"]
+_EMPTY: Final[list[bytes]] = [b"firmware", b"fs", b"module", b"power"]
 
 
 @final
@@ -67,9 +69,32 @@ def kexec_loaded() -> bytes:
     return b"0\n" if LOADED.kernel is None else b"1\n"
 
 
+def software_type() -> bytes:
+    """PERF_TYPE_SOFTWARE."""
+    return f"{TYPE_SOFTWARE}\n".encode()
+
+
+def tracepoint_type() -> bytes:
+    """PERF_TYPE_TRACEPOINT."""
+    return f"{TYPE_TRACEPOINT}\n".encode()
+
+
 def nothing() -> bytes:
     """No memory is kept for a kernel that starts after a crash."""
     return b"0\n"
+
+
+def _enter_events(fs: SysFileSystem, bus: FixedDirectory, devices: FixedDirectory) -> None:
+    """The sources of events of perf_event_open(2), each with the number that stands for it there."""
+    source = fs.directory(bus, b"event_source")
+    links = fs.directory(source, b"devices")
+    fs.directory(source, b"drivers")
+    software = fs.directory(devices, b"software")
+    fs.text(software, b"type", software_type)
+    links.add(b"software", FixedLink(fs, fs.new_ino(), b"../../../devices/software"))
+    tracepoint = fs.directory(devices, b"tracepoint")
+    fs.text(tracepoint, b"type", tracepoint_type)
+    links.add(b"tracepoint", FixedLink(fs, fs.new_ino(), b"../../../devices/tracepoint"))
 
 
 def make_sysfs(source: bytes, options: bytes) -> FileSystem:
@@ -77,6 +102,7 @@ def make_sysfs(source: bytes, options: bytes) -> FileSystem:
     fs = SysFileSystem(source)
     top = FixedDirectory(fs, fs.new_ino())
     top.mode = top.mode & ~0o777 | 0o555
+    bus = fs.directory(top, b"bus")
     for name in _EMPTY:
         fs.directory(top, name)
     top.add(b"block", DisksDirectory(fs, fs.new_ino(), 0o755))
@@ -94,6 +120,9 @@ def make_sysfs(source: bytes, options: bytes) -> FileSystem:
     fs.text(kernel, b"kexec_loaded", kexec_loaded)
     fs.text(kernel, b"kexec_crash_loaded", nothing)
     fs.text(kernel, b"kexec_crash_size", nothing)
+    tracing = fs.directory(kernel, b"tracing")  # where tracefs is mounted
+    tracing.mode = S_IFDIR | 0o555
+    _enter_events(fs, bus, devices)
     fs.top = top
     return fs
 

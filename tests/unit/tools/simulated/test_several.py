@@ -46,7 +46,7 @@ class Crowd:
         self.operations: list[Callable[[Program], object]] = [
             self.signal_somebody, self.sleep, self.talk, self.start_thread, self.start_timer, self.trace, self.wait,
             self.execute, self.fork, self.bind, self.change_class, self.block, self.use_memory, self.wait_for_word,
-            lambda program: program.sched_yield(), self.ask,
+            lambda program: program.sched_yield(), self.ask, self.observe,
         ]  # fmt: skip
         machine.install("/bin/member", self.member)
 
@@ -139,6 +139,26 @@ class Crowd:
         place = program.mmap(0, 8192, 3, 0x22, -1, 0)
         program.store(place, bytes(5000))
         program.munmap(place, 8192)
+
+    def observe(self, program: Program) -> None:
+        """Events of somebody or of a processor, with a ring; who opened them lives on with them, or closes them."""
+        kind, config = self.chance.choice(((1, 0), (1, 1), (1, 2), (1, 3), (1, 4), (2, 1), (2, 3), (2, 1024 + 2 * 39)))
+        flags = self.chance.choice((0, 1, 2)) | self.chance.choice((0, 0x0070_2300, 1 << 12))
+        samples = self.chance.choice((0, 0x1_25EF, 1 << 10))
+        is_clock = kind == 1 and config < 2
+        period = self.chance.choice((0, 3_000_000) if is_clock else (0, 1, 3, 1_000_000))
+        head = struct.pack("<IIQQQQQ", kind, 136, config, period, samples, self.chance.randrange(32), flags)
+        wanted = bytearray(head + bytes(136 - len(head)))
+        wanted[80:92] = struct.pack("<QI", 0xFF0FFF, 256)
+        pid, processor = self.chance.choice(((0, -1), (self.somebody(), -1), (self.somebody(), 0), (-1, 0), (-1, 1)))
+        event = program.perf_event_open(bytes(wanted), pid, processor, -1, 0)
+        ring = program.mmap(0, 3 * 4096, 3, 1, event, 0)
+        program.ioctl(event, self.chance.choice((0x2400, 0x2401, 0x2402)), 3)
+        self.act(program, 6)
+        program.read(event, bytearray(64), 64)
+        if self.chance.random() < 0.7:
+            program.munmap(ring, 3 * 4096)
+            program.close(event)
 
     def wait_for_word(self, program: Program) -> None:
         place = program.mmap(0, 4096, 3, 0x21, -1, 0)

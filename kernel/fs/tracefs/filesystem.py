@@ -1,0 +1,198 @@
+"""tracefs: which tracepoints there are, how they are numbered, and how their records are laid out.
+
+    events/SYSTEM/TRACEPOINT/id, format
+
+Tracepoints of system calls are those of the call table. There is no trace buffer, so that there is nothing to enable or
+to read here: events of perf_event_open(2) look at tracepoints.
+
+Context: never sleeps. Directories below events/SYSTEM are created when they are looked up.
+Source: Linux's Documentation/trace/events.rst.
+"""
+
+from typing import Final
+
+from arch import CALL_LIMIT
+from kernel.doors.table import SYSCALLS
+from kernel.fs.constants import S_IFREG
+from kernel.fs.file import DirectorySink
+from kernel.fs.filesystem import FileSystem, register_filesystem
+from kernel.fs.inode import Inode
+from kernel.fs.procfs.entries import FIRST_POSITION, ComputedDirectory, FixedDirectory, FixedText, TextInode
+from kernel.lang import EINVAL, Errno, final
+from kernel.lib.pace import pace
+from kernel.perf.event import BEHIND_CALLS, FIRST_CALL
+from kernel.perf.tracepoints import POINTS, call_event_name, find_point
+
+TRACEFS_MAGIC: Final = 0x7472_6163
+_FILES: Final[list[bytes]] = [b"format", b"id"]
+_ENTRY: Final = b"sys_enter_"
+_EXIT: Final = b"sys_exit_"
+_CALLS: Final = b"syscalls"
+_KIND_FILE: Final = 8
+_KIND_DIRECTORY: Final = 4
+_NAME_COST: Final = 500  # instructions, for `pace`
+_COMPUTED: Final = 1 << 20  # numbers of inodes above those of the fixed part
+_HEADER_PAGE: Final = (
+    b"\tfield: u64 timestamp;\toffset:0;\tsize:8;\tsigned:0;\n"
+    b"\tfield: local_t commit;\toffset:8;\tsize:8;\tsigned:1;\n"
+    b"\tfield: int overwrite;\toffset:8;\tsize:1;\tsigned:1;\n"
+    b"\tfield: char data;\toffset:16;\tsize:4080;\tsigned:0;\n"
+)
+_HEADER_EVENT: Final = (
+    b"# compressed entry header\n\ttype_len    :    5 bits\n\ttime_delta  :   27 bits\n\tarray       :   32 bits\n\n"
+    b"\tpadding     : type == 29\n\ttime_extend : type == 30\n\ttime_stamp : type == 31\n\tdata max type_len  == 28\n"
+)
+
+
+@final
+class TraceFileSystem(FileSystem):
+    """One mounted instance; all show the same."""
+
+    def __init__(self, source: bytes) -> None:
+        super().__init__(b"tracefs", source, TRACEFS_MAGIC)
+        self.opens_devices = False
+        self.next_ino: int = 0
+        self.top: FixedDirectory | None = None
+
+    def root(self) -> Inode:
+        top = self.top
+        if top is None:
+            raise Errno(EINVAL)
+        return top
+
+    def shut_down(self) -> None:
+        self.top = None
+
+    def new_ino(self) -> int:
+        """The next inode number of the fixed part."""
+        self.next_ino += 1
+        return self.next_ino
+
+    def directory(self, parent: FixedDirectory, name: bytes) -> FixedDirectory:
+        """A new directory."""
+        fresh = FixedDirectory(self, self.new_ino())
+        fresh.mode = fresh.mode & ~0o777 | 0o755
+        parent.add(name, fresh)
+        return fresh
+
+
+@final
+class PointFile(TextInode):
+    """`id` or `format` of a tracepoint."""
+
+    def __init__(self, file_system: FileSystem, point: int, place: int) -> None:
+        super().__init__(file_system, _COMPUTED + point * 4 + 1 + place, S_IFREG | 0o440)
+        self.point: int = point
+        self.is_format: bool = _FILES[place] == b"format"
+
+    def make_text(self) -> bytes:
+        point = find_point(self.point)
+        if point is None:
+            raise Errno(EINVAL)
+        return point.format_text() if self.is_format else f"{self.point}\n".encode()
+
+
+@final
+class PointDirectory(ComputedDirectory):
+    """events/SYSTEM/TRACEPOINT."""
+
+    def __init__(self, file_system: FileSystem, point: int) -> None:
+        super().__init__(file_system, _COMPUTED + point * 4, 0o755)
+        self.point: int = point
+
+    def lookup(self, name: bytes) -> Inode | None:
+        return PointFile(self.file_system, self.point, _FILES.index(name)) if name in _FILES else None
+
+    def read_directory(self, position: int, sink: DirectorySink) -> None:
+        for place in range(max(0, position - FIRST_POSITION), len(_FILES)):
+            following = FIRST_POSITION + place + 1
+            if not sink.emit(_FILES[place], self.ino + 1 + place, _KIND_FILE, following):
+                return
+            sink.position = following
+
+
+def _is_served(call: int) -> bool:
+    """Whether a call has tracepoints."""
+    return SYSCALLS[call] is not None and len(call_event_name(call)) > 0
+
+
+def is_tracepoint(number: int) -> bool:
+    """Whether a tracepoint that is shown has that number. Raises MemoryError."""
+    if FIRST_CALL <= number < BEHIND_CALLS:
+        return _is_served(number - FIRST_CALL >> 1)
+    return find_point(number) is not None
+
+
+@final
+class CallsDirectory(ComputedDirectory):
+    """events/syscalls."""
+
+    def lookup(self, name: bytes) -> Inode | None:
+        is_entry = name.startswith(_ENTRY)
+        if not is_entry and not name.startswith(_EXIT):
+            return None
+        rest = name[len(_ENTRY) if is_entry else len(_EXIT) :]
+        for call in range(CALL_LIMIT):
+            if _is_served(call) and call_event_name(call) == rest:
+                return PointDirectory(self.file_system, FIRST_CALL + 2 * call + (1 if is_entry else 0))
+        return None
+
+    def read_directory(self, position: int, sink: DirectorySink) -> None:
+        for place in range(max(0, position - FIRST_POSITION), 2 * CALL_LIMIT):
+            following = FIRST_POSITION + place + 1
+            call = place >> 1
+            if _is_served(call):
+                name = (_ENTRY if place & 1 != 0 else _EXIT) + call_event_name(call)
+                if not sink.emit(name, _COMPUTED + (FIRST_CALL + place) * 4, _KIND_DIRECTORY, following):
+                    return
+            sink.position = following
+
+
+def _all_names() -> bytes:
+    """The tracepoints, a line each: `available_events`."""
+    text = bytearray()
+    for point in POINTS:
+        text.extend(point.system + b":" + point.name + b"\n")
+    for call in range(CALL_LIMIT):
+        if _is_served(call):
+            name = call_event_name(call)
+            text.extend(b"syscalls:" + _EXIT + name + b"\nsyscalls:" + _ENTRY + name + b"\n")
+            pace(_NAME_COST)
+    return bytes(text)
+
+
+def _header_page() -> bytes:
+    return _HEADER_PAGE
+
+
+def _header_event() -> bytes:
+    return _HEADER_EVENT
+
+
+def _enter_points(fs: TraceFileSystem, events: FixedDirectory) -> None:
+    """All tracepoints but those of single calls, by their systems."""
+    for point in POINTS:
+        system: Inode | None = events.lookup(point.system)
+        if system is None:
+            system = fs.directory(events, point.system)
+        if isinstance(system, FixedDirectory):
+            system.add(point.name, PointDirectory(fs, point.number))
+
+
+def make_tracefs(source: bytes, options: bytes) -> FileSystem:
+    """A new instance. Raises MemoryError."""
+    fs = TraceFileSystem(source)
+    top = FixedDirectory(fs, fs.new_ino())
+    top.mode = top.mode & ~0o777 | 0o700
+    top.add(b"available_events", FixedText(fs, fs.new_ino(), 0o440, _all_names, None))
+    events = fs.directory(top, b"events")
+    events.add(b"header_page", FixedText(fs, fs.new_ino(), 0o440, _header_page, None))
+    events.add(b"header_event", FixedText(fs, fs.new_ino(), 0o440, _header_event, None))
+    fs.directory(events, b"ftrace")  # of a trace buffer's own records: none
+    _enter_points(fs, events)
+    events.add(_CALLS, CallsDirectory(fs, fs.new_ino(), 0o755))
+    fs.top = top
+    return fs
+
+
+register_filesystem(b"tracefs", make_tracefs)

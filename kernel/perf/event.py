@@ -1,0 +1,370 @@
+"""An event: something that is counted, in a task or on a processor, and of which samples may be taken.
+
+States are Linux's. An event counts (`is_active`) while it is enabled, the leader of its group too, and its context is
+on a processor, the one that the event is bound to if any. What changes one of these says so by `settle`, which starts
+and stops clocks and adds up times.
+
+An event with `inherit` has children: events like it in the tasks that its task creates, which write to its ring and
+whose counts belong to it: what a child counts is added to its parent at once, and stays when its task ends. A child
+knows its place among them, so that it is gone in one step.
+
+Context: all but opening is fit for interrupts: nothing sleeps or allocates, except where a method says so.
+"""
+
+from typing import TYPE_CHECKING, Final
+
+from kernel.lang import final
+from kernel.lib.saturation import sum_of
+from kernel.perf.attributes import (
+    FREQUENCY,
+    TYPE_SOFTWARE,
+    TYPE_TRACEPOINT,
+    Attributes,
+)
+from kernel.perf.context import EventContext
+from kernel.perf.period import LEAST_CLOCK_PERIOD_NS, NS_PER_SECOND, Period
+from kernel.perf.ring import Ring
+from kernel.sched import WaitQueue
+from kernel.time.clock import monotonic_ns
+from kernel.time.timers import FOREVER_NS, Timer
+
+if TYPE_CHECKING:
+    from kernel.perf.filter import Filter
+    from kernel.task.pid_namespace import PidNamespace
+
+# What software events count (perf_event_open(2), PERF_COUNT_SW_*)
+CPU_CLOCK: Final = 0
+TASK_CLOCK: Final = 1
+PAGE_FAULTS: Final = 2
+CONTEXT_SWITCHES: Final = 3
+CPU_MIGRATIONS: Final = 4
+PAGE_FAULTS_MINOR: Final = 5
+PAGE_FAULTS_MAJOR: Final = 6
+SOFTWARE_KINDS: Final = 12  # those above count something; faults of alignment and emulation do not happen here
+
+# Tracepoints of system calls: the number of one, twice, from FIRST_CALL on; the entry is the odd one.
+FIRST_CALL: Final = 1024
+RAW_ENTER: Final = 2
+RAW_EXIT: Final = 1
+BEHIND_CALLS: Final = FIRST_CALL + 1024
+
+EXITED: Final = -3
+OFF: Final = -1
+ON: Final = 0
+
+ANY_PROCESSOR: Final = -1
+
+
+class SampleTaker:
+    """Takes a sample of an event whose clock says that it is time. Base class: kernel/perf/overflow.py."""
+
+    def clock_rang(self, event: "Event", now_ns: int) -> int:
+        """When the clock should ring next; FOREVER_NS: not any more."""
+        return FOREVER_NS
+
+
+@final
+class Taker:
+    """Where it is entered."""
+
+    def __init__(self) -> None:
+        self.taker: SampleTaker = SampleTaker()
+
+
+TAKER: Final = Taker()
+
+
+@final
+class EventClock(Timer):
+    """Rings when an event that counts time is to give a sample. It is armed as long as the event lives, for ever away
+    while the event rests: so setting it allocates nothing.
+    """
+
+    def __init__(self, event: "Event") -> None:
+        """Raises MemoryError."""
+        super().__init__()
+        self.event: Event | None = event
+        self.left_ns: int = 0  # when the event lost the processor; 0: a whole period
+        self.start(FOREVER_NS)
+
+    def rest(self, now_ns: int) -> None:
+        """Ring no more, and remember how long it would have been."""
+        self.left_ns = self.remaining_ns(now_ns) if self.deadline_ns != FOREVER_NS else 0
+        self.move(FOREVER_NS)
+
+    def expire(self, now_ns: int) -> int:
+        event = self.event
+        return FOREVER_NS if event is None else TAKER.taker.clock_rang(event, now_ns)
+
+
+@final
+class Numbers:
+    """The next event's number."""
+
+    def __init__(self) -> None:
+        self.last: int = 0
+
+    def next(self) -> int:
+        """One that no other event has had."""
+        self.last += 1
+        return self.last
+
+
+NUMBERS: Final = Numbers()
+
+
+@final
+class Event:
+    """One event. Cycles (group, children, clock) are undone by `part`."""
+
+    def __init__(
+        self, attributes: Attributes, flags: int, processor: int, pids: "PidNamespace", parent: "Event | None"
+    ) -> None:
+        """`flags` are the attributes', which may have changed since. Raises MemoryError."""
+        self.attributes: Attributes = attributes
+        self.flags: int = flags
+        self.processor: int = processor
+        self.pids: PidNamespace = pids  # whose numbers records show
+        self.parent: Event | None = parent
+        self.number: int = NUMBERS.next()
+        self.state: int = OFF
+        self.is_active: bool = False
+        self.context: EventContext | None = None
+        self.leader: Event | None = None  # None: itself
+        self.siblings: list[Event] = []
+        self.children: list[Event] = []
+        self.place: int = 0  # among its parent's children
+        self.filter: Filter | None = None  # of one that a program opened, for its children too
+        # Counts
+        self.count: int = 0
+        self.enabled_ns: int = 0
+        self.running_ns: int = 0
+        self.stamp_ns: int = monotonic_ns()  # up to when the two are right
+        self.is_wanted_in: bool = False  # enabled while its context is on a processor: up to then
+        self.living_count: int = 0  # of children that live
+        self.ended_count: int = 0  # … and of those that have ended
+        self.children_enabled_ns: int = 0  # of both
+        self.children_running_ns: int = 0
+        # Samples
+        self.ring: Ring | None = None
+        self.waiters: WaitQueue = WaitQueue()
+        self.lost: int = 0
+        self.limit: int = 0  # so many more samples, then it is disabled; 0: no such limit
+        self.is_closed: bool = False  # nobody has it open any more
+        self.mappings: int = 0  # areas that map a ring through its descriptor
+        self.samples: WaitQueue = WaitQueue()  # woken for each, in a ring or not: O_ASYNC
+        self.is_due: bool = False  # its clock rang on another processor
+        self.tick: int = 0  # in which it gave `samples_in_tick`
+        self.samples_in_tick: int = 0
+        self.is_throttled: bool = False
+        self.period: Period = _period_of(attributes)
+        self.clock: EventClock | None = None
+        if self.counts_time() and attributes.is_sampling():
+            self.clock = EventClock(self)
+
+    # ---- What it is ------------------------------------------------------------------------------------------------
+
+    def counts_time(self) -> bool:
+        """Whether it is a clock."""
+        attributes = self.attributes
+        return attributes.type == TYPE_SOFTWARE and attributes.config in (CPU_CLOCK, TASK_CLOCK)
+
+    def counts(self, kind: int) -> bool:
+        """Whether it counts something of software, now."""
+        return self.is_active and self.attributes.type == TYPE_SOFTWARE and self.attributes.config == kind
+
+    def traces(self, point: int) -> bool:
+        """Whether it looks at a tracepoint, now."""
+        return self.is_active and self.attributes.type == TYPE_TRACEPOINT and self.attributes.config == point
+
+    def is_of_calls(self) -> bool:
+        """Whether it looks at a tracepoint of system calls."""
+        point = self.attributes.config
+        if self.attributes.type != TYPE_TRACEPOINT:
+            return False
+        return point == RAW_ENTER or point == RAW_EXIT or FIRST_CALL <= point < BEHIND_CALLS
+
+    def has(self, flags: int) -> bool:
+        """Whether any of these flags is set."""
+        return self.flags & flags != 0
+
+    def primary(self) -> "Event":
+        """The event that the program opened: this one, or the one that it was inherited from."""
+        parent = self.parent
+        return self if parent is None else parent
+
+    def head(self) -> "Event":
+        """The leader of its group."""
+        leader = self.leader
+        return self if leader is None else leader
+
+    # ---- Counting ---------------------------------------------------------------------------------------------------
+
+    def is_wanted(self) -> bool:
+        """Whether it and the leader of its group are enabled."""
+        return self.state >= ON and self.head().state >= ON
+
+    def update(self, now_ns: int) -> None:
+        """Add up times."""
+        passed_ns = now_ns - self.stamp_ns
+        self.stamp_ns = now_ns
+        if passed_ns <= 0 or not self.is_wanted_in:
+            return
+        self.enabled_ns += passed_ns
+        parent = self.parent
+        if parent is not None:
+            parent.children_enabled_ns += passed_ns
+        if self.is_active:
+            self.running_ns += passed_ns
+            if parent is not None:
+                parent.children_running_ns += passed_ns
+            if self.counts_time():
+                self.add(passed_ns)
+
+    def add(self, count: int) -> None:
+        """It happened so many times."""
+        self.count += count
+        parent = self.parent
+        if parent is not None:
+            parent.living_count += count
+
+    def reset_own(self) -> None:
+        """Count from 0 on, its children not."""
+        parent = self.parent
+        if parent is not None:
+            parent.living_count -= self.count
+        self.count = 0
+
+    def settle(self, now_ns: int) -> None:
+        """Whether it counts may have changed."""
+        self.update(now_ns)
+        context = self.context
+        self.is_wanted_in = context is not None and context.is_in and self.is_wanted()
+        is_active = False
+        if context is not None and self.is_wanted_in:
+            is_active = self.processor == ANY_PROCESSOR or self.processor == context.processor
+        if is_active == self.is_active:
+            return
+        self.is_active = is_active
+        if is_active:
+            self._start(now_ns)
+        else:
+            self._stop(now_ns)
+        self.show()
+
+    def settle_group(self, now_ns: int) -> None:
+        """It was enabled or disabled, and those that it leads follow."""
+        self.settle(now_ns)
+        for sibling in self.siblings:
+            sibling.settle(now_ns)
+
+    def _start(self, now_ns: int) -> None:
+        clock = self.clock
+        if clock is None:
+            self.period.start()
+            return
+        clock.move(sum_of(now_ns, clock.left_ns if clock.left_ns > 0 else self.clock_period_ns()))
+
+    def _stop(self, now_ns: int) -> None:
+        self.is_due = False
+        clock = self.clock
+        if clock is not None:
+            clock.rest(now_ns)
+
+    def clock_period_ns(self) -> int:
+        """From one sample of a clock to the next."""
+        return max(self.period.length, LEAST_CLOCK_PERIOD_NS)
+
+    def set_period(self, length: int) -> None:
+        """From now on, a sample comes each so many."""
+        self.period.length = length
+        self.period.left = 0
+        clock = self.clock
+        if clock is not None:
+            clock.left_ns = 0
+        if self.is_active:
+            self.is_due = False
+            self._start(monotonic_ns())
+
+    def set_frequency(self, frequency: int) -> None:
+        """… or so often a second."""
+        if self.counts_time():
+            self.set_period(NS_PER_SECOND // frequency)
+        else:
+            self.period.frequency = frequency
+
+    def show(self) -> None:
+        """Let the program see the counts in the page that it maps."""
+        ring = self.ring
+        if ring is not None:
+            ring.show(self.total(), self.total_enabled_ns(), self.total_running_ns())
+
+    # ---- Its children ------------------------------------------------------------------------------------------------
+
+    def total_enabled_ns(self) -> int:
+        """How long it was enabled, and its children; as far as each is up to date."""
+        return self.enabled_ns + self.children_enabled_ns
+
+    def total_running_ns(self) -> int:
+        return self.running_ns + self.children_running_ns
+
+    def total(self) -> int:
+        """The count, children included."""
+        return self.count + self.living_count + self.ended_count
+
+    def add_child(self, child: "Event") -> None:
+        """One more. Raises MemoryError."""
+        child.place = len(self.children)
+        self.children.append(child)
+
+    def lose_child(self, child: "Event") -> None:
+        """A child ends: what it counted stays. The last one takes its place."""
+        self.living_count -= child.count
+        self.ended_count += child.count
+        last = self.children.pop()
+        if last is not child:
+            last.place = child.place
+            self.children[child.place] = last
+
+    # ---- Its end -----------------------------------------------------------------------------------------------------
+
+    def leave_group(self) -> None:
+        """The group goes on without it; that of a leader falls into single events."""
+        leader = self.leader
+        if leader is not None:
+            leader.siblings.remove(self)
+            self.leader = None
+        now_ns = monotonic_ns()
+        for sibling in self.siblings:
+            sibling.leader = None
+        for sibling in self.siblings:
+            sibling.settle(now_ns)
+        self.siblings.clear()
+
+    def leave_context(self, state: int) -> None:
+        """It counts no more."""
+        self.update(monotonic_ns())
+        self.state = state
+        self.settle(monotonic_ns())
+        context = self.context
+        if context is not None:
+            context.remove(self)
+
+    def part(self) -> None:
+        """Undo cycles."""
+        clock = self.clock
+        self.clock = None
+        if clock is not None:
+            clock.cancel()
+            clock.event = None
+        self.parent = None
+
+
+def _period_of(attributes: Attributes) -> Period:
+    """A clock's frequency is a period from the start; other things are counted until they follow it."""
+    if attributes.flags & FREQUENCY == 0:
+        return Period(attributes.sample_period, 0)
+    frequency = max(attributes.sample_period, 1)
+    if attributes.type == TYPE_SOFTWARE and attributes.config in (CPU_CLOCK, TASK_CLOCK):
+        return Period(NS_PER_SECOND // frequency, 0)
+    return Period(1, frequency)

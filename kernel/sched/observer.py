@@ -1,0 +1,32 @@
+"""Who hears when threads get and lose a processor: the events of perf_event_open(2).
+
+Nobody is asked unless `RUNNING.is_observed`. Entered by the room above (kernel/perf/observer.py).
+
+Context: inside `schedule`, between two threads: nothing there sleeps, allocates or raises.
+"""
+
+from typing import Final
+
+from kernel.lang import final
+from kernel.sched.thread import Thread
+
+
+class SwitchObserver:
+    """Base class: hears nothing."""
+
+    def idles(self, thread: Thread) -> None:
+        """Nobody is ready: the processor stands still on the stack of the thread that it ran last."""
+
+    def arrives(self, previous: Thread, following: Thread) -> None:
+        """`following` gets the processor of `previous`; they may be the same."""
+
+
+@final
+class Switches:
+    """Who hears of them."""
+
+    def __init__(self) -> None:
+        self.observer: SwitchObserver = SwitchObserver()
+
+
+SWITCHES: Final = Switches()

@@ -1,0 +1,209 @@
+"""Performance events: perf_event_open(2)."""
+
+from typing import Final
+
+from kernel.doors.table import syscall
+from kernel.fs.tracefs.filesystem import is_tracepoint
+from kernel.lang import (
+    E2BIG,
+    EACCES,
+    EBADF,
+    EINVAL,
+    ENODEV,
+    ENOENT,
+    EOPNOTSUPP,
+    ESRCH,
+    Errno,
+    UserAddr,
+    i32,
+)
+from kernel.perf.attributes import (
+    AUX_OUTPUT,
+    DISABLED,
+    ENABLE_ON_EXEC,
+    EXCLUDE_KERNEL,
+    EXCLUSIVE,
+    FORMAT_ENABLED,
+    FORMAT_GROUP,
+    FORMAT_ID,
+    FORMAT_LOST,
+    FORMAT_RUNNING,
+    FREQUENCY,
+    INHERIT,
+    PINNED,
+    SAMPLE_BRANCH_STACK,
+    SAMPLE_RAW,
+    SAMPLE_READ,
+    TYPE_SOFTWARE,
+    TYPE_TRACEPOINT,
+    USE_CLOCK,
+    Attributes,
+    read_attributes,
+)
+from kernel.perf.event import ANY_PROCESSOR, FIRST_CALL, ON, RAW_ENTER, RAW_EXIT, SOFTWARE_KINDS, Event
+from kernel.perf.file import EventFile
+from kernel.perf.lifecycle import context_for, enter, prepare
+from kernel.perf.settings import (
+    SAMPLE_RATE,
+    check_any,
+    check_kernel,
+    check_processor,
+    check_tracepoint,
+    is_privileged,
+)
+from kernel.sched.processor import PROCESSORS
+from kernel.syscalls.pid_arguments import task_at
+from kernel.task.inspection import may_ask_about
+from kernel.task.task import Task, current
+
+_NO_GROUP: Final = 1
+_OUTPUT: Final = 2
+_CGROUP: Final = 4
+_CLOSE_ON_EXEC: Final = 8
+_FLAGS: Final = 15
+_NOBODY: Final = -1
+_NO_EVENT: Final = -1
+_ON_ANY: Final = (1, 4)  # CLOCK_MONOTONIC, CLOCK_MONOTONIC_RAW
+_ON_SOFTWARE: Final = (0, 7, 11)  # CLOCK_REALTIME, CLOCK_BOOTTIME, CLOCK_TAI: not in all contexts on Linux
+_LARGEST_READ: Final = 16 * 1024
+
+
+@syscall(
+    "perf_event_open", status="Partial", args="<perf_event_attr pid int fd:perf flags:perf_open -> fd:perf",
+    notes="Software events and tracepoints; no hardware counters, breakpoints, probes or programs (BPF)",
+)  # fmt: skip
+def perf_event_open(attributes: UserAddr, pid: i32, processor: i32, group: i32, flags: int) -> int:
+    """perf_event_open(2)."""
+    if flags & ~_FLAGS != 0:
+        raise Errno(EINVAL)
+    caller = current()
+    wanted = read_attributes(attributes)
+    check_any(caller.credentials)
+    _check_rights(wanted, caller)
+    if flags & _CGROUP != 0:
+        raise Errno(EINVAL)
+    leader: Event | None = None
+    output: EventFile | None = None
+    if group != _NO_EVENT:
+        file = caller.files.get(group)
+        if not isinstance(file, EventFile):
+            raise Errno(EBADF)
+        leader = None if flags & _NO_GROUP != 0 else file.event
+        output = file if flags & _OUTPUT != 0 else None
+    task: Task | None = None
+    if pid != _NOBODY:
+        task = caller if pid == 0 else task_at(pid)
+    if task is not None and leader is not None and leader.has(INHERIT) != wanted.has(INHERIT):
+        raise Errno(EINVAL)
+    _check_place(wanted, task, processor)
+    _check_kind(wanted, task is not None, caller)
+    if task is not None and not is_privileged(caller.credentials):
+        if not may_ask_about(caller, task.process, task):
+            raise Errno(EACCES)
+    if task is not None and task.is_exiting:
+        raise Errno(ESRCH)
+    if task is None:
+        check_processor(caller.credentials)
+        if processor >= len(PROCESSORS):
+            raise Errno(ENODEV)
+    return _open(wanted, task, processor, leader, output, flags & _CLOSE_ON_EXEC != 0)
+
+
+def _check_rights(wanted: Attributes, caller: Task) -> None:
+    """What needs neither a task nor a processor to be decided. Raises EACCES, EINVAL."""
+    if not wanted.has(EXCLUDE_KERNEL):
+        check_kernel(caller.credentials)
+    if wanted.has(FREQUENCY):
+        if not 0 <= wanted.sample_period <= SAMPLE_RATE.value:
+            raise Errno(EINVAL)
+    elif wanted.sample_period < 0:
+        raise Errno(EINVAL)
+
+
+def _check_place(wanted: Attributes, task: Task | None, processor: int) -> None:
+    if not 0 <= processor < len(PROCESSORS) and (task is None or processor != ANY_PROCESSOR):
+        raise Errno(EINVAL)
+    if wanted.has(INHERIT) and wanted.samples(SAMPLE_READ):
+        raise Errno(EINVAL)
+
+
+def _check_kind(wanted: Attributes, is_of_task: bool, caller: Task) -> None:
+    """Whether there is such an event. Raises ENOENT, EINVAL, EOPNOTSUPP, EPERM, EOVERFLOW."""
+    if wanted.type == TYPE_SOFTWARE:
+        if wanted.samples(SAMPLE_BRANCH_STACK):
+            raise Errno(EOPNOTSUPP)
+        if not 0 <= wanted.config < SOFTWARE_KINDS:
+            raise Errno(ENOENT)
+    elif wanted.type == TYPE_TRACEPOINT:
+        if wanted.samples(SAMPLE_BRANCH_STACK):
+            raise Errno(EOPNOTSUPP)
+        if not is_tracepoint(wanted.config):
+            raise Errno(EINVAL)
+        is_open_to_all = is_of_task and (wanted.config >= FIRST_CALL or wanted.config in (RAW_ENTER, RAW_EXIT))
+        if wanted.samples(SAMPLE_RAW) and not is_open_to_all:
+            check_tracepoint(caller.credentials)
+    else:
+        raise Errno(ENOENT)
+    if wanted.has(AUX_OUTPUT) or wanted.wants_vector_registers():
+        raise Errno(EOPNOTSUPP)
+    wanted.check_callers()
+    if wanted.has(USE_CLOCK) and wanted.clock not in _ON_ANY:
+        if wanted.clock not in _ON_SOFTWARE or wanted.type != TYPE_SOFTWARE:
+            raise Errno(EINVAL)
+
+
+def _check_group(leader: Event, wanted: Attributes, task: Task | None, processor: int) -> None:
+    """Whether an event can be of a group. Raises EINVAL."""
+    context = leader.context
+    if leader.leader is not None or context is None or context.task is not task or leader.processor != processor:
+        raise Errno(EINVAL)
+    if leader.attributes.has(USE_CLOCK) != wanted.has(USE_CLOCK):
+        raise Errno(EINVAL)
+    if wanted.has(USE_CLOCK) and leader.attributes.clock != wanted.clock:
+        raise Errno(EINVAL)
+    if wanted.has(EXCLUSIVE | PINNED):
+        raise Errno(EINVAL)
+    members = 2 + len(leader.siblings)
+    if max(_read_size(wanted, members), _read_size(leader.attributes, members)) > _LARGEST_READ:
+        raise Errno(E2BIG)
+
+
+def _read_size(wanted: Attributes, members: int) -> int:
+    """How much read(2) of it would give, in bytes."""
+    form = wanted.read_format
+    entry = 8
+    entry += 8 if form & FORMAT_ID != 0 else 0
+    entry += 8 if form & FORMAT_LOST != 0 else 0
+    size = entry * members + 8 if form & FORMAT_GROUP != 0 else entry
+    size += 8 if form & FORMAT_ENABLED != 0 else 0
+    return size + (8 if form & FORMAT_RUNNING != 0 else 0)
+
+
+def _open(
+    wanted: Attributes, task: Task | None, processor: int, leader: Event | None, output: EventFile | None,
+    is_closed_on_exec: bool,
+) -> int:  # fmt: skip
+    caller = current()
+    if leader is not None:
+        _check_group(leader, wanted, task, processor)
+    prepare()
+    event = Event(wanted, wanted.flags, processor, caller.pids, None)
+    if not wanted.has(DISABLED):
+        event.state = ON
+        event.flags &= ~ENABLE_ON_EXEC
+    try:
+        file = EventFile(event, 0)
+    except (Errno, MemoryError):
+        event.part()
+        raise
+    try:
+        if leader is not None:
+            leader.siblings.append(event)
+            event.leader = leader
+        enter(event, context_for(task, processor))
+        if output is not None:
+            file.set_output(output.event)
+    except (Errno, MemoryError):
+        file.release()
+        raise
+    return caller.files.install(file, is_closed_on_exec)
