@@ -46,6 +46,7 @@ GROUPS = {
     "servers": ("curl", "openssh-client"),
     "tcpdump": ("tcpdump",),
     "strace": ("strace",),
+    "perf": ("linux-perf",),
     "containers": ("bubblewrap", "uidmap"),
     "kexec": ("kexec-tools",),
     "keys": ("keyutils",),
