@@ -30,7 +30,7 @@ def agreed_answers(
         open_cases = [case for case in wanted.cases if case.name not in agreed]
         if not open_cases:
             break
-        for name, result in Batch(open_cases, wanted.files, wanted.machine).run(LINUX).items():
+        for name, result in Batch(open_cases, wanted.files, wanted.machine, wanted.needs_modules).run(LINUX).items():
             known = [*seen[name], *([others[name]] if name in others else [])]
             if any(difference(earlier, result) is None for earlier in known):
                 agreed[name] = result

@@ -57,14 +57,23 @@ class Result:
 
 
 class Batch:
-    """Cases and the files they need, to be run on a kernel."""
+    """Cases and the files they need, to be run on a kernel. Linux has its modules where the machine has disks, or the
+    cases need them.
+    """
 
-    def __init__(self, cases: list[Case], files: Archive | None = None, machine: Machine | None = None) -> None:
+    def __init__(
+        self,
+        cases: list[Case],
+        files: Archive | None = None,
+        machine: Machine | None = None,
+        needs_modules: bool = False,
+    ) -> None:
         names = [case.name for case in cases]
         assert len(set(names)) == len(names), "case names must differ"
         self.cases = cases
         self.files = files or Archive()
         self.machine = machine or Machine()
+        self.needs_modules = needs_modules or bool(self.machine.disks)
 
     def run(self, kernel: Kernel) -> dict[str, Result]:
         """Results by name: one for each case."""
@@ -83,7 +92,7 @@ class Batch:
     def initrd(self, cases: list[Case], kernel: Kernel | None = None) -> bytes:
         """The root image with the runner, the list of cases and their files laid over it; for Linux with modules."""
         overlay = Archive(dict(self.files.entries))
-        if kernel is LINUX and self.machine.disks:
+        if kernel is LINUX and self.needs_modules:
             add_modules(overlay)
         overlay.file("cases/runner", compile_program(RUNNER).read_bytes(), 0o755)
         lines = ("\t".join((case.name, f"{case.seconds * PATIENCE:g}", *case.command)) for case in cases)

@@ -29,6 +29,10 @@ KRAIT = Kernel("krait", KERNEL, "console=ttyS0 panic=-1")
 LINUX = Kernel("linux", ORACLE, "console=ttyS0 panic=-1 no_timer_check mitigations=off no5lvl")
 
 
+# Of modules, unless a test says otherwise: this one makes an interface as soon as it is there.
+PARAMETERS = {"dummy": "numdummies=0"}
+
+
 def add_modules(overlay: Archive, parameters: Mapping[str, str] = MappingProxyType({})) -> None:
     """Let Linux load the modules that it needs for disks and cards, from an overlay of the root image, when it starts;
     some with parameters, by the module's name.
@@ -36,5 +40,5 @@ def add_modules(overlay: Archive, parameters: Mapping[str, str] = MappingProxyTy
     script = "#!/bin/sh\n"
     for path in module_paths():
         overlay.file(f"modules/{path.name}", path.read_bytes())
-        script += f"insmod /modules/{path.name} {parameters.get(path.stem, '')}\n"
+        script += f"insmod /modules/{path.name} {parameters.get(path.stem, PARAMETERS.get(path.stem, ''))}\n"
     overlay.file("etc/start.d/modules", script.encode(), 0o755)
