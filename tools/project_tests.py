@@ -47,7 +47,7 @@ def _load(module: Path) -> None:
 def machine() -> Machine:
     """A machine of the kernel under CPython. `machine.host` is process 1: its methods are system calls."""
     from kernel.net.link.device import bring_up
-    from kernel.net.link.loopback import LOOPBACK
+    from kernel.net.link.network import LOOPBACK
     from tools.simulated.machine import Machine
 
     for module in read_project(Path(os.environ["KRAIT_PROJECT"])).modules:

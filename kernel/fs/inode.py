@@ -35,7 +35,20 @@ from kernel.fs.constants import (
 )
 from kernel.fs.marks import MARKS
 from kernel.fs.notification import tell_inode_gone
-from kernel.lang import EACCES, EINVAL, EISDIR, ENODEV, ENOTDIR, ENOTTY, ENXIO, EOPNOTSUPP, EOVERFLOW, EPERM, Errno
+from kernel.lang import (
+    EACCES,
+    EINVAL,
+    EISDIR,
+    ENODEV,
+    ENOTDIR,
+    ENOTTY,
+    ENXIO,
+    EOPNOTSUPP,
+    EOVERFLOW,
+    EPERM,
+    Errno,
+    noraise,
+)
 from kernel.lib.capabilities import CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_FOWNER
 from kernel.lib.credentials import Credentials
 from kernel.lib.ids import ROOT_GROUP, ROOT_USER, KernelGid, KernelUid
@@ -147,6 +160,13 @@ class Inode:
             watches = self.watches
             if watches is not None:
                 watches.inode_removed()
+
+    def mounted(self) -> None:
+        """A mount more has it at its top."""
+
+    @noraise
+    def unmounted(self) -> None:
+        """And one less. May sleep."""
 
     def drop_name(self) -> None:
         """A dentry was forgotten."""

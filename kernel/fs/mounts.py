@@ -46,6 +46,7 @@ from kernel.fs.mount_tree import (
     top_at,
     tree_of,
 )
+from kernel.fs.namespace import NSFS, NamespaceInode
 from kernel.fs.path import (
     FIRST_MOUNTS,
     MOUNT_FLAGS,
@@ -328,7 +329,7 @@ def _bind(context: FsContext, source: bytes, at: Path, recursive: bool) -> None:
         raise Errno(EINVAL)
     origin = resolve(context, None, source, FOLLOW)
     at = place_for_mount(context.namespace, at)
-    if origin.mount.namespace is not context.namespace:
+    if origin.mount.namespace is not context.namespace and not _is_kept_by_mounts(origin):
         raise Errno(EINVAL)
     if origin.inode().is_directory() != at.inode().is_directory():
         raise Errno(ENOTDIR)
@@ -347,6 +348,18 @@ def _bind(context: FsContext, source: bytes, at: Path, recursive: bool) -> None:
     copy.attach(at.mount, at.dentry)
     _copy_inner(origin.mount, copy, inner)
     _propagate_or_detach(copy)
+
+
+def _is_kept_by_mounts(origin: Path) -> bool:
+    """Whether it is the file of a namespace: mounting that keeps the namespace. Not that of a mount namespace, which
+    would keep others, and they it.
+    """
+    if origin.mount is not NSFS.mount:
+        return False
+    inode = origin.inode()
+    if not isinstance(inode, NamespaceInode) or inode.namespace.is_over():
+        return False
+    return not isinstance(inode.namespace, MountNamespace)
 
 
 def clone_tree(context: FsContext, origin: Path, recursive: bool) -> MountNamespace:

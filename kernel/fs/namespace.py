@@ -1,7 +1,7 @@
 """Namespaces: what a process may have of its own instead of the machine's (namespaces(7)).
 
 Each is an object; processes that share one refer to the same. Programs see them as files of an internal file system,
-which /proc/PID/ns leads to: such a file open keeps its namespace, and setns(2) enters it.
+which /proc/PID/ns leads to: such a file open, or mounted somewhere, keeps its namespace, and setns(2) enters it.
 
 Here stand the base class, those kinds of which there is one only, and the files. Mount namespaces are in path.py.
 """
@@ -14,7 +14,7 @@ from kernel.fs.constants import O_ACCMODE, O_RDONLY, S_IFREG
 from kernel.fs.file import File
 from kernel.fs.inode import Inode
 from kernel.fs.path import Path
-from kernel.lang import ENOTTY, EPERM, Errno, final
+from kernel.lang import ENOENT, ENOTTY, EPERM, Errno, final, noraise
 from kernel.lib.namespace import Namespace
 
 NSFS_MAGIC: Final = 0x6E73_6673
@@ -39,9 +39,18 @@ class NamespaceInode(Inode):
         super().__init__(NSFS.file_system, namespace.number, S_IFREG | 0o444)
         self.namespace: Namespace = namespace
 
+    def mounted(self) -> None:
+        self.namespace.hold()
+
+    @noraise
+    def unmounted(self) -> None:
+        self.namespace.let_go()
+
     def open(self, path: Path, flags: int) -> File:
         if flags & O_ACCMODE != O_RDONLY:
             raise Errno(EPERM)
+        if self.namespace.is_over():
+            raise Errno(ENOENT)  # a descriptor with O_PATH does not keep it
         return NamespaceFile(path, flags, self.namespace)
 
 

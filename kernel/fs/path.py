@@ -81,7 +81,7 @@ class Mount:
         self.locked_flags: int = 0  # of MS_RDONLY, MS_NOSUID, MS_NODEV and MS_NOEXEC
         self.locks_times: bool = False  # MS_NOATIME, MS_NODIRATIME and MS_RELATIME stay as they are
         file_system.mounts += 1
-        root.pins += 1
+        _show_root(root)
 
     def require_writable(self) -> None:
         """Raise EROFS if the mount or its file system is read-only."""
@@ -255,13 +255,14 @@ class Mount:
 
     def show(self, root: Dentry) -> None:
         """Show a directory of the file system only. Before the mount is attached."""
-        root.pins += 1
-        self.root.pins -= 1
+        old = self.root
+        _show_root(root)
         self.root = root
+        _hide_root(old)
 
     def forget(self) -> None:
         """It was never attached, and will not be."""
-        self.root.pins -= 1
+        _hide_root(self.root)
         self.file_system.mounts -= 1
 
     def acquire(self) -> None:
@@ -295,7 +296,7 @@ class Mount:
     def _finish(self) -> None:
         if self.marks is not None:
             tell_mount_ended(self)
-        self.root.pins -= 1
+        _hide_root(self.root)
         self.file_system.mounts -= 1
         if self.file_system.mounts == 0:
             top = self.root
@@ -323,6 +324,23 @@ class Mount:
                 return
             inode.atime_ns = now
         inode.times_changed()
+
+
+def _show_root(root: Dentry) -> None:
+    """A mount more has it at its top."""
+    root.pins += 1
+    inode = root.inode
+    if inode is not None:
+        inode.mounted()
+
+
+@noraise
+def _hide_root(root: Dentry) -> None:
+    """And one less. May sleep."""
+    root.pins -= 1
+    inode = root.inode
+    if inode is not None:
+        inode.unmounted()
 
 
 def _keep_names(mount_point: Dentry) -> None:

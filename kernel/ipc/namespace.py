@@ -47,6 +47,13 @@ class IpcNamespace(Namespace):
         if self.users == 0:
             self.end()
 
+    def hold(self) -> None:
+        self.acquire()
+
+    @noraise
+    def let_go(self) -> None:
+        self.release()
+
     @noraise
     def end(self) -> None:
         """Nobody is in it, or ever will be."""

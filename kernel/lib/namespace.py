@@ -10,6 +10,7 @@ User namespaces are objects like others: they last as long as credentials, names
 Context: nothing sleeps, but `release` of a mount namespace, which unmounts.
 """
 
+from collections.abc import Callable
 from typing import Final
 
 from kernel.lang import Weak, atomic, final, noraise
@@ -43,6 +44,9 @@ def next_number() -> int:
     return number
 
 
+FIRST_NET_NUMBER: Final = next_number()  # by counting, but the first, as on Linux
+
+
 class Namespace:
     """One. `kind` is its CLONE_NEW… flag, `name` what /proc/PID/ns calls it."""
 
@@ -64,6 +68,17 @@ class Namespace:
     @noraise
     def release(self) -> None:
         """And no longer."""
+
+    def is_over(self) -> bool:
+        """Whether it has been taken apart, or is about to be: nobody may enter it any more."""
+        return False
+
+    def hold(self) -> None:
+        """Its file is mounted somewhere, which keeps it as one that is open does. Not for mount namespaces."""
+
+    @noraise
+    def let_go(self) -> None:
+        """A mount of its file has gone."""
 
 
 # ---- User namespaces ------------------------------------------------------------------------------------------------
@@ -175,6 +190,18 @@ class UserNamespace(Namespace):
 
 
 FIRST_USER: Final = UserNamespace(None, FIRST_USER_NUMBER, ROOT_USER, ROOT_GROUP)
-FIRST_NET: Final = Namespace(CLONE_NEWNET, b"net", next_number())
+
+
+@final
+class Networks:
+    """What the network enters: it lies above those that make namespaces."""
+
+    def __init__(self) -> None:
+        self.first: Namespace = Namespace(CLONE_NEWNET, b"net", 0)
+        self.make: Callable[[UserNamespace], Namespace] | None = None  # a new one without users; raises MemoryError
+
+
+NETWORKS: Final = Networks()
+
 FIRST_CGROUP: Final = Namespace(CLONE_NEWCGROUP, b"cgroup", FIRST_CGROUP_NUMBER)
 FIRST_TIME: Final = Namespace(CLONE_NEWTIME, b"time", FIRST_TIME_NUMBER)

@@ -15,7 +15,7 @@ from kernel.lib.credentials import Credentials, caller_credentials
 NO_BOUND: Final = (1 << 63) - 1  # where Linux has an unsigned long
 _INT_LEAST: Final = -(1 << 31)
 _INT_MOST: Final = (1 << 31) - 1
-_NO_GUARD: Final = -1
+NO_GUARD: Final = -1
 
 
 class Setting:
@@ -26,7 +26,7 @@ class Setting:
         self.least: int = least
         self.most: int = most
         self.is_of_network: bool = False  # CAP_NET_ADMIN may change it as well as root
-        self.guard: int = _NO_GUARD  # a capability without which nobody may change it, root neither
+        self.guard: int = NO_GUARD  # a capability without which nobody may change it, root neither
         if is_listed:
             SETTINGS.append(self)
 
@@ -56,7 +56,7 @@ class Setting:
     def check_writer(self) -> None:
         """Raise EPERM unless the running program may change it; the mode of the file is checked elsewhere."""
         who = caller_credentials()
-        if self.guard != _NO_GUARD and who is not None and not who.capable(self.guard):
+        if self.guard != NO_GUARD and who is not None and not who.capable(self.guard):
             raise Errno(EPERM)
 
 

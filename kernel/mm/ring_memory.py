@@ -4,10 +4,13 @@ The program may write anything anywhere at any time. So whoever owns a ring keep
 counts) for itself; a word that it reads back is read once, and checked then. No byte of the ring can lead it out of
 the ring.
 
-Context: any; nothing sleeps.
+Context: any; nothing sleeps but where a ring is made.
 """
 
+from typing import Final
+
 from kernel.lang import Span, final, noraise, u8
+from kernel.lib.pace import pace
 from kernel.mm.frames import (
     PAGE_MASK,
     PAGE_SHIFT,
@@ -17,8 +20,12 @@ from kernel.mm.frames import (
     available_frame_count,
     frame_span,
     put_frame,
+    total_frame_count,
     zero_frame,
 )
+
+_LEFT_SHIFT: Final = 3
+_PAGE_COST: Final = 800  # instructions
 
 
 @final
@@ -26,14 +33,15 @@ class RingMemory:
     """Whole pages, addressed by the byte as if they lay behind one another."""
 
     def __init__(self, size_bytes: int) -> None:
-        """Zeros. Raises MemoryError; the caller knows another bound, if there is one."""
+        """Zeros. Raises MemoryError, also where less than an eighth of memory would be left. May sleep."""
         self.frames: list[int] = []
         page_count = size_bytes >> PAGE_SHIFT
-        if page_count > available_frame_count():
+        if page_count > available_frame_count() - (total_frame_count() >> _LEFT_SHIFT):
             raise MemoryError
         try:
             for _ in range(page_count):
                 self.add_page()
+                pace(_PAGE_COST)
         except MemoryError:
             self.free()
             raise
@@ -62,6 +70,10 @@ class RingMemory:
             return False
         put_frame(Frame(self.frames.pop()))
         return True
+
+    def size_bytes(self) -> int:
+        """How long it is."""
+        return len(self.frames) << PAGE_SHIFT
 
     def load(self, at: int) -> int:
         """The 32-bit word at a place that is a multiple of 4."""

@@ -39,7 +39,7 @@ def vfork() -> int:
 
 @syscall(
     "clone", args="flags:clone address >pid? =pid? address -> pid",
-    notes="Of namespaces, mounts, UTS, IPC, pids and users",
+    notes="Of namespaces, mounts, UTS, IPC, pids, networks and users",
 )  # fmt: skip
 def clone_call(flags: int, stack: int, parent_tid: int, child_tid: int, tls: int) -> int:
     """clone(2)."""
@@ -59,7 +59,7 @@ def clone_call(flags: int, stack: int, parent_tid: int, child_tid: int, tls: int
 
 @syscall(
     "clone3", args="<clone_args[size] one:64|80|88 -> pid",
-    notes="Of namespaces, mounts, UTS, IPC, pids and users; no cgroups",
+    notes="Of namespaces, mounts, UTS, IPC, pids, networks and users; no cgroups",
 )  # fmt: skip
 def clone3(address: UserAddr, size: int) -> int:
     """clone3, in clone(2)."""

@@ -12,6 +12,7 @@ from kernel.fs.file import check_room_for_file
 from kernel.lang import ECONNABORTED, EINVAL, Errno, UserAddr, i32
 from kernel.lib import user
 from kernel.net.internet.sysctl import CORE
+from kernel.net.link.network import caller_network
 from kernel.net.sockets.families import make_socket
 from kernel.net.sockets.socket import SOCK_TYPE_MASK, Socket
 from kernel.net.tcp.confinement import check_binding, check_connecting
@@ -25,7 +26,7 @@ _TYPE_FLAGS: Final = O_CLOEXEC | O_NONBLOCK  # SOCK_CLOEXEC and SOCK_NONBLOCK ar
 
 def _new_socket(family: int, kind: int, protocol: int) -> Socket:
     """A socket whose type may hold SOCK_NONBLOCK."""
-    socket = make_socket(family, kind & SOCK_TYPE_MASK, protocol, current().credentials)
+    socket = make_socket(family, kind & SOCK_TYPE_MASK, protocol, current().credentials, caller_network())
     socket.flags |= kind & O_NONBLOCK
     return socket
 
@@ -93,7 +94,7 @@ def bind(descriptor: i32, address: UserAddr, length: i32) -> int:
 @syscall("listen", status="Full", args="fd:socket int")
 def listen(descriptor: i32, backlog: i32) -> int:
     made = socket_at(descriptor)
-    most = CORE.somaxconn.value
+    most = CORE.longest_backlog(made.network)
     made.listen(backlog if 0 <= backlog <= most else most)
     return 0
 

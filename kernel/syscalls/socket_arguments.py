@@ -103,7 +103,7 @@ def read_control(socket: Socket, header: MessageHeader) -> list[ControlMessage] 
     length = header.control_length
     if length == 0:
         return None
-    if length < 0 or (length > _SMALL_CONTROL and length >= CORE.optmem_max.value):
+    if length < 0 or (length > _SMALL_CONTROL and length >= CORE.optmem(socket.network)):
         raise Errno(ENOBUFS)
     raw = user.read_bytes(UserAddr(header.control), length)
     messages: list[ControlMessage] = []

@@ -17,7 +17,6 @@ from kernel.lib.capabilities import CAP_SYS_ADMIN, CAP_SYS_RESOURCE
 from kernel.lib.ids import ROOT_USER
 from kernel.lib.namespace import (
     CLONE_NEWCGROUP,
-    CLONE_NEWNET,
     CLONE_NEWNS,
     CLONE_NEWPID,
     CLONE_NEWUSER,
@@ -93,9 +92,7 @@ CLONE_IO: Final = 0x8000_0000
 CLONE_CLEAR_SIGHAND: Final = 0x1_0000_0000
 CLONE_INTO_CGROUP: Final = 0x2_0000_0000
 
-_UNSUPPORTED: Final = (
-    CLONE_NEWCGROUP | CLONE_NEWNET | CLONE_INTO_CGROUP
-)  # fmt: skip
+_UNSUPPORTED: Final = CLONE_NEWCGROUP | CLONE_INTO_CGROUP
 
 _FRAMES_PER_TASK: Final = 32  # as Linux: kernel stacks may use an eighth of memory
 

@@ -1,6 +1,7 @@
 """Leaving and entering namespaces: what clone(2), unshare(2) and setns(2) do with them (namespaces(7)).
 
-Mount, UTS, IPC, pid and user namespaces can be created. Of the other kinds everybody is in the first, and may enter it.
+Mount, UTS, IPC, pid, network and user namespaces can be created. Of the other kinds everybody is in the first, and may
+enter it.
 
 A call that asks for a user namespace and others makes the user namespace first, and it owns the others.
 """
@@ -24,8 +25,8 @@ from kernel.lib.namespace import (
     CLONE_NEWUSER,
     CLONE_NEWUTS,
     FIRST_CGROUP,
-    FIRST_NET,
     FIRST_TIME,
+    NETWORKS,
     Namespace,
     UserNamespace,
 )
@@ -74,9 +75,9 @@ def may_checkpoint(who: Credentials, owner: UserNamespace) -> bool:
 
 _LAST_PID: Final = LastPid()
 
-MADE: Final = CLONE_NEWIPC | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWUTS  # besides user namespaces
+MADE: Final = CLONE_NEWIPC | CLONE_NEWNET | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWUTS  # besides user namespaces
 ALL_KINDS: Final = (
-    MADE | CLONE_NEWCGROUP | CLONE_NEWNET | CLONE_NEWTIME | CLONE_NEWUSER
+    MADE | CLONE_NEWCGROUP | CLONE_NEWTIME | CLONE_NEWUSER
 )  # fmt: skip
 _SHARED_BY_THREADS: Final = CLONE_THREAD | CLONE_VM | CLONE_SIGHAND | CLONE_FS | CLONE_FILES | CLONE_SYSVSEM
 _UNSHARED: Final = _SHARED_BY_THREADS | CLONE_NEWUSER | MADE
@@ -95,7 +96,9 @@ def namespace_of(task: Task, kind: int) -> Namespace | None:
         return None if task.process.is_reaped else task.pids
     if kind == CLONE_NEWUSER:
         return task.credentials.user_namespace
-    for each in (FIRST_CGROUP, FIRST_NET, FIRST_TIME):
+    if kind == CLONE_NEWNET:
+        return task.network if task.is_in_network or task.network is NETWORKS.first else None
+    for each in (FIRST_CGROUP, FIRST_TIME):
         if each.kind == kind:
             return each
     raise Errno(EINVAL)
@@ -152,6 +155,21 @@ def _new_ipc(task: Task, owner: UserNamespace) -> IpcNamespace:
     return fresh
 
 
+def _new_network(task: Task, owner: UserNamespace) -> Namespace:
+    make = NETWORKS.make
+    if make is None:
+        raise Errno(EINVAL)
+    check_room(owner, task.credentials.euid, CLONE_NEWNET)
+    fresh = make(owner)
+    fresh.acquire()
+    try:
+        count(fresh, owner, task.credentials.euid)
+    except MemoryError:
+        fresh.release()
+        raise
+    return fresh
+
+
 def _separate(task: Task, context: FsContext, owner: UserNamespace) -> None:
     check_room(owner, task.credentials.euid, CLONE_NEWNS)
     count(separate(context, owner), owner, task.credentials.euid)
@@ -165,6 +183,7 @@ def give_child_its_own(parent: Task, child: Task, flags: int) -> None:
     child.uts = parent.uts
     if flags & MADE == 0:
         _share_ipc(child, parent.ipc)
+        _share_network(child, parent.network)
         return
     require_administrator(parent, owner)
     if flags & CLONE_NEWIPC != 0 and flags & CLONE_SYSVSEM != 0:
@@ -174,6 +193,11 @@ def give_child_its_own(parent: Task, child: Task, flags: int) -> None:
     if flags & CLONE_NEWUTS != 0:
         child.uts = _new_uts(parent, owner)
     _share_ipc(child, parent.ipc if flags & CLONE_NEWIPC == 0 else _new_ipc(parent, owner))
+    if flags & CLONE_NEWNET == 0:
+        _share_network(child, parent.network)
+    else:
+        child.network = _new_network(parent, owner)
+        child.is_in_network = True
 
 
 def _share_ipc(task: Task, namespace: IpcNamespace) -> None:
@@ -181,6 +205,20 @@ def _share_ipc(task: Task, namespace: IpcNamespace) -> None:
     namespace.acquire()
     task.ipc = namespace
     task.is_in_ipc = True
+
+
+def _share_network(task: Task, network: Namespace) -> None:
+    """Put a task that is in none into a network."""
+    network.acquire()
+    task.network = network
+    task.is_in_network = True
+
+
+def _change_network(task: Task, network: Namespace) -> None:
+    """Another one, which has been acquired. Sockets stay where they are."""
+    old = task.network
+    task.network = network
+    old.release()
 
 
 def _change_ipc(task: Task, namespace: IpcNamespace) -> None:
@@ -198,6 +236,9 @@ def leave_namespaces(task: Task) -> None:
     if task.is_in_ipc:
         task.is_in_ipc = False
         task.ipc.release()
+    if task.is_in_network:
+        task.is_in_network = False
+        task.network.release()
 
 
 def undo_semaphores(task: Task) -> None:
@@ -225,6 +266,7 @@ def unshare(task: Task, flags: int) -> None:
     files = task.files
     uts = task.uts
     ipc: IpcNamespace | None = None
+    network: Namespace | None = None
     pids = task.pids_for_children
     credentials = task.credentials
     try:
@@ -243,11 +285,15 @@ def unshare(task: Task, flags: int) -> None:
             ipc = _new_ipc(task, owner)
         if flags & CLONE_NEWPID != 0:
             pids = _below(task, owner)
+        if flags & CLONE_NEWNET != 0:
+            network = _new_network(task, owner)
         if context is not None and flags & CLONE_NEWNS != 0:
             _separate(task, context, owner)
     except (Errno, MemoryError):
         if ipc is not None:
             ipc.end()
+        if network is not None:
+            network.release()
         if context is not None:
             context.release()
         if files is not task.files:
@@ -268,6 +314,8 @@ def unshare(task: Task, flags: int) -> None:
         undo_semaphores(task)
     if ipc is not None:
         _change_ipc(task, ipc)
+    if network is not None:
+        _change_network(task, network)
 
 
 def _require_alone(task: Task, flags: int) -> None:
@@ -308,7 +356,13 @@ def enter_those_of(task: Task, other: Task, kinds: int) -> None:
             _check_entry(task, namespace, inside)
             entered.append(namespace)
     for namespace in entered:
-        _enter(task, namespace)
+        namespace.acquire()  # leaving a mount namespace may take long, and the other process end
+    try:
+        for namespace in entered:
+            _enter(task, namespace)
+    finally:
+        for namespace in entered:
+            namespace.release()
 
 
 # A user namespace comes first, because what may be entered depends on it.
@@ -368,3 +422,6 @@ def _enter(task: Task, namespace: Namespace) -> None:
         _change_ipc(task, namespace)
     elif isinstance(namespace, PidNamespace):
         task.pids_for_children = namespace
+    elif namespace.kind == CLONE_NEWNET:
+        namespace.acquire()
+        _change_network(task, namespace)

@@ -21,7 +21,7 @@ from kernel.keys.keychain import Keychain
 from kernel.lang import EFAULT, Errno, UserAddr, atomic, final, noinline, noraise, panic
 from kernel.lib.credentials import CALLER, Credentials
 from kernel.lib.ids import KernelUid
-from kernel.lib.namespace import USER_NAMESPACES
+from kernel.lib.namespace import NETWORKS, USER_NAMESPACES, Namespace
 from kernel.lib.pid import PID_BORDER, UNSET, Bearer, Pid
 from kernel.lib.user import UserBuffer
 from kernel.mm import pinning
@@ -136,6 +136,8 @@ class Task(Thread):
         self.uts: Host = HOST
         self.pids_for_children: PidNamespace = process.pids  # unshare(2) and setns(2) change it
         self.ipc: IpcNamespace = FIRST_IPC
+        self.network: Namespace = NETWORKS.first  # which the network knows more of (kernel/net/link/network.py)
+        self.is_in_network: bool = False  # counts as one of its users
         self.is_in_ipc: bool = False  # counts as one of its users
         self.pending: PendingSignals = PendingSignals()
         self.signal_stack: SignalStack = SignalStack()

@@ -966,6 +966,46 @@ static void user_namespaces(void)
 	}
 }
 
+/* Networks of one's own, as many as there may be, each with pairs of interfaces and routes. */
+static void own_networks(void)
+{
+	struct {
+		uint32_t length; uint16_t type, flags; uint32_t sequence, pid;
+		uint8_t header[16];
+		uint16_t information_length, information, kind_length, kind; char name[8];
+	} pair = { sizeof pair, 16 /* RTM_NEWLINK */, 0x601, 1, 0, { 0 }, 16, 18 /* IFLA_LINKINFO */, 9, 1, "veth" };
+	struct {
+		uint32_t length; uint16_t type, flags; uint32_t sequence, pid;
+		uint8_t family, bits, source, tos, table, protocol, scope, kind; uint32_t more;
+		uint16_t target_length, target; uint32_t address;
+	} route = { sizeof route, 24 /* RTM_NEWROUTE */, 0x601, 1, 0, AF_INET, 32, 0, 0, 254, 4, 0, 6 /* RTN_BLACKHOLE */, 0, 8, 1, 0 };
+	held(unshare(CLONE_NEWUSER));
+	for (;;) {
+		if (held(unshare(CLONE_NEWNET)) < 0)
+			continue;
+		held(open("/proc/self/ns/net", O_RDONLY));
+		int fd = (int)held(socket(AF_NETLINK, SOCK_RAW | SOCK_NONBLOCK, 0));
+		for (int i = 0; i < 200; i++) {
+			route.address = htonl(0x0a000000 + i);
+			if (i < 50)
+				send(fd, &pair, sizeof pair, 0);
+			send(fd, &route, sizeof route, 0);
+		}
+		close(fd);
+	}
+}
+
+/* Rings of packet sockets, in a network of one's own. */
+static void packet_rings(void)
+{
+	struct { unsigned block_size, block_count, frame_size, frame_count; } ring = { 4096, 256, 2048, 512 };
+	held(unshare(CLONE_NEWUSER | CLONE_NEWNET));
+	for (;;) {
+		int fd = (int)held(socket(AF_PACKET, SOCK_RAW, 0));
+		held(setsockopt(fd, 263 /* SOL_PACKET */, 5 /* PACKET_RX_RING */, &ring, sizeof ring));
+	}
+}
+
 /* Programs that were started with as large an environment as goes. */
 static void long_arguments(void)
 {
@@ -1137,6 +1177,7 @@ static const struct { const char *name; void (*run)(void); int reaches_limit; } 
 	LIMITED(processes), HOG(fork_bomb), LIMITED(zombies), HOG(open_files), HOG(event_files), HOG(sockets), LIMITED(timers),
 	LIMITED(pending_signals), HOG(record_locks), HOG(terminals), HOG(seccomp_filters), HOG(seccomp_many), HOG(socket_filters),
 	HOG(socket_filters_many), HOG(memberships), HOG(own_mounts), HOG(aio_polls), LIMITED(user_namespaces), HOG(long_arguments),
+	LIMITED(own_networks), HOG(packet_rings),
 	HOG(given_pages), HOG(given_pages_many), HOG(rulesets), HOG(domains), HOG(domains_many), HOG(domains_of_threads),
 	HOG(domains_of_zombies), HOG(domains_of_files), HOG(keys), LIMITED(own_keyrings),
 };

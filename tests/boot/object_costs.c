@@ -18,6 +18,8 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/fanotify.h>
@@ -455,6 +457,49 @@ static long fanotify_events(long made)
 
 static long fault_files(long made) { MAKE(10000, syscall(SYS_userfaultfd, 0)); return made; }
 
+static long network_namespaces(long made)
+{
+	begin();
+	int first = open("/proc/self/ns/net", O_RDONLY);
+	for (; made < 900; made++) {
+		if (unshare(CLONE_NEWNET) < 0)
+			break;
+		fds[made] = open("/proc/self/ns/net", O_RDONLY);
+		if (fds[made] < 0 || setns(first, CLONE_NEWNET) < 0)
+			break;
+	}
+	close(first);
+	return made;
+}
+
+static long veth_pairs(long made)
+{
+	struct {
+		struct nlmsghdr h;
+		struct ifinfomsg link;
+		struct rtattr info;
+		struct rtattr kind;
+		char text[8];
+	} message;
+	struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
+	char reply[1024];
+	fds[0] = socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE);
+	begin();
+	unshare(CLONE_NEWNET);
+	int fd = socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE);
+	for (; made < 500; made++) {
+		memset(&message, 0, sizeof message);
+		message.h = (struct nlmsghdr){sizeof message, RTM_NEWLINK, NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL, 1, 0};
+		message.info = (struct rtattr){sizeof message.info + sizeof message.kind + sizeof message.text, IFLA_LINKINFO};
+		message.kind = (struct rtattr){sizeof message.kind + 5, IFLA_INFO_KIND};
+		strcpy(message.text, "veth");
+		sendto(fd, &message, sizeof message, 0, (struct sockaddr *)&kernel, sizeof kernel);
+		if (recv(fd, reply, sizeof reply, 0) < 0 || ((struct nlmsgerr *)(reply + sizeof(struct nlmsghdr)))->error)
+			break;
+	}
+	return made;
+}
+
 static const struct kind { const char *name; long (*make)(long made); } kinds[] = {
 #define KIND(name) { #name, name }
 	KIND(open_files), KIND(pipes), KIND(full_pipe_pages), KIND(event_files), KIND(timer_files), KIND(perf_events), KIND(epoll_sets),
@@ -464,6 +509,7 @@ static const struct kind { const char *name; long (*make)(long made); } kinds[] 
 	KIND(undone_sets), KIND(message_queues), KIND(empty_messages), KIND(segments), KIND(posix_queues), KIND(posix_messages),
 	KIND(queued_signals), KIND(posix_timers), KIND(tmpfs_files), KIND(record_locks), KIND(mounts), KIND(threads), KIND(processes),
 	KIND(terminals), KIND(rulesets), KIND(ruleset_rules), KIND(keys), KIND(keyrings), KIND(user_namespaces),
+	KIND(network_namespaces), KIND(veth_pairs),
 };
 
 static void put(const char *path, const char *text)

@@ -17,7 +17,7 @@ from pathlib import Path
 from types import FrameType
 
 from kernel.net.link.device import bring_up
-from kernel.net.link.loopback import LOOPBACK
+from kernel.net.link.network import LOOPBACK
 from tools.arguments import in_bytes
 from tools.errors import UsageError
 from tools.simulated.call_tree import tree

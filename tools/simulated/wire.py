@@ -13,6 +13,7 @@ from kernel.net.link.device import (
     bring_up,
     register_device,
 )
+from kernel.net.link.network import FIRST_NETWORK
 from kernel.net.link.packet import Packet
 
 OUR_MAC = b"\x02\x00\x00\x00\x00\x01"
@@ -22,7 +23,7 @@ class Wire(NetworkDevice):
     """An Ethernet interface; `sent` holds the frames that it sent."""
 
     def __init__(self, name: bytes = b"eth%d", mtu: int = 1500) -> None:
-        super().__init__(name, ARPHRD_ETHER, OUR_MAC, mtu)
+        super().__init__(FIRST_NETWORK, name, ARPHRD_ETHER, OUR_MAC, mtu)
         self.flags = IFF_BROADCAST | IFF_MULTICAST
         self.sent: list[bytes] = []
 

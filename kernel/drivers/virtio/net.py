@@ -58,6 +58,7 @@ from kernel.net.link.device import (
     set_carrier,
 )
 from kernel.net.link.ethernet import ETHERNET_HEADER
+from kernel.net.link.network import FIRST_NETWORK
 from kernel.net.link.packet import CHECKSUM_VERIFIED, Packet, StoragePool
 from kernel.net.link.thread import Work, schedule_work
 
@@ -109,8 +110,9 @@ class VirtioNetworkDevice(NetworkDevice):
     """One card. The transport has agreed on features."""
 
     def __init__(self, transport: Transport, address: bytes, mtu: int) -> None:
-        super().__init__(b"eth%d", ARPHRD_ETHER, address, mtu)
+        super().__init__(FIRST_NETWORK, b"eth%d", ARPHRD_ETHER, address, mtu)
         self.flags = IFF_BROADCAST | IFF_MULTICAST
+        self.is_hardware = True
         self._transport: Transport = transport
         self._is_dead: bool = False
         self._link_may_differ: bool = False

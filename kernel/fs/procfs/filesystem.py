@@ -21,6 +21,7 @@ from kernel.fs.procfs.entries import (
     FixedLink,
     FixedText,
 )
+from kernel.fs.procfs.interface_settings import ConfDirectory
 from kernel.fs.procfs.locks import LocksInode
 from kernel.fs.procfs.network import PiecesInode, SettingInode
 from kernel.fs.procfs.process import ProcessDirectory, SelfLink
@@ -167,6 +168,9 @@ def _add_system(top: FixedDirectory, fs: ProcFileSystem) -> None:
         text.reads_alone = file.path.startswith(b"sysvipc/")
         _add(top, fs, file.path, text)
     sys = _directory_in(top, fs, b"sys")
+    net = _directory_in(sys, fs, b"net")
+    for family in (b"ipv4", b"ipv6"):
+        _directory_in(net, fs, family).add(b"conf", ConfDirectory(fs, fs.new_ino(), family))
     for setting in SETTINGS:
         _add(sys, fs, setting.path, SettingInode(fs, fs.new_ino(), setting))
 

@@ -13,7 +13,6 @@ from kernel.fs.path import Path
 from kernel.fs.procfs.entries import (
     FIRST_POSITION,
     ComputedDirectory,
-    FixedText,
     PiecesFile,
     TextFile,
     TextInode,
@@ -22,8 +21,9 @@ from kernel.fs.procfs.entries import (
 )
 from kernel.lang import EACCES, EINVAL, Errno, final
 from kernel.lib.credentials import Credentials, caller_credentials
-from kernel.lib.proc_files import NET_FILES, ProcFile, TextPieces
+from kernel.lib.proc_files import NET_FILES, MakeText, ProcFile, TextPieces
 from kernel.lib.settings import Setting
+from kernel.net.link.network import FIRST_NETWORK, SHOWN, Network
 
 _FIRST_INO: Final = 0xE000_0000
 _MOST: Final = (1 << 63) - 1
@@ -33,18 +33,24 @@ _MOST: Final = (1 << 63) - 1
 class OpenPieces(PiecesFile):
     """An open table that comes in pieces."""
 
-    def __init__(self, path: Path, flags: int, file: ProcFile) -> None:
+    def __init__(self, path: Path, flags: int, file: ProcFile, network: Network) -> None:
         super().__init__(path, flags)
         self.source: ProcFile = file
         self.opener: Credentials | None = caller_credentials()
+        self.network: Network = network
         self.pieces: TextPieces | None = None
 
     def begin(self) -> None:
         make = self.source.pieces
-        if make is not None:
+        if make is None:
+            return
+        SHOWN.network = self.network
+        try:
             pieces = make()
-            pieces.opened_by(self.opener)
-            self.pieces = pieces
+        finally:
+            SHOWN.network = FIRST_NETWORK
+        pieces.opened_by(self.opener)
+        self.pieces = pieces
 
     def next_piece(self) -> bytes | None:
         pieces = self.pieces
@@ -55,13 +61,14 @@ class OpenPieces(PiecesFile):
 class PiecesInode(Inode):
     """A table that comes in pieces."""
 
-    def __init__(self, file_system: FileSystem, ino: int, file: ProcFile) -> None:
+    def __init__(self, file_system: FileSystem, ino: int, file: ProcFile, network: Network = FIRST_NETWORK) -> None:
         super().__init__(file_system, ino, S_IFREG | 0o444)
         self.source: ProcFile = file
         self.reads_alone: bool = False
+        self.network: Network = network  # whose it is, if it is of the network
 
     def open(self, path: Path, flags: int) -> File:
-        return OpenPieces(path, flags, self.source)
+        return OpenPieces(path, flags, self.source, self.network)
 
     def is_only_read(self) -> bool:
         return self.reads_alone
@@ -72,8 +79,36 @@ class PiecesInode(Inode):
         super().check_permission(credentials, mask)
 
 
+@final
+class NetText(TextInode):
+    """A table that is written at once."""
+
+    def __init__(self, file_system: FileSystem, ino: int, make: MakeText, network: Network) -> None:
+        super().__init__(file_system, ino, S_IFREG | 0o444)
+        self.make: MakeText = make
+        self.network: Network = network
+        self.reads_alone = True
+
+    def make_text(self) -> bytes:
+        make = self.make
+        SHOWN.network = self.network
+        try:
+            return make()
+        finally:
+            SHOWN.network = FIRST_NETWORK
+
+    def check_permission(self, credentials: Credentials, mask: int) -> None:
+        if mask & MAY_WRITE != 0:
+            raise Errno(EACCES)
+        super().check_permission(credentials, mask)
+
+
 class NetDirectory(ComputedDirectory):
-    """The tables of the network. Base class of /proc/PID/net."""
+    """The tables of a network. Base class of /proc/PID/net."""
+
+    def network(self) -> Network:
+        """Whose tables these are."""
+        return FIRST_NETWORK
 
     def lookup(self, name: bytes) -> Inode | None:
         for index in range(len(NET_FILES)):
@@ -81,10 +116,8 @@ class NetDirectory(ComputedDirectory):
             if file.path == name:
                 make = file.make
                 if make is not None:
-                    text = FixedText(self.file_system, _FIRST_INO + index, 0o444, make, None)
-                    text.reads_alone = True
-                    return text
-                pieces = PiecesInode(self.file_system, _FIRST_INO + index, file)
+                    return NetText(self.file_system, _FIRST_INO + index, make, self.network())
+                pieces = PiecesInode(self.file_system, _FIRST_INO + index, file, self.network())
                 pieces.reads_alone = True
                 return pieces
         return None

@@ -36,6 +36,7 @@ from kernel.fs.procfs.view import View
 from kernel.lang import EACCES, EINVAL, ENOENT, EPERM, Errno, final
 from kernel.lib.credentials import Credentials
 from kernel.mm.space import AddressSpace
+from kernel.net.link.network import LIMBO, Network, as_network
 from kernel.task.task import current
 
 MakeSubjectText = Callable[[Subject], bytes]
@@ -291,7 +292,7 @@ class SubjectDirectory(ComputedDirectory):
 
 @final
 class ProcessNetDirectory(NetDirectory):
-    """/proc/PID/net: the same for all processes, but zombies have none."""
+    """/proc/PID/net: that of the process's network. Zombies have none."""
 
     def __init__(self, file_system: FileSystem, ino: int, subject: Subject) -> None:
         super().__init__(file_system, ino, 0o555)
@@ -300,6 +301,10 @@ class ProcessNetDirectory(NetDirectory):
 
     def refresh(self) -> None:
         give_owner(self, self.subject)
+
+    def network(self) -> Network:
+        task = self.subject.task_or_none()
+        return LIMBO if task is None else as_network(task.network)
 
     def lookup(self, name: bytes) -> Inode | None:
         return None if memory_of(self.subject) is None else super().lookup(name)

@@ -29,8 +29,8 @@ from kernel.net.internet.addresses import (
 from kernel.net.internet.output import NextHop, resolve
 from kernel.net.internet.routes import BROADCAST, Route, add_route
 from kernel.net.link import ethernet
-from kernel.net.link.device import DEVICES, NetworkDevice, bring_up, device_by_index, device_by_name
-from kernel.net.link.loopback import LOOPBACK
+from kernel.net.link.device import NetworkDevice, bring_up, device_by_index, device_by_name
+from kernel.net.link.network import FIRST_NETWORK, LOOPBACK
 from kernel.net.link.packet import Packet
 from kernel.net.proc.tables import dotted
 from kernel.net.sockets.socket import AF_INET
@@ -117,8 +117,8 @@ def configure(value: bytes) -> None:
 def _choose_device(name: bytes) -> NetworkDevice | None:
     """The named interface, or the first that is not loopback."""
     if len(name) > 0:
-        return device_by_name(name)
-    for device in DEVICES.devices:
+        return device_by_name(FIRST_NETWORK, name)
+    for device in FIRST_NETWORK.devices:
         if not device.is_loopback():
             return device
     return None
@@ -152,7 +152,7 @@ def _apply(device: NetworkDevice, lease: Lease) -> None:
         if len(lease.router) == 4 and lease.router != ANY4:
             route = Route(ANY4, 0, device)
             route.gateway = lease.router
-            add_route(route)
+            add_route(FIRST_NETWORK, route)
         if lease.mtu >= 576 and lease.mtu < device.mtu:
             set_mtu(device, lease.mtu)
     except Errno as error:
@@ -198,7 +198,7 @@ def _start_dhcp(device: NetworkDevice) -> None:
 
 
 def _client(index: int) -> None:
-    device = device_by_index(index)
+    device = device_by_index(FIRST_NETWORK, index)
     if device is None:
         return
     try:
@@ -208,8 +208,8 @@ def _client(index: int) -> None:
 
 
 def _keep_lease(device: NetworkDevice) -> None:
-    """Get a lease and keep it for ever."""
-    socket = UdpSocket(AF_INET, Credentials())
+    """Get a lease and keep it, for ever or until the card is another network's."""
+    socket = UdpSocket(AF_INET, Credentials(), FIRST_NETWORK)
     socket.bound_device = device.index
     try:
         socket.take_port(CLIENT_PORT)
@@ -218,7 +218,7 @@ def _keep_lease(device: NetworkDevice) -> None:
         return
     client = DhcpClient(device.address, random.word(), monotonic_ns())
     held: Lease | None = None
-    while True:
+    while device.network is FIRST_NETWORK:
         now_ns = monotonic_ns()
         payload = client.message(now_ns)
         if len(payload) > 0:
@@ -258,7 +258,7 @@ def _send(device: NetworkDevice, client: DhcpClient, payload: bytes) -> None:
     packet.put(len(payload)).copy_from(span_of(payload))
     try:
         if len(target) == 4:
-            hop = resolve(target, b"", device.index)
+            hop = resolve(FIRST_NETWORK, target, b"", device.index)
             source = hop.source
         else:
             hop = NextHop(LIMITED_BROADCAST, device, BROADCAST)

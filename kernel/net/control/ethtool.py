@@ -13,6 +13,7 @@ from kernel.lang import EOPNOTSUPP, EPERM, Errno, UserAddr, span_of
 from kernel.lib import user
 from kernel.lib.capabilities import CAP_NET_ADMIN
 from kernel.net.link.device import ARPHRD_ETHER, OFFLOAD_CHECKSUM, OFFLOAD_TCP4, OFFLOAD_TCP6, NetworkDevice
+from kernel.net.link.network import Network
 from kernel.task import current
 
 _GET_SETTINGS: Final = 0x01
@@ -45,9 +46,9 @@ _UNKNOWN_SPEED: Final = 0xFFFF_FFFF
 _UNKNOWN: Final = 0xFF  # duplex mode, kind of port
 
 
-def ethtool(device: NetworkDevice, command: int, argument: int) -> None:
+def ethtool(network: Network, device: NetworkDevice, command: int, argument: int) -> None:
     """Answer a command into the structure at `argument`, which starts with it. EPERM, EOPNOTSUPP, EFAULT."""
-    if command not in _FOR_ALL and not current().credentials.capable(CAP_NET_ADMIN):
+    if command not in _FOR_ALL and not current().credentials.capable_in(network.owner, CAP_NET_ADMIN):
         raise Errno(EPERM)
     if command == _GET_LINK:
         user.write_u32(user.at(UserAddr(argument), 4), 1 if device.is_up() and device.has_carrier else 0)

@@ -23,6 +23,7 @@ from kernel.lang import (
 )
 from kernel.lib import user
 from kernel.lib.capabilities import CAP_NET_ADMIN
+from kernel.mm.keeping import check_room_to_keep
 from kernel.net.control import route_ioctl
 from kernel.net.control.ethtool import ethtool
 from kernel.net.internet.addresses import (
@@ -32,9 +33,11 @@ from kernel.net.internet.addresses import (
     broadcast_of,
     delete_address,
     list_addresses,
+    list_all_addresses,
     netmask,
     prefix_of_netmask,
 )
+from kernel.net.link import ethernet
 from kernel.net.link.device import (
     ARPHRD_ETHER,
     IFF_ALLMULTI,
@@ -47,7 +50,9 @@ from kernel.net.link.device import (
     device_by_index,
     device_by_name,
     device_changed,
+    rename_device,
 )
+from kernel.net.link.network import Network
 from kernel.net.sockets.socket import AF_INET, AF_INET6, HOOKS, Socket
 from kernel.task import current
 
@@ -90,11 +95,11 @@ def interface_ioctl(socket: Socket, command: int, argument: int) -> int:
     if route_ioctl.is_route_command(command):
         return route_ioctl.route_ioctl(socket, command, argument)
     if command == SIOCGIFCONF:
-        return _list(argument)
+        return _list(socket.network, argument)
     if command == SIOCGIFNAME:
-        return _name_of(argument)
+        return _name_of(socket.network, argument)
     if socket.family == AF_INET6 and (command == SIOCSIFADDR or command == SIOCDIFADDR or command == SIOCSIFDSTADDR):
-        return _change_address6(command, argument)
+        return _change_address6(socket.network, command, argument)
     if not SIOCGIFFLAGS <= command <= SIOCGIFMAP:
         raise Errno(ENOTTY)
     request = bytearray(_IFREQ)
@@ -103,20 +108,21 @@ def interface_ioctl(socket: Socket, command: int, argument: int) -> int:
     end = name.find(b"\0")
     label = name[: _NAME - 1] if end < 0 else name[:end]
     colon = label.find(b":")
-    device = device_by_name(label if colon < 0 else label[:colon])
+    device = device_by_name(socket.network, label if colon < 0 else label[:colon])
     if command == SIOCETHTOOL:
         data = UserAddr(_word_of(request))
         asked = user.read_u32(data)
         if device is None:
             raise Errno(ENODEV)
-        ethtool(device, asked, data)
+        ethtool(socket.network, device, asked, data)
         return 0
     if _is_change(command):
-        if not current().credentials.capable(CAP_NET_ADMIN):
+        if not current().credentials.capable_in(socket.network.owner, CAP_NET_ADMIN):
             raise Errno(EPERM)
         if device is None:
             raise Errno(ENODEV)
         _change(socket, device, label, command, request)
+        ethernet.drain()
         return 0
     if device is None:
         raise Errno(ENODEV)
@@ -295,9 +301,9 @@ def rename(device: NetworkDevice, name: bytes) -> None:
         raise Errno(EINVAL)
     if device.is_up():
         raise Errno(EBUSY)
-    if device_by_name(name) is not None:
+    if device_by_name(device.network, name) is not None:
         raise Errno(EEXIST)
-    device.name = name
+    rename_device(device, name)
     device_changed(device)
 
 
@@ -340,6 +346,7 @@ def _set_address(device: NetworkDevice, label: bytes, command: int, address: byt
     fresh.label = label
     fresh.broadcast = broadcast
     fresh.peer = peer
+    check_room_to_keep()
     add_address(fresh)
 
 
@@ -356,18 +363,19 @@ def _set_local(device: NetworkDevice, label: bytes, entry: InterfaceAddress | No
         fresh.label = label
         if device.flags & IFF_LOOPBACK == 0:
             fresh.broadcast = broadcast_of(address, fresh.prefix_length)
+        check_room_to_keep()
         add_address(fresh)
 
 
-def _change_address6(command: int, argument: int) -> int:
+def _change_address6(network: Network, command: int, argument: int) -> int:
     """struct in6_ifreq: an address, the prefix length, the interface's index."""
-    if not current().credentials.capable(CAP_NET_ADMIN):
+    if not current().credentials.capable_in(network.owner, CAP_NET_ADMIN):
         raise Errno(EPERM)
     request = bytearray(24)
     user.read_into(span_of(request), UserAddr(argument))
     address = bytes(request[:16])
     prefix = span_of(request).load_u32(16)
-    device = device_by_index(span_of(request).load_u32(20) & 0x7FFF_FFFF)
+    device = device_by_index(network, span_of(request).load_u32(20) & 0x7FFF_FFFF)
     if command == SIOCSIFDSTADDR:
         raise Errno(EINVAL)
     if device is None:
@@ -375,6 +383,7 @@ def _change_address6(command: int, argument: int) -> int:
     if prefix > 128:
         raise Errno(EINVAL)
     if command == SIOCSIFADDR:
+        check_room_to_keep()
         add_address(InterfaceAddress(device, address, prefix))
         return 0
     for entry in list_addresses(device, 16):
@@ -384,12 +393,12 @@ def _change_address6(command: int, argument: int) -> int:
     raise Errno(EADDRNOTAVAIL)
 
 
-def _list(argument: int) -> int:
+def _list(network: Network, argument: int) -> int:
     """SIOCGIFCONF: a struct ifreq for each IPv4 address."""
     room = user.read_i32(UserAddr(argument))
     target = UserAddr(user.read_i64(user.at(UserAddr(argument), 8)))
     used = 0
-    for entry in list_addresses(None, 4):
+    for entry in list_all_addresses(network, 4):
         if target == 0:
             used += _IFREQ
             continue
@@ -406,10 +415,10 @@ def _list(argument: int) -> int:
     return 0
 
 
-def _name_of(argument: int) -> int:
+def _name_of(network: Network, argument: int) -> int:
     request = bytearray(_IFREQ)
     user.read_into(span_of(request), UserAddr(argument))
-    device = device_by_index(span_of(request).load_u32(_NAME) & 0x7FFF_FFFF)
+    device = device_by_index(network, span_of(request).load_u32(_NAME) & 0x7FFF_FFFF)
     if device is None:
         raise Errno(ENODEV)
     span_of(request)[0:_NAME].fill(0)

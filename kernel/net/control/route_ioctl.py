@@ -10,6 +10,7 @@ from typing import Final
 from kernel.lang import EAFNOSUPPORT, EINVAL, ENODEV, ENOTTY, ENXIO, EPERM, ESRCH, Errno, UserAddr, span_of
 from kernel.lib import user
 from kernel.lib.capabilities import CAP_NET_ADMIN
+from kernel.mm.keeping import check_room_to_keep
 from kernel.net.internet.addresses import ANY4, ANY6, SCOPE_LINK, SCOPE_UNIVERSE, masked, prefix_of_netmask
 from kernel.net.internet.routes import (
     METRIC6,
@@ -24,6 +25,7 @@ from kernel.net.internet.routes import (
 )
 from kernel.net.link import neighbours
 from kernel.net.link.device import ARPHRD_ETHER, NetworkDevice, device_by_index, device_by_name
+from kernel.net.link.network import Network
 from kernel.net.sockets.socket import AF_INET, AF_INET6, Socket
 from kernel.task import current
 
@@ -54,32 +56,33 @@ def is_route_command(command: int) -> bool:
 def route_ioctl(socket: Socket, command: int, argument: int) -> int:
     """SIOCADDRT, SIOCDELRT, SIOC[SGD]ARP."""
     if command == SIOCADDRT or command == SIOCDELRT:
-        if not current().credentials.capable(CAP_NET_ADMIN):
+        if not current().credentials.capable_in(socket.network.owner, CAP_NET_ADMIN):
             raise Errno(EPERM)
         if socket.family == AF_INET6:
-            route = _route6(argument)
+            route = _route6(socket.network, argument)
         elif socket.family == AF_INET:
-            route = _route4(argument, command == SIOCADDRT)
+            route = _route4(socket.network, argument, command == SIOCADDRT)
         else:
             raise Errno(ENOTTY)
         if command == SIOCADDRT:
-            add_route(route)
+            check_room_to_keep()
+            add_route(socket.network, route)
         else:
-            _delete(route)
+            _delete(socket.network, route)
         return 0
     if socket.family != AF_INET:
         raise Errno(ENOTTY)
-    return _arp(command, argument)
+    return _arp(socket.network, command, argument)
 
 
-def _delete(route: Route) -> None:
+def _delete(network: Network, route: Route) -> None:
     device = route.device
     metric = route.metric if route.metric != 0 else -1
     index = 0 if device is None else device.index
-    found = match_route(TABLE_MAIN, route.destination, route.prefix_length, index, route.gateway, metric)
+    found = match_route(network, TABLE_MAIN, route.destination, route.prefix_length, index, route.gateway, metric)
     if found is None:
         raise Errno(ESRCH)
-    delete_route(found)
+    delete_route(network, found)
 
 
 def _address_at(raw: bytes, at: int) -> bytes:
@@ -90,7 +93,7 @@ def _address_at(raw: bytes, at: int) -> bytes:
     return raw[at + 4 : at + 8]
 
 
-def _route4(argument: int, is_new: bool) -> Route:
+def _route4(network: Network, argument: int, is_new: bool) -> Route:
     raw = user.read_bytes(UserAddr(argument), _RTENTRY)
     span = span_of(raw)
     if raw[8] | raw[9] << 8 != AF_INET:
@@ -109,7 +112,7 @@ def _route4(argument: int, is_new: bool) -> Route:
     if name_address != 0:
         name = user.read_string(name_address, 16)
         colon = name.find(b":")
-        device = device_by_name(name if colon < 0 else name[:colon])
+        device = device_by_name(network, name if colon < 0 else name[:colon])
         if device is None:
             raise Errno(ENODEV)
     gateway = b""
@@ -121,7 +124,7 @@ def _route4(argument: int, is_new: bool) -> Route:
         device = None
         gateway = b""
     elif is_new and len(gateway) != 0:
-        device = check_gateway(gateway, device)
+        device = check_gateway(network, gateway, device)
     elif is_new and device is None:
         raise Errno(ENODEV)
     route = Route(destination, prefix, device)
@@ -141,21 +144,21 @@ def _word(raw: bytes, at: int) -> int:
     return (span.load_u32(at + 4) & 0x7FFF_FFFF) << 32 | span.load_u32(at)
 
 
-def _route6(argument: int) -> Route:
+def _route6(network: Network, argument: int) -> Route:
     raw = user.read_bytes(UserAddr(argument), _RTMSG6)
     span = span_of(raw)
     prefix = span.load_u16(52)
     if prefix > 128:
         raise Errno(EINVAL)
     gateway = raw[32:48]
-    device = device_by_index(span.load_u32(76) & 0x7FFF_FFFF)
+    device = device_by_index(network, span.load_u32(76) & 0x7FFF_FFFF)
     if span.load_u32(76) != 0 and device is None:
         raise Errno(ENODEV)
     flags = span.load_u32(72)
     if flags & RTF_GATEWAY == 0 or gateway == ANY6:
         gateway = b""
     if len(gateway) != 0 and device is None:
-        way = find_route(gateway)
+        way = find_route(network, gateway)
         if way is not None:
             device = way.device
     if device is None and flags & RTF_REJECT == 0:
@@ -169,10 +172,10 @@ def _route6(argument: int) -> Route:
     return route
 
 
-def _arp(command: int, argument: int) -> int:
+def _arp(network: Network, command: int, argument: int) -> int:
     raw = user.read_bytes(UserAddr(argument), _ARPREQ)
     span = span_of(raw)
-    if command != SIOCGARP and not current().credentials.capable(CAP_NET_ADMIN):
+    if command != SIOCGARP and not current().credentials.capable_in(network.owner, CAP_NET_ADMIN):
         raise Errno(EPERM)
     if raw[0] | raw[1] << 8 != AF_INET:
         raise Errno(EAFNOSUPPORT)
@@ -182,11 +185,11 @@ def _arp(command: int, argument: int) -> int:
     name = name if end < 0 else name[:end]
     device: NetworkDevice | None = None
     if len(name) > 0:
-        device = device_by_name(name)
+        device = device_by_name(network, name)
         if device is None:
             raise Errno(ENODEV)
     else:
-        route = find_route(address)
+        route = find_route(network, address)
         if route is None or route.device is None:
             raise Errno(ENXIO)
         device = route.device

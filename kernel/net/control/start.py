@@ -5,7 +5,7 @@ Context: the boot thread. Raises MemoryError.
 """
 
 from kernel.mm.frames import total_frame_count
-from kernel.net.control import interface_ioctl
+from kernel.net.control import interface_ioctl, networks
 from kernel.net.datagram import inet_family, udp
 from kernel.net.datagram import memory as datagram_memory
 from kernel.net.internet import (
@@ -45,6 +45,7 @@ _ = (
     ipv6,
     ndp,
     netlink_family,
+    networks,
     packet_socket,
     redirect_messages,
     router_discovery,

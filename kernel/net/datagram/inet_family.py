@@ -13,15 +13,16 @@ from kernel.net.datagram.ping_socket import PingSocket, check_ping_right
 from kernel.net.datagram.raw_socket import RawSocket
 from kernel.net.datagram.udp_socket import UdpSocket
 from kernel.net.internet.transport import PROTOCOL_ICMP, PROTOCOL_ICMP6, PROTOCOL_TCP, PROTOCOL_UDP
+from kernel.net.link.network import Network
 from kernel.net.sockets.families import register_family
 from kernel.net.sockets.socket import AF_INET, AF_INET6, SOCK_DGRAM, SOCK_RAW, SOCK_STREAM, Socket
 
-InternetMaker = Callable[[int, Credentials], Socket]
+InternetMaker = Callable[[int, Credentials, Network], Socket]
 
 
 @final
 class StreamHook:
-    """Filled by TCP: the family and the credentials make a socket."""
+    """Filled by TCP: the family, the credentials and the network make a socket."""
 
     def __init__(self) -> None:
         self.maker: InternetMaker | None = None
@@ -30,38 +31,38 @@ class StreamHook:
 STREAM: Final = StreamHook()
 
 
-def _make(family: int, kind: int, protocol: int, credentials: Credentials) -> Socket:
+def _make(family: int, kind: int, protocol: int, credentials: Credentials, network: Network) -> Socket:
     if not 0 <= protocol < 256 and not (kind == SOCK_STREAM and protocol == 262):
         raise Errno(EINVAL)
     if kind == SOCK_STREAM:
         maker = STREAM.maker
         if (protocol != 0 and protocol != PROTOCOL_TCP) or maker is None:
             raise Errno(EPROTONOSUPPORT)
-        return maker(family, credentials)
+        return maker(family, credentials, network)
     if kind == SOCK_DGRAM:
         if protocol == 0 or protocol == PROTOCOL_UDP:
-            return UdpSocket(family, credentials)
+            return UdpSocket(family, credentials, network)
         if protocol == (PROTOCOL_ICMP if family == AF_INET else PROTOCOL_ICMP6):
-            check_ping_right(credentials)
-            return PingSocket(family, credentials)
+            check_ping_right(network, credentials)
+            return PingSocket(family, credentials, network)
         raise Errno(EPROTONOSUPPORT)
     if kind == SOCK_RAW:
         if protocol == 0:
             raise Errno(EPROTONOSUPPORT)
-        if not credentials.capable(CAP_NET_RAW):
+        if not credentials.capable_in(network.owner, CAP_NET_RAW):
             raise Errno(EPERM)
-        return RawSocket(family, protocol, credentials)
+        return RawSocket(family, protocol, credentials, network)
     raise Errno(ESOCKTNOSUPPORT)
 
 
-def make_inet(kind: int, protocol: int, credentials: Credentials) -> Socket:
+def make_inet(kind: int, protocol: int, credentials: Credentials, network: Network) -> Socket:
     """A socket of AF_INET. ESOCKTNOSUPPORT, EPROTONOSUPPORT, EINVAL, EPERM."""
-    return _make(AF_INET, kind, protocol, credentials)
+    return _make(AF_INET, kind, protocol, credentials, network)
 
 
-def make_inet6(kind: int, protocol: int, credentials: Credentials) -> Socket:
+def make_inet6(kind: int, protocol: int, credentials: Credentials, network: Network) -> Socket:
     """A socket of AF_INET6."""
-    return _make(AF_INET6, kind, protocol, credentials)
+    return _make(AF_INET6, kind, protocol, credentials, network)
 
 
 register_family(AF_INET, make_inet)

@@ -18,23 +18,22 @@ from kernel.net.internet.sysctl import IP4_SETTINGS
 from kernel.net.internet.transport import PROTOCOL_ICMP, PROTOCOL_ICMP6, NetworkError
 from kernel.net.link import ethernet
 from kernel.net.link.checksum import checksum, pseudo_header
+from kernel.net.link.network import Network, PartMaker, network_of, register_part
 from kernel.net.link.packet import Packet
+from kernel.net.link.part import Part
 from kernel.net.sockets import inet_names
-from kernel.net.sockets.inet import PortTable, family_of
+from kernel.net.sockets.inet import PortTable, family_of, ports_of
 from kernel.net.sockets.inet_socket import check_family_length
 from kernel.net.sockets.socket import AF_INET, SOCK_DGRAM, Message
 
 _HEADER: Final = 8
 _LARGEST: Final = 65535
 
-IDENTIFIERS4: Final = PortTable(is_stream=False)
-IDENTIFIERS6: Final = PortTable(is_stream=False)
 
-
-def check_ping_right(credentials: Credentials) -> None:
+def check_ping_right(network: Network, credentials: Credentials) -> None:
     """EACCES unless one of the caller's groups is in the range of net.ipv4.ping_group_range."""
-    first = IP4_SETTINGS.ping_groups.value
-    last = IP4_SETTINGS.ping_groups.second
+    first = IP4_SETTINGS.ping_groups.of(network)
+    last = IP4_SETTINGS.ping_groups.second_of(network)
     if first <= int(credentials.egid) <= last:
         return
     for group in credentials.groups:
@@ -47,16 +46,18 @@ def check_ping_right(credentials: Credentials) -> None:
 class PingSocket(DatagramSocket):
     """A socket of type SOCK_DGRAM with protocol ICMP or ICMPv6."""
 
-    def __init__(self, family: int, credentials: Credentials) -> None:
+    def __init__(self, family: int, credentials: Credentials, network: Network) -> None:
         protocol = PROTOCOL_ICMP if family == AF_INET else PROTOCOL_ICMP6
-        super().__init__(family, SOCK_DGRAM, protocol, credentials)
+        super().__init__(family, SOCK_DGRAM, protocol, credentials, network)
 
     def port_table(self) -> PortTable:
-        return IDENTIFIERS4 if self.family == AF_INET else IDENTIFIERS6
+        ports = ports_of(self.network)
+        return ports.pings4 if self.family == AF_INET else ports.pings6
 
     def bound(self) -> None:
-        if self not in SOCKETS.sockets:
-            SOCKETS.sockets.append(self)
+        sockets = ping_sockets_of(self.network).sockets
+        if self not in sockets:
+            sockets.append(self)
 
     def connect(self, address: bytes) -> None:
         if family_of(address) == 0:
@@ -102,31 +103,62 @@ class PingSocket(DatagramSocket):
         return length
 
     def close(self) -> None:
-        if self in SOCKETS.sockets:
-            SOCKETS.sockets.remove(self)
+        sockets = ping_sockets_of(self.network).sockets
+        if self in sockets:
+            sockets.remove(self)
         super().close()
 
 
 @final
-class PingTable(PingListener):
-    """All ping sockets that have an identifier."""
+class PingSockets(Part):
+    """A network's ping sockets that have an identifier."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.sockets: list[PingSocket] = []
 
-    def _find(self, identifier: int, is_ip4: bool, local: bytes, remote: bytes) -> PingSocket | None:
+    def count(self, family: int) -> int:
+        """How many of a family there are."""
+        count = 0
         for socket in self.sockets:
-            if socket.binding.port != identifier or (socket.family == AF_INET) != is_ip4:
-                continue
-            if (len(socket.local) == 0 or socket.local == local) and (
-                len(socket.remote) == 0 or socket.remote == remote
-            ):
-                return socket
-        return None
+            count += 1 if socket.family == family else 0
+        return count
+
+
+@final
+class _Maker(PartMaker):
+    def make(self, network: Network) -> None:
+        network.ping_sockets = PingSockets()
+
+
+register_part(_Maker())
+
+
+def ping_sockets_of(network: Network) -> PingSockets:
+    """Those of a network."""
+    part = network.ping_sockets
+    assert isinstance(part, PingSockets)
+    return part
+
+
+def _find(network: Network, identifier: int, is_ip4: bool, local: bytes, remote: bytes) -> PingSocket | None:
+    for socket in ping_sockets_of(network).sockets:
+        if socket.binding.port != identifier or (socket.family == AF_INET) != is_ip4:
+            continue
+        if (len(socket.local) == 0 or socket.local == local) and (
+            len(socket.remote) == 0 or socket.remote == remote
+        ):
+            return socket
+    return None
+
+
+@final
+class PingTable(PingListener):
+    """What ICMP hands answers and errors to."""
 
     def echo_reply(self, packet: Packet) -> bool:
         is_ip4 = len(packet.source) == 4
-        socket = self._find(packet.span().load_be16(4), is_ip4, packet.destination, packet.source)
+        socket = _find(network_of(packet), packet.span().load_be16(4), is_ip4, packet.destination, packet.source)
         if socket is None:
             return False
         socket.enqueue(packet)
@@ -136,11 +168,11 @@ class PingTable(PingListener):
         is_ip4 = len(packet.source) == 4
         if packet.span()[0] != (icmp.ECHO if is_ip4 else icmpv6.ECHO):
             return
-        socket = self._find(packet.span().load_be16(4), is_ip4, packet.source, packet.destination)
+        socket = _find(network_of(packet), packet.span().load_be16(4), is_ip4, packet.source, packet.destination)
         if socket is not None:
             socket.report(packet, error, 0)
 
 
-SOCKETS: Final = PingTable()
-icmp.PING4.listener = SOCKETS
-icmpv6.PING6.listener = SOCKETS
+_TABLE: Final = PingTable()
+icmp.PING4.listener = _TABLE
+icmpv6.PING6.listener = _TABLE

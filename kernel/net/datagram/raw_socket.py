@@ -19,8 +19,9 @@ from kernel.net.internet.routes import BROADCAST, MULTICAST
 from kernel.net.internet.transport import PROTOCOL_ICMP, PROTOCOL_ICMP6, PROTOCOL_RAW, NetworkError
 from kernel.net.link import ethernet
 from kernel.net.link.checksum import checksum, pseudo_header
-from kernel.net.link.loopback import LOOPBACK
+from kernel.net.link.network import Network, PartMaker, network_of, register_part
 from kernel.net.link.packet import CHECKSUM_PARTIAL, CHECKSUM_VERIFIED, Packet
+from kernel.net.link.part import Part
 from kernel.net.sockets import inet_names
 from kernel.net.sockets.inet import family_of
 from kernel.net.sockets.inet_options import int_bytes, int_of
@@ -36,8 +37,8 @@ _ICMP_FILTER_TYPES: Final = 32
 class RawSocket(DatagramSocket):
     """A socket of type SOCK_RAW of AF_INET or AF_INET6."""
 
-    def __init__(self, family: int, protocol: int, credentials: Credentials) -> None:
-        super().__init__(family, SOCK_RAW, protocol, credentials)
+    def __init__(self, family: int, protocol: int, credentials: Credentials, network: Network) -> None:
+        super().__init__(family, SOCK_RAW, protocol, credentials, network)
         self.binding.port = protocol  # what getsockname(2) and /proc/net/raw show
         if protocol == PROTOCOL_RAW:
             self.options.turn(inet_names.ON_HDRINCL | inet_names.ON_HDRINCL6, on=True)
@@ -45,7 +46,8 @@ class RawSocket(DatagramSocket):
         self.type_filter: int = 0  # ICMP_FILTER: a bit for each type that is not wanted
         self.type_filter6: bytes = bytes(32)  # ICMPV6_FILTER: the same
         self.switches |= SWITCH_REUSE_ADDRESS  # there are no ports to share
-        SOCKETS.sockets.append(self)
+        raw_sockets_of(network).sockets.append(self)
+        _TABLE.count += 1
 
     def is_ip6_only(self) -> bool:
         return True
@@ -174,13 +176,13 @@ class RawSocket(DatagramSocket):
             if header[12:16].to_bytes() == ANY4:
                 header[12:16].copy_from(span_of(plan.source))
             if header.load_be16(4) == 0:
-                header.store_be16(4, ipv4.STATE.identification())
+                header.store_be16(4, ipv4.STATE.identification(self.network))
             header.store_be16(10, 0)
             header.store_be16(10, checksum(header[0 : (header[0] & 0xF) * 4]))
             packet.source = header[12:16].to_bytes()
             packet.destination = header[16:20].to_bytes()
         packet.network_start = packet.start
-        if len(packet) > hop.mtu and hop.device is not LOOPBACK:
+        if len(packet) > hop.mtu and not hop.device.is_loop:
             raise Errno(EMSGSIZE)
         hop.transmit(packet)
 
@@ -226,16 +228,19 @@ class RawSocket(DatagramSocket):
         super().set_option(level, name, value)
 
     def close(self) -> None:
-        if self in SOCKETS.sockets:
-            SOCKETS.sockets.remove(self)
+        sockets = raw_sockets_of(self.network).sockets
+        if self in sockets:
+            sockets.remove(self)
+            _TABLE.count -= 1
         super().close()
 
 
 @final
-class RawTable(RawListener):
-    """All raw sockets, of both families."""
+class RawSockets(Part):
+    """All raw sockets of a network, of both families."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.sockets: list[RawSocket] = []
 
     def count(self, family: int) -> int:
@@ -245,9 +250,35 @@ class RawTable(RawListener):
             count += 1 if socket.family == family else 0
         return count
 
+
+@final
+class _Maker(PartMaker):
+    def make(self, network: Network) -> None:
+        network.raw_sockets = RawSockets()
+
+
+register_part(_Maker())
+
+
+def raw_sockets_of(network: Network) -> RawSockets:
+    """Those of a network."""
+    part = network.raw_sockets
+    assert isinstance(part, RawSockets)
+    return part
+
+
+@final
+class RawTable(RawListener):
+    """What IP hands its datagrams to."""
+
+    def __init__(self) -> None:
+        self.count: int = 0  # raw sockets of all networks
+
     def deliver(self, packet: Packet, protocol: int) -> bool:
+        if self.count == 0:
+            return False
         found = False
-        for socket in self.sockets:
+        for socket in raw_sockets_of(network_of(packet)).sockets:
             if socket.wants(packet, protocol):
                 socket.take_copy(packet)
                 found = True
@@ -255,7 +286,7 @@ class RawTable(RawListener):
 
     def report_error(self, packet: Packet, protocol: int, error: NetworkError) -> None:
         is_ip4 = len(packet.source) == 4
-        for socket in self.sockets:
+        for socket in raw_sockets_of(network_of(packet)).sockets:
             if (socket.family == AF_INET) != is_ip4 or socket.protocol != protocol:
                 continue
             if len(socket.remote) != 0 and socket.remote != packet.destination:
@@ -265,6 +296,6 @@ class RawTable(RawListener):
             socket.report(packet, error, 0)
 
 
-SOCKETS: Final = RawTable()
-ipv4.STATE.raw = SOCKETS
-ipv6.STATE.raw = SOCKETS
+_TABLE: Final = RawTable()
+ipv4.STATE.raw = _TABLE
+ipv6.STATE.raw = _TABLE

@@ -93,7 +93,7 @@ def plan_datagram(socket: DatagramSocket, message: Message) -> SendPlan:
         plan.scope = destination.scope
     if socket.family != AF_INET and len(plan.address) == 4 and socket.is_ip6_only():
         raise Errno(ENETUNREACH)
-    plan.source = socket.local if not is_multicast_or_empty(socket.local) else b""
+    plan.source = socket.local if not is_multicast_or_empty(socket, socket.local) else b""
     if len(plan.address) == 16:
         _take_packet_information(socket, plan)
     control = message.control
@@ -116,9 +116,11 @@ def _take_packet_information(socket: DatagramSocket, plan: SendPlan) -> None:
         plan.source = options.packet_source6
 
 
-def is_multicast_or_empty(address: bytes) -> bool:
+def is_multicast_or_empty(socket: DatagramSocket, address: bytes) -> bool:
     """Whether a bound address cannot be a source."""
-    return len(address) == 0 or is_multicast(address) or (_is_broadcast(address) and owner_of(address) is None)
+    if len(address) == 0 or is_multicast(address):
+        return True
+    return _is_broadcast(address) and owner_of(socket.network, address) is None
 
 
 def _is_broadcast(address: bytes) -> bool:
@@ -180,20 +182,20 @@ def _apply(socket: DatagramSocket, plan: SendPlan, entry: ControlMessage) -> Non
         plan.segment_size = span_of(entry.data).load_u16(0)
         return
     if entry.level == inet_names.SOL_IP and (socket.family == AF_INET or len(plan.address) == 4):
-        _apply4(plan, entry)
+        _apply4(socket, plan, entry)
     elif entry.level == inet_names.SOL_IPV6 and socket.family != AF_INET:
-        _apply6(plan, entry)
+        _apply6(socket, plan, entry)
     else:
         if socket.family == AF_INET and entry.level == inet_names.SOL_IPV6:
             raise Errno(EINVAL)
 
 
-def _apply4(plan: SendPlan, entry: ControlMessage) -> None:
+def _apply4(socket: DatagramSocket, plan: SendPlan, entry: ControlMessage) -> None:
     match entry.kind:
         case inet_names.IP_PKTINFO:
             if len(entry.data) != _PKTINFO4:
                 raise Errno(EINVAL)
-            _set_device(plan, span_of(entry.data).load_u32(0))
+            _set_device(socket, plan, span_of(entry.data).load_u32(0))
             address = entry.data[4:8]
             if address != ANY4:
                 plan.source = address
@@ -211,16 +213,16 @@ def _apply4(plan: SendPlan, entry: ControlMessage) -> None:
             raise Errno(EINVAL)
 
 
-def _apply6(plan: SendPlan, entry: ControlMessage) -> None:
+def _apply6(socket: DatagramSocket, plan: SendPlan, entry: ControlMessage) -> None:
     match entry.kind:
         case inet_names.IPV6_PKTINFO:
             if len(entry.data) < _PKTINFO6:
                 raise Errno(EINVAL)
-            _set_device(plan, span_of(entry.data).load_u32(16))
+            _set_device(socket, plan, span_of(entry.data).load_u32(16))
             address = entry.data[0:16]
             if address != ANY6:
                 plain = unmapped(address)
-                if owner_of(plain) is None:
+                if owner_of(socket.network, plain) is None:
                     raise Errno(EINVAL)
                 plan.source = plain
         case inet_names.IPV6_HOPLIMIT:
@@ -237,9 +239,9 @@ def _apply6(plan: SendPlan, entry: ControlMessage) -> None:
             raise Errno(EINVAL)
 
 
-def _set_device(plan: SendPlan, index: int) -> None:
+def _set_device(socket: DatagramSocket, plan: SendPlan, index: int) -> None:
     if index != 0:
-        if device_by_index(index & 0x7FFF_FFFF) is None:
+        if device_by_index(socket.network, index & 0x7FFF_FFFF) is None:
             raise Errno(ENODEV)
         plan.device_index = index
 
@@ -252,7 +254,7 @@ def connect_datagram(socket: DatagramSocket, address: bytes) -> None:
         raise Errno(ENETUNREACH)
     if is_unspecified(peer):
         peer = LOOPBACK4 if len(peer) == 4 else LOOPBACK6
-    source = b"" if is_multicast_or_empty(socket.local) else socket.local
+    source = b"" if is_multicast_or_empty(socket, socket.local) else socket.local
     index = destination.scope
     if index == 0 and is_multicast(peer):
         options = socket.options

@@ -28,6 +28,7 @@ from kernel.net.internet.ipv4 import time_of_day_ms
 from kernel.net.internet.ipv4_options import answer_options
 from kernel.net.internet.output import NextHop
 from kernel.net.internet.transport import ORIGIN_ICMP6, ORIGIN_LOCAL, NetworkError
+from kernel.net.link.network import Network
 from kernel.net.link.packet import Packet, PacketQueue
 from kernel.net.sockets import inet_names, option_names
 from kernel.net.sockets.ancillary import WANTS_TIME, put_timestamps
@@ -78,8 +79,8 @@ class QueuedError:
 class DatagramSocket(InetSocket):
     """Base of sockets that receive whole datagrams."""
 
-    def __init__(self, family: int, kind: int, protocol: int, credentials: Credentials) -> None:
-        super().__init__(family, kind, protocol, credentials)
+    def __init__(self, family: int, kind: int, protocol: int, credentials: Credentials, network: Network) -> None:
+        super().__init__(family, kind, protocol, credentials, network)
         self.last_hop: NextHop | None = None  # the way of the last datagram that named its destination …
         self.last_source: bytes = b""  # … and what it was asked for with
         self.last_index: int = 0
@@ -121,7 +122,10 @@ class DatagramSocket(InetSocket):
         """Whether a datagram for a group is wanted, from where it comes."""
         is_ip4 = len(packet.destination) == 4
         hears_all = self.options.is_on(inet_names.ON_MULTICAST_ALL4 if is_ip4 else inet_names.ON_MULTICAST_ALL6)
-        return self.groups.accepts(packet.destination, packet.device, packet.source, hears_all)
+        groups = self.groups
+        if groups is None:
+            return hears_all
+        return groups.accepts(packet.destination, packet.device, packet.source, hears_all)
 
     def report(self, packet: Packet, error: NetworkError, port: int) -> None:
         """The network reports an error about a datagram of ours to `packet.destination`; `packet` starts with what
@@ -252,7 +256,7 @@ class DatagramSocket(InetSocket):
         if self.options.is_on(inet_names.ON_RECVOPTS):
             found.append(ControlMessage(inet_names.SOL_IP, inet_names.IP_RECVOPTS, came.to_bytes()))
         if self.options.is_on(inet_names.ON_RETOPTS):
-            answer = answer_options(came, packet.destination, time_of_day_ms())
+            answer = answer_options(self.network, came, packet.destination, time_of_day_ms())
             found.append(ControlMessage(inet_names.SOL_IP, inet_names.IP_RETOPTS, answer))
 
     def _put_fragment_size(

@@ -12,14 +12,14 @@ from kernel.lib.credentials import Credentials
 from kernel.net.datagram.socket import DatagramSocket
 from kernel.net.internet import ip
 from kernel.net.internet.addresses import is_multicast, owner_of
-from kernel.net.internet.counters import UDP4, UDP6, UdpCounters
 from kernel.net.internet.output import NextHop
 from kernel.net.internet.transport import PROTOCOL_UDP, NetworkError, Transport, register_transport
 from kernel.net.link.checksum import checksum, pseudo_header
+from kernel.net.link.counters import UdpCounters
 from kernel.net.link.device import NetworkDevice
-from kernel.net.link.ethernet import LINK
-from kernel.net.link.loopback import LOOPBACK
+from kernel.net.link.network import Network, PartMaker, network_of, register_part
 from kernel.net.link.packet import CHECKSUM_PARTIAL, CHECKSUM_VERIFIED, PACKET_HOST, Packet
+from kernel.net.link.part import Part
 from kernel.net.sockets.socket import SOCK_DGRAM
 
 HEADER: Final = 8
@@ -28,8 +28,8 @@ HEADER: Final = 8
 class UdpEndpoint(DatagramSocket):
     """A socket as the protocol sees it. Base of `UdpSocket`, which is the rest."""
 
-    def __init__(self, family: int, credentials: Credentials) -> None:
-        super().__init__(family, SOCK_DGRAM, PROTOCOL_UDP, credentials)
+    def __init__(self, family: int, credentials: Credentials, network: Network) -> None:
+        super().__init__(family, SOCK_DGRAM, PROTOCOL_UDP, credentials, network)
         self.takes_without_sum6: bool = False  # datagrams of IPv6 that come without a checksum
 
     def accepts(self, packet: Packet) -> bool:
@@ -40,10 +40,11 @@ class UdpEndpoint(DatagramSocket):
 
 
 @final
-class UdpTable:
-    """Bound sockets by local port, in the order of binding."""
+class UdpTable(Part):
+    """A network's bound sockets by local port, in the order of binding."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.by_port: dict[int, list[UdpEndpoint]] = {}
 
     def insert(self, socket: UdpEndpoint, port: int) -> None:
@@ -54,7 +55,7 @@ class UdpTable:
             self.by_port[port] = sockets
         sockets.append(socket)
 
-    def remove(self, socket: UdpEndpoint, port: int) -> None:
+    def take_out(self, socket: UdpEndpoint, port: int) -> None:
         """Take a socket out; nothing if it is not in."""
         sockets = self.by_port.get(port)
         if sockets is not None and socket in sockets:
@@ -71,12 +72,25 @@ class UdpTable:
         return count
 
 
-SOCKETS: Final = UdpTable()
+@final
+class _Maker(PartMaker):
+    def make(self, network: Network) -> None:
+        network.udp_sockets = UdpTable()
 
 
-def counters_for(address: bytes) -> UdpCounters:
+register_part(_Maker())
+
+
+def udp_sockets_of(network: Network) -> UdpTable:
+    """The bound sockets of a network."""
+    part = network.udp_sockets
+    assert isinstance(part, UdpTable)
+    return part
+
+
+def counters_for(network: Network, address: bytes) -> UdpCounters:
     """The counters of the IP version of an address."""
-    return UDP4 if len(address) == 4 else UDP6
+    return network.udp4 if len(address) == 4 else network.udp6
 
 
 def send(
@@ -100,7 +114,7 @@ def send(
     header.store_be16(4, length)
     header.store_be16(6, 0)
     packet.transport_start = packet.start
-    if hop.device is LOOPBACK and length + 60 <= hop.mtu and len(LINK.taps) == 0:
+    if hop.device.is_loop and length + 60 <= hop.mtu and len(hop.network.taps) == 0:
         packet.checksum = CHECKSUM_VERIFIED  # it never leaves this host, and nobody looks on
     elif without_checksum:
         packet.checksum = CHECKSUM_VERIFIED
@@ -110,7 +124,7 @@ def send(
         packet.checksum_start = packet.start
         packet.checksum_offset = 6
     ip.send(packet, hop, source, PROTOCOL_UDP, ttl, tos, dont_fragment, options, loops)
-    counters_for(source).out_datagrams += 1
+    counters_for(hop.network, source).out_datagrams += 1
 
 
 @final
@@ -118,7 +132,8 @@ class Udp(Transport):
     """What IP hands its datagrams to."""
 
     def receive(self, packet: Packet) -> bool:
-        counters = counters_for(packet.source)
+        network = network_of(packet)
+        counters = counters_for(network, packet.source)
         if len(packet) < HEADER:
             counters.in_errors += 1
             return True
@@ -137,7 +152,9 @@ class Udp(Transport):
         port = header.load_be16(2)
         packet.transport_start = packet.start
         packet.pull(HEADER)
-        if packet.link_kind != PACKET_HOST or is_multicast(packet.destination) or owner_of(packet.destination) is None:
+        if packet.link_kind != PACKET_HOST or is_multicast(packet.destination) or (
+            owner_of(network, packet.destination) is None
+        ):
             if _is_for_many(packet):
                 _deliver_to_all(packet, port, header.load_be16(0))
                 return True
@@ -189,7 +206,7 @@ def _is_sound(packet: Packet) -> bool:
 def _is_for_many(packet: Packet) -> bool:
     if is_multicast(packet.destination):
         return True
-    return len(packet.destination) == 4 and ip.is_broadcast(packet.destination)
+    return len(packet.destination) == 4 and ip.is_broadcast(network_of(packet), packet.destination)
 
 
 def _reaches(socket: UdpEndpoint, destination: bytes, source: bytes, source_port: int, device_index: int) -> int:
@@ -220,10 +237,12 @@ def find_socket(
 ) -> UdpEndpoint | None:
     """The socket that fits best: the last that was bound among equals, or one of a group that shares by SO_REUSEPORT.
     """
-    sockets = SOCKETS.by_port.get(port)
+    if device is None:
+        return None
+    sockets = udp_sockets_of(device.network).by_port.get(port)
     if sockets is None:
         return None
-    index = 0 if device is None else device.index
+    index = device.index
     if len(sockets) == 1:
         only = sockets[0]
         return only if _reaches(only, local, remote, remote_port, index) > 0 else None
@@ -248,8 +267,9 @@ def find_socket(
 
 
 def _deliver_to_all(packet: Packet, port: int, source_port: int) -> None:
-    counters = counters_for(packet.source)
-    sockets = SOCKETS.by_port.get(port)
+    network = network_of(packet)
+    counters = counters_for(network, packet.source)
+    sockets = udp_sockets_of(network).by_port.get(port)
     if sockets is None:
         counters.ignored_multicast += 1
         return

@@ -15,9 +15,10 @@ from kernel.net.internet.output import NextHop
 from kernel.net.internet.routes import BROADCAST, MULTICAST
 from kernel.net.internet.transport import ORIGIN_LOCAL, NetworkError
 from kernel.net.link import ethernet
+from kernel.net.link.network import Network
 from kernel.net.link.packet import Packet
 from kernel.net.sockets import inet_names
-from kernel.net.sockets.inet import UDP_PORTS, PortTable, family_of
+from kernel.net.sockets.inet import PortTable, family_of, ports_of
 from kernel.net.sockets.inet_options import int_bytes, int_of
 from kernel.net.sockets.inet_socket import check_family_length
 from kernel.net.sockets.socket import MSG_MORE, SWITCH_NO_CHECK, Message
@@ -30,8 +31,8 @@ _MOST_SEGMENTS: Final = 128
 class UdpSocket(udp.UdpEndpoint):
     """A socket of type SOCK_DGRAM of AF_INET or AF_INET6."""
 
-    def __init__(self, family: int, credentials: Credentials) -> None:
-        super().__init__(family, credentials)
+    def __init__(self, family: int, credentials: Credentials, network: Network) -> None:
+        super().__init__(family, credentials, network)
         self.is_corked: bool = False  # UDP_CORK
         self.segment_size: int = 0  # UDP_SEGMENT: what is sent is cut into datagrams of this size; 0: it is not
         self.sends_without_sum6: bool = False
@@ -39,13 +40,13 @@ class UdpSocket(udp.UdpEndpoint):
         self.corked_plan: SendPlan | None = None
 
     def port_table(self) -> PortTable:
-        return UDP_PORTS
+        return ports_of(self.network).udp
 
     def bound(self) -> None:
-        udp.SOCKETS.insert(self, self.binding.port)
+        udp.udp_sockets_of(self.network).insert(self, self.binding.port)
 
     def unbind(self) -> None:
-        udp.SOCKETS.remove(self, self.binding.port)
+        udp.udp_sockets_of(self.network).take_out(self, self.binding.port)
         super().unbind()
 
     def take_port(self, port: int) -> None:

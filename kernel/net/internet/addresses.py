@@ -10,6 +10,8 @@ from typing import Final
 
 from kernel.lang import EADDRNOTAVAIL, EEXIST, EINVAL, ENOBUFS, Errno, final, span_of
 from kernel.net.link.device import NetworkDevice
+from kernel.net.link.network import FIRST_NETWORK, Network, PartMaker, register_part
+from kernel.net.link.part import Part
 
 ANY4: Final[bytes] = bytes(4)
 ANY6: Final[bytes] = bytes(16)
@@ -40,7 +42,8 @@ ADDRESS_MANAGETEMPADDR: Final = 0x100
 ADDRESS_NOPREFIXROUTE: Final = 0x200
 
 FOREVER_NS: Final = (1 << 63) - 1
-_LIMIT: Final = 4096  # addresses of all interfaces
+_LIMIT: Final = 4096  # addresses of all interfaces of the first network
+_LIMIT_OF_OTHERS: Final = 256
 
 
 def is_multicast(address: bytes) -> bool:
@@ -181,27 +184,41 @@ class AddressWatcher:
 
 
 @final
-class AddressList:
-    """All addresses of all interfaces, in the order in which they were added."""
+class AddressList(Part):
+    """All addresses of a network's interfaces, in the order in which they were added."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.entries: list[InterfaceAddress] = []
-        self.watchers: list[AddressWatcher] = []
         self.owned: dict[bytes, InterfaceAddress] = {}  # one entry of each address
         self.recent: InterfaceAddress | None = None  # of these, the one that was asked for last
 
 
-ADDRESSES: Final = AddressList()
+@final
+class _Maker(PartMaker):
+    def make(self, network: Network) -> None:
+        network.addresses = AddressList()
+
+
+register_part(_Maker())
+_WATCHERS: Final[list[AddressWatcher]] = []
+
+
+def addresses_of(network: Network) -> AddressList:
+    """The addresses of a network."""
+    part = network.addresses
+    assert isinstance(part, AddressList)
+    return part
 
 
 def watch_addresses(watcher: AddressWatcher) -> None:
     """Tell `watcher` of all changes from now on."""
-    ADDRESSES.watchers.append(watcher)
+    _WATCHERS.append(watcher)
 
 
 def watch_addresses_first(watcher: AddressWatcher) -> None:
     """The same, and before all others: what they do because of a change is reported after it."""
-    ADDRESSES.watchers.insert(0, watcher)
+    _WATCHERS.insert(0, watcher)
 
 
 def add_address(entry: InterfaceAddress) -> None:
@@ -213,10 +230,11 @@ def add_address(entry: InterfaceAddress) -> None:
         raise Errno(EEXIST)
     if len(address) == 16 and find_on(entry.device, address) is not None:
         raise Errno(EEXIST)
-    if len(ADDRESSES.entries) >= _LIMIT:
+    addresses = addresses_of(entry.device.network)
+    if len(addresses.entries) >= (_LIMIT if entry.device.network is FIRST_NETWORK else _LIMIT_OF_OTHERS):
         raise Errno(ENOBUFS)
     if len(address) == 4:
-        for other in ADDRESSES.entries:
+        for other in addresses.entries:
             if (
                 other.device is entry.device
                 and len(other.address) == 4
@@ -224,10 +242,10 @@ def add_address(entry: InterfaceAddress) -> None:
                 and masked(other.address, other.prefix_length) == masked(address, entry.prefix_length)
             ):
                 entry.flags |= ADDRESS_SECONDARY
-    ADDRESSES.entries.append(entry)
-    if address not in ADDRESSES.owned:
-        ADDRESSES.owned[address] = entry
-    for watcher in ADDRESSES.watchers:
+    addresses.entries.append(entry)
+    if address not in addresses.owned:
+        addresses.owned[address] = entry
+    for watcher in _WATCHERS:
         watcher.address_added(entry)
 
 
@@ -243,38 +261,44 @@ def delete_address(entry: InterfaceAddress) -> None:
 
 
 def _remove(entry: InterfaceAddress) -> None:
-    if entry not in ADDRESSES.entries:
+    addresses = addresses_of(entry.device.network)
+    if entry not in addresses.entries:
         raise Errno(EADDRNOTAVAIL)
-    ADDRESSES.entries.remove(entry)
-    ADDRESSES.recent = None
-    if ADDRESSES.owned.get(entry.address) is entry:
-        del ADDRESSES.owned[entry.address]
-        for other in ADDRESSES.entries:
+    addresses.entries.remove(entry)
+    addresses.recent = None
+    if addresses.owned.get(entry.address) is entry:
+        del addresses.owned[entry.address]
+        for other in addresses.entries:
             if other.address == entry.address:
-                ADDRESSES.owned[entry.address] = other
+                addresses.owned[entry.address] = other
                 break
-    for watcher in ADDRESSES.watchers:
+    for watcher in _WATCHERS:
         watcher.address_deleted(entry)
 
 
 def address_changed(entry: InterfaceAddress) -> None:
     """Tell everybody that the entry's flags or lifetimes are others now."""
-    for watcher in ADDRESSES.watchers:
+    for watcher in _WATCHERS:
         watcher.address_changed(entry)
 
 
-def list_addresses(device: NetworkDevice | None, size: int) -> list[InterfaceAddress]:
-    """The addresses of a device, or of all; of `size` bytes, 4 or 16, or with 0 all."""
+def list_addresses(device: NetworkDevice, size: int) -> list[InterfaceAddress]:
+    """The addresses of a device; of `size` bytes, 4 or 16, or with 0 all."""
     found: list[InterfaceAddress] = []
-    for entry in ADDRESSES.entries:
-        if (device is None or entry.device is device) and (size == 0 or len(entry.address) == size):
+    for entry in addresses_of(device.network).entries:
+        if entry.device is device and (size == 0 or len(entry.address) == size):
             found.append(entry)
     return found
 
 
+def list_all_addresses(network: Network, size: int) -> list[InterfaceAddress]:
+    """Those of all devices of a network."""
+    return [entry for entry in addresses_of(network).entries if size == 0 or len(entry.address) == size]
+
+
 def find_address(device: NetworkDevice, address: bytes, prefix_length: int) -> InterfaceAddress | None:
     """This very entry."""
-    for entry in ADDRESSES.entries:
+    for entry in addresses_of(device.network).entries:
         if entry.device is device and entry.prefix_length == prefix_length and entry.address == address:
             return entry
     return None
@@ -282,31 +306,32 @@ def find_address(device: NetworkDevice, address: bytes, prefix_length: int) -> I
 
 def find_on(device: NetworkDevice, address: bytes) -> InterfaceAddress | None:
     """The address on a device, whatever its prefix."""
-    for entry in ADDRESSES.entries:
+    for entry in addresses_of(device.network).entries:
         if entry.device is device and entry.address == address:
             return entry
     return None
 
 
-def owner_of(address: bytes) -> InterfaceAddress | None:
-    """An entry with this address on any interface."""
-    recent = ADDRESSES.recent
+def owner_of(network: Network, address: bytes) -> InterfaceAddress | None:
+    """An entry with this address on any interface of a network."""
+    addresses = addresses_of(network)
+    recent = addresses.recent
     if recent is not None and recent.address == address:
         return recent
-    found = ADDRESSES.owned.get(address)
+    found = addresses.owned.get(address)
     if found is not None:
-        ADDRESSES.recent = found
+        addresses.recent = found
     return found
 
 
-def is_own(address: bytes) -> bool:
-    """Whether packets to an address stay on this host."""
-    return is_loopback(address) or address in ADDRESSES.owned
+def is_own(network: Network, address: bytes) -> bool:
+    """Whether packets to an address stay in the network."""
+    return is_loopback(address) or address in addresses_of(network).owned
 
 
 def first_address(device: NetworkDevice, size: int) -> InterfaceAddress | None:
     """The device's first usable address of `size` bytes."""
-    for entry in ADDRESSES.entries:
+    for entry in addresses_of(device.network).entries:
         if entry.device is device and len(entry.address) == size and entry.is_usable():
             return entry
     return None

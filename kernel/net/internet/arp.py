@@ -35,6 +35,7 @@ from kernel.net.link.neighbours import (
     find_neighbour,
     neighbour_for,
 )
+from kernel.net.link.network import Network
 from kernel.net.link.packet import PACKET_HOST, Packet
 from kernel.net.link.timers import NetworkTimer
 from kernel.time import monotonic_ns
@@ -84,16 +85,16 @@ class Arp(LinkProtocol):
             return
         if sender_link[0] & 1 != 0:
             return  # no host has a group's link address
-        owner = owner_of(target)
+        owner = owner_of(device.network, target)
         is_ours = owner is not None
         if sender == ANY4:
             # A probe: whoever wants to use the address learns that it is taken (RFC 5227).
             if operation == _REQUEST and is_ours:
                 send_arp(device, _REPLY, target, sender_link, sender, sender_link)
             return
-        if is_multicast(sender) or sender == b"\xff\xff\xff\xff" or owner_of(sender) is not None:
+        if is_multicast(sender) or sender == b"\xff\xff\xff\xff" or owner_of(device.network, sender) is not None:
             return
-        if operation == _REQUEST and is_ours and _may_answer(sender):
+        if operation == _REQUEST and is_ours and _may_answer(device.network, sender):
             # The sender is about to be answered: learn its address.
             _learn(device, sender, sender_link, may_create=True, is_answer=False)
             send_arp(device, _REPLY, target, sender_link, sender, sender_link)
@@ -104,9 +105,9 @@ class Arp(LinkProtocol):
             _learn(device, sender, sender_link, may_create=False, is_answer=is_answer)
 
 
-def _may_answer(sender: bytes) -> bool:
+def _may_answer(network: Network, sender: bytes) -> bool:
     """Whether the sender is somebody whom we would reach at all: no answer to whoever claims a local address."""
-    route = find_route(sender, 0)
+    route = find_route(network, sender)
     return route is None or route.kind != LOCAL
 
 
@@ -124,7 +125,7 @@ def _learn(device: NetworkDevice, address: bytes, link_address: bytes, may_creat
     if neighbour is None:
         if not may_create:
             return
-        route = find_route(address, device.index)
+        route = find_route(device.network, address, device.index)
         if route is None or route.kind != UNICAST:
             return
         try:
@@ -150,7 +151,7 @@ class ArpResolver(Resolver):
         device = neighbour.device
         source = ANY4
         waiting = neighbour.waiting.head
-        if waiting is not None and len(waiting.source) == 4 and owner_of(waiting.source) is not None:
+        if waiting is not None and len(waiting.source) == 4 and owner_of(device.network, waiting.source) is not None:
             source = waiting.source
         if source == ANY4:
             source = select_source4(device, neighbour.address, SCOPE_LINK)
@@ -174,7 +175,7 @@ class Announcer(NetworkTimer):
         while len(self.pending) > 0:
             entry = self.pending.pop(0)
             device = entry.device
-            if device.is_up() and owner_of(entry.address) is not None:
+            if device.is_up() and owner_of(device.network, entry.address) is not None:
                 try:
                     send_arp(device, _REQUEST, entry.address, _NOBODY, entry.address, device.broadcast)
                 except MemoryError:

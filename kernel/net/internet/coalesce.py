@@ -221,6 +221,6 @@ def _is_for_us(packet: Packet, tcp: int) -> bool:
             return False
     size = 4 if tcp == _IP4 + _IP4_HEADER else 16
     try:
-        return owner_of(frame[tcp - size : tcp].to_bytes()) is not None
+        return owner_of(device.network, frame[tcp - size : tcp].to_bytes()) is not None
     except MemoryError:
         return False

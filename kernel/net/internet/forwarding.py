@@ -9,15 +9,15 @@ Context: thread context; nothing sleeps.
 from kernel.lang import EHOSTUNREACH, EMSGSIZE, Errno, final, span_of
 from kernel.net.internet import icmp, icmpv6, ipv4, ipv6
 from kernel.net.internet.addresses import is_link_local, is_loopback
-from kernel.net.internet.counters import IP4, IP6
 from kernel.net.internet.interface_settings import sends_redirects
 from kernel.net.internet.ipv4 import Ip4Hook
 from kernel.net.internet.ipv6 import Ip6Hook
 from kernel.net.internet.output import NextHop, resolve
-from kernel.net.internet.rate_limit import REDIRECT_LIMITER
+from kernel.net.internet.rate_limit import rates_of
 from kernel.net.internet.routes import UNICAST
 from kernel.net.internet.sysctl import IP4_SETTINGS, IP6_SETTINGS
 from kernel.net.link.checksum import checksum, replace_word
+from kernel.net.link.network import network_of
 from kernel.net.link.packet import Packet
 from kernel.net.link.segmentation import fits
 from kernel.time import monotonic_ns
@@ -27,16 +27,16 @@ def _way(packet: Packet) -> NextHop | None:
     """The way to the destination; None, and the sender has been notified, if there is none."""
     code = 0
     try:
-        return resolve(packet.destination, packet.source)
+        return resolve(network_of(packet), packet.destination, packet.source)
     except Errno as error:
         code = error.code
     if len(packet.source) == 4:
-        IP4.in_no_routes += 1
+        network_of(packet).ip4.in_no_routes += 1
         icmp.send_error(
             packet, icmp.UNREACHABLE, icmp.HOST_UNREACHABLE if code == EHOSTUNREACH else icmp.NET_UNREACHABLE, 0
         )
     else:
-        IP6.in_no_routes += 1
+        network_of(packet).ip6.in_no_routes += 1
         icmpv6.send_error(packet, icmpv6.UNREACHABLE, icmpv6.NO_ROUTE, 0)
     return None
 
@@ -50,24 +50,24 @@ class _Forward4(Ip4Hook):
         icmp.send_error(packet, icmp.PARAMETER_PROBLEM, 0, pointer << 24)
 
     def forward(self, packet: Packet) -> None:
-        if IP4_SETTINGS.ip_forward.value == 0:
-            IP4.in_address_errors += 1
+        if IP4_SETTINGS.ip_forward.of(network_of(packet)) == 0:
+            network_of(packet).ip4.in_address_errors += 1
             return
         packet.network_start = packet.start
         header = packet.span()
         if header[8] <= 1:
-            IP4.in_header_errors += 1
+            network_of(packet).ip4.in_header_errors += 1
             icmp.send_error(packet, icmp.TIME_EXCEEDED, icmp.TTL_EXCEEDED, 0)
             return
         hop = _way(packet)
         if hop is None:
             return
         if hop.kind != UNICAST:
-            IP4.in_address_errors += 1
+            network_of(packet).ip4.in_address_errors += 1
             return
         is_fixed = header.load_be16(6) & ipv4.DONT_FRAGMENT != 0
         if is_fixed and not fits(packet, hop.mtu):
-            IP4.fragment_fails += 1
+            network_of(packet).ip4.fragment_fails += 1
             icmp.send_error(packet, icmp.UNREACHABLE, icmp.FRAGMENTATION_NEEDED, hop.mtu)
             return
         header_length = (header[0] & 0xF) * 4
@@ -80,7 +80,7 @@ class _Forward4(Ip4Hook):
             old = header.load_be16(8)
             header[8] = header[8] - 1
             header.store_be16(10, replace_word(header.load_be16(10), old, header.load_be16(8)))
-        IP4.forwarded += 1
+        network_of(packet).ip4.forwarded += 1
         packet.send_on()
         device = packet.device
         if device is hop.device and device is not None and sends_redirects(device):
@@ -89,12 +89,11 @@ class _Forward4(Ip4Hook):
             ipv4.transmit(packet, hop, is_fixed)
         except Errno as error:
             if error.code != EMSGSIZE:
-                IP4.out_discards += 1
-
+                network_of(packet).ip4.out_discards += 1
 
     def _tell_better_way(self, packet: Packet, gateway: bytes) -> None:
         """The sender could have sent it to `gateway`, which is on its link (RFC 1812, section 5.2.7.2)."""
-        if REDIRECT_LIMITER.allows(packet.source, monotonic_ns()):
+        if rates_of(network_of(packet)).redirects.allows(packet.source, monotonic_ns()):
             icmp.send_error(packet, icmp.REDIRECT, icmp.REDIRECT_HOST, span_of(gateway).load_be32(0))
 
 
@@ -107,31 +106,32 @@ class _Forward6(Ip6Hook):
         icmpv6.send_error(packet, icmpv6.UNREACHABLE, icmpv6.NO_ROUTE, 0)
 
     def forward(self, packet: Packet) -> None:
-        if IP6_SETTINGS.forwarding.value == 0 or is_link_local(packet.source) or is_loopback(packet.source):
-            IP6.in_address_errors += 1
+        is_router = IP6_SETTINGS.forwarding.of(network_of(packet)) != 0
+        if not is_router or is_link_local(packet.source) or is_loopback(packet.source):
+            network_of(packet).ip6.in_address_errors += 1
             return
         header = packet.span()
         if header[7] <= 1:
-            IP6.in_header_errors += 1
+            network_of(packet).ip6.in_header_errors += 1
             icmpv6.send_error(packet, icmpv6.TIME_EXCEEDED, 0, 0)
             return
         hop = _way(packet)
         if hop is None:
             return
         if hop.kind != UNICAST or is_link_local(packet.destination):
-            IP6.in_address_errors += 1
+            network_of(packet).ip6.in_address_errors += 1
             return
         if not fits(packet, hop.mtu):
-            IP6.in_too_big_errors += 1
+            network_of(packet).ip6.in_too_big_errors += 1
             icmpv6.send_error(packet, icmpv6.PACKET_TOO_BIG, 0, hop.mtu)
             return
         header[7] = header[7] - 1
-        IP6.forwarded += 1
+        network_of(packet).ip6.forwarded += 1
         packet.send_on()
         try:
             ipv6.transmit(packet, hop, dont_fragment=True)
         except Errno:
-            IP6.out_discards += 1
+            network_of(packet).ip6.out_discards += 1
 
 
 ipv4.STATE.hook = _Forward4()

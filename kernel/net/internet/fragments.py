@@ -2,8 +2,8 @@
 
 Fragments wait, sorted by offset, until there is no hole. Whoever overlaps another is treated as an attack: the whole
 datagram is dropped (RFC 5722; for IPv4 Linux does the same). A fragment that brings nothing new is no attack but a
-copy: one that lies in a run, a sequence of fragments that came in order. Memory is bounded by bytes over all datagrams,
-and each datagram by a number of fragments and by a time.
+copy: one that lies in a run, a sequence of fragments that came in order. Memory is bounded by bytes over all datagrams
+of a network, and each datagram by a number of fragments and by a time.
 
 Invariants: pieces are sorted, disjoint and not empty; `bytes_held` is what all pieces' storages take.
 Context: thread context; nothing sleeps.
@@ -13,10 +13,14 @@ Source: RFC 791 section 3.2, RFC 815, RFC 8200 section 4.5.
 from typing import Final
 
 from kernel.lang import final, span_of
-from kernel.net.internet.counters import IP4, IP6
+from kernel.mm.frames import free_frame_count, total_frame_count
 from kernel.net.internet.sysctl import IP4_SETTINGS, IP6_SETTINGS
+from kernel.net.link.counters import IpCounters
+from kernel.net.link.device import DeviceWatcher, NetworkDevice, watch_devices
+from kernel.net.link.network import FIRST_NETWORK, Network, PartMaker, network_of, register_part
 from kernel.net.link.packet import CHECKSUM_NONE, Packet
-from kernel.net.link.timers import NEVER_NS, NetworkTimer
+from kernel.net.link.part import Part
+from kernel.net.link.timers import NEVER_NS
 
 # Congestion codes (RFC 3168) of fragments, a bit each; a datagram that was not capable of them and one that was do not
 # belong together.
@@ -26,6 +30,8 @@ _PIECES_LIMIT: Final = 1024
 _OVERHEAD: Final = 256  # of a packet beside its storage
 _UNKNOWN: Final = -1
 _KEY6: Final = 32  # keys of IPv6 are longer than that, those of IPv4 shorter
+_FREE_BYTES: Final = 256 << 10  # more than that a network holds only while a sixteenth of memory is free
+_FREE_SHIFT: Final = 4
 
 
 @final
@@ -71,15 +77,35 @@ def _is_in_run(pieces: list[Piece], last: int, offset: int) -> bool:
 
 
 @final
-class Reassembler(NetworkTimer):
-    """All incomplete datagrams, oldest first. The timer ends those whose time is up."""
+class Timeouts:
+    """Who hears of them."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self.datagrams: dict[bytes, Datagram] = {}
-        self.bytes_held: int = 0
         self.listener4: TimeoutListener = TimeoutListener()
         self.listener6: TimeoutListener = TimeoutListener()
+
+
+TIMEOUTS: Final = Timeouts()
+
+
+@final
+class Reassembler(Part):
+    """All incomplete datagrams of a network, oldest first. The timer ends those whose time is up."""
+
+    def __init__(self, ip4: IpCounters, ip6: IpCounters) -> None:
+        super().__init__()
+        self.ip4: IpCounters = ip4
+        self.ip6: IpCounters = ip6
+        self.datagrams: dict[bytes, Datagram] = {}
+        self.bytes_held: int = 0
+
+    def end(self) -> None:
+        super().end()
+        self.datagrams.clear()
+        self.bytes_held = 0
+
+    def _counters_of(self, datagram: Datagram) -> IpCounters:
+        return self.ip4 if len(datagram.key) < _KEY6 else self.ip6
 
     def add(self, key: bytes, packet: Packet, offset: int, is_last: bool, now_ns: int) -> Packet | None:
         """Take a fragment whose data start at `packet.start` and belong at `offset`; a fragment that is not the last
@@ -87,10 +113,11 @@ class Reassembler(NetworkTimer):
         first fragment's IP header (and what stands between that and the data), followed by all data. May raise
         MemoryError.
         """
+        network = network_of(packet)
         datagram = self.datagrams.get(key)
         if datagram is None:
             patience = IP4_SETTINGS.ipfrag_time_s if len(key) < _KEY6 else IP6_SETTINGS.frag_time_s
-            datagram = Datagram(key, now_ns + patience.value * 1_000_000_000)
+            datagram = Datagram(key, now_ns + patience.of(network) * 1_000_000_000)
             self.datagrams[key] = datagram
             if datagram.deadline_ns < self.deadline_ns:
                 self.start(datagram.deadline_ns)
@@ -98,13 +125,12 @@ class Reassembler(NetworkTimer):
             self._fail(datagram)
             return None
         if datagram.received != datagram.total:
-            limit = IP4_SETTINGS.ipfrag_high_bytes if len(key) < _KEY6 else IP6_SETTINGS.frag_high_bytes
-            while self.bytes_held > limit.value:
+            while self.bytes_held > _limit(network, key):
                 self._drop_oldest()
             return None
         self._forget(datagram)
         if datagram.congestion & _NOT_CAPABLE != 0 and datagram.congestion != _NOT_CAPABLE:
-            self._counters_fail(key)
+            self._counters_of(datagram).reassembly_fails += 1
             return None
         return self._assemble(datagram)
 
@@ -177,20 +203,21 @@ class Reassembler(NetworkTimer):
             whole.traffic_class |= 3
         return whole
 
-    def _counters_fail(self, key: bytes) -> None:
-        if len(key) < _KEY6:
-            IP4.reassembly_fails += 1
-        else:
-            IP6.reassembly_fails += 1
-
     def _fail(self, datagram: Datagram) -> None:
         self._forget(datagram)
-        self._counters_fail(datagram.key)
+        self._counters_of(datagram).reassembly_fails += 1
 
     def _drop_oldest(self) -> None:
         for datagram in self.datagrams.values():
             self._fail(datagram)
             return
+
+    def forget_device(self, number: int) -> None:
+        """A device has left its network: so do the datagrams that came by it."""
+        end = number.to_bytes(8, "little")
+        for datagram in list(self.datagrams.values()):
+            if datagram.key.endswith(end):
+                self._forget(datagram)
 
     def _forget(self, datagram: Datagram) -> None:
         self.bytes_held -= datagram.bytes_held
@@ -207,16 +234,45 @@ class Reassembler(NetworkTimer):
         for datagram in due:
             self._fail(datagram)
             is_ip4 = len(datagram.key) < _KEY6
-            if is_ip4:
-                IP4.reassembly_timeouts += 1
-            else:
-                IP6.reassembly_timeouts += 1
+            self._counters_of(datagram).reassembly_timeouts += 1
             pieces = datagram.pieces
             if len(pieces) > 0 and pieces[0].offset == 0:
-                listener = self.listener4 if is_ip4 else self.listener6
+                listener = TIMEOUTS.listener4 if is_ip4 else TIMEOUTS.listener6
                 listener.timed_out(pieces[0].packet)
         if next_ns != NEVER_NS:
             self.start(next_ns)
 
 
-REASSEMBLER: Final = Reassembler()
+def _limit(network: Network, key: bytes) -> int:
+    """How many bytes incomplete datagrams of the version of a key may hold: who rules a network may say less than holds
+    for the first one.
+    """
+    if network is not FIRST_NETWORK and free_frame_count() < total_frame_count() >> _FREE_SHIFT:
+        return _FREE_BYTES
+    limit = IP4_SETTINGS.ipfrag_high_bytes if len(key) < _KEY6 else IP6_SETTINGS.frag_high_bytes
+    return min(limit.of(network), limit.of(FIRST_NETWORK))
+
+
+@final
+class _Maker(PartMaker):
+    def make(self, network: Network) -> None:
+        network.fragments = Reassembler(network.ip4, network.ip6)
+
+
+register_part(_Maker())
+
+
+def reassembler_of(network: Network) -> Reassembler:
+    """The incomplete datagrams of a network."""
+    part = network.fragments
+    assert isinstance(part, Reassembler)
+    return part
+
+
+@final
+class _FollowDevices(DeviceWatcher):
+    def device_removed(self, device: NetworkDevice) -> None:
+        reassembler_of(device.network).forget_device(device.number)
+
+
+watch_devices(_FollowDevices())

@@ -38,6 +38,8 @@ _SECOND_NS: Final = 1_000_000_000
 _UNSOLICITED: Final = 2
 _MOST_DEPARTURES: Final = 256
 _UNSOLICITED_INTERVAL_NS: Final = _SECOND_NS
+_SHARE: Final = 64  # reports at once; the others follow
+_PAUSE_NS: Final = 1_000_000
 
 
 def _record(kind: int, group: bytes) -> Packet:
@@ -91,9 +93,11 @@ class Reporter(NetworkTimer):
     def __init__(self) -> None:
         super().__init__()
         self.departures: list[Departure] = []
+        self.planned: dict[bytes, Membership] = {}  # those of all networks that are to be reported
 
     def expire(self, now_ns: int) -> None:
         next_ns = NEVER_NS
+        left = _SHARE
         for departure in self.departures[:]:
             if departure.at_ns <= now_ns:
                 self.departures.remove(departure)
@@ -101,22 +105,24 @@ class Reporter(NetworkTimer):
                     _try(departure.device, departure.group, _TO_INCLUDE)
             else:
                 next_ns = min(next_ns, departure.at_ns)
-        for membership in MEMBERSHIPS.by_key.values():
-            if membership.report_at_ns == 0:
-                continue
-            if membership.report_at_ns <= now_ns:
+        for membership in list(self.planned.values()):
+            if membership.report_at_ns <= now_ns and left > 0:
+                left -= 1
                 kind = _TO_EXCLUDE if membership.reports_left > 0 else _IS_EXCLUDE
                 membership.reports_left = max(0, membership.reports_left - 1)
                 membership.report_at_ns = now_ns + _UNSOLICITED_INTERVAL_NS if membership.reports_left > 0 else 0
                 _try(membership.device, membership.group, kind)
-            if membership.report_at_ns != 0:
-                next_ns = min(next_ns, membership.report_at_ns)
+            if membership.report_at_ns == 0:
+                self.planned.pop(membership.key, membership)
+            else:
+                next_ns = min(next_ns, max(membership.report_at_ns, now_ns + _PAUSE_NS))
         if next_ns != NEVER_NS:
             self.start(next_ns)
 
     def plan(self, membership: Membership, delay_ns: int) -> None:
-        """Report a group after a time, or sooner if that is planned already."""
+        """Report a group after a time, or sooner if that is planned already. Raises MemoryError."""
         at_ns = monotonic_ns() + delay_ns
+        self.planned[membership.key] = membership
         if membership.report_at_ns == 0 or at_ns < membership.report_at_ns:
             membership.report_at_ns = at_ns
         self._be_called_at(at_ns)
@@ -157,6 +163,10 @@ class Reports(GroupProtocol):
             REPORTER.plan(membership, 0)
         except MemoryError:
             membership.device.sent_dropped += 1  # routers learn of it when they ask
+
+    @noraise
+    def dropped(self, membership: Membership) -> None:
+        REPORTER.planned.pop(membership.key, membership)
 
     @noraise
     def left(self, membership: Membership) -> None:

@@ -25,11 +25,10 @@ from kernel.lang import (
 )
 from kernel.net.internet import ipv4, path_mtu
 from kernel.net.internet.addresses import ANY4, is_loopback, is_multicast, owner_of
-from kernel.net.internet.counters import ICMP4
-from kernel.net.internet.fragments import REASSEMBLER, TimeoutListener
+from kernel.net.internet.fragments import TIMEOUTS, TimeoutListener
 from kernel.net.internet.ipv4_options import answer_options
 from kernel.net.internet.output import resolve
-from kernel.net.internet.rate_limit import RateLimiter
+from kernel.net.internet.rate_limit import rates_of
 from kernel.net.internet.routes import BROADCAST, find_route
 from kernel.net.internet.sysctl import IP4_SETTINGS
 from kernel.net.internet.transport import (
@@ -42,7 +41,7 @@ from kernel.net.internet.transport import (
 )
 from kernel.net.link.checksum import checksum
 from kernel.net.link.device import NetworkDevice
-from kernel.net.link.loopback import LOOPBACK
+from kernel.net.link.network import Network, network_of
 from kernel.net.link.packet import CHECKSUM_VERIFIED, PACKET_HOST, Packet
 from kernel.time import monotonic_ns
 
@@ -100,8 +99,6 @@ _ERRNO: Final[list[int]] = [
 ]
 _IS_HARD: Final[list[int]] = [0, 0, 1, 1, 0, 0, 1, 1, 1, 1, 1, 0, 0, 1, 1, 1]
 
-_LIMITER: Final = RateLimiter()
-
 
 class PingListener:
     """Gets replies to the echo requests of ping sockets. Base class."""
@@ -150,21 +147,23 @@ class Icmp(Transport):
     def receive(self, packet: Packet) -> bool:
         if len(packet.source) != 4:
             return False
-        ICMP4.in_messages += 1
+        network = network_of(packet)
+        counters = network.icmp4
+        counters.in_messages += 1
         if packet.checksum != CHECKSUM_VERIFIED and checksum(packet.span()) != 0:
-            ICMP4.in_checksum_errors += 1
-            ICMP4.in_errors += 1
+            counters.in_checksum_errors += 1
+            counters.in_errors += 1
             return True
         if len(packet) < HEADER:
-            ICMP4.in_errors += 1
+            counters.in_errors += 1
             return True
         kind = packet.span()[0]
-        ICMP4.in_types[kind] += 1
+        counters.in_types[kind] += 1
         if not _is_for_us(packet, kind):
-            ICMP4.in_errors += 1
+            counters.in_errors += 1
             return True
         if kind == ECHO:
-            if IP4_SETTINGS.icmp_echo_ignore_all.value == 0:
+            if IP4_SETTINGS.icmp_echo_ignore_all.of(network) == 0:
                 _reply(packet, ECHO_REPLY)
         elif kind == ECHO_REPLY:
             listener = PING4.listener
@@ -191,10 +190,10 @@ def _is_for_us(packet: Packet, kind: int) -> bool:
     """
     if kind > _LAST_TYPE and kind != EXTENDED_ECHO and kind != EXTENDED_ECHO_REPLY:
         return False
-    if owner_of(packet.destination) is not None or is_loopback(packet.destination):
+    if owner_of(network_of(packet), packet.destination) is not None or is_loopback(packet.destination):
         return True
     if kind == ECHO or kind == TIMESTAMP:
-        return IP4_SETTINGS.icmp_echo_ignore_broadcasts.value == 0
+        return IP4_SETTINGS.icmp_echo_ignore_broadcasts.of(network_of(packet)) == 0
     return kind == MASK_REQUEST or kind == MASK_REPLY
 
 
@@ -212,7 +211,7 @@ def _tell_time(packet: Packet) -> None:
     """Answer a timestamp message (RFC 792): milliseconds since midnight, universal time."""
     data = packet.span()
     if len(data) < HEADER + 4:
-        ICMP4.in_errors += 1
+        network_of(packet).icmp4.in_errors += 1
         return
     answer = Packet(_TIMESTAMP_LENGTH)
     body = answer.put(_TIMESTAMP_LENGTH)
@@ -232,10 +231,11 @@ def _send_reply(answer: Packet, packet: Packet) -> None:
     body.store_be16(2, 0)
     body.store_be16(2, checksum(body))
     source = packet.destination
-    if is_multicast(source) or (owner_of(source) is None and not is_loopback(source)):
+    if is_multicast(source) or (owner_of(network_of(packet), source) is None and not is_loopback(source)):
         source = b""
-    index = 0 if device is None or device is LOOPBACK else device.index
-    send_message(answer, source, packet.source, packet.traffic_class, index, _options_in(packet.network_header()))
+    index = 0 if device is None or device.is_loop else device.index
+    asked = _options_in(packet.network_header())
+    send_message(network_of(packet), answer, source, packet.source, packet.traffic_class, index, asked)
 
 
 def _options_in(header: Span[u8]) -> Span[u8]:
@@ -244,7 +244,13 @@ def _options_in(header: Span[u8]) -> Span[u8]:
 
 
 def send_message(
-    packet: Packet, source: bytes, destination: bytes, tos: int, device_index: int, asked: Span[u8]
+    network: Network,
+    packet: Packet,
+    source: bytes,
+    destination: bytes,
+    tos: int,
+    device_index: int,
+    asked: Span[u8],
 ) -> None:
     """Send a complete ICMP message. `source` empty: the route's; `asked`: the options of the datagram that it answers.
     What finds no way is counted. May raise MemoryError.
@@ -252,17 +258,17 @@ def send_message(
     kind = packet.span()[0]
     try:
         try:
-            hop = resolve(destination, source)
+            hop = resolve(network, destination, source)
         except Errno:
-            hop = resolve(destination, source, device_index)
-        ICMP4.out_messages += 1
-        ICMP4.out_types[kind] += 1
+            hop = resolve(network, destination, source, device_index)
+        network.icmp4.out_messages += 1
+        network.icmp4.out_types[kind] += 1
         packet.checksum = CHECKSUM_VERIFIED if hop.is_local() else packet.checksum
         own = source if len(source) != 0 else hop.source
-        options = answer_options(asked, own, ipv4.time_of_day_ms()) if len(asked) > 0 else b""
+        options = answer_options(network, asked, own, ipv4.time_of_day_ms()) if len(asked) > 0 else b""
         ipv4.send(packet, hop, own, PROTOCOL_ICMP, 64, tos, dont_fragment=False, options=options, loops=True)
     except Errno:
-        ICMP4.out_errors += 1
+        network.icmp4.out_errors += 1
 
 
 def _is_error_type(kind: int) -> bool:
@@ -289,17 +295,20 @@ def send_error(offender: Packet, kind: int, code: int, info: int) -> None:
     destination = quoted[16:20].to_bytes()
     if offender.link_kind != PACKET_HOST or is_multicast(destination) or is_multicast(source) or source == ANY4:
         return
-    way = find_route(destination)
+    network = network_of(offender)
+    way = find_route(network, destination)
     if way is not None and way.kind == BROADCAST:
         return
     if source == b"\xff\xff\xff\xff" or destination == b"\xff\xff\xff\xff" or quoted.load_be16(6) & 0x1FFF != 0:
         return
     if quoted[9] == PROTOCOL_ICMP and (len(quoted) <= header_length or _is_error_type(quoted[header_length])):
         return
-    if not is_loopback(source) and owner_of(source) is None:
+    if not is_loopback(source) and owner_of(network, source) is None:
         is_exempt = kind == REDIRECT or (kind == UNREACHABLE and code == FRAGMENTATION_NEEDED)
-        if not is_exempt and not _LIMITER.allows(source, monotonic_ns(), IP4_SETTINGS.icmp_ratelimit_ms.value):
-            ICMP4.out_rate_limited += 1
+        if not is_exempt and not rates_of(network).icmp4.allows(
+            source, monotonic_ns(), IP4_SETTINGS.icmp_ratelimit_ms.of(network)
+        ):
+            network.icmp4.out_rate_limited += 1
             return
     length = min(len(quoted), quoted.load_be16(2), _QUOTED - ipv4.HEADER - HEADER)
     answer = Packet(HEADER + length)
@@ -310,24 +319,25 @@ def send_error(offender: Packet, kind: int, code: int, info: int) -> None:
     body[HEADER : HEADER + length].copy_from(quoted[0:length])
     body.store_be16(2, checksum(body))
     device = offender.device
-    local = destination if owner_of(destination) is not None else b""
+    local = destination if owner_of(network, destination) is not None else b""
     tos = quoted[1] & _TOS_BITS | _INTERNETWORK_CONTROL
     asked = quoted[ipv4.HEADER : (info >> 24) if kind == PARAMETER_PROBLEM else header_length]
-    send_message(answer, local, source, tos, 0 if device is None else device.index, asked)
+    send_message(network, answer, local, source, tos, 0 if device is None else device.index, asked)
 
 
 def _receive_error(packet: Packet) -> None:
     """Find out whose datagram an error is about, and report it to its transport."""
+    network = network_of(packet)
     message = packet.span()
     kind = message[0]
     code = message[1]
     quoted = message[HEADER : len(message)]
     if len(quoted) < ipv4.HEADER:
-        ICMP4.in_errors += 1
+        network.icmp4.in_errors += 1
         return
     header_length = (quoted[0] & 0xF) * 4
     if header_length < ipv4.HEADER or len(quoted) < header_length + 8:
-        ICMP4.in_errors += 1
+        network.icmp4.in_errors += 1
         return
     source = quoted[12:16].to_bytes()
     destination = quoted[16:20].to_bytes()
@@ -339,7 +349,7 @@ def _receive_error(packet: Packet) -> None:
     is_ours = _go_to_transport(packet, header_length, source, destination)
     transport = TRANSPORTS.by_number[protocol]
     if transport is not None and not is_ours:
-        ICMP4.in_errors += 1
+        network.icmp4.in_errors += 1
     if kind == REDIRECT:
         if is_ours and code <= _LAST_REDIRECT and device is not None:
             REDIRECTS.listener.redirected(device, destination, reporter, argument)
@@ -348,8 +358,8 @@ def _receive_error(packet: Packet) -> None:
         return
     if kind == UNREACHABLE and code == FRAGMENTATION_NEEDED:
         error.info = argument[2] << 8 | argument[3]
-        if is_ours or (transport is None and owner_of(source) is not None):
-            path_mtu.learn(destination, error.info, monotonic_ns())
+        if is_ours or (transport is None and owner_of(network, source) is not None):
+            path_mtu.learn(network, destination, error.info, monotonic_ns())
     elif kind == PARAMETER_PROBLEM:
         error.info = argument[0]
     error.origin = ORIGIN_ICMP
@@ -392,7 +402,7 @@ class _ReassemblyTimeout(TimeoutListener):
         try:
             send_error(first, TIME_EXCEEDED, REASSEMBLY_EXCEEDED, 0)
         except MemoryError:
-            ICMP4.out_errors += 1
+            network_of(first).icmp4.out_errors += 1
 
 
 def host_unreachable(packet: Packet) -> None:
@@ -403,4 +413,4 @@ def host_unreachable(packet: Packet) -> None:
 
 
 register_transport(PROTOCOL_ICMP, Icmp())
-REASSEMBLER.listener4 = _ReassemblyTimeout()
+TIMEOUTS.listener4 = _ReassemblyTimeout()

@@ -21,11 +21,10 @@ from kernel.lang import (
 )
 from kernel.net.internet import ipv6, path_mtu
 from kernel.net.internet.addresses import ANY6, is_loopback, is_multicast, owner_of
-from kernel.net.internet.counters import ICMP6
-from kernel.net.internet.fragments import REASSEMBLER, TimeoutListener
+from kernel.net.internet.fragments import TIMEOUTS, TimeoutListener
 from kernel.net.internet.icmp import PingHook
 from kernel.net.internet.output import NextHop, resolve
-from kernel.net.internet.rate_limit import RateLimiter
+from kernel.net.internet.rate_limit import rates_of
 from kernel.net.internet.sysctl import IP6_SETTINGS
 from kernel.net.internet.transport import (
     ORIGIN_ICMP6,
@@ -36,7 +35,7 @@ from kernel.net.internet.transport import (
     register_transport,
 )
 from kernel.net.link.checksum import checksum, pseudo_header
-from kernel.net.link.loopback import LOOPBACK
+from kernel.net.link.network import Network, network_of
 from kernel.net.link.packet import CHECKSUM_NONE, CHECKSUM_VERIFIED, PACKET_HOST, Packet
 from kernel.time import monotonic_ns
 
@@ -72,8 +71,6 @@ _MOST_MTU: Final = 0x7FFF_FFFF
 _CUT: Final = -1
 _LATER_FRAGMENT: Final = -2
 
-_LIMITER: Final = RateLimiter()
-
 
 class MessageHandler:
     """Gets messages of one type, from the ICMPv6 header on, with a good checksum. Base class."""
@@ -101,19 +98,20 @@ class Icmp6(Transport):
     def receive(self, packet: Packet) -> bool:
         if len(packet.source) != 16:
             return False
-        ICMP6.in_messages += 1
+        counters = network_of(packet).icmp6
+        counters.in_messages += 1
         data = packet.span()
         if packet.checksum != CHECKSUM_VERIFIED:
             sum_ = pseudo_header(packet.source, packet.destination, PROTOCOL_ICMP6, len(data))
             if checksum(data, sum_) != 0:
-                ICMP6.in_checksum_errors += 1
-                ICMP6.in_errors += 1
+                counters.in_checksum_errors += 1
+                counters.in_errors += 1
                 return True
         if len(packet) < HEADER:
-            ICMP6.in_errors += 1
+            counters.in_errors += 1
             return True
         kind = data[0]
-        ICMP6.in_types[kind] += 1
+        counters.in_types[kind] += 1
         if kind < _FIRST_INFORMATIONAL:
             _receive_error(packet)
         elif kind == ECHO:
@@ -143,15 +141,15 @@ def send_message(packet: Packet, hop: NextHop, source: bytes, hop_limit: int, tr
     MemoryError.
     """
     data = packet.span()
-    ICMP6.out_messages += 1
-    ICMP6.out_types[data[0]] += 1
+    hop.network.icmp6.out_messages += 1
+    hop.network.icmp6.out_types[data[0]] += 1
     data.store_be16(2, checksum(data, pseudo_header(source, hop.destination, PROTOCOL_ICMP6, len(data))))
     packet.transport_start = packet.start
-    packet.checksum = CHECKSUM_VERIFIED if hop.device is LOOPBACK else CHECKSUM_NONE
+    packet.checksum = CHECKSUM_VERIFIED if hop.device.is_loop else CHECKSUM_NONE
     try:
         ipv6.send(packet, hop, source, PROTOCOL_ICMP6, hop_limit, traffic_class)
     except Errno:
-        ICMP6.out_errors += 1
+        hop.network.icmp6.out_errors += 1
 
 
 def send_with_router_alert(packet: Packet, hop: NextHop, source: bytes) -> None:
@@ -159,19 +157,21 @@ def send_with_router_alert(packet: Packet, hop: NextHop, source: bytes) -> None:
     Errno.
     """
     data = packet.span()
-    ICMP6.out_messages += 1
-    ICMP6.out_types[data[0]] += 1
+    hop.network.icmp6.out_messages += 1
+    hop.network.icmp6.out_types[data[0]] += 1
     data.store_be16(2, checksum(data, pseudo_header(source, hop.destination, PROTOCOL_ICMP6, len(data))))
     packet.push(len(_ROUTER_ALERT)).copy_from(span_of(_ROUTER_ALERT))
     packet.transport_start = packet.start + len(_ROUTER_ALERT)
     ipv6.send(packet, hop, source, ipv6.HOP_BY_HOP, 1)
 
 
-def _answer(packet: Packet, source: bytes, destination: bytes, device_index: int, traffic_class: int) -> None:
+def _answer(
+    network: Network, packet: Packet, source: bytes, destination: bytes, device_index: int, traffic_class: int
+) -> None:
     try:
-        hop = resolve(destination, source, device_index)
+        hop = resolve(network, destination, source, device_index)
     except Errno:
-        ICMP6.out_errors += 1
+        network.icmp6.out_errors += 1
         return
     send_message(packet, hop, source if len(source) != 0 else hop.source, -1, traffic_class)
 
@@ -179,7 +179,7 @@ def _answer(packet: Packet, source: bytes, destination: bytes, device_index: int
 def _device_index(packet: Packet) -> int:
     """The interface that an answer to a packet must leave by: matters for link-local addresses."""
     device = packet.device
-    if device is None or device is LOOPBACK or not (packet.source[0] == 0xFE and packet.source[1] & 0xC0 == 0x80):
+    if device is None or device.is_loop or not (packet.source[0] == 0xFE and packet.source[1] & 0xC0 == 0x80):
         return 0
     return device.index
 
@@ -194,7 +194,7 @@ def _reply(packet: Packet) -> None:
     body[0] = ECHO_REPLY
     body.store_be16(2, 0)
     source = b"" if is_multicast(packet.destination) else packet.destination
-    _answer(answer, source, packet.source, _device_index(packet), packet.traffic_class)
+    _answer(network_of(packet), answer, source, packet.source, _device_index(packet), packet.traffic_class)
 
 
 def send_error(offender: Packet, kind: int, code: int, info: int) -> None:
@@ -212,9 +212,11 @@ def send_error(offender: Packet, kind: int, code: int, info: int) -> None:
         return
     if is_multicast(source) or source == ANY6 or _quotes_error(offender):
         return
-    if not is_loopback(source) and owner_of(source) is None and kind != PACKET_TOO_BIG:
-        if not _LIMITER.allows(source, monotonic_ns(), IP6_SETTINGS.icmp_ratelimit_ms.value):
-            ICMP6.out_rate_limited += 1
+    network = network_of(offender)
+    if not is_loopback(source) and owner_of(network, source) is None and kind != PACKET_TOO_BIG:
+        interval_ms = IP6_SETTINGS.icmp_ratelimit_ms.of(network)
+        if not rates_of(network).icmp6.allows(source, monotonic_ns(), interval_ms):
+            network.icmp6.out_rate_limited += 1
             return
     length = min(len(quoted), _QUOTED - ipv6.HEADER - HEADER)
     answer = Packet(HEADER + length)
@@ -224,7 +226,8 @@ def send_error(offender: Packet, kind: int, code: int, info: int) -> None:
     body.store_be32(4, info & 0xFFFF_FFFF)
     body[HEADER : HEADER + length].copy_from(quoted[0:length])
     offender.source = source
-    _answer(answer, destination if owner_of(destination) is not None else b"", source, _device_index(offender), 0)
+    local = destination if owner_of(network, destination) is not None else b""
+    _answer(network, answer, local, source, _device_index(offender), 0)
 
 
 def _quotes_error(offender: Packet) -> bool:
@@ -255,12 +258,13 @@ def _quotes_error(offender: Packet) -> bool:
 
 def _receive_error(packet: Packet) -> None:
     """Find out whose packet an error is about, and report it to its transport."""
+    network = network_of(packet)
     message = packet.span()
     kind = message[0]
     code = message[1]
     quoted = message[HEADER : len(message)]
     if len(quoted) < ipv6.HEADER:
-        ICMP6.in_errors += 1
+        network.icmp6.in_errors += 1
         return
     error = _meaning(kind, code)
     error.info = message.load_be32(4) if kind == PACKET_TOO_BIG or kind == PARAMETER_PROBLEM else 0
@@ -273,16 +277,16 @@ def _receive_error(packet: Packet) -> None:
     packet.pull(HEADER)
     protocol = _go_to_transport(packet)
     if protocol < 0:
-        ICMP6.in_errors += 1 if protocol == _CUT else 0
+        network.icmp6.in_errors += 1 if protocol == _CUT else 0
         return
     transport = TRANSPORTS.by_number[protocol]
     is_ours = transport is not None and transport.has_sender(packet)
     if transport is not None and not is_ours:
-        ICMP6.in_errors += 1
-    concerns_us = is_ours or (transport is None and owner_of(packet.source) is not None)
+        network.icmp6.in_errors += 1
+    concerns_us = is_ours or (transport is None and owner_of(network, packet.source) is not None)
     if kind == PACKET_TOO_BIG and concerns_us and error.info >= path_mtu.LEAST_MTU6:
         # There is no link below the least MTU: nothing is learnt from that (RFC 8201, section 4).
-        path_mtu.learn(packet.destination, min(error.info, _MOST_MTU), monotonic_ns())
+        path_mtu.learn(network, packet.destination, min(error.info, _MOST_MTU), monotonic_ns())
     raw = ipv6.STATE.raw
     if raw is not None:
         raw.report_error(packet, protocol, error)
@@ -348,7 +352,7 @@ class _ReassemblyTimeout(TimeoutListener):
         try:
             send_error(first, TIME_EXCEEDED, 1, 0)
         except MemoryError:
-            ICMP6.out_errors += 1
+            network_of(first).icmp6.out_errors += 1
 
 
 def address_unreachable(packet: Packet) -> None:
@@ -359,4 +363,4 @@ def address_unreachable(packet: Packet) -> None:
 
 
 register_transport(PROTOCOL_ICMP6, Icmp6())
-REASSEMBLER.listener6 = _ReassemblyTimeout()
+TIMEOUTS.listener6 = _ReassemblyTimeout()

@@ -23,6 +23,7 @@ from kernel.net.internet.addresses import (
     add_address,
     broadcast_of,
     delete_address,
+    find_address,
     find_on,
     list_addresses,
     masked,
@@ -39,6 +40,7 @@ from kernel.net.internet.routes import (
     Route,
     add_route,
     delete_route,
+    drop_all_routes_of,
     drop_routes_of,
     list_routes,
     local_route,
@@ -46,14 +48,15 @@ from kernel.net.internet.routes import (
 )
 from kernel.net.internet.sysctl import IP6_SETTINGS
 from kernel.net.link.device import DeviceWatcher, NetworkDevice, watch_devices
+from kernel.net.link.network import Network
 
 _RANKS: Final = 4
 
 
-def _enter(route: Route) -> None:
+def _enter(network: Network, route: Route) -> None:
     """Enter a route unless there is one like it: two addresses may bring the same."""
     try:
-        add_route(route)
+        add_route(network, route)
     except Errno as error:
         if error.code != EEXIST:
             raise
@@ -96,13 +99,13 @@ def enter_routes(entry: InterfaceAddress) -> None:
     route = local_route(entry.address, 8 * size, device, LOCAL)
     if size == 4:
         route.source = _primary(entry).address
-    _enter(route)
+    _enter(device.network, route)
     if not device.is_up():
         return
     if entry.prefix_length == 8 * size and entry.peer == entry.address:
         return
     if entry.flags & (ADDRESS_SECONDARY | ADDRESS_NOPREFIXROUTE) == 0:
-        _enter(_prefix_route(entry))
+        _enter(device.network, _prefix_route(entry))
     if size == 16:
         return
     if len(entry.broadcast) == 4:
@@ -114,11 +117,35 @@ def enter_routes(entry: InterfaceAddress) -> None:
 def _enter_broadcast(entry: InterfaceAddress, address: bytes) -> None:
     route = local_route(address, 32, entry.device, BROADCAST)
     route.source = entry.address
-    _enter(route)
+    _enter(entry.device.network, route)
 
 
 def _withdraw(entry: InterfaceAddress) -> None:
     """Take the routes of an address out that no other address needs, and those that are made from it."""
+    network = entry.device.network
+    size = len(entry.address)
+    prefix = masked(entry.peer, entry.prefix_length)
+    edge = broadcast_of(entry.peer, entry.prefix_length) if size == 4 else b""
+    ranked: list[list[Route]] = [[], [], [], []]
+    for route in list_routes(network, size):
+        if route.device is entry.device:
+            rank = _rank(route, entry, prefix, edge)
+            if rank >= 0:
+                ranked[rank].append(route)
+    others: list[Route] | None = None
+    # In Linux's order, which listeners hear: the prefix, broadcasts, the address itself, what was made from it.
+    for rank in range(_RANKS):
+        for route in ranked[rank]:
+            if rank != _RANKS - 1:
+                if others is None:
+                    others = _routes_of_others(entry)
+                if _is_wanted(route, others):
+                    continue
+            delete_route(network, route)
+
+
+def _routes_of_others(entry: InterfaceAddress) -> list[Route]:
+    """The routes that the other addresses of an interface want."""
     size = len(entry.address)
     wanted: list[Route] = []
     for other in list_addresses(entry.device, size):
@@ -132,22 +159,19 @@ def _withdraw(entry: InterfaceAddress) -> None:
                 wanted.append(local_route(other.broadcast, 32, other.device, BROADCAST))
             if other.prefix_length < 31:
                 wanted.append(local_route(broadcast_of(other.peer, other.prefix_length), 32, other.device, BROADCAST))
-    # In Linux's order, which listeners hear: the prefix, broadcasts, the address itself, what was made from it.
-    for rank in range(_RANKS):
-        for route in list_routes(size):
-            if route.device is entry.device and _rank(route, entry) == rank:
-                if rank == _RANKS - 1 or not _is_wanted(route, wanted):
-                    delete_route(route)
+    return wanted
 
 
-def _rank(route: Route, entry: InterfaceAddress) -> int:
-    """Which of the routes of an address this is, in the order of their deletion; -1: none."""
+def _rank(route: Route, entry: InterfaceAddress, prefix: bytes, edge: bytes) -> int:
+    """Which of the routes of an address, with this prefix and IPv4 broadcast address, this is, in the order of their
+    deletion; -1: none.
+    """
     size = len(entry.address)
     if route.protocol == PROTOCOL_KERNEL and route.kind != MULTICAST:
-        if route.prefix_length == entry.prefix_length and route.destination == masked(entry.peer, entry.prefix_length):
+        if route.prefix_length == entry.prefix_length and route.destination == prefix:
             return 0
         if size == 4 and route.kind == BROADCAST:
-            return 1
+            return 1 if route.destination == edge or route.destination == entry.broadcast else -1
         return 2 if route.destination == entry.address else -1
     return _RANKS - 1 if size == 4 and route.source == entry.address else -1
 
@@ -165,14 +189,14 @@ def _is_wanted(route: Route, wanted: list[Route]) -> bool:
 class _FollowAddresses(AddressWatcher):
     def address_added(self, entry: InterfaceAddress) -> None:
         enter_routes(entry)
-        routes_changed()
+        routes_changed(entry.device.network)
 
     def address_deleted(self, entry: InterfaceAddress) -> None:
         _withdraw(entry)
-        routes_changed()
+        routes_changed(entry.device.network)
 
     def address_changed(self, entry: InterfaceAddress) -> None:
-        routes_changed()
+        routes_changed(entry.device.network)
 
 
 def _loopback_address(device: NetworkDevice, address: bytes, prefix_length: int) -> None:
@@ -190,22 +214,28 @@ class _FollowDevices(DeviceWatcher):
         if device.is_loopback():
             if len(list_addresses(device, 4)) == 0:
                 _loopback_address(device, LOOPBACK4, 8)
-            if IP6_SETTINGS.disable_ipv6.value == 0:
+            if IP6_SETTINGS.disable_ipv6.of(device.network) == 0:
                 _loopback_address(device, LOOPBACK6, 128)
-        elif IP6_SETTINGS.disable_ipv6.value == 0:
+        elif IP6_SETTINGS.disable_ipv6.of(device.network) == 0:
             group = local_route(b"\xff" + bytes(15), 8, device, MULTICAST)
             group.metric = METRIC6_ADDRESS
-            _enter(group)
-        routes_changed()
+            _enter(device.network, group)
+        routes_changed(device.network)
 
     def device_down(self, device: NetworkDevice) -> None:
         for entry in list_addresses(device, 16):
             delete_address(entry)
         drop_routes_of(device)
-        routes_changed()
+        routes_changed(device.network)
+
+    def device_removed(self, device: NetworkDevice) -> None:
+        for entry in list_addresses(device, 0):
+            if find_address(device, entry.address, entry.prefix_length) is not None:  # else it went with its primary
+                delete_address(entry)
+        drop_all_routes_of(device)
 
     def device_changed(self, device: NetworkDevice) -> None:
-        routes_changed()
+        routes_changed(device.network)
 
 
 

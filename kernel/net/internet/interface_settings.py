@@ -1,8 +1,8 @@
 """Settings of one interface: /proc/sys/net/ipv4/conf/NAME and ipv6/conf/NAME (ip-sysctl of Linux's documentation).
 
-`all` counts for every interface, together with the interface's own value, as Linux combines the two; `default` is what
-an interface that is registered later starts with. Settings that the stack obeys for all interfaces alike are in
-`sysctl.py`.
+`all` counts for every interface of a network, together with the interface's own value, as Linux combines the two;
+`default` is what an interface that is registered later starts with. Settings that the stack obeys for all interfaces
+alike are in `sysctl.py`. procfs shows those of interfaces by `ROWS`.
 
 Context: thread context; nothing sleeps. An interface's settings are created when it is registered; MemoryError.
 """
@@ -11,48 +11,67 @@ from typing import Final
 
 from kernel.lang import final
 from kernel.net.internet.sysctl import IP4_SETTINGS, IP6_SETTINGS, NetworkSetting
-from kernel.net.link.device import DEVICES, DeviceWatcher, NetworkDevice, watch_devices
+from kernel.net.link.device import DeviceWatcher, NetworkDevice, watch_devices
+from kernel.net.link.network import LOOPBACK, Network
+from kernel.net.link.part import Part
 
 
 @final
-class InterfaceSettings:
-    """Those of one interface, or of `all` or `default`; `model` is what they start with."""
+class InterfaceSetting:
+    """One that every interface has, and that its network has for all and as a default."""
 
-    def __init__(self, name: bytes, model: "InterfaceSettings | None") -> None:
-        four = b"ipv4/conf/" + name + b"/"
-        six = b"ipv6/conf/" + name + b"/"
-        accept4 = 1 if model is None else model.accept_redirects4.value
-        send4 = 1 if model is None else model.send_redirects4.value
-        accept6 = 1 if model is None else model.accept_redirects6.value
-        self.accept_redirects4: NetworkSetting = NetworkSetting(four + b"accept_redirects", accept4, 0, 1)
-        self.send_redirects4: NetworkSetting = NetworkSetting(four + b"send_redirects", send4, 0, 1)
-        self.accept_redirects6: NetworkSetting = NetworkSetting(six + b"accept_redirects", accept6, 0, 1)
-        # Of what is sent there. Routers set both (RFC 4861, section 6.3.4); `all` has a hop limit in sysctl.py.
-        self.hop_limit6: NetworkSetting = IP6_SETTINGS.hop_limit
-        if model is not None or name == b"default":
-            limit = IP6_SETTINGS.hop_limit.value if model is None else model.hop_limit6.value
-            self.hop_limit6 = NetworkSetting(six + b"hop_limit", limit, 1, 255)
+    def __init__(
+        self, family: bytes, name: bytes, value: int, least: int, most: int, for_all: NetworkSetting | None = None
+    ) -> None:
+        self.family: bytes = family  # ipv4 or ipv6
+        self.name: bytes = name
+        self.least: int = least
+        self.most: int = most
+        self.place: int = len(ROWS)
+        conf = family + b"/conf/"
+        self.for_all: NetworkSetting = (
+            NetworkSetting(conf + b"all/" + name, value, least, most) if for_all is None else for_all
+        )
+        self.default: NetworkSetting = NetworkSetting(conf + b"default/" + name, value, least, most)
+        ROWS.append(self)
+
+    def of(self, device: NetworkDevice) -> int:
+        """The interface's own."""
+        return settings_of(device).values[self.place]
+
+    def set(self, device: NetworkDevice, value: int) -> None:
+        """Another one, within bounds."""
+        settings_of(device).values[self.place] = value
+
+    def of_all(self, network: Network) -> int:
+        """What the network says for all."""
+        return self.for_all.of(network)
+
+
+ROWS: Final[list[InterfaceSetting]] = []
+ACCEPT_REDIRECTS4: Final = InterfaceSetting(b"ipv4", b"accept_redirects", 1, 0, 1)
+SEND_REDIRECTS4: Final = InterfaceSetting(b"ipv4", b"send_redirects", 1, 0, 1)
+ACCEPT_REDIRECTS6: Final = InterfaceSetting(b"ipv6", b"accept_redirects", 1, 0, 1)
+# Of what is sent there. Routers set it, and the MTU (RFC 4861, section 6.3.4).
+HOP_LIMIT6: Final = InterfaceSetting(b"ipv6", b"hop_limit", 64, 1, 255, IP6_SETTINGS.hop_limit)
+
+
+@final
+class InterfaceSettings(Part):
+    """Those of one interface."""
+
+    def __init__(self, network: Network) -> None:
+        super().__init__()
+        self.values: list[int] = [row.default.of(network) for row in ROWS]
         self.mtu6: int = 0  # 0: the interface's
-
-
-ALL: Final = InterfaceSettings(b"all", None)
-DEFAULT: Final = InterfaceSettings(b"default", None)
-
-
-@final
-class InterfaceTable:
-    """The settings of the interfaces, by index."""
-
-    def __init__(self) -> None:
-        self.by_index: list[InterfaceSettings] = [ALL]
-
-
-INTERFACES: Final = InterfaceTable()
+        self.has_link_local: bool = False  # it was given its link-local address when it went up
 
 
 def settings_of(device: NetworkDevice) -> InterfaceSettings:
     """The settings of a registered interface."""
-    return INTERFACES.by_index[device.index]
+    part = device.settings
+    assert isinstance(part, InterfaceSettings)
+    return part
 
 
 def link_mtu6(device: NetworkDevice) -> int:
@@ -63,30 +82,26 @@ def link_mtu6(device: NetworkDevice) -> int:
 
 def accepts_redirects(device: NetworkDevice, size: int) -> bool:
     """Whether a redirect that comes in there, of IPv4 (`size` 4) or IPv6 (16), may be believed: routers are strict."""
-    own = settings_of(device)
+    network = device.network
     if size == 16:
-        return IP6_SETTINGS.forwarding.value == 0 and own.accept_redirects6.value != 0
-    if IP4_SETTINGS.ip_forward.value != 0:
-        return ALL.accept_redirects4.value != 0 and own.accept_redirects4.value != 0
-    return ALL.accept_redirects4.value != 0 or own.accept_redirects4.value != 0
+        return IP6_SETTINGS.forwarding.of(network) == 0 and ACCEPT_REDIRECTS6.of(device) != 0
+    for_all = ACCEPT_REDIRECTS4.of_all(network) != 0
+    own = ACCEPT_REDIRECTS4.of(device) != 0
+    if IP4_SETTINGS.ip_forward.of(network) != 0:
+        return for_all and own
+    return for_all or own
 
 
 def sends_redirects(device: NetworkDevice) -> bool:
     """Whether an IPv4 router tells hosts on the interface's link of better gateways."""
-    return ALL.send_redirects4.value != 0 or settings_of(device).send_redirects4.value != 0
+    return SEND_REDIRECTS4.of_all(device.network) != 0 or SEND_REDIRECTS4.of(device) != 0
 
 
 @final
 class _FollowDevices(DeviceWatcher):
     def device_added(self, device: NetworkDevice) -> None:
-        INTERFACES.by_index.append(InterfaceSettings(device.name, DEFAULT))
+        device.settings = InterfaceSettings(device.network)
 
 
-def _start() -> None:
-    """Interfaces that were registered before this module was imported."""
-    for device in DEVICES.devices:
-        INTERFACES.by_index.append(InterfaceSettings(device.name, DEFAULT))
-    watch_devices(_FollowDevices())
-
-
-_start()
+LOOPBACK.settings = InterfaceSettings(LOOPBACK.network)  # it was registered before this module was imported
+watch_devices(_FollowDevices())

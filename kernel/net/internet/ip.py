@@ -7,6 +7,7 @@ from kernel.net.internet import icmp, icmpv6, ipv4, ipv6
 from kernel.net.internet.addresses import LIMITED_BROADCAST, is_multicast
 from kernel.net.internet.output import NextHop
 from kernel.net.internet.routes import BROADCAST, find_route
+from kernel.net.link.network import Network
 from kernel.net.link.packet import Packet
 
 
@@ -36,11 +37,11 @@ def send_port_unreachable(packet: Packet) -> None:
         icmpv6.send_error(packet, icmpv6.UNREACHABLE, icmpv6.PORT_UNREACHABLE, 0)
 
 
-def is_broadcast(address: bytes) -> bool:
+def is_broadcast(network: Network, address: bytes) -> bool:
     """Whether an IPv4 address is a broadcast, everywhere or on one of our links."""
     if address == LIMITED_BROADCAST:
         return True
     if is_multicast(address):
         return False
-    route = find_route(address)
+    route = find_route(network, address)
     return route is not None and route.kind == BROADCAST

@@ -19,16 +19,16 @@ from kernel.net.internet.addresses import (
     is_multicast,
     owner_of,
 )
-from kernel.net.internet.counters import IP4
-from kernel.net.internet.fragments import REASSEMBLER
+from kernel.net.internet.fragments import reassembler_of
 from kernel.net.internet.ipv4_options import VALID, fragment_options, has_source_route, note_passage
 from kernel.net.internet.membership import is_member
 from kernel.net.internet.output import NextHop, select_source4
 from kernel.net.internet.routes import BROADCAST, LOCAL, MULTICAST, find_route
 from kernel.net.internet.transport import PROTOCOL_IGMP, TRANSPORTS, NetworkError
 from kernel.net.link.checksum import checksum
+from kernel.net.link.counters import IpCounters
 from kernel.net.link.ethernet import ETHERTYPE_IP4, LINK, LinkProtocol, complete_checksum
-from kernel.net.link.loopback import LOOPBACK
+from kernel.net.link.network import Network, network_of
 from kernel.net.link.packet import CHECKSUM_PARTIAL, CHECKSUM_VERIFIED, PACKET_HOST, Packet
 from kernel.net.link.segmentation import fits
 from kernel.time import monotonic_ns, realtime_ns
@@ -79,14 +79,15 @@ class Ip4State:
     def __init__(self) -> None:
         self.raw: RawListener | None = None
         self.hook: Ip4Hook = Ip4Hook()
-        self.next_identification: int = 0
 
-    def identification(self) -> int:
-        """A number for a datagram. It starts somewhere; datagrams that nobody may fragment don't need one."""
-        if self.next_identification == 0:
-            self.next_identification = 1 + random.word() % 65535
-        value = self.next_identification
-        self.next_identification = value % 65535 + 1
+    def identification(self, network: Network) -> int:
+        """A number for a datagram of a network. It starts somewhere, so that one network says nothing of another;
+        datagrams that nobody may fragment don't need one.
+        """
+        value = network.next_identification
+        if value == 0:
+            value = 1 + random.word() % 65535
+        network.next_identification = value % 65535 + 1
         return value
 
 
@@ -114,8 +115,10 @@ def send(
     total = header_length + len(packet)
     if total > LARGEST and packet.segment_size == 0:
         raise Errno(EMSGSIZE)
-    IP4.out_requests += 1
-    identification = 0 if dont_fragment else STATE.identification()
+    network = hop.network
+    counters = network.ip4
+    counters.out_requests += 1
+    identification = 0 if dont_fragment else STATE.identification(network)
     header = packet.push(header_length)
     packet.network_start = packet.start
     # A super-segment of more than 64 KiB cannot say its length, so none is sent.
@@ -129,15 +132,15 @@ def send(
     packet.source = source
     packet.destination = hop.destination
     packet.protocol = ETHERTYPE_IP4
-    if hop.device is LOOPBACK:
+    if hop.device.is_loop:
         # Nobody looks at it on this way: our own receiver knows the sender.
         packet.from_ourselves = True
         packet.hop_limit = ttl
         packet.traffic_class = tos
         packet.transport_start = packet.start + header_length
-        if len(packet) <= hop.mtu and len(LINK.taps) == 0 and len(options) == 0:
-            IP4.out_transmits += 1
-            IP4.out_bytes += total
+        if len(packet) <= hop.mtu and len(network.taps) == 0 and len(options) == 0:
+            counters.out_transmits += 1
+            counters.out_bytes += total
             hop.transmit(packet)
             return
     header.store_be16(10, checksum(header))
@@ -151,32 +154,33 @@ def transmit(packet: Packet, hop: NextHop, dont_fragment: bool) -> None:
     if hop.kind == MULTICAST or hop.kind == BROADCAST:
         _count_group(hop)
     if fits(packet, hop.mtu):
-        IP4.out_transmits += 1
-        IP4.out_bytes += len(packet)
+        hop.network.ip4.out_transmits += 1
+        hop.network.ip4.out_bytes += len(packet)
         hop.transmit(packet)
         return
     if dont_fragment:
-        IP4.fragment_fails += 1
+        hop.network.ip4.fragment_fails += 1
         raise Errno(EMSGSIZE)
     _fragment(packet, hop)
 
 
 def _count_group(hop: NextHop) -> None:
     if hop.kind == MULTICAST:
-        IP4.out_multicast += 1
+        hop.network.ip4.out_multicast += 1
     else:
-        IP4.out_broadcast += 1
+        hop.network.ip4.out_broadcast += 1
 
 
 def _loop_back(packet: Packet, hop: NextHop) -> None:
     """Deliver a copy of a datagram for a group or broadcast, complete with its header, to this host as well."""
-    if hop.device is LOOPBACK:
+    if hop.device.is_loop:
         return
     copy = packet.copy()
     if copy.checksum == CHECKSUM_PARTIAL:
         copy.checksum = CHECKSUM_VERIFIED
     copy.from_ourselves = True
-    if LOOPBACK.transmit(copy):
+    loopback = hop.network.loopback
+    if loopback.is_up() and loopback.transmit(copy):
         copy.device = hop.device
 
 
@@ -186,7 +190,7 @@ def _fragment(packet: Packet, hop: NextHop) -> None:
     header_length = (packet.span()[0] & 0xF) * 4
     room = (hop.mtu - header_length) & ~7
     if room <= 0:
-        IP4.fragment_fails += 1
+        hop.network.ip4.fragment_fails += 1
         raise Errno(EMSGSIZE)
     fields = packet.span().load_be16(6)
     data = span_of(packet.storage)[packet.start + header_length : packet.end]
@@ -205,12 +209,12 @@ def _fragment(packet: Packet, hop: NextHop) -> None:
         header.store_be16(10, 0)
         header.store_be16(10, checksum(header))
         piece.become_fragment_of(packet, header_length)
-        IP4.fragment_creates += 1
-        IP4.out_transmits += 1
-        IP4.out_bytes += len(piece)
+        hop.network.ip4.fragment_creates += 1
+        hop.network.ip4.out_transmits += 1
+        hop.network.ip4.out_bytes += len(piece)
         hop.transmit(piece)
         offset += count
-    IP4.fragment_oks += 1
+    hop.network.ip4.fragment_oks += 1
 
 
 @final
@@ -218,15 +222,19 @@ class Ip4(LinkProtocol):
     """What the link layer hands its packets to."""
 
     def receive(self, packet: Packet) -> None:
-        IP4.in_receives += 1
-        IP4.in_bytes += len(packet)
-        if packet.from_ourselves and packet.transport_start > packet.start and packet.device is LOOPBACK:
+        device = packet.device
+        if device is None:
+            return
+        counters = device.network.ip4
+        counters.in_receives += 1
+        counters.in_bytes += len(packet)
+        if packet.from_ourselves and device.is_loop and packet.transport_start > packet.start:
             header = packet.span()
-            if is_multicast(packet.destination) and not is_member(LOOPBACK, packet.destination):
+            if is_multicast(packet.destination) and not is_member(device, packet.destination):
                 return
             if header[0] == _PLAIN and header.load_be16(6) & (MORE_FRAGMENTS | _OFFSET_MASK) == 0:
                 packet.pull(packet.transport_start - packet.start)
-                deliver(packet, header[9])
+                deliver(packet, header[9], counters)
                 return
         if not _check_header(packet):
             return
@@ -241,24 +249,25 @@ class Ip4(LinkProtocol):
 
 def _check_header(packet: Packet) -> bool:
     """Whether the header is sound; the packet is cut to the datagram's length."""
+    counters = network_of(packet).ip4
     if len(packet) < HEADER:
-        IP4.in_header_errors += 1
+        counters.in_header_errors += 1
         return False
     header = packet.span()
     header_length = (header[0] & 0xF) * 4
     if header[0] >> 4 != 4 or header_length < HEADER or header_length > len(packet):
-        IP4.in_header_errors += 1
+        counters.in_header_errors += 1
         return False
     if checksum(header[0:header_length]) != 0:
-        IP4.in_checksum_errors += 1
-        IP4.in_header_errors += 1
+        counters.in_checksum_errors += 1
+        counters.in_header_errors += 1
         return False
     total = header.load_be16(2)
     if total > len(packet):
-        IP4.in_truncated += 1
+        counters.in_truncated += 1
         return False
     if total < header_length:
-        IP4.in_header_errors += 1
+        counters.in_header_errors += 1
         return False
     packet.trim(total)
     return True
@@ -271,8 +280,10 @@ def _accept(packet: Packet) -> None:
     device = packet.device
     if device is None:
         return
+    network = device.network
+    counters = network.ip4
     # Addresses that nobody can have sent from, or to, are dropped and not counted, as on Linux.
-    is_here = device is LOOPBACK or packet.from_ourselves
+    is_here = device.is_loop or packet.from_ourselves
     if is_multicast(source) or source == LIMITED_BROADCAST:
         return
     if not is_here and (is_loopback(source) or is_loopback(destination)):
@@ -280,25 +291,25 @@ def _accept(packet: Packet) -> None:
     if is_multicast(destination):
         is_local = destination.startswith(_LOCAL_GROUPS) or packet.span()[9] == PROTOCOL_IGMP
         if is_member(device, destination) and (source != ANY4 or is_local):
-            IP4.in_multicast += 1
+            counters.in_multicast += 1
             _receive_here(packet)
         return
     if destination == LIMITED_BROADCAST or (destination == ANY4 and source == ANY4):
-        IP4.in_broadcast += 1
+        counters.in_broadcast += 1
         _receive_here(packet)
         return
     if source == ANY4 or destination == ANY4:
         return
-    if not is_here and owner_of(source) is not None:
+    if not is_here and owner_of(network, source) is not None:
         return  # somebody else uses one of our addresses
-    if owner_of(destination) is not None:
+    if owner_of(network, destination) is not None:
         _receive_here(packet)
         return
-    route = find_route(destination)
+    route = find_route(network, destination)
     if route is not None and route.kind == LOCAL:
         _receive_here(packet)
     elif route is not None and route.kind == BROADCAST:
-        IP4.in_broadcast += 1
+        counters.in_broadcast += 1
         _receive_here(packet)
     elif packet.link_kind == PACKET_HOST and _take_options(packet):
         STATE.hook.forward(packet)
@@ -317,11 +328,11 @@ def _take_options(packet: Packet) -> bool:
     if header_length == HEADER or device is None:
         return True
     options = header[HEADER:header_length]
-    is_ours = owner_of(packet.destination) is not None
+    is_ours = owner_of(device.network, packet.destination) is not None
     own = packet.destination if is_ours else select_source4(device, packet.source, SCOPE_LINK)
-    wrong = note_passage(options, own, time_of_day_ms())
+    wrong = note_passage(device.network, options, own, time_of_day_ms())
     if wrong != VALID:
-        IP4.in_header_errors += 1
+        device.network.ip4.in_header_errors += 1
         STATE.hook.send_parameter_problem(packet, HEADER + wrong)
         return False
     return not has_source_route(options)
@@ -339,21 +350,23 @@ def _reassemble(packet: Packet) -> None:
     fields = header.load_be16(6)
     protocol = header[9]
     packet.pull(header_length)
-    if fields & (MORE_FRAGMENTS | _OFFSET_MASK) != 0:
-        IP4.reassembly_required += 1
+    device = packet.device
+    if fields & (MORE_FRAGMENTS | _OFFSET_MASK) != 0 and device is not None:
+        counters = device.network.ip4
+        counters.reassembly_required += 1
         is_last = fields & MORE_FRAGMENTS == 0
         if not is_last:
             packet.trim(len(packet) & ~7)  # as Linux does: what is cut off may come in another fragment
-        device = packet.device
-        index = 0 if device is None else device.index
-        key = header[12:20].to_bytes() + header[4:6].to_bytes() + bytes([protocol]) + index.to_bytes(4, "little")
-        whole = REASSEMBLER.add(key, packet, (fields & _OFFSET_MASK) * 8, is_last, monotonic_ns())
+        key = header[12:20].to_bytes() + header[4:6].to_bytes() + bytes([protocol])
+        key += device.number.to_bytes(8, "little")
+        place = (fields & _OFFSET_MASK) * 8
+        whole = reassembler_of(device.network).add(key, packet, place, is_last, monotonic_ns())
         if whole is None:
             return
         if len(whole) > LARGEST:
-            IP4.reassembly_fails += 1
+            counters.reassembly_fails += 1
             return
-        IP4.reassembly_oks += 1
+        counters.reassembly_oks += 1
         header = whole.span()
         header.store_be16(2, len(whole))
         header.store_be16(6, 0)
@@ -362,22 +375,22 @@ def _reassemble(packet: Packet) -> None:
         whole.pull((header[0] & 0xF) * 4)
         packet = whole
     packet.transport_start = packet.start
-    deliver(packet, protocol)
+    deliver(packet, protocol, network_of(packet).ip4)
 
 
-def deliver(packet: Packet, protocol: int) -> None:
-    """Hand a whole datagram up: it starts with its transport header."""
+def deliver(packet: Packet, protocol: int, counters: IpCounters) -> None:
+    """Hand a whole datagram up, which starts with its transport header. `counters` are the network's."""
     wanted = False
     raw = STATE.raw
     if raw is not None:
         wanted = raw.deliver(packet, protocol)
     transport = TRANSPORTS.by_number[protocol]
     if transport is not None and transport.receive(packet):
-        IP4.in_delivers += 1
+        counters.in_delivers += 1
     elif wanted:
-        IP4.in_delivers += 1
+        counters.in_delivers += 1
     else:
-        IP4.in_unknown_protocols += 1
+        counters.in_unknown_protocols += 1
         STATE.hook.send_unreachable(packet, ICMP_PROTOCOL_UNREACHABLE)
 
 

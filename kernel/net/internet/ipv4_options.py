@@ -10,6 +10,7 @@ from typing import Final
 
 from kernel.lang import Span, span_of, u8
 from kernel.net.internet.addresses import is_own
+from kernel.net.link.network import Network
 
 OPTION_END: Final = 0
 OPTION_NOP: Final = 1
@@ -59,7 +60,7 @@ def fragment_options(options: Span[u8]) -> bytes:
     return bytes(result)
 
 
-def note_passage(options: Span[u8], own: bytes, now_ms: int) -> int:
+def note_passage(network: Network, options: Span[u8], own: bytes, now_ms: int) -> int:
     """Check the options of a datagram that came in, and write into them that it was here: `own`, our address, and the
     time since midnight. Returns VALID, or where what is wrong stands.
     """
@@ -76,7 +77,7 @@ def note_passage(options: Span[u8], own: bytes, now_ms: int) -> int:
             wrong = 0 if route_at >= 0 else _record_route(options[at : at + length], own)
             route_at = at
         elif kind == OPTION_TIMESTAMP:
-            wrong = 0 if stamps_at >= 0 else _stamp(options[at : at + length], own, now_ms)
+            wrong = 0 if stamps_at >= 0 else _stamp(network, options[at : at + length], own, now_ms)
             stamps_at = at
         elif kind == OPTION_LOOSE_ROUTE or kind == OPTION_STRICT_ROUTE:
             wrong = 1 if length < 3 else 2 if options[at + 2] < 4 else -1
@@ -104,7 +105,7 @@ def _record_route(option: Span[u8], own: bytes) -> int:
     return VALID
 
 
-def _stamp(option: Span[u8], own: bytes, now_ms: int) -> int:
+def _stamp(network: Network, option: Span[u8], own: bytes, now_ms: int) -> int:
     """Write the time into a timestamp option. Returns VALID, or where in it what is wrong stands."""
     length = len(option)
     if length < 4:
@@ -131,14 +132,14 @@ def _stamp(option: Span[u8], own: bytes, now_ms: int) -> int:
             return 2
         if form == _STAMPS_WITH_ADDRESSES:
             option[pointer - 1 : pointer + 3].copy_from(span_of(own))
-        elif not is_own(option[pointer - 1 : pointer + 3].to_bytes()):
+        elif not is_own(network, option[pointer - 1 : pointer + 3].to_bytes()):
             return VALID
         option.store_be32(pointer + 3, now_ms)
         option[2] = pointer + 8
     return VALID
 
 
-def answer_options(options: Span[u8], own: bytes, now_ms: int) -> bytes:
+def answer_options(network: Network, options: Span[u8], own: bytes, now_ms: int) -> bytes:
     """The options of an answer to a datagram with these, which `note_passage` has seen: a recorded route and time
     stamps, with our own behind them where there is room; nothing from where one is not valid on. A multiple of 4 bytes.
     """
@@ -152,24 +153,24 @@ def answer_options(options: Span[u8], own: bytes, now_ms: int) -> bytes:
             if options[at] == kind:
                 start = len(answer)
                 answer.extend(options[at : at + length].to_bytes())
-                _note_answer(span_of(answer)[start : len(answer)], own, now_ms)
+                _note_answer(network, span_of(answer)[start : len(answer)], own, now_ms)
             at += length
     while len(answer) & 3 != 0:
         answer.append(OPTION_END)
     return bytes(answer)
 
 
-def _note_answer(option: Span[u8], own: bytes, now_ms: int) -> None:
+def _note_answer(network: Network, option: Span[u8], own: bytes, now_ms: int) -> None:
     """Note in an answer's option that the answer leaves here, if there is room."""
     if option[2] > len(option):
         return
     if option[0] == OPTION_RECORD_ROUTE:
         _record_route(option, own)
-    elif option[3] & 0xF != _STAMPS_OF_THE_NAMED or _was_named(option):
-        _stamp(option, own, now_ms)
+    elif option[3] & 0xF != _STAMPS_OF_THE_NAMED or _was_named(network, option):
+        _stamp(network, option, own, now_ms)
 
 
-def _was_named(option: Span[u8]) -> bool:
+def _was_named(network: Network, option: Span[u8]) -> bool:
     """Whether the last time stamp that stands there was wanted from us."""
     pointer = option[2]
-    return pointer >= 13 and is_own(option[pointer - 9 : pointer - 5].to_bytes())
+    return pointer >= 13 and is_own(network, option[pointer - 9 : pointer - 5].to_bytes())

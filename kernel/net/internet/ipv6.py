@@ -11,16 +11,15 @@ from typing import Final
 from kernel.lang import EMSGSIZE, Errno, final, span_of
 from kernel.lib import random
 from kernel.net.internet.addresses import ANY6, is_loopback, is_multicast, owner_of
-from kernel.net.internet.counters import IP6
-from kernel.net.internet.fragments import REASSEMBLER
-from kernel.net.internet.interface_settings import settings_of
+from kernel.net.internet.fragments import reassembler_of
+from kernel.net.internet.interface_settings import HOP_LIMIT6
 from kernel.net.internet.ipv4 import LARGEST, RawListener
 from kernel.net.internet.membership import is_member
 from kernel.net.internet.output import NextHop
 from kernel.net.internet.routes import BROADCAST, LOCAL, MULTICAST, find_route
 from kernel.net.internet.transport import PROTOCOL_ICMP6, PROTOCOL_TCP, PROTOCOL_UDP, TRANSPORTS
 from kernel.net.link.ethernet import ETHERTYPE_IP6, LINK, LinkProtocol, complete_checksum
-from kernel.net.link.loopback import LOOPBACK
+from kernel.net.link.network import network_of
 from kernel.net.link.packet import CHECKSUM_PARTIAL, CHECKSUM_VERIFIED, PACKET_HOST, Packet
 from kernel.net.link.segmentation import fits
 from kernel.time import monotonic_ns
@@ -95,9 +94,9 @@ def send(
     length = len(packet)
     if length > LARGEST and packet.segment_size == 0:
         raise Errno(EMSGSIZE)
-    IP6.out_requests += 1
+    hop.network.ip6.out_requests += 1
     if hop_limit < 0:
-        hop_limit = settings_of(hop.device).hop_limit6.value
+        hop_limit = HOP_LIMIT6.of(hop.device)
     header = packet.push(HEADER)
     packet.network_start = packet.start
     header.store_be32(0, 0x60000000 | traffic_class << 20)
@@ -109,7 +108,7 @@ def send(
     packet.source = source
     packet.destination = hop.destination
     packet.protocol = ETHERTYPE_IP6
-    if hop.device is LOOPBACK:
+    if hop.device.is_loop:
         packet.from_ourselves = True
         packet.hop_limit = hop_limit
         packet.traffic_class = traffic_class
@@ -122,14 +121,14 @@ def send(
 def transmit(packet: Packet, hop: NextHop, dont_fragment: bool) -> None:
     """Send a packet with a complete header, in fragments if need be. EMSGSIZE, MemoryError."""
     if hop.kind == MULTICAST:
-        IP6.out_multicast += 1
+        hop.network.ip6.out_multicast += 1
     if fits(packet, hop.mtu):
-        IP6.out_transmits += 1
-        IP6.out_bytes += len(packet)
+        hop.network.ip6.out_transmits += 1
+        hop.network.ip6.out_bytes += len(packet)
         hop.transmit(packet)
         return
     if dont_fragment:
-        IP6.fragment_fails += 1
+        hop.network.ip6.fragment_fails += 1
         raise Errno(EMSGSIZE)
     _fragment(packet, hop)
 
@@ -139,7 +138,8 @@ def _loop_back(packet: Packet, hop: NextHop) -> None:
     if copy.checksum == CHECKSUM_PARTIAL:
         copy.checksum = CHECKSUM_VERIFIED
     copy.from_ourselves = True
-    if LOOPBACK.transmit(copy):
+    loopback = hop.network.loopback
+    if loopback.is_up() and loopback.transmit(copy):
         copy.device = hop.device
 
 
@@ -166,12 +166,12 @@ def _fragment(packet: Packet, hop: NextHop) -> None:
         extension.store_be32(4, identification)
         piece.put(count).copy_from(data[offset : offset + count])
         piece.become_fragment_of(packet, HEADER + _FRAGMENT_HEADER)
-        IP6.fragment_creates += 1
-        IP6.out_transmits += 1
-        IP6.out_bytes += len(piece)
+        hop.network.ip6.fragment_creates += 1
+        hop.network.ip6.out_transmits += 1
+        hop.network.ip6.out_bytes += len(piece)
         hop.transmit(piece)
         offset += count
-    IP6.fragment_oks += 1
+    hop.network.ip6.fragment_oks += 1
 
 
 @final
@@ -179,11 +179,15 @@ class Ip6(LinkProtocol):
     """What the link layer hands its packets to."""
 
     def receive(self, packet: Packet) -> None:
-        IP6.in_receives += 1
-        IP6.in_bytes += len(packet)
-        if packet.from_ourselves and packet.device is LOOPBACK and packet.transport_start == packet.start + HEADER:
+        device = packet.device
+        if device is None:
+            return
+        counters = device.network.ip6
+        counters.in_receives += 1
+        counters.in_bytes += len(packet)
+        if packet.from_ourselves and device.is_loop and packet.transport_start == packet.start + HEADER:
             protocol = packet.span()[6]
-            if is_multicast(packet.destination) and not is_member(LOOPBACK, packet.destination):
+            if is_multicast(packet.destination) and not is_member(device, packet.destination):
                 return
             if protocol != FRAGMENT and TRANSPORTS.by_number[protocol] is not None:
                 packet.pull(HEADER)
@@ -195,16 +199,17 @@ class Ip6(LinkProtocol):
 
 def _check_header(packet: Packet) -> bool:
     """Whether the header is sound; the packet is cut to its length and its addresses are set."""
+    counters = network_of(packet).ip6
     if len(packet) < HEADER:
-        IP6.in_header_errors += 1
+        counters.in_header_errors += 1
         return False
     header = packet.span()
     if header[0] >> 4 != 6:
-        IP6.in_header_errors += 1
+        counters.in_header_errors += 1
         return False
     total = HEADER + header.load_be16(4)
     if total > len(packet):
-        IP6.in_truncated += 1
+        counters.in_truncated += 1
         return False
     packet.trim(total)
     packet.source = header[8:24].to_bytes()
@@ -222,30 +227,32 @@ def _accept(packet: Packet) -> None:
     device = packet.device
     if device is None:
         return
-    is_here = device is LOOPBACK or packet.from_ourselves
+    network = device.network
+    counters = network.ip6
+    is_here = device.is_loop or packet.from_ourselves
     if is_multicast(source) or (not is_here and (is_loopback(source) or is_loopback(destination))):
-        IP6.in_header_errors += 1
+        counters.in_header_errors += 1
         return
     if is_multicast(destination):
         scope = destination[1] & 0xF
         if scope == 0 or (scope == _INTERFACE_LOCAL and not is_here):
-            IP6.in_header_errors += 1
+            counters.in_header_errors += 1
             return
-        IP6.in_multicast += 1
+        counters.in_multicast += 1
         if is_here or is_member(device, destination):
             _walk(packet)
         return
-    if owner_of(destination) is not None:
+    if owner_of(network, destination) is not None:
         _walk(packet)
         return
-    route = find_route(destination)
+    route = find_route(network, destination)
     if route is not None and (route.kind == LOCAL or route.kind == BROADCAST):
         _walk(packet)
     elif route is None or route.device is None:
         if destination == ANY6:
-            IP6.in_address_errors += 1
+            counters.in_address_errors += 1
         else:
-            IP6.in_no_routes += 1
+            counters.in_no_routes += 1
         STATE.hook.send_no_route(packet)
     elif packet.link_kind == PACKET_HOST:
         STATE.hook.forward(packet)
@@ -264,7 +271,7 @@ def _walk(packet: Packet) -> None:
         if next_header == FRAGMENT:
             if was_fragment or len(packet) < _FRAGMENT_HEADER:
                 # A fragment within another is an attack.
-                IP6.reassembly_required += 0 if was_fragment else 1
+                network_of(packet).ip6.reassembly_required += 0 if was_fragment else 1
                 _malformed(packet, BAD_FIELD, packet.start)
                 return
             whole = _reassemble(packet)
@@ -281,7 +288,7 @@ def _walk(packet: Packet) -> None:
                 continue
         elif next_header == DESTINATION_OPTIONS or next_header == ROUTING or (next_header == HOP_BY_HOP and is_first):
             if len(packet) < 8 or len(packet) < 8 + packet.span()[1] * 8:
-                IP6.in_header_errors += 1
+                network_of(packet).ip6.in_header_errors += 1
                 return
             length = 8 + packet.span()[1] * 8
             if next_header == ROUTING:
@@ -290,7 +297,7 @@ def _walk(packet: Packet) -> None:
             elif not (was_fragment and next_header == HOP_BY_HOP) and not _check_options(
                 packet, length, next_header == HOP_BY_HOP
             ):
-                IP6.in_header_errors += 1
+                network_of(packet).ip6.in_header_errors += 1
                 return
         else:
             break
@@ -312,7 +319,7 @@ def _check_routing(packet: Packet) -> bool:
     header = packet.span()
     kind = header[2]
     if is_multicast(packet.destination) or packet.link_kind != PACKET_HOST or kind == _MOBILE_ROUTE:
-        IP6.in_address_errors += 1
+        network_of(packet).ip6.in_address_errors += 1
         return False
     if kind == _RPL_ROUTE or kind == _SEGMENT_ROUTE:
         return False
@@ -379,7 +386,7 @@ def _refuse_jumbo(packet: Packet, at: int) -> None:
 
 def _malformed(packet: Packet, code: int, pointer: int) -> None:
     """Count a header that is wrong, and notify the sender."""
-    IP6.in_header_errors += 1
+    network_of(packet).ip6.in_header_errors += 1
     _problem(packet, code, pointer)
 
 
@@ -415,9 +422,9 @@ def _reassemble(packet: Packet) -> Packet | None:
     fields = header.load_be16(2)
     offset = fields & 0xFFF8
     is_last = fields & 1 == 0
-    IP6.reassembly_required += 1
+    network_of(packet).ip6.reassembly_required += 1
     if offset == 0 and is_last:
-        IP6.reassembly_oks += 1
+        network_of(packet).ip6.reassembly_oks += 1
         return packet  # an atomic fragment (RFC 6946)
     if offset == 0 and _lacks_headers(packet):
         _malformed(packet, INCOMPLETE_CHAIN, packet.network_start)
@@ -429,17 +436,17 @@ def _reassemble(packet: Packet) -> Packet | None:
         _malformed(packet, BAD_FIELD, packet.start + 2)
         return None
     device = packet.device
-    index = 0 if device is None else device.index
-    key = packet.source + packet.destination + header[4:8].to_bytes() + index.to_bytes(4, "little")
+    number = 0 if device is None else device.number
+    key = packet.source + packet.destination + header[4:8].to_bytes() + number.to_bytes(8, "little")
     packet.pull(_FRAGMENT_HEADER)
-    whole = REASSEMBLER.add(key, packet, offset, is_last, monotonic_ns())
+    whole = reassembler_of(network_of(packet)).add(key, packet, offset, is_last, monotonic_ns())
     if whole is None:
         return None
     _take_fragment_header_out(whole)
     if len(whole) - HEADER > LARGEST:
-        IP6.reassembly_fails += 1
+        network_of(packet).ip6.reassembly_fails += 1
         return None
-    IP6.reassembly_oks += 1
+    network_of(packet).ip6.reassembly_oks += 1
     whole.span().store_be16(4, len(whole) - HEADER)
     return whole
 
@@ -463,17 +470,18 @@ def _take_fragment_header_out(whole: Packet) -> None:
 
 def deliver(packet: Packet, protocol: int, pointer: int) -> None:
     """Hand a whole packet up: it starts with its transport header. `pointer`: where the protocol's number stands."""
+    counters = network_of(packet).ip6
     wanted = False
     raw = STATE.raw
     if raw is not None:
         wanted = raw.deliver(packet, protocol)
     transport = TRANSPORTS.by_number[protocol]
     if transport is not None and transport.receive(packet):
-        IP6.in_delivers += 1
+        counters.in_delivers += 1
     elif wanted:
-        IP6.in_delivers += 1
+        counters.in_delivers += 1
     else:
-        IP6.in_unknown_protocols += 1
+        counters.in_unknown_protocols += 1
         _problem(packet, BAD_NEXT_HEADER, pointer)
 
 

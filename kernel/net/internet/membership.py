@@ -9,9 +9,12 @@ from typing import Final
 
 from kernel.lang import ENOBUFS, Errno, final, noraise
 from kernel.net.internet.addresses import ALL_HOSTS4, ALL_NODES6, multicast_link_address
-from kernel.net.link.device import ARPHRD_ETHER, LinkGroup, NetworkDevice
+from kernel.net.link.device import ARPHRD_ETHER, DeviceWatcher, LinkGroup, NetworkDevice, watch_devices
+from kernel.net.link.network import FIRST_NETWORK, Network, PartMaker, register_part
+from kernel.net.link.part import Part
 
-_LIMIT: Final = 4096
+_LIMIT: Final = 4096  # groups of the first network
+_LIMIT_OF_OTHERS: Final = 512
 
 
 @final
@@ -20,6 +23,8 @@ class Membership:
 
     def __init__(self, device: NetworkDevice, group: bytes) -> None:
         self.device: NetworkDevice = device
+        self.network: Network = device.network
+        self.is_listed: bool = True  # until nobody listens, or the device leaves the network
         self.group: bytes = group
         self.key: bytes = _key(device, group)
         self.link_address: bytes = multicast_link_address(group)
@@ -36,16 +41,19 @@ class GroupProtocol:
         """The host has just begun to listen."""
 
     @noraise
+    def dropped(self, membership: Membership) -> None:
+        """It is not to be reported any more."""
+
+    @noraise
     def left(self, membership: Membership) -> None:
         """The host no longer listens."""
 
 
 @final
 class Memberships:
-    """All groups of all devices."""
+    """Who reports groups."""
 
     def __init__(self) -> None:
-        self.by_key: dict[bytes, Membership] = {}
         self.igmp: GroupProtocol = GroupProtocol()
         self.mld: GroupProtocol = GroupProtocol()
 
@@ -53,36 +61,65 @@ class Memberships:
 MEMBERSHIPS: Final = Memberships()
 
 
+@final
+class Groups(Part):
+    """Those that a network listens to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.by_key: dict[bytes, Membership] = {}
+
+    def end(self) -> None:
+        super().end()
+        self.by_key.clear()
+
+
+@final
+class _Maker(PartMaker):
+    def make(self, network: Network) -> None:
+        network.groups = Groups()
+
+
+register_part(_Maker())
+
+
+def groups_of(network: Network) -> Groups:
+    """Those that a network listens to."""
+    part = network.groups
+    assert isinstance(part, Groups)
+    return part
+
+
 def _key(device: NetworkDevice, group: bytes) -> bytes:
-    return device.index.to_bytes(4, "little") + group
+    return device.number.to_bytes(8, "little") + group
 
 
 def is_member(device: NetworkDevice, group: bytes) -> bool:
     """Whether packets for the group that come in there are for this host."""
     if group == ALL_HOSTS4 or group == ALL_NODES6:
         return True
-    return _key(device, group) in MEMBERSHIPS.by_key
+    return _key(device, group) in groups_of(device.network).by_key
 
 
 def join(device: NetworkDevice, group: bytes) -> Membership:
     """Begin to listen, or count one more who does. ENOBUFS for too many groups, MemoryError."""
-    found = MEMBERSHIPS.by_key.get(_key(device, group))
+    by_key = groups_of(device.network).by_key
+    found = by_key.get(_key(device, group))
     if found is None:
-        if len(MEMBERSHIPS.by_key) >= _LIMIT:
+        if len(by_key) >= (_LIMIT if device.network is FIRST_NETWORK else _LIMIT_OF_OTHERS):
             raise Errno(ENOBUFS)
         found = Membership(device, group)
         if device.kind == ARPHRD_ETHER:
             _listen(device, found.link_address)
-        MEMBERSHIPS.by_key[found.key] = found
-        protocol = MEMBERSHIPS.igmp if len(group) == 4 else MEMBERSHIPS.mld
-        protocol.joined(found)
+        by_key[found.key] = found
+        _protocol_of(found).joined(found)
     found.users += 1
     return found
 
 
 def find_membership(device: NetworkDevice, group: bytes) -> Membership | None:
     """The group on the device, if the host listens to it there."""
-    return MEMBERSHIPS.by_key.get(_key(device, group))
+    return groups_of(device.network).by_key.get(_key(device, group))
 
 
 def _listen(device: NetworkDevice, address: bytes) -> None:
@@ -98,9 +135,22 @@ def _listen(device: NetworkDevice, address: bytes) -> None:
 def leave(membership: Membership) -> None:
     """One who listened stops."""
     membership.users -= 1
-    if membership.users > 0:
+    if membership.users > 0 or not membership.is_listed:
         return
-    MEMBERSHIPS.by_key.pop(membership.key)
+    _stop_listening(membership)
+    _protocol_of(membership).left(membership)
+
+
+@noraise
+def _protocol_of(membership: Membership) -> GroupProtocol:
+    return MEMBERSHIPS.igmp if len(membership.group) == 4 else MEMBERSHIPS.mld
+
+
+@noraise
+def _stop_listening(membership: Membership) -> None:
+    membership.is_listed = False
+    groups_of(membership.network).by_key.pop(membership.key)
+    _protocol_of(membership).dropped(membership)
     device = membership.device
     filter_ = device.multicast.get(membership.link_address)
     if filter_ is not None:
@@ -108,14 +158,24 @@ def leave(membership: Membership) -> None:
         if filter_.users == 0:
             device.multicast.pop(membership.link_address)
             device.multicast_changed()
-    protocol = MEMBERSHIPS.igmp if len(membership.group) == 4 else MEMBERSHIPS.mld
-    protocol.left(membership)
 
 
 def list_memberships(device: NetworkDevice, size: int) -> list[Membership]:
     """The device's groups of `size` bytes, 4 or 16."""
     found: list[Membership] = []
-    for membership in MEMBERSHIPS.by_key.values():
+    for membership in groups_of(device.network).by_key.values():
         if membership.device is device and len(membership.group) == size:
             found.append(membership)
     return found
+
+
+@final
+class _FollowDevices(DeviceWatcher):
+    def device_removed(self, device: NetworkDevice) -> None:
+        """Sockets still have their groups, but there nobody sends them anything."""
+        for size in (4, 16):
+            for membership in list_memberships(device, size):
+                _stop_listening(membership)
+
+
+watch_devices(_FollowDevices())

@@ -119,7 +119,7 @@ def send_advertisement(device: NetworkDevice, target: bytes, hop: NextHop, flags
     packet = Packet(length)
     body = packet.put(length)
     body[0] = icmpv6.NEIGHBOUR_ADVERTISEMENT
-    body[4] = flags | (_ROUTER if IP6_SETTINGS.forwarding.value != 0 else 0)
+    body[4] = flags | (_ROUTER if IP6_SETTINGS.forwarding.of(device.network) != 0 else 0)
     body[8:24].copy_from(span_of(target))
     if flags & _OVERRIDE != 0:
         _put_link_address(body, TARGET_LINK_ADDRESS, device)
@@ -158,7 +158,7 @@ class Solicitations(MessageHandler):
         if len(link_address) == 6 and link_address[0] & 1 == 0:
             learn_link_address(device, packet.source, link_address)
         try:
-            hop = resolve(packet.source, target, device.index)
+            hop = resolve(device.network, packet.source, target, device.index)
         except Errno:
             return  # no way back
         # A question to one host comes from somebody who knows its link address.
@@ -248,7 +248,7 @@ class NdpResolver(Resolver):
         device = neighbour.device
         source = b""
         waiting = neighbour.waiting.head
-        if waiting is not None and len(waiting.source) == 16 and owner_of(waiting.source) is not None:
+        if waiting is not None and len(waiting.source) == 16 and owner_of(device.network, waiting.source) is not None:
             source = waiting.source
         if len(source) == 0:
             source = select_source6(device, neighbour.address)
@@ -287,7 +287,7 @@ class Detection(NetworkTimer):
     def begin(self, entry: InterfaceAddress) -> None:
         """A new address: ask whether somebody has it."""
         entry.flags |= ADDRESS_TENTATIVE
-        entry.probes_left = IP6_SETTINGS.dad_transmits.value
+        entry.probes_left = IP6_SETTINGS.dad_transmits.of(entry.device.network)
         self.tentative.append(entry)
         self.start(monotonic_ns() + _RETRANSMIT_NS // 100)
 
@@ -344,7 +344,8 @@ class _FollowAddresses(AddressWatcher):
         if len(entry.address) != 16 or device.kind != ARPHRD_ETHER:
             return
         join(device, solicited_node(entry.address))
-        if device.is_up() and entry.flags & ADDRESS_NODAD == 0 and IP6_SETTINGS.dad_transmits.value > 0:
+        is_asked = entry.flags & ADDRESS_NODAD == 0 and IP6_SETTINGS.dad_transmits.of(device.network) > 0
+        if device.is_up() and is_asked:
             DETECTION.begin(entry)
 
     def address_deleted(self, entry: InterfaceAddress) -> None:

@@ -11,7 +11,6 @@ from kernel.lang import EACCES, EADDRNOTAVAIL, EHOSTUNREACH, EINVAL, ENETUNREACH
 from kernel.net.internet import path_mtu, redirects
 from kernel.net.internet.addresses import (
     ADDRESS_DEPRECATED,
-    ADDRESSES,
     ANY4,
     ANY6,
     LIMITED_BROADCAST,
@@ -19,6 +18,7 @@ from kernel.net.internet.addresses import (
     LOOPBACK6,
     SCOPE_LINK,
     InterfaceAddress,
+    addresses_of,
     is_link_local,
     is_loopback,
     is_multicast,
@@ -35,7 +35,6 @@ from kernel.net.internet.routes import (
     LOCAL,
     MULTICAST,
     PROHIBIT,
-    ROUTING,
     THROW,
     UNICAST,
     UNREACHABLE,
@@ -44,8 +43,8 @@ from kernel.net.internet.routes import (
 )
 from kernel.net.link.device import NetworkDevice, device_by_index
 from kernel.net.link.ethernet import ETHERTYPE_IP4, ETHERTYPE_IP6, send
-from kernel.net.link.loopback import LOOPBACK
 from kernel.net.link.neighbours import Neighbour, fixed_neighbour, neighbour_for
+from kernel.net.link.network import Network, Ways
 from kernel.net.link.packet import Packet
 
 
@@ -55,22 +54,24 @@ class NextHop:
 
     def __init__(self, destination: bytes, device: NetworkDevice, kind: int) -> None:
         self.destination: bytes = destination
-        self.device: NetworkDevice = device  # where packets leave: LOOPBACK for this host's own addresses
+        self.device: NetworkDevice = device  # where packets leave: lo for this host's own addresses
         self.kind: int = kind  # UNICAST, LOCAL, BROADCAST or MULTICAST of routes.py
         self.gateway: bytes = b""  # empty: the destination is on the link
         self.source: bytes = b""  # the address to send from, unless the sender has one of its own
         self.mtu: int = device.mtu  # of the path
         self.neighbour: Neighbour | None = None
         self.route: Route | None = None
-        self.generation: int = ROUTING.generation
+        self.network: Network = device.network
+        self.ways: Ways = device.network.ways
+        self.generation: int = self.ways.generation
 
     def is_current(self) -> bool:
         """Whether the answer still holds."""
-        return self.generation == ROUTING.generation
+        return self.generation == self.ways.generation
 
     def is_local(self) -> bool:
         """Whether packets come back to this host."""
-        return self.device is LOOPBACK
+        return self.device.is_loop
 
     def with_device_mtu(self) -> "NextHop":
         """The same way for a sender that does not believe what is said of the path's MTU."""
@@ -90,8 +91,8 @@ class NextHop:
     def transmit(self, packet: Packet) -> None:
         """Send a packet, which starts with its IP header, on its way. May raise MemoryError, ENOBUFS."""
         protocol = ETHERTYPE_IP4 if len(self.destination) == 4 else ETHERTYPE_IP6
-        if self.device is LOOPBACK:
-            send(packet, LOOPBACK, b"", protocol)
+        if self.device.is_loop:
+            send(packet, self.device, b"", protocol)
             return
         neighbour = self.neighbour
         if neighbour is None or not neighbour.is_listed:
@@ -113,8 +114,9 @@ class NextHop:
             neighbour.confirm()
 
 
-def resolve(destination: bytes, source: bytes = b"", device_index: int = 0) -> NextHop:
-    """Find the way to `destination`, for a sender that is bound to `source` and to a device, where these are not empty.
+def resolve(network: Network, destination: bytes, source: bytes = b"", device_index: int = 0) -> NextHop:
+    """Find the way in a network to `destination`, for a sender that is bound to `source` and to a device, where these
+    are not empty.
 
     ENETUNREACH without a route, EHOSTUNREACH, EACCES or EINVAL where the route says so; EADDRNOTAVAIL for IPv6 if the
     sender has no address and this host has none that would do.
@@ -122,61 +124,64 @@ def resolve(destination: bytes, source: bytes = b"", device_index: int = 0) -> N
     if destination == ANY4:
         # This host, and no table is asked, as on Linux.
         own = LOOPBACK4 if len(source) == 0 or source == ANY4 else source
-        hop = NextHop(own, LOOPBACK, LOCAL)
+        hop = NextHop(own, network.loopback, LOCAL)
         hop.source = own
         return hop
     if destination == ANY6:
         destination = LOOPBACK6
-    hop = _resolve(destination, source, device_index)
+    hop = _resolve(network, destination, source, device_index)
     if len(hop.source) == 16 and is_unspecified(hop.source):
         raise Errno(EADDRNOTAVAIL)
     return hop
 
 
-def _resolve(destination: bytes, source: bytes, device_index: int) -> NextHop:
+def _resolve(network: Network, destination: bytes, source: bytes, device_index: int) -> NextHop:
     is_group = is_multicast(destination)
     if destination == LIMITED_BROADCAST or is_group:
-        device = _device_for_group(source, device_index)
+        device = _device_for_group(network, source, device_index)
         if device is None and len(destination) == 16 and is_group:
-            device = _first_device()
-        if device is LOOPBACK and len(destination) == 16 and find_route(destination, device.index) is None:
+            device = _first_device(network)
+        is_loop6 = device is network.loopback and len(destination) == 16
+        if is_loop6 and find_route(network, destination, network.loopback.index) is None:
             raise Errno(ENETUNREACH)  # it has no route for groups, unlike the others
         if device is not None:
             return _direct(destination, device, MULTICAST if is_group else BROADCAST, source)
-    if len(destination) == 16 and device_index == 0 and is_link_local(destination) and owner_of(destination) is None:
-        device = _first_device()
+    if len(destination) == 16 and device_index == 0 and is_link_local(destination) and (
+        owner_of(network, destination) is None
+    ):
+        device = _first_device(network)
         if device is None:
-            raise Errno(_no_route(source, destination))
+            raise Errno(_no_route(network, source, destination))
         device_index = device.index
-    route = find_route(destination, device_index)
+    route = find_route(network, destination, device_index)
     if route is None:
-        device = device_by_index(device_index)
+        device = device_by_index(network, device_index)
         # Bound to a device, a sender may reach its link before there is any route: DHCP does.
         if device is not None and device.is_up() and len(destination) == 4:
             return _direct(destination, device, UNICAST, source)
-        raise Errno(_no_route(source, destination))
+        raise Errno(_no_route(network, source, destination))
     _check_kind(route)
     device = route.device
     if device is None:
         raise Errno(ENETUNREACH)
     kind = BROADCAST if destination == LIMITED_BROADCAST else MULTICAST if is_group else route.kind
-    hop = NextHop(destination, LOOPBACK if kind == LOCAL else device, kind)
+    hop = NextHop(destination, network.loopback if kind == LOCAL else device, kind)
     if kind == UNICAST:
         hop.gateway = redirects.gateway_to(destination, device, route.gateway)
         if len(destination) == 16:
             hop.mtu = link_mtu6(device)
         if route.mtu != 0:
             hop.mtu = min(hop.mtu, route.mtu)
-        hop.mtu = path_mtu.mtu_to(destination, hop.mtu)
+        hop.mtu = path_mtu.mtu_to(network, destination, hop.mtu)
     hop.route = route
     route.uses += 1
     hop.source = source if len(source) != 0 and not is_unspecified(source) else _source_for(route, destination, device)
     return hop
 
 
-def _no_route(source: bytes, destination: bytes) -> int:
+def _no_route(network: Network, source: bytes, destination: bytes) -> int:
     """What stands in the way first: IPv6 looks for a source before it judges the route."""
-    if len(destination) == 16 and len(source) == 0 and select_source6(LOOPBACK, destination) == ANY6:
+    if len(destination) == 16 and len(source) == 0 and select_source6(network.loopback, destination) == ANY6:
         return EADDRNOTAVAIL
     return ENETUNREACH
 
@@ -205,19 +210,19 @@ def _direct(destination: bytes, device: NetworkDevice, kind: int, source: bytes)
     return hop
 
 
-def _device_for_group(source: bytes, device_index: int) -> NetworkDevice | None:
+def _device_for_group(network: Network, source: bytes, device_index: int) -> NetworkDevice | None:
     """The device that a sender of a multicast or broadcast packet means: its own, or that of its address."""
-    device = device_by_index(device_index)
+    device = device_by_index(network, device_index)
     if device is None and len(source) == 4 and source != ANY4:
-        entry = owner_of(source)
+        entry = owner_of(network, source)
         if entry is not None:
             device = entry.device
     return device if device is not None and device.is_up() else None
 
 
-def _first_device() -> NetworkDevice | None:
+def _first_device(network: Network) -> NetworkDevice | None:
     """The first device with an IPv6 link-local address: what an address without a zone means."""
-    for entry in ADDRESSES.entries:
+    for entry in addresses_of(network).entries:
         if len(entry.address) == 16 and entry.is_usable() and not is_loopback(entry.address) and entry.device.is_up():
             return entry.device
     return None
@@ -237,7 +242,7 @@ def select_source4(device: NetworkDevice, neighbour: bytes, scope: int) -> bytes
     """The address of a device to speak to a neighbour on its link from; of another device if it has none; or 0.0.0.0.
     """
     first: InterfaceAddress | None = None
-    for entry in ADDRESSES.entries:
+    for entry in addresses_of(device.network).entries:
         if entry.device is not device or len(entry.address) != 4 or entry.scope > max(scope, SCOPE_LINK):
             continue
         if masked(neighbour, entry.prefix_length) == masked(entry.address, entry.prefix_length):
@@ -246,7 +251,7 @@ def select_source4(device: NetworkDevice, neighbour: bytes, scope: int) -> bytes
             first = entry
     if first is not None:
         return first.address
-    for entry in ADDRESSES.entries:
+    for entry in addresses_of(device.network).entries:
         if len(entry.address) == 4 and entry.scope < SCOPE_LINK:
             return entry.address
     return ANY4
@@ -256,7 +261,7 @@ def select_source6(device: NetworkDevice, destination: bytes) -> bytes:
     """The best source for a destination that is reached through `device` (RFC 6724, section 5), or ::."""
     best: InterfaceAddress | None = None
     is_restricted = is_link_local(destination) or is_multicast(destination)
-    for entry in ADDRESSES.entries:
+    for entry in addresses_of(device.network).entries:
         if len(entry.address) != 16 or not entry.is_usable():
             continue
         if is_restricted and entry.device is not device:

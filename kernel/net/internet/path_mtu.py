@@ -9,8 +9,8 @@ Context: thread context; nothing sleeps.
 from typing import Final
 
 from kernel.lang import final
-from kernel.net.internet.routes import routes_changed
-from kernel.net.link.timers import NetworkTimer
+from kernel.net.link.network import Network, PartMaker, Ways, register_part
+from kernel.net.link.part import Part
 
 LEAST_MTU4: Final = 552  # as Linux: less would make us send tiny packets on a forged report
 LEAST_MTU6: Final = 1280
@@ -28,11 +28,12 @@ class PathMtu:
 
 
 @final
-class PathMtuTable(NetworkTimer):
+class PathMtuTable(Part):
     """Reports by destination; the timer forgets old ones."""
 
-    def __init__(self) -> None:
+    def __init__(self, ways: Ways) -> None:
         super().__init__()
+        self.ways: Ways = ways
         self.paths: dict[bytes, PathMtu] = {}
 
     def expire(self, now_ns: int) -> None:
@@ -46,35 +47,50 @@ class PathMtuTable(NetworkTimer):
                 next_ns = min(next_ns, expires_ns)
         for destination in old:
             del self.paths[destination]
-        routes_changed()
+        self.ways.generation += 1
         if len(self.paths) > 0:
             self.start(next_ns)
 
 
-TABLE: Final = PathMtuTable()
+@final
+class _Maker(PartMaker):
+    def make(self, network: Network) -> None:
+        network.path_mtus = PathMtuTable(network.ways)
 
 
-def mtu_to(destination: bytes, device_mtu: int) -> int:
+register_part(_Maker())
+
+
+def path_mtus_of(network: Network) -> PathMtuTable:
+    """What a network knows."""
+    part = network.path_mtus
+    assert isinstance(part, PathMtuTable)
+    return part
+
+
+def mtu_to(network: Network, destination: bytes, device_mtu: int) -> int:
     """The path's MTU as far as it is known."""
-    if len(TABLE.paths) == 0:
+    table = path_mtus_of(network)
+    if len(table.paths) == 0:
         return device_mtu
-    found = TABLE.paths.get(destination)
+    found = table.paths.get(destination)
     return device_mtu if found is None else min(device_mtu, found.mtu)
 
 
-def learn(destination: bytes, mtu: int, now_ns: int) -> int:
+def learn(network: Network, destination: bytes, mtu: int, now_ns: int) -> int:
     """A router reported that only `mtu` fits; returns what is believed. May raise MemoryError."""
+    table = path_mtus_of(network)
     believed = max(mtu, LEAST_MTU4 if len(destination) == 4 else LEAST_MTU6)
-    found = TABLE.paths.get(destination)
+    found = table.paths.get(destination)
     if found is not None:
         believed = min(believed, found.mtu)
         found.mtu = believed
         found.expires_ns = now_ns + _LIFETIME_NS
     else:
-        if len(TABLE.paths) >= _LIMIT:
-            TABLE.paths.clear()
-        TABLE.paths[destination] = PathMtu(believed, now_ns + _LIFETIME_NS)
-    if not TABLE.is_armed():
-        TABLE.start(now_ns + _LIFETIME_NS)
-    routes_changed()
+        if len(table.paths) >= _LIMIT:
+            table.paths.clear()
+        table.paths[destination] = PathMtu(believed, now_ns + _LIFETIME_NS)
+    if not table.is_armed():
+        table.start(now_ns + _LIFETIME_NS)
+    table.ways.generation += 1
     return believed

@@ -1,6 +1,6 @@
-"""How many errors are sent: a bucket for each destination, and one for all (RFC 1812 section 4.3.2.8, RFC 4443 (f)).
-Redirects are sent ever more rarely to whoever does not listen, and at last no more until it has been silent for a
-while.
+"""How many errors a network sends: a bucket for each destination, and one for all (RFC 1812 section 4.3.2.8, RFC 4443
+section 2.4 (f)). Redirects are sent ever more rarely to whoever does not listen, and at last no more until it has been
+silent for a while.
 
 Context: any; time is passed in.
 """
@@ -8,6 +8,8 @@ Context: any; time is passed in.
 from typing import Final
 
 from kernel.lang import final
+from kernel.net.link.network import Network, PartMaker, register_part
+from kernel.net.link.part import Part
 
 _BURST: Final = 6
 _TOTAL_PER_SECOND: Final = 1000
@@ -101,4 +103,28 @@ class RedirectLimiter:
         return True
 
 
-REDIRECT_LIMITER: Final = RedirectLimiter()
+@final
+class Rates(Part):
+    """How often a network answers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.icmp4: RateLimiter = RateLimiter()
+        self.icmp6: RateLimiter = RateLimiter()
+        self.redirects: RedirectLimiter = RedirectLimiter()
+
+
+@final
+class _Maker(PartMaker):
+    def make(self, network: Network) -> None:
+        network.rates = Rates()
+
+
+register_part(_Maker())
+
+
+def rates_of(network: Network) -> Rates:
+    """How often a network answers."""
+    part = network.rates
+    assert isinstance(part, Rates)
+    return part

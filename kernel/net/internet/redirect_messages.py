@@ -34,11 +34,11 @@ class _Redirects4(RedirectListener):
         if not accepts_redirects(device, 4):
             return
         # Everything on the link shares it, so the gateway may be of another network; but not this host, or a broadcast.
-        there = find_route(gateway)
+        there = find_route(device.network, gateway)
         if there is not None and there.kind != UNICAST:
             return
         try:
-            if resolve(destination, b"", device.index).gateway != router:
+            if resolve(device.network, destination, b"", device.index).gateway != router:
                 return
             neighbour = neighbour_for(device, gateway)
         except Errno:
@@ -79,7 +79,7 @@ class _Redirects6(MessageHandler):
             if not icmpv6.was_sent_here(packet):
                 return
         try:
-            if resolve(destination, b"", device.index).gateway != router:
+            if resolve(device.network, destination, b"", device.index).gateway != router:
                 return
         except Errno:
             return

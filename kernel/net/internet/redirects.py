@@ -11,9 +11,9 @@ Context: thread context; nothing sleeps.
 from typing import Final
 
 from kernel.lang import final
-from kernel.net.internet.routes import routes_changed
 from kernel.net.link.device import NetworkDevice
-from kernel.net.link.timers import NetworkTimer
+from kernel.net.link.network import Network, PartMaker, Ways, register_part
+from kernel.net.link.part import Part
 
 _LIFETIME_NS: Final = 300_000_000_000
 _LIMIT: Final = 1024
@@ -31,11 +31,12 @@ class Redirection:
 
 
 @final
-class RedirectionTable(NetworkTimer):
+class RedirectionTable(Part):
     """By destination; the timer forgets old ones."""
 
-    def __init__(self) -> None:
+    def __init__(self, ways: Ways) -> None:
         super().__init__()
+        self.ways: Ways = ways
         self.entries: dict[bytes, Redirection] = {}
 
     def expire(self, now_ns: int) -> None:
@@ -49,19 +50,36 @@ class RedirectionTable(NetworkTimer):
                 next_ns = min(next_ns, expires_ns)
         for destination in old:
             del self.entries[destination]
-        routes_changed()
+        self.ways.generation += 1
         if len(self.entries) > 0:
             self.start(next_ns)
 
+    def end(self) -> None:
+        super().end()
+        self.entries.clear()
 
-TABLE: Final = RedirectionTable()
+
+@final
+class _Maker(PartMaker):
+    def make(self, network: Network) -> None:
+        network.redirections = RedirectionTable(network.ways)
+
+
+register_part(_Maker())
+
+
+def _table_of(network: Network) -> RedirectionTable:
+    part = network.redirections
+    assert isinstance(part, RedirectionTable)
+    return part
 
 
 def gateway_to(destination: bytes, device: NetworkDevice, gateway: bytes) -> bytes:
     """The gateway for a destination whose route goes by `gateway`; empty if the destination is on the link."""
-    if len(TABLE.entries) == 0:
+    entries = _table_of(device.network).entries
+    if len(entries) == 0:
         return gateway
-    found = TABLE.entries.get(destination)
+    found = entries.get(destination)
     if found is None or found.device is not device or found.router != gateway:
         return gateway
     return found.gateway
@@ -69,9 +87,10 @@ def gateway_to(destination: bytes, device: NetworkDevice, gateway: bytes) -> byt
 
 def learn(destination: bytes, device: NetworkDevice, router: bytes, gateway: bytes, now_ns: int) -> None:
     """Send to `destination` by `gateway` where the route says `router`. May raise MemoryError."""
-    if len(TABLE.entries) >= _LIMIT:
-        TABLE.entries.clear()
-    TABLE.entries[destination] = Redirection(device, router, gateway, now_ns + _LIFETIME_NS)
-    if not TABLE.is_armed():
-        TABLE.start(now_ns + _LIFETIME_NS)
-    routes_changed()
+    table = _table_of(device.network)
+    if len(table.entries) >= _LIMIT:
+        table.entries.clear()
+    table.entries[destination] = Redirection(device, router, gateway, now_ns + _LIFETIME_NS)
+    if not table.is_armed():
+        table.start(now_ns + _LIFETIME_NS)
+    table.ways.generation += 1

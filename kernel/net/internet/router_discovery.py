@@ -26,10 +26,11 @@ from kernel.net.internet.addresses import (
     find_on,
     is_link_local,
     list_addresses,
+    list_all_addresses,
     masked,
 )
 from kernel.net.internet.icmpv6 import HANDLERS, MessageHandler
-from kernel.net.internet.interface_settings import settings_of
+from kernel.net.internet.interface_settings import HOP_LIMIT6, settings_of
 from kernel.net.internet.ndp import (
     DETECTION,
     HOP_LIMIT,
@@ -55,6 +56,7 @@ from kernel.net.internet.routes import (
 )
 from kernel.net.internet.sysctl import IP6_SETTINGS
 from kernel.net.link.device import ARPHRD_ETHER, DeviceWatcher, NetworkDevice, watch_devices
+from kernel.net.link.network import Network
 from kernel.net.link.packet import Packet
 from kernel.net.link.timers import NetworkTimer
 from kernel.time import monotonic_ns
@@ -83,11 +85,11 @@ class Solicitation(NetworkTimer):
     def __init__(self, device: NetworkDevice) -> None:
         super().__init__()
         self.device: NetworkDevice = device
-        self.left: int = IP6_SETTINGS.router_solicitations.value
+        self.left: int = IP6_SETTINGS.router_solicitations.of(device.network)
 
     def expire(self, now_ns: int) -> None:
         device = self.device
-        if self.left <= 0 or not device.is_up() or IP6_SETTINGS.forwarding.value != 0:
+        if self.left <= 0 or not device.is_up() or IP6_SETTINGS.forwarding.of(device.network) != 0:
             return
         self.left -= 1
         try:
@@ -119,19 +121,19 @@ class Discovery(AddressReady):
     """The solicitations that are going on, by interface."""
 
     def __init__(self) -> None:
-        self.by_index: dict[int, Solicitation] = {}
+        self.by_number: dict[int, Solicitation] = {}
 
     def address_ready(self, entry: InterfaceAddress) -> None:
         device = entry.device
-        if not is_link_local(entry.address) or IP6_SETTINGS.accept_ra.value == 0:
+        if not is_link_local(entry.address) or IP6_SETTINGS.accept_ra.of(device.network) == 0:
             return
         fresh = Solicitation(device)
-        self.by_index[device.index] = fresh
+        self.by_number[device.number] = fresh
         fresh.start(monotonic_ns())
 
     def stop(self, device: NetworkDevice) -> None:
         """A router answered, or the interface is down."""
-        going_on = self.by_index.get(device.index)
+        going_on = self.by_number.pop(device.number, None)
         if going_on is not None:
             going_on.left = 0
             going_on.remove()
@@ -152,12 +154,12 @@ class RouterAdvertisements(MessageHandler):
         options = body[_RA_HEADER : len(body)]
         if not is_link_local(packet.source) or find_option(options, SOURCE_LINK_ADDRESS) == -2:
             return
-        if IP6_SETTINGS.accept_ra.value <= IP6_SETTINGS.forwarding.value:
+        if IP6_SETTINGS.accept_ra.of(device.network) <= IP6_SETTINGS.forwarding.of(device.network):
             return  # 0: never; 1: not as a router; 2: always
         DISCOVERY.stop(device)
         now_ns = monotonic_ns()
         if body[4] != 0:
-            settings_of(device).hop_limit6.value = body[4]
+            HOP_LIMIT6.set(device, body[4])
         link_address = link_address_in(options, SOURCE_LINK_ADDRESS)
         if len(link_address) == 6 and link_address[0] & 1 == 0:
             neighbour = learn_link_address(device, packet.source, link_address)
@@ -168,7 +170,7 @@ class RouterAdvertisements(MessageHandler):
             self._read_options(device, options, now_ns)
         except Errno:
             device.received_dropped += 1  # a table is full: what was taken is consistent
-        EXPIRY.plan()
+        EXPIRY.plan(device.network)
 
     def _read_options(self, device: NetworkDevice, options: Span[u8], now_ns: int) -> None:
         at = 0
@@ -180,7 +182,7 @@ class RouterAdvertisements(MessageHandler):
                 mtu = options.load_be32(at + 4)
                 if 1280 <= mtu <= device.mtu:
                     settings_of(device).mtu6 = mtu
-                    routes_changed()
+                    routes_changed(device.network)
             at += length
 
 
@@ -189,10 +191,10 @@ def _until(now_ns: int, seconds: int) -> int:
 
 
 def _set_default_route(device: NetworkDevice, router: bytes, lifetime_s: int, now_ns: int) -> None:
-    found = match_route(TABLE_MAIN, ANY6, 0, device.index, router, -1)
+    found = match_route(device.network, TABLE_MAIN, ANY6, 0, device.index, router, -1)
     if lifetime_s == 0:
         if found is not None and found.protocol == PROTOCOL_RA:
-            delete_route(found)
+            delete_route(device.network, found)
         return
     if found is not None:
         if found.protocol == PROTOCOL_RA:
@@ -203,7 +205,7 @@ def _set_default_route(device: NetworkDevice, router: bytes, lifetime_s: int, no
     route.protocol = PROTOCOL_RA
     route.metric = METRIC6
     route.expires_ns = _until(now_ns, lifetime_s)
-    add_route(route)
+    add_route(device.network, route)
 
 
 def _take_prefix(device: NetworkDevice, option: Span[u8], now_ns: int) -> None:
@@ -216,17 +218,17 @@ def _take_prefix(device: NetworkDevice, option: Span[u8], now_ns: int) -> None:
         return
     if flags & 0x80 != 0:
         _set_prefix_route(device, masked(prefix, length), length, valid_s, now_ns)
-    if flags & 0x40 != 0 and IP6_SETTINGS.autoconf.value != 0 and length == _ADDRESS_LENGTH:
+    if flags & 0x40 != 0 and IP6_SETTINGS.autoconf.of(device.network) != 0 and length == _ADDRESS_LENGTH:
         _set_address(device, prefix, valid_s, preferred_s, now_ns)
 
 
 def _set_prefix_route(device: NetworkDevice, prefix: bytes, length: int, valid_s: int, now_ns: int) -> None:
-    found = match_route(TABLE_MAIN, prefix, length, device.index, b"", -1)
+    found = match_route(device.network, TABLE_MAIN, prefix, length, device.index, b"", -1)
     if found is not None:
         if found.expires_ns != FOREVER_NS or (found.protocol == PROTOCOL_KERNEL and valid_s != 0):
             found.expires_ns = _until(now_ns, valid_s)
         if valid_s == 0 and found.protocol == PROTOCOL_KERNEL and found.expires_ns != FOREVER_NS:
-            delete_route(found)
+            delete_route(device.network, found)
         return
     if valid_s == 0:
         return
@@ -234,7 +236,7 @@ def _set_prefix_route(device: NetworkDevice, prefix: bytes, length: int, valid_s
     route.protocol = PROTOCOL_KERNEL
     route.metric = METRIC6_ADDRESS
     route.expires_ns = _until(now_ns, valid_s)
-    add_route(route)
+    add_route(device.network, route)
 
 
 def _set_address(device: NetworkDevice, prefix: bytes, valid_s: int, preferred_s: int, now_ns: int) -> None:
@@ -271,32 +273,45 @@ def _set_address(device: NetworkDevice, prefix: bytes, valid_s: int, preferred_s
 class Expiry(NetworkTimer):
     """Ends addresses and routes whose time is up."""
 
-    def expire(self, now_ns: int) -> None:
-        for entry in list_addresses(None, 0):
-            if entry.valid_until_ns <= now_ns:
-                try:
-                    delete_address(entry)
-                except Errno:
-                    continue  # it went with another
-            elif entry.preferred_until_ns <= now_ns and entry.flags & ADDRESS_DEPRECATED == 0:
-                entry.flags |= ADDRESS_DEPRECATED
-                address_changed(entry)
-        for route in list_routes(16):
-            if route.expires_ns <= now_ns:
-                delete_route(route)
-        self.plan()
+    def __init__(self) -> None:
+        super().__init__()
+        self.networks: dict[int, Network] = {}  # that have such, by number
 
-    def plan(self) -> None:
-        """Start the timer for what ends next."""
+    def expire(self, now_ns: int) -> None:
+        for network in list(self.networks.values()):
+            _end_old(network, now_ns)
+            self.plan(network)
+
+    def plan(self, network: Network) -> None:
+        """Start the timer for what ends next in a network."""
         next_ns = FOREVER_NS
-        for entry in list_addresses(None, 0):
+        for entry in list_all_addresses(network, 0):
             next_ns = min(next_ns, entry.valid_until_ns)
             if entry.flags & ADDRESS_DEPRECATED == 0:
                 next_ns = min(next_ns, entry.preferred_until_ns)
-        for route in list_routes(16):
+        for route in list_routes(network, 16):
             next_ns = min(next_ns, route.expires_ns)
-        if next_ns != FOREVER_NS:
+        if next_ns == FOREVER_NS:
+            self.networks.pop(network.number, None)
+            return
+        self.networks[network.number] = network
+        if next_ns < self.deadline_ns:
             self.start(next_ns)
+
+
+def _end_old(network: Network, now_ns: int) -> None:
+    for entry in list_all_addresses(network, 0):
+        if entry.valid_until_ns <= now_ns:
+            try:
+                delete_address(entry)
+            except Errno:
+                continue  # it went with another
+        elif entry.preferred_until_ns <= now_ns and entry.flags & ADDRESS_DEPRECATED == 0:
+            entry.flags |= ADDRESS_DEPRECATED
+            address_changed(entry)
+    for route in list_routes(network, 16):
+        if route.expires_ns <= now_ns:
+            delete_route(network, route)
 
 
 EXPIRY: Final = Expiry()
@@ -307,8 +322,18 @@ class _LinkLocal(DeviceWatcher):
     """Gives each Ethernet interface its link-local address."""
 
     def device_up(self, device: NetworkDevice) -> None:
-        if device.kind != ARPHRD_ETHER or IP6_SETTINGS.disable_ipv6.value != 0:
+        if device.has_carrier or device.is_hardware:
+            self._give(device)
+
+    def device_changed(self, device: NetworkDevice) -> None:
+        if device.is_up() and device.has_carrier and not settings_of(device).has_link_local:
+            self._give(device)
+
+    def _give(self, device: NetworkDevice) -> None:
+        """Once each time it goes up, and for one that is no hardware not before somebody is there who could object."""
+        if device.kind != ARPHRD_ETHER or IP6_SETTINGS.disable_ipv6.of(device.network) != 0:
             return
+        settings_of(device).has_link_local = True
         address = b"\xfe\x80" + bytes(6) + interface_identifier(device)
         try:
             add_address(InterfaceAddress(device, address, _ADDRESS_LENGTH))
@@ -319,6 +344,11 @@ class _LinkLocal(DeviceWatcher):
     def device_down(self, device: NetworkDevice) -> None:
         DISCOVERY.stop(device)
         settings_of(device).mtu6 = 0
+        settings_of(device).has_link_local = False
+
+    def device_removed(self, device: NetworkDevice) -> None:
+        EXPIRY.networks.pop(device.network.number, None)
+        EXPIRY.plan(device.network)
 
 
 HANDLERS.by_type[icmpv6.ROUTER_ADVERTISEMENT] = RouterAdvertisements()

@@ -1,9 +1,10 @@
 """Routing tables: where a packet for an address goes (route(8), rtnetlink(7)).
 
-For each version of IP there are two tables: `local`, asked first, with what is this host's own and with broadcasts; and
-`main`. In a table, routes stand by falling prefix length, then by metric, so the first that matches is the best.
+Each network has two tables for each version of IP: `local`, asked first, with what is this host's own and with
+broadcasts; and `main`. In a table, routes stand by falling prefix length, then by metric, so the first that matches is
+the best.
 
-`generation` counts changes: who keeps the answer of a look-up compares it (see `kernel.net.output`).
+`Ways.generation` counts changes: who keeps the answer of a look-up compares it (see `output.py`).
 
 Invariants: a route's `words` and `masks` are its destination; lists are sorted; a device that is down has routes to its
 own IPv4 addresses at most.
@@ -15,6 +16,8 @@ from typing import Final
 from kernel.lang import EEXIST, EINVAL, ENETDOWN, ENETUNREACH, ENOBUFS, ESRCH, Errno, final, span_of
 from kernel.net.internet.addresses import SCOPE_HOST, SCOPE_LINK, SCOPE_UNIVERSE, masked
 from kernel.net.link.device import NetworkDevice
+from kernel.net.link.network import FIRST_NETWORK, Network, PartMaker, register_part
+from kernel.net.link.part import Part
 
 # RTN_*: what a route does.
 UNICAST: Final = 1
@@ -41,7 +44,9 @@ METRIC6: Final = 1024  # IPv6 routes without a metric
 METRIC6_ADDRESS: Final = 256
 
 FOREVER_NS: Final = (1 << 63) - 1
-_LIMIT: Final = 8192  # routes of a table
+_NO_KIND: Final = -1
+_LIMIT: Final = 8192  # routes of a table of the first network
+_LIMIT_OF_OTHERS: Final = 2048
 
 
 class Route:
@@ -93,10 +98,10 @@ def _words(address: bytes) -> list[int]:
 class RouteWatcher:
     """Hears of changes of routes. Base class: every method does nothing."""
 
-    def route_added(self, route: Route) -> None:
+    def route_added(self, network: Network, route: Route) -> None:
         """It was added."""
 
-    def route_deleted(self, route: Route) -> None:
+    def route_deleted(self, network: Network, route: Route) -> None:
         """It was taken out."""
 
 
@@ -118,35 +123,49 @@ class Tables:
 
 
 @final
-class Routing:
-    """All tables, and who watches them."""
+class Routing(Part):
+    """All tables of a network."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.ip4: Tables = Tables()
         self.ip6: Tables = Tables()
-        self.watchers: list[RouteWatcher] = []
-        self.generation: int = 1
+
+    def end(self) -> None:
+        super().end()
+        for tables in (self.ip4, self.ip6):
+            tables.main.clear()
+            tables.local.clear()
 
 
-ROUTING: Final = Routing()
+@final
+class _Maker(PartMaker):
+    def make(self, network: Network) -> None:
+        network.routing = Routing()
+
+
+register_part(_Maker())
+_WATCHERS: Final[list[RouteWatcher]] = []
 
 
 def watch_routes(watcher: RouteWatcher) -> None:
-    """Tell `watcher` of all changes from now on."""
-    ROUTING.watchers.append(watcher)
+    """Tell `watcher` of all changes from now on, in all networks."""
+    _WATCHERS.append(watcher)
 
 
-def tables_for(size: int) -> Tables:
-    """The tables for addresses of `size` bytes, 4 or 16."""
-    return ROUTING.ip4 if size == 4 else ROUTING.ip6
+def tables_for(network: Network, size: int) -> Tables:
+    """The tables of a network for addresses of `size` bytes, 4 or 16."""
+    part = network.routing
+    assert isinstance(part, Routing)
+    return part.ip4 if size == 4 else part.ip6
 
 
-def routes_changed() -> None:
-    """Answers of earlier look-ups no longer hold."""
-    ROUTING.generation += 1
+def routes_changed(network: Network) -> None:
+    """Answers of earlier look-ups in a network no longer hold."""
+    network.ways.generation += 1
 
 
-def add_route(route: Route, replace: bool = False, append: bool = False) -> None:
+def add_route(network: Network, route: Route, replace: bool = False, append: bool = False) -> None:
     """Enter a route. `replace`: instead of one with the same key; `append`: beside it.
 
     EEXIST, EINVAL, ENETDOWN for a device that is down (but its own addresses are reached), ENETUNREACH for a gateway
@@ -158,8 +177,8 @@ def add_route(route: Route, replace: bool = False, append: bool = False) -> None
     device = route.device
     if device is not None and not device.is_up() and not (size == 4 and route.kind == LOCAL):
         raise Errno(ENETDOWN)
-    table = tables_for(size).table(route.table)
-    if len(table) >= _LIMIT:
+    table = tables_for(network, size).table(route.table)
+    if len(table) >= (_LIMIT if network is FIRST_NETWORK else _LIMIT_OF_OTHERS):
         raise Errno(ENOBUFS)
     at = 0
     while at < len(table) and _is_before(table[at], route):
@@ -173,13 +192,13 @@ def add_route(route: Route, replace: bool = False, append: bool = False) -> None
         if replace:
             old = table[first]
             table[first] = route
-            _deleted(old)
-            _added(route)
+            _deleted(network, old)
+            _added(network, route)
             return
         if not is_separate:
             raise Errno(EEXIST)
     table.insert(at, route)
-    _added(route)
+    _added(network, route)
 
 
 def _has_twin(table: list[Route], first: int, end: int, route: Route) -> bool:
@@ -200,32 +219,38 @@ def _is_before(old: Route, new: Route) -> bool:
     return old.metric <= new.metric
 
 
-def _added(route: Route) -> None:
-    routes_changed()
-    for watcher in ROUTING.watchers:
-        watcher.route_added(route)
+def _added(network: Network, route: Route) -> None:
+    routes_changed(network)
+    for watcher in _WATCHERS:
+        watcher.route_added(network, route)
 
 
-def _deleted(route: Route) -> None:
-    routes_changed()
-    for watcher in ROUTING.watchers:
-        watcher.route_deleted(route)
+def _deleted(network: Network, route: Route) -> None:
+    routes_changed(network)
+    for watcher in _WATCHERS:
+        watcher.route_deleted(network, route)
 
 
-def delete_route(route: Route) -> None:
+def delete_route(network: Network, route: Route) -> None:
     """Take a route of a table out; ESRCH if it is not there."""
-    table = tables_for(len(route.destination)).table(route.table)
+    table = tables_for(network, len(route.destination)).table(route.table)
     if route not in table:
         raise Errno(ESRCH)
     table.remove(route)
-    _deleted(route)
+    _deleted(network, route)
 
 
 def match_route(
-    table_number: int, destination: bytes, prefix_length: int, device_index: int, gateway: bytes, metric: int
+    network: Network,
+    table_number: int,
+    destination: bytes,
+    prefix_length: int,
+    device_index: int,
+    gateway: bytes,
+    metric: int,
 ) -> Route | None:
     """The first route with this destination that agrees in what is given: 0, b"" and -1 stand for any."""
-    for route in tables_for(len(destination)).table(table_number):
+    for route in tables_for(network, len(destination)).table(table_number):
         device = route.device
         if (
             route.prefix_length == prefix_length
@@ -238,15 +263,15 @@ def match_route(
     return None
 
 
-def list_routes(size: int) -> list[Route]:
+def list_routes(network: Network, size: int) -> list[Route]:
     """All routes for addresses of `size` bytes: those of `main`, then those of `local`."""
-    tables = tables_for(size)
+    tables = tables_for(network, size)
     return tables.main[:] + tables.local[:]
 
 
-def find_route(destination: bytes, device_index: int = 0) -> Route | None:
+def find_route(network: Network, destination: bytes, device_index: int = 0) -> Route | None:
     """The best route, of `device_index` if that is not 0. One that forbids is an answer too (see `kind`)."""
-    tables = tables_for(len(destination))
+    tables = tables_for(network, len(destination))
     found = _search(tables.local, destination, device_index)
     if found is None:
         found = _search(tables.main, destination, device_index)
@@ -272,11 +297,11 @@ def _is_on(route: Route, device_index: int) -> bool:
     return device is not None and device.index == device_index
 
 
-def check_gateway(gateway: bytes, device: NetworkDevice | None) -> NetworkDevice:
+def check_gateway(network: Network, gateway: bytes, device: NetworkDevice | None) -> NetworkDevice:
     """The device on whose link a new route's gateway is. ENETUNREACH if it is on none. EINVAL for a broadcast address,
     and in IPv6 for one of this host's; IPv4 allows those, as Linux does.
     """
-    route = find_route(gateway, 0 if device is None else device.index)
+    route = find_route(network, gateway, 0 if device is None else device.index)
     if route is None or route.device is None:
         raise Errno(ENETUNREACH)
     if route.kind == BROADCAST or (route.kind == LOCAL and len(gateway) == 16):
@@ -289,9 +314,31 @@ def check_gateway(gateway: bytes, device: NetworkDevice | None) -> NetworkDevice
 def drop_routes_of(device: NetworkDevice) -> None:
     """The device went down: take its routes out. Those to this host's IPv4 addresses stay, as on Linux."""
     for size in (4, 16):
-        for route in list_routes(size):
-            if route.device is device and not (size == 4 and route.kind == LOCAL):
-                delete_route(route)
+        _drop(device, size, kept_kind=LOCAL if size == 4 else _NO_KIND)
+
+
+def drop_all_routes_of(device: NetworkDevice) -> None:
+    """The device leaves its network: take all of its routes out."""
+    for size in (4, 16):
+        _drop(device, size, kept_kind=_NO_KIND)
+
+
+def _drop(device: NetworkDevice, size: int, kept_kind: int) -> None:
+    """Take a device's routes out but for those of a kind, each table in one go. Raises MemoryError."""
+    tables = tables_for(device.network, size)
+    for table in (tables.main, tables.local):
+        dropped = [route for route in table if route.device is device and route.kind != kept_kind]
+        if len(dropped) == 0:
+            continue
+        kept = 0
+        for route in table:
+            if route.device is not device or route.kind == kept_kind:
+                table[kept] = route
+                kept += 1
+        while len(table) > kept:
+            table.pop()
+        for route in dropped:
+            _deleted(device.network, route)
 
 
 def local_route(address: bytes, prefix_length: int, device: NetworkDevice, kind: int) -> Route:

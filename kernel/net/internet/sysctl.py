@@ -1,48 +1,165 @@
 """Settings under /proc/sys/net. Names and meanings are those of ip(7), tcp(7), udp(7), icmp(7), socket(7); only what
 the stack obeys is here.
 
+A descriptor of one means the network of whoever opened it, and of nobody who gets the descriptor.
+
 Context: settings are read anywhere, and made while the kernel is built.
 """
 
 from typing import Final
 
-from kernel.lang import EINVAL, Errno, final
+from kernel.lang import EINVAL, EPERM, Errno, final
 from kernel.lib.capabilities import CAP_NET_ADMIN
-from kernel.lib.settings import Setting
+from kernel.lib.credentials import Credentials, caller_credentials, caller_namespace
+from kernel.lib.ids import NO_GROUP, KernelGid
+from kernel.lib.namespace import FIRST_USER
+from kernel.lib.settings import NO_GUARD, Setting
+from kernel.net.link.network import DEFAULT_SETTINGS, FIRST_NETWORK, LIMBO, Network, caller_network
 
 _INT_MAX: Final = 0x7FFF_FFFF
+_BACKLOG: Final = 4096
+_FIRST_OF_NONE: Final = 1  # what an empty range of groups begins with; it ends with 0
 
 
 @final
 class NetworkSetting(Setting):
-    """A number, or two. CAP_NET_ADMIN may change it."""
+    """A number, or two, that each network has for itself. Whoever has CAP_NET_ADMIN over a network may change it."""
 
     def __init__(self, path: bytes, value: int, least: int, most: int) -> None:
         super().__init__(b"net/" + path, least, most)  # below /proc/sys/net: ipv4/ip_forward
-        self.is_of_network = True
-        self.value: int = value
-        self.second: int = 0  # of a pair
-        self.is_pair: bool = False
-        self.may_be_empty: bool = False  # of a pair: the second number may be less than the first
+        self.place: int = _new_place(value)
+        self.place_of_second: int = -1  # of a pair
+        self.holds_groups: bool = False  # the numbers are of groups, which each user namespace calls otherwise
+
+    def of(self, network: Network) -> int:
+        """The number in a network; of a pair the first."""
+        return network.settings[self.place]
+
+    def second_of(self, network: Network) -> int:
+        """The second number of a pair."""
+        return network.settings[self.place_of_second]
+
+    def set(self, network: Network, value: int) -> None:
+        """Another one, within bounds."""
+        network.settings[self.place] = value
+
+    def for_opener(self) -> Setting:
+        return OpenedSetting(self, caller_network())
+
+    def may_be_changed_by(self, who: Credentials) -> bool:
+        return who.capable_in(caller_network().owner, CAP_NET_ADMIN)
+
+    def is_for_root(self) -> bool:
+        return caller_network().owner is FIRST_USER
+
+    def set_default(self, value: int) -> None:
+        """What networks begin with, and the first one has now."""
+        DEFAULT_SETTINGS[self.place] = value
+        self.set(FIRST_NETWORK, value)
 
     def numbers(self) -> list[int]:
-        return [self.value, self.second] if self.is_pair else [self.value]
+        return self.numbers_in(caller_network())
+
+    def numbers_in(self, network: Network) -> list[int]:
+        """What a network's file shows. Raises MemoryError."""
+        if self.place_of_second < 0:
+            return [self.of(network)]
+        found = [self.of(network), self.second_of(network)]
+        if self.holds_groups:
+            inside = caller_namespace()
+            return [inside.shown_gid(KernelGid(found[0])), inside.shown_gid(KernelGid(found[1]))]
+        return found
 
     def takes(self, count: int) -> bool:
-        return count == (2 if self.is_pair else 1)
+        return count == (1 if self.place_of_second < 0 else 2)
 
     def store(self, numbers: list[int]) -> None:
-        if self.is_pair:
-            if numbers[1] < numbers[0] and not self.may_be_empty:
+        self.store_in(caller_network(), numbers)
+
+    def store_in(self, network: Network, numbers: list[int]) -> None:
+        """Numbers were written to a network's file. Raises EINVAL."""
+        if self.place_of_second < 0:
+            self.set(network, numbers[0])
+            return
+        first = numbers[0]
+        second = numbers[1]
+        if self.holds_groups:
+            inside = caller_namespace()
+            low = inside.kernel_gid(first)
+            high = inside.kernel_gid(second)
+            if low == NO_GROUP or high == NO_GROUP:
                 raise Errno(EINVAL)
-            self.second = numbers[1]
+            is_empty = second < first or int(high) < int(low)
+            first = _FIRST_OF_NONE if is_empty else int(low)
+            second = 0 if is_empty else int(high)
+        elif second < first:
+            raise Errno(EINVAL)
+        self.set(network, first)
+        network.settings[self.place_of_second] = second
+
+
+@final
+class OpenedSetting(Setting):
+    """A setting of one network, as it is open."""
+
+    def __init__(self, setting: NetworkSetting, network: Network) -> None:
+        super().__init__(setting.path, setting.least, setting.most, is_listed=False)
+        self.setting: NetworkSetting = setting
+        self.network: Network = network
+        self.guard = setting.guard
+
+    def numbers(self) -> list[int]:
+        return self.setting.numbers_in(self.network)
+
+    def takes(self, count: int) -> bool:
+        return self.setting.takes(count)
+
+    def store(self, numbers: list[int]) -> None:
+        self.setting.store_in(self.network, numbers)
+
+    def may_be_changed_by(self, who: Credentials) -> bool:
+        return who.capable_in(self.network.owner, CAP_NET_ADMIN)
+
+    def is_for_root(self) -> bool:
+        return self.network.owner is FIRST_USER
+
+    def check_writer(self) -> None:
+        who = caller_credentials()
+        if self.guard != NO_GUARD and who is not None and not who.capable_in(self.network.owner, self.guard):
+            raise Errno(EPERM)
+
+
+@final
+class MachineSetting(Setting):
+    """A number that holds for all networks. Others than the first show it alone."""
+
+    def __init__(self, path: bytes, value: int, least: int) -> None:
+        super().__init__(b"net/" + path, least, _INT_MAX)
+        self.value: int = value
+
+    def numbers(self) -> list[int]:
+        return [self.value]
+
+    def store(self, numbers: list[int]) -> None:
         self.value = numbers[0]
 
+    def may_be_changed_by(self, who: Credentials) -> bool:
+        return caller_network() is FIRST_NETWORK and who.capable(CAP_NET_ADMIN)
 
-def _pair(path: bytes, first: int, second: int, least: int, most: int) -> NetworkSetting:
+    def is_for_root(self) -> bool:
+        return caller_network() is FIRST_NETWORK
+
+
+def _new_place(value: int) -> int:
+    """A place among the settings of all networks. While the kernel is built."""
+    for settings in (DEFAULT_SETTINGS, FIRST_NETWORK.settings, LIMBO.settings):
+        settings.append(value)
+    return len(DEFAULT_SETTINGS) - 1
+
+
+def network_pair(path: bytes, first: int, second: int, least: int, most: int) -> NetworkSetting:
     setting = NetworkSetting(path, first, least, most)
-    setting.second = second
-    setting.is_pair = True
+    setting.place_of_second = _new_place(second)
     return setting
 
 
@@ -51,12 +168,20 @@ class CoreSettings:
     """/proc/sys/net/core."""
 
     def __init__(self) -> None:
-        self.somaxconn: NetworkSetting = NetworkSetting(b"core/somaxconn", 4096, 0, _INT_MAX)
-        self.rmem_default: NetworkSetting = NetworkSetting(b"core/rmem_default", 212992, 2304, _INT_MAX)
-        self.wmem_default: NetworkSetting = NetworkSetting(b"core/wmem_default", 212992, 4608, _INT_MAX)
-        self.rmem_max: NetworkSetting = NetworkSetting(b"core/rmem_max", 212992, 2304, _INT_MAX)
+        self.somaxconn: NetworkSetting = NetworkSetting(b"core/somaxconn", _BACKLOG, 0, _INT_MAX)
+        self.rmem_default: MachineSetting = MachineSetting(b"core/rmem_default", 212992, 2304)
+        self.wmem_default: MachineSetting = MachineSetting(b"core/wmem_default", 212992, 4608)
+        self.rmem_max: MachineSetting = MachineSetting(b"core/rmem_max", 212992, 2304)
+        self.wmem_max: MachineSetting = MachineSetting(b"core/wmem_max", 212992, 4608)
         self.optmem_max: NetworkSetting = NetworkSetting(b"core/optmem_max", 131072, 0, _INT_MAX)  # of each socket
-        self.wmem_max: NetworkSetting = NetworkSetting(b"core/wmem_max", 212992, 4608, _INT_MAX)
+
+    def longest_backlog(self, network: Network) -> int:
+        """somaxconn in a network: who rules it may say no more than holds in the first one, or is usual."""
+        return min(self.somaxconn.of(network), max(self.somaxconn.of(FIRST_NETWORK), _BACKLOG))
+
+    def optmem(self, network: Network) -> int:
+        """What holds in a network: who rules it may say less than holds in the first one, for that is memory."""
+        return min(self.optmem_max.of(network), self.optmem_max.of(FIRST_NETWORK))
 
 
 @final
@@ -67,14 +192,15 @@ class Ip4Settings:
         self.ip_forward: NetworkSetting = NetworkSetting(b"ipv4/ip_forward", 0, 0, 1)
         self.ip_forward.guard = CAP_NET_ADMIN
         self.ip_default_ttl: NetworkSetting = NetworkSetting(b"ipv4/ip_default_ttl", 64, 1, 255)
-        self.local_ports: NetworkSetting = _pair(b"ipv4/ip_local_port_range", 32768, 60999, 1, 65535)
+        self.local_ports: NetworkSetting = network_pair(b"ipv4/ip_local_port_range", 32768, 60999, 1, 65535)
         self.unprivileged_ports: NetworkSetting = NetworkSetting(b"ipv4/ip_unprivileged_port_start", 1024, 0, 65535)
         self.ip_nonlocal_bind: NetworkSetting = NetworkSetting(b"ipv4/ip_nonlocal_bind", 0, 0, 1)
         self.icmp_echo_ignore_all: NetworkSetting = NetworkSetting(b"ipv4/icmp_echo_ignore_all", 0, 0, 1)
         self.icmp_echo_ignore_broadcasts: NetworkSetting = NetworkSetting(b"ipv4/icmp_echo_ignore_broadcasts", 1, 0, 1)
         self.icmp_ratelimit_ms: NetworkSetting = NetworkSetting(b"ipv4/icmp_ratelimit", 1000, 0, _INT_MAX)
-        self.ping_groups: NetworkSetting = _pair(b"ipv4/ping_group_range", 1, 0, 0, _INT_MAX)  # empty: for nobody
-        self.ping_groups.may_be_empty = True
+        # Empty: for nobody. Kernel numbers.
+        self.ping_groups: NetworkSetting = network_pair(b"ipv4/ping_group_range", _FIRST_OF_NONE, 0, 0, _INT_MAX)
+        self.ping_groups.holds_groups = True
         self.ipfrag_high_bytes: NetworkSetting = NetworkSetting(b"ipv4/ipfrag_high_thresh", 4 << 20, 0, _INT_MAX)
         self.ipfrag_time_s: NetworkSetting = NetworkSetting(b"ipv4/ipfrag_time", 30, 1, 3600)
 

@@ -4,13 +4,19 @@ A driver derives from `NetworkDevice`: it sends what `transmit` gives it, and ha
 `kernel.net.link.ethernet.receive`, in the network thread and never in an interrupt. A driver enters its device by
 `register_device`; whatever is interested in devices derives from `DeviceWatcher`.
 
+A device belongs to a network, where it has an index and a name. It may move to another.
+
 Context: thread context; nothing sleeps.
 """
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from kernel.lang import ENETDOWN, Errno, final, noraise
+from kernel.lang import EEXIST, EINVAL, ENETDOWN, ENFILE, Errno, final, noraise
 from kernel.net.link.packet import CHECKSUM_PARTIAL, Packet
+from kernel.net.link.part import Part
+
+if TYPE_CHECKING:
+    from kernel.net.link.network import Network
 
 # Interface flags (netdevice(7)).
 IFF_UP: Final = 0x1
@@ -35,7 +41,9 @@ _CWR: Final = 0x80
 ARPHRD_ETHER: Final = 1
 ARPHRD_LOOPBACK: Final = 772
 
-DEVICE_LIMIT: Final = 256
+_MOST_INDEX: Final = 0x7FFF_FFFF
+_MOST_DEVICES: Final = 4096  # of a network
+_MOST_NAME: Final = 15  # bytes
 
 
 @final
@@ -46,12 +54,37 @@ class LinkGroup:
         self.users: int = 0
 
 
+_NO_PART: Final = Part()
+
+
+@final
+class DeviceNumbers:
+    """Counts devices."""
+
+    def __init__(self) -> None:
+        self.last: int = 0
+
+    def take(self) -> int:
+        """A number that no other device has or had."""
+        self.last += 1
+        return self.last
+
+
+_NUMBERS: Final = DeviceNumbers()
+
+
 class NetworkDevice:
     """Base of all interfaces."""
 
-    def __init__(self, name: bytes, kind: int, address: bytes, mtu: int) -> None:
+    def __init__(self, network: "Network", name: bytes, kind: int, address: bytes, mtu: int) -> None:
+        self.network: Network = network  # where it is; LIMBO once that has ended
         self.name: bytes = name  # lo, eth0
-        self.index: int = 0  # from 1, given by `register_device`
+        self.index: int = 0  # in its network, from 1, given by `register_device`
+        self.number: int = _NUMBERS.take()  # its own among all devices of the machine
+        self.is_loop: bool = kind == ARPHRD_LOOPBACK  # what is sent there is received by the same network
+        self.settings: Part = _NO_PART  # see interface_settings.py
+        self.is_hardware: bool = False  # it goes back to the first network when its own ends
+        self.virtual_kind: bytes = b""  # veth, dummy: of those that programs make
         self.kind: int = kind  # ARPHRD_*
         self.address: bytes = address  # of the link: 6 bytes
         self.broadcast: bytes = b"\xff\xff\xff\xff\xff\xff" if kind == ARPHRD_ETHER else bytes(6)
@@ -62,6 +95,7 @@ class NetworkDevice:
         self.queue_length: int = 1000
         self.multicast: dict[bytes, LinkGroup] = {}  # link addresses of groups that are received
         self.has_carrier: bool = True
+        self.has_been_up: bool = False
         self.promiscuous_users: int = 0  # packet sockets that want every frame
         self.all_groups_users: int = 0  # … every group's
         self.received_packets: int = 0
@@ -77,12 +111,19 @@ class NetworkDevice:
         """Send a packet with its link header on. False: the device's queue is full and the packet is dropped."""
         return False
 
+    def frame_taken(self) -> None:
+        """A frame that waited for it in the backlog is about to be received."""
+
     def cuts(self, packet: Packet) -> bool:
         """Whether the device itself can cut a large segment. It would repeat CWR in each frame."""
         is_ip4 = packet.storage[packet.network_start] >> 4 == 4
         if packet.checksum != CHECKSUM_PARTIAL or self.offload & (OFFLOAD_TCP4 if is_ip4 else OFFLOAD_TCP6) == 0:
             return False
         return packet.storage[packet.checksum_start + _TCP_FLAGS] & _CWR == 0
+
+    def partner(self) -> "NetworkDevice | None":
+        """The interface at the other end, or below, if there is one."""
+        return None
 
     def set_up(self) -> None:
         """The interface goes up. Raises Errno."""
@@ -124,56 +165,158 @@ class DeviceWatcher:
     def device_changed(self, device: NetworkDevice) -> None:
         """Its MTU, link address, carrier or other flags changed."""
 
-
-@final
-class DeviceList:
-    """All devices by index, and who watches them."""
-
-    def __init__(self) -> None:
-        self.devices: list[NetworkDevice] = []
-        self.watchers: list[DeviceWatcher] = []
+    def device_removed(self, device: NetworkDevice) -> None:
+        """It is about to leave its network; it is down."""
 
 
-DEVICES: Final = DeviceList()
+class Tap:
+    """Sees every packet of a network, in both directions, with its link header. Base class."""
+
+    def saw(self, packet: Packet, device: NetworkDevice, is_outgoing: bool) -> None:
+        """The packet is the stack's: copy what is wanted. May raise MemoryError."""
+
+
+WATCHERS: Final[list[DeviceWatcher]] = []
 
 
 def watch_devices(watcher: DeviceWatcher) -> None:
-    """Tell `watcher` of all changes from now on."""
-    DEVICES.watchers.append(watcher)
+    """Tell `watcher` of all changes from now on, in all networks."""
+    WATCHERS.append(watcher)
 
 
 def watch_devices_first(watcher: DeviceWatcher) -> None:
     """The same, and before all others: what they do because of a change is reported after it."""
-    DEVICES.watchers.insert(0, watcher)
+    WATCHERS.insert(0, watcher)
 
 
 def register_device(device: NetworkDevice) -> None:
-    """Enter a device, which is down, and give it its index. A `%d` in its name becomes the first free number."""
-    if device.name.endswith(b"%d"):
-        prefix = device.name[: len(device.name) - 2]
-        number = 0
-        while device_by_name(prefix + f"{number}".encode()) is not None:
-            number += 1
-        device.name = prefix + f"{number}".encode()
-    device.index = len(DEVICES.devices) + 1
-    DEVICES.devices.append(device)
-    for watcher in DEVICES.watchers:
+    """Enter a device, which is down, in its network, and give it an index there. A `%d` in its name becomes the first
+    free number. EEXIST for an index that is set and taken, or a name that is taken; ENFILE; MemoryError.
+    """
+    _enter_tables(device, device.network, device.name, device.index)
+    try:
+        _announce(device)
+    except MemoryError:
+        _leave_tables(device, device.network, device.name, device.index)
+        raise
+
+
+def check_room_for_device(network: "Network") -> None:
+    """Raise ENFILE where there are too many."""
+    if len(network.devices) >= _MOST_DEVICES:
+        raise Errno(ENFILE)
+
+
+def _enter_tables(device: NetworkDevice, network: "Network", name: bytes, index: int) -> None:
+    """Enter a device in the tables of its network, which may be new to it, with a name and, if that is not 0, an index.
+    Raises EEXIST, ENFILE, EINVAL, MemoryError: then nothing has changed.
+    """
+    check_room_for_device(network)
+    if b"%" in name:
+        name = free_name(network, name)
+    elif name in network.by_name:
+        raise Errno(EEXIST)
+    if index == 0:
+        index = _free_index(network)
+    elif index in network.by_index:
+        raise Errno(EEXIST)
+    at = len(network.devices)
+    while at > 0 and network.devices[at - 1].index > index:
+        at -= 1
+    network.devices.insert(at, device)
+    try:
+        network.by_index[index] = device
+        network.by_name[name] = device
+    except MemoryError:
+        network.by_index.pop(index, device)
+        network.devices.remove(device)
+        raise
+    device.network = network
+    device.name = name
+    device.index = index
+
+
+def _leave_tables(device: NetworkDevice, network: "Network", name: bytes, index: int) -> None:
+    """Take a device out of the tables of a network, where it has this name and this index."""
+    network.by_index.pop(index)
+    network.by_name.pop(name)
+    network.devices.remove(device)
+    network.ways.generation += 1
+
+
+def _announce(device: NetworkDevice) -> None:
+    """Tell everybody of a device that has been entered. Raises MemoryError."""
+    for watcher in WATCHERS:
         watcher.device_added(device)
 
 
-def device_by_index(index: int) -> NetworkDevice | None:
+def free_name(network: "Network", pattern: bytes) -> bytes:
+    """A name for a pattern: with the first number that is free there in place of its `%d`. EINVAL for another `%`,
+    ENFILE where names get too long.
+    """
+    at = pattern.find(b"%")
+    behind = pattern[at + 1 :]
+    if not behind.startswith(b"d") or b"%" in behind:
+        raise Errno(EINVAL)
+    number = 0
+    while True:
+        name = pattern[:at] + f"{number}".encode() + behind[1:]
+        if len(name) > _MOST_NAME:
+            raise Errno(ENFILE)
+        if name not in network.by_name:
+            return name
+        number += 1
+
+
+def _free_index(network: "Network") -> int:
+    """One that was not used lately."""
+    while True:
+        index = network.next_index
+        network.next_index = index % _MOST_INDEX + 1
+        if index not in network.by_index:
+            return index
+
+
+def unregister_device(device: NetworkDevice) -> None:
+    """Take a device, which is down, out of its network. Nothing refers to it there afterwards. Raises MemoryError, with
+    nothing done that the next call would not do again.
+    """
+    for watcher in WATCHERS:
+        watcher.device_removed(device)
+    _leave_tables(device, device.network, device.name, device.index)
+
+
+def transfer_device(device: NetworkDevice, network: "Network", name: bytes, index: int) -> None:
+    """Put a device, which is down, into another network, with a name and, if that is not 0, an index. Raises EEXIST,
+    ENFILE, EINVAL, MemoryError: then it is where it was, but without addresses and routes; or, with MemoryError, there
+    already.
+    """
+    for watcher in WATCHERS:
+        watcher.device_removed(device)
+    old_network = device.network
+    old_name = device.name
+    old_index = device.index
+    _enter_tables(device, network, name, index)
+    _leave_tables(device, old_network, old_name, old_index)
+    _announce(device)
+
+
+def device_by_index(network: "Network", index: int) -> NetworkDevice | None:
     """The device with this index, from 1."""
-    if index < 1 or index > len(DEVICES.devices):
-        return None
-    return DEVICES.devices[index - 1]
+    return network.by_index.get(index)
 
 
-def device_by_name(name: bytes) -> NetworkDevice | None:
+def device_by_name(network: "Network", name: bytes) -> NetworkDevice | None:
     """The device with this name."""
-    for device in DEVICES.devices:
-        if device.name == name:
-            return device
-    return None
+    return network.by_name.get(name)
+
+
+def rename_device(device: NetworkDevice, name: bytes) -> None:
+    """Give a registered device a name that no other in its network has. Raises MemoryError."""
+    names = device.network.by_name
+    names[name] = device
+    names.pop(device.name)
+    device.name = name
 
 
 def bring_up(device: NetworkDevice) -> None:
@@ -182,7 +325,8 @@ def bring_up(device: NetworkDevice) -> None:
         return
     device.set_up()
     device.flags |= IFF_UP
-    for watcher in DEVICES.watchers:
+    device.has_been_up = True
+    for watcher in WATCHERS:
         watcher.device_up(device)
 
 
@@ -192,7 +336,7 @@ def bring_down(device: NetworkDevice) -> None:
         return
     device.flags &= ~IFF_UP
     device.set_down()
-    for watcher in DEVICES.watchers:
+    for watcher in WATCHERS:
         watcher.device_down(device)
 
 
@@ -205,7 +349,7 @@ def set_carrier(device: NetworkDevice, has_carrier: bool) -> None:
 
 def device_changed(device: NetworkDevice) -> None:
     """Tell everybody that the device's MTU, link address, carrier or flags are others now."""
-    for watcher in DEVICES.watchers:
+    for watcher in WATCHERS:
         watcher.device_changed(device)
 
 

@@ -11,10 +11,11 @@ Source: IEEE 802.3, RFC 894, packet(7).
 
 from typing import Final
 
-from kernel.lang import Span, final, inline, recursion, span_of, u8
+from kernel.lang import Span, final, inline, noinline, recursion, span_of, u8
 from kernel.net.link.checksum import checksum
 from kernel.net.link.device import OFFLOAD_CHECKSUM, OFFLOAD_GATHER, NetworkDevice, register_device
-from kernel.net.link.loopback import LOOPBACK
+from kernel.net.link.loopback import BACKLOG
+from kernel.net.link.network import LOOPBACK
 from kernel.net.link.packet import (
     CHECKSUM_NONE,
     CHECKSUM_PARTIAL,
@@ -31,6 +32,7 @@ ETHERNET_HEADER: Final = 14
 ETHERTYPE_IP4: Final = 0x0800
 ETHERTYPE_ARP: Final = 0x0806
 ETHERTYPE_IP6: Final = 0x86DD
+_SHARE: Final = 256  # frames delivered at once
 _SMALLEST_ETHERTYPE: Final = 0x600  # below: a length (IEEE 802.3)
 
 
@@ -41,22 +43,22 @@ class LinkProtocol:
         """A packet without its link header. May raise MemoryError: it is dropped."""
 
 
-class Tap:
-    """Sees every packet of all protocols, in both directions, with its link header. Base class."""
+class LinkHook:
+    """Filled by the network thread."""
 
-    def saw(self, packet: Packet, device: NetworkDevice, is_outgoing: bool) -> None:
-        """The packet is the stack's: copy what is wanted. May raise MemoryError."""
+    def left_over(self) -> None:
+        """There is more to deliver: `drain` is to be called soon."""
 
 
 @final
 class Link:
-    """Protocols and taps."""
+    """Protocols, and who goes on with what is too much."""
 
     def __init__(self) -> None:
         self.ip4: LinkProtocol | None = None
         self.ip6: LinkProtocol | None = None
         self.arp: LinkProtocol | None = None
-        self.taps: list[Tap] = []
+        self.hook: LinkHook = LinkHook()
 
 
 LINK: Final = Link()
@@ -76,9 +78,9 @@ def receive(packet: Packet) -> None:
     packet.link_start = packet.start
     packet.protocol = header.load_be16(12)
     packet.from_ourselves = False
-    packet.link_kind = _kind_of(header, device)
     try:
-        if len(LINK.taps) > 0:
+        packet.link_kind = _kind_of(header, device)
+        if len(device.network.taps) > 0:
             _show(packet, device, is_outgoing=False)
         packet.pull(ETHERNET_HEADER)
         if packet.link_kind != PACKET_OTHERHOST and packet.protocol >= _SMALLEST_ETHERTYPE:
@@ -115,7 +117,7 @@ def _show(packet: Packet, device: NetworkDevice, is_outgoing: bool) -> None:
     packet.network_start = packet.link_start + ETHERNET_HEADER
     if is_outgoing:
         packet.link_kind = PACKET_OUTGOING
-    for tap in LINK.taps:
+    for tap in device.network.taps:
         tap.saw(packet, device, is_outgoing)
 
 
@@ -124,9 +126,9 @@ def send(packet: Packet, device: NetworkDevice, destination: bytes, protocol: in
     if not device.is_up():
         return
     packet.protocol = protocol
-    if device is LOOPBACK:
-        if len(LINK.taps) > 0:
-            _show_loopback(packet)
+    if device.is_loop:
+        if len(device.network.taps) > 0:
+            _show_loopback(packet, device)
         device.transmit(packet)
         return
     header = packet.push(ETHERNET_HEADER)
@@ -145,7 +147,7 @@ def send_frame(packet: Packet, device: NetworkDevice) -> None:
         return
     if packet.checksum == CHECKSUM_PARTIAL and device.offload & OFFLOAD_CHECKSUM == 0:
         complete_checksum(packet)
-    if len(LINK.taps) > 0:
+    if len(device.network.taps) > 0:
         try:
             _show(packet, device, is_outgoing=True)
         except MemoryError:
@@ -166,7 +168,7 @@ def _send_large(packet: Packet, device: NetworkDevice) -> None:
         device.sent_dropped += 1
         return
     count = segmenter.count()
-    if device.offload & OFFLOAD_GATHER != 0 and len(LINK.taps) == 0:
+    if device.offload & OFFLOAD_GATHER != 0 and len(device.network.taps) == 0:
         length = len(packet) + (count - 1) * segmenter.headers
         if device.transmit(packet):
             device.sent_packets += count
@@ -192,56 +194,97 @@ def complete_checksum(packet: Packet) -> None:
     packet.checksum = CHECKSUM_NONE
 
 
-def _show_loopback(packet: Packet) -> None:
+def _show_loopback(packet: Packet, device: NetworkDevice) -> None:
     """Taps see a header of zeros there, and the packet twice: as it goes out and as it comes in."""
     header = packet.push(ETHERNET_HEADER)
     header.fill(0)
     header.store_be16(12, packet.protocol)
     packet.link_start = packet.start
-    packet.device = LOOPBACK
+    packet.device = device
     try:
-        _show(packet, LOOPBACK, is_outgoing=True)
+        _show(packet, device, is_outgoing=True)
         packet.link_kind = PACKET_HOST
-        _show(packet, LOOPBACK, is_outgoing=False)
+        _show(packet, device, is_outgoing=False)
     except MemoryError:
-        LOOPBACK.sent_dropped += 1
+        device.sent_dropped += 1
     packet.pull(ETHERNET_HEADER)
 
 
-def loop_frame(packet: Packet) -> None:
-    """Send a packet that has its link header on to the loopback interface: it comes in as the header says."""
-    packet.device = LOOPBACK
+def loop_frame(packet: Packet, device: NetworkDevice) -> None:
+    """Send a packet that has its link header on to a loopback interface: it comes in as the header says."""
+    packet.device = device
     packet.link_start = packet.start
     header = packet.span()
     try:
-        if len(LINK.taps) > 0:
-            _show(packet, LOOPBACK, is_outgoing=True)
+        if len(device.network.taps) > 0:
+            _show(packet, device, is_outgoing=True)
         packet.protocol = header.load_be16(12)
-        packet.link_kind = _kind_of(header, LOOPBACK)
-        if len(LINK.taps) > 0:
-            _show(packet, LOOPBACK, is_outgoing=False)
+        packet.link_kind = _kind_of(header, device)
+        if len(device.network.taps) > 0:
+            _show(packet, device, is_outgoing=False)
     except MemoryError:
-        LOOPBACK.sent_dropped += 1
+        device.sent_dropped += 1
     packet.pull(ETHERNET_HEADER)
     if packet.link_kind != PACKET_OTHERHOST:
-        LOOPBACK.transmit(packet)
+        device.transmit(packet)
 
 
 def drain() -> None:
-    """Deliver what waits in the loopback interface, and what is sent there in consequence."""
-    device = LOOPBACK
-    if device.queue.head is None or device.is_draining:
+    """Deliver what waits in interfaces that are no hardware, and what is sent there in consequence."""
+    backlog = BACKLOG
+    if backlog.is_draining:
         return
-    device.is_draining = True
-    while True:
-        packet = device.queue.pop()
+    if backlog.queue.head is not None:
+        backlog.is_draining = True
+        while True:
+            packet = backlog.queue.pop()
+            if packet is None:
+                break
+            _receive_loop(packet)
+        backlog.is_draining = False
+    if backlog.frames.head is not None:
+        _drain_frames()
+
+
+@inline
+def _receive_loop(packet: Packet) -> None:
+    """A packet that a loopback interface has sent."""
+    try:
+        _deliver(packet)
+    except MemoryError:
+        _count_loss(packet)
+
+
+@noinline
+def _count_loss(packet: Packet) -> None:
+    device = packet.device
+    if device is not None:
+        device.network.loopback.received_dropped += 1
+
+
+@noinline
+def _drain_frames() -> None:
+    """Frames may go round for ever, so after many of them the network thread goes on."""
+    backlog = BACKLOG
+    backlog.is_draining = True
+    left = _SHARE
+    while left > 0:
+        packet = backlog.queue.pop()
+        if packet is not None:
+            _receive_loop(packet)
+            continue
+        packet = backlog.frames.pop()
         if packet is None:
             break
-        try:
-            _deliver(packet)
-        except MemoryError:
-            device.received_dropped += 1
-    device.is_draining = False
+        left -= 1
+        device = packet.device
+        if device is not None:
+            device.frame_taken()
+            receive(packet)
+    backlog.is_draining = False
+    if backlog.frames.head is not None and not backlog.is_left_over:
+        backlog.is_left_over = True
+        LINK.hook.left_over()
 
 
 register_device(LOOPBACK)

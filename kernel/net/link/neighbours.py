@@ -14,7 +14,9 @@ from kernel.lang import EINVAL, ENOBUFS, ENOENT, Errno, final
 from kernel.lib import random
 from kernel.net.link import ethernet
 from kernel.net.link.device import IFF_LOOPBACK, IFF_NOARP, DeviceWatcher, NetworkDevice, watch_devices
+from kernel.net.link.network import Network, PartMaker, register_part
 from kernel.net.link.packet import Packet, PacketQueue
+from kernel.net.link.part import Part
 from kernel.net.link.timers import NetworkTimer
 from kernel.time import monotonic_ns
 
@@ -167,6 +169,7 @@ class Neighbour(NetworkTimer):
             packet = self.waiting.pop()
             if packet is None:
                 break
+            packet.device = self.device
             _resolver(self).unreachable(packet)
 
 
@@ -182,10 +185,9 @@ class NeighbourWatcher:
 
 @final
 class Cache:
-    """All neighbours, by device and address."""
+    """Who resolves addresses of neighbours, and who hears of them."""
 
     def __init__(self) -> None:
-        self.entries: dict[bytes, Neighbour] = {}
         self.arp: Resolver = Resolver()
         self.ndp: Resolver = Resolver()
         self.watchers: list[NeighbourWatcher] = []
@@ -194,31 +196,61 @@ class Cache:
 CACHE: Final = Cache()
 
 
+@final
+class Neighbours(Part):
+    """Those of a network, by device and address. Each network has room of its own, so that none takes another's."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.entries: dict[bytes, Neighbour] = {}
+
+    def end(self) -> None:
+        super().end()
+        self.entries.clear()
+
+
+@final
+class _Maker(PartMaker):
+    def make(self, network: Network) -> None:
+        network.neighbours = Neighbours()
+
+
+register_part(_Maker())
+
+
+def neighbours_of(network: Network) -> Neighbours:
+    """Those of a network."""
+    part = network.neighbours
+    assert isinstance(part, Neighbours)
+    return part
+
+
 def _resolver(neighbour: Neighbour) -> Resolver:
     return CACHE.arp if len(neighbour.address) == 4 else CACHE.ndp
 
 
 def _key(device: NetworkDevice, address: bytes) -> bytes:
-    return device.index.to_bytes(4, "little") + address
+    return device.number.to_bytes(8, "little") + address
 
 
 def find_neighbour(device: NetworkDevice, address: bytes) -> Neighbour | None:
     """The entry, if there is one."""
-    return CACHE.entries.get(_key(device, address))
+    return neighbours_of(device.network).entries.get(_key(device, address))
 
 
 def neighbour_for(device: NetworkDevice, address: bytes) -> Neighbour:
     """The entry, made if there is none. ENOBUFS when the table is full of entries in use."""
-    found = CACHE.entries.get(_key(device, address))
+    entries = neighbours_of(device.network).entries
+    found = entries.get(_key(device, address))
     if found is not None:
         return found
-    if len(CACHE.entries) >= _TABLE_LIMIT:
-        _make_room()
+    if len(entries) >= _TABLE_LIMIT:
+        _make_room(entries)
     fresh = Neighbour(device, address)
     if device.flags & (IFF_NOARP | IFF_LOOPBACK) != 0:
         fresh.state = NOARP
         fresh.link_address = device.broadcast
-    CACHE.entries[_key(device, address)] = fresh
+    entries[_key(device, address)] = fresh
     return fresh
 
 
@@ -230,14 +262,14 @@ def fixed_neighbour(device: NetworkDevice, address: bytes, link_address: bytes) 
     return fresh
 
 
-def _make_room() -> None:
+def _make_room(entries: dict[bytes, Neighbour]) -> None:
     oldest: Neighbour | None = None
-    for entry in CACHE.entries.values():
+    for entry in entries.values():
         if entry.state & (PERMANENT | NOARP | INCOMPLETE) == 0 and (oldest is None or entry.used_ns < oldest.used_ns):
             oldest = entry
     if oldest is None:
-        for entry in CACHE.entries.values():
-            if entry.state & (PERMANENT | NOARP) == 0 and (oldest is None or entry.used_ns < oldest.used_ns):
+        for entry in entries.values():
+            if entry.state & PERMANENT == 0 and (oldest is None or entry.used_ns < oldest.used_ns):
                 oldest = entry
     if oldest is None:
         raise Errno(ENOBUFS)
@@ -251,15 +283,16 @@ def forget(neighbour: Neighbour) -> None:
     neighbour.state = FAILED
     if neighbour.is_listed:
         neighbour.is_listed = False
-        CACHE.entries.pop(_key(neighbour.device, neighbour.address))
+        device = neighbour.device
+        neighbours_of(device.network).entries.pop(_key(device, neighbour.address))
         for watcher in CACHE.watchers:
             watcher.neighbour_deleted(neighbour)
 
 
-def list_neighbours(size: int) -> list[Neighbour]:
-    """The entries for addresses of `size` bytes, 4 or 16."""
+def list_neighbours(network: Network, size: int) -> list[Neighbour]:
+    """The entries of a network for addresses of `size` bytes, 4 or 16."""
     found: list[Neighbour] = []
-    for entry in CACHE.entries.values():
+    for entry in neighbours_of(network).entries.values():
         if len(entry.address) == size:
             found.append(entry)
     return found
@@ -294,11 +327,17 @@ def delete_neighbour(device: NetworkDevice, address: bytes) -> None:
 
 @final
 class _ForgetAtDown(DeviceWatcher):
-    """Nobody is a neighbour on a device that is down."""
+    """Nobody is a neighbour on a device that is down, but whom programs have entered there since."""
 
     def device_down(self, device: NetworkDevice) -> None:
+        self._forget(device)
+
+    def device_removed(self, device: NetworkDevice) -> None:
+        self._forget(device)
+
+    def _forget(self, device: NetworkDevice) -> None:
         for size in (4, 16):
-            for entry in list_neighbours(size):
+            for entry in list_neighbours(device.network, size):
                 if entry.device is device:
                     forget(entry)
 

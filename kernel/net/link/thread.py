@@ -10,6 +10,7 @@ from typing import Final
 
 from kernel.lang import final
 from kernel.net.link import ethernet
+from kernel.net.link.loopback import BACKLOG
 from kernel.net.link.timers import NEVER_NS, TIMERS, TimerHook
 from kernel.sched import WaitQueue, safe_point, spawn_kernel_thread, yield_now
 from kernel.time import Timer, monotonic_ns
@@ -106,6 +107,26 @@ def run_pending(now_ns: int) -> bool:
             hook.wake_at(deadline_ns)
     ethernet.drain()
     return busy
+
+
+@final
+class LeftOver(Work):
+    """What was too much to deliver at once: `run_pending` does so."""
+
+    def run(self, now_ns: int) -> None:
+        BACKLOG.is_left_over = False
+
+
+_LEFT_OVER: Final = LeftOver()
+
+
+@final
+class _Hook(ethernet.LinkHook):
+    def left_over(self) -> None:
+        schedule_work(_LEFT_OVER)
+
+
+ethernet.LINK.hook = _Hook()
 
 
 def _main(_argument: int) -> None:

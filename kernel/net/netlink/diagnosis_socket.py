@@ -9,6 +9,7 @@ from typing import Final
 
 from kernel.lang import EINVAL, ENOENT, EOPNOTSUPP, Errno
 from kernel.lib.credentials import Credentials
+from kernel.net.link.network import Network
 from kernel.net.netlink.diagnosis import BY_FAMILY
 from kernel.net.netlink.inet_diagnosis import dump_internet, find_internet
 from kernel.net.netlink.messages import HEADER_SIZE, NLM_F_DUMP, MessageWriter, Request
@@ -25,8 +26,8 @@ _FAMILIES: Final = 46
 class DiagnosisSocket(RequestSocket):
     """A socket of NETLINK_SOCK_DIAG."""
 
-    def __init__(self, kind: int, credentials: Credentials) -> None:
-        super().__init__(kind, NETLINK_SOCK_DIAG, credentials)
+    def __init__(self, kind: int, credentials: Credentials, network: Network) -> None:
+        super().__init__(kind, NETLINK_SOCK_DIAG, credentials, network)
 
     def wants_dump(self, request: Request) -> bool:
         return request.kind == BY_FAMILY and request.has(NLM_F_DUMP)

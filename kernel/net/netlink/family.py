@@ -2,6 +2,7 @@
 
 from kernel.lang import EPROTONOSUPPORT, ESOCKTNOSUPPORT, Errno
 from kernel.lib.credentials import Credentials
+from kernel.net.link.network import Network
 from kernel.net.netlink import notify
 from kernel.net.netlink.diagnosis_socket import DiagnosisSocket
 from kernel.net.netlink.route_socket import RouteSocket
@@ -13,16 +14,16 @@ from kernel.net.sockets.socket import AF_NETLINK, SOCK_DGRAM, SOCK_RAW, Socket
 _ = notify
 
 
-def make_netlink_socket(kind: int, protocol: int, credentials: Credentials) -> Socket:
+def make_netlink_socket(kind: int, protocol: int, credentials: Credentials, network: Network) -> Socket:
     """A new socket. No events of devices come from NETLINK_KOBJECT_UEVENT so far: devices do not come and go."""
     if kind != SOCK_RAW and kind != SOCK_DGRAM:
         raise Errno(ESOCKTNOSUPPORT)
     if protocol == NETLINK_ROUTE:
-        return RouteSocket(kind, credentials)
+        return RouteSocket(kind, credentials, network)
     if protocol == NETLINK_SOCK_DIAG:
-        return DiagnosisSocket(kind, credentials)
+        return DiagnosisSocket(kind, credentials, network)
     if protocol == NETLINK_KOBJECT_UEVENT:
-        return NetlinkSocket(kind, protocol, credentials)
+        return NetlinkSocket(kind, protocol, credentials, network)
     raise Errno(EPROTONOSUPPORT)
 
 

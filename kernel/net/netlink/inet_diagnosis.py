@@ -11,10 +11,11 @@ from kernel.fs.file import File
 from kernel.lang import ENOENT, ESTALE, Errno, final
 from kernel.lib.capabilities import CAP_NET_ADMIN
 from kernel.lib.credentials import uid_for_caller
-from kernel.net.datagram import raw_socket, udp
-from kernel.net.datagram.raw_socket import RawSocket
+from kernel.net.datagram import udp
+from kernel.net.datagram.raw_socket import RawSocket, raw_sockets_of
 from kernel.net.datagram.socket import DatagramSocket
 from kernel.net.internet.addresses import ANY4, ANY6, mapped
+from kernel.net.link.network import Network
 from kernel.net.netlink.diagnosis import BY_FAMILY, is_meant
 from kernel.net.netlink.inet_filter import DiagnosisFilter, Subject
 from kernel.net.netlink.messages import HEADER_SIZE, MessageWriter, Request
@@ -26,7 +27,7 @@ from kernel.net.tcp.channel import Channel
 from kernel.net.tcp.connection import FOREVER, State
 from kernel.net.tcp.information import TIMER_TIME_WAIT, information, pending_timer
 from kernel.net.tcp.settings import SETTINGS
-from kernel.net.tcp.table import TABLE, Listener
+from kernel.net.tcp.table import TABLE, Listener, port_key
 from kernel.net.tcp.tcp_options import TcpOptions
 from kernel.net.tcp.time_wait import TimeWait
 from kernel.task import current
@@ -170,7 +171,7 @@ def dump_internet(request: Request, writer: MessageWriter) -> int:
     protocol = request.raw[HEADER_SIZE + 1]
     if not _is_known(protocol):
         return ENOENT
-    _visit_protocol(protocol, dumper)
+    _visit_protocol(request.network, protocol, dumper)
     return 0
 
 
@@ -180,7 +181,7 @@ def find_internet(request: Request, writer: MessageWriter) -> None:
     protocol = request.raw[HEADER_SIZE + 1]
     if not _is_known(protocol):
         raise Errno(ENOENT)
-    _visit_protocol(protocol, finder)
+    _visit_protocol(request.network, protocol, finder)
     entry = finder.found
     if entry is None:
         raise Errno(ENOENT)
@@ -199,32 +200,33 @@ def _is_known(protocol: int) -> bool:
 # ---- Finding ------------------------------------------------------------------------------------------------------
 
 
-def _visit_protocol(protocol: int, visitor: Visitor) -> None:
+def _visit_protocol(network: Network, protocol: int, visitor: Visitor) -> None:
     if protocol == _TCP:
-        _visit_tcp(visitor)
+        _visit_tcp(network, visitor)
     elif protocol == _UDP:
-        for sockets in udp.SOCKETS.by_port.values():
+        for sockets in udp.udp_sockets_of(network).by_port.values():
             for socket in sockets:
                 visitor.visit(_of_datagrams(socket, socket.binding.port))
     else:
-        for raw in raw_socket.SOCKETS.sockets:
+        for raw in raw_sockets_of(network).sockets:
             visitor.visit(_of_datagrams(raw, raw.protocol))
 
 
-def _visit_tcp(visitor: Visitor) -> None:
+def _visit_tcp(network: Network, visitor: Visitor) -> None:
     now_ns = monotonic_ns()
     for listeners in TABLE.listeners.values():
         for listener in listeners:
-            visitor.visit(_of_listener(listener))
+            if listener.network is network:
+                visitor.visit(_of_listener(listener))
     for first in TABLE.buckets:
         channel = first
         while channel is not None:
-            entry = _of_channel(channel, now_ns)
+            entry = _of_channel(channel, now_ns) if channel.network is network else None
             if entry is not None:
                 visitor.visit(entry)
             channel = channel.next_in_table
     for wait in TABLE.wait_queue:
-        if wait.is_listed:
+        if wait.is_listed and wait.network is network:
             visitor.visit(_of_wait(wait, now_ns))
 
 
@@ -273,7 +275,7 @@ def _listening(channel: Channel) -> File | None:
     hold = channel.hold
     if hold is None:
         return None
-    listeners = TABLE.listeners.get(hold.binding.port)
+    listeners = TABLE.listeners.get(port_key(channel.network, hold.binding.port))
     if listeners is not None:
         for listener in listeners:
             if listener.hold is hold:
@@ -387,7 +389,7 @@ def _write_options(entry: Entry, internet: InternetOptions, extensions: int, wri
             writer.attribute_u8(_CLASS, internet.traffic_class)
         if entry.state == _LISTEN or entry.state == _CLOSED:
             writer.attribute_u8(_V6ONLY, 1 if internet.is_on(ON_V6ONLY) else 0)
-    if current().credentials.capable(CAP_NET_ADMIN):
+    if current().credentials.capable_in(internet.network.owner, CAP_NET_ADMIN):
         writer.attribute_u32(_MARK, entry.subject.mark)
 
 

@@ -2,7 +2,19 @@
 
 from typing import Final
 
-from kernel.lang import EADDRNOTAVAIL, EAFNOSUPPORT, EEXIST, EINVAL, ENODEV, Errno, span_of
+from kernel.lang import (
+    EADDRNOTAVAIL,
+    EAFNOSUPPORT,
+    EEXIST,
+    EINVAL,
+    ENODEV,
+    EOPNOTSUPP,
+    ERANGE,
+    Errno,
+    span_of,
+)
+from kernel.lib.pace import pace
+from kernel.mm.keeping import check_room_to_keep
 from kernel.net.internet.addresses import (
     ADDRESS_PERMANENT,
     ADDRESS_SECONDARY,
@@ -14,9 +26,11 @@ from kernel.net.internet.addresses import (
     delete_address,
     find_address,
     list_addresses,
+    list_all_addresses,
     masked,
 )
 from kernel.net.link.device import NetworkDevice, device_by_index
+from kernel.net.link.network import Network
 from kernel.net.netlink.messages import NLM_F_EXCL, NLM_F_REPLACE, MessageWriter, Request
 from kernel.net.sockets.socket import AF_INET, AF_INET6
 from kernel.time import monotonic_ns
@@ -34,6 +48,9 @@ _IFA_FLAGS: Final = 8
 _IFA_RT_PRIORITY: Final = 9
 
 _HEADER: Final = 8  # struct ifaddrmsg
+_ADDRESS_COST: Final = 5_000  # instructions
+_MOST_LABEL: Final = 15  # bytes
+_IFA_TARGET_NETNSID: Final = 10
 _NS: Final = 1_000_000_000
 _FOREVER: Final = 0xFFFF_FFFF
 # Flags that the kernel alone sets.
@@ -92,12 +109,14 @@ def _seconds_left(until_ns: int) -> int:
     return max(0, until_ns - monotonic_ns()) // _NS
 
 
-def dump_addresses(writer: MessageWriter, family: int) -> None:
-    """All addresses of a family; AF_UNSPEC: of both."""
+def dump_addresses(network: Network, writer: MessageWriter, family: int) -> None:
+    """All addresses of a family; AF_UNSPEC: of both. May sleep."""
     for size in (4, 16):
         if family == 0 or family_of_size(size) == family:
-            for entry in list_addresses(None, size):
-                put_address(writer, entry, RTM_NEWADDR)
+            for entry in list_all_addresses(network, size):
+                if entry.device.network is network:
+                    put_address(writer, entry, RTM_NEWADDR)
+                    pace(_ADDRESS_COST)
 
 
 class _Wanted:
@@ -106,6 +125,7 @@ class _Wanted:
     def __init__(self, request: Request) -> None:
         header = request.payload(_HEADER)
         size = address_size(header[0])
+        self.network: Network = request.network
         self.prefix_length: int = header[1]
         self.flags: int = request.attribute_u32(_IFA_FLAGS, header[2]) & ~_OWN_FLAGS
         self.scope: int = header[3]
@@ -121,6 +141,10 @@ class _Wanted:
         label = request.attribute(_IFA_LABEL)
         end = label.find(b"\0")
         self.label: bytes = label if end < 0 else label[:end]
+        if len(self.label) > _MOST_LABEL:
+            raise Errno(ERANGE)
+        if len(request.attribute(_IFA_TARGET_NETNSID)) > 0:
+            raise Errno(EOPNOTSUPP)  # an interface of another network, by its id
         self.valid: int = _FOREVER
         self.preferred: int = _FOREVER
         life = request.attribute(_IFA_CACHEINFO)
@@ -131,7 +155,7 @@ class _Wanted:
             self.valid = span_of(life).load_u32(4)
 
     def device(self) -> NetworkDevice:
-        device = device_by_index(self.index)
+        device = device_by_index(self.network, self.index)
         if device is None:
             raise Errno(ENODEV)
         return device
@@ -164,6 +188,7 @@ def new_address(request: Request) -> None:
     _set_lifetimes(entry, wanted)
     entry.created_ns = monotonic_ns()
     entry.updated_ns = entry.created_ns
+    check_room_to_keep()
     add_address(entry)
 
 

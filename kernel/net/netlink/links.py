@@ -1,13 +1,13 @@
 """Interfaces in rtnetlink: RTM_GETLINK, RTM_NEWLINK, RTM_SETLINK (rtnetlink(7)).
 
-Interfaces come from drivers; programs change them, but make none.
+Interfaces come from drivers, or are made by programs (`new_link.py`).
 """
 
 from typing import Final
 
-from kernel.lang import EADDRNOTAVAIL, EBUSY, EEXIST, EINVAL, ENODEV, EOPNOTSUPP, Errno, Span, u8
+from kernel.lang import EBUSY, EEXIST, EINVAL, ENODEV, EOPNOTSUPP, ERANGE, Errno, Span, u8
+from kernel.lib.pace import pace
 from kernel.net.link.device import (
-    DEVICES,
     IFF_ALLMULTI,
     IFF_MULTICAST,
     IFF_NOARP,
@@ -19,21 +19,39 @@ from kernel.net.link.device import (
     device_by_index,
     device_by_name,
     device_changed,
+    free_name,
+    rename_device,
 )
-from kernel.net.netlink.messages import NLM_F_CREATE, NLM_F_EXCL, MessageWriter, Request
+from kernel.net.link.network import Network, move_device
+from kernel.net.link.network_ids import NETWORK_IDS
+from kernel.net.netlink.link_names import (
+    IFLA_ADDRESS,
+    IFLA_IFNAME,
+    IFLA_LINK,
+    IFLA_LINK_NETNSID,
+    IFLA_LINKINFO,
+    IFLA_MTU,
+    IFLA_NET_NS_FD,
+    IFLA_NET_NS_PID,
+    IFLA_NEW_IFINDEX,
+    IFLA_TARGET_NETNSID,
+    IFLA_TXQLEN,
+    INFO_KIND,
+    LEAST_MTU,
+    LINK_HEADER,
+    MOST_INDEX,
+    RTM_NEWLINK,
+    check_link_address,
+    check_name,
+    text_of,
+)
+from kernel.net.netlink.messages import NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, MessageWriter, Request
+from kernel.net.netlink.new_link import delete_link, make_link
+from kernel.net.netlink.target_network import named_network
 
-RTM_NEWLINK: Final = 16
-RTM_DELLINK: Final = 17
-RTM_GETLINK: Final = 18
-RTM_SETLINK: Final = 19
-
-_IFLA_ADDRESS: Final = 1
 _IFLA_BROADCAST: Final = 2
-_IFLA_IFNAME: Final = 3
-_IFLA_MTU: Final = 4
 _IFLA_QDISC: Final = 6
 _IFLA_STATS: Final = 7
-_IFLA_TXQLEN: Final = 13
 _IFLA_OPERSTATE: Final = 16
 _IFLA_LINKMODE: Final = 17
 _IFLA_STATS64: Final = 23
@@ -45,13 +63,13 @@ _IFLA_CARRIER: Final = 33
 _IFLA_MIN_MTU: Final = 50
 _IFLA_MAX_MTU: Final = 51
 
-_HEADER: Final = 16  # struct ifinfomsg
+_LINK_COST: Final = 10_000  # instructions
 _STATISTICS: Final = 25  # numbers of struct rtnl_link_stats64
 _OPERATIONAL_UNKNOWN: Final = 0
 _OPERATIONAL_DOWN: Final = 2
+_OPERATIONAL_LOWER_DOWN: Final = 3
 _OPERATIONAL_UP: Final = 6
 _CHANGEABLE: Final = IFF_NOARP | IFF_PROMISC | IFF_ALLMULTI | IFF_MULTICAST
-_NAME_LIMIT: Final = 15
 
 
 def put_link(writer: MessageWriter, device: NetworkDevice, kind: int, change: int) -> None:
@@ -62,11 +80,11 @@ def put_link(writer: MessageWriter, device: NetworkDevice, kind: int, change: in
     writer.u32(device.index)
     writer.u32(device.visible_flags())
     writer.u32(change)
-    writer.attribute(_IFLA_IFNAME, device.name + b"\0")
-    writer.attribute_u32(_IFLA_TXQLEN, device.queue_length)
+    writer.attribute(IFLA_IFNAME, device.name + b"\0")
+    writer.attribute_u32(IFLA_TXQLEN, device.queue_length)
     writer.attribute_u8(_IFLA_OPERSTATE, _operational_state(device))
     writer.attribute_u8(_IFLA_LINKMODE, 0)
-    writer.attribute_u32(_IFLA_MTU, device.mtu)
+    writer.attribute_u32(IFLA_MTU, device.mtu)
     writer.attribute_u32(_IFLA_MIN_MTU, 0 if device.is_loopback() else 68)
     writer.attribute_u32(_IFLA_MAX_MTU, 0 if device.is_loopback() else 65_535)
     writer.attribute_u32(_IFLA_GROUP, 0)
@@ -75,9 +93,10 @@ def put_link(writer: MessageWriter, device: NetworkDevice, kind: int, change: in
     writer.attribute_u32(_IFLA_NUM_TX_QUEUES, 1)
     writer.attribute_u32(_IFLA_NUM_RX_QUEUES, 1)
     writer.attribute_u8(_IFLA_CARRIER, 1 if device.is_up() and device.has_carrier else 0)
-    writer.attribute(_IFLA_QDISC, b"noqueue\0" if device.is_loopback() else b"pfifo_fast\0")
-    writer.attribute(_IFLA_ADDRESS, device.address)
+    writer.attribute(_IFLA_QDISC, _queueing(device))
+    writer.attribute(IFLA_ADDRESS, device.address)
     writer.attribute(_IFLA_BROADCAST, device.broadcast)
+    _put_kind(writer, device)
     place = writer.begin_attribute(_IFLA_STATS64)
     for number in _statistics(device):
         writer.u64(number)
@@ -89,10 +108,42 @@ def put_link(writer: MessageWriter, device: NetworkDevice, kind: int, change: in
     writer.end()
 
 
+def _queueing(device: NetworkDevice) -> bytes:
+    if not device.is_hardware:
+        return b"noqueue\0" if device.has_been_up else b"noop\0"
+    return b"pfifo_fast\0"
+
+
+def _put_kind(writer: MessageWriter, device: NetworkDevice) -> None:
+    """The type, and the interface at the other end, which may be in another network."""
+    if len(device.virtual_kind) == 0:
+        return
+    place = writer.begin_attribute(IFLA_LINKINFO)
+    writer.attribute(INFO_KIND, device.virtual_kind)
+    writer.end_attribute(place)
+    other = device.partner()
+    if other is not None:
+        if other.network is not device.network:
+            identifier = NETWORK_IDS.find_or_assign(device.network, other.network)
+            writer.attribute_u32(IFLA_LINK_NETNSID, identifier & 0xFFFF_FFFF)
+        writer.attribute_u32(IFLA_LINK, other.index)
+
+
 def _operational_state(device: NetworkDevice) -> int:
     if device.is_loopback():
         return _OPERATIONAL_UNKNOWN if device.is_up() else _OPERATIONAL_DOWN
-    return _OPERATIONAL_UP if device.is_up() and device.has_carrier else _OPERATIONAL_DOWN
+    if not device.is_up():
+        return _OPERATIONAL_DOWN
+    if device.flags & IFF_NOARP != 0 and device.virtual_kind == b"dummy":
+        return _OPERATIONAL_UNKNOWN
+    if device.has_carrier:
+        return _OPERATIONAL_UP
+    partner = device.partner()
+    if partner is None or partner.index == device.index:
+        return _OPERATIONAL_DOWN
+    # As on Linux, the index means one in this network, whichever the partner is in.
+    lower = device_by_index(device.network, partner.index)
+    return _OPERATIONAL_DOWN if lower is None or lower.has_carrier else _OPERATIONAL_LOWER_DOWN
 
 
 def _statistics(device: NetworkDevice) -> list[int]:
@@ -109,21 +160,25 @@ def _statistics(device: NetworkDevice) -> list[int]:
     return numbers
 
 
-def dump_links(writer: MessageWriter) -> None:
-    for device in DEVICES.devices:
-        put_link(writer, device, RTM_NEWLINK, 0)
+def dump_links(network: Network, writer: MessageWriter) -> None:
+    """All interfaces. May sleep."""
+    for device in network.devices[:]:
+        if device.network is network:
+            put_link(writer, device, RTM_NEWLINK, 0)
+            pace(_LINK_COST)
 
 
 def _wanted_device(request: Request, header: Span[u8]) -> NetworkDevice:
     """The interface that a request means: by index, else by name. EINVAL without either, ENODEV."""
+    _refuse_other_network(request)
     index = header.load_u32(4)
-    name = request.attribute(_IFLA_IFNAME)
+    name = request.attribute(IFLA_IFNAME)
     if index > 0x7FFF_FFFF:
         raise Errno(EINVAL)
     if index > 0:
-        device = device_by_index(index)
+        device = device_by_index(request.network, index)
     elif len(name) > 0:
-        device = device_by_name(_text(name))
+        device = device_by_name(request.network, text_of(name))
     else:
         raise Errno(EINVAL)
     if device is None:
@@ -131,65 +186,97 @@ def _wanted_device(request: Request, header: Span[u8]) -> NetworkDevice:
     return device
 
 
-def _text(value: bytes) -> bytes:
-    """A string attribute up to its NUL."""
-    end = value.find(b"\0")
-    return value if end < 0 else value[:end]
+def _refuse_other_network(request: Request) -> None:
+    """A request that is about an interface of another network, by its id. Raises EOPNOTSUPP."""
+    if len(request.attribute(IFLA_TARGET_NETNSID)) > 0:
+        raise Errno(EOPNOTSUPP)
 
 
 def get_link(request: Request, writer: MessageWriter) -> None:
     """RTM_GETLINK for one interface."""
-    put_link(writer, _wanted_device(request, request.payload(_HEADER)), RTM_NEWLINK, 0)
+    put_link(writer, _wanted_device(request, request.payload(LINK_HEADER)), RTM_NEWLINK, 0)
 
 
 def set_link(request: Request) -> None:
-    """RTM_SETLINK, RTM_NEWLINK: change an interface. EOPNOTSUPP for making one."""
-    header = request.payload(_HEADER)
-    if request.kind == RTM_NEWLINK and request.has(NLM_F_CREATE) and header.load_u32(4) == 0:
-        name = request.attribute(_IFLA_IFNAME)
-        if len(name) == 0 or device_by_name(_text(name)) is None:
-            raise Errno(EOPNOTSUPP)
+    """RTM_SETLINK, RTM_NEWLINK: change an interface, or make one."""
+    _refuse_other_network(request)
+    header = request.payload(LINK_HEADER)
+    if request.kind == RTM_NEWLINK and request.has(NLM_F_CREATE) and not _is_there(request, header):
+        make_link(request)
+        return
     device = _wanted_device(request, header)
     if request.kind == RTM_NEWLINK and request.has(NLM_F_EXCL):
         raise Errno(EEXIST)
+    if request.kind == RTM_NEWLINK and request.has(NLM_F_REPLACE):
+        raise Errno(EOPNOTSUPP)
+    _move(request, device)
     _check_changes(request, device)
-    mtu = request.attribute_u32(_IFLA_MTU, device.mtu)
-    link_address = request.attribute(_IFLA_ADDRESS)
-    name = _text(request.attribute(_IFLA_IFNAME))
+    mtu = request.attribute_u32(IFLA_MTU, device.mtu)
+    link_address = request.attribute(IFLA_ADDRESS)
+    name = text_of(request.attribute(IFLA_IFNAME))
     changed = mtu != device.mtu
     device.mtu = mtu
     if len(link_address) > 0 and link_address != device.address:
         device.address = link_address
         changed = True
     if len(name) > 0 and name != device.name:
-        device.name = name
+        rename_device(device, free_name(device.network, name) if b"%" in name else name)
         changed = True
-    device.queue_length = request.attribute_u32(_IFLA_TXQLEN, device.queue_length)
+    device.queue_length = request.attribute_u32(IFLA_TXQLEN, device.queue_length)
     if change_flags(device, header.load_u32(8), header.load_u32(12)):
         changed = True
     if changed:
         device_changed(device)
 
 
+def _is_there(request: Request, header: Span[u8]) -> bool:
+    """Whether a request names an interface that there is."""
+    index = header.load_u32(4)
+    if index > 0x7FFF_FFFF:
+        raise Errno(EINVAL)
+    name = request.attribute(IFLA_IFNAME)
+    if index > 0:
+        return device_by_index(request.network, index) is not None
+    return len(name) > 0 and device_by_name(request.network, text_of(name)) is not None
+
+
+def _move(request: Request, device: NetworkDevice) -> None:
+    """IFLA_NET_NS_PID, IFLA_NET_NS_FD: put the interface into another network, with the name that the request has for
+    it. Raises EINVAL for lo, EEXIST, EPERM, ESRCH, EBADF, ERANGE, ENFILE.
+    """
+    network = named_network(device.network, request.attribute(IFLA_NET_NS_PID), request.attribute(IFLA_NET_NS_FD))
+    if network is device.network:
+        return
+    if device.is_loop:
+        raise Errno(EINVAL)
+    name = text_of(request.attribute(IFLA_IFNAME))
+    if len(name) > 0:
+        check_name(network, name)
+    index = request.attribute_u32(IFLA_NEW_IFINDEX, 0)
+    if index > MOST_INDEX or (index == 0 and len(request.attribute(IFLA_NEW_IFINDEX)) > 0):
+        raise Errno(ERANGE)
+    move_device(device, network, device.name if len(name) == 0 else name, index)
+
+
+def remove_link(request: Request) -> None:
+    """RTM_DELLINK. Raises ENODEV, EINVAL, EOPNOTSUPP."""
+    delete_link(_wanted_device(request, request.payload(LINK_HEADER)))
+
+
 def _check_changes(request: Request, device: NetworkDevice) -> None:
     """Everything is checked before anything is changed."""
-    mtu = request.attribute_u32(_IFLA_MTU, device.mtu)
-    if mtu != device.mtu and not 68 <= mtu <= 65_536:
+    mtu = request.attribute_u32(IFLA_MTU, device.mtu)
+    most = 65_536 if len(device.virtual_kind) == 0 else device.max_mtu
+    if mtu != device.mtu and not LEAST_MTU <= mtu <= most:
         raise Errno(EINVAL)
-    link_address = request.attribute(_IFLA_ADDRESS)
+    link_address = request.attribute(IFLA_ADDRESS)
     if len(link_address) > 0:
         if device.is_loopback():
             raise Errno(EOPNOTSUPP)
-        if len(link_address) != len(device.address):
-            raise Errno(EINVAL)
-        if link_address[0] & 1 != 0:
-            raise Errno(EADDRNOTAVAIL)
-    name = _text(request.attribute(_IFLA_IFNAME))
+        check_link_address(link_address, len(device.address))
+    name = text_of(request.attribute(IFLA_IFNAME))
     if len(name) > 0 and name != device.name:
-        if len(name) > _NAME_LIMIT or name.find(b"/") >= 0 or name == b"." or name == b"..":
-            raise Errno(EINVAL)
-        if device_by_name(name) is not None:
-            raise Errno(EEXIST)
+        check_name(device.network, name)
         if device.is_up():
             raise Errno(EBUSY)
 

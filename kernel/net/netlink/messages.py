@@ -8,6 +8,8 @@ addresses in the network's.
 from typing import Final
 
 from kernel.lang import EINVAL, ERANGE, Errno, Span, span_of, u8, u64
+from kernel.lib.credentials import Credentials
+from kernel.net.link.network import Network
 
 HEADER_SIZE: Final = 16
 
@@ -119,8 +121,10 @@ class MessageWriter:
 class Request:
     """One message that a program sent to the kernel."""
 
-    def __init__(self, raw: bytes, port: int) -> None:
+    def __init__(self, raw: bytes, port: int, network: Network, opener: Credentials | None) -> None:
         span = span_of(raw)
+        self.network: Network = network  # of that socket
+        self.opener: Credentials | None = opener  # who must have the right to ask, beside the caller
         self.raw: bytes = raw  # this message only, header included
         self.kind: int = span.load_u16(4)
         self.flags: int = span.load_u16(6)

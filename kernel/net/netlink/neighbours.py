@@ -3,6 +3,7 @@
 from typing import Final
 
 from kernel.lang import EEXIST, EINVAL, ENODEV, ENOENT, Errno
+from kernel.lib.pace import pace
 from kernel.net.link.device import NetworkDevice, device_by_index
 from kernel.net.link.neighbours import (
     HAS_ADDRESS,
@@ -13,6 +14,7 @@ from kernel.net.link.neighbours import (
     list_neighbours,
     set_neighbour,
 )
+from kernel.net.link.network import Network
 from kernel.net.netlink.interface_addresses import address_size, family_of_size
 from kernel.net.netlink.messages import NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, MessageWriter, Request
 from kernel.time import monotonic_ns
@@ -30,6 +32,7 @@ _NTF_PROXY: Final = 0x08
 _UNICAST: Final = 1
 
 _HEADER: Final = 12  # struct ndmsg
+_NEIGHBOUR_COST: Final = 3_000  # instructions
 _HUNDREDTH_NS: Final = 10_000_000
 
 
@@ -57,16 +60,18 @@ def put_neighbour(writer: MessageWriter, entry: Neighbour, kind: int) -> None:
     writer.end()
 
 
-def dump_neighbours(writer: MessageWriter, family: int) -> None:
-    """All entries of a family; AF_UNSPEC: of both."""
+def dump_neighbours(network: Network, writer: MessageWriter, family: int) -> None:
+    """All entries of a family; AF_UNSPEC: of both. May sleep."""
     for size in (4, 16):
         if family == 0 or family_of_size(size) == family:
-            for entry in list_neighbours(size):
-                put_neighbour(writer, entry, RTM_NEWNEIGH)
+            for entry in list_neighbours(network, size):
+                if entry.is_listed:
+                    put_neighbour(writer, entry, RTM_NEWNEIGH)
+                    pace(_NEIGHBOUR_COST)
 
 
-def _device(index: int) -> NetworkDevice:
-    device = device_by_index(index)
+def _device(network: Network, index: int) -> NetworkDevice:
+    device = device_by_index(network, index)
     if device is None:
         raise Errno(ENODEV if index != 0 else EINVAL)
     return device
@@ -79,7 +84,7 @@ def new_neighbour(request: Request) -> None:
     address = request.address(_NDA_DST, size)
     if len(address) == 0:
         raise Errno(EINVAL)
-    device = _device(header.load_u32(4))
+    device = _device(request.network, header.load_u32(4))
     state = header.load_u16(8)
     present = find_neighbour(device, address)
     if present is None and not request.has(NLM_F_CREATE):
@@ -101,7 +106,7 @@ def remove_neighbour(request: Request) -> None:
     address = request.address(_NDA_DST, size)
     if len(address) == 0:
         raise Errno(EINVAL)
-    delete_neighbour(_device(header.load_u32(4)), address)
+    delete_neighbour(_device(request.network, header.load_u32(4)), address)
 
 
 def get_neighbour(request: Request, writer: MessageWriter) -> None:
@@ -111,7 +116,7 @@ def get_neighbour(request: Request, writer: MessageWriter) -> None:
     address = request.address(_NDA_DST, size)
     if len(address) == 0:
         raise Errno(EINVAL)
-    entry = find_neighbour(_device(header.load_u32(4)), address)
+    entry = find_neighbour(_device(request.network, header.load_u32(4)), address)
     if entry is None:
         raise Errno(ENOENT)
     put_neighbour(writer, entry, RTM_NEWNEIGH)

@@ -11,8 +11,10 @@ from kernel.net.internet.addresses import AddressWatcher, InterfaceAddress, watc
 from kernel.net.internet.routes import Route, RouteWatcher, watch_routes
 from kernel.net.link.device import IFF_UP, DeviceWatcher, NetworkDevice, watch_devices_first
 from kernel.net.link.neighbours import CACHE, Neighbour, NeighbourWatcher
+from kernel.net.link.network import Network
 from kernel.net.netlink.interface_addresses import RTM_DELADDR, RTM_NEWADDR, put_address
-from kernel.net.netlink.links import RTM_NEWLINK, put_link
+from kernel.net.netlink.link_names import RTM_DELLINK, RTM_NEWLINK
+from kernel.net.netlink.links import put_link
 from kernel.net.netlink.messages import NLM_F_CREATE, NLM_F_EXCL, MessageWriter
 from kernel.net.netlink.neighbours import RTM_DELNEIGH, RTM_NEWNEIGH, put_neighbour
 from kernel.net.netlink.routes import RTM_DELROUTE, RTM_NEWROUTE, put_route
@@ -26,51 +28,51 @@ _GROUP_ADDRESS6: Final = 9
 _GROUP_ROUTE6: Final = 11
 
 
-def _tell_link(device: NetworkDevice, change: int) -> None:
-    if not has_listener(NETLINK_ROUTE, _GROUP_LINK):
+def _tell_link(device: NetworkDevice, change: int, kind: int = RTM_NEWLINK) -> None:
+    if not has_listener(device.network, NETLINK_ROUTE, _GROUP_LINK):
         return
     try:
         writer = MessageWriter()
-        put_link(writer, device, RTM_NEWLINK, change)
-        multicast(NETLINK_ROUTE, _GROUP_LINK, bytes(writer.data), 0, None)
+        put_link(writer, device, kind, change)
+        multicast(device.network, NETLINK_ROUTE, _GROUP_LINK, bytes(writer.data), 0, None)
     except MemoryError:
-        report_overrun(NETLINK_ROUTE, _GROUP_LINK)
+        report_overrun(device.network, NETLINK_ROUTE, _GROUP_LINK)
 
 
 def _tell_address(entry: InterfaceAddress, kind: int) -> None:
     group = _GROUP_ADDRESS4 if len(entry.address) == 4 else _GROUP_ADDRESS6
-    if not has_listener(NETLINK_ROUTE, group):
+    if not has_listener(entry.device.network, NETLINK_ROUTE, group):
         return
     try:
         writer = MessageWriter()
         put_address(writer, entry, kind)
-        multicast(NETLINK_ROUTE, group, bytes(writer.data), 0, None)
+        multicast(entry.device.network, NETLINK_ROUTE, group, bytes(writer.data), 0, None)
     except MemoryError:
-        report_overrun(NETLINK_ROUTE, group)
+        report_overrun(entry.device.network, NETLINK_ROUTE, group)
 
 
-def _tell_route(route: Route, kind: int) -> None:
+def _tell_route(network: Network, route: Route, kind: int) -> None:
     group = _GROUP_ROUTE4 if len(route.destination) == 4 else _GROUP_ROUTE6
-    if not has_listener(NETLINK_ROUTE, group):
+    if not has_listener(network, NETLINK_ROUTE, group):
         return
     try:
         writer = MessageWriter()
         writer.answer_to(0, 0, NLM_F_CREATE | NLM_F_EXCL if kind == RTM_NEWROUTE else 0)
         put_route(writer, route, kind)
-        multicast(NETLINK_ROUTE, group, bytes(writer.data), 0, None)
+        multicast(network, NETLINK_ROUTE, group, bytes(writer.data), 0, None)
     except MemoryError:
-        report_overrun(NETLINK_ROUTE, group)
+        report_overrun(network, NETLINK_ROUTE, group)
 
 
 def _tell_neighbour(entry: Neighbour, kind: int) -> None:
-    if not has_listener(NETLINK_ROUTE, _GROUP_NEIGHBOUR):
+    if not has_listener(entry.device.network, NETLINK_ROUTE, _GROUP_NEIGHBOUR):
         return
     try:
         writer = MessageWriter()
         put_neighbour(writer, entry, kind)
-        multicast(NETLINK_ROUTE, _GROUP_NEIGHBOUR, bytes(writer.data), 0, None)
+        multicast(entry.device.network, NETLINK_ROUTE, _GROUP_NEIGHBOUR, bytes(writer.data), 0, None)
     except MemoryError:
-        report_overrun(NETLINK_ROUTE, _GROUP_NEIGHBOUR)
+        report_overrun(entry.device.network, NETLINK_ROUTE, _GROUP_NEIGHBOUR)
 
 
 @final
@@ -87,6 +89,9 @@ class _Devices(DeviceWatcher):
     def device_changed(self, device: NetworkDevice) -> None:
         _tell_link(device, 0)
 
+    def device_removed(self, device: NetworkDevice) -> None:
+        _tell_link(device, 0xFFFF_FFFF, RTM_DELLINK)
+
 
 @final
 class _Addresses(AddressWatcher):
@@ -102,11 +107,11 @@ class _Addresses(AddressWatcher):
 
 @final
 class _Routes(RouteWatcher):
-    def route_added(self, route: Route) -> None:
-        _tell_route(route, RTM_NEWROUTE)
+    def route_added(self, network: Network, route: Route) -> None:
+        _tell_route(network, route, RTM_NEWROUTE)
 
-    def route_deleted(self, route: Route) -> None:
-        _tell_route(route, RTM_DELROUTE)
+    def route_deleted(self, network: Network, route: Route) -> None:
+        _tell_route(network, route, RTM_DELROUTE)
 
 
 @final

@@ -3,10 +3,15 @@
 A request is answered by an error, an acknowledgement if it asked for one, or what it asked for. A dump is many messages
 with NLM_F_MULTI, ended by NLMSG_DONE.
 
-Context: system calls; nothing sleeps.
+Context: system calls; between requests, and between the messages of a dump, others may run.
 """
 
+from typing import Final
+
 from kernel.lang import EBUSY, ENOMEM, EOPNOTSUPP, Errno, span_of
+from kernel.lib.credentials import Credentials
+from kernel.lib.pace import pace
+from kernel.net.link import ethernet
 from kernel.net.netlink.messages import (
     FIRST_TYPE,
     HEADER_SIZE,
@@ -21,6 +26,8 @@ from kernel.net.netlink.messages import (
     aligned,
 )
 from kernel.net.netlink.socket import Datagram, NetlinkSocket
+
+_REQUEST_COST: Final = 20_000  # instructions
 
 
 class RequestSocket(NetlinkSocket):
@@ -38,7 +45,7 @@ class RequestSocket(NetlinkSocket):
         """Carry out another request, and write its answer, if it has one. Raises Errno, MemoryError."""
         raise Errno(EOPNOTSUPP)
 
-    def handle(self, data: bytes) -> None:
+    def handle(self, data: bytes, opener: Credentials | None) -> None:
         """Carry out the requests of a datagram, one after the other."""
         span = span_of(data)
         position = 0
@@ -46,12 +53,14 @@ class RequestSocket(NetlinkSocket):
             length = span.load_u32(position)
             if length < HEADER_SIZE or length > len(data) - position:
                 return
-            request = Request(data[position : position + length], self.port)
+            request = Request(data[position : position + length], self.port, self.network, opener)
             if request.has(NLM_F_REQUEST) and request.kind >= FIRST_TYPE:
                 self._handle_one(request)
             elif request.has(NLM_F_ACK):
                 self._acknowledge(request, 0)
+            ethernet.drain()
             position += aligned(length)
+            pace(_REQUEST_COST)
 
     def _handle_one(self, request: Request) -> None:
         error = 0
@@ -86,10 +95,15 @@ class RequestSocket(NetlinkSocket):
     def _dump(self, request: Request) -> None:
         if self.is_dumping:
             raise Errno(EBUSY)
-        writer = MessageWriter()
-        writer.answer_to(request.sequence, self.port, NLM_F_MULTI)
-        error = self.dump(request, writer)
-        writer.begin(NLMSG_DONE)
-        writer.u32(-error)
-        writer.end()
-        self.enqueue_dump(writer.data)
+        self.is_dumping = True
+        try:
+            writer = MessageWriter()
+            writer.answer_to(request.sequence, self.port, NLM_F_MULTI)
+            error = self.dump(request, writer)
+            writer.begin(NLMSG_DONE)
+            writer.u32(-error)
+            writer.end()
+            self.enqueue_dump(writer.data)
+        except (Errno, MemoryError):
+            self.is_dumping = False
+            raise

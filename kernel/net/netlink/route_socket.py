@@ -5,6 +5,7 @@ from typing import Final
 from kernel.lang import EOPNOTSUPP, EPERM, Errno
 from kernel.lib.capabilities import CAP_NET_ADMIN
 from kernel.lib.credentials import Credentials
+from kernel.net.link.network import Network
 from kernel.net.netlink.interface_addresses import (
     RTM_DELADDR,
     RTM_GETADDR,
@@ -13,7 +14,8 @@ from kernel.net.netlink.interface_addresses import (
     new_address,
     remove_address,
 )
-from kernel.net.netlink.links import RTM_DELLINK, RTM_GETLINK, RTM_NEWLINK, RTM_SETLINK, dump_links, get_link, set_link
+from kernel.net.netlink.link_names import RTM_DELLINK, RTM_GETLINK, RTM_NEWLINK, RTM_SETLINK
+from kernel.net.netlink.links import dump_links, get_link, remove_link, set_link
 from kernel.net.netlink.messages import HEADER_SIZE, NLM_F_DUMP, MessageWriter, Request
 from kernel.net.netlink.neighbours import (
     RTM_DELNEIGH,
@@ -24,6 +26,7 @@ from kernel.net.netlink.neighbours import (
     new_neighbour,
     remove_neighbour,
 )
+from kernel.net.netlink.network_ids import RTM_GETNSID, RTM_NEWNSID, dump_ids, get_id, new_id
 from kernel.net.netlink.request_socket import RequestSocket
 from kernel.net.netlink.routes import (
     RTM_DELROUTE,
@@ -45,8 +48,8 @@ _KIND_GET: Final = 2  # the low two bits of a type
 class RouteSocket(RequestSocket):
     """A socket of NETLINK_ROUTE."""
 
-    def __init__(self, kind: int, credentials: Credentials) -> None:
-        super().__init__(kind, NETLINK_ROUTE, credentials)
+    def __init__(self, kind: int, credentials: Credentials, network: Network) -> None:
+        super().__init__(kind, NETLINK_ROUTE, credentials, network)
 
     def wants_dump(self, request: Request) -> bool:
         return len(request.raw) > HEADER_SIZE and request.kind & 3 == _KIND_GET and request.flags & NLM_F_DUMP != 0
@@ -55,13 +58,15 @@ class RouteSocket(RequestSocket):
         family = request.raw[HEADER_SIZE]
         kind = request.kind
         if kind == RTM_GETLINK:
-            dump_links(writer)
+            dump_links(self.network, writer)
         elif kind == RTM_GETADDR:
-            dump_addresses(writer, family)
+            dump_addresses(self.network, writer, family)
         elif kind == RTM_GETROUTE:
-            dump_routes(writer, family)
+            dump_routes(self.network, writer, family)
         elif kind == RTM_GETNEIGH:
-            dump_neighbours(writer, family)
+            dump_neighbours(self.network, writer, family)
+        elif kind == RTM_GETNSID:
+            dump_ids(self.network, writer)
         elif kind == RTM_GETRULE:
             dump_rules(writer, family)
         else:
@@ -77,6 +82,12 @@ class RouteSocket(RequestSocket):
             get_link(request, writer)
         elif kind == RTM_NEWLINK or kind == RTM_SETLINK:
             set_link(request)
+        elif kind == RTM_DELLINK:
+            remove_link(request)
+        elif kind == RTM_NEWNSID:
+            new_id(request)
+        elif kind == RTM_GETNSID:
+            get_id(request, writer)
         elif kind == RTM_NEWADDR:
             new_address(request)
         elif kind == RTM_DELADDR:
@@ -98,13 +109,16 @@ class RouteSocket(RequestSocket):
 
 
 def _check_allowed(request: Request) -> None:
-    """Everybody may ask, root may change. EPERM; EOPNOTSUPP for what there is not."""
-    if request.kind & 3 != _KIND_GET and not current().credentials.capable(CAP_NET_ADMIN):
-        raise Errno(EPERM)
+    """Everybody may ask, the network's administrator may change. EPERM; EOPNOTSUPP for what there is not."""
+    if request.kind & 3 != _KIND_GET:
+        owner = request.network.owner
+        opener = request.opener
+        if not current().credentials.capable_in(owner, CAP_NET_ADMIN):
+            raise Errno(EPERM)
+        if opener is not None and not opener.capable_in(owner, CAP_NET_ADMIN):
+            raise Errno(EPERM)
     is_about_addresses = request.kind == RTM_NEWADDR or request.kind == RTM_DELADDR
     if is_about_addresses or request.kind == RTM_NEWROUTE or request.kind == RTM_DELROUTE:
         family = request.raw[HEADER_SIZE]
         if family != AF_INET and family != AF_INET6:
             raise Errno(EOPNOTSUPP)
-    if request.kind == RTM_DELLINK:
-        raise Errno(EOPNOTSUPP)

@@ -3,6 +3,8 @@
 from typing import Final
 
 from kernel.lang import EEXIST, EINVAL, ENETDOWN, ENODEV, ENOENT, ESRCH, Errno, Span, span_of, u8
+from kernel.lib.pace import pace
+from kernel.mm.keeping import check_room_to_keep
 from kernel.net.internet.output import resolve
 from kernel.net.internet.routes import (
     BLACKHOLE,
@@ -25,6 +27,7 @@ from kernel.net.internet.routes import (
     tables_for,
 )
 from kernel.net.link.device import NetworkDevice, device_by_index
+from kernel.net.link.network import Network
 from kernel.net.netlink.interface_addresses import address_size, family_of_size
 from kernel.net.netlink.messages import (
     NLM_F_APPEND,
@@ -55,6 +58,7 @@ _RTA_EXPIRES: Final = 23
 _RTAX_MTU: Final = 2
 
 _HEADER: Final = 12  # struct rtmsg
+_ROUTE_COST: Final = 5_000  # instructions
 _FLAG_CLONED: Final = 0x200
 _FLAG_ONLINK: Final = 4
 _FLAG_LOOKUP_TABLE: Final = 0x1000
@@ -114,12 +118,13 @@ def _put_cache_information(writer: MessageWriter, route: Route) -> None:
     writer.end_attribute(place)
 
 
-def dump_routes(writer: MessageWriter, family: int) -> None:
-    """All routes of a family; AF_UNSPEC: of both."""
+def dump_routes(network: Network, writer: MessageWriter, family: int) -> None:
+    """All routes of a family; AF_UNSPEC: of both. May sleep."""
     for size in (4, 16):
         if family == 0 or family_of_size(size) == family:
-            for route in _in_order(list_routes(size), size):
+            for route in _in_order(list_routes(network, size), size):
                 put_route(writer, route, RTM_NEWROUTE)
+                pace(_ROUTE_COST)
 
 
 def _in_order(routes: list[Route], size: int) -> list[Route]:
@@ -142,6 +147,7 @@ class _Wanted:
     def __init__(self, request: Request) -> None:
         header = request.payload(_HEADER)
         size = address_size(header[0])
+        self.network: Network = request.network
         self.size: int = size
         self.prefix_length: int = header[1]
         self.tos: int = header[3]
@@ -175,7 +181,7 @@ class _Wanted:
         """The interface that is named, None without one. ENODEV."""
         if self.index == 0:
             return None
-        device = device_by_index(self.index)
+        device = device_by_index(self.network, self.index)
         if device is None:
             raise Errno(ENODEV)
         return device
@@ -192,7 +198,7 @@ def new_route(request: Request) -> None:
         device = None
     else:
         if len(wanted.gateway) > 0 and wanted.flags & _FLAG_ONLINK == 0:
-            device = check_gateway(wanted.gateway, device)
+            device = check_gateway(request.network, wanted.gateway, device)
         if device is None:
             raise Errno(ENODEV)
         if not device.is_up():
@@ -211,20 +217,23 @@ def new_route(request: Request) -> None:
     route.metric = METRIC6 if wanted.metric == 0 and wanted.size == 16 else wanted.metric
     if wanted.expires != 0:
         route.expires_ns = monotonic_ns() + wanted.expires * _NS
-    present = match_route(route.table, route.destination, route.prefix_length, 0, b"", route.metric)
+    present = match_route(
+        request.network, route.table, route.destination, route.prefix_length, 0, b"", route.metric
+    )
     if present is not None and request.has(NLM_F_EXCL):
         raise Errno(EEXIST)
     if present is None and not request.has(NLM_F_CREATE):
         raise Errno(ENOENT)
-    add_route(route, request.has(NLM_F_REPLACE), request.has(NLM_F_APPEND))
+    check_room_to_keep()
+    add_route(request.network, route, request.has(NLM_F_REPLACE), request.has(NLM_F_APPEND))
 
 
 def remove_route(request: Request) -> None:
     """RTM_DELROUTE: the first route that agrees in what is given. ESRCH."""
     wanted = _Wanted(request)
-    for route in tables_for(wanted.size).table(wanted.table)[:]:
+    for route in tables_for(request.network, wanted.size).table(wanted.table)[:]:
         if _agrees(route, wanted):
-            delete_route(route)
+            delete_route(request.network, route)
             return
     raise Errno(ESRCH)
 
@@ -253,7 +262,7 @@ def get_route(request: Request, writer: MessageWriter) -> None:
     source = request.address(_RTA_SRC, size)
     if len(destination) == 0:
         raise Errno(EINVAL)
-    hop = resolve(destination, source, request.attribute_u32(_RTA_OIF, 0))
+    hop = resolve(request.network, destination, source, request.attribute_u32(_RTA_OIF, 0))
     route = Route(destination, 8 * size, hop.device)
     route.kind = hop.kind if hop.kind in (UNICAST, LOCAL, MULTICAST) else route.kind
     found = hop.route

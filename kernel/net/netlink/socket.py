@@ -4,7 +4,7 @@ A request is carried out while it is sent; the answers lie in the sender's queue
 computed whole, then received in pieces. Who joined a multicast group hears of changes; a queue that is full loses them,
 and the next call reports ENOBUFS.
 
-Invariants: `queued_bytes` is what the queue holds; `PORTS` has every bound socket by protocol and port.
+Invariants: `queued_bytes` is what the queue holds; a network's `NetlinkSockets` have every bound socket.
 Context: receiving sleeps, sending does not.
 """
 
@@ -28,6 +28,8 @@ from kernel.lang import (
 )
 from kernel.lib.capabilities import CAP_NET_ADMIN
 from kernel.lib.credentials import Credentials
+from kernel.net.link.network import Network, PartMaker, register_part
+from kernel.net.link.part import Part
 from kernel.net.sockets.ancillary import timestamp_message
 from kernel.net.sockets.options import int_bytes, int_of
 from kernel.net.sockets.socket import (
@@ -81,8 +83,9 @@ class Datagram:
 class NetlinkSocket(Socket):
     """A netlink socket of one protocol."""
 
-    def __init__(self, kind: int, protocol: int, credentials: Credentials) -> None:
-        super().__init__(AF_NETLINK, kind, protocol, credentials.fsuid, credentials.fsgid)
+    def __init__(self, kind: int, protocol: int, credentials: Credentials, network: Network) -> None:
+        super().__init__(AF_NETLINK, kind, protocol, credentials.fsuid, credentials.fsgid, network)
+        self.opener: Credentials = credentials
         self.port: int = 0
         self.is_bound: bool = False
         self.groups: int = 0  # bit n - 1 for group n
@@ -115,16 +118,18 @@ class NetlinkSocket(Socket):
 
     def _take_port(self, port: int) -> None:
         key = _key(self.protocol, port)
-        if key in PORTS:
+        by_port = netlink_sockets_of(self.network).by_port
+        if key in by_port:
             raise Errno(EADDRINUSE)
-        PORTS[key] = self
+        by_port[key] = self
         self.port = port
         self.is_bound = True
 
     def _bind_to_any(self) -> None:
         """The process's number is its first socket's port; others get numbers that no process has, in turns."""
         port = current().own_pid
-        while _key(self.protocol, port) in PORTS:
+        by_port = netlink_sockets_of(self.network).by_port
+        while _key(self.protocol, port) in by_port:
             port = NEXT_PORT.take()
         self._take_port(port)
 
@@ -145,7 +150,7 @@ class NetlinkSocket(Socket):
     def _set_peer(self, address: bytes) -> None:
         port = span_of(address).load_u32(4)
         group = _lowest_group(span_of(address).load_u32(8))
-        if (port != 0 or group != 0) and not current().credentials.capable(CAP_NET_ADMIN):
+        if (port != 0 or group != 0) and not current().credentials.capable_in(self.network.owner, CAP_NET_ADMIN):
             raise Errno(EPERM)
         self.peer_port = port
         self.peer_group = group
@@ -159,9 +164,11 @@ class NetlinkSocket(Socket):
     def close(self) -> None:
         if self.is_bound:
             key = _key(self.protocol, self.port)
-            if key in PORTS:
-                del PORTS[key]
+            by_port = netlink_sockets_of(self.network).by_port
+            if key in by_port:
+                del by_port[key]
         self.queue.clear()
+        super().close()
 
     def held_bytes(self) -> int:
         return super().held_bytes() + self.queued_bytes
@@ -182,7 +189,7 @@ class NetlinkSocket(Socket):
                 raise Errno(EINVAL)
             port = span_of(address).load_u32(4)
             group = _lowest_group(span_of(address).load_u32(8))
-            if (port != 0 or group != 0) and not current().credentials.capable(CAP_NET_ADMIN):
+            if (port != 0 or group != 0) and not current().credentials.capable_in(self.network.owner, CAP_NET_ADMIN):
                 raise Errno(EPERM)
         if not self.is_bound:
             self._bind_to_any()
@@ -193,18 +200,21 @@ class NetlinkSocket(Socket):
             message.buffer.faulted = True
             return 0
         if group != 0:
-            multicast(self.protocol, group, data, self.port, self)
+            multicast(self.network, self.protocol, group, data, self.port, self)
         if port != 0:
-            other = PORTS.get(_key(self.protocol, port))
+            other = netlink_sockets_of(self.network).by_port.get(_key(self.protocol, port))
             if other is None:
                 raise Errno(ECONNREFUSED)
             other.enqueue(Datagram(data, self.port, 0))
         elif group == 0:
-            self.handle(data)
+            self.handle(data, None if len(address) > 0 else self.opener)
         return length
 
-    def handle(self, data: bytes) -> None:
-        """Carry out what a program asks of the kernel. Protocols that take no requests ignore them."""
+    def handle(self, data: bytes, opener: Credentials | None) -> None:
+        """Carry out what a program asks of the kernel. Protocols that take no requests ignore them. May sleep.
+
+        `opener`: whoever made the socket must have the right to ask as well: the program may not know where it writes.
+        """
 
     # ---- Receiving --------------------------------------------------------------------------------------------
 
@@ -357,8 +367,30 @@ class _NextPort:
 
 NEXT_PORT: Final = _NextPort()
 
-# Bound sockets, by protocol and port.
-PORTS: Final[dict[int, NetlinkSocket]] = {}
+
+@final
+class NetlinkSockets(Part):
+    """A network's bound sockets, by protocol and port."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.by_port: dict[int, NetlinkSocket] = {}
+
+
+@final
+class _Maker(PartMaker):
+    def make(self, network: Network) -> None:
+        network.netlink_sockets = NetlinkSockets()
+
+
+register_part(_Maker())
+
+
+def netlink_sockets_of(network: Network) -> NetlinkSockets:
+    """The bound ones of a network."""
+    part = network.netlink_sockets
+    assert isinstance(part, NetlinkSockets)
+    return part
 
 
 def _key(protocol: int, port: int) -> int:
@@ -385,24 +417,26 @@ def _group_mask(group: int) -> int:
     return 1 << (group - 1) if 1 <= group <= 32 else 0
 
 
-def has_listener(protocol: int, group: int) -> bool:
+def has_listener(network: Network, protocol: int, group: int) -> bool:
     """Whether somebody joined a group."""
-    for socket in PORTS.values():
+    for socket in netlink_sockets_of(network).by_port.values():
         if socket.protocol == protocol and socket.groups >> (group - 1) & 1 != 0:
             return True
     return False
 
 
-def multicast(protocol: int, group: int, data: bytes, port: int, sender: NetlinkSocket | None) -> None:
+def multicast(
+    network: Network, protocol: int, group: int, data: bytes, port: int, sender: NetlinkSocket | None
+) -> None:
     """Give a datagram to everybody who joined the group, but for its sender."""
-    for socket in PORTS.values():
+    for socket in netlink_sockets_of(network).by_port.values():
         if socket is not sender and socket.protocol == protocol and socket.groups >> (group - 1) & 1 != 0:
             socket.enqueue(Datagram(data, port, group))
 
 
-def report_overrun(protocol: int, group: int) -> None:
+def report_overrun(network: Network, protocol: int, group: int) -> None:
     """A change could not be reported for lack of memory: say so to everybody who joined the group."""
-    for socket in PORTS.values():
+    for socket in netlink_sockets_of(network).by_port.values():
         if socket.protocol == protocol and socket.groups >> (group - 1) & 1 != 0:
             socket.pending_error = ENOBUFS
             socket.read_queue.wake_all()

@@ -46,7 +46,7 @@ def dump_unix(request: Request, writer: MessageWriter) -> None:
     show = asked.load_u32(12)
     socket: CollectableSocket | None = SOCKETS.first
     while socket is not None:
-        if isinstance(socket, UnixSocket) and states >> _state(socket) & 1 != 0:
+        if isinstance(socket, UnixSocket) and socket.network is request.network and states >> _state(socket) & 1 != 0:
             _write(socket, show, writer)
         socket = socket.next
 
@@ -59,7 +59,7 @@ def find_unix(request: Request, writer: MessageWriter) -> None:
         raise Errno(EINVAL)
     socket: CollectableSocket | None = SOCKETS.first
     while socket is not None:
-        if isinstance(socket, UnixSocket) and socket.inode.ino == inode:
+        if isinstance(socket, UnixSocket) and socket.network is request.network and socket.inode.ino == inode:
             low = asked.load_u32(16)
             high = asked.load_u32(20)
             if not is_meant(low, high, socket.inode.ino):

@@ -32,10 +32,11 @@ from kernel.lib.credentials import Credentials
 from kernel.mm.objects import MemoryObject
 from kernel.net.datagram.socket import FIONREAD, PACKET_OVERHEAD, SIOCOUTQ
 from kernel.net.link import ethernet
-from kernel.net.link.device import NetworkDevice, device_by_index
-from kernel.net.link.ethernet import ETHERNET_HEADER, LINK, Tap
-from kernel.net.link.loopback import LOOPBACK
+from kernel.net.link.device import NetworkDevice, Tap, device_by_index
+from kernel.net.link.ethernet import ETHERNET_HEADER
+from kernel.net.link.network import Network, PartMaker, register_part
 from kernel.net.link.packet import CHECKSUM_PARTIAL, CHECKSUM_VERIFIED, PACKET_OUTGOING, Packet, PacketQueue
+from kernel.net.link.part import Part
 from kernel.net.packet.flow_hash import flow_hash
 from kernel.net.packet.frame_membership import FrameMembership
 from kernel.net.packet.ring.blocks import FEATURE_HASH
@@ -93,8 +94,8 @@ _RECEIVE_FLAGS: Final = MSG_PEEK | MSG_DONTWAIT | MSG_TRUNC | MSG_CMSG_CLOEXEC |
 class PacketSocket(Socket):
     """A socket of AF_PACKET. `protocol` is the EtherType in the order of the network, as in socket(2)."""
 
-    def __init__(self, kind: int, protocol: int, credentials: Credentials) -> None:
-        super().__init__(AF_PACKET, kind, protocol, credentials.fsuid, credentials.fsgid)
+    def __init__(self, kind: int, protocol: int, credentials: Credentials, network: Network) -> None:
+        super().__init__(AF_PACKET, kind, protocol, credentials.fsuid, credentials.fsgid, network)
         self.ethertype: int = _swapped(protocol)  # 0: nothing is received
         self.device_index: int = 0  # 0: all
         self.queue: PacketQueue = PacketQueue()
@@ -106,7 +107,7 @@ class PacketSocket(Socket):
         self.wants_auxdata: bool = False
         self.wants_origin: bool = False
         self.ignores_outgoing: bool = False
-        SOCKETS.insert(self)
+        _TAP.insert(self)
 
     def bind(self, address: bytes) -> None:
         """Choose an interface and a protocol. EINVAL, ENODEV."""
@@ -116,7 +117,7 @@ class PacketSocket(Socket):
             raise Errno(EINVAL)
         index = span_of(address).load_u32(4) & 0x7FFF_FFFF
         if index != 0:
-            device = device_by_index(index)
+            device = device_by_index(self.network, index)
             if device is None:
                 raise Errno(ENODEV)
             if not device.is_up():
@@ -128,7 +129,7 @@ class PacketSocket(Socket):
             self.protocol = _swapped(protocol)
 
     def local_address(self) -> bytes:
-        device = device_by_index(self.device_index)
+        device = device_by_index(self.network, self.device_index)
         address = b"" if device is None else device.address
         whole = _sockaddr(self.ethertype, self.device_index, device, 0, address)
         return whole[: _SOCKADDR_LL_LEAST + len(address)]
@@ -275,7 +276,7 @@ class PacketSocket(Socket):
             protocol = address[2] << 8 | address[3]
             index = span_of(address).load_u32(4) & 0x7FFF_FFFF
             target = address[12:18] if address[11] >= 6 and len(address) >= 18 else b""
-        device = device_by_index(index)
+        device = device_by_index(self.network, index)
         if device is None:
             raise Errno(ENXIO)
         if not device.is_up():
@@ -329,8 +330,8 @@ class PacketSocket(Socket):
         # What taps see: not what the frame says, if the sender says something else.
         packet.protocol = packet.span().load_be16(12) if protocol == 0 or protocol == _ETH_P_ALL else protocol
         packet.network_start = packet.start + ETHERNET_HEADER
-        if device is LOOPBACK:
-            ethernet.loop_frame(packet)
+        if device.is_loop:
+            ethernet.loop_frame(packet, device)
         else:
             ethernet.send_frame(packet, device)
 
@@ -348,7 +349,7 @@ class PacketSocket(Socket):
         return state
 
     def held_bytes(self) -> int:
-        return super().held_bytes() + self.queued_bytes
+        return super().held_bytes() + self.queued_bytes + self.rings.size_bytes()
 
     def memory_use(self) -> tuple[int, int, int]:
         return self.queued_bytes, 0, self.rings.counts.drops
@@ -428,7 +429,7 @@ class PacketSocket(Socket):
                         held.undo()
                     return
             return
-        device = device_by_index(index)
+        device = device_by_index(self.network, index)
         if device is None:
             raise Errno(ENODEV)
         if length > len(device.address):
@@ -451,12 +452,13 @@ class PacketSocket(Socket):
         return super().ioctl(command, argument)
 
     def close(self) -> None:
-        SOCKETS.remove(self)
+        _TAP.remove(self)
         for held in self.memberships:
             held.undo()
         self.memberships.clear()
         self._clear_queue()
         self.rings.close()
+        super().close()
 
 
 def _swapped(value: int) -> int:
@@ -500,39 +502,67 @@ def _auxiliary(packet: Packet) -> bytes:
 
 
 @final
-class PacketTap(Tap):
-    """All packet sockets; the link layer knows it while there is one."""
+class PacketSockets(Part):
+    """A network's packet sockets. It shows them frames while there are any."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.sockets: list[PacketSocket] = []
+
+
+@final
+class _Maker(PartMaker):
+    def make(self, network: Network) -> None:
+        network.packet_sockets = PacketSockets()
+
+
+register_part(_Maker())
+
+
+def packet_sockets_of(network: Network) -> PacketSockets:
+    """Those of a network."""
+    part = network.packet_sockets
+    assert isinstance(part, PacketSockets)
+    return part
+
+
+@final
+class PacketTap(Tap):
+    """What a network shows its frames to."""
 
     def insert(self, socket: PacketSocket) -> None:
         """Enter a socket. May raise MemoryError."""
-        self.sockets.append(socket)
-        if len(self.sockets) == 1:
-            LINK.taps.append(self)
+        sockets = packet_sockets_of(socket.network).sockets
+        sockets.append(socket)
+        if len(sockets) == 1:
+            try:
+                socket.network.taps.append(self)
+            except MemoryError:
+                sockets.pop()
+                raise
 
     def remove(self, socket: PacketSocket) -> None:
-        if socket in self.sockets:
-            self.sockets.remove(socket)
-            if len(self.sockets) == 0:
-                LINK.taps.remove(self)
+        sockets = packet_sockets_of(socket.network).sockets
+        if socket in sockets:
+            sockets.remove(socket)
+            if len(sockets) == 0:
+                socket.network.taps.remove(self)
 
     def saw(self, packet: Packet, device: NetworkDevice, is_outgoing: bool) -> None:
-        for socket in self.sockets:
+        for socket in packet_sockets_of(device.network).sockets:
             socket.saw(packet, device, is_outgoing)
 
 
-SOCKETS: Final = PacketTap()
+_TAP: Final = PacketTap()
 
 
-def make_packet_socket(kind: int, protocol: int, credentials: Credentials) -> Socket:
+def make_packet_socket(kind: int, protocol: int, credentials: Credentials, network: Network) -> Socket:
     """A socket of AF_PACKET. EPERM, ESOCKTNOSUPPORT."""
-    if not credentials.capable(CAP_NET_RAW):
+    if not credentials.capable_in(network.owner, CAP_NET_RAW):
         raise Errno(EPERM)
     if kind != SOCK_RAW and kind != SOCK_DGRAM:
         raise Errno(ESOCKTNOSUPPORT)
-    return PacketSocket(kind, protocol & 0xFFFF, credentials)
+    return PacketSocket(kind, protocol & 0xFFFF, credentials, network)
 
 
 register_family(AF_PACKET, make_packet_socket)

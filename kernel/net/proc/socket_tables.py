@@ -11,12 +11,13 @@ from kernel.lang import final, span_of
 from kernel.lib.credentials import uid_for_caller
 from kernel.lib.pace import pace
 from kernel.lib.proc_files import proc_file
-from kernel.net.datagram import ping_socket, raw_socket, udp
+from kernel.net.datagram import udp
 from kernel.net.datagram.memory import MEMORY as DATAGRAM_MEMORY
-from kernel.net.link.device import DEVICES
-from kernel.net.netlink.socket import PORTS
-from kernel.net.packet.socket import SOCKETS as PACKETS
-from kernel.net.packet.socket import PacketSocket
+from kernel.net.datagram.ping_socket import ping_sockets_of
+from kernel.net.datagram.raw_socket import raw_sockets_of
+from kernel.net.link.network import Network, shown_network
+from kernel.net.netlink.socket import netlink_sockets_of
+from kernel.net.packet.socket import PacketSocket, packet_sockets_of
 from kernel.net.proc.tables import HEAD4, HEAD6, padded, plain_hex, socket_line
 from kernel.net.sockets.joined_groups import INCLUDE, JOINED
 from kernel.net.sockets.socket import AF_INET, AF_INET6, SOCK_STREAM
@@ -36,7 +37,7 @@ _LINE_COST: Final = 5000  # instructions for a socket, for `pace`
 
 def _pings(family: int) -> bytes:
     text = bytearray()
-    for socket in list(ping_socket.SOCKETS.sockets):
+    for socket in list(ping_sockets_of(shown_network()).sockets):
         pace(_LINE_COST)
         if socket.family == family:
             line = socket_line(socket, socket.binding.port, socket.binding.port, 5)
@@ -60,7 +61,7 @@ def icmp6() -> bytes:
 def packet() -> bytes:
     """/proc/net/packet."""
     text = bytearray(b"sk               RefCnt Type Proto  Iface R Rmem   User   Inode\n")
-    for socket in list(PACKETS.sockets):
+    for socket in list(packet_sockets_of(shown_network()).sockets):
         text.extend(_packet_line(socket))
         pace(_LINE_COST)
     return bytes(text)
@@ -79,7 +80,7 @@ def _packet_line(socket: PacketSocket) -> bytes:
 def netlink() -> bytes:
     """/proc/net/netlink: sockets that have a port."""
     text = bytearray(b"sk               Eth Pid        Groups   Rmem     Wmem     Dump  Locks    Drops    Inode\n")
-    for socket in list(PORTS.values()):
+    for socket in list(netlink_sockets_of(shown_network()).by_port.values()):
         groups = socket.groups & 0xFFFF_FFFF
         dumping = 1 if socket.is_dumping else 0
         text.extend(
@@ -128,9 +129,10 @@ class SourceLine:
 
 def _sources(size: int) -> list[SourceLine]:
     found: dict[bytes, SourceLine] = {}
+    network = shown_network()
     for joined in JOINED.keys():
         membership = joined.membership
-        if len(membership.group) != size:
+        if len(membership.group) != size or membership.network is not network or not membership.is_listed:
             continue
         name = membership.device.name
         head = f"{membership.device.index:3} ".encode() + b" " * max(0, 6 - len(name)) + name[: min(len(name), 6)]
@@ -155,7 +157,8 @@ def _number4(address: bytes) -> bytes:
 def dev_mcast() -> bytes:
     """/proc/net/dev_mcast: the link addresses of groups that interfaces listen to."""
     text = bytearray()
-    for device in DEVICES.devices:
+    for device in shown_network().devices[:]:
+        pace(_LINE_COST)
         for address in device.multicast.keys():
             users = device.multicast[address].users
             name = device.name + b" " * max(0, 15 - len(device.name))
@@ -179,27 +182,25 @@ def _protocol(name: bytes, sockets: int, pages: int, press: bytes, header: int, 
     return line + b"\n"
 
 
-def _unix_count(is_stream: bool) -> int:
+def _unix_count(network: Network, is_stream: bool) -> int:
     count = 0
     socket: CollectableSocket | None = UNIX_SOCKETS.first
     while socket is not None:
-        if isinstance(socket, UnixSocket) and (socket.kind == SOCK_STREAM) == is_stream:
+        if isinstance(socket, UnixSocket) and socket.network is network and (socket.kind == SOCK_STREAM) == is_stream:
             count += 1
         socket = socket.next
-    return count
-
-
-def _ping_count(family: int) -> int:
-    count = 0
-    for socket in ping_socket.SOCKETS.sockets:
-        if socket.family == family:
-            count += 1
     return count
 
 
 @proc_file("net/protocols")
 def protocols() -> bytes:
     """/proc/net/protocols: what there is, and how many sockets of each."""
+    network = shown_network()
+    udps = udp.udp_sockets_of(network)
+    packets = len(packet_sockets_of(network).sockets)
+    raws = raw_sockets_of(network)
+    pings = ping_sockets_of(network)
+    netlinks = len(netlink_sockets_of(network).by_port)
     held = DATAGRAM_MEMORY.used + (1 << PAGE_SHIFT) - 1 >> PAGE_SHIFT
     pages = TCP_MEMORY.used + (1 << PAGE_SHIFT) - 1 >> PAGE_SHIFT
     press = b"yes" if TCP_MEMORY.is_under_pressure else b"no"
@@ -211,15 +212,15 @@ def protocols() -> bytes:
     raw = b"yyynyyynyyyyyyyynn"
     datagram = b"yyynyyynyyyynnyyyn"
     stream = b"yyyyyyyyyyyynyyyyy"
-    text += _protocol(b"PACKET", len(PACKETS.sockets), _NONE, b"NI", 0, b"n" * 18)
-    text += _protocol(b"PINGv6", _ping_count(AF_INET6), _NONE, b"NI", 0, ping)
-    text += _protocol(b"RAWv6", raw_socket.SOCKETS.count(AF_INET6), _NONE, b"NI", 0, raw)
-    text += _protocol(b"UDPv6", udp.SOCKETS.count(AF_INET6), held, b"NI", 0, datagram)
-    text += _protocol(b"TCPv6", CONNECTIONS.count_sockets(AF_INET6), pages, press, 256, stream)
-    text += _protocol(b"UNIX-STREAM", _unix_count(is_stream=True), _NONE, b"NI", 0, b"ynnnnnnnnnnnnnnynn")
-    text += _protocol(b"UNIX", _unix_count(is_stream=False), _NONE, b"NI", 0, b"y" + b"n" * 17)
-    text += _protocol(b"PING", _ping_count(AF_INET), _NONE, b"NI", 0, ping)
-    text += _protocol(b"RAW", raw_socket.SOCKETS.count(AF_INET), _NONE, b"NI", 0, raw)
-    text += _protocol(b"UDP", udp.SOCKETS.count(AF_INET), held, b"NI", 0, datagram)
-    text += _protocol(b"TCP", CONNECTIONS.count_sockets(AF_INET), pages, press, 256, stream)
-    return text + _protocol(b"NETLINK", len(PORTS), _NONE, b"NI", 0, b"n" * 18)
+    text += _protocol(b"PACKET", packets, _NONE, b"NI", 0, b"n" * 18)
+    text += _protocol(b"PINGv6", pings.count(AF_INET6), _NONE, b"NI", 0, ping)
+    text += _protocol(b"RAWv6", raws.count(AF_INET6), _NONE, b"NI", 0, raw)
+    text += _protocol(b"UDPv6", udps.count(AF_INET6), held, b"NI", 0, datagram)
+    text += _protocol(b"TCPv6", CONNECTIONS.count_sockets(network, AF_INET6), pages, press, 256, stream)
+    text += _protocol(b"UNIX-STREAM", _unix_count(network, is_stream=True), _NONE, b"NI", 0, b"ynnnnnnnnnnnnnnynn")
+    text += _protocol(b"UNIX", _unix_count(network, is_stream=False), _NONE, b"NI", 0, b"y" + b"n" * 17)
+    text += _protocol(b"PING", pings.count(AF_INET), _NONE, b"NI", 0, ping)
+    text += _protocol(b"RAW", raws.count(AF_INET), _NONE, b"NI", 0, raw)
+    text += _protocol(b"UDP", udps.count(AF_INET), held, b"NI", 0, datagram)
+    text += _protocol(b"TCP", CONNECTIONS.count_sockets(network, AF_INET), pages, press, 256, stream)
+    return text + _protocol(b"NETLINK", netlinks, _NONE, b"NI", 0, b"n" * 18)

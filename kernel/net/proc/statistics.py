@@ -5,30 +5,20 @@ Context: system calls; nothing sleeps.
 
 from kernel.lib.proc_files import proc_file
 from kernel.mm.frames import PAGE_SIZE
-from kernel.net.datagram import ping_socket, raw_socket, udp
+from kernel.net.datagram import udp
 from kernel.net.datagram.memory import MEMORY as DATAGRAM_MEMORY
-from kernel.net.internet.counters import (
-    ICMP4,
-    ICMP6,
-    IP4,
-    IP6,
-    TCP,
-    TCP_EVENTS,
-    UDP4,
-    UDP6,
-    IcmpCounters,
-    IpCounters,
-    UdpCounters,
-)
-from kernel.net.internet.fragments import REASSEMBLER
+from kernel.net.datagram.ping_socket import ping_sockets_of
+from kernel.net.datagram.raw_socket import raw_sockets_of
+from kernel.net.internet.fragments import reassembler_of
 from kernel.net.internet.sysctl import IP4_SETTINGS
-from kernel.net.netlink.socket import PORTS
-from kernel.net.packet.socket import SOCKETS as PACKETS
+from kernel.net.link.counters import IcmpCounters, UdpCounters
+from kernel.net.link.network import Network, shown_network
+from kernel.net.netlink.socket import netlink_sockets_of
+from kernel.net.packet.socket import packet_sockets_of
 from kernel.net.sockets.socket import AF_INET, AF_INET6
 from kernel.net.tcp.connection import State
 from kernel.net.tcp.memory import MEMORY as TCP_MEMORY
 from kernel.net.tcp.table import TABLE as CONNECTIONS
-from kernel.net.unix.rights import SOCKETS as UNIX_SOCKETS
 
 _ICMP_TYPES: list[int] = [3, 11, 12, 4, 5, 8, 0, 13, 14, 17, 18]
 _ICMP_NAMES: bytes = (
@@ -74,15 +64,16 @@ def _icmp_values(counts: list[int]) -> bytes:
 @proc_file("net/snmp")
 def snmp() -> bytes:
     """/proc/net/snmp: IPv4, ICMP, TCP, UDP."""
-    ip = IP4
-    forwarding = 1 if IP4_SETTINGS.ip_forward.value != 0 else 2
+    network = shown_network()
+    ip = network.ip4
+    forwarding = 1 if IP4_SETTINGS.ip_forward.of(network) != 0 else 2
     text = bytearray(
         b"Ip: Forwarding DefaultTTL InReceives InHdrErrors InAddrErrors ForwDatagrams InUnknownProtos InDiscards"
         b" InDelivers OutRequests OutDiscards OutNoRoutes ReasmTimeout ReasmReqds ReasmOKs ReasmFails FragOKs"
         b" FragFails FragCreates OutTransmits\n"
     )
     text.extend(
-        f"Ip: {forwarding} {IP4_SETTINGS.ip_default_ttl.value} {ip.in_receives} {ip.in_header_errors}"
+        f"Ip: {forwarding} {IP4_SETTINGS.ip_default_ttl.of(network)} {ip.in_receives} {ip.in_header_errors}"
         f" {ip.in_address_errors} {ip.forwarded} {ip.in_unknown_protocols} {ip.in_discards} {ip.in_delivers}".encode()
     )
     text.extend(
@@ -90,7 +81,7 @@ def snmp() -> bytes:
         f" {ip.reassembly_oks} {ip.reassembly_fails} {ip.fragment_oks} {ip.fragment_fails} {ip.fragment_creates}"
         f" {ip.out_transmits}\n".encode()
     )
-    icmp = ICMP4
+    icmp = network.icmp4
     text.extend(b"Icmp: InMsgs InErrors InCsumErrors" + _prefixed(_ICMP_NAMES, b"In"))
     text.extend(b" OutMsgs OutErrors OutRateLimitGlobal OutRateLimitHost" + _prefixed(_ICMP_NAMES, b"Out") + b"\n")
     text.extend(f"Icmp: {icmp.in_messages} {icmp.in_errors} {icmp.in_checksum_errors}".encode())
@@ -98,20 +89,20 @@ def snmp() -> bytes:
     text.extend(f" {icmp.out_messages} {icmp.out_errors} 0 {icmp.out_rate_limited}".encode())
     text.extend(_icmp_values(icmp.out_types) + b"\n")
     text.extend(_icmp_messages(icmp))
-    tcp = TCP
+    tcp = network.tcp
     text.extend(
         b"Tcp: RtoAlgorithm RtoMin RtoMax MaxConn ActiveOpens PassiveOpens AttemptFails EstabResets CurrEstab InSegs"
         b" OutSegs RetransSegs InErrs OutRsts InCsumErrors\n"
     )
     text.extend(
         f"Tcp: 1 200 120000 -1 {tcp.active_opens} {tcp.passive_opens} {tcp.attempt_fails} {tcp.established_resets}"
-        f" {_established_count()} {tcp.in_segments} {tcp.out_segments} {tcp.retransmitted_segments}"
+        f" {_established_count(network)} {tcp.in_segments} {tcp.out_segments} {tcp.retransmitted_segments}"
         f" {tcp.in_errors} {tcp.out_resets} {tcp.in_checksum_errors}\n".encode()
     )
     names = (
         b" InDatagrams NoPorts InErrors OutDatagrams RcvbufErrors SndbufErrors InCsumErrors IgnoredMulti MemErrors\n"
     )
-    text.extend(b"Udp:" + names + _udp_values(b"Udp:", UDP4))
+    text.extend(b"Udp:" + names + _udp_values(b"Udp:", network.udp4))
     text.extend(b"UdpLite:" + names + b"UdpLite: 0 0 0 0 0 0 0 0 0\n")
     return bytes(text)
 
@@ -143,10 +134,11 @@ def _udp_values(label: bytes, udp_: UdpCounters) -> bytes:
 @proc_file("net/netstat")
 def netstat() -> bytes:
     """/proc/net/netstat: what TCP and IPv4 count beyond SNMP. Readers go by the names; only what is counted has one."""
-    ip = IP4
+    network = shown_network()
+    ip = network.ip4
     names = bytearray(b"TcpExt:")
     values = bytearray(b"TcpExt:")
-    for event in TCP_EVENTS:
+    for event in network.tcp_events.all():
         names.extend(b" " + event.name)
         values.extend(f" {event.count}".encode())
     return (
@@ -167,7 +159,10 @@ def _row(name: bytes, value: int) -> bytes:
 @proc_file("net/snmp6")
 def snmp6() -> bytes:
     """/proc/net/snmp6: IPv6, ICMPv6, UDP over IPv6."""
-    ip: IpCounters = IP6
+    network = shown_network()
+    ip = network.ip6
+    icmp = network.icmp6
+    udp6 = network.udp6
     return (
         _row(b"Ip6InReceives", ip.in_receives)
         + _row(b"Ip6InHdrErrors", ip.in_header_errors)
@@ -194,23 +189,23 @@ def snmp6() -> bytes:
         + _row(b"Ip6InOctets", ip.in_bytes)
         + _row(b"Ip6OutOctets", ip.out_bytes)
         + _row(b"Ip6OutTransmits", ip.out_transmits)
-        + _row(b"Icmp6InMsgs", ICMP6.in_messages)
-        + _row(b"Icmp6InErrors", ICMP6.in_errors)
-        + _row(b"Icmp6OutMsgs", ICMP6.out_messages)
-        + _row(b"Icmp6OutErrors", ICMP6.out_errors)
-        + _row(b"Icmp6InCsumErrors", ICMP6.in_checksum_errors)
-        + _row(b"Icmp6OutRateLimitHost", ICMP6.out_rate_limited)
-        + _icmp6_types(b"Icmp6In", ICMP6.in_types)
-        + _icmp6_types(b"Icmp6Out", ICMP6.out_types)
-        + _row(b"Udp6InDatagrams", UDP6.in_datagrams)
-        + _row(b"Udp6NoPorts", UDP6.no_ports)
-        + _row(b"Udp6InErrors", UDP6.in_errors)
-        + _row(b"Udp6OutDatagrams", UDP6.out_datagrams)
-        + _row(b"Udp6RcvbufErrors", UDP6.receive_buffer_errors)
-        + _row(b"Udp6SndbufErrors", UDP6.send_buffer_errors)
-        + _row(b"Udp6InCsumErrors", UDP6.in_checksum_errors)
-        + _row(b"Udp6IgnoredMulti", UDP6.ignored_multicast)
-        + _row(b"Udp6MemErrors", UDP6.memory_errors)
+        + _row(b"Icmp6InMsgs", icmp.in_messages)
+        + _row(b"Icmp6InErrors", icmp.in_errors)
+        + _row(b"Icmp6OutMsgs", icmp.out_messages)
+        + _row(b"Icmp6OutErrors", icmp.out_errors)
+        + _row(b"Icmp6InCsumErrors", icmp.in_checksum_errors)
+        + _row(b"Icmp6OutRateLimitHost", icmp.out_rate_limited)
+        + _icmp6_types(b"Icmp6In", icmp.in_types)
+        + _icmp6_types(b"Icmp6Out", icmp.out_types)
+        + _row(b"Udp6InDatagrams", udp6.in_datagrams)
+        + _row(b"Udp6NoPorts", udp6.no_ports)
+        + _row(b"Udp6InErrors", udp6.in_errors)
+        + _row(b"Udp6OutDatagrams", udp6.out_datagrams)
+        + _row(b"Udp6RcvbufErrors", udp6.receive_buffer_errors)
+        + _row(b"Udp6SndbufErrors", udp6.send_buffer_errors)
+        + _row(b"Udp6InCsumErrors", udp6.in_checksum_errors)
+        + _row(b"Udp6IgnoredMulti", udp6.ignored_multicast)
+        + _row(b"Udp6MemErrors", udp6.memory_errors)
     )
 
 
@@ -225,14 +220,14 @@ def _icmp6_types(prefix: bytes, counts: list[int]) -> bytes:
     return bytes(text)
 
 
-def _established_count() -> int:
+def _established_count(network: Network) -> int:
     """CurrEstab: connections in the states ESTABLISHED and CLOSE_WAIT."""
     count = 0
     for first in CONNECTIONS.buckets:
         channel = first
         while channel is not None:
             c = channel.connection
-            if c is not None and (c.state == State.ESTABLISHED or c.state == State.CLOSE_WAIT):
+            if c is not None and c.network is network and (c.state == State.ESTABLISHED or c.state == State.CLOSE_WAIT):
                 count += 1
             channel = channel.next_in_table
     return count
@@ -242,19 +237,26 @@ def _pages(size_bytes: int) -> int:
     return (size_bytes + PAGE_SIZE - 1) // PAGE_SIZE
 
 
+def _count_others(network: Network) -> int:
+    """Unix, packet and ping sockets."""
+    return network.unix_sockets + len(packet_sockets_of(network).sockets) + len(ping_sockets_of(network).sockets)
+
+
 @proc_file("net/sockstat")
 def sockstat() -> bytes:
     """/proc/net/sockstat: sockets in use, and the memory of their queues in pages."""
-    udps = udp.SOCKETS.count(AF_INET)
-    raws = raw_socket.SOCKETS.count(AF_INET)
-    tcps = CONNECTIONS.count_sockets(AF_INET)
-    all_tcps = tcps + CONNECTIONS.count_sockets(AF_INET6)
-    all_inet = all_tcps + udps + raws + udp.SOCKETS.count(AF_INET6) + raw_socket.SOCKETS.count(AF_INET6)
-    others = UNIX_SOCKETS.count + len(PACKETS.sockets) + len(PORTS) + len(ping_socket.SOCKETS.sockets)
-    held, count = REASSEMBLER.use(4)
+    network = shown_network()
+    udp_sockets = udp.udp_sockets_of(network)
+    udps = udp_sockets.count(AF_INET)
+    raws = raw_sockets_of(network).count(AF_INET)
+    tcps = CONNECTIONS.count_sockets(network, AF_INET)
+    all_tcps = tcps + CONNECTIONS.count_sockets(network, AF_INET6)
+    all_inet = all_tcps + udps + raws + udp_sockets.count(AF_INET6) + raw_sockets_of(network).count(AF_INET6)
+    others = _count_others(network) + len(netlink_sockets_of(network).by_port)
+    held, count = reassembler_of(network).use(4)
     return (
         f"sockets: used {all_inet + others}\n"
-        f"TCP: inuse {tcps} orphan {TCP_MEMORY.orphans} tw {CONNECTIONS.wait_count} alloc {all_tcps}"
+        f"TCP: inuse {tcps} orphan {TCP_MEMORY.orphans} tw {network.time_waits} alloc {all_tcps}"
         f" mem {_pages(TCP_MEMORY.used)}\n"
         f"UDP: inuse {udps} mem {_pages(DATAGRAM_MEMORY.used)}\nUDPLITE: inuse 0\nRAW: inuse {raws}\n"
         f"FRAG: inuse {count} memory {held}\n"
@@ -264,8 +266,10 @@ def sockstat() -> bytes:
 @proc_file("net/sockstat6")
 def sockstat6() -> bytes:
     """/proc/net/sockstat6."""
-    held, count = REASSEMBLER.use(16)
+    network = shown_network()
+    held, count = reassembler_of(network).use(16)
     return (
-        f"TCP6: inuse {CONNECTIONS.count_sockets(AF_INET6)}\nUDP6: inuse {udp.SOCKETS.count(AF_INET6)}\n"
-        f"UDPLITE6: inuse 0\nRAW6: inuse {raw_socket.SOCKETS.count(AF_INET6)}\nFRAG6: inuse {count} memory {held}\n"
+        f"TCP6: inuse {CONNECTIONS.count_sockets(network, AF_INET6)}\n"
+        f"UDP6: inuse {udp.udp_sockets_of(network).count(AF_INET6)}\nUDPLITE6: inuse 0\n"
+        f"RAW6: inuse {raw_sockets_of(network).count(AF_INET6)}\nFRAG6: inuse {count} memory {held}\n"
     ).encode()

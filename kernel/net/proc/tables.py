@@ -2,32 +2,36 @@
 
 Addresses stand there as the numbers that their bytes are on a little-endian machine.
 
-Context: system calls; nothing sleeps.
+Context: system calls; others may run between two lines.
 """
 
 from typing import Final
 
 from kernel.lang import final, span_of
 from kernel.lib.credentials import uid_for_caller
+from kernel.lib.pace import pace
 from kernel.lib.proc_files import TextPieces, proc_file, proc_pieces
-from kernel.net.datagram import raw_socket, udp
+from kernel.net.datagram import udp
+from kernel.net.datagram.raw_socket import raw_sockets_of
 from kernel.net.datagram.socket import DatagramSocket
 from kernel.net.internet.addresses import (
     ANY4,
     ANY6,
     SCOPE_HOST,
     SCOPE_LINK,
-    list_addresses,
+    list_all_addresses,
     mapped,
     netmask,
 )
 from kernel.net.internet.membership import list_memberships
-from kernel.net.internet.routes import LOCAL, PROHIBIT, ROUTING, UNICAST, UNREACHABLE, Route, list_routes
-from kernel.net.link.device import ARPHRD_ETHER, DEVICES
+from kernel.net.internet.routes import LOCAL, PROHIBIT, UNICAST, UNREACHABLE, Route, list_routes, tables_for
+from kernel.net.link.device import ARPHRD_ETHER
 from kernel.net.link.neighbours import HAS_ADDRESS, INCOMPLETE, PERMANENT, list_neighbours
+from kernel.net.link.network import Network, shown_network
 from kernel.net.sockets.socket import AF_INET, AF_INET6
 
 _WIDTH: Final = 127
+_LINE_COST: Final = 3_000  # instructions
 _CONNECTED: Final = 1
 _UNCONNECTED: Final = 7
 
@@ -81,7 +85,8 @@ def dev() -> bytes:
         b" face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo colls"
         b" carrier compressed\n"
     )
-    for d in DEVICES.devices:
+    for d in shown_network().devices[:]:
+        pace(_LINE_COST)
         text.extend(_right(d.name, 6))
         text.extend(
             f": {d.received_bytes:7} {d.received_packets:7} {d.received_errors:4} {d.received_dropped:4}"
@@ -109,7 +114,8 @@ def route() -> bytes:
     text = bytearray(
         padded(b"Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT")
     )
-    for entry in ROUTING.ip4.main:
+    for entry in tables_for(shown_network(), 4).main[:]:
+        pace(_LINE_COST)
         device = entry.device
         name = b"*" if device is None else device.name
         line = name + b"\t" + hex4(entry.destination) + b"\t" + hex4(entry.gateway)
@@ -123,7 +129,8 @@ def route() -> bytes:
 def ipv6_route() -> bytes:
     """/proc/net/ipv6_route: both tables of IPv6."""
     text = bytearray()
-    for entry in list_routes(16):
+    for entry in list_routes(shown_network(), 16):
+        pace(_LINE_COST)
         flags = _route_flags(entry)
         if entry.kind == LOCAL:
             flags |= _RTF_LOCAL
@@ -142,7 +149,8 @@ def ipv6_route() -> bytes:
 def if_inet6() -> bytes:
     """/proc/net/if_inet6: IPv6 addresses."""
     text = bytearray()
-    for entry in list_addresses(None, 16):
+    for entry in list_all_addresses(shown_network(), 16):
+        pace(_LINE_COST)
         scope = 0x10 if entry.scope == SCOPE_HOST else 0x20 if entry.scope == SCOPE_LINK else 0
         text.extend(plain_hex(entry.address))
         index = entry.device.index
@@ -170,7 +178,8 @@ def link_text(address: bytes) -> bytes:
 def arp() -> bytes:
     """/proc/net/arp: the neighbours of IPv4."""
     text = bytearray(b"IP address       HW type     Flags       HW address            Mask     Device\n")
-    for entry in list_neighbours(4):
+    for entry in list_neighbours(shown_network(), 4):
+        pace(_LINE_COST)
         if entry.state & (HAS_ADDRESS | INCOMPLETE) == 0 or entry.device.kind != ARPHRD_ETHER:
             continue
         flags = b"0x0" if entry.state == INCOMPLETE else b"0x6" if entry.state == PERMANENT else b"0x2"
@@ -209,7 +218,8 @@ class _UdpLines(TextPieces):
 
     def __init__(self, family: int) -> None:
         self.family: int = family
-        self.ports: list[int] = list(udp.SOCKETS.by_port.keys())
+        self.network: Network = shown_network()
+        self.ports: list[int] = list(udp.udp_sockets_of(self.network).by_port.keys())
         self.at: int = -1  # the head, then all ports
 
     def next(self) -> bytes | None:
@@ -221,7 +231,7 @@ class _UdpLines(TextPieces):
             return None
         port = self.ports[at]
         text = b""
-        sockets = udp.SOCKETS.by_port.get(port)
+        sockets = udp.udp_sockets_of(self.network).by_port.get(port)
         if sockets is None:
             return text
         for socket in sockets:
@@ -257,7 +267,7 @@ def raw6() -> bytes:
 
 def _raw(family: int) -> bytes:
     text = bytearray()
-    for socket in raw_socket.SOCKETS.sockets:
+    for socket in raw_sockets_of(shown_network()).sockets:
         if socket.family == family:
             text.extend(socket_line(socket, socket.protocol, socket.protocol, 4 if family == AF_INET else 5) + b"\n")
     return bytes(text)
@@ -267,7 +277,8 @@ def _raw(family: int) -> bytes:
 def igmp() -> bytes:
     """/proc/net/igmp: groups of IPv4."""
     text = bytearray(b"Idx\tDevice    : Count Querier\tGroup    Users Timer\tReporter\n")
-    for device in DEVICES.devices:
+    for device in shown_network().devices[:]:
+        pace(_LINE_COST)
         groups = list_memberships(device, 4)
         if not device.is_up():
             continue
@@ -282,7 +293,8 @@ def igmp() -> bytes:
 def igmp6() -> bytes:
     """/proc/net/igmp6: groups of IPv6."""
     text = bytearray()
-    for device in DEVICES.devices:
+    for device in shown_network().devices[:]:
+        pace(_LINE_COST)
         for membership in list_memberships(device, 16):
             text.extend(f"{device.index:<4} ".encode() + _left(device.name, 15) + b" " + plain_hex(membership.group))
             text.extend(f" {membership.users:5} {0:08X} 0\n".encode())

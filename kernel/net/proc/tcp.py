@@ -11,6 +11,7 @@ from kernel.fs.file import File
 from kernel.lang import final
 from kernel.lib.credentials import uid_for_caller
 from kernel.lib.proc_files import TextPieces, proc_pieces
+from kernel.net.link.network import Network, shown_network
 from kernel.net.proc.tables import hex4, hex6, padded
 from kernel.net.sockets.socket import AF_INET, AF_INET6
 from kernel.net.tcp.channel import Channel
@@ -91,6 +92,7 @@ class _Lines(TextPieces):
 
     def __init__(self, family: int) -> None:
         self.family: int = family
+        self.network: Network = shown_network()
         self.number: int = 0  # of the next line
         self.ports: list[int] = list(TABLE.listeners.keys())
         self.wait_keys: list[int] = list(TABLE.waits.keys())
@@ -115,7 +117,7 @@ class _Lines(TextPieces):
         if listeners is None:
             return text
         for listener in listeners:
-            if listener.family == self.family:
+            if listener.family == self.family and listener.network is self.network:
                 text += self._numbered(_listener_line(listener))
         return text
 
@@ -124,7 +126,7 @@ class _Lines(TextPieces):
         channel = first
         while channel is not None:
             c = channel.connection
-            if c is not None and channel.family == self.family:
+            if c is not None and channel.family == self.family and channel.network is self.network:
                 text += self._numbered(_channel_line(channel, c, monotonic_ns()))
             channel = channel.next_in_table
         return text
@@ -135,7 +137,7 @@ class _Lines(TextPieces):
         if waits is None:
             return text
         for wait in waits:
-            if wait.family == self.family:
+            if wait.family == self.family and wait.network is self.network:
                 text += self._numbered(_wait_line(self.family, wait, monotonic_ns()))
         return text
 

@@ -3,6 +3,7 @@
 from typing import Final
 
 from kernel.lib.proc_files import proc_file
+from kernel.net.link.network import shown_network
 from kernel.net.unix.base import CONNECTED, LISTENING, UnixSocket
 from kernel.net.unix.rights import SOCKETS, CollectableSocket
 
@@ -17,9 +18,10 @@ _CONNECTED: Final = 3
 def unix_table() -> bytes:
     """The text of the file. In place of addresses, which are nobody's business, the first column is 0."""
     text = bytearray(b"Num       RefCount Protocol Flags    Type St Inode Path\n")
+    network = shown_network()
     socket: CollectableSocket | None = SOCKETS.first
     while socket is not None:
-        if isinstance(socket, UnixSocket):
+        if isinstance(socket, UnixSocket) and socket.network is network:
             text.extend(_line(socket))
         socket = socket.next
     return bytes(text)

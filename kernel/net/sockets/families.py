@@ -1,8 +1,8 @@
 """Socket families: who makes sockets of which address family (socket(2)).
 
 A family enters its maker when the kernel is built. The maker gets the type (SOCK_*, without flags) and the protocol,
-both as the program gave them, and the credentials of the caller; it raises ESOCKTNOSUPPORT or EPROTONOSUPPORT for what
-it has not, EPERM for what is not allowed.
+both as the program gave them, the credentials of the caller and its network; it raises ESOCKTNOSUPPORT or
+EPROTONOSUPPORT for what it has not, EPERM for what is not allowed.
 
 Context: system calls.
 """
@@ -12,9 +12,10 @@ from typing import Final
 
 from kernel.lang import EAFNOSUPPORT, EINVAL, Errno
 from kernel.lib.credentials import Credentials
+from kernel.net.link.network import Network
 from kernel.net.sockets.socket import AF_INET, AF_PACKET, Socket
 
-SocketMaker = Callable[[int, int, Credentials], Socket]
+SocketMaker = Callable[[int, int, Credentials, Network], Socket]
 
 _FAMILY_COUNT: Final = 46
 _TYPE_COUNT: Final = 11
@@ -28,8 +29,8 @@ def register_family(family: int, maker: SocketMaker) -> None:
     FAMILIES[family] = maker
 
 
-def make_socket(family: int, kind: int, protocol: int, credentials: Credentials) -> Socket:
-    """A new socket with one reference. Raises EAFNOSUPPORT, EINVAL, and what the family raises."""
+def make_socket(family: int, kind: int, protocol: int, credentials: Credentials, network: Network) -> Socket:
+    """A new socket in a network, with one reference. Raises EAFNOSUPPORT, EINVAL, and what the family raises."""
     if not 0 <= family < _FAMILY_COUNT:
         raise Errno(EAFNOSUPPORT)
     if not 0 <= kind < _TYPE_COUNT:
@@ -39,4 +40,6 @@ def make_socket(family: int, kind: int, protocol: int, credentials: Credentials)
     maker = FAMILIES[family]
     if maker is None:
         raise Errno(EAFNOSUPPORT)
-    return maker(kind, protocol, credentials)
+    socket = maker(kind, protocol, credentials, network)
+    socket.hold_network()
+    return socket

@@ -10,12 +10,13 @@ from kernel.lang import EADDRNOTAVAIL, EINVAL, ENODEV, Errno, span_of
 from kernel.net.internet.addresses import ANY4, owner_of
 from kernel.net.internet.routes import find_route
 from kernel.net.link.device import NetworkDevice, device_by_index
+from kernel.net.link.network import Network
 from kernel.net.sockets.inet_options import InternetOptions, int_of
 
 _GROUP_REQUEST: Final = 136  # struct group_req: the index, padding, a sockaddr_storage
 
 
-def request4(value: bytes) -> tuple[bytes, NetworkDevice | None]:
+def request4(network: Network, value: bytes) -> tuple[bytes, NetworkDevice | None]:
     """The group and the device of a struct ip_mreq or ip_mreqn; None for a device that there is not. EINVAL."""
     if len(value) < 8:
         raise Errno(EINVAL)
@@ -23,38 +24,38 @@ def request4(value: bytes) -> tuple[bytes, NetworkDevice | None]:
     if len(value) >= 12:
         index = span_of(value).load_u32(8)
         if index != 0:
-            return group, device_by_index(index & 0x7FFF_FFFF)
-    return group, device_of(group, value[4:8])
+            return group, device_by_index(network, index & 0x7FFF_FFFF)
+    return group, device_of(network, group, value[4:8])
 
 
-def device_of(group: bytes, address: bytes) -> NetworkDevice | None:
+def device_of(network: Network, group: bytes, address: bytes) -> NetworkDevice | None:
     """The device that has an address; with 0.0.0.0 the one that the routes choose for the group."""
     if address != ANY4:
-        entry = owner_of(address)
+        entry = owner_of(network, address)
         return None if entry is None else entry.device
-    return device_for_group(group)
+    return device_for_group(network, group)
 
 
-def device_for_group(group: bytes) -> NetworkDevice | None:
+def device_for_group(network: Network, group: bytes) -> NetworkDevice | None:
     """The device that the routes choose for a group; without a route, the first that is up and no loopback."""
-    route = find_route(group)
+    route = find_route(network, group)
     if route is not None and route.device is not None:
         return route.device
     return None
 
 
-def request6(value: bytes) -> tuple[bytes, NetworkDevice | None]:
+def request6(network: Network, value: bytes) -> tuple[bytes, NetworkDevice | None]:
     """The group and the device of a struct ipv6_mreq; None for a device that there is not. EINVAL."""
     if len(value) < 20:
         raise Errno(EINVAL)
     group = value[0:16]
     index = span_of(value).load_u32(16)
     if index == 0:
-        return group, device_for_group(group)
-    return group, device_by_index(index & 0x7FFF_FFFF)
+        return group, device_for_group(network, group)
+    return group, device_by_index(network, index & 0x7FFF_FFFF)
 
 
-def group_request(value: bytes, size: int) -> tuple[bytes, NetworkDevice | None]:
+def group_request(network: Network, value: bytes, size: int) -> tuple[bytes, NetworkDevice | None]:
     """The same of a struct group_req, for addresses of `size` bytes. EINVAL, EADDRNOTAVAIL for another family."""
     if len(value) < _GROUP_REQUEST:
         raise Errno(EINVAL)
@@ -64,8 +65,8 @@ def group_request(value: bytes, size: int) -> tuple[bytes, NetworkDevice | None]
         raise Errno(EADDRNOTAVAIL)
     group = value[12:16] if size == 4 else value[16:32]
     if index == 0:
-        return group, device_for_group(group)
-    return group, device_by_index(index & 0x7FFF_FFFF)
+        return group, device_for_group(network, group)
+    return group, device_by_index(network, index & 0x7FFF_FFFF)
 
 
 def set_multicast_interface4(options: InternetOptions, value: bytes, bound_device: int) -> None:
@@ -79,11 +80,11 @@ def set_multicast_interface4(options: InternetOptions, value: bytes, bound_devic
         options.multicast_source = b""
         return
     if index == 0:
-        entry = owner_of(address)
+        entry = owner_of(options.network, address)
         if entry is None:
             raise Errno(EADDRNOTAVAIL)
         index = entry.device.index
-    elif device_by_index(index) is None:
+    elif device_by_index(options.network, index) is None:
         raise Errno(EADDRNOTAVAIL)
     if bound_device != 0 and bound_device != index:
         raise Errno(EINVAL)
@@ -95,7 +96,7 @@ def set_multicast_interface6(options: InternetOptions, value: bytes, bound_devic
     """IPV6_MULTICAST_IF: an index. EINVAL, ENODEV."""
     index = int_of(value)
     if index != 0:
-        if device_by_index(index) is None:
+        if device_by_index(options.network, index) is None:
             raise Errno(ENODEV)
         if bound_device != 0 and bound_device != index:
             raise Errno(EINVAL)

@@ -19,9 +19,13 @@ from kernel.lang import (
     span_of,
 )
 from kernel.lib import random
+from kernel.lib.capabilities import CAP_NET_BIND_SERVICE
+from kernel.lib.credentials import Credentials
 from kernel.lib.ids import ROOT_USER, KernelUid
 from kernel.net.internet.addresses import ANY4, ANY6, is_mapped
 from kernel.net.internet.sysctl import IP4_SETTINGS
+from kernel.net.link.network import Network, PartMaker, register_part
+from kernel.net.link.part import Part
 from kernel.net.sockets.socket import AF_INET, AF_INET6
 
 SOCKADDR_IN: Final = 16
@@ -87,7 +91,8 @@ def encode_inet6(address: bytes, port: int, flow: int = 0, scope: int = 0) -> by
 class Binding:
     """What a socket is bound to."""
 
-    def __init__(self) -> None:
+    def __init__(self, network: Network) -> None:
+        self.network: Network = network
         self.port: int = 0  # 0: not in the table
         self.address: bytes = b""  # 4 or 16 bytes; empty: any address of `versions`
         self.versions: int = IP4_BIT  # IP4_BIT | IP6_BIT
@@ -118,8 +123,8 @@ class Binding:
 
     def port_range(self) -> tuple[int, int]:
         """The first and the last port that may be chosen for it: the system's range, narrowed by its own."""
-        low = IP4_SETTINGS.local_ports.value
-        high = IP4_SETTINGS.local_ports.second
+        low = IP4_SETTINGS.local_ports.of(self.network)
+        high = IP4_SETTINGS.local_ports.second_of(self.network)
         first = self.first_port if low <= self.first_port <= high else low
         last = self.last_port if low <= self.last_port <= high else high
         return first, max(first, last)
@@ -206,11 +211,36 @@ class PortTable:
         raise Errno(EADDRINUSE)
 
 
-def check_port_right(port: int, is_privileged: bool) -> None:
-    """EACCES for a port that only root may bind."""
-    if 0 < port < IP4_SETTINGS.unprivileged_ports.value and not is_privileged:
-        raise Errno(EACCES)
+def check_port_right(network: Network, port: int, who: Credentials) -> None:
+    """EACCES for a port that only somebody with CAP_NET_BIND_SERVICE over the network may bind."""
+    if 0 < port < IP4_SETTINGS.unprivileged_ports.of(network):
+        if not who.capable_in(network.owner, CAP_NET_BIND_SERVICE):
+            raise Errno(EACCES)
 
 
-TCP_PORTS: Final = PortTable(is_stream=True)
-UDP_PORTS: Final = PortTable(is_stream=False)
+@final
+class Ports(Part):
+    """What is bound in a network."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tcp: PortTable = PortTable(is_stream=True)
+        self.udp: PortTable = PortTable(is_stream=False)
+        self.pings4: PortTable = PortTable(is_stream=False)  # identifiers of ICMP
+        self.pings6: PortTable = PortTable(is_stream=False)
+
+
+@final
+class _Maker(PartMaker):
+    def make(self, network: Network) -> None:
+        network.ports = Ports()
+
+
+register_part(_Maker())
+
+
+def ports_of(network: Network) -> Ports:
+    """What is bound there."""
+    part = network.ports
+    assert isinstance(part, Ports)
+    return part

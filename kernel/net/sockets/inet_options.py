@@ -11,6 +11,7 @@ from typing import Final
 from kernel.lang import EADDRNOTAVAIL, EINVAL, ENOPROTOOPT, EPERM, Errno, final, span_of
 from kernel.net.internet.sysctl import IP4_SETTINGS, IP6_SETTINGS
 from kernel.net.link.device import device_by_index
+from kernel.net.link.network import Network
 from kernel.net.link.packet import Packet
 from kernel.net.sockets import inet_names as ip
 
@@ -113,11 +114,12 @@ def short_int_of(value: bytes) -> int:
 class InternetOptions:
     """What a socket's options of both levels say."""
 
-    def __init__(self) -> None:
+    def __init__(self, network: Network) -> None:
+        self.network: Network = network
         self.switches: int = (
             ip.ON_MULTICAST_LOOP4 | ip.ON_MULTICAST_LOOP6 | ip.ON_MULTICAST_ALL4 | ip.ON_MULTICAST_ALL6
         )
-        if IP6_SETTINGS.bindv6only.value != 0:
+        if IP6_SETTINGS.bindv6only.of(network) != 0:
             self.switches |= ip.ON_V6ONLY
         self.ttl: int = -1  # -1: the default
         self.tos: int = 0
@@ -154,7 +156,7 @@ class InternetOptions:
         if is_ip4:
             if is_multicast:
                 return self.multicast_ttl
-            return self.ttl if self.ttl >= 0 else IP4_SETTINGS.ip_default_ttl.value
+            return self.ttl if self.ttl >= 0 else IP4_SETTINGS.ip_default_ttl.of(self.network)
         if is_multicast:
             return self.multicast_hops if self.multicast_hops >= 0 else 1
         return self.hop_limit  # -1: the interface's
@@ -192,7 +194,7 @@ def get_ip_option(options: InternetOptions, name: int, limit: int) -> bytes:
         case ip.IP_TOS:
             value = options.tos
         case ip.IP_TTL:
-            value = options.ttl if options.ttl >= 0 else IP4_SETTINGS.ip_default_ttl.value
+            value = options.ttl if options.ttl >= 0 else IP4_SETTINGS.ip_default_ttl.of(options.network)
         case ip.IP_MINTTL:
             value = options.min_ttl
         case ip.IP_MTU_DISCOVER:
@@ -258,7 +260,7 @@ def set_ip_option(options: InternetOptions, name: int, value: bytes, is_privileg
         case ip.IP_UNICAST_IF:
             if len(value) != 4:
                 raise Errno(EINVAL)
-            options.unicast_device = _device_index(number)
+            options.unicast_device = _device_index(options.network, number)
         case ip.IP_LOCAL_PORT_RANGE:
             if len(value) != 4:
                 raise Errno(EINVAL)
@@ -274,10 +276,10 @@ def set_ip_option(options: InternetOptions, name: int, value: bytes, is_privileg
             raise Errno(ENOPROTOOPT)
 
 
-def _device_index(number: int) -> int:
+def _device_index(network: Network, number: int) -> int:
     """The index in IP_UNICAST_IF and IPV6_UNICAST_IF, which comes in network order. EADDRNOTAVAIL for no device."""
     index = _swapped(number & 0xFFFF_FFFF)
-    if index != 0 and device_by_index(index) is None:
+    if index != 0 and device_by_index(network, index) is None:
         raise Errno(EADDRNOTAVAIL)
     return index
 
@@ -307,7 +309,8 @@ def get_ipv6_option(options: InternetOptions, name: int) -> bytes:
         return int_bytes(1 if options.is_on(switch) else 0)
     match name:
         case ip.IPV6_UNICAST_HOPS:
-            return int_bytes(options.hop_limit if options.hop_limit >= 0 else IP6_SETTINGS.hop_limit.value)
+            own = options.hop_limit
+            return int_bytes(own if own >= 0 else IP6_SETTINGS.hop_limit.of(options.network))
         case ip.IPV6_MULTICAST_HOPS:
             return int_bytes(options.multicast_hops if options.multicast_hops >= 0 else 1)
         case ip.IPV6_MULTICAST_IF:
@@ -380,7 +383,7 @@ def set_ipv6_option(options: InternetOptions, name: int, value: bytes, is_privil
         case ip.IPV6_UNICAST_IF:
             if len(value) != 4:
                 raise Errno(EINVAL)
-            options.unicast_device6 = _device_index(int_of(value))
+            options.unicast_device6 = _device_index(options.network, int_of(value))
         case ip.IPV6_ADDR_PREFERENCES:
             _set_preferences(options, int_of(value))
         case _:

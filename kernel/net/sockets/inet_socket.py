@@ -27,7 +27,7 @@ from kernel.lang import (
     span_of,
 )
 from kernel.lib import user
-from kernel.lib.capabilities import CAP_NET_ADMIN, CAP_NET_BIND_SERVICE, CAP_NET_RAW
+from kernel.lib.capabilities import CAP_NET_ADMIN
 from kernel.lib.credentials import Credentials
 from kernel.net.internet.addresses import (
     ANY4,
@@ -44,7 +44,9 @@ from kernel.net.internet.addresses import (
 from kernel.net.internet.output import NextHop, resolve
 from kernel.net.internet.routes import BROADCAST, LOCAL, find_route
 from kernel.net.internet.sysctl import IP4_SETTINGS
+from kernel.net.link import ethernet
 from kernel.net.link.device import NetworkDevice, device_by_index
+from kernel.net.link.network import Network
 from kernel.net.sockets import group_options, inet_names
 from kernel.net.sockets.inet import (
     Binding,
@@ -69,6 +71,7 @@ from kernel.net.sockets.inet_options import (
 )
 from kernel.net.sockets.joined_groups import EXCLUDE, JoinedGroups
 from kernel.net.sockets.option_names import SO_BINDTODEVICE, SO_DONTROUTE, SO_REUSEADDR, SO_REUSEPORT
+from kernel.net.sockets.options import may_mark
 from kernel.net.sockets.socket import (
     AF_INET,
     AF_INET6,
@@ -117,13 +120,14 @@ class InetSocket(Socket):
         kind: int,
         protocol: int,
         credentials: Credentials,
+        network: Network,
         binding: Binding | None = None,
         options: InternetOptions | None = None,
     ) -> None:
         """A new socket; one that was accepted has a binding and options already."""
-        super().__init__(family, kind, protocol, credentials.fsuid, credentials.fsgid)
-        self.binding: Binding = Binding() if binding is None else binding
-        self.is_privileged: bool = credentials.capable(CAP_NET_ADMIN)
+        super().__init__(family, kind, protocol, credentials.fsuid, credentials.fsgid, network)
+        self.binding: Binding = Binding(network) if binding is None else binding
+        self.is_privileged: bool = credentials.capable_in(network.owner, CAP_NET_ADMIN)
         self.local: bytes = b""  # the address that it is bound to; empty: any
         self.is_address_fixed: bool = False  # by bind(2): stays when the socket is disconnected
         self.remote: bytes = b""  # the peer that it is connected to; empty: none
@@ -131,9 +135,9 @@ class InetSocket(Socket):
         self.scope: int = 0  # IPv6: the interface of link-local addresses
         self.remote_flow: int = 0
         self.hop: NextHop | None = None
-        self.options: InternetOptions = InternetOptions() if options is None else options
+        self.options: InternetOptions = InternetOptions(network) if options is None else options
         self.stamp_ns: int = -1  # SIOCGSTAMP; 0: not noted
-        self.groups: JoinedGroups = JoinedGroups()
+        self.groups: JoinedGroups | None = None  # until the first one; see `own_groups`
         if binding is None:
             self.binding.uid = credentials.fsuid
             if family == AF_INET6:
@@ -166,7 +170,7 @@ class InetSocket(Socket):
             local, port = decode_inet(address)
         self._check_local4(local)
         if self.port_table() is not None:
-            check_port_right(port, current().credentials.capable(CAP_NET_BIND_SERVICE))
+            check_port_right(self.network, port, current().credentials)
         if self._is_bound():
             raise Errno(EINVAL)
         self._take(local, port)
@@ -175,19 +179,19 @@ class InetSocket(Socket):
         """EADDRNOTAVAIL unless the address is ours, any, a group or a broadcast."""
         if local == ANY4 or is_multicast(local) or local == LIMITED_BROADCAST or self._may_bind_foreign():
             return
-        route = find_route(local)
+        route = find_route(self.network, local)
         if route is None or (route.kind != LOCAL and route.kind != BROADCAST):
             raise Errno(EADDRNOTAVAIL)
 
     def _may_bind_foreign(self) -> bool:
-        return IP4_SETTINGS.ip_nonlocal_bind.value != 0 or self.options.is_on(ON_FREEBIND | ON_TRANSPARENT)
+        return IP4_SETTINGS.ip_nonlocal_bind.of(self.network) != 0 or self.options.is_on(ON_FREEBIND | ON_TRANSPARENT)
 
     def _bind6(self, address: bytes) -> None:
         local, port, _flow, scope = decode_inet6(address)
         if is_multicast(local) and self.kind == SOCK_STREAM:
             raise Errno(EINVAL)
         if self.port_table() is not None:
-            check_port_right(port, current().credentials.capable(CAP_NET_BIND_SERVICE))
+            check_port_right(self.network, port, current().credentials)
         if self._is_bound():
             raise Errno(EINVAL)
         if is_mapped(local):
@@ -205,12 +209,12 @@ class InetSocket(Socket):
                 index = scope
             if index == 0:
                 raise Errno(EINVAL)
-            if device_by_index(index) is None:
+            if device_by_index(self.network, index) is None:
                 raise Errno(ENODEV)
             self.scope = index
         if is_multicast(local) or self._may_bind_foreign():
             return
-        entry = owner_of(local)
+        entry = owner_of(self.network, local)
         if entry is None or (index != 0 and entry.device.index != index and is_link_local(local)):
             raise Errno(EADDRNOTAVAIL)
 
@@ -252,8 +256,10 @@ class InetSocket(Socket):
 
     def bind_automatically(self) -> None:
         """Take a free port, if the socket has none yet. EAGAIN, EADDRINUSE when there is none."""
+        if self.binding.port != 0:
+            return
         table = self.port_table()
-        if table is not None and self.binding.port == 0:
+        if table is not None:
             self._copy_switches()
             try:
                 table.bind(self.binding, 0)
@@ -318,7 +324,7 @@ class InetSocket(Socket):
         index = device_index
         if index == 0:
             index = self.bound_device
-        hop = resolve(address, source, index)
+        hop = resolve(self.network, address, source, index)
         if self.is_on(SWITCH_DONT_ROUTE) and len(hop.gateway) == 4:
             raise Errno(ENETUNREACH)  # as on Linux, IPv6 does not look at the option
         return hop
@@ -402,11 +408,19 @@ class InetSocket(Socket):
         EADDRNOTAVAIL, ENODEV.
         """
         size = 4 if level == SOL_IP else 16
-        return get_source_filter(self.groups, name, request, size)
+        return get_source_filter(self.own_groups(), name, request, size)
+
+    def own_groups(self) -> JoinedGroups:
+        """The groups of the socket. Raises MemoryError."""
+        groups = self.groups
+        if groups is None:
+            groups = JoinedGroups(self.network)
+            self.groups = groups
+        return groups
 
     def set_option(self, level: int, name: int, value: bytes) -> None:
         credentials = current().credentials
-        privileged = credentials.capable(CAP_NET_ADMIN) or credentials.capable(CAP_NET_RAW)
+        privileged = may_mark(self, credentials)
         if level == SOL_IP:
             self._set_ip(name, value, privileged)
         elif level == SOL_IPV6 and self.family == AF_INET6:
@@ -414,11 +428,12 @@ class InetSocket(Socket):
         else:
             raise Errno(ENOPROTOOPT)
         self.hop = None
+        ethernet.drain()  # groups may have been reported
 
     def _set_ip(self, name: int, value: bytes, is_privileged: bool) -> None:
         device: NetworkDevice | None
         if is_source_option(name):
-            set_source_option(self.groups, name, value, 4)
+            set_source_option(self.own_groups(), name, value, 4)
             return
         match name:
             case inet_names.IP_HDRINCL | inet_names.IP_NODEFRAG:
@@ -436,7 +451,7 @@ class InetSocket(Socket):
                 set_ip_option(self.options, name, value, is_privileged)
             case inet_names.IP_ADD_MEMBERSHIP | inet_names.IP_DROP_MEMBERSHIP:
                 self._refuse_stream_as(EPROTO)
-                group, device = group_options.request4(value)
+                group, device = group_options.request4(self.network, value)
                 is_joining = name == inet_names.IP_ADD_MEMBERSHIP
                 names_device = value[4:8] != ANY4 or (len(value) >= 12 and value[8:12] != ANY4)
                 if is_joining or names_device:
@@ -444,9 +459,9 @@ class InetSocket(Socket):
                 elif device is None:
                     raise Errno(ENODEV)
                 else:
-                    self.groups.leave(group, 0)
+                    self.own_groups().leave(group, 0)
             case inet_names.MCAST_JOIN_GROUP | inet_names.MCAST_LEAVE_GROUP:
-                group, device = group_options.group_request(value, 4)
+                group, device = group_options.group_request(self.network, value, 4)
                 self._change_group(group, device, name == inet_names.MCAST_JOIN_GROUP)
             case inet_names.IP_MULTICAST_IF:
                 self._refuse_stream_as(EINVAL)
@@ -460,7 +475,7 @@ class InetSocket(Socket):
     def _set_ipv6(self, name: int, value: bytes, is_privileged: bool) -> None:
         device: NetworkDevice | None
         if is_protocol_independent(name):
-            set_source_option(self.groups, name, value, 16)
+            set_source_option(self.own_groups(), name, value, 16)
             return
         match name:
             case inet_names.IPV6_HDRINCL:
@@ -477,16 +492,16 @@ class InetSocket(Socket):
             case inet_names.IPV6_ADDRFORM:
                 self._set_address_form(int_of(value))
             case inet_names.IPV6_ADD_MEMBERSHIP | inet_names.IPV6_DROP_MEMBERSHIP:
-                group, device = group_options.request6(value)
+                group, device = group_options.request6(self.network, value)
                 self._refuse_stream_as(EPROTO)
                 if not is_multicast(group):
                     raise Errno(EINVAL)
                 if name == inet_names.IPV6_DROP_MEMBERSHIP and value[16:20] == bytes(4):
-                    self.groups.leave(group, 0)
+                    self.own_groups().leave(group, 0)
                 else:
                     self._change_group(group, device, name == inet_names.IPV6_ADD_MEMBERSHIP)
             case inet_names.MCAST_JOIN_GROUP | inet_names.MCAST_LEAVE_GROUP:
-                group, device = group_options.group_request(value, 16)
+                group, device = group_options.group_request(self.network, value, 16)
                 self._change_group(group, device, name == inet_names.MCAST_JOIN_GROUP)
             case inet_names.IPV6_MULTICAST_IF:
                 self._refuse_stream()
@@ -536,14 +551,18 @@ class InetSocket(Socket):
                 raise Errno(EINVAL)
             if device is None:
                 raise Errno(ENODEV)
-            self.groups.join(group, device, EXCLUDE)
+            self.own_groups().join(group, device, EXCLUDE)
         else:
-            self.groups.leave(group, _NO_DEVICE if device is None else device.index)
+            self.own_groups().leave(group, _NO_DEVICE if device is None else device.index)
 
     def close(self) -> None:
-        self.groups.leave_all()
+        groups = self.groups
+        if groups is not None:
+            groups.leave_all()
+            ethernet.drain()
         self.unbind()
         self.hop = None
+        super().close()
 
 
 def check_family_length(address: bytes, family: int) -> None:

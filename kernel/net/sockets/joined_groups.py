@@ -14,6 +14,7 @@ from kernel.net.internet.addresses import is_multicast
 from kernel.net.internet.membership import Membership, join, leave
 from kernel.net.internet.sysctl import CORE
 from kernel.net.link.device import NetworkDevice
+from kernel.net.link.network import Network
 
 _MOST_GROUPS: Final = 20  # igmp_max_memberships
 _GROUP_BYTES4: Final = 48  # what a group counts against net.core.optmem_max
@@ -47,7 +48,8 @@ class JoinedGroup:
 class JoinedGroups:
     """All groups of a socket."""
 
-    def __init__(self) -> None:
+    def __init__(self, network: Network) -> None:
+        self.network: Network = network
         self.groups: list[JoinedGroup] = []
 
     def find(self, group: bytes, device_index: int) -> JoinedGroup | None:
@@ -73,10 +75,11 @@ class JoinedGroups:
             raise Errno(EINVAL)
         if self.find(group, device.index) is not None:
             raise Errno(EADDRINUSE)
+        most_bytes = CORE.optmem(self.network)
         if len(group) == 4:
-            if len(self.groups) >= _MOST_GROUPS or (len(self.groups) + 1) * _GROUP_BYTES4 >= CORE.optmem_max.value:
+            if len(self.groups) >= _MOST_GROUPS or (len(self.groups) + 1) * _GROUP_BYTES4 >= most_bytes:
                 raise Errno(ENOBUFS)
-        elif (len(self.groups) + 1) * _GROUP_BYTES6 >= CORE.optmem_max.value:
+        elif (len(self.groups) + 1) * _GROUP_BYTES6 >= most_bytes:
             raise Errno(ENOMEM)
         membership = join(device, group)
         joined = JoinedGroup(membership, mode)

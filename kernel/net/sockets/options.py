@@ -221,7 +221,7 @@ def _device_name(socket: Socket, limit: int) -> bytes:
         return b""
     if limit < _NAME_SIZE:
         raise Errno(EINVAL)
-    device = device_by_index(socket.bound_device)
+    device = device_by_index(socket.network, socket.bound_device)
     if device is None:
         raise Errno(ENODEV)
     return device.name + b"\0"
@@ -281,7 +281,7 @@ def _set_valued_option(socket: Socket, name: int, number: int, value: bytes, cre
             socket.receive_limit = max(size, _SMALLEST_RECEIVE_BUFFER)
             socket.buffer_locks |= 2
         case so.SO_PRIORITY:
-            if not 0 <= number <= 6 and not may_mark(credentials):
+            if not 0 <= number <= 6 and not may_mark(socket, credentials):
                 raise Errno(EPERM)
             socket.priority = number
         case so.SO_LINGER:
@@ -299,7 +299,7 @@ def _set_valued_option(socket: Socket, name: int, number: int, value: bytes, cre
         case so.SO_SNDTIMEO | so.SO_SNDTIMEO_NEW:
             socket.send_timeout_ns = _timeout_of(value)
         case so.SO_MARK:
-            if not may_mark(credentials):
+            if not may_mark(socket, credentials):
                 raise Errno(EPERM)
             socket.mark = number & 0xFFFF_FFFF
         case _:
@@ -379,9 +379,10 @@ def _check_timestamping(socket: Socket, flags: int) -> None:
         raise Errno(EOPNOTSUPP if socket.bound_device == 0 else EINVAL)
 
 
-def may_mark(credentials: Credentials) -> bool:
+def may_mark(socket: Socket, credentials: Credentials) -> bool:
     """Whether a program may choose how its packets are treated on their way."""
-    return credentials.capable(CAP_NET_ADMIN) or credentials.capable(CAP_NET_RAW)
+    owner = socket.network.owner
+    return credentials.capable_in(owner, CAP_NET_ADMIN) or credentials.capable_in(owner, CAP_NET_RAW)
 
 
 def _buffer_size(number: int, most: int, forced: bool, credentials: Credentials) -> int:
@@ -417,7 +418,7 @@ def _bind_to_device(socket: Socket, value: bytes, credentials: Credentials) -> N
         name = name[:end]
     index = 0
     if name:
-        device = device_by_name(name)
+        device = device_by_name(socket.network, name)
         if device is None:
             raise Errno(ENODEV)
         index = device.index
@@ -425,7 +426,7 @@ def _bind_to_device(socket: Socket, value: bytes, credentials: Credentials) -> N
 
 
 def _bind_to_index(socket: Socket, index: int, credentials: Credentials) -> None:
-    if socket.bound_device != 0 and not credentials.capable(CAP_NET_RAW):
+    if socket.bound_device != 0 and not credentials.capable_in(socket.network.owner, CAP_NET_RAW):
         raise Errno(EPERM)
     if index < 0:
         raise Errno(EINVAL)

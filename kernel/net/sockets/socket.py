@@ -34,6 +34,7 @@ from kernel.lib import user
 from kernel.lib.ids import KernelGid, KernelUid
 from kernel.lib.user import Buffer
 from kernel.net.internet.sysctl import CORE
+from kernel.net.link.network import Network
 from kernel.net.link.packet import Packet
 from kernel.net.sockets.bpf import Filter
 from kernel.sched import WaitQueue
@@ -150,8 +151,12 @@ class SocketHooks:
 class Socket(File):
     """Base of all sockets."""
 
-    def __init__(self, family: int, kind: int, protocol: int, uid: KernelUid, gid: KernelGid) -> None:
+    def __init__(
+        self, family: int, kind: int, protocol: int, uid: KernelUid, gid: KernelGid, network: Network
+    ) -> None:
         super().__init__(socket_path(uid, gid), O_RDWR)
+        self.network: Network = network
+        self.holds_network: bool = False  # it counts as one of the network's users
         self.family: int = family
         self.kind: int = kind  # SOCK_*
         self.protocol: int = protocol
@@ -173,6 +178,17 @@ class Socket(File):
         self.timestamping: int = 0  # SOF_TIMESTAMPING_*
         self.filter: Filter | None = None  # SO_ATTACH_FILTER
         self.lacks_room = False
+
+    def hold_network(self) -> None:
+        """Keep the network until the socket is closed: a program's does, once it is whole."""
+        self.holds_network = True
+        self.network.acquire()
+
+    def close(self) -> None:
+        super().close()
+        if self.holds_network:
+            self.holds_network = False
+            self.network.release()
 
     def is_on(self, switch: int) -> bool:
         """Whether an option of the on-off kind (SWITCH_*) is on."""
@@ -279,7 +295,7 @@ class Socket(File):
         """SO_ATTACH_FILTER: struct sock_filter of 8 bytes each; EINVAL for programs that are not sound.
         SO_DETACH_FILTER: none of them (ENOENT if there is no filter). ENOMEM for programs larger than optmem_max.
         """
-        if len(program) + _FILTER_BYTES >= CORE.optmem_max.value and len(program) > 0:
+        if len(program) + _FILTER_BYTES >= CORE.optmem(self.network) and len(program) > 0:
             raise Errno(ENOMEM)
         if len(program) == 0 and self.filter is None:
             raise Errno(ENOENT)

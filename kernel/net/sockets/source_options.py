@@ -56,7 +56,7 @@ def _change4(groups: JoinedGroups, name: int, value: bytes) -> None:
     group = value[0:4]
     mode = INCLUDE if name == ip.IP_ADD_SOURCE_MEMBERSHIP or name == ip.IP_DROP_SOURCE_MEMBERSHIP else EXCLUDE
     is_adding = name == ip.IP_ADD_SOURCE_MEMBERSHIP or name == ip.IP_BLOCK_SOURCE
-    device = device_of(group, value[4:8])
+    device = device_of(groups.network, group, value[4:8])
     _apply(groups, group, device, value[8:12], mode, is_adding)
 
 
@@ -67,7 +67,7 @@ def _change(groups: JoinedGroups, name: int, value: bytes, size: int) -> None:
     source = _address_at(value, 8 + _STORAGE, size)
     mode = INCLUDE if name == ip.MCAST_JOIN_SOURCE_GROUP or name == ip.MCAST_LEAVE_SOURCE_GROUP else EXCLUDE
     is_adding = name == ip.MCAST_JOIN_SOURCE_GROUP or name == ip.MCAST_BLOCK_SOURCE
-    _apply(groups, group, _device_at(value, group), source, mode, is_adding)
+    _apply(groups, group, _device_at(groups, value, group), source, mode, is_adding)
 
 
 def _apply(
@@ -93,10 +93,10 @@ def _address_at(value: bytes, at: int, size: int) -> bytes:
     return value[at + 4 : at + 8] if size == 4 else value[at + 8 : at + 24]
 
 
-def _device_at(value: bytes, group: bytes) -> NetworkDevice | None:
+def _device_at(groups: JoinedGroups, value: bytes, group: bytes) -> NetworkDevice | None:
     """The device of an index at the front, or where it is 0, of the routes."""
     index = span_of(value).load_u32(0) & 0x7FFF_FFFF
-    return device_for_group(group) if index == 0 else device_by_index(index)
+    return device_for_group(groups.network, group) if index == 0 else device_by_index(groups.network, index)
 
 
 def _check_count(count: int, size: int) -> None:
@@ -114,7 +114,7 @@ def _set_filter4(groups: JoinedGroups, value: bytes) -> None:
         raise Errno(EINVAL)
     sources = [value[_FILTER4 + i * 4 : _FILTER4 + i * 4 + 4] for i in range(count)]
     group = value[0:4]
-    _replace(groups, group, device_of(group, value[4:8]), span.load_u32(8), sources)
+    _replace(groups, group, device_of(groups.network, group, value[4:8]), span.load_u32(8), sources)
 
 
 def _set_filter(groups: JoinedGroups, value: bytes, size: int) -> None:
@@ -127,7 +127,7 @@ def _set_filter(groups: JoinedGroups, value: bytes, size: int) -> None:
         raise Errno(EINVAL)
     group = _address_at(value, 8, size)
     sources = [_address_at(value, _FILTER + i * _STORAGE, size) for i in range(count)]
-    _replace(groups, group, _device_at(value, group), span.load_u32(136), sources)
+    _replace(groups, group, _device_at(groups, value, group), span.load_u32(136), sources)
 
 
 def _replace(
@@ -151,7 +151,7 @@ def get_source_filter(groups: JoinedGroups, name: int, value: bytes, size: int) 
     group = value[0:4] if is_plain else _address_at(value, 8, size)
     if not is_multicast(group):
         raise Errno(EINVAL)
-    device = device_of(group, value[4:8]) if is_plain else _device_at(value, group)
+    device = device_of(groups.network, group, value[4:8]) if is_plain else _device_at(groups, value, group)
     if device is None:
         raise Errno(ENODEV)
     joined = groups.find(group, device.index)

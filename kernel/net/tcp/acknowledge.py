@@ -4,7 +4,6 @@ Source: RFC 9293 section 3.10.7.4; RFC 5681 (fast retransmit), RFC 6582 (NewReno
 transmit: it follows from counting duplicate acknowledgments as packets that have left the network).
 """
 
-from kernel.net.internet.counters import TCP_EXTRA
 from kernel.net.tcp import congestion_marks, output
 from kernel.net.tcp.connection import EVENT_WRITABLE, FOREVER, NS_PER_MS, Connection
 from kernel.net.tcp.header import ECE, Segment
@@ -153,7 +152,7 @@ def _look_for_loss(c: Connection, now_ns: int) -> None:
         edge = c.scoreboard.left[len(c.scoreboard.left) - 1]
     if c.losses.duplicate_acks < DUPLICATE_THRESHOLD and edge <= c.sender.una:
         return
-    event = TCP_EXTRA.sack_recoveries if c.agreed.sack else TCP_EXTRA.reno_recoveries
+    event = c.network.tcp_events.sack_recoveries if c.agreed.sack else c.network.tcp_events.reno_recoveries
     event.count += 1
     c.congestion.lost(c.flight())
     c.congestion.window = c.congestion.threshold

@@ -16,12 +16,11 @@ from kernel.net.internet import ip
 from kernel.net.internet.output import NextHop, resolve
 from kernel.net.internet.transport import PROTOCOL_TCP
 from kernel.net.link.checksum import pseudo_header
-from kernel.net.link.ethernet import LINK
-from kernel.net.link.loopback import LOOPBACK
+from kernel.net.link.network import Network
 from kernel.net.link.packet import CHECKSUM_PARTIAL, Packet
 from kernel.net.link.timers import NetworkTimer
 from kernel.net.sockets.bpf import Filter
-from kernel.net.sockets.inet import TCP_PORTS, Binding
+from kernel.net.sockets.inet import Binding, ports_of
 from kernel.net.tcp.connection import (
     EVENT_CLOSED,
     EVENT_ESTABLISHED,
@@ -59,7 +58,7 @@ class PortHold:
     def release(self) -> None:
         self.users -= 1
         if self.users == 0:
-            TCP_PORTS.remove(self.binding)
+            ports_of(self.binding.network).tcp.remove(self.binding)
 
 
 class SettleHook:
@@ -100,6 +99,7 @@ class Channel(Wire):
         self, hop: NextHop, options: TcpOptions, family: int, read_queue: WaitQueue, write_queue: WaitQueue
     ) -> None:
         self.connection: Connection | None = None
+        self.network: Network = hop.network
         self.hop: NextHop = hop
         self.options: TcpOptions = options
         self.family: int = family  # of the socket: an AF_INET6 one may speak IPv4
@@ -130,7 +130,7 @@ class Channel(Wire):
             if not self._find_way(connection):
                 return
             hop = self.hop
-        if hop.device is not LOOPBACK or len(LINK.taps) > 0:
+        if not hop.device.is_loop or len(hop.network.taps) > 0:
             length = len(packet)
             header = packet.span()
             header.store_be16(
@@ -151,7 +151,7 @@ class Channel(Wire):
     def _find_way(self, connection: Connection) -> bool:
         """Ask the routes again. False: there is no way now."""
         try:
-            hop = resolve(connection.remote, connection.local, self.bound_device)
+            hop = resolve(self.network, connection.remote, connection.local, self.bound_device)
         except Errno as error:
             connection.soft_error = error.code
             return False
@@ -174,6 +174,9 @@ class Channel(Wire):
         connection.sizes.packet_limit = LARGEST_PACKET - _LONGEST_HEADERS
         if connection.is_synchronized():
             connection.fix_segment_size()
+
+    def where(self) -> Network:
+        return self.network
 
     def update_path(self, connection: Connection) -> None:
         self._find_way(connection)

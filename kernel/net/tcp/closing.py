@@ -1,6 +1,5 @@
 """How connections end: by FIN in order, by reset, by giving up (RFC 9293, sections 3.6 and 3.10.4 to 3.10.5)."""
 
-from kernel.net.internet.counters import TCP, TCP_EXTRA
 from kernel.net.tcp import memory, output
 from kernel.net.tcp.connection import (
     EVENT_CLOSED,
@@ -21,9 +20,9 @@ def finish(c: Connection, error: int) -> None:
     if state == State.CLOSED:
         return
     if state == State.SYN_SENT or state == State.SYN_RECEIVED:
-        TCP.attempt_fails += 1
+        c.network.tcp.attempt_fails += 1
     elif state == State.ESTABLISHED or state == State.CLOSE_WAIT:
-        TCP.established_resets += 1
+        c.network.tcp.established_resets += 1
     c.state = State.CLOSED
     if error != 0 and c.error == 0:
         c.error = error
@@ -79,7 +78,7 @@ def abort(c: Connection, error: int, now_ns: int) -> None:
 
 def make_room(c: Connection, now_ns: int) -> None:
     """End an orphan, because others need what it holds (memory.py)."""
-    TCP_EXTRA.aborts_on_memory.count += 1
+    c.network.tcp_events.aborts_on_memory.count += 1
     abort(c, 0, now_ns)
 
 
@@ -94,7 +93,7 @@ def close(c: Connection, now_ns: int) -> None:
     if c.state == State.CLOSED:
         return
     if unread > 0:
-        TCP_EXTRA.aborts_on_close.count += 1
+        c.network.tcp_events.aborts_on_close.count += 1
         abort(c, 0, now_ns)
         return
     if not MEMORY.has_room_for_orphan(c):
@@ -105,7 +104,7 @@ def close(c: Connection, now_ns: int) -> None:
     if c.state == State.FIN_WAIT_2:
         # Nobody will ever read what the peer sends: it gets a limited time to close, or none.
         if c.timers.fin_wait_ns == 0:
-            TCP_EXTRA.aborts_on_linger.count += 1
+            c.network.tcp_events.aborts_on_linger.count += 1
             abort(c, 0, now_ns)
             return
         c.timers.keepalive_ns = now_ns + c.timers.fin_wait_ns

@@ -9,7 +9,6 @@ What is sent again, and acknowledgments, must not be marked: their loss, or thei
 
 from typing import Final
 
-from kernel.net.internet.counters import TCP_EXTRA
 from kernel.net.link.packet import Packet
 from kernel.net.tcp.connection import Connection
 from kernel.net.tcp.header import ACK, CWR, ECE, Segment
@@ -26,16 +25,16 @@ def flags_of_syn(c: Connection, is_answer: bool) -> int:
     """What our SYN says about it."""
     if is_answer:
         return ECE if c.agreed.is_ecn else 0
-    return ECE | CWR if SETTINGS.ecn.value == _ASKS and c.timers.retries == 0 else 0
+    return ECE | CWR if SETTINGS.ecn.of(c.network) == _ASKS and c.timers.retries == 0 else 0
 
 
 def take_syn(c: Connection, segment: Segment, packet: Packet) -> None:
     """The peer's SYN, or its answer to ours. A SYN that may be marked asks for something newer than this."""
     wants = segment.flags & (ECE | CWR)
     if segment.flags & ACK != 0:
-        c.agreed.is_ecn = wants == ECE and SETTINGS.ecn.value == _ASKS
+        c.agreed.is_ecn = wants == ECE and SETTINGS.ecn.of(c.network) == _ASKS
     else:
-        c.agreed.is_ecn = wants == ECE | CWR and SETTINGS.ecn.value != 0 and packet.traffic_class & _CODES == 0
+        c.agreed.is_ecn = wants == ECE | CWR and SETTINGS.ecn.of(c.network) != 0 and packet.traffic_class & _CODES == 0
 
 
 def take_marks(c: Connection, segment: Segment, packet: Packet) -> None:
@@ -45,7 +44,7 @@ def take_marks(c: Connection, segment: Segment, packet: Packet) -> None:
         if len(packet) > 0:
             c.receiver.ack_now = True
     if len(packet) > 0 and packet.traffic_class & _CODES == _MARKED:
-        TCP_EXTRA.marks_received.count += 1
+        c.network.tcp_events.marks_received.count += 1
         if not c.marks.owes_echo:
             c.receiver.quick_acks = max(c.receiver.quick_acks, 2)
         c.marks.owes_echo = True

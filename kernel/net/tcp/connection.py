@@ -12,6 +12,7 @@ from enum import IntEnum
 from typing import Final
 
 from kernel.lang import final
+from kernel.net.link.network import FIRST_NETWORK, Network
 from kernel.net.link.packet import Packet
 from kernel.net.tcp.cubic import Congestion
 from kernel.net.tcp.header import TIMESTAMP_SIZE
@@ -24,6 +25,7 @@ from kernel.net.tcp.sequence import WRAP
 from kernel.net.tcp.settings import NS_PER_SECOND, SETTINGS
 
 FOREVER: Final = (1 << 63) - 1
+_FIN_WAIT_NS: Final = 60 * NS_PER_SECOND  # unless options or settings say otherwise
 NS_PER_MS: Final = 1_000_000
 
 DEFAULT_MSS: Final = 536  # of a peer that gives none (RFC 9293, section 3.7.1)
@@ -67,6 +69,10 @@ class Wire:
     def update_path(self, connection: "Connection") -> None:
         """Timeouts happened: the route may have changed."""
 
+    def where(self) -> Network:
+        """Whose settings hold, and whose counters count."""
+        return FIRST_NETWORK
+
 
 @final
 class Connection:
@@ -83,6 +89,7 @@ class Connection:
 
     def __init__(self, wire: Wire, local: bytes, local_port: int, remote: bytes, remote_port: int) -> None:
         self.wire: Wire = wire
+        self.network: Network = wire.where()
         self.local: bytes = local
         self.local_port: int = local_port
         self.remote: bytes = remote
@@ -122,11 +129,11 @@ class Connection:
         self.timers.delayed_ack_ns = FOREVER
         self.timers.keepalive_ns = FOREVER
         self.timers.last_challenge_ns = -NS_PER_SECOND
-        self.timers.keepalive_idle_ns = SETTINGS.keepalive_time.value * NS_PER_SECOND
-        self.timers.keepalive_interval_ns = SETTINGS.keepalive_interval.value * NS_PER_SECOND
-        self.timers.keepalive_probes = SETTINGS.keepalive_probes.value
-        self.timers.syn_retries = SETTINGS.syn_retries.value
-        self.timers.fin_wait_ns = SETTINGS.fin_timeout.value * NS_PER_SECOND
+        self.timers.keepalive_idle_ns = SETTINGS.keepalive_time.of(self.network) * NS_PER_SECOND
+        self.timers.keepalive_interval_ns = SETTINGS.keepalive_interval.of(self.network) * NS_PER_SECOND
+        self.timers.keepalive_probes = SETTINGS.keepalive_probes.of(self.network)
+        self.timers.syn_retries = SETTINGS.syn_retries.of(self.network)
+        self.timers.fin_wait_ns = _FIN_WAIT_NS
 
         # Ends.
         self.is_passive: bool = False  # a listener made it

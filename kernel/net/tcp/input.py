@@ -7,7 +7,6 @@ Nothing of a segment is trusted: each number is checked against what was sent an
 """
 
 from kernel.lang import ECONNREFUSED, ECONNRESET, EPIPE
-from kernel.net.internet.counters import TCP_EXTRA
 from kernel.net.link.packet import Packet
 from kernel.net.tcp import acknowledge, congestion_marks, opening, output
 from kernel.net.tcp.closing import enter_time_wait, finish
@@ -58,7 +57,7 @@ def process(c: Connection, segment: Segment, packet: Packet, now_ns: int) -> boo
         return True
     if flags & SYN != 0:
         if state == State.SYN_RECEIVED and c.is_passive and sequence >= c.receiver.nxt:
-            TCP_EXTRA.embryonic_resets.count += 1
+            c.network.tcp_events.embryonic_resets.count += 1
             finish(c, ECONNRESET)  # as if nobody had called: back to LISTEN
             return False
         output.challenge(c, now_ns)
@@ -93,7 +92,7 @@ def process(c: Connection, segment: Segment, packet: Packet, now_ns: int) -> boo
     if length > 0 or flags & FIN != 0:
         if length > 0 and c.receive_shut and c.sender.fin_queued and sequence + length > c.receiver.nxt:
             # Nobody will read it, and the peer should know (RFC 9293, section 3.6.1).
-            TCP_EXTRA.aborts_on_data.count += 1
+            c.network.tcp_events.aborts_on_data.count += 1
             finish(c, 0 if c.is_orphan else ECONNRESET)
             return False
         _process_payload(c, sequence, packet, flags & FIN != 0, now_ns)
@@ -110,7 +109,7 @@ def _check(c: Connection, segment: Segment, packet: Packet, sequence: int, flags
     if c.agreed.timestamps and segment.has_timestamp and flags & RST == 0:
         age = (segment.timestamp - c.agreed.timestamp_recent) & MASK
         if age >= HALF and now_ns - c.agreed.timestamp_recent_ns < _TIMESTAMP_AGE_NS:
-            TCP_EXTRA.old_timestamps.count += 1
+            c.network.tcp_events.old_timestamps.count += 1
             _answer_old(c, sequence, sequence + len(packet), now_ns)
             return False
     end = sequence + len(packet) + (1 if flags & FIN != 0 else 0) + (1 if flags & SYN != 0 else 0)
@@ -161,7 +160,7 @@ def _process_reset(c: Connection, sequence: int, now_ns: int) -> None:
             output.challenge(c, now_ns)
             return
     if c.state == State.SYN_RECEIVED:
-        TCP_EXTRA.embryonic_resets.count += 1
+        c.network.tcp_events.embryonic_resets.count += 1
     finish(c, EPIPE if c.state == State.CLOSE_WAIT else ECONNRESET)
 
 
@@ -231,7 +230,7 @@ def _fin_acknowledged(c: Connection, now_ns: int) -> None:
         c.events |= EVENT_STATE
         if c.is_orphan:
             if c.timers.fin_wait_ns == 0:
-                TCP_EXTRA.aborts_on_data.count += 1
+                c.network.tcp_events.aborts_on_data.count += 1
                 finish(c, 0)  # TCP_LINGER2 says that it does not wait at all: the peer hears of it by a reset
                 return
             if MEMORY.is_scarce():

@@ -51,7 +51,7 @@ class TcpMemory:
         buckets = 1
         while buckets < page_count // _PAGES_PER_BUCKET and buckets < _MOST_BUCKETS:
             buckets *= 2
-        SETTINGS.max_time_wait.value = buckets // 2
+        SETTINGS.max_time_wait.set_default(buckets // 2)
 
     def is_exhausted(self) -> bool:
         """Whether the limit is passed."""

@@ -1,5 +1,6 @@
 """How connections begin (RFC 9293, section 3.5): by our SYN, by the peer's, by both at once, from a SYN cookie."""
 
+from kernel.net.link.network import Network
 from kernel.net.link.packet import Packet
 from kernel.net.tcp import congestion_marks, cookie_options, output
 from kernel.net.tcp.connection import (
@@ -30,9 +31,9 @@ def _begin(c: Connection, initial_sequence: int, now_ns: int) -> None:
     c.receiver.growth_start_ns = now_ns
 
 
-def receive_scale_for(buffer: int) -> int:
+def receive_scale_for(network: Network, buffer: int) -> int:
     """A scale that the window can grow with to its limit; `buffer` is what SO_RCVBUF fixed, or 0."""
-    if SETTINGS.window_scaling.value == 0:
+    if SETTINGS.window_scaling.of(network) == 0:
         return 0
     largest = buffer if buffer != 0 else SETTINGS.receive_limit
     scale = 0
@@ -43,7 +44,7 @@ def receive_scale_for(buffer: int) -> int:
 
 def choose_receive_scale(c: Connection) -> None:
     """See `receive_scale_for`."""
-    c.agreed.receive_scale = receive_scale_for(c.receiver.buffer if c.receiver.buffer_fixed else 0)
+    c.agreed.receive_scale = receive_scale_for(c.network, c.receiver.buffer if c.receiver.buffer_fixed else 0)
 
 
 def connect(c: Connection, initial_sequence: int, now_ns: int) -> None:
@@ -74,13 +75,13 @@ def take_peer_syn(c: Connection, segment: Segment, packet: Packet, now_ns: int) 
     c.receive.next_sequence = start
     c.receiver.acknowledged_to = start
     c.sizes.peer_mss = segment_size_of(segment, c.remote)
-    c.agreed.scaling = SETTINGS.window_scaling.value != 0 and segment.scale >= 0
+    c.agreed.scaling = SETTINGS.window_scaling.of(c.network) != 0 and segment.scale >= 0
     if c.agreed.scaling:
         c.agreed.send_scale = segment.scale
     else:
         c.agreed.receive_scale = 0
-    c.agreed.sack = SETTINGS.sack.value != 0 and segment.sack_permitted
-    c.agreed.timestamps = SETTINGS.timestamps.value != 0 and segment.has_timestamp
+    c.agreed.sack = SETTINGS.sack.of(c.network) != 0 and segment.sack_permitted
+    c.agreed.timestamps = SETTINGS.timestamps.of(c.network) != 0 and segment.has_timestamp
     if c.agreed.timestamps:
         c.agreed.timestamp_recent = segment.timestamp
         c.agreed.timestamp_recent_ns = now_ns
@@ -120,7 +121,7 @@ def accept_cookie(c: Connection, segment: Segment, mss: int, now_ns: int) -> Non
     c.receiver.acknowledged_to = start
     c.receiver.edge = start + min(c.window_limit(), 0xFFFF)
     c.sizes.peer_mss = mss
-    if SETTINGS.timestamps.value != 0 and segment.has_timestamp:
+    if SETTINGS.timestamps.of(c.network) != 0 and segment.has_timestamp:
         options = cookie_options.taken_from(segment.timestamp_echo - c.agreed.timestamp_offset)
         c.agreed.timestamps = True
         c.agreed.timestamp_recent = segment.timestamp

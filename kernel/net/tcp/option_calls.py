@@ -6,6 +6,7 @@ Context: system calls; nothing sleeps.
 from typing import Final
 
 from kernel.lang import EINVAL, ENOENT, ENOPROTOOPT, EPERM, Errno
+from kernel.net.internet.sysctl import NetworkSetting
 from kernel.net.sockets.inet_options import int_bytes, int_of
 from kernel.net.tcp import output, tcp_options
 from kernel.net.tcp.connection import NS_PER_MS, Connection, State
@@ -36,15 +37,15 @@ def get(options: TcpOptions, c: Connection | None, idle_state: State, name: int,
         case tcp_options.TCP_CORK:
             return int_bytes(1 if options.is_corked else 0)
         case tcp_options.TCP_KEEPIDLE:
-            return int_bytes(options.keepalive_idle_s)
+            return int_bytes(_own_or(options, options.keepalive_idle_s, SETTINGS.keepalive_time))
         case tcp_options.TCP_KEEPINTVL:
-            return int_bytes(options.keepalive_interval_s)
+            return int_bytes(_own_or(options, options.keepalive_interval_s, SETTINGS.keepalive_interval))
         case tcp_options.TCP_KEEPCNT:
-            return int_bytes(options.keepalive_probes)
+            return int_bytes(_own_or(options, options.keepalive_probes, SETTINGS.keepalive_probes))
         case tcp_options.TCP_SYNCNT:
-            return int_bytes(options.syn_retries)
+            return int_bytes(_own_or(options, options.syn_retries, SETTINGS.syn_retries))
         case tcp_options.TCP_LINGER2:
-            return int_bytes(options.linger2_s if options.linger2_s != 0 else SETTINGS.fin_timeout.value)
+            return int_bytes(_own_or(options, options.linger2_s, SETTINGS.fin_timeout))
         case tcp_options.TCP_DEFER_ACCEPT:
             return int_bytes(options.defer_accept_s)
         case tcp_options.TCP_WINDOW_CLAMP:
@@ -140,6 +141,11 @@ def _refuse(name: int, is_in_use: bool) -> None:
     if is_repair or name == tcp_options.TCP_REPAIR_WINDOW or name == tcp_options.TCP_TIMESTAMP:
         raise Errno(EPERM)
     raise Errno(ENOPROTOOPT)
+
+
+def _own_or(options: TcpOptions, own: int, setting: NetworkSetting) -> int:
+    """What a socket has of its own, or its network says."""
+    return own if own != 0 else setting.of(options.internet.network)
 
 
 def _in_range(number: int, least: int, most: int) -> int:

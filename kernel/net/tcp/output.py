@@ -9,7 +9,6 @@ the connection: state is updated before it, but loops are on the way.
 
 from typing import Final
 
-from kernel.net.internet.counters import TCP, TCP_EXTRA
 from kernel.net.link.packet import HEADROOM, Packet, StoragePool
 from kernel.net.tcp import congestion_marks
 from kernel.net.tcp.connection import FOREVER, NS_PER_MS, Connection, State
@@ -67,7 +66,7 @@ def _emit(c: Connection, packet: Packet, sequence: int, flags: int, now_ns: int)
     c.receiver.ack_wanted = False
     c.timers.delayed_ack_ns = FOREVER
     c.counters.segments_out += count
-    TCP.out_segments += count
+    c.network.tcp.out_segments += count
     if length > 0:
         c.counters.data_segments_out += count
         c.counters.bytes_sent += length
@@ -157,7 +156,7 @@ def challenge(c: Connection, now_ns: int) -> None:
     if now_ns - c.timers.last_challenge_ns < 500 * NS_PER_MS:
         return
     c.timers.last_challenge_ns = now_ns
-    TCP_EXTRA.challenges.count += 1
+    c.network.tcp_events.challenges.count += 1
     send_ack(c, now_ns)
 
 
@@ -174,18 +173,18 @@ def send_syn(c: Connection, now_ns: int) -> None:
     window = min(c.window_limit(), 0xFFFF)  # never scaled in a SYN
     header.window = window
     header.mss = c.sizes.advertised_mss
-    header.sack_permitted = c.agreed.sack if is_answer else SETTINGS.sack.value != 0
-    header.has_timestamp = c.agreed.timestamps if is_answer else SETTINGS.timestamps.value != 0
+    header.sack_permitted = c.agreed.sack if is_answer else SETTINGS.sack.of(c.network) != 0
+    header.has_timestamp = c.agreed.timestamps if is_answer else SETTINGS.timestamps.of(c.network) != 0
     if header.has_timestamp:
         header.timestamp = c.timestamp(now_ns)
         header.timestamp_echo = c.agreed.timestamp_recent if is_answer else 0
-    if c.agreed.scaling if is_answer else SETTINGS.window_scaling.value != 0:
+    if c.agreed.scaling if is_answer else SETTINGS.window_scaling.of(c.network) != 0:
         header.scale = c.agreed.receive_scale
     c.receiver.edge = c.receiver.nxt + window
     c.receiver.acknowledged_to = c.receiver.nxt
     c.sender.nxt = max(c.sender.nxt, c.sender.initial + 1)
     c.counters.segments_out += 1
-    TCP.out_segments += 1
+    c.network.tcp.out_segments += 1
     try:
         packet = _bare_packet()
     except MemoryError:
@@ -200,7 +199,7 @@ def send_reset(c: Connection, now_ns: int) -> None:
         packet = _bare_packet()
     except MemoryError:
         return  # it will learn when it sends something
-    TCP.out_resets += 1
+    c.network.tcp.out_resets += 1
     _emit(c, packet, c.sender.nxt, RST | ACK, now_ns)
 
 
@@ -220,7 +219,7 @@ def _send_range(c: Connection, start: int, end: int, now_ns: int, again: bool) -
     else:
         packet = c.queue.packet(start, data_end - start)
     if again:
-        TCP.retransmitted_segments += 1
+        c.network.tcp.retransmitted_segments += 1
         c.counters.retransmitted += 1
         c.counters.bytes_retransmitted += data_end - start if data_end > start else 0
         c.sender.timed_sequence = 0  # an acknowledgment may be for either of the two (Karn)

@@ -4,6 +4,7 @@ from typing import Final
 
 from kernel.lang import final
 from kernel.net.internet.sysctl import NetworkSetting
+from kernel.net.link.network import Network
 
 NS_PER_SECOND: Final = 1_000_000_000
 COOKIES_ALWAYS: Final = 2  # a value of tcp_syncookies
@@ -12,7 +13,7 @@ _INT_MAX: Final = 0x7FFF_FFFF
 
 @final
 class Settings:
-    """The settings of all connections. Times are seconds, sizes bytes."""
+    """The settings of all connections; buffers are the same in all networks. Times are seconds, sizes bytes."""
 
     def __init__(self) -> None:
         self.syn_retries: NetworkSetting = NetworkSetting(b"ipv4/tcp_syn_retries", 6, 1, 127)
@@ -35,11 +36,11 @@ class Settings:
         self.send_default: int = 16_384  # tcp_wmem
         self.send_limit: int = 4_194_304
 
-    def tries_of_orphans(self, is_alive: bool, has_error: bool) -> int:
+    def tries_of_orphans(self, network: Network, is_alive: bool, has_error: bool) -> int:
         """How often what no program waits for is sent again. A connection is alive as long as its timeout grows; once
         it is not, an error that the network reported decides.
         """
-        tries = 0 if has_error and not is_alive else self.orphan_retries.value
+        tries = 0 if has_error and not is_alive else self.orphan_retries.of(network)
         return 8 if tries == 0 and is_alive else tries
 
 

@@ -44,12 +44,12 @@ from kernel.lib.credentials import Credentials
 from kernel.net.datagram.inet_family import STREAM
 from kernel.net.internet import ip
 from kernel.net.internet.addresses import is_link_local, is_multicast
-from kernel.net.internet.counters import TCP, TCP_EXTRA
 from kernel.net.internet.output import NextHop
 from kernel.net.internet.sysctl import IP4_SETTINGS
 from kernel.net.internet.transport import PROTOCOL_TCP
 from kernel.net.link import ethernet
-from kernel.net.sockets.inet import TCP_PORTS, PortTable, family_of
+from kernel.net.link.network import Network
+from kernel.net.sockets.inet import PortTable, family_of, ports_of
 from kernel.net.sockets.inet_socket import InetSocket, check_family_length
 from kernel.net.sockets.option_names import (
     SO_KEEPALIVE,
@@ -78,7 +78,7 @@ from kernel.net.tcp.memory import account
 from kernel.net.tcp.settings import NS_PER_SECOND, SETTINGS
 from kernel.net.tcp.stack import new_channel, run
 from kernel.net.tcp.stream import Stream
-from kernel.net.tcp.table import TABLE, Listener
+from kernel.net.tcp.table import TABLE, Listener, port_key
 from kernel.net.tcp.tcp_options import TCP_CORK, TCP_NODELAY, TcpOptions
 from kernel.sched import PollWaiter, WaitQueue, yield_now
 from kernel.sched.kthread import KernelThread
@@ -105,12 +105,17 @@ class TcpSocket(InetSocket):
     """See above."""
 
     def __init__(
-        self, family: int, credentials: Credentials, hold: PortHold | None = None, channel: Channel | None = None
+        self,
+        family: int,
+        credentials: Credentials,
+        network: Network,
+        hold: PortHold | None = None,
+        channel: Channel | None = None,
     ) -> None:
         """A new socket; or, with the port's hold and the channel of a connection, the one that was accepted."""
         binding = None if hold is None else hold.binding
         options = None if channel is None else channel.options.internet
-        super().__init__(family, SOCK_STREAM, PROTOCOL_TCP, credentials, binding, options)
+        super().__init__(family, SOCK_STREAM, PROTOCOL_TCP, credentials, network, binding, options)
         self.tcp: TcpOptions = TcpOptions(self.options) if channel is None else channel.options
         self.hold: PortHold = PortHold(self.binding) if hold is None else hold
         self.phase: Phase = Phase.UNCONNECTED
@@ -130,7 +135,7 @@ class TcpSocket(InetSocket):
     # ---- Names ----------------------------------------------------------------------------------------------------
 
     def port_table(self) -> PortTable:
-        return TCP_PORTS
+        return ports_of(self.network).tcp
 
     def bound(self) -> None:
         self.hold.users = 1
@@ -163,7 +168,7 @@ class TcpSocket(InetSocket):
         self.bind_automatically()
         binding = self.binding
         binding.is_listening = True
-        if TCP_PORTS.conflicts(binding, binding.port):
+        if self.port_table().conflicts(binding, binding.port):
             binding.is_listening = False
             raise Errno(EADDRINUSE)
         listener = Listener(self.hold, self.tcp, backlog, self.family, self)
@@ -184,8 +189,11 @@ class TcpSocket(InetSocket):
                 raise Errno(EINVAL)
             self.wait(listener.queue, deadline_ns)
         found = Stream(listener.ready[0])
-        accepted = TcpSocket(self.family, self._accepting_credentials(listener), self.hold, found.channel)
+        accepted = TcpSocket(
+            self.family, self._accepting_credentials(listener), self.network, self.hold, found.channel
+        )
         listener.ready.popleft()
+        accepted.hold_network()
         accepted._adopt(found, self, flags)
         return accepted
 
@@ -296,7 +304,7 @@ class TcpSocket(InetSocket):
         remote = target.address
         if len(remote) == 4 and self.is_ip6_only():
             raise Errno(ENETUNREACH)
-        if is_multicast(remote) or (len(remote) == 4 and ip.is_broadcast(remote)):
+        if is_multicast(remote) or (len(remote) == 4 and ip.is_broadcast(self.network, remote)):
             raise Errno(ENETUNREACH)
         if is_link_local(remote) and len(remote) == 16 and target.scope == 0 and self.bound_device == 0:
             raise Errno(EINVAL)  # on which link?
@@ -315,7 +323,7 @@ class TcpSocket(InetSocket):
         except MemoryError:
             channel.abandon()
             raise
-        wait = TABLE.find_wait(c.local, local_port, c.remote, target.port)
+        wait = TABLE.find_wait(c.network, c.local, local_port, c.remote, target.port)
         if wait is not None:
             initial = wait.next_initial_sequence()
             TABLE.end_wait(wait)
@@ -330,7 +338,7 @@ class TcpSocket(InetSocket):
         self.remote_port = target.port
         self.scope = target.scope
         self.phase = Phase.CONNECTING
-        TCP.active_opens += 1
+        self.network.tcp.active_opens += 1
         opening.connect(c, initial, now_ns)
         run(channel)
 
@@ -353,13 +361,13 @@ class TcpSocket(InetSocket):
 
     def _shared_port(self, hop: NextHop, remote_port: int, now_ns: int) -> int:
         """Every port has a user: one that others use for other peers will do."""
-        first = IP4_SETTINGS.local_ports.value
-        count = IP4_SETTINGS.local_ports.second - first + 1
+        first = IP4_SETTINGS.local_ports.of(self.network)
+        count = IP4_SETTINGS.local_ports.second_of(self.network) - first + 1
         start = random.word() % count
         for i in range(count):
             port = first + (start + i) % count
-            if port not in TABLE.listeners and _is_free(hop, port, remote_port, now_ns):
-                TCP_PORTS.insert(self.binding, port)
+            if port_key(self.network, port) not in TABLE.listeners and _is_free(hop, port, remote_port, now_ns):
+                self.port_table().insert(self.binding, port)
                 self.bound()
                 return port
         raise Errno(EADDRNOTAVAIL)
@@ -586,7 +594,7 @@ class TcpSocket(InetSocket):
         lingers = self.is_on(SWITCH_LINGER)
         if lingers and self.linger_seconds == 0 and c.state != State.CLOSED:
             c.is_orphan = True
-            TCP_EXTRA.aborts_on_data.count += 1
+            self.network.tcp_events.aborts_on_data.count += 1
             closing.abort(c, 0, now_ns)
         else:
             closing.close(c, now_ns)
@@ -614,9 +622,9 @@ def _wait_for_end(channel: Channel, deadline_ns: int) -> bool:
 
 def _is_free(hop: NextHop, port: int, remote_port: int, now_ns: int) -> bool:
     """Whether a connection from this port may begin."""
-    if TABLE.find(hop.source, port, hop.destination, remote_port) is not None:
+    if TABLE.find(hop.network, hop.source, port, hop.destination, remote_port) is not None:
         return False
-    wait = TABLE.find_wait(hop.source, port, hop.destination, remote_port)
+    wait = TABLE.find_wait(hop.network, hop.source, port, hop.destination, remote_port)
     return wait is None or wait.may_be_reused(now_ns)
 
 
@@ -650,8 +658,8 @@ def _readiness(c: Connection, low_water: int) -> int:
     return state
 
 
-def _make(family: int, credentials: Credentials) -> Socket:
-    return TcpSocket(family, credentials)
+def _make(family: int, credentials: Credentials, network: Network) -> Socket:
+    return TcpSocket(family, credentials, network)
 
 
 STREAM.maker = _make

@@ -7,14 +7,14 @@ Source: RFC 9293 section 3.10.7, RFC 4987 (SYN floods), RFC 5927 (attacks by ICM
 from typing import Final
 
 from kernel.lang import EMSGSIZE, Errno, final
+from kernel.mm.keeping import has_room_to_keep
 from kernel.net.internet import icmp, ip
 from kernel.net.internet.addresses import is_multicast
-from kernel.net.internet.counters import TCP, TCP_EXTRA
 from kernel.net.internet.output import resolve
 from kernel.net.internet.transport import ORIGIN_ICMP, PROTOCOL_TCP, NetworkError, Transport, register_transport
 from kernel.net.link import ethernet
 from kernel.net.link.checksum import checksum, pseudo_header
-from kernel.net.link.loopback import LOOPBACK
+from kernel.net.link.network import Network, network_of
 from kernel.net.link.packet import CHECKSUM_PARTIAL, CHECKSUM_VERIFIED, PACKET_HOST, Packet
 from kernel.net.sockets.inet_names import ON_RECVERR4, ON_RECVERR6
 from kernel.net.tcp import cookie_options, input, opening, output, reset, secrets
@@ -28,6 +28,8 @@ from kernel.net.tcp.table import TABLE, Listener, find_owner
 from kernel.net.tcp.time_wait import TimeWait, Verdict
 from kernel.sched import WaitQueue
 from kernel.time import monotonic_ns
+
+_UNCHECKED_BACKLOG: Final = 512  # connections that nobody has accepted yet; for more there must be memory
 
 _segment: Final = Segment()
 _header: Final = OutgoingHeader()
@@ -48,26 +50,29 @@ class Tcp(Transport):
     """What IP hands its datagrams to."""
 
     def receive(self, packet: Packet) -> bool:
-        TCP.in_segments += 1
+        network = network_of(packet)
+        network.tcp.in_segments += 1
         if not packet.from_ourselves and not _is_sound(packet):
             return True
         segment = _segment
         start = packet.start
         segment.forget_syn_options()
         if not segment.parse(packet):
-            TCP.in_errors += 1
+            network.tcp.in_errors += 1
             return True
         now_ns = monotonic_ns()
-        channel = TABLE.find(packet.destination, segment.destination_port, packet.source, segment.source_port)
+        channel = TABLE.find(
+            network, packet.destination, segment.destination_port, packet.source, segment.source_port
+        )
         if channel is not None:
             filter_ = channel.filter
             if not channel.options.internet.is_near_enough(packet):
-                TCP_EXTRA.least_ttl_drops.count += 1
+                network.tcp_events.least_ttl_drops.count += 1
                 return True
             if filter_ is None or filter_.passes(packet, start, packet.start - start):
                 _deliver(channel, segment, packet, now_ns)
         else:
-            _without_connection(segment, packet, now_ns)
+            _without_connection(network, segment, packet, now_ns)
         if len(packet) == 0:
             packet.recycle()  # nobody keeps what holds no data
         return True
@@ -75,11 +80,14 @@ class Tcp(Transport):
     def has_sender(self, packet: Packet) -> bool:
         header = packet.span()
         ports = header.load_be16(0), header.load_be16(2)
-        return TABLE.find(packet.source, ports[0], packet.destination, ports[1]) is not None
+        return TABLE.find(network_of(packet), packet.source, ports[0], packet.destination, ports[1]) is not None
 
     def report_error(self, packet: Packet, error: NetworkError) -> None:
         header = packet.span()
-        channel = TABLE.find(packet.source, header.load_be16(0), packet.destination, header.load_be16(2))
+        network = network_of(packet)
+        channel = TABLE.find(
+            network, packet.source, header.load_be16(0), packet.destination, header.load_be16(2)
+        )
         if channel is None:
             return
         c = channel.connection
@@ -88,24 +96,26 @@ class Tcp(Transport):
         # Only somebody who has seen the connection's segments knows its numbers (RFC 5927, section 4).
         sequence = extend(header.load_be32(4), c.sender.una)
         if sequence < c.sender.una or sequence > c.sender.nxt:
-            TCP_EXTRA.out_of_window_icmps.count += 1
+            network.tcp_events.out_of_window_icmps.count += 1
             return
         _report(channel, c, error)
 
 
 def _is_sound(packet: Packet) -> bool:
     """Whether a segment from outside is for this host alone, and its checksum is right."""
-    if packet.link_kind != PACKET_HOST or is_multicast(packet.destination) or ip.is_broadcast(packet.destination):
+    if packet.link_kind != PACKET_HOST or is_multicast(packet.destination) or (
+        ip.is_broadcast(network_of(packet), packet.destination)
+    ):
         return False
     if len(packet) < HEADER_SIZE:
-        TCP.in_errors += 1
+        network_of(packet).tcp.in_errors += 1
         return False
     if packet.checksum == CHECKSUM_VERIFIED:
         return True
     data = packet.span()
     if checksum(data, pseudo_header(packet.source, packet.destination, PROTOCOL_TCP, len(data))) != 0:
-        TCP.in_checksum_errors += 1
-        TCP.in_errors += 1
+        network_of(packet).tcp.in_checksum_errors += 1
+        network_of(packet).tcp.in_errors += 1
         return False
     return True
 
@@ -160,18 +170,18 @@ def _must_wait(channel: Channel, c: Connection, segment: Segment, payload: int, 
     if listener is None:
         return False
     if listener.is_full():
-        _count_overflow()
+        _count_overflow(listener.network)
         return True
     defer_ns = listener.options.defer_accept_s * NS_PER_SECOND
     return defer_ns > 0 and payload == 0 and segment.flags & FIN == 0 and now_ns - c.counters.started_ns < defer_ns
 
 
-def _without_connection(segment: Segment, packet: Packet, now_ns: int) -> None:
+def _without_connection(network: Network, segment: Segment, packet: Packet, now_ns: int) -> None:
     """The segment belongs to no connection: TIME_WAIT, a listener, or nobody."""
     local = packet.destination
     remote = packet.source
     initial = -1
-    wait = TABLE.find_wait(local, segment.destination_port, remote, segment.source_port)
+    wait = TABLE.find_wait(network, local, segment.destination_port, remote, segment.source_port)
     if wait is not None:
         verdict = wait.judge(segment, len(packet), now_ns)
         if verdict == Verdict.ACKNOWLEDGE:
@@ -185,7 +195,7 @@ def _without_connection(segment: Segment, packet: Packet, now_ns: int) -> None:
         initial = wait.next_initial_sequence()
     device = packet.device
     listener = TABLE.find_listener(
-        local, segment.destination_port, remote, segment.source_port, 0 if device is None else device.index
+        network, local, segment.destination_port, remote, segment.source_port, 0 if device is None else device.index
     )
     if listener is None:
         if wait is None:
@@ -197,7 +207,7 @@ def _without_connection(segment: Segment, packet: Packet, now_ns: int) -> None:
         TABLE.end_wait(wait)
     flags = segment.flags
     if not listener.options.internet.is_near_enough(packet):
-        TCP_EXTRA.least_ttl_drops.count += 1
+        network.tcp_events.least_ttl_drops.count += 1
         return
     if flags & RST != 0:
         return
@@ -216,17 +226,19 @@ def _without_connection(segment: Segment, packet: Packet, now_ns: int) -> None:
 def _take_syn(listener: Listener, segment: Segment, packet: Packet, initial: int, now_ns: int) -> None:
     """A new connection. One that a backlog has no room for is answered by a cookie, or not at all."""
     if listener.is_full():
-        _count_overflow()
+        _count_overflow(listener.network)
         return
-    if SETTINGS.syn_cookies.value == COOKIES_ALWAYS:
+    if SETTINGS.syn_cookies.of(listener.network) == COOKIES_ALWAYS:
         _send_cookie(listener, segment, packet, now_ns)
         return
-    if len(listener.half_open) >= max(listener.backlog, 8) or len(listener.half_open) >= SETTINGS.max_syn_backlog.value:
-        if SETTINGS.syn_cookies.value != 0:
-            TCP_EXTRA.full_queues_cookies.count += 1
+    most = min(max(listener.backlog, 8), SETTINGS.max_syn_backlog.of(listener.network))
+    waiting = len(listener.half_open) + len(listener.ready)
+    if len(listener.half_open) >= most or (waiting >= _UNCHECKED_BACKLOG and not has_room_to_keep()):
+        if SETTINGS.syn_cookies.of(listener.network) != 0:
+            listener.network.tcp_events.full_queues_cookies.count += 1
             _send_cookie(listener, segment, packet, now_ns)
         else:
-            TCP_EXTRA.full_queues_drops.count += 1
+            listener.network.tcp_events.full_queues_drops.count += 1
         return
     channel = _accepting_channel(listener, segment, packet)
     c = channel.connection
@@ -243,10 +255,10 @@ def _take_syn(listener: Listener, segment: Segment, packet: Packet, initial: int
     settle(channel)
 
 
-def _count_overflow() -> None:
+def _count_overflow(network: Network) -> None:
     """A program does not accept what its backlog holds."""
-    TCP_EXTRA.listen_overflows.count += 1
-    TCP_EXTRA.listen_drops.count += 1
+    network.tcp_events.listen_overflows.count += 1
+    network.tcp_events.listen_drops.count += 1
 
 
 def _forget(channel: Channel, c: Connection) -> None:
@@ -260,7 +272,7 @@ def _accepting_channel(listener: Listener, segment: Segment, packet: Packet) -> 
     """A channel in the table for a listener's new connection. Raises MemoryError; no way back drops the segment, too.
     """
     try:
-        hop = resolve(packet.source, packet.destination)
+        hop = resolve(listener.network, packet.source, packet.destination)
     except Errno:
         raise MemoryError from None
     channel = Channel(hop, listener.options.copy(), listener.family, WaitQueue(), WaitQueue())
@@ -280,7 +292,7 @@ def _take_cookie(listener: Listener, segment: Segment, packet: Packet, now_ns: i
     """Whether the acknowledgment is of a cookie of ours: then there is a connection, or, while the backlog is full,
     what the peer sends again will make it.
     """
-    if SETTINGS.syn_cookies.value == 0 or segment.flags & (SYN | RST) != 0:
+    if SETTINGS.syn_cookies.of(listener.network) == 0 or segment.flags & (SYN | RST) != 0:
         return False
     mss = secrets.check_cookie(
         packet.destination,
@@ -293,9 +305,9 @@ def _take_cookie(listener: Listener, segment: Segment, packet: Packet, now_ns: i
     )
     if mss == 0:
         return False
-    TCP_EXTRA.cookies_received.count += 1
+    listener.network.tcp_events.cookies_received.count += 1
     if listener.is_full():
-        _count_overflow()
+        _count_overflow(listener.network)
         return True
     channel = _accepting_channel(listener, segment, packet)
     c = channel.connection
@@ -314,32 +326,32 @@ def _take_cookie(listener: Listener, segment: Segment, packet: Packet, now_ns: i
 # ---- Answers without a connection -----------------------------------------------------------------------------
 
 
-def _answer(packet: Packet, local: bytes, remote: bytes) -> None:
+def _answer(network: Network, packet: Packet, local: bytes, remote: bytes) -> None:
     """Send a segment that is complete but for its checksum. One that finds no way is dropped."""
     try:
-        hop = resolve(remote, local)
-        if hop.device is not LOOPBACK:
+        hop = resolve(network, remote, local)
+        if not hop.device.is_loop:
             total = pseudo_header(local, remote, PROTOCOL_TCP, len(packet))
             packet.span().store_be16(16, total)
             packet.checksum_start = packet.start
             packet.checksum_offset = 16
         packet.checksum = CHECKSUM_PARTIAL
-        TCP.out_segments += 1
+        network.tcp.out_segments += 1
         ip.send(packet, hop, local, PROTOCOL_TCP, 64, 0, dont_fragment=True)
     except Errno:
-        TCP.in_errors += 1
+        network.tcp.in_errors += 1
 
 
 def _reset(segment: Segment, packet: Packet, payload: int) -> None:
     answer = reset.answer(segment, payload)
     if answer is not None:
-        TCP.out_resets += 1
-        _answer(answer, packet.destination, packet.source)
+        network_of(packet).tcp.out_resets += 1
+        _answer(network_of(packet), answer, packet.destination, packet.source)
 
 
 def _send_cookie(listener: Listener, segment: Segment, packet: Packet, now_ns: int) -> None:
     """A SYN-ACK for a connection that nothing is kept of."""
-    TCP_EXTRA.cookies_sent.count += 1
+    listener.network.tcp_events.cookies_sent.count += 1
     mss = opening.segment_size_of(segment, packet.source)
     header = _header
     header.clear_options()
@@ -358,18 +370,19 @@ def _send_cookie(listener: Listener, segment: Segment, packet: Packet, now_ns: i
     header.acknowledgment = segment.sequence + 1
     header.window = 0xFFFF
     header.mss = 1460 if len(packet.source) == 4 else 1440
-    if SETTINGS.timestamps.value != 0 and segment.has_timestamp:
-        options = cookie_options.offered(segment, SETTINGS.window_scaling.value != 0, SETTINGS.sack.value != 0)
+    if SETTINGS.timestamps.of(listener.network) != 0 and segment.has_timestamp:
+        with_scaling = SETTINGS.window_scaling.of(listener.network) != 0
+        options = cookie_options.offered(segment, with_scaling, SETTINGS.sack.of(listener.network) != 0)
         offset = secrets.timestamp_offset(packet.destination, packet.source)
         header.has_timestamp = True
         header.timestamp = options.put_into(now_ns // NS_PER_MS) + offset
         header.timestamp_echo = segment.timestamp
         header.sack_permitted = options.sack
         if options.scale != cookie_options.NO_SCALE:
-            header.scale = opening.receive_scale_for(listener.options.receive_buffer)
+            header.scale = opening.receive_scale_for(listener.network, listener.options.receive_buffer)
     answer = Packet(0)
     header.put_before(answer)
-    _answer(answer, packet.destination, packet.source)
+    _answer(network_of(packet), answer, packet.destination, packet.source)
 
 
 def _acknowledge_wait(wait: TimeWait, packet: Packet, now_ns: int) -> None:
@@ -387,7 +400,7 @@ def _acknowledge_wait(wait: TimeWait, packet: Packet, now_ns: int) -> None:
         header.timestamp_echo = wait.timestamp_recent
     answer = Packet(0)
     header.put_before(answer)
-    _answer(answer, packet.destination, packet.source)
+    _answer(network_of(packet), answer, packet.destination, packet.source)
 
 
 def run(channel: Channel) -> None:

@@ -11,7 +11,7 @@ from kernel.fs.file import File
 from kernel.lang import deque, final, span_of
 from kernel.lib import random
 from kernel.lib.credentials import Credentials
-from kernel.net.internet.counters import TCP, TCP_EXTRA
+from kernel.net.link.network import FIRST_NETWORK, Network
 from kernel.net.link.timers import NetworkTimer
 from kernel.net.sockets.bpf import Filter
 from kernel.net.sockets.inet import IP4_BIT, IP6_BIT
@@ -30,6 +30,8 @@ from kernel.time import monotonic_ns
 
 _MASK: Final = 0x3FFF_FFFF
 _LEAST_BUCKETS: Final = 1024
+_NETWORK_BITS: Final = 0xFF_FFFF
+_NETWORK_STEP: Final = 0x9E37_79B1  # what spreads connections with the same ends in many networks
 _STALE_WAITS: Final = 256  # how many more than it needs the queue of TIME_WAIT may hold
 
 
@@ -39,6 +41,7 @@ class Listener:
 
     def __init__(self, hold: PortHold, options: TcpOptions, backlog: int, family: int, file: File) -> None:
         self.hold: PortHold = hold
+        self.network: Network = hold.binding.network
         self.options: TcpOptions = options
         self.backlog: int = backlog
         self.family: int = family
@@ -84,14 +87,14 @@ class PortTimeWait(TimeWait):
 
 @final
 class Table:
-    """All of TCP's state."""
+    """All of TCP's state, in all networks."""
 
     def __init__(self) -> None:
         self.buckets: list[Channel | None] = [None] * _LEAST_BUCKETS
         self.is_crowded: bool = False  # a listener's queue is half full: who connects should let others run
         self.secret: int = 0  # odd, 30 bits: strangers cannot choose ports that meet in one bucket
         self.count: int = 0
-        self.listeners: dict[int, list[Listener]] = {}
+        self.listeners: dict[int, list[Listener]] = {}  # by `port_key`
         self.waits: dict[int, list[TimeWait]] = {}
         self.wait_queue: deque[PortTimeWait] = deque()  # in the order of entering
         self.wait_count: int = 0
@@ -111,9 +114,10 @@ class Table:
             self.secret = random.word() & 0x3FFF_FFFF | 1
         if self.count >= 2 * len(self.buckets):
             self._grow()
-        channel.key = key_of(c.local, c.local_port, c.remote, c.remote_port)
+        channel.key = key_of(c.network, c.local, c.local_port, c.remote, c.remote_port)
         self._link(channel)
         channel.is_listed = True
+        channel.network.acquire()
         self.count += 1
 
     def _link(self, channel: Channel) -> None:
@@ -137,6 +141,7 @@ class Table:
         if not channel.is_listed:
             return
         channel.is_listed = False
+        channel.network.release()
         self.count -= 1
         following = channel.next_in_table
         channel.next_in_table = None
@@ -151,14 +156,15 @@ class Table:
                 return
             before = before.next_in_table
 
-    def find(self, local: bytes, local_port: int, remote: bytes, remote_port: int) -> Channel | None:
+    def find(self, network: Network, local: bytes, local_port: int, remote: bytes, remote_port: int) -> Channel | None:
         """The connection with these ends."""
-        key = key_of(local, local_port, remote, remote_port)
+        key = key_of(network, local, local_port, remote, remote_port)
         channel = self.buckets[self._bucket(key)]
         while channel is not None:
             c = channel.connection
             if (
                 channel.key == key
+                and channel.network is network
                 and c is not None
                 and c.local_port == local_port
                 and c.remote_port == remote_port
@@ -173,7 +179,7 @@ class Table:
 
     def add_listener(self, listener: Listener) -> None:
         """Enter a listener at its port. May raise MemoryError."""
-        port = listener.hold.binding.port
+        port = port_key(listener.network, listener.hold.binding.port)
         found = self.listeners.get(port)
         if found is None:
             found = []
@@ -182,7 +188,7 @@ class Table:
 
     def remove_listener(self, listener: Listener, now_ns: int) -> None:
         """The listener ends, and so do the connections that nobody has accepted."""
-        port = listener.hold.binding.port
+        port = port_key(listener.network, listener.hold.binding.port)
         found = self.listeners.get(port)
         if found is not None and listener in found:
             found.remove(listener)
@@ -197,10 +203,10 @@ class Table:
         listener.queue.wake_all()
 
     def find_listener(
-        self, local: bytes, local_port: int, remote: bytes, remote_port: int, device_index: int
+        self, network: Network, local: bytes, local_port: int, remote: bytes, remote_port: int, device_index: int
     ) -> Listener | None:
         """The listener that fits best; among those that share a port by SO_REUSEPORT, one by hash."""
-        found = self.listeners.get(local_port)
+        found = self.listeners.get(port_key(network, local_port))
         if found is None:
             return None
         best: Listener | None = None
@@ -218,16 +224,16 @@ class Table:
                     best = listener
         return best
 
-    def count_sockets(self, family: int) -> int:
+    def count_sockets(self, network: Network, family: int) -> int:
         """Listeners and connections; TIME_WAIT is none."""
         count = 0
         for listeners in self.listeners.values():
             for listener in listeners:
-                count += 1 if listener.family == family else 0
+                count += 1 if listener.family == family and listener.network is network else 0
         for first in self.buckets:
             channel = first
             while channel is not None:
-                count += 1 if channel.family == family else 0
+                count += 1 if channel.family == family and channel.network is network else 0
                 channel = channel.next_in_table
         return count
 
@@ -237,7 +243,7 @@ class Table:
         """Keep what must be kept of a connection that has ended. Too many are not kept."""
         c = channel.connection
         hold = channel.hold
-        if c is None or hold is None or self.wait_count >= SETTINGS.max_time_wait.value:
+        if c is None or hold is None or self._has_enough_waits(c.network):
             return
         if len(self.wait_queue) >= 2 * self.wait_count + _STALE_WAITS:
             self._forget_stale_waits()
@@ -248,8 +254,9 @@ class Table:
             return  # without memory the ports are free at once
         hold.acquire()
         self.wait_count += 1
+        wait.network.time_waits += 1
         try:
-            key = key_of(c.local, c.local_port, c.remote, c.remote_port)
+            key = key_of(c.network, c.local, c.local_port, c.remote, c.remote_port)
             chain = self.waits.get(key)
             if chain is None:
                 chain = []
@@ -260,16 +267,28 @@ class Table:
         except MemoryError:
             self.end_wait(wait)
 
-    def find_wait(self, local: bytes, local_port: int, remote: bytes, remote_port: int) -> TimeWait | None:
+    def _has_enough_waits(self, network: Network) -> bool:
+        """Whether no more are kept: there is a limit for each network, and one for all but the first together, because
+        those of a network that has ended stay until their time is over.
+        """
+        if network.time_waits >= SETTINGS.max_time_wait.of(network):
+            return True
+        others = self.wait_count - FIRST_NETWORK.time_waits
+        return network is not FIRST_NETWORK and others >= SETTINGS.max_time_wait.of(FIRST_NETWORK)
+
+    def find_wait(
+        self, network: Network, local: bytes, local_port: int, remote: bytes, remote_port: int
+    ) -> TimeWait | None:
         """What is kept of an ended connection with these ends."""
         if self.wait_count == 0:
             return None
-        chain = self.waits.get(key_of(local, local_port, remote, remote_port))
+        chain = self.waits.get(key_of(network, local, local_port, remote, remote_port))
         if chain is None:
             return None
         for wait in chain:
             if (
-                wait.local_port == local_port
+                wait.network is network
+                and wait.local_port == local_port
                 and wait.remote_port == remote_port
                 and wait.remote == remote
                 and wait.local == local
@@ -283,7 +302,8 @@ class Table:
             return
         wait.is_listed = False
         self.wait_count -= 1
-        key = key_of(wait.local, wait.local_port, wait.remote, wait.remote_port)
+        wait.network.time_waits -= 1
+        key = key_of(wait.network, wait.local, wait.local_port, wait.remote, wait.remote_port)
         chain = self.waits.get(key)
         if chain is None:
             return
@@ -303,7 +323,7 @@ class Table:
                 return wait.deadline_ns
             is_kept = wait.is_listed and wait.deadline_ns > now_ns
             if wait.is_listed and not is_kept:
-                TCP_EXTRA.time_waits.count += 1
+                wait.network.tcp_events.time_waits.count += 1
             self._pass_first_wait(is_kept)
         return 0
 
@@ -339,7 +359,7 @@ class WaitTimer(NetworkTimer):
                 return  # the next connection that ends arms it
 
 
-def key_of(local: bytes, local_port: int, remote: bytes, remote_port: int) -> int:
+def key_of(network: Network, local: bytes, local_port: int, remote: bytes, remote_port: int) -> int:
     """The key of a connection, at least 0: not unique, and not secret."""
     far = span_of(remote)
     near = span_of(local)
@@ -347,7 +367,13 @@ def key_of(local: bytes, local_port: int, remote: bytes, remote_port: int) -> in
         mixed = far.load_be32(0) * 31 + near.load_be32(0)
     else:
         mixed = far.load_be32(12) * 31 + far.load_be32(8) * 7 + far.load_be32(4) + far.load_be32(0) + near.load_be32(12)
+    mixed += (network.number & _NETWORK_BITS) * _NETWORK_STEP
     return (mixed & _MASK) << 32 | remote_port << 16 | local_port
+
+
+def port_key(network: Network, port: int) -> int:
+    """The key of a network's listeners at a port."""
+    return network.number << 16 | port
 
 
 TABLE: Final = Table()
@@ -370,7 +396,7 @@ def find_owner(channel: Channel) -> Listener | None:
     c = channel.connection
     if queue is None or c is None:
         return None
-    found = TABLE.listeners.get(c.local_port)
+    found = TABLE.listeners.get(port_key(c.network, c.local_port))
     if found is not None:
         for listener in found:
             if listener.queue is queue:
@@ -386,7 +412,7 @@ class TableHook(SettleHook):
         listener = find_owner(channel)
         if listener is None:
             return
-        TCP.passive_opens += 1
+        channel.network.tcp.passive_opens += 1
         if channel in listener.half_open:
             listener.half_open.remove(channel)
         try:

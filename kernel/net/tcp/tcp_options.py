@@ -50,10 +50,10 @@ class TcpOptions:
         self.is_corked: bool = False
         self.mss_limit: int = 0
         self.keeps_alive: bool = False
-        self.keepalive_idle_s: int = SETTINGS.keepalive_time.value
-        self.keepalive_interval_s: int = SETTINGS.keepalive_interval.value
-        self.keepalive_probes: int = SETTINGS.keepalive_probes.value
-        self.syn_retries: int = SETTINGS.syn_retries.value
+        self.keepalive_idle_s: int = 0  # 0: what the network says, as in the next three
+        self.keepalive_interval_s: int = 0
+        self.keepalive_probes: int = 0
+        self.syn_retries: int = 0
         self.linger2_s: int = 0  # 0: the default; -1: FIN_WAIT_2 is skipped
         self.defer_accept_s: int = 0
         self.user_timeout_ms: int = 0
@@ -69,7 +69,7 @@ class TcpOptions:
 
     def copy(self) -> "TcpOptions":
         """The same for an accepted connection."""
-        other = TcpOptions(InternetOptions())
+        other = TcpOptions(InternetOptions(self.internet.network))
         other.internet.ttl = self.internet.ttl
         other.internet.tos = self.internet.tos
         other.internet.hop_limit = self.internet.hop_limit
@@ -103,17 +103,20 @@ class TcpOptions:
         c.sender.is_corked = self.is_corked
         c.sizes.mss_limit = self.mss_limit
         c.timers.keeps_alive = self.keeps_alive
-        c.timers.keepalive_idle_ns = self.keepalive_idle_s * NS_PER_SECOND
-        c.timers.keepalive_interval_ns = self.keepalive_interval_s * NS_PER_SECOND
-        c.timers.keepalive_probes = self.keepalive_probes
-        c.timers.syn_retries = self.syn_retries
+        if self.keepalive_idle_s != 0:
+            c.timers.keepalive_idle_ns = self.keepalive_idle_s * NS_PER_SECOND
+        if self.keepalive_interval_s != 0:
+            c.timers.keepalive_interval_ns = self.keepalive_interval_s * NS_PER_SECOND
+        if self.keepalive_probes != 0:
+            c.timers.keepalive_probes = self.keepalive_probes
+        if self.syn_retries != 0:
+            c.timers.syn_retries = self.syn_retries
         c.timers.user_timeout_ns = self.user_timeout_ms * NS_PER_MS
         c.losses.is_thin_linear = self.is_thin
         c.congestion.use_cubic = self.use_cubic
         c.receiver.urgent_inline = self.urgent_inline
-        c.timers.fin_wait_ns = (self.linger2_s if self.linger2_s > 0 else SETTINGS.fin_timeout.value) * NS_PER_SECOND
-        if self.linger2_s < 0:
-            c.timers.fin_wait_ns = 0
+        fin_timeout_s = self.linger2_s if self.linger2_s != 0 else SETTINGS.fin_timeout.of(c.network)
+        c.timers.fin_wait_ns = max(fin_timeout_s, 0) * NS_PER_SECOND
         if self.window_clamp > 0:
             c.receiver.window_clamp = self.window_clamp
         if self.send_buffer > 0:

@@ -7,6 +7,7 @@ with it: by a higher sequence number or a newer timestamp (RFC 6191).
 from enum import IntEnum
 from typing import Final
 
+from kernel.net.link.network import Network
 from kernel.net.tcp.connection import Connection
 from kernel.net.tcp.header import ACK, FIN, RST, SYN, Segment
 from kernel.net.tcp.sequence import HALF, MASK
@@ -33,6 +34,7 @@ class TimeWait:
     """The old connection: sequence numbers of 32 bits."""
 
     def __init__(self, c: Connection, family: int, now_ns: int) -> None:
+        self.network: Network = c.network
         self.family: int = family
         self.local: bytes = c.local
         self.local_port: int = c.local_port

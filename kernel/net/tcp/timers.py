@@ -7,7 +7,6 @@ timeout).
 from typing import Final
 
 from kernel.lang import ETIMEDOUT
-from kernel.net.internet.counters import TCP, TCP_EXTRA
 from kernel.net.tcp import congestion_marks, output
 from kernel.net.tcp.closing import finish, make_room
 from kernel.net.tcp.connection import FOREVER, Connection, State
@@ -27,7 +26,7 @@ def expire(c: Connection, now_ns: int) -> None:
     if c.timers.delayed_ack_ns <= now_ns:
         c.timers.delayed_ack_ns = FOREVER
         c.receiver.is_ping_pong = False
-        TCP_EXTRA.delayed_acks.count += 1
+        c.network.tcp_events.delayed_acks.count += 1
         output.send_ack(c, now_ns)
     if c.timers.timeout_ns <= now_ns:
         kind = c.timers.timeout
@@ -46,7 +45,7 @@ def expire(c: Connection, now_ns: int) -> None:
 
 def _give_up(c: Connection) -> None:
     """The peer is not there any more, so nothing is sent. What ICMP said before is the better reason."""
-    TCP_EXTRA.aborts_on_timeout.count += 1
+    c.network.tcp_events.aborts_on_timeout.count += 1
     finish(c, c.soft_error if c.soft_error != 0 else ETIMEDOUT)
 
 
@@ -61,16 +60,16 @@ def _is_in_vain(c: Connection, now_ns: int) -> bool:
     if c.state == State.SYN_SENT:
         return c.timers.retries >= c.timers.syn_retries
     if c.state == State.SYN_RECEIVED:
-        return c.timers.retries >= SETTINGS.synack_retries.value
+        return c.timers.retries >= SETTINGS.synack_retries.of(c.network)
     return c.timers.user_timeout_ns == 0 and elapsed_ns >= _shortest_ns(_tries(c))
 
 
 def _tries(c: Connection) -> int:
     """How often data, or a probe, is sent again. An orphan whose timeout cannot grow any more is given up."""
     if not c.is_orphan:
-        return SETTINGS.retries.value
+        return SETTINGS.retries.of(c.network)
     is_alive = c.round_trip.backed_off_ns() < LARGEST_TIMEOUT_NS
-    return SETTINGS.tries_of_orphans(is_alive, c.soft_error != 0)
+    return SETTINGS.tries_of_orphans(c.network, is_alive, c.soft_error != 0)
 
 
 def _shortest_ns(tries: int) -> int:
@@ -98,14 +97,14 @@ def _retransmission_expired(c: Connection, now_ns: int) -> None:
         return
     if c.timers.retries == 0:
         c.timers.first_retry_ns = now_ns
-    TCP_EXTRA.timeouts.count += 1
+    c.network.tcp_events.timeouts.count += 1
     c.timers.retries += 1
     c.round_trip.backoff += 1
     if c.timers.retries >= 3:
         c.wire.update_path(c)
     c.sender.timed_sequence = 0
     if c.state == State.SYN_SENT or c.state == State.SYN_RECEIVED:
-        TCP.retransmitted_segments += 1
+        c.network.tcp.retransmitted_segments += 1
         c.counters.retransmitted += 1
         output.send_syn(c, now_ns)
         output.arm_retransmission(c, now_ns)
@@ -132,7 +131,7 @@ def _tail_loss_expired(c: Connection, now_ns: int) -> None:
     if c.sender.una == c.sender.nxt:
         return
     if c.losses.recovery == Recovery.OPEN:
-        TCP_EXTRA.loss_probes.count += 1
+        c.network.tcp_events.loss_probes.count += 1
         output.send_tail_probe(c, now_ns)
     c.timers.timeout = Timeout.RETRANSMIT
     c.timers.timeout_ns = now_ns + c.round_trip.backed_off_ns()
@@ -186,11 +185,11 @@ def _keepalive_expired(c: Connection, now_ns: int) -> None:
     if sent >= c.timers.keepalive_probes or (
         c.timers.user_timeout_ns > 0 and sent > 0 and idle >= c.timers.user_timeout_ns
     ):
-        TCP_EXTRA.aborts_on_timeout.count += 1
+        c.network.tcp_events.aborts_on_timeout.count += 1
         output.send_reset(c, now_ns)
         finish(c, ETIMEDOUT)
         return
-    TCP_EXTRA.keepalives.count += 1
+    c.network.tcp_events.keepalives.count += 1
     c.timers.keepalive_probes_sent += 1
     output.send_probe(c, now_ns)
     c.timers.keepalive_ns = now_ns + c.timers.keepalive_interval_ns

@@ -1,8 +1,8 @@
 """Addresses of unix sockets: struct sockaddr_un, and who is bound to which.
 
 A socket's `name` is the contents of sun_path: a path name with its NUL, an abstract name that starts with NUL, or empty
-for a socket without a name. Abstract names are apart for each type of socket, as on Linux; names in the file system
-stand for inodes of type S_IFSOCK.
+for a socket without a name. Abstract names are apart for each type of socket and each network, as on Linux; names in
+the file system stand for inodes of type S_IFSOCK.
 
 Source: unix(7).
 """
@@ -10,7 +10,9 @@ Source: unix(7).
 from typing import TYPE_CHECKING, Final
 
 from kernel.fs.inode import Inode
-from kernel.lang import EINVAL, Errno, span_of
+from kernel.lang import EINVAL, Errno, final, span_of
+from kernel.net.link.network import Network, PartMaker, register_part
+from kernel.net.link.part import Part
 from kernel.net.sockets.socket import AF_UNIX, SOCK_DGRAM, SOCK_STREAM
 
 if TYPE_CHECKING:
@@ -49,23 +51,24 @@ def address_with(name: bytes) -> bytes:
     return _FAMILY_BYTES + name
 
 
-class NameTable:
-    """Who is bound to what. A socket leaves when it closes."""
+@final
+class AbstractNames(Part):
+    """Who is bound to which abstract name in a network. A socket leaves when it closes."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._streams: dict[bytes, UnixSocket] = {}
         self._datagrams: dict[bytes, UnixSocket] = {}
         self._packets: dict[bytes, UnixSocket] = {}
-        self._inodes: dict[Inode, UnixSocket] = {}
         self._next: int = 0  # of the names that autobind chooses
 
-    def find_abstract(self, kind: int, name: bytes) -> "UnixSocket | None":
+    def find(self, kind: int, name: bytes) -> "UnixSocket | None":
         return self._abstract(kind).get(name)
 
-    def enter_abstract(self, kind: int, name: bytes, socket: "UnixSocket") -> None:
+    def enter(self, kind: int, name: bytes, socket: "UnixSocket") -> None:
         self._abstract(kind)[name] = socket
 
-    def leave_abstract(self, kind: int, name: bytes) -> None:
+    def take_out(self, kind: int, name: bytes) -> None:
         table = self._abstract(kind)
         if name in table:
             del table[name]
@@ -74,16 +77,6 @@ class NameTable:
         if kind == SOCK_STREAM:
             return self._streams
         return self._datagrams if kind == SOCK_DGRAM else self._packets
-
-    def find_inode(self, inode: Inode) -> "UnixSocket | None":
-        return self._inodes.get(inode)
-
-    def enter_inode(self, inode: Inode, socket: "UnixSocket") -> None:
-        self._inodes[inode] = socket
-
-    def leave_inode(self, inode: Inode) -> None:
-        if inode in self._inodes:
-            del self._inodes[inode]
 
     def unused_name(self, kind: int) -> bytes:
         """An abstract name of five hexadecimal digits that no socket of this type has; b"" if all are taken."""
@@ -95,4 +88,38 @@ class NameTable:
         return b""
 
 
-NAMES: Final = NameTable()
+@final
+class _Maker(PartMaker):
+    def make(self, network: Network) -> None:
+        network.unix_names = AbstractNames()
+
+
+register_part(_Maker())
+
+
+def abstract_names_of(network: Network) -> AbstractNames:
+    """Those of a network."""
+    part = network.unix_names
+    assert isinstance(part, AbstractNames)
+    return part
+
+
+@final
+class InodeTable:
+    """Who is bound to which inode, in all networks. A socket leaves when it closes."""
+
+    def __init__(self) -> None:
+        self._inodes: dict[Inode, UnixSocket] = {}
+
+    def find(self, inode: Inode) -> "UnixSocket | None":
+        return self._inodes.get(inode)
+
+    def enter(self, inode: Inode, socket: "UnixSocket") -> None:
+        self._inodes[inode] = socket
+
+    def take_out(self, inode: Inode) -> None:
+        if inode in self._inodes:
+            del self._inodes[inode]
+
+
+INODES: Final = InodeTable()

@@ -41,6 +41,7 @@ from kernel.lang import (
 from kernel.lib import user
 from kernel.lib.credentials import Credentials, gid_for_caller
 from kernel.lib.domain import SCOPE_ABSTRACT_SOCKET, Scope, is_out_of_scope
+from kernel.net.link.network import Network
 from kernel.net.sockets.ancillary import timestamp_message
 from kernel.net.sockets.socket import (
     MSG_CTRUNC,
@@ -59,7 +60,7 @@ from kernel.net.sockets.socket import (
     Message,
     Socket,
 )
-from kernel.net.unix.addresses import NAMES, address_with, asks_for_any_name, name_of
+from kernel.net.unix.addresses import INODES, abstract_names_of, address_with, asks_for_any_name, name_of
 from kernel.net.unix.identity import PeerIdentity, check_claim, identity_bytes, number_of, own_identity, sign
 from kernel.net.unix.parcel import Parcel
 from kernel.net.unix.rights import (
@@ -100,8 +101,8 @@ _DATAGRAM_BACKLOG: Final = 10  # net.unix.max_dgram_qlen
 class UnixSocket(CollectableSocket):
     """Base of the three types."""
 
-    def __init__(self, kind: int, protocol: int, credentials: Credentials) -> None:
-        super().__init__(kind, protocol, credentials)
+    def __init__(self, kind: int, protocol: int, credentials: Credentials, network: Network) -> None:
+        super().__init__(kind, protocol, credentials, network)
         self.scope: Scope | None = credentials.scope  # of its creator's domain
         self.name: bytes = b""
         self.owns_name: bool = False  # False for the name that an accepted connection has from its listener
@@ -131,9 +132,9 @@ class UnixSocket(CollectableSocket):
             return
         if self.name:
             raise Errno(EINVAL)
-        if NAMES.find_abstract(self.kind, name) is not None:
+        if abstract_names_of(self.network).find(self.kind, name) is not None:
             raise Errno(EADDRINUSE)
-        NAMES.enter_abstract(self.kind, name, self)
+        abstract_names_of(self.network).enter(self.kind, name, self)
         self.name = name
         self.owns_name = True
 
@@ -141,10 +142,10 @@ class UnixSocket(CollectableSocket):
         """Take an abstract name that is free, unless the socket has a name."""
         if self.name:
             return
-        name = NAMES.unused_name(self.kind)
+        name = abstract_names_of(self.network).unused_name(self.kind)
         if not name:
             raise Errno(ENOSPC)
-        NAMES.enter_abstract(self.kind, name, self)
+        abstract_names_of(self.network).enter(self.kind, name, self)
         self.name = name
         self.owns_name = True
 
@@ -157,7 +158,7 @@ class UnixSocket(CollectableSocket):
             unlink(context, None, text)
             raise Errno(EINVAL)
         inode = path.inode()
-        NAMES.enter_inode(inode, self)
+        INODES.enter(inode, self)
         inode.acquire()
         self.bound_to = path.pin()
         self.bound_inode = inode
@@ -171,17 +172,17 @@ class UnixSocket(CollectableSocket):
         if place is not None and inode is not None:
             self.bound_to = None
             self.bound_inode = None
-            NAMES.leave_inode(inode)
+            INODES.take_out(inode)
             inode.release()
             place.unpin()
         elif self.owns_name:
-            NAMES.leave_abstract(self.kind, self.name)
+            abstract_names_of(self.network).take_out(self.kind, self.name)
 
     def find(self, address: bytes) -> "UnixSocket":
         """Who is bound to an address, and of this socket's type. ECONNREFUSED, EPROTOTYPE, errors of path walks."""
         name = name_of(address)
         if name[0] == 0:
-            other = NAMES.find_abstract(self.kind, name)
+            other = abstract_names_of(self.network).find(self.kind, name)
             if other is None:
                 raise Errno(ECONNREFUSED)
             return other
@@ -189,7 +190,7 @@ class UnixSocket(CollectableSocket):
         path = resolve(context, None, name[: len(name) - 1], FOLLOW)
         inode = path.inode()
         inode.check_permission(context.credentials, MAY_WRITE)
-        other = NAMES.find_inode(inode) if inode.is_socket() else None
+        other = INODES.find(inode) if inode.is_socket() else None
         if other is None:
             raise Errno(ECONNREFUSED)
         if other.kind != self.kind:
@@ -261,6 +262,7 @@ class UnixSocket(CollectableSocket):
             parcel = queue.popleft()
             self.discard(parcel)
         self.wake_everybody()
+        super().close()
         collect()
 
     def leave_peer(self, peer: "UnixSocket") -> None:

@@ -78,6 +78,7 @@ class ConnectedSocket(UnixSocket):
         end.peer = self
         end.peer_identity = own_identity()
         listener.waiting.append(end)
+        end.hold_network()
         self.peer = end
         self.state = CONNECTED
         self.peer_identity = listener.peer_identity

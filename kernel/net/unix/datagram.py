@@ -20,6 +20,7 @@ from kernel.lang import (
     span_of,
 )
 from kernel.lib.credentials import Credentials
+from kernel.net.link.network import Network
 from kernel.net.sockets.socket import (
     AF_UNSPEC,
     MSG_OOB,
@@ -182,8 +183,8 @@ def _peek_position(socket: UnixSocket, index: int) -> int:
 class DatagramSocket(UnixSocket):
     """SOCK_DGRAM."""
 
-    def __init__(self, protocol: int, credentials: Credentials) -> None:
-        super().__init__(SOCK_DGRAM, protocol, credentials)
+    def __init__(self, protocol: int, credentials: Credentials, network: Network) -> None:
+        super().__init__(SOCK_DGRAM, protocol, credentials, network)
         SOCKETS.add(self)
 
     def connect(self, address: bytes) -> None:
@@ -238,12 +239,12 @@ class DatagramSocket(UnixSocket):
 class SequencedSocket(ConnectedSocket):
     """SOCK_SEQPACKET."""
 
-    def __init__(self, protocol: int, credentials: Credentials) -> None:
-        super().__init__(SOCK_SEQPACKET, protocol, credentials)
+    def __init__(self, protocol: int, credentials: Credentials, network: Network) -> None:
+        super().__init__(SOCK_SEQPACKET, protocol, credentials, network)
         SOCKETS.add(self)
 
     def new_end(self, credentials: Credentials) -> ConnectedSocket:
-        return SequencedSocket(0, credentials)
+        return SequencedSocket(0, credentials, self.network)
 
     def send(self, message: Message) -> int:
         if self.pending_error != 0:

@@ -19,6 +19,7 @@ from kernel.lib.capabilities import CAP_SYS_ADMIN, CAP_SYS_RESOURCE
 from kernel.lib.credentials import Credentials
 from kernel.lib.ids import KernelUid
 from kernel.lib.user_account import account_of
+from kernel.net.link.network import Network
 from kernel.net.sockets.socket import AF_UNIX, SOCKET_BYTES, Socket
 from kernel.net.unix.parcel import Parcel
 from kernel.sched import WaitQueue
@@ -33,8 +34,8 @@ class CollectableSocket(Socket):
     The constructors of the types enter it in SOCKETS at their end: before, memory may run out.
     """
 
-    def __init__(self, kind: int, protocol: int, credentials: Credentials) -> None:
-        super().__init__(AF_UNIX, kind, protocol, credentials.fsuid, credentials.fsgid)
+    def __init__(self, kind: int, protocol: int, credentials: Credentials, network: Network) -> None:
+        super().__init__(AF_UNIX, kind, protocol, credentials.fsuid, credentials.fsgid, network)
         self.queue: deque[Parcel] = deque()  # received, not yet read
         self.waiting: deque[CollectableSocket] = deque()  # connections to be accepted
         self.under_way: int = 0  # references that lie in queues
@@ -86,6 +87,7 @@ class SocketList:
             first.previous = socket
         self.first = socket
         self.count += 1
+        socket.network.unix_sockets += 1
 
     def remove(self, socket: CollectableSocket) -> None:
         following = socket.next
@@ -99,6 +101,7 @@ class SocketList:
         socket.next = None
         socket.previous = None
         self.count -= 1
+        socket.network.unix_sockets -= 1
 
 
 SOCKETS: Final = SocketList()

@@ -12,6 +12,7 @@ from typing import Final
 from kernel.fs.constants import POLLPRI
 from kernel.lang import EAGAIN, EFAULT, EINVAL, EISCONN, ENOTCONN, EOPNOTSUPP, EPIPE, Errno, recursion, span_of
 from kernel.lib.credentials import Credentials
+from kernel.net.link.network import Network
 from kernel.net.sockets.socket import (
     MSG_OOB,
     MSG_PEEK,
@@ -35,15 +36,15 @@ _SMALLEST_PARCEL: Final = 64
 class StreamSocket(ConnectedSocket):
     """SOCK_STREAM."""
 
-    def __init__(self, protocol: int, credentials: Credentials) -> None:
-        super().__init__(SOCK_STREAM, protocol, credentials)
+    def __init__(self, protocol: int, credentials: Credentials, network: Network) -> None:
+        super().__init__(SOCK_STREAM, protocol, credentials, network)
         self.spare: Parcel | None = None
         self.urgent: Parcel | None = None  # in the queue: the byte that came last with MSG_OOB
         self.read_lock: Mutex = Mutex()
         SOCKETS.add(self)
 
     def new_end(self, credentials: Credentials) -> ConnectedSocket:
-        return StreamSocket(0, credentials)
+        return StreamSocket(0, credentials, self.network)
 
     # ---- Sending ----------------------------------------------------------------------------------------------
 

@@ -7,22 +7,22 @@ import pytest
 from arch.x86_64.simulation import processor
 from kernel.net.control.start import start_network
 from kernel.net.internet import path_mtu
-from kernel.net.internet.addresses import ADDRESSES
-from kernel.net.internet.fragments import REASSEMBLER
-from kernel.net.internet.membership import MEMBERSHIPS
+from kernel.net.internet.addresses import addresses_of
+from kernel.net.internet.fragments import reassembler_of
+from kernel.net.internet.membership import groups_of
 from kernel.net.internet.ndp import DETECTION
-from kernel.net.internet.routes import ROUTING
+from kernel.net.internet.routes import tables_for
 from kernel.net.internet.sysctl import IP6_SETTINGS
 from kernel.net.link import ethernet, timers
 from kernel.net.link.device import (
-    DEVICES,
     NetworkDevice,
     bring_down,
     bring_up,
     register_device,
 )
-from kernel.net.link.loopback import LOOPBACK
-from kernel.net.link.neighbours import CACHE, forget
+from kernel.net.link.loopback import BACKLOG
+from kernel.net.link.neighbours import forget, neighbours_of
+from kernel.net.link.network import FIRST_NETWORK, LOOPBACK
 from kernel.time import clock, monotonic_ns
 from tools.simulated.wire import OUR_MAC, Wire, give_address
 
@@ -49,27 +49,31 @@ def pass_time(seconds: float) -> None:
 
 def reset() -> None:
     """A host without addresses, routes, neighbours."""
-    for device in list(DEVICES.devices):
+    for device in list(FIRST_NETWORK.devices):
         bring_down(device)
-    ADDRESSES.entries.clear()
-    ADDRESSES.owned.clear()
-    ADDRESSES.recent = None
-    ROUTING.ip4.local.clear()
-    ROUTING.ip4.main.clear()
-    ROUTING.ip6.local.clear()
-    ROUTING.ip6.main.clear()
-    MEMBERSHIPS.by_key.clear()
-    for entry in list(CACHE.entries.values()):
+    addresses = addresses_of(FIRST_NETWORK)
+    addresses.entries.clear()
+    addresses.owned.clear()
+    addresses.recent = None
+    for size in (4, 16):
+        tables = tables_for(FIRST_NETWORK, size)
+        tables.local.clear()
+        tables.main.clear()
+    groups_of(FIRST_NETWORK).by_key.clear()
+    for entry in list(neighbours_of(FIRST_NETWORK).entries.values()):
         forget(entry)
-    path_mtu.TABLE.paths.clear()
-    REASSEMBLER.datagrams.clear()
-    REASSEMBLER.bytes_held = 0
+    path_mtu.path_mtus_of(FIRST_NETWORK).paths.clear()
+    reassembler_of(FIRST_NETWORK).end()
     for timer in list(timers.TIMERS.heap.entries):
         timer.remove()
     DETECTION.tentative.clear()
-    LOOPBACK.queue.clear()
-    LOOPBACK.is_draining = False
-    del DEVICES.devices[1:]
+    BACKLOG.queue.clear()
+    BACKLOG.is_draining = False
+    for device in FIRST_NETWORK.devices[1:]:
+        del FIRST_NETWORK.by_index[device.index]
+        del FIRST_NETWORK.by_name[device.name]
+    del FIRST_NETWORK.devices[1:]
+    FIRST_NETWORK.next_index = 2
 
 
 @pytest.fixture
@@ -88,11 +92,11 @@ def wire(loopback: NetworkDevice) -> Wire:
     """lo, and eth0 with 10.0.0.1/24 and without IPv6, whose neighbour 10.0.0.2 is the test."""
     device = Wire()
     register_device(device)
-    IP6_SETTINGS.disable_ipv6.value = 1
+    IP6_SETTINGS.disable_ipv6.set(FIRST_NETWORK, 1)
     try:
         bring_up(device)
     finally:
-        IP6_SETTINGS.disable_ipv6.value = 0
+        IP6_SETTINGS.disable_ipv6.set(FIRST_NETWORK, 0)
     give_address(device, b"\x0a\x00\x00\x01", 24)
     pass_time(0.1)
     device.take()

@@ -7,11 +7,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kernel.net.internet import ipv4
-from kernel.net.internet.counters import ICMP4, IP4, UDP4
-from kernel.net.internet.fragments import REASSEMBLER
+from kernel.net.internet.fragments import reassembler_of
 from kernel.net.internet.output import resolve
 from kernel.net.link import neighbours
 from kernel.net.link.ethernet import ETHERTYPE_ARP
+from kernel.net.link.network import FIRST_NETWORK
 from kernel.net.link.packet import Packet
 from tests.unit.net.conftest import OUR_MAC, PEER_MAC, Wire, pass_time
 from tests.unit.net.wire_packets import OURS, PEER, arp, echo, frame, internet_sum, ip4, udp4
@@ -36,7 +36,7 @@ def test_an_arp_request_for_another_is_not_answered(wire: Wire) -> None:
 
 
 def test_packets_wait_for_the_answer_to_arp(wire: Wire) -> None:
-    hop = resolve(PEER)
+    hop = resolve(FIRST_NETWORK, PEER)
     for number in range(3):
         packet = Packet(4)
         packet.put(4)[0] = number
@@ -50,14 +50,14 @@ def test_packets_wait_for_the_answer_to_arp(wire: Wire) -> None:
 
 
 def test_a_neighbour_that_does_not_answer_is_given_up(wire: Wire) -> None:
-    before = ICMP4.out_types[3]
-    hop = resolve(PEER)
+    before = FIRST_NETWORK.icmp4.out_types[3]
+    hop = resolve(FIRST_NETWORK, PEER)
     packet = Packet(4)
     packet.put(4)
     ipv4.send(packet, hop, hop.source, 99)
     pass_time(5)
     assert len(wire.take()) == 3
-    assert ICMP4.out_types[3] == before + 1
+    assert FIRST_NETWORK.icmp4.out_types[3] == before + 1
     neighbour = neighbours.find_neighbour(wire, PEER)
     assert neighbour is not None and neighbour.state == neighbours.FAILED
 
@@ -89,25 +89,25 @@ def test_fragments_come_in_any_order(wire: Wire, order: tuple[int, ...]) -> None
     assert len(sent) == 2
     data = sent[0][34:] + sent[1][34:]
     assert data == b"\0" + data[1:2] + data[2:4] + message[4:]
-    assert REASSEMBLER.bytes_held == 0
+    assert reassembler_of(FIRST_NETWORK).bytes_held == 0
 
 
 def test_overlapping_fragments_are_dropped(wire: Wire) -> None:
     meet(wire)
-    before = IP4.reassembly_fails
+    before = FIRST_NETWORK.ip4.reassembly_fails
     wire.inject(frame(ip4(bytes(1000), 1, fields=0x2000)))
     wire.inject(frame(ip4(bytes(1000), 1, fields=0x2000 | 100)))
-    assert IP4.reassembly_fails == before + 1
-    assert REASSEMBLER.bytes_held == 0
+    assert FIRST_NETWORK.ip4.reassembly_fails == before + 1
+    assert reassembler_of(FIRST_NETWORK).bytes_held == 0
 
 
 def test_incomplete_datagrams_are_forgotten(wire: Wire) -> None:
     meet(wire)
     wire.inject(frame(ip4(echo(bytes(992)), 1, fields=0x2000)))
-    assert REASSEMBLER.bytes_held > 0
+    assert reassembler_of(FIRST_NETWORK).bytes_held > 0
     pass_time(31)
-    assert REASSEMBLER.bytes_held == 0
-    assert not REASSEMBLER.datagrams
+    assert reassembler_of(FIRST_NETWORK).bytes_held == 0
+    assert not reassembler_of(FIRST_NETWORK).datagrams
     assert wire.take()[-1][34:36] == b"\x0b\x01"  # time exceeded, reassembly
 
 
@@ -115,18 +115,18 @@ def test_memory_for_fragments_is_bounded(wire: Wire) -> None:
     meet(wire)
     for number in range(6000):
         wire.inject(frame(ip4(bytes(1400), 1, identification=number, fields=0x2000)))
-    assert REASSEMBLER.bytes_held <= 4 << 20
+    assert reassembler_of(FIRST_NETWORK).bytes_held <= 4 << 20
 
 
 def test_a_closed_port_is_reported(wire: Wire) -> None:
     meet(wire)
-    before = UDP4.no_ports
+    before = FIRST_NETWORK.udp4.no_ports
     datagram = ip4(udp4(b"hello", 1000, 2000), 17)
     wire.inject(frame(datagram))
     [answer] = wire.take()
     assert answer[34:36] == b"\x03\x03"
     assert answer[42:] == datagram
-    assert UDP4.no_ports == before + 1
+    assert FIRST_NETWORK.udp4.no_ports == before + 1
 
 
 def test_errors_are_limited(wire: Wire) -> None:
@@ -156,11 +156,11 @@ def test_bad_headers_are_counted_and_dropped(wire: Wire) -> None:
         good[:10] + b"\x12\x34" + good[12:],  # checksum
         good[:15],
     ]
-    before = IP4.in_header_errors
+    before = FIRST_NETWORK.ip4.in_header_errors
     for packet in bad:
         wire.inject(frame(packet))
     assert wire.take() == []
-    assert IP4.in_header_errors == before + len(bad)
+    assert FIRST_NETWORK.ip4.in_header_errors == before + len(bad)
 
 
 def test_source_routes_are_refused(wire: Wire) -> None:

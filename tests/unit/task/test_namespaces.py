@@ -20,6 +20,7 @@ CLONE_NEWUTS = 0x400_0000
 CLONE_NEWIPC = 0x800_0000
 CLONE_NEWPID = 0x2000_0000
 CLONE_NEWNET = 0x4000_0000
+CLONE_NEWTIME = 0x80
 NS_GET_NSTYPE = 0xB703
 SECOND = struct.pack("<QQ", 1, 0)
 
@@ -154,13 +155,13 @@ def test_places_of_another_namespace_can_not_be_mounted_on(machine: Machine) -> 
 def test_who_may(machine: Machine) -> None:
     def child(program: Program) -> None:
         program.setresuid(1000, 1000, 1000)
-        for flags in (CLONE_NEWNS, CLONE_NEWUTS, CLONE_NEWPID):
+        for flags in (CLONE_NEWNS, CLONE_NEWUTS, CLONE_NEWPID, CLONE_NEWNET):
             with pytest.raises(OSError, match="EPERM"):
                 program.unshare(flags)
             with pytest.raises(OSError, match="EPERM"):
                 program.clone(flags | 17, 0, 0, 0, 0)
         program.unshare(CLONE_FS | CLONE_FILES)
-        for flags in (CLONE_NEWNET, 1, 1 << 40):
+        for flags in (CLONE_NEWTIME, 1, 1 << 40):
             with pytest.raises(OSError, match="EINVAL"):
                 program.unshare(flags)
         program.unshare(CLONE_THREAD)  # it is the only one

@@ -3,7 +3,7 @@
 The only words that the kernel reads back from them are those by which a slot or block changes hands, and in rings for
 sending the lengths and offsets, each once, which are checked then (kernel/mm/ring_memory.py).
 
-Context: system calls and `Tap.saw`; nothing sleeps.
+Context: system calls and `Tap.saw`; nothing sleeps but where a ring is made.
 """
 
 from typing import Final

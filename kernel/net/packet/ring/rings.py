@@ -2,7 +2,7 @@
 
 Rings come and go only while nothing maps them; an area that does keeps the socket, and so its rings, alive.
 
-Context: system calls; nothing sleeps.
+Context: system calls; nothing sleeps but where a ring is made.
 """
 
 from typing import Final
@@ -45,10 +45,19 @@ class Rings:
         self._version: int = VERSION_1
         self.reserve: int = 0  # bytes that the program wants in front of each packet
         self._timestamp: int = 0
+        self._is_making: bool = False  # a ring, which takes time
         self._waiters: WaitQueue = waiters
 
     def _has_any(self) -> bool:
-        return self.receive is not None or self.transmit is not None
+        return self.receive is not None or self.transmit is not None or self._is_making
+
+    def size_bytes(self) -> int:
+        """What the rings take."""
+        receive = self.receive
+        transmit = self.transmit
+        return (0 if receive is None else receive.memory.size_bytes()) + (
+            0 if transmit is None else transmit.memory.size_bytes()
+        )
 
     # ---- Options --------------------------------------------------------------------------------------------------
 
@@ -126,7 +135,7 @@ class Rings:
 
     def _set_ring(self, request: RingRequest, for_sending: bool) -> None:
         """Make a ring, or end one. EBUSY while it is mapped, or there is one; EINVAL; MemoryError."""
-        if self.areas.count > 0:
+        if self.areas.count > 0 or self._is_making:
             raise Errno(EBUSY)
         if request.block_count == 0:
             if request.frame_count != 0:
@@ -136,12 +145,16 @@ class Rings:
         if (self.transmit is not None) if for_sending else (self.receive is not None):
             raise Errno(EBUSY)
         request.check(self.reserve)
-        if for_sending:
-            self.transmit = TransmitRing(request)
-        elif self._version == VERSION_3:
-            self.receive = BlockRing(request, self.counts, self._waiters)
-        else:
-            self.receive = SlotRing(request, self.counts, self._waiters)
+        self._is_making = True
+        try:
+            if for_sending:
+                self.transmit = TransmitRing(request)
+            elif self._version == VERSION_3:
+                self.receive = BlockRing(request, self.counts, self._waiters)
+            else:
+                self.receive = SlotRing(request, self.counts, self._waiters)
+        finally:
+            self._is_making = False
 
     @noraise
     def _end_ring(self, for_sending: bool) -> None:
@@ -164,6 +177,8 @@ class Rings:
 
     def mapping(self, socket: File, offset: int, size_bytes: int) -> RingMapping:
         """What mmap(2) maps: all rings, whole, or nothing. EINVAL."""
+        if self._is_making:
+            raise Errno(EINVAL)
         receive = self.receive
         transmit = self.transmit
         result = RingMapping(

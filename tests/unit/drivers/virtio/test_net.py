@@ -16,15 +16,16 @@ from kernel.drivers.virtio.net import VirtioNetworkDevice
 from kernel.drivers.virtio.transport import F_EVENT_INDEX, F_INDIRECT, DeviceEvents
 from kernel.net.link import thread
 from kernel.net.link.device import (
-    DEVICES,
     OFFLOAD_CHECKSUM,
     OFFLOAD_GATHER,
     OFFLOAD_TCP4,
     OFFLOAD_TCP6,
     NetworkDevice,
+    Tap,
     bring_up,
 )
-from kernel.net.link.ethernet import LINK, Tap, complete_checksum
+from kernel.net.link.ethernet import complete_checksum
+from kernel.net.link.network import FIRST_NETWORK
 from kernel.net.link.packet import CHECKSUM_NONE, CHECKSUM_PARTIAL, CHECKSUM_VERIFIED, Packet
 from tests.unit.drivers.virtio.model import Buffers, ModelTransport
 from tests.unit.net.link.test_segmentation import Whole, cut
@@ -36,6 +37,13 @@ MAC = b"\x52\x54\x00\x12\x34\x56"
 RING = F_EVENT_INDEX | F_INDIRECT
 PLAIN = net.F_MAC | net.F_STATUS | RING
 ALL = net.WANTED | net.LARGE_RECEIVE
+
+
+def forget(device: NetworkDevice) -> None:
+    """A card is no interface any more."""
+    FIRST_NETWORK.devices.remove(device)
+    FIRST_NETWORK.by_index.pop(device.index)
+    FIRST_NETWORK.by_name.pop(device.name)
 
 
 class Card(ModelTransport):
@@ -116,17 +124,18 @@ class Listener(Tap):
 @pytest.fixture
 def listener() -> Iterator[Listener]:
     made = Listener()
-    before = list(DEVICES.devices)
-    LINK.taps.append(made)
+    before = list(FIRST_NETWORK.devices)
+    FIRST_NETWORK.taps.append(made)
     yield made
-    LINK.taps.remove(made)
-    DEVICES.devices[:] = before
+    FIRST_NETWORK.taps.remove(made)
+    for device in [device for device in FIRST_NETWORK.devices if device not in before]:
+        forget(device)
     thread._knet.first = thread._knet.last = None
 
 
 def start(model: Card) -> VirtioNetworkDevice:
     net.start(model)
-    device = DEVICES.devices[-1]
+    device = FIRST_NETWORK.devices[-1]
     assert isinstance(device, VirtioNetworkDevice)
     bring_up(device)
     work()
@@ -230,7 +239,7 @@ def test_large_frames_are_not_asked_for_where_they_cannot_come() -> None:
     model = Card(PLAIN | net.LARGE_RECEIVE | net.F_GUEST_CHECKSUM)
     net.start(model)
     assert model.taken & net.LARGE_RECEIVE == 0
-    DEVICES.devices.pop()
+    forget(FIRST_NETWORK.devices[-1])
 
 
 @pytest.mark.parametrize(("features", "flags", "state"), [
@@ -432,7 +441,8 @@ def test_a_broken_device_ends_a_segment_that_is_being_cut(listener: Listener) ->
 def test_a_queue_for_one_buffer_gets_frames_in_one_piece() -> None:
     model = Card(PLAIN, queue_size=1)
     net.start(model)
-    assert DEVICES.devices.pop().offload == 0
+    assert FIRST_NETWORK.devices[-1].offload == 0
+    forget(FIRST_NETWORK.devices[-1])
 
 
 def test_the_link_goes_down_and_up(listener: Listener) -> None:

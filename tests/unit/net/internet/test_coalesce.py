@@ -15,6 +15,7 @@ from kernel.net.internet import coalesce
 from kernel.net.internet.coalesce import Coalescer
 from kernel.net.link.checksum import checksum, pseudo_header
 from kernel.net.link.device import ARPHRD_ETHER, NetworkDevice
+from kernel.net.link.network import FIRST_NETWORK
 from kernel.net.link.packet import CHECKSUM_VERIFIED, Packet
 
 OUR_MAC, PEER_MAC = b"\x02\x00\x00\x00\x00\x01", b"\x02\x00\x00\x00\x00\x02"
@@ -48,7 +49,7 @@ class Stack:
 
     def __init__(self) -> None:
         self.packets: list[Packet] = []
-        self.device = NetworkDevice(b"eth0", ARPHRD_ETHER, OUR_MAC, 1500)
+        self.device = NetworkDevice(FIRST_NETWORK, b"eth0", ARPHRD_ETHER, OUR_MAC, 1500)
         self.coalescer = Coalescer()
 
     def give(self, *frames: bytes) -> list[bytes]:
@@ -67,7 +68,7 @@ class Stack:
 def stack(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
     made = Stack()
     monkeypatch.setattr(coalesce, "receive", made.packets.append)
-    monkeypatch.setattr(coalesce, "owner_of", lambda address: made if address in (OUR4, OUR6) else None)
+    monkeypatch.setattr(coalesce, "owner_of", lambda network, address: made if address in (OUR4, OUR6) else None)
     yield made
 
 

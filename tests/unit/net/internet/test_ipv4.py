@@ -4,11 +4,11 @@ import struct
 
 from kernel.lang import span_of
 from kernel.net.internet import icmp, ipv4
-from kernel.net.internet.counters import ICMP4
 from kernel.net.internet.output import resolve
 from kernel.net.link import ethernet
 from kernel.net.link.checksum import checksum
 from kernel.net.link.device import NetworkDevice
+from kernel.net.link.network import FIRST_NETWORK
 from kernel.net.link.packet import Packet
 
 
@@ -28,13 +28,13 @@ def test_checksum_is_the_textbook_one() -> None:
 
 
 def test_echo_over_loopback(loopback: NetworkDevice) -> None:
-    before = ICMP4.in_types[icmp.ECHO_REPLY]
+    before = FIRST_NETWORK.icmp4.in_types[icmp.ECHO_REPLY]
     message = struct.pack(">BBHHH", icmp.ECHO, 0, 0, 7, 1) + b"hello"
     packet = Packet(len(message))
     body = packet.put(len(message))
     body.copy_from(span_of(message))
     body.store_be16(2, checksum(body))
-    hop = resolve(b"\x7f\x00\x00\x01")
+    hop = resolve(FIRST_NETWORK, b"\x7f\x00\x00\x01")
     ipv4.send(packet, hop, hop.source, 1)
     ethernet.drain()
-    assert ICMP4.in_types[icmp.ECHO_REPLY] == before + 1
+    assert FIRST_NETWORK.icmp4.in_types[icmp.ECHO_REPLY] == before + 1

@@ -8,6 +8,7 @@ from kernel.net.internet.addresses import ADDRESS_DADFAILED, ALL_NODES6, find_on
 from kernel.net.internet.routes import find_route
 from kernel.net.link.checksum import checksum, pseudo_header
 from kernel.net.link.ethernet import ETHERTYPE_IP6
+from kernel.net.link.network import FIRST_NETWORK
 from tests.unit.net.conftest import OUR_MAC, PEER_MAC, Wire, pass_time
 
 LINK_LOCAL = b"\xfe\x80" + bytes(6) + b"\x00\x00\x00\xff\xfe\x00\x00\x01"
@@ -64,10 +65,10 @@ def test_a_router_brings_address_and_route(wire6: Wire) -> None:
     pass_time(3)
     found = [e.address for e in list_addresses(wire6, 16)]
     assert PREFIX[:8] + LINK_LOCAL[8:] in found
-    route = find_route(b"\x26" + bytes(15))
+    route = find_route(FIRST_NETWORK, b"\x26" + bytes(15))
     assert route is not None and route.gateway == PEER_LL
     pass_time(1801)
-    assert find_route(b"\x26" + bytes(15)) is None
+    assert find_route(FIRST_NETWORK, b"\x26" + bytes(15)) is None
     pass_time(7200)
     assert [e.address for e in list_addresses(wire6, 16)] == [LINK_LOCAL]
 
@@ -77,7 +78,7 @@ def test_a_forged_router_from_afar_is_ignored(wire6: Wire) -> None:
     frame = bytearray(router_advertisement())
     frame[21] = 64  # the hop limit: it crossed a router
     wire6.inject(bytes(frame))
-    assert find_route(b"\x26" + bytes(15)) is None
+    assert find_route(FIRST_NETWORK, b"\x26" + bytes(15)) is None
 
 
 def test_a_neighbour_solicitation_is_answered(wire6: Wire) -> None:

@@ -8,10 +8,10 @@ import pytest
 
 from kernel.lang import EMSGSIZE, Errno
 from kernel.net.internet import ipv4
-from kernel.net.internet.counters import IP4
 from kernel.net.internet.output import resolve
-from kernel.net.link.device import OFFLOAD_CHECKSUM, OFFLOAD_GATHER, NetworkDevice
-from kernel.net.link.ethernet import ETHERTYPE_ARP, LINK, Tap
+from kernel.net.link.device import OFFLOAD_CHECKSUM, OFFLOAD_GATHER, NetworkDevice, Tap
+from kernel.net.link.ethernet import ETHERTYPE_ARP
+from kernel.net.link.network import FIRST_NETWORK
 from kernel.net.link.packet import CHECKSUM_PARTIAL, Packet
 from tests.unit.net.conftest import OUR_MAC, PEER_MAC, Wire
 from tests.unit.net.link.test_segmentation import WHOLE
@@ -40,9 +40,9 @@ class Listener(Tap):
 @pytest.fixture
 def tap() -> Iterator[Listener]:
     made = Listener()
-    LINK.taps.append(made)
+    FIRST_NETWORK.taps.append(made)
     yield made
-    LINK.taps.remove(made)
+    FIRST_NETWORK.taps.remove(made)
 
 
 def send() -> None:
@@ -52,19 +52,19 @@ def send() -> None:
     packet.checksum = CHECKSUM_PARTIAL
     packet.checksum_start = packet.start
     packet.checksum_offset = 16
-    hop = resolve(PEER)
+    hop = resolve(FIRST_NETWORK, PEER)
     ipv4.send(packet, hop, hop.source, 6, dont_fragment=True)
 
 
 def test_the_wire_sees_frames_and_the_counters_count_them(met: Wire) -> None:
-    packets, sent_bytes, requests = met.sent_packets, met.sent_bytes, IP4.out_requests
+    packets, sent_bytes, requests = met.sent_packets, met.sent_bytes, FIRST_NETWORK.ip4.out_requests
     send()
     frames = met.take()
     assert [len(sent) for sent in frames] == [FULL, FULL, FULL, HEADERS + 5000 - 3 * 1448]
     assert all(sent[:14] == PEER_MAC + OUR_MAC + b"\x08\x00" and internet_sum(sent[14:34]) == 0 for sent in frames)
     assert b"".join(sent[HEADERS:] for sent in frames) == WHOLE.data
     assert (met.sent_packets, met.sent_bytes) == (packets + 4, sent_bytes + sum(map(len, frames)))
-    assert IP4.out_requests == requests + 1
+    assert FIRST_NETWORK.ip4.out_requests == requests + 1
 
 
 @pytest.mark.parametrize("gathers", [False, True])

@@ -7,6 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kernel.lib.credentials import Credentials
+from kernel.net.link.network import FIRST_NETWORK
 from kernel.net.netlink import route_socket
 from kernel.net.netlink.route_socket import RouteSocket
 from kernel.net.sockets.socket import SOCK_RAW
@@ -25,7 +26,7 @@ class Caller:
 @pytest.fixture
 def netlink(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> RouteSocket:
     monkeypatch.setattr(route_socket, "current", Caller)
-    return RouteSocket(SOCK_RAW, Credentials())
+    return RouteSocket(SOCK_RAW, Credentials(), FIRST_NETWORK)
 
 
 def answers(socket: RouteSocket) -> list[tuple[int, int, bytes]]:
@@ -48,7 +49,7 @@ def message(kind: int, flags: int, payload: bytes) -> bytes:
 
 
 def test_a_dump_of_links_names_all_and_ends(netlink: RouteSocket, wire: Wire) -> None:
-    netlink.handle(message(18, 0x301, b"\0"))
+    netlink.handle(message(18, 0x301, b"\0"), None)
     found = answers(netlink)
     assert found[-1] == (NLMSG_DONE, 2, bytes(4))
     names = [payload for kind, flags, payload in found if kind == 16 and flags == 2]
@@ -57,7 +58,7 @@ def test_a_dump_of_links_names_all_and_ends(netlink: RouteSocket, wire: Wire) ->
 
 def test_an_unknown_type_is_answered_with_the_request(netlink: RouteSocket) -> None:
     request = message(200, 1, bytes(4))
-    netlink.handle(request)
+    netlink.handle(request, None)
     ((kind, flags, payload),) = answers(netlink)
     assert (kind, flags) == (NLMSG_ERROR, 0)
     assert payload == struct.pack("<i", -95) + request
@@ -96,6 +97,6 @@ def test_whatever_comes_is_answered(
         for attribute, value, wrong in attributes:
             payload += struct.pack("<HH", max(0, 4 + len(value) + wrong), attribute) + value + bytes(-len(value) % 4)
         data += message(kind, flags | 1, payload)
-    netlink.handle(data + rest)
+    netlink.handle(data + rest, None)
     for kind, _, payload in answers(netlink):
         assert kind != NLMSG_ERROR or len(payload) >= 20

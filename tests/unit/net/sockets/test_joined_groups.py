@@ -6,6 +6,7 @@ import pytest
 
 from kernel.lang import EADDRINUSE, EADDRNOTAVAIL, EINVAL, ENOBUFS, Errno
 from kernel.net.internet.membership import is_member
+from kernel.net.link.network import FIRST_NETWORK
 from kernel.net.sockets.joined_groups import EXCLUDE, INCLUDE, JoinedGroups
 from tests.unit.net.conftest import Wire
 
@@ -21,7 +22,7 @@ def code_of(call: Callable[[], None]) -> int:
 
 
 def test_everybody_is_heard_but_who_is_excluded(wire: Wire) -> None:
-    groups = JoinedGroups()
+    groups = JoinedGroups(FIRST_NETWORK)
     groups.join(GROUP, wire, EXCLUDE)
     groups.change_source(GROUP, wire.index, A, EXCLUDE, True)
     assert not groups.accepts(GROUP, wire, A, True)
@@ -32,7 +33,7 @@ def test_everybody_is_heard_but_who_is_excluded(wire: Wire) -> None:
 
 
 def test_who_includes_nobody_leaves(wire: Wire) -> None:
-    groups = JoinedGroups()
+    groups = JoinedGroups(FIRST_NETWORK)
     groups.join(GROUP, wire, INCLUDE)
     groups.change_source(GROUP, wire.index, A, INCLUDE, True)
     assert groups.accepts(GROUP, wire, A, False)
@@ -43,7 +44,7 @@ def test_who_includes_nobody_leaves(wire: Wire) -> None:
 
 
 def test_a_whole_filter_replaces_what_was(wire: Wire) -> None:
-    groups = JoinedGroups()
+    groups = JoinedGroups(FIRST_NETWORK)
     assert code_of(lambda: groups.set_filter(GROUP, wire.index, INCLUDE, [A])) == EINVAL
     groups.join(GROUP, wire, EXCLUDE)
     assert code_of(lambda: groups.join(GROUP, wire, EXCLUDE)) == EADDRINUSE
@@ -55,7 +56,7 @@ def test_a_whole_filter_replaces_what_was(wire: Wire) -> None:
 
 
 def test_filters_and_groups_are_bounded(wire: Wire) -> None:
-    groups = JoinedGroups()
+    groups = JoinedGroups(FIRST_NETWORK)
     groups.join(GROUP, wire, EXCLUDE)
     for number in range(10):
         groups.change_source(GROUP, wire.index, bytes([10, 0, 1, number]), EXCLUDE, True)

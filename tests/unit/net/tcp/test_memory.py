@@ -6,7 +6,7 @@ import pytest
 
 from kernel.net.internet.output import NextHop
 from kernel.net.internet.routes import LOCAL
-from kernel.net.link.loopback import LOOPBACK
+from kernel.net.link.network import FIRST_NETWORK, LOOPBACK
 from kernel.net.sockets.inet import Binding
 from kernel.net.sockets.inet_options import InternetOptions
 from kernel.net.sockets.socket import AF_INET
@@ -55,7 +55,7 @@ def test_marks_are_derived_from_memory() -> None:
     MEMORY.configure((256 << 20) >> memory.PAGE_SHIFT)
     assert MEMORY.marks.values == [3072, 4096, 6144]
     assert MEMORY.most_orphans.value == 4096
-    assert SETTINGS.max_time_wait.value == 1024
+    assert SETTINGS.max_time_wait.of(FIRST_NETWORK) == 1024
 
 
 def test_pressure_begins_above_its_mark_and_ends_at_the_low_one() -> None:
@@ -214,15 +214,17 @@ def test_orphans_that_are_answered_go_on_where_room_is_scarce() -> None:
 
 def closed_connection(port: int) -> tuple[Channel, Connection]:
     hop = NextHop(b"\x7f\0\0\1", LOOPBACK, LOCAL)
-    channel = Channel(hop, TcpOptions(InternetOptions()), AF_INET, WaitQueue(), WaitQueue())
+    channel = Channel(hop, TcpOptions(InternetOptions(FIRST_NETWORK)), AF_INET, WaitQueue(), WaitQueue())
     c = Connection(NOWHERE, b"\x7f\0\0\1", port, b"\x7f\0\0\1", 9)
     channel.connection = c
-    channel.hold = PortHold(Binding()).acquire()
+    channel.hold = PortHold(Binding(FIRST_NETWORK)).acquire()
     return channel, c
 
 
 def test_time_wait_is_bounded_and_its_queue_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(SETTINGS.max_time_wait, "value", 10)
+    settings = FIRST_NETWORK.settings[:]
+    settings[SETTINGS.max_time_wait.place] = 10
+    monkeypatch.setattr(FIRST_NETWORK, "settings", settings)
     monkeypatch.setattr(TABLE.timer, "start", lambda deadline_ns: None)
     for number in range(20):
         TABLE.begin_wait(closed_connection(1000 + number)[0], SECOND)
@@ -232,7 +234,7 @@ def test_time_wait_is_bounded_and_its_queue_too(monkeypatch: pytest.MonkeyPatch)
         wait = TABLE.wait_queue[len(TABLE.wait_queue) - 1]
         TABLE.end_wait(wait)
         TABLE.begin_wait(channel, 2 * SECOND)
-        assert TABLE.find_wait(c.local, c.local_port, c.remote, c.remote_port) is not None
+        assert TABLE.find_wait(FIRST_NETWORK, c.local, c.local_port, c.remote, c.remote_port) is not None
     assert TABLE.wait_count == 10
     assert len(TABLE.wait_queue) < 400
     first = next(wait for wait in TABLE.wait_queue if wait.is_listed)

@@ -8,7 +8,7 @@ from scapy.layers.l2 import ARP, Ether
 from scapy.packet import Packet
 
 from kernel.net.link.device import bring_up
-from kernel.net.link.loopback import LOOPBACK
+from kernel.net.link.network import LOOPBACK
 from tests.unit.booted import booted
 from tools.simulated.machine import Machine
 from tools.simulated.program import Program

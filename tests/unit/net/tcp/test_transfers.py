@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kernel.net.link.network import FIRST_NETWORK
 from kernel.net.tcp.connection import Connection, State
 from kernel.net.tcp.header import Segment
 from kernel.net.tcp.parts import Recovery
@@ -19,9 +20,9 @@ DATA = random.Random(1).randbytes(400_000)
 @pytest.fixture(autouse=True)
 def restore_settings() -> Iterator[None]:
     yield
-    SETTINGS.sack.value = 1
-    SETTINGS.timestamps.value = 1
-    SETTINGS.window_scaling.value = 1
+    SETTINGS.sack.set(FIRST_NETWORK, 1)
+    SETTINGS.timestamps.set(FIRST_NETWORK, 1)
+    SETTINGS.window_scaling.set(FIRST_NETWORK, 1)
 
 
 def test_clean_wire() -> None:
@@ -67,7 +68,7 @@ def lose_nth(numbers: list[int]) -> Callable[[Segment, int], bool]:
 
 @pytest.mark.parametrize("sack", [True, False])
 def test_one_loss_is_repaired_without_a_timeout(sack: bool) -> None:
-    SETTINGS.sack.value = int(sack)
+    SETTINGS.sack.set(FIRST_NETWORK, int(sack))
     world = World()
     world.open()
     world.a.link.drop = lose_nth([30])
@@ -82,7 +83,7 @@ def test_one_loss_is_repaired_without_a_timeout(sack: bool) -> None:
 
 @pytest.mark.parametrize("sack", [True, False])
 def test_several_losses_in_a_window(sack: bool) -> None:
-    SETTINGS.sack.value = int(sack)
+    SETTINGS.sack.set(FIRST_NETWORK, int(sack))
     world = World()
     world.open()
     world.a.link.drop = lose_nth([40, 42, 44, 50])
@@ -145,9 +146,9 @@ def test_bad_wires(
     large: bool,
     size: int,
 ) -> None:
-    SETTINGS.sack.value = int(sack)
-    SETTINGS.timestamps.value = int(timestamps)
-    SETTINGS.window_scaling.value = int(scaling)
+    SETTINGS.sack.set(FIRST_NETWORK, int(sack))
+    SETTINGS.timestamps.set(FIRST_NETWORK, int(timestamps))
+    SETTINGS.window_scaling.set(FIRST_NETWORK, int(scaling))
     world = World(seed, packet_limit=20_000 if large else 0)
     if buffer:
 

@@ -8,6 +8,7 @@ from kernel.lib.credentials import Credentials
 from kernel.lib.ids import KernelUid
 from kernel.lib.user import KernelBuffer
 from kernel.lib.user_account import account_count
+from kernel.net.link.network import FIRST_NETWORK
 from kernel.net.sockets.socket import Message
 from kernel.net.unix.datagram import DatagramSocket
 from kernel.net.unix.parcel import Parcel
@@ -29,7 +30,7 @@ def is_dead(socket: DatagramSocket) -> bool:
 
 
 def sockets(count: int) -> list[DatagramSocket]:
-    return [DatagramSocket(0, Credentials()) for _ in range(count)]
+    return [DatagramSocket(0, Credentials(), FIRST_NETWORK) for _ in range(count)]
 
 
 def test_a_socket_in_its_own_queue_ends() -> None:

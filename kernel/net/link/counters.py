@@ -1,9 +1,9 @@
 """What the stack counts, with the names that SNMP's tables have (RFC 4293, RFC 4113, RFC 4022; /proc/net/snmp).
 
+Each network counts for itself (`network.py`).
+
 Context: any.
 """
-
-from typing import Final
 
 from kernel.lang import final
 
@@ -81,10 +81,6 @@ class Event:
     def __init__(self, name: bytes) -> None:
         self.name: bytes = name
         self.count: int = 0
-        TCP_EVENTS.append(self)
-
-
-TCP_EVENTS: Final[list[Event]] = []
 
 
 @final
@@ -117,6 +113,35 @@ class TcpEvents:
         self.least_ttl_drops: Event = Event(b"TCPMinTTLDrop")
         self.keepalives: Event = Event(b"TCPKeepAlive")
 
+    def all(self) -> list[Event]:
+        """In the order of their lines. Raises MemoryError."""
+        return [
+            self.cookies_sent,
+            self.cookies_received,
+            self.embryonic_resets,
+            self.out_of_window_icmps,
+            self.time_waits,
+            self.old_timestamps,
+            self.delayed_acks,
+            self.listen_overflows,
+            self.listen_drops,
+            self.reno_recoveries,
+            self.sack_recoveries,
+            self.timeouts,
+            self.loss_probes,
+            self.aborts_on_data,
+            self.aborts_on_close,
+            self.aborts_on_memory,
+            self.aborts_on_timeout,
+            self.aborts_on_linger,
+            self.full_queues_cookies,
+            self.full_queues_drops,
+            self.marks_received,
+            self.challenges,
+            self.least_ttl_drops,
+            self.keepalives,
+        ]
+
 
 @final
 class TcpCounters:
@@ -133,13 +158,3 @@ class TcpCounters:
         self.in_errors: int = 0
         self.out_resets: int = 0
         self.in_checksum_errors: int = 0
-
-
-IP4: Final = IpCounters()
-IP6: Final = IpCounters()
-ICMP4: Final = IcmpCounters()
-ICMP6: Final = IcmpCounters()
-UDP4: Final = UdpCounters()
-UDP6: Final = UdpCounters()
-TCP: Final = TcpCounters()
-TCP_EXTRA: Final = TcpEvents()

@@ -1,0 +1,81 @@
+"""Beginning and end of networks (network_namespaces(7)).
+
+The last user of a network may leave it anywhere, in the middle of closing a file. So the network thread takes it apart:
+its interfaces go down and are removed, one at each turn, or move to the first network if they are hardware; and nothing
+refers to it any more.
+
+Context: making one may reclaim memory; the end is in the network thread. Nothing sleeps.
+"""
+
+from typing import Final
+
+from kernel.lang import Errno, final, noraise
+from kernel.lib.namespace import NETWORKS, Namespace, UserNamespace
+from kernel.mm.keeping import check_room_to_keep
+from kernel.net.internet.router_discovery import EXPIRY
+from kernel.net.link.device import NetworkDevice, device_by_name
+from kernel.net.link.network import ENDED, FIRST_NETWORK, EndHook, Network, move_device, new_network
+from kernel.net.link.network_ids import NETWORK_IDS
+from kernel.net.link.thread import Work, schedule_work
+from kernel.net.netlink.new_link import take_away
+
+
+@final
+class Ending(Work):
+    """Takes networks apart, a step at each turn."""
+
+    def run(self, now_ns: int) -> None:
+        network = ENDED.first
+        if network is None:
+            return
+        if len(network.devices) > 0:
+            _send_away(network.devices[len(network.devices) - 1])
+        else:
+            _end(network)
+            ENDED.take()
+        if ENDED.first is not None:
+            schedule_work(self)
+
+
+_ENDING: Final = Ending()
+
+
+@final
+class _Hook(EndHook):
+    @noraise
+    def networks_ended(self) -> None:
+        schedule_work(_ENDING)
+
+
+def _end(network: Network) -> None:
+    """It has no interfaces any more. Raises MemoryError: then it can be done again."""
+    for part in network.parts():
+        part.end()
+    EXPIRY.networks.pop(network.number, None)
+    NETWORK_IDS.forget(network)
+
+
+def _send_away(device: NetworkDevice) -> None:
+    """Raises MemoryError: then it can be done again."""
+    if not device.is_hardware:
+        take_away(device)
+        return
+    name = device.name
+    if device_by_name(FIRST_NETWORK, name) is not None:
+        name = f"dev{device.index}".encode()
+    if device_by_name(FIRST_NETWORK, name) is not None:
+        name = b"dev%d"
+    try:
+        move_device(device, FIRST_NETWORK, name, 0)
+    except Errno:
+        raise MemoryError from None  # there are thousands of others: it waits until some have gone
+
+
+def make_network(owner: UserNamespace) -> Namespace:
+    """A new one, for clone(2) and unshare(2). Raises ENOMEM, MemoryError."""
+    check_room_to_keep()
+    return new_network(owner)
+
+
+ENDED.hook = _Hook()
+NETWORKS.make = make_network

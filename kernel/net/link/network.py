@@ -1,0 +1,277 @@
+"""Networks: what a network namespace has for itself (network_namespaces(7)).
+
+A `Network` is a host of its own: interfaces, addresses, routes, ports, settings, counters. A socket and an interface
+belong to one, and every look-up starts from there. What lies above the link layer is in `Part`s, which that layer makes
+and narrows down; what is counted and set stands here, because all layers do it.
+
+Tables whose keys hold an interface or a socket are the machine's: neighbours, groups, fragments, TCP's connections.
+
+A network is counted by its users: tasks, sockets, TCP's connections, open files of /proc/PID/ns. When the last one
+goes, the network thread takes it apart (`kernel/net/control/networks.py`). Interfaces of one that has ended are in
+LIMBO.
+
+Context: thread context; nothing sleeps. Making one raises MemoryError.
+"""
+
+from typing import Final
+
+from kernel.lang import EEXIST, Errno, final, inline, noraise
+from kernel.lib.namespace import (
+    CLONE_NEWNET,
+    FIRST_NET_NUMBER,
+    FIRST_USER,
+    NETWORKS,
+    Namespace,
+    UserNamespace,
+    next_number,
+)
+from kernel.net.link.counters import IcmpCounters, IpCounters, TcpCounters, TcpEvents, UdpCounters
+from kernel.net.link.device import (
+    NetworkDevice,
+    Tap,
+    bring_down,
+    check_room_for_device,
+    device_by_name,
+    register_device,
+    transfer_device,
+    unregister_device,
+)
+from kernel.net.link.loopback import LoopbackDevice
+from kernel.net.link.packet import Packet
+from kernel.net.link.part import Part
+from kernel.task.task import current_or_none
+
+_NO_PART: Final = Part()
+DEFAULT_SETTINGS: Final[list[int]] = []  # what a new network starts with, by the numbers of `NetworkSetting`s
+
+
+@final
+class Ways:
+    """Whether answers of look-ups still hold: whoever keeps one compares the number."""
+
+    def __init__(self) -> None:
+        self.generation: int = 1
+
+
+@final
+class Network(Namespace):
+    """One. It is empty until `register_device` enters its loopback interface."""
+
+    def __init__(self, number: int, maker: UserNamespace) -> None:
+        super().__init__(CLONE_NEWNET, b"net", number, maker)
+        self.users: int = 0
+        self.has_ended: bool = False  # it had users, and has none any more; it gets no others
+        self.next_ended: Network | None = None
+        self.devices: list[NetworkDevice] = []  # by rising index
+        self.by_index: dict[int, NetworkDevice] = {}
+        self.by_name: dict[bytes, NetworkDevice] = {}
+        self.next_index: int = 1
+        self.taps: list[Tap] = []  # packet sockets
+        self.ways: Ways = Ways()
+        self.settings: list[int] = DEFAULT_SETTINGS[:]
+        self.time_waits: int = 0  # TCP connections in TIME_WAIT
+        self.unix_sockets: int = 0
+        self.next_identification: int = 0  # of an IPv4 datagram; 0: none has been sent
+        # What is counted.
+        self.ip4: IpCounters = IpCounters()
+        self.ip6: IpCounters = IpCounters()
+        self.icmp4: IcmpCounters = IcmpCounters()
+        self.icmp6: IcmpCounters = IcmpCounters()
+        self.udp4: UdpCounters = UdpCounters()
+        self.udp6: UdpCounters = UdpCounters()
+        self.tcp: TcpCounters = TcpCounters()
+        self.tcp_events: TcpEvents = TcpEvents()
+        # Parts of the layers above.
+        self.addresses: Part = _NO_PART
+        self.routing: Part = _NO_PART
+        self.path_mtus: Part = _NO_PART
+        self.redirections: Part = _NO_PART
+        self.ports: Part = _NO_PART
+        self.udp_sockets: Part = _NO_PART
+        self.raw_sockets: Part = _NO_PART
+        self.ping_sockets: Part = _NO_PART
+        self.packet_sockets: Part = _NO_PART
+        self.unix_names: Part = _NO_PART
+        self.netlink_sockets: Part = _NO_PART
+        self.neighbours: Part = _NO_PART
+        self.groups: Part = _NO_PART
+        self.fragments: Part = _NO_PART
+        self.rates: Part = _NO_PART
+        self.loopback: LoopbackDevice = LoopbackDevice(self)
+
+    def acquire(self) -> None:
+        self.users += 1
+
+    @noraise
+    def release(self) -> None:
+        self.users -= 1
+        if self.users == 0 and not self.has_ended:
+            self.has_ended = True
+            ENDED.add(self)
+
+    def is_over(self) -> bool:
+        return self.has_ended
+
+    def hold(self) -> None:
+        self.acquire()
+
+    @noraise
+    def let_go(self) -> None:
+        self.release()
+
+    def parts(self) -> list[Part]:
+        """All of them. Raises MemoryError."""
+        return [
+            self.addresses,
+            self.routing,
+            self.path_mtus,
+            self.redirections,
+            self.ports,
+            self.udp_sockets,
+            self.raw_sockets,
+            self.ping_sockets,
+            self.packet_sockets,
+            self.unix_names,
+            self.netlink_sockets,
+            self.neighbours,
+            self.groups,
+            self.fragments,
+            self.rates,
+        ]
+
+
+class EndHook:
+    """Wakes whoever takes networks apart. Base class."""
+
+    @noraise
+    def networks_ended(self) -> None:
+        """There are some."""
+
+
+@final
+class EndedNetworks:
+    """Those that nobody uses any more, and that are to be taken apart."""
+
+    def __init__(self) -> None:
+        self.first: Network | None = None
+        self.last: Network | None = None  # if there is a first one
+        self.hook: EndHook = EndHook()
+
+    @noraise
+    def add(self, network: Network) -> None:
+        """It is to be taken apart, after the others."""
+        last = self.last
+        if self.first is None or last is None:
+            self.first = network
+        else:
+            last.next_ended = network
+        self.last = network
+        self.hook.networks_ended()
+
+    def take(self) -> None:
+        """The first one has been taken apart."""
+        network = self.first
+        if network is not None:
+            self.first = network.next_ended
+            network.next_ended = None
+            if self.first is None:
+                self.last = None
+
+
+ENDED: Final = EndedNetworks()
+
+
+class PartMaker:
+    """Gives each network a part. Base class."""
+
+    def make(self, network: Network) -> None:
+        """Set the network's place for it. Raises MemoryError."""
+
+
+_MAKERS: Final[list[PartMaker]] = []
+
+FIRST_NETWORK: Final = Network(FIRST_NET_NUMBER, FIRST_USER)
+FIRST_NETWORK.acquire()  # it never ends
+LOOPBACK: Final = FIRST_NETWORK.loopback
+"""The first network's."""
+LIMBO: Final = Network(0, FIRST_USER)
+"""Where interfaces of networks that have ended are. It has no interface of its own, and nothing is ever up there."""
+NETWORKS.first = FIRST_NETWORK
+
+
+def register_part(maker: PartMaker) -> None:
+    """All networks get this part. While the kernel is built."""
+    _MAKERS.append(maker)
+    maker.make(FIRST_NETWORK)
+    maker.make(LIMBO)
+
+
+def new_network(owner: UserNamespace) -> Network:
+    """An empty one with lo, which is down, without users. Raises MemoryError."""
+    network = Network(next_number(), owner)
+    try:
+        for maker in _MAKERS:
+            maker.make(network)
+        register_device(network.loopback)
+    except (Errno, MemoryError):
+        network.loopback.network = LIMBO  # they refer to each other
+        raise
+    return network
+
+
+@inline
+def network_of(packet: Packet) -> Network:
+    """Where a packet was received, or is being sent."""
+    device = packet.device
+    return LIMBO if device is None else device.network
+
+
+def as_network(namespace: Namespace) -> Network:
+    """A namespace that is known to be one."""
+    assert isinstance(namespace, Network)
+    return namespace
+
+
+@final
+class Shown:
+    """Whose tables a file of /proc/PID/net shows."""
+
+    def __init__(self) -> None:
+        self.network: Network = FIRST_NETWORK
+
+
+SHOWN: Final = Shown()
+
+
+def shown_network() -> Network:
+    """To be asked by the functions that make such tables, first of all: nothing sleeps before them."""
+    return SHOWN.network
+
+
+def caller_network() -> Network:
+    """The running thread's; the first in threads of the kernel."""
+    task = current_or_none()
+    return FIRST_NETWORK if task is None else as_network(task.network)
+
+
+def remove_device(device: NetworkDevice) -> None:
+    """A device ends: it goes down, and leaves its network. Raises MemoryError, with nothing done that the next call
+    would not do again.
+    """
+    bring_down(device)
+    unregister_device(device)
+    device.network = LIMBO
+
+
+def move_device(device: NetworkDevice, network: Network, name: bytes, index: int) -> None:
+    """Put a device, which goes down, into another network, where it has this name. It keeps its index there, unless
+    another has it, or gets the one that is asked for. Raises EEXIST for a name or an index that is taken, ENFILE,
+    EINVAL, MemoryError.
+    """
+    if device_by_name(network, name) is not None or (index != 0 and index in network.by_index):
+        raise Errno(EEXIST)
+    check_room_for_device(network)
+    bring_down(device)
+    if index == 0 and device.index not in network.by_index:
+        index = device.index
+    transfer_device(device, network, name, index)

@@ -1,0 +1,172 @@
+"""RTM_NEWLINK that makes an interface, and RTM_DELLINK (rtnetlink(7), ip-link(8)).
+
+What can be made: pairs of type veth, each end in any network, and interfaces of type dummy. An interface is made whole,
+or not at all.
+
+Context: system calls; nothing sleeps.
+"""
+
+from typing import Final
+
+from kernel.lang import EINVAL, EOPNOTSUPP, ERANGE, Errno, final, span_of
+from kernel.lib import random
+from kernel.mm.keeping import check_room_to_keep
+from kernel.net.link import veth
+from kernel.net.link.device import IFF_UP, NetworkDevice, bring_up, register_device
+from kernel.net.link.dummy import DummyDevice
+from kernel.net.link.network import Network, remove_device
+from kernel.net.link.veth import VethDevice
+from kernel.net.netlink.link_names import (
+    IFLA_ADDRESS,
+    IFLA_IFNAME,
+    IFLA_LINKINFO,
+    IFLA_MTU,
+    IFLA_NET_NS_FD,
+    IFLA_NET_NS_PID,
+    IFLA_TXQLEN,
+    INFO_DATA,
+    INFO_KIND,
+    LEAST_MTU,
+    LINK_HEADER,
+    MOST_INDEX,
+    MOST_MTU,
+    NAME_LIMIT,
+    check_link_address,
+    check_name,
+    text_of,
+)
+from kernel.net.netlink.messages import HEADER_SIZE, Request, find_attribute
+from kernel.net.netlink.target_network import named_network
+
+_VETH_INFO_PEER: Final = 1
+_ADDRESS_SIZE: Final = 6
+_ALL: Final = 0xFFFF_FFFF
+
+
+@final
+class Wish:
+    """What a message says of one interface to be made."""
+
+    def __init__(
+        self, default: Network, header: bytes, attributes: bytes, kind: bytes, has_name: bool = True
+    ) -> None:
+        """`header` is a struct ifinfomsg. Raises EINVAL, EADDRNOTAVAIL, ERANGE, and what a network's name raises."""
+        self.index: int = span_of(header).load_u32(4)
+        mask = span_of(header).load_u32(12)
+        self.flags: int = span_of(header).load_u32(8) & (mask if mask != 0 else _ALL)
+        name = text_of(find_attribute(attributes, 0, IFLA_IFNAME)) if has_name else b""
+        self.name: bytes = name if len(name) > 0 else kind + b"%d"
+        self.address: bytes = find_attribute(attributes, 0, IFLA_ADDRESS)
+        self.mtu: int = _number(attributes, IFLA_MTU)
+        self.queue_length: int = _number(attributes, IFLA_TXQLEN)
+        if self.index > MOST_INDEX or (self.mtu >= 0 and not LEAST_MTU <= self.mtu <= MOST_MTU):
+            raise Errno(EINVAL)
+        if len(self.address) > 0:
+            check_link_address(self.address, _ADDRESS_SIZE)
+        process = find_attribute(attributes, 0, IFLA_NET_NS_PID)
+        self.network: Network = named_network(default, process, find_attribute(attributes, 0, IFLA_NET_NS_FD))
+        if len(name) > NAME_LIMIT:
+            raise Errno(ERANGE)
+
+    def link_address(self) -> bytes:
+        """The one that is wanted, or a random one, which is locally administered."""
+        if len(self.address) > 0:
+            return self.address
+        made = bytearray(_ADDRESS_SIZE)
+        word = random.word()
+        for i in range(_ADDRESS_SIZE):
+            made[i] = word >> 8 * i & 0xFF
+        made[0] = made[0] & 0xFE | 2
+        return bytes(made)
+
+    def enter(self, device: NetworkDevice) -> None:
+        """Give a new interface what was wanted, and its place. Raises EINVAL, EEXIST, MemoryError. (Linux looks at the
+        name of a pair's second end only when the first one is there, which has taken an index.)
+        """
+        check_name(self.network, self.name)
+        device.index = self.index
+        if self.mtu >= 0:
+            device.mtu = self.mtu
+        if self.queue_length >= 0:
+            device.queue_length = self.queue_length
+        register_device(device)
+
+
+def _number(attributes: bytes, kind: int) -> int:
+    """A number in an attribute; -1 without one. Raises ERANGE."""
+    value = find_attribute(attributes, 0, kind)
+    if len(value) == 0:
+        return -1
+    if len(value) < 4:
+        raise Errno(ERANGE)
+    return span_of(value).load_u32(0)
+
+
+def kind_of(request: Request) -> bytes:
+    """The type of interface that a request names; empty without one."""
+    return text_of(find_attribute(request.attribute(IFLA_LINKINFO), 0, INFO_KIND))
+
+
+def make_link(request: Request) -> None:
+    """RTM_NEWLINK for an interface that there is not. Raises EOPNOTSUPP for a type that there is not, EEXIST, EINVAL,
+    EPERM …
+    """
+    kind = kind_of(request)
+    if kind != b"veth" and kind != b"dummy":
+        raise Errno(EOPNOTSUPP)
+    check_room_to_keep()
+    header = request.payload(LINK_HEADER).to_bytes()
+    attributes = request.raw[HEADER_SIZE + LINK_HEADER :]
+    wish = Wish(request.network, header, attributes, kind)
+    if kind == b"veth":
+        _make_pair(request, wish, find_attribute(request.attribute(IFLA_LINKINFO), 0, INFO_DATA))
+        return
+    device = DummyDevice(wish.network, wish.name, wish.link_address())
+    wish.enter(device)
+    _set_up(device, wish)
+
+
+def _make_pair(request: Request, wish: Wish, data: bytes) -> None:
+    """The other end is made first, as on Linux, where that shows in the indexes. Without attributes of its own it has
+    the same ones, but for the name.
+    """
+    told = find_attribute(data, 0, _VETH_INFO_PEER)
+    if 0 < len(told) < LINK_HEADER:
+        raise Errno(EINVAL)
+    has_own = len(told) > 0
+    header = told[:LINK_HEADER] if has_own else bytes(LINK_HEADER)
+    attributes = told[LINK_HEADER:] if has_own else request.raw[HEADER_SIZE + LINK_HEADER :]
+    others = Wish(request.network, header, attributes, b"veth", has_name=has_own)
+    other = VethDevice(others.network, others.name, others.link_address())
+    device = VethDevice(wish.network, wish.name, wish.link_address())
+    others.enter(other)
+    try:
+        wish.enter(device)
+    except (Errno, MemoryError):
+        remove_device(other)
+        raise
+    veth.join(device, other)
+    _set_up(other, others)
+    _set_up(device, wish)
+
+
+def _set_up(device: NetworkDevice, wish: Wish) -> None:
+    if wish.flags & IFF_UP != 0:
+        bring_up(device)
+
+
+def delete_link(device: NetworkDevice) -> None:
+    """RTM_DELLINK: take an interface away, of a pair both ends. Raises EOPNOTSUPP for one that no program has made."""
+    if len(device.virtual_kind) == 0:
+        raise Errno(EOPNOTSUPP)
+    take_away(device)
+
+
+def take_away(device: NetworkDevice) -> None:
+    """It ends. Raises MemoryError: then what is left can be taken away again."""
+    if isinstance(device, VethDevice):
+        other = device.peer
+        if other is not None:
+            remove_device(other)
+            veth.part(device)
+    remove_device(device)
