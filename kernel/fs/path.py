@@ -30,7 +30,7 @@ from kernel.fs.notification import tell_file_system_ended, tell_mount_ended
 from kernel.fs.peers import PeerGroup, make_private
 from kernel.lang import EINVAL, EROFS, Errno, noraise, panic
 from kernel.lib.credentials import Credentials
-from kernel.lib.namespace import CLONE_NEWNS, FIRST_USER, Namespace, UserNamespace, next_number
+from kernel.lib.namespace import CLONE_NEWNS, FIRST_USER, Namespace, UserNamespace, count_no_more, next_number
 from kernel.lib.pace import pace
 from kernel.sched import current_thread
 from kernel.time import coarse_realtime_ns
@@ -429,6 +429,7 @@ class MountNamespace(Namespace):
     def release(self) -> None:
         self.users -= 1
         if self.users == 0:
+            count_no_more(self)
             self.dissolve()
 
     @noraise

@@ -21,6 +21,7 @@ from kernel.lib.namespace import (
     FIRST_USER,
     Namespace,
     UserNamespace,
+    count_no_more,
     next_number,
 )
 from kernel.lib.proc_files import proc_file
@@ -46,6 +47,7 @@ class IpcNamespace(Namespace):
         self.users -= 1
         if self.users == 0:
             self.end()
+            count_no_more(self)
 
     def hold(self) -> None:
         self.acquire()

@@ -55,6 +55,7 @@ class Namespace:
         self.name: bytes = name
         self.number: int = number
         self._maker: UserNamespace | None = maker
+        self.maker_uid: KernelUid = ROOT_USER  # for whom it is counted in the maker's
 
     @property
     def owner(self) -> "UserNamespace":
@@ -101,7 +102,21 @@ class Holdings:
     """The namespaces that one user has made, by kind: those that live, and perhaps some that do not any more."""
 
     def __init__(self) -> None:
-        self.by_kind: dict[int, list[Weak[Namespace]]] = {}
+        self.by_kind: dict[int, dict[int, Weak[Namespace]]] = {}  # and then by number
+
+
+@noraise
+def count_no_more(namespace: Namespace) -> None:
+    """A namespace has ended: let its maker's user, and those above, make another one."""
+    uid = namespace.maker_uid
+    walker: UserNamespace | None = namespace.owner
+    while walker is not None:
+        holdings = walker.holdings.get(uid)
+        references = None if holdings is None else holdings.by_kind.get(namespace.kind)
+        if references is not None:
+            references.pop(namespace.number, None)
+        uid = walker.owner_uid
+        walker = walker.parent
 
 
 _NO_MAP: Final = IdMap([])

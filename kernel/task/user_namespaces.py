@@ -1,8 +1,9 @@
 """Making user namespaces, and how many namespaces of each kind a user may make (user_namespaces(7), namespaces(7)).
 
 A user is counted in the user namespace in which it acts; and whoever made that, in the one above, and so on up to the
-first. Each of these has a limit for each kind, /proc/sys/user/max_…_namespaces. Namespaces are objects that go with
-their last reference, so those that live are known by weak references, which are looked through when there are many.
+first. Each of these has a limit for each kind, /proc/sys/user/max_…_namespaces. Some namespaces are objects that go
+with their last reference, so those that live are known by weak references, which are looked through when there are
+many. Others have an end, at which they are counted no more.
 
 Context: making one may reclaim memory, which takes long but does not sleep. Raises MemoryError.
 """
@@ -96,8 +97,8 @@ _LIMITS: Final[list[NamespaceLimit]] = [
 # ---- Counting -------------------------------------------------------------------------------------------------------
 
 
-def _references(owner: UserNamespace, uid: KernelUid, kind: int) -> list[Weak[Namespace]]:
-    """To the namespaces of a kind that a user has made in a user namespace. Raises MemoryError."""
+def _references(owner: UserNamespace, uid: KernelUid, kind: int) -> dict[int, Weak[Namespace]]:
+    """To the namespaces of a kind that a user has made in a user namespace, by number. Raises MemoryError."""
     holdings = owner.holdings.get(uid)
     if holdings is None:
         if _is_time_to_look(len(owner.holdings)):
@@ -106,21 +107,16 @@ def _references(owner: UserNamespace, uid: KernelUid, kind: int) -> list[Weak[Na
         owner.holdings[uid] = holdings
     found = holdings.by_kind.get(kind)
     if found is None:
-        found = []
+        found = {}
         holdings.by_kind[kind] = found
     return found
 
 
-def _forget_dead(references: list[Weak[Namespace]]) -> int:
-    """Keep those of living namespaces; how many these are."""
-    kept = 0
-    for reference in references:
-        if reference.get() is not None:
-            references[kept] = reference
-            kept += 1
-    while len(references) > kept:
-        references.pop()
-    return kept
+def _forget_dead(references: dict[int, Weak[Namespace]]) -> int:
+    """Keep those of living namespaces; how many these are. Raises MemoryError."""
+    for number in [number for number, reference in references.items() if reference.get() is None]:
+        del references[number]
+    return len(references)
 
 
 def _is_time_to_look(count: int) -> bool:
@@ -155,12 +151,13 @@ def check_room(owner: UserNamespace, uid: KernelUid, kind: int) -> None:
 def count(namespace: Namespace, owner: UserNamespace, uid: KernelUid) -> None:
     """A user has made a namespace. Raises MemoryError."""
     reference = weak(namespace)
+    namespace.maker_uid = uid
     walker: UserNamespace | None = owner
     while walker is not None:
         references = _references(walker, uid, namespace.kind)
         if _is_time_to_look(len(references)):
             _forget_dead(references)
-        references.append(reference)
+        references[namespace.number] = reference
         uid = walker.owner_uid
         walker = walker.parent
 

@@ -10,7 +10,7 @@ Context: making one may reclaim memory; the end is in the network thread. Nothin
 from typing import Final
 
 from kernel.lang import Errno, final, noraise
-from kernel.lib.namespace import NETWORKS, Namespace, UserNamespace
+from kernel.lib.namespace import NETWORKS, Namespace, UserNamespace, count_no_more
 from kernel.mm.keeping import check_room_to_keep
 from kernel.net.internet.router_discovery import EXPIRY
 from kernel.net.link.device import NetworkDevice, device_by_name
@@ -53,6 +53,7 @@ def _end(network: Network) -> None:
         part.end()
     EXPIRY.networks.pop(network.number, None)
     NETWORK_IDS.forget(network)
+    count_no_more(network)
 
 
 def _send_away(device: NetworkDevice) -> None:
