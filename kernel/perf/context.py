@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from kernel.task.task import Task
 
 NO_PROCESSOR: Final = -1
-EVENT_BYTES: Final = 1100  # about what an event takes, with its clock
+EVENT_BYTES: Final = 600  # about what an event takes, with its clock
 
 
 @final

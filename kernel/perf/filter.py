@@ -7,12 +7,14 @@ A condition compares a field with a number, by == != < <= > >= or by & (any bit 
 with a text, by == != or ~ (with * and ?). They are joined by && and ||, turned round by !, and grouped by parentheses.
 A filter is kept in postfix order, so that looking at a record needs no recursion.
 
-Context: parsing in system calls; `matches` wherever a tracepoint is, between two threads too: it allocates nothing.
+Context: parsing in system calls, where it may sleep; `matches` wherever a tracepoint is, between two threads too: it
+allocates nothing.
 """
 
 from typing import Final
 
 from kernel.lang import EINVAL, ENOENT, EPERM, ESRCH, Errno, Span, final, span_of, u8
+from kernel.lib.pace import pace
 from kernel.perf.tracepoints import Field, Tracepoint
 from kernel.perf.words import load_word
 
@@ -31,6 +33,7 @@ _OPEN: Final = 11  # a parenthesis, while parsing
 
 _OPERATORS: Final[list[bytes]] = [b"==", b"!=", b"<=", b">=", b"<", b">", b"&", b"~"]
 _MEANINGS: Final[list[int]] = [_EQUAL, _UNEQUAL, _AT_MOST, _AT_LEAST, _LESS, _GREATER, _HAS_BITS, _LIKE]
+_PARSING_COST: Final = 6000  # instructions, of a condition
 _DEEPEST: Final = 60  # results that wait, a bit each
 _LEAST: Final = -(1 << 63)
 _BLANKS: Final = b" \t\n"
@@ -167,6 +170,7 @@ class _Parser:
                 self._wait(_OPEN)
             else:
                 self._take_condition()
+                pace(_PARSING_COST)
                 if not self._take_joint():
                     break
         self._join(_OPEN)

@@ -18,7 +18,7 @@ from kernel.task.send import rewatch
 from kernel.task.task import TRACING, Task
 from kernel.time.clock import monotonic_ns
 
-_MOST_EVENTS: Final = 1024  # of one context: a switch looks at all of them
+_MOST_EVENTS: Final = 704  # of one context: a switch looks at all of them
 _MOST_CLOCKS: Final = 128  # … and sets their clocks
 _EVENT_COST: Final = 100  # instructions, for `pace`
 _END_COST: Final = 1000

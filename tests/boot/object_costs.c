@@ -111,7 +111,7 @@ static long perf_events(long made)
 {
 	struct { unsigned type, size; unsigned long config, period, samples, form, flags, rest[11]; } dummy = {
 		.type = 1, .size = 128, .config = 9, .flags = 1 };
-	MAKE(1000, syscall(SYS_perf_event_open, &dummy, 0, -1, -1, 0));
+	MAKE(700, syscall(SYS_perf_event_open, &dummy, 0, -1, -1, 0));
 	return made;
 }
 

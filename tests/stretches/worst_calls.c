@@ -825,16 +825,16 @@ static void observed(void)
     first = event_of(PERF_TYPE_SOFTWARE, PERF_COUNT_SW_CONTEXT_SWITCHES, 1, -1, -1);
     CHECK(mmap(NULL, 257 * PAGE, PROT_READ, MAP_SHARED, first, 0) != MAP_FAILED); /* it is never full */
     in_child(nothing);
-    for (int i = 0; i < 380; i++)
+    for (int i = 0; i < 260; i++)
         event_of(PERF_TYPE_SOFTWARE, PERF_COUNT_SW_CONTEXT_SWITCHES, 1, first, first);
     for (int i = 0; i < 128; i++)
         event_of(PERF_TYPE_SOFTWARE, PERF_COUNT_SW_CPU_CLOCK, 100000, -1, first);
-    for (int i = 0; i < 200; i++)
+    for (int i = 0; i < 135; i++)
         event_of(PERF_TYPE_SOFTWARE, PERF_COUNT_SW_PAGE_FAULTS, 1, -1, first);
     strcpy(filter, "id != 1");
     while (strlen(filter) < sizeof filter - 20)
         strcat(filter, " && id != 1");
-    for (int i = 0; i < 300; i++) {
+    for (int i = 0; i < 180; i++) {
         event = event_of(PERF_TYPE_TRACEPOINT, 2, 1, -1, first); /* raw_syscalls:sys_enter */
         CHECK(ioctl(event, PERF_EVENT_IOC_SET_FILTER, filter) == 0);
     }
