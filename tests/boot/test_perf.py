@@ -5,20 +5,17 @@ Numbers and times differ from run to run, so they are taken out before the two a
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 
 import pytest
 
-from tests.harness import KRAIT, LINUX, Batch, Case, Result, compile_program
-from tests.harness.agreement import agreed_texts
+from tests.harness import KRAIT, Batch, Case, Result, compile_program
+from tests.harness.agreement import linux_texts
 from tests.harness.guest import PATIENCE
-from tests.harness.kept import kept_answer
 from tools.cpio import Archive
 from tools.libraries import add_libraries, interpreter
 from tools.machine import Machine
-from tools.oracle import fetch_oracle
 from tools.setup import require
 
 pytestmark = pytest.mark.timeout(int(300 * PATIENCE))
@@ -95,15 +92,7 @@ def krait() -> dict[str, Result]:
 
 @pytest.fixture(scope="module")
 def linux(krait: dict[str, Result]) -> dict[str, str]:
-    fetch_oracle()
-    wanted = batch()
-
-    def answer() -> str:
-        return json.dumps(agreed_texts(wanted, krait, text_of))
-
-    parts = [wanted.initrd(wanted.cases), LINUX.path.read_bytes(), Path(__file__).read_bytes()]
-    texts: dict[str, str] = json.loads(kept_answer("perf", parts, answer))
-    return texts
+    return linux_texts("perf", batch(), krait, text_of, Path(__file__))
 
 
 @pytest.mark.parametrize("name", SCRIPTS)

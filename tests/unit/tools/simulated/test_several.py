@@ -28,6 +28,7 @@ STACK_BYTES = 0x1_0000
 TRACES = (7, 8, 9, 16, 17, 24, 0x4206, 0x4207, 0x4208)  # PTRACE_CONT … PTRACE_LISTEN
 SIGNALS = (signal.SIGUSR1, signal.SIGALRM, signal.SIGSTOP, signal.SIGCONT, signal.SIGCONT, signal.SIGKILL)
 OPERATIONS_IN_ALL = 400
+LIVELY = (1, 3, 6, 7)  # seeds of crowds that do not kill themselves before much has happened
 QUIET_ROUNDS = 20
 
 
@@ -192,7 +193,7 @@ def crowd_on(machine: Machine, count: int, seed: int) -> Several:
 
 
 @pytest.mark.parametrize("count", [2, 4])
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", LIVELY)
 @booted
 def test_all_come_to_an_end(machine: Machine, count: int, seed: int) -> None:
     several = crowd_on(machine, count, seed)
