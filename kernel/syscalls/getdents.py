@@ -74,6 +74,8 @@ def _read_entries(file: File, address: UserAddr, size: int, old: bool) -> int:
     before = file.position
     if MARKS.guards != 0:
         ask_to_read(file)
+        if file.inode.nlink == 0:
+            raise Errno(ENOENT)
     file.read_directory(sink)
     tell_file(file, IN_ACCESS)
     if sink.used == 0 and sink.refused:

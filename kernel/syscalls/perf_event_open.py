@@ -52,6 +52,7 @@ from kernel.perf.settings import (
     is_privileged,
 )
 from kernel.sched.processor import PROCESSORS
+from kernel.syscalls.descriptor_arguments import file_at
 from kernel.syscalls.pid_arguments import task_at
 from kernel.task.inspection import may_ask_about
 from kernel.task.task import Task, current
@@ -85,7 +86,7 @@ def perf_event_open(attributes: UserAddr, pid: i32, processor: i32, group: i32, 
     leader: Event | None = None
     output: EventFile | None = None
     if group != _NO_EVENT:
-        file = caller.files.get(group)
+        file = file_at(group)
         if not isinstance(file, EventFile):
             raise Errno(EBADF)
         leader = None if flags & _NO_GROUP != 0 else file.event
