@@ -1,4 +1,4 @@
-"""sysfs (sysfs(5)): a read-only tree. It holds what the kernel truly knows: processors, block devices; there
+"""sysfs (sysfs(5)). It holds what the kernel truly knows: processors, block devices, the interfaces of a network; there
 are no buses to show, but for that of the sources of events.
 
 Context: see kernel/fs/procfs/entries.py, whose directories and texts this tree is made of.
@@ -12,9 +12,11 @@ from kernel.fs.inode import Inode
 from kernel.fs.procfs.entries import FixedDirectory, FixedLink, FixedText
 from kernel.fs.procfs.processor_sets import set_list
 from kernel.fs.sysfs.block import DisksDirectory, LinksDirectory
+from kernel.fs.sysfs.net import InterfacesDirectory
 from kernel.lang import EINVAL, Errno, final
 from kernel.lib.proc_files import MakeText
 from kernel.mm.next_kernel import LOADED
+from kernel.net.link.network import caller_network
 from kernel.perf.attributes import TYPE_SOFTWARE, TYPE_TRACEPOINT
 from kernel.sched.processor import PROCESSORS
 
@@ -106,7 +108,9 @@ def make_sysfs(source: bytes, options: bytes) -> FileSystem:
     for name in _EMPTY:
         fs.directory(top, name)
     top.add(b"block", DisksDirectory(fs, fs.new_ino(), 0o755))
-    fs.directory(top, b"class").add(b"block", LinksDirectory(fs, fs.new_ino(), by_number=False))
+    classes = fs.directory(top, b"class")
+    classes.add(b"block", LinksDirectory(fs, fs.new_ino(), by_number=False))
+    classes.add(b"net", InterfacesDirectory(fs, fs.new_ino(), caller_network()))
     fs.directory(top, b"dev").add(b"block", LinksDirectory(fs, fs.new_ino(), by_number=True))
     devices = fs.directory(top, b"devices")
     system = fs.directory(devices, b"system")

@@ -82,7 +82,7 @@ def put_link(writer: MessageWriter, device: NetworkDevice, kind: int, change: in
     writer.u32(change)
     writer.attribute(IFLA_IFNAME, device.name + b"\0")
     writer.attribute_u32(IFLA_TXQLEN, device.queue_length)
-    writer.attribute_u8(_IFLA_OPERSTATE, _operational_state(device))
+    writer.attribute_u8(_IFLA_OPERSTATE, operational_state(device))
     writer.attribute_u8(_IFLA_LINKMODE, 0)
     writer.attribute_u32(IFLA_MTU, device.mtu)
     writer.attribute_u32(_IFLA_MIN_MTU, 0 if device.is_loopback() else 68)
@@ -129,7 +129,7 @@ def _put_kind(writer: MessageWriter, device: NetworkDevice) -> None:
         writer.attribute_u32(IFLA_LINK, other.index)
 
 
-def _operational_state(device: NetworkDevice) -> int:
+def operational_state(device: NetworkDevice) -> int:
     if device.is_loopback():
         return _OPERATIONAL_UNKNOWN if device.is_up() else _OPERATIONAL_DOWN
     if not device.is_up():
