@@ -33,7 +33,8 @@ class Period:
     def start(self) -> None:
         """The event begins to count."""
         self.last = self.length
-        self.take_whole()
+        if self.left >= 0:
+            self.left = -max(self.length, 1)
 
     def take_whole(self) -> int:
         """How many periods are over; the next one begins."""

@@ -39,6 +39,10 @@ def matches(text: str, number: int = 3, result: int = -2) -> bool:
         ("!(id == 3) || !id == 4", True),
         ("id >= 3 && id <= 3 && !(id > 3) && !(id < 3)", True),
         ("((((id==3))))", True),
+        ("!!(id == 3)", True),
+        ("!!!id == 3", False),
+        ("!(id == 1 || id == 2) && !(id == 3 && ret == 0)", True),
+        ("!(!(id == 3) || !(ret == -2))", True),
     ],
 )
 def test_conditions(text: str, expected: bool) -> None:
@@ -84,3 +88,12 @@ def test_names() -> None:
 def test_wildcards(text: str, pattern: str, expected: bool) -> None:
     storage, pieces = bytearray(text.encode()), bytearray(pattern.encode())
     assert resembles(span_of(storage), span_of(pieces), with_wildcards=True) == expected
+
+
+def test_what_a_filter_takes_does_not_grow_with_what_is_turned_round() -> None:
+    point = find_point(RAW_EXIT)
+    assert point is not None
+    plain = parse_filter(b"id&1&&id&2", point)
+    turned = parse_filter(b"!" * 20 + b"id&1&&" + b"!" * 21 + b"id&2", point)
+    assert len(turned.conditions) == len(plain.conditions) == 3
+    assert turned.held_bytes == plain.held_bytes > 0

@@ -32,6 +32,12 @@ def test_a_pause_keeps_what_was_counted() -> None:
     assert period.add(1) == 1
 
 
+def test_the_longest_periods_are_not_over_at_once() -> None:
+    for length in ((1 << 62) + 1, (1 << 63) - 1):
+        period = counting(length)
+        assert period.add(1) == 0 and period.left == 1 - length
+
+
 @given(st.integers(1, (1 << 63) - 1), st.lists(st.integers(1, (1 << 63) - 1), max_size=20))
 def test_no_number_overflows(length: int, counts: list[int]) -> None:
     period = counting(length)
