@@ -130,6 +130,7 @@ class AddressSpace:
         self.contexts: AsyncContexts | None = None  # of asynchronous I/O (io_setup(2))
         self.barriers: int = 0  # membarrier(2): the registrations
         self.pinned_pages: int = 0  # of rings for samples, beyond what their user may have (RLIMIT_MEMLOCK)
+        self.is_being_entered: bool = False  # a program is put there by execve(2), and has not begun: samples omit it
         self.future_flags: int = 0  # MAP_LOCKED after mlockall with MCL_FUTURE: what new areas get
         self.future_present: bool = False  # … and are made present
         self.is_new: bool = False  # execve lays it out, and has checked the addresses by the new program's rights

@@ -292,10 +292,11 @@ class Record:
             self.put(place.address)
             self._put_kernel_callers(place, most - 1)
         task = place.task()
-        if task is not None and task.memory is not None and not event.has(EXCLUDE_CHAIN_USER):
+        memory = None if task is None else _sampled_memory(task)
+        if task is not None and memory is not None and not event.has(EXCLUDE_CHAIN_USER):
             self.put(_CONTEXT_USER)
             self.put(user_instruction_pointer(task.stack_top))
-            self._put_callers(task.memory, user_frame_pointer(task.stack_top), most - 1)
+            self._put_callers(memory, user_frame_pointer(task.stack_top), most - 1)
         store_word(span_of(self.data), at, (self.size - at) // _WORD - 1)
 
     def _put_kernel_callers(self, place: Place, most: int) -> None:
@@ -347,7 +348,7 @@ class Record:
 
     def _put_stack(self, wanted: int, task: Task | None) -> None:
         """A piece of the program's stack, from its stack pointer on."""
-        memory = None if task is None else task.memory
+        memory = None if task is None else _sampled_memory(task)
         size = min(wanted, (self.limit - self.size - _BEHIND_STACK) // _WORD * _WORD)
         if task is None or memory is None or size <= 0:
             self.put(0)
@@ -373,6 +374,14 @@ LOSS: Final = Record()
 """A record about lost ones, that is put together while another waits."""
 
 
+def _sampled_memory(task: Task) -> AddressSpace | None:
+    """The memory that a task's registers belong to. While it executes another program they are still the old one's, and
+    would choose what is shown of the new one, into which one may not look perhaps.
+    """
+    memory = task.memory
+    return None if memory is None or memory.is_being_entered else memory
+
+
 def is_present(space: AddressSpace, address: int) -> bool:
     """Whether a page of a program is in memory."""
     slot = space.pages.find(address)
@@ -385,7 +394,7 @@ def present_word(space: AddressSpace, address: int) -> int:
 
 
 def _page_size(task: Task | None, address: int) -> int:
-    memory = None if task is None else task.memory
+    memory = None if task is None else _sampled_memory(task)
     return PAGE_SIZE if memory is not None and 0 <= address < USER_END and is_present(memory, address) else 0
 
 

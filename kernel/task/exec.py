@@ -148,6 +148,7 @@ def _execute(task: Task, program: Program) -> None:
                 _hide(program, interpreter)
         credentials = _new_credentials(task, program, is_shared)
         space = AddressSpace()
+        space.is_being_entered = True
         space.user_namespace = program.user_namespace
         try:
             _set_limits(task, program, space)
@@ -396,6 +397,7 @@ def _reset(task: Task, program: Program, credentials: Credentials) -> None:
     update_interrupted(task)
     if RUNNING.is_observed:
         _tell_observer(task, program)
+    task.space.is_being_entered = False
 
 
 @noinline
