@@ -65,6 +65,11 @@ class MemoryObject:
         """An area that was attached is gone, or maps nothing any more."""
         self.release()
 
+    def leaves(self, area: "Area") -> None:
+        """An area that was attached is about to lie in no space any more, and will be detached a little later. Never
+        sleeps or raises.
+        """
+
     def acquire(self) -> None:
         """The object has one more user."""
 

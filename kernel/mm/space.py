@@ -130,6 +130,7 @@ class AddressSpace:
         self.contexts: AsyncContexts | None = None  # of asynchronous I/O (io_setup(2))
         self.barriers: int = 0  # membarrier(2): the registrations
         self.pinned_pages: int = 0  # of rings for samples, beyond what their user may have (RLIMIT_MEMLOCK)
+        self.ring_pages: int = 0  # of all rings for samples that it maps, once for each area
         self.is_being_entered: bool = False  # a program is put there by execve(2), and has not begun: samples omit it
         self.future_flags: int = 0  # MAP_LOCKED after mlockall with MCL_FUTURE: what new areas get
         self.future_present: bool = False  # … and are made present
@@ -616,7 +617,10 @@ class AddressSpace:
             self._drop_pages(area.start, area.end)
             self._forget_promise(area)
             self.mapped_bytes -= area.end - area.start
-            area.space = None
+            source = area.source
+            if source is not None:
+                source.leaves(area)
+                area.space = None
             area.next_gone = gone
             gone = area
             area = after

@@ -2,6 +2,8 @@
 
 While an area maps it, it keeps the event open.
 
+A ring counts for the address space that makes it, and as held by each that maps it: it may outlive its maker there.
+
 Context: system calls. The end of a ring may sleep.
 """
 
@@ -20,7 +22,7 @@ from kernel.perf.ring import Ring
 from kernel.perf.settings import RING_KIB, is_paranoid
 from kernel.sched.processor import PROCESSORS
 from kernel.task.limits import RLIMIT_MEMLOCK, UNLIMITED
-from kernel.task.task import current
+from kernel.task.task import Task, current
 
 _NAME: Final = b"anon_inode:[perf_event]"
 _DEVICE: Final = 14  # of anonymous inodes, as in /proc/PID/maps
@@ -36,6 +38,7 @@ class RingMapping(MemoryObject):
         self._file: File = file
         self._event: Event = event
         self._ring: Ring = ring
+        self._pages: int = len(ring.frames)
         self._is_dead: bool = False  # another thread closed the event before it was mapped
 
     def keeps_size(self) -> bool:
@@ -59,10 +62,26 @@ class RingMapping(MemoryObject):
     def attach(self, area: Area) -> None:
         if self._ring.mappings == 0:
             self._ring.overwrites = area.prot & PROT_WRITE == 0
-            self._is_dead = self._event.is_closed
+        self._is_dead = self._file.users == 0  # the same for all areas: one that maps it keeps it open
         area.dont_fork = True
         area.dont_dump = True
+        self._count(area, self._pages)
         self.acquire()
+
+    def leaves(self, area: Area) -> None:
+        self._count(area, -self._pages)
+
+    def detach(self, area: Area) -> None:
+        self._count(area, -self._pages)  # unless it has left its space already
+        self.release()
+
+    def _count(self, area: Area, pages: int) -> None:
+        """Pages of the ring count for whoever maps it, and as locked in an address space that did not make it."""
+        space = area.space
+        if space is not None:
+            space.ring_pages += pages
+            if space is not self._ring.space:
+                space.pinned_pages += pages
 
     def acquire(self) -> None:
         if not self._is_dead:
@@ -99,6 +118,20 @@ def end_ring(ring: Ring) -> None:
     ring.free()
 
 
+def _may_lock(task: Task, pages: int) -> bool:
+    """Whether a task's address space may have so many more pages of rings beyond what its user may."""
+    most = task.process.limits.soft[RLIMIT_MEMLOCK]
+    most_pages = most if most == UNLIMITED else most >> PAGE_SHIFT
+    return task.space.pinned_pages + pages <= most_pages or not is_paranoid() or task.credentials.capable(CAP_IPC_LOCK)
+
+
+def check_lock(ring: Ring) -> None:
+    """Whether the running task may map a ring, that another address space made perhaps. Raises EPERM."""
+    task = current()
+    if ring.space is not task.space and not _may_lock(task, len(ring.frames)):
+        raise Errno(EPERM)
+
+
 def charge(ring: Ring) -> None:
     """Count the pages of a new ring: for the user as far as kernel.perf_event_mlock_kb goes, further ones for the
     address space. Raises EPERM where they are too many, MemoryError; nothing is charged then.
@@ -110,9 +143,7 @@ def charge(ring: Ring) -> None:
     account = account_of(task.credentials.uid)
     free = limit - min(account.perf_pages, limit)
     extra = max(0, pages - free)
-    most = task.process.limits.soft[RLIMIT_MEMLOCK]
-    most_pages = most if most == UNLIMITED else most >> PAGE_SHIFT
-    if space.pinned_pages + extra > most_pages and is_paranoid() and not task.credentials.capable(CAP_IPC_LOCK):
+    if not _may_lock(task, extra):
         account.release()
         raise Errno(EPERM)
     ring.account = account

@@ -1,8 +1,9 @@
 """When memory runs out: the process that holds most of it is killed (proc(5), oom_score_adj).
 
-What counts is what comes free when the process ends: its pages and page tables, its threads' stacks, and what the
-kernel holds for its descriptors: pipes, sockets with what lies in their queues, files in memory without a name. Linux
-counts the first only; there a program can let the kernel hold memory, and others are killed for it.
+What counts is what comes free when the process ends: its pages and page tables, its threads' stacks, rings for samples
+that it maps, and what the kernel holds for its descriptors: pipes, sockets with what lies in their queues, files in
+memory without a name. Linux counts the first only; there a program can let the kernel hold memory, and others are
+killed for it.
 
 A thread sees to a shortage on its way to user mode, when an allocation failed or the heap has begun on the kernel's
 reserve (`relieve`); a page fault that finds no memory does at once. First everything that can be given back is: caches,
@@ -82,7 +83,7 @@ def held_pages(process: Process) -> int:
     memory = task.memory
     held_bytes = 0
     if memory is not None:
-        pages += memory.resident + memory.pages.table_count
+        pages += memory.resident + memory.pages.table_count + memory.ring_pages
         held_bytes += memory.areas.count * _AREA_BYTES
         contexts = memory.contexts
         if contexts is not None:

@@ -24,6 +24,7 @@
 #include <sys/eventfd.h>
 #include <sys/fanotify.h>
 #include <sys/inotify.h>
+#include <sys/ioctl.h>
 #include <sys/ipc.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
@@ -1006,6 +1007,45 @@ static void packet_rings(void)
 	}
 }
 
+struct event { uint32_t type, size; uint64_t config, period, samples, form, flags, rest[11]; };
+#define OFF_AND_NOT_IN_THE_KERNEL 0x21
+
+/* Rings of events, mapped and untouched, without descriptors. */
+static void perf_rings(void)
+{
+	struct event dummy = { .type = 1, .size = 128, .config = 9, .flags = OFF_AND_NOT_IN_THE_KERNEL };
+	for (;;) {
+		pid_t child = (pid_t)held(fork());
+		if (child == 0) {
+			for (long pages = 1024; pages > 0; pages /= 2) {
+				int fd = (int)syscall(SYS_perf_event_open, &dummy, 0, -1, -1, 0);
+				mmap(0, (pages + 1) * 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+				close(fd);
+			}
+			sleep(1000);
+			_exit(0);
+		}
+	}
+}
+
+/* Filters of tracepoints, as long as they may be. */
+static void perf_filters(void)
+{
+	static char text[4096];
+	struct event calls = { .type = 2, .size = 128, .config = 2, .flags = OFF_AND_NOT_IN_THE_KERNEL };
+	while (strlen(text) < sizeof text - 50)
+		strcat(text, "!!!!!!!!!!!!!!!!!!!!!!!!!!!!!id&1&&");
+	strcat(text, "id&1");
+	for (;;) {
+		for (int i = 0; i < 500; i++) {
+			int fd = (int)held(syscall(SYS_perf_event_open, &calls, 0, -1, -1, 0));
+			held(ioctl(fd, 0x40082406 /* PERF_EVENT_IOC_SET_FILTER */, text));
+		}
+		if (held(fork()) > 0)
+			sleep(1000);
+	}
+}
+
 /* Programs that were started with as large an environment as goes. */
 static void long_arguments(void)
 {
@@ -1177,7 +1217,7 @@ static const struct { const char *name; void (*run)(void); int reaches_limit; } 
 	LIMITED(processes), HOG(fork_bomb), LIMITED(zombies), HOG(open_files), HOG(event_files), HOG(sockets), LIMITED(timers),
 	LIMITED(pending_signals), HOG(record_locks), HOG(terminals), HOG(seccomp_filters), HOG(seccomp_many), HOG(socket_filters),
 	HOG(socket_filters_many), HOG(memberships), HOG(own_mounts), HOG(aio_polls), LIMITED(user_namespaces), HOG(long_arguments),
-	LIMITED(own_networks), HOG(packet_rings),
+	LIMITED(own_networks), HOG(packet_rings), HOG(perf_rings), HOG(perf_filters),
 	HOG(given_pages), HOG(given_pages_many), HOG(rulesets), HOG(domains), HOG(domains_many), HOG(domains_of_threads),
 	HOG(domains_of_zombies), HOG(domains_of_files), HOG(keys), LIMITED(own_keyrings),
 };
@@ -1376,6 +1416,10 @@ int main(int argc, char **argv)
 	if (pipe(ask) || pipe(answers))
 		return 1;
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
+	int paranoid = open("/proc/sys/kernel/perf_event_paranoid", O_WRONLY);
+	if (paranoid < 0 || write(paranoid, "2\n", 2) != 2)
+		return 1;
+	close(paranoid);
 	bystander = fork();
 	if (bystander == 0) {
 		close(ask[1]), close(answers[0]);

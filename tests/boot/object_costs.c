@@ -24,6 +24,7 @@
 #include <sys/eventfd.h>
 #include <sys/fanotify.h>
 #include <sys/inotify.h>
+#include <sys/ioctl.h>
 #include <sys/ipc.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
@@ -107,11 +108,37 @@ static long open_files(long made) { MAKE(19000, open("/dev/null", O_RDONLY)); re
 static long event_files(long made) { MAKE(10000, eventfd(0, 0)); return made; }
 static long timer_files(long made) { MAKE(10000, timerfd_create(CLOCK_MONOTONIC, 0)); return made; }
 
+enum { SOFTWARE = 1, TRACEPOINT };
+
+/* One that is off. */
+static long event_open(unsigned type, unsigned long what)
+{
+	struct { unsigned type, size; unsigned long config, period, samples, form, flags, rest[11]; } wanted = {
+		.type = type, .size = 128, .config = what, .flags = 1 };
+	return syscall(SYS_perf_event_open, &wanted, 0, -1, -1, 0);
+}
+
 static long perf_events(long made)
 {
-	struct { unsigned type, size; unsigned long config, period, samples, form, flags, rest[11]; } dummy = {
-		.type = 1, .size = 128, .config = 9, .flags = 1 };
-	MAKE(700, syscall(SYS_perf_event_open, &dummy, 0, -1, -1, 0));
+	MAKE(590, event_open(SOFTWARE, 9));
+	return made;
+}
+
+/* With the event, its descriptor, and its own two pages. */
+static long perf_rings(long made)
+{
+	MAKE(500, mmap(0, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, (int)event_open(SOFTWARE, 9), 0) == MAP_FAILED ? -1 : 0);
+	return made;
+}
+
+/* With the event; of 100 conditions. */
+static long perf_filters(long made)
+{
+	static char text[1000];
+	strcpy(text, "id&1");
+	for (int i = 1; i < 100; i++)
+		strcat(text, "&&id&1");
+	MAKE(500, ioctl((int)event_open(TRACEPOINT, 2), 0x40082406 /* PERF_EVENT_IOC_SET_FILTER */, text));
 	return made;
 }
 
@@ -502,7 +529,7 @@ static long veth_pairs(long made)
 
 static const struct kind { const char *name; long (*make)(long made); } kinds[] = {
 #define KIND(name) { #name, name }
-	KIND(open_files), KIND(pipes), KIND(full_pipe_pages), KIND(event_files), KIND(timer_files), KIND(perf_events), KIND(epoll_sets),
+	KIND(open_files), KIND(pipes), KIND(full_pipe_pages), KIND(event_files), KIND(timer_files), KIND(perf_events), KIND(perf_rings), KIND(perf_filters), KIND(epoll_sets),
 	KIND(epoll_members), KIND(aio_contexts), KIND(aio_polls), KIND(inotify_watches), KIND(inotify_events), KIND(fanotify_marks), KIND(fanotify_events), KIND(fault_files), KIND(udp_sockets), KIND(tcp_sockets), KIND(netlink_sockets),
 	KIND(netlink_answers), KIND(unix_pairs), KIND(unix_datagrams), KIND(areas), KIND(shared_policies), KIND(secret_files), KIND(segment_tables),
 	KIND(port_maps), KIND(semaphore_sets), KIND(semaphores),
