@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from kernel.task.task import Task
 
 NO_PROCESSOR: Final = -1
-EVENT_BYTES: Final = 600  # about what an event takes, with its clock
+EVENT_BYTES: Final = 700  # about what an event takes
+CLOCK_BYTES: Final = 150  # … and its clock
 
 
 @final
@@ -33,6 +34,7 @@ class EventContext(Observation):
         self.tick: int = 0  # in which they rang `rings` times
         self.rings: int = 0
         self.inherited: int = 0  # events that no descriptor stands for
+        self.inherited_clocks: int = 0
 
     def enter(self, processor: int, now_ns: int) -> None:
         """The task gets a processor."""
@@ -62,7 +64,7 @@ class EventContext(Observation):
         return self.call_watchers > 0
 
     def held_bytes(self) -> int:
-        return self.inherited * EVENT_BYTES
+        return self.inherited * EVENT_BYTES + self.inherited_clocks * CLOCK_BYTES
 
     def add(self, event: "Event") -> None:
         """One more event. Raises MemoryError."""
@@ -81,6 +83,7 @@ class EventContext(Observation):
             self.clocks += change
         if event.parent is not None:
             self.inherited += change
+            self.inherited_clocks += change if event.clock is not None else 0
         if event.is_of_calls():
             self.call_watchers += change
 

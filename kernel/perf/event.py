@@ -21,10 +21,12 @@ from kernel.perf.attributes import (
     TYPE_TRACEPOINT,
     Attributes,
 )
-from kernel.perf.context import EventContext
+from kernel.perf.context import CLOCK_BYTES, EVENT_BYTES, EventContext
+from kernel.perf.notices import NOTICES, Notice
 from kernel.perf.period import LEAST_CLOCK_PERIOD_NS, NS_PER_SECOND, Period
 from kernel.perf.ring import Ring
 from kernel.sched import WaitQueue
+from kernel.task.async_io import QueueWaiter
 from kernel.time.clock import monotonic_ns
 from kernel.time.timers import FOREVER_NS, Timer
 
@@ -53,6 +55,7 @@ OFF: Final = -1
 ON: Final = 0
 
 ANY_PROCESSOR: Final = -1
+_WATCH_COST: Final = 200  # instructions
 
 
 class SampleTaker:
@@ -95,6 +98,26 @@ class EventClock(Timer):
     def expire(self, now_ns: int) -> int:
         event = self.event
         return FOREVER_NS if event is None else TAKER.taker.clock_rang(event, now_ns)
+
+
+@final
+class SampleWatch(Notice):
+    """Where those stand that want a signal for samples (O_ASYNC), whether these are in a ring or not."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.queue: WaitQueue = WaitQueue()
+
+    def tell(self, instructions: int) -> int:
+        left = instructions - _WATCH_COST
+        waiter = self.queue.first()
+        while waiter is not None:
+            if isinstance(waiter, QueueWaiter):
+                left -= waiter.cost()
+            waiter = waiter.after()
+        NOTICES.remove(self)
+        self.queue.wake_all()
+        return left
 
 
 @final
@@ -152,7 +175,8 @@ class Event:
         self.limit: int = 0  # so many more samples, then it is disabled; 0: no such limit
         self.is_closed: bool = False  # nobody has it open any more
         self.mappings: int = 0  # areas that map a ring through its descriptor
-        self.samples: WaitQueue = WaitQueue()  # woken for each, in a ring or not: O_ASYNC
+        self.samples: SampleWatch | None = None  # once somebody may want signals
+        self.place_in_ring: int = 0  # among those that write there
         self.is_due: bool = False  # its clock rang on another processor
         self.tick: int = 0  # in which it gave `samples_in_tick`
         self.samples_in_tick: int = 0
@@ -197,6 +221,12 @@ class Event:
         """The leader of its group."""
         leader = self.leader
         return self if leader is None else leader
+
+    def held_bytes(self) -> int:
+        """About how much memory it takes, but for its descriptor."""
+        chosen = self.filter
+        size = EVENT_BYTES if self.clock is None else EVENT_BYTES + CLOCK_BYTES
+        return size if chosen is None else size + chosen.held_bytes
 
     # ---- Counting ---------------------------------------------------------------------------------------------------
 
@@ -357,6 +387,9 @@ class Event:
         if clock is not None:
             clock.cancel()
             clock.event = None
+        samples = self.samples
+        if samples is not None:
+            NOTICES.remove(samples)
         self.parent = None
 
 

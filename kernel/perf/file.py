@@ -43,11 +43,10 @@ from kernel.perf.attributes import (
     WRITE_BACKWARD,
     read_attributes,
 )
-from kernel.perf.context import EVENT_BYTES
-from kernel.perf.event import ANY_PROCESSOR, EXITED, Event
+from kernel.perf.event import ANY_PROCESSOR, EXITED, Event, SampleWatch
 from kernel.perf.filter import parse_filter
 from kernel.perf.lifecycle import close, disable_all, enable, reset
-from kernel.perf.mapping import RingMapping, charge, end_ring
+from kernel.perf.mapping import RingMapping, charge, check_lock, end_ring
 from kernel.perf.records import context_of
 from kernel.perf.ring import Ring
 from kernel.perf.settings import SAMPLE_RATE
@@ -94,8 +93,9 @@ class EventFile(File):
         close(event)
 
     def held_bytes(self) -> int:
-        ring = self.event.ring
-        return DESCRIPTION_BYTES + EVENT_BYTES + (0 if ring is None else len(ring.frames) << PAGE_SHIFT)
+        ring = self.event.ring  # while it is mapped, its pages count where it is
+        pages = 0 if ring is None or ring.mappings > 0 else len(ring.frames)
+        return DESCRIPTION_BYTES + self.event.held_bytes() + (pages << PAGE_SHIFT)
 
     # ---- Counts ----------------------------------------------------------------------------------------------------
 
@@ -143,7 +143,12 @@ class EventFile(File):
         return READABLE if has_news else 0
 
     def input_queue(self) -> WaitQueue | None:
-        return self.event.samples
+        event = self.event
+        samples = event.samples
+        if samples is None:
+            samples = SampleWatch()
+            event.samples = samples
+        return samples.queue
 
     # ---- Its ring --------------------------------------------------------------------------------------------------
 
@@ -160,16 +165,19 @@ class EventFile(File):
         pages = (size_bytes >> PAGE_SHIFT) - 1
         if offset != 0 or pages & pages - 1 != 0 or size_bytes != (pages + 1) << PAGE_SHIFT:
             raise Errno(EINVAL)
+        if self.users == 0:
+            raise Errno(EBADF)
         self.acquire()  # another thread may close it meanwhile
         try:
             ring = event.ring
-            if ring is not None and ring.mappings == 0:
-                end_ring(ring)
+            if ring is not None and ring.mappings == 0 and ring.page_count() != pages:
+                end_ring(ring)  # it could not be mapped
                 ring = event.ring
             if ring is None:
                 ring = self._make_ring(pages)
             if ring.page_count() != pages:
                 raise Errno(EINVAL)
+            check_lock(ring)
             return RingMapping(self, event, ring)
         finally:
             self.release()
@@ -185,7 +193,7 @@ class EventFile(File):
             ring.fill()
             found = event.ring
             if found is None:
-                ring.users.append(event)
+                ring.add_user(event)
         except MemoryError:
             ring.free()
             raise
@@ -215,11 +223,11 @@ class EventFile(File):
             ring = other.ring
             if ring is None or ring.mappings == 0:
                 raise Errno(EINVAL)
-            ring.users.append(event)
+            ring.add_user(event)
         before = event.ring
         event.ring = ring
         if before is not None:
-            before.users.remove(event)
+            before.remove_user(event)
             if before.mappings == 0:
                 end_ring(before)  # mmap(2) made it and failed
         event.waiters.wake_all()
@@ -304,7 +312,10 @@ class EventFile(File):
         point = find_point(event.attributes.config)
         if point is None:
             raise Errno(EINVAL)
-        event.filter = parse_filter(text, point)
+        chosen = parse_filter(text, point)
+        if event.filter is not None:
+            raise Errno(EEXIST)  # another thread was quicker
+        event.filter = chosen
 
 
 def command_own(task: Task, is_on: bool) -> None:

@@ -10,13 +10,15 @@ from kernel.lib.pace import pace
 from kernel.perf.attributes import ENABLE_ON_EXEC, INHERIT, INHERIT_THREAD, REMOVE_ON_EXEC
 from kernel.perf.context import EventContext
 from kernel.perf.event import EXITED, OFF, ON, Event
-from kernel.perf.lifecycle import context_for, enter, leave
+from kernel.perf.lifecycle import context_for, end_cost, enter, leave
 from kernel.perf.records import context_of, tell_counts
 from kernel.task.core_state import DUMPED_FOR_ITSELF
 from kernel.task.task import Task
 from kernel.time.clock import monotonic_ns
 
 _EVENT_COST: Final = 2000  # instructions, for `pace`
+_MEMBER_COST: Final = 100  # … of a group whose counts are told
+_LOOK_COST: Final = 100
 
 
 def inherit_events(parent: Task, child: Task, is_thread: bool) -> None:
@@ -69,8 +71,10 @@ def withdraw(child: Task) -> None:
     """A child that nobody has seen will not live."""
     context = context_of(child)
     while context is not None and len(context.events) > 0:
-        _drop(context.events[len(context.events) - 1])
-        pace(_EVENT_COST)
+        event = context.events[len(context.events) - 1]
+        cost = end_cost(event)
+        _drop(event)
+        pace(_EVENT_COST + cost)
 
 
 def _drop(event: Event) -> None:
@@ -88,20 +92,22 @@ def end_events(task: Task, context: EventContext) -> None:
     while len(context.events) > 0:
         event = context.events[len(context.events) - 1]
         _end(event, task)
-        pace(_EVENT_COST)
 
 
 def _end(event: Event, task: Task) -> None:
+    """May sleep once it is done."""
     primary = event.primary()
+    cost = _EVENT_COST + end_cost(event) + len(event.head().siblings) * _MEMBER_COST
     event.update(monotonic_ns())
     if primary is not event:
-        tell_counts(event, task)
+        tell_counts(event, task)  # of its group too
         event.leave_group()
     leave(event, EXITED)  # a group that a program opened is read as one afterwards, too
     if primary is not event:
         primary.lose_child(event)
         event.part()
     primary.waiters.wake_all()
+    pace(cost)
 
 
 def follow_exec(task: Task) -> None:
@@ -112,18 +118,23 @@ def follow_exec(task: Task) -> None:
     if task.process.dumpable != DUMPED_FOR_ITSELF:
         end_events(task, context)
         return
+    _end_with_program(context, task)
     now_ns = monotonic_ns()
-    place = 0
-    while place < len(context.events):
-        event = context.events[place]
-        place += 1
-        if event.has(REMOVE_ON_EXEC):
-            _end(event, task)
-            place -= 1
-        elif event.has(ENABLE_ON_EXEC):
+    for event in context.events:
+        if event.has(ENABLE_ON_EXEC):
             event.flags &= ~ENABLE_ON_EXEC
             if event.state == OFF:
                 event.update(now_ns)
                 event.state = ON
     for event in context.events:
         event.settle(now_ns)
+    pace(len(context.events) * _LOOK_COST)
+
+
+def _end_with_program(context: EventContext, task: Task) -> None:
+    """End those that want it, from the last one on: so none is passed over when others come and go meanwhile."""
+    place = len(context.events)
+    while place > 0:
+        place = min(place, len(context.events)) - 1
+        if place >= 0 and context.events[place].has(REMOVE_ON_EXEC):
+            _end(context.events[place], task)

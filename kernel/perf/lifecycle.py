@@ -10,6 +10,7 @@ from kernel.lang import ENOSPC, Errno, final
 from kernel.lib.pace import pace
 from kernel.perf.context import NO_PROCESSOR, PROCESSOR_CONTEXTS, EventContext
 from kernel.perf.event import EXITED, OFF, ON, Event
+from kernel.perf.notices import NOTICES
 from kernel.perf.records import context_of
 from kernel.perf.sample import LOSS, LOSS_BYTES, MOST_BYTES, PLACE, RECORD
 from kernel.sched.processor import PROCESSORS, RUNNING, running_on
@@ -18,10 +19,11 @@ from kernel.task.send import rewatch
 from kernel.task.task import TRACING, Task
 from kernel.time.clock import monotonic_ns
 
-_MOST_EVENTS: Final = 704  # of one context: a switch looks at all of them
+_MOST_EVENTS: Final = 600  # of one context: a switch looks at all of them
 _MOST_CLOCKS: Final = 128  # … and sets their clocks
 _EVENT_COST: Final = 100  # instructions, for `pace`
-_END_COST: Final = 1000
+_END_COST: Final = 1500
+_SEARCH_COST: Final = 20  # … of an event among others: its context's, its group's
 
 
 @final
@@ -40,6 +42,7 @@ def prepare() -> None:
     """Have what the first event needs. Raises MemoryError."""
     RECORD.prepare(MOST_BYTES)
     LOSS.prepare(LOSS_BYTES)
+    NOTICES.prepare()
 
 
 def context_for(task: Task | None, processor: int) -> EventContext:
@@ -130,12 +133,14 @@ def _set_all(event: Event, state: int) -> None:
     when one before it ends meanwhile. May sleep.
     """
     _set_state(event, state)
+    pace(_EVENT_COST * (1 + len(event.siblings)))
     place = len(event.children)
     while place > 0:
         place = min(place, len(event.children)) - 1
         if place >= 0:
-            _set_state(event.children[place], state)
-            pace(_EVENT_COST)
+            child = event.children[place]
+            _set_state(child, state)
+            pace(_EVENT_COST * (1 + len(child.siblings)))
 
 
 def _set_state(event: Event, state: int) -> None:
@@ -166,20 +171,32 @@ def reset(event: Event) -> None:
 # The end of one that a program opened ---------------------------------------------------------------------------------
 
 
+def end_cost(event: Event) -> int:
+    """About how many instructions it takes to end an event: it is looked for among others, and those that it leads are
+    settled.
+    """
+    context = event.context
+    others = len(event.head().siblings) + (0 if context is None else len(context.events))
+    return _END_COST + others * _SEARCH_COST + len(event.siblings) * _EVENT_COST
+
+
 def close(event: Event) -> None:
     """Nobody has it open any more. May sleep."""
     event.is_closed = True  # and has no further children
+    cost = end_cost(event)
     event.leave_group()
     leave(event, EXITED)
+    pace(cost)
     while len(event.children) > 0:
         child = event.children[len(event.children) - 1]
+        cost = end_cost(child)
         event.lose_child(child)
         child.leave_group()
         leave(child, EXITED)
         child.part()
-        pace(_END_COST)
+        pace(cost)
     ring = event.ring
     event.ring = None
     if ring is not None:
-        ring.users.remove(event)
+        ring.remove_user(event)
     event.part()

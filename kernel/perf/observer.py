@@ -24,6 +24,7 @@ from kernel.perf.event import (
     RAW_EXIT,
 )
 from kernel.perf.inheritance import end_events, follow_exec, inherit_events, withdraw
+from kernel.perf.notices import NOTICES
 from kernel.perf.overflow import BUDGET, INTERRUPTION, happened, is_excluded, passes, take_due
 from kernel.perf.records import (
     context_here,
@@ -152,9 +153,13 @@ class PerfSwitches(SwitchObserver):
 
     def idles(self, thread: Thread) -> None:
         BUDGET.begin()
+        here = _place_in_kernel(None, present_frame_pointer())
+        INTERRUPTION.address = here.address  # of clocks that ring outside of an interrupt
+        INTERRUPTION.frame_pointer = 0
         if not IDLING.is_on and this_processor().idle_thread is not thread:
             self._leave(thread, None)
             IDLING.is_on = True
+        NOTICES.tell_now()
 
     def arrives(self, previous: Thread, following: Thread) -> None:
         BUDGET.begin()
@@ -382,6 +387,9 @@ class PerfTasks(TaskObserver):
             place = _place_in_kernel(task, present_frame_pointer())
             _report(context, PROCESS_EXEC, place)
             _report(here, PROCESS_EXEC, place)
+
+    def returns(self) -> bool:
+        return NOTICES.tell_now()
 
     def renamed(self, task: Task) -> None:
         tell_name(task, by_exec=False)

@@ -2,6 +2,7 @@
 
 A thousand events may want a sample of one switch, each with a piece of the program's stack. The processor cannot stand
 still for so long, so what one observation may cost is bounded: samples beyond that are lost, as if the ring were full.
+Who waits for them, or wants a signal, hears of it a little later (kernel/perf/notices.py).
 
 Context: any, between two threads and in interrupts too: nothing sleeps or allocates.
 """
@@ -16,13 +17,16 @@ from kernel.perf.attributes import (
     EXCLUDE_IDLE,
     EXCLUDE_KERNEL,
     EXCLUDE_USER,
+    FORMAT_GROUP,
     FREQUENCY,
     SAMPLE_PERIOD,
+    SAMPLE_READ,
     WATERMARK,
 )
 from kernel.perf.context import EventContext
 from kernel.perf.event import OFF, TAKER, Event, SampleTaker
 from kernel.perf.filter import Filter
+from kernel.perf.notices import NOTICES
 from kernel.perf.ring import Ring
 from kernel.perf.sample import (
     LOSS,
@@ -43,11 +47,13 @@ from kernel.time.clock import monotonic_ns
 from kernel.time.timers import FOREVER_NS
 
 NO_RAW: Final = b""
-_OBSERVATION_COST: Final = 200_000  # instructions, at most about that many for what is observed at once
+_OBSERVATION_COST: Final = 150_000  # instructions, at most about that many for what is observed at once
 _MOST_RINGS: Final = 1000  # of all clocks of a context, in a tick
 _SAMPLE_COST: Final = 1500
 _CALLER_COST: Final = 150
-_USER_COST: Final = 10
+_MEMBER_COST: Final = 100  # … of a group whose counts are read
+_RECORD_COST: Final = 600  # … other than a sample
+_NOTICE_COST: Final = 400
 
 
 @final
@@ -140,10 +146,8 @@ def _loss_record(ring: Ring, event: Event) -> Span[u8]:
 
 def wake(ring: Ring) -> None:
     """There is something to read."""
-    ring.has_news = True
-    BUDGET.take(len(ring.users) * _USER_COST)
-    for event in ring.users:
-        event.waiters.wake_all()
+    BUDGET.take(_NOTICE_COST)
+    ring.announce()
 
 
 # Samples --------------------------------------------------------------------------------------------------------------
@@ -203,6 +207,10 @@ def _account(event: Event, now_ns: int, may_throttle: bool) -> bool:
 
 
 def _report_throttle(event: Event, kind: int) -> None:
+    if BUDGET.left <= 0:
+        lose(event)
+        return
+    BUDGET.take(_RECORD_COST)
     RECORD.begin(kind, 0)
     RECORD.put(event_time_ns(event))
     RECORD.put(event.primary().number)
@@ -224,13 +232,23 @@ def _give(event: Event, place: Place, address: int, period: int, raw: Span[u8]) 
         lose(event)
     elif ring is not None:
         RECORD.put_sample(event, place, address, period, raw)
-        BUDGET.take(_SAMPLE_COST + RECORD.size + RECORD.callers * _CALLER_COST)
+        BUDGET.take(_SAMPLE_COST + RECORD.size + RECORD.callers * _CALLER_COST + _members_read(event) * _MEMBER_COST)
         if emit(event, RECORD):
             attributes = event.attributes
             if not attributes.has(WATERMARK) and attributes.wakeup > 0 and ring.counts_sample(attributes.wakeup):
                 wake(ring)
-    event.primary().samples.wake_all()
+    samples = event.primary().samples
+    if samples is not None and not samples.queue.is_empty():
+        NOTICES.add(samples)
     return goes_on
+
+
+def _members_read(event: Event) -> int:
+    """Of how many others a sample has the counts."""
+    attributes = event.attributes
+    if not attributes.samples(SAMPLE_READ) or attributes.read_format & FORMAT_GROUP == 0:
+        return 0
+    return len(event.head().siblings)
 
 
 def disable(event: Event) -> None:

@@ -9,7 +9,7 @@ files are allocated.
 from typing import TYPE_CHECKING, Final
 
 from kernel.lang import Span, span_of, u8
-from kernel.lib.pace import pace
+from kernel.lib.pace import pace, spend
 from kernel.mm.area import MAP_LOCKED, MAP_SHARED, PROT_EXEC, Area
 from kernel.mm.objects import FixedPages
 from kernel.mm.space import AddressSpace, each_area
@@ -58,6 +58,7 @@ _MOST_NAME: Final = 4000
 _DEVICE_SHIFT: Final = 8
 _RECORD_COST: Final = 500  # instructions, for `pace`
 _SWITCH_COST: Final = 1000
+_LOOK_COST: Final = 15
 
 
 def context_of(task: "Task | None") -> EventContext | None:
@@ -137,7 +138,7 @@ def _tell_life(
 
 def tell_counts(event: Event, task: Task) -> None:
     """An inherited event ends with its task: what it counted, where somebody asked for it."""
-    if event.has(INHERIT_STATISTICS):
+    if event.has(INHERIT_STATISTICS) and event.primary().ring is not None:
         RECORD.begin(READ, 0)
         RECORD.put_pair(shown_pid(event, task), shown_tid(event, task))
         RECORD.put_counts(event)
@@ -156,11 +157,29 @@ def tell_space(task: Task, space: AddressSpace) -> None:
 
 def tell_area(task: Task, area: Area) -> None:
     """An area is mapped, or got another protection."""
+    flags = _area_flags(area)
+    if not _listens(context_of(task), flags) and not _listens(context_here(), flags):
+        return
     name = _name_of(area)
     start = area.start
     end = area.end
     _tell_area(context_of(task), task, area, start, end, span_of(name))
     _tell_area(context_here(), task, area, start, end, span_of(name))
+
+
+def _area_flags(area: Area) -> int:
+    """What an event has that hears of it."""
+    return MMAP | MMAP2 if area.prot & PROT_EXEC != 0 else MMAP_DATA
+
+
+def _listens(context: EventContext | None, flags: int) -> bool:
+    if context is None:
+        return False
+    spend(len(context.events) * _LOOK_COST)
+    for event in context.events:
+        if _hears(event, flags):
+            return True
+    return False
 
 
 def _name_of(area: Area) -> bytes:
@@ -195,7 +214,7 @@ def _tell_area(context: EventContext | None, task: Task, area: Area, start: int,
         event = context.events[place]  # others may come and go while this rests
         place += 1
         pace(_RECORD_COST)
-        if not _hears(event, (MMAP | MMAP2) if is_code else MMAP_DATA):
+        if not _hears(event, _area_flags(area)):
             continue
         with_details = event.has(MMAP2)
         RECORD.begin(_MMAP2_RECORD if with_details else _MMAP_RECORD, IN_USER if is_code else IN_USER | _IS_DATA)

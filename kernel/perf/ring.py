@@ -25,6 +25,7 @@ from kernel.mm.frames import (
     zero_frame,
 )
 from kernel.mm.space import AddressSpace
+from kernel.perf.notices import NOTICES, Notice
 from kernel.perf.words import load_word, store_word
 
 if TYPE_CHECKING:
@@ -48,16 +49,18 @@ _DEFINED_BYTES: Final = 96  # what the page's words mean is known so far
 _POSITIONS: Final = (1 << 63) - 1
 _PAGE_COST: Final = 1000  # instructions to get one and clear it, for `pace`
 _FREE_COST: Final = 100
+_USER_COST: Final = 40  # … to tell one who writes here that there is news
 
 
 @final
-class Ring:
+class Ring(Notice):
     """The pages, and what is written there. `positions` count all bytes ever written, modulo 2**63."""
 
     def __init__(self, page_count: int, watermark: int, is_backward: bool) -> None:
         """`page_count` of data, a power of two or 0; `watermark` in bytes, 0: half of it. It has its pages once `fill`
         has brought them. Raises MemoryError.
         """
+        super().__init__()
         self.frames: list[int] = []
         self.size: int = page_count << PAGE_SHIFT
         self.watermark: int = min(watermark, self.size) if watermark > 0 else self.size // 2
@@ -70,7 +73,9 @@ class Ring:
         self.lost: int = 0  # records, since one said so
         self.samples: int = 0  # since somebody was woken for so many
         self.mappings: int = 0
-        self.users: list[Event] = []  # events that write here
+        self.users: list[Event] = []  # events that write here; each knows its place
+        self.untold: int = 0  # of the users, the first ones: they have not heard of news yet
+        self.has_more_news: bool = False  # since the last of them were told
         # Who pays
         self.account: UserAccount | None = None
         self.account_pages: int = 0
@@ -104,6 +109,7 @@ class Ring:
         """The ring's own use of the pages ends, and whoever paid gets it back. Nobody writes here any more. May
         sleep.
         """
+        NOTICES.remove(self)
         self.size = 0
         self.is_paused = True
         while len(self.frames) > 0:
@@ -125,6 +131,43 @@ class Ring:
 
     def _first_page(self) -> Span[u8]:
         return frame_span(Frame(self.frames[0]))
+
+    # ---- Who writes here ---------------------------------------------------------------------------------------------
+
+    def add_user(self, event: "Event") -> None:
+        """One more event. Raises MemoryError."""
+        event.place_in_ring = len(self.users)
+        self.users.append(event)
+
+    def remove_user(self, event: "Event") -> None:
+        """An event writes here no more. The last one takes its place."""
+        last = self.users.pop()
+        if last is not event:
+            last.place_in_ring = event.place_in_ring
+            self.users[event.place_in_ring] = last
+
+    def announce(self) -> None:
+        """There is something to read: those who poll an event that writes here hear of it soon."""
+        self.has_news = True
+        if self.is_due:
+            self.has_more_news = True
+            return
+        self.untold = len(self.users)
+        NOTICES.add(self)
+
+    def tell(self, instructions: int) -> int:
+        left = instructions
+        while left > 0:
+            self.untold = min(self.untold, len(self.users)) - 1
+            if self.untold < 0:
+                if not self.has_more_news:
+                    return left
+                self.has_more_news = False
+                self.untold = len(self.users)
+            else:
+                self.users[self.untold].waiters.wake_all()
+            left -= _USER_COST
+        return left
 
     # ---- What an event has counted ---------------------------------------------------------------------------------
 

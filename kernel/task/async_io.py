@@ -32,6 +32,8 @@ _BAND_IN: Final = 0x41
 _BAND_OUT: Final = 0x304
 _BAND_MSG: Final = 0x441
 _SI_SIGIO: Final = -5  # si_code with signals whose own codes mean something else
+_SEND_COST: Final = 1500  # instructions, of a signal
+_THREAD_COST: Final = 30  # … and to look whether a thread can take it
 _SPECIFIC: Final = (SIGILL, SIGFPE, SIGSEGV, SIGBUS, SIGTRAP, SIGCHLD, SIGSYS)
 
 
@@ -48,6 +50,12 @@ class QueueWaiter(Waiter):
         watch = self.watch
         if watch is not None:
             watch.happened(self.is_output)
+
+    def cost(self) -> int:
+        """About how many instructions that takes."""
+        watch = self.watch
+        file = None if watch is None else watch.file
+        return 0 if file is None else _cost_of_telling(file)
 
 
 @final
@@ -126,6 +134,14 @@ def _tell_owner(file: File, info: SignalInfo) -> None:
         process = find_process(file.owner)
         if process is not None and _may_tell(file, credentials_of(process)):
             _tell_process(process, info)
+
+
+def _cost_of_telling(file: File) -> int:
+    if file.owner_kind == OWNER_GROUP:
+        group = find_group(file.owner)
+        return 0 if group is None else len(group.members) * _SEND_COST
+    process = find_process(file.owner)
+    return _SEND_COST if process is None else _SEND_COST + len(process.threads) * _THREAD_COST
 
 
 def _stand(waiter: QueueWaiter, queue: WaitQueue | None) -> None:

@@ -28,6 +28,7 @@ from kernel.lang import (
 )
 from kernel.mm.frames import SHORTAGE
 from kernel.sched import ThreadState
+from kernel.sched.processor import RUNNING
 from kernel.sched.scheduler import need_resched, schedule, work_is_done
 from kernel.task import restartable
 from kernel.task.actions import SA_NODEFER, SA_RESETHAND, SA_RESTART, SIG_DFL, SIG_IGN, SignalAction, SignalActions
@@ -36,6 +37,7 @@ from kernel.task.groups import is_orphaned
 from kernel.task.handler_frame import call_handler, return_from_handler
 from kernel.task.memory_shortage import find_memory, relieve
 from kernel.task.notify import report_stopped
+from kernel.task.observer import TASKS
 from kernel.task.process import Process
 from kernel.task.send import (
     force,
@@ -87,7 +89,7 @@ def before_user_mode(task: Task, frame: TrapFrame) -> None:
             schedule()
         elif task.rseq.address != 0 and restartable.has_lost_processor(task):
             _restart_sequence(task, frame)
-        else:
+        elif not RUNNING.is_observed or not TASKS.observer.returns():
             break
     _settle_restart(frame)
     work_is_done()

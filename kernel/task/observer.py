@@ -43,6 +43,10 @@ class TaskObserver:
     def mapped(self, task: "Task", start: int, end: int) -> None:
         """Something was mapped, or got another protection. May sleep."""
 
+    def returns(self) -> bool:
+        """The running task is about to go on in user mode. Whether it should look once more for what is to be done."""
+        return False
+
     def renamed(self, task: "Task") -> None:
         """A task has another name (`comm`)."""
 

@@ -825,16 +825,16 @@ static void observed(void)
     first = event_of(PERF_TYPE_SOFTWARE, PERF_COUNT_SW_CONTEXT_SWITCHES, 1, -1, -1);
     CHECK(mmap(NULL, 257 * PAGE, PROT_READ, MAP_SHARED, first, 0) != MAP_FAILED); /* it is never full */
     in_child(nothing);
-    for (int i = 0; i < 260; i++)
+    for (int i = 0; i < 220; i++)
         event_of(PERF_TYPE_SOFTWARE, PERF_COUNT_SW_CONTEXT_SWITCHES, 1, first, first);
     for (int i = 0; i < 128; i++)
         event_of(PERF_TYPE_SOFTWARE, PERF_COUNT_SW_CPU_CLOCK, 100000, -1, first);
-    for (int i = 0; i < 135; i++)
+    for (int i = 0; i < 111; i++)
         event_of(PERF_TYPE_SOFTWARE, PERF_COUNT_SW_PAGE_FAULTS, 1, -1, first);
     strcpy(filter, "id != 1");
     while (strlen(filter) < sizeof filter - 20)
         strcat(filter, " && id != 1");
-    for (int i = 0; i < 180; i++) {
+    for (int i = 0; i < 140; i++) {
         event = event_of(PERF_TYPE_TRACEPOINT, 2, 1, -1, first); /* raw_syscalls:sys_enter */
         CHECK(ioctl(event, PERF_EVENT_IOC_SET_FILTER, filter) == 0);
     }
@@ -851,6 +851,135 @@ static void observed(void)
     close(first);
 }
 
+/* One group as large as a task may have it, whose counts each of its children tells at its end, and each sample holds. */
+static struct perf_event_attr member(unsigned long what)
+{
+    return (struct perf_event_attr){
+        .type = PERF_TYPE_SOFTWARE, .size = sizeof(struct perf_event_attr), .config = what, .disabled = 1,
+        .read_format = PERF_FORMAT_GROUP, .wakeup_events = 1,
+    };
+}
+
+static char *ring_of_group;
+
+static int first_member(struct perf_event_attr wanted)
+{
+    int first = (int)syscall(SYS_perf_event_open, &wanted, 0, 0, -1, 0);
+    CHECK(first >= 0);
+    ring_of_group = mmap(NULL, 257 * PAGE, PROT_READ, MAP_SHARED, first, 0); /* it is never full */
+    CHECK(ring_of_group != MAP_FAILED);
+    for (int i = 1; i < 600; i++) {
+        int event = (int)syscall(SYS_perf_event_open, &wanted, 0, 0, first, 0);
+        CHECK(event >= 0 && ioctl(event, PERF_EVENT_IOC_SET_OUTPUT, first) == 0);
+    }
+    return first;
+}
+
+static void sleeps(void) { pause(); }
+
+static void inherited_groups(void)
+{
+    pid_t children[20];
+    struct perf_event_attr wanted = member(PERF_COUNT_SW_PAGE_FAULTS);
+    struct rlimit limit = {3000, 3000};
+    CHECK(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+    wanted.inherit = wanted.inherit_stat = 1;
+    int first = first_member(wanted);
+    for (int i = 0; i < 20; i++)
+        if ((children[i] = fork()) == 0)
+            sleeps();
+    CHECK(ioctl(first, PERF_EVENT_IOC_ENABLE, 0) == 0);
+    CHECK(ioctl(first, PERF_EVENT_IOC_DISABLE, 0) == 0);
+    for (int i = 0; i < 10; i++)
+        kill(children[i], SIGKILL);
+    for (int i = 0; i < 10; i++)
+        waitpid(children[i], NULL, 0);
+    CHECK(munmap(ring_of_group, 257 * PAGE) == 0);
+    close(first);
+    for (int i = 1; i < 600; i++) /* the last one first */
+        close(first + 600 - i);
+    for (int i = 10; i < 20; i++)
+        kill(children[i], SIGKILL);
+    for (int i = 10; i < 20; i++)
+        waitpid(children[i], NULL, 0);
+}
+
+static void group_samples(void)
+{
+    struct perf_event_attr wanted = member(PERF_COUNT_SW_PAGE_FAULTS);
+    struct rlimit limit = {3000, 3000};
+    CHECK(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+    wanted.sample_period = 1;
+    wanted.sample_type = PERF_SAMPLE_READ;
+    int first = first_member(wanted);
+    signal(SIGIO, SIG_IGN);
+    for (int i = 0; i < 600; i++) {
+        CHECK(fcntl(first + i, F_SETOWN, getpid()) == 0);
+        CHECK(fcntl(first + i, F_SETFL, O_RDWR | O_ASYNC) == 0);
+    }
+    CHECK(prctl(PR_TASK_PERF_EVENTS_ENABLE) == 0);
+    touched(MIB);
+    usleep(100000);
+    CHECK(prctl(PR_TASK_PERF_EVENTS_DISABLE) == 0);
+}
+
+static void ends_with_program(void)
+{
+    struct perf_event_attr wanted = member(PERF_COUNT_SW_PAGE_FAULTS);
+    struct rlimit limit = {3000, 3000};
+    CHECK(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+    wanted.inherit = 1;
+    int leader = (int)syscall(SYS_perf_event_open, &wanted, 0, 0, -1, 0);
+    CHECK(leader >= 0);
+    wanted.remove_on_exec = 1;
+    for (int i = 1; i < 600; i++)
+        CHECK(syscall(SYS_perf_event_open, &wanted, 0, 0, leader, 0) >= 0);
+    pid_t child = fork();
+    if (child == 0) {
+        execl("/bin/true", "true", NULL);
+        _exit(1);
+    }
+    CHECK(waitpid(child, NULL, 0) == child);
+    for (int i = 0; i < 600; i++) /* the last ones first, all by the end of the process */
+        CHECK(dup2(leader + 599 - i, 1000 + i) >= 0);
+    CHECK(syscall(SYS_close_range, leader, 999, 0) == 0);
+}
+
+/* Events of a processor, in one ring, which more programs write to than one context may have events. */
+static void many_users_of_a_ring(void)
+{
+    struct perf_event_attr wanted = member(PERF_COUNT_SW_DUMMY);
+    struct rlimit limit = {9000, 9000};
+    pid_t children[12];
+    CHECK(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+    wanted.read_format = 0;
+    wanted.config = PERF_COUNT_SW_PAGE_FAULTS;
+    wanted.sample_period = 1;
+    wanted.exclude_kernel = 1;
+    int first = (int)syscall(SYS_perf_event_open, &wanted, 0, 0, -1, 0);
+    CHECK(first >= 0 && mmap(NULL, 257 * PAGE, PROT_READ, MAP_SHARED, first, 0) != MAP_FAILED);
+    for (int process = 0; process < 12; process++) {
+        pid_t child = fork();
+        if (child == 0)
+            sleeps();
+        CHECK(child > 0);
+        children[process] = child;
+        for (int i = 0; i < 600; i++) {
+            wanted.config = PERF_COUNT_SW_DUMMY;
+            int event = (int)syscall(SYS_perf_event_open, &wanted, child, 0, -1, 0);
+            CHECK(event >= 0 && ioctl(event, PERF_EVENT_IOC_SET_OUTPUT, first) == 0);
+        }
+    }
+    CHECK(ioctl(first, PERF_EVENT_IOC_ENABLE, 0) == 0);
+    touched(MIB);
+    CHECK(ioctl(first, PERF_EVENT_IOC_DISABLE, 0) == 0);
+    CHECK(syscall(SYS_close_range, 3, ~0u, 0) == 0);
+    for (int process = 0; process < 12; process++) {
+        kill(children[process], SIGKILL);
+        CHECK(waitpid(children[process], NULL, 0) == children[process]);
+    }
+}
+
 static void large_rings(void)
 {
     struct perf_event_attr wanted = {.type = PERF_TYPE_SOFTWARE, .size = sizeof wanted, .config = PERF_COUNT_SW_DUMMY};
@@ -865,6 +994,10 @@ static void events(void)
 {
     in_child(observed);
     in_child(large_rings);
+    in_child(inherited_groups);
+    in_child(group_samples);
+    in_child(ends_with_program);
+    in_child(many_users_of_a_ring);
 }
 
 static const struct { const char *name; void (*function)(void); } FAMILIES[] = {
