@@ -7,7 +7,8 @@ numbers, which are inotify's where both have them.
 Invariants: a mark is in the list of what it stands on and in its group's dictionary, or in neither. `MARKS.guards`
 counts the marks of groups that may forbid: while it is 0, nobody is asked.
 
-Context: reporting neither sleeps nor raises. Asking (`ask_to_open`, `ask_to_read`) sleeps until each group has
+Context: reporting neither sleeps nor raises; a user may have many groups, so each event is counted out (`spend`), and
+the next safe point comes so much sooner. Asking (`ask_to_open`, `ask_to_read`) sleeps until each group has
 answered.
 Source: fanotify(7), fanotify_mark(2).
 """
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 from kernel.fs.constants import O_SILENT
 from kernel.lang import final, noraise
+from kernel.lib.pace import spend
 
 if TYPE_CHECKING:
     from kernel.fs.file import File
@@ -29,6 +31,7 @@ FAN_ACCESS_PERM: Final = 0x2_0000
 FAN_OPEN_EXEC_PERM: Final = 0x4_0000
 FAN_RENAME: Final = 0x1000_0000
 FAN_ONDIR: Final = 0x4000_0000
+_END_COST: Final = 500  # instructions, for `spend`
 
 
 class MarkGroup:
@@ -107,6 +110,7 @@ class Marks:
     def __init__(self) -> None:
         self.count: int = 0
         self.guards: int = 0
+        self.told: int = 0  # how many events groups were told of: what they make of one lasts until the next
 
 
 MARKS: Final = Marks()
@@ -126,6 +130,7 @@ def tell_marks(
     """Tell each group with a mark on the inode, its directory, the mount or the file system: once, at its first mark.
     Of a name's events the directory is what happened to.
     """
+    MARKS.told += 1
     first = directory if is_entry and directory is not None else inode
     second = None if is_entry else directory
     mount = None if path is None else path.mount
@@ -157,6 +162,7 @@ def _has_inode(group: MarkGroup, first: "Inode", second: "Inode | None") -> bool
 
 def tell_renamed(mask: int, inode: "Inode", source: "Inode", old_name: bytes, target: "Inode", new_name: bytes) -> None:
     """A name moved. Groups that watch either directory, or all, hear of both names at once."""
+    MARKS.told += 1
     mask |= FAN_RENAME
     watches = source.watches
     if watches is not None:
@@ -246,6 +252,7 @@ def end_marks(marks: list[Mark]) -> None:
     """What they stand on goes away."""
     while len(marks) > 0:
         mark = marks.pop()
+        spend(_END_COST)
         count_mark(mark, -1)
         mark.group.ended(mark)
         mark.inode = None

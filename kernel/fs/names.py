@@ -41,6 +41,7 @@ from kernel.fs.notification import (
     IN_DELETE,
     IN_ISDIR,
     IN_MOVE_SELF,
+    TELL_COST,
     WATCHES,
     tell_created,
     tell_inode,
@@ -72,9 +73,11 @@ from kernel.lang import (
     EPERM,
     EXDEV,
     Errno,
+    final,
     inline,
 )
 from kernel.lib.capabilities import CAP_FOWNER, CAP_MKNOD
+from kernel.lib.pace import pace
 
 
 def _check_free(walk: Walk, for_directory: bool) -> None:
@@ -256,6 +259,7 @@ def unlink(context: FsContext, base: Path | None, name: bytes) -> None:
     if gone is not None and gone.mounts is not None:
         detach_all_at(gone)
     if WATCHES.count != 0:
+        pace(TELL_COST)
         tell_name(walk.directory(), IN_DELETE, walk.last, 0, inode)
 
 
@@ -318,6 +322,7 @@ def remove_directory(context: FsContext, base: Path | None, name: bytes) -> None
     if gone is not None and gone.mounts is not None:
         detach_all_at(gone)
     if WATCHES.count != 0:
+        pace(TELL_COST)
         tell_name(walk.directory(), IN_DELETE | IN_ISDIR, walk.last, 0, inode)
 
 
@@ -349,20 +354,84 @@ def rename(
     source.mount.require_writable()
     target.pin()
     replaced: Inode | None = None
+    change = _Change(source, target) if WATCHES.count != 0 else None
     try:
         source.hold_names()
         try:
             if target.dentry.deleted and target.mount.file_system.sleeps:
                 raise Errno(ENOENT)
-            replaced = _rename_held(context, source, target, flags)
+            replaced = _rename_held(context, source, target, flags, change)
         finally:
             source.let_names_go()
+        if change is not None:
+            change.tell()
     finally:
         target.unpin()
+        if change is not None:
+            change.let_go()
         _let_go(replaced)
 
 
-def _rename_held(context: FsContext, source: Walk, target: Walk, flags: int) -> Inode | None:
+@final
+class _Change:
+    """What a rename has done. Whoever watches is told once nobody's names are held, because many may listen; the inodes
+    are held so long.
+    """
+
+    def __init__(self, source: Walk, target: Walk) -> None:
+        self.source: Walk = source
+        self.target: Walk = target
+        self.inode: Inode | None = None
+        self.replaced: Inode | None = None
+        self.is_exchange: bool = False
+        self.directory: Inode | None = None  # of the source
+        self.new_directory: Inode | None = None
+
+    def hold(self, inode: Inode, replaced: Inode | None, is_exchange: bool) -> None:
+        """It is done: `inode` has the name of `replaced`, and perhaps the other way round."""
+        self.inode = _held(inode)
+        self.replaced = None if replaced is None else _held(replaced)
+        self.is_exchange = is_exchange
+        self.directory = _held(self.source.directory())
+        self.new_directory = _held(self.target.directory())
+
+    def tell(self) -> None:
+        """Tell whoever watches. Sleeps."""
+        inode = self.inode
+        replaced = self.replaced
+        directory = self.directory
+        new_directory = self.new_directory
+        if inode is None or directory is None or new_directory is None:
+            return
+        old_name = self.source.last
+        new_name = self.target.last
+        tell_moved(directory, old_name, new_directory, new_name, inode)
+        if replaced is not None and not self.is_exchange:
+            tell_inode(replaced, IN_ATTRIB)
+            pace(TELL_COST)
+        tell_inode(inode, IN_MOVE_SELF)
+        pace(TELL_COST)
+        if replaced is not None and self.is_exchange:
+            tell_moved(new_directory, new_name, directory, old_name, replaced)
+            tell_inode(replaced, IN_MOVE_SELF)
+            pace(TELL_COST)
+
+    def let_go(self) -> None:
+        """Undo `hold`, if there was any. May sleep."""
+        _let_go(self.inode)
+        _let_go(self.replaced)
+        _let_go(self.directory)
+        _let_go(self.new_directory)
+
+
+def _held(inode: Inode) -> Inode:
+    inode.acquire()
+    return inode
+
+
+def _rename_held(
+    context: FsContext, source: Walk, target: Walk, flags: int, change: _Change | None
+) -> Inode | None:
     """rename(2), with the names of both places held. Returns what was replaced, if it is to be let go (`_keep`)."""
     child = look_up_held(source.dentry, source.last)
     if child is None:
@@ -399,8 +468,8 @@ def _rename_held(context: FsContext, source: Walk, target: Walk, flags: int) -> 
     if other is not None and replaced is not None and flags & RENAME_EXCHANGE != 0:
         source.directory().exchange(source.last, inode, target.directory(), target.last, replaced)
         _exchange_dentries(child, other)
-        _tell_moved(source, target, inode, None)
-        _tell_moved(target, source, replaced, None)
+        if change is not None:
+            change.hold(inode, replaced, is_exchange=True)
         return None
     if replaced is not None and replaced.is_directory() and not replaced.is_empty():
         raise Errno(ENOTEMPTY)
@@ -412,7 +481,8 @@ def _rename_held(context: FsContext, source: Walk, target: Walk, flags: int) -> 
         _move_dentry(child, place)
         if flags & RENAME_WHITEOUT != 0:
             _leave_whiteout(context, source)
-        _tell_moved(source, target, inode, replaced)
+        if change is not None:
+            change.hold(inode, replaced, is_exchange=False)
         if place.mounts is not None:
             detach_all_at(place)
         done = True
@@ -429,16 +499,6 @@ def _leave_whiteout(context: FsContext, source: Walk) -> None:
     """RENAME_WHITEOUT: the old name says to a union of file systems that there is nothing. Nobody is notified."""
     whiteout = source.directory().create(source.last, S_IFCHR, 0, context.credentials)
     remember(source.dentry, source.last, whiteout)
-
-
-def _tell_moved(source: Walk, target: Walk, inode: Inode, replaced: Inode | None) -> None:
-    """Tell who watches that `inode` has another name, and perhaps took it from `replaced`."""
-    if WATCHES.count == 0:
-        return
-    tell_moved(source.directory(), source.last, target.directory(), target.last, inode)
-    if replaced is not None:
-        tell_inode(replaced, IN_ATTRIB)
-    tell_inode(inode, IN_MOVE_SELF)
 
 
 def _check_rename(

@@ -10,7 +10,9 @@ memory; the inode that only its watches keep has gone for good once its last nam
 lists of a file system are linked with each other (`FileSystem.watched`), and undone one by one when it goes. While
 nobody watches or marks anything, reporting costs a look at `WATCHES.count`.
 
-Context: reporting never sleeps and never raises, so a file can be closed from anywhere. What ends watches may sleep.
+Context: reporting never sleeps and never raises, so a file can be closed from anywhere (`tell_moved` alone sleeps).
+Many may listen, who `spend` what an event costs them: a call with several events takes safe points in between. What
+ends watches may sleep.
 Source: inotify(7).
 """
 
@@ -58,7 +60,9 @@ IN_EXCL_UNLINK: Final = 0x0400_0000
 IN_RENAMED: Final = 0x1000_0000  # inside one directory; only dnotify hears of it
 IN_ISDIR: Final = 0x4000_0000
 
-_END_COST: Final = 1000  # instructions, for the watches of an inode
+# Instructions, for `pace`
+_END_COST: Final = 1000  # for the watches of an inode
+TELL_COST: Final = 300  # for an event, beside what each listener spends
 
 
 class Watch:
@@ -304,7 +308,9 @@ def tell_name(directory: "Inode", mask: int, name: bytes, cookie: int, inode: "I
 
 
 def tell_moved(directory: "Inode", old_name: bytes, target: "Inode", new_name: bytes, inode: "Inode") -> None:
-    """`inode` has another name: both directories hear of it. What came of the inodes is left to the caller."""
+    """`inode` has another name: both directories hear of it. What came of the inodes is left to the caller, who holds
+    all three, but no names. Has safe points.
+    """
     cookie = WATCHES.next_cookie()
     kind = IN_ISDIR if inode.is_directory() else 0
     found = directory.watches
@@ -312,8 +318,11 @@ def tell_moved(directory: "Inode", old_name: bytes, target: "Inode", new_name: b
         found.tell(IN_RENAMED | kind, new_name, 0, is_unlinked=False)
     if MARKS.count != 0:
         tell_renamed(kind, inode, directory, old_name, target, new_name)
+    pace(TELL_COST)
     tell_name(directory, IN_MOVED_FROM | kind, old_name, cookie, inode)
+    pace(TELL_COST)
     tell_name(target, IN_MOVED_TO | kind, new_name, cookie, inode)
+    pace(TELL_COST)
 
 
 def tell_place(dentry: "Dentry", mask: int) -> None:

@@ -44,7 +44,7 @@ from kernel.fs.inode import Inode
 from kernel.fs.landlock import MAKE_REG, TRUNCATE, require, rights_denied
 from kernel.fs.leases import break_leases_for_opening
 from kernel.fs.marks import MARKS, ask_to_open
-from kernel.fs.notification import IN_MODIFY, tell_created, tell_opened, tell_place
+from kernel.fs.notification import IN_MODIFY, TELL_COST, WATCHES, tell_created, tell_opened, tell_place
 from kernel.fs.path import FsContext, Mount, Path
 from kernel.fs.privileges import SET_ID, drop_privileges, may_keep_set_group
 from kernel.fs.protections import check_creation
@@ -65,6 +65,7 @@ from kernel.lang import (
     noinline,
 )
 from kernel.lib.credentials import Credentials
+from kernel.lib.pace import pace
 
 OpenSpecial = Callable[[Path, int], File]
 
@@ -218,9 +219,11 @@ def _open_held(context: FsContext, path: Path, inode: Inode, flags: int) -> File
 def _open_now(context: FsContext, path: Path, inode: Inode, flags: int) -> File:
     """The same once there is nobody left to wait for."""
     file = _finish(context, path, inode, flags)
-    tell_opened(file, for_running=False)
-    if flags & O_TRUNC != 0 and inode.is_regular():
-        tell_place(path.dentry, IN_MODIFY)
+    if WATCHES.count != 0:
+        tell_opened(file, for_running=False)
+        if flags & O_TRUNC != 0 and inode.is_regular():
+            pace(TELL_COST)
+            tell_place(path.dentry, IN_MODIFY)
     return file
 
 
@@ -325,7 +328,9 @@ def _create(context: FsContext, walk: Walk, flags: int, mode: int) -> File | Non
         walk.let_names_go()
     if MARKS.guards != 0:
         _ask_for_new(file)  # while nobody's names are held
-    tell_opened(file, for_running=False)
+    if WATCHES.count != 0:
+        pace(TELL_COST)  # between two events
+        tell_opened(file, for_running=False)
     return file
 
 

@@ -28,7 +28,7 @@ from kernel.fs.notification import (
 from kernel.lang import EAGAIN, EEXIST, EINVAL, EMFILE, ENOSPC, ENOTTY, Errno, Span, UserAddr, final, span_of, u8
 from kernel.lib import user
 from kernel.lib.ids import KernelUid
-from kernel.lib.pace import pace
+from kernel.lib.pace import pace, spend
 from kernel.lib.settings import SystemSetting
 from kernel.lib.user import Buffer
 from kernel.mm.frames import PAGE_SIZE, total_frame_count
@@ -242,6 +242,7 @@ class InotifyFile(DescriptorFile):
 
     def enqueue(self, number: int, mask: int, name: bytes, cookie: int) -> None:
         """Add an event at the end."""
+        spend(_EVENT_COST)
         if self.is_closed:
             return
         newest = self.tail

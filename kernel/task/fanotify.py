@@ -4,10 +4,11 @@ A group of class CONTENT or PRE_CONTENT may be asked whether a file may be opene
 reader of the group has taken the question and written an answer, or until the group ends, which allows everything. Only
 a kill ends the wait earlier.
 
-Invariants: an event is in the queue, among the questions that were `taken`, or nobody knows it. Events with handles
-are in `by_key`, those with a place in `by_place` (the newest with that place; older ones hang on `older_there`), as
-long as they are in the queue and may be merged. A mark is in the list of its group, in one of its dictionaries and in
-the list of what it stands on, or in none of them; the links that lead back are undone when it goes.
+Invariants: an event is in the queue, among the questions that were `taken`, or nobody knows it. Events that may be
+merged are in a table too, as long as they are in the queue: `newest` has the last of those whose hashes fall together,
+older ones hang on `older_there`. The table never grows: a dictionary would, in all groups with the same event. A mark
+is in the list of its group, in one of its dictionaries and in the list of what it stands on, or in none of them; the
+links that lead back are undone when it goes.
 
 Context: `happened` and `renamed` neither sleep nor raise: when memory lacks, an event says that some were lost. `ask`
 sleeps. Source: fanotify(7), fanotify_init(2), fanotify_mark(2).
@@ -15,12 +16,12 @@ sleeps. Source: fanotify(7), fanotify_init(2), fanotify_mark(2).
 
 from typing import Final
 
-from kernel.fs.dentry import Dentry
 from kernel.fs.filesystem import FileSystem
 from kernel.fs.inode import Inode
 from kernel.fs.marks import (
     FAN_ONDIR,
     FAN_RENAME,
+    MARKS,
     Mark,
     MarkGroup,
 )
@@ -33,10 +34,10 @@ from kernel.fs.notification import (
 from kernel.fs.path import Mount, Path
 from kernel.lang import EEXIST, EMFILE, ENOENT, ENOSPC, EPERM, ERESTARTSYS, Errno, final, noraise
 from kernel.lib.ids import KernelUid
-from kernel.lib.pace import pace
+from kernel.lib.pace import pace, spend
 from kernel.lib.user_account import UserAccount, account_of
 from kernel.sched import WaitQueue
-from kernel.task.fanotify_event import Event, PermissionState, handle_of
+from kernel.task.fanotify_event import HASH_MASK, Event, PermissionState, handle_of
 from kernel.task.fanotify_flags import (
     EVENT_FLAGS,
     FAN_CLASS_CONTENT,
@@ -63,8 +64,39 @@ from kernel.task.fanotify_flags import (
 from kernel.task.fanotify_limits import EVENT_LIMIT, GROUP_LIMIT, INT_MAX, MARK_LIMIT
 from kernel.task.task import Task, current_or_none
 
-_MERGE_LIMIT: Final = 128  # events with one place that are compared
-_CLOSE_COST: Final = 1000  # instructions for a mark or an event, for `pace`
+_MERGE_LIMIT: Final = 128  # events that are compared
+_TABLE_SIZE: Final = 256
+_TABLE_MASK: Final = _TABLE_SIZE - 1
+GROUP_BYTES: Final = 8 * _TABLE_SIZE  # what a group costs, about
+# Instructions, for `pace`
+_CLOSE_COST: Final = 1000  # for a mark or an event
+_LOOK_COST: Final = 600  # whether a group wants to hear of an event
+_EVENT_COST: Final = 1400  # an event more
+_MERGE_SHIFT: Final = 5  # 32 for each event that is compared
+_KEYED: Final = FAN_ONDIR | FAN_RENAME  # of the mask, what tells events apart
+_DESCRIBING: Final = HANDLE_FLAGS | FAN_REPORT_TID  # flags of groups that tell what an event of theirs says
+_OLD_DIRECTORY: Final = 1 << 32  # what an event of a rename tells
+_NEW_DIRECTORY: Final = 1 << 33
+
+
+@final
+class _Models:
+    """What groups were told of the event that they hear of now: handles and keys are made once for all groups with the
+    same flags.
+    """
+
+    def __init__(self) -> None:
+        self.told: int = 0  # of which event, by `MARKS.told`
+        self.events: dict[int, Event] = {}  # by the flags that matter
+
+    def find(self, flags: int) -> Event | None:
+        if self.told != MARKS.told:
+            self.events.clear()
+            self.told = MARKS.told
+        return self.events.get(flags)
+
+
+_MODELS: Final = _Models()
 
 
 @final
@@ -82,8 +114,7 @@ class Group(MarkGroup):
         self.tail: Event | None = None
         self.count: int = 0
         self.event_bytes: int = 0  # that those in the queue take, about
-        self.by_key: dict[bytes, Event] = {}
-        self.by_place: dict[Dentry, Event] = {}
+        self.newest: list[Event | None] = [None] * _TABLE_SIZE
         self.overflow: Event = Event(IN_Q_OVERFLOW, None, 0)
         self.overflow_queued: bool = False
         self.taken: list[Event] = []  # questions that a reader has not answered yet
@@ -136,6 +167,7 @@ class Group(MarkGroup):
     def happened(
         self, mask: int, inode: Inode, path: Path | None, directory: Inode | None, name: bytes, is_entry: bool
     ) -> None:
+        spend(_LOOK_COST)
         concerns = self._concerning(mask, inode, path, directory, is_entry)
         if concerns & ~EVENT_FLAGS == 0:
             return
@@ -145,8 +177,16 @@ class Group(MarkGroup):
             return
         if self.flags & FAN_REPORT_FID == 0 and directory is None and mask & FAN_ONDIR == 0:
             return  # there is no directory to tell
+        if not self._has_room():
+            return
+        concerns &= REPORTED
+        flags = self.flags & _DESCRIBING | concerns & FAN_ONDIR
         try:
-            self._add_with_handles(self._with_handles(concerns & REPORTED, inode, directory, name, is_entry))
+            model = _MODELS.find(flags)
+            if model is None:
+                model = self._with_handles(concerns, inode, directory, name, is_entry)
+                _MODELS.events[flags] = model
+            self.add_with_handles(model, concerns)
         except MemoryError:
             self.add_overflow()
 
@@ -181,6 +221,7 @@ class Group(MarkGroup):
         return mask & wanted & ~ignored
 
     def renamed(self, mask: int, inode: Inode, source: Inode, old_name: bytes, target: Inode, new_name: bytes) -> None:
+        spend(_LOOK_COST)
         is_directory = mask & FAN_ONDIR != 0
         on_source = self.inodes.get(source)
         on_target = self.inodes.get(target)
@@ -193,18 +234,30 @@ class Group(MarkGroup):
         ignored |= 0 if on_all is None else on_all.ignores(is_directory, is_child=False)
         if (of_source | of_target | of_all) & FAN_RENAME & ~ignored == 0:
             return
+        if not self._has_room():
+            return
+        flags = self.flags & _DESCRIBING
+        if of_source | of_all != 0:
+            flags |= _OLD_DIRECTORY
+        if of_target | of_all != 0:
+            flags |= _NEW_DIRECTORY
+        mask &= _KEYED
         try:
-            event = self._event(mask & (FAN_RENAME | FAN_ONDIR))
-            event.fsid = inode.file_system.device
-            if of_source | of_all != 0:
-                event.directory = handle_of(source)
-                event.name = old_name
-            if of_target | of_all != 0:
-                event.new_directory = handle_of(target)
-                event.new_name = new_name
-            if self.flags & FAN_REPORT_TARGET_FID != 0:
-                event.object = handle_of(inode)
-            self._add_with_handles(event)
+            model = _MODELS.find(flags)
+            if model is None:
+                model = self._event(mask)
+                model.fsid = inode.file_system.device
+                if flags & _OLD_DIRECTORY != 0:
+                    model.directory = handle_of(source)
+                    model.name = old_name
+                if flags & _NEW_DIRECTORY != 0:
+                    model.new_directory = handle_of(target)
+                    model.new_name = new_name
+                if flags & FAN_REPORT_TARGET_FID != 0:
+                    model.object = handle_of(inode)
+                model.make_key(_KEYED)
+                _MODELS.events[flags] = model
+            self.add_with_handles(model, mask)
         except MemoryError:
             self.add_overflow()
 
@@ -218,12 +271,26 @@ class Group(MarkGroup):
         tid = int(task.tid) if self.flags & FAN_REPORT_TID != 0 else 0
         return Event(mask, task.process.as_bearer(), tid)
 
+    def _has_room(self) -> bool:
+        """Whether one event more may wait. If not, one that waits says so."""
+        if self.is_closed:
+            return False
+        if self.count >= self.limit:
+            self.add_overflow()
+            return False
+        return True
+
     def _with_handles(self, mask: int, inode: Inode, directory: Inode | None, name: bytes, is_entry: bool) -> Event:
-        """An event that tells files by their handles, as the flags say. Raises MemoryError."""
-        flags = self.flags
+        """An event that tells files by their handles, as the flags say, and its key. Raises MemoryError."""
         event = self._event(mask)
+        self._describe(event, inode, directory, name, is_entry)
+        event.make_key(_KEYED)
+        return event
+
+    def _describe(self, event: Event, inode: Inode, directory: Inode | None, name: bytes, is_entry: bool) -> None:
+        flags = self.flags
         event.fsid = inode.file_system.device
-        is_directory = mask & FAN_ONDIR != 0
+        is_directory = event.mask & FAN_ONDIR != 0
         # Which directory is told of: a directory itself, unless the event is of an entry.
         told = inode if not is_entry and inode.is_directory() else directory
         if is_entry and flags & FAN_REPORT_TARGET_FID == 0 and directory is not None:
@@ -232,46 +299,40 @@ class Group(MarkGroup):
             subject = inode
         if flags & FAN_REPORT_DIR_FID == 0 or told is None:
             event.object = handle_of(subject)
-            return event
+            return
         has_child = flags & FAN_REPORT_TARGET_FID != 0 if is_entry else flags & FAN_REPORT_FID != 0 and not is_directory
         with_child = has_child and subject is not told
         with_name = flags & FAN_REPORT_NAME != 0 and len(name) > 0 and (is_entry or not is_directory)
         if not with_child and not with_name:
             event.object = handle_of(told)
-            return event
+            return
         event.directory = handle_of(told)
         if with_name:
             event.name = name
         if with_child:
             event.object = handle_of(subject)
-        return event
 
-    def _add_with_handles(self, event: Event) -> None:
-        """Add an event with handles, or merge it. Raises MemoryError."""
-        if self.is_closed:
-            return
-        if self.count >= self.limit:
-            self.add_overflow()
-            return
-        event.make_key(FAN_ONDIR | FAN_RENAME)
-        same = self.by_key.get(event.key)
-        if same is not None:
-            same.mask |= event.mask
-            return
-        self.by_key[event.key] = event
-        self._append(event)
+    def add_with_handles(self, model: Event, mask: int) -> None:
+        """Add an event with the handles of a model, or merge it. There is room. Raises MemoryError."""
+        same = self.newest[model.hash & _TABLE_MASK]
+        steps = 0
+        while same is not None and steps < _MERGE_LIMIT:
+            if same.hash == model.hash and same.process is model.process and same.key == model.key:
+                same.mask |= mask
+                return
+            same = same.older_there
+            steps += 1
+        spend(steps << _MERGE_SHIFT)
+        self._append_for_merging(model.copied(mask))
 
     def _add_at(self, mask: int, path: Path, inode: Inode) -> None:
         """Add an event with a place, or merge it."""
-        if self.is_closed:
-            return
-        if self.count >= self.limit:
-            self.add_overflow()
+        if not self._has_room():
             return
         try:
             event = self._event(mask)
-            newest = self.by_place.get(path.dentry)
-            same = newest
+            event.hash = hash(path.dentry) & HASH_MASK
+            same = self.newest[event.hash & _TABLE_MASK]
             steps = 0
             while same is not None and steps < _MERGE_LIMIT:
                 if same.process is event.process and same.tid == event.tid and same.is_at(path):
@@ -279,17 +340,24 @@ class Group(MarkGroup):
                     return
                 same = same.older_there
                 steps += 1
-            self.by_place[path.dentry] = event
+            spend(steps << _MERGE_SHIFT)
+            event.hold(path, inode)
         except MemoryError:
             self.add_overflow()
             return
-        event.older_there = newest
-        if newest is not None:
-            newest.newer_there = event
-        event.hold(path, inode)
+        self._append_for_merging(event)
+
+    def _append_for_merging(self, event: Event) -> None:
+        index = event.hash & _TABLE_MASK
+        before = self.newest[index]
+        event.older_there = before
+        if before is not None:
+            before.newer_there = event
+        self.newest[index] = event
         self._append(event)
 
     def _append(self, event: Event) -> None:
+        spend(_EVENT_COST)
         newest = self.tail
         if newest is None:
             self.head = event
@@ -315,10 +383,8 @@ class Group(MarkGroup):
         self._remove(event)
         if event is self.overflow:
             self.overflow_queued = False
-        elif len(event.key) > 0:
-            self.by_key.pop(event.key)
-        elif event.state == PermissionState.NONE:
-            self._forget_place(event)
+        elif event.hash >= 0:
+            self._leave_table(event)
         return event
 
     def _remove(self, event: Event) -> None:
@@ -338,15 +404,14 @@ class Group(MarkGroup):
         self.count -= 1
         self.event_bytes -= event.held_bytes()
 
-    def _forget_place(self, event: Event) -> None:
-        """It cannot be merged with any more. The oldest goes first, so nothing older has its place."""
-        path = event.path
+    def _leave_table(self, event: Event) -> None:
+        """It cannot be merged with any more. The oldest goes first, so nothing older hangs on it."""
         newer = event.newer_there
-        if newer is not None:
+        if newer is None:
+            self.newest[event.hash & _TABLE_MASK] = None
+        else:
             newer.older_there = None
             event.newer_there = None
-        elif path is not None:
-            self.by_place.pop(path.dentry)
 
     # ---- Questions ----------------------------------------------------------------------------------------------
 
@@ -433,8 +498,6 @@ class Group(MarkGroup):
             else:
                 event.let_go()
             pace(_CLOSE_COST)
-        self.by_key.clear()
-        self.by_place.clear()
         while (mark := self.newest_mark) is not None:
             self.drop(mark)
             pace(_CLOSE_COST)

@@ -23,6 +23,7 @@ PIDFD_SIZE: Final = 8
 _RECORD_HEADER: Final = 12  # of a record with a handle, before that: type, length, identity of the file system
 _HANDLE_HEADER: Final = 8
 _EVENT_BYTES: Final = 320
+HASH_MASK: Final = 0x7FFF_FFFF
 _PLAIN_HANDLE: Final = 0x81  # FILEID_INO64_GEN: of file systems that can name a file, but not find it
 
 # Types of records
@@ -66,7 +67,8 @@ class Event:
         self.next: Event | None = None  # in the queue
         self.previous: Event | None = None
         self.key: bytes = b""  # equal for events that are merged
-        self.older_there: Event | None = None  # those in the queue that have the same place
+        self.hash: int = -1  # of the key or the place, not negative; -1 for what is merged with nothing
+        self.older_there: Event | None = None  # those in the queue whose hashes fall together
         self.newer_there: Event | None = None
 
     def held_bytes(self) -> int:
@@ -91,7 +93,9 @@ class Event:
             path.unpin()
 
     def make_key(self, flags: int) -> None:
-        """What must be the same for two events with handles to be one. `flags`: of the mask, those that tell apart."""
+        """What must be the same for two events with handles to be one, beside the process itself, whose number may have
+        been another's. `flags`: of the mask, those that tell apart.
+        """
         pid = 0 if self.process is None else int(self.process.pid)
         self.key = b"".join(
             [
@@ -108,6 +112,20 @@ class Event:
                 self.new_name,
             ]
         )
+        self.hash = hash(self.key) & HASH_MASK
+
+    def copied(self, mask: int) -> "Event":
+        """Another event with the same handles and names, which both share. Raises MemoryError."""
+        other = Event(mask, self.process, self.tid)
+        other.fsid = self.fsid
+        other.object = self.object
+        other.directory = self.directory
+        other.name = self.name
+        other.new_directory = self.new_directory
+        other.new_name = self.new_name
+        other.key = self.key
+        other.hash = self.hash
+        return other
 
     def is_at(self, path: Path) -> bool:
         own = self.path

@@ -20,7 +20,7 @@ from kernel.lib.pace import pace
 from kernel.lib.pid import Pid
 from kernel.lib.user import Buffer
 from kernel.sched import PollWaiter
-from kernel.task.fanotify import Group
+from kernel.task.fanotify import GROUP_BYTES, Group
 from kernel.task.fanotify_event import (
     METADATA_SIZE,
     PIDFD_SIZE,
@@ -90,7 +90,7 @@ class GroupFile(DescriptorFile):
 
     def held_bytes(self) -> int:
         group = self.group
-        return DESCRIPTION_BYTES + group.mark_count() * _MARK_BYTES + group.event_bytes
+        return DESCRIPTION_BYTES + GROUP_BYTES + group.mark_count() * _MARK_BYTES + group.event_bytes
 
     def close(self) -> None:
         self.group.close()

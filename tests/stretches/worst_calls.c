@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <limits.h>
+#include <linux/fanotify.h>
 #include <linux/filter.h>
 #include <linux/futex.h>
 #include <linux/perf_event.h>
@@ -14,6 +15,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -594,6 +596,67 @@ static void many_watches(void)
     CHECK(chdir("/") == 0 && rmdir("/tmp/watched") == 0);
 }
 
+static void listen_to(const char *directory, const char *file, int report)
+{
+    uint64_t events = FAN_OPEN | FAN_CLOSE | FAN_MODIFY | FAN_ATTRIB | FAN_CREATE | FAN_DELETE | FAN_MOVE | FAN_ONDIR
+        | FAN_EVENT_ON_CHILD | FAN_DELETE_SELF | FAN_MOVE_SELF | (report & FAN_REPORT_NAME ? FAN_RENAME : 0);
+    int group = syscall(SYS_fanotify_init, report, 0), watcher = inotify_init1(0);
+    CHECK(group >= 0 && watcher >= 0);
+    CHECK(syscall(SYS_fanotify_mark, group, FAN_MARK_ADD, events, AT_FDCWD, directory) == 0);
+    events &= ~(FAN_CREATE | FAN_DELETE | FAN_MOVE | FAN_RENAME | FAN_EVENT_ON_CHILD | FAN_ONDIR);
+    CHECK(syscall(SYS_fanotify_mark, group, FAN_MARK_ADD, events, AT_FDCWD, file) == 0);
+    CHECK(inotify_add_watch(watcher, directory, IN_ALL_EVENTS) > 0);
+    CHECK(inotify_add_watch(watcher, file, IN_ALL_EVENTS) > 0);
+}
+
+/* As many groups and instances as a user may have, who all hear of the files of a directory. */
+static void heard(int report)
+{
+    char name[64];
+    struct rlimit limit = {4000, 4000};
+    CHECK(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+    CHECK(mkdir("/tmp/heard", 0700) == 0);
+    CHECK(close(open("/tmp/heard/a", O_CREAT | O_WRONLY, 0600)) == 0);
+    for (int i = 0; i < 128; i++)
+        listen_to("/tmp/heard", "/tmp/heard/a", report);
+    int first = dup(0);
+    for (int i = 0; i < 1000; i++) {
+        sprintf(name, "/tmp/heard/f%d", i);
+        CHECK(open(name, O_CREAT | O_RDWR | O_TRUNC, 0600) >= 0);
+    }
+    CHECK(syscall(SYS_close_range, first, ~0U, 0) == 0);
+    CHECK(close(open("/tmp/heard/b", O_CREAT | O_WRONLY | O_TRUNC, 0600)) == 0);
+    CHECK(syscall(SYS_renameat2, AT_FDCWD, "/tmp/heard/a", AT_FDCWD, "/tmp/heard/b", RENAME_EXCHANGE) == 0);
+    CHECK(rename("/tmp/heard/f0", "/tmp/heard/f1") == 0);
+    CHECK(rename("/tmp/heard/a", "/tmp/heard/b") == 0);
+    CHECK(close(open("/tmp/heard/c", O_CREAT | O_WRONLY | O_TRUNC, 0600)) == 0);
+    CHECK(close(open("/tmp/heard/c", O_CREAT | O_WRONLY | O_TRUNC, 0600)) == 0);
+    CHECK(link("/tmp/heard/c", "/tmp/heard/d") == 0);
+    CHECK(unlink("/tmp/heard/c") == 0 && unlink("/tmp/heard/b") == 0);
+    CHECK(mkdir("/tmp/heard/e", 0700) == 0 && rmdir("/tmp/heard/e") == 0);
+    for (int i = 1; i < 1000; i++) {
+        sprintf(name, "/tmp/heard/f%d", i);
+        CHECK(unlink(name) == 0);
+    }
+    CHECK(unlink("/tmp/heard/d") == 0 && rmdir("/tmp/heard") == 0);
+}
+
+static void heard_with_names(void)
+{
+    heard(FAN_REPORT_DFID_NAME_TARGET);
+}
+
+static void heard_with_handles(void)
+{
+    heard(FAN_REPORT_FID);
+}
+
+static void listeners(void)
+{
+    in_child(heard_with_names);
+    in_child(heard_with_handles);
+}
+
 /* 4,000 netlink sockets, each with a port of its own, which one request shows. */
 static void netlink_sockets(void)
 {
@@ -1007,7 +1070,7 @@ static const struct { const char *name; void (*function)(void); } FAMILIES[] = {
     {"vm_readv", others_memory}, {"sockets", pipes_and_sockets}, {"semaphores", semaphores}, {"futexes", futexes},
     {"terminals", terminals}, {"processes", processes}, {"directories", directories}, {"arguments", arguments},
     {"waiters", many_waiters}, {"signals", many_signals}, {"dying", dying}, {"groups", groups}, {"sets", many_sets},
-    {"watches", many_watches}, {"netlink", netlink_sockets},
+    {"watches", many_watches}, {"listeners", listeners}, {"netlink", netlink_sockets},
     {"most_areas", most_areas}, {"large_ranges", large_ranges}, {"short_memory", short_memory}, {"on_disk", on_disk},
     {"names", many_names}, {"names_on_disk", many_names_on_disk}, {"names_unmounted", many_names_unmounted},
     {"pages", many_pages}, {"cores", cores}, {"events", events},

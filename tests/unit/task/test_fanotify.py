@@ -4,6 +4,12 @@ import struct
 
 import pytest
 
+from kernel.fs.inode import Inode
+from kernel.lib.ids import KernelUid
+from kernel.lib.pace import PACE
+from kernel.lib.pid import Bearer, Pid
+from kernel.task import fanotify
+from kernel.task.fanotify_event import Event, handle_of
 from tests.unit.booted import booted
 from tools.simulated.machine import Machine
 from tools.simulated.program import Program
@@ -12,6 +18,7 @@ NONBLOCK, CONTENT, REPORT_DIR_FID, REPORT_NAME = 2, 4, 0x400, 0x800
 ADD, MOUNT, FLUSH, FILESYSTEM = 1, 0x10, 0x80, 0x100
 MODIFY, OPEN, CLOSE_WRITE, CLOSE_NOWRITE, CREATE, DELETE = 2, 0x20, 8, 0x10, 0x100, 0x200
 OPEN_PERM, ON_CHILD = 0x10000, 0x8000000
+REPORT_FID, OVERFLOW = 0x200, 0x4000
 AT_FDCWD = -100
 O_RDWR_CREAT = 0o102
 ALLOW, DENY = 1, 2
@@ -195,3 +202,48 @@ def test_questions_are_answered_in_any_order_and_marks_shown_newest_first(machin
     host.fanotify_mark(group, FLUSH, 0, AT_FDCWD, None)
     assert masks() == ["8"]
     host.close(group)
+
+
+@booted
+def test_an_event_is_described_once_for_all_groups_and_not_at_all_where_none_has_room(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host = machine.host
+    described: list[int] = []
+
+    def counted(inode: Inode) -> bytes:
+        described.append(inode.ino)
+        return handle_of(inode)
+
+    monkeypatch.setattr(fanotify, "handle_of", counted)
+    monkeypatch.setattr(fanotify.EVENT_LIMIT, "values", [2])
+    host.mkdir("/watched", 0o755)
+    groups = [host.fanotify_init(NONBLOCK | REPORT_DIR_FID | REPORT_NAME, 0) for _ in range(20)]
+    for group in groups:
+        host.fanotify_mark(group, ADD, CREATE | ON_CHILD, AT_FDCWD, "/watched")
+    left = PACE.left
+    host.mknod("/watched/one", 0o100644, 0)
+    assert len(described) == 1
+    assert left - PACE.left > 20 * 1000  # every group counts
+    host.mknod("/watched/two", 0o100644, 0)
+    assert len(described) == 2
+    host.mknod("/watched/three", 0o100644, 0)
+    assert len(described) == 2
+    for group in groups:
+        (one, two, lost) = events(host, group)
+        assert b"one\0" in one[2] and b"two\0" in two[2] and lost == (OVERFLOW, -1, b"")
+        host.close(group)
+
+
+@booted
+def test_a_process_that_gets_the_number_of_another_does_not_join_its_events(machine: Machine) -> None:
+    group = fanotify.Group(KernelUid(0), REPORT_FID, is_privileged=True)
+    one, other = (Event(OPEN, Bearer(Pid(70)), 0) for _ in range(2))
+    for event in (one, other, one, other):
+        event.object = b"handle"
+        event.make_key(0)
+        group.add_with_handles(event, OPEN)
+    taken = [event.process for event in iter(group.take, None)]
+    assert taken[:2] == [one.process, other.process]
+    assert set(group.newest) == {None}
+    group.close()
