@@ -13,6 +13,7 @@ from kernel.mm.area import PROT_READ, PROT_WRITE, Area
 from kernel.mm.fault import Access, FaultOutcome, allows, protect_entry, resolve
 from kernel.mm.frames import PAGE_MASK, PAGE_SIZE, Frame, frame_span, get_frame, put_frame
 from kernel.mm.space import AddressSpace
+from kernel.mm.userfault import flags_of
 
 
 def read_foreign(space: AddressSpace, address: int, destination: Span[u8], by_force: bool = False) -> None:
@@ -48,7 +49,13 @@ def _frame_at(space: AddressSpace, address: int, access: Access, by_force: bool)
         if not allows(area, access):
             if not by_force:
                 raise Errno(EFAULT)
-            return _forced_frame(space, area, address & ~PAGE_MASK, access)
+            page = address & ~PAGE_MASK
+            if not space.has_handlers or flags_of(space, area, page, access) < 0:
+                return _forced_frame(space, area, page, access)
+            outcome = space.ask(page, access, by_kernel=True)  # whoever serves it, before it is there or changes
+            if outcome != FaultOutcome.DONE:
+                raise Errno(ENOMEM if outcome == FaultOutcome.NO_MEMORY else EFAULT)
+            continue
         slot = space.pages.find(address)
         if slot != 0:
             entry = read_entry(slot)

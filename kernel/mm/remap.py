@@ -403,7 +403,10 @@ def lock(space: AddressSpace, start: int, end: int, now: bool) -> None:
     """mlock(2): without a swap device, being present is being locked. `now`: make them present. May sleep."""
     _change_flags(space, start, end, MAP_LOCKED, MAP_LOCKED)
     if now:
-        space.populate(start, end)
+        try:
+            space.populate(start, end)
+        except Errno as error:
+            raise Errno(ENOMEM if error.code == EFAULT else error.code) from None
 
 
 def unlock(space: AddressSpace, start: int, end: int) -> None:

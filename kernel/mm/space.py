@@ -17,8 +17,16 @@ from collections.abc import Iterator
 from typing import Final
 
 from arch import USER_END, key_count, key_forbids
-from arch.programs import LEAF_TABLE_BYTES, LocalTable, PageTable, drop_entries, share_entries, table_end
-from kernel.lang import EACCES, EEXIST, EINTR, EINVAL, ENOMEM, EPERM, Errno, final, noinline
+from arch.programs import (
+    LEAF_TABLE_BYTES,
+    LocalTable,
+    PageTable,
+    drop_entries,
+    read_entry,
+    share_entries,
+    table_end,
+)
+from kernel.lang import EACCES, EEXIST, EFAULT, EINTR, EINVAL, ENOMEM, EPERM, Errno, final, noinline
 from kernel.lib.namespace import FIRST_USER, UserNamespace
 from kernel.lib.pace import PACE, is_dying, pace
 from kernel.lib.settings import SystemSetting
@@ -1008,7 +1016,9 @@ class AddressSpace:
         return area
 
     def populate(self, start: int, end: int) -> None:
-        """Fault in a range as far as it goes (MAP_POPULATE, mlock). May sleep. Raises ENOMEM."""
+        """Fault in a range as far as it goes (MAP_POPULATE, mlock). May sleep. Raises ENOMEM; EFAULT where there is no
+        page to be had.
+        """
         address = page_down(start)
         while address < end:
             area = self.area_at(address)
@@ -1019,13 +1029,24 @@ class AddressSpace:
             access = Access.WRITE if area.prot & PROT_WRITE != 0 and not area.shared else Access.READ
             if not allows(area, access):
                 address = area.end
-            elif self.touch(address, access) == FaultOutcome.NO_MEMORY:
-                raise Errno(ENOMEM)
             else:
-                address += PAGE_SIZE
+                outcome = self.touch(address, access)
+                if outcome == FaultOutcome.NO_MEMORY:
+                    raise Errno(ENOMEM)
+                if is_dying():
+                    raise Errno(EINTR)
+                if outcome == FaultOutcome.NO_SUCH_PAGE:
+                    raise Errno(EFAULT)
+                if not self.has_handlers or self._is_there(address):
+                    address += PAGE_SIZE
             pace(_FAULT_COST)
             if is_dying():
                 raise Errno(EINTR)
+
+    def _is_there(self, page: int) -> bool:
+        """Whether a page is mapped: who serves it may have let those who wait look too early."""
+        slot = self.pages.find(page)
+        return slot != 0 and read_entry(slot) != 0
 
 
 def each_area(space: AddressSpace, address: int = 0) -> Iterator[Area]:

@@ -22,7 +22,7 @@ from arch.programs import (
     write_entry,
 )
 from kernel.lang import EBUSY, EEXIST, EFAULT, EINVAL, ENOENT, ENOSPC, EPERM, Errno
-from kernel.lib.pace import pace
+from kernel.lib.pace import is_dying, pace
 from kernel.mm.area import PROT_EXEC, PROT_READ, PROT_WRITE, Area
 from kernel.mm.area_tree import following
 from kernel.mm.fault import Access, FaultOutcome, entry_flags, protect_entry
@@ -55,6 +55,9 @@ class FaultHandler:
         """Let somebody fill the page, and wait for it. DONE: look again. NO_SUCH_PAGE: the program gets SIGBUS."""
         return FaultOutcome.NO_SUCH_PAGE
 
+    def wake(self, start: int, length: int) -> None:
+        """The pages of a range may be there, or it serves them no more: let those who wait for them look. Sleeps."""
+
 
 def flags_of(space: "AddressSpace", area: Area, address: int, access: Access) -> int:
     """What a fault is to the handler of its area, FAULT_*; -1 if it is none of its business, or there is none."""
@@ -68,6 +71,8 @@ def flags_of(space: "AddressSpace", area: Area, address: int, access: Access) ->
         is_protected = modes & WRITE_PROTECT != 0 and entry & WRITE_WATCHED != 0
         return FAULT_WRITE | FAULT_PROTECTED if is_protected and write != 0 else -1
     source = area.source
+    if source is not None and area.index_of(address) >= source.fillable_pages():
+        return -1  # nobody could fill it
     if source is None or source.resident(area.index_of(address)) == NO_FRAME:
         return write if modes & MISSING != 0 else -1
     return write | FAULT_MINOR if modes & MINOR != 0 else -1
@@ -117,21 +122,27 @@ def _check_area(area: Area, modes: int, handler: FaultHandler | None) -> None:
 
 def register(space: "AddressSpace", start: int, end: int, modes: int, handler: FaultHandler | None) -> None:
     """Give the areas of a range, as far as there are any, to a handler, or take them from it (None). Has safe points,
-    at which others may map something else there: so each area is checked when it is its turn. Raises EINVAL, EPERM,
-    EBUSY, ENOMEM, MemoryError.
+    at which others may map something else there: so each area is checked when it is its turn. Who waits for a handler
+    that loses an area is woken. Ends early for who is killed. Raises EINVAL, EPERM, EBUSY, ENOMEM, MemoryError.
     """
-    while start < end:
+    while start < end and not is_dying():
         space.settle()
         stop = space.part_end(start, end)
+        losers: list[FaultHandler] = []
         area = space.areas.first_above(start)
         while area is not None and area.start < stop:
             _check_area(area, modes, handler)
+            loser = area.handler
+            if loser is not None and handler is None and (len(losers) == 0 or losers[-1] is not loser):
+                losers.append(loser)
             area = following(area)
         area = space.isolate(start, stop)
         while area is not None and area.start < stop:
             _set_handler(space, area, modes, handler)
             area = following(area)
         space.rejoin(start, stop)
+        for loser in losers:
+            loser.wake(start, stop - start)
         start = space.rest(stop, end)
 
 

@@ -1,27 +1,31 @@
 """Userfaultfd: a file through which one program serves another's page faults, or its own (userfaultfd(2)).
 
 Areas are registered with the file's `FaultContext` (mm/userfault.py). A thread that faults there joins the `pending`
-faults and sleeps; reading the file takes the oldest, and a command (userfault_commands.py) that fills the page wakes
-whoever waits for it. Then the thread faults again, and finds the page or joins anew.
+faults and sleeps at its page's `Place`; reading the file takes the oldest fault, and a command (userfault_commands.py)
+that fills the page wakes whoever waits for it, and nobody else. Then the thread faults again, and finds the page or
+joins anew.
 
 A fault of a program ends its wait for a signal, which is served first. What the kernel touches for a program waits on,
 but for a kill; it is no reason to wait where the file is for the faults of programs alone (UFFD_USER_MODE_ONLY).
 
-Invariants: a fault is in `pending` or `taken` as long as its thread waits. When the file ends no area is registered
-with its context, and nobody waits.
+Invariants: a fault is in `pending` or `taken` as long as its thread waits. A place is in `places` as long as threads
+wait there and nobody has woken them: who comes then waits at another. When the file ends no area is registered with its
+context, and nobody waits.
 
 Context: asking and reading sleep. Raises MemoryError. Source: userfaultfd(2), ioctl_userfaultfd(2).
 """
 
 from typing import Final
 
+from arch import USER_END
 from kernel.fs.anonymous import DescriptorFile, anonymous_path
 from kernel.fs.constants import O_NONBLOCK, O_RDONLY, POLLERR, READABLE
+from kernel.fs.file import DESCRIPTION_BYTES
 from kernel.lang import EAGAIN, EFAULT, EINVAL, Errno, final, noraise, span_of
 from kernel.lib.pace import pace
 from kernel.lib.user import Buffer
 from kernel.mm.fault import FaultOutcome
-from kernel.mm.frames import PAGE_MASK
+from kernel.mm.frames import PAGE_MASK, PAGE_SHIFT, PAGE_SIZE
 from kernel.mm.space import AddressSpace
 from kernel.mm.userfault import FaultHandler, forget_handler
 from kernel.sched import PollWaiter, WaitQueue
@@ -46,9 +50,25 @@ FEATURES: Final = (
 
 MESSAGE_SIZE: Final = 32  # struct uffd_msg
 _EVENT_PAGEFAULT: Final = 0x12
-_MESSAGE_COST: Final = 1000  # instructions, for `pace`
+# Instructions, for `pace`
+_MESSAGE_COST: Final = 1000
+_WAKE_COST: Final = 450  # for a thread
+_LOOK_COST: Final = 30  # for a place
+_DEAD_BYTES: Final = 2048  # what is left of a program's memory when it has ended, about
 _READY: Final = 1 << 31  # shown among the features once there was UFFDIO_API
 _COMMANDS: Final = "80000000000000df"  # a bit for each command of the file and of ranges
+
+
+@final
+class Place:
+    """A page that threads wait for."""
+
+    def __init__(self, page: int) -> None:
+        self.page: int = page  # its address
+        self.threads: int = 0
+        self.is_woken: bool = False  # the page may be there
+        self.waiters: WaitQueue = WaitQueue()
+        self.next: Place | None = None  # of those that are to be woken
 
 
 @final
@@ -59,7 +79,6 @@ class Fault:
         self.address: int = address
         self.flags: int = flags  # FAULT_*
         self.tid: int = tid  # as its own namespace calls it; 0 if nobody asked
-        self.is_woken: bool = False
 
 
 @final
@@ -74,8 +93,8 @@ class FaultContext(FaultHandler):
         self.features: int = 0
         self.pending: dict[int, Fault] = {}  # by number, in the order in which they came
         self.taken: dict[int, Fault] = {}
+        self.places: dict[int, Place] = {}  # by the page's address
         self.readers: WaitQueue = WaitQueue()
-        self.waiters: WaitQueue = WaitQueue()
         self._last: int = 0
 
     def ask(self, address: int, flags: int, by_kernel: bool) -> FaultOutcome:
@@ -87,24 +106,37 @@ class FaultContext(FaultHandler):
         shown = address if self.features & FEATURE_EXACT_ADDRESS != 0 else address & ~PAGE_MASK
         tid = task.pids.shown(task.tid) if self.features & FEATURE_THREAD_ID != 0 else 0
         fault = Fault(shown, flags, tid)
+        place = self.place_of(address & ~PAGE_MASK)
         self._last += 1
         number = self._last
-        self.pending[number] = fault
-        self.readers.wake_all()
         try:
-            return self._wait(task, fault, by_kernel)
+            self.pending[number] = fault
+            self.readers.wake_all()
+            return self._wait(task, place, by_kernel)
         finally:
             self.pending.pop(number, fault)
             self.taken.pop(number, fault)
+            place.threads -= 1
+            if place.threads == 0 and not place.is_woken:
+                self.places.pop(place.page)
 
-    def _wait(self, task: Task, fault: Fault, by_kernel: bool) -> FaultOutcome:
+    def place_of(self, page: int) -> Place:
+        """Where the running thread, which is counted, can wait for a page. Raises MemoryError."""
+        place = self.places.get(page)
+        if place is None:
+            place = Place(page)
+            self.places[page] = place
+        place.threads += 1
+        return place
+
+    def _wait(self, task: Task, place: Place, by_kernel: bool) -> FaultOutcome:
         """Until somebody says that the page is there, or a signal comes that is to be served first."""
-        while not fault.is_woken and not self.is_closed:
+        while not place.is_woken and not self.is_closed:
             if task.must_end():
                 return FaultOutcome.NO_SUCH_PAGE if by_kernel else FaultOutcome.DONE
             task.signals.kill_wakes = by_kernel
             try:
-                self.waiters.sleep(interruptible=not by_kernel)
+                place.waiters.sleep(interruptible=not by_kernel)
             except Errno:
                 return FaultOutcome.DONE  # a signal
             finally:
@@ -112,18 +144,44 @@ class FaultContext(FaultHandler):
         return FaultOutcome.DONE
 
     def wake(self, start: int, length: int) -> None:
-        """The pages of a range may be there: let those who wait for them look."""
-        found = False
-        for fault in self.pending.values():
-            if 0 <= fault.address - start < length:
-                fault.is_woken = True
-                found = True
-        for fault in self.taken.values():
-            if 0 <= fault.address - start < length:
-                fault.is_woken = True
-                found = True
-        if found:
-            self.waiters.wake_all()
+        if length >> PAGE_SHIFT > len(self.places):
+            self._wake(self._places_in(start, length))
+            return
+        for page in range(start, start + length, PAGE_SIZE):
+            place = self.places.get(page)
+            if place is not None:
+                self._wake(place)
+            pace(_LOOK_COST)
+            if len(self.places) == 0:
+                return
+
+    @noraise
+    def _places_in(self, start: int, length: int) -> Place | None:
+        """All places in a range, linked with each other, and woken as soon as somebody sees them."""
+        pace(len(self.places) * _LOOK_COST)
+        found: Place | None = None
+        for place in self.places.values():
+            if 0 <= place.page - start < length:
+                place.next = found
+                found = place
+        return found
+
+    @noraise
+    def _wake(self, first: Place | None) -> None:
+        """Wake everybody at a place and those that are linked to it, one by one. Sleeps."""
+        place = first
+        while place is not None:
+            place.is_woken = True
+            self.places.pop(place.page)
+            place = place.next
+        while first is not None:
+            while not first.waiters.is_empty():
+                first.waiters.wake_one()
+                pace(_WAKE_COST)
+            pace(_LOOK_COST)
+            following = first.next
+            first.next = None
+            first = following
 
     def take(self) -> Fault | None:
         """The oldest fault that nobody has read of."""
@@ -141,7 +199,7 @@ class FaultContext(FaultHandler):
     @noraise
     def close(self) -> None:
         self.is_closed = True
-        self.waiters.wake_all()
+        self._wake(self._places_in(0, USER_END))
         if self.is_alive():
             forget_handler(self.space, self)
 
@@ -152,6 +210,9 @@ class UserFaultFile(DescriptorFile):
     def __init__(self, context: FaultContext, flags: int) -> None:
         super().__init__(anonymous_path(b"[userfaultfd]"), O_RDONLY | flags)
         self.context: FaultContext = context
+
+    def held_bytes(self) -> int:
+        return DESCRIPTION_BYTES + (0 if self.context.is_alive() else _DEAD_BYTES)
 
     def close(self) -> None:
         self.context.close()
@@ -172,7 +233,12 @@ class UserFaultFile(DescriptorFile):
         storage = bytearray(MESSAGE_SIZE)
         words = span_of(storage)
         while buffer.remaining >= MESSAGE_SIZE:
-            fault = context.take()
+            try:
+                fault = context.take()
+            except MemoryError:
+                if done == 0:
+                    raise
+                return done
             if fault is None:
                 if done > 0:
                     return done

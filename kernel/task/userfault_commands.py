@@ -151,7 +151,6 @@ class ServedFaults(UserFaultFile):
             register(space, start, end, 0, None)
         finally:
             space.release()
-        self.context.wake(start, length)
 
     def _hold(self, error: int) -> AddressSpace:
         """The memory, for as long as the caller needs it. Raises `error` if it has gone."""
@@ -282,6 +281,8 @@ class ServedFaults(UserFaultFile):
                 stop = space.part_end(place, min(area.end, start + length))
                 protect_pages(space, area, place, stop, is_protected)
                 place = space.rest(stop, start + length)
+                if is_dying():
+                    return
             if place == start:
                 raise Errno(ENOENT)
         finally:

@@ -10,6 +10,7 @@
 #include <linux/futex.h>
 #include <linux/perf_event.h>
 #include <linux/seccomp.h>
+#include <linux/userfaultfd.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
@@ -406,6 +407,61 @@ static void many_waiters(void)
         CHECK(syscall(SYS_futex, &other, FUTEX_WAKE_PRIVATE, INT_MAX, 0, 0, 0) >= 1190);
         syscall(SYS_futex, &word, FUTEX_WAKE_PRIVATE, INT_MAX, 0, 0, 0);
         usleep(100000);
+    }
+}
+
+static int served;
+static char *served_pages;
+
+static void *touch_served(void *page)
+{
+    __atomic_add_fetch(&waiting, 1, __ATOMIC_SEQ_CST);
+    *(volatile char *)page = 1;
+    __atomic_sub_fetch(&waiting, 1, __ATOMIC_SEQ_CST);
+    return 0;
+}
+
+static void serve(long pages)
+{
+    struct uffdio_zeropage zero = {{(uintptr_t)served_pages, pages * PAGE}, 0, 0};
+    CHECK(ioctl(served, UFFDIO_ZEROPAGE, &zero) == 0);
+}
+
+/* 1,000 threads wait for one page and 1,000 for others: one is served, then all, then the file is closed. */
+static void faults(void)
+{
+    struct uffdio_register range = {{0, 4096 * PAGE}, UFFDIO_REGISTER_MODE_MISSING, 0};
+    pthread_attr_t small;
+    pthread_attr_init(&small);
+    pthread_attr_setstacksize(&small, 16384);
+    for (int round = 0; round < 2; round++) {
+        struct uffdio_api api = {UFFD_API, 0, 0};
+        served = syscall(SYS_userfaultfd, 0);
+        served_pages = room(4096 * PAGE);
+        range.range.start = (uintptr_t)served_pages;
+        CHECK(ioctl(served, UFFDIO_API, &api) == 0 && ioctl(served, UFFDIO_REGISTER, &range) == 0);
+        waiting = 0;
+        for (int i = 0; i < 2000; i++) {
+            pthread_t thread;
+            CHECK(pthread_create(&thread, &small, touch_served, served_pages + (i < 1000 ? 0 : i) * PAGE) == 0);
+        }
+        while (waiting < 2000)
+            sched_yield();
+        usleep(10000);
+        if (round == 0) {
+            serve(1);
+            while (waiting > 1000)
+                usleep(1000);
+            struct uffdio_range all = {(uintptr_t)served_pages, 4096 * PAGE};
+            CHECK(ioctl(served, UFFDIO_WAKE, &all) == 0);
+            usleep(100000);
+            CHECK(waiting == 1000);
+            CHECK(ioctl(served, UFFDIO_UNREGISTER, &all) == 0);
+        } else {
+            CHECK(close(served) == 0);
+        }
+        while (waiting > 0)
+            usleep(1000);
     }
 }
 
@@ -1069,7 +1125,7 @@ static const struct { const char *name; void (*function)(void); } FAMILIES[] = {
     {"areas", change_areas}, {"poll", wait_for_many}, {"descriptors", many_open}, {"seccomp", filters},
     {"vm_readv", others_memory}, {"sockets", pipes_and_sockets}, {"semaphores", semaphores}, {"futexes", futexes},
     {"terminals", terminals}, {"processes", processes}, {"directories", directories}, {"arguments", arguments},
-    {"waiters", many_waiters}, {"signals", many_signals}, {"dying", dying}, {"groups", groups}, {"sets", many_sets},
+    {"waiters", many_waiters}, {"faults", faults}, {"signals", many_signals}, {"dying", dying}, {"groups", groups}, {"sets", many_sets},
     {"watches", many_watches}, {"listeners", listeners}, {"netlink", netlink_sockets},
     {"most_areas", most_areas}, {"large_ranges", large_ranges}, {"short_memory", short_memory}, {"on_disk", on_disk},
     {"names", many_names}, {"names_on_disk", many_names_on_disk}, {"names_unmounted", many_names_unmounted},

@@ -8,6 +8,10 @@
 #include <sys/uio.h>
 
 #define PAGES 8
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ 22
+#define MADV_POPULATE_WRITE 23
+#endif
 #define SERVED (UFFD_FEATURE_PAGEFAULT_FLAG_WP | UFFD_FEATURE_MISSING_SHMEM | UFFD_FEATURE_SIGBUS | UFFD_FEATURE_THREAD_ID | \
 	UFFD_FEATURE_MINOR_SHMEM | UFFD_FEATURE_EXACT_ADDRESS)
 
@@ -586,6 +590,83 @@ static void corners(void)
 	close(pair[1]);
 }
 
+/* What nobody can serve, or not in time; and who is woken by whom. */
+static void limits(void)
+{
+	printf("== behind the end of a file\n");
+	int pair[2];
+	MUST(pipe(pair));
+	int file = (int)MUST(syscall(SYS_memfd_create, "m", 0));
+	MUST(ftruncate(file, PAGE));
+	for (int flags = MAP_SHARED; flags <= MAP_PRIVATE; flags++)
+		for (int kernel = 0; kernel < 2; kernel++) {
+			fflush(stdout);
+			pid_t child = (pid_t)MUST(fork());
+			if (child == 0) {
+				signal(SIGBUS, SIG_DFL);
+				fd = ready_fd(0, UFFD_FEATURE_MISSING_SHMEM | UFFD_FEATURE_MINOR_SHMEM);
+				fresh(flags, file);
+				SHOW(reg(memory, PAGES * PAGE, UFFDIO_REGISTER_MODE_MISSING | UFFDIO_REGISTER_MODE_MINOR));
+				fflush(stdout);
+				if (kernel)
+					SHOW(write(pair[1], memory + PAGE, 1));
+				else
+					memory[PAGE] = 'x';
+				fflush(stdout);
+				_exit(0);
+			}
+			show_end(child);
+		}
+	fresh(MAP_SHARED, file);
+	SHOW(mlock(memory, PAGES * PAGE));
+	SHOW(madvise(memory, PAGES * PAGE, MADV_POPULATE_READ));
+	printf("== locked in memory\n");
+	for (int how = 0; how < 2; how++) {
+		fd = ready_fd(how ? 0 : UFFD_USER_MODE_ONLY, how ? UFFD_FEATURE_SIGBUS : 0);
+		fresh(MAP_PRIVATE | MAP_ANONYMOUS, -1);
+		SHOW(reg(memory, PAGES * PAGE, UFFDIO_REGISTER_MODE_MISSING));
+		SHOW(mlock(memory, PAGE));
+		SHOW(madvise(memory, PAGE, MADV_POPULATE_READ));
+		SHOW(madvise(memory, PAGE, MADV_POPULATE_WRITE));
+		SHOW(zero(memory, PAGE, 0));
+		SHOW(mlock(memory, PAGE));
+		SHOW(madvise(memory, PAGE, MADV_POPULATE_WRITE));
+		close(fd);
+	}
+	printf("== unregistered through another\n");
+	fresh(MAP_PRIVATE | MAP_ANONYMOUS, -1);
+	int own = fd = ready_fd(0, 0);
+	SHOW(reg(memory, PAGES * PAGE, UFFDIO_REGISTER_MODE_MISSING));
+	start_touch(memory + PAGE, 0);
+	next_message();
+	fd = ready_fd(0, 0);
+	SHOW(unreg(memory, PAGES * PAGE));
+	end_touch();
+	close(own);
+	close(fd);
+	printf("== written by force\n");
+	int by_force = (int)MUST(open("/proc/self/mem", O_RDWR));
+	fd = ready_fd(UFFD_USER_MODE_ONLY, UFFD_FEATURE_PAGEFAULT_FLAG_WP);
+	fresh(MAP_PRIVATE | MAP_ANONYMOUS, -1);
+	memory[0] = 'a';
+	SHOW(reg(memory, PAGES * PAGE, UFFDIO_REGISTER_MODE_WP | UFFDIO_REGISTER_MODE_MISSING));
+	SHOW(protect(memory, PAGE, UFFDIO_WRITEPROTECT_MODE_WP));
+	MUST(mprotect(memory, PAGES * PAGE, PROT_READ));
+	SHOW(pwrite(by_force, "x", 1, (off_t)(uintptr_t)memory));
+	SHOW(pwrite(by_force, "x", 1, (off_t)(uintptr_t)(memory + PAGE)));
+	MUST(mprotect(memory, PAGES * PAGE, PROT_READ | PROT_WRITE));
+	start_touch(memory, 1);
+	next_message();
+	SHOW(protect(memory, PAGE, 0));
+	end_touch();
+	SHOW(zero(memory + PAGE, PAGE, 0));
+	close(fd);
+	close(by_force);
+	close(file);
+	close(pair[0]);
+	close(pair[1]);
+}
+
 /* Threads that wait end with what they belong to. */
 static void ends(void)
 {
@@ -675,6 +756,7 @@ int main(int argc, char **argv)
 	shared();
 	life();
 	corners();
+	limits();
 	ends();
 	device();
 	IN_CHILD({ MUST(setresgid(1000, 1000, 1000)); MUST(setresuid(1000, 1000, 1000)); users(); });

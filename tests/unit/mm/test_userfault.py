@@ -1,15 +1,18 @@
 """Faults that somebody else serves: who is asked, and what filling a page does."""
 
+from collections.abc import Callable
+
 import pytest
 
 from arch.programs import HIDDEN, PRESENT, WRITABLE, WRITE_WATCHED, entry_frame, read_entry
-from kernel.lang import EBUSY, EEXIST, EFAULT, EINVAL, ENOENT, EPERM, Errno
+from kernel.lang import EBUSY, EEXIST, EFAULT, EINVAL, ENOENT, ENOMEM, EPERM, Errno, span_of
 from kernel.mm import frames
 from kernel.mm.area import MAP_ANONYMOUS, MAP_FIXED, MAP_PRIVATE, MAP_SHARED, PROT_READ, PROT_WRITE
 from kernel.mm.fault import Access, FaultOutcome
+from kernel.mm.foreign import write_foreign
 from kernel.mm.frames import PAGE_SIZE, allocate_user_frame, frame_span
 from kernel.mm.objects import MemoryObject, SharedMemory
-from kernel.mm.remap import MREMAP_FIXED, MREMAP_MAYMOVE, remap
+from kernel.mm.remap import MREMAP_FIXED, MREMAP_MAYMOVE, lock, remap
 from kernel.mm.space import AddressSpace
 from kernel.mm.userfault import (
     FAULT_MINOR,
@@ -38,10 +41,15 @@ class Recorder(FaultHandler):
     def __init__(self) -> None:
         super().__init__()
         self.asked: list[tuple[int, int]] = []
+        self.woken: list[tuple[int, int]] = []
+        self.serve: Callable[[int], FaultOutcome] = lambda address: FaultOutcome.DONE
 
     def ask(self, address: int, flags: int, by_kernel: bool) -> FaultOutcome:
         self.asked.append((address, flags))
-        return FaultOutcome.DONE
+        return self.serve(address)
+
+    def wake(self, start: int, length: int) -> None:
+        self.woken.append((start, length))
 
 
 def mapped(flags: int = MAP_PRIVATE) -> AddressSpace:
@@ -273,3 +281,76 @@ def test_what_is_moved_is_registered_no_more() -> None:
     remap(space, BASE, PAGE_SIZE, PAGE_SIZE, MREMAP_MAYMOVE | MREMAP_FIXED, place)
     space.touch(place, Access.WRITE)
     assert recorder.asked == []
+
+
+@pytest.mark.parametrize("flags", [MAP_PRIVATE, MAP_SHARED])
+def test_nobody_is_asked_for_a_page_behind_the_end_of_a_file(flags: int) -> None:
+    space = AddressSpace()
+    source = SharedMemory(PAGE_SIZE)
+    space.map(BASE, 2 * PAGE_SIZE, PROT_READ | PROT_WRITE, flags | MAP_FIXED, source, 0)
+    recorder = Recorder()
+    register(space, BASE, BASE + 2 * PAGE_SIZE, MISSING | MINOR, recorder)
+    assert space.touch(BASE + PAGE_SIZE, Access.WRITE) == FaultOutcome.NO_SUCH_PAGE
+    assert recorder.asked == []
+    space.touch(BASE, Access.WRITE)
+    assert recorder.asked == [(BASE, FAULT_WRITE)]
+
+
+def test_whoever_waits_for_a_handler_that_loses_its_area_is_woken() -> None:
+    space = mapped()
+    first, other = Recorder(), Recorder()
+    middle, end = BASE + 2 * PAGE_SIZE, BASE + PAGES * PAGE_SIZE
+    register(space, BASE, middle, MISSING, first)
+    register(space, middle, end, MISSING, other)
+    register(space, BASE, middle, MISSING, first)
+    assert first.woken == [] and other.woken == []
+    register(space, BASE + PAGE_SIZE, end, 0, None)
+    assert first.woken == other.woken == [(BASE + PAGE_SIZE, end - BASE - PAGE_SIZE)]
+
+
+def test_memory_is_locked_when_its_pages_are_there() -> None:
+    space = mapped()
+    recorder = registered(space, MISSING)
+    early = [BASE, BASE]  # woken before the page is there
+
+    def serve(address: int) -> FaultOutcome:
+        if early:
+            early.pop()
+        else:
+            fill(space, address, 7)
+        return FaultOutcome.DONE
+
+    recorder.serve = serve
+    lock(space, BASE, BASE + 2 * PAGE_SIZE, now=True)
+    assert [address for address, _flags in recorder.asked] == [BASE] * 3 + [BASE + PAGE_SIZE]
+    recorder.serve = lambda address: FaultOutcome.NO_SUCH_PAGE
+    with pytest.raises(Errno) as error:
+        lock(space, BASE, BASE + 3 * PAGE_SIZE, now=True)
+    assert error.value.code == ENOMEM
+    with pytest.raises(Errno) as error:
+        space.populate(BASE, BASE + 3 * PAGE_SIZE)
+    assert error.value.code == EFAULT
+
+
+def test_a_write_by_force_is_asked_for_where_the_page_is_protected_or_missing() -> None:
+    space = mapped()
+    recorder = registered(space, MISSING | WRITE_PROTECT)
+    fill(space, BASE, 7)
+    protect_pages(space, area_to_fill(space, BASE, PAGE_SIZE), BASE, BASE + PAGE_SIZE, is_protected=True)
+    space.protect(BASE, 2 * PAGE_SIZE, PROT_READ)
+    recorder.serve = lambda address: FaultOutcome.NO_SUCH_PAGE
+    for page, flags in ((BASE, FAULT_WRITE | FAULT_PROTECTED), (BASE + PAGE_SIZE, FAULT_WRITE)):
+        with pytest.raises(Errno) as error:
+            write_foreign(space, page, span_of(bytearray(b"\x09")), by_force=True)
+        assert error.value.code == EFAULT
+        assert recorder.asked.pop() == (page, flags)
+    assert read_entry(space.pages.find(BASE)) & WRITE_WATCHED != 0
+
+    def serve(address: int) -> FaultOutcome:
+        area = area_to_fill(space, address, PAGE_SIZE)
+        protect_pages(space, area, address, address + PAGE_SIZE, is_protected=False)
+        return FaultOutcome.DONE
+
+    recorder.serve = serve
+    write_foreign(space, BASE, span_of(bytearray(b"\x09")), by_force=True)
+    assert first_byte(space, BASE) == 9

@@ -4,6 +4,8 @@ import struct
 
 import pytest
 
+from kernel.mm.space import AddressSpace
+from kernel.task.userfault import Fault, FaultContext, UserFaultFile
 from tests.unit.booted import booted
 from tools.simulated.machine import Machine
 from tools.simulated.program import Program
@@ -124,4 +126,49 @@ def test_what_was_not_agreed_on_is_refused(machine: Machine) -> None:
     with pytest.raises(OSError, match="ENOENT"):
         host.ioctl(faults, PROTECT, bytearray(struct.pack("<QQQ", place + PAGE, PAGE, 1)))
     host.ioctl(faults, WAKE, bytearray(struct.pack("<QQ", place, PAGE)))
+    host.close(faults)
+
+
+@booted
+def test_those_are_woken_who_wait_for_the_page_and_nobody_else(machine: Machine) -> None:
+    context = FaultContext(AddressSpace(), user_mode_only=False)
+    one, other, far = (context.place_of(page) for page in (PAGE, 2 * PAGE, 1 << 40))
+    assert context.place_of(PAGE) is one
+    context.wake(PAGE, PAGE)
+    assert (one.is_woken, other.is_woken, far.is_woken) == (True, False, False)
+    again = context.place_of(PAGE)  # who comes now waits anew
+    assert again is not one and not again.is_woken
+    context.wake(0, 1 << 39)
+    assert (again.is_woken, other.is_woken, far.is_woken) == (True, True, False)
+    context.close()
+    assert far.is_woken and context.places == {}
+
+
+@booted
+def test_memory_that_has_ended_counts_for_the_file(machine: Machine) -> None:
+    space = AddressSpace()
+    file = UserFaultFile(FaultContext(space, user_mode_only=False), 0)
+    before = file.held_bytes()
+    space.release()
+    assert file.held_bytes() > before
+
+
+@booted
+def test_what_was_read_before_memory_ran_out_is_not_lost(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    host = machine.host
+    faults = ready(host, NONBLOCK)
+    file = host.task.files.get(faults)
+    assert isinstance(file, UserFaultFile)
+    file.context.pending = {1: Fault(PAGE, 0, 0), 2: Fault(2 * PAGE, 0, 0)}
+    take = FaultContext.take
+
+    def take_one(context: FaultContext) -> Fault | None:
+        if context.taken:
+            raise MemoryError
+        return take(context)
+
+    monkeypatch.setattr(FaultContext, "take", take_one)
+    assert host.read(faults, bytearray(64), 64) == 32
+    with pytest.raises(OSError, match="ENOMEM"):
+        host.read(faults, bytearray(64), 64)
     host.close(faults)
