@@ -162,6 +162,14 @@ OWNER_PROCESS: Final = 1
 OWNER_GROUP: Final = 2
 
 
+class Listing:
+    """A text in pieces, each as it is when it is reached. Base class."""
+
+    def next_piece(self) -> bytes | None:
+        """The next piece, which may be empty; None at the end. Raises MemoryError."""
+        return None
+
+
 class File:
     """Base of all open file descriptions."""
 
@@ -259,6 +267,10 @@ class File:
     def held_bytes(self) -> int:
         """About how much memory comes free when the description ends. Never sleeps, allocates nothing."""
         return DESCRIPTION_BYTES
+
+    def listing(self) -> "Listing | None":
+        """What /proc/PID/fdinfo shows behind `describe` where it may be much. Raises MemoryError."""
+        return None
 
     def breaks_with_signal(self) -> bool:
         """Whether a write that fails with EPIPE also sends SIGPIPE."""

@@ -10,6 +10,8 @@ from kernel.fs.access_control import Inheritance, inherit
 from kernel.fs.character_devices import open_device
 from kernel.fs.constants import (
     FS_APPEND_FL,
+    FS_IMMUTABLE_FL,
+    FS_UNCHANGEABLE,
     MAY_EXEC,
     MAY_READ,
     MAY_WRITE,
@@ -127,13 +129,21 @@ def check_open(credentials: Credentials, mount: Mount, inode: Inode, flags: int)
     if mask & MAY_WRITE != 0 and (inode.is_regular() or inode.is_directory()):
         mount.require_writable()
     inode.check_permission(credentials, mask)
-    if inode.flags & FS_APPEND_FL != 0 and mask & MAY_WRITE != 0:
-        if (access != O_RDONLY and flags & O_APPEND == 0) or flags & O_TRUNC != 0:
-            raise Errno(EPERM)
+    if inode.flags & FS_UNCHANGEABLE != 0:
+        _check_marked(inode, flags)
     if flags & O_NOATIME != 0 and not inode.owned_by(credentials):
         raise Errno(EPERM)
     if mask & MAY_WRITE != 0 and inode.executions > 0:
         raise Errno(ETXTBSY)
+
+
+def _check_marked(inode: Inode, flags: int) -> None:
+    """Whether a file that is marked as immutable, or to be appended to only, may be opened so. Raises EPERM."""
+    writes = flags & O_ACCMODE != O_RDONLY
+    if inode.flags & FS_IMMUTABLE_FL != 0 and (writes or flags & O_TRUNC != 0):
+        raise Errno(EPERM)
+    if inode.flags & FS_APPEND_FL != 0 and ((writes and flags & O_APPEND == 0) or flags & O_TRUNC != 0):
+        raise Errno(EPERM)
 
 
 def open_silently(context: FsContext, path: Path, flags: int) -> File:
@@ -156,7 +166,7 @@ def open_silently(context: FsContext, path: Path, flags: int) -> File:
 
 def _check_writable(path: Path, inode: Inode, flags: int) -> None:
     """Whether a file can be written to at all, if it is to be. Raises EROFS, ETXTBSY."""
-    if flags & O_ACCMODE == O_RDONLY:
+    if flags & O_ACCMODE == O_RDONLY and flags & O_TRUNC == 0:
         return
     if inode.is_regular() or inode.is_directory():
         path.mount.require_writable()
@@ -209,6 +219,7 @@ def _open_held(context: FsContext, path: Path, inode: Inode, flags: int) -> File
         if MARKS.guards != 0:
             ask_to_open(path, for_running=False)
             _check_writable(path, inode, flags)  # still
+            _check_marked(inode, flags)
         break_leases_for_opening(path, inode, flags)
         return _open_now(context, path, inode, flags)
     finally:

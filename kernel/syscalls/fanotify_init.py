@@ -137,11 +137,8 @@ def fanotify_mark(descriptor: i32, flags: u32, mask: int, directory: i32, name: 
     kind = flags & _TYPES
     command = flags & (_ADD | _REMOVE | _FLUSH)
     _check_words(flags, mask, kind, command)
-    kept = 0
     if flags & _IGNORING == FAN_MARK_IGNORED_MASK:
         mask &= ~EVENT_FLAGS
-        kept = EVENT_FLAGS
-    task = current()
     file = file_at(descriptor)
     if not isinstance(file, GroupFile):
         raise Errno(EINVAL)
@@ -153,32 +150,45 @@ def fanotify_mark(descriptor: i32, flags: u32, mask: int, directory: i32, name: 
             return 0
         place = _place(directory, name, flags)
         inode = place.inode()
-        handles = file.group.flags & HANDLE_FLAGS
-        inode.check_permission(task.credentials, MAY_READ)
-        if command == _ADD:
-            _check_events(place, inode, file, mask, flags)
-        if handles != 0 and kind != FAN_MARK_INODE and not inode.file_system.finds_by_handle:
-            raise Errno(EOPNOTSUPP)
-        on_inode: Inode | None = inode if kind == FAN_MARK_INODE else None
-        on_mount: Mount | None = place.mount if kind == FAN_MARK_MOUNT else None
-        on_all: FileSystem | None = inode.file_system if kind == FAN_MARK_FILESYSTEM else None
-        if command == _ADD and flags & _IGNORING != 0 and flags & FAN_MARK_IGNORED_SURV_MODIFY == 0:
-            if flags & FAN_MARK_IGNORE != 0 and (on_inode is None or inode.is_directory()):
-                raise Errno(EINVAL if on_inode is None else EISDIR)
-            if on_inode is not None and inode.writers > 0:
-                return 0  # it would be modified at once
-        if on_inode is None or not inode.is_directory():
-            mask &= ~EVENT_ON_CHILD
-            kept = EVENT_ON_CHILD
-            if handles & FAN_REPORT_DIR_FID != 0 and command == _ADD and flags & _IGNORING == 0:
-                mask |= EVENT_ON_CHILD
-        if command == _ADD:
-            file.group.mark(on_inode, on_mount, on_all, mask, flags)
-        else:
-            file.group.unmark(on_inode, on_mount, on_all, mask, flags, kept)
+        place.pin()  # to check the permission may sleep, and what has gone is not marked
+        inode.acquire()
+        try:
+            _change_marks(file, command, place, inode, mask, flags)
+        finally:
+            inode.release()
+            place.unpin()
         return 0
     finally:
         file.release()
+
+
+def _change_marks(file: GroupFile, command: int, place: Path, inode: Inode, mask: int, flags: int) -> None:
+    """FAN_MARK_ADD or FAN_MARK_REMOVE for what lies at a place, which the caller holds."""
+    kind = flags & _TYPES
+    handles = file.group.flags & HANDLE_FLAGS
+    inode.check_permission(current().credentials, MAY_READ)
+    if command == _ADD:
+        _check_events(place, inode, file, mask, flags)
+    if handles != 0 and kind != FAN_MARK_INODE and not inode.file_system.finds_by_handle:
+        raise Errno(EOPNOTSUPP)
+    on_inode: Inode | None = inode if kind == FAN_MARK_INODE else None
+    on_mount: Mount | None = place.mount if kind == FAN_MARK_MOUNT else None
+    on_all: FileSystem | None = inode.file_system if kind == FAN_MARK_FILESYSTEM else None
+    if command == _ADD and flags & _IGNORING != 0 and flags & FAN_MARK_IGNORED_SURV_MODIFY == 0:
+        if flags & FAN_MARK_IGNORE != 0 and (on_inode is None or inode.is_directory()):
+            raise Errno(EINVAL if on_inode is None else EISDIR)
+        if on_inode is not None and inode.writers > 0:
+            return  # it would be modified at once
+    kept = EVENT_FLAGS if flags & _IGNORING == FAN_MARK_IGNORED_MASK else 0
+    if on_inode is None or not inode.is_directory():
+        mask &= ~EVENT_ON_CHILD
+        kept = EVENT_ON_CHILD
+        if handles & FAN_REPORT_DIR_FID != 0 and command == _ADD and flags & _IGNORING == 0:
+            mask |= EVENT_ON_CHILD
+    if command == _ADD:
+        file.group.mark(on_inode, on_mount, on_all, mask, flags)
+    else:
+        file.group.unmark(on_inode, on_mount, on_all, mask, flags, kept)
 
 
 def _check_words(flags: int, mask: int, kind: int, command: int) -> None:

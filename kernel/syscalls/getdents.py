@@ -67,15 +67,13 @@ class EntryBuffer(DirectorySink):
 def _read_entries(file: File, address: UserAddr, size: int, old: bool) -> int:
     if not file.inode.is_directory():
         raise Errno(ENOTDIR)
-    if file.inode.nlink == 0:
+    if MARKS.guards != 0:
+        ask_to_read(file)
+    if file.inode.nlink == 0:  # perhaps while the question waited
         raise Errno(ENOENT)
     user.check(address, size)
     sink = EntryBuffer(min(size, _LARGEST_CHUNK), old)
     before = file.position
-    if MARKS.guards != 0:
-        ask_to_read(file)
-        if file.inode.nlink == 0:
-            raise Errno(ENOENT)
     file.read_directory(sink)
     tell_file(file, IN_ACCESS)
     if sink.used == 0 and sink.refused:

@@ -10,7 +10,7 @@ from typing import Final
 
 from kernel.fs.anonymous import DescriptorFile, anonymous_path
 from kernel.fs.constants import O_CLOEXEC, O_NONBLOCK, O_RDWR, READABLE
-from kernel.fs.file import DESCRIPTION_BYTES, File
+from kernel.fs.file import DESCRIPTION_BYTES, File, Listing
 from kernel.fs.marks import FAN_ONDIR, FAN_RENAME, Mark
 from kernel.fs.open import open_silently
 from kernel.lang import EAGAIN, EBADF, EFAULT, EINVAL, ENOENT, ENOTTY, ESRCH, Errno, Span, UserAddr, final, span_of, u8
@@ -277,13 +277,26 @@ class GroupFile(DescriptorFile):
     def describe(self) -> bytes:
         group = self.group
         flags = group.flags & ~FAN_ENABLE_AUDIT
-        lines: list[bytes] = [f"fanotify flags:{flags:x} event-flags:{self.event_flags:x}\n".encode()]
-        mark = group.newest_mark
-        while mark is not None:
-            lines.append(_describe_mark(mark))
-            pace(_SHOW_COST)
-            mark = mark.older
-        return b"".join(lines)
+        return f"fanotify flags:{flags:x} event-flags:{self.event_flags:x}\n".encode()
+
+    def listing(self) -> Listing:
+        return _Marks(self.group.newest_mark)
+
+
+@final
+class _Marks(Listing):
+    """The marks of a group, newest first."""
+
+    def __init__(self, mark: Mark | None) -> None:
+        self.mark: Mark | None = mark  # the next one
+
+    def next_piece(self) -> bytes | None:
+        mark = self.mark
+        if mark is None:
+            return None
+        self.mark = mark.older
+        pace(_SHOW_COST)
+        return _describe_mark(mark)
 
 
 def _check_rule(buffer: Buffer, size: int) -> None:

@@ -10,7 +10,7 @@ Context: making a text may sleep where it reads user memory. Sizes are 0, as on 
 from typing import Final
 
 from kernel.fs.constants import MAY_READ, MAY_WRITE, S_IFDIR, S_IFLNK, S_IFREG, SEEK_CUR, SEEK_SET
-from kernel.fs.file import DirectorySink, File, InodeFile, add_offset
+from kernel.fs.file import DESCRIPTION_BYTES, DirectorySink, File, InodeFile, add_offset
 from kernel.fs.filesystem import FileSystem
 from kernel.fs.inode import Inode
 from kernel.fs.path import Path
@@ -97,6 +97,9 @@ class PiecesFile(PositionedFile):
         self.rest: bytes = b""  # of the last piece
         self.offset: int = 0  # where the rest begins
 
+    def held_bytes(self) -> int:
+        return DESCRIPTION_BYTES + len(self.rest)
+
     def begin(self) -> None:
         """The next piece is the first one."""
 
@@ -134,6 +137,10 @@ class TextFile(PositionedFile):
         super().__init__(path, flags)
         self.source: TextInode = source
         self.text: bytes | None = None
+
+    def held_bytes(self) -> int:
+        text = self.text
+        return DESCRIPTION_BYTES + (0 if text is None else len(text))
 
     def make_text(self) -> bytes:
         """What a reader sees from now on."""

@@ -7,15 +7,16 @@ who may look into the process can do either.
 from typing import Final
 
 from kernel.fs.constants import O_CLOEXEC, S_IFLNK, S_IFREG
-from kernel.fs.file import DirectorySink, File
+from kernel.fs.file import DirectorySink, File, Listing
 from kernel.fs.filesystem import FileSystem
 from kernel.fs.inode import Inode
 from kernel.fs.path import FsContext, Path, path_name
-from kernel.fs.procfs.entries import FIRST_POSITION, ComputedDirectory, TextInode
+from kernel.fs.procfs.entries import FIRST_POSITION, ComputedDirectory, PiecesFile, TextInode
 from kernel.fs.procfs.locks import locks_through
 from kernel.fs.procfs.subject import Subject, give_owner, parse_number, require_inspection
 from kernel.lang import ENOENT, Errno, final
 from kernel.lib.credentials import Credentials
+from kernel.lib.pace import pace_bytes
 from kernel.lib.pid import UNSET
 from kernel.task.pidfd import PidFile
 from kernel.task.task import current
@@ -185,4 +186,36 @@ class DescriptorText(TextInode):
         text += f"mnt_id:\t{file.path.mount.identifier}\nino:\t{file.inode.ino}\n"
         pids = self.subject.pids
         more = file.describe_to(pids) if isinstance(file, PidFile) else file.describe()
+        pace_bytes(len(more))
         return text.encode() + locks_through(file, table, pids) + more
+
+    def open(self, path: Path, flags: int) -> File:
+        self.check_reader()
+        file = open_file_of(self.subject, self.descriptor)
+        if file is not None and file.listing() is not None:
+            return _ListingText(path, flags, self)
+        return super().open(path, flags)
+
+
+@final
+class _ListingText(PiecesFile):
+    """An open fdinfo of a file that may have much to tell."""
+
+    def __init__(self, path: Path, flags: int, source: DescriptorText) -> None:
+        super().__init__(path, flags)
+        self.source: DescriptorText = source
+        self.listing_left: Listing | None = None
+        self.has_begun: bool = False
+
+    def begin(self) -> None:
+        self.has_begun = False
+
+    def next_piece(self) -> bytes | None:
+        if not self.has_begun:
+            text = self.source.make_text()
+            file = open_file_of(self.source.subject, self.source.descriptor)
+            self.listing_left = None if file is None else file.listing()
+            self.has_begun = True
+            return text
+        listing = self.listing_left
+        return None if listing is None else listing.next_piece()

@@ -380,6 +380,27 @@ static void meanwhile(void)
 	answer(one.fd, FAN_ALLOW);
 	show_end(first);
 	close(group);
+	printf("== the directory goes\n");
+	MUST(mkdir("d/e", 0755));
+	make_group(FAN_CLASS_CONTENT, 0, FAN_ACCESS_PERM | FAN_ONDIR, "d/e");
+	for (int gone = 0; gone < 2; gone++) {
+		fflush(stdout);
+		first = (pid_t)MUST(fork());
+		if (first == 0) {
+			close(group);
+			char entries[256];
+			int f = (int)MUST(open("d/e", O_RDONLY | O_DIRECTORY));
+			SHOW(syscall(SYS_getdents64, f, entries, sizeof entries) > 0 ? 1 : -1);
+			fflush(stdout);
+			_exit(0);
+		}
+		one = asked(group);
+		if (gone)
+			MUST(rmdir("d/e"));
+		answer(one.fd, FAN_ALLOW);
+		show_end(first);
+	}
+	close(group);
 	printf("== its mount goes\n");
 	MUST(mkdir("m", 0755));
 	MUST(mount("none", "m", "tmpfs", 0, NULL));

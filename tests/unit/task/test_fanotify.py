@@ -4,12 +4,16 @@ import struct
 
 import pytest
 
+from kernel.fs.file import DESCRIPTION_BYTES
 from kernel.fs.inode import Inode
+from kernel.fs.marks import MARKS
+from kernel.lib.credentials import Credentials
 from kernel.lib.ids import KernelUid
 from kernel.lib.pace import PACE
 from kernel.lib.pid import Bearer, Pid
 from kernel.task import fanotify
 from kernel.task.fanotify_event import Event, handle_of
+from kernel.task.fanotify_limits import EVENT_LIMIT
 from tests.unit.booted import booted
 from tools.simulated.machine import Machine
 from tools.simulated.program import Program
@@ -19,6 +23,7 @@ ADD, MOUNT, FLUSH, FILESYSTEM = 1, 0x10, 0x80, 0x100
 MODIFY, OPEN, CLOSE_WRITE, CLOSE_NOWRITE, CREATE, DELETE = 2, 0x20, 8, 0x10, 0x100, 0x200
 OPEN_PERM, ON_CHILD = 0x10000, 0x8000000
 REPORT_FID, OVERFLOW = 0x200, 0x4000
+O_TRUNC, SET_FLAGS, IMMUTABLE = 0o1000, 0x40086602, 0x10
 AT_FDCWD = -100
 O_RDWR_CREAT = 0o102
 ALLOW, DENY = 1, 2
@@ -175,7 +180,9 @@ def test_questions_are_answered_in_any_order_and_marks_shown_newest_first(machin
     host.fanotify_mark(group, ADD | MOUNT, CLOSE_WRITE, AT_FDCWD, "/one")
 
     def masks() -> list[str]:
-        text = host.task.files.get(group).describe().decode()
+        listing = host.task.files.get(group).listing()
+        assert listing is not None
+        text = b"".join(iter(listing.next_piece, None)).decode()
         return [line.split(" mask:")[1].split()[0] for line in text.splitlines() if " mask:" in line]
 
     assert masks() == ["8", "10000", "10000"]
@@ -216,7 +223,7 @@ def test_an_event_is_described_once_for_all_groups_and_not_at_all_where_none_has
         return handle_of(inode)
 
     monkeypatch.setattr(fanotify, "handle_of", counted)
-    monkeypatch.setattr(fanotify.EVENT_LIMIT, "values", [2])
+    monkeypatch.setattr(EVENT_LIMIT, "values", [2])
     host.mkdir("/watched", 0o755)
     groups = [host.fanotify_init(NONBLOCK | REPORT_DIR_FID | REPORT_NAME, 0) for _ in range(20)]
     for group in groups:
@@ -247,3 +254,75 @@ def test_a_process_that_gets_the_number_of_another_does_not_join_its_events(mach
     assert taken[:2] == [one.process, other.process]
     assert set(group.newest) == {None}
     group.close()
+
+
+@booted
+def test_what_is_marked_is_held_while_permission_is_checked(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    host = machine.host
+    host.close(host.open("/watched", O_RDWR_CREAT, 0o644))
+    group = host.fanotify_init(NONBLOCK, 0)
+    check = Inode.check_permission
+    users: list[int] = []
+
+    def remove(inode: Inode, credentials: Credentials, mask: int) -> None:
+        check(inode, credentials, mask)
+        if inode.is_regular() and not users:
+            users.append(inode.users)
+            host.unlink("/watched")  # as another thread may, if the check sleeps
+
+    monkeypatch.setattr(Inode, "check_permission", remove)
+    host.fanotify_mark(group, ADD, OPEN, AT_FDCWD, "/watched")
+    assert users == [1]
+    assert MARKS.count == 0  # the file has gone, and its mark
+    host.close(group)
+
+
+@booted
+def test_a_file_that_became_immutable_while_the_question_waited_is_not_truncated(machine: Machine) -> None:
+    host = machine.host
+    file = host.open("/guarded", O_RDWR_CREAT, 0o644)
+    host.write(file, b"text", 4)
+    group = host.fanotify_init(CONTENT, 0)
+    host.fanotify_mark(group, ADD, OPEN_PERM, AT_FDCWD, "/guarded")
+
+    def child(program: Program) -> int:
+        program.close(group)
+        with pytest.raises(OSError, match="EPERM"):
+            program.open("/guarded", O_TRUNC, 0)
+        return 7
+
+    pid = host.fork(child)
+    ((_mask, fd, _records),) = events(host, group)
+    host.ioctl(file, SET_FLAGS, bytearray(struct.pack("<Q", IMMUTABLE)))
+    host.write(group, struct.pack("<iI", fd, ALLOW), 8)
+    status = bytearray(4)
+    host.wait4(pid, status, 0, None)
+    assert status[1] == 7
+    text = bytearray(4)
+    assert host.pread64(file, text, 4, 0) == 4 and text == b"text"
+    host.close(group)
+
+
+@booted
+def test_marks_are_shown_as_far_as_they_are_read_and_texts_of_proc_count(machine: Machine) -> None:
+    host = machine.host
+    host.mkdir("/shown", 0o755)
+    host.mount("none", "/shown", "proc", 0, 0)
+    group = host.fanotify_init(NONBLOCK, 0)
+    for number in range(20):
+        host.close(host.open(f"/{number}", O_RDWR_CREAT, 0o644))
+        host.fanotify_mark(group, ADD, OPEN, AT_FDCWD, f"/{number}")
+    shown = host.open(f"/shown/self/fdinfo/{group}", 0, 0)
+    text = bytearray(8192)
+    size = host.pread64(shown, text, len(text), 0)
+    assert text[:size].count(b"fanotify ino:") == 20 and text.startswith(b"pos:\t0\n")
+    assert host.pread64(shown, text, 150, 0) == 150
+    held = host.task.files.get(shown).held_bytes()
+    assert DESCRIPTION_BYTES < held < DESCRIPTION_BYTES + 200
+    host.fanotify_mark(group, FLUSH, 0, AT_FDCWD, None)
+    rest = host.pread64(shown, text, len(text), 150)
+    assert text[:rest].count(b"fanotify ino:") <= 1
+    status = host.open("/shown/self/status", 0, 0)
+    host.read(status, text, 1)
+    assert host.task.files.get(status).held_bytes() > DESCRIPTION_BYTES + 500
+    host.close(group)
