@@ -1,7 +1,8 @@
 """Numbers that strangers must not guess: initial sequence numbers, timestamp offsets, SYN cookies.
 
-All are keyed hashes of the addresses and ports; the key is random and made once. The hash is HalfSipHash-2-4, which is
-made for short inputs and 32-bit words.
+All are keyed hashes of the network, the addresses and the ports; the key is random and made once. Who rules a network
+has any addresses there, so one network's numbers say nothing of another's. The hash is HalfSipHash-2-4, which is made
+for short inputs and 32-bit words.
 
 Context: thread context; never sleeps.
 Source: RFC 6528 (initial sequence numbers), RFC 7323 section 5.4 (timestamp offsets), RFC 4987 section 3.6 (cookies).
@@ -17,6 +18,7 @@ _PURPOSE_SEQUENCE: Final = 1
 _PURPOSE_TIMESTAMP: Final = 2
 _PURPOSE_COOKIE: Final = 3
 _PURPOSE_COOKIE_BODY: Final = 4
+_PURPOSE_BITS: Final = 3  # the other bits of a word are the network's number, modulo 2^29
 
 # Segment sizes that a cookie can express, for IPv4 and IPv6 alike: it has room for a few.
 COOKIE_SIZES: Final[list[int]] = [536, 1220, 1300, 1440, 1460]
@@ -96,6 +98,7 @@ class LastOffset:
     """
 
     def __init__(self) -> None:
+        self.network: int = 0
         self.local: bytes = b""
         self.remote: bytes = b""
         self.offset: int = 0
@@ -104,10 +107,13 @@ class LastOffset:
 _last: Final = LastOffset()
 
 
-def _hash(purpose: int, local: bytes, local_port: int, remote: bytes, remote_port: int, extra: int) -> int:
+def _hash(
+    purpose: int, network: int, local: bytes, local_port: int, remote: bytes, remote_port: int, extra: int
+) -> int:
+    """`network`: its number."""
     hasher = _hasher
     hasher.start()
-    hasher.add(purpose)
+    hasher.add((purpose | network << _PURPOSE_BITS) & _MASK)
     hasher.add(extra & _MASK)
     hasher.add(local_port << 16 | remote_port)
     for at in range(0, len(local), 4):
@@ -117,28 +123,40 @@ def _hash(purpose: int, local: bytes, local_port: int, remote: bytes, remote_por
     return hasher.finish()
 
 
-def initial_sequence(local: bytes, local_port: int, remote: bytes, remote_port: int, now_ns: int) -> int:
-    """32 bits: a hash of the connection, and a clock of 64 ns, so that a connection's next life starts further on."""
-    return (_hash(_PURPOSE_SEQUENCE, local, local_port, remote, remote_port, 0) + (now_ns >> 6)) & _MASK
+def initial_sequence(
+    network: int, local: bytes, local_port: int, remote: bytes, remote_port: int, now_ns: int
+) -> int:
+    """32 bits: a hash of the connection, and a clock of 64 ns, so that a connection's next life starts further on.
+    Here and below, `network` is its number.
+    """
+    return (_hash(_PURPOSE_SEQUENCE, network, local, local_port, remote, remote_port, 0) + (now_ns >> 6)) & _MASK
 
 
-def timestamp_offset(local: bytes, remote: bytes) -> int:
+def timestamp_offset(network: int, local: bytes, remote: bytes) -> int:
     """32 bits: where the timestamps of connections between two hosts start."""
     last = _last
-    if last.local != local or last.remote != remote:
-        last.offset = _hash(_PURPOSE_TIMESTAMP, local, 0, remote, 0, 0)
+    if last.network != network or last.local != local or last.remote != remote:
+        last.offset = _hash(_PURPOSE_TIMESTAMP, network, local, 0, remote, 0, 0)
+        last.network = network
         last.local = local
         last.remote = remote
     return last.offset
 
 
-def table_hash(local_port: int, remote: bytes, remote_port: int) -> int:
+def table_hash(network: int, local_port: int, remote: bytes, remote_port: int) -> int:
     """32 bits, for choosing among those that are equal."""
-    return _hash(_PURPOSE_TIMESTAMP, b"", local_port, remote, remote_port, 1)
+    return _hash(_PURPOSE_TIMESTAMP, network, b"", local_port, remote, remote_port, 1)
 
 
 def make_cookie(
-    local: bytes, local_port: int, remote: bytes, remote_port: int, peer_sequence: int, peer_mss: int, now_ns: int
+    network: int,
+    local: bytes,
+    local_port: int,
+    remote: bytes,
+    remote_port: int,
+    peer_sequence: int,
+    peer_mss: int,
+    now_ns: int,
 ) -> int:
     """An initial sequence number that says what a forgotten SYN said: 8 bits of time, 24 bits that hold the class of
     the segment size, both under a hash.
@@ -147,21 +165,28 @@ def make_cookie(
     size_class = len(COOKIE_SIZES) - 1
     while size_class > 0 and COOKIE_SIZES[size_class] > peer_mss:
         size_class -= 1
-    outer = _hash(_PURPOSE_COOKIE, local, local_port, remote, remote_port, 0)
-    inner = _hash(_PURPOSE_COOKIE_BODY, local, local_port, remote, remote_port, period)
+    outer = _hash(_PURPOSE_COOKIE, network, local, local_port, remote, remote_port, 0)
+    inner = _hash(_PURPOSE_COOKIE_BODY, network, local, local_port, remote, remote_port, period)
     return (outer + peer_sequence + ((period & 0xFF) << 24) + ((inner + size_class) & 0xFF_FFFF)) & _MASK
 
 
 def check_cookie(
-    local: bytes, local_port: int, remote: bytes, remote_port: int, peer_sequence: int, cookie: int, now_ns: int
+    network: int,
+    local: bytes,
+    local_port: int,
+    remote: bytes,
+    remote_port: int,
+    peer_sequence: int,
+    cookie: int,
+    now_ns: int,
 ) -> int:
     """The segment size that the cookie expresses; 0 if it is none of ours, or too old."""
-    outer = _hash(_PURPOSE_COOKIE, local, local_port, remote, remote_port, 0)
+    outer = _hash(_PURPOSE_COOKIE, network, local, local_port, remote, remote_port, 0)
     rest = (cookie - outer - peer_sequence) & _MASK
     period = now_ns // _COOKIE_PERIOD_NS
     age = (period - (rest >> 24)) & 0xFF
     if age >= _COOKIE_PERIODS:
         return 0
-    inner = _hash(_PURPOSE_COOKIE_BODY, local, local_port, remote, remote_port, period - age)
+    inner = _hash(_PURPOSE_COOKIE_BODY, network, local, local_port, remote, remote_port, period - age)
     size_class = (rest - inner) & 0xFF_FFFF
     return COOKIE_SIZES[size_class] if size_class < len(COOKIE_SIZES) else 0

@@ -318,7 +318,8 @@ class TcpSocket(InetSocket):
         try:
             found = Stream(channel)
             c = new_channel(channel, hop.source, local_port, hop.destination, target.port)
-            initial = secrets.initial_sequence(c.local, local_port, c.remote, target.port, now_ns)
+            number = c.network.number
+            initial = secrets.initial_sequence(number, c.local, local_port, c.remote, target.port, now_ns)
             TABLE.insert(channel)
         except MemoryError:
             channel.abandon()

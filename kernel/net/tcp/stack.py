@@ -41,7 +41,7 @@ def new_channel(channel: Channel, local: bytes, local_port: int, remote: bytes, 
     channel.connection = c
     channel.options.apply(c)
     channel.measure_path(c)
-    c.agreed.timestamp_offset = secrets.timestamp_offset(local, remote)
+    c.agreed.timestamp_offset = secrets.timestamp_offset(channel.network.number, local, remote)
     return c
 
 
@@ -246,7 +246,8 @@ def _take_syn(listener: Listener, segment: Segment, packet: Packet, initial: int
         return
     try:
         if initial < 0:
-            initial = secrets.initial_sequence(c.local, c.local_port, c.remote, c.remote_port, now_ns)
+            number = listener.network.number
+            initial = secrets.initial_sequence(number, c.local, c.local_port, c.remote, c.remote_port, now_ns)
         listener.half_open.append(channel)
         opening.accept(c, segment, packet, initial, now_ns)
     except MemoryError:
@@ -295,6 +296,7 @@ def _take_cookie(listener: Listener, segment: Segment, packet: Packet, now_ns: i
     if SETTINGS.syn_cookies.of(listener.network) == 0 or segment.flags & (SYN | RST) != 0:
         return False
     mss = secrets.check_cookie(
+        listener.network.number,
         packet.destination,
         segment.destination_port,
         packet.source,
@@ -359,6 +361,7 @@ def _send_cookie(listener: Listener, segment: Segment, packet: Packet, now_ns: i
     header.destination_port = segment.source_port
     header.flags = SYN | ACK
     header.sequence = secrets.make_cookie(
+        listener.network.number,
         packet.destination,
         segment.destination_port,
         packet.source,
@@ -373,7 +376,7 @@ def _send_cookie(listener: Listener, segment: Segment, packet: Packet, now_ns: i
     if SETTINGS.timestamps.of(listener.network) != 0 and segment.has_timestamp:
         with_scaling = SETTINGS.window_scaling.of(listener.network) != 0
         options = cookie_options.offered(segment, with_scaling, SETTINGS.sack.of(listener.network) != 0)
-        offset = secrets.timestamp_offset(packet.destination, packet.source)
+        offset = secrets.timestamp_offset(listener.network.number, packet.destination, packet.source)
         header.has_timestamp = True
         header.timestamp = options.put_into(now_ns // NS_PER_MS) + offset
         header.timestamp_echo = segment.timestamp

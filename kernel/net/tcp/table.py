@@ -220,7 +220,7 @@ class Table:
                 equals = 1
             elif score == best_score and score > 0 and listener.hold.binding.reuse_port:
                 equals += 1
-                if table_hash(local_port, remote, remote_port) % equals == 0:
+                if table_hash(network.number, local_port, remote, remote_port) % equals == 0:
                     best = listener
         return best
 

@@ -146,7 +146,7 @@ def test_cubic_comes_back_to_where_it_lost() -> None:
 
 
 def test_cookies() -> None:
-    ends = (b"\x0a\x00\x00\x01", 80, b"\x0a\x00\x00\x02", 4000)
+    ends = (17, b"\x0a\x00\x00\x01", 80, b"\x0a\x00\x00\x02", 4000)
     now = 10_000 * 1000 * MS
     cookie = secrets.make_cookie(*ends, 12345, 1400, now)
     assert secrets.check_cookie(*ends, 12345, cookie, now) == 1300
@@ -155,3 +155,17 @@ def test_cookies() -> None:
     assert secrets.check_cookie(*ends, 13000, cookie, now) == 0
     assert secrets.check_cookie(*ends, 12345, cookie ^ 0x40000, now) == 0
     assert secrets.make_cookie(*ends, 12345, 1460, now) != cookie
+
+
+def test_the_secrets_of_a_network_say_nothing_of_another() -> None:
+    one = (0xF000_0000, b"\x0a\x00\x00\x01", 80, b"\x0a\x00\x00\x02", 4000)
+    other = (0xF000_0001, *one[1:])
+    now = 10_000 * 1000 * MS
+    assert secrets.initial_sequence(*one, now) == secrets.initial_sequence(*one, now)
+    assert secrets.initial_sequence(*one, now) != secrets.initial_sequence(*other, now)
+    offset = secrets.timestamp_offset(one[0], one[1], one[3])
+    assert secrets.timestamp_offset(other[0], one[1], one[3]) != offset
+    assert secrets.timestamp_offset(one[0], one[1], one[3]) == offset
+    cookie = secrets.make_cookie(*one, 12345, 1400, now)
+    assert secrets.check_cookie(*one, 12345, cookie, now) == 1300
+    assert secrets.check_cookie(*other, 12345, cookie, now) == 0
