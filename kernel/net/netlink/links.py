@@ -244,7 +244,8 @@ def _move(request: Request, device: NetworkDevice) -> None:
     """IFLA_NET_NS_PID, IFLA_NET_NS_FD: put the interface into another network, with the name that the request has for
     it. Raises EINVAL for lo, EEXIST, EPERM, ESRCH, EBADF, ERANGE, ENFILE.
     """
-    network = named_network(device.network, request.attribute(IFLA_NET_NS_PID), request.attribute(IFLA_NET_NS_FD))
+    process = request.attribute(IFLA_NET_NS_PID)
+    network = named_network(device.network, process, request.attribute(IFLA_NET_NS_FD), request.opener)
     if network is device.network:
         return
     if device.is_loop:

@@ -48,7 +48,7 @@ class Wish:
     """What a message says of one interface to be made."""
 
     def __init__(
-        self, default: Network, header: bytes, attributes: bytes, kind: bytes, has_name: bool = True
+        self, request: Request, header: bytes, attributes: bytes, kind: bytes, has_name: bool = True
     ) -> None:
         """`header` is a struct ifinfomsg. Raises EINVAL, EADDRNOTAVAIL, ERANGE, and what a network's name raises."""
         self.index: int = span_of(header).load_u32(4)
@@ -64,7 +64,8 @@ class Wish:
         if len(self.address) > 0:
             check_link_address(self.address, _ADDRESS_SIZE)
         process = find_attribute(attributes, 0, IFLA_NET_NS_PID)
-        self.network: Network = named_network(default, process, find_attribute(attributes, 0, IFLA_NET_NS_FD))
+        descriptor = find_attribute(attributes, 0, IFLA_NET_NS_FD)
+        self.network: Network = named_network(request.network, process, descriptor, request.opener)
         if len(name) > NAME_LIMIT:
             raise Errno(ERANGE)
 
@@ -117,7 +118,7 @@ def make_link(request: Request) -> None:
     check_room_to_keep()
     header = request.payload(LINK_HEADER).to_bytes()
     attributes = request.raw[HEADER_SIZE + LINK_HEADER :]
-    wish = Wish(request.network, header, attributes, kind)
+    wish = Wish(request, header, attributes, kind)
     if kind == b"veth":
         _make_pair(request, wish, find_attribute(request.attribute(IFLA_LINKINFO), 0, INFO_DATA))
         return
@@ -136,7 +137,7 @@ def _make_pair(request: Request, wish: Wish, data: bytes) -> None:
     has_own = len(told) > 0
     header = told[:LINK_HEADER] if has_own else bytes(LINK_HEADER)
     attributes = told[LINK_HEADER:] if has_own else request.raw[HEADER_SIZE + LINK_HEADER :]
-    others = Wish(request.network, header, attributes, b"veth", has_name=has_own)
+    others = Wish(request, header, attributes, b"veth", has_name=has_own)
     other = VethDevice(others.network, others.name, others.link_address())
     device = VethDevice(wish.network, wish.name, wish.link_address())
     others.enter(other)

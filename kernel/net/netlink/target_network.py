@@ -9,6 +9,7 @@ from typing import Final
 from kernel.fs.namespace import NamespaceFile
 from kernel.lang import EINVAL, EPERM, ESRCH, Errno, span_of
 from kernel.lib.capabilities import CAP_NET_ADMIN
+from kernel.lib.credentials import Credentials
 from kernel.lib.namespace import CLONE_NEWNET, Namespace
 from kernel.net.link.network import LIMBO, Network, as_network
 from kernel.task import current
@@ -39,15 +40,19 @@ def network_of_descriptor(number: int) -> Network:
     return namespace
 
 
-def require_administrator(network: Network) -> None:
-    """Only who has CAP_NET_ADMIN over a network may put something there. Raises EPERM."""
+def require_administrator(network: Network, opener: Credentials | None) -> None:
+    """Only who has CAP_NET_ADMIN over a network may put something there, and so must have had whoever opened the
+    socket: the caller may not know where it writes. Raises EPERM.
+    """
     if not current().credentials.capable_in(network.owner, CAP_NET_ADMIN):
+        raise Errno(EPERM)
+    if opener is not None and not opener.capable_in(network.owner, CAP_NET_ADMIN):
         raise Errno(EPERM)
 
 
-def named_network(default: Network, process: bytes, descriptor: bytes) -> Network:
-    """The one that attributes name, both empty where they are not there, and whose administrator the caller is. Raises
-    ESRCH, EBADF, EINVAL, EPERM.
+def named_network(default: Network, process: bytes, descriptor: bytes, opener: Credentials | None) -> Network:
+    """The one that attributes name, both empty where they are not there, and whose administrators the caller and the
+    socket's opener are (`Request.opener`). Raises ESRCH, EBADF, EINVAL, EPERM.
     """
     if len(process) == 0 and len(descriptor) == 0:
         return default
@@ -60,5 +65,5 @@ def named_network(default: Network, process: bytes, descriptor: bytes) -> Networ
         raise Errno(EINVAL)
     if found is LIMBO:
         raise Errno(EINVAL)
-    require_administrator(found)
+    require_administrator(found, opener)
     return found

@@ -7,8 +7,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kernel.lib.credentials import Credentials
-from kernel.net.link.network import FIRST_NETWORK
-from kernel.net.netlink import route_socket
+from kernel.lib.ids import KernelGid, KernelUid
+from kernel.lib.namespace import FIRST_USER, UserNamespace, next_number
+from kernel.net.link.device import register_device
+from kernel.net.link.dummy import DummyDevice
+from kernel.net.link.network import FIRST_NETWORK, new_network
+from kernel.net.netlink import route_socket, target_network
 from kernel.net.netlink.route_socket import RouteSocket
 from kernel.net.sockets.socket import SOCK_RAW
 from tests.unit.net.conftest import Wire
@@ -100,3 +104,25 @@ def test_whatever_comes_is_answered(
     netlink.handle(data + rest, None)
     for kind, _, payload in answers(netlink):
         assert kind != NLMSG_ERROR or len(payload) >= 20
+
+
+@pytest.mark.parametrize(("asks_opener", "answer"), [(True, -1), (False, 0)])
+def test_who_opened_the_socket_must_rule_the_target_as_well(
+    wire: Wire, monkeypatch: pytest.MonkeyPatch, asks_opener: bool, answer: int
+) -> None:
+    """A program of the administrator's that writes to what it was given as its output moves no interface for others."""
+    monkeypatch.setattr(route_socket, "current", Caller)
+    monkeypatch.setattr(target_network, "current", Caller)
+    monkeypatch.setattr(target_network, "network_of_process", lambda number: FIRST_NETWORK)
+    opener = Credentials()
+    opener.enter(UserNamespace(FIRST_USER, next_number(), KernelUid(1000), KernelGid(1000)))
+    network = new_network(opener.user_namespace)
+    device = DummyDevice(network, b"theirs", b"\x02" + bytes(5))
+    register_device(device)
+    socket = RouteSocket(SOCK_RAW, opener, network)
+    name = struct.pack("<HH8s", 12, 3, b"theirs")
+    request = message(16, 5, bytes(16) + name + struct.pack("<HHI", 8, 19, 1))
+    socket.handle(request, opener if asks_opener else None)
+    ((_, _, payload),) = answers(socket)
+    assert struct.unpack_from("<i", payload) == (answer,)
+    assert device.network is (network if asks_opener else FIRST_NETWORK)
