@@ -1,9 +1,11 @@
 """The neighbour cache: which link address an IP address on the link has, and whether it answers.
 
 ARP and neighbour discovery share it. An entry goes INCOMPLETE → REACHABLE → STALE → DELAY → PROBE; packets for an entry
-that is being resolved wait in it, a bounded number of them. How to ask is the business of a `Resolver`.
+that is being resolved wait in it. What waits is bounded for an entry, a network, and all networks but the first
+together; where there is no room, the oldest of the same network goes. How to ask is the business of a `Resolver`.
 
-Invariants: an entry in the table has a `link_address` unless it is INCOMPLETE or FAILED; the table is bounded.
+Invariants: an entry in the table has a `link_address` unless it is INCOMPLETE or FAILED; the table is bounded. Entries
+that packets wait in are in their network's `waiting`, and its `waiting_bytes` are those of their packets.
 Context: thread context; nothing sleeps.
 Source: RFC 4861, section 7.3.
 """
@@ -12,9 +14,10 @@ from typing import Final
 
 from kernel.lang import EINVAL, ENOBUFS, ENOENT, Errno, final
 from kernel.lib import random
+from kernel.mm.frames import PAGE_SIZE, total_frame_count
 from kernel.net.link import ethernet
 from kernel.net.link.device import IFF_LOOPBACK, IFF_NOARP, DeviceWatcher, NetworkDevice, watch_devices
-from kernel.net.link.network import Network, PartMaker, register_part
+from kernel.net.link.network import FIRST_NETWORK, Network, PartMaker, register_part
 from kernel.net.link.packet import Packet, PacketQueue
 from kernel.net.link.part import Part
 from kernel.net.link.timers import NetworkTimer
@@ -39,7 +42,12 @@ _FORGET_NS: Final = 60 * _SECOND_NS  # an entry that nobody uses
 _MULTICAST_PROBES: Final = 3
 _UNICAST_PROBES: Final = 3
 _QUEUE_LIMIT: Final = 64
+_QUEUE_BYTES: Final = 212_992  # of an entry, as Linux's unres_qlen_bytes
 _TABLE_LIMIT: Final = 1024
+_PACKET_OVERHEAD: Final = 512
+_MEMORY_SHARE: Final = 64  # a network, and all but the first together, have this part of memory waiting at most,
+_LEAST_LIMIT: Final = 1 << 18  # bytes, if that is not less than this
+_LEAST_ROOM: Final = 2048  # bytes that each network may have waiting whatever others have
 
 
 class Resolver:
@@ -72,6 +80,7 @@ class Neighbour(NetworkTimer):
         self.used_ns: int = 0
         self.updated_ns: int = 0
         self.waiting: PacketQueue = PacketQueue()
+        self.waiting_bytes: int = 0
 
     def send(self, packet: Packet, protocol: int) -> None:
         """Send a packet, which starts with its IP header, to this neighbour; it waits if need be."""
@@ -83,13 +92,43 @@ class Neighbour(NetworkTimer):
                 self.start(self.used_ns + _DELAY_NS)
             ethernet.send(packet, self.device, self.link_address, protocol)
             return
+        if not self.is_listed:
+            self.device.sent_dropped += 1  # nobody will answer it any more
+            return
         packet.protocol = protocol
-        if self.waiting.count >= _QUEUE_LIMIT:
-            self.waiting.pop()
+        size_bytes = _bytes_of(packet)
+        while self.waiting.count >= _QUEUE_LIMIT or (
+            self.waiting.count > 0 and self.waiting_bytes + size_bytes > _QUEUE_BYTES
+        ):
+            self.take_waiting()
             self.device.sent_dropped += 1
-        self.waiting.append(packet)
+        table = neighbours_of(self.device.network)
+        if table.make_room(size_bytes):
+            table.waiting[self] = True
+            table.count_waiting(size_bytes)
+            self.waiting_bytes += size_bytes
+            self.waiting.append(packet)
+        else:
+            self.device.sent_dropped += 1
         if state == FAILED:
             self.begin()
+
+    def take_waiting(self) -> Packet | None:
+        """The packet that has waited longest; None if there is none."""
+        packet = self.waiting.pop()
+        if packet is not None:
+            size_bytes = _bytes_of(packet)
+            table = neighbours_of(self.device.network)
+            table.count_waiting(-size_bytes)
+            self.waiting_bytes -= size_bytes
+            if self.waiting.count == 0:
+                table.waiting.pop(self)
+        return packet
+
+    def drop_waiting(self) -> None:
+        """What waits is forgotten."""
+        while self.take_waiting() is not None:
+            pass
 
     def begin(self) -> None:
         """Start asking."""
@@ -126,7 +165,7 @@ class Neighbour(NetworkTimer):
             self.link_address = link_address
             self.updated_ns = now_ns
         while True:
-            packet = self.waiting.pop()
+            packet = self.take_waiting()
             if packet is None:
                 break
             ethernet.send(packet, self.device, link_address, packet.protocol)
@@ -136,7 +175,7 @@ class Neighbour(NetworkTimer):
             self._advance(now_ns)
         except MemoryError:
             self.state = FAILED  # the next packet begins anew
-            self.waiting.clear()
+            self.drop_waiting()
         ethernet.drain()
 
     def _advance(self, now_ns: int) -> None:
@@ -166,7 +205,7 @@ class Neighbour(NetworkTimer):
         self.state = FAILED
         self.start(now_ns + _FORGET_NS)
         while True:
-            packet = self.waiting.pop()
+            packet = self.take_waiting()
             if packet is None:
                 break
             packet.device = self.device
@@ -196,23 +235,72 @@ class Cache:
 CACHE: Final = Cache()
 
 
+def _bytes_of(packet: Packet) -> int:
+    """What a waiting packet is counted with: that does not change while it waits."""
+    return len(packet.storage) + _PACKET_OVERHEAD
+
+
+@final
+class WaitingBytes:
+    """Those of the packets that wait in all networks but the first one."""
+
+    def __init__(self) -> None:
+        self.total: int = 0
+
+    def limit(self) -> int:
+        """How many these may be, and those of the first one, or of any."""
+        return max(total_frame_count() * PAGE_SIZE // _MEMORY_SHARE, _LEAST_LIMIT)
+
+
+WAITING: Final = WaitingBytes()
+
+
 @final
 class Neighbours(Part):
     """Those of a network, by device and address. Each network has room of its own, so that none takes another's."""
 
-    def __init__(self) -> None:
+    def __init__(self, is_first: bool) -> None:
         super().__init__()
+        self.is_first: bool = is_first
         self.entries: dict[bytes, Neighbour] = {}
+        self.waiting: dict[Neighbour, bool] = {}  # in which packets wait, those first in which they began to first
+        self.waiting_bytes: int = 0
 
     def end(self) -> None:
         super().end()
         self.entries.clear()
+        self.waiting.clear()
+        self.count_waiting(-self.waiting_bytes)
+
+    def count_waiting(self, size_bytes: int) -> None:
+        """So many more, or fewer, bytes wait."""
+        self.waiting_bytes += size_bytes
+        if not self.is_first:
+            WAITING.total += size_bytes
+
+    def make_room(self, size_bytes: int) -> bool:
+        """Whether so many bytes more may wait, for which older packets of the network go."""
+        limit = WAITING.limit()
+        while self.waiting_bytes + size_bytes > _LEAST_ROOM and (
+            self.waiting_bytes + size_bytes > limit or (not self.is_first and WAITING.total + size_bytes > limit)
+        ):
+            oldest = self._first_waiting()
+            if oldest is None:
+                return False
+            oldest.take_waiting()
+            oldest.device.sent_dropped += 1
+        return True
+
+    def _first_waiting(self) -> Neighbour | None:
+        for entry in self.waiting.keys():
+            return entry
+        return None
 
 
 @final
 class _Maker(PartMaker):
     def make(self, network: Network) -> None:
-        network.neighbours = Neighbours()
+        network.neighbours = Neighbours(is_first=network is FIRST_NETWORK)
 
 
 register_part(_Maker())
@@ -279,7 +367,8 @@ def _make_room(entries: dict[bytes, Neighbour]) -> None:
 def forget(neighbour: Neighbour) -> None:
     """Take an entry out; what waits in it is dropped."""
     neighbour.remove()
-    neighbour.waiting.clear()
+    if neighbour.is_listed:
+        neighbour.drop_waiting()
     neighbour.state = FAILED
     if neighbour.is_listed:
         neighbour.is_listed = False

@@ -34,7 +34,7 @@ from kernel.net.link.device import (
     register_device,
 )
 from kernel.net.link.dummy import DummyDevice
-from kernel.net.link.neighbours import neighbour_for, neighbours_of
+from kernel.net.link.neighbours import WAITING, neighbour_for, neighbours_of
 from kernel.net.link.network import (
     ENDED,
     FIRST_NETWORK,
@@ -365,3 +365,38 @@ def test_a_network_ends_once(loopback: NetworkDevice) -> None:
 def test_networks_are_made_by_clone() -> None:
     made = networks.make_network(FIRST_USER)
     assert isinstance(made, Network) and made.owner is FIRST_USER and made.users == 0
+
+
+def test_what_waits_for_neighbours_is_bounded(pair: tuple[VethDevice, VethDevice]) -> None:
+    """For each entry, each network, and all networks but the first together; and nothing stays counted."""
+    left, right = pair
+    holes = []
+    for end in pair:
+        hole = VethDevice(end.network, b"hole", b"\x02\0\0\0\0\x07")
+        register_device(hole)
+        hole.mtu = 65535
+        holes.append(hole)
+    veth.join(holes[0], holes[1])
+    for hole in holes:
+        bring_up(hole)
+    limit = WAITING.limit()
+    for hole in holes:
+        for number in range(40):
+            neighbour = neighbour_for(hole, struct.pack(">I", 0x0B00_0000 + number))
+            for _ in range(64):
+                packet = Packet(65_000)
+                packet.put(65_000)
+                packet.source = bytes(4)
+                neighbour.send(packet, ethernet.ETHERTYPE_IP4)
+            assert neighbour.waiting.count <= 3
+        assert 0 < WAITING.total <= limit + 2 * 2048
+    # There is room for one small packet, whatever others have waiting.
+    small = Packet(100)
+    small.source = bytes(4)
+    entry = neighbour_for(holes[1], b"\x0c\0\0\1")
+    entry.send(small, ethernet.ETHERTYPE_IP4)
+    assert entry.waiting.count == 1
+    assert WAITING.total == sum(neighbours_of(end.network).waiting_bytes for end in pair)
+    for hole in holes:
+        remove_device(hole)
+    assert WAITING.total == 0 and all(len(neighbours_of(end.network).waiting) == 0 for end in pair)
