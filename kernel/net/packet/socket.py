@@ -14,6 +14,7 @@ from kernel.lang import (
     EFAULT,
     EINVAL,
     EMSGSIZE,
+    ENOBUFS,
     ENETDOWN,
     ENODEV,
     ENOPROTOOPT,
@@ -29,8 +30,10 @@ from kernel.lang import (
 from kernel.lib import user
 from kernel.lib.capabilities import CAP_NET_RAW
 from kernel.lib.credentials import Credentials
+from kernel.mm.keeping import check_room_to_keep
 from kernel.mm.objects import MemoryObject
 from kernel.net.datagram.socket import FIONREAD, PACKET_OVERHEAD, SIOCOUTQ
+from kernel.net.internet.sysctl import CORE
 from kernel.net.link import ethernet
 from kernel.net.link.device import NetworkDevice, Tap, device_by_index
 from kernel.net.link.ethernet import ETHERNET_HEADER
@@ -87,6 +90,7 @@ _ETH_P_ALL: Final = 3
 _SOCKADDR_LL: Final = 20
 _SOCKADDR_LL_LEAST: Final = 12
 _LARGEST_FRAME: Final = 65535
+_MEMBERSHIP_BYTES: Final = 256  # what a membership is counted with, and may cost, against net.core.optmem_max
 _RECEIVE_FLAGS: Final = MSG_PEEK | MSG_DONTWAIT | MSG_TRUNC | MSG_CMSG_CLOEXEC | MSG_ERRQUEUE
 
 
@@ -349,7 +353,8 @@ class PacketSocket(Socket):
         return state
 
     def held_bytes(self) -> int:
-        return super().held_bytes() + self.queued_bytes + self.rings.size_bytes()
+        memberships = len(self.memberships) * _MEMBERSHIP_BYTES
+        return super().held_bytes() + self.queued_bytes + self.rings.size_bytes() + memberships
 
     def memory_use(self) -> tuple[int, int, int]:
         return self.queued_bytes, 0, self.rings.counts.drops
@@ -410,7 +415,9 @@ class PacketSocket(Socket):
         return self.rings.mapping(self, offset, size_bytes)
 
     def _change_membership(self, value: bytes, is_adding: bool) -> None:
-        """struct packet_mreq: frames that the interface is to hand up beside its own."""
+        """struct packet_mreq: frames that the interface is to hand up beside its own. EINVAL, ENODEV; ENOBUFS for too
+        many (Linux lets a socket ask for as many as there is memory for).
+        """
         if len(value) < 16:
             raise Errno(EINVAL)
         span = span_of(value)
@@ -438,8 +445,15 @@ class PacketSocket(Socket):
             if held.is_like(wanted):
                 held.users += 1
                 return
-        wanted.apply(device)
+        if (len(self.memberships) + 1) * _MEMBERSHIP_BYTES >= CORE.optmem(self.network):
+            raise Errno(ENOBUFS)
+        check_room_to_keep()
         self.memberships.append(wanted)
+        try:
+            wanted.apply(device)
+        except (Errno, MemoryError):
+            self.memberships.pop()
+            raise
 
     def ioctl(self, command: int, argument: int) -> int:
         if command == FIONREAD:

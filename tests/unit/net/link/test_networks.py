@@ -49,7 +49,7 @@ from kernel.net.link.network_ids import NETWORK_IDS, NOT_ASSIGNED, NetworkIds
 from kernel.net.link.packet import Packet
 from kernel.net.link.thread import run_pending
 from kernel.net.link.veth import VethDevice
-from kernel.net.packet.socket import PacketSocket
+from kernel.net.packet.socket import SOL_PACKET, PacketSocket
 from kernel.net.sockets.inet import encode_inet
 from kernel.net.sockets.socket import AF_INET, SOCK_RAW, Message
 from kernel.time import monotonic_ns
@@ -400,3 +400,24 @@ def test_what_waits_for_neighbours_is_bounded(pair: tuple[VethDevice, VethDevice
     for hole in holes:
         remove_device(hole)
     assert WAITING.total == 0 and all(len(neighbours_of(end.network).waiting) == 0 for end in pair)
+
+
+def test_a_packet_socket_asks_for_a_bounded_number_of_addresses(pair: tuple[VethDevice, VethDevice]) -> None:
+    """And what it asks for is counted with it, and ends with it."""
+    left, _ = pair
+    socket = PacketSocket(SOCK_RAW, 0, Credentials(), left.network)
+    usual, held = set(left.multicast), socket.held_bytes()
+    added = 0
+    with pytest.raises(Errno) as error:
+        for number in range(5000):
+            address = b"\x01\0" + struct.pack(">I", number)
+            socket.set_option(SOL_PACKET, 1, struct.pack("=IHH6s2x", left.index, 0, 6, address))
+            added += 1
+    assert error.value.code == ENOBUFS and added > 100
+    assert len(left.multicast) == len(usual) + added and socket.held_bytes() >= held + 200 * added
+    with pytest.raises(Errno) as error:  # one that is no address of the link asks for nothing
+        socket.set_option(SOL_PACKET, 2, struct.pack("=IHH6s2x", left.index, 0, 6, b"\x01" + bytes(5)))
+        socket.set_option(SOL_PACKET, 1, struct.pack("=IHH6s2x", left.index, 0, 3, b"\x01" + bytes(5)))
+    assert error.value.code == EINVAL
+    socket.close()
+    assert set(left.multicast) == usual
