@@ -34,6 +34,10 @@ class Setting:
         """What the running program opens: the same, unless everybody has their own. Raises MemoryError."""
         return self
 
+    def held_bytes(self) -> int:
+        """What is only there because the setting is open."""
+        return 0
+
     def numbers(self) -> list[int]:
         """What is shown, in a row. Raises MemoryError."""
         return []

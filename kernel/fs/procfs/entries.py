@@ -140,7 +140,7 @@ class TextFile(PositionedFile):
 
     def held_bytes(self) -> int:
         text = self.text
-        return DESCRIPTION_BYTES + (0 if text is None else len(text))
+        return DESCRIPTION_BYTES + self.source.held_bytes() + (0 if text is None else len(text))
 
     def make_text(self) -> bytes:
         """What a reader sees from now on."""

@@ -19,7 +19,7 @@ from kernel.fs.procfs.entries import (
     check_setting_access,
     check_setting_writer,
 )
-from kernel.lang import EACCES, EINVAL, Errno, final
+from kernel.lang import EACCES, EINVAL, ENXIO, Errno, Weak, final, weak
 from kernel.lib.credentials import Credentials, caller_credentials
 from kernel.lib.proc_files import NET_FILES, MakeText, ProcFile, TextPieces
 from kernel.lib.settings import Setting
@@ -33,12 +33,20 @@ _MOST: Final = (1 << 63) - 1
 class OpenPieces(PiecesFile):
     """An open table that comes in pieces."""
 
-    def __init__(self, path: Path, flags: int, file: ProcFile, network: Network) -> None:
+    def __init__(
+        self, path: Path, flags: int, file: ProcFile, network: Network, opener: Credentials | None
+    ) -> None:
         super().__init__(path, flags)
         self.source: ProcFile = file
-        self.opener: Credentials | None = caller_credentials()
+        self.opener: Credentials | None = opener
         self.network: Network = network
         self.pieces: TextPieces | None = None
+        network.acquire()
+
+    def close(self) -> None:
+        self.pieces = None
+        self.network.release()
+        super().close()
 
     def begin(self) -> None:
         make = self.source.pieces
@@ -65,10 +73,10 @@ class PiecesInode(Inode):
         super().__init__(file_system, ino, S_IFREG | 0o444)
         self.source: ProcFile = file
         self.reads_alone: bool = False
-        self.network: Network = network  # whose it is, if it is of the network
+        self.network: Weak[Network] = weak(network)  # whose it is, if it is of the network
 
     def open(self, path: Path, flags: int) -> File:
-        return OpenPieces(path, flags, self.source, self.network)
+        return OpenPieces(path, flags, self.source, _living(self.network), caller_credentials())
 
     def is_only_read(self) -> bool:
         return self.reads_alone
@@ -80,18 +88,46 @@ class PiecesInode(Inode):
 
 
 @final
+class OpenText(TextFile):
+    """An open table that is written at once."""
+
+    def __init__(self, path: Path, flags: int, source: TextInode, network: Network) -> None:
+        super().__init__(path, flags, source)
+        self.network: Network = network
+        network.acquire()
+
+    def close(self) -> None:
+        self.network.release()
+        super().close()
+
+
+def _living(network: Weak[Network]) -> Network:
+    """A network whose table is read. Its name does not keep it, as that of a process does not; who has the table open
+    is a user of it, as on Linux. Raises ENXIO for one that has ended.
+    """
+    found = network.get()
+    if found is None or found.is_over():
+        raise Errno(ENXIO)
+    return found
+
+
+@final
 class NetText(TextInode):
     """A table that is written at once."""
 
     def __init__(self, file_system: FileSystem, ino: int, make: MakeText, network: Network) -> None:
         super().__init__(file_system, ino, S_IFREG | 0o444)
         self.make: MakeText = make
-        self.network: Network = network
+        self.network: Weak[Network] = weak(network)
         self.reads_alone = True
+
+    def open(self, path: Path, flags: int) -> File:
+        self.check_reader()
+        return OpenText(path, flags, self, _living(self.network))
 
     def make_text(self) -> bytes:
         make = self.make
-        SHOWN.network = self.network
+        SHOWN.network = _living(self.network)
         try:
             return make()
         finally:
@@ -150,6 +186,9 @@ class SettingInode(TextInode):
 
     def holds_numbers(self) -> bool:
         return True
+
+    def held_bytes(self) -> int:
+        return self.setting.held_bytes()
 
     def store_text(self, text: bytes, offset: int) -> None:
         """EINVAL for what is no number, or out of bounds, or too many or too few."""

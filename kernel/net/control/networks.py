@@ -1,8 +1,8 @@
 """Beginning and end of networks (network_namespaces(7)).
 
 The last user of a network may leave it anywhere, in the middle of closing a file. So the network thread takes it apart:
-its interfaces go down and are removed, one at each turn, or move to the first network if they are hardware; and nothing
-refers to it any more.
+its interfaces go down, and are removed, or move to the first network if they are hardware, each at a turn of its own;
+and nothing refers to it any more.
 
 Context: making one may reclaim memory; the end is in the network thread. Nothing sleeps.
 """
@@ -13,7 +13,7 @@ from kernel.lang import Errno, final, noraise
 from kernel.lib.namespace import NETWORKS, Namespace, UserNamespace, count_no_more
 from kernel.mm.keeping import check_room_to_keep
 from kernel.net.internet.router_discovery import EXPIRY
-from kernel.net.link.device import NetworkDevice, device_by_name
+from kernel.net.link.device import NetworkDevice, bring_down, device_by_name
 from kernel.net.link.network import ENDED, FIRST_NETWORK, EndHook, Network, move_device, new_network
 from kernel.net.link.network_ids import NETWORK_IDS
 from kernel.net.link.thread import Work, schedule_work
@@ -29,7 +29,11 @@ class Ending(Work):
         if network is None:
             return
         if len(network.devices) > 0:
-            _send_away(network.devices[len(network.devices) - 1])
+            device = network.devices[len(network.devices) - 1]
+            if device.is_up():
+                bring_down(device)
+            else:
+                _send_away(device)
         else:
             _end(network)
             ENDED.take()

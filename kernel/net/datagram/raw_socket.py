@@ -148,7 +148,7 @@ class RawSocket(DatagramSocket):
             packet.checksum = CHECKSUM_PARTIAL
             packet.checksum_start = packet.start
             packet.checksum_offset = self.checksum_offset
-            if hop.is_local():
+            if hop.is_local() or self.checksum_offset == 0:  # a place of 0 would mean that there is no sum
                 ethernet.complete_checksum(packet)
         header = 20 + len(options.header_options) if is_ip4 else 40
         if options.must_not_fragment(is_ip4) and len(packet) + header > hop.mtu:

@@ -164,6 +164,7 @@ class InterfaceAddress:
         self.probes_left: int = 0  # IPv6: duplicate address detection
         self.nonce: bytes = b""  # of the last probe
         self.route_metric: int = 0
+        self.has_joined: bool = False  # IPv6: its solicited-node group
 
     def is_usable(self) -> bool:
         """Whether it may be a source: duplicate address detection has ended well."""
@@ -174,10 +175,14 @@ class AddressWatcher:
     """Hears of changes of addresses. Base class: every method does nothing."""
 
     def address_added(self, entry: InterfaceAddress) -> None:
-        """It was added. May raise MemoryError or Errno: then it is taken back."""
+        """It was added. May raise MemoryError or Errno: then it is taken back, and who was told hears that, too."""
 
     def address_deleted(self, entry: InterfaceAddress) -> None:
         """It was taken away."""
+
+    def address_left(self, entry: InterfaceAddress) -> None:
+        """It was taken away with all of its interface's, whose routes go as well."""
+        self.address_deleted(entry)
 
     def address_changed(self, entry: InterfaceAddress) -> None:
         """Its flags or lifetimes are others now."""
@@ -222,7 +227,9 @@ def watch_addresses_first(watcher: AddressWatcher) -> None:
 
 
 def add_address(entry: InterfaceAddress) -> None:
-    """Give an interface an address. EEXIST, EINVAL for a prefix or an address that cannot be, ENOBUFS for too many."""
+    """Give an interface an address. EEXIST, EINVAL for a prefix or an address that cannot be, ENOBUFS for too many, or
+    too many routes or groups; MemoryError. Then it does not have it.
+    """
     address = entry.address
     if not 0 <= entry.prefix_length <= 8 * len(address) or is_multicast(address) or is_unspecified(address):
         raise Errno(EINVAL)
@@ -243,10 +250,18 @@ def add_address(entry: InterfaceAddress) -> None:
             ):
                 entry.flags |= ADDRESS_SECONDARY
     addresses.entries.append(entry)
-    if address not in addresses.owned:
-        addresses.owned[address] = entry
-    for watcher in _WATCHERS:
-        watcher.address_added(entry)
+    told = 0
+    try:
+        if address not in addresses.owned:
+            addresses.owned[address] = entry
+        while told < len(_WATCHERS):
+            told += 1
+            _WATCHERS[told - 1].address_added(entry)
+    except (Errno, MemoryError):
+        _take_out(entry)
+        for i in range(told):
+            _WATCHERS[i].address_deleted(entry)
+        raise
 
 
 def delete_address(entry: InterfaceAddress) -> None:
@@ -260,10 +275,49 @@ def delete_address(entry: InterfaceAddress) -> None:
                 _remove(other)
 
 
+def delete_addresses_of(device: NetworkDevice, size: int) -> None:
+    """Take all addresses of `size` bytes, or with 0 all, from an interface, whose routes the caller takes out at once.
+    Raises MemoryError.
+    """
+    addresses = addresses_of(device.network)
+    going = list_addresses(device, size)
+    if len(going) == 0:
+        return
+    heirs: dict[bytes, InterfaceAddress] = {}  # on other interfaces
+    for entry in addresses.entries:
+        if entry.device is not device and entry.address not in heirs:
+            heirs[entry.address] = entry
+    for entry in going:
+        if addresses.owned.get(entry.address) is entry:
+            heir = heirs.get(entry.address)
+            if heir is None:
+                addresses.owned.pop(entry.address)
+            else:
+                addresses.owned[entry.address] = heir
+    addresses.recent = None
+    kept = 0
+    for entry in addresses.entries:
+        if entry.device is not device or (size != 0 and len(entry.address) != size):
+            addresses.entries[kept] = entry
+            kept += 1
+    while len(addresses.entries) > kept:
+        addresses.entries.pop()
+    for entry in going:
+        for watcher in _WATCHERS:
+            watcher.address_left(entry)
+
+
 def _remove(entry: InterfaceAddress) -> None:
-    addresses = addresses_of(entry.device.network)
-    if entry not in addresses.entries:
+    if entry not in addresses_of(entry.device.network).entries:
         raise Errno(EADDRNOTAVAIL)
+    _take_out(entry)
+    for watcher in _WATCHERS:
+        watcher.address_deleted(entry)
+
+
+def _take_out(entry: InterfaceAddress) -> None:
+    """Out of the tables."""
+    addresses = addresses_of(entry.device.network)
     addresses.entries.remove(entry)
     addresses.recent = None
     if addresses.owned.get(entry.address) is entry:
@@ -272,8 +326,6 @@ def _remove(entry: InterfaceAddress) -> None:
             if other.address == entry.address:
                 addresses.owned[entry.address] = other
                 break
-    for watcher in _WATCHERS:
-        watcher.address_deleted(entry)
 
 
 def address_changed(entry: InterfaceAddress) -> None:

@@ -22,8 +22,7 @@ from kernel.net.internet.addresses import (
     InterfaceAddress,
     add_address,
     broadcast_of,
-    delete_address,
-    find_address,
+    delete_addresses_of,
     find_on,
     list_addresses,
     masked,
@@ -195,6 +194,9 @@ class _FollowAddresses(AddressWatcher):
         _withdraw(entry)
         routes_changed(entry.device.network)
 
+    def address_left(self, entry: InterfaceAddress) -> None:
+        """All of the interface's routes go (`_FollowDevices`)."""
+
     def address_changed(self, entry: InterfaceAddress) -> None:
         routes_changed(entry.device.network)
 
@@ -223,20 +225,16 @@ class _FollowDevices(DeviceWatcher):
         routes_changed(device.network)
 
     def device_down(self, device: NetworkDevice) -> None:
-        for entry in list_addresses(device, 16):
-            delete_address(entry)
+        delete_addresses_of(device, 16)
         drop_routes_of(device)
         routes_changed(device.network)
 
     def device_removed(self, device: NetworkDevice) -> None:
-        for entry in list_addresses(device, 0):
-            if find_address(device, entry.address, entry.prefix_length) is not None:  # else it went with its primary
-                delete_address(entry)
+        delete_addresses_of(device, 0)
         drop_all_routes_of(device)
 
     def device_changed(self, device: NetworkDevice) -> None:
         routes_changed(device.network)
-
 
 
 watch_addresses(_FollowAddresses())

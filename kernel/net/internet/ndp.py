@@ -344,6 +344,7 @@ class _FollowAddresses(AddressWatcher):
         if len(entry.address) != 16 or device.kind != ARPHRD_ETHER:
             return
         join(device, solicited_node(entry.address))
+        entry.has_joined = True
         is_asked = entry.flags & ADDRESS_NODAD == 0 and IP6_SETTINGS.dad_transmits.of(device.network) > 0
         if device.is_up() and is_asked:
             DETECTION.begin(entry)
@@ -351,7 +352,8 @@ class _FollowAddresses(AddressWatcher):
     def address_deleted(self, entry: InterfaceAddress) -> None:
         if entry in DETECTION.tentative:
             DETECTION.tentative.remove(entry)
-        if len(entry.address) == 16 and entry.device.kind == ARPHRD_ETHER:
+        if entry.has_joined:
+            entry.has_joined = False
             membership = find_membership(entry.device, solicited_node(entry.address))
             if membership is not None:
                 leave(membership)

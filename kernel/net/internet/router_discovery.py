@@ -9,7 +9,7 @@ Context: thread context; nothing sleeps.
 
 from typing import Final
 
-from kernel.lang import EEXIST, Errno, Span, final, span_of, u8
+from kernel.lang import EEXIST, ENOBUFS, Errno, Span, final, span_of, u8
 from kernel.net.internet import icmpv6
 from kernel.net.internet.addresses import (
     ADDRESS_DEPRECATED,
@@ -338,7 +338,9 @@ class _LinkLocal(DeviceWatcher):
         try:
             add_address(InterfaceAddress(device, address, _ADDRESS_LENGTH))
         except Errno as error:
-            if error.code != EEXIST:
+            # Where there is no room for it, the interface goes up without, as on Linux: a pair's other end may have
+            # been brought up by another network, which does not depend on this one's addresses.
+            if error.code != EEXIST and error.code != ENOBUFS:
                 raise
 
     def device_down(self, device: NetworkDevice) -> None:

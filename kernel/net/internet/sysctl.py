@@ -14,7 +14,7 @@ from kernel.lib.credentials import Credentials, caller_credentials, caller_names
 from kernel.lib.ids import NO_GROUP, KernelGid
 from kernel.lib.namespace import FIRST_USER
 from kernel.lib.settings import NO_GUARD, Setting
-from kernel.net.link.network import DEFAULT_SETTINGS, FIRST_NETWORK, LIMBO, Network, caller_network
+from kernel.net.link.network import DEFAULT_SETTINGS, FIRST_NETWORK, LIMBO, NETWORK_BYTES, Network, caller_network
 
 _INT_MAX: Final = 0x7FFF_FFFF
 _BACKLOG: Final = 4096
@@ -107,6 +107,9 @@ class OpenedSetting(Setting):
         self.setting: NetworkSetting = setting
         self.network: Network = network
         self.guard = setting.guard
+
+    def held_bytes(self) -> int:
+        return NETWORK_BYTES if self.network.is_over() else 0
 
     def numbers(self) -> list[int]:
         return self.setting.numbers_in(self.network)

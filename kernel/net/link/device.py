@@ -44,6 +44,7 @@ ARPHRD_LOOPBACK: Final = 772
 _MOST_INDEX: Final = 0x7FFF_FFFF
 _MOST_DEVICES: Final = 4096  # of a network
 _MOST_NAME: Final = 15  # bytes
+_MOST_DIGITS: Final = 5  # of a number in a name that could be in the way of another: that is below _MOST_DEVICES
 
 
 @final
@@ -194,11 +195,24 @@ def register_device(device: NetworkDevice) -> None:
     free number. EEXIST for an index that is set and taken, or a name that is taken; ENFILE; MemoryError.
     """
     _enter_tables(device, device.network, device.name, device.index)
+    told = 0
     try:
-        _announce(device)
+        while told < len(WATCHERS):
+            told += 1
+            WATCHERS[told - 1].device_added(device)
     except MemoryError:
+        _take_back(device, told)
         _leave_tables(device, device.network, device.name, device.index)
         raise
+
+
+def _take_back(device: NetworkDevice, told: int) -> None:
+    """So many watchers have been told of a device that cannot stay. It has nothing yet that they must give back."""
+    for i in range(told):
+        try:
+            WATCHERS[i].device_removed(device)
+        except MemoryError:
+            continue
 
 
 def check_room_for_device(network: "Network") -> None:
@@ -255,17 +269,44 @@ def free_name(network: "Network", pattern: bytes) -> bytes:
     ENFILE where names get too long.
     """
     at = pattern.find(b"%")
-    behind = pattern[at + 1 :]
+    check_pattern(pattern)
+    start = pattern[:at]
+    end = pattern[at + 2 :]
+    taken = bytearray(len(network.devices) + 1)  # one of these numbers is free
+    for device in network.devices:
+        number = _number_in(device.name, start, end)
+        if 0 <= number < len(taken):
+            taken[number] = 1
+    number = 0
+    while taken[number] != 0:
+        number += 1
+    name = start + f"{number}".encode() + end
+    if len(name) > _MOST_NAME:
+        raise Errno(ENFILE)
+    return name
+
+
+def _number_in(name: bytes, start: bytes, end: bytes) -> int:
+    """The number between a name's start and end; -1 for another name."""
+    first = len(start)
+    last = len(name) - len(end)
+    if first >= last or last - first > _MOST_DIGITS or not name.startswith(start) or not name.endswith(end):
+        return -1
+    if name[first] == ord("0") and last - first > 1:
+        return -1
+    number = 0
+    for i in range(first, last):
+        if not ord("0") <= name[i] <= ord("9"):
+            return -1
+        number = 10 * number + name[i] - ord("0")
+    return number
+
+
+def check_pattern(pattern: bytes) -> None:
+    """A `%` in a name is the only one, and begins a `%d`. Raises EINVAL."""
+    behind = pattern[pattern.find(b"%") + 1 :]
     if not behind.startswith(b"d") or b"%" in behind:
         raise Errno(EINVAL)
-    number = 0
-    while True:
-        name = pattern[:at] + f"{number}".encode() + behind[1:]
-        if len(name) > _MOST_NAME:
-            raise Errno(ENFILE)
-        if name not in network.by_name:
-            return name
-        number += 1
 
 
 def _free_index(network: "Network") -> int:

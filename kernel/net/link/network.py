@@ -42,6 +42,7 @@ from kernel.net.link.part import Part
 from kernel.task.task import current_or_none
 
 _NO_PART: Final = Part()
+NETWORK_BYTES: Final = 20_000  # what one costs that has nothing but lo; about
 DEFAULT_SETTINGS: Final[list[int]] = []  # what a new network starts with, by the numbers of `NetworkSetting`s
 
 

@@ -13,16 +13,34 @@ _MOST: Final = 4096  # that one network names
 
 
 @final
-class NetworkIds:
-    """By the number of the network that names, and then by that of the named one."""
+class Ids:
+    """What one network calls others."""
 
     def __init__(self) -> None:
-        self.by_owner: dict[int, dict[int, int]] = {}
+        self.of_network: dict[int, int] = {}  # by their numbers
+        self.networks: dict[int, int] = {}  # their numbers, by id
+        self.lowest: int = 0  # none below is free
+
+    def remove(self, number: int) -> None:
+        """Forget the network with this number."""
+        identifier = self.of_network.pop(number, NOT_ASSIGNED)
+        if identifier != NOT_ASSIGNED:
+            self.networks.pop(identifier)
+            self.lowest = min(self.lowest, identifier)
+
+
+@final
+class NetworkIds:
+    """By the number of the network that names; and which others name a network, so that they can forget it."""
+
+    def __init__(self) -> None:
+        self.by_owner: dict[int, Ids] = {}
+        self.owners: dict[int, dict[int, bool]] = {}  # by the number of the named one
 
     def find(self, owner: Network, other: Network) -> int:
         """What a network calls another; NOT_ASSIGNED."""
         ids = self.by_owner.get(owner.number)
-        return NOT_ASSIGNED if ids is None else ids.get(other.number, NOT_ASSIGNED)
+        return NOT_ASSIGNED if ids is None else ids.of_network.get(other.number, NOT_ASSIGNED)
 
     def assign(self, owner: Network, other: Network, wanted: int) -> int:
         """Give a network an id, the lowest that is free or the one that is wanted, from 0. Raises EEXIST if it has one,
@@ -30,19 +48,26 @@ class NetworkIds:
         """
         ids = self.by_owner.get(owner.number)
         if ids is None:
-            ids = {}
+            ids = Ids()
             self.by_owner[owner.number] = ids
-        taken: dict[int, bool] = {}
-        for used in ids.values():
-            taken[used] = True
-        if other.number in ids or wanted in taken or len(ids) >= _MOST:
+        if other.number in ids.of_network or wanted in ids.networks or len(ids.networks) >= _MOST:
             raise Errno(EEXIST)
         chosen = wanted
         if chosen < 0:
-            chosen = 0
-            while chosen in taken:
-                chosen += 1
-        ids[other.number] = chosen
+            while ids.lowest in ids.networks:
+                ids.lowest += 1
+            chosen = ids.lowest
+        owners = self.owners.get(other.number)
+        if owners is None:
+            owners = {}
+            self.owners[other.number] = owners
+        owners[owner.number] = True
+        ids.networks[chosen] = other.number
+        try:
+            ids.of_network[other.number] = chosen
+        except MemoryError:
+            ids.networks.pop(chosen)
+            raise
         return chosen
 
     def find_or_assign(self, owner: Network, other: Network) -> int:
@@ -58,17 +83,32 @@ class NetworkIds:
     def network_named(self, owner: Network, identifier: int) -> int:
         """The number of the network that is called so; 0 for none."""
         ids = self.by_owner.get(owner.number)
-        if ids is not None:
-            for number in ids.keys():
-                if ids[number] == identifier:
-                    return number
-        return 0
+        return 0 if ids is None else ids.networks.get(identifier, 0)
+
+    def list_ids(self, owner: Network) -> list[int]:
+        """All that a network has given, in the order in which it did. Raises MemoryError."""
+        ids = self.by_owner.get(owner.number)
+        return [] if ids is None else list(ids.of_network.values())
 
     def forget(self, network: Network) -> None:
-        """It has ended."""
-        self.by_owner.pop(network.number, {})
-        for ids in self.by_owner.values():
-            ids.pop(network.number, 0)
+        """It has ended. Raises MemoryError: then it can be done again."""
+        number = network.number
+        owners = self.owners.get(number)
+        if owners is not None:
+            for owner in owners.keys():
+                ids = self.by_owner.get(owner)
+                if ids is not None:
+                    ids.remove(number)
+            self.owners.pop(number)
+        own = self.by_owner.get(number)
+        if own is not None:
+            for other in own.of_network.keys():
+                named_by = self.owners.get(other)
+                if named_by is not None:
+                    named_by.pop(number, False)
+                    if len(named_by) == 0:
+                        self.owners.pop(other)
+            self.by_owner.pop(number)
 
 
 NETWORK_IDS: Final = NetworkIds()

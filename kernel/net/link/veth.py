@@ -9,7 +9,7 @@ Source: veth(4).
 
 from typing import TYPE_CHECKING, Final
 
-from kernel.lang import final
+from kernel.lang import Errno, final
 from kernel.net.link.device import (
     ARPHRD_ETHER,
     IFF_BROADCAST,
@@ -70,8 +70,12 @@ class VethDevice(NetworkDevice):
     def set_up(self) -> None:
         peer = self.peer
         if peer is not None and peer.is_up():
+            try:
+                set_carrier(peer, has_carrier=True)
+            except (Errno, MemoryError):
+                peer.has_carrier = False  # this end does not go up: the next time all are told again
+                raise
             self.has_carrier = True
-            set_carrier(peer, has_carrier=True)
 
     def set_down(self) -> None:
         self.has_carrier = False

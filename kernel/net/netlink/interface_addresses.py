@@ -29,6 +29,7 @@ from kernel.net.internet.addresses import (
     list_all_addresses,
     masked,
 )
+from kernel.net.internet.router_discovery import EXPIRY
 from kernel.net.link.device import NetworkDevice, device_by_index
 from kernel.net.link.network import Network
 from kernel.net.netlink.messages import NLM_F_EXCL, NLM_F_REPLACE, MessageWriter, Request
@@ -175,6 +176,7 @@ def new_address(request: Request) -> None:
         _set_lifetimes(present, wanted)
         present.updated_ns = monotonic_ns()
         address_changed(present)
+        _plan_end(present)
         return
     entry = InterfaceAddress(device, wanted.local, wanted.prefix_length)
     entry.peer = wanted.peer
@@ -190,6 +192,7 @@ def new_address(request: Request) -> None:
     entry.updated_ns = entry.created_ns
     check_room_to_keep()
     add_address(entry)
+    _plan_end(entry)
 
 
 def _set_lifetimes(entry: InterfaceAddress, wanted: _Wanted) -> None:
@@ -200,6 +203,11 @@ def _set_lifetimes(entry: InterfaceAddress, wanted: _Wanted) -> None:
         entry.flags &= ~ADDRESS_PERMANENT
     else:
         entry.flags |= ADDRESS_PERMANENT
+
+
+def _plan_end(entry: InterfaceAddress) -> None:
+    if entry.valid_until_ns != FOREVER_NS or entry.preferred_until_ns != FOREVER_NS:
+        EXPIRY.plan(entry.device.network)
 
 
 def remove_address(request: Request) -> None:

@@ -3,7 +3,7 @@
 from typing import Final
 
 from kernel.lang import EADDRNOTAVAIL, EEXIST, EINVAL, ERANGE, Errno
-from kernel.net.link.device import device_by_name
+from kernel.net.link.device import check_pattern, device_by_name
 from kernel.net.link.network import Network
 from kernel.net.netlink.messages import Request
 
@@ -50,6 +50,8 @@ def check_name(network: Network, name: bytes) -> None:
     for byte in name:
         if byte == ord("/") or byte == ord(":") or byte == ord(" ") or ord("\t") <= byte <= ord("\r"):
             raise Errno(EINVAL)
+    if b"%" in name:
+        check_pattern(name)
     if device_by_name(network, name) is not None:
         raise Errno(EEXIST)
 

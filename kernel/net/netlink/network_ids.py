@@ -62,11 +62,9 @@ def get_id(request: Request, writer: MessageWriter) -> None:
 
 def dump_ids(network: Network, writer: MessageWriter) -> None:
     """All ids that a network has given. May sleep."""
-    ids = NETWORK_IDS.by_owner.get(network.number)
-    if ids is not None:
-        for identifier in list(ids.values()):
-            _put(writer, identifier)
-            pace(_ID_COST)
+    for identifier in NETWORK_IDS.list_ids(network):
+        _put(writer, identifier)
+        pace(_ID_COST)
 
 
 def _put(writer: MessageWriter, identifier: int) -> None:

@@ -14,7 +14,8 @@ from kernel.mm.keeping import check_room_to_keep
 from kernel.net.link import veth
 from kernel.net.link.device import IFF_UP, NetworkDevice, bring_up, register_device
 from kernel.net.link.dummy import DummyDevice
-from kernel.net.link.network import Network, remove_device
+from kernel.net.link.network import LIMBO, Network, remove_device
+from kernel.net.link.thread import Work, schedule_work
 from kernel.net.link.veth import VethDevice
 from kernel.net.netlink.link_names import (
     IFLA_ADDRESS,
@@ -127,6 +128,24 @@ def make_link(request: Request) -> None:
     _set_up(device, wish)
 
 
+@final
+class _Removal(Work):
+    """Takes a pair's first end away again, whose other end cannot be made: in the network thread, if there is no memory
+    for that at once.
+    """
+
+    def __init__(self, device: NetworkDevice) -> None:
+        super().__init__()
+        self.device: NetworkDevice | None = device
+
+    def run(self, now_ns: int) -> None:
+        device = self.device
+        if device is not None:
+            if device.network is not LIMBO:  # its network may have ended meanwhile
+                remove_device(device)
+            self.device = None
+
+
 def _make_pair(request: Request, wish: Wish, data: bytes) -> None:
     """The other end is made first, as on Linux, where that shows in the indexes. Without attributes of its own it has
     the same ones, but for the name.
@@ -140,11 +159,13 @@ def _make_pair(request: Request, wish: Wish, data: bytes) -> None:
     others = Wish(request, header, attributes, b"veth", has_name=has_own)
     other = VethDevice(others.network, others.name, others.link_address())
     device = VethDevice(wish.network, wish.name, wish.link_address())
+    removal = _Removal(other)
     others.enter(other)
     try:
         wish.enter(device)
     except (Errno, MemoryError):
-        remove_device(other)
+        schedule_work(removal)
+        removal.run(0)
         raise
     veth.join(device, other)
     _set_up(other, others)

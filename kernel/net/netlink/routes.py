@@ -6,6 +6,7 @@ from kernel.lang import EEXIST, EINVAL, ENETDOWN, ENODEV, ENOENT, ESRCH, Errno, 
 from kernel.lib.pace import pace
 from kernel.mm.keeping import check_room_to_keep
 from kernel.net.internet.output import resolve
+from kernel.net.internet.router_discovery import EXPIRY
 from kernel.net.internet.routes import (
     BLACKHOLE,
     FOREVER_NS,
@@ -226,6 +227,8 @@ def new_route(request: Request) -> None:
         raise Errno(ENOENT)
     check_room_to_keep()
     add_route(request.network, route, request.has(NLM_F_REPLACE), request.has(NLM_F_APPEND))
+    if route.expires_ns != FOREVER_NS:
+        EXPIRY.plan(request.network)
 
 
 def remove_route(request: Request) -> None:

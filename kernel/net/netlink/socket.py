@@ -28,6 +28,7 @@ from kernel.lang import (
 )
 from kernel.lib.capabilities import CAP_NET_ADMIN
 from kernel.lib.credentials import Credentials
+from kernel.lib.pace import PACE, spend
 from kernel.net.link.network import Network, PartMaker, register_part
 from kernel.net.link.part import Part
 from kernel.net.sockets.ancillary import timestamp_message
@@ -65,6 +66,8 @@ NETLINK_EXT_ACK: Final = 11
 _ADDRESS_SIZE: Final = 12  # struct sockaddr_nl
 _OVERHEAD_BYTES: Final = 512
 _HIGHEST_GROUP: Final = 64
+_LISTENER_COST: Final = 400  # instructions
+_LATEST: Final = -4_000_000  # instructions: so far behind a safe point may be for the sake of listeners
 _LARGEST_PART: Final = 8192  # of a dump
 _HIGHEST_PORT: Final = 0xFFFF_F000
 _LOWEST_PORT: Final = 0x8000_0000
@@ -89,6 +92,7 @@ class NetlinkSocket(Socket):
         self.port: int = 0
         self.is_bound: bool = False
         self.groups: int = 0  # bit n - 1 for group n
+        self.has_listened: bool = False  # to one of them, at some time
         self.peer_port: int = 0
         self.peer_group: int = 0
         self.queue: deque[Datagram] = deque()
@@ -114,7 +118,7 @@ class NetlinkSocket(Socket):
             self._take_port(port)
         else:
             self._bind_to_any()
-        self.groups = (self.groups & ~0xFFFF_FFFF) | span_of(address).load_u32(8)
+        self._set_groups((self.groups & ~0xFFFF_FFFF) | span_of(address).load_u32(8))
 
     def _take_port(self, port: int) -> None:
         key = _key(self.protocol, port)
@@ -124,6 +128,19 @@ class NetlinkSocket(Socket):
         by_port[key] = self
         self.port = port
         self.is_bound = True
+        self._set_groups(self.groups)
+
+    def _set_groups(self, groups: int) -> None:
+        """Be in these groups; a socket that is not bound hears nothing of them yet. Raises MemoryError."""
+        if self.is_bound and self.groups | groups != 0:
+            sockets = netlink_sockets_of(self.network)
+            self.has_listened = True
+            for group in range(1, _HIGHEST_GROUP):
+                if groups >> (group - 1) & 1 != 0:
+                    sockets.enter(self, group)
+                else:
+                    sockets.leave(self, group)
+        self.groups = groups
 
     def _bind_to_any(self) -> None:
         """The process's number is its first socket's port; others get numbers that no process has, in turns."""
@@ -167,6 +184,9 @@ class NetlinkSocket(Socket):
             by_port = netlink_sockets_of(self.network).by_port
             if key in by_port:
                 del by_port[key]
+        if self.has_listened:
+            for group in range(1, _HIGHEST_GROUP):
+                netlink_sockets_of(self.network).leave(self, group)
         self.queue.clear()
         super().close()
 
@@ -322,7 +342,7 @@ class NetlinkSocket(Socket):
             if not 1 <= number < _HIGHEST_GROUP:
                 raise Errno(EINVAL)
             bit = 1 << (number - 1)
-            self.groups = self.groups | bit if name == NETLINK_ADD_MEMBERSHIP else self.groups & ~bit
+            self._set_groups(self.groups | bit if name == NETLINK_ADD_MEMBERSHIP else self.groups & ~bit)
         elif name == NETLINK_PKTINFO:
             self.packet_information = number != 0
         elif name == NETLINK_BROADCAST_ERROR:
@@ -369,12 +389,42 @@ NEXT_PORT: Final = _NextPort()
 
 
 @final
+class Listeners:
+    """The bound sockets that are in a group."""
+
+    def __init__(self) -> None:
+        self.sockets: dict[NetlinkSocket, bool] = {}
+        self.is_overrun: bool = False  # they have been told so, and nothing since
+
+
+@final
 class NetlinkSockets(Part):
-    """A network's bound sockets, by protocol and port."""
+    """A network's bound sockets, by protocol and port; and of these, who is in which group."""
 
     def __init__(self) -> None:
         super().__init__()
         self.by_port: dict[int, NetlinkSocket] = {}
+        self.listeners: dict[int, Listeners] = {}  # by protocol and group; there is somebody in each
+
+    def enter(self, socket: NetlinkSocket, group: int) -> None:
+        """A socket is in a group. Raises MemoryError."""
+        key = _key(socket.protocol, group)
+        found = self.listeners.get(key)
+        if found is None:
+            found = Listeners()
+            found.sockets[socket] = True
+            self.listeners[key] = found
+        else:
+            found.sockets[socket] = True
+
+    def leave(self, socket: NetlinkSocket, group: int) -> None:
+        """It is not, if it was."""
+        key = _key(socket.protocol, group)
+        found = self.listeners.get(key)
+        if found is not None:
+            found.sockets.pop(socket, False)
+            if len(found.sockets) == 0:
+                self.listeners.pop(key)
 
 
 @final
@@ -419,24 +469,40 @@ def _group_mask(group: int) -> int:
 
 def has_listener(network: Network, protocol: int, group: int) -> bool:
     """Whether somebody joined a group."""
-    for socket in netlink_sockets_of(network).by_port.values():
-        if socket.protocol == protocol and socket.groups >> (group - 1) & 1 != 0:
-            return True
-    return False
+    return _key(protocol, group) in netlink_sockets_of(network).listeners
 
 
 def multicast(
     network: Network, protocol: int, group: int, data: bytes, port: int, sender: NetlinkSocket | None
 ) -> None:
-    """Give a datagram to everybody who joined the group, but for its sender."""
-    for socket in netlink_sockets_of(network).by_port.values():
-        if socket is not sender and socket.protocol == protocol and socket.groups >> (group - 1) & 1 != 0:
+    """Give a datagram to everybody who joined the group, but for its sender. One operation that changes much may not
+    work for listeners without end: what is too much for one stretch without a safe point is an overrun to them.
+    """
+    listeners = netlink_sockets_of(network).listeners.get(_key(protocol, group))
+    if listeners is None:
+        return
+    if PACE.left < _LATEST:
+        if not listeners.is_overrun:
+            listeners.is_overrun = True
+            _report_overrun(listeners)
+        return
+    listeners.is_overrun = False
+    spend(_LISTENER_COST * len(listeners.sockets))
+    for socket in listeners.sockets.keys():
+        if socket is not sender:
             socket.enqueue(Datagram(data, port, group))
 
 
 def report_overrun(network: Network, protocol: int, group: int) -> None:
     """A change could not be reported for lack of memory: say so to everybody who joined the group."""
-    for socket in netlink_sockets_of(network).by_port.values():
-        if socket.protocol == protocol and socket.groups >> (group - 1) & 1 != 0:
+    listeners = netlink_sockets_of(network).listeners.get(_key(protocol, group))
+    if listeners is not None:
+        _report_overrun(listeners)
+
+
+def _report_overrun(listeners: Listeners) -> None:
+    spend(_LISTENER_COST * len(listeners.sockets))
+    for socket in listeners.sockets.keys():
+        if socket.reports_overruns:
             socket.pending_error = ENOBUFS
             socket.read_queue.wake_all()

@@ -16,16 +16,19 @@ from kernel.lib.user import KernelBuffer
 from kernel.net.control import networks
 from kernel.net.datagram.raw_socket import RawSocket
 from kernel.net.datagram.udp_socket import UdpSocket
-from kernel.net.internet.addresses import addresses_of, list_addresses, owner_of
+from kernel.net.internet import interface_routes
+from kernel.net.internet.addresses import addresses_of, list_addresses, owner_of, solicited_node
 from kernel.net.internet.fragments import reassembler_of
 from kernel.net.internet.interface_settings import ACCEPT_REDIRECTS4
 from kernel.net.internet.membership import groups_of, is_member, join, leave
 from kernel.net.internet.output import resolve
-from kernel.net.internet.routes import list_routes
+from kernel.net.internet.routes import Route, list_routes
 from kernel.net.internet.sysctl import CORE, IP4_SETTINGS, OpenedSetting
 from kernel.net.internet.transport import PROTOCOL_UDP
+from kernel.net.link import device as device_module
 from kernel.net.link import ethernet, veth
 from kernel.net.link.device import (
+    DeviceWatcher,
     NetworkDevice,
     bring_down,
     bring_up,
@@ -369,7 +372,6 @@ def test_networks_are_made_by_clone() -> None:
 
 def test_what_waits_for_neighbours_is_bounded(pair: tuple[VethDevice, VethDevice]) -> None:
     """For each entry, each network, and all networks but the first together; and nothing stays counted."""
-    left, right = pair
     holes = []
     for end in pair:
         hole = VethDevice(end.network, b"hole", b"\x02\0\0\0\0\x07")
@@ -415,9 +417,118 @@ def test_a_packet_socket_asks_for_a_bounded_number_of_addresses(pair: tuple[Veth
             added += 1
     assert error.value.code == ENOBUFS and added > 100
     assert len(left.multicast) == len(usual) + added and socket.held_bytes() >= held + 200 * added
+    socket.set_option(SOL_PACKET, 2, struct.pack("=IHH6s2x", left.index, 0, 6, b"\x01" + bytes(5)))  # makes room
     with pytest.raises(Errno) as error:  # one that is no address of the link asks for nothing
-        socket.set_option(SOL_PACKET, 2, struct.pack("=IHH6s2x", left.index, 0, 6, b"\x01" + bytes(5)))
         socket.set_option(SOL_PACKET, 1, struct.pack("=IHH6s2x", left.index, 0, 3, b"\x01" + bytes(5)))
-    assert error.value.code == EINVAL
+    assert error.value.code == EINVAL and len(left.multicast) == len(usual) + added - 1
     socket.close()
     assert set(left.multicast) == usual
+
+
+def test_a_full_table_elsewhere_does_not_keep_an_end_down(pair: tuple[VethDevice, VethDevice]) -> None:
+    """An end gets its link-local address once the other one is up: where there is no room for it, it goes without."""
+    left, right = pair
+    ends = [VethDevice(end.network, b"more%d", b"\x02\0\0\0\1" + bytes([i])) for i, end in enumerate(pair)]
+    for end in ends:
+        register_device(end)
+    veth.join(ends[0], ends[1])
+    bring_up(ends[1])
+    with pytest.raises(Errno) as error:
+        for number in range(300):
+            give_address(right, struct.pack(">I", 0x0A02_0001 + (number << 8)), 24)
+    assert error.value.code == ENOBUFS
+    bring_up(ends[0])
+    assert all(end.is_up() and end.has_carrier for end in ends)
+    assert len(list_addresses(ends[0], 16)) == 1 and list_addresses(ends[1], 16) == []
+    assert left.network is not right.network
+
+
+def test_an_address_that_finds_no_group_is_taken_back(pair: tuple[VethDevice, VethDevice]) -> None:
+    left, _ = pair
+    address = b"\xfd" + bytes(14) + b"\x07"
+    programs = join(left, solicited_node(b"\xfd" + bytes(14) + b"\x09"))
+    routes = len(list_routes(left.network, 16))
+    with pytest.raises(Errno):
+        for number in range(600):
+            join(left, struct.pack(">I", 0xE100_0000 + number))
+    with pytest.raises(Errno) as error:
+        give_address(left, address, 64)
+    assert error.value.code == ENOBUFS
+    assert owner_of(left.network, address) is None and len(list_routes(left.network, 16)) == routes
+    assert is_member(left, programs.group) and programs.users == 1
+
+
+def test_who_heard_of_an_interface_that_cannot_stay_hears_that_too(
+    loopback: NetworkDevice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard: list[str] = []
+
+    class First(DeviceWatcher):
+        def device_added(self, device: NetworkDevice) -> None:
+            heard.append("added")
+
+        def device_removed(self, device: NetworkDevice) -> None:
+            heard.append("removed")
+
+    class Second(DeviceWatcher):
+        def device_added(self, device: NetworkDevice) -> None:
+            raise MemoryError
+
+    monkeypatch.setattr(device_module, "WATCHERS", [First(), Second()])
+    with pytest.raises(MemoryError):
+        register_device(DummyDevice(FIRST_NETWORK, b"short", bytes(6)))
+    assert heard == ["added", "removed"] and device_by_name(FIRST_NETWORK, b"short") is None
+
+
+def test_an_interface_takes_its_addresses_along_at_once(
+    pair: tuple[VethDevice, VethDevice], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not one after the other, with a walk over all routes for each; what others have stays."""
+    left, _ = pair
+    hole = DummyDevice(left.network, b"hole", b"\x02\0\0\0\0\7")
+    register_device(hole)
+    bring_up(hole)
+    shared = b"\x0a\x05\0\1"
+    for number in range(100):
+        give_address(hole, struct.pack(">I", 0x0A05_0001 + (number << 8)), 24)
+        give_address(hole, b"\xfd" + bytes(13) + bytes([number, 1]), 120)
+    give_address(left, shared, 25)
+    walks = 0
+
+    def count(network: Network, size: int) -> list[Route]:
+        nonlocal walks
+        walks += 1
+        return list_routes(network, size)
+
+    monkeypatch.setattr(interface_routes, "list_routes", count)
+    remove_device(hole)
+    assert walks == 0
+    entry = owner_of(left.network, shared)
+    assert entry is not None and entry.device is left
+    assert owner_of(left.network, b"\x0a\x05\1\1") is None
+    assert all(route.device is not hole for size in (4, 16) for route in list_routes(left.network, size))
+    assert {entry.device for entry in addresses_of(left.network).entries} >= {left}
+    assert all(entry.device is not hole for entry in addresses_of(left.network).entries)
+
+
+def test_a_number_with_zeros_in_front_is_no_number_of_a_name(loopback: NetworkDevice) -> None:
+    network = new_network(FIRST_USER)
+    for name in (b"a0", b"a01", b"a2", b"a1x", b"a", b"a999999", b"ax"):
+        register_device(DummyDevice(network, name, bytes(6)))
+    for wanted in (b"a1", b"a3", b"a4"):
+        device = DummyDevice(network, b"a%d", bytes(6))
+        register_device(device)
+        assert device.name == wanted
+
+
+def test_ids_are_forgotten_both_ways(loopback: NetworkDevice) -> None:
+    ids = NetworkIds()
+    one, other = new_network(FIRST_USER), new_network(FIRST_USER)
+    ids.assign(one, other, 3)
+    ids.assign(other, one, NOT_ASSIGNED)
+    ids.assign(one, one, NOT_ASSIGNED)
+    assert ids.list_ids(one) == [3, 0]
+    ids.forget(other)
+    assert ids.list_ids(one) == [0] and ids.list_ids(other) == []
+    ids.forget(one)
+    assert len(ids.by_owner) == 0 and len(ids.owners) == 0

@@ -6,16 +6,22 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from kernel.lang import ENOBUFS
 from kernel.lib.credentials import Credentials
 from kernel.lib.ids import KernelGid, KernelUid
 from kernel.lib.namespace import FIRST_USER, UserNamespace, next_number
-from kernel.net.link.device import register_device
+from kernel.lib.pace import PACE, PACE_BUDGET
+from kernel.net.internet.addresses import find_on
+from kernel.net.link.device import NetworkDevice, device_by_name, register_device
 from kernel.net.link.dummy import DummyDevice
-from kernel.net.link.network import FIRST_NETWORK, new_network
-from kernel.net.netlink import route_socket, target_network
+from kernel.net.link.network import FIRST_NETWORK, new_network, remove_device
+from kernel.net.link.thread import run_pending
+from kernel.net.netlink import new_link, route_socket, target_network
 from kernel.net.netlink.route_socket import RouteSocket
+from kernel.net.netlink.socket import NETLINK_ROUTE, NetlinkSocket, has_listener, multicast, netlink_sockets_of
 from kernel.net.sockets.socket import SOCK_RAW
-from tests.unit.net.conftest import Wire
+from kernel.time import monotonic_ns
+from tests.unit.net.conftest import Wire, pass_time
 
 NLMSG_ERROR = 2
 NLMSG_DONE = 3
@@ -126,3 +132,81 @@ def test_who_opened_the_socket_must_rule_the_target_as_well(
     ((_, _, payload),) = answers(socket)
     assert struct.unpack_from("<i", payload) == (answer,)
     assert device.network is (network if asks_opener else FIRST_NETWORK)
+
+
+def attribute(kind: int, value: bytes) -> bytes:
+    return struct.pack("<HH", len(value) + 4, kind) + value + bytes(-len(value) % 4)
+
+
+def listener(port: int) -> NetlinkSocket:
+    socket = NetlinkSocket(SOCK_RAW, NETLINK_ROUTE, Credentials(), FIRST_NETWORK)
+    socket.bind(struct.pack("<HHII", 16, 0, port, 0))
+    return socket
+
+
+def test_only_those_in_a_group_are_told(wire: Wire) -> None:
+    sockets = [listener(port) for port in (1, 2, 3)]
+    sockets[0].set_option(270, 1, struct.pack("<I", 7))
+    sockets[1].bind(struct.pack("<HHII", 16, 0, 2, 1 << 6))
+    multicast(FIRST_NETWORK, NETLINK_ROUTE, 7, b"change", 0, sockets[1])
+    assert [len(socket.queue) for socket in sockets] == [1, 0, 0]
+    sockets[0].set_option(270, 2, struct.pack("<I", 7))
+    assert has_listener(FIRST_NETWORK, NETLINK_ROUTE, 7)
+    sockets[1].close()
+    assert not has_listener(FIRST_NETWORK, NETLINK_ROUTE, 7)
+    assert len(netlink_sockets_of(FIRST_NETWORK).listeners) == 0
+    for socket in (sockets[0], sockets[2]):
+        socket.close()
+
+
+def test_one_operation_does_not_work_for_listeners_without_end(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is too much between two safe points is an overrun to them, and after the next one they hear on."""
+    monkeypatch.setattr(PACE, "left", PACE_BUDGET)
+    sockets = [listener(port) for port in range(1, 101)]
+    for socket in sockets:
+        socket.set_option(270, 1, struct.pack("<I", 7))
+        socket.receive_limit = 1 << 30
+    for _ in range(2000):
+        multicast(FIRST_NETWORK, NETLINK_ROUTE, 7, b"change", 0, None)
+    assert all(0 < len(socket.queue) < 200 for socket in sockets)
+    assert all(socket.take_error() == ENOBUFS for socket in sockets)
+    PACE.left = PACE_BUDGET
+    before = len(sockets[0].queue)
+    multicast(FIRST_NETWORK, NETLINK_ROUTE, 7, b"change", 0, None)
+    assert len(sockets[0].queue) == before + 1 and sockets[0].take_error() == 0
+    for socket in sockets:
+        socket.close()
+
+
+def test_an_address_with_a_lifetime_ends(netlink: RouteSocket, wire: Wire) -> None:
+    address = b"\x0a\x09\0\1"
+    fixed = struct.pack("<BBBBI", 2, 24, 0, 0, wire.index)
+    life = attribute(6, struct.pack("<IIII", 2, 3, 0, 0))
+    netlink.handle(message(20, 5, fixed + attribute(2, address) + life), None)
+    ((_, _, payload),) = answers(netlink)
+    assert struct.unpack_from("<i", payload) == (0,)
+    assert find_on(wire, address) is not None
+    pass_time(4)
+    assert find_on(wire, address) is None
+
+
+def test_half_a_pair_does_not_stay(netlink: RouteSocket, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its first end is taken away later, if there is no memory for that at once."""
+    calls = 0
+
+    def removal(device: NetworkDevice) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 1:
+            raise MemoryError
+        remove_device(device)
+
+    monkeypatch.setattr(new_link, "remove_device", removal)
+    told = bytes(16) + attribute(3, b"other\0")
+    information = attribute(1, b"veth\0") + attribute(2, attribute(1, told))
+    request = bytes(16) + attribute(3, b"a%x\0") + attribute(18, information)
+    netlink.handle(message(16, 0x605, request), None)
+    answers(netlink)
+    assert calls == 1 and device_by_name(FIRST_NETWORK, b"other") is not None
+    run_pending(monotonic_ns())
+    assert calls == 2 and device_by_name(FIRST_NETWORK, b"other") is None
