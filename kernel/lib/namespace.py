@@ -214,6 +214,7 @@ class Networks:
     def __init__(self) -> None:
         self.first: Namespace = Namespace(CLONE_NEWNET, b"net", 0)
         self.make: Callable[[UserNamespace], Namespace] | None = None  # a new one without users; raises MemoryError
+        self.of_caller: Callable[[], Namespace] | None = None  # the running thread's; entered by the package of tasks
 
 
 NETWORKS: Final = Networks()

@@ -378,7 +378,13 @@ def _ipc_of_caller() -> IpcNamespace | None:
     return task.ipc if task is not None else None
 
 
+def _network_of_caller() -> Namespace:
+    task = current_or_none()
+    return NETWORKS.first if task is None else task.network
+
+
 IPC_CALLER.find = _ipc_of_caller
+NETWORKS.of_caller = _network_of_caller
 CALLER.find = _credentials_of_caller
 CALLER.find_process = _process_of_caller
 PID_BORDER.show = _shown_to_caller

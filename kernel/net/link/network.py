@@ -39,7 +39,6 @@ from kernel.net.link.device import (
 from kernel.net.link.loopback import LoopbackDevice
 from kernel.net.link.packet import Packet
 from kernel.net.link.part import Part
-from kernel.task.task import current_or_none
 
 _NO_PART: Final = Part()
 NETWORK_BYTES: Final = 20_000  # what one costs that has nothing but lo; about
@@ -251,8 +250,8 @@ def shown_network() -> Network:
 
 def caller_network() -> Network:
     """The running thread's; the first in threads of the kernel."""
-    task = current_or_none()
-    return FIRST_NETWORK if task is None else as_network(task.network)
+    find = NETWORKS.of_caller
+    return FIRST_NETWORK if find is None else as_network(find())
 
 
 def remove_device(device: NetworkDevice) -> None:

@@ -363,7 +363,7 @@ class TcpSocket(InetSocket):
     def _shared_port(self, hop: NextHop, remote_port: int, now_ns: int) -> int:
         """Every port has a user: one that others use for other peers will do."""
         first = IP4_SETTINGS.local_ports.of(self.network)
-        count = IP4_SETTINGS.local_ports.second_of(self.network) - first + 1
+        count = max(IP4_SETTINGS.local_ports.second_of(self.network) - first + 1, 1)
         start = random.word() % count
         for i in range(count):
             port = first + (start + i) % count
