@@ -6,11 +6,14 @@
 #include <grp.h>
 #include <limits.h>
 #include <linux/fanotify.h>
+#include <linux/if_packet.h>
 #include <linux/filter.h>
 #include <linux/futex.h>
 #include <linux/perf_event.h>
 #include <linux/seccomp.h>
 #include <linux/userfaultfd.h>
+#include <net/if.h>
+#include <net/route.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
@@ -1119,6 +1122,70 @@ static void events(void)
     in_child(many_users_of_a_ring);
 }
 
+static void set_address(struct sockaddr *place, unsigned address)
+{
+    *(struct sockaddr_in *)place = (struct sockaddr_in){AF_INET, 0, {htonl(address)}};
+}
+
+static void write_text(const char *path, const char *text)
+{
+    int file = open(path, O_WRONLY);
+    CHECK(file >= 0 && write(file, text, strlen(text)) == (ssize_t)strlen(text) && close(file) == 0);
+}
+
+/* What whoever rules a network can make of a single call: datagrams in many pieces that go round by lo, past many routes,
+ * shown to packet sockets with long filters.
+ */
+static void ruler(void)
+{
+    CHECK(unshare(CLONE_NEWUSER | CLONE_NEWNET) == 0);
+    int udp = socket(AF_INET, SOCK_DGRAM, 0), ttl = 64;
+    struct ifreq lo = {.ifr_name = "lo"};
+    lo.ifr_mtu = 128;
+    CHECK(udp >= 0 && ioctl(udp, SIOCSIFMTU, &lo) == 0);
+    set_address(&lo.ifr_addr, 0x0a010001);
+    CHECK(ioctl(udp, SIOCSIFADDR, &lo) == 0);
+    lo.ifr_flags = IFF_UP;
+    CHECK(ioctl(udp, SIOCSIFFLAGS, &lo) == 0);
+    struct rtentry route = {.rt_dev = "lo", .rt_flags = RTF_UP};
+    set_address(&route.rt_genmask, 0xffffff00);
+    for (int i = 0; i < 1500; i++) {
+        set_address(&route.rt_dst, 0x0b000000 + (i << 8));
+        CHECK(ioctl(udp, SIOCADDRT, &route) == 0);
+    }
+    set_address(&route.rt_dst, 0x0a020000);
+    set_address(&route.rt_genmask, 0xffff0000);
+    CHECK(ioctl(udp, SIOCADDRT, &route) == 0);
+    write_text("/proc/sys/net/ipv4/ip_forward", "1");
+    CHECK(setsockopt(udp, IPPROTO_IP, IP_TTL, &ttl, sizeof ttl) == 0);
+    struct sockaddr target;
+    set_address(&target, 0x0a020001);
+    ((struct sockaddr_in *)&target)->sin_port = htons(7);
+    char *data = room(MIB);
+    CHECK(sendto(udp, data, 40000, 0, &target, sizeof target) == 40000);
+    usleep(200000);
+    static struct sock_filter steps[2048];
+    for (int i = 0; i < 2048; i++)
+        steps[i] = (struct sock_filter){BPF_LD | BPF_IMM, 0, 0, 0};
+    steps[2047] = (struct sock_filter){BPF_RET | BPF_K, 0, 0, 0xffff};
+    struct sock_fprog program = {2048, steps};
+    for (int i = 0; i < 8; i++) {
+        int shown = socket(AF_PACKET, SOCK_RAW, htons(3));
+        CHECK(shown >= 0 && setsockopt(shown, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) == 0);
+    }
+    ttl = 2;
+    CHECK(setsockopt(udp, IPPROTO_IP, IP_TTL, &ttl, sizeof ttl) == 0);
+    CHECK(sendto(udp, data, 10000, 0, &target, sizeof target) == 10000);
+    usleep(200000);
+    lo.ifr_flags = 0;
+    CHECK(ioctl(udp, SIOCSIFFLAGS, &lo) == 0);
+}
+
+static void networks(void)
+{
+    in_child(ruler);
+}
+
 static const struct { const char *name; void (*function)(void); } FAMILIES[] = {
     {"random", random_bytes}, {"zeros", zeros}, {"copies", between_files}, {"tmpfs", file_in_memory},
     {"present", present}, {"ranges", ranges}, {"process", large_process}, {"show_areas", show_areas},
@@ -1130,6 +1197,7 @@ static const struct { const char *name; void (*function)(void); } FAMILIES[] = {
     {"most_areas", most_areas}, {"large_ranges", large_ranges}, {"short_memory", short_memory}, {"on_disk", on_disk},
     {"names", many_names}, {"names_on_disk", many_names_on_disk}, {"names_unmounted", many_names_unmounted},
     {"pages", many_pages}, {"cores", cores}, {"events", events},
+    {"networks", networks},
 };
 
 int main(int count, char **values)

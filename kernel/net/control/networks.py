@@ -55,7 +55,7 @@ def _end(network: Network) -> None:
     """It has no interfaces any more. Raises MemoryError: then it can be done again."""
     for part in network.parts():
         part.end()
-    EXPIRY.networks.pop(network.number, None)
+    EXPIRY.forget(network)
     NETWORK_IDS.forget(network)
     count_no_more(network)
 

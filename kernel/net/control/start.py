@@ -21,7 +21,9 @@ from kernel.net.internet import (
     redirect_messages,
     router_discovery,
 )
+from kernel.net.internet.fragments import SHARED_ROOM
 from kernel.net.link import thread
+from kernel.net.link.loopback import BACKLOG
 from kernel.net.netlink import family as netlink_family
 from kernel.net.packet import socket as packet_socket
 from kernel.net.proc import socket_tables, statistics, tables
@@ -64,4 +66,6 @@ def start_network() -> None:
     """Bound what the sockets' queues may take, and start the network thread."""
     tcp_memory.MEMORY.configure(total_frame_count())
     datagram_memory.MEMORY.configure(total_frame_count())
+    SHARED_ROOM.configure(total_frame_count())
+    BACKLOG.configure(total_frame_count())
     thread.start()

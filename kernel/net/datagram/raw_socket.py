@@ -8,8 +8,9 @@ Context: system calls; `deliver` and `report_error` run in thread context and ne
 
 from typing import Final
 
-from kernel.lang import EFAULT, EINVAL, EMSGSIZE, ENOPROTOOPT, EOPNOTSUPP, Errno, final, span_of
+from kernel.lang import EFAULT, EINVAL, EMSGSIZE, ENOBUFS, ENOPROTOOPT, EOPNOTSUPP, Errno, final, span_of
 from kernel.lib.credentials import Credentials
+from kernel.lib.pace import PACE, spend
 from kernel.net.datagram.send import SendPlan, connect_datagram, disconnect_datagram, plan_datagram
 from kernel.net.datagram.socket import DatagramSocket
 from kernel.net.internet import ip, ipv4, ipv6
@@ -19,7 +20,7 @@ from kernel.net.internet.routes import BROADCAST, MULTICAST
 from kernel.net.internet.transport import PROTOCOL_ICMP, PROTOCOL_ICMP6, PROTOCOL_RAW, NetworkError
 from kernel.net.link import ethernet
 from kernel.net.link.checksum import checksum, pseudo_header
-from kernel.net.link.network import Network, PartMaker, network_of, register_part
+from kernel.net.link.network import FIRST_NETWORK, Network, PartMaker, network_of, register_part
 from kernel.net.link.packet import CHECKSUM_PARTIAL, CHECKSUM_VERIFIED, Packet
 from kernel.net.link.part import Part
 from kernel.net.sockets import inet_names
@@ -31,6 +32,10 @@ from kernel.net.sockets.socket import AF_INET, AF_INET6, SOCK_RAW, SWITCH_REUSE_
 _LARGEST: Final = 65535
 _NO_CHECKSUM: Final = -1
 _ICMP_FILTER_TYPES: Final = 32
+_MOST_OF_OTHERS: Final = 256  # sockets of a network that is not the first
+_MOST_COST: Final = 250_000  # instructions that such sockets may take for a datagram: beyond, they miss it
+_LOOK_COST: Final = 100  # instructions for each of them
+_COPY_SHIFT: Final = 1  # bytes of a datagram for each instruction of copying it
 
 
 @final
@@ -38,6 +43,8 @@ class RawSocket(DatagramSocket):
     """A socket of type SOCK_RAW of AF_INET or AF_INET6."""
 
     def __init__(self, family: int, protocol: int, credentials: Credentials, network: Network) -> None:
+        if network is not FIRST_NETWORK and len(raw_sockets_of(network).sockets) >= _MOST_OF_OTHERS:
+            raise Errno(ENOBUFS)
         super().__init__(family, SOCK_RAW, protocol, credentials, network)
         self.binding.port = protocol  # what getsockname(2) and /proc/net/raw show
         if protocol == PROTOCOL_RAW:
@@ -93,6 +100,7 @@ class RawSocket(DatagramSocket):
 
     def take_copy(self, packet: Packet) -> None:
         """A copy of a datagram that it wants. May raise MemoryError."""
+        spend(len(packet.storage) >> _COPY_SHIFT)
         copy = packet.copy()
         if self.family == AF_INET:
             if copy.from_ourselves:
@@ -278,9 +286,16 @@ class RawTable(RawListener):
         if self.count == 0:
             return False
         found = False
-        for socket in raw_sockets_of(network_of(packet)).sockets:
+        sockets = raw_sockets_of(network_of(packet)).sockets
+        spend(len(sockets) * _LOOK_COST)
+        floor = PACE.left - _MOST_COST
+        is_limited = network_of(packet) is not FIRST_NETWORK
+        for socket in sockets:
             if socket.wants(packet, protocol):
-                socket.take_copy(packet)
+                if is_limited and PACE.left < floor:
+                    socket.drops += 1
+                else:
+                    socket.take_copy(packet)
                 found = True
         return found
 

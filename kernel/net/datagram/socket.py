@@ -21,6 +21,7 @@ from kernel.fs.constants import (
 from kernel.lang import EAGAIN, EFAULT, EINVAL, EMSGSIZE, ENOTCONN, Errno, UserAddr, final, span_of
 from kernel.lib import user
 from kernel.lib.credentials import Credentials
+from kernel.lib.pace import spend
 from kernel.net.datagram.extension_headers import WANTS_EXTENSIONS, put_extensions
 from kernel.net.datagram.memory import MEMORY
 from kernel.net.internet.addresses import ANY4, ANY6, is_link_local, mapped
@@ -104,8 +105,10 @@ class DatagramSocket(InetSocket):
             self.drops += 1
             return False
         filter_ = self.filter
-        if filter_ is not None and not filter_.passes(packet, self.filter_start(packet), _UDP_HEADER):
-            return False
+        if filter_ is not None:
+            spend(filter_.cost())
+            if not filter_.passes(packet, self.filter_start(packet), _UDP_HEADER):
+                return False
         if self.is_on(WANTS_TIME):
             packet.received_ns = realtime_ns()
         self.queued_bytes += size

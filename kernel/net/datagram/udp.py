@@ -9,6 +9,7 @@ from typing import Final
 
 from kernel.lang import final
 from kernel.lib.credentials import Credentials
+from kernel.lib.pace import spend
 from kernel.net.datagram.socket import DatagramSocket
 from kernel.net.internet import ip
 from kernel.net.internet.addresses import is_multicast, owner_of
@@ -23,6 +24,8 @@ from kernel.net.link.part import Part
 from kernel.net.sockets.socket import SOCK_DGRAM
 
 HEADER: Final = 8
+_COPY_COST: Final = 500  # instructions of one more receiver
+_COPY_SHIFT: Final = 1  # bytes for each instruction of copying
 
 
 class UdpEndpoint(DatagramSocket):
@@ -282,6 +285,7 @@ def _deliver_to_all(packet: Packet, port: int, source_port: int) -> None:
         if not socket.accepts(packet):
             continue
         if last is not None:
+            spend(_COPY_COST + (len(packet.storage) >> _COPY_SHIFT))
             _enqueue(last, packet.copy(), counters)
         last = socket
     if last is None:

@@ -3,7 +3,7 @@
 Fragments wait, sorted by offset, until there is no hole. Whoever overlaps another is treated as an attack: the whole
 datagram is dropped (RFC 5722; for IPv4 Linux does the same). A fragment that brings nothing new is no attack but a
 copy: one that lies in a run, a sequence of fragments that came in order. Memory is bounded by bytes over all datagrams
-of a network, and each datagram by a number of fragments and by a time.
+of a network, by bytes over all networks but the first together, and each datagram by a number of fragments and a time.
 
 Invariants: pieces are sorted, disjoint and not empty; `bytes_held` is what all pieces' storages take.
 Context: thread context; nothing sleeps.
@@ -13,7 +13,6 @@ Source: RFC 791 section 3.2, RFC 815, RFC 8200 section 4.5.
 from typing import Final
 
 from kernel.lang import final, span_of
-from kernel.mm.frames import free_frame_count, total_frame_count
 from kernel.net.internet.sysctl import IP4_SETTINGS, IP6_SETTINGS
 from kernel.net.link.counters import IpCounters
 from kernel.net.link.device import DeviceWatcher, NetworkDevice, watch_devices
@@ -30,8 +29,10 @@ _PIECES_LIMIT: Final = 1024
 _OVERHEAD: Final = 256  # of a packet beside its storage
 _UNKNOWN: Final = -1
 _KEY6: Final = 32  # keys of IPv6 are longer than that, those of IPv4 shorter
-_FREE_BYTES: Final = 256 << 10  # more than that a network holds only while a sixteenth of memory is free
-_FREE_SHIFT: Final = 4
+_PAGE_SHIFT: Final = 12
+_SHARED_SHIFT: Final = 6  # all networks but the first together hold at most that part of memory
+_LEAST_SHARED_BYTES: Final = 512 << 10
+_SHARE: Final = 1024  # fragments whose time is up, and that are dropped at once; the others follow
 
 
 @final
@@ -58,7 +59,9 @@ class TimeoutListener:
 class Datagram:
     """One that is not complete."""
 
-    def __init__(self, key: bytes, deadline_ns: int) -> None:
+    def __init__(self, owner: "Reassembler", key: bytes, deadline_ns: int) -> None:
+        self.owner: Reassembler = owner  # until it is forgotten: each refers to the other
+        self.serial: int = 0  # its key in SHARED_ROOM
         self.key: bytes = key
         self.deadline_ns: int = deadline_ns
         self.pieces: list[Piece] = []
@@ -89,11 +92,45 @@ TIMEOUTS: Final = Timeouts()
 
 
 @final
+class SharedRoom:
+    """Incomplete datagrams of all networks but the first, oldest first. Whoever makes networks gets no more memory by
+    making more of them, and keeps others waiting for no more than what they get next: the oldest is dropped.
+    """
+
+    def __init__(self) -> None:
+        self.most_bytes: int = 1 << 20
+        self.bytes_held: int = 0
+        self.last_serial: int = 0
+        self.waiting: dict[int, Datagram] = {}
+
+    def configure(self, page_count: int) -> None:
+        """Derive the bound from the machine's memory."""
+        self.most_bytes = max((page_count << _PAGE_SHIFT) >> _SHARED_SHIFT, _LEAST_SHARED_BYTES)
+
+    def enter(self, datagram: Datagram) -> None:
+        """Raises MemoryError."""
+        self.last_serial += 1
+        self.waiting[self.last_serial] = datagram
+        datagram.serial = self.last_serial
+
+    def keep_bound(self) -> None:
+        """Drop the oldest until the others have room."""
+        while self.bytes_held > self.most_bytes:
+            for datagram in self.waiting.values():
+                datagram.owner.fail(datagram)
+                break
+
+
+SHARED_ROOM: Final = SharedRoom()
+
+
+@final
 class Reassembler(Part):
     """All incomplete datagrams of a network, oldest first. The timer ends those whose time is up."""
 
-    def __init__(self, ip4: IpCounters, ip6: IpCounters) -> None:
+    def __init__(self, ip4: IpCounters, ip6: IpCounters, shares_room: bool) -> None:
         super().__init__()
+        self.shares_room: bool = shares_room  # of a network that is not the first
         self.ip4: IpCounters = ip4
         self.ip6: IpCounters = ip6
         self.datagrams: dict[bytes, Datagram] = {}
@@ -101,8 +138,8 @@ class Reassembler(Part):
 
     def end(self) -> None:
         super().end()
-        self.datagrams.clear()
-        self.bytes_held = 0
+        for datagram in list(self.datagrams.values()):
+            self._forget(datagram)
 
     def _counters_of(self, datagram: Datagram) -> IpCounters:
         return self.ip4 if len(datagram.key) < _KEY6 else self.ip6
@@ -117,16 +154,20 @@ class Reassembler(Part):
         datagram = self.datagrams.get(key)
         if datagram is None:
             patience = IP4_SETTINGS.ipfrag_time_s if len(key) < _KEY6 else IP6_SETTINGS.frag_time_s
-            datagram = Datagram(key, now_ns + patience.of(network) * 1_000_000_000)
+            patience_s = min(patience.of(network), patience.of(FIRST_NETWORK))
+            datagram = Datagram(self, key, now_ns + patience_s * 1_000_000_000)
             self.datagrams[key] = datagram
+            if self.shares_room:
+                self._share_room(datagram)
             if datagram.deadline_ns < self.deadline_ns:
                 self.start(datagram.deadline_ns)
         if not self._insert(datagram, packet, offset, is_last):
-            self._fail(datagram)
+            self.fail(datagram)
             return None
         if datagram.received != datagram.total:
             while self.bytes_held > _limit(network, key):
                 self._drop_oldest()
+            SHARED_ROOM.keep_bound()
             return None
         self._forget(datagram)
         if datagram.congestion & _NOT_CAPABLE != 0 and datagram.congestion != _NOT_CAPABLE:
@@ -176,6 +217,8 @@ class Reassembler(Part):
         cost = len(packet.storage) + _OVERHEAD
         datagram.bytes_held += cost
         self.bytes_held += cost
+        if self.shares_room:
+            SHARED_ROOM.bytes_held += cost
         datagram.largest = max(datagram.largest, packet.end - packet.network_start)
         datagram.congestion |= 1 << (packet.traffic_class & 3)
         return True
@@ -203,13 +246,21 @@ class Reassembler(Part):
             whole.traffic_class |= 3
         return whole
 
-    def _fail(self, datagram: Datagram) -> None:
+    def _share_room(self, datagram: Datagram) -> None:
+        try:
+            SHARED_ROOM.enter(datagram)
+        except MemoryError:
+            self.datagrams.pop(datagram.key)
+            raise
+
+    def fail(self, datagram: Datagram) -> None:
+        """It is given up."""
         self._forget(datagram)
         self._counters_of(datagram).reassembly_fails += 1
 
     def _drop_oldest(self) -> None:
         for datagram in self.datagrams.values():
-            self._fail(datagram)
+            self.fail(datagram)
             return
 
     def forget_device(self, number: int) -> None:
@@ -221,18 +272,26 @@ class Reassembler(Part):
 
     def _forget(self, datagram: Datagram) -> None:
         self.bytes_held -= datagram.bytes_held
+        if self.shares_room:
+            SHARED_ROOM.bytes_held -= datagram.bytes_held
+            SHARED_ROOM.waiting.pop(datagram.serial)
         self.datagrams.pop(datagram.key)
 
     def expire(self, now_ns: int) -> None:
         due: list[Datagram] = []
         next_ns = NEVER_NS
+        left = _SHARE
         for datagram in self.datagrams.values():
             if datagram.deadline_ns <= now_ns:
+                if left <= 0:
+                    next_ns = now_ns
+                    break
                 due.append(datagram)
+                left -= 1 + len(datagram.pieces)
             else:
                 next_ns = min(next_ns, datagram.deadline_ns)
         for datagram in due:
-            self._fail(datagram)
+            self.fail(datagram)
             is_ip4 = len(datagram.key) < _KEY6
             self._counters_of(datagram).reassembly_timeouts += 1
             pieces = datagram.pieces
@@ -247,8 +306,6 @@ def _limit(network: Network, key: bytes) -> int:
     """How many bytes incomplete datagrams of the version of a key may hold: who rules a network may say less than holds
     for the first one.
     """
-    if network is not FIRST_NETWORK and free_frame_count() < total_frame_count() >> _FREE_SHIFT:
-        return _FREE_BYTES
     limit = IP4_SETTINGS.ipfrag_high_bytes if len(key) < _KEY6 else IP6_SETTINGS.frag_high_bytes
     return min(limit.of(network), limit.of(FIRST_NETWORK))
 
@@ -256,7 +313,7 @@ def _limit(network: Network, key: bytes) -> int:
 @final
 class _Maker(PartMaker):
     def make(self, network: Network) -> None:
-        network.fragments = Reassembler(network.ip4, network.ip6)
+        network.fragments = Reassembler(network.ip4, network.ip6, shares_room=network is not FIRST_NETWORK)
 
 
 register_part(_Maker())

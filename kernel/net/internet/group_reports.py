@@ -10,6 +10,7 @@ from typing import Final
 
 from kernel.lang import Errno, final, noraise, span_of
 from kernel.lib import random
+from kernel.lib.pace import spend
 from kernel.net.internet import icmpv6, ipv4
 from kernel.net.internet.addresses import ANY4, ANY6, SCOPE_LINK, is_link_local, list_addresses
 from kernel.net.internet.icmpv6 import HANDLERS, MessageHandler
@@ -19,6 +20,7 @@ from kernel.net.internet.routes import MULTICAST
 from kernel.net.internet.transport import PROTOCOL_IGMP, Transport, register_transport
 from kernel.net.link.checksum import checksum
 from kernel.net.link.device import NetworkDevice
+from kernel.net.link.network import Network
 from kernel.net.link.packet import CHECKSUM_VERIFIED, Packet
 from kernel.net.link.timers import NEVER_NS, NetworkTimer
 from kernel.time import monotonic_ns
@@ -36,10 +38,12 @@ _TO_EXCLUDE: Final = 4  # we join
 
 _SECOND_NS: Final = 1_000_000_000
 _UNSOLICITED: Final = 2
-_MOST_DEPARTURES: Final = 256
+_MOST_DEPARTURES: Final = 256  # of a network
 _UNSOLICITED_INTERVAL_NS: Final = _SECOND_NS
 _SHARE: Final = 64  # reports at once; the others follow
 _PAUSE_NS: Final = 1_000_000
+_REPORT_COST: Final = 3000  # instructions
+_LOOK_COST: Final = 20
 
 
 def _record(kind: int, group: bytes) -> Packet:
@@ -88,23 +92,26 @@ class Departure:
 
 @final
 class Reporter(NetworkTimer):
-    """Reports that are to come."""
+    """Reports of a network that are to come. It stands in REPORTERS while there are some."""
 
-    def __init__(self) -> None:
+    def __init__(self, number: int) -> None:
         super().__init__()
+        self.number: int = number  # of the network
         self.departures: list[Departure] = []
-        self.planned: dict[bytes, Membership] = {}  # those of all networks that are to be reported
+        self.planned: dict[bytes, Membership] = {}
 
     def expire(self, now_ns: int) -> None:
         next_ns = NEVER_NS
         left = _SHARE
+        spend((len(self.departures) + len(self.planned)) * _LOOK_COST)
         for departure in self.departures[:]:
-            if departure.at_ns <= now_ns:
+            if departure.at_ns <= now_ns and left > 0:
+                left -= 1
                 self.departures.remove(departure)
                 if find_membership(departure.device, departure.group) is None:
                     _try(departure.device, departure.group, _TO_INCLUDE)
             else:
-                next_ns = min(next_ns, departure.at_ns)
+                next_ns = min(next_ns, max(departure.at_ns, now_ns + _PAUSE_NS))
         for membership in list(self.planned.values()):
             if membership.report_at_ns <= now_ns and left > 0:
                 left -= 1
@@ -118,6 +125,8 @@ class Reporter(NetworkTimer):
                 next_ns = min(next_ns, max(membership.report_at_ns, now_ns + _PAUSE_NS))
         if next_ns != NEVER_NS:
             self.start(next_ns)
+        else:
+            REPORTERS.pop(self.number, self)
 
     def plan(self, membership: Membership, delay_ns: int) -> None:
         """Report a group after a time, or sooner if that is planned already. Raises MemoryError."""
@@ -139,12 +148,23 @@ class Reporter(NetworkTimer):
             self.start(at_ns)
 
 
-REPORTER: Final = Reporter()
+REPORTERS: Final[dict[int, Reporter]] = {}
+"""By the numbers of their networks: none takes another's time or room."""
+
+
+def _reporter_of(network: Network) -> Reporter:
+    """A network's, made if there is none. Raises MemoryError."""
+    found = REPORTERS.get(network.number)
+    if found is None:
+        found = Reporter(network.number)
+        REPORTERS[network.number] = found
+    return found
 
 
 @noraise
 def _try(device: NetworkDevice, group: bytes, kind: int) -> None:
     """Report a group; what cannot be sent is counted: routers ask again."""
+    spend(_REPORT_COST)
     try:
         _send(device, group, kind)
     except (Errno, MemoryError):
@@ -160,13 +180,15 @@ class Reports(GroupProtocol):
             return
         membership.reports_left = _UNSOLICITED
         try:
-            REPORTER.plan(membership, 0)
+            _reporter_of(membership.network).plan(membership, 0)
         except MemoryError:
             membership.device.sent_dropped += 1  # routers learn of it when they ask
 
     @noraise
     def dropped(self, membership: Membership) -> None:
-        REPORTER.planned.pop(membership.key, membership)
+        found = REPORTERS.get(membership.network.number)
+        if found is not None:
+            found.planned.pop(membership.key, membership)
 
     @noraise
     def left(self, membership: Membership) -> None:
@@ -174,7 +196,7 @@ class Reports(GroupProtocol):
             return
         _try(membership.device, membership.group, _TO_INCLUDE)
         try:
-            REPORTER.repeat_departure(membership)
+            _reporter_of(membership.network).repeat_departure(membership)
         except MemoryError:
             membership.device.sent_dropped += 1  # it was reported once
 
@@ -184,7 +206,7 @@ def _answer(device: NetworkDevice, group: bytes, size: int, longest_ms: int) -> 
     is_general = group == ANY4 or group == ANY6
     for membership in list_memberships(device, size):
         if is_general or membership.group == group:
-            REPORTER.plan(membership, random.word() % (max(1, longest_ms) * 1_000_000))
+            _reporter_of(membership.network).plan(membership, random.word() % (max(1, longest_ms) * 1_000_000))
 
 
 def _milliseconds(code: int) -> int:

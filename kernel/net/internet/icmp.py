@@ -23,6 +23,7 @@ from kernel.lang import (
     final,
     u8,
 )
+from kernel.lib.pace import spend
 from kernel.net.internet import ipv4, path_mtu
 from kernel.net.internet.addresses import ANY4, is_loopback, is_multicast, owner_of
 from kernel.net.internet.fragments import TIMEOUTS, TimeoutListener
@@ -46,6 +47,7 @@ from kernel.net.link.packet import CHECKSUM_VERIFIED, PACKET_HOST, Packet
 from kernel.time import monotonic_ns
 
 HEADER: Final = 8
+_ERROR_COST: Final = 3000  # instructions of sending one
 ECHO_REPLY: Final = 0
 UNREACHABLE: Final = 3
 SOURCE_QUENCH: Final = 4
@@ -287,6 +289,7 @@ def send_error(offender: Packet, kind: int, code: int, info: int) -> None:
     Silent where an answer is not allowed: about errors, broadcasts, groups, fragments behind the first, unspecified
     sources (RFC 1122, section 3.2.2). May raise MemoryError.
     """
+    spend(_ERROR_COST)
     quoted = offender.network_header()
     if len(quoted) < ipv4.HEADER or quoted[0] >> 4 != 4:
         return

@@ -19,6 +19,7 @@ from kernel.lang import (
     recursion,
     span_of,
 )
+from kernel.lib.pace import spend
 from kernel.net.internet import ipv6, path_mtu
 from kernel.net.internet.addresses import ANY6, is_loopback, is_multicast, owner_of
 from kernel.net.internet.fragments import TIMEOUTS, TimeoutListener
@@ -40,6 +41,7 @@ from kernel.net.link.packet import CHECKSUM_NONE, CHECKSUM_VERIFIED, PACKET_HOST
 from kernel.time import monotonic_ns
 
 HEADER: Final = 8
+_ERROR_COST: Final = 3000  # instructions of sending one
 UNREACHABLE: Final = 1
 PACKET_TOO_BIG: Final = 2
 TIME_EXCEEDED: Final = 3
@@ -202,6 +204,7 @@ def send_error(offender: Packet, kind: int, code: int, info: int) -> None:
 
     Silent where an answer is not allowed (RFC 4443, section 2.4 (e)). May raise MemoryError.
     """
+    spend(_ERROR_COST)
     quoted = offender.network_header()
     if len(quoted) < ipv6.HEADER or quoted[0] >> 4 != 6:
         return

@@ -11,6 +11,7 @@ from typing import Final
 
 from kernel.lang import EMSGSIZE, Errno, final, span_of
 from kernel.lib import random
+from kernel.lib.pace import spend
 from kernel.net.internet.addresses import (
     ANY4,
     LIMITED_BROADCAST,
@@ -28,7 +29,7 @@ from kernel.net.internet.transport import PROTOCOL_IGMP, TRANSPORTS, NetworkErro
 from kernel.net.link.checksum import checksum
 from kernel.net.link.counters import IpCounters
 from kernel.net.link.ethernet import ETHERTYPE_IP4, LINK, LinkProtocol, complete_checksum
-from kernel.net.link.network import Network, network_of
+from kernel.net.link.network import FIRST_NETWORK, Network, network_of
 from kernel.net.link.packet import CHECKSUM_PARTIAL, CHECKSUM_VERIFIED, PACKET_HOST, Packet
 from kernel.net.link.segmentation import fits
 from kernel.time import monotonic_ns, realtime_ns
@@ -38,6 +39,8 @@ LARGEST: Final = 65535
 DONT_FRAGMENT: Final = 0x4000
 MORE_FRAGMENTS: Final = 0x2000
 _OFFSET_MASK: Final = 0x1FFF
+_MOST_PIECES: Final = 512  # of a datagram, where any user may rule the network: they are sent in one go
+PIECE_COST: Final = 1000  # instructions of making one
 _PLAIN: Final = 0x45  # the first byte of a header without options
 _DAY_MS: Final = 86_400_000
 
@@ -194,9 +197,14 @@ def _fragment(packet: Packet, hop: NextHop) -> None:
         raise Errno(EMSGSIZE)
     fields = packet.span().load_be16(6)
     data = span_of(packet.storage)[packet.start + header_length : packet.end]
+    if hop.network is not FIRST_NETWORK and len(data) > room * _MOST_PIECES:
+        hop.network.ip4.fragment_fails += 1
+        raise Errno(EMSGSIZE)
+    refused = hop.device.sent_dropped
     offset = 0
     while offset < len(data):
         count = min(room, len(data) - offset)
+        spend(PIECE_COST)
         piece = Packet(header_length + count)
         header = piece.put(header_length)
         header.copy_from(packet.span()[0:header_length])
@@ -213,6 +221,9 @@ def _fragment(packet: Packet, hop: NextHop) -> None:
         hop.network.ip4.out_transmits += 1
         hop.network.ip4.out_bytes += len(piece)
         hop.transmit(piece)
+        if hop.device.sent_dropped != refused:
+            hop.network.ip4.fragment_fails += 1
+            return  # without this one the others are of no use
         offset += count
     hop.network.ip4.fragment_oks += 1
 

@@ -10,10 +10,11 @@ from typing import Final
 
 from kernel.lang import EMSGSIZE, Errno, final, span_of
 from kernel.lib import random
+from kernel.lib.pace import spend
 from kernel.net.internet.addresses import ANY6, is_loopback, is_multicast, owner_of
 from kernel.net.internet.fragments import reassembler_of
 from kernel.net.internet.interface_settings import HOP_LIMIT6
-from kernel.net.internet.ipv4 import LARGEST, RawListener
+from kernel.net.internet.ipv4 import LARGEST, PIECE_COST, RawListener
 from kernel.net.internet.membership import is_member
 from kernel.net.internet.output import NextHop
 from kernel.net.internet.routes import BROADCAST, LOCAL, MULTICAST, find_route
@@ -151,9 +152,11 @@ def _fragment(packet: Packet, hop: NextHop) -> None:
     identification = random.word() & 0xFFFF_FFFF
     protocol = packet.span()[6]
     data = span_of(packet.storage)[packet.start + HEADER : packet.end]
+    refused = hop.device.sent_dropped
     offset = 0
     while offset < len(data):
         count = min(room, len(data) - offset)
+        spend(PIECE_COST)
         piece = Packet(HEADER + _FRAGMENT_HEADER + count)
         header = piece.put(HEADER)
         header.copy_from(packet.span()[0:HEADER])
@@ -170,6 +173,9 @@ def _fragment(packet: Packet, hop: NextHop) -> None:
         hop.network.ip6.out_transmits += 1
         hop.network.ip6.out_bytes += len(piece)
         hop.transmit(piece)
+        if hop.device.sent_dropped != refused:
+            hop.network.ip6.fragment_fails += 1
+            return  # without this one the others are of no use
         offset += count
     hop.network.ip6.fragment_oks += 1
 

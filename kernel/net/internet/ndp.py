@@ -276,40 +276,62 @@ class AddressReady:
 
 
 @final
-class Detection(NetworkTimer):
-    """Addresses that are being proved, all with the same period (RFC 4862, section 5.4)."""
+class Proof(NetworkTimer):
+    """An address that is being proved, at times of its own (RFC 4862, section 5.4)."""
+
+    def __init__(self, entry: InterfaceAddress) -> None:
+        super().__init__()
+        self.entry: InterfaceAddress = entry
+        self.key: bytes = _key(entry)
+
+    def expire(self, now_ns: int) -> None:
+        entry = self.entry
+        if entry.probes_left > 0:
+            # It goes on whatever becomes of the question. Moving a timer that has a place needs no memory.
+            self.start(now_ns + _RETRANSMIT_NS)
+            entry.probes_left -= 1
+            hop = multicast_hop(entry.device, solicited_node(entry.address))
+            try:
+                entry.nonce = _new_nonce()
+                send_solicitation(entry.device, ANY6, entry.address, hop, entry.nonce)
+            except MemoryError:
+                entry.device.sent_dropped += 1
+            return
+        entry.flags &= ~ADDRESS_TENTATIVE
+        address_changed(entry)
+        DETECTION.listener.address_ready(entry)
+        DETECTION.proofs.pop(self.key, self)
+
+
+@final
+class Detection:
+    """All addresses that are being proved."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self.tentative: list[InterfaceAddress] = []
+        self.proofs: dict[bytes, Proof] = {}  # by the device's number and the address
         self.listener: AddressReady = AddressReady()
 
     def begin(self, entry: InterfaceAddress) -> None:
-        """A new address: ask whether somebody has it."""
+        """A new address: ask whether somebody has it. Raises MemoryError, and then it is not asked."""
         entry.flags |= ADDRESS_TENTATIVE
         entry.probes_left = IP6_SETTINGS.dad_transmits.of(entry.device.network)
-        self.tentative.append(entry)
-        self.start(monotonic_ns() + _RETRANSMIT_NS // 100)
-
-    def expire(self, now_ns: int) -> None:
-        again = False
+        proof = Proof(entry)
+        proof.start(monotonic_ns() + _RETRANSMIT_NS // 100)
         try:
-            for entry in self.tentative[:]:
-                if entry.probes_left > 0:
-                    entry.probes_left -= 1
-                    again = True
-                    hop = multicast_hop(entry.device, solicited_node(entry.address))
-                    entry.nonce = _new_nonce()
-                    send_solicitation(entry.device, ANY6, entry.address, hop, entry.nonce)
-                else:
-                    self.tentative.remove(entry)
-                    entry.flags &= ~ADDRESS_TENTATIVE
-                    address_changed(entry)
-                    self.listener.address_ready(entry)
+            self.proofs[proof.key] = proof
         except MemoryError:
-            again = True
-        if again or len(self.tentative) > 0:
-            self.start(now_ns + _RETRANSMIT_NS)
+            proof.remove()
+            raise
+
+    def forget(self, entry: InterfaceAddress) -> None:
+        """It is not to be proved any more, if it was. Raises MemoryError."""
+        proof = self.proofs.pop(_key(entry), None)
+        if proof is not None:
+            proof.remove()
+
+
+def _key(entry: InterfaceAddress) -> bytes:
+    return entry.device.number.to_bytes(8, "little") + entry.address
 
 
 DETECTION: Final = Detection()
@@ -323,8 +345,7 @@ def _new_nonce() -> bytes:
 
 def duplicate_found(entry: InterfaceAddress) -> None:
     """Somebody else has an address of ours that was being proved. One that nobody has chosen goes away."""
-    if entry in DETECTION.tentative:
-        DETECTION.tentative.remove(entry)
+    DETECTION.forget(entry)
     if entry.flags & ADDRESS_PERMANENT == 0:
         try:
             delete_address(entry)
@@ -350,8 +371,7 @@ class _FollowAddresses(AddressWatcher):
             DETECTION.begin(entry)
 
     def address_deleted(self, entry: InterfaceAddress) -> None:
-        if entry in DETECTION.tentative:
-            DETECTION.tentative.remove(entry)
+        DETECTION.forget(entry)
         if entry.has_joined:
             entry.has_joined = False
             membership = find_membership(entry.device, solicited_node(entry.address))

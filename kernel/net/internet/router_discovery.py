@@ -10,6 +10,7 @@ Context: thread context; nothing sleeps.
 from typing import Final
 
 from kernel.lang import EEXIST, ENOBUFS, Errno, Span, final, span_of, u8
+from kernel.lib.pace import spend
 from kernel.net.internet import icmpv6
 from kernel.net.internet.addresses import (
     ADDRESS_DEPRECATED,
@@ -53,6 +54,7 @@ from kernel.net.internet.routes import (
     list_routes,
     match_route,
     routes_changed,
+    tables_for,
 )
 from kernel.net.internet.sysctl import IP6_SETTINGS
 from kernel.net.link.device import ARPHRD_ETHER, DeviceWatcher, NetworkDevice, watch_devices
@@ -70,6 +72,10 @@ _INFINITY: Final = 0xFFFF_FFFF
 _TWO_HOURS_NS: Final = 7200 * _SECOND_NS
 _MOST_ADDRESSES: Final = 16  # of an interface, by advertisements
 _ADDRESS_LENGTH: Final = 64
+_SHARE: Final = 16  # addresses and routes that end at once; the others follow
+_PAUSE_NS: Final = 20_000_000  # between two walks over all that a network has
+_LOOK_COST: Final = 20  # instructions
+_END_COST: Final = 10_000
 
 
 def interface_identifier(device: NetworkDevice) -> bytes:
@@ -270,38 +276,68 @@ def _set_address(device: NetworkDevice, prefix: bytes, valid_s: int, preferred_s
 
 
 @final
-class Expiry(NetworkTimer):
-    """Ends addresses and routes whose time is up."""
+class NetworkExpiry(NetworkTimer):
+    """Ends addresses and routes of a network whose time is up."""
 
-    def __init__(self) -> None:
+    def __init__(self, network: Network) -> None:
         super().__init__()
-        self.networks: dict[int, Network] = {}  # that have such, by number
+        self.network: Network = network
 
     def expire(self, now_ns: int) -> None:
-        for network in list(self.networks.values()):
-            _end_old(network, now_ns)
-            self.plan(network)
+        _end_old(self.network, now_ns)
+        EXPIRY.plan_after(self.network, now_ns + _PAUSE_NS)
+
+
+@final
+class Expiry:
+    """What has a time in all networks."""
+
+    def __init__(self) -> None:
+        self.networks: dict[int, NetworkExpiry] = {}  # that have such, by number
 
     def plan(self, network: Network) -> None:
-        """Start the timer for what ends next in a network."""
+        """Start the network's timer for what ends next there. Raises MemoryError."""
+        self.plan_after(network, 0)
+
+    def plan_after(self, network: Network, least_ns: int) -> None:
+        """The same, but not before a time: each look is a walk over all that the network has."""
         next_ns = FOREVER_NS
-        for entry in list_all_addresses(network, 0):
+        addresses = list_all_addresses(network, 0)
+        routes = list_routes(network, 16)
+        spend((len(addresses) + len(routes)) * _LOOK_COST)
+        for entry in addresses:
             next_ns = min(next_ns, entry.valid_until_ns)
             if entry.flags & ADDRESS_DEPRECATED == 0:
                 next_ns = min(next_ns, entry.preferred_until_ns)
-        for route in list_routes(network, 16):
+        for route in routes:
             next_ns = min(next_ns, route.expires_ns)
         if next_ns == FOREVER_NS:
-            self.networks.pop(network.number, None)
+            self.forget(network)
             return
-        self.networks[network.number] = network
-        if next_ns < self.deadline_ns:
-            self.start(next_ns)
+        found = self.networks.get(network.number)
+        if found is None:
+            found = NetworkExpiry(network)
+            self.networks[network.number] = found
+        next_ns = max(next_ns, least_ns)
+        if next_ns < found.deadline_ns:
+            found.start(next_ns)
+
+    def forget(self, network: Network) -> None:
+        """Nothing has a time there."""
+        found = self.networks.pop(network.number, None)
+        if found is not None:
+            found.remove()
 
 
 def _end_old(network: Network, now_ns: int) -> None:
+    left = _SHARE
+    spend(len(tables_for(network, 16).main) * _LOOK_COST)
     for entry in list_all_addresses(network, 0):
         if entry.valid_until_ns <= now_ns:
+            if left <= 0:
+                return
+            left -= 1
+            spend(_END_COST)
             try:
                 delete_address(entry)
             except Errno:
@@ -311,6 +347,10 @@ def _end_old(network: Network, now_ns: int) -> None:
             address_changed(entry)
     for route in list_routes(network, 16):
         if route.expires_ns <= now_ns:
+            if left <= 0:
+                return
+            left -= 1
+            spend(_END_COST)
             delete_route(network, route)
 
 
@@ -349,7 +389,7 @@ class _LinkLocal(DeviceWatcher):
         settings_of(device).has_link_local = False
 
     def device_removed(self, device: NetworkDevice) -> None:
-        EXPIRY.networks.pop(device.network.number, None)
+        EXPIRY.forget(device.network)
         EXPIRY.plan(device.network)
 
 

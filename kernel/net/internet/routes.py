@@ -14,6 +14,7 @@ Context: thread context; nothing sleeps.
 from typing import Final
 
 from kernel.lang import EEXIST, EINVAL, ENETDOWN, ENETUNREACH, ENOBUFS, ESRCH, Errno, final, span_of
+from kernel.lib.pace import spend
 from kernel.net.internet.addresses import SCOPE_HOST, SCOPE_LINK, SCOPE_UNIVERSE, masked
 from kernel.net.link.device import NetworkDevice
 from kernel.net.link.network import FIRST_NETWORK, Network, PartMaker, register_part
@@ -47,6 +48,9 @@ FOREVER_NS: Final = (1 << 63) - 1
 _NO_KIND: Final = -1
 _LIMIT: Final = 8192  # routes of a table of the first network
 _LIMIT_OF_OTHERS: Final = 2048
+_SHORT: Final = 32  # a table that takes no time to speak of
+_LOOK_COST4: Final = 10  # instructions for each route that is looked at
+_LOOK_COST6: Final = 40
 
 
 class Route:
@@ -280,6 +284,8 @@ def find_route(network: Network, destination: bytes, device_index: int = 0) -> R
 
 def _search(table: list[Route], destination: bytes, device_index: int) -> Route | None:
     span = span_of(destination)
+    if len(table) > _SHORT:
+        spend(len(table) * (_LOOK_COST4 if len(destination) == 4 else _LOOK_COST6))
     if len(destination) == 4:
         word = span.load_be32(0)
         for route in table:

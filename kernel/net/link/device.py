@@ -99,6 +99,7 @@ class NetworkDevice:
         self.has_been_up: bool = False
         self.promiscuous_users: int = 0  # packet sockets that want every frame
         self.all_groups_users: int = 0  # … every group's
+        self.waiting: int = 0  # packets in the backlog that it is to receive (`loopback.py`)
         self.received_packets: int = 0
         self.received_bytes: int = 0
         self.received_errors: int = 0
@@ -111,9 +112,6 @@ class NetworkDevice:
     def transmit(self, packet: Packet) -> bool:
         """Send a packet with its link header on. False: the device's queue is full and the packet is dropped."""
         return False
-
-    def frame_taken(self) -> None:
-        """A frame that waited for it in the backlog is about to be received."""
 
     def cuts(self, packet: Packet) -> bool:
         """Whether the device itself can cut a large segment. It would repeat CWR in each frame."""

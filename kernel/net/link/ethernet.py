@@ -11,9 +11,17 @@ Source: IEEE 802.3, RFC 894, packet(7).
 
 from typing import Final
 
-from kernel.lang import Span, final, inline, noinline, recursion, span_of, u8
+from kernel.lang import Errno, Span, final, inline, noinline, noraise, recursion, span_of, u8
+from kernel.lib.pace import PACE, spend
 from kernel.net.link.checksum import checksum
-from kernel.net.link.device import OFFLOAD_CHECKSUM, OFFLOAD_GATHER, NetworkDevice, register_device
+from kernel.net.link.device import (
+    OFFLOAD_CHECKSUM,
+    OFFLOAD_GATHER,
+    DeviceWatcher,
+    NetworkDevice,
+    register_device,
+    watch_devices,
+)
 from kernel.net.link.loopback import BACKLOG
 from kernel.net.link.network import LOOPBACK
 from kernel.net.link.packet import (
@@ -32,7 +40,9 @@ ETHERNET_HEADER: Final = 14
 ETHERTYPE_IP4: Final = 0x0800
 ETHERTYPE_ARP: Final = 0x0806
 ETHERTYPE_IP6: Final = 0x86DD
-_SHARE: Final = 256  # frames delivered at once
+_SHARE: Final = 200_000  # instructions that are spent on delivering at once; see `kernel.lib.pace.spend`
+_PACKET_COST: Final = 2500  # of delivering one, beside what its receivers say that they spend
+_ASIDE_COST: Final = 100
 _SMALLEST_ETHERTYPE: Final = 0x600  # below: a length (IEEE 802.3)
 
 
@@ -64,6 +74,7 @@ class Link:
 LINK: Final = Link()
 
 
+@noraise
 def receive(packet: Packet) -> None:
     """A driver received this packet, which starts with its Ethernet header; `packet.device` is set."""
     device = packet.device
@@ -85,7 +96,7 @@ def receive(packet: Packet) -> None:
         packet.pull(ETHERNET_HEADER)
         if packet.link_kind != PACKET_OTHERHOST and packet.protocol >= _SMALLEST_ETHERTYPE:
             _deliver(packet)
-    except MemoryError:
+    except (Errno, MemoryError):
         device.received_dropped += 1
 
 
@@ -230,31 +241,48 @@ def loop_frame(packet: Packet, device: NetworkDevice) -> None:
 
 
 def drain() -> None:
-    """Deliver what waits in interfaces that are no hardware, and what is sent there in consequence."""
+    """Deliver what waits in interfaces that are no hardware, and what is sent there in consequence. Packets may go
+    round for long, and may be much work, so after a share of it the network thread goes on.
+    """
     backlog = BACKLOG
     if backlog.is_draining:
         return
-    if backlog.queue.head is not None:
-        backlog.is_draining = True
-        while True:
-            packet = backlog.queue.pop()
-            if packet is None:
-                break
-            _receive_loop(packet)
-        backlog.is_draining = False
-    if backlog.frames.head is not None:
-        _drain_frames()
+    if backlog.frame_count != 0:
+        _drain_frames(PACE.left - _SHARE + backlog.shown_cost)
+        return
+    packet = backlog.queue.pop()
+    if packet is None:
+        backlog.shown_cost = 0
+        return
+    backlog.is_draining = True
+    floor = PACE.left - _SHARE + backlog.shown_cost
+    while True:
+        _receive_loop(packet)
+        packet = backlog.queue.pop()
+        if packet is None:
+            break
+        spend(_PACKET_COST)
+        if PACE.left <= floor:
+            backlog.set_aside(packet)
+            _drain_frames(floor)
+            return
+    backlog.is_draining = False
+    backlog.shown_cost = 0
+    if backlog.frame_count != 0:
+        _drain_frames(floor)
 
 
+@noraise
 @inline
 def _receive_loop(packet: Packet) -> None:
     """A packet that a loopback interface has sent."""
     try:
         _deliver(packet)
-    except MemoryError:
+    except (Errno, MemoryError):
         _count_loss(packet)
 
 
+@noraise
 @noinline
 def _count_loss(packet: Packet) -> None:
     device = packet.device
@@ -263,28 +291,50 @@ def _count_loss(packet: Packet) -> None:
 
 
 @noinline
-def _drain_frames() -> None:
-    """Frames may go round for ever, so after many of them the network thread goes on."""
+def _drain_frames(floor: int) -> None:
+    """The same with frames, until no more than `floor` is left to spend. What a loopback interface sends overtakes what
+    others do, but not what was set aside for the same receiver.
+    """
     backlog = BACKLOG
     backlog.is_draining = True
-    left = _SHARE
-    while left > 0:
+    while PACE.left > floor:
         packet = backlog.queue.pop()
         if packet is not None:
+            device = packet.device
+            if device is not None and device.waiting > 0:
+                backlog.set_aside(packet)
+                spend(_ASIDE_COST)
+                continue
             _receive_loop(packet)
-            continue
-        packet = backlog.frames.pop()
+        else:
+            packet = backlog.take_frame()
+            if packet is None:
+                break
+            device = packet.device
+            if packet.from_ourselves or (device is not None and device.is_loop):
+                _receive_loop(packet)
+            else:
+                receive(packet)
+        spend(_PACKET_COST)
+    while True:
+        packet = backlog.queue.pop()
         if packet is None:
             break
-        left -= 1
-        device = packet.device
-        if device is not None:
-            device.frame_taken()
-            receive(packet)
+        backlog.set_aside(packet)
     backlog.is_draining = False
-    if backlog.frames.head is not None and not backlog.is_left_over:
+    backlog.shown_cost = 0
+    if backlog.frame_count != 0 and not backlog.is_left_over:
         backlog.is_left_over = True
         LINK.hook.left_over()
 
 
+@final
+class _ForgetAtDown(DeviceWatcher):
+    """What waits is not received by an interface that is down, nor where that goes then."""
+
+    def device_down(self, device: NetworkDevice) -> None:
+        BACKLOG.forget(device)
+
+
+watch_devices(_ForgetAtDown())
 register_device(LOOPBACK)

@@ -2,13 +2,18 @@
 
 A packet that is sent does not climb the stack inside its sender's call: it waits in `BACKLOG`, and `ethernet.drain`
 delivers it at the end of the outermost operation. So the stack's depth is bounded, and no protocol is entered again
-while it is in the middle of something. All networks share the backlog, which is empty between two operations but for
-frames of pairs (`veth.py`).
+while it is in the middle of something.
+
+All networks share the backlog. `queue` is empty between two operations. What an operation has no time for, because
+packets go round or are too many, is set aside among the frames of pairs (`veth.py`); these are bounded by bytes, and
+those of the first network have a place of their own.
 """
 
 from typing import TYPE_CHECKING, Final
 
 from kernel.lang import final
+from kernel.lib.namespace import FIRST_NET_NUMBER
+from kernel.lib.pace import spend
 from kernel.net.link.device import (
     ARPHRD_LOOPBACK,
     IFF_LOOPBACK,
@@ -30,6 +35,59 @@ if TYPE_CHECKING:
 
 LOOPBACK_MTU: Final = 65536
 _QUEUE_LIMIT: Final = 1000
+_PAGE_SHIFT: Final = 12
+_MEMORY_SHIFT: Final = 6  # frames take that part of memory at most, beyond the least
+_LEAST_BYTES: Final = 4 << 20
+_OVERHEAD: Final = 1024  # of a frame beside its storage; it bounds their number as well
+_LOOK_COST: Final = 30  # instructions
+
+
+@final
+class Frames:
+    """Packets that wait for their turn.
+
+    Invariants: `bytes_held` is what they cost; `waiting` of a device counts its packets here.
+    """
+
+    def __init__(self) -> None:
+        self.queue: PacketQueue = PacketQueue()
+        self.bytes_held: int = 0
+        self.most_bytes: int = _LEAST_BYTES
+
+    def has_room(self, packet: Packet) -> bool:
+        return self.bytes_held + len(packet.storage) + _OVERHEAD <= self.most_bytes
+
+    def append(self, packet: Packet, device: NetworkDevice) -> None:
+        """Put in a packet that `device` is to receive."""
+        self.bytes_held += len(packet.storage) + _OVERHEAD
+        device.waiting += 1
+        self.queue.append(packet)
+
+    def pop(self) -> Packet | None:
+        """Take the first one out."""
+        packet = self.queue.pop()
+        if packet is not None:
+            self._gone(packet)
+        return packet
+
+    def _gone(self, packet: Packet) -> None:
+        self.bytes_held -= len(packet.storage) + _OVERHEAD
+        device = packet.device
+        if device is not None:
+            device.waiting -= 1
+
+    def forget(self, device: NetworkDevice) -> None:
+        """Drop those that a device was to receive."""
+        queue = self.queue
+        spend(queue.count * _LOOK_COST)
+        for _ in range(queue.count):
+            packet = queue.pop()
+            if packet is None:
+                return
+            if packet.device is device:
+                self._gone(packet)
+            else:
+                queue.append(packet)
 
 
 @final
@@ -38,9 +96,58 @@ class Backlog:
 
     def __init__(self) -> None:
         self.queue: PacketQueue = PacketQueue()  # without link headers, by loopback interfaces
-        self.frames: PacketQueue = PacketQueue()  # by others
+        self.of_first: Frames = Frames()  # what touches the first network
+        self.of_others: Frames = Frames()
+        self.frame_count: int = 0  # in both
+        self.is_first_next: bool = True
+        self.shown_cost: int = 0  # instructions that packet sockets took since the last `drain`
         self.is_draining: bool = False
         self.is_left_over: bool = False  # the network thread is to go on
+
+    def configure(self, page_count: int) -> None:
+        """Derive the bounds from the machine's memory."""
+        for frames in (self.of_first, self.of_others):
+            frames.most_bytes = _LEAST_BYTES + ((page_count << _PAGE_SHIFT) >> _MEMORY_SHIFT)
+
+    def put_frame(self, packet: Packet, device: NetworkDevice, touches_first: bool) -> bool:
+        """Have `device` receive a packet in its turn. False: there is no room."""
+        frames = self.of_first if touches_first else self.of_others
+        if not frames.has_room(packet):
+            return False
+        packet.device = device
+        frames.append(packet, device)
+        self.frame_count += 1
+        return True
+
+    def take_frame(self) -> Packet | None:
+        """The next one: in turns of the first network and of others."""
+        self.is_first_next = not self.is_first_next
+        packet = self.of_others.pop() if self.is_first_next else self.of_first.pop()
+        if packet is None:
+            packet = self.of_first.pop() if self.is_first_next else self.of_others.pop()
+        if packet is not None:
+            self.frame_count -= 1
+        return packet
+
+    def set_aside(self, packet: Packet) -> None:
+        """A packet of `queue` waits with the frames, or is lost if there is no room."""
+        device = packet.device
+        if device is None:
+            return
+        if device.waiting >= _QUEUE_LIMIT or not self.put_frame(packet, device, is_first(device)):
+            device.network.loopback.received_dropped += 1
+
+    def forget(self, device: NetworkDevice) -> None:
+        """A device is down: what it was to receive is lost."""
+        if device.waiting > 0:
+            self.of_first.forget(device)
+            self.of_others.forget(device)
+            self.frame_count = self.of_first.queue.count + self.of_others.queue.count
+
+
+def is_first(device: NetworkDevice) -> bool:
+    """Whether a device is in the first network."""
+    return device.network.number == FIRST_NET_NUMBER
 
 
 BACKLOG: Final = Backlog()

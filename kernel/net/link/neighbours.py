@@ -14,6 +14,7 @@ from typing import Final
 
 from kernel.lang import EINVAL, ENOBUFS, ENOENT, Errno, final
 from kernel.lib import random
+from kernel.lib.pace import spend
 from kernel.mm.frames import PAGE_SIZE, total_frame_count
 from kernel.net.link import ethernet
 from kernel.net.link.device import IFF_LOOPBACK, IFF_NOARP, DeviceWatcher, NetworkDevice, watch_devices
@@ -48,6 +49,7 @@ _PACKET_OVERHEAD: Final = 512
 _MEMORY_SHARE: Final = 64  # a network, and all but the first together, have this part of memory waiting at most,
 _LEAST_LIMIT: Final = 1 << 18  # bytes, if that is not less than this
 _LEAST_ROOM: Final = 2048  # bytes that each network may have waiting whatever others have
+_LOOK_COST: Final = 30  # instructions for each entry that may go
 
 
 class Resolver:
@@ -352,6 +354,7 @@ def fixed_neighbour(device: NetworkDevice, address: bytes, link_address: bytes) 
 
 def _make_room(entries: dict[bytes, Neighbour]) -> None:
     oldest: Neighbour | None = None
+    spend(len(entries) * _LOOK_COST)
     for entry in entries.values():
         if entry.state & (PERMANENT | NOARP | INCOMPLETE) == 0 and (oldest is None or entry.used_ns < oldest.used_ns):
             oldest = entry

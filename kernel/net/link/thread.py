@@ -9,11 +9,14 @@ Context: `schedule_work` and `Work` are fit for interrupts, `run` is called in t
 from typing import Final
 
 from kernel.lang import final
+from kernel.lib.pace import pace
 from kernel.net.link import ethernet
 from kernel.net.link.loopback import BACKLOG
 from kernel.net.link.timers import NEVER_NS, TIMERS, TimerHook
 from kernel.sched import WaitQueue, safe_point, spawn_kernel_thread, yield_now
 from kernel.time import Timer, monotonic_ns
+
+_WORK_COST: Final = 20_000  # instructions of a turn, beside what it says that it spends
 
 
 class Work:
@@ -82,8 +85,8 @@ def schedule_work(work: Work) -> None:
 
 
 def run_pending(now_ns: int) -> bool:
-    """Run what is scheduled now, and due timers. False if there was nothing to do. A work that finds no memory gets
-    another turn, after all others: the thread, of which the whole network lives, goes on.
+    """Run what is scheduled now, and due timers, with safe points between. False if there was nothing to do. A work
+    that finds no memory gets another turn, after all others: the thread, of which the whole network lives, goes on.
     """
     work = _knet.first
     busy = work is not None or _knet.timers_due
@@ -99,12 +102,17 @@ def run_pending(now_ns: int) -> bool:
             schedule_work(work)
             _knet.lacked_memory = True
         work = following
+        pace(_WORK_COST)
     if _knet.timers_due or TIMERS.announced_ns <= now_ns:
         _knet.timers_due = False
         deadline_ns = TIMERS.run_due(now_ns)
         hook = TIMERS.hook
-        if deadline_ns != NEVER_NS and hook is not None:
+        if deadline_ns <= now_ns:
+            _knet.timers_due = True  # the others follow
+            busy = True
+        elif deadline_ns != NEVER_NS and hook is not None:
             hook.wake_at(deadline_ns)
+        pace(0)
     ethernet.drain()
     return busy
 

@@ -12,10 +12,14 @@ Context: thread context; never sleeps. `start` may raise MemoryError.
 from typing import Final
 
 from kernel.lang import final
+from kernel.lib.pace import PACE, spend
 from kernel.time.heap import NOT_QUEUED, DeadlineHeap, Queued
 
 NEVER_NS: Final = (1 << 63) - 1
 _RETRY_NS: Final = 100_000_000
+_SHARE: Final = 200_000  # instructions that timers spend at once; see `kernel.lib.pace.spend`
+_EXPIRE_COST: Final = 3000  # of one that expires, beside what it says that it spends
+_MOVE_COST: Final = 200
 
 
 class NetworkTimer(Queued):
@@ -91,17 +95,23 @@ class TimerQueue:
             self.heap.take_out(timer)
 
     def run_due(self, now_ns: int) -> int:
-        """Expire what is due; returns when the next look is needed, NEVER_NS for not before something is started."""
+        """Expire what is due, or a share of it; returns when the next look is needed, which is not after `now_ns` if
+        something is still due, and NEVER_NS for not before something is started.
+        """
         timers = self.heap.entries
-        while len(timers) > 0:
+        floor = PACE.left - _SHARE
+        while len(timers) > 0 and PACE.left > floor:
             timer = timers[0]
             if timer.queued_ns > now_ns:
                 break
             if timer.deadline_ns == NEVER_NS:
                 self.heap.take_out(timer)
+                spend(_MOVE_COST)
             elif timer.deadline_ns > now_ns:
                 self.heap.move(timer, timer.deadline_ns)
+                spend(_MOVE_COST)
             else:
+                spend(_EXPIRE_COST)
                 self._expire(timer, now_ns)
         self.announced_ns = NEVER_NS if len(timers) == 0 else timers[0].queued_ns
         return self.announced_ns

@@ -20,7 +20,7 @@ from kernel.net.link.device import (
     NetworkDevice,
     set_carrier,
 )
-from kernel.net.link.loopback import BACKLOG
+from kernel.net.link.loopback import BACKLOG, is_first
 from kernel.net.link.packet import CHECKSUM_NONE, CHECKSUM_PARTIAL, CHECKSUM_VERIFIED, Packet
 
 if TYPE_CHECKING:
@@ -43,7 +43,6 @@ class VethDevice(NetworkDevice):
         self.virtual_kind = b"veth"
         self.has_carrier = False
         self.peer: VethDevice | None = None
-        self.waiting: int = 0  # frames for it in the backlog
 
     def transmit(self, packet: Packet) -> bool:
         peer = self.peer
@@ -54,15 +53,10 @@ class VethDevice(NetworkDevice):
         else:
             packet.checksum = CHECKSUM_NONE
             packet.checksum_offset = 0
-        packet.device = peer
         packet.fragment_size = 0
         packet.received_ns = 0
-        peer.waiting += 1
-        BACKLOG.frames.append(packet)
-        return True
-
-    def frame_taken(self) -> None:
-        self.waiting -= 1
+        packet.from_ourselves = False
+        return BACKLOG.put_frame(packet, peer, is_first(self) or is_first(peer))
 
     def partner(self) -> NetworkDevice | None:
         return self.peer

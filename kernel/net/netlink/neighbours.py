@@ -4,6 +4,7 @@ from typing import Final
 
 from kernel.lang import EEXIST, EINVAL, ENODEV, ENOENT, Errno
 from kernel.lib.pace import pace
+from kernel.mm.keeping import check_room_to_keep
 from kernel.net.link.device import NetworkDevice, device_by_index
 from kernel.net.link.neighbours import (
     HAS_ADDRESS,
@@ -96,6 +97,8 @@ def new_neighbour(request: Request) -> None:
         if present is None or not request.has(NLM_F_REPLACE):
             raise Errno(EINVAL)
         link_address = present.link_address
+    if present is None:
+        check_room_to_keep()
     set_neighbour(device, address, link_address, state if state != 0 else PERMANENT)
 
 

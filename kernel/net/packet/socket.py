@@ -30,6 +30,7 @@ from kernel.lang import (
 from kernel.lib import user
 from kernel.lib.capabilities import CAP_NET_RAW
 from kernel.lib.credentials import Credentials
+from kernel.lib.pace import PACE, spend
 from kernel.mm.keeping import check_room_to_keep
 from kernel.mm.objects import MemoryObject
 from kernel.net.datagram.socket import FIONREAD, PACKET_OVERHEAD, SIOCOUTQ
@@ -37,7 +38,8 @@ from kernel.net.internet.sysctl import CORE
 from kernel.net.link import ethernet
 from kernel.net.link.device import NetworkDevice, Tap, device_by_index
 from kernel.net.link.ethernet import ETHERNET_HEADER
-from kernel.net.link.network import Network, PartMaker, register_part
+from kernel.net.link.loopback import BACKLOG
+from kernel.net.link.network import FIRST_NETWORK, Network, PartMaker, register_part
 from kernel.net.link.packet import CHECKSUM_PARTIAL, CHECKSUM_VERIFIED, PACKET_OUTGOING, Packet, PacketQueue
 from kernel.net.link.part import Part
 from kernel.net.packet.flow_hash import flow_hash
@@ -91,6 +93,10 @@ _SOCKADDR_LL: Final = 20
 _SOCKADDR_LL_LEAST: Final = 12
 _LARGEST_FRAME: Final = 65535
 _MEMBERSHIP_BYTES: Final = 256  # what a membership is counted with, and may cost, against net.core.optmem_max
+_MOST_OF_OTHERS: Final = 256  # sockets of a network that is not the first
+_MOST_COST: Final = 250_000  # instructions that such sockets may take in an operation: beyond, they miss frames
+_LOOK_COST: Final = 100  # instructions for each socket that a frame is shown to
+_COPY_SHIFT: Final = 1  # bytes of a frame for each instruction of copying it
 _RECEIVE_FLAGS: Final = MSG_PEEK | MSG_DONTWAIT | MSG_TRUNC | MSG_CMSG_CLOEXEC | MSG_ERRQUEUE
 
 
@@ -156,6 +162,7 @@ class PacketSocket(Socket):
         length = len(data)
         filter_ = self.filter
         if filter_ is not None:
+            spend(filter_.cost())
             length = min(length, filter_.run(data, packet))
             if length == 0:
                 return
@@ -166,6 +173,7 @@ class PacketSocket(Socket):
         if self.queued_bytes >= self.receive_limit:
             self.rings.counts.drops += 1
             return
+        spend(len(packet.storage) >> _COPY_SHIFT)
         copy = packet.copy()
         copy.device = device
         if self.is_on(WANTS_TIME):
@@ -184,6 +192,7 @@ class PacketSocket(Socket):
     def _record(self, ring: ReceiveRing, packet: Packet, device: NetworkDevice, start: int, wanted: int) -> None:
         """Put a packet, shown from `start` on, into the ring: `wanted` bytes of it, as far as they fit."""
         record = ring.record
+        spend(wanted >> _COPY_SHIFT)
         record.status = STATUS_USER | _checksum_status(packet)
         record.length = packet.end - start
         record.place(ring.request.version, self.rings.reserve, ETHERNET_HEADER if self.kind == SOCK_RAW else 0)
@@ -545,8 +554,10 @@ class PacketTap(Tap):
     """What a network shows its frames to."""
 
     def insert(self, socket: PacketSocket) -> None:
-        """Enter a socket. May raise MemoryError."""
+        """Enter a socket. ENOBUFS for too many of them, MemoryError."""
         sockets = packet_sockets_of(socket.network).sockets
+        if socket.network is not FIRST_NETWORK and len(sockets) >= _MOST_OF_OTHERS:
+            raise Errno(ENOBUFS)
         sockets.append(socket)
         if len(sockets) == 1:
             try:
@@ -563,15 +574,24 @@ class PacketTap(Tap):
                 socket.network.taps.remove(self)
 
     def saw(self, packet: Packet, device: NetworkDevice, is_outgoing: bool) -> None:
-        for socket in packet_sockets_of(device.network).sockets:
-            socket.saw(packet, device, is_outgoing)
+        sockets = packet_sockets_of(device.network).sockets
+        before = PACE.left
+        spend(len(sockets) * _LOOK_COST)
+        floor = before + BACKLOG.shown_cost - _MOST_COST
+        is_limited = device.network is not FIRST_NETWORK
+        for socket in sockets:
+            if is_limited and PACE.left < floor:
+                socket.rings.counts.drops += 1
+            else:
+                socket.saw(packet, device, is_outgoing)
+        BACKLOG.shown_cost += before - PACE.left
 
 
 _TAP: Final = PacketTap()
 
 
 def make_packet_socket(kind: int, protocol: int, credentials: Credentials, network: Network) -> Socket:
-    """A socket of AF_PACKET. EPERM, ESOCKTNOSUPPORT."""
+    """A socket of AF_PACKET. EPERM, ESOCKTNOSUPPORT, ENOBUFS."""
     if not credentials.capable_in(network.owner, CAP_NET_RAW):
         raise Errno(EPERM)
     if kind != SOCK_RAW and kind != SOCK_DGRAM:

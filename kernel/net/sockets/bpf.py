@@ -6,14 +6,22 @@ answers.
 Context: making a filter may raise MemoryError; running one never raises, sleeps or allocates.
 """
 
+from typing import Final
+
 from kernel.lang import final, span_of
 from kernel.lib.bpf import Program
 from kernel.net.link.packet import Packet
+
+_COST_OF_BYTE: Final = 4  # an instruction of the program has 8 bytes
 
 
 @final
 class Filter(Program):
     """A socket's program."""
+
+    def cost(self) -> int:
+        """Instructions of the processor that a run takes at most."""
+        return len(self.program) * _COST_OF_BYTE
 
     def passes(self, packet: Packet, start: int, least: int) -> bool:
         """Whether a packet, whose bytes are seen from `start` on in the storage, is wanted. Of one that is wanted in

@@ -9,8 +9,10 @@ from kernel.net.control.start import start_network
 from kernel.net.internet import path_mtu
 from kernel.net.internet.addresses import addresses_of
 from kernel.net.internet.fragments import reassembler_of
+from kernel.net.internet.group_reports import REPORTERS
 from kernel.net.internet.membership import groups_of
 from kernel.net.internet.ndp import DETECTION
+from kernel.net.internet.router_discovery import EXPIRY
 from kernel.net.internet.routes import tables_for
 from kernel.net.internet.sysctl import IP6_SETTINGS
 from kernel.net.link import ethernet, timers
@@ -66,8 +68,12 @@ def reset() -> None:
     reassembler_of(FIRST_NETWORK).end()
     for timer in list(timers.TIMERS.heap.entries):
         timer.remove()
-    DETECTION.tentative.clear()
+    DETECTION.proofs.clear()
+    REPORTERS.clear()
+    EXPIRY.networks.clear()
     BACKLOG.queue.clear()
+    while BACKLOG.take_frame() is not None:
+        pass
     BACKLOG.is_draining = False
     for device in FIRST_NETWORK.devices[1:]:
         del FIRST_NETWORK.by_index[device.index]
