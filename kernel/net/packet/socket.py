@@ -96,6 +96,7 @@ _MEMBERSHIP_BYTES: Final = 256  # what a membership is counted with, and may cos
 _MOST_OF_OTHERS: Final = 256  # sockets of a network that is not the first
 _MOST_COST: Final = 250_000  # instructions that such sockets may take in an operation: beyond, they miss frames
 _LOOK_COST: Final = 100  # instructions for each socket that a frame is shown to
+_RECKONED: Final = 1 << 40  # instructions, beyond which nobody counts
 _COPY_SHIFT: Final = 1  # bytes of a frame for each instruction of copying it
 _RECEIVE_FLAGS: Final = MSG_PEEK | MSG_DONTWAIT | MSG_TRUNC | MSG_CMSG_CLOEXEC | MSG_ERRQUEUE
 
@@ -575,16 +576,22 @@ class PacketTap(Tap):
 
     def saw(self, packet: Packet, device: NetworkDevice, is_outgoing: bool) -> None:
         sockets = packet_sockets_of(device.network).sockets
-        before = PACE.left
+        before = _left()
+        shown = max(0, min(BACKLOG.shown_cost, _RECKONED))
         spend(len(sockets) * _LOOK_COST)
-        floor = before + BACKLOG.shown_cost - _MOST_COST
+        floor = before + shown - _MOST_COST
         is_limited = device.network is not FIRST_NETWORK
         for socket in sockets:
             if is_limited and PACE.left < floor:
                 socket.rings.counts.drops += 1
             else:
                 socket.saw(packet, device, is_outgoing)
-        BACKLOG.shown_cost += before - PACE.left
+        BACKLOG.shown_cost = shown + before - _left()
+
+
+def _left() -> int:
+    """Instructions until the next safe point, or how late it is."""
+    return max(-_RECKONED, min(PACE.left, _RECKONED))
 
 
 _TAP: Final = PacketTap()
