@@ -6,8 +6,12 @@ show() {
 		netdev_group operstate speed testing tx_queue_len type uevent; do
 		echo "$file: $(cat $file 2>&1 | sed "s/.*: //")"
 	done
-	for file in statistics/*; do
-		echo "$file: $(cat $file)"
+	for file in statistics/*; do  # what other cases have sent over lo is counted, too
+		case $file in
+		*/[rt]x_bytes | */[rt]x_packets) [ $(cat $file) -ge 0 ] && echo "$file: a number" ;;
+		*/[rt]x_dropped) ;;
+		*) echo "$file: $(cat $file)" ;;
+		esac
 	done
 }
 ls /sys/class/net
@@ -15,8 +19,10 @@ show lo "as it is"
 ip link set lo up
 ip link set lo mtu 1400
 show lo up
+packets=$(cat /sys/class/net/lo/statistics/tx_packets)
+bytes=$(cat /sys/class/net/lo/statistics/rx_bytes)
 ping -q -c 3 127.0.0.1 > /dev/null
-cat /sys/class/net/lo/statistics/tx_packets /sys/class/net/lo/statistics/rx_bytes
+echo $(($(cat /sys/class/net/lo/statistics/tx_packets) - packets)) $(($(cat /sys/class/net/lo/statistics/rx_bytes) - bytes))
 cat /sys/class/net/none/mtu
 ls -ld /sys/class/net/lo/statistics | cut -c1-10
 stat -c '%a %s' /sys/class/net/lo/mtu /sys/class/net/lo/address /sys/class/net/lo/statistics/rx_bytes
@@ -34,3 +40,5 @@ echo 1 > /sys/class/net/lo/ifindex
 echo 1 > /sys/class/net/lo/statistics/rx_bytes
 su nobody -s /bin/sh -c "echo 1400 > /sys/class/net/lo/mtu"
 grep -c lo: /proc/net/dev
+echo 65536 > /sys/class/net/lo/mtu
+echo 1000 > /sys/class/net/lo/tx_queue_len
