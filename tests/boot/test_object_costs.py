@@ -26,6 +26,7 @@ SETTING = re.compile(r"\b(?:fs|kernel|net|user|vm)(?:\.[\w-]+)+")
 TOLERANCE = 0.06
 TOLERANCE_BYTES = 16
 SLACK_BYTES = 96 << 10  # of all objects of a kind together
+COST = re.compile(r"^cost (\w+): (\d+) made, (-?\d+) bytes", re.MULTILINE)
 
 pytestmark = pytest.mark.timeout(int(300 * PATIENCE))
 
@@ -46,6 +47,16 @@ def _update(costs: dict[str, int]) -> None:
     PAGE.write_text("\n".join(lines) + "\n")
 
 
+def said_of(kind: str) -> int:
+    """What the page says, in bytes."""
+    return int(rows()[kind]["krait"].replace(",", ""))
+
+
+def tolerance_of(kind: str, made: int) -> float:
+    """By how much that may be wrong, where so many were made."""
+    return max(TOLERANCE_BYTES, said_of(kind) * TOLERANCE, SLACK_BYTES / made)
+
+
 def test_objects_cost_what_the_page_says(root_image: Path, tmp_path: Path) -> None:
     assert list(rows()) == KINDS
     files = Archive()
@@ -56,18 +67,23 @@ def test_objects_cost_what_the_page_says(root_image: Path, tmp_path: Path) -> No
         guest.expect_prompt(60)
         guest.check("mkdir -p /dev/mqueue")
         output = guest.check("object_costs", 200)
+        # Objects also go into the holes that those of the kinds before have left in shared pages. What is measured is
+        # too little then, never too much. Where it shows, the kind is measured again, with no other before it.
+        costs = {kind: (int(cost), int(made)) for kind, made, cost in COST.findall(output)}
+        assert list(costs) == KINDS, output
+        cheap = [kind for kind, (cost, made) in costs.items() if cost < said_of(kind) - tolerance_of(kind, made)]
+        for kind in cheap:
+            output += guest.check(f"object_costs {kind}", 60)
         settings = sorted({found for row in rows().values() for found in SETTING.findall(row["bound"])})
         paths = " ".join(f"/proc/sys/{setting.replace('.', '/')}" for setting in settings)
         guest.check(f"cat {paths}")
-    measured = re.findall(r"^cost (\w+): (\d+) made, (-?\d+) bytes", output, re.MULTILINE)
-    costs = {kind: int(cost) for kind, _, cost in measured}
-    assert list(costs) == KINDS, output
+    for kind, made, cost in COST.findall(output):
+        costs[kind] = max(costs[kind], (int(cost), int(made)))
     if os.environ.get("KRAIT_UPDATE"):
-        _update(costs)
+        _update({kind: cost for kind, (cost, _) in costs.items()})
         return
     wrong = []
-    for kind, made, _ in measured:
-        said = int(rows()[kind]["krait"].replace(",", ""))
-        if abs(costs[kind] - said) > max(TOLERANCE_BYTES, said * TOLERANCE, SLACK_BYTES / int(made)):
-            wrong.append(f"{kind}: {costs[kind]} bytes, and docs/limits.md says {said}")
+    for kind, (cost, made) in costs.items():
+        if abs(cost - said_of(kind)) > tolerance_of(kind, made):
+            wrong.append(f"{kind}: {cost} bytes, and docs/limits.md says {said_of(kind)}")
     assert not wrong, "\n".join([*wrong, output])
