@@ -184,7 +184,9 @@ def tell_renamed(mask: int, inode: "Inode", source: "Inode", old_name: bytes, ta
 
 
 def ask_to_open(path: "Path", for_running: bool) -> None:
-    """A file is about to be opened. Raises EPERM if a group forbids it, MemoryError, ERESTARTSYS for who is killed."""
+    """A file is about to be opened. Raises EPERM if a group forbids it, ERESTARTSYS if the caller is killed,
+    MemoryError.
+    """
     if for_running:
         _ask(path, FAN_OPEN_EXEC_PERM)
     _ask(path, FAN_OPEN_PERM)

@@ -122,8 +122,9 @@ def _check_area(area: Area, modes: int, handler: FaultHandler | None) -> None:
 
 def register(space: "AddressSpace", start: int, end: int, modes: int, handler: FaultHandler | None) -> None:
     """Give the areas of a range, as far as there are any, to a handler, or take them from it (None). Has safe points,
-    at which others may map something else there: so each area is checked when it is its turn. Who waits for a handler
-    that loses an area is woken. Ends early for who is killed. Raises EINVAL, EPERM, EBUSY, ENOMEM, MemoryError.
+    at which others may map something else there: so each area is checked when it is its turn. Threads that wait for
+    a handler that loses an area are woken. Ends early if the caller is killed. Raises EINVAL, EPERM, EBUSY, ENOMEM,
+    MemoryError.
     """
     while start < end and not is_dying():
         space.settle()

@@ -186,7 +186,7 @@ class Ring(Notice):
     # ---- Records -----------------------------------------------------------------------------------------------------
 
     def has_room(self, size: int) -> bool:
-        """Whether a record of so many bytes fits."""
+        """Whether there is room for a record of that size."""
         if size > self.size:
             return False
         if self.overwrites:
@@ -211,7 +211,7 @@ class Ring(Notice):
             done += part
 
     def publish(self) -> bool:
-        """Show what was written. Returns whether who waits should be woken."""
+        """Show what was written. True if readers that wait should be woken."""
         store_word(self._first_page(), _HEAD, -self.head if self.is_backward else self.head)
         if self.head - self.wake_at & _POSITIONS > self.watermark:
             self.wake_at = self.wake_at + self.watermark & _POSITIONS

@@ -34,11 +34,7 @@ def mq_timedsend(descriptor: i32, address: UserAddr, length: int, priority: u32,
     if length < 0 or length > file.queue.attributes.message_size:
         raise Errno(EMSGSIZE)
     message = QueuedMessage(priority, user.read_bytes(address, length))
-    file.acquire()
-    try:
-        file.queue.send(message, deadline_ns, file.waits(), task.pid, task.credentials.uid)
-    finally:
-        file.release()
+    file.queue.send(message, deadline_ns, file.waits(), task.pid, task.credentials.uid)
     return 0
 
 
@@ -53,11 +49,7 @@ def mq_timedreceive(
         raise Errno(EBADF)
     if 0 <= length < file.queue.attributes.message_size:
         raise Errno(EMSGSIZE)
-    file.acquire()
-    try:
-        message = file.queue.receive(deadline_ns, file.waits())
-    finally:
-        file.release()
+    message = file.queue.receive(deadline_ns, file.waits())
     if priority_address != 0:
         user.write_u32(priority_address, message.priority)
     user.write_bytes(address, message.data)

@@ -23,11 +23,7 @@ def fadvise64(descriptor: i32, offset: int, length: int, advice: i32) -> int:
 
 
 def _advise(file: File, advice: int, offset: int, length: int) -> int:
-    file.acquire()
-    try:
-        file.advise(advice, min(offset, MAX_FILE_SIZE), length)
-    finally:
-        file.release()
+    file.advise(advice, min(offset, MAX_FILE_SIZE), length)
     return 0
 
 

@@ -110,15 +110,11 @@ def accept(descriptor: i32, address: UserAddr, length: UserAddr) -> int:
 def accept4(descriptor: i32, address: UserAddr, length: UserAddr, flags: i32) -> int:
     if flags & ~_TYPE_FLAGS != 0:
         raise Errno(EINVAL)
-    listener = file_at(descriptor)
+    file_at(descriptor)  # EBADF comes before EMFILE
     current().files.lowest_free(0)
     listening = socket_at(descriptor)
     check_room_for_file()  # before a connection is taken
-    listener.acquire()
-    try:
-        accepted = listening.accept(flags & O_NONBLOCK)
-    finally:
-        listener.release()
+    accepted = listening.accept(flags & O_NONBLOCK)
     if address != 0:
         try:
             write_address(_peer_of(accepted), address, length)
@@ -148,11 +144,7 @@ def connect(descriptor: i32, address: UserAddr, length: i32) -> int:
     domain = current().credentials.domain
     if domain is not None and domain.all_ports != 0 and isinstance(connecting, TcpSocket):
         check_connecting(domain, connecting, name)
-    connecting.acquire()
-    try:
-        connecting.connect(name)
-    finally:
-        connecting.release()
+    connecting.connect(name)
     return 0
 
 
@@ -171,9 +163,5 @@ def getpeername(descriptor: i32, address: UserAddr, length: UserAddr) -> int:
 @syscall("shutdown", status="Full", args="fd:socket one:SHUT_RD|SHUT_WR|SHUT_RDWR")
 def shutdown(descriptor: i32, how: i32) -> int:
     ending = socket_at(descriptor)
-    ending.acquire()
-    try:
-        ending.shut_down(how)
-    finally:
-        ending.release()
+    ending.shut_down(how)
     return 0

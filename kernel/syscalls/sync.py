@@ -14,23 +14,13 @@ _SYNC_FILE_RANGE_FLAGS: Final = 7
 
 @syscall("fsync", status="Full", args="fd")
 def fsync(descriptor: i32) -> int:
-    file = file_at(descriptor)
-    file.acquire()
-    try:
-        file.fsync()
-    finally:
-        file.release()
+    file_at(descriptor).fsync()
     return 0
 
 
 @syscall("fdatasync", status="Full", args="fd")
 def fdatasync(descriptor: i32) -> int:
-    file = file_at(descriptor)
-    file.acquire()
-    try:
-        file.fdatasync()
-    finally:
-        file.release()
+    file_at(descriptor).fdatasync()
     return 0
 
 
@@ -45,11 +35,7 @@ def sync_file_range(descriptor: i32, offset: int, length: int, flags: u32) -> in
     inode = file.inode
     if not inode.is_regular() and not inode.is_directory() and inode.mode & S_IFMT != S_IFBLK:
         raise Errno(ESPIPE)
-    file.acquire()
-    try:
-        file.sync_range(offset >> PAGE_SHIFT, end_page_of(offset, length), flags)
-    finally:
-        file.release()
+    file.sync_range(offset >> PAGE_SHIFT, end_page_of(offset, length), flags)
     return 0
 
 

@@ -281,7 +281,7 @@ class Neighbours(Part):
             WAITING.total += size_bytes
 
     def make_room(self, size_bytes: int) -> bool:
-        """Whether so many bytes more may wait, for which older packets of the network go."""
+        """Drop older packets of the network until `size_bytes` more fit. False if they never do."""
         limit = WAITING.limit()
         while self.waiting_bytes + size_bytes > _LEAST_ROOM and (
             self.waiting_bytes + size_bytes > limit or (not self.is_first and WAITING.total + size_bytes > limit)
