@@ -3,8 +3,8 @@
 LLVM reports the frames and the calls of each object (`compiler/frames.py`), the lowering which functions an indirect
 call may reach (`World.call_sets`). Frames are added up along the longest chain of calls from each `@on_stack` function.
 
-A circle of calls is counted as often as its function that is `@recursion(n)` says: it runs at most n times at once. A
-circle without such a function is an error.
+A function that is `@recursion(n)` runs at most n times at once: of the stacks that its circle of calls allows then, the
+deepest counts. A circle without such a function is an error.
 Assembly uses little stack, and none that this file could see; what it is given is `ASSEMBLY_BYTES`. During some of it
 the processor may enter the kernel anew (`@interrupted_by`). What follows a bug (the message of a panic, `@last_resort`)
 is not counted: if that overflows, the guard page below every stack says so.
@@ -14,6 +14,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cache
+from math import prod
 from pathlib import Path
 
 from compiler.frames import ObjectFrames
@@ -21,6 +23,8 @@ from compiler.tree import Diagnostic, Loc
 
 RETURN_ADDRESS = 8
 ASSEMBLY_BYTES = 64  # the deepest pushes seven registers
+MOST_STATES = 100_000  # of a circle: then a coarser sum is taken
+MOST_ACTIVATIONS = 200
 UNLOCKED_LIMIT = 8192  # without the kernel lock: below may lie what the reclaimer holds (hold_stack)
 TAKES_OVER = "krait_take_over"  # what an exception there runs before that is let go
 ENTRY_BYTES = 192  # the registers of what was interrupted (struct TrapFrame), and the processor's alignment
@@ -141,36 +145,70 @@ class StackDepths:
     def _settle_recursion(
         self, component: list[Node], bounded: dict[Node, int], inside: dict[Node, list[Node]]
     ) -> None:
-        """Bounded functions cut the deepest stack into ways that meet none, and from the last of these begins the way
-        out. Each way but the first begins with a call of a bounded function, and each but the last ends with one. So
-        two sums are enough: of the longest ways from each as often as it runs, or of the longest to it.
+        """Calls of bounded functions cut the deepest stack into ways that meet none in between. All sequences of such
+        ways are tried in which no bounded function runs more often than it may; the last way leads out.
         """
         free = {node: [c for c in inside[node] if c not in bounded] for node in component}
+        ways = {target: self._ways(component, free, inside, target) for target in bounded}
+        out = self._ways_out(component, free)
+        targets = list(bounded)
+        limits = tuple(bounded.values())
 
-        def longest(target: Node | None) -> dict[Node, int]:
-            """Bytes of the longest way from each function: to a call of the target, 0 if there is none; or anywhere."""
-            found: dict[Node, int] = {}
-
-            def way(node: Node) -> int:
-                if node not in found:
-                    further = max((way(c) for c in free[node]), default=0)
-                    ends = target is None or target in inside[node]
-                    found[node] = self.own_bytes(node) + further if ends or further else 0
-                return found[node]
-
-            for node in component:
-                way(node)
+        @cache
+        def deepest(node: Node, left: tuple[int, ...]) -> int:
+            """Bytes below and in a function, when the bounded ones may run that many times more."""
+            found = out[node]
+            for index, target in enumerate(targets):
+                way = ways[target][node]
+                if left[index] and way:
+                    after = (*left[:index], left[index] - 1, *left[index + 1 :])
+                    found = max(found, way + deepest(target, after))
             return found
 
-        anywhere = longest(None)
-        ways_from = sum(times * anywhere[node] for node, times in bounded.items())
-        ways_to = sum(times * max(longest(node).values()) for node, times in bounded.items())
         way_out = max(component, key=lambda node: self.depth[node])
-        total = min(ways_from, ways_to) + max(anywhere.values()) + self.depth[way_out]
+        is_small = prod(times + 1 for times in limits) <= MOST_STATES and sum(limits) <= MOST_ACTIVATIONS
         for node in component:
             if node != way_out:
                 self.next[node] = way_out
-            self.depth[node] = total
+            if is_small:
+                left = tuple(times - (target == node) for target, times in bounded.items())
+                self.depth[node] = deepest(node, left)
+            else:
+                longest = {t: max(ways[target][t] for target in targets) for t in targets}
+                first = max(ways[target][node] for target in targets)
+                self.depth[node] = first + sum(bounded[t] * longest[t] for t in targets) + max(out.values())
+
+    def _ways(
+        self, component: list[Node], free: dict[Node, list[Node]], inside: dict[Node, list[Node]], target: Node
+    ) -> dict[Node, int]:
+        """Bytes of the longest way from each function to a call of the target; 0 if there is none."""
+        found: dict[Node, int] = {}
+
+        def way(node: Node) -> int:
+            if node not in found:
+                further = max((way(c) for c in free[node]), default=0)
+                found[node] = self.own_bytes(node) + further if target in inside[node] or further else 0
+            return found[node]
+
+        for node in component:
+            way(node)
+        return found
+
+    def _ways_out(self, component: list[Node], free: dict[Node, list[Node]]) -> dict[Node, int]:
+        """Bytes of the deepest stack from each function that meets no bounded one on its way out of the component,
+        whose functions have the depths of their callees outside.
+        """
+        found: dict[Node, int] = {}
+
+        def way(node: Node) -> int:
+            if node not in found:
+                further = max((way(c) for c in free[node]), default=0)
+                found[node] = max(self.depth[node], self.own_bytes(node) + further)
+            return found[node]
+
+        for node in component:
+            way(node)
+        return found
 
     def chain(self, node: Node) -> list[Node]:
         """The deepest chain of calls from a function."""
