@@ -51,6 +51,7 @@ GROUPS = {
     "netns": ("iproute2", "util-linux"),
     "kexec": ("kexec-tools",),
     "keys": ("keyutils",),
+    "devices": ("udev", "pciutils", "util-linux"),
 }
 
 

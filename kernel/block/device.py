@@ -12,6 +12,7 @@ from enum import IntEnum
 from typing import Final
 
 from kernel.lang import EACCES, EBUSY, EIO, ENOTTY, EROFS, Errno, sleeps
+from kernel.lib.bus import BusDevice
 from kernel.sched import WaitQueue
 from kernel.time.clock import monotonic_ns
 
@@ -119,6 +120,8 @@ class BlockDevice:
         self.discard_limit: int = 0  # sectors that one request may discard; 0: none
         self.discard_alignment: int = 1  # sectors: smaller pieces are not worth discarding
         self.zeroes_limit: int = 0  # sectors that one request may fill with zeros; 0: none
+        self.place: BusDevice | None = None  # what brings it; None: it is made of software
+        self.sequence: int = 0  # of a whole disk: another one for each medium that ever was in a disk
         self.whole: BlockDevice | None = None  # of a partition: the disk that it lies on
         self.uses_single_minors: bool = False  # loop devices: the next minor is another device
         self.partition_number: int = 0  # from 1; 0 for a whole disk

@@ -1,7 +1,7 @@
 """Character devices: which driver opens which device number (mknod(2), devices.txt).
 
-Drivers call `devfs.register_char_device(major, minor, name, open)`, which enters them here and shows a node in
-devtmpfs.
+Drivers call `register_char_device(major, minor, name, open)` (`devices/filesystem.py`), which enters them here, shows a
+node in devtmpfs, and lets /sys say that they are there.
 """
 
 from collections.abc import Callable
@@ -12,8 +12,11 @@ from kernel.fs.file import File
 from kernel.fs.inode import Inode
 from kernel.fs.path import Path
 from kernel.lang import ENXIO, Errno
+from kernel.lib.bus import BusDevice
 
 OpenDevice = Callable[[Path, int], File]
+
+_READ_WRITE_FOR_ALL: Final[list[bytes]] = [b"null", b"zero", b"full", b"random", b"urandom", b"tty", b"ptmx"]
 
 
 class CharDevice:
@@ -21,8 +24,16 @@ class CharDevice:
 
     def __init__(self, number: int, name: bytes, open_device: OpenDevice) -> None:
         self.number: int = number
-        self.name: bytes = name
+        self.name: bytes = name  # of the node, which may lie in one sub-directory; empty: there is none
+        self.sys_name: bytes = name  # in /sys
         self.open: OpenDevice = open_device
+        self.place: BusDevice | None = None  # what brings it; None: it is made of software
+
+    def usual_mode(self) -> int:
+        """The mode of its node where it is not 0600 as a matter of course; 0 otherwise."""
+        if self.name in _READ_WRITE_FOR_ALL:
+            return 0o666
+        return 0o644 if self.name == b"kmsg" else 0
 
 
 CHAR_DEVICES: Final[dict[int, CharDevice]] = {}

@@ -14,6 +14,7 @@ from kernel.fs.devices.filesystem import register_char_device
 from kernel.fs.file import File
 from kernel.fs.path import Path
 from kernel.lang import ENODEV, ENXIO, Errno, final, span_of
+from kernel.lib.bus import ROOT_PLATFORM, BusDevice, bus_device, bus_root
 from kernel.sched import WaitQueue, spawn_kernel_thread
 from kernel.task import TERMINAL_HOOK
 from kernel.tty.terminals import TERMINALS, open_console_file, open_controlling, open_terminal, session_ended
@@ -65,6 +66,21 @@ def open_serial(path: Path, flags: int) -> File:
     if tty is None:
         raise Errno(ENXIO)
     return open_terminal(tty, path, flags)
+
+
+def _place() -> BusDevice:
+    """What brings the serial lines. Raises MemoryError."""
+    root = bus_root(ROOT_PLATFORM)
+    found = bus_device(root.path + b"/serial8250")
+    if found is None:
+        found = BusDevice(root, b"serial8250", b"platform")
+        found.driver = b"serial8250"
+    return found
+
+
+def console_name() -> bytes:
+    """The name of the line that is the console; empty without one."""
+    return _serial_lines[_console_index].tty.name if _console_index < len(_serial_lines) else b""
 
 
 def open_console(path: Path, flags: int) -> File:
@@ -120,7 +136,7 @@ def start(console_index: int) -> None:
             tty = Tty(name, device, SerialDriver(port))
             TERMINALS[device] = tty
             _serial_lines.append(SerialTerminal(port, tty))
-            register_char_device(_MAJOR_SERIAL, _FIRST_SERIAL_MINOR + port.number, name, open_serial)
+            register_char_device(_MAJOR_SERIAL, _FIRST_SERIAL_MINOR + port.number, name, open_serial, _place())
             vectors.add_to_line(port.line, SerialInterrupt(port), level_triggered=False)
             port.enable_receive()
     register_char_device(_MAJOR_TTY, 0, b"tty", open_controlling)

@@ -158,6 +158,14 @@ class PciDevice:
             at = head >> 8 & 0xFC
         return 0
 
+    def bar_address(self, bar: int) -> int:
+        """Where the memory behind a base address register lies, once it was measured."""
+        return self._bar_address[bar]
+
+    def bar_size(self, bar: int) -> int:
+        """Its bytes; 0 if there is none, or it was not measured."""
+        return self._bar_size[bar]
+
     def window(self, bar: int, offset: int, size_bytes: int) -> Window:
         """A window on registers behind a base address register of an enabled device. Raises ENODEV when there is no
         such memory, MemoryError.

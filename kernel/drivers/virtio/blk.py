@@ -387,6 +387,7 @@ def start(transport: Transport) -> None:
     transport.negotiate(WANTED)
     name = f"vd{chr(97 + _disk_count)}"
     disk = VirtioDisk(transport, name.encode(), MAJOR << 8 | _disk_count * MINORS)
+    disk.place = transport.place
     add_device(disk)
     _disk_count += 1
     kind = ", read-only" if disk.read_only else ""

@@ -211,7 +211,9 @@ class VirtioConsole:
             return
         if not self._is_known[port.number]:
             name = f"vport{self.number}p{port.number}".encode()
-            register_char_device(MAJOR, self.number * MINORS + port.number, name, open_port)
+            register_char_device(
+                MAJOR, self.number * MINORS + port.number, name, open_port, self._transport.place
+            )
             self._is_known[port.number] = True
         port.exists = True
 

@@ -182,6 +182,6 @@ def start(transport: Transport) -> None:
         raise Errno(ENOSPC)
     transport.negotiate(WANTED)
     DEVICES.append(EntropyDevice(transport))
-    register_char_device(MISC_MAJOR, HWRNG_MINOR, b"hwrng", open_hardware_random)
+    register_char_device(MISC_MAJOR, HWRNG_MINOR, b"hwrng", open_hardware_random).sys_name = b"hw_random"
     spawn_kernel_thread(b"hwrng", _stir, 0)
     log.info(f"virtio {transport.name}: random bytes")

@@ -113,6 +113,7 @@ class VirtioNetworkDevice(NetworkDevice):
         super().__init__(FIRST_NETWORK, b"eth%d", ARPHRD_ETHER, address, mtu)
         self.flags = IFF_BROADCAST | IFF_MULTICAST
         self.is_hardware = True
+        self.place = transport.place
         self._transport: Transport = transport
         self._is_dead: bool = False
         self._link_may_differ: bool = False

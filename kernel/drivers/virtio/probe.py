@@ -7,6 +7,7 @@ from typing import Final
 
 from arch import hardware
 from kernel.drivers.platform import pci
+from kernel.drivers.platform.pci_facts import PciFunction
 from kernel.drivers.virtio import balloon, blk, console, entropy, net, pci_transport, plan9
 from kernel.drivers.virtio.mmio_transport import MmioPlace, MmioTransport, parse_place
 from kernel.drivers.virtio.pci_transport import PciTransport
@@ -19,12 +20,19 @@ from kernel.drivers.virtio.transport import (
     DEVICE_NETWORK,
     Transport,
 )
+from kernel.drivers.virtio.virtio_facts import VirtioPlace
 from kernel.lang import Errno
 from kernel.lib import log
+from kernel.lib.bus import ROOT_PLATFORM, BusDevice, bus_root
 
-_DRIVEN: Final = (
-    DEVICE_BLOCK, DEVICE_NETWORK, DEVICE_CONSOLE, DEVICE_ENTROPY, DEVICE_BALLOON, DEVICE_9P,
-)  # fmt: skip
+_DRIVERS: Final[dict[int, bytes]] = {  # with the names that they have on Linux
+    DEVICE_BLOCK: b"virtio_blk",
+    DEVICE_NETWORK: b"virtio_net",
+    DEVICE_CONSOLE: b"virtio_console",
+    DEVICE_ENTROPY: b"virtio_rng",
+    DEVICE_BALLOON: b"virtio_balloon",
+    DEVICE_9P: b"9pnet_virtio",
+}
 
 
 def start(more_places: list[bytes]) -> None:
@@ -33,14 +41,20 @@ def start(more_places: list[bytes]) -> None:
     """
     for device in pci.scan():
         log.debug(f"PCI {device.name()}: {device.vendor:04x}:{device.device:04x}, class {device.class_code:06x}")
+        function = PciFunction(device)
         if _has_driver(pci_transport.device_type(device)):
+            function.driver = b"virtio-pci"
             try:
-                _start_device(PciTransport(device))
+                _start_device(PciTransport(device), function)
             except Errno as error:
                 log.error(f"virtio {device.name()}: the device cannot be used: error {error.code}")
-    for place in _mmio_places(more_places):
+    for number, place in enumerate(_mmio_places(more_places)):
         try:
-            _start_device(MmioTransport(place))
+            transport = MmioTransport(place)
+            bus_name = f"LNRO0005:{number:02x}" if number < hardware.virtio_count else f"virtio-mmio.{number}"
+            parent = BusDevice(bus_root(ROOT_PLATFORM), bus_name.encode(), b"platform")
+            parent.driver = b"virtio-mmio"
+            _start_device(transport, parent)
         except Errno as error:
             log.error(f"virtio mmio at {place.address:#x}: the device cannot be used: error {error.code}")
 
@@ -64,10 +78,18 @@ def _mmio_places(texts: list[bytes]) -> list[MmioPlace]:
 
 
 def _has_driver(device_type: int) -> bool:
-    return device_type in _DRIVEN
+    return device_type in _DRIVERS
 
 
-def _start_device(transport: Transport) -> None:
+def _start_device(transport: Transport, parent: BusDevice) -> None:
+    """Raises Errno, MemoryError."""
+    place = VirtioPlace(transport, parent)
+    transport.place = place
+    _start_driver(transport)
+    place.driver = _DRIVERS[transport.device_type]
+
+
+def _start_driver(transport: Transport) -> None:
     """Raises Errno, MemoryError."""
     if transport.device_type == DEVICE_BLOCK:
         blk.start(transport)

@@ -14,6 +14,7 @@ from kernel.drivers.platform.vectors import InterruptHandler
 from kernel.drivers.virtio.ring import SIZE_LIMIT, SplitQueue
 from kernel.lang import ENODEV, Errno, final, nosleep
 from kernel.lib import log
+from kernel.lib.bus import BusDevice
 
 DEVICE_NETWORK: Final = 1
 DEVICE_BLOCK: Final = 2
@@ -63,6 +64,7 @@ class Transport:
         self.device_type: int = device_type  # DEVICE_*
         self.name: str = name
         self.features: int = 0  # what was agreed
+        self.place: BusDevice | None = None  # what /sys shows of it
 
     def read_status(self) -> int:
         return 0

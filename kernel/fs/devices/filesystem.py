@@ -4,6 +4,7 @@ Nodes appear when a driver registers; a program may remove, rename and add what 
 programs expect (/dev/fd, /dev/stdin …) are here too, since no udev makes them.
 """
 
+from collections.abc import Callable
 from typing import Final
 
 from kernel.fs.character_devices import CHAR_DEVICES, CharDevice, OpenDevice, enter_device
@@ -14,10 +15,20 @@ from kernel.fs.inode import Inode
 from kernel.fs.path import MOUNTS
 from kernel.fs.tmpfs.base import Tmpfs
 from kernel.fs.tmpfs.filesystem import new_tmpfs
+from kernel.lib.bus import BusDevice
 from kernel.lib.credentials import Credentials
 
-_READ_WRITE_FOR_ALL: Final[list[bytes]] = [b"null", b"zero", b"full", b"random", b"urandom", b"tty", b"ptmx"]
 _ROOT: Final = Credentials()
+
+
+class CharDeviceWatcher:
+    """A function that is called when a device has been entered, by the package that tells programs so."""
+
+    def __init__(self) -> None:
+        self.appeared: Callable[[CharDevice], None] | None = None
+
+
+CHAR_DEVICE_WATCHER: Final = CharDeviceWatcher()
 
 
 class DeviceTree:
@@ -50,12 +61,21 @@ def device_tree() -> Tmpfs:
     return tree
 
 
-def register_char_device(major: int, minor: int, name: bytes, open_device: OpenDevice) -> None:
-    """Enter a driver, and show its node at once if devtmpfs exists. `name` may lie in one sub-directory."""
+def register_char_device(
+    major: int, minor: int, name: bytes, open_device: OpenDevice, place: BusDevice | None = None
+) -> CharDevice:
+    """Enter a driver, and show its node at once if devtmpfs exists. `name` may lie in one sub-directory. Raises
+    MemoryError.
+    """
     device = enter_device(major, minor, name, open_device)
+    device.place = place
     tree = _TREE.instance
     if tree is not None:
         _add_node(tree, device)
+    appeared = CHAR_DEVICE_WATCHER.appeared
+    if appeared is not None:
+        appeared(device)
+    return device
 
 
 def _add_node(tree: Tmpfs, device: CharDevice) -> None:
@@ -67,9 +87,9 @@ def _add_node(tree: Tmpfs, device: CharDevice) -> None:
         name = name[slash + 1 :]
     if not name or directory.lookup(name) is not None:
         return
-    mode = 0o666 if device.name in _READ_WRITE_FOR_ALL else 0o620 if name.startswith(b"tty") else 0o600
-    if name == b"kmsg":
-        mode = 0o644
+    mode = device.usual_mode()
+    if mode == 0:
+        mode = 0o620 if name.startswith(b"tty") else 0o600
     directory.create(name, S_IFCHR | mode, device.number, _ROOT)
 
 

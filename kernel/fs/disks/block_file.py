@@ -67,8 +67,7 @@ _READAHEAD_LIMIT: Final = 1 << 20  # sectors that BLKRASET may ask for
 
 
 def open_block_device(path: Path, flags: int) -> File:
-    """Raises ENXIO (no such device), EBUSY (O_EXCL, and somebody uses it).
-    """
+    """Raises ENXIO (no such device), EBUSY (O_EXCL, and somebody uses it)."""
     device = BLOCK_DEVICES.get(path.inode().rdev)
     if device is None:
         raise Errno(ENXIO)
@@ -226,6 +225,9 @@ class BlockFile(File):
                 if argument == 0:
                     raise Errno(EINVAL)
                 user.write_i64(UserAddr(argument), device.readahead_pages << (PAGE_SHIFT - SECTOR_SHIFT))
+            case 0x8008_1280:  # BLKGETDISKSEQ
+                whole = device.whole
+                user.write_i64(UserAddr(argument), device.sequence if whole is None else whole.sequence)
             case 0x125E:  # BLKROGET
                 user.write_i32(UserAddr(argument), 1 if device.read_only else 0)
             case _:

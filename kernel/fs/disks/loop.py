@@ -11,7 +11,7 @@ from typing import Final
 
 from kernel.block.device import BLOCK_DEVICES, SECTOR_SHIFT, BlockDevice, BlockRequest, Operation
 from kernel.block.frames_buffer import FramesBuffer
-from kernel.block.registry import add_device, remove_device
+from kernel.block.registry import add_device, remove_device, take_sequence, tell_change
 from kernel.cache.devices import device_cache, forget_device, sync_device
 from kernel.cache.dirty_pages import LAST_PAGE
 from kernel.fs.constants import FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE, O_DIRECT, device_number
@@ -187,6 +187,7 @@ class LoopDevice(BlockDevice):
         self._find_limits(file)
         self.set_file_size(file_size)
         self.find_way(wanted=False)
+        take_sequence(self)
 
     def set_direct(self, wanted: bool) -> None:
         """LOOP_SET_DIRECT_IO. Raises EINVAL where the file cannot be reached past its cache."""
@@ -243,8 +244,30 @@ class LoopDevice(BlockDevice):
             self._find_limits(file)
             self.find_way(wanted=False)
             device_cache(self).invalidate(0, LAST_PAGE)
+            self._tell_of_medium()
         finally:
             old.release()
+
+    def _tell_of_medium(self) -> None:
+        """There is another one in the disk, or none any more."""
+        tell_change(self, b"DISK_MEDIA_CHANGE=1")
+        take_sequence(self)
+
+    def show_part(self, offset: int, size_limit: int) -> None:
+        """Show a part of the file only, of a binding that is new: nothing has been read or written yet. What makes no
+        sense is refused later (`move`).
+        """
+        if offset >= 0 and size_limit >= 0:
+            self.offset = offset
+            self.size_limit = size_limit
+            self.set_file_size(self.file_size)
+
+    def resize(self, file_size: int) -> None:
+        """The file has this many bytes, and may have had another number before."""
+        before = self.sectors
+        self.set_file_size(file_size)
+        is_other_size = before != self.sectors and before != 0 and self.sectors != 0
+        tell_change(self, b"RESIZE=1" if is_other_size else b"")
 
     def set_file_size(self, file_size: int) -> None:
         """The file has this many bytes: what of it the device shows."""
@@ -264,10 +287,13 @@ class LoopDevice(BlockDevice):
         if self.claimed or self.claimed_partitions > 0:
             raise Errno(EBUSY)
         sync_device(self)
-        self._forget_contents()
+        for partition in partitions_of(self):  # they stay, and show another part, too
+            sync_device(partition)
+            forget_device(partition)
+        forget_device(self)
         self.offset = offset
         self.size_limit = size_limit
-        self.set_file_size(self.file_size)
+        self.resize(self.file_size)
         self.find_way(wanted=False)
 
     @sleeps
@@ -306,6 +332,8 @@ class LoopDevice(BlockDevice):
             return
         self.is_closing = True
         self.work.wake_all()
+        tell_change(self, b"")
+        self._tell_of_medium()
         try:
             while self.is_serving:
                 self.idle.wait()

@@ -5,7 +5,7 @@ Context: sleeps.
 
 from typing import Final, Literal
 
-from kernel.block.registry import remove_device
+from kernel.block.registry import remove_device, tell_change
 from kernel.fs.devices.filesystem import register_char_device
 from kernel.fs.disks.block_file import COMMANDS, BlockFile, DeviceCommands
 from kernel.fs.disks.loop import (
@@ -100,6 +100,7 @@ def loop_command(file: BlockFile, device: LoopDevice, command: int, argument: in
     """A command of an open loop device."""
     if command == LOOP_SET_FD:
         _bind(file, device, argument & 0xFFFF_FFFF, 0)
+        tell_change(device, b"")
         return 0
     if command == LOOP_CONFIGURE:
         return _configure(file, device, argument)
@@ -133,7 +134,7 @@ def loop_command(file: BlockFile, device: LoopDevice, command: int, argument: in
         user.read_struct(UserAddr(argument), bytes_of(raw))
         _set_status(device, raw, _SETTABLE)
     elif command == LOOP_SET_CAPACITY:
-        device.set_file_size(backing_size(backing))
+        device.resize(backing_size(backing))
     elif command == LOOP_SET_BLOCK_SIZE:
         _set_block_size(device, argument)
     else:
@@ -219,6 +220,8 @@ def _configure(file: BlockFile, device: LoopDevice, argument: int) -> int:
         size = raw.block_size if raw.block_size != 0 else 512
         device.logical_block_size = size
         device.physical_block_size = size
+        device.show_part(raw.info.offset, raw.info.size_limit)
+        tell_change(device, b"")
         _set_status(device, raw.info, _SETTABLE)
         device.find_way(raw.info.flags & LO_FLAGS_DIRECT_IO != 0)
         bound = True

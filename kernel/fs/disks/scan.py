@@ -1,7 +1,7 @@
 """Partitions as devices: vda1 … on vda; and the nodes of all block devices in /dev.
 
 A partition passes requests on to its disk, moved by where it starts. Numbers of devices: a disk has 16 minors, and so
-15 partitions of its major; those behind have major 259, in order of their coming, as Linux's.
+15 partitions of its major; those behind have major 259, and the lowest minor that is free, as Linux's.
 
 Context: scanning sleeps.
 """
@@ -10,7 +10,7 @@ from typing import Final
 
 from kernel.block.device import BLOCK_DEVICES, SECTOR_SHIFT, BlockDevice, BlockRequest
 from kernel.block.partitions import Partition, SectorReader, read_partitions
-from kernel.block.registry import WATCHER, add_device, remove_device
+from kernel.block.registry import WATCHERS, DeviceWatcher, add_device, remove_device, tell_change
 from kernel.cache.devices import device_cache, forget_device
 from kernel.fs.constants import device_number
 from kernel.fs.devices.filesystem import add_block_node, remove_block_node
@@ -19,8 +19,6 @@ from kernel.mm.frames import PAGE_MASK, PAGE_SHIFT, frame_span
 
 _EXTENDED_MAJOR: Final = 259
 _MINORS: Final = 16
-
-_next_extended_minor: int = 0
 
 
 @final
@@ -107,7 +105,10 @@ def scan_partitions(disk: BlockDevice) -> None:
     """
     for old in partitions_of(disk):
         drop_partition(old)
-    for partition in read_partitions(CacheReader(disk)):
+    partitions = read_partitions(CacheReader(disk))
+    if len(partitions) > 0:
+        tell_change(disk, b"")
+    for partition in partitions:
         add_partition(disk, partition)
 
 
@@ -138,11 +139,11 @@ def drop_partition(partition: BlockDevice) -> None:
 
 
 def _number_for(disk: BlockDevice, number: int) -> int:
-    global _next_extended_minor
     if number < _MINORS and disk.number & (_MINORS - 1) == 0 and not disk.uses_single_minors:
         return disk.number + number
-    minor = _next_extended_minor
-    _next_extended_minor += 1
+    minor = 0
+    while device_number(_EXTENDED_MAJOR, minor) in BLOCK_DEVICES:
+        minor += 1
     return device_number(_EXTENDED_MAJOR, minor)
 
 
@@ -156,13 +157,15 @@ def scan_all() -> None:
         scan_partitions(disk)
 
 
-def _appeared(device: BlockDevice) -> None:
-    add_block_node(device.name, device.number)
+@final
+class _Nodes(DeviceWatcher):
+    """Shows devices in /dev."""
+
+    def appeared(self, device: BlockDevice) -> None:
+        add_block_node(device.name, device.number)
+
+    def vanished(self, device: BlockDevice) -> None:
+        remove_block_node(device.name, device.number)
 
 
-def _vanished(device: BlockDevice) -> None:
-    remove_block_node(device.name, device.number)
-
-
-WATCHER.appeared = _appeared
-WATCHER.vanished = _vanished
+WATCHERS.append(_Nodes())

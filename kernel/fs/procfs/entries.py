@@ -248,12 +248,12 @@ class FixedText(TextInode):
 
 @final
 class FixedLink(Inode):
-    """A symbolic link with a text that never changes."""
+    """A symbolic link with a text that never changes. `size` is what stat(2) says: 0 in /sys."""
 
-    def __init__(self, file_system: FileSystem, ino: int, target: bytes) -> None:
+    def __init__(self, file_system: FileSystem, ino: int, target: bytes, size: int = -1) -> None:
         super().__init__(file_system, ino, S_IFLNK | 0o777)
         self.target: bytes = target
-        self.size = len(target)
+        self.size = len(target) if size < 0 else size
 
     def read_link(self) -> bytes:
         return self.target

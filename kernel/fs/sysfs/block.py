@@ -1,26 +1,27 @@
-"""/sys/block, /sys/class/block and /sys/dev/block: what there is to know about block devices.
+"""Block devices in /sys/devices: what there is to know about disks, partitions and loop devices.
 
-A disk is a directory in /sys/block, a partition one in its disk's. The two other places are links there. (On Linux
-/sys/block holds links too, into a tree of buses; the names of files that programs read are the same.)
+A disk's directory lies in `block` of what brings it, a partition's in its disk's. /sys/block (disks), /sys/class/block
+and /sys/dev/block have links there.
 
-Context: never sleeps. All is created when it is looked up.
-Source: Linux's Documentation/ABI/stable/sysfs-block.
+Context: thread context.
+Source: Linux's Documentation/ABI/stable/sysfs-block, and sysfs-block-loop in testing.
 """
 
 from typing import Final
 
 from kernel.block.device import BLOCK_DEVICES, SECTOR_SHIFT, BlockDevice
-from kernel.fs.constants import S_IFREG, device_major, device_minor
+from kernel.fs.constants import device_major, device_minor
+from kernel.fs.disks.loop import LO_FLAGS_AUTOCLEAR, LO_FLAGS_DIRECT_IO, LO_FLAGS_PARTSCAN, LoopDevice
 from kernel.fs.disks.scan import PartitionDevice
-from kernel.fs.file import DirectorySink
-from kernel.fs.filesystem import FileSystem
-from kernel.fs.inode import Inode
-from kernel.fs.procfs.entries import FIRST_POSITION, ComputedDirectory, FixedLink, TextInode
+from kernel.fs.path import path_name
 from kernel.fs.procfs.system import statistics_line
-from kernel.lang import EIO, Errno, final
+from kernel.fs.sysfs.events import DeviceKobject
+from kernel.fs.sysfs.kobject import Kobject, KobjectLink, line
+from kernel.lang import EINVAL, EIO, ENODEV, Errno, final
+from kernel.task import current
 
-_OF_ALL: Final[list[bytes]] = [b"dev", b"size", b"ro", b"stat", b"uevent", b"alignment_offset", b"inflight"]
-_OF_DISKS: Final[list[bytes]] = [b"removable", b"range", b"ext_range", b"hidden", b"capability"]
+_OF_ALL: Final[list[bytes]] = [b"dev", b"size", b"ro", b"stat", b"alignment_offset", b"inflight"]
+_OF_DISKS: Final[list[bytes]] = [b"removable", b"range", b"ext_range", b"hidden", b"capability", b"diskseq"]
 _OF_PARTITIONS: Final[list[bytes]] = [b"partition", b"start"]
 _OF_QUEUES: Final[list[bytes]] = [
     b"logical_block_size",
@@ -35,47 +36,39 @@ _OF_QUEUES: Final[list[bytes]] = [
     b"discard_max_bytes",
     b"discard_granularity",
 ]
-_QUEUE: Final = b"queue"
-
-_KIND_FILE: Final = 8
-_KIND_DIRECTORY: Final = 4
-_KIND_LINK: Final = 10
-
-
-def _ino(device: BlockDevice, place: int) -> int:
-    """Numbers above those of the fixed part: one for each device and place in its directory."""
-    return (1 << 40) | device.number << 8 | place
+_OF_LOOPS: Final[list[bytes]] = [b"autoclear", b"backing_file", b"dio", b"offset", b"partscan", b"sizelimit"]
+_FIRST_INO: Final = 1 << 40  # of the devices; from the next powers of two on, of what lies in their directories
+_QUEUE_INO: Final = 1 << 41
+_HOLDERS_INO: Final = 1 << 42
+_SLAVES_INO: Final = 1 << 43
+_LOOP_INO: Final = 1 << 45
 
 
-def _line(value: int) -> bytes:
-    return f"{value}\n".encode()
-
-
-def attribute(device: BlockDevice, name: bytes) -> bytes:
+def attribute_text(device: BlockDevice, name: bytes) -> bytes:
     """The text of a file of a device's directory. Raises EIO for a name that is none."""
     match name:
         case b"dev":
             return _numbers(device) + b"\n"
         case b"size":
-            return _line(device.sectors)
+            return line(device.sectors)
         case b"ro":
-            return _line(1 if device.read_only else 0)
+            return line(1 if device.read_only else 0)
         case b"stat":
             return statistics_line(device) + b"\n"
-        case b"uevent":
-            return _uevent(device)
+        case b"diskseq":
+            return line(device.sequence)
         case b"inflight":
             return f"{device.statistics.in_flight:8d} {0:8d}\n".encode()
         case b"partition":
-            return _line(device.partition_number)
+            return line(device.partition_number)
         case b"start":
-            return _line(device.first_sector)
+            return line(device.first_sector)
         case b"range":
-            return _line(1 if device.uses_single_minors else 16)
+            return line(1 if device.uses_single_minors else 16)
         case b"ext_range":
-            return _line(256)
+            return line(256)
         case b"alignment_offset" | b"removable" | b"hidden" | b"capability":
-            return _line(0)
+            return line(0)
         case _:
             return _queue_attribute(device, name)
 
@@ -83,25 +76,25 @@ def attribute(device: BlockDevice, name: bytes) -> bytes:
 def _queue_attribute(device: BlockDevice, name: bytes) -> bytes:
     match name:
         case b"logical_block_size" | b"hw_sector_size":
-            return _line(device.logical_block_size)
+            return line(device.logical_block_size)
         case b"physical_block_size" | b"minimum_io_size":
-            return _line(device.physical_block_size)
+            return line(device.physical_block_size)
         case b"max_sectors_kb":
-            return _line(device.largest_joined_transfer * 4)
+            return line(device.largest_joined_transfer * 4)
         case b"read_ahead_kb":
-            return _line(device.readahead_pages * 4)
+            return line(device.readahead_pages * 4)
         case b"rotational":
-            return _line(1)
+            return line(1)
         case b"write_cache":
             return b"write back\n" if device.has_volatile_cache else b"write through\n"
         case b"discard_max_bytes" | b"discard_max_hw_bytes":
-            return _line(device.discard_limit << SECTOR_SHIFT)
+            return line(device.discard_limit << SECTOR_SHIFT)
         case b"discard_granularity":
-            return _line(device.discard_alignment << SECTOR_SHIFT if device.discard_limit > 0 else 0)
+            return line(device.discard_alignment << SECTOR_SHIFT if device.discard_limit > 0 else 0)
         case b"write_zeroes_max_bytes":
-            return _line(device.zeroes_limit << SECTOR_SHIFT)
+            return line(device.zeroes_limit << SECTOR_SHIFT)
         case b"optimal_io_size":
-            return _line(0)
+            return line(0)
         case _:
             raise Errno(EIO)
 
@@ -110,128 +103,104 @@ def _numbers(device: BlockDevice) -> bytes:
     return f"{device_major(device.number)}:{device_minor(device.number)}".encode()
 
 
-def _uevent(device: BlockDevice) -> bytes:
+def _properties(device: BlockDevice) -> bytes:
     text = f"MAJOR={device_major(device.number)}\nMINOR={device_minor(device.number)}\nDEVNAME=".encode() + device.name
-    if device.partition_number == 0:
-        return text + b"\nDEVTYPE=disk\n"
-    text += f"\nDEVTYPE=partition\nPARTN={device.partition_number}\n".encode()
+    whole = device.whole
+    if whole is None:
+        return text + f"\nDEVTYPE=disk\nDISKSEQ={device.sequence}\n".encode()
+    text += f"\nDEVTYPE=partition\nDISKSEQ={whole.sequence}\nPARTN={device.partition_number}\n".encode()
     if isinstance(device, PartitionDevice) and len(device.label) > 0:
         text += b"PARTNAME=" + device.label + b"\n"
     return text
 
 
+def _text_of_loop(device: LoopDevice, name: bytes) -> bytes:
+    """What a loop device that is bound says of itself. Raises EINVAL, as on Linux, where the file has no name."""
+    match name:
+        case b"backing_file":
+            file = device.file
+            if file is None:
+                raise Errno(EINVAL)
+            return path_name(file.path, current().fs.root) + b"\n"
+        case b"offset":
+            return line(device.offset)
+        case b"sizelimit":
+            return line(device.size_limit)
+        case b"autoclear":
+            return line(1 if device.flags & LO_FLAGS_AUTOCLEAR != 0 else 0)
+        case b"partscan":
+            return line(1 if device.flags & LO_FLAGS_PARTSCAN != 0 else 0)
+        case _:
+            return line(1 if device.flags & LO_FLAGS_DIRECT_IO != 0 else 0)
+
+
+def block_path(device: BlockDevice) -> bytes:
+    """Where a device is, below /sys/devices."""
+    whole = device.whole
+    place = device.place
+    if whole is not None:
+        place = whole.place
+    above = b"virtual/block/" if place is None else place.path + b"/block/"
+    return above + device.name if whole is None else above + whole.name + b"/" + device.name
+
+
 @final
-class AttributeFile(TextInode):
-    """One fact about one device."""
+class BlockKobject(DeviceKobject):
+    """A disk, a partition, a loop device."""
 
-    def __init__(self, file_system: FileSystem, ino: int, device: BlockDevice, name: bytes) -> None:
-        super().__init__(file_system, ino, S_IFREG | 0o444)
+    def __init__(self, device: BlockDevice) -> None:
+        super().__init__(block_path(device), _FIRST_INO | device.number << 8)
+        self.subsystem = b"class/block"
         self.device: BlockDevice = device
-        self.name: bytes = name
 
-    def make_text(self) -> bytes:
-        return attribute(self.device, self.name)
-
-
-@final
-class DeviceDirectory(ComputedDirectory):
-    """/sys/block/vda, /sys/block/vda/vda1, or with `is_queue` /sys/block/vda/queue."""
-
-    def __init__(self, file_system: FileSystem, device: BlockDevice, is_queue: bool) -> None:
-        super().__init__(file_system, _ino(device, 1 if is_queue else 0), 0o755)
-        self.device: BlockDevice = device
-        self.is_queue: bool = is_queue
-
-    def _attributes(self) -> list[bytes]:
-        if self.is_queue:
-            return _OF_QUEUES
+    def attributes(self) -> list[bytes]:
         return _OF_ALL + (_OF_PARTITIONS if self.device.whole is not None else _OF_DISKS)
 
-    def lookup(self, name: bytes) -> Inode | None:
-        names = self._attributes()
-        if name in names:
-            place = names.index(name) + (64 if self.is_queue else 2)
-            return AttributeFile(self.file_system, _ino(self.device, place), self.device, name)
-        if self.is_queue or self.device.whole is not None:
-            return None
-        if name == _QUEUE:
-            return DeviceDirectory(self.file_system, self.device, is_queue=True)
-        for device in BLOCK_DEVICES.values():
-            if device.whole is self.device and device.name == name:
-                return DeviceDirectory(self.file_system, device, is_queue=False)
-        return None
+    def text(self, attribute: bytes) -> bytes:
+        if BLOCK_DEVICES.get(self.device.number) is not self.device:
+            raise Errno(ENODEV)
+        return attribute_text(self.device, attribute)
 
-    def read_directory(self, position: int, sink: DirectorySink) -> None:
-        place = FIRST_POSITION
-        for name in self._attributes():
-            if place >= position:
-                if not sink.emit(name, _ino(self.device, place), _KIND_FILE, place + 1):
-                    return
-                sink.position = place + 1
-            place += 1
-        if self.is_queue or self.device.whole is not None:
-            return
-        if place >= position:
-            if not sink.emit(_QUEUE, _ino(self.device, 1), _KIND_DIRECTORY, place + 1):
-                return
-            sink.position = place + 1
-        for device in BLOCK_DEVICES.values():
-            if device.whole is self.device:
-                place += 1
-                if place >= position:
-                    if not sink.emit(device.name, _ino(device, 0), _KIND_DIRECTORY, place + 1):
-                        return
-                    sink.position = place + 1
+    def properties(self) -> bytes:
+        return _properties(self.device)
+
+    def links(self) -> list[KobjectLink]:
+        place = self.device.place
+        return [] if place is None else [KobjectLink(b"device", b"devices/" + place.path)]
+
+    def children(self) -> list[Kobject]:
+        device = self.device
+        found: list[Kobject] = [BlockPart(device, b"holders", _HOLDERS_INO, [])]
+        if device.whole is not None:
+            return found
+        found.append(BlockPart(device, b"queue", _QUEUE_INO, _OF_QUEUES))
+        found.append(BlockPart(device, b"slaves", _SLAVES_INO, []))
+        if isinstance(device, LoopDevice) and device.file is not None:
+            found.append(BlockPart(device, b"loop", _LOOP_INO, _OF_LOOPS))
+        for other in BLOCK_DEVICES.values():
+            if other.whole is device:
+                found.append(BlockKobject(other))
+        return found
 
 
 @final
-class DisksDirectory(ComputedDirectory):
-    """/sys/block."""
+class BlockPart(Kobject):
+    """A directory in a device's: its queue, what a loop device is bound to; what lies above and below, which is nothing
+    here.
+    """
 
-    def lookup(self, name: bytes) -> Inode | None:
-        for device in BLOCK_DEVICES.values():
-            if device.whole is None and device.name == name:
-                return DeviceDirectory(self.file_system, device, is_queue=False)
-        return None
+    def __init__(self, device: BlockDevice, name: bytes, ino: int, attributes: list[bytes]) -> None:
+        super().__init__(block_path(device) + b"/" + name, ino | device.number << 8)
+        self.device: BlockDevice = device
+        self.names: list[bytes] = attributes
 
-    def read_directory(self, position: int, sink: DirectorySink) -> None:
-        place = FIRST_POSITION
-        for device in BLOCK_DEVICES.values():
-            if device.whole is None:
-                if place >= position:
-                    if not sink.emit(device.name, _ino(device, 0), _KIND_DIRECTORY, place + 1):
-                        return
-                    sink.position = place + 1
-                place += 1
+    def attributes(self) -> list[bytes]:
+        return self.names
 
-
-@final
-class LinksDirectory(ComputedDirectory):
-    """/sys/class/block (by name) and /sys/dev/block (by number): links to all devices."""
-
-    def __init__(self, file_system: FileSystem, ino: int, by_number: bool) -> None:
-        super().__init__(file_system, ino, 0o755)
-        self.by_number: bool = by_number
-
-    def _name(self, device: BlockDevice) -> bytes:
-        return _numbers(device) if self.by_number else device.name
-
-    def lookup(self, name: bytes) -> Inode | None:
-        for device in BLOCK_DEVICES.values():
-            if self._name(device) == name:
-                whole = device.whole
-                target = b"../../block/" + device.name
-                if whole is not None:
-                    target = b"../../block/" + whole.name + b"/" + device.name
-                return FixedLink(self.file_system, _ino(device, 128 if self.by_number else 129), target)
-        return None
-
-    def read_directory(self, position: int, sink: DirectorySink) -> None:
-        place = FIRST_POSITION
-        for device in BLOCK_DEVICES.values():
-            if place >= position:
-                ino = _ino(device, 128 if self.by_number else 129)
-                if not sink.emit(self._name(device), ino, _KIND_LINK, place + 1):
-                    return
-                sink.position = place + 1
-            place += 1
+    def text(self, attribute: bytes) -> bytes:
+        device = self.device
+        if BLOCK_DEVICES.get(device.number) is not device:
+            raise Errno(ENODEV)
+        if isinstance(device, LoopDevice) and self.names is _OF_LOOPS:
+            return _text_of_loop(device, attribute)
+        return _queue_attribute(device, attribute)

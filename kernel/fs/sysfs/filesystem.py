@@ -1,5 +1,4 @@
-"""sysfs (sysfs(5)). It holds what the kernel truly knows: processors, block devices, the interfaces of a network; there
-are no buses to show, but for that of the sources of events.
+"""sysfs (sysfs(5)). It holds what the kernel truly knows: processors, buses with what hangs on them, devices by class.
 
 Context: see kernel/fs/procfs/entries.py, whose directories and texts this tree is made of.
 """
@@ -11,16 +10,26 @@ from kernel.fs.filesystem import FileSystem, register_filesystem
 from kernel.fs.inode import Inode
 from kernel.fs.procfs.entries import FixedDirectory, FixedLink, FixedText
 from kernel.fs.procfs.processor_sets import set_list
-from kernel.fs.sysfs.block import DisksDirectory, LinksDirectory
+from kernel.fs.sysfs import watchers
+from kernel.fs.sysfs.buses import BusKobject, virtual_group
+from kernel.fs.sysfs.characters import CLASSES
+from kernel.fs.sysfs.events import NUMBERS
+from kernel.fs.sysfs.kobject import KobjectDirectory
+from kernel.fs.sysfs.links import BusLinks, CharacterLinks, ClassLinks, DiskLinks, Disks
 from kernel.fs.sysfs.net import InterfacesDirectory
 from kernel.lang import EINVAL, Errno, final
+from kernel.lib.bus import BUS_DEVICES
 from kernel.lib.proc_files import MakeText
 from kernel.mm.next_kernel import LOADED
-from kernel.net.link.network import caller_network
+from kernel.net.link.network import Network, caller_network
 from kernel.perf.attributes import TYPE_SOFTWARE, TYPE_TRACEPOINT
 from kernel.sched.processor import PROCESSORS
 
+# Called through registries that its import fills.
+_ = watchers
+
 SYSFS_MAGIC: Final = 0x6265_6572
+_BUSES: Final[list[bytes]] = [b"pci", b"platform", b"virtio"]
 _EMPTY: Final[list[bytes]] = [b"firmware", b"fs", b"module", b"power"]
 
 
@@ -86,6 +95,11 @@ def nothing() -> bytes:
     return b"0\n"
 
 
+def last_event() -> bytes:
+    """The number of the newest event of a device."""
+    return f"{NUMBERS.last}\n".encode()
+
+
 def _enter_events(fs: SysFileSystem, bus: FixedDirectory, devices: FixedDirectory) -> None:
     """The sources of events of perf_event_open(2), each with the number that stands for it there."""
     source = fs.directory(bus, b"event_source")
@@ -93,10 +107,39 @@ def _enter_events(fs: SysFileSystem, bus: FixedDirectory, devices: FixedDirector
     fs.directory(source, b"drivers")
     software = fs.directory(devices, b"software")
     fs.text(software, b"type", software_type)
-    links.add(b"software", FixedLink(fs, fs.new_ino(), b"../../../devices/software"))
+    links.add(b"software", FixedLink(fs, fs.new_ino(), b"../../../devices/software", size=0))
     tracepoint = fs.directory(devices, b"tracepoint")
     fs.text(tracepoint, b"type", tracepoint_type)
-    links.add(b"tracepoint", FixedLink(fs, fs.new_ino(), b"../../../devices/tracepoint"))
+    links.add(b"tracepoint", FixedLink(fs, fs.new_ino(), b"../../../devices/tracepoint", size=0))
+
+
+def _enter_classes(fs: SysFileSystem, classes: FixedDirectory, network: Network) -> None:
+    """Links to devices, by what they are to programs."""
+    classes.add(b"block", DiskLinks(fs, fs.new_ino(), b"../../", Disks.ALL))
+    classes.add(b"net", InterfacesDirectory(fs, fs.new_ino(), network, has_links=True))
+    for name in CLASSES:
+        classes.add(name, ClassLinks(fs, fs.new_ino(), name))
+
+
+def _enter_buses(fs: SysFileSystem, bus: FixedDirectory, devices: FixedDirectory, network: Network) -> None:
+    """Devices by where they hang, and for each bus links to its devices and drivers."""
+    for name in _BUSES:
+        directory = fs.directory(bus, name)
+        directory.add(b"devices", BusLinks(fs, fs.new_ino(), name, b""))
+        drivers = fs.directory(directory, b"drivers")
+        known: list[bytes] = []
+        for device in BUS_DEVICES:
+            if device.bus == name and len(device.driver) > 0 and device.driver not in known:
+                known.append(device.driver)
+                drivers.add(device.driver, BusLinks(fs, fs.new_ino(), name, device.driver))
+    for device in BUS_DEVICES:
+        if device.parent is None:
+            devices.add(device.name, KobjectDirectory(fs, BusKobject(device, network)))
+    virtual = fs.directory(devices, b"virtual")
+    virtual.add(b"block", KobjectDirectory(fs, virtual_group(b"block")))
+    virtual.add(b"net", InterfacesDirectory(fs, fs.new_ino(), network, has_links=False))
+    for name in CLASSES:
+        virtual.add(name, KobjectDirectory(fs, virtual_group(name)))
 
 
 def make_sysfs(source: bytes, options: bytes) -> FileSystem:
@@ -107,12 +150,14 @@ def make_sysfs(source: bytes, options: bytes) -> FileSystem:
     bus = fs.directory(top, b"bus")
     for name in _EMPTY:
         fs.directory(top, name)
-    top.add(b"block", DisksDirectory(fs, fs.new_ino(), 0o755))
-    classes = fs.directory(top, b"class")
-    classes.add(b"block", LinksDirectory(fs, fs.new_ino(), by_number=False))
-    classes.add(b"net", InterfacesDirectory(fs, fs.new_ino(), caller_network()))
-    fs.directory(top, b"dev").add(b"block", LinksDirectory(fs, fs.new_ino(), by_number=True))
+    network = caller_network()
+    top.add(b"block", DiskLinks(fs, fs.new_ino(), b"../", Disks.WHOLE))
+    _enter_classes(fs, fs.directory(top, b"class"), network)
+    numbers = fs.directory(top, b"dev")
+    numbers.add(b"block", DiskLinks(fs, fs.new_ino(), b"../../", Disks.BY_NUMBER))
+    numbers.add(b"char", CharacterLinks(fs, fs.new_ino(), b"../../"))
     devices = fs.directory(top, b"devices")
+    _enter_buses(fs, bus, devices, network)
     system = fs.directory(devices, b"system")
     cpu = fs.directory(system, b"cpu")
     fs.text(cpu, b"online", processors)
@@ -124,6 +169,7 @@ def make_sysfs(source: bytes, options: bytes) -> FileSystem:
     fs.text(kernel, b"kexec_loaded", kexec_loaded)
     fs.text(kernel, b"kexec_crash_loaded", nothing)
     fs.text(kernel, b"kexec_crash_size", nothing)
+    fs.text(kernel, b"uevent_seqnum", last_event)
     tracing = fs.directory(kernel, b"tracing")  # where tracefs is mounted
     tracing.mode = S_IFDIR | 0o555
     _enter_events(fs, bus, devices)

@@ -1,7 +1,6 @@
-"""/sys/class/net: what there is to know about the interfaces of a network.
+"""Interfaces of a network in /sys/devices, with links to them in /sys/class/net.
 
-Each interface is a directory. (On Linux it is a link into a tree of buses; the names of files that programs read are
-the same.) A mounted sysfs shows the network of whoever mounted it (network_namespaces(7)). What Linux lets an
+A mounted sysfs shows the network of whoever mounted it (network_namespaces(7)). What Linux lets an
 administrator of the network change is changed here, too: MTU, length of the queue, flags.
 
 Context: thread context. All is created when it is looked up. An interface that has left the network has no facts any
@@ -11,14 +10,15 @@ Source: Linux's Documentation/ABI/testing/sysfs-class-net and sysfs-class-net-st
 
 from typing import Final
 
-from kernel.fs.constants import MAY_WRITE, S_IFREG
 from kernel.fs.file import DirectorySink
 from kernel.fs.filesystem import FileSystem
 from kernel.fs.inode import Inode
-from kernel.fs.procfs.entries import FIRST_POSITION, ComputedDirectory, TextInode
-from kernel.lang import EACCES, EINVAL, ENODEV, EPERM, ERANGE, Errno, final
+from kernel.fs.procfs.entries import FIRST_POSITION, ComputedDirectory, FixedLink
+from kernel.fs.sysfs.events import DeviceKobject
+from kernel.fs.sysfs.kobject import Kobject, KobjectDirectory, KobjectLink, line
+from kernel.lang import EINVAL, ENODEV, EPERM, ERANGE, Errno, final
 from kernel.lib.capabilities import CAP_NET_ADMIN
-from kernel.lib.credentials import Credentials, caller_credentials
+from kernel.lib.credentials import caller_credentials
 from kernel.net.control.interface_ioctl import change_flags, set_mtu
 from kernel.net.link.device import NetworkDevice
 from kernel.net.link.network import Network
@@ -27,7 +27,7 @@ from kernel.net.netlink.links import operational_state
 _ATTRIBUTES: Final[list[bytes]] = [
     b"addr_len", b"address", b"broadcast", b"carrier", b"dev_id", b"dev_port", b"dormant", b"duplex", b"flags",
     b"ifindex", b"iflink", b"link_mode", b"mtu", b"netdev_group", b"operstate", b"speed", b"testing",
-    b"tx_queue_len", b"type", b"uevent",
+    b"tx_queue_len", b"type",
 ]  # fmt: skip
 _STATISTICS: Final[list[bytes]] = [
     b"collisions", b"multicast", b"rx_bytes", b"rx_compressed", b"rx_crc_errors", b"rx_dropped", b"rx_errors",
@@ -39,36 +39,27 @@ _WRITABLE: Final[list[bytes]] = [b"flags", b"mtu", b"tx_queue_len"]
 _STATES: Final[list[bytes]] = [
     b"unknown", b"notpresent", b"down", b"lowerlayerdown", b"testing", b"dormant", b"up",
 ]  # fmt: skip
-_STATISTICS_NAME: Final = b"statistics"
 _INT_MAX: Final = 0x7FFF_FFFF
 _UNSIGNED_MAX: Final = 0xFFFF_FFFF
 _PARSE_LIMIT: Final = 1 << 58
 _VETH_SPEED: Final = 10_000  # Mbit/s
 
 _FIRST_INO: Final = 1 << 48
-_KIND_FILE: Final = 8
+_FIRST_STATISTICS_INO: Final = 1 << 49
+_FIRST_LINK_INO: Final = 1 << 50
 _KIND_DIRECTORY: Final = 4
-
-
-def _ino(device: NetworkDevice, place: int) -> int:
-    """One for each interface and place in its directory: 0 is the directory itself."""
-    return _FIRST_INO | (device.number & 0xFFFF_FFFF) << 8 | place
-
-
-def _line(value: int) -> bytes:
-    return f"{value}\n".encode()
+_KIND_LINK: Final = 10
 
 
 def _shown_address(address: bytes) -> bytes:
     return b":".join([f"{byte:02x}".encode() for byte in address]) + b"\n"
 
 
-def attribute(device: NetworkDevice, name: bytes) -> bytes:
-    """The text of a file of an interface. Raises EINVAL for what the interface does not have, or not while it is down.
-    """
+def attribute_text(device: NetworkDevice, name: bytes) -> bytes:
+    """The text of an interface's file. Raises EINVAL for what the interface does not have, or not while it is down."""
     match name:
         case b"addr_len":
-            return _line(len(device.address))
+            return line(len(device.address))
         case b"address":
             return _shown_address(device.address)
         case b"broadcast":
@@ -76,34 +67,32 @@ def attribute(device: NetworkDevice, name: bytes) -> bytes:
         case b"carrier":
             if not device.is_up():
                 raise Errno(EINVAL)
-            return _line(1 if device.has_carrier else 0)
+            return line(1 if device.has_carrier else 0)
         case b"dormant" | b"testing":
             if not device.is_up():
                 raise Errno(EINVAL)
-            return _line(0)
+            return line(0)
         case b"duplex" | b"speed":
             return _link_setting(device, name)
         case b"flags":
             return f"{device.flags:#x}\n".encode()
         case b"ifindex":
-            return _line(device.index)
+            return line(device.index)
         case b"iflink":
             other = device.partner()
-            return _line(device.index if other is None else other.index)
+            return line(device.index if other is None else other.index)
         case b"dev_id":
             return b"0x0\n"
         case b"mtu":
-            return _line(device.mtu)
+            return line(device.mtu)
         case b"operstate":
             return _STATES[operational_state(device)] + b"\n"
         case b"tx_queue_len":
-            return _line(device.queue_length)
+            return line(device.queue_length)
         case b"type":
-            return _line(device.kind)
-        case b"uevent":
-            return b"INTERFACE=" + device.name + f"\nIFINDEX={device.index}\n".encode()
+            return line(device.kind)
         case _:  # link_mode, netdev_group, dev_port: there is nothing of the kind
-            return _line(0)
+            return line(0)
 
 
 def _link_setting(device: NetworkDevice, name: bytes) -> bytes:
@@ -111,8 +100,8 @@ def _link_setting(device: NetworkDevice, name: bytes) -> bytes:
     if not device.is_up() or (not device.is_hardware and device.virtual_kind != b"veth"):
         raise Errno(EINVAL)
     if device.is_hardware:
-        return b"unknown\n" if name == b"duplex" else _line(-1)
-    return b"full\n" if name == b"duplex" else _line(_VETH_SPEED)
+        return b"unknown\n" if name == b"duplex" else line(-1)
+    return b"full\n" if name == b"duplex" else line(_VETH_SPEED)
 
 
 def statistic(device: NetworkDevice, name: bytes) -> int:
@@ -182,96 +171,118 @@ def _digit(byte: int) -> int:
     return lower - ord("a") + 10 if ord("a") <= lower <= ord("f") else 99
 
 
-@final
-class InterfaceFile(TextInode):
-    """One fact about one interface."""
+def above_interface(device: NetworkDevice) -> bytes:
+    """The directory of /sys/devices in which an interface is, with a slash after it."""
+    place = device.place
+    return b"virtual/net/" if place is None else place.path + b"/net/"
 
-    def __init__(self, file_system: FileSystem, ino: int, device: NetworkDevice, name: bytes, is_count: bool) -> None:
-        super().__init__(file_system, ino, S_IFREG | (0o644 if not is_count and name in _WRITABLE else 0o444))
-        self.size = 4096
+
+def interface_path(device: NetworkDevice) -> bytes:
+    """Where an interface is, below /sys/devices."""
+    return above_interface(device) + device.name
+
+
+@final
+class InterfaceKobject(DeviceKobject):
+    """An interface in the network where it is when it is looked up."""
+
+    def __init__(self, device: NetworkDevice) -> None:
+        super().__init__(interface_path(device), _FIRST_INO | (device.number & 0xFFFF_FFFF) << 8)
+        self.subsystem = b"class/net"
         self.device: NetworkDevice = device
         self.network: Network = device.network
-        self.name: bytes = name
-        self.is_count: bool = is_count
 
-    def make_text(self) -> bytes:
-        device = self._device()
-        return _line(statistic(device, self.name)) if self.is_count else attribute(device, self.name)
+    def hearers(self) -> Network:
+        return self.network
 
-    def store_text(self, text: bytes, offset: int) -> None:
+    def attributes(self) -> list[bytes]:
+        return _ATTRIBUTES
+
+    def mode(self, attribute: bytes) -> int:
+        return 0o644 if attribute in _WRITABLE else 0o444
+
+    def text(self, attribute: bytes) -> bytes:
+        self._check()
+        return attribute_text(self.device, attribute)
+
+    def store(self, attribute: bytes, text: bytes) -> None:
+        self._check_writer()
+        self._check()
+        store(self.device, attribute, number_in(text))
+
+    def request_event(self, text: bytes) -> None:
+        self._check_writer()
+        self._check()
+        super().request_event(text)
+
+    def properties(self) -> bytes:
+        return b"INTERFACE=" + self.device.name + f"\nIFINDEX={self.device.index}\n".encode()
+
+    def links(self) -> list[KobjectLink]:
+        place = self.device.place
+        return [] if place is None else [KobjectLink(b"device", b"devices/" + place.path)]
+
+    def children(self) -> list[Kobject]:
+        return [InterfaceStatistics(self.device)]
+
+    def _check_writer(self) -> None:
+        """Raise EPERM unless the caller is an administrator of the network."""
         who = caller_credentials()
         if who is None or not who.capable_in(self.network.owner, CAP_NET_ADMIN):
             raise Errno(EPERM)
-        store(self._device(), self.name, number_in(text))
 
-    def check_permission(self, credentials: Credentials, mask: int) -> None:
-        if mask & MAY_WRITE != 0 and self.mode & 0o200 == 0:
-            raise Errno(EACCES)  # root, too, can't write what nobody may write
-        super().check_permission(credentials, mask)
-
-    def _device(self) -> NetworkDevice:
+    def _check(self) -> None:
         """Raises ENODEV if the interface is no more, or elsewhere."""
         if self.device.network is not self.network:
             raise Errno(ENODEV)
-        return self.device
 
 
 @final
-class InterfaceDirectory(ComputedDirectory):
-    """/sys/class/net/eth0, or with `is_statistics` the directory of numbers there."""
+class InterfaceStatistics(Kobject):
+    """`statistics` of an interface."""
 
-    def __init__(self, file_system: FileSystem, device: NetworkDevice, is_statistics: bool) -> None:
-        super().__init__(file_system, _ino(device, 1 if is_statistics else 0), 0o755)
+    def __init__(self, device: NetworkDevice) -> None:
+        super().__init__(
+            interface_path(device) + b"/statistics", _FIRST_STATISTICS_INO | (device.number & 0xFFFF_FFFF) << 8
+        )
         self.device: NetworkDevice = device
-        self.is_statistics: bool = is_statistics
+        self.network: Network = device.network
 
-    def _names(self) -> list[bytes]:
-        return _STATISTICS if self.is_statistics else _ATTRIBUTES
+    def attributes(self) -> list[bytes]:
+        return _STATISTICS
 
-    def _place(self, index: int) -> int:
-        return index + (128 if self.is_statistics else 2)
-
-    def lookup(self, name: bytes) -> Inode | None:
-        names = self._names()
-        if name in names:
-            ino = _ino(self.device, self._place(names.index(name)))
-            return InterfaceFile(self.file_system, ino, self.device, name, self.is_statistics)
-        if name == _STATISTICS_NAME and not self.is_statistics:
-            return InterfaceDirectory(self.file_system, self.device, is_statistics=True)
-        return None
-
-    def read_directory(self, position: int, sink: DirectorySink) -> None:
-        names = self._names()
-        index = max(0, position - FIRST_POSITION)
-        while index < len(names):
-            ino = _ino(self.device, self._place(index))
-            index += 1
-            if not sink.emit(names[index - 1], ino, _KIND_FILE, index + FIRST_POSITION):
-                return
-            sink.position = index + FIRST_POSITION
-        if index == len(names) and not self.is_statistics:
-            if not sink.emit(_STATISTICS_NAME, _ino(self.device, 1), _KIND_DIRECTORY, index + 1 + FIRST_POSITION):
-                return
-            sink.position = index + 1 + FIRST_POSITION
+    def text(self, attribute: bytes) -> bytes:
+        if self.device.network is not self.network:
+            raise Errno(ENODEV)
+        return line(statistic(self.device, attribute))
 
 
 @final
 class InterfacesDirectory(ComputedDirectory):
-    """/sys/class/net."""
+    """The interfaces of a network: /sys/class/net, with links to all, or /sys/devices/virtual/net, with those that are
+    made of software.
+    """
 
-    def __init__(self, file_system: FileSystem, ino: int, network: Network) -> None:
+    def __init__(self, file_system: FileSystem, ino: int, network: Network, has_links: bool) -> None:
         super().__init__(file_system, ino, 0o755)
         self.network: Network = network
+        self.has_links: bool = has_links
 
     def lookup(self, name: bytes) -> Inode | None:
         device = self.network.by_name.get(name)
-        return None if device is None else InterfaceDirectory(self.file_system, device, is_statistics=False)
+        if device is None:
+            return None
+        if self.has_links:
+            ino = _FIRST_LINK_INO | (device.number & 0xFFFF_FFFF)
+            return FixedLink(self.file_system, ino, b"../../devices/" + interface_path(device), size=0)
+        return KobjectDirectory(self.file_system, InterfaceKobject(device)) if device.place is None else None
 
     def read_directory(self, position: int, sink: DirectorySink) -> None:
         """The position is an interface's index: one that comes or goes meanwhile moves no other."""
         for device in self.network.devices:
             place = device.index + FIRST_POSITION
-            if place > position:
-                if not sink.emit(device.name, _ino(device, 0), _KIND_DIRECTORY, place):
+            if place > position and (self.has_links or device.place is None):
+                ino = (_FIRST_LINK_INO if self.has_links else _FIRST_INO) | (device.number & 0xFFFF_FFFF)
+                if not sink.emit(device.name, ino, _KIND_LINK if self.has_links else _KIND_DIRECTORY, place):
                     return
                 sink.position = place

@@ -1,7 +1,8 @@
 """What programs ask of an interface's hardware: SIOCETHTOOL, as libpcap, DHCP clients and ethtool itself do.
 
-Answered are the link's state, its (unknown) speed, the permanent address, what the device does by itself, and which
-timestamps there are. Nothing can be changed. All else is EOPNOTSUPP, as it is on Linux where a driver lacks it.
+Answered are the link's state, its (unknown) speed, the permanent address, what the device does by itself, who drives
+it, and which timestamps there are. Nothing can be changed. All else is EOPNOTSUPP, as it is on Linux where a driver
+lacks it.
 
 Context: system calls; reading and writing user memory may sleep, so nothing of the stack is held across it.
 Source: <linux/ethtool.h>; who may ask what is Linux's choice.
@@ -15,8 +16,10 @@ from kernel.lib.capabilities import CAP_NET_ADMIN
 from kernel.net.link.device import ARPHRD_ETHER, OFFLOAD_CHECKSUM, OFFLOAD_TCP4, OFFLOAD_TCP6, NetworkDevice
 from kernel.net.link.network import Network
 from kernel.task import current
+from kernel.task.host import RELEASE
 
 _GET_SETTINGS: Final = 0x01
+_GET_DRIVER: Final = 0x03
 _GET_LINK: Final = 0x0A
 _GET_RECEIVE_CHECKSUM: Final = 0x14
 _GET_SEND_CHECKSUM: Final = 0x16
@@ -39,6 +42,8 @@ _ETOOSMALL: Final = 525  # Linux lets this one out
 _SETTINGS: Final = 44  # struct ethtool_cmd
 _LINK_SETTINGS: Final = 48  # struct ethtool_link_settings, without its masks
 _MASK_WORDS: Final = 4  # of link modes; there are three masks
+_DRIVER: Final = 196  # struct ethtool_drvinfo
+_DRIVER_TEXT: Final = 32  # of each of its texts
 _TIMESTAMPS: Final = 44  # struct ethtool_ts_info
 _TIMES_BY_SOFTWARE: Final = 0x18  # SOF_TIMESTAMPING_RX_SOFTWARE and SOF_TIMESTAMPING_SOFTWARE
 _NO_CLOCK: Final = 0xFFFF_FFFF
@@ -52,6 +57,8 @@ def ethtool(network: Network, device: NetworkDevice, command: int, argument: int
         raise Errno(EPERM)
     if command == _GET_LINK:
         user.write_u32(user.at(UserAddr(argument), 4), 1 if device.is_up() and device.has_carrier else 0)
+    elif command == _GET_DRIVER:
+        _write_driver(device, argument)
     elif command == _GET_TIMESTAMPS:
         _write_timestamps(argument)
     elif command == _GET_PERMANENT_ADDRESS:
@@ -75,6 +82,24 @@ def _does_itself(device: NetworkDevice, command: int) -> bool:
     if command == _GET_FLAGS:
         return False
     raise Errno(EOPNOTSUPP)
+
+
+def _write_driver(device: NetworkDevice, argument: int) -> None:
+    """The driver's name, its version, and the device's name on its bus. Raises EOPNOTSUPP for lo, EFAULT."""
+    place = device.place
+    driver = device.virtual_kind if place is None else place.driver
+    if len(driver) == 0:
+        raise Errno(EOPNOTSUPP)
+    version = RELEASE if driver == b"dummy" else b"1.0" if place is None else b"1.0.0"
+    parent = None if place is None else place.parent
+    bus = b"" if parent is None else parent.name
+    text = driver + bytes(_DRIVER_TEXT - len(driver)) + version  # none is longer than the names of our drivers
+    text += bytes(3 * _DRIVER_TEXT - len(text)) + bus
+    answer = bytearray(_DRIVER)
+    span = span_of(answer)
+    span.store_u32(0, _GET_DRIVER)
+    span[4 : 4 + len(text)].copy_from(span_of(text))
+    user.write_from(UserAddr(argument), span)
 
 
 def _write_timestamps(argument: int) -> None:

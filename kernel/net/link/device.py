@@ -12,6 +12,7 @@ Context: thread context; nothing sleeps.
 from typing import TYPE_CHECKING, Final
 
 from kernel.lang import EEXIST, EINVAL, ENETDOWN, ENFILE, Errno, final, noraise
+from kernel.lib.bus import BusDevice
 from kernel.net.link.packet import CHECKSUM_PARTIAL, Packet
 from kernel.net.link.part import Part
 
@@ -84,6 +85,7 @@ class NetworkDevice:
         self.number: int = _NUMBERS.take()  # its own among all devices of the machine
         self.is_loop: bool = kind == ARPHRD_LOOPBACK  # what is sent there is received by the same network
         self.settings: Part = _NO_PART  # see interface_settings.py
+        self.place: BusDevice | None = None  # what brings it; None: it is made of software
         self.is_hardware: bool = False  # it goes back to the first network when its own ends
         self.virtual_kind: bytes = b""  # veth, dummy: of those that programs make
         self.kind: int = kind  # ARPHRD_*
@@ -163,6 +165,9 @@ class DeviceWatcher:
 
     def device_changed(self, device: NetworkDevice) -> None:
         """Its MTU, link address, carrier or other flags changed."""
+
+    def device_renamed(self, device: NetworkDevice, old_name: bytes) -> None:
+        """It has another name than before."""
 
     def device_removed(self, device: NetworkDevice) -> None:
         """It is about to leave its network; it is down."""
@@ -354,8 +359,11 @@ def rename_device(device: NetworkDevice, name: bytes) -> None:
     """Give a registered device a name that no other in its network has. Raises MemoryError."""
     names = device.network.by_name
     names[name] = device
-    names.pop(device.name)
+    old_name = device.name
+    names.pop(old_name)
     device.name = name
+    for watcher in WATCHERS:
+        watcher.device_renamed(device, old_name)
 
 
 def bring_up(device: NetworkDevice) -> None:

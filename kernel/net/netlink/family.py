@@ -15,7 +15,7 @@ _ = notify
 
 
 def make_netlink_socket(kind: int, protocol: int, credentials: Credentials, network: Network) -> Socket:
-    """A new socket. No events of devices come from NETLINK_KOBJECT_UEVENT so far: devices do not come and go."""
+    """A new socket. Raises ESOCKTNOSUPPORT, EPROTONOSUPPORT, MemoryError."""
     if kind != SOCK_RAW and kind != SOCK_DGRAM:
         raise Errno(ESOCKTNOSUPPORT)
     if protocol == NETLINK_ROUTE:

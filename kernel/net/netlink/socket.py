@@ -46,6 +46,7 @@ from kernel.net.sockets.socket import (
     Message,
     Socket,
 )
+from kernel.net.unix.identity import CREDENTIALS_SIZE, PeerIdentity, own_identity
 from kernel.sched import PollWaiter, WaitQueue
 from kernel.task import current
 
@@ -76,8 +77,9 @@ _LOWEST_PORT: Final = 0x8000_0000
 class Datagram:
     """What a netlink socket receives."""
 
-    def __init__(self, data: bytes, port: int, group: int) -> None:
+    def __init__(self, data: bytes, port: int, group: int, sender: PeerIdentity | None = None) -> None:
         self.data: bytes = data
+        self.sender: PeerIdentity | None = sender  # None: the kernel
         self.port: int = port  # of the sender; 0 is the kernel
         self.group: int = group  # 0: for this socket alone
         self.ends_dump: bool = False
@@ -225,7 +227,7 @@ class NetlinkSocket(Socket):
             other = netlink_sockets_of(self.network).by_port.get(_key(self.protocol, port))
             if other is None:
                 raise Errno(ECONNREFUSED)
-            other.enqueue(Datagram(data, self.port, 0))
+            other.enqueue(Datagram(data, self.port, 0, own_identity()))
         elif group == 0:
             self.handle(data, None if len(address) > 0 else self.opener)
         return length
@@ -309,7 +311,9 @@ class NetlinkSocket(Socket):
         if self.packet_information:
             control.append(ControlMessage(SOL_NETLINK, NETLINK_PKTINFO, int_bytes(datagram.group)))
         if self.is_on(SWITCH_PASS_CREDENTIALS):
-            control.append(ControlMessage(SOL_SOCKET, SCM_CREDENTIALS, bytes(12)))
+            sender = datagram.sender
+            shown = bytes(CREDENTIALS_SIZE) if sender is None else sender.shown()
+            control.append(ControlMessage(SOL_SOCKET, SCM_CREDENTIALS, shown))
         message.control = control
 
     # ---- Options and readiness --------------------------------------------------------------------------------
@@ -488,9 +492,10 @@ def multicast(
         return
     listeners.is_overrun = False
     spend(_LISTENER_COST * len(listeners.sockets))
+    identity = None if sender is None else own_identity()
     for socket in listeners.sockets.keys():
         if socket is not sender:
-            socket.enqueue(Datagram(data, port, group))
+            socket.enqueue(Datagram(data, port, group, identity))
 
 
 def report_overrun(network: Network, protocol: int, group: int) -> None:

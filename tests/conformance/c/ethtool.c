@@ -68,6 +68,15 @@ int main(int argc, char **argv)
 	strcpy(request.ifr_name, "none");
 	SHOW(ioctl(s, SIOCETHTOOL, &request));
 	SHOW(ioctl(s, SIOCETHTOOL, 8));
+	system("ip link add dummy7 type dummy; ip link add v1 type veth peer name v2");
+	for (int i = 0; i < 3; i++) {
+		struct ethtool_drvinfo info = { .cmd = ETHTOOL_GDRVINFO };
+		strcpy(request.ifr_name, i == 0 ? "lo" : i == 1 ? "dummy7" : "v1");
+		request.ifr_data = (void *)&info;
+		SHOW(ioctl(s, SIOCETHTOOL, &request));
+		printf("'%s' '%s' '%s'\n", info.driver, i == 1 ? "" : info.version, info.bus_info);
+	}
+	system("ip link del dummy7; ip link del v1");
 	puts("--- by a user");
 	fflush(stdout);
 	IN_CHILD({

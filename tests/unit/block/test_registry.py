@@ -5,17 +5,26 @@ from collections.abc import Iterator
 import pytest
 
 from kernel.block.device import BLOCK_DEVICES, BlockDevice
-from kernel.block.registry import WATCHER, add_device, remove_device
+from kernel.block.registry import WATCHERS, DeviceWatcher, add_device, remove_device
 
 
 @pytest.fixture
-def seen(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+def seen() -> Iterator[list[str]]:
     """What those who watch are told."""
     told: list[str] = []
     before = dict(BLOCK_DEVICES)
-    monkeypatch.setattr(WATCHER, "appeared", lambda device: told.append(f"+{device.name.decode()}"))
-    monkeypatch.setattr(WATCHER, "vanished", lambda device: told.append(f"-{device.name.decode()}"))
+
+    class Watcher(DeviceWatcher):
+        def appeared(self, device: BlockDevice) -> None:
+            told.append(f"+{device.name.decode()}")
+
+        def vanished(self, device: BlockDevice) -> None:
+            told.append(f"-{device.name.decode()}")
+
+    kept = WATCHERS[:]
+    WATCHERS[:] = [Watcher()]
     yield told
+    WATCHERS[:] = kept
     BLOCK_DEVICES.clear()
     BLOCK_DEVICES.update(before)
 

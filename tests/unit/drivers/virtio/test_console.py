@@ -92,7 +92,7 @@ def alone(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[int, bytes]]]:
     nodes: list[tuple[int, bytes]] = []
     thread = Thread(b"test")
     monkeypatch.setattr(mutex, "current_thread", lambda: thread)
-    monkeypatch.setattr(console, "register_char_device", lambda major, minor, name, open: nodes.append((minor, name)))
+    monkeypatch.setattr(console, "register_char_device", lambda major, minor, name, *_: nodes.append((minor, name)))
     yield nodes
 
 

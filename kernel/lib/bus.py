@@ -1,0 +1,54 @@
+"""Devices on buses, as far as programs see them: where each hangs, who drives it, what it says of itself.
+
+Drivers enter what they find while the kernel comes up; /sys/devices shows it (`kernel/fs/sysfs`). What a disk, a card
+or a port is to programs is told elsewhere: they have a `place` here.
+
+Context: entries are made at boot, and stay.
+"""
+
+from typing import Final
+
+ROOT_PCI: Final = b"pci0000:00"
+ROOT_PLATFORM: Final = b"platform"
+
+
+class BusDevice:
+    """One device. Base class: what is on a bus says more of itself."""
+
+    def __init__(self, parent: "BusDevice | None", name: bytes, bus: bytes) -> None:
+        self.parent: BusDevice | None = parent
+        self.name: bytes = name
+        self.bus: bytes = bus  # pci, virtio, platform; empty for what is no device, but where a bus begins
+        self.driver: bytes = b""  # empty: nobody drives it
+        self.path: bytes = name if parent is None else parent.path + b"/" + name  # below /sys/devices
+        self.number: int = len(BUS_DEVICES)
+        BUS_DEVICES.append(self)
+
+    def fact_names(self) -> list[bytes]:
+        """The files in its directory."""
+        return []
+
+    def fact(self, name: bytes) -> bytes:
+        """The text of one."""
+        return b""
+
+    def properties(self) -> bytes:
+        """What its events say of it: lines of NAME=VALUE."""
+        return b""
+
+
+BUS_DEVICES: Final[list[BusDevice]] = []
+
+
+def bus_device(path: bytes) -> BusDevice | None:
+    """The one with a path."""
+    for device in BUS_DEVICES:
+        if device.path == path:
+            return device
+    return None
+
+
+def bus_root(name: bytes) -> BusDevice:
+    """Where a bus begins (ROOT_PCI, ROOT_PLATFORM). Raises MemoryError."""
+    found = bus_device(name)
+    return BusDevice(None, name, b"") if found is None else found
