@@ -13,7 +13,7 @@ Rejected: one hash table over (parent, name). A dictionary a directory needs no 
 
 from typing import TYPE_CHECKING, Final
 
-from kernel.cache.reclaim import SHRINKERS, Shrinker
+from kernel.cache.eviction import SHRINKERS, Shrinker
 from kernel.lang import final
 from kernel.lib.pace import pace
 

@@ -70,7 +70,7 @@ _stack_depth: int = 0
 
 
 class RoomMaker:
-    """Helps when frames run out. Base class: see kernel.cache.reclaim. (An object rather than functions, so that the
+    """Helps when frames run out. Base class: see kernel.cache.eviction. (An object rather than functions, so that the
     compiler sees that `make_room` never sleeps.)
     """
 

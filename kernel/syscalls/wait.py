@@ -9,11 +9,11 @@ from kernel.lib import user
 from kernel.lib.pid import NOBODY
 from kernel.syscalls.descriptor_arguments import file_at
 from kernel.syscalls.getrusage import USAGE_SIZE, store_usage
-from kernel.task import wait as waiting
+from kernel.task import children
+from kernel.task.children import BY_GROUP, BY_PID, WaitResult, wait_for_child
 from kernel.task.pidfd import pid_file
 from kernel.task.signals import SIGCHLD
 from kernel.task.task import Task, current
-from kernel.task.wait import BY_GROUP, BY_PID, WaitResult, wait_for_child
 from kernel.task.words import store_i32
 
 P_ALL: Final = 0
@@ -26,10 +26,10 @@ P_PIDFD: Final = 3
 def wait4(pid: i32, status: UserAddr, options: i32, usage: UserAddr) -> int:
     """wait4(2)."""
     task = current()
-    waiting.check_wait_options(options, waiting.WNOHANG | waiting.WUNTRACED | waiting.WCONTINUED)
+    children.check_wait_options(options, children.WNOHANG | children.WUNTRACED | children.WCONTINUED)
     if pid == -(1 << 31):
         raise Errno(ESRCH)
-    kind = waiting.ANY
+    kind = children.ANY
     number = NOBODY
     if pid < -1:
         kind = BY_GROUP
@@ -40,7 +40,7 @@ def wait4(pid: i32, status: UserAddr, options: i32, usage: UserAddr) -> int:
     elif pid > 0:
         kind = BY_PID
         number = task.pids.resolve(pid)
-    result = wait_for_child(task, kind, number, options | waiting.WEXITED)
+    result = wait_for_child(task, kind, number, options | children.WEXITED)
     if result.pid == 0:
         return 0
     if status != 0:
@@ -71,12 +71,12 @@ def waitid(kind: i32, number: i32, info: UserAddr, options: i32, usage: UserAddr
 def _wait_for(kind: int, number: int, options: int) -> WaitResult:
     """The child that waitid(2) asks for."""
     task = current()
-    known = waiting.WNOHANG | waiting.WUNTRACED | waiting.WEXITED | waiting.WCONTINUED | waiting.WNOWAIT
-    waiting.check_wait_options(options, known)
-    if options & (waiting.WEXITED | waiting.WUNTRACED | waiting.WCONTINUED) == 0:
+    known = children.WNOHANG | children.WUNTRACED | children.WEXITED | children.WCONTINUED | children.WNOWAIT
+    children.check_wait_options(options, known)
+    if options & (children.WEXITED | children.WUNTRACED | children.WCONTINUED) == 0:
         raise Errno(EINVAL)
     if kind == P_ALL:
-        return wait_for_child(task, waiting.ANY, NOBODY, options)
+        return wait_for_child(task, children.ANY, NOBODY, options)
     if kind == P_PID:
         if number <= 0:
             raise Errno(EINVAL)
@@ -99,9 +99,9 @@ def _wait_by_descriptor(task: Task, descriptor: int, options: int) -> WaitResult
     process = file.process
     if process is None or process.is_reaped:
         raise Errno(ECHILD)
-    if file.flags & O_NONBLOCK == 0 or options & waiting.WNOHANG != 0:
+    if file.flags & O_NONBLOCK == 0 or options & children.WNOHANG != 0:
         return wait_for_child(task, BY_PID, process.pid, options)
-    result = wait_for_child(task, BY_PID, process.pid, options | waiting.WNOHANG)
+    result = wait_for_child(task, BY_PID, process.pid, options | children.WNOHANG)
     if result.pid == 0:
         raise Errno(EAGAIN)
     return result

@@ -34,7 +34,7 @@ from kernel.fs.ext2.layout import (
     SUPER_BLOCK_SIZE,
     RawInode,
 )
-from kernel.fs.ext2.options import Ext2Options
+from kernel.fs.ext2.mount_options import Ext2Options
 from kernel.fs.ext2.owed import Debtor, OwedKind
 from kernel.fs.ext2.special import Ext2Special, Ext2Symlink
 from kernel.fs.ext2.volume import Volume

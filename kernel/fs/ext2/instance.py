@@ -19,7 +19,7 @@ from kernel.cache.dirty_pages import LAST_PAGE
 from kernel.fs.cached_inode import CachedInode
 from kernel.fs.constants import EXT2_SUPER_MAGIC
 from kernel.fs.ext2.attributes_block import AttributeBlocks
-from kernel.fs.ext2.options import Ext2Options
+from kernel.fs.ext2.mount_options import Ext2Options
 from kernel.fs.ext2.retired import RetiredNodes
 from kernel.fs.ext2.volume import Volume, VolumeHolder
 from kernel.lang import EIO, Errno

@@ -5,8 +5,8 @@ The host's names and the console's log level can be changed, and caches dropped;
 
 from typing import Final
 
+from kernel.cache.eviction import drop_clean_pages
 from kernel.cache.limits import BACKGROUND_PERCENT, EXPIRE_NS, HARD_PERCENT, INTERVAL_NS
-from kernel.cache.reclaim import drop_clean_pages
 from kernel.fs.dentry import CACHE
 from kernel.fs.file import FILE_LIMIT, OPEN_FILES
 from kernel.fs.procfs.process_control import parse_signed

@@ -6,7 +6,7 @@ to its sender (SO_SNDBUF) until it was received.
 
 from typing import TYPE_CHECKING, Final
 
-from kernel.cache.reclaim import SHRINKERS, Shrinker
+from kernel.cache.eviction import SHRINKERS, Shrinker
 from kernel.fs.file import File
 from kernel.lang import Span, final, span_of, u8
 from kernel.lib.ids import NO_GROUP, NO_USER, KernelGid, KernelUid

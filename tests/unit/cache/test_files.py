@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from kernel.block.device import BlockDevice, Operation
 from kernel.cache import HOLE, BackingStore, FileCache, Readahead, Runs, SyncScope, file_io
 from kernel.cache.dirty_pages import LAST_PAGE, TOTALS
+from kernel.cache.eviction import Evictor
 from kernel.cache.page import LRU
-from kernel.cache.reclaim import Reclaimer
 from kernel.lang import EIO, ENOSPC, Errno
 from kernel.lib.user import KernelBuffer
 from kernel.mm.frames import put_frame
@@ -117,7 +117,7 @@ def test_a_file_holds_what_was_written(disk: MemoryDisk, steps: list[Step]) -> N
             cache.invalidate(0, LAST_PAGE)
             assert cache.pages.count == 0
         else:
-            Reclaimer().make_room(3)
+            Evictor().make_room(3)
         assert store.size == len(model)
         assert read(cache, len(model) + 10, 0) == bytes(model)
     cache.close()

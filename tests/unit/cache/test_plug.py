@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from kernel.block.device import Operation
 from kernel.cache import BackingStore, FileCache, Plug, Runs
 from kernel.cache.dirty_pages import LAST_PAGE, TOTALS
-from kernel.cache.reclaim import Reclaimer
+from kernel.cache.eviction import Evictor
 from kernel.mm.frames import frame_span
 from tools.simulated.disk import MemoryDisk
 
@@ -76,7 +76,7 @@ def test_nothing_is_sent_before_the_plug_is_flushed(disk: MemoryDisk) -> None:
     plug = Plug()
     cache.write_back(0, LAST_PAGE, LAST_PAGE, plug)
     assert disk.log == [] and TOTALS.writing == 1
-    Reclaimer().make_room(1000)
+    Evictor().make_room(1000)
     assert cache.find(0) is not None
     plug.flush()
     plug.flush()

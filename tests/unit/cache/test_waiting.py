@@ -2,7 +2,7 @@
 
 import pytest
 
-from kernel.cache import file_io, reclaim
+from kernel.cache import eviction, file_io
 from kernel.cache.devices import DeviceStore
 from kernel.cache.dirty_pages import LAST_PAGE, TOTALS
 from kernel.cache.file_cache import FileCache
@@ -17,7 +17,7 @@ class Clock:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 50_000_000_000
-        monkeypatch.setattr(reclaim, "monotonic_ns", lambda: self.now)
+        monkeypatch.setattr(eviction, "monotonic_ns", lambda: self.now)
         monkeypatch.setattr("kernel.cache.dirty_pages.monotonic_ns", lambda: self.now)
         monkeypatch.setattr(TOTALS.progress, "sleep_until", self.sleep_until)
         monkeypatch.setattr(TOTALS, "progress_ns", 0)
@@ -34,15 +34,15 @@ def dirty(disk: MemoryDisk) -> FileCache:
 
 def test_without_dirty_pages_there_is_nothing_to_wait_for(disk: MemoryDisk, monkeypatch: pytest.MonkeyPatch) -> None:
     Clock(monkeypatch)
-    assert not reclaim.Reclaimer().wait_for_room()
+    assert not eviction.Evictor().wait_for_room()
 
 
 def test_a_disk_that_stands_still_is_given_up(disk: MemoryDisk, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock(monkeypatch)
     dirty(disk)
-    reclaimer = reclaim.Reclaimer()
+    evictor = eviction.Evictor()
     start = clock.now
-    while reclaimer.wait_for_room():
+    while evictor.wait_for_room():
         assert clock.now - start < 60_000_000_000
     assert clock.now - start >= 10_000_000_000
 
@@ -50,12 +50,12 @@ def test_a_disk_that_stands_still_is_given_up(disk: MemoryDisk, monkeypatch: pyt
 def test_a_disk_that_gets_on_is_waited_for(disk: MemoryDisk, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock(monkeypatch)
     cache = dirty(disk)
-    reclaimer = reclaim.Reclaimer()
+    evictor = eviction.Evictor()
     for _ in range(400):
-        assert reclaimer.wait_for_room()
+        assert evictor.wait_for_room()
         cache.write_back(0, LAST_PAGE, 1)
         page = cache.present(0)
         cache.mark_dirty(page, 0, 4096)
     clock.now += 3_000_000_000  # later there is another shortage
     TOTALS.progress_ns = 0
-    assert reclaimer.wait_for_room()
+    assert evictor.wait_for_room()

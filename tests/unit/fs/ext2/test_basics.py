@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from kernel.cache.reclaim import drop_clean_pages
+from kernel.cache.eviction import drop_clean_pages
 from kernel.fs.constants import S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFREG, device_number
 from kernel.fs.ext2.directory import Ext2Directory
 from kernel.fs.ext2.layout import STATE_CLEAN, STATE_ERRORS

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from kernel.cache.reclaim import drop_clean_pages
+from kernel.cache.eviction import drop_clean_pages
 from kernel.fs import extended_attributes as attributes
 from kernel.fs import names
 from kernel.fs.constants import (

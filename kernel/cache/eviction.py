@@ -1,4 +1,4 @@
-"""Reclaim: when memory is short, clean pages of the caches go, the least recently used first.
+"""Eviction: when memory is short, clean pages of the caches go, the least recently used first.
 
 The frame allocator calls it when it has no more to give. It never sleeps: dirty pages are left to the flusher,
 which it wakes, and the limit on dirty pages keeps most of the cache clean. Pages that programs map are taken from them
@@ -43,7 +43,7 @@ SHRINKERS: Final[list[Shrinker]] = []
 
 
 @final
-class Reclaimer(RoomMaker):
+class Evictor(RoomMaker):
     """What the frame allocator calls."""
 
     def __init__(self) -> None:
@@ -122,4 +122,4 @@ def drop_clean_pages() -> int:
     return dropped
 
 
-SHORTAGE.helper = Reclaimer()
+SHORTAGE.helper = Evictor()
