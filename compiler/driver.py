@@ -351,7 +351,8 @@ def check(names: list[str]) -> None:
     What the types and the rules of the subset allow is lowered too: that finds broken promises such as `@nosleep`, and
     objects that can't be frozen.
     """
-    from compiler.front.check import _build_time, check_files, rule_errors
+    from compiler.front.build_time import build_time_functions, rule_errors
+    from compiler.front.check import check_files
 
     files = [existing_file(name) for name in names]
     everything = list(dict.fromkeys(related for file in files for related in related_files(file)))
@@ -364,7 +365,7 @@ def check(names: list[str]) -> None:
     if broken:
         raise Refused(broken, program.sources)
     import_live([], everything)
-    build_time = {name for path in paths for name in _build_time(program, path)}
+    build_time = {name for path in paths for name in build_time_functions(program, path)}
     entries = sorted(f.name for f in program.functions.values()
                      if f.loc.path in paths and f.name not in build_time and is_concrete(program, f))  # fmt: skip
     kernel = any(file.is_relative_to(ROOT / name) for file in files for name in ("kernel", "arch"))

@@ -274,7 +274,7 @@ exception_is_handled:
         jmp     return_to_kernel
 2:      call    interrupt_in_kernel     # lock.S
         jmp     return_to_kernel
-3:      cmpb    $0, halts_now(%rip)     # who has the lock may be halted: report what has stopped the machine
+3:      cmpb    $0, halts_now(%rip)     # whoever has the lock may be halted: report what has stopped the machine
         jne     4b
         begin_kernel_time
         incq    %gs:PERCPU_SECTIONS     # before the wait for the lock: its holder may wait for the section

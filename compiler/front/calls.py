@@ -34,6 +34,7 @@ from mypy.nodes import (
     Var,
 )
 
+from compiler.front.basics import Unreachable, find_attribute, fold
 from compiler.front.convert_types import BYTE_ARRAY, DEQUE, DICT, LIST, TypeConverter, is_opaque_int, type_info, unify
 from compiler.tree import (
     BoolLit,
@@ -283,7 +284,7 @@ class CallConverter:
 
     def raised_class(self, info: TypeInfo, loc: Loc) -> Expr:
         """`raise C` without a call: C with the defaults of its arguments."""
-        owner, symbol = _find(info, "__init__")
+        owner, symbol = find_attribute(info, "__init__")
         definition = function_definition(symbol)
         args: list[Expr] = []
         if definition is not None and not owner.startswith("builtins."):
@@ -301,8 +302,6 @@ class CallConverter:
         if isinstance(initializer, IntExpr):
             return IntLit(loc, INT, initializer.value)
         if isinstance(initializer, OpExpr):
-            from compiler.front.expressions import fold
-
             left, right = self._named_default(initializer.left, loc), self._named_default(initializer.right, loc)
             if isinstance(left, IntLit) and isinstance(right, IntLit):
                 folded = fold(initializer.op, left.value, right.value)
@@ -315,8 +314,6 @@ class CallConverter:
 
     def _default(self, initializer: Expression, definition: FuncDef, loc: Loc) -> Expr:
         """A default: an expression of the place where the function is defined, independent of anything local."""
-        from compiler.front.expressions import Unreachable
-
         value: Expr | None
         try:
             value = self.expression(initializer)
@@ -386,7 +383,7 @@ class CallConverter:
             return CallBuiltin(loc, t, "struct.copy", [receiver])
         if info is None:
             raise Diagnostic("KP205", loc, f"no method {callee.name} here")
-        owner, symbol = _find(info, callee.name)
+        owner, symbol = find_attribute(info, callee.name)
         refuse_overloaded(symbol, loc)
         if isinstance(symbol, Var):
             if any(n is not None for n in node.arg_names):
@@ -438,7 +435,7 @@ class CallConverter:
             RawArrayType: "RawArray",
             WeakType: "Weak",
         }
-        symbol = _find(info, name)[1] if info is not None else None
+        symbol = find_attribute(info, name)[1] if info is not None else None
         definition = function_definition(symbol)
         prefix = kinds[type(t)]
         if definition is not None and info is not None and info.fullname.startswith("kernel."):
@@ -537,7 +534,7 @@ class CallConverter:
         """`C.f(…)`: a static method, or a method called by its class."""
         if info.fullname == "builtins.int" and callee.name == "from_bytes":
             return CallBuiltin(loc, INT, "int.from_bytes", self.byte_conversion(node, ("bytes", "byteorder"), loc))
-        symbol = _find(info, callee.name)[1]
+        symbol = find_attribute(info, callee.name)[1]
         refuse_overloaded(symbol, loc)
         definition = function_definition(symbol)
         if definition is None:
@@ -579,7 +576,7 @@ class CallConverter:
                 raise Diagnostic("KP207", loc, "a struct is built with keyword arguments")
             fields = {n: self.expression(a) for n, a in zip(node.arg_names, node.args, strict=True) if n is not None}
             return New(loc, t, [], fields)
-        owner, symbol = _find(info, "__init__")
+        owner, symbol = find_attribute(info, "__init__")
         if not owner.startswith("builtins."):
             refuse_overloaded(symbol, loc)
         definition = function_definition(symbol)
@@ -711,7 +708,7 @@ class CallConverter:
                 info = type_info(self.type_of(node.args[0]))
                 owner = t.name
                 if owner not in (LIST, DICT, DEQUE, BYTE_ARRAY) and info is not None:
-                    owner = _find(info, "__len__")[0]
+                    owner = find_attribute(info, "__len__")[0]
                 return CallMethod(loc, INT, args[0], owner, "__len__", [])
             return CallBuiltin(loc, INT, "len", args)
         if name not in _BUILTINS:
@@ -751,12 +748,6 @@ class CallConverter:
     def iterable(self, node: Expression) -> Expr:
         """What `for` runs over."""
         return self.expression(node)
-
-
-def _find(info: TypeInfo, name: str) -> tuple[str, SymbolNode | None]:
-    from compiler.front.expressions import find_attribute
-
-    return find_attribute(info, name)
 
 
 def refuse_overloaded(node: SymbolNode | None, loc: Loc) -> None:

@@ -39,15 +39,15 @@ from mypy.nodes import (
     SliceExpr,
     StrExpr,
     SuperExpr,
-    SymbolNode,
     TupleExpr,
     TypeInfo,
     UnaryExpr,
     Var,
 )
 
+from compiler.front.basics import Unreachable, find_attribute, fold
 from compiler.front.calls import CallConverter, refuse_overloaded
-from compiler.front.convert_types import BYTE_ARRAY, DEQUE, DICT, LIST, element_type, type_info
+from compiler.front.convert_types import BYTE_ARRAY, DEQUE, DICT, LIST, type_info
 from compiler.tree import (
     Binary,
     BoolLit,
@@ -60,26 +60,21 @@ from compiler.tree import (
     Chain,
     ClassConstant,
     Compare,
-    Comprehension,
     Conditional,
     Diagnostic,
     DictLit,
     EnumMember,
     Expr,
     Field,
-    ForClause,
     FormatPart,
     FString,
     Function,
     Global,
     IntLit,
-    Lambda,
     ListLit,
     Loc,
     Local,
     NoneLit,
-    Param,
-    Return,
     StrLit,
     TupleIndex,
     TupleLit,
@@ -96,7 +91,6 @@ from compiler.types import (
     BytesType,
     ClassType,
     EnumType,
-    FunctionType,
     IntType,
     ModuleType,
     OptionalType,
@@ -147,21 +141,12 @@ _OUT: dict[str, tuple[str, str, str]] = {
 }
 
 
-class Unreachable(Exception):
-    """mypy did not check this expression because it can't be reached."""
-
-
-def find_attribute(info: TypeInfo, name: str) -> tuple[str, SymbolNode | None]:
-    """The class that declares an attribute, and its node: a Var, a FuncDef, a Decorator or an OverloadedFuncDef."""
-    for base in info.mro:
-        symbol = base.names.get(name)
-        if symbol is not None and symbol.node is not None:
-            return base.fullname, symbol.node
-    return info.fullname, None
-
-
 class ExpressionConverter(CallConverter):
-    """Converts the expressions of one function."""
+    """Converts the expressions of one function. What lies in them with targets of its own is StatementConverter's."""
+
+    if TYPE_CHECKING:
+
+        def lambda_function(self, node: LambdaExpr, loc: Loc) -> Expr: ...
 
     def __init__(
         self, shared: Converter, tree: MypyFile, function: Function, outer: ExpressionConverter | None
@@ -306,7 +291,7 @@ class ExpressionConverter(CallConverter):
                 name = self.local_name(node.target.node, loc)
                 return Walrus(loc, common(self.convert_type(node), assigned), name, assigned)
             case LambdaExpr():
-                return self._lambda(node, loc)
+                return self.lambda_function(node, loc)
             case SetExpr():
                 raise Diagnostic("KP114", loc, "Kernel Python has no sets", "use dict[K, bool]")
             case GeneratorExpr():
@@ -603,34 +588,7 @@ class ExpressionConverter(CallConverter):
             index = Binary(loc, INT, "-", length, IntLit(loc, INT, -index.value))
         return CallBuiltin(loc, result, f"{name}.__getitem__", [base, index])
 
-    # Comprehensions, lambdas, f-strings -------------------------------------------------------------------------------
-
-    def comprehension(self, node: GeneratorExpr, kind: str, t: Type, loc: Loc) -> Expr:
-        """A list, or a reduction of a generator expression."""
-        from compiler.front.statements import StatementConverter
-
-        assert isinstance(self, StatementConverter)
-        clauses = []
-        for index, sequence, conditions in zip(node.indices, node.sequences, node.condlists, strict=True):
-            iterable = self.iterable(sequence)
-            target = self.target(index, element_type(iterable))
-            clauses.append(ForClause(target, iterable, [self.expression(c) for c in conditions]))
-        element = self.expression(node.left_expr)
-        return Comprehension(loc, list_type(t, [element]), element, clauses, kind)
-
-    def _lambda(self, node: LambdaExpr, loc: Loc) -> Expr:
-        from compiler.front.statements import StatementConverter
-
-        t = self.convert_type(node)
-        assert isinstance(t, FunctionType)
-        if any(a.initializer is not None or a.kind.is_star() for a in node.arguments):
-            raise Diagnostic("KP216", loc, "a lambda with defaults", "pass all arguments")
-        params = [Param(a.variable.name, p) for a, p in zip(node.arguments, t.params, strict=True)]
-        function = Function(f"{self.function.name}.<lambda>", loc, params, t.result, [], {}, is_lambda=True)
-        inner = StatementConverter(self.shared, self.tree, function, self)
-        inner.declare_parameters(node)
-        function.body = [Return(loc, inner.expression(node.expr()))]
-        return Lambda(loc, t, function)
+    # f-strings --------------------------------------------------------------------------------------------------------
 
     def format_string(self, node: CallExpr, loc: Loc) -> Expr | None:
         """mypy turns f"a{b:x}" into "".join(["a", "{:{}}".format(b, "x")]): recognise it and turn it back."""
@@ -712,25 +670,3 @@ def value_type_name(t: Type, loc: Loc) -> str:
             raise Diagnostic("KP195", loc, "nothing is known of this type", "give the type variable a bound")
         case _:
             raise Diagnostic("KP192", loc, "this has no elements")
-
-
-def fold(op: str, a: int, b: int) -> int | None:
-    """A constant expression's value, if it fits 64 bits."""
-    if op in ("<<", ">>") and not 0 <= b < 64:
-        return None
-    if op in ("//", "%") and b == 0:
-        return None
-    table = {
-        "+": lambda: a + b,
-        "-": lambda: a - b,
-        "*": lambda: a * b,
-        "//": lambda: a // b,
-        "%": lambda: a % b,
-        "<<": lambda: a << b,
-        ">>": lambda: a >> b,
-        "&": lambda: a & b,
-        "|": lambda: a | b,
-        "^": lambda: a ^ b,
-    }
-    value = table[op]() if op in table else None
-    return value if value is not None and -(1 << 63) <= value < 1 << 64 else None

@@ -21,6 +21,7 @@ from mypy.nodes import ClassDef, Decorator, FuncDef, MypyFile, OverloadedFuncDef
 from mypy.options import Options
 
 from compiler.diagnostics import INTERNAL, type_error
+from compiler.front.build_time import rule_errors
 from compiler.front.classes import convert_class, is_generated, struct_names
 from compiler.front.declarations import check_classes, check_comments, check_imports, unsafe_allowed
 from compiler.front.flows import find_views
@@ -127,8 +128,6 @@ def _own_errors(
     program: Program, trees: dict[str, MypyFile], result: BuildResult, others: list[Diagnostic]
 ) -> list[Diagnostic]:
     """Broken rules of the subset in files that have type errors as well: on other lines, where the types are known."""
-    from compiler.front.check import rule_errors
-
     try:
         _convert(program, trees, result)
         check_program(program)

@@ -21,10 +21,12 @@ from mypy.nodes import (
     ExpressionStmt,
     ForStmt,
     FuncDef,
+    GeneratorExpr,
     GlobalDecl,
     IfStmt,
     ImportBase,
     IndexExpr,
+    LambdaExpr,
     MatchStmt,
     MemberExpr,
     NameExpr,
@@ -49,18 +51,21 @@ from mypy.nodes import (
 )
 
 from compiler.diagnostics import internal_error
+from compiler.front.basics import Unreachable, find_attribute
 from compiler.front.convert_types import BYTE_ARRAY, DEQUE, DICT, LIST, element_type, type_info
-from compiler.front.expressions import ExpressionConverter, Unreachable, find_attribute
+from compiler.front.expressions import ExpressionConverter, list_type
 from compiler.tree import (
     Assert,
     Assign,
     AugAssign,
+    BoolLit,
     Break,
     CallBuiltin,
     CallMethod,
     Captured,
     CapturePattern,
     ClassPattern,
+    Comprehension,
     Continue,
     Delete,
     Diagnostic,
@@ -69,12 +74,14 @@ from compiler.tree import (
     Field,
     FieldTarget,
     For,
+    ForClause,
     Function,
     Global,
     GlobalTarget,
     Handler,
     If,
     IndexTarget,
+    Lambda,
     Loc,
     Local,
     LocalTarget,
@@ -105,8 +112,11 @@ from compiler.types import (
     INT,
     NEVER,
     NONE,
+    U64,
     ArrayType,
     ClassType,
+    FunctionType,
+    IntType,
     RawArrayType,
     SpanType,
     StructType,
@@ -423,8 +433,6 @@ class StatementConverter(ExpressionConverter):
 
     def augmented_type(self, left: Type, right: Type) -> Type:
         """The type that `left op right` has."""
-        from compiler.types import U64, IntType
-
         if isinstance(left, IntType):
             return U64 if left == U64 else INT
         return left
@@ -501,8 +509,6 @@ class StatementConverter(ExpressionConverter):
             case mp.ValuePattern():
                 return ValuePattern(loc, self.expression(node.expr))
             case mp.SingletonPattern():
-                from compiler.tree import BoolLit
-
                 value: Expr = NoneLit(loc, NONE) if node.value is None else BoolLit(loc, BOOL, bool(node.value))
                 return ValuePattern(loc, value)
             case mp.OrPattern():
@@ -528,3 +534,27 @@ class StatementConverter(ExpressionConverter):
         fields = {k: self._pattern(v) for k, v in zip(node.keyword_keys, node.keyword_values, strict=True)}
         t = self.types.convert(mt.Instance(ref.node, list(ref.node.defn.type_vars)), loc)
         return ClassPattern(loc, t, fields)
+
+    # Expressions with targets of their own ----------------------------------------------------------------------------
+
+    def comprehension(self, node: GeneratorExpr, kind: str, t: Type, loc: Loc) -> Expr:
+        """A list, or a reduction of a generator expression."""
+        clauses = []
+        for index, sequence, conditions in zip(node.indices, node.sequences, node.condlists, strict=True):
+            iterable = self.iterable(sequence)
+            target = self.target(index, element_type(iterable))
+            clauses.append(ForClause(target, iterable, [self.expression(c) for c in conditions]))
+        element = self.expression(node.left_expr)
+        return Comprehension(loc, list_type(t, [element]), element, clauses, kind)
+
+    def lambda_function(self, node: LambdaExpr, loc: Loc) -> Expr:
+        t = self.convert_type(node)
+        assert isinstance(t, FunctionType)
+        if any(a.initializer is not None or a.kind.is_star() for a in node.arguments):
+            raise Diagnostic("KP216", loc, "a lambda with defaults", "pass all arguments")
+        params = [Param(a.variable.name, p) for a, p in zip(node.arguments, t.params, strict=True)]
+        function = Function(f"{self.function.name}.<lambda>", loc, params, t.result, [], {}, is_lambda=True)
+        inner = StatementConverter(self.shared, self.tree, function, self)
+        inner.declare_parameters(node)
+        function.body = [Return(loc, inner.expression(node.expr()))]
+        return Lambda(loc, t, function)

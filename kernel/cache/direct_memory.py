@@ -121,7 +121,7 @@ class DirectMemory:
             frame_span(Frame(frame))[within - count : within].fill(0)
 
     def deliver(self, buffer: Buffer, length: int) -> int:
-        """The first `length` bytes have been read: give them to the reader, who has them already if they are its own
+        """The first `length` bytes have been read: give them to the reader, which has them already if they are its own
         memory; how many it took.
         """
         if not self._copies or isinstance(buffer, FramesBuffer):

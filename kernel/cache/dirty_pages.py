@@ -117,7 +117,7 @@ class DirtyPages(TrackedObject):
             self._list_cache()
 
     def unlist_dirty(self, page: CachedPage) -> None:
-        """A dirty page is so no longer."""
+        """A dirty page became clean."""
         following = page.next_dirty
         previous = page.previous_dirty
         if following is not None:

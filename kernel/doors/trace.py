@@ -91,12 +91,12 @@ def report_result(call: str, result: int) -> None:
 
 
 def _argument(letter: int, value: int) -> str:
-    if letter == 100:  # d
+    if letter == ord("d"):
         low = value & 0xFFFF_FFFF
         return f"{low - (1 << 32) if low >= 1 << 31 else low}"
-    if letter == 111:  # o
+    if letter == ord("o"):
         return f"0{value & 0xFFFF_FFFF:o}"
-    if letter == 115:  # s
+    if letter == ord("s"):
         return _string(UserAddr(value))
     if value < 0:
         return f"{value}"

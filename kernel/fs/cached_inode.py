@@ -4,8 +4,8 @@ A file system overrides `map_blocks`, `allocate_blocks`, `free_blocks`, `write_i
 writing, truncation, mapping, readahead, write-back and their errors are here.
 
 The inode's lock is held over every change of contents, size and blocks: over `allocate_blocks` (also for a write
-through a mapping) and `free_blocks`, but not over `map_blocks`, which reads and write-back call at any time. Who holds
-it may read a program's memory, but not write to it: the fault of a write to a mapping of this file takes the lock.
+through a mapping) and `free_blocks`, but not over `map_blocks`, which reads and write-back call at any time. Its holder
+may read a program's memory, but not write to it: the fault of a write to a mapping of this file takes the lock.
 
 The inode and its cache refer to each other from `InodeCache.resume` on, which the file system calls once it has the
 inode in memory and nothing can fail any more. `evict`, or `end` when it drops the inode from memory, undoes that.

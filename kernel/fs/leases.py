@@ -58,7 +58,7 @@ class Lease(Lock):
 
 @final
 class LeaseBreaker(Lock):
-    """Who waits for a lease."""
+    """A thread that waits for a lease."""
 
 
 # ---- Holding --------------------------------------------------------------------------------------------------------

@@ -181,13 +181,13 @@ def parent_number(mount: Mount) -> int:
 def next_namespace(number: int, backwards: bool) -> MountNamespace:
     """The one with the next number. Raises ENOENT."""
     found: MountNamespace | None = None
-    for each in NAMESPACES.keys():  # in the order of their numbers
+    for each, namespace in NAMESPACES.items():  # in the order of their numbers
         if backwards:
             if each >= number:
                 break
-            found = NAMESPACES[each]
+            found = namespace
         elif each > number:
-            found = NAMESPACES[each]
+            found = namespace
             break
     if found is None:
         raise Errno(ENOENT)

@@ -205,7 +205,7 @@ class Walk:
 
     def hold_names(self) -> None:
         """Keep the directory that was reached as it is, until `let_names_go`: nobody else looks up, makes or removes
-        names in its file system. Costs nothing where a file system does not sleep, because nothing comes between there.
+        names in its file system. Free for file systems that never sleep: nothing can run in between.
         Raises ENOENT if the directory was removed meanwhile.
         """
         file_system = self.mount.file_system

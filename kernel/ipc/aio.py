@@ -216,7 +216,7 @@ class AioContext(Linked["AioContext"]):
 
     @noraise
     def stop(self) -> bool:
-        """It is destroyed: nothing new begins, who waits for events leaves, `end` follows. False if it was before."""
+        """It is destroyed: nothing new begins, waiting threads leave, `end` follows. False if it was before."""
         owner = self.owner
         if owner is None:
             return False

@@ -85,7 +85,7 @@ class Pipe:
     """The ring, and who is at its ends."""
 
     def __init__(self) -> None:
-        self.account: UserAccount | None = None  # who is charged for `frames`; None while there are no ends
+        self.account: UserAccount | None = None  # the user charged for `frames`; None while there are no ends
         self.frames: list[int] = []
         self.capacity: int = 0
         self.head: int = 0

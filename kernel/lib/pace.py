@@ -31,7 +31,7 @@ class Rest:
         """Sleep until `report_change`: for what lies below the scheduler and changes rarely. Look again afterwards."""
 
     def report_change(self) -> None:
-        """Wake who waits for a change."""
+        """Wake whoever waits for a change."""
 
     def is_interrupted(self) -> bool:
         """Whether a signal waits for the running thread."""

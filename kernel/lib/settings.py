@@ -50,7 +50,7 @@ class Setting:
         """Numbers were written: as many as it takes, within bounds. Raises EINVAL, where some are no use."""
 
     def may_be_changed_by(self, who: Credentials) -> bool:
-        """Whether somebody may change it who is not root."""
+        """Whether users other than root may change it."""
         return self.is_of_network and who.capable(CAP_NET_ADMIN)
 
     def is_for_root(self) -> bool:

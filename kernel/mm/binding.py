@@ -1,5 +1,5 @@
 """Policies of the areas of an address space, and where its pages lie (mbind(2), set_mempolicy_home_node(2),
-move_pages(2)). All pages lie on the one node, so nothing is moved: who asks for it has it already.
+move_pages(2)). All pages lie on the one node, so nothing is moved: whatever is asked for is so already.
 
 Ranges are changed area by area, with safe points in between.
 

@@ -1,8 +1,8 @@
 """Reading and writing memory of an address space that is not the running one (process_vm_readv(2), /proc/PID/mem).
 
-Each page is made accessible as its owner would by touching it, and then reached through the direct map. Who may do so
-by force (a debugger) reaches what the owner could make accessible by mprotect(2), but writes to private mappings only:
-those get a copy of the page.
+Each page is made accessible as its owner would by touching it, and then reached through the direct map. A caller that
+may use force (a debugger) reaches what the owner could make accessible by mprotect(2), but writes to private mappings
+only: those get a copy of the page.
 
 Context: may sleep. The caller holds a reference to the space.
 """

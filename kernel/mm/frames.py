@@ -562,7 +562,7 @@ def give_block_back(frame: Frame, is_reported: bool) -> None:
 
 
 def count_lent_frames(change: int) -> None:
-    """So many more frames are the host's, or fewer: they do not count as the machine's meanwhile."""
+    """That many more frames are the host's, or fewer: they do not count as the machine's meanwhile."""
     global _total
     _total -= change
 

@@ -5,7 +5,7 @@ they are kept as Linux keeps them: a thread has one, which its children and its 
 another, which goes with it when it is cut, moved and forked, and keeps it apart from neighbours of another policy; and
 memory that is shared by name or by fork keeps policies itself, by page (`PolicyRanges`).
 
-A policy never changes: who wants another makes another.
+A policy never changes: for another one, create another.
 
 Source: set_mempolicy(2), mbind(2), numa(7).
 """

@@ -2,7 +2,7 @@
 
 A thousand events may want a sample of one switch, each with a piece of the program's stack. The processor cannot stand
 still for so long, so what one observation may cost is bounded: samples beyond that are lost, as if the ring were full.
-Who waits for them, or wants a signal, hears of it a little later (kernel/perf/notices.py).
+Threads that wait for them, or want a signal, hear of it a little later (kernel/perf/notices.py).
 
 Context: any, between two threads and in interrupts too: nothing sleeps or allocates.
 """

@@ -122,11 +122,11 @@ def size_of(line: bytes, name: bytes) -> int:
     if index == 0 or index + 1 != len(text):
         return 0
     suffix = text[index] | 0x20
-    if suffix == 107:
+    if suffix == ord("k"):
         return value << 10
-    if suffix == 109 and value < _SIZE_LIMIT >> 20:
+    if suffix == ord("m") and value < _SIZE_LIMIT >> 20:
         return value << 20
-    if suffix == 103 and value < _SIZE_LIMIT >> 30:
+    if suffix == ord("g") and value < _SIZE_LIMIT >> 30:
         return value << 30
     return 0
 

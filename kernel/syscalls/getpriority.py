@@ -31,8 +31,8 @@ def chosen_tasks(which: int, who: int) -> list[Task]:
     elif which == _PRIO_PGRP:
         group = find_group(task.process.group if who == 0 else task.pids.resolve(who))
         if group is not None:
-            for pid in group.members.keys():
-                _add_threads(found, group.members[pid])
+            for process in group.members.values():
+                _add_threads(found, process)
     elif which == _PRIO_USER:
         uid = task.credentials.uid if who == 0 else uid_from_caller(who & NO_ID)
         for pid in process_ids(task.pids):
@@ -45,8 +45,8 @@ def chosen_tasks(which: int, who: int) -> list[Task]:
 
 
 def _add_threads(found: list[Task], process: Process) -> None:
-    for tid in process.threads.keys():
-        found.append(process.threads[tid])
+    for task in process.threads.values():
+        found.append(task)
 
 
 @syscall("getpriority", status="Full", args="one:PRIO_PROCESS|PRIO_PGRP|PRIO_USER pid")

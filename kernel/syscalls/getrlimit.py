@@ -86,8 +86,7 @@ def _set(process: Process, resource: int, soft: int, hard: int) -> None:
 
 def _apply(process: Process, resource: int, soft: int) -> None:
     """Tell those who keep a copy of a limit."""
-    for tid in process.threads.keys():
-        task = process.threads[tid]
+    for task in process.threads.values():
         memory = task.memory
         files = task.file_table
         if resource == RLIMIT_NOFILE and files is not None:

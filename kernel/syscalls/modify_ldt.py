@@ -43,8 +43,8 @@ def _modify(task: Task, function: int, address: UserAddr, size: int) -> int:
     if table is None:
         table = LocalTable()
         task.space.segments = table
-        for tid in task.process.threads.keys():
-            task.process.threads[tid].registers.use_segments(table)
+        for thread in task.process.threads.values():
+            thread.registers.use_segments(table)
     table.put(number, descriptor)
     task.registers.refresh_segments(table)
     return 0

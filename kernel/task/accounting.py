@@ -58,24 +58,24 @@ def process_usage(process: Process) -> Usage:
     """What all threads of a process used, the ended ones included. Raises MemoryError."""
     usage = Usage()
     usage.add(process.ended)
-    for tid in process.threads.keys():
-        add_thread(usage, process.threads[tid])
+    for task in process.threads.values():
+        add_thread(usage, task)
     return usage
 
 
 def process_time_ns(process: Process) -> int:
     """CLOCK_PROCESS_CPUTIME_ID."""
     total = process.ended.user_ns + process.ended.system_ns
-    for tid in process.threads.keys():
-        total += process.threads[tid].runtime_ns
+    for task in process.threads.values():
+        total += task.runtime_ns
     return total
 
 
 def process_user_ns(process: Process) -> int:
     """What of it was spent in user mode."""
     total = process.ended.user_ns
-    for tid in process.threads.keys():
-        total += thread_user_ns(process.threads[tid])
+    for task in process.threads.values():
+        total += thread_user_ns(task)
     return total
 
 

@@ -127,9 +127,9 @@ def _tell_owner(file: File, info: SignalInfo) -> None:
     elif file.owner_kind == OWNER_GROUP:
         group = find_group(file.owner)
         if group is not None:
-            for pid in group.members.keys():
-                if _may_tell(file, credentials_of(group.members[pid])):
-                    _tell_process(group.members[pid], info)
+            for process in group.members.values():
+                if _may_tell(file, credentials_of(process)):
+                    _tell_process(process, info)
     else:
         process = find_process(file.owner)
         if process is not None and _may_tell(file, credentials_of(process)):

@@ -167,8 +167,7 @@ def _look_at_all(task: Task, kind: int, number: Pid, options: int) -> WaitResult
     process = task.process
     own = options & WNOTHREAD != 0
     waits = False
-    for pid in process.children.keys():
-        child = process.children[pid]
+    for child in process.children.values():
         if (own and child.parent_thread() is not task) or not _is_eligible(child, kind, number, options):
             continue
         waits = True

@@ -130,7 +130,7 @@ def _interrupted_by(frame: TrapFrame) -> int:
     if not frame.can_repeat_call():
         return 0
     result = frame.result
-    error = -result if -600 < result < 0 else 0
+    error = -result if -ERESTART_RESTARTBLOCK <= result < 0 else 0
     if error == ERESTARTSYS or error == ERESTARTNOHAND or error == ERESTARTNOINTR or error == ERESTART_RESTARTBLOCK:
         return error
     return 0
@@ -291,8 +291,7 @@ def _begin_stop(process: Process, signo: int) -> None:
     process.stop.signal = signo
     process.stop.last_signal = signo
     process.stop.stopped_count = 0
-    for tid in process.threads.keys():
-        other = process.threads[tid]
+    for other in process.threads.values():
         if other.state == ThreadState.STOPPED:
             process.stop.stopped_count += 1
             continue

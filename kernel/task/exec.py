@@ -178,8 +178,8 @@ def _shares_places(task: Task) -> bool:
     context = task.fs
     own = 0
     threads = task.process.threads
-    for tid in threads.keys():
-        if threads[tid].fs_context is context:
+    for thread in threads.values():
+        if thread.fs_context is context:
             own += 1
     return context.users > own
 
@@ -307,8 +307,7 @@ def _stop_other_threads(task: Task) -> None:
         raise Errno(ERESTARTNOINTR)
     if len(process.threads) > 1 or process.unreaped is not None:
         process.exec_task = task
-        for tid in process.threads.keys():
-            other = process.threads[tid]
+        for other in process.threads.values():
             if other is not task:
                 wake_to_die(other)
         task.signals.kill_wakes = True

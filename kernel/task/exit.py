@@ -88,8 +88,7 @@ def end_process(process: Process, status: int) -> None:
     process.is_exiting = True
     process.exit_status = status
     process.stop.signal = 0
-    for tid in process.threads.keys():
-        task = process.threads[tid]
+    for task in process.threads.values():
         if not task.is_exiting and not (task.is_past_dump and process.dump is not None):
             wake_to_die(task)
             spend(_WAKE_COST)  # the safe point is taken where the running thread ends
@@ -301,8 +300,7 @@ def _give_children_away(last: Task, process: Process) -> None:
     adopter = _new_parent(process)
     if adopter is None:
         return
-    for pid in process.children.keys():
-        child = process.children[pid]
+    for pid, child in process.children.items():
         leave_zombies(process, child)
         try:
             adopter.children[pid] = child

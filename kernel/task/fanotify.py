@@ -1,6 +1,6 @@
 """Groups of fanotify(7): which events they hear of, the queue in which these wait, and the questions that they answer.
 
-A group of class CONTENT or PRE_CONTENT may be asked whether a file may be opened, run or read: who asks waits until a
+A group of class CONTENT or PRE_CONTENT may be asked whether a file may be opened, run or read: the asker waits until a
 reader of the group has taken the question and written an answer, or until the group ends, which allows everything. Only
 a kill ends the wait earlier.
 

@@ -126,8 +126,7 @@ def is_orphaned(group: ProcessGroup, leaving: "Process | None") -> bool:
     """Whether no member (`leaving` aside) has a parent in another group of the session: nobody would continue the job
     once it stops.
     """
-    for pid in group.members.keys():
-        member = group.members[pid]
+    for member in group.members.values():
         parent = member.parent
         if member is leaving or member.is_zombie or parent is None or parent.pid == FIRST:
             continue
@@ -139,8 +138,8 @@ def is_orphaned(group: ProcessGroup, leaving: "Process | None") -> bool:
 
 def has_stopped_member(group: ProcessGroup) -> bool:
     """Whether any member is stopped."""
-    for pid in group.members.keys():
-        if group.members[pid].stop.is_complete:
+    for member in group.members.values():
+        if member.stop.is_complete:
             return True
     return False
 

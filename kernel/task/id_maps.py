@@ -186,7 +186,7 @@ class _Place:
     def take_number(self) -> int:
         """Decimal digits, of which the lower 32 bits count, as on Linux; 0 if there are none."""
         value = 0
-        while not self.is_at_end() and 48 <= self.line[self.offset] <= 57:
+        while not self.is_at_end() and ord("0") <= self.line[self.offset] <= ord("9"):
             value = (value * 10 + self.line[self.offset] - 48) & _WORD_MASK
             self.offset += 1
         return value

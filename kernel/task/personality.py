@@ -45,7 +45,7 @@ def machine_for(process: Process, machine: bytes) -> bytes:
 def _second_number(release: bytes) -> int:
     value = 0
     for byte in release[release.find(b".") + 1 :]:
-        if not 48 <= byte <= 57:
+        if not ord("0") <= byte <= ord("9"):
             break
         value = value * 10 + byte - 48
     return value
@@ -58,6 +58,6 @@ def _numbers_end(release: bytes) -> int:
         byte = release[index]
         if byte == _DOT:
             dots += 1
-        if dots == 3 or not (byte == _DOT or 48 <= byte <= 57):
+        if dots == 3 or not (byte == _DOT or ord("0") <= byte <= ord("9")):
             return index
     return len(release)

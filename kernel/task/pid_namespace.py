@@ -1,7 +1,7 @@
 """Pid namespaces: processes and threads that have numbers of their own there (pid_namespaces(7)).
 
-Who is born in a namespace has a number in it and in each one above it, up to the first, whose number is the `Pid` by
-which the kernel knows everybody. So a namespace sees who was born in it or below, and nobody else. `shown` and
+A process born in a namespace has a number in it and in each one above it, up to the first, whose number is the `Pid` by
+which the kernel knows it. So a namespace sees the processes born in it or below, and no others. `shown` and
 `resolve` are the border: what a program is told, and what it says.
 
 The process that is number 1 is the namespace's init. It takes no signals from inside that it has no handlers for, it

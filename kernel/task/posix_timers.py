@@ -171,8 +171,8 @@ class PosixTimers(ProcessTimers):
     def ticked(self, process: Process) -> None:
         """The tick found one of the process's threads running."""
         if self.count_time:
-            for number in self.table.keys():
-                self.table[number].check()
+            for timer in self.table.values():
+                timer.check()
 
     def follow_wall_clock(self) -> None:
         """The wall clock was set. Sleeps. Raises MemoryError."""
@@ -211,8 +211,8 @@ class PosixTimers(ProcessTimers):
 
     def cancel_all(self) -> None:
         """The process ends or executes another program."""
-        for number in self.table.keys():
-            self.table[number].end()
+        for timer in self.table.values():
+            timer.end()
         self.table.clear()
 
 

@@ -212,6 +212,6 @@ class Process:
         leader = self.leader
         if leader is not None and leader.tid in self.threads:
             return leader
-        for tid in self.threads.keys():
-            return self.threads[tid]
+        for thread in self.threads.values():
+            return thread
         return None

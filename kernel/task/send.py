@@ -168,8 +168,8 @@ def send_to_task(task: Task, info: SignalInfo) -> None:
 def send_to_group(group: ProcessGroup, info: SignalInfo) -> None:
     """Send to every member of a process group, from the kernel: no permission is asked."""
     group.signals += 1
-    for pid in group.members.keys():
-        _send(group.members[pid], info)
+    for process in group.members.values():
+        _send(process, info)
 
 
 def signal_process(process: Process, signo: int) -> None:

@@ -9,8 +9,8 @@ A fault of a program ends its wait for a signal, which is served first. What the
 but for a kill; it is no reason to wait where the file is for the faults of programs alone (UFFD_USER_MODE_ONLY).
 
 Invariants: a fault is in `pending` or `taken` as long as its thread waits. A place is in `places` as long as threads
-wait there and nobody has woken them: who comes then waits at another. When the file ends no area is registered with its
-context, and nobody waits.
+wait there and nobody has woken them: threads that come then wait at another. When the file ends no area is registered
+with its context, and nobody waits.
 
 Context: asking and reading sleep. Raises MemoryError. Source: userfaultfd(2), ioctl_userfaultfd(2).
 """
@@ -185,8 +185,7 @@ class FaultContext(FaultHandler):
 
     def take(self) -> Fault | None:
         """The oldest fault that nobody has read of."""
-        for number in self.pending.keys():
-            fault = self.pending[number]
+        for number, fault in self.pending.items():
             self.taken[number] = fault
             self.pending.pop(number)
             return fault

@@ -1,4 +1,4 @@
-"""/dev/userfaultfd: who may open it may make files that serve faults of the kernel too (userfaultfd(2)).
+"""/dev/userfaultfd: whoever may open it may create files that serve faults of the kernel too (userfaultfd(2)).
 
 Context: sleeps.
 """

@@ -3,7 +3,7 @@
 At 0, as Debian has it, Yama restricts nobody. At 1 a process may attach to its descendants and to those that named it
 (PR_SET_PTRACER), at 2 only with CAP_SYS_PTRACE, at 3 never; 3 stays until the machine ends.
 
-Context: never sleeps. No deviations but the message: who was refused is not logged.
+Context: never sleeps. No deviations but the message: refusals are not logged.
 Source: Documentation/admin-guide/LSM/Yama.rst.
 """
 

@@ -84,7 +84,7 @@ class PtsDirectory(Inode):
             if not ord("0") <= digit <= ord("9") or number > PAIR_LIMIT:
                 return None
             number = number * 10 + digit - 48
-        if name[0] == 48 and len(name) > 1:
+        if name[0] == ord("0") and len(name) > 1:
             return None
         return self.slaves.get(number)
 

@@ -56,7 +56,7 @@ def half_open_ones_when_the_backlog_fills(session: Session) -> None:
 
 @scenario(slow=True)
 def a_flood_and_a_genuine_client(session: Session) -> None:
-    """SYNs from nowhere fill the backlog. Then answers are cookies, and who can return one is served."""
+    """SYNs from nowhere fill the backlog. Then answers are cookies, and whoever can return one is served."""
     listener = session.listener(8)
     for number in range(200):
         packet = session.flow("flood", peer_port=20000 + number).build("S", options=PLAIN)

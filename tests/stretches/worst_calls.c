@@ -1,5 +1,5 @@
 /* The calls that could keep a kernel busy longest, at great sizes: `worst_calls NAME` makes one family of them. The host
- * measures (test_stretches.py). A call that fails ends the program with status 1, so that nothing is measured in vain.
+ * measures (test_stretches.py). A call that fails ends the program with status 1, so that nothing is measured for nothing.
  */
 #include <errno.h>
 #include <fcntl.h>

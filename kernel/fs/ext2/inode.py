@@ -168,7 +168,7 @@ class Ext2Inode(AttributedNode):
                 try:
                     return self.map.cut(first, end)
                 except MemoryError:
-                    yield_now()  # who was killed for want of memory may end
+                    yield_now()  # threads that were killed for want of memory may end
             self.map.cut(first, end)
         finally:
             self.map_changed()

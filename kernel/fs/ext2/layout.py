@@ -267,7 +267,7 @@ class RawInode:
 
 INODE_BLOCK_OFFSET: Final = 40  # of `block`
 INODE_CHECKSUM_LOW_OFFSET: Final = 124
-# Behind the first 128 bytes, as far as i_extra_isize (which counts itself) reaches.
+# After the first 128 bytes, as far as i_extra_isize (which counts itself) reaches.
 EXTRA_SIZE_OFFSET: Final = 128
 EXTRA_CHECKSUM_HIGH_OFFSET: Final = 130
 EXTRA_CTIME_OFFSET: Final = 132

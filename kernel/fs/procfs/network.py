@@ -102,8 +102,8 @@ class OpenText(TextFile):
 
 
 def _living(network: Weak[Network]) -> Network:
-    """A network whose table is read. Its name does not keep it, as that of a process does not; who has the table open
-    is a user of it, as on Linux. Raises ENXIO for one that has ended.
+    """A network whose table is read. Its name does not keep it, as that of a process does not; whoever has it open is a
+    user of it, as on Linux. Raises ENXIO for one that has ended.
     """
     found = network.get()
     if found is None or found.is_over():

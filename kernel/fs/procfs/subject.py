@@ -114,8 +114,8 @@ def parse_unsigned_32(text: bytes) -> int:
     if digits.startswith(b"+"):
         digits = digits[1:]
     base = 10
-    if len(digits) > 1 and digits[0] == 48:
-        is_hexadecimal = len(digits) > 2 and digits[1] | 32 == 120
+    if len(digits) > 1 and digits[0] == ord("0"):
+        is_hexadecimal = len(digits) > 2 and digits[1] | 32 == ord("x")
         base = 16 if is_hexadecimal else 8
         digits = digits[2:] if is_hexadecimal else digits[1:]
     if len(digits) == 0:
@@ -142,14 +142,14 @@ def parse_signed_32(text: bytes) -> int:
 
 def _digit(byte: int) -> int:
     """The value of a character as a digit, 99 if it is none."""
-    if 48 <= byte <= 57:
+    if ord("0") <= byte <= ord("9"):
         return byte - 48
     return (byte | 32) - 87 if 97 <= byte | 32 <= 122 else 99
 
 
 def parse_number(name: bytes) -> int:
     """A name that is a number without leading zeros, else -1."""
-    if len(name) == 0 or len(name) > 9 or (len(name) > 1 and name[0] == 48):
+    if len(name) == 0 or len(name) > 9 or (len(name) > 1 and name[0] == ord("0")):
         return -1
     value = 0
     for digit in name:

@@ -251,6 +251,6 @@ def bytes_join(separator: bytes, parts: List[bytes]) -> bytes:
 def bytes_isdigit(data: bytes) -> bool:
     """`data.isdigit()`."""
     for place in range(len(data)):
-        if not 48 <= byte_at(data, place) <= 57:
+        if not ord("0") <= byte_at(data, place) <= ord("9"):
             return False
     return len(data) > 0

@@ -141,10 +141,10 @@ def int_parse(data: bytes, base: int = 10) -> int:
     text = bytes_strip(data)
     place = 0
     negative = False
-    if len(text) > 0 and (byte_at(text, 0) == 43 or byte_at(text, 0) == 45):
-        negative = byte_at(text, 0) == 45
+    if len(text) > 0 and (byte_at(text, 0) == ord("+") or byte_at(text, 0) == ord("-")):
+        negative = byte_at(text, 0) == ord("-")
         place = 1
-    if place + 2 < len(text) and byte_at(text, place) == 48 and prefix_base(byte_at(text, place + 1)) == base:
+    if place + 2 < len(text) and byte_at(text, place) == ord("0") and prefix_base(byte_at(text, place + 1)) == base:
         place += 2
     if place == len(text):
         trap(TRAP_RANGE)
@@ -162,12 +162,12 @@ def int_parse(data: bytes, base: int = 10) -> int:
 def prefix_base(letter: int) -> int:
     """The base that a letter behind a 0 announces; 0 if none."""
     lower = letter | 32
-    return 16 if lower == 120 else 8 if lower == 111 else 2 if lower == 98 else 0
+    return 16 if lower == ord("x") else 8 if lower == ord("o") else 2 if lower == ord("b") else 0
 
 
 def digit_value(letter: int) -> int:
     """What a digit or letter counts; 255 if it is neither."""
-    if 48 <= letter <= 57:
+    if ord("0") <= letter <= ord("9"):
         return letter - 48
     lower = letter | 32
     return lower - 87 if 97 <= lower <= 122 else 255
@@ -394,7 +394,7 @@ class TextBuilder:
     def add_escaped(self, value: int, quote: int, is_text: bool) -> None:
         """One byte of a literal."""
         escape = 110 if value == 10 else 114 if value == 13 else 116 if value == 9 else 0
-        if value == quote or value == 92:
+        if value == quote or value == ord("\\"):
             escape = value
         if escape != 0:
             self.add_byte(92)

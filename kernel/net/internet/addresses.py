@@ -175,7 +175,7 @@ class AddressWatcher:
     """Hears of changes of addresses. Base class: every method does nothing."""
 
     def address_added(self, entry: InterfaceAddress) -> None:
-        """It was added. May raise MemoryError or Errno: then it is taken back, and who was told hears that, too."""
+        """It was added. May raise MemoryError or Errno: then it is taken back, and all listeners hear that, too."""
 
     def address_deleted(self, entry: InterfaceAddress) -> None:
         """It was taken away."""

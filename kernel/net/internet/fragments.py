@@ -179,9 +179,9 @@ class Reassembler(Part):
         """The bytes that incomplete datagrams between addresses of `size` bytes hold, and how many there are."""
         held = 0
         count = 0
-        for key in self.datagrams.keys():
+        for key, datagram in self.datagrams.items():
             if (len(key) < _KEY6) == (size == 4):
-                held += self.datagrams[key].bytes_held
+                held += datagram.bytes_held
                 count += 1
         return held, count
 

@@ -286,7 +286,7 @@ def _is_error_type(kind: int) -> bool:
 def send_error(offender: Packet, kind: int, code: int, info: int) -> None:
     """Answer a datagram, whose IP header is at `network_start`, with an error; `info` is the second word.
 
-    Silent where an answer is not allowed: about errors, broadcasts, groups, fragments behind the first, unspecified
+    Silent where an answer is not allowed: about errors, broadcasts, groups, fragments after the first, unspecified
     sources (RFC 1122, section 3.2.2). May raise MemoryError.
     """
     spend(_ERROR_COST)

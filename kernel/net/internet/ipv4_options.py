@@ -49,7 +49,7 @@ def has_source_route(options: Span[u8]) -> bool:
 
 
 def fragment_options(options: Span[u8]) -> bytes:
-    """What stays of valid options in fragments behind the first: those that are to be copied; others become NOPs."""
+    """What stays of valid options in fragments after the first: those that are to be copied; others become NOPs."""
     result = bytearray(len(options))
     at = 0
     while at < len(options) and options[at] != OPTION_END:

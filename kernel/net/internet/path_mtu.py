@@ -39,12 +39,11 @@ class PathMtuTable(Part):
     def expire(self, now_ns: int) -> None:
         next_ns = now_ns + _LIFETIME_NS
         old: list[bytes] = []
-        for destination in self.paths.keys():
-            expires_ns = self.paths[destination].expires_ns
-            if expires_ns <= now_ns:
+        for destination, path in self.paths.items():
+            if path.expires_ns <= now_ns:
                 old.append(destination)
             else:
-                next_ns = min(next_ns, expires_ns)
+                next_ns = min(next_ns, path.expires_ns)
         for destination in old:
             del self.paths[destination]
         self.ways.generation += 1

@@ -42,12 +42,11 @@ class RedirectionTable(Part):
     def expire(self, now_ns: int) -> None:
         next_ns = now_ns + _LIFETIME_NS
         old: list[bytes] = []
-        for destination in self.entries.keys():
-            expires_ns = self.entries[destination].expires_ns
-            if expires_ns <= now_ns:
+        for destination, entry in self.entries.items():
+            if entry.expires_ns <= now_ns:
                 old.append(destination)
             else:
-                next_ns = min(next_ns, expires_ns)
+                next_ns = min(next_ns, entry.expires_ns)
         for destination in old:
             del self.entries[destination]
         self.ways.generation += 1

@@ -62,7 +62,7 @@ class LinkHook:
 
 @final
 class Link:
-    """Protocols, and who goes on with what is too much."""
+    """Protocols, and the thread that goes on with what is too much."""
 
     def __init__(self) -> None:
         self.ip4: LinkProtocol | None = None

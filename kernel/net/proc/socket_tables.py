@@ -159,8 +159,8 @@ def dev_mcast() -> bytes:
     text = bytearray()
     for device in shown_network().devices[:]:
         pace(_LINE_COST)
-        for address in device.multicast.keys():
-            users = device.multicast[address].users
+        for address, membership in device.multicast.items():
+            users = membership.users
             name = device.name + b" " * max(0, 15 - len(device.name))
             text.extend(f"{device.index:<4} ".encode() + name + f" {users:<5} {0:<5} ".encode())
             text.extend(plain_hex(address) + b"\n")
@@ -175,7 +175,7 @@ def _protocol(name: bytes, sockets: int, pages: int, press: bytes, header: int, 
     accept …, in the order of the table's head.
     """
     line = name + b" " * max(0, 9 - len(name)) + f" {0:4} {sockets:6}  {pages:6}   ".encode()
-    slab = b"no " if operations[0] == 110 else b"yes"
+    slab = b"no " if operations[0] == ord("n") else b"yes"
     line += press + b" " * (3 - len(press)) + f" {header:6}   ".encode() + slab + b"  kernel     "
     for operation in operations:
         line += b" " + bytes([operation]) + b" "

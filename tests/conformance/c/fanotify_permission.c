@@ -1,4 +1,4 @@
-/* Questions of fanotify(7): who may open, run and read a file, what answers are taken, and what becomes of who waits. */
+/* Questions of fanotify(7): who may open, run and read a file, what answers are taken, and what becomes of callers that wait. */
 #include "fanotify_case.h"
 #include <pthread.h>
 #include <sys/sendfile.h>

@@ -142,7 +142,7 @@ static void interfaces(void)
 	close(s);
 }
 
-/* A request without attributes: who may not send it learns no more. */
+/* A request without attributes: a caller that may not send it learns no more. */
 static void netlink(void)
 {
 	static const struct { const char *name; unsigned short type; int flags; } each[] = {

@@ -1,4 +1,4 @@
-"""/dev/mailbox: room for one message. Who reads waits for a message, who writes waits until the last one was read."""
+"""/dev/mailbox: room for one message. Readers wait for a message, writers until the last one was read."""
 
 from typing import Final
 

@@ -582,7 +582,7 @@ def test_a_file_that_another_thread_closed_stays_closed(machine: Machine) -> Non
 
 @booted
 def test_what_many_samples_tell_is_told_once(machine: Machine) -> None:
-    """A sample leaves a notice; signals are sent, and who waits is woken, once the program goes on."""
+    """A sample leaves a notice; signals are sent, and waiting threads woken, once the program goes on."""
     from kernel.perf.notices import NOTICES
 
     host = machine.host

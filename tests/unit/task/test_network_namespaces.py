@@ -266,7 +266,7 @@ def test_who_rules_a_network(machine: Machine) -> None:
 @booted
 @pytest.mark.parametrize("table", ["/proc/self/ns/net", "/proc/self/net/dev", "/proc/self/net/tcp"])
 def test_there_is_a_limit(machine: Machine, table: str) -> None:
-    """And who has a network's tables open keeps it, which counts."""
+    """And whoever has a network's tables open keeps it, which counts."""
     host = machine.host
     mount_proc(host)
     setting = host.open("/proc/sys/user/max_net_namespaces", os.O_WRONLY)

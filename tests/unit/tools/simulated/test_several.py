@@ -166,7 +166,7 @@ class Crowd:
         program.futex(place, 0, 0, interval(self.chance.choice((1000, NS_PER_MS))), None, 0)
 
     def run(self) -> None:
-        """From the first members until all are gone. Who sleeps for ever is killed; what then remains hangs."""
+        """From the first members until all are gone. Members that sleep for ever are killed; what remains hangs."""
         self.pids = [self.host.fork(self.member) for _ in range(5)]
         quiet_rounds = 0
         while True:

@@ -1,0 +1,40 @@
+"""What calls, expressions and statements all ask: who declares an attribute, what a constant comes to."""
+
+from __future__ import annotations
+
+from mypy.nodes import SymbolNode, TypeInfo
+
+
+class Unreachable(Exception):
+    """mypy did not check this expression because it can't be reached."""
+
+
+def find_attribute(info: TypeInfo, name: str) -> tuple[str, SymbolNode | None]:
+    """The class that declares an attribute, and its node: a Var, a FuncDef, a Decorator or an OverloadedFuncDef."""
+    for base in info.mro:
+        symbol = base.names.get(name)
+        if symbol is not None and symbol.node is not None:
+            return base.fullname, symbol.node
+    return info.fullname, None
+
+
+def fold(op: str, a: int, b: int) -> int | None:
+    """A constant expression's value, if it fits 64 bits."""
+    if op in ("<<", ">>") and not 0 <= b < 64:
+        return None
+    if op in ("//", "%") and b == 0:
+        return None
+    table = {
+        "+": lambda: a + b,
+        "-": lambda: a - b,
+        "*": lambda: a * b,
+        "//": lambda: a // b,
+        "%": lambda: a % b,
+        "<<": lambda: a << b,
+        ">>": lambda: a >> b,
+        "&": lambda: a & b,
+        "|": lambda: a | b,
+        "^": lambda: a ^ b,
+    }
+    value = table[op]() if op in table else None
+    return value if value is not None and -(1 << 63) <= value < 1 << 64 else None

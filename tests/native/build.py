@@ -1,0 +1,357 @@
+"""Compiling the modules of `subjects.py` to an image that lies below 2 GiB in the process that maps it.
+
+The code is what the release profile makes of the same sources for the kernel, but for the target: LLVM's code model and
+its use of vector registers differ. Everything that the listed modules reach is compiled with them, the heap and its
+reclaimer too. To each function belongs glue (in LLVM's language) that takes its arguments from an array of words and
+puts its results in another, so that whoever calls need not know how the compiler passes structs, spans and errors.
+"""
+
+from __future__ import annotations
+
+import pickle
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from compiler.backend import HOST, compile_modules, write_whole
+from compiler.driver import (
+    HOST_MODULE,
+    Manifest,
+    Timings,
+    import_live,
+    is_concrete,
+    kernel_inputs,
+    load,
+    manifest_of,
+    manifest_path,
+)
+from compiler.freeze import Freezer
+from compiler.front.build_time import build_time_functions
+from compiler.lower.debug import DebugInfo
+from compiler.lower.function import FunctionLowerer
+from compiler.lower.interfaces import NoDebugInfo, Options
+from compiler.lower.layout import NOWHERE, Layout, descriptor_symbol
+from compiler.lower.module import Module
+from compiler.lower.program import Lowering
+from compiler.lower.world import Instance, number_exceptions
+from compiler.tree import ClassDecl, Function, Program
+from compiler.types import (
+    BYTES,
+    STR,
+    ArrayType,
+    ClassType,
+    OptionalType,
+    RawArrayType,
+    SpanType,
+    StructType,
+    TupleType,
+    Type,
+    UnionType,
+    WeakType,
+    has_variable,
+)
+from tests.native.subjects import MODULES
+from tools.paths import BUILD, ROOT
+
+FOLDER = BUILD / "native"
+HERE = Path(__file__).resolve().parent
+BASE = 0x4000_0000  # where nothing else of a process of Linux lies
+GLUE = "krait.native"
+CONTAINERS = "kernel.lang.runtime.containers."
+LIST, DICT, DEQUE, BYTE_ARRAY = (f"{CONTAINERS}{name}" for name in ("List", "Dict", "Deque", "ByteArray"))
+METHODS = {
+    LIST: ("__getitem__", "__setitem__", "__delitem__", "append", "insert", "pop_last", "clear", "__contains__"),
+    DICT: ("__getitem__", "__setitem__", "__delitem__", "clear", "key_list"),
+    DEQUE: ("__getitem__", "append", "popleft", "clear"),
+}
+
+
+@dataclass
+class Code:
+    """A compiled function as its glue takes it."""
+
+    glue: str
+    parameters: tuple[Type, ...]
+    result: Type
+    raises: bool
+    view: bool
+
+
+@dataclass
+class Interface:
+    """What is to be known of an image to use it."""
+
+    codes: dict[str, Code] = field(default_factory=dict)  # by full names; methods of generic classes: with types
+    functions: dict[str, Function] = field(default_factory=dict)
+    classes: dict[str, ClassDecl] = field(default_factory=dict)
+    layouts: dict[Type, Layout] = field(default_factory=dict)
+    descriptors: dict[Type, str] = field(default_factory=dict)
+    globals: dict[tuple[str, str], tuple[str, Type]] = field(default_factory=dict)  # objects that modules name
+    cells: dict[tuple[str, str], tuple[str, Type]] = field(default_factory=dict)  # names that code binds anew
+    exceptions: dict[int, str] = field(default_factory=dict)
+    symbols: dict[str, int] = field(default_factory=dict)  # addresses
+
+
+class NativeLowering(Lowering):
+    """Lowering that takes whole modules: their functions are called, and their classes used, from outside."""
+
+    def __init__(self, program: Program, roots: list[str]) -> None:
+        super().__init__(program, Options("host", True), Freezer, DebugInfo)
+        self.roots = roots
+        self.interface = Interface()
+        self.called: dict[str, Instance] = {}
+        self.used: dict[Type, None] = {}
+
+    def discover(self, entry_points: list[str]) -> None:
+        world = self.world
+        self.use(BYTES)
+        self.use(STR)
+        for name, decl in self.program.classes.items():
+            if self.is_ours(name) and decl.kind in ("class", "struct") and not decl.type_params:
+                self.use(ClassType(name) if decl.kind == "class" else StructType(name))
+        for name in entry_points:
+            self.guard(partial(self.call, name))
+        for module in self.roots:
+            for name, value in vars(sys.modules[module]).items():
+                if getattr(type(value), "__module__", "") in self.roots and self.is_class(type(value)):
+                    self.guard(partial(self.offer, module, name, value))
+        self.guard(partial(self.require, "krait_allocate"))
+        self.guard(partial(self.require, "krait_count_is_zero"))
+        super().discover([])
+        assert not world.queue
+
+    def is_ours(self, name: str) -> bool:
+        return any(name.rpartition(".")[0] == module for module in self.roots)
+
+    def is_class(self, kind: type) -> bool:
+        decl = self.program.classes.get(f"{kind.__module__}.{kind.__qualname__}")
+        return decl is not None and decl.kind == "class" and not decl.type_params
+
+    def require(self, symbol: str) -> None:
+        """An exported function."""
+        found = [f for f in self.program.functions.values() if f.decorators.get("export") == symbol]
+        self.world.external.add(self.world.instance(found[0], {}).symbol)
+
+    def call(self, name: str, env: dict[str, Type] | None = None) -> None:
+        """A function is called from outside."""
+        instance = self.world.instance(self.world.function(name, NOWHERE), env or {})
+        self.world.external.add(instance.symbol)
+        self.called[instance.symbol] = instance
+        for t in (*instance.parameters, instance.result):
+            self.use(t)
+
+    def offer(self, module: str, name: str, value: object) -> None:
+        """A module's object is used from outside."""
+        t = ClassType(f"{type(value).__module__}.{type(value).__qualname__}")
+        self.use(t)
+        self.interface.globals[module, name] = self.freezer.symbol_for(value, t), t
+
+    def use(self, t: Type) -> None:
+        """Values of a type go in or out."""
+        if t in self.used or has_variable(t):
+            return
+        self.used[t] = None
+        match t:
+            case OptionalType(inner) | SpanType(inner) | WeakType(inner) | RawArrayType(inner) | ArrayType(inner, _):
+                self.use(inner)
+            case TupleType(items) | UnionType(items):
+                for item in items:
+                    self.use(item)
+            case ClassType(name, args) | StructType(name, args):
+                decl = self.program.classes.get(name)
+                if decl is None or decl.kind not in ("class", "struct"):
+                    return
+                for argument in args:
+                    self.use(argument)
+                if isinstance(t, ClassType):
+                    self.world.require_class(t)
+                    self.world.expose(t)
+                if name in (*METHODS, BYTE_ARRAY):
+                    binding = self.world.layouts.binding(t)
+                    short = METHODS.get(name, ("append", "clear", "__setitem__", "extend_bytes"))
+                    for method in ("__init__", "__len__", *short):
+                        self.guard(partial(self.call, f"{name}.{method}", binding))
+                else:
+                    for _, of_field in self.world.layouts.instance(t).fields.values():
+                        self.use(of_field)
+            case _:
+                if t in (BYTES, STR):
+                    self.world.require_class(t)
+
+    def run(self, entry_points: list[str]) -> dict[str, str]:
+        self.analyse(entry_points)
+        self.emit()
+        self.fail_on_errors()
+        modules = self.texts(list(self.called))
+        modules[GLUE] = self.glue()
+        return modules
+
+    def glue(self) -> str:
+        """IR of all glue; fills the interface in."""
+        world, made = self.world, self.interface
+        scratch = Module(GLUE, self.options, NoDebugInfo())
+        texts = ['attributes #0 = { uwtable "frame-pointer"="all" }']
+        for symbol, instance in self.called.items():
+            fn = FunctionLowerer(world, scratch, instance)
+            kind, kinds = fn.signature(instance.parameters, instance.result, instance.raises_word, instance.view)
+            texts.append(glue_of(symbol, kind, kinds))
+            made.codes[symbol] = Code(
+                f"native.{symbol}", instance.parameters, instance.result, instance.raises_word, instance.view
+            )
+        made.functions = {f.name: slim(f) for f in self.program.functions.values()}
+        made.classes = dict(self.program.classes)
+        for t in world.instantiated:
+            made.descriptors[t] = descriptor_symbol(t)
+        for t in [*self.used, *world.instantiated]:
+            if isinstance(t, ClassType | StructType) and t.name in self.program.classes:
+                made.layouts[t] = world.layouts.instance(t)
+        for symbol, (module, name, t) in world.cells.items():
+            made.cells[module, name] = symbol, t
+        made.exceptions = {low: name for name, (low, _) in number_exceptions(self.program).items()}
+        return "\n".join(texts) + "\n"
+
+
+def slim(f: Function) -> Function:
+    """A declaration without its body."""
+    return Function(f.name, f.loc, f.params, f.result, [], {}, cls=f.cls, is_property=f.is_property)
+
+
+def glue_of(symbol: str, kind: str, kinds: list[str]) -> str:
+    """`native.SYMBOL(in, out)`."""
+    lines: list[str] = []
+    count = 0
+
+    def fresh(text: str) -> str:
+        nonlocal count
+        count += 1
+        lines.append(f"  %v{count} = {text}")
+        return f"%v{count}"
+
+    def take(kind: str, at: int) -> tuple[str, int]:
+        """A value from words from `at` on; the next word's number."""
+        if kind.startswith("{"):
+            value = "undef"
+            for index, part in enumerate(parts_of(kind)):
+                item, at = take(part, at)
+                value = fresh(f"insertvalue {kind} {value}, {part} {item}, {index}")
+            return value, at
+        address = fresh(f"getelementptr i64, ptr %in, i64 {at}")
+        word = fresh(f"load i64, ptr {address}")
+        if kind == "ptr":
+            return fresh(f"inttoptr i64 {word} to ptr"), at + 1
+        if kind == "i1":
+            return fresh(f"icmp ne i64 {word}, 0"), at + 1
+        assert kind == "i64", kind
+        return word, at + 1
+
+    def give(kind: str, value: str, at: int) -> int:
+        if kind.startswith("{"):
+            for index, part in enumerate(parts_of(kind)):
+                at = give(part, fresh(f"extractvalue {kind} {value}, {index}"), at)
+            return at
+        if kind == "ptr":
+            value = fresh(f"ptrtoint ptr {value} to i64")
+        elif kind != "i64":
+            value = fresh(f"zext {kind} {value} to i64")
+        address = fresh(f"getelementptr i64, ptr %out, i64 {at}")
+        lines.append(f"  store i64 {value}, ptr {address}")
+        return at + 1
+
+    arguments, at = [], 0
+    for each in kinds:
+        value, at = take(each, at)
+        arguments.append(f"{each} {value}")
+    call = f'call {kind} @"{symbol}"({", ".join(arguments)})'
+    if kind == "void":
+        lines.append(f"  {call}")
+    else:
+        give(kind, fresh(call), 0)
+    head = f'declare dso_local {kind} @"{symbol}"({", ".join(kinds)}) #0\n'
+    body = "\n".join([*lines, "  ret void", "}"])
+    return head + f'define dso_local void @"native.{symbol}"(ptr %in, ptr %out) #0 {{\n{body}'
+
+
+def parts_of(kind: str) -> list[str]:
+    """The members of LLVM's type of a struct."""
+    found, depth, start = [], 0, 1
+    for at, letter in enumerate(kind):
+        depth += (letter == "{") - (letter == "}")
+        if (letter == "," and depth == 1) or (letter == "}" and depth == 0):
+            found.append(kind[start:at].strip())
+            start = at + 1
+    return found
+
+
+# From sources to an image ---------------------------------------------------------------------------------------------
+
+Change = Callable[[dict[str, str]], None]
+
+
+def module_path(name: str) -> Path:
+    place = ROOT.joinpath(*name.split("."))
+    return place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
+
+
+def build(timings: Timings | None = None, change: Change | None = None, output: Path = FOLDER / "modules") -> Path:
+    """The image, compiled if it is not there or a source has changed. Its interface lies beside it. `change` may alter
+    the modules' IR before LLVM sees it: for tests."""
+    timings = timings or Timings()
+    manifest_file = manifest_path("native", str(output))
+    if change is None and Manifest.read(manifest_file) is not None:
+        return output
+    files = [module_path(name) for name in MODULES]
+    with timings.phase("front end"):
+        program = load([HOST_MODULE], files)
+        import_live([HOST_MODULE], files)
+    paths = {str(file) for file in files}
+    build_time = {name for path in paths for name in build_time_functions(program, path)}
+    entries = sorted(
+        f.name for f in program.functions.values()
+        if f.loc.path in paths and f.name not in build_time and is_concrete(program, f) and not f.errors
+    )  # fmt: skip
+    entries += ["kernel.mm.host.start", "kernel.mm.host.objects_in_use"]
+    lowering = NativeLowering(program, list(MODULES))
+    with timings.phase("lowering"):
+        modules = lowering.run(entries)
+    if change is not None:
+        change(modules)
+    with timings.phase("LLVM"):
+        compiled = compile_modules(modules, HOST, "release")
+    with timings.phase("link"):
+        link(list(compiled.objects.values()), output)
+    lowering.interface.symbols = symbols_of(output)
+    write_whole(output.with_suffix(".interface"), pickle.dumps(lowering.interface))
+    if change is None:
+        inputs = [*kernel_inputs(program), *files, *HERE.glob("*.*")]
+        manifest_of(output, [path for path in inputs if path.is_file()], {}).write(manifest_file)
+    return output
+
+
+def link(objects: list[Path], output: Path) -> None:
+    output.parent.mkdir(parents=True, exist_ok=True)
+    stubs, end = output.with_suffix(".stubs.o"), output.with_suffix(".end.o")
+    run("gcc", "-c", "-m64", str(HERE / "stubs.S"), "-o", str(stubs))
+    run("gcc", "-c", "-m64", str(HERE / "end.S"), "-o", str(end))
+    run("ld", "-m", "elf_x86_64", "-static", f"-Ttext-segment={BASE:#x}", "--build-id=none", "-z", "noexecstack",
+        "--no-warn-rwx-segments", "--unresolved-symbols=ignore-all", "-e", "0", "-o", str(output),
+        str(stubs), *map(str, objects), str(end))  # fmt: skip
+
+
+def run(*command: str) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise RuntimeError(f"{command[0]} failed:\n{done.stderr}")
+
+
+def symbols_of(image: Path) -> dict[str, int]:
+    from elftools.elf.elffile import ELFFile
+
+    with image.open("rb") as file:
+        elf = ELFFile(file)
+        table = elf.get_section_by_name(".symtab")
+        symbols = {symbol.name: int(symbol["st_value"]) for symbol in table.iter_symbols() if symbol.name}
+        symbols[".eh_frame"] = int(elf.get_section_by_name(".eh_frame")["sh_addr"])
+    return symbols

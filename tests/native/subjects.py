@@ -1,0 +1,88 @@
+"""What runs natively: the modules that are compiled, and the unit tests that then cannot run.
+
+A unit test runs natively if it is in a file that imports a module of MODULES and no module of `kernel` or `arch` beside
+these and the language's own. Whoever adds a module here adds its tests.
+"""
+
+from __future__ import annotations
+
+import ast
+from functools import cache
+from pathlib import Path
+
+from tools.paths import ROOT
+
+MODULES = (
+    "kernel.block.crc32",
+    "kernel.fs.access_list",
+    "kernel.fs.ext2.name_hash",
+    "kernel.fs.procfs.processor_sets",
+    "kernel.lib.credentials",
+    "kernel.lib.file_capabilities",
+    "kernel.lib.ids",
+    "kernel.lib.capabilities",
+    "kernel.lib.namespace",
+    "kernel.net.control.dhcp",
+    "kernel.net.link.checksum",
+    "kernel.perf.period",
+    "kernel.start.command_line",
+    "kernel.task.core_name",
+    "kernel.task.pending",
+    "kernel.task.script",
+    "kernel.task.siginfo",
+    "kernel.task.signals",
+    "kernel.task.user_dispatch",
+    "kernel.tty.discipline",
+    "kernel.tty.termios",
+)
+
+# Test -> why it is about Python's form of the code.
+LEFT_OUT: dict[str, str] = {}
+
+
+def imports_of(path: Path) -> set[str]:
+    """The modules that a file imports, wherever in it."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module is not None:
+            inside = [f"{node.module}.{alias.name}" for alias in node.names]
+            found |= {name if is_module(name) else node.module for name in inside}
+    return found
+
+
+def is_module(name: str) -> bool:
+    place = ROOT.joinpath(*name.split("."))
+    return place.with_suffix(".py").is_file() or (place / "__init__.py").is_file()
+
+
+def needed_by(path: Path, seen: set[Path] | None = None) -> set[str]:
+    """The kernel's modules that a test needs, by its helpers and fixtures too."""
+    seen = set() if seen is None else seen
+    seen.add(path)
+    needed = set()
+    for name in imports_of(path):
+        if name.split(".")[0] in ("kernel", "arch"):
+            needed.add(name)
+        elif name.split(".")[0] in ("tests", "tools") and is_module(name):
+            helper = ROOT.joinpath(*name.split(".")).with_suffix(".py")
+            if helper.is_file() and helper not in seen:
+                needed |= needed_by(helper, seen)
+    return needed
+
+
+@cache
+def unit_tests() -> list[Path]:
+    return sorted((ROOT / "tests" / "unit").rglob("test_*.py"))
+
+
+@cache
+def native_tests() -> list[Path]:
+    """The files whose tests run against compiled code."""
+    found = []
+    for path in unit_tests():
+        needed = {name for name in needed_by(path) if name != "kernel.lang"}
+        if needed and needed <= set(MODULES):
+            found.append(path)
+    return found
