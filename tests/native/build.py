@@ -9,6 +9,7 @@ puts its results in another, so that whoever calls need not know how the compile
 from __future__ import annotations
 
 import pickle
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -37,9 +38,26 @@ from compiler.lower.layout import NOWHERE, Layout, descriptor_symbol
 from compiler.lower.module import Module
 from compiler.lower.program import Lowering
 from compiler.lower.world import Instance, number_exceptions
-from compiler.tree import ClassDecl, Function, Program
+from compiler.tree import (
+    CallBuiltin,
+    CallFunction,
+    ClassDecl,
+    ExprStmt,
+    Function,
+    IntLit,
+    Loc,
+    Local,
+    New,
+    Param,
+    Program,
+    Raise,
+    Stmt,
+)
 from compiler.types import (
     BYTES,
+    INT,
+    NEVER,
+    NONE,
     STR,
     ArrayType,
     ClassType,
@@ -52,14 +70,16 @@ from compiler.types import (
     UnionType,
     WeakType,
     has_variable,
+    is_reference,
 )
-from tests.native.subjects import MODULES
+from tests.native.subjects import DERIVED, MODULES
 from tools.paths import BUILD, ROOT
 
 FOLDER = BUILD / "native"
 HERE = Path(__file__).resolve().parent
 BASE = 0x4000_0000  # where nothing else of a process of Linux lies
 GLUE = "krait.native"
+PYTHON = "Python"  # what is appended to the name of a class for the one from which classes of Python derive
 CONTAINERS = "kernel.lang.runtime.containers."
 LIST, DICT, DEQUE, BYTE_ARRAY = (f"{CONTAINERS}{name}" for name in ("List", "Dict", "Deque", "ByteArray"))
 METHODS = {
@@ -81,6 +101,17 @@ class Code:
 
 
 @dataclass
+class Upcall:
+    """A method that classes of Python may override, as compiled code calls it."""
+
+    name: str
+    symbol: str
+    parameters: tuple[Type, ...]  # with the receiver
+    result: Type
+    raises: bool = False
+
+
+@dataclass
 class Interface:
     """What is to be known of an image to use it."""
 
@@ -91,6 +122,7 @@ class Interface:
     descriptors: dict[Type, str] = field(default_factory=dict)
     globals: dict[tuple[str, str], tuple[str, Type]] = field(default_factory=dict)  # objects that modules name
     cells: dict[tuple[str, str], tuple[str, Type]] = field(default_factory=dict)  # names that code binds anew
+    upcalls: list[Upcall] = field(default_factory=list)
     exceptions: dict[int, str] = field(default_factory=dict)
     symbols: dict[str, int] = field(default_factory=dict)  # addresses
 
@@ -109,6 +141,8 @@ class NativeLowering(Lowering):
         world = self.world
         self.use(BYTES)
         self.use(STR)
+        for name in DERIVED:
+            self.guard(partial(self.derive, name))
         for name, decl in self.program.classes.items():
             if self.is_ours(name) and decl.kind in ("class", "struct") and not decl.type_params:
                 self.use(ClassType(name) if decl.kind == "class" else StructType(name))
@@ -122,6 +156,50 @@ class NativeLowering(Lowering):
         self.guard(partial(self.require, "krait_count_is_zero"))
         super().discover([])
         assert not world.queue
+
+    def derive(self, name: str) -> None:
+        """A class from which those of Python derive: each method calls Python."""
+        program = self.program
+        t, place = ClassType(name + PYTHON), Loc("<python>", 1)
+        twin = ClassDecl(t.name, place, "class", ClassType(name), [], [], [])
+        program.classes[t.name] = twin
+        module, _, short_name = name.rpartition(".")
+        live = vars(sys.modules[module])[short_name]
+        setattr(sys.modules[module], short_name + PYTHON, type(short_name + PYTHON, (live,), {"__module__": module}))
+        seen: set[str] = set()
+        owner: Type | None = ClassType(name)
+        while isinstance(owner, ClassType) and owner.name in program.classes:
+            for full in program.classes[owner.name].methods:
+                function = program.functions[full]
+                short = full.rpartition(".")[2]
+                fixed = function.is_property or function.cls is None or "final" in function.decorators
+                if short not in (*seen, "__init__", "setter") and not fixed:
+                    seen.add(short)
+                    self.override(twin, short, function)
+            owner = program.classes[owner.name].base
+        self.use(t)
+
+    def override(self, twin: ClassDecl, short: str, function: Function) -> None:
+        """A method whose body `run` replaces by a call of Python. Until then it shows what such a call may do: keep its
+        arguments, and raise."""
+        place, name = twin.loc, f"{twin.name}.{short}"
+        params = [Param("self", ClassType(twin.name)), *function.params[1:]]
+        kept = [p for p in params if is_reference(p.type)]
+        escape = Function(
+            f"{name}.kept", place, kept, NONE, [], {}, decorators={"extern": f"krait_native_kept.{name}"}
+        )
+        call = CallFunction(place, NONE, escape.name, [Local(place, p.type, p.name) for p in kept])
+        end: Stmt = ExprStmt(place, CallBuiltin(place, NEVER, "unreachable", []))
+        if short in DERIVED[twin.name.removesuffix(PYTHON)]:
+            end = Raise(place, New(place, ClassType("kernel.lang.errors.Errno"), [IntLit(place, INT, 5)]))
+        self.program.functions[escape.name] = escape
+        body: list[Stmt] = [ExprStmt(place, call), end]
+        decorators = {"noinline": "", **{k: v for k, v in function.decorators.items() if k in ("noraise", "nosleep")}}
+        self.program.functions[name] = Function(
+            name, place, params, function.result, body, {}, cls=twin.name, decorators=decorators
+        )
+        twin.methods.append(name)
+        self.interface.upcalls.append(Upcall(short, name, tuple(p.type for p in params), function.result))
 
     def is_ours(self, name: str) -> bool:
         return any(name.rpartition(".")[0] == module for module in self.roots)
@@ -187,7 +265,30 @@ class NativeLowering(Lowering):
         self.fail_on_errors()
         modules = self.texts(list(self.called))
         modules[GLUE] = self.glue()
+        for number, upcall in enumerate(self.interface.upcalls):
+            self.call_python(modules, number, upcall)
         return modules
+
+    def call_python(self, modules: dict[str, str], number: int, upcall: Upcall) -> None:
+        """Give a method of `derive` its body, if anything calls it."""
+        instance = self.world.instances.get((upcall.symbol, ()))
+        if instance is None:
+            return
+        upcall.raises = instance.raises_word
+        fn = FunctionLowerer(self.world, Module(GLUE, self.options, NoDebugInfo()), instance)
+        kind, kinds = fn.signature(instance.parameters, instance.result, instance.raises_word, instance.view)
+        text = modules[instance.package]
+        pattern = re.compile(rf'^(define [^\n]*?@"{re.escape(upcall.symbol)}"\()([^\n]*?)(\) [^\n]*\{{)\n.*?^\}}$',
+                             re.MULTILINE | re.DOTALL)  # fmt: skip
+        found = pattern.search(text)
+        assert found is not None, upcall.symbol
+        names = [part.rpartition("%")[2] for part in parts_of("{" + found[2] + "}")]
+        body = upcall_body(number, kind, kinds, names, raises=instance.raises_word)
+        definition = f"{found[1]}{found[2]}{found[3]}\n{body}\n}}"
+        modules[instance.package] = text[: found.start()] + definition + text[found.end() :]
+        head = "declare dso_local i64 @krait_native_python(i64, i64, ptr, ptr)\n"
+        if "@krait_native_python(i64, i64, ptr, ptr)\n" not in modules[instance.package]:
+            modules[instance.package] = modules[instance.package] + "\n" + head
 
     def glue(self) -> str:
         """IR of all glue; fills the interface in."""
@@ -219,58 +320,86 @@ def slim(f: Function) -> Function:
     return Function(f.name, f.loc, f.params, f.result, [], {}, cls=f.cls, is_property=f.is_property)
 
 
-def glue_of(symbol: str, kind: str, kinds: list[str]) -> str:
-    """`native.SYMBOL(in, out)`."""
-    lines: list[str] = []
-    count = 0
+class Words:
+    """Writes code that moves values between LLVM's registers and arrays of words."""
 
-    def fresh(text: str) -> str:
-        nonlocal count
-        count += 1
-        lines.append(f"  %v{count} = {text}")
-        return f"%v{count}"
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.count = 0
 
-    def take(kind: str, at: int) -> tuple[str, int]:
-        """A value from words from `at` on; the next word's number."""
+    def fresh(self, text: str) -> str:
+        self.count += 1
+        self.lines.append(f"  %v{self.count} = {text}")
+        return f"%v{self.count}"
+
+    def take(self, kind: str, array: str, at: int) -> tuple[str, int]:
+        """A value from the words of an array from `at` on; the next word's number."""
         if kind.startswith("{"):
             value = "undef"
             for index, part in enumerate(parts_of(kind)):
-                item, at = take(part, at)
-                value = fresh(f"insertvalue {kind} {value}, {part} {item}, {index}")
+                item, at = self.take(part, array, at)
+                value = self.fresh(f"insertvalue {kind} {value}, {part} {item}, {index}")
             return value, at
-        address = fresh(f"getelementptr i64, ptr %in, i64 {at}")
-        word = fresh(f"load i64, ptr {address}")
+        address = self.fresh(f"getelementptr i64, ptr {array}, i64 {at}")
+        word = self.fresh(f"load i64, ptr {address}")
         if kind == "ptr":
-            return fresh(f"inttoptr i64 {word} to ptr"), at + 1
+            return self.fresh(f"inttoptr i64 {word} to ptr"), at + 1
         if kind == "i1":
-            return fresh(f"icmp ne i64 {word}, 0"), at + 1
+            return self.fresh(f"icmp ne i64 {word}, 0"), at + 1
         assert kind == "i64", kind
         return word, at + 1
 
-    def give(kind: str, value: str, at: int) -> int:
+    def give(self, kind: str, value: str, array: str, at: int) -> int:
+        """Store a value as words from `at` on; the next word's number."""
         if kind.startswith("{"):
             for index, part in enumerate(parts_of(kind)):
-                at = give(part, fresh(f"extractvalue {kind} {value}, {index}"), at)
+                at = self.give(part, self.fresh(f"extractvalue {kind} {value}, {index}"), array, at)
             return at
         if kind == "ptr":
-            value = fresh(f"ptrtoint ptr {value} to i64")
+            value = self.fresh(f"ptrtoint ptr {value} to i64")
         elif kind != "i64":
-            value = fresh(f"zext {kind} {value} to i64")
-        address = fresh(f"getelementptr i64, ptr %out, i64 {at}")
-        lines.append(f"  store i64 {value}, ptr {address}")
+            value = self.fresh(f"zext {kind} {value} to i64")
+        address = self.fresh(f"getelementptr i64, ptr {array}, i64 {at}")
+        self.lines.append(f"  store i64 {value}, ptr {address}")
         return at + 1
 
+
+def upcall_body(number: int, kind: str, kinds: list[str], names: list[str], *, raises: bool) -> str:
+    """The body of a method that calls Python: arguments and results travel in the frame."""
+    words = Words()
+    words.lines += ["entry:", "  %in = alloca [64 x i64]", "  %out = alloca [64 x i64]"]
+    at = 0
+    for each, name in list(zip(kinds, names, strict=True))[1:]:
+        at = words.give(each, f"%{name}", "%in", at)
+    receiver = words.fresh(f"ptrtoint ptr %{names[0]} to i64")
+    word = words.fresh(f"call i64 @krait_native_python(i64 {receiver}, i64 {number}, ptr %in, ptr %out)")
+    if kind == "void":
+        words.lines.append("  ret void")
+    elif raises and kind == "i64":
+        words.lines.append(f"  ret i64 {word}")
+    elif raises:
+        value, _ = words.take(parts_of(kind)[0], "%out", 0)
+        half = words.fresh(f"insertvalue {kind} undef, {parts_of(kind)[0]} {value}, 0")
+        words.lines.append(f"  ret {kind} " + words.fresh(f"insertvalue {kind} {half}, i64 {word}, 1"))
+    else:
+        words.lines.append(f"  ret {kind} {words.take(kind, '%out', 0)[0]}")
+    return "\n".join(words.lines)
+
+
+def glue_of(symbol: str, kind: str, kinds: list[str]) -> str:
+    """`native.SYMBOL(in, out)`."""
+    words = Words()
     arguments, at = [], 0
     for each in kinds:
-        value, at = take(each, at)
+        value, at = words.take(each, "%in", at)
         arguments.append(f"{each} {value}")
     call = f'call {kind} @"{symbol}"({", ".join(arguments)})'
     if kind == "void":
-        lines.append(f"  {call}")
+        words.lines.append(f"  {call}")
     else:
-        give(kind, fresh(call), 0)
+        words.give(kind, words.fresh(call), "%out", 0)
     head = f'declare dso_local {kind} @"{symbol}"({", ".join(kinds)}) #0\n'
-    body = "\n".join([*lines, "  ret void", "}"])
+    body = "\n".join([*words.lines, "  ret void", "}"])
     return head + f'define dso_local void @"native.{symbol}"(ptr %in, ptr %out) #0 {{\n{body}'
 
 

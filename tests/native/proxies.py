@@ -51,7 +51,7 @@ from kernel.lang import Errno, Panic, Span, u8
 from kernel.lang.places import place_of
 from kernel.lang.spans import Array, Elements
 from kernel.lang.structs import Struct
-from tests.native.build import BYTE_ARRAY, DEQUE, DICT, LIST, Code, Interface
+from tests.native.build import BYTE_ARRAY, DEQUE, DICT, LIST, PYTHON, Code, Interface
 
 if TYPE_CHECKING:
     from tests.native import bridge
@@ -95,6 +95,9 @@ class Machine:
         self.types: dict[int, Type] = {}  # by the low half of the descriptor's address, as in a header
         self.proxies: weakref.WeakValueDictionary[int, NativeObject] = weakref.WeakValueDictionary()
         self.frozen: dict[int, tuple[object, int]] = {}  # live objects by identity: what they became
+        self.kept: dict[int, NativeObject] = {}  # objects of Python's classes
+        self.errno = next(n for n, name in self.interface.exceptions.items() if name.endswith(".Errno"))
+        self.pending: BaseException | None = None
         self.calls = 0
         bridge.load(
             str(image).encode(), self.symbols["krait_native_table"], self.symbols[".eh_frame"],
@@ -109,8 +112,32 @@ class Machine:
                 live = vars(sys.modules[module])[name]
                 self.frozen[id(live)] = live, self.symbols[symbol]
 
-    def upcall(self, handle: int, method: int, arguments: int, results: int) -> int:
-        raise NotNative("compiled code calls Python")
+    def upcall(self, handle: int, number: int, arguments: int, results: int) -> int:
+        """Compiled code calls a method that a class of Python overrides: the error word. Nothing leaves by an
+        exception: one that compiled code does not know is raised by the call that led here.
+        """
+        method = self.interface.upcalls[number]
+        try:
+            receiver = self.proxies[handle]
+            count = sum(map(width, method.parameters[1:]))
+            words = iter([bridge.peek(arguments + 8 * at, 64, True) for at in range(count)])
+            values = [self.take(t, words, receiver) for t in method.parameters[1:]]
+            answer = getattr(receiver, method.name)(*values)
+            put = Words()
+            self.put(method.result, answer, put)
+            assert not put.after, "a list of Python as a result"
+            for at, word in enumerate(put.words):
+                bridge.poke(results + 8 * at, 64, word)
+            for address in put.held:
+                bridge.release(address)  # the caller's frame holds it
+        except Errno as error:
+            if method.raises:
+                return self.errno << 32 | error.code & 0xFFFF_FFFF
+            self.pending = error
+        except BaseException as error:
+            self.pending = self.pending or error
+            return self.errno << 32 | 5 if method.raises else 0
+        return 0
 
     # Calls --------------------------------------------------------------------------------------------------------
 
@@ -126,6 +153,9 @@ class Machine:
         count = 1 + width(result)
         trap, results = bridge.call(self.symbols[code.glue], words.words, count)
         try:
+            if self.pending is not None:
+                pending, self.pending = self.pending, None
+                raise pending
             if trap:
                 raise self.exception_of(trap)
             if code.raises:
@@ -195,7 +225,7 @@ class Machine:
                     self.put(item, part, words)
             case SpanType():
                 self.put_span(value, words)
-            case StructType():
+            case StructType() | ArrayType():
                 self.put_struct(value, words)
             case _ if is_reference(t):
                 words.words.append(self.reference(t, value, words))
@@ -216,9 +246,10 @@ class Machine:
             words.after.append(partial(copy_back, buffer, start, address, size))
 
     def put_struct(self, value: object, words: Words) -> None:
-        assert isinstance(value, Struct)
+        assert isinstance(value, Struct | Array)
         buffer, start = value.__place__
         size = value.__size__
+        assert size is not None
         if isinstance(buffer, memoryview):
             words.words.append(bridge.address_of(buffer[start:]))
             words.kept.append(buffer)
@@ -321,6 +352,8 @@ class Machine:
                 return value if next(words) & 1 else None
             case OptionalType(inner):
                 return self.take(inner, words, owner)
+            case StrType():
+                return self.text_at(next(words))
             case TupleType(items):
                 return tuple([self.take(item, words, owner) for item in items])
             case SpanType(element):
@@ -340,11 +373,14 @@ class Machine:
         """The value that a reference leads to."""
         if address == 0:
             return None
-        t = self.types.get(bridge.peek(address + 4, 32, False))
-        if t == BYTES or t == STR:
-            data = bridge.read(address + TEXT, bridge.peek(address + 8, 64, True))
-            return data if t == BYTES else data.decode()
+        if self.types.get(bridge.peek(address + 4, 32, False)) in (BYTES, STR):
+            return bridge.read(address + TEXT, bridge.peek(address + 8, 64, True))
         return self.wrap(address)
+
+    def text_at(self, address: int) -> str | None:
+        """The str that a reference leads to. Its class does not say so where it was made of bytes."""
+        data = self.object_at(address)
+        return cast(bytes, data).decode() if data is not None else None
 
     def wrap(self, address: int) -> NativeObject | None:
         """The proxy of an object."""
@@ -373,7 +409,9 @@ class Machine:
             case EnumType():
                 return live_enum(t)(bridge.peek(address, 64, True))
             case OptionalType(inner) if is_reference(inner):
-                return self.object_at(bridge.peek(address, 64, False))
+                return self.load(owner, address, inner)
+            case StrType():
+                return self.text_at(bridge.peek(address, 64, False))
             case StructType():
                 kind = live_class(t)
                 return kind.__view__(memoryview(bridge.Memory(address, kind.__size__, owner)), 0)
@@ -434,7 +472,8 @@ class Machine:
             key: value for key, value in vars(live).items()
             if not key.startswith("__") and isinstance(value, int | bytes | str | tuple | Enum)
         }  # fmt: skip
-        members |= {"__module__": live.__module__, "__qualname__": live.__qualname__, "_machine": self, "_type": t}
+        members |= {"__slots__": (), "__module__": live.__module__, "__qualname__": live.__qualname__}
+        members |= {"_machine": self, "_type": t}
         if t in self.interface.layouts:
             layout = self.interface.layouts[t]
             for each in decl.fields:
@@ -578,12 +617,16 @@ class NativeObject:
     _exact: ClassType
 
     def __new__(cls, *_: object, **__: object) -> NativeObject:
-        if cls._machine.classes.get(cls._type.name) is not cls:
-            raise NotNative(f"{cls.__name__} derives from {cls._type.name} in Python")
+        machine, t = cls._machine, cls._type
         made = object.__new__(cls)
-        machine = cls._machine
-        made._enter(machine, bridge.allocate(machine.descriptor(cls._type), machine.interface.layouts[cls._type].size),
-                    cls._type)  # fmt: skip
+        if machine.classes.get(t.name) is not cls:
+            t = ClassType(t.name + PYTHON)
+            if t not in machine.interface.layouts:
+                raise NotNative(f"{cls.__name__} derives from {cls._type.name} in Python (see DERIVED in subjects.py)")
+        address = bridge.allocate(machine.descriptor(t), machine.interface.layouts[t].size)
+        made._enter(machine, address, t)
+        if t is not cls._type:
+            machine.kept[address] = made
         return made
 
     def __init__(self) -> None:
@@ -595,8 +638,8 @@ class NativeObject:
         bridge.hold(address)
         machine.proxies[address] = self
 
-    def __del__(self) -> None:
-        bridge.release(self._address)
+    def __del__(self, release: Callable[[int], None] = bridge.release) -> None:
+        release(self._address)
 
 
 class NativeSequence(NativeObject):
@@ -661,6 +704,12 @@ class NativeList(NativeSequence):
 
     def __contains__(self, value: object) -> bool:
         return any(each is value or each == value for each in self)
+
+    def index(self, value: object) -> int:
+        return list(self).index(value)
+
+    def count(self, value: object) -> int:
+        return list(self).count(value)
 
 
 class NativeDeque(NativeSequence):
