@@ -55,6 +55,10 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    for report in terminalreporter.stats.get("passed", []):
+        for name, value in report.user_properties:
+            if name == "native" and report.when == "call":
+                terminalreporter.line(str(value))  # which part of the unit tests compiled code has passed
     repeats = _repeats(config)
     if repeats:
         terminalreporter.section(f"{len(repeats)} passed at a second attempt only (budget {budget_of(config)})")

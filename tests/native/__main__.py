@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.native.build import build
+from tests.native.build import FOLDER, build, build_changed
+from tests.native.miscompiled import CHANGES
 from tests.native.subjects import LEFT_OUT, MODULES, native_tests
 from tools.paths import ROOT
 
@@ -35,10 +36,13 @@ class Outcomes:
 
 def main() -> int:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--image", type=Path, help="an image that build.py made (default: what the sources give)")
+    parser.add_argument("--miscompile", choices=CHANGES, help="change an instruction first")
     parser.add_argument("--report", type=Path, help="where to write the outcomes, as JSON")
     options, rest = parser.parse_known_args()
-    image = options.image or build()
+    if options.miscompile:
+        image = build_changed(CHANGES[options.miscompile].apply, FOLDER / f"miscompiled-{options.miscompile}")
+    else:
+        image = build()
     importlib.import_module("kernel.start.main")  # all that fixtures may import is there before anything is replaced
     from tests.native.proxies import install
 

@@ -8,6 +8,7 @@ puts its results in another, so that whoever calls need not know how the compile
 
 from __future__ import annotations
 
+import fcntl
 import pickle
 import re
 import subprocess
@@ -72,8 +73,8 @@ from compiler.types import (
     has_variable,
     is_reference,
 )
-from tests.native.subjects import DERIVED, MODULES
-from tools.paths import BUILD, ROOT
+from tests.native.subjects import DERIVED, MODULES, module_file
+from tools.paths import BUILD
 
 FOLDER = BUILD / "native"
 HERE = Path(__file__).resolve().parent
@@ -419,19 +420,37 @@ def parts_of(kind: str) -> list[str]:
 Change = Callable[[dict[str, str]], None]
 
 
-def module_path(name: str) -> Path:
-    place = ROOT.joinpath(*name.split("."))
-    return place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
-
-
-def build(timings: Timings | None = None, change: Change | None = None, output: Path = FOLDER / "modules") -> Path:
-    """The image, compiled if it is not there or a source has changed. Its interface lies beside it. `change` may alter
-    the modules' IR before LLVM sees it: for tests."""
+def build(timings: Timings | None = None) -> Path:
+    """The image, compiled if it is not there or a source has changed. Its interface lies beside it."""
     timings = timings or Timings()
+    output = FOLDER / "modules"
     manifest_file = manifest_path("native", str(output))
-    if change is None and Manifest.read(manifest_file) is not None:
-        return output
-    files = [module_path(name) for name in MODULES]
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    with (FOLDER / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if Manifest.read(manifest_file) is not None:
+            return output
+        program, modules, interface = lowered(timings)
+        write_whole(output.with_suffix(".ir"), pickle.dumps(modules))
+        compile_and_link(modules, interface, output, timings)
+        inputs = [*kernel_inputs(program), *map(module_file, MODULES), *HERE.glob("*.*")]
+        manifest_of(output, [path for path in inputs if path.is_file()], {}).write(manifest_file)
+    return output
+
+
+def build_changed(change: Change, output: Path) -> Path:
+    """The same image with an instruction changed."""
+    image = build()
+    modules = pickle.loads(image.with_suffix(".ir").read_bytes())
+    change(modules)
+    interface = pickle.loads(image.with_suffix(".interface").read_bytes())
+    compile_and_link(modules, interface, output, Timings())
+    return output
+
+
+def lowered(timings: Timings) -> tuple[Program, dict[str, str], Interface]:
+    """The modules' IR, and their interface without addresses."""
+    files = [module_file(name) for name in MODULES]
     with timings.phase("front end"):
         program = load([HOST_MODULE], files)
         import_live([HOST_MODULE], files)
@@ -441,22 +460,19 @@ def build(timings: Timings | None = None, change: Change | None = None, output: 
         f.name for f in program.functions.values()
         if f.loc.path in paths and f.name not in build_time and is_concrete(program, f) and not f.errors
     )  # fmt: skip
-    entries += ["kernel.mm.host.start", "kernel.mm.host.objects_in_use"]
     lowering = NativeLowering(program, list(MODULES))
     with timings.phase("lowering"):
-        modules = lowering.run(entries)
-    if change is not None:
-        change(modules)
+        modules = lowering.run([*entries, "kernel.mm.host.start", "kernel.mm.host.objects_in_use"])
+    return program, modules, lowering.interface
+
+
+def compile_and_link(modules: dict[str, str], interface: Interface, output: Path, timings: Timings) -> None:
     with timings.phase("LLVM"):
         compiled = compile_modules(modules, HOST, "release")
     with timings.phase("link"):
         link(list(compiled.objects.values()), output)
-    lowering.interface.symbols = symbols_of(output)
-    write_whole(output.with_suffix(".interface"), pickle.dumps(lowering.interface))
-    if change is None:
-        inputs = [*kernel_inputs(program), *files, *HERE.glob("*.*")]
-        manifest_of(output, [path for path in inputs if path.is_file()], {}).write(manifest_file)
-    return output
+    interface.symbols = symbols_of(output)
+    write_whole(output.with_suffix(".interface"), pickle.dumps(interface))
 
 
 def link(objects: list[Path], output: Path) -> None:
