@@ -45,7 +45,7 @@ ROOT_WAIT_S = 10  # for a disk that --root names
 SSH_PORT = 2222  # of this machine, or the next one that is free
 TYPED_PACKAGES = ("kernel", "arch", "compiler", "tools", "userland", "tests.harness", "tests.packets",
                   "tests.conformance", "tests.bench", "tests.boot", "tests.twins", "tests.debug", "tests.fuzz_network",
-                  "tests.fuzz_calls", "tests.unit", "tests.exercises")  # fmt: skip
+                  "tests.fuzz_calls", "tests.unit", "tests.native", "tests.exercises")  # fmt: skip
 
 
 EXAMPLES = {

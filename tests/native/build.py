@@ -32,6 +32,7 @@ from compiler.driver import (
 )
 from compiler.freeze import Freezer
 from compiler.front.build_time import build_time_functions
+from compiler.front.rules import walk
 from compiler.lower.debug import DebugInfo
 from compiler.lower.function import FunctionLowerer
 from compiler.lower.interfaces import NoDebugInfo, Options
@@ -43,8 +44,10 @@ from compiler.tree import (
     CallBuiltin,
     CallFunction,
     ClassDecl,
+    Expr,
     ExprStmt,
     Function,
+    Global,
     IntLit,
     Loc,
     Local,
@@ -83,6 +86,7 @@ GLUE = "krait.native"
 PYTHON = "Python"  # what is appended to the name of a class for the one from which classes of Python derive
 CONTAINERS = "kernel.lang.runtime.containers."
 LIST, DICT, DEQUE, BYTE_ARRAY = (f"{CONTAINERS}{name}" for name in ("List", "Dict", "Deque", "ByteArray"))
+CONTAINER_CLASSES = (LIST, DICT, DEQUE, BYTE_ARRAY)
 METHODS = {
     LIST: ("__getitem__", "__setitem__", "__delitem__", "append", "insert", "pop_last", "clear", "__contains__"),
     DICT: ("__getitem__", "__setitem__", "__delitem__", "clear", "key_list"),
@@ -153,6 +157,8 @@ class NativeLowering(Lowering):
             for name, value in vars(sys.modules[module]).items():
                 if getattr(type(value), "__module__", "") in self.roots and self.is_class(type(value)):
                     self.guard(partial(self.offer, module, name, value))
+        for (module, name), t in self.generic_globals().items():
+            self.guard(partial(self.offer, module, name, vars(sys.modules[module])[name], t))
         self.guard(partial(self.require, "krait_allocate"))
         self.guard(partial(self.require, "krait_count_is_zero"))
         super().discover([])
@@ -191,8 +197,10 @@ class NativeLowering(Lowering):
         )
         call = CallFunction(place, NONE, escape.name, [Local(place, p.type, p.name) for p in kept])
         end: Stmt = ExprStmt(place, CallBuiltin(place, NEVER, "unreachable", []))
-        if short in DERIVED[twin.name.removesuffix(PYTHON)]:
-            end = Raise(place, New(place, ClassType("kernel.lang.errors.Errno"), [IntLit(place, INT, 5)]))
+        exception = DERIVED[twin.name.removesuffix(PYTHON)].get(short)
+        if exception is not None:
+            code: list[Expr] = [IntLit(place, INT, 5)] if exception.endswith(".Errno") else []
+            end = Raise(place, New(place, ClassType(exception), code))
         self.program.functions[escape.name] = escape
         body: list[Stmt] = [ExprStmt(place, call), end]
         decorators = {"noinline": "", **{k: v for k, v in function.decorators.items() if k in ("noraise", "nosleep")}}
@@ -204,6 +212,17 @@ class NativeLowering(Lowering):
 
     def is_ours(self, name: str) -> bool:
         return any(name.rpartition(".")[0] == module for module in self.roots)
+
+    def generic_globals(self) -> dict[tuple[str, str], ClassType]:
+        """The objects of generic classes that modules name: what they are of stands where a function names them."""
+        found: dict[tuple[str, str], ClassType] = {}
+        for function in self.program.functions.values():
+            for node in (n for statement in function.body for n in walk(statement)):
+                if isinstance(node, Global) and isinstance(node.type, ClassType) and node.type.args:
+                    ours = node.module in self.roots and node.type.name not in CONTAINER_CLASSES
+                    if ours and not has_variable(node.type):
+                        found[node.module, node.name] = node.type
+        return found
 
     def is_class(self, kind: type) -> bool:
         decl = self.program.classes.get(f"{kind.__module__}.{kind.__qualname__}")
@@ -222,9 +241,9 @@ class NativeLowering(Lowering):
         for t in (*instance.parameters, instance.result):
             self.use(t)
 
-    def offer(self, module: str, name: str, value: object) -> None:
+    def offer(self, module: str, name: str, value: object, t: ClassType | None = None) -> None:
         """A module's object is used from outside."""
-        t = ClassType(f"{type(value).__module__}.{type(value).__qualname__}")
+        t = t or ClassType(f"{type(value).__module__}.{type(value).__qualname__}")
         self.use(t)
         self.interface.globals[module, name] = self.freezer.symbol_for(value, t), t
 

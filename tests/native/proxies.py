@@ -22,6 +22,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from compiler.lower.layout import type_symbol
 from compiler.tree import ClassDecl, Function
 from compiler.types import (
     BYTES,
@@ -96,7 +97,7 @@ class Machine:
         self.proxies: weakref.WeakValueDictionary[int, NativeObject] = weakref.WeakValueDictionary()
         self.frozen: dict[int, tuple[object, int]] = {}  # live objects by identity: what they became
         self.kept: dict[int, NativeObject] = {}  # objects of Python's classes
-        self.errno = next(n for n, name in self.interface.exceptions.items() if name.endswith(".Errno"))
+        self.numbers = {name: number for number, name in self.interface.exceptions.items()}  # of exceptions
         self.pending: BaseException | None = None
         self.calls = 0
         bridge.load(
@@ -130,14 +131,19 @@ class Machine:
                 bridge.poke(results + 8 * at, 64, word)
             for address in put.held:
                 bridge.release(address)  # the caller's frame holds it
-        except Errno as error:
+        except (Errno, MemoryError) as error:
             if method.raises:
-                return self.errno << 32 | error.code & 0xFFFF_FFFF
+                return self.word_of(error)
             self.pending = error
         except BaseException as error:
             self.pending = self.pending or error
-            return self.errno << 32 | 5 if method.raises else 0
         return 0
+
+    def word_of(self, error: Errno | MemoryError) -> int:
+        """An exception as a word beside a result."""
+        if isinstance(error, MemoryError):
+            return self.numbers["builtins.MemoryError"] << 32
+        return self.numbers["kernel.lang.errors.Errno"] << 32 | error.code & 0xFFFF_FFFF
 
     # Calls --------------------------------------------------------------------------------------------------------
 
@@ -324,8 +330,6 @@ class Machine:
 
     def method(self, t: ClassType, name: str) -> Code:
         """A method of a container."""
-        from compiler.lower.layout import type_symbol
-
         suffix = f"[{','.join(type_symbol(a) for a in t.args)}]" if t.args else ""
         code = self.interface.codes.get(f"{t.name}.{name}{suffix}")
         if code is None:
@@ -455,18 +459,18 @@ class Machine:
             return NativeDeque
         if t.name == BYTE_ARRAY:
             return NativeByteArray
-        return self.class_named(t.name)
+        return self.class_named(t.name, t)
 
-    def class_named(self, name: str) -> type[NativeObject]:
-        """The proxies' class of a class."""
-        known = self.classes.get(name)
+    def class_named(self, name: str, exact: ClassType | None = None) -> type[NativeObject]:
+        """The proxies' class of a class, for generic ones as `exact` says."""
+        t = exact or ClassType(name)
+        known = self.classes.get(type_symbol(t))
         if known is not None:
             return known
         decl = self.interface.classes[name]
         base: type[NativeObject] = NativeObject
         if isinstance(decl.base, ClassType) and decl.base.name in self.interface.classes:
             base = self.class_named(decl.base.name)
-        t = ClassType(name)
         live = live_class(t)
         members: dict[str, object] = {
             key: value for key, value in vars(live).items()
@@ -481,7 +485,7 @@ class Machine:
         for full in decl.methods:
             self.add_method(members, decl, full, live)
         made = type(live.__name__, (base,), members)
-        self.classes[name] = made
+        self.classes[type_symbol(t)] = made
         return made
 
     def add_method(self, members: dict[str, object], decl: ClassDecl, full: str, live: type) -> None:
@@ -618,12 +622,12 @@ class NativeObject:
 
     def __new__(cls, *_: object, **__: object) -> NativeObject:
         machine, t = cls._machine, cls._type
-        made = object.__new__(cls)
         if machine.classes.get(t.name) is not cls:
             t = ClassType(t.name + PYTHON)
             if t not in machine.interface.layouts:
                 raise NotNative(f"{cls.__name__} derives from {cls._type.name} in Python (see DERIVED in subjects.py)")
         address = bridge.allocate(machine.descriptor(t), machine.interface.layouts[t].size)
+        made = object.__new__(cls)
         made._enter(machine, address, t)
         if t is not cls._type:
             machine.kept[address] = made
@@ -848,7 +852,20 @@ def replacement(machine: Machine, names: Sequence[str], module: str, key: str, v
     known = machine.frozen.get(id(value))
     if known is not None and known[0] is value:
         return machine.wrap(known[1])
+    decl = machine.interface.classes.get(f"{type(value).__module__}.{type(value).__qualname__}")
+    if decl is not None and decl.kind == "class":
+        return Missing(f"{module}.{key}")
     return value
+
+
+class Missing:
+    """An object of a module that the image has not: nobody may take Python's for it."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __getattr__(self, name: str) -> object:
+        raise NotNative(f"{self._name} is not in the image")
 
 
 __all__ = ["Machine", "NotNative", "UnionType", "WeakType", "install"]
