@@ -31,8 +31,8 @@ def chosen_tasks(which: int, who: int) -> list[Task]:
     elif which == _PRIO_PGRP:
         group = find_group(task.process.group if who == 0 else task.pids.resolve(who))
         if group is not None:
-            for process in group.members.values():
-                _add_threads(found, process)
+            for member in group.members.values():
+                _add_threads(found, member)
     elif which == _PRIO_USER:
         uid = task.credentials.uid if who == 0 else uid_from_caller(who & NO_ID)
         for pid in process_ids(task.pids):

@@ -127,9 +127,9 @@ def _tell_owner(file: File, info: SignalInfo) -> None:
     elif file.owner_kind == OWNER_GROUP:
         group = find_group(file.owner)
         if group is not None:
-            for process in group.members.values():
-                if _may_tell(file, credentials_of(process)):
-                    _tell_process(process, info)
+            for member in group.members.values():
+                if _may_tell(file, credentials_of(member)):
+                    _tell_process(member, info)
     else:
         process = find_process(file.owner)
         if process is not None and _may_tell(file, credentials_of(process)):

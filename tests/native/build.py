@@ -18,6 +18,9 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from elftools.elf.elffile import ELFFile
+from elftools.elf.sections import SymbolTableSection
+
 from compiler.backend import HOST, compile_modules, write_whole
 from compiler.driver import (
     HOST_MODULE,
@@ -511,11 +514,10 @@ def run(*command: str) -> None:
 
 
 def symbols_of(image: Path) -> dict[str, int]:
-    from elftools.elf.elffile import ELFFile
-
     with image.open("rb") as file:
         elf = ELFFile(file)
-        table = elf.get_section_by_name(".symtab")
+        table, frames = elf.get_section_by_name(".symtab"), elf.get_section_by_name(".eh_frame")
+        assert isinstance(table, SymbolTableSection) and frames is not None
         symbols = {symbol.name: int(symbol["st_value"]) for symbol in table.iter_symbols() if symbol.name}
-        symbols[".eh_frame"] = int(elf.get_section_by_name(".eh_frame")["sh_addr"])
+        symbols[".eh_frame"] = int(frames["sh_addr"])
     return symbols

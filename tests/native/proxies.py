@@ -20,10 +20,10 @@ from collections.abc import Callable, Iterator, MutableSequence, Sequence
 from enum import Enum
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 from compiler.lower.layout import type_symbol
-from compiler.tree import ClassDecl, Function
+from compiler.tree import ClassDecl
 from compiler.types import (
     BYTES,
     INT,
@@ -50,8 +50,7 @@ from compiler.types import (
 )
 from kernel.lang import Errno, Panic, Span, u8
 from kernel.lang.places import place_of
-from kernel.lang.spans import Array, Elements
-from kernel.lang.structs import Struct
+from kernel.lang.spans import Array
 from tests.native.build import BYTE_ARRAY, DEQUE, DICT, LIST, PYTHON, Code, Interface
 
 if TYPE_CHECKING:
@@ -69,6 +68,60 @@ KINDS: dict[int, type[Exception]] = {
     8: OverflowError, 9: ValueError, 10: Panic, 12: ValueError, 13: RuntimeError,
 }  # fmt: skip
 TEXT = 16  # where the data of bytes and str begins
+
+
+class Place(Protocol):
+    """How the prelude under CPython reads a value of some type."""
+
+    size: int
+
+
+class Viewed(Protocol):
+    """A Span of the prelude under CPython."""
+
+    _buffer: memoryview | bytearray | bytes
+    _start: int
+    _count: int
+    _element: Place
+
+
+class Placed(Protocol):
+    """A struct or Array of the prelude under CPython."""
+
+    __place__: tuple[memoryview | bytearray, int]
+    __size__: int
+
+
+class PlacedClass(Protocol):
+    """The class of such."""
+
+    __size__: int
+
+    def __call__(self) -> Placed: ...
+
+    def __view__(self, buffer: memoryview, offset: int) -> object: ...
+
+
+if TYPE_CHECKING:
+
+    class NativeSpan:
+        """See below."""
+
+        def __init__(self, buffer: memoryview, start: int, count: int, element: object) -> None: ...
+
+else:
+
+    class NativeSpan(Span):
+        """A span of bytes of the heap. Its bytes are copied as whole, as those of a bytearray are."""
+
+        __slots__ = ()
+
+        def _are_bytes(self) -> bool:
+            return True
+
+        def _part(self, part: slice) -> NativeSpan:
+            found = super()._part(part)
+            return NativeSpan(found._buffer, found._start, found._count, found._element)
 
 
 class NotNative(Exception):
@@ -142,8 +195,8 @@ class Machine:
     def word_of(self, error: Errno | MemoryError) -> int:
         """An exception as a word beside a result."""
         if isinstance(error, MemoryError):
-            return self.numbers["builtins.MemoryError"] << 32
-        return self.numbers["kernel.lang.errors.Errno"] << 32 | error.code & 0xFFFF_FFFF
+            return int(self.numbers["builtins.MemoryError"]) << 32
+        return int(self.numbers["kernel.lang.errors.Errno"]) << 32 | error.code & 0xFFFF_FFFF
 
     # Calls --------------------------------------------------------------------------------------------------------
 
@@ -177,7 +230,7 @@ class Machine:
 
     def struct_result(self, code: Code, values: Sequence[object]) -> object:
         """Call a function that puts its result where its first argument says."""
-        made = live_class(code.result)()
+        made = placed_class(code.result)()
         pointer = Code(code.glue, (code.result, *code.parameters), NoneType(), code.raises, False)
         self.call(pointer, (made, *values))
         return made
@@ -240,22 +293,21 @@ class Machine:
 
     def put_span(self, value: object, words: Words) -> None:
         """An address and a number of elements. The bytes of Python are copied, and back."""
-        assert isinstance(value, Elements)
-        buffer, start, size = value._buffer, value._start, value._count * value._element.size
+        assert isinstance(value, Span)
+        view = cast(Viewed, value)
+        buffer, start, size = view._buffer, view._start, view._count * view._element.size
         if isinstance(buffer, memoryview):
-            words.words += [bridge.address_of(buffer[start:]) if size else 0, value._count]
+            words.words += [bridge.address_of(buffer[start:]) if size else 0, view._count]
             words.kept.append(buffer)
             return
         address = self.new_bytes(BYTES, bytes(buffer[start : start + size]), words)
-        words.words += [address + TEXT, value._count]
+        words.words += [address + TEXT, view._count]
         if isinstance(buffer, bytearray):
             words.after.append(partial(copy_back, buffer, start, address, size))
 
     def put_struct(self, value: object, words: Words) -> None:
-        assert isinstance(value, Struct | Array)
-        buffer, start = value.__place__
-        size = value.__size__
-        assert size is not None
+        buffer, start = cast(Placed, value).__place__
+        size = cast(Placed, value).__size__
         if isinstance(buffer, memoryview):
             words.words.append(bridge.address_of(buffer[start:]))
             words.kept.append(buffer)
@@ -277,7 +329,7 @@ class Machine:
         symbol = self.interface.descriptors.get(t)
         if symbol is None:
             raise NotNative(f"no {show(t)} is made in the compiled modules")
-        return self.symbols[symbol]
+        return int(self.symbols[symbol])
 
     def reference(self, t: Type, value: object, words: Words) -> int:
         """The address of the object that a value is, or becomes."""
@@ -296,27 +348,35 @@ class Machine:
                 return self.new_bytes(t, value.encode(), words)
             case ClassType(name=name):
                 if name == LIST and isinstance(value, list):
-                    made = self.new_list(t, value)
-                    words.after.append(lambda: value.__setitem__(slice(None), list(made)))
-                elif name == BYTE_ARRAY and isinstance(value, bytearray):
-                    made = self.new_byte_array(value)
-                    words.after.append(lambda: value.__setitem__(slice(None), bytes(made)))
-                else:
-                    raise NotNative(f"{type(value).__name__} as {show(t)}")
-                words.kept.append(made)
-                return made._address
+                    return self.copied_list(t, value, words)
+                if name == BYTE_ARRAY and isinstance(value, bytearray):
+                    return self.copied_byte_array(value, words)
         raise NotNative(f"{type(value).__name__} as {show(t)}")
 
-    def new_list(self, t: ClassType, values: Sequence[object]) -> NativeList:
+    def copied_list(self, t: ClassType, values: list[object], words: Words) -> int:
+        """A list that is there for a call; what the call did to it is done to the list of Python."""
         made = cast(NativeList, self.new_container(t))
         for value in values:
             made.append(value)
-        return made
+        words.kept.append(made)
 
-    def new_byte_array(self, data: bytes | bytearray) -> NativeByteArray:
+        def copy_back() -> None:
+            values[:] = list(made)
+
+        words.after.append(copy_back)
+        return made._address
+
+    def copied_byte_array(self, data: bytearray, words: Words) -> int:
+        """The same of a bytearray."""
         made = cast(NativeByteArray, self.new_container(ClassType(BYTE_ARRAY)))
         made.extend(bytes(data))
-        return made
+        words.kept.append(made)
+
+        def copy_back() -> None:
+            data[:] = bytes(made)
+
+        words.after.append(copy_back)
+        return made._address
 
     def new_container(self, t: ClassType) -> NativeObject:
         address = bridge.allocate(self.descriptor(t), self.interface.layouts[t].size)
@@ -365,9 +425,9 @@ class Machine:
                 place = place_of(u8) if element.bits == 8 and not element.signed else None  # type: ignore[attr-defined]
                 if place is None:
                     raise NotNative(f"{show(t)} as a result")
-                return Span(memoryview(bridge.Memory(address, count, owner)), 0, count, place)
+                return NativeSpan(memoryview(bridge.Memory(address, count, owner)), 0, count, place)
             case StructType():
-                kind = live_class(t)
+                kind = placed_class(t)
                 return kind.__view__(memoryview(bridge.Memory(next(words), kind.__size__, owner)), 0)
             case _ if is_reference(t):
                 return self.object_at(next(words))
@@ -417,10 +477,10 @@ class Machine:
             case StrType():
                 return self.text_at(bridge.peek(address, 64, False))
             case StructType():
-                kind = live_class(t)
+                kind = placed_class(t)
                 return kind.__view__(memoryview(bridge.Memory(address, kind.__size__, owner)), 0)
             case ArrayType(element, length) if not is_reference(element):
-                kind = Array[live_type(element), length]
+                kind = cast("dict[object, PlacedClass]", Array)[live_type(element), length]
                 return kind.__view__(memoryview(bridge.Memory(address, kind.__size__, owner)), 0)
             case _ if is_reference(t):
                 return self.object_at(bridge.peek(address, 64, False))
@@ -490,24 +550,24 @@ class Machine:
 
     def add_method(self, members: dict[str, object], decl: ClassDecl, full: str, live: type) -> None:
         name = full.removeprefix(decl.name + ".")
-        function = self.interface.functions[full]
         code = self.interface.codes.get(full)
         if name.endswith(".setter"):
             name = name.removesuffix(".setter")
             before = members[name]
             assert isinstance(before, property)
-            members[name] = before.setter(self.function(full, code, function, None))
+            setter = cast(Callable[[object, object], None], self.function(full, code, None))
+            members[name] = before.setter(setter)
             return
         plain = vars(live).get(name)
         if isinstance(plain, property):
-            members[name] = property(self.function(full, code, function, None))
+            members[name] = property(self.function(full, code, None))
         elif isinstance(plain, staticmethod):
-            members[name] = staticmethod(self.function(full, code, function, plain.__func__))
+            members[name] = staticmethod(self.function(full, code, plain.__func__))
         else:
-            members[name] = self.function(full, code, function, plain if inspect.isfunction(plain) else None)
+            members[name] = self.function(full, code, plain if inspect.isfunction(plain) else None)
 
     def function(
-        self, name: str, code: Code | None, declaration: Function, live: Callable[..., object] | None
+        self, name: str, code: Code | None, live: Callable[..., object] | None
     ) -> Callable[..., object]:
         """A compiled function as one of Python's."""
         if code is None:
@@ -566,7 +626,7 @@ def signed_word(number: int) -> int:
     return number - (1 << 64) if number >> 63 == 1 else number
 
 
-def live_class(t: Type) -> type[Struct]:
+def live_class(t: Type) -> type:
     """The class of the imported modules."""
     assert isinstance(t, ClassType | StructType | EnumType)
     value: object = LIVE.get(t.name)
@@ -579,7 +639,12 @@ def live_class(t: Type) -> type[Struct]:
         for part in short.split("."):
             value = getattr(value, part)
         LIVE[t.name] = value
-    return cast(type[Struct], value)
+    return cast(type, value)
+
+
+def placed_class(t: Type) -> PlacedClass:
+    """The class of a struct."""
+    return cast(PlacedClass, live_class(t))
 
 
 LIVE: dict[str, object] = {}
@@ -843,7 +908,7 @@ def replacement(machine: Machine, names: Sequence[str], module: str, key: str, v
         declaration = machine.interface.functions.get(full)
         if declaration is None:
             return value
-        return machine.function(full, machine.interface.codes.get(full), declaration, value)
+        return machine.function(full, machine.interface.codes.get(full), value)
     if isinstance(value, type):
         decl = machine.interface.classes.get(f"{value.__module__}.{value.__qualname__}")
         if decl is not None and decl.kind == "class" and value.__module__ in names and not decl.type_params:

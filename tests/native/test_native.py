@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -46,7 +47,7 @@ def count_of(path: Path) -> int:
     return len(re.findall(r"^def test_", path.read_text(), re.MULTILINE))
 
 
-def test_all_pass(run: Run, record_property: pytest.RecordProperty) -> None:
+def test_all_pass(run: Run, record_property: Callable[[str, object], None]) -> None:
     functions = {name.partition("[")[0] for name in run.outcomes}
     whole = sum(map(count_of, unit_tests()))
     record_property("native", f"{len(functions)} of {whole} unit tests ran against compiled code ({run.calls} calls)")
