@@ -52,6 +52,7 @@ GROUPS = {
     "kexec": ("kexec-tools",),
     "keys": ("keyutils",),
     "devices": ("udev", "pciutils", "util-linux"),
+    "native": ("python3-dev",),  # Python.h, for extension modules
 }
 
 

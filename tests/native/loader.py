@@ -12,6 +12,7 @@ from pathlib import Path
 from types import ModuleType
 
 from tools.paths import BUILD
+from tools.setup import require
 
 HERE = Path(__file__).resolve().parent
 SOURCES = ("bridge.pyx", "machine.c", "machine.h")
@@ -33,6 +34,8 @@ def compiled() -> Path:
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not made.exists():
+            if not Path(sysconfig.get_path("include"), "Python.h").is_file():
+                require("native")
             run(sys.executable, "-m", "cython", "-3", str(HERE / "bridge.pyx"), "-o", str(folder / "bridge.c"))
             scratch = made.with_suffix(".new")
             run("gcc", "-shared", "-fPIC", "-O2", "-fno-omit-frame-pointer", f"-I{sysconfig.get_path('include')}",
