@@ -187,10 +187,8 @@ class Target:
         try:
             while _most_helpers() != 0 and pipe.readers > 0 and not dump.is_broken_off:
                 pipe.write_queue.sleep()
-        except Errno:
-            pass  # SIGKILL came: nobody waits any more
-        except MemoryError:
-            pass  # cannot be, without a time limit
+        except (Errno, MemoryError):
+            pass  # SIGKILL came: nobody waits any more. Memory is not needed without a time limit
         _HELPERS.now -= 1
 
 

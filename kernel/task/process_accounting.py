@@ -223,10 +223,8 @@ def _note(task: Task, space: PidNamespace, account: ProcessAccount) -> None:
             record = bytearray(_RECORD_SIZE)
             _describe(task, space, span_of(record))
             file.write(KernelBuffer(record))
-    except Errno:
+    except (Errno, MemoryError):
         pass  # the disk is full, or broken: as on Linux, the record is lost
-    except MemoryError:
-        pass  # the same
     finally:
         file.release()
 
