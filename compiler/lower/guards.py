@@ -8,12 +8,13 @@ variable keeps its value while the lock is held (`keep_owner`), and because the 
 
 from __future__ import annotations
 
+import importlib
 import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from compiler.lower.interfaces import CONTAINERS
-from compiler.lower.layout import live_object
+from compiler.lower.layout import live_object, module_of
 from compiler.lower.values import Path, Value
 from compiler.tree import Program
 from compiler.types import (
@@ -149,6 +150,9 @@ class Notes:
         module = sys.modules.get(NOTES)
         if module is None or name not in self.program.classes:
             return None
+        owner = module_of(self.program, name)
+        if owner not in sys.modules:  # a file that is checked alone names it for types only
+            importlib.import_module(owner)
         return getattr(module, table).get(live_object(self.program, name))
 
 
