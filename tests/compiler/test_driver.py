@@ -328,6 +328,12 @@ def test_check_of_a_part_of_the_kernel() -> None:
     assert (done.stderr, done.returncode) == ("", 0)
 
 
+def test_a_file_alone_whose_types_lead_further() -> None:
+    """It names classes with guarded fields for types only, so nobody has imported them."""
+    done = compiler("check", ROOT / "kernel" / "task" / "async_io.py")
+    assert (done.stderr, done.returncode) == ("", 0)
+
+
 def test_an_entry_that_does_not_exist(tmp_path: Path) -> None:
     done = compiler("build", "--entry", "kernel.nothing", "-o", tmp_path / "x.elf")
     assert done.returncode == 1 and done.stderr.startswith("error: there is no module kernel.nothing")
