@@ -69,23 +69,48 @@ class Refused(Exception):
 
 
 @dataclass
-class Timings:
-    """Seconds by phase, for `build --timings`."""
+class Spent:
+    """Seconds: by the clock, of processor time in user mode, and in the kernel. That of child processes is counted
+    when they have ended and their parent knows.
+    """
 
-    phases: dict[str, float] = field(default_factory=dict)
+    elapsed: float = 0.0
+    user: float = 0.0
+    system: float = 0.0
+
+    def add(self, other: Spent) -> None:
+        self.elapsed += other.elapsed
+        self.user += other.user
+        self.system += other.system
+
+    def __str__(self) -> str:
+        return f"{self.elapsed:7.2f} s, {self.user:.2f} user, {self.system:.2f} system"
+
+
+@dataclass
+class Timings:
+    """What each phase took, for `--timings`."""
+
+    phases: dict[str, Spent] = field(default_factory=dict)
 
     @contextlib.contextmanager
     def phase(self, name: str) -> Iterator[None]:
-        started = time.monotonic()
+        started, before = time.monotonic(), os.times()
         try:
             yield
         finally:
-            self.phases[name] = self.phases.get(name, 0.0) + time.monotonic() - started
+            after = os.times()
+            self.phases.setdefault(name, Spent()).add(Spent(
+                time.monotonic() - started, after.user + after.children_user - before.user - before.children_user,
+                after.system + after.children_system - before.system - before.children_system,
+            ))  # fmt: skip
 
     def show(self, stream: TextIO) -> None:
-        for name, seconds in self.phases.items():
-            print(f"{name:<24} {seconds:7.2f} s", file=stream)
-        print(f"{'total':<24} {sum(self.phases.values()):7.2f} s", file=stream)
+        total = Spent()
+        for name, spent in self.phases.items():
+            print(f"{name:<24} {spent}", file=stream)
+            total.add(spent)
+        print(f"{'total':<24} {total}", file=stream)
 
 
 # What was built from what ---------------------------------------------------------------------------------------------

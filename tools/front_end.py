@@ -14,7 +14,7 @@ from pathlib import Path
 
 from compiler.progress import be_quiet
 from tools import cpio, image_commands, machine_commands
-from tools.arguments import Parser, calls, existing, in_bytes, memory_size, positive, volume_label
+from tools.arguments import Parser, calls, existing, in_bytes, memory_size, positive, processor_count, volume_label
 from tools.doctor import main as examine_machine
 from tools.errors import KraitError, UsageError
 from tools.flash import flash, refusal
@@ -33,8 +33,9 @@ from tools.project import FILE as PROJECT_FILE
 from tools.project import KINDS, find_project, new, test_project
 from tools.run_options import add_machine_options, add_program_options
 from tools.run_program import ShownLog, run_program
-from tools.self_build import MEMORY as SELF_BUILD_MEMORY
-from tools.self_build import self_build
+from tools.selfhost.build import MEMORY as SELF_BUILD_MEMORY
+from tools.selfhost.build import self_build
+from tools.selfhost.tests import self_test
 from tools.setup import require
 from tools.version import VERSION
 from userland import ssh
@@ -437,6 +438,14 @@ def add_quiet(command: Parser) -> None:
     command.add_argument("-q", "--quiet", dest="hush", action="store_true", help="say nothing of what is made first")
 
 
+def add_self_options(command: Parser) -> None:
+    """Options of the commands for which this machine's Python runs in a guest, with the checkout."""
+    add_quiet(command)
+    command.add_argument("--memory", metavar="SIZE", type=memory_size, default=SELF_BUILD_MEMORY,
+                         help=f"of the machine ({SELF_BUILD_MEMORY})")
+    command.add_argument("--cpus", metavar="N", type=processor_count, default=1, help="processors of the machine (1)")
+
+
 def _add_run_options(command: Parser) -> None:
     add_quiet(command)
     add_machine_options(command)
@@ -559,13 +568,23 @@ def _parser() -> Parser:
         )
         command.set_defaults(action=self_build)
         command.add_argument("--profile", choices=("dev", "release"), default="dev")
-        command.add_argument("--memory", metavar="SIZE", type=memory_size, default=SELF_BUILD_MEMORY,
-                             help=f"of the machine ({SELF_BUILD_MEMORY})")
-        command.add_argument("--cpus", metavar="N", type=positive, default=1, help="processors of the machine (1)")
+        add_self_options(command)
         command.add_argument("--generations", metavar="N", type=positive, default=1,
-                             help="then boot what was built, and build again with it (1)")
+                             help="how often: each is built on the one before (1)")
+        command.add_argument("--boot", action="store_true",
+                             help="let the machine go on, by kexec, in each one that it has built")
         command.add_argument("--short", action="store_true", help="compile and run one program only")
-        add_quiet(command)
+
+        command = commands.add_parser(
+            "self-test", help="run the unit and language tests on Krait, and compare",
+            description="Run tests of the levels unit and language here and in a machine with Krait's kernel, this "
+            "machine's Python and a copy of the checkout. Each has to end alike: passed, failed or skipped.",
+        )
+        command.set_defaults(action=self_test)
+        add_self_options(command)
+        command.add_argument("-k", metavar="EXPRESSION", help="those that pytest's -k chooses")
+        command.add_argument("--short", action="store_true", help="a few of them")
+        command.add_argument("paths", metavar="PATH", nargs="*", help="files, directories, names of tests (all)")
 
         command = commands.add_parser("docs", help="make the pages as a site, build/site/index.html")
         command.set_defaults(action=make_site)

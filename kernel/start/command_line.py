@@ -23,6 +23,7 @@ _KNOWN: Final[list[bytes]] = [
     b"mem",
     b"trace",
     b"ip",
+    b"generation",
 ]
 """Parameters that do not reach the first program."""
 

@@ -112,6 +112,9 @@ def start_devices() -> None:
     log.info("Command line: " + log.printable(line))
     if boot_info.command_line_was_cut:
         log.warn(f"the command line is cut: there is room for {len(line)} bytes")
+    generation = command_line.number_of(line, b"generation", 0)
+    if generation > 0:
+        log.info(f"Generation {generation} of Krait built on Krait")
 
     start_interrupts(clock.counter_frequency_hz())
     begin_ticking()

@@ -9,7 +9,7 @@ import pytest
 
 from tests.harness.guest import PATIENCE
 from tools.paths import ROOT
-from tools.self_build import first_difference
+from tools.selfhost.build import first_difference
 
 pytestmark = pytest.mark.timeout(int(300 * PATIENCE))
 

@@ -27,7 +27,7 @@ def test_sizes() -> None:
 
 
 def test_unknown_words_go_to_the_first_program() -> None:
-    line = b"console=ttyS0 quiet single  FOO=bar usb.debug=1 module.flag TERM=vt100 init=/bin/sh -- -x a=b quiet"
+    line = b"console=ttyS0 single  FOO=bar usb.debug=1 module.flag TERM=vt100 init=/bin/sh generation=1 -- -x a=b quiet"
     assert command_line.arguments_for_init(line) == [b"single", b"-x", b"a=b", b"quiet"]
     assert command_line.environment_for_init(line) == [b"HOME=/", b"TERM=vt100", b"FOO=bar"]
 
