@@ -2,21 +2,19 @@
 [--profile dev|release] [--on krait|linux] [--write]`.
 
 Both kernels boot from the disk that `krait self-build` makes, with the checkout on a second one (Debian's kernel for
-clouds has no 9P), one processor and 2 GiB; both build everything. What counts is the processor time of QEMU's thread
-that runs the guest, from the host's scheduler: the wall clock has in it whatever else the host does. A phase ends when
-the build says so at the serial line. The kernel's share is the guest's own account (times(2)).
+clouds has no 9P), one processor and 2 GiB; both build everything. What counts is processor time
+(tools/selfhost/phases.py).
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import re
 import shutil
 import subprocess
 import sys
 import tempfile
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 
 from tests.bench.__main__ import replace_tables
@@ -24,35 +22,19 @@ from tests.harness import KRAIT, LINUX, Kernel
 from tests.harness.kernels import add_modules
 from tools.cpio import Archive
 from tools.oracle import fetch_oracle
-from tools.paths import BUILD, ROOT
-from tools.selfhost.build import MEMORY, PROGRAM
+from tools.paths import BUILD
+from tools.selfhost.build import BUILT, MEMORY, PROGRAM, build_watched
 from tools.selfhost.disks import COMPILER, copy_checkout, guest_disk
 from tools.selfhost.machine import SelfMachine, Setup
+from tools.selfhost.phases import TOTAL, Phases, Watch
 
 KERNELS = {kernel.name: kernel for kernel in (KRAIT, LINUX)}
-STEP = re.compile(r"krait: (.*): [\d.]+ s$")
-PHASES = {
-    "check the kernel's types": "front end", "translate the kernel": "lowering", "compile the kernel": "LLVM",
-    "link the kernel": "link",
-}  # fmt: skip
-TIMING = re.compile(r"([\w ]+?) +[\d.]+ s, ([\d.]+) user, ([\d.]+) system$")
-DIGEST = re.compile(r"^([0-9a-f]{64})  ")
+HEAD = """\
+| | Krait | Linux | Linux / Krait | Krait's kernel | Linux's kernel |
+| --- | ---: | ---: | ---: | ---: | ---: |
+"""
 ROOM = "2G"  # of the checkout's disk
 ANSWERS = BUILD / "bench-self"  # what was measured, until it is measured again
-
-
-@dataclass
-class Measured:
-    """Seconds by phase: of QEMU's thread; and by the guest's account in user mode and in the kernel."""
-
-    host: dict[str, float] = field(default_factory=dict)
-    user: dict[str, float] = field(default_factory=dict)
-    system: dict[str, float] = field(default_factory=dict)
-    digest: str = ""  # of what was built
-
-    def share(self, phase: str) -> float:
-        """The kernel's part of a phase, from 0 to 1."""
-        return self.system[phase] / max(self.user[phase] + self.system[phase], 0.01)
 
 
 def checkout_disk(scratch: Path) -> Path:
@@ -65,24 +47,8 @@ def checkout_disk(scratch: Path) -> Path:
     return disk
 
 
-def measure(kernel: Kernel, disk: Path, profile: str, *, program: bool) -> Measured:
+def measure(kernel: Kernel, disk: Path, profile: str, *, program: bool) -> Phases:
     """Build once. Raises KraitError."""
-    measured = Measured()
-    last = 0
-
-    def shown(line: str) -> None:
-        nonlocal last
-        print(f"{kernel.name}: {line}", file=sys.stderr, flush=True)
-        ended = STEP.search(line)
-        if ended and ended[1] in PHASES:
-            now = machine.processor_ns()
-            measured.host[PHASES[ended[1]]] = (now - last) / 1e9
-            last = now
-        if digest := DIGEST.search(line):
-            measured.digest = digest[1]
-        if timing := TIMING.search(line):
-            measured.user[timing[1]], measured.system[timing[1]] = float(timing[2]), float(timing[3])
-
     files = Archive()
     if kernel is LINUX:
         fetch_oracle()
@@ -90,30 +56,29 @@ def measure(kernel: Kernel, disk: Path, profile: str, *, program: bool) -> Measu
     own = " ".join(word for word in kernel.parameters.split() if word not in KRAIT.parameters.split())
     setup = Setup(
         kernel=kernel.path, disk=guest_disk(COMPILER), checkout=disk, memory=MEMORY, parameters=f"quiet {own}".strip(),
-        files=files, show=shown,
+        files=files,
     )  # fmt: skip
-    words = ["run", "--timings", "--profile", profile, PROGRAM] if program else [
-        "build", "--progress", "--timings", "--profile", profile, "-o", "build/krait.elf"]  # fmt: skip
     with SelfMachine(setup) as machine:
-        last = first = machine.processor_ns()
-        done = machine.run([sys.executable, "-m", "compiler", *words])
+        if program:
+            watch = Watch(machine.processor_ns)
+            done = machine.run([sys.executable, "-m", "compiler", "run", "--profile", profile, PROGRAM])
+            phases = watch.end(done)
+        else:
+            done, phases = build_watched(machine, ["--profile", profile])
+            machine.run(["sha256sum", BUILT])  # it is shown
         assert done.status == 0, done
-        measured.host["total"] = (machine.processor_ns() - first) / 1e9
-        measured.user["total"], measured.system["total"] = done.user, done.system
-        if not program:
-            machine.run(["sha256sum", "build/krait.elf"])
-    return measured
+    return phases
 
 
-def table(krait: Measured, linux: Measured) -> str:
-    """Markdown: a row for each phase."""
-    lines = ["| | Krait | Linux | Linux / Krait | Krait's kernel | Linux's kernel |",
-             "| --- | ---: | ---: | ---: | ---: | ---: |"]  # fmt: skip
+def table(krait: Phases, linux: Phases, name: str) -> str:
+    """Markdown: a row for each phase, or one for a program."""
+    lines = []
     for phase, seconds in krait.host.items():
         other = linux.host[phase]
-        lines.append(f"| {phase} (s) | {seconds:,.1f} | {other:,.1f} | {other / seconds:.2f} | "
+        shown = name if phase == TOTAL else phase
+        lines.append(f"| {shown} (s) | {seconds:,.1f} | {other:,.1f} | {other / seconds:.2f} | "
                      f"{krait.share(phase):.1%} | {linux.share(phase):.1%} |")  # fmt: skip
-    return "\n".join(lines)
+    return "\n".join([*lines, ""])
 
 
 def main() -> None:
@@ -126,23 +91,23 @@ def main() -> None:
     ANSWERS.mkdir(parents=True, exist_ok=True)
     what = "program" if options.program else "kernel"
 
-    def answer(kernel: Kernel) -> Path:
+    def answer(what: str, kernel: Kernel) -> Path:
         return ANSWERS / f"{what}-{options.profile}-{kernel.name}.json"
 
-    with tempfile.TemporaryDirectory(dir=ROOT / "build", prefix="bench-self-") as scratch:
+    with tempfile.TemporaryDirectory(dir=BUILD, prefix="bench-self-") as scratch:
         disk = checkout_disk(Path(scratch))
         for kernel in KERNELS.values():
             if options.on in (None, kernel.name):
-                measured = measure(kernel, disk, options.profile, program=options.program)
-                answer(kernel).write_text(json.dumps(asdict(measured)))
-    if all(answer(kernel).exists() for kernel in KERNELS.values()):
-        both = [Measured(**json.loads(answer(kernel).read_text())) for kernel in (KRAIT, LINUX)]
-        if both[0].digest != both[1].digest:
-            sys.exit(f"they built different kernels: {both[0].digest} on Krait, {both[1].digest} on Linux")
-        text = table(both[0], both[1])
-        print(text)
-        if options.write:
-            replace_tables(f"self {what} {options.profile}", [text])
+                phases = measure(kernel, disk, options.profile, program=options.program)
+                answer(what, kernel).write_text(json.dumps(asdict(phases)))
+    text = HEAD
+    for part, name in (("program", "one program, in all"), ("kernel", "the kernel, in all")):
+        if all(answer(part, kernel).exists() for kernel in KERNELS.values()):
+            both = [Phases(**json.loads(answer(part, kernel).read_text())) for kernel in (KRAIT, LINUX)]
+            text += table(both[0], both[1], name)
+    print(text)
+    if options.write:
+        replace_tables(f"self {options.profile}", [text])
 
 
 if __name__ == "__main__":

@@ -6,10 +6,12 @@ from __future__ import annotations
 
 import argparse
 import filecmp
+import json
 import os
 import shutil
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 from compiler.backend import file_hash
@@ -18,7 +20,8 @@ from tools.errors import KraitError, UsageError
 from tools.images.store import Kept
 from tools.paths import KERNEL, ROOT
 from tools.selfhost.disks import CHECKOUT, COMPILER, HERE_IN_GUEST, PLACE, copy_checkout, guest_disk
-from tools.selfhost.machine import SelfMachine, Setup
+from tools.selfhost.machine import Done, SelfMachine, Setup
+from tools.selfhost.phases import Phases, Watch
 
 HOSTS = PLACE / "host"  # what is built here
 MEMORY = "2G"
@@ -86,10 +89,7 @@ def build_generation(options: argparse.Namespace, machine: SelfMachine, generati
     say(f"build generation {generation} on Krait ({options.profile})")
     if generation > 1:
         machine.run(["rm", "-rf", "build/cache", "build/ir", BUILT])
-    done = machine.run([
-        sys.executable, "-m", "compiler", "build", "--progress", "--keep-ir", "--timings", "--profile", options.profile,
-        "-o", BUILT,
-    ])  # fmt: skip
+    done, phases = build_watched(machine, ["--keep-ir", "--profile", options.profile])
     if done.status != 0:
         raise KraitError(f"krait self-build: the build in the machine ended with status {done.status}")
     differs = first_difference(HOSTS, CHECKOUT / "build")
@@ -97,8 +97,29 @@ def build_generation(options: argparse.Namespace, machine: SelfMachine, generati
         raise KraitError(f"krait self-build: generation {generation} differs first in {differs}")
     shutil.copy2(CHECKOUT / BUILT, kernel_of(generation))
     print(f"generation {generation}: {file_hash(kernel_of(generation))}, as it is built here")
-    print(f"generation {generation}: {done.elapsed:.0f} s, {done.user + done.system:.0f} s of processor time, "
-          f"{done.kernel_share:.1%} of it the kernel's", flush=True)  # fmt: skip
+    print(f"generation {generation}: {done.elapsed:.0f} s; of its processor time {done.kernel_share:.1%} were the "
+          "kernel's")  # fmt: skip
+    for phase, seconds in phases.host.items():
+        print(f"  {phase:<12} {seconds:8.1f} s of QEMU's processors, the kernel's part {phases.share(phase):.1%}")
+    sys.stdout.flush()
+    (PLACE / f"phases-{options.profile}-{generation}.json").write_text(json.dumps(asdict(phases)))
+
+
+def build_watched(machine: SelfMachine, options: list[str]) -> tuple[Done, Phases]:
+    """Build the kernel in the machine; how that ended, and what its phases cost."""
+    watch, show = Watch(machine.processor_ns), machine.show
+
+    def see(line: str) -> None:
+        watch.see(line)
+        show(line)
+
+    machine.show = see
+    try:
+        words = [sys.executable, "-m", "compiler", "build", "--progress", "--timings", *options, "-o", BUILT]
+        done = machine.run(words)
+    finally:
+        machine.show = show
+    return done, watch.end(done)
 
 
 def kernel_of(generation: int) -> Path:

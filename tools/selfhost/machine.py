@@ -82,7 +82,6 @@ class Setup:
     generation: int = 0  # of the kernel: how many times Krait was built on Krait to get it
     parameters: str = "quiet"
     files: Archive = field(default_factory=Archive)  # beside the root image's
-    show: Callable[[str], None] = lambda line: print(line, file=sys.stderr, flush=True)
 
     def parameter_line(self, generation: int) -> str:
         words = ["console=ttyS0", "panic=-1", self.parameters]
@@ -100,10 +99,15 @@ class Setup:
         )
 
 
+def print_line(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
 class SelfMachine:
-    """Use it in a `with` statement: it ends there."""
+    """Use it in a `with` statement: it ends there. `show` gets each line that is printed in it."""
 
     def __init__(self, setup: Setup) -> None:
+        self.show: Callable[[str], None] = print_line
         self._setup = setup
         self._stack = contextlib.ExitStack()
         self._buffer = b""
@@ -200,7 +204,7 @@ class SelfMachine:
                 return answer
             self.has_trapped = self.has_trapped or TRAP.search(line) is not None
             self._last = [*self._last[1 - KEPT_LINES :], line]
-            self._setup.show(line)
+            self.show(line)
         said = "\n".join(self._last)
         raise MachineEnded(f"krait: the machine stopped. It had printed:\n{said}" if said else "krait: no machine")
 

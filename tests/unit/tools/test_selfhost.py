@@ -1,0 +1,156 @@
+"""`krait self-build` and `krait self-test`: bad command lines, how builds and tests are compared, what starts anew."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+
+from compiler.driver import Timings
+from tests.harness.outcomes import Outcomes
+from tools import front_end
+from tools.errors import KraitError, UsageError
+from tools.images.root import Configuration
+from tools.images.store import Kept
+from tools.selfhost import inside, tests
+from tools.selfhost.build import COMPLETE, begin_afresh, first_difference
+from tools.selfhost.machine import ANSWER, MARK, Done, Setup
+
+
+def fault(monkeypatch: pytest.MonkeyPatch, *words: str) -> str:
+    """What the command says to these words; its status is 2."""
+    monkeypatch.setattr("sys.argv", ["krait", *words])
+    with pytest.raises(UsageError) as raised:
+        front_end.main()
+    assert raised.value.status == 2
+    return str(raised.value)
+
+
+@pytest.mark.parametrize(("words", "said"), [
+    (["--memory", "1G"], "krait self-build: 1G of memory is too little: it takes 1536M"),
+    (["--memory", "much"], "argument --memory: 'much' is not a size like 256M or 2G"),
+    (["--cpus", "0"], "argument --cpus: '0' is not a number from 1 to 255"),
+    (["--cpus", "two"], "argument --cpus: 'two' is not a number from 1 to 255"),
+    (["--generations", "0"], "argument --generations: '0' is no number from 1 on"),
+    (["--generations", "-1"], "argument --generations: "),
+    (["--profile", "fast"], "argument --profile: invalid choice: 'fast'"),
+    (["--short", "--generations", "2"], "krait self-build: --short builds no kernel, so it has no --generations"),
+    (["kernel"], "unrecognized arguments: kernel"),
+])  # fmt: skip
+def test_what_self_build_refuses(monkeypatch: pytest.MonkeyPatch, words: list[str], said: str) -> None:
+    assert said in fault(monkeypatch, "self-build", *words)
+
+
+@pytest.mark.parametrize(("words", "said"), [
+    (["--memory", "512M"], "krait self-test: 512M of memory is too little: it takes 1536M"),
+    (["--cpus", "1.5"], "argument --cpus: '1.5' is not a number from 1 to 255"),
+    (["tests/boot"], "krait self-test: tests/boot is no test of tests/unit or tests/language"),
+    (["tests/unit/none.py"], "krait self-test: tests/unit/none.py is no test of tests/unit or tests/language"),
+    (["--short", "tests/unit"], "krait self-test: --short says which tests, so PATHS have no place"),
+])  # fmt: skip
+def test_what_self_test_refuses(monkeypatch: pytest.MonkeyPatch, words: list[str], said: str) -> None:
+    assert said in fault(monkeypatch, "self-test", *words)
+
+
+def build(place: Path) -> None:
+    (place / "ir").mkdir(parents=True)
+    for name in ("a.ll", "b.ll"):
+        (place / "ir" / name).write_text(name)
+    (place / "krait.elf").write_bytes(b"kernel")
+
+
+def test_differences_of_builds_are_found(tmp_path: Path) -> None:
+    here, there = tmp_path / "here", tmp_path / "there"
+    build(here)
+    build(there)
+    assert first_difference(here, there) is None
+    (there / "krait.elf").write_bytes(b"another")
+    assert first_difference(here, there) == "krait.elf"
+    (there / "ir" / "b.ll").write_text("other")
+    assert first_difference(here, there) == "ir/b.ll"
+    (there / "ir" / "a.ll").unlink()
+    assert first_difference(here, there) == "ir/a.ll, which is only here"
+
+
+def test_only_a_build_that_was_interrupted_goes_on(tmp_path: Path) -> None:
+    build(tmp_path / "built")
+    begin_afresh(tmp_path / "built")
+    assert (tmp_path / "built" / "krait.elf").exists()
+    (tmp_path / "built" / COMPLETE).touch()
+    begin_afresh(tmp_path / "built")
+    assert not (tmp_path / "built").exists()
+    begin_afresh(tmp_path / "built")
+
+
+def test_differences_of_tests_are_named() -> None:
+    here = {"a": "passed", "b": "passed", "c": "skipped"}
+    there = {"a": "passed", "b": "failed", "d": "passed"}
+    assert tests.differences(here, here) == []
+    assert tests.differences(here, there) == [
+        "b: passed here, failed on Krait", "c: skipped here, not run on Krait", "d: not run here, passed on Krait"]
+    assert tests.counts(here) == "2 passed, 0 failed, 1 skipped"
+
+
+def test_outcomes_are_written_as_tests_end(tmp_path: Path) -> None:
+    path = tmp_path / "outcomes"
+    outcomes = Outcomes(path)
+    for name, reports in {
+        "a::one[x y]": ("passed", "passed", "passed"), "a::two": ("passed", "failed", "passed"),
+        "a::three": ("skipped", "passed"), "a::four": ("passed", "passed", "failed"),
+    }.items():  # fmt: skip
+        for when, outcome in zip(("setup", "call", "teardown") if len(reports) == 3 else ("setup", "teardown"),
+                                 reports, strict=True):  # fmt: skip
+            outcomes.pytest_runtest_logreport(
+                pytest.TestReport(name, ("a", 1, name), {}, outcome, None, when)  # type: ignore[arg-type]  # Literals
+            )
+    assert tests.read_outcomes(path) == {
+        "a::one[x y]": "passed", "a::two": "failed", "a::three": "skipped", "a::four": "failed"}
+    with pytest.raises(KraitError, match="no tests were run"):
+        tests.read_outcomes(tmp_path / "none")
+
+
+@pytest.mark.parametrize(("line", "number"), [
+    ("console=ttyS0 quiet", 0), ("generation=2 quiet", 2), ("generation=1 generation=3", 3), ("generation=", 0),
+    ("generation=x", 0), ("regeneration=4", 0),
+])  # fmt: skip
+def test_the_generation_of_a_command_line(line: str, number: int) -> None:
+    assert inside.generation(line) == number
+
+
+def setup_in(place: Path) -> Setup:
+    disk = Kept("key", "", 0.0, place / "disk", Configuration(environment={"PATH": "/bin", "LANG": "C UTF"}))
+    return Setup(kernel=place / "kernel", disk=disk, checkout=place, memory="2G", processors=2)
+
+
+def test_parameters_of_a_generation(tmp_path: Path) -> None:
+    setup = setup_in(tmp_path)
+    assert setup.parameter_line(0) == "console=ttyS0 panic=-1 quiet maxcpus=2"
+    assert setup.parameter_line(3) == "console=ttyS0 panic=-1 quiet maxcpus=2 generation=3"
+    assert "'LANG=C UTF'" in setup.preparation() and "-t 9p" in setup.preparation()
+    setup.checkout = tmp_path / "image"
+    assert "/dev/vdb /mnt/krait" in setup.preparation()
+
+
+def test_answers_are_found_among_what_the_kernel_says() -> None:
+    found = ANSWER.search(f'[    1.5] a message{MARK}{{"status": 0}}')
+    assert found and json.loads(found[1]) == {"status": 0}
+    assert ANSWER.search("@self-made") is None
+
+
+def test_the_kernels_share() -> None:
+    assert Done(0, 12.0, 9.0, 1.0).kernel_share == 0.1
+    assert Done(0, 0.0, 0.0, 0.0).kernel_share == 0.0
+
+
+def test_timings_tell_processor_time() -> None:
+    timings = Timings()
+    for _ in range(2):
+        with timings.phase("one"):
+            sum(range(100_000))
+    stream = io.StringIO()
+    timings.show(stream)
+    first, total = stream.getvalue().splitlines()
+    assert first.startswith("one ") and total.startswith("total ")
+    assert first.split(" s, ")[1] == total.split(" s, ")[1] and first.endswith(" system")
