@@ -27,6 +27,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
+from compiler.apart import ChildEnded, apart
 from compiler.backend import (
     CACHE,
     HOST,
@@ -41,7 +42,7 @@ from compiler.backend import (
 )
 from compiler.link import assembly_includes, assembly_sources, link_host, link_kernel
 from compiler.progress import Step
-from compiler.stacks import faults, measure, report
+from compiler.stacks import StackFacts, faults, measure, report
 from compiler.tree import Diagnostic, Function, Loc, Program
 
 if TYPE_CHECKING:
@@ -66,6 +67,9 @@ class Refused(Exception):
         super().__init__(f"{len(diagnostics)} errors")
         self.diagnostics = diagnostics
         self.sources = sources
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (Refused, (self.diagnostics, self.sources))
 
 
 @dataclass
@@ -311,6 +315,28 @@ def stage(timings: Timings, phase: str, what: str, is_shown: bool) -> Iterator[S
             yield show_nothing
 
 
+@dataclass
+class Translated:
+    """What is left of the kernel's front end and lowering for those who come after them."""
+
+    modules: dict[str, str]
+    stacks: StackFacts
+    inputs: list[Path]
+    sources: dict[str, list[str]]
+    phases: dict[str, Spent]
+
+
+def translate(options: BuildOptions, more: list[Path]) -> Translated:
+    """The kernel as IR. Raises Refused."""
+    timings, shown = Timings(), options.shows_progress
+    with stage(timings, "front end", "check the kernel's types", shown):
+        program = load([options.entry], more)
+        import_live([options.entry], more)
+    with stage(timings, "lowering", "translate the kernel", shown):
+        lowered = lower(program, exported_functions(program), KERNEL, options.profile)
+    return Translated(lowered.modules, lowered.stacks, kernel_inputs(program), program.sources, timings.phases)
+
+
 def build_kernel(options: BuildOptions, timings: Timings) -> str:
     """Build the image; returns a line that says what happened, which is empty if nothing did and progress is shown."""
     shown = options.shows_progress
@@ -323,11 +349,11 @@ def build_kernel(options: BuildOptions, timings: Timings) -> str:
     module = options.entry
     if not module_file(module).exists():
         raise UserError(f"there is no module {module} to enter ({shown_path(module_file(module))} is missing)")
-    with stage(timings, "front end", "check the kernel's types", shown):
-        program = load([module], more)
-        import_live([module], more)
-    with stage(timings, "lowering", "translate the kernel", shown):
-        lowered = lower(program, exported_functions(program), KERNEL, options.profile)
+    try:
+        lowered = apart(partial(translate, options, more))
+    except ChildEnded as error:
+        raise UserError(f"the process that translates the kernel was ended by {error}") from None
+    timings.phases |= lowered.phases
     if options.keep_ir:
         keep_ir(lowered.modules, options.output.parent / "ir")
     with stage(timings, "LLVM", "compile the kernel", shown) as show:
@@ -336,12 +362,12 @@ def build_kernel(options: BuildOptions, timings: Timings) -> str:
         with timings.phase("stacks"):
             depths = measure(compiled.objects, lowered.stacks)
             if too_deep := faults(depths):
-                raise Refused(too_deep, program.sources)
+                raise Refused(too_deep, lowered.sources)
             options.output.parent.mkdir(parents=True, exist_ok=True)
             write_whole(options.output.with_suffix(".stacks"), "\n".join([*report(depths), ""]).encode())
     with stage(timings, "link", "link the kernel", shown):
         table_size = link_kernel(list(compiled.objects.values()), options.output)
-    manifest_of(options.output, kernel_inputs(program), {}).write(manifest_file)
+    manifest_of(options.output, lowered.inputs, {}).write(manifest_file)
     fresh = len(compiled.objects) - compiled.cached
     size = options.output.stat().st_size
     return (f"{shown_path(options.output)}: {size >> 10} KiB, line table {table_size >> 10} KiB, "

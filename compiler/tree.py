@@ -618,3 +618,6 @@ class Diagnostic(Exception):
     message: str
     hint: str = ""
     notes: list[tuple[Loc | None, str]] = field(default_factory=list)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (type(self), (self.code, self.loc, self.message, self.hint, self.notes))
