@@ -21,6 +21,11 @@ def krait(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(["./krait", *words], check=False, cwd=ROOT, capture_output=True, text=True)
 
 
+def hear_interrupts() -> None:
+    """A shell lets its children in the background ignore them."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def objects(cache: Path) -> dict[str, int]:
     """The objects of a cache: numbers of their inodes, which are new when they are written again."""
     return {path.name: path.stat().st_ino for path in cache.glob("*.o")}
@@ -34,7 +39,7 @@ def test_a_program_is_compiled_on_krait_and_on_the_krait_that_it_starts() -> Non
     cache = CHECKOUT / SHORT / "cache"
     (CHECKOUT / SHORT / "complete").parent.mkdir(parents=True, exist_ok=True)
     (CHECKOUT / SHORT / "complete").touch()  # whatever ran here before: begin afresh
-    begun = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    begun = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, preexec_fn=hear_interrupts)
     deadline = time.monotonic() + 150 * PATIENCE
     while (CHECKOUT / SHORT / "complete").exists() or not objects(cache):
         assert begun.poll() is None and time.monotonic() < deadline, begun.communicate()
