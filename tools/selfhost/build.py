@@ -110,8 +110,9 @@ def build_watched(machine: SelfMachine, options: list[str]) -> tuple[Done, Phase
     watch, show = Watch(machine.processor_ns), machine.show
 
     def see(line: str) -> None:
-        watch.see(line)
         show(line)
+        if said := watch.see(line):
+            show(said)
 
     machine.show = see
     try:

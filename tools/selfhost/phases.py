@@ -44,15 +44,18 @@ class Watch:
         self._clock = processor_ns
         self._first = self._last = processor_ns()
 
-    def see(self, line: str) -> None:
-        """A line was printed."""
+    def see(self, line: str) -> str | None:
+        """A line was printed. If a phase has ended with it, a sentence about that."""
+        said = None
         ended = STEP.search(line)
         if ended and ended[1] in PHASES:
-            now = self._clock()
-            self.phases.host[PHASES[ended[1]]] = (now - self._last) / 1e9
+            phase, now = PHASES[ended[1]], self._clock()
+            self.phases.host[phase] = (now - self._last) / 1e9
             self._last = now
+            said = f"krait: {phase}: {self.phases.host[phase]:.1f} s of QEMU's processors"
         if timing := TIMING.search(line):
             self.phases.user[timing[1]], self.phases.system[timing[1]] = float(timing[2]), float(timing[3])
+        return said
 
     def end(self, done: Done) -> Phases:
         """The program that was watched has ended."""

@@ -17,6 +17,7 @@ from tools.images.store import Kept
 from tools.selfhost import inside, tests
 from tools.selfhost.build import COMPLETE, begin_afresh, first_difference
 from tools.selfhost.machine import ANSWER, MARK, Done, Setup
+from tools.selfhost.phases import Watch
 
 
 def fault(monkeypatch: pytest.MonkeyPatch, *words: str) -> str:
@@ -142,6 +143,18 @@ def test_answers_are_found_among_what_the_kernel_says() -> None:
 def test_the_kernels_share() -> None:
     assert Done(0, 12.0, 9.0, 1.0).kernel_share == 0.1
     assert Done(0, 0.0, 0.0, 0.0).kernel_share == 0.0
+
+
+def test_phases_of_a_build_are_told_by_its_lines() -> None:
+    clock = iter([1_000_000_000, 3_000_000_000, 3_500_000_000, 6_000_000_000])
+    watch = Watch(lambda: next(clock))
+    assert watch.see("krait: check the kernel's types: 10 s so far") is None
+    assert watch.see("krait: check the kernel's types: 12.5 s") == "krait: front end: 2.0 s of QEMU's processors"
+    assert watch.see("krait: link the kernel: 1.5 s") == "krait: link: 0.5 s of QEMU's processors"
+    assert watch.see("front end                  12.50 s, 9.00 user, 1.00 system") is None
+    phases = watch.end(Done(0, 15.0, 97.0, 3.0))
+    assert phases.host == {"front end": 2.0, "link": 0.5, "total": 5.0}
+    assert (phases.share("front end"), phases.share("total"), phases.share("link")) == (0.1, 0.03, 0.0)
 
 
 def test_timings_tell_processor_time() -> None:
