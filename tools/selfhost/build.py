@@ -18,6 +18,7 @@ from compiler.backend import file_hash
 from tools.arguments import in_bytes
 from tools.errors import KraitError, UsageError
 from tools.images.store import Kept
+from tools.lock import exclusively
 from tools.paths import KERNEL, ROOT
 from tools.selfhost.disks import CHECKOUT, COMPILER, HERE_IN_GUEST, PLACE, copy_checkout, guest_disk
 from tools.selfhost.machine import Done, SelfMachine, Setup
@@ -202,8 +203,14 @@ def build_short(options: argparse.Namespace, disk: Kept) -> None:
 
 
 def self_build(options: argparse.Namespace) -> int:
-    """The command."""
+    """The command. Raises KraitError."""
     check(options)
+    with exclusively("self-build"):
+        return build_and_compare(options)
+
+
+def build_and_compare(options: argparse.Namespace) -> int:
+    """Raises KraitError."""
     begin_afresh(CHECKOUT / "build")
     copy_checkout()
     disk = guest_disk(COMPILER)

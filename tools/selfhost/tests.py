@@ -11,13 +11,19 @@ from pathlib import Path
 
 from tools.arguments import in_bytes
 from tools.errors import CANNOT_RUN, KraitError, UsageError
+from tools.lock import exclusively
 from tools.paths import KERNEL, ROOT
 from tools.selfhost.build import LEAST_MEMORY, introduce, say
-from tools.selfhost.disks import CHECKOUT, HERE_IN_GUEST, PLACE, TESTS, copy_checkout, guest_disk
+from tools.selfhost.disks import HERE_IN_GUEST, PLACE, TESTS, copy_checkout, guest_disk
 from tools.selfhost.machine import SelfMachine, Setup
 
 LEVELS = ("tests/unit", "tests/language")
-SHORT = ("tests/unit/start", "tests/unit/lib", "tests/language/test_manual.py")
+LANGUAGE = "tests/language/test_language.py"
+SHORT = (
+    "tests/unit/start", "tests/unit/lib", f"{LANGUAGE}::test_plain_and_checked_agree",
+    f"{LANGUAGE}::test_reclaiming_at_every_allocation_changes_nothing[texts]",  # compiles a program
+)  # fmt: skip
+CHECKOUT = PLACE / "tests"  # a copy of its own: a build may be under way in the other
 PATIENCE = "30"  # an emulated processor is that much slower, with room
 OUTCOMES = "build/self-test"  # in the checkout
 
@@ -70,7 +76,13 @@ def counts(outcomes: Mapping[str, str]) -> str:
 def self_test(options: argparse.Namespace) -> int:
     """The command. Raises KraitError."""
     words = pytest_words(options, check(options))
-    copy_checkout()
+    with exclusively("self-test"):
+        return compare(options, words)
+
+
+def compare(options: argparse.Namespace, words: list[str]) -> int:
+    """Run pytest here and there; the status. Raises KraitError."""
+    copy_checkout(CHECKOUT)
     disk = guest_disk(TESTS)
     if subprocess.run([sys.executable, "-m", "tools.front_end", "build"], check=False, cwd=ROOT).returncode != 0:
         raise KraitError("krait self-test: there is no kernel to test on")
@@ -86,7 +98,9 @@ def self_test(options: argparse.Namespace) -> int:
     with SelfMachine(setup) as machine:
         introduce(machine)
         say("run the tests on Krait")
-        machine.run(words, {"KRAIT_OUTCOMES": f"{HERE_IN_GUEST}/{OUTCOMES}/outcomes", "KRAIT_PATIENCE": PATIENCE})
+        # How long a test may take says something of this machine alone.
+        machine.run([*words, "-p", "no:timeout"], {"KRAIT_OUTCOMES": f"{HERE_IN_GUEST}/{OUTCOMES}/outcomes",
+                                                   "KRAIT_PATIENCE": PATIENCE})  # fmt: skip
     found = read_outcomes(there)
     print(f"here: {counts(expected)}; on Krait: {counts(found)}")
     different = differences(expected, found)
