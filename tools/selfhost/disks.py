@@ -52,10 +52,13 @@ def installed_packages(names: Iterable[str]) -> list[str]:
 
 
 def package_files(names: list[str]) -> list[Path]:
-    """Files and links of installed packages, without what nobody reads in a build."""
+    """Files and links of installed packages, without what nobody reads in a build, and without links such as that from
+    /bin to usr/bin: the root image has a directory there.
+    """
     listed = subprocess.run(["dpkg", "-L", *names], check=True, capture_output=True, text=True).stdout
     paths = (Path(line) for line in sorted(set(listed.splitlines())) if line.startswith("/"))
-    return [path for path in paths if not LEFT_OUT.search(str(path)) and (path.is_symlink() or path.is_file())]
+    wanted = (path for path in paths if not LEFT_OUT.search(str(path)) and path.parent != Path("/"))
+    return [path for path in wanted if path.is_symlink() or path.is_file()]
 
 
 def real_place(path: Path) -> str:
