@@ -1,5 +1,5 @@
 """Krait's own build on Krait and on Linux, in the same virtual machine: `python -m tests.bench.self_build [--program]
-[--profile dev|release] [--on krait|linux] [--write]`.
+[--profile dev|release] [--on krait|linux|neither] [--write]`.
 
 Both kernels boot from the disk that `krait self-build` makes, with the checkout on a second one (Debian's kernel for
 clouds has no 9P), one processor and 2 GiB; both build everything. What counts is processor time
@@ -85,7 +85,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.self_build", description="Time Krait's own build.")
     parser.add_argument("--profile", choices=("dev", "release"), default="dev")
     parser.add_argument("--program", action="store_true", help="one stand-alone program instead of the kernel")
-    parser.add_argument("--on", choices=sorted(KERNELS), help="measure this kernel only; the other's answers are kept")
+    parser.add_argument("--on", choices=(*KERNELS, "neither"), help="measure only there; what was measured is kept")
     parser.add_argument("--write", action="store_true", help="put the table into docs/performance.md")
     options = parser.parse_args()
     ANSWERS.mkdir(parents=True, exist_ok=True)
@@ -95,9 +95,10 @@ def main() -> None:
         return ANSWERS / f"{what}-{options.profile}-{kernel.name}.json"
 
     with tempfile.TemporaryDirectory(dir=BUILD, prefix="bench-self-") as scratch:
-        disk = checkout_disk(Path(scratch))
-        for kernel in KERNELS.values():
-            if options.on in (None, kernel.name):
+        chosen = [kernel for kernel in KERNELS.values() if options.on in (None, kernel.name)]
+        if chosen:
+            disk = checkout_disk(Path(scratch))
+            for kernel in chosen:
                 phases = measure(kernel, disk, options.profile, program=options.program)
                 answer(what, kernel).write_text(json.dumps(asdict(phases)))
     text = HEAD
