@@ -71,13 +71,14 @@ def measure(kernel: Kernel, disk: Path, profile: str, *, program: bool) -> Phase
 
 
 def table(krait: Phases, linux: Phases, name: str) -> str:
-    """Markdown: a row for each phase, or one for a program."""
+    """Markdown: a row for each phase, or one for a program. What was not measured on Linux is left open."""
     lines = []
     for phase, seconds in krait.host.items():
-        other = linux.host[phase]
+        other = linux.host.get(phase)
         shown = name if phase == TOTAL else phase
-        lines.append(f"| {shown} (s) | {seconds:,.1f} | {other:,.1f} | {other / seconds:.2f} | "
-                     f"{krait.share(phase):.1%} | {linux.share(phase):.1%} |")  # fmt: skip
+        compared = "| | " if other is None else f"| {other:,.1f} | {other / seconds:.2f} "
+        share = f"{linux.share(phase):.1%} " if phase in linux.system else ""
+        lines.append(f"| {shown} (s) | {seconds:,.1f} {compared}| {krait.share(phase):.1%} | {share}|")
     return "\n".join([*lines, ""])
 
 
@@ -103,9 +104,10 @@ def main() -> None:
                 answer(what, kernel).write_text(json.dumps(asdict(phases)))
     text = HEAD
     for part, name in (("program", "one program, in all"), ("kernel", "the kernel, in all")):
-        if all(answer(part, kernel).exists() for kernel in KERNELS.values()):
-            both = [Phases(**json.loads(answer(part, kernel).read_text())) for kernel in (KRAIT, LINUX)]
-            text += table(both[0], both[1], name)
+        kept = {kernel: answer(part, kernel) for kernel in KERNELS.values()}
+        both = {kernel: Phases(**json.loads(path.read_text())) for kernel, path in kept.items() if path.exists()}
+        if KRAIT in both:
+            text += table(both[KRAIT], both.get(LINUX, Phases()), name)
     print(text)
     if options.write:
         replace_tables(f"self {options.profile}", [text])
