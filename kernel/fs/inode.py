@@ -435,6 +435,10 @@ class Inode:
     def refresh(self) -> None:
         """Bring the attributes up to date before they are shown; for inodes whose attributes are computed."""
 
+    def shown_device(self) -> int:
+        """The device that stat(2) shows."""
+        return self.file_system.device
+
     def has_birth_time(self) -> bool:
         """Whether `btime_ns` means something."""
         return False

@@ -352,6 +352,8 @@ def rename(
     if target.kind != LAST_NORMAL:
         raise Errno(EEXIST if flags & RENAME_NOREPLACE != 0 else EBUSY)
     source.mount.require_writable()
+    if flags & RENAME_WHITEOUT != 0 and not source.mount.file_system.leaves_whiteouts:
+        raise Errno(EINVAL)
     target.pin()
     replaced: Inode | None = None
     change = _Change(source, target) if WATCHES.count != 0 else None
