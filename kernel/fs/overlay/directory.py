@@ -6,6 +6,8 @@ directory first and takes the name in one step, so that nothing shines through m
 Context: sleeps. Look-ups and changes run under the overlay's lock of names.
 """
 
+from typing import Final
+
 from kernel.fs import names
 from kernel.fs.constants import (
     RENAME_EXCHANGE,
@@ -43,7 +45,7 @@ from kernel.lang import EIO, EPERM, EXDEV, Errno, final, with_room
 from kernel.lib.credentials import Credentials
 from kernel.sched.room import make_room
 
-_FIRST_POSITION = 2
+_FIRST_POSITION: Final = 2
 
 
 @final

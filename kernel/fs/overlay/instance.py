@@ -25,6 +25,7 @@ MAGIC: Final = 0x794C_7630
 OPAQUE: Final = b"opaque"
 REDIRECT: Final = b"redirect"
 WHITEOUT: Final = b"whiteout"
+_ESCAPE: Final = b"overlay."
 
 
 class OverlayInstance(LeavingSystem):
@@ -76,8 +77,21 @@ class OverlayInstance(LeavingSystem):
         return (b"user.overlay." if self.shown.uses_user_attributes else b"trusted.overlay.") + name
 
     def is_private(self, name: bytes) -> bool:
-        """Whether an extended attribute is the overlay's own."""
-        return name.startswith(self.mark_name(b""))
+        """Whether an extended attribute of a layer is the overlay's own."""
+        prefix = self.mark_name(b"")
+        return name.startswith(prefix) and not name.startswith(prefix + _ESCAPE)
+
+    def name_below(self, name: bytes) -> bytes:
+        """What an extended attribute that programs see is called in the layers: those that look like the overlay's own
+        have another name there, for an overlay that lies on this one.
+        """
+        prefix = self.mark_name(b"")
+        return prefix + _ESCAPE + name[len(prefix) :] if name.startswith(prefix) else name
+
+    def name_above(self, name: bytes) -> bytes:
+        """What programs see of one that is not private."""
+        prefix = self.mark_name(_ESCAPE)
+        return self.mark_name(name[len(prefix) :]) if name.startswith(prefix) else name
 
     def is_opaque(self, path: Path) -> bool:
         return get_mark(self.context, path, self.mark_name(OPAQUE)) == b"y"

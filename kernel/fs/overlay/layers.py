@@ -119,7 +119,7 @@ def discard(context: FsContext, directory: Path, name: bytes) -> None:
                 remove_whiteouts(context, found)
         remove(context, directory, name, is_directory=inner)
     except (Errno, MemoryError):
-        pass
+        pass  # it stays in the work directory, which the next mount empties
 
 
 def remove_whiteouts(context: FsContext, directory: Path) -> None:

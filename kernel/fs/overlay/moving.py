@@ -7,6 +7,8 @@ directory of which layers below have a part is moved only where the overlay may 
 Context: sleeps. Runs under the overlay's lock of names.
 """
 
+from typing import Final
+
 from kernel.fs import names
 from kernel.fs.constants import RENAME_EXCHANGE, RENAME_WHITEOUT
 from kernel.fs.overlay.copy_up import copy_up_held
@@ -17,7 +19,7 @@ from kernel.fs.overlay.options import Redirects
 from kernel.fs.path import Path
 from kernel.lang import EROFS, EXDEV, Errno, with_room
 
-_LONGEST_WAY = 256  # bytes
+_LONGEST_WAY: Final = 256  # bytes
 
 
 def upper_place(node: OverlayNode) -> Path:

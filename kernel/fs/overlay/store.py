@@ -49,7 +49,7 @@ def _load(store: OverlayStore) -> None:
         if len(name) == 0 or node.overlay.is_private(name):
             continue
         try:
-            store.values[name] = extended_attributes.get(mounter, inode, name)
+            store.values[node.overlay.name_above(name)] = extended_attributes.get(mounter, inode, name)
         except Errno as error:
             if error.code != ENODATA and error.code != EOVERFLOW:
                 raise
@@ -72,7 +72,7 @@ def _put(node: OverlayNode, name: bytes, value: bytes) -> None:
     if is_list(name):
         set_list(mounter, path.inode(), name, from_attribute(value))
     else:
-        extended_attributes.put(mounter, path.inode(), name, value, 0)
+        extended_attributes.put(mounter, path.inode(), node.overlay.name_below(name), value, 0)
     node.take_over()
 
 
@@ -80,6 +80,6 @@ def _put(node: OverlayNode, name: bytes, value: bytes) -> None:
 def _drop(node: OverlayNode, name: bytes) -> None:
     mode = node.mode  # set-ID bits may have gone, and the layer does not know yet
     path = _changed(node)
-    extended_attributes.remove(node.overlay.mounter, path.inode(), name)
+    extended_attributes.remove(node.overlay.mounter, path.inode(), node.overlay.name_below(name))
     node.take_over()
     node.mode = mode
