@@ -200,8 +200,14 @@ def _private_mount(context: FsContext, place: Path, flags: int, cleared: int) ->
 
 def make_overlay(context: FsContext, source: bytes, text: bytes) -> FileSystem:
     """For mount(2). Raises EINVAL, ENOENT, ENOTDIR, ELOOP, MemoryError, and what the layers raise."""
-    options = Options(text)
     LEAVING.start()
+    make_room()
+    return _make(context, source, text)
+
+
+@with_room(24576)
+def _make(context: FsContext, source: bytes, text: bytes) -> OverlayFileSystem:
+    options = Options(text)
     plan = _Plan()
     try:
         plan.find(context, options)
@@ -213,7 +219,6 @@ def make_overlay(context: FsContext, source: bytes, text: bytes) -> FileSystem:
     overlay.stack_depth = depth
     done = False
     try:
-        make_room()
         _fill(overlay)
         done = True
         return overlay
@@ -253,7 +258,6 @@ def _with_layers(context: FsContext, source: bytes, options: Options, plan: _Pla
             _let_layers_go(upper, lower)
 
 
-@with_room(24576)
 def _fill(overlay: OverlayFileSystem) -> None:
     """Number the layers' file systems, make the work directory and the root."""
     upper = overlay.upper

@@ -257,3 +257,65 @@ def test_nothing_is_left_after_unmounting(overlay: Overlay) -> None:
     assert world.tmpfs.inodes_used == used
     for name in (b"/u", b"/l", b"/l/file", b"/w"):
         assert resolve(world.root, None, name, 0).inode().users == 0
+
+
+def test_exchanging_files_and_new_directories(overlay: Overlay) -> None:
+    overlay.mount()
+    root = overlay.world.root
+    names.make_directory(root, None, b"/t/new", 0o700)
+    overlay.world.write(b"/t/new/x", b"x")
+    names.rename(root, None, b"/t/new", None, b"/t/file", RENAME_EXCHANGE)
+    assert overlay.names(b"/t/file") == [b"x"]
+    assert overlay.world.read(b"/t/new") == b"lower"
+    names.rename(root, None, b"/t/new", None, b"/t/file/x", 0)
+    assert overlay.world.read(b"/t/file/x") == b"lower"
+
+
+def test_replacing_an_empty_directory_of_both_layers(overlay: Overlay) -> None:
+    overlay.mount()
+    root = overlay.world.root
+    names.unlink(root, None, b"/t/dir/inner")
+    names.make_directory(root, None, b"/t/new", 0o700)
+    overlay.world.write(b"/t/new/x", b"x")
+    names.rename(root, None, b"/t/new", None, b"/t/dir", 0)
+    assert overlay.names(b"/t/dir") == [b"x"]
+    assert overlay.names(b"/w/work") == []
+    overlay.unmount()
+    overlay.mount()
+    assert overlay.names(b"/t/dir") == [b"x"]
+
+
+def test_an_unnamed_file_gets_a_name(overlay: Overlay) -> None:
+    overlay.mount()
+    root = overlay.world.root
+    file = open_file(root, None, b"/t/dir", 0o20200000 | O_RDWR, 0o644)
+    file.write(KernelBuffer(bytearray(b"text")))
+    names.make_link(root, file.path, None, b"/t/dir/named")
+    file.release()
+    assert overlay.world.read(b"/t/dir/named") == b"text"
+    assert overlay.world.read(b"/u/dir/named") == b"text"
+
+
+def test_removed_while_open(overlay: Overlay) -> None:
+    overlay.mount()
+    root = overlay.world.root
+    file = open_file(root, None, b"/t/file", O_RDONLY, 0)
+    names.unlink(root, None, b"/t/file")
+    attributes.change_mode(root, file.path.mount, file.inode, 0o600)
+    assert file.inode.mode & 0o777 == 0o600
+    buffer = KernelBuffer(bytearray(10))
+    assert file.read(buffer) == 5
+    file.release()
+    assert overlay.names(b"/w/work") == []
+
+
+def test_own_attributes_are_hidden_and_those_of_programs_kept_apart(overlay: Overlay) -> None:
+    overlay.mount()
+    root = overlay.world.root
+    who = root.credentials
+    inode = resolve(root, None, b"/t/dir", 0).inode()
+    extended_attributes.put(who, inode, b"trusted.overlay.opaque", b"y", 0)
+    assert extended_attributes.names(who, inode) == b"trusted.overlay.opaque\0"
+    above = resolve(root, None, b"/u/dir", 0).inode()
+    assert extended_attributes.names(who, above) == b"trusted.overlay.overlay.opaque\0"
+    assert overlay.names(b"/t/dir") == [b"inner"]
