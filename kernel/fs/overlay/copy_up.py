@@ -18,7 +18,7 @@ from kernel.fs.inode import Inode
 from kernel.fs.overlay.instance import OverlayInstance, OverlayNode
 from kernel.fs.overlay.layers import discard, hold, let_go, make, open_in_layer
 from kernel.fs.path import Path
-from kernel.lang import EINTR, EIO, ENOENT, ENXIO, EOPNOTSUPP, EOVERFLOW, EROFS, Errno, final
+from kernel.lang import EEXIST, EINTR, EIO, ENOENT, ENXIO, EOPNOTSUPP, EOVERFLOW, EROFS, Errno, final
 from kernel.lib.pace import PACE_BYTES, is_dying, pace_bytes
 from kernel.lib.user import KernelBuffer
 
@@ -34,6 +34,8 @@ def copy_up(node: OverlayNode, length: int = WHOLE) -> None:
         return
     overlay = node.overlay
     above = node.above
+    if node.hidden:
+        raise Errno(EEXIST)  # a whiteout has its name
     if node.is_directory():
         with overlay.names:
             copy_up_held(node)
@@ -196,24 +198,29 @@ class _Copy:
         overlay.nodes[key] = node
         moved = False
         try:
-            if not node.hidden:
-                directory = None if above is None else above.upper
-                if directory is None:
-                    raise Errno(ENOENT)
-                holder = directory.inode()
-                accessed = holder.atime_ns
-                modified = holder.mtime_ns
-                names.rename(overlay.context, overlay.work_place(), self.name, directory, node.called, 0)
-                self.is_in_work = False
-                holder.atime_ns = accessed
-                holder.mtime_ns = modified
-                holder.attributes_changed()
+            if node.hidden:
+                raise Errno(EEXIST)
+            directory = None if above is None else above.upper
+            if directory is None:
+                raise Errno(ENOENT)
+            holder = directory.inode()
+            accessed = holder.atime_ns
+            modified = holder.mtime_ns
+            names.rename(overlay.context, overlay.work_place(), self.name, directory, node.called, 0)
+            self.is_in_work = False
+            holder.atime_ns = accessed
+            holder.mtime_ns = modified
+            holder.attributes_changed()
             moved = True
         finally:
             if not moved and self.is_in_work:
                 overlay.nodes.pop(key)
         node.upper = hold(path)
         node.take_over()
+        layer = overlay.upper
+        if layer is not None and not node.is_directory() and node.lowers[0].path.inode().nlink > 1:
+            node.ino = overlay.number_of(node, layer, key.ino)  # it is one of several no more
+            node.device = overlay.device_of(node, layer)
 
     def end(self) -> None:
         """The copy is where it belongs, or is not wanted."""

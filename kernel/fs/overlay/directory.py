@@ -34,14 +34,14 @@ from kernel.fs.overlay.layers import (
     let_go,
     look_up,
     make,
-    put_whiteout,
     remove,
     remove_whiteouts,
+    take_with_whiteout,
 )
 from kernel.fs.overlay.lookup import find, list_merged, shows_below
 from kernel.fs.overlay.moving import exchange_places, lose_name, move, upper_place
 from kernel.fs.path import FsContext, Path
-from kernel.lang import EIO, EPERM, EXDEV, Errno, final, with_room
+from kernel.lang import EIO, EMLINK, ENOENT, EPERM, EXDEV, Errno, final, with_room
 from kernel.lib.credentials import Credentials
 from kernel.sched.room import make_room
 
@@ -117,7 +117,7 @@ def node_for(
     """The inode of what lies at some places: the one that is known, or a new one. Raises MemoryError."""
     inode = lowers[0].path.inode() if upper is None else upper.inode()
     known = overlay.nodes.get(inode)
-    if known is not None and known.mode & S_IFMT == inode.mode & S_IFMT and not known.has_left:
+    if known is not None and known.mode & S_IFMT == inode.mode & S_IFMT and not known.has_left and not known.hidden:
         if known.upper is None:
             known.above = above
             known.called = name
@@ -331,6 +331,25 @@ def _link(directory: OverlayNode, name: bytes, target: Inode) -> None:
     directory.take_over()
 
 
+def _put_whiteout(overlay: OverlayInstance, here: Path, name: bytes) -> None:
+    """Let a name of the upper layer, which may be in use, say that there is nothing. All whiteouts are one file."""
+    context = overlay.context
+    work = overlay.work_place()
+    if overlay.whiteout is None:
+        overlay.whiteout = hold(make(context, work, overlay.next_temporary(), S_IFCHR, 0, b""))
+    whiteout = overlay.whiteout
+    temporary = overlay.next_temporary()
+    try:
+        names.make_link(context, whiteout, work, temporary)
+    except Errno as error:
+        if error.code != EMLINK and error.code != ENOENT:
+            raise
+        overlay.whiteout = None
+        let_go(whiteout)
+        make(context, work, temporary, S_IFCHR, 0, b"")
+    take_with_whiteout(context, work, temporary, here, name)
+
+
 # ---- Removing -------------------------------------------------------------------------------------------------------
 
 
@@ -344,7 +363,7 @@ def _remove(directory: OverlayNode, name: bytes, target: Inode) -> None:
     copy_up_held(directory)
     here = upper_place(directory)
     if shows_below(directory, name):
-        put_whiteout(context, overlay.work_place(), overlay.next_temporary(), here, name)
+        _put_whiteout(overlay, here, name)
     else:
         at = look_up(context, here, name)
         if at is not None and target.is_directory():

@@ -21,7 +21,7 @@ from kernel.fs.overlay.work_directory import begin_work
 from kernel.fs.path import TIME_FLAGS, FsContext, Mount, MountNamespace, Path
 from kernel.fs.peers import lies_below
 from kernel.fs.walk import FOLLOW, resolve
-from kernel.lang import EINVAL, ELOOP, ENOTDIR, EROFS, Errno, final, noraise, with_room
+from kernel.lang import EINVAL, ELOOP, EROFS, Errno, final, noraise, with_room
 from kernel.sched.room import make_room
 
 _DEEPEST: Final = 2
@@ -75,6 +75,10 @@ def _end(overlay: OverlayFileSystem) -> None:
     LEAVING.let_all_go()
     overlay.top = None
     leave_all(overlay)
+    whiteout = overlay.whiteout
+    overlay.whiteout = None
+    if whiteout is not None:
+        let_go(whiteout)
     work = overlay.work
     overlay.work = None
     if work is not None:
@@ -110,7 +114,7 @@ class _Plan:
         self.work: Path | None = None
 
     def find(self, context: FsContext, options: Options) -> None:
-        """Raises ENOENT, ENOTDIR, EACCES, ELOOP, EINVAL."""
+        """Raises ENOENT, EACCES, ELOOP, EINVAL."""
         for name in options.lower:
             self.lower.append(_directory(context, name))
         if len(options.upper) > 0:
@@ -129,18 +133,15 @@ class _Plan:
             if lies_below(upper.dentry, work.dentry) or lies_below(work.dentry, upper.dentry):
                 raise Errno(EINVAL)
         tops: dict[Inode, bool] = {}
-        checked: list[Path] = []
         if upper is not None and work is not None:
             tops[upper.inode()] = True
-            checked.append(upper)
-            checked.append(work)
+            tops[work.inode()] = True
         for place in self.lower:
             if place.inode() in tops:
                 raise Errno(ELOOP)
             tops[place.inode()] = True
-            checked.append(place)
-        for place in checked:
-            _check_apart(place.dentry, tops, self.work)
+        for place in self.lower:
+            _check_apart(place.dentry, tops)
 
     def depth(self) -> int:
         """How deep the overlay would be. Raises EINVAL."""
@@ -166,16 +167,16 @@ class _Plan:
 def _directory(context: FsContext, name: bytes) -> Path:
     place = resolve(context, None, name, FOLLOW)
     if not place.inode().is_directory():
-        raise Errno(ENOTDIR)
+        raise Errno(EINVAL)
     return place.pin()
 
 
-def _check_apart(dentry: Dentry, tops: dict[Inode, bool], work: Path | None) -> None:
-    """A layer must not lie inside of another. Raises ELOOP."""
+def _check_apart(dentry: Dentry, tops: dict[Inode, bool]) -> None:
+    """A lower layer must not lie inside of another. Raises ELOOP."""
     above = dentry.parent
     while above is not None:
         inode = above.inode
-        if inode is not None and (inode in tops or (work is not None and above is work.dentry)):
+        if inode is not None and inode in tops:
             raise Errno(ELOOP)
         if above.parent is above:
             return
@@ -199,7 +200,7 @@ def _private_mount(context: FsContext, place: Path, flags: int, cleared: int) ->
 
 
 def make_overlay(context: FsContext, source: bytes, text: bytes) -> FileSystem:
-    """For mount(2). Raises EINVAL, ENOENT, ENOTDIR, ELOOP, MemoryError, and what the layers raise."""
+    """For mount(2). Raises EINVAL, ENOENT, ELOOP, MemoryError, and what the layers raise."""
     LEAVING.start()
     make_room()
     return _make(context, source, text)

@@ -105,7 +105,8 @@ def _check_layer(node: OverlayNode, mask: int) -> None:
     """Whether the mounter may do the same in the layer; to write to what lies below is to read it."""
     if node.upper is None and mask & MAY_WRITE != 0 and (node.is_regular() or node.is_directory() or node.is_symlink()):
         mask = mask & ~MAY_WRITE | MAY_READ
-    node.real().check_permission(node.overlay.mounter, mask)
+    if not node.has_left:
+        node.real().check_permission(node.overlay.mounter, mask)
 
 
 @with_room(24576)
@@ -115,8 +116,9 @@ def _access_lists(node: OverlayNode) -> AccessLists:
 
 @with_room(24576)
 def _refresh(node: OverlayNode) -> None:
-    node.real().refresh()
-    node.take_over()
+    if not node.has_left:  # a directory that was removed may still be somebody's working directory
+        node.real().refresh()
+        node.take_over()
 
 
 @with_room(24576)

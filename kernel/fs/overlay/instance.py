@@ -50,6 +50,7 @@ class OverlayInstance(LeavingSystem):
         self.system_devices: list[int] = []  # the numbers that stat(2) shows for them
         self.keeps_marks: bool = True  # the upper layer has extended attributes, and the mounter may set them
         self.nodes: dict[Inode, OverlayNode] = {}  # by the inode of a layer
+        self.whiteout: Path | None = None  # one in the work directory, of which further ones are links
         self._next_temporary: int = 0
         self._next_ino: int = 1
 
@@ -123,8 +124,9 @@ class OverlayInstance(LeavingSystem):
         if self.shown.numbers == Numbers.ON:
             bits = (max(2, len(self.systems) + (1 if self.upper is None else 0)) - 1).bit_length() + 1
             if ino >> (64 - bits) == 0:
-                fixed = ino | layer.system << (65 - bits)
-                return fixed if fixed < 1 << 63 else fixed - (1 << 64)
+                half = 1 << (bits - 2)
+                fixed = ino | (layer.system & (half - 1)) << (65 - bits)
+                return fixed | -0x8000_0000_0000_0000 if layer.system & half != 0 else fixed  # 64 bits, signed
         return self.next_ino() if node.mode & S_IFMT == S_IFDIR else ino
 
     def device_of(self, node: "OverlayNode", layer: Layer) -> int:
@@ -219,7 +221,7 @@ class OverlayNode(LeavingInode):
 
     @noraise
     def leave(self) -> bool:
-        if self.users != 0 or (self.names != 0 and self.nlink != 0):
+        if self.users != 0 or self.names != 0:
             return True  # somebody has come to need it again
         try:
             make_room()

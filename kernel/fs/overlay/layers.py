@@ -130,10 +130,9 @@ def remove_whiteouts(context: FsContext, directory: Path) -> None:
             names.unlink(context, directory, entry.name)
 
 
-def put_whiteout(context: FsContext, work: Path, temporary: bytes, directory: Path, name: bytes) -> None:
-    """Let a name of the upper layer, which may be in use, say that there is nothing."""
+def take_with_whiteout(context: FsContext, work: Path, temporary: bytes, directory: Path, name: bytes) -> None:
+    """A whiteout in the work directory takes a name of the upper layer, which may be in use."""
     found = look_up(context, directory, name)
-    make(context, work, temporary, S_IFCHR, 0, b"")
     exchanges = found is not None and found.inode().is_directory()
     try:
         names.rename(context, work, temporary, directory, name, RENAME_EXCHANGE if exchanges else 0)

@@ -23,7 +23,7 @@ from kernel.fs.overlay.layers import (
 )
 from kernel.fs.overlay.options import Redirects
 from kernel.fs.path import Path
-from kernel.lang import EINVAL, EPERM, Errno, final
+from kernel.lang import EACCES, EINVAL, EPERM, Errno, final
 from kernel.lib.pace import pace
 
 _SLASH: Final = ord("/")
@@ -79,8 +79,10 @@ class _Step:
 
 
 def _check_part(part: bytes) -> None:
-    if len(part) == 0 or len(part) > NAME_MAX or part in (b".", b".."):
+    if len(part) == 0 or len(part) > NAME_MAX:
         raise Errno(EINVAL)
+    if part in (b".", b".."):
+        raise Errno(EACCES)
 
 
 def find(directory: OverlayNode, name: bytes) -> Found:

@@ -39,6 +39,7 @@ _REDIRECTS: Final[dict[bytes, Redirects]] = {
     b"on": Redirects.ON,
 }
 _NUMBERS: Final[dict[bytes, Numbers]] = {b"off": Numbers.OFF, b"auto": Numbers.AUTO, b"on": Numbers.ON}
+_SYNCS: Final[dict[bytes, bool]] = {b"auto": True, b"strict": True, b"volatile": True}
 _REFUSED: Final[dict[bytes, bool]] = {b"index": True, b"nfs_export": True, b"metacopy": True, b"verity": True}
 _IDENTIFIERS: Final[dict[bytes, bool]] = {b"off": True, b"null": True, b"auto": True, b"on": True}
 
@@ -57,6 +58,7 @@ class Options:
         self.uuid: bytes = b"auto"
         self.checks_modes_alone: bool = False  # default_permissions
         self.is_volatile: bool = False
+        self.syncs_strictly: bool = False  # changes nothing here
         self.uses_user_attributes: bool = False  # userxattr
         self._upper_text: bytes = b""
         self._work_text: bytes = b""
@@ -75,6 +77,7 @@ class Options:
                 self.checks_modes_alone = True
             elif key == b"volatile":
                 self.is_volatile = True
+                self.syncs_strictly = False
             elif key == b"userxattr":
                 self.uses_user_attributes = True
             else:
@@ -87,7 +90,10 @@ class Options:
         elif key == b"xino" and value in _NUMBERS:
             self.numbers = _NUMBERS[value]
         elif key == b"uuid" and value in _IDENTIFIERS:
-            self.uuid = b"null" if value == b"off" else value
+            self.uuid = value
+        elif key == b"fsync" and value in _SYNCS:
+            self.is_volatile = value == b"volatile"
+            self.syncs_strictly = value == b"strict"
         elif key not in _REFUSED or value != b"off":
             raise Errno(EINVAL)
 
@@ -123,8 +129,12 @@ class Options:
         if len(self.lower) == 0:
             raise Errno(EINVAL)
         if len(self.upper) == 0:
+            if len(self.lower) < 2:
+                raise Errno(EINVAL)
             self.work = b""
             self.is_volatile = False
+            if self.redirects == Redirects.FOLLOW:
+                self.redirects = Redirects.ON  # which is the same where nothing is moved
         elif len(self.work) == 0:
             raise Errno(EINVAL)
         if self.uses_user_attributes:
@@ -153,7 +163,9 @@ class Options:
         if self.numbers != Numbers.OFF and not has_one_file_system:
             text += b",xino=on" if self.numbers == Numbers.ON else b",xino=auto"
         if self.is_volatile:
-            text += b",volatile"
+            text += b",fsync=volatile"
+        elif self.syncs_strictly:
+            text += b",fsync=strict"
         return text + b",userxattr" if self.uses_user_attributes else text
 
 

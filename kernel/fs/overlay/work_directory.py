@@ -12,10 +12,11 @@ from typing import Final
 from kernel.fs import extended_attributes, names
 from kernel.fs.constants import S_IFREG
 from kernel.fs.overlay.instance import OPAQUE, OverlayInstance
-from kernel.fs.overlay.layers import hold, list_directory, look_up, make, remove, set_mark
+from kernel.fs.overlay.layers import get_mark, hold, let_go, list_directory, look_up, make, remove, set_mark
+from kernel.fs.overlay.options import Redirects
 from kernel.fs.path import Path
-from kernel.lang import EINVAL, Errno
-from kernel.lib import log
+from kernel.lang import EINVAL, Errno, span_of
+from kernel.lib import log, random
 
 _NAME: Final = b"work"
 _MARKS: Final = b"incompat"
@@ -36,6 +37,8 @@ def begin_work(overlay: OverlayInstance) -> None:
         if error.code == EINVAL:
             raise
         log.warn("overlay: no work directory, mounted read-only")
+        if overlay.shown.uuid == b"auto":
+            overlay.shown.uuid = b"null"
         return
     try:
         name = overlay.mark_name(OPAQUE)
@@ -43,6 +46,26 @@ def begin_work(overlay: OverlayInstance) -> None:
         extended_attributes.remove(overlay.mounter, overlay.work_place().inode(), name)
     except Errno:
         overlay.keeps_marks = False
+        overlay.shown.redirects = Redirects.NOFOLLOW
+    _name_overlay(overlay)
+
+
+def _name_overlay(overlay: OverlayInstance) -> None:
+    """Give the overlay a number that it keeps, unless the upper layer has one already."""
+    upper = overlay.upper
+    options = overlay.shown
+    if upper is None or options.uuid not in (b"auto", b"on"):
+        return
+    name = overlay.mark_name(b"uuid")
+    if get_mark(overlay.context, upper.root, name) is not None:
+        return
+    number = bytearray(16)
+    random.fill(span_of(number))
+    try:
+        set_mark(overlay.context, upper.root, name, bytes(number))
+        options.uuid = b"on"
+    except Errno:
+        options.uuid = b"null"
 
 
 def _clear(overlay: OverlayInstance, directory: Path) -> None:
@@ -79,7 +102,10 @@ def _mark_volatile(overlay: OverlayInstance) -> None:
     context = overlay.context
     marks = hold(names.make_directory(context, overlay.work_place(), _MARKS, 0o700))
     try:
-        make(context, marks, b"volatile", S_IFREG | 0o700, 0, b"")
+        inner = hold(names.make_directory(context, marks, b"volatile", 0o700))
+        try:
+            make(context, inner, b"dirty", S_IFREG | 0o700, 0, b"")
+        finally:
+            let_go(inner)
     finally:
-        marks.inode().release()
-        marks.unpin()
+        let_go(marks)

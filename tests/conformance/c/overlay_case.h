@@ -52,7 +52,7 @@ static inline void show_tree_at(const char *path, const char *name, int depth)
 		printf("%s%s: %s\n", indent, name, error_name(errno));
 		return;
 	}
-	printf("%s%s %o %d:%d", indent, name, st.st_mode, st.st_uid, st.st_gid);
+	printf("%s%s %o %d:%d", indent, *name == '#' ? "#" : name, st.st_mode, st.st_uid, st.st_gid);
 	if (S_ISREG(st.st_mode)) {
 		int fd = open(path, O_RDONLY);
 		ssize_t got = fd < 0 ? -1 : read(fd, text, sizeof text - 1);

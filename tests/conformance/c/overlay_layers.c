@@ -7,6 +7,11 @@
 static void prepare(void)
 {
 	fill(LOWER);
+	MUST(mkdir(LOWER "/far", 0755));
+	MUST(mkdir(LOWER "/far/deep", 0755));
+	put_file(LOWER "/far/deep/bottom", "far\n", 0644);
+	MUST(mkdir(LOWER "/near", 0755));
+	put_file(LOWER "/near/by", "near\n", 0644);
 	MUST(chdir(MIDDLE));
 	MUST(mknod("file", S_IFCHR, 0));
 	put_file("other", "from the middle\n", 0444);
@@ -17,9 +22,9 @@ static void prepare(void)
 	MUST(setxattr("empty", "trusted.overlay.opaque", "y", 1, 0));
 	MUST(mkdir("moved", 0755));
 	put_file("moved/own", "own\n", 0644);
-	MUST(setxattr("moved", "trusted.overlay.redirect", "/dir/deep", 9, 0));
+	MUST(setxattr("moved", "trusted.overlay.redirect", "/far/deep", 9, 0));
 	MUST(mkdir("sibling", 0755));
-	MUST(setxattr("sibling", "trusted.overlay.redirect", "dir", 3, 0));
+	MUST(setxattr("sibling", "trusted.overlay.redirect", "near", 4, 0));
 	MUST(mkdir("bad", 0755));
 	MUST(setxattr("bad", "trusted.overlay.redirect", "a/b", 3, 0));
 	MUST(mkdir("worse", 0755));

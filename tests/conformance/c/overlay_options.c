@@ -11,7 +11,8 @@ static void attempt(const char *options)
 		umount(TOP);
 	}
 	/* What a volatile one leaves. */
-	remove(WORK "/work/incompat/volatile");
+	remove(WORK "/work/incompat/volatile/dirty");
+	rmdir(WORK "/work/incompat/volatile");
 	rmdir(WORK "/work/incompat");
 }
 
