@@ -117,7 +117,10 @@ class _Plan:
         """Raises ENOENT, EACCES, ELOOP, EINVAL."""
         for name in options.lower:
             self.lower.append(_directory(context, name))
-        if len(options.upper) > 0:
+        if len(options.upper) == 0:
+            if len(self.lower) < 2:
+                raise Errno(EINVAL)
+        else:
             self.upper = _directory(context, options.upper)
             self.work = _directory(context, options.work)
 
@@ -203,7 +206,7 @@ def make_overlay(context: FsContext, source: bytes, text: bytes) -> FileSystem:
     """For mount(2). Raises EINVAL, ENOENT, ELOOP, MemoryError, and what the layers raise."""
     LEAVING.start()
     make_room()
-    return _make(context, source, text)
+    return _make(context, source if len(source) > 0 else b"none", text)
 
 
 @with_room(24576)
@@ -272,7 +275,7 @@ def _fill(overlay: OverlayFileSystem) -> None:
         if get_mark(overlay.context, layer.root, overlay.mark_name(OPAQUE)) == b"x":
             layer.has_marked_whiteouts = True
     overlay.block_size = overlay.context.root.mount.file_system.block_size
-    overlay.read_only = overlay.work is None
+    overlay.read_only = overlay.work is None or overlay.shown.is_read_only
     top = node_for(overlay, None if upper is None else upper.root, lowers, None, b"")
     top.acquire()  # as long as the overlay is mounted
     overlay.top = top

@@ -38,6 +38,8 @@ def lose_name(node: OverlayNode) -> None:
         left = 0
     elif upper is not None:
         left = upper.inode().nlink
+    elif node.names > 1:
+        left = max(left, 1)  # another way leads to it, by a directory that has two names
     node.hidden = left == 0
     node.nlink = left + 1
     node.drop_link()

@@ -57,6 +57,7 @@ class Options:
         self.numbers: Numbers = Numbers.OFF
         self.uuid: bytes = b"auto"
         self.checks_modes_alone: bool = False  # default_permissions
+        self.is_read_only: bool = False
         self.is_volatile: bool = False
         self.syncs_strictly: bool = False  # changes nothing here
         self.uses_user_attributes: bool = False  # userxattr
@@ -80,6 +81,8 @@ class Options:
                 self.syncs_strictly = False
             elif key == b"userxattr":
                 self.uses_user_attributes = True
+            elif key == b"ro" or key == b"rw":
+                self.is_read_only = key == b"ro"
             else:
                 raise Errno(EINVAL)
         elif key in (b"lowerdir", b"lowerdir+", b"upperdir", b"workdir"):
@@ -129,8 +132,6 @@ class Options:
         if len(self.lower) == 0:
             raise Errno(EINVAL)
         if len(self.upper) == 0:
-            if len(self.lower) < 2:
-                raise Errno(EINVAL)
             self.work = b""
             self.is_volatile = False
             if self.redirects == Redirects.FOLLOW:

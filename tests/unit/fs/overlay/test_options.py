@@ -37,7 +37,7 @@ def test_shown() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        b"", b"lowerdir=/a", b"lowerdir=/a::/b", b"lowerdir=/a:", b"upperdir=/u,workdir=/w", b"lowerdir=/a,upperdir=/u",
+        b"", b"lowerdir=/a::/b", b"lowerdir=/a:", b"upperdir=/u,workdir=/w", b"lowerdir=/a,upperdir=/u",
         b"lowerdir=/a:/b,index=on", b"lowerdir=/a:/b,metacopy=on", b"lowerdir=/a:/b,nfs_export=on", b"lowerdir=/a:/b,x",
         b"lowerdir=/a:/b,verity=require", b"lowerdir=/a:/b,volatile=1", b"lowerdir=/a:/b,redirect_dir=maybe",
         b"lowerdir=/a:/b,userxattr,redirect_dir=on", b"lowerdir=/a:/b,upperdir=", b"lowerdir=/a,lowerdir+=/b",
