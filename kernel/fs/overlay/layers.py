@@ -192,7 +192,8 @@ def _take_records(sink: EntryBuffer, entries: list[Entry]) -> None:
             end += 1
         name = bytes(sink.storage[start:end])
         if name != b"." and name != b"..":
-            entries.append(Entry(name, records.load_u32(place) | (records.load_u32(place + 4) & 0x7FFF_FFFF) << 32, sink.storage[place + 18]))
+            ino = records.load_u32(place) | (records.load_u32(place + 4) & 0x7FFF_FFFF) << 32
+            entries.append(Entry(name, ino, sink.storage[place + 18]))
         place += length
         pace(_NAME_COST)
 
