@@ -279,7 +279,7 @@ def faults(depths: StackDepths) -> list[Diagnostic]:
             found.append(fault)
     for symbol, size in facts.rooms.items():
         node = depths.node(symbol)
-        need = depths.depth[node]
+        need = depths.depth[node] + ENTRY_BYTES  # an exception may come in the deepest frame
         if need > size:
             fault = Diagnostic("KP721", facts.places.get(symbol, nowhere),
                                f"{symbol} may need {need} bytes of stack, and has room for {size}",

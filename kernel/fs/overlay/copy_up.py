@@ -11,19 +11,21 @@ from typing import Final
 
 from kernel.fs import extended_attributes, names
 from kernel.fs.access_control import is_list, set_list
-from kernel.fs.access_list import ACCESS_LIST, DEFAULT_LIST
+from kernel.fs.access_list import ACCESS_LIST, DEFAULT_LIST, AccessList
 from kernel.fs.attributes import TimeChange, change_mode, change_owner, change_times
-from kernel.fs.constants import O_RDONLY, O_WRONLY, S_IFMT, SEEK_DATA
+from kernel.fs.constants import O_RDONLY, O_WRONLY, RENAME_NOREPLACE, S_IFMT, SEEK_DATA
 from kernel.fs.inode import Inode
 from kernel.fs.overlay.instance import OverlayInstance, OverlayNode
 from kernel.fs.overlay.layers import discard, hold, let_go, make, open_in_layer
 from kernel.fs.path import Path
 from kernel.lang import EEXIST, EINTR, EIO, ENOENT, ENXIO, EOPNOTSUPP, EOVERFLOW, EROFS, Errno, final
-from kernel.lib.pace import PACE_BYTES, is_dying, pace_bytes
+from kernel.lib.pace import PACE_BYTES, is_dying, pace, pace_bytes
 from kernel.lib.user import KernelBuffer
 
 _SECURITY: Final = b"security."
 WHOLE: Final = -1
+_LEVEL_COST: Final = 60  # instructions
+_COPY_COST: Final = 4000
 
 
 def copy_up(node: OverlayNode, length: int = WHOLE) -> None:
@@ -56,15 +58,26 @@ def copy_up(node: OverlayNode, length: int = WHOLE) -> None:
 
 def copy_up_held(node: OverlayNode) -> None:
     """The same while the names of the overlay are held."""
-    while node.upper is None:
-        highest = node
-        while (above := highest.above) is not None and above.upper is None:
-            highest = above
-        copy = _Copy(highest, WHOLE)
+    if node.upper is not None:
+        return
+    if node.hidden:
+        raise Errno(EEXIST)
+    way: list[OverlayNode] = [node]
+    while (above := way[len(way) - 1].above) is not None and above.upper is None:
+        way.append(above)
+        pace(_LEVEL_COST)
+    while len(way) > 0:
+        each = way.pop()
+        if each.lies_above():
+            continue
+        copy = _Copy(each, WHOLE)
         try:
-            copy.move_in(highest)
+            copy.move_in(each)
         finally:
             copy.end()
+        pace(_COPY_COST)
+        if is_dying():
+            raise Errno(EINTR)
 
 
 def check_owner(overlay: OverlayInstance, inode: Inode) -> None:
@@ -113,6 +126,7 @@ class _Copy:
         made = self.path.inode()
         change_owner(context, mount, made, inode.uid, inode.gid)
         self._copy_attributes(inode, made)
+        self._copy_lists(inode, made)
         if not inode.is_symlink():
             change_mode(context, mount, made, inode.mode)
         change = TimeChange()
@@ -164,7 +178,7 @@ class _Copy:
             origin.release()
 
     def _copy_attributes(self, inode: Inode, made: Inode) -> None:
-        """Extended attributes, but the overlay's own; access control lists."""
+        """Extended attributes, but the overlay's own and access control lists."""
         mounter = self.overlay.mounter
         if not inode.may_have_attributes():
             return
@@ -177,15 +191,25 @@ class _Copy:
             except Errno as error:
                 if error.code != EOPNOTSUPP or name.startswith(_SECURITY):
                     raise
-        if not inode.file_system.has_access_lists or inode.is_symlink():
+
+    def _copy_lists(self, inode: Inode, made: Inode) -> None:
+        """Access control lists. What the copy may have inherited goes, where the source has none."""
+        if inode.is_symlink():
             return
-        lists = inode.access_lists()
-        access = lists.access
-        if access is not None:
-            set_list(mounter, made, ACCESS_LIST, access.copy())
-        default = lists.default
-        if default is not None:
-            set_list(mounter, made, DEFAULT_LIST, default.copy())
+        access: AccessList | None = None
+        default: AccessList | None = None
+        if inode.file_system.has_access_lists:
+            lists = inode.access_lists()
+            access = lists.access
+            default = lists.default
+        if not made.file_system.has_access_lists and access is None and default is None:
+            return
+        mounter = self.overlay.mounter
+        inherited = made.access_lists() if made.file_system.has_access_lists else None
+        if access is not None or (inherited is not None and inherited.access is not None):
+            set_list(mounter, made, ACCESS_LIST, None if access is None else access.copy())
+        if default is not None or (inherited is not None and inherited.default is not None):
+            set_list(mounter, made, DEFAULT_LIST, None if default is None else default.copy())
 
     def move_in(self, node: OverlayNode) -> None:
         """Put it where it belongs. The names of the overlay are held."""
@@ -206,7 +230,7 @@ class _Copy:
             holder = directory.inode()
             accessed = holder.atime_ns
             modified = holder.mtime_ns
-            names.rename(overlay.context, overlay.work_place(), self.name, directory, node.called, 0)
+            names.rename(overlay.context, overlay.work_place(), self.name, directory, node.called, RENAME_NOREPLACE)
             self.is_in_work = False
             holder.atime_ns = accessed
             holder.mtime_ns = modified

@@ -9,6 +9,7 @@ Context: sleeps. Look-ups and changes run under the overlay's lock of names.
 from typing import Final
 
 from kernel.fs import names
+from kernel.fs.attributes import change_mode
 from kernel.fs.constants import (
     RENAME_EXCHANGE,
     S_IFCHR,
@@ -18,7 +19,7 @@ from kernel.fs.constants import (
     S_IFREG,
     S_ISGID,
 )
-from kernel.fs.file import DirectorySink, File, InodeFile
+from kernel.fs.file import DESCRIPTION_BYTES, DirectorySink, File, InodeFile
 from kernel.fs.inode import Inode
 from kernel.fs.open import unnamed_path
 from kernel.fs.overlay.copy_up import copy_up_held
@@ -30,9 +31,9 @@ from kernel.fs.overlay.layers import (
     LowerPlace,
     check_open_directory,
     discard,
+    expect,
     hold,
     let_go,
-    look_up,
     make,
     remove,
     remove_whiteouts,
@@ -46,6 +47,7 @@ from kernel.lib.credentials import Credentials
 from kernel.sched.room import make_room
 
 _FIRST_POSITION: Final = 2
+_ENTRY_BYTES: Final = 160  # of memory for a name that was read
 
 
 @final
@@ -167,11 +169,18 @@ class OpenOverlayDirectory(InodeFile):
         super().__init__(path, flags)
         self.directory: OverlayNode = directory
         self._entries: list[Entry] | None = None  # once they are read
+        self._names_bytes: int = 0
+        self._end: int = -1  # the position behind the last name, once that was given
+
+    def held_bytes(self) -> int:
+        return DESCRIPTION_BYTES + self.inode.held_bytes() + self._names_bytes
 
     def read_directory(self, sink: DirectorySink) -> None:
-        if self.position == 0 or self._entries is None:
+        if self.position == 0 or (self._entries is None and self.position != self._end):
             make_room()
-            self._entries = _list(self.directory)
+            entries = _list(self.directory)
+            self._entries = entries
+            self._names_bytes = len(entries) * _ENTRY_BYTES
         super().read_directory(sink)
 
     def emit_entries(self, position: int, sink: DirectorySink) -> None:
@@ -185,6 +194,9 @@ class OpenOverlayDirectory(InodeFile):
             if not sink.emit(entry.name, entry.ino, entry.kind, index + _FIRST_POSITION):
                 return
             sink.position = index + _FIRST_POSITION
+        self._end = index + _FIRST_POSITION
+        self._entries = None  # read anew by who goes back
+        self._names_bytes = 0
 
     def fsync(self) -> None:
         make_room()
@@ -231,40 +243,44 @@ def _create(
         mode |= S_ISGID
     maker = _maker(directory, credentials)
     try:
-        if look_up(overlay.context, here, name) is None:
+        if expect(overlay.context, here, name, None) is None:
             made = hold(make(maker, here, name, mode, rdev, target))
+            placed = False
             try:
                 if kind == S_IFDIR and len(directory.lowers) > 0 and not overlay.lets_layers_change():
-                    _make_opaque(overlay, here, name, made)
-                return _entered(directory, name, made)
+                    if overlay.keeps_marks:
+                        overlay.set_opaque(made, EIO)
+                node = node_for(overlay, made, [], directory, name)
+                placed = True
+                directory.take_over()
+                return node
             finally:
+                if not placed:
+                    discard(overlay.context, here, name)
                 let_go(made)
         work = overlay.work_place()
         temporary = overlay.next_temporary()
         made = hold(make(maker, work, temporary, mode, rdev, target))
+        node: OverlayNode | None = None
         placed = False
         try:
             if kind == S_IFDIR:
                 overlay.set_opaque(made, EIO)
+                if made.inode().mode & S_ISGID != mode & S_ISGID:
+                    change_mode(maker, made.mount, made.inode(), mode)
+            node = node_for(overlay, made, [], directory, name)
             _take_name(overlay, temporary, here, name, kind == S_IFDIR)
             placed = True
-            return _entered(directory, name, made)
+            directory.take_over()
+            return node
         finally:
             if not placed:
                 discard(overlay.context, work, temporary)
+                if node is not None:
+                    node.became_idle()
             let_go(made)
     finally:
         maker.release()
-
-
-def _make_opaque(overlay: OverlayInstance, here: Path, name: bytes, made: Path) -> None:
-    """A new directory in the upper layer. Raises what setting attributes raises, and then it is gone."""
-    try:
-        if overlay.keeps_marks:
-            overlay.set_opaque(made, EIO)
-    except (Errno, MemoryError):
-        discard(overlay.context, here, name)
-        raise
 
 
 def _take_name(overlay: OverlayInstance, temporary: bytes, here: Path, name: bytes, is_directory: bool) -> None:
@@ -273,11 +289,6 @@ def _take_name(overlay: OverlayInstance, temporary: bytes, here: Path, name: byt
     names.rename(overlay.context, work, temporary, here, name, RENAME_EXCHANGE if is_directory else 0)
     if is_directory:
         discard(overlay.context, work, temporary)
-
-
-def _entered(directory: OverlayNode, name: bytes, made: Path) -> OverlayNode:
-    directory.take_over()
-    return node_for(directory.overlay, made, [], directory, name)
 
 
 @with_room(24576)
@@ -313,7 +324,7 @@ def _link(directory: OverlayNode, name: bytes, target: Inode) -> None:
     copy_up_held(directory)
     here = upper_place(directory)
     origin = upper_place(target)
-    if look_up(overlay.context, here, name) is None:
+    if expect(overlay.context, here, name, None) is None:
         names.make_link(overlay.context, origin, here, name)
     else:
         temporary = overlay.next_temporary()
@@ -362,13 +373,13 @@ def _remove(directory: OverlayNode, name: bytes, target: Inode) -> None:
     context = overlay.context
     copy_up_held(directory)
     here = upper_place(directory)
+    at = expect(context, here, name, target.upper)
     if shows_below(directory, name):
         _put_whiteout(overlay, here, name)
     else:
-        at = look_up(context, here, name)
         if at is not None and target.is_directory():
             with at:
                 remove_whiteouts(context, at)
         remove(context, here, name, target.is_directory())
     directory.take_over()
-    lose_name(target)
+    lose_name(target, directory, name)

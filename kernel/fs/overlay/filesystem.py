@@ -22,9 +22,12 @@ from kernel.fs.path import TIME_FLAGS, FsContext, Mount, MountNamespace, Path
 from kernel.fs.peers import lies_below
 from kernel.fs.walk import FOLLOW, resolve
 from kernel.lang import EINVAL, ELOOP, EROFS, Errno, final, noraise, with_room
+from kernel.lib.pace import pace
 from kernel.sched.room import make_room
 
 _DEEPEST: Final = 2
+_LEVEL_COST: Final = 60  # instructions
+_MOUNT_COST: Final = 200
 
 
 @final
@@ -184,6 +187,7 @@ def _check_apart(dentry: Dentry, tops: dict[Inode, bool]) -> None:
         if above.parent is above:
             return
         above = above.parent
+        pace(_LEVEL_COST)
 
 
 def _private_mount(context: FsContext, place: Path, flags: int, cleared: int) -> Mount:
@@ -195,6 +199,7 @@ def _private_mount(context: FsContext, place: Path, flags: int, cleared: int) ->
         raise Errno(EINVAL)
     for child in source.children.values():
         point = child.mount_point
+        pace(_MOUNT_COST)
         if child.is_locked and point is not None and lies_below(point, place.dentry):
             raise Errno(EINVAL)
     mount = Mount(source.file_system, place.dentry, source.flags & ~cleared | flags)

@@ -17,9 +17,8 @@ from kernel.fs.attributes import change_owner
 from kernel.fs.constants import MAY_READ, MAY_WRITE
 from kernel.fs.inode import Inode
 from kernel.fs.overlay.copy_up import copy_up
-from kernel.fs.overlay.instance import OverlayNode
+from kernel.fs.overlay.instance import OverlayNode, dropped_bits
 from kernel.fs.overlay.store import OverlayStore
-from kernel.fs.privileges import SET_ID
 from kernel.lang import EPERM, EROFS, Errno, final, with_room
 from kernel.lib.credentials import Credentials
 from kernel.lib.ids import KernelGid, KernelUid
@@ -123,14 +122,17 @@ def _refresh(node: OverlayNode) -> None:
 
 @with_room(24576)
 def _push(node: OverlayNode) -> None:
-    """Mode or times were set: let the layer have them."""
-    mode = node.mode
+    """Times were set, or bits of the mode: let the layer have them. Other bits are those that the layer has by then:
+    copying may take long, and others change them meanwhile.
+    """
+    wanted = node.mode
+    differing = wanted ^ node.real().mode
     accessed = node.atime_ns
     modified = node.mtime_ns
     changed = node.ctime_ns
     try:
         inode = changed_inode(node)
-        inode.mode = mode
+        inode.mode = inode.mode & ~differing | wanted & differing
         inode.atime_ns = accessed
         inode.mtime_ns = modified
         inode.ctime_ns = changed
@@ -160,7 +162,7 @@ def _set_mode(node: OverlayNode, mode: int) -> None:
 
 @with_room(24576)
 def _set_owner(node: OverlayNode, uid: KernelUid, gid: KernelGid) -> None:
-    mode = node.mode  # set-ID bits have gone already
+    gone = dropped_bits(node)
     try:
         copy_up(node)
         path = node.upper
@@ -168,8 +170,7 @@ def _set_owner(node: OverlayNode, uid: KernelUid, gid: KernelGid) -> None:
             raise Errno(EROFS)
         inode = path.inode()
         change_owner(node.overlay.context, path.mount, inode, uid, gid)
-        gone = inode.mode & SET_ID & ~mode
-        if gone != 0:
+        if inode.mode & gone != 0:
             inode.mode &= ~gone
             inode.attributes_changed()
     finally:

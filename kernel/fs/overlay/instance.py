@@ -15,6 +15,7 @@ from kernel.fs.overlay.layers import Layer, LowerPlace, get_mark, hold, let_go, 
 from kernel.fs.overlay.leaving import LEAVING, LeavingInode, LeavingSystem
 from kernel.fs.overlay.options import Numbers, Options, Redirects
 from kernel.fs.path import FsContext, Path
+from kernel.fs.privileges import SET_ID
 from kernel.lang import EIO, Errno, noraise, with_room
 from kernel.lib.capabilities import CAP_DAC_OVERRIDE
 from kernel.lib.credentials import Credentials
@@ -229,6 +230,11 @@ class OverlayNode(LeavingInode):
             return False
         _leave(self)
         return True
+
+
+def dropped_bits(node: OverlayNode) -> int:
+    """Set-ID bits that have gone from an inode and that its layer still has. Asked before anything sleeps."""
+    return node.real().mode & SET_ID & ~node.mode
 
 
 @noraise

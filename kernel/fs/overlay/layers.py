@@ -17,12 +17,13 @@ from kernel.fs.inode import Inode
 from kernel.fs.open import check_open
 from kernel.fs.path import FsContext, Mount, Path
 from kernel.fs.walk import start
-from kernel.lang import ENAMETOOLONG, ENODATA, ENOENT, EOPNOTSUPP, ERANGE, Errno, final, span_of
+from kernel.lang import ENAMETOOLONG, ENODATA, ENOENT, EOPNOTSUPP, ERANGE, ESTALE, Errno, final, span_of
 from kernel.lib.pace import pace
 
 _BYTES_AT_ONCE: Final = 8192
 _HEADER: Final = 19  # of a record: number, position, length, kind
 _NAME_COST: Final = 400  # instructions
+_REMOVAL_COST: Final = 4000
 _CHARACTER_DEVICE: Final = 2  # DT_CHR
 _REGULAR: Final = 8  # DT_REG
 
@@ -125,11 +126,30 @@ def discard(context: FsContext, directory: Path, name: bytes) -> None:
 
 
 def remove_whiteouts(context: FsContext, directory: Path) -> None:
-    """Remove what a directory holds, but directories."""
+    """Remove the whiteouts that a directory holds. Takes safe points."""
     for entry in list_directory(context, directory):
+        if not entry.may_be_whiteout():
+            continue
         found = look_up(context, directory, entry.name)
-        if found is not None and not found.inode().is_directory():
+        if found is not None and is_whiteout(found.inode()):
             names.unlink(context, directory, entry.name)
+        pace(_REMOVAL_COST)
+
+
+def expect(context: FsContext, directory: Path, name: bytes, node_place: Path | None) -> Path | None:
+    """What the upper layer has of a name; it must be what the overlay knows (None: nothing, or a whiteout), and not
+    what somebody put there past the overlay. Raises ESTALE.
+    """
+    found = look_up(context, directory, name)
+    if found is None:
+        if node_place is not None:
+            raise Errno(ESTALE)
+    elif node_place is None:
+        if not is_whiteout(found.inode()):
+            raise Errno(ESTALE)
+    elif found.inode() is not node_place.inode():
+        raise Errno(ESTALE)
+    return found
 
 
 def take_with_whiteout(context: FsContext, work: Path, temporary: bytes, directory: Path, name: bytes) -> None:

@@ -11,9 +11,11 @@ from kernel.fs.filesystem import FileSystem
 from kernel.fs.inode import Inode
 from kernel.fs.path import Path
 from kernel.lang import final, noraise
+from kernel.lib.pace import pace
 from kernel.sched import WaitQueue, sleep_until, spawn_kernel_thread
 from kernel.time.clock import monotonic_ns
 
+_LEAVING_COST: Final = 2000  # instructions
 _PATIENCE_NS: Final = 100_000_000
 
 
@@ -94,15 +96,29 @@ class Leaving:
         self._systems = system
         self.queue.wake_all()
 
+    def is_empty(self) -> bool:
+        """Whether nothing waits: asked anew after a sleep."""
+        return self._files is None and self._inodes is None and self._systems is None
+
     @noraise
     def let_all_go(self) -> bool:
-        """Let all go. False if there was not memory enough. May sleep."""
+        """Let all go, also what comes meanwhile. False if there was not memory enough. May sleep; not between the last
+        look and the return.
+        """
+        while not self.is_empty():
+            if not self._let_each_go():
+                return False
+        return True
+
+    @noraise
+    def _let_each_go(self) -> bool:
         while (file := self._files) is not None:
             self._files = file.next_leaving
             file.next_leaving = None
             if not file.leave():
                 self.add_file(file)
                 return False
+            pace(_LEAVING_COST)
         while (inode := self._inodes) is not None:
             self._inodes = inode.next_leaving
             inode.next_leaving = None
@@ -110,6 +126,7 @@ class Leaving:
             if not inode.leave():
                 self.add_inode(inode)
                 return False
+            pace(_LEAVING_COST)
         while (system := self._systems) is not None:
             self._systems = system.next_leaving
             system.next_leaving = None

@@ -28,6 +28,7 @@ from kernel.lib.pace import pace
 
 _SLASH: Final = ord("/")
 _NAME_COST: Final = 400  # instructions
+_PART_COST: Final = 60
 
 
 @final
@@ -67,6 +68,7 @@ class _Step:
         if redirect[0] == _SLASH:
             for part in redirect[1:].split(b"/"):
                 _check_part(part)
+                pace(_PART_COST)
             self.name = redirect
             return
         _check_part(redirect)
@@ -186,6 +188,7 @@ def _look_up_way(overlay: OverlayInstance, place: LowerPlace, way: bytes) -> Pat
     at = place.path
     parts = way[1:].split(b"/")
     for part in parts:
+        pace(_NAME_COST)
         with at:
             below = look_up(overlay.context, at, part)
         if below is None:

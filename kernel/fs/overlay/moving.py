@@ -13,7 +13,18 @@ from kernel.fs import names
 from kernel.fs.constants import RENAME_EXCHANGE, RENAME_WHITEOUT
 from kernel.fs.overlay.copy_up import copy_up_held
 from kernel.fs.overlay.instance import REDIRECT, OverlayNode
-from kernel.fs.overlay.layers import discard, get_mark, hold, is_whiteout, let_go, look_up, make, remove, set_mark
+from kernel.fs.overlay.layers import (
+    discard,
+    expect,
+    get_mark,
+    hold,
+    is_whiteout,
+    let_go,
+    look_up,
+    make,
+    remove,
+    set_mark,
+)
 from kernel.fs.overlay.lookup import shows_below
 from kernel.fs.overlay.options import Redirects
 from kernel.fs.path import Path
@@ -30,17 +41,22 @@ def upper_place(node: OverlayNode) -> Path:
     return path
 
 
-def lose_name(node: OverlayNode) -> None:
-    """A name of it is gone. May sleep."""
+def lose_name(node: OverlayNode, directory: OverlayNode, name: bytes) -> None:
+    """That name of it is gone. What lies below has its place only by the name that it was found by: without it, it
+    stays there, however many names the lower layer has. May sleep.
+    """
     upper = node.upper
     left = node.nlink - 1
     if node.is_directory():
         left = 0
+        node.hidden = True
     elif upper is not None:
         left = upper.inode().nlink
-    elif node.names > 1:
-        left = max(left, 1)  # another way leads to it, by a directory that has two names
-    node.hidden = left == 0
+        node.hidden = left == 0
+    else:
+        if node.names > 1:
+            left = max(left, 1)  # another way leads to it, by a directory that has two names
+        node.hidden = left == 0 or (node.above is directory and node.called == name)
     node.nlink = left + 1
     node.drop_link()
 
@@ -108,6 +124,8 @@ def move(
     leaves_whiteout = shows_below(directory, name)
     here = upper_place(directory)
     there = upper_place(new_parent)
+    expect(context, here, name, target.upper)
+    expect(context, there, new_name, None if replaced is None else replaced.upper)
     if replaced is not None and replaced.is_directory():
         _clear(replaced, there, new_name)
     _prepare(target, name, directory is not new_parent, new_parent)
@@ -124,7 +142,7 @@ def move(
     directory.take_over()
     new_parent.take_over()
     if replaced is not None:
-        lose_name(replaced)
+        lose_name(replaced, new_parent, new_name)
 
 
 def _clear(node: OverlayNode, there: Path, name: bytes) -> None:
@@ -176,6 +194,8 @@ def exchange_places(
     _prepare(other, other_name, goes_elsewhere, directory)
     here = upper_place(directory)
     there = upper_place(other_parent)
+    expect(directory.overlay.context, here, name, target.upper)
+    expect(directory.overlay.context, there, other_name, other.upper)
     names.rename(directory.overlay.context, here, name, there, other_name, RENAME_EXCHANGE)
     target.above = other_parent
     target.called = other_name

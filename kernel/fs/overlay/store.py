@@ -10,7 +10,7 @@ from kernel.fs.access_control import is_list, set_list
 from kernel.fs.access_list import from_attribute
 from kernel.fs.attribute_store import Store
 from kernel.fs.overlay.copy_up import copy_up
-from kernel.fs.overlay.instance import OverlayNode
+from kernel.fs.overlay.instance import OverlayNode, dropped_bits
 from kernel.fs.path import Path
 from kernel.lang import ENODATA, EOVERFLOW, EROFS, Errno, final, with_room
 from kernel.sched.room import make_room
@@ -78,8 +78,8 @@ def _put(node: OverlayNode, name: bytes, value: bytes) -> None:
 
 @with_room(24576)
 def _drop(node: OverlayNode, name: bytes) -> None:
-    mode = node.mode  # set-ID bits may have gone, and the layer does not know yet
+    gone = dropped_bits(node)
     path = _changed(node)
     extended_attributes.remove(node.overlay.mounter, path.inode(), node.overlay.name_below(name))
     node.take_over()
-    node.mode = mode
+    node.mode &= ~gone

@@ -10,6 +10,8 @@ Context: sleeps; called by functions that are `@with_room`.
 from typing import Final
 
 from kernel.fs import extended_attributes, names
+from kernel.fs.access_control import set_list
+from kernel.fs.access_list import ACCESS_LIST, DEFAULT_LIST
 from kernel.fs.constants import S_IFREG
 from kernel.fs.overlay.instance import OPAQUE, OverlayInstance
 from kernel.fs.overlay.layers import get_mark, hold, let_go, list_directory, look_up, make, remove, set_mark
@@ -17,9 +19,11 @@ from kernel.fs.overlay.options import Redirects
 from kernel.fs.path import Path
 from kernel.lang import EINVAL, Errno, span_of
 from kernel.lib import log, random
+from kernel.lib.pace import pace
 
 _NAME: Final = b"work"
 _MARKS: Final = b"incompat"
+_REMOVAL_COST: Final = 4000  # instructions
 
 
 def begin_work(overlay: OverlayInstance) -> None:
@@ -31,6 +35,7 @@ def begin_work(overlay: OverlayInstance) -> None:
         _clear(overlay, base)
         made = names.make_directory(overlay.context, base, _NAME, 0)
         overlay.work = hold(made)
+        _drop_lists(overlay, made)
         if overlay.shown.is_volatile:
             _mark_volatile(overlay)
     except Errno as error:
@@ -68,6 +73,15 @@ def _name_overlay(overlay: OverlayInstance) -> None:
         options.uuid = b"null"
 
 
+def _drop_lists(overlay: OverlayInstance, made: Path) -> None:
+    """What is made in the work directory must not inherit rights from what `workdir` names. Raises EPERM, EIO, ENOSPC.
+    """
+    inode = made.inode()
+    if inode.file_system.has_access_lists:
+        set_list(overlay.mounter, inode, ACCESS_LIST, None)
+        set_list(overlay.mounter, inode, DEFAULT_LIST, None)
+
+
 def _clear(overlay: OverlayInstance, directory: Path) -> None:
     """Remove the old one, with what is in it, and in that. Raises EINVAL for marks, and what removing raises."""
     context = overlay.context
@@ -78,6 +92,7 @@ def _clear(overlay: OverlayInstance, directory: Path) -> None:
         with work:
             for entry in list_directory(context, work):
                 _clear_entry(overlay, work, entry.name)
+                pace(_REMOVAL_COST)
     remove(context, directory, _NAME, work.inode().is_directory())
 
 
@@ -94,6 +109,7 @@ def _clear_entry(overlay: OverlayInstance, work: Path, name: bytes) -> None:
                 inner = look_up(context, at, entry.name)
                 if inner is not None:
                     remove(context, at, entry.name, inner.inode().is_directory())
+                pace(_REMOVAL_COST)
     remove(context, work, name, at.inode().is_directory())
 
 
