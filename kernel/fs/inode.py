@@ -462,6 +462,11 @@ class Inode:
         self.ctime_ns = coarse_realtime_ns()
         self.attributes_changed()
 
+    def prepare_move(self) -> None:
+        """It is about to get another name, and the names are not held yet: do now what takes long. Raises EROFS,
+        ENOSPC, EIO, EINTR, and what else that raises.
+        """
+
     def touch_changed(self) -> None:
         """Attributes other than times and contents changed."""
         self.ctime_ns = coarse_realtime_ns()

@@ -13,12 +13,12 @@ from kernel.fs import extended_attributes, names
 from kernel.fs.access_control import is_list, set_list
 from kernel.fs.access_list import ACCESS_LIST, DEFAULT_LIST, AccessList
 from kernel.fs.attributes import TimeChange, change_mode, change_owner, change_times
-from kernel.fs.constants import O_RDONLY, O_WRONLY, RENAME_NOREPLACE, S_IFMT, SEEK_DATA
+from kernel.fs.constants import FS_UNCHANGEABLE, O_RDONLY, O_WRONLY, RENAME_NOREPLACE, S_IFMT, SEEK_DATA
 from kernel.fs.inode import Inode
 from kernel.fs.overlay.instance import OverlayInstance, OverlayNode
 from kernel.fs.overlay.layers import discard, hold, let_go, make, open_in_layer
 from kernel.fs.path import Path
-from kernel.lang import EEXIST, EINTR, EIO, ENOENT, ENXIO, EOPNOTSUPP, EOVERFLOW, EROFS, Errno, final
+from kernel.lang import EEXIST, EINTR, EIO, ENODATA, ENOENT, ENXIO, EOPNOTSUPP, EOVERFLOW, EROFS, Errno, final
 from kernel.lib.pace import PACE_BYTES, is_dying, pace, pace_bytes
 from kernel.lib.user import KernelBuffer
 
@@ -35,25 +35,33 @@ def copy_up(node: OverlayNode, length: int = WHOLE) -> None:
     if node.lies_above():
         return
     overlay = node.overlay
-    above = node.above
     if node.hidden:
-        raise Errno(EEXIST)  # a whiteout has its name
+        raise Errno(EEXIST)  # a whiteout has its name, or somebody's new file
     if node.is_directory():
         with overlay.names:
             copy_up_held(node)
         return
-    with node.copying:
+    node.copying.acquire_unless_dying()
+    try:
         if node.lies_above():
             return
+        if node.hidden:
+            raise Errno(EEXIST)
+        above = node.above
         if above is not None and above.upper is None:
             with overlay.names:
                 copy_up_held(above)
         copy = _Copy(node, length)
         try:
             with overlay.names:
+                above = node.above
+                if above is not None and above.upper is None and not node.hidden:
+                    copy_up_held(above)  # it was moved meanwhile
                 copy.move_in(node)
         finally:
             copy.end()
+    finally:
+        node.copying.release()
 
 
 def copy_up_held(node: OverlayNode) -> None:
@@ -99,6 +107,7 @@ class _Copy:
             raise Errno(EIO)
         source = node.lowers[0].path
         inode = source.inode()
+        inode.refresh()
         check_owner(overlay, inode)
         self.overlay: OverlayInstance = overlay
         self.name: bytes = overlay.next_temporary()
@@ -185,7 +194,12 @@ class _Copy:
         for name in extended_attributes.names(mounter, inode).split(b"\0"):
             if len(name) == 0 or is_list(name) or self.overlay.is_private(name):
                 continue
-            value = extended_attributes.get(mounter, inode, name)
+            try:
+                value = extended_attributes.get(mounter, inode, name)
+            except Errno as error:
+                if error.code != ENODATA:
+                    raise
+                continue  # it went meanwhile
             try:
                 extended_attributes.put(mounter, made, name, value, 0)
             except Errno as error:
@@ -239,6 +253,7 @@ class _Copy:
         finally:
             if not moved and self.is_in_work:
                 overlay.nodes.pop(key)
+        node.kept_flags = node.lowers[0].path.inode().flags & FS_UNCHANGEABLE
         node.upper = hold(path)
         node.take_over()
         layer = overlay.upper

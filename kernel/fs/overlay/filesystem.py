@@ -236,19 +236,34 @@ def _make(context: FsContext, source: bytes, text: bytes) -> OverlayFileSystem:
             overlay.shut_down()
 
 
+def _layer(mount: Mount, index: int) -> Layer:
+    """Raises MemoryError, and then the mount is released."""
+    try:
+        return Layer(mount, Path(mount, mount.root), index)
+    except MemoryError:
+        mount.release()
+        raise
+
+
 def _with_layers(context: FsContext, source: bytes, options: Options, plan: _Plan) -> OverlayFileSystem:
     """An overlay that has its layers. Raises EINVAL, MemoryError."""
     upper: Layer | None = None
     lower: list[Layer] = []
+    mounter: FsContext | None = None
     done = False
     try:
         place = plan.upper
         if place is not None:
             mount = _private_mount(context, place, 0, TIME_FLAGS)
-            upper = Layer(mount, Path(mount, place.dentry), 0)
+            upper = _layer(mount, 0)
         for place in plan.lower:
             mount = _private_mount(context, place, MS_RDONLY | MS_NOATIME, 0)
-            lower.append(Layer(mount, Path(mount, place.dentry), len(lower) + 1))
+            layer = _layer(mount, len(lower) + 1)
+            try:
+                lower.append(layer)
+            except MemoryError:
+                mount.release()
+                raise
         first = lower[0] if upper is None else upper
         who = context.credentials.without_rules()
         namespace = MountNamespace(who.user_namespace)
@@ -264,6 +279,8 @@ def _with_layers(context: FsContext, source: bytes, options: Options, plan: _Pla
         return overlay
     finally:
         if not done:
+            if mounter is not None:
+                mounter.release()
             _let_layers_go(upper, lower)
 
 

@@ -71,6 +71,11 @@ class OverlayInode(OverlayNode):
         make_room()
         _set_owner(self, uid, gid)
 
+    def prepare_move(self) -> None:
+        if self.is_regular():
+            make_room()
+            _prepare_move(self)
+
     def shown_flags(self) -> int:
         make_room()
         return _shown_flags(self)
@@ -178,13 +183,21 @@ def _set_owner(node: OverlayNode, uid: KernelUid, gid: KernelGid) -> None:
 
 
 @with_room(24576)
+def _prepare_move(node: OverlayNode) -> None:
+    if not node.hidden and not node.overlay.read_only:
+        copy_up(node)
+
+
+@with_room(24576)
 def _shown_flags(node: OverlayNode) -> int:
-    return node.real().shown_flags()
+    return node.real().shown_flags() | node.kept_flags
 
 
 @with_room(24576)
 def _set_flags(node: OverlayNode, flags: int) -> None:
-    changed_inode(node).set_flags(flags)
+    inode = changed_inode(node)
+    inode.set_flags(flags)
+    node.kept_flags = 0
     node.take_over()
 
 

@@ -163,6 +163,7 @@ class OverlayNode(LeavingInode):
         self.device: int = overlay.device
         self.copying: Mutex = Mutex()
         self.hidden: bool = False  # it has no name any more
+        self.kept_flags: int = 0  # of FS_UNCHANGEABLE: what it had below, and the copy has not
         self.has_birth: bool = False
         self.known_attributes: int = 0
         self.has_left: bool = False
@@ -196,7 +197,7 @@ class OverlayNode(LeavingInode):
         self.size = real.size
         self.blocks = real.blocks
         self.rdev = real.rdev
-        self.flags = real.flags
+        self.flags = real.flags | self.kept_flags
         self.atime_ns = real.atime_ns
         self.mtime_ns = real.mtime_ns
         self.ctime_ns = real.ctime_ns

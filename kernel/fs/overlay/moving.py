@@ -10,6 +10,7 @@ Context: sleeps. Runs under the overlay's lock of names.
 from typing import Final
 
 from kernel.fs import names
+from kernel.fs.attributes import change_mode, change_owner
 from kernel.fs.constants import RENAME_EXCHANGE, RENAME_WHITEOUT
 from kernel.fs.overlay.copy_up import copy_up_held
 from kernel.fs.overlay.instance import REDIRECT, OverlayNode
@@ -157,13 +158,20 @@ def _clear(node: OverlayNode, there: Path, name: bytes) -> None:
     temporary = overlay.next_temporary()
     work = overlay.work_place()
     made = hold(make(context, work, temporary, node.mode, 0, b""))
+    key = made.inode()
     try:
+        entered = False
         try:
+            change_owner(context, made.mount, key, node.uid, node.gid)
+            change_mode(context, made.mount, key, node.mode)
             overlay.set_opaque(made, EXDEV)
+            overlay.nodes[key] = node  # what can fail comes before the first change
             names.rename(context, work, temporary, there, name, RENAME_EXCHANGE)
+            entered = True
         finally:
+            if not entered and overlay.nodes.get(key) is node:
+                overlay.nodes.pop(key)
             discard(context, work, temporary)  # which is the old one now
-        overlay.nodes[made.inode()] = node
         old = node.upper
         node.upper = hold(made)
         if old is not None:

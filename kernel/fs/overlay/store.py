@@ -12,7 +12,7 @@ from kernel.fs.attribute_store import Store
 from kernel.fs.overlay.copy_up import copy_up
 from kernel.fs.overlay.instance import OverlayNode, dropped_bits
 from kernel.fs.path import Path
-from kernel.lang import ENODATA, EOVERFLOW, EROFS, Errno, final, with_room
+from kernel.lang import EACCES, ENODATA, EOVERFLOW, EPERM, EROFS, Errno, final, with_room
 from kernel.sched.room import make_room
 
 
@@ -51,7 +51,7 @@ def _load(store: OverlayStore) -> None:
         try:
             store.values[node.overlay.name_above(name)] = extended_attributes.get(mounter, inode, name)
         except Errno as error:
-            if error.code != ENODATA and error.code != EOVERFLOW:
+            if error.code not in (ENODATA, EOVERFLOW, EACCES, EPERM):
                 raise
 
 

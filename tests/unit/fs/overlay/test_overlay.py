@@ -1,21 +1,29 @@
 """overlayfs over tmpfs: what is seen, copied up, hidden and moved; and what fails without a trace."""
 
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
 from kernel.fs import attributes, extended_attributes, names
+from kernel.fs.access_control import set_list
+from kernel.fs.access_list import DEFAULT_LIST, AccessList
 from kernel.fs.constants import O_CREAT, O_RDONLY, O_RDWR, O_WRONLY, RENAME_EXCHANGE, S_IFCHR
 from kernel.fs.file import DirectorySink
 from kernel.fs.mounts import mount, unmount
 from kernel.fs.open import open_file
 from kernel.fs.overlay import filesystem, leaving
-from kernel.fs.overlay.instance import OverlayInstance
+from kernel.fs.overlay import inode as inode_module
+from kernel.fs.overlay.instance import OverlayInstance, OverlayNode
 from kernel.fs.tmpfs.file import TmpfsFile
 from kernel.fs.walk import FOLLOW, resolve
-from kernel.lang import EEXIST, EINVAL, ENOENT, ENOSPC, ENOTEMPTY, EROFS, EXDEV, Errno
+from kernel.lang import EBUSY, EEXIST, EINVAL, ENOENT, ENOSPC, ENOTEMPTY, EROFS, ESTALE, EXDEV, Errno
 from kernel.lib.user import Buffer, KernelBuffer
+from kernel.mm.area import Area
 from tests.unit.fs.conftest import World
+
+if TYPE_CHECKING:
+    from kernel.mm.space import AddressSpace
 
 assert filesystem  # registers the type
 ALL = b"lowerdir=/l,upperdir=/u,workdir=/w"
@@ -322,3 +330,134 @@ def test_own_attributes_are_hidden_and_those_of_programs_kept_apart(overlay: Ove
     above = resolve(root, None, b"/u/dir", 0).inode()
     assert extended_attributes.names(who, above) == b"trusted.overlay.overlay.opaque\0"
     assert overlay.names(b"/t/dir") == [b"inner"]
+
+
+def test_a_late_copy_takes_no_name_of_others(overlay: Overlay) -> None:
+    """One of several names below is removed or made anew: what was opened by it stays below."""
+    root = overlay.world.root
+    with resolve(root, None, b"/l/file", 0) as place:
+        names.make_link(root, place, None, b"/l/second")
+        names.make_link(root, place, None, b"/l/third")
+    overlay.mount()
+    for name in (b"/t/file", b"/t/second"):
+        file = open_file(root, None, name, O_RDONLY, 0)
+        if name == b"/t/file":
+            names.unlink(root, None, name)
+        else:
+            overlay.world.write(b"/t/new", b"new")
+            names.rename(root, None, b"/t/new", None, name, 0)
+        for again in range(2):
+            change = lambda opened=file: attributes.change_mode(root, opened.path.mount, opened.inode, 0o600)  # noqa: E731
+            assert error_of(change) == EEXIST
+            if again == 0 and name == b"/t/file":
+                overlay.world.write(name, b"somebody else's")
+        file.release()
+    assert overlay.world.read(b"/t/file") == b"somebody else's"
+    assert overlay.world.read(b"/t/second") == b"new"
+    assert overlay.world.read(b"/t/third") == b"lower"
+
+
+def test_what_others_put_into_the_upper_layer_is_not_replaced(overlay: Overlay) -> None:
+    overlay.mount()
+    world = overlay.world
+    assert not overlay.exists(b"/t/x")
+    world.write(b"/u/x", b"host")
+    assert error_of(lambda: open_file(world.root, None, b"/t/x", O_CREAT | O_WRONLY, 0o600)) == ESTALE
+    assert error_of(lambda: names.make_directory(world.root, None, b"/t/x", 0o700)) == ESTALE
+    assert error_of(lambda: names.rename(world.root, None, b"/t/file", None, b"/t/x", 0)) == ESTALE
+    assert world.read(b"/u/x") == b"host"
+    assert overlay.names(b"/w/work") == []
+    names.make_directory(world.root, None, b"/t/new", 0o700)
+    world.write(b"/u/new/hidden", b"host")
+    assert not overlay.exists(b"/t/other")
+    names.unlink(world.root, None, b"/u/x")
+    world.write(b"/t/plain", b"plain")
+    names.unlink(world.root, None, b"/u/plain")
+    world.write(b"/u/plain", b"host")
+    assert error_of(lambda: names.unlink(world.root, None, b"/t/plain")) == ESTALE
+    assert world.read(b"/u/plain") == b"host"
+
+
+def test_nothing_is_inherited_from_the_work_directory(overlay: Overlay) -> None:
+    world = overlay.world
+    who = world.root.credentials
+    entries = AccessList()
+    entries.add(0x01, 7, 0xFFFF_FFFF)
+    entries.add(0x02, 7, 1000)
+    entries.add(0x04, 5, 0xFFFF_FFFF)
+    entries.add(0x10, 7, 0xFFFF_FFFF)
+    entries.add(0x20, 5, 0xFFFF_FFFF)
+    set_list(who, resolve(world.root, None, b"/w", 0).inode(), DEFAULT_LIST, entries)
+    overlay.mount()
+    world.write(b"/t/file", b"upper")
+    above = resolve(world.root, None, b"/u/file", 0).inode()
+    assert above.access_lists().access is None
+    work = resolve(world.root, None, b"/w/work", 0).inode()
+    assert work.access_lists().default is None
+
+
+def test_times_that_come_late_bring_no_bit_back(overlay: Overlay, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While somebody waits for a copy, a writer loses the set-user-ID bit."""
+    world = overlay.world
+    resolve(world.root, None, b"/l/file", 0).inode().mode |= 0o4000
+    overlay.mount()
+    node = resolve(world.root, None, b"/t/file", 0).inode()
+    copy_up = inode_module.copy_up
+
+    def slow(target: OverlayNode) -> None:
+        copy_up(target)
+        target.real().mode &= ~0o4000
+
+    monkeypatch.setattr(inode_module, "copy_up", slow)
+    node.mtime_ns = 5
+    node.attributes_changed()
+    assert node.mode & 0o4000 == 0
+    above = resolve(world.root, None, b"/u/file", 0).inode()
+    assert above.mode & 0o4000 == 0
+    assert above.mtime_ns == 5
+
+
+def test_names_that_a_directory_keeps_are_charged(overlay: Overlay) -> None:
+    overlay.mount()
+    file = open_file(overlay.world.root, None, b"/t", O_RDONLY, 0)
+    before = file.held_bytes()
+    first = Few()
+    file.read_directory(first)
+    assert file.held_bytes() > before
+    rest = Names()
+    file.read_directory(rest)
+    assert file.held_bytes() == before
+    assert sorted(first.found + rest.found) == [b"dir", b"file"]
+    file.read_directory(rest)
+    assert len(rest.found) == 1
+    file.release()
+
+
+def test_a_mapping_keeps_its_own_place(overlay: Overlay) -> None:
+    """Two overlays share a lower file: each mapping is through one of them."""
+    root = overlay.world.root
+    for name in (b"/u2", b"/w2", b"/t2"):
+        names.make_directory(root, None, name, 0o755)
+    overlay.mount()
+    mount(root, b"overlay", b"/t2", b"overlay", 0, b"lowerdir=/l,upperdir=/u2,workdir=/w2")
+    areas = []
+    for name in (b"/t/file", b"/t2/file"):
+        file = open_file(root, None, name, O_RDONLY, 0)
+        area = Area(0, 4096, 1, 1, 2, file.memory_object(), 0)
+        area.attach(cast("AddressSpace", None))
+        areas.append(area)
+        file.release()
+    assert [area.source_name() for area in areas] == [b"/t/file", b"/t2/file"]
+    assert error_of(lambda: unmount(root, b"/t", 0)) == EBUSY
+    areas[0].detach()
+    unmount(root, b"/t", 0)
+    assert error_of(lambda: unmount(root, b"/t2", 0)) == EBUSY
+    areas[1].detach()
+    unmount(root, b"/t2", 0)
+
+
+class Few(Names):
+    """One name."""
+
+    def emit(self, name: bytes, ino: int, kind: int, next_position: int) -> bool:
+        return len(self.found) == 0 and super().emit(name, ino, kind, next_position)
