@@ -250,10 +250,10 @@ def _create(
                 if kind == S_IFDIR and len(directory.lowers) > 0 and not overlay.lets_layers_change():
                     if overlay.keeps_marks:
                         overlay.set_opaque(made, EIO)
-                node = node_for(overlay, made, [], directory, name)
+                fresh = node_for(overlay, made, [], directory, name)
                 placed = True
                 directory.take_over()
-                return node
+                return fresh
             finally:
                 if not placed:
                     discard(overlay.context, here, name)
