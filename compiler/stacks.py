@@ -7,7 +7,8 @@ A function that is `@recursion(n)` runs at most n times at once: of the stacks t
 deepest counts. A circle without such a function is an error.
 Assembly uses little stack, and none that this file could see; what it is given is `ASSEMBLY_BYTES`. During some of it
 the processor may enter the kernel anew (`@interrupted_by`). What follows a bug (the message of a panic, `@last_resort`)
-is not counted: if that overflows, the guard page below every stack says so.
+is not counted: if that overflows, the guard page below every stack says so. Nor is what has room of its own
+(`@with_room`): its callers make sure of it first, so that calls may nest which would be a circle otherwise.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ class StackFacts:
     bounds: dict[str, int] = field(default_factory=dict)  # how many activations there are at once, at most
     interrupted_by: dict[str, str] = field(default_factory=dict)  # assembly -> what the processor may enter meanwhile
     last_resort: set[str] = field(default_factory=set)
+    rooms: dict[str, int] = field(default_factory=dict)  # how much room its callers make before each call
     call_sets: dict[str, list[str]] = field(default_factory=dict)
     places: dict[str, Loc] = field(default_factory=dict)
     handlers: dict[str, str] = field(default_factory=dict)  # the thunks of system calls -> the handlers
@@ -82,7 +84,8 @@ class StackDepths:
         for key in own.sets[symbol]:
             names += self.facts.call_sets.get(key, [])
         found = dict.fromkeys(self.node(name, package) for name in names)
-        return [callee for callee in found if callee[1] not in self.facts.last_resort]
+        apart = self.facts.last_resort | self.facts.rooms.keys()
+        return [callee for callee in found if callee[1] not in apart]
 
     def _components(self) -> Iterable[list[Node]]:
         """Circles of calls (and single functions), callees before callers: Tarjan's algorithm."""
@@ -274,6 +277,16 @@ def faults(depths: StackDepths) -> list[Diagnostic]:
             chain = depths.chain(node)
             fault.notes = [(facts.places.get(s), f"{s}: {depths.own_bytes((p, s))} bytes") for p, s in chain]
             found.append(fault)
+    for symbol, size in facts.rooms.items():
+        node = depths.node(symbol)
+        need = depths.depth[node] + ENTRY_BYTES  # an exception may come in the deepest frame
+        if need > size:
+            fault = Diagnostic("KP721", facts.places.get(symbol, nowhere),
+                               f"{symbol} may need {need} bytes of stack, and has room for {size}",
+                               "large frames come from structs and Arrays in locals")  # fmt: skip
+            chain = depths.chain(node)
+            fault.notes = [(facts.places.get(s), f"{s}: {depths.own_bytes((p, s))} bytes") for p, s in chain]
+            found.append(fault)
     exception = depths.depth.get(depths.node(TAKES_OVER), 0) + ENTRY_BYTES
     for thunk in sorted(facts.unlocked):
         need = depths.depth[depths.node(thunk)] + ENTRY_BYTES + exception
@@ -292,6 +305,8 @@ def report(depths: StackDepths) -> list[str]:
         node = depths.node(entry)
         lines.append(f"{depths.depth[node] + ENTRY_BYTES:>6} of {size:>6} bytes  {entry}")
         lines += [f"{depths.own_bytes(n):>16}  {n[1]}" for n in depths.chain(node)]
+    rooms = [(depths.depth[depths.node(symbol)], size, symbol) for symbol, size in depths.facts.rooms.items()]
+    lines += [f"{depth:>6} of {size:>6} bytes  {symbol}" for depth, size, symbol in sorted(rooms, reverse=True)]
     handlers = [(depths.depth[depths.node(thunk)], name) for thunk, name in depths.facts.handlers.items()]
     lines += [f"{depth:>6} bytes  {name}" for depth, name in sorted(handlers, reverse=True)]
     return lines

@@ -17,7 +17,7 @@ from tools.paths import ORACLE
 # Drivers and protocols that Debian's kernel has as modules, and our tests need; each after those that it depends on.
 MODULES = (
     "virtio_blk", "loop", "failover", "net_failover", "virtio_net",
-    "inet_diag", "tcp_diag", "udp_diag", "raw_diag", "unix_diag", "veth", "dummy",
+    "inet_diag", "tcp_diag", "udp_diag", "raw_diag", "unix_diag", "veth", "dummy", "overlay",
 )
 
 

@@ -19,7 +19,7 @@ from kernel.lang import last_resort
 from kernel.lang.unsafe import load_i64, load_u32, struct_at_address, symbol_address
 
 _BASE: Final = -0x8000_0000  # of the image, to which the table's addresses are relative
-_STACK_REACH: Final = 16384  # the size of a kernel stack
+_STACK_REACH: Final = 65536  # the largest size of a kernel stack
 _STEPS: Final = 1000
 _FRAMED: Final = 1 << 31
 _HEADER: Final = 8

@@ -38,7 +38,7 @@ def lower_function(fn: FunctionLowerer) -> str:
     base = fn.module.base_attributes()
     if "inline" in function.decorators:
         attributes = fn.module.attribute_group(base + " alwaysinline")
-    elif not {"noinline", "recursion", "last_resort"}.isdisjoint(function.decorators):
+    elif not {"noinline", "recursion", "last_resort", "with_room"}.isdisjoint(function.decorators):
         attributes = fn.module.attribute_group(base + " noinline")
     personality = f" personality ptr @{PERSONALITY}" if fn.unwind_slot else ""
     debug = f" !dbg !{subprogram}" if subprogram >= 0 else ""

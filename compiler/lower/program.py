@@ -133,6 +133,8 @@ class Lowering:
                 facts.interrupted_by[instance.symbol] = decorators["interrupted_by"]
             if "last_resort" in decorators:
                 facts.last_resort.add(instance.symbol)
+            if "with_room" in decorators:
+                facts.rooms[instance.symbol] = int(decorators["with_room"])
         facts.handlers = {thunk: instance.symbol for instance, thunk in self.world.thunks.items()}
         facts.unlocked = unlocked_thunks(self.effects) if self.effects is not None else set()
         return facts
@@ -328,7 +330,7 @@ class Lowering:
         found = {
             instance.symbol
             for instance in self.world.instances.values()
-            if not {"export", "interrupted_by", "last_resort", "on_stack", "recursion"}.isdisjoint(
+            if not {"export", "interrupted_by", "last_resort", "on_stack", "recursion", "with_room"}.isdisjoint(
                 instance.function.decorators
             )
         }

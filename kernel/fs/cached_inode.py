@@ -31,11 +31,12 @@ from kernel.fs.direct_io import advise, check_alignment
 from kernel.fs.file import File, InodeFile
 from kernel.fs.filesystem import FileSystem
 from kernel.fs.inode import CachedPages, Inode
-from kernel.fs.path import Path, first_mount, path_name
+from kernel.fs.mapped_place import MappedPlace, place_of
+from kernel.fs.path import Path
 from kernel.lang import EFBIG, EINVAL, EIO, ENOSPC, EPERM, Errno, final
 from kernel.lib.user import Buffer
 from kernel.mm.frames import NO_FRAME, PAGE_MASK, PAGE_SHIFT, get_frame, put_frame
-from kernel.mm.objects import MemoryObject
+from kernel.mm.objects import MappedThrough, MemoryObject
 from kernel.mm.reverse_map import is_mapped_for_writing
 from kernel.sched import Mutex
 from kernel.time import coarse_realtime_ns
@@ -190,7 +191,7 @@ class CachedInode(Inode):
         return is_mapped_for_writing(self.cache)
 
     def mapped_through(self, path: Path) -> None:
-        self.cache.place = path
+        self.cache.place = place_of(self.cache.place, path)
 
     # ---- End --------------------------------------------------------------------------------------------------
 
@@ -270,35 +271,23 @@ class InodeCache(FileCache):
         self.inode_store: InodeStore = store
         self.inode: CachedInode | None = None
         self.areas: int = 0
-        self.place: Path | None = None  # where it was mapped from last, until the last area goes: it leads back here
-        self.pinned: Path | None = None  # where it was mapped from first: that mount is busy
+        self.place: MappedPlace | None = None  # mapped from there last; until the last area goes: it leads back here
 
     def acquire(self) -> None:
         self.areas += 1
         inode = self.inode
         if self.areas == 1 and inode is not None:
             inode.acquire()
-            place = self.place
-            if place is not None:
-                self.pinned = place.pin()
 
     def release(self) -> None:
         self.areas -= 1
         inode = self.inode
         if self.areas == 0 and inode is not None:
-            pinned = self.pinned
             self.place = None
-            self.pinned = None
             inode.release()
-            if pinned is not None:
-                pinned.unpin()
 
-    def name(self) -> bytes:
-        place = self.place
-        first = first_mount()
-        if place is None or first is None:
-            return b""
-        return path_name(place, Path(first, first.root))
+    def through(self) -> MappedThrough | None:
+        return self.place
 
     def inode_number(self) -> int:
         inode = self.inode

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from kernel.fs.inode import Inode
     from kernel.fs.marks import Mark
     from kernel.fs.notification import WatchList
+    from kernel.fs.path import FsContext
 
 FILE_HANDLE_TYPE: Final = 1  # of handles: the number of an inode and its generation
 
@@ -59,6 +60,9 @@ class FileSystem:
         self.reveals: bool = False  # a mount over a part of it must also be present in a new mount
         self.opens_devices: bool = True  # False: its device files cannot be opened
         self.finds_by_handle: bool = False  # `handle_of` and `find_by_handle` work
+        self.leaves_whiteouts: bool = True  # RENAME_WHITEOUT works
+        self.takes_options_later: bool = True  # False: there is nothing to say to fspick(2)
+        self.stack_depth: int = 0  # how many file systems lie below it, one on the other
         self.keeps_negatives: bool = False  # a failed lookup is worth remembering
         self.mounts: int = 0
         self.block_device: BlockDevice | None = None  # what it lies on
@@ -131,6 +135,8 @@ class FileSystem:
 
 
 MakeFileSystem = Callable[[bytes, bytes], FileSystem]
+MakeInPlace = Callable[["FsContext", bytes, bytes], FileSystem]
+"""The same for one whose options name files, as whoever mounts it sees them."""
 MountDevice = Callable[[BlockDevice, bytes, bool], FileSystem]
 """device, options, read-only. Raises EINVAL (no such file system there, or an option), EROFS, EIO."""
 
@@ -145,6 +151,8 @@ class FileSystemType:
         self.name: bytes = name
         self.make: MakeFileSystem | None = make
         self.mount_device: MountDevice | None = mount_device
+        self.make_in_place: MakeInPlace | None = None
+        self.escapes_commas: bool = False  # options may have commas in them, behind a backslash
 
     @property
     def needs_device(self) -> bool:
@@ -157,6 +165,14 @@ FILE_SYSTEM_TYPES: list[FileSystemType] = []
 def register_filesystem(name: bytes, make: MakeFileSystem, is_for_all: bool = False) -> None:
     """A type without a device. `is_for_all`: the administrator of a user namespace may mount it, too."""
     FILE_SYSTEM_TYPES.append(FileSystemType(name, make, None, is_for_all))
+
+
+def register_stacked_filesystem(name: bytes, make: MakeInPlace) -> None:
+    """A type whose options name directories. The administrator of a user namespace may mount it, too."""
+    kind = FileSystemType(name, None, None, is_for_all=True)
+    kind.make_in_place = make
+    kind.escapes_commas = True
+    FILE_SYSTEM_TYPES.append(kind)
 
 
 def register_disk_filesystem(name: bytes, mount_device: MountDevice) -> None:

@@ -435,6 +435,10 @@ class Inode:
     def refresh(self) -> None:
         """Bring the attributes up to date before they are shown; for inodes whose attributes are computed."""
 
+    def shown_device(self) -> int:
+        """The device that stat(2) shows."""
+        return self.file_system.device
+
     def has_birth_time(self) -> bool:
         """Whether `btime_ns` means something."""
         return False
@@ -457,6 +461,11 @@ class Inode:
         self.gid = gid
         self.ctime_ns = coarse_realtime_ns()
         self.attributes_changed()
+
+    def prepare_move(self) -> None:
+        """It is about to get another name, and the names are not held yet: do now what takes long. Raises EROFS,
+        ENOSPC, EIO, EINTR, and what else that raises.
+        """
 
     def touch_changed(self) -> None:
         """Attributes other than times and contents changed."""

@@ -199,10 +199,13 @@ class ContextFile(File):
                 raise Errno(EINVAL)
             self.source = value
         else:
-            self._add(name + b"=" + value)
+            self._add(name + b"=" + (escaped(value) if self.kind.escapes_commas else value))
 
     def _add(self, option: bytes) -> None:
-        if b"," in option or len(self.options) + len(option) + 1 > _OPTIONS_LIMIT:
+        existing = self.existing
+        if existing is not None and not existing.takes_options_later:
+            raise Errno(EINVAL)
+        if (b"," in option and not self.kind.escapes_commas) or len(self.options) + len(option) + 1 > _OPTIONS_LIMIT:
             raise Errno(EINVAL)
         self.options = option if len(self.options) == 0 else self.options + b"," + option
 
@@ -224,9 +227,9 @@ class ContextFile(File):
             made = filesystem_on(device, kind, self.source, self.options, self.flags_set & MS_RDONLY != 0)
         else:
             source = self.source if len(self.source) > 0 else b"none"
-            made = make_instance(context.credentials, kind, source, self.options)
+            made = make_instance(context, kind, source, self.options)
         if made.mounts == 0:
-            made.read_only = self.flags_set & MS_RDONLY != 0
+            made.read_only = made.read_only or self.flags_set & MS_RDONLY != 0
         made.is_synchronous = self.flags_set & MS_SYNCHRONOUS != 0
         made.syncs_directories = self.flags_set & MS_DIRSYNC != 0
         self.made = made
@@ -254,3 +257,19 @@ class ContextFile(File):
         namespace = keep_apart(context, new_mount(context, made, flags))
         self.is_mounted = True
         return namespace
+
+
+def escaped(value: bytes) -> bytes:
+    """With a backslash before each comma that has none."""
+    text = bytearray()
+    index = 0
+    while index < len(value):
+        byte = value[index]
+        if byte == ord(","):
+            text.append(92)
+        text.append(byte)
+        index += 1
+        if byte == 92 and index < len(value):
+            text.append(value[index])
+            index += 1
+    return bytes(text)

@@ -85,11 +85,18 @@ def require_administrator(context: FsContext) -> None:
         raise Errno(EPERM)
 
 
-def make_instance(credentials: Credentials, kind: FileSystemType, source: bytes, options: bytes) -> FileSystem:
+def make_instance(context: FsContext, kind: FileSystemType, source: bytes, options: bytes) -> FileSystem:
     """An instance of a type without a device, for somebody who may mount it. Raises EPERM, and what the type raises."""
+    credentials = context.credentials
     if not kind.is_for_all and not credentials.capable(CAP_SYS_ADMIN):
         raise Errno(EPERM)
-    made = make_filesystem(kind.name, source, options)
+    make = kind.make_in_place
+    if make is not None:
+        if not credentials.capable(CAP_SYS_ADMIN):
+            raise Errno(EPERM)  # before it changes anything
+        made = make(context, source, options)
+    else:
+        made = make_filesystem(kind.name, source, options)
     if not credentials.capable_in(made.user_namespace, CAP_SYS_ADMIN):
         if made.mounts == 0:
             end_filesystem(made)
@@ -223,10 +230,10 @@ def _mount_new(
 ) -> None:
     kind = find_type(type_name)
     if not kind.needs_device:
-        fresh = make_instance(context.credentials, kind, source, options)
+        fresh = make_instance(context, kind, source, options)
         mount_filesystem_checked(context, fresh, at, mount_flags)
         if fresh.mounts == 1:
-            fresh.read_only = flags & MS_RDONLY != 0
+            fresh.read_only = fresh.read_only or flags & MS_RDONLY != 0
         _use_write_flags(fresh, flags)
         return
     if not context.credentials.capable(CAP_SYS_ADMIN):

@@ -75,6 +75,7 @@ from kernel.lang import (
     Errno,
     final,
     inline,
+    noinline,
 )
 from kernel.lib.capabilities import CAP_FOWNER, CAP_MKNOD
 from kernel.lib.pace import pace
@@ -183,6 +184,8 @@ def make_link(context: FsContext, old: Path, base: Path | None, name: bytes) -> 
     inode = old.inode()
     inode.acquire()
     try:
+        if inode.file_system.stack_depth != 0:
+            _prepare_link(context, inode, base, name)
         walk = _hold_new_name(context, base, name)
         try:
             _check_free(walk, for_directory=False)
@@ -352,6 +355,12 @@ def rename(
     if target.kind != LAST_NORMAL:
         raise Errno(EEXIST if flags & RENAME_NOREPLACE != 0 else EBUSY)
     source.mount.require_writable()
+    if flags & RENAME_WHITEOUT != 0 and not source.mount.file_system.leaves_whiteouts:
+        raise Errno(EINVAL)
+    if source.mount.file_system.stack_depth != 0:
+        _prepare_move(context, source)
+        if flags & RENAME_EXCHANGE != 0:
+            _prepare_move(context, target)
     target.pin()
     replaced: Inode | None = None
     change = _Change(source, target) if WATCHES.count != 0 else None
@@ -370,6 +379,39 @@ def rename(
         if change is not None:
             change.let_go()
         _let_go(replaced)
+
+
+@noinline
+def _prepare_move(context: FsContext, walk: Walk) -> None:
+    """Let what may be moved be copied before names are held, which others wait for. What is refused, is refused later.
+    Raises what copying raises.
+    """
+    try:
+        child = walk.look_up(walk.last)
+        inode = None if child is None else child.inode
+        if inode is None:
+            return
+        check_removal(context, walk.directory(), inode)
+    except Errno:
+        return
+    inode.acquire()
+    try:
+        inode.prepare_move()
+    finally:
+        inode.release()
+
+
+@noinline
+def _prepare_link(context: FsContext, inode: Inode, base: Path | None, name: bytes) -> None:
+    """The same for what gets one more name."""
+    try:
+        walk = resolve_parent(context, base, name)
+        walk.directory().check_creation(context.credentials)
+        if not may_link(context.credentials, inode) or walk.look_up(walk.last) is not None:
+            return
+    except Errno:
+        return
+    inode.prepare_move()
 
 
 @final

@@ -24,6 +24,7 @@ from kernel.lang.effects import (
     recursion,
     sleeps,
     unlocked,
+    with_room,
     wrapping,
 )
 from kernel.lang.errno import (
@@ -358,6 +359,7 @@ __all__ = [
     "u64",
     "unlocked",
     "weak",
+    "with_room",
     "wrapping",
 ]
 

@@ -2,7 +2,8 @@
 
 `@irq`, `@nosleep`, `@noalloc`, `@noraise`, `@nopanic` and `@unlocked` are promises that the compiler proves over the
 whole program; `@sleeps` marks a primitive that sleeps. `@on_stack`, `@recursion` and `@interrupted_by` are for the
-worst case of the kernel's stacks. `@export` and `@extern` name C symbols. See docs/language.md, "Effects".
+worst case of the kernel's stacks, and `@with_room`. `@export` and `@extern` name C symbols. See docs/language.md,
+"Effects".
 """
 
 from __future__ import annotations
@@ -74,6 +75,13 @@ def on_stack(size_bytes: int) -> Callable[[F], F]:
 def recursion(limit: int) -> Callable[[F], F]:
     """At most `limit` calls of this function are under way at once on one stack; the function or its callers see to it.
     A circle of calls without such a function is counted once.
+    """
+    return lambda function: function
+
+
+def with_room(size_bytes: int) -> Callable[[F], F]:
+    """Called only right behind `make_room` (kernel/sched/room.py), which has seen to that many bytes of stack: callers
+    do not count them, and the build fails if they might not do.
     """
     return lambda function: function
 

@@ -17,7 +17,7 @@ from kernel.lang import Span, export, final, u8
 from kernel.lang.unsafe import address_of, span_at
 from kernel.lib.traceback import TextSink, write_address, write_number, write_text, write_traceback
 
-_STACK_REACH: Final = 16384  # how far up a frame chain is followed: the size of a kernel stack
+_STACK_REACH: Final = 65536  # how far up a frame chain is followed: the size of the largest kernel stack
 
 # By kind; docs/compiler-abi.md. compiler/tracebacks.py has the same for programs on the host.
 _TRAPS: Final[list[bytes]] = [

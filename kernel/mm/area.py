@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from kernel.lang import final, u8
 from kernel.mm.frames import PAGE_SHIFT
-from kernel.mm.objects import MemoryObject
+from kernel.mm.objects import MappedThrough, MemoryObject
 from kernel.mm.policy import MemoryPolicy, same_policy
 
 if TYPE_CHECKING:
@@ -55,6 +55,7 @@ class Area:
         self.flags: int = flags  # MAP_SHARED or MAP_PRIVATE, MAP_GROWSDOWN, MAP_LOCKED, MAP_NORESERVE
         self.source: MemoryObject | None = source
         self.offset: int = offset
+        self.through: MappedThrough | None = None  # held while it is attached
         self.label: bytes = b""  # "[heap]", "[stack]", "[vdso]"
         self.given_name: bytes | None = None  # by its program (PR_SET_VMA)
         self.dont_fork: bool = False
@@ -92,6 +93,12 @@ class Area:
         """The area lies in `space` from now on; its source hears of it."""
         source = self.source
         if source is not None:
+            through = self.through
+            if through is None:
+                through = source.through()
+                self.through = through
+            if through is not None:
+                through.acquire()
             self.space = space
             source.attach(self)
 
@@ -101,6 +108,17 @@ class Area:
         if source is not None:
             source.detach(self)
             self.space = None
+            through = self.through
+            if through is not None:
+                through.release()
+
+    def source_name(self) -> bytes:
+        """What /proc/PID/maps shows of its source."""
+        source = self.source
+        through = self.through
+        if through is not None:
+            return through.name()
+        return b"" if source is None else source.name()
 
     def copy(self, start: int, end: int, space: "AddressSpace") -> "Area":
         """An area of the same kind for start…end, a part of this one, that lies in `space`."""
@@ -115,6 +133,8 @@ class Area:
 
     def follow(self, other: "Area") -> None:
         """Be what another area was made by name, key, advice and policy; of one that lies in no space yet."""
+        if self.source is other.source:
+            self.through = other.through
         self.label = other.label
         self.given_name = other.given_name
         self.key = other.key
@@ -141,6 +161,7 @@ class Area:
             and self.maximum_prot == other.maximum_prot
             and self.flags == other.flags
             and self.source is other.source
+            and self.through is other.through
             and self.label == other.label
             and self.has_name_of(other)
             and self.dont_fork == other.dont_fork

@@ -31,6 +31,20 @@ _DEVICE: Final = 1  # 00:01, of files in memory that are the kernel's own
 _FREE_COST: Final = 600  # instructions for a page
 
 
+class MappedThrough:
+    """Through what an area was mapped: the place of a file, which others may map through another one. Base class."""
+
+    def acquire(self) -> None:
+        """One more area is mapped through it. Raises nothing."""
+
+    def release(self) -> None:
+        """One is gone. May sleep."""
+
+    def name(self) -> bytes:
+        """What /proc/PID/maps shows."""
+        return b""
+
+
 class MemoryObject:
     """Base of what can be mapped. Counted: every area is a user, from `attach` to `detach`."""
 
@@ -56,6 +70,10 @@ class MemoryObject:
         """A device has written to page `index` past any mapping, if the page still lies in `frame`. Never sleeps or
         raises.
         """
+
+    def through(self) -> MappedThrough | None:
+        """Where it was mapped from last: a new area is mapped through that."""
+        return None
 
     def attach(self, area: "Area") -> None:
         """One more area maps the object. Raises nothing."""

@@ -183,10 +183,9 @@ def _listens(context: EventContext | None, flags: int) -> bool:
 
 
 def _name_of(area: Area) -> bytes:
-    source = area.source
-    if source is not None:
+    if area.source is not None:
         try:
-            name = source.name()
+            name = area.source_name()
         except MemoryError:
             return b"//enomem"
         if len(name) > _MOST_NAME:

@@ -10,10 +10,15 @@ wait already too.
 Context: `acquire` sleeps.
 """
 
-from kernel.lang import EIO, Errno, final, noinline, panic, sleeps
+from typing import Final
+
+from kernel.lang import EINTR, EIO, Errno, final, noinline, panic, sleeps
 from kernel.sched.scheduler import current_thread
 from kernel.sched.thread import Thread
 from kernel.sched.wait import WaitQueue
+from kernel.time.clock import monotonic_ns
+
+_LOOK_AGAIN_NS: Final = 50_000_000  # how long it takes at most until a kill is noticed
 
 
 @final
@@ -48,6 +53,27 @@ class Mutex:
             finally:
                 thread.waits_for = None
             owner = self.present_owner()
+
+    @sleeps
+    def acquire_unless_dying(self) -> None:
+        """The same for who may wait long: a thread that is to end gives up. Raises EINTR, EIO."""
+        thread = current_thread()
+        owner = self.owner
+        while owner is not None:
+            if owner.is_lost:
+                raise Errno(EIO)
+            if owner is thread:
+                panic("a mutex is taken twice by one thread")
+            if thread.is_dying():
+                self.waiters.wake_one()  # what woke this thread was perhaps for another
+                raise Errno(EINTR)
+            thread.waits_for = owner
+            try:
+                self.waiters.sleep_until(monotonic_ns() + _LOOK_AGAIN_NS, interruptible=False)
+            finally:
+                thread.waits_for = None
+            owner = self.present_owner()
+        self.owner = thread
 
     def present_owner(self) -> Thread | None:
         """`owner`, asked anew after a sleep."""

@@ -1,9 +1,10 @@
-"""Kernel stacks: 16 KiB each, mapped in the kernel's dynamic area with an unmapped page below.
+"""Kernel stacks: 16 KiB each, mapped in the kernel's dynamic area with nothing mapped below.
 
 The compiler adds up what every entry point may need at worst (`@on_stack`; build/krait.stacks lists it) and refuses
 what does not fit. A stack that overflows nevertheless, after a bug, hits the gap, which is a double fault on a stack of
-its own, instead of someone else's memory.
-Mapping costs a microsecond, so up to `_CACHE_LIMIT` stacks are kept for the next threads, until memory is short.
+its own, instead of someone else's memory. A stack grows only where its thread asks for more (room.py).
+Mapping costs a microsecond, so up to `_CACHE_LIMIT` bytes of stacks are kept for the next threads, until memory is
+short.
 
 Invariants: slot numbers are unique among stacks in use and cached; a cached stack is mapped, and nobody runs on it.
 Context: never sleeps. Raises MemoryError.
@@ -18,9 +19,10 @@ from kernel.lang import final
 from kernel.mm.frames import PAGE_SHIFT, PAGE_SIZE, Frame, allocate_zeroed_frame, put_frame
 
 STACK_SIZE: Final = 16384
-_SLOT_SIZE: Final = 32768  # the lower half stays unmapped
+LARGEST_STACK: Final = 65536
+_SLOT_SIZE: Final = 131072  # the lower half stays unmapped
 _SLOT_LIMIT: Final = (DEVICE_BASE - DYNAMIC_BASE) // _SLOT_SIZE
-_CACHE_LIMIT: Final = 64
+_CACHE_LIMIT: Final = 64 * STACK_SIZE
 
 
 @final
@@ -34,6 +36,7 @@ class KernelStack:
 
 
 _cached: list[KernelStack] = []
+_cached_bytes: int = 0
 _free_slots: list[int] = []
 _stale_slots: list[int] = []  # free, but other processors may still know what was mapped there
 _next_slot: int = 0
@@ -41,9 +44,11 @@ _next_slot: int = 0
 
 def allocate_stack() -> KernelStack:
     """A stack for a new thread. Raises MemoryError."""
-    global _next_slot
+    global _next_slot, _cached_bytes
     if len(_cached) > 0:
-        return _cached.pop()
+        kept = _cached.pop()
+        _cached_bytes -= kept.top - kept.base
+        return kept
     if len(_free_slots) == 0 and len(_stale_slots) > 0:
         _renew_slots()
     if len(_free_slots) > 0:
@@ -53,21 +58,38 @@ def allocate_stack() -> KernelStack:
         _next_slot += 1
     else:
         raise MemoryError
-    mapped = 0
+    top = DYNAMIC_BASE + (slot + 1) * _SLOT_SIZE
+    low = top
     try:
         stack = KernelStack(slot)
-        while mapped < STACK_SIZE:
-            frame = allocate_zeroed_frame()
-            try:
-                map_page(stack.base + mapped, frame << PAGE_SHIFT, KERNEL_STACK)
-            except MemoryError:
-                put_frame(frame)
-                raise
-            mapped += PAGE_SIZE
+        while low > stack.base:
+            _map_below(low)
+            low -= PAGE_SIZE
     except MemoryError:
-        _unmap(slot, mapped)
+        _unmap(slot, low)
         raise
     return stack
+
+
+def grow_stack(stack: KernelStack, low: int) -> None:
+    """Map a stack, on which the caller runs, down to an address at least; it stays so long. Raises MemoryError, also if
+    it would be longer than LARGEST_STACK; what was mapped by then stays.
+    """
+    if low < stack.top - LARGEST_STACK:
+        raise MemoryError
+    while stack.base > low:
+        _map_below(stack.base)
+        stack.base -= PAGE_SIZE
+
+
+def _map_below(address: int) -> None:
+    """Map the page that ends at an address. Raises MemoryError."""
+    frame = allocate_zeroed_frame()
+    try:
+        map_page(address - PAGE_SIZE, frame << PAGE_SHIFT, KERNEL_STACK)
+    except MemoryError:
+        put_frame(frame)
+        raise
 
 
 def _renew_slots() -> None:
@@ -81,28 +103,33 @@ def _renew_slots() -> None:
 
 def free_stack(stack: KernelStack) -> None:
     """Nobody runs on the stack any more."""
-    if len(_cached) < _CACHE_LIMIT:
+    global _cached_bytes
+    size = stack.top - stack.base
+    if _cached_bytes + size <= _CACHE_LIMIT:
         try:
             _cached.append(stack)
+            _cached_bytes += size
             return
         except MemoryError:
             pass  # no room to remember it: give it back
-    _unmap(stack.slot, STACK_SIZE)
+    _unmap(stack.slot, stack.base)
 
 
 def drop_cached_stacks() -> int:
     """Memory is short: give the cached stacks back. Returns how many frames came free. Never sleeps, raises nothing."""
-    dropped = 0
+    global _cached_bytes
+    dropped = _cached_bytes // PAGE_SIZE
+    _cached_bytes = 0
     while len(_cached) > 0:
-        _unmap(_cached.pop().slot, STACK_SIZE)
-        dropped += STACK_SIZE // PAGE_SIZE
+        stack = _cached.pop()
+        _unmap(stack.slot, stack.base)
     return dropped
 
 
-def _unmap(slot: int, mapped: int) -> None:
-    base = DYNAMIC_BASE + (slot + 1) * _SLOT_SIZE - STACK_SIZE
-    for offset in range(0, mapped, PAGE_SIZE):
-        physical = unmap_page(base + offset)
+def _unmap(slot: int, low: int) -> None:
+    """A slot is free; it is mapped from `low` on."""
+    for address in range(low, DYNAMIC_BASE + (slot + 1) * _SLOT_SIZE, PAGE_SIZE):
+        physical = unmap_page(address)
         if physical >= 0:
             put_frame(Frame(physical >> PAGE_SHIFT))
     try:

@@ -107,7 +107,7 @@ def write_stat(address: UserAddr, inode: Inode) -> None:
     """Fill a struct stat in user memory."""
     inode.refresh()
     raw = RawStat()
-    raw.device = inode.file_system.device
+    raw.device = inode.shown_device()
     raw.ino = inode.ino
     raw.nlink = inode.nlink
     raw.mode = inode.mode
@@ -192,8 +192,8 @@ def statx(directory: i32, path: UserAddr, flags: i32, mask: u32, address: UserAd
     if inode.mode & S_IFMT == S_IFCHR or inode.mode & S_IFMT == S_IFBLK:
         raw.rdev_major = device_major(inode.rdev)
         raw.rdev_minor = device_minor(inode.rdev)
-    raw.device_major = device_major(inode.file_system.device)
-    raw.device_minor = device_minor(inode.file_system.device)
+    raw.device_major = device_major(inode.shown_device())
+    raw.device_minor = device_minor(inode.shown_device())
     raw.mount_identifier = place.mount.identifier
     if mask & _STATX_MNT_ID_UNIQUE != 0:
         raw.mask = raw.mask & ~_STATX_MNT_ID | _STATX_MNT_ID_UNIQUE

@@ -248,7 +248,7 @@ def _add_mapped_files(notes: Pieces, space: AddressSpace) -> None:
         store_i64(span_of(entry), 8, area.end)
         store_i64(span_of(entry), 16, area.offset >> PAGE_SHIFT)
         table.add(bytes(entry))
-        name = source.name() + b"\0"
+        name = area.source_name() + b"\0"
         names.add(name)
         count += 1
         pace(_FILE_COST + len(name) * _NAME_COST)

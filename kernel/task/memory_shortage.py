@@ -31,6 +31,7 @@ from kernel.mm.frames import (
 )
 from kernel.sched import sleep_until, yield_now
 from kernel.sched.scheduler import request_reschedule
+from kernel.sched.stacks import STACK_SIZE
 from kernel.task.exit import end_process
 from kernel.task.pids import all_processes
 from kernel.task.process import Process
@@ -44,7 +45,7 @@ _PATIENCE_NS: Final = 500_000_000  # how long a killed process may take to give 
 _WAIT_NS: Final = 10_000_000
 _ROOM: Final = 64  # frames to free beyond what the reserve lacks
 _PAGE_SHIFT: Final = 12
-_THREAD_PAGES: Final = 5  # a kernel stack, and a task with its registers
+_THREAD_PAGES: Final = 5  # a kernel stack that has not grown, and a task with its registers
 _AREA_BYTES: Final = 192
 _INSTRUCTION_SHIFT: Final = 3
 _MUCH_SHIFT: Final = 4  # a sixteenth of memory
@@ -98,7 +99,8 @@ def _held_by_thread(task: Task, count: int) -> int:
     """Bytes of what threads of one process may have for themselves, or share; without what this count has met. Other
     processes may share it, too.
     """
-    held_bytes = 0
+    stack = task.stack
+    held_bytes = 0 if stack is None else max(0, stack.top - stack.base - STACK_SIZE)
     domain = task.credentials.domain
     while domain is not None and domain.counted != count:
         domain.counted = count

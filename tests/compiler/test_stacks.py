@@ -29,7 +29,7 @@ from __future__ import annotations
 from typing import Literal
 
 from kernel.lang import Array, Span, export, extern, interrupted_by, last_resort, noinline, on_stack, panic
-from kernel.lang import recursion, u8
+from kernel.lang import recursion, u8, with_room
 
 
 @noinline
@@ -125,6 +125,23 @@ def interrupted(value: int) -> int:
 @last_resort
 def after_a_bug(value: int) -> int:
     return large(value)
+
+
+@noinline
+@with_room(2048)
+def on_fresh_room(value: int) -> int:
+    return large(value) + nests(value - 1)
+
+
+@noinline
+def nests(value: int) -> int:
+    return on_fresh_room(value) + 1 if value > 0 else 0
+
+
+@export("k_room")
+@on_stack(512)
+def makes_room(value: int) -> int:
+    return nests(value & 1)
 
 
 @export("k_bug")
@@ -240,6 +257,22 @@ def test_assembly_that_is_interrupted(depths: StackDepths) -> None:
 
 def test_what_follows_a_bug_is_not_counted(depths: StackDepths) -> None:
     assert depth(depths, "k_bug") < 512
+
+
+def test_what_has_room_of_its_own_is_not_counted(depths: StackDepths) -> None:
+    assert depth(depths, "k_room") < 512
+    assert depth(depths, "stack_questions.on_fresh_room") > 1024
+    assert depths.recursions == []
+
+
+def test_room_that_is_too_small(depths: StackDepths) -> None:
+    depths.facts.rooms["stack_questions.on_fresh_room"] = 1024
+    try:
+        [fault] = faults(depths)
+    finally:
+        depths.facts.rooms["stack_questions.on_fresh_room"] = 2048
+    assert fault.code == "KP721"
+    assert "bytes of stack, and has room for 1024" in render(fault)
 
 
 def test_all_is_well(depths: StackDepths) -> None:

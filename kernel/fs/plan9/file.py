@@ -18,6 +18,7 @@ from kernel.fs.constants import (
     SEEK_HOLE,
 )
 from kernel.fs.file import File, InodeFile
+from kernel.fs.mapped_place import place_of
 from kernel.fs.path import Path
 from kernel.fs.plan9.client import Attributes, Fid
 from kernel.fs.plan9.handle import OpenFid
@@ -180,7 +181,7 @@ class SharedFile(SharedInode):
     def mapped_through(self, path: Path) -> None:
         pages = self.pages
         if pages is not None:
-            pages.place = path
+            pages.place = place_of(pages.place, path)
 
     def evict(self) -> None:
         self._give_up()

@@ -11,7 +11,7 @@ Context: `page`, `write_back`, `forget` and the end of the last mapping sleep.
 
 from typing import Final
 
-from kernel.fs.path import Path, first_mount, path_name
+from kernel.fs.mapped_place import MappedPlace
 from kernel.fs.plan9.handle import OpenFid
 from kernel.fs.plan9.instance import SharedNode
 from kernel.lang import EFAULT, EIO, Errno, final
@@ -26,7 +26,7 @@ from kernel.mm.frames import (
     get_frame,
     put_frame,
 )
-from kernel.mm.objects import TrackedObject
+from kernel.mm.objects import MappedThrough, TrackedObject
 from kernel.mm.reverse_map import forget_pages
 from kernel.sched import Mutex
 
@@ -40,8 +40,7 @@ class SharedPages(TrackedObject):
     def __init__(self, file: SharedNode) -> None:
         super().__init__()
         self.file: SharedNode | None = file
-        self.place: Path | None = None  # where it was mapped from last
-        self._pinned: Path | None = None
+        self.place: MappedPlace | None = None  # where it was mapped from last
         self._areas: int = 0
         self._frames: dict[int, int] = {}
         self._dirty: dict[int, bool] = {}
@@ -168,9 +167,6 @@ class SharedPages(TrackedObject):
         file = self.file
         if self._areas == 1 and file is not None:
             file.acquire()
-            place = self.place
-            if place is not None:
-                self._pinned = place.pin()
 
     def release(self) -> None:
         self._areas -= 1
@@ -195,21 +191,13 @@ class SharedPages(TrackedObject):
             writer.release()
         self._reader = None
         self._writer = None
-        pinned = self._pinned
         self.place = None
-        self._pinned = None
         file.release()
-        if pinned is not None:
-            pinned.unpin()
 
     # ---- For /proc/PID/maps ------------------------------------------------------------------------------------
 
-    def name(self) -> bytes:
-        place = self.place
-        first = first_mount()
-        if place is None or first is None:
-            return b""
-        return path_name(place, Path(first, first.root))
+    def through(self) -> MappedThrough | None:
+        return self.place
 
     def inode_number(self) -> int:
         file = self.file

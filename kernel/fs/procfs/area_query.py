@@ -142,7 +142,7 @@ def _describe(query: _Query, area: Area) -> tuple[bytes, bytes]:
         query.inode = source.inode_number()
         query.offset = area.offset if _has_file(area) else 0
         if len(name) == 0:
-            name = source.name()
+            name = area.source_name()
         if query.build_id_size > 0 and _has_file(area):
             build_id = build_id_of(source)
     if query.build_id_size > 0:

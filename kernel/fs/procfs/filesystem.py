@@ -51,6 +51,7 @@ class ProcFileSystem(FileSystem):
 
     def __init__(self, source: bytes, pids: PidNamespace) -> None:
         super().__init__(b"proc", source, PROC_MAGIC)
+        self.stack_depth = 2  # no layer of an overlay: what it shows depends on who looks
         self.belong_to(pids.owner)
         self.opens_devices = False
         self.reveals = True

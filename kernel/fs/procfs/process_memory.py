@@ -144,7 +144,7 @@ def area_line(area: Area) -> bytes:
         ino = source.inode_number()
         offset = area.offset
         if len(name) == 0:
-            name = source.name()
+            name = area.source_name()
     given = area.given_name
     if given is not None and source is not None:
         name = b"[anon_shmem:" + given + b"]"
@@ -329,7 +329,7 @@ def area_placement(space: AddressSpace, area: Area, of_thread: MemoryPolicy | No
         line.extend(b" stack")
     elif source is not None and not isinstance(source, FixedPages):
         line.extend(b" file=")
-        line.extend(escaped(source.name()))
+        line.extend(escaped(area.source_name()))
     placement = Placement()
     placement.count(space, area)
     line.extend(placement.text().encode())

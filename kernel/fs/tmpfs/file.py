@@ -29,14 +29,15 @@ from kernel.fs.constants import (
 )
 from kernel.fs.file import File, InodeFile
 from kernel.fs.inode import CachedPages
-from kernel.fs.path import Path, first_mount, path_name
+from kernel.fs.mapped_place import MappedPlace, place_of
+from kernel.fs.path import Path
 from kernel.fs.tmpfs.base import Tmpfs, TmpfsInode
 from kernel.lang import EBUSY, EFAULT, EFBIG, EINTR, EINVAL, ENOSPC, ENXIO, EOPNOTSUPP, EPERM, Errno
 from kernel.lib.pace import ends_at, is_dying, pace
 from kernel.lib.user import Buffer
 from kernel.mm.frame_tree import NO_PAGE, FrameTree
 from kernel.mm.frames import NO_FRAME, Frame, allocate_user_frame, frame_span, get_frame, put_frame, zero_frame
-from kernel.mm.objects import MemoryObject, PolicyKeeper
+from kernel.mm.objects import MappedThrough, MemoryObject, PolicyKeeper
 from kernel.mm.reverse_map import forget_pages, is_mapped_for_writing
 from kernel.sched import Mutex
 
@@ -354,7 +355,7 @@ class TmpfsFile(TmpfsInode):
     def mapped_through(self, path: Path) -> None:
         mapping = self.mapping
         if mapping is not None:
-            mapping.place = path
+            mapping.place = place_of(mapping.place, path)
 
     def mapped_page(self, index: int) -> Frame:
         """The frame of a page for a mapping; holes are filled, because a program may write to what it has read."""
@@ -373,8 +374,7 @@ class FilePages(PolicyKeeper):
         self.inode: TmpfsFile | None = inode
         self.areas: int = 0
         self.written: bool = False  # was mapped shared and written since nobody mapped it
-        self.place: Path | None = None  # where it was mapped from; forgotten with the last area: it leads back here
-        self.pinned: Path | None = None  # where it was mapped from first: that mount is busy
+        self.place: MappedPlace | None = None  # mapped from there last; until the last area goes: it leads back here
 
     def page(self, index: int, for_write: bool) -> Frame:
         inode = self.inode
@@ -400,21 +400,14 @@ class FilePages(PolicyKeeper):
         inode = self.inode
         if self.areas == 1 and inode is not None:
             inode.acquire()
-            place = self.place
-            if place is not None:
-                self.pinned = place.pin()
 
     def release(self) -> None:
         self.areas -= 1
         inode = self.inode
         if self.areas == 0 and inode is not None:
-            pinned = self.pinned
             self.written = False
             self.place = None
-            self.pinned = None
             inode.release()
-            if pinned is not None:
-                pinned.unpin()
 
     def fillable_pages(self) -> int:
         inode = self.inode
@@ -426,12 +419,8 @@ class FilePages(PolicyKeeper):
             length = (end_index - first_index) << PAGE_SHIFT
             inode.allocate(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, first_index << PAGE_SHIFT, length)
 
-    def name(self) -> bytes:
-        place = self.place
-        first = first_mount()
-        if place is None or first is None:
-            return b""
-        return path_name(place, Path(first, first.root))
+    def through(self) -> MappedThrough | None:
+        return self.place
 
     def size_bytes(self) -> int:
         inode = self.inode

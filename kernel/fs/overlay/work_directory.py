@@ -1,0 +1,127 @@
+"""The work directory: `work` in what `workdir` names, empty when an overlay is mounted.
+
+What an earlier overlay left there is removed, with the rights of the mounter, and not deeper than an overlay makes
+anything. Where it cannot be made, the overlay is read-only. An overlay that is `volatile` leaves a mark, which refuses
+further mounts until somebody removes it: its upper layer may not be whole.
+
+Context: sleeps; called by functions that are `@with_room`.
+"""
+
+from typing import Final
+
+from kernel.fs import extended_attributes, names
+from kernel.fs.access_control import set_list
+from kernel.fs.access_list import ACCESS_LIST, DEFAULT_LIST
+from kernel.fs.constants import S_IFREG
+from kernel.fs.overlay.instance import OPAQUE, OverlayInstance
+from kernel.fs.overlay.layers import get_mark, hold, let_go, list_directory, look_up, make, remove, set_mark
+from kernel.fs.overlay.options import Redirects
+from kernel.fs.path import Path
+from kernel.lang import EINVAL, Errno, span_of
+from kernel.lib import log, random
+from kernel.lib.pace import pace
+
+_NAME: Final = b"work"
+_MARKS: Final = b"incompat"
+_REMOVAL_COST: Final = 4000  # instructions
+
+
+def begin_work(overlay: OverlayInstance) -> None:
+    """Make it, and find out what the upper layer can do. Raises EINVAL (the mark is there), MemoryError."""
+    base = overlay.work_base
+    if base is None:
+        return
+    try:
+        _clear(overlay, base)
+        made = names.make_directory(overlay.context, base, _NAME, 0)
+        overlay.work = hold(made)
+        _drop_lists(overlay, made)
+        if overlay.shown.is_volatile:
+            _mark_volatile(overlay)
+    except Errno as error:
+        if error.code == EINVAL:
+            raise
+        log.warn("overlay: no work directory, mounted read-only")
+        if overlay.shown.uuid == b"auto":
+            overlay.shown.uuid = b"null"
+        return
+    try:
+        name = overlay.mark_name(OPAQUE)
+        set_mark(overlay.context, overlay.work_place(), name, b"0")
+        extended_attributes.remove(overlay.mounter, overlay.work_place().inode(), name)
+    except Errno:
+        overlay.keeps_marks = False
+        overlay.shown.redirects = Redirects.NOFOLLOW
+    _name_overlay(overlay)
+
+
+def _name_overlay(overlay: OverlayInstance) -> None:
+    """Give the overlay a number that it keeps, unless the upper layer has one already."""
+    upper = overlay.upper
+    options = overlay.shown
+    if upper is None or options.uuid not in (b"auto", b"on"):
+        return
+    name = overlay.mark_name(b"uuid")
+    if get_mark(overlay.context, upper.root, name) is not None:
+        return
+    number = bytearray(16)
+    random.fill(span_of(number))
+    try:
+        set_mark(overlay.context, upper.root, name, bytes(number))
+        options.uuid = b"on"
+    except Errno:
+        options.uuid = b"null"
+
+
+def _drop_lists(overlay: OverlayInstance, made: Path) -> None:
+    """What is made in the work directory must not inherit rights from what `workdir` names. Raises EPERM, EIO, ENOSPC.
+    """
+    inode = made.inode()
+    if inode.file_system.has_access_lists:
+        set_list(overlay.mounter, inode, ACCESS_LIST, None)
+        set_list(overlay.mounter, inode, DEFAULT_LIST, None)
+
+
+def _clear(overlay: OverlayInstance, directory: Path) -> None:
+    """Remove the old one, with what is in it, and in that. Raises EINVAL for marks, and what removing raises."""
+    context = overlay.context
+    work = look_up(context, directory, _NAME)
+    if work is None:
+        return
+    if work.inode().is_directory():
+        with work:
+            for entry in list_directory(context, work):
+                _clear_entry(overlay, work, entry.name)
+                pace(_REMOVAL_COST)
+    remove(context, directory, _NAME, work.inode().is_directory())
+
+
+def _clear_entry(overlay: OverlayInstance, work: Path, name: bytes) -> None:
+    context = overlay.context
+    at = look_up(context, work, name)
+    if at is None:
+        return
+    if at.inode().is_directory():
+        with at:
+            for entry in list_directory(context, at):
+                if name == _MARKS:
+                    raise Errno(EINVAL)
+                inner = look_up(context, at, entry.name)
+                if inner is not None:
+                    remove(context, at, entry.name, inner.inode().is_directory())
+                pace(_REMOVAL_COST)
+    remove(context, work, name, at.inode().is_directory())
+
+
+def _mark_volatile(overlay: OverlayInstance) -> None:
+    """Raises what making files raises."""
+    context = overlay.context
+    marks = hold(names.make_directory(context, overlay.work_place(), _MARKS, 0o700))
+    try:
+        inner = hold(names.make_directory(context, marks, b"volatile", 0o700))
+        try:
+            make(context, inner, b"dirty", S_IFREG | 0o700, 0, b"")
+        finally:
+            let_go(inner)
+    finally:
+        let_go(marks)
