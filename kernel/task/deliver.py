@@ -3,7 +3,8 @@
 Runs whenever a system call or a fault of a program is done, with the program's registers in its frame. In a loop,
 because each step may sleep and things change meanwhile, after seeing to a shortage of memory that was felt:
 
-1. the process is to end, or another thread executes a new program: this thread exits;
+1. the process is to end, or another thread executes a new program: this thread exits; requests of io_uring(7) that
+are due go on;
 2. it is somebody else's turn: give way;
 3. the process is to stop: sleep until it continues;
 4. a signal waits: take it. A handler gets a frame on the user stack, and perhaps another one on top of it; without a
@@ -24,6 +25,7 @@ from kernel.lang import (
     ERESTARTSYS,
     Errno,
     final,
+    noinline,
     noraise,
 )
 from kernel.mm.frames import SHORTAGE
@@ -60,7 +62,7 @@ from kernel.task.signals import (
     bit,
     contains,
 )
-from kernel.task.task import Task
+from kernel.task.task import AsyncWork, Task
 from kernel.task.trace_stops import report_handler, stop_for_signal, stop_if_due
 
 _RESTART: Final = number_of_call("restart_syscall")
@@ -83,7 +85,10 @@ def before_user_mode(task: Task, frame: TrapFrame) -> None:
                 exit_task(task)
             if process.exec_task is not None and process.exec_task is not task:
                 exit_task(task)
-            if not _stops(task, frame):
+            work = task.async_work
+            if work is not None and work.is_due():
+                _run_work(task, work)
+            elif not _stops(task, frame):
                 _take_signal(task, frame)
         elif need_resched():
             schedule()
@@ -96,6 +101,15 @@ def before_user_mode(task: Task, frame: TrapFrame) -> None:
     if task.signals.restores_blocked:
         task.signals.restores_blocked = False
         set_blocked(task, task.signals.saved_blocked)
+
+
+@noinline
+def _run_work(task: Task, work: AsyncWork) -> None:
+    """What its requests left to it (io_uring(7)), with signals as for a call that has just begun."""
+    work.begin()
+    update_interrupted(task)
+    work.run()
+    update_interrupted(task)
 
 
 def _restart_sequence(task: Task, frame: TrapFrame) -> None:
