@@ -3,6 +3,7 @@
 from typing import Final, Literal
 
 from kernel.doors.table import syscall
+from kernel.ipc.later import start_thread
 from kernel.lang import EINVAL, ENXIO, EPERM, Array, Errno, Span, UserAddr, u8, u32
 from kernel.lib import user
 from kernel.lib.capabilities import CAP_SYS_ADMIN
@@ -75,6 +76,7 @@ def io_uring_setup(entry_count: u32, params: UserAddr) -> int:
         _check_other(fields.load_u32(24))
     task = current()
     work_of(task)
+    start_thread()
     ring = Ring(setup, entries, completions)
     done = False
     try:

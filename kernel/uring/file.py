@@ -86,4 +86,5 @@ class UringFile(File):
             deferred.refusal = ECANCELED
             deferred.note_due()
             pace(_COST)
-        ring.give_back()
+        ring.end.ring = ring
+        ring.end.schedule()

@@ -128,6 +128,23 @@ class PollersJob(Job):
 
 
 @final
+class RingEnd(Job):
+    """Gives back what a ring had. That is left to the thread "async": files are among it, and a file that ends does
+    not end others.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ring: Ring | None = None
+
+    def run(self) -> None:
+        ring = self.ring
+        self.ring = None
+        if ring is not None:
+            ring.give_back()
+
+
+@final
 class FixedBuffer:
     """A range of memory that was registered."""
 
@@ -194,6 +211,7 @@ class Ring:
         self.counted: DeadlineHeap[Counted] = DeadlineHeap()  # timeouts that end with a number of completions
         self.due: DueList = DueList()  # of a ring with DEFER_TASKRUN
         self.job: PollersJob = PollersJob()
+        self.end: RingEnd = RingEnd()
         self.sleeper: Thread | None = None  # who waits in io_uring_enter(2) for deferred work
         self.waiters: WaitQueue = WaitQueue()
         self.submitter: Task | None = None  # the only one, with SINGLE_ISSUER
