@@ -117,6 +117,8 @@ from kernel.syscalls import (
     uname,
     unimplemented,
     unlink,
+    uring_names,
+    uring_sockets,
     uring_transfers,
     uring_waits,
     userfaultfd,

@@ -159,7 +159,7 @@ def _find_file(request: Request) -> None:
 
 @noraise
 def _wait(request: Request) -> int:
-    """Let it wait for its file: 0; _AGAIN if that is ready by now; or the error with which it ends as it cannot wait."""
+    """Let it wait for its file: 0; _AGAIN if that is ready by now; or the error with which it ends, as it cannot."""
     file = request.file
     if file is None:
         return EAGAIN

@@ -151,6 +151,10 @@ class Request(Linked["Request"]):
         """`addr`."""
         return UserAddr(self.address)
 
+    def memory3(self) -> UserAddr:
+        """`addr3`."""
+        return UserAddr(self.address3)
+
     def memory2(self) -> UserAddr:
         """`addr2`, which lies where `off` does."""
         return UserAddr(self.offset)

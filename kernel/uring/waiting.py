@@ -17,9 +17,7 @@ class Patience:
     def __init__(self, least: int, deadline_ns: int, least_ns: int) -> None:
         self.least: int = least  # completions
         self.deadline_ns: int = deadline_ns
-        self.least_ns: int = (
-            least_ns
-        )
+        self.least_ns: int = least_ns
 
 
 def wait_for_completions(ring: Ring, work: TaskWork, patience: Patience) -> None:
