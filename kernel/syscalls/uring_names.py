@@ -44,7 +44,7 @@ def put_into_slot(ring: Ring, descriptor: int, slot: int) -> int:
     of the request. Raises ENXIO, EINVAL, ENFILE, and then the file is closed.
     """
     files = current().files
-    file = files.get_any(descriptor).acquire()
+    file = any_file_at(descriptor).acquire()
     files.close(descriptor)
     place = slot - 1
     code = 0

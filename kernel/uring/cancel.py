@@ -85,10 +85,12 @@ def _cancel_by_data(ring: Ring, wanted: Wanted, *, takes_all: bool) -> int:
 
 
 def find(ring: Ring, user_data: int, first_opcode: int, second_opcode: int) -> Request | None:
-    """A request that waits, of one of two opcodes."""
+    """A request that waits, of one of two opcodes. Sleeps."""
     request = ring.latest_of(user_data)
     while request is not None:
         if not request.is_settled() and (request.opcode == first_opcode or request.opcode == second_opcode):
             return request
-        request = request.same_next
+        following = request.same_next
+        pace(_COST)
+        request = following if following is not None and following.is_kept else None
     return None

@@ -183,6 +183,7 @@ def _wait(request: Request) -> int:
         _leave_queues(request)
         return ENOMEM
     if ready == 0:
+        request.tries = 0
         return 0
     request.tries += 1
     return EAGAIN if request.tries > _MOST_TRIES else _AGAIN
@@ -340,11 +341,12 @@ class TaskWork(TaskRequests):
                 break
             resume(request)
             pace(_COST)
-        self.is_at_work = False
+        self.is_at_work = self.is_ending
 
     @noraise
     def end(self) -> None:
         self.is_ending = True
+        self.is_at_work = True
         while True:
             self.run()
             ring: Ring | None = None
@@ -365,6 +367,7 @@ class TaskWork(TaskRequests):
     def end_for_program(self) -> None:
         self.end()
         self.is_ending = False
+        self.is_at_work = False
 
 
 def work_of(task: Task) -> TaskWork:

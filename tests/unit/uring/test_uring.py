@@ -1,0 +1,229 @@
+"""io_uring on a booted machine: what a program sees in its rings, and what is left when they end."""
+
+from __future__ import annotations
+
+import errno
+import os
+import struct
+
+import pytest
+
+from kernel.fs.file import OPEN_FILES
+from kernel.uring import layout
+from kernel.uring.perform import TaskWork
+from tests.unit.booted import booted
+from tools.simulated.machine import Machine
+from tools.simulated.program import Program
+
+PROT_READ_WRITE = 3
+SHARED = 1
+PRIVATE = 0x22
+POLLIN = 1
+SIGCHLD = 17
+NOP = 0
+WRITE = 23
+READ = 22
+POLL_ADD = 6
+TIMEOUT = 11
+ASYNC_CANCEL = 14
+LINK_TIMEOUT = 15
+OPENAT = 18
+
+
+class Rings:
+    """A ring as a program has it."""
+
+    def __init__(self, program: Program, entries: int, setup: int = 0) -> None:
+        params = bytearray(120)
+        struct.pack_into("<I", params, 8, setup)
+        self.program = program
+        self.fd = program.io_uring_setup(entries, params)
+        self.entries, self.completions = struct.unpack_from("<II", params, 0)
+        self.array = struct.unpack_from("<I", params, 64)[0]
+        size = self.array + 4 * self.entries
+        self.rings = program.mmap(0, size, PROT_READ_WRITE, SHARED, self.fd, 0)
+        self.sqes = program.mmap(0, 64 * self.entries, PROT_READ_WRITE, SHARED, self.fd, layout.MAP_ENTRIES)
+        for slot in range(self.entries):
+            self.put(self.array + 4 * slot, slot)
+        self.size = size
+        self.tail = 0
+
+    def get(self, at: int) -> int:
+        return int.from_bytes(self.program.load(self.rings + at, 4), "little")
+
+    def put(self, at: int, word: int) -> None:
+        self.program.store(self.rings + at, (word & 0xFFFF_FFFF).to_bytes(4, "little"))
+
+    def fill(
+        self, opcode: int, fd: int = -1, address: int = 0, length: int = 0, offset: int = 0,
+        data: int = 0, flags: int = 0, modifiers: int = 0,
+    ) -> None:  # fmt: skip
+        entry = struct.pack(
+            "<BBHiQQIIQHHI16x", opcode, flags, 0, fd, offset & (1 << 64) - 1, address, length, modifiers, data, 0, 0, 0
+        )
+        self.program.store(self.sqes + 64 * (self.tail % self.entries), entry)
+        self.tail += 1
+
+    def go(self, least: int = 0) -> int:
+        count = (self.tail - self.get(layout.SQ_TAIL)) & 0xFFFF_FFFF
+        self.put(layout.SQ_TAIL, self.tail)
+        flags = layout.ENTER_GETEVENTS if least else 0
+        return self.program.io_uring_enter(self.fd, count, least, flags, 0, 0)
+
+    def take(self) -> list[tuple[int, int, int]]:
+        """All completions: user_data, result, flags."""
+        found = []
+        head = self.get(layout.CQ_HEAD)
+        while head != self.get(layout.CQ_TAIL):
+            at = self.rings + layout.COMPLETIONS + 16 * (head % self.completions)
+            found.append(struct.unpack("<QiI", self.program.load(at, 16)))
+            head += 1
+        self.put(layout.CQ_HEAD, head)
+        return found
+
+
+def pipe(program: Program) -> tuple[int, int]:
+    ends = bytearray(8)
+    program.pipe2(ends, 0)
+    return struct.unpack("<ii", ends)
+
+
+def memory(program: Program, contents: bytes = b"") -> int:
+    address = program.mmap(0, 4096, PROT_READ_WRITE, PRIVATE, -1, 0)
+    program.store(address, contents or b"\0")
+    return address
+
+
+@booted
+def test_transfers_of_a_file_are_done_in_the_call(machine: Machine) -> None:
+    host = machine.host
+    ring = Rings(host, 4)
+    buffer = memory(host, b"hello")
+    fd = host.open("/tmp/uring", os.O_RDWR | os.O_CREAT, 0o600)
+    ring.fill(NOP, data=1)
+    ring.fill(WRITE, fd, buffer, 5, 3, data=2)
+    ring.fill(READ, fd, buffer + 100, 20, 3, data=3)
+    assert ring.go() == 3
+    assert ring.take() == [(1, 0, 0), (2, 5, 0), (3, 5, 0)]
+    assert host.load(buffer + 100, 5) == b"hello"
+
+
+@booted
+def test_a_read_waits_for_its_pipe(machine: Machine) -> None:
+    host = machine.host
+    ring = Rings(host, 4)
+    reader, writer = pipe(host)
+    buffer = memory(host)
+    ring.fill(READ, reader, buffer, 20, data=7)
+    assert ring.go() == 1
+    assert ring.take() == []
+    host.write(writer, b"abc", 3)
+    assert ring.take() == [(7, 3, 0)]  # on the way out of write(2)
+    assert not host.task.interrupted
+
+
+@booted
+def test_chains_break_and_hard_links_hold(machine: Machine) -> None:
+    ring = Rings(machine.host, 8)
+    ring.fill(READ, 9999, data=1, flags=layout.IO_LINK)
+    ring.fill(NOP, data=2)
+    ring.fill(READ, 9999, data=3, flags=layout.IO_HARDLINK)
+    ring.fill(NOP, data=4)
+    assert ring.go() == 4
+    assert ring.take() == [(1, -errno.EBADF, 0), (2, -errno.ECANCELED, 0), (3, -errno.EBADF, 0), (4, 0, 0)]
+
+
+@booted
+def test_cancelled_and_timed(machine: Machine) -> None:
+    host = machine.host
+    ring = Rings(host, 8)
+    reader, _ = pipe(host)
+    time = memory(host, struct.pack("<qq", 0, 1_000_000))
+    ring.fill(POLL_ADD, reader, data=1, modifiers=POLLIN)
+    ring.fill(ASYNC_CANCEL, address=1, data=2)
+    assert ring.go(2) == 2
+    assert ring.take() == [(2, 0, 0), (1, -errno.ECANCELED, 0)]
+    ring.fill(TIMEOUT, address=time, length=1, data=3)
+    assert ring.go(1) == 1
+    assert ring.take() == [(3, -errno.ETIME, 0)]
+    ring.fill(POLL_ADD, reader, data=4, modifiers=POLLIN, flags=layout.IO_LINK)
+    ring.fill(LINK_TIMEOUT, address=time, length=1, data=5)
+    assert ring.go(2) == 2
+    assert sorted(ring.take()) == [(4, -errno.ECANCELED, 0), (5, -errno.ETIME, 0)]
+    work = host.task.async_work
+    assert isinstance(work, TaskWork) and not work.rings and work.due.first is None
+
+
+@booted
+def test_a_drain_waits_for_those_before_it(machine: Machine) -> None:
+    host = machine.host
+    ring = Rings(host, 8)
+    reader, writer = pipe(host)
+    ring.fill(POLL_ADD, reader, data=1, modifiers=POLLIN)
+    ring.fill(NOP, data=2, flags=layout.IO_DRAIN)
+    ring.fill(NOP, data=3)
+    assert ring.go() == 3
+    assert ring.take() == []
+    host.write(writer, b"x", 1)
+    assert [data for data, _, _ in ring.take()] == [1, 2, 3]
+
+
+@booted
+def test_what_finds_no_room_comes_later(machine: Machine) -> None:
+    ring = Rings(machine.host, 2)
+    for turn in range(3):
+        ring.fill(NOP, data=2 * turn)
+        ring.fill(NOP, data=2 * turn + 1)
+        assert ring.go() == 2
+    assert ring.get(layout.SQ_FLAGS) & layout.SQ_CQ_OVERFLOW
+    assert [data for data, _, _ in ring.take()] == [0, 1, 2, 3]
+    machine.host.io_uring_enter(ring.fd, 0, 0, layout.ENTER_GETEVENTS, 0, 0)
+    assert [data for data, _, _ in ring.take()] == [4, 5]
+    assert not ring.get(layout.SQ_FLAGS) & layout.SQ_CQ_OVERFLOW
+
+
+@booted
+def test_an_index_that_is_none_is_dropped(machine: Machine) -> None:
+    ring = Rings(machine.host, 4)
+    ring.put(ring.array, 4)
+    ring.fill(NOP, data=1)
+    assert ring.go() == 0
+    assert ring.get(layout.SQ_DROPPED) == 1
+    assert ring.take() == []
+
+
+@booted
+def test_a_program_that_ends_leaves_nothing(machine: Machine) -> None:
+    host = machine.host
+    reader, writer = pipe(host)
+    before = OPEN_FILES.count
+
+    def child(program: Program) -> int:
+        ring = Rings(program, 8)
+        ring.fill(POLL_ADD, ring.fd, data=1, modifiers=POLLIN)
+        ring.fill(POLL_ADD, reader, data=2, modifiers=POLLIN, flags=layout.IO_LINK)
+        ring.fill(NOP, data=3)
+        ring.fill(NOP, data=4, flags=layout.IO_DRAIN)
+        assert ring.go() == 4
+        assert ring.take() == []
+        return 0
+
+    pid = host.fork(child)
+    assert machine.wait(pid) == 0
+    host.nanosleep(struct.pack("<qq", 0, 50_000_000), 0)  # the thread "async" gives back the ring
+    assert OPEN_FILES.count == before
+    host.write(writer, b"x", 1)
+
+
+@booted
+def test_refusals(machine: Machine) -> None:
+    host = machine.host
+    for entries, flags, code in [(0, 0, errno.EINVAL), (40000, 0, errno.EINVAL), (4, 1 << 30, errno.EINVAL)]:
+        params = bytearray(120)
+        struct.pack_into("<I", params, 8, flags)
+        with pytest.raises(OSError) as caught:
+            host.io_uring_setup(entries, params)
+        assert caught.value.errno == code
+    with pytest.raises(OSError) as caught:
+        host.io_uring_enter(0, 1, 0, 0, 0, 0)
+    assert caught.value.errno in (errno.EOPNOTSUPP, errno.EBADF)
