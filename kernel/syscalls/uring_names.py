@@ -17,8 +17,8 @@ from kernel.syscalls.open import openat, openat2
 from kernel.syscalls.rename import renameat2
 from kernel.syscalls.stat import statx
 from kernel.syscalls.unlink import unlinkat
+from kernel.syscalls.uring_arguments import refuse_if
 from kernel.syscalls.uring_resources import update_files
-from kernel.syscalls.uring_waits import refuse_if
 from kernel.syscalls.xattr import fgetxattr, fsetxattr, getxattr, setxattr
 from kernel.task import current
 from kernel.task.words import signed_32

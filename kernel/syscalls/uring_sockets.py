@@ -1,4 +1,4 @@
-"""Operations of io_uring on sockets: SEND, RECV, SENDMSG, RECVMSG, ACCEPT, CONNECT, SHUTDOWN, SOCKET, BIND, LISTEN.
+"""Operations of io_uring that send and receive: SEND, RECV, SENDMSG, RECVMSG.
 
 A socket is never waited in: what is not ready is waited for on the socket's queues, whether it is non-blocking or not
 (FAST_POLL). Only MSG_DONTWAIT makes EAGAIN a result.
@@ -8,9 +8,8 @@ Source: io_uring_enter(2).
 
 from typing import Final
 
-from kernel.fs.constants import MAX_RW_COUNT, O_CLOEXEC, O_NONBLOCK, READABLE, WRITABLE
-from kernel.fs.file import check_room_for_file
-from kernel.lang import EAGAIN, EALREADY, EFAULT, EINPROGRESS, ENOTSOCK, Errno, UserAddr, final
+from kernel.fs.constants import MAX_RW_COUNT, READABLE, WRITABLE
+from kernel.lang import EAGAIN, EFAULT, ENOTSOCK, Errno, UserAddr, final
 from kernel.lib import user
 from kernel.lib.user import Buffer
 from kernel.net.sockets.socket import (
@@ -20,12 +19,10 @@ from kernel.net.sockets.socket import (
     MSG_NOSIGNAL,
     MSG_WAITALL,
     SOCK_STREAM,
-    SOCK_TYPE_MASK,
     Message,
     Socket,
 )
 from kernel.net.tcp.socket import TcpSocket
-from kernel.syscalls.socket import bind_to, connect_to, listen_with, peer_of, socket
 from kernel.syscalls.socket_arguments import (
     ControlWriter,
     MessageHeader,
@@ -34,8 +31,7 @@ from kernel.syscalls.socket_arguments import (
     release_files,
     write_address,
 )
-from kernel.syscalls.uring_names import put_into_slot, slot_of
-from kernel.syscalls.uring_waits import refuse_if
+from kernel.syscalls.uring_arguments import refuse_if
 from kernel.task import current
 from kernel.task.words import signed_32
 from kernel.uring import layout
@@ -47,11 +43,6 @@ _OP_RECVMSG: Final = 10
 _OP_SEND: Final = 26
 
 _POLL_FIRST: Final = 1 << 0  # in `ioprio` of sending and receiving
-_ACCEPT_MULTISHOT: Final = 1 << 0
-_ACCEPT_DONTWAIT: Final = 1 << 1
-_ACCEPT_POLL_FIRST: Final = 1 << 2
-_TYPE_FLAGS: Final = O_CLOEXEC | O_NONBLOCK
-_ANY_SLOT: Final = 0xFFFF_FFFF
 _NAME_LENGTH_PLACE: Final = 8  # in struct msghdr
 _CONTROL_LENGTH_PLACE: Final = 40
 _FLAGS_PLACE: Final = 48
@@ -67,7 +58,8 @@ class KeptHeader(Header):
         self.buffer: Buffer = self.fields.buffer()
 
 
-def _socket_of(request: Request) -> Socket:
+def socket_of(request: Request) -> Socket:
+    """Its socket. Raises ENOTSOCK."""
     file = request.file
     if not isinstance(file, Socket):
         raise Errno(ENOTSOCK)
@@ -80,7 +72,7 @@ def _header_of(request: Request) -> KeptHeader:
     return header
 
 
-def _wait_first(request: Request, flag: int) -> None:
+def wait_first(request: Request, flag: int) -> None:
     """Raise EAGAIN for a request that asks to wait before it tries."""
     if request.priority & flag != 0 and not request.has_begun:
         raise Errno(EAGAIN)
@@ -114,8 +106,8 @@ def _part(request: Request) -> Buffer:
 
 
 def _send(request: Request) -> int:
-    target = _socket_of(request)
-    _wait_first(request, _POLL_FIRST)
+    target = socket_of(request)
+    wait_first(request, _POLL_FIRST)
     flags = signed_32(request.modifiers) | MSG_DONTWAIT | MSG_NOSIGNAL
     if request.opcode == _OP_SENDMSG:
         return _send_message(request, target, flags)
@@ -169,8 +161,8 @@ def _prepare_receive(request: Request) -> None:
 
 
 def _receive(request: Request) -> int:
-    source = _socket_of(request)
-    _wait_first(request, _POLL_FIRST)
+    source = socket_of(request)
+    wait_first(request, _POLL_FIRST)
     flags = signed_32(request.modifiers) | MSG_DONTWAIT
     if request.opcode == _OP_RECVMSG:
         done = _receive_message(request, source, flags)
@@ -209,126 +201,7 @@ def _receive_message(request: Request, source: Socket, flags: int) -> int:
     return _moved(request, source, done, wanted)
 
 
-# ---- Connections -----------------------------------------------------------------------------------------------------
-
-
-def _prepare_accept(request: Request) -> None:
-    refuse_if(request.length != 0 or request.buffer_index != 0)
-    how = request.priority
-    refuse_if(how & ~(_ACCEPT_MULTISHOT | _ACCEPT_DONTWAIT | _ACCEPT_POLL_FIRST) != 0)
-    slot = slot_of(request)
-    if slot != 0:
-        refuse_if(request.modifiers & O_CLOEXEC != 0)
-        refuse_if(how & _ACCEPT_MULTISHOT != 0 and slot != _ANY_SLOT)
-    refuse_if(request.modifiers & ~_TYPE_FLAGS != 0)
-    request.never_waits = how & _ACCEPT_DONTWAIT != 0
-
-
-def _accept(request: Request) -> int:
-    listening = _socket_of(request)
-    _wait_first(request, _ACCEPT_POLL_FIRST)
-    if request.priority & _ACCEPT_MULTISHOT == 0:
-        return _accept_one(request, listening)
-    while True:
-        made = _accept_one(request, listening)
-        if not request.ring.post_more(request.user_data, made, layout.CQE_MORE):
-            return made
-
-
-def _accept_one(request: Request, listening: Socket) -> int:
-    current().files.lowest_free(0)
-    check_room_for_file()  # before a connection is taken
-    if listening.is_listening and listening.poll(None) & READABLE == 0:
-        raise Errno(EAGAIN)
-    accepted = listening.accept(request.modifiers & O_NONBLOCK)
-    if request.address != 0:
-        try:
-            write_address(peer_of(accepted), request.memory(), request.memory2())
-        except (Errno, MemoryError):
-            accepted.release()
-            raise
-    made = current().files.install(accepted, request.modifiers & O_CLOEXEC != 0)
-    slot = slot_of(request)
-    return made if slot == 0 else put_into_slot(request.ring, made, slot)
-
-
-def _prepare_connect(request: Request) -> None:
-    refuse_if(request.length != 0 or request.buffer_index != 0 or request.modifiers != 0 or request.other != 0)
-    request.more().name = read_address(request.memory(), signed_32(request.offset))
-
-
-def _connect(request: Request) -> int:
-    target = _socket_of(request)
-    if request.is_in_progress:
-        if target.poll(None) & request.events == 0:
-            raise Errno(EAGAIN)
-        error = target.take_error()
-        if error != 0:
-            raise Errno(error)
-        return 0
-    was_nonblocking = target.flags & O_NONBLOCK != 0
-    target.flags |= O_NONBLOCK
-    code = 0
-    try:
-        connect_to(target, request.more().name)
-    except Errno as error_of_call:
-        code = error_of_call.code
-    finally:
-        if not was_nonblocking:
-            target.flags &= ~O_NONBLOCK
-    if code == EINPROGRESS or code == EALREADY:
-        request.is_in_progress = True
-        raise Errno(EAGAIN)
-    if code != 0:
-        raise Errno(code)
-    return 0
-
-
-def _prepare_shutdown(request: Request) -> None:
-    refuse_if(request.offset != 0 or request.address != 0 or request.modifiers != 0)
-    refuse_if(request.buffer_index != 0 or request.other != 0)
-
-
-def _shut_down(request: Request) -> int:
-    _socket_of(request).shut_down(signed_32(request.length))
-    return 0
-
-
-def _prepare_socket(request: Request) -> None:
-    refuse_if(request.address != 0 or request.modifiers != 0 or request.buffer_index != 0)
-    flags = request.offset & ~SOCK_TYPE_MASK
-    refuse_if(slot_of(request) != 0 and flags & O_CLOEXEC != 0)
-    refuse_if(flags & ~_TYPE_FLAGS & 0xFFFF_FFFF != 0)
-
-
-def _socket(request: Request) -> int:
-    made = socket(request.descriptor, signed_32(request.offset), signed_32(request.length))
-    slot = slot_of(request)
-    return made if slot == 0 else put_into_slot(request.ring, made, slot)
-
-
-def _bind(request: Request) -> int:
-    bind_to(_socket_of(request), request.more().name)
-    return 0
-
-
-def _prepare_listen(request: Request) -> None:
-    refuse_if(request.address != 0 or request.buffer_index != 0 or request.modifiers != 0)
-    refuse_if(request.other != 0 or request.offset != 0)
-
-
-def _listen(request: Request) -> int:
-    listen_with(_socket_of(request), signed_32(request.length))
-    return 0
-
-
 Operation(_OP_SENDMSG, _prepare_send, _send, needs_file=True, takes_priority=True, events=WRITABLE)
 Operation(_OP_RECVMSG, _prepare_receive, _receive, needs_file=True, takes_priority=True, events=READABLE)
-Operation(13, _prepare_accept, _accept, needs_file=True, takes_priority=True, events=READABLE)
-Operation(16, _prepare_connect, _connect, needs_file=True, events=WRITABLE)
 Operation(_OP_SEND, _prepare_send, _send, needs_file=True, takes_priority=True, events=WRITABLE)
 Operation(27, _prepare_receive, _receive, needs_file=True, takes_priority=True, events=READABLE)
-Operation(34, _prepare_shutdown, _shut_down, needs_file=True)
-Operation(45, _prepare_socket, _socket)
-Operation(56, _prepare_connect, _bind, needs_file=True)
-Operation(57, _prepare_listen, _listen, needs_file=True)

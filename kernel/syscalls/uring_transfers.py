@@ -25,7 +25,7 @@ from kernel.syscalls.posix_fadvise import advise_file
 from kernel.syscalls.readv import RWF_NOWAIT, RWF_SUPPORTED, read_by_flags, write_by_flags
 from kernel.syscalls.sync import sync_range_of
 from kernel.syscalls.truncate import truncate_file
-from kernel.syscalls.uring_waits import refuse_if
+from kernel.syscalls.uring_arguments import refuse_if
 from kernel.task.words import signed_32
 from kernel.uring.operation import Operation
 from kernel.uring.request import Request

@@ -25,7 +25,6 @@ from kernel.lang import (
     ERESTARTSYS,
     Errno,
     final,
-    noinline,
     noraise,
 )
 from kernel.mm.frames import SHORTAGE
@@ -62,7 +61,7 @@ from kernel.task.signals import (
     bit,
     contains,
 )
-from kernel.task.task import AsyncWork, Task
+from kernel.task.task import Task
 from kernel.task.trace_stops import report_handler, stop_for_signal, stop_if_due
 
 _RESTART: Final = number_of_call("restart_syscall")
@@ -85,10 +84,7 @@ def before_user_mode(task: Task, frame: TrapFrame) -> None:
                 exit_task(task)
             if process.exec_task is not None and process.exec_task is not task:
                 exit_task(task)
-            work = task.async_work
-            if work is not None and work.is_due():
-                _run_work(task, work)
-            elif not _stops(task, frame):
+            if not _works(task) and not _stops(task, frame):
                 _take_signal(task, frame)
         elif need_resched():
             schedule()
@@ -103,13 +99,13 @@ def before_user_mode(task: Task, frame: TrapFrame) -> None:
         set_blocked(task, task.signals.saved_blocked)
 
 
-@noinline
-def _run_work(task: Task, work: AsyncWork) -> None:
-    """What its requests left to it (io_uring(7)), with signals as for a call that has just begun."""
-    work.begin()
-    update_interrupted(task)
+def _works(task: Task) -> bool:
+    """Go on with requests that are due (io_uring(7)), if there are any."""
+    work = task.async_work
+    if work is None or not work.is_due():
+        return False
     work.run()
-    update_interrupted(task)
+    return True
 
 
 def _restart_sequence(task: Task, frame: TrapFrame) -> None:

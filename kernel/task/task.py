@@ -110,9 +110,6 @@ class AsyncWork:
         """Whether there is anything. Never sleeps."""
         return False
 
-    def begin(self) -> None:
-        """The task is about to look at it: until `run` is over, it interrupts nothing."""
-
     @noraise
     def run(self) -> None:
         """Do it. May sleep."""

@@ -26,6 +26,7 @@ from kernel.lang import (
     noraise,
 )
 from kernel.lib.pace import pace
+from kernel.task.send import update_interrupted
 from kernel.task.task import Task, current
 from kernel.uring import layout
 from kernel.uring.operation import Operation
@@ -329,12 +330,11 @@ def limit_is_up(limit: Request) -> int:
 class TaskWork(TaskRequests):
     """Of one task."""
 
-    def begin(self) -> None:
-        self.is_at_work = True
-
     @noraise
     def run(self) -> None:
         self.is_at_work = True
+        if self.due.first is not None:
+            update_interrupted(current())  # by signals alone
         while True:
             request = self.due.take()
             if request is None:
@@ -342,6 +342,7 @@ class TaskWork(TaskRequests):
             resume(request)
             pace(_COST)
         self.is_at_work = self.is_ending
+        update_interrupted(current())
 
     @noraise
     def end(self) -> None:
