@@ -20,6 +20,7 @@ from kernel.uring.ring import Ring
 from kernel.uring.submission import submit
 from kernel.uring.waiting import Patience, wait_for_completions
 
+MOST_RINGS: Final = 16  # that a task names by an index
 _ARGUMENT_SIZE: Final = 24  # struct io_uring_getevents_arg
 _NS_PER_US: Final = 1000
 _NS: Final = 1_000_000_000
@@ -30,9 +31,9 @@ def uring_at(descriptor: int, task: Task, is_registered: bool) -> UringFile:
     """The ring behind a descriptor, or behind the index of a registered one. EBADF, EOPNOTSUPP, EINVAL."""
     if is_registered:
         work = work_of(task)
-        if not 0 <= descriptor < len(work.registered):
+        if descriptor >= MOST_RINGS:
             raise Errno(EINVAL)
-        held = work.registered[descriptor]
+        held = work.registered[descriptor] if descriptor < len(work.registered) else None
         if held is None:
             raise Errno(EBADF)
         assert isinstance(held, UringFile)

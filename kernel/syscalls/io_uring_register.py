@@ -19,7 +19,7 @@ from kernel.lang import (
 from kernel.lib import user
 from kernel.lib.pace import pace
 from kernel.syscalls.descriptor_arguments import file_at
-from kernel.syscalls.io_uring_enter import uring_at
+from kernel.syscalls.io_uring_enter import MOST_RINGS, uring_at
 from kernel.syscalls.uring_resources import (
     drop_buffers,
     register_bell,
@@ -53,7 +53,6 @@ _UNREGISTER_RING_FDS: Final = 21
 _CODES: Final = 31  # that Linux 6.12 knows
 _USE_REGISTERED_RING: Final = 1 << 31
 
-_MOST_RINGS: Final = 16
 _ANY_SLOT: Final = 0xFFFF_FFFF
 _MOST_PROBED: Final = 256
 _PROBE_HEADER: Final = 16
@@ -210,10 +209,10 @@ def _enable(ring: Ring, task: Task) -> int:
 
 
 def _register_rings(task: Task, code: int, argument: UserAddr, count: int) -> int:
-    if count == 0 or count > _MOST_RINGS:
+    if count == 0 or count > MOST_RINGS:
         raise Errno(EINVAL)
     work = work_of(task)
-    while len(work.registered) < _MOST_RINGS:
+    while len(work.registered) < MOST_RINGS:
         work.registered.append(None)
     done = 0
     try:
@@ -227,7 +226,7 @@ def _register_rings(task: Task, code: int, argument: UserAddr, count: int) -> in
             if code == _RING_FDS:
                 user.write_u32(place, _add_ring(work.registered, offset, data))
             else:
-                if data != 0 or offset >= _MOST_RINGS:
+                if data != 0 or offset >= MOST_RINGS:
                     raise Errno(EINVAL)
                 old = work.registered[offset]
                 work.registered[offset] = None
@@ -241,12 +240,12 @@ def _register_rings(task: Task, code: int, argument: UserAddr, count: int) -> in
 
 
 def _add_ring(registered: list[File | None], offset: int, descriptor: int) -> int:
-    if offset != _ANY_SLOT and offset >= _MOST_RINGS:
+    if offset != _ANY_SLOT and offset >= MOST_RINGS:
         raise Errno(EINVAL)
     file = file_at(descriptor & 0x7FFF_FFFF if descriptor >= 0 else -1)
     if not isinstance(file, UringFile):
         raise Errno(EOPNOTSUPP)
-    for slot in range(_MOST_RINGS):
+    for slot in range(MOST_RINGS):
         if (offset == _ANY_SLOT or slot == offset) and registered[slot] is None:
             registered[slot] = file.acquire()
             return slot

@@ -3,11 +3,21 @@
 Context: sleeps.
 """
 
+from enum import IntEnum
+
 from kernel.lang import EBADR, EINTR, ETIME, Errno, final
 from kernel.sched import current_thread
 from kernel.time import monotonic_ns
 from kernel.uring.perform import TaskWork, run_deferred
 from kernel.uring.ring import Ring
+
+
+class Woken(IntEnum):
+    """What ended a sleep."""
+
+    HAPPENED = 0
+    TIME_IS_UP = 1
+    INTERRUPTED = 2
 
 
 @final
@@ -42,11 +52,13 @@ def wait_for_completions(ring: Ring, work: TaskWork, patience: Patience) -> None
                 least = min(least, at_first + 1)
                 continue
             deadline_ns = min(deadline_ns, patience.least_ns)
-        if not _sleep(ring, work, deadline_ns) and monotonic_ns() >= patience.deadline_ns:
-            _look(ring, work)
-            if ring.waiting_completions() == 0:
-                raise Errno(ETIME)
-            return
+        how = _sleep(ring, work, deadline_ns)
+        if how == Woken.HAPPENED or (how == Woken.TIME_IS_UP and monotonic_ns() < patience.deadline_ns):
+            continue
+        _look(ring, work)
+        if ring.waiting_completions() == 0:
+            raise Errno(EINTR if how == Woken.INTERRUPTED else ETIME)
+        return
 
 
 def _look(ring: Ring, work: TaskWork) -> None:
@@ -57,23 +69,20 @@ def _look(ring: Ring, work: TaskWork) -> None:
     ring.flush()
 
 
-def _sleep(ring: Ring, work: TaskWork, deadline_ns: int) -> bool:
-    """Until something happens (True), or the time is up. Raises EINTR where no completion waits."""
+def _sleep(ring: Ring, work: TaskWork, deadline_ns: int) -> Woken:
+    """Until something happens or the time is up."""
     thread = current_thread()
     work.sleeper = thread
     if ring.defers:
         ring.sleeper = thread
-    interrupted = False
-    woken = True
+    how = Woken.HAPPENED
     try:
-        woken = ring.waiters.sleep_until(deadline_ns)
+        if not ring.waiters.sleep_until(deadline_ns):
+            how = Woken.TIME_IS_UP
     except Errno:
-        interrupted = True
+        how = Woken.INTERRUPTED
     finally:
         work.sleeper = None
         if ring.defers:
             ring.sleeper = None
-    if interrupted:
-        _look(ring, work)
-        raise Errno(EINTR)
-    return woken
+    return how

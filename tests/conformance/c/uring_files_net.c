@@ -24,10 +24,6 @@ static void names(struct ring *r)
 	ONE(r, "linkat", IORING_OP_LINKAT, dir, "file", (unsigned)dir, (unsigned long)"other");
 	ONE(r, "renameat", IORING_OP_RENAMEAT, dir, "other", (unsigned)dir, (unsigned long)"third");
 	ONE(r, "symlinkat", IORING_OP_SYMLINKAT, dir, "third", 0, (unsigned long)"link");
-	ONE(r, "setxattr", IORING_OP_FSETXATTR, fd, "user.a", 3, (unsigned long)"abc");
-	char value[8] = "";
-	ONE(r, "getxattr", IORING_OP_FGETXATTR, fd, "user.a", 8, (unsigned long)value);
-	printf("value \"%s\"\n", value);
 	ONE(r, "unlinkat of a directory", IORING_OP_UNLINKAT, dir, "sub", 0, 0);
 	ONE(r, "unlinkat", IORING_OP_UNLINKAT, dir, "sub", 0, 0, s->unlink_flags = AT_REMOVEDIR);
 	ONE(r, "unlinkat", IORING_OP_UNLINKAT, dir, "link", 0, 0);

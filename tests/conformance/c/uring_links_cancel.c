@@ -62,8 +62,8 @@ static void links(struct ring *r)
 	go_sorted(r, "a hard link", 3);
 	nop(r, 1, IOSQE_IO_LINK), nop(r, 2, 0x80), nop(r, 3, 0);
 	go_sorted(r, "a bad request in a chain", 3);
-	SHOW(submit_and_wait(r, 0));
-	go_sorted(r, "the rest", 0);
+	SHOW(uring_enter(r->fd, 1, 1, IORING_ENTER_GETEVENTS, NULL, 0));
+	show_all(r);
 	nop(r, 1, IOSQE_IO_LINK);
 	go(r, "a chain without an end", 1);
 	char c[8] = "abc";
@@ -223,6 +223,7 @@ static void endings(void)
 	wait_on(&r, ends[0], 1, 0);
 	go(&r, "under way", 0);
 	IN_CHILD(nop(&r, 2, 0); go(&r, "from a child", 1));
+	r.tail = *WORD(&r, r.p.sq_off.tail);
 	MUST(write(ends[1], "x", 1));
 	go(&r, "still there", 1);
 	MUST(read(ends[0], &c, 1));
@@ -230,6 +231,7 @@ static void endings(void)
 	pthread_t t;
 	pthread_create(&t, NULL, thread_with_requests, &r);
 	pthread_join(t, NULL);
+	r.tail = *WORD(&r, r.p.sq_off.tail);
 	MUST(write(ends[1], "x", 1));
 	SHOW(uring_enter(r.fd, 0, 1, IORING_ENTER_GETEVENTS, NULL, 0));
 	show_all(&r);

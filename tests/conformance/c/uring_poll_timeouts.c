@@ -128,12 +128,14 @@ static void timeouts(struct ring *r)
 	s = next_sqe(r, IORING_OP_TIMEOUT, -1, &t, 1, 3);
 	s->timeout_flags = IORING_TIMEOUT_MULTISHOT;
 	s->user_data = 5;
-	go(r, "three times", 1);
-	go(r, "", 0);
-	for (int i = 0; i < 2; i++) {
-		SHOW(uring_enter(r->fd, 0, 1, IORING_ENTER_GETEVENTS, NULL, 0));
-		show_all(r);
-	}
+	printf("three times\n");
+	submit_and_wait(r, 1);
+	struct io_uring_cqe c;
+	for (int n = 0; n < 3;)
+		if (take(r, &c))
+			n++, show_completion(&c);
+		else
+			uring_enter(r->fd, 0, 1, IORING_ENTER_GETEVENTS, NULL, 0);
 	/* removed and changed */
 	s = next_sqe(r, IORING_OP_TIMEOUT, -1, &longer, 1, 0);
 	s->user_data = 6;

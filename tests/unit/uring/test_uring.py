@@ -28,6 +28,12 @@ TIMEOUT = 11
 ASYNC_CANCEL = 14
 LINK_TIMEOUT = 15
 OPENAT = 18
+POLL_REMOVE = 7
+ACCEPT = 13
+CONNECT = 16
+CLOSE = 19
+SEND = 26
+RECV = 27
 
 
 class Rings:
@@ -56,11 +62,12 @@ class Rings:
 
     def fill(
         self, opcode: int, fd: int = -1, address: int = 0, length: int = 0, offset: int = 0,
-        data: int = 0, flags: int = 0, modifiers: int = 0,
+        data: int = 0, flags: int = 0, modifiers: int = 0, personality: int = 0, index: int = 0,
     ) -> None:  # fmt: skip
         entry = struct.pack(
-            "<BBHiQQIIQHHI16x", opcode, flags, 0, fd, offset & (1 << 64) - 1, address, length, modifiers, data, 0, 0, 0
-        )
+            "<BBHiQQIIQHHI16x", opcode, flags, 0, fd, offset & (1 << 64) - 1, address, length, modifiers, data, 0,
+            personality, index,
+        )  # fmt: skip
         self.program.store(self.sqes + 64 * (self.tail % self.entries), entry)
         self.tail += 1
 
@@ -227,3 +234,142 @@ def test_refusals(machine: Machine) -> None:
     with pytest.raises(OSError) as caught:
         host.io_uring_enter(0, 1, 0, 0, 0, 0)
     assert caught.value.errno in (errno.EOPNOTSUPP, errno.EBADF)
+
+
+@booted
+def test_a_poll_that_goes_on_completes_for_each_wake(machine: Machine) -> None:
+    host = machine.host
+    ring = Rings(host, 4)
+    reader, writer = pipe(host)
+    host.write(writer, b"x", 1)
+    ring.fill(POLL_ADD, reader, length=1, data=1, modifiers=POLLIN)
+    assert ring.go() == 1
+    assert ring.take() == [(1, POLLIN, layout.CQE_MORE)]
+    assert ring.take() == []
+    for _ in range(3):
+        host.write(writer, b"x", 1)
+        assert ring.take() == [(1, POLLIN, layout.CQE_MORE)]
+    ring.fill(POLL_REMOVE, address=1, data=2)
+    assert ring.go(2) == 1
+    assert ring.take() == [(2, 0, 0), (1, -errno.ECANCELED, 0)]
+
+
+@booted
+def test_a_ring_that_defers_works_when_it_is_asked(machine: Machine) -> None:
+    host = machine.host
+    ring = Rings(host, 4, layout.SETUP_SINGLE_ISSUER | layout.SETUP_DEFER_TASKRUN | layout.SETUP_TASKRUN_FLAG)
+    reader, writer = pipe(host)
+    buffer = memory(host)
+    ring.fill(READ, reader, buffer, 20, data=7)
+    assert ring.go() == 1
+    host.write(writer, b"abc", 3)
+    assert ring.take() == []
+    assert ring.get(layout.SQ_FLAGS) & layout.SQ_TASKRUN
+    assert ring.go(1) == 0
+    assert ring.take() == [(7, 3, 0)]
+    assert not ring.get(layout.SQ_FLAGS) & layout.SQ_TASKRUN
+
+
+@booted
+def test_a_closed_ring_cancels_what_waits(machine: Machine) -> None:
+    host = machine.host
+    before = OPEN_FILES.count
+    reader, writer = pipe(host)
+    ring = Rings(host, 4)
+    ring.fill(POLL_ADD, reader, data=1, modifiers=POLLIN)
+    ring.fill(NOP, data=2, flags=layout.IO_DRAIN)
+    assert ring.go() == 2
+    work = host.task.async_work
+    assert isinstance(work, TaskWork) and len(work.rings) == 1
+    host.munmap(ring.rings, ring.size)
+    host.munmap(ring.sqes, 64 * ring.entries)
+    host.close(ring.fd)
+    assert not work.rings and work.due.first is None
+    host.close(reader)
+    host.close(writer)
+    host.nanosleep(struct.pack("<qq", 0, 50_000_000), 0)
+    assert OPEN_FILES.count == before
+
+
+@booted
+def test_a_stream_is_accepted_and_received(machine: Machine) -> None:
+    host = machine.host
+    ring = Rings(host, 8)
+    listening = host.socket(1, 1, 0)
+    address = struct.pack("<H", 1) + b"\0an abstract o"
+    place = memory(host, address)
+    host.bind(listening, place, 16)
+    host.listen(listening, 5)
+    client = host.socket(1, 1, 0)
+    ring.fill(ACCEPT, listening, data=1)
+    ring.fill(CONNECT, client, place, 0, 16, data=2)
+    assert ring.go(2) == 2
+    results = {data: result for data, result, _ in ring.take()}
+    assert results[2] == 0 and results[1] > client
+    accepted = results[1]
+    ring.fill(RECV, accepted, place + 100, 50, data=3)
+    assert ring.go() == 1
+    ring.fill(SEND, client, place, 16, data=4)
+    assert ring.go(2) == 1
+    assert {data: result for data, result, _ in ring.take()} == {3: 16, 4: 16}
+    assert host.load(place + 100, 16) == address
+
+
+@booted
+def test_a_file_may_be_opened_into_the_ring(machine: Machine) -> None:
+    host = machine.host
+    ring = Rings(host, 4)
+    name = memory(host, b"/tmp/zeros\0")
+    fd = host.open("/tmp/zeros", os.O_CREAT | os.O_RDWR, 0o600)
+    host.write(fd, bytes(10), 10)
+    host.close(fd)
+    host.io_uring_register(ring.fd, 2, struct.pack("<ii", -1, -1), 2)
+    ring.fill(OPENAT, -100, name, data=1, index=2)
+    ring.fill(READ, 1, name + 100, 10, data=2, flags=layout.FIXED_FILE)
+    ring.fill(CLOSE, 0, data=3, index=2)
+    ring.fill(READ, 1, name + 100, 10, data=4, flags=layout.FIXED_FILE)
+    assert ring.go() == 4
+    found = ring.take()
+    assert found == [(1, 0, 0), (2, 10, 0), (3, 0, 0), (4, -errno.EBADF, 0)], found
+
+
+@booted
+def test_others_rights_are_used_for_one_request(machine: Machine) -> None:
+    host = machine.host
+    ring = Rings(host, 4)
+    name = memory(host, b"/tmp/secret\0")
+    host.close(host.open("/tmp/secret", os.O_CREAT | os.O_RDWR, 0o600))
+    personality = host.io_uring_register(ring.fd, 9, 0, 0)
+
+    def child(program: Program) -> int:
+        program.setresuid(1000, 1000, 1000)
+        ring.program = program
+        ring.fill(OPENAT, -100, name, data=1)
+        ring.fill(OPENAT, -100, name, data=2, personality=personality)
+        assert ring.go() == 2
+        first, second = ring.take()
+        assert first[1] == -errno.EACCES and second[1] >= 0
+        assert program.geteuid() == 1000
+        return 0
+
+    assert machine.wait(host.fork(child)) == 0
+
+
+@booted
+def test_a_new_program_has_no_requests(machine: Machine) -> None:
+    host = machine.host
+    reader, _ = pipe(host)
+
+    def after(program: Program) -> int:
+        work = program.task.async_work
+        return 0 if isinstance(work, TaskWork) and not work.rings and not work.is_ending else 1
+
+    def child(program: Program) -> int:
+        ring = Rings(program, 4)
+        ring.fill(POLL_ADD, reader, data=1, modifiers=POLLIN)
+        assert ring.go() == 1
+        program.execve("/after", [b"after"], [])
+        return 2
+
+    machine.install("/after", after)
+    assert machine.wait(host.fork(child)) == 0
