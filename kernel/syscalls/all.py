@@ -117,6 +117,7 @@ from kernel.syscalls import (
     uname,
     unimplemented,
     unlink,
+    uring_buffers,
     uring_connections,
     uring_names,
     uring_sockets,

@@ -20,6 +20,7 @@ from kernel.lib import user
 from kernel.lib.pace import pace
 from kernel.syscalls.descriptor_arguments import file_at
 from kernel.syscalls.io_uring_enter import MOST_RINGS, uring_at
+from kernel.syscalls.uring_buffers import drop_group, register_group
 from kernel.syscalls.uring_resources import (
     drop_buffers,
     register_bell,
@@ -50,6 +51,8 @@ _RESTRICTIONS: Final = 11
 _ENABLE_RINGS: Final = 12
 _RING_FDS: Final = 20
 _UNREGISTER_RING_FDS: Final = 21
+_GROUP: Final = 22
+_UNREGISTER_GROUP: Final = 23
 _CODES: Final = 31  # that Linux 6.12 knows
 _USE_REGISTERED_RING: Final = 1 << 31
 
@@ -66,7 +69,7 @@ _COST: Final = 400  # instructions of one entry of a list, for `pace`
 @syscall(
     "io_uring_register",
     status="Partial",
-    args="fd:io_uring one:0|1|2|3|4|5|6|7|8|9|10|11|12|20|21|31 =bytes[count]? count",
+    args="fd:io_uring one:0|1|2|3|4|5|6|7|8|9|10|11|12|20|21|22|23|31 =bytes[count]? count",
     notes="No tags, workers, NAPI, clocks or clones of buffers",
 )
 def io_uring_register(descriptor: u32, code: u32, argument: UserAddr, count: u32) -> int:
@@ -125,6 +128,10 @@ def _register(ring: Ring, task: Task, code: int, argument: UserAddr, count: int)
         return _enable(ring, task)
     if code == _RING_FDS or code == _UNREGISTER_RING_FDS:
         return _register_rings(task, code, argument, count)
+    if code == _GROUP:
+        return register_group(ring, argument, count)
+    if code == _UNREGISTER_GROUP:
+        return drop_group(ring, argument, count)
     raise Errno(EINVAL)
 
 

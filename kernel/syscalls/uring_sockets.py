@@ -32,6 +32,7 @@ from kernel.syscalls.socket_arguments import (
     write_address,
 )
 from kernel.syscalls.uring_arguments import refuse_if
+from kernel.syscalls.uring_buffers import select, selects, use
 from kernel.task import current
 from kernel.task.words import signed_32
 from kernel.uring import layout
@@ -42,6 +43,7 @@ _OP_SENDMSG: Final = 9
 _OP_RECVMSG: Final = 10
 _OP_SEND: Final = 26
 
+_MULTISHOT: Final = 1 << 1
 _POLL_FIRST: Final = 1 << 0  # in `ioprio` of sending and receiving
 _NAME_LENGTH_PLACE: Final = 8  # in struct msghdr
 _CONTROL_LENGTH_PLACE: Final = 40
@@ -154,8 +156,11 @@ def _send_message(request: Request, target: Socket, flags: int) -> int:
 
 def _prepare_receive(request: Request) -> None:
     refuse_if(request.other != 0 or request.offset != 0)
-    refuse_if(request.priority & ~_POLL_FIRST != 0)
+    refuse_if(request.priority & ~(_POLL_FIRST | _MULTISHOT) != 0)
     request.never_waits = request.modifiers & MSG_DONTWAIT != 0
+    if request.priority & _MULTISHOT != 0:
+        refuse_if(not selects(request) or request.modifiers & MSG_WAITALL != 0)
+        refuse_if(request.opcode == _OP_RECVMSG or request.length != 0)
     if request.opcode == _OP_RECVMSG:
         request.more().header = KeptHeader(request.memory())
 
@@ -166,6 +171,8 @@ def _receive(request: Request) -> int:
     flags = signed_32(request.modifiers) | MSG_DONTWAIT
     if request.opcode == _OP_RECVMSG:
         done = _receive_message(request, source, flags)
+    elif selects(request):
+        return _receive_selecting(request, source, flags)
     else:
         buffer = _part(request)
         wanted = buffer.remaining
@@ -173,6 +180,26 @@ def _receive(request: Request) -> int:
     if isinstance(source, TcpSocket) and source.poll(None) & READABLE != 0:
         request.completion_flags |= layout.CQE_SOCK_NONEMPTY
     return done
+
+
+def _receive_selecting(request: Request, source: Socket, flags: int) -> int:
+    """Into a provided buffer; into one after the other, if it goes on (IORING_RECV_MULTISHOT)."""
+    while True:
+        chosen = select(request)
+        user.check(chosen.address, chosen.length)
+        buffer = current().user_buffer(UserAddr(chosen.address), min(chosen.length, MAX_RW_COUNT))
+        done = _run(source, Message(buffer, flags), is_sent=False)
+        use(request, chosen)
+        if isinstance(source, TcpSocket) and source.poll(None) & READABLE != 0:
+            request.completion_flags |= layout.CQE_SOCK_NONEMPTY
+        if done == 0 or request.priority & _MULTISHOT == 0:
+            return done
+        if not request.ring.post_more(request.user_data, done, request.completion_flags | layout.CQE_MORE):
+            return done
+        known_to_be_empty = isinstance(source, TcpSocket) and request.completion_flags & layout.CQE_SOCK_NONEMPTY == 0
+        request.completion_flags = 0
+        if known_to_be_empty:
+            raise Errno(EAGAIN)  # it takes a buffer when more comes
 
 
 def _receive_message(request: Request, source: Socket, flags: int) -> int:
@@ -204,4 +231,6 @@ def _receive_message(request: Request, source: Socket, flags: int) -> int:
 Operation(_OP_SENDMSG, _prepare_send, _send, needs_file=True, takes_priority=True, events=WRITABLE)
 Operation(_OP_RECVMSG, _prepare_receive, _receive, needs_file=True, takes_priority=True, events=READABLE)
 Operation(_OP_SEND, _prepare_send, _send, needs_file=True, takes_priority=True, events=WRITABLE)
-Operation(27, _prepare_receive, _receive, needs_file=True, takes_priority=True, events=READABLE)
+Operation(
+    27, _prepare_receive, _receive, needs_file=True, takes_priority=True, takes_buffers=True, events=READABLE
+)  # fmt: skip

@@ -14,7 +14,7 @@ from kernel.fs.file import File
 from kernel.ipc.eventfd import EventFile
 from kernel.ipc.pipe import PipeFile
 from kernel.ipc.timerfd import TimerFile
-from kernel.lang import EAGAIN, EBADF, EFAULT, EINVAL, EOPNOTSUPP, Errno
+from kernel.lang import EAGAIN, EBADF, EFAULT, EINVAL, EOPNOTSUPP, Errno, UserAddr
 from kernel.lib.user import Buffer
 from kernel.net.sockets.socket import MSG_DONTWAIT, MSG_NOSIGNAL, Message, Socket
 from kernel.syscalls.buffer_arguments import user_range, user_vector
@@ -26,6 +26,7 @@ from kernel.syscalls.readv import RWF_NOWAIT, RWF_SUPPORTED, read_by_flags, writ
 from kernel.syscalls.sync import sync_range_of
 from kernel.syscalls.truncate import truncate_file
 from kernel.syscalls.uring_arguments import refuse_if
+from kernel.syscalls.uring_buffers import select, selects, use
 from kernel.task.words import signed_32
 from kernel.uring.operation import Operation
 from kernel.uring.request import Request
@@ -98,7 +99,15 @@ def _read(request: Request) -> int:
         raise Errno(EBADF)
     offset = _judge(request, file)
     _wait_until_ready(request, file)
-    buffer = _buffer(request)
+    if not selects(request):
+        return _read_into(request, file, offset, _buffer(request))
+    chosen = select(request)
+    done = _read_into(request, file, offset, user_range(UserAddr(chosen.address), chosen.length))
+    use(request, chosen)
+    return done
+
+
+def _read_into(request: Request, file: File, offset: int, buffer: Buffer) -> int:
     wanted = buffer.remaining
     if isinstance(file, Socket):
         done = file.receive(Message(buffer, MSG_DONTWAIT))
@@ -204,7 +213,9 @@ Operation(_OP_WRITE_FIXED, _prepare_transfer, _write, needs_file=True, takes_pri
 Operation(8, _prepare_sync_range, _sync_range, needs_file=True)
 Operation(17, _prepare_allocation, _allocate, needs_file=True)
 Operation(55, _prepare_truncation, _truncate, needs_file=True)
-Operation(22, _prepare_transfer, _read, needs_file=True, takes_priority=True, events=READABLE)
+Operation(
+    22, _prepare_transfer, _read, needs_file=True, takes_priority=True, takes_buffers=True, events=READABLE
+)  # fmt: skip
 Operation(23, _prepare_transfer, _write, needs_file=True, takes_priority=True, events=WRITABLE)
 Operation(24, _prepare_advice, _advise, needs_file=True)
 Operation(25, _prepare_advice, _advise_memory)

@@ -47,6 +47,11 @@ class UringFile(File):
             return RingPages(self, ring.memory, kind >> PAGE_SHIFT)
         if kind == layout.MAP_ENTRIES:
             return RingPages(self, ring.entries, kind >> PAGE_SHIFT)
+        if kind == layout.MAP_BUFFERS:
+            group = ring.groups.get((offset & ~layout.MAP_BUFFERS) >> layout.MAP_BUFFERS_SHIFT)
+            memory = None if group is None else group.memory
+            if memory is not None:
+                return RingPages(self, memory, offset >> PAGE_SHIFT)
         raise Errno(EINVAL)
 
     def poll(self, waiter: PollWaiter | None) -> int:

@@ -26,6 +26,7 @@ from kernel.task.task import AsyncWork, Task
 from kernel.task.words import store_i32, store_i64
 from kernel.time.heap import DeadlineHeap
 from kernel.uring import layout
+from kernel.uring.buffers import BufferGroup
 from kernel.uring.request import REQUEST_BYTES, Counted, DueList, Request, Requests
 
 _WORD: Final = 0xFFFF_FFFF
@@ -219,7 +220,7 @@ class Ring:
         self.has_files: bool = False
         self.buffers: list[FixedBuffer] = []
         self.has_buffers: bool = False
-        self.pinned_pages: int = 0
+        self.groups: dict[int, BufferGroup] = {}  # of provided buffers
         self.bell: EventFile | None = None
         self.bell_is_for_late: bool = False  # it hears of what did not end in its call (EVENTFD_ASYNC)
         self.personalities: dict[int, Credentials] = {}
@@ -245,6 +246,8 @@ class Ring:
     def held_bytes(self) -> int:
         """About how much memory comes free with it."""
         waiting = self.request_count * REQUEST_BYTES + self.overflow_count * _OVERFLOWED_BYTES
+        for group in self.groups.values():
+            waiting += group.held_bytes()
         return RING_BYTES + self.memory.size_bytes() + self.entries.size_bytes() + waiting + len(self.files) * 8
 
     # ---- Words of the ring -----------------------------------------------------------------------------------------
@@ -450,6 +453,9 @@ class Ring:
                 break
             self.overflow.unlink(entry)
             pace(_DROP_COST)
+        for group in self.groups.values():
+            group.give_back()
+        self.groups.clear()
         self.memory.free()
         self.entries.free()
 

@@ -34,6 +34,7 @@ CONNECT = 16
 CLOSE = 19
 SEND = 26
 RECV = 27
+PROVIDE_BUFFERS = 31
 
 
 class Rings:
@@ -62,11 +63,12 @@ class Rings:
 
     def fill(
         self, opcode: int, fd: int = -1, address: int = 0, length: int = 0, offset: int = 0,
-        data: int = 0, flags: int = 0, modifiers: int = 0, personality: int = 0, index: int = 0,
+        data: int = 0, flags: int = 0, modifiers: int = 0, personality: int = 0, index: int = 0, priority: int = 0,
+        group: int = 0,
     ) -> None:  # fmt: skip
         entry = struct.pack(
-            "<BBHiQQIIQHHI16x", opcode, flags, 0, fd, offset & (1 << 64) - 1, address, length, modifiers, data, 0,
-            personality, index,
+            "<BBHiQQIIQHHI16x", opcode, flags, priority, fd, offset & (1 << 64) - 1, address, length, modifiers, data,
+            group, personality, index,
         )  # fmt: skip
         self.program.store(self.sqes + 64 * (self.tail % self.entries), entry)
         self.tail += 1
@@ -373,3 +375,43 @@ def test_a_new_program_has_no_requests(machine: Machine) -> None:
 
     machine.install("/after", after)
     assert machine.wait(host.fork(child)) == 0
+
+
+@booted
+def test_provided_buffers_are_taken_when_something_comes(machine: Machine) -> None:
+    host = machine.host
+    ring = Rings(host, 8)
+    room = memory(host)
+    ends = bytearray(8)
+    host.socketpair(1, 1, 0, ends)
+    ours, theirs = struct.unpack("<ii", ends)
+    ring.fill(PROVIDE_BUFFERS, 2, room, 8, 10, data=1, group=3)
+    ring.fill(RECV, ours, data=2, flags=layout.BUFFER_SELECT, priority=2, group=3)
+    assert ring.go() == 2
+    assert ring.take() == [(1, 0, 0)]
+    host.write(theirs, b"abc", 3)
+    assert ring.take() == [(2, 3, layout.CQE_MORE | layout.CQE_BUFFER | 10 << 16)]
+    host.write(theirs, b"defg", 4)
+    assert ring.take() == [(2, 4, layout.CQE_MORE | layout.CQE_BUFFER | 11 << 16), (2, -errno.ENOBUFS, 0)]
+    assert host.load(room, 12) == b"abc" + bytes(5) + b"defg"
+
+
+@booted
+def test_a_ring_of_buffers_goes_by_its_tail(machine: Machine) -> None:
+    host = machine.host
+    ring = Rings(host, 8)
+    place, room = memory(host), memory(host)
+    host.io_uring_register(ring.fd, 22, struct.pack("<QIHH24x", place, 4, 5, 0), 1)
+    reader, writer = pipe(host)
+    ring.fill(READ, reader, length=100, data=1, flags=layout.BUFFER_SELECT, group=5)
+    assert ring.go() == 1
+    host.store(place, struct.pack("<QIHH", room, 6, 77, 1))
+    host.write(writer, b"0123456789", 10)
+    assert ring.take() == [(1, 6, layout.CQE_BUFFER | 77 << 16)]
+    ring.fill(READ, reader, length=100, data=2, flags=layout.BUFFER_SELECT, group=5)
+    ring.go(1)
+    assert ring.take() == [(2, -errno.ENOBUFS, 0)]
+    with pytest.raises(OSError) as caught:
+        host.io_uring_register(ring.fd, 22, struct.pack("<QIHH24x", place, 4, 5, 0), 1)
+    assert caught.value.errno == errno.EEXIST
+    host.io_uring_register(ring.fd, 23, struct.pack("<QIHH24x", 0, 0, 5, 0), 1)
