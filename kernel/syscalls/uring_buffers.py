@@ -16,6 +16,7 @@ from kernel.uring.request import Request
 from kernel.uring.ring import Ring
 
 _MOST_BUFFERS: Final = 1 << 16  # of a group
+_LAST_NUMBER: Final = _MOST_BUFFERS - 1
 _MOST_ENTRIES: Final = 1 << 15  # of a ring of buffers
 _FLAG_MMAP: Final = 1
 _PAGE_MASK: Final = 4095
@@ -76,8 +77,9 @@ def _provide(request: Request) -> int:
     for index in range(request.descriptor):
         if len(group.buffers) >= _MOST_BUFFERS:
             raise Errno(E2BIG)
-        address = request.address + index * request.length
-        group.buffers.append(ProvidedBuffer(address, request.length, request.offset + index))
+        address = user.within(request.memory(), index * request.length)
+        number = ((request.offset & _LAST_NUMBER) + index) & _LAST_NUMBER
+        group.buffers.append(ProvidedBuffer(address, request.length, number))
         pace(_COST)
     return 0
 
