@@ -177,41 +177,6 @@ static long aio_polls(long made)
 	return made;
 }
 
-static int new_uring(unsigned entries)
-{
-	unsigned params[30] = { 0 };
-	return (int)syscall(SYS_io_uring_setup, entries, params);
-}
-
-static long uring_rings(long made)
-{
-	MAKE(1000, new_uring(1));
-	return made;
-}
-
-static long uring_polls(long made)
-{
-	enum { ENTRIES = 4096 };
-	int fd = eventfd(0, 0), ring = new_uring(ENTRIES);
-	unsigned char *sqes = mmap(NULL, ENTRIES * 64, PROT_READ | PROT_WRITE, MAP_SHARED, ring, 0x10000000);
-	volatile unsigned *words = mmap(NULL, 64 + 2 * ENTRIES * 16 + ENTRIES * 4, PROT_READ | PROT_WRITE, MAP_SHARED, ring, 0);
-	for (unsigned i = 0; i < ENTRIES; i++) {
-		memset(sqes + i * 64, 0, 64);
-		sqes[i * 64] = 6; /* IORING_OP_POLL_ADD */
-		memcpy(sqes + i * 64 + 4, &fd, 4);
-		sqes[i * 64 + 28] = 1;
-		memcpy(sqes + i * 64 + 32, &i, 4);
-		words[16 + 2 * ENTRIES * 4 + i] = i;
-	}
-	while (made < 4 * ENTRIES) {
-		words[1] += ENTRIES;
-		if (syscall(SYS_io_uring_enter, ring, ENTRIES, 0, 0, NULL, 0) != ENTRIES)
-			break;
-		made += ENTRIES;
-	}
-	return made;
-}
-
 static long inotify_watches(long made)
 {
 	int watcher = inotify_init1(0);
@@ -565,7 +530,7 @@ static long veth_pairs(long made)
 static const struct kind { const char *name; long (*make)(long made); } kinds[] = {
 #define KIND(name) { #name, name }
 	KIND(open_files), KIND(pipes), KIND(full_pipe_pages), KIND(event_files), KIND(timer_files), KIND(perf_events), KIND(perf_rings), KIND(perf_filters), KIND(epoll_sets),
-	KIND(epoll_members), KIND(aio_contexts), KIND(aio_polls), KIND(uring_rings), KIND(uring_polls), KIND(inotify_watches), KIND(inotify_events), KIND(fanotify_marks), KIND(fanotify_events), KIND(fault_files), KIND(udp_sockets), KIND(tcp_sockets), KIND(netlink_sockets),
+	KIND(epoll_members), KIND(aio_contexts), KIND(aio_polls), KIND(inotify_watches), KIND(inotify_events), KIND(fanotify_marks), KIND(fanotify_events), KIND(fault_files), KIND(udp_sockets), KIND(tcp_sockets), KIND(netlink_sockets),
 	KIND(netlink_answers), KIND(unix_pairs), KIND(unix_datagrams), KIND(areas), KIND(shared_policies), KIND(secret_files), KIND(segment_tables),
 	KIND(port_maps), KIND(semaphore_sets), KIND(semaphores),
 	KIND(undone_sets), KIND(message_queues), KIND(empty_messages), KIND(segments), KIND(posix_queues), KIND(posix_messages),

@@ -81,11 +81,12 @@ class Rings:
 
     def take(self) -> list[tuple[int, int, int]]:
         """All completions: user_data, result, flags."""
-        found = []
+        found: list[tuple[int, int, int]] = []
         head = self.get(layout.CQ_HEAD)
         while head != self.get(layout.CQ_TAIL):
             at = self.rings + layout.COMPLETIONS + 16 * (head % self.completions)
-            found.append(struct.unpack("<QiI", self.program.load(at, 16)))
+            data, result, flags = struct.unpack("<QiI", self.program.load(at, 16))
+            found.append((data, result, flags))
             head += 1
         self.put(layout.CQ_HEAD, head)
         return found
@@ -94,7 +95,8 @@ class Rings:
 def pipe(program: Program) -> tuple[int, int]:
     ends = bytearray(8)
     program.pipe2(ends, 0)
-    return struct.unpack("<ii", ends)
+    reader, writer = struct.unpack("<ii", ends)
+    return reader, writer
 
 
 def memory(program: Program, contents: bytes = b"") -> int:
