@@ -17,7 +17,6 @@ from kernel.lang import (
     u32,
 )
 from kernel.lib import user
-from kernel.lib.pace import pace
 from kernel.syscalls.descriptor_arguments import file_at
 from kernel.syscalls.io_uring_enter import MOST_RINGS, uring_at
 from kernel.syscalls.uring_buffers import drop_group, register_group
@@ -45,8 +44,6 @@ _UNREGISTER_EVENTFD: Final = 5
 _FILES_UPDATE: Final = 6
 _EVENTFD_ASYNC: Final = 7
 _PROBE: Final = 8
-_PERSONALITY: Final = 9
-_UNREGISTER_PERSONALITY: Final = 10
 _RESTRICTIONS: Final = 11
 _ENABLE_RINGS: Final = 12
 _RING_FDS: Final = 20
@@ -62,15 +59,13 @@ _PROBE_HEADER: Final = 16
 _UPDATE_SIZE: Final = 16  # struct io_uring_rsrc_update
 _RESTRICTION_SIZE: Final = 16
 _MOST_RESTRICTIONS: Final = 4 + _CODES + OPCODES
-_MOST_PERSONALITIES: Final = 0xFFFF
-_COST: Final = 400  # instructions of one entry of a list, for `pace`
 
 
 @syscall(
     "io_uring_register",
     status="Partial",
     args="fd:io_uring one:0|1|2|3|4|5|6|7|8|9|10|11|12|20|21|22|23|31 =bytes[count]? count",
-    notes="No tags, workers, NAPI, clocks or clones of buffers",
+    notes="No personalities, tags, workers, NAPI, clocks, clones, SYNC_CANCEL, FILE_ALLOC_RANGE, PBUF_STATUS",
 )
 def io_uring_register(descriptor: u32, code: u32, argument: UserAddr, count: u32) -> int:
     """io_uring_register(2)."""
@@ -93,7 +88,7 @@ def io_uring_register(descriptor: u32, code: u32, argument: UserAddr, count: u32
 
 
 def _register(ring: Ring, task: Task, code: int, argument: UserAddr, count: int) -> int:
-    if code in (_UNREGISTER_BUFFERS, _UNREGISTER_FILES, _UNREGISTER_EVENTFD, _PERSONALITY, _ENABLE_RINGS):
+    if code in (_UNREGISTER_BUFFERS, _UNREGISTER_FILES, _UNREGISTER_EVENTFD, _ENABLE_RINGS):
         if argument != 0 or count != 0:
             raise Errno(EINVAL)
     if code == _BUFFERS:
@@ -120,8 +115,6 @@ def _register(ring: Ring, task: Task, code: int, argument: UserAddr, count: int)
         return 0
     if code == _PROBE:
         return _probe(argument, count)
-    if code == _PERSONALITY or code == _UNREGISTER_PERSONALITY:
-        return _personality(ring, task, code, argument, count)
     if code == _RESTRICTIONS:
         return _restrict(ring, argument, count)
     if code == _ENABLE_RINGS:
@@ -155,22 +148,6 @@ def _probe(argument: UserAddr, count: int) -> int:
             told[_PROBE_HEADER + opcode * 8 + 2] = 1  # IO_URING_OP_SUPPORTED
     user.write_bytes(argument, bytes(told))
     return 0
-
-
-def _personality(ring: Ring, task: Task, code: int, argument: UserAddr, number: int) -> int:
-    if code == _UNREGISTER_PERSONALITY:
-        if argument != 0 or ring.personalities.pop(number, None) is None:
-            raise Errno(EINVAL)
-        return 0
-    if len(ring.personalities) >= _MOST_PERSONALITIES:
-        raise Errno(EBUSY)
-    while True:
-        ring.personality_count = ring.personality_count % _MOST_PERSONALITIES + 1
-        if ring.personality_count not in ring.personalities:
-            break
-        pace(_COST)
-    ring.personalities[ring.personality_count] = task.credentials
-    return ring.personality_count
 
 
 # ---- Restrictions ----------------------------------------------------------------------------------------------------

@@ -185,6 +185,12 @@ def _symlink(request: Request) -> int:
     return symlinkat(request.memory(), request.descriptor, request.memory2())
 
 
+def _prepare_link(request: Request) -> None:
+    _prepare_name(request)
+    user.read_u8(request.memory())  # names that are none come before flags that are none
+    user.read_u8(request.memory2())
+
+
 def _link(request: Request) -> int:
     target = signed_32(request.length)
     return linkat(request.descriptor, request.memory(), target, request.memory2(), signed_32(request.modifiers))
@@ -241,7 +247,7 @@ Operation(35, _prepare_name, _rename)
 Operation(36, _prepare_unlink, _unlink)
 Operation(37, _prepare_mkdir, _mkdir)
 Operation(38, _prepare_symlink, _symlink)
-Operation(39, _prepare_name, _link)
+Operation(39, _prepare_link, _link)
 Operation(41, _prepare_setting, _set_attribute)
 Operation(42, _prepare_setting, _set_attribute_at)
 Operation(43, _prepare_getting, _get_attribute)

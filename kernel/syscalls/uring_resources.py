@@ -4,11 +4,12 @@ from typing import Final
 
 from kernel.fs.file import File
 from kernel.ipc.eventfd import EventFile
-from kernel.lang import EBADF, EBUSY, EFAULT, EINVAL, EMFILE, ENOMEM, ENXIO, EOVERFLOW, Errno, UserAddr
+from kernel.lang import EBADF, EBUSY, EFAULT, EINTR, EINVAL, EMFILE, ENOMEM, ENXIO, EOVERFLOW, Errno, UserAddr
 from kernel.lib import user
 from kernel.lib.capabilities import CAP_IPC_LOCK
-from kernel.lib.pace import pace
+from kernel.lib.pace import is_dying, pace
 from kernel.syscalls.descriptor_arguments import file_at
+from kernel.task import current
 from kernel.task.limits import RLIMIT_MEMLOCK, RLIMIT_NOFILE, UNLIMITED
 from kernel.task.task import Task
 from kernel.uring.file import UringFile
@@ -33,6 +34,10 @@ def register_buffers(ring: Ring, task: Task, vector: UserAddr, count: int) -> in
         raise Errno(EBUSY)
     if count == 0 or count > _MOST_BUFFERS:
         raise Errno(EINVAL)
+    most = UNLIMITED  # pages
+    limit = task.process.limits.soft[RLIMIT_MEMLOCK]
+    if limit != UNLIMITED and not task.credentials.capable(CAP_IPC_LOCK):
+        most = (limit >> _PAGE_SHIFT) - task.space.pinned_pages
     made: list[FixedBuffer] = []
     pages = 0
     for index in range(count):
@@ -41,29 +46,36 @@ def register_buffers(ring: Ring, task: Task, vector: UserAddr, count: int) -> in
         _check_buffer(UserAddr(address), length)
         if length > 0:
             pages += (address + length - 1 >> _PAGE_SHIFT) - (address >> _PAGE_SHIFT) + 1
+            if pages > most:
+                raise Errno(ENOMEM)
+            _touch(UserAddr(address), length)
         made.append(FixedBuffer(address, length))
         pace(_COST)
-    space = task.space
-    limit = task.process.limits.soft[RLIMIT_MEMLOCK]
-    if limit != UNLIMITED and not task.credentials.capable(CAP_IPC_LOCK):
-        if pages + space.pinned_pages > limit >> _PAGE_SHIFT:
-            raise Errno(ENOMEM)
     ring.buffers = made
     ring.has_buffers = True
     return 0
 
 
 def _check_buffer(address: UserAddr, length: int) -> None:
-    """Raises EFAULT for memory that is not there, or cannot be written; EOVERFLOW."""
+    """Raises EFAULT for a range that none can be."""
     if address == 0 and length == 0:
         return
     if address == 0 or length <= 0 or length > _LONGEST_BUFFER:
         raise Errno(EFAULT)
     user.check(address, length)
+
+
+def _touch(address: UserAddr, length: int) -> None:
+    """Bring in every page as for writing, and change nothing. Raises EFAULT for memory that is not there, or cannot be
+    written; EINTR when the thread is to end.
+    """
     place = 0
     while place < length:
-        byte = user.read_u8(user.at(address, place))
-        user.write_u8(user.at(address, place), byte)
+        word = UserAddr(user.at(address, place) & ~3)
+        seen = user.read_u32(word)
+        user.compare_and_swap_u32(word, seen, seen)  # another processor's store stays
+        if is_dying():
+            raise Errno(EINTR)
         place = (address + place >> _PAGE_SHIFT << _PAGE_SHIFT) + (1 << _PAGE_SHIFT) - address
         pace(_COST)
 
@@ -84,7 +96,7 @@ def _file_for_ring(descriptor: int) -> File | None:
     """A file with a reference for a ring's list; none for -1. Raises EBADF, for rings too."""
     if descriptor == -1:
         return None
-    file = file_at(descriptor)
+    file = current().files.get(descriptor)
     if isinstance(file, UringFile):
         raise Errno(EBADF)
     return file.acquire()
@@ -142,6 +154,10 @@ def update_files(ring: Ring, descriptors: UserAddr, count: int, offset: int) -> 
             descriptor = user.read_i32(user.at(descriptors, done * 4))
             if descriptor != _SKIP_FILE:
                 fresh = _file_for_ring(descriptor)
+                if offset + done >= len(ring.files):  # another thread dropped the list during a sleep
+                    if fresh is not None:
+                        fresh.release()
+                    raise Errno(ENXIO)
                 old = ring.files[offset + done]
                 ring.files[offset + done] = fresh
                 if old is not None:

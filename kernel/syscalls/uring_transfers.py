@@ -57,8 +57,10 @@ def check_fixed_buffer(request: Request) -> None:
     if request.buffer_index >= len(buffers):
         raise Errno(EFAULT)
     whole = buffers[request.buffer_index]
+    if request.address < whole.address:  # any number of 64 bits
+        raise Errno(EFAULT)
     start = request.address - whole.address
-    if request.address < whole.address or start > whole.length or request.length > whole.length - start:
+    if start > whole.length or request.length > whole.length - start:
         raise Errno(EFAULT)
 
 

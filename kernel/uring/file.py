@@ -11,7 +11,7 @@ from typing import Final
 from kernel.fs.anonymous import anonymous_path
 from kernel.fs.constants import O_CLOEXEC, O_RDWR, READABLE, WRITABLE
 from kernel.fs.file import DESCRIPTION_BYTES, File
-from kernel.lang import EBADF, ECANCELED, EINVAL, Errno, final
+from kernel.lang import EBADF, ECANCELED, EINVAL, ENOMEM, Errno, final
 from kernel.lib.pace import pace
 from kernel.mm.frames import PAGE_SHIFT
 from kernel.mm.objects import MemoryObject
@@ -52,7 +52,7 @@ class UringFile(File):
             memory = None if group is None else group.memory
             if memory is not None:
                 return RingPages(self, memory, offset >> PAGE_SHIFT)
-        raise Errno(EINVAL)
+        raise Errno(ENOMEM)  # as Linux, which finds no addresses for it
 
     def poll(self, waiter: PollWaiter | None) -> int:
         ring = self.ring

@@ -105,7 +105,10 @@ FEATURES: Final = (
 
 def array_offset(completions: int, completion_size: int) -> int:
     """Where the indices of submissions lie behind that many completions (at most 2 * 32,768, of 16 or 32 bytes)."""
-    return (COMPLETIONS + completions * completion_size + _LINE - 1) // _LINE * _LINE
+    size = COMPLETIONS + completions * completion_size
+    if completion_size != COMPLETION_SIZE:
+        size += COMPLETIONS  # Linux doubles all of it
+    return (size + _LINE - 1) // _LINE * _LINE
 
 
 def rounded_up(count: int) -> int:

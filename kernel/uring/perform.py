@@ -114,10 +114,6 @@ def _attempt(request: Request) -> int:
         return -EBADF
     code = 0
     task = request.task
-    own = task.credentials
-    borrowed = request.credentials
-    if borrowed is not None:
-        task.credentials = borrowed
     try:
         while True:
             try:
@@ -138,8 +134,6 @@ def _attempt(request: Request) -> int:
             if code != _AGAIN:
                 return WAITS if code == 0 else -as_result(code)
     finally:
-        if borrowed is not None:
-            task.credentials = own
         if task.keeps_files:
             task.let_files_go()  # a call of its own would have ended
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Final
 
 from kernel.fs.file import File
 from kernel.lang import Span, UserAddr, final, u8
-from kernel.lib.credentials import Credentials
 from kernel.lib.linked import Linked, LinkedList
 from kernel.lib.user import Buffer
 from kernel.sched import PollWaiter
@@ -116,7 +115,6 @@ class Request(Linked["Request"]):
         self.last: int = load_i64(entry, 56)
         self.extra: Extra | None = None
         self.file: File | None = None
-        self.credentials: Credentials | None = None  # others than the task's
         self.linked: Request | None = None  # what begins when it is done
         self.chain_length: int = 1  # of its whole chain, if it is the first
         self.sequence: int = 0  # how many requests began before its chain, if it is drained

@@ -15,7 +15,6 @@ from kernel.fs.file import File
 from kernel.ipc.eventfd import EventFile
 from kernel.ipc.later import Job
 from kernel.lang import EBADF, Array, Errno, final, noinline, noraise, u8
-from kernel.lib.credentials import Credentials
 from kernel.lib.linked import Linked, LinkedList
 from kernel.lib.pace import pace
 from kernel.mm.ring_memory import RingMemory
@@ -223,8 +222,6 @@ class Ring:
         self.groups: dict[int, BufferGroup] = {}  # of provided buffers
         self.bell: EventFile | None = None
         self.bell_is_for_late: bool = False  # it hears of what did not end in its call (EVENTFD_ASYNC)
-        self.personalities: dict[int, Credentials] = {}
-        self.personality_count: int = 0
         self.restrictions: Restrictions | None = None  # that are in force
         self.restrictions_to_be: Restrictions | None = None  # … once the ring is enabled
         self.memory: RingMemory = RingMemory(_whole_pages(size))

@@ -62,27 +62,6 @@ static void registering(void)
 		printf("%u: %x\n", probe.p.ops[i].op, probe.p.ops[i].flags);
 	SHOW(uring_register(r.fd, IORING_REGISTER_PROBE, &probe, 10));
 
-	/* personalities */
-	char c[4];
-	put_file("uring_secret", "abc", 0600);
-	int id = (int)SHOW(uring_register(r.fd, IORING_REGISTER_PERSONALITY, NULL, 0));
-	IN_CHILD(
-		MUST(setresuid(1000, 1000, 1000));
-		ONE(&r, "as it is", IORING_OP_OPENAT, AT_FDCWD, "uring_secret", 0, 0);
-		struct io_uring_sqe *s = next_sqe(&r, IORING_OP_OPENAT, AT_FDCWD, "uring_secret", 0, 0);
-		s->personality = (unsigned short)id;
-		struct io_uring_cqe done;
-		submit_and_wait(&r, 1);
-		CHECK(take(&r, &done) && done.res >= 0);
-		SHOW(geteuid());
-		SHOW(open("uring_secret", O_RDONLY));
-	);
-	r.tail = *WORD(&r, r.p.sq_off.tail);
-	SHOW(uring_register(r.fd, IORING_UNREGISTER_PERSONALITY, NULL, (unsigned)id));
-	SHOW(uring_register(r.fd, IORING_UNREGISTER_PERSONALITY, NULL, (unsigned)id));
-	SHOW(uring_register(r.fd, IORING_REGISTER_PERSONALITY, c, 0));
-	unlink("uring_secret");
-
 	/* rings by index */
 	struct io_uring_rsrc_update up = { .offset = -1u, .data = (unsigned)r.fd };
 	SHOW(uring_register(r.fd, IORING_REGISTER_RING_FDS, &up, 1));

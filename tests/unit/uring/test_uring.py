@@ -23,6 +23,7 @@ SIGCHLD = 17
 NOP = 0
 WRITE = 23
 READ = 22
+READ_FIXED = 4
 POLL_ADD = 6
 TIMEOUT = 11
 ASYNC_CANCEL = 14
@@ -338,25 +339,29 @@ def test_a_file_may_be_opened_into_the_ring(machine: Machine) -> None:
 
 
 @booted
-def test_others_rights_are_used_for_one_request(machine: Machine) -> None:
+def test_nobody_borrows_rights(machine: Machine) -> None:
     host = machine.host
     ring = Rings(host, 4)
-    name = memory(host, b"/tmp/secret\0")
-    host.close(host.open("/tmp/secret", os.O_CREAT | os.O_RDWR, 0o600))
-    personality = host.io_uring_register(ring.fd, 9, 0, 0)
+    with pytest.raises(OSError) as caught:
+        host.io_uring_register(ring.fd, 9, 0, 0)
+    assert caught.value.errno == errno.EINVAL
+    ring.fill(NOP, data=1, personality=1)
+    assert ring.go() == 1
+    assert ring.take() == [(1, -errno.EINVAL, 0)]
 
-    def child(program: Program) -> int:
-        program.setresuid(1000, 1000, 1000)
-        ring.program = program
-        ring.fill(OPENAT, -100, name, data=1)
-        ring.fill(OPENAT, -100, name, data=2, personality=personality)
-        assert ring.go() == 2
-        first, second = ring.take()
-        assert first[1] == -errno.EACCES and second[1] >= 0
-        assert program.geteuid() == 1000
-        return 0
 
-    assert machine.wait(host.fork(child)) == 0
+@booted
+def test_any_address_may_be_named_with_a_registered_buffer(machine: Machine) -> None:
+    host = machine.host
+    ring = Rings(host, 8)
+    reader, writer = pipe(host)
+    room = memory(host, b"abc")
+    host.io_uring_register(ring.fd, 0, struct.pack("<QQ", room + 1, 100), 1)
+    assert host.load(room, 3) == b"abc"
+    for address in (1 << 63, (1 << 64) - 1, 0, room, room + 100):
+        ring.fill(READ_FIXED, reader, address, 4, data=1)
+    assert ring.go() == 5
+    assert [result for _, result, _ in ring.take()] == [-errno.EFAULT] * 5
 
 
 @booted
