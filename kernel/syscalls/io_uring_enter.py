@@ -86,7 +86,7 @@ def _enter(
     if flags & layout.ENTER_GETEVENTS != 0:
         try:
             _wait(ring, task, work, min(least, ring.completion_count), flags, argument, size)
-        except Errno:
+        except (Errno, MemoryError):
             if done == 0:
                 raise
     return done

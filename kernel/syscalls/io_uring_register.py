@@ -81,8 +81,11 @@ def io_uring_register(descriptor: u32, code: u32, argument: UserAddr, count: u32
         raise Errno(EACCES)
     file.acquire()
     try:
-        with ring.submitting:
+        ring.lock()
+        try:
             return _register(ring, task, which, argument, count)
+        finally:
+            ring.submitting.release()
     finally:
         file.release()
 
@@ -208,14 +211,16 @@ def _register_rings(task: Task, code: int, argument: UserAddr, count: int) -> in
             if reserved != 0:
                 raise Errno(EINVAL)
             if code == _RING_FDS:
-                user.write_u32(place, _add_ring(work.registered, offset, data))
+                slot = _add_ring(work.registered, offset, data)
+                try:
+                    user.write_u32(place, slot)
+                except Errno:
+                    _drop_ring(work.registered, slot)
+                    raise
             else:
                 if data != 0 or offset >= MOST_RINGS:
                     raise Errno(EINVAL)
-                old = work.registered[offset]
-                work.registered[offset] = None
-                if old is not None:
-                    old.release()
+                _drop_ring(work.registered, offset)
             done += 1
     except Errno:
         if done == 0:
@@ -223,10 +228,18 @@ def _register_rings(task: Task, code: int, argument: UserAddr, count: int) -> in
     return done
 
 
+def _drop_ring(registered: list[File | None], slot: int) -> None:
+    old = registered[slot]
+    registered[slot] = None
+    if old is not None:
+        old.release()
+
+
 def _add_ring(registered: list[File | None], offset: int, descriptor: int) -> int:
     if offset != _ANY_SLOT and offset >= MOST_RINGS:
         raise Errno(EINVAL)
-    file = file_at(descriptor & 0x7FFF_FFFF if descriptor >= 0 else -1)
+    word = descriptor & 0xFFFF_FFFF
+    file = file_at(word if word < 1 << 31 else -1)
     if not isinstance(file, UringFile):
         raise Errno(EOPNOTSUPP)
     for slot in range(MOST_RINGS):

@@ -10,7 +10,7 @@ from kernel.lib.pace import pace
 from kernel.mm.ring_memory import RingMemory
 from kernel.syscalls.uring_arguments import refuse_if
 from kernel.uring import layout
-from kernel.uring.buffers import ENTRY_SIZE, BufferGroup, ProvidedBuffer
+from kernel.uring.buffers import BUFFER_BYTES, ENTRY_SIZE, BufferGroup, ProvidedBuffer
 from kernel.uring.operation import Operation
 from kernel.uring.request import Request
 from kernel.uring.ring import Ring
@@ -51,7 +51,9 @@ def use(request: Request, buffer: ProvidedBuffer) -> None:
     group = request.ring.groups.get(request.buffer_index)
     if group is not None:
         first = group.next() if not group.is_ring() else None
+        before = len(group.buffers)
         group.take(buffer if first is None else first)
+        request.ring.group_bytes -= (before - len(group.buffers)) * BUFFER_BYTES
     request.completion_flags = layout.CQE_BUFFER | buffer.number << layout.CQE_BUFFER_SHIFT
 
 
@@ -73,6 +75,7 @@ def _provide(request: Request) -> int:
     if group is None:
         group = BufferGroup(UserAddr(0), 0, None)
         groups[request.buffer_index] = group
+        request.ring.group_bytes += group.held_bytes()
     refuse_if(group.is_ring())
     for index in range(request.descriptor):
         if len(group.buffers) >= _MOST_BUFFERS:
@@ -80,6 +83,7 @@ def _provide(request: Request) -> int:
         address = user.within(request.memory(), index * request.length)
         number = ((request.offset & _LAST_NUMBER) + index) & _LAST_NUMBER
         group.buffers.append(ProvidedBuffer(address, request.length, number))
+        request.ring.group_bytes += BUFFER_BYTES
         pace(_COST)
     return 0
 
@@ -98,6 +102,7 @@ def _remove(request: Request) -> int:
     done = 0
     while done < request.descriptor and len(group.buffers) > 0:
         group.buffers.popleft()
+        request.ring.group_bytes -= BUFFER_BYTES
         done += 1
         pace(_COST)
     return done
@@ -131,6 +136,7 @@ def register_group(ring: Ring, argument: UserAddr, count: int) -> int:
     done = False
     try:
         ring.groups[number] = group
+        ring.group_bytes += group.held_bytes() - (0 if old is None else old.held_bytes())
         done = True
     finally:
         if not done:
@@ -150,6 +156,7 @@ def drop_group(ring: Ring, argument: UserAddr, count: int) -> int:
         raise Errno(ENOENT)
     refuse_if(not group.is_ring())
     ring.groups.pop(number)
+    ring.group_bytes -= group.held_bytes()
     group.give_back()
     return 0
 

@@ -8,6 +8,7 @@ from typing import Final
 from kernel.fs.constants import O_CLOEXEC, O_NONBLOCK, READABLE, WRITABLE
 from kernel.fs.file import check_room_for_file
 from kernel.lang import EAGAIN, EALREADY, EINPROGRESS, Errno
+from kernel.lib.pace import pace
 from kernel.net.sockets.socket import SOCK_TYPE_MASK, Socket
 from kernel.syscalls.socket import bind_to, connect_to, listen_with, peer_of, socket
 from kernel.syscalls.socket_arguments import read_address, write_address
@@ -18,12 +19,14 @@ from kernel.task import current
 from kernel.task.words import signed_32
 from kernel.uring import layout
 from kernel.uring.operation import Operation
-from kernel.uring.request import Request
+from kernel.uring.request import GOES_ON, Request
 
 _ACCEPT_MULTISHOT: Final = 1 << 0
 _ACCEPT_DONTWAIT: Final = 1 << 1
 _ACCEPT_POLL_FIRST: Final = 1 << 2
 _TYPE_FLAGS: Final = O_CLOEXEC | O_NONBLOCK
+_MOST_ROUNDS: Final = 32  # of a request that goes on, before others come
+_ROUND_COST: Final = 5000  # instructions, for `pace`
 _ANY_SLOT: Final = 0xFFFF_FFFF
 
 
@@ -44,10 +47,12 @@ def _accept(request: Request) -> int:
     wait_first(request, _ACCEPT_POLL_FIRST)
     if request.priority & _ACCEPT_MULTISHOT == 0:
         return _accept_one(request, listening)
-    while True:
+    for _ in range(_MOST_ROUNDS):
         made = _accept_one(request, listening)
         if not request.ring.post_more(request.user_data, made, layout.CQE_MORE):
             return made
+        pace(_ROUND_COST)
+    return GOES_ON
 
 
 def _accept_one(request: Request, listening: Socket) -> int:

@@ -11,7 +11,8 @@ from typing import Final
 from kernel.fs.constants import MAX_RW_COUNT, READABLE, WRITABLE
 from kernel.lang import EAGAIN, EFAULT, ENOTSOCK, Errno, UserAddr, final
 from kernel.lib import user
-from kernel.lib.user import Buffer
+from kernel.lib.pace import pace
+from kernel.lib.user import Buffer, UserVector
 from kernel.net.sockets.socket import (
     MSG_CMSG_CLOEXEC,
     MSG_CTRUNC,
@@ -37,8 +38,11 @@ from kernel.task import current
 from kernel.task.words import signed_32
 from kernel.uring import layout
 from kernel.uring.operation import Operation
-from kernel.uring.request import Header, Request
+from kernel.uring.request import GOES_ON, VECTOR_BYTES, Header, Request
 
+_HEADER_BYTES: Final = 400
+_MOST_ROUNDS: Final = 32  # of a request that goes on, before others come
+_ROUND_COST: Final = 3000  # instructions, for `pace`
 _OP_SENDMSG: Final = 9
 _OP_RECVMSG: Final = 10
 _OP_SEND: Final = 26
@@ -57,7 +61,18 @@ class KeptHeader(Header):
     def __init__(self, address: UserAddr) -> None:
         """Raises EFAULT, EINVAL, EMSGSIZE."""
         self.fields: MessageHeader = MessageHeader(address)
-        self.buffer: Buffer = self.fields.buffer()
+        self.vector: UserVector = self.fields.buffer()
+
+    def rest(self, moved: int) -> UserVector:
+        """What is not moved yet: an earlier try may have taken more than it sent."""
+        vector = self.vector
+        vector.rewind()
+        while moved > 0 and vector.remaining > 0:
+            _, length = vector.user_piece()
+            part = min(length, moved)
+            vector.skip(part)
+            moved -= part
+        return vector
 
 
 def socket_of(request: Request) -> Socket:
@@ -94,6 +109,7 @@ def _prepare_send(request: Request) -> None:
         header = KeptHeader(request.memory())
         request.more().header = header
         fields = header.fields
+        request.kept_bytes = _HEADER_BYTES + fields.vector_count * VECTOR_BYTES
         if fields.name != 0 and fields.name_length > 0:
             request.more().name = read_address(UserAddr(fields.name), fields.name_length)
     elif request.offset != 0:
@@ -141,8 +157,9 @@ def _moved(request: Request, target: Socket, done: int, wanted: int) -> int:
 
 def _send_message(request: Request, target: Socket, flags: int) -> int:
     header = _header_of(request)
-    message = Message(header.buffer, flags)
-    wanted = header.buffer.remaining
+    rest = header.rest(request.moved)
+    message = Message(rest, flags)
+    wanted = rest.remaining
     message.address = request.more().name
     message.control = read_control(target, header.fields)
     try:
@@ -162,7 +179,9 @@ def _prepare_receive(request: Request) -> None:
         refuse_if(not selects(request) or request.modifiers & MSG_WAITALL != 0)
         refuse_if(request.opcode == _OP_RECVMSG or request.length != 0)
     if request.opcode == _OP_RECVMSG:
-        request.more().header = KeptHeader(request.memory())
+        header = KeptHeader(request.memory())
+        request.more().header = header
+        request.kept_bytes = _HEADER_BYTES + header.fields.vector_count * VECTOR_BYTES
 
 
 def _receive(request: Request) -> int:
@@ -184,7 +203,7 @@ def _receive(request: Request) -> int:
 
 def _receive_selecting(request: Request, source: Socket, flags: int) -> int:
     """Into a provided buffer; into one after the other, if it goes on (IORING_RECV_MULTISHOT)."""
-    while True:
+    for _ in range(_MOST_ROUNDS):
         chosen = select(request)
         user.check(chosen.address, chosen.length)
         buffer = current().user_buffer(UserAddr(chosen.address), min(chosen.length, MAX_RW_COUNT))
@@ -200,14 +219,17 @@ def _receive_selecting(request: Request, source: Socket, flags: int) -> int:
         request.completion_flags = 0
         if known_to_be_empty:
             raise Errno(EAGAIN)  # it takes a buffer when more comes
+        pace(_ROUND_COST)
+    return GOES_ON
 
 
 def _receive_message(request: Request, source: Socket, flags: int) -> int:
     header = _header_of(request)
     fields = header.fields
     address = request.memory()
-    message = Message(header.buffer, flags)
-    wanted = header.buffer.remaining
+    rest = header.rest(request.moved)
+    message = Message(rest, flags)
+    wanted = rest.remaining
     message.wants_address = fields.name != 0
     message.wants_control = fields.control != 0
     message.result_flags = flags & MSG_CMSG_CLOEXEC

@@ -29,7 +29,7 @@ from kernel.syscalls.uring_arguments import refuse_if
 from kernel.syscalls.uring_buffers import select, selects, use
 from kernel.task.words import signed_32
 from kernel.uring.operation import Operation
-from kernel.uring.request import Request
+from kernel.uring.request import VECTOR_BYTES, Request
 
 _OP_READV: Final = 1
 _OP_WRITEV: Final = 2
@@ -46,7 +46,8 @@ def _prepare_transfer(request: Request) -> None:
     if request.priority != 0:
         check_priority(request.priority)
     if request.opcode == _OP_READV or request.opcode == _OP_WRITEV:
-        request.more().buffer = user_vector(request.memory(), request.length)
+        request.more().vector = user_vector(request.memory(), request.length)
+        request.kept_bytes = request.length * VECTOR_BYTES
     elif request.opcode == _OP_READ_FIXED or request.opcode == _OP_WRITE_FIXED:
         check_fixed_buffer(request)
 
@@ -66,9 +67,10 @@ def check_fixed_buffer(request: Request) -> None:
 
 def _buffer(request: Request) -> Buffer:
     extra = request.extra
-    buffer = None if extra is None else extra.buffer
-    if buffer is not None:
-        return buffer
+    vector = None if extra is None else extra.vector
+    if vector is not None:
+        vector.rewind()  # an earlier try may have taken some
+        return vector
     return user_range(request.memory(), min(request.length, MAX_RW_COUNT))
 
 

@@ -16,6 +16,7 @@ from kernel.lang import (
     EOVERFLOW,
     Errno,
 )
+from kernel.lib.pace import pace
 from kernel.syscalls.descriptor_arguments import file_at
 from kernel.syscalls.uring_arguments import refuse_if
 from kernel.task.words import signed_32
@@ -46,6 +47,7 @@ _POLL_ALWAYS: Final = POLLERR | POLLHUP | POLLNVAL | POLLRDHUP
 _POLL_EVENTS: Final = 0xFFFF
 
 _WORD: Final = 0xFFFF_FFFF
+_COST: Final = 300  # instructions, for `pace`
 
 _MSG_DATA: Final = 0
 _MSG_CQE_SKIP: Final = 1
@@ -85,6 +87,8 @@ def _poll(request: Request) -> int:
         return found
     if request.waiter is None or found == 0:
         raise Errno(EAGAIN)  # first it stands on the queues
+    if isinstance(file, UringFile) or file is request.ring.bell:
+        return found  # its completions may be what wakes it: it does not go on
     if request.ring.post_more(request.user_data, found, layout.CQE_MORE):
         raise Errno(EAGAIN)
     return found
@@ -109,9 +113,7 @@ def _poll_remove(request: Request) -> int:
         found.settle(-ECANCELED)
         return 0
     if how & _POLL_UPDATE_USER_DATA != 0:
-        ring.drop(found)
-        found.user_data = request.offset
-        ring.keep(found)
+        ring.rename(found, request.offset)
     if how & _POLL_UPDATE_EVENTS != 0:
         found.events = request.modifiers & _POLL_EVENTS
     found.note_due()
@@ -167,9 +169,11 @@ def _message(request: Request) -> int:
         raise Errno(EBADFD)
     if target.is_ended:
         raise Errno(EBADF)
-    if target.is_full() and target.overflow_count >= target.completion_count:
+    if target.overflow_count >= target.completion_count:
         raise Errno(EOVERFLOW)  # nobody takes them: what is put aside for a ring is bounded
     target.post(request.offset, signed_32(request.length), request.other & _WORD if passes else 0)
+    while target.end_counted():
+        pace(_COST)
     return 0
 
 

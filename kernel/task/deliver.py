@@ -105,7 +105,7 @@ def _works(task: Task) -> bool:
     if work is None or not work.is_due():
         return False
     work.run()
-    return True
+    return not work.is_due()  # what came meanwhile lets stops and signals go first
 
 
 def _restart_sequence(task: Task, frame: TrapFrame) -> None:

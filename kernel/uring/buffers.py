@@ -22,7 +22,7 @@ _TAIL: Final = 14
 _TAIL_WORD: Final = 12  # of 32 bits, whose upper half is the tail
 _TAIL_MASK: Final = 0xFFFF
 _GROUP_BYTES: Final = 250
-_BUFFER_BYTES: Final = 56
+BUFFER_BYTES: Final = 56
 
 
 @final
@@ -56,7 +56,7 @@ class BufferGroup:
     def held_bytes(self) -> int:
         """About how much memory comes free with it."""
         memory = self.memory
-        return _GROUP_BYTES + len(self.buffers) * _BUFFER_BYTES + (0 if memory is None else memory.size_bytes())
+        return _GROUP_BYTES + len(self.buffers) * BUFFER_BYTES + (0 if memory is None else memory.size_bytes())
 
     @noraise
     def give_back(self) -> None:

@@ -87,7 +87,7 @@ class UringFile(File):
             deferred = ring.deferred.first()
             if deferred is None:
                 break
-            ring.deferred.unlink(deferred)
+            ring.undefer(deferred)
             deferred.refusal = ECANCELED
             deferred.note_due()
             pace(_COST)

@@ -87,7 +87,6 @@ CQE_BUFFER_SHIFT: Final = 16
 # What the program is told that the kernel can do (IORING_FEAT_*)
 _SINGLE_MMAP: Final = 1 << 0
 _NODROP: Final = 1 << 1
-_SUBMIT_STABLE: Final = 1 << 2
 _RW_CUR_POS: Final = 1 << 3
 _CUR_PERSONALITY: Final = 1 << 4
 _FAST_POLL: Final = 1 << 5
@@ -98,7 +97,7 @@ _LINKED_FILE: Final = 1 << 12
 _REG_REG_RING: Final = 1 << 13
 _MIN_TIMEOUT: Final = 1 << 15
 FEATURES: Final = (
-    _SINGLE_MMAP | _NODROP | _SUBMIT_STABLE | _RW_CUR_POS | _CUR_PERSONALITY | _FAST_POLL | _POLL_32BITS | _EXT_ARG
+    _SINGLE_MMAP | _NODROP | _RW_CUR_POS | _CUR_PERSONALITY | _FAST_POLL | _POLL_32BITS | _EXT_ARG
     | _CQE_SKIP | _LINKED_FILE | _REG_REG_RING | _MIN_TIMEOUT
 )  # fmt: skip
 

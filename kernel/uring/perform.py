@@ -25,12 +25,12 @@ from kernel.lang import (
     final,
     noraise,
 )
-from kernel.lib.pace import pace
+from kernel.lib.pace import is_dying, pace
 from kernel.task.send import update_interrupted
 from kernel.task.task import Task, current
 from kernel.uring import layout
 from kernel.uring.operation import Operation
-from kernel.uring.request import NO_OUTCOME, WAITS, Request, RequestWaiter
+from kernel.uring.request import GOES_ON, NO_OUTCOME, WAITS, Request, RequestWaiter
 from kernel.uring.ring import Ring, TaskRequests
 
 _MOST_TRIES: Final = 128  # of a request whose file says that it is ready, and then is not
@@ -68,6 +68,10 @@ def resume(request: Request) -> None:
     if request.is_settled():
         start(finish(request, request.outcome))
         return
+    work = request.task.async_work
+    if isinstance(work, TaskRequests) and work.is_ending:
+        start(finish(request, -ECANCELED))  # what performs it might wait, and nothing would interrupt that any more
+        return
     if request.timer is None and not _is_ready(request):
         return
     result = _attempt(request)
@@ -98,6 +102,8 @@ def _begin(request: Request) -> Request | None:
         result = -request.refusal
     elif isinstance(work, TaskRequests) and work.is_ending:
         result = -ECANCELED
+    elif request.ring.is_ended or is_dying():
+        result = -ECANCELED  # a ring that nobody has any more waits for nothing
     else:
         result = _attempt(request)
     if result == WAITS:
@@ -123,7 +129,14 @@ def _attempt(request: Request) -> int:
                     request.events |= operation.events
                 result = operation.perform(request)
                 request.has_begun = True
-                return result
+                if result != GOES_ON:
+                    return result
+                code = _wait(request)
+                if code <= 0:  # it has done its share for now
+                    request.tries = 0
+                    request.note_due()
+                    return WAITS
+                return -as_result(code)
             except Errno as error:
                 code = error.code
             except MemoryError:
@@ -199,6 +212,9 @@ def _leave_queues(request: Request) -> None:
 @noraise
 def finish(request: Request, result: int) -> Request | None:
     """It is done: enter its completion. Returns what begins next in its chain."""
+    if result < 0 and request.moved > 0:
+        result = request.moved  # what was moved is not lost, whatever came then
+        request.is_short = True
     failed = (result < 0 and not request.keeps_chain) or request.is_short
     is_silent = request.flags & layout.CQE_SKIP_SUCCESS != 0
     _complete(request, result, shows=failed or not is_silent)
@@ -212,6 +228,8 @@ def finish(request: Request, result: int) -> Request | None:
     if failed and following is not None and request.flags & layout.IO_HARDLINK == 0:
         _cancel_chain(following, shows=not is_silent)
         following = None
+    while request.ring.end_counted():
+        pace(_COST)
     begin_deferred(request.ring)
     return following
 
@@ -230,6 +248,8 @@ def _complete(request: Request, result: int, *, shows: bool) -> None:
         timer.request = None
     if request.outcome == NO_OUTCOME:
         request.outcome = result
+    ring.kept_bytes -= request.kept_bytes
+    request.kept_bytes = 0
     file = request.file
     request.file = None
     extra = request.extra
@@ -268,8 +288,9 @@ def begin_deferred(ring: Ring) -> None:
         request = ring.deferred.first()
         if request is None or (request.flags & layout.IO_DRAIN != 0 and ring.ended < request.sequence):
             return
-        ring.deferred.unlink(request)
+        ring.undefer(request)
         request.note_due()
+        pace(_LOOK_COST)
 
 
 # ---- Limits of time --------------------------------------------------------------------------------------------------
@@ -329,12 +350,15 @@ class TaskWork(TaskRequests):
         self.is_at_work = True
         if self.due.first is not None:
             update_interrupted(current())  # by signals alone
+        last = self.due.last  # what comes due meanwhile waits for the next round, so that this one has an end
         while True:
             request = self.due.take()
             if request is None:
                 break
             resume(request)
             pace(_COST)
+            if request is last or is_dying():
+                break
         self.is_at_work = self.is_ending
         update_interrupted(current())
 
@@ -382,12 +406,15 @@ def run_deferred(ring: Ring) -> None:
         return
     if ring.setup & layout.SETUP_TASKRUN_FLAG != 0:
         ring.clear_flag(layout.SQ_TASKRUN)
+    last = ring.due.last  # what comes due meanwhile waits for the next round, so that this one has an end
     while True:
         request = ring.due.take()
         if request is None:
             return
         resume(request)
         pace(_COST)
+        if request is last or is_dying():
+            return
 
 
 @noraise
@@ -404,15 +431,17 @@ def cancel_of_task(ring: Ring, work: TaskRequests) -> None:
             ring.requests.unlink(request)
             ring.requests.link_last(request)
         pace(_LOOK_COST)
-    request = ring.deferred.first()
-    while request is not None:
-        following = request.after()
+    for _ in range(ring.deferred_count):  # all of them go once round, whoever changes the list meanwhile
+        request = ring.deferred.first()
+        if request is None:
+            break
+        ring.undefer(request)
         if request.task.async_work is work:
-            ring.deferred.unlink(request)
             ring.leave_task(request)
             start(request)  # ends as cancelled, and all of its chain
-            following = ring.deferred.first()
-        request = following
+        else:
+            ring.link_deferred(request)
+        pace(_LOOK_COST)
 
 
 @noraise

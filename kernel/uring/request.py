@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from kernel.fs.file import File
 from kernel.lang import Span, UserAddr, final, u8
 from kernel.lib.linked import Linked, LinkedList
-from kernel.lib.user import Buffer
+from kernel.lib.user import UserVector
 from kernel.sched import PollWaiter
 from kernel.task.task import Task
 from kernel.task.words import load_i32, load_i64
@@ -23,9 +23,11 @@ if TYPE_CHECKING:
     from kernel.uring.ring import Ring
 
 REQUEST_BYTES: Final = 700  # what a request that waits takes, about
+VECTOR_BYTES: Final = 16  # of each range of a vector that a request keeps
 OP_TIMEOUT: Final = 11
 OP_LINK_TIMEOUT: Final = 15
 NO_OUTCOME: Final = 1 << 40  # no result is as large
+GOES_ON: Final = (1 << 40) + 2  # … when it has more to do at once, and others should come first
 WAITS: Final = (1 << 40) + 1  # what performing a request returns when its end is left to a timer, or to others
 
 
@@ -75,7 +77,7 @@ class Extra:
     """What few requests need beside the words of their submission."""
 
     def __init__(self) -> None:
-        self.buffer: Buffer | None = None  # memory that was described when it was submitted
+        self.vector: UserVector | None = None  # memory that was described when it was submitted
         self.header: Header | None = None
         self.name: bytes = b""
         self.time_ns: int = 0  # of timers, and how they go by it
@@ -126,6 +128,7 @@ class Request(Linked["Request"]):
         self.refusal: int = 0  # an error that it has before it begins
         self.completion_flags: int = 0
         self.moved: int = 0
+        self.kept_bytes: int = 0  # of its vector, beside REQUEST_BYTES; counted by its ring
         self.tries: int = 0
         self.events: int = 0  # POLL* bits that it waits for
         self.hears_wakes_only: bool = False  # that its file is ready still, is no news

@@ -14,11 +14,11 @@ from typing import Final, Literal
 from kernel.fs.file import File
 from kernel.ipc.eventfd import EventFile
 from kernel.ipc.later import Job
-from kernel.lang import EBADF, Array, Errno, final, noinline, noraise, u8
+from kernel.lang import EBADF, ECANCELED, EIO, ERESTARTSYS, Array, Errno, final, noinline, noraise, u8
 from kernel.lib.linked import Linked, LinkedList
 from kernel.lib.pace import pace
 from kernel.mm.ring_memory import RingMemory
-from kernel.sched import Thread, WaitQueue, wake
+from kernel.sched import Thread, WaitQueue, current_thread, wake
 from kernel.sched.mutex import Mutex
 from kernel.task.send import interrupt
 from kernel.task.task import AsyncWork, Task
@@ -31,6 +31,8 @@ from kernel.uring.request import REQUEST_BYTES, Counted, DueList, Request, Reque
 _WORD: Final = 0xFFFF_FFFF
 _PAGE: Final = 4096
 _OVERFLOWED_BYTES: Final = 80
+_FIXED_BUFFER_BYTES: Final = 48
+_MOST_COUNTED: Final = 16  # timeouts that one completion ends without a safe point
 _DROP_COST: Final = 300  # instructions, for `pace`
 RING_BYTES: Final = 1200  # what a ring takes beside its pages, about
 
@@ -199,6 +201,7 @@ class Ring:
         self.by_data: dict[int, SameData] = {}  # the same, by user_data
         self.request_count: int = 0
         self.deferred: Requests = Requests()  # firsts of chains that begin when others are done
+        self.deferred_count: int = 0
         self.begun: int = 0  # requests that were submitted, and how many of them are done
         self.ended: int = 0
         self.drain_is_off: bool = False  # a request was silent, so nobody may wait for all
@@ -220,6 +223,9 @@ class Ring:
         self.buffers: list[FixedBuffer] = []
         self.has_buffers: bool = False
         self.groups: dict[int, BufferGroup] = {}  # of provided buffers
+        self.group_bytes: int = 0  # that they take, about
+        self.kept_bytes: int = 0  # of its requests' vectors
+        self.counted_by: int = 0  # the last count of memory that has met it
         self.bell: EventFile | None = None
         self.bell_is_for_late: bool = False  # it hears of what did not end in its call (EVENTFD_ASYNC)
         self.restrictions: Restrictions | None = None  # that are in force
@@ -242,10 +248,25 @@ class Ring:
 
     def held_bytes(self) -> int:
         """About how much memory comes free with it."""
-        waiting = self.request_count * REQUEST_BYTES + self.overflow_count * _OVERFLOWED_BYTES
-        for group in self.groups.values():
-            waiting += group.held_bytes()
-        return RING_BYTES + self.memory.size_bytes() + self.entries.size_bytes() + waiting + len(self.files) * 8
+        living = self.begun - self.ended  # requests: those that wait, and those behind them
+        waiting = living * REQUEST_BYTES + self.kept_bytes + self.overflow_count * _OVERFLOWED_BYTES
+        listed = len(self.files) * 8 + len(self.buffers) * _FIXED_BUFFER_BYTES + self.group_bytes
+        return RING_BYTES + self.memory.size_bytes() + self.entries.size_bytes() + waiting + listed
+
+    def lock(self) -> None:
+        """Take `submitting`. What holds it may sleep for long, so a signal ends the wait. Raises ERESTARTSYS, EIO (its
+        owner was lost).
+        """
+        while not self.submitting.try_acquire():
+            owner = self.submitting.present_owner()
+            if owner is not None and owner.is_lost:
+                raise Errno(EIO)
+            try:
+                self.submitting.waiters.sleep()
+            except Errno:
+                if self.submitting.present_owner() is None:
+                    self.submitting.waiters.wake_one()
+                raise Errno(ERESTARTSYS) from None
 
     # ---- Words of the ring -----------------------------------------------------------------------------------------
     # Calls, so that what is written to the ring before one of them is there when the program sees what it stores, and
@@ -295,11 +316,14 @@ class Ring:
         return None if same is None else same.first
 
     def post_more(self, user_data: int, result: int, flags: int) -> bool:
-        """Enter one completion of several that a request has; False, and nothing is entered, if there is no room."""
+        """Enter one completion of several that a request has; False, and nothing is entered, if there is no room. Sleeps.
+        """
         if self.is_ended or not self.overflow.is_empty() or self.is_full():
             return False
         self._write(user_data, result, flags)
         self._tell()
+        while self.end_counted():
+            pace(_DROP_COST)
         return True
 
     @noraise
@@ -317,6 +341,7 @@ class Ring:
         """Enter what found no room before, as far as it does now."""
         if self.overflow.is_empty():
             return
+        before = self.posted
         while not self.is_full():
             entry = self.overflow.first()
             if entry is None:
@@ -326,6 +351,8 @@ class Ring:
             self._write(entry.user_data, entry.result, entry.flags)
         if self.overflow.is_empty():
             self.clear_flag(layout.SQ_CQ_OVERFLOW)
+        if self.posted != before:
+            self._tell()
 
     def _write(self, user_data: int, result: int, flags: int) -> None:
         storage: Array[u8, Literal[32]] = Array()
@@ -342,23 +369,34 @@ class Ring:
     def _tell(self) -> None:
         bell = self.bell
         if bell is not None and self.observe(layout.CQ_FLAGS) & layout.CQ_EVENTFD_DISABLED == 0:
-            bell.signal(1)
+            if not self.bell_is_for_late or self.submitting.owner is not current_thread():
+                bell.signal(1)
+        self.end_counted()
+        self.waiters.wake_all()
+
+    @noraise
+    def end_counted(self) -> bool:
+        """End timeouts whose number of completions is there, a few at a time; whether there are more."""
         waiting = self.counted.entries
-        while len(waiting) > 0 and waiting[0].queued_ns <= self.posted - self.timed_out:
+        for _ in range(_MOST_COUNTED):
+            if len(waiting) == 0 or waiting[0].queued_ns > self.posted - self.timed_out:
+                return False
             counted = waiting[0]
             self.counted.take_out(counted)
             request = counted.request
             counted.request = None
             if request is not None:
                 request.settle(0)
-        self.waiters.wake_all()
+        return True
 
     # ---- Requests --------------------------------------------------------------------------------------------------
 
     def keep(self, request: Request) -> None:
-        """A request begins to wait. Raises MemoryError, and nothing has changed."""
+        """A request begins to wait. Raises MemoryError, or ECANCELED as the ring has ended, and nothing has changed."""
         if request.is_kept:
             return
+        if self.is_ended:
+            raise Errno(ECANCELED)
         work = request.task.async_work
         assert isinstance(work, TaskRequests)
         same = self.by_data.get(request.user_data)
@@ -372,11 +410,7 @@ class Ring:
             if is_fresh:
                 self.by_data.pop(request.user_data)
             raise
-        first = same.first
-        request.same_next = first
-        if first is not None:
-            first.same_previous = request
-        same.first = request
+        self._join_same(request, same)
         self.requests.link_last(request)
         self.request_count += 1
         request.is_kept = True
@@ -389,6 +423,29 @@ class Ring:
         request.is_kept = False
         self.requests.unlink(request)
         self.request_count -= 1
+        self._leave_same(request)
+        self.leave_task(request)
+
+    def rename(self, request: Request, user_data: int) -> None:
+        """A request that waits has another user_data from now on. Raises MemoryError, and nothing has changed."""
+        if self.by_data.get(user_data) is None:
+            self.by_data[user_data] = SameData()
+        same = self.by_data[user_data]
+        if user_data == request.user_data:
+            return
+        self._leave_same(request)
+        request.user_data = user_data
+        self._join_same(request, same)
+
+    def _join_same(self, request: Request, same: SameData) -> None:
+        first = same.first
+        request.same_next = first
+        if first is not None:
+            first.same_previous = request
+        same.first = request
+
+    @noraise
+    def _leave_same(self, request: Request) -> None:
         following = request.same_next
         previous = request.same_previous
         request.same_next = None
@@ -397,13 +454,12 @@ class Ring:
             following.same_previous = previous
         if previous is not None:
             previous.same_next = following
-        else:
-            same = self.by_data.get(request.user_data)
-            if same is not None:
-                same.first = following
-                if following is None:
-                    self.by_data.pop(request.user_data)
-        self.leave_task(request)
+            return
+        same = self.by_data.get(request.user_data)
+        if same is not None:
+            same.first = following
+            if following is None:
+                self.by_data.pop(request.user_data)
 
     @noraise
     def leave_task(self, request: Request) -> None:
@@ -417,7 +473,18 @@ class Ring:
         work = request.task.async_work
         assert isinstance(work, TaskRequests)
         work.enter(self)
+        self.link_deferred(request)
+
+    @noraise
+    def link_deferred(self, request: Request) -> None:
         self.deferred.link_last(request)
+        self.deferred_count += 1
+
+    @noraise
+    def undefer(self, request: Request) -> None:
+        """It is none of those that wait for others any more; its task still counts it."""
+        self.deferred.unlink(request)
+        self.deferred_count -= 1
 
     def add_due(self, request: Request) -> None:
         """It is for the request's task to look at it: at once, or when it asks for completions (DEFER_TASKRUN)."""
@@ -439,6 +506,7 @@ class Ring:
     def give_back(self) -> None:
         """Nobody uses it any more. May sleep."""
         self.submitter = None
+        self.job.ring = None
         self.drop_files()
         bell = self.bell
         self.bell = None
@@ -450,9 +518,10 @@ class Ring:
                 break
             self.overflow.unlink(entry)
             pace(_DROP_COST)
-        for group in self.groups.values():
+        while len(self.groups) > 0:
+            _, group = self.groups.popitem()
             group.give_back()
-        self.groups.clear()
+            pace(_DROP_COST)
         self.memory.free()
         self.entries.free()
 

@@ -12,7 +12,7 @@ from kernel.lang import EACCES, EAGAIN, ECANCELED, EINVAL, ENOMEM, EOPNOTSUPP, A
 from kernel.lib.pace import is_dying, pace
 from kernel.task.task import Task
 from kernel.uring import layout
-from kernel.uring.operation import operation_of
+from kernel.uring.operation import OPCODES, operation_of
 from kernel.uring.perform import start
 from kernel.uring.request import Request
 from kernel.uring.ring import Ring
@@ -23,10 +23,13 @@ _COST: Final = 600  # instructions of one submission, for `pace`
 
 def submit(ring: Ring, task: Task, wanted: int) -> int:
     """Take up to `wanted` submissions, and begin them; how many were taken. Raises EAGAIN if there was no memory for
-    the first, EIO.
+    the first, EIO, ERESTARTSYS.
     """
-    with ring.submitting:
+    ring.lock()
+    try:
         return _submit(ring, task, wanted)
+    finally:
+        ring.submitting.release()
 
 
 def _submit(ring: Ring, task: Task, wanted: int) -> int:
@@ -89,6 +92,7 @@ def _take(ring: Ring, request: Request) -> bool:
         request.refusal = error.code
     except MemoryError:
         request.refusal = ENOMEM
+    ring.kept_bytes += request.kept_bytes
     first = ring.chain_first
     is_refused = request.refusal != 0
     links = request.flags & layout.LINKS != 0
@@ -149,8 +153,10 @@ def _judge(ring: Ring, request: Request) -> None:
     operation = operation_of(request.opcode)
     flags = request.flags
     request.operation = operation
-    if operation is None or flags & ~layout.ENTRY_FLAGS != 0:
+    if request.opcode >= OPCODES or flags & ~layout.ENTRY_FLAGS != 0:
         raise Errno(EINVAL)
+    if operation is None:
+        raise Errno(EOPNOTSUPP)  # as Linux answers where the feature is left out
     if flags & layout.BUFFER_SELECT != 0 and not operation.takes_buffers:
         raise Errno(EOPNOTSUPP)
     if flags & layout.CQE_SKIP_SUCCESS != 0:

@@ -6,6 +6,7 @@ Context: sleeps.
 from enum import IntEnum
 
 from kernel.lang import EBADR, EINTR, ETIME, Errno, final
+from kernel.lib.pace import is_interrupted
 from kernel.sched import current_thread
 from kernel.time import monotonic_ns
 from kernel.uring.perform import TaskWork, run_deferred
@@ -71,6 +72,8 @@ def _look(ring: Ring, work: TaskWork) -> None:
 
 def _sleep(ring: Ring, work: TaskWork, deadline_ns: int) -> Woken:
     """Until something happens or the time is up."""
+    if work.due.first is not None or ring.due.first is not None:  # it came during the look
+        return Woken.INTERRUPTED if is_interrupted() else Woken.HAPPENED
     thread = current_thread()
     work.sleeper = thread
     if ring.defers:

@@ -353,7 +353,7 @@ def test_nobody_borrows_rights(machine: Machine) -> None:
 @booted
 def test_any_address_may_be_named_with_a_registered_buffer(machine: Machine) -> None:
     host = machine.host
-    ring = Rings(host, 8)
+    ring = Rings(host, 8, layout.SETUP_SUBMIT_ALL)
     reader, writer = pipe(host)
     room = memory(host, b"abc")
     host.io_uring_register(ring.fd, 0, struct.pack("<QQ", room + 1, 100), 1)
