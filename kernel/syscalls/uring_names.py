@@ -9,6 +9,7 @@ from typing import Final
 from kernel.fs.constants import KNOWN_OPEN_FLAGS, O_CLOEXEC
 from kernel.lang import EBADF, EINVAL, ENFILE, ENXIO, Errno
 from kernel.lib import user
+from kernel.lib.pace import spend
 from kernel.syscalls.descriptor_arguments import any_file_at
 from kernel.syscalls.epoll import epoll_ctl
 from kernel.syscalls.link import linkat, symlinkat
@@ -32,6 +33,7 @@ _AT_REMOVEDIR: Final = 0x200
 _ANY_SLOT: Final = 0xFFFF_FFFF
 _WORD: Final = 0xFFFF_FFFF
 _OP_STATX: Final = 21
+_SLOT_COST: Final = 12  # instructions to look at one, for `spend`
 
 
 def slot_of(request: Request) -> int:
@@ -51,10 +53,12 @@ def put_into_slot(ring: Ring, descriptor: int, slot: int) -> int:
     if not ring.has_files:
         code = ENXIO
     elif slot == _ANY_SLOT:
-        place = 0
+        place = ring.free_slot
         while place < len(ring.files) and ring.files[place] is not None:
             place += 1
-        code = ENFILE if place == len(ring.files) else 0
+            ring.free_slot = place
+            spend(_SLOT_COST)
+        code = ENFILE if place >= len(ring.files) else 0
     elif place >= len(ring.files):
         code = EINVAL
     if code != 0:
@@ -126,6 +130,7 @@ def _close(request: Request) -> int:
     if file is None:
         raise Errno(EBADF)
     ring.files[slot - 1] = None
+    ring.free_slot = min(ring.free_slot, slot - 1)
     file.release()
     return 0
 

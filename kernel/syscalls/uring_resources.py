@@ -160,6 +160,8 @@ def update_files(ring: Ring, descriptors: UserAddr, count: int, offset: int) -> 
                     raise Errno(ENXIO)
                 old = ring.files[offset + done]
                 ring.files[offset + done] = fresh
+                if fresh is None:
+                    ring.free_slot = min(ring.free_slot, offset + done)
                 if old is not None:
                     old.release()
             done += 1

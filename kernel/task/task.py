@@ -106,6 +106,10 @@ class LendingLocks:
 class AsyncWork:
     """What a task has to do on its way to user mode for requests that it submitted. Base class: see kernel/uring."""
 
+    def held_bytes(self, count: int) -> int:
+        """Bytes that it keeps, without what the count of that number has met (memory_shortage.py)."""
+        return 0
+
     def is_due(self) -> bool:
         """Whether there is anything. Never sleeps."""
         return False

@@ -16,6 +16,7 @@ from kernel.lib.pace import pace
 from kernel.mm.frames import PAGE_SHIFT
 from kernel.mm.objects import MemoryObject
 from kernel.sched import PollWaiter
+from kernel.task.memory_shortage import COUNTS
 from kernel.uring import layout
 from kernel.uring.memory import RingPages
 from kernel.uring.ring import Ring
@@ -33,6 +34,7 @@ class UringFile(File):
         self.ring: Ring = ring
 
     def held_bytes(self) -> int:
+        self.ring.counted_by = COUNTS.last
         return DESCRIPTION_BYTES + self.ring.held_bytes()
 
     def memory_object(self) -> MemoryObject:

@@ -29,6 +29,7 @@ from kernel.lib.pace import is_dying, pace
 from kernel.task.send import update_interrupted
 from kernel.task.task import Task, current
 from kernel.uring import layout
+from kernel.uring.file import UringFile
 from kernel.uring.operation import Operation
 from kernel.uring.request import GOES_ON, NO_OUTCOME, WAITS, Request, RequestWaiter
 from kernel.uring.ring import Ring, TaskRequests
@@ -344,6 +345,15 @@ def limit_is_up(limit: Request) -> int:
 @final
 class TaskWork(TaskRequests):
     """Of one task."""
+
+    def held_bytes(self, count: int) -> int:
+        held_bytes = 0
+        for ring in self.rings.keys():
+            held_bytes += ring.uncounted_bytes(count)
+        for held in self.registered:
+            if isinstance(held, UringFile):
+                held_bytes += held.ring.uncounted_bytes(count)
+        return held_bytes
 
     @noraise
     def run(self) -> None:

@@ -219,6 +219,7 @@ class Ring:
         self.waiters: WaitQueue = WaitQueue()
         self.submitter: Task | None = None  # the only one, with SINGLE_ISSUER
         self.files: list[File | None] = []
+        self.free_slot: int = 0  # of `files`; none before it is free
         self.has_files: bool = False
         self.buffers: list[FixedBuffer] = []
         self.has_buffers: bool = False
@@ -252,6 +253,13 @@ class Ring:
         waiting = living * REQUEST_BYTES + self.kept_bytes + self.overflow_count * _OVERFLOWED_BYTES
         listed = len(self.files) * 8 + len(self.buffers) * _FIXED_BUFFER_BYTES + self.group_bytes
         return RING_BYTES + self.memory.size_bytes() + self.entries.size_bytes() + waiting + listed
+
+    def uncounted_bytes(self, count: int) -> int:
+        """`held_bytes` for the first who asks in a count of memory: a ring may be known by several ways."""
+        if self.counted_by == count:
+            return 0
+        self.counted_by = count
+        return self.held_bytes()
 
     def lock(self) -> None:
         """Take `submitting`. What holds it may sleep for long, so a signal ends the wait. Raises ERESTARTSYS, EIO (its
@@ -316,7 +324,9 @@ class Ring:
         return None if same is None else same.first
 
     def post_more(self, user_data: int, result: int, flags: int) -> bool:
-        """Enter one completion of several that a request has; False, and nothing is entered, if there is no room. Sleeps.
+        """Enter one completion of several that a request has; False, and nothing is entered, if there is no room.
+
+        Sleeps.
         """
         if self.is_ended or not self.overflow.is_empty() or self.is_full():
             return False
@@ -529,6 +539,7 @@ class Ring:
     def drop_files(self) -> None:
         """No file is registered any more. May sleep."""
         self.has_files = False
+        self.free_slot = 0
         while len(self.files) > 0:
             file = self.files.pop()
             if file is not None:

@@ -30,10 +30,13 @@ ASYNC_CANCEL = 14
 LINK_TIMEOUT = 15
 OPENAT = 18
 POLL_REMOVE = 7
+MSG_RING = 40
 ACCEPT = 13
 CONNECT = 16
 CLOSE = 19
 SEND = 26
+SENDMSG = 9
+FILES_UPDATE = 20
 RECV = 27
 PROVIDE_BUFFERS = 31
 
@@ -354,7 +357,7 @@ def test_nobody_borrows_rights(machine: Machine) -> None:
 def test_any_address_may_be_named_with_a_registered_buffer(machine: Machine) -> None:
     host = machine.host
     ring = Rings(host, 8, layout.SETUP_SUBMIT_ALL)
-    reader, writer = pipe(host)
+    reader, _ = pipe(host)
     room = memory(host, b"abc")
     host.io_uring_register(ring.fd, 0, struct.pack("<QQ", room + 1, 100), 1)
     assert host.load(room, 3) == b"abc"
@@ -422,3 +425,133 @@ def test_a_ring_of_buffers_goes_by_its_tail(machine: Machine) -> None:
         host.io_uring_register(ring.fd, 22, struct.pack("<QIHH24x", place, 4, 5, 0), 1)
     assert caught.value.errno == errno.EEXIST
     host.io_uring_register(ring.fd, 23, struct.pack("<QIHH24x", 0, 0, 5, 0), 1)
+
+
+@booted
+def test_an_ended_ring_begins_nothing(machine: Machine) -> None:
+    host = machine.host
+    before = OPEN_FILES.count
+    reader, writer = pipe(host)
+    other, other_writer = pipe(host)
+    room = memory(host)
+    ring = Rings(host, 4)
+    ring.fill(READ, reader, room, 4, data=1, flags=layout.IO_HARDLINK)
+    ring.fill(READ, other, room, 4, data=2)
+    assert ring.go() == 2
+    work = host.task.async_work
+    assert isinstance(work, TaskWork) and len(work.rings) == 1
+    host.munmap(ring.rings, ring.size)
+    host.munmap(ring.sqes, 64 * ring.entries)
+    host.close(ring.fd)
+    assert not work.rings
+    for fd in (reader, writer, other, other_writer):
+        host.close(fd)
+    host.nanosleep(struct.pack("<qq", 0, 50_000_000), 0)
+    assert OPEN_FILES.count == before
+
+
+@booted
+def test_what_stands_behind_a_link_is_counted(machine: Machine) -> None:
+    host = machine.host
+    reader, _ = pipe(host)
+    ring = Rings(host, 64)
+    file = host.task.files.get(ring.fd)
+    before = file.held_bytes()
+    ring.fill(POLL_ADD, reader, data=1, modifiers=POLLIN, flags=layout.IO_LINK)
+    for _ in range(49):
+        ring.fill(NOP, data=2, flags=layout.IO_LINK)
+    ring.fill(NOP, data=2)
+    assert ring.go() == 51
+    work = host.task.async_work
+    assert isinstance(work, TaskWork)
+    assert file.held_bytes() - before >= 51 * 500
+    assert work.held_bytes(-3) > 51 * 500
+    assert work.held_bytes(-3) == 0  # once in each count
+    ring.fill(ASYNC_CANCEL, address=1, data=3)
+    ring.go(52)
+    ring.take()
+    assert file.held_bytes() == before
+
+
+@booted
+def test_messages_are_put_aside_up_to_a_bound(machine: Machine) -> None:
+    host = machine.host
+    target, ring = Rings(host, 1), Rings(host, 4)
+    for number in range(20):
+        ring.fill(MSG_RING, target.fd, 0, 0, number, data=number)
+        assert ring.go(1) == 1
+        target.put(layout.CQ_HEAD, min(number, 1))
+    results = [result for _, result, _ in ring.take()]
+    assert results[-1] == -errno.EOVERFLOW
+
+
+@booted
+def test_a_message_that_is_tried_again_is_whole(machine: Machine) -> None:
+    host = machine.host
+    receiver = host.socket(1, 2, 0)
+    sender = host.socket(1, 2, 0)
+    room = memory(host, struct.pack("<H", 1) + b"\0a full receiver")
+    host.bind(receiver, room, 18)
+    host.connect(sender, room, 18)
+    host.store(room + 100, b"hello")
+    host.store(room + 200, struct.pack("<QQ", room + 100, 2))
+    host.store(room + 216, struct.pack("<QQ", room + 102, 3))
+    host.store(room + 300, struct.pack("<QQQQQQQ", 0, 0, room + 200, 2, 0, 0, 0))
+    queued = 0
+    while True:
+        try:
+            host.sendto(sender, room + 100, 1, 0x40, 0, 0)
+        except BlockingIOError:
+            break
+        queued += 1
+    ring = Rings(host, 4)
+    ring.fill(SENDMSG, sender, room + 300, 1, data=1)
+    assert ring.go() == 1
+    assert ring.take() == []
+    for _ in range(queued):
+        assert host.recvfrom(receiver, room + 400, 100, 0x40, 0, 0) == 1
+    assert ring.take() == [(1, 5, 0)]
+    assert host.recvfrom(receiver, room + 400, 100, 0x40, 0, 0) == 5
+    assert host.load(room + 400, 5) == b"hello"
+
+
+@booted
+def test_a_linked_update_of_files_finds_none_any_more(machine: Machine) -> None:
+    host = machine.host
+    reader, writer = pipe(host)
+    room = memory(host, struct.pack("<i", reader))
+    ring = Rings(host, 4)
+    host.io_uring_register(ring.fd, 2, struct.pack("<ii", -1, -1), 2)
+    ring.fill(POLL_ADD, reader, data=1, modifiers=POLLIN, flags=layout.IO_LINK)
+    ring.fill(FILES_UPDATE, -1, room, 1, 1, data=2)
+    assert ring.go() == 2
+    host.io_uring_register(ring.fd, 3, 0, 0)
+    host.write(writer, b"x", 1)
+    assert ring.take() == [(1, POLLIN, 0), (2, -errno.ENXIO, 0)]
+
+
+@booted
+def test_a_poll_of_its_own_ring_ends(machine: Machine) -> None:
+    host = machine.host
+    ring = Rings(host, 4)
+    ring.fill(POLL_ADD, ring.fd, length=1, data=1, modifiers=POLLIN)
+    ring.fill(NOP, data=2)
+    assert ring.go() == 2
+    assert ring.take() == [(2, 0, 0), (1, POLLIN, 0)]
+
+
+@booted
+def test_a_wait_that_is_renamed_is_found_by_its_new_name(machine: Machine) -> None:
+    host = machine.host
+    reader, _ = pipe(host)
+    ring = Rings(host, 8)
+    ring.fill(POLL_ADD, reader, data=1, modifiers=POLLIN)
+    ring.fill(POLL_ADD, reader, data=1, modifiers=POLLIN)
+    ring.fill(POLL_REMOVE, address=1, offset=9, length=4, data=2)
+    ring.fill(POLL_REMOVE, address=9, data=3)
+    ring.fill(POLL_REMOVE, address=9, data=4)
+    ring.fill(POLL_REMOVE, address=1, data=5)
+    assert ring.go(6) == 6
+    found = {(data, result) for data, result, _ in ring.take()}
+    gone = -errno.ECANCELED
+    assert found == {(2, 0), (3, 0), (9, gone), (4, -errno.ENOENT), (5, 0), (1, gone)} or (4, 0) in found
