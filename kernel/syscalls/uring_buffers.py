@@ -10,7 +10,7 @@ from kernel.lib.pace import pace
 from kernel.mm.ring_memory import RingMemory
 from kernel.syscalls.uring_arguments import refuse_if
 from kernel.uring import layout
-from kernel.uring.buffers import BUFFER_BYTES, ENTRY_SIZE, BufferGroup, ProvidedBuffer
+from kernel.uring.buffers import BUFFER_BYTES, ENTRY_SIZE, BufferGroup, Chosen, ProvidedBuffer
 from kernel.uring.operation import Operation
 from kernel.uring.request import Request
 from kernel.uring.ring import Ring
@@ -36,25 +36,35 @@ def selects(request: Request) -> bool:
     return request.flags & layout.BUFFER_SELECT != 0
 
 
-def select(request: Request) -> ProvidedBuffer:
-    """The buffer for a request, as long as what the request asks for at most. Raises ENOBUFS, EFAULT."""
-    buffer = group_of(request).next()
+def select(request: Request) -> Chosen:
+    """Take the buffer for a request, as long as what the request asks for at most: `use` or `put_back` follows. Raises
+    ENOBUFS, EFAULT.
+    """
+    group = group_of(request)
+    buffer = group.take()
     if buffer is None:
         raise Errno(ENOBUFS)
-    if 0 < request.length < buffer.length:
-        return ProvidedBuffer(buffer.address, request.length, buffer.number)
-    return buffer
+    if not group.is_ring():
+        request.ring.group_bytes -= BUFFER_BYTES
+    length = buffer.length
+    if 0 < request.length < length:
+        length = request.length
+    return Chosen(group, buffer, length)
 
 
-def use(request: Request, buffer: ProvidedBuffer) -> None:
+def use(request: Request, chosen: Chosen) -> None:
     """A request has put something there: its completion says where."""
-    group = request.ring.groups.get(request.buffer_index)
-    if group is not None:
-        first = group.next() if not group.is_ring() else None
-        before = len(group.buffers)
-        group.take(buffer if first is None else first)
-        request.ring.group_bytes -= (before - len(group.buffers)) * BUFFER_BYTES
-    request.completion_flags = layout.CQE_BUFFER | buffer.number << layout.CQE_BUFFER_SHIFT
+    request.completion_flags = layout.CQE_BUFFER | chosen.buffer.number << layout.CQE_BUFFER_SHIFT
+
+
+def put_back(request: Request, chosen: Chosen) -> None:
+    """Nothing came. Raises MemoryError, and the buffer is gone."""
+    group = chosen.group
+    if request.ring.groups.get(request.buffer_index) is not group:
+        return  # the program has dropped it meanwhile
+    group.put_back(chosen.buffer, chosen.head)
+    if not group.is_ring():
+        request.ring.group_bytes += BUFFER_BYTES
 
 
 def _prepare_provide(request: Request) -> None:

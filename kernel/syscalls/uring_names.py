@@ -9,7 +9,7 @@ from typing import Final
 from kernel.fs.constants import KNOWN_OPEN_FLAGS, O_CLOEXEC
 from kernel.lang import EBADF, EINVAL, ENFILE, ENXIO, Errno
 from kernel.lib import user
-from kernel.lib.pace import spend
+from kernel.lib.pace import pace
 from kernel.syscalls.descriptor_arguments import any_file_at
 from kernel.syscalls.epoll import epoll_ctl
 from kernel.syscalls.link import linkat, symlinkat
@@ -33,7 +33,7 @@ _AT_REMOVEDIR: Final = 0x200
 _ANY_SLOT: Final = 0xFFFF_FFFF
 _WORD: Final = 0xFFFF_FFFF
 _OP_STATX: Final = 21
-_SLOT_COST: Final = 12  # instructions to look at one, for `spend`
+_SLOT_COST: Final = 12  # instructions to look at one, for `pace`
 
 
 def slot_of(request: Request) -> int:
@@ -55,9 +55,10 @@ def put_into_slot(ring: Ring, descriptor: int, slot: int) -> int:
     elif slot == _ANY_SLOT:
         place = ring.free_slot
         while place < len(ring.files) and ring.files[place] is not None:
+            if ring.free_slot == place:
+                ring.free_slot = place + 1
             place += 1
-            ring.free_slot = place
-            spend(_SLOT_COST)
+            pace(_SLOT_COST)
         code = ENFILE if place >= len(ring.files) else 0
     elif place >= len(ring.files):
         code = EINVAL

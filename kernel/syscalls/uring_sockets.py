@@ -33,7 +33,7 @@ from kernel.syscalls.socket_arguments import (
     write_address,
 )
 from kernel.syscalls.uring_arguments import refuse_if
-from kernel.syscalls.uring_buffers import select, selects, use
+from kernel.syscalls.uring_buffers import put_back, select, selects, use
 from kernel.task import current
 from kernel.task.words import signed_32
 from kernel.uring import layout
@@ -205,9 +205,13 @@ def _receive_selecting(request: Request, source: Socket, flags: int) -> int:
     """Into a provided buffer; into one after the other, if it goes on (IORING_RECV_MULTISHOT)."""
     for _ in range(_MOST_ROUNDS):
         chosen = select(request)
-        user.check(chosen.address, chosen.length)
-        buffer = current().user_buffer(UserAddr(chosen.address), min(chosen.length, MAX_RW_COUNT))
-        done = _run(source, Message(buffer, flags), is_sent=False)
+        try:
+            user.check(chosen.address, chosen.length)
+            buffer = current().user_buffer(UserAddr(chosen.address), min(chosen.length, MAX_RW_COUNT))
+            done = _run(source, Message(buffer, flags), is_sent=False)
+        except (Errno, MemoryError):
+            put_back(request, chosen)
+            raise
         use(request, chosen)
         if isinstance(source, TcpSocket) and source.poll(None) & READABLE != 0:
             request.completion_flags |= layout.CQE_SOCK_NONEMPTY

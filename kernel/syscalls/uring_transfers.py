@@ -26,7 +26,7 @@ from kernel.syscalls.readv import RWF_NOWAIT, RWF_SUPPORTED, read_by_flags, writ
 from kernel.syscalls.sync import sync_range_of
 from kernel.syscalls.truncate import truncate_file
 from kernel.syscalls.uring_arguments import refuse_if
-from kernel.syscalls.uring_buffers import select, selects, use
+from kernel.syscalls.uring_buffers import put_back, select, selects, use
 from kernel.task.words import signed_32
 from kernel.uring.operation import Operation
 from kernel.uring.request import VECTOR_BYTES, Request
@@ -106,7 +106,11 @@ def _read(request: Request) -> int:
     if not selects(request):
         return _read_into(request, file, offset, _buffer(request))
     chosen = select(request)
-    done = _read_into(request, file, offset, user_range(UserAddr(chosen.address), chosen.length))
+    try:
+        done = _read_into(request, file, offset, user_range(UserAddr(chosen.address), chosen.length))
+    except (Errno, MemoryError):
+        put_back(request, chosen)
+        raise
     use(request, chosen)
     return done
 

@@ -36,6 +36,18 @@ class ProvidedBuffer:
 
 
 @final
+class Chosen:
+    """A buffer that a request has taken."""
+
+    def __init__(self, group: "BufferGroup", buffer: ProvidedBuffer, length: int) -> None:
+        self.group: BufferGroup = group
+        self.head: int = group.head  # of a ring, behind it
+        self.buffer: ProvidedBuffer = buffer
+        self.address: int = buffer.address
+        self.length: int = length  # no more than the request asks for
+
+
+@final
 class BufferGroup:
     """Buffers with one group number."""
 
@@ -66,20 +78,31 @@ class BufferGroup:
         if memory is not None:
             memory.free()
 
-    def next(self) -> ProvidedBuffer | None:
-        """The buffer that is used next; it stays until `take`. Raises EFAULT, MemoryError."""
+    def take(self) -> ProvidedBuffer | None:
+        """The next buffer, which nobody else gets from now on. Raises EFAULT, MemoryError. May sleep."""
         if self.entry_count == 0:
-            return self.buffers[0] if len(self.buffers) > 0 else None
-        if self._tail() == self.head:
-            return None
-        return self._entry((self.head & (self.entry_count - 1)) * ENTRY_SIZE)
+            return self.buffers.popleft() if len(self.buffers) > 0 else None
+        while True:
+            head = self._head()
+            if self._tail() == head:
+                return None
+            entry = self._entry((head & (self.entry_count - 1)) * ENTRY_SIZE)
+            if self._head() == head:
+                self.head = (head + 1) & _TAIL_MASK
+                return entry
 
-    def take(self, taken: ProvidedBuffer) -> None:
-        """It is used."""
-        if self.entry_count != 0:
-            self.head = (self.head + 1) & _TAIL_MASK
-        elif len(self.buffers) > 0 and self.buffers[0] is taken:
-            self.buffers.popleft()
+    def put_back(self, taken: ProvidedBuffer, head: int) -> None:
+        """Nothing was put there. In a ring, whose head was `head` behind it, it can be given again only as long as no
+        further one was taken; else it stays taken. Raises MemoryError.
+        """
+        if self.entry_count == 0:
+            self.buffers.appendleft(taken)
+        elif self.head == head:
+            self.head = (head - 1) & _TAIL_MASK
+
+    def _head(self) -> int:
+        """`head`, asked anew after a sleep."""
+        return self.head
 
     @noinline
     def _tail(self) -> int:
