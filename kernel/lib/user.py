@@ -332,6 +332,16 @@ class UserVector(Buffer):
         self._index: int = 0
         self._offset: int = 0
 
+    def rewind(self) -> None:
+        """Begin anew: nothing was moved."""
+        total = 0
+        for length in self._lengths:
+            total += length
+        self.remaining = total
+        self.faulted = False
+        self._index = 0
+        self._offset = 0
+
     def put(self, source: Span[u8]) -> int:
         done = 0
         while done < len(source) and self.remaining > 0 and not self.faulted:

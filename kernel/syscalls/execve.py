@@ -39,9 +39,7 @@ def execveat(directory: i32, name: UserAddr, arguments: UserAddr, environment: U
         file = any_file_at(directory)
         closes = task.files.closes_on_exec(directory)
         shown = b"/dev/fd/" + _decimal(directory)
-        return _execute(
-            task, file.path, shown, arguments, environment, by_descriptor=True, is_unreachable=closes
-        )
+        return _execute(task, file.path, shown, arguments, environment, by_descriptor=True, is_unreachable=closes)
     base: Path | None = None
     closes = False
     if path[0] != ord("/") and directory != AT_FDCWD:

@@ -14,6 +14,7 @@ from kernel.fs.constants import (
     S_IFBLK,
     S_IFMT,
 )
+from kernel.fs.file import File
 from kernel.fs.notification import IN_MODIFY, tell_file
 from kernel.fs.privileges import drop_privileges
 from kernel.lang import EBADF, EFBIG, EINVAL, ENODEV, EOPNOTSUPP, EPERM, ESPIPE, Errno, i32
@@ -37,7 +38,11 @@ def _check_allocation_mode(mode: int) -> None:
 
 @syscall("fallocate", status="Full", args="fd flags:fallocate offset size")
 def fallocate(descriptor: i32, mode: i32, offset: int, length: int) -> int:
-    file = file_at(descriptor)
+    return allocate_in(file_at(descriptor), mode, offset, length)
+
+
+def allocate_in(file: File, mode: int, offset: int, length: int) -> int:
+    """fallocate(2) of a file."""
     if offset < 0 or length <= 0:
         raise Errno(EINVAL)
     _check_allocation_mode(mode)

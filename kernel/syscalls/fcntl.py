@@ -63,9 +63,7 @@ from kernel.task.file_events import choose_lease, watch_directory
 from kernel.task.groups import find_group
 from kernel.task.signals import SIGNAL_COUNT
 
-_ALL_SEALS: Final = (
-    F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_FUTURE_WRITE | F_SEAL_EXEC
-)
+_ALL_SEALS: Final = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_FUTURE_WRITE | F_SEAL_EXEC
 _OF_PATHS: Final = (F_DUPFD, F_DUPFD_CLOEXEC, F_GETFD, F_SETFD, F_GETFL, F_DUPFD_QUERY, F_CREATED_QUERY)
 _RWH_WRITE_LIFE_EXTREME: Final = 5
 _INT_MASK: Final = 0xFFFF_FFFF

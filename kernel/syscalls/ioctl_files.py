@@ -270,8 +270,7 @@ def _write_extent(extent: RawExtent, address: UserAddr, count: int, limit: int) 
 
 
 def _trim(file_system: FileSystem, argument: int) -> None:
-    """FITRIM with its struct fstrim_range, whose length becomes how much was trimmed. Beyond 2**63 is no limit.
-    """
+    """FITRIM with its struct fstrim_range, whose length becomes how much was trimmed. Beyond 2**63 is no limit."""
     if not current().credentials.capable(CAP_SYS_ADMIN):
         raise Errno(EPERM if file_system.block_device is not None else ENOTTY)
     if file_system.block_device is None:

@@ -38,11 +38,7 @@ def membarrier(command: i32, flags: u32, _processor: i32) -> int:
     if command == _GLOBAL or command == _GLOBAL_EXPEDITED:
         synchronise_processors()
         return 0
-    if (
-        command == _PRIVATE_EXPEDITED
-        or command == _PRIVATE_EXPEDITED_SYNC_CORE
-        or command == _PRIVATE_EXPEDITED_RSEQ
-    ):
+    if command == _PRIVATE_EXPEDITED or command == _PRIVATE_EXPEDITED_SYNC_CORE or command == _PRIVATE_EXPEDITED_RSEQ:
         if space.barriers & (command << 1) == 0:
             raise Errno(EPERM)
         if command == _PRIVATE_EXPEDITED_RSEQ:

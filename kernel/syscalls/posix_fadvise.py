@@ -14,7 +14,11 @@ _PAGE_LIMIT: Final = (1 << 52) - 1
 
 @syscall("fadvise64", status="Full", args="fd offset size one:fadvise")
 def fadvise64(descriptor: i32, offset: int, length: int, advice: i32) -> int:
-    file = file_at(descriptor)
+    return advise_file(file_at(descriptor), advice, offset, length)
+
+
+def advise_file(file: File, advice: int, offset: int, length: int) -> int:
+    """posix_fadvise(2) of a file."""
     if file.inode.is_fifo():
         raise Errno(ESPIPE)
     if length < 0 or not 0 <= advice <= 5:

@@ -54,9 +54,7 @@ def is_same_owner(task: Task, target: Task) -> bool:
 
 def owns(task: Task, target: Task) -> bool:
     """Whether the caller may say on which processors the target runs, or how nice it is."""
-    return is_same_owner(task, target) or task.credentials.capable_in(
-        target.credentials.user_namespace, CAP_SYS_NICE
-    )
+    return is_same_owner(task, target) or task.credentials.capable_in(target.credentials.user_namespace, CAP_SYS_NICE)
 
 
 def is_as_able(task: Task, target: Task) -> bool:

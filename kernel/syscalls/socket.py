@@ -83,20 +83,28 @@ def socketpair(family: i32, kind: i32, protocol: i32, pair: UserAddr) -> int:
 @syscall("bind", status="Full", args="fd:socket <sockaddr[length] size")
 def bind(descriptor: i32, address: UserAddr, length: i32) -> int:
     made = socket_at(descriptor)
-    name = read_address(address, length)
+    bind_to(made, read_address(address, length))
+    return 0
+
+
+def bind_to(made: Socket, name: bytes) -> None:
+    """bind(2) of a socket, unless the caller's domain forbids it."""
     domain = current().credentials.domain
     if domain is not None and domain.all_ports != 0 and isinstance(made, TcpSocket):
         check_binding(domain, made, name)
     made.bind(name)
-    return 0
 
 
 @syscall("listen", status="Full", args="fd:socket int")
 def listen(descriptor: i32, backlog: i32) -> int:
-    made = socket_at(descriptor)
+    listen_with(socket_at(descriptor), backlog)
+    return 0
+
+
+def listen_with(made: Socket, backlog: int) -> None:
+    """listen(2) of a socket: a backlog that is none is as long as it may be."""
     most = CORE.longest_backlog(made.network)
     made.listen(backlog if 0 <= backlog <= most else most)
-    return 0
 
 
 @syscall("accept", status="Full", args="fd:socket >sockaddr? =length? -> fd:socket")
@@ -117,14 +125,14 @@ def accept4(descriptor: i32, address: UserAddr, length: UserAddr, flags: i32) ->
     accepted = listening.accept(flags & O_NONBLOCK)
     if address != 0:
         try:
-            write_address(_peer_of(accepted), address, length)
+            write_address(peer_of(accepted), address, length)
         except (Errno, MemoryError):
             accepted.release()
             raise
     return current().files.install(accepted, flags & O_CLOEXEC != 0)
 
 
-def _peer_of(accepted: Socket) -> bytes:
+def peer_of(accepted: Socket) -> bytes:
     """The peer's address; it may have gone since the connection came."""
     address = b""
     gone = False
@@ -140,12 +148,16 @@ def _peer_of(accepted: Socket) -> bytes:
 @syscall("connect", status="Full", args="fd:socket <sockaddr[length] size")
 def connect(descriptor: i32, address: UserAddr, length: i32) -> int:
     connecting = socket_at(descriptor)
-    name = read_address(address, length)
+    connect_to(connecting, read_address(address, length))
+    return 0
+
+
+def connect_to(connecting: Socket, name: bytes) -> None:
+    """connect(2) of a socket, unless the caller's domain forbids it."""
     domain = current().credentials.domain
     if domain is not None and domain.all_ports != 0 and isinstance(connecting, TcpSocket):
         check_connecting(domain, connecting, name)
     connecting.connect(name)
-    return 0
 
 
 @syscall("getsockname", status="Full", args="fd:socket >sockaddr =length")

@@ -20,6 +20,7 @@ from kernel.net.sockets.socket import (
 from kernel.syscalls.buffer_arguments import user_vector
 from kernel.syscalls.descriptor_arguments import file_at
 from kernel.task import current
+from kernel.uring.file import UringFile
 
 ADDRESS_LIMIT: Final = 128  # sizeof(struct sockaddr_storage)
 HEADER_SIZE: Final = 56  # struct msghdr
@@ -135,18 +136,18 @@ def _files_of(data: bytes, limit: int) -> list[File]:
         raise Errno(EINVAL)
     files: list[File] = []
     table = current().files
-    bad = False
+    error = 0
     for index in range(count):
         number = span_of(data).load_u32(index * 4)
         file = table.find(number) if number <= _INT_MAX else None
-        if file is None:
-            bad = True
+        if file is None or isinstance(file, UringFile):
+            error = EBADF if file is None else EINVAL  # a ring does not travel: it could hold what holds it
             break
         files.append(file.acquire())
-    if bad:
+    if error != 0:
         for held in files:
             held.release()
-        raise Errno(EBADF)
+        raise Errno(error)
     return files
 
 

@@ -4,6 +4,7 @@ from typing import Final
 
 from kernel.doors.table import syscall
 from kernel.fs.constants import MAX_FILE_SIZE, PAGE_SHIFT, S_IFBLK, S_IFMT
+from kernel.fs.file import File
 from kernel.fs.mount_sync import sync_all
 from kernel.lang import EINVAL, ESPIPE, Errno, i32, u32
 from kernel.lib.saturation import end_page_of
@@ -29,7 +30,11 @@ def fdatasync(descriptor: i32) -> int:
     args="fd offset size flags:SYNC_FILE_RANGE_WAIT_BEFORE|SYNC_FILE_RANGE_WRITE|SYNC_FILE_RANGE_WAIT_AFTER",
 )  # fmt: skip
 def sync_file_range(descriptor: i32, offset: int, length: int, flags: u32) -> int:
-    file = file_at(descriptor)
+    return sync_range_of(file_at(descriptor), offset, length, flags)
+
+
+def sync_range_of(file: File, offset: int, length: int, flags: int) -> int:
+    """sync_file_range(2) of a file."""
     if flags & ~_SYNC_FILE_RANGE_FLAGS != 0 or offset < 0 or length < 0 or offset > MAX_FILE_SIZE - length:
         raise Errno(EINVAL)
     inode = file.inode

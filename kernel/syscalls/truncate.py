@@ -3,6 +3,7 @@
 from kernel.doors.table import syscall
 from kernel.fs.attributes import truncate_path
 from kernel.fs.constants import AT_FDCWD, FS_APPEND_FL
+from kernel.fs.file import File
 from kernel.fs.landlock import TRUNCATE
 from kernel.fs.notification import IN_MODIFY, tell_place
 from kernel.fs.privileges import drop_privileges
@@ -30,7 +31,11 @@ def truncate(path: UserAddr, size: int) -> int:
 def ftruncate(descriptor: i32, size: int) -> int:
     if size < 0:
         raise Errno(EINVAL)
-    file = file_at(descriptor)
+    return truncate_file(file_at(descriptor), size)
+
+
+def truncate_file(file: File, size: int) -> int:
+    """ftruncate(2) of a file, to a size that is not negative."""
     if not file.writable or not file.inode.is_regular():
         raise Errno(EINVAL)
     if file.inode.flags & FS_APPEND_FL != 0:

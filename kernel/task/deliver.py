@@ -3,7 +3,8 @@
 Runs whenever a system call or a fault of a program is done, with the program's registers in its frame. In a loop,
 because each step may sleep and things change meanwhile, after seeing to a shortage of memory that was felt:
 
-1. the process is to end, or another thread executes a new program: this thread exits;
+1. the process is to end, or another thread executes a new program: this thread exits; requests of io_uring(7) that
+are due go on;
 2. it is somebody else's turn: give way;
 3. the process is to stop: sleep until it continues;
 4. a signal waits: take it. A handler gets a frame on the user stack, and perhaps another one on top of it; without a
@@ -83,7 +84,7 @@ def before_user_mode(task: Task, frame: TrapFrame) -> None:
                 exit_task(task)
             if process.exec_task is not None and process.exec_task is not task:
                 exit_task(task)
-            if not _stops(task, frame):
+            if not _works(task) and not _stops(task, frame):
                 _take_signal(task, frame)
         elif need_resched():
             schedule()
@@ -96,6 +97,15 @@ def before_user_mode(task: Task, frame: TrapFrame) -> None:
     if task.signals.restores_blocked:
         task.signals.restores_blocked = False
         set_blocked(task, task.signals.saved_blocked)
+
+
+def _works(task: Task) -> bool:
+    """Go on with requests that are due (io_uring(7)), if there are any."""
+    work = task.async_work
+    if work is None or not work.is_due():
+        return False
+    work.run()
+    return not work.is_due()  # what came meanwhile lets stops and signals go first
 
 
 def _restart_sequence(task: Task, frame: TrapFrame) -> None:

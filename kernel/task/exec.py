@@ -336,6 +336,9 @@ def _stop_other_threads(task: Task) -> None:
 
 def _replace(task: Task, program: Program, space: AddressSpace, layout: Layout, credentials: Credentials) -> None:
     process = task.process
+    work = task.async_work
+    if work is not None:
+        work.end_for_program()
     futex_exit.leave_locks(task)
     old = task.memory
     task.memory = space

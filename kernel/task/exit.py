@@ -123,6 +123,9 @@ def exit_task(task: Task) -> None:
     process = task.process
     if process.pid == FIRST and len(process.threads) == 1:
         _first_process_ends(process)
+    work = task.async_work
+    if work is not None:
+        work.end()
     futex_exit.leave_locks(task)
     leave_states(task)
     if RUNNING.is_observed:

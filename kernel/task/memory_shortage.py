@@ -125,6 +125,9 @@ def _held_by_thread(task: Task, count: int) -> int:
             file = files.find(descriptor)
             if file is not None:
                 held_bytes += file.held_bytes()
+    work = task.async_work
+    if work is not None:
+        held_bytes += work.held_bytes(count)
     return held_bytes
 
 

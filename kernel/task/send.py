@@ -61,7 +61,8 @@ def update_interrupted(task: Task) -> None:
         return
     waiting = (task.pending.mask | process.pending.mask) & ~task.signals.blocked
     stops = process.stop.signal != 0 if task.tracee is None else _stops_for_tracer(task)
-    task.interrupted = waiting != 0 or stops or _makes_way(task)
+    work = task.async_work
+    task.interrupted = waiting != 0 or stops or _makes_way(task) or (work is not None and work.is_due())
     if task.interrupted:
         announce_work_of(task)
 

@@ -103,6 +103,30 @@ class LendingLocks:
     """Locks with priority inheritance that a task has to do with. Base class: futex_pi.py has the rest."""
 
 
+class AsyncWork:
+    """What a task has to do on its way to user mode for requests that it submitted. Base class: see kernel/uring."""
+
+    def held_bytes(self, count: int) -> int:
+        """Bytes that it keeps, without what the count of that number has met (memory_shortage.py)."""
+        return 0
+
+    def is_due(self) -> bool:
+        """Whether there is anything. Never sleeps."""
+        return False
+
+    @noraise
+    def run(self) -> None:
+        """Do it. May sleep."""
+
+    @noraise
+    def end_for_program(self) -> None:
+        """The task executes a new program: cancel everything. May sleep."""
+
+    @noraise
+    def end(self) -> None:
+        """The task ends: cancel everything, and begin nothing more. May sleep."""
+
+
 class TaskStart:
     """What a new task does first, in its own context. Base class: see fork.py and init.py."""
 
@@ -159,6 +183,7 @@ class Task(Thread):
         self.settings.memory_failure_policy = PR_MCE_KILL_DEFAULT
         self.lending: LendingLocks | None = None
         self.semaphore_undos: UndoList | None = None
+        self.async_work: AsyncWork | None = None  # once it submitted requests (io_uring_enter(2))
         self.keys: Keychain | None = None  # its keyrings, once it has one
         self.tracee: Tracee | None = None  # what there is more of it when it is traced (tracee.py)
         # Which system calls it may make (seccomp.py)

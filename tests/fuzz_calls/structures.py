@@ -49,6 +49,10 @@ STRUCTURES: Final = {
     "ifconf": "int/4 zero/4 >bytes[160]",
     "ifreq": "text:interface[16] bytes[24]",
     "io_event": "pad[32]",
+    "io_uring_params": (
+        "zero/4 one:0|2|64|70000/4 flags:8|16|32|64|128|256|512|0x400|0x800|0x1000|0x2000|0x10000/4 zero/4 zero/4 "
+        "zero/4 fd:io_uring/4 zero/4 zero/4 zero/4 pad[80]"
+    ),
     "iocb": (
         "int zero/4 flags:rwf/4 one:0|1/2 int/2 fd/4 =message[length]? length.size one:0|0|0|8|4096|-1 zero "
         "flags:1|2/4 fd:eventfd/4 | int zero/4 flags:rwf/4 one:7|8/2 int/2 fd/4 =iovec[count] count.count "

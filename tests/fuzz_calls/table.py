@@ -24,6 +24,7 @@ FD_KINDS = (
     "userfaultfd", "mq", "pidfd",
     "fscontext",
     "perf",
+    "io_uring",
     "ruleset",
     "spent",
 )  # fmt: skip

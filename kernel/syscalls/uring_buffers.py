@@ -1,0 +1,180 @@
+"""Buffers that a program provides: the operations PROVIDE_BUFFERS and REMOVE_BUFFERS, and what io_uring_register(2)
+does with rings of buffers.
+"""
+
+from typing import Final
+
+from kernel.lang import E2BIG, EEXIST, EFAULT, ENOBUFS, ENOENT, Errno, UserAddr
+from kernel.lib import user
+from kernel.lib.pace import pace
+from kernel.mm.ring_memory import RingMemory
+from kernel.syscalls.uring_arguments import refuse_if
+from kernel.uring import layout
+from kernel.uring.buffers import BUFFER_BYTES, ENTRY_SIZE, BufferGroup, Chosen, ProvidedBuffer
+from kernel.uring.operation import Operation
+from kernel.uring.request import Request
+from kernel.uring.ring import Ring
+
+_MOST_BUFFERS: Final = 1 << 16  # of a group
+_LAST_NUMBER: Final = _MOST_BUFFERS - 1
+_MOST_ENTRIES: Final = 1 << 15  # of a ring of buffers
+_FLAG_MMAP: Final = 1
+_PAGE_MASK: Final = 4095
+_COST: Final = 200  # instructions of one buffer, for `pace`
+
+
+def group_of(request: Request) -> BufferGroup:
+    """The group that a request takes its buffer from. Raises ENOBUFS."""
+    group = request.ring.groups.get(request.buffer_index)
+    if group is None:
+        raise Errno(ENOBUFS)
+    return group
+
+
+def selects(request: Request) -> bool:
+    """Whether a request takes a provided buffer."""
+    return request.flags & layout.BUFFER_SELECT != 0
+
+
+def select(request: Request) -> Chosen:
+    """Take the buffer for a request, as long as what the request asks for at most: `use` or `put_back` follows. Raises
+    ENOBUFS, EFAULT.
+    """
+    group = group_of(request)
+    buffer = group.take()
+    if buffer is None:
+        raise Errno(ENOBUFS)
+    if not group.is_ring():
+        request.ring.group_bytes -= BUFFER_BYTES
+    length = buffer.length
+    if 0 < request.length < length:
+        length = request.length
+    return Chosen(group, buffer, length)
+
+
+def use(request: Request, chosen: Chosen) -> None:
+    """A request has put something there: its completion says where."""
+    request.completion_flags = layout.CQE_BUFFER | chosen.buffer.number << layout.CQE_BUFFER_SHIFT
+
+
+def put_back(request: Request, chosen: Chosen) -> None:
+    """Nothing came. Raises MemoryError, and the buffer is gone."""
+    group = chosen.group
+    if request.ring.groups.get(request.buffer_index) is not group:
+        return  # the program has dropped it meanwhile
+    group.put_back(chosen.buffer, chosen.head)
+    if not group.is_ring():
+        request.ring.group_bytes += BUFFER_BYTES
+
+
+def _prepare_provide(request: Request) -> None:
+    refuse_if(request.modifiers != 0 or request.other != 0)
+    count = request.descriptor
+    if count <= 0 or count > _MOST_BUFFERS:
+        raise Errno(E2BIG)
+    user.check(request.address, request.length * count)
+    first = request.offset
+    if first < 0 or first >= _MOST_BUFFERS:
+        raise Errno(E2BIG)
+    refuse_if(first + count > _MOST_BUFFERS)
+
+
+def _provide(request: Request) -> int:
+    groups = request.ring.groups
+    group = groups.get(request.buffer_index)
+    if group is None:
+        group = BufferGroup(UserAddr(0), 0, None)
+        groups[request.buffer_index] = group
+        request.ring.group_bytes += group.held_bytes()
+    refuse_if(group.is_ring())
+    for index in range(request.descriptor):
+        if len(group.buffers) >= _MOST_BUFFERS:
+            raise Errno(E2BIG)
+        address = user.within(request.memory(), index * request.length)
+        number = ((request.offset & _LAST_NUMBER) + index) & _LAST_NUMBER
+        group.buffers.append(ProvidedBuffer(address, request.length, number))
+        request.ring.group_bytes += BUFFER_BYTES
+        pace(_COST)
+    return 0
+
+
+def _prepare_remove(request: Request) -> None:
+    refuse_if(request.modifiers != 0 or request.address != 0 or request.length != 0)
+    refuse_if(request.offset != 0 or request.other != 0)
+    refuse_if(request.descriptor <= 0 or request.descriptor > _MOST_BUFFERS)
+
+
+def _remove(request: Request) -> int:
+    group = request.ring.groups.get(request.buffer_index)
+    if group is None:
+        raise Errno(ENOENT)
+    refuse_if(group.is_ring())
+    done = 0
+    while done < request.descriptor and len(group.buffers) > 0:
+        group.buffers.popleft()
+        request.ring.group_bytes -= BUFFER_BYTES
+        done += 1
+        pace(_COST)
+    return done
+
+
+def register_group(ring: Ring, argument: UserAddr, count: int) -> int:
+    """IORING_REGISTER_PBUF_RING. Raises EINVAL, EFAULT, EEXIST, MemoryError."""
+    refuse_if(argument == 0 or count != 1)
+    address = UserAddr(user.read_i64(argument))
+    entry_count = user.read_u32(user.at(argument, 8))
+    number = user.read_u16(user.at(argument, 12))
+    flags = user.read_u16(user.at(argument, 14))
+    _check_reserved(argument)
+    refuse_if(flags & ~_FLAG_MMAP != 0)
+    if flags & _FLAG_MMAP != 0:
+        refuse_if(address != 0)
+    elif address == 0:
+        raise Errno(EFAULT)
+    refuse_if(address & _PAGE_MASK != 0)
+    refuse_if(entry_count == 0 or entry_count > _MOST_ENTRIES or entry_count & entry_count - 1 != 0)
+    old = ring.groups.get(number)
+    if old is not None and (old.is_ring() or len(old.buffers) > 0):
+        raise Errno(EEXIST)
+    size = (entry_count * ENTRY_SIZE + _PAGE_MASK) & ~_PAGE_MASK
+    memory = None
+    if flags & _FLAG_MMAP != 0:
+        memory = RingMemory(size)
+    else:
+        user.read_u8(user.at(address, size - 1))
+    group = BufferGroup(address, entry_count, memory)
+    done = False
+    try:
+        ring.groups[number] = group
+        ring.group_bytes += group.held_bytes() - (0 if old is None else old.held_bytes())
+        done = True
+    finally:
+        if not done:
+            group.give_back()
+    return 0
+
+
+def drop_group(ring: Ring, argument: UserAddr, count: int) -> int:
+    """IORING_UNREGISTER_PBUF_RING. Raises EINVAL, EFAULT, ENOENT."""
+    refuse_if(argument == 0 or count != 1)
+    number = user.read_u16(user.at(argument, 12))
+    flags = user.read_u16(user.at(argument, 14))
+    _check_reserved(argument)
+    refuse_if(flags != 0)
+    group = ring.groups.get(number)
+    if group is None:
+        raise Errno(ENOENT)
+    refuse_if(not group.is_ring())
+    ring.groups.pop(number)
+    ring.group_bytes -= group.held_bytes()
+    group.give_back()
+    return 0
+
+
+def _check_reserved(argument: UserAddr) -> None:
+    for offset in range(16, 40, 8):
+        refuse_if(user.read_i64(user.at(argument, offset)) != 0)
+
+
+Operation(31, _prepare_provide, _provide)
+Operation(32, _prepare_remove, _remove)

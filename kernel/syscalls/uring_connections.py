@@ -1,0 +1,150 @@
+"""Operations of io_uring on connections: ACCEPT, CONNECT, SHUTDOWN, SOCKET, BIND, LISTEN.
+
+As those that send and receive (uring_sockets.py), they never wait in a socket. Source: io_uring_enter(2).
+"""
+
+from typing import Final
+
+from kernel.fs.constants import O_CLOEXEC, O_NONBLOCK, READABLE, WRITABLE
+from kernel.fs.file import check_room_for_file
+from kernel.lang import EAGAIN, EALREADY, EINPROGRESS, Errno
+from kernel.lib.pace import pace
+from kernel.net.sockets.socket import SOCK_TYPE_MASK, Socket
+from kernel.syscalls.socket import bind_to, connect_to, listen_with, peer_of, socket
+from kernel.syscalls.socket_arguments import read_address, write_address
+from kernel.syscalls.uring_arguments import refuse_if
+from kernel.syscalls.uring_names import put_into_slot, slot_of
+from kernel.syscalls.uring_sockets import socket_of, wait_first
+from kernel.task import current
+from kernel.task.words import signed_32
+from kernel.uring import layout
+from kernel.uring.operation import Operation
+from kernel.uring.request import GOES_ON, Request
+
+_ACCEPT_MULTISHOT: Final = 1 << 0
+_ACCEPT_DONTWAIT: Final = 1 << 1
+_ACCEPT_POLL_FIRST: Final = 1 << 2
+_TYPE_FLAGS: Final = O_CLOEXEC | O_NONBLOCK
+_MOST_ROUNDS: Final = 32  # of a request that goes on, before others come
+_ROUND_COST: Final = 5000  # instructions, for `pace`
+_ANY_SLOT: Final = 0xFFFF_FFFF
+
+
+def _prepare_accept(request: Request) -> None:
+    refuse_if(request.length != 0 or request.buffer_index != 0)
+    how = request.priority
+    refuse_if(how & ~(_ACCEPT_MULTISHOT | _ACCEPT_DONTWAIT | _ACCEPT_POLL_FIRST) != 0)
+    slot = slot_of(request)
+    if slot != 0:
+        refuse_if(request.modifiers & O_CLOEXEC != 0)
+        refuse_if(how & _ACCEPT_MULTISHOT != 0 and slot != _ANY_SLOT)
+    refuse_if(request.modifiers & ~_TYPE_FLAGS != 0)
+    request.never_waits = how & _ACCEPT_DONTWAIT != 0
+
+
+def _accept(request: Request) -> int:
+    listening = socket_of(request)
+    wait_first(request, _ACCEPT_POLL_FIRST)
+    if request.priority & _ACCEPT_MULTISHOT == 0:
+        return _accept_one(request, listening)
+    for _ in range(_MOST_ROUNDS):
+        made = _accept_one(request, listening)
+        if not request.ring.post_more(request.user_data, made, layout.CQE_MORE):
+            return made
+        pace(_ROUND_COST)
+    return GOES_ON
+
+
+def _accept_one(request: Request, listening: Socket) -> int:
+    current().files.lowest_free(0)
+    check_room_for_file()  # before a connection is taken
+    if listening.is_listening and listening.poll(None) & READABLE == 0:
+        raise Errno(EAGAIN)
+    accepted = listening.accept(request.modifiers & O_NONBLOCK)
+    if request.address != 0:
+        try:
+            write_address(peer_of(accepted), request.memory(), request.memory2())
+        except (Errno, MemoryError):
+            accepted.release()
+            raise
+    made = current().files.install(accepted, request.modifiers & O_CLOEXEC != 0)
+    slot = slot_of(request)
+    return made if slot == 0 else put_into_slot(request.ring, made, slot)
+
+
+def _prepare_connect(request: Request) -> None:
+    refuse_if(request.length != 0 or request.buffer_index != 0 or request.modifiers != 0 or request.other != 0)
+    request.more().name = read_address(request.memory(), signed_32(request.offset))
+
+
+def _connect(request: Request) -> int:
+    target = socket_of(request)
+    if request.is_in_progress:
+        if target.poll(None) & request.events == 0:
+            raise Errno(EAGAIN)
+        error = target.take_error()
+        if error != 0:
+            raise Errno(error)
+        return 0
+    was_nonblocking = target.flags & O_NONBLOCK != 0
+    target.flags |= O_NONBLOCK
+    code = 0
+    try:
+        connect_to(target, request.more().name)
+    except Errno as error_of_call:
+        code = error_of_call.code
+    finally:
+        if not was_nonblocking:
+            target.flags &= ~O_NONBLOCK
+    if code == EINPROGRESS or code == EALREADY:
+        request.is_in_progress = True
+        raise Errno(EAGAIN)
+    if code != 0:
+        raise Errno(code)
+    return 0
+
+
+def _prepare_shutdown(request: Request) -> None:
+    refuse_if(request.offset != 0 or request.address != 0 or request.modifiers != 0)
+    refuse_if(request.buffer_index != 0 or request.other != 0)
+
+
+def _shut_down(request: Request) -> int:
+    socket_of(request).shut_down(signed_32(request.length))
+    return 0
+
+
+def _prepare_socket(request: Request) -> None:
+    refuse_if(request.address != 0 or request.modifiers != 0 or request.buffer_index != 0)
+    flags = request.offset & ~SOCK_TYPE_MASK
+    refuse_if(slot_of(request) != 0 and flags & O_CLOEXEC != 0)
+    refuse_if(flags & ~_TYPE_FLAGS & 0xFFFF_FFFF != 0)
+
+
+def _socket(request: Request) -> int:
+    made = socket(request.descriptor, signed_32(request.offset), signed_32(request.length))
+    slot = slot_of(request)
+    return made if slot == 0 else put_into_slot(request.ring, made, slot)
+
+
+def _bind(request: Request) -> int:
+    bind_to(socket_of(request), request.more().name)
+    return 0
+
+
+def _prepare_listen(request: Request) -> None:
+    refuse_if(request.address != 0 or request.buffer_index != 0 or request.modifiers != 0)
+    refuse_if(request.other != 0 or request.offset != 0)
+
+
+def _listen(request: Request) -> int:
+    listen_with(socket_of(request), signed_32(request.length))
+    return 0
+
+
+Operation(13, _prepare_accept, _accept, needs_file=True, takes_priority=True, events=READABLE)
+Operation(16, _prepare_connect, _connect, needs_file=True, events=WRITABLE)
+Operation(34, _prepare_shutdown, _shut_down, needs_file=True)
+Operation(45, _prepare_socket, _socket)
+Operation(56, _prepare_connect, _bind, needs_file=True)
+Operation(57, _prepare_listen, _listen, needs_file=True)

@@ -1,0 +1,260 @@
+"""Operations of io_uring on names and descriptors: OPENAT, OPENAT2, CLOSE, STATX, RENAMEAT, UNLINKAT, MKDIRAT,
+SYMLINKAT, LINKAT, the four of extended attributes, EPOLL_CTL, FILES_UPDATE.
+
+They are the system calls of the same names. Source: io_uring_enter(2).
+"""
+
+from typing import Final
+
+from kernel.fs.constants import KNOWN_OPEN_FLAGS, O_CLOEXEC
+from kernel.lang import EBADF, EINVAL, ENFILE, ENXIO, Errno
+from kernel.lib import user
+from kernel.lib.pace import pace
+from kernel.syscalls.descriptor_arguments import any_file_at
+from kernel.syscalls.epoll import epoll_ctl
+from kernel.syscalls.link import linkat, symlinkat
+from kernel.syscalls.mkdir import mkdirat
+from kernel.syscalls.open import openat, openat2
+from kernel.syscalls.rename import renameat2
+from kernel.syscalls.stat import statx
+from kernel.syscalls.unlink import unlinkat
+from kernel.syscalls.uring_arguments import refuse_if
+from kernel.syscalls.uring_resources import update_files
+from kernel.syscalls.xattr import fgetxattr, fsetxattr, getxattr, setxattr
+from kernel.task import current
+from kernel.task.words import signed_32
+from kernel.uring import layout
+from kernel.uring.file import UringFile
+from kernel.uring.operation import Operation
+from kernel.uring.request import Request
+from kernel.uring.ring import Ring
+
+_AT_REMOVEDIR: Final = 0x200
+_ANY_SLOT: Final = 0xFFFF_FFFF
+_WORD: Final = 0xFFFF_FFFF
+_OP_STATX: Final = 21
+_SLOT_COST: Final = 12  # instructions to look at one, for `pace`
+
+
+def slot_of(request: Request) -> int:
+    """`file_index`: 0 for a descriptor, else one more than the place among the ring's files, or any."""
+    return request.other & _WORD
+
+
+def put_into_slot(ring: Ring, descriptor: int, slot: int) -> int:
+    """Move the file of a descriptor that was just made to a place among the ring's files (see `slot_of`); the result
+    of the request. Raises ENXIO, EINVAL, ENFILE, and then the file is closed.
+    """
+    files = current().files
+    file = any_file_at(descriptor).acquire()
+    files.close(descriptor)
+    place = slot - 1
+    code = 0
+    if not ring.has_files:
+        code = ENXIO
+    elif slot == _ANY_SLOT:
+        place = ring.free_slot
+        while place < len(ring.files) and ring.files[place] is not None:
+            if ring.free_slot == place:
+                ring.free_slot = place + 1
+            place += 1
+            pace(_SLOT_COST)
+        code = ENFILE if place >= len(ring.files) else 0
+    elif place >= len(ring.files):
+        code = EINVAL
+    if code != 0:
+        file.release()
+        raise Errno(code)
+    old = ring.files[place]
+    ring.files[place] = file
+    if old is not None:
+        old.release()
+    return place if slot == _ANY_SLOT else 0
+
+
+def _refuse_fixed(request: Request) -> None:
+    """A directory is never a registered file."""
+    if request.flags & layout.FIXED_FILE != 0:
+        raise Errno(EBADF)
+
+
+# ---- Opening and closing ---------------------------------------------------------------------------------------------
+
+
+def _prepare_open(request: Request) -> None:
+    refuse_if(request.buffer_index != 0)
+    _refuse_fixed(request)
+    refuse_if(slot_of(request) != 0 and request.modifiers & O_CLOEXEC != 0)
+
+
+def _open(request: Request) -> int:
+    flags = request.modifiers & KNOWN_OPEN_FLAGS
+    descriptor = openat(request.descriptor, request.memory(), flags, signed_32(request.length))
+    slot = slot_of(request)
+    return descriptor if slot == 0 else put_into_slot(request.ring, descriptor, slot)
+
+
+def _prepare_open2(request: Request) -> None:
+    refuse_if(request.buffer_index != 0)
+    _refuse_fixed(request)
+    refuse_if(request.length < 24)
+    if slot_of(request) != 0:
+        refuse_if(user.read_i64(request.memory2()) & O_CLOEXEC != 0)
+
+
+def _open2(request: Request) -> int:
+    descriptor = openat2(request.descriptor, request.memory(), request.memory2(), request.length)
+    slot = slot_of(request)
+    return descriptor if slot == 0 else put_into_slot(request.ring, descriptor, slot)
+
+
+def _prepare_close(request: Request) -> None:
+    refuse_if(request.offset != 0 or request.address != 0 or request.length != 0)
+    refuse_if(request.modifiers != 0 or request.buffer_index != 0)
+    _refuse_fixed(request)
+    refuse_if(slot_of(request) != 0 and request.descriptor != 0)
+
+
+def _close(request: Request) -> int:
+    slot = slot_of(request)
+    if slot == 0:
+        if isinstance(any_file_at(request.descriptor), UringFile):
+            raise Errno(EBADF)
+        current().files.close(request.descriptor)
+        return 0
+    ring = request.ring
+    if not ring.has_files:
+        raise Errno(ENXIO)
+    if slot > len(ring.files):
+        raise Errno(EINVAL)
+    file = ring.files[slot - 1]
+    if file is None:
+        raise Errno(EBADF)
+    ring.files[slot - 1] = None
+    ring.free_slot = min(ring.free_slot, slot - 1)
+    file.release()
+    return 0
+
+
+def _prepare_update(request: Request) -> None:
+    refuse_if(request.flags & (layout.FIXED_FILE | layout.BUFFER_SELECT) != 0)
+    refuse_if(request.modifiers != 0 or request.other != 0 or request.length == 0)
+
+
+def _update(request: Request) -> int:
+    return update_files(request.ring, request.memory(), request.length, request.offset & _WORD)
+
+
+# ---- Names -----------------------------------------------------------------------------------------------------------
+
+
+def _prepare_name(request: Request) -> None:
+    refuse_if(request.buffer_index != 0 or request.other != 0)
+    _refuse_fixed(request)
+
+
+def _statx(request: Request) -> int:
+    flags = signed_32(request.modifiers)
+    return statx(request.descriptor, request.memory(), flags, request.length, request.memory2())
+
+
+def _rename(request: Request) -> int:
+    target = signed_32(request.length)
+    return renameat2(request.descriptor, request.memory(), target, request.memory2(), request.modifiers)
+
+
+def _prepare_unlink(request: Request) -> None:
+    refuse_if(request.offset != 0 or request.length != 0)
+    _prepare_name(request)
+    refuse_if(request.modifiers & ~_AT_REMOVEDIR != 0)
+
+
+def _unlink(request: Request) -> int:
+    return unlinkat(request.descriptor, request.memory(), signed_32(request.modifiers))
+
+
+def _prepare_mkdir(request: Request) -> None:
+    refuse_if(request.offset != 0 or request.modifiers != 0)
+    _prepare_name(request)
+
+
+def _mkdir(request: Request) -> int:
+    return mkdirat(request.descriptor, request.memory(), signed_32(request.length))
+
+
+def _prepare_symlink(request: Request) -> None:
+    refuse_if(request.length != 0 or request.modifiers != 0)
+    _prepare_name(request)
+
+
+def _symlink(request: Request) -> int:
+    return symlinkat(request.memory(), request.descriptor, request.memory2())
+
+
+def _prepare_link(request: Request) -> None:
+    _prepare_name(request)
+    user.read_u8(request.memory())  # names that are none come before flags that are none
+    user.read_u8(request.memory2())
+
+
+def _link(request: Request) -> int:
+    target = signed_32(request.length)
+    return linkat(request.descriptor, request.memory(), target, request.memory2(), signed_32(request.modifiers))
+
+
+# ---- Extended attributes ---------------------------------------------------------------------------------------------
+
+
+def _prepare_setting(request: Request) -> None:
+    _refuse_fixed(request)
+
+
+def _prepare_getting(request: Request) -> None:
+    _refuse_fixed(request)
+    refuse_if(request.modifiers != 0)
+
+
+def _set_attribute(request: Request) -> int:
+    flags = signed_32(request.modifiers)
+    return fsetxattr(request.descriptor, request.memory(), request.memory2(), request.length, flags)
+
+
+def _set_attribute_at(request: Request) -> int:
+    flags = signed_32(request.modifiers)
+    return setxattr(request.memory3(), request.memory(), request.memory2(), request.length, flags)
+
+
+def _get_attribute(request: Request) -> int:
+    return fgetxattr(request.descriptor, request.memory(), request.memory2(), request.length)
+
+
+def _get_attribute_at(request: Request) -> int:
+    return getxattr(request.memory3(), request.memory(), request.memory2(), request.length)
+
+
+# ---- epoll -----------------------------------------------------------------------------------------------------------
+
+
+def _prepare_epoll(request: Request) -> None:
+    refuse_if(request.buffer_index != 0 or request.other != 0)
+
+
+def _epoll(request: Request) -> int:
+    return epoll_ctl(request.descriptor, signed_32(request.length), signed_32(request.offset), request.memory())
+
+
+Operation(18, _prepare_open, _open)
+Operation(19, _prepare_close, _close)
+Operation(20, _prepare_update, _update)
+Operation(_OP_STATX, _prepare_name, _statx)
+Operation(28, _prepare_open2, _open2)
+Operation(29, _prepare_epoll, _epoll)
+Operation(35, _prepare_name, _rename)
+Operation(36, _prepare_unlink, _unlink)
+Operation(37, _prepare_mkdir, _mkdir)
+Operation(38, _prepare_symlink, _symlink)
+Operation(39, _prepare_link, _link)
+Operation(41, _prepare_setting, _set_attribute)
+Operation(42, _prepare_setting, _set_attribute_at)
+Operation(43, _prepare_getting, _get_attribute)
+Operation(44, _prepare_getting, _get_attribute_at)

@@ -1,0 +1,229 @@
+"""Operations of io_uring that move data of files: READ and WRITE with their kinds, FSYNC, SYNC_FILE_RANGE, FALLOCATE,
+FADVISE, MADVISE, FTRUNCATE.
+
+Regular files are read and written at once. Others that are not ready are waited for; only then they are asked for
+data, so that they do not wait. Pipes and sockets are asked not to, too, and give a part of what was asked for.
+
+Source: io_uring_enter(2).
+"""
+
+from typing import Final
+
+from kernel.fs.constants import MAX_FILE_SIZE, MAX_RW_COUNT, O_NONBLOCK, POLLERR, POLLHUP, READABLE, WRITABLE
+from kernel.fs.file import File
+from kernel.ipc.eventfd import EventFile
+from kernel.ipc.pipe import PipeFile
+from kernel.ipc.timerfd import TimerFile
+from kernel.lang import EAGAIN, EBADF, EFAULT, EINVAL, EOPNOTSUPP, Errno, UserAddr
+from kernel.lib.user import Buffer
+from kernel.net.sockets.socket import MSG_DONTWAIT, MSG_NOSIGNAL, Message, Socket
+from kernel.syscalls.buffer_arguments import user_range, user_vector
+from kernel.syscalls.fallocate import allocate_in
+from kernel.syscalls.ioprio_set import check_priority
+from kernel.syscalls.madvise import madvise
+from kernel.syscalls.posix_fadvise import advise_file
+from kernel.syscalls.readv import RWF_NOWAIT, RWF_SUPPORTED, read_by_flags, write_by_flags
+from kernel.syscalls.sync import sync_range_of
+from kernel.syscalls.truncate import truncate_file
+from kernel.syscalls.uring_arguments import refuse_if
+from kernel.syscalls.uring_buffers import put_back, select, selects, use
+from kernel.task.words import signed_32
+from kernel.uring.operation import Operation
+from kernel.uring.request import VECTOR_BYTES, Request
+
+_OP_READV: Final = 1
+_OP_WRITEV: Final = 2
+_OP_READ_FIXED: Final = 4
+_OP_WRITE_FIXED: Final = 5
+
+_FSYNC_DATASYNC: Final = 1
+
+
+# ---- Reading and writing ---------------------------------------------------------------------------------------------
+
+
+def _prepare_transfer(request: Request) -> None:
+    if request.priority != 0:
+        check_priority(request.priority)
+    if request.opcode == _OP_READV or request.opcode == _OP_WRITEV:
+        request.more().vector = user_vector(request.memory(), request.length)
+        request.kept_bytes = request.length * VECTOR_BYTES
+    elif request.opcode == _OP_READ_FIXED or request.opcode == _OP_WRITE_FIXED:
+        check_fixed_buffer(request)
+
+
+def check_fixed_buffer(request: Request) -> None:
+    """Raise EFAULT unless the memory of a request lies in the registered buffer that it names."""
+    buffers = request.ring.buffers
+    if request.buffer_index >= len(buffers):
+        raise Errno(EFAULT)
+    whole = buffers[request.buffer_index]
+    if request.address < whole.address:  # any number of 64 bits
+        raise Errno(EFAULT)
+    start = request.address - whole.address
+    if start > whole.length or request.length > whole.length - start:
+        raise Errno(EFAULT)
+
+
+def _buffer(request: Request) -> Buffer:
+    extra = request.extra
+    vector = None if extra is None else extra.vector
+    if vector is not None:
+        vector.rewind()  # an earlier try may have taken some
+        return vector
+    return user_range(request.memory(), min(request.length, MAX_RW_COUNT))
+
+
+def _judge(request: Request, file: File) -> int:
+    """Flags and offset of a transfer; the offset, -1 for the file's own position."""
+    if request.modifiers & ~RWF_SUPPORTED != 0:
+        raise Errno(EOPNOTSUPP)
+    gives_at_once = isinstance(file, (PipeFile, Socket, EventFile, TimerFile))
+    request.never_waits = request.modifiers & RWF_NOWAIT != 0 or (file.flags & O_NONBLOCK != 0 and not gives_at_once)
+    offset = request.offset
+    if not file.seekable:
+        return -1
+    if offset < -1 or offset > MAX_FILE_SIZE:
+        raise Errno(EINVAL)
+    return offset
+
+
+def _wait_until_ready(request: Request, file: File) -> None:
+    """Raise EAGAIN unless a transfer will not wait."""
+    if file.seekable or file.inode.is_regular():
+        return
+    if file.poll(None) & (request.events | POLLERR | POLLHUP) == 0:
+        raise Errno(EAGAIN)
+
+
+def _read(request: Request) -> int:
+    file = request.file
+    assert file is not None
+    if not file.readable:
+        raise Errno(EBADF)
+    offset = _judge(request, file)
+    _wait_until_ready(request, file)
+    if not selects(request):
+        return _read_into(request, file, offset, _buffer(request))
+    chosen = select(request)
+    try:
+        done = _read_into(request, file, offset, user_range(UserAddr(chosen.address), chosen.length))
+    except (Errno, MemoryError):
+        put_back(request, chosen)
+        raise
+    use(request, chosen)
+    return done
+
+
+def _read_into(request: Request, file: File, offset: int, buffer: Buffer) -> int:
+    wanted = buffer.remaining
+    if isinstance(file, Socket):
+        done = file.receive(Message(buffer, MSG_DONTWAIT))
+        if done == 0 and buffer.faulted:
+            raise Errno(EFAULT)
+    else:
+        flags = request.modifiers | (RWF_NOWAIT if isinstance(file, PipeFile) else 0)
+        done = read_by_flags(file, buffer, offset, flags)
+    request.is_short = done != wanted
+    return done
+
+
+def _write(request: Request) -> int:
+    file = request.file
+    assert file is not None
+    if not file.writable:
+        raise Errno(EBADF)
+    offset = _judge(request, file)
+    _wait_until_ready(request, file)
+    buffer = _buffer(request)
+    wanted = buffer.remaining
+    if isinstance(file, Socket):
+        done = file.send(Message(buffer, MSG_DONTWAIT | MSG_NOSIGNAL))
+        if done == 0 and buffer.faulted:
+            raise Errno(EFAULT)
+    else:
+        flags = request.modifiers | (RWF_NOWAIT if isinstance(file, PipeFile) else 0)
+        done = write_by_flags(file, buffer, offset, flags)
+    request.is_short = done != wanted
+    return done
+
+
+# ---- What a file keeps -----------------------------------------------------------------------------------------------
+
+
+def _file_of(request: Request) -> File:
+    file = request.file
+    assert file is not None
+    return file
+
+
+def _prepare_fsync(request: Request) -> None:
+    refuse_if(request.address != 0 or request.buffer_index != 0 or request.other != 0)
+    refuse_if(request.modifiers & ~_FSYNC_DATASYNC != 0)
+
+
+def _fsync(request: Request) -> int:
+    file = _file_of(request)
+    if request.modifiers & _FSYNC_DATASYNC != 0:
+        file.fdatasync()
+    else:
+        file.fsync()
+    return 0
+
+
+def _prepare_sync_range(request: Request) -> None:
+    refuse_if(request.address != 0 or request.buffer_index != 0 or request.other != 0)
+
+
+def _sync_range(request: Request) -> int:
+    return sync_range_of(_file_of(request), request.offset, request.length, request.modifiers)
+
+
+def _prepare_allocation(request: Request) -> None:
+    refuse_if(request.buffer_index != 0 or request.modifiers != 0 or request.other != 0)
+
+
+def _allocate(request: Request) -> int:
+    return allocate_in(_file_of(request), signed_32(request.length), request.offset, request.address)
+
+
+def _prepare_truncation(request: Request) -> None:
+    refuse_if(request.modifiers != 0 or request.address != 0 or request.length != 0)
+    refuse_if(request.buffer_index != 0 or request.other != 0 or request.address3 != 0)
+
+
+def _truncate(request: Request) -> int:
+    refuse_if(request.offset < 0)
+    return truncate_file(_file_of(request), request.offset)
+
+
+def _prepare_advice(request: Request) -> None:
+    refuse_if(request.buffer_index != 0 or request.other != 0)
+
+
+def _advise(request: Request) -> int:
+    length = request.address if request.address != 0 else request.length
+    return advise_file(_file_of(request), request.modifiers, request.offset, length)
+
+
+def _advise_memory(request: Request) -> int:
+    length = request.offset if request.offset != 0 else request.length
+    return madvise(request.address, length, signed_32(request.modifiers))
+
+
+Operation(
+    _OP_READV, _prepare_transfer, _read, needs_file=True, takes_priority=True, events=READABLE
+)  # fmt: skip
+Operation(_OP_WRITEV, _prepare_transfer, _write, needs_file=True, takes_priority=True, events=WRITABLE)
+Operation(3, _prepare_fsync, _fsync, needs_file=True)
+Operation(_OP_READ_FIXED, _prepare_transfer, _read, needs_file=True, takes_priority=True, events=READABLE)
+Operation(_OP_WRITE_FIXED, _prepare_transfer, _write, needs_file=True, takes_priority=True, events=WRITABLE)
+Operation(8, _prepare_sync_range, _sync_range, needs_file=True)
+Operation(17, _prepare_allocation, _allocate, needs_file=True)
+Operation(55, _prepare_truncation, _truncate, needs_file=True)
+Operation(
+    22, _prepare_transfer, _read, needs_file=True, takes_priority=True, takes_buffers=True, events=READABLE
+)  # fmt: skip
+Operation(23, _prepare_transfer, _write, needs_file=True, takes_priority=True, events=WRITABLE)
+Operation(24, _prepare_advice, _advise, needs_file=True)
+Operation(25, _prepare_advice, _advise_memory)

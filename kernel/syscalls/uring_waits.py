@@ -1,0 +1,184 @@
+"""Operations of io_uring that wait, and those that change or end what waits: NOP, POLL_ADD, POLL_REMOVE,
+ASYNC_CANCEL, MSG_RING.
+
+The order of checks is Linux's. Source: io_uring_enter(2).
+"""
+
+from typing import Final
+
+from kernel.fs.constants import POLLERR, POLLHUP, POLLNVAL, POLLRDHUP
+from kernel.lang import (
+    EAGAIN,
+    EBADF,
+    EBADFD,
+    ECANCELED,
+    ENOENT,
+    EOVERFLOW,
+    Errno,
+)
+from kernel.lib.pace import pace
+from kernel.syscalls.descriptor_arguments import file_at
+from kernel.syscalls.uring_arguments import refuse_if
+from kernel.task.words import signed_32
+from kernel.uring import layout
+from kernel.uring.cancel import (
+    CANCEL_ALL,
+    CANCEL_ANY,
+    CANCEL_FD,
+    CANCEL_FD_FIXED,
+    CANCEL_FLAGS,
+    CANCEL_OP,
+    Wanted,
+    cancel,
+    find,
+)
+from kernel.uring.file import UringFile
+from kernel.uring.operation import Operation
+from kernel.uring.request import Request
+
+_OP_POLL_ADD: Final = 6
+
+_NOP_INJECT_RESULT: Final = 1
+
+_POLL_ADD_MULTI: Final = 1 << 0
+_POLL_UPDATE_EVENTS: Final = 1 << 1
+_POLL_UPDATE_USER_DATA: Final = 1 << 2
+_POLL_ALWAYS: Final = POLLERR | POLLHUP | POLLNVAL | POLLRDHUP
+_POLL_EVENTS: Final = 0xFFFF
+
+_WORD: Final = 0xFFFF_FFFF
+_COST: Final = 300  # instructions, for `pace`
+
+_MSG_DATA: Final = 0
+_MSG_CQE_SKIP: Final = 1
+_MSG_FLAGS_PASS: Final = 2
+
+
+# ---- NOP -------------------------------------------------------------------------------------------------------------
+
+
+def _prepare_nop(request: Request) -> None:
+    refuse_if(request.modifiers & ~_NOP_INJECT_RESULT != 0)
+
+
+def _nop(request: Request) -> int:
+    return signed_32(request.length) if request.modifiers & _NOP_INJECT_RESULT != 0 else 0
+
+
+# ---- Polling ---------------------------------------------------------------------------------------------------------
+
+
+def _prepare_poll(request: Request) -> None:
+    refuse_if(request.buffer_index != 0 or request.offset != 0 or request.address != 0)
+    refuse_if(request.length & ~_POLL_ADD_MULTI != 0)
+    is_multiple = request.length & _POLL_ADD_MULTI != 0
+    refuse_if(is_multiple and request.flags & layout.CQE_SKIP_SUCCESS != 0)
+    request.events = request.modifiers & _POLL_EVENTS
+    request.hears_wakes_only = is_multiple
+
+
+def _poll(request: Request) -> int:
+    file = request.file
+    assert file is not None
+    found = file.poll(None) & (request.events | _POLL_ALWAYS)
+    if request.length & _POLL_ADD_MULTI == 0:
+        if found == 0:
+            raise Errno(EAGAIN)
+        return found
+    if request.waiter is None or found == 0:
+        raise Errno(EAGAIN)  # first it stands on the queues
+    if isinstance(file, UringFile) or file is request.ring.bell:
+        return found  # its completions may be what wakes it: it does not go on
+    if request.ring.post_more(request.user_data, found, layout.CQE_MORE):
+        raise Errno(EAGAIN)
+    return found
+
+
+def _prepare_poll_remove(request: Request) -> None:
+    refuse_if(request.buffer_index != 0 or request.other != 0)
+    how = request.length
+    refuse_if(how & ~(_POLL_UPDATE_EVENTS | _POLL_UPDATE_USER_DATA | _POLL_ADD_MULTI) != 0)
+    refuse_if(how == _POLL_ADD_MULTI)
+    refuse_if(how & _POLL_UPDATE_USER_DATA == 0 and request.offset != 0)
+    refuse_if(how & _POLL_UPDATE_EVENTS == 0 and request.modifiers != 0)
+
+
+def _poll_remove(request: Request) -> int:
+    ring = request.ring
+    found = find(ring, request.address, _OP_POLL_ADD, _OP_POLL_ADD)
+    if found is None:
+        raise Errno(ENOENT)
+    how = request.length
+    if how & (_POLL_UPDATE_EVENTS | _POLL_UPDATE_USER_DATA) == 0:
+        found.settle(-ECANCELED)
+        return 0
+    if how & _POLL_UPDATE_USER_DATA != 0:
+        ring.rename(found, request.offset)
+    if how & _POLL_UPDATE_EVENTS != 0:
+        found.events = request.modifiers & _POLL_EVENTS
+    found.note_due()
+    return 0
+
+
+# ---- Cancelling ------------------------------------------------------------------------------------------------------
+
+
+def _prepare_cancel(request: Request) -> None:
+    refuse_if(request.flags & layout.BUFFER_SELECT != 0)
+    refuse_if(request.offset != 0 or request.other != 0)
+    flags = request.modifiers
+    refuse_if(flags & ~CANCEL_FLAGS != 0)
+    refuse_if(flags & CANCEL_ANY != 0 and flags & (CANCEL_FD | CANCEL_OP) != 0)
+
+
+def _cancel(request: Request) -> int:
+    flags = request.modifiers
+    ring = request.ring
+    file = None
+    if flags & CANCEL_FD != 0:
+        if request.flags & layout.FIXED_FILE != 0 or flags & CANCEL_FD_FIXED != 0:
+            file = ring.fixed_file(request.descriptor)
+        else:
+            file = file_at(request.descriptor)
+    found = cancel(ring, Wanted(flags, request.address, request.length & 0xFF, file))
+    if flags & (CANCEL_ALL | CANCEL_ANY) != 0:
+        return found
+    if found == 0:
+        raise Errno(ENOENT)
+    return 0
+
+
+# ---- Messages to other rings -----------------------------------------------------------------------------------------
+
+
+def _prepare_message(request: Request) -> None:
+    refuse_if(request.buffer_index != 0 or request.personality != 0)
+    refuse_if(request.modifiers & ~(_MSG_CQE_SKIP | _MSG_FLAGS_PASS) != 0)
+
+
+def _message(request: Request) -> int:
+    file = request.file
+    if not isinstance(file, UringFile):
+        raise Errno(EBADFD)
+    refuse_if(request.address != _MSG_DATA)
+    refuse_if(request.address3 != 0 or request.modifiers & ~_MSG_FLAGS_PASS != 0)
+    passes = request.modifiers & _MSG_FLAGS_PASS != 0
+    refuse_if(not passes and request.other != 0)
+    target = file.ring
+    if target.is_disabled:
+        raise Errno(EBADFD)
+    if target.is_ended:
+        raise Errno(EBADF)
+    if target.overflow_count >= target.completion_count:
+        raise Errno(EOVERFLOW)  # nobody takes them: what is put aside for a ring is bounded
+    target.post(request.offset, signed_32(request.length), request.other & _WORD if passes else 0)
+    while target.end_counted():
+        pace(_COST)
+    return 0
+
+
+Operation(0, _prepare_nop, _nop)
+Operation(_OP_POLL_ADD, _prepare_poll, _poll, needs_file=True)
+Operation(7, _prepare_poll_remove, _poll_remove)
+Operation(14, _prepare_cancel, _cancel)
+Operation(40, _prepare_message, _message, needs_file=True)

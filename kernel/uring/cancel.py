@@ -1,0 +1,98 @@
+"""Which requests an IORING_OP_ASYNC_CANCEL, or a synchronous one, means.
+
+Source: io_uring_enter(2), io_uring_cancelation(7).
+"""
+
+from typing import Final
+
+from kernel.fs.file import File
+from kernel.lang import ECANCELED, final
+from kernel.lib.pace import pace
+from kernel.uring.request import OP_LINK_TIMEOUT, OP_TIMEOUT, Request
+from kernel.uring.ring import Ring
+
+CANCEL_ALL: Final = 1 << 0
+CANCEL_FD: Final = 1 << 1
+CANCEL_ANY: Final = 1 << 2
+CANCEL_FD_FIXED: Final = 1 << 3
+CANCEL_USERDATA: Final = 1 << 4
+CANCEL_OP: Final = 1 << 5
+CANCEL_FLAGS: Final = 0x3F
+
+_COST: Final = 80  # instructions to look at one request, for `pace`
+
+
+@final
+class Wanted:
+    """Which requests are meant."""
+
+    def __init__(self, flags: int, user_data: int, opcode: int, file: File | None) -> None:
+        self.flags: int = flags
+        self.user_data: int = user_data
+        self.opcode: int = opcode  # matters with CANCEL_OP
+        self.file: File | None = file  # matters with CANCEL_FD
+
+    def matches(self, request: Request) -> bool:
+        """Whether a request that waits is meant."""
+        if request.is_settled() or request.opcode == OP_LINK_TIMEOUT:
+            return False
+        flags = self.flags
+        if flags & CANCEL_ANY != 0:
+            return True
+        if flags & CANCEL_FD != 0 and (request.opcode == OP_TIMEOUT or request.file is not self.file):
+            return False
+        if flags & CANCEL_OP != 0 and request.opcode != self.opcode:
+            return False
+        by_data = flags & CANCEL_USERDATA != 0 or flags & (CANCEL_FD | CANCEL_OP) == 0
+        return not by_data or request.user_data == self.user_data
+
+    def by_data_alone(self) -> bool:
+        return self.flags & (CANCEL_ANY | CANCEL_FD | CANCEL_OP) == 0
+
+
+def cancel(ring: Ring, wanted: Wanted) -> int:
+    """Cancel what is meant, the first only unless all are; how many were found. Sleeps."""
+    takes_all = wanted.flags & (CANCEL_ALL | CANCEL_ANY) != 0
+    if wanted.by_data_alone():
+        return _cancel_by_data(ring, wanted, takes_all=takes_all)
+    found = 0
+    for _ in range(ring.request_count):
+        request = ring.requests.first()
+        if request is None:
+            break
+        ring.requests.unlink(request)  # all of them go once round, whoever changes the list meanwhile
+        ring.requests.link_last(request)
+        if (takes_all or found == 0) and wanted.matches(request):
+            request.settle(-ECANCELED)
+            found += 1
+        pace(_COST)
+    return found
+
+
+def _cancel_by_data(ring: Ring, wanted: Wanted, *, takes_all: bool) -> int:
+    found = 0
+    request = ring.latest_of(wanted.user_data)
+    while request is not None:
+        following = request.same_next
+        if wanted.matches(request):
+            request.settle(-ECANCELED)
+            found += 1
+            if not takes_all:
+                break
+        pace(_COST)
+        if following is not None and not following.is_kept:  # it ended meanwhile: what was found is settled by now
+            following = ring.latest_of(wanted.user_data)
+        request = following
+    return found
+
+
+def find(ring: Ring, user_data: int, first_opcode: int, second_opcode: int) -> Request | None:
+    """A request that waits, of one of two opcodes. Sleeps."""
+    request = ring.latest_of(user_data)
+    while request is not None:
+        if not request.is_settled() and (request.opcode == first_opcode or request.opcode == second_opcode):
+            return request
+        following = request.same_next
+        pace(_COST)
+        request = following if following is not None and following.is_kept else None
+    return None

@@ -1,0 +1,97 @@
+"""The descriptor of a ring: what io_uring_setup(2) returns.
+
+It is ready for reading when there are completions, or deferred work for its task; for writing, when there is room for
+submissions. Its end cancels what waits, which the tasks of these requests see on their next way to user mode.
+
+Context: `close` may sleep.
+"""
+
+from typing import Final
+
+from kernel.fs.anonymous import anonymous_path
+from kernel.fs.constants import O_CLOEXEC, O_RDWR, READABLE, WRITABLE
+from kernel.fs.file import DESCRIPTION_BYTES, File
+from kernel.lang import EBADF, ECANCELED, EINVAL, ENOMEM, Errno, final
+from kernel.lib.pace import pace
+from kernel.mm.frames import PAGE_SHIFT
+from kernel.mm.objects import MemoryObject
+from kernel.sched import PollWaiter
+from kernel.task.memory_shortage import COUNTS
+from kernel.uring import layout
+from kernel.uring.memory import RingPages
+from kernel.uring.ring import Ring
+
+_WORD: Final = 0xFFFF_FFFF
+_COST: Final = 100  # instructions, for `pace`
+
+
+@final
+class UringFile(File):
+    """A ring that is open."""
+
+    def __init__(self, ring: Ring) -> None:
+        super().__init__(anonymous_path(b"[io_uring]"), O_RDWR | O_CLOEXEC)
+        self.ring: Ring = ring
+
+    def held_bytes(self) -> int:
+        self.ring.counted_by = COUNTS.last
+        return DESCRIPTION_BYTES + self.ring.held_bytes()
+
+    def memory_object(self) -> MemoryObject:
+        raise Errno(EINVAL)
+
+    def mapped_part(self, offset: int, size_bytes: int) -> MemoryObject:
+        if self.users == 0:
+            raise Errno(EBADF)
+        ring = self.ring
+        kind = offset & layout.MAP_KIND
+        if kind == layout.MAP_SQ or kind == layout.MAP_CQ:
+            return RingPages(self, ring.memory, kind >> PAGE_SHIFT)
+        if kind == layout.MAP_ENTRIES:
+            return RingPages(self, ring.entries, kind >> PAGE_SHIFT)
+        if kind == layout.MAP_BUFFERS:
+            group = ring.groups.get((offset & ~layout.MAP_BUFFERS) >> layout.MAP_BUFFERS_SHIFT)
+            memory = None if group is None else group.memory
+            if memory is not None:
+                return RingPages(self, memory, offset >> PAGE_SHIFT)
+        raise Errno(ENOMEM)  # as Linux, which finds no addresses for it
+
+    def poll(self, waiter: PollWaiter | None) -> int:
+        ring = self.ring
+        if waiter is not None:
+            waiter.wait_on(ring.waiters)
+        state = 0
+        if (ring.observe(layout.SQ_TAIL) - ring.head) & _WORD != ring.entry_count:
+            state |= WRITABLE
+        if ring.waiting_completions() != 0 or not ring.overflow.is_empty() or ring.due.first is not None:
+            state |= READABLE
+        return state
+
+    def close(self) -> None:
+        ring = self.ring
+        ring.is_ended = True
+        ring.job.ring = None
+        while True:
+            due = ring.due.take()
+            if due is None:
+                break
+            due.note_due()  # now on its task's list
+            pace(_COST)
+        for _ in range(ring.request_count):
+            request = ring.requests.first()
+            if request is None:
+                break
+            ring.requests.unlink(request)
+            ring.requests.link_last(request)
+            request.settle(-ECANCELED)
+            pace(_COST)
+        while True:
+            deferred = ring.deferred.first()
+            if deferred is None:
+                break
+            ring.undefer(deferred)
+            deferred.refusal = ECANCELED
+            deferred.note_due()
+            pace(_COST)
+        ring.end.ring = ring
+        ring.end.schedule()

@@ -1,0 +1,472 @@
+"""The life of a request: it begins, waits perhaps, and ends; then the next of its chain begins.
+
+All of this is the work of the request's task: in io_uring_enter(2), or on its way to user mode. So there is no other
+thread whose rights, files and memory would have to be borrowed, and none that could run after the task.
+
+Context: sleeps, as what requests do.
+"""
+
+from typing import Final
+
+from kernel.fs.constants import POLLERR, POLLHUP
+from kernel.ipc.later import start_thread
+from kernel.lang import (
+    EAGAIN,
+    EBADF,
+    ECANCELED,
+    EINTR,
+    ENOMEM,
+    ERESTART_RESTARTBLOCK,
+    ERESTARTNOHAND,
+    ERESTARTNOINTR,
+    ERESTARTSYS,
+    ETIME,
+    Errno,
+    final,
+    noraise,
+)
+from kernel.lib.pace import is_dying, pace
+from kernel.task.send import update_interrupted
+from kernel.task.task import Task, current
+from kernel.uring import layout
+from kernel.uring.file import UringFile
+from kernel.uring.operation import Operation
+from kernel.uring.request import GOES_ON, NO_OUTCOME, WAITS, Request, RequestWaiter
+from kernel.uring.ring import Ring, TaskRequests
+
+_MOST_TRIES: Final = 128  # of a request whose file says that it is ready, and then is not
+_AGAIN: Final = -1
+_COST: Final = 1500  # instructions of one request, for `pace`
+_LOOK_COST: Final = 60
+
+
+def as_result(code: int) -> int:
+    """The errno of a request that ended: nothing restarts one that a signal interrupted."""
+    if code == ERESTARTSYS or code == ERESTARTNOHAND or code == ERESTART_RESTARTBLOCK:
+        return EINTR
+    return ENOMEM if code == ERESTARTNOINTR else code
+
+
+@noraise
+def start(first: Request | None) -> None:
+    """Begin a request, and what is linked to it as far as nothing waits."""
+    request = first
+    while request is not None:
+        request.is_new = False
+        request = _begin(request)
+        pace(_COST)
+
+
+@noraise
+def resume(request: Request) -> None:
+    """It is due: something that it waited for has happened."""
+    if request.is_new:
+        request.ring.leave_task(request)
+        start(request)
+        return
+    if not request.is_kept:
+        return
+    if request.is_settled():
+        start(finish(request, request.outcome))
+        return
+    work = request.task.async_work
+    if isinstance(work, TaskRequests) and work.is_ending:
+        start(finish(request, -ECANCELED))  # what performs it might wait, and nothing would interrupt that any more
+        return
+    if request.timer is None and not _is_ready(request):
+        return
+    result = _attempt(request)
+    if result != WAITS and request.is_kept:
+        start(finish(request, result))
+
+
+@noraise
+def _is_ready(request: Request) -> bool:
+    """Whether there may be what it waits for."""
+    file = request.file
+    if file is None:
+        return True
+    try:
+        return file.poll(None) & (request.events | POLLERR | POLLHUP) != 0
+    except Errno:
+        return True
+    except MemoryError:
+        return True
+
+
+@noraise
+def _begin(request: Request) -> Request | None:
+    """Begin one. Returns what begins next."""
+    _take_limit(request)
+    work = request.task.async_work
+    if request.refusal != 0:
+        result = -request.refusal
+    elif isinstance(work, TaskRequests) and work.is_ending:
+        result = -ECANCELED
+    elif request.ring.is_ended or is_dying():
+        result = -ECANCELED  # a ring that nobody has any more waits for nothing
+    else:
+        result = _attempt(request)
+    if result == WAITS:
+        _start_limit(request)
+        return None
+    return finish(request, result)
+
+
+@noraise
+def _attempt(request: Request) -> int:
+    """Perform it: its result, or WAITS."""
+    operation = _operation_of(request)
+    if operation is None:
+        return -EBADF
+    code = 0
+    task = request.task
+    try:
+        while True:
+            try:
+                if operation.needs_file and request.file is None:
+                    _find_file(request)
+                if not request.has_begun:
+                    request.events |= operation.events
+                result = operation.perform(request)
+                request.has_begun = True
+                if result != GOES_ON:
+                    return result
+                code = _wait(request)
+                if code <= 0:  # it has done its share for now
+                    request.tries = 0
+                    request.note_due()
+                    return WAITS
+                return -as_result(code)
+            except Errno as error:
+                code = error.code
+            except MemoryError:
+                code = ENOMEM
+            request.has_begun = True
+            if code == EAGAIN and not request.never_waits:
+                code = _wait(request)
+            if code != _AGAIN:
+                return WAITS if code == 0 else -as_result(code)
+    finally:
+        if task.keeps_files:
+            task.let_files_go()  # a call of its own would have ended
+
+
+def _operation_of(request: Request) -> Operation | None:
+    """What it is to do; None for an opcode that there is not."""
+    return request.operation
+
+
+def _find_file(request: Request) -> None:
+    """Raises EBADF."""
+    if request.flags & layout.FIXED_FILE != 0:
+        file = request.ring.fixed_file(request.descriptor)
+    else:
+        file = current().files.get(request.descriptor)
+    request.file = file.acquire()
+
+
+@noraise
+def _wait(request: Request) -> int:
+    """Let it wait for its file: 0; _AGAIN if that is ready by now; or the error with which it ends, as it cannot."""
+    file = request.file
+    if file is None:
+        return EAGAIN
+    wanted = request.events | POLLERR | POLLHUP
+    waiter = request.waiter
+    try:
+        if waiter is None:
+            start_thread()
+            waiter = RequestWaiter(request)
+            request.waiter = waiter
+            ready = file.poll(waiter) & wanted
+            if len(waiter.entries) == 0:
+                _leave_queues(request)
+                return EAGAIN
+            request.ring.keep(request)
+        else:
+            ready = 0 if request.hears_wakes_only else file.poll(None) & wanted
+    except Errno as error:
+        return error.code
+    except MemoryError:
+        _leave_queues(request)
+        return ENOMEM
+    if ready == 0:
+        request.tries = 0
+        return 0
+    request.tries += 1
+    return EAGAIN if request.tries > _MOST_TRIES else _AGAIN
+
+
+@noraise
+def _leave_queues(request: Request) -> None:
+    waiter = request.waiter
+    request.waiter = None
+    if waiter is not None:
+        waiter.close()
+        waiter.request = None
+
+
+# ---- The end ---------------------------------------------------------------------------------------------------------
+
+
+@noraise
+def finish(request: Request, result: int) -> Request | None:
+    """It is done: enter its completion. Returns what begins next in its chain."""
+    if result < 0 and request.moved > 0:
+        result = request.moved  # what was moved is not lost, whatever came then
+        request.is_short = True
+    failed = (result < 0 and not request.keeps_chain) or request.is_short
+    is_silent = request.flags & layout.CQE_SKIP_SUCCESS != 0
+    _complete(request, result, shows=failed or not is_silent)
+    limit = request.limit
+    request.limit = None
+    if limit is not None:
+        limit.limited = None
+        _complete(limit, -ECANCELED, shows=limit.flags & layout.CQE_SKIP_SUCCESS == 0)
+    following = request.linked
+    request.linked = None
+    if failed and following is not None and request.flags & layout.IO_HARDLINK == 0:
+        _cancel_chain(following, shows=not is_silent)
+        following = None
+    while request.ring.end_counted():
+        pace(_COST)
+    begin_deferred(request.ring)
+    return following
+
+
+@noraise
+def _complete(request: Request, result: int, *, shows: bool) -> None:
+    """Enter its completion, and give back what it holds."""
+    ring = request.ring
+    ring.drop(request)
+    request.is_new = False
+    _leave_queues(request)
+    timer = request.timer
+    request.timer = None
+    if timer is not None:
+        timer.cancel()
+        timer.request = None
+    if request.outcome == NO_OUTCOME:
+        request.outcome = result
+    ring.kept_bytes -= request.kept_bytes
+    request.kept_bytes = 0
+    file = request.file
+    request.file = None
+    extra = request.extra
+    request.extra = None
+    counted = None if extra is None else extra.counted
+    if counted is not None and counted.request is not None:
+        counted.request = None
+        ring.counted.take_out(counted)
+    limited = request.limited
+    request.limited = None
+    if limited is not None:
+        limited.limit = None
+    if shows:
+        ring.post(request.user_data, result, request.completion_flags)
+    ring.ended += 1
+    if file is not None:
+        file.release()
+
+
+@noraise
+def _cancel_chain(first: Request, *, shows: bool) -> None:
+    """What would have begun after a request that failed."""
+    request: Request | None = first
+    while request is not None:
+        following = request.linked
+        request.linked = None
+        _complete(request, -request.refusal if request.refusal != 0 else -ECANCELED, shows=shows)
+        request = following
+        pace(_COST)
+
+
+@noraise
+def begin_deferred(ring: Ring) -> None:
+    """What waits for the end of others begins, if these are done."""
+    while True:
+        request = ring.deferred.first()
+        if request is None or (request.flags & layout.IO_DRAIN != 0 and ring.ended < request.sequence):
+            return
+        ring.undefer(request)
+        request.note_due()
+        pace(_LOOK_COST)
+
+
+# ---- Limits of time --------------------------------------------------------------------------------------------------
+
+
+@noraise
+def _take_limit(request: Request) -> None:
+    """A LINK_TIMEOUT behind it is no part of the chain: it limits the request."""
+    following = request.linked
+    if following is not None and following.is_limit() and following.refusal == 0:
+        request.limit = following
+        request.linked = following.linked
+        following.linked = None
+        following.is_new = False
+
+
+@noraise
+def _start_limit(request: Request) -> None:
+    limit = request.limit
+    if limit is None:
+        return
+    limit.limited = request
+    operation = _operation_of(limit)
+    if operation is None:
+        return
+    limit.has_begun = True
+    try:
+        operation.perform(limit)
+    except Errno:
+        limit.limited = None  # the request waits without a limit of time
+    except MemoryError:
+        limit.limited = None
+
+
+def limit_is_up(limit: Request) -> int:
+    """The time of a LINK_TIMEOUT is up: end what it limits. Its own result."""
+    request = limit.limited
+    limit.limited = None
+    if request is None:
+        return -ECANCELED
+    request.limit = None
+    if request.is_settled():
+        return -ETIME
+    request.settle(-ECANCELED)
+    return -ETIME
+
+
+# ---- What a task has to do -------------------------------------------------------------------------------------------
+
+
+@final
+class TaskWork(TaskRequests):
+    """Of one task."""
+
+    def held_bytes(self, count: int) -> int:
+        held_bytes = 0
+        for ring in self.rings.keys():
+            held_bytes += ring.uncounted_bytes(count)
+        for held in self.registered:
+            if isinstance(held, UringFile):
+                held_bytes += held.ring.uncounted_bytes(count)
+        return held_bytes
+
+    @noraise
+    def run(self) -> None:
+        self.is_at_work = True
+        if self.due.first is not None:
+            update_interrupted(current())  # by signals alone
+        last = self.due.last  # what comes due meanwhile waits for the next round, so that this one has an end
+        while True:
+            request = self.due.take()
+            if request is None:
+                break
+            resume(request)
+            pace(_COST)
+            if request is last or is_dying():
+                break
+        self.is_at_work = self.is_ending
+        update_interrupted(current())
+
+    @noraise
+    def end(self) -> None:
+        self.is_ending = True
+        self.is_at_work = True
+        while True:
+            self.run()
+            ring: Ring | None = None
+            for some in self.rings.keys():
+                ring = some
+                break
+            if ring is None:
+                break
+            cancel_of_task(ring, self)
+        self.run()
+        while len(self.registered) > 0:
+            held = self.registered.pop()
+            if held is not None:
+                held.release()
+        self.run()  # what these rings had
+
+    @noraise
+    def end_for_program(self) -> None:
+        self.end()
+        self.is_ending = False
+        self.is_at_work = False
+
+
+def work_of(task: Task) -> TaskWork:
+    """What the task has to do, nothing at first. Raises MemoryError."""
+    work = task.async_work
+    if isinstance(work, TaskWork):
+        return work
+    fresh = TaskWork()
+    task.async_work = fresh
+    return fresh
+
+
+@noraise
+def run_deferred(ring: Ring) -> None:
+    """What a ring with DEFER_TASKRUN has left to its task."""
+    if ring.due.first is None:
+        return
+    if ring.setup & layout.SETUP_TASKRUN_FLAG != 0:
+        ring.clear_flag(layout.SQ_TASKRUN)
+    last = ring.due.last  # what comes due meanwhile waits for the next round, so that this one has an end
+    while True:
+        request = ring.due.take()
+        if request is None:
+            return
+        resume(request)
+        pace(_COST)
+        if request is last or is_dying():
+            return
+
+
+@noraise
+def cancel_of_task(ring: Ring, work: TaskRequests) -> None:
+    """The task of some of the ring's requests ends, or its program does."""
+    run_deferred_of(ring, work)
+    for _ in range(ring.request_count):
+        request = ring.requests.first()
+        if request is None:
+            break
+        if request.task.async_work is work:
+            start(finish(request, -ECANCELED))
+        else:
+            ring.requests.unlink(request)
+            ring.requests.link_last(request)
+        pace(_LOOK_COST)
+    for _ in range(ring.deferred_count):  # all of them go once round, whoever changes the list meanwhile
+        request = ring.deferred.first()
+        if request is None:
+            break
+        ring.undefer(request)
+        if request.task.async_work is work:
+            ring.leave_task(request)
+            start(request)  # ends as cancelled, and all of its chain
+        else:
+            ring.link_deferred(request)
+        pace(_LOOK_COST)
+
+
+@noraise
+def run_deferred_of(ring: Ring, work: TaskRequests) -> None:
+    """Give what is due in the ring to the tasks that it belongs to."""
+    if not ring.defers:
+        return
+    while True:
+        request = ring.due.take()
+        if request is None:
+            return
+        if request.task.async_work is work:
+            resume(request)
+        else:
+            request.is_due = True
+            other = request.task.async_work
+            if isinstance(other, TaskRequests):
+                other.add(request)

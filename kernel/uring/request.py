@@ -1,0 +1,224 @@
+"""A request: what a submission says, copied once, and how far it has come.
+
+A request belongs to the task that submitted it, and to its ring. It is performed by that task alone: in the call that
+submits it, or on the task's way to user mode when something that it waited for has happened (perform.py).
+
+Context: `note_due` is fit for interrupts, and so are the wakes and timers that call it.
+"""
+
+from typing import TYPE_CHECKING, Final
+
+from kernel.fs.file import File
+from kernel.lang import Span, UserAddr, final, u8
+from kernel.lib.linked import Linked, LinkedList
+from kernel.lib.user import UserVector
+from kernel.sched import PollWaiter
+from kernel.task.task import Task
+from kernel.task.words import load_i32, load_i64
+from kernel.time import Timer
+from kernel.time.heap import Queued
+
+if TYPE_CHECKING:
+    from kernel.uring.operation import Operation
+    from kernel.uring.ring import Ring
+
+REQUEST_BYTES: Final = 700  # what a request that waits takes, about
+VECTOR_BYTES: Final = 16  # of each range of a vector that a request keeps
+OP_TIMEOUT: Final = 11
+OP_LINK_TIMEOUT: Final = 15
+NO_OUTCOME: Final = 1 << 40  # no result is as large
+GOES_ON: Final = (1 << 40) + 2  # … when it has more to do at once, and others should come first
+WAITS: Final = (1 << 40) + 1  # what performing a request returns when its end is left to a timer, or to others
+
+
+@final
+class RequestWaiter(PollWaiter):
+    """A request's places on the queues of its file."""
+
+    def __init__(self, request: "Request") -> None:
+        super().__init__()
+        self.request: Request | None = request  # until it is done
+
+    def notified(self) -> None:
+        request = self.request
+        if request is not None:
+            request.note_due()
+
+
+@final
+class RequestTimer(Timer):
+    """The time of a request."""
+
+    def __init__(self, request: "Request") -> None:
+        super().__init__()
+        self.request: Request | None = request  # until it is done
+        self.interval_ns: int = 0  # of one that goes off several times
+        self.is_up: bool = False
+
+    def expire(self, now_ns: int) -> int:
+        request = self.request
+        self.is_up = True
+        if request is not None:
+            request.note_due()
+        return 0
+
+
+@final
+class Counted(Queued):
+    """A timeout that ends with a number of completions: it is due at that number."""
+
+    def __init__(self, request: "Request") -> None:
+        super().__init__()
+        self.request: Request | None = request  # until it is done
+
+
+@final
+class Extra:
+    """What few requests need beside the words of their submission."""
+
+    def __init__(self) -> None:
+        self.vector: UserVector | None = None  # memory that was described when it was submitted
+        self.header: Header | None = None
+        self.name: bytes = b""
+        self.time_ns: int = 0  # of timers, and how they go by it
+        self.is_absolute: bool = False
+        self.clock: int = 0
+        self.repeats: int = 0  # how often a timer goes off still; -1: without end
+        self.counted: Counted | None = None  # of a timeout that a number of completions ends
+
+
+class Header:
+    """A header of a message. Base class: what the operations of sockets keep of it."""
+
+
+@final
+class Request(Linked["Request"]):
+    """One request. It stands on its ring's list while it waits."""
+
+    def __init__(self, ring: "Ring", task: Task, entry: Span[u8]) -> None:
+        """From the 64 bytes of a submission, which nobody else changes. Raises MemoryError."""
+        super().__init__()
+        self.ring: Ring = ring
+        self.task: Task = task
+        self.operation: Operation | None = None
+        self.opcode: int = entry.load_u32(0) & 0xFF
+        self.flags: int = entry.load_u32(0) >> 8 & 0xFF
+        self.priority: int = entry.load_u16(2)
+        self.descriptor: int = load_i32(entry, 4)
+        self.offset: int = load_i64(entry, 8)
+        self.address: int = load_i64(entry, 16)
+        self.length: int = entry.load_u32(24)
+        self.modifiers: int = entry.load_u32(28)  # rw_flags, msg_flags, timeout_flags …
+        self.user_data: int = load_i64(entry, 32)
+        self.buffer_index: int = entry.load_u16(40)
+        self.personality: int = entry.load_u16(42)
+        self.other: int = load_i32(entry, 44)  # splice_fd_in, file_index, addr_len
+        self.address3: int = load_i64(entry, 48)
+        self.last: int = load_i64(entry, 56)
+        self.extra: Extra | None = None
+        self.file: File | None = None
+        self.linked: Request | None = None  # what begins when it is done
+        self.chain_length: int = 1  # of its whole chain, if it is the first
+        self.sequence: int = 0  # how many requests began before its chain, if it is drained
+        self.waiter: RequestWaiter | None = None
+        self.timer: RequestTimer | None = None
+        self.limit: Request | None = None  # the LINK_TIMEOUT that limits it
+        self.limited: Request | None = None  # of a LINK_TIMEOUT that runs
+        self.outcome: int = NO_OUTCOME  # how it ends, whatever happens to its file
+        self.refusal: int = 0  # an error that it has before it begins
+        self.completion_flags: int = 0
+        self.moved: int = 0
+        self.kept_bytes: int = 0  # of its vector, beside REQUEST_BYTES; counted by its ring
+        self.tries: int = 0
+        self.events: int = 0  # POLL* bits that it waits for
+        self.hears_wakes_only: bool = False  # that its file is ready still, is no news
+        self.never_waits: bool = False  # EAGAIN is its end
+        self.is_short: bool = False  # it has succeeded, and yet breaks its chain
+        self.keeps_chain: bool = False  # whatever its result is, its chain goes on
+        self.is_new: bool = True  # it has not begun
+        self.is_kept: bool = False  # it stands on the ring's list
+        self.is_due: bool = False
+        self.has_begun: bool = False  # its operation has been at work before
+        self.is_in_progress: bool = False  # a connection is
+        self.next_due: Request | None = None
+        # Among those of its ring that wait and have the same user_data, the latest first
+        self.same_next: Request | None = None
+        self.same_previous: Request | None = None
+
+    def this(self) -> "Request":
+        return self
+
+    def memory(self) -> UserAddr:
+        """`addr`."""
+        return UserAddr(self.address)
+
+    def memory3(self) -> UserAddr:
+        """`addr3`."""
+        return UserAddr(self.address3)
+
+    def memory2(self) -> UserAddr:
+        """`addr2`, which lies where `off` does."""
+        return UserAddr(self.offset)
+
+    def more(self) -> Extra:
+        """What it needs beside. Raises MemoryError."""
+        extra = self.extra
+        if extra is None:
+            extra = Extra()
+            self.extra = extra
+        return extra
+
+    def is_limit(self) -> bool:
+        """Whether it is a LINK_TIMEOUT."""
+        return self.opcode == OP_LINK_TIMEOUT
+
+    def is_settled(self) -> bool:
+        """Whether its end is decided. A call, because it is asked anew after a sleep."""
+        return self.outcome != NO_OUTCOME
+
+    def settle(self, outcome: int) -> None:
+        """Decide its end, if that has not been decided: it comes when it is the task's turn."""
+        if self.outcome == NO_OUTCOME:
+            self.outcome = outcome
+            self.note_due()
+
+    def note_due(self) -> None:
+        """Something that it waits for has happened: its task looks at it soon."""
+        if not self.is_due:
+            self.is_due = True
+            self.ring.add_due(self)
+
+
+@final
+class DueList:
+    """Requests that are to be looked at, in their order."""
+
+    def __init__(self) -> None:
+        self.first: Request | None = None
+        self.last: Request | None = None
+
+    def put(self, request: Request) -> None:
+        last = self.last
+        request.next_due = None
+        if last is None:
+            self.first = request
+        else:
+            last.next_due = request
+        self.last = request
+
+    def take(self) -> Request | None:
+        """The first, which is off the list and no longer due."""
+        request = self.first
+        if request is not None:
+            following = request.next_due
+            self.first = following
+            if following is None:
+                self.last = None
+            request.next_due = None
+            request.is_due = False
+        return request
+
+
+@final
+class Requests(LinkedList[Request]):
+    """Requests of a ring that wait."""

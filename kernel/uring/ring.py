@@ -1,0 +1,558 @@
+"""A ring: what it shares with the program, the completions, and the requests that wait.
+
+The program may write anything into a ring at any time. The kernel goes by a head of submissions and a tail of
+completions of its own; of what the program writes it reads each word once, and takes only the difference to its own.
+
+Completions that find no room wait in a list of the kernel's until the program has taken others (IORING_FEAT_NODROP).
+That list is bounded by the requests: only the last completion of a request enters it.
+
+Context: `post` and `add_due` never sleep; `add_due` is fit for interrupts.
+"""
+
+from typing import Final, Literal
+
+from kernel.fs.file import File
+from kernel.ipc.eventfd import EventFile
+from kernel.ipc.later import Job
+from kernel.lang import EBADF, ECANCELED, EIO, ERESTARTSYS, Array, Errno, final, noinline, noraise, u8
+from kernel.lib.linked import Linked, LinkedList
+from kernel.lib.pace import pace
+from kernel.mm.ring_memory import RingMemory
+from kernel.sched import Thread, WaitQueue, current_thread, wake
+from kernel.sched.mutex import Mutex
+from kernel.task.send import interrupt
+from kernel.task.task import AsyncWork, Task
+from kernel.task.words import store_i32, store_i64
+from kernel.time.heap import DeadlineHeap
+from kernel.uring import layout
+from kernel.uring.buffers import BufferGroup
+from kernel.uring.request import REQUEST_BYTES, Counted, DueList, Request, Requests
+
+_WORD: Final = 0xFFFF_FFFF
+_PAGE: Final = 4096
+_OVERFLOWED_BYTES: Final = 80
+_FIXED_BUFFER_BYTES: Final = 48
+_MOST_COUNTED: Final = 16  # timeouts that one completion ends without a safe point
+_DROP_COST: Final = 300  # instructions, for `pace`
+RING_BYTES: Final = 1200  # what a ring takes beside its pages, about
+
+
+@final
+class Overflowed(Linked["Overflowed"]):
+    """A completion that found no room."""
+
+    def __init__(self, user_data: int, result: int, flags: int) -> None:
+        super().__init__()
+        self.user_data: int = user_data
+        self.result: int = result
+        self.flags: int = flags
+
+    def this(self) -> "Overflowed":
+        return self
+
+
+@final
+class OverflowList(LinkedList[Overflowed]):
+    """Completions that found no room, in their order."""
+
+
+@final
+class Count:
+    """How many of a task's requests wait in a ring."""
+
+    def __init__(self) -> None:
+        self.value: int = 0
+
+
+@final
+class SameData:
+    """Requests of a ring that wait and have the same user_data."""
+
+    def __init__(self) -> None:
+        self.first: Request | None = None
+
+
+class TaskRequests(AsyncWork):
+    """What a task has to do for its requests. Base class: see perform.py."""
+
+    def __init__(self) -> None:
+        self.due: DueList = DueList()
+        self.rings: dict[Ring, Count] = {}  # where some of its requests wait
+        self.is_ending: bool = False  # the task begins nothing any more
+        self.is_at_work: bool = False  # the task looks at what is due by itself
+        self.registered: list[File | None] = []  # rings that it names by an index (IORING_REGISTER_RING_FDS)
+        self.sleeper: Thread | None = None  # the task, while it waits in io_uring_enter(2)
+
+    def enter(self, ring: "Ring") -> None:
+        """One more of its requests waits there. Raises MemoryError."""
+        count = self.rings.get(ring)
+        if count is None:
+            count = Count()
+            self.rings[ring] = count
+        count.value += 1
+
+    @noraise
+    def leave(self, ring: "Ring") -> None:
+        """One less."""
+        count = self.rings.get(ring)
+        if count is not None:
+            count.value -= 1
+            if count.value == 0:
+                self.rings.pop(ring)
+
+    def is_due(self) -> bool:
+        return self.due.first is not None and not self.is_at_work
+
+    def add(self, request: Request) -> None:
+        """Something for the task to look at. Fit for interrupts."""
+        self.due.put(request)
+        sleeper = self.sleeper
+        if sleeper is not None:
+            wake(sleeper)
+        elif not self.is_at_work:
+            interrupt(request.task)
+
+
+@final
+class PollersJob(Job):
+    """Wakes those who watch a ring's descriptor when there is work for its task: that may not be done from within a
+    wake, because a ring may watch another one.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ring: Ring | None = None
+
+    def run(self) -> None:
+        ring = self.ring
+        if ring is not None:
+            ring.waiters.wake_all()
+
+
+@final
+class RingEnd(Job):
+    """Gives back what a ring had. That is left to the thread "async": files are among it, and a file that ends does
+    not end others.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ring: Ring | None = None
+
+    def run(self) -> None:
+        ring = self.ring
+        self.ring = None
+        if ring is not None:
+            ring.give_back()
+
+
+@final
+class FixedBuffer:
+    """A range of memory that was registered."""
+
+    def __init__(self, address: int, length: int) -> None:
+        self.address: int = address
+        self.length: int = length
+
+
+@final
+class Restrictions:
+    """What a ring may be used for (IORING_REGISTER_RESTRICTIONS)."""
+
+    def __init__(self) -> None:
+        self.register_codes: int = 0  # a bit for each
+        self.opcodes: int = 0
+        self.flags_allowed: int = 0
+        self.flags_required: int = 0
+
+    def allow(self, opcode: int, flags: int) -> bool:
+        """Whether a submission is allowed."""
+        if self.opcodes >> opcode & 1 == 0 or flags & self.flags_required != self.flags_required:
+            return False
+        return flags & ~(self.flags_allowed | self.flags_required) == 0
+
+
+@final
+class Ring:
+    """One ring."""
+
+    def __init__(self, setup: int, entry_count: int, completion_count: int) -> None:
+        """Both counts are powers of two within what layout.py allows. Raises MemoryError. Sleeps."""
+        self.setup: int = setup
+        self.entry_count: int = entry_count
+        self.completion_count: int = completion_count
+        self.completion_size: int = layout.COMPLETION_SIZE * (2 if setup & layout.SETUP_CQE32 != 0 else 1)
+        self.entry_size: int = layout.ENTRY_SIZE * (2 if setup & layout.SETUP_SQE128 != 0 else 1)
+        self.array_at: int = layout.array_offset(completion_count, self.completion_size)
+        has_array = setup & layout.SETUP_NO_SQARRAY == 0
+        size = self.array_at + (entry_count * 4 if has_array else 0)
+        self.has_array: bool = has_array
+        self.is_disabled: bool = setup & layout.SETUP_R_DISABLED != 0
+        self.defers: bool = setup & layout.SETUP_DEFER_TASKRUN != 0
+        self.is_ended: bool = False  # nobody has it open, and nobody maps it
+        self.head: int = 0  # of submissions, modulo 2**32
+        self.tail: int = 0  # of completions, modulo 2**32
+        self.dropped: int = 0
+        self.lost: int = 0  # completions that found no memory either
+        self.has_lost: bool = False  # … and the program has not been told
+        self.overflow: OverflowList = OverflowList()
+        self.overflow_count: int = 0
+        self.requests: Requests = Requests()  # that wait
+        self.by_data: dict[int, SameData] = {}  # the same, by user_data
+        self.request_count: int = 0
+        self.deferred: Requests = Requests()  # firsts of chains that begin when others are done
+        self.deferred_count: int = 0
+        self.begun: int = 0  # requests that were submitted, and how many of them are done
+        self.ended: int = 0
+        self.drain_is_off: bool = False  # a request was silent, so nobody may wait for all
+        self.drains_next: bool = False
+        self.submitting: Mutex = Mutex()  # one thread at a time takes submissions
+        self.chain_first: Request | None = None  # that is being submitted
+        self.chain_last: Request | None = None
+        self.timed_out: int = 0  # timeouts that went off
+        self.posted: int = 0
+        self.counted: DeadlineHeap[Counted] = DeadlineHeap()  # timeouts that end with a number of completions
+        self.due: DueList = DueList()  # of a ring with DEFER_TASKRUN
+        self.job: PollersJob = PollersJob()
+        self.end: RingEnd = RingEnd()
+        self.sleeper: Thread | None = None  # who waits in io_uring_enter(2) for deferred work
+        self.waiters: WaitQueue = WaitQueue()
+        self.submitter: Task | None = None  # the only one, with SINGLE_ISSUER
+        self.files: list[File | None] = []
+        self.free_slot: int = 0  # of `files`; none before it is free
+        self.has_files: bool = False
+        self.buffers: list[FixedBuffer] = []
+        self.has_buffers: bool = False
+        self.groups: dict[int, BufferGroup] = {}  # of provided buffers
+        self.group_bytes: int = 0  # that they take, about
+        self.kept_bytes: int = 0  # of its requests' vectors
+        self.counted_by: int = 0  # the last count of memory that has met it
+        self.bell: EventFile | None = None
+        self.bell_is_for_late: bool = False  # it hears of what did not end in its call (EVENTFD_ASYNC)
+        self.restrictions: Restrictions | None = None  # that are in force
+        self.restrictions_to_be: Restrictions | None = None  # … once the ring is enabled
+        self.memory: RingMemory = RingMemory(_whole_pages(size))
+        done = False
+        try:
+            self.entries: RingMemory = RingMemory(_whole_pages(entry_count * self.entry_size))
+            done = True
+        finally:
+            if not done:
+                self.memory.free()
+        memory = self.memory
+        memory.store(layout.SQ_MASK, entry_count - 1)
+        memory.store(layout.CQ_MASK, completion_count - 1)
+        memory.store(layout.SQ_ENTRIES, entry_count)
+        memory.store(layout.CQ_ENTRIES, completion_count)
+        if self.defers:
+            self.job.ring = self
+
+    def held_bytes(self) -> int:
+        """About how much memory comes free with it."""
+        living = self.begun - self.ended  # requests: those that wait, and those behind them
+        waiting = living * REQUEST_BYTES + self.kept_bytes + self.overflow_count * _OVERFLOWED_BYTES
+        listed = len(self.files) * 8 + len(self.buffers) * _FIXED_BUFFER_BYTES + self.group_bytes
+        return RING_BYTES + self.memory.size_bytes() + self.entries.size_bytes() + waiting + listed
+
+    def uncounted_bytes(self, count: int) -> int:
+        """`held_bytes` for the first who asks in a count of memory: a ring may be known by several ways."""
+        if self.counted_by == count:
+            return 0
+        self.counted_by = count
+        return self.held_bytes()
+
+    def lock(self) -> None:
+        """Take `submitting`. What holds it may sleep for long, so a signal ends the wait. Raises ERESTARTSYS, EIO (its
+        owner was lost).
+        """
+        while not self.submitting.try_acquire():
+            owner = self.submitting.present_owner()
+            if owner is not None and owner.is_lost:
+                raise Errno(EIO)
+            try:
+                self.submitting.waiters.sleep()
+            except Errno:
+                if self.submitting.present_owner() is None:
+                    self.submitting.waiters.wake_one()
+                raise Errno(ERESTARTSYS) from None
+
+    # ---- Words of the ring -----------------------------------------------------------------------------------------
+    # Calls, so that what is written to the ring before one of them is there when the program sees what it stores, and
+    # what is read behind one of them is read after it: the processor keeps the order of stores and that of loads.
+
+    @noinline
+    def observe(self, at: int) -> int:
+        """A word that the program writes."""
+        return self.memory.load(at)
+
+    @noinline
+    def publish(self, at: int, word: int) -> None:
+        """A word that the program reads."""
+        self.memory.store(at, word)
+
+    def set_flag(self, flag: int) -> None:
+        """One of SQ_FLAGS."""
+        self.publish(layout.SQ_FLAGS, self.observe(layout.SQ_FLAGS) | flag)
+
+    def clear_flag(self, flag: int) -> None:
+        self.publish(layout.SQ_FLAGS, self.observe(layout.SQ_FLAGS) & ~flag & _WORD)
+
+    # ---- Completions -----------------------------------------------------------------------------------------------
+
+    def waiting_completions(self) -> int:
+        """How many completions the program has not taken, by what it says."""
+        return (self.tail - self.observe(layout.CQ_HEAD)) & _WORD
+
+    def is_full(self) -> bool:
+        """Whether the next completion finds no room."""
+        return self.waiting_completions() >= self.completion_count
+
+    @noraise
+    def post(self, user_data: int, result: int, flags: int) -> None:
+        """Enter a completion, now or when there is room."""
+        if self.is_ended:
+            return
+        if self.overflow.is_empty() and not self.is_full():
+            self._write(user_data, result, flags)
+        else:
+            self._put_aside(user_data, result, flags)
+        self._tell()
+
+    def latest_of(self, user_data: int) -> Request | None:
+        """The request that began to wait last of those with that user_data; the others follow by `same_next`."""
+        same = self.by_data.get(user_data)
+        return None if same is None else same.first
+
+    def post_more(self, user_data: int, result: int, flags: int) -> bool:
+        """Enter one completion of several that a request has; False, and nothing is entered, if there is no room.
+
+        Sleeps.
+        """
+        if self.is_ended or not self.overflow.is_empty() or self.is_full():
+            return False
+        self._write(user_data, result, flags)
+        self._tell()
+        while self.end_counted():
+            pace(_DROP_COST)
+        return True
+
+    @noraise
+    def _put_aside(self, user_data: int, result: int, flags: int) -> None:
+        try:
+            self.overflow.link_last(Overflowed(user_data, result, flags))
+            self.overflow_count += 1
+            self.set_flag(layout.SQ_CQ_OVERFLOW)
+        except MemoryError:
+            self.lost = (self.lost + 1) & _WORD
+            self.has_lost = True
+            self.publish(layout.CQ_OVERFLOW, self.lost)
+
+    def flush(self) -> None:
+        """Enter what found no room before, as far as it does now."""
+        if self.overflow.is_empty():
+            return
+        before = self.posted
+        while not self.is_full():
+            entry = self.overflow.first()
+            if entry is None:
+                break
+            self.overflow.unlink(entry)
+            self.overflow_count -= 1
+            self._write(entry.user_data, entry.result, entry.flags)
+        if self.overflow.is_empty():
+            self.clear_flag(layout.SQ_CQ_OVERFLOW)
+        if self.posted != before:
+            self._tell()
+
+    def _write(self, user_data: int, result: int, flags: int) -> None:
+        storage: Array[u8, Literal[32]] = Array()
+        entry = storage.span()
+        store_i64(entry, 0, user_data)
+        store_i32(entry, 8, result)
+        store_i32(entry, 12, flags)
+        at = layout.COMPLETIONS + (self.tail & (self.completion_count - 1)) * self.completion_size
+        self.memory.write(at, entry[0 : self.completion_size])
+        self.tail = (self.tail + 1) & _WORD
+        self.posted += 1
+        self.publish(layout.CQ_TAIL, self.tail)
+
+    def _tell(self) -> None:
+        bell = self.bell
+        if bell is not None and self.observe(layout.CQ_FLAGS) & layout.CQ_EVENTFD_DISABLED == 0:
+            if not self.bell_is_for_late or self.submitting.owner is not current_thread():
+                bell.signal(1)
+        self.end_counted()
+        self.waiters.wake_all()
+
+    @noraise
+    def end_counted(self) -> bool:
+        """End timeouts whose number of completions is there, a few at a time; whether there are more."""
+        waiting = self.counted.entries
+        for _ in range(_MOST_COUNTED):
+            if len(waiting) == 0 or waiting[0].queued_ns > self.posted - self.timed_out:
+                return False
+            counted = waiting[0]
+            self.counted.take_out(counted)
+            request = counted.request
+            counted.request = None
+            if request is not None:
+                request.settle(0)
+        return True
+
+    # ---- Requests --------------------------------------------------------------------------------------------------
+
+    def keep(self, request: Request) -> None:
+        """A request begins to wait. Raises MemoryError, or ECANCELED as the ring has ended, and nothing has changed."""
+        if request.is_kept:
+            return
+        if self.is_ended:
+            raise Errno(ECANCELED)
+        work = request.task.async_work
+        assert isinstance(work, TaskRequests)
+        same = self.by_data.get(request.user_data)
+        is_fresh = same is None
+        if same is None:
+            same = SameData()
+            self.by_data[request.user_data] = same
+        try:
+            work.enter(self)
+        except MemoryError:
+            if is_fresh:
+                self.by_data.pop(request.user_data)
+            raise
+        self._join_same(request, same)
+        self.requests.link_last(request)
+        self.request_count += 1
+        request.is_kept = True
+
+    @noraise
+    def drop(self, request: Request) -> None:
+        """It waits no longer."""
+        if not request.is_kept:
+            return
+        request.is_kept = False
+        self.requests.unlink(request)
+        self.request_count -= 1
+        self._leave_same(request)
+        self.leave_task(request)
+
+    def rename(self, request: Request, user_data: int) -> None:
+        """A request that waits has another user_data from now on. Raises MemoryError, and nothing has changed."""
+        if self.by_data.get(user_data) is None:
+            self.by_data[user_data] = SameData()
+        same = self.by_data[user_data]
+        if user_data == request.user_data:
+            return
+        self._leave_same(request)
+        request.user_data = user_data
+        self._join_same(request, same)
+
+    def _join_same(self, request: Request, same: SameData) -> None:
+        first = same.first
+        request.same_next = first
+        if first is not None:
+            first.same_previous = request
+        same.first = request
+
+    @noraise
+    def _leave_same(self, request: Request) -> None:
+        following = request.same_next
+        previous = request.same_previous
+        request.same_next = None
+        request.same_previous = None
+        if following is not None:
+            following.same_previous = previous
+        if previous is not None:
+            previous.same_next = following
+            return
+        same = self.by_data.get(request.user_data)
+        if same is not None:
+            same.first = following
+            if following is None:
+                self.by_data.pop(request.user_data)
+
+    @noraise
+    def leave_task(self, request: Request) -> None:
+        """One of a task's requests waits no longer."""
+        work = request.task.async_work
+        if isinstance(work, TaskRequests):
+            work.leave(self)
+
+    def defer(self, request: Request) -> None:
+        """The first of a chain begins when others are done. Raises MemoryError."""
+        work = request.task.async_work
+        assert isinstance(work, TaskRequests)
+        work.enter(self)
+        self.link_deferred(request)
+
+    @noraise
+    def link_deferred(self, request: Request) -> None:
+        self.deferred.link_last(request)
+        self.deferred_count += 1
+
+    @noraise
+    def undefer(self, request: Request) -> None:
+        """It is none of those that wait for others any more; its task still counts it."""
+        self.deferred.unlink(request)
+        self.deferred_count -= 1
+
+    def add_due(self, request: Request) -> None:
+        """It is for the request's task to look at it: at once, or when it asks for completions (DEFER_TASKRUN)."""
+        if self.defers and not self.is_ended:
+            self.due.put(request)
+            if self.setup & layout.SETUP_TASKRUN_FLAG != 0:
+                self.set_flag(layout.SQ_TASKRUN)
+            sleeper = self.sleeper
+            if sleeper is not None:
+                wake(sleeper)
+            if not self.waiters.is_empty():
+                self.job.schedule()
+            return
+        work = request.task.async_work
+        if isinstance(work, TaskRequests):
+            work.add(request)
+
+    @noraise
+    def give_back(self) -> None:
+        """Nobody uses it any more. May sleep."""
+        self.submitter = None
+        self.job.ring = None
+        self.drop_files()
+        bell = self.bell
+        self.bell = None
+        if bell is not None:
+            bell.release()
+        while True:
+            entry = self.overflow.first()
+            if entry is None:
+                break
+            self.overflow.unlink(entry)
+            pace(_DROP_COST)
+        while len(self.groups) > 0:
+            _, group = self.groups.popitem()
+            group.give_back()
+            pace(_DROP_COST)
+        self.memory.free()
+        self.entries.free()
+
+    @noraise
+    def drop_files(self) -> None:
+        """No file is registered any more. May sleep."""
+        self.has_files = False
+        self.free_slot = 0
+        while len(self.files) > 0:
+            file = self.files.pop()
+            if file is not None:
+                file.release()
+            pace(_DROP_COST)
+
+    def fixed_file(self, index: int) -> File:
+        """A registered file. Raises EBADF."""
+        file = self.files[index] if 0 <= index < len(self.files) else None
+        if file is None:
+            raise Errno(EBADF)
+        return file
+
+
+def _whole_pages(size: int) -> int:
+    return (size + _PAGE - 1) // _PAGE * _PAGE

@@ -1,0 +1,91 @@
+"""Waiting for completions: io_uring_enter(2) with IORING_ENTER_GETEVENTS.
+
+Context: sleeps.
+"""
+
+from enum import IntEnum
+
+from kernel.lang import EBADR, EINTR, ETIME, Errno, final
+from kernel.lib.pace import is_interrupted
+from kernel.sched import current_thread
+from kernel.time import monotonic_ns
+from kernel.uring.perform import TaskWork, run_deferred
+from kernel.uring.ring import Ring
+
+
+class Woken(IntEnum):
+    """What ended a sleep."""
+
+    HAPPENED = 0
+    TIME_IS_UP = 1
+    INTERRUPTED = 2
+
+
+@final
+class Patience:
+    """How long, and for how much."""
+
+    def __init__(self, least: int, deadline_ns: int, least_ns: int) -> None:
+        self.least: int = least  # completions
+        self.deadline_ns: int = deadline_ns
+        self.least_ns: int = least_ns
+
+
+def wait_for_completions(ring: Ring, work: TaskWork, patience: Patience) -> None:
+    """Raises ETIME, EINTR where nothing came; EBADR if completions were lost."""
+    timed_out = ring.timed_out
+    least = min(patience.least, ring.completion_count)
+    at_first = ring.waiting_completions()
+    while True:
+        _look(ring, work)
+        if ring.has_lost:
+            ring.has_lost = False
+            raise Errno(EBADR)
+        ready = ring.waiting_completions()
+        if ready >= least or ring.timed_out != timed_out:
+            return
+        deadline_ns = patience.deadline_ns
+        if patience.least_ns != 0:
+            if monotonic_ns() >= patience.least_ns:
+                if ready > at_first:
+                    return
+                patience.least_ns = 0
+                least = min(least, at_first + 1)
+                continue
+            deadline_ns = min(deadline_ns, patience.least_ns)
+        how = _sleep(ring, work, deadline_ns)
+        if how == Woken.HAPPENED or (how == Woken.TIME_IS_UP and monotonic_ns() < patience.deadline_ns):
+            continue
+        _look(ring, work)
+        if ring.waiting_completions() == 0:
+            raise Errno(EINTR if how == Woken.INTERRUPTED else ETIME)
+        return
+
+
+def _look(ring: Ring, work: TaskWork) -> None:
+    """Do what is due, and enter what finds room now."""
+    work.run()
+    work.is_at_work = True
+    run_deferred(ring)
+    ring.flush()
+
+
+def _sleep(ring: Ring, work: TaskWork, deadline_ns: int) -> Woken:
+    """Until something happens or the time is up."""
+    if work.due.first is not None or ring.due.first is not None:  # it came during the look
+        return Woken.INTERRUPTED if is_interrupted() else Woken.HAPPENED
+    thread = current_thread()
+    work.sleeper = thread
+    if ring.defers:
+        ring.sleeper = thread
+    how = Woken.HAPPENED
+    try:
+        if not ring.waiters.sleep_until(deadline_ns):
+            how = Woken.TIME_IS_UP
+    except Errno:
+        how = Woken.INTERRUPTED
+    finally:
+        work.sleeper = None
+        if ring.defers:
+            ring.sleeper = None
+    return how
