@@ -13,6 +13,7 @@ from kernel.lib.namespace import FIRST_USER, UserNamespace
 from kernel.sched import Mutex
 
 if TYPE_CHECKING:
+    from kernel.fs.dentry import Dentry
     from kernel.fs.inode import Inode
     from kernel.fs.marks import Mark
     from kernel.fs.notification import WatchList
@@ -60,6 +61,7 @@ class FileSystem:
         self.opens_devices: bool = True  # False: its device files cannot be opened
         self.finds_by_handle: bool = False  # `handle_of` and `find_by_handle` work
         self.keeps_negatives: bool = False  # a failed lookup is worth remembering
+        self.kept_root: Dentry | None = None  # of one that stays when nobody mounts it
         self.mounts: int = 0
         self.block_device: BlockDevice | None = None  # what it lies on
         self.sleeps: bool = False  # its operations may sleep (see inode.py)
@@ -80,6 +82,18 @@ class FileSystem:
 
     def root(self) -> "Inode":
         raise Errno(EINVAL)
+
+    def ruler(self) -> UserNamespace:
+        """The user namespace whose administrator may mount it."""
+        return self.user_namespace
+
+    def root_to_show(self) -> list[bytes]:
+        """The names that lead from the root to the directory that a new mount shows. Raises MemoryError."""
+        return []
+
+    def shown_place(self, names: bytes) -> bytes:
+        """What the running thread calls a directory, whose way from the root is `names`: for mountinfo."""
+        return names
 
     def statistics(self) -> Statistics:
         return Statistics()

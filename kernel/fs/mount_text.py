@@ -60,7 +60,8 @@ class MountView:
         parent_identifier = parent.identifier if parent is not None else 1
         device = each.file_system.device
         text = bytearray(f"{each.identifier} {parent_identifier} {device >> 8 & 0xFFF}:{device & 0xFF} ".encode())
-        text.extend(escape(name_in_filesystem(each.root)) + b" " + escape(name) + b" " + mount_flag_names(each))
+        shown = each.file_system.shown_place(name_in_filesystem(each.root))
+        text.extend(escape(shown) + b" " + escape(name) + b" " + mount_flag_names(each))
         text.extend(self._propagation_of(each) + b" - ")
         text.extend(each.file_system.type_name + b" " + escape(each.file_system.source))
         text.extend((b" ro" if each.file_system.read_only else b" rw") + _write_flag_names(each.file_system))

@@ -60,8 +60,8 @@ from kernel.fs.path import (
     is_below,
 )
 from kernel.fs.peers import lies_below, make_private, make_slave, share
-from kernel.fs.walk import DIRECTORY, FOLLOW, resolve
-from kernel.lang import EACCES, EAGAIN, EBUSY, EINVAL, ELOOP, ENOTDIR, EPERM, Errno
+from kernel.fs.walk import DIRECTORY, FOLLOW, look_up_held, resolve
+from kernel.lang import EACCES, EAGAIN, EBUSY, EINVAL, ELOOP, ENOENT, ENOTDIR, EPERM, Errno
 from kernel.lib.capabilities import CAP_SYS_ADMIN
 from kernel.lib.credentials import Credentials
 from kernel.lib.pace import pace
@@ -90,7 +90,7 @@ def make_instance(credentials: Credentials, kind: FileSystemType, source: bytes,
     if not kind.is_for_all and not credentials.capable(CAP_SYS_ADMIN):
         raise Errno(EPERM)
     made = make_filesystem(kind.name, source, options)
-    if not credentials.capable_in(made.user_namespace, CAP_SYS_ADMIN):
+    if not credentials.capable_in(made.ruler(), CAP_SYS_ADMIN):
         if made.mounts == 0:
             end_filesystem(made)
         raise Errno(EPERM)
@@ -138,6 +138,9 @@ def root_dentry(file_system: FileSystem) -> Dentry:
 
 def root_of(file_system: FileSystem) -> Dentry:
     """The root dentry of a file system that may be mounted already (devtmpfs): one tree of dentries each."""
+    kept = file_system.kept_root
+    if kept is not None:
+        return kept
     if file_system.mounts == 0:
         return root_dentry(file_system)
     for mount in MOUNTS.values():
@@ -151,10 +154,23 @@ def new_mount(context: FsContext, file_system: FileSystem, flags: int) -> Mount:
     mount = Mount(file_system, root_of(file_system), flags)
     try:
         _seal_if_revealing(context, file_system, mount)
-    except Errno:
+        _show_part(file_system, mount)
+    except (Errno, MemoryError):
         mount.forget()
         raise
     return mount
+
+
+def _show_part(file_system: FileSystem, mount: Mount) -> None:
+    """Some file systems show a part of themselves, which depends on who mounts them. Raises ENOENT, MemoryError."""
+    shown = mount.root
+    for name in file_system.root_to_show():
+        below = look_up_held(shown, name)
+        if below is None:
+            raise Errno(ENOENT)
+        shown = below
+    if shown is not mount.root:
+        mount.show(shown)
 
 
 def mount_filesystem(context: FsContext, file_system: FileSystem, at: Path, flags: int) -> Mount:

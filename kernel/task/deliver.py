@@ -32,6 +32,7 @@ from kernel.sched.processor import RUNNING
 from kernel.sched.scheduler import need_resched, schedule, work_is_done
 from kernel.task import restartable
 from kernel.task.actions import SA_NODEFER, SA_RESETHAND, SA_RESTART, SIG_DFL, SIG_IGN, SignalAction, SignalActions
+from kernel.task.control_groups import freeze_running, note_rest
 from kernel.task.exit import end_process, exit_task
 from kernel.task.groups import is_orphaned
 from kernel.task.handler_frame import call_handler, return_from_handler
@@ -84,7 +85,10 @@ def before_user_mode(task: Task, frame: TrapFrame) -> None:
             if process.exec_task is not None and process.exec_task is not task:
                 exit_task(task)
             if not _stops(task, frame):
-                _take_signal(task, frame)
+                if task.cgroup.freezes and not task.has_pending_kill():
+                    freeze_running(task)
+                else:
+                    _take_signal(task, frame)
         elif need_resched():
             schedule()
         elif task.rseq.address != 0 and restartable.has_lost_processor(task):
@@ -314,6 +318,7 @@ def _stops(task: Task, frame: TrapFrame) -> bool:
         return False
     if not task.signals.is_stopped and join_stop(task):
         report_stopped(process)
+    note_rest(task)
     task.state = ThreadState.STOPPED
     schedule()
     update_interrupted(task)

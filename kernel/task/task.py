@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING, Final
 
 from arch import enter_user_mode
 from arch.programs import ProcessorState
+from kernel.cgroup.group import TOP, ControlGroup
+from kernel.cgroup.namespace import FIRST_GROUPS, GroupNamespace
+from kernel.cgroup.numbers import NumberControl
 from kernel.fs.descriptors import FileTable
 from kernel.fs.file import File
 from kernel.fs.path import FsContext
@@ -139,6 +142,11 @@ class Task(Thread):
         self.network: Namespace = NETWORKS.first  # which the network knows more of (kernel/net/link/network.py)
         self.is_in_network: bool = False  # counts as one of its users
         self.is_in_ipc: bool = False  # counts as one of its users
+        self.cgroup: ControlGroup = TOP
+        self.groups_seen: GroupNamespace = FIRST_GROUPS
+        self.numbers: NumberControl | None = None  # which counts it, if any does
+        self.is_resting: bool = False  # as one of its group's that freezes (control_groups.py)
+        self.waits_for_vfork: bool = False
         self.pending: PendingSignals = PendingSignals()
         self.signal_stack: SignalStack = SignalStack()
         self.restart: RestartBlock | None = None

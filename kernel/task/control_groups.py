@@ -1,0 +1,310 @@
+"""Threads in control groups: born there, moved, frozen, killed, counted (cgroups(7)).
+
+The top group does without all this, and its threads pay nothing. Everywhere else a thread is listed from its making to
+its end, and counted for the controller "pids" until nobody can wait for it any more.
+
+Context: what sleeps says so.
+"""
+
+from typing import Final
+
+from kernel.cgroup.freezing import rest, update_frozen
+from kernel.cgroup.group import TOP, ControlGroup, GroupWalk
+from kernel.cgroup.tree import enter_member, leave_member, require_alive
+from kernel.lang import EAGAIN, ERESTARTNOINTR, Errno, noinline, noraise
+from kernel.lib.pace import pace
+from kernel.sched.scheduler import interrupt_sleep, schedule
+from kernel.sched.thread import ThreadState
+from kernel.task.pids import all_processes
+from kernel.task.process import Process
+from kernel.task.send import send_from_kernel, update_interrupted
+from kernel.task.siginfo import from_kernel
+from kernel.task.signals import SIGKILL
+from kernel.task.task import Task
+
+_MOVE_COST: Final = 2000  # instructions, for `pace`
+_FREEZE_COST: Final = 1500
+_KILL_COST: Final = 2500
+_GROUP_COST: Final = 500
+_ROUNDS: Final = 64  # of looking for threads that came meanwhile
+
+# Birth and end --------------------------------------------------------------------------------------------------------
+
+
+@noinline
+def enter_at_birth(child: Task, group: ControlGroup, kills: int) -> None:
+    """A new thread is in a group. `kills`: those of the group when the making began. Raises EAGAIN (there may be no
+    more threads), ENODEV, ERESTARTNOINTR (the group was killed meanwhile), MemoryError; then it is in none.
+    """
+    require_alive(group)
+    if group.kills != kills:
+        raise Errno(ERESTARTNOINTR)
+    numbers = group.nearest_numbers()
+    if numbers is not None:
+        refusing = numbers.refusing()
+        if refusing is not None:
+            refusing.refuse()
+            _tell_refused(group)
+            raise Errno(EAGAIN)
+    enter_member(group, child)
+    child.cgroup = group
+    if numbers is not None:
+        numbers.add(1)
+        child.numbers = numbers
+    place(child)
+    if group.freezes:
+        update_interrupted(child)
+        update_frozen(group)
+
+
+def _tell_refused(group: ControlGroup) -> None:
+    """Files of limits from a group upwards may show another count."""
+    above: ControlGroup | None = group
+    while above is not None:
+        if above.numbers is not None:
+            above.tell(b"pids.events")
+            above.tell(b"pids.events.local")
+        above = above.parent
+
+
+def place(task: Task) -> None:
+    """Controllers act on a thread through fields of its own: bring them up to date."""
+
+
+def place_members(group: ControlGroup) -> None:
+    """Controllers of a group came or went: its threads count for others. Sleeps where there are many. Raises
+    MemoryError.
+    """
+    for thread in list(group.members.keys()):
+        if isinstance(thread, Task) and not thread.is_exiting:
+            recount(thread)
+            place(thread)
+        pace(_MOVE_COST)
+
+
+@noinline
+@noraise
+def leave_at_end(task: Task) -> None:
+    """The thread ends: it is in its group in name only."""
+    group = task.cgroup
+    if task.is_resting:
+        task.is_resting = False
+        group.resting -= 1
+    leave_member(group, task)
+    if group.freezes:
+        update_frozen(group)
+
+
+@noinline
+@noraise
+def uncount(task: Task) -> None:
+    """Nobody can wait for a thread any more, or it was never born."""
+    numbers = task.numbers
+    if numbers is not None:
+        task.numbers = None
+        numbers.add(-1)
+
+
+# Moving ---------------------------------------------------------------------------------------------------------------
+
+
+def move(task: Task, group: ControlGroup) -> None:
+    """Put a living thread into another group. Raises MemoryError, and then it is where it was."""
+    old = task.cgroup
+    if old is group or task.is_exiting:
+        return
+    enter_member(group, task)
+    if task.is_resting:
+        task.is_resting = False
+        old.resting -= 1
+    leave_member(old, task)
+    task.cgroup = group
+    recount(task)
+    place(task)
+    if old.freezes:
+        update_frozen(old)
+    if group.freezes:
+        _freeze(task)
+        update_frozen(group)
+    elif old.freezes:
+        _thaw(task)
+
+
+def recount(task: Task) -> None:
+    """Let a thread be counted by the controller of its group."""
+    old = task.numbers
+    numbers = task.cgroup.nearest_numbers()
+    if numbers is old:
+        return
+    if numbers is not None:
+        numbers.add(1)
+    if old is not None:
+        old.add(-1)
+    task.numbers = numbers
+
+
+def move_process(process: Process, group: ControlGroup) -> None:
+    """Put all threads of a process into a group. Sleeps where there are many. Raises ENODEV, MemoryError."""
+    for _ in range(_ROUNDS):
+        moved = 0
+        for task in list(process.threads.values()):
+            if task.cgroup is not group and not task.is_exiting:
+                require_alive(group)
+                move(task, group)
+                moved += 1
+                pace(_MOVE_COST)
+        if moved == 0:
+            return
+
+
+# Freezing -------------------------------------------------------------------------------------------------------------
+
+
+def is_at_rest(task: Task) -> bool:
+    """Whether a thread does nothing anyhow, and will look before it goes on."""
+    return task.state == ThreadState.STOPPED or task.state == ThreadState.TRACED or task.waits_for_vfork
+
+
+def note_rest(task: Task) -> None:
+    """The running thread is about to stop, or to wait for a vfork child: in a group that freezes it rests by that."""
+    if task.cgroup.freezes and not task.is_resting:
+        task.is_resting = True
+        rest(task.cgroup)
+
+
+@noinline
+@noraise
+def freeze_running(task: Task) -> None:
+    """The running thread rests until its group is thawed, or until there is something else to do. Sleeps."""
+    note_rest(task)
+    task.state = ThreadState.SLEEPING
+    schedule()
+    update_interrupted(task)
+
+
+def _freeze(task: Task) -> None:
+    """Let a thread come to rest."""
+    if is_at_rest(task) and not task.is_resting:
+        task.is_resting = True
+        task.cgroup.resting += 1
+    update_interrupted(task)
+    interrupt_sleep(task)
+
+
+def _thaw(task: Task) -> None:
+    """Let a thread go on."""
+    was_resting = task.is_resting
+    task.is_resting = False
+    update_interrupted(task)
+    if was_resting:
+        interrupt_sleep(task)
+
+
+def set_freezing(group: ControlGroup, is_told: bool) -> None:
+    """cgroup.freeze. Sleeps where there are many. Raises MemoryError."""
+    group.is_told_to_freeze = is_told
+    walk = GroupWalk(group)
+    while True:
+        each = walk.next()
+        if each is None:
+            break
+        pace(_GROUP_COST)
+        parent = each.parent
+        freezes = each.is_told_to_freeze or (parent is not None and parent.freezes)
+        if each.is_removed or freezes == each.freezes:
+            continue
+        _set_members_freezing(each, freezes)
+    update_frozen(group)
+
+
+def _set_members_freezing(group: ControlGroup, freezes: bool) -> None:
+    """One group of them. Threads that are born meanwhile, or moved in, look for themselves."""
+    group.freezes = freezes
+    for thread in list(group.members.keys()):
+        if isinstance(thread, Task) and thread.cgroup is group and not thread.is_exiting:
+            if group.freezes != freezes:
+                return  # somebody else wrote meanwhile
+            if freezes:
+                _freeze(thread)
+            else:
+                was_resting = thread.is_resting
+                if was_resting:
+                    group.resting -= 1
+                _thaw(thread)
+        pace(_FREEZE_COST)
+    update_frozen(group)
+
+
+# Killing --------------------------------------------------------------------------------------------------------------
+
+
+def kill_group(group: ControlGroup) -> None:
+    """cgroup.kill: everybody in a group and below. Sleeps where there are many. Raises MemoryError."""
+    walk = GroupWalk(group)
+    while True:
+        each = walk.next()
+        if each is None:
+            return
+        pace(_GROUP_COST)
+        each.kills += 1
+        kill_members(each)
+
+
+def kill_members(group: ControlGroup) -> None:
+    """Everybody in one group. Sleeps where there are many. Raises MemoryError."""
+    for _ in range(_ROUNDS):
+        killed = 0
+        for thread in list(group.members.keys()):
+            if isinstance(thread, Task) and thread.cgroup is group and _kill(thread):
+                killed += 1
+                pace(_KILL_COST)
+        if killed == 0:
+            return
+
+
+def _kill(task: Task) -> bool:
+    """Whether that was of use."""
+    process = task.process
+    if process.is_exiting or task.is_exiting or task.has_pending_kill():
+        return False
+    if process.is_init and process.pids.level == 0:
+        return False
+    send_from_kernel(process, from_kernel(SIGKILL))
+    return True
+
+
+# What files show ------------------------------------------------------------------------------------------------------
+
+
+def threads_in(group: ControlGroup) -> list[Task]:
+    """The living threads of a group. Sleeps where there are many. Raises MemoryError."""
+    found: list[Task] = []
+    if group.parent is None:
+        for process in list(all_processes().values()):
+            for task in process.threads.values():
+                if task.cgroup is TOP and not task.is_exiting:
+                    found.append(task)
+            pace(_GROUP_COST)
+        return found
+    for thread in group.members.keys():
+        if isinstance(thread, Task):
+            found.append(thread)
+    return found
+
+
+def processes_in(group: ControlGroup) -> list[Process]:
+    """The processes of a group: of a domain those whose threads are in threaded groups below, too. Sleeps. Raises
+    MemoryError.
+    """
+    met: dict[Process, bool] = {}
+    waiting: list[ControlGroup] = [group]
+    while len(waiting) > 0:
+        each = waiting.pop()
+        for child in each.children.values():
+            if child.is_threaded:
+                waiting.append(child)
+        for task in threads_in(each):
+            met[task.process] = True
+        pace(_GROUP_COST)
+    return list(met.keys())
+
