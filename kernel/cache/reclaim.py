@@ -18,6 +18,7 @@ from kernel.lang import final, recursion
 from kernel.lib.pace import is_dying, pace
 from kernel.mm.frames import SHORTAGE, RoomMaker, frame_count, free_frame_count
 from kernel.mm.reclaim import reclaim_more
+from kernel.sched.processor import RUNNING
 from kernel.sched.scheduler import announce_work
 from kernel.sched.stacks import drop_cached_stacks
 from kernel.time.clock import monotonic_ns
@@ -69,6 +70,8 @@ class Reclaimer(RoomMaker):
         announce_work()
 
     def wait_for_room(self) -> bool:
+        if RUNNING.current.lacks_charge:
+            return False  # its group has too much, whatever else is free
         now = monotonic_ns()
         if now - self.last_wait_ns > _EPISODE_NS:
             self.episode_ns = now

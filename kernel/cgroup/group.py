@@ -16,7 +16,7 @@ Context: nothing sleeps.
 
 from typing import Final
 
-from kernel.cgroup.memory import MemoryControl
+from kernel.cgroup.memory import MemoryControl, MemoryHolder
 from kernel.cgroup.numbers import NumberControl
 from kernel.cgroup.processors import ProcessorSet
 from kernel.lang import final
@@ -45,7 +45,7 @@ class GroupListener:
 
 
 @final
-class ControlGroup:
+class ControlGroup(MemoryHolder):
     """One group."""
 
     def __init__(self, parent: "ControlGroup | None", name: bytes, number: int) -> None:
@@ -64,7 +64,6 @@ class ControlGroup:
         self.populated_domains: int = 0  # children with processes below, by kind
         self.populated_threads: int = 0
         self.descendants: int = 0
-        self.dying: int = 0
         self.most_descendants: int = NO_LIMIT
         self.deepest: int = NO_LIMIT
         self.kills: int = 0  # how often all in it were killed

@@ -1,34 +1,304 @@
-"""The controller "memory": how much memory a group may have, those below it among them."""
+"""The controller "memory": how much memory a group may have, those below it among them.
+
+Frames that threads of a group take for user pages, file contents and page tables are *charged*: a frame carries the
+number of its group's control (mm/frames.py), and is given back to it when it comes free, whoever frees it. Charges are
+taken in stocks of some pages, so that most frames cost a look at the stock and no walk up the tree. What a thread
+itself takes in the kernel is counted from its making to its end.
+
+At a limit, clean pages of files that the group holds go at once. If that is not enough a charge may go beyond the limit
+by `SLACK`, and the thread sees to it before it goes on in user mode (task/group_shortage.py): by writing back, by
+killing. Beyond that, charges fail.
+
+A control whose group has gone passes what it still holds to the nearest above that lives: counts above it have it
+already. Its number comes free with the last frame that carries it; if numbers run out, frames get their heirs' numbers
+(`prepare`).
+
+Invariants: `usage` counts what is charged here and below, with what lies in stocks.
+Context: charging may happen in any allocation; nothing here sleeps but `prepare`. Allocates nothing on the way.
+"""
 
 from typing import Final
 
-from kernel.lang import final
+from kernel.lang import ENOMEM, Errno, final, noinline
+from kernel.lib.pace import pace
+from kernel.mm.frames import CHARGING, LAST_CHARGE, FrameCharger, frame_limit, recharge
+from kernel.sched.processor import RUNNING
+from kernel.sched.scheduler import announce_work
 
 NO_MEMORY_LIMIT: Final = 1 << 51  # pages
+THREAD_PAGES: Final = 5  # a kernel stack, and a task with its registers
+SLACK: Final = 256  # pages
+_STOCK: Final = 32
+_FEW_NUMBERS: Final = 64
+_SWEPT_AT_ONCE: Final = 256  # frames
+_SWEEP_COST: Final = 5000  # instructions for these
+
+LOW: Final = 0
+HIGH: Final = 1
+MAX: Final = 2
+OOM: Final = 3
+OOM_KILL: Final = 4
+OOM_GROUP_KILL: Final = 5
+EVENT_NAMES: Final[list[bytes]] = [b"low", b"high", b"max", b"oom", b"oom_kill", b"oom_group_kill"]
+
+
+class MemoryHolder:
+    """Whose memory a control counts. Base class: a group."""
+
+    def tell(self, file: bytes) -> None:
+        """A file of the group shows something else."""
 
 
 @final
 class MemoryControl:
     """The count of one group, in pages."""
 
-    def __init__(self, parent: "MemoryControl | None", number: int) -> None:
+    def __init__(self, parent: "MemoryControl | None", number: int, holder: MemoryHolder) -> None:
         self.parent: MemoryControl | None = parent
         self.number: int = number
+        self.holder: MemoryHolder | None = holder  # None: the control has ended
+        self.heir: MemoryControl | None = None  # then: who has what it held; None: the whole machine
         self.usage: int = 0
+        self.stock: int = 0  # of that, what no frame has yet
+        self.frames: int = 0  # that carry its number
+        self.shared: int = 0  # of those, pages of files in memory
+        self.threads: int = 0  # that are counted here
         self.peak: int = 0
         self.limit: int = NO_MEMORY_LIMIT
+        self.high: int = NO_MEMORY_LIMIT
+        self.low: int = 0
+        self.minimum: int = 0
+        self.kills_all: bool = False  # memory.oom.group
+        self.swap_limit: int = NO_MEMORY_LIMIT  # there is none; what was written is shown
+        self.swap_high: int = NO_MEMORY_LIMIT
+        self.events: list[int] = [0, 0, 0, 0, 0, 0]
+        self.own_events: list[int] = [0, 0, 0, 0, 0, 0]
+
+    def add(self, pages: int) -> None:
+        """Count pages here and above, whatever the limits."""
+        walker: MemoryControl | None = self
+        while walker is not None:
+            walker.usage += pages
+            walker.peak = max(walker.peak, walker.usage)
+            walker = walker.parent
+
+    def take(self, pages: int) -> None:
+        """Count them no more."""
+        walker: MemoryControl | None = self
+        while walker is not None:
+            walker.usage -= pages
+            walker = walker.parent
+
+    def take_from_living(self, pages: int) -> None:
+        """The same for what a control that may have ended counted."""
+        walker: MemoryControl | None = self
+        while walker is not None and walker.holder is None:
+            walker.usage -= pages
+            walker = walker.heir
+        if walker is not None:
+            walker.take(pages)
+
+    def drain(self) -> None:
+        """Give the stock back, so that `usage` is exact for this control."""
+        stock = self.stock
+        self.stock = 0
+        self.take(stock)
+
+    def exceeded(self, pages: int) -> "MemoryControl | None":
+        """The lowest of this and those above whose limit does not permit that many pages more."""
+        walker: MemoryControl | None = self
+        while walker is not None:
+            if walker.usage + pages > walker.limit:
+                return walker
+            walker = walker.parent
+        return None
+
+    def too_high(self) -> "MemoryControl | None":
+        """The lowest of this and those above that has more than memory.high."""
+        walker: MemoryControl | None = self
+        while walker is not None:
+            if walker.usage > walker.high:
+                return walker
+            walker = walker.parent
+        return None
+
+    def contains(self, other: "MemoryControl | None") -> bool:
+        """Whether another is this one or below."""
+        while other is not None:
+            if other is self:
+                return True
+            other = other.parent
+        return False
+
+    def happened(self, event: int, is_local: bool) -> None:
+        """Count an event, here and (unless `is_local`) above."""
+        self.own_events[event] += 1
+        holder = self.holder
+        if holder is not None:
+            holder.tell(b"memory.events.local")
+        walker: MemoryControl | None = self
+        while walker is not None:
+            walker.events[event] += 1
+            above = walker.holder
+            if above is not None:
+                above.tell(b"memory.events")
+            walker = None if is_local else walker.parent
+
+
+class GroupReclaimer:
+    """Finds memory that a group can do without. Base class: kernel/cache/group_reclaim.py."""
+
+    def drop_some(self, control: MemoryControl, wanted: int) -> int:
+        """Drop some clean pages of files that a control counts, looking at few; returns how many. Never sleeps."""
+        return 0
 
 
 @final
-class MemoryControls:
-    """All of them."""
+class MemoryControls(FrameCharger):
+    """All of them, by number; 0 is nobody's."""
 
-    def make(self, parent: MemoryControl | None) -> MemoryControl:
+    def __init__(self) -> None:
+        self.all: list[MemoryControl | None] = [None]
+        self.free: list[int] = []  # numbers that came free
+        self.ended: int = 0  # controls that ended, and whose numbers are still carried
+        self.events_are_local: bool = False  # the file system is mounted with memory_localevents
+        self.reclaimer: GroupReclaimer = GroupReclaimer()
+
+    # ---- Coming and going -------------------------------------------------------------------------------------
+
+    def make(self, parent: MemoryControl | None, holder: MemoryHolder) -> MemoryControl:
         """One more. Raises ENOMEM, MemoryError."""
-        return MemoryControl(parent, 0)
+        CHARGING.is_on = True
+        if len(self.free) > 0:
+            number = self.free[-1]
+            made = MemoryControl(parent, number, holder)
+            self.free.pop()
+            self.all[number] = made
+            return made
+        number = len(self.all)
+        if number > LAST_CHARGE:
+            raise Errno(ENOMEM)
+        made = MemoryControl(parent, number, holder)
+        self.all.append(made)
+        return made
 
     def end(self, control: MemoryControl) -> None:
         """Its group goes, or loses the controller."""
+        control.drain()
+        control.holder = None
+        control.heir = control.parent
+        self.ended += 1
+        self._free_if_done(control)
+
+    def _free_if_done(self, control: MemoryControl) -> None:
+        if control.holder is None and control.frames == 0 and self.all[control.number] is control:
+            try:
+                self.free.append(control.number)
+            except MemoryError:
+                return  # it comes free with the next sweep
+            self.all[control.number] = None
+            self.ended -= 1
+
+    def prepare(self) -> None:
+        """Before a control is made: see to it that there are numbers. Sleeps where it must look at all frames."""
+        if self.ended < _FEW_NUMBERS or len(self.free) + LAST_CHARGE - len(self.all) > _FEW_NUMBERS:
+            return
+        first = 1
+        while first < frame_limit():
+            recharge(first, min(first + _SWEPT_AT_ONCE, frame_limit()))
+            first += _SWEPT_AT_ONCE
+            pace(_SWEEP_COST)
+
+    def living(self, number: int) -> MemoryControl | None:
+        """Who counts the frames that carry a number; None: nobody but the machine."""
+        control = self.all[number]
+        while control is not None and control.holder is None:
+            control = control.heir
+        return control
+
+    # ---- Frames -----------------------------------------------------------------------------------------------
+
+    def charge(self) -> int:
+        number = RUNNING.current.charged
+        if number == 0:
+            return 0
+        control = self.all[number]
+        if control is None:
+            return 0
+        if control.stock == 0:
+            self._take_stock(control)
+        control.stock -= 1
+        control.frames += 1
+        return number
+
+    @noinline
+    def _take_stock(self, control: MemoryControl) -> None:
+        """Charge some pages. Raises MemoryError."""
+        if control.exceeded(_STOCK) is None:
+            control.add(_STOCK)
+            control.stock = _STOCK
+        else:
+            exceeded = control.exceeded(1)
+            if exceeded is not None:
+                self._exceed(exceeded)
+            control.add(1)
+            control.stock = 1
+        if control.too_high() is not None:
+            _ask_for_relief()
+
+    def _exceed(self, exceeded: MemoryControl) -> None:
+        """There is no room for a page more: make some, or go beyond the limit by a little. Raises MemoryError."""
+        exceeded.happened(MAX, self.events_are_local)
+        if self.reclaimer.drop_some(exceeded, _STOCK) > 0:
+            return
+        _ask_for_relief()
+        if exceeded.usage > exceeded.limit + SLACK:
+            raise MemoryError
+
+    def uncharge(self, number: int, is_shared: bool) -> None:
+        control = self.all[number]
+        if control is None:
+            return
+        control.frames -= 1
+        if is_shared:
+            control.shared -= 1
+        if control.holder is None:
+            heir = self.living(number)
+            if heir is not None:
+                heir.take(1)
+            self._free_if_done(control)
+            return
+        control.stock += 1
+        if control.stock > 2 * _STOCK:
+            control.stock -= _STOCK
+            control.take(_STOCK)
+
+    def mark_shared(self, number: int) -> None:
+        control = self.all[number]
+        if control is not None:
+            control.shared += 1
+
+    def successor(self, number: int, is_shared: bool) -> int:
+        control = self.all[number]
+        if control is None or control.holder is not None:
+            return number
+        heir = self.living(number)
+        control.frames -= 1
+        if is_shared:
+            control.shared -= 1
+        if heir is not None:
+            heir.frames += 1
+            if is_shared:
+                heir.shared += 1
+        self._free_if_done(control)
+        return 0 if heir is None else heir.number
+
+
+def _ask_for_relief() -> None:
+    """The running thread is to see to its group's memory before it goes on in user mode."""
+    RUNNING.current.lacks_charge = True
+    announce_work()
 
 
 MEMORY_CONTROLS: Final = MemoryControls()
+CHARGING.charger = MEMORY_CONTROLS

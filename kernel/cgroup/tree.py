@@ -120,7 +120,7 @@ def give_controllers(group: ControlGroup, wanted: int) -> None:
     if group.is_threaded:
         wanted &= THREADED_CONTROLLERS
     if wanted & MEMORY != 0 and group.memory is None:
-        group.memory = MEMORY_CONTROLS.make(parent.nearest_memory())
+        group.memory = MEMORY_CONTROLS.make(parent.nearest_memory(), group)
     if wanted & PIDS != 0 and group.numbers is None:
         group.numbers = NumberControl(parent.nearest_numbers())
     if wanted & CPU != 0 and group.share is None:

@@ -80,6 +80,9 @@ class Thread(Linked["Thread"]):
         self.slice_ns: int = 0
         self.slept_at_ns: int = 0
         self.queue_index: int = 0  # which list of the run queue
+        # Control groups
+        self.charged: int = 0  # the number of what counts its memory (cgroup/memory.py); 0: nobody does
+        self.lacks_charge: bool = False  # its group has too much: it sees to that before it goes on in user mode
         # Accounting
         self.runtime_ns: int = 0
         self.divided_ns: int = 0  # how much of it is divided into the next two

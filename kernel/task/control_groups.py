@@ -10,6 +10,7 @@ from typing import Final
 
 from kernel.cgroup.freezing import rest, update_frozen
 from kernel.cgroup.group import TOP, ControlGroup, GroupWalk
+from kernel.cgroup.memory import THREAD_PAGES, MemoryControl
 from kernel.cgroup.tree import enter_member, leave_member, require_alive
 from kernel.lang import EAGAIN, ERESTARTNOINTR, Errno, noinline, noraise
 from kernel.lib.pace import pace
@@ -69,6 +70,23 @@ def _tell_refused(group: ControlGroup) -> None:
 
 def place(task: Task) -> None:
     """Controllers act on a thread through fields of its own: bring them up to date."""
+    memory = task.cgroup.nearest_memory()
+    task.charged = 0 if memory is None else memory.number
+    count_stack(task, memory)
+
+
+def count_stack(task: Task, memory: MemoryControl | None) -> None:
+    """What a thread takes in the kernel counts for a control from now on."""
+    old = task.counted_memory
+    if old is memory:
+        return
+    task.counted_memory = memory
+    if memory is not None:
+        memory.threads += 1
+        memory.add(THREAD_PAGES)
+    if old is not None:
+        old.threads -= 1
+        old.take_from_living(THREAD_PAGES)
 
 
 def place_members(group: ControlGroup) -> None:
@@ -103,6 +121,7 @@ def uncount(task: Task) -> None:
     if numbers is not None:
         task.numbers = None
         numbers.add(-1)
+    count_stack(task, None)
 
 
 # Moving ---------------------------------------------------------------------------------------------------------------

@@ -34,6 +34,7 @@ from kernel.task import restartable
 from kernel.task.actions import SA_NODEFER, SA_RESETHAND, SA_RESTART, SIG_DFL, SIG_IGN, SignalAction, SignalActions
 from kernel.task.control_groups import freeze_running, note_rest
 from kernel.task.exit import end_process, exit_task
+from kernel.task.group_shortage import relieve_group
 from kernel.task.groups import is_orphaned
 from kernel.task.handler_frame import call_handler, return_from_handler
 from kernel.task.memory_shortage import find_memory, relieve
@@ -74,6 +75,8 @@ def before_user_mode(task: Task, frame: TrapFrame) -> None:
         task.let_files_go()
     if SHORTAGE.is_felt:
         relieve(task)
+    if task.lacks_charge:
+        relieve_group(task)
     if task.signals.returns_from_handler:
         task.signals.returns_from_handler = False
         _return_from_handler(task, frame)

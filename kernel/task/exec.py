@@ -11,6 +11,7 @@ Context: sleeps. Raises ENOENT, EACCES, ENOEXEC, E2BIG, ENOMEM, ELOOP, …
 from typing import Final
 
 from arch import start_program
+from kernel.cgroup.group import TOP
 from kernel.fs.constants import MAY_READ, O_RDONLY, S_ISGID, S_ISUID, S_IXGRP
 from kernel.fs.file import File
 from kernel.fs.landlock import rights_denied
@@ -329,7 +330,7 @@ def _stop_other_threads(task: Task) -> None:
             cut(tracee)
             tracee.tracer.process.child_waiters.wake_all()
         uncount_user(leader.credentials.uid)
-        if leader.numbers is not None:
+        if leader.cgroup is not TOP:
             uncount(leader)
         unregister_task(leader)
         process.threads.pop(task.tid)

@@ -387,7 +387,7 @@ def reap(process: Process, is_counted: bool = True) -> None:
         if tracee is not None:
             cut(tracee)
         uncount_user(leader.credentials.uid)  # a zombie counts against RLIMIT_NPROC
-        if leader.numbers is not None:
+        if leader.cgroup is not TOP:
             uncount(leader)
         _leave_domain(leader)
         unregister_task(leader)
@@ -408,7 +408,7 @@ def _report_end(task: Task) -> None:
 def _forget_thread(task: Task) -> None:
     """Nobody will ask for a thread that has ended."""
     uncount_user(task.credentials.uid)
-    if task.numbers is not None:
+    if task.cgroup is not TOP:
         uncount(task)
     _leave_domain(task)
     unregister_task(task)

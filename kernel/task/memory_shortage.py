@@ -16,6 +16,7 @@ processes hold most, and not the largest of all, which may be somebody's shell.
 Context: thread context. Allocates nothing; closing what the rescuers find may sleep.
 """
 
+from collections.abc import Callable
 from typing import Final
 
 from kernel.lang import Errno, final, noraise
@@ -61,6 +62,17 @@ class Rescuer:
 
 
 RESCUERS: Final[list[Rescuer]] = []
+
+
+@final
+class GroupRelief:
+    """Who sees to a control group that has too much memory: group_shortage.py enters it."""
+
+    def __init__(self) -> None:
+        self.relieve: Callable[[Task], None] | None = None
+
+
+GROUP_RELIEF: Final = GroupRelief()
 
 
 @final
@@ -278,6 +290,10 @@ def _is_enough(lacks_run: bool) -> bool:
 @noraise
 def find_memory(task: Task) -> None:
     """The task cannot go on without memory: afterwards it tries again. May sleep."""
+    relief = GROUP_RELIEF.relieve
+    if task.lacks_charge and relief is not None:
+        relief(task)
+        return
     if _is_relieved(lacks_run=False):
         return
     is_hopeful = kill_largest()

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from arch import enter_user_mode
 from arch.programs import ProcessorState
 from kernel.cgroup.group import TOP, ControlGroup
+from kernel.cgroup.memory import MemoryControl
 from kernel.cgroup.namespace import FIRST_GROUPS, GroupNamespace
 from kernel.cgroup.numbers import NumberControl
 from kernel.fs.descriptors import FileTable
@@ -145,6 +146,7 @@ class Task(Thread):
         self.cgroup: ControlGroup = TOP
         self.groups_seen: GroupNamespace = FIRST_GROUPS
         self.numbers: NumberControl | None = None  # which counts it, if any does
+        self.counted_memory: MemoryControl | None = None  # … and its stack
         self.is_resting: bool = False  # as one of its group's that freezes (control_groups.py)
         self.waits_for_vfork: bool = False
         self.pending: PendingSignals = PendingSignals()
@@ -321,7 +323,7 @@ class Task(Thread):
 
     def enter_processor(self) -> None:
         signals_have_work = self.signals.returns_from_handler or self.signals.restores_blocked
-        if self.interrupted or signals_have_work or self.keeps_files or self.rseq.address != 0:
+        if self.interrupted or signals_have_work or self.keeps_files or self.rseq.address != 0 or self.lacks_charge:
             announce_work()
         watch_calls(self.calls_are_watched)
         self.registers.enter()

@@ -14,6 +14,7 @@ from kernel.cgroup.group import (
     GroupWalk,
     common_ancestor,
 )
+from kernel.cgroup.memory import MEMORY_CONTROLS
 from kernel.cgroup.tree import (
     check_delegation,
     check_target,
@@ -87,6 +88,7 @@ def set_subtree_control(group: ControlGroup, text: bytes, writer: Writer) -> Non
             enabled &= ~bit
         else:
             raise Errno(EINVAL)
+    MEMORY_CONTROLS.prepare()
     require_alive(group)
     enabled &= ~group.delegated
     if enabled & ~group.available() != 0:
@@ -227,8 +229,23 @@ def events(group: ControlGroup) -> bytes:
 
 
 def figures(group: ControlGroup) -> bytes:
-    """cgroup.stat."""
-    return f"nr_descendants {group.descendants}\nnr_dying_descendants {group.dying}\n".encode()
+    """cgroup.stat. Of groups that were removed nothing is left but what zombies and open files hold: none is dying."""
+    counts: list[int] = [0] * len(CONTROLLER_NAMES)
+    walk = GroupWalk(group)
+    while True:
+        each = walk.next()
+        if each is None:
+            break
+        for index in range(len(counts)):
+            counts[index] += each.available() >> index & 1
+        pace(_LINE_COST)
+    text = bytearray(f"nr_descendants {group.descendants}\n".encode())
+    for index in range(len(counts)):
+        text.extend(b"nr_subsys_" + CONTROLLER_NAMES[index] + f" {counts[index]}\n".encode())
+    text.extend(b"nr_dying_descendants 0\n")
+    for name in CONTROLLER_NAMES:
+        text.extend(b"nr_dying_subsys_" + name + b" 0\n")
+    return bytes(text)
 
 
 def _limit_text(limit: int) -> bytes:

@@ -10,9 +10,11 @@ Invariants: a group refers to its node, and that to the inodes, which refer to t
 from typing import TYPE_CHECKING, Final
 
 from kernel.cgroup.group import NUMBER_STEP, ControlGroup
+from kernel.cgroup.memory import MEMORY_CONTROLS
 from kernel.cgroup.tree import make_group, remove_group
 from kernel.fs.attribute_store import KeptStore, Store
 from kernel.fs.cgroup.core_files import CORE_FILES
+from kernel.fs.cgroup.memory_files import MEMORY_FILES
 from kernel.fs.cgroup.number_files import NUMBER_FILES
 from kernel.fs.cgroup.table import CORE, FileRow, GroupNode, Writer
 from kernel.fs.constants import MAY_WRITE, S_IFDIR, S_IFMT, S_IFREG
@@ -34,7 +36,7 @@ from kernel.task.task import current, current_or_none
 if TYPE_CHECKING:
     from kernel.sched import PollWaiter
 
-ROWS: Final[list[FileRow]] = [*CORE_FILES, *NUMBER_FILES]
+ROWS: Final[list[FileRow]] = [*CORE_FILES, *MEMORY_FILES, *NUMBER_FILES]
 
 _PAGE: Final = 4096
 _REGULAR: Final = 8
@@ -108,7 +110,7 @@ class OpenGroupFile(TextFile):
         if count > _PAGE:
             raise Errno(E2BIG)
         text = buffer.take_bytes(count)
-        if len(text) < count:
+        if len(text) < count or count == 0:
             return len(text)
         of_group = self.of_group
         if of_group.group.is_removed:
@@ -204,6 +206,7 @@ class GroupDirectory(Inode):
         if kind != S_IFDIR:
             raise Errno(EPERM)
         check_room_to_keep()
+        MEMORY_CONTROLS.prepare()
         group = make_group(self.group, name)
         try:
             node = Node(self.file_system, group, mode & ~S_IFMT, credentials.fsuid, credentials.fsgid)

@@ -8,6 +8,7 @@ Source: Linux's Documentation/admin-guide/cgroup-v2.rst.
 from typing import Final
 
 from kernel.cgroup.group import TOP, ControlGroup
+from kernel.cgroup.memory import MEMORY_CONTROLS
 from kernel.cgroup.namespace import FIRST_GROUPS, GroupNamespace
 from kernel.fs.cgroup.directory import Node
 from kernel.fs.cgroup.options import OPTIONS, parse_options
@@ -41,7 +42,7 @@ class GroupFileSystem(FileSystem):
         """The top group's files."""
         found = TOP.listener
         if not isinstance(found, Node):
-            found = Node(self, TOP, _TOP_MODE | 0o200, ROOT_USER, ROOT_GROUP)
+            found = Node(self, TOP, _TOP_MODE, ROOT_USER, ROOT_GROUP)
             TOP.listener = found
         return found
 
@@ -73,7 +74,7 @@ class GroupFileSystem(FileSystem):
     def reconfigure(self, options: bytes) -> None:
         chosen = parse_options(options)
         if _namespace() is FIRST_GROUPS:
-            OPTIONS.chosen = chosen
+            _choose(chosen)
 
 
 def _names_to(group: ControlGroup) -> list[bytes]:
@@ -87,6 +88,11 @@ def _names_to(group: ControlGroup) -> list[bytes]:
         walker = parent
     names.reverse()
     return names
+
+
+def _choose(chosen: int) -> None:
+    OPTIONS.chosen = chosen
+    MEMORY_CONTROLS.events_are_local = OPTIONS.memory_events_are_local
 
 
 @final
@@ -110,7 +116,7 @@ def make_cgroup2(source: bytes, options: bytes) -> FileSystem:
         _INSTANCE.made = made
     made.source = source
     if _namespace() is FIRST_GROUPS:
-        OPTIONS.chosen = chosen
+        _choose(chosen)
     return made
 
 
