@@ -34,6 +34,7 @@ CONTROLLER_NAMES: Final[list[bytes]] = [b"cpuset", b"cpu", b"memory", b"pids"]
 
 NO_LIMIT: Final = (1 << 31) - 1  # of descendants and depth
 TOP_NUMBER: Final = 1
+DEEPEST_LEVEL: Final = 256  # walks up the tree have no safe points
 NUMBER_STEP: Final = 64  # numbers of inodes that a group has for its files
 
 
@@ -67,6 +68,8 @@ class ControlGroup(MemoryHolder):
         self.most_descendants: int = NO_LIMIT
         self.deepest: int = NO_LIMIT
         self.kills: int = 0  # how often all in it were killed
+        self.user_ns: int = 0  # what threads ran in it that have left, and in groups below that were removed
+        self.system_ns: int = 0
         # Freezing
         self.is_told_to_freeze: bool = False  # cgroup.freeze
         self.freezes: bool = False  # it, or one above

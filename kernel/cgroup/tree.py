@@ -10,6 +10,7 @@ from kernel.cgroup.group import (
     ALL_CONTROLLERS,
     CPU,
     CPUSET,
+    DEEPEST_LEVEL,
     MEMORY,
     NUMBER_STEP,
     PIDS,
@@ -77,6 +78,8 @@ def make_group(parent: ControlGroup, name: bytes) -> ControlGroup:
 
 
 def _check_limits(parent: ControlGroup) -> None:
+    if parent.level >= DEEPEST_LEVEL:
+        raise Errno(EAGAIN)
     depth = 1
     above: ControlGroup | None = parent
     while above is not None:
@@ -93,6 +96,8 @@ def remove_group(group: ControlGroup) -> None:
     if parent is None or group.is_populated() or len(group.children) > 0:
         raise Errno(EBUSY)
     group.is_removed = True
+    parent.user_ns += group.user_ns
+    parent.system_ns += group.system_ns
     parent.children.pop(group.name)
     if group.is_threaded:
         parent.threaded_children -= 1

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from kernel.lang import final, inline, panic, struct
 from kernel.lib.credentials import Credentials
 from kernel.lib.linked import Linked
+from kernel.sched.bandwidth import TimeShare
 from kernel.sched.stacks import KernelStack
 
 if TYPE_CHECKING:
@@ -82,6 +83,8 @@ class Thread(Linked["Thread"]):
         self.queue_index: int = 0  # which list of the run queue
         # Control groups
         self.charged: int = 0  # the number of what counts its memory (cgroup/memory.py); 0: nobody does
+        self.share: TimeShare | None = None  # where its time comes from; None: it competes with all
+        self.share_load: int = 0  # what it counts there while it runs or is ready
         self.lacks_charge: bool = False  # its group has too much: it sees to that before it goes on in user mode
         # Accounting
         self.runtime_ns: int = 0

@@ -12,9 +12,12 @@ from kernel.cgroup.freezing import rest, update_frozen
 from kernel.cgroup.group import TOP, ControlGroup, GroupWalk
 from kernel.cgroup.memory import THREAD_PAGES, MemoryControl
 from kernel.cgroup.tree import enter_member, leave_member, require_alive
-from kernel.lang import EAGAIN, ERESTARTNOINTR, Errno, noinline, noraise
+from kernel.lang import EAGAIN, EINVAL, ERESTARTNOINTR, Errno, noinline, noraise
 from kernel.lib.pace import pace
-from kernel.sched.scheduler import interrupt_sleep, schedule
+from kernel.sched.bandwidth import share_with
+from kernel.sched.processor import processor_mask
+from kernel.sched.runqueue import begin_to_count
+from kernel.sched.scheduler import allow_processors, divide_time, interrupt_sleep, schedule
 from kernel.sched.thread import ThreadState
 from kernel.task.pids import all_processes
 from kernel.task.process import Process
@@ -73,6 +76,35 @@ def place(task: Task) -> None:
     memory = task.cgroup.nearest_memory()
     task.charged = 0 if memory is None else memory.number
     count_stack(task, memory)
+    share = task.cgroup.nearest_share()
+    if share is not task.share:
+        share_with(task, share)
+        if share is not None and (task.state == ThreadState.READY or task.state == ThreadState.RUNNING):
+            begin_to_count(task)
+    place_processors(task)
+
+
+def place_processors(task: Task) -> None:
+    """On which processors a thread may run: those that it asked for, as far as its group has them, or all of these."""
+    present = processor_mask()
+    processors = task.cgroup.nearest_processors()
+    effective = present if processors is None else processors.effective(present)
+    wanted = task.chosen_processors & effective
+    if wanted == 0:
+        wanted = effective
+    mask = -1 if wanted == present else wanted
+    if mask != task.allowed:
+        allow_processors(task, mask)
+
+
+def choose_processors(task: Task, mask: int) -> None:
+    """sched_setaffinity(2). Raises EINVAL if the group of the thread has none of them."""
+    processors = task.cgroup.nearest_processors()
+    present = processor_mask()
+    if processors is not None and mask & processors.effective(present) == 0:
+        raise Errno(EINVAL)
+    task.chosen_processors = mask
+    place_processors(task)
 
 
 def count_stack(task: Task, memory: MemoryControl | None) -> None:
@@ -108,9 +140,20 @@ def leave_at_end(task: Task) -> None:
     if task.is_resting:
         task.is_resting = False
         group.resting -= 1
+    note_time(task)
     leave_member(group, task)
     if group.freezes:
         update_frozen(group)
+
+
+def note_time(task: Task) -> None:
+    """A thread leaves its group, where the time that it has run stays."""
+    divide_time(task)
+    group = task.cgroup
+    group.user_ns += task.user_ns - task.earlier_user_ns
+    group.system_ns += task.system_ns - task.earlier_system_ns
+    task.earlier_user_ns = task.user_ns
+    task.earlier_system_ns = task.system_ns
 
 
 @noinline
@@ -136,6 +179,7 @@ def move(task: Task, group: ControlGroup) -> None:
     if task.is_resting:
         task.is_resting = False
         old.resting -= 1
+    note_time(task)
     leave_member(old, task)
     task.cgroup = group
     recount(task)
@@ -155,10 +199,10 @@ def recount(task: Task) -> None:
     numbers = task.cgroup.nearest_numbers()
     if numbers is old:
         return
-    if numbers is not None:
-        numbers.add(1)
     if old is not None:
         old.add(-1)
+    if numbers is not None:
+        numbers.add(1)
     task.numbers = numbers
 
 

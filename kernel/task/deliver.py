@@ -35,6 +35,7 @@ from kernel.task.actions import SA_NODEFER, SA_RESETHAND, SA_RESTART, SIG_DFL, S
 from kernel.task.control_groups import freeze_running, note_rest
 from kernel.task.exit import end_process, exit_task
 from kernel.task.group_shortage import relieve_group
+from kernel.task.group_time import wait_for_time
 from kernel.task.groups import is_orphaned
 from kernel.task.handler_frame import call_handler, return_from_handler
 from kernel.task.memory_shortage import find_memory, relieve
@@ -94,6 +95,8 @@ def before_user_mode(task: Task, frame: TrapFrame) -> None:
                     _take_signal(task, frame)
         elif need_resched():
             schedule()
+        elif task.share is not None and wait_for_time(task):
+            continue
         elif task.rseq.address != 0 and restartable.has_lost_processor(task):
             _restart_sequence(task, frame)
         elif not RUNNING.is_observed or not TASKS.observer.returns():

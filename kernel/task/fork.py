@@ -29,7 +29,7 @@ from kernel.sched.stacks import allocate_stack, free_stack
 from kernel.sched.wait import prepare_sleep
 from kernel.task import restartable
 from kernel.task.begin import settle
-from kernel.task.control_groups import enter_at_birth, leave_at_end, note_rest, uncount
+from kernel.task.control_groups import enter_at_birth, leave_at_end, note_rest, place_processors, uncount
 from kernel.task.groups import join
 from kernel.task.interval_timers import follow_processor_limit
 from kernel.task.limits import RLIMIT_NPROC
@@ -441,6 +441,9 @@ def _begin_tracing(child: Task, tracee: Tracee | None) -> None:
 
 def _copy_scheduling(parent: Task, child: Task) -> None:
     child.allowed = parent.allowed
+    child.chosen_processors = parent.chosen_processors
+    if child.cgroup is not TOP:
+        place_processors(child)
     child.settings.io_priority = parent.settings.io_priority
     if parent.reset_on_fork:
         child.nice = max(parent.nice, 0) if not parent.has_realtime_policy() else 0

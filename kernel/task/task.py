@@ -147,6 +147,9 @@ class Task(Thread):
         self.groups_seen: GroupNamespace = FIRST_GROUPS
         self.numbers: NumberControl | None = None  # which counts it, if any does
         self.counted_memory: MemoryControl | None = None  # … and its stack
+        self.chosen_processors: int = -1  # what it asked for; its group may permit fewer (`allowed`)
+        self.earlier_user_ns: int = 0  # what it had run when it came to its group
+        self.earlier_system_ns: int = 0
         self.is_resting: bool = False  # as one of its group's that freezes (control_groups.py)
         self.waits_for_vfork: bool = False
         self.pending: PendingSignals = PendingSignals()
@@ -323,7 +326,9 @@ class Task(Thread):
 
     def enter_processor(self) -> None:
         signals_have_work = self.signals.returns_from_handler or self.signals.restores_blocked
-        if self.interrupted or signals_have_work or self.keeps_files or self.rseq.address != 0 or self.lacks_charge:
+        if self.interrupted or signals_have_work or self.keeps_files or self.rseq.address != 0:
+            announce_work()
+        elif self.lacks_charge or self.share is not None:
             announce_work()
         watch_calls(self.calls_are_watched)
         self.registers.enter()

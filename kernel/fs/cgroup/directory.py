@@ -16,7 +16,9 @@ from kernel.fs.attribute_store import KeptStore, Store
 from kernel.fs.cgroup.core_files import CORE_FILES
 from kernel.fs.cgroup.memory_files import MEMORY_FILES
 from kernel.fs.cgroup.number_files import NUMBER_FILES
+from kernel.fs.cgroup.processor_files import PROCESSOR_FILES
 from kernel.fs.cgroup.table import CORE, FileRow, GroupNode, Writer
+from kernel.fs.cgroup.time_files import TIME_FILES
 from kernel.fs.constants import MAY_WRITE, S_IFDIR, S_IFMT, S_IFREG
 from kernel.fs.file import DirectorySink, File, InodeFile
 from kernel.fs.filesystem import FileSystem
@@ -36,7 +38,7 @@ from kernel.task.task import current, current_or_none
 if TYPE_CHECKING:
     from kernel.sched import PollWaiter
 
-ROWS: Final[list[FileRow]] = [*CORE_FILES, *MEMORY_FILES, *NUMBER_FILES]
+ROWS: Final[list[FileRow]] = [*CORE_FILES, *MEMORY_FILES, *NUMBER_FILES, *PROCESSOR_FILES, *TIME_FILES]
 
 _PAGE: Final = 4096
 _REGULAR: Final = 8
