@@ -237,6 +237,5 @@ class GroupWalk:
         if len(self._waiting) == 0:
             return None
         group = self._waiting.pop()
-        for child in group.children.values():
-            self._waiting.append(child)
+        self._waiting.extend(list(group.children.values()))
         return group

@@ -30,6 +30,7 @@ _MOVE_COST: Final = 2000  # instructions, for `pace`
 _FREEZE_COST: Final = 1500
 _KILL_COST: Final = 2500
 _GROUP_COST: Final = 500
+_MEET_COST: Final = 200
 _ROUNDS: Final = 64  # of looking for threads that came meanwhile
 
 # Birth and end --------------------------------------------------------------------------------------------------------
@@ -368,6 +369,7 @@ def processes_in(group: ControlGroup) -> list[Process]:
                 waiting.append(child)
         for task in threads_in(each):
             met[task.process] = True
+            pace(_MEET_COST)
         pace(_GROUP_COST)
     return list(met.keys())
 

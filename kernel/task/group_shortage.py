@@ -71,7 +71,7 @@ def bring_below(task: Task | None, control: MemoryControl) -> None:
             return
         rounds += 1
         if not kill_in(control):
-            return
+            rounds = _ROUNDS  # nothing helps: go on slowly
         if task is not None and (task.process.is_exiting or task.has_pending_kill()):
             return
         try:

@@ -38,6 +38,7 @@ from kernel.fs.cgroup.table import (
 )
 from kernel.lang import EINVAL, ENOENT, EOPNOTSUPP, ERANGE, ESRCH, Errno
 from kernel.lib.pace import pace
+from kernel.sched import Mutex
 from kernel.task.control_groups import (
     kill_group,
     move,
@@ -51,6 +52,8 @@ from kernel.task.pids import find_task
 from kernel.task.task import Task, current
 
 _LINE_COST: Final = 400  # instructions, for `pace`
+_CHILD_COST: Final = 2000
+_DELEGATING: Final = Mutex()  # one at a time changes who has which controllers
 
 
 # Controllers ----------------------------------------------------------------------------------------------------------
@@ -89,14 +92,15 @@ def set_subtree_control(group: ControlGroup, text: bytes, writer: Writer) -> Non
         else:
             raise Errno(EINVAL)
     MEMORY_CONTROLS.prepare()
-    require_alive(group)
-    enabled &= ~group.delegated
-    if enabled & ~group.available() != 0:
-        raise Errno(ENOENT)
-    disabled &= group.delegated
-    check_delegation(group, enabled, disabled)
-    if enabled | disabled != 0:
-        _delegate(group, enabled, disabled)
+    with _DELEGATING:
+        require_alive(group)
+        enabled &= ~group.delegated
+        if enabled & ~group.available() != 0:
+            raise Errno(ENOENT)
+        disabled &= group.delegated
+        check_delegation(group, enabled, disabled)
+        if enabled | disabled != 0:
+            _delegate(group, enabled, disabled)
 
 
 def _bit_of(name: bytes) -> int:
@@ -107,29 +111,38 @@ def _bit_of(name: bytes) -> int:
 
 
 def _delegate(group: ControlGroup, enabled: int, disabled: int) -> None:
-    """What was checked. Raises ENOMEM, MemoryError, and then nothing has changed."""
-    given: list[ControlGroup] = []
+    """What was checked. Children that are made meanwhile have it by themselves. Sleeps where there are many. Raises
+    ENOMEM, MemoryError, and then nothing has changed.
+    """
+    before = group.delegated
+    children = list(group.children.values())
+    group.delegated = (before | enabled) & ~disabled
     try:
-        for child in group.children.values():
-            given.append(child)
-            give_controllers(child, enabled)
+        for child in children:
+            if not child.is_removed:
+                give_controllers(child, enabled)
+            pace(_CHILD_COST)
     except (Errno, MemoryError):
-        for child in given:
+        group.delegated = before
+        for child in group.children.values():
             take_controllers(child, enabled)
         raise
-    group.delegated = (group.delegated | enabled) & ~disabled
-    for child in given:
+    for child in children:
+        if child.is_removed:
+            continue
         take_controllers(child, disabled)
         node = child.listener
         if isinstance(node, GroupNode):
             node.controllers_taken(disabled)
             node.controllers_given(enabled & THREADED_CONTROLLERS if child.is_threaded else enabled)
+        pace(_CHILD_COST)
     walk = GroupWalk(group)
     while True:
         each = walk.next()
         if each is None:
             return
         place_members(each)
+        pace(_LINE_COST)
 
 
 # Processes ------------------------------------------------------------------------------------------------------------

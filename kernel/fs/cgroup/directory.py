@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Final
 
 from kernel.cgroup.group import NUMBER_STEP, ControlGroup
 from kernel.cgroup.memory import MEMORY_CONTROLS
+from kernel.cgroup.namespace import FIRST_GROUPS
 from kernel.cgroup.tree import make_group, remove_group
 from kernel.fs.attribute_store import KeptStore, Store
 from kernel.fs.cgroup.core_files import CORE_FILES
 from kernel.fs.cgroup.memory_files import MEMORY_FILES
 from kernel.fs.cgroup.number_files import NUMBER_FILES
+from kernel.fs.cgroup.options import OPTIONS
 from kernel.fs.cgroup.processor_files import PROCESSOR_FILES
 from kernel.fs.cgroup.table import CORE, FileRow, GroupNode, Writer
 from kernel.fs.cgroup.time_files import TIME_FILES
@@ -117,10 +119,16 @@ class OpenGroupFile(TextFile):
         of_group = self.of_group
         if of_group.group.is_removed:
             raise Errno(ENODEV)
+        if OPTIONS.delegates_by_namespace and not of_group.row.is_delegated and self._is_of_own_root():
+            raise Errno(EPERM)  # that is for those outside of the namespace to say
         end = text.find(b"\0")
         store = of_group.row.store
         store(of_group.group, text if end < 0 else text[:end], self.writer)
         return count
+
+    def _is_of_own_root(self) -> bool:
+        namespace = self.writer.namespace
+        return namespace is not FIRST_GROUPS and namespace.root is self.of_group.group
 
     def poll(self, waiter: "PollWaiter | None") -> int:
         of_group = self.of_group

@@ -4,6 +4,7 @@ from typing import Final
 
 from kernel.cgroup.group import PIDS, ControlGroup
 from kernel.cgroup.numbers import NO_NUMBER_LIMIT, NumberControl
+from kernel.fs.cgroup.options import OPTIONS
 from kernel.fs.cgroup.table import READABLE_MODE, FileRow, Writer, parse_number, strip
 from kernel.lang import EINVAL, ENODEV, Errno
 from kernel.task.pid_namespace import PID_LIMIT
@@ -50,7 +51,8 @@ def peak(group: ControlGroup) -> bytes:
 
 def events(group: ControlGroup) -> bytes:
     """pids.events."""
-    return f"max {control_of(group).refusals}\n".encode()
+    control = control_of(group)
+    return f"max {control.own_refusals if OPTIONS.number_events_are_local else control.refusals}\n".encode()
 
 
 def own_events(group: ControlGroup) -> bytes:

@@ -1,4 +1,5 @@
 /* Freezing, killing and counting processes in control groups: cgroup.freeze, cgroup.kill, pids.*, CLONE_INTO_CGROUP. */
+#define _GNU_SOURCE
 #include "cgroup_case.h"
 
 #include <pthread.h>
