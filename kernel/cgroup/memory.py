@@ -3,7 +3,8 @@
 Frames that threads of a group take for user pages, file contents and page tables are *charged*: a frame carries the
 number of its group's control (mm/frames.py), and is given back to it when it comes free, whoever frees it. Charges are
 taken in stocks of some pages, so that most frames cost a look at the stock and no walk up the tree. What a thread
-itself takes in the kernel is counted from its making to its end.
+itself takes in the kernel is counted from its making to its end; what the kernel's heap holds for descriptors is looked
+at from time to time (task/group_holdings.py).
 
 At a limit, clean pages of files that the group holds go at once. If that is not enough a charge may go beyond the limit
 by `SLACK`, and the thread sees to it before it goes on in user mode (task/group_shortage.py): by writing back, by
@@ -63,6 +64,7 @@ class MemoryControl:
         self.frames: int = 0  # that carry its number
         self.shared: int = 0  # of those, pages of files in memory
         self.threads: int = 0  # that are counted here
+        self.kept: int = 0  # pages' worth of what the kernel holds for descriptors
         self.peak: int = 0
         self.limit: int = NO_MEMORY_LIMIT
         self.high: int = NO_MEMORY_LIMIT
@@ -72,6 +74,7 @@ class MemoryControl:
         self.swap_limit: int = NO_MEMORY_LIMIT  # there is none; what was written is shown
         self.swap_high: int = NO_MEMORY_LIMIT
         self.events: list[int] = [0, 0, 0, 0, 0, 0]
+        self.has_untold: bool = False
         self.own_events: list[int] = [0, 0, 0, 0, 0, 0]
 
     def add(self, pages: int) -> None:
@@ -97,6 +100,14 @@ class MemoryControl:
             walker = walker.heir
         if walker is not None:
             walker.take(pages)
+
+    def keep(self, pages: int) -> None:
+        """The kernel holds so many pages more for members, or fewer, in its heap."""
+        self.kept += pages
+        if pages > 0:
+            self.add(pages)
+        else:
+            self.take_from_living(-pages)
 
     def drain(self) -> None:
         """Give the stock back, so that `usage` is exact for this control."""
@@ -130,19 +141,31 @@ class MemoryControl:
             other = other.parent
         return False
 
-    def happened(self, event: int, is_local: bool) -> None:
-        """Count an event, here and (unless `is_local`) above."""
+    def count(self, event: int, is_local: bool) -> None:
+        """Count an event, here and (unless `is_local`) above. `tell_events` says so, later."""
         self.own_events[event] += 1
-        holder = self.holder
-        if holder is not None:
-            holder.tell(b"memory.events.local")
+        self.has_untold = True
         walker: MemoryControl | None = self
         while walker is not None:
             walker.events[event] += 1
-            above = walker.holder
-            if above is not None:
-                above.tell(b"memory.events")
+            walker.has_untold = True
             walker = None if is_local else walker.parent
+
+    def tell_events(self) -> None:
+        """Whoever watches memory.events hears of those that were counted, here and above."""
+        walker: MemoryControl | None = self
+        while walker is not None:
+            holder = walker.holder
+            if walker.has_untold and holder is not None:
+                walker.has_untold = False
+                holder.tell(b"memory.events")
+                holder.tell(b"memory.events.local")
+            walker = walker.parent
+
+    def happened(self, event: int, is_local: bool) -> None:
+        """Both."""
+        self.count(event, is_local)
+        self.tell_events()
 
 
 class GroupReclaimer:
@@ -159,7 +182,8 @@ class MemoryControls(FrameCharger):
 
     def __init__(self) -> None:
         self.all: list[MemoryControl | None] = [None]
-        self.free: list[int] = []  # numbers that came free
+        self.free: int = 0  # numbers that came free
+        self.cursor: int = 1  # where the search for one begins
         self.ended: int = 0  # controls that ended, and whose numbers are still carried
         self.events_are_local: bool = False  # the file system is mounted with memory_localevents
         self.reclaimer: GroupReclaimer = GroupReclaimer()
@@ -169,11 +193,12 @@ class MemoryControls(FrameCharger):
     def make(self, parent: MemoryControl | None, holder: MemoryHolder) -> MemoryControl:
         """One more. Raises ENOMEM, MemoryError."""
         CHARGING.is_on = True
-        if len(self.free) > 0:
-            number = self.free[-1]
-            made = MemoryControl(parent, number, holder)
-            self.free.pop()
-            self.all[number] = made
+        if self.free > 0:
+            while self.all[self.cursor] is not None:
+                self.cursor = self.cursor % (len(self.all) - 1) + 1
+            made = MemoryControl(parent, self.cursor, holder)
+            self.all[self.cursor] = made
+            self.free -= 1
             return made
         number = len(self.all)
         if number > LAST_CHARGE:
@@ -192,16 +217,13 @@ class MemoryControls(FrameCharger):
 
     def _free_if_done(self, control: MemoryControl) -> None:
         if control.holder is None and control.frames == 0 and self.all[control.number] is control:
-            try:
-                self.free.append(control.number)
-            except MemoryError:
-                return  # it comes free with the next sweep
             self.all[control.number] = None
+            self.free += 1
             self.ended -= 1
 
     def prepare(self) -> None:
         """Before a control is made: see to it that there are numbers. Sleeps where it must look at all frames."""
-        if self.ended < _FEW_NUMBERS or len(self.free) + LAST_CHARGE - len(self.all) > _FEW_NUMBERS:
+        if self.ended < _FEW_NUMBERS or self.free + LAST_CHARGE - len(self.all) > _FEW_NUMBERS:
             return
         first = 1
         while first < frame_limit():
@@ -248,10 +270,10 @@ class MemoryControls(FrameCharger):
 
     def _exceed(self, exceeded: MemoryControl) -> None:
         """There is no room for a page more: make some, or go beyond the limit by a little. Raises MemoryError."""
-        exceeded.happened(MAX, self.events_are_local)
+        exceeded.count(MAX, self.events_are_local)
+        _ask_for_relief()
         if self.reclaimer.drop_some(exceeded, _STOCK) > 0:
             return
-        _ask_for_relief()
         if exceeded.usage > exceeded.limit + SLACK:
             raise MemoryError
 

@@ -438,8 +438,6 @@ def free_frames(frame: Frame, order: int) -> None:
         if load_u32(entry + _COUNT) != 1:
             panic(f"frame {frame + i} freed with count {load_u32(entry + _COUNT)}")
         store_u32(entry + _COUNT, 0)
-        if load_u16(entry + _STATE) != 0:
-            _uncharge(frame + i)
     _release_block(frame, order)
     _free += 1 << order
 

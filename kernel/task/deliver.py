@@ -34,6 +34,7 @@ from kernel.task import restartable
 from kernel.task.actions import SA_NODEFER, SA_RESETHAND, SA_RESTART, SIG_DFL, SIG_IGN, SignalAction, SignalActions
 from kernel.task.control_groups import freeze_running, note_rest
 from kernel.task.exit import end_process, exit_task
+from kernel.task.group_holdings import count_holdings
 from kernel.task.group_shortage import relieve_group
 from kernel.task.group_time import wait_for_time
 from kernel.task.groups import is_orphaned
@@ -76,6 +77,8 @@ def before_user_mode(task: Task, frame: TrapFrame) -> None:
         task.let_files_go()
     if SHORTAGE.is_felt:
         relieve(task)
+    if task.counts_holdings:
+        count_holdings(task)
     if task.lacks_charge:
         relieve_group(task)
     if task.signals.returns_from_handler:

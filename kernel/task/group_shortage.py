@@ -43,6 +43,7 @@ def relieve_group(task: Task) -> None:
     try:
         control = MEMORY_CONTROLS.living(task.charged)
         if control is not None:
+            control.tell_events()
             _bring_below(task, control)
             _hold_up(control)
     except (Errno, MemoryError):

@@ -32,6 +32,7 @@ from kernel.mm import pinning
 from kernel.mm.policy import MemoryPolicy
 from kernel.mm.space import AddressSpace
 from kernel.sched import Thread, WaitQueue
+from kernel.sched.processor import announce_work_of
 from kernel.sched.scheduler import announce_work, current_thread, watch_calls
 from kernel.sched.switch import own_thread
 from kernel.sched.thread import SCHED_OTHER
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
     from kernel.task.tracee import Tracee
 
 SS_DISABLE: Final = 2
+_TICKS_MASK: Final = 7  # between looks at what the kernel holds for a thread of a control group
 
 
 @final
@@ -150,6 +152,8 @@ class Task(Thread):
         self.chosen_processors: int = -1  # what it asked for; its group may permit fewer (`allowed`)
         self.earlier_user_ns: int = 0  # what it had run when it came to its group
         self.earlier_system_ns: int = 0
+        self.ticks_in_group: int = 0
+        self.counts_holdings: bool = False  # … it is time to look what the kernel holds for it (group_holdings.py)
         self.is_resting: bool = False  # as one of its group's that freezes (control_groups.py)
         self.waits_for_vfork: bool = False
         self.pending: PendingSignals = PendingSignals()
@@ -308,8 +312,17 @@ class Task(Thread):
         sleepers = self.process.processor_sleepers
         if sleepers is not None:
             sleepers.ticked(self.process)
+        if self.charged != 0:
+            self._tick_holdings()
         if self.policy != SCHED_OTHER:
             self._watch_realtime()
+
+    def _tick_holdings(self) -> None:
+        """Now and then, look what the kernel holds for it."""
+        self.ticks_in_group += 1
+        if self.ticks_in_group & _TICKS_MASK == 0:
+            self.counts_holdings = True
+            announce_work_of(self)
 
     def _watch_realtime(self) -> None:
         """RLIMIT_RTTIME counts what a real-time thread runs from one sleep to the next."""
@@ -328,7 +341,7 @@ class Task(Thread):
         signals_have_work = self.signals.returns_from_handler or self.signals.restores_blocked
         if self.interrupted or signals_have_work or self.keeps_files or self.rseq.address != 0:
             announce_work()
-        elif self.lacks_charge or self.share is not None:
+        elif self.lacks_charge or self.share is not None or self.counts_holdings:
             announce_work()
         watch_calls(self.calls_are_watched)
         self.registers.enter()

@@ -190,6 +190,7 @@ class Kinds:
         self.shared: int = 0
         self.threads: int = 0
         self.tables: int = 0
+        self.kept: int = 0
 
 
 def _kinds_of(group: ControlGroup) -> Kinds:
@@ -205,6 +206,7 @@ def _kinds_of(group: ControlGroup) -> Kinds:
             kinds.frames += memory.frames
             kinds.shared += memory.shared
             kinds.threads += memory.threads
+            kinds.kept += memory.kept
         for process in processes_in(each) if not each.is_threaded else []:
             task = process.any_thread()
             space = None if task is None else task.memory
@@ -224,8 +226,8 @@ def figures(group: ControlGroup) -> bytes:
     stack = kinds.threads * THREAD_PAGES
     anonymous = max(0, kinds.frames - kinds.shared - kinds.tables - cached.all)
     rows: list[int] = [
-        anonymous, cached.all + kinds.shared, stack + kinds.tables, stack, kinds.tables, kinds.shared, cached.dirty,
-        cached.writing, cached.all - cached.used_again, cached.used_again,
+        anonymous, cached.all + kinds.shared, stack + kinds.tables + kinds.kept, stack, kinds.tables, kinds.shared,
+        cached.dirty, cached.writing, cached.all - cached.used_again, cached.used_again,
     ]  # fmt: skip
     text = bytearray()
     for index in range(len(rows)):
