@@ -32,6 +32,7 @@ SLACK: Final = 256  # pages
 _STOCK: Final = 32
 _FEW_NUMBERS: Final = 64
 _SWEPT_AT_ONCE: Final = 256  # frames
+_SWEPT_WHEN_MADE: Final = 16_384  # that is a third of what may lie between two safe points
 _SWEEP_COST: Final = 5000  # instructions for these
 
 LOW: Final = 0
@@ -183,6 +184,7 @@ class MemoryControls(FrameCharger):
     def __init__(self) -> None:
         self.all: list[MemoryControl | None] = [None]
         self.free: int = 0  # numbers that came free
+        self.swept: int = 1  # the frame that `_sweep_some` looks at next
         self.cursor: int = 1  # where the search for one begins
         self.ended: int = 0  # controls that ended, and whose numbers are still carried
         self.events_are_local: bool = False  # the file system is mounted with memory_localevents
@@ -193,6 +195,8 @@ class MemoryControls(FrameCharger):
     def make(self, parent: MemoryControl | None, holder: MemoryHolder) -> MemoryControl:
         """One more. Raises ENOMEM, MemoryError."""
         CHARGING.is_on = True
+        if self._is_short():
+            self._sweep_some(_SWEPT_WHEN_MADE)
         if self.free > 0:
             while self.all[self.cursor] is not None:
                 self.cursor = self.cursor % (len(self.all) - 1) + 1
@@ -222,14 +226,24 @@ class MemoryControls(FrameCharger):
             self.ended -= 1
 
     def prepare(self) -> None:
-        """Before a control is made: see to it that there are numbers. Sleeps where it must look at all frames."""
-        if self.ended < _FEW_NUMBERS or self.free + LAST_CHARGE - len(self.all) > _FEW_NUMBERS:
+        """Before many are made: see to it that there are numbers. Sleeps where it must look at all frames."""
+        if not self._is_short():
             return
-        first = 1
-        while first < frame_limit():
-            recharge(first, min(first + _SWEPT_AT_ONCE, frame_limit()))
-            first += _SWEPT_AT_ONCE
+        left = frame_limit()
+        while left > 0:
+            self._sweep_some(_SWEPT_AT_ONCE)
+            left -= _SWEPT_AT_ONCE
             pace(_SWEEP_COST)
+
+    def _is_short(self) -> bool:
+        """Whether there are few numbers left, and looking at frames may free some."""
+        return self.ended >= _FEW_NUMBERS and self.free + LAST_CHARGE - len(self.all) < _FEW_NUMBERS
+
+    def _sweep_some(self, count: int) -> None:
+        """Look at the next frames, from the first again after the last one."""
+        first = self.swept if self.swept < frame_limit() else 1
+        self.swept = first + count
+        recharge(first, first + count)
 
     def living(self, number: int) -> MemoryControl | None:
         """Who counts the frames that carry a number; None: nobody but the machine."""

@@ -10,7 +10,6 @@ Invariants: a group refers to its node, and that to the inodes, which refer to t
 from typing import TYPE_CHECKING, Final
 
 from kernel.cgroup.group import NUMBER_STEP, ControlGroup
-from kernel.cgroup.memory import MEMORY_CONTROLS
 from kernel.cgroup.namespace import FIRST_GROUPS
 from kernel.cgroup.tree import make_group, remove_group
 from kernel.fs.attribute_store import KeptStore, Store
@@ -216,7 +215,6 @@ class GroupDirectory(Inode):
         if kind != S_IFDIR:
             raise Errno(EPERM)
         check_room_to_keep()
-        MEMORY_CONTROLS.prepare()
         group = make_group(self.group, name)
         try:
             node = Node(self.file_system, group, mode & ~S_IFMT, credentials.fsuid, credentials.fsgid)
