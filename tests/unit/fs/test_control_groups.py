@@ -1,0 +1,201 @@
+"""Control groups on a booted machine: files, processes in groups, memory."""
+
+import os
+import signal
+import struct
+
+import pytest
+
+from kernel.cgroup.group import TOP
+from tests.unit.booted import booted
+from tests.unit.syscalls.test_files import names_in
+from tools.simulated.machine import Machine
+from tools.simulated.program import Program
+
+CLONE_NEWCGROUP = 0x200_0000
+WRITE = 2
+PAGE = 4096
+
+
+def mounted(machine: Machine) -> Program:
+    host = machine.host
+    host.mkdir("/proc", 0o755)
+    host.mount("proc", "/proc", "proc", 0, None)
+    host.mkdir("/cg", 0o755)
+    host.mount("none", "/cg", "cgroup2", 0, None)
+    return host
+
+
+def get(program: Program, path: str) -> bytes:
+    fd = program.open(path, os.O_RDONLY)
+    buffer = bytearray(4096)
+    length = program.read(fd, buffer, 4096)
+    program.close(fd)
+    return bytes(buffer[:length])
+
+
+def put(program: Program, path: str, text: bytes) -> None:
+    fd = program.open(path, os.O_WRONLY)
+    try:
+        program.write(fd, text, len(text))
+    finally:
+        program.close(fd)
+
+
+def field(program: Program, path: str, key: str) -> int:
+    for line in get(program, path).decode().splitlines():
+        name, value = line.split()
+        if name == key:
+            return int(value)
+    raise KeyError(key)
+
+
+@booted
+def test_files_of_a_group(machine: Machine) -> None:
+    host = mounted(machine)
+    put(host, "/cg/cgroup.subtree_control", b"+cpu +cpuset +memory +pids")
+    host.mkdir("/cg/a", 0o755)
+    for name in names_in(host, "/cg/a"):
+        if name not in (".", "..", b".", b"..", "cgroup.kill", "memory.reclaim", b"cgroup.kill", b"memory.reclaim"):
+            get(host, f"/cg/a/{name.decode() if isinstance(name, bytes) else name}")
+    assert get(host, "/cg/a/cgroup.controllers") == b"cpuset cpu memory pids\n"
+    assert get(host, "/proc/self/cgroup") == b"0::/\n"
+    put(host, "/cg/a/memory.max", b"1M")
+    assert get(host, "/cg/a/memory.max") == b"1048576\n"
+    put(host, "/cg/cgroup.subtree_control", b"-memory")
+    with pytest.raises(OSError, match="ENOENT"):
+        get(host, "/cg/a/memory.max")
+    put(host, "/cg/cgroup.subtree_control", b"+memory")
+    assert get(host, "/cg/a/memory.max") == b"max\n"
+    host.rmdir("/cg/a")
+    with pytest.raises(OSError, match="ENOENT"):
+        get(host, "/cg/a/memory.max")
+    assert not TOP.children
+
+
+@booted
+def test_a_process_moves_and_ends(machine: Machine) -> None:
+    host = mounted(machine)
+    put(host, "/cg/cgroup.subtree_control", b"+memory +pids +cpu")
+    host.mkdir("/cg/a", 0o755)
+    put(host, "/cg/a/pids.max", b"3")
+
+    def child(program: Program) -> int:
+        put(program, "/cg/a/cgroup.procs", b"0")
+        assert get(program, "/proc/self/cgroup") == b"0::/a\n"
+        assert get(program, "/cg/a/cgroup.procs") == b"%d\n" % program.getpid()
+        first = program.fork(lambda other: other.pause())
+        assert get(program, "/cg/a/pids.current") == b"2\n"
+        second = program.fork(lambda other: other.pause())
+        with pytest.raises(OSError, match="EAGAIN"):
+            program.fork(lambda other: 0)
+        assert get(program, "/cg/a/pids.events") == b"max 1\n"
+        for pid in (first, second):
+            program.kill(pid, signal.SIGKILL)
+            program.wait4(pid, None, 0, None)
+        assert get(program, "/cg/a/pids.current") == b"1\n"
+        with pytest.raises(OSError, match="EBUSY"):
+            program.rmdir("/cg/a")
+        return 0
+
+    assert machine.run(child) == 0
+    assert get(host, "/cg/a/pids.current") == b"0\n"
+    assert get(host, "/cg/a/cgroup.events") == b"populated 0\nfrozen 0\n"
+    assert field(host, "/cg/a/cpu.stat", "usage_usec") >= 0
+    host.rmdir("/cg/a")
+
+
+@booted
+def test_memory_is_charged_and_comes_back(machine: Machine) -> None:
+    host = mounted(machine)
+    put(host, "/cg/cgroup.subtree_control", b"+memory")
+    host.mkdir("/cg/a", 0o755)
+
+    def child(program: Program) -> int:
+        put(program, "/cg/a/cgroup.procs", b"0")
+        before = int(get(program, "/cg/a/memory.current"))
+        memory = program.mmap(None, 100 * PAGE, 3, 0x22, -1, 0)
+        for page in range(100):
+            program.store(memory + page * PAGE, b"x")
+        after = int(get(program, "/cg/a/memory.current"))
+        assert after - before >= 100 * PAGE
+        assert field(program, "/cg/a/memory.stat", "anon") >= 90 * PAGE
+        program.munmap(memory, 100 * PAGE)
+        assert int(get(program, "/cg/a/memory.current")) - before < 10 * PAGE
+        fd = program.memfd_create("x", 0)
+        for _ in range(50):
+            program.write(fd, bytes(PAGE), PAGE)
+        assert field(program, "/cg/a/memory.stat", "shmem") == 50 * PAGE
+        return 0
+
+    assert machine.run(child) == 0
+    assert get(host, "/cg/a/memory.current") == b"0\n"
+    host.rmdir("/cg/a")
+
+
+@booted
+def test_too_much_memory_kills_within_the_group(machine: Machine) -> None:
+    host = mounted(machine)
+    put(host, "/cg/cgroup.subtree_control", b"+memory")
+    host.mkdir("/cg/a", 0o755)
+    put(host, "/cg/a/memory.max", b"400k")
+
+    def child(program: Program) -> int:
+        put(program, "/cg/a/cgroup.procs", b"0")
+        memory = program.mmap(None, 1000 * PAGE, 3, 0x22, -1, 0)
+        for page in range(1000):
+            program.store(memory + page * PAGE, b"x")
+        return 0
+
+    assert machine.run(child) == signal.SIGKILL
+    assert field(host, "/cg/a/memory.events", "oom_kill") == 1
+    assert get(host, "/cg/a/memory.current") == b"0\n"
+
+
+@booted
+def test_frozen_processes_rest_until_they_are_thawed(machine: Machine) -> None:
+    host = mounted(machine)
+    host.mkdir("/cg/a", 0o755)
+
+    def sleeper(program: Program) -> int:
+        put(program, "/cg/a/cgroup.procs", b"0")
+        program.nanosleep(struct.pack("<QQ", 2, 0), None)
+        return 7
+
+    pid = host.fork(sleeper)
+    host.nanosleep(struct.pack("<QQ", 1, 0), None)
+    put(host, "/cg/a/cgroup.freeze", b"1")
+    host.nanosleep(struct.pack("<QQ", 3, 0), None)
+    assert get(host, "/cg/a/cgroup.events") == b"populated 1\nfrozen 1\n"
+    put(host, "/cg/a/cgroup.freeze", b"0")
+    assert machine.wait(pid) == 7 << 8
+    pid = host.fork(sleeper)
+    host.nanosleep(struct.pack("<QQ", 1, 0), None)
+    put(host, "/cg/a/cgroup.freeze", b"1")
+    host.nanosleep(struct.pack("<QQ", 1, 0), None)
+    put(host, "/cg/a/cgroup.kill", b"1")
+    assert machine.wait(pid) == signal.SIGKILL
+    host.rmdir("/cg/a")
+
+
+@booted
+def test_a_namespace_has_its_own_top(machine: Machine) -> None:
+    host = mounted(machine)
+    host.mkdir("/cg/a", 0o755)
+    host.mkdir("/cg/a/b", 0o755)
+
+    def child(program: Program) -> int:
+        put(program, "/cg/a/cgroup.procs", b"0")
+        program.unshare(CLONE_NEWCGROUP)
+        assert get(program, "/proc/self/cgroup") == b"0::/\n"
+        program.mkdir("/inner", 0o755)
+        program.mount("none", "/inner", "cgroup2", 0, None)
+        assert get(program, "/inner/cgroup.procs") == b"%d\n" % program.getpid()
+        put(program, "/inner/b/cgroup.procs", b"0")
+        assert get(program, "/proc/self/cgroup") == b"0::/b\n"
+        assert b" / /inner rw" in get(program, "/proc/self/mountinfo")
+        assert b" /.. /cg rw" in get(program, "/proc/self/mountinfo")
+        program.umount2("/inner", 0)
+        return 0
+
+    assert machine.run(child) == 0
