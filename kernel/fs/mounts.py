@@ -152,6 +152,8 @@ def root_of(file_system: FileSystem) -> Dentry:
 def new_mount(context: FsContext, file_system: FileSystem, flags: int) -> Mount:
     """A mount of an instance, that is not attached yet. Raises EPERM if it would show what is hidden, MemoryError."""
     mount = Mount(file_system, root_of(file_system), flags)
+    if file_system.kept_root is not None:
+        mount.source = file_system.source
     try:
         _seal_if_revealing(context, file_system, mount)
         _show_part(file_system, mount)

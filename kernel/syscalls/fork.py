@@ -3,12 +3,12 @@
 from typing import Final
 
 from kernel.cgroup.group import ControlGroup
-from kernel.cgroup.tree import check_target, require_alive
+from kernel.cgroup.tree import check_target
 from kernel.doors.table import syscall
 from kernel.fs.cgroup.core_files import check_way, check_writer
 from kernel.fs.cgroup.directory import GroupDirectory
 from kernel.fs.cgroup.table import Writer
-from kernel.lang import E2BIG, EBADF, EINVAL, EOPNOTSUPP, Errno, UserAddr, span_of
+from kernel.lang import E2BIG, EBADF, EINVAL, ENOENT, EOPNOTSUPP, Errno, UserAddr, span_of
 from kernel.lib import user
 from kernel.syscalls.descriptor_arguments import any_file_at
 from kernel.task.fork import (
@@ -109,7 +109,7 @@ def clone3(address: UserAddr, size: int) -> int:
 
 
 def _chosen_group(descriptor: int, size: int, flags: int) -> ControlGroup:
-    """The group that a child shall be born in. Raises EINVAL, EBADF, ENODEV, EACCES, EBUSY, EOPNOTSUPP."""
+    """The group that a child shall be born in. Raises EINVAL, EBADF, ENOENT, EACCES, EBUSY, EOPNOTSUPP."""
     if size < _CLONE_ARGS_KNOWN or not 0 <= descriptor < 1 << 31:
         raise Errno(EINVAL)
     inode = any_file_at(descriptor).inode
@@ -118,7 +118,8 @@ def _chosen_group(descriptor: int, size: int, flags: int) -> ControlGroup:
     group = inode.group
     task = current()
     writer = Writer(task.credentials, task.groups_seen)
-    require_alive(group)
+    if group.is_removed:
+        raise Errno(ENOENT)
     check_writer(group, writer)
     check_way(task.cgroup, group, writer)
     check_target(group)

@@ -177,7 +177,8 @@ def move(task: Task, group: ControlGroup) -> None:
     if old is group or task.is_exiting:
         return
     enter_member(group, task)
-    if task.is_resting:
+    was_resting = task.is_resting
+    if was_resting:
         task.is_resting = False
         old.resting -= 1
     note_time(task)
@@ -191,6 +192,7 @@ def move(task: Task, group: ControlGroup) -> None:
         _freeze(task)
         update_frozen(group)
     elif old.freezes:
+        task.is_resting = was_resting
         _thaw(task)
 
 

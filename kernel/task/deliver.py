@@ -24,6 +24,7 @@ from kernel.lang import (
     ERESTARTSYS,
     Errno,
     final,
+    noinline,
     noraise,
 )
 from kernel.mm.frames import SHORTAGE
@@ -57,6 +58,7 @@ from kernel.task.signals import (
     DUMPS_CORE,
     IGNORED_BY_DEFAULT,
     SIGKILL,
+    SIGNAL_COUNT,
     SIGSEGV,
     SIGSTOP,
     STOP_SIGNALS,
@@ -67,6 +69,8 @@ from kernel.task.signals import (
 from kernel.task.task import Task
 from kernel.task.trace_stops import report_handler, stop_for_signal, stop_if_due
 
+# Signals that end no process by default, or leave a core file, for which it must run.
+_NEVER_AT_ONCE: Final = IGNORED_BY_DEFAULT | STOP_SIGNALS | DUMPS_CORE
 _RESTART: Final = number_of_call("restart_syscall")
 
 
@@ -93,7 +97,7 @@ def before_user_mode(task: Task, frame: TrapFrame) -> None:
                 exit_task(task)
             if not _stops(task, frame):
                 if task.cgroup.freezes and not task.has_pending_kill():
-                    freeze_running(task)
+                    _rest_or_die(task)
                 else:
                     _take_signal(task, frame)
         elif need_resched():
@@ -109,6 +113,21 @@ def before_user_mode(task: Task, frame: TrapFrame) -> None:
     if task.signals.restores_blocked:
         task.signals.restores_blocked = False
         set_blocked(task, task.signals.saved_blocked)
+
+
+@noinline
+def _rest_or_die(task: Task) -> None:
+    """The group of the running thread freezes. A signal that does nothing but end the process does so nevertheless."""
+    process = task.process
+    waiting = (task.pending.mask | process.pending.mask) & ~task.signals.blocked & ~_NEVER_AT_ONCE
+    signo = 1
+    while waiting != 0 and task.tracee is None and signo <= SIGNAL_COUNT:
+        handler = process.actions.action(signo).handler
+        if contains(waiting, signo) and handler == SIG_DFL and not is_protected(process, signo):
+            end_process(process, signo)
+            return
+        signo += 1
+    freeze_running(task)
 
 
 def _restart_sequence(task: Task, frame: TrapFrame) -> None:

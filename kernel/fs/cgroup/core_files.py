@@ -67,12 +67,17 @@ def names_of(controllers: int) -> bytes:
 
 def controllers(group: ControlGroup) -> bytes:
     """cgroup.controllers."""
-    return names_of(group.available()) + b"\n"
+    return _line(names_of(group.available()))
 
 
 def subtree_control(group: ControlGroup) -> bytes:
     """cgroup.subtree_control."""
-    return names_of(group.delegated) + b"\n"
+    return _line(names_of(group.delegated))
+
+
+def _line(text: bytes) -> bytes:
+    """As a line, if there is anything."""
+    return text + b"\n" if len(text) > 0 else text
 
 
 def set_subtree_control(group: ControlGroup, text: bytes, writer: Writer) -> None:

@@ -102,7 +102,7 @@ class OpenGroupFile(TextFile):
         super().__init__(path, flags, source)
         self.of_group: GroupFile = source
         self.writer: Writer = writer
-        self.seen: int = source.changes
+        self.seen: int = -1  # nothing was read yet
 
     def make_text(self) -> bytes:
         self.seen = self.of_group.changes

@@ -7,9 +7,8 @@ from kernel.cgroup.numbers import NO_NUMBER_LIMIT, NumberControl
 from kernel.fs.cgroup.options import OPTIONS
 from kernel.fs.cgroup.table import READABLE_MODE, FileRow, Writer, parse_number, strip
 from kernel.lang import EINVAL, ENODEV, Errno
-from kernel.task.pid_namespace import PID_LIMIT
 
-_LARGEST: Final = PID_LIMIT
+_LARGEST: Final = 1 << 22  # whatever kernel.pid_max is
 
 
 def control_of(group: ControlGroup) -> NumberControl:

@@ -23,8 +23,8 @@ def set_of(group: ControlGroup) -> ProcessorSet:
     return processors
 
 
-def parse_list(text: bytes) -> int:
-    """Ranges of numbers (0,2-3), as bits. Raises EINVAL, ERANGE (a number that no machine has here)."""
+def parse_list(text: bytes, limit: int) -> int:
+    """Ranges of numbers (0,2-3), as bits. Raises EINVAL, ERANGE (a number from the limit on)."""
     text = strip(text)
     chosen = 0
     if len(text) == 0:
@@ -37,7 +37,7 @@ def parse_list(text: bytes) -> int:
         last = first if dash < 0 else _number(part[dash + 1 :])
         if first > last:
             raise Errno(EINVAL)
-        if last >= _MOST:
+        if last >= limit:
             raise Errno(ERANGE)
         for number in range(first, last + 1):
             chosen |= bit_of(number)
@@ -62,9 +62,7 @@ def wanted(group: ControlGroup) -> bytes:
 
 def set_wanted(group: ControlGroup, text: bytes, writer: Writer) -> None:
     """The processors that are asked for; none: those of the group above."""
-    chosen = parse_list(text)
-    if chosen & ~processor_mask() != 0:
-        raise Errno(EINVAL)
+    chosen = parse_list(text, len(PROCESSORS))
     set_of(group).wanted = chosen
     walk = GroupWalk(group)
     while True:
@@ -89,7 +87,7 @@ def wanted_nodes(group: ControlGroup) -> bytes:
 
 def set_wanted_nodes(group: ControlGroup, text: bytes, writer: Writer) -> None:
     """The nodes that are asked for."""
-    chosen = parse_list(text)
+    chosen = parse_list(text, _MOST)
     if chosen & ~ONE_NODE != 0:
         raise Errno(EINVAL)
     set_of(group).wanted_nodes = chosen

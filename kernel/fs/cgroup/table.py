@@ -127,6 +127,13 @@ def parse_number(text: bytes) -> int:
     return -value if is_negative else value
 
 
+def parse_unsigned(text: bytes) -> int:
+    """The same without a sign in front. Raises EINVAL, ERANGE."""
+    if text.startswith(b"-"):
+        raise Errno(EINVAL)
+    return parse_number(text)
+
+
 def parse_int32(text: bytes) -> int:
     """The same for a C int. Raises EINVAL, ERANGE."""
     value = parse_number(text)

@@ -3,7 +3,7 @@
 from typing import Final
 
 from kernel.cgroup.group import CPU, ControlGroup, GroupWalk
-from kernel.fs.cgroup.table import CORE, READABLE_MODE, FileRow, Writer, parse_number, strip, words_of
+from kernel.fs.cgroup.table import CORE, READABLE_MODE, FileRow, Writer, parse_number, parse_unsigned, words_of
 from kernel.lang import EINVAL, ENODEV, ERANGE, Errno
 from kernel.lib.pace import pace
 from kernel.sched.bandwidth import DEFAULT_WEIGHT, NO_QUOTA, TimeShare
@@ -13,7 +13,7 @@ from kernel.task.control_groups import threads_in
 from kernel.time.clock import NS_PER_US
 
 _MOST_WEIGHT: Final = 10_000
-_IDLE_WEIGHT: Final = 0
+_IDLE_WEIGHT: Final = 1  # as it is shown
 _LEAST_US: Final = 1000  # of a quota and a period
 _LONGEST_PERIOD_US: Final = 1_000_000
 _MOST_US: Final = 1 << 44
@@ -43,7 +43,7 @@ def weight(group: ControlGroup) -> bytes:
 
 def set_weight(group: ControlGroup, text: bytes, writer: Writer) -> None:
     """The group's share beside its siblings, 1 to 10,000."""
-    value = parse_number(strip(text))
+    value = parse_unsigned(text)
     share = share_of(group)
     if not 1 <= value <= _MOST_WEIGHT:
         raise Errno(ERANGE)
@@ -68,7 +68,7 @@ def weight_nice(group: ControlGroup) -> bytes:
 
 def set_weight_nice(group: ControlGroup, text: bytes, writer: Writer) -> None:
     """The weight, as the nice value of a thread that would have as much."""
-    value = parse_number(strip(text))
+    value = parse_number(text)
     share = share_of(group)
     if not _LOWEST_NICE <= value < _LOWEST_NICE + len(_NICE_WEIGHTS):
         raise Errno(ERANGE)
@@ -85,7 +85,7 @@ def idle(group: ControlGroup) -> bytes:
 
 def set_idle(group: ControlGroup, text: bytes, writer: Writer) -> None:
     """1: the group gets what its siblings leave, nearly."""
-    value = parse_number(strip(text))
+    value = parse_number(text)
     share = share_of(group)
     if value != 0 and value != 1:
         raise Errno(EINVAL)
@@ -106,13 +106,13 @@ def set_quota(group: ControlGroup, text: bytes, writer: Writer) -> None:
     if len(words) == 0:
         raise Errno(EINVAL)
     period_us = share.period_ns // NS_PER_US
-    if len(words) > 1:
-        period_us = _unsigned(words[1])
+    if len(words) > 1 and 48 <= words[1][0] <= 57:
+        period_us = _leading_number(words[1])
     if not _LEAST_US <= period_us <= _LONGEST_PERIOD_US:
         raise Errno(EINVAL)
     quota_ns = NO_QUOTA
     if words[0] != b"max":
-        quota_us = _unsigned(words[0])
+        quota_us = _leading_number(words[0])
         if not _LEAST_US <= quota_us <= _MOST_US:
             raise Errno(EINVAL)
         quota_ns = quota_us * NS_PER_US
@@ -124,11 +124,15 @@ def set_quota(group: ControlGroup, text: bytes, writer: Writer) -> None:
     share.period_end_ns = 0
 
 
-def _unsigned(text: bytes) -> int:
-    """A decimal number. Raises EINVAL."""
+def _leading_number(text: bytes) -> int:
+    """The decimal number that a text begins with. Raises EINVAL."""
     value = 0
+    if not 48 <= text[0] <= 57:
+        raise Errno(EINVAL)
     for byte in text:
-        if not 48 <= byte <= 57 or value > _MOST_US:
+        if not 48 <= byte <= 57:
+            break
+        if value > _MOST_US:
             raise Errno(EINVAL)
         value = value * 10 + byte - 48
     return value
@@ -141,7 +145,7 @@ def burst(group: ControlGroup) -> bytes:
 
 def set_burst(group: ControlGroup, text: bytes, writer: Writer) -> None:
     """How much of what it did not use the group may use later."""
-    value = parse_number(strip(text))
+    value = parse_unsigned(text)
     share = share_of(group)
     if not 0 <= value <= _MOST_US or (share.quota_ns != NO_QUOTA and value * NS_PER_US > share.quota_ns):
         raise Errno(EINVAL)

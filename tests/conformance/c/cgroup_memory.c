@@ -120,6 +120,7 @@ static void file_cache(void) {
     }
     int fd = open("/tmp/disk/big", O_CREAT | O_RDWR | O_TRUNC, 0644);
     put("m", "memory.max", "8M");
+    long killed = field("m", "memory.events", "oom_kill");
     int child = fork();
     if (child == 0) {
         put("m", "cgroup.procs", "0");
@@ -138,7 +139,7 @@ static void file_cache(void) {
     waitpid(child, &status, 0);
     report("25 MiB through a file", status);
     printf("within: %d\n", number("m", "memory.current") <= 8 * MEGABYTE);
-    printf("killed nobody: %ld\n", field("m", "memory.events", "oom_kill"));
+    printf("killed: %ld\n", field("m", "memory.events", "oom_kill") - killed);
     char *map = mmap(0, 25 * MEGABYTE, PROT_READ, MAP_SHARED, fd, 0);
     child = fork();
     if (child == 0) {
@@ -151,7 +152,11 @@ static void file_cache(void) {
     waitpid(child, &status, 0);
     report("25 MiB mapped", status);
     munmap(map, 25 * MEGABYTE);
-    printf("reclaim: %d\n", put("m", "memory.reclaim", "1M"));
+    printf("of files: %d\n", field("m", "memory.stat", "file") > 4 * MEGABYTE);
+    int error = put("m", "memory.reclaim", "1M");
+    printf("reclaim: %d\n", error);
+    if (error)
+        printf("%s%s", get("m", "memory.current"), get("m", "memory.stat"));
     unlink("/tmp/disk/big");
     close(fd);
     put("m", "memory.max", "max");
