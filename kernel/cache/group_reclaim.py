@@ -147,6 +147,8 @@ def make_room(control: MemoryControl, pages: int, cache: DirtyPages | None = Non
 def shrink_to(control: MemoryControl, target: int, cache: DirtyPages | None = None) -> bool:
     """The same to a number of pages."""
     rounds = 0
+    if control.usage > target:
+        MEMORY_CONTROLS.drain_below(control)
     while control.usage > target and rounds < _ROUNDS and not is_dying():
         rounds += 1
         wanted = max(_MARGIN, control.usage - target)

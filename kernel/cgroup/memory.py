@@ -33,6 +33,7 @@ _STOCK: Final = 32
 _FEW_NUMBERS: Final = 64
 _SWEPT_AT_ONCE: Final = 256  # frames
 _SWEPT_WHEN_MADE: Final = 16_384  # that is a third of what may lie between two safe points
+_DRAIN_COST: Final = 100
 _SWEEP_COST: Final = 5000  # instructions for these
 
 LOW: Final = 0
@@ -245,6 +246,16 @@ class MemoryControls(FrameCharger):
         self.swept = first + count
         recharge(first, first + count)
 
+    def drain_below(self, control: MemoryControl) -> None:
+        """Give back what lies in stocks of a control and of those below it. Sleeps where there are many."""
+        number = 1
+        while number < len(self.all):
+            other = self.all[number]
+            if other is not None and other.stock > 0 and control.contains(other):
+                other.drain()
+            number += 1
+            pace(_DRAIN_COST)
+
     def living(self, number: int) -> MemoryControl | None:
         """Who counts the frames that carry a number; None: nobody but the machine."""
         control = self.all[number]
@@ -277,8 +288,9 @@ class MemoryControls(FrameCharger):
             exceeded = control.exceeded(1)
             if exceeded is not None:
                 self._exceed(exceeded)
-            control.add(1)
-            control.stock = 1
+            if control.stock == 0:  # what was dropped may lie there
+                control.add(1)
+                control.stock = 1
         if control.too_high() is not None:
             _ask_for_relief()
 

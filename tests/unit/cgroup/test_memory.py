@@ -2,7 +2,7 @@
 
 import pytest
 
-from kernel.cgroup.memory import MAX, SLACK, MemoryControls, MemoryHolder
+from kernel.cgroup.memory import MAX, SLACK, GroupReclaimer, MemoryControl, MemoryControls, MemoryHolder
 from kernel.sched.processor import RUNNING
 
 
@@ -45,6 +45,33 @@ def test_the_limit_of_one_above_counts(controls: MemoryControls) -> None:
         for _ in range(2 * SLACK):
             controls.charge()
     assert outer.usage <= outer.limit + SLACK + 1
+
+
+def test_what_is_dropped_for_a_charge_is_not_lost(controls: MemoryControls) -> None:
+    control = controls.make(None, MemoryHolder())
+    control.limit = 10
+    RUNNING.current.charged = control.number
+
+    class Dropper(GroupReclaimer):
+        def drop_some(self, control: MemoryControl, wanted: int) -> int:
+            for _ in range(5):
+                controls.uncharge(control.number, is_shared=False)
+            return 5
+
+    controls.reclaimer = Dropper()
+    for _ in range(40):
+        controls.charge()
+    assert control.usage == control.frames + control.stock <= 10
+
+
+def test_stocks_below_are_given_back(controls: MemoryControls) -> None:
+    outer = controls.make(None, MemoryHolder())
+    for _ in range(5):
+        inner = controls.make(outer, MemoryHolder())
+        RUNNING.current.charged = inner.number
+        controls.charge()
+    controls.drain_below(outer)
+    assert outer.usage == 5
 
 
 def test_heirs_have_what_a_group_leaves(controls: MemoryControls) -> None:
