@@ -11,6 +11,10 @@ def controls() -> MemoryControls:
     return MemoryControls()
 
 
+def lacks_charge() -> bool:
+    return RUNNING.current.lacks_charge
+
+
 @pytest.fixture(autouse=True)
 def nobody_charged() -> object:
     yield
@@ -38,9 +42,9 @@ def test_the_limit_of_one_above_counts(controls: MemoryControls) -> None:
     RUNNING.current.charged = inner.number
     for _ in range(10):
         controls.charge()
-    assert outer.own_events[MAX] == 0 and not RUNNING.current.lacks_charge
+    assert outer.own_events[MAX] == 0 and not lacks_charge()
     controls.charge()
-    assert outer.own_events[MAX] == 1 and inner.events[MAX] == 0 and RUNNING.current.lacks_charge
+    assert outer.own_events[MAX] == 1 and inner.events[MAX] == 0 and lacks_charge()
     with pytest.raises(MemoryError):
         for _ in range(2 * SLACK):
             controls.charge()

@@ -29,6 +29,10 @@ def below(parent: ControlGroup, name: bytes) -> ControlGroup:
     return make_group(parent, name)
 
 
+def is_frozen(group: ControlGroup) -> bool:
+    return group.is_frozen
+
+
 def thread() -> Thread:
     return Thread(b"member")
 
@@ -145,14 +149,14 @@ def test_frozen_when_all_rest(group: ControlGroup) -> None:
     group.freezes = child.freezes = True
     update_frozen(child)
     update_frozen(group)
-    assert not child.is_frozen and not group.is_frozen
+    assert not is_frozen(child) and not is_frozen(group)
     rest(child)
-    assert child.is_frozen and group.is_frozen
+    assert is_frozen(child) and is_frozen(group)
     fresh = below(group, b"c")
-    assert fresh.is_frozen and group.is_frozen
+    assert is_frozen(fresh) and is_frozen(group)
     child.freezes = False
     update_frozen(child)
-    assert not group.is_frozen
+    assert not is_frozen(group)
     remove_group(fresh)
 
 

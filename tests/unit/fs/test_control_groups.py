@@ -56,8 +56,8 @@ def test_files_of_a_group(machine: Machine) -> None:
     put(host, "/cg/cgroup.subtree_control", b"+cpu +cpuset +memory +pids")
     host.mkdir("/cg/a", 0o755)
     for name in names_in(host, "/cg/a"):
-        if name not in (".", "..", b".", b"..", "cgroup.kill", "memory.reclaim", b"cgroup.kill", b"memory.reclaim"):
-            get(host, f"/cg/a/{name.decode() if isinstance(name, bytes) else name}")
+        if name not in (".", "..", "cgroup.kill", "memory.reclaim"):
+            get(host, f"/cg/a/{name}")
     assert get(host, "/cg/a/cgroup.controllers") == b"cpuset cpu memory pids\n"
     assert get(host, "/proc/self/cgroup") == b"0::/\n"
     put(host, "/cg/a/memory.max", b"1M")
