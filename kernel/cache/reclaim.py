@@ -12,11 +12,12 @@ from typing import Final
 
 from kernel.cache.dirty_pages import TOTALS
 from kernel.cache.file_cache import can_drop
-from kernel.cache.page import LRU
+from kernel.cache.page import LRU, CachedPage
 from kernel.cache.writeback import FLUSHER
-from kernel.lang import final, recursion
+from kernel.cgroup.memory import MEMORY_CONTROLS
+from kernel.lang import final, noinline, recursion
 from kernel.lib.pace import is_dying, pace
-from kernel.mm.frames import SHORTAGE, RoomMaker, frame_count, free_frame_count
+from kernel.mm.frames import CHARGING, SHORTAGE, RoomMaker, charged_for, frame_count, free_frame_count
 from kernel.mm.reclaim import reclaim_more
 from kernel.sched.processor import RUNNING
 from kernel.sched.scheduler import announce_work
@@ -53,11 +54,11 @@ class Reclaimer(RoomMaker):
 
     @recursion(1)  # the allocator's SHORTAGE.busy
     def make_room(self, wanted: int) -> int:
-        freed = _drop_pages(wanted, max(wanted * _LOOKED_AT, _LOOKED_AT_MINIMUM))
+        freed = _drop_pages(wanted, max(wanted * _LOOKED_AT, _LOOKED_AT_MINIMUM), is_desperate=False)
         if freed < wanted:
             for shrinker in SHRINKERS:
                 shrinker.shrink(wanted - freed)
-            freed += _drop_pages(wanted - freed, 2 * LRU.count)
+            freed += _drop_pages(wanted - freed, 2 * LRU.count, is_desperate=True)
         if freed < wanted:
             freed += drop_cached_stacks()
         if freed < wanted:
@@ -92,7 +93,8 @@ def _free_dead(wanted: int) -> int:
     return max(0, free_frame_count() - before)
 
 
-def _drop_pages(wanted: int, looked_at: int) -> int:
+def _drop_pages(wanted: int, looked_at: int, is_desperate: bool) -> int:
+    """Drop clean pages, the oldest first; those of control groups that are to keep them last, or not at all."""
     freed = 0
     steps = min(looked_at, 2 * LRU.count)
     while freed < wanted and steps > 0:
@@ -101,7 +103,7 @@ def _drop_pages(wanted: int, looked_at: int) -> int:
         if page is None:
             continue
         cache = page.cache
-        if cache is None or cache.walked > 0:
+        if cache is None or cache.walked > 0 or (CHARGING.is_on and _is_kept(page, is_desperate)):
             LRU.rotate(page)
             continue
         if page.dirty == 0 and not page.reading and not page.writing and frame_count(page.frame) > 1:
@@ -114,12 +116,19 @@ def _drop_pages(wanted: int, looked_at: int) -> int:
     return freed
 
 
+@noinline
+def _is_kept(page: CachedPage, is_desperate: bool) -> bool:
+    """Whether a page belongs to a control group that is to keep what it has (memory.min, memory.low)."""
+    number = charged_for(page.frame)
+    return number != 0 and MEMORY_CONTROLS.protects(number, is_desperate)
+
+
 def drop_clean_pages() -> int:
     """Drop every page that can be dropped; returns how many (/proc/sys/vm/drop_caches). Has safe points."""
     dropped = 0
     left = 2 * LRU.count
     while left > 0 and not is_dying():
-        dropped += _drop_pages(_DROPPED_AT_ONCE, _DROPPED_AT_ONCE)
+        dropped += _drop_pages(_DROPPED_AT_ONCE, _DROPPED_AT_ONCE, is_desperate=True)
         left -= _DROPPED_AT_ONCE
         pace(_DROPPED_AT_ONCE * _DROP_COST)
     return dropped

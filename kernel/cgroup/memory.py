@@ -263,6 +263,22 @@ class MemoryControls(FrameCharger):
             control = control.heir
         return control
 
+    def protects(self, number: int, is_desperate: bool) -> bool:
+        """Whether frames that carry a number stay while others have something to give: their group has no more than
+        memory.min, or memory.low unless that `is_desperate`. Nobody protects more than those above.
+        """
+        control = self.living(number)
+        if control is None:
+            return False
+        kept = NO_MEMORY_LIMIT
+        walker: MemoryControl | None = control
+        while walker is not None and kept > 0:
+            kept = min(kept, walker.minimum if is_desperate else max(walker.minimum, walker.low))
+            walker = walker.parent
+        if is_desperate and control.usage <= control.low:
+            control.count(LOW, self.events_are_local)
+        return control.usage <= kept
+
     # ---- Frames -----------------------------------------------------------------------------------------------
 
     def charge(self) -> int:

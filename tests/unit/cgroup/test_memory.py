@@ -2,7 +2,7 @@
 
 import pytest
 
-from kernel.cgroup.memory import MAX, SLACK, GroupReclaimer, MemoryControl, MemoryControls, MemoryHolder
+from kernel.cgroup.memory import LOW, MAX, SLACK, GroupReclaimer, MemoryControl, MemoryControls, MemoryHolder
 from kernel.sched.processor import RUNNING
 
 
@@ -76,6 +76,21 @@ def test_stocks_below_are_given_back(controls: MemoryControls) -> None:
         controls.charge()
     controls.drain_below(outer)
     assert outer.usage == 5
+
+
+def test_protection_is_bounded_by_those_above(controls: MemoryControls) -> None:
+    outer = controls.make(None, MemoryHolder())
+    inner = controls.make(outer, MemoryHolder())
+    inner.add(10)
+    inner.low = 20
+    assert not controls.protects(inner.number, is_desperate=False)
+    outer.low = 20
+    assert controls.protects(inner.number, is_desperate=False)
+    assert not controls.protects(inner.number, is_desperate=True) and inner.own_events[LOW] == 1
+    inner.minimum = outer.minimum = 10
+    assert controls.protects(inner.number, is_desperate=True)
+    inner.add(1)
+    assert not controls.protects(inner.number, is_desperate=True)
 
 
 def test_heirs_have_what_a_group_leaves(controls: MemoryControls) -> None:
