@@ -18,7 +18,7 @@ from kernel.lib.pace import pace
 from kernel.sched import sleep_until, yield_now
 from kernel.task.control_groups import processes_in
 from kernel.task.exit import end_process
-from kernel.task.memory_shortage import GROUP_RELIEF, badness
+from kernel.task.memory_shortage import GROUP_RELIEF, badness, is_on_its_way
 from kernel.task.process import Process
 from kernel.task.send import break_off_dump
 from kernel.task.signals import SIGKILL
@@ -111,7 +111,9 @@ def kill_in(control: MemoryControl) -> bool:
             if process.is_zombie:
                 continue
             if process.is_exiting and process.dump is None:
-                return True
+                if is_on_its_way(process):
+                    return True
+                continue  # it may wait for something that the running thread holds
             score = badness(process)
             if score > worst:
                 worst = score
@@ -163,6 +165,7 @@ def _kill(victim: Process) -> None:
         log.error(f"Memory of a control group ran out: killed process {int(victim.pid)}")
     except MemoryError:
         pass  # no room for the message
+    victim.shortage.awaited_ns = monotonic_ns()
     if victim.dump is not None:
         break_off_dump(victim)
     else:

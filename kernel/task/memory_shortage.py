@@ -153,7 +153,7 @@ def _is_ending(process: Process) -> bool:
     return process.is_exiting and (dump is None or dump.is_broken_off)
 
 
-def _is_on_its_way(process: Process) -> bool:
+def is_on_its_way(process: Process) -> bool:
     """Whether the memory of a process that ends may still be expected. Until then nobody else is killed."""
     now_ns = monotonic_ns()
     if process.shortage.awaited_ns == 0:
@@ -233,7 +233,7 @@ def kill_largest() -> bool:
     memory is on its way.
     """
     for process in all_processes().values():
-        if _is_ending(process) and not process.is_zombie and _is_on_its_way(process):
+        if _is_ending(process) and not process.is_zombie and is_on_its_way(process):
             return True
     victim = _largest_of(ANYBODY)
     if victim is not None and badness(victim) < total_frame_count() >> _MUCH_SHIFT:

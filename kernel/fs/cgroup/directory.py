@@ -1,7 +1,7 @@
 """Directories of control groups, and the files in them.
 
-The inodes of a group are made when they are looked up, and stay until the group goes: somebody may have changed their
-owners, watch them, or wait for changes. A change is told to whoever polls (POLLPRI until the file is read again) and
+The inodes of a group are made when they are looked up, and stay as long as somebody uses them, or has changed their
+owners or attributes. A change is told to whoever polls (POLLPRI until the file is read again) and
 watches (inotify(7)).
 
 Invariants: a group refers to its node, and that to the inodes, which refer to the group; `end` undoes that.
@@ -88,6 +88,11 @@ class GroupFile(TextInode):
 
     def may_have_attributes(self) -> bool:
         return self.attributes is not None
+
+    def became_idle(self) -> None:
+        node = self.group.listener
+        if isinstance(node, Node) and self.watches is None:
+            node.forget_if_plain(self)
 
     def open(self, path: Path, flags: int) -> File:
         task = current()
@@ -270,6 +275,14 @@ class Node(GroupNode):
             found.gid = self.gids.get(found.row.controller, ROOT_GROUP)
             self.files[number] = found
         return found
+
+    def forget_if_plain(self, file: GroupFile) -> None:
+        """Nobody uses the inode of a file: unless somebody has changed something of it, it can be made anew."""
+        controller = file.row.controller
+        is_owned = file.uid == self.uids.get(controller, ROOT_USER)
+        is_owned = is_owned and file.gid == self.gids.get(controller, ROOT_GROUP)
+        if is_owned and file.attributes is None and file.mode == S_IFREG | file.row.mode:
+            self.files.pop(row_number(file.row.name), file)
 
     def changed(self, file: bytes) -> None:
         number = row_number(file)

@@ -7,6 +7,8 @@ import struct
 import pytest
 
 from kernel.cgroup.group import TOP
+from kernel.fs.cgroup.directory import Node
+from kernel.fs.dentry import CACHE
 from tests.unit.booted import booted
 from tests.unit.syscalls.test_files import names_in
 from tools.simulated.machine import Machine
@@ -71,6 +73,22 @@ def test_files_of_a_group(machine: Machine) -> None:
     with pytest.raises(OSError, match="ENOENT"):
         get(host, "/cg/a/memory.max")
     assert not TOP.children
+
+
+@booted
+def test_inodes_of_files_stay_where_somebody_changed_them(machine: Machine) -> None:
+    host = mounted(machine)
+    host.mkdir("/cg/a", 0o755)
+    node = TOP.children[b"a"].listener
+    assert isinstance(node, Node)
+    get(host, "/cg/a/cgroup.procs")
+    get(host, "/cg/a/cgroup.events")
+    host.chown("/cg/a/cgroup.procs", 1000, 1000)
+    assert len(node.files) == 2
+    CACHE.shrink(10 * CACHE.count)
+    assert [file.row.name for file in node.files.values()] == [b"cgroup.procs"]
+    host.rmdir("/cg/a")
+    assert not node.files
 
 
 @booted
