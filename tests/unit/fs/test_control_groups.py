@@ -190,6 +190,16 @@ def test_frozen_processes_rest_until_they_are_thawed(machine: Machine) -> None:
     pid = host.fork(sleeper)
     host.nanosleep(struct.pack("<QQ", 1, 0), None)
     put(host, "/cg/a/cgroup.freeze", b"1")
+    put(host, "/cg/cgroup.procs", b"%d" % pid)
+    assert machine.wait(pid) == 7 << 8  # it goes on where nothing is frozen
+    pid = host.fork(sleeper)
+    host.nanosleep(struct.pack("<QQ", 1, 0), None)
+    host.kill(pid, signal.SIGTERM)  # does nothing but end it
+    assert machine.wait(pid) == signal.SIGTERM
+    put(host, "/cg/a/cgroup.freeze", b"0")
+    pid = host.fork(sleeper)
+    host.nanosleep(struct.pack("<QQ", 1, 0), None)
+    put(host, "/cg/a/cgroup.freeze", b"1")
     host.nanosleep(struct.pack("<QQ", 1, 0), None)
     put(host, "/cg/a/cgroup.kill", b"1")
     assert machine.wait(pid) == signal.SIGKILL
