@@ -61,7 +61,7 @@ def update_interrupted(task: Task) -> None:
         return
     waiting = (task.pending.mask | process.pending.mask) & ~task.signals.blocked
     stops = process.stop.signal != 0 if task.tracee is None else _stops_for_tracer(task)
-    task.interrupted = waiting != 0 or stops or _makes_way(task) or task.cgroup.freezes
+    task.interrupted = waiting != 0 or stops or _makes_way(task) or (task.cgroup.freezes and not task.is_exiting)
     if task.interrupted:
         announce_work_of(task)
 
