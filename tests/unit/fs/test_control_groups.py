@@ -10,7 +10,9 @@ from kernel.cgroup.group import TOP
 from kernel.fs.cgroup.directory import Node
 from kernel.fs.dentry import CACHE
 from tests.unit.booted import booted
+from tests.unit.fs.ext2.conftest import make_image
 from tests.unit.syscalls.test_files import names_in
+from tools.simulated.disk import attach_disk
 from tools.simulated.machine import Machine
 from tools.simulated.program import Program
 
@@ -168,6 +170,37 @@ def test_too_much_memory_kills_within_the_group(machine: Machine) -> None:
     assert machine.run(child) == signal.SIGKILL
     assert field(host, "/cg/a/memory.events", "oom_kill") == 1
     assert get(host, "/cg/a/memory.current") == b"0\n"
+
+
+@booted
+def test_files_larger_than_the_limit_pass_through(machine: Machine) -> None:
+    host = mounted(machine)
+    attach_disk(make_image(4096))
+    host.mount("none", "/dev", "devtmpfs", 0, None)
+    host.mkdir("/mnt", 0o755)
+    host.mount("/dev/vda", "/mnt", "ext2", 0, None)
+    put(host, "/cg/cgroup.subtree_control", b"+memory")
+    host.mkdir("/cg/a", 0o755)
+    put(host, "/cg/a/memory.max", b"1M")
+
+    def child(program: Program) -> int:
+        put(program, "/cg/a/cgroup.procs", b"0")
+        fd = program.open("/mnt/big", os.O_CREAT | os.O_RDWR, 0o600)
+        for _ in range(50):
+            assert program.write(fd, bytes(16 * PAGE), 16 * PAGE) == 16 * PAGE
+        program.lseek(fd, 0, 0)
+        buffer = bytearray(16 * PAGE)
+        for _ in range(50):
+            assert program.read(fd, buffer, 16 * PAGE) == 16 * PAGE
+        assert int(get(program, "/cg/a/memory.current")) <= 1 << 20
+        return 0
+
+    assert machine.run(child) == 0
+    assert field(host, "/cg/a/memory.events", "oom_kill") == 0
+    assert 512 * 1024 < field(host, "/cg/a/memory.stat", "file") <= int(get(host, "/cg/a/memory.current"))
+    put(host, "/cg/a/memory.reclaim", b"256K")
+    assert int(get(host, "/cg/a/memory.current")) <= 3 << 18
+    host.rmdir("/cg/a")
 
 
 @booted
