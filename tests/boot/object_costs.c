@@ -370,24 +370,6 @@ static long mounts(long made)
 	return made;
 }
 
-/* With all controllers. */
-static long control_groups(long made)
-{
-	here();
-	mkdir("g", 0700);
-	if (made == 0) {
-		if (mount("none", "g", "cgroup2", 0, 0) < 0)
-			return made;
-		int fd = open("g/cgroup.subtree_control", O_WRONLY);
-		if (write(fd, "+cpuset +cpu +memory +pids", 26) < 0)
-			return made;
-		close(fd);
-	}
-	char name[64];
-	MAKE(3000, (sprintf(name, "g/%ld", made), mkdir(name, 0700)));
-	return made;
-}
-
 static void *sleeper(void *unused)
 {
 	for (;;)
@@ -552,7 +534,7 @@ static const struct kind { const char *name; long (*make)(long made); } kinds[] 
 	KIND(netlink_answers), KIND(unix_pairs), KIND(unix_datagrams), KIND(areas), KIND(shared_policies), KIND(secret_files), KIND(segment_tables),
 	KIND(port_maps), KIND(semaphore_sets), KIND(semaphores),
 	KIND(undone_sets), KIND(message_queues), KIND(empty_messages), KIND(segments), KIND(posix_queues), KIND(posix_messages),
-	KIND(queued_signals), KIND(posix_timers), KIND(tmpfs_files), KIND(record_locks), KIND(mounts), KIND(control_groups), KIND(threads), KIND(processes),
+	KIND(queued_signals), KIND(posix_timers), KIND(tmpfs_files), KIND(record_locks), KIND(mounts), KIND(threads), KIND(processes),
 	KIND(terminals), KIND(rulesets), KIND(ruleset_rules), KIND(keys), KIND(keyrings), KIND(user_namespaces),
 	KIND(network_namespaces), KIND(veth_pairs),
 };
