@@ -200,6 +200,8 @@ int main(void) {
     put("m/1", "memory.max", "8M");
     report("together", in_group("m/1", fork_bomb_of_memory));
     printf("group kills %ld\n", field("m/1", "memory.events", "oom_group_kill"));
+    for (int i = 0; i < 200 && field("m/1", "cgroup.events", "populated") != 0; i++)
+        nap(10);
     show("m/1", "cgroup.events");
     printf("bystander lives: %d\n", waitpid(bystander, 0, WNOHANG) == 0);
     kill(bystander, SIGKILL);
