@@ -87,6 +87,11 @@ class FileSystem:
         """The user namespace whose administrator may mount it."""
         return self.user_namespace
 
+    def use(self, source: bytes, options: bytes) -> None:
+        """Somebody who may mount it does so. What concerns others than this instance is changed here, and not when it
+        is made. Raises EINVAL.
+        """
+
     def root_to_show(self) -> list[bytes]:
         """The names that lead from the root to the directory that a new mount shows. Raises MemoryError."""
         return []

@@ -94,7 +94,15 @@ def make_instance(credentials: Credentials, kind: FileSystemType, source: bytes,
         if made.mounts == 0:
             end_filesystem(made)
         raise Errno(EPERM)
+    made.use(source, options)
     return made
+
+
+def may_set_flags(credentials: Credentials, file_system: FileSystem) -> bool:
+    """Whether flags of a whole file system are for somebody to set who mounts it. Those of one that is the same for
+    all are not for the administrator of a user namespace.
+    """
+    return file_system.kept_root is None or credentials.capable_in(file_system.user_namespace, CAP_SYS_ADMIN)
 
 
 def _seal_if_revealing(context: FsContext, file_system: FileSystem, mount: Mount) -> None:
@@ -243,9 +251,10 @@ def _mount_new(
     if not kind.needs_device:
         fresh = make_instance(context.credentials, kind, source, options)
         mount_filesystem_checked(context, fresh, at, mount_flags)
-        if fresh.mounts == 1:
-            fresh.read_only = flags & MS_RDONLY != 0
-        _use_write_flags(fresh, flags)
+        if may_set_flags(context.credentials, fresh):
+            if fresh.mounts == 1:
+                fresh.read_only = flags & MS_RDONLY != 0
+            _use_write_flags(fresh, flags)
         return
     if not context.credentials.capable(CAP_SYS_ADMIN):
         raise Errno(EPERM)

@@ -68,6 +68,10 @@ class GroupFileSystem(FileSystem):
     def ruler(self) -> UserNamespace:
         return _namespace().owner
 
+    def use(self, source: bytes, options: bytes) -> None:
+        self.source = source
+        self.reconfigure(options)
+
     def options(self) -> bytes:
         return OPTIONS.text()
 
@@ -108,15 +112,12 @@ _INSTANCE: Final = _Instance()
 
 def make_cgroup2(source: bytes, options: bytes) -> FileSystem:
     """The one instance. Raises EINVAL, MemoryError."""
-    chosen = parse_options(options)
+    parse_options(options)  # they hold once it is known that the caller may mount it
     made = _INSTANCE.made
     if made is None:
         made = GroupFileSystem()
         made.kept_root = Dentry(None, b"/", made.root())
         _INSTANCE.made = made
-    made.source = source
-    if _namespace() is FIRST_GROUPS:
-        _choose(chosen)
     return made
 
 

@@ -16,7 +16,12 @@ from tools.simulated.disk import attach_disk
 from tools.simulated.machine import Machine
 from tools.simulated.program import Program
 
+CLONE_NEWNS = 0x2_0000
 CLONE_NEWCGROUP = 0x200_0000
+CLONE_NEWUSER = 0x1000_0000
+MS_RDONLY = 1
+MS_SYNCHRONOUS = 16
+MS_REMOUNT = 32
 WRITE = 2
 PAGE = 4096
 
@@ -260,3 +265,28 @@ def test_a_namespace_has_its_own_top(machine: Machine) -> None:
         return 0
 
     assert machine.run(child) == 0
+
+
+@booted
+def test_options_are_for_those_to_choose_who_may_mount(machine: Machine) -> None:
+    host = mounted(machine)
+    host.mount("none", "/cg", "cgroup2", MS_REMOUNT, b"nsdelegate")
+    host.mkdir("/inner", 0o755)
+
+    def shown(program: Program) -> bytes:
+        lines = get(program, "/proc/self/mountinfo").splitlines()
+        return next(line for line in lines if b" /cg " in line).partition(b" - ")[2]
+
+    before = shown(host)
+    assert b"nsdelegate" in before
+
+    def child(program: Program) -> int:
+        program.unshare(CLONE_NEWUSER | CLONE_NEWNS)
+        with pytest.raises(OSError, match="EPERM"):
+            program.mount("other", "/inner", "cgroup2", 0, None)
+        program.unshare(CLONE_NEWCGROUP)
+        program.mount("other", "/inner", "cgroup2", MS_RDONLY | MS_SYNCHRONOUS, b"memory_localevents")
+        return 0
+
+    assert machine.run(child) == 0
+    assert shown(host) == before
