@@ -290,3 +290,35 @@ def test_options_are_for_those_to_choose_who_may_mount(machine: Machine) -> None
 
     assert machine.run(child) == 0
     assert shown(host) == before
+
+
+@booted
+def test_what_is_written_is_read_as_on_linux(machine: Machine) -> None:
+    host = mounted(machine)
+    assert get(host, "/cg/cgroup.subtree_control") == b""
+    put(host, "/cg/cgroup.subtree_control", b"+cpu +cpuset +pids")
+    host.mkdir("/cg/a", 0o755)
+    for name, text, error in (
+        ("cpu.weight", b"-5", "EINVAL"),
+        ("cpu.weight", b" 250\n", "EINVAL"),
+        ("cpu.weight", b"10001", "ERANGE"),
+        ("cpuset.cpus", b"63", "ERANGE"),
+        ("pids.max", b"4194305", "EINVAL"),
+        ("cgroup.freeze", b"2", "ERANGE"),
+    ):
+        with pytest.raises(OSError, match=error):
+            put(host, f"/cg/a/{name}", text)
+    for name, text, shown in (
+        ("cpu.weight", b"250\n", b"250\n"),
+        ("cpu.max", b"10000 x", b"10000 100000\n"),
+        ("pids.max", b"4194304", b"4194304\n"),
+        ("cpuset.cpus", b"0", b"0\n"),
+        ("cpu.idle", b"1", b"1\n"),
+    ):
+        put(host, f"/cg/a/{name}", text)
+        assert get(host, f"/cg/a/{name}") == shown
+    assert get(host, "/cg/a/cpu.weight") == b"1\n"
+    host.mkdir("/other", 0o755)
+    host.mount("another", "/other", "cgroup2", 0, None)
+    mounts = get(host, "/proc/self/mounts")
+    assert b"none /cg cgroup2" in mounts and b"another /other cgroup2" in mounts
