@@ -25,7 +25,8 @@ DEFAULT_PERIOD_NS: Final = 100_000_000
 _BASE_SLICE_NS: Final = 6_000_000  # nice 0
 _SHORTEST_NS: Final = 10_000
 _LONGEST_NS: Final = 1 << 40
-_MOST_DEBT: Final = 16  # periods: more is forgiven
+_MOST_DEBT_NS: Final = 3_600_000_000_000  # more is forgiven
+_MOST_PERIODS: Final = 1 << 22  # of the shortest quota, these give back that debt
 
 
 @final
@@ -109,11 +110,21 @@ class TimeShare:
         length = base_ns
         walker: TimeShare | None = self
         while walker is not None:
-            length = min(length * walker.effective_weight(), _LONGEST_NS) // max(walker.load, 1)
+            length = min(length * walker.effective_weight() // max(walker.load, 1), _LONGEST_NS)
             walker = walker.parent
         return max(length, _SHORTEST_NS)
 
     # ---- Limits -----------------------------------------------------------------------------------------------
+
+    def set_limit(self, quota_ns: int, period_ns: int) -> None:
+        """Another quota and period, from now on. Debts are paid by the new ones."""
+        self.quota_ns = quota_ns
+        self.period_ns = period_ns
+        self.period_end_ns = 0
+        if quota_ns == NO_QUOTA:
+            self.used_ns = 0
+            self.was_throttled = False
+            self.throttled_since_ns = 0
 
     def use(self, elapsed_ns: int, now_ns: int) -> bool:
         """Threads of the group ran for so long; whether they have used up a quota, of the group or one above."""
@@ -132,9 +143,8 @@ class TimeShare:
         if now_ns < self.period_end_ns:
             return
         passed = 1
-        if self.period_end_ns == 0 or now_ns - self.period_end_ns > (_MOST_DEBT + 1) * self.period_ns:
+        if self.period_end_ns == 0:
             self.period_end_ns = now_ns + self.period_ns
-            passed = _MOST_DEBT if self.used_ns > 0 else 1
         else:
             passed += (now_ns - self.period_end_ns) // self.period_ns
             self.period_end_ns += passed * self.period_ns
@@ -143,7 +153,8 @@ class TimeShare:
         if self.used_ns > self.quota_ns and self.burst_ns > 0 and not self.was_throttled:
             self.bursts += 1
             self.burst_used_ns += self.used_ns - self.quota_ns
-        debt_ns = min(self.used_ns, _MOST_DEBT * self.quota_ns) - passed * self.quota_ns
+        given_ns = min(passed, _MOST_PERIODS) * min(self.quota_ns, _LONGEST_NS)
+        debt_ns = min(self.used_ns, _MOST_DEBT_NS) - given_ns
         self.used_ns = max(debt_ns, -self.burst_ns) if self.burst_ns > 0 else max(debt_ns, 0)
         self.was_throttled = False
         if self.throttled_since_ns != 0 and self.used_ns < self.quota_ns:

@@ -118,10 +118,7 @@ def set_quota(group: ControlGroup, text: bytes, writer: Writer) -> None:
         quota_ns = quota_us * NS_PER_US
         if share.burst_ns > quota_ns:
             raise Errno(EINVAL)
-    share.quota_ns = quota_ns
-    share.period_ns = period_us * NS_PER_US
-    share.used_ns = 0
-    share.period_end_ns = 0
+    share.set_limit(quota_ns, period_us * NS_PER_US)
 
 
 def _leading_number(text: bytes) -> int:

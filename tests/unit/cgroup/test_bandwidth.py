@@ -67,3 +67,35 @@ def test_a_limit_above_counts() -> None:
     parent.quota_ns = 10_000_000
     assert child.use(11_000_000, 20_000_000)
     assert child.free_at(20_000_000) > 0
+
+
+def test_a_long_call_is_paid_for_whole() -> None:
+    share = TimeShare(None)
+    share.quota_ns = 1_000_000
+    share.use(1_000, 1)
+    now = 1
+    for _ in range(25):  # in a system call, over many periods
+        now += 4_000_000
+        share.use(4_000_000, now)
+    assert share.used_ns >= 99_000_000
+    later = now + 90 * _PERIOD
+    assert share.free_at(later) > later
+    assert share.free_at(now + 101 * _PERIOD) == 0
+
+
+def test_a_large_weight_lengthens_a_long_slice() -> None:
+    share = TimeShare(None)
+    share.set_weight(10_000, is_idle=False)
+    share.add_load(8867)
+    assert share.slice_for(532_000_000) == 532_000_000 * 10_000 // 8867
+
+
+def test_no_limit_ends_waiting() -> None:
+    share = TimeShare(None)
+    share.set_limit(1_000_000, _PERIOD)
+    share.use(5_000_000, 1)
+    assert share.free_at(2) > 0
+    share.set_limit(1_000_000, _PERIOD)
+    assert share.free_at(3) > 0  # writing the same forgives nothing
+    share.set_limit(-1, _PERIOD)
+    assert share.throttled_since_ns == 0 and share.free_at(4) == 0
