@@ -34,7 +34,9 @@ CONTROLLER_NAMES: Final[list[bytes]] = [b"cpuset", b"cpu", b"memory", b"pids"]
 
 NO_LIMIT: Final = (1 << 31) - 1  # of descendants and depth
 TOP_NUMBER: Final = 1
-DEEPEST_LEVEL: Final = 256  # walks up the tree have no safe points
+DEEPEST_LEVEL: Final = 32  # walks up the tree have no safe points
+MOST_CHILDREN: Final = 8192  # nor has listing them
+GROUP_PAGES: Final = 2  # about what a group takes in the kernel's heap, with its files
 NUMBER_STEP: Final = 64  # numbers of inodes that a group has for its files
 
 
@@ -67,6 +69,7 @@ class ControlGroup(MemoryHolder):
         self.descendants: int = 0
         self.most_descendants: int = NO_LIMIT
         self.deepest: int = NO_LIMIT
+        self.kills_under_way: int = 0  # how many are about to kill all in it and below
         self.kills: int = 0  # how often all in it were killed
         self.user_ns: int = 0  # what threads ran in it that have left, and in groups below that were removed
         self.system_ns: int = 0
@@ -79,6 +82,7 @@ class ControlGroup(MemoryHolder):
         # Controllers: its own, or None where they are not delegated to it
         self.numbers: NumberControl | None = None
         self.memory: MemoryControl | None = None
+        self.counted_memory: MemoryControl | None = None  # what counts the group itself
         self.share: TimeShare | None = None
         self.processors: ProcessorSet | None = None
 
@@ -225,17 +229,22 @@ def common_ancestor(one: ControlGroup, other: ControlGroup) -> ControlGroup:
 
 @final
 class GroupWalk:
-    """The groups below one, itself among them, each before those that are below it. They may come and go meanwhile:
-    then some are missed, or the walk ends.
+    """The groups below one, itself among them, each before those that are below it. They may come and go meanwhile.
+    Those that are made below one when the walk has left it are missed; until then, they are not.
     """
 
     def __init__(self, root: ControlGroup) -> None:
         self._waiting: list[ControlGroup] = [root]
+        self._last: ControlGroup | None = None
 
     def next(self) -> ControlGroup | None:
         """The next one. Raises MemoryError."""
+        last = self._last
+        if last is not None:
+            self._last = None
+            self._waiting.extend(list(last.children.values()))
         if len(self._waiting) == 0:
             return None
         group = self._waiting.pop()
-        self._waiting.extend(list(group.children.values()))
+        self._last = group
         return group

@@ -31,6 +31,8 @@ THREAD_PAGES: Final = 5  # a kernel stack, and a task with its registers
 SLACK: Final = 256  # pages
 _STOCK: Final = 32
 _FEW_NUMBERS: Final = 64
+_RESERVED_NUMBERS: Final = 1024  # for controls near the top: who has a part of the tree cannot take them all
+_FAVOURED_LEVELS: Final = 2
 _SWEPT_AT_ONCE: Final = 256  # frames
 _SWEPT_WHEN_MADE: Final = 16_384  # that is a third of what may lie between two safe points
 _DRAIN_COST: Final = 100
@@ -58,6 +60,7 @@ class MemoryControl:
 
     def __init__(self, parent: "MemoryControl | None", number: int, holder: MemoryHolder) -> None:
         self.parent: MemoryControl | None = parent
+        self.level: int = 0 if parent is None else parent.level + 1
         self.number: int = number
         self.holder: MemoryHolder | None = holder  # None: the control has ended
         self.heir: MemoryControl | None = None  # then: who has what it held; None: the whole machine
@@ -65,6 +68,7 @@ class MemoryControl:
         self.stock: int = 0  # of that, what no frame has yet
         self.frames: int = 0  # that carry its number
         self.shared: int = 0  # of those, pages of files in memory
+        self.looked_in_vain: bool = False  # the last search for pages that can go at once found none
         self.threads: int = 0  # that are counted here
         self.kept: int = 0  # pages' worth of what the kernel holds for descriptors
         self.peak: int = 0
@@ -126,6 +130,16 @@ class MemoryControl:
             walker = walker.parent
         return None
 
+    def highest_exceeded(self, pages: int, slack: int) -> "MemoryControl | None":
+        """The highest whose limit and `slack` do not permit that many pages more."""
+        found: MemoryControl | None = None
+        walker: MemoryControl | None = self
+        while walker is not None:
+            if walker.usage + pages > walker.limit + slack:
+                found = walker
+            walker = walker.parent
+        return found
+
     def too_high(self) -> "MemoryControl | None":
         """The lowest of this and those above that has more than memory.high."""
         walker: MemoryControl | None = self
@@ -137,11 +151,9 @@ class MemoryControl:
 
     def contains(self, other: "MemoryControl | None") -> bool:
         """Whether another is this one or below."""
-        while other is not None:
-            if other is self:
-                return True
+        while other is not None and other.level > self.level:
             other = other.parent
-        return False
+        return other is self
 
     def count(self, event: int, is_local: bool) -> None:
         """Count an event, here and (unless `is_local`) above. `tell_events` says so, later."""
@@ -188,6 +200,8 @@ class MemoryControls(FrameCharger):
         self.swept: int = 1  # the frame that `_sweep_some` looks at next
         self.cursor: int = 1  # where the search for one begins
         self.ended: int = 0  # controls that ended, and whose numbers are still carried
+        self.has_protection: bool = False  # somebody has set memory.low or memory.min
+        self.protects_below: bool = False  # the file system is mounted with memory_recursiveprot
         self.events_are_local: bool = False  # the file system is mounted with memory_localevents
         self.reclaimer: GroupReclaimer = GroupReclaimer()
 
@@ -198,6 +212,8 @@ class MemoryControls(FrameCharger):
         CHARGING.is_on = True
         if self._is_short():
             self._sweep_some(_SWEPT_WHEN_MADE)
+        if parent is not None and parent.level >= _FAVOURED_LEVELS and self._numbers_left() <= _RESERVED_NUMBERS:
+            raise Errno(ENOMEM)
         if self.free > 0:
             while self.all[self.cursor] is not None:
                 self.cursor = self.cursor % (len(self.all) - 1) + 1
@@ -218,10 +234,13 @@ class MemoryControls(FrameCharger):
         control.holder = None
         control.heir = control.parent
         self.ended += 1
-        self._free_if_done(control)
+        self.free_if_done(control)
 
-    def _free_if_done(self, control: MemoryControl) -> None:
-        if control.holder is None and control.frames == 0 and self.all[control.number] is control:
+    def free_if_done(self, control: MemoryControl) -> None:
+        """Let the number of a control that has ended come free once neither a frame nor a thread carries it."""
+        if control.holder is not None or control.frames > 0 or control.threads > 0:
+            return
+        if self.all[control.number] is control:
             self.all[control.number] = None
             self.free += 1
             self.ended -= 1
@@ -238,7 +257,10 @@ class MemoryControls(FrameCharger):
 
     def _is_short(self) -> bool:
         """Whether there are few numbers left, and looking at frames may free some."""
-        return self.ended >= _FEW_NUMBERS and self.free + LAST_CHARGE - len(self.all) < _FEW_NUMBERS
+        return self.ended >= _FEW_NUMBERS and self._numbers_left() < _FEW_NUMBERS
+
+    def _numbers_left(self) -> int:
+        return self.free + LAST_CHARGE + 1 - len(self.all)
 
     def _sweep_some(self, count: int) -> None:
         """Look at the next frames, from the first again after the last one."""
@@ -264,20 +286,23 @@ class MemoryControls(FrameCharger):
         return control
 
     def protects(self, number: int, is_desperate: bool) -> bool:
-        """Whether frames that carry a number stay while others have something to give: their group has no more than
-        memory.min, or memory.low unless that `is_desperate`. Nobody protects more than those above.
+        """Whether frames that carry a number stay while others have something to give: their group and all above have
+        no more than memory.min, or memory.low unless that `is_desperate`. With memory_recursiveprot, a group that says
+        nothing is protected with the one above.
         """
         control = self.living(number)
-        if control is None:
+        if control is None or not self.has_protection:
             return False
-        kept = NO_MEMORY_LIMIT
+        kept = 0
         walker: MemoryControl | None = control
-        while walker is not None and kept > 0:
-            kept = min(kept, walker.minimum if is_desperate else max(walker.minimum, walker.low))
+        while walker is not None:
+            kept = walker.minimum if is_desperate else max(walker.minimum, walker.low)
+            if walker.usage > kept and (kept > 0 or not self.protects_below):
+                if is_desperate and control.usage <= control.low:
+                    control.count(LOW, self.events_are_local)
+                return False
             walker = walker.parent
-        if is_desperate and control.usage <= control.low:
-            control.count(LOW, self.events_are_local)
-        return control.usage <= kept
+        return kept > 0
 
     # ---- Frames -----------------------------------------------------------------------------------------------
 
@@ -289,35 +314,59 @@ class MemoryControls(FrameCharger):
         if control is None:
             return 0
         if control.stock == 0:
-            self._take_stock(control)
+            return self._charge_anew(control)
         control.stock -= 1
         control.frames += 1
         return number
 
     @noinline
+    def _charge_anew(self, control: MemoryControl) -> int:
+        """The same where nothing lies in stock: take some, from the heir of a control that has ended."""
+        if control.holder is None:
+            heir = self.living(control.number)
+            RUNNING.current.charged = 0 if heir is None else heir.number
+            if heir is None:
+                return 0
+            control = heir
+        if control.stock == 0:
+            self._take_stock(control)
+        control.stock -= 1
+        control.frames += 1
+        return control.number
+
     def _take_stock(self, control: MemoryControl) -> None:
         """Charge some pages. Raises MemoryError."""
         if control.exceeded(_STOCK) is None:
             control.add(_STOCK)
             control.stock = _STOCK
         else:
-            exceeded = control.exceeded(1)
-            if exceeded is not None:
-                self._exceed(exceeded)
+            self.make_room(control, 1)
             if control.stock == 0:  # what was dropped may lie there
                 control.add(1)
                 control.stock = 1
         if control.too_high() is not None:
             _ask_for_relief()
 
-    def _exceed(self, exceeded: MemoryControl) -> None:
-        """There is no room for a page more: make some, or go beyond the limit by a little. Raises MemoryError."""
+    def make_room(self, control: MemoryControl, pages: int) -> None:
+        """Some pages more are about to be counted: drop others if a limit does not permit them, and let limits be
+        exceeded by a little. Raises MemoryError where one is exceeded by more.
+        """
+        exceeded = control.exceeded(pages)
+        if exceeded is None:
+            return
         exceeded.count(MAX, self.events_are_local)
         _ask_for_relief()
-        if self.reclaimer.drop_some(exceeded, _STOCK) > 0:
-            return
-        if exceeded.usage > exceeded.limit + SLACK:
+        highest = control.highest_exceeded(pages, 0)
+        if self.reclaimer.drop_some(exceeded, _STOCK) == 0 and highest is not None and highest is not exceeded:
+            self.reclaimer.drop_some(highest, _STOCK)
+        if control.stock < pages and control.highest_exceeded(pages, SLACK) is not None:
+            RUNNING.current.charge_failed = True
             raise MemoryError
+
+    def heap_grew(self, pages: int) -> None:
+        thread = RUNNING.current
+        if thread.charged != 0:
+            thread.heap_grew(pages)
 
     def uncharge(self, number: int, is_shared: bool) -> None:
         control = self.all[number]
@@ -330,7 +379,7 @@ class MemoryControls(FrameCharger):
             heir = self.living(number)
             if heir is not None:
                 heir.take(1)
-            self._free_if_done(control)
+            self.free_if_done(control)
             return
         control.stock += 1
         if control.stock > 2 * _STOCK:
@@ -354,7 +403,7 @@ class MemoryControls(FrameCharger):
             heir.frames += 1
             if is_shared:
                 heir.shared += 1
-        self._free_if_done(control)
+        self.free_if_done(control)
         return 0 if heir is None else heir.number
 
 

@@ -11,7 +11,9 @@ from kernel.cgroup.group import (
     CPU,
     CPUSET,
     DEEPEST_LEVEL,
+    GROUP_PAGES,
     MEMORY,
+    MOST_CHILDREN,
     NUMBER_STEP,
     PIDS,
     THREADED_CONTROLLERS,
@@ -61,6 +63,9 @@ def make_group(parent: ControlGroup, name: bytes) -> ControlGroup:
     group = ControlGroup(parent, name, _NUMBERING.last + NUMBER_STEP)
     group.freezes = parent.freezes
     group.is_frozen = parent.freezes
+    memory = parent.nearest_memory()
+    if memory is not None:
+        MEMORY_CONTROLS.make_room(memory, GROUP_PAGES)
     give_controllers(group, parent.delegated)
     try:
         parent.children[name] = group
@@ -68,6 +73,9 @@ def make_group(parent: ControlGroup, name: bytes) -> ControlGroup:
         take_controllers(group, ALL_CONTROLLERS)
         raise
     _NUMBERING.last = group.number
+    group.counted_memory = memory
+    if memory is not None:
+        memory.keep(GROUP_PAGES)
     if group.is_frozen:
         parent.frozen_children += 1
     above: ControlGroup | None = parent
@@ -78,7 +86,7 @@ def make_group(parent: ControlGroup, name: bytes) -> ControlGroup:
 
 
 def _check_limits(parent: ControlGroup) -> None:
-    if parent.level >= DEEPEST_LEVEL:
+    if parent.level >= DEEPEST_LEVEL or len(parent.children) >= MOST_CHILDREN:
         raise Errno(EAGAIN)
     depth = 1
     above: ControlGroup | None = parent
@@ -99,6 +107,10 @@ def remove_group(group: ControlGroup) -> None:
     parent.user_ns += group.user_ns
     parent.system_ns += group.system_ns
     parent.children.pop(group.name)
+    counted = group.counted_memory
+    if counted is not None:
+        group.counted_memory = None
+        counted.keep(-GROUP_PAGES)
     if group.is_threaded:
         parent.threaded_children -= 1
     if group.is_frozen:

@@ -10,12 +10,12 @@ from typing import Final
 
 from kernel.cgroup.freezing import rest, update_frozen
 from kernel.cgroup.group import TOP, ControlGroup, GroupWalk
-from kernel.cgroup.memory import THREAD_PAGES, MemoryControl
+from kernel.cgroup.memory import MEMORY_CONTROLS, THREAD_PAGES, MemoryControl
 from kernel.cgroup.tree import enter_member, leave_member, require_alive
 from kernel.lang import EAGAIN, EINVAL, ERESTARTNOINTR, Errno, noinline, noraise
 from kernel.lib.pace import pace
 from kernel.sched.bandwidth import share_with
-from kernel.sched.processor import processor_mask
+from kernel.sched.processor import announce_work_of, processor_mask
 from kernel.sched.runqueue import begin_to_count
 from kernel.sched.scheduler import allow_processors, divide_time, interrupt_sleep, schedule
 from kernel.sched.thread import ThreadState
@@ -39,7 +39,8 @@ _ROUNDS: Final = 64  # of looking for threads that came meanwhile
 @noinline
 def enter_at_birth(child: Task, group: ControlGroup, kills: int) -> None:
     """A new thread is in a group. `kills`: those of the group when the making began. Raises EAGAIN (there may be no
-    more threads), ENODEV, ERESTARTNOINTR (the group was killed meanwhile), MemoryError; then it is in none.
+    more threads), ENODEV, ERESTARTNOINTR (the group was killed meanwhile), MemoryError (no room for its stack is left
+    below memory.max, too); then it is in none.
     """
     require_alive(group)
     if group.kills != kills:
@@ -51,6 +52,9 @@ def enter_at_birth(child: Task, group: ControlGroup, kills: int) -> None:
             refusing.refuse()
             _tell_refused(group)
             raise Errno(EAGAIN)
+    memory = group.nearest_memory()
+    if memory is not None:
+        MEMORY_CONTROLS.make_room(memory, THREAD_PAGES)
     enter_member(group, child)
     child.cgroup = group
     if numbers is not None:
@@ -120,6 +124,7 @@ def count_stack(task: Task, memory: MemoryControl | None) -> None:
     if old is not None:
         old.threads -= 1
         old.take_from_living(THREAD_PAGES)
+        MEMORY_CONTROLS.free_if_done(old)
 
 
 def place_members(group: ControlGroup) -> None:
@@ -127,7 +132,7 @@ def place_members(group: ControlGroup) -> None:
     MemoryError.
     """
     for thread in list(group.members.keys()):
-        if isinstance(thread, Task) and not thread.is_exiting:
+        if isinstance(thread, Task) and thread.cgroup is group:
             recount(thread)
             place(thread)
         pace(_MOVE_COST)
@@ -194,6 +199,12 @@ def move(task: Task, group: ControlGroup) -> None:
     elif old.freezes:
         task.is_resting = was_resting
         _thaw(task)
+    memory = task.counted_memory
+    if memory is not None and memory.exceeded(0) is not None:
+        task.lacks_charge = True
+        announce_work_of(task)
+    if is_being_killed(group):
+        _kill(task)
 
 
 def recount(task: Task) -> None:
@@ -210,17 +221,36 @@ def recount(task: Task) -> None:
 
 
 def move_process(process: Process, group: ControlGroup) -> None:
-    """Put all threads of a process into a group. Sleeps where there are many. Raises ENODEV, MemoryError."""
-    for _ in range(_ROUNDS):
-        moved = 0
-        for task in list(process.threads.values()):
-            if task.cgroup is not group and not task.is_exiting:
-                require_alive(group)
-                move(task, group)
-                moved += 1
-                pace(_MOVE_COST)
-        if moved == 0:
-            return
+    """Put all threads of a process into a group. Sleeps where there are many. Raises ENODEV, MemoryError; then those
+    that were moved are put back.
+    """
+    moved: list[Task] = []
+    sources: list[ControlGroup] = []
+    try:
+        for _ in range(_ROUNDS):
+            before = len(moved)
+            for task in list(process.threads.values()):
+                if task.cgroup is not group and not task.is_exiting:
+                    require_alive(group)
+                    moved.append(task)
+                    sources.append(task.cgroup)
+                    move(task, group)
+                    pace(_MOVE_COST)
+            if len(moved) == before:
+                return
+    except (Errno, MemoryError):
+        for index in range(len(sources)):
+            _put_back(moved[index], sources[index])
+            pace(_MOVE_COST)
+        raise
+
+
+def _put_back(task: Task, source: ControlGroup) -> None:
+    try:
+        if not source.is_removed:
+            move(task, source)
+    except MemoryError:
+        return  # nothing can be done: its process is in two groups
 
 
 # Freezing -------------------------------------------------------------------------------------------------------------
@@ -277,16 +307,18 @@ def set_freezing(group: ControlGroup, is_told: bool) -> None:
         pace(_GROUP_COST)
         parent = each.parent
         freezes = each.is_told_to_freeze or (parent is not None and parent.freezes)
-        if each.is_removed or freezes == each.freezes:
-            continue
-        _set_members_freezing(each, freezes)
+        if not each.is_removed:
+            _set_members_freezing(each, freezes)
     update_frozen(group)
 
 
 def _set_members_freezing(group: ControlGroup, freezes: bool) -> None:
-    """One group of them. Threads that are born meanwhile, or moved in, look for themselves."""
+    """One group of them. Threads that are born meanwhile, or moved in, look for themselves. A group that has been told
+    so already hears it again: the last time, memory may have run out on the way.
+    """
+    members = list(group.members.keys())
     group.freezes = freezes
-    for thread in list(group.members.keys()):
+    for thread in members:
         if isinstance(thread, Task) and thread.cgroup is group and not thread.is_exiting:
             if group.freezes != freezes:
                 return  # somebody else wrote meanwhile
@@ -304,28 +336,57 @@ def _set_members_freezing(group: ControlGroup, freezes: bool) -> None:
 # Killing --------------------------------------------------------------------------------------------------------------
 
 
+def is_being_killed(group: ControlGroup) -> bool:
+    """Whether somebody kills all in a group or one above at this moment: who comes is killed."""
+    walker: ControlGroup | None = group
+    while walker is not None:
+        if walker.kills_under_way > 0:
+            return True
+        walker = walker.parent
+    return False
+
+
 def kill_group(group: ControlGroup) -> None:
     """cgroup.kill: everybody in a group and below. Sleeps where there are many. Raises MemoryError."""
+    group.kills_under_way += 1
+    try:
+        for _ in range(_ROUNDS):
+            if not _kill_round(group):
+                return
+    finally:
+        group.kills_under_way -= 1
+
+
+def _kill_round(group: ControlGroup) -> bool:
+    """Kill who is in the groups now; whether there was anybody. Others may go meanwhile to where nobody is any more."""
+    found = False
     walk = GroupWalk(group)
     while True:
         each = walk.next()
         if each is None:
-            return
+            return found
         pace(_GROUP_COST)
         each.kills += 1
-        kill_members(each)
+        found = kill_members(each) or found
 
 
-def kill_members(group: ControlGroup) -> None:
-    """Everybody in one group. Sleeps where there are many. Raises MemoryError."""
-    for _ in range(_ROUNDS):
+def kill_newcomer(task: Task) -> None:
+    """A process was born into a group by somebody outside of it: it is killed with the others."""
+    if is_being_killed(task.cgroup):
+        _kill(task)
+
+
+def kill_members(group: ControlGroup) -> bool:
+    """Everybody in one group; whether there was anybody. Sleeps where there are many. Raises MemoryError."""
+    for turn in range(_ROUNDS):
         killed = 0
         for thread in list(group.members.keys()):
             if isinstance(thread, Task) and thread.cgroup is group and _kill(thread):
                 killed += 1
                 pace(_KILL_COST)
         if killed == 0:
-            return
+            return turn > 0
+    return True
 
 
 def _kill(task: Task) -> bool:

@@ -11,8 +11,9 @@ from typing import Final
 from arch import copy_user_frame
 from arch.programs import end_step
 from kernel.cgroup.group import TOP, ControlGroup
+from kernel.cgroup.tree import check_target
 from kernel.ipc.semaphores import UndoList
-from kernel.lang import EAGAIN, EEXIST, EINVAL, ENOMEM, EPERM, ERESTARTNOINTR, Errno, UserAddr, final
+from kernel.lang import EAGAIN, EEXIST, EINVAL, ENOMEM, EOPNOTSUPP, EPERM, ERESTARTNOINTR, Errno, UserAddr, final
 from kernel.lib import user
 from kernel.lib.capabilities import CAP_SYS_ADMIN, CAP_SYS_RESOURCE
 from kernel.lib.ids import ROOT_USER
@@ -29,7 +30,7 @@ from kernel.sched.stacks import allocate_stack, free_stack
 from kernel.sched.wait import prepare_sleep
 from kernel.task import restartable
 from kernel.task.begin import settle
-from kernel.task.control_groups import enter_at_birth, leave_at_end, note_rest, place_processors, uncount
+from kernel.task.control_groups import enter_at_birth, kill_newcomer, leave_at_end, note_rest, place_processors, uncount
 from kernel.task.groups import join
 from kernel.task.interval_timers import follow_processor_limit
 from kernel.task.limits import RLIMIT_NPROC
@@ -251,6 +252,9 @@ def _make(parent: Task, arguments: CloneArguments) -> Task:
         _register(child)
         try:
             if chosen is not None:
+                check_target(chosen)  # again: it may have got controllers for children
+                if is_thread and chosen.domain() is not parent.cgroup.domain():
+                    raise Errno(EOPNOTSUPP)
                 enter_at_birth(child, chosen, kills)
             elif parent.cgroup is not TOP:
                 enter_at_birth(child, parent.cgroup, parent.cgroup.kills)
@@ -258,6 +262,8 @@ def _make(parent: Task, arguments: CloneArguments) -> Task:
         except (Errno, MemoryError):
             unregister_task(child)
             raise
+        if chosen is not None:
+            kill_newcomer(child)
     except (Errno, MemoryError):
         _undo(child)
         raise
@@ -442,7 +448,7 @@ def _begin_tracing(child: Task, tracee: Tracee | None) -> None:
 def _copy_scheduling(parent: Task, child: Task) -> None:
     child.allowed = parent.allowed
     child.chosen_processors = parent.chosen_processors
-    if child.cgroup is not TOP:
+    if child.cgroup is not TOP or parent.cgroup is not TOP:
         place_processors(child)
     child.settings.io_priority = parent.settings.io_priority
     if parent.reset_on_fork:

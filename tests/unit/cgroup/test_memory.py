@@ -3,6 +3,7 @@
 import pytest
 
 from kernel.cgroup.memory import LOW, MAX, SLACK, GroupReclaimer, MemoryControl, MemoryControls, MemoryHolder
+from kernel.lang import Errno
 from kernel.sched.processor import RUNNING
 
 
@@ -81,6 +82,7 @@ def test_stocks_below_are_given_back(controls: MemoryControls) -> None:
 def test_protection_is_bounded_by_those_above(controls: MemoryControls) -> None:
     outer = controls.make(None, MemoryHolder())
     inner = controls.make(outer, MemoryHolder())
+    controls.has_protection = True
     inner.add(10)
     inner.low = 20
     assert not controls.protects(inner.number, is_desperate=False)
@@ -117,3 +119,69 @@ def test_numbers_come_free_with_the_last_frame(controls: MemoryControls) -> None
         controls.end(control)
         controls.uncharge(control.number, is_shared=False)
     assert len(controls.all) == 2 and controls.ended == 0
+
+
+def test_what_all_groups_below_have_beyond_their_limits_stays_below_that_above(controls: MemoryControls) -> None:
+    outer = controls.make(None, MemoryHolder())
+    outer.limit = 10
+    refused = 0
+    for _ in range(10):
+        inner = controls.make(outer, MemoryHolder())
+        inner.limit = 0
+        RUNNING.current.charged = inner.number
+        try:
+            for _ in range(SLACK):
+                controls.charge()
+        except MemoryError:
+            refused += 1
+    assert refused == 9 and outer.usage <= outer.limit + SLACK + 1
+
+
+def test_who_still_charges_what_has_ended_charges_the_heir(controls: MemoryControls) -> None:
+    outer = controls.make(None, MemoryHolder())
+    inner = controls.make(outer, MemoryHolder())
+    inner.threads = 1  # carries its number
+    RUNNING.current.charged = inner.number
+    controls.charge()
+    controls.end(inner)
+    controls.uncharge(inner.number, is_shared=False)
+    assert controls.make(outer, MemoryHolder()).number != inner.number
+    number = controls.charge()
+    assert number == outer.number == RUNNING.current.charged
+    controls.uncharge(number, is_shared=False)
+    outer.drain()
+    assert outer.usage == 0
+    inner.threads = 0
+    controls.free_if_done(inner)
+    assert controls.all[inner.number] is None
+
+
+def test_some_numbers_are_left_for_groups_near_the_top(controls: MemoryControls) -> None:
+    top = controls.make(None, MemoryHolder())
+    unit = controls.make(top, MemoryHolder())
+    below = controls.make(unit, MemoryHolder())
+    with pytest.raises(Errno):
+        while True:
+            controls.make(below, MemoryHolder())
+    for _ in range(1000):
+        controls.make(top, MemoryHolder())
+
+
+def test_children_together_have_no_more_protection_than_their_parent(controls: MemoryControls) -> None:
+    controls.has_protection = True
+    outer = controls.make(None, MemoryHolder())
+    outer.low = 15
+    one = controls.make(outer, MemoryHolder())
+    other = controls.make(outer, MemoryHolder())
+    one.low = other.low = 20
+    one.add(10)
+    assert controls.protects(one.number, is_desperate=False)
+    other.add(10)
+    assert not controls.protects(one.number, is_desperate=False)
+    other.take(10)
+    one.low = 0
+    assert not controls.protects(one.number, is_desperate=False)
+    controls.protects_below = True
+    assert controls.protects(one.number, is_desperate=False)
+    outer.low = 0
+    assert not controls.protects(one.number, is_desperate=False)

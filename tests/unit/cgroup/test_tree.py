@@ -67,7 +67,7 @@ def test_depth_has_an_end(group: ControlGroup) -> None:
     with pytest.raises(Errno):
         for _ in range(1000):
             deep = below(deep, b"x")
-    assert deep.level == 256
+    assert deep.level == 32
 
 
 def test_members_make_it_busy_and_populate_those_above(group: ControlGroup) -> None:
