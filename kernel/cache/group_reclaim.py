@@ -14,15 +14,16 @@ from kernel.cache.page import LRU, CachedPage
 from kernel.cache.writeback import FLUSHER
 from kernel.cgroup.memory import MEMORY_CONTROLS, GroupReclaimer, MemoryControl
 from kernel.lang import Errno, final, sleeps
-from kernel.lib.pace import is_dying, pace
+from kernel.lib.pace import is_dying, pace, spend
 from kernel.mm.frames import charged_for, frame_count
 from kernel.sched.kthread import KernelThread
 from kernel.sched.processor import RUNNING
 from kernel.time.clock import monotonic_ns
 
 _LOOKED_AT: Final = 256  # pages, where nothing may sleep
+_LOOKED_AT_IN_VAIN: Final = 16  # … after a look that found nothing
 _LOOKED_AT_ONCE: Final = 128  # between safe points
-_LOOK_COST: Final = 150  # instructions for a page
+_LOOK_COST: Final = 200  # instructions for a page
 _DROP_COST: Final = 600
 _WRITTEN_AT_ONCE: Final = 256
 _PATIENCE_NS: Final = 100_000_000
@@ -51,12 +52,17 @@ def _drop_if_clean(page: CachedPage) -> bool:
 def _drop_among(control: MemoryControl, wanted: int, steps: int) -> int:
     """Look at the oldest `steps` pages, drop up to `wanted` of a control's; returns how many."""
     dropped = 0
+    asked = -1  # the last group that was looked up, and whether it is the control's
+    is_its = False
     while steps > 0 and dropped < wanted:
         steps -= 1
         page = LRU.oldest
         if page is None:
             break
-        if _is_of(control, page) and _drop_if_clean(page):
+        if charged_for(page.frame) != asked:
+            asked = charged_for(page.frame)
+            is_its = _is_of(control, page)
+        if is_its and _drop_if_clean(page):
             dropped += 1
         else:
             LRU.rotate(page)
@@ -68,7 +74,11 @@ class CacheReclaimer(GroupReclaimer):
     """What charges call."""
 
     def drop_some(self, control: MemoryControl, wanted: int) -> int:
-        return _drop_among(control, wanted, min(LRU.count, _LOOKED_AT))
+        steps = min(LRU.count, _LOOKED_AT_IN_VAIN if control.looked_in_vain else _LOOKED_AT)
+        dropped = _drop_among(control, wanted, steps)
+        control.looked_in_vain = dropped == 0
+        spend(steps * _LOOK_COST + dropped * _DROP_COST)
+        return dropped
 
 
 @sleeps

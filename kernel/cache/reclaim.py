@@ -12,12 +12,12 @@ from typing import Final
 
 from kernel.cache.dirty_pages import TOTALS
 from kernel.cache.file_cache import can_drop
-from kernel.cache.page import LRU, CachedPage
+from kernel.cache.page import LRU
 from kernel.cache.writeback import FLUSHER
 from kernel.cgroup.memory import MEMORY_CONTROLS
-from kernel.lang import final, noinline, recursion
+from kernel.lang import final, recursion
 from kernel.lib.pace import is_dying, pace
-from kernel.mm.frames import CHARGING, SHORTAGE, RoomMaker, charged_for, frame_count, free_frame_count
+from kernel.mm.frames import SHORTAGE, RoomMaker, charged_for, frame_count, free_frame_count
 from kernel.mm.reclaim import reclaim_more
 from kernel.sched.processor import RUNNING
 from kernel.sched.scheduler import announce_work
@@ -71,7 +71,7 @@ class Reclaimer(RoomMaker):
         announce_work()
 
     def wait_for_room(self) -> bool:
-        if RUNNING.current.lacks_charge:
+        if RUNNING.current.charge_failed:
             return False  # its group has too much, whatever else is free
         now = monotonic_ns()
         if now - self.last_wait_ns > _EPISODE_NS:
@@ -97,13 +97,20 @@ def _drop_pages(wanted: int, looked_at: int, is_desperate: bool) -> int:
     """Drop clean pages, the oldest first; those of control groups that are to keep them last, or not at all."""
     freed = 0
     steps = min(looked_at, 2 * LRU.count)
+    asked = 0  # the last group that was asked, and what it said
+    is_kept = False
     while freed < wanted and steps > 0:
         steps -= 1
         page = LRU.next_victim()
         if page is None:
             continue
         cache = page.cache
-        if cache is None or cache.walked > 0 or (CHARGING.is_on and _is_kept(page, is_desperate)):
+        if MEMORY_CONTROLS.has_protection:
+            number = charged_for(page.frame)
+            if number != asked:
+                asked = number
+                is_kept = number != 0 and MEMORY_CONTROLS.protects(number, is_desperate)
+        if cache is None or cache.walked > 0 or is_kept:
             LRU.rotate(page)
             continue
         if page.dirty == 0 and not page.reading and not page.writing and frame_count(page.frame) > 1:
@@ -114,13 +121,6 @@ def _drop_pages(wanted: int, looked_at: int, is_desperate: bool) -> int:
         else:
             LRU.rotate(page)
     return freed
-
-
-@noinline
-def _is_kept(page: CachedPage, is_desperate: bool) -> bool:
-    """Whether a page belongs to a control group that is to keep what it has (memory.min, memory.low)."""
-    number = charged_for(page.frame)
-    return number != 0 and MEMORY_CONTROLS.protects(number, is_desperate)
 
 
 def drop_clean_pages() -> int:

@@ -113,6 +113,9 @@ class FrameCharger:
     def mark_shared(self, number: int) -> None:
         """A frame that was charged is a page of a file in memory."""
 
+    def heap_grew(self, pages: int) -> None:
+        """The kernel's heap took pages for what the running thread does."""
+
     def successor(self, number: int, is_shared: bool) -> int:
         """Who is charged for a frame from now on, where that has changed."""
         return number
@@ -676,6 +679,8 @@ def take_pages(order: int) -> int:
         return 0
     if _free < _reserve:
         _feel_shortage()  # the heap goes on with what is left
+    if CHARGING.is_on:
+        CHARGING.charger.heap_grew(1 << order)
     return address
 
 

@@ -1,12 +1,13 @@
 """What the kernel's heap holds for descriptors of processes in a control group: sockets with what lies in their queues,
-queues of events. It is looked at as often as a thread of the group has run for a while, as holding more takes time.
+queues of events. It is looked at when the heap has grown for a thread of the group, or when that has run for a while.
 
 Context: sleeps, where there are many descriptors.
 """
 
 from typing import Final
 
-from kernel.cgroup.memory import MEMORY_CONTROLS
+from kernel.cgroup.memory import MEMORY_CONTROLS, MemoryControl
+from kernel.fs.descriptors import FileTable
 from kernel.lang import noinline, noraise
 from kernel.lib.pace import pace
 from kernel.mm.frames import PAGE_SHIFT
@@ -21,17 +22,28 @@ def count_holdings(task: Task) -> None:
     """Count for the group of the running thread what the kernel holds for it now."""
     task.counts_holdings = False
     files = task.file_table
-    if files is None or task.charged == 0:
-        return
+    control = MEMORY_CONTROLS.living(task.charged)
+    if files is not None and control is not None:
+        _count(files, control)
+        if control.exceeded(0) is not None:
+            task.lacks_charge = True
+
+
+@noraise
+def count_again(task: Task) -> None:
+    """The same for any thread: what others have taken out of its queues is not held any more. Sleeps."""
+    files = task.file_table
+    if files is not None and files.control is not None:
+        _count(files, files.control)
+
+
+def _count(files: FileTable, control: MemoryControl) -> None:
+    """Of a description that several refer to, each holds its part."""
     held_bytes = 0
     for descriptor in range(files.size()):
         file = files.find(descriptor)
         if file is not None:
-            held_bytes += file.heap_bytes()
+            held_bytes += file.heap_bytes() // max(file.users, 1)
         pace(_LOOK_COST)
-    control = MEMORY_CONTROLS.living(task.charged)
-    if control is None or files.users == 0:
-        return
-    files.count_for(control, held_bytes >> PAGE_SHIFT)
-    if control.exceeded(0) is not None:
-        task.lacks_charge = True
+    if control.holder is not None and files.users > 0:
+        files.count_for(control, held_bytes >> PAGE_SHIFT)

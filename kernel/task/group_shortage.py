@@ -9,15 +9,16 @@ Context: thread context; sleeps.
 
 from typing import Final
 
-from kernel.cache.group_reclaim import make_room, shrink_to
+from kernel.cache.group_reclaim import drop_clean, make_room, shrink_to
 from kernel.cgroup.group import ControlGroup, GroupWalk
-from kernel.cgroup.memory import HIGH, MEMORY_CONTROLS, OOM, OOM_GROUP_KILL, OOM_KILL, MemoryControl
+from kernel.cgroup.memory import HIGH, MEMORY_CONTROLS, OOM, OOM_GROUP_KILL, OOM_KILL, SLACK, MemoryControl
 from kernel.lang import Errno, noinline, noraise
 from kernel.lib import log
 from kernel.lib.pace import pace
 from kernel.sched import sleep_until, yield_now
 from kernel.task.control_groups import processes_in
 from kernel.task.exit import end_process
+from kernel.task.group_holdings import count_again
 from kernel.task.memory_shortage import GROUP_RELIEF, badness, is_on_its_way
 from kernel.task.process import Process
 from kernel.task.send import break_off_dump
@@ -30,6 +31,7 @@ _WAIT_NS: Final = 10_000_000
 _ROUNDS: Final = 200  # of waiting for whoever was killed
 _HIGH_WAIT_NS: Final = 20_000_000  # that a thread is held up at memory.high, each time it went on beyond it
 _LOOK_COST: Final = 3000  # instructions for a process
+_BRIEF_ROUNDS: Final = 20
 _ROOM: Final = 32  # pages
 
 
@@ -38,6 +40,7 @@ _ROOM: Final = 32  # pages
 def relieve_group(task: Task) -> None:
     """A charge of the running thread went beyond a limit."""
     task.lacks_charge = False
+    task.charge_failed = False
     if task.process.is_exiting:
         return
     try:
@@ -67,6 +70,8 @@ def bring_below(task: Task | None, control: MemoryControl) -> None:
     is. `task`: the running thread, which does not wait if it is to die itself.
     """
     rounds = 0
+    if control.usage > control.limit:
+        _count_again(control)
     while control.usage > control.limit and rounds < _ROUNDS and control.holder is not None:
         if make_room(control, min(_ROOM, control.limit)) or control.usage <= control.limit:
             return
@@ -76,10 +81,54 @@ def bring_below(task: Task | None, control: MemoryControl) -> None:
         if task is not None and (task.process.is_exiting or task.has_pending_kill()):
             return
         try:
-            sleep_until(monotonic_ns() + _WAIT_NS)  # whoever was killed ends meanwhile
+            sleep_until(monotonic_ns() + _WAIT_NS, interruptible=False)  # whoever was killed ends meanwhile
         except MemoryError:
             yield_now()
         control.drain()
+
+
+def _count_again(control: MemoryControl) -> None:
+    """What is held for descriptors of the group may have become less since its processes ran."""
+    holder = control.holder
+    if not isinstance(holder, ControlGroup):
+        return
+    walk = GroupWalk(holder)
+    while True:
+        group = walk.next()
+        if group is None:
+            return
+        for process in processes_in(group) if not group.is_threaded else []:
+            task = process.any_thread()
+            if task is not None:
+                count_again(task)
+            pace(_LOOK_COST)
+
+
+@noinline
+@noraise
+def relieve_briefly(task: Task) -> bool:
+    """The running thread was refused a charge within a call, where it may hold what others wait for: so no file is
+    written back, and whoever was killed is not waited for long. Whether it may try again; if not, the call fails, and
+    `relieve_group` sees to it then.
+    """
+    task.charge_failed = False
+    control = MEMORY_CONTROLS.living(task.charged)
+    rounds = 0
+    try:
+        while control is not None:
+            exceeded = control.highest_exceeded(1, SLACK)
+            if exceeded is None:
+                return True
+            MEMORY_CONTROLS.drain_below(exceeded)
+            if drop_clean(exceeded, _ROOM) > 0:
+                continue
+            rounds += 1
+            if rounds > _BRIEF_ROUNDS or not kill_in(exceeded) or task.process.is_exiting:
+                return False
+            sleep_until(monotonic_ns() + _WAIT_NS, interruptible=False)
+    except (Errno, MemoryError):
+        return False
+    return True
 
 
 def _hold_up(control: MemoryControl) -> None:
@@ -89,7 +138,7 @@ def _hold_up(control: MemoryControl) -> None:
         return
     too_high.happened(HIGH, MEMORY_CONTROLS.events_are_local)
     if not shrink_to(too_high, too_high.high):
-        sleep_until(monotonic_ns() + _HIGH_WAIT_NS)
+        sleep_until(monotonic_ns() + _HIGH_WAIT_NS, interruptible=False)
 
 
 def kill_in(control: MemoryControl) -> bool:
@@ -173,3 +222,4 @@ def _kill(victim: Process) -> None:
 
 
 GROUP_RELIEF.relieve = relieve_group
+GROUP_RELIEF.relieve_briefly = relieve_briefly

@@ -70,6 +70,7 @@ class GroupRelief:
 
     def __init__(self) -> None:
         self.relieve: Callable[[Task], None] | None = None
+        self.relieve_briefly: Callable[[Task], bool] | None = None
 
 
 GROUP_RELIEF: Final = GroupRelief()
@@ -288,10 +289,20 @@ def _is_enough(lacks_run: bool) -> bool:
 
 
 @noraise
+def find_memory_within_call(task: Task) -> bool:
+    """`find_memory` where the running thread may hold what others wait for. False: the call has to fail. May sleep."""
+    relieve_briefly = GROUP_RELIEF.relieve_briefly
+    if task.charge_failed and relieve_briefly is not None:
+        return relieve_briefly(task)
+    find_memory(task)
+    return not task.process.is_exiting
+
+
+@noraise
 def find_memory(task: Task) -> None:
     """The task cannot go on without memory: afterwards it tries again. May sleep."""
     relief = GROUP_RELIEF.relieve
-    if task.lacks_charge and relief is not None:
+    if task.charge_failed and relief is not None:
         relief(task)
         return
     if _is_relieved(lacks_run=False):

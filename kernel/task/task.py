@@ -59,7 +59,11 @@ if TYPE_CHECKING:
     from kernel.task.tracee import Tracee
 
 SS_DISABLE: Final = 2
-_TICKS_MASK: Final = 7  # between looks at what the kernel holds for a thread of a control group
+# Between looks at what the kernel holds for a thread of a control group
+_TICKS: Final = 7
+_FILES_PER_TICK_SHIFT: Final = 8
+_HEAP_PAGES: Final = 32  # that the heap took meanwhile
+_FILES_PER_PAGE_SHIFT: Final = 6
 
 
 @final
@@ -152,7 +156,8 @@ class Task(Thread):
         self.chosen_processors: int = -1  # what it asked for; its group may permit fewer (`allowed`)
         self.earlier_user_ns: int = 0  # what it had run when it came to its group
         self.earlier_system_ns: int = 0
-        self.ticks_in_group: int = 0
+        self.ticks_in_group: int = 0  # since it was looked what the kernel holds for it
+        self.heap_pages: int = 0  # that the heap took for what it did meanwhile
         self.counts_holdings: bool = False  # … it is time to look what the kernel holds for it (group_holdings.py)
         self.is_resting: bool = False  # as one of its group's that freezes (control_groups.py)
         self.waits_for_vfork: bool = False
@@ -318,11 +323,23 @@ class Task(Thread):
             self._watch_realtime()
 
     def _tick_holdings(self) -> None:
-        """Now and then, look what the kernel holds for it."""
+        """Now and then, look what the kernel holds for it: the more rarely, the more it looked at last time."""
         self.ticks_in_group += 1
-        if self.ticks_in_group & _TICKS_MASK == 0:
-            self.counts_holdings = True
-            announce_work_of(self)
+        files = self.file_table
+        if files is not None and self.ticks_in_group > _TICKS + (files.size() >> _FILES_PER_TICK_SHIFT):
+            self._look_at_holdings()
+
+    def heap_grew(self, pages: int) -> None:
+        self.heap_pages += pages
+        files = self.file_table
+        if files is not None and self.heap_pages > _HEAP_PAGES + (files.size() >> _FILES_PER_PAGE_SHIFT):
+            self._look_at_holdings()
+
+    def _look_at_holdings(self) -> None:
+        self.ticks_in_group = 0
+        self.heap_pages = 0
+        self.counts_holdings = True
+        announce_work_of(self)
 
     def _watch_realtime(self) -> None:
         """RLIMIT_RTTIME counts what a real-time thread runs from one sleep to the next."""

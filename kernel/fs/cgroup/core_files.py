@@ -129,8 +129,10 @@ def _delegate(group: ControlGroup, enabled: int, disabled: int) -> None:
             pace(_CHILD_COST)
     except (Errno, MemoryError):
         group.delegated = before
-        for child in group.children.values():
+        for child in list(group.children.values()):
             take_controllers(child, enabled)
+            pace(_CHILD_COST)
+        _place_all(group)
         raise
     for child in children:
         if child.is_removed:
@@ -141,6 +143,11 @@ def _delegate(group: ControlGroup, enabled: int, disabled: int) -> None:
             node.controllers_taken(disabled)
             node.controllers_given(enabled & THREADED_CONTROLLERS if child.is_threaded else enabled)
         pace(_CHILD_COST)
+    _place_all(group)
+
+
+def _place_all(group: ControlGroup) -> None:
+    """Let all threads in a group and below count where they belong now. Raises MemoryError."""
     walk = GroupWalk(group)
     while True:
         each = walk.next()

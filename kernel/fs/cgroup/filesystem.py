@@ -97,6 +97,7 @@ def _names_to(group: ControlGroup) -> list[bytes]:
 def _choose(chosen: int) -> None:
     OPTIONS.chosen = chosen
     MEMORY_CONTROLS.events_are_local = OPTIONS.memory_events_are_local
+    MEMORY_CONTROLS.protects_below = OPTIONS.memory_protects_below
 
 
 @final

@@ -4,7 +4,7 @@ from typing import Final
 
 from kernel.cache.group_reclaim import count_cached, drop_clean, shrink_to
 from kernel.cgroup.group import MEMORY, ControlGroup, GroupWalk
-from kernel.cgroup.memory import EVENT_NAMES, NO_MEMORY_LIMIT, THREAD_PAGES, MemoryControl
+from kernel.cgroup.memory import EVENT_NAMES, MEMORY_CONTROLS, NO_MEMORY_LIMIT, THREAD_PAGES, MemoryControl
 from kernel.fs.cgroup.table import READABLE_MODE, WRITE_ONLY_MODE, FileRow, Writer, no_text, parse_int32, strip
 from kernel.lang import EAGAIN, EINTR, EINVAL, ENODEV, Errno, final
 from kernel.lib.pace import is_dying, pace
@@ -91,6 +91,7 @@ def minimum(group: ControlGroup) -> bytes:
 def set_minimum(group: ControlGroup, text: bytes, writer: Writer) -> None:
     """What the group keeps while others have something to give back."""
     control_of(group).minimum = parse_bytes(text)
+    MEMORY_CONTROLS.has_protection = True
 
 
 def low(group: ControlGroup) -> bytes:
@@ -101,6 +102,7 @@ def low(group: ControlGroup) -> bytes:
 def set_low(group: ControlGroup, text: bytes, writer: Writer) -> None:
     """The same, if others can do so."""
     control_of(group).low = parse_bytes(text)
+    MEMORY_CONTROLS.has_protection = True
 
 
 def high(group: ControlGroup) -> bytes:

@@ -19,6 +19,7 @@ NAMES: Final[list[bytes]] = [
 ]
 _BY_NAMESPACE: Final = 1
 _MEMORY_LOCAL: Final = 4
+_MEMORY_BELOW: Final = 8
 _NUMBERS_LOCAL: Final = 32
 
 
@@ -50,6 +51,11 @@ class GroupOptions:
     def memory_events_are_local(self) -> bool:
         """memory_localevents: memory.events leaves out those of groups below."""
         return self.chosen & _MEMORY_LOCAL != 0
+
+    @property
+    def memory_protects_below(self) -> bool:
+        """memory_recursiveprot: groups that say nothing of memory.low and memory.min are protected with those above."""
+        return self.chosen & _MEMORY_BELOW != 0
 
     @property
     def number_events_are_local(self) -> bool:
