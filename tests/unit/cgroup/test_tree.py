@@ -3,7 +3,8 @@
 import pytest
 
 from kernel.cgroup.freezing import rest, update_frozen
-from kernel.cgroup.group import CPU, MEMORY, PIDS, TOP, ControlGroup, GroupWalk, common_ancestor
+from kernel.cgroup.group import CPU, GROUP_PAGES, MEMORY, PIDS, TOP, ControlGroup, GroupWalk, common_ancestor
+from kernel.cgroup.memory import MEMORY_CONTROLS, SLACK
 from kernel.cgroup.numbers import NumberControl
 from kernel.cgroup.tree import (
     check_delegation,
@@ -16,6 +17,7 @@ from kernel.cgroup.tree import (
     remove_group,
 )
 from kernel.lang import EAGAIN, EBUSY, EEXIST, EINVAL, ENODEV, EOPNOTSUPP, Errno
+from kernel.sched.processor import RUNNING
 from kernel.sched.thread import Thread
 
 
@@ -172,3 +174,26 @@ def test_numbers_are_counted_up_the_tree() -> None:
     assert (outer.refusals, outer.own_refusals, inner.refusals) == (1, 1, 0)
     inner.add(-1)
     assert inner.refusing() is None
+
+
+def test_walks_meet_groups_that_are_made_meanwhile(group: ControlGroup) -> None:
+    walk = GroupWalk(group)
+    assert walk.next() is group
+    child = below(group, b"b")
+    assert walk.next() is child
+    assert walk.next() is None
+
+
+def test_groups_count_for_those_above(group: ControlGroup) -> None:
+    group.delegated = MEMORY
+    group.memory = control = MEMORY_CONTROLS.make(None, group)
+    control.limit = 10
+    with pytest.raises(MemoryError):
+        for number in range(1000):
+            below(group, b"%d" % number)
+    assert control.usage <= control.limit + SLACK
+    assert control.usage == control.kept == GROUP_PAGES * len(group.children)
+    for child in list(group.children.values()):
+        remove_group(child)
+    assert control.usage == control.kept == 0
+    RUNNING.current.lacks_charge = RUNNING.current.charge_failed = False

@@ -9,6 +9,8 @@ import pytest
 from kernel.cgroup.group import TOP
 from kernel.fs.cgroup.directory import Node
 from kernel.fs.dentry import CACHE
+from kernel.task.group_holdings import count_holdings
+from kernel.task.task import Task
 from tests.unit.booted import booted
 from tests.unit.fs.ext2.conftest import make_image
 from tests.unit.syscalls.test_files import names_in
@@ -322,3 +324,51 @@ def test_what_is_written_is_read_as_on_linux(machine: Machine) -> None:
     host.mount("another", "/other", "cgroup2", 0, None)
     mounts = get(host, "/proc/self/mounts")
     assert b"none /cg cgroup2" in mounts and b"another /other cgroup2" in mounts
+
+
+@booted
+def test_who_comes_while_a_group_is_killed_is_killed(machine: Machine) -> None:
+    host = mounted(machine)
+    host.mkdir("/cg/a", 0o755)
+    host.mkdir("/cg/a/b", 0o755)
+
+    def child(program: Program) -> int:
+        put(program, "/cg/a/b/cgroup.procs", b"0")
+        program.nanosleep(struct.pack("<QQ", 5, 0), None)
+        return 0
+
+    TOP.children[b"a"].kills_under_way = 1
+    assert machine.run(child) == signal.SIGKILL
+    TOP.children[b"a"].kills_under_way = 0
+    host.rmdir("/cg/a/b")
+    host.rmdir("/cg/a")
+
+
+@booted
+def test_what_is_held_for_descriptors_counts_once(machine: Machine) -> None:
+    host = mounted(machine)
+    put(host, "/cg/cgroup.subtree_control", b"+memory")
+    host.mkdir("/cg/a", 0o755)
+
+    def child(program: Program) -> int:
+        put(program, "/cg/a/cgroup.procs", b"0")
+        pair = bytearray(8)
+        program.socketpair(1, 1, 0, pair)
+        program.write(struct.unpack("<ii", pair)[0], bytes(100_000), 100_000)
+        task = next(task for task in TOP.children[b"a"].members if isinstance(task, Task))
+        count_holdings(task)
+        control = TOP.children[b"a"].memory
+        assert control is not None and 24 <= control.kept <= 60
+        alone = control.kept
+        pids = [program.fork(lambda other: other.pause()) for _ in range(4)]
+        for task in list(TOP.children[b"a"].members):
+            assert isinstance(task, Task)
+            count_holdings(task)
+        assert control.kept <= alone
+        for pid in pids:
+            program.kill(pid, signal.SIGKILL)
+            program.wait4(pid, None, 0, None)
+        return 0
+
+    assert machine.run(child) == 0
+    assert get(host, "/cg/a/memory.current") == b"0\n"
