@@ -163,7 +163,7 @@ def kill_in(control: MemoryControl) -> bool:
                 if is_on_its_way(process):
                     return True
                 continue  # it may wait for something that the running thread holds
-            score = badness(process)
+            score = badness(process, control.limit)
             if score > worst:
                 worst = score
                 victim = process

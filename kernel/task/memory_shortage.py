@@ -139,13 +139,13 @@ def _held_by_thread(task: Task, count: int) -> int:
     return held_bytes
 
 
-def badness(process: Process) -> int:
-    """Pages that killing a process would free, moved by its adjustment (thousandths of memory). Negative: not to be
-    killed.
+def badness(process: Process, most: int = 1 << 51) -> int:
+    """Pages that killing a process would free, moved by its adjustment: thousandths of memory, or of `most` pages that
+    a control group may have. Negative: not to be killed.
     """
     if process.pid == FIRST or process.shortage.adjustment <= _NEVER or process.any_thread() is None:
         return -1
-    return max(0, held_pages(process) + process.shortage.adjustment * total_frame_count() // 1000)
+    return max(0, held_pages(process) + process.shortage.adjustment * min(total_frame_count(), most) // 1000)
 
 
 def _is_ending(process: Process) -> bool:

@@ -152,6 +152,23 @@ static void file_cache(void) {
     waitpid(child, &status, 0);
     report("25 MiB mapped", status);
     munmap(map, 25 * MEGABYTE);
+    child = fork();
+    if (child == 0) {
+        /* Copies of pages of a file, at the limit. */
+        put("m", "cgroup.procs", "0");
+        char *own = mmap(0, 4 * MEGABYTE, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
+        long sum = 0;
+        for (long i = 0; i < 4 * MEGABYTE; i += 4096)
+            sum += own[i];
+        touch(2 * MEGABYTE);
+        for (long i = 0; i < 4 * MEGABYTE; i += 4096)
+            own[i + 1] = own[i] + 1;
+        for (long i = 0; i < 4 * MEGABYTE; i += 4096)
+            sum += own[i + 1];
+        _exit(sum == 1024 * 15 ? 0 : 1);
+    }
+    waitpid(child, &status, 0);
+    report("copied at the limit", status);
     printf("of files: %d\n", field("m", "memory.stat", "file") > 4 * MEGABYTE);
     int error = put("m", "memory.reclaim", "1M");
     printf("reclaim: %d\n", error);
@@ -230,12 +247,18 @@ int main(void) {
     file_cache();
 
     /* Groups that go leave nothing behind. */
+    long before = number("m", "memory.current");
+    put("m", "cgroup.subtree_control", "+memory");
     for (int i = 0; i < 50; i++) {
-        make_group("m2");
-        in_group("m2", touch_4);
-        if (remove_group("m2") != 0)
+        make_group("m/2");
+        in_group("m/2", touch_4);
+        if (remove_group("m/2") != 0)
             printf("cannot go\n");
     }
+    put("m", "cgroup.subtree_control", "-memory");
+    for (int i = 0; i < 200 && number("m", "memory.current") >= before + 2 * MEGABYTE; i++)
+        nap(10);
+    printf("nothing is left: %d\n", number("m", "memory.current") < before + 2 * MEGABYTE);
     printf("rmdir %d\n", remove_group("m"));
     printf("end %d\n", put("", "cgroup.subtree_control", "-memory"));
     unmount_groups();
