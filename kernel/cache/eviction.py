@@ -14,10 +14,12 @@ from kernel.cache.dirty_pages import TOTALS
 from kernel.cache.file_cache import can_drop
 from kernel.cache.page import LRU
 from kernel.cache.writeback import FLUSHER
+from kernel.cgroup.memory import MEMORY_CONTROLS
 from kernel.lang import final, recursion
 from kernel.lib.pace import is_dying, pace
-from kernel.mm.frames import SHORTAGE, RoomMaker, frame_count, free_frame_count
+from kernel.mm.frames import SHORTAGE, RoomMaker, charged_for, frame_count, free_frame_count
 from kernel.mm.reclaim import reclaim_more
+from kernel.sched.processor import RUNNING
 from kernel.sched.scheduler import announce_work
 from kernel.sched.stacks import drop_cached_stacks
 from kernel.time.clock import monotonic_ns
@@ -52,11 +54,11 @@ class Evictor(RoomMaker):
 
     @recursion(1)  # the allocator's SHORTAGE.busy
     def make_room(self, wanted: int) -> int:
-        freed = _drop_pages(wanted, max(wanted * _LOOKED_AT, _LOOKED_AT_MINIMUM))
+        freed = _drop_pages(wanted, max(wanted * _LOOKED_AT, _LOOKED_AT_MINIMUM), is_desperate=False)
         if freed < wanted:
             for shrinker in SHRINKERS:
                 shrinker.shrink(wanted - freed)
-            freed += _drop_pages(wanted - freed, 2 * LRU.count)
+            freed += _drop_pages(wanted - freed, 2 * LRU.count, is_desperate=True)
         if freed < wanted:
             freed += drop_cached_stacks()
         if freed < wanted:
@@ -69,6 +71,8 @@ class Evictor(RoomMaker):
         announce_work()
 
     def wait_for_room(self) -> bool:
+        if RUNNING.current.charge_failed:
+            return False  # its group has too much, whatever else is free
         now = monotonic_ns()
         if now - self.last_wait_ns > _EPISODE_NS:
             self.episode_ns = now
@@ -89,16 +93,24 @@ def _free_dead(wanted: int) -> int:
     return max(0, free_frame_count() - before)
 
 
-def _drop_pages(wanted: int, looked_at: int) -> int:
+def _drop_pages(wanted: int, looked_at: int, is_desperate: bool) -> int:
+    """Drop clean pages, the oldest first; those of control groups that are to keep them last, or not at all."""
     freed = 0
     steps = min(looked_at, 2 * LRU.count)
+    asked = 0  # the last group that was asked, and what it said
+    is_kept = False
     while freed < wanted and steps > 0:
         steps -= 1
         page = LRU.next_victim()
         if page is None:
             continue
         cache = page.cache
-        if cache is None or cache.walked > 0:
+        if MEMORY_CONTROLS.has_protection:
+            number = charged_for(page.frame)
+            if number != asked:
+                asked = number
+                is_kept = number != 0 and MEMORY_CONTROLS.protects(number, is_desperate)
+        if cache is None or cache.walked > 0 or is_kept:
             LRU.rotate(page)
             continue
         if page.dirty == 0 and not page.reading and not page.writing and frame_count(page.frame) > 1:
@@ -116,7 +128,7 @@ def drop_clean_pages() -> int:
     dropped = 0
     left = 2 * LRU.count
     while left > 0 and not is_dying():
-        dropped += _drop_pages(_DROPPED_AT_ONCE, _DROPPED_AT_ONCE)
+        dropped += _drop_pages(_DROPPED_AT_ONCE, _DROPPED_AT_ONCE, is_desperate=True)
         left -= _DROPPED_AT_ONCE
         pace(_DROPPED_AT_ONCE * _DROP_COST)
     return dropped

@@ -8,13 +8,14 @@ from typing import Final
 
 from kernel.cache.file_cache import FileCache
 from kernel.cache.frame_source import FrameSource
+from kernel.cache.group_reclaim import brake
 from kernel.cache.page import CachedPage
 from kernel.cache.readahead import Readahead
 from kernel.cache.writeback import balance
 from kernel.lang import EFAULT, Errno
 from kernel.lib.pace import ends_at, pace
 from kernel.lib.user import Buffer
-from kernel.mm.frames import PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, Frame, frame_span, get_frame, put_frame
+from kernel.mm.frames import CHARGING, PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, Frame, frame_span, get_frame, put_frame
 
 _WRITE_COST: Final = 2000  # instructions for a page, beside the copy
 
@@ -33,6 +34,8 @@ def read_at(cache: FileCache, buffer: Buffer, offset: int, readahead: Readahead)
             index = offset >> PAGE_SHIFT
             page = cache.pages.get(index)
             if page is None or not page.up_to_date:
+                if CHARGING.is_on:
+                    brake(cache)
                 wanted = (min(left, buffer.remaining) + (offset & PAGE_MASK) + PAGE_MASK) >> PAGE_SHIFT
                 page = cache.load(index, wanted, readahead)
             readahead.previous = index
@@ -82,6 +85,8 @@ def write_at(cache: FileCache, buffer: Buffer, offset: int) -> int:
                 break
             pace(_WRITE_COST)
             balance(cache)
+            if CHARGING.is_on:
+                brake(cache)
     except (Errno, MemoryError):
         if done == 0:
             raise

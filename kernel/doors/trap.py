@@ -39,7 +39,7 @@ from kernel.sched.processor import RUNNING
 from kernel.sched.scheduler import has_work
 from kernel.task.deliver import before_user_mode
 from kernel.task.exit import end_process, exit_task
-from kernel.task.memory_shortage import find_memory
+from kernel.task.memory_shortage import find_memory, find_memory_within_call
 from kernel.task.send import force
 from kernel.task.siginfo import from_fault, from_kernel, from_key_fault
 from kernel.task.signals import (
@@ -228,7 +228,9 @@ def _ask(task: Task, address: int, access: Access, by_kernel: bool) -> FaultOutc
 
 
 def is_accessible_now(task: Task, address: int, access: Access, of_key: bool = False) -> bool:
-    """The same for the kernel's copy routines: a shortage of memory is no reason to let the call fail."""
+    """The same for the kernel's copy routines: a shortage of memory is no reason to let the call fail, unless it is one
+    of a control group that lasts.
+    """
     while True:
         if RUNNING.is_observed:
             outcome = _seen_fault(task, address, access, of_key, in_user=False)
@@ -240,8 +242,7 @@ def is_accessible_now(task: Task, address: int, access: Access, of_key: bool = F
             outcome = _ask(task, address, access, by_kernel=True)
         if outcome != FaultOutcome.NO_MEMORY:
             return outcome == FaultOutcome.DONE
-        find_memory(task)
-        if task.process.is_exiting:
+        if not find_memory_within_call(task):
             return False
 
 

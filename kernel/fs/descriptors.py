@@ -5,6 +5,7 @@ Invariants: `_next` is not above the lowest free descriptor; a slot holds one re
 
 from typing import Final
 
+from kernel.cgroup.memory import MemoryControl
 from kernel.fs.file import OPEN_FILES, File
 from kernel.fs.notification import WATCHES, descriptor_closed
 from kernel.lang import EBADF, EINVAL, EMFILE, Errno, noraise
@@ -34,6 +35,9 @@ class FileTable:
         self.limit: int = DEFAULT_LIMIT
         self.users: int = 1
         self.counted: int = 0  # the last count of memory that has it (memory_shortage.py)
+        # The control group's that counts what the kernel holds for it, and how many pages (task/group_holdings.py)
+        self.control: MemoryControl | None = None
+        self.control_pages: int = 0
 
     def get(self, descriptor: int) -> File:
         """EBADF if it is not open, or open with O_PATH only."""
@@ -164,11 +168,23 @@ class FileTable:
         """The last user's release closes everything."""
         self.users -= 1
         if self.users == 0:
+            self.count_for(None, 0)
             self.close_range(0, len(self._files))
             while len(self._files) > _MANY:
                 self._files.pop()
                 pace(_LOOK_COST)
             self._files.clear()
+
+    @noraise
+    def count_for(self, control: MemoryControl | None, pages: int) -> None:
+        """Count what the kernel holds for the descriptors for a control group, and for no other."""
+        old = self.control
+        if old is not None:
+            old.keep(-self.control_pages)
+        self.control = control
+        self.control_pages = pages
+        if control is not None:
+            control.keep(pages)
 
     def open_count(self) -> int:
         count = 0

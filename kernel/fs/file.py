@@ -268,6 +268,10 @@ class File:
         """About how much memory comes free when the description ends. Never sleeps, allocates nothing."""
         return DESCRIPTION_BYTES
 
+    def heap_bytes(self) -> int:
+        """As `held_bytes`, without pages that were charged to whoever took them."""
+        return self.held_bytes()
+
     def listing(self) -> "Listing | None":
         """What /proc/PID/fdinfo shows behind `describe` where it may be much. Raises MemoryError."""
         return None
@@ -421,6 +425,9 @@ class InodeFile(File):
 
     def held_bytes(self) -> int:
         return DESCRIPTION_BYTES + self.inode.held_bytes()
+
+    def heap_bytes(self) -> int:
+        return DESCRIPTION_BYTES
 
     def read(self, buffer: Buffer) -> int:
         done = self.inode.read_at(buffer, self.position)

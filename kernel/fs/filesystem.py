@@ -13,6 +13,7 @@ from kernel.lib.namespace import FIRST_USER, UserNamespace
 from kernel.sched import Mutex
 
 if TYPE_CHECKING:
+    from kernel.fs.dentry import Dentry
     from kernel.fs.inode import Inode
     from kernel.fs.marks import Mark
     from kernel.fs.notification import WatchList
@@ -64,6 +65,7 @@ class FileSystem:
         self.takes_options_later: bool = True  # False: there is nothing to say to fspick(2)
         self.stack_depth: int = 0  # how many file systems lie below it, one on the other
         self.keeps_negatives: bool = False  # a failed lookup is worth remembering
+        self.kept_root: Dentry | None = None  # of one that stays when nobody mounts it
         self.mounts: int = 0
         self.block_device: BlockDevice | None = None  # what it lies on
         self.sleeps: bool = False  # its operations may sleep (see inode.py)
@@ -84,6 +86,23 @@ class FileSystem:
 
     def root(self) -> "Inode":
         raise Errno(EINVAL)
+
+    def ruler(self) -> UserNamespace:
+        """The user namespace whose administrator may mount it."""
+        return self.user_namespace
+
+    def use(self, source: bytes, options: bytes) -> None:
+        """Somebody who may mount it does so. What concerns others than this instance is changed here, and not when it
+        is made. Raises EINVAL.
+        """
+
+    def root_to_show(self) -> list[bytes]:
+        """The names that lead from the root to the directory that a new mount shows. Raises MemoryError."""
+        return []
+
+    def shown_place(self, names: bytes) -> bytes:
+        """What the running thread calls a directory, whose way from the root is `names`: for mountinfo."""
+        return names
 
     def statistics(self) -> Statistics:
         return Statistics()

@@ -29,7 +29,7 @@ from kernel.fs.file import File, PathFile
 from kernel.fs.filesystem import FileSystem, FileSystemType
 from kernel.fs.mount_device import filesystem_on, find_block_device
 from kernel.fs.mount_tree import tree_of
-from kernel.fs.mounts import change_propagation, keep_apart, make_instance, new_mount
+from kernel.fs.mounts import change_propagation, keep_apart, make_instance, may_set_flags, new_mount
 from kernel.fs.path import FsContext, Mount, MountNamespace, Path, end_filesystem
 from kernel.lang import EBUSY, EINVAL, ENODATA, EPERM, Errno, final, noraise
 from kernel.lib.capabilities import CAP_SYS_ADMIN
@@ -228,10 +228,11 @@ class ContextFile(File):
         else:
             source = self.source if len(self.source) > 0 else b"none"
             made = make_instance(context, kind, source, self.options)
-        if made.mounts == 0:
-            made.read_only = made.read_only or self.flags_set & MS_RDONLY != 0
-        made.is_synchronous = self.flags_set & MS_SYNCHRONOUS != 0
-        made.syncs_directories = self.flags_set & MS_DIRSYNC != 0
+        if may_set_flags(context.credentials, made):
+            if made.mounts == 0:
+                made.read_only = made.read_only or self.flags_set & MS_RDONLY != 0
+            made.is_synchronous = self.flags_set & MS_SYNCHRONOUS != 0
+            made.syncs_directories = self.flags_set & MS_DIRSYNC != 0
         self.made = made
         self.has_failed = False
 

@@ -48,7 +48,7 @@ class MountView:
         name = self._name(each)
         if name is None:
             return b""
-        text = escape(each.file_system.source) + b" " + escape(name) + b" " + each.file_system.type_name
+        text = escape(source_of(each)) + b" " + escape(name) + b" " + each.file_system.type_name
         return text + b" " + flag_names(each) + each.file_system.options() + b" 0 0\n"
 
     def mountinfo_line(self, each: Mount) -> bytes:
@@ -60,9 +60,10 @@ class MountView:
         parent_identifier = parent.identifier if parent is not None else 1
         device = each.file_system.device
         text = bytearray(f"{each.identifier} {parent_identifier} {device >> 8 & 0xFFF}:{device & 0xFF} ".encode())
-        text.extend(escape(name_in_filesystem(each.root)) + b" " + escape(name) + b" " + mount_flag_names(each))
+        shown = each.file_system.shown_place(name_in_filesystem(each.root))
+        text.extend(escape(shown) + b" " + escape(name) + b" " + mount_flag_names(each))
         text.extend(self._propagation_of(each) + b" - ")
-        text.extend(each.file_system.type_name + b" " + escape(each.file_system.source))
+        text.extend(each.file_system.type_name + b" " + escape(source_of(each)))
         text.extend((b" ro" if each.file_system.read_only else b" rw") + _write_flag_names(each.file_system))
         text.extend(each.file_system.options() + b"\n")
         return bytes(text)
@@ -85,8 +86,14 @@ class MountView:
         name = self._name(each)
         if name is None:
             return b""
-        text = b"device " + escape(each.file_system.source) + b" mounted on " + escape(name)
+        text = b"device " + escape(source_of(each)) + b" mounted on " + escape(name)
         return text + b" with fstype " + each.file_system.type_name + b"\n"
+
+
+def source_of(mount: Mount) -> bytes:
+    """What a mount says that it is mounted from."""
+    own = mount.source
+    return mount.file_system.source if own is None else own
 
 
 def pace_up(mount: Mount) -> None:

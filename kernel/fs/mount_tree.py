@@ -173,6 +173,7 @@ def copy_of(source: Mount, is_peer: bool, is_shared: bool) -> Mount:
     """A mount of the same, that is not attached yet: a peer of its source, or its slave. Raises MemoryError."""
     copy = Mount(source.file_system, source.root, source.flags)
     copy.is_unbindable = source.is_unbindable
+    copy.source = source.source
     copy.take_locks(source)
     try:
         if is_peer:

@@ -60,8 +60,8 @@ from kernel.fs.path import (
     is_below,
 )
 from kernel.fs.peers import lies_below, make_private, make_slave, share
-from kernel.fs.walk import DIRECTORY, FOLLOW, resolve
-from kernel.lang import EACCES, EAGAIN, EBUSY, EINVAL, ELOOP, ENOTDIR, EPERM, Errno
+from kernel.fs.walk import DIRECTORY, FOLLOW, look_up_held, resolve
+from kernel.lang import EACCES, EAGAIN, EBUSY, EINVAL, ELOOP, ENOENT, ENOTDIR, EPERM, Errno
 from kernel.lib.capabilities import CAP_SYS_ADMIN
 from kernel.lib.credentials import Credentials
 from kernel.lib.pace import pace
@@ -97,11 +97,19 @@ def make_instance(context: FsContext, kind: FileSystemType, source: bytes, optio
         made = make(context, source, options)
     else:
         made = make_filesystem(kind.name, source, options)
-    if not credentials.capable_in(made.user_namespace, CAP_SYS_ADMIN):
+    if not credentials.capable_in(made.ruler(), CAP_SYS_ADMIN):
         if made.mounts == 0:
             end_filesystem(made)
         raise Errno(EPERM)
+    made.use(source, options)
     return made
+
+
+def may_set_flags(credentials: Credentials, file_system: FileSystem) -> bool:
+    """Whether flags of a whole file system are for somebody to set who mounts it. Those of one that is the same for
+    all are not for the administrator of a user namespace.
+    """
+    return file_system.kept_root is None or credentials.capable_in(file_system.user_namespace, CAP_SYS_ADMIN)
 
 
 def _seal_if_revealing(context: FsContext, file_system: FileSystem, mount: Mount) -> None:
@@ -145,6 +153,9 @@ def root_dentry(file_system: FileSystem) -> Dentry:
 
 def root_of(file_system: FileSystem) -> Dentry:
     """The root dentry of a file system that may be mounted already (devtmpfs): one tree of dentries each."""
+    kept = file_system.kept_root
+    if kept is not None:
+        return kept
     if file_system.mounts == 0:
         return root_dentry(file_system)
     for mount in MOUNTS.values():
@@ -156,12 +167,27 @@ def root_of(file_system: FileSystem) -> Dentry:
 def new_mount(context: FsContext, file_system: FileSystem, flags: int) -> Mount:
     """A mount of an instance, that is not attached yet. Raises EPERM if it would show what is hidden, MemoryError."""
     mount = Mount(file_system, root_of(file_system), flags)
+    if file_system.kept_root is not None:
+        mount.source = file_system.source
     try:
         _seal_if_revealing(context, file_system, mount)
-    except Errno:
+        _show_part(file_system, mount)
+    except (Errno, MemoryError):
         mount.forget()
         raise
     return mount
+
+
+def _show_part(file_system: FileSystem, mount: Mount) -> None:
+    """Some file systems show a part of themselves, which depends on who mounts them. Raises ENOENT, MemoryError."""
+    shown = mount.root
+    for name in file_system.root_to_show():
+        below = look_up_held(shown, name)
+        if below is None:
+            raise Errno(ENOENT)
+        shown = below
+    if shown is not mount.root:
+        mount.show(shown)
 
 
 def mount_filesystem(context: FsContext, file_system: FileSystem, at: Path, flags: int) -> Mount:
@@ -232,9 +258,10 @@ def _mount_new(
     if not kind.needs_device:
         fresh = make_instance(context, kind, source, options)
         mount_filesystem_checked(context, fresh, at, mount_flags)
-        if fresh.mounts == 1:
-            fresh.read_only = fresh.read_only or flags & MS_RDONLY != 0
-        _use_write_flags(fresh, flags)
+        if may_set_flags(context.credentials, fresh):
+            if fresh.mounts == 1:
+                fresh.read_only = fresh.read_only or flags & MS_RDONLY != 0
+            _use_write_flags(fresh, flags)
         return
     if not context.credentials.capable(CAP_SYS_ADMIN):
         raise Errno(EPERM)

@@ -52,6 +52,7 @@ class Mount:
         self.identifier: int = _next_mount_id
         _next_mount_id += 1
         self.file_system: FileSystem = file_system
+        self.source: bytes | None = None  # where each mount of one file system has a name of its own
         self.root: Dentry = root
         self.flags: int = flags
         self.parent: Mount | None = None

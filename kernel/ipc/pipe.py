@@ -443,6 +443,9 @@ class PipeFile(File):
     def held_bytes(self) -> int:
         return DESCRIPTION_BYTES + len(self.pipe.frames) * 8 + self.pipe.count
 
+    def heap_bytes(self) -> int:
+        return DESCRIPTION_BYTES + len(self.pipe.frames) * 8
+
     def read(self, buffer: Buffer) -> int:
         return self.pipe.read(buffer, self.flags & O_NONBLOCK != 0)
 

@@ -219,5 +219,4 @@ class Networks:
 
 NETWORKS: Final = Networks()
 
-FIRST_CGROUP: Final = Namespace(CLONE_NEWCGROUP, b"cgroup", FIRST_CGROUP_NUMBER)
 FIRST_TIME: Final = Namespace(CLONE_NEWTIME, b"time", FIRST_TIME_NUMBER)

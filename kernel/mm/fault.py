@@ -121,13 +121,27 @@ def resolve(pages: PageTable, area: Area, address: int, access: Access) -> int:
         write_entry(slot, make_entry(frame, flags | PRIVATE))
         pages.renew_page(address)
     else:
+        _copy_page(pages, area, address, slot)
+    return 0
+
+
+def _copy_page(pages: PageTable, area: Area, address: int, slot: int) -> None:
+    """A private page is written to that others have too: map a copy. Raises MemoryError."""
+    frame = entry_frame(read_entry(slot))
+    get_frame(frame)  # making room may drop the page, and unmap it here as well
+    try:
         copied = allocate_user_frame()
         copy_frame(copied, frame)
-        area.has_own_pages = True
-        write_entry(slot, make_entry(copied, flags | PRIVATE))
-        pages.flush_page(address)
+    finally:
         put_frame(frame)
-    return 0
+    entry = read_entry(slot)
+    if entry == 0 or entry_frame(entry) != frame:
+        put_frame(copied)
+        return  # unmapped meanwhile: the instruction faults again
+    area.has_own_pages = True
+    write_entry(slot, make_entry(copied, entry_flags(area) | WRITABLE | DIRTY | PRIVATE))
+    pages.flush_page(address)
+    put_frame(frame)
 
 
 def _map_new(pages: PageTable, area: Area, address: int, slot: int, access: Access) -> int:

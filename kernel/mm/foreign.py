@@ -74,7 +74,8 @@ def _forced_frame(space: AddressSpace, area: Area, page: int, access: Access) ->
     if area.maximum_prot & needed == 0 or (access == Access.WRITE and area.shared):
         raise Errno(EFAULT)
     try:
-        space.resident += resolve(space.pages, area, page, access)
+        grown = resolve(space.pages, area, page, access)  # may unmap pages, too
+        space.resident += grown
     except MemoryError:
         raise Errno(ENOMEM) from None
     slot = space.pages.find(page)

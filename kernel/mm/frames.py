@@ -24,11 +24,9 @@ from kernel.lang import Span, inline, noinline, panic, u8
 from kernel.lang.unsafe import (
     copy_bytes,
     fill_bytes,
-    load_u8,
     load_u16,
     load_u32,
     span_at,
-    store_u8,
     store_u16,
     store_u32,
 )
@@ -46,12 +44,16 @@ _ENTRY_SHIFT: Final = 4
 _COUNT: Final = 0  # u32: references; 0 while free
 _NEXT: Final = 4  # u32: free list or stack link; in use: its owner's chain
 _PREVIOUS: Final = 8  # u32
-_STATE: Final = 12  # u8: ORDER_FREE | order for the head of a free block, else 0; of a largest one, perhaps REPORTED
+# u16: of the head of a free block, ORDER_FREE | order, and of a largest one perhaps REPORTED; in use: who is charged
+# for it (`FrameCharger`), perhaps SHARED, or 0.
+_STATE: Final = 12
 _PINS: Final = 14  # u16: that many of the references are pins
 _PIN_LIMIT: Final = (1 << 16) - 1
 
-_ORDER_FREE: Final = 0x80
-_REPORTED: Final = 0x40  # the host knows that the block is free
+_ORDER_FREE: Final = 0x8000
+_REPORTED: Final = 0x4000  # the host knows that the block is free
+_SHARED: Final = 0x4000  # a page of a file in memory
+LAST_CHARGE: Final = 0x3FFF  # the largest number of who is charged
 _STACK_LIMIT: Final = 256  # single frames kept in front of the buddy lists
 
 _REPORT_SHIFT: Final = 4  # a sixteenth of memory stays at hand while blocks are reported
@@ -94,6 +96,40 @@ class Shortage:
         self.busy: bool = False
         self.is_felt: bool = False  # somebody should see to it: kernel.task.memory_shortage
         self.lacks_run: bool = False  # … and some frames in a row are what is missing
+
+
+class FrameCharger:
+    """Counts frames for those who take them, by numbers from 1 to LAST_CHARGE. Base class: see kernel/cgroup/memory.py.
+    Nothing sleeps or allocates.
+    """
+
+    def charge(self) -> int:
+        """Charge a frame to the running thread's; returns the number, 0 if nobody is charged. Raises MemoryError."""
+        return 0
+
+    def uncharge(self, number: int, is_shared: bool) -> None:
+        """A frame that was charged came free."""
+
+    def mark_shared(self, number: int) -> None:
+        """A frame that was charged is a page of a file in memory."""
+
+    def heap_grew(self, pages: int) -> None:
+        """The kernel's heap took pages for what the running thread does."""
+
+    def successor(self, number: int, is_shared: bool) -> int:
+        """Who is charged for a frame from now on, where that has changed."""
+        return number
+
+
+class Charging:
+    """Whether anybody is charged, and by whom."""
+
+    def __init__(self) -> None:
+        self.is_on: bool = False
+        self.charger: FrameCharger = FrameCharger()
+
+
+CHARGING: Final = Charging()
 
 
 class FreeBlocks:
@@ -169,7 +205,7 @@ def frame_span(frame: Frame) -> Span[u8]:
 def _push_block(frame: int, order: int) -> None:
     entry = _entry(frame)
     head = _heads[order]
-    store_u8(entry + _STATE, _ORDER_FREE | order)
+    store_u16(entry + _STATE, _ORDER_FREE | order)
     store_u32(entry + _NEXT, head)
     store_u32(entry + _PREVIOUS, 0)
     if head != 0:
@@ -189,14 +225,14 @@ def _unlink_block(frame: int, order: int) -> None:
         _heads[order] = following
     if following != 0:
         store_u32(_entry(following) + _PREVIOUS, previous)
-    store_u8(entry + _STATE, 0)
+    store_u16(entry + _STATE, 0)
 
 
 def _release_block(frame: int, order: int) -> None:
     """Put a block back, merged with its buddies as far as they are free."""
     while order < MAX_ORDER:
         buddy = frame ^ (1 << order)
-        if buddy <= 0 or buddy >= _frame_limit or load_u8(_entry(buddy) + _STATE) != _ORDER_FREE | order:
+        if buddy <= 0 or buddy >= _frame_limit or load_u16(_entry(buddy) + _STATE) != _ORDER_FREE | order:
             break
         _unlink_block(buddy, order)
         frame = min(frame, buddy)
@@ -309,7 +345,62 @@ def allocate_user_frame() -> Frame:
         if _free <= _reserve:
             _feel_shortage()
             raise MemoryError
+    if CHARGING.is_on:
+        return _allocate_charged()
     return allocate_frame()
+
+
+@noinline
+def _allocate_charged() -> Frame:
+    """A frame for which the running thread's group is charged. Raises MemoryError."""
+    number = CHARGING.charger.charge()
+    try:
+        frame = allocate_frame()
+    except MemoryError:
+        if number != 0:
+            CHARGING.charger.uncharge(number, is_shared=False)
+        raise
+    store_u16(_entry(frame) + _STATE, number)
+    return frame
+
+
+@noinline
+def _uncharge(frame: int) -> None:
+    """A frame for which somebody was charged comes free."""
+    entry = _entry(frame)
+    state = load_u16(entry + _STATE)
+    store_u16(entry + _STATE, 0)
+    CHARGING.charger.uncharge(state & LAST_CHARGE, is_shared=state & _SHARED != 0)
+
+
+def mark_shared(frame: Frame) -> None:
+    """A frame from `allocate_user_frame` is a page of a file in memory: its charge says so."""
+    if CHARGING.is_on:
+        entry = _entry(frame)
+        state = load_u16(entry + _STATE)
+        if state != 0 and state & _SHARED == 0:
+            store_u16(entry + _STATE, state | _SHARED)
+            CHARGING.charger.mark_shared(state)
+
+
+def charged_for(frame: Frame) -> int:
+    """The number of who is charged for a frame in use, or 0."""
+    return load_u16(_entry(frame) + _STATE) & LAST_CHARGE
+
+
+def recharge(first: int, end: int) -> None:
+    """Bring up to date who is charged for the frames first … end - 1."""
+    for frame in range(max(first, 1), min(end, _frame_limit)):
+        entry = _table + (frame << _ENTRY_SHIFT)
+        state = load_u16(entry + _STATE)
+        if state != 0 and state & _ORDER_FREE == 0:
+            number = CHARGING.charger.successor(state & LAST_CHARGE, is_shared=state & _SHARED != 0)
+            store_u16(entry + _STATE, number if number == 0 else number | state & _SHARED)
+
+
+def frame_limit() -> int:
+    """The number behind that of the last frame."""
+    return _frame_limit
 
 
 def take_user_run(order: int) -> Frame:
@@ -317,8 +408,8 @@ def take_user_run(order: int) -> Frame:
     alone; else NO_FRAME. Each is given back by itself, with `put_frame`.
     """
     global _free
-    if _free - (1 << order) <= _reserve:
-        return NO_FRAME
+    if _free - (1 << order) <= _reserve or CHARGING.is_on:
+        return NO_FRAME  # where frames are charged, they are taken one by one
     frame = _take_block(order)
     if frame == 0:
         return NO_FRAME
@@ -331,6 +422,13 @@ def take_user_run(order: int) -> Frame:
 def allocate_zeroed_frame() -> Frame:
     """One frame of zeros, with one reference. Raises MemoryError."""
     frame = allocate_frame()
+    zero_frame(frame)
+    return frame
+
+
+def allocate_charged_frame() -> Frame:
+    """The same for what the kernel keeps for the running program: its group is charged. Raises MemoryError."""
+    frame = _allocate_charged() if CHARGING.is_on else allocate_frame()
     zero_frame(frame)
     return frame
 
@@ -372,6 +470,8 @@ def put_frame(frame: Frame) -> None:
     store_u32(_table + (frame << _ENTRY_SHIFT) + _COUNT, count - 1)
     if count > 1:
         return
+    if load_u16(_table + (frame << _ENTRY_SHIFT) + _STATE) != 0:
+        _uncharge(frame)
     _free += 1
     if _stack_depth < _STACK_LIMIT:
         store_u32(_table + (frame << _ENTRY_SHIFT) + _NEXT, _stack_head)
@@ -529,7 +629,7 @@ def take_unreported_block() -> Frame:
     if _free - (1 << MAX_ORDER) <= max(2 * _reserve, _total >> _REPORT_SHIFT):
         return NO_FRAME
     frame = _heads[MAX_ORDER]
-    while frame != 0 and load_u8(_entry(frame) + _STATE) & _REPORTED != 0:
+    while frame != 0 and load_u16(_entry(frame) + _STATE) & _REPORTED != 0:
         frame = load_u32(_entry(frame) + _NEXT)
     if frame == 0:
         return NO_FRAME
@@ -545,11 +645,11 @@ def give_block_back(frame: Frame, is_reported: bool) -> None:
     global _free
     following = _heads[MAX_ORDER]
     previous = 0
-    while is_reported and following != 0 and load_u8(_entry(following) + _STATE) & _REPORTED == 0:
+    while is_reported and following != 0 and load_u16(_entry(following) + _STATE) & _REPORTED == 0:
         previous = following
         following = load_u32(_entry(following) + _NEXT)
     entry = _entry(frame)
-    store_u8(entry + _STATE, _ORDER_FREE | MAX_ORDER | (_REPORTED if is_reported else 0))
+    store_u16(entry + _STATE, _ORDER_FREE | MAX_ORDER | (_REPORTED if is_reported else 0))
     store_u32(entry + _NEXT, following)
     store_u32(entry + _PREVIOUS, previous)
     if following != 0:
@@ -579,6 +679,8 @@ def take_pages(order: int) -> int:
         return 0
     if _free < _reserve:
         _feel_shortage()  # the heap goes on with what is left
+    if CHARGING.is_on:
+        CHARGING.charger.heap_grew(1 << order)
     return address
 
 

@@ -19,6 +19,7 @@ from kernel.mm.frames import (
     Frame,
     allocate_user_frame,
     get_frame,
+    mark_shared,
     put_frame,
     zero_frame,
 )
@@ -234,6 +235,7 @@ class SharedMemory(PolicyKeeper):
         frame = self.frames.get(index)
         if frame == NO_FRAME:
             frame = allocate_user_frame()
+            mark_shared(frame)
             zero_frame(frame)
             try:
                 self.frames.put(index, frame)

@@ -933,7 +933,8 @@ class AddressSpace:
         if not allows(area, access):
             return FaultOutcome.NOT_ALLOWED
         try:
-            self.resident += resolve(self.pages, area, page_down(address), access)
+            grown = resolve(self.pages, area, page_down(address), access)  # may unmap pages, too
+            self.resident += grown
         except Errno:
             return FaultOutcome.NO_SUCH_PAGE
         except MemoryError:

@@ -4,7 +4,8 @@ Real-time threads (SCHED_FIFO, SCHED_RR) come first, by priority, until they hav
 (`pauses_realtime`). All others share the processor in rounds: a thread has a slice a round, whose length follows its
 nice value by steps of 5/4, and waits in `expired` once it is used up; when no thread is left in `active`, the lists
 change places. A thread that slept gets back what it slept, up to a slice, and goes to the head: so threads that wait
-for input run before threads that compute, and none starves, because every slice ends.
+for input run before threads that compute, and none starves, because every slice ends. The threads of a control group
+share the slice of one (bandwidth.py).
 
 Rejected: a tree by virtual run time. It orders a handful of threads no better, and a list costs no rebalancing.
 
@@ -17,12 +18,14 @@ from typing import Final
 
 from kernel.lang import final, inline, noinline
 from kernel.lib.linked import LinkedList
+from kernel.sched.bandwidth import load_of
 from kernel.sched.thread import NICE_LOWEST, SCHED_IDLE, SCHED_RR, Thread
 
 _BASE_SLICE_NS: Final = 6_000_000  # nice 0
 _IDLE_SLICE_NS: Final = 20_000  # SCHED_IDLE: a three-hundredth of nice 0
 _RR_SLICE_NS: Final = 100_000_000
 _DEBT_LIMIT_NS: Final = 50_000_000
+_MOST_PASSED_OVER: Final = 64  # threads that sit a round out, before one runs in spite of that: nothing else is served
 
 # nice -20 … 19
 SLICES_NS: Final[list[int]] = [
@@ -84,9 +87,35 @@ def slice_of(thread: Thread) -> int:
     """How long a thread may run in a round, in nanoseconds."""
     if thread.policy == SCHED_RR:
         return _RR_SLICE_NS
+    share = thread.share
+    if share is not None:
+        return share.slice_for(own_slice(thread))
+    return own_slice(thread)
+
+
+def own_slice(thread: Thread) -> int:
+    """The same, whatever group it is in."""
     if thread.policy == SCHED_IDLE:
         return _IDLE_SLICE_NS
     return SLICES_NS[thread.nice - NICE_LOWEST]
+
+
+@noinline
+def begin_to_count(thread: Thread) -> None:
+    """A thread with a share of a group's time becomes ready."""
+    share = thread.share
+    if share is not None and thread.share_load == 0:
+        thread.share_load = load_of(own_slice(thread))
+        share.add_load(thread.share_load)
+
+
+@noinline
+def count_no_more(thread: Thread) -> None:
+    """It sleeps, or has ended."""
+    share = thread.share
+    if share is not None and thread.share_load > 0:
+        share.take_load(thread.share_load)
+        thread.share_load = 0
 
 
 _REALTIME: Final = 1
@@ -184,6 +213,7 @@ class RunQueue:
         if thread is not None and not (self.pauses_realtime and self.has_fair()):
             self.realtime.remove(thread)
             return thread
+        passed_over = 0
         while True:
             thread = self.active.first_for(processor)
             if thread is None:
@@ -195,7 +225,8 @@ class RunQueue:
             if thread.slice_ns <= 0:
                 # From the last round. A thread that ran past its slice by more than a new one sits this round out.
                 thread.slice_ns = max(thread.slice_ns, -_DEBT_LIMIT_NS) + slice_of(thread)
-                if thread.slice_ns <= 0:
+                if thread.slice_ns <= 0 and passed_over < _MOST_PASSED_OVER:
+                    passed_over += 1
                     self.expired.push_tail(thread)
                     continue
             return thread

@@ -34,6 +34,7 @@ from kernel.sched.processor import (
     share_work,
     this_processor,
 )
+from kernel.sched.runqueue import begin_to_count, count_no_more
 from kernel.sched.stacks import allocate_stack, free_stack
 from kernel.sched.switch import first_stack_pointer, let_others_in, switch, wait_on_stack, wake_stack
 from kernel.sched.thread import (
@@ -125,6 +126,8 @@ def make_ready(thread: Thread) -> None:
     if not processor.idle:
         _charge(processor, RUNNING.current, now_ns)  # what is left of the two slices is compared below
     thread.state = ThreadState.READY
+    if thread.share is not None:
+        begin_to_count(thread)
     processor.queue.add_woken(thread, now_ns - thread.slept_at_ns)
     announce_ready(thread)
 
@@ -149,6 +152,8 @@ def start_thread(thread: Thread, parent: Thread | None) -> None:
     processor = this_processor()
     processor.forks += 1
     thread.state = ThreadState.READY
+    if thread.share is not None:
+        begin_to_count(thread)
     processor.queue.add_yielded(thread)
     announce_start(thread)
 
@@ -233,6 +238,9 @@ def change_priority(thread: Thread, policy: int, realtime_priority: int, nice: i
     thread.policy = policy
     thread.realtime_priority = realtime_priority
     thread.nice = nice
+    if thread.share_load > 0:
+        count_no_more(thread)
+        begin_to_count(thread)
     _priority_changed(thread, ready)
 
 
@@ -246,6 +254,8 @@ def _charge(processor: Processor, thread: Thread, now_ns: int) -> None:
     if elapsed <= 0:
         return
     thread.runtime_ns += elapsed
+    if thread.share is not None:
+        _use_share(thread, elapsed, now_ns)
     if thread.policy == SCHED_OTHER:
         thread.slice_ns -= elapsed
         return
@@ -253,6 +263,15 @@ def _charge(processor: Processor, thread: Thread, now_ns: int) -> None:
         thread.slice_ns -= elapsed
     if thread.has_realtime_policy():
         processor.realtime_ns += elapsed
+
+
+@noinline
+def _use_share(thread: Thread, elapsed_ns: int, now_ns: int) -> None:
+    """Count time to a thread's group, and let the thread look before it goes on if that has no more."""
+    share = thread.share
+    if share is not None and not thread.has_realtime_policy() and share.use(elapsed_ns, now_ns):
+        if thread is RUNNING.current:
+            RUNNING.has_work = True
 
 
 def divide_time(thread: Thread) -> None:
@@ -304,6 +323,8 @@ def schedule() -> None:
     if previous.state != ThreadState.RUNNING and previous.state != ThreadState.READY:
         previous.slept_at_ns = now_ns
         previous.voluntary_switches += 1
+        if previous.share is not None:
+            count_no_more(previous)
     following = _next_thread(processor, previous)
     following.state = ThreadState.RUNNING
     if RUNNING.several:

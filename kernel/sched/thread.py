@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from kernel.lang import final, inline, panic, struct
 from kernel.lib.credentials import Credentials
 from kernel.lib.linked import Linked
+from kernel.sched.bandwidth import TimeShare
 from kernel.sched.stacks import KernelStack
 
 if TYPE_CHECKING:
@@ -80,6 +81,12 @@ class Thread(Linked["Thread"]):
         self.slice_ns: int = 0
         self.slept_at_ns: int = 0
         self.queue_index: int = 0  # which list of the run queue
+        # Control groups
+        self.charged: int = 0  # the number of what counts its memory (cgroup/memory.py); 0: nobody does
+        self.share: TimeShare | None = None  # where its time comes from; None: it competes with all
+        self.share_load: int = 0  # what it counts there while it runs or is ready
+        self.charge_failed: bool = False  # for that reason it did not get a page
+        self.lacks_charge: bool = False  # its group has too much: it sees to that before it goes on in user mode
         # Accounting
         self.runtime_ns: int = 0
         self.divided_ns: int = 0  # how much of it is divided into the next two
@@ -132,6 +139,9 @@ class Thread(Linked["Thread"]):
 
     def ticked(self) -> None:
         """The timer interrupt found the thread running. In interrupt context."""
+
+    def heap_grew(self, pages: int) -> None:
+        """The kernel's heap took pages for what the thread does. Allocates nothing."""
 
     def leave_processor(self) -> None:
         """Another thread gets the processor: save what the processor holds of this one."""

@@ -22,6 +22,7 @@ from arch import (
 from kernel.cache import writeback
 from kernel.doors import dispatch, trace, trap
 from kernel.drivers.virtio import probe as virtio
+from kernel.fs.cgroup import filesystem as groups
 from kernel.fs.devices import memory as memory_devices
 from kernel.fs.disks import block_file, loop_control, scan
 from kernel.fs.ext2 import filesystem as ext2
@@ -46,7 +47,10 @@ from kernel.time import clock, vdso
 from kernel.tty import console, devpts
 
 # Called by assembly, or through registries that their import fills.
-_ = (trap, dispatch, system_calls, memory_devices, pipe, proc, sys, ext2, overlay, plan9, devpts, block_file, core_dump)
+_ = (
+    trap, dispatch, system_calls, memory_devices, pipe, proc, sys, groups, ext2, overlay, plan9, devpts, block_file,
+    core_dump,
+)  # fmt: skip
 
 _console_port: SerialPort = serial_ports[0]
 

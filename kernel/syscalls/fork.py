@@ -2,13 +2,21 @@
 
 from typing import Final
 
+from kernel.cgroup.group import ControlGroup
+from kernel.cgroup.tree import check_target
 from kernel.doors.table import syscall
-from kernel.lang import E2BIG, EINVAL, Errno, UserAddr, span_of
+from kernel.fs.cgroup.core_files import check_way, check_writer
+from kernel.fs.cgroup.directory import GroupDirectory
+from kernel.fs.cgroup.table import Writer
+from kernel.lang import E2BIG, EBADF, EINVAL, ENOENT, EOPNOTSUPP, Errno, UserAddr, span_of
 from kernel.lib import user
+from kernel.syscalls.descriptor_arguments import any_file_at
 from kernel.task.fork import (
     CLONE_DETACHED,
+    CLONE_INTO_CGROUP,
     CLONE_PARENT_SETTID,
     CLONE_PIDFD,
+    CLONE_THREAD,
     CSIGNAL,
     CloneArguments,
     clone,
@@ -39,7 +47,7 @@ def vfork() -> int:
 
 @syscall(
     "clone", args="flags:clone address >pid? =pid? address -> pid",
-    notes="Of namespaces, mounts, UTS, IPC, pids, networks and users",
+    notes="Of namespaces, all but time",
 )  # fmt: skip
 def clone_call(flags: int, stack: int, parent_tid: int, child_tid: int, tls: int) -> int:
     """clone(2)."""
@@ -59,7 +67,7 @@ def clone_call(flags: int, stack: int, parent_tid: int, child_tid: int, tls: int
 
 @syscall(
     "clone3", args="<clone_args[size] one:64|80|88 -> pid",
-    notes="Of namespaces, mounts, UTS, IPC, pids, networks and users; no cgroups",
+    notes="Of namespaces, all but time",
 )  # fmt: skip
 def clone3(address: UserAddr, size: int) -> int:
     """clone3, in clone(2)."""
@@ -89,6 +97,8 @@ def clone3(address: UserAddr, size: int) -> int:
     if flags & 0x1_8000 != 0 and exit_signal != 0:
         raise Errno(EINVAL)  # CLONE_THREAD and CLONE_PARENT have the exit signal of another
     arguments = CloneArguments(flags, exit_signal)
+    if flags & CLONE_INTO_CGROUP != 0:
+        arguments.group = _chosen_group(load_i64(fields, 80), size, flags)
     arguments.child_tid = load_i64(fields, 16)
     arguments.parent_tid = load_i64(fields, 24)
     arguments.pidfd = load_i64(fields, 8)
@@ -96,6 +106,26 @@ def clone3(address: UserAddr, size: int) -> int:
     arguments.tls = load_i64(fields, 56)
     arguments.numbers = numbers
     return clone(current(), arguments)
+
+
+def _chosen_group(descriptor: int, size: int, flags: int) -> ControlGroup:
+    """The group that a child shall be born in. Raises EINVAL, EBADF, ENOENT, EACCES, EBUSY, EOPNOTSUPP."""
+    if size < _CLONE_ARGS_KNOWN or not 0 <= descriptor < 1 << 31:
+        raise Errno(EINVAL)
+    inode = any_file_at(descriptor).inode
+    if not isinstance(inode, GroupDirectory):
+        raise Errno(EBADF)
+    group = inode.group
+    task = current()
+    writer = Writer(task.credentials, task.groups_seen)
+    if group.is_removed:
+        raise Errno(ENOENT)
+    check_writer(group, writer)
+    check_way(task.cgroup, group, writer)
+    check_target(group)
+    if flags & CLONE_THREAD != 0 and group.domain() is not task.cgroup.domain():
+        raise Errno(EOPNOTSUPP)
+    return group
 
 
 def _chosen_numbers(address: UserAddr, count: int) -> list[int] | None:

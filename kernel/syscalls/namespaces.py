@@ -13,7 +13,7 @@ from kernel.task.task import current
 
 _ = namespace_files  # its import lets namespaces' files answer
 
-_NOTES: Final = "Mount, UTS, IPC, pid, network and user namespaces; of the other kinds there is the first only"
+_NOTES: Final = "All kinds but time, of which there is the first only"
 
 
 @syscall("unshare", args="flags:clone", notes=_NOTES)

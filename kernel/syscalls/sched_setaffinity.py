@@ -6,8 +6,8 @@ from kernel.doors.table import syscall
 from kernel.lang import EINVAL, EPERM, Errno, UserAddr, i32
 from kernel.lib import user
 from kernel.sched.processor import processor_mask, this_processor
-from kernel.sched.scheduler import allow_processors
 from kernel.syscalls.sched_setscheduler import is_as_able, owns, scheduled_task
+from kernel.task.control_groups import choose_processors
 from kernel.task.task import current
 
 _MASK_BYTES: Final = 8
@@ -28,7 +28,7 @@ def sched_setaffinity(pid: i32, size: i32, mask: UserAddr) -> int:
         raise Errno(EPERM)
     if wanted == 0:
         raise Errno(EINVAL)
-    allow_processors(target, -1 if wanted == processor_mask() else wanted)
+    choose_processors(target, -1 if wanted == processor_mask() else wanted)
     return 0
 
 

@@ -25,6 +25,7 @@ from kernel.lang import (
     ERESTARTSYS,
     Errno,
     final,
+    noinline,
     noraise,
 )
 from kernel.mm.frames import SHORTAGE
@@ -33,7 +34,11 @@ from kernel.sched.processor import RUNNING
 from kernel.sched.scheduler import need_resched, schedule, work_is_done
 from kernel.task import restartable
 from kernel.task.actions import SA_NODEFER, SA_RESETHAND, SA_RESTART, SIG_DFL, SIG_IGN, SignalAction, SignalActions
+from kernel.task.control_groups import freeze_running, note_rest
 from kernel.task.exit import end_process, exit_task
+from kernel.task.group_holdings import count_holdings
+from kernel.task.group_shortage import relieve_group
+from kernel.task.group_time import wait_for_time
 from kernel.task.groups import is_orphaned
 from kernel.task.handler_frame import call_handler, return_from_handler
 from kernel.task.memory_shortage import find_memory, relieve
@@ -54,6 +59,7 @@ from kernel.task.signals import (
     DUMPS_CORE,
     IGNORED_BY_DEFAULT,
     SIGKILL,
+    SIGNAL_COUNT,
     SIGSEGV,
     SIGSTOP,
     STOP_SIGNALS,
@@ -64,6 +70,8 @@ from kernel.task.signals import (
 from kernel.task.task import Task
 from kernel.task.trace_stops import report_handler, stop_for_signal, stop_if_due
 
+# Signals that end no process by default, or leave a core file, for which it must run.
+_NEVER_AT_ONCE: Final = IGNORED_BY_DEFAULT | STOP_SIGNALS | DUMPS_CORE
 _RESTART: Final = number_of_call("restart_syscall")
 
 
@@ -74,6 +82,10 @@ def before_user_mode(task: Task, frame: TrapFrame) -> None:
         task.let_files_go()
     if SHORTAGE.is_felt:
         relieve(task)
+    if task.counts_holdings:
+        count_holdings(task)
+    if task.lacks_charge:
+        relieve_group(task)
     if task.signals.returns_from_handler:
         task.signals.returns_from_handler = False
         _return_from_handler(task, frame)
@@ -85,9 +97,14 @@ def before_user_mode(task: Task, frame: TrapFrame) -> None:
             if process.exec_task is not None and process.exec_task is not task:
                 exit_task(task)
             if not _works(task) and not _stops(task, frame):
-                _take_signal(task, frame)
+                if task.cgroup.freezes and not task.has_pending_kill():
+                    _rest_or_die(task)
+                else:
+                    _take_signal(task, frame)
         elif need_resched():
             schedule()
+        elif task.share is not None and wait_for_time(task):
+            continue
         elif task.rseq.address != 0 and restartable.has_lost_processor(task):
             _restart_sequence(task, frame)
         elif not RUNNING.is_observed or not TASKS.observer.returns():
@@ -106,6 +123,21 @@ def _works(task: Task) -> bool:
         return False
     work.run()
     return not work.is_due()  # what came meanwhile lets stops and signals go first
+
+
+@noinline
+def _rest_or_die(task: Task) -> None:
+    """The group of the running thread freezes. A signal that does nothing but end the process does so nevertheless."""
+    process = task.process
+    waiting = (task.pending.mask | process.pending.mask) & ~task.signals.blocked & ~_NEVER_AT_ONCE
+    signo = 1
+    while waiting != 0 and task.tracee is None and signo <= SIGNAL_COUNT:
+        handler = process.actions.action(signo).handler
+        if contains(waiting, signo) and handler == SIG_DFL and not is_protected(process, signo):
+            end_process(process, signo)
+            return
+        signo += 1
+    freeze_running(task)
 
 
 def _restart_sequence(task: Task, frame: TrapFrame) -> None:
@@ -323,6 +355,7 @@ def _stops(task: Task, frame: TrapFrame) -> bool:
         return False
     if not task.signals.is_stopped and join_stop(task):
         report_stopped(process)
+    note_rest(task)
     task.state = ThreadState.STOPPED
     schedule()
     update_interrupted(task)

@@ -11,6 +11,7 @@ Context: sleeps. Raises ENOENT, EACCES, ENOEXEC, E2BIG, ENOMEM, ELOOP, …
 from typing import Final
 
 from arch import start_program
+from kernel.cgroup.group import TOP
 from kernel.fs.constants import MAY_READ, O_RDONLY, S_ISGID, S_ISUID, S_IXGRP
 from kernel.fs.file import File
 from kernel.fs.landlock import rights_denied
@@ -32,6 +33,7 @@ from kernel.sched.processor import RUNNING
 from kernel.task import futex_exit, restartable
 from kernel.task.accounting import note_peak
 from kernel.task.arguments import write_stack
+from kernel.task.control_groups import uncount
 from kernel.task.core_settings import SUID_DUMPABLE
 from kernel.task.core_state import DUMPED_FOR_ITSELF
 from kernel.task.diversion import forget_dispatch
@@ -327,6 +329,8 @@ def _stop_other_threads(task: Task) -> None:
             cut(tracee)
             tracee.tracer.process.child_waiters.wake_all()
         uncount_user(leader.credentials.uid)
+        if leader.cgroup is not TOP:
+            uncount(leader)
         unregister_task(leader)
         process.threads.pop(task.tid)
         rename_task(task, process.pid)

@@ -9,6 +9,7 @@ Context: `exit_task` sleeps (closing files) and does not return.
 from typing import Final
 
 from arch.programs import end_step
+from kernel.cgroup.group import TOP
 from kernel.lang import final, panic
 from kernel.lib.credentials import Credentials
 from kernel.lib.pace import pace, spend
@@ -21,6 +22,7 @@ from kernel.task import futex_exit
 from kernel.task.accounting import note_peak, retire
 from kernel.task.actions import SA_NOCLDWAIT, SIG_IGN
 from kernel.task.child_information import exit_code, exit_value
+from kernel.task.control_groups import leave_at_end, uncount
 from kernel.task.futex_pi import leave_states
 from kernel.task.groups import TERMINAL_HOOK, ProcessGroup, find_group, has_stopped_member, is_orphaned
 from kernel.task.namespaces import leave_namespaces, undo_semaphores
@@ -157,6 +159,8 @@ def exit_task(task: Task) -> None:
     charge_running()
     retire(task)
     process.threads.pop(task.tid)
+    if task.cgroup is not TOP:
+        leave_at_end(task)
     task.pending.clear()
     task.restart = None
     if process.first_tracee is not None:
@@ -384,6 +388,8 @@ def reap(process: Process, is_counted: bool = True) -> None:
         if tracee is not None:
             cut(tracee)
         uncount_user(leader.credentials.uid)  # a zombie counts against RLIMIT_NPROC
+        if leader.cgroup is not TOP:
+            uncount(leader)
         _leave_domain(leader)
         unregister_task(leader)
         process.leader = None
@@ -403,6 +409,8 @@ def _report_end(task: Task) -> None:
 def _forget_thread(task: Task) -> None:
     """Nobody will ask for a thread that has ended."""
     uncount_user(task.credentials.uid)
+    if task.cgroup is not TOP:
+        uncount(task)
     _leave_domain(task)
     unregister_task(task)
 

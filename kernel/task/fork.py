@@ -10,13 +10,14 @@ from typing import Final
 
 from arch import copy_user_frame
 from arch.programs import end_step
+from kernel.cgroup.group import TOP, ControlGroup
+from kernel.cgroup.tree import check_target
 from kernel.ipc.semaphores import UndoList
-from kernel.lang import EAGAIN, EEXIST, EINVAL, ENOMEM, EPERM, ERESTARTNOINTR, Errno, UserAddr, final
+from kernel.lang import EAGAIN, EEXIST, EINVAL, ENOMEM, EOPNOTSUPP, EPERM, ERESTARTNOINTR, Errno, UserAddr, final
 from kernel.lib import user
 from kernel.lib.capabilities import CAP_SYS_ADMIN, CAP_SYS_RESOURCE
 from kernel.lib.ids import ROOT_USER
 from kernel.lib.namespace import (
-    CLONE_NEWCGROUP,
     CLONE_NEWNS,
     CLONE_NEWPID,
     CLONE_NEWUSER,
@@ -29,6 +30,7 @@ from kernel.sched.stacks import allocate_stack, free_stack
 from kernel.sched.wait import prepare_sleep
 from kernel.task import restartable
 from kernel.task.begin import settle
+from kernel.task.control_groups import enter_at_birth, kill_newcomer, leave_at_end, note_rest, place_processors, uncount
 from kernel.task.groups import join
 from kernel.task.interval_timers import follow_processor_limit
 from kernel.task.limits import RLIMIT_NPROC
@@ -92,8 +94,6 @@ CLONE_IO: Final = 0x8000_0000
 CLONE_CLEAR_SIGHAND: Final = 0x1_0000_0000
 CLONE_INTO_CGROUP: Final = 0x2_0000_0000
 
-_UNSUPPORTED: Final = CLONE_NEWCGROUP | CLONE_INTO_CGROUP
-
 _FRAMES_PER_TASK: Final = 32  # as Linux: kernel stacks may use an eighth of memory
 
 
@@ -109,6 +109,7 @@ class CloneArguments:
         self.pidfd: int = 0  # where the descriptor's number goes (CLONE_PIDFD)
         self.child_tid: int = 0
         self.tls: int = 0
+        self.group: ControlGroup | None = None  # where the child is born (CLONE_INTO_CGROUP)
         self.numbers: list[int] | None = None  # the child's own, in each namespace of processes
         self.is_followed: bool = False  # who traces the caller traces the child, too
 
@@ -190,7 +191,7 @@ def _make_with_descriptor(parent: Task, arguments: CloneArguments) -> Task:
 
 def _check(parent: Task, arguments: CloneArguments) -> None:
     flags = arguments.flags
-    if flags & _UNSUPPORTED != 0 or flags & (CLONE_FS | CLONE_NEWNS) == CLONE_FS | CLONE_NEWNS:
+    if flags & (CLONE_FS | CLONE_NEWNS) == CLONE_FS | CLONE_NEWNS:
         raise Errno(EINVAL)
     if flags & CLONE_NEWUSER != 0 and flags & (CLONE_FS | CLONE_THREAD) != 0:
         raise Errno(EINVAL)
@@ -236,6 +237,8 @@ def _make(parent: Task, arguments: CloneArguments) -> Task:
         prepare_sleep(child)
         group = parent.process.job
         signals = group.signals if group is not None else 0
+        chosen = arguments.group
+        kills = 0 if chosen is None else chosen.kills
         _share_or_copy(parent, child, flags)
         if parent.observation is not None:
             TASKS.observer.inherit(parent, child, is_thread)
@@ -248,10 +251,19 @@ def _make(parent: Task, arguments: CloneArguments) -> Task:
             _number(child, pids, [] if wanted is None else wanted)
         _register(child)
         try:
+            if chosen is not None:
+                check_target(chosen)  # again: it may have got controllers for children
+                if is_thread and chosen.domain() is not parent.cgroup.domain():
+                    raise Errno(EOPNOTSUPP)
+                enter_at_birth(child, chosen, kills)
+            elif parent.cgroup is not TOP:
+                enter_at_birth(child, parent.cgroup, parent.cgroup.kills)
             _enter(parent, child, arguments, is_thread)
         except (Errno, MemoryError):
             unregister_task(child)
             raise
+        if chosen is not None:
+            kill_newcomer(child)
     except (Errno, MemoryError):
         _undo(child)
         raise
@@ -435,6 +447,9 @@ def _begin_tracing(child: Task, tracee: Tracee | None) -> None:
 
 def _copy_scheduling(parent: Task, child: Task) -> None:
     child.allowed = parent.allowed
+    child.chosen_processors = parent.chosen_processors
+    if child.cgroup is not TOP or parent.cgroup is not TOP:
+        place_processors(child)
     child.settings.io_priority = parent.settings.io_priority
     if parent.reset_on_fork:
         child.nice = max(parent.nice, 0) if not parent.has_realtime_policy() else 0
@@ -450,6 +465,9 @@ def _undo(child: Task) -> None:
         TASKS.observer.forget(child)
     process = child.process
     process.threads.pop(child.tid, child)
+    if child.cgroup is not TOP:
+        leave_at_end(child)
+        uncount(child)
     memory = child.memory
     if memory is not None:
         memory.release()
@@ -480,8 +498,11 @@ def _undo(child: Task) -> None:
 def _wait_for_vfork(parent: Task, child: Task) -> None:
     """Sleep until the child has its own memory. Only what ends the parent ends this earlier."""
     parent.signals.kill_wakes = True
+    parent.waits_for_vfork = True
+    note_rest(parent)
     while child.is_vfork_child and not parent.must_end():
         child.vfork_waiters.sleep(interruptible=False)
+    parent.waits_for_vfork = False
     parent.signals.kill_wakes = False
 
 

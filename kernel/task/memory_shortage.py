@@ -16,6 +16,7 @@ processes hold most, and not the largest of all, which may be somebody's shell.
 Context: thread context. Allocates nothing; closing what the rescuers find may sleep.
 """
 
+from collections.abc import Callable
 from typing import Final
 
 from kernel.lang import Errno, final, noraise
@@ -62,6 +63,18 @@ class Rescuer:
 
 
 RESCUERS: Final[list[Rescuer]] = []
+
+
+@final
+class GroupRelief:
+    """Who sees to a control group that has too much memory: group_shortage.py enters it."""
+
+    def __init__(self) -> None:
+        self.relieve: Callable[[Task], None] | None = None
+        self.relieve_briefly: Callable[[Task], bool] | None = None
+
+
+GROUP_RELIEF: Final = GroupRelief()
 
 
 @final
@@ -131,13 +144,13 @@ def _held_by_thread(task: Task, count: int) -> int:
     return held_bytes
 
 
-def badness(process: Process) -> int:
-    """Pages that killing a process would free, moved by its adjustment (thousandths of memory). Negative: not to be
-    killed.
+def badness(process: Process, most: int = 1 << 51) -> int:
+    """Pages that killing a process would free, moved by its adjustment: thousandths of memory, or of `most` pages that
+    a control group may have. Negative: not to be killed.
     """
     if process.pid == FIRST or process.shortage.adjustment <= _NEVER or process.any_thread() is None:
         return -1
-    return max(0, held_pages(process) + process.shortage.adjustment * total_frame_count() // 1000)
+    return max(0, held_pages(process) + process.shortage.adjustment * min(total_frame_count(), most) // 1000)
 
 
 def _is_ending(process: Process) -> bool:
@@ -146,7 +159,7 @@ def _is_ending(process: Process) -> bool:
     return process.is_exiting and (dump is None or dump.is_broken_off)
 
 
-def _is_on_its_way(process: Process) -> bool:
+def is_on_its_way(process: Process) -> bool:
     """Whether the memory of a process that ends may still be expected. Until then nobody else is killed."""
     now_ns = monotonic_ns()
     if process.shortage.awaited_ns == 0:
@@ -226,7 +239,7 @@ def kill_largest() -> bool:
     memory is on its way.
     """
     for process in all_processes().values():
-        if _is_ending(process) and not process.is_zombie and _is_on_its_way(process):
+        if _is_ending(process) and not process.is_zombie and is_on_its_way(process):
             return True
     victim = _largest_of(ANYBODY)
     if victim is not None and badness(victim) < total_frame_count() >> _MUCH_SHIFT:
@@ -281,8 +294,22 @@ def _is_enough(lacks_run: bool) -> bool:
 
 
 @noraise
+def find_memory_within_call(task: Task) -> bool:
+    """`find_memory` where the running thread may hold what others wait for. False: the call has to fail. May sleep."""
+    relieve_briefly = GROUP_RELIEF.relieve_briefly
+    if task.charge_failed and relieve_briefly is not None:
+        return relieve_briefly(task)
+    find_memory(task)
+    return not task.process.is_exiting
+
+
+@noraise
 def find_memory(task: Task) -> None:
     """The task cannot go on without memory: afterwards it tries again. May sleep."""
+    relief = GROUP_RELIEF.relieve
+    if task.charge_failed and relief is not None:
+        relief(task)
+        return
     if _is_relieved(lacks_run=False):
         return
     is_hopeful = kill_largest()

@@ -1,13 +1,13 @@
 """Leaving and entering namespaces: what clone(2), unshare(2) and setns(2) do with them (namespaces(7)).
 
-Mount, UTS, IPC, pid, network and user namespaces can be created. Of the other kinds everybody is in the first, and may
-enter it.
+All kinds but time namespaces can be created. Of those everybody is in the first, and may enter it.
 
 A call that asks for a user namespace and others makes the user namespace first, and it owns the others.
 """
 
 from typing import Final
 
+from kernel.cgroup.namespace import GroupNamespace, new_group_namespace
 from kernel.fs.mount_namespaces import check_entry, enter_namespace, separate
 from kernel.fs.namespace import NamespaceFile
 from kernel.fs.path import FsContext, MountNamespace
@@ -24,7 +24,6 @@ from kernel.lib.namespace import (
     CLONE_NEWTIME,
     CLONE_NEWUSER,
     CLONE_NEWUTS,
-    FIRST_CGROUP,
     FIRST_TIME,
     NETWORKS,
     Namespace,
@@ -75,10 +74,9 @@ def may_checkpoint(who: Credentials, owner: UserNamespace) -> bool:
 
 _LAST_PID: Final = LastPid()
 
-MADE: Final = CLONE_NEWIPC | CLONE_NEWNET | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWUTS  # besides user namespaces
-ALL_KINDS: Final = (
-    MADE | CLONE_NEWCGROUP | CLONE_NEWTIME | CLONE_NEWUSER
-)  # fmt: skip
+# Besides user namespaces:
+MADE: Final = CLONE_NEWCGROUP | CLONE_NEWIPC | CLONE_NEWNET | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWUTS
+ALL_KINDS: Final = MADE | CLONE_NEWTIME | CLONE_NEWUSER
 _SHARED_BY_THREADS: Final = CLONE_THREAD | CLONE_VM | CLONE_SIGHAND | CLONE_FS | CLONE_FILES | CLONE_SYSVSEM
 _UNSHARED: Final = _SHARED_BY_THREADS | CLONE_NEWUSER | MADE
 
@@ -98,9 +96,10 @@ def namespace_of(task: Task, kind: int) -> Namespace | None:
         return task.credentials.user_namespace
     if kind == CLONE_NEWNET:
         return task.network if task.is_in_network or task.network is NETWORKS.first else None
-    for each in (FIRST_CGROUP, FIRST_TIME):
-        if each.kind == kind:
-            return each
+    if kind == CLONE_NEWCGROUP:
+        return None if task.is_exiting else task.groups_seen
+    if kind == CLONE_NEWTIME:
+        return FIRST_TIME
     raise Errno(EINVAL)
 
 
@@ -170,6 +169,13 @@ def _new_network(task: Task, owner: UserNamespace) -> Namespace:
     return fresh
 
 
+def _new_groups(task: Task, owner: UserNamespace) -> GroupNamespace:
+    check_room(owner, task.credentials.euid, CLONE_NEWCGROUP)
+    fresh = new_group_namespace(task.cgroup, owner)
+    count(fresh, owner, task.credentials.euid)
+    return fresh
+
+
 def _separate(task: Task, context: FsContext, owner: UserNamespace) -> None:
     check_room(owner, task.credentials.euid, CLONE_NEWNS)
     count(separate(context, owner), owner, task.credentials.euid)
@@ -181,6 +187,7 @@ def give_child_its_own(parent: Task, child: Task, flags: int) -> None:
     """
     owner = child.credentials.user_namespace
     child.uts = parent.uts
+    child.groups_seen = parent.groups_seen
     if flags & MADE == 0:
         _share_ipc(child, parent.ipc)
         _share_network(child, parent.network)
@@ -192,6 +199,8 @@ def give_child_its_own(parent: Task, child: Task, flags: int) -> None:
         _separate(parent, child.fs, owner)
     if flags & CLONE_NEWUTS != 0:
         child.uts = _new_uts(parent, owner)
+    if flags & CLONE_NEWCGROUP != 0:
+        child.groups_seen = _new_groups(parent, owner)
     _share_ipc(child, parent.ipc if flags & CLONE_NEWIPC == 0 else _new_ipc(parent, owner))
     if flags & CLONE_NEWNET == 0:
         _share_network(child, parent.network)
@@ -265,6 +274,7 @@ def unshare(task: Task, flags: int) -> None:
     context: FsContext | None = None
     files = task.files
     uts = task.uts
+    groups = task.groups_seen
     ipc: IpcNamespace | None = None
     network: Namespace | None = None
     pids = task.pids_for_children
@@ -281,6 +291,8 @@ def unshare(task: Task, flags: int) -> None:
             require_administrator(task, owner)
         if flags & CLONE_NEWUTS != 0:
             uts = _new_uts(task, owner)
+        if flags & CLONE_NEWCGROUP != 0:
+            groups = _new_groups(task, owner)
         if flags & CLONE_NEWIPC != 0:
             ipc = _new_ipc(task, owner)
         if flags & CLONE_NEWPID != 0:
@@ -301,6 +313,7 @@ def unshare(task: Task, flags: int) -> None:
         raise
     task.credentials = credentials
     task.uts = uts
+    task.groups_seen = groups
     task.pids_for_children = pids
     if context is not None:
         old_context = task.fs
@@ -418,6 +431,8 @@ def _enter(task: Task, namespace: Namespace) -> None:
         enter_namespace(task.fs, namespace)
     elif isinstance(namespace, Host):
         task.uts = namespace
+    elif isinstance(namespace, GroupNamespace):
+        task.groups_seen = namespace
     elif isinstance(namespace, IpcNamespace):
         _change_ipc(task, namespace)
     elif isinstance(namespace, PidNamespace):

@@ -62,7 +62,8 @@ def update_interrupted(task: Task) -> None:
     waiting = (task.pending.mask | process.pending.mask) & ~task.signals.blocked
     stops = process.stop.signal != 0 if task.tracee is None else _stops_for_tracer(task)
     work = task.async_work
-    task.interrupted = waiting != 0 or stops or _makes_way(task) or (work is not None and work.is_due())
+    is_called = (task.cgroup.freezes and not task.is_exiting) or (work is not None and work.is_due())
+    task.interrupted = waiting != 0 or stops or _makes_way(task) or is_called
     if task.interrupted:
         announce_work_of(task)
 

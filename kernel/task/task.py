@@ -12,6 +12,10 @@ from typing import TYPE_CHECKING, Final
 
 from arch import enter_user_mode
 from arch.programs import ProcessorState
+from kernel.cgroup.group import TOP, ControlGroup
+from kernel.cgroup.memory import MemoryControl
+from kernel.cgroup.namespace import FIRST_GROUPS, GroupNamespace
+from kernel.cgroup.numbers import NumberControl
 from kernel.fs.descriptors import FileTable
 from kernel.fs.file import File
 from kernel.fs.path import FsContext
@@ -28,6 +32,7 @@ from kernel.mm import pinning
 from kernel.mm.policy import MemoryPolicy
 from kernel.mm.space import AddressSpace
 from kernel.sched import Thread, WaitQueue
+from kernel.sched.processor import announce_work_of
 from kernel.sched.scheduler import announce_work, current_thread, watch_calls
 from kernel.sched.switch import own_thread
 from kernel.sched.thread import SCHED_OTHER
@@ -54,6 +59,11 @@ if TYPE_CHECKING:
     from kernel.task.tracee import Tracee
 
 SS_DISABLE: Final = 2
+# Between looks at what the kernel holds for a thread of a control group
+_TICKS: Final = 7
+_FILES_PER_TICK_SHIFT: Final = 8
+_HEAP_PAGES: Final = 32  # that the heap took meanwhile
+_FILES_PER_PAGE_SHIFT: Final = 6
 
 
 @final
@@ -163,6 +173,18 @@ class Task(Thread):
         self.network: Namespace = NETWORKS.first  # which the network knows more of (kernel/net/link/network.py)
         self.is_in_network: bool = False  # counts as one of its users
         self.is_in_ipc: bool = False  # counts as one of its users
+        self.cgroup: ControlGroup = TOP
+        self.groups_seen: GroupNamespace = FIRST_GROUPS
+        self.numbers: NumberControl | None = None  # which counts it, if any does
+        self.counted_memory: MemoryControl | None = None  # … and its stack
+        self.chosen_processors: int = -1  # what it asked for; its group may permit fewer (`allowed`)
+        self.earlier_user_ns: int = 0  # what it had run when it came to its group
+        self.earlier_system_ns: int = 0
+        self.ticks_in_group: int = 0  # since it was looked what the kernel holds for it
+        self.heap_pages: int = 0  # that the heap took for what it did meanwhile
+        self.counts_holdings: bool = False  # … it is time to look what the kernel holds for it (group_holdings.py)
+        self.is_resting: bool = False  # as one of its group's that freezes (control_groups.py)
+        self.waits_for_vfork: bool = False
         self.pending: PendingSignals = PendingSignals()
         self.signal_stack: SignalStack = SignalStack()
         self.restart: RestartBlock | None = None
@@ -320,8 +342,29 @@ class Task(Thread):
         sleepers = self.process.processor_sleepers
         if sleepers is not None:
             sleepers.ticked(self.process)
+        if self.charged != 0:
+            self._tick_holdings()
         if self.policy != SCHED_OTHER:
             self._watch_realtime()
+
+    def _tick_holdings(self) -> None:
+        """Now and then, look what the kernel holds for it: the more rarely, the more it looked at last time."""
+        self.ticks_in_group += 1
+        files = self.file_table
+        if files is not None and self.ticks_in_group > _TICKS + (files.size() >> _FILES_PER_TICK_SHIFT):
+            self._look_at_holdings()
+
+    def heap_grew(self, pages: int) -> None:
+        self.heap_pages += pages
+        files = self.file_table
+        if files is not None and self.heap_pages > _HEAP_PAGES + (files.size() >> _FILES_PER_PAGE_SHIFT):
+            self._look_at_holdings()
+
+    def _look_at_holdings(self) -> None:
+        self.ticks_in_group = 0
+        self.heap_pages = 0
+        self.counts_holdings = True
+        announce_work_of(self)
 
     def _watch_realtime(self) -> None:
         """RLIMIT_RTTIME counts what a real-time thread runs from one sleep to the next."""
@@ -339,6 +382,8 @@ class Task(Thread):
     def enter_processor(self) -> None:
         signals_have_work = self.signals.returns_from_handler or self.signals.restores_blocked
         if self.interrupted or signals_have_work or self.keeps_files or self.rseq.address != 0:
+            announce_work()
+        elif self.lacks_charge or self.share is not None or self.counts_holdings:
             announce_work()
         watch_calls(self.calls_are_watched)
         self.registers.enter()

@@ -16,6 +16,7 @@ from kernel.sched import ThreadState
 from kernel.sched.scheduler import announce_work, schedule
 from kernel.task.accounting import NS_PER_CLOCK_TICK, thread_usage
 from kernel.task.actions import SIG_DFL, SIG_IGN
+from kernel.task.control_groups import note_rest
 from kernel.task.send import (
     force,
     hears_of_stops,
@@ -66,6 +67,7 @@ def _stop(task: Task, tracee: Tracee, code: int, why: int, info: SignalInfo | No
     if code >> 8 == EVENT_STOP:
         tracee.notifies_soon = False
     completes = why == CLD_STOPPED and process.stop.signal != 0 and not task.signals.is_stopped and join_stop(task)
+    note_rest(task)
     task.state = ThreadState.TRACED
     status = process.stop.signal if why == CLD_STOPPED else code & 0x7F
     tell_tracer(tracee, why, status)

@@ -30,8 +30,8 @@ from kernel.mm.frames import (
     PAGE_SHIFT,
     PAGE_SIZE,
     Frame,
+    allocate_charged_frame,
     allocate_user_frame,
-    allocate_zeroed_frame,
     chain_frame,
     copy_frame,
     frame_address,
@@ -134,7 +134,7 @@ class PageTable:
     """The table of one address space."""
 
     def __init__(self) -> None:
-        top = allocate_zeroed_frame()
+        top = allocate_charged_frame()
         start_chain(top)
         self.top: Frame = top  # and the ring of all tables
         self.root: int = top << PAGE_SHIFT  # what CR3 holds
@@ -162,7 +162,7 @@ class PageTable:
             slot = table + (((address >> shift) & (_ENTRIES - 1)) << 3)
             entry = load_i64(slot)
             if entry & PRESENT == 0:
-                frame = allocate_zeroed_frame()
+                frame = allocate_charged_frame()
                 chain_frame(frame, self.top)
                 entry = make_entry(frame, _TABLE_FLAGS)
                 store_i64(slot, entry)

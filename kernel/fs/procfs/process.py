@@ -15,6 +15,7 @@ from kernel.fs.filesystem import FileSystem
 from kernel.fs.inode import Inode
 from kernel.fs.path import Path
 from kernel.fs.procfs import (
+    control_groups,
     process_control,
     process_memory,
     process_place,
@@ -99,6 +100,7 @@ FILES: Final[list[SubjectFile]] = [
         b"autogroup", 0o644, process_scheduling.autogroup, process_scheduling.set_autogroup, scope=OF_PROCESSES
     ),
     SubjectFile(b"auxv", 0o400, process_memory.auxiliary_vector, guarded=True, needs_memory=True),
+    SubjectFile(b"cgroup", 0o444, control_groups.group_of),
     SubjectFile(b"cmdline", 0o444, process_memory.command_line),
     SubjectFile(b"comm", 0o644, process_status.comm, process_control.set_comm),
     SubjectFile(b"children", 0o444, process_status.children, scope=OF_THREADS),

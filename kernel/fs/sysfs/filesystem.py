@@ -5,6 +5,8 @@ Context: see kernel/fs/procfs/entries.py, whose directories and texts this tree 
 
 from typing import Final
 
+from kernel.fs.cgroup.directory import ROWS
+from kernel.fs.cgroup.options import NAMES
 from kernel.fs.constants import S_IFDIR
 from kernel.fs.filesystem import FileSystem, register_filesystem
 from kernel.fs.inode import Inode
@@ -30,7 +32,7 @@ _ = watchers
 
 SYSFS_MAGIC: Final = 0x6265_6572
 _BUSES: Final[list[bytes]] = [b"pci", b"platform", b"virtio"]
-_EMPTY: Final[list[bytes]] = [b"firmware", b"fs", b"module", b"power"]
+_EMPTY: Final[list[bytes]] = [b"firmware", b"module", b"power"]
 
 
 @final
@@ -88,6 +90,23 @@ def software_type() -> bytes:
 def tracepoint_type() -> bytes:
     """PERF_TYPE_TRACEPOINT."""
     return f"{TYPE_TRACEPOINT}\n".encode()
+
+
+def delegated_files() -> bytes:
+    """The files of a control group that whoever gets it to rule may write."""
+    text = b""
+    for row in ROWS:
+        if row.is_delegated:
+            text += row.name + b"\n"
+    return text
+
+
+def group_features() -> bytes:
+    """The options of cgroup2."""
+    text = b""
+    for name in NAMES:
+        text += name + b"\n"
+    return text
 
 
 def nothing() -> bytes:
@@ -165,7 +184,11 @@ def make_sysfs(source: bytes, options: bytes) -> FileSystem:
     fs.text(cpu, b"present", processors)
     for processor in PROCESSORS:
         fs.directory(cpu, f"cpu{processor.number}".encode())
+    fs.directory(fs.directory(top, b"fs"), b"cgroup").mode = S_IFDIR | 0o755  # where cgroup2 is mounted
     kernel = fs.directory(top, b"kernel")
+    groups = fs.directory(kernel, b"cgroup")
+    fs.text(groups, b"delegate", delegated_files)
+    fs.text(groups, b"features", group_features)
     fs.text(kernel, b"kexec_loaded", kexec_loaded)
     fs.text(kernel, b"kexec_crash_loaded", nothing)
     fs.text(kernel, b"kexec_crash_size", nothing)

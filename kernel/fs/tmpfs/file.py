@@ -36,7 +36,16 @@ from kernel.lang import EBUSY, EFAULT, EFBIG, EINTR, EINVAL, ENOSPC, ENXIO, EOPN
 from kernel.lib.pace import ends_at, is_dying, pace
 from kernel.lib.user import Buffer
 from kernel.mm.frame_tree import NO_PAGE, FrameTree
-from kernel.mm.frames import NO_FRAME, Frame, allocate_user_frame, frame_span, get_frame, put_frame, zero_frame
+from kernel.mm.frames import (
+    NO_FRAME,
+    Frame,
+    allocate_user_frame,
+    frame_span,
+    get_frame,
+    mark_shared,
+    put_frame,
+    zero_frame,
+)
 from kernel.mm.objects import MappedThrough, MemoryObject, PolicyKeeper
 from kernel.mm.reverse_map import forget_pages, is_mapped_for_writing
 from kernel.sched import Mutex
@@ -202,10 +211,12 @@ class TmpfsFile(TmpfsInode):
         """A frame that counts as one of the file system's pages. Raises ENOSPC, MemoryError."""
         self.tmpfs.take_page()
         try:
-            return allocate_user_frame()
+            frame = allocate_user_frame()
         except MemoryError:
             self.tmpfs.give_pages(1)
             raise
+        mark_shared(frame)
+        return frame
 
     def _enter(self, index: int, frame: Frame) -> None:
         """Put a new page in place, with the caller's reference. Raises MemoryError."""

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from arch.programs import WRITABLE, entry_frame, load_root, read_entry, write_entry
+from arch.programs import PRIVATE, WRITABLE, entry_frame, load_root, read_entry, write_entry
 from kernel.lang import EEXIST, EINVAL, ENOMEM, Errno
 from kernel.mm import frames, remap
 from kernel.mm.area import (
@@ -60,6 +60,46 @@ def test_everything_comes_back_when_a_space_ends() -> None:
     poke(child, BASE, 2)
     space.release()
     child.release()
+    assert frames.free_frame_count() == before
+
+
+@pytest.mark.usefixtures("machine")
+def test_a_page_that_making_room_drops_is_not_copied_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = frames.free_frame_count()
+    space = AddressSpace()
+    anonymous(space, BASE, 1)
+    poke(space, BASE, 1)
+    slot = space.pages.find(BASE)
+    frame = entry_frame(read_entry(slot))
+    frames.get_frame(frame)  # as a cache would
+    write_entry(slot, read_entry(slot) & ~(WRITABLE | PRIVATE))
+
+    class Dropper(frames.FrameCharger):
+        is_cached = True
+
+        def charge(self) -> int:
+            if read_entry(slot) != 0 and entry_frame(read_entry(slot)) == frame:
+                write_entry(slot, 0)
+                space.resident -= 1
+                frames.put_frame(frame)
+                self.drop()
+            return 0
+
+        def drop(self) -> None:
+            if self.is_cached and frames.frame_count(frame) == 1:
+                self.is_cached = False
+                frames.put_frame(frame)
+
+    dropper = Dropper()
+    with monkeypatch.context() as patch:
+        patch.setattr(frames.CHARGING, "charger", dropper)
+        patch.setattr(frames.CHARGING, "is_on", True)
+        assert space.fault(BASE, Access.WRITE) == FaultOutcome.DONE
+        assert read_entry(slot) == 0 and space.resident == 0
+        dropper.drop()
+    assert poke(space, BASE, 2) == FaultOutcome.DONE
+    assert space.resident == 1
+    space.release()
     assert frames.free_frame_count() == before
 
 

@@ -1,0 +1,201 @@
+"""Pages of files that a control group can do without: clean ones are dropped, dirty ones written back first.
+
+They are found among all cached pages, the oldest first, by whom their frames are charged to. Pages of others keep their
+place among themselves.
+
+Context: `drop_some` is called from any allocation and never sleeps; the others do.
+"""
+
+from typing import Final
+
+from kernel.cache.dirty_pages import LAST_PAGE, TOTALS, DirtyPages
+from kernel.cache.file_cache import can_drop
+from kernel.cache.page import LRU, CachedPage
+from kernel.cache.writeback import FLUSHER
+from kernel.cgroup.memory import MEMORY_CONTROLS, GroupReclaimer, MemoryControl
+from kernel.lang import Errno, final, sleeps
+from kernel.lib.pace import is_dying, pace, spend
+from kernel.mm.frames import charged_for, frame_count
+from kernel.sched.kthread import KernelThread
+from kernel.sched.processor import RUNNING
+from kernel.time.clock import monotonic_ns
+
+_LOOKED_AT: Final = 256  # pages, where nothing may sleep
+_LOOKED_AT_IN_VAIN: Final = 16  # … after a look that found nothing
+_LOOKED_AT_ONCE: Final = 128  # between safe points
+_LOOK_COST: Final = 200  # instructions for a page
+_DROP_COST: Final = 600
+_WRITTEN_AT_ONCE: Final = 256
+_PATIENCE_NS: Final = 100_000_000
+_ROUNDS: Final = 32
+_MARGIN: Final = 64  # pages below the limit at which whoever fills the cache begins to make room
+
+
+def _is_of(control: MemoryControl, page: CachedPage) -> bool:
+    number = charged_for(page.frame)
+    return number != 0 and control.contains(MEMORY_CONTROLS.living(number))
+
+
+def _drop_if_clean(page: CachedPage) -> bool:
+    """Drop a page, from mappings as well, if nobody needs it now."""
+    cache = page.cache
+    if cache is None or cache.walked > 0:
+        return False
+    if page.dirty == 0 and not page.reading and not page.writing and frame_count(page.frame) > 1:
+        cache.unmap_page(page)
+    if not can_drop(page):
+        return False
+    cache.drop(page)
+    return True
+
+
+def _drop_among(control: MemoryControl, wanted: int, steps: int) -> int:
+    """Look at the oldest `steps` pages, drop up to `wanted` of a control's; returns how many."""
+    dropped = 0
+    asked = -1  # the last group that was looked up, and whether it is the control's
+    is_its = False
+    while steps > 0 and dropped < wanted:
+        steps -= 1
+        page = LRU.oldest
+        if page is None:
+            break
+        if charged_for(page.frame) != asked:
+            asked = charged_for(page.frame)
+            is_its = _is_of(control, page)
+        if is_its and _drop_if_clean(page):
+            dropped += 1
+        else:
+            LRU.rotate(page)
+    return dropped
+
+
+@final
+class CacheReclaimer(GroupReclaimer):
+    """What charges call."""
+
+    def drop_some(self, control: MemoryControl, wanted: int) -> int:
+        steps = min(LRU.count, _LOOKED_AT_IN_VAIN if control.looked_in_vain else _LOOKED_AT)
+        dropped = _drop_among(control, wanted, steps)
+        control.looked_in_vain = dropped == 0
+        spend(steps * _LOOK_COST + dropped * _DROP_COST)
+        return dropped
+
+
+@sleeps
+def drop_clean(control: MemoryControl, wanted: int) -> int:
+    """Drop up to `wanted` clean pages of a control's, the oldest first; returns how many."""
+    dropped = 0
+    left = LRU.count
+    while left > 0 and dropped < wanted and not is_dying():
+        found = _drop_among(control, wanted - dropped, min(left, _LOOKED_AT_ONCE))
+        dropped += found
+        left -= _LOOKED_AT_ONCE
+        pace(_LOOKED_AT_ONCE * _LOOK_COST + found * _DROP_COST)
+    return dropped
+
+
+def count_cached(control: MemoryControl) -> "CachedCount":
+    """What a control has of file contents. Sleeps."""
+    count = CachedCount()
+    left = LRU.count
+    while left > 0:
+        for _ in range(min(left, _LOOKED_AT_ONCE)):
+            page = LRU.oldest
+            if page is None:
+                return count
+            LRU.rotate(page)
+            if _is_of(control, page):
+                count.add(page)
+        left -= _LOOKED_AT_ONCE
+        pace(_LOOKED_AT_ONCE * _LOOK_COST)
+    return count
+
+
+@final
+class CachedCount:
+    """Pages of files, by state."""
+
+    def __init__(self) -> None:
+        self.all: int = 0
+        self.dirty: int = 0
+        self.writing: int = 0
+        self.used_again: int = 0
+
+    def add(self, page: CachedPage) -> None:
+        """Count one."""
+        self.all += 1
+        if page.dirty != 0:
+            self.dirty += 1
+        if page.writing:
+            self.writing += 1
+        if page.heat > 1:
+            self.used_again += 1
+
+
+@sleeps
+def _write_back_some(cache: DirtyPages | None) -> bool:
+    """Write dirty pages, those of a cache first; whether there were any, or some are on their way."""
+    if cache is not None and cache.dirty_count > 0:
+        cache.write_back(0, LAST_PAGE, _WRITTEN_AT_ONCE)
+        return True
+    first = TOTALS.first_dirty
+    if first is not None:
+        first.write_back(0, LAST_PAGE, _WRITTEN_AT_ONCE)
+        return True
+    return TOTALS.writing > 0
+
+
+@sleeps
+def make_room(control: MemoryControl, pages: int, cache: DirtyPages | None = None) -> bool:
+    """Bring what a control counts to `pages` below its limit, or as near as dropping and writing back does; whether it
+    has come down. Raises MemoryError.
+    """
+    return shrink_to(control, max(0, control.limit - pages), cache)
+
+
+@sleeps
+def shrink_to(control: MemoryControl, target: int, cache: DirtyPages | None = None) -> bool:
+    """The same to a number of pages."""
+    rounds = 0
+    if control.usage > target:
+        MEMORY_CONTROLS.drain_below(control)
+    while control.usage > target and rounds < _ROUNDS and not is_dying():
+        rounds += 1
+        wanted = max(_MARGIN, control.usage - target)
+        if drop_clean(control, wanted) > 0:
+            control.drain()
+            continue
+        control.drain()
+        if control.usage <= target:
+            break
+        if count_cached(control).dirty == 0 and TOTALS.writing == 0:
+            return False
+        FLUSHER.queue.wake_all()
+        if not _write_back_some(cache):
+            return False
+        try:
+            TOTALS.progress.sleep_until(monotonic_ns() + _PATIENCE_NS, interruptible=False)
+        except Errno:
+            return False
+    return control.usage <= target
+
+
+@sleeps
+def brake(cache: DirtyPages) -> None:
+    """Called by whoever fills a cache, page by page, where memory is charged: makes room before the limit is reached.
+    """
+    thread = RUNNING.current
+    number = thread.charged
+    if number == 0 or isinstance(thread, KernelThread):
+        return
+    control = MEMORY_CONTROLS.living(number)
+    exceeded = None if control is None or control.stock > 0 else control.exceeded(_MARGIN)
+    if exceeded is None:
+        return
+    try:
+        make_room(exceeded, min(2 * _MARGIN, exceeded.limit >> 2), cache)
+    except MemoryError:
+        return  # the charge will tell
+
+
+MEMORY_CONTROLS.reclaimer = CacheReclaimer()

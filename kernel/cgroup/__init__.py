@@ -1,0 +1,1 @@
+"""Control groups: the tree, its rules, and what each controller counts and limits (cgroups(7))."""

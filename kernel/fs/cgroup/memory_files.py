@@ -1,0 +1,296 @@
+"""The files of the controller "memory"."""
+
+from typing import Final
+
+from kernel.cache.group_reclaim import count_cached, drop_clean, shrink_to
+from kernel.cgroup.group import MEMORY, ControlGroup, GroupWalk
+from kernel.cgroup.memory import EVENT_NAMES, MEMORY_CONTROLS, NO_MEMORY_LIMIT, THREAD_PAGES, MemoryControl
+from kernel.fs.cgroup.table import READABLE_MODE, WRITE_ONLY_MODE, FileRow, Writer, no_text, parse_int32, strip
+from kernel.lang import EAGAIN, EINTR, EINVAL, ENODEV, Errno, final
+from kernel.lib.pace import is_dying, pace
+from kernel.mm.frames import PAGE_SHIFT, PAGE_SIZE
+from kernel.task.control_groups import processes_in
+from kernel.task.group_shortage import bring_below
+from kernel.task.task import current
+
+_GROUP_COST: Final = 300  # instructions, for `pace`
+_PROCESS_COST: Final = 400
+_DIGITS: Final = 18
+_RECLAIM_ROUNDS: Final = 16
+
+
+def control_of(group: ControlGroup) -> MemoryControl:
+    """The controller of a group that has it. Raises ENODEV."""
+    control = group.memory
+    if control is None:
+        raise Errno(ENODEV)
+    return control
+
+
+def settle(group: ControlGroup) -> None:
+    """Give the stocks back of a group and of those below, so that counts are exact. Sleeps where there are many."""
+    walk = GroupWalk(group)
+    while True:
+        each = walk.next()
+        if each is None:
+            return
+        memory = each.memory
+        if memory is not None:
+            memory.drain()
+        pace(_GROUP_COST)
+
+
+def parse_bytes(text: bytes) -> int:
+    """Pages: a number of bytes with a suffix k, m, g or t, or "max". Raises EINVAL."""
+    text = strip(text)
+    if text == b"max":
+        return NO_MEMORY_LIMIT
+    value = 0
+    digits = 0
+    while digits < len(text) and 48 <= text[digits] <= 57:
+        if digits < _DIGITS:
+            value = value * 10 + text[digits] - 48
+        else:
+            value = 1 << 62
+        digits += 1
+    suffix = text[digits:]
+    if digits == 0 or len(suffix) > 1:
+        raise Errno(EINVAL)
+    shift = 0
+    if len(suffix) == 1:
+        place = b"kmgt".find(bytes([suffix[0] | 32]))
+        if place < 0:
+            raise Errno(EINVAL)
+        shift = 10 * (place + 1)
+    if value >> (62 - shift) != 0:
+        return NO_MEMORY_LIMIT
+    return min(value << shift >> PAGE_SHIFT, NO_MEMORY_LIMIT)
+
+
+def bytes_text(pages: int) -> bytes:
+    """A limit, or "max"."""
+    return b"max\n" if pages >= NO_MEMORY_LIMIT else f"{pages << PAGE_SHIFT}\n".encode()
+
+
+def usage(group: ControlGroup) -> bytes:
+    """memory.current."""
+    settle(group)
+    return bytes_text(control_of(group).usage)
+
+
+def peak(group: ControlGroup) -> bytes:
+    """memory.peak."""
+    return bytes_text(control_of(group).peak)
+
+
+def minimum(group: ControlGroup) -> bytes:
+    """memory.min."""
+    return bytes_text(control_of(group).minimum)
+
+
+def set_minimum(group: ControlGroup, text: bytes, writer: Writer) -> None:
+    """What the group keeps while others have something to give back."""
+    control_of(group).minimum = parse_bytes(text)
+    MEMORY_CONTROLS.has_protection = True
+
+
+def low(group: ControlGroup) -> bytes:
+    """memory.low."""
+    return bytes_text(control_of(group).low)
+
+
+def set_low(group: ControlGroup, text: bytes, writer: Writer) -> None:
+    """The same, if others can do so."""
+    control_of(group).low = parse_bytes(text)
+    MEMORY_CONTROLS.has_protection = True
+
+
+def high(group: ControlGroup) -> bytes:
+    """memory.high."""
+    return bytes_text(control_of(group).high)
+
+
+def set_high(group: ControlGroup, text: bytes, writer: Writer) -> None:
+    """Beyond it, threads of the group are held up, and what can go goes."""
+    control = control_of(group)
+    control.high = parse_bytes(text)
+    settle(group)
+    if control.usage > control.high:
+        shrink_to(control, control.high)
+
+
+def limit(group: ControlGroup) -> bytes:
+    """memory.max."""
+    return bytes_text(control_of(group).limit)
+
+
+def set_limit(group: ControlGroup, text: bytes, writer: Writer) -> None:
+    """What the group may have. If it has more, and has nothing that can go, processes in it are killed."""
+    control = control_of(group)
+    control.limit = parse_bytes(text)
+    settle(group)
+    bring_below(current(), control)
+
+
+def _event_lines(counts: list[int]) -> bytes:
+    text = b""
+    for index in range(len(EVENT_NAMES)):
+        text += EVENT_NAMES[index] + f" {counts[index]}\n".encode()
+    return text
+
+
+def events(group: ControlGroup) -> bytes:
+    """memory.events."""
+    return _event_lines(control_of(group).events)
+
+
+def own_events(group: ControlGroup) -> bytes:
+    """memory.events.local."""
+    return _event_lines(control_of(group).own_events)
+
+
+def kills_all(group: ControlGroup) -> bytes:
+    """memory.oom.group."""
+    return b"1\n" if control_of(group).kills_all else b"0\n"
+
+
+def set_kills_all(group: ControlGroup, text: bytes, writer: Writer) -> None:
+    """1: where one process is killed for want of memory, all are."""
+    value = parse_int32(strip(text))
+    if value != 0 and value != 1:
+        raise Errno(EINVAL)
+    control_of(group).kills_all = value == 1
+
+
+def reclaim(group: ControlGroup, text: bytes, writer: Writer) -> None:
+    """Give back that many bytes of what the group can do without. Raises EAGAIN if there was less."""
+    wanted = parse_bytes(text.split(b" ")[0])
+    control = control_of(group)
+    done = 0
+    rounds = 0
+    while done < wanted and rounds < _RECLAIM_ROUNDS:
+        if is_dying():
+            raise Errno(EINTR)
+        rounds += 1
+        dropped = drop_clean(control, wanted - done)
+        done += dropped
+        if dropped == 0 and not shrink_to(control, max(0, control.usage - (wanted - done))):
+            break
+    if done < wanted:
+        raise Errno(EAGAIN)
+
+
+# memory.stat ----------------------------------------------------------------------------------------------------------
+
+
+@final
+class Kinds:
+    """What pages of a group and of those below are."""
+
+    def __init__(self) -> None:
+        self.frames: int = 0
+        self.shared: int = 0
+        self.threads: int = 0
+        self.tables: int = 0
+        self.kept: int = 0
+
+
+def _kinds_of(group: ControlGroup) -> Kinds:
+    """Sleeps where there are many."""
+    kinds = Kinds()
+    walk = GroupWalk(group)
+    while True:
+        each = walk.next()
+        if each is None:
+            return kinds
+        memory = each.memory
+        if memory is not None:
+            kinds.frames += memory.frames
+            kinds.shared += memory.shared
+            kinds.threads += memory.threads
+            kinds.kept += memory.kept
+        for process in processes_in(each) if not each.is_threaded else []:
+            task = process.any_thread()
+            space = None if task is None else task.memory
+            if space is not None:
+                kinds.tables += space.pages.table_count
+            pace(_PROCESS_COST)
+        pace(_GROUP_COST)
+
+
+def figures(group: ControlGroup) -> bytes:
+    """memory.stat: the rows that are known, in bytes."""
+    kinds = _kinds_of(group)
+    control = group.memory
+    if control is None:
+        raise Errno(ENODEV)
+    cached = count_cached(control)
+    stack = kinds.threads * THREAD_PAGES
+    anonymous = max(0, kinds.frames - kinds.shared - kinds.tables - cached.all)
+    rows: list[int] = [
+        anonymous, cached.all + kinds.shared, stack + kinds.tables + kinds.kept, stack, kinds.tables, kinds.shared,
+        cached.dirty, cached.writing, cached.all - cached.used_again, cached.used_again,
+    ]  # fmt: skip
+    text = bytearray()
+    for index in range(len(rows)):
+        text.extend(_ROWS[index] + f" {rows[index] * PAGE_SIZE}\n".encode())
+    return bytes(text)
+
+
+_ROWS: Final[list[bytes]] = [
+    b"anon", b"file", b"kernel", b"kernel_stack", b"pagetables", b"shmem", b"file_dirty", b"file_writeback",
+    b"inactive_file", b"active_file",
+]  # fmt: skip
+
+
+# Swap, which there is none of -----------------------------------------------------------------------------------------
+
+
+def nothing(group: ControlGroup) -> bytes:
+    """memory.swap.current, memory.swap.peak."""
+    return b"0\n"
+
+
+def swap_limit(group: ControlGroup) -> bytes:
+    """memory.swap.max."""
+    return bytes_text(control_of(group).swap_limit)
+
+
+def set_swap_limit(group: ControlGroup, text: bytes, writer: Writer) -> None:
+    """Shown, and that is all."""
+    control_of(group).swap_limit = parse_bytes(text)
+
+
+def swap_high(group: ControlGroup) -> bytes:
+    """memory.swap.high."""
+    return bytes_text(control_of(group).swap_high)
+
+
+def set_swap_high(group: ControlGroup, text: bytes, writer: Writer) -> None:
+    """The same."""
+    control_of(group).swap_high = parse_bytes(text)
+
+
+def swap_events(group: ControlGroup) -> bytes:
+    """memory.swap.events."""
+    return b"high 0\nmax 0\nfail 0\n"
+
+
+MEMORY_FILES: Final[list[FileRow]] = [
+    FileRow(b"memory.current", MEMORY, usage, mode=READABLE_MODE),
+    FileRow(b"memory.peak", MEMORY, peak, mode=READABLE_MODE),
+    FileRow(b"memory.min", MEMORY, minimum, set_minimum),
+    FileRow(b"memory.low", MEMORY, low, set_low),
+    FileRow(b"memory.high", MEMORY, high, set_high),
+    FileRow(b"memory.max", MEMORY, limit, set_limit),
+    FileRow(b"memory.events", MEMORY, events, mode=READABLE_MODE),
+    FileRow(b"memory.events.local", MEMORY, own_events, mode=READABLE_MODE),
+    FileRow(b"memory.stat", MEMORY, figures, mode=READABLE_MODE),
+    FileRow(b"memory.oom.group", MEMORY, kills_all, set_kills_all, is_delegated=True),
+    FileRow(b"memory.reclaim", MEMORY, no_text, reclaim, mode=WRITE_ONLY_MODE, is_delegated=True),
+    FileRow(b"memory.swap.current", MEMORY, nothing, mode=READABLE_MODE),
+    FileRow(b"memory.swap.high", MEMORY, swap_high, set_swap_high),
+    FileRow(b"memory.swap.max", MEMORY, swap_limit, set_swap_limit),
+    FileRow(b"memory.swap.peak", MEMORY, nothing, mode=READABLE_MODE),
+    FileRow(b"memory.swap.events", MEMORY, swap_events, mode=READABLE_MODE),
+]

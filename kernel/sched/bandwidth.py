@@ -1,0 +1,200 @@
+"""The controller "cpu": which share of the time a group of threads gets, and how much at most.
+
+A share is a slice of each round (runqueue.py): the threads of a group have together what one thread of nice 0 outside
+has, times the group's weight / 100, however many they are; and inside a group, its threads and the groups below it
+divide that by their weights. Only those that are ready or run count (`load`).
+
+A limit is a quota for each period. What threads run beyond it (until the next tick, or in a system call) is a debt to
+the next periods. Who has used up the quota waits where it would go on in user mode (task/group_time.py), so it holds
+nothing meanwhile. Real-time threads are not limited.
+
+Context: never sleeps, allocates nothing; called from interrupts too. Groups are at most as deep as
+`kernel.cgroup.tree` permits, so that a walk up takes a bounded time.
+"""
+
+from typing import TYPE_CHECKING, Final
+
+from kernel.lang import final
+
+if TYPE_CHECKING:
+    from kernel.sched.thread import Thread
+
+DEFAULT_WEIGHT: Final = 100
+NO_QUOTA: Final = -1
+DEFAULT_PERIOD_NS: Final = 100_000_000
+_BASE_SLICE_NS: Final = 6_000_000  # nice 0
+_SHORTEST_NS: Final = 10_000
+_LONGEST_NS: Final = 1 << 40
+_MOST_DEBT_NS: Final = 3_600_000_000_000  # more is forgiven
+_MOST_PERIODS: Final = 1 << 22  # of the shortest quota, these give back that debt
+
+
+@final
+class TimeShare:
+    """That of one group."""
+
+    def __init__(self, parent: "TimeShare | None") -> None:
+        self.parent: TimeShare | None = parent
+        self.weight: int = DEFAULT_WEIGHT
+        self.is_idle: bool = False  # it gets what nobody else wants, nearly (cpu.idle)
+        self.load: int = 0  # weights of what runs or is ready in it: threads (100 for nice 0) and groups
+        self.entered: int = 0  # what of its weight counts in its parent's load
+        # The limit, in nanoseconds
+        self.quota_ns: int = NO_QUOTA
+        self.period_ns: int = DEFAULT_PERIOD_NS
+        self.burst_ns: int = 0
+        self.used_ns: int = 0  # of the quota; negative: saved
+        self.period_end_ns: int = 0
+        self.was_throttled: bool = False  # in this period
+        self.throttled_since_ns: int = 0  # since when somebody waits; 0: nobody does
+        self.periods: int = 0
+        self.throttled_periods: int = 0
+        self.throttled_ns: int = 0
+        self.bursts: int = 0
+        self.burst_used_ns: int = 0
+
+    def end(self) -> None:
+        """Its group goes, or loses the controller: its threads count elsewhere from now on."""
+        self.quota_ns = NO_QUOTA
+        self._leave_parent()
+
+    # ---- Weights ----------------------------------------------------------------------------------------------
+
+    def effective_weight(self) -> int:
+        """What counts among its siblings."""
+        return 1 if self.is_idle else self.weight
+
+    def set_weight(self, weight: int, is_idle: bool) -> None:
+        """Another weight, from the next round on."""
+        self.weight = weight
+        self.is_idle = is_idle
+        if self.load > 0:
+            parent = self.parent
+            if parent is not None:
+                parent.load += self.effective_weight() - self.entered
+            self.entered = self.effective_weight()
+
+    def add_load(self, load: int) -> None:
+        """A thread became ready."""
+        walker = self
+        while True:
+            was_idle = walker.load == 0
+            walker.load += load
+            parent = walker.parent
+            if not was_idle or parent is None:
+                return
+            load = walker.effective_weight()
+            walker.entered = load
+            walker = parent
+
+    def take_load(self, load: int) -> None:
+        """A thread sleeps, or has ended."""
+        walker = self
+        while True:
+            walker.load -= load
+            parent = walker.parent
+            if walker.load > 0 or parent is None:
+                return
+            load = walker.entered
+            walker.entered = 0
+            walker = parent
+
+    def _leave_parent(self) -> None:
+        parent = self.parent
+        if parent is not None and self.entered > 0:
+            parent.take_load(self.entered)
+            self.entered = 0
+
+    def slice_for(self, base_ns: int) -> int:
+        """How long a thread of the group may run in a round, that would have `base_ns` outside."""
+        length = base_ns
+        walker: TimeShare | None = self
+        while walker is not None:
+            length = min(length * walker.effective_weight() // max(walker.load, 1), _LONGEST_NS)
+            walker = walker.parent
+        return max(length, _SHORTEST_NS)
+
+    # ---- Limits -----------------------------------------------------------------------------------------------
+
+    def set_limit(self, quota_ns: int, period_ns: int) -> None:
+        """Another quota and period, from now on. Debts are paid by the new ones."""
+        self.quota_ns = quota_ns
+        self.period_ns = period_ns
+        self.period_end_ns = 0
+        if quota_ns == NO_QUOTA:
+            self.used_ns = 0
+            self.was_throttled = False
+            self.throttled_since_ns = 0
+
+    def use(self, elapsed_ns: int, now_ns: int) -> bool:
+        """Threads of the group ran for so long; whether they have used up a quota, of the group or one above."""
+        is_over = False
+        walker: TimeShare | None = self
+        while walker is not None:
+            if walker.quota_ns != NO_QUOTA:
+                walker.refill(now_ns)
+                walker.used_ns += elapsed_ns
+                is_over = is_over or walker.used_ns >= walker.quota_ns
+            walker = walker.parent
+        return is_over
+
+    def refill(self, now_ns: int) -> None:
+        """Bring the quota up to date: each period gives it anew."""
+        if now_ns < self.period_end_ns:
+            return
+        passed = 1
+        if self.period_end_ns == 0:
+            self.period_end_ns = now_ns + self.period_ns
+        else:
+            passed += (now_ns - self.period_end_ns) // self.period_ns
+            self.period_end_ns += passed * self.period_ns
+        if self.used_ns > 0:
+            self.periods += 1
+        if self.used_ns > self.quota_ns and self.burst_ns > 0 and not self.was_throttled:
+            self.bursts += 1
+            self.burst_used_ns += self.used_ns - self.quota_ns
+        given_ns = min(passed, _MOST_PERIODS) * min(self.quota_ns, _LONGEST_NS)
+        debt_ns = min(self.used_ns, _MOST_DEBT_NS) - given_ns
+        self.used_ns = max(debt_ns, -self.burst_ns) if self.burst_ns > 0 else max(debt_ns, 0)
+        self.was_throttled = False
+        if self.throttled_since_ns != 0 and self.used_ns < self.quota_ns:
+            self.throttled_ns += now_ns - self.throttled_since_ns
+            self.throttled_since_ns = 0
+
+    def free_at(self, now_ns: int) -> int:
+        """When a thread of the group may run: 0 if it may now."""
+        at_ns = 0
+        walker: TimeShare | None = self
+        while walker is not None:
+            if walker.quota_ns != NO_QUOTA:
+                walker.refill(now_ns)
+                if walker.used_ns >= walker.quota_ns:
+                    walker.throttle(now_ns)
+                    at_ns = max(at_ns, walker.period_end_ns)
+            walker = walker.parent
+        return at_ns
+
+    def throttle(self, now_ns: int) -> None:
+        """A thread waits for the next period."""
+        if not self.was_throttled:
+            self.was_throttled = True
+            self.throttled_periods += 1
+        if self.throttled_since_ns == 0:
+            self.throttled_since_ns = now_ns
+
+
+def load_of(base_slice_ns: int) -> int:
+    """The weight of a thread in its group, by its slice outside."""
+    return max(1, base_slice_ns * DEFAULT_WEIGHT // _BASE_SLICE_NS)
+
+
+def share_with(thread: "Thread", share: TimeShare | None) -> None:
+    """A thread has its time from another group, or from none, from now on."""
+    load = thread.share_load
+    old = thread.share
+    if old is share:
+        return
+    if old is not None and load > 0:
+        old.take_load(load)
+    thread.share = share
+    thread.share_load = 0

@@ -1,0 +1,438 @@
+"""Threads in control groups: born there, moved, frozen, killed, counted (cgroups(7)).
+
+The top group does without all this, and its threads pay nothing. Everywhere else a thread is listed from its making to
+its end, and counted for the controller "pids" until nobody can wait for it any more.
+
+Context: what sleeps says so.
+"""
+
+from typing import Final
+
+from kernel.cgroup.freezing import rest, update_frozen
+from kernel.cgroup.group import TOP, ControlGroup, GroupWalk
+from kernel.cgroup.memory import MEMORY_CONTROLS, THREAD_PAGES, MemoryControl
+from kernel.cgroup.tree import enter_member, leave_member, require_alive
+from kernel.lang import EAGAIN, EINVAL, ERESTARTNOINTR, Errno, noinline, noraise
+from kernel.lib.pace import pace
+from kernel.sched.bandwidth import share_with
+from kernel.sched.processor import announce_work_of, processor_mask
+from kernel.sched.runqueue import begin_to_count
+from kernel.sched.scheduler import allow_processors, divide_time, interrupt_sleep, schedule
+from kernel.sched.thread import ThreadState
+from kernel.task.pids import all_processes
+from kernel.task.process import Process
+from kernel.task.send import send_from_kernel, update_interrupted
+from kernel.task.siginfo import from_kernel
+from kernel.task.signals import SIGKILL
+from kernel.task.task import Task
+
+_MOVE_COST: Final = 2000  # instructions, for `pace`
+_FREEZE_COST: Final = 1500
+_KILL_COST: Final = 2500
+_GROUP_COST: Final = 500
+_MEET_COST: Final = 200
+_ROUNDS: Final = 64  # of looking for threads that came meanwhile
+
+# Birth and end --------------------------------------------------------------------------------------------------------
+
+
+@noinline
+def enter_at_birth(child: Task, group: ControlGroup, kills: int) -> None:
+    """A new thread is in a group. `kills`: those of the group when the making began. Raises EAGAIN (there may be no
+    more threads), ENODEV, ERESTARTNOINTR (the group was killed meanwhile), MemoryError (no room for its stack is left
+    below memory.max, too); then it is in none.
+    """
+    require_alive(group)
+    if group.kills != kills:
+        raise Errno(ERESTARTNOINTR)
+    numbers = group.nearest_numbers()
+    if numbers is not None:
+        refusing = numbers.refusing()
+        if refusing is not None:
+            refusing.refuse()
+            _tell_refused(group)
+            raise Errno(EAGAIN)
+    memory = group.nearest_memory()
+    if memory is not None:
+        MEMORY_CONTROLS.make_room(memory, THREAD_PAGES)
+    enter_member(group, child)
+    child.cgroup = group
+    if numbers is not None:
+        numbers.add(1)
+        child.numbers = numbers
+    place(child)
+    if group.freezes:
+        update_interrupted(child)
+        update_frozen(group)
+
+
+def _tell_refused(group: ControlGroup) -> None:
+    """Files of limits from a group upwards may show another count."""
+    above: ControlGroup | None = group
+    while above is not None:
+        if above.numbers is not None:
+            above.tell(b"pids.events")
+            above.tell(b"pids.events.local")
+        above = above.parent
+
+
+def place(task: Task) -> None:
+    """Controllers act on a thread through fields of its own: bring them up to date."""
+    memory = task.cgroup.nearest_memory()
+    task.charged = 0 if memory is None else memory.number
+    count_stack(task, memory)
+    share = task.cgroup.nearest_share()
+    if share is not task.share:
+        share_with(task, share)
+        if share is not None and (task.state == ThreadState.READY or task.state == ThreadState.RUNNING):
+            begin_to_count(task)
+    place_processors(task)
+
+
+def place_processors(task: Task) -> None:
+    """On which processors a thread may run: those that it asked for, as far as its group has them, or all of these."""
+    present = processor_mask()
+    processors = task.cgroup.nearest_processors()
+    effective = present if processors is None else processors.effective(present)
+    wanted = task.chosen_processors & effective
+    if wanted == 0:
+        wanted = effective
+    mask = -1 if wanted == present else wanted
+    if mask != task.allowed:
+        allow_processors(task, mask)
+
+
+def choose_processors(task: Task, mask: int) -> None:
+    """sched_setaffinity(2). Raises EINVAL if the group of the thread has none of them."""
+    processors = task.cgroup.nearest_processors()
+    present = processor_mask()
+    if processors is not None and mask & processors.effective(present) == 0:
+        raise Errno(EINVAL)
+    task.chosen_processors = mask
+    place_processors(task)
+
+
+def count_stack(task: Task, memory: MemoryControl | None) -> None:
+    """What a thread takes in the kernel counts for a control from now on."""
+    old = task.counted_memory
+    if old is memory:
+        return
+    task.counted_memory = memory
+    if memory is not None:
+        memory.threads += 1
+        memory.add(THREAD_PAGES)
+    if old is not None:
+        old.threads -= 1
+        old.take_from_living(THREAD_PAGES)
+        MEMORY_CONTROLS.free_if_done(old)
+
+
+def place_members(group: ControlGroup) -> None:
+    """Controllers of a group came or went: its threads count for others. Sleeps where there are many. Raises
+    MemoryError.
+    """
+    for thread in list(group.members.keys()):
+        if isinstance(thread, Task) and thread.cgroup is group:
+            recount(thread)
+            place(thread)
+        pace(_MOVE_COST)
+
+
+@noinline
+@noraise
+def leave_at_end(task: Task) -> None:
+    """The thread ends: it is in its group in name only."""
+    group = task.cgroup
+    if task.is_resting:
+        task.is_resting = False
+        group.resting -= 1
+    note_time(task)
+    leave_member(group, task)
+    if group.freezes:
+        update_frozen(group)
+
+
+def note_time(task: Task) -> None:
+    """A thread leaves its group, where the time that it has run stays."""
+    divide_time(task)
+    group = task.cgroup
+    group.user_ns += task.user_ns - task.earlier_user_ns
+    group.system_ns += task.system_ns - task.earlier_system_ns
+    task.earlier_user_ns = task.user_ns
+    task.earlier_system_ns = task.system_ns
+
+
+@noinline
+@noraise
+def uncount(task: Task) -> None:
+    """Nobody can wait for a thread any more, or it was never born."""
+    numbers = task.numbers
+    if numbers is not None:
+        task.numbers = None
+        numbers.add(-1)
+    count_stack(task, None)
+
+
+# Moving ---------------------------------------------------------------------------------------------------------------
+
+
+def move(task: Task, group: ControlGroup) -> None:
+    """Put a living thread into another group. Raises MemoryError, and then it is where it was."""
+    old = task.cgroup
+    if old is group or task.is_exiting:
+        return
+    enter_member(group, task)
+    was_resting = task.is_resting
+    if was_resting:
+        task.is_resting = False
+        old.resting -= 1
+    note_time(task)
+    leave_member(old, task)
+    task.cgroup = group
+    recount(task)
+    place(task)
+    if old.freezes:
+        update_frozen(old)
+    if group.freezes:
+        _freeze(task)
+        update_frozen(group)
+    elif old.freezes:
+        task.is_resting = was_resting
+        _thaw(task)
+    memory = task.counted_memory
+    if memory is not None and memory.exceeded(0) is not None:
+        task.lacks_charge = True
+        announce_work_of(task)
+    if is_being_killed(group):
+        _kill(task)
+
+
+def recount(task: Task) -> None:
+    """Let a thread be counted by the controller of its group."""
+    old = task.numbers
+    numbers = task.cgroup.nearest_numbers()
+    if numbers is old:
+        return
+    if old is not None:
+        old.add(-1)
+    if numbers is not None:
+        numbers.add(1)
+    task.numbers = numbers
+
+
+def move_process(process: Process, group: ControlGroup) -> None:
+    """Put all threads of a process into a group. Sleeps where there are many. Raises ENODEV, MemoryError; then those
+    that were moved are put back.
+    """
+    moved: list[Task] = []
+    sources: list[ControlGroup] = []
+    try:
+        for _ in range(_ROUNDS):
+            before = len(moved)
+            for task in list(process.threads.values()):
+                if task.cgroup is not group and not task.is_exiting:
+                    require_alive(group)
+                    moved.append(task)
+                    sources.append(task.cgroup)
+                    move(task, group)
+                    pace(_MOVE_COST)
+            if len(moved) == before:
+                return
+    except (Errno, MemoryError):
+        for index in range(len(sources)):
+            _put_back(moved[index], sources[index])
+            pace(_MOVE_COST)
+        raise
+
+
+def _put_back(task: Task, source: ControlGroup) -> None:
+    try:
+        if not source.is_removed:
+            move(task, source)
+    except MemoryError:
+        return  # nothing can be done: its process is in two groups
+
+
+# Freezing -------------------------------------------------------------------------------------------------------------
+
+
+def is_at_rest(task: Task) -> bool:
+    """Whether a thread does nothing anyhow, and will look before it goes on."""
+    return task.state == ThreadState.STOPPED or task.state == ThreadState.TRACED or task.waits_for_vfork
+
+
+def note_rest(task: Task) -> None:
+    """The running thread is about to stop, or to wait for a vfork child: in a group that freezes it rests by that."""
+    if task.cgroup.freezes and not task.is_resting:
+        task.is_resting = True
+        rest(task.cgroup)
+
+
+@noinline
+@noraise
+def freeze_running(task: Task) -> None:
+    """The running thread rests until its group is thawed, or until there is something else to do. Sleeps."""
+    note_rest(task)
+    task.state = ThreadState.SLEEPING
+    schedule()
+    update_interrupted(task)
+
+
+def _freeze(task: Task) -> None:
+    """Let a thread come to rest."""
+    if is_at_rest(task) and not task.is_resting:
+        task.is_resting = True
+        task.cgroup.resting += 1
+    update_interrupted(task)
+    interrupt_sleep(task)
+
+
+def _thaw(task: Task) -> None:
+    """Let a thread go on."""
+    was_resting = task.is_resting
+    task.is_resting = False
+    update_interrupted(task)
+    if was_resting:
+        interrupt_sleep(task)
+
+
+def set_freezing(group: ControlGroup, is_told: bool) -> None:
+    """cgroup.freeze. Sleeps where there are many. Raises MemoryError."""
+    group.is_told_to_freeze = is_told
+    walk = GroupWalk(group)
+    while True:
+        each = walk.next()
+        if each is None:
+            break
+        pace(_GROUP_COST)
+        parent = each.parent
+        freezes = each.is_told_to_freeze or (parent is not None and parent.freezes)
+        if not each.is_removed:
+            _set_members_freezing(each, freezes)
+    update_frozen(group)
+
+
+def _set_members_freezing(group: ControlGroup, freezes: bool) -> None:
+    """One group of them. Threads that are born meanwhile, or moved in, look for themselves. A group that has been told
+    so already hears it again: the last time, memory may have run out on the way.
+    """
+    members = list(group.members.keys())
+    group.freezes = freezes
+    for thread in members:
+        if isinstance(thread, Task) and thread.cgroup is group and not thread.is_exiting:
+            if group.freezes != freezes:
+                return  # somebody else wrote meanwhile
+            if freezes:
+                _freeze(thread)
+            else:
+                was_resting = thread.is_resting
+                if was_resting:
+                    group.resting -= 1
+                _thaw(thread)
+        pace(_FREEZE_COST)
+    update_frozen(group)
+
+
+# Killing --------------------------------------------------------------------------------------------------------------
+
+
+def is_being_killed(group: ControlGroup) -> bool:
+    """Whether somebody kills all in a group or one above at this moment: who comes is killed."""
+    walker: ControlGroup | None = group
+    while walker is not None:
+        if walker.kills_under_way > 0:
+            return True
+        walker = walker.parent
+    return False
+
+
+def kill_group(group: ControlGroup) -> None:
+    """cgroup.kill: everybody in a group and below. Sleeps where there are many. Raises MemoryError."""
+    group.kills_under_way += 1
+    try:
+        for _ in range(_ROUNDS):
+            if not _kill_round(group):
+                return
+    finally:
+        group.kills_under_way -= 1
+
+
+def _kill_round(group: ControlGroup) -> bool:
+    """Kill who is in the groups now; whether there was anybody. Others may go meanwhile to where nobody is any more."""
+    found = False
+    walk = GroupWalk(group)
+    while True:
+        each = walk.next()
+        if each is None:
+            return found
+        pace(_GROUP_COST)
+        each.kills += 1
+        found = kill_members(each) or found
+
+
+def kill_newcomer(task: Task) -> None:
+    """A process was born into a group by somebody outside of it: it is killed with the others."""
+    if is_being_killed(task.cgroup):
+        _kill(task)
+
+
+def kill_members(group: ControlGroup) -> bool:
+    """Everybody in one group; whether there was anybody. Sleeps where there are many. Raises MemoryError."""
+    for turn in range(_ROUNDS):
+        killed = 0
+        for thread in list(group.members.keys()):
+            if isinstance(thread, Task) and thread.cgroup is group and _kill(thread):
+                killed += 1
+                pace(_KILL_COST)
+        if killed == 0:
+            return turn > 0
+    return True
+
+
+def _kill(task: Task) -> bool:
+    """Whether that was of use."""
+    process = task.process
+    if process.is_exiting or task.is_exiting or task.has_pending_kill():
+        return False
+    if process.is_init and process.pids.level == 0:
+        return False
+    send_from_kernel(process, from_kernel(SIGKILL))
+    return True
+
+
+# What files show ------------------------------------------------------------------------------------------------------
+
+
+def threads_in(group: ControlGroup) -> list[Task]:
+    """The living threads of a group. Sleeps where there are many. Raises MemoryError."""
+    found: list[Task] = []
+    if group.parent is None:
+        for process in list(all_processes().values()):
+            for task in process.threads.values():
+                if task.cgroup is TOP and not task.is_exiting:
+                    found.append(task)
+            pace(_GROUP_COST)
+        return found
+    for thread in group.members.keys():
+        if isinstance(thread, Task):
+            found.append(thread)
+    return found
+
+
+def processes_in(group: ControlGroup) -> list[Process]:
+    """The processes of a group: of a domain those whose threads are in threaded groups below, too. Sleeps. Raises
+    MemoryError.
+    """
+    met: dict[Process, bool] = {}
+    waiting: list[ControlGroup] = [group]
+    while len(waiting) > 0:
+        each = waiting.pop()
+        for child in each.children.values():
+            if child.is_threaded:
+                waiting.append(child)
+        for task in threads_in(each):
+            met[task.process] = True
+            pace(_MEET_COST)
+        pace(_GROUP_COST)
+    return list(met.keys())
+
