@@ -55,7 +55,7 @@ static void links(struct ring *r)
 	int p[2];
 	MUST(pipe(p));
 	nop(r, 1, IOSQE_IO_LINK), nop(r, 2, IOSQE_IO_LINK), nop(r, 3, 0), nop(r, 4, 0);
-	go(r, "a chain", 4);
+	go_sorted(r, "a chain", 4);
 	bad(r, 1, IOSQE_IO_LINK), nop(r, 2, IOSQE_IO_LINK), nop(r, 3, 0), nop(r, 4, 0);
 	go_sorted(r, "a broken chain", 4);
 	bad(r, 1, IOSQE_IO_HARDLINK), nop(r, 2, IOSQE_IO_LINK), nop(r, 3, 0);
