@@ -92,7 +92,7 @@ def make_instance(context: FsContext, kind: FileSystemType, source: bytes, optio
         raise Errno(EPERM)
     make = kind.make_in_place
     if make is not None:
-        if not credentials.capable(CAP_SYS_ADMIN):
+        if not credentials.capable_in(context.namespace.owner, CAP_SYS_ADMIN):
             raise Errno(EPERM)  # before it changes anything
         made = make(context, source, options)
     else:

@@ -406,6 +406,8 @@ def _prepare_link(context: FsContext, inode: Inode, base: Path | None, name: byt
     """The same for what gets one more name."""
     try:
         walk = resolve_parent(context, base, name)
+        if walk.kind != LAST_NORMAL:
+            return
         walk.directory().check_creation(context.credentials)
         if not may_link(context.credentials, inode) or walk.look_up(walk.last) is not None:
             return

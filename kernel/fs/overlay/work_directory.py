@@ -77,8 +77,13 @@ def _drop_lists(overlay: OverlayInstance, made: Path) -> None:
     """What is made in the work directory must not inherit rights from what `workdir` names. Raises EPERM, EIO, ENOSPC.
     """
     inode = made.inode()
-    if inode.file_system.has_access_lists:
+    if not inode.file_system.has_access_lists:
+        return
+    lists = inode.access_lists()
+    has_default = lists.default is not None
+    if lists.access is not None:
         set_list(overlay.mounter, inode, ACCESS_LIST, None)
+    if has_default:
         set_list(overlay.mounter, inode, DEFAULT_LIST, None)
 
 

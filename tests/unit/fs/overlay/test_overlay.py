@@ -1,6 +1,7 @@
 """overlayfs over tmpfs: what is seen, copied up, hidden and moved; and what fails without a trace."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, cast
 
 import pytest
@@ -347,8 +348,7 @@ def test_a_late_copy_takes_no_name_of_others(overlay: Overlay) -> None:
             overlay.world.write(b"/t/new", b"new")
             names.rename(root, None, b"/t/new", None, name, 0)
         for again in range(2):
-            change = lambda opened=file: attributes.change_mode(root, opened.path.mount, opened.inode, 0o600)  # noqa: E731
-            assert error_of(change) == EEXIST
+            assert error_of(partial(attributes.change_mode, root, file.path.mount, file.inode, 0o600)) == EEXIST
             if again == 0 and name == b"/t/file":
                 overlay.world.write(name, b"somebody else's")
         file.release()
