@@ -390,7 +390,8 @@ class TaskWork(TaskRequests):
             held = self.registered.pop()
             if held is not None:
                 held.release()
-        self.run()  # what these rings had
+        while self.due.first is not None:
+            self.run()  # what these rings had
 
     @noraise
     def end_for_program(self) -> None:
