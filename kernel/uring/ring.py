@@ -528,10 +528,10 @@ class Ring:
                 break
             self.overflow.unlink(entry)
             pace(_DROP_COST)
-        while len(self.groups) > 0:
-            _, group = self.groups.popitem()
+        for group in self.groups.values():
             group.give_back()
             pace(_DROP_COST)
+        self.groups.clear()
         self.memory.free()
         self.entries.free()
 

@@ -444,6 +444,7 @@ def test_an_ended_ring_begins_nothing(machine: Machine) -> None:
     host.munmap(ring.sqes, 64 * ring.entries)
     host.close(ring.fd)
     assert not work.rings
+    assert host.task.space.ring_pages == 0
     for fd in (reader, writer, other, other_writer):
         host.close(fd)
     host.nanosleep(struct.pack("<qq", 0, 50_000_000), 0)
