@@ -89,6 +89,8 @@ def _provide(request: Request) -> int:
     refuse_if(group.is_ring())
     for index in range(request.descriptor):
         if len(group.buffers) >= _MOST_BUFFERS:
+            if index > 0:
+                break
             raise Errno(E2BIG)
         address = user.within(request.memory(), index * request.length)
         number = ((request.offset & _LAST_NUMBER) + index) & _LAST_NUMBER

@@ -44,16 +44,17 @@ class UringFile(File):
         if self.users == 0:
             raise Errno(EBADF)
         ring = self.ring
+        held_pages = ring.memory.size_bytes() + ring.entries.size_bytes() + ring.group_bytes >> PAGE_SHIFT
         kind = offset & layout.MAP_KIND
         if kind == layout.MAP_SQ or kind == layout.MAP_CQ:
-            return RingPages(self, ring.memory, kind >> PAGE_SHIFT)
+            return RingPages(self, ring.memory, kind >> PAGE_SHIFT, held_pages)
         if kind == layout.MAP_ENTRIES:
-            return RingPages(self, ring.entries, kind >> PAGE_SHIFT)
+            return RingPages(self, ring.entries, kind >> PAGE_SHIFT, held_pages)
         if kind == layout.MAP_BUFFERS:
             group = ring.groups.get((offset & ~layout.MAP_BUFFERS) >> layout.MAP_BUFFERS_SHIFT)
             memory = None if group is None else group.memory
             if memory is not None:
-                return RingPages(self, memory, offset >> PAGE_SHIFT)
+                return RingPages(self, memory, offset >> PAGE_SHIFT, held_pages)
         raise Errno(ENOMEM)  # as Linux, which finds no addresses for it
 
     def poll(self, waiter: PollWaiter | None) -> int:

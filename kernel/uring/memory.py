@@ -22,9 +22,10 @@ _DEVICE: Final = 14  # of anonymous inodes, as in /proc/PID/maps
 class RingPages(MemoryObject):
     """One part of a ring: what mmap(2) shows from one of the offsets on."""
 
-    def __init__(self, file: File, memory: RingMemory, first_index: int) -> None:
+    def __init__(self, file: File, memory: RingMemory, first_index: int, held_pages: int) -> None:
         self._file: File = file
         self._memory: RingMemory = memory
+        self._held_pages: int = held_pages  # of all of the ring, which the mapping keeps
         self._first_index: int = first_index  # the page of the file with which the part begins
         self._is_dead: bool = False  # another thread closed the ring before it was mapped
 
@@ -48,7 +49,21 @@ class RingPages(MemoryObject):
 
     def attach(self, area: Area) -> None:
         self._is_dead = self._file.users == 0  # the same for all areas: one that maps it keeps it open
+        self._count(area, self._held_pages)
         self.acquire()
+
+    def leaves(self, area: Area) -> None:
+        self._count(area, -self._held_pages)
+
+    def detach(self, area: Area) -> None:
+        self._count(area, -self._held_pages)  # unless it has left its space already
+        self.release()
+
+    def _count(self, area: Area, pages: int) -> None:
+        """The ring counts for whoever maps it, once for each area: nobody else may know it any more."""
+        space = area.space
+        if space is not None:
+            space.ring_pages += pages
 
     def acquire(self) -> None:
         if not self._is_dead:

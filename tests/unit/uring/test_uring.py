@@ -444,6 +444,7 @@ def test_an_ended_ring_begins_nothing(machine: Machine) -> None:
     host.munmap(ring.sqes, 64 * ring.entries)
     host.close(ring.fd)
     assert not work.rings
+    assert host.task.space.ring_pages == 0
     for fd in (reader, writer, other, other_writer):
         host.close(fd)
     host.nanosleep(struct.pack("<qq", 0, 50_000_000), 0)
@@ -477,12 +478,13 @@ def test_what_stands_behind_a_link_is_counted(machine: Machine) -> None:
 def test_messages_are_put_aside_up_to_a_bound(machine: Machine) -> None:
     host = machine.host
     target, ring = Rings(host, 1), Rings(host, 4)
-    for number in range(20):
+    results: list[int] = []
+    for number in range(6):  # two find room, one is put aside; then the program says that it took two, and never looks
+        target.put(layout.CQ_HEAD, 0 if number < 3 else 2)
         ring.fill(MSG_RING, target.fd, 0, 0, number, data=number)
         assert ring.go(1) == 1
-        target.put(layout.CQ_HEAD, min(number, 1))
-    results = [result for _, result, _ in ring.take()]
-    assert results[-1] == -errno.EOVERFLOW
+        results.append(ring.take()[0][1])
+    assert results == [0, 0, 0, 0, -errno.EOVERFLOW, -errno.EOVERFLOW]
 
 
 @booted
@@ -554,4 +556,4 @@ def test_a_wait_that_is_renamed_is_found_by_its_new_name(machine: Machine) -> No
     assert ring.go(6) == 6
     found = {(data, result) for data, result, _ in ring.take()}
     gone = -errno.ECANCELED
-    assert found == {(2, 0), (3, 0), (9, gone), (4, -errno.ENOENT), (5, 0), (1, gone)} or (4, 0) in found
+    assert found == {(2, 0), (3, 0), (9, gone), (4, -errno.ENOENT), (5, 0), (1, gone)}
