@@ -61,7 +61,7 @@ def parse_bytes(text: bytes) -> int:
             text = text[2:]
     digits = 0
     while digits < len(text) and _digit(text[digits]) < base:
-        value = min(value * base + _digit(text[digits]), 1 << 55)
+        value = value * base + _digit(text[digits]) if value < 1 << 58 else 1 << 62
         digits += 1
     suffix = text[digits:]
     if digits == 0 or len(suffix) > 1:
