@@ -368,6 +368,9 @@ class MemoryControls(FrameCharger):
         if thread.charged != 0:
             thread.heap_grew(pages)
 
+    def charges(self) -> bool:
+        return RUNNING.current.charged != 0
+
     def uncharge(self, number: int, is_shared: bool) -> None:
         control = self.all[number]
         if control is None:

@@ -107,6 +107,10 @@ class FrameCharger:
         """Charge a frame to the running thread's; returns the number, 0 if nobody is charged. Raises MemoryError."""
         return 0
 
+    def charges(self) -> bool:
+        """Whether somebody is charged for what the running thread takes."""
+        return False
+
     def uncharge(self, number: int, is_shared: bool) -> None:
         """A frame that was charged came free."""
 
@@ -408,7 +412,7 @@ def take_user_run(order: int) -> Frame:
     alone; else NO_FRAME. Each is given back by itself, with `put_frame`.
     """
     global _free
-    if _free - (1 << order) <= _reserve or CHARGING.is_on:
+    if _free - (1 << order) <= _reserve or (CHARGING.is_on and CHARGING.charger.charges()):
         return NO_FRAME  # where frames are charged, they are taken one by one
     frame = _take_block(order)
     if frame == 0:

@@ -7,6 +7,7 @@ A process is moved by whoever may write to cgroup.procs of the group that it com
 from typing import Final
 
 from kernel.cgroup.group import (
+    ALL_CONTROLLERS,
     CONTROLLER_NAMES,
     NO_LIMIT,
     THREADED_CONTROLLERS,
@@ -245,6 +246,9 @@ def set_kind(group: ControlGroup, text: bytes, writer: Writer) -> None:
     if strip(text) != b"threaded":
         raise Errno(EINVAL)
     make_threaded(group)
+    node = group.listener
+    if isinstance(node, GroupNode):
+        node.controllers_taken(ALL_CONTROLLERS & ~THREADED_CONTROLLERS)
     place_members(group)
 
 

@@ -308,7 +308,8 @@ class Node(GroupNode):
     def controllers_taken(self, controllers: int) -> None:
         for number in list(self.files.keys()):
             if ROWS[number].controller & controllers != 0:
-                self.files.pop(number)
+                gone = self.files.pop(number)
+                gone.waiters.wake_all()
 
     def end(self) -> None:
         """The group was removed: those who poll its files find that out."""

@@ -15,7 +15,6 @@ from kernel.task.task import current
 
 _GROUP_COST: Final = 300  # instructions, for `pace`
 _PROCESS_COST: Final = 400
-_DIGITS: Final = 18
 _RECLAIM_ROUNDS: Final = 16
 
 
@@ -40,25 +39,36 @@ def settle(group: ControlGroup) -> None:
         pace(_GROUP_COST)
 
 
+def _digit(letter: int) -> int:
+    """What it counts in a number; 99 for one that is no digit."""
+    if 48 <= letter <= 57:
+        return letter - 48
+    letter |= 32
+    return letter - 87 if 97 <= letter <= 102 else 99
+
+
 def parse_bytes(text: bytes) -> int:
-    """Pages: a number of bytes with a suffix k, m, g or t, or "max". Raises EINVAL."""
+    """Pages: a number of bytes as in C, with a suffix k, m, g, t, p or e, or "max". Raises EINVAL."""
     text = strip(text)
     if text == b"max":
         return NO_MEMORY_LIMIT
     value = 0
+    base = 10
+    if len(text) > 1 and text[0] == 48:
+        base = 8
+        if text[1] | 32 == 120:
+            base = 16
+            text = text[2:]
     digits = 0
-    while digits < len(text) and 48 <= text[digits] <= 57:
-        if digits < _DIGITS:
-            value = value * 10 + text[digits] - 48
-        else:
-            value = 1 << 62
+    while digits < len(text) and _digit(text[digits]) < base:
+        value = value * base + _digit(text[digits]) if value < 1 << 58 else 1 << 62
         digits += 1
     suffix = text[digits:]
     if digits == 0 or len(suffix) > 1:
         raise Errno(EINVAL)
     shift = 0
     if len(suffix) == 1:
-        place = b"kmgt".find(bytes([suffix[0] | 32]))
+        place = b"kmgtpe".find(bytes([suffix[0] | 32]))
         if place < 0:
             raise Errno(EINVAL)
         shift = 10 * (place + 1)

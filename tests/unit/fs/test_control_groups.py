@@ -7,8 +7,11 @@ import struct
 import pytest
 
 from kernel.cgroup.group import TOP
+from kernel.cgroup.memory import NO_MEMORY_LIMIT
 from kernel.fs.cgroup.directory import Node
+from kernel.fs.cgroup.memory_files import parse_bytes
 from kernel.fs.dentry import CACHE
+from kernel.lang import Errno
 from kernel.task.group_holdings import count_holdings
 from kernel.task.task import Task
 from tests.unit.booted import booted
@@ -372,3 +375,14 @@ def test_what_is_held_for_descriptors_counts_once(machine: Machine) -> None:
 
     assert machine.run(child) == 0
     assert get(host, "/cg/a/memory.current") == b"0\n"
+
+
+def test_sizes_are_written_as_in_c() -> None:
+    for text, pages in (
+        (b"8192\n", 2), (b"0x2000", 2), (b"020000", 2), (b"0", 0), (b"4k", 1), (b"1M", 256), (b"1P", 1 << 38),
+        (b"max", NO_MEMORY_LIMIT), (b"16e", NO_MEMORY_LIMIT), (b"99999999999999999999999", NO_MEMORY_LIMIT),
+    ):  # fmt: skip
+        assert parse_bytes(text) == pages
+    for wrong in (b"x", b"-1", b"1kk", b"0x", b"09", b"1 k"):
+        with pytest.raises(Errno):
+            parse_bytes(wrong)
