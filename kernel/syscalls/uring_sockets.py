@@ -8,7 +8,7 @@ Source: io_uring_enter(2).
 
 from typing import Final
 
-from kernel.fs.constants import MAX_RW_COUNT, READABLE, WRITABLE
+from kernel.fs.constants import IOV_MAX, MAX_RW_COUNT, READABLE, WRITABLE
 from kernel.lang import EAGAIN, EFAULT, ENOTSOCK, Errno, UserAddr, final
 from kernel.lib import user
 from kernel.lib.pace import pace
@@ -63,13 +63,17 @@ class KeptHeader(Header):
         self.fields: MessageHeader = MessageHeader(address)
         self.vector: UserVector = self.fields.buffer()
 
+    def kept_bytes(self) -> int:
+        """What the kernel keeps for it."""
+        return _HEADER_BYTES + max(0, min(self.fields.vector_count, IOV_MAX)) * VECTOR_BYTES
+
     def rest(self, moved: int) -> UserVector:
         """What is not moved yet: an earlier try may have taken more than it sent."""
         vector = self.vector
         vector.rewind()
         while moved > 0 and vector.remaining > 0:
             _, length = vector.user_piece()
-            part = min(length, moved)
+            part = max(0, min(length, moved))
             vector.skip(part)
             moved -= part
         return vector
@@ -109,7 +113,7 @@ def _prepare_send(request: Request) -> None:
         header = KeptHeader(request.memory())
         request.more().header = header
         fields = header.fields
-        request.kept_bytes = _HEADER_BYTES + fields.vector_count * VECTOR_BYTES
+        request.kept_bytes = header.kept_bytes()
         if fields.name != 0 and fields.name_length > 0:
             request.more().name = read_address(UserAddr(fields.name), fields.name_length)
     elif request.offset != 0:
@@ -181,7 +185,7 @@ def _prepare_receive(request: Request) -> None:
     if request.opcode == _OP_RECVMSG:
         header = KeptHeader(request.memory())
         request.more().header = header
-        request.kept_bytes = _HEADER_BYTES + header.fields.vector_count * VECTOR_BYTES
+        request.kept_bytes = header.kept_bytes()
 
 
 def _receive(request: Request) -> int:
