@@ -35,7 +35,6 @@ from kernel.uring.request import GOES_ON, NO_OUTCOME, WAITS, Request, RequestWai
 from kernel.uring.ring import Ring, TaskRequests
 
 _MOST_TRIES: Final = 128  # of a request whose file says that it is ready, and then is not
-_MOST_WAITING: Final = 5000  # users of a file for which one more request waits: a wake goes through all of them
 _AGAIN: Final = -1
 _COST: Final = 1500  # instructions of one request, for `pace`
 _LOOK_COST: Final = 60
@@ -177,8 +176,6 @@ def _wait(request: Request) -> int:
     waiter = request.waiter
     try:
         if waiter is None:
-            if file.users > _MOST_WAITING:
-                return ENOMEM
             start_thread()
             waiter = RequestWaiter(request)
             request.waiter = waiter
