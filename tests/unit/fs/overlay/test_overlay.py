@@ -404,7 +404,7 @@ def test_times_that_come_late_bring_no_bit_back(overlay: Overlay, monkeypatch: p
     resolve(world.root, None, b"/l/file", 0).inode().mode |= 0o4000
     overlay.mount()
     node = resolve(world.root, None, b"/t/file", 0).inode()
-    copy_up = inode_module.copy_up
+    copy_up = copying.copy_up
 
     def slow(target: OverlayNode) -> None:
         copy_up(target)
