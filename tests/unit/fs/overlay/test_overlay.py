@@ -13,9 +13,11 @@ from kernel.fs.constants import O_CREAT, O_RDONLY, O_RDWR, O_WRONLY, RENAME_EXCH
 from kernel.fs.file import DirectorySink
 from kernel.fs.mounts import mount, unmount
 from kernel.fs.open import open_file
+from kernel.fs.overlay import copy_up as copying
 from kernel.fs.overlay import filesystem, leaving
 from kernel.fs.overlay import inode as inode_module
 from kernel.fs.overlay.instance import OverlayInstance, OverlayNode
+from kernel.fs.path import Path
 from kernel.fs.tmpfs.file import TmpfsFile
 from kernel.fs.walk import FOLLOW, resolve
 from kernel.lang import EBUSY, EEXIST, EINVAL, ENOENT, ENOSPC, ENOTEMPTY, EROFS, ESTALE, EXDEV, Errno
@@ -402,7 +404,7 @@ def test_times_that_come_late_bring_no_bit_back(overlay: Overlay, monkeypatch: p
     resolve(world.root, None, b"/l/file", 0).inode().mode |= 0o4000
     overlay.mount()
     node = resolve(world.root, None, b"/t/file", 0).inode()
-    copy_up = inode_module.copy_up
+    copy_up = copying.copy_up
 
     def slow(target: OverlayNode) -> None:
         copy_up(target)
@@ -461,3 +463,51 @@ class Few(Names):
 
     def emit(self, name: bytes, ino: int, kind: int, next_position: int) -> bool:
         return len(self.found) == 0 and super().emit(name, ino, kind, next_position)
+
+
+def test_nobody_waits_for_a_copy_before_a_move(overlay: Overlay, monkeypatch: pytest.MonkeyPatch) -> None:
+    instance = overlay.mount()
+    root = overlay.world.root
+    held: list[bool] = []
+    copy_contents = copying._Copy._copy_contents
+
+    def looks(self: copying._Copy, source: Path, size: int) -> None:
+        held.append(instance.names.owner is not None)
+        copy_contents(self, source, size)
+
+    monkeypatch.setattr(copying._Copy, "_copy_contents", looks)
+    names.rename(root, None, b"/t/file", None, b"/t/moved", 0)
+    with resolve(root, None, b"/t/dir/inner", 0) as place:
+        names.make_link(root, place, None, b"/t/linked")
+    assert held == [False, False]
+
+
+class Late(leaving.LeavingInode):
+    """Notes that it has left."""
+
+    has_gone = False
+
+    def leave(self) -> bool:
+        self.has_gone = True
+        return True
+
+
+class Closing(leaving.LeavingSystem):
+    """Lets an inode go when it leaves itself."""
+
+    def __init__(self, waiting: leaving.Leaving, inode: Late) -> None:
+        super().__init__(b"closing", b"closing", 0)
+        self.waiting = waiting
+        self.inode = inode
+
+    def leave(self) -> bool:
+        self.waiting.add_inode(self.inode)
+        return True
+
+
+def test_what_comes_while_others_leave_is_not_forgotten(overlay: Overlay) -> None:
+    waiting = leaving.Leaving()
+    late = Late(overlay.world.tmpfs, 1, 0o100644)
+    waiting.add_system(Closing(waiting, late))
+    assert waiting.let_all_go()
+    assert late.has_gone
