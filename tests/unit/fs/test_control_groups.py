@@ -364,9 +364,9 @@ def test_what_is_held_for_descriptors_counts_once(machine: Machine) -> None:
         assert control is not None and 24 <= control.kept <= 60
         alone = control.kept
         pids = [program.fork(lambda other: other.pause()) for _ in range(4)]
-        for task in list(TOP.children[b"a"].members):
-            assert isinstance(task, Task)
-            count_holdings(task)
+        for member in list(TOP.children[b"a"].members):
+            assert isinstance(member, Task)
+            count_holdings(member)
         assert control.kept <= alone
         for pid in pids:
             program.kill(pid, signal.SIGKILL)
