@@ -330,6 +330,7 @@ class MemoryControls(FrameCharger):
             control = heir
         if control.stock == 0:
             self._take_stock(control)
+        RUNNING.current.charge_failed = False
         control.stock -= 1
         control.frames += 1
         return control.number

@@ -25,7 +25,7 @@ _BASE_SLICE_NS: Final = 6_000_000  # nice 0
 _IDLE_SLICE_NS: Final = 20_000  # SCHED_IDLE: a three-hundredth of nice 0
 _RR_SLICE_NS: Final = 100_000_000
 _DEBT_LIMIT_NS: Final = 50_000_000
-_MOST_PASSED_OVER: Final = 64  # threads that sit a round out, before one runs in spite of that: nothing else is served
+_MOST_PASSED_OVER: Final = 512  # threads that sit a round out, before one runs in spite of that: nothing else is served
 
 # nice -20 … 19
 SLICES_NS: Final[list[int]] = [

@@ -16,6 +16,7 @@ from kernel.task.task import current
 _GROUP_COST: Final = 300  # instructions, for `pace`
 _PROCESS_COST: Final = 400
 _RECLAIM_ROUNDS: Final = 16
+_HALF: Final = (1 << 32) - 1
 
 
 def control_of(group: ControlGroup) -> MemoryControl:
@@ -52,7 +53,8 @@ def parse_bytes(text: bytes) -> int:
     text = strip(text)
     if text == b"max":
         return NO_MEMORY_LIMIT
-    value = 0
+    high = 0  # and `low`: 32 bits each, as what is too large for both wraps around
+    low = 0
     base = 10
     if len(text) > 1 and text[0] == 48:
         base = 8
@@ -61,20 +63,22 @@ def parse_bytes(text: bytes) -> int:
             text = text[2:]
     digits = 0
     while digits < len(text) and _digit(text[digits]) < base:
-        value = value * base + _digit(text[digits]) if value < 1 << 58 else 1 << 62
+        low = low * base + _digit(text[digits])
+        high = (high * base + (low >> 32)) & _HALF
+        low &= _HALF
         digits += 1
     suffix = text[digits:]
     if digits == 0 or len(suffix) > 1:
         raise Errno(EINVAL)
-    shift = 0
     if len(suffix) == 1:
         place = b"kmgtpe".find(bytes([suffix[0] | 32]))
         if place < 0:
             raise Errno(EINVAL)
-        shift = 10 * (place + 1)
-    if value >> (62 - shift) != 0:
-        return NO_MEMORY_LIMIT
-    return min(value << shift >> PAGE_SHIFT, NO_MEMORY_LIMIT)
+        for _ in range(10 * (place + 1)):
+            low <<= 1
+            high = (high << 1 | low >> 32) & _HALF
+            low &= _HALF
+    return min(high << (32 - PAGE_SHIFT) | low >> PAGE_SHIFT, NO_MEMORY_LIMIT)
 
 
 def bytes_text(pages: int) -> bytes:

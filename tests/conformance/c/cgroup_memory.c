@@ -84,7 +84,6 @@ static void files(void) {
     static const char *names[] = {
         "memory.current", "memory.min", "memory.low", "memory.high", "memory.max", "memory.oom.group", "memory.events",
         "memory.events.local", "memory.swap.current", "memory.swap.max", "memory.swap.high", "memory.swap.events",
-        "memory.peak", "memory.swap.peak",
     };
     for (unsigned i = 0; i < sizeof names / sizeof *names; i++) {
         struct stat status;
