@@ -167,6 +167,8 @@ def kill_in(control: MemoryControl) -> bool:
             if score > worst:
                 worst = score
                 victim = process
+    if victim is not None and (victim.is_exiting or victim.is_zombie):
+        return True  # somebody else killed it while this thread rested
     control.happened(OOM, MEMORY_CONTROLS.events_are_local)
     if victim is None:
         return False
