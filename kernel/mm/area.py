@@ -49,34 +49,34 @@ class Area:
     ) -> None:
         self.start: int = start
         self.end: int = end
-        self.prot: u8 = prot
-        # what mprotect may ask for: a shared mapping of a read-only file is never writable
-        self.maximum_prot: u8 = maximum_prot
         self.flags: int = flags  # MAP_SHARED or MAP_PRIVATE, MAP_GROWSDOWN, MAP_LOCKED, MAP_NORESERVE
         self.source: MemoryObject | None = source
         self.offset: int = offset
-        self.through: MappedThrough | None = None  # held while it is attached
-        self.label: bytes = b""  # "[heap]", "[stack]", "[vdso]"
-        self.given_name: bytes | None = None  # by its program (PR_SET_VMA)
+        # Single bytes stand together: fields lie in this order, and a program may have 65,530 areas.
+        self.prot: u8 = prot
+        # what mprotect may ask for: a shared mapping of a read-only file is never writable
+        self.maximum_prot: u8 = maximum_prot
         self.dont_fork: bool = False
         self.wipe_on_fork: bool = False
         self.is_promised: bool = False  # its memory counts as promised (commitment.py)
         self.key: u8 = 0  # protection key (pkeys(7))
         self.sealed: bool = False  # mseal(2): neither place nor protection may change
-        self.policy: MemoryPolicy | None = None  # where its pages are to come from (mbind(2)); None: the thread's
         self.dont_dump: bool = False  # MADV_DONTDUMP; from the beginning where memory is secret
-        self.handler: FaultHandler | None = None  # who serves its faults (userfaultfd(2))
-        self.fault_modes: u8 = 0  # which ones
+        self.fault_modes: u8 = 0  # which faults `handler` serves
         self.has_own_pages: bool = False  # its program has had pages of its own there, other than the source's
+        self.height: u8 = 0  # in the tree of its space (area_tree.py), as the last fields here
+        self.through: MappedThrough | None = None  # held while it is attached
+        self.label: bytes = b""  # "[heap]", "[stack]", "[vdso]"
+        self.given_name: bytes | None = None  # by its program (PR_SET_VMA)
+        self.policy: MemoryPolicy | None = None  # where its pages are to come from (mbind(2)); None: the thread's
+        self.handler: FaultHandler | None = None  # who serves its faults (userfaultfd(2))
         self.space: AddressSpace | None = None  # that it lies in, while it is attached to a source
         self.next_of_source: Area | None = None  # other areas of the same source (TrackedObject)
         self.previous_of_source: Area | None = None
         self.next_gone: Area | None = None  # of those that are out of the space and not detached yet
-        # In the tree of its space (area_tree.py), whose business these are.
         self.left: Area | None = None
         self.right: Area | None = None
         self.parent: Area | None = None
-        self.height: u8 = 0
         self.gap: int = 0  # free bytes below the area
         self.largest: int = 0  # gap at or below this node
 
