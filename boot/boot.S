@@ -65,7 +65,20 @@ multiboot2_header_end:
 .globl pvh_entry
 pvh_entry:
         movl    $PROTOCOL_PVH, %edi
-        jmp     enter_long_mode
+        # Where memory is short, a loader may have put the first module (the initial files) over the end of the image.
+        cmpl    $0, 12(%ebx)            # hvm_start_info: the number of modules
+        je      enter_long_mode
+        movl    16(%ebx), %ecx          # their list: address and size, 64 bits each
+        cmpl    $0, 4(%ecx)
+        jne     enter_long_mode
+        movl    (%ecx), %edx
+        cmpl    $(__image_end - KERNEL_BASE), %edx
+        jae     enter_long_mode
+        addl    8(%ecx), %edx
+        cmpl    $(__image_start - KERNEL_BASE), %edx
+        jbe     enter_long_mode
+        movl    $(no_room_message - KERNEL_BASE), %esi
+        jmp     refuse
 
 .globl multiboot_entry
 multiboot_entry:
@@ -221,6 +234,8 @@ boot_gdt_pointer_high:
 
 unknown_loader_message:
         .asciz "krait: started by a boot loader that speaks neither PVH nor multiboot\r\n"
+no_room_message:
+        .asciz "krait: not enough memory: the initial files lie over the kernel\r\n"
 no_long_mode_message:
         .asciz "krait: this processor has no 64-bit mode\r\n"
 

@@ -8,8 +8,7 @@ from kernel.lang import EBADF, EBUSY, EFAULT, EINTR, EINVAL, EMFILE, ENOMEM, ENX
 from kernel.lib import user
 from kernel.lib.capabilities import CAP_IPC_LOCK
 from kernel.lib.pace import is_dying, pace
-from kernel.syscalls.descriptor_arguments import file_at
-from kernel.task import current
+from kernel.syscalls.descriptor_arguments import borrowed_file, file_at
 from kernel.task.limits import RLIMIT_MEMLOCK, RLIMIT_NOFILE, UNLIMITED
 from kernel.task.task import Task
 from kernel.uring.file import UringFile
@@ -96,7 +95,7 @@ def _file_for_ring(descriptor: int) -> File | None:
     """A file with a reference for a ring's list; none for -1. Raises EBADF, for rings too."""
     if descriptor == -1:
         return None
-    file = current().files.get(descriptor)
+    file = borrowed_file(descriptor)
     if isinstance(file, UringFile):
         raise Errno(EBADF)
     return file.acquire()

@@ -151,7 +151,7 @@ class KobjectDirectory(ComputedDirectory):
     def _links(self) -> list[KobjectLink]:
         links = self.kobject.links()
         if self.has_events:
-            links.insert(0, KobjectLink(b"subsystem", self.kobject.subsystem))
+            links.append(KobjectLink(b"subsystem", self.kobject.subsystem))
         return links
 
     def lookup(self, name: bytes) -> Inode | None:

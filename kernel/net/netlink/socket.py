@@ -222,7 +222,7 @@ class NetlinkSocket(Socket):
             message.buffer.faulted = True
             return 0
         if group != 0:
-            multicast(self.network, self.protocol, group, data, self.port, self)
+            multicast(self.network, self.protocol, group, data, self.port, self, own_identity())
         if port != 0:
             other = netlink_sockets_of(self.network).by_port.get(_key(self.protocol, port))
             if other is None:
@@ -477,10 +477,17 @@ def has_listener(network: Network, protocol: int, group: int) -> bool:
 
 
 def multicast(
-    network: Network, protocol: int, group: int, data: bytes, port: int, sender: NetlinkSocket | None
+    network: Network,
+    protocol: int,
+    group: int,
+    data: bytes,
+    port: int,
+    sender: NetlinkSocket | None,
+    identity: PeerIdentity | None = None,
 ) -> None:
-    """Give a datagram to everybody who joined the group, but for its sender. One operation that changes much may not
-    work for listeners without end: what is too much for one stretch without a safe point is an overrun to them.
+    """Give a datagram to everybody who joined the group, but for its sender; without an identity it is the kernel's.
+    One operation that changes much may not work for listeners without end: what is too much for one stretch without a
+    safe point is an overrun to them.
     """
     listeners = netlink_sockets_of(network).listeners.get(_key(protocol, group))
     if listeners is None:
@@ -492,7 +499,6 @@ def multicast(
         return
     listeners.is_overrun = False
     spend(_LISTENER_COST * len(listeners.sockets))
-    identity = None if sender is None else own_identity()
     for socket in listeners.sockets.keys():
         if socket is not sender:
             socket.enqueue(Datagram(data, port, group, identity))

@@ -4,7 +4,7 @@ import pytest
 
 from kernel.cgroup.freezing import rest, update_frozen
 from kernel.cgroup.group import CPU, GROUP_PAGES, MEMORY, PIDS, TOP, ControlGroup, GroupWalk, common_ancestor
-from kernel.cgroup.memory import MEMORY_CONTROLS, SLACK
+from kernel.cgroup.memory import MEMORY_CONTROLS, SLACK, GroupReclaimer
 from kernel.cgroup.numbers import NumberControl
 from kernel.cgroup.tree import (
     check_delegation,
@@ -184,7 +184,8 @@ def test_walks_meet_groups_that_are_made_meanwhile(group: ControlGroup) -> None:
     assert walk.next() is None
 
 
-def test_groups_count_for_those_above(group: ControlGroup) -> None:
+def test_groups_count_for_those_above(group: ControlGroup, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(MEMORY_CONTROLS, "reclaimer", GroupReclaimer())  # no pages of other tests
     group.delegated = MEMORY
     group.memory = control = MEMORY_CONTROLS.make(None, group)
     control.limit = 10

@@ -14,7 +14,7 @@ from tools.simulated.machine import Machine
 
 # Who finds files without holding them: each acquires at once what it found, or only looks at it.
 LOOKS_ONLY = {"descriptor_arguments.py", "kcmp.py", "statmount.py"}
-BORROWS = {"epoll.py", "io_submit.py", "read_write.py"}
+BORROWS = {"epoll.py", "io_submit.py", "read_write.py", "uring_resources.py"}
 
 
 def calls_in(path: str) -> set[str]:
