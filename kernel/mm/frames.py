@@ -53,7 +53,7 @@ _PIN_LIMIT: Final = (1 << 16) - 1
 _ORDER_FREE: Final = 0x8000
 _REPORTED: Final = 0x4000  # the host knows that the block is free
 _SHARED: Final = 0x4000  # a page of a file in memory
-LAST_CHARGE: Final = 0x3FFF  # the largest number of who is charged
+LAST_CHARGE: Final = 0x3FFF  # the largest number of a charged group
 _STACK_LIMIT: Final = 256  # single frames kept in front of the buddy lists
 
 _REPORT_SHIFT: Final = 4  # a sixteenth of memory stays at hand while blocks are reported
@@ -388,7 +388,7 @@ def mark_shared(frame: Frame) -> None:
 
 
 def charged_for(frame: Frame) -> int:
-    """The number of who is charged for a frame in use, or 0."""
+    """The number of the group that is charged for a frame in use, or 0."""
     return load_u16(_entry(frame) + _STATE) & LAST_CHARGE
 
 

@@ -5,7 +5,7 @@ has, times the group's weight / 100, however many they are; and inside a group, 
 divide that by their weights. Only those that are ready or run count (`load`).
 
 A limit is a quota for each period. What threads run beyond it (until the next tick, or in a system call) is a debt to
-the next periods. Who has used up the quota waits where it would go on in user mode (task/group_time.py), so it holds
+the next periods. A thread past the quota waits where it would go on in user mode (task/group_time.py), so it holds
 nothing meanwhile. Real-time threads are not limited.
 
 Context: never sleeps, allocates nothing; called from interrupts too. Groups are at most as deep as

@@ -56,7 +56,7 @@ class Mutex:
 
     @sleeps
     def acquire_unless_dying(self) -> None:
-        """The same for who may wait long: a thread that is to end gives up. Raises EINTR, EIO."""
+        """The same for a wait that may be long: a thread that is to end gives up. Raises EINTR, EIO."""
         thread = current_thread()
         owner = self.owner
         while owner is not None:

@@ -1,7 +1,7 @@
 """The files of every control group: cgroup.* (Linux's Documentation/admin-guide/cgroup-v2.rst, "Core Interface Files").
 
 A process is moved by whoever may write to cgroup.procs of the group that it comes to and of the lowest group above both
-(and, where the file system is mounted with `nsdelegate`, sees both). Who opened the file counts.
+(and, where the file system is mounted with `nsdelegate`, sees both). The opener of the file counts.
 """
 
 from typing import Final

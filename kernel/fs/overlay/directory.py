@@ -170,7 +170,7 @@ class OpenOverlayDirectory(InodeFile):
         self.directory: OverlayNode = directory
         self._entries: list[Entry] | None = None  # once they are read
         self._names_bytes: int = 0
-        self._end: int = -1  # the position behind the last name, once that was given
+        self._end: int = -1  # the position after the last name, once that was given
 
     def held_bytes(self) -> int:
         return DESCRIPTION_BYTES + self.inode.held_bytes() + self._names_bytes
@@ -195,7 +195,7 @@ class OpenOverlayDirectory(InodeFile):
                 return
             sink.position = index + _FIRST_POSITION
         self._end = index + _FIRST_POSITION
-        self._entries = None  # read anew by who goes back
+        self._entries = None  # a reader that goes back reads them anew
         self._names_bytes = 0
 
     def fsync(self) -> None:
