@@ -116,8 +116,8 @@ def ip_forwarding(session: Session) -> None:
     with counted(session) as peer:
         session.setting("net/ipv4/ip_forward", "1")
         session.listen_to(OTHER_HOST)
-        peer.ask(peer.echo(dst=OTHER_HOST, flags="DF"), "to another host of the network")
-        session.wait(1)
+        session.send(peer.echo(dst=OTHER_HOST, flags="DF"), "to another host of the network")
+        session.wait(3)  # the echo follows the answer about the other host: before or after a ping's, as it happens
         peer.ask(peer.echo(dst=OTHER_HOST, flags="DF"), "once more")
         session.pause(0.1)
         peer.ask(peer.echo(dst=OTHER_HOST, flags="DF"), "and later")
