@@ -8,6 +8,7 @@ that it was made of, so that nothing is done, and mypy and LLVM are not even imp
 from __future__ import annotations
 
 import ast
+import builtins
 import contextlib
 import hashlib
 import importlib
@@ -219,6 +220,7 @@ def import_live(modules: list[str], files: list[Path]) -> None:
 
     if str(ROOT) not in sys.path:
         sys.path.insert(0, str(ROOT))
+    before = dict(vars(builtins))
     with contextlib.redirect_stdout(sys.stderr):
         for module in (*RUNTIME, *modules):
             guarded_import(partial(importlib.import_module, module), Path(*module.split(".")))
@@ -228,6 +230,13 @@ def import_live(modules: list[str], files: list[Path]) -> None:
                 guarded_import(partial(importlib.import_module, name), file)
             else:
                 guarded_import(partial(import_file, name, file), file)
+    names = sorted(name for name in before if not name.startswith("__"))
+    changed = [name for name in names if vars(builtins).get(name) is not before[name]]
+    if changed:
+        place = Loc(str(files[0] if files else Path(*modules[0].split("."))), 1)
+        message = f"the import put something else in the place of the built-in {changed[0]}"
+        vars(builtins).update(before)
+        raise Refused([Diagnostic("KP198", place, message, "give it a name of your own")], {})
 
 
 def import_file(name: str, file: Path) -> None:

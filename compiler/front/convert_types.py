@@ -88,6 +88,8 @@ class TypeConverter:
                 return FunctionType(tuple(self.convert(a, loc) for a in t.arg_types), self.convert(t.ret_type, loc))
             case mt.Overloaded():
                 return self.convert(t.items[0], loc)
+            case mt.TypeVarType() if t.id.is_self():
+                raise Diagnostic("KP112", loc, "Kernel Python has no Self", "name the class")
             case mt.TypeVarType():
                 owner = t.id.namespace or t.fullname.rsplit(".", 1)[0]
                 return TypeVariable(f"{owner}.{t.name}")

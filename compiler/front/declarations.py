@@ -10,11 +10,14 @@ from pathlib import Path
 from compiler.front.construction import check_construction
 from compiler.front.convert_types import short_name
 from compiler.front.rules import KERNEL_ERROR, container_faults, heap_fault
+from compiler.nodes import walk
 from compiler.tree import (
+    Captured,
     ClassDecl,
     Diagnostic,
     Function,
     Loc,
+    Local,
     Program,
 )
 from compiler.types import (
@@ -66,6 +69,16 @@ def _fail(decl: ClassDecl, code: str, message: str, hint: str, loc: Loc | None =
     decl.errors.append(Diagnostic(code, loc or decl.loc, message, hint))
 
 
+def _exit_argument(program: Program, name: str) -> Local | Captured | None:
+    """Where an `__exit__` reads the exception that it is given in CPython, and not in compiled code."""
+    function = program.functions.get(name)
+    if function is None:
+        return None
+    given = {param.name for param in function.params[1:]}
+    nodes = (node for statement in function.body for node in walk(statement))
+    return next((node for node in nodes if isinstance(node, Local | Captured) and node.name in given), None)
+
+
 def _check_methods(program: Program, decl: ClassDecl) -> None:
     for full_name in decl.methods:
         method = full_name.removeprefix(decl.name + ".")
@@ -76,6 +89,10 @@ def _check_methods(program: Program, decl: ClassDecl) -> None:
                 f"{short_name(decl.name)} has __del__",
                 "end it with close() or with; memory frees itself",
             )
+        elif method == "__exit__" and (read := _exit_argument(program, full_name)) is not None:
+            message = f"{short_name(decl.name)}.__exit__ reads {read.name}"
+            hint = "it is not told which exception is on its way: use try and except, or note success in the object"
+            _fail(decl, "KP275", message, hint, read.loc)
         elif method == "__exit__" and not isinstance(_result(program, full_name), NoneType):
             _fail(
                 decl,

@@ -38,6 +38,7 @@ from mypy.nodes import (
     RefExpr,
     ReturnStmt,
     SliceExpr,
+    StarExpr,
     Statement,
     StrExpr,
     TempNode,
@@ -51,7 +52,7 @@ from mypy.nodes import (
 )
 
 from compiler.diagnostics import internal_error
-from compiler.front.basics import Unreachable, find_attribute
+from compiler.front.basics import Unreachable, find_attribute, refuse_protocol_field
 from compiler.front.convert_types import BYTE_ARRAY, DEQUE, DICT, LIST, element_type, type_info
 from compiler.front.expressions import ExpressionConverter, list_type
 from compiler.tree import (
@@ -334,6 +335,8 @@ class StatementConverter(ExpressionConverter):
                 return self._member_target(node, loc)
             case IndexExpr():
                 return self._index_target(node, loc)
+            case StarExpr():
+                raise Diagnostic("KP133", loc, "* is out here", "write the items out, or append them in a loop")
             case TupleExpr():
                 parts: list[Type | None] = [None] * len(node.items)
                 if isinstance(given, TupleType) and len(given.items) == len(parts):
@@ -370,6 +373,7 @@ class StatementConverter(ExpressionConverter):
             raise Diagnostic("KP151", loc, f"{info.name} has no field {node.name}")
         if not isinstance(symbol, Var):
             return PropertyTarget(loc, self.convert_type(node), value, owner, node.name)
+        refuse_protocol_field(symbol, loc)
         return FieldTarget(
             loc, self.types.convert(self._declared(node.expr, symbol, owner), loc), value, owner, node.name
         )
