@@ -27,6 +27,7 @@ from mypy.nodes import (
     ImportBase,
     IndexExpr,
     LambdaExpr,
+    ListExpr,
     MatchStmt,
     MemberExpr,
     NameExpr,
@@ -282,6 +283,10 @@ class StatementConverter(ExpressionConverter):
                 if isinstance(lvalue, NameExpr) and isinstance(lvalue.node, Var):
                     self.local_name(lvalue.node, loc)  # a declaration alone
             return
+        for lvalue in node.lvalues:  # mypy gives what is unpacked no type then
+            for item in lvalue.items if isinstance(lvalue, TupleExpr | ListExpr) else ():
+                if isinstance(item, StarExpr):
+                    self.target(item)
         value = self.expression(node.rvalue)
         targets = [self.target(lvalue, value.type) for lvalue in node.lvalues]
         self._check_struct_alias(targets, value, loc)
