@@ -220,7 +220,6 @@ def import_live(modules: list[str], files: list[Path]) -> None:
 
     if str(ROOT) not in sys.path:
         sys.path.insert(0, str(ROOT))
-    before = dict(vars(builtins))
     with contextlib.redirect_stdout(sys.stderr):
         for module in (*RUNTIME, *modules):
             guarded_import(partial(importlib.import_module, module), Path(*module.split(".")))
@@ -230,13 +229,6 @@ def import_live(modules: list[str], files: list[Path]) -> None:
                 guarded_import(partial(importlib.import_module, name), file)
             else:
                 guarded_import(partial(import_file, name, file), file)
-    names = sorted(name for name in before if not name.startswith("__"))
-    changed = [name for name in names if vars(builtins).get(name) is not before[name]]
-    if changed:
-        place = Loc(str(files[0] if files else Path(*modules[0].split("."))), 1)
-        message = f"the import put something else in the place of the built-in {changed[0]}"
-        vars(builtins).update(before)
-        raise Refused([Diagnostic("KP198", place, message, "give it a name of your own")], {})
 
 
 def import_file(name: str, file: Path) -> None:
@@ -249,6 +241,7 @@ def import_file(name: str, file: Path) -> None:
 
 def guarded_import(action: Callable[[], object], source: Path) -> None:
     """Import; an exception of the sources becomes a diagnostic at their innermost line."""
+    before = dict(vars(builtins))
     try:
         action()
     except (Exception, SystemExit) as error:
@@ -259,6 +252,12 @@ def guarded_import(action: Callable[[], object], source: Path) -> None:
             [Diagnostic("KP190", place, f"importing this raises {type(error).__name__}: {error}",
                         "module-level code runs when the program is compiled")], {}
         ) from error  # fmt: skip
+    now = vars(builtins)
+    for name, value in before.items():
+        if now.get(name) is not value and not name.startswith("__"):
+            now.update(before)
+            message = f"importing this puts something else in the place of the built-in {name}"
+            raise Refused([Diagnostic("KP198", Loc(str(source), 1), message, "give it a name of your own")], {})
 
 
 def lower(program: Program, entries: list[str], target: Target, profile: str) -> Lowered:
