@@ -142,9 +142,9 @@ class Freezer:
         """The symbol of an object; a new one is put on the list of those to fill. `path` None: find the global."""
         match t:
             case StrType():
-                if not isinstance(obj, str):
+                if not isinstance(obj, str) or any("\ud800" <= character <= "\udfff" for character in obj):
                     raise self._mismatch(obj, t, path)
-                return self._text(obj, t, obj.encode("utf-8", "surrogatepass"), path)
+                return self._text(obj, t, obj.encode(), path)
             case BytesType():
                 if not isinstance(obj, bytes):
                     raise self._mismatch(obj, t, path)

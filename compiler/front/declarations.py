@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import tokenize
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -38,6 +39,7 @@ from compiler.types import (
 )
 
 UNSAFE_MODULES = ("kernel.lang.unsafe", "kernel.lang.raw", "arch.x86_64.instructions")
+_SURROGATES = re.compile("[\ud800-\udfff]")  # mypy reads another character instead
 _COMPARISONS = ("__eq__", "__lt__", "__le__", "__gt__", "__ge__")
 # Python calls these where compiled code compares by `__eq__`, hashes by identity, and counts through `__len__`.
 _NOT_CALLED = ("__hash__", "__ne__", "__iter__", "__next__", "__reversed__", "__index__", "__int__", "__missing__")
@@ -253,9 +255,13 @@ def check_comments(path: str, lines: list[str]) -> Iterator[Diagnostic]:
 
 
 def check_imports(module: str, path: str, lines: Iterable[str], trusted: bool) -> list[Diagnostic]:
-    """Star imports, and imports of unsafe modules by modules that are not on the list."""
+    """Star imports, imports of unsafe modules by modules that are not on the list, and texts that are none."""
     found: list[Diagnostic] = []
     for node in ast.walk(ast.parse("\n".join(lines))):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and _SURROGATES.search(node.value):
+            loc = Loc(path, node.lineno, node.col_offset, node.end_lineno or node.lineno, node.end_col_offset or 0)
+            hint = "write the character itself, or bytes"
+            found.append(Diagnostic("KP276", loc, "half a pair of surrogates is no character", hint))
         if not isinstance(node, ast.Import | ast.ImportFrom):
             continue
         loc = Loc(path, node.lineno, node.col_offset, node.end_lineno or node.lineno, node.end_col_offset or 0)
