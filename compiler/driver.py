@@ -177,10 +177,12 @@ def related_files(file: Path) -> list[Path]:
     from compiler.front.sources import unreadable
 
     found: dict[Path, None] = {}
+    under_way: set[Path] = set()  # files may import each other in a circle
 
     def visit(path: Path) -> None:
-        if path in found:
+        if path in under_way:
             return
+        under_way.add(path)
         if (fault := unreadable(path)) is not None:
             raise Refused([fault], {})
         try:
