@@ -66,6 +66,8 @@ class TypeConverter:
         """Our type for mypy's; raises a Diagnostic for what the language does not have."""
         if t is None:
             raise Diagnostic("KP110", loc, "the type is not known here", "annotate the variable")
+        if isinstance(t, mt.TypeAliasType) and t.is_recursive:
+            raise Diagnostic("KP112", loc, "Kernel Python has no type that contains itself", "write a class")
         t = mt.get_proper_type(t)
         match t:
             case mt.NoneType():
