@@ -8,6 +8,7 @@ that it was made of, so that nothing is done, and mypy and LLVM are not even imp
 from __future__ import annotations
 
 import ast
+import builtins
 import contextlib
 import hashlib
 import importlib
@@ -176,10 +177,12 @@ def related_files(file: Path) -> list[Path]:
     from compiler.front.sources import unreadable
 
     found: dict[Path, None] = {}
+    under_way: set[Path] = set()  # files may import each other in a circle
 
     def visit(path: Path) -> None:
-        if path in found:
+        if path in under_way:
             return
+        under_way.add(path)
         if (fault := unreadable(path)) is not None:
             raise Refused([fault], {})
         try:
@@ -240,6 +243,7 @@ def import_file(name: str, file: Path) -> None:
 
 def guarded_import(action: Callable[[], object], source: Path) -> None:
     """Import; an exception of the sources becomes a diagnostic at their innermost line."""
+    before = dict(vars(builtins))
     try:
         action()
     except (Exception, SystemExit) as error:
@@ -250,6 +254,12 @@ def guarded_import(action: Callable[[], object], source: Path) -> None:
             [Diagnostic("KP190", place, f"importing this raises {type(error).__name__}: {error}",
                         "module-level code runs when the program is compiled")], {}
         ) from error  # fmt: skip
+    now = vars(builtins)
+    for name, value in before.items():
+        if now.get(name) is not value and not name.startswith("__"):
+            now.update(before)
+            message = f"importing this puts something else in the place of the built-in {name}"
+            raise Refused([Diagnostic("KP198", Loc(str(source), 1), message, "give it a name of your own")], {})
 
 
 def lower(program: Program, entries: list[str], target: Target, profile: str) -> Lowered:

@@ -55,6 +55,7 @@ from compiler.types import (
 HASHING = "kernel.lang.runtime.hashing"
 TEXT_MODULE = "krait.data.text"
 NOWHERE = Loc("<frozen data>", 0)
+LIVE_HINT = "import must leave functions, classes and methods as their source says"
 HINT_FIELDS = "the heap holds ints, bools, enums, functions, structs, Arrays, strings, containers and class instances"
 
 
@@ -141,9 +142,9 @@ class Freezer:
         """The symbol of an object; a new one is put on the list of those to fill. `path` None: find the global."""
         match t:
             case StrType():
-                if not isinstance(obj, str):
+                if not isinstance(obj, str) or any("\ud800" <= character <= "\udfff" for character in obj):
                     raise self._mismatch(obj, t, path)
-                return self._text(obj, t, obj.encode("utf-8", "surrogatepass"), path)
+                return self._text(obj, t, obj.encode(), path)
             case BytesType():
                 if not isinstance(obj, bytes):
                     raise self._mismatch(obj, t, path)
@@ -282,6 +283,10 @@ class Freezer:
         if t.name.startswith(CONTAINERS + "."):
             fields = self._container_fields(t, obj, path)
         else:
+            for name in getattr(obj, "__dict__", {}):
+                if name not in layout.fields and hasattr(type(obj), name):
+                    message = f"the import gave this {show(t)} a {name} of its own, in place of its class's"
+                    raise self._error("KP198", path, message, LIVE_HINT)
             for name in layout.fields:
                 fields[name] = self._attribute(obj, name, t, path)
                 if isinstance(fields[name], list | dict | deque | bytearray) and self.hooks.is_guarded(t, name):
@@ -357,7 +362,7 @@ class Freezer:
     def _integer(self, t: IntType, value: object, path: str) -> Constant:
         if isinstance(value, enum.Enum):
             value = value.value
-        if isinstance(value, float | str | bytes) or not hasattr(value, "__index__"):
+        if isinstance(value, bool | float | str | bytes) or not hasattr(value, "__index__"):
             raise self._mismatch(value, t, path)
         number = int(value)
         low, high = (-(1 << (t.bits - 1)), (1 << (t.bits - 1)) - 1) if t.signed else (0, (1 << t.bits) - 1)

@@ -37,6 +37,9 @@ Linux 6.12 on x86-64 is the measure. {full} calls are full, {partial} partial, o
 - **As Linux (ENOSYS):** Linux has a number for the call and nothing behind it: there, too, it returns `ENOSYS`.
 - **Unimplemented:** the call returns `ENOSYS`, and the kernel's log says so once.
 
+`python -m compiler report NAME` prints with which errors a call may end, as the compiler knows from the whole kernel;
+[compiler.md](compiler.md#7-how-deep-stacks-may-get) has an example.
+
 """
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from mypy.nodes import SymbolNode, TypeInfo
+from mypy.nodes import SymbolNode, TypeInfo, Var
+
+from compiler.tree import Diagnostic, Loc
 
 
 class Unreachable(Exception):
@@ -16,6 +18,13 @@ def find_attribute(info: TypeInfo, name: str) -> tuple[str, SymbolNode | None]:
         if symbol is not None and symbol.node is not None:
             return base.fullname, symbol.node
     return info.fullname, None
+
+
+def refuse_protocol_field(symbol: Var, loc: Loc) -> None:
+    """A field lies at another place in each class that satisfies a protocol."""
+    if symbol.info and symbol.info.is_protocol:
+        message = f"{symbol.name} is a field of the protocol {symbol.info.name}"
+        raise Diagnostic("KP274", loc, message, "ask for a method or a property, and give the classes one")
 
 
 def fold(op: str, a: int, b: int) -> int | None:

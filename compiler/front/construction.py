@@ -24,6 +24,7 @@ from compiler.tree import (
     CallFunction,
     CallMethod,
     CallValue,
+    Captured,
     ClassDecl,
     Compare,
     Continue,
@@ -297,7 +298,8 @@ class Construction(Paths):
     # Expressions ------------------------------------------------------------------------------------------------------
 
     def is_this(self, node: Any) -> bool:
-        return isinstance(node, Local) and node.name == self.this
+        """The object, also as a nested function or lambda sees it."""
+        return isinstance(node, Local | Captured) and node.name == self.this
 
     def read(self, name: str, loc: Loc, state: Fields) -> None:
         if name in self.wanted and name not in state:
@@ -308,7 +310,7 @@ class Construction(Paths):
     def value(self, node: Any, state: Fields) -> Fields:
         """An expression: its reads are judged; returns what is set afterwards."""
         match node:
-            case Local():
+            case Local() | Captured():
                 return state - {PRIVATE} if self.is_this(node) else state
             case Field(value=value, name=name) if self.is_this(value):
                 self.read(name, node.loc, state)

@@ -66,6 +66,8 @@ class TypeConverter:
         """Our type for mypy's; raises a Diagnostic for what the language does not have."""
         if t is None:
             raise Diagnostic("KP110", loc, "the type is not known here", "annotate the variable")
+        if isinstance(t, mt.TypeAliasType) and t.is_recursive:
+            raise Diagnostic("KP112", loc, "Kernel Python has no type that contains itself", "write a class")
         t = mt.get_proper_type(t)
         match t:
             case mt.NoneType():
@@ -88,6 +90,8 @@ class TypeConverter:
                 return FunctionType(tuple(self.convert(a, loc) for a in t.arg_types), self.convert(t.ret_type, loc))
             case mt.Overloaded():
                 return self.convert(t.items[0], loc)
+            case mt.TypeVarType() if t.id.is_self():
+                raise Diagnostic("KP112", loc, "Kernel Python has no Self", "name the class")
             case mt.TypeVarType():
                 owner = t.id.namespace or t.fullname.rsplit(".", 1)[0]
                 return TypeVariable(f"{owner}.{t.name}")

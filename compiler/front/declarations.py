@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import tokenize
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -10,11 +11,14 @@ from pathlib import Path
 from compiler.front.construction import check_construction
 from compiler.front.convert_types import short_name
 from compiler.front.rules import KERNEL_ERROR, container_faults, heap_fault
+from compiler.nodes import walk
 from compiler.tree import (
+    Captured,
     ClassDecl,
     Diagnostic,
     Function,
     Loc,
+    Local,
     Program,
 )
 from compiler.types import (
@@ -35,6 +39,7 @@ from compiler.types import (
 )
 
 UNSAFE_MODULES = ("kernel.lang.unsafe", "kernel.lang.raw", "arch.x86_64.instructions")
+_SURROGATES = re.compile("[\ud800-\udfff]")  # mypy reads another character instead
 _COMPARISONS = ("__eq__", "__lt__", "__le__", "__gt__", "__ge__")
 # Python calls these where compiled code compares by `__eq__`, hashes by identity, and counts through `__len__`.
 _NOT_CALLED = ("__hash__", "__ne__", "__iter__", "__next__", "__reversed__", "__index__", "__int__", "__missing__")
@@ -66,6 +71,16 @@ def _fail(decl: ClassDecl, code: str, message: str, hint: str, loc: Loc | None =
     decl.errors.append(Diagnostic(code, loc or decl.loc, message, hint))
 
 
+def _exit_argument(program: Program, name: str) -> Local | Captured | None:
+    """Where an `__exit__` reads the exception that it is given in CPython, and not in compiled code."""
+    function = program.functions.get(name)
+    if function is None:
+        return None
+    given = {param.name for param in function.params[1:]}
+    nodes = (node for statement in function.body for node in walk(statement))
+    return next((node for node in nodes if isinstance(node, Local | Captured) and node.name in given), None)
+
+
 def _check_methods(program: Program, decl: ClassDecl) -> None:
     for full_name in decl.methods:
         method = full_name.removeprefix(decl.name + ".")
@@ -76,6 +91,10 @@ def _check_methods(program: Program, decl: ClassDecl) -> None:
                 f"{short_name(decl.name)} has __del__",
                 "end it with close() or with; memory frees itself",
             )
+        elif method == "__exit__" and (read := _exit_argument(program, full_name)) is not None:
+            message = f"{short_name(decl.name)}.__exit__ reads {read.name}"
+            hint = "it is not told which exception is on its way: use try and except, or note success in the object"
+            _fail(decl, "KP275", message, hint, read.loc)
         elif method == "__exit__" and not isinstance(_result(program, full_name), NoneType):
             _fail(
                 decl,
@@ -236,9 +255,13 @@ def check_comments(path: str, lines: list[str]) -> Iterator[Diagnostic]:
 
 
 def check_imports(module: str, path: str, lines: Iterable[str], trusted: bool) -> list[Diagnostic]:
-    """Star imports, and imports of unsafe modules by modules that are not on the list."""
+    """Star imports, imports of unsafe modules by modules that are not on the list, and texts that are none."""
     found: list[Diagnostic] = []
     for node in ast.walk(ast.parse("\n".join(lines))):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and _SURROGATES.search(node.value):
+            loc = Loc(path, node.lineno, node.col_offset, node.end_lineno or node.lineno, node.end_col_offset or 0)
+            hint = "write the character itself, or bytes"
+            found.append(Diagnostic("KP276", loc, "half a pair of surrogates is no character", hint))
         if not isinstance(node, ast.Import | ast.ImportFrom):
             continue
         loc = Loc(path, node.lineno, node.col_offset, node.end_lineno or node.lineno, node.end_col_offset or 0)

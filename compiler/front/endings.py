@@ -48,6 +48,7 @@ from compiler.tree import (
     Walrus,
     While,
     With,
+    Yield,
 )
 
 FRAMES = "kernel.mm.frames."
@@ -237,6 +238,8 @@ class Endings(Assignment):
         ended = [name for node in calls for name in frames.ended(node)]
         ended += [name for n in steps if isinstance(n, With) for name in self._leaves(n)[1]]
         resized = frozenset[int]().union(*(storage.resized(scope, node) for node in calls))
+        resized |= storage.yields.get(function.name, frozenset())
+        resized = resized.union(*(self._leaves(n)[0] for n in steps if isinstance(n, With)))
         self.may_end = bool(resized or ended) and not function.name.startswith(_APART)
         if not self.may_end:
             return
@@ -313,6 +316,10 @@ class Endings(Assignment):
             return self.end(sites, names, after) if after is not None else None
         if isinstance(node, Return):
             self.returned(node, state)
+        if isinstance(node, Yield):  # the body of the loop runs here
+            after = super().statement(node, state)
+            waiting = self.storage.yields.get(self.function.name, frozenset[int]())
+            return self.end(waiting, (), after) if after is not None else None
         return super().statement(node, state)
 
     def returned(self, node: Return, state: State) -> None:

@@ -45,7 +45,7 @@ from mypy.nodes import (
     Var,
 )
 
-from compiler.front.basics import Unreachable, find_attribute, fold
+from compiler.front.basics import Unreachable, find_attribute, fold, refuse_protocol_field
 from compiler.front.calls import CallConverter, refuse_overloaded
 from compiler.front.convert_types import BYTE_ARRAY, DEQUE, DICT, LIST, type_info
 from compiler.tree import (
@@ -418,6 +418,7 @@ class ExpressionConverter(CallConverter):
                     return CallBuiltin(
                         loc, self.convert_type(node), f"{type(t).__name__.removesuffix('Type')}.{name}", [receiver]
                     )
+                refuse_protocol_field(symbol, loc)
                 return Field(loc, self.convert_type(node), receiver, owner, name)
             case Decorator() if symbol.func.is_property:
                 if isinstance(t, RawArrayType | SpanType | ArrayType):

@@ -10,6 +10,7 @@ import ast
 import re
 import sys
 import tokenize
+from collections.abc import Sequence
 from pathlib import Path
 
 import mypy.version
@@ -99,6 +100,8 @@ def load(modules: list[str], files: list[str], root: str) -> Program:
         for name, tree in result.files.items()
         if tree is not None and (name in names or name.split(".")[0] in PACKAGES)
     }
+    if diagnostics:
+        refuse_other_syntax(list(names.values()), diagnostics)
     program = Program({}, {}, {}, {})
     for name, tree in trees.items():
         program.modules[name] = tree.path
@@ -145,14 +148,17 @@ def source_lines(path: Path) -> list[str]:
         return file.read().splitlines()
 
 
-def refuse_other_syntax(paths: list[str]) -> None:
-    """What Python refuses though mypy reads it, such as a mixture of tabs and spaces."""
+def refuse_other_syntax(paths: list[str], others: Sequence[Diagnostic] = ()) -> None:
+    """What Python refuses though mypy reads it, such as a mixture of tabs and spaces, or a later Python's syntax;
+    `others` are what mypy said.
+    """
     for path in paths:
         try:
             ast.parse(Path(path).read_bytes())
         except SyntaxError as error:
             loc = Loc(path, error.lineno or 1, max((error.offset or 1) - 1, 0))
-            raise SourceErrors([Diagnostic("KP100", loc, error.msg)], {}) from None
+            told = [d for d in others if (d.loc.path, d.loc.line) != (loc.path, loc.line)]
+            raise SourceErrors([*told, Diagnostic("KP100", loc, error.msg)], {}) from None
 
 
 def module_name(path: Path, root: Path) -> str:

@@ -27,6 +27,7 @@ from mypy.nodes import (
     ImportBase,
     IndexExpr,
     LambdaExpr,
+    ListExpr,
     MatchStmt,
     MemberExpr,
     NameExpr,
@@ -38,6 +39,7 @@ from mypy.nodes import (
     RefExpr,
     ReturnStmt,
     SliceExpr,
+    StarExpr,
     Statement,
     StrExpr,
     TempNode,
@@ -51,7 +53,7 @@ from mypy.nodes import (
 )
 
 from compiler.diagnostics import internal_error
-from compiler.front.basics import Unreachable, find_attribute
+from compiler.front.basics import Unreachable, find_attribute, refuse_protocol_field
 from compiler.front.convert_types import BYTE_ARRAY, DEQUE, DICT, LIST, element_type, type_info
 from compiler.front.expressions import ExpressionConverter, list_type
 from compiler.tree import (
@@ -281,6 +283,10 @@ class StatementConverter(ExpressionConverter):
                 if isinstance(lvalue, NameExpr) and isinstance(lvalue.node, Var):
                     self.local_name(lvalue.node, loc)  # a declaration alone
             return
+        for lvalue in node.lvalues:  # mypy gives what is unpacked no type then
+            for item in lvalue.items if isinstance(lvalue, TupleExpr | ListExpr) else ():
+                if isinstance(item, StarExpr):
+                    self.target(item)
         value = self.expression(node.rvalue)
         targets = [self.target(lvalue, value.type) for lvalue in node.lvalues]
         self._check_struct_alias(targets, value, loc)
@@ -334,6 +340,8 @@ class StatementConverter(ExpressionConverter):
                 return self._member_target(node, loc)
             case IndexExpr():
                 return self._index_target(node, loc)
+            case StarExpr():
+                raise Diagnostic("KP133", loc, "* is out here", "write the items out, or append them in a loop")
             case TupleExpr():
                 parts: list[Type | None] = [None] * len(node.items)
                 if isinstance(given, TupleType) and len(given.items) == len(parts):
@@ -370,6 +378,7 @@ class StatementConverter(ExpressionConverter):
             raise Diagnostic("KP151", loc, f"{info.name} has no field {node.name}")
         if not isinstance(symbol, Var):
             return PropertyTarget(loc, self.convert_type(node), value, owner, node.name)
+        refuse_protocol_field(symbol, loc)
         return FieldTarget(
             loc, self.types.convert(self._declared(node.expr, symbol, owner), loc), value, owner, node.name
         )

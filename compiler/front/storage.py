@@ -100,13 +100,18 @@ class Storage:
         self.direct: dict[Place, list[Place]] = {}  # by function: the bytearrays that it resizes itself
         self.callees: dict[Place, set[Place]] = {}
         self.resizes: dict[Place, Sites] = {}
+        self.loops: list[tuple[Function, str, str, list[Any]]] = []  # over generators: where, scope, which, the body
+        self.yields: dict[str, Sites] = {}  # by generator: what the loops over it resize while it waits
+        self.at_import: dict[Place, object] = {}  # bytearrays that no function makes
         self.sleeping: list[Place] = []  # functions during which other threads run
         self.steps: dict[int, list[Any]] = {}  # by function: its calls, `with` and `return` statements
+        self._made_at_import(ELEMENT)
         for function in program.functions.values():
             if not function.name.startswith(CONTAINERS) and not function.errors:
                 self._function(("f", function.name), function, function.name)
         self._solve()
         self._solve_resizes()
+        self._solve_yields()
 
     # What may be where ------------------------------------------------------------------------------------------------
 
@@ -207,8 +212,12 @@ class Storage:
                     self._assign(scope, target, value)
             case Walrus(name=name, value=value):
                 self._flow(scope, value, ("local", scope, name))
-            case For(target=target, iterable=iterable):
+            case For(target=target, iterable=iterable, body=body):
                 self._elements(scope, target, iterable)
+                for source in iterable.args if isinstance(iterable, CallBuiltin) else [iterable]:
+                    for generator, _ in self.targets(source):
+                        if generator.is_generator:
+                            self.loops.append((function, scope, generator.name, body))
             case Comprehension(element=element, clauses=clauses):
                 self._flow(scope, element, ELEMENT)
                 for clause in clauses:
@@ -232,6 +241,8 @@ class Storage:
                         self._flow(scope, subject, ("local", scope, pattern.name))
             case NestedFunction(function=inner) | Lambda(function=inner):
                 self._nested(me, inner, scope)
+            case Global(module=module, name=name) if _holds(node.type):
+                self._made_at_import(("global", module, name))
             case Global() if isinstance(node.type, FunctionType):
                 self._as_value(self.program.functions.get(f"{node.module}.{node.name}"), None)
             case CallValue(args=args):
@@ -240,6 +251,10 @@ class Storage:
                     self._flow(scope, arg, ("value argument", len(args), i))
             case CallFunction() | CallMethod() | New():
                 self._call(me, scope, node)
+
+    def _made_at_import(self, place: Place) -> None:
+        """A place that holds a bytearray when the program starts."""
+        self.made.setdefault(place, set()).add(id(self.at_import.setdefault(place, object())))
 
     def _assign(self, scope: str, target: Any, value: Any) -> None:
         match target:
@@ -349,6 +364,21 @@ class Storage:
                     found[caller] |= found[me]
                     pending.append(caller)
         self.resizes = {me: frozenset(sites) for me, sites in found.items()}
+
+    def _solve_yields(self) -> None:
+        bodies: list[tuple[Function, str, Sites, bool]] = []
+        for function, scope, generator, body in self.loops:
+            nodes = [node for statement in body for node in walk(statement)]
+            sites = frozenset[int]().union(*(self.resized(scope, node) for node in nodes))
+            bodies.append((function, generator, sites, any(isinstance(node, Yield) for node in nodes)))
+        news = True
+        while news:
+            news = False
+            for function, generator, sites, hands_on in bodies:
+                known = self.yields.get(generator, frozenset())
+                found = known | sites | (self.yields.get(function.name, frozenset()) if hands_on else frozenset())
+                news |= found != known
+                self.yields[generator] = found
 
     def resized(self, scope: str, node: Any) -> Sites:
         """The bytearrays that a call may change in size."""

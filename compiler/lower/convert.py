@@ -120,6 +120,8 @@ def narrow(fn: FunctionLowerer, value: Value, to: Type, stable: bool) -> Value:
     if value.type == to or isinstance(to, NeverType):
         return value
     if isinstance(to, NoneType):
+        if not stable and isinstance(value.type, OptionalType):  # somebody may have stored an object since the test
+            fn.trap_if(is_present(fn, value), TRAP_CLASS)
         return NONE_VALUE
     if isinstance(value.type, OptionalType) and not isinstance(to, OptionalType):
         value = unwrap(fn, value, check=not (stable and is_pointer(value.type)))

@@ -364,6 +364,7 @@ def call_on_union(fn: FunctionLowerer, receiver: Value, t: Type, method: str, ar
         assert isinstance(t, ClassType)
         fn.world.virtual_site(t, method)
         cases = [c for c, _ in fn.world.implementations(t, method)]
+        refuse_field_for_method(fn, t, method)
     if not cases:
         if not fn.discovering:
             fn.trap(TRAP_UNREACHABLE)
@@ -391,6 +392,20 @@ def call_on_union(fn: FunctionLowerer, receiver: Value, t: Type, method: str, ar
     if register_type_of(fn, result) == "void":
         return NONE_VALUE
     return Value(fn.phi(register_type_of(fn, result), arms), result)
+
+
+def refuse_field_for_method(fn: FunctionLowerer, protocol: ClassType, method: str) -> None:
+    """A field cannot stand for a property or method of a protocol: a call through the protocol would not find it."""
+    if fn.discovering:
+        return
+    names = {name.rpartition(".")[2] for name in fn.layouts.declaration(protocol).methods}
+    for cls in fn.world.instantiated:
+        if not isinstance(cls, ClassType) or fn.world.find_method(cls, method) is not None:
+            continue
+        fields = fn.layouts.instance(cls).fields
+        if method in fields and all(name in fields or fn.world.find_method(cls, name) for name in names):
+            message = f"{method} is a field of {show(cls)}, and none of the protocol {show(protocol)}"
+            raise fn.error("KP274", message, "give the class a method or property of this name, which reads the field")
 
 
 def protocol_result(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -36,7 +37,7 @@ from compiler.lower.sharing import share_bodies
 from compiler.lower.unlocked import TABLE, door_table, unlocked_thunks
 from compiler.lower.world import Instance, World
 from compiler.stacks import StackFacts
-from compiler.tree import Diagnostic, Program
+from compiler.tree import Diagnostic, Loc, Program
 from compiler.types import (
     BoolType,
     ClassType,
@@ -467,10 +468,20 @@ class Lowering:
             module.define(symbol, f'@"{symbol}" = dso_local global {kind} {text}, align 8')
         self.modules[GLOBALS_MODULE] = module
 
+    def declared_at(self, module: str, name: str) -> Loc:
+        """The line of a module that declares a global, for messages."""
+        path = self.world.program.modules.get(module)
+        if path is None:
+            return NOWHERE
+        for number, line in enumerate(self.world.program.sources.get(path, ()), 1):
+            if re.match(rf"{re.escape(name)}\s*:", line):
+                return Loc(path, number, 0, number, len(name))
+        return Loc(path, 1)
+
     def cell_text(self, symbol: str) -> tuple[str, str, list[str]]:
         """LLVM type and initial value of a global's storage, and the symbols that it mentions."""
         module, name, t = self.world.cells[symbol]
-        live = self.world.global_object(module, name, NOWHERE)
+        live = self.world.global_object(module, name, self.declared_at(module, name))
         references: list[str] = []
         text = self.constant_text(live, t, references, ("global", symbol))
         # Stored as in a field: a bool is a byte there, a storage type its bits.

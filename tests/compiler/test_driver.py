@@ -247,6 +247,33 @@ def test_sources_that_are_unusual(tmp_path: Path, data: bytes) -> None:
     assert (done.stdout, done.stderr) == ("ä\n", "")
 
 
+def test_files_that_import_each_other(tmp_path: Path) -> None:
+    write(tmp_path, "import program\n\nNUMBER = 3\n", "beside.py")
+    done = run(tmp_path, "import beside\n\n\ndef main() -> None:\n    print(beside.NUMBER)\n")
+    assert done.returncode == 1
+    assert "beside.py:1:1: error KP190" in done.stderr and done.stderr.endswith("1 error\n")
+
+
+def test_syntax_of_a_later_python(tmp_path: Path) -> None:
+    done = run(tmp_path, "type Number = int\n\n\ndef main() -> None:\n    print(1)\n")
+    assert done.returncode == 1
+    assert "program.py:1:6: error KP100: invalid syntax" in done.stderr and "KP999" not in done.stderr
+
+
+def test_a_global_without_a_value(tmp_path: Path) -> None:
+    text = "NAMES: list[int]\n\n\ndef fill() -> None:\n    global NAMES\n    NAMES = [1]\n\n\n"
+    done = run(tmp_path, text + "def main() -> None:\n    fill()\n    print(NAMES[0])\n")
+    assert done.returncode == 1
+    assert "program.py:1:1: error KP915" in done.stderr
+
+
+def test_a_built_in_that_the_import_changes(tmp_path: Path) -> None:
+    text = "import builtins\n\nsetattr(builtins, \"abs\", len)\n\n\ndef main() -> None:\n    print(abs(-3))\n"
+    done = run(tmp_path, text)
+    assert done.returncode == 1
+    assert "program.py:1:1: error KP198" in done.stderr and "built-in abs" in done.stderr
+
+
 def test_import_that_fails(tmp_path: Path) -> None:
     done = run(tmp_path, "LIMIT = 10\nREST = LIMIT // (LIMIT - 10)\n\n\ndef main() -> None:\n    print(REST)\n")
     assert done.returncode == 1
