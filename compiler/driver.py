@@ -202,13 +202,13 @@ def related_files(file: Path) -> list[Path]:
     return list(found)
 
 
-def load(modules: list[str], files: list[Path]) -> Program:
-    """The typed program; Refused if mypy or the front end finds errors."""
+def load(modules: list[str], files: list[Path], judged: set[str] | None = None, cache: Path | None = None) -> Program:
+    """The typed program; Refused if mypy or the front end finds errors. See `load` of compiler.front.program."""
     from compiler.front.program import SourceErrors
     from compiler.front.program import load as front_load
 
     try:
-        return front_load(modules, [str(file) for file in files], str(ROOT))
+        return front_load(modules, [str(file) for file in files], str(ROOT), judged, cache)
     except SourceErrors as errors:
         raise Refused(errors.diagnostics, errors.sources) from None
 
@@ -261,6 +261,21 @@ def lower(program: Program, entries: list[str], target: Target, profile: str) ->
 
     try:
         return lower_program(program, entries, Options(target.name, profile == "release"), Freezer, DebugInfo)
+    except Diagnostic as diagnostic:
+        raise Refused([diagnostic], program.sources) from diagnostic
+    except CompileErrors as errors:
+        raise Refused(errors.diagnostics, program.sources) from errors
+
+
+def analyse(program: Program, entries: list[str], target: Target, profile: str) -> Effects:
+    """What the entries reach and may do, without IR; Refused for what the back end finds."""
+    from compiler.freeze import Freezer
+    from compiler.lower.debug import DebugInfo
+    from compiler.lower.interfaces import CompileErrors, Options
+    from compiler.lower.program import Lowering
+
+    try:
+        return Lowering(program, Options(target.name, profile == "release"), Freezer, DebugInfo).analyse(entries)
     except Diagnostic as diagnostic:
         raise Refused([diagnostic], program.sources) from diagnostic
     except CompileErrors as errors:
@@ -396,31 +411,41 @@ def existing_file(file: str) -> Path:
     return path.resolve()
 
 
+def library_cache() -> Path | None:
+    """Where mypy may keep what it knows of Python's library; None where nothing can be written."""
+    folder = CACHE / "library"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return None
+    return folder if os.access(folder, os.W_OK) else None
+
+
 def check(names: list[str]) -> None:
     """Check files; Refused if they have errors.
 
     What the types and the rules of the subset allow is lowered too: that finds broken promises such as `@nosleep`, and
     objects that can't be frozen.
     """
-    from compiler.front.build_time import build_time_functions, rule_errors
+    from compiler.front.build_time import build_time_functions, errors_beside
     from compiler.front.check import check_files
 
     files = [existing_file(name) for name in names]
     everything = list(dict.fromkeys(related for file in files for related in related_files(file)))
     paths = {str(file) for file in files}
     try:
-        program = load([], everything)
+        program = load([], everything, judged=paths, cache=library_cache())
     except Refused:
         raise Refused(*check_files([str(file) for file in everything], str(ROOT))) from None
-    broken = rule_errors(program, paths)
+    build_time = {name for path in paths for name in build_time_functions(program, path)}
+    broken = errors_beside(program, paths, build_time)
     if broken:
         raise Refused(broken, program.sources)
     import_live([], everything)
-    build_time = {name for path in paths for name in build_time_functions(program, path)}
     entries = sorted(f.name for f in program.functions.values()
                      if f.loc.path in paths and f.name not in build_time and is_concrete(program, f))  # fmt: skip
     kernel = any(file.is_relative_to(ROOT / name) for file in files for name in ("kernel", "arch"))
-    lower(program, entries, KERNEL if kernel else HOST, "dev")
+    analyse(program, entries, KERNEL if kernel else HOST, "dev")
 
 
 # report ---------------------------------------------------------------------------------------------------------------
@@ -428,18 +453,9 @@ def check(names: list[str]) -> None:
 
 def analyse_kernel(options: BuildOptions) -> tuple[Effects, dict[str, str]]:
     """The effects of the whole kernel, and the names of the system calls by their handlers."""
-    from compiler.freeze import Freezer
-    from compiler.lower.debug import DebugInfo
-    from compiler.lower.interfaces import CompileErrors, Options
-    from compiler.lower.program import Lowering
-
     program = load([options.entry], [])
     import_live([options.entry], [])
-    lowering = Lowering(program, Options(KERNEL.name, True), Freezer, DebugInfo)
-    try:
-        effects = lowering.analyse(exported_functions(program))
-    except CompileErrors as errors:
-        raise Refused(errors.diagnostics, program.sources) from errors
+    effects = analyse(program, exported_functions(program), KERNEL, "release")
     rows = [row for row in sys.modules["kernel.doors.table"].SYSCALLS if row is not None]
     return effects, {f"{row.handler.__module__}.{row.handler.__qualname__}": row.name for row in rows}
 

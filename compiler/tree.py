@@ -6,6 +6,7 @@ variables; the back end substitutes. Nothing here knows mypy.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from compiler.types import Type
@@ -607,6 +608,8 @@ class Program:
     modules: dict[str, str]  # module name -> path
     sources: dict[str, list[str]]  # path -> lines
     trusted: set[str] = field(default_factory=set)  # the paths of the modules that may do unsafe things
+    # Enters broken rules in `Function.errors`; of each function once.
+    judge: Callable[[Function], None] = field(default=lambda function: None, repr=False)
 
 
 @dataclass

@@ -190,6 +190,7 @@ class Lowering:
         self.world.external.add(self.world.instance(self.world.function(name, NOWHERE), {}).symbol)
 
     def discover_one(self, scratch: Module, instance: Instance) -> None:
+        self.program.judge(instance.function)
         if instance.function.errors:
             self.errors += instance.function.errors
             return
