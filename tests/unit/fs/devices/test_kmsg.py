@@ -33,6 +33,8 @@ def test_what_is_not_printable_is_escaped() -> None:
 
 
 def device(host: Program, flags: int = os.O_RDWR | os.O_NONBLOCK) -> int:
+    """The log, open."""
+    host.mount("none", "/dev", "devtmpfs", 0, None)
     return host.open("/dev/kmsg", flags)
 
 
