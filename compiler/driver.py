@@ -252,34 +252,39 @@ def guarded_import(action: Callable[[], object], source: Path) -> None:
         ) from error  # fmt: skip
 
 
+@contextlib.contextmanager
+def refusing(program: Program) -> Iterator[None]:
+    """What the back end finds becomes Refused."""
+    from compiler.lower.interfaces import CompileErrors
+
+    try:
+        yield
+    except Diagnostic as diagnostic:
+        raise Refused([diagnostic], program.sources) from diagnostic
+    except CompileErrors as errors:
+        raise Refused(errors.diagnostics, program.sources) from errors
+
+
 def lower(program: Program, entries: list[str], target: Target, profile: str) -> Lowered:
     """The program as IR; Refused for what the back end finds."""
     from compiler.freeze import Freezer
     from compiler.lower.debug import DebugInfo
-    from compiler.lower.interfaces import CompileErrors, Options
+    from compiler.lower.interfaces import Options
     from compiler.lower.program import lower_program
 
-    try:
+    with refusing(program):
         return lower_program(program, entries, Options(target.name, profile == "release"), Freezer, DebugInfo)
-    except Diagnostic as diagnostic:
-        raise Refused([diagnostic], program.sources) from diagnostic
-    except CompileErrors as errors:
-        raise Refused(errors.diagnostics, program.sources) from errors
 
 
-def analyse(program: Program, entries: list[str], target: Target, profile: str) -> Effects:
-    """What the entries reach and may do, without IR; Refused for what the back end finds."""
+def check_lowering(program: Program, entries: list[str], paths: set[str], target: Target) -> None:
+    """Refused for what the back end finds in files, and in what they reach."""
     from compiler.freeze import Freezer
     from compiler.lower.debug import DebugInfo
-    from compiler.lower.interfaces import CompileErrors, Options
+    from compiler.lower.interfaces import Options
     from compiler.lower.program import Lowering
 
-    try:
-        return Lowering(program, Options(target.name, profile == "release"), Freezer, DebugInfo).analyse(entries)
-    except Diagnostic as diagnostic:
-        raise Refused([diagnostic], program.sources) from diagnostic
-    except CompileErrors as errors:
-        raise Refused(errors.diagnostics, program.sources) from errors
+    with refusing(program):
+        Lowering(program, Options(target.name, False), Freezer, DebugInfo).check(entries, paths)
 
 
 def keep_ir(modules: dict[str, str], folder: Path) -> None:
@@ -445,7 +450,7 @@ def check(names: list[str]) -> None:
     entries = sorted(f.name for f in program.functions.values()
                      if f.loc.path in paths and f.name not in build_time and is_concrete(program, f))  # fmt: skip
     kernel = any(file.is_relative_to(ROOT / name) for file in files for name in ("kernel", "arch"))
-    analyse(program, entries, KERNEL if kernel else HOST, "dev")
+    check_lowering(program, entries, paths, KERNEL if kernel else HOST)
 
 
 # report ---------------------------------------------------------------------------------------------------------------
@@ -453,9 +458,18 @@ def check(names: list[str]) -> None:
 
 def analyse_kernel(options: BuildOptions) -> tuple[Effects, dict[str, str]]:
     """The effects of the whole kernel, and the names of the system calls by their handlers."""
+    from compiler.freeze import Freezer
+    from compiler.lower.debug import DebugInfo
+    from compiler.lower.interfaces import CompileErrors, Options
+    from compiler.lower.program import Lowering
+
     program = load([options.entry], [])
     import_live([options.entry], [])
-    effects = analyse(program, exported_functions(program), KERNEL, "release")
+    lowering = Lowering(program, Options(KERNEL.name, True), Freezer, DebugInfo)
+    try:
+        effects = lowering.analyse(exported_functions(program))
+    except CompileErrors as errors:
+        raise Refused(errors.diagnostics, program.sources) from errors
     rows = [row for row in sys.modules["kernel.doors.table"].SYSCALLS if row is not None]
     return effects, {f"{row.handler.__module__}.{row.handler.__qualname__}": row.name for row in rows}
 

@@ -103,9 +103,19 @@ class Lowering:
     def run(self, entry_points: list[str]) -> dict[str, str]:
         """See `lower_program`."""
         self.analyse(entry_points)
-        self.emit()
+        self.emit(list(self.world.instances.values()))
+        if self.options.optimise and not self.errors:
+            self.repeat_small_functions()
         self.fail_on_errors()
         return self.texts(entry_points)
+
+    def check(self, entry_points: list[str], paths: set[str]) -> None:
+        """Find errors, and make no text: all that the first pass and the effects show, and of functions in these files
+        what the second pass does. Raises CompileErrors.
+        """
+        self.analyse(entry_points)
+        self.emit([each for each in self.world.instances.values() if each.function.loc.path in paths])
+        self.fail_on_errors()
 
     def analyse(self, entry_points: list[str]) -> Effects:
         """Find everything that the entry points reach, and its effects."""
@@ -227,9 +237,9 @@ class Lowering:
             self.modules[name] = Module(name, self.options, debug)
         return self.modules[name]
 
-    def emit(self) -> None:
-        """Lower everything again, for good."""
-        for instance in list(self.world.instances.values()):
+    def emit(self, instances: list[Instance]) -> None:
+        """Lower functions again, for good."""
+        for instance in instances:
             if instance.extern:
                 continue
             module = self.module(instance.package)
@@ -241,8 +251,6 @@ class Lowering:
                     self.emit_export(module, instance)
 
             self.guard(lower_one)
-        if self.options.optimise and not self.errors:
-            self.repeat_small_functions()
 
     def repeat_small_functions(self) -> None:
         """Give each module copies of the small functions of others that it calls, for LLVM to inline; the linker never

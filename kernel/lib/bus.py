@@ -1,7 +1,7 @@
 """Devices on buses, as far as programs see them: where each hangs, who drives it, what it says of itself.
 
 Drivers enter what they find while the kernel comes up; /sys/devices shows it (`kernel/fs/sysfs`). What a disk, a card
-or a port is to programs is told elsewhere: they have a `place` here.
+or a port is to programs is said elsewhere: they have a `place` here.
 
 Context: entries are made at boot, and stay.
 """

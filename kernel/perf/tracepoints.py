@@ -229,7 +229,7 @@ class RawData:
         self.size: int = 0
 
     def begin(self, point: int, tid: int, size: int) -> None:
-        """A record of so many bytes, zeros but for who it is of."""
+        """A record of that many bytes, all zeros but the fields that name its thread."""
         self.size = min(size, _MOST_BYTES)
         span = span_of(self.data)
         span[0 : self.size].fill(0)

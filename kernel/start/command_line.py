@@ -60,7 +60,7 @@ def has_word(line: bytes, name: bytes) -> bool:
 
 
 def last_of(line: bytes, name: bytes, other: bytes) -> bool:
-    """Whether the word `name` stands there, with no `other` behind it."""
+    """Whether the word `name` stands there, with no `other` after it."""
     found = False
     for word in line.split(b" "):
         if word == b"--":

@@ -1,7 +1,7 @@
 """Directories of control groups, and the files in them.
 
-The inodes of a group are made when they are looked up, and stay as long as somebody uses them, or has changed their
-owners or attributes. A change is told to whoever polls (POLLPRI until the file is read again) and
+The inodes of a group are created when they are looked up, and stay as long as somebody uses them, or has changed their
+owners or attributes. A change is reported to whoever polls (POLLPRI until the file is read again) and
 watches (inotify(7)).
 
 Invariants: a group refers to its node, and that to the inodes, which refer to the group; `end` undoes that.

@@ -497,7 +497,7 @@ class Ext2FileSystem(Ext2):
         # Files were written past the device's own cache, which may have old contents of their blocks.
         self.volume.blocks.cache.forget(0, LAST_PAGE)
 
-    # ---- What programs are told -------------------------------------------------------------------------------
+    # ---- What programs see ------------------------------------------------------------------------------------
 
     def statistics(self) -> Statistics:
         volume = self.volume

@@ -107,7 +107,7 @@ def environment(subject: Subject) -> bytes:
 
 
 def auxiliary_vector(subject: Subject) -> bytes:
-    """What the kernel told the program beside arguments and environment (getauxval(3))."""
+    """What the kernel gave the program beside arguments and environment (getauxval(3))."""
     space = memory_of(subject)
     return b"" if space is None else space.auxiliary_vector
 

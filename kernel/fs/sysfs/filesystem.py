@@ -73,7 +73,7 @@ class SysFileSystem(FileSystem):
 
 
 def processors() -> bytes:
-    """The list of processors that there are, can be and run."""
+    """The list of processors: those present, possible and online are the same."""
     return f"{set_list(-1, len(PROCESSORS))}\n".encode()
 
 
@@ -93,7 +93,7 @@ def tracepoint_type() -> bytes:
 
 
 def delegated_files() -> bytes:
-    """The files of a control group that whoever gets it to rule may write."""
+    """The files that are given away with a control group that is delegated."""
     text = b""
     for row in ROWS:
         if row.is_delegated:

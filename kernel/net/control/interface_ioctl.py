@@ -1,6 +1,6 @@
 """Interface requests of sockets: what ifconfig, route and arp use (netdevice(7), rtnetlink's older sister).
 
-Every socket takes them; IPv6's come through AF_INET6 sockets. Who changes something must be root.
+Every socket takes them; IPv6's come through AF_INET6 sockets. Whoever changes something must be root.
 
 Context: system calls; reading and writing user memory may sleep, so nothing of the stack is held across it.
 """

@@ -136,7 +136,7 @@ def prefix_of_netmask(mask: bytes) -> int:
 
 
 def broadcast_of(address: bytes, prefix_length: int) -> bytes:
-    """The IPv4 address of the prefix with ones behind it."""
+    """The IPv4 address of the prefix, with ones after it."""
     result = bytearray(address)
     for i in range(4):
         keep = max(0, min(8, prefix_length - 8 * i))

@@ -221,7 +221,7 @@ class ReceiveQueue:
         return index
 
     def early_end(self) -> int:
-        """Behind the last byte that lies beyond a gap; 0: there is none."""
+        """The number after the last byte that lies beyond a gap; 0: there is none."""
         return self.pieces[len(self.pieces) - 1].end if self.pieces else 0
 
     def consume(self, count: int) -> None:
