@@ -20,7 +20,7 @@ from kernel.fs.sysfs.kobject import KobjectDirectory
 from kernel.fs.sysfs.links import BusLinks, CharacterLinks, ClassLinks, DiskLinks, Disks
 from kernel.fs.sysfs.net import InterfacesDirectory
 from kernel.lang import EINVAL, Errno, final
-from kernel.lib.bus import BUS_DEVICES
+from kernel.lib.bus import BUS_DEVICES, PROCESSORS_HOOK
 from kernel.lib.proc_files import MakeText
 from kernel.mm.next_kernel import LOADED
 from kernel.net.link.network import Network, caller_network
@@ -75,6 +75,9 @@ class SysFileSystem(FileSystem):
 def processors() -> bytes:
     """The list of processors: those present, possible and online are the same."""
     return f"{set_list(-1, len(PROCESSORS))}\n".encode()
+
+
+PROCESSORS_HOOK.list = processors
 
 
 def kexec_loaded() -> bytes:
