@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import ast
-import re
 import tokenize
-import unicodedata
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -36,10 +34,7 @@ from compiler.types import (
     substitute,
 )
 
-UNSAFE_MODULES = ("kernel.lang.unsafe", "kernel.lang.raw", "arch.x86_64.instructions")
-# Without these words there is no star import, and no import of an unsafe module.
-_STAR = re.compile(r"\bimport[\s\\(]*\*")
-_UNSAFE = re.compile(r"\b(" + "|".join(module.rpartition(".")[2] for module in UNSAFE_MODULES) + r")\b")
+UNSAFE_MODULES = frozenset(["kernel.lang.unsafe", "kernel.lang.raw", "arch.x86_64.instructions"])
 _COMPARISONS = ("__eq__", "__lt__", "__le__", "__gt__", "__ge__")
 # Python calls these where compiled code compares by `__eq__`, hashes by identity, and counts through `__len__`.
 _NOT_CALLED = ("__hash__", "__ne__", "__iter__", "__next__", "__reversed__", "__index__", "__int__", "__missing__")
@@ -243,11 +238,7 @@ def check_comments(path: str, lines: list[str]) -> Iterator[Diagnostic]:
 def check_imports(module: str, path: str, lines: Iterable[str], trusted: bool) -> list[Diagnostic]:
     """Star imports, and imports of unsafe modules by modules that are not on the list."""
     found: list[Diagnostic] = []
-    text = "\n".join(lines)
-    letters = unicodedata.normalize("NFKC", text)  # as Python reads names
-    if not _STAR.search(letters) and (trusted or not _UNSAFE.search(letters)):
-        return found  # most files: to parse them all takes a fifth of a second
-    for node in ast.walk(ast.parse(text)):
+    for node in ast.walk(ast.parse("\n".join(lines))):
         if not isinstance(node, ast.Import | ast.ImportFrom):
             continue
         loc = Loc(path, node.lineno, node.col_offset, node.end_lineno or node.lineno, node.end_col_offset or 0)

@@ -19,13 +19,22 @@ from mypy.build import BuildResult, build
 from mypy.errorcodes import POSSIBLY_UNDEFINED
 from mypy.errors import CompileError
 from mypy.modulefinder import BuildSource
-from mypy.nodes import ClassDef, Decorator, FuncDef, MypyFile, OverloadedFuncDef
+from mypy.nodes import (
+    ClassDef,
+    Decorator,
+    FuncDef,
+    Import,
+    ImportAll,
+    ImportFrom,
+    MypyFile,
+    OverloadedFuncDef,
+)
 from mypy.options import Options
 
 from compiler.diagnostics import INTERNAL, type_error
 from compiler.front.build_time import rule_errors
 from compiler.front.classes import convert_class, is_generated, struct_names
-from compiler.front.declarations import check_classes, check_comments, check_imports, unsafe_allowed
+from compiler.front.declarations import UNSAFE_MODULES, check_classes, check_comments, check_imports, unsafe_allowed
 from compiler.front.flows import find_views
 from compiler.front.functions import Converter
 from compiler.front.rules import check_program
@@ -114,7 +123,8 @@ def load(
         d
         for name, tree in trees.items()
         for d in (
-            *check_imports(name, tree.path, program.sources[tree.path], name in allowed),
+            *(check_imports(name, tree.path, program.sources[tree.path], name in allowed)
+              if _is_suspect(tree) else ()),
             *check_comments(tree.path, program.sources[tree.path]),
         )
     ]
@@ -127,6 +137,21 @@ def load(
     check_program(program, judged)
     check_classes(program)
     return program
+
+
+def _is_suspect(tree: MypyFile) -> bool:
+    """Whether a file may break rules about imports. mypy has read these already: few files need to be parsed again."""
+    for node in tree.imports:
+        if isinstance(node, ImportAll):
+            return True
+        names = [name for name, _ in node.ids] if isinstance(node, Import) else []
+        if isinstance(node, ImportFrom):
+            names = [node.id, *(f"{node.id}.{name}" for name, _ in node.names)]
+            if node.relative:
+                return True
+        if not UNSAFE_MODULES.isdisjoint(names):
+            return True
+    return False
 
 
 def _own_errors(

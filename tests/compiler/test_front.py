@@ -72,3 +72,24 @@ def test_internal_errors_are_diagnostics() -> None:
     except KeyError as error:
         found = internal_error(error, Loc("a.py", 3))
     assert found.code == "KP999" and "test_front.py" in found.message and "KeyError" in found.message
+
+
+def test_a_cache_keeps_python_s_library_alone(tmp_path: Path) -> None:
+    file, cache = tmp_path / "half.py", tmp_path / "cache"
+    file.write_text("def half(number: int) -> int:\n    return number // 2\n")
+    first, second = (load([], [str(file)], str(ROOT), cache=cache) for _ in range(2))
+    assert second.functions.keys() == first.functions.keys() > {"half.half"}
+    kept = {path.relative_to(cache / "3.11").parts[0].partition(".")[0] for path in cache.glob("3.11/**/*")}
+    assert "builtins" in kept and not kept & {"kernel", "arch", "half"}
+
+
+def test_a_function_of_another_file_is_judged_when_it_is_reached(tmp_path: Path) -> None:
+    here, other = tmp_path / "here.py", tmp_path / "other.py"
+    other.write_text("def as_number(flag: bool) -> int:\n    return flag\n")
+    here.write_text("from other import as_number\n\n\ndef act() -> int:\n    return as_number(True)\n")
+    program = load([], [str(other), str(here)], str(ROOT), judged={str(here)})
+    function = program.functions["other.as_number"]
+    assert function.errors == []
+    for _ in range(2):
+        program.judge(function)
+        assert [error.code for error in function.errors] == ["KP184"]
