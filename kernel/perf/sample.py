@@ -174,7 +174,7 @@ class Record:
         self.put_bytes(span_of(text), len(text) // _WORD * _WORD + _WORD)
 
     def put_bytes(self, data: Span[u8], size: int) -> None:
-        """Bytes, zeros behind them up to a size of whole words."""
+        """Bytes, then zeros up to a size of whole words."""
         if self.size <= self.limit - size:
             room = span_of(self.data)[self.size : self.size + size]
             count = min(len(data), size)

@@ -133,7 +133,7 @@ def size_of(line: bytes, name: bytes) -> int:
 
 
 def arguments_for_init(line: bytes) -> list[bytes]:
-    """Words without a value that the kernel does not know, and all behind `--`."""
+    """Words without a value that the kernel does not know, and all after `--`."""
     found: list[bytes] = []
     behind = False
     for word in line.split(b" "):

@@ -161,7 +161,7 @@ class ControlWriter:
         user.write_i64(self.address, length)
 
     def _go_on(self, length: int) -> None:
-        """Leave a message of that length behind."""
+        """Go on after a message of that length."""
         step = min((length + 7) & ~7, self.room)
         self.address = user.at(self.address, step)
         self.room -= step

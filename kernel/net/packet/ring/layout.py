@@ -80,7 +80,7 @@ class RingRequest:
             self.features = span.load_u32(24)
 
     def first_packet(self) -> int:
-        """Where packets start in a block of version 3, behind the program's private bytes."""
+        """Where packets start in a block of version 3, after the program's private bytes."""
         return BLOCK_HEADER + aligned(self.private_bytes, 8)
 
     def check(self, reserve: int) -> None:
