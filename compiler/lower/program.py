@@ -103,9 +103,7 @@ class Lowering:
     def run(self, entry_points: list[str]) -> dict[str, str]:
         """See `lower_program`."""
         self.analyse(entry_points)
-        self.emit(list(self.world.instances.values()))
-        if self.options.optimise and not self.errors:
-            self.repeat_small_functions()
+        self.emit()
         self.fail_on_errors()
         return self.texts(entry_points)
 
@@ -114,7 +112,7 @@ class Lowering:
         what the second pass does. Raises CompileErrors.
         """
         self.analyse(entry_points)
-        self.emit([each for each in self.world.instances.values() if each.function.loc.path in paths])
+        self.emit(paths)
         self.fail_on_errors()
 
     def analyse(self, entry_points: list[str]) -> Effects:
@@ -237,10 +235,10 @@ class Lowering:
             self.modules[name] = Module(name, self.options, debug)
         return self.modules[name]
 
-    def emit(self, instances: list[Instance]) -> None:
-        """Lower functions again, for good."""
-        for instance in instances:
-            if instance.extern:
+    def emit(self, paths: set[str] | None = None) -> None:
+        """Lower everything again, for good; or only what stands in some files."""
+        for instance in list(self.world.instances.values()):
+            if instance.extern or (paths is not None and instance.function.loc.path not in paths):
                 continue
             module = self.module(instance.package)
 
@@ -251,6 +249,8 @@ class Lowering:
                     self.emit_export(module, instance)
 
             self.guard(lower_one)
+        if self.options.optimise and not self.errors:
+            self.repeat_small_functions()
 
     def repeat_small_functions(self) -> None:
         """Give each module copies of the small functions of others that it calls, for LLVM to inline; the linker never
