@@ -105,7 +105,9 @@ class Lowering:
         self.analyse(entry_points)
         self.emit()
         self.fail_on_errors()
-        return self.texts(entry_points)
+        texts = self.texts(entry_points)
+        self.fail_on_errors()  # of thunks
+        return texts
 
     def check(self, entry_points: list[str], paths: set[str]) -> None:
         """Find errors, and make no text: all that the first pass and the effects show, and of functions in these files
@@ -113,6 +115,7 @@ class Lowering:
         """
         self.analyse(entry_points)
         self.emit(paths)
+        self.emit_thunks()
         self.fail_on_errors()
 
     def analyse(self, entry_points: list[str]) -> Effects:
