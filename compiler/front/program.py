@@ -20,6 +20,7 @@ from mypy.errorcodes import POSSIBLY_UNDEFINED
 from mypy.errors import CompileError
 from mypy.modulefinder import BuildSource
 from mypy.nodes import (
+    AssertStmt,
     ClassDef,
     Decorator,
     FuncDef,
@@ -140,7 +141,12 @@ def load(
 
 
 def _is_suspect(tree: MypyFile) -> bool:
-    """Whether a file may break rules about imports. mypy has read these already: few files need to be parsed again."""
+    """Whether a file may break rules about imports. mypy has read these already: few files need to be parsed again.
+
+    It forgets what follows an assertion that can't hold where types are checked, such as `assert not TYPE_CHECKING`.
+    """
+    if any(isinstance(node, AssertStmt) for node in tree.defs):
+        return True
     for node in tree.imports:
         if isinstance(node, ImportAll):
             return True

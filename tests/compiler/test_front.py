@@ -12,7 +12,7 @@ import pytest
 
 from compiler.diagnostics import internal_error, render, render_all
 from compiler.front.dump import dump_module
-from compiler.front.program import load
+from compiler.front.program import SourceErrors, load
 from compiler.tree import Diagnostic, Loc, Program
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -93,3 +93,13 @@ def test_a_function_of_another_file_is_judged_when_it_is_reached(tmp_path: Path)
     for _ in range(2):
         program.judge(function)
         assert [error.code for error in function.errors] == ["KP184"]
+
+
+@pytest.mark.parametrize("start", ["", "if TYPE_CHECKING:\n    pass\nelse:\n    ", "assert not TYPE_CHECKING\n"])
+@pytest.mark.parametrize(("name", "code"), [("unsafe", "KP251"), ("*", "KP250")])
+def test_imports_that_mypy_does_not_follow_are_judged(tmp_path: Path, start: str, name: str, code: str) -> None:
+    file = tmp_path / "late.py"
+    file.write_text(f"from typing import TYPE_CHECKING\n\n{start}from kernel.lang import {name}\n")
+    with pytest.raises(SourceErrors) as caught:
+        load([], [str(file)], str(ROOT))
+    assert [error.code for error in caught.value.diagnostics] == [code]
