@@ -114,6 +114,8 @@ def load(
         for name, tree in result.files.items()
         if tree is not None and (name in names or name.split(".")[0] in PACKAGES)
     }
+    if cache is not None and not diagnostics and not all(name in trees and trees[name].defs for name in names):
+        return load(modules, files, root, judged)  # one was kept when another file imported it, without its code
     program = Program({}, {}, {}, {})
     for name, tree in trees.items():
         program.modules[name] = tree.path

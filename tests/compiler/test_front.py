@@ -83,6 +83,19 @@ def test_a_cache_keeps_python_s_library_alone(tmp_path: Path) -> None:
     assert "builtins" in kept and not kept & {"kernel", "arch", "half"}
 
 
+def test_a_file_that_was_kept_as_a_library_is_read_again(tmp_path: Path) -> None:
+    user, library, cache = tmp_path / "user" / "user.py", tmp_path / "library.py", tmp_path / "cache"
+    user.parent.mkdir()
+    library.write_text("def as_number(flag: bool) -> int:\n    return flag\n")
+    user.write_text("from library import as_number\n\n\ndef act() -> int:\n    return as_number(True)\n")
+    for package in ("kernel", "compiler"):
+        (tmp_path / package).symlink_to(ROOT / package)  # … of this root
+    load([], [str(user)], str(tmp_path), cache=cache)
+    assert [*cache.glob("3.11/library.*")] != []
+    program = load([], [str(library)], str(tmp_path), cache=cache)
+    assert [error.code for error in program.functions["library.as_number"].errors] == ["KP184"]
+
+
 def test_a_function_of_another_file_is_judged_when_it_is_reached(tmp_path: Path) -> None:
     here, other = tmp_path / "here.py", tmp_path / "other.py"
     other.write_text("def as_number(flag: bool) -> int:\n    return flag\n")
