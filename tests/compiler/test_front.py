@@ -83,6 +83,14 @@ def test_a_cache_keeps_python_s_library_alone(tmp_path: Path) -> None:
     assert "builtins" in kept and not kept & {"kernel", "arch", "half"}
 
 
+def test_a_call_of_python_s_library_is_refused_with_a_cache_too(tmp_path: Path) -> None:
+    file, cache = tmp_path / "root.py", tmp_path / "cache"
+    file.write_text("import math\n\n\ndef root(number: int) -> int:\n    return math.isqrt(number)\n")
+    load([], [str(file)], str(ROOT), cache=cache)
+    errors = load([], [str(file)], str(ROOT), cache=cache).functions["root.root"].errors
+    assert [error.code for error in errors] == ["KP910"]
+
+
 def test_a_file_that_was_kept_as_a_library_is_read_again(tmp_path: Path) -> None:
     user, library, cache = tmp_path / "user" / "user.py", tmp_path / "library.py", tmp_path / "cache"
     user.parent.mkdir()
