@@ -8,6 +8,7 @@ tracebacks.
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import sys
 import traceback
@@ -100,6 +101,7 @@ def run_command(options: argparse.Namespace) -> int:
             if options.timings:
                 timings.show(sys.stdout)
         case "check":
+            gc.disable()  # it is over in seconds, and little of what it makes becomes garbage before
             driver.check(options.files)
         case "run":
             program = driver.compile_host(options.file, options.profile, timings, options.keep_ir)

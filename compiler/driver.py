@@ -205,13 +205,13 @@ def related_files(file: Path) -> list[Path]:
     return list(found)
 
 
-def load(modules: list[str], files: list[Path]) -> Program:
-    """The typed program; Refused if mypy or the front end finds errors."""
+def load(modules: list[str], files: list[Path], judged: set[str] | None = None, cache: Path | None = None) -> Program:
+    """The typed program; Refused if mypy or the front end finds errors. See `load` of compiler.front.program."""
     from compiler.front.program import SourceErrors
     from compiler.front.program import load as front_load
 
     try:
-        return front_load(modules, [str(file) for file in files], str(ROOT))
+        return front_load(modules, [str(file) for file in files], str(ROOT), judged, cache)
     except SourceErrors as errors:
         raise Refused(errors.diagnostics, errors.sources) from None
 
@@ -262,19 +262,39 @@ def guarded_import(action: Callable[[], object], source: Path) -> None:
             raise Refused([Diagnostic("KP198", Loc(str(source), 1), message, "give it a name of your own")], {})
 
 
-def lower(program: Program, entries: list[str], target: Target, profile: str) -> Lowered:
-    """The program as IR; Refused for what the back end finds."""
-    from compiler.freeze import Freezer
-    from compiler.lower.debug import DebugInfo
-    from compiler.lower.interfaces import CompileErrors, Options
-    from compiler.lower.program import lower_program
+@contextlib.contextmanager
+def refusing(program: Program) -> Iterator[None]:
+    """What the back end finds becomes Refused."""
+    from compiler.lower.interfaces import CompileErrors
 
     try:
-        return lower_program(program, entries, Options(target.name, profile == "release"), Freezer, DebugInfo)
+        yield
     except Diagnostic as diagnostic:
         raise Refused([diagnostic], program.sources) from diagnostic
     except CompileErrors as errors:
         raise Refused(errors.diagnostics, program.sources) from errors
+
+
+def lower(program: Program, entries: list[str], target: Target, profile: str) -> Lowered:
+    """The program as IR; Refused for what the back end finds."""
+    from compiler.freeze import Freezer
+    from compiler.lower.debug import DebugInfo
+    from compiler.lower.interfaces import Options
+    from compiler.lower.program import lower_program
+
+    with refusing(program):
+        return lower_program(program, entries, Options(target.name, profile == "release"), Freezer, DebugInfo)
+
+
+def check_lowering(program: Program, entries: list[str], paths: set[str], target: Target) -> None:
+    """Refused for what the back end finds in files, and in what they reach."""
+    from compiler.freeze import Freezer
+    from compiler.lower.debug import DebugInfo
+    from compiler.lower.interfaces import Options
+    from compiler.lower.program import Lowering
+
+    with refusing(program):
+        Lowering(program, Options(target.name, False), Freezer, DebugInfo).check(entries, paths)
 
 
 def keep_ir(modules: dict[str, str], folder: Path) -> None:
@@ -406,31 +426,41 @@ def existing_file(file: str) -> Path:
     return path.resolve()
 
 
+def library_cache() -> Path | None:
+    """Where mypy may keep what it knows of Python's library; None where nothing can be written."""
+    folder = CACHE / "library"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return None
+    return folder if os.access(folder, os.W_OK) else None
+
+
 def check(names: list[str]) -> None:
     """Check files; Refused if they have errors.
 
     What the types and the rules of the subset allow is lowered too: that finds broken promises such as `@nosleep`, and
     objects that can't be frozen.
     """
-    from compiler.front.build_time import build_time_functions, rule_errors
+    from compiler.front.build_time import build_time_functions, errors_beside
     from compiler.front.check import check_files
 
     files = [existing_file(name) for name in names]
     everything = list(dict.fromkeys(related for file in files for related in related_files(file)))
     paths = {str(file) for file in files}
     try:
-        program = load([], everything)
+        program = load([], everything, judged=paths, cache=library_cache())
     except Refused:
         raise Refused(*check_files([str(file) for file in everything], str(ROOT))) from None
-    broken = rule_errors(program, paths)
+    build_time = {name for path in paths for name in build_time_functions(program, path)}
+    broken = errors_beside(program, paths, build_time)
     if broken:
         raise Refused(broken, program.sources)
     import_live([], everything)
-    build_time = {name for path in paths for name in build_time_functions(program, path)}
     entries = sorted(f.name for f in program.functions.values()
                      if f.loc.path in paths and f.name not in build_time and is_concrete(program, f))  # fmt: skip
     kernel = any(file.is_relative_to(ROOT / name) for file in files for name in ("kernel", "arch"))
-    lower(program, entries, KERNEL if kernel else HOST, "dev")
+    check_lowering(program, entries, paths, KERNEL if kernel else HOST)
 
 
 # report ---------------------------------------------------------------------------------------------------------------

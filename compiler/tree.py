@@ -6,14 +6,17 @@ variables; the back end substitutes. Nothing here knows mypy.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from compiler.types import Type
 
 
-@dataclass(frozen=True)
+@dataclass(unsafe_hash=True, slots=True)
 class Loc:
-    """A place in a source file: 1-based line, 0-based columns."""
+    """A place in a source file: 1-based line, 0-based columns. Nobody changes one; it is not `frozen`, because those
+    take three times as long to make, and a check makes a hundred thousand.
+    """
 
     path: str
     line: int
@@ -607,6 +610,8 @@ class Program:
     modules: dict[str, str]  # module name -> path
     sources: dict[str, list[str]]  # path -> lines
     trusted: set[str] = field(default_factory=set)  # the paths of the modules that may do unsafe things
+    # Enters broken rules in `Function.errors`; of each function once.
+    judge: Callable[[Function], None] = field(default=lambda function: None, repr=False)
 
 
 @dataclass

@@ -11,11 +11,15 @@ from compiler.tree import CallFunction, CallMethod, Diagnostic, Function, Global
 
 def rule_errors(program: Program, paths: set[str]) -> list[Diagnostic]:
     """Broken rules in the files, those of build-time code apart."""
+    return errors_beside(program, paths, {name for path in paths for name in build_time_functions(program, path)})
+
+
+def errors_beside(program: Program, paths: set[str], build_time: set[str]) -> list[Diagnostic]:
+    """Broken rules in the files, but not those of some functions."""
     errors: list[Diagnostic] = []
     for decl in program.classes.values():
         if decl.loc.path in paths:
             errors += decl.errors
-    build_time = {name for path in paths for name in build_time_functions(program, path)}
     for function in program.functions.values():
         if function.loc.path in paths and function.name not in build_time:
             errors += function.errors
@@ -27,15 +31,11 @@ def build_time_functions(program: Program, path: str) -> set[str]:
     functions = [f for f in program.functions.values() if f.loc.path == path and f.cls is None]
     used_outside = _module_level_names(path)
     candidates = {f.name for f in functions if f.name.rsplit(".", 1)[-1] in used_outside}
-    changed = True
-    while changed:
-        changed = False
-        for function in program.functions.values():
-            if function.name not in candidates:
-                reached = candidates & _mentioned(function)
-                if reached:
-                    candidates -= reached
-                    changed = True
+    if not candidates:
+        return candidates
+    mentioned = {f.name: names for f in program.functions.values() if (names := candidates & _mentioned(f))}
+    while reached := set[str]().union(*(names for f, names in mentioned.items() if f not in candidates)) & candidates:
+        candidates -= reached
     return candidates
 
 

@@ -248,6 +248,9 @@ class CallConverter:
 
     def arguments(self, node: CallExpr, definition: FuncDef, skip: int, loc: Loc) -> list[Expr]:
         """The arguments in the order of the parameters from `skip` on, defaults filled in."""
+        if not hasattr(definition, "arguments"):  # mypy has it from its cache of Python's library
+            hint = "call what is written in Kernel Python, or compute it at import"
+            raise Diagnostic("KP910", loc, f"{definition.fullname} is not a function that can be compiled", hint)
         parameters = definition.arguments[skip:]
         if any(p.kind.is_star() for p in parameters):
             message = f"{definition.name} takes *args or **kwargs"

@@ -38,7 +38,7 @@ from compiler.types import (
     substitute,
 )
 
-UNSAFE_MODULES = ("kernel.lang.unsafe", "kernel.lang.raw", "arch.x86_64.instructions")
+UNSAFE_MODULES = frozenset(["kernel.lang.unsafe", "kernel.lang.raw", "arch.x86_64.instructions"])
 _SURROGATES = re.compile("[\ud800-\udfff]")  # mypy reads another character instead
 _COMPARISONS = ("__eq__", "__lt__", "__le__", "__gt__", "__ge__")
 # Python calls these where compiled code compares by `__eq__`, hashes by identity, and counts through `__len__`.

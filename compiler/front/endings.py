@@ -64,13 +64,17 @@ DEPTH = 2  # fields from a name to a frame: what lies further away has owners th
 _APART = (FRAMES, "kernel.lang.")  # what is made of raw memory
 
 
-def check_endings(program: Program) -> None:
-    """Judge all functions (`Function.errors`)."""
-    storage = Storage(program)
-    frames = Frames(program, storage)
-    for function in program.functions.values():
+class EndingRules:
+    """Judges functions by what is known of the whole program."""
+
+    def __init__(self, program: Program) -> None:
+        self.storage = Storage(program)
+        self.frames = Frames(program, self.storage)
+
+    def check_function(self, function: Function) -> None:
+        """Judge one function (`Function.errors`)."""
         if not function.errors:
-            function.errors += judge(function, storage, frames, function.name)
+            function.errors += judge(function, self.storage, self.frames, function.name)
 
 
 def judge(function: Function, storage: Storage, frames: Frames, scope: str) -> list[Diagnostic]:
@@ -431,7 +435,7 @@ class Endings(Assignment):
                 return super().value(node, state)
 
     def call(self, node: Any, state: State) -> State:
-        parts = list(children(node))
+        parts = children(node)
         hidden: list[tuple[Any, set[str]]] = []
         for part in parts:
             state = self.value(part, state)

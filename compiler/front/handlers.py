@@ -45,7 +45,7 @@ def _leaving(body: list[Any], in_loop: bool) -> Iterator[Any]:
             yield node
         if not isinstance(node, NestedFunction | Lambda):
             inside = in_loop or isinstance(node, For | While)
-            yield from _leaving(list(children(node)), inside)
+            yield from _leaving(children(node), inside)
 
 
 def _has_reason(program: Program, handler: Handler, function: Function) -> bool:

@@ -1,12 +1,14 @@
 """Loading a program: run mypy on it, and turn what it knows into a `Program` of typed trees.
 
 The package compiler.front and the plugin are all that imports mypy; its version is pinned and asserted. mypy keeps no
-trees behind a warm incremental cache, so it checks everything anew each time (1.3 s for 30,000 lines).
+trees behind a warm incremental cache, so it checks what is compiled anew each time (1.3 s for 30,000 lines). What a
+cache can keep are the stubs of Python's own library, which take a third of the time where little is compiled.
 """
 
 from __future__ import annotations
 
 import ast
+import os
 import re
 import sys
 import tokenize
@@ -18,13 +20,23 @@ from mypy.build import BuildResult, build
 from mypy.errorcodes import POSSIBLY_UNDEFINED
 from mypy.errors import CompileError
 from mypy.modulefinder import BuildSource
-from mypy.nodes import ClassDef, Decorator, FuncDef, MypyFile, OverloadedFuncDef
+from mypy.nodes import (
+    AssertStmt,
+    ClassDef,
+    Decorator,
+    FuncDef,
+    Import,
+    ImportAll,
+    ImportFrom,
+    MypyFile,
+    OverloadedFuncDef,
+)
 from mypy.options import Options
 
 from compiler.diagnostics import INTERNAL, type_error
 from compiler.front.build_time import rule_errors
 from compiler.front.classes import convert_class, is_generated, struct_names
-from compiler.front.declarations import check_classes, check_comments, check_imports, unsafe_allowed
+from compiler.front.declarations import UNSAFE_MODULES, check_classes, check_comments, check_imports, unsafe_allowed
 from compiler.front.flows import find_views
 from compiler.front.functions import Converter
 from compiler.front.rules import check_program
@@ -73,9 +85,12 @@ class SourceErrors(Exception):
         self.sources = sources
 
 
-def load(modules: list[str], files: list[str], root: str) -> Program:
+def load(
+    modules: list[str], files: list[str], root: str, judged: set[str] | None = None, cache: Path | None = None
+) -> Program:
     """Check and convert the packages' modules (by name) and stand-alone files (by path; module name = file stem)
-    under `root`.
+    under `root`. With `judged` (paths), only these files are held to the rules of the subset at once; functions of
+    others are when `Program.judge` is called with them. `cache` is a directory for mypy.
 
     Raises SourceErrors with everything that mypy finds.
     """
@@ -92,7 +107,7 @@ def load(modules: list[str], files: list[str], root: str) -> Program:
         name = module_name(path, Path(root))
         names[name] = str(path)
         sources.append(BuildSource(str(path), name, None))
-    result, diagnostics = _run_mypy(sources, root)
+    result, diagnostics = _run_mypy(sources, root, cache)
     if not diagnostics:
         refuse_other_syntax(list(names.values()))
     trees = {
@@ -102,6 +117,8 @@ def load(modules: list[str], files: list[str], root: str) -> Program:
     }
     if diagnostics:
         refuse_other_syntax(list(names.values()), diagnostics)
+    if cache is not None and not diagnostics and not all(name in trees and trees[name].defs for name in names):
+        return load(modules, files, root, judged)  # one was kept when another file imported it, without its code
     program = Program({}, {}, {}, {})
     for name, tree in trees.items():
         program.modules[name] = tree.path
@@ -112,7 +129,8 @@ def load(modules: list[str], files: list[str], root: str) -> Program:
         d
         for name, tree in trees.items()
         for d in (
-            *check_imports(name, tree.path, program.sources[tree.path], name in allowed),
+            *(check_imports(name, tree.path, program.sources[tree.path], name in allowed)
+              if _is_suspect(tree) else ()),
             *check_comments(tree.path, program.sources[tree.path]),
         )
     ]
@@ -122,9 +140,29 @@ def load(modules: list[str], files: list[str], root: str) -> Program:
         raise SourceErrors(imports, program.sources)
     _convert(program, trees, result)
     find_views(program)
-    check_program(program)
+    check_program(program, judged)
     check_classes(program)
     return program
+
+
+def _is_suspect(tree: MypyFile) -> bool:
+    """Whether a file may break rules about imports. mypy has read these already: few files need to be parsed again.
+
+    It forgets what follows an assertion that can't hold where types are checked, such as `assert not TYPE_CHECKING`.
+    """
+    if any(isinstance(node, AssertStmt) for node in tree.defs):
+        return True
+    for node in tree.imports:
+        if isinstance(node, ImportAll):
+            return True
+        names = [name for name, _ in node.ids] if isinstance(node, Import) else []
+        if isinstance(node, ImportFrom):
+            names = [node.id, *(f"{node.id}.{name}" for name, _ in node.names)]
+            if node.relative:
+                return True
+        if not UNSAFE_MODULES.isdisjoint(names):
+            return True
+    return False
 
 
 def _own_errors(
@@ -172,6 +210,15 @@ def module_name(path: Path, root: Path) -> str:
     return path.stem
 
 
+def cache_library(options: Options, cache: Path, compiled: list[str]) -> None:
+    """Keep what mypy finds out of Python's library, and of nothing that is compiled."""
+    options.incremental = True
+    options.sqlite_cache = False  # its files are replaced as wholes, so that runs side by side do no harm
+    options.cache_dir = str(cache)
+    for name in (*PACKAGES, *(f"{package}.*" for package in PACKAGES), *compiled):
+        options.per_module_options[name] = {"cache_dir": os.devnull}
+
+
 def mypy_options(root: str) -> Options:
     """Strict checking with our plugin, types exported, no cache."""
     options = Options()
@@ -203,11 +250,13 @@ def mypy_options(root: str) -> Options:
     return options
 
 
-def _run_mypy(sources: list[BuildSource], root: str) -> tuple[BuildResult, list[Diagnostic]]:
+def _run_mypy(sources: list[BuildSource], root: str, cache: Path | None) -> tuple[BuildResult, list[Diagnostic]]:
     if root not in sys.path:
         sys.path.insert(0, root)
     try:
         options = mypy_options(root)
+        if cache is not None:
+            cache_library(options, cache, [source.module for source in sources])
         result = build(sources, options, extra_plugins=[KraitPlugin(options)])
         messages = result.errors
     except CompileError as error:

@@ -8,14 +8,14 @@ express is refused where the tree is made.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from compiler.diagnostics import internal_error
 from compiler.formats import format_fault
 from compiler.front.assignment import check_assigned
 from compiler.front.convert_types import DEQUE, DICT, LIST
-from compiler.front.endings import check_endings
+from compiler.front.endings import EndingRules
 from compiler.front.flows import check_flows
 from compiler.front.handlers import check_handlers
 from compiler.front.views import check_views
@@ -99,15 +99,40 @@ _FOREIGN_HINTS = {
 }
 
 
-def check_program(program: Program) -> None:
-    """Judge all functions."""
-    turns = check_views(program)
-    for function in program.functions.values():
-        try:
-            check_function(program, function, turns.get(function.name, {}))
-        except Exception as error:
-            function.errors.append(internal_error(error, function.loc))
-    check_endings(program)
+class ProgramRules:
+    """Judges functions, each once, by what is known of the whole program."""
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.turns = check_views(program)
+        self.endings: EndingRules | None = None
+        self.judged: set[int] = set()
+
+    def check(self, functions: Iterable[Function]) -> None:
+        """Judge these, if they were not yet (`Function.errors`)."""
+        new = [function for function in functions if id(function) not in self.judged]
+        self.judged.update(map(id, new))
+        for function in new:
+            try:
+                check_function(self.program, function, self.turns.get(function.name, {}))
+            except Exception as error:
+                function.errors.append(internal_error(error, function.loc))
+        if self.endings is None:
+            self.endings = EndingRules(self.program)  # of functions without errors
+        for function in new:
+            self.endings.check_function(function)
+
+    def check_reached(self, function: Function) -> None:
+        """Judge a function that code reaches. What is inside of another is judged with that one."""
+        if self.program.functions.get(function.name) is function:
+            self.check([function])
+
+
+def check_program(program: Program, paths: set[str] | None = None) -> None:
+    """Judge all functions; or only those of some files now, and others when `program.judge` is called with them."""
+    rules = ProgramRules(program)
+    program.judge = rules.check_reached
+    rules.check(f for f in program.functions.values() if paths is None or f.loc.path in paths)
 
 
 def check_function(program: Program, function: Function, turns: dict[int, set[str]]) -> None:

@@ -106,7 +106,18 @@ class Lowering:
         self.analyse(entry_points)
         self.emit()
         self.fail_on_errors()
-        return self.texts(entry_points)
+        texts = self.texts(entry_points)
+        self.fail_on_errors()  # of thunks
+        return texts
+
+    def check(self, entry_points: list[str], paths: set[str]) -> None:
+        """Find errors, and make no text: all that the first pass and the effects show, and of functions in these files
+        what the second pass does. Raises CompileErrors.
+        """
+        self.analyse(entry_points)
+        self.emit(paths)
+        self.emit_thunks()
+        self.fail_on_errors()
 
     def analyse(self, entry_points: list[str]) -> Effects:
         """Find everything that the entry points reach, and its effects."""
@@ -191,6 +202,7 @@ class Lowering:
         self.world.external.add(self.world.instance(self.world.function(name, NOWHERE), {}).symbol)
 
     def discover_one(self, scratch: Module, instance: Instance) -> None:
+        self.program.judge(instance.function)
         if instance.function.errors:
             self.errors += instance.function.errors
             return
@@ -227,10 +239,10 @@ class Lowering:
             self.modules[name] = Module(name, self.options, debug)
         return self.modules[name]
 
-    def emit(self) -> None:
-        """Lower everything again, for good."""
+    def emit(self, paths: set[str] | None = None) -> None:
+        """Lower everything again, for good; or only what stands in some files."""
         for instance in list(self.world.instances.values()):
-            if instance.extern:
+            if instance.extern or (paths is not None and instance.function.loc.path not in paths):
                 continue
             module = self.module(instance.package)
 

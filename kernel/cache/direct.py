@@ -207,7 +207,7 @@ def _placed(runs: Runs) -> int:
 
 def _new_blocks(store: BackingStore, offset: int, length: int) -> int:
     """How many bytes from `offset` on may get new blocks that are written wholly, and that nobody reads before: those
-    behind the file's last block.
+    past the file's last block.
     """
     unit = store.allocation_unit()
     if unit == 0 or offset & (unit - 1) != 0 or offset < store.size_bytes():

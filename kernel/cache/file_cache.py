@@ -321,7 +321,7 @@ class FileCache(DirtyPages):
 
     @sleeps
     def shrink(self, size: int) -> None:
-        """The file ends at `size` from now on (the store says so already): drop what lies behind, zero the rest of the
+        """The file ends at `size` from now on (the store says so already): drop what lies past it, zero the rest of the
         last page. Raises EIO when the last page must be read and cannot, MemoryError.
         """
         self.forget((size + PAGE_MASK) >> PAGE_SHIFT, LAST_PAGE)

@@ -19,7 +19,7 @@ _MASK: Final = _CHUNK - 1
 
 @final
 class Chunk:
-    """Pages `number` * 64 and the 63 behind it."""
+    """Pages `number` * 64 and the 63 after it."""
 
     def __init__(self, number: int) -> None:
         self.number: int = number

@@ -46,7 +46,7 @@ class Readahead:
         return size
 
     def hit(self, index: int, wanted: int, limit: int) -> int:
-        """Page `index` is in the cache, or will be, and a call asks for `wanted` pages: how many to read behind the
+        """Page `index` is in the cache, or will be, and a call asks for `wanted` pages: how many to read after the
         window (from `start` on), mostly 0.
         """
         self.previous = index

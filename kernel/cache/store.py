@@ -51,7 +51,7 @@ class BackingStore:
         raise Errno(EIO)
 
     def size_bytes(self) -> int:
-        """The size of the file. Pages behind it do not exist."""
+        """The size of the file. There are no pages past it."""
         return 0
 
     def map(self, offset: int, length: int, runs: Runs) -> None:

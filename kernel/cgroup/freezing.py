@@ -10,7 +10,7 @@ from kernel.cgroup.group import ControlGroup
 
 
 def update_frozen(group: ControlGroup) -> None:
-    """Threads of a group rest or not, came or went: it and those above may be frozen, or not any more."""
+    """Threads of a group began or ceased to rest, came or went: it and those above may be frozen now, or thawed."""
     changed: ControlGroup | None = group
     while changed is not None:
         is_frozen = (

@@ -1,7 +1,7 @@
 """A control group, and the tree of them (cgroups(7); Linux's Documentation/admin-guide/cgroup-v2.rst).
 
 Every thread is in one group. Those in the top one are not listed: they are all threads that no other group has, and
-what makes a thread in the top group costs nothing. A *controller* shares something out among the children of a group
+creating a thread in the top group costs nothing. A *controller* shares something out among the children of a group
 once it is delegated there (cgroup.subtree_control).
 
 A group with processes and controllers for its children would let the two compete, so it has either the one or the
@@ -35,7 +35,7 @@ CONTROLLER_NAMES: Final[list[bytes]] = [b"cpuset", b"cpu", b"memory", b"pids"]
 NO_LIMIT: Final = (1 << 31) - 1  # of descendants and depth
 TOP_NUMBER: Final = 1
 DEEPEST_LEVEL: Final = 32  # walks up the tree have no safe points
-MOST_CHILDREN: Final = 8192  # nor has listing them
+MOST_CHILDREN: Final = 8192  # nor has a list of them
 GROUP_PAGES: Final = 2  # about what a group takes in the kernel's heap, with its files
 NUMBER_STEP: Final = 64  # numbers of inodes that a group has for its files
 

@@ -31,7 +31,7 @@ THREAD_PAGES: Final = 5  # a kernel stack, and a task with its registers
 SLACK: Final = 256  # pages
 _STOCK: Final = 32
 _FEW_NUMBERS: Final = 64
-_RESERVED_NUMBERS: Final = 1024  # for controls near the top: who has a part of the tree cannot take them all
+_RESERVED_NUMBERS: Final = 1024  # for controls near the top: whoever has a part of the tree cannot take them all
 _FAVOURED_LEVELS: Final = 2
 _SWEPT_AT_ONCE: Final = 256  # frames
 _SWEPT_WHEN_MADE: Final = 16_384  # that is a third of what may lie between two safe points
@@ -63,7 +63,7 @@ class MemoryControl:
         self.level: int = 0 if parent is None else parent.level + 1
         self.number: int = number
         self.holder: MemoryHolder | None = holder  # None: the control has ended
-        self.heir: MemoryControl | None = None  # then: who has what it held; None: the whole machine
+        self.heir: MemoryControl | None = None  # then: what has taken over what it held; None: the whole machine
         self.usage: int = 0
         self.stock: int = 0  # of that, what no frame has yet
         self.frames: int = 0  # that carry its number
@@ -108,7 +108,7 @@ class MemoryControl:
             walker.take(pages)
 
     def keep(self, pages: int) -> None:
-        """The kernel holds so many pages more for members, or fewer, in its heap."""
+        """The kernel holds that many pages more for members in its heap, or fewer."""
         self.kept += pages
         if pages > 0:
             self.add(pages)
@@ -246,7 +246,7 @@ class MemoryControls(FrameCharger):
             self.ended -= 1
 
     def prepare(self) -> None:
-        """Before many are made: see to it that there are numbers. Sleeps where it must look at all frames."""
+        """Before many are created: make sure that there are numbers. Sleeps if it must look at all frames."""
         if not self._is_short():
             return
         left = frame_limit()
@@ -279,7 +279,7 @@ class MemoryControls(FrameCharger):
             pace(_DRAIN_COST)
 
     def living(self, number: int) -> MemoryControl | None:
-        """Who counts the frames that carry a number; None: nobody but the machine."""
+        """What counts the frames that carry a number; None: nothing but the machine."""
         control = self.all[number]
         while control is not None and control.holder is None:
             control = control.heir

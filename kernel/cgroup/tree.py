@@ -128,7 +128,7 @@ def remove_group(group: ControlGroup) -> None:
 
 
 def give_controllers(group: ControlGroup, wanted: int) -> None:
-    """Let a group have controllers of its own; its members count for them. Raises ENOMEM, MemoryError, and then it has
+    """Give a group controllers of its own; its members count for them. Raises ENOMEM, MemoryError, and then it has
     none of them.
     """
     parent = group.parent
@@ -164,7 +164,7 @@ def take_controllers(group: ControlGroup, unwanted: int) -> None:
 
 def check_delegation(group: ControlGroup, enabled: int, disabled: int) -> None:
     """Whether controllers may be delegated to a group's children, and taken from them. Raises ENODEV; those that the
-    group does not have: ENOENT (told by the caller); EBUSY, EOPNOTSUPP.
+    group does not have: ENOENT (raised by the caller); EBUSY, EOPNOTSUPP.
     """
     require_alive(group)
     if disabled != 0:

@@ -58,3 +58,8 @@ class KeptStore(Store):
         if not has_room_to_keep():
             raise Errno(ENOSPC)
         super().put(name, value, old)
+
+
+def kept_store(known: Store | None) -> Store:
+    """The store of an inode that lies in memory alone: a new one for an inode without. Raises MemoryError."""
+    return KeptStore() if known is None else known

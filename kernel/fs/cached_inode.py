@@ -71,7 +71,7 @@ class CachedInode(Inode):
         """Undo `begin_cut`, whether it was cut off or not."""
 
     def free_blocks(self, size: int) -> None:
-        """The file was cut off at `size` bytes and the cache has forgotten what lay behind: free its blocks."""
+        """The file was cut off at `size` bytes and the cache has forgotten what lay past that: free its blocks."""
 
     def inode_changed(self) -> None:
         """Something of the inode changed: remember to write it. Never sleeps or raises."""

@@ -276,7 +276,7 @@ class File:
         return self.held_bytes()
 
     def listing(self) -> "Listing | None":
-        """What /proc/PID/fdinfo shows behind `describe` where it may be much. Raises MemoryError."""
+        """What /proc/PID/fdinfo shows after `describe`, if it may be much. Raises MemoryError."""
         return None
 
     def breaks_with_signal(self) -> bool:

@@ -171,7 +171,7 @@ class FileSystemType:
         self.make: MakeFileSystem | None = make
         self.mount_device: MountDevice | None = mount_device
         self.make_in_place: MakeInPlace | None = None
-        self.escapes_commas: bool = False  # options may have commas in them, behind a backslash
+        self.escapes_commas: bool = False  # options may have commas in them, after a backslash
 
     @property
     def needs_device(self) -> bool:

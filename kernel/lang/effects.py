@@ -80,7 +80,7 @@ def recursion(limit: int) -> Callable[[F], F]:
 
 
 def with_room(size_bytes: int) -> Callable[[F], F]:
-    """Called only right behind `make_room` (kernel/sched/room.py), which has seen to that many bytes of stack: callers
+    """Called only right after `make_room` (kernel/sched/room.py), which has seen to that many bytes of stack: callers
     do not count them, and the build fails if they might not do.
     """
     return lambda function: function

@@ -1,12 +1,15 @@
 """Devices on buses, as far as programs see them: where each hangs, who drives it, what it says of itself.
 
 Drivers enter what they find while the kernel comes up; /sys/devices shows it (`kernel/fs/sysfs`). What a disk, a card
-or a port is to programs is told elsewhere: they have a `place` here.
+or a port is to programs is said elsewhere: they have a `place` here.
 
 Context: entries are made at boot, and stay.
 """
 
+from collections.abc import Callable
 from typing import Final
+
+from kernel.lang import final
 
 ROOT_PCI: Final = b"pci0000:00"
 ROOT_PLATFORM: Final = b"platform"
@@ -38,6 +41,21 @@ class BusDevice:
 
 
 BUS_DEVICES: Final[list[BusDevice]] = []
+
+
+def _first_alone() -> bytes:
+    return b"0\n"
+
+
+@final
+class ProcessorsHook:
+    """Entered from above: the list of all processors, as /sys shows it. Each is as near to any device as the others."""
+
+    def __init__(self) -> None:
+        self.list: Callable[[], bytes] = _first_alone
+
+
+PROCESSORS_HOOK: Final = ProcessorsHook()
 
 
 def bus_device(path: bytes) -> BusDevice | None:

@@ -29,7 +29,7 @@ else:
 NO_ID: Final = 0xFFFF_FFFF
 """-1 in 32 bits: no user, no group; and in calls that change several ids, the one that stays."""
 OVERFLOW_ID: Final = 65_534
-"""What a program is told of somebody who has no number in its namespace."""
+"""What a program is given for somebody without a number in its namespace."""
 
 ROOT_USER: Final = KernelUid(0)
 ROOT_GROUP: Final = KernelGid(0)

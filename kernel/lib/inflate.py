@@ -140,7 +140,7 @@ class Inflater:
         self.distances: Huffman = Huffman()
 
     def member(self, source: Span[u8], sink: InflateSink) -> None:
-        """Decompress the gzip member at `position`, and leave `position` behind it."""
+        """Decompress the gzip member at `position`, and leave `position` after it."""
         self._header(source)
         self.bits = 0
         self.bit_count = 0

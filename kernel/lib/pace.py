@@ -6,7 +6,7 @@ matter in which loops and calls, the processor's safe point is taken: interrupts
 it is its turn. No stretch between two safe points may be longer than `STRETCH_LIMIT`.
 
 `pace` sleeps: a caller holds nothing half done, and looks again at what others may have changed. A long call that a
-signal should end asks `is_interrupted` or `is_dying` behind it.
+signal should end asks `is_interrupted` or `is_dying` after it.
 
 Context: sleeps. What a safe point is, the scheduler says (kernel/sched/rest.py); before it is there, nothing happens.
 """

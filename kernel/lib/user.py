@@ -221,7 +221,7 @@ class Buffer:
         return 0, 0
 
     def skip(self, count: int) -> None:
-        """The next `count` bytes are moved by something else, none of them beyond the present range: go on behind."""
+        """The next `count` bytes are moved by something else, all of them in the present range: go on after them."""
 
     def put_bytes(self, source: bytes) -> int:
         return self.put(span_of(source))

@@ -403,7 +403,7 @@ def recharge(first: int, end: int) -> None:
 
 
 def frame_limit() -> int:
-    """The number behind that of the last frame."""
+    """The number after that of the last frame."""
     return _frame_limit
 
 
@@ -551,7 +551,7 @@ def start_chain(frame: Frame) -> None:
 
 
 def chain_frame(frame: Frame, anchor: Frame) -> None:
-    """Put a frame into the ring behind `anchor`. The caller owns both."""
+    """Put a frame into the ring after `anchor`. The caller owns both."""
     entry = _entry(frame)
     behind = _entry(anchor)
     following = load_u32(behind + _NEXT)
@@ -571,7 +571,7 @@ def unchain_frame(frame: Frame) -> None:
 
 
 def next_in_chain(frame: Frame) -> Frame:
-    """The frame behind this one in its ring."""
+    """The frame after this one in its ring."""
     return Frame(load_u32(_entry(frame) + _NEXT))
 
 

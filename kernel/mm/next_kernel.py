@@ -231,7 +231,7 @@ class NextKernel(TablePages):
 
 
 def _store_move(frames: list[Frame], at: int, destination: int, source: int) -> None:
-    """The entry number `at` of the list; at the end of a frame, a link to the next comes behind it."""
+    """The entry number `at` of the list; at the end of a frame, a link to the next follows it."""
     number = at // _MOVES_PER_FRAME
     place = at % _MOVES_PER_FRAME
     span = frame_span(frames[number])

@@ -308,7 +308,7 @@ def sweep() -> None:
     kept = 0  # offsets in the table, which moves when it grows
     offset = 0
     end = table.next - table.entries
-    # What a freed object's references bring to zero is chained, not entered: only the marked enter, behind `end`.
+    # What a freed object's references bring to zero is chained, not entered: only the marked enter, after `end`.
     while offset < end:
         address = load_i64(table.entries + offset)
         count = load_u32(address)

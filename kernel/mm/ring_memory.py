@@ -30,7 +30,7 @@ _PAGE_COST: Final = 800  # instructions
 
 @final
 class RingMemory:
-    """Whole pages, addressed by the byte as if they lay behind one another."""
+    """Whole pages, addressed by the byte as if they lay one after the other."""
 
     def __init__(self, size_bytes: int) -> None:
         """Zeros. Raises MemoryError, also where less than an eighth of memory would be left. May sleep."""

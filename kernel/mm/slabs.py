@@ -113,7 +113,7 @@ class SizeClass:
 
 
 def first_slot(slots: int) -> int:
-    """The offset of slot 0 behind a head with `slots` marks."""
+    """The offset of slot 0 after a head with `slots` marks."""
     marks = (slots + 63) // 64 * 8
     return (HEAD_SIZE + marks + SLOT_ALIGN - 1) & ~(SLOT_ALIGN - 1)
 
@@ -503,7 +503,7 @@ def return_pages(head: int, pages: int) -> None:
 
 
 def poison(slot: int, size_bytes: int) -> None:
-    """Fill a free slot behind its two words."""
+    """Fill a free slot after its two words."""
     for place in range(slot + 16, slot + size_bytes, 8):
         store_i64(place, POISON_WORD)
 

@@ -954,7 +954,7 @@ class AddressSpace:
         return area is not None and allows(area, access) and flags_of(self, area, page_down(address), access) >= 0
 
     def ask(self, address: int, access: Access, by_kernel: bool) -> FaultOutcome:
-        """Leave a page that is SERVED to who serves it. DONE: look again. Sleeps."""
+        """Leave a page that is SERVED to whoever serves it. DONE: look again. Sleeps."""
         area = self.area_at(address)
         handler = None if area is None else area.handler
         if area is None or handler is None:

@@ -99,7 +99,7 @@ _BRANCH_LEVELS: Final = 7
 _MOST_STACK_DUMP: Final = 0xFFFF
 _FIRST_VECTOR: Final = 32
 _BYTE_COST: Final = 100  # instructions, for `pace`
-_UNUSED_REGISTERS: Final = 0xFF  # behind those that samples can hold, up to the vector registers
+_UNUSED_REGISTERS: Final = 0xFF  # after those that samples can hold, up to the vector registers
 
 
 @final

@@ -1,7 +1,7 @@
 """What Linux's system calls call their arguments, with their types: the fields of the tracepoints sys_enter_*.
 
 Programs rely on these names, which are those of Linux's sources: filters and scripts say `fd`, and perf prints by names
-and types. So they are not those of the handlers' parameters. A line for a call, with another name behind `=` where the
+and types. So they are not those of the handlers' parameters. A line for a call, with another name after `=` where the
 tracepoint has one; indented lines go on. That the calls of the table are all here, with as many arguments, a unit test
 says.
 
@@ -404,4 +404,4 @@ def _read_lines() -> list[tuple[str, str, str]]:
 
 CALL_ARGUMENTS: Final[dict[str, str]] = {call: text for call, _, text in _read_lines()}
 EVENT_NAMES: Final[dict[str, str]] = {call: name for call, name, _ in _read_lines()}
-"""What the tracepoints of a call are called behind sys_enter_ and sys_exit_."""
+"""What the tracepoints of a call are called after sys_enter_ and sys_exit_."""

@@ -172,7 +172,7 @@ class Event:
         self.ring: Ring | None = None
         self.waiters: WaitQueue = WaitQueue()
         self.lost: int = 0
-        self.limit: int = 0  # so many more samples, then it is disabled; 0: no such limit
+        self.limit: int = 0  # that many more samples, then it is disabled; 0: no such limit
         self.is_closed: bool = False  # nobody has it open any more
         self.mappings: int = 0  # areas that map a ring through its descriptor
         self.samples: SampleWatch | None = None  # once somebody may want signals
@@ -252,7 +252,7 @@ class Event:
                 self.add(passed_ns)
 
     def add(self, count: int) -> None:
-        """It happened so many times."""
+        """It happened that many times."""
         self.count += count
         parent = self.parent
         if parent is not None:
@@ -306,7 +306,7 @@ class Event:
         return max(self.period.length, LEAST_CLOCK_PERIOD_NS)
 
     def set_period(self, length: int) -> None:
-        """From now on, a sample comes each so many."""
+        """From now on there is a sample after every so many events."""
         self.period.length = length
         self.period.left = 0
         clock = self.clock

@@ -276,7 +276,7 @@ class EventFile(File):
         return 0
 
     def _refresh(self, argument: int) -> None:
-        """Let so many more samples come, then none."""
+        """Take that many more samples, then none."""
         event = self.event
         if event.attributes.has(INHERIT) or not event.attributes.is_sampling():
             raise Errno(EINVAL)

@@ -205,7 +205,7 @@ class _Parser:
             raise Errno(ENOENT)
 
     def _take_joint(self) -> bool:
-        """What comes behind a condition. False at the end."""
+        """What comes after a condition. False at the end."""
         while True:
             self._skip_blanks()
             if self.at >= len(self.text):

@@ -119,7 +119,7 @@ def end_ring(ring: Ring) -> None:
 
 
 def _may_lock(task: Task, pages: int) -> bool:
-    """Whether a task's address space may have so many more pages of rings beyond what its user may."""
+    """Whether a task's address space may have that many more pages of rings than its user may."""
     most = task.process.limits.soft[RLIMIT_MEMLOCK]
     most_pages = most if most == UNLIMITED else most >> PAGE_SHIFT
     return task.space.pinned_pages + pages <= most_pages or not is_paranoid() or task.credentials.capable(CAP_IPC_LOCK)

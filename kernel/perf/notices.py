@@ -35,8 +35,8 @@ class Notice(Linked["Notice"]):
         return self
 
     def tell(self, instructions: int) -> int:
-        """Tell whom it concerns, for about so many instructions. How many are left; 0 or less: there may be more to
-        tell, unless it is not due any more.
+        """Notify those whom it concerns, for about that many instructions. How many are left; 0 or less: there may be
+        more to tell, unless it is not due any more.
         """
         return instructions
 

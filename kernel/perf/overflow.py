@@ -159,7 +159,7 @@ def is_excluded(event: Event, place: Place) -> bool:
 
 
 def happened(event: Event, count: int, place: Place, address: int, raw: Span[u8]) -> None:
-    """What an event that is not a clock counts has happened so many times."""
+    """What an event counts that is not a clock has happened that many times."""
     event.add(count)
     attributes = event.attributes
     if not attributes.is_sampling():

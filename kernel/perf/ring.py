@@ -71,7 +71,7 @@ class Ring(Notice):
         self.head: int = 0
         self.wake_at: int = 0  # how far the program was woken for
         self.lost: int = 0  # records, since one said so
-        self.samples: int = 0  # since somebody was woken for so many
+        self.samples: int = 0  # since somebody was woken for them
         self.mappings: int = 0
         self.users: list[Event] = []  # events that write here; each knows its place
         self.untold: int = 0  # of the users, the first ones: they have not heard of news yet

@@ -142,7 +142,7 @@ class Record:
         self.callers: int = 0  # that were looked up for it
 
     def prepare(self, limit: int) -> None:
-        """Have room for so many bytes. Raises MemoryError."""
+        """Have room for that many bytes. Raises MemoryError."""
         if len(self.data) == 0:
             self.data = bytearray(limit)
             self.limit = limit
@@ -170,11 +170,11 @@ class Record:
             self.size += _WORD
 
     def put_text(self, text: bytes) -> None:
-        """A text with a zero byte at least behind it, in whole words."""
+        """A text in whole words, with a zero byte after it at least."""
         self.put_bytes(span_of(text), len(text) // _WORD * _WORD + _WORD)
 
     def put_bytes(self, data: Span[u8], size: int) -> None:
-        """Bytes, zeros behind them up to a size of whole words."""
+        """Bytes, then zeros up to a size of whole words."""
         if self.size <= self.limit - size:
             room = span_of(self.data)[self.size : self.size + size]
             count = min(len(data), size)

@@ -182,7 +182,7 @@ ARGUMENT_COUNTS: Final[list[int]] = [text.count(b", ") + 1 if text else 0 for te
 
 
 def call_event_name(call: int) -> bytes:
-    """What the tracepoints of a call are called behind sys_enter_ and sys_exit_; empty if it has none."""
+    """What the tracepoints of a call are called after sys_enter_ and sys_exit_; empty if it has none."""
     return _NAMES[call] if 0 <= call < CALL_LIMIT else b""
 
 
@@ -229,7 +229,7 @@ class RawData:
         self.size: int = 0
 
     def begin(self, point: int, tid: int, size: int) -> None:
-        """A record of so many bytes, zeros but for who it is of."""
+        """A record of that many bytes, all zeros but the fields that name its thread."""
         self.size = min(size, _MOST_BYTES)
         span = span_of(self.data)
         span[0 : self.size].fill(0)
@@ -250,7 +250,7 @@ class RawData:
         span_of(self.data)[at : at + count].copy_from(span_of(name)[0:count])
 
     def put_end(self, at: int, text: bytes) -> None:
-        """A text of any length behind the fields, which one of them leads to: `__data_loc`."""
+        """A text of any length after the fields, which one of them leads to: `__data_loc`."""
         room = _MOST_BYTES - self.size - 1
         count = min(len(text), room)
         span = span_of(self.data)

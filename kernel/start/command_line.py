@@ -60,7 +60,7 @@ def has_word(line: bytes, name: bytes) -> bool:
 
 
 def last_of(line: bytes, name: bytes, other: bytes) -> bool:
-    """Whether the word `name` stands there, with no `other` behind it."""
+    """Whether the word `name` stands there, with no `other` after it."""
     found = False
     for word in line.split(b" "):
         if word == b"--":
@@ -133,7 +133,7 @@ def size_of(line: bytes, name: bytes) -> int:
 
 
 def arguments_for_init(line: bytes) -> list[bytes]:
-    """Words without a value that the kernel does not know, and all behind `--`."""
+    """Words without a value that the kernel does not know, and all after `--`."""
     found: list[bytes] = []
     behind = False
     for word in line.split(b" "):

@@ -36,7 +36,7 @@ _BODY: Final = 3  # of a regular file
 _TARGET: Final = 4  # of a symbolic link
 _SKIP: Final = 5  # padding, or the body of what was not made
 
-# Fields of the header, each eight hexadecimal digits behind the magic number.
+# Fields of the header, each eight hexadecimal digits after the magic number.
 _INO: Final = 0
 _MODE: Final = 1
 _UID: Final = 2

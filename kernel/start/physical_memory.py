@@ -45,7 +45,7 @@ def start(protocol: int, info: int) -> None:
         _limit(limit)
     except BootInfoError as error:
         if error.code == BAD_MAGIC:
-            # QEMU has room for 4095 bytes of a command line, and the information lies behind.
+            # QEMU has room for 4095 bytes of a command line, and the information lies after it.
             panic("the boot loader's information was overwritten: is the kernel's command line too long?")
         panic(f"the boot loader's information is unusable ({error.code})")
     start_page_tables()

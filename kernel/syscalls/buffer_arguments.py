@@ -49,7 +49,7 @@ def finish_transfer(done: int, buffer: Buffer) -> int:
 
 
 def check_area(offset: int, count: int) -> None:
-    """EINVAL if `count` bytes from `offset` on would end behind 2**63 - 1."""
+    """EINVAL if `count` bytes from `offset` on would end past 2**63 - 1."""
     if offset > MAX_FILE_SIZE - count:
         raise Errno(EINVAL)
 

@@ -53,7 +53,7 @@ def cachestat(descriptor: u32, range_address: UserAddr, result: UserAddr, flags:
 
 
 def _end_page(offset: int, length: int) -> int:
-    """Behind the last page of a range of unsigned numbers, whose end may wrap, as it does on Linux; 0 is no end."""
+    """The page after the last of a range of unsigned numbers, whose end may wrap, as it does on Linux; 0 is no end."""
     if length == 0 or (offset >= 0 and length > MAX_FILE_SIZE - offset):
         return _PAGE_LIMIT
     if length < -MAX_FILE_SIZE // 2 or (offset < 0 and length < 0):

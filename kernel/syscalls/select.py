@@ -27,7 +27,7 @@ from kernel.task.personality import STICKY_TIMEOUTS
 from kernel.time import monotonic_ns
 from kernel.time.timers import FOREVER_NS
 
-_SMALLEST_TABLE: Final = 64  # what Linux gives every process: bits behind the table do not count
+_SMALLEST_TABLE: Final = 64  # what Linux gives every process: bits past the table do not count
 _FD_SETSIZE_LIMIT: Final = 1 << 20
 _REQUEST_COST: Final = 100  # instructions to read or write one
 _READ_EVENTS: Final = POLLIN | POLLRDNORM | POLLRDBAND | POLLHUP | POLLERR

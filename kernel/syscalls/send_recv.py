@@ -9,8 +9,6 @@ from kernel.lib import user
 from kernel.lib.pace import pace
 from kernel.lib.user import UserBuffer
 from kernel.net.sockets.socket import (
-    MSG_CMSG_CLOEXEC,
-    MSG_CTRUNC,
     MSG_DONTWAIT,
     MSG_ERRQUEUE,
     MSG_NOSIGNAL,
@@ -19,13 +17,11 @@ from kernel.net.sockets.socket import (
     Message,
     Socket,
 )
+from kernel.syscalls.ancillary_arguments import release_files
 from kernel.syscalls.socket_arguments import (
     HEADER_SIZE,
-    ControlWriter,
     MessageHeader,
     read_address,
-    read_control,
-    release_files,
     socket_at,
     write_address,
 )
@@ -40,9 +36,6 @@ _MOST_MESSAGES: Final = 1024  # of one sendmmsg or recvmmsg
 _MESSAGE_COST: Final = 4000  # instructions, for `pace`
 _ENTRY_SIZE: Final = HEADER_SIZE + 8  # struct mmsghdr
 _LENGTH_PLACE: Final = HEADER_SIZE  # its msg_len
-_NAME_LENGTH_PLACE: Final = 8  # in struct msghdr
-_CONTROL_LENGTH_PLACE: Final = 40
-_FLAGS_PLACE: Final = 48
 
 
 def _user_buffer(address: UserAddr, length: int) -> UserBuffer:
@@ -114,7 +107,7 @@ def _send_message(socket: Socket, address: UserAddr, flags: int) -> int:
         name = read_address(UserAddr(header.name), header.name_length)
     message = Message(header.buffer(), flags)
     message.address = name
-    message.control = read_control(socket, header)
+    message.control = header.sent_control(socket)
     try:
         return _send(socket, message)
     finally:
@@ -128,24 +121,9 @@ def recvmsg(descriptor: i32, header: UserAddr, flags: i32) -> int:
 
 def _receive_message(socket: Socket, address: UserAddr, flags: int) -> int:
     header = MessageHeader(address)
-    message = Message(header.buffer(), flags)
-    message.wants_address = header.name != 0
-    message.wants_control = header.control != 0
-    message.result_flags = flags & MSG_CMSG_CLOEXEC
+    message = header.message(header.buffer(), flags)
     done = _receive(socket, message)
-    try:
-        if header.name != 0:
-            write_address(message.address, UserAddr(header.name), user.at(address, _NAME_LENGTH_PLACE))
-        writer = ControlWriter(UserAddr(header.control), header.control_length, flags & MSG_CMSG_CLOEXEC != 0)
-        control = message.control
-        if control is not None:
-            writer.put(control)
-            if writer.truncated:
-                message.result_flags |= MSG_CTRUNC
-    finally:
-        release_files(message.control)
-    user.write_i32(user.at(address, _FLAGS_PLACE), message.result_flags)
-    user.write_i64(user.at(address, _CONTROL_LENGTH_PLACE), writer.used())
+    header.put_received(address, message)
     return done
 
 

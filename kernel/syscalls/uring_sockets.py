@@ -14,8 +14,6 @@ from kernel.lib import user
 from kernel.lib.pace import pace
 from kernel.lib.user import Buffer, UserVector
 from kernel.net.sockets.socket import (
-    MSG_CMSG_CLOEXEC,
-    MSG_CTRUNC,
     MSG_DONTWAIT,
     MSG_NOSIGNAL,
     MSG_WAITALL,
@@ -24,13 +22,10 @@ from kernel.net.sockets.socket import (
     Socket,
 )
 from kernel.net.tcp.socket import TcpSocket
+from kernel.syscalls.ancillary_arguments import release_files
 from kernel.syscalls.socket_arguments import (
-    ControlWriter,
     MessageHeader,
     read_address,
-    read_control,
-    release_files,
-    write_address,
 )
 from kernel.syscalls.uring_arguments import refuse_if
 from kernel.syscalls.uring_buffers import put_back, select, selects, use
@@ -49,9 +44,6 @@ _OP_SEND: Final = 26
 
 _MULTISHOT: Final = 1 << 1
 _POLL_FIRST: Final = 1 << 0  # in `ioprio` of sending and receiving
-_NAME_LENGTH_PLACE: Final = 8  # in struct msghdr
-_CONTROL_LENGTH_PLACE: Final = 40
-_FLAGS_PLACE: Final = 48
 
 
 @final
@@ -165,7 +157,7 @@ def _send_message(request: Request, target: Socket, flags: int) -> int:
     message = Message(rest, flags)
     wanted = rest.remaining
     message.address = request.more().name
-    message.control = read_control(target, header.fields)
+    message.control = header.fields.sent_control(target)
     try:
         return _moved(request, target, _run(target, message, is_sent=True), wanted)
     finally:
@@ -233,28 +225,11 @@ def _receive_selecting(request: Request, source: Socket, flags: int) -> int:
 
 def _receive_message(request: Request, source: Socket, flags: int) -> int:
     header = _header_of(request)
-    fields = header.fields
-    address = request.memory()
     rest = header.rest(request.moved)
-    message = Message(rest, flags)
     wanted = rest.remaining
-    message.wants_address = fields.name != 0
-    message.wants_control = fields.control != 0
-    message.result_flags = flags & MSG_CMSG_CLOEXEC
+    message = header.fields.message(rest, flags)
     done = _run(source, message, is_sent=False)
-    try:
-        if fields.name != 0:
-            write_address(message.address, UserAddr(fields.name), user.at(address, _NAME_LENGTH_PLACE))
-        writer = ControlWriter(UserAddr(fields.control), fields.control_length, flags & MSG_CMSG_CLOEXEC != 0)
-        control = message.control
-        if control is not None:
-            writer.put(control)
-            if writer.truncated:
-                message.result_flags |= MSG_CTRUNC
-    finally:
-        release_files(message.control)
-    user.write_i32(user.at(address, _FLAGS_PLACE), message.result_flags)
-    user.write_i64(user.at(address, _CONTROL_LENGTH_PLACE), writer.used())
+    header.fields.put_received(request.memory(), message)
     return _moved(request, source, done, wanted)
 
 

@@ -22,7 +22,7 @@ from kernel.task.words import load_i64
 _HEADER_SIZE: Final = 64
 _ENTRY_SIZE: Final = 56
 _TABLE_LIMIT: Final = 4096  # bytes of program headers
-_OFFSET_LIMIT: Final = (1 << 63) - (1 << 48)  # of a segment: no larger one fits into a file behind it
+_OFFSET_LIMIT: Final = (1 << 63) - (1 << 48)  # of a segment: no larger one fits into a file after it
 _ALIGNMENT_LIMIT: Final = 1 << 62
 _ENTRY_LIMIT: Final = 1 << 62  # far outside of user memory, and still safe to add to
 PATH_LIMIT: Final = 4096

@@ -46,7 +46,7 @@ class FirstStart(TaskStart):
 
     def __init__(self, candidates: list[bytes], arguments: list[bytes], environment: list[bytes]) -> None:
         self.candidates: list[bytes] = candidates
-        self.arguments: list[bytes] = arguments  # behind the program's name
+        self.arguments: list[bytes] = arguments  # after the program's name
         self.environment: list[bytes] = environment
 
     def words(self, name: bytes) -> list[bytes]:

@@ -1,7 +1,7 @@
 """Laying a program out in a new address space: segments, heap, stack, vDSO, at random places (execve(2), elf(5)).
 
 Only bookkeeping happens here, so that all that can fail does so while the old program still runs. What must be written
-(arguments, the zeros behind a segment's file part) is noted in the `Layout` and written once the new space is active.
+(arguments, the zeros after a segment's file part) is noted in the `Layout` and written once the new space is active.
 
 Context: sleeps (reading the interpreter's headers).
 """

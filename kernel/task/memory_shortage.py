@@ -67,7 +67,7 @@ RESCUERS: Final[list[Rescuer]] = []
 
 @final
 class GroupRelief:
-    """Who sees to a control group that has too much memory: group_shortage.py enters it."""
+    """What sees to a control group that has too much memory: group_shortage.py enters it."""
 
     def __init__(self) -> None:
         self.relieve: Callable[[Task], None] | None = None

@@ -1,6 +1,6 @@
 """The vDSO: clock_gettime without a system call (vdso(7)).
 
-Two pages are mapped into every program, read-only: data that the tick brings up to date, and behind it the code from
+Two pages are mapped into every program, read-only: data that the tick brings up to date, and after it the code from
 the kernel's image. The layout of the data is that of arch/x86_64/vdso/vdso.S.
 
 Context: `update` runs in interrupts. `start` raises MemoryError.

@@ -1,4 +1,4 @@
-"""Buffers that a program provides in groups, and that requests take when there is something to put there.
+"""Buffers that a program provides in groups, and that requests take when they have something to put there.
 
 That is what IOSQE_BUFFER_SELECT asks for.
 
@@ -17,7 +17,7 @@ from kernel.lib import user
 from kernel.mm.ring_memory import RingMemory
 from kernel.task.words import load_i64
 
-ENTRY_SIZE: Final = 16  # of struct io_uring_buf: address, length, number; in the first, behind it, the tail
+ENTRY_SIZE: Final = 16  # of struct io_uring_buf: address, length, number; in the first, the tail comes after these
 _TAIL: Final = 14
 _TAIL_WORD: Final = 12  # of 32 bits, whose upper half is the tail
 _TAIL_MASK: Final = 0xFFFF
@@ -41,7 +41,7 @@ class Chosen:
 
     def __init__(self, group: "BufferGroup", buffer: ProvidedBuffer, length: int) -> None:
         self.group: BufferGroup = group
-        self.head: int = group.head  # of a ring, behind it
+        self.head: int = group.head  # of a ring, after this one
         self.buffer: ProvidedBuffer = buffer
         self.address: int = buffer.address
         self.length: int = length  # no more than the request asks for
@@ -66,7 +66,7 @@ class BufferGroup:
         return self.entry_count != 0
 
     def held_bytes(self) -> int:
-        """About how much memory comes free with it."""
+        """About how much memory it frees when it goes."""
         memory = self.memory
         return _GROUP_BYTES + len(self.buffers) * BUFFER_BYTES + (0 if memory is None else memory.size_bytes())
 
@@ -79,7 +79,7 @@ class BufferGroup:
             memory.free()
 
     def take(self) -> ProvidedBuffer | None:
-        """The next buffer, which nobody else gets from now on. Raises EFAULT, MemoryError. May sleep."""
+        """The next buffer; nobody else gets it from now on. Raises EFAULT, MemoryError. May sleep."""
         if self.entry_count == 0:
             return self.buffers.popleft() if len(self.buffers) > 0 else None
         while True:
@@ -92,7 +92,7 @@ class BufferGroup:
                 return entry
 
     def put_back(self, taken: ProvidedBuffer, head: int) -> None:
-        """Nothing was put there. In a ring, whose head was `head` behind it, it can be given again only as long as no
+        """Nothing was put there. In a ring, whose head was `head` after it, it can be given again only as long as no
         further one was taken; else it stays taken. Raises MemoryError.
         """
         if self.entry_count == 0:

@@ -80,7 +80,7 @@ def _cancel_by_data(ring: Ring, wanted: Wanted, *, takes_all: bool) -> int:
             if not takes_all:
                 break
         pace(_COST)
-        if following is not None and not following.is_kept:  # it ended meanwhile: what was found is settled by now
+        if following is not None and not following.is_kept:  # it ended meanwhile, so its result is already settled
             following = ring.latest_of(wanted.user_data)
         request = following
     return found

@@ -1,6 +1,6 @@
 """Where everything lies in a ring, and the flags of io_uring_setup(2) and io_uring_enter(2).
 
-Source: io_uring_setup(2), io_uring_enter(2); `linux/io_uring.h`, whose offsets a program is told in its
+Source: io_uring_setup(2), io_uring_enter(2); `linux/io_uring.h`, whose offsets a program finds in its
 io_uring_params.
 """
 
@@ -35,7 +35,7 @@ ENTER_REGISTERED_RING: Final = 1 << 4
 ENTER_ABS_TIMER: Final = 1 << 5
 ENTER_FLAGS: Final = 0x3F
 
-# The ring's first page: words of 32 bits. Behind them the completions, and behind those the indices of submissions.
+# The ring's first page: words of 32 bits. After them come the completions, and then the indices of submissions.
 SQ_HEAD: Final = 0
 SQ_TAIL: Final = 4
 CQ_HEAD: Final = 8
@@ -84,7 +84,7 @@ CQE_SOCK_NONEMPTY: Final = 1 << 2
 CQE_NOTIFICATION: Final = 1 << 3
 CQE_BUFFER_SHIFT: Final = 16
 
-# What the program is told that the kernel can do (IORING_FEAT_*)
+# What the kernel says it can do (IORING_FEAT_*)
 _SINGLE_MMAP: Final = 1 << 0
 _NODROP: Final = 1 << 1
 _RW_CUR_POS: Final = 1 << 3
@@ -103,7 +103,7 @@ FEATURES: Final = (
 
 
 def array_offset(completions: int, completion_size: int) -> int:
-    """Where the indices of submissions lie behind that many completions (at most 2 * 32,768, of 16 or 32 bytes)."""
+    """Where the indices of submissions lie, after that many completions (at most 2 * 32,768, of 16 or 32 bytes)."""
     size = COMPLETIONS + completions * completion_size
     if completion_size != COMPLETION_SIZE:
         size += COMPLETIONS  # Linux doubles all of it
@@ -111,7 +111,7 @@ def array_offset(completions: int, completion_size: int) -> int:
 
 
 def rounded_up(count: int) -> int:
-    """The next power of two from a number between 1 and 2**32 on."""
+    """The least power of two that is not below a number from 1 to 2**32."""
     power = 1
     while power < count:
         power *= 2

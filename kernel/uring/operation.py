@@ -1,4 +1,4 @@
-"""What an opcode means: a row for each that there is, entered by the files in kernel/syscalls/uring_*.py when the
+"""What an opcode means: a row for each one, entered by the files in kernel/syscalls/uring_*.py when the
 kernel is built.
 
 `prepare` judges a submission before it begins, `perform` does it: it returns the result, raises an errno, or returns

@@ -1,4 +1,4 @@
-"""The life of a request: it begins, waits perhaps, and ends; then the next of its chain begins.
+"""The life of a request: it begins, may wait, and ends; then the next of its chain begins.
 
 All of this is the work of the request's task: in io_uring_enter(2), or on its way to user mode. So there is no other
 thread whose rights, files and memory would have to be borrowed, and none that could run after the task.
@@ -34,7 +34,7 @@ from kernel.uring.operation import Operation
 from kernel.uring.request import GOES_ON, NO_OUTCOME, WAITS, Request, RequestWaiter
 from kernel.uring.ring import Ring, TaskRequests
 
-_MOST_TRIES: Final = 128  # of a request whose file says that it is ready, and then is not
+_MOST_TRIES: Final = 128  # of a request whose file claims to be ready, and then is not
 _AGAIN: Final = -1
 _COST: Final = 1500  # instructions of one request, for `pace`
 _LOOK_COST: Final = 60
@@ -59,7 +59,7 @@ def start(first: Request | None) -> None:
 
 @noraise
 def resume(request: Request) -> None:
-    """It is due: something that it waited for has happened."""
+    """It is due: something that it was waiting for has happened."""
     if request.is_new:
         request.ring.leave_task(request)
         start(request)
@@ -104,7 +104,7 @@ def _begin(request: Request) -> Request | None:
     elif isinstance(work, TaskRequests) and work.is_ending:
         result = -ECANCELED
     elif request.ring.is_ended or is_dying():
-        result = -ECANCELED  # a ring that nobody has any more waits for nothing
+        result = -ECANCELED  # nothing waits in a ring that nobody has any more
     else:
         result = _attempt(request)
     if result == WAITS:
@@ -153,7 +153,7 @@ def _attempt(request: Request) -> int:
 
 
 def _operation_of(request: Request) -> Operation | None:
-    """What it is to do; None for an opcode that there is not."""
+    """What it is to do; None for an opcode that does not exist."""
     return request.operation
 
 
@@ -214,7 +214,7 @@ def _leave_queues(request: Request) -> None:
 def finish(request: Request, result: int) -> Request | None:
     """It is done: enter its completion. Returns what begins next in its chain."""
     if result < 0 and request.moved > 0:
-        result = request.moved  # what was moved is not lost, whatever came then
+        result = request.moved  # what was moved is not lost, whatever happened after it
         request.is_short = True
     failed = (result < 0 and not request.keeps_chain) or request.is_short
     is_silent = request.flags & layout.CQE_SKIP_SUCCESS != 0
@@ -272,7 +272,7 @@ def _complete(request: Request, result: int, *, shows: bool) -> None:
 
 @noraise
 def _cancel_chain(first: Request, *, shows: bool) -> None:
-    """What would have begun after a request that failed."""
+    """The requests that would have begun after one that failed."""
     request: Request | None = first
     while request is not None:
         following = request.linked
@@ -284,7 +284,7 @@ def _cancel_chain(first: Request, *, shows: bool) -> None:
 
 @noraise
 def begin_deferred(ring: Ring) -> None:
-    """What waits for the end of others begins, if these are done."""
+    """Begin what waits for others to end, if those are done."""
     while True:
         request = ring.deferred.first()
         if request is None or (request.flags & layout.IO_DRAIN != 0 and ring.ended < request.sequence):
@@ -299,7 +299,7 @@ def begin_deferred(ring: Ring) -> None:
 
 @noraise
 def _take_limit(request: Request) -> None:
-    """A LINK_TIMEOUT behind it is no part of the chain: it limits the request."""
+    """A LINK_TIMEOUT after it is no part of the chain: it limits the request."""
     following = request.linked
     if following is not None and following.is_limit() and following.refusal == 0:
         request.limit = following
@@ -391,7 +391,7 @@ class TaskWork(TaskRequests):
             if held is not None:
                 held.release()
         while self.due.first is not None:
-            self.run()  # what these rings had
+            self.run()  # what those rings had
 
     @noraise
     def end_for_program(self) -> None:

@@ -74,16 +74,16 @@ class Counted(Queued):
 
 @final
 class Extra:
-    """What few requests need beside the words of their submission."""
+    """What only few requests need, in addition to the words of their submission."""
 
     def __init__(self) -> None:
         self.vector: UserVector | None = None  # memory that was described when it was submitted
         self.header: Header | None = None
         self.name: bytes = b""
-        self.time_ns: int = 0  # of timers, and how they go by it
+        self.time_ns: int = 0  # of timers, and how they use it
         self.is_absolute: bool = False
         self.clock: int = 0
-        self.repeats: int = 0  # how often a timer goes off still; -1: without end
+        self.repeats: int = 0  # how many more times a timer goes off; -1: without end
         self.counted: Counted | None = None  # of a timeout that a number of completions ends
 
 
@@ -131,7 +131,7 @@ class Request(Linked["Request"]):
         self.kept_bytes: int = 0  # of its vector, beside REQUEST_BYTES; counted by its ring
         self.tries: int = 0
         self.events: int = 0  # POLL* bits that it waits for
-        self.hears_wakes_only: bool = False  # that its file is ready still, is no news
+        self.hears_wakes_only: bool = False  # that its file is still ready is no news
         self.never_waits: bool = False  # EAGAIN is its end
         self.is_short: bool = False  # it has succeeded, and yet breaks its chain
         self.keeps_chain: bool = False  # whatever its result is, its chain goes on
@@ -161,7 +161,7 @@ class Request(Linked["Request"]):
         return UserAddr(self.offset)
 
     def more(self) -> Extra:
-        """What it needs beside. Raises MemoryError."""
+        """What it needs in addition. Raises MemoryError."""
         extra = self.extra
         if extra is None:
             extra = Extra()
@@ -183,7 +183,7 @@ class Request(Linked["Request"]):
             self.note_due()
 
     def note_due(self) -> None:
-        """Something that it waits for has happened: its task looks at it soon."""
+        """Something that it is waiting for has happened: its task will look at it soon."""
         if not self.is_due:
             self.is_due = True
             self.ring.add_due(self)

@@ -204,7 +204,7 @@ class Ring:
         self.deferred_count: int = 0
         self.begun: int = 0  # requests that were submitted, and how many of them are done
         self.ended: int = 0
-        self.drain_is_off: bool = False  # a request was silent, so nobody may wait for all
+        self.drain_is_off: bool = False  # a request was silent, so waiting for all of them is not possible
         self.drains_next: bool = False
         self.submitting: Mutex = Mutex()  # one thread at a time takes submissions
         self.chain_first: Request | None = None  # that is being submitted
@@ -215,7 +215,7 @@ class Ring:
         self.due: DueList = DueList()  # of a ring with DEFER_TASKRUN
         self.job: PollersJob = PollersJob()
         self.end: RingEnd = RingEnd()
-        self.sleeper: Thread | None = None  # who waits in io_uring_enter(2) for deferred work
+        self.sleeper: Thread | None = None  # the thread that waits in io_uring_enter(2) for deferred work
         self.waiters: WaitQueue = WaitQueue()
         self.submitter: Task | None = None  # the only one, with SINGLE_ISSUER
         self.files: list[File | None] = []
@@ -228,7 +228,7 @@ class Ring:
         self.kept_bytes: int = 0  # of its requests' vectors
         self.counted_by: int = 0  # the last count of memory that has met it
         self.bell: EventFile | None = None
-        self.bell_is_for_late: bool = False  # it hears of what did not end in its call (EVENTFD_ASYNC)
+        self.bell_is_for_late: bool = False  # it hears only of what did not end in its call (EVENTFD_ASYNC)
         self.restrictions: Restrictions | None = None  # that are in force
         self.restrictions_to_be: Restrictions | None = None  # … once the ring is enabled
         self.memory: RingMemory = RingMemory(_whole_pages(size))
@@ -248,14 +248,14 @@ class Ring:
             self.job.ring = self
 
     def held_bytes(self) -> int:
-        """About how much memory comes free with it."""
-        living = self.begun - self.ended  # requests: those that wait, and those behind them
+        """About how much memory it frees when it goes."""
+        living = self.begun - self.ended  # requests: those that wait, and those that follow in their chains
         waiting = living * REQUEST_BYTES + self.kept_bytes + self.overflow_count * _OVERFLOWED_BYTES
         listed = len(self.files) * 8 + len(self.buffers) * _FIXED_BUFFER_BYTES + self.group_bytes
         return RING_BYTES + self.memory.size_bytes() + self.entries.size_bytes() + waiting + listed
 
     def uncounted_bytes(self, count: int) -> int:
-        """`held_bytes` for the first who asks in a count of memory: a ring may be known by several ways."""
+        """`held_bytes`, once in a count of memory: several ways may lead to a ring."""
         if self.counted_by == count:
             return 0
         self.counted_by = count
@@ -278,7 +278,7 @@ class Ring:
 
     # ---- Words of the ring -----------------------------------------------------------------------------------------
     # Calls, so that what is written to the ring before one of them is there when the program sees what it stores, and
-    # what is read behind one of them is read after it: the processor keeps the order of stores and that of loads.
+    # what is read after one of them is read later: the processor keeps the order of stores and that of loads.
 
     @noinline
     def observe(self, at: int) -> int:
@@ -492,12 +492,12 @@ class Ring:
 
     @noraise
     def undefer(self, request: Request) -> None:
-        """It is none of those that wait for others any more; its task still counts it."""
+        """It no longer waits for others; its task still counts it."""
         self.deferred.unlink(request)
         self.deferred_count -= 1
 
     def add_due(self, request: Request) -> None:
-        """It is for the request's task to look at it: at once, or when it asks for completions (DEFER_TASKRUN)."""
+        """Hand it to the request's task: to be looked at now, or when that asks for completions (DEFER_TASKRUN)."""
         if self.defers and not self.is_ended:
             self.due.put(request)
             if self.setup & layout.SETUP_TASKRUN_FLAG != 0:

@@ -72,7 +72,7 @@ def _look(ring: Ring, work: TaskWork) -> None:
 
 def _sleep(ring: Ring, work: TaskWork, deadline_ns: int) -> Woken:
     """Until something happens or the time is up."""
-    if work.due.first is not None or ring.due.first is not None:  # it came during the look
+    if work.due.first is not None or ring.due.first is not None:  # it came while we looked
         return Woken.INTERRUPTED if is_interrupted() else Woken.HAPPENED
     thread = current_thread()
     work.sleeper = thread

@@ -48,3 +48,10 @@ def test_refused(case: Path, found: dict[Path, str]) -> None:
         expected.write_text(found[case], encoding="utf-8")
     assert found[case] == expected.read_text(encoding="utf-8")
     assert found[case] != ""
+
+
+def test_a_build_refuses_handlers_too() -> None:
+    case = ROOT / "tests" / "compiler" / "refused" / "thunks" / "registers.py"
+    command = [sys.executable, "-m", "compiler", "run", str(case)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert re.findall(r"error (KP\d+)", done.stderr) == ["KP710", "KP712", "KP711"]

@@ -13,6 +13,7 @@ from tools.paths import ROOT
 WIDTH = 120
 GENERATED = {"compatibility.md", "performance-twins.md", "proc-files.md"}
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+SOURCES = ("kernel", "arch", "compiler", "tools", "userland")
 # Habits of other languages' grammar, and what to write.
 PHRASES = {
     r"\b(for|by|to) who\b": "whoever, callers",
@@ -20,6 +21,17 @@ PHRASES = {
     r"\bbehind (the end|the last|it \()": "past the end, after the last",
     r"\b[Cc]osts nothing where\b": "is free where",
     r"\bleads? further\b": "forwards more",
+    r"\b(room|for|after|has|happened|holds|takes?) so many\b": "that many",
+    r"\bso many (more|bytes|pages|times)\b": "that many",
+}
+# … in sources, where code stands between the comments.
+PHRASES_OF_SOURCES = {
+    r"\b(by|to|of|with) who\b": "whoever, callers",
+    r"\bfor who (is|has|was|wants|asks)\b": "whoever",
+    r"\"\"\"Who \w+ (some|any)thing (is|must|may|can|gets)\b": "whoever",
+    r"\b(so many (more|bytes|pages|times)|(room|has|happened) so many)\b": "that many",
+    r"\b[Bb]ehind the (end|last)\b": "past the end, after the last",
+    r"\b[Cc]osts nothing where\b": "is free where",
 }
 FENCED = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\[(?P<text>[^\]]*)\]\((?P<target>[^)\s#]*)(?:#(?P<section>[^)]*))?\)")
@@ -59,6 +71,16 @@ def test_pages_are_plain(page: Path) -> None:
     for number, line in prose(page.read_text()):
         for phrase, instead in PHRASES.items():
             assert not re.search(phrase, line), f"line {number}: write {instead}"
+
+
+@pytest.mark.parametrize("room", SOURCES)
+def test_sources_are_plain(room: str) -> None:
+    found = []
+    for path in sorted((ROOT / room).rglob("*.py")):
+        for number, line in enumerate(path.read_text().splitlines(), 1):
+            found += [f"{name_of(path)}:{number}: write {instead}"
+                      for phrase, instead in PHRASES_OF_SOURCES.items() if re.search(phrase, line)]  # fmt: skip
+    assert found == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)

@@ -121,7 +121,7 @@ def _add_parameters(
     info: BootInfo,
     memory: PhysicalMemory,
 ) -> None:
-    """The page that rsi points to, and behind it what it points to."""
+    """The page that rsi points to, followed by what it points to."""
     pointer = root_pointer(info, memory)
     text = PARAMETERS_SIZE + 40
     size = text + len(command_line) + 1

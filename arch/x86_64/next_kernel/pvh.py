@@ -117,7 +117,7 @@ def _entry_in_notes(file: KernelFile, entry: Span[u8]) -> int:
 def _add_start_info(
     plan: Plan, initrd_size: int, command_line: bytes, info: BootInfo, memory: PhysicalMemory
 ) -> None:
-    """The structure that ebx points to, with all that it points to behind it: memory map, module, command line."""
+    """The structure that ebx points to, followed by all that it points to: memory map, module, command line."""
     initrd = plan.add_initrd(info, initrd_size, HIGH_LIMIT)
     pointer = root_pointer(info, memory)
     module = PVH_INFO_SIZE

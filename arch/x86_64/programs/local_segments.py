@@ -89,7 +89,7 @@ class LocalTable:
         load_local_table(LOCAL_TABLE)
 
     def show(self, address: UserAddr, size: int) -> int:
-        """modify_ldt's reading: the entries and zeros behind them; returns how many bytes. Raises EFAULT."""
+        """modify_ldt's reading: the entries, then zeros; returns how many bytes. Raises EFAULT."""
         size = min(size, TABLE_SIZE)
         part = min(size, self.count * _ENTRY_SIZE)
         user.write_from(address, span_at(frame_address(self.frames), part))

@@ -4,7 +4,7 @@ The bits are copied to the running processor's segment when the task gets it. A 
 gets a map without a bit set; the processor's own level of rights stays 0, so nobody can turn interrupts off: `cli` and
 `sti` do nothing for such a program, as on Linux.
 
-Safety: the map lies in the processor's own area, behind its task state segment, and is as long as written here.
+Safety: the map lies in the processor's own area, after its task state segment, and is as long as written here.
 Source: Intel SDM vol. 1, 19.5.2.
 """
 
@@ -64,5 +64,5 @@ def open_ports(ports: PortMap | None, level: int) -> None:
 
 
 def close_ports() -> None:
-    """Whoever runs next may use none: the map lies behind the segment's limit."""
+    """Whoever runs next may use none: the map lies past the segment's limit."""
     store_u16(percpu_load(OFFSET_SELF) + TSS_OFFSET + TSS_IO_MAP, TSS_LIMIT + 1)

@@ -49,7 +49,7 @@ CAPABILITY_VENDOR: Final = 0x09
 CAPABILITY_MSIX: Final = 0x11
 
 _BUS_LIMIT: Final = 256
-_CAPABILITY_LIMIT: Final = 48  # as many as fit behind the header
+_CAPABILITY_LIMIT: Final = 48  # as many as fit after the header
 _HIGH_LIMIT: Final = 1 << 20  # of the upper half of an address: physical addresses have 52 bits
 _WINDOW_LIMIT: Final = 16 << 20  # of one register window; ours are a few pages
 

@@ -18,7 +18,7 @@ from kernel.drivers.platform.pci import (
     PciDevice,
 )
 from kernel.lang import final
-from kernel.lib.bus import ROOT_PCI, BusDevice, bus_root
+from kernel.lib.bus import PROCESSORS_HOOK, ROOT_PCI, BusDevice, bus_root
 
 _NAMES: Final[list[bytes]] = [
     b"class", b"config", b"device", b"irq", b"local_cpulist", b"modalias", b"numa_node", b"resource", b"revision",
@@ -65,8 +65,9 @@ class PciFunction(BusDevice):
                 return self._resources()
             case b"numa_node":
                 return b"-1\n"
-            case _:  # local_cpulist: any processor is as near as another
-                return b"0\n"
+            case _:  # local_cpulist
+                processors = PROCESSORS_HOOK.list
+                return processors()
 
     def properties(self) -> bytes:
         device = self.device

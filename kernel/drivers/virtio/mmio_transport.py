@@ -57,7 +57,7 @@ class MmioPlace:
 
 
 def parse_place(text: bytes) -> MmioPlace | None:
-    """`SIZE@ADDRESS:LINE`, with `:ID` behind it perhaps; None for anything else. Numbers are decimal, hexadecimal with
+    """`SIZE@ADDRESS:LINE`, perhaps followed by `:ID`; None for anything else. Numbers are decimal, hexadecimal with
     0x, and a size may end with K.
     """
     at = text.find(b"@")

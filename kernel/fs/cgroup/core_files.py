@@ -297,7 +297,7 @@ def most_descendants(group: ControlGroup) -> bytes:
 
 
 def set_most_descendants(group: ControlGroup, text: bytes, writer: Writer) -> None:
-    """How many groups there may be below; those that there are stay."""
+    """How many groups there may be below; existing ones stay."""
     limit = _parse_limit(text)
     require_alive(group)
     group.most_descendants = limit
@@ -316,7 +316,7 @@ def set_deepest(group: ControlGroup, text: bytes, writer: Writer) -> None:
 
 
 def freezing(group: ControlGroup) -> bytes:
-    """cgroup.freeze: what was written, whatever those above are told."""
+    """cgroup.freeze: what was written here, whatever was written to those above."""
     return b"1\n" if group.is_told_to_freeze else b"0\n"
 
 

@@ -1,7 +1,7 @@
 """Directories of control groups, and the files in them.
 
-The inodes of a group are made when they are looked up, and stay as long as somebody uses them, or has changed their
-owners or attributes. A change is told to whoever polls (POLLPRI until the file is read again) and
+The inodes of a group are created when they are looked up, and stay as long as somebody uses them, or has changed their
+owners or attributes. A change is reported to whoever polls (POLLPRI until the file is read again) and
 watches (inotify(7)).
 
 Invariants: a group refers to its node, and that to the inodes, which refer to the group; `end` undoes that.
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from kernel.cgroup.group import NUMBER_STEP, ControlGroup
 from kernel.cgroup.namespace import FIRST_GROUPS
 from kernel.cgroup.tree import make_group, remove_group
-from kernel.fs.attribute_store import KeptStore, Store
+from kernel.fs.attribute_store import Store, kept_store
 from kernel.fs.cgroup.core_files import CORE_FILES
 from kernel.fs.cgroup.memory_files import MEMORY_FILES
 from kernel.fs.cgroup.number_files import NUMBER_FILES
@@ -80,10 +80,8 @@ class GroupFile(TextInode):
         return make(self.group)
 
     def attribute_store(self) -> Store:
-        store = self.attributes
-        if store is None:
-            store = KeptStore()
-            self.attributes = store
+        store = kept_store(self.attributes)
+        self.attributes = store
         return store
 
     def may_have_attributes(self) -> bool:
@@ -153,10 +151,8 @@ class GroupDirectory(Inode):
         self.attributes: Store | None = None
 
     def attribute_store(self) -> Store:
-        store = self.attributes
-        if store is None:
-            store = KeptStore()
-            self.attributes = store
+        store = kept_store(self.attributes)
+        self.attributes = store
         return store
 
     def may_have_attributes(self) -> bool:

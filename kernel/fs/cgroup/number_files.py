@@ -26,7 +26,7 @@ def limit(group: ControlGroup) -> bytes:
 
 
 def set_limit(group: ControlGroup, text: bytes, writer: Writer) -> None:
-    """How many threads may be made. Those that there are stay."""
+    """How many threads there may be. Existing ones stay."""
     text = strip(text)
     control = control_of(group)
     if text == b"max":

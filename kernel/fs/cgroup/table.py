@@ -94,7 +94,7 @@ def strip(text: bytes) -> bytes:
 
 
 def parse_number(text: bytes) -> int:
-    """A number in C's notation, perhaps with a sign and a newline behind. Raises EINVAL, ERANGE (beyond 62 bits)."""
+    """A number in C's notation, perhaps with a sign and a final newline. Raises EINVAL, ERANGE (beyond 62 bits)."""
     if text.endswith(b"\n"):
         text = text[:-1]
     is_negative = text.startswith(b"-")

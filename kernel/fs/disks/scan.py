@@ -1,7 +1,7 @@
 """Partitions as devices: vda1 … on vda; and the nodes of all block devices in /dev.
 
 A partition passes requests on to its disk, moved by where it starts. Numbers of devices: a disk has 16 minors, and so
-15 partitions of its major; those behind have major 259, and the lowest minor that is free, as Linux's.
+15 partitions of its major; further ones have major 259, and the lowest minor that is free, as Linux's.
 
 Context: scanning sleeps.
 """

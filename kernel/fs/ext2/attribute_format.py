@@ -1,6 +1,6 @@
 """Extended attributes on the disk: entries with a name each, and values that they point to. Pure.
 
-Both in the inode, behind its fields, and in a block of their own, entries grow from the front and values lie at the
+Both in the inode, after its fields, and in a block of their own, entries grow from the front and values lie at the
 end. A name's prefix is a number. In a block, entries are sorted, and hashes of each and of all find equal blocks, which
 inodes share.
 

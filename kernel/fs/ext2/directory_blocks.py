@@ -1,7 +1,7 @@
 """What directories' blocks have beside records of names: the checksums of ext4 (metadata_csum), and the head of a hash
 tree (dir_index). Pure functions over a block's bytes.
 
-An ordinary block ends in a free record of 12 bytes that holds the checksum; a block of a hash tree has it behind its
+An ordinary block ends in a free record of 12 bytes that holds the checksum; a block of a hash tree has it after its
 entries. Source: "Directory Entries" and "Hash Tree Directories" in the ext4 disk layout.
 """
 
@@ -13,7 +13,7 @@ from kernel.fs.ext2.layout import CHECKSUM_RECORD_SIZE, CHECKSUM_RECORD_TYPE, IN
 from kernel.fs.ext2.name_hash import TEA, UNKNOWN
 from kernel.lang import EUCLEAN, Errno, Span, u8
 
-# In the tree's root, behind the records of the dots:
+# In the tree's root, after the records of the dots:
 _HASH_VERSION: Final = 0x1C
 _INFO_LENGTH: Final = 0x1D
 _INNER_LEVELS: Final = 0x1E

@@ -93,7 +93,7 @@ class ExtentTree:
         entries = struct_at(ExtentHeader, node, 0).entries
         low = 1
         high = entries + 1
-        # The last extent that does not begin behind `block`.
+        # The last extent that does not begin after `block`.
         while low < high:
             middle = (low + high) // 2
             if struct_at(Extent, node, middle * _ENTRY_SIZE).block > block:

@@ -51,7 +51,7 @@ _EXT2: Final = b"ext2"
 _EXT3: Final = b"ext3"
 _EXT4: Final = b"ext4"
 _HANDLE_SIZE: Final = 8
-_HANDLE_WITH_PARENT: Final = 2  # the same with the directory behind it
+_HANDLE_WITH_PARENT: Final = 2  # the same, then the directory
 _MOST_SECTORS: Final = 1 << 40  # more than a file has
 _LAST_TRIES: Final = 50  # to write everything before unmounting, where memory lacks
 # Instructions for an inode, for `pace`
@@ -497,7 +497,7 @@ class Ext2FileSystem(Ext2):
         # Files were written past the device's own cache, which may have old contents of their blocks.
         self.volume.blocks.cache.forget(0, LAST_PAGE)
 
-    # ---- What programs are told -------------------------------------------------------------------------------
+    # ---- What programs see ------------------------------------------------------------------------------------
 
     def statistics(self) -> Statistics:
         volume = self.volume

@@ -4,7 +4,7 @@
 comes out may be computed with. Descriptors are checked one by one by `check_descriptor`.
 
 Pure: works on bytes. Errors: EINVAL for a super block that is none of ours, EBADMSG for a wrong checksum of one that
-is, EUCLEAN for damage behind it.
+is, EUCLEAN for damage further on.
 """
 
 from typing import Final
@@ -140,7 +140,7 @@ class Geometry:
     # ---- Places -----------------------------------------------------------------------------------------------
 
     def is_block(self, block: int) -> bool:
-        """Whether `block` may hold something of a file or a group: inside, and behind the super block."""
+        """Whether `block` may hold something of a file or a group: inside, and after the super block."""
         return self.first_data_block < block < self.block_count
 
     def is_inode(self, ino: int) -> bool:

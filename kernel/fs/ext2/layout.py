@@ -238,7 +238,7 @@ DESCRIPTOR_INODE_TABLE_HIGH: Final = 40
 
 @struct
 class RawInode:
-    """The first 128 bytes of an inode. Larger inodes have more time behind it: see EXTRA_…."""
+    """The first 128 bytes of an inode. Larger inodes have more bits of times after them: see EXTRA_…."""
 
     mode: u16
     uid: u16

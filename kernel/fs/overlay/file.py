@@ -1,6 +1,6 @@
 """Regular files of an overlay, and open descriptions of them.
 
-A description has one of the layer's file behind it, opened with the mounter's rights, and hands everything on. If the
+A description has one of the layer's file underneath, opened with the mounter's rights, and hands everything on. If the
 file is copied up while it is open for reading, later reads see the copy; mappings go on showing what was opened, as on
 Linux.
 
@@ -241,7 +241,7 @@ def _current(file: OverlayFile) -> File:
     opened = _open_real(file.node, file.flags)
     newer = file.newer
     if newer is not None:
-        opened.release()  # somebody else was quicker
+        opened.release()  # another thread was quicker
         return newer
     file.newer = opened
     return opened

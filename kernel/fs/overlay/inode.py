@@ -1,8 +1,8 @@
 """Inodes of an overlay: what all kinds share, and symbolic links, devices, FIFOs and sockets.
 
 Attributes are those of the topmost layer that has the file, kept as a copy for whoever checks permissions. Whoever
-changes one lets the file be copied up first. Everything is permitted twice: by the overlay's inode to the caller, and
-by the layer's to the mounter.
+changes one has the file copied up first. Rights are checked twice: the caller's by the overlay's inode, and the
+mounter's by the layer's.
 
 Each method makes room on the stack and goes on in a function that is `@with_room`, because the layer may be an overlay
 as well.

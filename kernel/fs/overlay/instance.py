@@ -1,7 +1,7 @@
 """What the inodes of an overlay know of it: its layers, who mounted it, and which other inodes there are.
 
 Locks: `names` of the overlay is taken before that of any layer. `OverlayNode.copying`, under which an inode is copied
-up for those who open or change it, is taken before `names`; who holds `names` never takes it.
+up for those who open or change it, is taken before `names`; a thread that holds `names` never takes it.
 
 Context: `became_idle` and `leave` never sleep.
 """
@@ -162,7 +162,7 @@ class OverlayNode(LeavingInode):
         self.called: bytes = b""  # what it is called there
         self.device: int = overlay.device
         self.copying: Mutex = Mutex()
-        self.hidden: bool = False  # it has no name any more
+        self.hidden: bool = False  # it has lost its name
         self.kept_flags: int = 0  # of FS_UNCHANGEABLE: what it had below, and the copy has not
         self.has_birth: bool = False
         self.known_attributes: int = 0
@@ -224,7 +224,7 @@ class OverlayNode(LeavingInode):
     @noraise
     def leave(self) -> bool:
         if self.users != 0 or self.names != 0:
-            return True  # somebody has come to need it again
+            return True  # somebody needs it again
         try:
             make_room()
         except MemoryError:

@@ -20,7 +20,7 @@ _PATIENCE_NS: Final = 100_000_000
 
 
 class LeavingInode(Inode):
-    """An inode that lets something go when it is not needed any more."""
+    """An inode that lets something go once it is not needed."""
 
     def __init__(self, file_system: FileSystem, ino: int, mode: int) -> None:
         super().__init__(file_system, ino, mode)

@@ -147,7 +147,7 @@ def move(
 
 
 def _clear(node: OverlayNode, there: Path, name: bytes) -> None:
-    """An empty directory is to be replaced: let an empty one that hides what is below take its place, if whiteouts are
+    """An empty directory is to be replaced: put an empty one that hides what is below in its place, if whiteouts are
     in it, or nothing of it lies in the upper layer.
     """
     overlay = node.overlay

@@ -1,4 +1,4 @@
-"""What mount(2) is told of an overlay, and what /proc/mounts shows of it.
+"""What mount(2) is given for an overlay, and what /proc/mounts shows of it.
 
 Options are separated by commas, lower directories by colons; a backslash before one of these takes its meaning away.
 What needs an index of inodes, or files without their contents, is refused: `index=on`, `nfs_export=on`, `metacopy=on`,

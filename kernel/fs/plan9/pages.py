@@ -74,7 +74,7 @@ class SharedPages(TrackedObject):
             return frame
 
     def _fetch(self, index: int) -> Frame:
-        """A page that is missing, and what one message brings of those behind it. Raises EFAULT (past the end of the
+        """A page that is missing, and what one message brings of those after it. Raises EFAULT (past the end of the
         file), EIO, MemoryError.
         """
         reader = self._reader
@@ -103,7 +103,7 @@ class SharedPages(TrackedObject):
                 put_frame(Frame(frames[i]))
 
     def _new_frames(self, index: int, limit: int, size: int) -> list[int]:
-        """Memory for page `index`, and for others behind it that are missing too. Raises MemoryError."""
+        """Memory for page `index`, and for others after it that are missing too. Raises MemoryError."""
         frames: list[int] = [allocate_user_frame()]
         try:
             while len(frames) < limit and (index + len(frames)) << PAGE_SHIFT < size:

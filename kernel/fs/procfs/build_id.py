@@ -13,7 +13,7 @@ from kernel.mm.objects import MemoryObject
 
 _MAGIC: Final = 0x464C457F
 _CLASS_64: Final = 2
-_PROGRAM_HEADERS: Final = 64  # right behind the header, or they are not looked for
+_PROGRAM_HEADERS: Final = 64  # right after the header, or they are not looked for
 _HEADER_SIZE: Final = 56
 _PT_NOTE: Final = 4
 _NT_GNU_BUILD_ID: Final = 3

@@ -107,7 +107,7 @@ def environment(subject: Subject) -> bytes:
 
 
 def auxiliary_vector(subject: Subject) -> bytes:
-    """What the kernel told the program beside arguments and environment (getauxval(3))."""
+    """What the kernel gave the program beside arguments and environment (getauxval(3))."""
     space = memory_of(subject)
     return b"" if space is None else space.auxiliary_vector
 
@@ -233,7 +233,7 @@ def _figure(name: str, kib: int) -> str:
 
 
 def _flag_words(area: Area) -> str:
-    """What VmFlags shows of an area, two letters a flag with a blank behind."""
+    """What VmFlags shows of an area, two letters and a blank for each flag."""
     text = ""
     for bit, word in ((PROT_READ, "rd "), (PROT_WRITE, "wr "), (PROT_EXEC, "ex ")):
         text += word if area.prot & bit != 0 else ""
@@ -254,7 +254,7 @@ def _flag_words(area: Area) -> str:
 
 
 def area_figures(space: AddressSpace, area: Area) -> bytes:
-    """What smaps shows of an area behind its line: how much of it is in memory. Sleeps."""
+    """What smaps shows of an area after its line: how much of it is in memory. Sleeps."""
     resident = Resident()
     resident.count(space, area)
     size_kib = (area.end - area.start) // 1024

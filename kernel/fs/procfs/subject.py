@@ -106,7 +106,7 @@ _NUMBER_TEXT: Final = 34  # bytes of a text that are looked at
 
 
 def parse_unsigned_32(text: bytes) -> int:
-    """A number as in C, octal after 0 and hexadecimal after 0x, perhaps with a newline behind. Raises EINVAL,
+    """A number as in C, octal after 0 and hexadecimal after 0x, perhaps with a final newline. Raises EINVAL,
     ERANGE.
     """
     text = text[:_NUMBER_TEXT]

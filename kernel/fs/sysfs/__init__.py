@@ -1,1 +1,1 @@
-"""/sys: mountable, and nearly empty. Importing `kernel.fs.sysfs.filesystem` registers the type."""
+"""/sys. Importing `kernel.fs.sysfs.filesystem` registers the type."""

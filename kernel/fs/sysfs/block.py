@@ -1,7 +1,7 @@
 """Block devices in /sys/devices: what there is to know about disks, partitions and loop devices.
 
-A disk's directory lies in `block` of what brings it, a partition's in its disk's. /sys/block (disks), /sys/class/block
-and /sys/dev/block have links there.
+A disk's directory lies in `block` of the device that it belongs to, a partition's in its disk's. /sys/block (disks),
+/sys/class/block and /sys/dev/block have links there.
 
 Context: thread context.
 Source: Linux's Documentation/ABI/stable/sysfs-block, and sysfs-block-loop in testing.

@@ -1,8 +1,8 @@
 """Events of devices (uevents): what programs hear on NETLINK_KOBJECT_UEVENT when a device comes, goes or changes.
 
-A message is `ACTION@PATH`, then NAME=VALUE for what is known of the device, each with a NUL after it; udev(7) is who
-listens. A write to a device's `uevent` makes such an event again, for those who come late. Events of an interface are
-heard in its network, all others in the first one.
+A message is `ACTION@PATH`, then NAME=VALUE for what is known of the device, each with a NUL after it; udev(7)
+listens. A write to a device's `uevent` sends such an event again, for programs that start late. Events of an interface
+are heard in its network, all others in the first one.
 
 Context: thread context; nothing sleeps.
 Source: Linux's Documentation/ABI/testing/sysfs-uevent; kernel-doc of kobject_uevent_env for the names.
@@ -98,7 +98,7 @@ def _checked_argument(word: bytes) -> bytes:
 
 
 def is_heard(network: Network) -> bool:
-    """Whether somebody listens to events there. If not, the event that there would be has a number all the same."""
+    """Whether somebody listens to events there. If nobody does, the event takes a number all the same."""
     if has_listener(network, NETLINK_KOBJECT_UEVENT, _GROUP):
         return True
     NUMBERS.take()

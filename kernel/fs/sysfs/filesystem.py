@@ -20,7 +20,7 @@ from kernel.fs.sysfs.kobject import KobjectDirectory
 from kernel.fs.sysfs.links import BusLinks, CharacterLinks, ClassLinks, DiskLinks, Disks
 from kernel.fs.sysfs.net import InterfacesDirectory
 from kernel.lang import EINVAL, Errno, final
-from kernel.lib.bus import BUS_DEVICES
+from kernel.lib.bus import BUS_DEVICES, PROCESSORS_HOOK
 from kernel.lib.proc_files import MakeText
 from kernel.mm.next_kernel import LOADED
 from kernel.net.link.network import Network, caller_network
@@ -73,8 +73,11 @@ class SysFileSystem(FileSystem):
 
 
 def processors() -> bytes:
-    """The list of processors that there are, can be and run."""
+    """The list of processors: those present, possible and online are the same."""
     return f"{set_list(-1, len(PROCESSORS))}\n".encode()
+
+
+PROCESSORS_HOOK.list = processors
 
 
 def kexec_loaded() -> bytes:
@@ -93,7 +96,7 @@ def tracepoint_type() -> bytes:
 
 
 def delegated_files() -> bytes:
-    """The files of a control group that whoever gets it to rule may write."""
+    """The files that are given away with a control group that is delegated."""
     text = b""
     for row in ROWS:
         if row.is_delegated:

@@ -91,7 +91,7 @@ def attribute_text(device: NetworkDevice, name: bytes) -> bytes:
             return line(device.queue_length)
         case b"type":
             return line(device.kind)
-        case _:  # link_mode, netdev_group, dev_port: there is nothing of the kind
+        case _:  # link_mode, netdev_group, dev_port: there is no such thing here
             return line(0)
 
 

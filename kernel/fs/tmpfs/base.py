@@ -9,7 +9,7 @@ Context: never sleeps. Source: tmpfs(5).
 from typing import Final
 
 from kernel.fs.access_list import NO_LISTS, AccessLists
-from kernel.fs.attribute_store import KeptStore, Store
+from kernel.fs.attribute_store import Store, kept_store
 from kernel.fs.constants import (
     FS_APPEND_FL,
     FS_IMMUTABLE_FL,
@@ -209,10 +209,8 @@ class TmpfsInode(Inode):
         self.attributes: Store | None = None
 
     def attribute_store(self) -> Store:
-        store = self.attributes
-        if store is None:
-            store = KeptStore()
-            self.attributes = store
+        store = kept_store(self.attributes)
+        self.attributes = store
         return store
 
     def may_have_attributes(self) -> bool:

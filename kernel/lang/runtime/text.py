@@ -160,7 +160,7 @@ def int_parse(data: bytes, base: int = 10) -> int:
 
 
 def prefix_base(letter: int) -> int:
-    """The base that a letter behind a 0 announces; 0 if none."""
+    """The base that a letter after a 0 announces; 0 if none."""
     lower = letter | 32
     return 16 if lower == ord("x") else 8 if lower == ord("o") else 2 if lower == ord("b") else 0
 

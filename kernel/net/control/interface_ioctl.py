@@ -1,6 +1,6 @@
 """Interface requests of sockets: what ifconfig, route and arp use (netdevice(7), rtnetlink's older sister).
 
-Every socket takes them; IPv6's come through AF_INET6 sockets. Who changes something must be root.
+Every socket takes them; IPv6's come through AF_INET6 sockets. Whoever changes something must be root.
 
 Context: system calls; reading and writing user memory may sleep, so nothing of the stack is held across it.
 """
@@ -132,7 +132,7 @@ def interface_ioctl(socket: Socket, command: int, argument: int) -> int:
 
 
 def _word_of(request: bytearray) -> int:
-    """The pointer behind the name."""
+    """The pointer after the name."""
     span = span_of(request)
     if request[_NAME + 7] >= 0x80:
         return -1
@@ -163,7 +163,7 @@ def _labelled(device: NetworkDevice, label: bytes) -> InterfaceAddress | None:
 
 
 def _put_address(request: bytearray, address: bytes) -> None:
-    """A struct sockaddr_in behind the name."""
+    """A struct sockaddr_in after the name."""
     span = span_of(request)
     span[_NAME : _NAME + 16].fill(0)
     span.store_u16(_NAME, AF_INET)

@@ -109,7 +109,7 @@ def multicast_link_address(address: bytes) -> bytes:
 
 
 def masked(address: bytes, prefix_length: int) -> bytes:
-    """The address with all bits behind the prefix cleared."""
+    """The address with all bits after the prefix cleared."""
     result = bytearray(address)
     for i in range(len(result)):
         keep = max(0, min(8, prefix_length - 8 * i))
@@ -123,7 +123,7 @@ def netmask(prefix_length: int) -> bytes:
 
 
 def prefix_of_netmask(mask: bytes) -> int:
-    """How many ones an IPv4 netmask begins with; -1 if it has ones behind a zero."""
+    """How many ones an IPv4 netmask begins with; -1 if it has ones after a zero."""
     value = span_of(mask).load_be32(0)
     inverted = value ^ 0xFFFF_FFFF
     if inverted & (inverted + 1) != 0:
@@ -136,7 +136,7 @@ def prefix_of_netmask(mask: bytes) -> int:
 
 
 def broadcast_of(address: bytes, prefix_length: int) -> bytes:
-    """The IPv4 address of the prefix with ones behind it."""
+    """The IPv4 address of the prefix, with ones after it."""
     result = bytearray(address)
     for i in range(4):
         keep = max(0, min(8, prefix_length - 8 * i))

@@ -155,7 +155,7 @@ def send_message(packet: Packet, hop: NextHop, source: bytes, hop_limit: int, tr
 
 
 def send_with_router_alert(packet: Packet, hop: NextHop, source: bytes) -> None:
-    """Send a group report to the link: behind a hop-by-hop header that makes routers look (RFC 2711). MemoryError,
+    """Send a group report to the link, after a hop-by-hop header that makes routers look (RFC 2711). MemoryError,
     Errno.
     """
     data = packet.span()

@@ -53,7 +53,7 @@ class RawListener:
     """Gets copies of all datagrams for this host: raw sockets. Base class."""
 
     def deliver(self, packet: Packet, protocol: int) -> bool:
-        """A datagram that starts behind its IP header; it is the stack's. True: somebody wanted it."""
+        """A datagram that starts after its IP header; it is the stack's. True: somebody wanted it."""
         return False
 
     def report_error(self, packet: Packet, protocol: int, error: NetworkError) -> None:

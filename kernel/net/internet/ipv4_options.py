@@ -141,7 +141,7 @@ def _stamp(network: Network, option: Span[u8], own: bytes, now_ms: int) -> int:
 
 def answer_options(network: Network, options: Span[u8], own: bytes, now_ms: int) -> bytes:
     """The options of an answer to a datagram with these, which `note_passage` has seen: a recorded route and time
-    stamps, with our own behind them where there is room; nothing from where one is not valid on. A multiple of 4 bytes.
+    stamps, followed by our own where there is room; nothing from where one is not valid on. A multiple of 4 bytes.
     """
     answer = bytearray()
     for kind in (OPTION_RECORD_ROUTE, OPTION_TIMESTAMP):

@@ -275,7 +275,7 @@ class Neighbours(Part):
         self.count_waiting(-self.waiting_bytes)
 
     def count_waiting(self, size_bytes: int) -> None:
-        """So many more, or fewer, bytes wait."""
+        """That many more bytes wait, or fewer."""
         self.waiting_bytes += size_bytes
         if not self.is_first:
             WAITING.total += size_bytes

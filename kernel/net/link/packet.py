@@ -72,7 +72,7 @@ _NO_STORAGE: Final = bytearray()
 
 
 class Packet(Subject):
-    """A packet in one piece. `capacity` bytes of room behind `headroom`; or a packet in the storage of another one."""
+    """A packet in one piece. `capacity` bytes of room after `headroom`; or a packet in the storage of another one."""
 
     def __init__(self, capacity: int, headroom: int = HEADROOM, storage: bytearray | None = None) -> None:
         self.storage: bytearray = bytearray(headroom + capacity) if storage is None else storage
@@ -129,7 +129,7 @@ class Packet(Subject):
         return span_of(self.storage)[end : end + count]
 
     def trim(self, length: int) -> None:
-        """Cut the end off: padding behind the datagram."""
+        """Cut the end off: padding after the datagram."""
         assert length <= self.end - self.start
         self.end = self.start + length
 

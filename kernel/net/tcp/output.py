@@ -322,7 +322,7 @@ def send_tail_probe(c: Connection, now_ns: int) -> None:
     try:
         _send_range(c, start, c.sender.nxt, now_ns, again=True)
     except MemoryError:
-        return  # the retransmission timer is armed behind it
+        return  # the retransmission timer is armed after it
 
 
 def _send_new(c: Connection, now_ns: int) -> None:

@@ -1,6 +1,6 @@
 """What has come and was not read yet: packets in order, and packets beyond a gap.
 
-Payloads stay in the packets that they came in; reading them is their only copy. A small payload behind others is moved
+Payloads stay in the packets that they came in; reading them is their only copy. A small payload after others is moved
 into a collecting packet, so that many small segments do not hold many large storages.
 
 Invariants: the packets in order hold the bytes up to `next_sequence` without gaps or overlaps. Pieces beyond it are
@@ -149,7 +149,7 @@ class ReceiveQueue:
         return True
 
     def _cut_front(self, piece: Piece, start: int) -> None:
-        """The piece begins at `start` now, behind where it began and before its end."""
+        """The piece begins at `start` now, after where it began and before its end."""
         self._note_overlap(piece.start, start)
         self.early_bytes -= start - piece.start
         piece.packet.pull(start - piece.start)
@@ -221,7 +221,7 @@ class ReceiveQueue:
         return index
 
     def early_end(self) -> int:
-        """Behind the last byte that lies beyond a gap; 0: there is none."""
+        """The number after the last byte that lies beyond a gap; 0: there is none."""
         return self.pieces[len(self.pieces) - 1].end if self.pieces else 0
 
     def consume(self, count: int) -> None:
@@ -245,7 +245,7 @@ class ReceiveQueue:
                 self.collector = None
 
     def byte_at(self, offset: int) -> int:
-        """The byte `offset` behind the first unread one; there is such a byte."""
+        """The byte `offset` after the first unread one; there is such a byte."""
         packet = self.head
         assert packet is not None
         while offset >= len(packet):

@@ -74,7 +74,7 @@ class Scoreboard:
             self.left[0] = sequence
 
     def highest(self) -> int:
-        """Behind the last byte that the peer is known to hold; there must be a range."""
+        """The number after the last byte that the peer is known to hold; there must be a range."""
         return self.right[len(self.right) - 1]
 
     def lost_edge(self, mss: int) -> int:

@@ -224,7 +224,7 @@ class StreamSocket(ConnectedSocket):
         return done
 
     def _pass_over(self, parcel: Parcel, index: int, peeking: bool) -> int:
-        """Go on behind a parcel that is not read; unless the reader peeks it is dropped. Returns the index of the next
+        """Go on after a parcel that is not read; unless the reader peeks it is dropped. Returns the index of the next
         one.
         """
         if peeking:

@@ -4,26 +4,41 @@ from __future__ import annotations
 
 import io
 import re
-import time
+import threading
 
 import pytest
 
 from compiler import progress
 from compiler.progress import QUIET, Step
+from tests.harness.guest import PATIENCE
 
 
-class Terminal(io.StringIO):
+class Stream(io.StringIO):
+    """Tells when a text is on it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.wanted = ""
+        self.is_there = threading.Event()
+
+    def write(self, text: str) -> int:
+        count = super().write(text)
+        if self.wanted and self.wanted in self.getvalue():
+            self.is_there.set()
+        return count
+
+
+class Terminal(Stream):
     def isatty(self) -> bool:
         return True
 
 
-def drawn_by(step: Step, stream: io.StringIO, wanted: str) -> str:
+def drawn_by(step: Step, stream: Stream, wanted: str) -> str:
     """Let it work until the text is there; what is on the stream in the end."""
+    stream.wanted = wanted
     with step:
         step.show(3, 12, "kernel.fs")
-        deadline = time.monotonic() + 10
-        while wanted not in stream.getvalue() and time.monotonic() < deadline:
-            time.sleep(0.001)
+        assert stream.is_there.wait(60 * PATIENCE), stream.getvalue()
     return stream.getvalue()
 
 
@@ -51,7 +66,7 @@ def test_a_narrow_terminal_has_no_second_line(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_plain_lines_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
-    stream = io.StringIO()
+    stream = Stream()
     text = drawn_by(Step("compile", stream), stream, "3 of 12")
     assert "krait: compile: 3 of 12, 0 s so far\n" in text and "\r" not in text and "\x1b" not in text
     monkeypatch.setenv("TERM", "dumb")
@@ -71,9 +86,10 @@ def test_nothing_if_it_is_quick(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_nothing_for_the_quiet(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(QUIET, "1")
     stream = Terminal()
+    threads = threading.active_count()
     with Step("compile", stream) as step:
         step.show(1, 2, "x")
-        time.sleep(0.01)
+        assert threading.active_count() == threads  # nobody is there to draw
     assert stream.getvalue() == ""
 
 

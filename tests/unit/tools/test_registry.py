@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import time
 from pathlib import Path
 
 import pytest
@@ -40,12 +39,15 @@ def test_a_machine_runs_while_it_is_held(runtime: Path) -> None:
 
 
 def test_what_a_killed_one_left_is_removed(runtime: Path) -> None:
+    written, says_so = os.pipe()
     child = os.fork()
     if child == 0:
         registry.create("one").write(State("one", "busybox", ["true"]))
+        os.write(says_so, b".")
         signal.pause()
-    while not (runtime / "one" / registry.STATE).exists():
-        time.sleep(0.01)
+    os.close(says_so)
+    assert os.read(written, 1) == b"."  # or its end, if the child failed
+    os.close(written)
     assert names() == ["one"]
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)

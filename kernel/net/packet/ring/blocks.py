@@ -1,4 +1,4 @@
-"""Rings for receiving, version 3: packets of any length, one behind another in large blocks.
+"""Rings for receiving, version 3: packets of any length, one after the other in large blocks.
 
 The kernel fills one block, the *current* one. It hands a block to the program when the next packet does not fit, or
 when a time is over and there is a packet in it. If the block that comes next is still the program's, the ring is
@@ -153,7 +153,7 @@ class BlockRing(ReceiveRing):
         if not self._is_free(self._current):
             return
         block = self._block(self._current)
-        self.memory.store(block + self._last, 0)  # tp_next_offset: there is none behind it
+        self.memory.store(block + self._last, 0)  # tp_next_offset: none follows it
         self._store_time(block + _LAST_TIME, self._last_time_ns if self._packet_count > 0 else realtime_ns())
         losing = STATUS_LOSING if self.counts.drops > 0 else 0
         self.memory.store(block + _STATUS, STATUS_USER | losing | why)

@@ -1,7 +1,7 @@
 """How rings are asked for and what stands in them: the three versions of the interface.
 
-Each packet has a header (struct tpacket_hdr, tpacket2_hdr, tpacket3_hdr), behind it the struct sockaddr_ll, behind
-that the packet, its network header aligned.
+Each packet has a header (struct tpacket_hdr, tpacket2_hdr, tpacket3_hdr), then the struct sockaddr_ll, then the
+packet, its network header aligned.
 
 Context: any; nothing sleeps.
 Source: packet(7), Linux's networking/packet_mmap documentation, <linux/if_packet.h>.
@@ -49,7 +49,7 @@ def header_bytes(version: int) -> int:
 
 
 def slot_header(version: int) -> int:
-    """… with the address behind it: TPACKET_HDRLEN and its kin."""
+    """… with the address after it: TPACKET_HDRLEN and its kin."""
     return header_bytes(version) + ADDRESS_BYTES
 
 
@@ -80,7 +80,7 @@ class RingRequest:
             self.features = span.load_u32(24)
 
     def first_packet(self) -> int:
-        """Where packets start in a block of version 3, behind the program's private bytes."""
+        """Where packets start in a block of version 3, after the program's private bytes."""
         return BLOCK_HEADER + aligned(self.private_bytes, 8)
 
     def check(self, reserve: int) -> None:

@@ -27,7 +27,7 @@ class MappedAreas:
 
 @final
 class RingMapping(MemoryObject):
-    """What mmap(2) maps: the ring for receiving, and behind it the one for sending. While an area maps it, it keeps the
+    """What mmap(2) maps: the ring for receiving, then the one for sending. While an area maps it, it keeps the
     socket open, and the socket keeps its rings.
     """
 

@@ -63,7 +63,7 @@ class TransmitRing:
             self.memory.store(at + 4, 0)
 
     def advance(self) -> None:
-        """The next slot is the one behind it."""
+        """The next slot is the one after it."""
         self._head = (self._head + 1) % self.request.frame_count
 
     def take(self, largest: int, chooses_offset: bool, is_cooked: bool) -> Packet:

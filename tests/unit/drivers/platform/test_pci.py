@@ -13,9 +13,11 @@ from arch.x86_64.layout import direct_map
 from arch.x86_64.simulation import processor
 from kernel.drivers.platform import pci, window
 from kernel.drivers.platform.pci import PciDevice
+from kernel.drivers.platform.pci_facts import PciFunction
 from kernel.drivers.virtio import pci_transport
 from kernel.drivers.virtio.pci_transport import PciTransport
 from kernel.lang import ENODEV, Errno
+from kernel.lib.bus import BUS_DEVICES, PROCESSORS_HOOK
 
 
 class Function:
@@ -200,3 +202,12 @@ def test_any_configuration_space(bus: Bus, content: bytes) -> None:
         PciTransport(device)
     except Errno as error:
         assert error.code == ENODEV
+
+
+def test_all_processors_are_near_a_device(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
+    bus.functions[0, 0, 0] = Function(0x1AF4, 0x1042)
+    known = len(BUS_DEVICES)
+    facts = PciFunction(PciDevice(0, 0, 0))
+    monkeypatch.setattr(PROCESSORS_HOOK, "list", lambda: b"0-3\n")
+    assert facts.fact(b"local_cpulist") == b"0-3\n"
+    del BUS_DEVICES[known:]
