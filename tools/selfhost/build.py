@@ -14,7 +14,7 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from compiler.backend import file_hash
+from compiler.backend import CACHE, TARGETS, file_hash, object_name, with_target
 from tools.arguments import in_bytes
 from tools.errors import KraitError, UsageError
 from tools.images.store import Kept
@@ -48,12 +48,29 @@ def begin_afresh(built: Path) -> None:
 
 
 def first_difference(here: Path, there: Path) -> str | None:
-    """The first file that is not the same in two builds: IR in the order of names, then the image. None if all are."""
-    names = sorted({path.name for side in (here, there) for path in (side / "ir").glob("*.ll")})
-    for name in [*(f"ir/{name}" for name in names), "krait.elf"]:
+    """The first file that is not the same in two builds: IR in the order of names, then objects, then the image. None
+    if all are.
+    """
+    for name in [*names_in(here, there, "ir/*.ll"), *names_in(here, there, "objects/*.o"), "krait.elf"]:
         if fault := difference(here, there, name):
             return fault
     return None
+
+
+def names_in(here: Path, there: Path, pattern: str) -> list[str]:
+    """What there is in at least one of two places."""
+    return sorted({str(path.relative_to(side)) for side in (here, there) for path in side.glob(pattern)})
+
+
+def keep_objects(build: Path, cache: Path, profile: str) -> None:
+    """Put the objects of a build in objects/ beside its IR. The cache knows them by what they were made from."""
+    kept, target = build / "objects", TARGETS["kernel"]
+    shutil.rmtree(kept, ignore_errors=True)
+    kept.mkdir()
+    for path in (build / "ir").glob("*.ll"):
+        found = cache / object_name(with_target(path.read_text(), target), target, profile)
+        if found.exists():
+            shutil.copyfile(found, kept / f"{path.stem}.o")
 
 
 def difference(here: Path, there: Path, name: str) -> str | None:
@@ -83,6 +100,7 @@ def build_here(profile: str) -> None:
                str(HOSTS / "krait.elf")]  # fmt: skip
     if subprocess.run(command, check=False, cwd=ROOT, stdout=subprocess.DEVNULL).returncode != 0:
         raise KraitError("krait self-build: the build on this machine failed")
+    keep_objects(HOSTS, CACHE, profile)
 
 
 def build_generation(options: argparse.Namespace, machine: SelfMachine, generation: int) -> None:
@@ -93,7 +111,9 @@ def build_generation(options: argparse.Namespace, machine: SelfMachine, generati
     done, phases = build_watched(machine, ["--keep-ir", "--profile", options.profile])
     if done.status != 0:
         raise KraitError(f"krait self-build: the build in the machine ended with status {done.status}")
-    differs = first_difference(HOSTS, CHECKOUT / "build")
+    there = CHECKOUT / "build"
+    keep_objects(there, there / "cache", options.profile)
+    differs = first_difference(HOSTS, there)
     if differs is not None:
         raise KraitError(f"krait self-build: generation {generation} differs first in {differs}")
     shutil.copy2(CHECKOUT / BUILT, kernel_of(generation))
