@@ -106,8 +106,6 @@ def build_here(profile: str) -> None:
 def build_generation(options: argparse.Namespace, machine: SelfMachine, generation: int) -> None:
     """Build the kernel in the machine, hold it against what is built here, and keep it. Raises KraitError."""
     say(f"build generation {generation} on Krait ({options.profile})")
-    if generation > 1:
-        machine.run(["rm", "-rf", "build/cache", "build/ir", BUILT])
     done, phases = build_watched(machine, ["--keep-ir", "--profile", options.profile])
     if done.status != 0:
         raise KraitError(f"krait self-build: the build in the machine ended with status {done.status}")
@@ -116,7 +114,8 @@ def build_generation(options: argparse.Namespace, machine: SelfMachine, generati
     differs = first_difference(HOSTS, there)
     if differs is not None:
         raise KraitError(f"krait self-build: generation {generation} differs first in {differs}")
-    shutil.copy2(CHECKOUT / BUILT, kernel_of(generation))
+    machine.run(["rm", "-rf", "build/cache", "build/ir"])  # the next one begins afresh
+    shutil.copy2(there / "krait.elf", kernel_of(generation))
     print(f"generation {generation}: {file_hash(kernel_of(generation))}, as it is built here")
     print(f"generation {generation}: {done.elapsed:.0f} s; of its processor time {done.kernel_share:.1%} were the "
           "kernel's")  # fmt: skip
@@ -145,7 +144,17 @@ def build_watched(machine: SelfMachine, options: list[str]) -> tuple[Done, Phase
 
 
 def kernel_of(generation: int) -> Path:
-    return PLACE / f"generation-{generation}.elf" if generation else KERNEL
+    return CHECKOUT / "build" / f"generation-{generation}.elf" if generation else KERNEL
+
+
+def finished_before(wanted: int) -> int:
+    """How many generations, the last one left out, a build that was interrupted had built to their end."""
+    count, expected = 0, HOSTS / "krait.elf"
+    while count < wanted - 1 and kernel_of(count + 1).exists():
+        if not filecmp.cmp(kernel_of(count + 1), expected, shallow=False):
+            break
+        count += 1
+    return count
 
 
 def wants_another(generation: int) -> bool:
@@ -160,7 +169,8 @@ def build_whole(options: argparse.Namespace, disk: Kept) -> None:
     """One generation after the other: each in a new machine that boots the one before, or with --boot in one machine,
     which starts each by kexec. Raises KraitError.
     """
-    built, wanted = 0, options.generations
+    wanted = options.generations
+    built = finished_before(wanted)
     while built < wanted:
         with SelfMachine(setup_of(options, disk, built)) as machine:
             introduce(machine)

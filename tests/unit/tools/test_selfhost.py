@@ -127,6 +127,19 @@ class RecordedMachine:
         self.noted.append(f"start {kernel} as {generation}")
 
 
+def recorded(monkeypatch: pytest.MonkeyPatch, place: Path) -> list[str]:
+    """What is done with machines from now on. This machine's build gives b"kernel"."""
+    noted: list[str] = []
+    monkeypatch.setattr(RecordedMachine, "noted", noted)
+    monkeypatch.setattr(self_build, "SelfMachine", RecordedMachine)
+    monkeypatch.setattr(self_build, "build_generation", lambda _1, _2, number: noted.append(f"build {number}"))
+    for name in ("HOSTS", "CHECKOUT"):
+        monkeypatch.setattr(self_build, name, place / name)
+        (place / name / "build").mkdir(parents=True)
+    (place / "HOSTS" / "krait.elf").write_bytes(b"kernel")
+    return noted
+
+
 @pytest.mark.parametrize(("generations", "boot", "answers", "expected"), [
     (1, False, "", ["boot krait.elf", "build 1", "stop"]),
     (2, False, "", ["boot krait.elf", "build 1", "stop", "boot generation-1.elf", "build 2", "stop"]),
@@ -138,13 +151,28 @@ def test_generations(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, generations: int, boot: bool, answers: str, expected: list[str]
 ) -> None:
     """Each in a machine of its own, or all in one that goes on; there somebody at a terminal may ask for more."""
-    noted: list[str] = []
-    monkeypatch.setattr(RecordedMachine, "noted", noted)
-    monkeypatch.setattr(self_build, "SelfMachine", RecordedMachine)
-    monkeypatch.setattr(self_build, "build_generation", lambda _1, _2, number: noted.append(f"build {number}"))
+    noted = recorded(monkeypatch, tmp_path)
     monkeypatch.setattr("os.isatty", lambda _: bool(answers))
     monkeypatch.setattr("sys.stdin", io.StringIO(answers))
     options = Namespace(generations=generations, boot=boot, memory="2G", cpus=1)
+    self_build.build_whole(options, setup_in(tmp_path).disk)
+    assert noted == expected
+
+
+@pytest.mark.parametrize(("kernels", "expected"), [
+    ([b"kernel"], ["boot generation-1.elf", "build 2", "stop", "boot generation-2.elf", "build 3", "stop"]),
+    ([b"kernel", b"kernel", b"kernel"], ["boot generation-2.elf", "build 3", "stop"]),
+    ([b"of other sources", b"kernel"], ["boot krait.elf", "build 1", "stop", "boot generation-1.elf", "build 2", "stop",
+                                        "boot generation-2.elf", "build 3", "stop"]),
+])  # fmt: skip
+def test_generations_that_were_finished_are_not_built_again(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, kernels: list[bytes], expected: list[str]
+) -> None:
+    """… if they are what would be built now. The last one is."""
+    noted = recorded(monkeypatch, tmp_path)
+    for number, kernel in enumerate(kernels, 1):
+        self_build.kernel_of(number).write_bytes(kernel)
+    options = Namespace(generations=3, boot=False, memory="2G", cpus=1)
     self_build.build_whole(options, setup_in(tmp_path).disk)
     assert noted == expected
 
