@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from argparse import Namespace
 from pathlib import Path
 from typing import ClassVar
@@ -20,6 +21,7 @@ from tools.images.store import Kept
 from tools.selfhost import build as self_build
 from tools.selfhost import inside, tests
 from tools.selfhost.build import COMPLETE, begin_afresh, first_difference, keep_objects
+from tools.selfhost.disks import installed_packages, package_status
 from tools.selfhost.machine import ANSWER, MARK, Done, Setup
 from tools.selfhost.phases import Watch
 
@@ -175,6 +177,14 @@ def test_generations_that_were_finished_are_not_built_again(
     options = Namespace(generations=3, boot=False, memory="2G", cpus=1)
     self_build.build_whole(options, setup_in(tmp_path).disk)
     assert noted == expected
+
+
+def test_what_dpkg_knows_of_packages_goes_along() -> None:
+    """Tests ask whether a package is installed, in the machine too."""
+    names = installed_packages(["libc6-dev", "no-such-package"])
+    status = package_status(names).decode()
+    assert "libc6" in names and "no-such-package" not in names
+    assert set(re.findall(r"^Package: (.*)$", status, re.MULTILINE)) == set(names)
 
 
 def test_differences_of_tests_are_named() -> None:
