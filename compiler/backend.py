@@ -13,6 +13,7 @@ by LLVM without an error, so an object whose IR has a compile unit must have `.d
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import itertools
 import json
@@ -81,6 +82,12 @@ def with_target(ir: str, target: Target) -> str:
     return f'target datalayout = "{DATA_LAYOUT}"\ntarget triple = "{target.triple}"\n{ir}'
 
 
+def object_name(text: str, target: Target, profile: str) -> str:
+    """What the cache calls the object of a module, whose IR is as `with_target` makes it."""
+    return hashlib.sha256("\0".join((toolchain_key(), repr(target), profile, text)).encode()).hexdigest()[:40] + ".o"
+
+
+@functools.cache
 def toolchain_key() -> str:
     """Changes when the same IR may give other objects."""
     import llvmlite
@@ -102,13 +109,11 @@ def compile_modules(
     `show` hears how many are done, also those of the cache, of how many, and the name of the last one.
     """  # fmt: skip
     cache.mkdir(parents=True, exist_ok=True)
-    toolchain = toolchain_key()
     result = Compiled({})
     jobs: list[Job] = []
     for package, ir in modules.items():
         text = with_target(ir, target)
-        key = hashlib.sha256("\0".join((toolchain, repr(target), profile, text)).encode()).hexdigest()[:40]
-        path = cache / f"{key}.o"
+        path = cache / object_name(text, target, profile)
         result.objects[package] = path
         if all(path.with_suffix(suffix).exists() for suffix in (".o", ".lines", ".frames")):
             os.utime(path)

@@ -38,6 +38,10 @@ BLOCK_ROWS = 32
 LAST_LINE = 0xFFFF
 SECTION_SHIFT = 28  # while an object is read, its code section number n begins at n << 28
 SHF_EXECINSTR = 4
+RELOCATIONS = {1: "<Q", 10: "<I"}  # R_X86_64_64, R_X86_64_32: what LLVM uses in debug information
+# Opcodes of line programs, standard and extended (DWARF 5, 6.2.5).
+LNS_COPY, LNS_ADVANCE_PC, LNS_ADVANCE_LINE, LNS_CONST_ADD_PC, LNS_FIXED_ADVANCE_PC = 1, 2, 3, 8, 9
+LNE_END_SEQUENCE, LNE_SET_ADDRESS = 1, 2
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,6 @@ class ObjectLines:
     scopes: list[tuple[int, int, int]] = field(default_factory=list)  # function, call line, parent
     rows: dict[str, list[tuple[int, int, int]]] = field(default_factory=dict)  # section -> (offset, line, scope)
 
-
     def to_json(self) -> str:
         return json.dumps([self.functions, self.scopes, self.rows], separators=(",", ":"))
 
@@ -74,32 +77,38 @@ def extract(data: bytes) -> ObjectLines:
     """Read an object file. An object without debug information gives an empty result."""
     from elftools.elf.elffile import ELFFile
 
-    elf = ELFFile(io.BytesIO(with_section_bases(data)))
+    elf = ELFFile(io.BytesIO(relocated(data)))
     result = ObjectLines(scopes=[(0, 0, 0)])
     if not elf.has_dwarf_info():
         return result
-    reader = Reader(elf.get_dwarf_info(), result)
+    reader = Reader(elf.get_dwarf_info(relocate_dwarf_sections=False), result)
     for unit in reader.dwarf.iter_CUs():
         reader.unit(unit)
     reader.finish([section.name for section in elf.iter_sections()])
     return result
 
 
-def with_section_bases(data: bytes) -> bytes:
-    """The object with code section n at n << SECTION_SHIFT: the values of its symbols, from which relocations come."""
+def relocated(data: bytes) -> bytes:
+    """The object with its debug information relocated, as if code section n lay at n << SECTION_SHIFT. pyelftools can
+    relocate, but takes ten times as long.
+    """
     from elftools.elf.elffile import ELFFile
 
     elf = ELFFile(io.BytesIO(data))
-    table = elf.get_section_by_name(".symtab")
-    if table is None:
+    symbols = elf.get_section_by_name(".symtab")
+    if symbols is None:
         return data
-    code = {number for number, section in enumerate(elf.iter_sections()) if section["sh_flags"] & SHF_EXECINSTR}
+    sections = list(elf.iter_sections())
+    code = {number for number, section in enumerate(sections) if section["sh_flags"] & SHF_EXECINSTR}
+    values: list[int] = []
+    for section, value, _size in struct.iter_unpack("<6xHQQ", symbols.data()):
+        values.append(value + (section << SECTION_SHIFT) if section in code else value)
     patched = bytearray(data)
-    for number in range(table.num_symbols()):
-        place = table["sh_offset"] + number * table["sh_entsize"]
-        section, value = struct.unpack_from("<HQ", patched, place + 6)
-        if section in code:
-            struct.pack_into("<Q", patched, place + 8, value + (section << SECTION_SHIFT))
+    for section in sections:
+        if section["sh_type"] == "SHT_RELA" and section.name.startswith(".rela.debug_"):
+            base = sections[section["sh_info"]]["sh_offset"]
+            for offset, kind, symbol, addend in struct.iter_unpack("<QIIq", section.data()):
+                struct.pack_into(RELOCATIONS[kind], patched, base + offset, values[symbol] + addend)
     return bytes(patched)
 
 
@@ -123,14 +132,11 @@ class Reader:
         for die in top.iter_children():
             if die.tag == "DW_TAG_subprogram":
                 self.walk(die, 0, 0)
-        for entry in program.get_entries():
-            state = entry.state
-            if state is None:
-                continue
-            if state.end_sequence:
-                self.ends.add(state.address)
-            elif state.line:
-                self.rows[state.address] = state.line
+        for address, line in program_rows(program):
+            if line is None:
+                self.ends.add(address)
+            elif line:
+                self.rows[address] = line
 
     def walk(self, die: Any, parent: int, depth: int) -> None:  # noqa: ANN401
         """Enter a subprogram, inlined subroutine or block, and those inside it."""
@@ -215,6 +221,45 @@ class Reader:
                 last = row
                 offset = point & ((1 << SECTION_SHIFT) - 1)
                 self.result.rows.setdefault(sections[row[0]], []).append((offset, row[1], row[2]))
+
+
+def program_rows(program: Any) -> Iterator[tuple[int, int | None]]:  # noqa: ANN401
+    """Address and line of each row that a line program makes; no line where a sequence ends."""
+    header, data = program.header, program.stream.getvalue()
+    place, end = program.program_start_offset, program.program_end_offset
+    first, lowest, lines = header["opcode_base"], header["line_base"], header["line_range"]
+    address, line = 0, 1
+    while place < end:
+        opcode = data[place]
+        place += 1
+        if opcode >= first:
+            address += (opcode - first) // lines
+            line += lowest + (opcode - first) % lines
+            yield address, line
+        elif opcode == 0:
+            size, place = read_number(data, place)
+            if data[place] == LNE_END_SEQUENCE:
+                yield address, None
+                address, line = 0, 1
+            elif data[place] == LNE_SET_ADDRESS:
+                address = int.from_bytes(data[place + 1 : place + size], "little")
+            place += size
+        elif opcode == LNS_COPY:
+            yield address, line
+        elif opcode == LNS_CONST_ADD_PC:
+            address += (255 - first) // lines
+        elif opcode == LNS_FIXED_ADVANCE_PC:
+            address += int.from_bytes(data[place : place + 2], "little")
+            place += 2
+        elif opcode == LNS_ADVANCE_LINE:
+            before = place
+            value, place = read_number(data, place)
+            line += value - (1 << 7 * (place - before)) if data[place - 1] & 0x40 else value
+        else:
+            for number in range(header["standard_opcode_lengths"][opcode - 1]):
+                value, place = read_number(data, place)
+                if opcode == LNS_ADVANCE_PC and number == 0:
+                    address += value
 
 
 def file_names(program: Any) -> list[str]:  # noqa: ANN401
@@ -363,9 +408,9 @@ class Table:
         at, line, scope = self.block_addresses[block], 0, 0
         found = (0, 0)
         for _ in range(min(BLOCK_ROWS, self.row_count - block * BLOCK_ROWS)):
-            delta, place = self._number(place)
-            line_delta, place = self._number(place)
-            scope_delta, place = self._number(place)
+            delta, place = read_number(self.data, place)
+            line_delta, place = read_number(self.data, place)
+            scope_delta, place = read_number(self.data, place)
             at += delta
             if at > offset:
                 break
@@ -383,19 +428,21 @@ class Table:
             yield FrameLine(self._string(file), line, self._string(name))
             line, scope = call_line, parent
 
-    def _number(self, place: int) -> tuple[int, int]:
-        value = shift = 0
-        while True:
-            byte = self.data[place]
-            place += 1
-            value |= (byte & 0x7F) << shift
-            shift += 7
-            if byte < 0x80:
-                return value, place
-
     def _string(self, offset: int) -> str:
         start = self.strings + offset
         return self.data[start : self.data.index(0, start)].decode()
+
+
+def read_number(data: bytes, place: int) -> tuple[int, int]:
+    """A variable-length number, and the place behind it."""
+    value = shift = 0
+    while True:
+        byte = data[place]
+        place += 1
+        value |= (byte & 0x7F) << shift
+        shift += 7
+        if byte < 0x80:
+            return value, place
 
 
 def unzigzag(value: int) -> int:

@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
+from types import SimpleNamespace
 
+from elftools.elf.elffile import ELFFile
 from hypothesis import given
 from hypothesis import strategies as st
 
 from compiler.backend import KERNEL, compile_modules
-from compiler.lines import FrameLine, ObjectLines, Placed, Table, build, extract
+from compiler.lines import (
+    SECTION_SHIFT,
+    FrameLine,
+    ObjectLines,
+    Placed,
+    Table,
+    build,
+    extract,
+    program_rows,
+    relocated,
+)
 
 BASE = 0xFFFF_FFFF_8000_0000
 
@@ -58,6 +71,46 @@ def test_inlined_calls_in_several_sections(tmp_path: Path) -> None:
         seen = [tuple(table.frames(BASE + 0x1000 * (number + 1) + offset)) for offset, _, _ in lines.rows[name]]
         assert (FrameLine("/elsewhere/b.py", 12, "A.g"), outer) in seen
         assert (FrameLine("/elsewhere/b.py", 13, "A.g"), outer) in seen
+
+
+def test_rows_are_those_that_pyelftools_reads(tmp_path: Path) -> None:
+    data = compile_modules({"a": IR}, KERNEL, "dev", cache=tmp_path).objects["a"].read_bytes()
+    ours = ELFFile(io.BytesIO(relocated(data))).get_dwarf_info(relocate_dwarf_sections=False)
+    theirs = ELFFile(io.BytesIO(data)).get_dwarf_info()
+    (our_unit,), (their_unit,) = list(ours.iter_CUs()), list(theirs.iter_CUs())
+    rows = [
+        (address & (1 << SECTION_SHIFT) - 1, line) for address, line in program_rows(ours.line_program_for_CU(our_unit))
+    ]
+    entries = theirs.line_program_for_CU(their_unit).get_entries()
+    states = [entry.state for entry in entries if entry.state is not None]
+    assert rows == [(state.address, None if state.end_sequence else state.line) for state in states]
+    assert len(rows) > 6
+
+
+def test_opcodes_of_line_programs() -> None:
+    """Of each kind one, also those that LLVM seldom writes."""
+    code = bytes.fromhex(
+        "00 09 02 0010000000000000"  # set_address 0x1000
+        "03 0a 01"  # advance_line 10, copy
+        "03 7c"  # advance_line -4
+        "3d"  # special: 3 bytes, 1 line
+        "08"  # const_add_pc: 17
+        "09 0200"  # fixed_advance_pc
+        "04 02 05 8101 06"  # set_file, set_column, negate_stmt
+        "02 8001 01"  # advance_pc 128, copy
+        "00 02 04 05"  # set_discriminator
+        "00 01 01"  # end_sequence
+        "01"
+    )
+    header = {"opcode_base": 13, "line_base": -5, "line_range": 14,
+              "standard_opcode_lengths": [0, 1, 1, 1, 1, 0, 0, 0, 1, 0, 0, 1]}  # fmt: skip
+    stream = io.BytesIO(b"before" + code + b"\x01behind")
+    program = SimpleNamespace(
+        header=header, stream=stream, program_start_offset=6, program_end_offset=6 + len(code)
+    )  # fmt: skip
+    assert list(program_rows(program)) == [
+        (0x1000, 11), (0x1003, 8), (0x1096, 8), (0x1096, None), (0, 1),
+    ]  # fmt: skip
 
 
 def test_the_cached_form_is_the_same(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from compiler.backend import file_hash
+from compiler.backend import CACHE, TARGETS, file_hash, object_name, with_target
 from tools.arguments import in_bytes
 from tools.errors import KraitError, UsageError
 from tools.images.store import Kept
@@ -48,12 +48,29 @@ def begin_afresh(built: Path) -> None:
 
 
 def first_difference(here: Path, there: Path) -> str | None:
-    """The first file that is not the same in two builds: IR in the order of names, then the image. None if all are."""
-    names = sorted({path.name for side in (here, there) for path in (side / "ir").glob("*.ll")})
-    for name in [*(f"ir/{name}" for name in names), "krait.elf"]:
+    """The first file that is not the same in two builds: IR in the order of names, then objects, then the image. None
+    if all are.
+    """
+    for name in [*names_in(here, there, "ir/*.ll"), *names_in(here, there, "objects/*.o"), "krait.elf"]:
         if fault := difference(here, there, name):
             return fault
     return None
+
+
+def names_in(here: Path, there: Path, pattern: str) -> list[str]:
+    """What there is in at least one of two places."""
+    return sorted({str(path.relative_to(side)) for side in (here, there) for path in side.glob(pattern)})
+
+
+def keep_objects(build: Path, cache: Path, profile: str) -> None:
+    """Put the objects of a build in objects/ beside its IR. The cache knows them by what they were made from."""
+    kept, target = build / "objects", TARGETS["kernel"]
+    shutil.rmtree(kept, ignore_errors=True)
+    kept.mkdir()
+    for path in (build / "ir").glob("*.ll"):
+        found = cache / object_name(with_target(path.read_text(), target), target, profile)
+        if found.exists():
+            shutil.copyfile(found, kept / f"{path.stem}.o")
 
 
 def difference(here: Path, there: Path, name: str) -> str | None:
@@ -83,20 +100,22 @@ def build_here(profile: str) -> None:
                str(HOSTS / "krait.elf")]  # fmt: skip
     if subprocess.run(command, check=False, cwd=ROOT, stdout=subprocess.DEVNULL).returncode != 0:
         raise KraitError("krait self-build: the build on this machine failed")
+    keep_objects(HOSTS, CACHE, profile)
 
 
 def build_generation(options: argparse.Namespace, machine: SelfMachine, generation: int) -> None:
     """Build the kernel in the machine, hold it against what is built here, and keep it. Raises KraitError."""
     say(f"build generation {generation} on Krait ({options.profile})")
-    if generation > 1:
-        machine.run(["rm", "-rf", "build/cache", "build/ir", BUILT])
     done, phases = build_watched(machine, ["--keep-ir", "--profile", options.profile])
     if done.status != 0:
         raise KraitError(f"krait self-build: the build in the machine ended with status {done.status}")
-    differs = first_difference(HOSTS, CHECKOUT / "build")
+    there = CHECKOUT / "build"
+    keep_objects(there, there / "cache", options.profile)
+    differs = first_difference(HOSTS, there)
     if differs is not None:
         raise KraitError(f"krait self-build: generation {generation} differs first in {differs}")
-    shutil.copy2(CHECKOUT / BUILT, kernel_of(generation))
+    machine.run(["rm", "-rf", "build/cache", "build/ir"])  # the next one begins afresh
+    shutil.copy2(there / "krait.elf", kernel_of(generation))
     print(f"generation {generation}: {file_hash(kernel_of(generation))}, as it is built here")
     print(f"generation {generation}: {done.elapsed:.0f} s; of its processor time {done.kernel_share:.1%} were the "
           "kernel's")  # fmt: skip
@@ -125,7 +144,17 @@ def build_watched(machine: SelfMachine, options: list[str]) -> tuple[Done, Phase
 
 
 def kernel_of(generation: int) -> Path:
-    return PLACE / f"generation-{generation}.elf" if generation else KERNEL
+    return CHECKOUT / "build" / f"generation-{generation}.elf" if generation else KERNEL
+
+
+def finished_before(wanted: int) -> int:
+    """How many generations, the last one left out, a build that was interrupted had built to their end."""
+    count, expected = 0, HOSTS / "krait.elf"
+    while count < wanted - 1 and kernel_of(count + 1).exists():
+        if not filecmp.cmp(kernel_of(count + 1), expected, shallow=False):
+            break
+        count += 1
+    return count
 
 
 def wants_another(generation: int) -> bool:
@@ -140,7 +169,8 @@ def build_whole(options: argparse.Namespace, disk: Kept) -> None:
     """One generation after the other: each in a new machine that boots the one before, or with --boot in one machine,
     which starts each by kexec. Raises KraitError.
     """
-    built, wanted = 0, options.generations
+    wanted = options.generations
+    built = finished_before(wanted)
     while built < wanted:
         with SelfMachine(setup_of(options, disk, built)) as machine:
             introduce(machine)

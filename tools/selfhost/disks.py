@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import filecmp
 import hashlib
+import io
 import re
 import shutil
 import subprocess
@@ -28,7 +29,11 @@ CHECKOUT = PLACE / "checkout"
 HERE_IN_GUEST = "/krait"  # where the copy is there
 COMPILER = ("gcc", "binutils", "libc6-dev")  # what the compiler calls
 # What the unit and language tests call beside it.
-TESTS = (*COMPILER, "musl-tools", "linux-libc-dev", "e2fsprogs", "util-linux", "git", "zstd", "bash", "coreutils")
+TESTS = (
+    *COMPILER, "musl-tools", "linux-libc-dev", "e2fsprogs", "libarchive13t64", "util-linux", "git", "gzip", "bzip2",
+    "xz-utils", "zstd", "bash", "coreutils", "dpkg",
+)  # fmt: skip
+DPKG_STATUS = "var/lib/dpkg/status"  # what dpkg-query reads
 # Of packages: what no build reads.
 LEFT_OUT = re.compile(r"^/usr/share/|/lib(asan|tsan|lsan|ubsan|hwasan|itm|quadmath|gomp|cc1)[^/]*\.(a|so[.0-9]*)$")
 
@@ -49,6 +54,11 @@ def installed_packages(names: Iterable[str]) -> list[str]:
         depends = done.stdout.splitlines()[0].partition("\t")[2]
         waiting += [re.split(r"[ :(]", word.strip())[0] for word in re.split(r"[,|]", depends) if word.strip()]
     return list(found)
+
+
+def package_status(names: list[str]) -> bytes:
+    """What dpkg knows of installed packages, as it is written down in DPKG_STATUS."""
+    return subprocess.run(["dpkg-query", "--status", *names], check=True, capture_output=True).stdout
 
 
 def package_files(names: list[str]) -> list[Path]:
@@ -75,6 +85,7 @@ def guest_disk(wanted: tuple[str, ...]) -> Kept:
     if missing := sorted(set(COMPILER) - set(packages)):
         raise KraitError(f"krait: {', '.join(missing)} must be installed, as Debian's packages")
     files = package_files(packages)
+    status = package_status(packages)
     root = root_archive()
 
     def make(scratch: Path) -> tuple[Path, Configuration]:
@@ -84,9 +95,13 @@ def guest_disk(wanted: tuple[str, ...]) -> Kept:
         with tarfile.open(archive, "a") as output:
             for path in files:
                 output.add(path, real_place(path).lstrip("/"), recursive=False, filter=python.as_root)
+            member = tarfile.TarInfo(DPKG_STATUS)
+            member.size = len(status)
+            output.addfile(member, io.BytesIO(status))
         return in_order(archive, scratch), configuration
 
-    stamp = hashlib.sha256(repr([(str(path), path.lstat().st_size) for path in files]).encode()).hexdigest()
+    known = [status, *((str(path), path.lstat().st_size) for path in files)]
+    stamp = hashlib.sha256(repr(known).encode()).hexdigest()
     return disk_of(key_of("self", interpreter.stamp(), stamp, root.pack()), "the compiler and what it needs", make)
 
 

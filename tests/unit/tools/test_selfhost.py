@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import io
 import json
+import re
+from argparse import Namespace
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
+from compiler.backend import TARGETS, object_name, with_target
 from compiler.driver import Timings
 from tests.harness.outcomes import Outcomes
 from tools import front_end
 from tools.errors import KraitError, UsageError
 from tools.images.root import Configuration
 from tools.images.store import Kept
+from tools.selfhost import build as self_build
 from tools.selfhost import inside, tests
-from tools.selfhost.build import COMPLETE, begin_afresh, first_difference
+from tools.selfhost.build import COMPLETE, begin_afresh, first_difference, keep_objects
+from tools.selfhost.disks import installed_packages, package_status
 from tools.selfhost.machine import ANSWER, MARK, Done, Setup
 from tools.selfhost.phases import Watch
 
@@ -56,10 +62,15 @@ def test_what_self_test_refuses(monkeypatch: pytest.MonkeyPatch, words: list[str
 
 
 def build(place: Path) -> None:
+    """As if two packages had been compiled and linked, profile dev."""
     (place / "ir").mkdir(parents=True)
+    (place / "cache").mkdir()
     for name in ("a.ll", "b.ll"):
         (place / "ir" / name).write_text(name)
+        target = TARGETS["kernel"]
+        (place / "cache" / object_name(with_target(name, target), target, "dev")).write_text(f"object of {name}")
     (place / "krait.elf").write_bytes(b"kernel")
+    keep_objects(place, place / "cache", "dev")
 
 
 def test_differences_of_builds_are_found(tmp_path: Path) -> None:
@@ -69,10 +80,22 @@ def test_differences_of_builds_are_found(tmp_path: Path) -> None:
     assert first_difference(here, there) is None
     (there / "krait.elf").write_bytes(b"another")
     assert first_difference(here, there) == "krait.elf"
+    (there / "objects" / "a.o").write_text("object of b.ll")
+    assert first_difference(here, there) == "objects/a.o"
     (there / "ir" / "b.ll").write_text("other")
     assert first_difference(here, there) == "ir/b.ll"
     (there / "ir" / "a.ll").unlink()
     assert first_difference(here, there) == "ir/a.ll, which is only here"
+
+
+def test_a_missing_object_is_a_difference(tmp_path: Path) -> None:
+    here, there = tmp_path / "here", tmp_path / "there"
+    build(here)
+    build(there)
+    for path in (there / "cache").iterdir():
+        path.unlink()
+    keep_objects(there, there / "cache", "dev")
+    assert first_difference(here, there) == "objects/a.o, which is only here"
 
 
 def test_only_a_build_that_was_interrupted_goes_on(tmp_path: Path) -> None:
@@ -83,6 +106,85 @@ def test_only_a_build_that_was_interrupted_goes_on(tmp_path: Path) -> None:
     begin_afresh(tmp_path / "built")
     assert not (tmp_path / "built").exists()
     begin_afresh(tmp_path / "built")
+
+
+class RecordedMachine:
+    """Takes the place of SelfMachine and notes what is asked of it."""
+
+    noted: ClassVar[list[str]] = []
+    version = "6.12"
+
+    def __init__(self, setup: Setup) -> None:
+        self.generation = setup.generation
+        self.noted.append(f"boot {setup.kernel.name}")
+
+    def __enter__(self) -> RecordedMachine:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.noted.append("stop")
+
+    def start(self, kernel: str, generation: int) -> None:
+        self.generation = generation
+        self.noted.append(f"start {kernel} as {generation}")
+
+
+def recorded(monkeypatch: pytest.MonkeyPatch, place: Path) -> list[str]:
+    """What is done with machines from now on. This machine's build gives b"kernel"."""
+    noted: list[str] = []
+    monkeypatch.setattr(RecordedMachine, "noted", noted)
+    monkeypatch.setattr(self_build, "SelfMachine", RecordedMachine)
+    monkeypatch.setattr(self_build, "build_generation", lambda _1, _2, number: noted.append(f"build {number}"))
+    for name in ("HOSTS", "CHECKOUT"):
+        monkeypatch.setattr(self_build, name, place / name)
+        (place / name / "build").mkdir(parents=True)
+    (place / "HOSTS" / "krait.elf").write_bytes(b"kernel")
+    return noted
+
+
+@pytest.mark.parametrize(("generations", "boot", "answers", "expected"), [
+    (1, False, "", ["boot krait.elf", "build 1", "stop"]),
+    (2, False, "", ["boot krait.elf", "build 1", "stop", "boot generation-1.elf", "build 2", "stop"]),
+    (1, True, "no\n", ["boot krait.elf", "build 1", "start build/krait.elf as 1", "stop"]),
+    (1, True, "y\n\n", ["boot krait.elf", "build 1", "start build/krait.elf as 1", "build 2",
+                        "start build/krait.elf as 2", "stop"]),
+])  # fmt: skip
+def test_generations(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, generations: int, boot: bool, answers: str, expected: list[str]
+) -> None:
+    """Each in a machine of its own, or all in one that goes on; there somebody at a terminal may ask for more."""
+    noted = recorded(monkeypatch, tmp_path)
+    monkeypatch.setattr("os.isatty", lambda _: bool(answers))
+    monkeypatch.setattr("sys.stdin", io.StringIO(answers))
+    options = Namespace(generations=generations, boot=boot, memory="2G", cpus=1)
+    self_build.build_whole(options, setup_in(tmp_path).disk)
+    assert noted == expected
+
+
+@pytest.mark.parametrize(("kernels", "expected"), [
+    ([b"kernel"], ["boot generation-1.elf", "build 2", "stop", "boot generation-2.elf", "build 3", "stop"]),
+    ([b"kernel", b"kernel", b"kernel"], ["boot generation-2.elf", "build 3", "stop"]),
+    ([b"of other sources", b"kernel"], ["boot krait.elf", "build 1", "stop", "boot generation-1.elf", "build 2", "stop",
+                                        "boot generation-2.elf", "build 3", "stop"]),
+])  # fmt: skip
+def test_generations_that_were_finished_are_not_built_again(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, kernels: list[bytes], expected: list[str]
+) -> None:
+    """… if they are what would be built now. The last one is."""
+    noted = recorded(monkeypatch, tmp_path)
+    for number, kernel in enumerate(kernels, 1):
+        self_build.kernel_of(number).write_bytes(kernel)
+    options = Namespace(generations=3, boot=False, memory="2G", cpus=1)
+    self_build.build_whole(options, setup_in(tmp_path).disk)
+    assert noted == expected
+
+
+def test_what_dpkg_knows_of_packages_goes_along() -> None:
+    """Tests ask whether a package is installed, in the machine too."""
+    names = installed_packages(["libc6-dev", "no-such-package"])
+    status = package_status(names).decode()
+    assert "libc6" in names and "no-such-package" not in names
+    assert set(re.findall(r"^Package: (.*)$", status, re.MULTILINE)) == set(names)
 
 
 def test_differences_of_tests_are_named() -> None:
