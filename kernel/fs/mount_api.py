@@ -141,7 +141,7 @@ class AttributeChange:
         if self.propagation != 0:
             change_propagation(changed, self.propagation)
         for mount in changed:
-            mount.flags = mount.flags & ~self.cleared | self.set
+            mount.set_flags(mount.flags & ~self.cleared | self.set)
 
 
 # ---- A file system in the making ------------------------------------------------------------------------------------

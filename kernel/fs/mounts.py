@@ -318,7 +318,7 @@ def _remount(context: FsContext, at: Path, flags: int, mount_flags: int, options
             file_system.is_synchronous = flags & MS_SYNCHRONOUS != 0  # a remount leaves `dirsync` alone
         finally:
             at.unpin()
-    at.mount.flags = mount_flags
+    at.mount.set_flags(mount_flags)
 
 
 def _change_propagation_at(context: FsContext, at: Path, flags: int) -> None:
