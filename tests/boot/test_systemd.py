@@ -19,11 +19,14 @@ from tools.machine import Disk, DiskMode, Machine, Network
 
 pytestmark = pytest.mark.timeout(int(120 * PATIENCE))
 
-KRAIT_PROMPT = "PS1='krait:# '; PROMPT_COMMAND=; unset HISTFILE; stty columns 500; export SYSTEMD_PAGER= SYSTEMD_COLORS=0"
+PROMPT = (
+    "bind 'set enable-bracketed-paste off'; PS0= PROMPT_COMMAND= PS1='krait:# '; unset HISTFILE; stty columns 500; "
+    "export SYSTEMD_PAGER= SYSTEMD_COLORS=0"
+)
 DEBIAN = DebianDisk(
     packages=(
         "systemd", "systemd-sysv", "udev", "dbus", "libpam-systemd", "openssh-server", "login", "util-linux",
-        "iproute2", "procps", "kmod", "passwd", "strace",
+        "iproute2", "procps", "kmod", "passwd", "strace", "systemd-resolved",
     ),
     files={
         "etc/hostname": "debian\n",
@@ -59,7 +62,7 @@ def guest(kernel: Kernel, disk: Path) -> Iterator[Guest]:
         guest.expect("debian login: ", 60)
         guest.send("root\r")
         guest.expect(r"root@debian:~# ", 30)
-        guest.send(KRAIT_PROMPT + "\r")
+        guest.send(PROMPT + "\r")
         guest.expect_prompt(20)
         yield guest
 
