@@ -16,6 +16,7 @@ from kernel.fs.constants import (
     MS_NODIRATIME,
     MS_NOEXEC,
     MS_NOSUID,
+    MS_NOSYMFOLLOW,
     MS_RDONLY,
     MS_RELATIME,
     PROC_SUPER_MAGIC,
@@ -37,7 +38,7 @@ from kernel.time import coarse_realtime_ns
 
 TIME_FLAGS: Final = MS_NOATIME | MS_NODIRATIME | MS_RELATIME
 _LOCKABLE: Final = MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC
-MOUNT_FLAGS: Final = _LOCKABLE | TIME_FLAGS
+MOUNT_FLAGS: Final = _LOCKABLE | MS_NOSYMFOLLOW | TIME_FLAGS
 _DEPART_COST: Final = 1000  # instructions
 _DAY_NS: Final = 24 * 3600 * 1_000_000_000
 
