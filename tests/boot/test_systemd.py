@@ -31,11 +31,12 @@ DEBIAN = DebianDisk(
     files={
         "etc/hostname": "debian\n",
         "etc/fstab": "/dev/vda / ext2 defaults 0 1\n",
-        "etc/systemd/network/eth.network": "[Match]\nName=eth* en*\n\n[Network]\nDHCP=yes\n",
+        "etc/systemd/network/eth.network": "[Match]\nName=eth* en*\n\n[Network]\nDHCP=ipv4\nIPv6AcceptRA=no\n",
         "etc/ssh/sshd_config.d/root.conf": "PermitRootLogin yes\nPermitEmptyPasswords yes\n",
         "etc/systemd/system/crashes.service": (
+            "[Unit]\nStartLimitBurst=3\nStartLimitIntervalSec=60\n"
             "[Service]\nExecStart=/bin/sh -c 'echo once more; sleep 0.2; kill -SEGV $$$$'\n"
-            "Restart=on-failure\nRestartSec=0.1\nStartLimitBurst=3\nStartLimitIntervalSec=60\n"
+            "Restart=on-failure\nRestartSec=0.1\n"
         ),
     },
     links={
@@ -56,7 +57,7 @@ def disk(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def guest(kernel: Kernel, disk: Path) -> Iterator[Guest]:
     """Debian, with root logged in at the console."""
-    parameters = "root=/dev/vda rw systemd.show_status=0"
+    parameters = "root=/dev/vda rw quiet systemd.show_status=0"
     machine = Machine(memory="1G", disks=(Disk(disk, DiskMode.WRITE),), network=Network(forwards(22)))
     with Guest(kernel.boot(None, parameters), machine) as guest:
         guest.expect("debian login: ", 60)
@@ -88,8 +89,8 @@ def test_a_session(guest: Guest) -> None:
 
 
 def test_the_network(guest: Guest) -> None:
-    guest.run_until("networkctl status eth0", "routable", 20)
-    assert "10.0.2.15" in guest.check("ip -4 addr show eth0")
+    guest.run_until("networkctl --no-legend list enp0s2", "configured", 20)  # as udev calls it
+    assert "10.0.2.15" in guest.check("ip -4 addr show enp0s2")
 
 
 def test_limits(guest: Guest) -> None:
@@ -102,8 +103,8 @@ def test_limits(guest: Guest) -> None:
 
 
 def test_a_service_that_crashes_is_started_again(guest: Guest) -> None:
-    guest.check("systemctl start crashes")
-    guest.run_until("systemctl is-failed crashes", "failed", 30)
+    guest.run("systemctl start crashes")
+    guest.run_until("echo; systemctl is-failed crashes", "\nfailed", 30)
     assert guest.check("journalctl -u crashes -o cat | grep -c 'once more'") == "3\n"
     guest.check("systemctl reset-failed crashes")
 
