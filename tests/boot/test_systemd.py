@@ -64,7 +64,7 @@ def guest(kernel: Kernel, disk: Path) -> Iterator[Guest]:
         guest.send("root\r")
         guest.expect(r"root@debian:~# ", 30)
         guest.send(PROMPT + "\r")
-        guest.expect_prompt(20)
+        guest.expect(r"krait:# $", 20)
         yield guest
 
 
