@@ -30,7 +30,6 @@ _HEADER_SIZE: Final = 4
 _MOST_ATTRIBUTES: Final = 5
 _OPERATIONS: Final = 6
 _GROUPS: Final = 7
-_HIGHEST_ATTRIBUTE: Final = 10
 _FIRST: Final = 1  # of what is listed
 _OPERATION_ID: Final = 1
 _OPERATION_FLAGS: Final = 2
@@ -90,7 +89,7 @@ def _put_controller(writer: MessageWriter) -> None:
     writer.attribute(_FAMILY_ID, bytes([_CONTROLLER, 0]))
     writer.attribute_u32(_VERSION, _CONTROLLER_VERSION)
     writer.attribute_u32(_HEADER_SIZE, 0)
-    writer.attribute_u32(_MOST_ATTRIBUTES, _HIGHEST_ATTRIBUTE)
+    writer.attribute_u32(_MOST_ATTRIBUTES, 0)  # each command has its own
     operations = writer.begin_attribute(_OPERATIONS)
     operation = writer.begin_attribute(_FIRST)
     writer.attribute_u32(_OPERATION_ID, _GET_FAMILY)
