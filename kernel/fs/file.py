@@ -58,6 +58,7 @@ from kernel.lib.capabilities import CAP_SYS_ADMIN
 from kernel.lib.credentials import Credentials, caller_credentials
 from kernel.lib.domain import Scope
 from kernel.lib.ids import ROOT_USER, KernelUid
+from kernel.lib.pace import pace
 from kernel.lib.pid import UNSET, Pid
 from kernel.lib.settings import NO_BOUND, SystemSetting
 from kernel.lib.user import Buffer
@@ -73,6 +74,7 @@ DESCRIPTION_BYTES: Final = 512  # of a description with its dentry
 
 _FEWEST_FILES: Final = 8192  # fs.file-max on a small machine
 _KIB: Final = 1024
+_WATCHER_COST: Final = 700  # instructions, to tell one that its file has ended
 
 
 @final
@@ -196,7 +198,7 @@ class File:
         self.has_confined_owner: bool = False  # who chose the owner was in a domain: CHOOSERS has it
         self.lacks_room: bool = True  # the owner wants to hear of room: sockets say so when they had none
         self.has_locks: bool = False  # may hold flock or OFD locks, or a lease
-        self.watchers: list[FileWatcher] | None = None
+        self.watchers: dict[FileWatcher, bool] | None = None
         self.is_program: bool = False  # keeps its inode from being written
         self.is_new: bool = False  # opening it made the file
         self.is_counted: bool = False  # among OPEN_FILES
@@ -223,6 +225,7 @@ class File:
                 self.watchers = None
                 for watcher in watchers:
                     watcher.file_closed()
+                    pace(_WATCHER_COST)
             if WATCHES.count != 0 and self.flags & O_PATH == 0:
                 tell_closed(self)
             signals = self.signals

@@ -12,11 +12,11 @@ from kernel.ipc.aio import AioContext, LaterRequest
 from kernel.ipc.eventfd import EventFile
 from kernel.ipc.later import Job, start_thread
 from kernel.lang import EINVAL, Errno, final, noraise
-from kernel.sched import PollWaiter
+from kernel.sched import LastingWaiter
 
 
 @final
-class RequestWaiter(PollWaiter):
+class RequestWaiter(LastingWaiter):
     """A request's places on queues."""
 
     def __init__(self) -> None:

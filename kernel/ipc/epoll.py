@@ -23,7 +23,7 @@ from kernel.lib.pace import pace
 from kernel.lib.settings import NO_BOUND, SystemSetting
 from kernel.lib.user_account import UserAccount, account_of
 from kernel.mm.frames import PAGE_SIZE, total_frame_count
-from kernel.sched import PollWaiter, WaitQueue
+from kernel.sched import LastingWaiter, PollWaiter, WaitQueue
 
 EPOLLEXCLUSIVE: Final = 1 << 28
 EPOLLWAKEUP: Final = 1 << 29
@@ -52,7 +52,7 @@ class _WatchLimit(SystemSetting):
 _WATCHES: Final = _WatchLimit(b"fs/epoll/max_user_watches", [-1], 0, NO_BOUND)
 
 
-class MemberWaiter(PollWaiter):
+class MemberWaiter(LastingWaiter):
     """Stands on the queues of a member's file."""
 
     def __init__(self, member: "Member") -> None:
@@ -155,7 +155,7 @@ class EpollFile(DescriptorFile):
         except MemoryError:
             watchers = file.watchers
             if watchers is not None and member in watchers:
-                watchers.remove(member)
+                del watchers[member]
             self.drop(member)
             raise
         if is_ready:
@@ -181,9 +181,9 @@ class EpollFile(DescriptorFile):
         same.append(member)
         watchers = member.file.watchers
         if watchers is None:
-            watchers = []
+            watchers = {}
             member.file.watchers = watchers
-        watchers.append(member)
+        watchers[member] = True
 
     def depth(self, target: "EpollFile") -> int:
         """How deep sets are nested below this one; more than the limit if `target` is among them, or for too many to
@@ -226,7 +226,7 @@ class EpollFile(DescriptorFile):
             raise Errno(ENOENT)
         watchers = file.watchers
         if watchers is not None:
-            watchers.remove(member)
+            watchers.pop(member)
         self.drop(member)
 
     def drop(self, member: Member) -> None:
@@ -257,7 +257,7 @@ class EpollFile(DescriptorFile):
                 break
             watchers = first.file.watchers
             if watchers is not None:
-                watchers.remove(first)
+                watchers.pop(first)
             self.drop(first)
             pace(_DROP_COST)
         account = self.account

@@ -6,6 +6,7 @@ is atomic.
 """
 
 from kernel.sched.kthread import KernelThread, spawn_kernel_thread
+from kernel.sched.long_wakes import LastingWaiter
 from kernel.sched.mutex import Mutex
 from kernel.sched.obligation import Obligation, lose_thread
 from kernel.sched.poller import Poller, PollWaiter
@@ -25,6 +26,7 @@ from kernel.sched.wait import Waiter, WaitQueue, sleep_for_signal, sleep_until
 
 __all__ = [
     "KernelThread",
+    "LastingWaiter",
     "Mutex",
     "Obligation",
     "PollWaiter",

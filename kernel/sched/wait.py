@@ -7,17 +7,23 @@ interrupts kernel code between testing a condition and sleeping, no wake is lost
     while not condition:
         queue.sleep()
 
+A wake tells `WAITERS_AT_ONCE` at most by itself, so that it does not stop the machine; see long_wakes.py for the rest.
+
 Context: `sleep` sleeps; waking is fit for interrupts. Linking allocates nothing.
 Source: the interruption rules of signal(7).
 """
 
-from kernel.lang import ERESTARTNOHAND, ERESTARTSYS, Errno, final, inline, noraise, panic, sleeps
+from typing import Final
+
+from kernel.lang import ERESTARTNOHAND, ERESTARTSYS, Errno, final, inline, noinline, noraise, panic, sleeps
 from kernel.lib.linked import Linked, LinkedList
 from kernel.sched.processor import this_processor
 from kernel.sched.scheduler import current_thread, schedule, wake
 from kernel.sched.thread import Thread, ThreadState
 from kernel.time.clock import monotonic_ns
 from kernel.time.timers import FOREVER_NS, Timer
+
+WAITERS_AT_ONCE: Final = 512
 
 
 @final
@@ -142,33 +148,62 @@ class WaitQueue(LinkedList[Waiter]):
             raise Errno(ERESTARTSYS)
         return True  # woken by hand: the caller looks again
 
+    @inline
     def wake_all(self) -> None:
         """Wake everybody who waits now."""
-        waiter = self.first()
-        while waiter is not None:
-            following = waiter.after()
-            if waiter.once:
-                self.remove(waiter)
-            waiter.notify()
-            waiter = following
+        if self.head is not None:
+            self._tell(only_one=False)
 
+    @inline
     def wake_one(self) -> None:
         """Wake the sleeper that came first; those who only watch hear of it too."""
+        if self.head is not None:
+            self._tell(only_one=True)
+
+    @noinline
+    def _tell(self, *, only_one: bool) -> None:
         waiter = self.first()
+        told = 0
         while waiter is not None:
             following = waiter.after()
             if waiter.once:
                 self.remove(waiter)
-                waiter.notify()
-                return
             waiter.notify()
+            if only_one and waiter.once:
+                return
+            told += 1
+            if told == WAITERS_AT_ONCE and following is not None and REST.rest.leave(self, following):
+                return  # they hear later
             waiter = following
+
+
+class RestOfWakes:
+    """What becomes of those whom a long wake does not tell at once. Base class: there is nobody to tell them later."""
+
+    def add_thread(self) -> None:
+        """One more thread can sleep. Raises MemoryError."""
+
+    def leave(self, queue: WaitQueue, following: Waiter) -> bool:
+        """Whether the waiters from `following` on will hear later."""
+        return False
+
+
+@final
+class Rest:
+    """Who takes over."""
+
+    def __init__(self) -> None:
+        self.rest: RestOfWakes = RestOfWakes()
+
+
+REST: Final = Rest()
 
 
 def prepare_sleep(thread: Thread) -> None:
     """Give a new thread what it stands on queues with: a sleep without a time limit never lacks memory then, so that
     whoever must wait can. Raises MemoryError.
     """
+    REST.rest.add_thread()
     thread.waiter = SleepWaiter(thread)
 
 

@@ -12,7 +12,7 @@ from kernel.fs.file import File
 from kernel.lang import Span, UserAddr, final, u8
 from kernel.lib.linked import Linked, LinkedList
 from kernel.lib.user import UserVector
-from kernel.sched import PollWaiter
+from kernel.sched import LastingWaiter
 from kernel.task.task import Task
 from kernel.task.words import load_i32, load_i64
 from kernel.time import Timer
@@ -32,7 +32,7 @@ WAITS: Final = (1 << 40) + 1  # what performing a request returns when its end i
 
 
 @final
-class RequestWaiter(PollWaiter):
+class RequestWaiter(LastingWaiter):
     """A request's places on the queues of its file."""
 
     def __init__(self, request: "Request") -> None:

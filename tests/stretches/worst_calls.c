@@ -9,6 +9,7 @@
 #include <linux/if_packet.h>
 #include <linux/filter.h>
 #include <linux/futex.h>
+#include <linux/io_uring.h>
 #include <linux/perf_event.h>
 #include <linux/seccomp.h>
 #include <linux/userfaultfd.h>
@@ -411,6 +412,75 @@ static void many_waiters(void)
         syscall(SYS_futex, &word, FUTEX_WAKE_PRIVATE, INT_MAX, 0, 0, 0);
         usleep(100000);
     }
+}
+
+/* A ring with room for that many submissions, each a poll of one file; how many were taken. */
+static int poll_in_ring(int file, unsigned polls)
+{
+    struct io_uring_params params = {.flags = 0};
+    int ring = syscall(SYS_io_uring_setup, polls, &params);
+    CHECK(ring >= 0);
+    size_t size = params.cq_off.cqes + params.cq_entries * sizeof(struct io_uring_cqe);
+    if (size < params.sq_off.array + params.sq_entries * 4)
+        size = params.sq_off.array + params.sq_entries * 4;
+    char *shared = mmap(0, size, PROT_READ | PROT_WRITE, MAP_SHARED, ring, IORING_OFF_SQ_RING);
+    struct io_uring_sqe *entries =
+        mmap(0, params.sq_entries * sizeof *entries, PROT_READ | PROT_WRITE, MAP_SHARED, ring, IORING_OFF_SQES);
+    CHECK(shared != MAP_FAILED && entries != MAP_FAILED);
+    for (unsigned i = 0; i < polls; i++) {
+        entries[i] = (struct io_uring_sqe){.opcode = IORING_OP_POLL_ADD, .fd = file, .poll32_events = POLLIN, .user_data = i};
+        ((unsigned *)(shared + params.sq_off.array))[i] = i;
+    }
+    *(volatile unsigned *)(shared + params.sq_off.tail) = polls;
+    CHECK(syscall(SYS_io_uring_enter, ring, polls, 0, 0, 0, 0) == polls);
+    return ring;
+}
+
+static void *read_pipe(void *end)
+{
+    char byte;
+    __atomic_add_fetch(&waiting, 1, __ATOMIC_SEQ_CST);
+    CHECK(read((int)(intptr_t)end, &byte, 1) == 0);
+    __atomic_sub_fetch(&waiting, 1, __ATOMIC_SEQ_CST);
+    return 0;
+}
+
+/* One wake for 32,768 polls of a ring, for 4,000 epoll sets, and for 1,200 threads. */
+static void wakes(void)
+{
+    struct rlimit limit = {10000, 10000};
+    CHECK(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+    uint64_t one = 1;
+    int bell = eventfd(0, 0);
+    int ring = poll_in_ring(bell, 32768);
+    CHECK(write(bell, &one, 8) == 8);
+    CHECK(syscall(SYS_io_uring_enter, ring, 0, 32768, IORING_ENTER_GETEVENTS, 0, 0) == 0);
+    close(bell);
+    bell = eventfd(0, 0);
+    struct epoll_event event = {.events = EPOLLIN};
+    int last = -1;
+    for (int i = 0; i < 4000; i++) {
+        last = epoll_create1(0);
+        CHECK(last >= 0 && epoll_ctl(last, EPOLL_CTL_ADD, bell, &event) == 0);
+    }
+    CHECK(write(bell, &one, 8) == 8);
+    CHECK(epoll_wait(last, &event, 1, 1000) == 1);
+    int ends[2];
+    CHECK(pipe(ends) == 0);
+    pthread_attr_t small;
+    pthread_attr_init(&small);
+    pthread_attr_setstacksize(&small, 16384);
+    waiting = 0;
+    for (int i = 0; i < 1200; i++) {
+        pthread_t thread;
+        CHECK(pthread_create(&thread, &small, read_pipe, (void *)(intptr_t)ends[0]) == 0);
+    }
+    while (waiting < 1200)
+        sched_yield();
+    usleep(10000);
+    close(ends[1]);
+    while (waiting > 0)
+        usleep(1000);
 }
 
 static int served;
@@ -1192,7 +1262,8 @@ static const struct { const char *name; void (*function)(void); } FAMILIES[] = {
     {"areas", change_areas}, {"poll", wait_for_many}, {"descriptors", many_open}, {"seccomp", filters},
     {"vm_readv", others_memory}, {"sockets", pipes_and_sockets}, {"semaphores", semaphores}, {"futexes", futexes},
     {"terminals", terminals}, {"processes", processes}, {"directories", directories}, {"arguments", arguments},
-    {"waiters", many_waiters}, {"faults", faults}, {"signals", many_signals}, {"dying", dying}, {"groups", groups}, {"sets", many_sets},
+    {"waiters", many_waiters}, {"wakes", wakes}, {"faults", faults}, {"signals", many_signals}, {"dying", dying},
+    {"groups", groups}, {"sets", many_sets},
     {"watches", many_watches}, {"listeners", listeners}, {"netlink", netlink_sockets},
     {"most_areas", most_areas}, {"large_ranges", large_ranges}, {"short_memory", short_memory}, {"on_disk", on_disk},
     {"names", many_names}, {"names_on_disk", many_names_on_disk}, {"names_unmounted", many_names_unmounted},

@@ -1,0 +1,186 @@
+"""Wakes of queues on which very many wait: the first hear at once, a thread tells the rest.
+
+A wake may come from an interrupt, and nothing else runs until it is over, so it tells `WAITERS_AT_ONCE` at most. Then a
+mark takes the place in the queue from which the thread "wakes" goes on, with safe points. When the queue is woken again
+before the thread has come to its end, it begins once more. A rest of `wake_one` is told as one of `wake_all`: sleepers
+look whether what they wait for is there.
+
+Marks are made before they are needed: 64 at first, which is enough for all threads, and one for every so many waiters
+that outlive a call (LastingWaiter).
+
+Context: `leave` is fit for interrupts.
+"""
+
+from typing import Final
+
+from kernel.lang import final, noinline, noraise, recursion
+from kernel.lib.pace import pace
+from kernel.sched.kthread import spawn_kernel_thread
+from kernel.sched.poller import PollWaiter
+from kernel.sched.scheduler import wake
+from kernel.sched.thread import Thread
+from kernel.sched.wait import REST, WAITERS_AT_ONCE, RestOfWakes, Waiter, WaitQueue, sleep_until
+from kernel.time.timers import FOREVER_NS
+
+_MARKS_AT_FIRST: Final = 64
+_WAITERS_A_MARK: Final = WAITERS_AT_ONCE // 2
+_WAKE_COST: Final = 400  # instructions
+
+
+@final
+class Mark(Waiter):
+    """Where a wake goes on in a queue. It hears of nothing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.again: bool = False  # the queue was woken once more
+        self.next_mark: Mark | None = None  # of those in use, or of the others
+
+
+@final
+class Marks(RestOfWakes):
+    """All marks, and the thread."""
+
+    def __init__(self) -> None:
+        self.thread: Thread | None = None
+        self.is_starting: bool = False
+        self.count: int = 0
+        self.free: Mark | None = None
+        self.first: Mark | None = None  # of those in use, in the order of the wakes
+        self.last: Mark | None = None
+        self.threads: int = 0  # that were ever made
+        self.lasting: int = 0  # waiters
+
+    def add_thread(self) -> None:
+        if self.thread is None:
+            self.threads += 1
+            if self.threads >= WAITERS_AT_ONCE:
+                self._start()
+
+    def add_lasting(self) -> None:
+        """A waiter more may stand on a queue for long. Raises MemoryError."""
+        if self.lasting >= self.count * _WAITERS_A_MARK:
+            self._make_mark()
+        if self.thread is None and self.lasting >= WAITERS_AT_ONCE:
+            self._start()
+        self.lasting += 1
+
+    @noinline
+    @recursion(2)  # the thread that it makes is one that can sleep
+    def _start(self) -> None:
+        """Raises MemoryError."""
+        if self.is_starting:
+            return  # it is the thread itself that is made
+        self.is_starting = True
+        try:
+            while self.count < _MARKS_AT_FIRST:
+                self._make_mark()
+            self.thread = spawn_kernel_thread(b"wakes", _work_for_ever, 0)
+        finally:
+            self.is_starting = False
+
+    @noinline
+    def _make_mark(self) -> None:
+        mark = Mark()
+        mark.next_mark = self.free
+        self.free = mark
+        self.count += 1
+
+    def leave(self, queue: WaitQueue, following: Waiter) -> bool:
+        thread = self.thread
+        if thread is None:
+            return False
+        used = self.first
+        while used is not None:
+            if used.queue is queue:
+                used.again = True
+                return True
+            used = used.next_mark
+        mark = self.free
+        if mark is None:
+            return False
+        self.free = mark.next_mark
+        mark.queue = queue
+        queue.link_before(following, mark)
+        self.enter(mark)
+        wake(thread)
+        return True
+
+    def enter(self, mark: Mark) -> None:
+        """Put a mark behind those in use."""
+        mark.next_mark = None
+        last = self.last
+        if last is None:
+            self.first = mark
+        else:
+            last.next_mark = mark
+        self.last = mark
+
+    def take(self) -> None:
+        """The first of those in use is none of them any more."""
+        mark = self.first
+        if mark is not None:
+            self.first = mark.next_mark
+            if mark.next_mark is None:
+                self.last = None
+            mark.next_mark = None
+
+    def go_on(self, mark: Mark, queue: WaitQueue) -> None:
+        """Tell the waiters behind a mark, the first of those in use. Sleeps."""
+        while True:
+            waiter = mark.after()
+            if waiter is None:
+                break
+            beyond = waiter.after()
+            queue.unlink(mark)
+            if beyond is None:
+                queue.link_last(mark)
+            else:
+                queue.link_before(beyond, mark)
+            if waiter.once:
+                queue.remove(waiter)
+            waiter.notify()
+            pace(_WAKE_COST)
+        queue.unlink(mark)
+        self.take()
+        if mark.again:
+            mark.again = False
+            queue.link_first(mark)
+            self.enter(mark)
+        else:
+            mark.queue = None
+            mark.next_mark = self.free
+            self.free = mark
+
+
+MARKS: Final = Marks()
+REST.rest = MARKS
+
+
+def _work_for_ever(_argument: int) -> None:
+    while True:
+        mark = MARKS.first
+        queue = None if mark is None else mark.queue
+        if mark is None or queue is None:
+            sleep_until(FOREVER_NS, interruptible=False)
+        else:
+            MARKS.go_on(mark, queue)
+            pace(_WAKE_COST)
+
+
+class LastingWaiter(PollWaiter):
+    """A poll waiter that may outlive the call that makes it, so that one program can have very many. Raises
+    MemoryError.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        MARKS.add_lasting()
+        self.is_counted: bool = True
+
+    @noraise
+    def close(self) -> None:
+        super().close()
+        if self.is_counted:
+            self.is_counted = False
+            MARKS.lasting -= 1
