@@ -48,6 +48,7 @@ GROUPS = {
     "strace": ("strace",),
     "perf": ("linux-perf",),
     "containers": ("bubblewrap", "uidmap"),
+    "oci": ("runc", "crun", "util-linux"),
     "netns": ("iproute2", "util-linux"),
     "kexec": ("kexec-tools",),
     "keys": ("keyutils",),

@@ -141,9 +141,16 @@ def _shows_all(shown: Mount, fresh: Mount) -> bool:
     if shown.locks_times and (shown.flags ^ fresh.flags) & TIME_FLAGS != 0:
         return False
     for child in shown.children.values():
-        if child.is_locked:
+        if child.is_locked and not _covers_nothing(child):
             return False
     return True
+
+
+def _covers_nothing(mount: Mount) -> bool:
+    """Whether below a mount is a directory that has nothing to hide."""
+    point = mount.mount_point
+    inode = None if point is None else point.inode
+    return inode is not None and inode.stays_empty()
 
 
 def root_dentry(file_system: FileSystem) -> Dentry:

@@ -310,6 +310,14 @@ class FixedDirectory(Inode):
         return InodeFile(path, flags)
 
 
+@final
+class MountPlace(FixedDirectory):
+    """A directory that is there to be mounted on, and empty for ever: what is mounted there hides nothing."""
+
+    def stays_empty(self) -> bool:
+        return True
+
+
 class ComputedDirectory(Inode):
     """A directory whose children are created at each look-up: nothing of them is cached."""
 

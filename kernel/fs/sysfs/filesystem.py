@@ -10,7 +10,7 @@ from kernel.fs.cgroup.options import NAMES
 from kernel.fs.constants import S_IFDIR
 from kernel.fs.filesystem import FileSystem, register_filesystem
 from kernel.fs.inode import Inode
-from kernel.fs.procfs.entries import FixedDirectory, FixedLink, FixedText
+from kernel.fs.procfs.entries import FixedDirectory, FixedLink, FixedText, MountPlace
 from kernel.fs.procfs.processor_sets import set_list
 from kernel.fs.sysfs import watchers
 from kernel.fs.sysfs.buses import BusKobject, virtual_group
@@ -61,6 +61,12 @@ class SysFileSystem(FileSystem):
         fresh.mode = fresh.mode & ~0o777 | 0o755
         parent.add(name, fresh)
         return fresh
+
+    def mount_place(self, parent: FixedDirectory, name: bytes, mode: int) -> None:
+        """A new directory for another file system."""
+        fresh = MountPlace(self, self.new_ino())
+        fresh.mode = S_IFDIR | mode
+        parent.add(name, fresh)
 
     def text(self, parent: FixedDirectory, name: bytes, make: MakeText) -> None:
         """A new file."""
@@ -170,6 +176,7 @@ def make_sysfs(source: bytes, options: bytes) -> FileSystem:
     for name in _EMPTY:
         fs.directory(top, name)
     network = caller_network()
+    fs.belong_to(network.owner)  # for what it shows of the network
     top.add(b"block", DiskLinks(fs, fs.new_ino(), b"../", Disks.WHOLE))
     _enter_classes(fs, fs.directory(top, b"class"), network)
     numbers = fs.directory(top, b"dev")
@@ -184,7 +191,7 @@ def make_sysfs(source: bytes, options: bytes) -> FileSystem:
     fs.text(cpu, b"present", processors)
     for processor in PROCESSORS:
         fs.directory(cpu, f"cpu{processor.number}".encode())
-    fs.directory(fs.directory(top, b"fs"), b"cgroup").mode = S_IFDIR | 0o755  # where cgroup2 is mounted
+    fs.mount_place(fs.directory(top, b"fs"), b"cgroup", 0o755)
     kernel = fs.directory(top, b"kernel")
     groups = fs.directory(kernel, b"cgroup")
     fs.text(groups, b"delegate", delegated_files)
@@ -193,8 +200,7 @@ def make_sysfs(source: bytes, options: bytes) -> FileSystem:
     fs.text(kernel, b"kexec_crash_loaded", nothing)
     fs.text(kernel, b"kexec_crash_size", nothing)
     fs.text(kernel, b"uevent_seqnum", last_event)
-    tracing = fs.directory(kernel, b"tracing")  # where tracefs is mounted
-    tracing.mode = S_IFDIR | 0o555
+    fs.mount_place(kernel, b"tracing", 0o555)
     _enter_events(fs, bus, devices)
     fs.top = top
     return fs
