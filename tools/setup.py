@@ -48,7 +48,6 @@ GROUPS = {
     "strace": ("strace",),
     "perf": ("linux-perf",),
     "containers": ("bubblewrap", "uidmap"),
-    "oci": ("runc", "crun", "util-linux"),
     "netns": ("iproute2", "util-linux"),
     "kexec": ("kexec-tools",),
     "keys": ("keyutils",),

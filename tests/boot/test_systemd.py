@@ -111,11 +111,17 @@ def test_a_service_that_crashes_is_started_again(guest: Guest) -> None:
 
 def test_a_login_by_ssh(guest: Guest) -> None:
     (port,) = host_ports(guest, 22)
-    done = subprocess.run(
-        ["ssh", "-F", "none", "-p", str(port), "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null",
-         "root@127.0.0.1", "systemctl is-system-running; id -un"],
-        check=False, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=40 * PATIENCE,
+    command = (
+        "ssh", "-F", "none", "-p", str(port), "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null",
+        "-o", "BatchMode=yes", "-o", f"ConnectTimeout={int(20 * PATIENCE)}", "root@127.0.0.1",
+        "systemctl is-system-running; id -un",
     )  # fmt: skip
+    try:
+        done = subprocess.run(
+            command, check=False, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=30 * PATIENCE
+        )
+    except subprocess.TimeoutExpired:
+        guest.fail(f"no answer by ssh within {30 * PATIENCE:g} s")
     assert done.stdout == "running\nroot\n", done.stderr
 
 
