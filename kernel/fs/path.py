@@ -32,7 +32,7 @@ from kernel.fs.peers import PeerGroup, make_private
 from kernel.lang import EINVAL, EROFS, Errno, noraise, panic
 from kernel.lib.credentials import Credentials
 from kernel.lib.namespace import CLONE_NEWNS, FIRST_USER, Namespace, UserNamespace, count_no_more, next_number
-from kernel.lib.pace import pace
+from kernel.lib.pace import pace, spend
 from kernel.sched import WaitQueue, current_thread
 from kernel.time import coarse_realtime_ns
 
@@ -40,6 +40,7 @@ TIME_FLAGS: Final = MS_NOATIME | MS_NODIRATIME | MS_RELATIME
 _LOCKABLE: Final = MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC
 MOUNT_FLAGS: Final = _LOCKABLE | MS_NOSYMFOLLOW | TIME_FLAGS
 _DEPART_COST: Final = 1000  # instructions
+_TELL_COST: Final = 50_000
 _DAY_NS: Final = 24 * 3600 * 1_000_000_000
 
 _next_mount_id: int = 1
@@ -414,6 +415,7 @@ class MountNamespace(Namespace):
         self.is_anonymous: bool = False  # of a tree that only a file holds, and that nobody is in
         self.changes: int = 0  # of the tree, and what is set of its mounts
         self.watchers: WaitQueue = WaitQueue()  # of these changes
+        self.is_told: bool = False  # of a change, since one of them last looked
         self.sequence: int = 0  # the number by which statmount(2) knows it; 0 for an anonymous one
 
     def publish(self) -> None:
@@ -438,9 +440,14 @@ class MountNamespace(Namespace):
 
     @noraise
     def changed(self) -> None:
-        """Whoever polls a table of mounts hears of it (proc_pid_mounts(5))."""
+        """Whoever polls a table of mounts hears of it (proc_pid_mounts(5)), once until one of them looks: a call may
+        change thousands of mounts.
+        """
         self.changes += 1
-        self.watchers.wake_all()
+        if self.watchers.head is not None and not self.is_told:
+            self.is_told = True
+            self.watchers.wake_all()
+            spend(_TELL_COST)
 
     def top(self) -> Mount | None:
         """The root of the tree."""

@@ -43,6 +43,7 @@ class MountsFile(PiecesFile):
         namespace = self.namespace
         if waiter is not None:
             waiter.wait_on(namespace.watchers)
+        namespace.is_told = False
         if self.seen == namespace.changes:
             return READABLE
         self.seen = namespace.changes

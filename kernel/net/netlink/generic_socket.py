@@ -44,7 +44,7 @@ class GenericSocket(RequestSocket):
         super().__init__(kind, NETLINK_GENERIC, credentials, network)
 
     def wants_dump(self, request: Request) -> bool:
-        return request.has(NLM_F_DUMP)
+        return request.flags & NLM_F_DUMP == NLM_F_DUMP
 
     def dump(self, request: Request, writer: MessageWriter) -> int:
         _check(request)
