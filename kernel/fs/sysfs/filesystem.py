@@ -21,6 +21,7 @@ from kernel.fs.sysfs.links import BusLinks, CharacterLinks, ClassLinks, DiskLink
 from kernel.fs.sysfs.net import InterfacesDirectory
 from kernel.lang import EINVAL, Errno, final
 from kernel.lib.bus import BUS_DEVICES
+from kernel.lib.namespace import FIRST_USER, UserNamespace
 from kernel.lib.proc_files import MakeText
 from kernel.mm.next_kernel import LOADED
 from kernel.net.link.network import Network, caller_network
@@ -45,6 +46,10 @@ class SysFileSystem(FileSystem):
         self.reveals = True
         self.next_ino: int = 0
         self.top: FixedDirectory | None = None
+        self.mounter: UserNamespace = FIRST_USER  # owns the network that it shows
+
+    def ruler(self) -> UserNamespace:
+        return self.mounter
 
     def root(self) -> Inode:
         top = self.top
@@ -176,7 +181,7 @@ def make_sysfs(source: bytes, options: bytes) -> FileSystem:
     for name in _EMPTY:
         fs.directory(top, name)
     network = caller_network()
-    fs.belong_to(network.owner)  # for what it shows of the network
+    fs.mounter = network.owner
     top.add(b"block", DiskLinks(fs, fs.new_ino(), b"../", Disks.WHOLE))
     _enter_classes(fs, fs.directory(top, b"class"), network)
     numbers = fs.directory(top, b"dev")
@@ -191,7 +196,7 @@ def make_sysfs(source: bytes, options: bytes) -> FileSystem:
     fs.text(cpu, b"present", processors)
     for processor in PROCESSORS:
         fs.directory(cpu, f"cpu{processor.number}".encode())
-    fs.mount_place(fs.directory(top, b"fs"), b"cgroup", 0o755)
+    fs.mount_place(fs.directory(top, b"fs"), b"cgroup", 0o555)
     kernel = fs.directory(top, b"kernel")
     groups = fs.directory(kernel, b"cgroup")
     fs.text(groups, b"delegate", delegated_files)
