@@ -4,8 +4,8 @@ An open file keeps the namespace and the root that the process had then. It is w
 be many.
 """
 
-from kernel.fs.constants import POLLERR, POLLPRI
-from kernel.fs.file import READABLE, WRITABLE, File
+from kernel.fs.constants import POLLERR, POLLPRI, READABLE, WRITABLE
+from kernel.fs.file import File
 from kernel.fs.mount_text import MountView
 from kernel.fs.path import FsContext, Mount, MountNamespace, Path
 from kernel.fs.procfs.entries import PiecesFile
