@@ -368,6 +368,10 @@ class File:
         """POLL* bits that hold now; the waiter, if any, is queued to be woken when they change."""
         return READABLE | WRITABLE
 
+    def can_be_watched(self) -> bool:
+        """Whether epoll(7) takes it: not what is always ready."""
+        return not self.seekable
+
     def input_queue(self) -> "WaitQueue | None":
         """Woken when there is something to read. None: this kind of file sends no SIGIO."""
         return None

@@ -116,6 +116,10 @@ class Inode:
 
     # ---- What kind of file ------------------------------------------------------------------------------------
 
+    def stays_empty(self) -> bool:
+        """Whether it is a directory that nothing is ever put into: it is there to be mounted on."""
+        return False
+
     def is_only_read(self) -> bool:
         """Whether it knows read(2) and its kin alone: sendfile(2), splice(2) and io_submit(2) take nothing from it."""
         return False

@@ -16,6 +16,7 @@ from kernel.fs.constants import (
     MS_NODIRATIME,
     MS_NOEXEC,
     MS_NOSUID,
+    MS_NOSYMFOLLOW,
     MS_PRIVATE,
     MS_RDONLY,
     MS_RELATIME,
@@ -43,8 +44,9 @@ ATTR_ATIME: Final = 0x70  # one of three values
 ATTR_NOATIME: Final = 0x10
 ATTR_STRICTATIME: Final = 0x20
 ATTR_NODIRATIME: Final = 0x80
+ATTR_NOSYMFOLLOW: Final = 0x20_0000
 ATTRIBUTES: Final = (
-    ATTR_RDONLY | ATTR_NOSUID | ATTR_NODEV | ATTR_NOEXEC | ATTR_ATIME | ATTR_NODIRATIME
+    ATTR_RDONLY | ATTR_NOSUID | ATTR_NODEV | ATTR_NOEXEC | ATTR_ATIME | ATTR_NODIRATIME | ATTR_NOSYMFOLLOW
 )  # fmt: skip
 _OPTIONS_LIMIT: Final = 4096  # bytes
 _PROPAGATION: Final = MS_SHARED | MS_PRIVATE | MS_SLAVE | MS_UNBINDABLE
@@ -102,6 +104,8 @@ def _plain_flags(attributes: int) -> int:
         flags |= MS_NOEXEC
     if attributes & ATTR_NODIRATIME != 0:
         flags |= MS_NODIRATIME
+    if attributes & ATTR_NOSYMFOLLOW != 0:
+        flags |= MS_NOSYMFOLLOW
     return flags
 
 
@@ -141,7 +145,7 @@ class AttributeChange:
         if self.propagation != 0:
             change_propagation(changed, self.propagation)
         for mount in changed:
-            mount.flags = mount.flags & ~self.cleared | self.set
+            mount.set_flags(mount.flags & ~self.cleared | self.set)
 
 
 # ---- A file system in the making ------------------------------------------------------------------------------------

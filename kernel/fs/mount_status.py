@@ -15,6 +15,7 @@ from kernel.fs.constants import (
     MS_NODIRATIME,
     MS_NOEXEC,
     MS_NOSUID,
+    MS_NOSYMFOLLOW,
     MS_PRIVATE,
     MS_RDONLY,
     MS_RELATIME,
@@ -30,6 +31,7 @@ from kernel.fs.mount_api import (
     ATTR_NODIRATIME,
     ATTR_NOEXEC,
     ATTR_NOSUID,
+    ATTR_NOSYMFOLLOW,
     ATTR_RDONLY,
     ATTR_STRICTATIME,
 )
@@ -147,6 +149,8 @@ def attributes_of(mount: Mount) -> int:
         found |= ATTR_NOEXEC
     if flags & MS_NODIRATIME != 0:
         found |= ATTR_NODIRATIME
+    if flags & MS_NOSYMFOLLOW != 0:
+        found |= ATTR_NOSYMFOLLOW
     if flags & MS_NOATIME != 0:
         return found | ATTR_NOATIME
     return found if flags & MS_RELATIME != 0 else found | ATTR_STRICTATIME

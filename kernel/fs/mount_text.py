@@ -8,6 +8,7 @@ from kernel.fs.constants import (
     MS_NODIRATIME,
     MS_NOEXEC,
     MS_NOSUID,
+    MS_NOSYMFOLLOW,
     MS_RDONLY,
     MS_RELATIME,
 )
@@ -185,6 +186,8 @@ def _place_flag_names(mount_: Mount) -> bytes:
         names += b",nodiratime"
     if flags & MS_RELATIME != 0:
         names += b",relatime"
+    if flags & MS_NOSYMFOLLOW != 0:
+        names += b",nosymfollow"
     return names
 
 

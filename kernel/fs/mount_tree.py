@@ -198,6 +198,7 @@ def detach_tree(top: Mount) -> None:
         namespace = each.namespace
         if namespace is not None:
             namespace.leave(each)
+            namespace.changed()
         each.attached = False
         make_private(each)  # nothing is given to it at a safe point any more
     for each in tree:

@@ -141,9 +141,16 @@ def _shows_all(shown: Mount, fresh: Mount) -> bool:
     if shown.locks_times and (shown.flags ^ fresh.flags) & TIME_FLAGS != 0:
         return False
     for child in shown.children.values():
-        if child.is_locked:
+        if child.is_locked and not _covers_nothing(child):
             return False
     return True
+
+
+def _covers_nothing(mount: Mount) -> bool:
+    """Whether below a mount is a directory that has nothing to hide."""
+    point = mount.mount_point
+    inode = None if point is None else point.inode
+    return inode is not None and inode.stays_empty()
 
 
 def root_dentry(file_system: FileSystem) -> Dentry:
@@ -318,7 +325,7 @@ def _remount(context: FsContext, at: Path, flags: int, mount_flags: int, options
             file_system.is_synchronous = flags & MS_SYNCHRONOUS != 0  # a remount leaves `dirsync` alone
         finally:
             at.unpin()
-    at.mount.flags = mount_flags
+    at.mount.set_flags(mount_flags)
 
 
 def _change_propagation_at(context: FsContext, at: Path, flags: int) -> None:

@@ -16,6 +16,7 @@ from kernel.fs.constants import (
     MS_NODIRATIME,
     MS_NOEXEC,
     MS_NOSUID,
+    MS_NOSYMFOLLOW,
     MS_RDONLY,
     MS_RELATIME,
     PROC_SUPER_MAGIC,
@@ -31,14 +32,15 @@ from kernel.fs.peers import PeerGroup, make_private
 from kernel.lang import EINVAL, EROFS, Errno, noraise, panic
 from kernel.lib.credentials import Credentials
 from kernel.lib.namespace import CLONE_NEWNS, FIRST_USER, Namespace, UserNamespace, count_no_more, next_number
-from kernel.lib.pace import pace
-from kernel.sched import current_thread
+from kernel.lib.pace import pace, spend
+from kernel.sched import WaitQueue, current_thread
 from kernel.time import coarse_realtime_ns
 
 TIME_FLAGS: Final = MS_NOATIME | MS_NODIRATIME | MS_RELATIME
 _LOCKABLE: Final = MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC
-MOUNT_FLAGS: Final = _LOCKABLE | TIME_FLAGS
+MOUNT_FLAGS: Final = _LOCKABLE | MS_NOSYMFOLLOW | TIME_FLAGS
 _DEPART_COST: Final = 1000  # instructions
+_TELL_COST: Final = 50_000
 _DAY_NS: Final = 24 * 3600 * 1_000_000_000
 
 _next_mount_id: int = 1
@@ -101,6 +103,17 @@ class Mount:
         self.locked_flags |= self.flags & _LOCKABLE
         self.locks_times = True
 
+    def set_flags(self, flags: int) -> None:
+        """Other flags from now on."""
+        self.flags = flags
+        self.tell_change()
+
+    def tell_change(self) -> None:
+        """What its namespace's tables show of it has changed."""
+        namespace = self.namespace
+        if namespace is not None:
+            namespace.changed()
+
     def may_change_flags(self, flags: int) -> bool:
         """Whether locks permit other flags."""
         if self.locks_times and (self.flags ^ flags) & TIME_FLAGS != 0:
@@ -123,6 +136,7 @@ class Mount:
             raise
         self._stand_at(parent, mount_point)
         self.attached = True
+        namespace.changed()
 
     def slip_under(self, covering: "Mount") -> None:
         """Enter the tree between a mount and its place. Raises MemoryError, and then it has let go of its file system.
@@ -145,6 +159,7 @@ class Mount:
         covering._stand_at(self, self.root)
         self._stand_at(parent, mount_point)
         self.attached = True
+        namespace.changed()
 
     def take_place_of(self, other: "Mount") -> None:
         """Stand where another does, which has no place from then on. Needs no memory."""
@@ -163,6 +178,7 @@ class Mount:
         namespace = self.namespace
         if namespace is not None:
             namespace.leave(self)
+            namespace.changed()
         self.depart()
 
     @noraise
@@ -185,6 +201,7 @@ class Mount:
         parent.children[mount_point] = self
         self._leave_place()
         self._stand_at(parent, mount_point)
+        self.tell_change()
 
     def trade_places(self, root: "Mount", parent: "Mount", mount_point: Dentry) -> None:
         """Stand where the root of a tree does, which goes to another place (pivot_root). Raises MemoryError, and then
@@ -194,6 +211,7 @@ class Mount:
         parent.children[mount_point] = root
         self.take_place_of(root)
         root._stand_at(parent, mount_point)
+        self.tell_change()
 
     def change_namespace(self, namespace: "MountNamespace") -> None:
         """Belong to another tree. Raises MemoryError, and then it still belongs to the old one."""
@@ -203,6 +221,7 @@ class Mount:
         namespace.mounts[self.identifier] = self
         old.mounts.pop(self.identifier)
         self.namespace = namespace
+        namespace.changed()
 
     def become_root(self) -> None:
         """Leave the place for the top of a tree."""
@@ -394,6 +413,9 @@ class MountNamespace(Namespace):
         self.mounts: dict[int, Mount] = {}  # by number, in the order of mounting: the source of /proc/mounts
         self.users: int = 0
         self.is_anonymous: bool = False  # of a tree that only a file holds, and that nobody is in
+        self.changes: int = 0  # of the tree, and what is set of its mounts
+        self.watchers: WaitQueue = WaitQueue()  # of these changes
+        self.is_told: bool = False  # of a change, since one of them last looked
         self.sequence: int = 0  # the number by which statmount(2) knows it; 0 for an anonymous one
 
     def publish(self) -> None:
@@ -415,6 +437,17 @@ class MountNamespace(Namespace):
         mount.namespace = None
         MOUNTS.pop(mount.identifier, mount)
         self.mounts.pop(mount.identifier, mount)
+
+    @noraise
+    def changed(self) -> None:
+        """Whoever polls a table of mounts hears of it (proc_pid_mounts(5)), once until one of them looks: a call may
+        change thousands of mounts.
+        """
+        self.changes += 1
+        if self.watchers.head is not None and not self.is_told:
+            self.is_told = True
+            self.watchers.wake_all()
+            spend(_TELL_COST)
 
     def top(self) -> Mount | None:
         """The root of the tree."""

@@ -17,6 +17,7 @@ from typing import Final
 from kernel.fs.constants import (
     MAX_LINKS,
     MAY_EXEC,
+    MS_NOSYMFOLLOW,
     NAME_MAX,
     RESOLVE_BENEATH,
     RESOLVE_CACHED,
@@ -157,6 +158,8 @@ class Walk:
         self.links += 1
         restrictions = self.context.restrictions
         if self.links > MAX_LINKS or restrictions & RESOLVE_NO_SYMLINKS != 0:
+            raise Errno(ELOOP)
+        if self.mount.flags & MS_NOSYMFOLLOW != 0:
             raise Errno(ELOOP)
         if inode.has_magic_link:
             if restrictions & RESOLVE_NO_MAGICLINKS != 0:

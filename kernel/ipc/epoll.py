@@ -138,7 +138,7 @@ class EpollFile(DescriptorFile):
         """EPOLL_CTL_ADD. EPERM for files that are always ready, ENOSPC where the user has too many members."""
         if file is self:
             raise Errno(EINVAL)
-        if file.seekable:
+        if not file.can_be_watched():
             raise Errno(EPERM)
         if events & EPOLLEXCLUSIVE != 0 and events & ~_EXCLUSIVE_MAY != 0:
             raise Errno(EINVAL)

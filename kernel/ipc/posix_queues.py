@@ -335,6 +335,9 @@ class QueueFile(File):
         self.queue: Queue = queue
         self.seekable = True
 
+    def can_be_watched(self) -> bool:
+        return True
+
     def flush(self) -> None:
         """The process that closes it gives up its notification."""
         self.queue.unregister(CALLER_PROCESS.identify())

@@ -175,7 +175,7 @@ def fsmount(descriptor: i32, flags: u32, attributes: u32) -> int:
 @syscall(
     "mount_setattr",
     args="dir path flags:AT_EMPTY_PATH|AT_NO_AUTOMOUNT|0x8000|AT_SYMLINK_NOFOLLOW <mount_attr[size] size",
-    notes="No mapped ids (MOUNT_ATTR_IDMAP), no MOUNT_ATTR_NOSYMFOLLOW",
+    notes="No mapped ids (MOUNT_ATTR_IDMAP)",
 )  # fmt: skip
 def mount_setattr(directory: i32, path: UserAddr, flags: u32, address: UserAddr, size: int) -> int:
     """mount_setattr(2)."""

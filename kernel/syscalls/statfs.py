@@ -3,7 +3,7 @@
 from typing import Final, Literal
 
 from kernel.doors.table import syscall
-from kernel.fs.constants import AT_FDCWD
+from kernel.fs.constants import AT_FDCWD, MS_NOSYMFOLLOW
 from kernel.fs.path import MOUNTS, Mount
 from kernel.lang import EINVAL, Array, Errno, UserAddr, bytes_of, i32, struct, u8, u32, u64
 from kernel.lib import user
@@ -11,6 +11,7 @@ from kernel.syscalls.descriptor_arguments import any_file_at
 from kernel.syscalls.path_arguments import place_at
 
 _STATFS_VALID: Final = 0x20
+_ST_NOSYMFOLLOW: Final = 0x2000
 
 
 @struct
@@ -62,6 +63,8 @@ def _write_statfs(address: UserAddr, mount: Mount) -> int:
         flags |= 2048
     if mount.flags & 1 << 21 != 0:
         flags |= 4096
+    if mount.flags & MS_NOSYMFOLLOW != 0:
+        flags |= _ST_NOSYMFOLLOW
     raw.flags = flags | _STATFS_VALID
     user.write_from(address, bytes_of(raw))
     return 0

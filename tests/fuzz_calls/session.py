@@ -193,7 +193,7 @@ def session(
             guest.run("stty columns 500")
             guest.check("mkdir -p /fuzz/disk; mount -t ext2 /dev/vda /fuzz/disk; ifconfig lo up")
             guest.check("cd /proc/sys/net/ipv4 && echo 50 >tcp_max_tw_buckets && echo 1 >tcp_fin_timeout; cd")
-            guest.check("find /proc/sys > /dev/null", 30)  # what is made when it is looked at first, is there from now on
+            guest.check("find /proc/sys > /dev/null", 30)  # what a first look makes is there from now on
             if faults is None or wire is None or faulty is None:
                 yield Session(guest, disk)
                 return

@@ -50,6 +50,12 @@ class TextInode(Inode):
         """
         return False
 
+    def can_be_watched(self) -> bool:
+        """Whether epoll(7) takes its files, which tell of no change unless they say otherwise: those about the system,
+        not those about a process.
+        """
+        return True
+
     def check_reader(self) -> None:
         """Raise Errno if the running task may not open the file, beyond what the mode says."""
 
@@ -156,6 +162,9 @@ class TextFile(PositionedFile):
         if offset >= len(text):
             return 0
         return buffer.put(span_of(text)[offset : len(text)])
+
+    def can_be_watched(self) -> bool:
+        return self.source.can_be_watched()
 
     def write(self, buffer: Buffer) -> int:
         done = self.pwrite(buffer, self.position)
@@ -299,6 +308,14 @@ class FixedDirectory(Inode):
 
     def open(self, path: Path, flags: int) -> File:
         return InodeFile(path, flags)
+
+
+@final
+class MountPlace(FixedDirectory):
+    """A directory that is there to be mounted on, and empty for ever: what is mounted there hides nothing."""
+
+    def stays_empty(self) -> bool:
+        return True
 
 
 class ComputedDirectory(Inode):

@@ -43,6 +43,9 @@ class OpenPieces(PiecesFile):
         self.pieces: TextPieces | None = None
         network.acquire()
 
+    def can_be_watched(self) -> bool:
+        return True
+
     def close(self) -> None:
         self.pieces = None
         self.network.release()
@@ -222,9 +225,9 @@ def numbers_in(text: bytes) -> list[int]:
     is_negative = False
     for byte in text + b"\n":
         if ord("0") <= byte <= ord("9"):
-            if value > (_MOST - 9) // 10:
+            if value > (_MOST - (byte - 48)) // 10:
                 raise Errno(EINVAL)
-            value = (value if value >= 0 else 0) * 10 + byte - 48
+            value = (value if value >= 0 else 0) * 10 + (byte - 48)
         elif byte == ord("-") and value < 0 and not is_negative:
             is_negative = True
         elif byte == ord(" ") or byte == ord("\t") or byte == ord("\n"):

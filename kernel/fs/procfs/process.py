@@ -192,6 +192,9 @@ class SubjectText(TextInode):
         store = self.row.store
         store(self.subject, text)
 
+    def can_be_watched(self) -> bool:
+        return False
+
     def set_mode(self, mode: int) -> None:
         raise Errno(EPERM)
 

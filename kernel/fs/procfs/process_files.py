@@ -169,6 +169,9 @@ class DescriptorText(TextInode):
         self.reads_alone = True
         give_owner(self, subject)
 
+    def can_be_watched(self) -> bool:
+        return False
+
     def check_permission(self, credentials: Credentials, mask: int) -> None:
         require_inspection(self.subject)
         super().check_permission(credentials, mask)

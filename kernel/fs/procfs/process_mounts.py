@@ -4,6 +4,7 @@ An open file keeps the namespace and the root that the process had then. It is w
 be many.
 """
 
+from kernel.fs.constants import POLLERR, POLLPRI, READABLE, WRITABLE
 from kernel.fs.file import File
 from kernel.fs.mount_text import MountView
 from kernel.fs.path import FsContext, Mount, MountNamespace, Path
@@ -12,6 +13,7 @@ from kernel.fs.procfs.process_files import context_of
 from kernel.fs.procfs.subject import Subject
 from kernel.lang import EINVAL, Errno, noraise
 from kernel.lib.sorting import sort_paced
+from kernel.sched import PollWaiter
 
 
 class MountsFile(PiecesFile):
@@ -24,6 +26,7 @@ class MountsFile(PiecesFile):
         self.view: MountView = view
         self.numbers: list[int] = numbers  # of the mounts to come, the next one at the end
         self.namespace: MountNamespace = context.namespace
+        self.seen: int = context.namespace.changes
         context.namespace.acquire()
         context.root.pin()
 
@@ -31,6 +34,20 @@ class MountsFile(PiecesFile):
     def close(self) -> None:
         self.view.root.unpin()
         self.namespace.release()
+
+    def can_be_watched(self) -> bool:
+        return True
+
+    def poll(self, waiter: PollWaiter | None) -> int:
+        """Also POLLERR and POLLPRI, once after each change of the tree."""
+        namespace = self.namespace
+        if waiter is not None:
+            waiter.wait_on(namespace.watchers)
+        namespace.is_told = False
+        if self.seen == namespace.changes:
+            return READABLE
+        self.seen = namespace.changes
+        return READABLE | POLLERR | POLLPRI
 
     def begin(self) -> None:
         self.view = MountView(self.view.root)
@@ -66,6 +83,12 @@ class FstabFile(MountsFile):
 
 class MountstatsFile(MountsFile):
     """mountstats: the same in words; no file system has statistics to add."""
+
+    def can_be_watched(self) -> bool:
+        return False
+
+    def poll(self, waiter: PollWaiter | None) -> int:
+        return READABLE | WRITABLE
 
     def line(self, mount: Mount) -> bytes:
         return self.view.mountstats_line(mount)

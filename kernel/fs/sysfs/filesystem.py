@@ -10,7 +10,7 @@ from kernel.fs.cgroup.options import NAMES
 from kernel.fs.constants import S_IFDIR
 from kernel.fs.filesystem import FileSystem, register_filesystem
 from kernel.fs.inode import Inode
-from kernel.fs.procfs.entries import FixedDirectory, FixedLink, FixedText
+from kernel.fs.procfs.entries import FixedDirectory, FixedLink, FixedText, MountPlace
 from kernel.fs.procfs.processor_sets import set_list
 from kernel.fs.sysfs import watchers
 from kernel.fs.sysfs.buses import BusKobject, virtual_group
@@ -21,6 +21,7 @@ from kernel.fs.sysfs.links import BusLinks, CharacterLinks, ClassLinks, DiskLink
 from kernel.fs.sysfs.net import InterfacesDirectory
 from kernel.lang import EINVAL, Errno, final
 from kernel.lib.bus import BUS_DEVICES, PROCESSORS_HOOK
+from kernel.lib.namespace import FIRST_USER, UserNamespace
 from kernel.lib.proc_files import MakeText
 from kernel.mm.next_kernel import LOADED
 from kernel.net.link.network import Network, caller_network
@@ -45,6 +46,10 @@ class SysFileSystem(FileSystem):
         self.reveals = True
         self.next_ino: int = 0
         self.top: FixedDirectory | None = None
+        self.mounter: UserNamespace = FIRST_USER  # owns the network that it shows
+
+    def ruler(self) -> UserNamespace:
+        return self.mounter
 
     def root(self) -> Inode:
         top = self.top
@@ -61,6 +66,12 @@ class SysFileSystem(FileSystem):
         fresh.mode = fresh.mode & ~0o777 | 0o755
         parent.add(name, fresh)
         return fresh
+
+    def mount_place(self, parent: FixedDirectory, name: bytes, mode: int) -> None:
+        """A new directory for another file system."""
+        fresh = MountPlace(self, self.new_ino())
+        fresh.mode = S_IFDIR | mode
+        parent.add(name, fresh)
 
     def text(self, parent: FixedDirectory, name: bytes, make: MakeText) -> None:
         """A new file."""
@@ -173,6 +184,7 @@ def make_sysfs(source: bytes, options: bytes) -> FileSystem:
     for name in _EMPTY:
         fs.directory(top, name)
     network = caller_network()
+    fs.mounter = network.owner
     top.add(b"block", DiskLinks(fs, fs.new_ino(), b"../", Disks.WHOLE))
     _enter_classes(fs, fs.directory(top, b"class"), network)
     numbers = fs.directory(top, b"dev")
@@ -187,7 +199,7 @@ def make_sysfs(source: bytes, options: bytes) -> FileSystem:
     fs.text(cpu, b"present", processors)
     for processor in PROCESSORS:
         fs.directory(cpu, f"cpu{processor.number}".encode())
-    fs.directory(fs.directory(top, b"fs"), b"cgroup").mode = S_IFDIR | 0o755  # where cgroup2 is mounted
+    fs.mount_place(fs.directory(top, b"fs"), b"cgroup", 0o555)
     kernel = fs.directory(top, b"kernel")
     groups = fs.directory(kernel, b"cgroup")
     fs.text(groups, b"delegate", delegated_files)
@@ -196,8 +208,7 @@ def make_sysfs(source: bytes, options: bytes) -> FileSystem:
     fs.text(kernel, b"kexec_crash_loaded", nothing)
     fs.text(kernel, b"kexec_crash_size", nothing)
     fs.text(kernel, b"uevent_seqnum", last_event)
-    tracing = fs.directory(kernel, b"tracing")  # where tracefs is mounted
-    tracing.mode = S_IFDIR | 0o555
+    fs.mount_place(kernel, b"tracing", 0o555)
     _enter_events(fs, bus, devices)
     fs.top = top
     return fs

@@ -56,6 +56,9 @@ class Kobject:
         """As events have it: mem, pci."""
         return self.subsystem[self.subsystem.rfind(b"/") + 1 :]
 
+    def own(self, inode: Inode) -> None:
+        """Give its directory, or a file in there, to whoever it belongs to, who is not always root."""
+
     def attributes(self) -> list[bytes]:
         """The names of its files, but for `uevent`."""
         return []
@@ -121,6 +124,7 @@ class KobjectFile(TextInode):
         self.size = FILE_SIZE
         self.kobject: Kobject = kobject
         self.name: bytes = name
+        kobject.own(self)
 
     def make_text(self) -> bytes:
         return self.kobject.properties() if self.name == _UEVENT else self.kobject.text(self.name)
@@ -147,6 +151,7 @@ class KobjectDirectory(ComputedDirectory):
         super().__init__(file_system, kobject.ino, 0o755)
         self.kobject: Kobject = kobject
         self.has_events: bool = len(kobject.subsystem) > 0
+        kobject.own(self)
 
     def _links(self) -> list[KobjectLink]:
         links = self.kobject.links()

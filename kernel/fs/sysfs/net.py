@@ -19,6 +19,7 @@ from kernel.fs.sysfs.kobject import Kobject, KobjectDirectory, KobjectLink, line
 from kernel.lang import EINVAL, ENODEV, EPERM, ERANGE, Errno, final
 from kernel.lib.capabilities import CAP_NET_ADMIN
 from kernel.lib.credentials import caller_credentials
+from kernel.lib.ids import NO_GROUP, NO_USER
 from kernel.net.control.interface_ioctl import change_flags, set_mtu
 from kernel.net.link.device import NetworkDevice
 from kernel.net.link.network import Network
@@ -182,6 +183,17 @@ def interface_path(device: NetworkDevice) -> bytes:
     return above_interface(device) + device.name
 
 
+def _give(inode: Inode, network: Network) -> None:
+    """What shows an interface belongs to the root of the user namespace that owns its network."""
+    owner = network.owner
+    uid = owner.root_uid()
+    gid = owner.kernel_gid(0)
+    if uid != NO_USER:
+        inode.uid = uid
+    if gid != NO_GROUP:
+        inode.gid = gid
+
+
 @final
 class InterfaceKobject(DeviceKobject):
     """An interface in the network where it is when it is looked up."""
@@ -194,6 +206,9 @@ class InterfaceKobject(DeviceKobject):
 
     def hearers(self) -> Network:
         return self.network
+
+    def own(self, inode: Inode) -> None:
+        _give(inode, self.network)
 
     def attributes(self) -> list[bytes]:
         return _ATTRIBUTES
@@ -247,6 +262,9 @@ class InterfaceStatistics(Kobject):
         )
         self.device: NetworkDevice = device
         self.network: Network = device.network
+
+    def own(self, inode: Inode) -> None:
+        _give(inode, self.network)
 
     def attributes(self) -> list[bytes]:
         return _STATISTICS

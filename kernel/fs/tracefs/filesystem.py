@@ -85,6 +85,9 @@ class PointFile(TextInode):
         self.point: int = point
         self.is_format: bool = _FILES[place] == b"format"
 
+    def can_be_watched(self) -> bool:
+        return False
+
     def make_text(self) -> bytes:
         point = find_point(self.point)
         if point is None:

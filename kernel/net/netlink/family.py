@@ -5,8 +5,15 @@ from kernel.lib.credentials import Credentials
 from kernel.net.link.network import Network
 from kernel.net.netlink import notify
 from kernel.net.netlink.diagnosis_socket import DiagnosisSocket
+from kernel.net.netlink.generic_socket import GenericSocket
 from kernel.net.netlink.route_socket import RouteSocket
-from kernel.net.netlink.socket import NETLINK_KOBJECT_UEVENT, NETLINK_ROUTE, NETLINK_SOCK_DIAG, NetlinkSocket
+from kernel.net.netlink.socket import (
+    NETLINK_GENERIC,
+    NETLINK_KOBJECT_UEVENT,
+    NETLINK_ROUTE,
+    NETLINK_SOCK_DIAG,
+    NetlinkSocket,
+)
 from kernel.net.sockets.families import register_family
 from kernel.net.sockets.socket import AF_NETLINK, SOCK_DGRAM, SOCK_RAW, Socket
 
@@ -22,6 +29,8 @@ def make_netlink_socket(kind: int, protocol: int, credentials: Credentials, netw
         return RouteSocket(kind, credentials, network)
     if protocol == NETLINK_SOCK_DIAG:
         return DiagnosisSocket(kind, credentials, network)
+    if protocol == NETLINK_GENERIC:
+        return GenericSocket(kind, credentials, network)
     if protocol == NETLINK_KOBJECT_UEVENT:
         return NetlinkSocket(kind, protocol, credentials, network)
     raise Errno(EPROTONOSUPPORT)

@@ -53,6 +53,7 @@ from kernel.task import current
 NETLINK_ROUTE: Final = 0
 NETLINK_SOCK_DIAG: Final = 4
 NETLINK_KOBJECT_UEVENT: Final = 15
+NETLINK_GENERIC: Final = 16
 
 SOL_NETLINK: Final = 270
 NETLINK_ADD_MEMBERSHIP: Final = 1
