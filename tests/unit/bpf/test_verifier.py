@@ -71,7 +71,7 @@ GOOD = {
     + load(B, R2, R0, 0)
     + alu(AND, R2, 7)
     + alu_r(ADD, R0, R2)
-    + load(DW, R3, R0, 8)
+    + load(B, R3, R0, 8)
     + ALLOW,
     "a loop": mov(R2, 10) + alu(SUB, R2, 1) + jump(JNE, R2, 0, -2) + ALLOW,
     "a long loop": mov(R2, 0) + alu(ADD, R2, 1) + jump(JLT, R2, 50_000, -2) + ALLOW,
