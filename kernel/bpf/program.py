@@ -24,6 +24,7 @@ class Program:
         self.identifier: int = 0
         self.users: int = 0  # descriptors and groups
         self.steps: int = 0  # instructions that the verifier looked at
+        self.tag: bytes = b""
         self.loaded_ns: int = 0  # when, since the boot
         self.owner: int = 0  # the user that loaded it
         self.is_free: bool = False  # its licence is one of the GPL

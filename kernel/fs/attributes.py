@@ -6,6 +6,7 @@ owner or root.
 
 from typing import Final
 
+from kernel.cgroup.programs import DEVICE_PROGRAMS
 from kernel.fs.access_control import change_list_mode
 from kernel.fs.constants import (
     FS_APPEND_FL,
@@ -21,6 +22,7 @@ from kernel.fs.constants import (
     UTIME_NOW,
     UTIME_OMIT,
 )
+from kernel.fs.device_guard import check_device
 from kernel.fs.inode import Inode
 from kernel.fs.landlock import TRUNCATE, require
 from kernel.fs.leases import break_leases_for_opening
@@ -51,9 +53,7 @@ def change_mode(context: FsContext, mount: Mount, inode: Inode, mode: int) -> No
     inode.set_mode(mode)
 
 
-def change_owner(
-    context: FsContext, mount: Mount, inode: Inode, uid: KernelUid | None, gid: KernelGid | None
-) -> None:
+def change_owner(context: FsContext, mount: Mount, inode: Inode, uid: KernelUid | None, gid: KernelGid | None) -> None:
     """chown(2); None leaves an id alone. The set-ID bits and capabilities of files that are not directories go."""
     mount.require_writable()
     if inode.flags & FS_UNCHANGEABLE != 0 and (uid is not None or gid is not None):
@@ -148,3 +148,5 @@ def check_access(credentials: Credentials, path: Path, mask: int) -> None:
         path.mount.require_writable()
         return
     inode.check_permission(credentials, mask)
+    if DEVICE_PROGRAMS.count != 0 and inode.is_device():
+        check_device(inode.mode, inode.rdev, mask)

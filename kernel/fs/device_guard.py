@@ -31,7 +31,6 @@ class _Guard:
 
     def __init__(self) -> None:
         self.judge: DeviceJudge = DeviceJudge()
-        self.programs: int = 0  # how many there are that may forbid something
 
 
 GUARD: Final = _Guard()

@@ -3,6 +3,7 @@
 The file systems' operations do the work; here are the walks, the permission checks and the order of errors.
 """
 
+from kernel.cgroup.programs import DEVICE_PROGRAMS
 from kernel.fs.access_control import inherit
 from kernel.fs.constants import (
     FS_APPEND_FL,
@@ -25,6 +26,7 @@ from kernel.fs.constants import (
     S_ISVTX,
 )
 from kernel.fs.dentry import CACHE, Dentry
+from kernel.fs.device_guard import check_making
 from kernel.fs.inode import Inode
 from kernel.fs.landlock import (
     REMOVE_DIR,
@@ -141,6 +143,8 @@ def make_node(context: FsContext, base: Path | None, name: bytes, mode: int, rde
         is_whiteout = kind == S_IFCHR and rdev == 0
         if (kind == S_IFCHR or kind == S_IFBLK) and not is_whiteout and not context.credentials.capable(CAP_MKNOD):
             raise Errno(EPERM)
+        if DEVICE_PROGRAMS.count != 0:
+            check_making(kind, rdev)
         inode = create_in(context, directory, walk.last, kind | mode & 0o7777, rdev)
         return Path(walk.mount, _made(walk, directory, inode))
     finally:
@@ -473,9 +477,7 @@ def _held(inode: Inode) -> Inode:
     return inode
 
 
-def _rename_held(
-    context: FsContext, source: Walk, target: Walk, flags: int, change: _Change | None
-) -> Inode | None:
+def _rename_held(context: FsContext, source: Walk, target: Walk, flags: int, change: _Change | None) -> Inode | None:
     """rename(2), with the names of both places held. Returns what was replaced, if it is to be let go (`_keep`)."""
     child = look_up_held(source.dentry, source.last)
     if child is None:

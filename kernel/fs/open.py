@@ -6,6 +6,7 @@ Context: may sleep (FIFO, terminals).
 from collections.abc import Callable
 from typing import Final
 
+from kernel.cgroup.programs import DEVICE_PROGRAMS
 from kernel.fs.access_control import Inheritance, inherit
 from kernel.fs.character_devices import open_device
 from kernel.fs.constants import (
@@ -41,6 +42,7 @@ from kernel.fs.constants import (
     S_IXGRP,
 )
 from kernel.fs.dentry import Dentry
+from kernel.fs.device_guard import check_device
 from kernel.fs.file import File, PathFile, check_room_for_file
 from kernel.fs.inode import Inode
 from kernel.fs.landlock import MAKE_REG, TRUNCATE, require, rights_denied
@@ -129,6 +131,8 @@ def check_open(credentials: Credentials, mount: Mount, inode: Inode, flags: int)
     if mask & MAY_WRITE != 0 and (inode.is_regular() or inode.is_directory()):
         mount.require_writable()
     inode.check_permission(credentials, mask)
+    if DEVICE_PROGRAMS.count != 0 and inode.is_device():
+        check_device(inode.mode, inode.rdev, mask)
     if inode.flags & FS_UNCHANGEABLE != 0:
         _check_marked(inode, flags)
     if flags & O_NOATIME != 0 and not inode.owned_by(credentials):
