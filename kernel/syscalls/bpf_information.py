@@ -13,7 +13,7 @@ from kernel.syscalls.bpf_arguments import Attributes, program_file_at, require_a
 from kernel.syscalls.bpf_maps import install_map
 from kernel.syscalls.descriptor_arguments import file_at
 from kernel.task import current
-from kernel.task.words import store_i64
+from kernel.task.words import load_i64, store_i64
 
 _PROGRAM_SIZE: Final = 232  # struct bpf_prog_info
 _MAP_SIZE: Final = 88  # struct bpf_map_info
@@ -127,11 +127,11 @@ def _program_information(program: Program, address: UserAddr, length: int) -> by
     words.store_u32(84, int(program.is_free))
     words.store_u32(216, program.steps)
     room = min(asked.load_u32(52), len(program.maps))
-    numbers = UserAddr(asked.load_u32(56) | asked.load_u32(60) << 32 if asked.load_u32(60) < 1 << 31 else 0)
+    numbers = UserAddr(load_i64(asked, 56))
     for index in range(room):
         user.write_u32(user.at(numbers, 4 * index), program.maps[index].identifier)
     wanted = min(asked.load_u32(20), len(program.code.instructions))
-    text = UserAddr(asked.load_u32(32) | asked.load_u32(36) << 32 if asked.load_u32(36) < 1 << 31 else 0)
+    text = UserAddr(load_i64(asked, 32))
     if wanted > 0:
         user.write_bytes(text, program.code.instructions[:wanted])
     return storage
