@@ -118,12 +118,19 @@ def open_path(context: FsContext, path: Path, flags: int) -> File:
     return open_permitted(context, credentials, path, inode, flags)
 
 
-def check_open(credentials: Credentials, mount: Mount, inode: Inode, flags: int) -> None:
-    """Whether somebody may open the inode with these flags, in Linux's order of errors."""
+@inline
+def _mask_of(flags: int) -> int:
+    """What opening with flags needs: MAY_READ, MAY_WRITE."""
     access = flags & O_ACCMODE
     mask = MAY_READ if access == O_RDONLY else MAY_WRITE if access == O_WRONLY else MAY_READ | MAY_WRITE
     if flags & O_TRUNC != 0:
         mask |= MAY_WRITE
+    return mask
+
+
+def check_open(credentials: Credentials, mount: Mount, inode: Inode, flags: int) -> None:
+    """Whether somebody may open the inode with these flags, in Linux's order of errors."""
+    mask = _mask_of(flags)
     if inode.is_directory() and mask & MAY_WRITE != 0:
         raise Errno(EISDIR)
     if inode.is_device() and (mount.flags & MS_NODEV != 0 or not inode.file_system.opens_devices):
@@ -131,8 +138,6 @@ def check_open(credentials: Credentials, mount: Mount, inode: Inode, flags: int)
     if mask & MAY_WRITE != 0 and (inode.is_regular() or inode.is_directory()):
         mount.require_writable()
     inode.check_permission(credentials, mask)
-    if DEVICE_PROGRAMS.count != 0 and inode.is_device():
-        check_device(inode.mode, inode.rdev, mask)
     if inode.flags & FS_UNCHANGEABLE != 0:
         _check_marked(inode, flags)
     if flags & O_NOATIME != 0 and not inode.owned_by(credentials):
@@ -188,9 +193,23 @@ def check_executable(context: FsContext, path: Path) -> None:
 
 def open_permitted(context: FsContext, credentials: Credentials, path: Path, inode: Inode, flags: int) -> File:
     """Make the description if the thread's domain lets it, and notify whoever watches. The mode permits it."""
+    if DEVICE_PROGRAMS.count != 0 and inode.is_device():
+        _ask_group(path, inode, flags)
     if credentials.domain is not None:
         return _open_in_domain(context, path, inode, flags)
     return _open_allowed(context, path, inode, flags)
+
+
+@noinline
+def _ask_group(path: Path, inode: Inode, flags: int) -> None:
+    """Whether the programs of the thread's control group let it use a device. May sleep. Raises EPERM, MemoryError."""
+    path.pin()
+    inode.acquire()
+    try:
+        check_device(inode.mode, inode.rdev, _mask_of(flags))
+    finally:
+        inode.release()
+        path.unpin()
 
 
 @noinline
