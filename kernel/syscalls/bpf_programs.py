@@ -12,6 +12,7 @@ from kernel.bpf.tag import tag_of
 from kernel.bpf.verifier import check_first, verify
 from kernel.cgroup.group import ControlGroup
 from kernel.cgroup.programs import attach, detach, effective_programs, own_flags, own_programs
+from kernel.fs.bpf.devices import judge_devices
 from kernel.fs.bpf.files import open_program_file
 from kernel.fs.cgroup.directory import GroupDirectory
 from kernel.lang import E2BIG, EBADF, EINVAL, ENOSPC, EPERM, Errno, UserAddr, span_of
@@ -90,11 +91,10 @@ def load(attributes: Attributes) -> int:
 
 def _has_no_more(attributes: Attributes) -> bool:
     """Whether nothing is asked for that is not there: devices, BTF, other programs, tokens."""
-    for offset in (64, 108, 112, 116, 144):
+    for offset in (64, 88, 104, 108, 112, 116, 144):
         if attributes.u32(offset) != 0:
             return False
-    attach_type = attributes.u32(68)
-    return attach_type == 0 or attach_type == _FOR_DEVICES
+    return True
 
 
 def _log_of(attributes: Attributes) -> Log:
@@ -225,6 +225,7 @@ def attach_program(attributes: Attributes) -> int:
         raise Errno(EINVAL)
     if flags & REPLACE != 0 and flags & ALLOW_MULTI == 0:
         raise Errno(EINVAL)
+    judge_devices()
     attach(group, program, flags, replaced)
     return 0
 

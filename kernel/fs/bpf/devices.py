@@ -80,4 +80,9 @@ class GroupJudge(DeviceJudge):
         return True
 
 
-GUARD.judge = GroupJudge()
+_JUDGE: Final = GroupJudge()
+
+
+def judge_devices() -> None:
+    """From now on, programs are asked. Before the first is attached, nobody is."""
+    GUARD.judge = _JUDGE
