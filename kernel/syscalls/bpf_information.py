@@ -139,6 +139,6 @@ def _program_information(program: Program, address: UserAddr, length: int) -> by
 
 def test_run(attributes: Attributes) -> int:
     """BPF_PROG_TEST_RUN: of no type that is there."""
-    attributes.end_at(80)
+    attributes.end_at(76)
     program_file_at(attributes.i32(0))
     raise Errno(_NOT_SUPPORTED)

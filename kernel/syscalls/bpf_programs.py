@@ -15,7 +15,7 @@ from kernel.cgroup.programs import attach, detach, effective_programs, own_flags
 from kernel.fs.bpf.devices import judge_devices
 from kernel.fs.bpf.files import open_program_file
 from kernel.fs.cgroup.directory import GroupDirectory
-from kernel.lang import E2BIG, EBADF, EINVAL, ENOSPC, EPERM, Errno, UserAddr, span_of
+from kernel.lang import E2BIG, EBADF, EINVAL, ENOENT, ENOSPC, EPERM, Errno, UserAddr, span_of
 from kernel.lib import user
 from kernel.lib.pace import pace
 from kernel.mm.keeping import check_room_to_keep
@@ -193,10 +193,12 @@ def _without_maps(text: bytes) -> bytes:
 
 
 def _group_at(descriptor: int) -> ControlGroup:
-    """Raises EBADF for what is no directory of a control group."""
+    """Raises EBADF for what is no directory of a control group, ENOENT for one that was removed."""
     inode = any_file_at(descriptor).inode
     if not isinstance(inode, GroupDirectory):
         raise Errno(EBADF)
+    if inode.group.is_removed:
+        raise Errno(ENOENT)
     return inode.group
 
 

@@ -103,7 +103,7 @@ def mutated(chance: random.Random) -> bytes:
     if chance.random() < 0.8:  # registers that are set, so that changes may read them
         start += b"".join(mov(register, chance.choice(CONSTANTS)) for register in (0, 2, 3, 4, 5, 7, 8, 9))
         start += mov_r(6, chance.choice([1, 10])) + load(W, chance.choice([2, 3, 8, 9]), 1, chance.choice([0, 4, 8]))
-    return start + tidied(program)
+    return start + tidied(bytes(program))
 
 
 def places_exist(program: bytes, maps: list[Map]) -> bool:
