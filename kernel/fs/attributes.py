@@ -53,7 +53,9 @@ def change_mode(context: FsContext, mount: Mount, inode: Inode, mode: int) -> No
     inode.set_mode(mode)
 
 
-def change_owner(context: FsContext, mount: Mount, inode: Inode, uid: KernelUid | None, gid: KernelGid | None) -> None:
+def change_owner(
+    context: FsContext, mount: Mount, inode: Inode, uid: KernelUid | None, gid: KernelGid | None
+) -> None:
     """chown(2); None leaves an id alone. The set-ID bits and capabilities of files that are not directories go."""
     mount.require_writable()
     if inode.flags & FS_UNCHANGEABLE != 0 and (uid is not None or gid is not None):

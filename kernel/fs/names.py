@@ -477,7 +477,9 @@ def _held(inode: Inode) -> Inode:
     return inode
 
 
-def _rename_held(context: FsContext, source: Walk, target: Walk, flags: int, change: _Change | None) -> Inode | None:
+def _rename_held(
+    context: FsContext, source: Walk, target: Walk, flags: int, change: _Change | None
+) -> Inode | None:
     """rename(2), with the names of both places held. Returns what was replaced, if it is to be let go (`_keep`)."""
     child = look_up_held(source.dentry, source.last)
     if child is None:
