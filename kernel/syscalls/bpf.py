@@ -29,7 +29,11 @@ _MAP_FREEZE: Final = 22
 
 
 @syscall(
-    "bpf", status="Partial", args="one:0|1|2|3|4|5|8|9|10|11|12|13|14|15|16|21|22|36 =bytes[size] size -> fd:bpf",
+    "bpf", status="Partial",
+    args="one:0(=bpf_map)|1(=bpf_element)|2(=bpf_element)|3(=bpf_element)|4(=bpf_element)|5(=bpf_load)|"
+    "8(=bpf_attach)|9(=bpf_attach)|10(=bpf_descriptor)|11(=bpf_number)|12(=bpf_number)|13(=bpf_number)|"
+    "14(=bpf_number)|15(=bpf_question)|16(=bpf_query)|21(=bpf_element)|22(=bpf_descriptor)|36(=bpf_number) any "
+    "one:4|8|16|20|24|32|64|80|148|152|4097 -> fd:bpf",
     notes="Maps: ARRAY and HASH. Programs: CGROUP_DEVICE, without calls between functions. No links, BTF, pinning, "
     "tokens, batches",
 )  # fmt: skip
