@@ -226,3 +226,68 @@ def test_unknown_commands_and_sizes(machine: Machine) -> None:
     assert host.bpf(0, bytes(4097), 4097) == -errno.E2BIG
     assert host.bpf(0, bytes(199) + b"\1", 200) == -errno.E2BIG
     assert host.bpf(0, struct.pack("<5I", 2, 4, 8, 1, 0) + bytes(100) + b"\1", 121) == -errno.EINVAL
+
+
+@booted
+def test_programs_of_groups_are_listed(machine: Machine) -> None:
+    def check(program: Program, answers: Answers) -> None:
+        calls = Calls(program)
+        group = group_of(program)
+        one, two = calls.load(ALLOW), calls.load(DENY)
+
+        def query(flags: int, room: int) -> tuple[int, int, int, bytes]:
+            numbers = calls.at(20000, bytes(16))
+            attributes = bytearray(struct.pack("<4IQII", group, AT_DEVICES, flags, 0, numbers, room, 0))
+            answer = answers.bpf(16, attributes, 32)
+            count, kept = struct.unpack_from("<I", attributes, 24)[0], struct.unpack_from("<I", attributes, 12)[0]
+            return answer, count, kept, program.load(numbers, 12)
+
+        assert query(0, 2)[:3] == (0, 0, 0)
+        assert calls.attach(group, one, 2) == 0
+        assert calls.attach(group, two, 2) == 0
+        assert calls.attach(group, two, 2) == -errno.EINVAL
+        answer, count, kept, numbers = query(0, 2)
+        assert (answer, count, kept) == (0, 2, 2) and numbers[:4] != bytes(4) != numbers[4:8]
+        assert query(0, 1)[:2] == (-errno.ENOSPC, 2)
+        assert query(1, 2)[:3] == (0, 2, 0)
+        assert query(2, 2)[0] == -errno.EINVAL
+        assert answers.open("/tmp/null", os.O_RDONLY) == -errno.EPERM
+        assert calls.detach(group, two) == 0
+        assert calls.detach(group, two) == -errno.ENOENT
+        assert answers.open("/tmp/null", os.O_RDONLY) >= 0
+        assert calls.detach(group, one) == 0
+        # What runc asks to find out whether programs can be replaced: the descriptor is looked at after the flags.
+        elsewhere = program.open("/tmp/null", os.O_RDONLY)
+        assert calls.attach(elsewhere, one, 6) == -errno.EBADF
+        assert calls.attach(group, one, 4) == -errno.EINVAL
+
+    in_child(machine, check)
+
+
+@booted
+def test_who_may(machine: Machine) -> None:
+    def check(program: Program, answers: Answers) -> None:
+        calls = Calls(program)
+        fd = calls.create(2, 4, 8, 1)
+        program.setuid(1000)
+        assert calls.create(2, 4, 8, 1) == -errno.EPERM
+        assert calls.load(ALLOW) == -errno.EPERM
+        assert answers.bpf(11, bytes(8), 8) == -errno.EPERM
+        assert calls.element(1, fd, bytes(4), bytes(8)) == 0  # whoever has it may use it
+
+    in_child(machine, check)
+
+
+@booted
+def test_a_log_that_is_too_long(machine: Machine) -> None:
+    host = machine.host
+    calls = Calls(host)
+    attributes = bytearray(
+        struct.pack(
+            "<IIQQIIQII", DEVICES, 1, calls.at(4096, LEAVE), calls.at(0, b"GPL\0"), 1, 8, calls.memory + 8192, 0, 0
+        )
+        + bytes(148 - 48)
+    )
+    assert Answers(host).bpf(5, attributes, 148) == -errno.ENOSPC
+    assert len(calls.log()) == 7  # the end of it
+    assert struct.unpack_from("<I", attributes, 140)[0] > 8
