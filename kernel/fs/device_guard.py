@@ -1,6 +1,7 @@
 """Whether the running thread's control group may use a device at all (programs of bpf(2) for devices).
 
-Asked where a device file is opened or its access checked, after its mode permitted it, and where one is made.
+Asked where a device file is opened or its access checked, after its mode permitted it, where one is made, and where a
+file system on a block device is mounted. A caller holds no names of files, and keeps what it looks at afterwards.
 
 Context: may sleep; raises EPERM, MemoryError.
 """
@@ -38,7 +39,9 @@ GUARD: Final = _Guard()
 
 @noinline
 def check_device(mode: int, number: int, mask: int) -> None:
-    """Before a device file is opened for MAY_READ, MAY_WRITE. Raises EPERM."""
+    """Before a device is opened for MAY_READ, MAY_WRITE, or its file looked for: the mask 0. Raises EPERM."""
+    if number == 0:
+        return  # no device has it
     access = (READ if mask & MAY_READ != 0 else 0) | (WRITE if mask & MAY_WRITE != 0 else 0)
     _ask(mode, number, access)
 

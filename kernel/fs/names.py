@@ -137,15 +137,47 @@ def make_node(context: FsContext, base: Path | None, name: bytes, mode: int, rde
         raise Errno(EPERM)
     if kind not in (S_IFREG, S_IFCHR, S_IFBLK, S_IFIFO, S_IFSOCK):
         raise Errno(EINVAL)
-    walk = _hold_new_name(context, base, name)
+    walk = resolve_parent(context, base, name)
+    if walk.kind != LAST_NORMAL:
+        raise Errno(EEXIST)
+    if DEVICE_PROGRAMS.count != 0 and (kind == S_IFCHR or kind == S_IFBLK):
+        return _make_asked(walk, kind | mode & 0o7777, rdev)
+    return _make_node_at(walk, kind | mode & 0o7777, rdev)
+
+
+@noinline
+def _make_asked(walk: Walk, mode: int, rdev: int) -> Path:
+    """The same for a device if the programs of the thread's control group let it make that. They take safe points, so
+    no names are held meanwhile, and everything is looked at again afterwards. Raises EPERM, MemoryError.
+    """
+    with walk.path():
+        walk.hold_names()
+        try:
+            _prepare_node(walk, mode, rdev)
+        finally:
+            walk.let_names_go()
+        check_making(mode, rdev)
+        if walk.dentry.deleted:
+            raise Errno(ENOENT)
+        return _make_node_at(walk, mode, rdev)
+
+
+def _prepare_node(walk: Walk, mode: int, rdev: int) -> Inode:
+    """`_prepare_creation` for mknod(2)."""
+    directory = _prepare_creation(walk, mode, rdev)
+    kind = mode & S_IFMT
+    is_whiteout = kind == S_IFCHR and rdev == 0
+    if (kind == S_IFCHR or kind == S_IFBLK) and not is_whiteout and not walk.context.credentials.capable(CAP_MKNOD):
+        raise Errno(EPERM)
+    return directory
+
+
+def _make_node_at(walk: Walk, mode: int, rdev: int) -> Path:
+    """The same at the end of a walk, once nobody is left to be asked."""
+    walk.hold_names()
     try:
-        directory = _prepare_creation(walk, kind, rdev)
-        is_whiteout = kind == S_IFCHR and rdev == 0
-        if (kind == S_IFCHR or kind == S_IFBLK) and not is_whiteout and not context.credentials.capable(CAP_MKNOD):
-            raise Errno(EPERM)
-        if DEVICE_PROGRAMS.count != 0:
-            check_making(kind, rdev)
-        inode = create_in(context, directory, walk.last, kind | mode & 0o7777, rdev)
+        directory = _prepare_node(walk, mode, rdev)
+        inode = create_in(walk.context, directory, walk.last, mode, rdev)
         return Path(walk.mount, _made(walk, directory, inode))
     finally:
         walk.let_names_go()

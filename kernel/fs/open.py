@@ -194,22 +194,31 @@ def check_executable(context: FsContext, path: Path) -> None:
 def open_permitted(context: FsContext, credentials: Credentials, path: Path, inode: Inode, flags: int) -> File:
     """Make the description if the thread's domain lets it, and notify whoever watches. The mode permits it."""
     if DEVICE_PROGRAMS.count != 0 and inode.is_device():
-        _ask_group(path, inode, flags)
-    if credentials.domain is not None:
-        return _open_in_domain(context, path, inode, flags)
-    return _open_allowed(context, path, inode, flags)
+        return _open_asked(context, path, inode, flags)
+    return open_unasked(context, credentials, path, inode, flags)
 
 
 @noinline
-def _ask_group(path: Path, inode: Inode, flags: int) -> None:
-    """Whether the programs of the thread's control group let it use a device. May sleep. Raises EPERM, MemoryError."""
+def _open_asked(context: FsContext, path: Path, inode: Inode, flags: int) -> File:
+    """The same for a device if the programs of the thread's control group let it use that. They take safe points, so
+    the file must not go before it is open. May sleep. Raises EPERM, MemoryError.
+    """
     path.pin()
     inode.acquire()
     try:
         check_device(inode.mode, inode.rdev, _mask_of(flags))
+        return open_unasked(context, context.credentials, path, inode, flags)
     finally:
         inode.release()
         path.unpin()
+
+
+@inline
+def open_unasked(context: FsContext, credentials: Credentials, path: Path, inode: Inode, flags: int) -> File:
+    """The same without asking programs."""
+    if credentials.domain is not None:
+        return _open_in_domain(context, path, inode, flags)
+    return _open_allowed(context, path, inode, flags)
 
 
 @noinline

@@ -168,7 +168,7 @@ def _resolve(text: bytes, maps: list[Map], log: Log) -> bytes:
 def _map_for(code: Code, at: int, log: Log) -> Map:
     try:
         return map_at(code.constant(at))
-    except Errno:
+    except (Errno, MemoryError):
         log.say(f"fd {code.constant(at)} is not pointing to valid bpf_map")
         raise
 
