@@ -2,6 +2,7 @@
  * judge the use of devices by members of a control group. */
 #include "cgroup_case.h"
 #include "bpf_case.h"
+#include <sys/ioctl.h>
 #include <sys/sysmacros.h>
 
 static const struct insn allow[] = { MOV(0, 1), EXIT };
@@ -148,6 +149,11 @@ int main(void) {
     puts("--- deny");
     SHOW(attach(group, denying, 2, 0));
     in_group("bpf");
+    int master = (int)MUST(open("/dev/ptmx", O_RDWR | O_NOCTTY));
+    MUST(unlockpt(master));
+    IN_CHILD(put("bpf", "cgroup.procs", "0"); TRY(ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY)); TRY(open(ptsname(master), O_RDWR | O_NOCTTY));
+        SHOW(mount("/dev/loop0", "/tmp", "ext2", MS_RDONLY, "")); SHOW(mount("/dev/loop0", "/tmp", "ext2", 0, "")));
+    close(master);
     puts("--- below");
     SHOW(attach(below, allowing, 2, 0));
     in_group("bpf/below");
