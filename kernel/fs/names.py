@@ -112,11 +112,17 @@ def _prepare_creation(walk: Walk, mode: int, rdev: int = 0) -> Inode:
     return directory
 
 
-def _hold_new_name(context: FsContext, base: Path | None, name: bytes) -> Walk:
-    """Walk to where a name is to be created, and hold the names there."""
+def _walk_to_new(context: FsContext, base: Path | None, name: bytes) -> Walk:
+    """Walk to where a name is to be created."""
     walk = resolve_parent(context, base, name)
     if walk.kind != LAST_NORMAL:
         raise Errno(EEXIST)
+    return walk
+
+
+def _hold_new_name(context: FsContext, base: Path | None, name: bytes) -> Walk:
+    """The same, and hold the names there."""
+    walk = _walk_to_new(context, base, name)
     walk.hold_names()
     return walk
 
@@ -130,6 +136,22 @@ def _made(walk: Walk, directory: Inode, inode: Inode) -> Dentry:
 
 def make_node(context: FsContext, base: Path | None, name: bytes, mode: int, rdev: int) -> Path:
     """mknod(2): a regular file, device, FIFO or socket."""
+    kind = _kind_to_make(mode)
+    walk = _walk_to_new(context, base, name)
+    if DEVICE_PROGRAMS.count != 0 and (kind == S_IFCHR or kind == S_IFBLK):
+        return _make_asked(walk, kind | mode & 0o7777, rdev)
+    return _make_node_at(walk, kind | mode & 0o7777, rdev)
+
+
+def make_node_unasked(context: FsContext, base: Path | None, name: bytes, mode: int, rdev: int) -> Path:
+    """The same without asking programs about devices: for a file system that lies over another and holds names; they
+    were asked when the node was made there.
+    """
+    return _make_node_at(_walk_to_new(context, base, name), _kind_to_make(mode) | mode & 0o7777, rdev)
+
+
+def _kind_to_make(mode: int) -> int:
+    """The type of file that mknod(2) is to make. Raises EPERM, EINVAL."""
     kind = mode & S_IFMT
     if kind == 0:
         kind = S_IFREG
@@ -137,12 +159,7 @@ def make_node(context: FsContext, base: Path | None, name: bytes, mode: int, rde
         raise Errno(EPERM)
     if kind not in (S_IFREG, S_IFCHR, S_IFBLK, S_IFIFO, S_IFSOCK):
         raise Errno(EINVAL)
-    walk = resolve_parent(context, base, name)
-    if walk.kind != LAST_NORMAL:
-        raise Errno(EEXIST)
-    if DEVICE_PROGRAMS.count != 0 and (kind == S_IFCHR or kind == S_IFBLK):
-        return _make_asked(walk, kind | mode & 0o7777, rdev)
-    return _make_node_at(walk, kind | mode & 0o7777, rdev)
+    return kind
 
 
 @noinline
