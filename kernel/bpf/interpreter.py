@@ -3,7 +3,8 @@
 Registers hold numbers of 64 bits. A pointer is such a number: its upper half says what it points into, its lower half
 where, so nothing that a program computes is an address of the kernel. Each load and store looks up the region and
 checks its bounds, whatever the verifier found, and a run ends after MOST_STEPS instructions. A program that does what
-it must not ends there, is marked as broken, and has the answer 0.
+it must not ends there, is marked as broken, and has the answer 0. So does a run whose thread is killed, without the
+mark.
 
 Context: takes safe points, so others may change maps meanwhile. May raise MemoryError.
 Source: RFC 9669.
@@ -68,10 +69,11 @@ from kernel.bpf.helpers import (
 )
 from kernel.bpf.maps import PROGRAM_READ_ONLY, PROGRAM_WRITE_ONLY, Map
 from kernel.lang import Array, Errno, final, span_of, u64
-from kernel.lib.pace import pace, spend
+from kernel.lib.pace import is_dying, pace, spend
 
 MOST_STEPS: Final = 1_000_000
 _STEP_COST: Final = 300  # instructions of the processor
+_STEPS_TO_KILL: Final = 4096  # so many are run before a kill is looked for
 
 # Regions: the upper halves of pointers.
 _CONTEXT: Final = 1
@@ -132,7 +134,7 @@ class Machine:
         self.steps: int = 0
 
     def run(self) -> int:
-        """What the program returns: 32 bits; 0 if it is broken."""
+        """What the program returns: 32 bits; 0 if it is broken, or the running thread is to end."""
         code = self.code
         self.registers[1] = _CONTEXT << 32
         self.registers[FRAME] = _STACK << 32 | STACK_SIZE
@@ -140,6 +142,8 @@ class Machine:
         while self.steps < MOST_STEPS:
             self.steps += 1
             pace(_STEP_COST)
+            if self.steps % _STEPS_TO_KILL == 0 and is_dying():
+                return 0
             if at < 0 or at >= code.count or self.is_broken:
                 break
             operation = code.operation(at)

@@ -12,6 +12,7 @@ from kernel.bpf.arithmetic import compute, compute_32, divide_signed, holds, hol
 from kernel.bpf.code import Code
 from kernel.bpf.interpreter import MOST_STEPS, Machine, World
 from kernel.lang import ENOENT, span_of
+from kernel.lib.pace import PACE, Rest
 from tests.unit.bpf.assembler import (
     ADD,
     AND,
@@ -186,6 +187,17 @@ def test_what_the_verifier_would_refuse_ends_the_run(program: bytes) -> None:
     assert machine.run() == 0
     assert machine.is_broken
     assert machine.steps <= MOST_STEPS
+
+
+def test_a_kill_ends_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Killed(Rest):
+        def is_dying(self) -> bool:
+            return True
+
+    monkeypatch.setattr(PACE, "rest", Killed())
+    machine = Machine(Code(go(-1)), [], bytearray(12), World())
+    assert machine.run() == 0
+    assert machine.steps == 4096 and not machine.is_broken
 
 
 def test_values_keep_apart() -> None:
