@@ -39,6 +39,8 @@ _LOAD_FLAGS: Final = 15  # alignment, and what tests the verifier
 _LOG_MOST: Final = 0x3FFF_FFFF
 _TRUE_SIZE: Final = 140
 _MOST_INSTRUCTIONS: Final = 65536
+_MOST_UNPRIVILEGED: Final = 4096  # without CAP_BPF
+_FOR_EVERYBODY: Final[list[int]] = [1, 8]  # types that need no right, of which none is there: SOCKET_FILTER, CGROUP_SKB
 _MOST_MAPS: Final = 64
 _LICENCE_SIZE: Final = 128
 _LOOK_COST: Final = 100
@@ -57,13 +59,15 @@ def load(attributes: Attributes) -> int:
         raise Errno(EINVAL)
     if UNPRIVILEGED.value != 0 and not may_program():
         raise Errno(EPERM)
-    licence = user.read_string_start(attributes.pointer(16), _LICENCE_SIZE)
     count = attributes.u32(4)
-    if count == 0 or count > _MOST_INSTRUCTIONS:
+    if count == 0 or count > (_MOST_INSTRUCTIONS if may_program() else _MOST_UNPRIVILEGED):
         raise Errno(E2BIG)
     kind = attributes.u32(0)
+    if kind not in _FOR_EVERYBODY and not may_program():
+        raise Errno(EPERM)
     if kind == CGROUP_DEVICE:
         require_net_admin()
+    licence = user.read_string_start(attributes.pointer(16), _LICENCE_SIZE)
     subject = subject_of(kind)
     if subject is None or not _has_no_more(attributes):
         raise Errno(EINVAL)
