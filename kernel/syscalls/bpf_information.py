@@ -8,7 +8,6 @@ from kernel.fs.bpf.files import MapFile, ProgramFile, open_program_file
 from kernel.fs.constants import O_RDONLY, O_RDWR, O_WRONLY
 from kernel.lang import E2BIG, EINVAL, ENOENT, Errno, UserAddr, span_of
 from kernel.lib import user
-from kernel.lib.pace import pace
 from kernel.syscalls.bpf_arguments import Attributes, program_file_at, require_administrator
 from kernel.syscalls.bpf_maps import install_map
 from kernel.syscalls.descriptor_arguments import file_at
@@ -17,7 +16,6 @@ from kernel.task.words import load_i64, store_i64
 
 _PROGRAM_SIZE: Final = 232  # struct bpf_prog_info
 _MAP_SIZE: Final = 88  # struct bpf_map_info
-_LOOK_COST: Final = 20
 _PAGE: Final = 4096
 _NOT_SUPPORTED: Final = 524
 
@@ -29,12 +27,8 @@ def next_number(attributes: Attributes, of_programs: bool) -> int:
     if start >= 0x7FFF_FFFF:
         raise Errno(EINVAL)
     require_administrator()
-    best = 0
-    numbers = list(KEPT.programs.keys()) if of_programs else list(KEPT.maps.keys())
-    for number in numbers:
-        if number > start and (best == 0 or number < best):
-            best = number
-        pace(_LOOK_COST)
+    numbers = KEPT.program_numbers if of_programs else KEPT.map_numbers
+    best = numbers.next_used(start)
     if best == 0:
         raise Errno(ENOENT)
     attributes.answer(4, best)

@@ -44,6 +44,7 @@ _FOR_EVERYBODY: Final[list[int]] = [1, 8]  # types that need no right, of which 
 _MOST_MAPS: Final = 64
 _LICENCE_SIZE: Final = 128
 _LOOK_COST: Final = 100
+_MAP_COST: Final = 1500  # of a descriptor, which may be a new one
 _NOT_SUPPORTED: Final = 524
 _FOR_DEVICES: Final = 6  # BPF_CGROUP_DEVICE
 _EFFECTIVE: Final = 1
@@ -142,12 +143,15 @@ def _resolve(text: bytes, maps: list[Map], log: Log) -> bytes:
     """The instructions with places in `maps` where descriptors were. Raises EBADF, EINVAL, E2BIG."""
     code = Code(text)
     resolved = bytearray(text)
+    places: dict[int, int] = {}  # in `maps`, by descriptor
     at = 0
     while at < code.count:
         if code.operation(at) == LOAD_CONSTANT:
             if code.source(at) != PLAIN:
                 offset = code.constant(at + 1)
-                map_ = _map_for(code, at, log)
+                descriptor = code.constant(at)
+                place = places.get(descriptor, -1)
+                map_ = _map_for(code, at, log) if place < 0 else maps[place]
                 if code.source(at) == MAP_DESCRIPTOR:
                     if offset != 0:
                         log.say("unrecognized bpf_ld_imm64 insn")
@@ -158,15 +162,25 @@ def _resolve(text: bytes, maps: list[Map], log: Log) -> bytes:
                 elif not 0 <= offset < map_.value_size:
                     log.say("invalid access to map value pointer")
                     raise Errno(EINVAL)
-                if map_ not in maps:
-                    if len(maps) >= _MOST_MAPS:
-                        raise Errno(E2BIG)
-                    maps.append(map_)
-                span_of(resolved).store_u32(at * INSTRUCTION_SIZE + 4, maps.index(map_))
+                if place < 0:
+                    place = _place_of(map_, maps)
+                    places[descriptor] = place
+                span_of(resolved).store_u32(at * INSTRUCTION_SIZE + 4, place)
+                pace(_MAP_COST)
             at += 1
         at += 1
         pace(_LOOK_COST)
     return bytes(resolved)
+
+
+def _place_of(map_: Map, maps: list[Map]) -> int:
+    """Where it is among those that the program uses; it is added if it is not. Raises E2BIG."""
+    if map_ in maps:
+        return maps.index(map_)
+    if len(maps) >= _MOST_MAPS:
+        raise Errno(E2BIG)
+    maps.append(map_)
+    return len(maps) - 1
 
 
 def _map_for(code: Code, at: int, log: Log) -> Map:
