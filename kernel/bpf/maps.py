@@ -16,7 +16,7 @@ Source: bpf(2).
 from typing import Final
 
 from kernel.bpf.key_hash import KeyHash
-from kernel.lang import E2BIG, EBUSY, EEXIST, EINVAL, ENOENT, EPERM, Errno, Span, final, span_of, u8
+from kernel.lang import E2BIG, EEXIST, EINVAL, ENOENT, EPERM, Errno, Span, final, span_of, u8
 from kernel.lib.pace import pace, pace_bytes, spend
 
 HASH: Final = 1
@@ -106,6 +106,10 @@ class Map:
         """The slot of a key, which has the right size; -1 if there is none."""
         return -1
 
+    def needs_room(self, key: bytes) -> bool:
+        """Whether a key is a new one, for which memory is taken."""
+        return False
+
     def update(self, key: bytes, value: Span[u8], flags: int) -> None:
         """Raises EINVAL, E2BIG, EEXIST, ENOENT, MemoryError."""
         raise Errno(EINVAL)
@@ -167,6 +171,9 @@ class HashMap(Map):
 
     def held_bytes(self) -> int:
         return super().held_bytes() + len(self._keys) * (_SLOT_BYTES + 2 * self.key_size)
+
+    def needs_room(self, key: bytes) -> bool:
+        return len(self._free) == 0 and len(self._keys) < self.most and self.find(key) < 0
 
     def find(self, key: bytes) -> int:
         slot = self._first.get(self._hash.of(key), -1)
@@ -271,14 +278,8 @@ def make_map(kind: int, key_size: int, value_size: int, most: int, flags: int) -
     return ArrayMap(kind, key_size, value_size, most, flags)
 
 
-def check_change(map_: Map) -> None:
-    """Raise EPERM unless system calls may change a map."""
-    if map_.is_frozen or map_.flags & READ_ONLY != 0:
-        raise Errno(EPERM)
-
-
 def freeze(map_: Map) -> None:
-    """No system call changes the map any more. Raises EBUSY if that is so already."""
+    """No system call changes the map any more. Raises EPERM if that is so already."""
     if map_.is_frozen:
-        raise Errno(EBUSY)
+        raise Errno(EPERM)
     map_.is_frozen = True

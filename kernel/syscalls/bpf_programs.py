@@ -3,12 +3,21 @@
 from typing import Final
 
 from kernel.bpf.attached import ALLOW_MULTI, ALLOW_OVERRIDE, REPLACE
-from kernel.bpf.code import CGROUP_DEVICE, INSTRUCTION_SIZE, LOAD_CONSTANT, MAP_DESCRIPTOR, PLAIN, Code
+from kernel.bpf.code import (
+    CGROUP_DEVICE,
+    CGROUP_SKB,
+    INSTRUCTION_SIZE,
+    LOAD_CONSTANT,
+    MAP_DESCRIPTOR,
+    PLAIN,
+    SOCKET_FILTER,
+    Code,
+)
 from kernel.bpf.log import Log
 from kernel.bpf.maps import ARRAY, Map
 from kernel.bpf.program import Program
 from kernel.bpf.subject import subject_of
-from kernel.bpf.tag import tag_of
+from kernel.bpf.tag import tag_of, without_maps
 from kernel.bpf.verifier import check_first, verify
 from kernel.cgroup.group import ControlGroup
 from kernel.cgroup.programs import attach, detach, effective_programs, own_flags, own_programs
@@ -20,6 +29,7 @@ from kernel.lib import user
 from kernel.lib.pace import pace
 from kernel.mm.keeping import check_room_to_keep
 from kernel.syscalls.bpf_arguments import (
+    NOT_SUPPORTED,
     UNPRIVILEGED,
     Attributes,
     map_at,
@@ -40,12 +50,11 @@ _LOG_MOST: Final = 0x3FFF_FFFF
 _TRUE_SIZE: Final = 140
 _MOST_INSTRUCTIONS: Final = 65536
 _MOST_UNPRIVILEGED: Final = 4096  # without CAP_BPF
-_FOR_EVERYBODY: Final[list[int]] = [1, 8]  # types that need no right, of which none is there: SOCKET_FILTER, CGROUP_SKB
+_FOR_EVERYBODY: Final[list[int]] = [SOCKET_FILTER, CGROUP_SKB]  # none of which is there
 _MOST_MAPS: Final = 64
 _LICENCE_SIZE: Final = 128
 _LOOK_COST: Final = 100
 _MAP_COST: Final = 1500  # of a descriptor, which may be a new one
-_NOT_SUPPORTED: Final = 524
 _FOR_DEVICES: Final = 6  # BPF_CGROUP_DEVICE
 _EFFECTIVE: Final = 1
 _FREE_LICENCES: Final[list[bytes]] = [
@@ -86,7 +95,7 @@ def load(attributes: Attributes) -> int:
     finally:
         _report(attributes, log)
     program = Program(kind, name, Code(resolved), maps)
-    program.tag = tag_of(_without_maps(text))
+    program.tag = tag_of(without_maps(text))
     program.steps = steps
     program.loaded_ns = boottime_ns()
     program.owner = int(current().credentials.uid)
@@ -158,7 +167,7 @@ def _resolve(text: bytes, maps: list[Map], log: Log) -> bytes:
                         raise Errno(EINVAL)
                 elif map_.kind != ARRAY or map_.most != 1:
                     log.say("invalid access to map value pointer")
-                    raise Errno(_NOT_SUPPORTED if map_.kind == ARRAY else EINVAL)
+                    raise Errno(NOT_SUPPORTED if map_.kind == ARRAY else EINVAL)
                 elif not 0 <= offset < map_.value_size:
                     log.say("invalid access to map value pointer")
                     raise Errno(EINVAL)
@@ -189,22 +198,6 @@ def _map_for(code: Code, at: int, log: Log) -> Map:
     except Errno:
         log.say(f"fd {code.constant(at)} is not pointing to valid bpf_map")
         raise
-
-
-def _without_maps(text: bytes) -> bytes:
-    """What the tag is of: descriptors of maps are 0."""
-    code = Code(text)
-    plain = bytearray(text)
-    at = 0
-    while at < code.count:
-        if code.operation(at) == LOAD_CONSTANT:
-            if code.source(at) != PLAIN:
-                span_of(plain).store_u32(at * INSTRUCTION_SIZE + 4, 0)
-                span_of(plain).store_u32(at * INSTRUCTION_SIZE + 12, 0)
-            at += 1
-        at += 1
-        pace(_LOOK_COST)
-    return bytes(plain)
 
 
 # ---- Groups ----------------------------------------------------------------------------------------------------------
@@ -254,6 +247,8 @@ def detach_program(attributes: Attributes) -> int:
     """BPF_PROG_DETACH: without a program, the only one."""
     attributes.end_at(32)
     if attributes.u32(8) != _FOR_DEVICES or attributes.u32(12) != 0:
+        raise Errno(EINVAL)
+    if attributes.u32(20) != 0 or attributes.i64(24) != 0:
         raise Errno(EINVAL)
     require_net_admin()
     group = _group_at(attributes.i32(0))

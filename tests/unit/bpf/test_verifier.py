@@ -6,8 +6,10 @@ import random
 
 import pytest
 
+from kernel.bpf import verifier
 from kernel.bpf.state import CONTEXT, State, Value
-from kernel.lang import E2BIG, EACCES, EINVAL, Errno
+from kernel.lang import E2BIG, EACCES, EAGAIN, EINVAL, Errno
+from kernel.lib.pace import PACE, Rest
 from tests.unit.bpf.assembler import (
     ADD,
     AND,
@@ -253,3 +255,24 @@ def test_buffers_of_helpers_leak_nothing(program: bytes) -> None:
     with pytest.raises(Errno) as raised:
         check(program, ALLOW, may_leak=False)
     assert raised.value.code == EACCES
+
+
+def test_a_signal_ends_the_verifier(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Interrupted(Rest):
+        def is_interrupted(self) -> bool:
+            return True
+
+    monkeypatch.setattr(PACE, "rest", Interrupted())
+    with pytest.raises(Errno) as raised:
+        check(ALLOW)
+    assert raised.value.code == EAGAIN
+
+
+def test_the_verifier_asks_for_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse() -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(verifier, "check_room_to_keep", refuse)
+    check(ALLOW)
+    with pytest.raises(MemoryError):
+        check(load(W, R2, R1, 4), jump(JEQ, R2, 1, 0), ALLOW)

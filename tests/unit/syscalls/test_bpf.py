@@ -368,6 +368,38 @@ def test_who_may_change_the_setting(machine: Machine) -> None:
 
 
 @booted
+def test_frozen_maps_and_what_is_not_used(machine: Machine) -> None:
+    def check(program: Program, answers: Answers) -> None:
+        calls = Calls(program)
+        fd = calls.create(2, 4, 8, 2)
+        assert answers.bpf(22, struct.pack("<I", fd), 4) == 0
+        assert answers.bpf(22, struct.pack("<I", fd), 4) == -errno.EPERM
+        group = group_of(program)
+        loaded = calls.load(ALLOW)
+        assert calls.attach(group, loaded) == 0
+        assert answers.bpf(9, struct.pack("<6I", group, loaded, AT_DEVICES, 0, 0, 1), 24) == -errno.EINVAL
+        assert answers.bpf(9, struct.pack("<6IQ", group, loaded, AT_DEVICES, 0, 0, 0, 1), 32) == -errno.EINVAL
+        assert calls.detach(group, loaded) == 0
+
+    in_child(machine, check)
+
+
+@booted
+def test_instructions_are_shown_to_those_who_may_load(machine: Machine) -> None:
+    def check(program: Program, answers: Answers) -> None:
+        calls = Calls(program)
+        loaded = calls.load(ALLOW)
+        for length in (16, 0):
+            info = calls.at(16384, struct.pack("<5IIQQ", 0, 0, 0, 0, 0, 16, 0, calls.at(20000, bytes(16))))
+            assert answers.bpf(15, bytearray(struct.pack("<IIQ", loaded, 232, info)), 16) == 0
+            assert struct.unpack_from("<I", program.load(info, 232), 20) == (length,)
+            assert program.load(calls.memory + 20000, 16) == (ALLOW if length else bytes(16))
+            capabilities(program, 12)
+
+    in_child(machine, check)
+
+
+@booted
 def test_a_log_that_is_too_long(machine: Machine) -> None:
     host = machine.host
     calls = Calls(host)
