@@ -3,7 +3,8 @@
 Registers hold numbers of 64 bits. A pointer is such a number: its upper half says what it points into, its lower half
 where, so nothing that a program computes is an address of the kernel. Each load and store looks up the region and
 checks its bounds, whatever the verifier found, and a run ends after MOST_STEPS instructions. A program that does what
-it must not ends there, is marked as broken, and has the answer 0.
+it must not ends there, is marked as broken, and has the answer 0. So does a run whose thread is killed, without the
+mark.
 
 Context: takes safe points, so others may change maps meanwhile. May raise MemoryError.
 Source: RFC 9669.
@@ -29,6 +30,7 @@ from kernel.bpf.code import (
     CALL_CODE,
     COMPARE_EXCHANGE,
     DIV,
+    END,
     EXCHANGE,
     EXIT_CODE,
     FETCH,
@@ -67,11 +69,13 @@ from kernel.bpf.helpers import (
     UPDATE,
 )
 from kernel.bpf.maps import PROGRAM_READ_ONLY, PROGRAM_WRITE_ONLY, Map
-from kernel.lang import Array, Errno, final, span_of, u64
-from kernel.lib.pace import pace, spend
+from kernel.lang import ENOMEM, Array, Errno, final, span_of, u64
+from kernel.lib.pace import is_dying, pace, spend
+from kernel.mm.keeping import has_room_to_keep
 
 MOST_STEPS: Final = 1_000_000
 _STEP_COST: Final = 300  # instructions of the processor
+_STEPS_TO_KILL: Final = 4096  # so many are run before a kill is looked for
 
 # Regions: the upper halves of pointers.
 _CONTEXT: Final = 1
@@ -132,7 +136,7 @@ class Machine:
         self.steps: int = 0
 
     def run(self) -> int:
-        """What the program returns: 32 bits; 0 if it is broken."""
+        """What the program returns: 32 bits; 0 if it is broken, or the running thread is to end."""
         code = self.code
         self.registers[1] = _CONTEXT << 32
         self.registers[FRAME] = _STACK << 32 | STACK_SIZE
@@ -140,6 +144,8 @@ class Machine:
         while self.steps < MOST_STEPS:
             self.steps += 1
             pace(_STEP_COST)
+            if self.steps % _STEPS_TO_KILL == 0 and is_dying():
+                return 0
             if at < 0 or at >= code.count or self.is_broken:
                 break
             operation = code.operation(at)
@@ -178,13 +184,23 @@ class Machine:
             return self.registers[self.code.source(at)]
         return self.code.constant(at)
 
+    def _is_size(self, bits: int, least: int, most: int) -> bool:
+        """Whether an instruction's field is a size; else the program is broken."""
+        is_size = bits == 8 or bits == 16 or bits == 32 or bits == 64
+        if not is_size or bits < least or bits > most:
+            self.is_broken = True
+            return False
+        return True
+
     def _compute(self, at: int, operation: int) -> None:
         code = self.code
         what = operation & 0xF0
         target = code.destination(at)
         old = self.registers[target]
-        if what == 0xD0:
-            self.registers[target] = swap_bytes(old, code.constant(at))
+        if what == END:
+            bits = code.constant(at)
+            if self._is_size(bits, 16, 64):
+                self.registers[target] = swap_bytes(old, bits)
             return
         if what == NEG:
             self.registers[target] = compute(SUB, 0, old)
@@ -192,7 +208,8 @@ class Machine:
         operand = self._operand(at, operation)
         offset = code.offset(at)
         if what == MOV and offset != 0:
-            self.registers[target] = signed_of(operand, offset)
+            if self._is_size(offset, 8, 32):
+                self.registers[target] = signed_of(operand, offset)
         elif offset != 0 and (what == DIV or what == MOD):
             self.registers[target] = divide_signed(what, old, operand)
         else:
@@ -203,8 +220,10 @@ class Machine:
         what = operation & 0xF0
         target = code.destination(at)
         old = self.registers[target]
-        if what == 0xD0:
+        if what == END:
             bits = code.constant(at)
+            if not self._is_size(bits, 16, 64):
+                return
             if operation & FROM_REGISTER != 0:
                 self.registers[target] = swap_bytes(old, bits)
             elif bits < 64:
@@ -216,7 +235,8 @@ class Machine:
         operand = self._operand(at, operation)
         offset = code.offset(at)
         if what == MOV and offset != 0:
-            self.registers[target] = signed_of(operand, offset) & WORD_MASK
+            if self._is_size(offset, 8, 16):
+                self.registers[target] = signed_of(operand, offset) & WORD_MASK
         elif offset != 0 and (what == DIV or what == MOD):
             result = divide_signed(what, signed_of(old, 32), signed_of(operand, 32))
             self.registers[target] = result & WORD_MASK
@@ -403,9 +423,13 @@ class Machine:
             value = self._bytes(self.registers[3], map_.value_size)
             flags = self.registers[4]
             if value is not None:
+                if map_.needs_room(key) and not has_room_to_keep():
+                    return -ENOMEM
                 map_.update(key, span_of(value), flags if 0 <= flags <= 2 else -1)
         except Errno as error:
             return -error.code
+        except MemoryError:
+            return -ENOMEM  # the program decides
         return 0
 
     def _write_command(self, address: int, size: int) -> None:

@@ -5,8 +5,9 @@ by the number of its slot and a place inside, both checked at each access. A slo
 its bytes until another key gets it: a program that still has the value then reads or writes a value, never anything
 else.
 
-Invariants: of a hash table, `_slots` has a number for each key, `_keys` and `_used` the way back; the numbers that are
-neither used nor in `_free` are those from the length of `_keys` up.
+Invariants: of a hash table, `_first` has the first slot of those whose keys have a hash, `_next` the one behind each,
+and `_keys` what lies in a slot. The numbers that are neither used nor in `_free` are those from the length of `_keys`
+up. The hash is the map's own (`key_hash.py`), as keys are chosen by whoever uses a map.
 
 Context: `grow` and changes may raise MemoryError. Long searches take safe points.
 Source: bpf(2).
@@ -14,8 +15,9 @@ Source: bpf(2).
 
 from typing import Final
 
-from kernel.lang import E2BIG, EBUSY, EEXIST, EINVAL, ENOENT, EPERM, Errno, Span, final, span_of, u8
-from kernel.lib.pace import pace, pace_bytes
+from kernel.bpf.key_hash import KeyHash
+from kernel.lang import E2BIG, EEXIST, EINVAL, ENOENT, EPERM, Errno, Span, final, span_of, u8
+from kernel.lib.pace import pace, pace_bytes, spend
 
 HASH: Final = 1
 ARRAY: Final = 2
@@ -40,6 +42,7 @@ _MOST_KEY: Final = 512
 _MOST_BYTES: Final = 1 << 30
 _SLOT_BYTES: Final = 160  # of a key with its place in the table, beyond the key's bytes
 _LOOK_COST: Final = 20  # instructions
+_CHAIN_COST: Final = 60
 
 
 class Map:
@@ -103,6 +106,10 @@ class Map:
         """The slot of a key, which has the right size; -1 if there is none."""
         return -1
 
+    def needs_room(self, key: bytes) -> bool:
+        """Whether a key is a new one, for which memory is taken."""
+        return False
+
     def update(self, key: bytes, value: Span[u8], flags: int) -> None:
         """Raises EINVAL, E2BIG, EEXIST, ENOENT, MemoryError."""
         raise Errno(EINVAL)
@@ -152,18 +159,28 @@ class HashMap(Map):
 
     def __init__(self, kind: int, key_size: int, value_size: int, most: int, flags: int) -> None:
         super().__init__(kind, key_size, value_size, most, flags)
-        slots: dict[bytes, int] = {}
+        self._hash: KeyHash = KeyHash()
+        first: dict[int, int] = {}
+        following: list[int] = []
         keys: list[bytes] = []
         free: list[int] = []
-        self._slots: dict[bytes, int] = slots
+        self._first: dict[int, int] = first  # by hash
+        self._next: list[int] = following  # by slot; -1 at the end
         self._keys: list[bytes] = keys  # by slot; empty where none is used
         self._free: list[int] = free
 
     def held_bytes(self) -> int:
         return super().held_bytes() + len(self._keys) * (_SLOT_BYTES + 2 * self.key_size)
 
+    def needs_room(self, key: bytes) -> bool:
+        return len(self._free) == 0 and len(self._keys) < self.most and self.find(key) < 0
+
     def find(self, key: bytes) -> int:
-        return self._slots.get(key, -1)
+        slot = self._first.get(self._hash.of(key), -1)
+        while slot >= 0 and self._keys[slot] != key:
+            slot = self._next[slot]
+            spend(_CHAIN_COST + self.key_size)
+        return slot
 
     def update(self, key: bytes, value: Span[u8], flags: int) -> None:
         if flags > EXIST or flags < 0:
@@ -177,11 +194,14 @@ class HashMap(Map):
         if flags == EXIST:
             raise Errno(ENOENT)
         slot = self._take_slot()
+        number = self._hash.of(key)
+        following = self._first.get(number, -1)
         try:
-            self._slots[key] = slot
+            self._first[number] = slot
         except MemoryError:
             self._free.append(slot)  # it has room: the slot came from there, or `_take_slot` made some
             raise
+        self._next[slot] = following
         self._keys[slot] = key
         self.set_value(slot, value)
 
@@ -194,15 +214,32 @@ class HashMap(Map):
             raise Errno(E2BIG)
         self._free.append(slot)  # room to give it back
         self._free.pop()
-        self._keys.append(b"")
+        self._next.append(-1)
+        try:
+            self._keys.append(b"")
+        except MemoryError:
+            self._next.pop()
+            raise
         return slot
 
     def remove(self, key: bytes) -> None:
-        slot = self.find(key)
+        number = self._hash.of(key)
+        slot = self._first.get(number, -1)
+        before = -1
+        while slot >= 0 and self._keys[slot] != key:
+            before = slot
+            slot = self._next[slot]
+            spend(_CHAIN_COST + self.key_size)
         if slot < 0:
             raise Errno(ENOENT)
         self._free.append(slot)
-        self._slots.pop(key, 0)
+        following = self._next[slot]
+        if before >= 0:
+            self._next[before] = following
+        elif following >= 0:
+            self._first[number] = following
+        else:
+            self._first.pop(number, -1)
         self._keys[slot] = b""
 
     def next_key(self, key: bytes | None) -> bytes:
@@ -241,14 +278,8 @@ def make_map(kind: int, key_size: int, value_size: int, most: int, flags: int) -
     return ArrayMap(kind, key_size, value_size, most, flags)
 
 
-def check_change(map_: Map) -> None:
-    """Raise EPERM unless system calls may change a map."""
-    if map_.is_frozen or map_.flags & READ_ONLY != 0:
-        raise Errno(EPERM)
-
-
 def freeze(map_: Map) -> None:
-    """No system call changes the map any more. Raises EBUSY if that is so already."""
+    """No system call changes the map any more. Raises EPERM if that is so already."""
     if map_.is_frozen:
-        raise Errno(EBUSY)
+        raise Errno(EPERM)
     map_.is_frozen = True

@@ -200,4 +200,7 @@ def _check_buffer(look: Look, register: int, value: Value) -> None:
     if value.kind != STACK:
         look.refuse(f"R{register} type={NAMES[value.kind]} expected=fp, map_value", EACCES)
     place = _stack_place(look, register, value, 0, size.most)
-    look.state.store_bytes(place, size.most)
+    if not look.subject.may_leak and look.state.has_pointer(place, size.most):
+        look.refuse("attempt to corrupt spilled pointer on stack", EACCES)
+    look.state.forget(place, size.most)
+    look.state.store_bytes(place, size.least)  # that much is written for certain

@@ -9,6 +9,7 @@ from typing import Final
 from kernel.bpf.code import Code
 from kernel.bpf.interpreter import Machine, World
 from kernel.bpf.maps import Map
+from kernel.bpf.numbers import Numbers
 from kernel.lang import final
 
 
@@ -51,8 +52,8 @@ class _Kept:
         maps: dict[int, Map] = {}
         self.programs: dict[int, Program] = programs
         self.maps: dict[int, Map] = maps
-        self.last_program: int = 0
-        self.last_map: int = 0
+        self.program_numbers: Numbers = Numbers()
+        self.map_numbers: Numbers = Numbers()
 
 
 KEPT: Final = _Kept()
@@ -61,9 +62,12 @@ KEPT: Final = _Kept()
 def keep_map(map_: Map) -> None:
     """One more refers to a map; the first one gives it a number. Raises MemoryError."""
     if map_.users == 0:
-        number = KEPT.last_map + 1
-        KEPT.maps[number] = map_
-        KEPT.last_map = number
+        number = KEPT.map_numbers.take()
+        try:
+            KEPT.maps[number] = map_
+        except MemoryError:
+            KEPT.map_numbers.give_back(number)
+            raise
         map_.identifier = number
     map_.users += 1
 
@@ -73,14 +77,18 @@ def release_map(map_: Map) -> None:
     map_.users -= 1
     if map_.users == 0:
         KEPT.maps.pop(map_.identifier, map_)
+        KEPT.map_numbers.give_back(map_.identifier)
 
 
 def keep_program(program: Program) -> None:
     """The same for programs. The first one keeps its maps, too. Raises MemoryError."""
     if program.users == 0:
-        number = KEPT.last_program + 1
-        KEPT.programs[number] = program
-        KEPT.last_program = number
+        number = KEPT.program_numbers.take()
+        try:
+            KEPT.programs[number] = program
+        except MemoryError:
+            KEPT.program_numbers.give_back(number)
+            raise
         program.identifier = number
         for map_ in program.maps:
             map_.users += 1  # a descriptor has it now
@@ -91,5 +99,6 @@ def release_program(program: Program) -> None:
     program.users -= 1
     if program.users == 0:
         KEPT.programs.pop(program.identifier, program)
+        KEPT.program_numbers.give_back(program.identifier)
         for map_ in program.maps:
             release_map(map_)

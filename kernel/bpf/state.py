@@ -14,6 +14,7 @@ from typing import Final
 from kernel.bpf.arithmetic import LEAST, MOST
 from kernel.bpf.code import FRAME, REGISTERS, STACK_SIZE
 from kernel.lang import final
+from kernel.lib.pace import spend
 
 UNSET: Final = 0
 NUMBER: Final = 1
@@ -27,6 +28,7 @@ NAMES: Final[list[str]] = ["?", "scalar", "ctx", "fp", "map_ptr", "map_value", "
 
 _WORD: Final = 8
 _ALL_BYTES: Final = 0xFF
+_WORD_COST: Final = 80  # instructions, of a look at one
 
 
 @final
@@ -106,36 +108,37 @@ class State:
 
     def store_bytes(self, offset: int, size: int) -> None:
         """Bytes of numbers from `offset` on, -512 to -1."""
-        at = offset
-        while at < offset + size:
-            index = (-at - 1) // _WORD
-            self.reach(index)
+        self.forget(offset, size)
+        for index in range(_word_of(offset + size - 1), _word_of(offset) + 1):
+            self.stored[index] |= _bytes_of(index, offset, size)
+
+    def forget(self, offset: int, size: int) -> None:
+        """Bytes may have been stored: nothing was stored whole there."""
+        self.reach(_word_of(offset))
+        for index in range(_word_of(offset + size - 1), _word_of(offset) + 1):
             self.words[index] = NOT_SET
-            self.stored[index] |= 1 << (at & 7)
-            at += 1
+            spend(_WORD_COST)
 
     def are_stored(self, offset: int, size: int) -> bool:
         """Whether each byte was stored."""
-        at = offset
-        while at < offset + size:
-            index = (-at - 1) // _WORD
-            if index >= len(self.words) or self.stored[index] >> (at & 7) & 1 == 0:
+        for index in range(_word_of(offset + size - 1), _word_of(offset) + 1):
+            wanted = _bytes_of(index, offset, size)
+            if index >= len(self.words) or self.stored[index] & wanted != wanted:
                 return False
-            at += 1
+            spend(_WORD_COST)
         return True
 
     def word(self, offset: int) -> Value:
         """What was stored whole in the word that the byte at an offset is of; NOT_SET if nothing was."""
-        index = (-offset - 1) // _WORD
+        index = _word_of(offset)
         return self.words[index] if index < len(self.words) else NOT_SET
 
     def has_pointer(self, offset: int, size: int) -> bool:
         """Whether a pointer was stored in one of the bytes."""
-        at = offset
-        while at < offset + size:
-            if self.word(at).is_pointer():
+        for index in range(_word_of(offset + size - 1), min(_word_of(offset) + 1, len(self.words))):
+            if self.words[index].is_pointer():
                 return True
-            at += 1
+            spend(_WORD_COST)
         return False
 
     # ---- Lookups -----------------------------------------------------------------------------------------------
@@ -177,6 +180,17 @@ class State:
         return self.covers(other, (1 << REGISTERS) - 1, may_read_unset=True) and other.covers(
             self, (1 << REGISTERS) - 1, may_read_unset=True
         )
+
+
+def _word_of(offset: int) -> int:
+    """The word that a byte of the stack is in."""
+    return (-offset - 1) // _WORD
+
+
+def _bytes_of(index: int, offset: int, size: int) -> int:
+    """Which bytes of a word are among some, a bit each."""
+    start = -_WORD * (index + 1)
+    return (1 << (min(offset + size, start + _WORD) - start)) - (1 << (max(offset, start) - start))
 
 
 def _is_of(value: Value, identity: int) -> bool:

@@ -25,9 +25,7 @@ class Subject:
         """Whether bytes of the context may be read."""
         if offset < 0 or offset + size > self.context_size or offset % size != 0:
             return False
-        if self.program_type == CGROUP_DEVICE:
-            return size <= 4 if offset < 4 else size == 4
-        return size == 4 and (offset == 0 or offset == 16)
+        return size <= 4 if offset < 4 else size == 4
 
 
 DEVICE_CONTEXT: Final = 12  # struct bpf_cgroup_dev_ctx: type and access, major, minor

@@ -10,7 +10,7 @@ The interpreter checks each access again, so a mistake here ends a program inste
 
 Bounds: at most MOST_STATES states are kept, and MOST_WAITING wait.
 
-Context: takes safe points. Raises EINVAL, EACCES, E2BIG, MemoryError, and says why in the log.
+Context: takes safe points. Raises EINVAL, EACCES, E2BIG, MemoryError, and says why in the log; EAGAIN for a signal.
 Source: bpf(2), Linux's documentation of its verifier.
 """
 
@@ -49,8 +49,9 @@ from kernel.bpf.memory import check_helper, load_value, store_value
 from kernel.bpf.pointers import arithmetic
 from kernel.bpf.state import ANY_NUMBER, CONTEXT, MAP, MAP_VALUE, NOT_SET, NUMBER, STACK, State, Value, number
 from kernel.bpf.subject import Subject
-from kernel.lang import E2BIG, EACCES, EINVAL, Errno, final
-from kernel.lib.pace import is_dying, pace
+from kernel.lang import E2BIG, EACCES, EAGAIN, EINVAL, Errno, final
+from kernel.lib.pace import is_dying, is_interrupted, pace
+from kernel.mm.keeping import check_room_to_keep
 
 MOST_STEPS: Final = 1_000_000
 MOST_STATES: Final = 4096
@@ -58,6 +59,7 @@ MOST_WAITING: Final = 8192
 _MOST_HERE: Final = 64  # states at one place
 _STEP_COST: Final = 1500  # instructions of the processor
 _COMPARE_COST: Final = 1500
+_STATES_OF_ROOM: Final = 256  # that may be kept before room is asked for again
 _SAFE: Final = 0
 
 
@@ -134,8 +136,8 @@ class Verifier(Look):
             if self.steps > MOST_STEPS:
                 self.refuse(f"BPF program is too large. Processed {self.steps} insn", E2BIG)
             pace(_STEP_COST)
-            if is_dying():
-                raise Errno(EINVAL)
+            if is_interrupted() or is_dying():
+                raise Errno(EAGAIN)
             if self.flow.joins[at] != 0 and self._is_covered(at):
                 self.way.end()
                 return
@@ -165,6 +167,7 @@ class Verifier(Look):
                 self.log.say(f"infinite loop detected at insn {at}")
                 raise Errno(EINVAL)
         if len(ways) < _MOST_HERE and self.kept < MOST_STATES:
+            self._ask_for_room(self.kept)
             self.kept += 1
             self.way = Way(self.state.copy(), self.way)
             ways.append(self.way)
@@ -314,8 +317,14 @@ class Verifier(Look):
         """Go on there later. Raises E2BIG."""
         if len(self.waiting) >= MOST_WAITING:
             self.refuse(f"The sequence of {MOST_WAITING + 1} jumps is too complex.", E2BIG)
+        self._ask_for_room(len(self.waiting))
         self.way.open += 1
         self.waiting.append(Waiting(state, at, self.way))
+
+    def _ask_for_room(self, count: int) -> None:
+        """One more state is to be kept, beside `count`. Raises MemoryError."""
+        if count % _STATES_OF_ROOM == 0:
+            check_room_to_keep()
 
     def _call(self, helper: int) -> None:
         result = check_helper(self, helper)

@@ -13,10 +13,23 @@ from kernel.task import current
 from kernel.task.words import load_i32, load_i64
 
 SIZE: Final = 152
+NOT_SUPPORTED: Final = 524  # ENOTSUPP, which Linux has no name for outside
 _PAGE: Final = 4096
 _NAME_SIZE: Final = 16
 
-UNPRIVILEGED: Final = SystemSetting(b"kernel/unprivileged_bpf_disabled", [2], 0, 2)
+
+@final
+class UnprivilegedSetting(SystemSetting):
+    """Whether maps are for those with CAP_BPF only: 0 no, 2 yes, 1 yes and for good. CAP_SYS_ADMIN changes it."""
+
+    def store(self, numbers: list[int]) -> None:
+        if self.values[0] == 1 and numbers[0] != 1:
+            raise Errno(EPERM)
+        self.values[0] = numbers[0]
+
+
+UNPRIVILEGED: Final = UnprivilegedSetting(b"kernel/unprivileged_bpf_disabled", [2], 0, 2)
+UNPRIVILEGED.guard = CAP_SYS_ADMIN
 
 
 @final

@@ -8,8 +8,7 @@ from kernel.fs.bpf.files import MapFile, ProgramFile, open_program_file
 from kernel.fs.constants import O_RDONLY, O_RDWR, O_WRONLY
 from kernel.lang import E2BIG, EINVAL, ENOENT, Errno, UserAddr, span_of
 from kernel.lib import user
-from kernel.lib.pace import pace
-from kernel.syscalls.bpf_arguments import Attributes, program_file_at, require_administrator
+from kernel.syscalls.bpf_arguments import NOT_SUPPORTED, Attributes, may_program, program_file_at, require_administrator
 from kernel.syscalls.bpf_maps import install_map
 from kernel.syscalls.descriptor_arguments import file_at
 from kernel.task import current
@@ -17,9 +16,7 @@ from kernel.task.words import load_i64, store_i64
 
 _PROGRAM_SIZE: Final = 232  # struct bpf_prog_info
 _MAP_SIZE: Final = 88  # struct bpf_map_info
-_LOOK_COST: Final = 20
 _PAGE: Final = 4096
-_NOT_SUPPORTED: Final = 524
 
 
 def next_number(attributes: Attributes, of_programs: bool) -> int:
@@ -29,12 +26,8 @@ def next_number(attributes: Attributes, of_programs: bool) -> int:
     if start >= 0x7FFF_FFFF:
         raise Errno(EINVAL)
     require_administrator()
-    best = 0
-    numbers = list(KEPT.programs.keys()) if of_programs else list(KEPT.maps.keys())
-    for number in numbers:
-        if number > start and (best == 0 or number < best):
-            best = number
-        pace(_LOOK_COST)
+    numbers = KEPT.program_numbers if of_programs else KEPT.map_numbers
+    best = numbers.next_used(start)
     if best == 0:
         raise Errno(ENOENT)
     attributes.answer(4, best)
@@ -106,17 +99,18 @@ def _map_information(map_: Map) -> bytearray:
     return storage
 
 
-def _program_information(program: Program, address: UserAddr, length: int) -> bytearray:
+def _program_information(program: Program, address: UserAddr, known: int) -> bytearray:
     """The structure, and the arrays that it names."""
     given = bytearray(_PROGRAM_SIZE)
-    user.read_into(span_of(given)[0:length], address)
+    user.read_into(span_of(given)[0:known], address)
     asked = span_of(given)
     storage = bytearray(_PROGRAM_SIZE)
     words = span_of(storage)
     words.store_u32(0, program.kind)
     words.store_u32(4, program.identifier)
     words[8:16].copy_from(span_of(program.tag))
-    words.store_u32(20, len(program.code.instructions))
+    length = len(program.code.instructions) if may_program() else 0  # the others may have been sent a descriptor
+    words.store_u32(20, length)
     words.store_u64(24, asked.load_u64(24))
     words.store_u64(32, asked.load_u64(32))
     store_i64(words, 40, program.loaded_ns)
@@ -130,7 +124,7 @@ def _program_information(program: Program, address: UserAddr, length: int) -> by
     numbers = UserAddr(load_i64(asked, 56))
     for index in range(room):
         user.write_u32(user.at(numbers, 4 * index), program.maps[index].identifier)
-    wanted = min(asked.load_u32(20), len(program.code.instructions))
+    wanted = min(asked.load_u32(20), length)
     text = UserAddr(load_i64(asked, 32))
     if wanted > 0:
         user.write_bytes(text, program.code.instructions[:wanted])
@@ -141,4 +135,4 @@ def test_run(attributes: Attributes) -> int:
     """BPF_PROG_TEST_RUN: of no type that is there."""
     attributes.end_at(76)
     program_file_at(attributes.i32(0))
-    raise Errno(_NOT_SUPPORTED)
+    raise Errno(NOT_SUPPORTED)

@@ -5,10 +5,11 @@ from typing import Final
 from kernel.bpf.maps import ARRAY, HASH, READ_ONLY, WRITE_ONLY, Map, freeze, make_map
 from kernel.fs.bpf.files import open_map_file
 from kernel.fs.constants import O_RDONLY, O_RDWR, O_WRONLY
-from kernel.lang import EINVAL, ENOENT, EPERM, Errno, span_of
+from kernel.lang import EINTR, EINVAL, ENOENT, EPERM, Errno, span_of
 from kernel.lib import user
+from kernel.lib.pace import is_dying
 from kernel.mm.keeping import check_room_to_keep
-from kernel.syscalls.bpf_arguments import UNPRIVILEGED, Attributes, map_file_at, may_program
+from kernel.syscalls.bpf_arguments import NOT_SUPPORTED, UNPRIVILEGED, Attributes, map_file_at, may_program
 from kernel.task import current
 
 _CREATE_END: Final = 80
@@ -44,6 +45,8 @@ def create_map(attributes: Attributes) -> int:
     check_room_to_keep()
     while map_.grow():
         check_room_to_keep()
+        if is_dying():
+            raise Errno(EINTR)
     return install_map(map_, opened)
 
 
@@ -64,6 +67,12 @@ def _writable(attributes: Attributes) -> Map:
     if not file.writable or file.map.is_frozen:
         raise Errno(EPERM)
     return file.map
+
+
+def _check_change(map_: Map) -> None:
+    """Raise EPERM if it was frozen while memory was read."""
+    if map_.is_frozen:
+        raise Errno(EPERM)
 
 
 def _key(attributes: Attributes, map_: Map) -> bytes:
@@ -97,6 +106,7 @@ def update(attributes: Attributes) -> int:
     value = user.read_bytes(attributes.pointer(16), map_.value_size)
     if map_.find(key) < 0:
         check_room_to_keep()
+    _check_change(map_)
     map_.update(key, span_of(value), flags)
     return 0
 
@@ -105,7 +115,9 @@ def delete(attributes: Attributes) -> int:
     """BPF_MAP_DELETE_ELEM."""
     attributes.end_at(16)
     map_ = _writable(attributes)
-    map_.remove(_key(attributes, map_))
+    key = _key(attributes, map_)
+    _check_change(map_)
+    map_.remove(key)
     return 0
 
 
@@ -132,7 +144,8 @@ def look_up_and_delete(attributes: Attributes) -> int:
         raise Errno(EINVAL)
     key = _key(attributes, map_)
     if map_.kind != HASH:
-        raise Errno(_NOT_SUPPORTED)
+        raise Errno(NOT_SUPPORTED)
+    _check_change(map_)
     slot = map_.find(key)
     if slot < 0:
         raise Errno(ENOENT)
@@ -140,9 +153,6 @@ def look_up_and_delete(attributes: Attributes) -> int:
     map_.remove(key)
     user.write_bytes(attributes.pointer(16), value)
     return 0
-
-
-_NOT_SUPPORTED: Final = 524  # ENOTSUPP, which Linux has no name for outside
 
 
 def freeze_map(attributes: Attributes) -> int:

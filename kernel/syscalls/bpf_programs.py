@@ -3,12 +3,21 @@
 from typing import Final
 
 from kernel.bpf.attached import ALLOW_MULTI, ALLOW_OVERRIDE, REPLACE
-from kernel.bpf.code import CGROUP_DEVICE, INSTRUCTION_SIZE, LOAD_CONSTANT, MAP_DESCRIPTOR, PLAIN, Code
+from kernel.bpf.code import (
+    CGROUP_DEVICE,
+    CGROUP_SKB,
+    INSTRUCTION_SIZE,
+    LOAD_CONSTANT,
+    MAP_DESCRIPTOR,
+    PLAIN,
+    SOCKET_FILTER,
+    Code,
+)
 from kernel.bpf.log import Log
 from kernel.bpf.maps import ARRAY, Map
 from kernel.bpf.program import Program
 from kernel.bpf.subject import subject_of
-from kernel.bpf.tag import tag_of
+from kernel.bpf.tag import tag_of, without_maps
 from kernel.bpf.verifier import check_first, verify
 from kernel.cgroup.group import ControlGroup
 from kernel.cgroup.programs import attach, detach, effective_programs, own_flags, own_programs
@@ -20,6 +29,7 @@ from kernel.lib import user
 from kernel.lib.pace import pace
 from kernel.mm.keeping import check_room_to_keep
 from kernel.syscalls.bpf_arguments import (
+    NOT_SUPPORTED,
     UNPRIVILEGED,
     Attributes,
     map_at,
@@ -39,10 +49,12 @@ _LOAD_FLAGS: Final = 15  # alignment, and what tests the verifier
 _LOG_MOST: Final = 0x3FFF_FFFF
 _TRUE_SIZE: Final = 140
 _MOST_INSTRUCTIONS: Final = 65536
+_MOST_UNPRIVILEGED: Final = 4096  # without CAP_BPF
+_FOR_EVERYBODY: Final[list[int]] = [SOCKET_FILTER, CGROUP_SKB]  # none of which is there
 _MOST_MAPS: Final = 64
 _LICENCE_SIZE: Final = 128
 _LOOK_COST: Final = 100
-_NOT_SUPPORTED: Final = 524
+_MAP_COST: Final = 1500  # of a descriptor, which may be a new one
 _FOR_DEVICES: Final = 6  # BPF_CGROUP_DEVICE
 _EFFECTIVE: Final = 1
 _FREE_LICENCES: Final[list[bytes]] = [
@@ -57,13 +69,15 @@ def load(attributes: Attributes) -> int:
         raise Errno(EINVAL)
     if UNPRIVILEGED.value != 0 and not may_program():
         raise Errno(EPERM)
-    licence = user.read_string_start(attributes.pointer(16), _LICENCE_SIZE)
     count = attributes.u32(4)
-    if count == 0 or count > _MOST_INSTRUCTIONS:
+    if count == 0 or count > (_MOST_INSTRUCTIONS if may_program() else _MOST_UNPRIVILEGED):
         raise Errno(E2BIG)
     kind = attributes.u32(0)
+    if kind not in _FOR_EVERYBODY and not may_program():
+        raise Errno(EPERM)
     if kind == CGROUP_DEVICE:
         require_net_admin()
+    licence = user.read_string_start(attributes.pointer(16), _LICENCE_SIZE)
     subject = subject_of(kind)
     if subject is None or not _has_no_more(attributes):
         raise Errno(EINVAL)
@@ -81,7 +95,7 @@ def load(attributes: Attributes) -> int:
     finally:
         _report(attributes, log)
     program = Program(kind, name, Code(resolved), maps)
-    program.tag = tag_of(_without_maps(text))
+    program.tag = tag_of(without_maps(text))
     program.steps = steps
     program.loaded_ns = boottime_ns()
     program.owner = int(current().credentials.uid)
@@ -138,31 +152,44 @@ def _resolve(text: bytes, maps: list[Map], log: Log) -> bytes:
     """The instructions with places in `maps` where descriptors were. Raises EBADF, EINVAL, E2BIG."""
     code = Code(text)
     resolved = bytearray(text)
+    places: dict[int, int] = {}  # in `maps`, by descriptor
     at = 0
     while at < code.count:
         if code.operation(at) == LOAD_CONSTANT:
             if code.source(at) != PLAIN:
                 offset = code.constant(at + 1)
-                map_ = _map_for(code, at, log)
+                descriptor = code.constant(at)
+                place = places.get(descriptor, -1)
+                map_ = _map_for(code, at, log) if place < 0 else maps[place]
                 if code.source(at) == MAP_DESCRIPTOR:
                     if offset != 0:
                         log.say("unrecognized bpf_ld_imm64 insn")
                         raise Errno(EINVAL)
                 elif map_.kind != ARRAY or map_.most != 1:
                     log.say("invalid access to map value pointer")
-                    raise Errno(_NOT_SUPPORTED if map_.kind == ARRAY else EINVAL)
+                    raise Errno(NOT_SUPPORTED if map_.kind == ARRAY else EINVAL)
                 elif not 0 <= offset < map_.value_size:
                     log.say("invalid access to map value pointer")
                     raise Errno(EINVAL)
-                if map_ not in maps:
-                    if len(maps) >= _MOST_MAPS:
-                        raise Errno(E2BIG)
-                    maps.append(map_)
-                span_of(resolved).store_u32(at * INSTRUCTION_SIZE + 4, maps.index(map_))
+                if place < 0:
+                    place = _place_of(map_, maps)
+                    places[descriptor] = place
+                span_of(resolved).store_u32(at * INSTRUCTION_SIZE + 4, place)
+                pace(_MAP_COST)
             at += 1
         at += 1
         pace(_LOOK_COST)
     return bytes(resolved)
+
+
+def _place_of(map_: Map, maps: list[Map]) -> int:
+    """Where it is among those that the program uses; it is added if it is not. Raises E2BIG."""
+    if map_ in maps:
+        return maps.index(map_)
+    if len(maps) >= _MOST_MAPS:
+        raise Errno(E2BIG)
+    maps.append(map_)
+    return len(maps) - 1
 
 
 def _map_for(code: Code, at: int, log: Log) -> Map:
@@ -171,22 +198,6 @@ def _map_for(code: Code, at: int, log: Log) -> Map:
     except (Errno, MemoryError):
         log.say(f"fd {code.constant(at)} is not pointing to valid bpf_map")
         raise
-
-
-def _without_maps(text: bytes) -> bytes:
-    """What the tag is of: descriptors of maps are 0."""
-    code = Code(text)
-    plain = bytearray(text)
-    at = 0
-    while at < code.count:
-        if code.operation(at) == LOAD_CONSTANT:
-            if code.source(at) != PLAIN:
-                span_of(plain).store_u32(at * INSTRUCTION_SIZE + 4, 0)
-                span_of(plain).store_u32(at * INSTRUCTION_SIZE + 12, 0)
-            at += 1
-        at += 1
-        pace(_LOOK_COST)
-    return bytes(plain)
 
 
 # ---- Groups ----------------------------------------------------------------------------------------------------------
@@ -236,6 +247,8 @@ def detach_program(attributes: Attributes) -> int:
     """BPF_PROG_DETACH: without a program, the only one."""
     attributes.end_at(32)
     if attributes.u32(8) != _FOR_DEVICES or attributes.u32(12) != 0:
+        raise Errno(EINVAL)
+    if attributes.u32(20) != 0 or attributes.i64(24) != 0:
         raise Errno(EINVAL)
     require_net_admin()
     group = _group_at(attributes.i32(0))

@@ -13,6 +13,7 @@ from kernel.fs.constants import device_major, device_minor
 from kernel.fs.device_guard import GUARD, DeviceJudge
 from kernel.lang import final, span_of
 from kernel.lib import random
+from kernel.lib.pace import is_dying
 from kernel.sched.processor import this_processor
 from kernel.task.task import current, current_or_none
 from kernel.time.clock import boottime_ns, monotonic_ns
@@ -42,11 +43,10 @@ class KernelWorld(World):
         return int(task.process.pid) << 32 | int(task.tid)
 
     def uid_gid(self) -> int:
-        who = current().credentials
-        uid = who.user_namespace.shown_uid(who.uid)
-        gid = who.user_namespace.shown_gid(who.gid) & _WORD
+        who = current().credentials  # by their numbers in the first namespace, whatever the thread's own is
+        gid = int(who.gid) & _WORD
         high = gid - (1 << 32) if gid >> 31 != 0 else gid
-        return high << 32 | (uid & _WORD)
+        return high << 32 | (int(who.uid) & _WORD)
 
     def control_group(self) -> int:
         return current().cgroup.number
@@ -74,10 +74,13 @@ class GroupJudge(DeviceJudge):
         words.store_u32(0, access << _ACCESS_SHIFT | kind)
         words.store_u32(4, device_major(number))
         words.store_u32(8, device_minor(number))
-        for program in programs:
-            if program.run(context, WORLD) == 0:
+        is_permitted = True
+        for program in programs:  # each is asked, whatever those before it said: they may count
+            if is_dying():
                 return False
-        return True
+            if program.run(context, WORLD) == 0:
+                is_permitted = False
+        return is_permitted
 
 
 _JUDGE: Final = GroupJudge()

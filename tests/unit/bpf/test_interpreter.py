@@ -8,10 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kernel.bpf import interpreter
 from kernel.bpf.arithmetic import compute, compute_32, divide_signed, holds, holds_32, swap_bytes
 from kernel.bpf.code import Code
 from kernel.bpf.interpreter import MOST_STEPS, Machine, World
-from kernel.lang import ENOENT, span_of
+from kernel.bpf.maps import HashMap
+from kernel.lang import ENOENT, ENOMEM, span_of
+from kernel.lib.pace import PACE, Rest
 from tests.unit.bpf.assembler import (
     ADD,
     AND,
@@ -178,6 +181,12 @@ def test_a_hash_is_updated_and_deleted() -> None:
         mov(R1, 0) + call(1),
         raw(0x18),
         raw(0xBF, 15, 15),
+        raw(0xD7, R0, constant=-8),
+        raw(0xD7, R0, constant=0x7FFF_FFFF),
+        raw(0xD4, R0, constant=-1),
+        raw(0xDC, R0, constant=8),
+        raw(0xBF, R0, R1, -1),
+        raw(0xBC, R0, R1, 32),
     ],
 )
 def test_what_the_verifier_would_refuse_ends_the_run(program: bytes) -> None:
@@ -186,6 +195,38 @@ def test_what_the_verifier_would_refuse_ends_the_run(program: bytes) -> None:
     assert machine.run() == 0
     assert machine.is_broken
     assert machine.steps <= MOST_STEPS
+
+
+def test_a_kill_ends_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Killed(Rest):
+        def is_dying(self) -> bool:
+            return True
+
+    monkeypatch.setattr(PACE, "rest", Killed())
+    machine = Machine(Code(go(-1)), [], bytearray(12), World())
+    assert machine.run() == 0
+    assert machine.steps == 4096 and not machine.is_broken
+
+
+NEW_KEY = map_(R1, 1) + mov_r(R2, R10) + alu(ADD, R2, -8) + mov_r(R3, R2) + mov(R4, 0) + call(2)
+OUT_OF_MEMORY = mov_r(R6, R0) + mov(R0, 0) + raw(0x55, R6, 0, 1, -ENOMEM) + mov(R0, 1) + LEAVE
+
+
+def test_a_new_key_asks_for_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = maps()
+    monkeypatch.setattr(interpreter, "has_room_to_keep", lambda: False)
+    assert run(store_constant(DW, R10, -8, 5), NEW_KEY, OUT_OF_MEMORY, among=known) == 1
+    assert known[1].find(struct.pack("<Q", 5)) == -1
+    known[1].update(struct.pack("<Q", 5), span_of(bytes(8)), 0)
+    assert run(store_constant(DW, R10, -8, 5), NEW_KEY, OUT_OF_MEMORY, among=known) == 0
+
+
+def test_a_helper_returns_that_memory_is_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(self: HashMap) -> int:
+        raise MemoryError
+
+    monkeypatch.setattr(HashMap, "_take_slot", fail)
+    assert run(store_constant(DW, R10, -8, 5), NEW_KEY, OUT_OF_MEMORY) == 1
 
 
 def test_values_keep_apart() -> None:

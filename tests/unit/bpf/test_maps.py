@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import random
 import struct
 
 import pytest
 
-from kernel.bpf.maps import ARRAY, EXIST, HASH, NO_EXIST, Map, make_map
+from kernel.bpf.key_hash import KeyHash
+from kernel.bpf.maps import ARRAY, EXIST, HASH, NO_EXIST, HashMap, Map, make_map
 from kernel.lang import E2BIG, EEXIST, EINVAL, ENOENT, Errno, span_of
+from kernel.lang.runtime.hashing import hash_bytes
+from kernel.lib.pace import PACE, PACE_BUDGET
 from tests.unit.bpf.assembler import new_map
 
 
@@ -62,6 +66,46 @@ def test_a_hash_takes_as_many_as_it_may() -> None:
     assert raised.value.code == ENOENT
     assert put(table, 10, b"cc") == 0
     assert {each: table.value(table.find(key(each))) for each in keys_of(table)} == {7: b"bb", 9: b"aa", 10: b"cc"}
+
+
+def test_keys_that_were_made_to_collide() -> None:
+    """They have one hash in dictionaries, whose seed is known; each map has a secret of its own."""
+    made = [struct.pack("<Q", (upper << 32) | folding(upper)) for upper in range(300)]
+    assert len({hash_bytes(each) for each in made}) == 1
+    table, other = (new_map(HASH, 8, 2, 300) for _ in range(2))
+    for each in made:
+        table.update(each, span_of(b"aa"), 0)
+        other.update(each, span_of(b"aa"), 0)
+    assert isinstance(table, HashMap) and isinstance(other, HashMap)
+    assert len(table._first) > 295
+    assert set(table._first) != set(other._first)
+
+
+def folding(upper: int) -> int:
+    """The lower word with which `word ^ word >> 29` has the same lower 32 bits for all upper ones."""
+    low = 0
+    for bit in range(31, -1, -1):
+        low |= ((upper << 32 | low) >> 29 + bit & 1) << bit
+    return low
+
+
+def test_chains_of_equal_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(KeyHash, "of", lambda self, key: key[0] & 1)
+    table = new_map(HASH, 4, 2, 64)
+    chance = random.Random(3)
+    model: dict[int, bytes] = {}
+    for _ in range(2000):
+        number = chance.randrange(40)
+        if chance.random() < 0.5:
+            value = chance.randbytes(2)
+            assert put(table, number, value) == 0
+            model[number] = value
+        elif number in model:
+            table.remove(key(number))
+            model.pop(number)
+        assert sorted(keys_of(table)) == sorted(model)
+    assert {each: table.value(table.find(key(each))) for each in keys_of(table)} == model
+    assert PACE.left < PACE_BUDGET
 
 
 def test_a_large_map_lies_in_pieces() -> None:

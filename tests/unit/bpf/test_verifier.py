@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
-from kernel.lang import E2BIG, EACCES, EINVAL, Errno
+from kernel.bpf import verifier
+from kernel.bpf.state import CONTEXT, State, Value
+from kernel.lang import E2BIG, EACCES, EAGAIN, EINVAL, Errno
+from kernel.lib.pace import PACE, Rest
 from tests.unit.bpf.assembler import (
     ADD,
     AND,
@@ -208,3 +213,66 @@ def test_a_word_comparison_says_nothing_of_the_upper_half() -> None:
     program = mov(R6, 0) + program.replace(LOOKUP, mov_r(R6, R2) + LOOKUP)
     with pytest.raises(Errno):
         check(program)
+
+
+def test_bytes_of_the_stack() -> None:
+    """Against a byte at a time."""
+    chance = random.Random(5)
+    for _ in range(2000):
+        state = State()
+        stored: set[int] = set()
+        for _ in range(3):
+            place, size = random_piece(chance)
+            state.store_bytes(place, size)
+            stored.update(range(place, place + size))
+        pointer = -8 * chance.randrange(1, 65)
+        state.store_whole(pointer, Value(CONTEXT, 0, 0))
+        stored.update(range(pointer, pointer + 8))
+        place, size = random_piece(chance)
+        assert state.are_stored(place, size) == (set(range(place, place + size)) <= stored)
+        assert state.has_pointer(place, size) == (place < pointer + 8 and pointer < place + size)
+        state.forget(place, size)
+        assert not state.has_pointer(place, size)
+
+
+def random_piece(chance: random.Random) -> tuple[int, int]:
+    place = -chance.randrange(1, 513)
+    return place, chance.randrange(1, min(-place, chance.choice([4, 20, 512])) + 1)
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        # A pointer that is partly overwritten by a helper, and whose rest is read.
+        store(DW, R10, -8, R1) + mov_r(R1, R10) + alu(ADD, R1, -8) + mov(R2, 4) + call(16) + load(W, R6, R10, -4),
+        # Bytes that a helper may not have written: the size is 1 to 8.
+        load(W, R2, R1, 4) + alu(AND, R2, 7) + alu(ADD, R2, 1) + mov_r(R1, R10) + alu(ADD, R1, -8) + call(16)
+        + load(DW, R6, R10, -8),
+    ],
+)  # fmt: skip
+def test_buffers_of_helpers_leak_nothing(program: bytes) -> None:
+    check(program, ALLOW, may_leak=True)
+    with pytest.raises(Errno) as raised:
+        check(program, ALLOW, may_leak=False)
+    assert raised.value.code == EACCES
+
+
+def test_a_signal_ends_the_verifier(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Interrupted(Rest):
+        def is_interrupted(self) -> bool:
+            return True
+
+    monkeypatch.setattr(PACE, "rest", Interrupted())
+    with pytest.raises(Errno) as raised:
+        check(ALLOW)
+    assert raised.value.code == EAGAIN
+
+
+def test_the_verifier_asks_for_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse() -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(verifier, "check_room_to_keep", refuse)
+    check(ALLOW)
+    with pytest.raises(MemoryError):
+        check(load(W, R2, R1, 4), jump(JEQ, R2, 1, 0), ALLOW)

@@ -14,12 +14,17 @@ from tests.unit.bpf.assembler import (
     DW,
     JEQ,
     LEAVE,
+    MOV,
     R0,
     R1,
     R2,
+    R3,
+    R4,
+    R6,
     R10,
     W,
     alu,
+    alu_r,
     call,
     jump,
     load,
@@ -200,6 +205,42 @@ def test_a_map_says_what_is_allowed(machine: Machine) -> None:
 
 
 @booted
+def test_users_have_their_numbers_in_the_first_namespace(machine: Machine) -> None:
+    judging = call(15) + alu_r(MOV, R6, R0, wide=False) + mov(R0, 0) + jump(JEQ, R6, 1000, 1) + LEAVE + ALLOW
+
+    def check(program: Program, answers: Answers) -> None:
+        calls = Calls(program)
+        assert calls.attach(group_of(program), calls.load(judging)) == 0
+        assert answers.open("/tmp/null", os.O_RDONLY) == -errno.EPERM
+        program.setuid(1000)
+        assert answers.open("/tmp/null", os.O_RDONLY) >= 0
+        program.unshare(0x1000_0000)  # CLONE_NEWUSER
+        assert answers.open("/tmp/null", os.O_RDONLY) >= 0
+
+    in_child(machine, check)
+
+
+@booted
+def test_each_program_runs(machine: Machine) -> None:
+    """Those behind one that denies count, too."""
+
+    def check(program: Program, answers: Answers) -> None:
+        calls = Calls(program)
+        group = group_of(program)
+        fd = calls.create(1, 4, 8, 4)
+        counting = store_constant(W, R10, -4, 7) + store_constant(DW, R10, -16, 1) + map_(R1, fd) + mov_r(R2, R10)
+        counting += alu(ADD, R2, -4) + mov_r(R3, R10) + alu(ADD, R3, -16) + mov(R4, 0) + call(2) + ALLOW
+        assert calls.attach(group, calls.load(DENY), 2) == 0
+        loaded = calls.load(counting)
+        assert loaded >= 0, calls.log()
+        assert calls.attach(group, loaded, 2) == 0
+        assert answers.open("/tmp/null", os.O_RDONLY) == -errno.EPERM
+        assert calls.element(1, fd, struct.pack("<I", 7), bytes(8)) == 0
+
+    in_child(machine, check)
+
+
+@booted
 def test_what_is_known_of_objects(machine: Machine) -> None:
     host = machine.host
     host.mkdir("/tmp/proc", 0o755)
@@ -274,6 +315,86 @@ def test_who_may(machine: Machine) -> None:
         assert calls.load(ALLOW) == -errno.EPERM
         assert answers.bpf(11, bytes(8), 8) == -errno.EPERM
         assert calls.element(1, fd, bytes(4), bytes(8)) == 0  # whoever has it may use it
+
+    in_child(machine, check)
+
+
+SETTING = "/tmp/proc/sys/kernel/unprivileged_bpf_disabled"
+
+
+def capabilities(program: Program, *kept: int) -> None:
+    """Keep but some."""
+    mask = sum(1 << each for each in kept)
+    low, high = mask & 0xFFFF_FFFF, mask >> 32
+    program.capset(struct.pack("<IIQ", 0x2008_0522, 0, 0)[:8], struct.pack("<6I", low, low, 0, high, high, 0))
+
+
+@booted
+def test_the_administrator_of_a_network_loads_nothing(machine: Machine) -> None:
+    """CAP_BPF is asked for whatever the setting says."""
+
+    def check(program: Program, answers: Answers) -> None:
+        calls = Calls(program)
+        mounted = program.mkdir("/tmp/proc", 0o755) or program.mount("none", "/tmp/proc", "proc", 0, 0)
+        assert mounted == 0
+        setting = program.open(SETTING, os.O_WRONLY)
+        assert program.write(setting, b"0", 1) == 1
+        long = mov(R0, 1) * 5000 + LEAVE
+        assert calls.load(ALLOW) >= 0
+        capabilities(program, 12, 39)  # CAP_NET_ADMIN, CAP_BPF
+        assert calls.load(ALLOW) >= 0
+        capabilities(program, 12)
+        assert calls.load(ALLOW) == -errno.EPERM
+        assert calls.load(long[:-8]) == -errno.E2BIG
+
+    in_child(machine, check)
+
+
+@booted
+def test_who_may_change_the_setting(machine: Machine) -> None:
+    def check(program: Program, answers: Answers) -> None:
+        program.mkdir("/tmp/proc", 0o755)
+        program.mount("none", "/tmp/proc", "proc", 0, 0)
+        setting = program.open(SETTING, os.O_WRONLY)
+        assert answers.pwrite64(setting, b"0", 1, 0) == 1
+        assert answers.pwrite64(setting, b"1", 1, 0) == 1
+        assert answers.pwrite64(setting, b"1", 1, 0) == 1
+        assert answers.pwrite64(setting, b"2", 1, 0) == -errno.EPERM
+        assert answers.pwrite64(setting, b"0", 1, 0) == -errno.EPERM
+        capabilities(program, 12, 39)
+        assert answers.pwrite64(setting, b"1", 1, 0) == -errno.EPERM
+
+    in_child(machine, check)
+
+
+@booted
+def test_frozen_maps_and_what_is_not_used(machine: Machine) -> None:
+    def check(program: Program, answers: Answers) -> None:
+        calls = Calls(program)
+        fd = calls.create(2, 4, 8, 2)
+        assert answers.bpf(22, struct.pack("<I", fd), 4) == 0
+        assert answers.bpf(22, struct.pack("<I", fd), 4) == -errno.EPERM
+        group = group_of(program)
+        loaded = calls.load(ALLOW)
+        assert calls.attach(group, loaded) == 0
+        assert answers.bpf(9, struct.pack("<6I", group, loaded, AT_DEVICES, 0, 0, 1), 24) == -errno.EINVAL
+        assert answers.bpf(9, struct.pack("<6IQ", group, loaded, AT_DEVICES, 0, 0, 0, 1), 32) == -errno.EINVAL
+        assert calls.detach(group, loaded) == 0
+
+    in_child(machine, check)
+
+
+@booted
+def test_instructions_are_shown_to_those_who_may_load(machine: Machine) -> None:
+    def check(program: Program, answers: Answers) -> None:
+        calls = Calls(program)
+        loaded = calls.load(ALLOW)
+        for length in (16, 0):
+            info = calls.at(16384, struct.pack("<5IIQQ", 0, 0, 0, 0, 0, 16, 0, calls.at(20000, bytes(16))))
+            assert answers.bpf(15, bytearray(struct.pack("<IIQ", loaded, 232, info)), 16) == 0
+            assert struct.unpack_from("<I", program.load(info, 232), 20) == (length,)
+            assert program.load(calls.memory + 20000, 16) == (ALLOW if length else bytes(16))
+            capabilities(program, 12)
 
     in_child(machine, check)
 
