@@ -38,7 +38,7 @@ EXIST: Final = 2
 
 _PIECE: Final = 32768
 _MOST_VALUE: Final = 65536
-_MOST_KEY: Final = 512
+_MOST_KEY: Final = 4096
 _MOST_BYTES: Final = 1 << 30
 _SLOT_BYTES: Final = 160  # of a key with its place in the table, beyond the key's bytes
 _LOOK_COST: Final = 20  # instructions

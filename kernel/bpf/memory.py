@@ -100,7 +100,8 @@ def _stack_place(look: Look, register: int, base: Value, offset: int, size: int)
         look.refuse(f"R{register} variable stack access prohibited", EACCES)
     place = base.least + offset
     if place < -STACK_SIZE or place + size > 0:
-        look.refuse(f"invalid access to stack R{register} off={place} size={size}", EACCES)
+        is_across_end = -STACK_SIZE <= place < 0
+        look.refuse(f"invalid access to stack R{register} off={place} size={size}", EINVAL if is_across_end else EACCES)
     return place
 
 

@@ -57,6 +57,7 @@ _LOOK_COST: Final = 100
 _MAP_COST: Final = 1500  # of a descriptor, which may be a new one
 _FOR_DEVICES: Final = 6  # BPF_CGROUP_DEVICE
 _EFFECTIVE: Final = 1
+_ORDER: Final = 0x2078  # BPF_F_BEFORE, BPF_F_AFTER, BPF_F_ID, BPF_F_PREORDER, BPF_F_LINK
 _FREE_LICENCES: Final[list[bytes]] = [
     b"GPL", b"GPL v2", b"GPL and additional rights", b"Dual BSD/GPL", b"Dual MIT/GPL", b"Dual MPL/GPL",
 ]  # fmt: skip
@@ -224,7 +225,9 @@ def attach_program(attributes: Attributes) -> int:
     """BPF_PROG_ATTACH."""
     attributes.end_at(32)
     flags = attributes.u32(12)
-    if attributes.u32(8) != _FOR_DEVICES or flags & ~(ALLOW_OVERRIDE | ALLOW_MULTI | REPLACE) != 0:
+    # Where there is but one program, an order among several means nothing.
+    known = ALLOW_MULTI | REPLACE if flags & ALLOW_MULTI != 0 else ALLOW_OVERRIDE | REPLACE | _ORDER
+    if attributes.u32(8) != _FOR_DEVICES or flags & ~known != 0:
         raise Errno(EINVAL)
     if attributes.u32(20) != 0 or attributes.i64(24) != 0:
         raise Errno(EINVAL)
@@ -234,8 +237,6 @@ def attach_program(attributes: Attributes) -> int:
     replaced: Program | None = None
     if flags & ALLOW_MULTI != 0 and flags & REPLACE != 0:
         replaced = _program_for(attributes, 16)
-    if flags & ALLOW_OVERRIDE != 0 and flags & ALLOW_MULTI != 0:
-        raise Errno(EINVAL)
     if flags & REPLACE != 0 and flags & ALLOW_MULTI == 0:
         raise Errno(EINVAL)
     judge_devices()

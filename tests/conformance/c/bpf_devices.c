@@ -66,7 +66,8 @@ static void rules(void) {
     int r = open_group("r"), s = open_group("r/s"), one = LOAD(allow), two = LOAD(deny), three = LOAD(list);
     SHOW(detach(r, one));
     SHOW(attach(r, one, 3, 0));
-    SHOW(attach(r, one, 8, 0));
+    for (unsigned flag = 8; flag < 0x20000; flag *= 2)
+        printf("%x ", flag), SHOW(attach(r, one, flag, 0));
     SHOW(attach(r, one, 4, one));
     SHOW(attach(one, one, 0, 0));
     SHOW(attach(r, r, 0, 0));
