@@ -7,6 +7,11 @@ import os
 import struct
 from collections.abc import Callable
 
+from kernel.bpf.maps import Map
+from kernel.bpf.program import KEPT
+from kernel.fs.bpf import devices
+from kernel.syscalls import bpf_maps
+from kernel.syscalls.bpf_arguments import Attributes
 from tests.unit.booted import booted
 from tests.unit.bpf.assembler import (
     ADD,
@@ -395,6 +400,40 @@ def test_instructions_are_shown_to_those_who_may_load(machine: Machine) -> None:
             assert struct.unpack_from("<I", program.load(info, 232), 20) == (length,)
             assert program.load(calls.memory + 20000, 16) == (ALLOW if length else bytes(16))
             capabilities(program, 12)
+
+    in_child(machine, check)
+
+
+@booted
+def test_a_map_is_frozen_while_memory_is_read(machine: Machine) -> None:
+    calls = Calls(machine.host)
+    fd = calls.create(1, 4, 8, 2)
+    assert calls.element(2, fd, bytes(4), bytes(8)) == 0
+    read_key = bpf_maps._key
+
+    def freezing(attributes: Attributes, map_: Map) -> bytes:
+        map_.is_frozen = True
+        return read_key(attributes, map_)
+
+    bpf_maps.__dict__["_key"] = freezing
+    known = next(iter(KEPT.maps.values()))
+    for command in (2, 3, 21):
+        assert calls.element(command, fd, bytes(4), bytes(8)) == -errno.EPERM
+        assert known.is_frozen
+        known.is_frozen = False
+    bpf_maps.__dict__["_key"] = read_key
+    assert calls.element(1, fd, bytes(4), bytes(8)) == 0
+
+
+@booted
+def test_a_kill_ends_what_takes_long(machine: Machine) -> None:
+    def check(program: Program, answers: Answers) -> None:
+        calls = Calls(program)
+        assert calls.attach(group_of(program), calls.load(ALLOW)) == 0
+        for module in (bpf_maps, devices):
+            module.__dict__["is_dying"] = lambda: True
+        assert calls.create(1, 4, 8, 2) == -errno.EINTR
+        assert answers.open("/tmp/null", os.O_RDONLY) == -errno.EPERM
 
     in_child(machine, check)
 
