@@ -1324,6 +1324,7 @@ static void long_runs(void)
     }
     int status;
     CHECK(waitpid(child, &status, 0) == child && status == 0);
+    close(group);
     CHECK(unlink("/tmp/bpf.null") == 0 && rmdir("/tmp/bpf/bpf") == 0);
     CHECK(umount("/tmp/bpf") == 0 && rmdir("/tmp/bpf") == 0);
 }
