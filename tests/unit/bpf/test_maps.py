@@ -125,7 +125,7 @@ def test_a_large_map_lies_in_pieces() -> None:
         ((ARRAY, 4, 4, 1, 24), EINVAL),
         ((ARRAY, 4, 4, 1, 384), EINVAL),
         ((HASH, 0, 4, 1, 0), EINVAL),
-        ((HASH, 513, 4, 1, 0), E2BIG),
+        ((HASH, 4097, 4, 1, 0), E2BIG),
         ((ARRAY, 4, 0xFFFF_FFFF, 0xFFFF_FFFF, 0), E2BIG),
         ((99, 4, 4, 1, 0), EINVAL),
     ],
