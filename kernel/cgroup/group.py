@@ -16,6 +16,7 @@ Context: nothing sleeps.
 
 from typing import Final
 
+from kernel.bpf.attached import Attached
 from kernel.cgroup.memory import MemoryControl, MemoryHolder
 from kernel.cgroup.numbers import NumberControl
 from kernel.cgroup.processors import ProcessorSet
@@ -85,6 +86,7 @@ class ControlGroup(MemoryHolder):
         self.counted_memory: MemoryControl | None = None  # what counts the group itself
         self.share: TimeShare | None = None
         self.processors: ProcessorSet | None = None
+        self.device_programs: Attached | None = None  # of bpf(2), kernel/cgroup/programs.py
 
     # ---- Controllers ------------------------------------------------------------------------------------------
 

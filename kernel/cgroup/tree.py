@@ -23,6 +23,7 @@ from kernel.cgroup.group import (
 from kernel.cgroup.memory import MEMORY_CONTROLS
 from kernel.cgroup.numbers import NumberControl
 from kernel.cgroup.processors import ProcessorSet
+from kernel.cgroup.programs import end_programs
 from kernel.lang import EAGAIN, EBUSY, EEXIST, EINVAL, ENODEV, EOPNOTSUPP, Errno, final
 from kernel.sched.bandwidth import TimeShare
 from kernel.sched.thread import Thread
@@ -104,6 +105,7 @@ def remove_group(group: ControlGroup) -> None:
     if parent is None or group.is_populated() or len(group.children) > 0:
         raise Errno(EBUSY)
     group.is_removed = True
+    end_programs(group)
     parent.user_ns += group.user_ns
     parent.system_ns += group.system_ns
     parent.children.pop(group.name)
@@ -262,5 +264,3 @@ def check_target(group: ControlGroup) -> None:
         return
     if group.delegated != 0:
         raise Errno(EBUSY)
-
-

@@ -6,6 +6,7 @@ owner or root.
 
 from typing import Final
 
+from kernel.cgroup.programs import DEVICE_PROGRAMS
 from kernel.fs.access_control import change_list_mode
 from kernel.fs.constants import (
     FS_APPEND_FL,
@@ -21,6 +22,7 @@ from kernel.fs.constants import (
     UTIME_NOW,
     UTIME_OMIT,
 )
+from kernel.fs.device_guard import check_device
 from kernel.fs.inode import Inode
 from kernel.fs.landlock import TRUNCATE, require
 from kernel.fs.leases import break_leases_for_opening
@@ -148,3 +150,5 @@ def check_access(credentials: Credentials, path: Path, mask: int) -> None:
         path.mount.require_writable()
         return
     inode.check_permission(credentials, mask)
+    if DEVICE_PROGRAMS.count != 0 and inode.is_device():
+        check_device(inode.mode, inode.rdev, mask)

@@ -7,11 +7,13 @@ Context: sleeps (the file system reads its superblock).
 """
 
 from kernel.block.device import BLOCK_DEVICES, BlockDevice
-from kernel.fs.constants import MS_NODEV, S_IFBLK, S_IFMT
+from kernel.cgroup.programs import DEVICE_PROGRAMS
+from kernel.fs.constants import MAY_READ, MAY_WRITE, MS_NODEV, S_IFBLK, S_IFMT
+from kernel.fs.device_guard import check_device
 from kernel.fs.filesystem import FileSystem, FileSystemType
 from kernel.fs.path import MOUNTS, FsContext
 from kernel.fs.walk import FOLLOW, resolve
-from kernel.lang import EACCES, EBUSY, EINVAL, ENOTBLK, ENXIO, Errno
+from kernel.lang import EACCES, EBUSY, EINVAL, ENOTBLK, ENXIO, Errno, noinline
 
 
 def find_block_device(context: FsContext, name: bytes) -> BlockDevice:
@@ -36,7 +38,7 @@ def filesystem_on(
     """The instance of a type on a device: the one that is mounted already, or a new one, which has claimed the device.
 
     Raises EBUSY (somebody else uses the device, or it is mounted writable and should not be, or the reverse), EACCES
-    (the device is read-only), and what the type raises.
+    (the device is read-only), EPERM (the thread's control group may not use it), and what the type raises.
     """
     for mount in MOUNTS.values():
         existing = mount.file_system
@@ -49,6 +51,8 @@ def filesystem_on(
         raise Errno(EINVAL)
     if device.read_only and not read_only:
         raise Errno(EACCES)
+    if DEVICE_PROGRAMS.count != 0:
+        _ask_group(device, read_only)
     device.claim()
     device.opened()
     made = False
@@ -63,3 +67,13 @@ def filesystem_on(
     file_system.read_only = read_only
     file_system.lie_on(device)
     return file_system
+
+
+@noinline
+def _ask_group(device: BlockDevice, read_only: bool) -> None:
+    """Whether the programs of the thread's control group let it use a device. They take safe points, in which it may
+    go. Raises EPERM, ENXIO, MemoryError.
+    """
+    check_device(S_IFBLK, device.number, MAY_READ if read_only else MAY_READ | MAY_WRITE)
+    if BLOCK_DEVICES.get(device.number) is not device:
+        raise Errno(ENXIO)

@@ -3,6 +3,7 @@
 The file systems' operations do the work; here are the walks, the permission checks and the order of errors.
 """
 
+from kernel.cgroup.programs import DEVICE_PROGRAMS
 from kernel.fs.access_control import inherit
 from kernel.fs.constants import (
     FS_APPEND_FL,
@@ -25,6 +26,7 @@ from kernel.fs.constants import (
     S_ISVTX,
 )
 from kernel.fs.dentry import CACHE, Dentry
+from kernel.fs.device_guard import check_making
 from kernel.fs.inode import Inode
 from kernel.fs.landlock import (
     REMOVE_DIR,
@@ -110,11 +112,17 @@ def _prepare_creation(walk: Walk, mode: int, rdev: int = 0) -> Inode:
     return directory
 
 
-def _hold_new_name(context: FsContext, base: Path | None, name: bytes) -> Walk:
-    """Walk to where a name is to be created, and hold the names there."""
+def _walk_to_new(context: FsContext, base: Path | None, name: bytes) -> Walk:
+    """Walk to where a name is to be created."""
     walk = resolve_parent(context, base, name)
     if walk.kind != LAST_NORMAL:
         raise Errno(EEXIST)
+    return walk
+
+
+def _hold_new_name(context: FsContext, base: Path | None, name: bytes) -> Walk:
+    """The same, and hold the names there."""
+    walk = _walk_to_new(context, base, name)
     walk.hold_names()
     return walk
 
@@ -128,6 +136,22 @@ def _made(walk: Walk, directory: Inode, inode: Inode) -> Dentry:
 
 def make_node(context: FsContext, base: Path | None, name: bytes, mode: int, rdev: int) -> Path:
     """mknod(2): a regular file, device, FIFO or socket."""
+    kind = _kind_to_make(mode)
+    walk = _walk_to_new(context, base, name)
+    if DEVICE_PROGRAMS.count != 0 and (kind == S_IFCHR or kind == S_IFBLK):
+        return _make_asked(walk, kind | mode & 0o7777, rdev)
+    return _make_node_at(walk, kind | mode & 0o7777, rdev)
+
+
+def make_node_unasked(context: FsContext, base: Path | None, name: bytes, mode: int, rdev: int) -> Path:
+    """The same without asking programs about devices: for a file system that lies over another and holds names; they
+    were asked when the node was made there.
+    """
+    return _make_node_at(_walk_to_new(context, base, name), _kind_to_make(mode) | mode & 0o7777, rdev)
+
+
+def _kind_to_make(mode: int) -> int:
+    """The type of file that mknod(2) is to make. Raises EPERM, EINVAL."""
     kind = mode & S_IFMT
     if kind == 0:
         kind = S_IFREG
@@ -135,13 +159,42 @@ def make_node(context: FsContext, base: Path | None, name: bytes, mode: int, rde
         raise Errno(EPERM)
     if kind not in (S_IFREG, S_IFCHR, S_IFBLK, S_IFIFO, S_IFSOCK):
         raise Errno(EINVAL)
-    walk = _hold_new_name(context, base, name)
+    return kind
+
+
+@noinline
+def _make_asked(walk: Walk, mode: int, rdev: int) -> Path:
+    """The same for a device if the programs of the thread's control group let it make that. They take safe points, so
+    no names are held meanwhile, and everything is looked at again afterwards. Raises EPERM, MemoryError.
+    """
+    with walk.path():
+        walk.hold_names()
+        try:
+            _prepare_node(walk, mode, rdev)
+        finally:
+            walk.let_names_go()
+        check_making(mode, rdev)
+        if walk.dentry.deleted:
+            raise Errno(ENOENT)
+        return _make_node_at(walk, mode, rdev)
+
+
+def _prepare_node(walk: Walk, mode: int, rdev: int) -> Inode:
+    """`_prepare_creation` for mknod(2)."""
+    directory = _prepare_creation(walk, mode, rdev)
+    kind = mode & S_IFMT
+    is_whiteout = kind == S_IFCHR and rdev == 0
+    if (kind == S_IFCHR or kind == S_IFBLK) and not is_whiteout and not walk.context.credentials.capable(CAP_MKNOD):
+        raise Errno(EPERM)
+    return directory
+
+
+def _make_node_at(walk: Walk, mode: int, rdev: int) -> Path:
+    """The same at the end of a walk, once nobody is left to be asked."""
+    walk.hold_names()
     try:
-        directory = _prepare_creation(walk, kind, rdev)
-        is_whiteout = kind == S_IFCHR and rdev == 0
-        if (kind == S_IFCHR or kind == S_IFBLK) and not is_whiteout and not context.credentials.capable(CAP_MKNOD):
-            raise Errno(EPERM)
-        inode = create_in(context, directory, walk.last, kind | mode & 0o7777, rdev)
+        directory = _prepare_node(walk, mode, rdev)
+        inode = create_in(walk.context, directory, walk.last, mode, rdev)
         return Path(walk.mount, _made(walk, directory, inode))
     finally:
         walk.let_names_go()

@@ -6,6 +6,7 @@ Context: may sleep (FIFO, terminals).
 from collections.abc import Callable
 from typing import Final
 
+from kernel.cgroup.programs import DEVICE_PROGRAMS
 from kernel.fs.access_control import Inheritance, inherit
 from kernel.fs.character_devices import open_device
 from kernel.fs.constants import (
@@ -41,6 +42,7 @@ from kernel.fs.constants import (
     S_IXGRP,
 )
 from kernel.fs.dentry import Dentry
+from kernel.fs.device_guard import check_device
 from kernel.fs.file import File, PathFile, check_room_for_file
 from kernel.fs.inode import Inode
 from kernel.fs.landlock import MAKE_REG, TRUNCATE, require, rights_denied
@@ -116,12 +118,19 @@ def open_path(context: FsContext, path: Path, flags: int) -> File:
     return open_permitted(context, credentials, path, inode, flags)
 
 
-def check_open(credentials: Credentials, mount: Mount, inode: Inode, flags: int) -> None:
-    """Whether somebody may open the inode with these flags, in Linux's order of errors."""
+@inline
+def _mask_of(flags: int) -> int:
+    """What opening with flags needs: MAY_READ, MAY_WRITE."""
     access = flags & O_ACCMODE
     mask = MAY_READ if access == O_RDONLY else MAY_WRITE if access == O_WRONLY else MAY_READ | MAY_WRITE
     if flags & O_TRUNC != 0:
         mask |= MAY_WRITE
+    return mask
+
+
+def check_open(credentials: Credentials, mount: Mount, inode: Inode, flags: int) -> None:
+    """Whether somebody may open the inode with these flags, in Linux's order of errors."""
+    mask = _mask_of(flags)
     if inode.is_directory() and mask & MAY_WRITE != 0:
         raise Errno(EISDIR)
     if inode.is_device() and (mount.flags & MS_NODEV != 0 or not inode.file_system.opens_devices):
@@ -184,6 +193,29 @@ def check_executable(context: FsContext, path: Path) -> None:
 
 def open_permitted(context: FsContext, credentials: Credentials, path: Path, inode: Inode, flags: int) -> File:
     """Make the description if the thread's domain lets it, and notify whoever watches. The mode permits it."""
+    if DEVICE_PROGRAMS.count != 0 and inode.is_device():
+        return _open_asked(context, path, inode, flags)
+    return open_unasked(context, credentials, path, inode, flags)
+
+
+@noinline
+def _open_asked(context: FsContext, path: Path, inode: Inode, flags: int) -> File:
+    """The same for a device if the programs of the thread's control group let it use that. They take safe points, so
+    the file must not go before it is open. May sleep. Raises EPERM, MemoryError.
+    """
+    path.pin()
+    inode.acquire()
+    try:
+        check_device(inode.mode, inode.rdev, _mask_of(flags))
+        return open_unasked(context, context.credentials, path, inode, flags)
+    finally:
+        inode.release()
+        path.unpin()
+
+
+@inline
+def open_unasked(context: FsContext, credentials: Credentials, path: Path, inode: Inode, flags: int) -> File:
+    """The same without asking programs."""
     if credentials.domain is not None:
         return _open_in_domain(context, path, inode, flags)
     return _open_allowed(context, path, inode, flags)

@@ -1,5 +1,6 @@
 """access(2), faccessat(2)."""
 
+from kernel.cgroup.programs import DEVICE_PROGRAMS
 from kernel.doors.table import syscall
 from kernel.fs.attributes import check_access
 from kernel.fs.constants import AT_EACCESS, AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW
@@ -19,7 +20,7 @@ def _access(directory: int, path: UserAddr, mode: int, flags: int) -> int:
     if flags & AT_EACCESS == 0 and not _acts_for_itself(credentials):
         return _access_for(_real_credentials(credentials), directory, path, mode, flags)
     place = place_or_descriptor(directory, path, flags)
-    if mode != 0:
+    if mode != 0 or DEVICE_PROGRAMS.count != 0:
         with place:
             check_access(credentials, place, mode)
     return 0
@@ -34,7 +35,7 @@ def _access_for(who: Credentials, directory: int, address: UserAddr, mode: int, 
     context = current().fs.acting_for(who)
     try:
         place = resolve(context, base, name, how)
-        if mode != 0:
+        if mode != 0 or DEVICE_PROGRAMS.count != 0:
             with place:
                 check_access(who, place, mode)
     finally:

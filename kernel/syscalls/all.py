@@ -6,6 +6,7 @@ from kernel.syscalls import (
     add_key,
     adjtimex,
     arch_prctl,
+    bpf,
     capabilities,
     chdir,
     chmod,

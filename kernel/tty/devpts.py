@@ -26,7 +26,7 @@ from kernel.fs.devices.filesystem import register_char_device
 from kernel.fs.file import DirectorySink, File, InodeFile
 from kernel.fs.filesystem import FileSystem, parse_octal, parse_size, register_filesystem
 from kernel.fs.inode import Inode
-from kernel.fs.open import open_permitted
+from kernel.fs.open import open_unasked
 from kernel.fs.path import Path
 from kernel.fs.walk import FOLLOW, resolve
 from kernel.lang import EACCES, EINVAL, EIO, ENODEV, ENOSPC, EPERM, Errno, final
@@ -198,10 +198,10 @@ class SlaveHome(PtyHome):
         self.directory: PtsDirectory = directory
 
     def open_peer(self, number: int, flags: int) -> int:
-        """TIOCGPTPEER: the slave's mode does not matter to whoever has the master."""
+        """TIOCGPTPEER: neither the slave's mode nor programs of control groups matter to whoever has the master."""
         task = current()
         slave = resolve(task.fs, self.place, f"{number}".encode(), 0)
-        file = open_permitted(task.fs, task.credentials, slave, slave.inode(), flags & ~O_CLOEXEC | O_NOCTTY)
+        file = open_unasked(task.fs, task.credentials, slave, slave.inode(), flags & ~O_CLOEXEC | O_NOCTTY)
         return task.files.install(file, flags & O_CLOEXEC != 0)
 
     def forget(self, number: int) -> None:

@@ -21,6 +21,28 @@ STRUCTURES: Final = {
         "one:32/2 mode/2 uid/4 | one:0x2000000|0x2000001|0x3000000|0x3000001|0x1000000/4 bits/4 bits/4 bits/4 "
         "bits/4 uid/4"
     ),
+    "bpf_map": (
+        "one:1|2|2|6/4 one:4|4|8|0|513/4 one:8|4|1|0|70000/4 one:1|3|100|0|-1/4 flags:1|4|8|16|64|128|256/4 zero/4 "
+        "zero/4 bytes[16] zero/4 zero zero zero zero"
+    ),
+    "bpf_element": "fd:bpf/4 zero/4 =bytes[8]? =bytes[8]? one:0|0|1|2|3|4",
+    "bpf_instruction": (
+        "one:0xb7|0x95|0x18|0|0x85|0x61|0x79|0x63|0x7b|0x7a|0x07|0x0f|0xbf|0x15|0x55|0x1d|0x05|0x57|0xdb|0x91|0xb4/1 "
+        "one:0|1|2|0x10|0x12|0xa2|0x1a|0x21|0x0a|0x6a/1 one:0|0|0|1|2|-1|-4|-8|4|8/2 one:0|1|1|5|8|-4|16/4"
+    ),
+    "bpf_program": (
+        "one:0x00000001000000b7 one:0x95 | one:0xb7|0x1000000b7 one:0x95 | one:0x0000000800001261|0x61 "
+        "one:0x00000001000000b7 one:0x95 | bpf_instruction bpf_instruction bpf_instruction one:0x1000000b7 one:0x95"
+    ),
+    "bpf_load": (
+        "one:15|15|15|1|8/4 one:2|3|5|4/4 <bpf_program bits one:0|1|2|7|16/4 one:0|4096/4 zero zero/4 flags:1|2|16/4 "
+        "bytes[16] zero/4 one:6|0/4 zero zero"
+    ),
+    "bpf_attach": "fd:directory/4 fd:bpf/4 one:6|6|6|0/4 flags:1|2|4/4 fd:bpf/4 zero/4 zero",
+    "bpf_query": "fd:directory/4 one:6/4 one:0|1|2/4 zero/4 >bytes[32]? one:0|1|8/4 zero/4 zero zero zero zero",
+    "bpf_number": "one:0|1|2|3|4|100|-1/4 zero/4 one:0|0|8|16|24/4 zero/4",
+    "bpf_descriptor": "fd:bpf/4 zero/4",
+    "bpf_question": "fd:bpf/4 one:0|8|88|232|240|4097/4 =bytes[240]?",
     "cachestat": "pad[40]",
     "cachestat_range": "offset size",
     "cap_data": "bits/4 bits/4 bits/4 bits/4 bits/4 bits/4",

@@ -26,6 +26,7 @@ FD_KINDS = (
     "perf",
     "io_uring",
     "ruleset",
+    "bpf",
     "spent",
 )  # fmt: skip
 _DIRECTIONS = {"": 0, "<": 1, ">": 2, "=": 3}

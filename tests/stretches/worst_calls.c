@@ -1256,6 +1256,156 @@ static void networks(void)
     in_child(ruler);
 }
 
+/* Programs and maps of bpf(2): attributes by offset, instructions as RFC 9669 numbers them. */
+static char attributes[152];
+
+static void attribute(unsigned offset, uint64_t value, size_t size)
+{
+    memcpy(attributes + offset, &value, size);
+}
+
+static long bpf(int command, unsigned size)
+{
+    long result = syscall(SYS_bpf, command, attributes, size);
+    int error = errno;
+    memset(attributes, 0, sizeof attributes);
+    errno = error;
+    return result;
+}
+
+static int new_map(int type, unsigned key, unsigned value, unsigned most)
+{
+    attribute(0, type, 4), attribute(4, key, 4), attribute(8, value, 4), attribute(12, most, 4);
+    attribute(16, type == 1, 4); /* hash tables without places made before */
+    int map = bpf(0, 80);
+    CHECK(map >= 0);
+    return map;
+}
+
+#define MOST_STEPS 65536
+static uint64_t steps_of_program[MOST_STEPS];
+static unsigned step_count;
+
+static void step(int code, int destination, int source, int offset, int constant)
+{
+    steps_of_program[step_count++] = (unsigned)code | (unsigned)destination << 8 | (unsigned)source << 12 |
+                                     (uint64_t)(uint16_t)offset << 16 | (uint64_t)(uint32_t)constant << 32;
+}
+
+static void step_map(int destination, int map)
+{
+    step(0x18, destination, 1, 0, map);
+    step(0, 0, 0, 0, 0);
+}
+
+/* Ends the program that was begun, and loads it. */
+static int load_steps(void)
+{
+    step(0xb7, 0, 0, 0, 1);
+    step(0x95, 0, 0, 0, 0);
+    attribute(0, 15, 4), attribute(4, step_count, 4);
+    attribute(8, (uintptr_t)steps_of_program, 8), attribute(16, (uintptr_t) "GPL", 8);
+    step_count = 0;
+    return bpf(5, 148);
+}
+
+static void counting(int turns)
+{
+    step(0xb7, 0, 0, 0, 0);
+    step(0x07, 0, 0, 0, 1);
+    step(0xa5, 0, 0, -2, turns);
+}
+
+static void great_programs(void)
+{
+    int maps[64];
+    for (int i = 0; i < 64; i++)
+        maps[i] = new_map(2, 4, 8, 1);
+    for (int i = 0; i < 64; i++)
+        step_map(1, maps[i]);
+    while (step_count < MOST_STEPS - 2)
+        step_map(1, maps[63]);
+    int program = load_steps();
+    CHECK(program >= 0);
+    close(program);
+    int wide = new_map(1, 512, 512, 8);
+    for (int i = 1; i <= 64; i++)
+        step(0x7a, 10, 0, -8 * i, 0);
+    while (step_count < MOST_STEPS - 10) {
+        step_map(1, wide);
+        step(0xbf, 2, 10, 0, 0);
+        step(0x07, 2, 0, 0, -512);
+        step(0xbf, 3, 2, 0, 0);
+        step(0xb7, 4, 0, 0, 0);
+        step(0x85, 0, 0, 0, 2);
+    }
+    program = load_steps();
+    CHECK(program >= 0);
+    close(program);
+    for (int i = 0; i < 64; i++)
+        close(maps[i]);
+    counting(600000);
+    CHECK(load_steps() < 0 && errno == E2BIG);
+}
+
+static void great_maps(void)
+{
+    int map = new_map(1, 8, 8, 100000);
+    uint64_t key, value = 1;
+    for (key = 0; key < 100000; key++) {
+        attribute(0, map, 4), attribute(8, (uintptr_t)&key, 8), attribute(16, (uintptr_t)&value, 8);
+        CHECK(bpf(2, 32) == 0);
+    }
+    int count = 0;
+    attribute(0, map, 4), attribute(16, (uintptr_t)&key, 8);
+    while (bpf(4, 24) == 0) {
+        count++;
+        attribute(0, map, 4), attribute(8, (uintptr_t)&key, 8), attribute(16, (uintptr_t)&key, 8);
+    }
+    CHECK(count == 100000);
+    for (key = 0; key < 99999; key++) {
+        attribute(0, map, 4), attribute(8, (uintptr_t)&key, 8);
+        CHECK(bpf(3, 16) == 0);
+    }
+    attribute(0, map, 4), attribute(16, (uintptr_t)&key, 8);
+    CHECK(bpf(4, 24) == 0 && key == 99999);
+    for (key = 0; key < 99999; key++) {
+        attribute(0, map, 4), attribute(8, (uintptr_t)&key, 8), attribute(16, (uintptr_t)&value, 8);
+        CHECK(bpf(2, 32) == 0);
+    }
+    close(map);
+    close(new_map(2, 4, 8, 8 * MIB));
+}
+
+static void long_runs(void)
+{
+    CHECK(mkdir("/tmp/bpf", 0755) == 0 && mount("c", "/tmp/bpf", "cgroup2", 0, 0) == 0);
+    CHECK(mkdir("/tmp/bpf/bpf", 0755) == 0);
+    counting(100000);
+    int program = load_steps(), group = open("/tmp/bpf/bpf", O_RDONLY | O_DIRECTORY);
+    CHECK(program >= 0 && group >= 0);
+    attribute(0, group, 4), attribute(4, program, 4), attribute(8, 6, 4);
+    CHECK(bpf(8, 32) == 0);
+    pid_t child = fork();
+    if (child == 0) {
+        write_text("/tmp/bpf/bpf/cgroup.procs", "0");
+        CHECK(open("/dev/null", O_RDONLY) >= 0 && mknod("/tmp/bpf.null", S_IFCHR | 0600, 0x103) == 0);
+        _exit(0);
+    }
+    int status;
+    CHECK(waitpid(child, &status, 0) == child && status == 0);
+    close(group);
+    CHECK(unlink("/tmp/bpf.null") == 0 && rmdir("/tmp/bpf/bpf") == 0);
+    CHECK(umount("/tmp/bpf") == 0 && rmdir("/tmp/bpf") == 0);
+}
+
+static void programs(void)
+{
+    great_programs();
+    great_maps();
+    long_runs();
+}
+
 static const struct { const char *name; void (*function)(void); } FAMILIES[] = {
     {"random", random_bytes}, {"zeros", zeros}, {"copies", between_files}, {"tmpfs", file_in_memory},
     {"present", present}, {"ranges", ranges}, {"process", large_process}, {"show_areas", show_areas},
@@ -1268,7 +1418,7 @@ static const struct { const char *name; void (*function)(void); } FAMILIES[] = {
     {"most_areas", most_areas}, {"large_ranges", large_ranges}, {"short_memory", short_memory}, {"on_disk", on_disk},
     {"names", many_names}, {"names_on_disk", many_names_on_disk}, {"names_unmounted", many_names_unmounted},
     {"pages", many_pages}, {"cores", cores}, {"events", events},
-    {"networks", networks},
+    {"networks", networks}, {"bpf", programs},
 };
 
 int main(int count, char **values)

@@ -94,7 +94,7 @@ def make(context: FsContext, directory: Path, name: bytes, mode: int, rdev: int,
     if kind == S_IFDIR:
         return names.make_directory(context, directory, name, mode & 0o7777)
     if kind != S_IFLNK:
-        return names.make_node(context, directory, name, mode, rdev)
+        return names.make_node_unasked(context, directory, name, mode, rdev)
     names.make_symlink(context, directory, name, target)
     made = look_up(context, directory, name)
     if made is None:

@@ -1,0 +1,55 @@
+"""Functions of the kernel that programs of BPF may call, by number: what arguments each takes, and what it returns.
+
+Context: any; nothing raises or allocates.
+Source: bpf-helpers(7).
+"""
+
+from typing import Final
+
+from kernel.bpf.code import CGROUP_DEVICE
+
+# Arguments.
+NOTHING: Final = 0
+ANYTHING: Final = 1
+OF_MAP: Final = 2  # a map itself
+MAP_KEY: Final = 3  # memory with a key of that map
+MAP_VALUE: Final = 4  # … with a value
+BUFFER: Final = 5  # memory that is written, whose size comes next
+SIZE: Final = 6  # 1 or more
+
+LOOKUP: Final = 1
+UPDATE: Final = 2
+DELETE: Final = 3
+KTIME_NS: Final = 5
+RANDOM: Final = 7
+PROCESSOR: Final = 8
+PID_TGID: Final = 14
+UID_GID: Final = 15
+COMMAND: Final = 16
+NUMA_NODE: Final = 42
+CURRENT_CGROUP: Final = 80
+BOOT_NS: Final = 125
+
+_ARGUMENTS: Final[dict[int, list[int]]] = {
+    LOOKUP: [OF_MAP, MAP_KEY],
+    UPDATE: [OF_MAP, MAP_KEY, MAP_VALUE, ANYTHING],
+    DELETE: [OF_MAP, MAP_KEY],
+    KTIME_NS: [],
+    RANDOM: [],
+    PROCESSOR: [],
+    PID_TGID: [],
+    UID_GID: [],
+    COMMAND: [BUFFER, SIZE],
+    NUMA_NODE: [],
+    CURRENT_CGROUP: [],
+    BOOT_NS: [],
+}
+_OF_CURRENT: Final[list[int]] = [PID_TGID, UID_GID, COMMAND, CURRENT_CGROUP]
+
+
+def arguments_of(number: int, program_type: int) -> list[int] | None:
+    """The kinds of arguments of a helper; None if programs of the type have none of that number."""
+    found = _ARGUMENTS.get(number)
+    if found is not None and program_type != CGROUP_DEVICE and number in _OF_CURRENT:
+        return None
+    return found

@@ -1,0 +1,207 @@
+"""Loads, stores and helpers as the verifier judges them: whether an access stays inside of what a pointer points into.
+
+Context: may raise MemoryError. Refuses with EACCES, EINVAL.
+"""
+
+from typing import Final
+
+from kernel.bpf.arithmetic import LEAST, MOST
+from kernel.bpf.code import STACK_SIZE
+from kernel.bpf.helpers import (
+    ANYTHING,
+    BUFFER,
+    DELETE,
+    LOOKUP,
+    MAP_KEY,
+    NOTHING,
+    OF_MAP,
+    SIZE,
+    UPDATE,
+    arguments_of,
+)
+from kernel.bpf.look import Look
+from kernel.bpf.maps import PROGRAM_READ_ONLY, PROGRAM_WRITE_ONLY
+from kernel.bpf.state import (
+    ANY_NUMBER,
+    CONTEXT,
+    MAP,
+    MAP_VALUE,
+    MAYBE_VALUE,
+    NAMES,
+    NUMBER,
+    STACK,
+    Value,
+    number,
+)
+from kernel.lang import EACCES, EINVAL
+
+_LARGEST_BUFFER: Final = 1 << 29
+
+
+def number_of_size(size: int) -> Value:
+    """Anything that fits in 1, 2, 4 or 8 bytes."""
+    return ANY_NUMBER if size == 8 else number(0, (1 << (8 * size)) - 1)
+
+
+def load_value(look: Look, register: int, base: Value, offset: int, size: int) -> Value:
+    """What a load gives."""
+    if base.kind == STACK:
+        return _load_stack(look, register, base, offset, size)
+    if base.kind == MAP_VALUE:
+        _check_value(look, register, base, offset, size, PROGRAM_WRITE_ONLY)
+    elif base.kind == CONTEXT:
+        _check_context(look, register, base, offset, size)
+    else:
+        look.refuse(f"R{register} invalid mem access '{NAMES[base.kind]}'", EACCES)
+    return number_of_size(size)
+
+
+def store_value(look: Look, register: int, base: Value, offset: int, size: int, value: Value) -> None:
+    """What a store changes."""
+    if base.kind == STACK:
+        _store_stack(look, register, base, offset, size, value)
+    elif base.kind == MAP_VALUE:
+        if value.is_pointer() and not look.subject.may_leak:
+            look.refuse("R leaks addr into map", EACCES)
+        _check_value(look, register, base, offset, size, PROGRAM_READ_ONLY)
+    elif base.kind == CONTEXT:
+        look.refuse(f"invalid bpf_context access off={offset} size={size}", EACCES)
+    else:
+        look.refuse(f"R{register} invalid mem access '{NAMES[base.kind]}'", EACCES)
+
+
+def _check_context(look: Look, register: int, base: Value, offset: int, size: int) -> None:
+    if base.least != 0 or base.most != 0:
+        look.refuse(f"dereference of modified ctx ptr R{register} off={base.least} disallowed", EACCES)
+    if not look.subject.may_load(offset, size):
+        look.refuse(f"invalid bpf_context access off={offset} size={size}", EACCES)
+
+
+def _check_value(look: Look, register: int, base: Value, offset: int, size: int, forbidding: int) -> None:
+    """An access to a map's value, by maps without the flag `forbidding`."""
+    map_ = look.maps[base.place]
+    if map_.flags & forbidding != 0:
+        what = "read from" if forbidding == PROGRAM_WRITE_ONLY else "write into"
+        look.refuse(f"{what} map forbidden, value_size={map_.value_size} off={offset} size={size}", EACCES)
+    if base.least + offset < 0:
+        look.refuse(f"R{register} min value is negative or outside of the allowed memory range", EACCES)
+    if base.most + offset + size > map_.value_size:
+        look.refuse(
+            f"invalid access to map value, value_size={map_.value_size} off={base.most + offset} size={size}", EACCES
+        )
+
+
+# ---- The stack -----------------------------------------------------------------------------------------------------
+
+
+def _stack_place(look: Look, register: int, base: Value, offset: int, size: int) -> int:
+    """Where an access of a fixed place of the stack begins."""
+    if base.least != base.most:
+        look.refuse(f"R{register} variable stack access prohibited", EACCES)
+    place = base.least + offset
+    if place < -STACK_SIZE or place + size > 0:
+        is_across_end = -STACK_SIZE <= place < 0
+        look.refuse(f"invalid access to stack R{register} off={place} size={size}", EINVAL if is_across_end else EACCES)
+    return place
+
+
+def _load_stack(look: Look, register: int, base: Value, offset: int, size: int) -> Value:
+    place = _stack_place(look, register, base, offset, size)
+    if place % size != 0:
+        look.refuse(f"misaligned stack access off {place} size {size}", EACCES)
+    state = look.state
+    found = state.word(place)
+    if size == 8 and (found.kind == NUMBER or found.is_pointer()):
+        return found
+    if found.is_pointer():
+        look.refuse("invalid size of register fill", EACCES)
+    if not look.subject.may_leak and not state.are_stored(place, size):
+        look.refuse(f"invalid read from stack off {place}+0 size {size}", EACCES)
+    return number_of_size(size)
+
+
+def _store_stack(look: Look, register: int, base: Value, offset: int, size: int, value: Value) -> None:
+    place = _stack_place(look, register, base, offset, size)
+    if place % size != 0:
+        look.refuse(f"misaligned stack access off {place} size {size}", EACCES)
+    state = look.state
+    if size == 8:
+        state.store_whole(place, value)
+        return
+    if value.is_pointer():
+        look.refuse("invalid size of register spill", EACCES)
+    if not look.subject.may_leak and state.word(place).is_pointer():
+        look.refuse("attempt to corrupt spilled pointer on stack", EACCES)
+    state.store_bytes(place, size)
+
+
+# ---- Helpers -------------------------------------------------------------------------------------------------------
+
+
+def check_helper(look: Look, helper: int) -> Value:
+    """Check the arguments of a call, in registers 1 to 5. Returns what it gives."""
+    arguments = arguments_of(helper, look.subject.program_type)
+    if arguments is None:
+        look.refuse(f"program of this type cannot use helper #{helper}", EINVAL)
+        return ANY_NUMBER
+    place = 0
+    for index in range(len(arguments)):
+        kind = arguments[index]
+        register = index + 1
+        if kind == NOTHING or kind == SIZE:
+            continue
+        value = look.read(register)
+        if kind == ANYTHING:
+            if value.is_pointer() and not look.subject.may_leak:
+                look.refuse(f"R{register} leaks addr into helper function", EACCES)
+        elif kind == OF_MAP:
+            if value.kind != MAP:
+                look.refuse(f"R{register} type={NAMES[value.kind]} expected=map_ptr", EACCES)
+            place = value.place
+        elif kind == BUFFER:
+            _check_buffer(look, register, value)
+        else:
+            map_ = look.maps[place]
+            _check_readable(look, register, value, map_.key_size if kind == MAP_KEY else map_.value_size)
+    if (helper == UPDATE or helper == DELETE) and look.maps[place].flags & PROGRAM_READ_ONLY != 0:
+        look.refuse("write into map forbidden", EACCES)
+    if helper == LOOKUP:
+        return Value(MAYBE_VALUE, 0, 0, place, look.next_lookup())
+    return number(LEAST, MOST)
+
+
+def _check_readable(look: Look, register: int, value: Value, size: int) -> None:
+    """Memory that a helper reads."""
+    if value.kind == MAP_VALUE:
+        _check_value(look, register, value, 0, size, PROGRAM_WRITE_ONLY)
+        return
+    if value.kind != STACK:
+        look.refuse(f"R{register} type={NAMES[value.kind]} expected=fp, map_key, map_value", EACCES)
+    place = _stack_place(look, register, value, 0, size)
+    if look.subject.may_leak:
+        return
+    if not look.state.are_stored(place, size) or look.state.has_pointer(place, size):
+        look.refuse(f"invalid indirect read from stack R{register} off {place} size {size}", EACCES)
+
+
+def _check_buffer(look: Look, register: int, value: Value) -> None:
+    """Memory that a helper writes, whose size the next register has."""
+    size = look.read(register + 1)
+    if size.kind != NUMBER:
+        look.refuse(f"R{register + 1} type={NAMES[size.kind]} expected=scalar", EACCES)
+    if size.least < 0:
+        look.refuse(f"R{register + 1} min value is negative, either use unsigned or 'var &= const'", EACCES)
+    if size.least == 0:
+        look.refuse(f"R{register + 1} invalid zero-sized read", EACCES)
+    if size.most >= _LARGEST_BUFFER:
+        look.refuse(f"R{register + 1} unbounded memory access, use 'var &= const' or 'if (var < const)'", EACCES)
+    if value.kind == MAP_VALUE:
+        _check_value(look, register, value, 0, size.most, PROGRAM_READ_ONLY)
+        return
+    if value.kind != STACK:
+        look.refuse(f"R{register} type={NAMES[value.kind]} expected=fp, map_value", EACCES)
+    place = _stack_place(look, register, value, 0, size.most)
+    if not look.subject.may_leak and look.state.has_pointer(place, size.most):
+        look.refuse("attempt to corrupt spilled pointer on stack", EACCES)
+    look.state.forget(place, size.most)
+    look.state.store_bytes(place, size.least)  # that much is written for certain

@@ -1,0 +1,104 @@
+"""Programs and maps that are kept, by number: each as long as a descriptor, a group or a program refers to it.
+
+Context: may raise MemoryError; nothing sleeps but `run`.
+Source: bpf(2).
+"""
+
+from typing import Final
+
+from kernel.bpf.code import Code
+from kernel.bpf.interpreter import Machine, World
+from kernel.bpf.maps import Map
+from kernel.bpf.numbers import Numbers
+from kernel.lang import final
+
+
+@final
+class Program:
+    """A program that the verifier let through."""
+
+    def __init__(self, kind: int, name: bytes, code: Code, maps: list[Map]) -> None:
+        self.kind: int = kind
+        self.name: bytes = name
+        self.code: Code = code
+        self.maps: list[Map] = maps
+        self.identifier: int = 0
+        self.users: int = 0  # descriptors and groups
+        self.steps: int = 0  # instructions that the verifier looked at
+        self.tag: bytes = b""
+        self.loaded_ns: int = 0  # when, since the boot
+        self.owner: int = 0  # the user that loaded it
+        self.is_free: bool = False  # its licence is one of the GPL
+        self.warnings: int = 0  # runs that broke off
+
+    def held_bytes(self) -> int:
+        return len(self.code.instructions) + 256
+
+    def run(self, context: bytearray, world: World) -> int:
+        """Its answer. Takes safe points. Raises MemoryError."""
+        machine = Machine(self.code, self.maps, context, world)
+        answer = machine.run()
+        if machine.is_broken:
+            self.warnings += 1
+        return answer
+
+
+@final
+class _Kept:
+    """What has a number."""
+
+    def __init__(self) -> None:
+        programs: dict[int, Program] = {}
+        maps: dict[int, Map] = {}
+        self.programs: dict[int, Program] = programs
+        self.maps: dict[int, Map] = maps
+        self.program_numbers: Numbers = Numbers()
+        self.map_numbers: Numbers = Numbers()
+
+
+KEPT: Final = _Kept()
+
+
+def keep_map(map_: Map) -> None:
+    """One more refers to a map; the first one gives it a number. Raises MemoryError."""
+    if map_.users == 0:
+        number = KEPT.map_numbers.take()
+        try:
+            KEPT.maps[number] = map_
+        except MemoryError:
+            KEPT.map_numbers.give_back(number)
+            raise
+        map_.identifier = number
+    map_.users += 1
+
+
+def release_map(map_: Map) -> None:
+    """One fewer does."""
+    map_.users -= 1
+    if map_.users == 0:
+        KEPT.maps.pop(map_.identifier, map_)
+        KEPT.map_numbers.give_back(map_.identifier)
+
+
+def keep_program(program: Program) -> None:
+    """The same for programs. The first one keeps its maps, too. Raises MemoryError."""
+    if program.users == 0:
+        number = KEPT.program_numbers.take()
+        try:
+            KEPT.programs[number] = program
+        except MemoryError:
+            KEPT.program_numbers.give_back(number)
+            raise
+        program.identifier = number
+        for map_ in program.maps:
+            map_.users += 1  # a descriptor has it now
+    program.users += 1
+
+
+def release_program(program: Program) -> None:
+    program.users -= 1
+    if program.users == 0:
+        KEPT.programs.pop(program.identifier, program)
+        KEPT.program_numbers.give_back(program.identifier)
+        for map_ in program.maps:
+            release_map(map_)

@@ -1,0 +1,234 @@
+"""What the verifier knows at a place of a program: what each register and each word of the stack may hold.
+
+A number is known by its least and greatest value, both signed: one of which nothing is known has all 64 bits, and an
+upper bound of an unsigned comparison is kept where it is below 2**63. A pointer is known by what it points into, and
+how far from the start. `Value` objects are never changed, so states share them.
+
+A state is *covered* by one that was found safe before if whatever may hold in it might have held there.
+
+Context: may raise MemoryError.
+"""
+
+from typing import Final
+
+from kernel.bpf.arithmetic import LEAST, MOST
+from kernel.bpf.code import FRAME, REGISTERS, STACK_SIZE
+from kernel.lang import final
+from kernel.lib.pace import spend
+
+UNSET: Final = 0
+NUMBER: Final = 1
+CONTEXT: Final = 2
+STACK: Final = 3
+MAP: Final = 4
+MAP_VALUE: Final = 5
+MAYBE_VALUE: Final = 6  # or 0: a lookup's result
+
+NAMES: Final[list[str]] = ["?", "scalar", "ctx", "fp", "map_ptr", "map_value", "map_value_or_null"]
+
+_WORD: Final = 8
+_ALL_BYTES: Final = 0xFF
+_WORD_COST: Final = 80  # instructions, of a look at one
+
+
+@final
+class Value:
+    """What a register or a word of the stack may hold."""
+
+    def __init__(self, kind: int, least: int, most: int, place: int = 0, identity: int = 0) -> None:
+        self.kind: int = kind
+        self.least: int = least  # of a number; of a pointer, the distance from the start of what it points into
+        self.most: int = most
+        self.place: int = place  # of the map in the program's list
+        self.identity: int = identity  # of the lookup that a MAYBE_VALUE came from
+
+    def is_pointer(self) -> bool:
+        return self.kind > NUMBER
+
+    def is_known(self) -> bool:
+        """Whether it is one number."""
+        return self.kind == NUMBER and self.least == self.most
+
+    def text(self) -> str:
+        """For the log."""
+        if self.kind == NUMBER:
+            if self.least == self.most:
+                return f"{self.least}"
+            if self.least == LEAST and self.most == MOST:
+                return "scalar()"
+            return f"scalar(smin={self.least},smax={self.most})"
+        if self.kind == STACK:
+            return f"fp{self.least}" if self.least != 0 else "fp0"
+        if self.least == 0 and self.most == 0:
+            return f"{NAMES[self.kind]}()"
+        return f"{NAMES[self.kind]}(smin={self.least},smax={self.most})"
+
+
+NOT_SET: Final = Value(UNSET, 0, 0)
+ANY_NUMBER: Final = Value(NUMBER, LEAST, MOST)
+
+
+def number(least: int, most: int) -> Value:
+    """A number within bounds. Raises MemoryError."""
+    return Value(NUMBER, least, most)
+
+
+@final
+class State:
+    """Registers and stack. The word `index` of the stack is the bytes from -8 * (index + 1) of its end."""
+
+    def __init__(self) -> None:
+        self.registers: list[Value] = [NOT_SET] * REGISTERS
+        words: list[Value] = []
+        self.words: list[Value] = words  # what was stored whole; NOT_SET where bytes were
+        self.stored: bytearray = bytearray()  # a bit for each byte of a word that was stored
+
+    def copy(self) -> "State":
+        """Another that holds the same."""
+        other = State()
+        other.registers = list(self.registers)
+        other.words = list(self.words)
+        other.stored = bytearray(self.stored)
+        return other
+
+    def reach(self, index: int) -> None:
+        """Let the stack have a word; index below STACK_SIZE / 8."""
+        while len(self.words) <= index:
+            self.words.append(NOT_SET)
+            self.stored.append(0)
+
+    # ---- The stack ---------------------------------------------------------------------------------------------
+
+    def store_whole(self, offset: int, value: Value) -> None:
+        """A value in a word, at an offset that is a multiple of 8."""
+        index = -offset // _WORD - 1
+        self.reach(index)
+        self.words[index] = value
+        self.stored[index] = _ALL_BYTES
+
+    def store_bytes(self, offset: int, size: int) -> None:
+        """Bytes of numbers from `offset` on, -512 to -1."""
+        self.forget(offset, size)
+        for index in range(_word_of(offset + size - 1), _word_of(offset) + 1):
+            self.stored[index] |= _bytes_of(index, offset, size)
+
+    def forget(self, offset: int, size: int) -> None:
+        """Bytes may have been stored: nothing was stored whole there."""
+        self.reach(_word_of(offset))
+        for index in range(_word_of(offset + size - 1), _word_of(offset) + 1):
+            self.words[index] = NOT_SET
+            spend(_WORD_COST)
+
+    def are_stored(self, offset: int, size: int) -> bool:
+        """Whether each byte was stored."""
+        for index in range(_word_of(offset + size - 1), _word_of(offset) + 1):
+            wanted = _bytes_of(index, offset, size)
+            if index >= len(self.words) or self.stored[index] & wanted != wanted:
+                return False
+            spend(_WORD_COST)
+        return True
+
+    def word(self, offset: int) -> Value:
+        """What was stored whole in the word that the byte at an offset is of; NOT_SET if nothing was."""
+        index = _word_of(offset)
+        return self.words[index] if index < len(self.words) else NOT_SET
+
+    def has_pointer(self, offset: int, size: int) -> bool:
+        """Whether a pointer was stored in one of the bytes."""
+        for index in range(_word_of(offset + size - 1), min(_word_of(offset) + 1, len(self.words))):
+            if self.words[index].is_pointer():
+                return True
+            spend(_WORD_COST)
+        return False
+
+    # ---- Lookups -----------------------------------------------------------------------------------------------
+
+    def settle(self, identity: int, is_there: bool) -> None:
+        """A lookup's result is known to be a value, or 0."""
+        for index in range(REGISTERS):
+            if _is_of(self.registers[index], identity):
+                self.registers[index] = _settled(self.registers[index], is_there)
+        for index in range(len(self.words)):
+            if _is_of(self.words[index], identity):
+                self.words[index] = _settled(self.words[index], is_there)
+
+    # ---- Comparison --------------------------------------------------------------------------------------------
+
+    def covers(self, other: "State", live: int, may_read_unset: bool) -> bool:
+        """Whether what may hold in another might have held here, as far as `live` registers (a bit each) go."""
+        pairs: list[int] = []
+        for index in range(REGISTERS):
+            if live >> index & 1 != 0 and not _covers(self.registers[index], other.registers[index], pairs):
+                return False
+        for index in range(len(self.words)):
+            theirs = other.words[index] if index < len(other.words) else NOT_SET
+            stored = other.stored[index] if index < len(other.stored) else 0
+            ours = self.words[index]
+            if ours.kind != UNSET:
+                if not _covers(ours, theirs, pairs):
+                    return False
+            elif self.stored[index] & ~stored != 0 or theirs.is_pointer():
+                return False
+        if may_read_unset:
+            for index in range(len(self.words), len(other.words)):
+                if other.words[index].is_pointer():
+                    return False
+        return True
+
+    def equals(self, other: "State") -> bool:
+        """Whether both say the same."""
+        return self.covers(other, (1 << REGISTERS) - 1, may_read_unset=True) and other.covers(
+            self, (1 << REGISTERS) - 1, may_read_unset=True
+        )
+
+
+def _word_of(offset: int) -> int:
+    """The word that a byte of the stack is in."""
+    return (-offset - 1) // _WORD
+
+
+def _bytes_of(index: int, offset: int, size: int) -> int:
+    """Which bytes of a word are among some, a bit each."""
+    start = -_WORD * (index + 1)
+    return (1 << (min(offset + size, start + _WORD) - start)) - (1 << (max(offset, start) - start))
+
+
+def _is_of(value: Value, identity: int) -> bool:
+    return value.kind == MAYBE_VALUE and value.identity == identity
+
+
+def _settled(value: Value, is_there: bool) -> Value:
+    return Value(MAP_VALUE, value.least, value.most, value.place) if is_there else Value(NUMBER, 0, 0)
+
+
+def _covers(ours: Value, theirs: Value, pairs: list[int]) -> bool:
+    """The same for values. `pairs` has the identities that stand for each other, ours before theirs."""
+    if ours is theirs and ours.kind != MAYBE_VALUE:
+        return True
+    if ours.kind == UNSET:
+        return True  # what is not set was not read on any way from there
+    if ours.kind != theirs.kind or ours.place != theirs.place:
+        return False
+    if ours.least > theirs.least or ours.most < theirs.most:
+        return False
+    if ours.kind == STACK or ours.kind == CONTEXT:
+        return ours.least == theirs.least and ours.most == theirs.most
+    if ours.kind != MAYBE_VALUE:
+        return True
+    for index in range(0, len(pairs), 2):
+        if pairs[index] == ours.identity or pairs[index + 1] == theirs.identity:
+            return pairs[index] == ours.identity and pairs[index + 1] == theirs.identity
+    pairs.append(ours.identity)
+    pairs.append(theirs.identity)
+    return True
+
+
+def first_state() -> State:
+    """At the start of a program. Raises MemoryError."""
+    state = State()
+    state.registers[1] = Value(CONTEXT, 0, 0)
+    state.registers[FRAME] = Value(STACK, 0, 0)
+    return state
+
+
+STACK_WORDS: Final = STACK_SIZE // _WORD

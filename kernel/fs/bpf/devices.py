@@ -1,0 +1,91 @@
+"""Programs of bpf(2) that judge the use of devices by members of a control group.
+
+Context: a run takes safe points. Raises MemoryError.
+Source: bpf(2); Linux's Documentation/admin-guide/cgroup-v2.rst, "Device controller".
+"""
+
+from typing import Final
+
+from kernel.bpf.interpreter import World
+from kernel.bpf.subject import DEVICE_CONTEXT
+from kernel.cgroup.programs import DEVICE_PROGRAMS, effective_programs
+from kernel.fs.constants import device_major, device_minor
+from kernel.fs.device_guard import GUARD, DeviceJudge
+from kernel.lang import final, span_of
+from kernel.lib import random
+from kernel.lib.pace import is_dying
+from kernel.sched.processor import this_processor
+from kernel.task.task import current, current_or_none
+from kernel.time.clock import boottime_ns, monotonic_ns
+
+_ACCESS_SHIFT: Final = 16
+_WORD: Final = 0xFFFF_FFFF
+
+
+@final
+class KernelWorld(World):
+    """What helpers tell."""
+
+    def now_ns(self) -> int:
+        return monotonic_ns()
+
+    def boot_ns(self) -> int:
+        return boottime_ns()
+
+    def random(self) -> int:
+        return random.word() & _WORD
+
+    def processor(self) -> int:
+        return this_processor().number
+
+    def pid_tgid(self) -> int:
+        task = current()
+        return int(task.process.pid) << 32 | int(task.tid)
+
+    def uid_gid(self) -> int:
+        who = current().credentials  # by their numbers in the first namespace, whatever the thread's own is
+        gid = int(who.gid) & _WORD
+        high = gid - (1 << 32) if gid >> 31 != 0 else gid
+        return high << 32 | (int(who.uid) & _WORD)
+
+    def control_group(self) -> int:
+        return current().cgroup.number
+
+    def command(self) -> bytes:
+        return current().name
+
+
+WORLD: Final = KernelWorld()
+
+
+@final
+class GroupJudge(DeviceJudge):
+    """Asks the programs that count for the running thread's group: all must permit."""
+
+    def permits(self, kind: int, access: int, number: int) -> bool:
+        task = current_or_none()
+        if task is None or DEVICE_PROGRAMS.count == 0:
+            return True
+        programs = effective_programs(task.cgroup)
+        if len(programs) == 0:
+            return True
+        context = bytearray(DEVICE_CONTEXT)
+        words = span_of(context)
+        words.store_u32(0, access << _ACCESS_SHIFT | kind)
+        words.store_u32(4, device_major(number))
+        words.store_u32(8, device_minor(number))
+        is_permitted = True
+        for program in programs:  # each is asked, whatever those before it said: they may count
+            if is_dying():
+                return False
+            if program.run(context, WORLD) == 0:
+                is_permitted = False
+        return is_permitted
+
+
+_JUDGE: Final = GroupJudge()
+
+
+def judge_devices() -> None:
+    """From now on, programs are asked. Before the first is attached, nobody is."""
+    GUARD.judge = _JUDGE

@@ -1,0 +1,85 @@
+"""Maps and programs of bpf(2) as open files, which share them with whoever else refers to them.
+
+A map counts for the processes that have it open, divided among its users; what a program of a group keeps while nobody
+has it open is bounded by the room that creating one asks for (`check_room_to_keep`).
+
+Context: may raise MemoryError, ENFILE.
+Source: bpf(2), proc_pid_fdinfo(5).
+"""
+
+from kernel.bpf.maps import Map
+from kernel.bpf.program import Program, keep_map, keep_program, release_map, release_program
+from kernel.fs.anonymous import anonymous_path
+from kernel.fs.constants import O_RDWR
+from kernel.fs.file import DESCRIPTION_BYTES, File
+from kernel.lang import Errno, final
+
+
+@final
+class MapFile(File):
+    """An open map, which counts it (`open_map_file`)."""
+
+    def __init__(self, map_: Map, flags: int) -> None:
+        super().__init__(anonymous_path(b"bpf-map"), flags)
+        self.map: Map = map_
+
+    def close(self) -> None:
+        release_map(self.map)
+
+    def held_bytes(self) -> int:
+        return DESCRIPTION_BYTES + self.map.held_bytes() // max(self.map.users, 1)
+
+    def describe(self) -> bytes:
+        map_ = self.map
+        return (
+            f"map_type:\t{map_.kind}\nkey_size:\t{map_.key_size}\nvalue_size:\t{map_.value_size}\n"
+            f"max_entries:\t{map_.most}\nmap_flags:\t0x{map_.flags:x}\nmap_extra:\t0x0\n"
+            f"memlock:\t{map_.held_bytes()}\nmap_id:\t{map_.identifier}\nfrozen:\t{int(map_.is_frozen)}\n"
+        ).encode()
+
+
+@final
+class ProgramFile(File):
+    """An open program, which counts it (`open_program_file`)."""
+
+    def __init__(self, program: Program) -> None:
+        super().__init__(anonymous_path(b"bpf-prog"), O_RDWR)
+        self.program: Program = program
+
+    def close(self) -> None:
+        release_program(self.program)
+
+    def held_bytes(self) -> int:
+        size = self.program.held_bytes()
+        for map_ in self.program.maps:
+            size += map_.held_bytes() // max(map_.users, 1)
+        return DESCRIPTION_BYTES + size // max(self.program.users, 1)
+
+    def describe(self) -> bytes:
+        program = self.program
+        tag = "".join([f"{octet:02x}" for octet in program.tag])
+        return (
+            f"prog_type:\t{program.kind}\nprog_jited:\t0\nprog_tag:\t{tag}\nmemlock:\t{program.held_bytes()}\n"
+            f"prog_id:\t{program.identifier}\nrun_time_ns:\t0\nrun_cnt:\t0\nrecursion_misses:\t0\n"
+            f"verified_insns:\t{program.steps}\n"
+        ).encode()
+
+
+def open_map_file(map_: Map, flags: int) -> MapFile:
+    """Open a map. Raises ENFILE, MemoryError."""
+    keep_map(map_)
+    try:
+        return MapFile(map_, flags)
+    except (Errno, MemoryError):
+        release_map(map_)
+        raise
+
+
+def open_program_file(program: Program) -> ProgramFile:
+    """The same for a program."""
+    keep_program(program)
+    try:
+        return ProgramFile(program)
+    except (Errno, MemoryError):
+        release_program(program)
+        raise

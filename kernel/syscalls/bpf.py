@@ -1,0 +1,81 @@
+"""bpf(2): maps, programs, and what they are attached to."""
+
+from typing import Final
+
+from kernel.doors.table import syscall
+from kernel.lang import EINVAL, Errno, UserAddr, i32, u32
+from kernel.syscalls.bpf_arguments import Attributes
+from kernel.syscalls.bpf_information import next_number, open_map, open_program, tell, test_run
+from kernel.syscalls.bpf_maps import create_map, delete, freeze_map, look_up, look_up_and_delete, next_key, update
+from kernel.syscalls.bpf_programs import attach_program, detach_program, load, query
+
+_MAP_CREATE: Final = 0
+_MAP_LOOKUP_ELEM: Final = 1
+_MAP_UPDATE_ELEM: Final = 2
+_MAP_DELETE_ELEM: Final = 3
+_MAP_GET_NEXT_KEY: Final = 4
+_PROG_LOAD: Final = 5
+_PROG_ATTACH: Final = 8
+_PROG_DETACH: Final = 9
+_PROG_TEST_RUN: Final = 10
+_PROG_GET_NEXT_ID: Final = 11
+_MAP_GET_NEXT_ID: Final = 12
+_PROG_GET_FD_BY_ID: Final = 13
+_MAP_GET_FD_BY_ID: Final = 14
+_OBJ_GET_INFO_BY_FD: Final = 15
+_PROG_QUERY: Final = 16
+_MAP_LOOKUP_AND_DELETE_ELEM: Final = 21
+_MAP_FREEZE: Final = 22
+
+
+@syscall(
+    "bpf", status="Partial",
+    args="one:0(=bpf_map)|1(=bpf_element)|2(=bpf_element)|3(=bpf_element)|4(=bpf_element)|5(=bpf_load)|"
+    "8(=bpf_attach)|9(=bpf_attach)|10(=bpf_descriptor)|11(=bpf_number)|12(=bpf_number)|13(=bpf_number)|"
+    "14(=bpf_number)|15(=bpf_question)|16(=bpf_query)|21(=bpf_element)|22(=bpf_descriptor)|36(=bpf_number) any "
+    "one:4|8|16|20|24|32|64|80|148|152|4097 -> fd:bpf",
+    notes="Maps: ARRAY and HASH. Programs: CGROUP_DEVICE, without calls between functions. No links, BTF, pinning, "
+    "tokens, batches",
+)  # fmt: skip
+def bpf(command: i32, address: UserAddr, size: u32) -> int:
+    """bpf(2)."""
+    attributes = Attributes(address, size)
+    if command <= _MAP_GET_NEXT_KEY or command == _MAP_LOOKUP_AND_DELETE_ELEM or command == _MAP_FREEZE:
+        return _of_maps(command, attributes)
+    if command == _PROG_LOAD:
+        return load(attributes)
+    if command == _PROG_ATTACH:
+        return attach_program(attributes)
+    if command == _PROG_DETACH:
+        return detach_program(attributes)
+    if command == _PROG_QUERY:
+        return query(attributes)
+    if command == _PROG_TEST_RUN:
+        return test_run(attributes)
+    if command == _PROG_GET_NEXT_ID or command == _MAP_GET_NEXT_ID:
+        return next_number(attributes, of_programs=command == _PROG_GET_NEXT_ID)
+    if command == _PROG_GET_FD_BY_ID:
+        return open_program(attributes)
+    if command == _MAP_GET_FD_BY_ID:
+        return open_map(attributes)
+    if command == _OBJ_GET_INFO_BY_FD:
+        return tell(attributes)
+    raise Errno(EINVAL)
+
+
+def _of_maps(command: int, attributes: Attributes) -> int:
+    if command == _MAP_CREATE:
+        return create_map(attributes)
+    if command == _MAP_LOOKUP_ELEM:
+        return look_up(attributes)
+    if command == _MAP_UPDATE_ELEM:
+        return update(attributes)
+    if command == _MAP_DELETE_ELEM:
+        return delete(attributes)
+    if command == _MAP_GET_NEXT_KEY:
+        return next_key(attributes)
+    if command == _MAP_LOOKUP_AND_DELETE_ELEM:
+        return look_up_and_delete(attributes)
+    if command == _MAP_FREEZE:
+        return freeze_map(attributes)
+    raise Errno(EINVAL)

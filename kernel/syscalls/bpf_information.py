@@ -1,0 +1,138 @@
+"""Commands of bpf(2) that find programs and maps by number, and tell about them."""
+
+from typing import Final
+
+from kernel.bpf.maps import READ_ONLY, WRITE_ONLY, Map
+from kernel.bpf.program import KEPT, Program
+from kernel.fs.bpf.files import MapFile, ProgramFile, open_program_file
+from kernel.fs.constants import O_RDONLY, O_RDWR, O_WRONLY
+from kernel.lang import E2BIG, EINVAL, ENOENT, Errno, UserAddr, span_of
+from kernel.lib import user
+from kernel.syscalls.bpf_arguments import NOT_SUPPORTED, Attributes, may_program, program_file_at, require_administrator
+from kernel.syscalls.bpf_maps import install_map
+from kernel.syscalls.descriptor_arguments import file_at
+from kernel.task import current
+from kernel.task.words import load_i64, store_i64
+
+_PROGRAM_SIZE: Final = 232  # struct bpf_prog_info
+_MAP_SIZE: Final = 88  # struct bpf_map_info
+_PAGE: Final = 4096
+
+
+def next_number(attributes: Attributes, of_programs: bool) -> int:
+    """BPF_PROG_GET_NEXT_ID, BPF_MAP_GET_NEXT_ID: the least number above one. Raises ENOENT."""
+    attributes.end_at(8)
+    start = attributes.u32(0)
+    if start >= 0x7FFF_FFFF:
+        raise Errno(EINVAL)
+    require_administrator()
+    numbers = KEPT.program_numbers if of_programs else KEPT.map_numbers
+    best = numbers.next_used(start)
+    if best == 0:
+        raise Errno(ENOENT)
+    attributes.answer(4, best)
+    return 0
+
+
+def open_program(attributes: Attributes) -> int:
+    """BPF_PROG_GET_FD_BY_ID."""
+    attributes.end_at(4)
+    require_administrator()
+    program = KEPT.programs.get(attributes.u32(0))
+    if program is None:
+        raise Errno(ENOENT)
+    return current().files.install(open_program_file(program), cloexec=True)
+
+
+def open_map(attributes: Attributes) -> int:
+    """BPF_MAP_GET_FD_BY_ID."""
+    attributes.end_at(12)
+    flags = attributes.u32(8)
+    if flags & ~(READ_ONLY | WRITE_ONLY) != 0:
+        raise Errno(EINVAL)
+    require_administrator()
+    if flags == READ_ONLY | WRITE_ONLY:
+        raise Errno(EINVAL)
+    map_ = KEPT.maps.get(attributes.u32(0))
+    if map_ is None:
+        raise Errno(ENOENT)
+    return install_map(map_, O_RDONLY if flags == READ_ONLY else O_WRONLY if flags == WRITE_ONLY else O_RDWR)
+
+
+def tell(attributes: Attributes) -> int:
+    """BPF_OBJ_GET_INFO_BY_FD."""
+    attributes.end_at(16)
+    file = file_at(attributes.i32(0))
+    address = attributes.pointer(8)
+    length = attributes.u32(4)
+    if isinstance(file, ProgramFile):
+        filled = _program_information(file.program, address, _checked(address, length, _PROGRAM_SIZE))
+    elif isinstance(file, MapFile):
+        _checked(address, length, _MAP_SIZE)
+        filled = _map_information(file.map)
+    else:
+        raise Errno(EINVAL)
+    size = min(length, len(filled))
+    user.write_from(address, span_of(filled)[0:size])
+    attributes.answer(4, size)
+    return 0
+
+
+def _checked(address: UserAddr, length: int, known: int) -> int:
+    """How much is known of what lies there. Raises E2BIG."""
+    if length > _PAGE:
+        raise Errno(E2BIG)
+    user.require_zeros(address, known, length)
+    return min(length, known)
+
+
+def _map_information(map_: Map) -> bytearray:
+    storage = bytearray(_MAP_SIZE)
+    words = span_of(storage)
+    words.store_u32(0, map_.kind)
+    words.store_u32(4, map_.identifier)
+    words.store_u32(8, map_.key_size)
+    words.store_u32(12, map_.value_size)
+    words.store_u32(16, map_.most)
+    words.store_u32(20, map_.flags)
+    words[24 : 24 + len(map_.name)].copy_from(span_of(map_.name))
+    return storage
+
+
+def _program_information(program: Program, address: UserAddr, known: int) -> bytearray:
+    """The structure, and the arrays that it names."""
+    given = bytearray(_PROGRAM_SIZE)
+    user.read_into(span_of(given)[0:known], address)
+    asked = span_of(given)
+    storage = bytearray(_PROGRAM_SIZE)
+    words = span_of(storage)
+    words.store_u32(0, program.kind)
+    words.store_u32(4, program.identifier)
+    words[8:16].copy_from(span_of(program.tag))
+    length = len(program.code.instructions) if may_program() else 0  # the others may have been sent a descriptor
+    words.store_u32(20, length)
+    words.store_u64(24, asked.load_u64(24))
+    words.store_u64(32, asked.load_u64(32))
+    store_i64(words, 40, program.loaded_ns)
+    words.store_u32(48, program.owner)
+    words.store_u32(52, len(program.maps))
+    words.store_u64(56, asked.load_u64(56))
+    words[64 : 64 + len(program.name)].copy_from(span_of(program.name))
+    words.store_u32(84, int(program.is_free))
+    words.store_u32(216, program.steps)
+    room = min(asked.load_u32(52), len(program.maps))
+    numbers = UserAddr(load_i64(asked, 56))
+    for index in range(room):
+        user.write_u32(user.at(numbers, 4 * index), program.maps[index].identifier)
+    wanted = min(asked.load_u32(20), length)
+    text = UserAddr(load_i64(asked, 32))
+    if wanted > 0:
+        user.write_bytes(text, program.code.instructions[:wanted])
+    return storage
+
+
+def test_run(attributes: Attributes) -> int:
+    """BPF_PROG_TEST_RUN: of no type that is there."""
+    attributes.end_at(76)
+    program_file_at(attributes.i32(0))
+    raise Errno(NOT_SUPPORTED)

@@ -1,0 +1,92 @@
+/* What the cases about bpf(2) share: its attributes by offset, and instructions. */
+#ifndef BPF_CASE_H
+#define BPF_CASE_H
+#include "case.h"
+
+#define COUNT(array) (sizeof(array) / sizeof *(array))
+
+struct insn { uint8_t code, registers; int16_t offset; int32_t constant; };
+#define INSN(code, dst, src, off, imm) { (code), (uint8_t)((dst) | (src) << 4), (int16_t)(off), (int32_t)(imm) }
+#define MOV(dst, imm) INSN(0xb7, dst, 0, 0, imm)
+#define MOVR(dst, src) INSN(0xbf, dst, src, 0, 0)
+#define ADD(dst, imm) INSN(0x07, dst, 0, 0, imm)
+#define LDW(dst, src, off) INSN(0x61, dst, src, off, 0)
+#define LDDW(dst, src, off) INSN(0x79, dst, src, off, 0)
+#define LDB(dst, src, off) INSN(0x71, dst, src, off, 0)
+#define STW(dst, off, imm) INSN(0x62, dst, 0, off, imm)
+#define STDW(dst, off, imm) INSN(0x7a, dst, 0, off, imm)
+#define STXDW(dst, off, src) INSN(0x7b, dst, src, off, 0)
+#define JEQ(dst, imm, off) INSN(0x15, dst, 0, off, imm)
+#define JNE(dst, imm, off) INSN(0x55, dst, 0, off, imm)
+#define JA(off) INSN(0x05, 0, 0, off, 0)
+#define CALL(helper) INSN(0x85, 0, 0, 0, helper)
+#define EXIT INSN(0x95, 0, 0, 0, 0)
+#define MAP_AT 0x7fff0000 /* the constant that `load` replaces by a map's descriptor */
+#define MAP(dst) INSN(0x18, dst, 1, 0, MAP_AT), INSN(0, 0, 0, 0, 0)
+#define CGROUP_DEVICE 15
+
+static uint8_t attr[4096];
+
+static void put32(unsigned offset, uint32_t value) { memcpy(attr + offset, &value, 4); }
+static void put64(unsigned offset, uint64_t value) { memcpy(attr + offset, &value, 8); }
+static void put_address(unsigned offset, const void *value) { put64(offset, (uintptr_t)value); }
+static uint32_t get32(unsigned offset) { uint32_t value; memcpy(&value, attr + offset, 4); return value; }
+
+static void fresh(void) { memset(attr, 0, sizeof attr); }
+static long bpf(int command, unsigned size) { return syscall(SYS_bpf, command, attr, size); }
+
+static long create_map(int type, unsigned key, unsigned value, unsigned most, unsigned flags) {
+    fresh();
+    put32(0, (uint32_t)type); put32(4, key); put32(8, value); put32(12, most); put32(16, flags);
+    return bpf(0, 80);
+}
+
+static long elem(int command, int fd, const void *key, const void *value, uint64_t flags) {
+    fresh();
+    put32(0, (uint32_t)fd); put_address(8, key); put_address(16, value); put64(24, flags);
+    return bpf(command, 32);
+}
+#define LOOKUP(fd, key, value) elem(1, fd, key, value, 0)
+#define UPDATE(fd, key, value, flags) elem(2, fd, key, value, flags)
+
+static long delete(int fd, const void *key) {
+    fresh();
+    put32(0, (uint32_t)fd); put_address(8, key);
+    return bpf(3, 16);
+}
+
+static long next_key(int fd, const void *key, void *next) {
+    fresh();
+    put32(0, (uint32_t)fd); put_address(8, key); put_address(16, next);
+    return bpf(4, 24);
+}
+
+static char log_text[65536];
+
+static long load(int type, const struct insn *program, unsigned count, int map) {
+    static struct insn copy[4096];
+    memcpy(copy, program, count * sizeof *copy);
+    for (unsigned i = 0; i < count; i++)
+        if (copy[i].code == 0x18 && copy[i].constant == MAP_AT)
+            copy[i].constant = map;
+    fresh();
+    put32(0, (uint32_t)type); put32(4, count); put_address(8, copy); put_address(16, "GPL");
+    log_text[0] = 0;
+    put32(24, 1); put32(28, sizeof log_text); put_address(32, log_text);
+    if (type == CGROUP_DEVICE)
+        put32(68, 6);
+    return bpf(5, 148);
+}
+
+static long attach(int group, int program, unsigned flags, int replaced) {
+    fresh();
+    put32(0, (uint32_t)group); put32(4, (uint32_t)program); put32(8, 6); put32(12, flags); put32(16, (uint32_t)replaced);
+    return bpf(8, 20);
+}
+
+static long detach(int group, int program) {
+    fresh();
+    put32(0, (uint32_t)group); put32(4, (uint32_t)program); put32(8, 6);
+    return bpf(9, 20);
+}
+#endif

@@ -1,0 +1,159 @@
+"""Random programs: whatever the verifier lets through ends, returns what it may, and touches nothing outside.
+
+`KRAIT_BPF_PROGRAMS=1000000` says how many are tried, `KRAIT_SEED` where they begin.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import struct
+
+import pytest
+
+from kernel.bpf import verifier
+from kernel.bpf.code import CGROUP_DEVICE, Code
+from kernel.bpf.interpreter import Machine, World
+from kernel.bpf.log import Log
+from kernel.bpf.maps import HASH, Map
+from kernel.bpf.subject import subject_of
+from kernel.lang import Errno, span_of
+from tests.unit.bpf.assembler import W, load, mov, mov_r, new_map
+from tests.unit.bpf.test_verifier import BAD, GOOD
+
+COUNT = int(os.environ.get("KRAIT_BPF_PROGRAMS", "3000"))
+SEED = int(os.environ.get("KRAIT_SEED", "15"))
+FEW_STEPS = 3000  # of the verifier, so that loops do not take all the time
+
+SEEDS = [*GOOD.values(), *[program for program, _, _ in BAD.values()]]
+SOUND = list(GOOD.values())
+OPERATIONS = sorted({program[at] for program in SEEDS for at in range(0, len(program), 8)} | set(range(4, 0xD0, 8)))
+CONSTANTS = [0, 1, -1, 2, 4, 7, 8, 15, 16, 31, 32, 63, 255, 256, 0x7FFF_FFFF, -0x8000_0000, 0xFFFF]
+OFFSETS = [0, 1, 2, 3, -1, -2, -4, -8, -16, -512, -520, 4, 8, 12, 15, 16, 32767, -32768]
+
+
+class RandomWorld(World):
+    def __init__(self, chance: random.Random) -> None:
+        self.chance = chance
+
+    def now_ns(self) -> int:
+        return self.chance.getrandbits(63)
+
+    def random(self) -> int:
+        return self.chance.getrandbits(32)
+
+
+def an_instruction(chance: random.Random) -> bytes:
+    registers = chance.randrange(11) | chance.randrange(11) << 4
+    constant = chance.choice([*CONSTANTS, chance.randint(-(1 << 31), (1 << 31) - 1)])
+    return struct.pack("<BBhi", chance.choice(OPERATIONS), registers, chance.choice(OFFSETS), constant)
+
+
+def tidied(program: bytes) -> bytes:
+    """The same with zeros where instructions use no field, or else the verifier would look at little more."""
+    result = bytearray(program)
+    at = 0
+    while at < len(result):
+        operation = result[at]
+        kind, what, mode = operation & 7, operation & 0xF0, operation & 0xE0
+        if operation == 0x18:
+            at += 16
+            continue
+        if kind in (4, 7) or (kind in (5, 6) and what not in (0, 0x80, 0x90)):
+            if operation & 8:
+                result[at + 4 : at + 8] = bytes(4)
+            elif what != 0xD0:
+                result[at + 1] &= 15
+            if kind in (4, 7):
+                result[at + 2 : at + 4] = bytes(2)
+            if what == 0x80:
+                result[at] &= ~8 & 0xFF
+                result[at + 1] &= 15
+                result[at + 4 : at + 8] = bytes(4)
+        elif kind == 1 or (kind == 3 and mode == 0x60) or operation == 0x95:
+            result[at + 4 : at + 8] = bytes(4)
+        elif kind == 2 or operation == 0x05:
+            result[at + 1] &= 15
+        at += 8
+    return bytes(result)
+
+
+def mutated(chance: random.Random) -> bytes:
+    """A known program, or two, with some changes."""
+    program = bytearray(chance.choice(SOUND if chance.random() < 0.9 else SEEDS))
+    if chance.random() < 0.4:
+        other = chance.choice(SOUND)
+        program[: len(program) - 16] = other[: len(other) - 16] + program[: len(program) - 16]
+    for _ in range(chance.choice([1, 1, 1, 2, 2, 3, 4])):
+        at = chance.randrange(0, max(len(program) - 16, 8), 8)
+        change = chance.randrange(6)
+        if change == 0:
+            program[at : at + 8] = an_instruction(chance)
+        elif change == 1:
+            program[at:at] = an_instruction(chance)
+        elif change == 2 and len(program) > 16:
+            del program[at : at + 8]
+        elif change == 3:
+            program[at + 1] = chance.randrange(11) | chance.randrange(11) << 4
+        elif change == 4:
+            struct.pack_into("<h", program, at + 2, chance.choice(OFFSETS))
+        else:
+            struct.pack_into("<i", program, at + 4, chance.choice(CONSTANTS))
+    start = b""
+    if chance.random() < 0.8:  # registers that are set, so that changes may read them
+        start += b"".join(mov(register, chance.choice(CONSTANTS)) for register in (0, 2, 3, 4, 5, 7, 8, 9))
+        start += mov_r(6, chance.choice([1, 10])) + load(W, chance.choice([2, 3, 8, 9]), 1, chance.choice([0, 4, 8]))
+    return start + tidied(bytes(program))
+
+
+def places_exist(program: bytes, maps: list[Map]) -> bool:
+    """Whether maps are named by places in the list, as the system call leaves them."""
+    at = 0
+    while at < len(program):
+        if program[at] == 0x18:
+            source = program[at + 1] >> 4
+            place, offset = struct.unpack_from("<I", program, at + 4)[0], 0
+            if at + 16 <= len(program):
+                offset = struct.unpack_from("<i", program, at + 12)[0]
+            if source in (1, 2) and place >= len(maps):
+                return False
+            if source == 2 and not (maps[place].most == 1 and 0 <= offset < maps[place].value_size):
+                return False
+            at += 8
+        at += 8
+    return True
+
+
+def filled_maps(chance: random.Random) -> list[Map]:
+    maps = [new_map(), new_map(HASH, 8, 8, 3), new_map(value=24, most=1)]
+    for slot in range(4):
+        maps[0].set_value(slot, span_of(chance.randbytes(16)))
+    maps[2].set_value(0, span_of(chance.randbytes(24)))
+    return maps
+
+
+def test_what_passes_does_no_harm(monkeypatch: pytest.MonkeyPatch, record_property: object) -> None:
+    monkeypatch.setattr(verifier, "MOST_STEPS", FEW_STEPS)
+    passed = 0
+    for number in range(COUNT):
+        chance = random.Random(SEED * 1_000_003 + number)
+        program = mutated(chance)
+        maps = filled_maps(chance)
+        if not places_exist(program, maps):
+            continue
+        code = Code(program)
+        subject = subject_of(CGROUP_DEVICE)
+        assert subject is not None
+        subject.may_leak = chance.random() < 0.5
+        try:
+            verifier.check_first(code, Log(0))
+            steps = verifier.verify(code, maps, subject, Log(0))
+        except Errno:
+            continue
+        passed += 1
+        for _ in range(3):
+            machine = Machine(code, maps, bytearray(chance.randbytes(12)), RandomWorld(chance))
+            answer = machine.run()
+            assert not machine.is_broken, f"seed {SEED}, program {number}: {program.hex(' ', 8)}"
+            assert machine.steps <= steps and answer in (0, 1), f"seed {SEED}, program {number}: {program.hex(' ', 8)}"
+    assert passed > COUNT // 10

@@ -1,0 +1,95 @@
+"""Programs for devices along the tree: which may be attached, which count."""
+
+from __future__ import annotations
+
+import pytest
+
+from kernel.bpf.attached import ALLOW_MULTI, ALLOW_OVERRIDE, REPLACE
+from kernel.bpf.code import CGROUP_DEVICE, Code
+from kernel.bpf.program import KEPT, Program
+from kernel.cgroup.group import ControlGroup
+from kernel.cgroup.programs import (
+    DEVICE_PROGRAMS,
+    attach,
+    detach,
+    effective_programs,
+    end_programs,
+    own_flags,
+    own_programs,
+)
+from kernel.lang import E2BIG, EINVAL, ENODEV, ENOENT, EPERM, Errno
+
+
+def program() -> Program:
+    return Program(CGROUP_DEVICE, b"", Code(b"\xb7" + bytes(7) + b"\x95" + bytes(7)), [])
+
+
+def chain() -> tuple[ControlGroup, ControlGroup]:
+    top = ControlGroup(None, b"", 1)
+    return top, ControlGroup(top, b"a", 2)
+
+
+def refused(group: ControlGroup, which: Program, flags: int, replaced: Program | None = None) -> int:
+    with pytest.raises(Errno) as raised:
+        attach(group, which, flags, replaced)
+    return raised.value.code
+
+
+def test_one_alone_keeps_others_out() -> None:
+    top, below = chain()
+    one, two = program(), program()
+    attach(top, one, 0, None)
+    assert refused(below, two, 0) == EPERM
+    assert refused(top, two, ALLOW_MULTI) == EPERM
+    attach(top, two, 0, None)
+    assert own_programs(top) == [two] and effective_programs(below) == [two]
+    assert one.users == 0 and one.identifier not in KEPT.programs
+    detach(top, None)
+    with pytest.raises(Errno) as raised:
+        detach(top, None)
+    assert raised.value.code == ENOENT
+
+
+def test_one_that_may_be_overridden() -> None:
+    top, below = chain()
+    one, two = program(), program()
+    attach(top, one, ALLOW_OVERRIDE, None)
+    attach(below, two, ALLOW_OVERRIDE, None)
+    assert effective_programs(below) == [two]
+    detach(below, two)
+    assert effective_programs(below) == [one]
+    detach(top, one)
+
+
+def test_several_count_together() -> None:
+    top, below = chain()
+    one, two, three = program(), program(), program()
+    attach(top, one, ALLOW_MULTI, None)
+    attach(top, two, ALLOW_MULTI, None)
+    attach(below, three, ALLOW_MULTI, None)
+    assert effective_programs(below) == [three, one, two]
+    assert refused(top, one, ALLOW_MULTI) == EINVAL
+    attach(top, three, ALLOW_MULTI | REPLACE, one)
+    assert own_programs(top) == [three, two] and own_flags(top) == ALLOW_MULTI
+    assert refused(top, one, ALLOW_MULTI | REPLACE, one) == ENOENT
+    with pytest.raises(Errno) as raised:
+        detach(top, None)
+    assert raised.value.code == EINVAL
+    before = DEVICE_PROGRAMS.count
+    end_programs(top)
+    end_programs(below)
+    assert DEVICE_PROGRAMS.count == before - 3 and three.users == 0
+
+
+def test_there_are_at_most_64() -> None:
+    top, _ = chain()
+    for _each in range(64):
+        attach(top, program(), ALLOW_MULTI, None)
+    assert refused(top, program(), ALLOW_MULTI) == E2BIG
+    end_programs(top)
+
+
+def test_a_removed_group_takes_none() -> None:
+    _, below = chain()
+    below.is_removed = True
+    assert refused(below, program(), 0) == ENODEV
