@@ -81,6 +81,8 @@ def write_at(cache: FileCache, buffer: Buffer, offset: int) -> int:
             offset += moved
             if offset > store.size_bytes():
                 store.grow(offset)
+            if buffer.faulted and offset | PAGE_MASK >= store.size_bytes():
+                store.give_back()  # the blocks of bytes that did not come
             if buffer.faulted or moved == 0 or ends_at(offset):
                 break
             pace(_WRITE_COST)

@@ -9,9 +9,10 @@ from kernel.cache.eviction import drop_clean_pages
 from kernel.fs.constants import S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFREG, device_number
 from kernel.fs.ext2.directory import Ext2Directory
 from kernel.fs.ext2.layout import STATE_CLEAN, STATE_ERRORS
-from kernel.lang import ENOSPC, EROFS, EUCLEAN, Errno
+from kernel.lang import ENOSPC, EROFS, EUCLEAN, Errno, Span, u8
 from kernel.lib.credentials import CALLER, Credentials
 from kernel.lib.ids import KernelGid, KernelUid
+from kernel.lib.user import KernelBuffer
 
 from .conftest import Mounted, check_image, debugfs, make_image, read_inode, write_inode
 
@@ -241,3 +242,27 @@ def test_room_in_a_directory_is_found_again(mount: Mount) -> None:
     assert directory.size == size
     assert sorted(mounted.names(directory)) == sorted(alive)
     assert check_image(mounted.unmount()) == ""
+
+
+class TornBuffer(KernelBuffer):
+    """Memory of a program that ends before the write does."""
+
+    def __init__(self, storage: bytearray, there: int) -> None:
+        super().__init__(storage)
+        self.there = there
+
+    def take(self, destination: Span[u8]) -> int:
+        moved = super().take(destination[0 : min(len(destination), self.there - self.position)])
+        self.faulted = self.position == self.there
+        return moved
+
+
+@pytest.mark.parametrize("there", [0, 1, 268, 2000])
+def test_a_torn_write_leaves_no_blocks_past_the_end(mount: Mount, there: int) -> None:
+    mounted = mount(make_image(4096, "-t", "ext2", "-b", "1024"))
+    file = mounted.root.create(b"file", S_IFREG | 0o600, 0, ROOT)
+    assert write_inode(file, b"x" * 69732) == 69732
+    assert file.write_at(TornBuffer(bytearray(3996), there), 69732) == there
+    assert file.size == 69732 + there
+    image = mounted.unmount()
+    assert check_image(image) == ""
