@@ -25,32 +25,43 @@ def _files(directory: str) -> Iterator[os.DirEntry[str]]:
                 yield entry
 
 
-def digest(profile: str, root: Path = ROOT, kernel: Path = KERNEL, more: tuple[Path, ...] = ()) -> str:
-    """Of all that the kernel is made of, modules beside its own, and of the kernel itself. A copy of a checkout that
-    keeps times has the same.
-    """
+Facts = list[tuple[str, int, int]]  # name, size, time
+
+
+def _fact(path: Path, root: Path) -> tuple[str, int, int]:
+    status = path.stat()
+    return os.path.relpath(path, root), status.st_size, status.st_mtime_ns
+
+
+def source_facts(root: Path = ROOT, more: tuple[Path, ...] = ()) -> Facts:
+    """Of all that the kernel is made of, and of modules beside its own."""
     facts = []
     for name in SOURCES:
         for entry in _files(str(root / name)):
             status = entry.stat()
             facts.append((entry.path[len(str(root)) :], status.st_size, status.st_mtime_ns))
-    for path in (root / "linker.ld", kernel, *more):
-        status = path.stat()
-        facts.append((os.path.relpath(path, root), status.st_size, status.st_mtime_ns))
-    return hashlib.sha256(repr((profile, sorted(facts))).encode()).hexdigest()
+    return facts + [_fact(path, root) for path in (root / "linker.ld", *more)]
+
+
+def digest(profile: str, sources: Facts, root: Path = ROOT, kernel: Path = KERNEL) -> str:
+    """Of the sources and of the kernel itself. A copy of a checkout that keeps times has the same."""
+    return hashlib.sha256(repr((profile, sorted([*sources, _fact(kernel, root)]))).encode()).hexdigest()
 
 
 def _stamp(kernel: Path) -> Path:
     return kernel.with_suffix(".fresh")
 
 
-def is_fresh(profile: str, kernel: Path = KERNEL, more: tuple[Path, ...] = ()) -> bool:
+def is_fresh(profile: str, sources: Facts, kernel: Path = KERNEL) -> bool:
+    """Whether the kernel was built from these sources."""
     try:
-        return _stamp(kernel).read_text() == digest(profile, kernel=kernel, more=more)
+        return _stamp(kernel).read_text() == digest(profile, sources, kernel=kernel)
     except OSError:
         return False
 
 
-def note_fresh(profile: str, kernel: Path = KERNEL, more: tuple[Path, ...] = ()) -> None:
-    """The kernel was just built, or found up to date."""
-    _stamp(kernel).write_text(digest(profile, kernel=kernel, more=more))
+def note_fresh(profile: str, sources: Facts, kernel: Path = KERNEL) -> None:
+    """The kernel was just built, or found up to date. `sources` is how they were before: what has changed since may not
+    be in it.
+    """
+    _stamp(kernel).write_text(digest(profile, sources, kernel=kernel))

@@ -18,7 +18,7 @@ from tools.arguments import Parser, calls, existing, in_bytes, memory_size, posi
 from tools.doctor import main as examine_machine
 from tools.errors import KraitError, UsageError
 from tools.flash import flash, refusal
-from tools.freshness import is_fresh, note_fresh
+from tools.freshness import is_fresh, note_fresh, source_facts
 from tools.guest.running import place_of_sockets
 from tools.guest.session import wants_terminal
 from tools.guest.tracing import CallFilter
@@ -79,13 +79,16 @@ EXAMPLES = {
 
 
 def build_kernel(profile: str) -> None:
-    if IS_INSTALLED or is_fresh(profile):
+    if IS_INSTALLED:
+        return
+    sources = source_facts()
+    if is_fresh(profile, sources):
         return
     command = [sys.executable, "-m", "compiler", "build", "--progress", "--profile", profile, "-o", str(KERNEL)]
     done = subprocess.run(command, check=False, cwd=ROOT, stdout=sys.stderr)
     if done.returncode != 0:
         raise KraitError("krait: the kernel was not built")
-    note_fresh(profile)
+    note_fresh(profile, sources)
 
 
 def build(options: argparse.Namespace) -> int:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tools.errors import KraitError, UsageError
-from tools.freshness import is_fresh, note_fresh
+from tools.freshness import is_fresh, note_fresh, source_facts
 from tools.paths import IS_INSTALLED, ROOT, cache_directory
 
 FILE = "krait.toml"
@@ -46,7 +46,8 @@ class Project:
 
     def build(self, profile: str) -> Path:
         """Compile the kernel with the project's modules, if something has changed. Raises KraitError."""
-        if is_fresh(profile, self.kernel, self.sources()):
+        sources = source_facts(more=self.sources())
+        if is_fresh(profile, sources, self.kernel):
             return self.kernel
         self.kernel.parent.mkdir(exist_ok=True)
         more = [word for module in self.modules for word in ("--with", os.path.relpath(module, self.directory))]
@@ -58,7 +59,7 @@ class Project:
         done = subprocess.run(command, check=False, cwd=self.directory, stdout=sys.stderr, env=environment)
         if done.returncode != 0:
             raise KraitError(f"krait: the kernel of {self.name} was not built")
-        note_fresh(profile, self.kernel, self.sources())
+        note_fresh(profile, sources, self.kernel)
         return self.kernel
 
 

@@ -73,14 +73,15 @@ def test_a_kernel_is_fresh_until_something_changes(tmp_path: Path) -> None:
         (tmp_path / name).write_text("x")
 
     def digest(profile: str = "release") -> str:
-        return freshness.digest(profile, tmp_path, tmp_path / "krait.elf")
+        return freshness.digest(profile, freshness.source_facts(tmp_path), tmp_path, tmp_path / "krait.elf")
 
     first = digest()
     (tmp_path / "kernel" / "__pycache__").mkdir()
     (tmp_path / "kernel" / "__pycache__" / "a.pyc").write_text("x")
     assert digest() == first != digest("dev")
     shutil.copytree(tmp_path, tmp_path / "copy")  # keeps times
-    assert freshness.digest("release", tmp_path / "copy", tmp_path / "copy" / "krait.elf") == first
+    copy = tmp_path / "copy"
+    assert freshness.digest("release", freshness.source_facts(copy), copy, copy / "krait.elf") == first
     (tmp_path / "kernel" / "a.py").write_text("xy")
     second = digest()
     (tmp_path / "compiler" / "new.py").write_text("")
@@ -88,3 +89,14 @@ def test_a_kernel_is_fresh_until_something_changes(tmp_path: Path) -> None:
     (tmp_path / "krait.elf").unlink()
     (tmp_path / "krait.elf").write_text("another")
     assert len({first, second, third, digest()}) == 4
+
+
+def test_what_changes_during_a_build_is_built_by_the_next(tmp_path: Path) -> None:
+    kernel, module = tmp_path / "krait.elf", tmp_path / "module.py"
+    module.write_text("x")
+    before = freshness.source_facts(more=(module,))
+    kernel.write_text("built")
+    module.write_text("changed meanwhile")
+    freshness.note_fresh("release", before, kernel)
+    assert freshness.is_fresh("release", before, kernel)
+    assert not freshness.is_fresh("release", freshness.source_facts(more=(module,)), kernel)
