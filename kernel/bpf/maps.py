@@ -5,9 +5,9 @@ by the number of its slot and a place inside, both checked at each access. A slo
 its bytes until another key gets it: a program that still has the value then reads or writes a value, never anything
 else.
 
-Invariants: of a hash table, `_first` has the first slot of those whose keys have a hash, `_next` the one behind each,
-and `_keys` what lies in a slot. The numbers that are neither used nor in `_free` are those from the length of `_keys`
-up. The hash is the map's own (`key_hash.py`), as keys are chosen by whoever uses a map.
+Invariants: of a hash table, `_first` has the first slot of those whose keys have a hash, the chunks have the one behind
+each, and what lies in a slot. The slots below `_made` that have no key are in the list that begins with `_free`. The
+hash is the map's own (`key_hash.py`), as keys are chosen by whoever uses a map.
 
 Context: `grow` and changes may raise MemoryError. Long searches take safe points.
 Source: bpf(2).
@@ -43,6 +43,8 @@ _MOST_BYTES: Final = 1 << 30
 _SLOT_BYTES: Final = 160  # of a key with its place in the table, beyond the key's bytes
 _LOOK_COST: Final = 20  # instructions
 _CHAIN_COST: Final = 60
+_CHUNK_SHIFT: Final = 12  # slots in a chunk of a hash table: lists that grow are short, as copying takes long
+_IN_CHUNK: Final = (1 << _CHUNK_SHIFT) - 1
 
 
 class Map:
@@ -154,6 +156,17 @@ class ArrayMap(Map):
 
 
 @final
+class _Chunk:
+    """So many slots in a row: their keys, and which slot comes behind each."""
+
+    def __init__(self) -> None:
+        keys: list[bytes] = []
+        following: list[int] = []
+        self.keys: list[bytes] = keys  # empty where none is used
+        self.following: list[int] = following  # one with the same hash, or the next free one; -1 at the end
+
+
+@final
 class HashMap(Map):
     """Values by key. Keys come in the order of their slots."""
 
@@ -161,24 +174,62 @@ class HashMap(Map):
         super().__init__(kind, key_size, value_size, most, flags)
         self._hash: KeyHash = KeyHash()
         first: dict[int, int] = {}
-        following: list[int] = []
-        keys: list[bytes] = []
-        free: list[int] = []
+        chunks: list[_Chunk] = []
         self._first: dict[int, int] = first  # by hash
-        self._next: list[int] = following  # by slot; -1 at the end
-        self._keys: list[bytes] = keys  # by slot; empty where none is used
-        self._free: list[int] = free
+        self._chunks: list[_Chunk] = chunks
+        self._made: int = 0  # slots that are or were used
+        self._free: int = -1  # the first of those that are free again
 
     def held_bytes(self) -> int:
-        return super().held_bytes() + len(self._keys) * (_SLOT_BYTES + 2 * self.key_size)
+        return super().held_bytes() + self._made * (_SLOT_BYTES + 2 * self.key_size)
 
     def needs_room(self, key: bytes) -> bool:
-        return len(self._free) == 0 and len(self._keys) < self.most and self.find(key) < 0
+        return self._free < 0 and self._made < self.most and self.find(key) < 0
+
+    # Slots --------------------------------------------------------------------------------------------------------
+
+    def _key(self, slot: int) -> bytes:
+        return self._chunks[slot >> _CHUNK_SHIFT].keys[slot & _IN_CHUNK]
+
+    def _behind(self, slot: int) -> int:
+        return self._chunks[slot >> _CHUNK_SHIFT].following[slot & _IN_CHUNK]
+
+    def _link(self, slot: int, following: int) -> None:
+        self._chunks[slot >> _CHUNK_SHIFT].following[slot & _IN_CHUNK] = following
+
+    def _take_slot(self) -> int:
+        """A slot for a new key. Raises E2BIG, MemoryError."""
+        slot = self._free
+        if slot >= 0:
+            self._free = self._behind(slot)
+            return slot
+        slot = self._made
+        if slot >= self.most:
+            raise Errno(E2BIG)
+        if len(self._chunks) <= slot >> _CHUNK_SHIFT:
+            self._chunks.append(_Chunk())
+        chunk = self._chunks[slot >> _CHUNK_SHIFT]
+        chunk.following.append(-1)
+        try:
+            chunk.keys.append(b"")
+        except MemoryError:
+            chunk.following.pop()
+            raise
+        self._made += 1
+        return slot
+
+    def _give_slot(self, slot: int) -> None:
+        """It is free again."""
+        self._chunks[slot >> _CHUNK_SHIFT].keys[slot & _IN_CHUNK] = b""
+        self._link(slot, self._free)
+        self._free = slot
+
+    # Keys ---------------------------------------------------------------------------------------------------------
 
     def find(self, key: bytes) -> int:
         slot = self._first.get(self._hash.of(key), -1)
-        while slot >= 0 and self._keys[slot] != key:
-            slot = self._next[slot]
+        while slot >= 0 and self._key(slot) != key:
+            slot = self._behind(slot)
             spend(_CHAIN_COST + self.key_size)
         return slot
 
@@ -199,56 +250,38 @@ class HashMap(Map):
         try:
             self._first[number] = slot
         except MemoryError:
-            self._free.append(slot)  # it has room: the slot came from there, or `_take_slot` made some
+            self._give_slot(slot)
             raise
-        self._next[slot] = following
-        self._keys[slot] = key
+        self._link(slot, following)
+        self._chunks[slot >> _CHUNK_SHIFT].keys[slot & _IN_CHUNK] = key
         self.set_value(slot, value)
-
-    def _take_slot(self) -> int:
-        """A slot for a new key. Raises E2BIG, MemoryError."""
-        if len(self._free) > 0:
-            return self._free.pop()
-        slot = len(self._keys)
-        if slot >= self.most:
-            raise Errno(E2BIG)
-        self._free.append(slot)  # room to give it back
-        self._free.pop()
-        self._next.append(-1)
-        try:
-            self._keys.append(b"")
-        except MemoryError:
-            self._next.pop()
-            raise
-        return slot
 
     def remove(self, key: bytes) -> None:
         number = self._hash.of(key)
         slot = self._first.get(number, -1)
         before = -1
-        while slot >= 0 and self._keys[slot] != key:
+        while slot >= 0 and self._key(slot) != key:
             before = slot
-            slot = self._next[slot]
+            slot = self._behind(slot)
             spend(_CHAIN_COST + self.key_size)
         if slot < 0:
             raise Errno(ENOENT)
-        self._free.append(slot)
-        following = self._next[slot]
+        following = self._behind(slot)
         if before >= 0:
-            self._next[before] = following
+            self._link(before, following)
         elif following >= 0:
             self._first[number] = following
         else:
             self._first.pop(number, -1)
-        self._keys[slot] = b""
+        self._give_slot(slot)
 
     def next_key(self, key: bytes | None) -> bytes:
         slot = -1 if key is None else self.find(key)
         while True:
             slot += 1
-            if slot >= len(self._keys):
+            if slot >= self._made:
                 raise Errno(ENOENT)
-            found = self._keys[slot]
+            found = self._key(slot)
             if len(found) > 0:
                 return found
             pace(_LOOK_COST)

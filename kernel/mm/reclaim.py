@@ -233,6 +233,7 @@ def reclaim(words: int, budget: int) -> None:
     RECLAIMER.running = True
     RECLAIMER.words_left = words
     RECLAIMER.budget = budget
+    slabs.SLABS.spent = 0
     slabs.new_epoch()
     # Every register that a caller may keep a reference in now also lies in this frame, above the stack pointer.
     stack_pointer = spill_registers()
@@ -243,7 +244,7 @@ def reclaim(words: int, budget: int) -> None:
     heap.TABLE.set_limit(allocation_limit())
     if not is_complete or RECLAIMER.visit != END:
         heap.TABLE.due = heap.TABLE.entries  # at once
-    spend((words - RECLAIMER.words_left) * WORD_COST + budget - RECLAIMER.budget)
+    spend((words - RECLAIMER.words_left) * WORD_COST + budget - RECLAIMER.budget + slabs.SLABS.spent)
     RECLAIMER.passes += 1
     RECLAIMER.running = False
 
@@ -367,7 +368,7 @@ def reach_zero(address: int) -> None:
 
 def trace() -> None:
     """Free the chained dead, until no new ones die or the pass has done enough."""
-    while RECLAIMER.visit != END and RECLAIMER.budget > 0:
+    while RECLAIMER.visit != END and RECLAIMER.budget > slabs.SLABS.spent:
         address = address_of_link(RECLAIMER.visit)
         RECLAIMER.visit = load_u32(address)
         free(address)

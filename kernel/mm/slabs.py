@@ -139,6 +139,7 @@ class Slabs:
     live_large: int
     large_bytes: int
     pages: int
+    spent: int  # instructions on giving pages back, since somebody set it to 0
 
     def __init__(self) -> None:
         self.span_start = 0
@@ -150,8 +151,10 @@ class Slabs:
         self.live_large = 0
         self.large_bytes = 0
         self.pages = 0
+        self.spent = 0
 
 
+BLOCK_COST: Final = 350  # instructions to give a block of pages back, about
 LARGE: Final = 255
 LARGEST_SMALL: Final = SLOT_SIZES[-1]
 CLASSES: Final[list[SizeClass]] = [SizeClass(number, size) for number, size in enumerate(SLOT_SIZES)]
@@ -495,6 +498,7 @@ def return_pages(head: int, pages: int) -> None:
     while pages > 0:  # from the end, so that each block is aligned to its size
         power = lowest_power(pages)
         pages -= 1 << power
+        SLABS.spent += BLOCK_COST
         SLABS.give_pages(head + (pages << PAGE_SHIFT), power)
 
 

@@ -134,3 +134,30 @@ def test_what_cannot_be_created(arguments: tuple[int, int, int, int, int], code:
     with pytest.raises(Errno) as raised:
         make_map(*arguments)
     assert raised.value.code == code
+
+
+def test_a_large_hash_table_uses_slots_again() -> None:
+    count = 10_000
+    map_ = make_map(HASH, 4, 4, count, 1)
+    while map_.grow():
+        pass
+
+    def key(number: int) -> bytes:
+        return number.to_bytes(4, "little")
+
+    for number in range(count):
+        map_.update(key(number), span_of(key(number)), 0)
+    for number in range(0, count, 2):
+        map_.remove(key(number))
+    for number in range(count, count + count // 2):
+        map_.update(key(number), span_of(key(number)), 1)
+    with pytest.raises(Errno) as raised:
+        map_.update(key(0), span_of(key(0)), 0)
+    assert raised.value.code == E2BIG
+    found = set()
+    last: bytes | None = None
+    for _ in range(count):
+        last = map_.next_key(last)
+        found.add(last)
+    assert found == {key(number) for number in [*range(1, count, 2), *range(count, count + count // 2)]}
+    assert all(map_.value(map_.find(each)) == each for each in found)
