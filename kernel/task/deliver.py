@@ -202,15 +202,13 @@ def _settle_for_handler(frame: TrapFrame, action: SignalAction) -> None:
 
 
 def take_pending(task: Task, blocked: int) -> SignalInfo | None:
-    """Take the next pending signal that is not in `blocked`: the thread's own before the process's, and a kill before
-    all, or a stop of the thread's own would come first and hold it.
+    """Take the next pending signal that is not in `blocked`: the thread's own before the process's. Whoever waits for
+    signals takes them so as well, and has SIGKILL and SIGSTOP in `blocked`: those are not theirs to take.
     """
-    shared = task.process.pending
-    if contains(shared.mask, SIGKILL):
-        return shared.take(SIGKILL)
     signo = task.pending.choose(blocked)
     if signo != 0:
         return task.pending.take(signo)
+    shared = task.process.pending
     signo = shared.choose(blocked)
     if signo != 0:
         return shared.take(signo)
@@ -218,7 +216,12 @@ def take_pending(task: Task, blocked: int) -> SignalInfo | None:
 
 
 def _take_signal(task: Task, frame: TrapFrame) -> None:
-    info = take_pending(task, task.signals.blocked)
+    shared = task.process.pending
+    info: SignalInfo | None
+    if contains(shared.mask, SIGKILL):  # before all: a stop of the thread's own would come first and hold it
+        info = shared.take(SIGKILL)
+    else:
+        info = take_pending(task, task.signals.blocked)
     if task.tracee is not None:
         info = stop_for_signal(task, info)
     if info is None:
