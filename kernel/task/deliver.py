@@ -217,11 +217,8 @@ def take_pending(task: Task, blocked: int) -> SignalInfo | None:
 
 def _take_signal(task: Task, frame: TrapFrame) -> None:
     shared = task.process.pending
-    info: SignalInfo | None
-    if contains(shared.mask, SIGKILL):  # before all: a stop of the thread's own would come first and hold it
-        info = shared.take(SIGKILL)
-    else:
-        info = take_pending(task, task.signals.blocked)
+    killed = contains(shared.mask, SIGKILL)  # before all: a stop of the thread's own would come first and hold it
+    info = shared.take(SIGKILL) if killed else take_pending(task, task.signals.blocked)
     if task.tracee is not None:
         info = stop_for_signal(task, info)
     if info is None:

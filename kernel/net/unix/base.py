@@ -319,7 +319,8 @@ class UnixSocket(CollectableSocket):
 
     def fill_in(self, parcel: Parcel, message: Message, claim: bytes, receiver: "UnixSocket") -> None:
         """Put what goes along on a parcel: identity and files."""
-        if len(claim) > 0 or self.is_on(_PASSES_IDENTITY) or receiver.is_on(_PASSES_IDENTITY):
+        asks = receiver.is_on(_PASSES_IDENTITY) or not receiver.is_accepted  # who accepts it may ask for it yet
+        if len(claim) > 0 or self.is_on(_PASSES_IDENTITY) or asks:
             sign(parcel, claim)
         control = message.control
         if control is None:
