@@ -11,6 +11,7 @@ from pathlib import Path
 from tools.lock import exclusively
 from tools.paths import INITRAMFS_GZ, ISO, KERNEL
 
+UEFI_LIMIT = 8 << 20  # OVMF keeps memory there
 MODULES = "multiboot2 multiboot normal serial terminal iso9660 part_gpt part_msdos search gzio"
 PARAMETERS = "console=ttyS0"
 MENU = f"""\
@@ -43,7 +44,20 @@ def build_iso() -> Path:
     return ISO
 
 
+def end_in_memory(kernel: Path) -> int:
+    """Where the memory of a kernel's image ends: a physical address."""
+    from elftools.elf.elffile import ELFFile  # not for whoever asks for another command
+
+    with kernel.open("rb") as file:
+        segments = ELFFile(file).iter_segments()
+        return max(int(one["p_paddr"] + one["p_memsz"]) for one in segments if one["p_type"] == "PT_LOAD")
+
+
 def _build() -> None:
+    end = end_in_memory(KERNEL)
+    if end > UEFI_LIMIT:
+        print(f"iso: the kernel ends at {end:#x}, beyond {UEFI_LIMIT >> 20} MiB, so it may not boot under UEFI: "
+              "build it with --profile release", file=sys.stderr)  # fmt: skip
     with tempfile.TemporaryDirectory(dir=ISO.parent) as directory:
         boot = Path(directory) / "boot"
         (boot / "grub").mkdir(parents=True)

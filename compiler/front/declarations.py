@@ -40,6 +40,7 @@ from compiler.types import (
 
 UNSAFE_MODULES = frozenset(["kernel.lang.unsafe", "kernel.lang.raw", "arch.x86_64.instructions"])
 _SURROGATES = re.compile("[\ud800-\udfff]")  # mypy reads another character instead
+_WRITTEN_SURROGATES = re.compile(r"\\u[dD][89a-fA-F]|\\U0000[dD][89a-fA-F]")  # as they stand in a source
 _COMPARISONS = ("__eq__", "__lt__", "__le__", "__gt__", "__ge__")
 # Python calls these where compiled code compares by `__eq__`, hashes by identity, and counts through `__len__`.
 _NOT_CALLED = ("__hash__", "__ne__", "__iter__", "__next__", "__reversed__", "__index__", "__int__", "__missing__")
@@ -252,6 +253,11 @@ def check_comments(path: str, lines: list[str]) -> Iterator[Diagnostic]:
             loc = Loc(path, token.start[0], token.start[1], token.end[0], token.end[1])
             hint = "the compiler relies on types: change the code so that they are right"
             yield Diagnostic("KP259", loc, "a comment that changes how types are checked", hint)
+
+
+def has_surrogates(lines: list[str]) -> bool:
+    """Whether a source may have a text with half a pair of surrogates."""
+    return any(_WRITTEN_SURROGATES.search(line) for line in lines)
 
 
 def check_imports(module: str, path: str, lines: Iterable[str], trusted: bool) -> list[Diagnostic]:

@@ -36,7 +36,14 @@ from mypy.options import Options
 from compiler.diagnostics import INTERNAL, type_error
 from compiler.front.build_time import rule_errors
 from compiler.front.classes import convert_class, is_generated, struct_names
-from compiler.front.declarations import UNSAFE_MODULES, check_classes, check_comments, check_imports, unsafe_allowed
+from compiler.front.declarations import (
+    UNSAFE_MODULES,
+    check_classes,
+    check_comments,
+    check_imports,
+    has_surrogates,
+    unsafe_allowed,
+)
 from compiler.front.flows import find_views
 from compiler.front.functions import Converter
 from compiler.front.rules import check_program
@@ -130,7 +137,7 @@ def load(
         for name, tree in trees.items()
         for d in (
             *(check_imports(name, tree.path, program.sources[tree.path], name in allowed)
-              if _is_suspect(tree) else ()),
+              if _is_suspect(tree) or has_surrogates(program.sources[tree.path]) else ()),
             *check_comments(tree.path, program.sources[tree.path]),
         )
     ]

@@ -198,7 +198,7 @@ class File:
         self.has_confined_owner: bool = False  # who chose the owner was in a domain: CHOOSERS has it
         self.lacks_room: bool = True  # the owner wants to hear of room: sockets say so when they had none
         self.has_locks: bool = False  # may hold flock or OFD locks, or a lease
-        self.watchers: dict[FileWatcher, bool] | None = None
+        self.watchers: list[FileWatcher] | None = None
         self.is_program: bool = False  # keeps its inode from being written
         self.is_new: bool = False  # opening it made the file
         self.is_counted: bool = False  # among OPEN_FILES

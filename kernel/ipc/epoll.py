@@ -155,7 +155,7 @@ class EpollFile(DescriptorFile):
         except MemoryError:
             watchers = file.watchers
             if watchers is not None and member in watchers:
-                del watchers[member]
+                watchers.remove(member)
             self.drop(member)
             raise
         if is_ready:
@@ -181,9 +181,9 @@ class EpollFile(DescriptorFile):
         same.append(member)
         watchers = member.file.watchers
         if watchers is None:
-            watchers = {}
+            watchers = []
             member.file.watchers = watchers
-        watchers[member] = True
+        watchers.append(member)
 
     def depth(self, target: "EpollFile") -> int:
         """How deep sets are nested below this one; more than the limit if `target` is among them, or for too many to
@@ -226,7 +226,7 @@ class EpollFile(DescriptorFile):
             raise Errno(ENOENT)
         watchers = file.watchers
         if watchers is not None:
-            watchers.pop(member)
+            watchers.remove(member)
         self.drop(member)
 
     def drop(self, member: Member) -> None:
@@ -257,7 +257,7 @@ class EpollFile(DescriptorFile):
                 break
             watchers = first.file.watchers
             if watchers is not None:
-                watchers.pop(first)
+                watchers.remove(first)
             self.drop(first)
             pace(_DROP_COST)
         account = self.account

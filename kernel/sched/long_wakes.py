@@ -5,15 +5,15 @@ mark takes the place in the queue from which the thread "wakes" goes on, with sa
 before the thread has come to its end, it begins once more. A rest of `wake_one` is told as one of `wake_all`: sleepers
 look whether what they wait for is there.
 
-Marks are made before they are needed: 64 at first, which is enough for all threads, and one for every so many waiters
-that outlive a call (LastingWaiter).
+Marks are made before they are needed: 64 at first, which is enough for all threads, and more with the waiters that
+outlive a call (LastingWaiter), many at a time so that they lie together: they stay for ever.
 
 Context: `leave` is fit for interrupts.
 """
 
 from typing import Final
 
-from kernel.lang import final, noinline, noraise, recursion
+from kernel.lang import final, noinline, noraise
 from kernel.lib.pace import pace
 from kernel.sched.kthread import spawn_kernel_thread
 from kernel.sched.poller import PollWaiter
@@ -22,7 +22,7 @@ from kernel.sched.thread import Thread
 from kernel.sched.wait import REST, WAITERS_AT_ONCE, RestOfWakes, Waiter, WaitQueue, sleep_until
 from kernel.time.timers import FOREVER_NS
 
-_MARKS_AT_FIRST: Final = 64
+_MARKS_AT_ONCE: Final = 64
 _WAITERS_A_MARK: Final = WAITERS_AT_ONCE // 2
 _WAKE_COST: Final = 400  # instructions
 
@@ -43,48 +43,26 @@ class Marks(RestOfWakes):
 
     def __init__(self) -> None:
         self.thread: Thread | None = None
-        self.is_starting: bool = False
         self.count: int = 0
         self.free: Mark | None = None
         self.first: Mark | None = None  # of those in use, in the order of the wakes
         self.last: Mark | None = None
-        self.threads: int = 0  # that were ever made
         self.lasting: int = 0  # waiters
-
-    def add_thread(self) -> None:
-        if self.thread is None:
-            self.threads += 1
-            if self.threads >= WAITERS_AT_ONCE:
-                self._start()
 
     def add_lasting(self) -> None:
         """A waiter more may stand on a queue for long. Raises MemoryError."""
         if self.lasting >= self.count * _WAITERS_A_MARK:
-            self._make_mark()
-        if self.thread is None and self.lasting >= WAITERS_AT_ONCE:
-            self._start()
+            self.make_marks()
         self.lasting += 1
 
     @noinline
-    @recursion(2)  # the thread that it makes is one that can sleep
-    def _start(self) -> None:
+    def make_marks(self) -> None:
         """Raises MemoryError."""
-        if self.is_starting:
-            return  # it is the thread itself that is made
-        self.is_starting = True
-        try:
-            while self.count < _MARKS_AT_FIRST:
-                self._make_mark()
-            self.thread = spawn_kernel_thread(b"wakes", _work_for_ever, 0)
-        finally:
-            self.is_starting = False
-
-    @noinline
-    def _make_mark(self) -> None:
-        mark = Mark()
-        mark.next_mark = self.free
-        self.free = mark
-        self.count += 1
+        for _ in range(_MARKS_AT_ONCE):
+            mark = Mark()
+            mark.next_mark = self.free
+            self.free = mark
+            self.count += 1
 
     def leave(self, queue: WaitQueue, following: Waiter) -> bool:
         thread = self.thread
@@ -155,6 +133,12 @@ class Marks(RestOfWakes):
 
 MARKS: Final = Marks()
 REST.rest = MARKS
+
+
+def start_waking_thread() -> None:
+    """Start the thread, once. Raises MemoryError."""
+    MARKS.make_marks()
+    MARKS.thread = spawn_kernel_thread(b"wakes", _work_for_ever, 0)
 
 
 def _work_for_ever(_argument: int) -> None:

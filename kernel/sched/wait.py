@@ -180,9 +180,6 @@ class WaitQueue(LinkedList[Waiter]):
 class RestOfWakes:
     """What becomes of those whom a long wake does not tell at once. Base class: there is nobody to tell them later."""
 
-    def add_thread(self) -> None:
-        """One more thread can sleep. Raises MemoryError."""
-
     def leave(self, queue: WaitQueue, following: Waiter) -> bool:
         """Whether the waiters from `following` on will hear later."""
         return False
@@ -203,7 +200,6 @@ def prepare_sleep(thread: Thread) -> None:
     """Give a new thread what it stands on queues with: a sleep without a time limit never lacks memory then, so that
     whoever must wait can. Raises MemoryError.
     """
-    REST.rest.add_thread()
     thread.waiter = SleepWaiter(thread)
 
 

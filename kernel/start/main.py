@@ -37,6 +37,7 @@ from kernel.lib.panic import PANIC, end_with_message
 from kernel.mm import heap
 from kernel.net.control.configure import configure
 from kernel.net.control.start import start_network
+from kernel.sched.long_wakes import start_waking_thread
 from kernel.sched.scheduler import begin_ticking, exit_thread, start_processors
 from kernel.start import command_line, physical_memory
 from kernel.start.root import start_user_space
@@ -69,6 +70,7 @@ def krait_main(protocol: int, info: int) -> None:
         start_devices()
         random.seed()
         vdso.start()
+        start_waking_thread()
         start_network()
         virtio.start(command_line.values_of(line, b"virtio_mmio.device"))
         configure_network(command_line.value_of(line, b"ip"))

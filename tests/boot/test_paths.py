@@ -133,7 +133,7 @@ def test_a_call_that_is_missing_is_told_of_once(kernel: Kernel, root_image: Path
     source.write_text(
         "#define _GNU_SOURCE\n#include <errno.h>\n#include <stdio.h>\n#include <unistd.h>\n"
         "int main(void) {\n"
-        "  for (int i = 0; i < 3; i++) { long r = syscall(321); printf(\"%ld %d\\n\", r, errno == ENOSYS); }\n"
+        "  for (int i = 0; i < 3; i++) { long r = syscall(500); printf(\"%ld %d\\n\", r, errno == ENOSYS); }\n"
         "  return 0;\n}\n"
     )
     overlay = cpio.Archive()
@@ -143,7 +143,7 @@ def test_a_call_that_is_missing_is_told_of_once(kernel: Kernel, root_image: Path
     with Guest(kernel.boot(initrd, "quiet")) as guest:
         guest.expect_prompt(30)
         assert guest.check("./missing") == "-1 1\n" * 3
-        assert guest.check("dmesg | grep -c 'system call 321 is not implemented'") == "1\n"
+        assert guest.check("dmesg | grep -c 'system call 500 is not implemented'") == "1\n"
 
 
 def test_a_session_without_a_terminal_ends_and_nobody_hears_of_it(
@@ -201,3 +201,9 @@ def test_halt_keeps_the_machine_quiet(kernel: Kernel, root_image: Path) -> None:
         guest.send("halt -f\r")
         guest.expect(r"halt -f\r\n", 5)
         assert guest.running
+
+
+def test_a_release_ends_where_uefi_lets_it() -> None:
+    from tools.iso import UEFI_LIMIT, end_in_memory
+
+    assert end_in_memory(KRAIT.path) <= UEFI_LIMIT

@@ -69,8 +69,9 @@ def marks(monkeypatch: pytest.MonkeyPatch) -> Marks:
     """Marks of the test's own, whose thread is woken only in its mind."""
     made = Marks()
     made.thread = Thread(b"wakes")
-    for _ in range(2):
-        made._make_mark()
+    made.make_marks()
+    for _ in range(made.count - 2):
+        made.free = made.free.next_mark if made.free is not None else None
     monkeypatch.setattr(REST, "rest", made)
     monkeypatch.setattr(long_wakes, "wake", lambda _thread: None)
     return made
