@@ -7,14 +7,14 @@ Context: thread context; never sleeps. Of packets that are cut short only what i
 from typing import Final
 
 from kernel.lang import Span, span_of, u8
+from kernel.lib.half_sip_hash import HalfSipHash
 from kernel.net.internet.transport import PROTOCOL_TCP, PROTOCOL_UDP
 from kernel.net.link.ethernet import ETHERTYPE_IP4, ETHERTYPE_IP6
 from kernel.net.link.packet import Packet
-from kernel.net.tcp.secrets import Hasher
 
 _FRAGMENT_BITS: Final = 0x3FFF  # of an IPv4 header's flags and offset: any says that it is a part
 
-_HASHER: Final = Hasher()
+_HASHER: Final = HalfSipHash()
 
 
 def flow_hash(packet: Packet) -> int:
