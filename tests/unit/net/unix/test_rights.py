@@ -73,9 +73,9 @@ def test_a_ring_ends_with_its_last_outside_reference() -> None:
 
 def test_a_connection_that_waits_keeps_what_lies_in_its_queue() -> None:
     listener, connection, passed = sockets(3)
-    connection.is_accepted = False
-    listener.waiting.append(connection)
     put(connection, [passed])
+    connection.is_accepted = False  # only now: such a socket's senders sign, and no task runs here
+    listener.waiting.append(connection)
     passed.release()
     collect()
     assert not passed.is_dead
