@@ -1,11 +1,13 @@
 """Pages of files that a control group can do without: clean ones are dropped, dirty ones written back first.
 
 They are found among all cached pages, the oldest first, by whom their frames are charged to. Pages of others keep their
-place among themselves.
+place among themselves. What nobody maps goes first. The last pages that programs map stay: a program that is left
+nothing but a few pages of its own text reads these again and again and gets no further, so its group is out of memory.
 
 Context: `drop_some` is called from any allocation and never sleeps; the others do.
 """
 
+from enum import Enum
 from typing import Final
 
 from kernel.cache.dirty_pages import LAST_PAGE, TOTALS, DirtyPages
@@ -28,7 +30,16 @@ _DROP_COST: Final = 600
 _WRITTEN_AT_ONCE: Final = 256
 _PATIENCE_NS: Final = 100_000_000
 _ROUNDS: Final = 32
+_LAST_MAPPED: Final = 16  # pages of files that programs map: no group goes on with fewer
+_MANY_MAPPED: Final = 128
 _MARGIN: Final = 64  # pages below the limit at which whoever fills the cache begins to make room
+
+
+class Mapped(Enum):
+    """What becomes of clean pages that programs map."""
+
+    LEFT = 0
+    TAKEN = 1
 
 
 def _is_of(control: MemoryControl, page: CachedPage) -> bool:
@@ -36,12 +47,15 @@ def _is_of(control: MemoryControl, page: CachedPage) -> bool:
     return number != 0 and control.contains(MEMORY_CONTROLS.living(number))
 
 
-def _drop_if_clean(page: CachedPage) -> bool:
-    """Drop a page, from mappings as well, if nobody needs it now."""
+def _drop_if_clean(control: MemoryControl, page: CachedPage, mapped: Mapped) -> bool:
+    """Drop a page if nobody needs it now."""
     cache = page.cache
     if cache is None or cache.walked > 0:
         return False
     if page.dirty == 0 and not page.reading and not page.writing and frame_count(page.frame) > 1:
+        if mapped is Mapped.LEFT:
+            control.left_mapped += 1
+            return False
         cache.unmap_page(page)
     if not can_drop(page):
         return False
@@ -49,7 +63,7 @@ def _drop_if_clean(page: CachedPage) -> bool:
     return True
 
 
-def _drop_among(control: MemoryControl, wanted: int, steps: int) -> int:
+def _drop_among(control: MemoryControl, wanted: int, steps: int, mapped: Mapped) -> int:
     """Look at the oldest `steps` pages, drop up to `wanted` of a control's; returns how many."""
     dropped = 0
     asked = -1  # the last group that was looked up, and whether it is the control's
@@ -62,7 +76,7 @@ def _drop_among(control: MemoryControl, wanted: int, steps: int) -> int:
         if charged_for(page.frame) != asked:
             asked = charged_for(page.frame)
             is_its = _is_of(control, page)
-        if is_its and _drop_if_clean(page):
+        if is_its and _drop_if_clean(control, page, mapped):
             dropped += 1
         else:
             LRU.rotate(page)
@@ -75,22 +89,37 @@ class CacheReclaimer(GroupReclaimer):
 
     def drop_some(self, control: MemoryControl, wanted: int) -> int:
         steps = min(LRU.count, _LOOKED_AT_IN_VAIN if control.looked_in_vain else _LOOKED_AT)
-        dropped = _drop_among(control, wanted, steps)
+        dropped = _drop_among(control, wanted, steps, Mapped.LEFT)
         control.looked_in_vain = dropped == 0
         spend(steps * _LOOK_COST + dropped * _DROP_COST)
         return dropped
 
 
 @sleeps
-def drop_clean(control: MemoryControl, wanted: int) -> int:
-    """Drop up to `wanted` clean pages of a control's, the oldest first; returns how many."""
+def drop_clean(control: MemoryControl, wanted: int, needed: int = 1) -> int:
+    """Drop up to `wanted` clean pages of a control's, the oldest first; returns how many. Those that programs map go
+    only if fewer than `needed` others are there, and no more than is needed unless there are many.
+    """
+    control.left_mapped = 0
+    dropped = _look_at_all(control, wanted, Mapped.LEFT)
+    left = control.left_mapped
+    if dropped >= needed or left <= _LAST_MAPPED:
+        return dropped
+    return dropped + _look_at_all(control, (wanted if left >= _MANY_MAPPED else needed) - dropped, Mapped.TAKEN)
+
+
+@sleeps
+def _look_at_all(control: MemoryControl, wanted: int, mapped: Mapped) -> int:
+    """Look at all cached pages, or until `wanted` ones of a control's were dropped, or many mapped ones were left."""
     dropped = 0
     left = LRU.count
     while left > 0 and dropped < wanted and not is_dying():
-        found = _drop_among(control, wanted - dropped, min(left, _LOOKED_AT_ONCE))
+        found = _drop_among(control, wanted - dropped, min(left, _LOOKED_AT_ONCE), mapped)
         dropped += found
         left -= _LOOKED_AT_ONCE
         pace(_LOOKED_AT_ONCE * _LOOK_COST + found * _DROP_COST)
+        if mapped is Mapped.LEFT and control.left_mapped >= _MANY_MAPPED:
+            break
     return dropped
 
 
@@ -147,26 +176,26 @@ def _write_back_some(cache: DirtyPages | None) -> bool:
 
 @sleeps
 def make_room(control: MemoryControl, pages: int, cache: DirtyPages | None = None) -> bool:
-    """Bring what a control counts to `pages` below its limit, or as near as dropping and writing back does; whether it
-    has come down. Raises MemoryError.
+    """Bring what a control counts to its limit, and where that takes nothing from programs to `pages` below; or as near
+    as dropping and writing back does. Whether it has come so far down. Raises MemoryError.
     """
-    return shrink_to(control, max(0, control.limit - pages), cache)
+    return shrink_to(control, max(0, control.limit - pages), cache, control.limit)
 
 
 @sleeps
-def shrink_to(control: MemoryControl, target: int, cache: DirtyPages | None = None) -> bool:
-    """The same to a number of pages."""
+def shrink_to(control: MemoryControl, target: int, cache: DirtyPages | None = None, enough: int = 0) -> bool:
+    """The same to a number of pages. Once no more than `enough` are left, nothing is taken from programs."""
     rounds = 0
     if control.usage > target:
         MEMORY_CONTROLS.drain_below(control)
     while control.usage > target and rounds < _ROUNDS and not is_dying():
         rounds += 1
         wanted = max(_MARGIN, control.usage - target)
-        if drop_clean(control, wanted) > 0:
-            control.drain()
-            continue
+        dropped = drop_clean(control, wanted, max(0, control.usage - max(target, enough)))
         control.drain()
-        if control.usage <= target:
+        if dropped > 0:
+            continue
+        if control.usage <= max(target, enough):
             break
         if count_cached(control).dirty == 0 and TOTALS.writing == 0:
             return False
