@@ -183,8 +183,7 @@ def _set_interface(end: TunDescription, address: UserAddr) -> int:
         device = _attach_found(end, found, flags)
     else:
         device = _make(end, name, flags)
-    if end.queue.device is device:
-        set_carrier(device, has_carrier=flags & IFF_NO_CARRIER == 0)
+    set_carrier(device, has_carrier=flags & IFF_NO_CARRIER == 0)
     ethernet.drain()
     _put_interface(request, device, flags)
     user.write_from(address, span_of(request))
