@@ -245,7 +245,10 @@ class InterfaceKobject(DeviceKobject):
         super().request_event(text)
 
     def properties(self) -> bytes:
-        return b"INTERFACE=" + self.device.name + f"\nIFINDEX={self.device.index}\n".encode()
+        device = self.device
+        kind = device.virtual_kind
+        front = b"DEVTYPE=" + kind + b"\n" if kind == b"bridge" or kind == b"macvlan" else b""
+        return front + b"INTERFACE=" + device.name + f"\nIFINDEX={device.index}\n".encode()
 
     def links(self) -> list[KobjectLink]:
         place = self.device.place

@@ -536,7 +536,7 @@ def add_port(bridge: BridgeDevice, device: NetworkDevice) -> None:
         port.was_live = port.state() != STATE_DISABLED
         bridge.follow_ports()
         device_changed(device)
-    except MemoryError:
+    except (Errno, MemoryError):
         _take_out(port)
         raise
     tell_port(port)

@@ -188,19 +188,25 @@ def send(packet: Packet, device: NetworkDevice, destination: bytes, protocol: in
     if not device.is_up():
         return
     packet.protocol = protocol
-    if device.is_loop:
-        if len(device.network.taps) > 0:
-            _show_loopback(packet, device)
-        device.transmit(packet)
-        return
-    if not device.has_header:
-        send_frame(packet, device)
+    if device.is_loop or not device.has_header:
+        _send_bare(packet, device)
         return
     header = packet.push(ETHERNET_HEADER)
     header[0:6].copy_from(span_of(destination))
     header[6:12].copy_from(span_of(device.address))
     header.store_be16(12, protocol)
     send_frame(packet, device)
+
+
+@inline
+def _send_bare(packet: Packet, device: NetworkDevice) -> None:
+    """Send a packet on an interface that has no link headers."""
+    if not device.is_loop:
+        send_frame(packet, device)
+        return
+    if len(device.network.taps) > 0:
+        _show_loopback(packet, device)
+    device.transmit(packet)
 
 
 def send_frame(packet: Packet, device: NetworkDevice) -> None:
