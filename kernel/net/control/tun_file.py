@@ -121,6 +121,9 @@ class TunFile(File):
     def read_at_once(self, buffer: Buffer) -> int:
         return self._read(buffer, waits=False)
 
+    def pread(self, buffer: Buffer, offset: int) -> int:
+        return self.read(buffer)
+
     def _read(self, buffer: Buffer, *, waits: bool) -> int:
         device = self._device()
         if buffer.remaining == 0:
@@ -178,6 +181,9 @@ class TunFile(File):
         return total
 
     def write_at_once(self, buffer: Buffer) -> int:
+        return self.write(buffer)
+
+    def pwrite(self, buffer: Buffer, offset: int) -> int:
         return self.write(buffer)
 
     # ---- State ------------------------------------------------------------------------------------------------------

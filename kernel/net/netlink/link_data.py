@@ -9,7 +9,7 @@ Context: system calls, and wherever something changes; nothing sleeps.
 
 from typing import Final
 
-from kernel.lang import EADDRNOTAVAIL, EINVAL, ENETDOWN, EOPNOTSUPP, EPROTONOSUPPORT, ERANGE, Errno, span_of
+from kernel.lang import EINVAL, ENETDOWN, EOPNOTSUPP, EPROTONOSUPPORT, ERANGE, Errno, span_of
 from kernel.lib.credentials import gid_for_caller, uid_for_caller
 from kernel.lib.ids import NO_GROUP, NO_USER
 from kernel.net.link import macvlan
@@ -222,7 +222,7 @@ def number_of(attributes: bytes, kind: int, size: int) -> int:
 
 
 def change_bridge(bridge: BridgeDevice, data: bytes) -> None:
-    """IFLA_INFO_DATA of a bridge. Raises EOPNOTSUPP, ERANGE, EINVAL, EADDRNOTAVAIL, EPROTONOSUPPORT, MemoryError."""
+    """IFLA_INFO_DATA of a bridge. Raises EOPNOTSUPP, ERANGE, EINVAL, EPROTONOSUPPORT, MemoryError."""
     if number_of(data, _BR_STP_STATE, 4) > 0 or number_of(data, _BR_VLAN_FILTERING, 1) > 0:
         raise Errno(EOPNOTSUPP)
     protocol = find_attribute(data, 0, _BR_VLAN_PROTOCOL)
@@ -264,11 +264,13 @@ def change_bridge(bridge: BridgeDevice, data: bytes) -> None:
 
 
 def _set_group(bridge: BridgeDevice, address: bytes) -> None:
-    """The group that a spanning tree would use. Raises EADDRNOTAVAIL for one that is not of the link."""
+    """The group that a spanning tree would use. Raises EINVAL for one that is not of the link, or has another use."""
     if len(address) == 0:
         return
     if len(address) != 6 or not address.startswith(b"\x01\x80\xc2\x00\x00") or address[5] > 15:
-        raise Errno(EADDRNOTAVAIL)
+        raise Errno(EINVAL)
+    if 1 <= address[5] <= 3:
+        raise Errno(EINVAL)
     bridge.group_address = address
 
 
@@ -328,6 +330,7 @@ def set_port_state(port: BridgePort, state: int) -> None:
     """
     if state > STATE_BLOCKING:
         raise Errno(EINVAL)
-    if state != STATE_DISABLED and not port.is_live():
+    device = port.device
+    if device is None or not device.is_up() or (state != STATE_DISABLED and not port.is_live()):
         raise Errno(ENETDOWN)
     port.chosen_state = state

@@ -280,14 +280,16 @@ def _is_there(request: Request, header: Span[u8]) -> bool:
 
 def _move(request: Request, device: NetworkDevice) -> None:
     """IFLA_NET_NS_PID, IFLA_NET_NS_FD: put the interface into another network, with the name that the request has for
-    it. Raises EINVAL for lo, EEXIST, EPERM, ESRCH, EBADF, ERANGE, ENFILE.
+    it. Raises EINVAL for lo and bridges, EEXIST, EPERM, ESRCH, EBADF, ERANGE, ENFILE.
     """
     process = request.attribute(IFLA_NET_NS_PID)
-    network = named_network(device.network, process, request.attribute(IFLA_NET_NS_FD), request.opener)
+    descriptor = request.attribute(IFLA_NET_NS_FD)
+    network = named_network(device.network, process, descriptor, request.opener)
+    is_asked = len(process) > 0 or len(descriptor) > 0
+    if is_asked and (device.is_loop or isinstance(device, BridgeDevice)):
+        raise Errno(EINVAL)
     if network is device.network:
         return
-    if device.is_loop or isinstance(device, BridgeDevice):
-        raise Errno(EINVAL)
     name = text_of(request.attribute(IFLA_IFNAME))
     if len(name) > 0:
         check_name(network, name)
@@ -306,6 +308,8 @@ def _check_changes(request: Request, device: NetworkDevice) -> None:
     """Everything is checked before anything is changed."""
     mtu = request.attribute_u32(IFLA_MTU, device.mtu)
     most = 65_536 if len(device.virtual_kind) == 0 else device.max_mtu
+    if isinstance(device, MacvlanDevice) and device.lower is not None:
+        most = device.lower.mtu
     if mtu != device.mtu and not LEAST_MTU <= mtu <= most:
         raise Errno(EINVAL)
     link_address = request.attribute(IFLA_ADDRESS)

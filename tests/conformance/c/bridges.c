@@ -189,7 +189,8 @@ static void wait_until_it_has_ended(const char *name)
 		sleep_ms(10);
 }
 
-static void settle(void) { sleep_ms(300); }
+/* Linux looks at carriers once a second. */
+static void settle(void) { sleep_ms(1100); }
 
 static void exchange(int from, int at, const char *address)
 {

@@ -36,6 +36,9 @@ static int ready(int fd)
 	return one.revents;
 }
 
+/* Linux looks at carriers once a second. */
+static void settle(void) { sleep_ms(1100); }
+
 static void without_ipv6(void)
 {
 	int fd = open("/proc/sys/net/ipv6/conf/all/disable_ipv6", O_WRONLY);
@@ -182,11 +185,14 @@ static void settings(void)
 	show_data("tap0");
 	value = 0;
 	SHOW(ioctl(fd, TUNSETCARRIER, &value));
+	settle();
 	show_data("tap0");
 	value = 1;
 	SHOW(ioctl(fd, TUNSETCARRIER, &value));
+	settle();
 	show_data("tap0");
 	close(fd);
+	settle();
 	show_data("tap0");
 	/* Who may have it: its owner, or its group, where it has them; or who rules the network. */
 	IN_CHILD(MUST(setresgid(2000, 2000, 2000)); MUST(setresuid(1000, 1000, 1000)); int mine = new_file(0);
