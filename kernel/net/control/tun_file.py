@@ -29,9 +29,9 @@ from kernel.net.control.tun_commands import TunDescription, command_of
 from kernel.net.link.device import set_carrier
 from kernel.net.link.ethernet import ETHERNET_HEADER
 from kernel.net.link.loopback import is_first
-from kernel.net.link.network import Network, caller_network
+from kernel.net.link.network import LIMBO, Network, caller_network
 from kernel.net.link.packet import Packet
-from kernel.net.link.thread import schedule_work
+from kernel.net.link.thread import Work, schedule_work
 from kernel.net.link.tun import (
     IFF_NO_PI,
     IFF_PERSIST,
@@ -48,7 +48,7 @@ from kernel.net.link.tun import (
     put_packet_information,
     receive_written,
 )
-from kernel.net.netlink.new_link import Removal
+from kernel.net.netlink.new_link import take_away, take_off
 from kernel.sched import PollWaiter, WaitQueue
 from kernel.task import current
 from kernel.task.async_io import give_owner
@@ -61,15 +61,36 @@ _FILE_BYTES: Final = 1024  # what an open one costs beside packets that wait, ab
 
 
 @final
+class Departure(Work):
+    """What follows when an interface has lost its other end: it ends, or, if it is persistent, has no carrier."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.device: TunDevice | None = None
+
+    def run(self, now_ns: int) -> None:
+        device = self.device
+        if device is not None and device.queue is None and device.network is not LIMBO:
+            if device.has(IFF_PERSIST):
+                set_carrier(device, has_carrier=False)
+            elif take_off(device):
+                schedule_work(self)
+                return
+            else:
+                take_away(device)
+        self.device = None
+
+
+@final
 class TunFile(File):
     """One description."""
 
     def __init__(self, path: Path, flags: int, network: Network) -> None:
         description = TunDescription(network, TunQueue(is_first(network.loopback)))
-        removal = Removal(None)  # the end needs no memory
+        departure = Departure()  # the end needs no memory
         super().__init__(path, flags)
         self.end: TunDescription = description
-        self.removal: Removal = removal
+        self.departure: Departure = departure
         network.acquire()
 
     def held_bytes(self) -> int:
@@ -81,7 +102,7 @@ class TunFile(File):
         if self.users == 1:
             self._leave()
             try:
-                self.removal.run(0)
+                self.departure.run(0)
             except (Errno, MemoryError):
                 return  # the network thread goes on
 
@@ -92,19 +113,14 @@ class TunFile(File):
 
     @noraise
     def _leave(self) -> None:
-        """The interface has no other end any more, and ends soon unless it is persistent."""
+        """The interface has no other end any more. What follows from that the network thread does: a file may be
+        released deep in the kernel.
+        """
         device = self.end.queue.device
-        if device is None:
-            return
-        detach(device)
-        if not device.has(IFF_PERSIST):
-            self.removal.device = device
-            schedule_work(self.removal)
-            return
-        try:
-            set_carrier(device, has_carrier=False)
-        except (Errno, MemoryError):
-            return
+        if device is not None:
+            detach(device)
+            self.departure.device = device
+            schedule_work(self.departure)
 
     def _device(self) -> TunDevice:
         """Raises EBADFD before TUNSETIFF, and once the interface has gone."""

@@ -220,11 +220,10 @@ def set_master(device: NetworkDevice, index: int) -> None:
 
 @final
 class Removal(Work):
-    """Takes an interface away: one whose other end cannot be made, or whose program has gone. In the network thread, if
-    there is no memory for that at once.
+    """Takes an interface away that cannot be made whole: in the network thread, if there is no memory for that at once.
     """
 
-    def __init__(self, device: NetworkDevice | None) -> None:
+    def __init__(self, device: NetworkDevice) -> None:
         super().__init__()
         self.device: NetworkDevice | None = device
 
