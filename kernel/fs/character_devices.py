@@ -16,7 +16,9 @@ from kernel.lib.bus import BusDevice
 
 OpenDevice = Callable[[Path, int], File]
 
-_READ_WRITE_FOR_ALL: Final[list[bytes]] = [b"null", b"zero", b"full", b"random", b"urandom", b"tty", b"ptmx"]
+_READ_WRITE_FOR_ALL: Final[list[bytes]] = [
+    b"null", b"zero", b"full", b"random", b"urandom", b"tty", b"ptmx", b"net/tun",
+]  # fmt: skip
 
 
 class CharDevice:

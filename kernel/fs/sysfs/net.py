@@ -18,12 +18,13 @@ from kernel.fs.sysfs.events import DeviceKobject
 from kernel.fs.sysfs.kobject import Kobject, KobjectDirectory, KobjectLink, line
 from kernel.lang import EINVAL, ENODEV, EPERM, ERANGE, Errno, final
 from kernel.lib.capabilities import CAP_NET_ADMIN
-from kernel.lib.credentials import caller_credentials
+from kernel.lib.credentials import caller_credentials, gid_for_caller, uid_for_caller
 from kernel.lib.ids import NO_GROUP, NO_USER
 from kernel.net.control.interface_ioctl import change_flags, set_mtu
 from kernel.net.link.device import NetworkDevice
 from kernel.net.link.network import Network
-from kernel.net.netlink.links import operational_state
+from kernel.net.link.tun import TunDevice
+from kernel.net.netlink.link_state import operational_state
 
 _ATTRIBUTES: Final[list[bytes]] = [
     b"addr_len", b"address", b"broadcast", b"carrier", b"dev_id", b"dev_port", b"dormant", b"duplex", b"flags",
@@ -36,6 +37,7 @@ _STATISTICS: Final[list[bytes]] = [
     b"rx_over_errors", b"rx_packets", b"tx_aborted_errors", b"tx_bytes", b"tx_carrier_errors", b"tx_compressed",
     b"tx_dropped", b"tx_errors", b"tx_fifo_errors", b"tx_heartbeat_errors", b"tx_packets", b"tx_window_errors",
 ]  # fmt: skip
+_TUN_ATTRIBUTES: Final[list[bytes]] = [b"group", b"owner", b"tun_flags"]
 _WRITABLE: Final[list[bytes]] = [b"flags", b"mtu", b"tx_queue_len"]
 _STATES: Final[list[bytes]] = [
     b"unknown", b"notpresent", b"down", b"lowerlayerdown", b"testing", b"dormant", b"up",
@@ -128,6 +130,15 @@ def statistic(device: NetworkDevice, name: bytes) -> int:
             return 0
 
 
+def _tun_text(device: TunDevice, name: bytes) -> bytes:
+    """What is there of interfaces of type tun alone; -1 for an owner or a group that there is not."""
+    if name == b"tun_flags":
+        return f"{device.shown_flags():#x}\n".encode()
+    if name == b"owner":
+        return line(-1 if device.owner == NO_USER else uid_for_caller(device.owner))
+    return line(-1 if device.group == NO_GROUP else gid_for_caller(device.group))
+
+
 def store(device: NetworkDevice, name: bytes, value: int) -> None:
     """Set what can be set. Raises EINVAL, ERANGE, and what the driver raises."""
     if name == b"mtu":
@@ -211,14 +222,17 @@ class InterfaceKobject(DeviceKobject):
         _give(inode, self.network)
 
     def attributes(self) -> list[bytes]:
-        return _ATTRIBUTES
+        return _ATTRIBUTES + _TUN_ATTRIBUTES if isinstance(self.device, TunDevice) else _ATTRIBUTES
 
     def mode(self, attribute: bytes) -> int:
         return 0o644 if attribute in _WRITABLE else 0o444
 
     def text(self, attribute: bytes) -> bytes:
         self._check()
-        return attribute_text(self.device, attribute)
+        device = self.device
+        if isinstance(device, TunDevice) and attribute in _TUN_ATTRIBUTES:
+            return _tun_text(device, attribute)
+        return attribute_text(device, attribute)
 
     def store(self, attribute: bytes, text: bytes) -> None:
         self._check_writer()
@@ -231,11 +245,18 @@ class InterfaceKobject(DeviceKobject):
         super().request_event(text)
 
     def properties(self) -> bytes:
-        return b"INTERFACE=" + self.device.name + f"\nIFINDEX={self.device.index}\n".encode()
+        device = self.device
+        kind = device.virtual_kind
+        front = b"DEVTYPE=" + kind + b"\n" if kind == b"bridge" or kind == b"macvlan" else b""
+        return front + b"INTERFACE=" + device.name + f"\nIFINDEX={device.index}\n".encode()
 
     def links(self) -> list[KobjectLink]:
         place = self.device.place
-        return [] if place is None else [KobjectLink(b"device", b"devices/" + place.path)]
+        found = [] if place is None else [KobjectLink(b"device", b"devices/" + place.path)]
+        master = self.device.master
+        if master is not None:
+            found.append(KobjectLink(b"master", b"devices/" + interface_path(master)))
+        return found
 
     def children(self) -> list[Kobject]:
         return [InterfaceStatistics(self.device)]

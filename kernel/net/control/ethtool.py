@@ -15,6 +15,7 @@ from kernel.lib import user
 from kernel.lib.capabilities import CAP_NET_ADMIN
 from kernel.net.link.device import ARPHRD_ETHER, OFFLOAD_CHECKSUM, OFFLOAD_TCP4, OFFLOAD_TCP6, NetworkDevice
 from kernel.net.link.network import Network
+from kernel.net.link.tun import TunDevice
 from kernel.task import current
 from kernel.task.host import RELEASE
 
@@ -90,16 +91,32 @@ def _write_driver(device: NetworkDevice, argument: int) -> None:
     driver = device.virtual_kind if place is None else place.driver
     if len(driver) == 0:
         raise Errno(EOPNOTSUPP)
-    version = RELEASE if driver == b"dummy" else b"1.0" if place is None else b"1.0.0"
+    version = b"1.0.0" if place is not None else RELEASE if driver == b"dummy" else _version_of(driver)
     parent = None if place is None else place.parent
     bus = b"" if parent is None else parent.name
+    firmware = b""
+    if isinstance(device, TunDevice):
+        bus = b"tap" if device.is_tap() else b"tun"
+    elif driver == b"bridge":
+        bus = b"N/A"
+        firmware = b"N/A"
     text = driver + bytes(_DRIVER_TEXT - len(driver)) + version  # none is longer than the names of our drivers
+    text += bytes(2 * _DRIVER_TEXT - len(text)) + firmware
     text += bytes(3 * _DRIVER_TEXT - len(text)) + bus
     answer = bytearray(_DRIVER)
     span = span_of(answer)
     span.store_u32(0, _GET_DRIVER)
     span[4 : 4 + len(text)].copy_from(span_of(text))
     user.write_from(UserAddr(argument), span)
+
+
+def _version_of(driver: bytes) -> bytes:
+    """Of interfaces that are made of software, what Linux's drivers say."""
+    if driver == b"tun":
+        return b"1.6"
+    if driver == b"bridge":
+        return b"2.3"
+    return b"0.1" if driver == b"macvlan" else b"1.0"
 
 
 def _write_timestamps(argument: int) -> None:

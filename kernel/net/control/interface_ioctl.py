@@ -24,7 +24,7 @@ from kernel.lang import (
 from kernel.lib import user
 from kernel.lib.capabilities import CAP_NET_ADMIN
 from kernel.mm.keeping import check_room_to_keep
-from kernel.net.control import route_ioctl
+from kernel.net.control import bridge_ioctl, route_ioctl
 from kernel.net.control.ethtool import ethtool
 from kernel.net.internet.addresses import (
     ANY4,
@@ -42,6 +42,7 @@ from kernel.net.link.device import (
     ARPHRD_ETHER,
     IFF_ALLMULTI,
     IFF_LOOPBACK,
+    IFF_POINTOPOINT,
     IFF_PROMISC,
     IFF_UP,
     NetworkDevice,
@@ -98,6 +99,8 @@ def interface_ioctl(socket: Socket, command: int, argument: int) -> int:
         return _list(socket.network, argument)
     if command == SIOCGIFNAME:
         return _name_of(socket.network, argument)
+    if bridge_ioctl.is_bridge_command(command):
+        return bridge_ioctl.bridge_ioctl(socket, command, argument)
     if socket.family == AF_INET6 and (command == SIOCSIFADDR or command == SIOCDIFADDR or command == SIOCSIFDSTADDR):
         return _change_address6(socket.network, command, argument)
     if not SIOCGIFFLAGS <= command <= SIOCGIFMAP:
@@ -181,7 +184,7 @@ def _answer(device: NetworkDevice, label: bytes, command: int, request: bytearra
     elif command == SIOCGIFHWADDR:
         span[_NAME : _NAME + 16].fill(0)
         span.store_u16(_NAME, device.kind)
-        span[_NAME + 2 : _NAME + 8].copy_from(span_of(device.address))
+        span[_NAME + 2 : _NAME + 2 + len(device.address)].copy_from(span_of(device.address))
     elif command == SIOCGIFINDEX:
         span.store_u32(_NAME, device.index)
     elif command == SIOCGIFTXQLEN:
@@ -270,6 +273,7 @@ def set_mtu(device: NetworkDevice, mtu: int) -> None:
     if not is_loopback and mtu > device.max_mtu:
         raise Errno(EINVAL)
     device.mtu = mtu
+    device.has_own_mtu = True
     device_changed(device)
 
 
@@ -284,6 +288,7 @@ def set_link_address(device: NetworkDevice, address: bytes) -> None:
     if device.is_up():
         raise Errno(EBUSY)
     device.address = address
+    device.has_own_address = True
     device_changed(device)
 
 
@@ -359,9 +364,10 @@ def _set_local(device: NetworkDevice, label: bytes, entry: InterfaceAddress | No
     if address != ANY4:
         if address[0] >= 224:
             raise Errno(EINVAL)
-        fresh = InterfaceAddress(device, address, class_prefix(address))
+        is_wire = device.flags & IFF_POINTOPOINT != 0  # it has one other end, and no net
+        fresh = InterfaceAddress(device, address, 32 if is_wire else class_prefix(address))
         fresh.label = label
-        if device.flags & IFF_LOOPBACK == 0:
+        if device.flags & (IFF_LOOPBACK | IFF_POINTOPOINT) == 0:
             fresh.broadcast = broadcast_of(address, fresh.prefix_length)
         check_room_to_keep()
         add_address(fresh)

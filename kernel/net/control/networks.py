@@ -17,7 +17,7 @@ from kernel.net.link.device import NetworkDevice, bring_down, device_by_name
 from kernel.net.link.network import ENDED, FIRST_NETWORK, EndHook, Network, move_device, new_network
 from kernel.net.link.network_ids import NETWORK_IDS
 from kernel.net.link.thread import Work, schedule_work
-from kernel.net.netlink.new_link import take_away
+from kernel.net.netlink.new_link import take_away, take_off
 
 
 @final
@@ -63,7 +63,8 @@ def _end(network: Network) -> None:
 def _send_away(device: NetworkDevice) -> None:
     """Raises MemoryError: then it can be done again."""
     if not device.is_hardware:
-        take_away(device)
+        if not take_off(device):
+            take_away(device)
         return
     name = device.name
     if device_by_name(FIRST_NETWORK, name) is not None:

@@ -207,7 +207,7 @@ def _arp(network: Network, command: int, argument: int) -> int:
 
 def _get_arp(device: NetworkDevice, address: bytes, argument: int) -> int:
     neighbour = neighbours.find_neighbour(device, address)
-    if neighbour is None or neighbour.state & neighbours.HAS_ADDRESS == 0:
+    if neighbour is None or neighbour.state & neighbours.HAS_ADDRESS == 0 or not device.has_header:
         raise Errno(ENXIO)
     flags = ATF_COM | (ATF_PERM if neighbour.state == neighbours.PERMANENT else 0)
     head = bytearray(16)

@@ -5,7 +5,7 @@ Context: the boot thread. Raises MemoryError.
 """
 
 from kernel.mm.frames import total_frame_count
-from kernel.net.control import interface_ioctl, networks
+from kernel.net.control import interface_ioctl, networks, tun_file
 from kernel.net.datagram import inet_family, udp
 from kernel.net.datagram import memory as datagram_memory
 from kernel.net.internet import (
@@ -56,6 +56,7 @@ _ = (
     tables,
     tcp_socket,
     tcp_table,
+    tun_file,
     udp,
     unix_family,
     unix_table,

@@ -92,7 +92,7 @@ def send_solicitation(
     """Ask who has `target`; from :: it is duplicate address detection, with `nonce`, 6 bytes by which the question is
     known if it comes back (RFC 7527). May raise MemoryError.
     """
-    has_option = source != ANY6
+    has_option = source != ANY6 and len(device.address) > 0
     length = _HEADER + (_OPTION if has_option or len(nonce) != 0 else 0)
     packet = Packet(length)
     body = packet.put(length)
@@ -115,13 +115,14 @@ def _put_link_address(body: Span[u8], kind: int, device: NetworkDevice) -> None:
 
 def send_advertisement(device: NetworkDevice, target: bytes, hop: NextHop, flags: int) -> None:
     """Tell that `target` is ours; with _OVERRIDE, what our link address is. May raise MemoryError."""
-    length = _HEADER + (_OPTION if flags & _OVERRIDE != 0 else 0)
+    tells = flags & _OVERRIDE != 0 and len(device.address) > 0
+    length = _HEADER + (_OPTION if tells else 0)
     packet = Packet(length)
     body = packet.put(length)
     body[0] = icmpv6.NEIGHBOUR_ADVERTISEMENT
     body[4] = flags | (_ROUTER if IP6_SETTINGS.forwarding.of(device.network) != 0 else 0)
     body[8:24].copy_from(span_of(target))
-    if flags & _OVERRIDE != 0:
+    if tells:
         _put_link_address(body, TARGET_LINK_ADDRESS, device)
     icmpv6.send_message(packet, hop, target, HOP_LIMIT)
 

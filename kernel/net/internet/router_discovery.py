@@ -10,6 +10,7 @@ Context: thread context; nothing sleeps.
 from typing import Final
 
 from kernel.lang import EEXIST, ENOBUFS, Errno, Span, final, span_of, u8
+from kernel.lib import random
 from kernel.lib.pace import spend
 from kernel.net.internet import icmpv6
 from kernel.net.internet.addresses import (
@@ -57,7 +58,7 @@ from kernel.net.internet.routes import (
     tables_for,
 )
 from kernel.net.internet.sysctl import IP6_SETTINGS
-from kernel.net.link.device import ARPHRD_ETHER, DeviceWatcher, NetworkDevice, watch_devices
+from kernel.net.link.device import ARPHRD_ETHER, ARPHRD_NONE, DeviceWatcher, NetworkDevice, watch_devices
 from kernel.net.link.network import Network
 from kernel.net.link.packet import Packet
 from kernel.net.link.timers import NetworkTimer
@@ -82,6 +83,13 @@ def interface_identifier(device: NetworkDevice) -> bytes:
     """The modified EUI-64 of an Ethernet address (RFC 4291, appendix A)."""
     address = device.address
     return bytes([address[0] ^ 2, address[1], address[2], 0xFF, 0xFE, address[3], address[4], address[5]])
+
+
+def _random_identifier() -> bytes:
+    """One for an interface without a link address."""
+    made = bytearray(8)
+    random.fill(span_of(made))
+    return bytes(made)
 
 
 @final
@@ -111,11 +119,12 @@ def _send_solicitation(device: NetworkDevice) -> None:
         if entry.is_usable() and is_link_local(entry.address):
             source = entry.address
             break
-    length = 8 if source == ANY6 else 16
+    has_option = source != ANY6 and len(device.address) > 0
+    length = 16 if has_option else 8
     packet = Packet(length)
     body = packet.put(length)
     body[0] = icmpv6.ROUTER_SOLICITATION
-    if source != ANY6:
+    if has_option:
         body[8] = SOURCE_LINK_ADDRESS
         body[9] = 1
         body[10:16].copy_from(span_of(device.address))
@@ -247,6 +256,8 @@ def _set_prefix_route(device: NetworkDevice, prefix: bytes, length: int, valid_s
 
 def _set_address(device: NetworkDevice, prefix: bytes, valid_s: int, preferred_s: int, now_ns: int) -> None:
     """Make an address, or set the lifetimes of one; a forged short lifetime does not end it (RFC 4862, 5.5.3 (e))."""
+    if len(device.address) == 0:
+        return  # it has no number to make one from
     address = prefix[0:8] + interface_identifier(device)
     entry = find_on(device, address)
     if entry is None:
@@ -371,10 +382,13 @@ class _LinkLocal(DeviceWatcher):
 
     def _give(self, device: NetworkDevice) -> None:
         """Once each time it goes up, and for one that is no hardware not before somebody is there who could object."""
-        if device.kind != ARPHRD_ETHER or IP6_SETTINGS.disable_ipv6.of(device.network) != 0:
+        if device.kind != ARPHRD_ETHER and device.kind != ARPHRD_NONE:
+            return
+        if IP6_SETTINGS.disable_ipv6.of(device.network) != 0:
             return
         settings_of(device).has_link_local = True
-        address = b"\xfe\x80" + bytes(6) + interface_identifier(device)
+        identifier = interface_identifier(device) if len(device.address) > 0 else _random_identifier()
+        address = b"\xfe\x80" + bytes(6) + identifier
         try:
             add_address(InterfaceAddress(device, address, _ADDRESS_LENGTH))
         except Errno as error:

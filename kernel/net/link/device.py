@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 IFF_UP: Final = 0x1
 IFF_BROADCAST: Final = 0x2
 IFF_LOOPBACK: Final = 0x8
+IFF_POINTOPOINT: Final = 0x10
 IFF_RUNNING: Final = 0x40
 IFF_NOARP: Final = 0x80
 IFF_PROMISC: Final = 0x100
@@ -41,6 +42,7 @@ _CWR: Final = 0x80
 
 ARPHRD_ETHER: Final = 1
 ARPHRD_LOOPBACK: Final = 772
+ARPHRD_NONE: Final = 0xFFFE  # packets have no link header
 
 _MOST_INDEX: Final = 0x7FFF_FFFF
 _MOST_DEVICES: Final = 4096  # of a network
@@ -75,6 +77,17 @@ class DeviceNumbers:
 _NUMBERS: Final = DeviceNumbers()
 
 
+class FrameHandler:
+    """Takes what an interface receives, before the protocols do: a bridge's port, macvlan's interfaces. Base class."""
+
+    def handle(self, packet: Packet) -> bool:
+        """A frame that starts with its link header, after packet sockets have seen it. True: it is done with. False:
+        the protocols get it, as received by `packet.device`, which may be another interface now. May raise Errno,
+        MemoryError: the frame is dropped.
+        """
+        return False
+
+
 class NetworkDevice:
     """Base of all interfaces."""
 
@@ -89,15 +102,21 @@ class NetworkDevice:
         self.is_hardware: bool = False  # it goes back to the first network when its own ends
         self.virtual_kind: bytes = b""  # veth, dummy: of those that programs make
         self.kind: int = kind  # ARPHRD_*
-        self.address: bytes = address  # of the link: 6 bytes
-        self.broadcast: bytes = b"\xff\xff\xff\xff\xff\xff" if kind == ARPHRD_ETHER else bytes(6)
+        self.has_header: bool = kind != ARPHRD_NONE  # of the link, in front of each packet
+        self.address: bytes = address  # of the link: 6 bytes, or none
+        self.has_own_address: bool = False  # a program has chosen it
+        self.broadcast: bytes = b"\xff\xff\xff\xff\xff\xff" if kind == ARPHRD_ETHER else bytes(len(address))
+        self.handler: FrameHandler | None = None  # takes what is received
+        self.master: NetworkDevice | None = None  # the bridge that it is a port of
         self.mtu: int = mtu
+        self.has_own_mtu: bool = False  # a program has chosen it
         self.max_mtu: int = 65535 if kind == ARPHRD_LOOPBACK else max(mtu, 1500)
         self.flags: int = 0  # IFF_*
         self.offload: int = 0  # OFFLOAD_*
         self.queue_length: int = 1000
         self.multicast: dict[bytes, LinkGroup] = {}  # link addresses of groups that are received
         self.has_carrier: bool = True
+        self.is_state_unknown: bool = False  # nothing tells of its carrier, or it has never changed (RFC 2863)
         self.has_been_up: bool = False
         self.promiscuous_users: int = 0  # packet sockets that want every frame
         self.all_groups_users: int = 0  # … every group's
@@ -115,6 +134,14 @@ class NetworkDevice:
         """Send a packet with its link header on. False: the device's queue is full and the packet is dropped."""
         return False
 
+    def relay(self, packet: Packet) -> None:
+        """Send on a packet that `transmit` has left in the backlog with `is_relayed` (`loopback.py`): bridges and
+        macvlan, which send by other interfaces, so that one send is never inside another. May raise MemoryError.
+        """
+
+    def has_ended(self) -> None:
+        """It has left its network, and gets no other. Raises nothing."""
+
     def cuts(self, packet: Packet) -> bool:
         """Whether the device itself can cut a large segment. It would repeat CWR in each frame."""
         is_ip4 = packet.storage[packet.network_start] >> 4 == 4
@@ -125,6 +152,10 @@ class NetworkDevice:
     def partner(self) -> "NetworkDevice | None":
         """The interface at the other end, or below, if there is one."""
         return None
+
+    def below(self) -> "list[NetworkDevice]":
+        """The interfaces that it stands on: a bridge's ports, macvlan's. Raises MemoryError."""
+        return []
 
     def set_up(self) -> None:
         """The interface goes up. Raises Errno."""
@@ -391,6 +422,7 @@ def set_carrier(device: NetworkDevice, has_carrier: bool) -> None:
     """The link was plugged in or pulled out; called by drivers in the network thread."""
     if device.has_carrier != has_carrier:
         device.has_carrier = has_carrier
+        device.is_state_unknown = False
         device_changed(device)
 
 

@@ -44,6 +44,7 @@ _SHARE: Final = 200_000  # instructions that are spent on delivering at once; se
 _PACKET_COST: Final = 2500  # of delivering one, beside what its receivers say that they spend
 _ASIDE_COST: Final = 100
 _SMALLEST_ETHERTYPE: Final = 0x600  # below: a length (IEEE 802.3)
+_MOST_ROUNDS: Final = 8  # interfaces on top of one another
 
 
 class LinkProtocol:
@@ -80,8 +81,8 @@ def receive(packet: Packet) -> None:
     device = packet.device
     if device is None or not device.is_up():
         return
-    if len(packet) < ETHERNET_HEADER:
-        device.received_errors += 1
+    if len(packet) < ETHERNET_HEADER or not device.has_header:
+        _receive_bare(packet, device)
         return
     device.received_packets += 1
     device.received_bytes += len(packet)
@@ -93,9 +94,59 @@ def receive(packet: Packet) -> None:
         packet.link_kind = _kind_of(header, device)
         if len(device.network.taps) > 0:
             _show(packet, device, is_outgoing=False)
+        if device.handler is not None and _is_handled(packet, device):
+            return
         packet.pull(ETHERNET_HEADER)
         if packet.link_kind != PACKET_OTHERHOST and packet.protocol >= _SMALLEST_ETHERTYPE:
             _deliver(packet)
+    except (Errno, MemoryError):
+        device.received_dropped += 1
+
+
+@noinline
+def _is_handled(packet: Packet, device: NetworkDevice) -> bool:
+    """Let the handler of an interface have a frame, and that of the interface above it, and so on. False: the protocols
+    are to get it. Raises Errno, MemoryError.
+    """
+    for _ in range(_MOST_ROUNDS):
+        handler = device.handler
+        if handler is None:
+            return False
+        if handler.handle(packet):
+            return True
+        above = packet.device
+        if above is None or above is device:
+            return above is None
+        device = above
+        if not device.is_up():
+            return True
+        device.received_packets += 1
+        device.received_bytes += len(packet)
+        if packet.link_kind == PACKET_OTHERHOST:
+            packet.link_kind = _kind_of(packet.span(), device)
+        if len(device.network.taps) > 0:
+            _show(packet, device, is_outgoing=False)
+    return True
+
+
+@noraise
+@noinline
+def _receive_bare(packet: Packet, device: NetworkDevice) -> None:
+    """A packet without a link header, whose `protocol` is set, on an interface that has none. What is too short for the
+    header that it should have is dropped.
+    """
+    if device.has_header:
+        device.received_errors += 1
+        return
+    device.received_packets += 1
+    device.received_bytes += len(packet)
+    packet.link_start = packet.start
+    packet.from_ourselves = False
+    packet.link_kind = PACKET_HOST
+    try:
+        if len(device.network.taps) > 0:
+            _show(packet, device, is_outgoing=False)
+        _deliver(packet)
     except (Errno, MemoryError):
         device.received_dropped += 1
 
@@ -125,7 +176,7 @@ def _deliver(packet: Packet) -> None:
 
 
 def _show(packet: Packet, device: NetworkDevice, is_outgoing: bool) -> None:
-    packet.network_start = packet.link_start + ETHERNET_HEADER
+    packet.network_start = packet.link_start + (ETHERNET_HEADER if device.has_header else 0)
     if is_outgoing:
         packet.link_kind = PACKET_OUTGOING
     for tap in device.network.taps:
@@ -137,16 +188,25 @@ def send(packet: Packet, device: NetworkDevice, destination: bytes, protocol: in
     if not device.is_up():
         return
     packet.protocol = protocol
-    if device.is_loop:
-        if len(device.network.taps) > 0:
-            _show_loopback(packet, device)
-        device.transmit(packet)
+    if device.is_loop or not device.has_header:
+        _send_bare(packet, device)
         return
     header = packet.push(ETHERNET_HEADER)
     header[0:6].copy_from(span_of(destination))
     header[6:12].copy_from(span_of(device.address))
     header.store_be16(12, protocol)
     send_frame(packet, device)
+
+
+@inline
+def _send_bare(packet: Packet, device: NetworkDevice) -> None:
+    """Send a packet on an interface that has no link headers."""
+    if not device.is_loop:
+        send_frame(packet, device)
+        return
+    if len(device.network.taps) > 0:
+        _show_loopback(packet, device)
+    device.transmit(packet)
 
 
 def send_frame(packet: Packet, device: NetworkDevice) -> None:
@@ -290,6 +350,20 @@ def _count_loss(packet: Packet) -> None:
         device.network.loopback.received_dropped += 1
 
 
+@noraise
+@noinline
+def _relay(packet: Packet) -> None:
+    """A packet that an interface is to send by others."""
+    packet.is_relayed = False
+    device = packet.device
+    if device is None or not device.is_up():
+        return
+    try:
+        device.relay(packet)
+    except (Errno, MemoryError):
+        device.sent_dropped += 1
+
+
 @noinline
 def _drain_frames(floor: int) -> None:
     """The same with frames, until no more than `floor` is left to spend. What a loopback interface sends overtakes what
@@ -313,6 +387,8 @@ def _drain_frames(floor: int) -> None:
             device = packet.device
             if packet.from_ourselves or (device is not None and device.is_loop):
                 _receive_loop(packet)
+            elif packet.is_relayed:
+                _relay(packet)
             else:
                 receive(packet)
         spend(_PACKET_COST)

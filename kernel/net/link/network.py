@@ -261,6 +261,7 @@ def remove_device(device: NetworkDevice) -> None:
     bring_down(device)
     unregister_device(device)
     device.network = LIMBO
+    device.has_ended()
 
 
 def move_device(device: NetworkDevice, network: Network, name: bytes, index: int) -> None:

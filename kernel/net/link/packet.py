@@ -90,6 +90,7 @@ class Packet(Subject):
         self.source: bytes = b""  # IP address, 4 or 16 bytes: set by the IP layer in both directions
         self.destination: bytes = b""
         self.link_kind: int = PACKET_HOST  # received: for whom the link meant it
+        self.is_relayed: bool = False  # in the backlog: its device is to send it on (`NetworkDevice.relay`)
         self.from_ourselves: bool = False  # came over loopback from our own IP layer: headers and sums need no check
         self.hop_limit: int = 0  # received: TTL or hop limit
         self.traffic_class: int = 0  # received: TOS or traffic class

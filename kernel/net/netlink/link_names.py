@@ -16,6 +16,8 @@ IFLA_ADDRESS: Final = 1
 IFLA_IFNAME: Final = 3
 IFLA_MTU: Final = 4
 IFLA_LINK: Final = 5
+IFLA_MASTER: Final = 10
+IFLA_PROTINFO: Final = 12
 IFLA_TXQLEN: Final = 13
 IFLA_LINKINFO: Final = 18
 IFLA_NET_NS_PID: Final = 19
@@ -26,6 +28,8 @@ IFLA_NEW_IFINDEX: Final = 49
 MOST_INDEX: Final = 0x7FFF_FFFF
 INFO_KIND: Final = 1
 INFO_DATA: Final = 2
+INFO_SLAVE_KIND: Final = 4
+INFO_SLAVE_DATA: Final = 5
 
 LINK_HEADER: Final = 16  # struct ifinfomsg
 NAME_LIMIT: Final = 15

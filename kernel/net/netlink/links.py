@@ -7,6 +7,7 @@ from typing import Final
 
 from kernel.lang import EBUSY, EEXIST, EINVAL, ENODEV, EOPNOTSUPP, ERANGE, Errno, Span, u8
 from kernel.lib.pace import pace
+from kernel.net.link.bridge import BridgeDevice, port_of
 from kernel.net.link.device import (
     IFF_ALLMULTI,
     IFF_MULTICAST,
@@ -22,21 +23,27 @@ from kernel.net.link.device import (
     free_name,
     rename_device,
 )
+from kernel.net.link.macvlan import MacvlanDevice, change_mode
 from kernel.net.link.network import Network, move_device
 from kernel.net.link.network_ids import NETWORK_IDS
+from kernel.net.netlink.link_data import change_bridge, change_port, put_data, put_port
 from kernel.net.netlink.link_names import (
     IFLA_ADDRESS,
     IFLA_IFNAME,
     IFLA_LINK,
     IFLA_LINK_NETNSID,
     IFLA_LINKINFO,
+    IFLA_MASTER,
     IFLA_MTU,
     IFLA_NET_NS_FD,
     IFLA_NET_NS_PID,
     IFLA_NEW_IFINDEX,
     IFLA_TARGET_NETNSID,
     IFLA_TXQLEN,
+    INFO_DATA,
     INFO_KIND,
+    INFO_SLAVE_DATA,
+    INFO_SLAVE_KIND,
     LEAST_MTU,
     LINK_HEADER,
     MOST_INDEX,
@@ -45,8 +52,16 @@ from kernel.net.netlink.link_names import (
     check_name,
     text_of,
 )
-from kernel.net.netlink.messages import NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, MessageWriter, Request
-from kernel.net.netlink.new_link import delete_link, make_link
+from kernel.net.netlink.link_state import operational_state
+from kernel.net.netlink.messages import (
+    NLM_F_CREATE,
+    NLM_F_EXCL,
+    NLM_F_REPLACE,
+    MessageWriter,
+    Request,
+    find_attribute,
+)
+from kernel.net.netlink.new_link import delete_link, kind_of, macvlan_mode, make_link, set_master
 from kernel.net.netlink.target_network import named_network
 
 _IFLA_BROADCAST: Final = 2
@@ -65,10 +80,6 @@ _IFLA_MAX_MTU: Final = 51
 
 _LINK_COST: Final = 10_000  # instructions
 _STATISTICS: Final = 25  # numbers of struct rtnl_link_stats64
-_OPERATIONAL_UNKNOWN: Final = 0
-_OPERATIONAL_DOWN: Final = 2
-_OPERATIONAL_LOWER_DOWN: Final = 3
-_OPERATIONAL_UP: Final = 6
 _CHANGEABLE: Final = IFF_NOARP | IFF_PROMISC | IFF_ALLMULTI | IFF_MULTICAST
 
 
@@ -86,7 +97,8 @@ def put_link(writer: MessageWriter, device: NetworkDevice, kind: int, change: in
     writer.attribute_u8(_IFLA_LINKMODE, 0)
     writer.attribute_u32(IFLA_MTU, device.mtu)
     writer.attribute_u32(_IFLA_MIN_MTU, 0 if device.is_loopback() else 68)
-    writer.attribute_u32(_IFLA_MAX_MTU, 0 if device.is_loopback() else 65_535)
+    most = 65_535 if len(device.virtual_kind) == 0 else device.max_mtu
+    writer.attribute_u32(_IFLA_MAX_MTU, 0 if device.is_loopback() else most)
     writer.attribute_u32(_IFLA_GROUP, 0)
     promiscuity = device.promiscuous_users + (1 if device.flags & IFF_PROMISC != 0 else 0)
     writer.attribute_u32(_IFLA_PROMISCUITY, promiscuity)
@@ -94,8 +106,12 @@ def put_link(writer: MessageWriter, device: NetworkDevice, kind: int, change: in
     writer.attribute_u32(_IFLA_NUM_RX_QUEUES, 1)
     writer.attribute_u8(_IFLA_CARRIER, 1 if device.is_up() and device.has_carrier else 0)
     writer.attribute(_IFLA_QDISC, _queueing(device))
-    writer.attribute(IFLA_ADDRESS, device.address)
-    writer.attribute(_IFLA_BROADCAST, device.broadcast)
+    if len(device.address) > 0:
+        writer.attribute(IFLA_ADDRESS, device.address)
+        writer.attribute(_IFLA_BROADCAST, device.broadcast)
+    master = device.master
+    if master is not None:
+        writer.attribute_u32(IFLA_MASTER, master.index)
     _put_kind(writer, device)
     place = writer.begin_attribute(_IFLA_STATS64)
     for number in _statistics(device):
@@ -109,17 +125,23 @@ def put_link(writer: MessageWriter, device: NetworkDevice, kind: int, change: in
 
 
 def _queueing(device: NetworkDevice) -> bytes:
-    if not device.is_hardware:
+    if not device.is_hardware and device.virtual_kind != b"tun":
         return b"noqueue\0" if device.has_been_up else b"noop\0"
-    return b"pfifo_fast\0"
+    return b"pfifo_fast\0" if device.is_hardware or device.has_been_up else b"noop\0"
 
 
 def _put_kind(writer: MessageWriter, device: NetworkDevice) -> None:
-    """The type, and the interface at the other end, which may be in another network."""
-    if len(device.virtual_kind) == 0:
+    """The type, what is known of a port, and the interface at the other end, which may be in another network."""
+    port = port_of(device)
+    if len(device.virtual_kind) == 0 and port is None:
         return
     place = writer.begin_attribute(IFLA_LINKINFO)
-    writer.attribute(INFO_KIND, device.virtual_kind)
+    if len(device.virtual_kind) > 0:
+        writer.attribute(INFO_KIND, device.virtual_kind)
+        put_data(writer, device, INFO_DATA)
+    if port is not None:
+        writer.attribute(INFO_SLAVE_KIND, b"bridge")
+        put_port(writer, port, INFO_SLAVE_DATA)
     writer.end_attribute(place)
     other = device.partner()
     if other is not None:
@@ -127,23 +149,6 @@ def _put_kind(writer: MessageWriter, device: NetworkDevice) -> None:
             identifier = NETWORK_IDS.find_or_assign(device.network, other.network)
             writer.attribute_u32(IFLA_LINK_NETNSID, identifier & 0xFFFF_FFFF)
         writer.attribute_u32(IFLA_LINK, other.index)
-
-
-def operational_state(device: NetworkDevice) -> int:
-    if device.is_loopback():
-        return _OPERATIONAL_UNKNOWN if device.is_up() else _OPERATIONAL_DOWN
-    if not device.is_up():
-        return _OPERATIONAL_DOWN
-    if device.flags & IFF_NOARP != 0 and device.virtual_kind == b"dummy":
-        return _OPERATIONAL_UNKNOWN
-    if device.has_carrier:
-        return _OPERATIONAL_UP
-    partner = device.partner()
-    if partner is None or partner.index == device.index:
-        return _OPERATIONAL_DOWN
-    # As on Linux, the index means one in this network, whichever the partner is in.
-    lower = device_by_index(device.network, partner.index)
-    return _OPERATIONAL_DOWN if lower is None or lower.has_carrier else _OPERATIONAL_LOWER_DOWN
 
 
 def _statistics(device: NetworkDevice) -> list[int]:
@@ -209,23 +214,56 @@ def set_link(request: Request) -> None:
         raise Errno(EEXIST)
     if request.kind == RTM_NEWLINK and request.has(NLM_F_REPLACE):
         raise Errno(EOPNOTSUPP)
+    _change_data(request, device)
     _move(request, device)
     _check_changes(request, device)
     mtu = request.attribute_u32(IFLA_MTU, device.mtu)
     link_address = request.attribute(IFLA_ADDRESS)
     name = text_of(request.attribute(IFLA_IFNAME))
     changed = mtu != device.mtu
+    if changed:
+        device.has_own_mtu = True
     device.mtu = mtu
     if len(link_address) > 0 and link_address != device.address:
         device.address = link_address
+        device.has_own_address = True
         changed = True
     if len(name) > 0 and name != device.name:
         rename_device(device, free_name(device.network, name) if b"%" in name else name)
         changed = True
     device.queue_length = request.attribute_u32(IFLA_TXQLEN, device.queue_length)
+    if len(request.attribute(IFLA_MASTER)) >= 4:
+        set_master(device, request.attribute_u32(IFLA_MASTER, 0))
     if change_flags(device, header.load_u32(8), header.load_u32(12)):
         changed = True
     if changed:
+        device_changed(device)
+
+
+def _change_data(request: Request, device: NetworkDevice) -> None:
+    """IFLA_INFO_DATA and IFLA_INFO_SLAVE_DATA, of RTM_NEWLINK alone. Raises EOPNOTSUPP where the interface is not of
+    that type, or no port, or its type cannot be told anything; and as `link_data.py`.
+    """
+    information = request.attribute(IFLA_LINKINFO)
+    if request.kind != RTM_NEWLINK or len(information) == 0:
+        return
+    data = find_attribute(information, 0, INFO_DATA)
+    if len(data) > 0:
+        if kind_of(request) != device.virtual_kind:
+            raise Errno(EOPNOTSUPP)
+        if isinstance(device, BridgeDevice):
+            change_bridge(device, data)
+        elif isinstance(device, MacvlanDevice):
+            change_mode(device, macvlan_mode(data, device.mode))
+        else:
+            raise Errno(EOPNOTSUPP)
+        device_changed(device)
+    data = find_attribute(information, 0, INFO_SLAVE_DATA)
+    if len(data) > 0:
+        port = port_of(device)
+        if port is None:
+            raise Errno(EOPNOTSUPP)
+        change_port(port, data)
         device_changed(device)
 
 
@@ -242,14 +280,16 @@ def _is_there(request: Request, header: Span[u8]) -> bool:
 
 def _move(request: Request, device: NetworkDevice) -> None:
     """IFLA_NET_NS_PID, IFLA_NET_NS_FD: put the interface into another network, with the name that the request has for
-    it. Raises EINVAL for lo, EEXIST, EPERM, ESRCH, EBADF, ERANGE, ENFILE.
+    it. Raises EINVAL for lo and bridges, EEXIST, EPERM, ESRCH, EBADF, ERANGE, ENFILE.
     """
     process = request.attribute(IFLA_NET_NS_PID)
-    network = named_network(device.network, process, request.attribute(IFLA_NET_NS_FD), request.opener)
+    descriptor = request.attribute(IFLA_NET_NS_FD)
+    network = named_network(device.network, process, descriptor, request.opener)
+    is_asked = len(process) > 0 or len(descriptor) > 0
+    if is_asked and (device.is_loop or isinstance(device, BridgeDevice)):
+        raise Errno(EINVAL)
     if network is device.network:
         return
-    if device.is_loop:
-        raise Errno(EINVAL)
     name = text_of(request.attribute(IFLA_IFNAME))
     if len(name) > 0:
         check_name(network, name)
@@ -268,11 +308,13 @@ def _check_changes(request: Request, device: NetworkDevice) -> None:
     """Everything is checked before anything is changed."""
     mtu = request.attribute_u32(IFLA_MTU, device.mtu)
     most = 65_536 if len(device.virtual_kind) == 0 else device.max_mtu
+    if isinstance(device, MacvlanDevice) and device.lower is not None:
+        most = device.lower.mtu
     if mtu != device.mtu and not LEAST_MTU <= mtu <= most:
         raise Errno(EINVAL)
     link_address = request.attribute(IFLA_ADDRESS)
     if len(link_address) > 0:
-        if device.is_loopback():
+        if device.is_loopback() or len(device.address) == 0:
             raise Errno(EOPNOTSUPP)
         check_link_address(link_address, len(device.address))
     name = text_of(request.attribute(IFLA_IFNAME))

@@ -1,26 +1,32 @@
 """RTM_NEWLINK that makes an interface, and RTM_DELLINK (rtnetlink(7), ip-link(8)).
 
-What can be made: pairs of type veth, each end in any network, and interfaces of type dummy. An interface is made whole,
-or not at all.
+What can be made: pairs of type veth, each end in any network, and interfaces of types dummy, bridge and macvlan (of
+type tun, by /dev/net/tun only). An interface is made whole, or not at all.
 
 Context: system calls; nothing sleeps.
 """
 
 from typing import Final
 
-from kernel.lang import EINVAL, EOPNOTSUPP, ERANGE, Errno, final, span_of
+from kernel.lang import EINVAL, ENODEV, EOPNOTSUPP, ERANGE, Errno, final, span_of
 from kernel.lib import random
+from kernel.lib.pace import pace
 from kernel.mm.keeping import check_room_to_keep
-from kernel.net.link import veth
-from kernel.net.link.device import IFF_UP, NetworkDevice, bring_up, register_device
+from kernel.net.link import macvlan, veth
+from kernel.net.link.bridge import BridgeDevice, add_port, port_of, remove_port
+from kernel.net.link.device import IFF_UP, NetworkDevice, bring_up, device_by_index, register_device
 from kernel.net.link.dummy import DummyDevice
+from kernel.net.link.macvlan import MacvlanDevice
 from kernel.net.link.network import LIMBO, Network, remove_device
 from kernel.net.link.thread import Work, schedule_work
 from kernel.net.link.veth import VethDevice
+from kernel.net.netlink.link_data import change_bridge, number_of
 from kernel.net.netlink.link_names import (
     IFLA_ADDRESS,
     IFLA_IFNAME,
+    IFLA_LINK,
     IFLA_LINKINFO,
+    IFLA_MASTER,
     IFLA_MTU,
     IFLA_NET_NS_FD,
     IFLA_NET_NS_PID,
@@ -40,6 +46,9 @@ from kernel.net.netlink.messages import HEADER_SIZE, Request, find_attribute
 from kernel.net.netlink.target_network import named_network
 
 _VETH_INFO_PEER: Final = 1
+_MACVLAN_MODE: Final = 1
+_MACVLAN_SOURCE: Final = 16
+_STEP_COST: Final = 30_000  # instructions of parting one interface from another
 _ADDRESS_SIZE: Final = 6
 _ALL: Final = 0xFFFF_FFFF
 
@@ -72,14 +81,7 @@ class Wish:
 
     def link_address(self) -> bytes:
         """The one that is wanted, or a random one, which is locally administered."""
-        if len(self.address) > 0:
-            return self.address
-        made = bytearray(_ADDRESS_SIZE)
-        word = random.word()
-        for i in range(_ADDRESS_SIZE):
-            made[i] = word >> 8 * i & 0xFF
-        made[0] = made[0] & 0xFE | 2
-        return bytes(made)
+        return self.address if len(self.address) > 0 else random_link_address()
 
     def enter(self, device: NetworkDevice) -> None:
         """Give a new interface what was wanted, and its place. Raises EINVAL, EEXIST, MemoryError. (Linux looks at the
@@ -92,6 +94,14 @@ class Wish:
         if self.queue_length >= 0:
             device.queue_length = self.queue_length
         register_device(device)
+
+
+def random_link_address() -> bytes:
+    """One that is locally administered."""
+    made = bytearray(_ADDRESS_SIZE)
+    random.fill(span_of(made))
+    made[0] = made[0] & 0xFE | 2
+    return bytes(made)
 
 
 def _number(attributes: bytes, kind: int) -> int:
@@ -114,24 +124,103 @@ def make_link(request: Request) -> None:
     EPERM …
     """
     kind = kind_of(request)
-    if kind != b"veth" and kind != b"dummy":
+    if kind != b"veth" and kind != b"dummy" and kind != b"bridge" and kind != b"macvlan":
         raise Errno(EOPNOTSUPP)
     check_room_to_keep()
     header = request.payload(LINK_HEADER).to_bytes()
     attributes = request.raw[HEADER_SIZE + LINK_HEADER :]
     wish = Wish(request, header, attributes, kind)
+    data = find_attribute(request.attribute(IFLA_LINKINFO), 0, INFO_DATA)
     if kind == b"veth":
-        _make_pair(request, wish, find_attribute(request.attribute(IFLA_LINKINFO), 0, INFO_DATA))
+        _make_pair(request, wish, data)
         return
-    device = DummyDevice(wish.network, wish.name, wish.link_address())
-    wish.enter(device)
+    if kind == b"macvlan":
+        device: NetworkDevice = _make_macvlan(request, wish, data)
+    elif kind == b"bridge":
+        bridge = BridgeDevice(wish.network, wish.name, wish.link_address())
+        bridge.has_own_address = len(wish.address) > 0
+        bridge.has_own_mtu = wish.mtu >= 0
+        try:
+            change_bridge(bridge, data)
+            wish.enter(bridge)
+        except (Errno, MemoryError):
+            bridge.has_ended()  # it and its table refer to each other
+            raise
+        device = bridge
+    else:
+        device = DummyDevice(wish.network, wish.name, wish.link_address())
+        wish.enter(device)
+    removal = Removal(device)
+    try:
+        if len(request.attribute(IFLA_MASTER)) >= 4:
+            set_master(device, request.attribute_u32(IFLA_MASTER, 0))
+    except (Errno, MemoryError):
+        schedule_work(removal)
+        removal.run(0)
+        raise
     _set_up(device, wish)
 
 
+def _make_macvlan(request: Request, wish: Wish, data: bytes) -> MacvlanDevice:
+    """One that stands on the interface IFLA_LINK of the socket's network. Raises EINVAL without one, ENODEV."""
+    index = request.attribute_u32(IFLA_LINK, 0)
+    if index == 0:
+        raise Errno(EINVAL)
+    found = device_by_index(request.network, index)
+    if found is None:
+        raise Errno(ENODEV)
+    lower = macvlan.real_lower(found)
+    mode = macvlan_mode(data, macvlan.VEPA)
+    if wish.mtu > lower.mtu:
+        raise Errno(EINVAL)
+    macvlan.check_lower(lower, mode)
+    address = lower.address if mode == macvlan.PASSTHRU else wish.link_address()
+    device = MacvlanDevice(wish.network, wish.name, address, lower, mode)
+    try:
+        macvlan.put_on(device)
+        wish.enter(device)
+    except (Errno, MemoryError):
+        device.has_ended()
+        raise
+    return device
+
+
+def macvlan_mode(data: bytes, usual: int) -> int:
+    """IFLA_MACVLAN_MODE. Raises EINVAL for what is none, EOPNOTSUPP for mode source."""
+    mode = number_of(data, _MACVLAN_MODE, 4)
+    if mode < 0:
+        return usual
+    if mode == _MACVLAN_SOURCE:
+        raise Errno(EOPNOTSUPP)
+    if mode not in (macvlan.PRIVATE, macvlan.VEPA, macvlan.BRIDGE, macvlan.PASSTHRU):
+        raise Errno(EINVAL)
+    return mode
+
+
+def set_master(device: NetworkDevice, index: int) -> None:
+    """IFLA_MASTER: make an interface a port of a bridge of its network, or of none for 0. Raises EINVAL for no
+    interface, EOPNOTSUPP for no bridge, and what `add_port` raises.
+    """
+    master = device.master
+    port = port_of(device)
+    if master is not None and port is not None:
+        if master.index == index:
+            return
+        remove_port(port)
+    if index == 0:
+        return
+    bridge = device_by_index(device.network, index)
+    if bridge is None:
+        raise Errno(EINVAL)
+    if not isinstance(bridge, BridgeDevice):
+        raise Errno(EOPNOTSUPP)
+    check_room_to_keep()
+    add_port(bridge, device)
+
+
 @final
-class _Removal(Work):
-    """Takes a pair's first end away again, whose other end cannot be made: in the network thread, if there is no memory
-    for that at once.
+class Removal(Work):
+    """Takes an interface away that cannot be made whole: in the network thread, if there is no memory for that at once.
     """
 
     def __init__(self, device: NetworkDevice) -> None:
@@ -140,10 +229,12 @@ class _Removal(Work):
 
     def run(self, now_ns: int) -> None:
         device = self.device
-        if device is not None:
-            if device.network is not LIMBO:  # its network may have ended meanwhile
-                remove_device(device)
-            self.device = None
+        if device is not None and device.network is not LIMBO:  # its network may have ended meanwhile
+            if take_off(device):
+                schedule_work(self)
+                return
+            take_away(device)
+        self.device = None
 
 
 def _make_pair(request: Request, wish: Wish, data: bytes) -> None:
@@ -159,7 +250,7 @@ def _make_pair(request: Request, wish: Wish, data: bytes) -> None:
     others = Wish(request, header, attributes, b"veth", has_name=has_own)
     other = VethDevice(others.network, others.name, others.link_address())
     device = VethDevice(wish.network, wish.name, wish.link_address())
-    removal = _Removal(other)
+    removal = Removal(other)
     others.enter(other)
     try:
         wish.enter(device)
@@ -178,14 +269,35 @@ def _set_up(device: NetworkDevice, wish: Wish) -> None:
 
 
 def delete_link(device: NetworkDevice) -> None:
-    """RTM_DELLINK: take an interface away, of a pair both ends. Raises EOPNOTSUPP for one that no program has made."""
+    """RTM_DELLINK: take an interface away, of a pair both ends. Raises EOPNOTSUPP for one that no program has made. May
+    sleep.
+    """
     if len(device.virtual_kind) == 0:
         raise Errno(EOPNOTSUPP)
-    take_away(device)
+    while device.network is not LIMBO and take_off(device):
+        pace(_STEP_COST)
+    if device.network is not LIMBO:
+        take_away(device)
+
+
+def take_off(device: NetworkDevice) -> bool:
+    """Part an interface from one other, a port or one that stands on it. False: there is none, and it may end. Each is
+    work, so that there should be turns between. Raises MemoryError: then it can be done again.
+    """
+    upper = macvlan.one_above(device)
+    if upper is None and isinstance(device, VethDevice) and device.peer is not None:
+        upper = macvlan.one_above(device.peer)
+    if upper is not None:
+        remove_device(upper)
+        return True
+    if isinstance(device, BridgeDevice) and len(device.ports) > 0:
+        remove_port(device.ports[len(device.ports) - 1])
+        return True
+    return False
 
 
 def take_away(device: NetworkDevice) -> None:
-    """It ends. Raises MemoryError: then what is left can be taken away again."""
+    """It ends, once `take_off` has nothing to do. Raises MemoryError: then what is left can be taken away again."""
     if isinstance(device, VethDevice):
         other = device.peer
         if other is not None:

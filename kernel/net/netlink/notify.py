@@ -9,9 +9,13 @@ from typing import Final
 from kernel.lang import final
 from kernel.net.internet.addresses import AddressWatcher, InterfaceAddress, watch_addresses_first
 from kernel.net.internet.routes import Route, RouteWatcher, watch_routes
+from kernel.net.link.bridge import PORT_WATCHERS, BridgeDevice, BridgePort, PortWatcher
+from kernel.net.link.bridge_table import TABLE_WATCHERS, Entry, TableWatcher
 from kernel.net.link.device import IFF_UP, DeviceWatcher, NetworkDevice, watch_devices_first
 from kernel.net.link.neighbours import CACHE, Neighbour, NeighbourWatcher
 from kernel.net.link.network import Network
+from kernel.net.netlink.bridge_links import put_bridge_link
+from kernel.net.netlink.forwarding_entries import put_entry
 from kernel.net.netlink.interface_addresses import RTM_DELADDR, RTM_NEWADDR, put_address
 from kernel.net.netlink.link_names import RTM_DELLINK, RTM_NEWLINK
 from kernel.net.netlink.links import put_link
@@ -123,6 +127,49 @@ class _Neighbours(NeighbourWatcher):
         _tell_neighbour(neighbour, RTM_DELNEIGH)
 
 
+def _tell_port(port: BridgePort, kind: int) -> None:
+    device = port.device
+    if device is None or not has_listener(device.network, NETLINK_ROUTE, _GROUP_LINK):
+        return
+    try:
+        writer = MessageWriter()
+        put_bridge_link(writer, port, kind)
+        multicast(device.network, NETLINK_ROUTE, _GROUP_LINK, bytes(writer.data), 0, None)
+    except MemoryError:
+        report_overrun(device.network, NETLINK_ROUTE, _GROUP_LINK)
+
+
+def _tell_entry(bridge: NetworkDevice, entry: Entry, kind: int) -> None:
+    if not isinstance(bridge, BridgeDevice) or not has_listener(bridge.network, NETLINK_ROUTE, _GROUP_NEIGHBOUR):
+        return
+    try:
+        writer = MessageWriter()
+        put_entry(writer, bridge, entry, kind)
+        multicast(bridge.network, NETLINK_ROUTE, _GROUP_NEIGHBOUR, bytes(writer.data), 0, None)
+    except MemoryError:
+        report_overrun(bridge.network, NETLINK_ROUTE, _GROUP_NEIGHBOUR)
+
+
+@final
+class _Ports(PortWatcher):
+    def port_changed(self, port: BridgePort) -> None:
+        _tell_port(port, RTM_NEWLINK)
+
+    def port_removed(self, port: BridgePort) -> None:
+        _tell_port(port, RTM_DELLINK)
+
+
+@final
+class _Tables(TableWatcher):
+    def entry_changed(self, bridge: NetworkDevice, entry: Entry) -> None:
+        _tell_entry(bridge, entry, RTM_NEWNEIGH)
+
+    def entry_deleted(self, bridge: NetworkDevice, entry: Entry) -> None:
+        _tell_entry(bridge, entry, RTM_DELNEIGH)
+
+
+PORT_WATCHERS.append(_Ports())
+TABLE_WATCHERS.append(_Tables())
 watch_devices_first(_Devices())
 watch_addresses_first(_Addresses())
 watch_routes(_Routes())

@@ -6,6 +6,8 @@ from kernel.lang import EOPNOTSUPP, EPERM, Errno
 from kernel.lib.capabilities import CAP_NET_ADMIN
 from kernel.lib.credentials import Credentials
 from kernel.net.link.network import Network
+from kernel.net.netlink.bridge_links import AF_BRIDGE, dump_bridge_links, set_bridge_link
+from kernel.net.netlink.forwarding_entries import dump_entries, get_entry, new_entry, remove_entry
 from kernel.net.netlink.interface_addresses import (
     RTM_DELADDR,
     RTM_GETADDR,
@@ -57,12 +59,16 @@ class RouteSocket(RequestSocket):
     def dump(self, request: Request, writer: MessageWriter) -> int:
         family = request.raw[HEADER_SIZE]
         kind = request.kind
-        if kind == RTM_GETLINK:
+        if kind == RTM_GETLINK and family == AF_BRIDGE:
+            dump_bridge_links(self.network, writer)
+        elif kind == RTM_GETLINK:
             dump_links(self.network, writer)
         elif kind == RTM_GETADDR:
             dump_addresses(self.network, writer, family)
         elif kind == RTM_GETROUTE:
             dump_routes(self.network, writer, family)
+        elif kind == RTM_GETNEIGH and family == AF_BRIDGE:
+            dump_entries(self.network, writer, request.raw)
         elif kind == RTM_GETNEIGH:
             dump_neighbours(self.network, writer, family)
         elif kind == RTM_GETNSID:
@@ -78,6 +84,8 @@ class RouteSocket(RequestSocket):
             return
         _check_allowed(request)
         kind = request.kind
+        if request.raw[HEADER_SIZE] == AF_BRIDGE and _carry_out_bridge(request, writer):
+            return
         if kind == RTM_GETLINK:
             get_link(request, writer)
         elif kind == RTM_NEWLINK or kind == RTM_SETLINK:
@@ -106,6 +114,24 @@ class RouteSocket(RequestSocket):
             remove_neighbour(request)
         else:
             raise Errno(EOPNOTSUPP)
+
+
+def _carry_out_bridge(request: Request, writer: MessageWriter) -> bool:
+    """What is about bridges' ports and tables. False: it means the same as without that family."""
+    kind = request.kind
+    if kind == RTM_SETLINK:
+        set_bridge_link(request)
+    elif kind == RTM_DELLINK:
+        raise Errno(EOPNOTSUPP)
+    elif kind == RTM_NEWNEIGH:
+        new_entry(request)
+    elif kind == RTM_DELNEIGH:
+        remove_entry(request)
+    elif kind == RTM_GETNEIGH:
+        get_entry(request, writer)
+    else:
+        return False
+    return True
 
 
 def _check_allowed(request: Request) -> None:

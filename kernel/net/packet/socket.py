@@ -158,7 +158,7 @@ class PacketSocket(Socket):
             return
         if is_outgoing and self.ignores_outgoing:
             return
-        start = packet.start + (ETHERNET_HEADER if self.kind == SOCK_DGRAM else 0)
+        start = packet.start + (ETHERNET_HEADER if self.kind == SOCK_DGRAM and device.has_header else 0)
         data = span_of(packet.storage)[start : packet.end]
         length = len(data)
         filter_ = self.filter
@@ -196,7 +196,8 @@ class PacketSocket(Socket):
         spend(wanted >> _COPY_SHIFT)
         record.status = STATUS_USER | _checksum_status(packet)
         record.length = packet.end - start
-        record.place(ring.request.version, self.rings.reserve, ETHERNET_HEADER if self.kind == SOCK_RAW else 0)
+        has_header = self.kind == SOCK_RAW and device.has_header
+        record.place(ring.request.version, self.rings.reserve, ETHERNET_HEADER if has_header else 0)
         if not ring.has_room() or record.network_offset > LARGEST_OFFSET:
             self.rings.counts.drops += 1
             return
@@ -222,8 +223,7 @@ class PacketSocket(Socket):
             record.status |= STATUS_TIME_BY_SOFTWARE
         if ring.request.features & FEATURE_HASH != 0:
             record.hash = flow_hash(packet)
-        source = span_of(packet.storage)[packet.link_start + 6 : packet.link_start + 12].to_bytes()
-        address = _sockaddr(packet.protocol, device.index, device, packet.link_kind, source)
+        address = _sockaddr(packet.protocol, device.index, device, packet.link_kind, _source_of(packet, device))
         ring.fill(slot, record, address, span_of(packet.storage)[start : start + record.kept])
 
     def _whole_copy(self, packet: Packet, start: int) -> Packet | None:
@@ -262,7 +262,7 @@ class PacketSocket(Socket):
         if device is None:
             message.address = _sockaddr(packet.protocol, 0, None, 0, b"")
         else:
-            source = span_of(packet.storage)[packet.link_start + 6 : packet.link_start + 12].to_bytes()
+            source = _source_of(packet, device)
             message.address = _sockaddr(packet.protocol, device.index, device, packet.link_kind, source)
         if message.wants_control:
             message.control = self._control_of(packet)
@@ -298,11 +298,11 @@ class PacketSocket(Socket):
         ring = self.rings.transmit
         if ring is not None:
             return self._send_ring(ring, device, target, protocol)
-        header = ETHERNET_HEADER if self.kind == SOCK_RAW else 0
+        header = ETHERNET_HEADER if self.kind == SOCK_RAW and device.has_header else 0
         length = message.buffer.remaining
         if length > device.mtu + header or length > _LARGEST_FRAME:
             raise Errno(EMSGSIZE)
-        if length < header or (self.kind == SOCK_DGRAM and len(target) != 6):
+        if length < header or (self.kind == SOCK_DGRAM and device.has_header and len(target) != 6):
             raise Errno(EINVAL)
         packet = Packet(length)
         if message.buffer.take(packet.put(length)) < length:
@@ -315,12 +315,13 @@ class PacketSocket(Socket):
         """Send what the program left in the ring; returns how many bytes that was. A slot that makes no sense ends it
         with an error, unless PACKET_LOSS says to pass it over.
         """
-        header = ETHERNET_HEADER if self.kind == SOCK_RAW else 0
+        header = ETHERNET_HEADER if self.kind == SOCK_RAW and device.has_header else 0
+        needs_target = self.kind == SOCK_DGRAM and device.has_header
         total = 0
         while ring.wants_to_send():
             try:
                 packet = ring.take(device.mtu + header, self.rings.chooses_offset, self.kind == SOCK_DGRAM)
-                if len(packet) < header or (self.kind == SOCK_DGRAM and len(target) != 6):
+                if len(packet) < header or (needs_target and len(target) != 6):
                     raise Errno(EINVAL)
             except Errno:
                 if not self.rings.goes_on_after_errors:
@@ -340,6 +341,11 @@ class PacketSocket(Socket):
         if self.kind == SOCK_DGRAM:
             packet.network_start = packet.start
             ethernet.send(packet, device, target, protocol)
+            return
+        if not device.has_header:
+            packet.protocol = protocol
+            packet.network_start = packet.start
+            ethernet.send_frame(packet, device)
             return
         # What taps see: not what the frame says, if the sender says something else.
         packet.protocol = packet.span().load_be16(12) if protocol == 0 or protocol == _ETH_P_ALL else protocol
@@ -502,6 +508,13 @@ def _sockaddr(protocol: int, index: int, device: NetworkDevice | None, kind: int
     result[11] = len(address)
     span[12 : 12 + len(address)].copy_from(span_of(address))
     return bytes(result)
+
+
+def _source_of(packet: Packet, device: NetworkDevice) -> bytes:
+    """The link address that a packet came from; none where the link has none."""
+    if not device.has_header:
+        return b""
+    return span_of(packet.storage)[packet.link_start + 6 : packet.link_start + 12].to_bytes()
 
 
 def _checksum_status(packet: Packet) -> int:

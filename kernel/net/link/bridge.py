@@ -1,0 +1,638 @@
+"""Bridges: interfaces that join others, their ports, into one link (IEEE 802.1D; bridge(8), ip-link(8)).
+
+A port receives every frame of its link. Its handler learns the source's address, and sends the frame on to the port
+behind which the destination is, or to all other ports if that is not known; frames for this host come in by the bridge,
+which is an interface with addresses of its own. What this host sends by the bridge goes the same ways.
+
+A bridge never sends inside another send: frames of this host wait in the backlog (`loopback.py`), and `relay` sends
+them on. A frame for many ports goes to some at a time, by what that costs; the network thread goes on.
+
+There is no spanning tree protocol, as on Linux where it is off: with bridges in a ring, frames go round, and the shares
+of `ethernet.drain` keep the machine usable. There is no VLAN filtering: a tag is data. Groups go to all ports.
+
+Invariants: a port is the handler of its device, whose master is the port's bridge; or it has neither any more. A bridge
+stays in its network.
+Context: thread context; nothing sleeps.
+Source: IEEE 802.1D-2004, sections 7.5 to 7.12; Linux's Documentation/networking/bridge.rst.
+"""
+
+from typing import TYPE_CHECKING, Final
+
+from kernel.lang import EBUSY, EINVAL, ELOOP, EXFULL, Errno, final, noraise
+from kernel.lib.pace import PACE, spend
+from kernel.net.link import ethernet
+from kernel.net.link.bridge_table import ForwardingTable
+from kernel.net.link.device import (
+    ARPHRD_ETHER,
+    IFF_BROADCAST,
+    IFF_LOOPBACK,
+    IFF_MULTICAST,
+    IFF_PROMISC,
+    OFFLOAD_CHECKSUM,
+    OFFLOAD_TCP4,
+    OFFLOAD_TCP6,
+    DeviceWatcher,
+    FrameHandler,
+    NetworkDevice,
+    device_changed,
+    watch_devices,
+)
+from kernel.net.link.ethernet import ETHERNET_HEADER
+from kernel.net.link.loopback import BACKLOG, is_first
+from kernel.net.link.packet import CHECKSUM_PARTIAL, CHECKSUM_VERIFIED, PACKET_HOST, Packet
+from kernel.net.link.segmentation import headers_length
+from kernel.net.link.thread import Work, schedule_work
+from kernel.time import monotonic_ns
+
+if TYPE_CHECKING:
+    from kernel.net.link.network import Network
+
+# What a port may be told (IFLA_BRPORT_*); bits of `BridgePort.switches`.
+LEARNING: Final = 1 << 0
+FLOOD: Final = 1 << 1  # frames whose destination is not known
+GROUP_FLOOD: Final = 1 << 2
+BROADCAST_FLOOD: Final = 1 << 3
+HAIRPIN: Final = 1 << 4  # frames may go back where they came from
+ISOLATED: Final = 1 << 5  # it exchanges nothing with other such ports
+GUARD: Final = 1 << 6  # these three are about protocols that there are not
+ROOT_BLOCK: Final = 1 << 7
+FAST_LEAVE: Final = 1 << 8
+_USUAL: Final = LEARNING | FLOOD | GROUP_FLOOD | BROADCAST_FLOOD
+
+# States of a port (IEEE 802.1D, section 7.4).
+STATE_DISABLED: Final = 0
+STATE_LEARNING: Final = 2
+STATE_FORWARDING: Final = 3
+STATE_BLOCKING: Final = 4
+
+_MTU: Final = 1500
+_MOST_MTU: Final = 65_535
+_MOST_PORTS: Final = 1024
+_QUEUE_LIMIT: Final = 1000
+_VLAN_TAG: Final = 4
+_NOBODY: Final[bytes] = bytes(6)
+_LINK_GROUPS: Final[bytes] = b"\x01\x80\xc2\x00\x00"  # the first five bytes of groups that stay on their link
+_SPANNING_TREE: Final = 0  # the sixth
+_PAUSE: Final = 1
+DEFAULT_GROUP: Final[bytes] = b"\x01\x80\xc2\x00\x00\x00"
+
+_FLOOD_SHARE: Final = 200_000  # instructions of sending one frame to many ports at once
+_COPY_COST: Final = 3000  # of a copy, beside its bytes
+_BYTES_SHIFT: Final = 2
+_LOOK_COST: Final = 30
+_MOST_WAITING: Final = 64  # frames that were sent to some of their ports
+_DEFAULT_PRIORITY: Final = 0x8000
+_PORT_PRIORITY: Final = 32
+
+
+@final
+class BridgePort(FrameHandler):
+    """One port: the handler of its interface."""
+
+    def __init__(self, bridge: "BridgeDevice", device: NetworkDevice, number: int) -> None:
+        self.bridge: BridgeDevice | None = bridge
+        self.device: NetworkDevice | None = device
+        self.number: int = number  # from 1
+        self.address: bytes = device.address  # as it stands in the table
+        self.switches: int = _USUAL
+        self.priority: int = _PORT_PRIORITY
+        self.cost: int = cost_of(device)
+        self.group_mask: int = 0  # of groups that stay on their link: these do not
+        self.chosen_state: int = STATE_FORWARDING  # while it can send
+        self.was_live: bool = False
+
+    def is_on(self, switch: int) -> bool:
+        return self.switches & switch != 0
+
+    def state(self) -> int:
+        """STATE_*."""
+        bridge = self.bridge
+        return self.chosen_state if bridge is not None and bridge.is_up() and self.is_live() else STATE_DISABLED
+
+    def is_live(self) -> bool:
+        """Whether its interface can send."""
+        device = self.device
+        return device is not None and device.is_up() and device.has_carrier
+
+    def identifier(self) -> int:
+        """Priority and number, as the spanning tree protocol has them."""
+        return self.priority << 10 & 0xFC00 | self.number
+
+    def handle(self, packet: Packet) -> bool:
+        bridge = self.bridge
+        device = self.device
+        if bridge is None or device is None:
+            return False
+        header = packet.span()
+        destination = header[0:6].to_bytes()
+        source = header[6:12].to_bytes()
+        if source[0] & 1 != 0 or source == _NOBODY:
+            return True
+        state = self.state()
+        may_learn = self.is_on(LEARNING) and (state == STATE_FORWARDING or state == STATE_LEARNING)
+        if destination[0] == 1 and destination[:5] == _LINK_GROUPS and destination[5] < 16:
+            last = destination[5]
+            if last == _PAUSE:
+                return True
+            if last != _SPANNING_TREE and (bridge.group_mask | self.group_mask) >> last & 1 == 0:
+                if may_learn:
+                    bridge.table.learn(source, device, monotonic_ns())
+                return False
+        if may_learn:
+            bridge.table.learn(source, device, monotonic_ns())
+        if state != STATE_FORWARDING:
+            return True
+        return bridge.forward(self, packet, destination)
+
+
+@final
+class Flooding(Work):
+    """Goes on with frames that were sent to some of their ports."""
+
+    def __init__(self, bridge: "BridgeDevice") -> None:
+        super().__init__()
+        self.bridge: BridgeDevice | None = bridge
+        self.first: Flood | None = None
+        self.last: Flood | None = None
+        self.count: int = 0
+
+    def add(self, flood: "Flood") -> None:
+        """Go on with this one later; it is lost if too many wait."""
+        if self.count >= _MOST_WAITING:
+            return
+        last = self.last
+        if last is None:
+            self.first = flood
+        else:
+            last.next = flood
+        self.last = flood
+        self.count += 1
+        schedule_work(self)
+
+    def run(self, now_ns: int) -> None:
+        flood = self.first
+        bridge = self.bridge
+        if flood is None or bridge is None:
+            return
+        self.first = flood.next
+        flood.next = None
+        self.count -= 1
+        if self.first is None:
+            self.last = None
+        else:
+            schedule_work(self)
+        try:
+            bridge.flood(flood)
+        except (Errno, MemoryError):
+            bridge.sent_dropped += 1
+
+    @noraise
+    def clear(self) -> None:
+        while self.first is not None:
+            flood = self.first
+            self.first = flood.next
+            flood.next = None
+        self.last = None
+        self.count = 0
+
+
+@final
+class Flood:
+    """A frame on its way to many ports."""
+
+    def __init__(self, packet: Packet, switch: int) -> None:
+        self.packet: Packet = packet
+        self.switch: int = switch  # FLOOD, GROUP_FLOOD, BROADCAST_FLOOD: what a port must have; 0: nothing
+        self.source_number: int = 0  # the port where it came in; 0: this host sends it
+        self.is_isolated: bool = False  # that port is
+        self.next_number: int = 0  # the first port that has not got it yet
+        self.next: Flood | None = None
+
+    def goes_to(self, port: BridgePort) -> bool:
+        """Whether a port gets it."""
+        if self.switch != 0 and not port.is_on(self.switch):
+            return False
+        if port.number == self.source_number and not port.is_on(HAIRPIN):
+            return False
+        return port.state() == STATE_FORWARDING and not (self.is_isolated and port.is_on(ISOLATED))
+
+
+@final
+class Change(Work):
+    """Notifies everybody that a bridge's address, MTU or carrier changed with its ports: in a turn of its own, because
+    that is found out while others are being notified of a port.
+    """
+
+    def __init__(self, bridge: "BridgeDevice") -> None:
+        super().__init__()
+        self.bridge: BridgeDevice | None = bridge
+
+    def run(self, now_ns: int) -> None:
+        bridge = self.bridge
+        if bridge is not None:
+            device_changed(bridge)
+
+
+@final
+class BridgeDevice(NetworkDevice):
+    """One bridge."""
+
+    def __init__(self, network: "Network", name: bytes, address: bytes) -> None:
+        super().__init__(network, name, ARPHRD_ETHER, address, _MTU)
+        self.flags = IFF_BROADCAST | IFF_MULTICAST
+        self.offload = OFFLOAD_CHECKSUM | OFFLOAD_TCP4 | OFFLOAD_TCP6
+        self.max_mtu = _MOST_MTU
+        self.virtual_kind = b"bridge"
+        self.ports: list[BridgePort] = []  # by rising number
+        self.table: ForwardingTable = ForwardingTable(self)
+        self.flooding: Flooding = Flooding(self)
+        self.change: Change = Change(self)
+        self.entered_address: bytes = b""  # its own, as it stands in the table
+        self.group_mask: int = 0
+        self.priority: int = _DEFAULT_PRIORITY
+        # Times of the spanning tree protocol, in hundredths of a second, for programs that read what they have set.
+        self.forward_delay: int = 1500
+        self.hello_time: int = 200
+        self.most_age: int = 2000
+        self.group_address: bytes = DEFAULT_GROUP
+
+    def identifier(self) -> bytes:
+        """Priority and address (IEEE 802.1D, section 9.2.5)."""
+        return bytes([self.priority >> 8 & 0xFF, self.priority & 0xFF]) + self.address
+
+    def below(self) -> list[NetworkDevice]:
+        found: list[NetworkDevice] = []
+        for port in self.ports:
+            device = port.device
+            if device is not None:
+                found.append(device)
+        return found
+
+    def wants_all(self) -> bool:
+        """Whether somebody wants to see every frame that passes."""
+        return self.flags & IFF_PROMISC != 0 or self.promiscuous_users > 0
+
+    # ---- Frames -----------------------------------------------------------------------------------------------------
+
+    def transmit(self, packet: Packet) -> bool:
+        if self.waiting >= _QUEUE_LIMIT:
+            return False
+        packet.from_ourselves = False
+        packet.is_relayed = True
+        return BACKLOG.put_frame(packet, self, is_first(self))
+
+    def relay(self, packet: Packet) -> None:
+        destination = packet.span()[0:6].to_bytes()
+        if destination[0] & 1 != 0:
+            self.flood(Flood(packet, 0))
+            return
+        entry = self.table.find(destination)
+        if entry is None:
+            self.flood(Flood(packet, FLOOD))
+            return
+        device = entry.device
+        port = None if device is None else port_of(device)
+        if port is not None and port.state() == STATE_FORWARDING:
+            _send(packet, port)
+
+    def forward(self, source: BridgePort, packet: Packet, destination: bytes) -> bool:
+        """A frame came in by a port: send it where it belongs. False: this host gets it, by the bridge. Raises
+        MemoryError.
+        """
+        is_ours = self.wants_all()
+        entry = None
+        switch = FLOOD
+        if destination[0] & 1 != 0:
+            is_ours = True
+            switch = BROADCAST_FLOOD if destination == self.broadcast else GROUP_FLOOD
+        else:
+            entry = self.table.find(destination)
+            if destination == self.address:
+                packet.link_kind = PACKET_HOST
+        if entry is not None and entry.is_local:
+            packet.device = self
+            return False
+        sent = packet.copy() if is_ours else packet
+        _make_ready(sent)
+        if entry is None:
+            flood = Flood(sent, switch)
+            flood.source_number = source.number
+            flood.is_isolated = source.is_on(ISOLATED)
+            self.flood(flood)
+        else:
+            entry.used_ns = monotonic_ns()
+            device = entry.device
+            port = None if device is None else port_of(device)
+            if port is not None and _may_pass(source, port):
+                _send(sent, port)
+        if is_ours:
+            packet.device = self
+        return not is_ours
+
+    def flood(self, flood: Flood) -> None:
+        """Send a frame to the ports that have not got it yet, or to a share of them. Raises MemoryError."""
+        packet = flood.packet
+        floor = PACE.left - _FLOOD_SHARE
+        last: BridgePort | None = None
+        spend(len(self.ports) * _LOOK_COST)
+        for port in self.ports:
+            if port.number < flood.next_number or not flood.goes_to(port):
+                continue
+            if last is not None:
+                _send(packet.copy(), last)
+                spend(_COPY_COST + (len(packet.storage) >> _BYTES_SHIFT))
+                if PACE.left < floor:
+                    flood.next_number = port.number
+                    self.flooding.add(flood)
+                    return
+            last = port
+        if last is not None:
+            _send(packet, last)
+
+    # ---- State ------------------------------------------------------------------------------------------------------
+
+    def set_up(self) -> None:
+        self.has_carrier = self._has_live_port()
+        self.is_state_unknown = False
+
+    def set_down(self) -> None:
+        self.has_carrier = False
+        self.flooding.clear()
+        self.table.flush()
+
+    def _has_live_port(self) -> bool:
+        for port in self.ports:
+            if port.is_live():
+                return True
+        return False
+
+    def follow_ports(self) -> None:
+        """Derive address, MTU and carrier from the ports. Raises MemoryError: then it is to be done again."""
+        is_changed = False
+        if not self.has_own_address:
+            lowest = self._lowest_address()
+            if lowest != self.address:
+                self.address = lowest
+                is_changed = True
+        self.enter_own_address()
+        mtu = self._least_mtu()
+        if not self.has_own_mtu and mtu != self.mtu:
+            self.mtu = mtu
+            is_changed = True
+        if self.is_up() and self.has_carrier != self._has_live_port():
+            self.has_carrier = not self.has_carrier
+            is_changed = True
+        if is_changed:
+            schedule_work(self.change)
+
+    def enter_own_address(self) -> None:
+        """Have the table hold the bridge's address. Raises MemoryError."""
+        address = self.address
+        old = self.entered_address
+        if address == _NOBODY or (not self.has_own_address and len(self.ports) == 0):
+            address = b""  # one that is nobody's, or is not the last word
+        if address == old:
+            return
+        if len(address) > 0:
+            self.table.add_local(address, None, monotonic_ns())
+        self.entered_address = address
+        if len(old) > 0:
+            self.table.drop_local(old, None, self._another_with(old, None))
+
+    def _another_with(self, address: bytes, device: NetworkDevice | None) -> NetworkDevice | None:
+        """A port other than `device`, or the bridge, that has an address."""
+        for port in self.ports:
+            other = port.device
+            if other is not None and other is not device and port.address == address:
+                return other
+        return self if device is not None and self.address == address else None
+
+    def _lowest_address(self) -> bytes:
+        """Of the ports'; without any, nobody's."""
+        lowest = _NOBODY
+        for port in self.ports:
+            device = port.device
+            if device is not None and (lowest == _NOBODY or device.address < lowest):
+                lowest = device.address
+        return lowest
+
+    def _least_mtu(self) -> int:
+        least = 0
+        for port in self.ports:
+            device = port.device
+            if device is not None and (least == 0 or device.mtu < least):
+                least = device.mtu
+        return least if least != 0 else _MTU
+
+    def follow_port(self, port: BridgePort) -> None:
+        """A port's interface, or the bridge, changed: `follow_ports` is to be called. Raises MemoryError."""
+        device = port.device
+        if device is None:
+            return
+        if device.address != port.address:
+            old = port.address
+            self.table.add_local(device.address, device, monotonic_ns())
+            port.address = device.address
+            self.table.drop_local(old, device, self._another_with(old, device))
+        is_live = port.state() != STATE_DISABLED
+        if is_live != port.was_live:
+            port.was_live = is_live
+            port.chosen_state = STATE_FORWARDING
+            if not is_live:
+                self.table.forget_port(device, with_static=False)
+            tell_port(port)
+
+    def has_ended(self) -> None:
+        self.table.end()
+        self.flooding.clear()
+        self.flooding.bridge = None
+        self.change.bridge = None
+
+
+def _may_pass(source: BridgePort, target: BridgePort) -> bool:
+    """Whether a frame may go from one port to another, or back."""
+    if target is source and not source.is_on(HAIRPIN):
+        return False
+    return target.state() == STATE_FORWARDING and not (source.is_on(ISOLATED) and target.is_on(ISOLATED))
+
+
+def _make_ready(packet: Packet) -> None:
+    """A received frame is to be sent: what its sender left to a device is still to be done."""
+    packet.network_start = packet.start + ETHERNET_HEADER
+    if packet.checksum == CHECKSUM_VERIFIED and packet.checksum_offset != 0:
+        packet.checksum = CHECKSUM_PARTIAL
+    if packet.segment_size != 0 and headers_length(packet) == 0:
+        packet.segment_size = 0
+
+
+def _send(packet: Packet, port: BridgePort) -> None:
+    """Send a frame by a port, if it is short enough for the link."""
+    device = port.device
+    if device is None:
+        return
+    if packet.segment_size == 0 and len(packet) > device.mtu + ETHERNET_HEADER + _VLAN_TAG:
+        return
+    ethernet.send_frame(packet, device)
+
+
+def cost_of(device: NetworkDevice) -> int:
+    """What a path over a port costs, by the speed that its interface claims (IEEE 802.1D-1998, table 8-5)."""
+    return 2 if device.virtual_kind == b"veth" or device.virtual_kind == b"tun" else 100
+
+
+# ---- Ports come and go ----------------------------------------------------------------------------------------------
+
+
+class PortWatcher:
+    """Hears of ports. Base class: every method does nothing, and none raises."""
+
+    def port_changed(self, port: BridgePort) -> None:
+        """It is new, or its state or settings changed."""
+
+    def port_removed(self, port: BridgePort) -> None:
+        """It is about to be none any more."""
+
+
+PORT_WATCHERS: Final[list[PortWatcher]] = []
+
+
+def tell_port(port: BridgePort) -> None:
+    """Notify watchers that a port has changed."""
+    for watcher in PORT_WATCHERS:
+        watcher.port_changed(port)
+
+
+def port_of(device: NetworkDevice) -> BridgePort | None:
+    """The port that an interface is."""
+    handler = device.handler
+    return handler if isinstance(handler, BridgePort) else None
+
+
+def add_port(bridge: BridgeDevice, device: NetworkDevice) -> None:
+    """Make an interface of the same network a port. Raises EINVAL for what is no Ethernet, ELOOP for a bridge, EBUSY
+    for what is used otherwise or stands on this bridge, EXFULL, MemoryError: then nothing has changed.
+    """
+    address = device.address
+    if device.flags & IFF_LOOPBACK != 0 or device.kind != ARPHRD_ETHER or not device.has_header:
+        raise Errno(EINVAL)
+    if address[0] & 1 != 0 or address == _NOBODY:
+        raise Errno(EINVAL)
+    if isinstance(device, BridgeDevice):
+        raise Errno(ELOOP)
+    if device.handler is not None or _stands_on(device, bridge):
+        raise Errno(EBUSY)
+    port = BridgePort(bridge, device, _free_number(bridge))
+    at = 0
+    while at < len(bridge.ports) and bridge.ports[at].number < port.number:
+        at += 1
+    bridge.ports.insert(at, port)
+    try:
+        bridge.table.add_local(address, device, monotonic_ns())
+        device.handler = port
+        device.master = bridge
+        device.promiscuous_users += 1
+        device.all_groups_users += 1
+        device.multicast_changed()
+        port.was_live = port.state() != STATE_DISABLED
+        bridge.follow_ports()
+        device_changed(device)
+    except (Errno, MemoryError):
+        _take_out(port)
+        raise
+    tell_port(port)
+
+
+def _free_number(bridge: BridgeDevice) -> int:
+    """The lowest one that no port has. Raises EXFULL."""
+    number = 1
+    for port in bridge.ports:
+        if port.number != number:
+            break
+        number += 1
+    if number >= _MOST_PORTS:
+        raise Errno(EXFULL)
+    return number
+
+
+def _stands_on(device: NetworkDevice, bridge: BridgeDevice) -> bool:
+    """Whether what an interface sends would go by a bridge. Raises MemoryError."""
+    seen: dict[int, bool] = {}
+    waiting = device.below()
+    while len(waiting) > 0:
+        lower = waiting.pop()
+        if lower is bridge:
+            return True
+        if lower.number not in seen:
+            seen[lower.number] = True
+            waiting.extend(lower.below())
+    return False
+
+
+def remove_port(port: BridgePort) -> None:
+    """An interface is a port no longer. Raises MemoryError, with something still to do."""
+    device = port.device
+    if device is None:
+        return
+    _release(port)
+    device_changed(device)
+
+
+def _release(port: BridgePort) -> None:
+    """The same, without notifying those who watch the interface."""
+    bridge = port.bridge
+    device = port.device
+    if bridge is None or device is None:
+        return
+    bridge.table.forget_port(device, with_static=True)
+    for watcher in PORT_WATCHERS:
+        watcher.port_removed(port)
+    _take_out(port)
+    bridge.follow_ports()
+
+
+def _take_out(port: BridgePort) -> None:
+    bridge = port.bridge
+    device = port.device
+    if bridge is None or device is None:
+        return
+    bridge.ports.remove(port)
+    bridge.table.drop_local(port.address, device, bridge._another_with(port.address, device))
+    if device.handler is port:
+        device.handler = None
+        device.master = None
+        device.promiscuous_users -= 1
+        device.all_groups_users -= 1
+        device.multicast_changed()
+    port.bridge = None
+    port.device = None
+
+
+@final
+class _FollowDevices(DeviceWatcher):
+    """Bridges follow their ports, and ports their bridge."""
+
+    def device_up(self, device: NetworkDevice) -> None:
+        self.device_changed(device)
+
+    def device_down(self, device: NetworkDevice) -> None:
+        self.device_changed(device)
+
+    def device_changed(self, device: NetworkDevice) -> None:
+        port = port_of(device)
+        if port is not None:
+            bridge = port.bridge
+            if bridge is not None:
+                bridge.follow_port(port)
+                bridge.follow_ports()
+        if isinstance(device, BridgeDevice):
+            for each in device.ports:
+                device.follow_port(each)
+            device.follow_ports()
+
+    def device_removed(self, device: NetworkDevice) -> None:
+        port = port_of(device)
+        if port is not None:
+            _release(port)
+
+
+watch_devices(_FollowDevices())

@@ -1,0 +1,233 @@
+"""A bridge's forwarding table: behind which port a link address is (IEEE 802.1D, section 7.9).
+
+An entry is learned from the source of a frame, and forgotten when nothing has come from there for the ageing time; or a
+program has entered it; or it is local: the address of a port, or of the bridge, whose frames are for this host.
+
+A peer may invent addresses without end: a table learns no more than `_MOST_LEARNED`, and all tables of networks other
+than the first one share what `LEARNED` allows. Frames for addresses that were not learned go to all ports, which is
+slower and otherwise the same.
+
+Invariants: `learned` counts entries that were learned and not entered since; the timer is armed while there are
+entries that age.
+Context: thread context; nothing sleeps.
+Source: IEEE 802.1D-2004, sections 7.8 and 7.9; bridge(8).
+"""
+
+from typing import Final
+
+from kernel.lang import final
+from kernel.lib.pace import spend
+from kernel.net.link.device import NetworkDevice
+from kernel.net.link.loopback import is_first
+from kernel.net.link.timers import NetworkTimer
+
+_DEFAULT_AGEING_NS: Final = 300_000_000_000
+_MOST_LEARNED: Final = 4096  # of a bridge
+_MOST_OF_OTHERS: Final = 16_384  # of all bridges outside the first network
+_MOST_FORGOTTEN: Final = 50  # in one turn: programs may be told of each
+_LOOK_COST: Final = 60  # instructions
+_TELL_COST: Final = 6000
+
+
+@final
+class Entry:
+    """One address."""
+
+    def __init__(self, address: bytes, device: NetworkDevice | None, now_ns: int) -> None:
+        self.address: bytes = address
+        self.device: NetworkDevice | None = device  # the port's; None: the bridge's own
+        self.is_local: bool = False  # frames are for this host
+        self.is_static: bool = False  # it does not age
+        self.is_learned: bool = False
+        self.is_sticky: bool = False  # it does not move to another port
+        self.updated_ns: int = now_ns
+        self.used_ns: int = now_ns
+
+
+class TableWatcher:
+    """Hears of changes of tables. Base class: every method does nothing."""
+
+    def entry_changed(self, bridge: NetworkDevice, entry: Entry) -> None:
+        """It is new, or says something else than before. Raises nothing."""
+
+    def entry_deleted(self, bridge: NetworkDevice, entry: Entry) -> None:
+        """It was taken out. Raises nothing."""
+
+
+TABLE_WATCHERS: Final[list[TableWatcher]] = []
+
+
+@final
+class Learned:
+    """Entries that were learned outside the first network."""
+
+    def __init__(self) -> None:
+        self.count: int = 0
+
+
+LEARNED: Final = Learned()
+
+
+@final
+class ForwardingTable(NetworkTimer):
+    """One bridge's. The timer forgets what is too old."""
+
+    def __init__(self, bridge: NetworkDevice) -> None:
+        super().__init__()
+        self.bridge: NetworkDevice | None = bridge  # until it ends
+        self.in_first: bool = is_first(bridge)  # a bridge never moves to another network
+        self.entries: dict[bytes, Entry] = {}
+        self.ageing_ns: int = _DEFAULT_AGEING_NS
+        self.learned: int = 0
+        self.most_learned: int = 0  # what a program allows; 0: no limit but ours
+
+    def find(self, address: bytes) -> Entry | None:
+        return self.entries.get(address)
+
+    def has_expired(self, entry: Entry, now_ns: int) -> bool:
+        """Whether it is too old."""
+        return not entry.is_static and entry.updated_ns + self.ageing_ns <= now_ns
+
+    def learn(self, address: bytes, device: NetworkDevice, now_ns: int) -> None:
+        """A frame came from an address by this port. Raises MemoryError."""
+        if self.ageing_ns == 0:
+            return
+        entry = self.entries.get(address)
+        if entry is not None:
+            if entry.is_local:
+                return
+            entry.updated_ns = now_ns
+            if entry.device is not device and not entry.is_sticky:
+                entry.device = device
+                self.tell(entry)
+            return
+        if self._is_full():
+            return
+        entry = Entry(address, device, now_ns)
+        if not self.is_armed():
+            self.start(now_ns + self.ageing_ns)
+        self.entries[address] = entry
+        self._count(entry)
+        self.tell(entry)
+
+    def _is_full(self) -> bool:
+        if self.learned >= _MOST_LEARNED or (self.most_learned != 0 and self.learned >= self.most_learned):
+            return True
+        return not self.in_first and LEARNED.count >= _MOST_OF_OTHERS
+
+    def _count(self, entry: Entry) -> None:
+        entry.is_learned = True
+        self.learned += 1
+        if not self.in_first:
+            LEARNED.count += 1
+
+    def count_no_more(self, entry: Entry) -> None:
+        """It is no learned one any more."""
+        if entry.is_learned:
+            entry.is_learned = False
+            self.learned -= 1
+            if not self.in_first:
+                LEARNED.count -= 1
+
+    def enter(self, entry: Entry) -> None:
+        """Put an entry in that a program wants, under an address that has none. Raises MemoryError."""
+        if not entry.is_static and not self.is_armed():
+            self.start(entry.updated_ns + self.ageing_ns)
+        self.entries[entry.address] = entry
+
+    def remove_entry(self, entry: Entry) -> None:
+        """Take it out."""
+        self.count_no_more(entry)
+        self.entries.pop(entry.address)
+        bridge = self.bridge
+        if bridge is not None:
+            for watcher in TABLE_WATCHERS:
+                watcher.entry_deleted(bridge, entry)
+                spend(_TELL_COST)
+
+    def tell(self, entry: Entry) -> None:
+        """Notify watchers that it is new, or has changed."""
+        bridge = self.bridge
+        if bridge is not None:
+            for watcher in TABLE_WATCHERS:
+                watcher.entry_changed(bridge, entry)
+
+    # ---- This host's addresses --------------------------------------------------------------------------------------
+
+    def add_local(self, address: bytes, device: NetworkDevice | None, now_ns: int) -> None:
+        """An address is that of a port, or, without one, of the bridge. Several may have the same. MemoryError."""
+        found = self.entries.get(address)
+        if found is not None:
+            if found.is_local:
+                return
+            self.remove_entry(found)
+        entry = Entry(address, device, now_ns)
+        entry.is_local = True
+        entry.is_static = True
+        self.entries[address] = entry
+        self.tell(entry)
+
+    def drop_local(self, address: bytes, device: NetworkDevice | None, heir: NetworkDevice | None) -> None:
+        """It is so no longer; another port with the same address, or the bridge, has the entry from now on."""
+        entry = self.entries.get(address)
+        if entry is None or not entry.is_local or entry.device is not device:
+            return
+        if heir is None:
+            self.remove_entry(entry)
+        else:
+            entry.device = None if heir is self.bridge else heir
+
+    # ---- Forgetting -------------------------------------------------------------------------------------------------
+
+    def forget_port(self, device: NetworkDevice, *, with_static: bool) -> None:
+        """Take out what is behind a port, but for local entries. Raises MemoryError, with something still to do."""
+        if len(self.entries) == 0:
+            return
+        gone: list[Entry] = []
+        for entry in self.entries.values():
+            if entry.device is device and not entry.is_local and (with_static or not entry.is_static):
+                gone.append(entry)
+        self._remove_all(gone)
+
+    def flush(self) -> None:
+        """Take out what does not stay. Raises MemoryError."""
+        gone: list[Entry] = []
+        for entry in self.entries.values():
+            if not entry.is_static:
+                gone.append(entry)
+        self._remove_all(gone)
+
+    def _remove_all(self, gone: list[Entry]) -> None:
+        spend(len(self.entries) * _LOOK_COST)
+        for entry in gone:
+            self.remove_entry(entry)
+
+    def set_ageing(self, ageing_ns: int, now_ns: int) -> None:
+        """Change the ageing time. Raises MemoryError."""
+        self.ageing_ns = ageing_ns
+        if self.is_armed():
+            self.start(now_ns)
+
+    def expire(self, now_ns: int) -> None:
+        """Forget what is too old, a share of it at each turn."""
+        next_ns = -1
+        gone: list[Entry] = []
+        for entry in self.entries.values():
+            if entry.is_static:
+                continue
+            end_ns = entry.updated_ns + self.ageing_ns
+            if end_ns <= now_ns and len(gone) < _MOST_FORGOTTEN:
+                gone.append(entry)
+            elif next_ns < 0 or end_ns < next_ns:
+                next_ns = end_ns
+        if next_ns >= 0:
+            self.start(max(next_ns, now_ns))
+        self._remove_all(gone)
+
+    def end(self) -> None:
+        """The bridge is no more."""
+        self.remove()
+        self.bridge = None
+        for entry in self.entries.values():
+            self.count_no_more(entry)
+        self.entries.clear()

@@ -1,0 +1,288 @@
+"""Interfaces with link addresses of their own on another interface (ip-link(8), type macvlan).
+
+What comes in below for the address of one is received by that one, in whatever network it is; frames for groups are
+received by all, and below. What one sends goes out below, but in mode bridge frames for another of that mode reach it
+directly. One of mode private hears nothing of the others; one of mode vepa hears them if a switch sends their frames
+back; one of mode passthru has the interface below for itself, with its address.
+
+Frames wait in the backlog (`loopback.py`) until the sender's operation is done, as those of pairs do.
+
+Invariants: `MacvlanLower` is the handler of the interface below while anything stands on it, and no longer.
+Context: thread context; nothing sleeps.
+Source: ip-link(8), "MACVLAN and MACVTAP Type Support".
+"""
+
+from typing import TYPE_CHECKING, Final
+
+from kernel.lang import EADDRINUSE, EBUSY, EINVAL, EXFULL, Errno, final, noraise
+from kernel.lib.pace import spend
+from kernel.net.link import ethernet
+from kernel.net.link.device import (
+    ARPHRD_ETHER,
+    IFF_BROADCAST,
+    IFF_LOOPBACK,
+    IFF_MULTICAST,
+    OFFLOAD_CHECKSUM,
+    OFFLOAD_TCP4,
+    OFFLOAD_TCP6,
+    DeviceWatcher,
+    FrameHandler,
+    NetworkDevice,
+    device_changed,
+    watch_devices,
+)
+from kernel.net.link.loopback import BACKLOG, is_first
+from kernel.net.link.packet import CHECKSUM_NONE, CHECKSUM_PARTIAL, CHECKSUM_VERIFIED, PACKET_HOST, Packet
+from kernel.net.link.thread import Work, schedule_work
+
+if TYPE_CHECKING:
+    from kernel.net.link.network import Network
+
+# Modes (MACVLAN_MODE_*).
+PRIVATE: Final = 1
+VEPA: Final = 2
+BRIDGE: Final = 4
+PASSTHRU: Final = 8
+
+QUEUE_LIMIT: Final = 1000
+"""Frames that wait for one, at most."""
+_MOST_ABOVE: Final = 64  # on one interface: each gets a copy of a frame for all
+_COPY_COST: Final = 3000  # instructions, beside the bytes
+_BYTES_SHIFT: Final = 2
+
+
+@final
+class MacvlanDevice(NetworkDevice):
+    """One."""
+
+    def __init__(self, network: "Network", name: bytes, address: bytes, lower: NetworkDevice, mode: int) -> None:
+        super().__init__(network, name, ARPHRD_ETHER, address, lower.mtu)
+        self.flags = IFF_BROADCAST | IFF_MULTICAST
+        self.offload = OFFLOAD_CHECKSUM | OFFLOAD_TCP4 | OFFLOAD_TCP6
+        self.max_mtu = lower.max_mtu
+        self.virtual_kind = b"macvlan"
+        self.has_carrier = lower.is_up() and lower.has_carrier
+        self.mode: int = mode
+        self.lower: NetworkDevice | None = lower  # until it ends
+        self.change: Change = Change(self)
+
+    def partner(self) -> NetworkDevice | None:
+        return self.lower
+
+    def below(self) -> list[NetworkDevice]:
+        lower = self.lower
+        return [] if lower is None else [lower]
+
+    def set_up(self) -> None:
+        """Raises EADDRINUSE if its address is not its own."""
+        lower = self.lower
+        port = None if lower is None else lower_of(lower)
+        if lower is None or port is None or self.mode == PASSTHRU:
+            return
+        if self.address == lower.address:
+            raise Errno(EADDRINUSE)
+        for other in port.above:
+            if other is not self and other.is_up() and other.address == self.address:
+                raise Errno(EADDRINUSE)
+
+    def transmit(self, packet: Packet) -> bool:
+        if self.waiting >= QUEUE_LIMIT:
+            return False
+        packet.from_ourselves = False
+        packet.is_relayed = True
+        lower = self.lower
+        return BACKLOG.put_frame(packet, self, is_first(self) or (lower is not None and is_first(lower)))
+
+    def relay(self, packet: Packet) -> None:
+        lower = self.lower
+        if lower is None or not lower.is_up():
+            self.sent_dropped += 1
+            return
+        port = lower_of(lower)
+        if self.mode == BRIDGE and port is not None:
+            destination = packet.span()[0:6].to_bytes()
+            if destination[0] & 1 != 0:
+                for other in port.above:
+                    if other is not self and other.mode == BRIDGE:
+                        _hand_over(packet.copy(), other)
+            else:
+                there = port.find(destination)
+                if there is not None and there.mode == BRIDGE:
+                    _hand_over(packet, there)
+                    return
+        ethernet.send_frame(packet, lower)
+
+    def has_ended(self) -> None:
+        lower = self.lower
+        self.lower = None
+        self.change.device = None
+        if lower is not None:
+            _take_off(self, lower)
+
+
+@final
+class Change(Work):
+    """Notifies everybody that a carrier or an MTU followed that below: in a turn of its own, because that is found out
+    while others are being notified.
+    """
+
+    def __init__(self, device: MacvlanDevice) -> None:
+        super().__init__()
+        self.device: MacvlanDevice | None = device
+
+    def run(self, now_ns: int) -> None:
+        device = self.device
+        if device is not None:
+            device_changed(device)
+
+
+@final
+class MacvlanLower(FrameHandler):
+    """The handler of an interface on which some stand."""
+
+    def __init__(self) -> None:
+        self.above: list[MacvlanDevice] = []
+
+    def find(self, address: bytes) -> MacvlanDevice | None:
+        """The one with an address, which is up."""
+        for device in self.above:
+            if device.is_up() and device.address == address:
+                return device
+        return None
+
+    def handle(self, packet: Packet) -> bool:
+        header = packet.span()
+        destination = header[0:6].to_bytes()
+        first = self.above[0]
+        if destination[0] & 1 != 0:
+            self._spread(packet, self.find(header[6:12].to_bytes()))
+            return False
+        there = first if first.mode == PASSTHRU else self.find(destination)
+        if there is None:
+            return False
+        if not there.is_up():
+            return True
+        packet.device = there
+        if first.mode != PASSTHRU or destination == there.address:
+            packet.link_kind = PACKET_HOST
+        return False
+
+    def _spread(self, packet: Packet, sender: MacvlanDevice | None) -> None:
+        """A frame for a group: all get it, but who has sent it, and such as are not to hear that one."""
+        for device in self.above:
+            if device is sender or not device.is_up():
+                continue
+            if sender is None or (sender.mode == VEPA and device.mode != PRIVATE and device.mode != PASSTHRU):
+                copy = packet.copy()
+                copy.device = device
+                spend(_COPY_COST + (len(packet.storage) >> _BYTES_SHIFT))
+                if device.waiting >= QUEUE_LIMIT or not BACKLOG.put_frame(copy, device, is_first(device)):
+                    device.received_dropped += 1
+
+
+def _hand_over(packet: Packet, device: MacvlanDevice) -> None:
+    """Have another one receive what one sends: nothing can change it on the way."""
+    spend(_COPY_COST + (len(packet.storage) >> _BYTES_SHIFT))
+    packet.from_ourselves = False
+    if packet.checksum == CHECKSUM_PARTIAL:
+        packet.checksum = CHECKSUM_VERIFIED
+    else:
+        packet.checksum = CHECKSUM_NONE
+        packet.checksum_offset = 0
+    if device.waiting >= QUEUE_LIMIT or not BACKLOG.put_frame(packet, device, is_first(device)):
+        device.received_dropped += 1
+
+
+def lower_of(device: NetworkDevice) -> MacvlanLower | None:
+    """What an interface has on it, if anything."""
+    handler = device.handler
+    return handler if isinstance(handler, MacvlanLower) else None
+
+
+def one_above(device: NetworkDevice) -> MacvlanDevice | None:
+    """One of those that stand on an interface."""
+    port = lower_of(device)
+    return None if port is None else port.above[len(port.above) - 1]
+
+
+def real_lower(device: NetworkDevice) -> NetworkDevice:
+    """What a new one on this interface stands on: never another one."""
+    if isinstance(device, MacvlanDevice) and device.lower is not None:
+        return device.lower
+    return device
+
+
+def check_lower(lower: NetworkDevice, mode: int) -> None:
+    """Whether one of a mode may stand there. Raises EINVAL, EBUSY for a bridge's port, EXFULL."""
+    if lower.kind != ARPHRD_ETHER or not lower.has_header or lower.flags & IFF_LOOPBACK != 0:
+        raise Errno(EINVAL)
+    port = lower_of(lower)
+    if port is None:
+        if lower.handler is not None:
+            raise Errno(EBUSY)
+        return
+    if mode == PASSTHRU or port.above[0].mode == PASSTHRU:
+        raise Errno(EINVAL)
+    if len(port.above) >= _MOST_ABOVE:
+        raise Errno(EXFULL)
+
+
+def put_on(device: MacvlanDevice) -> None:
+    """It receives from now on. `check_lower` has found it fit. Raises MemoryError."""
+    lower = device.lower
+    if lower is None:
+        return
+    port = lower_of(lower)
+    if port is None:
+        port = MacvlanLower()
+    port.above.append(device)
+    lower.handler = port
+    if device.mode == PASSTHRU:
+        lower.promiscuous_users += 1
+
+
+@noraise
+def _take_off(device: MacvlanDevice, lower: NetworkDevice) -> None:
+    port = lower_of(lower)
+    if port is None or device not in port.above:
+        return
+    port.above.remove(device)
+    if len(port.above) == 0:
+        lower.handler = None
+    if device.mode == PASSTHRU:
+        lower.promiscuous_users -= 1
+
+
+def change_mode(device: MacvlanDevice, mode: int) -> None:
+    """Another mode: not from or to passthru. Raises EINVAL."""
+    if (mode == PASSTHRU) != (device.mode == PASSTHRU):
+        raise Errno(EINVAL)
+    device.mode = mode
+
+
+@final
+class _FollowDevices(DeviceWatcher):
+    """Carrier and MTU follow the interface below."""
+
+    def device_up(self, device: NetworkDevice) -> None:
+        self.device_changed(device)
+
+    def device_down(self, device: NetworkDevice) -> None:
+        self.device_changed(device)
+
+    def device_changed(self, device: NetworkDevice) -> None:
+        port = lower_of(device)
+        if port is None:
+            return
+        has_carrier = device.is_up() and device.has_carrier
+        for above in port.above:
+            is_longer = above.mtu > device.mtu
+            if above.has_carrier == has_carrier and not is_longer:
+                continue
+            above.has_carrier = has_carrier
+            if is_longer:
+                above.mtu = device.mtu
+            schedule_work(above.change)
+
+
+watch_devices(_FollowDevices())

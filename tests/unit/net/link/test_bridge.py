@@ -1,0 +1,354 @@
+"""Bridges: who learns what, where frames go, what follows the ports, and that floods end in time."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+
+import pytest
+
+from kernel.lang import EBUSY, EINVAL, ELOOP, Errno, span_of
+from kernel.lib.namespace import FIRST_USER
+from kernel.lib.pace import PACE
+from kernel.net.link import bridge_table, ethernet, macvlan, veth
+from kernel.net.link.bridge import (
+    FLOOD,
+    HAIRPIN,
+    ISOLATED,
+    LEARNING,
+    BridgeDevice,
+    add_port,
+    port_of,
+    remove_port,
+)
+from kernel.net.link.device import NetworkDevice, bring_down, bring_up, device_changed, register_device
+from kernel.net.link.dummy import DummyDevice
+from kernel.net.link.loopback import BACKLOG
+from kernel.net.link.macvlan import MacvlanDevice
+from kernel.net.link.network import FIRST_NETWORK, move_device, new_network, remove_device
+from kernel.net.link.packet import CHECKSUM_PARTIAL, Packet
+from kernel.net.link.thread import run_pending
+from kernel.net.link.veth import VethDevice
+from kernel.net.netlink.new_link import take_away, take_off
+from kernel.time import monotonic_ns
+from tests.unit.net.conftest import Wire, give_address, pass_time
+
+ALL = b"\xff" * 6
+A, B, C = (b"\x02\0\0\0\0" + bytes([number]) for number in (0xA, 0xB, 0xC))
+TURN = 1_000_000  # instructions: STRETCH_LIMIT
+
+
+def settle() -> None:
+    """Let the network thread do what it is to do."""
+    while run_pending(monotonic_ns()):
+        pass
+
+
+def wire(number: int) -> Wire:
+    """An interface with an address of its own, which is up."""
+    made = Wire(f"wire{number}".encode())
+    made.address = b"\x02\0\0\0\1" + bytes([number])
+    register_device(made)
+    bring_up(made)
+    return made
+
+
+@pytest.fixture
+def bridge(loopback: NetworkDevice) -> Iterator[BridgeDevice]:
+    """One with three wires, which is up."""
+    made = BridgeDevice(FIRST_NETWORK, b"br%d", b"\x02\0\0\0\0\1")
+    register_device(made)
+    for number in (3, 1, 2):
+        add_port(made, wire(number))
+    bring_up(made)
+    settle()
+    pass_time(10)
+    for each in wires(made):
+        each.take()
+    yield made
+    while made.table.bridge is not None and take_off(made):
+        pass
+    if made.table.bridge is not None:
+        take_away(made)
+
+
+def wires(bridge: BridgeDevice) -> list[Wire]:
+    found = [port.device for port in bridge.ports]
+    return [device for device in found if isinstance(device, Wire)]
+
+
+def frame(destination: bytes, source: bytes, data: bytes = b"data", kind: int = 0x88B5) -> bytes:
+    return destination + source + struct.pack(">H", kind) + data
+
+
+def came(bridge: BridgeDevice) -> list[int]:
+    """How many frames each port has sent."""
+    return [len(each.take()) for each in wires(bridge)]
+
+
+def test_frames_to_strangers_go_everywhere_and_then_where_they_belong(bridge: BridgeDevice) -> None:
+    one, two, three = wires(bridge)
+    one.inject(frame(B, A))
+    assert came(bridge) == [0, 1, 1]
+    two.inject(frame(A, B))
+    assert came(bridge) == [1, 0, 0]
+    one.inject(frame(B, A))
+    assert came(bridge) == [0, 1, 0]
+    three.inject(frame(C, A))  # A has moved
+    assert came(bridge) == [1, 1, 0]
+    two.inject(frame(A, B))
+    assert came(bridge) == [0, 0, 1]
+    two.inject(frame(B, A))  # A again, behind the port where B is: nothing to do
+    assert came(bridge) == [0, 0, 0]
+    assert bridge.table.learned == 2
+
+
+def test_groups_go_everywhere_and_come_in(bridge: BridgeDevice) -> None:
+    before = bridge.received_packets
+    wires(bridge)[0].inject(frame(ALL, A))
+    wires(bridge)[0].inject(frame(b"\x01\0\x5e\1\2\3", A))
+    assert came(bridge) == [0, 2, 2] and bridge.received_packets == before + 2
+
+
+def test_groups_of_the_link_stay_there(bridge: BridgeDevice) -> None:
+    before = bridge.received_packets
+    for last in range(16):
+        wires(bridge)[0].inject(frame(b"\x01\x80\xc2\0\0" + bytes([last]), A))
+        # Without a spanning tree its own group is like any other.
+        assert came(bridge) == ([0, 1, 1] if last == 0 else [0, 0, 0])
+    assert bridge.received_packets == before + 1
+    bridge.group_mask = 1 << 14
+    wires(bridge)[0].inject(frame(b"\x01\x80\xc2\0\0\x0e", A))
+    assert came(bridge) == [0, 1, 1]
+
+
+def test_senders_that_cannot_be_are_ignored(bridge: BridgeDevice) -> None:
+    for source in (bytes(6), ALL, b"\x01\0\x5e\1\2\3"):
+        wires(bridge)[0].inject(frame(ALL, source))
+    assert came(bridge) == [0, 0, 0] and bridge.table.learned == 0
+
+
+def test_what_is_for_this_host_comes_in_by_the_bridge(bridge: BridgeDevice) -> None:
+    one, two, _ = wires(bridge)
+    give_address(bridge, b"\x0a\0\0\1", 24)
+    pass_time(1)
+    came(bridge)
+    request = b"\0\1\x08\0\6\4\0\1" + A + b"\x0a\0\0\2" + bytes(6) + b"\x0a\0\0\1"
+    one.inject(frame(ALL, A, request, 0x0806))
+    reply = one.take()[-1]
+    assert reply[:6] == A and reply[6:12] == bridge.address and reply[20:22] == b"\0\2"
+    # A port's own address is the host's, too.
+    before = bridge.received_packets
+    one.inject(frame(two.address, A))
+    assert bridge.received_packets == before + 1 and two.take()[-1:] != [frame(two.address, A)]
+
+
+def test_what_this_host_sends_goes_the_same_ways(bridge: BridgeDevice) -> None:
+    one, *_ = wires(bridge)
+    one.inject(frame(ALL, A))
+    came(bridge)
+    for destination, expected in ((A, [1, 0, 0]), (B, [1, 1, 1]), (ALL, [1, 1, 1])):
+        packet = Packet(64)
+        packet.put(64).copy_from(span_of(frame(destination, bridge.address, bytes(50))))
+        ethernet.send_frame(packet, bridge)
+        ethernet.drain()
+        assert came(bridge) == expected
+
+
+def test_checksums_are_left_to_the_last_device(bridge: BridgeDevice) -> None:
+    packet = Packet(64)
+    packet.put(64).copy_from(span_of(frame(ALL, bridge.address, bytes(50), 0x0800)))
+    packet.checksum = CHECKSUM_PARTIAL
+    packet.checksum_start = packet.start + 34
+    packet.checksum_offset = 6
+    ethernet.send_frame(packet, bridge)
+    ethernet.drain()
+    assert [each.take()[-1][40:42] for each in wires(bridge)] == [b"\xff\xff"] * 3
+
+
+def test_entries_age(bridge: BridgeDevice) -> None:
+    one, two, _ = wires(bridge)
+    one.inject(frame(B, A))
+    pass_time(200)
+    two.inject(frame(A, B))
+    pass_time(101)
+    assert bridge.table.find(A) is None and bridge.table.find(B) is not None
+    pass_time(200)
+    assert bridge.table.learned == 0 and not bridge.table.is_armed()
+    bridge.table.set_ageing(0, monotonic_ns())
+    one.inject(frame(B, A))
+    assert bridge.table.learned == 0
+
+
+def test_inventing_addresses_fills_no_more_than_a_table(bridge: BridgeDevice) -> None:
+    one = wires(bridge)[0]
+    for number in range(bridge_table._MOST_LEARNED + 100):
+        one.inject(frame(B, b"\x02\1" + struct.pack(">I", number)))
+    assert bridge.table.learned == bridge_table._MOST_LEARNED
+    came(bridge)
+    pass_time(400)
+    assert bridge.table.learned == 0
+    assert len(bridge.table.entries) == 3, "the ports'"
+
+
+def test_a_port_that_goes_down_is_forgotten(bridge: BridgeDevice) -> None:
+    one, two, _ = wires(bridge)
+    one.inject(frame(B, A))
+    bring_down(one)
+    assert bridge.table.learned == 0
+    came(bridge)
+    two.inject(frame(ALL, B))
+    assert came(bridge) == [0, 0, 1]
+    bring_up(one)
+    two.inject(frame(ALL, B))
+    assert came(bridge)[0] >= 1
+
+
+def test_switches_of_ports(bridge: BridgeDevice) -> None:
+    one, two, three = (port for port in bridge.ports)
+    first, second, third = wires(bridge)
+    two.switches &= ~FLOOD
+    first.inject(frame(B, A))
+    assert came(bridge) == [0, 0, 1]
+    first.inject(frame(ALL, A))
+    assert came(bridge) == [0, 1, 1]
+    two.switches |= FLOOD
+    one.switches |= HAIRPIN
+    first.inject(frame(B, A))
+    assert came(bridge) == [1, 1, 1]
+    one.switches = one.switches & ~HAIRPIN | ISOLATED
+    two.switches |= ISOLATED
+    first.inject(frame(ALL, A))
+    assert came(bridge) == [0, 0, 1]
+    three.switches &= ~LEARNING
+    third.inject(frame(ALL, C))
+    assert bridge.table.find(C) is None
+    second.inject(frame(A, B))  # A is known, but the ports are isolated from each other
+    came(bridge)
+    second.inject(frame(A, B))
+    assert came(bridge) == [0, 0, 0]
+
+
+def test_address_mtu_and_carrier_follow_the_ports(loopback: NetworkDevice) -> None:
+    bridge = BridgeDevice(FIRST_NETWORK, b"br0", b"\x02\0\0\0\0\1")
+    register_device(bridge)
+    bring_up(bridge)
+    assert not bridge.has_carrier
+    two = wire(2)
+    two.mtu = 1400
+    add_port(bridge, two)
+    settle()
+    assert bridge.has_carrier and bridge.address == two.address and bridge.mtu == 1400
+    one = wire(1)
+    add_port(bridge, one)
+    settle()
+    assert bridge.address == one.address and bridge.mtu == 1400
+    one.address = b"\x02\0\0\0\1\x09"
+    device_changed(one)
+    settle()
+    assert bridge.address == two.address and bridge.table.find(one.address) is not None
+    assert bridge.table.find(b"\x02\0\0\0\1\1") is None
+    for device in (one, two):
+        port = port_of(device)
+        assert port is not None
+        remove_port(port)
+    settle()
+    assert not bridge.has_carrier and bridge.address == bytes(6) and bridge.mtu == 1500
+    assert bridge.table.entries == {} and one.promiscuous_users == 0 and one.handler is None
+    take_away(bridge)
+
+
+def test_who_may_be_a_port(bridge: BridgeDevice) -> None:
+    other = BridgeDevice(FIRST_NETWORK, b"br%d", b"\x02\0\0\0\0\2")
+    register_device(other)
+    one = wires(bridge)[0]
+    for device, code in ((other, ELOOP), (one, EBUSY), (FIRST_NETWORK.loopback, EINVAL)):
+        with pytest.raises(Errno) as error:
+            add_port(bridge, device)
+        assert error.value.code == code
+    # Nor what sends by the bridge itself, however far below it is.
+    upper = MacvlanDevice(FIRST_NETWORK, b"mac0", C, bridge, macvlan.BRIDGE)
+    macvlan.put_on(upper)
+    register_device(upper)
+    add_port(other, upper)
+    above = MacvlanDevice(FIRST_NETWORK, b"mac1", B, other, macvlan.BRIDGE)
+    macvlan.put_on(above)
+    register_device(above)
+    with pytest.raises(Errno) as error:
+        add_port(bridge, above)
+    assert error.value.code == EBUSY
+    while take_off(other):
+        pass
+    take_away(other)
+    remove_device(upper)
+
+
+def test_a_port_that_ends_or_moves_leaves_its_bridge(bridge: BridgeDevice) -> None:
+    one, two, _ = wires(bridge)
+    one.inject(frame(B, A))
+    remove_device(one)
+    assert len(bridge.ports) == 2 and one.handler is None and bridge.table.find(A) is None
+    other = new_network(FIRST_USER)
+    move_device(two, other, two.name, 0)
+    assert len(bridge.ports) == 1 and two.handler is None and two.master is None
+
+
+def test_a_flood_to_many_ports_takes_turns(bridge: BridgeDevice) -> None:
+    sinks = []
+    for number in range(300):
+        sink = DummyDevice(FIRST_NETWORK, b"sink%d", b"\x02\0\0\0" + struct.pack(">H", 1000 + number))
+        register_device(sink)
+        bring_up(sink)
+        add_port(bridge, sink)
+        sinks.append(sink)
+    settle()
+    before = [sink.sent_packets for sink in sinks]
+    left = PACE.left
+    wires(bridge)[0].inject(frame(ALL, A, bytes(1000)))
+    assert left - PACE.left < TURN
+    assert 0 < sum(sink.sent_packets for sink in sinks) - sum(before) < 300
+    while bridge.flooding.count > 0:
+        left = PACE.left
+        bridge.flooding.run(monotonic_ns())
+        assert left - PACE.left < TURN
+    assert [sink.sent_packets for sink in sinks] == [count + 1 for count in before]
+    for _ in range(200):
+        wires(bridge)[0].inject(frame(ALL, A, bytes(1000)))
+    assert bridge.flooding.count <= 64
+    bring_down(bridge)
+    assert bridge.flooding.count == 0
+
+
+def test_bridges_in_a_ring_leave_others_their_turns(loopback: NetworkDevice) -> None:
+    """Two bridges, joined twice: a broadcast goes round for ever, and no turn is longer for it."""
+    bridges = []
+    for number in (1, 2):
+        made = BridgeDevice(FIRST_NETWORK, b"br%d", b"\x02\0\0\0\0" + bytes([number]))
+        register_device(made)
+        bring_up(made)
+        bridges.append(made)
+    for number in (1, 2):
+        ends = [VethDevice(FIRST_NETWORK, b"veth%d", b"\x02\0\0\2" + bytes([side, number])) for side in (0, 1)]
+        for end, made in zip(ends, bridges, strict=True):
+            register_device(end)
+            add_port(made, end)
+        veth.join(ends[0], ends[1])
+        for end in ends:
+            bring_up(end)
+    packet = Packet(64)
+    packet.put(64).copy_from(span_of(frame(ALL, A, bytes(50))))
+    ethernet.send_frame(packet, bridges[0])
+    for _ in range(50):
+        left = PACE.left
+        ethernet.drain()
+        assert left - PACE.left < TURN
+    assert 0 < BACKLOG.frame_count <= 4000
+    for made in bridges:
+        bring_down(made)
+        while take_off(made):
+            pass
+    for _ in range(200):
+        ethernet.drain()
+    assert BACKLOG.frame_count == 0
+    for made in bridges:
+        take_away(made)
