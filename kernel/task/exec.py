@@ -51,6 +51,8 @@ from kernel.task.signals import SIGCHLD, SIGKILL, SIGSEGV
 from kernel.task.task import SS_DISABLE, Task, current
 from kernel.task.trace_stops import report_exec
 from kernel.task.tracee import cut
+from kernel.task.vdso import enter_time
+from kernel.time.namespace import FIRST_TIME
 
 _HEAD_SIZE: Final = 256  # what decides what a file is
 _SCRIPT_DEPTH: Final = 5
@@ -353,6 +355,8 @@ def _replace(task: Task, program: Program, space: AddressSpace, layout: Layout, 
         note_peak(process, old)
         task.registers.forget_segments()
         old.release()
+    if task.time_for_children is not FIRST_TIME:
+        enter_time(task, task.time_for_children)
     finish_vfork(task)
     _reset(task, program, credentials)
     try:

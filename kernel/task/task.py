@@ -54,6 +54,7 @@ from kernel.task.seccomp_filter import CallFilter
 from kernel.task.signals import SIGKILL, contains
 from kernel.task.user_dispatch import UserDispatch
 from kernel.time.clock import NS_PER_US
+from kernel.time.namespace import FIRST_TIME, TimeNamespace
 
 if TYPE_CHECKING:
     from kernel.task.tracee import Tracee
@@ -168,6 +169,8 @@ class Task(Thread):
         self.kept_files: list[File] | None = None
         self.fs_context: FsContext | None = None  # its mount namespace, too
         self.uts: Host = HOST
+        self.time: TimeNamespace = FIRST_TIME
+        self.time_for_children: TimeNamespace = FIRST_TIME  # and for itself, from the next program on
         self.pids_for_children: PidNamespace = process.pids  # unshare(2) and setns(2) change it
         self.ipc: IpcNamespace = FIRST_IPC
         self.network: Namespace = NETWORKS.first  # which the network knows more of (kernel/net/link/network.py)
