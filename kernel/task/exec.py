@@ -355,8 +355,6 @@ def _replace(task: Task, program: Program, space: AddressSpace, layout: Layout, 
         note_peak(process, old)
         task.registers.forget_segments()
         old.release()
-    if task.time_for_children is not FIRST_TIME:
-        enter_time(task, task.time_for_children)
     finish_vfork(task)
     _reset(task, program, credentials)
     try:
@@ -374,6 +372,8 @@ def _reset(task: Task, program: Program, credentials: Credentials) -> None:
     """What belongs to the old program goes; what execve(2) says stays."""
     process = task.process
     _reset_privileges(task, program, credentials)
+    if task.time_for_children is not FIRST_TIME:
+        enter_time(task, task.time_for_children)
     files = task.file_table
     if files is not None and files.users > 1:
         fresh = files.copy()

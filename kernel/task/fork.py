@@ -70,7 +70,6 @@ from kernel.task.tracee import (
     shown_to_tracer,
 )
 from kernel.task.user_namespaces import with_new_user_namespace
-from kernel.task.vdso import enter_time
 from kernel.task.zombies import BIRTHS
 from kernel.time.clock import monotonic_ns
 
@@ -355,8 +354,6 @@ def _share_or_copy(parent: Task, child: Task, flags: int) -> None:
     else:
         child.fs_context = context.copy()
     give_child_its_own(parent, child, flags)
-    if flags & CLONE_VM == 0 and child.time_for_children is not child.time:
-        enter_time(child, child.time_for_children)
     if flags & CLONE_SYSVSEM != 0:
         child.semaphore_undos = _shared_undos(parent)
         child.process.as_bearer()  # it may undo what it has not done

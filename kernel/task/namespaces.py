@@ -202,11 +202,11 @@ def give_child_its_own(parent: Task, child: Task, flags: int) -> None:
     owner = child.credentials.user_namespace
     child.uts = parent.uts
     child.groups_seen = parent.groups_seen
-    child.time = parent.time
     child.time_for_children = parent.time_for_children
     if flags & MADE == 0:
         _share_ipc(child, parent.ipc)
         _share_network(child, parent.network)
+        _begin_time(parent, child, flags)
         return
     require_administrator(parent, owner)
     if flags & CLONE_NEWIPC != 0 and flags & CLONE_SYSVSEM != 0:
@@ -225,6 +225,14 @@ def give_child_its_own(parent: Task, child: Task, flags: int) -> None:
     else:
         child.network = _new_network(parent, owner)
         child.is_in_network = True
+    _begin_time(parent, child, flags)
+
+
+def _begin_time(parent: Task, child: Task, flags: int) -> None:
+    """The child, which has its memory, enters the time namespace for children unless that memory is its parent's."""
+    child.time = parent.time
+    if flags & CLONE_VM == 0 and child.time_for_children is not parent.time:
+        enter_time(child, child.time_for_children)
 
 
 def _share_ipc(task: Task, namespace: IpcNamespace) -> None:
