@@ -74,7 +74,7 @@ class BlockRequest:
     def wait(self) -> None:
         """Sleep until it is finished. Raises the device's error (EIO)."""
         while self.error == PENDING:
-            self.waiters.wait()
+            self.waiters.wait_for_disk()
         if self.error != 0:
             raise Errno(self.error)
 

@@ -123,7 +123,7 @@ class FileCache(DirtyPages):
                 self.read_further(readahead, index, wanted)
             page = self.pages.get(index)
             while page is not None and page.reading:
-                self.waiters.wait()
+                self.waiters.wait_for_disk()
             if page is None or page.cache is None or page.up_to_date:
                 continue
             # It failed. In a request with others, it may have been another's fault: once more, alone.
@@ -153,7 +153,7 @@ class FileCache(DirtyPages):
         """
         page = self.pages.get(index)
         while page is not None and page.reading:
-            self.waiters.wait()
+            self.waiters.wait_for_disk()
             page = self.pages.get(index)
         if page is None:
             page = self._enter(index, allocate_user_frame())
@@ -253,7 +253,7 @@ class FileCache(DirtyPages):
         """The page if there is one, once it is in no transfer."""
         page = self.pages.get(index)
         while page is not None and (page.reading or page.writing):
-            self.waiters.wait()
+            self.waiters.wait_for_disk()
             page = self.pages.get(index)
         return page
 
@@ -343,7 +343,7 @@ class FileCache(DirtyPages):
         they lie. The caller has locked out who changes the file, and with them new direct reads.
         """
         while self.direct_reads > 0:
-            self.waiters.wait()
+            self.waiters.wait_for_disk()
 
     def end_direct_read(self) -> None:
         """A direct read is done with the device. Never sleeps."""

@@ -22,7 +22,9 @@ from kernel.cgroup.numbers import NumberControl
 from kernel.cgroup.processors import ProcessorSet
 from kernel.lang import final
 from kernel.sched.bandwidth import TimeShare
+from kernel.sched.pressure import MACHINE, Pressure
 from kernel.sched.thread import Thread
+from kernel.time.clock import monotonic_ns
 
 # Controllers, a bit each, in the order in which files show them.
 CPUSET: Final = 1
@@ -46,6 +48,10 @@ class GroupListener:
 
     def changed(self, file: bytes) -> None:
         """A file of the group shows something else now, and says so. Never sleeps."""
+
+
+def _pressure_below(parent: "ControlGroup") -> Pressure:
+    return Pressure(None if parent.parent is None else parent.pressure, monotonic_ns())
 
 
 @final
@@ -74,6 +80,7 @@ class ControlGroup(MemoryHolder):
         self.kills: int = 0  # how often all in it were killed
         self.user_ns: int = 0  # what threads ran in it that have left, and in groups below that were removed
         self.system_ns: int = 0
+        self.pressure: Pressure = MACHINE if parent is None else _pressure_below(parent)
         # Freezing
         self.is_told_to_freeze: bool = False  # cgroup.freeze
         self.freezes: bool = False  # it, or one above

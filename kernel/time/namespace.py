@@ -13,6 +13,7 @@ from typing import Final
 
 from kernel.lang import EACCES, EINVAL, ERANGE, Errno, final
 from kernel.lib.namespace import CLONE_NEWTIME, FIRST_TIME_NUMBER, Namespace, UserNamespace, next_number
+from kernel.lib.scan import Scan
 from kernel.time.clock import NS_PER_SECOND, boottime_ns, monotonic_ns
 
 _MONOTONIC: Final = 1
@@ -20,7 +21,6 @@ _BOOTTIME: Final = 7
 _LONGEST_SECONDS: Final = 9_223_372_036  # that 63 bits of nanoseconds hold
 _LAST_SECOND: Final = _LONGEST_SECONDS // 2  # that a shifted clock may show when it is shifted
 _CLOCK_NAME_LIMIT: Final = 9
-_NUMBER_LIMIT: Final = 1 << 56  # longer numbers are out of range, however long
 _LINE_LIMIT: Final = 2
 
 
@@ -105,50 +105,6 @@ class Shift:
 
 
 @final
-class _Words:
-    """Walks through the words of a line as scanf(3) does."""
-
-    def __init__(self, text: bytes) -> None:
-        self.text: bytes = text
-        self.at: int = 0
-
-    def _skip_blanks(self) -> None:
-        text = self.text
-        while self.at < len(text) and _is_blank(text[self.at]):
-            self.at += 1
-
-    def name(self) -> bytes:
-        """As %9s: the next word, or as much of it as a clock's name is long."""
-        self._skip_blanks()
-        text = self.text
-        start = self.at
-        while self.at < len(text) and self.at - start < _CLOCK_NAME_LIMIT and not _is_blank(text[self.at]):
-            self.at += 1
-        return text[start : self.at]
-
-    def number(self, *, signed: bool) -> int:
-        """As %lld or %lu: what follows the digits does not matter. Raises EINVAL if there are none."""
-        self._skip_blanks()
-        text = self.text
-        negative = signed and self.at < len(text) and text[self.at] == ord("-")
-        if negative:
-            self.at += 1
-        start = self.at
-        value = 0
-        while self.at < len(text) and ord("0") <= text[self.at] <= ord("9"):
-            value = min(value * 10 + text[self.at] - ord("0"), _NUMBER_LIMIT)
-            self.at += 1
-        if self.at == start:
-            raise Errno(EINVAL)
-        return -value if negative else value
-
-
-def _is_blank(byte: int) -> bool:
-    """What counts as blank in the kernel's own parsers: as in C, and the no-break space of Latin-1."""
-    return byte == 0x20 or 9 <= byte <= 13 or byte == 0xA0
-
-
-@final
 class WrittenShifts:
     """A text of one or two lines, decoded. Raises EINVAL for what is none."""
 
@@ -170,8 +126,8 @@ class WrittenShifts:
 
 
 def _shift_of(line: bytes) -> Shift:
-    words = _Words(line)
-    name = words.name()
+    words = Scan(line)
+    name = words.word(_CLOCK_NAME_LIMIT)
     seconds = words.number(signed=True)
     nanoseconds = words.number(signed=False)
     if nanoseconds >= NS_PER_SECOND:

@@ -17,8 +17,9 @@ from kernel.fs.cgroup.core_files import CORE_FILES
 from kernel.fs.cgroup.memory_files import MEMORY_FILES
 from kernel.fs.cgroup.number_files import NUMBER_FILES
 from kernel.fs.cgroup.options import OPTIONS
+from kernel.fs.cgroup.pressure_files import PRESSURE_FILES, GroupPressureFile
 from kernel.fs.cgroup.processor_files import PROCESSOR_FILES
-from kernel.fs.cgroup.table import CORE, FileRow, GroupNode, Writer
+from kernel.fs.cgroup.table import CORE, NO_RESOURCE, FileRow, GroupNode, Writer
 from kernel.fs.cgroup.time_files import TIME_FILES
 from kernel.fs.constants import MAY_WRITE, S_IFDIR, S_IFMT, S_IFREG
 from kernel.fs.file import DirectorySink, File, InodeFile
@@ -39,7 +40,9 @@ from kernel.task.task import current, current_or_none
 if TYPE_CHECKING:
     from kernel.sched import PollWaiter
 
-ROWS: Final[list[FileRow]] = [*CORE_FILES, *MEMORY_FILES, *NUMBER_FILES, *PROCESSOR_FILES, *TIME_FILES]
+ROWS: Final[list[FileRow]] = [
+    *CORE_FILES, *MEMORY_FILES, *NUMBER_FILES, *PROCESSOR_FILES, *TIME_FILES, *PRESSURE_FILES,
+]  # fmt: skip
 
 _PAGE: Final = 4096
 _REGULAR: Final = 8
@@ -94,6 +97,8 @@ class GroupFile(TextInode):
 
     def open(self, path: Path, flags: int) -> File:
         task = current()
+        if self.row.resource != NO_RESOURCE:
+            return GroupPressureFile(path, flags, task.credentials, self.group, self.row.resource)
         return OpenGroupFile(path, flags, self, Writer(task.credentials, task.groups_seen))
 
 
@@ -258,6 +263,8 @@ class Node(GroupNode):
     def has(self, number: int) -> bool:
         """Whether the group has a file of ROWS."""
         row = ROWS[number]
+        if row.resource != NO_RESOURCE and not self.group.pressure.is_kept:
+            return False
         if self.group.parent is None:
             return row.on_top
         return not row.only_on_top and (row.controller == CORE or self.group.available() & row.controller != 0)
