@@ -11,6 +11,8 @@ by drivers, in interrupt context perhaps.
 from enum import IntEnum
 from typing import Final
 
+from kernel.block.throttle import KINDS, hold_back
+from kernel.cgroup.disks import DISK_CONTROLS
 from kernel.lang import EACCES, EBUSY, EIO, ENOTTY, EROFS, Errno, sleeps
 from kernel.lib.bus import BusDevice
 from kernel.sched import WaitQueue
@@ -50,6 +52,7 @@ class BlockRequest:
         self.next: BlockRequest | None = None  # for the driver's queue
         self.device: BlockDevice | None = None  # that it was started on
         self.started_ns: int = 0
+        self.is_paid: bool = False  # it writes pages back: whoever wrote to them has paid for that (throttle.py)
 
     def completed(self) -> None:
         """The request is finished and `error` is set. In interrupt context perhaps: never sleeps."""
@@ -153,6 +156,9 @@ class BlockDevice:
         whole = self.whole
         if whole is not None:
             whole.account_start(request.started_ns)
+        if DISK_CONTROLS.exist and KINDS[request.operation] >= 0:
+            if hold_back(self, request, KINDS[request.operation]):
+                return
         self.submit(request)
 
     def account_start(self, now_ns: int) -> None:

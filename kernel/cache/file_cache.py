@@ -23,6 +23,7 @@ from kernel.cache.page_runs import add_runs
 from kernel.cache.readahead import Readahead
 from kernel.cache.store import BackingStore, Runs
 from kernel.cache.transfer import Transfer
+from kernel.cgroup.disks import DISK_CONTROLS
 from kernel.lang import EFAULT, EIO, ENOMEM, Errno, noraise, recursion, sleeps
 from kernel.lib.pace import pace
 from kernel.mm.frames import (
@@ -415,6 +416,8 @@ class FileCache(DirtyPages):
             self.store.modified()
         finally:
             self.store.end_change()
+        if DISK_CONTROLS.are_limited:
+            self.store.slow_down(length)
         balance = TOTALS.balance
         if balance is not None:
             balance(self)

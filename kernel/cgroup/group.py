@@ -17,6 +17,7 @@ Context: nothing sleeps.
 from typing import Final
 
 from kernel.bpf.attached import Attached
+from kernel.cgroup.disks import DiskControl
 from kernel.cgroup.memory import MemoryControl, MemoryHolder
 from kernel.cgroup.numbers import NumberControl
 from kernel.cgroup.processors import ProcessorSet
@@ -29,11 +30,12 @@ from kernel.time.clock import monotonic_ns
 # Controllers, a bit each, in the order in which files show them.
 CPUSET: Final = 1
 CPU: Final = 2
-MEMORY: Final = 4
-PIDS: Final = 8
-ALL_CONTROLLERS: Final = CPUSET | CPU | MEMORY | PIDS
+DISKS: Final = 4
+MEMORY: Final = 8
+PIDS: Final = 16
+ALL_CONTROLLERS: Final = CPUSET | CPU | DISKS | MEMORY | PIDS
 THREADED_CONTROLLERS: Final = CPUSET | CPU | PIDS
-CONTROLLER_NAMES: Final[list[bytes]] = [b"cpuset", b"cpu", b"memory", b"pids"]
+CONTROLLER_NAMES: Final[list[bytes]] = [b"cpuset", b"cpu", b"io", b"memory", b"pids"]
 
 NO_LIMIT: Final = (1 << 31) - 1  # of descendants and depth
 TOP_NUMBER: Final = 1
@@ -93,6 +95,7 @@ class ControlGroup(MemoryHolder):
         self.counted_memory: MemoryControl | None = None  # what counts the group itself
         self.share: TimeShare | None = None
         self.processors: ProcessorSet | None = None
+        self.disks: DiskControl | None = None
         self.device_programs: Attached | None = None  # of bpf(2), kernel/cgroup/programs.py
 
     # ---- Controllers ------------------------------------------------------------------------------------------
@@ -137,6 +140,15 @@ class ControlGroup(MemoryHolder):
         while group is not None:
             if group.processors is not None:
                 return group.processors
+            group = group.parent
+        return None
+
+    def nearest_disks(self) -> DiskControl | None:
+        """What counts what its members move to and from disks."""
+        group: ControlGroup | None = self
+        while group is not None:
+            if group.disks is not None:
+                return group.disks
             group = group.parent
         return None
 

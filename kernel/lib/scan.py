@@ -29,6 +29,10 @@ class Scan:
         self.at = end
         return True
 
+    def is_at_blank(self) -> bool:
+        """Whether a blank comes next."""
+        return self.at < len(self.text) and _is_blank(self.text[self.at])
+
     def word(self, limit: int) -> bytes:
         """As %s: the next word, at most `limit` bytes of it."""
         self.skip_blanks()

@@ -53,6 +53,10 @@ class SwitchContext:
 AWAKE: Final = -1
 
 
+class DiskPayer:
+    """What counts the requests of threads to disks. Base class: kernel/cgroup/disks.py."""
+
+
 class Thread(Linked["Thread"]):
     """One flow of control in the kernel. It is linked on the run queue while it is READY."""
 
@@ -89,6 +93,7 @@ class Thread(Linked["Thread"]):
         self.pressure: Pressure | None = None  # of its group; None: of the machine alone
         self.strain: int = 0  # what makes its sleeps and wakes count (pressure.py)
         self.standing: int = 0  # how it is counted in `pressure`
+        self.disks: DiskPayer | None = None  # what counts its requests (cgroup/disks.py); None: nobody does
         self.charge_failed: bool = False  # for that reason it did not get a page
         self.lacks_charge: bool = False  # its group has too much: it sees to that before it goes on in user mode
         # Accounting

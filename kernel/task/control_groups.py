@@ -87,6 +87,7 @@ def place(task: Task) -> None:
         share_with(task, share)
         if share is not None and (task.state == ThreadState.READY or task.state == ThreadState.RUNNING):
             begin_to_count(task)
+    task.disks = task.cgroup.nearest_disks()
     join_pressure(task, None if task.cgroup is TOP else task.cgroup.pressure)
     place_processors(task)
 

@@ -14,6 +14,7 @@ from kernel.cgroup.namespace import FIRST_GROUPS
 from kernel.cgroup.tree import make_group, remove_group
 from kernel.fs.attribute_store import Store, kept_store
 from kernel.fs.cgroup.core_files import CORE_FILES
+from kernel.fs.cgroup.disk_files import DISK_FILES
 from kernel.fs.cgroup.memory_files import MEMORY_FILES
 from kernel.fs.cgroup.number_files import NUMBER_FILES
 from kernel.fs.cgroup.options import OPTIONS
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 
 ROWS: Final[list[FileRow]] = [
     *CORE_FILES, *MEMORY_FILES, *NUMBER_FILES, *PROCESSOR_FILES, *TIME_FILES, *PRESSURE_FILES,
+    *DISK_FILES,
 ]  # fmt: skip
 
 _PAGE: Final = 4096
@@ -256,7 +258,7 @@ class Node(GroupNode):
         # Whose the files of each controller are, by its bit: whoever delegated it.
         self.uids: dict[int, KernelUid] = {}
         self.gids: dict[int, KernelGid] = {}
-        for kind in (CORE, 1, 2, 4, 8):
+        for kind in (CORE, 1, 2, 4, 8, 16):
             self.uids[kind] = uid
             self.gids[kind] = gid
 
@@ -303,7 +305,7 @@ class Node(GroupNode):
 
     def controllers_given(self, controllers: int) -> None:
         task = current_or_none()
-        for kind in (1, 2, 4, 8):
+        for kind in (1, 2, 4, 8, 16):
             if controllers & kind != 0 and task is not None:
                 self.uids[kind] = task.credentials.fsuid
                 self.gids[kind] = task.credentials.fsgid
