@@ -11,7 +11,7 @@ by drivers, in interrupt context perhaps.
 from enum import IntEnum
 from typing import Final
 
-from kernel.block.throttle import KINDS, hold_back
+from kernel.block.throttle import hold_back
 from kernel.cgroup.disks import DISK_CONTROLS
 from kernel.lang import EACCES, EBUSY, EIO, ENOTTY, EROFS, Errno, sleeps
 from kernel.lib.bus import BusDevice
@@ -156,10 +156,8 @@ class BlockDevice:
         whole = self.whole
         if whole is not None:
             whole.account_start(request.started_ns)
-        if DISK_CONTROLS.exist and KINDS[request.operation] >= 0:
-            if hold_back(self, request, KINDS[request.operation]):
-                return
-        self.submit(request)
+        if not DISK_CONTROLS.exist or not hold_back(self, request):
+            self.submit(request)
 
     def account_start(self, now_ns: int) -> None:
         """A request begins."""

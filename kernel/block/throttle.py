@@ -24,6 +24,7 @@ from kernel.time.timers import Timer
 if TYPE_CHECKING:
     from kernel.block.device import BlockDevice, BlockRequest
 
+_KINDS: Final[list[int]] = [READING, WRITING, -1, DISCARDING, WRITING]  # what each `Operation` counts as; -1: nothing
 _CREDIT_NS: Final = 10 * NS_PER_MS  # that a writer may be ahead, so that it does not sleep for each page
 _STEP_NS: Final = 100 * NS_PER_MS  # of a sleep: it ends when the limits change
 
@@ -69,10 +70,11 @@ def disk_number(device: "BlockDevice") -> int:
 
 
 @noinline
-def hold_back(device: "BlockDevice", request: "BlockRequest", kind: int) -> bool:
+def hold_back(device: "BlockDevice", request: "BlockRequest") -> bool:
     """Count a request of the running thread, and let it wait if it comes too early; whether it does."""
+    kind = _KINDS[request.operation]
     control = _owner(request) if request.is_paid else RUNNING.current.disks
-    if not isinstance(control, DiskControl):
+    if not isinstance(control, DiskControl) or kind < 0:
         return False
     number = disk_number(device)
     now_ns = monotonic_ns()
@@ -125,7 +127,3 @@ def slow_down(device: "BlockDevice", size_bytes: int) -> None:
             _TIME.wait_for_disk_until(now_ns + min(left_ns, _STEP_NS))
         except MemoryError:
             return
-
-
-KINDS: Final[list[int]] = [READING, WRITING, -1, DISCARDING, WRITING]
-"""What each `Operation` counts as; -1: not at all."""
