@@ -93,7 +93,7 @@ class PositionedFile(File):
 
 
 class OpenedText(PositionedFile):
-    """An open text that is written by the rights of whoever opened it, and not of who writes. Base class."""
+    """An open text that is written by the rights of whoever opened it, and not by those of the writer. Base class."""
 
     def __init__(self, path: Path, flags: int, opener: Credentials) -> None:
         opener = opener.without_rules()
