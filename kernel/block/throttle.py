@@ -88,11 +88,19 @@ def hold_back(device: "BlockDevice", request: "BlockRequest") -> bool:
         begin_ns = control.pay(number, kind, request.length, 1, now_ns)
         if begin_ns <= now_ns:
             return False
-        waiting = WaitingRequest(control, device, request)
-        waiting.timer.start(begin_ns)
+        return _wait(WaitingRequest(control, device, request), begin_ns)
     except MemoryError:
         return False
-    control.enlist(waiting)
+
+
+def _wait(waiting: WaitingRequest, begin_ns: int) -> bool:
+    """Let a request begin at a time. Raises MemoryError."""
+    try:
+        waiting.timer.start(begin_ns)
+    except MemoryError:
+        waiting.timer.waiting = None  # the two refer to each other
+        raise
+    waiting.control.enlist(waiting)
     return True
 
 
