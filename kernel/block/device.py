@@ -11,6 +11,8 @@ by drivers, in interrupt context perhaps.
 from enum import IntEnum
 from typing import Final
 
+from kernel.block.throttle import hold_back
+from kernel.cgroup.disks import DISK_CONTROLS
 from kernel.lang import EACCES, EBUSY, EIO, ENOTTY, EROFS, Errno, sleeps
 from kernel.lib.bus import BusDevice
 from kernel.sched import WaitQueue
@@ -50,6 +52,7 @@ class BlockRequest:
         self.next: BlockRequest | None = None  # for the driver's queue
         self.device: BlockDevice | None = None  # that it was started on
         self.started_ns: int = 0
+        self.is_paid: bool = False  # it writes pages back: whoever wrote to them has paid for that (throttle.py)
 
     def completed(self) -> None:
         """The request is finished and `error` is set. In interrupt context perhaps: never sleeps."""
@@ -74,7 +77,7 @@ class BlockRequest:
     def wait(self) -> None:
         """Sleep until it is finished. Raises the device's error (EIO)."""
         while self.error == PENDING:
-            self.waiters.wait()
+            self.waiters.wait_for_disk()
         if self.error != 0:
             raise Errno(self.error)
 
@@ -153,7 +156,8 @@ class BlockDevice:
         whole = self.whole
         if whole is not None:
             whole.account_start(request.started_ns)
-        self.submit(request)
+        if not DISK_CONTROLS.exist or not hold_back(self, request):
+            self.submit(request)
 
     def account_start(self, now_ns: int) -> None:
         """A request begins."""

@@ -139,7 +139,7 @@ class DirectMemory:
         """Sleep until the device is done with everything, well or not."""
         for request in self._requests:
             while not request.is_finished():
-                request.waiters.wait()
+                request.waiters.wait_for_disk()
 
     def release(self) -> None:
         """Give everything back, once the device is done with it."""

@@ -94,7 +94,7 @@ class DirtyPages(TrackedObject):
         written.
         """
         while page.writing:
-            self.waiters.wait()
+            self.waiters.wait_for_disk()
         if page.cache is self and page.dirty != 0:
             left = page.dirty & ~sector_mask(start, end)
             if left == 0:
@@ -224,7 +224,7 @@ class DirtyPages(TrackedObject):
                         break
                     if plug is not None:
                         plug.flush()
-                    self.waiters.wait()
+                    self.waiters.wait_for_disk()
                     continue
                 batch.append(dirty)
                 masks.append(dirty.dirty)
@@ -276,7 +276,7 @@ class DirtyPages(TrackedObject):
     def wait_for_writes(self) -> None:
         """Sleep until no write-back of this cache is under way."""
         while self.writing_count > 0:
-            self.waiters.wait()
+            self.waiters.wait_for_disk()
 
     @sleeps
     def write_range(self, first_index: int, end_index: int) -> None:

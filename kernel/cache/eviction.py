@@ -22,6 +22,7 @@ from kernel.mm.reclaim import reclaim_more
 from kernel.sched.processor import RUNNING
 from kernel.sched.scheduler import announce_work
 from kernel.sched.stacks import drop_cached_stacks
+from kernel.sched.strain import begin_to_lack_memory, end_lack_of_memory
 from kernel.time.clock import monotonic_ns
 
 _LOOKED_AT: Final = 4  # pages looked at for each one wanted, at least; and at least:
@@ -80,7 +81,11 @@ class Evictor(RoomMaker):
         if TOTALS.dirty + TOTALS.writing == 0 or now - max(self.episode_ns, TOTALS.progress_ns) > _HOPELESS_NS:
             return False
         FLUSHER.queue.wake_all()
-        TOTALS.progress.sleep_until(now + _PATIENCE_NS, interruptible=False)
+        has_begun = begin_to_lack_memory()
+        try:
+            TOTALS.progress.wait_for_disk_until(now + _PATIENCE_NS)
+        finally:
+            end_lack_of_memory(has_begun)
         return True
 
 

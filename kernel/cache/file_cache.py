@@ -23,6 +23,7 @@ from kernel.cache.page_runs import add_runs
 from kernel.cache.readahead import Readahead
 from kernel.cache.store import BackingStore, Runs
 from kernel.cache.transfer import Transfer
+from kernel.cgroup.disks import DISK_CONTROLS
 from kernel.lang import EFAULT, EIO, ENOMEM, Errno, noraise, recursion, sleeps
 from kernel.lib.pace import pace
 from kernel.mm.frames import (
@@ -123,7 +124,7 @@ class FileCache(DirtyPages):
                 self.read_further(readahead, index, wanted)
             page = self.pages.get(index)
             while page is not None and page.reading:
-                self.waiters.wait()
+                self.waiters.wait_for_disk()
             if page is None or page.cache is None or page.up_to_date:
                 continue
             # It failed. In a request with others, it may have been another's fault: once more, alone.
@@ -153,7 +154,7 @@ class FileCache(DirtyPages):
         """
         page = self.pages.get(index)
         while page is not None and page.reading:
-            self.waiters.wait()
+            self.waiters.wait_for_disk()
             page = self.pages.get(index)
         if page is None:
             page = self._enter(index, allocate_user_frame())
@@ -253,7 +254,7 @@ class FileCache(DirtyPages):
         """The page if there is one, once it is in no transfer."""
         page = self.pages.get(index)
         while page is not None and (page.reading or page.writing):
-            self.waiters.wait()
+            self.waiters.wait_for_disk()
             page = self.pages.get(index)
         return page
 
@@ -343,7 +344,7 @@ class FileCache(DirtyPages):
         they lie. The caller has locked out who changes the file, and with them new direct reads.
         """
         while self.direct_reads > 0:
-            self.waiters.wait()
+            self.waiters.wait_for_disk()
 
     def end_direct_read(self) -> None:
         """A direct read is done with the device. Never sleeps."""
@@ -415,6 +416,8 @@ class FileCache(DirtyPages):
             self.store.modified()
         finally:
             self.store.end_change()
+        if DISK_CONTROLS.are_limited:
+            self.store.slow_down(length)
         balance = TOTALS.balance
         if balance is not None:
             balance(self)

@@ -12,6 +12,7 @@ from kernel.cache.group_reclaim import brake
 from kernel.cache.page import CachedPage
 from kernel.cache.readahead import Readahead
 from kernel.cache.writeback import balance
+from kernel.cgroup.disks import DISK_CONTROLS
 from kernel.lang import EFAULT, Errno
 from kernel.lib.pace import ends_at, pace
 from kernel.lib.user import Buffer
@@ -86,6 +87,8 @@ def write_at(cache: FileCache, buffer: Buffer, offset: int) -> int:
             if buffer.faulted or moved == 0 or ends_at(offset):
                 break
             pace(_WRITE_COST)
+            if DISK_CONTROLS.are_limited:
+                store.slow_down(moved)
             balance(cache)
             if CHARGING.is_on:
                 brake(cache)

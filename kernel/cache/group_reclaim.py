@@ -20,6 +20,7 @@ from kernel.lib.pace import is_dying, pace, spend
 from kernel.mm.frames import charged_for, frame_count
 from kernel.sched.kthread import KernelThread
 from kernel.sched.processor import RUNNING
+from kernel.sched.strain import begin_to_lack_memory, end_lack_of_memory
 from kernel.time.clock import monotonic_ns
 
 _LOOKED_AT: Final = 256  # pages, where nothing may sleep
@@ -203,7 +204,7 @@ def shrink_to(control: MemoryControl, target: int, cache: DirtyPages | None = No
         if not _write_back_some(cache):
             return False
         try:
-            TOTALS.progress.sleep_until(monotonic_ns() + _PATIENCE_NS, interruptible=False)
+            TOTALS.progress.wait_for_disk_until(monotonic_ns() + _PATIENCE_NS)
         except Errno:
             return False
     return control.usage <= target
@@ -221,10 +222,13 @@ def brake(cache: DirtyPages) -> None:
     exceeded = None if control is None or control.stock > 0 else control.exceeded(_MARGIN)
     if exceeded is None:
         return
+    has_begun = begin_to_lack_memory()
     try:
         make_room(exceeded, min(2 * _MARGIN, exceeded.limit >> 2), cache)
     except MemoryError:
         return  # the charge will tell
+    finally:
+        end_lack_of_memory(has_begun)
 
 
 MEMORY_CONTROLS.reclaimer = CacheReclaimer()

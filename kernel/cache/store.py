@@ -11,6 +11,7 @@ from enum import IntEnum
 from typing import Final
 
 from kernel.block.device import BlockDevice
+from kernel.block.throttle import slow_down
 from kernel.lang import EIO, ENOSPC, Errno
 
 HOLE: Final = -1
@@ -49,6 +50,14 @@ class BackingStore:
     def device(self) -> BlockDevice:
         """The device that requests go to."""
         raise Errno(EIO)
+
+    def slow_down(self, size_bytes: int) -> None:
+        """The running thread has written that much to the file: it waits if its group has had its share of the disk."""
+        try:
+            device = self.device()
+        except Errno:
+            return
+        slow_down(device, size_bytes)
 
     def size_bytes(self) -> int:
         """The size of the file. There are no pages past it."""

@@ -31,6 +31,7 @@ class PageRequest(BlockRequest):
     def __init__(self, operation: Operation, sector: int) -> None:
         super().__init__(operation, sector)
         self.pages: list[CachedPage] = []
+        self.is_paid = operation == Operation.WRITE
         self.segments: int = 1  # runs of frames that lie in a row
 
     def completed(self) -> None:

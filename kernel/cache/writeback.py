@@ -53,7 +53,7 @@ def balance(cache: DirtyPages) -> None:
             cache.write_back(0, LAST_PAGE, _HELP)
         if not limits.wants_throttling(TOTALS.dirty, TOTALS.writing):
             return
-        TOTALS.progress.sleep_until(monotonic_ns() + _PATIENCE_NS, interruptible=False)
+        TOTALS.progress.wait_for_disk_until(monotonic_ns() + _PATIENCE_NS)
         limits = current_limits()
 
 

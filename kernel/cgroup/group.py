@@ -17,21 +17,25 @@ Context: nothing sleeps.
 from typing import Final
 
 from kernel.bpf.attached import Attached
+from kernel.cgroup.disks import DiskControl
 from kernel.cgroup.memory import MemoryControl, MemoryHolder
 from kernel.cgroup.numbers import NumberControl
 from kernel.cgroup.processors import ProcessorSet
 from kernel.lang import final
 from kernel.sched.bandwidth import TimeShare
+from kernel.sched.pressure import MACHINE, Pressure
 from kernel.sched.thread import Thread
+from kernel.time.clock import monotonic_ns
 
 # Controllers, a bit each, in the order in which files show them.
 CPUSET: Final = 1
 CPU: Final = 2
-MEMORY: Final = 4
-PIDS: Final = 8
-ALL_CONTROLLERS: Final = CPUSET | CPU | MEMORY | PIDS
+DISKS: Final = 4
+MEMORY: Final = 8
+PIDS: Final = 16
+ALL_CONTROLLERS: Final = CPUSET | CPU | DISKS | MEMORY | PIDS
 THREADED_CONTROLLERS: Final = CPUSET | CPU | PIDS
-CONTROLLER_NAMES: Final[list[bytes]] = [b"cpuset", b"cpu", b"memory", b"pids"]
+CONTROLLER_NAMES: Final[list[bytes]] = [b"cpuset", b"cpu", b"io", b"memory", b"pids"]
 
 NO_LIMIT: Final = (1 << 31) - 1  # of descendants and depth
 TOP_NUMBER: Final = 1
@@ -46,6 +50,10 @@ class GroupListener:
 
     def changed(self, file: bytes) -> None:
         """A file of the group shows something else now, and says so. Never sleeps."""
+
+
+def _pressure_below(parent: "ControlGroup") -> Pressure:
+    return Pressure(None if parent.parent is None else parent.pressure, monotonic_ns())
 
 
 @final
@@ -74,6 +82,7 @@ class ControlGroup(MemoryHolder):
         self.kills: int = 0  # how often all in it were killed
         self.user_ns: int = 0  # what threads ran in it that have left, and in groups below that were removed
         self.system_ns: int = 0
+        self.pressure: Pressure = MACHINE if parent is None else _pressure_below(parent)
         # Freezing
         self.is_told_to_freeze: bool = False  # cgroup.freeze
         self.freezes: bool = False  # it, or one above
@@ -86,6 +95,7 @@ class ControlGroup(MemoryHolder):
         self.counted_memory: MemoryControl | None = None  # what counts the group itself
         self.share: TimeShare | None = None
         self.processors: ProcessorSet | None = None
+        self.disks: DiskControl | None = None
         self.device_programs: Attached | None = None  # of bpf(2), kernel/cgroup/programs.py
 
     # ---- Controllers ------------------------------------------------------------------------------------------
@@ -130,6 +140,15 @@ class ControlGroup(MemoryHolder):
         while group is not None:
             if group.processors is not None:
                 return group.processors
+            group = group.parent
+        return None
+
+    def nearest_disks(self) -> DiskControl | None:
+        """What counts what its members move to and from disks."""
+        group: ControlGroup | None = self
+        while group is not None:
+            if group.disks is not None:
+                return group.disks
             group = group.parent
         return None
 

@@ -5,12 +5,14 @@ Context: nothing sleeps, but for what says so. Errors are those of mkdir(2), rmd
 
 from typing import Final
 
+from kernel.cgroup.disks import DISK_CONTROLS, DiskControl
 from kernel.cgroup.freezing import update_frozen
 from kernel.cgroup.group import (
     ALL_CONTROLLERS,
     CPU,
     CPUSET,
     DEEPEST_LEVEL,
+    DISKS,
     GROUP_PAGES,
     MEMORY,
     MOST_CHILDREN,
@@ -146,6 +148,9 @@ def give_controllers(group: ControlGroup, wanted: int) -> None:
         group.share = TimeShare(parent.nearest_share())
     if wanted & CPUSET != 0 and group.processors is None:
         group.processors = ProcessorSet(parent.nearest_processors())
+    if wanted & DISKS != 0 and group.disks is None:
+        group.disks = DiskControl(parent.nearest_disks())
+        DISK_CONTROLS.exist = True
 
 
 def take_controllers(group: ControlGroup, unwanted: int) -> None:
@@ -162,6 +167,10 @@ def take_controllers(group: ControlGroup, unwanted: int) -> None:
         share.end()
     if unwanted & CPUSET != 0:
         group.processors = None
+    disks = group.disks
+    if unwanted & DISKS != 0 and disks is not None:
+        group.disks = None
+        disks.end()
 
 
 def check_delegation(group: ControlGroup, enabled: int, disabled: int) -> None:

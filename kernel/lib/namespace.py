@@ -218,5 +218,3 @@ class Networks:
 
 
 NETWORKS: Final = Networks()
-
-FIRST_TIME: Final = Namespace(CLONE_NEWTIME, b"time", FIRST_TIME_NUMBER)

@@ -15,11 +15,12 @@ from typing import Final, NoReturn
 
 from arch import note_watched, set_kernel_stack, take_kernel_ticks
 from arch.programs import leave_spaces, load_root
-from kernel.lang import Errno, export, final, noinline, noraise, on_stack, panic, sleeps
+from kernel.lang import Errno, export, final, inline, noinline, noraise, on_stack, panic, sleeps
 from kernel.lib import log
 from kernel.lib.pace import pace
 from kernel.sched import realtime
 from kernel.sched.observer import SWITCHES
+from kernel.sched.pressure import MACHINE
 from kernel.sched.processor import (
     LOAD_PERIOD_NS,
     PROCESSORS,
@@ -36,6 +37,7 @@ from kernel.sched.processor import (
 )
 from kernel.sched.runqueue import begin_to_count, count_no_more
 from kernel.sched.stacks import allocate_stack, free_stack
+from kernel.sched.strain import note_idling, note_sleep, note_switch, note_wake
 from kernel.sched.switch import first_stack_pointer, let_others_in, switch, wait_on_stack, wake_stack
 from kernel.sched.thread import (
     AWAKE,
@@ -129,7 +131,16 @@ def make_ready(thread: Thread) -> None:
     if thread.share is not None:
         begin_to_count(thread)
     processor.queue.add_woken(thread, now_ns - thread.slept_at_ns)
+    _note_ready(thread, now_ns)
     announce_ready(thread)
+
+
+@inline
+def _note_ready(thread: Thread, now_ns: int) -> None:
+    """A thread is on the run queue that was not."""
+    MACHINE.begin_waiting(now_ns)
+    if thread.strain != 0 or MACHINE.is_strained:
+        note_wake(thread, now_ns)
 
 
 def interrupt_sleep(thread: Thread) -> None:
@@ -155,6 +166,7 @@ def start_thread(thread: Thread, parent: Thread | None) -> None:
     if thread.share is not None:
         begin_to_count(thread)
     processor.queue.add_yielded(thread)
+    _note_ready(thread, thread.started_ns)
     announce_start(thread)
 
 
@@ -325,8 +337,14 @@ def schedule() -> None:
         previous.voluntary_switches += 1
         if previous.share is not None:
             count_no_more(previous)
+        if previous.strain != 0:
+            note_sleep(previous, now_ns)
     following = _next_thread(processor, previous)
     following.state = ThreadState.RUNNING
+    if MACHINE.waiting_since_ns != 0 and not processor.queue.has_ready():
+        MACHINE.end_waiting(processor.charged_at_ns)
+    if previous.strain | following.strain != 0 or MACHINE.is_strained:
+        note_switch(previous, following, processor.charged_at_ns)
     if RUNNING.several:
         if following.processor != processor.number:
             following.processor = processor.number
@@ -358,6 +376,7 @@ def _next_thread(processor: Processor, previous: Thread) -> Thread:
     if previous.state == ThreadState.RUNNING and not previous.may_run_on(processor.number):
         previous.state = ThreadState.READY
         processor.queue.add_preempted(previous)
+        MACHINE.begin_waiting(processor.charged_at_ns)
     if previous.state == ThreadState.RUNNING:
         if following is None:
             return previous
@@ -383,6 +402,8 @@ def _next_thread(processor: Processor, previous: Thread) -> Thread:
             break
         previous.context.kernel_ticks += take_kernel_ticks()
         processor.idle = True
+        if MACHINE.is_strained:
+            note_idling(processor.charged_at_ns)
         leave_spaces()
         wait_on_stack(previous)
         processor.idle = False

@@ -12,6 +12,7 @@ from kernel.lang import final, inline, panic, struct
 from kernel.lib.credentials import Credentials
 from kernel.lib.linked import Linked
 from kernel.sched.bandwidth import TimeShare
+from kernel.sched.pressure import Pressure
 from kernel.sched.stacks import KernelStack
 
 if TYPE_CHECKING:
@@ -52,6 +53,10 @@ class SwitchContext:
 AWAKE: Final = -1
 
 
+class DiskPayer:
+    """What counts the requests of threads to disks. Base class: kernel/cgroup/disks.py."""
+
+
 class Thread(Linked["Thread"]):
     """One flow of control in the kernel. It is linked on the run queue while it is READY."""
 
@@ -85,6 +90,10 @@ class Thread(Linked["Thread"]):
         self.charged: int = 0  # the number of what counts its memory (cgroup/memory.py); 0: nobody does
         self.share: TimeShare | None = None  # where its time comes from; None: it competes with all
         self.share_load: int = 0  # what it counts there while it runs or is ready
+        self.pressure: Pressure | None = None  # of its group; None: of the machine alone
+        self.strain: int = 0  # what makes its sleeps and wakes count (pressure.py)
+        self.standing: int = 0  # how it is counted in `pressure`
+        self.disks: DiskPayer | None = None  # what counts its requests (cgroup/disks.py); None: nobody does
         self.charge_failed: bool = False  # for that reason it did not get a page
         self.lacks_charge: bool = False  # its group has too much: it sees to that before it goes on in user mode
         # Accounting

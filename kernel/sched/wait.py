@@ -17,6 +17,7 @@ from typing import Final
 
 from kernel.lang import ERESTARTNOHAND, ERESTARTSYS, Errno, final, inline, noinline, noraise, panic, sleeps
 from kernel.lib.linked import Linked, LinkedList
+from kernel.sched.pressure import WAITS_FOR_DISK
 from kernel.sched.processor import this_processor
 from kernel.sched.scheduler import current_thread, schedule, wake
 from kernel.sched.thread import Thread, ThreadState
@@ -116,6 +117,23 @@ class WaitQueue(LinkedList[Waiter]):
         thread.state = ThreadState.WAITING
         schedule()
         waiter.leave()
+
+    @noraise
+    @sleeps
+    def wait_for_disk(self) -> None:
+        """The same, for what a disk does: that counts as pressure."""
+        current_thread().strain |= WAITS_FOR_DISK
+        self.wait()
+
+    @sleeps
+    def wait_for_disk_until(self, deadline_ns: int) -> bool:
+        """The same with a time limit: False if that has passed. Raises MemoryError."""
+        thread = current_thread()
+        thread.strain |= WAITS_FOR_DISK
+        try:
+            return self.sleep_until(deadline_ns, interruptible=False)
+        finally:
+            thread.strain &= ~WAITS_FOR_DISK  # if it did not come to sleep
 
     @sleeps
     def sleep_until(self, deadline_ns: int, interruptible: bool = True) -> bool:

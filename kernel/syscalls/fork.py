@@ -10,6 +10,7 @@ from kernel.fs.cgroup.directory import GroupDirectory
 from kernel.fs.cgroup.table import Writer
 from kernel.lang import E2BIG, EBADF, EINVAL, ENOENT, EOPNOTSUPP, Errno, UserAddr, span_of
 from kernel.lib import user
+from kernel.lib.namespace import CLONE_NEWTIME
 from kernel.syscalls.descriptor_arguments import any_file_at
 from kernel.task.fork import (
     CLONE_DETACHED,
@@ -30,7 +31,7 @@ from kernel.task.words import load_i32, load_i64
 _CLONE_ARGS_SMALLEST: Final = 64
 _CLONE_ARGS_KNOWN: Final = 88
 _NAMESPACE_LEVELS: Final = 32
-_CLONE3_FORBIDDEN: Final = 0x40_0000 | CSIGNAL  # CLONE_DETACHED
+_CLONE3_FORBIDDEN: Final = CLONE_DETACHED | CSIGNAL & ~CLONE_NEWTIME  # these bits are no signal here
 
 
 @syscall("fork", status="Full", args="-> pid")
@@ -45,10 +46,7 @@ def vfork() -> int:
     return clone(current(), vfork_arguments())
 
 
-@syscall(
-    "clone", args="flags:clone address >pid? =pid? address -> pid",
-    notes="Of namespaces, all but time",
-)  # fmt: skip
+@syscall("clone", status="Full", args="flags:clone address >pid? =pid? address -> pid")
 def clone_call(flags: int, stack: int, parent_tid: int, child_tid: int, tls: int) -> int:
     """clone(2)."""
     arguments = CloneArguments(flags & 0xFFFF_FFFF & ~CSIGNAL, flags & CSIGNAL)
@@ -65,10 +63,7 @@ def clone_call(flags: int, stack: int, parent_tid: int, child_tid: int, tls: int
     return clone(current(), arguments)
 
 
-@syscall(
-    "clone3", args="<clone_args[size] one:64|80|88 -> pid",
-    notes="Of namespaces, all but time",
-)  # fmt: skip
+@syscall("clone3", status="Full", args="<clone_args[size] one:64|80|88 -> pid")
 def clone3(address: UserAddr, size: int) -> int:
     """clone3, in clone(2)."""
     if size < 0 or size > 4096:

@@ -7,6 +7,7 @@ from kernel.lang import EAGAIN, EINVAL, ENOSYS, EPERM, ESRCH, Errno, UserAddr, i
 from kernel.lib import user
 from kernel.syscalls.timespec import read_timespec
 from kernel.task import futex, futex_pi
+from kernel.task.clocks import CLOCK_MONOTONIC, kernel_ns
 from kernel.task.inspection import may_ask_about
 from kernel.task.pids import find_task
 from kernel.task.task import Task, current
@@ -102,7 +103,7 @@ def _deadline(timeout: UserAddr, absolute: bool, wall_clock: bool) -> int:
     time_ns = read_timespec(timeout)
     if not absolute:
         return monotonic_ns() + time_ns
-    return monotonic_deadline(task, time_ns) if wall_clock else time_ns
+    return monotonic_deadline(task, time_ns) if wall_clock else kernel_ns(task, CLOCK_MONOTONIC, time_ns)
 
 
 def _requeue(

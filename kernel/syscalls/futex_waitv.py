@@ -7,6 +7,7 @@ from kernel.lang import EAGAIN, EINVAL, Errno, UserAddr, i32, u32
 from kernel.lib import user
 from kernel.syscalls.timespec import read_timespec
 from kernel.task import futex
+from kernel.task.clocks import kernel_ns
 from kernel.task.task import current
 from kernel.task.wall_clock import monotonic_deadline
 from kernel.time.timers import FOREVER_NS
@@ -42,7 +43,7 @@ def _deadline(timeout: UserAddr, clock: int) -> int:
     if clock != _CLOCK_REALTIME and clock != _CLOCK_MONOTONIC:
         raise Errno(EINVAL)
     time_ns = read_timespec(timeout)
-    return monotonic_deadline(task, time_ns) if clock == _CLOCK_REALTIME else time_ns
+    return monotonic_deadline(task, time_ns) if clock == _CLOCK_REALTIME else kernel_ns(task, clock, time_ns)
 
 
 @syscall("futex_wake", status="Full", args="=futex uint int flags:futex2")

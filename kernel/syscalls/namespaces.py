@@ -1,7 +1,5 @@
 """namespaces(7): unshare(2), setns(2)."""
 
-from typing import Final
-
 from kernel.doors.table import syscall
 from kernel.fs.namespace import NamespaceFile
 from kernel.lang import EINVAL, Errno, i32
@@ -13,17 +11,15 @@ from kernel.task.task import current
 
 _ = namespace_files  # its import lets namespaces' files answer
 
-_NOTES: Final = "All kinds but time, of which there is the first only"
 
-
-@syscall("unshare", args="flags:clone", notes=_NOTES)
+@syscall("unshare", status="Full", args="flags:clone")
 def unshare_(flags: int) -> int:
     """unshare(2)."""
     unshare(current(), flags)
     return 0
 
 
-@syscall("setns", args="fd flags:clone", notes=_NOTES)
+@syscall("setns", status="Full", args="fd flags:clone")
 def setns(descriptor: i32, kinds: i32) -> int:
     """setns(2)."""
     task = current()

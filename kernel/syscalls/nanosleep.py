@@ -5,7 +5,7 @@ from typing import Final
 from kernel.doors.table import syscall
 from kernel.lang import EOPNOTSUPP, Errno, UserAddr, i32
 from kernel.syscalls.timespec import read_timespec
-from kernel.task.clocks import can_sleep_on, check_alarm, is_processor_clock, is_wall_clock, read_clock
+from kernel.task.clocks import can_sleep_on, check_alarm, is_processor_clock, is_wall_clock, kernel_ns, read_clock
 from kernel.task.processor_sleep import sleep_on_processor_time
 from kernel.task.sleep import sleep_absolute, sleep_relative
 from kernel.task.task import current
@@ -35,4 +35,6 @@ def clock_nanosleep(clock: i32, flags: i32, request: UserAddr, remaining: UserAd
     task.waits_by_wall_clock = False
     if flags & _TIMER_ABSTIME == 0:
         return sleep_relative(monotonic_ns() + time_ns, remaining)
-    return sleep_absolute(monotonic_deadline(task, time_ns) if is_wall_clock(clock) else time_ns)
+    if is_wall_clock(clock):
+        return sleep_absolute(monotonic_deadline(task, time_ns))
+    return sleep_absolute(kernel_ns(task, clock, time_ns))

@@ -9,7 +9,7 @@ from kernel.lib.pid import UNSET, Pid
 from kernel.lib.saturation import sum_of
 from kernel.sched.scheduler import charge_running
 from kernel.syscalls.timespec import LONGEST_NS, read_timespec, write_timespec
-from kernel.task.clocks import can_sleep_on, check_alarm, is_wall_clock, timed_thread
+from kernel.task.clocks import can_sleep_on, check_alarm, is_wall_clock, kernel_ns, timed_thread
 from kernel.task.pids import find_task
 from kernel.task.posix_timers import SIGEV_NONE, SIGEV_SIGNAL, SIGEV_THREAD_ID, PosixTimer, posix_timers_of
 from kernel.task.signals import SIGALRM, is_valid
@@ -102,7 +102,7 @@ def _start(timer: PosixTimer, flags: int, value_ns: int) -> None:
     elif is_wall_clock(timer.clock):
         timer.start_by_wall_clock(value_ns)
     else:
-        timer.start(value_ns)
+        timer.start(max(1, kernel_ns(current(), timer.clock, value_ns)))
 
 
 @syscall("timer_gettime", status="Full", args="timerid >itimerspec")

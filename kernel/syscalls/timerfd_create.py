@@ -10,7 +10,7 @@ from kernel.lib import user
 from kernel.syscalls.descriptor_arguments import file_at
 from kernel.syscalls.timeouts import timespec_ns
 from kernel.task import current
-from kernel.task.clocks import check_alarm
+from kernel.task.clocks import check_alarm, kernel_ns
 
 _CLOCK_REALTIME: Final = 0
 _CLOCK_MONOTONIC: Final = 1
@@ -52,6 +52,8 @@ def timerfd_settime(descriptor: i32, flags: i32, value: UserAddr, old: UserAddr)
     if flags & ~(_TFD_TIMER_ABSTIME | _TFD_TIMER_CANCEL_ON_SET) != 0:
         raise Errno(EINVAL)
     file = _timer_at(descriptor)
+    if flags & _TFD_TIMER_ABSTIME != 0 and value_ns != 0 and not file.is_wall_clock:
+        value_ns = max(1, kernel_ns(current(), file.clock, value_ns))
     old_value_ns = file.remaining_ns()
     old_interval_ns = file.timer.interval_ns
     file.set(value_ns, interval_ns, flags & _TFD_TIMER_ABSTIME != 0, flags & _TFD_TIMER_CANCEL_ON_SET != 0)

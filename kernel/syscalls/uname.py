@@ -11,13 +11,14 @@ from kernel.lib.capabilities import CAP_SYS_ADMIN
 from kernel.mm.frames import PAGE_SIZE, free_frame_count, total_frame_count
 from kernel.mm.objects import SHARED_TOTALS
 from kernel.sched.processor import load_averages
+from kernel.task.clocks import shown_boottime_ns
 from kernel.task.host import NAME_LIMIT, RELEASE, SYSTEM_NAME, VERSION
 from kernel.task.personality import machine_for, release_for
 from kernel.task.pids import task_count
 from kernel.task.process import Process
 from kernel.task.task import current
 from kernel.task.words import store_i32, store_i64
-from kernel.time.clock import NS_PER_SECOND, boottime_ns
+from kernel.time.clock import NS_PER_SECOND
 
 _FIELD_SIZE: Final = 65
 _INFO_SIZE: Final = 112
@@ -89,7 +90,7 @@ def sysinfo(address: UserAddr) -> int:
     """sysinfo(2)."""
     storage = bytearray(_INFO_SIZE)
     out = span_of(storage)
-    store_i64(out, 0, boottime_ns() // NS_PER_SECOND)
+    store_i64(out, 0, -(-shown_boottime_ns(current()) // NS_PER_SECOND))  # begun seconds
     load = load_averages()
     for i in range(3):
         store_i64(out, 8 + 8 * i, load[i] << _LOAD_SHIFT)

@@ -1,10 +1,15 @@
-"""The clocks that programs name (clock_gettime(2)): the system's, and the processor time of processes and threads."""
+"""The clocks that programs name (clock_gettime(2)): the system's, and the processor time of processes and threads.
+
+Those that count from boot are shifted in a time namespace. `read_clock` is what a program is told of them, and
+`kernel_ns` what it means by a time of theirs.
+"""
 
 from typing import Final
 
 from kernel.lang import EINVAL, EOPNOTSUPP, EPERM, Errno, final
 from kernel.lib.capabilities import CAP_WAKE_ALARM
 from kernel.lib.pid import UNSET, Pid
+from kernel.lib.saturation import sum_of
 from kernel.sched.scheduler import charge_running
 from kernel.task.accounting import process_time_ns, process_user_ns, thread_user_ns
 from kernel.task.pids import find_process, find_task
@@ -38,15 +43,27 @@ def read_clock(task: Task, clock: int) -> int:
     if clock == CLOCK_REALTIME_COARSE:
         return coarse_realtime_ns()
     if clock == CLOCK_MONOTONIC or clock == CLOCK_MONOTONIC_RAW or clock == CLOCK_MONOTONIC_COARSE:
-        return monotonic_ns()
+        return monotonic_ns() + task.time.monotonic_shift_ns
     if clock == CLOCK_BOOTTIME or clock == CLOCK_BOOTTIME_ALARM:
-        return boottime_ns()
+        return shown_boottime_ns(task)
     charge_running()
     if clock == CLOCK_PROCESS_CPUTIME_ID:
         return process_time_ns(task.process)
     if clock == CLOCK_THREAD_CPUTIME_ID:
         return task.runtime_ns
     raise Errno(EINVAL)
+
+
+def shown_boottime_ns(task: Task) -> int:
+    """For how long the machine has run, as a task is told."""
+    return boottime_ns() + task.time.boottime_shift_ns
+
+
+def kernel_ns(task: Task, clock: int, time_ns: int) -> int:
+    """When a clock that counts from boot shows a task that time: on the monotonic clock, 0 if it is over."""
+    time = task.time
+    shift_ns = time.monotonic_shift_ns if clock == CLOCK_MONOTONIC else time.boottime_shift_ns
+    return max(0, sum_of(time_ns, -shift_ns))
 
 
 def _dynamic_clock(task: Task, clock: int) -> int:

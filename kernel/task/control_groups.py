@@ -18,6 +18,7 @@ from kernel.sched.bandwidth import share_with
 from kernel.sched.processor import announce_work_of, processor_mask
 from kernel.sched.runqueue import begin_to_count
 from kernel.sched.scheduler import allow_processors, divide_time, interrupt_sleep, schedule
+from kernel.sched.strain import join_pressure
 from kernel.sched.thread import ThreadState
 from kernel.task.pids import all_processes
 from kernel.task.process import Process
@@ -86,6 +87,8 @@ def place(task: Task) -> None:
         share_with(task, share)
         if share is not None and (task.state == ThreadState.READY or task.state == ThreadState.RUNNING):
             begin_to_count(task)
+    task.disks = task.cgroup.nearest_disks()
+    join_pressure(task, None if task.cgroup is TOP else task.cgroup.pressure)
     place_processors(task)
 
 

@@ -51,6 +51,8 @@ from kernel.task.signals import SIGCHLD, SIGKILL, SIGSEGV
 from kernel.task.task import SS_DISABLE, Task, current
 from kernel.task.trace_stops import report_exec
 from kernel.task.tracee import cut
+from kernel.task.vdso import enter_time
+from kernel.time.namespace import FIRST_TIME
 
 _HEAD_SIZE: Final = 256  # what decides what a file is
 _SCRIPT_DEPTH: Final = 5
@@ -370,6 +372,8 @@ def _reset(task: Task, program: Program, credentials: Credentials) -> None:
     """What belongs to the old program goes; what execve(2) says stays."""
     process = task.process
     _reset_privileges(task, program, credentials)
+    if task.time_for_children is not FIRST_TIME:
+        enter_time(task, task.time_for_children)
     files = task.file_table
     if files is not None and files.users > 1:
         fresh = files.copy()

@@ -16,6 +16,7 @@ from kernel.lang import Errno, noinline, noraise
 from kernel.lib import log
 from kernel.lib.pace import pace
 from kernel.sched import sleep_until, yield_now
+from kernel.sched.strain import begin_to_lack_memory, end_lack_of_memory
 from kernel.task.control_groups import processes_in
 from kernel.task.exit import end_process
 from kernel.task.group_holdings import count_again
@@ -43,6 +44,7 @@ def relieve_group(task: Task) -> None:
     task.charge_failed = False
     if task.process.is_exiting:
         return
+    has_begun = begin_to_lack_memory()
     try:
         control = MEMORY_CONTROLS.living(task.charged)
         if control is not None:
@@ -51,6 +53,8 @@ def relieve_group(task: Task) -> None:
             _hold_up(control)
     except (Errno, MemoryError):
         return  # a signal came, or there is no memory at all: others see to that
+    finally:
+        end_lack_of_memory(has_begun)
 
 
 def _bring_below(task: Task, control: MemoryControl) -> None:
@@ -114,6 +118,7 @@ def relieve_briefly(task: Task) -> bool:
     task.charge_failed = False
     control = MEMORY_CONTROLS.living(task.charged)
     rounds = 0
+    has_begun = begin_to_lack_memory()
     try:
         while control is not None:
             exceeded = control.highest_exceeded(1, SLACK)
@@ -128,6 +133,8 @@ def relieve_briefly(task: Task) -> bool:
             sleep_until(monotonic_ns() + _WAIT_NS, interruptible=False)
     except (Errno, MemoryError):
         return False
+    finally:
+        end_lack_of_memory(has_begun)
     return True
 
 

@@ -33,6 +33,7 @@ from kernel.mm.frames import (
 from kernel.sched import sleep_until, yield_now
 from kernel.sched.scheduler import request_reschedule
 from kernel.sched.stacks import STACK_SIZE
+from kernel.sched.strain import begin_to_lack_memory, end_lack_of_memory
 from kernel.task.exit import end_process
 from kernel.task.pids import all_processes
 from kernel.task.process import Process
@@ -270,8 +271,10 @@ def relieve(task: Task) -> None:
     SHORTAGE.lacks_run = False
     if task.process.is_exiting:
         return  # its own memory is what comes next
+    has_begun = begin_to_lack_memory()
     if not _is_relieved(lacks_run) and kill_largest():
         request_reschedule()
+    end_lack_of_memory(has_begun)
 
 
 def _is_relieved(lacks_run: bool) -> bool:
@@ -310,6 +313,15 @@ def find_memory(task: Task) -> None:
     if task.charge_failed and relief is not None:
         relief(task)
         return
+    has_begun = begin_to_lack_memory()
+    try:
+        _find_memory(task)
+    finally:
+        end_lack_of_memory(has_begun)
+
+
+@noraise
+def _find_memory(task: Task) -> None:
     if _is_relieved(lacks_run=False):
         return
     is_hopeful = kill_largest()

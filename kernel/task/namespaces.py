@@ -1,6 +1,7 @@
 """Leaving and entering namespaces: what clone(2), unshare(2) and setns(2) do with them (namespaces(7)).
 
-All kinds but time namespaces can be created. Of those everybody is in the first, and may enter it.
+A time namespace that a task makes is entered by its children, and by itself with the next program (execve(2)): threads
+that share memory share the pages by which they read the clocks.
 
 A call that asks for a user namespace and others makes the user namespace first, and it owns the others.
 """
@@ -24,7 +25,6 @@ from kernel.lib.namespace import (
     CLONE_NEWTIME,
     CLONE_NEWUSER,
     CLONE_NEWUTS,
-    FIRST_TIME,
     NETWORKS,
     Namespace,
     UserNamespace,
@@ -37,6 +37,8 @@ from kernel.task.inspection import may_attach_to
 from kernel.task.pid_namespace import PID_LIMIT, PidNamespace, new_pid_namespace
 from kernel.task.task import Task, current
 from kernel.task.user_namespaces import check_room, count, with_new_user_namespace
+from kernel.task.vdso import enter_time
+from kernel.time.namespace import TimeNamespace
 
 CLONE_VM: Final = 0x100
 CLONE_FS: Final = 0x200
@@ -75,8 +77,8 @@ def may_checkpoint(who: Credentials, owner: UserNamespace) -> bool:
 _LAST_PID: Final = LastPid()
 
 # Besides user namespaces:
-MADE: Final = CLONE_NEWCGROUP | CLONE_NEWIPC | CLONE_NEWNET | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWUTS
-ALL_KINDS: Final = MADE | CLONE_NEWTIME | CLONE_NEWUSER
+MADE: Final = CLONE_NEWCGROUP | CLONE_NEWIPC | CLONE_NEWNET | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWTIME | CLONE_NEWUTS
+ALL_KINDS: Final = MADE | CLONE_NEWUSER
 _SHARED_BY_THREADS: Final = CLONE_THREAD | CLONE_VM | CLONE_SIGHAND | CLONE_FS | CLONE_FILES | CLONE_SYSVSEM
 _UNSHARED: Final = _SHARED_BY_THREADS | CLONE_NEWUSER | MADE
 
@@ -99,7 +101,7 @@ def namespace_of(task: Task, kind: int) -> Namespace | None:
     if kind == CLONE_NEWCGROUP:
         return None if task.is_exiting else task.groups_seen
     if kind == CLONE_NEWTIME:
-        return FIRST_TIME
+        return None if task.is_exiting else task.time
     raise Errno(EINVAL)
 
 
@@ -108,6 +110,11 @@ def pids_for_children_of(task: Task) -> Namespace | None:
     pids = task.pids_for_children
     has_begun = pids.init != NOBODY or pids.is_closed
     return pids if has_begun and not task.process.is_reaped else None
+
+
+def time_for_children_of(task: Task) -> TimeNamespace | None:
+    """Where a task's children will be born; None if the task has ended."""
+    return None if task.is_exiting else task.time_for_children
 
 
 def require_administrator(task: Task, owner: UserNamespace) -> None:
@@ -176,6 +183,13 @@ def _new_groups(task: Task, owner: UserNamespace) -> GroupNamespace:
     return fresh
 
 
+def _new_time(task: Task, owner: UserNamespace) -> TimeNamespace:
+    check_room(owner, task.credentials.euid, CLONE_NEWTIME)
+    fresh = task.time_for_children.copy(owner)
+    count(fresh, owner, task.credentials.euid)
+    return fresh
+
+
 def _separate(task: Task, context: FsContext, owner: UserNamespace) -> None:
     check_room(owner, task.credentials.euid, CLONE_NEWNS)
     count(separate(context, owner), owner, task.credentials.euid)
@@ -188,9 +202,11 @@ def give_child_its_own(parent: Task, child: Task, flags: int) -> None:
     owner = child.credentials.user_namespace
     child.uts = parent.uts
     child.groups_seen = parent.groups_seen
+    child.time_for_children = parent.time_for_children
     if flags & MADE == 0:
         _share_ipc(child, parent.ipc)
         _share_network(child, parent.network)
+        _begin_time(parent, child, flags)
         return
     require_administrator(parent, owner)
     if flags & CLONE_NEWIPC != 0 and flags & CLONE_SYSVSEM != 0:
@@ -201,12 +217,22 @@ def give_child_its_own(parent: Task, child: Task, flags: int) -> None:
         child.uts = _new_uts(parent, owner)
     if flags & CLONE_NEWCGROUP != 0:
         child.groups_seen = _new_groups(parent, owner)
+    if flags & CLONE_NEWTIME != 0:
+        child.time_for_children = _new_time(parent, owner)
     _share_ipc(child, parent.ipc if flags & CLONE_NEWIPC == 0 else _new_ipc(parent, owner))
     if flags & CLONE_NEWNET == 0:
         _share_network(child, parent.network)
     else:
         child.network = _new_network(parent, owner)
         child.is_in_network = True
+    _begin_time(parent, child, flags)
+
+
+def _begin_time(parent: Task, child: Task, flags: int) -> None:
+    """The child, which has its memory, enters the time namespace for children unless that memory is its parent's."""
+    child.time = parent.time
+    if flags & CLONE_VM == 0 and child.time_for_children is not parent.time:
+        enter_time(child, child.time_for_children)
 
 
 def _share_ipc(task: Task, namespace: IpcNamespace) -> None:
@@ -278,6 +304,7 @@ def unshare(task: Task, flags: int) -> None:
     ipc: IpcNamespace | None = None
     network: Namespace | None = None
     pids = task.pids_for_children
+    time = task.time_for_children
     credentials = task.credentials
     try:
         if flags & CLONE_FS != 0 and (flags & CLONE_NEWNS != 0 or task.fs.users > 1):
@@ -297,6 +324,8 @@ def unshare(task: Task, flags: int) -> None:
             ipc = _new_ipc(task, owner)
         if flags & CLONE_NEWPID != 0:
             pids = _below(task, owner)
+        if flags & CLONE_NEWTIME != 0:
+            time = _new_time(task, owner)
         if flags & CLONE_NEWNET != 0:
             network = _new_network(task, owner)
         if context is not None and flags & CLONE_NEWNS != 0:
@@ -315,6 +344,7 @@ def unshare(task: Task, flags: int) -> None:
     task.uts = uts
     task.groups_seen = groups
     task.pids_for_children = pids
+    task.time_for_children = time
     if context is not None:
         old_context = task.fs
         task.fs_context = context
@@ -401,7 +431,7 @@ def _check_entry(task: Task, namespace: Namespace, inside: UserNamespace) -> Non
     if isinstance(namespace, MountNamespace):
         check_entry(task.fs, namespace, inside)
         return
-    if namespace.kind == CLONE_NEWTIME and task.process.thread_count() > 1:
+    if isinstance(namespace, TimeNamespace) and (task.process.thread_count() > 1 or task.space.users > 1):
         raise Errno(EUSERS)
     require_administrator(task, namespace.owner)
     require_administrator(task, inside)
@@ -437,6 +467,8 @@ def _enter(task: Task, namespace: Namespace) -> None:
         _change_ipc(task, namespace)
     elif isinstance(namespace, PidNamespace):
         task.pids_for_children = namespace
+    elif isinstance(namespace, TimeNamespace):
+        enter_time(task, namespace)
     elif namespace.kind == CLONE_NEWNET:
         namespace.acquire()
         _change_network(task, namespace)

@@ -54,6 +54,7 @@ from kernel.task.seccomp_filter import CallFilter
 from kernel.task.signals import SIGKILL, contains
 from kernel.task.user_dispatch import UserDispatch
 from kernel.time.clock import NS_PER_US
+from kernel.time.namespace import FIRST_TIME, TimeNamespace
 
 if TYPE_CHECKING:
     from kernel.task.tracee import Tracee
@@ -168,6 +169,8 @@ class Task(Thread):
         self.kept_files: list[File] | None = None
         self.fs_context: FsContext | None = None  # its mount namespace, too
         self.uts: Host = HOST
+        self.time: TimeNamespace = FIRST_TIME
+        self.time_for_children: TimeNamespace = FIRST_TIME  # and for itself, from the next program on
         self.pids_for_children: PidNamespace = process.pids  # unshare(2) and setns(2) change it
         self.ipc: IpcNamespace = FIRST_IPC
         self.network: Namespace = NETWORKS.first  # which the network knows more of (kernel/net/link/network.py)
@@ -190,8 +193,7 @@ class Task(Thread):
         self.restart: RestartBlock | None = None
         self.waits_by_wall_clock: bool = False  # in a call that may do so (wall_clock.py)
         self.registers: ProcessorState = ProcessorState()
-        # vfork: the parent waits until this task execs or exits
-        self.is_vfork_child: bool = False
+        self.is_vfork_child: bool = False  # its parent waits until it execs or exits
         self.vfork_waiters: WaitQueue = WaitQueue()
         self.start: TaskStart | None = None
         self.is_past_dump: bool = False  # it ends, and a core dump that begins now does without it
@@ -208,8 +210,7 @@ class Task(Thread):
         self.async_work: AsyncWork | None = None  # once it submitted requests (io_uring_enter(2))
         self.keys: Keychain | None = None  # its keyrings, once it has one
         self.tracee: Tracee | None = None  # what there is more of it when it is traced (tracee.py)
-        # Which system calls it may make (seccomp.py)
-        self.seccomp_mode: int = 0
+        self.seccomp_mode: int = 0  # which system calls it may make (seccomp.py)
         self.call_filter: CallFilter | None = None
         self.dispatch: UserDispatch | None = None  # calls that it takes in its own hands (diversion.py)
         self.observation: Observation | None = None  # its events (perf_event_open(2))

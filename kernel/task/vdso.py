@@ -1,20 +1,23 @@
-"""Mapping the vDSO into a program."""
+"""Mapping the vDSO into a program, and entering time namespaces, whose clocks it shows (time_namespaces(7))."""
 
 from typing import Final
 
 from kernel.mm.area import MAP_PRIVATE, PROT_EXEC, PROT_READ
 from kernel.mm.frames import PAGE_SIZE
-from kernel.mm.space import AddressSpace
+from kernel.mm.objects import FixedPages
+from kernel.mm.space import AddressSpace, each_area
+from kernel.task.task import Task
+from kernel.time.namespace import FIRST_TIME, TimeNamespace
 from kernel.time.vdso import pages
 
 _DATA_SIZE: Final = PAGE_SIZE
 
 
 def map_vdso(space: AddressSpace) -> int:
-    """Map data and code; the address of the code's ELF header (AT_SYSINFO_EHDR), 0 without a vDSO. Raises ENOMEM,
-    MemoryError.
+    """Map data and code; the address of the code's ELF header (AT_SYSINFO_EHDR), 0 without a vDSO. They show the clocks
+    of the first time namespace: see `enter_time`. Raises ENOMEM, MemoryError.
     """
-    source = pages()
+    source = pages(FIRST_TIME)
     if source is None:
         return 0
     data = space.map(0, 2 * PAGE_SIZE, PROT_READ, MAP_PRIVATE, source, 0, PROT_READ | PROT_EXEC)
@@ -26,3 +29,16 @@ def map_vdso(space: AddressSpace) -> int:
         code_area.label = b"[vdso]"
     space.vdso_start = data + _DATA_SIZE
     return space.vdso_start
+
+
+def enter_time(task: Task, namespace: TimeNamespace) -> None:
+    """Let a task that shares its memory with nobody be in a time namespace, and its children. Takes safe points."""
+    namespace.is_fixed = True
+    task.time = namespace
+    task.time_for_children = namespace
+    wanted = pages(namespace)
+    for area in each_area(task.space):
+        source = area.source
+        if isinstance(source, FixedPages) and source is not wanted:
+            area.source = wanted
+            task.space.empty(area.start, area.end)

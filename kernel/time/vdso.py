@@ -1,7 +1,8 @@
 """The vDSO: clock_gettime without a system call (vdso(7)).
 
 Two pages are mapped into every program, read-only: data that the tick brings up to date, and after it the code from
-the kernel's image. The layout of the data is that of arch/x86_64/vdso/vdso.S.
+the kernel's image. The layout of the data is that of arch/x86_64/vdso/vdso.S. Programs in a time namespace whose clocks
+are shifted have other data, which say that there is no counter: so their clocks are read by the system call.
 
 Context: `update` runs in interrupts. `start` raises MemoryError.
 Safety: reads the image's vDSO page between the symbols that the linker gave it; writes only the frame that it
@@ -23,6 +24,7 @@ from kernel.time.clock import (
     monotonic_ns,
     realtime_offset_ns,
 )
+from kernel.time.namespace import TimeNamespace
 
 _SEQUENCE: Final = 0
 _BASE_COUNTER: Final = 8
@@ -34,11 +36,12 @@ _TIME_ZONE: Final = 56  # struct timezone
 
 @final
 class VdsoPages:
-    """The two frames, NO_FRAME before `start`."""
+    """The frames, NO_FRAME before `start`."""
 
     def __init__(self) -> None:
         self.data: Frame = NO_FRAME
         self.pages: FixedPages = FixedPages(b"[vdso]")
+        self.asking_pages: FixedPages = FixedPages(b"[vdso]")  # with data by which programs ask the kernel
         self.sequence: int = 0
         self.shown_base: int = 0
 
@@ -51,15 +54,21 @@ def start() -> None:
     data = allocate_zeroed_frame()
     code = allocate_zeroed_frame()
     frame_span(code).copy_from(span_at(symbol_address("vdso_image_start"), PAGE_SIZE))
+    asking = allocate_zeroed_frame()
+    mmio_store_u32(frame_address(asking) + _SEQUENCE, 1)
     _vdso.pages.frames.append(data)
     _vdso.pages.frames.append(code)
+    _vdso.asking_pages.frames.append(asking)
+    _vdso.asking_pages.frames.append(code)
     _vdso.data = data
     update()
 
 
-def pages() -> FixedPages | None:
-    """What to map, None where there is no vDSO."""
-    return None if _vdso.data == NO_FRAME else _vdso.pages
+def pages(namespace: TimeNamespace) -> FixedPages | None:
+    """What to map for programs in a time namespace, None where there is no vDSO."""
+    if _vdso.data == NO_FRAME:
+        return None
+    return _vdso.asking_pages if namespace.is_shifted() else _vdso.pages
 
 
 def update() -> None:

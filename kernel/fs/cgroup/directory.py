@@ -14,11 +14,13 @@ from kernel.cgroup.namespace import FIRST_GROUPS
 from kernel.cgroup.tree import make_group, remove_group
 from kernel.fs.attribute_store import Store, kept_store
 from kernel.fs.cgroup.core_files import CORE_FILES
+from kernel.fs.cgroup.disk_files import DISK_FILES
 from kernel.fs.cgroup.memory_files import MEMORY_FILES
 from kernel.fs.cgroup.number_files import NUMBER_FILES
 from kernel.fs.cgroup.options import OPTIONS
+from kernel.fs.cgroup.pressure_files import PRESSURE_FILES, GroupPressureFile
 from kernel.fs.cgroup.processor_files import PROCESSOR_FILES
-from kernel.fs.cgroup.table import CORE, FileRow, GroupNode, Writer
+from kernel.fs.cgroup.table import CORE, NO_RESOURCE, FileRow, GroupNode, Writer
 from kernel.fs.cgroup.time_files import TIME_FILES
 from kernel.fs.constants import MAY_WRITE, S_IFDIR, S_IFMT, S_IFREG
 from kernel.fs.file import DirectorySink, File, InodeFile
@@ -39,7 +41,10 @@ from kernel.task.task import current, current_or_none
 if TYPE_CHECKING:
     from kernel.sched import PollWaiter
 
-ROWS: Final[list[FileRow]] = [*CORE_FILES, *MEMORY_FILES, *NUMBER_FILES, *PROCESSOR_FILES, *TIME_FILES]
+ROWS: Final[list[FileRow]] = [
+    *CORE_FILES, *MEMORY_FILES, *NUMBER_FILES, *PROCESSOR_FILES, *TIME_FILES, *PRESSURE_FILES,
+    *DISK_FILES,
+]  # fmt: skip
 
 _PAGE: Final = 4096
 _REGULAR: Final = 8
@@ -94,6 +99,8 @@ class GroupFile(TextInode):
 
     def open(self, path: Path, flags: int) -> File:
         task = current()
+        if self.row.resource != NO_RESOURCE:
+            return GroupPressureFile(path, flags, task.credentials, self.group, self.row.resource)
         return OpenGroupFile(path, flags, self, Writer(task.credentials, task.groups_seen))
 
 
@@ -251,13 +258,15 @@ class Node(GroupNode):
         # Whose the files of each controller are, by its bit: whoever delegated it.
         self.uids: dict[int, KernelUid] = {}
         self.gids: dict[int, KernelGid] = {}
-        for kind in (CORE, 1, 2, 4, 8):
+        for kind in (CORE, 1, 2, 4, 8, 16):
             self.uids[kind] = uid
             self.gids[kind] = gid
 
     def has(self, number: int) -> bool:
         """Whether the group has a file of ROWS."""
         row = ROWS[number]
+        if row.resource != NO_RESOURCE and not self.group.pressure.is_kept:
+            return False
         if self.group.parent is None:
             return row.on_top
         return not row.only_on_top and (row.controller == CORE or self.group.available() & row.controller != 0)
@@ -296,7 +305,7 @@ class Node(GroupNode):
 
     def controllers_given(self, controllers: int) -> None:
         task = current_or_none()
-        for kind in (1, 2, 4, 8):
+        for kind in (1, 2, 4, 8, 16):
             if controllers & kind != 0 and task is not None:
                 self.uids[kind] = task.credentials.fsuid
                 self.gids[kind] = task.credentials.fsgid

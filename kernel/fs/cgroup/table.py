@@ -11,6 +11,7 @@ from kernel.cgroup.namespace import GroupNamespace
 from kernel.lang import EINVAL, ERANGE, Errno, final
 from kernel.lib.credentials import Credentials
 
+NO_RESOURCE: Final = -1
 CORE: Final = 0  # of files that every group has, whatever controllers it has
 
 READABLE_MODE: Final = 0o444
@@ -71,6 +72,7 @@ class FileRow:
         on_top: bool = False,
         is_delegated: bool = False,
         only_on_top: bool = False,
+        resource: int = NO_RESOURCE,
     ) -> None:
         self.name: bytes = name
         self.controller: int = controller
@@ -79,6 +81,7 @@ class FileRow:
         self.mode: int = mode
         self.on_top: bool = on_top or only_on_top
         self.only_on_top: bool = only_on_top
+        self.resource: int = resource  # of a file of pressure (kernel/sched/pressure.py)
         self.is_delegated: bool = is_delegated  # whoever gets a group to rule may write it
 
 

@@ -14,7 +14,7 @@ from kernel.fs.file import DESCRIPTION_BYTES, DirectorySink, File, InodeFile, ad
 from kernel.fs.filesystem import FileSystem
 from kernel.fs.inode import Inode
 from kernel.fs.path import Path
-from kernel.lang import EACCES, EINVAL, EIO, EPERM, Errno, final, span_of
+from kernel.lang import EACCES, EFAULT, EINVAL, EIO, EPERM, Errno, final, span_of
 from kernel.lib.credentials import Credentials, caller_credentials
 from kernel.lib.ids import ROOT_GROUP, ROOT_USER
 from kernel.lib.pace import is_dying, pace
@@ -90,6 +90,37 @@ class PositionedFile(File):
             raise Errno(EINVAL)
         self.position = target
         return target
+
+
+class OpenedText(PositionedFile):
+    """An open text that is written by the rights of whoever opened it, and not by those of the writer. Base class."""
+
+    def __init__(self, path: Path, flags: int, opener: Credentials) -> None:
+        opener = opener.without_rules()
+        super().__init__(path, flags)
+        self.opener: Credentials = opener
+        self.text: bytes | None = None  # what was read from the start last
+
+    def make_text(self) -> bytes:
+        """The text as it is now."""
+        return b""
+
+    def pread(self, buffer: Buffer, offset: int) -> int:
+        text = self.text
+        if text is None or offset == 0:
+            text = self.make_text()
+            self.text = text
+        return 0 if offset >= len(text) else buffer.put(span_of(text)[offset : len(text)])
+
+    def take_text(self, buffer: Buffer, limit: int) -> bytes:
+        """What is written, which must be all at once: less than `limit` bytes, at the start. Raises EINVAL, EFAULT."""
+        count = buffer.remaining
+        if self.position != 0 or count >= limit:
+            raise Errno(EINVAL)
+        text = buffer.take_bytes(count)
+        if len(text) != count:
+            raise Errno(EFAULT)
+        return text
 
 
 class PiecesFile(PositionedFile):

@@ -24,6 +24,7 @@ from kernel.fs.procfs.entries import (
 from kernel.fs.procfs.interface_settings import ConfDirectory
 from kernel.fs.procfs.locks import LocksInode
 from kernel.fs.procfs.network import PiecesInode, SettingInode
+from kernel.fs.procfs.pressure import RESOURCE_NAMES, RESOURCES, MachinePressureInode
 from kernel.fs.procfs.process import ProcessDirectory, SelfLink
 from kernel.fs.procfs.subject import Subject, parse_number
 from kernel.fs.procfs.view import View
@@ -158,6 +159,9 @@ def _add_system(top: FixedDirectory, fs: ProcFileSystem) -> None:
     top.add(b"net", FixedLink(fs, fs.new_ino(), b"self/net"))
     top.add(b"kmsg", LogInode(fs, fs.new_ino()))
     top.add(b"locks", LocksInode(fs, fs.new_ino(), fs.view))
+    pressure = _directory_in(top, fs, b"pressure")
+    for index in range(len(RESOURCES)):
+        pressure.add(RESOURCE_NAMES[index], MachinePressureInode(fs, fs.new_ino(), RESOURCES[index]))
     for file in PROC_FILES:
         make = file.make
         if make is None:

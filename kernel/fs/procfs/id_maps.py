@@ -10,9 +10,9 @@ from typing import Final
 from kernel.fs.constants import O_ACCMODE, O_RDONLY
 from kernel.fs.file import File
 from kernel.fs.path import Path
-from kernel.fs.procfs.entries import PositionedFile
+from kernel.fs.procfs.entries import OpenedText
 from kernel.fs.procfs.subject import Subject
-from kernel.lang import EACCES, EFAULT, EINVAL, ESRCH, Errno, final, span_of
+from kernel.lang import EACCES, EINVAL, ESRCH, Errno, final
 from kernel.lib.capabilities import CAP_SYS_ADMIN
 from kernel.lib.credentials import Credentials
 from kernel.lib.namespace import UserNamespace
@@ -24,45 +24,19 @@ _MAP_LIMIT: Final = 4096
 _WORD_LIMIT: Final = 8
 
 
-class NamespaceText(PositionedFile):
+class NamespaceText(OpenedText):
     """An open text about a user namespace. Base class."""
 
     def __init__(self, path: Path, flags: int, namespace: UserNamespace, opener: Credentials) -> None:
-        opener = opener.without_rules()
-        super().__init__(path, flags)
+        super().__init__(path, flags, opener)
         self.user_namespace: UserNamespace = namespace
-        self.opener: Credentials = opener
-        self.text: bytes | None = None  # what was read from the start last
-
-    def make_text(self) -> bytes:
-        """The text as it is now."""
-        return b""
-
-    def pread(self, buffer: Buffer, offset: int) -> int:
-        text = self.text
-        if text is None or offset == 0:
-            text = self.make_text()
-            self.text = text
-        return 0 if offset >= len(text) else buffer.put(span_of(text)[offset : len(text)])
-
-    def take_text(self, buffer: Buffer, limit: int) -> bytes:
-        """What is written, which must be all at once: less than `limit` bytes, at the start. Raises EINVAL, EFAULT."""
-        count = buffer.remaining
-        if self.position != 0 or count >= limit:
-            raise Errno(EINVAL)
-        text = buffer.take_bytes(count)
-        if len(text) != count:
-            raise Errno(EFAULT)
-        return text
 
 
 @final
 class IdMapFile(NamespaceText):
     """A map."""
 
-    def __init__(
-        self, path: Path, flags: int, namespace: UserNamespace, opener: Credentials, kind: MapKind
-    ) -> None:
+    def __init__(self, path: Path, flags: int, namespace: UserNamespace, opener: Credentials, kind: MapKind) -> None:
         super().__init__(path, flags, namespace, opener)
         self.kind: MapKind = kind
 

@@ -20,9 +20,10 @@ from kernel.lib.namespace import (
     CLONE_NEWTIME,
     CLONE_NEWUSER,
     CLONE_NEWUTS,
+    Namespace,
 )
-from kernel.task.namespaces import namespace_of, pids_for_children_of
-from kernel.task.task import current
+from kernel.task.namespaces import namespace_of, pids_for_children_of, time_for_children_of
+from kernel.task.task import Task, current
 
 _NAMES: Final[list[bytes]] = [
     b"net", b"uts", b"ipc", b"pid", b"pid_for_children", b"user", b"mnt", b"cgroup", b"time", b"time_for_children",
@@ -52,10 +53,17 @@ class NamespaceLink(Inode):
         task = self.subject.task_or_none()
         if task is None:
             raise Errno(ENOENT)
-        namespace = pids_for_children_of(task) if self.name == b"pid_for_children" else namespace_of(task, self.kind)
+        namespace = self._namespace(task)
         if namespace is None:
             raise Errno(ENOENT)
         return namespace_path(namespace)
+
+    def _namespace(self, task: Task) -> Namespace | None:
+        if self.name == b"pid_for_children":
+            return pids_for_children_of(task)
+        if self.name == b"time_for_children":
+            return time_for_children_of(task)
+        return namespace_of(task, self.kind)
 
     def follow(self, context: FsContext) -> Path:
         return self.place()

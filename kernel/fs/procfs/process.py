@@ -33,6 +33,7 @@ from kernel.fs.procfs.process_files import CWD, EXE, ROOT, DescriptorDirectory, 
 from kernel.fs.procfs.process_memory import living_memory_of, memory_of
 from kernel.fs.procfs.process_mounts import open_mountinfo, open_mounts, open_mountstats
 from kernel.fs.procfs.subject import Subject, give_owner, may_reach, parse_number, require_inspection
+from kernel.fs.procfs.time_offsets import open_time_offsets
 from kernel.fs.procfs.view import View
 from kernel.lang import EACCES, EINVAL, ENOENT, EPERM, Errno, final
 from kernel.lib.credentials import Credentials
@@ -134,6 +135,7 @@ FILES: Final[list[SubjectFile]] = [
     SubjectFile(b"statm", 0o444, process_status.statm),
     SubjectFile(b"status", 0o444, process_status.status),
     SubjectFile(b"syscall", 0o400, process_place.system_call),
+    SubjectFile(b"timens_offsets", 0o644, no_text, opener=open_time_offsets, scope=OF_PROCESSES),
     SubjectFile(
         b"timerslack_ns", 0o666, process_status.timer_slack, process_control.set_timer_slack, scope=OF_PROCESSES
     ),

@@ -8,11 +8,12 @@ from typing import Final
 from kernel.fs.procfs.process_memory import Resident, memory_of
 from kernel.fs.procfs.processor_sets import set_list, set_text
 from kernel.fs.procfs.subject import Subject, may_inspect, may_reach
-from kernel.lang import EACCES, EPERM, Errno, final
+from kernel.lang import EACCES, EPERM, Errno, final, u64
 from kernel.lib.capabilities import CAP_SYS_NICE
 from kernel.lib.credentials import caller_namespace
 from kernel.lib.pace import pace
 from kernel.lib.pid import UNSET, Pid
+from kernel.lib.saturation import sum_of
 from kernel.mm.area import MAP_GROWSDOWN, MAP_LOCKED, PROT_EXEC, PROT_WRITE
 from kernel.mm.space import AddressSpace, each_area
 from kernel.sched.processor import PROCESSORS
@@ -105,6 +106,11 @@ def _clock_ticks(ns: int) -> int:
     return ns // NS_PER_CLOCK_TICK
 
 
+def _start_ticks(started_ns: int) -> int:
+    """By the reader's clock since boot. What began before that was 0 shows as a large number, as on Linux."""
+    return int(u64(sum_of(started_ns, current().time.boottime_shift_ns)) // NS_PER_CLOCK_TICK)
+
+
 def _priority(task: Task) -> int:
     return _REALTIME_BASE - task.urgency if task.is_realtime() else _NICE_BASE + task.nice
 
@@ -125,7 +131,7 @@ def stat(subject: Subject) -> bytes:
     text += f" {_clock_ticks(process.waited.user_ns)} {_clock_ticks(process.waited.system_ns)}"
     text += f" {_priority(task)} {task.nice}"
     started_ns = process.started_ns if subject.tid == UNSET else task.started_ns
-    text += f" {_thread_count(process)} 0 {_clock_ticks(started_ns)}"
+    text += f" {_thread_count(process)} 0 {_start_ticks(started_ns)}"
     text += _stat_memory(subject)
     text += f" {task.pending.mask & 0x7FFF_FFFF} {task.signals.blocked & 0x7FFF_FFFF}"
     text += f" {process.actions.ignored & 0x7FFF_FFFF} {process.actions.caught & 0x7FFF_FFFF} 0 0 0"

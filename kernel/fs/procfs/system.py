@@ -22,11 +22,12 @@ from kernel.mm.objects import SHARED_TOTALS
 from kernel.sched.processor import PROCESSORS, idle_ns, load_averages
 from kernel.sched.scheduler import LOAD_ONE, divide_all
 from kernel.sched.thread import Thread, ThreadState, first_thread, thread_count
+from kernel.task.clocks import shown_boottime_ns
 from kernel.task.host import HOST, RELEASE, SYSTEM_NAME, VERSION
 from kernel.task.pid_namespace import FIRST_PID
 from kernel.task.pids import find_process, process_ids
 from kernel.task.task import current, current_or_none
-from kernel.time.clock import NS_PER_SECOND, boottime_ns, counter_frequency_hz, realtime_ns
+from kernel.time.clock import NS_PER_SECOND, counter_frequency_hz, realtime_ns
 
 _KIB_PER_PAGE: Final = PAGE_SIZE // 1024
 _NS_PER_TICK: Final = 10_000_000
@@ -38,7 +39,7 @@ _MISC_MAJOR: Final = 10
 @proc_file("uptime")
 def uptime() -> bytes:
     """Seconds since boot, and idle ones."""
-    up = boottime_ns() // _NS_PER_TICK
+    up = shown_boottime_ns(current()) // _NS_PER_TICK
     idle = idle_ns() // _NS_PER_TICK
     return f"{up // 100}.{up % 100:02d} {idle // 100}.{idle % 100:02d}\n".encode()
 
@@ -163,7 +164,7 @@ def stat() -> bytes:
         lines += f"cpu{processor.number}" + _times(
             processor.user_ns, processor.nice_ns, processor.system_ns, processor.idle_ns
         )
-    boot_time = (realtime_ns() - boottime_ns()) // NS_PER_SECOND
+    boot_time = (realtime_ns() - shown_boottime_ns(current())) // NS_PER_SECOND
     text = "cpu " + _times(user, nice, system, idle_ns()) + lines + "intr 0\n"
     text += f"ctxt {switches}\nbtime {boot_time}\nprocesses {forks}\n"
     text += f"procs_running {running_count()}\nprocs_blocked 0\nsoftirq 0 0 0 0 0 0 0 0 0 0 0\n"

@@ -1,0 +1,137 @@
+"""Requests and writers of control groups that have had their share of a disk (io.max; kernel/cgroup/disks.py).
+
+The group of the thread that begins a request pays for it, and the request waits for its time. Pages that are written
+back are counted for the group that their memory is charged to, and never wait: others may need them. Instead whoever
+writes to files pays for the bytes and waits (`slow_down`), so that dirty pages do not pile up.
+
+Context: `hold_back` and `let_go` never sleep; `slow_down` does.
+"""
+
+from typing import TYPE_CHECKING, Final
+
+from kernel.cgroup.disks import DISCARDING, DISK_CONTROLS, READING, WRITING, DiskControl, Waiting
+from kernel.cgroup.group import ControlGroup
+from kernel.cgroup.memory import MEMORY_CONTROLS
+from kernel.lang import final, noinline, sleeps
+from kernel.lib.pace import is_dying
+from kernel.mm.frames import Frame, charged_for
+from kernel.sched.kthread import KernelThread
+from kernel.sched.processor import RUNNING
+from kernel.sched.wait import WaitQueue
+from kernel.time.clock import NS_PER_MS, monotonic_ns
+from kernel.time.timers import Timer
+
+if TYPE_CHECKING:
+    from kernel.block.device import BlockDevice, BlockRequest
+
+_KINDS: Final[list[int]] = [READING, WRITING, -1, DISCARDING, WRITING]  # what each `Operation` counts as; -1: nothing
+_CREDIT_NS: Final = 10 * NS_PER_MS  # that a writer may be ahead, so that it does not sleep for each page
+_STEP_NS: Final = 100 * NS_PER_MS  # of a sleep: it ends when the limits change
+
+
+@final
+class WaitingRequest(Waiting):
+    """A request that waits for its time."""
+
+    def __init__(self, control: DiskControl, device: "BlockDevice", request: "BlockRequest") -> None:
+        super().__init__()
+        self.control: DiskControl = control
+        self.device: BlockDevice = device
+        self.request: BlockRequest = request
+        self.timer: StartTimer = StartTimer(self)
+
+    def go(self) -> None:
+        self.timer.cancel()
+        self.timer.waiting = None
+        self.device.submit(self.request)
+
+
+@final
+class StartTimer(Timer):
+    """Begins a request at its time."""
+
+    def __init__(self, waiting: WaitingRequest) -> None:
+        super().__init__()
+        self.waiting: WaitingRequest | None = waiting
+
+    def expire(self, now_ns: int) -> int:
+        waiting = self.waiting
+        if waiting is not None:
+            self.waiting = None
+            waiting.control.delist(waiting)
+            waiting.device.submit(waiting.request)
+        return 0
+
+
+def disk_number(device: "BlockDevice") -> int:
+    """The number of the whole disk that a device is, or lies on."""
+    whole = device.whole
+    return device.number if whole is None else whole.number
+
+
+@noinline
+def hold_back(device: "BlockDevice", request: "BlockRequest") -> bool:
+    """Count a request of the running thread, and let it wait if it comes too early; whether it does."""
+    kind = _KINDS[request.operation]
+    control = _owner(request) if request.is_paid else RUNNING.current.disks
+    if not isinstance(control, DiskControl) or kind < 0:
+        return False
+    number = disk_number(device)
+    now_ns = monotonic_ns()
+    try:
+        control.count(number, kind, request.length)
+        if not DISK_CONTROLS.are_limited or kind == DISCARDING:
+            return False
+        if request.is_paid:
+            control.pay(number, kind, 0, 1, now_ns)  # its writer will wait
+            return False
+        begin_ns = control.pay(number, kind, request.length, 1, now_ns)
+        if begin_ns <= now_ns:
+            return False
+        return _wait(WaitingRequest(control, device, request), begin_ns)
+    except MemoryError:
+        return False
+
+
+def _wait(waiting: WaitingRequest, begin_ns: int) -> bool:
+    """Let a request begin at a time. Raises MemoryError."""
+    try:
+        waiting.timer.start(begin_ns)
+    except MemoryError:
+        waiting.timer.waiting = None  # the two refer to each other
+        raise
+    waiting.control.enlist(waiting)
+    return True
+
+
+def _owner(request: "BlockRequest") -> DiskControl | None:
+    """Whose the pages are that are written back: the first one says it for all."""
+    if len(request.frames) == 0:
+        return None
+    control = MEMORY_CONTROLS.living(charged_for(Frame(request.frames[0])))
+    holder = None if control is None else control.holder
+    return holder.nearest_disks() if isinstance(holder, ControlGroup) else None
+
+
+_TIME: Final = WaitQueue()  # nobody wakes those who wait for time
+
+
+@noinline
+@sleeps
+def slow_down(device: "BlockDevice", size_bytes: int) -> None:
+    """The running thread has written to a file: its group pays, and the thread waits while it is ahead."""
+    thread = RUNNING.current
+    control = thread.disks
+    if not isinstance(control, DiskControl) or isinstance(thread, KernelThread):
+        return
+    number = disk_number(device)
+    control.pay(number, WRITING, size_bytes, 0, monotonic_ns())
+    while not is_dying():
+        now_ns = monotonic_ns()
+        left_ns = control.free_ns(number, WRITING) - now_ns
+        if left_ns <= _CREDIT_NS:
+            return
+        try:
+            _TIME.wait_for_disk_until(now_ns + min(left_ns, _STEP_NS))
+        except MemoryError:
+            return

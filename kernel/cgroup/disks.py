@@ -1,0 +1,172 @@
+"""The controller "io": what a group moves to and from each disk, and how fast it may (io.stat, io.max).
+
+A rate is kept by a time: that from which on the next request may begin. Each request moves it on by what it costs, so
+those of a group and of the groups below follow one another, and what was not used is lost.
+
+Context: `begin` and `pay` never sleep.
+"""
+
+from typing import Final
+
+from kernel.lang import final
+from kernel.lib.saturation import sum_of
+from kernel.sched.thread import DiskPayer
+from kernel.time.clock import NS_PER_SECOND
+
+READING: Final = 0
+WRITING: Final = 1
+DISCARDING: Final = 2
+_KINDS: Final = 3
+
+NO_RATE: Final = 1 << 62
+_LONGEST_NS: Final = 1 << 60
+_MOST_BYTES: Final = 1 << 32
+
+
+@final
+class DiskShare:
+    """What one group has of one disk."""
+
+    def __init__(self, number: int) -> None:
+        self.number: int = number  # dev_t of the whole disk
+        self.bytes: list[int] = [0] * _KINDS
+        self.requests: list[int] = [0] * _KINDS
+        self.byte_rates: list[int] = [NO_RATE, NO_RATE]  # a second: of reading, of writing
+        self.request_rates: list[int] = [NO_RATE, NO_RATE]
+        self.free_ns: list[int] = [0, 0]  # when the next one may begin
+
+    def is_limited(self) -> bool:
+        """Whether any rate is set."""
+        for kind in (READING, WRITING):
+            if self.byte_rates[kind] != NO_RATE or self.request_rates[kind] != NO_RATE:
+                return True
+        return False
+
+    def pay(self, kind: int, size_bytes: int, requests: int, now_ns: int) -> int:
+        """Let something of a kind (READING or WRITING) cost what it does; returns when it may begin."""
+        begin_ns = max(now_ns, self.free_ns[kind])
+        cost_ns = 0
+        rate = self.byte_rates[kind]
+        if rate != NO_RATE:
+            cost_ns = min(size_bytes, _MOST_BYTES) * NS_PER_SECOND // rate
+        rate = self.request_rates[kind]
+        if rate != NO_RATE:
+            cost_ns = max(cost_ns, requests * NS_PER_SECOND // rate)
+        self.free_ns[kind] = sum_of(begin_ns, min(cost_ns, _LONGEST_NS))
+        return begin_ns
+
+
+class Waiting:
+    """A request that waits for its time (kernel/block/throttle.py). Base class."""
+
+    def __init__(self) -> None:
+        self.before: Waiting | None = None  # in the list of its control
+        self.after: Waiting | None = None
+
+    def go(self) -> None:
+        """Begin now."""
+
+
+@final
+class DiskControl(DiskPayer):
+    """What a group moves, by disk."""
+
+    def __init__(self, parent: "DiskControl | None") -> None:
+        self.parent: DiskControl | None = parent
+        self.shares: dict[int, DiskShare] = {}
+        self.first_waiting: Waiting | None = None
+
+    def share(self, number: int) -> DiskShare:
+        """What it has of a disk. Raises MemoryError."""
+        found = self.shares.get(number)
+        if found is None:
+            found = DiskShare(number)
+            self.shares[number] = found
+        return found
+
+    def count(self, number: int, kind: int, size_bytes: int) -> None:
+        """A request begins, here and above. Raises MemoryError, having counted in some of them."""
+        walker: DiskControl | None = self
+        while walker is not None:
+            share = walker.share(number)
+            share.bytes[kind] += size_bytes
+            share.requests[kind] += 1
+            walker = walker.parent
+
+    def pay(self, number: int, kind: int, size_bytes: int, requests: int, now_ns: int) -> int:
+        """Let something cost what it does, here and above; returns when it may begin."""
+        begin_ns = now_ns
+        walker: DiskControl | None = self
+        while walker is not None:
+            share = walker.shares.get(number)
+            if share is not None and share.is_limited():
+                begin_ns = max(begin_ns, share.pay(kind, size_bytes, requests, now_ns))
+            walker = walker.parent
+        return begin_ns
+
+    def free_ns(self, number: int, kind: int) -> int:
+        """When the next of a kind may begin."""
+        latest_ns = 0
+        walker: DiskControl | None = self
+        while walker is not None:
+            share = walker.shares.get(number)
+            if share is not None:
+                latest_ns = max(latest_ns, share.free_ns[kind])
+            walker = walker.parent
+        return latest_ns
+
+    def enlist(self, waiting: Waiting) -> None:
+        """A request waits."""
+        first = self.first_waiting
+        waiting.after = first
+        if first is not None:
+            first.before = waiting
+        self.first_waiting = waiting
+
+    def delist(self, waiting: Waiting) -> None:
+        """It waits no more."""
+        before = waiting.before
+        after = waiting.after
+        if before is not None:
+            before.after = after
+        else:
+            self.first_waiting = after
+        if after is not None:
+            after.before = before
+        waiting.before = None
+        waiting.after = None
+
+    def set_rates(self, number: int, byte_rates: list[int], request_rates: list[int]) -> None:
+        """io.max: what is read and written a second. What waits begins now, and so does what waits for groups below.
+        Raises MemoryError.
+        """
+        share = self.share(number)
+        share.byte_rates = byte_rates
+        share.request_rates = request_rates
+        share.free_ns = [0, 0]
+        DISK_CONTROLS.are_limited = True
+
+    def end(self) -> None:
+        """The group has the controller no more."""
+        self.shares.clear()
+        self.let_go()
+
+    def let_go(self) -> None:
+        """What waits begins now."""
+        waiting = self.first_waiting
+        while waiting is not None:
+            self.delist(waiting)
+            waiting.go()
+            waiting = self.first_waiting
+
+
+@final
+class DiskControls:
+    """Whether there are any."""
+
+    def __init__(self) -> None:
+        self.exist: bool = False
+        self.are_limited: bool = False  # a rate was set
+
+
+DISK_CONTROLS: Final = DiskControls()

@@ -1,0 +1,135 @@
+"""The files of the controller "io": io.stat and io.max (Documentation/admin-guide/cgroup-v2.rst in Linux's sources)."""
+
+from typing import Final
+
+from kernel.block.device import BLOCK_DEVICES, SECTOR_SHIFT, BlockDevice
+from kernel.cgroup.disks import DISCARDING, NO_RATE, READING, WRITING, DiskControl, DiskShare
+from kernel.cgroup.group import DISKS, ControlGroup, GroupWalk
+from kernel.fs.cgroup.table import READABLE_MODE, FileRow, Writer, words_of
+from kernel.fs.constants import device_major, device_minor, device_number
+from kernel.lang import EINVAL, ENODEV, ERANGE, Errno
+from kernel.lib.pace import pace
+from kernel.lib.scan import Scan
+
+_MOST_REQUESTS: Final = 0xFFFF_FFFF
+_WORD_LIMIT: Final = 26
+_COST: Final = 500  # instructions, for `pace`
+_NAMES: Final[list[bytes]] = [b"rbps", b"wbps", b"riops", b"wiops"]
+
+
+def _control_of(group: ControlGroup) -> DiskControl:
+    """Raises ENODEV."""
+    control = group.disks
+    if control is None:
+        raise Errno(ENODEV)
+    return control
+
+
+def _figures(number: int, moved: list[int], requests: list[int]) -> str:
+    text = f"{device_major(number)}:{device_minor(number)}"
+    text += f" rbytes={moved[READING]} wbytes={moved[WRITING]} rios={requests[READING]} wios={requests[WRITING]}"
+    return text + f" dbytes={moved[DISCARDING]} dios={requests[DISCARDING]}\n"
+
+
+def statistics(group: ControlGroup) -> bytes:
+    """io.stat: what the group and those below have moved, by disk. The top group shows what all have."""
+    text = ""
+    if group.parent is None:
+        for number, device in BLOCK_DEVICES.items():
+            figures = device.statistics
+            if device.whole is None and figures.reads + figures.writes > 0:
+                text += _figures(
+                    number,
+                    [figure << SECTOR_SHIFT for figure in _sectors(device)],
+                    [figures.reads, figures.writes, figures.discards],
+                )
+        return text.encode()
+    for number, share in _control_of(group).shares.items():
+        if share.requests[READING] + share.requests[WRITING] > 0:
+            text += _figures(number, share.bytes, share.requests)
+    return text.encode()
+
+
+def _sectors(device: BlockDevice) -> list[int]:
+    figures = device.statistics
+    return [figures.read_sectors, figures.written_sectors, figures.discarded_sectors]
+
+
+def _rates_of(share: DiskShare) -> list[int]:
+    """In the order of _NAMES."""
+    return share.byte_rates + share.request_rates
+
+
+def limits(group: ControlGroup) -> bytes:
+    """io.max: the disks that have limits."""
+    text = ""
+    for number, share in _control_of(group).shares.items():
+        if share.is_limited():
+            text += f"{device_major(number)}:{device_minor(number)}"
+            rates = _rates_of(share)
+            for index in range(len(_NAMES)):
+                text += f" {_NAMES[index].decode()}="
+                text += "max" if rates[index] == NO_RATE else f"{rates[index]}"
+            text += "\n"
+    return text.encode()
+
+
+def set_limits(group: ControlGroup, text: bytes, writer: Writer) -> None:
+    """MAJOR:MINOR and what changes, each a name, "=" and a number a second or "max"."""
+    control = _control_of(group)
+    scan = Scan(text)
+    scan.skip_blanks()
+    major = scan.number(signed=False)
+    if not scan.takes(b":"):
+        raise Errno(EINVAL)
+    minor = scan.number(signed=False)
+    rest = scan.text[scan.at :]
+    if not scan.is_at_blank():
+        raise Errno(EINVAL)
+    number = _disk(major, minor)
+    share = control.shares.get(number)
+    rates: list[int] = [NO_RATE] * 4 if share is None else _rates_of(share)
+    for word in words_of(rest):
+        _change(rates, word[:_WORD_LIMIT])
+    control.set_rates(number, rates[0:2], rates[2:4])
+    walk = GroupWalk(group)
+    while True:
+        below = walk.next()
+        if below is None:
+            return
+        if below.disks is not None:
+            below.disks.let_go()
+        pace(_COST)
+
+
+def _disk(major: int, minor: int) -> int:
+    """A whole disk's number. Raises ENODEV."""
+    number = device_number(major & 0xFFF, minor & 0xF_FFFF)
+    device = BLOCK_DEVICES.get(number)
+    if device is None or device.whole is not None:
+        raise Errno(ENODEV)
+    return number
+
+
+def _change(rates: list[int], word: bytes) -> None:
+    """Raises EINVAL, ERANGE (0)."""
+    middle = word.find(b"=")
+    if middle < 0:
+        raise Errno(EINVAL)
+    value = NO_RATE
+    if word[middle + 1 :] != b"max":
+        value = Scan(word[middle + 1 :]).number(signed=False)
+        if value == 0:
+            raise Errno(ERANGE)
+    name = word[:middle]
+    for index in range(len(_NAMES)):
+        if _NAMES[index] == name and value > 1:
+            rates[index] = value if index < 2 or value == NO_RATE else min(value, _MOST_REQUESTS)
+            return
+    raise Errno(EINVAL)
+
+
+DISK_FILES: Final[list[FileRow]] = [
+    FileRow(b"io.stat", DISKS, statistics, mode=READABLE_MODE, on_top=True),
+    FileRow(b"io.max", DISKS, limits, set_limits),
+]

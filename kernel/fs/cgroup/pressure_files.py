@@ -1,0 +1,68 @@
+"""The files of pressure, which every group has: io.pressure, memory.pressure, cpu.pressure, and cgroup.pressure, which
+says whether they are kept. Those that are not are not listed.
+"""
+
+from typing import Final
+
+from kernel.cgroup.group import ControlGroup
+from kernel.cgroup.tree import require_alive
+from kernel.fs.cgroup.table import CORE, FileRow, Writer, no_text, parse_int32, strip
+from kernel.fs.path import Path
+from kernel.fs.procfs.pressure import RESOURCE_NAMES, RESOURCES, PressureFile
+from kernel.lang import EBUSY, ENODEV, ERANGE, Errno, final
+from kernel.lib.credentials import Credentials
+from kernel.lib.user import Buffer
+from kernel.time.clock import monotonic_ns
+
+_PAGE: Final = 4096
+
+
+@final
+class GroupPressureFile(PressureFile):
+    """An open one of a group."""
+
+    def __init__(self, path: Path, flags: int, opener: Credentials, group: ControlGroup, resource: int) -> None:
+        super().__init__(path, flags, opener, group.pressure, resource)
+        self.group: ControlGroup = group
+
+    def make_text(self) -> bytes:
+        if self.group.is_removed:
+            raise Errno(ENODEV)
+        return super().make_text()
+
+    def take_trigger(self, buffer: Buffer) -> bytes:
+        text = buffer.take_bytes(min(buffer.remaining, _PAGE))
+        if self.group.is_removed:
+            raise Errno(ENODEV)
+        if self.trigger is not None:
+            raise Errno(EBUSY)
+        return text
+
+
+def is_kept(group: ControlGroup) -> bytes:
+    """cgroup.pressure."""
+    return b"1\n" if group.pressure.is_kept else b"0\n"
+
+
+def set_kept(group: ControlGroup, text: bytes, writer: Writer) -> None:
+    """0 ends the counting of pressure in the group and hides its files, 1 begins anew."""
+    value = parse_int32(strip(text))
+    if value != 0 and value != 1:
+        raise Errno(ERANGE)
+    require_alive(group)
+    pressure = group.pressure
+    if pressure.is_kept == (value == 1):
+        return
+    now_ns = monotonic_ns()
+    pressure.bring_up(now_ns)
+    pressure.is_kept = value == 1
+    pressure.forget(now_ns)
+
+
+PRESSURE_FILES: Final[list[FileRow]] = [
+    *[
+        FileRow(name + b".pressure", CORE, no_text, on_top=True, resource=resource)
+        for name, resource in zip(RESOURCE_NAMES, RESOURCES, strict=True)
+    ],
+    FileRow(b"cgroup.pressure", CORE, is_kept, set_kept, on_top=True),
+]

@@ -1,0 +1,165 @@
+"""What the scheduler tells of threads for the pressure of the machine and of groups (pressure.py).
+
+Called only where it matters: `Thread.strain` says that of a thread, and `MACHINE.is_strained` of all.
+
+Context: never sleeps, allocates nothing.
+"""
+
+from kernel.lang import noinline
+from kernel.sched.pressure import (
+    ABSENT,
+    AT_DISK,
+    IS_IN_GROUP,
+    LACKS_MEMORY,
+    MACHINE,
+    READY,
+    RUNNING_ON,
+    WAITS_FOR_DISK,
+    Pressure,
+)
+from kernel.sched.processor import PROCESSORS, RUNNING
+from kernel.sched.thread import Thread, ThreadState
+from kernel.time.clock import monotonic_ns
+
+
+def _judge_machine(now_ns: int) -> None:
+    active = PROCESSORS[0].queue.ready_count()
+    for processor in PROCESSORS:
+        active += 0 if processor.idle else 1
+    MACHINE.judge_by(active, now_ns)
+
+
+def _stand(thread: Thread, standing: int, now_ns: int) -> None:
+    """Count a thread otherwise in its group, and in those above."""
+    old = thread.standing
+    if old == standing:
+        return
+    lacks_memory = thread.strain & LACKS_MEMORY != 0
+    pressure = thread.pressure
+    while pressure is not None:
+        pressure.change(old, standing, lacks_memory, now_ns)
+        pressure = pressure.above
+    thread.standing = standing
+
+
+@noinline
+def note_wake(thread: Thread, now_ns: int) -> None:
+    """A thread has become ready, and is on the run queue."""
+    strain = thread.strain
+    if strain & ~IS_IN_GROUP != 0 or MACHINE.is_strained:
+        MACHINE.bring_up(now_ns)
+        if strain & WAITS_FOR_DISK != 0:
+            MACHINE.counts[AT_DISK] -= 1
+        if strain & LACKS_MEMORY != 0:
+            MACHINE.lacking_active += 1
+        _judge_machine(now_ns)
+    thread.strain &= ~WAITS_FOR_DISK
+    if thread.pressure is not None:
+        _stand(thread, READY, now_ns)
+
+
+@noinline
+def note_sleep(thread: Thread, now_ns: int) -> None:
+    """The running thread leaves its processor, and is not ready. What the processor does then, `note_switch` or
+    `note_idling` tells.
+    """
+    strain = thread.strain
+    if strain & ~IS_IN_GROUP != 0:
+        MACHINE.bring_up(now_ns)
+        MACHINE.is_strained = True
+        if strain & WAITS_FOR_DISK != 0:
+            MACHINE.counts[AT_DISK] += 1
+        if strain & LACKS_MEMORY != 0:
+            MACHINE.lacking_active -= 1
+    if thread.pressure is not None:
+        _stand(thread, AT_DISK if strain & WAITS_FOR_DISK != 0 else ABSENT, now_ns)
+
+
+@noinline
+def note_switch(previous: Thread, following: Thread, now_ns: int) -> None:
+    """A processor goes on with a thread, which may be the same."""
+    if previous.pressure is not None and previous.state == ThreadState.READY:
+        _stand(previous, READY, now_ns)
+    if following.pressure is not None:
+        _stand(following, RUNNING_ON, now_ns)
+    if MACHINE.is_strained:
+        _judge_machine(now_ns)
+
+
+@noinline
+def note_idling(now_ns: int) -> None:
+    """A processor has nothing to do."""
+    _judge_machine(now_ns)
+
+
+def join_pressure(thread: Thread, pressure: Pressure | None) -> None:
+    """Let a thread count for a group; None: for the machine alone."""
+    if thread.pressure is pressure:
+        return
+    now_ns = monotonic_ns()
+    lacks_memory = thread.strain & LACKS_MEMORY != 0
+    standing = thread.standing
+    if thread.pressure is None:
+        standing = _standing_of(thread)
+    else:
+        _stand(thread, ABSENT, now_ns)
+        _count_lacking(thread, -1 if lacks_memory else 0, now_ns)
+    thread.pressure = pressure
+    thread.standing = ABSENT
+    thread.strain &= ~IS_IN_GROUP
+    if pressure is not None:
+        thread.strain |= IS_IN_GROUP
+        _count_lacking(thread, 1 if lacks_memory else 0, now_ns)
+        _stand(thread, standing, now_ns)
+
+
+def _standing_of(thread: Thread) -> int:
+    if thread.state == ThreadState.READY:
+        return READY
+    if thread.state == ThreadState.RUNNING:
+        return RUNNING_ON
+    return AT_DISK if thread.strain & WAITS_FOR_DISK != 0 else ABSENT
+
+
+def _count_lacking(thread: Thread, count: int, now_ns: int) -> None:
+    pressure = thread.pressure
+    while pressure is not None and count != 0:
+        pressure.advance(now_ns)
+        pressure.lacking += count
+        pressure.judge()
+        pressure = pressure.above
+
+
+# ---- Memory ---------------------------------------------------------------------------------------------------------
+
+
+def begin_to_lack_memory() -> bool:
+    """What the running thread does from now on is to find memory. Returns whether `end_lack_of_memory` ends that: not
+    if it did so already.
+    """
+    thread = RUNNING.current
+    if thread.strain & LACKS_MEMORY != 0:
+        return False
+    thread.strain |= LACKS_MEMORY
+    _turn(thread, 1)
+    return True
+
+
+def end_lack_of_memory(has_begun: bool) -> None:
+    """It goes on with what it wanted to do."""
+    thread = RUNNING.current
+    if has_begun and thread.strain & LACKS_MEMORY != 0:
+        thread.strain &= ~LACKS_MEMORY
+        _turn(thread, -1)
+
+
+def _turn(thread: Thread, count: int) -> None:
+    now_ns = monotonic_ns()
+    MACHINE.bring_up(now_ns)
+    MACHINE.lacking += count
+    MACHINE.lacking_active += count
+    _judge_machine(now_ns)
+    pressure = thread.pressure
+    while pressure is not None:
+        pressure.change_lacking(count, now_ns)
+        pressure = pressure.above
