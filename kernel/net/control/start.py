@@ -25,6 +25,7 @@ from kernel.net.internet.fragments import SHARED_ROOM
 from kernel.net.link import thread
 from kernel.net.link.loopback import BACKLOG
 from kernel.net.netlink import family as netlink_family
+from kernel.net.nftables import subsystem as nftables
 from kernel.net.packet import socket as packet_socket
 from kernel.net.proc import socket_tables, statistics, tables
 from kernel.net.proc import tcp as tcp_table
@@ -48,6 +49,7 @@ _ = (
     ndp,
     netlink_family,
     networks,
+    nftables,
     packet_socket,
     redirect_messages,
     router_discovery,
