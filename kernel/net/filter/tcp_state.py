@@ -3,8 +3,8 @@
 `TRANSITIONS` says for each direction and kind of segment what each state becomes. It is Linux's machine, which is not
 that of an end: it sees a segment before it has arrived, and does not know whether it will.
 
-The states: SYN_SENT after a SYN; SYN_RECV after its SYN/ACK; ESTABLISHED; FIN_WAIT after the first FIN; CLOSE_WAIT after
-that was acknowledged; LAST_ACK after the second FIN; TIME_WAIT after that was acknowledged; CLOSE after a reset;
+The states: SYN_SENT after a SYN; SYN_RECV after its SYN/ACK; ESTABLISHED; FIN_WAIT after the first FIN; CLOSE_WAIT
+after that was acknowledged; LAST_ACK after the second FIN; TIME_WAIT after that was acknowledged; CLOSE after a reset;
 SYN_SENT2 after SYNs of both ends.
 
 Context: any; pure.
