@@ -93,7 +93,7 @@ class _Expiry(NetworkTimer):
         self.connection: Connection = connection
 
     def expire(self, now_ns: int) -> None:
-        self.table.remove(self.connection)
+        self.table.drop(self.connection)
 
 
 @final
@@ -166,7 +166,7 @@ class ConnectionTable(Part):
             cursor.at = connection.next
             tcp = connection.tcp
             if not connection.has(STATUS_ASSURED) or (tcp is not None and tcp.is_closing()):
-                self.remove(connection)
+                self.drop(connection)
                 return True
         return False
 
@@ -210,7 +210,7 @@ class ConnectionTable(Part):
         connection.note(EVENT_NEW)
         return True
 
-    def remove(self, connection: Connection) -> None:
+    def drop(self, connection: Connection) -> None:
         """A connection ends, if it has not. It is reported, unless somebody did that already."""
         if connection.has(STATUS_DYING):
             return
@@ -369,7 +369,7 @@ class LeftTables(Work):
                 connection = table.first
                 if connection is None:
                     break
-                table.remove(connection)
+                table.drop(connection)
             if table.first is not None:
                 break
             self.tables.pop()

@@ -73,7 +73,8 @@ class Outcome(IntEnum):
     GOOD = 0
     INVALID = 1  # it does not belong to it
     REPEAT = 2  # the connection has ended, and the packet begins another one
-    RESET = 3  # good, and the connection ends with it: nobody ever answered but by a reset
+    IDLE = 3  # good, but it does not count
+    RESET = 4  # good, and the connection ends with it: nobody ever answered but by a reset
 
 
 class _Fit(IntEnum):
@@ -162,12 +163,12 @@ class _Tracker:
         if new == IGNORED:
             if not self._is_answer_to_ignored():
                 self._remember_ignored(options)
-                return Outcome.GOOD
+                return Outcome.IDLE
             self._follow_ignored()
         elif new == TIME_WAIT:
             if self._is_challenge():
                 tcp.last_flags &= ~CHALLENGE_EXPECTED
-                return Outcome.GOOD
+                return Outcome.IDLE
         elif new == SYN_SENT2:
             tcp.last_flags |= SIMULTANEOUS
         elif new == SYN_RECV:
@@ -181,7 +182,7 @@ class _Tracker:
         if is_checked:
             fit = self._check_windows(options)
             if fit == _Fit.ODD:
-                return Outcome.GOOD
+                return Outcome.IDLE
             if fit == _Fit.INVALID:
                 self._note_invalid_end()
                 return Outcome.INVALID
@@ -447,7 +448,7 @@ class _Tracker:
             if self.segment.flags & RST != 0:
                 return Outcome.RESET
             if self.segment.kind == KIND_SYN and old == SYN_SENT:
-                return Outcome.GOOD  # repeating a SYN keeps nothing alive
+                return Outcome.IDLE  # repeating a SYN keeps nothing alive
             if new == ESTABLISHED:
                 timeout_s = min(timeout_s, SETTINGS.tcp_unacknowledged.of(self.network))
         elif not connection.has(STATUS_ASSURED) and (old == SYN_RECV or old == ESTABLISHED) and new == ESTABLISHED:
