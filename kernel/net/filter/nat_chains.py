@@ -28,8 +28,8 @@ from kernel.net.filter.connection import (
     Connection,
     is_reply,
 )
+from kernel.net.filter.connection_table import ConnectionTable, Cursor, find_table, table_of
 from kernel.net.filter.rewriting import rewrite, rewrite_error
-from kernel.net.filter.table import ConnectionTable, Cursor, find_table, table_of
 from kernel.net.filter.tracking import unuse_tracking, use_tracking
 from kernel.net.filter.translation import bind_to_itself
 from kernel.net.internet import icmp, icmpv6

@@ -21,7 +21,6 @@ from kernel.net.filter.connection import (
     STATUS_SEEN_REPLY,
     Connection,
 )
-from kernel.net.filter.settings import SETTINGS, in_ns
 from kernel.net.filter.tcp_state import (
     ACK,
     ACKNOWLEDGED,
@@ -59,6 +58,7 @@ from kernel.net.filter.tcp_state import (
     next_state,
     read_offers,
 )
+from kernel.net.filter.tracking_settings import SETTINGS, in_ns
 from kernel.net.link.network import Network
 
 _WORD: Final = 0xFFFF_FFFF

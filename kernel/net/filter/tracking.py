@@ -28,6 +28,7 @@ from kernel.net.filter.connection import (
     TRACKING_RELATED_REPLY,
     Connection,
 )
+from kernel.net.filter.connection_table import WATCH, ConnectionTable, find_table, table_of
 from kernel.net.filter.quoted import (
     Quoted,
     is_error4,
@@ -36,10 +37,9 @@ from kernel.net.filter.quoted import (
     is_untracked6,
     quote_offset,
 )
-from kernel.net.filter.settings import SETTINGS, in_ns
-from kernel.net.filter.table import WATCH, ConnectionTable, find_table, table_of
 from kernel.net.filter.tcp_state import TcpSegment
 from kernel.net.filter.tcp_tracking import Outcome
+from kernel.net.filter.tracking_settings import SETTINGS, in_ns
 from kernel.net.filter.tuples import PROTOCOL_UDP_LITE, Tuple, is_question, read_tuple
 from kernel.net.internet.transport import PROTOCOL_ICMP, PROTOCOL_ICMP6, PROTOCOL_TCP, PROTOCOL_UDP
 from kernel.net.link.checksum import pseudo_header, sum_bytes
@@ -294,14 +294,19 @@ def _begin(network: Network, protocol: int, options: Span[u8], now_ns: int) -> C
     connection.original.take(_PROBE)
     connection.reply.take_inverse(_PROBE)
     connection.reply.is_reply = True
+    set_extras(network, connection, now_ns)
+    if protocol == PROTOCOL_TCP and not tcp_tracking.begin(network, connection, _SEGMENT, options):
+        return None
+    return connection
+
+
+def set_extras(network: Network, connection: Connection, now_ns: int) -> None:
+    """A connection begins: what settings want to be remembered of it."""
     connection.stream_ns = now_ns + _STREAM_NS
     connection.is_counted = SETTINGS.acct.of(network) != 0
     connection.is_timed = SETTINGS.timestamp.of(network) != 0
     events = SETTINGS.events.of(network)
     connection.is_reported = events != 0 and (events != _AUTOMATIC or WATCH.watcher.has_listener(network))
-    if protocol == PROTOCOL_TCP and not tcp_tracking.begin(network, connection, _SEGMENT, options):
-        return None
-    return connection
 
 
 def _judge(

@@ -25,7 +25,7 @@ from kernel.net.filter.connection import (
     STATUS_SRC_NAT_DONE,
     Connection,
 )
-from kernel.net.filter.table import ConnectionTable, find_table
+from kernel.net.filter.connection_table import ConnectionTable, find_table
 from kernel.net.filter.tcp_state import TIME_WAIT
 from kernel.net.filter.tuples import Tuple, has_ports, source_hash
 from kernel.net.internet.addresses import (

@@ -26,7 +26,7 @@ from kernel.net.filter.connection import (
     Connection,
 )
 from kernel.net.filter.nat_chain_lists import NatChains
-from kernel.net.filter.settings import SETTINGS
+from kernel.net.filter.tracking_settings import SETTINGS
 from kernel.net.filter.tuples import Tuple, source_hash
 from kernel.net.link.network import Network
 from kernel.net.link.part import Part
@@ -378,3 +378,31 @@ class LeftTables(Work):
 
 
 LEFT: Final = LeftTables()
+
+
+@final
+class Walk:
+    """A walk over a network's connections, with pauses: `with walk:`, then `next` until None."""
+
+    def __init__(self, table: ConnectionTable | None) -> None:
+        self.table: ConnectionTable | None = table
+        self.cursor: Cursor = Cursor()
+
+    def __enter__(self) -> "Walk":
+        table = self.table
+        if table is not None:
+            table.cursors.append(self.cursor)
+            self.cursor.at = table.first
+        return self
+
+    def __exit__(self, kind: object, value: object, traceback: object) -> None:
+        table = self.table
+        if table is not None:
+            table.cursors.remove(self.cursor)
+
+    def next(self) -> Connection | None:
+        """The next one. Nothing sleeps here."""
+        connection = self.cursor.at
+        if connection is not None:
+            self.cursor.at = connection.next
+        return connection
