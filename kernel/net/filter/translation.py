@@ -59,6 +59,7 @@ _LAST_TRIES: Final = 32  # in which a connection that has been closed makes plac
 _SOURCES: Final = 32  # translated connections of one host that are compared
 _PORTS: Final = 65536
 _WORD: Final = 0xFFFF_FFFF
+_STEP: Final = 0x9E37_79B1  # leads from a hash to one for the next word
 
 
 @final
@@ -272,12 +273,12 @@ def _with_prefix(address: bytes, request: NatRequest) -> bytes:
 
 def _spread(request: NatRequest) -> bytes:
     """An address between `first` and `last`."""
-    seed = source_hash(_OLD.source, 0, 0)
+    is_persistent = request.flags & NAT_PERSISTENT != 0
+    seed = source_hash(_OLD.source if is_persistent else _OLD.source + _OLD.destination, 0, 0)
     result = bytearray(request.first)
     first = span_of(request.first)
     last = span_of(request.last)
     target = span_of(result)
-    destination = span_of(_OLD.destination)
     is_free = False  # a word in front is below that of `last`
     for at in range(0, len(request.first) & ~3, 4):
         low = 0 if is_free else first.load_be32(at)
@@ -287,8 +288,7 @@ def _spread(request: NatRequest) -> bytes:
         target.store_be32(at, word)
         if word != last.load_be32(at):
             is_free = True
-        if request.flags & NAT_PERSISTENT == 0 and at + 4 <= len(destination):
-            seed ^= destination.load_be32(at)
+        seed = (seed * _STEP + 1) & _WORD
     return bytes(result)
 
 
