@@ -13,7 +13,7 @@ Context: thread context; nothing sleeps.
 
 from typing import Final
 
-from kernel.lang import final
+from kernel.lang import EBUSY, Errno, final
 from kernel.lib.pace import spend
 from kernel.mm.keeping import has_room_to_keep
 from kernel.net.filter.connection import (
@@ -31,11 +31,12 @@ from kernel.net.filter.tuples import Tuple, source_hash
 from kernel.net.link.network import Network
 from kernel.net.link.part import Part
 from kernel.net.link.thread import Work, schedule_work
-from kernel.net.link.timers import NetworkTimer
+from kernel.net.link.timers import NEVER_NS, NetworkTimer
 from kernel.time import monotonic_ns, realtime_ns
 
 _LOOKED_AT: Final = 16  # connections, when room is needed
 _TAKEN_APART: Final = 64  # connections of a network that has ended, at once
+_MOST_WALKS: Final = 256
 _END_COST: Final = 1000  # instructions of taking a connection out of the tables
 
 
@@ -182,19 +183,20 @@ class ConnectionTable(Part):
             self.statistics.insert_failed += 1
             return False
         timer = _Expiry(self, connection)
+        entered = 0
         try:
             timer.start(monotonic_ns() + connection.timeout_ns)
             self._enter_tuple(original)
-            try:
-                self._enter_tuple(reply)
-                if connection.has(STATUS_SRC_NAT):
-                    self._enter_source(connection)
-            except MemoryError:
-                if reply.connection is not None:
-                    self._leave_tuple(reply)
-                self._leave_tuple(original)
-                raise
+            entered = 1
+            self._enter_tuple(reply)
+            entered = 2
+            if connection.has(STATUS_SRC_NAT):
+                self._enter_source(connection)
         except MemoryError:
+            if entered > 1:
+                self._leave_tuple(reply)
+            if entered > 0:
+                self._leave_tuple(original)
             timer.remove()
             raise
         original.connection = connection
@@ -220,11 +222,13 @@ class ConnectionTable(Part):
             return  # it was never entered
         spend(_END_COST)
         connection.stopped_ns = realtime_ns() if connection.is_timed else 0
+        deadline_ns = timer.deadline_ns
+        connection.timeout_ns = 0 if deadline_ns == NEVER_NS else max(deadline_ns - monotonic_ns(), 0)
+        timer.remove()
+        connection.timer = None
         network = self.network
         if network is not None and connection.is_reported:
             WATCH.watcher.changed(network, connection, EVENT_DESTROY)
-        timer.remove()
-        connection.timer = None
         self._leave_tuple(connection.original)
         self._leave_tuple(connection.reply)
         if connection.is_by_source:
@@ -382,7 +386,9 @@ LEFT: Final = LeftTables()
 
 @final
 class Walk:
-    """A walk over a network's connections, with pauses: `with walk:`, then `next` until None."""
+    """A walk over a network's connections, with pauses: `with walk:`, then `next` until None. Raises EBUSY where many
+    walk already, for whoever ends connections looks at all of them.
+    """
 
     def __init__(self, table: ConnectionTable | None) -> None:
         self.table: ConnectionTable | None = table
@@ -391,6 +397,8 @@ class Walk:
     def __enter__(self) -> "Walk":
         table = self.table
         if table is not None:
+            if len(table.cursors) >= _MOST_WALKS:
+                raise Errno(EBUSY)
             table.cursors.append(self.cursor)
             self.cursor.at = table.first
         return self

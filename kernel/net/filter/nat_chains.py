@@ -55,6 +55,7 @@ from kernel.net.link.packet import Packet
 from kernel.net.link.thread import Work, schedule_work
 
 _LOOKED_AT: Final = 200  # connections, at a turn
+_MOST_DOWNED: Final = 64
 _LOOK_COST: Final = 100  # instructions
 
 
@@ -207,6 +208,8 @@ class Sweep:
         self.table: ConnectionTable = table
         self.cursor: Cursor = Cursor()
         self.downed: dict[int, int] = {}  # by a device's number: the last connection that began before it went down
+        self.all_before: int = 0  # all masqueraded ones up to this have lost it: too many devices went down
+        self.is_again: bool = False  # something happened since the walk began: another one follows
 
 
 @final
@@ -227,18 +230,22 @@ class Sweeper(Work):
         try:
             sweep = self._sweep_of(table)
             if device_number != 0:
+                if len(sweep.downed) >= _MOST_DOWNED:
+                    sweep.downed.clear()
+                    sweep.all_before = table.last_serial
                 sweep.downed[device_number] = table.last_serial
         except MemoryError:
             return
-        sweep.cursor.at = table.first
         schedule_work(self)
 
     def _sweep_of(self, table: ConnectionTable) -> Sweep:
         """Raises MemoryError."""
         for sweep in self.sweeps:
             if sweep.table is table:
+                sweep.is_again = True
                 return sweep
         sweep = Sweep(table)
+        sweep.cursor.at = table.first
         table.cursors.append(sweep.cursor)
         try:
             self.sweeps.append(sweep)
@@ -259,6 +266,9 @@ class Sweeper(Work):
             spend(_LOOK_COST)
             if connection.masquerade_device != 0 and _has_lost(sweep, connection):
                 sweep.table.drop(connection)
+        if sweep.cursor.at is None and sweep.is_again:
+            sweep.is_again = False
+            sweep.cursor.at = sweep.table.first
         if sweep.cursor.at is None:
             sweep.table.cursors.remove(sweep.cursor)
             self.sweeps.remove(sweep)
@@ -269,7 +279,8 @@ class Sweeper(Work):
 def _has_lost(sweep: Sweep, connection: Connection) -> bool:
     """Whether a masqueraded connection has no address any more."""
     network = sweep.table.network
-    if connection.serial <= sweep.downed.get(connection.masquerade_device, 0):
+    lost = max(sweep.downed.get(connection.masquerade_device, 0), sweep.all_before)
+    if connection.serial <= lost:
         return True
     return network is not None and not is_own(network, connection.reply.destination)
 

@@ -357,10 +357,11 @@ def test_masqueraded_connections_end_with_device_or_address(gate: Gate, wire: Wi
     for _ in range(5):
         SWEEPER.run(0)
     assert gate.table.count == 301 and SWEEPER.sweeps == []
-    bring_down(wire)
-    bring_up(wire)
+    for _ in range(3):
+        bring_down(wire)
+        bring_up(wire)
     assert leave(gate, udp(b"\xac\x10\x00\x05", 1, b"\x0a\x00\x00\x02", 53), wire) is not None
-    for _ in range(5):
+    for _ in range(9):
         SWEEPER.run(0)
     assert gate.table.count == 2 and len(gate.table.cursors) == 1
     check_table(gate.table)

@@ -23,7 +23,7 @@ from kernel.net.filter.connection import (
     STATUS_SEEN_REPLY,
     Connection,
 )
-from kernel.net.filter.connection_table import LEFT, ConnectionTable
+from kernel.net.filter.connection_table import LEFT, ConnectionTable, _Expiry
 from kernel.net.filter.tcp_state import (
     CLOSE,
     CLOSE_WAIT,
@@ -36,9 +36,11 @@ from kernel.net.filter.tcp_state import (
     TIME_WAIT,
 )
 from kernel.net.filter.tracking_settings import SETTINGS
+from kernel.net.filter.tuples import Tuple
 from kernel.net.link.hooks import FAMILY_IP4, INPUT, OUTPUT, POSTROUTING, PREROUTING, Place
 from kernel.net.link.network import FIRST_NETWORK
 from kernel.net.link.packet import UNTRACKED
+from kernel.net.link.timers import TIMERS
 from kernel.time import monotonic_ns
 from tests.unit.net.conftest import pass_time
 from tests.unit.net.filter.gate import (
@@ -456,8 +458,6 @@ def test_a_table_of_an_ended_network_is_taken_apart_in_shares(gate: Gate) -> Non
 
 
 def test_tuples_with_one_hash_are_kept_apart(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
-    from kernel.net.filter.tuples import Tuple
-
     def compute_hash(self: Tuple) -> None:
         self.hash = 7
 
@@ -470,6 +470,36 @@ def test_tuples_with_one_hash_are_kept_apart(gate: Gate, monkeypatch: pytest.Mon
         assert gate.state(udp(B, 53, A, 1000 + port)) == STATE_ESTABLISHED
     pass_time(31)
     assert gate.table.count == 0 and gate.table.by_hash == {}
+
+
+@pytest.mark.parametrize("failing", ["first", "second", "timer"])
+def test_a_connection_that_finds_no_memory_leaves_nothing(
+    gate: Gate, monkeypatch: pytest.MonkeyPatch, failing: str
+) -> None:
+    gate.use()
+    calls: list[object] = []
+    enter = ConnectionTable._enter_tuple
+
+    def enter_tuple(self: ConnectionTable, tuple_: Tuple) -> None:
+        calls.append(tuple_)
+        if len(calls) == (1 if failing == "first" else 2):
+            raise MemoryError
+        enter(self, tuple_)
+
+    def start(self: object, deadline_ns: int) -> None:
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        if failing == "timer":
+            patch.setattr("kernel.net.filter.connection_table._Expiry.start", start)
+        else:
+            patch.setattr(ConnectionTable, "_enter_tuple", enter_tuple)
+        with pytest.raises(MemoryError):
+            gate.forward(udp(A, 1, B, 2))
+    assert gate.table.count == 0 and gate.table.by_hash == {}
+    assert all(not isinstance(timer, _Expiry) for timer in TIMERS.heap.entries)
+    assert gate.state(udp(A, 1, B, 2)) == STATE_NEW
+    check_table(gate.table)
 
 
 def test_received_packets_end_at_input(gate: Gate) -> None:

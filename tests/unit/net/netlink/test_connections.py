@@ -48,7 +48,8 @@ def attribute(kind: int, value: bytes) -> bytes:
 def tuple_of(source: bytes, destination: bytes, protocol: int, port: int, to: int, kind: int = 1) -> bytes:
     first = 1 if len(source) == 4 else 3
     ends = attribute(first, source) + attribute(first + 1, destination)
-    ports = attribute(1, bytes([protocol])) + attribute(2, struct.pack(">H", port)) + attribute(3, struct.pack(">H", to))
+    ports = attribute(2, struct.pack(">H", port)) + attribute(3, struct.pack(">H", to))
+    ports = attribute(1, bytes([protocol])) + ports
     return attribute(kind | 0x8000, attribute(0x8001, ends) + attribute(0x8002, ports))
 
 
