@@ -102,6 +102,7 @@ class Network(Namespace):
         self.fragments: Part = _NO_PART
         self.rates: Part = _NO_PART
         self.firewall: Part = _NO_PART
+        self.connections: Part = _NO_PART  # until somebody wants them tracked
         self.loopback: LoopbackDevice = LoopbackDevice(self)
 
     def acquire(self) -> None:
@@ -143,6 +144,7 @@ class Network(Namespace):
             self.fragments,
             self.rates,
             self.firewall,
+            self.connections,
         ]
 
 

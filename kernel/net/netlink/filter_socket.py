@@ -1,8 +1,9 @@
 """NETLINK_NETFILTER: requests to the parts of netfilter, and batches of them (libmnl's and libnftnl's protocol).
 
-A message's type names a part, its subsystem, and what it is to do. What changes rules comes in batches: messages between
-NFNL_MSG_BATCH_BEGIN and NFNL_MSG_BATCH_END, all of which take effect together, or none. A message that fails does not
-keep the others from being looked at, so that a program learns of all its mistakes; the answers follow at the end.
+A message's type names a part, its subsystem, and what it is to do. What changes rules comes in batches: messages
+between NFNL_MSG_BATCH_BEGIN and NFNL_MSG_BATCH_END, all of which take effect together, or none. A message that fails
+does not keep the others from being looked at, so that a program learns of all its mistakes; the answers follow at the
+end.
 
 Only the network's administrator may ask at all.
 
@@ -22,7 +23,6 @@ from kernel.net.netlink.messages import (
     FIRST_TYPE,
     HEADER_SIZE,
     NLM_F_ACK,
-    NLM_F_DUMP,
     NLM_F_REQUEST,
     MessageWriter,
     Request,
@@ -31,9 +31,10 @@ from kernel.net.netlink.messages import (
 )
 from kernel.net.netlink.request_socket import RequestSocket
 from kernel.net.netlink.socket import NETLINK_NETFILTER
+from kernel.net.netlink.subsystems import NETFILTER_HEADER, SUBSYSTEMS, Subsystem, subsystem_of
 from kernel.task import current
 
-HEADER: Final = 4  # struct nfgenmsg: family, version, a number for the subsystem
+HEADER: Final = NETFILTER_HEADER  # family, version, a number for the subsystem
 _BATCH_BEGIN: Final = 0x10
 _BATCH_END: Final = 0x11
 _GENERATION: Final = 1  # NFNL_BATCH_GENID
@@ -56,24 +57,8 @@ class Batch:
         """Forget all of it."""
 
 
-class Subsystem:
-    """A part of netfilter that takes messages. Base class."""
-
-    def wants_dump(self, request: Request) -> bool:
-        """Whether a request is for all there is."""
-        return request.flags & NLM_F_DUMP == NLM_F_DUMP
-
-    def dump(self, request: Request, writer: MessageWriter) -> int:
-        """As for `RequestSocket`."""
-        raise Errno(EINVAL)
-
-    def carry_out(self, request: Request, writer: MessageWriter) -> None:
-        """As for `RequestSocket`."""
-        raise Errno(EINVAL)
-
-    def takes_batches(self) -> bool:
-        """Whether it has batches."""
-        return False
+class BatchingSubsystem(Subsystem):
+    """A subsystem that takes batches. Base class."""
 
     def begin(self, network: Network, port: int, generation: int) -> Batch:
         """Begin a batch, for a program that knows this generation (0: any). Sleeps while there is another one in the
@@ -83,22 +68,6 @@ class Subsystem:
 
     def end(self, network: Network) -> None:
         """The batch is over: others may begin."""
-
-
-@final
-class Subsystems:
-    """By number."""
-
-    def __init__(self) -> None:
-        self.by_number: dict[int, Subsystem] = {}
-
-
-SUBSYSTEMS: Final = Subsystems()
-
-
-def register_subsystem(number: int, subsystem: Subsystem) -> None:
-    """Enter one. Called while the kernel is built."""
-    SUBSYSTEMS.by_number[number] = subsystem
 
 
 @final
@@ -123,9 +92,9 @@ class Answer:
         self.place: int = place
 
 
-def subsystem_of(kind: int) -> Subsystem:
+def _subsystem(request: Request) -> Subsystem:
     """Raises EINVAL."""
-    found = SUBSYSTEMS.by_number.get(kind >> 8)
+    found = subsystem_of(request)
     if found is None:
         raise Errno(EINVAL)
     return found
@@ -159,14 +128,14 @@ class FilterSocket(RequestSocket):
         MISTAKE.place = 0
         if len(request.raw) < HEADER_SIZE + HEADER:
             return False
-        return subsystem_of(request.kind).wants_dump(request)
+        return _subsystem(request).wants_dump(request)
 
     def dump(self, request: Request, writer: MessageWriter) -> int:
-        return subsystem_of(request.kind).dump(request, writer)
+        return _subsystem(request).dump(request, writer)
 
     def carry_out(self, request: Request, writer: MessageWriter) -> None:
         if len(request.raw) >= HEADER_SIZE + HEADER:
-            subsystem_of(request.kind).carry_out(request, writer)
+            _subsystem(request).carry_out(request, writer)
 
     def mistake(self) -> int:
         return MISTAKE.place
@@ -180,8 +149,8 @@ class FilterSocket(RequestSocket):
         number = span_of(first.raw).load_be16(HEADER_SIZE + 2)
         if span_of(first.raw).load_u16(HEADER_SIZE + 2) == _NFTABLES:
             number = _NFTABLES  # old programs wrote it in the machine's order
-        subsystem = SUBSYSTEMS.by_number.get(number)
-        if subsystem is None or not subsystem.takes_batches():
+        subsystem = SUBSYSTEMS[number] if number < len(SUBSYSTEMS) else None
+        if not isinstance(subsystem, BatchingSubsystem):
             self.acknowledge(first, EOPNOTSUPP, 0)
             return
         told = find_attribute(first.raw, HEADER_SIZE + HEADER, _GENERATION)

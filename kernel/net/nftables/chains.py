@@ -141,7 +141,11 @@ def _read_hook(attributes: Attributes) -> BasePart:
     kind = TYPE_FILTER
     if attributes.has(_TYPE):
         name = attributes.text(_TYPE, _TYPE_LIMIT)
-        kind = TYPE_FILTER if name == CHAIN_TYPES[TYPE_FILTER] else TYPE_ROUTE if name == CHAIN_TYPES[TYPE_ROUTE] else TYPE_NAT
+        kind = TYPE_NAT
+        if name == CHAIN_TYPES[TYPE_FILTER]:
+            kind = TYPE_FILTER
+        elif name == CHAIN_TYPES[TYPE_ROUTE]:
+            kind = TYPE_ROUTE
         if name != CHAIN_TYPES[kind] or (kind == TYPE_NAT and not NAT.chains.is_there()):
             attributes.blame(_TYPE)
             raise Errno(ENOENT)

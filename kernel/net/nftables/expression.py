@@ -101,6 +101,12 @@ class Expression:
         """The chains that it may lead to. Raises MemoryError."""
         return []
 
+    def start(self) -> None:
+        """Its rule comes into being: have what it needs. Raises MemoryError, with nothing done."""
+
+    def finish(self) -> None:
+        """Its rule is no more: what it needed may go."""
+
     def take(self) -> None:
         """Its rule is there in the next generation: what it refers to has a user more."""
 
@@ -175,3 +181,22 @@ LOADERS: Final[dict[bytes, Loader]] = {}
 def register_loader(loader: Loader) -> None:
     """While the kernel is built."""
     LOADERS[loader.name()] = loader
+
+
+def start_all(expressions: list[Expression]) -> None:
+    """A rule of these comes into being. Raises MemoryError, with nothing done."""
+    done = 0
+    try:
+        for expression in expressions:
+            expression.start()
+            done += 1
+    except MemoryError:
+        for i in range(done):
+            expressions[i].finish()
+        raise
+
+
+def finish_all(expressions: list[Expression]) -> None:
+    """The rule is no more."""
+    for expression in expressions:
+        expression.finish()

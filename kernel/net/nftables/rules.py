@@ -19,9 +19,9 @@ from kernel.net.netlink.messages import (
 from kernel.net.nftables.attributes import Attributes
 from kernel.net.nftables.batch import Batch, Loading
 from kernel.net.nftables.chains import find_chain
-from kernel.net.nftables.expression import Expression
+from kernel.net.nftables.expression import Expression, finish_all, start_all
 from kernel.net.nftables.message import DESTROY_RULE, NEW_RULE, RESET_RULE, USERDATA_LIMIT, Message
-from kernel.net.nftables.model import NAME_LIMIT, Chain, Firewall, Rule
+from kernel.net.nftables.model import NAME_LIMIT, Chain, Firewall, Rule, Table
 from kernel.net.nftables.removal import delete_rule
 from kernel.net.nftables.removal import delete_rules as delete_all_rules
 from kernel.net.nftables.shown import position_of, put_rule
@@ -72,6 +72,18 @@ def new_rule(message: Message, batch: Batch) -> None:
     if len(rule.userdata) > USERDATA_LIMIT:
         raise Errno(EINVAL)
     rule.expressions = _load_all(attributes, loading)
+    start_all(rule.expressions)
+    try:
+        _enter(message, batch, table, chain, rule, replaced, at)
+    except MemoryError:
+        finish_all(rule.expressions)
+        raise
+
+
+def _enter(
+    message: Message, batch: Batch, table: Table, chain: Chain, rule: Rule, replaced: Rule | None, at: int
+) -> None:
+    """Put a rule in its place in the next generation. Raises MemoryError, with nothing done."""
     rule.absent = batch.firewall.cursor
     rule.handle = table.take_handle()
     step = NewRule(message.request, table, chain, rule)
@@ -87,7 +99,12 @@ def new_rule(message: Message, batch: Batch) -> None:
         raise
     for expression in rule.expressions:
         expression.take()
-    batch.add_made(step)
+    try:
+        batch.add(step)
+    except MemoryError:
+        step.withdraw()
+        chain.rules.remove(rule)
+        raise
     if rule.number >= 0:
         batch.new_rules[rule.number] = rule
 

@@ -1,9 +1,9 @@
 """Sets and maps: keys, with what belongs to each.
 
-There are three kinds of look-up. A plain set is a dictionary. In one of intervals, whoever made it says where they begin
-and where they end, as elements of their own: the greatest element that is not above the key decides. In one of
-concatenated fields with ranges, each element has a first and a last value of every field, and the elements are tried in
-turn.
+There are three kinds of look-up. A plain set is a dictionary. In one of intervals, whoever made it says where they
+begin and where they end, as elements of their own: the greatest element that is not above the key decides. In one of
+concatenated fields with ranges, each element has a first and a last value of every field, and the elements are tried
+in turn.
 
 What packets see of intervals is a list of its own, `active`, sorted by key; a batch that changed the set prepares
 another one.

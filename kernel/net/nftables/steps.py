@@ -10,6 +10,7 @@ from kernel.net.netlink.messages import MessageWriter, Request
 from kernel.net.nftables.attributes import Attributes
 from kernel.net.nftables.base_chains import unregister_chain
 from kernel.net.nftables.batch import Batch, Step
+from kernel.net.nftables.expression import finish_all
 from kernel.net.nftables.message import (
     DELETE_CHAIN,
     DELETE_ELEMENT,
@@ -219,6 +220,11 @@ class NewRule(Step):
         self.rule.absent = 0
 
     def undo(self) -> None:
+        self.withdraw()
+        finish_all(self.rule.expressions)
+
+    def withdraw(self) -> None:
+        """The rule is in neither generation, and refers to nothing any more."""
         rule = self.rule
         for expression in rule.expressions:
             expression.release()
@@ -243,6 +249,7 @@ class DeleteRule(Step):
 
     def complete(self) -> None:
         self.chain.by_handle.pop(self.rule.handle, self.rule)
+        finish_all(self.rule.expressions)
 
     def undo(self) -> None:
         self.rule.absent &= ~self.batch.generation

@@ -10,8 +10,8 @@ from kernel.lang import EINVAL, ENOENT, EOPNOTSUPP, Errno, final
 from kernel.lib.pace import pace
 from kernel.net.link.network import Network
 from kernel.net.netlink import filter_socket
-from kernel.net.netlink.filter_socket import Subsystem, check_generation, register_subsystem
-from kernel.net.netlink.messages import MessageWriter, Request
+from kernel.net.netlink.filter_socket import BatchingSubsystem, check_generation
+from kernel.net.netlink.messages import NLM_F_DUMP, MessageWriter, Request
 from kernel.net.netlink.socket import (
     NETLINK_NETFILTER,
     Datagram,
@@ -20,8 +20,10 @@ from kernel.net.netlink.socket import (
     netlink_sockets_of,
     report_overrun,
 )
+from kernel.net.netlink.subsystems import register_subsystem
 from kernel.net.nftables import (
     chains,
+    connections,
     counting,
     elements,
     facts,
@@ -76,7 +78,7 @@ from kernel.net.nftables.model import Firewall, firewall_of
 from kernel.task import current
 
 # Their expressions enter themselves.
-_ = (counting, facts, headers, registers, ways)
+_ = (connections, counting, facts, headers, registers, ways)
 
 _GENERATION_ID: Final = 1
 _GENERATION_PROCESS: Final = 2
@@ -189,11 +191,11 @@ def _put_generation(writer: MessageWriter, firewall: Firewall) -> None:
 
 
 @final
-class Tables(Subsystem):
+class Tables(BatchingSubsystem):
     """The subsystem."""
 
-    def takes_batches(self) -> bool:
-        return True
+    def wants_dump(self, request: Request) -> bool:
+        return request.flags & NLM_F_DUMP == NLM_F_DUMP
 
     def begin(self, network: Network, port: int, generation: int) -> filter_socket.Batch:
         firewall = firewall_of(network)
