@@ -107,10 +107,14 @@ class Batch:
 
     def _register(self, table: Table) -> None:
         """Register base chains that are new, or whose table sleeps no more. Raises MemoryError."""
-        if table.is_in(self.generation):
-            for chain in self.new_chains:
-                if chain.base is not None and chain.table is table and chain.is_in(self.generation):
-                    register_chain(self.network, self.firewall, table, chain)
+        if not table.is_in(self.generation):
+            return
+        if table.flags != table.next_flags:
+            for chain in table.chains.all_in(self.generation):
+                register_chain(self.network, self.firewall, table, chain)
+        for chain in self.new_chains:
+            if chain.table is table and chain.is_in(self.generation):
+                register_chain(self.network, self.firewall, table, chain)
 
     def _take_effect(self) -> None:
         """Nothing sleeps, and nothing fails."""
