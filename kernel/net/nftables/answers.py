@@ -125,9 +125,7 @@ def _send_reset(offender: Packet) -> None:
         header[13] = _RST | _ACK
     network = network_of(offender)
     hop = resolve(network, offender.source, offender.destination)
-    header.store_be16(
-        _SUM_OFFSET, pseudo_header(offender.destination, offender.source, PROTOCOL_TCP, _TCP_HEADER)
-    )
+    header.store_be16(_SUM_OFFSET, pseudo_header(offender.destination, offender.source, PROTOCOL_TCP, _TCP_HEADER))
     answer.checksum = CHECKSUM_PARTIAL
     answer.checksum_start = answer.start
     answer.checksum_offset = _SUM_OFFSET

@@ -89,7 +89,7 @@ def _share(time_ns: int, count: int, rate: int) -> int:
 
 @final
 class Limit(Expression):
-    """So many packets or bytes in a time hold, and a burst more."""
+    """That many packets or bytes in a time hold, and a burst more."""
 
     def __init__(self, rate: int, unit_s: int, burst: int, kind: int, flags: int) -> None:
         self.rate: int = rate
@@ -161,7 +161,7 @@ class _LimitLoader(Loader):
 
 @final
 class Quota(Expression):
-    """Holds until so many bytes have passed."""
+    """Holds until that many bytes have passed."""
 
     def __init__(self, most: int, used: int, flags: int) -> None:
         self.most: int = most

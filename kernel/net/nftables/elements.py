@@ -21,7 +21,6 @@ from kernel.net.nftables.sets import (
     ELEMENT_END,
     SET_ANONYMOUS,
     SET_CONSTANT,
-    SET_INTERVAL,
     SET_MAP,
     SET_OBJECT,
     SET_TIMEOUT,
@@ -100,6 +99,7 @@ def _add(message: Message, batch: Batch, loading: Loading, owner: DataSet, attri
     owner.add(element)
     element.take()
     batch.add_made(step)
+    owner.watch_time(element, now_ns)
     if element.decision is not None:
         batch.tables[loading.table] = True
 
@@ -218,8 +218,6 @@ def _delete(message: Message, batch: Batch, table: Table, owner: DataSet, elemen
     element.absent |= batch.generation
     element.release()
     owner.count -= 1
-    if owner.flags & SET_INTERVAL != 0:
-        owner.is_changed = True
 
 
 def get_elements(message: Message, firewall: Firewall, writer: MessageWriter) -> None:

@@ -59,7 +59,7 @@ def _take_apart(network: Network, firewall: Firewall, table: Table, share: int) 
             return done
     for each in table.sets.all_in(0):
         if isinstance(each, DataSet):
-            each.table = None
+            each.end()
     firewall.tables.pop()
     spend(done * _RULE_COST)
     return done

@@ -40,8 +40,6 @@ _UDP_SUM: Final = 6
 _ICMP_SUM: Final = 2
 
 
-
-
 def _base_of(run: Run, base: int) -> int:
     """Where a header starts in the packet's storage; -1 if there is none."""
     packet = run.packet

@@ -20,7 +20,7 @@ from kernel.net.nftables.expression import (
     register_loader,
     write_register,
 )
-from kernel.net.nftables.model import NAME_LIMIT, Chain, StatefulObject
+from kernel.net.nftables.model import NAME_LIMIT, NOWHERE, Chain, StatefulObject
 from kernel.net.nftables.sets import (
     SET_ANONYMOUS,
     SET_CONSTANT,
@@ -181,6 +181,7 @@ class DynamicSet(SetUser):
             else:
                 found.remove(element)
                 found.count -= 1
+                element.absent = NOWHERE
                 element.release()
             return
         timeout_ms = self.timeout_ms if self.timeout_ms != 0 else found.timeout_ms
@@ -220,6 +221,7 @@ class DynamicSet(SetUser):
                 expressions.append(template.copy())
             element.expressions = expressions
         found.add(element)
+        found.watch_time(element, run.now_ns)
         return element
 
     def put(self, writer: MessageWriter) -> None:

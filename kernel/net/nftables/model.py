@@ -223,8 +223,10 @@ class Table(Versioned):
 
     def uses(self, generation: int) -> int:
         """How many chains, sets and objects are in it."""
-        return len(self.chains.all_in(generation)) + len(self.sets.all_in(generation)) + (
-            len(self.objects.all_in(generation))
+        return (
+            len(self.chains.all_in(generation))
+            + len(self.sets.all_in(generation))
+            + (len(self.objects.all_in(generation)))
         )
 
 

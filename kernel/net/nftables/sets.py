@@ -13,12 +13,14 @@ ends alternate in `order`, in each generation.
 Context: batches, and packets that add to the set (`dynset`); nothing sleeps but `prepare`.
 """
 
+from collections import deque
 from typing import Final
 
 from kernel.lang import EEXIST, ENFILE, ENOENT, Errno, Span, final, u8
 from kernel.lib.pace import pace, spend
+from kernel.net.link.timers import NetworkTimer
 from kernel.net.nftables.expression import Expression
-from kernel.net.nftables.model import NamedSet, StatefulObject, Versioned
+from kernel.net.nftables.model import NOWHERE, NamedSet, StatefulObject, Versioned
 from kernel.net.nftables.values import Decision
 
 # Flags of a set (NFT_SET_*).
@@ -41,6 +43,9 @@ VERDICT_TYPE: Final = 0xFFFF_FF00  # the type of data that is a verdict
 _TRY_COST: Final = 40  # instructions
 _SHARE: Final = 64  # elements between safe points
 _NEVER: Final = 0
+_COLLECTED: Final = 2000  # elements that are looked at, at a time
+_COLLECT_NS: Final = 1_000_000_000
+_COLLECT_SOON_NS: Final = 10_000_000
 
 
 @final
@@ -95,6 +100,48 @@ class Element(Versioned):
 
 
 @final
+class Collector(NetworkTimer):
+    """Takes out the elements of a plain set whose time is up, a share at a time. Look-ups do not find them before."""
+
+    def __init__(self, owner: "DataSet") -> None:
+        super().__init__()
+        self.owner: DataSet | None = owner  # until the set is gone: each refers to the other
+        self.queue: deque[Element] = deque()  # elements with a time; some may be gone
+
+    def expire(self, now_ns: int) -> None:
+        owner = self.owner
+        if owner is None or len(self.queue) == 0:
+            return
+        count = min(len(self.queue), _COLLECTED)
+        spend(count * _TRY_COST)
+        found = False
+        for _ in range(count):
+            element = self.queue.popleft()
+            if not element.is_expired(now_ns) or element.absent != 0 or owner.absent != 0:
+                if element.absent != NOWHERE:
+                    self.queue.append(element)
+                continue
+            found = True
+            owner.remove(element)
+            owner.count -= 1
+            element.absent = NOWHERE
+            element.release()
+        self.start(now_ns + (_COLLECT_SOON_NS if found and count == _COLLECTED else _COLLECT_NS))
+
+    def note(self, element: Element, now_ns: int) -> None:
+        """An element with a time came in. Raises MemoryError, with nothing done."""
+        if not self.is_armed():
+            self.start(now_ns + _COLLECT_NS)
+        self.queue.append(element)
+
+    def end(self) -> None:
+        """The set is gone."""
+        self.remove()
+        self.owner = None
+        self.queue.clear()
+
+
+@final
 class DataSet(NamedSet):
     """A set or a map."""
 
@@ -119,9 +166,8 @@ class DataSet(NamedSet):
         self.order: list[Element] = []  # with intervals: by key; without: empty
         self.active: list[Element] = []
         self.prepared: list[Element] | None = None
-        self.is_changed: bool = False  # `prepared` is to be made
         self.count: int = 0
-        self.bindings: int = 0  # rules that look up in it
+        self.collector: Collector | None = None  # once it has had an element with a time
 
     def is_map(self) -> bool:
         return self.flags & (SET_MAP | SET_OBJECT) != 0
@@ -245,7 +291,24 @@ class DataSet(NamedSet):
             raise
         element.older = older
         self.count += 1
-        self.is_changed = is_ordered
+
+    def watch_time(self, element: Element, now_ns: int) -> None:
+        """An element that was put in may have a time. Raises MemoryError."""
+        if element.expires_ns == _NEVER or self.flags & SET_INTERVAL != 0 or element.flags & ELEMENT_CATCH_ALL != 0:
+            return
+        collector = self.collector
+        if collector is None:
+            collector = Collector(self)
+            self.collector = collector
+        collector.note(element, now_ns)
+
+    def end(self) -> None:
+        """It is gone."""
+        collector = self.collector
+        if collector is not None:
+            collector.end()
+            self.collector = None
+        self.table = None
 
     def remove(self, element: Element) -> None:
         """Take an element out, of whichever generation. `count` is the caller's."""
@@ -269,7 +332,6 @@ class DataSet(NamedSet):
 
     def prepare(self, generation: int) -> None:
         """Make what packets will see. Sleeps; raises MemoryError."""
-        self.is_changed = False
         if self.flags & SET_INTERVAL == 0:
             return
         prepared: list[Element] = []
@@ -281,15 +343,18 @@ class DataSet(NamedSet):
         self.prepared = prepared
 
     def all_in(self, generation: int) -> list[Element]:
-        """All elements of a generation; intervals from the greatest key down, as Linux shows them. Raises MemoryError.
+        """All elements of a generation; intervals from the greatest key down, as Linux shows them. Sleeps; raises
+        MemoryError.
         """
         listed: list[Element] = []
         if self.flags & SET_INTERVAL != 0:
             for element in reversed(self.order):
                 if element.is_in(generation):
                     listed.append(element)
+                pace(_TRY_COST)
         else:
-            for newest in self.by_key.values():
+            for newest in list(self.by_key.values()):
+                pace(_TRY_COST)
                 each: Element | None = newest
                 while each is not None:
                     if each.is_in(generation):
@@ -411,4 +476,3 @@ def require(element: Element | None) -> Element:
     if element is None:
         raise Errno(ENOENT)
     return element
-

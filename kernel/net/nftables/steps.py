@@ -274,7 +274,7 @@ class NewSet(Step):
 
     def undo(self) -> None:
         self.table.sets.remove(self.made)
-        self.made.table = None
+        self.made.end()
 
     def report(self, writer: MessageWriter, firewall: Firewall) -> None:
         put_set(writer, NEW_SET, self.table, self.made, firewall)
@@ -293,7 +293,7 @@ class DeleteSet(Step):
 
     def complete(self) -> None:
         self.table.sets.remove(self.gone)
-        self.gone.table = None
+        self.gone.end()
 
     def undo(self) -> None:
         self.gone.absent &= ~self.batch.generation
@@ -321,6 +321,7 @@ class NewElement(Step):
         self.element.release()
         self.owner.remove(self.element)
         self.owner.count -= 1
+        self.element.absent = NOWHERE
 
     def report(self, writer: MessageWriter, firewall: Firewall) -> None:
         place = begin_elements(writer, NEW_ELEMENT, self.table, self.owner, firewall)
@@ -341,6 +342,7 @@ class DeleteElement(Step):
 
     def complete(self) -> None:
         self.owner.remove(self.element)
+        self.element.absent = NOWHERE
 
     def undo(self) -> None:
         self.element.absent &= ~self.batch.generation

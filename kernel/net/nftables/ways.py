@@ -87,9 +87,9 @@ def _is_exempt(run: Run) -> bool:
     if device is None or run.place.point == OUTPUT:
         return False
     packet = run.packet
-    return device.is_loop or (packet.source == ANY4 and (
-        is_multicast(packet.destination) or packet.destination == LIMITED_BROADCAST
-    ))
+    return device.is_loop or (
+        packet.source == ANY4 and (is_multicast(packet.destination) or packet.destination == LIMITED_BROADCAST)
+    )
 
 
 def _way_to(run: Run, address: bytes, device: NetworkDevice | None) -> NetworkDevice | None:

@@ -10,6 +10,8 @@ from kernel.lang import EBUSY, EEXIST, EINVAL, EMLINK, ENOENT, EOPNOTSUPP, EREST
 from kernel.net.link.hooks import Verdict
 from kernel.net.link.network import FIRST_NETWORK
 from kernel.net.nftables.model import firewall_of
+from kernel.net.nftables.sets import DataSet
+from tests.unit.net.conftest import pass_time
 from tests.unit.net.filter.gate import tcp, udp
 from tests.unit.net.nftables.nft import (
     ACCEPT,
@@ -278,7 +280,9 @@ def test_maps_of_verdicts(nft: Nft) -> None:
 
 def test_sets_of_a_rule_go_with_it(nft: Nft) -> None:
     anonymous = nft.set("__set%d", 3, 4, number=9)
-    entries = nft.message(12, CREATE, 1, text(1, "t") + text(2, "__set%d") + be32(4, 9) + attribute(3, attribute(1, key(A))))
+    entries = nft.message(
+        12, CREATE, 1, text(1, "t") + text(2, "__set%d") + be32(4, 9) + attribute(3, attribute(1, key(A)))
+    )
     rule = nft.rule("in", SOURCE, lookup("__set%d", more=be32(4, 9)), decide(DROP))
     nft.batch(nft.table(), nft.chain("in", INPUT), anonymous, entries, rule)
     assert nft.verdict(WEB) == Verdict.DROP
@@ -296,6 +300,27 @@ def test_packets_add_to_sets(nft: Nft) -> None:
     )
     verdicts = [nft.verdict(tcp(bytes([10, 0, 0, i]), 1, B, 80, 2)) for i in (1, 1, 2, 3)]
     assert verdicts == [Verdict.DROP] * 3 + [Verdict.ACCEPT]  # the third has no room
+
+
+def test_elements_have_their_time(nft: Nft) -> None:
+    add = expression("dynset", text(1, "s") + be32(3, 1) + be32(4, 1) + be64(6, 5000))
+    nft.batch(
+        nft.table(), nft.chain("in", INPUT), nft.chain("out", OUTPUT), nft.set("s", 0x30, 4),
+        nft.rule("in", SOURCE, add),
+        nft.elements("s", key(B, be64(4, 2000))), nft.rule("out", SOURCE, lookup("s"), decide(DROP)),
+    )  # fmt: skip
+    other = tcp(B, 1, A, 80, 2)
+    nft.verdict(WEB)
+    assert nft.verdict(WEB, OUTPUT) == nft.verdict(other, OUTPUT) == Verdict.DROP
+    pass_time(3)
+    assert nft.verdict(other, OUTPUT) == Verdict.ACCEPT and nft.verdict(WEB, OUTPUT) == Verdict.DROP
+    (found,) = [each for each in firewall_of(FIRST_NETWORK).tables[0].sets.by_name[b"s"] if isinstance(each, DataSet)]
+    assert found.count == 1
+    nft.verdict(WEB)  # lives longer
+    pass_time(4)
+    assert nft.verdict(WEB, OUTPUT) == Verdict.DROP
+    pass_time(3)
+    assert nft.verdict(WEB, OUTPUT) == Verdict.ACCEPT and found.count == 0 and len(found.by_key) == 0
 
 
 def test_named_counters(nft: Nft) -> None:
