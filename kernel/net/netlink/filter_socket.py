@@ -53,6 +53,10 @@ class Batch:
     def commit(self) -> None:
         """Let all of it take effect. Raises Errno, MemoryError, with nothing done; then `abort` follows."""
 
+    def culprit(self) -> Request | None:
+        """The message because of which `commit` failed; None: the batch as a whole."""
+        return None
+
     def abort(self) -> None:
         """Forget all of it."""
 
@@ -204,7 +208,11 @@ class FilterSocket(RequestSocket):
         if is_complete and not has_failed:
             error = self._commit(batch)
             if error != 0:
-                self.acknowledge(first, error, 0)
+                culprit = batch.culprit()
+                if culprit is None:
+                    self.acknowledge(first, error, 0)
+                else:
+                    _blame(answers, culprit, error)
             elif last.has(NLM_F_ACK):
                 answers.append(Answer(last, 0, 0))
         if has_failed or not is_complete or error != 0:
@@ -235,6 +243,15 @@ class FilterSocket(RequestSocket):
         except MemoryError:
             return ENOMEM
         return 0
+
+
+def _blame(answers: list[Answer], culprit: Request, error: int) -> None:
+    """A message that seemed right is answered with an error."""
+    for answer in answers:
+        if answer.request is culprit:
+            answer.error = error
+            return
+    answers.append(Answer(culprit, error, 0))
 
 
 def check_generation(known: int, present: int) -> None:

@@ -58,6 +58,8 @@ class Batch:
         self.new_sets: list[DataSet] = []
         self.new_rules: dict[int, Rule] = {}  # by the numbers that the batch gave them
         self.tables: dict[Table, bool] = {}  # that are to be checked
+        self.linking: Request | None = None  # the last message that may have made a circle
+        self.is_linking_wrong: bool = False
         self.policies: list[Chain] = []  # of which the policy changes
         self.generation: int = firewall.next_cursor()
 
@@ -80,8 +82,10 @@ class Batch:
         for made in self.new_sets:
             if made.flags & SET_ANONYMOUS != 0 and made.uses == 0 and made.is_in(self.generation):
                 raise Errno(EINVAL)
+        self.is_linking_wrong = True
         for table in list(self.tables.keys()):
             _check(table, self.generation)
+        self.is_linking_wrong = False
         for chain in list(self.chains.keys()):
             self._prepare(chain)
         for changed in list(self.sets.keys()):

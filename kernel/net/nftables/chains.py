@@ -102,6 +102,8 @@ def _make(message: Message, batch: Batch, table: Table, policy: int) -> None:
     attributes = message.attributes
     check_room_to_keep()
     base = _read_hook(attributes) if attributes.has(_HOOK) else None
+    if base is None and attributes.be32(_FLAGS) & _BASE != 0:
+        raise Errno(EINVAL)
     if not attributes.has(_NAME):
         raise Errno(EOPNOTSUPP)  # chains without names, which belong to a rule
     if base is None and attributes.has(_COUNTERS):
@@ -132,8 +134,8 @@ def _read_hook(attributes: Attributes) -> BasePart:
     """
     hook = attributes.nested(_HOOK)
     if not hook.has(_HOOK_POINT) or not hook.has(_HOOK_PRIORITY):
-        attributes.blame(_HOOK)
-        raise Errno(ENOENT if not attributes.has(_TYPE) else EINVAL)
+        attributes.blame(_NAME)
+        raise Errno(ENOENT)
     point = hook.be32(_HOOK_POINT)
     priority = hook.be32(_HOOK_PRIORITY)
     if priority >> 31 != 0:
@@ -166,14 +168,16 @@ def _read_hook(attributes: Attributes) -> BasePart:
 def _change(message: Message, batch: Batch, table: Table, chain: Chain, policy: int) -> None:
     attributes = message.attributes
     if attributes.has(_HOOK):
-        wanted = _read_hook(attributes)
         base = chain.base
         if base is None:
             attributes.blame(_HOOK)
             raise Errno(EEXIST)
-        if wanted.kind != base.kind or wanted.point != base.point or wanted.priority != base.priority:
-            attributes.blame(_HOOK)
+        if attributes.has(_TYPE) and attributes.text(_TYPE, _TYPE_LIMIT) != CHAIN_TYPES[base.kind]:
+            attributes.blame(_NAME)
             raise Errno(EEXIST)
+        wanted = _read_hook(attributes)
+        if wanted.point != base.point or wanted.priority != base.priority:
+            raise Errno(EOPNOTSUPP)
     if attributes.has(_HANDLE) and attributes.has(_NAME):
         name = attributes.text(_NAME, NAME_LIMIT)
         if table.chains.find(name, batch.generation) is not None:

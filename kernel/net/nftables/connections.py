@@ -264,12 +264,12 @@ class NoTracking(_Tracked):
     def name(self) -> bytes:
         return b"notrack"
 
+    def has_attributes(self) -> bool:
+        return False
+
     def evaluate(self, run: Run) -> None:
         if run.packet.connection is None:
             run.packet.tracking = UNTRACKED
-
-    def check(self, base: Chain, family: int) -> None:
-        check_points(base, 1 << PREROUTING | 1 << OUTPUT)
 
 
 @final

@@ -30,7 +30,7 @@ from kernel.net.nftables.sets import (
 )
 from kernel.net.nftables.shown import begin_elements, end_elements, put_element
 from kernel.net.nftables.steps import DeleteElement, NewElement
-from kernel.net.nftables.values import load_bytes, load_value
+from kernel.net.nftables.values import DATA_LIMIT, load_bytes, load_value
 from kernel.time import monotonic_ns
 
 _SET: Final = 2
@@ -72,7 +72,11 @@ def new_elements(message: Message, batch: Batch) -> None:
         raise Errno(EBUSY)
     batch.sets[owner] = True
     for each in attributes.nested(_ELEMENTS).elements():
-        _add(message, batch, loading, owner, each)
+        try:
+            _add(message, batch, loading, owner, each)
+        except Errno:
+            each.blame_all()
+            raise
         pace(_ELEMENT_COST)
 
 
@@ -84,7 +88,6 @@ def _add(message: Message, batch: Batch, loading: Loading, owner: DataSet, attri
     found = owner.find(element.key, element.last, element.flags, batch.generation, now_ns)
     if found is not None:
         if message.has(NLM_F_EXCL) or not found.is_like(element):
-            attributes.blame_all()
             raise Errno(EEXIST)
         return
     owner.check_overlap(element, batch.generation)
@@ -102,6 +105,7 @@ def _add(message: Message, batch: Batch, loading: Loading, owner: DataSet, attri
     owner.watch_time(element, now_ns)
     if element.decision is not None:
         batch.tables[loading.table] = True
+        batch.linking = message.request
 
 
 def _read(loading: Loading, owner: DataSet, attributes: Attributes) -> Element:
@@ -114,14 +118,14 @@ def _read(loading: Loading, owner: DataSet, attributes: Attributes) -> Element:
         raise Errno(EINVAL)
     if has_key == (flags & ELEMENT_CATCH_ALL != 0):
         raise Errno(EINVAL)
-    key = load_bytes(attributes, _KEY, loading) if has_key else b""
+    key = load_bytes(attributes, _KEY, loading, DATA_LIMIT) if has_key else b""
     if has_key and len(key) != owner.key_length:
         raise Errno(EINVAL)
     element = Element(key, flags)
     if attributes.has(_KEY_END):
         if not owner.has_ranges() or not has_key:
             raise Errno(EINVAL)
-        element.last = load_bytes(attributes, _KEY_END, loading)
+        element.last = load_bytes(attributes, _KEY_END, loading, DATA_LIMIT)
         if len(element.last) != owner.key_length:
             raise Errno(EINVAL)
         if element.last < key:
@@ -154,7 +158,7 @@ def _read_data(loading: Loading, owner: DataSet, attributes: Attributes, element
     if len(element.userdata) > USERDATA_LIMIT:
         raise Errno(EINVAL)
     if has_data:
-        value = load_value(attributes, _DATA, loading)
+        value = load_value(attributes, _DATA, loading, DATA_LIMIT)
         if (value.decision is not None) != (owner.data_type == VERDICT_TYPE):
             raise Errno(EINVAL)
         if value.decision is None and len(value.data) != owner.data_length:

@@ -94,6 +94,10 @@ class Expression:
     def put(self, writer: MessageWriter) -> None:
         """Write the attributes that it was made of."""
 
+    def has_attributes(self) -> bool:
+        """Whether there is more to say than its name."""
+        return True
+
     def check(self, base: "Chain", family: int) -> None:
         """It may be reached from a base chain. Raises EOPNOTSUPP if it cannot be used there."""
 

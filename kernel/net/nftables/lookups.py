@@ -312,9 +312,10 @@ def put_expression(writer: MessageWriter, kind: int, expression: Expression) -> 
     """An expression: its name, and its attributes."""
     outer = writer.begin_attribute(kind)
     put_text(writer, 1, expression.name())
-    inner = writer.begin_attribute(2)
-    expression.put(writer)
-    writer.end_attribute(inner)
+    if expression.has_attributes():
+        inner = writer.begin_attribute(2)
+        expression.put(writer)
+        writer.end_attribute(inner)
     writer.end_attribute(outer)
 
 

@@ -109,16 +109,16 @@ class Names(Generic[T]):
             del self.by_name[item.name]
 
     def rename(self, item: T, name: bytes) -> None:
-        """Give one another name, which no other has. Raises MemoryError, with nothing done."""
-        old = item.name
-        item.name = name
-        try:
-            self.add(item)
-        except MemoryError:
-            item.name = old
-            raise
-        item.name = old
-        self.remove(item)
+        """Give one another name, which no other has; it keeps its place. Raises MemoryError, with nothing done."""
+        by_name: dict[bytes, list[T]] = {}
+        for old, found in self.by_name.items():
+            if old != item.name:
+                by_name[old] = found
+                continue
+            by_name[name] = [item]
+            if len(found) > 1:
+                by_name[old] = [each for each in found if each is not item]
+        self.by_name = by_name
         item.name = name
 
     def all_in(self, generation: int) -> list[T]:

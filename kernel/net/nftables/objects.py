@@ -8,7 +8,7 @@ from typing import Final
 from kernel.lang import EBUSY, EEXIST, EINVAL, ENOENT, EOPNOTSUPP, Errno
 from kernel.lib.pace import pace
 from kernel.mm.keeping import check_room_to_keep
-from kernel.net.netlink.messages import NLM_F_EXCL, NLM_F_REPLACE, MessageWriter
+from kernel.net.netlink.messages import NLM_F_APPEND, NLM_F_EXCL, NLM_F_MULTI, NLM_F_REPLACE, MessageWriter
 from kernel.net.nftables.batch import Batch, Loading
 from kernel.net.nftables.counting import OBJECT_COUNTER, OBJECT_LIMIT, OBJECT_QUOTA
 from kernel.net.nftables.expression import LOADERS, Loader
@@ -117,6 +117,7 @@ def dump_objects(message: Message, firewall: Firewall, writer: MessageWriter) ->
     attributes = message.attributes
     name = attributes.text(_TABLE, NAME_LIMIT)
     kind = attributes.be32(_TYPE)
+    writer.answer_to(message.request.sequence, message.request.port, NLM_F_MULTI | NLM_F_APPEND)
     for table in firewall.tables:
         if not table.is_in(firewall.cursor) or message.family not in (0, table.family):
             continue
@@ -126,3 +127,4 @@ def dump_objects(message: Message, firewall: Firewall, writer: MessageWriter) ->
             if kind in (0, each.kind):
                 _put(message, table, each, firewall, writer)
                 pace(_SHOW_COST)
+    writer.answer_to(message.request.sequence, message.request.port, NLM_F_MULTI)

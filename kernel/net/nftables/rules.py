@@ -60,13 +60,15 @@ def new_rule(message: Message, batch: Batch) -> None:
         if not message.has(NLM_F_REPLACE):
             raise Errno(EOPNOTSUPP)
         replaced = found
+        handle = found.handle
         at = _index_of(chain, found) + 1
     else:
         if not message.has(NLM_F_CREATE) or message.has(NLM_F_REPLACE):
             raise Errno(EINVAL)
+        handle = table.take_handle()
         at = _place(message, batch, chain)
     check_room_to_keep()
-    rule = Rule(0)
+    rule = Rule(handle)
     rule.number = attributes.be32(_NUMBER, -1)
     rule.userdata = attributes.payload(_USERDATA)
     if len(rule.userdata) > USERDATA_LIMIT:
@@ -85,17 +87,17 @@ def _enter(
 ) -> None:
     """Put a rule in its place in the next generation. Raises MemoryError, with nothing done."""
     rule.absent = batch.firewall.cursor
-    rule.handle = table.take_handle()
-    step = NewRule(message.request, table, chain, rule)
+    step = NewRule(message.request, table, chain, rule, replaced)
     batch.chains[chain] = True
     batch.tables[table] = True
+    batch.linking = message.request
     if replaced is not None:
         delete_rule(message.request, batch, table, chain, replaced)
     chain.by_handle[rule.handle] = rule
     try:
         chain.rules.insert(at, rule)
     except MemoryError:
-        chain.by_handle.pop(rule.handle, rule)
+        step.forget()
         raise
     for expression in rule.expressions:
         expression.take()
@@ -157,7 +159,11 @@ def _load_all(attributes: Attributes, loading: Loading) -> list[Expression]:
     for each in attributes.nested(_EXPRESSIONS).elements():
         if len(loaded) == _EXPRESSIONS_LIMIT:
             raise Errno(EINVAL)
-        loaded.append(loading.load_expression(each))
+        try:
+            loaded.append(loading.load_expression(each))
+        except Errno:
+            each.blame_all()
+            raise
     return loaded
 
 

@@ -90,12 +90,12 @@ def put_table(writer: MessageWriter, kind: int, table: Table, firewall: Firewall
     """A message about a table."""
     begin(writer, kind, table.family, firewall.generation)
     put_text(writer, _TABLE_NAME, table.name)
+    put32(writer, _TABLE_USE, table.uses(firewall.cursor))
     put64(writer, _TABLE_HANDLE, table.handle)
     if kind == DELETE_TABLE:
         writer.end()
         return
     put32(writer, _TABLE_FLAGS, table.flags)
-    put32(writer, _TABLE_USE, table.uses(firewall.cursor))
     if len(table.userdata) > 0:
         writer.attribute(_TABLE_USERDATA, table.userdata)
     writer.end()

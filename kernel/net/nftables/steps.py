@@ -210,11 +210,12 @@ def set_counters(chain: Chain, counters: Attributes) -> None:
 class NewRule(Step):
     """A rule is there."""
 
-    def __init__(self, request: Request, table: Table, chain: Chain, rule: Rule) -> None:
+    def __init__(self, request: Request, table: Table, chain: Chain, rule: Rule, replaced: Rule | None) -> None:
         super().__init__(request)
         self.table: Table = table
         self.chain: Chain = chain
         self.rule: Rule = rule
+        self.replaced: Rule | None = replaced  # the one whose place and handle it took
 
     def complete(self) -> None:
         self.rule.absent = 0
@@ -229,7 +230,15 @@ class NewRule(Step):
         for expression in rule.expressions:
             expression.release()
         rule.absent = NOWHERE
-        self.chain.by_handle.pop(rule.handle, rule)
+        self.forget()
+
+    def forget(self) -> None:
+        """Its handle is not its own any more."""
+        replaced = self.replaced
+        if replaced is None:
+            self.chain.by_handle.pop(self.rule.handle, self.rule)
+        else:
+            self.chain.by_handle[replaced.handle] = replaced
 
     def report(self, writer: MessageWriter, firewall: Firewall) -> None:
         position = position_of(self.chain, self.rule, firewall.cursor)
@@ -248,8 +257,10 @@ class DeleteRule(Step):
         self.rule: Rule = rule
 
     def complete(self) -> None:
-        self.chain.by_handle.pop(self.rule.handle, self.rule)
-        finish_all(self.rule.expressions)
+        rule = self.rule
+        if self.chain.by_handle.get(rule.handle) is rule:
+            del self.chain.by_handle[rule.handle]
+        finish_all(rule.expressions)
 
     def undo(self) -> None:
         self.rule.absent &= ~self.batch.generation

@@ -133,6 +133,9 @@ class Changes(filter_socket.Batch):
         if len(self.batch.steps) > 0:
             _tell(self.batch)
 
+    def culprit(self) -> Request | None:
+        return self.batch.linking if self.batch.is_linking_wrong else None
+
     def abort(self) -> None:
         self.batch.abort()
 

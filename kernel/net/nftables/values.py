@@ -5,23 +5,22 @@ Context: batches; nothing sleeps.
 
 from typing import TYPE_CHECKING, Final
 
-from kernel.lang import EINVAL, ENOENT, EOPNOTSUPP, Errno, final
+from kernel.lang import EINVAL, ENOENT, EOPNOTSUPP, EOVERFLOW, Errno, final
 from kernel.net.netlink.messages import MessageWriter
 from kernel.net.nftables.attributes import Attributes, put32, put_text
 from kernel.net.nftables.expression import BREAK, CONTINUE, GOTO, JUMP, RETURN
-from kernel.net.nftables.model import NAME_LIMIT, Chain
+from kernel.net.nftables.model import ACCEPT, DROP, NAME_LIMIT, Chain
 
 if TYPE_CHECKING:
     from kernel.net.nftables.batch import Loading
 
-DATA_LIMIT: Final = 64  # bytes
+DATA_LIMIT: Final = 64  # bytes in sets
+RULE_LIMIT: Final = 16  # in rules
 _VALUE: Final = 1
 _VERDICT: Final = 2
 _CODE: Final = 1
 _CHAIN: Final = 2
 _CHAIN_ID: Final = 3
-_QUEUE: Final = 3
-_CODE_MASK: Final = 0xFF
 
 
 @final
@@ -63,23 +62,25 @@ def is_value(attributes: Attributes) -> bool:
     return attributes.has(_VALUE)
 
 
-def load_value(attributes: Attributes, kind: int, loading: "Loading") -> Value:
-    """The constant in an attribute. Raises EINVAL, ENOENT, EOPNOTSUPP."""
+def load_value(attributes: Attributes, kind: int, loading: "Loading", limit: int = RULE_LIMIT) -> Value:
+    """The constant in an attribute. Raises EINVAL, EOVERFLOW for more than `limit` bytes, ENOENT, EOPNOTSUPP."""
     inner = attributes.nested(kind)
     attributes.blame(kind)
     if inner.has(_VALUE):
         data = inner.payload(_VALUE)
-        if len(data) == 0 or len(data) > DATA_LIMIT:
+        if len(data) == 0:
             raise Errno(EINVAL)
+        if len(data) > limit:
+            raise Errno(EOVERFLOW)
         return Value(data, None)
     if inner.has(_VERDICT):
         return Value(b"", _load_decision(inner.nested(_VERDICT), loading))
     raise Errno(EINVAL)
 
 
-def load_bytes(attributes: Attributes, kind: int, loading: "Loading") -> bytes:
+def load_bytes(attributes: Attributes, kind: int, loading: "Loading", limit: int = RULE_LIMIT) -> bytes:
     """The same, which must be bytes. Raises EINVAL."""
-    value = load_value(attributes, kind, loading)
+    value = load_value(attributes, kind, loading, limit)
     if value.decision is not None:
         raise Errno(EINVAL)
     return value.data
@@ -95,7 +96,7 @@ def _load_decision(attributes: Attributes, loading: "Loading") -> Decision:
         return Decision(code, _target(attributes, loading))
     if code == CONTINUE or code == BREAK or code == RETURN:
         return Decision(code, None)
-    if code < 0 or code & _CODE_MASK > _QUEUE or code & _CODE_MASK == 2:
+    if code != DROP and code != ACCEPT:
         raise Errno(EINVAL)
     return Decision(code, None)
 
