@@ -52,6 +52,7 @@ class ProcFile:
         self.pieces: MakePieces | None = pieces
         self.store: StoreText | None = store
         self.is_line: bool = is_line
+        self.is_for_root: bool = False  # nobody else may read it
 
 
 PROC_FILES: Final[list[ProcFile]] = []
@@ -85,13 +86,14 @@ def proc_line(path: str, store: StoreText | None = None) -> Callable[[MakeText],
     return enter
 
 
-def proc_pieces(path: str) -> Callable[[MakePieces], MakePieces]:
+def proc_pieces(path: str, is_for_root: bool = False) -> Callable[[MakePieces], MakePieces]:
     """Let the decorated function make the text of /proc/`path` in pieces, for a table that has no bound. As
-    `proc_file`.
+    `proc_file`. `is_for_root`: nobody else may read it.
     """
 
     def enter(pieces: MakePieces) -> MakePieces:
-        _enter(path, None, pieces, None, is_line=False)
+        file = _enter(path, None, pieces, None, is_line=False)
+        file.is_for_root = is_for_root
         return pieces
 
     return enter
@@ -99,9 +101,11 @@ def proc_pieces(path: str) -> Callable[[MakePieces], MakePieces]:
 
 def _enter(
     path: str, make: MakeText | None, pieces: MakePieces | None, store: StoreText | None, is_line: bool
-) -> None:
+) -> ProcFile:
     files = NET_FILES if path.startswith(_OF_NETWORKS) else PROC_FILES
     name = path.removeprefix(_OF_NETWORKS).encode()
     if any(file.path == name for file in files):
         raise ValueError(f"/proc/{path} is declared twice")
-    files.append(ProcFile(name, make, pieces, store, is_line))
+    file = ProcFile(name, make, pieces, store, is_line)
+    files.append(file)
+    return file

@@ -73,7 +73,7 @@ class PiecesInode(Inode):
     """A table that comes in pieces."""
 
     def __init__(self, file_system: FileSystem, ino: int, file: ProcFile, network: Network = FIRST_NETWORK) -> None:
-        super().__init__(file_system, ino, S_IFREG | 0o444)
+        super().__init__(file_system, ino, S_IFREG | (0o440 if file.is_for_root else 0o444))
         self.source: ProcFile = file
         self.reads_alone: bool = False
         self.network: Weak[Network] = weak(network)  # whose it is, if it is of the network

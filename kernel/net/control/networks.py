@@ -18,6 +18,7 @@ from kernel.net.link.network import ENDED, FIRST_NETWORK, EndHook, Network, move
 from kernel.net.link.network_ids import NETWORK_IDS
 from kernel.net.link.thread import Work, schedule_work
 from kernel.net.netlink.new_link import take_away, take_off
+from kernel.net.nftables.endings import end_firewall
 
 
 @final
@@ -53,6 +54,7 @@ class _Hook(EndHook):
 
 def _end(network: Network) -> None:
     """It has no interfaces any more. Raises MemoryError: then it can be done again."""
+    end_firewall(network)
     for part in network.parts():
         part.end()
     EXPIRY.forget(network)

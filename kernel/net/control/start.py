@@ -8,6 +8,8 @@ from kernel.mm.frames import total_frame_count
 from kernel.net.control import interface_ioctl, networks, tun_file
 from kernel.net.datagram import inet_family, udp
 from kernel.net.datagram import memory as datagram_memory
+from kernel.net.filter import nat_chains
+from kernel.net.filter.tracking_settings import SETTINGS as TRACKING
 from kernel.net.internet import (
     arp,
     forwarding,
@@ -24,8 +26,11 @@ from kernel.net.internet import (
 from kernel.net.internet.fragments import SHARED_ROOM
 from kernel.net.link import thread
 from kernel.net.link.loopback import BACKLOG
+from kernel.net.netlink import connections
 from kernel.net.netlink import family as netlink_family
+from kernel.net.nftables import subsystem as nftables
 from kernel.net.packet import socket as packet_socket
+from kernel.net.proc import connections as connection_table
 from kernel.net.proc import socket_tables, statistics, tables
 from kernel.net.proc import tcp as tcp_table
 from kernel.net.proc import unix as unix_table
@@ -36,6 +41,8 @@ from kernel.net.unix import family as unix_family
 # Called through registries that their import fills.
 _ = (
     arp,
+    connection_table,
+    connections,
     forwarding,
     group_reports,
     icmp,
@@ -45,9 +52,11 @@ _ = (
     interface_routes,
     ipv4,
     ipv6,
+    nat_chains,
     ndp,
     netlink_family,
     networks,
+    nftables,
     packet_socket,
     redirect_messages,
     router_discovery,
@@ -69,4 +78,5 @@ def start_network() -> None:
     datagram_memory.MEMORY.configure(total_frame_count())
     SHARED_ROOM.configure(total_frame_count())
     BACKLOG.configure(total_frame_count())
+    TRACKING.configure(total_frame_count())
     thread.start()

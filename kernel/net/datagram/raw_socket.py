@@ -192,7 +192,12 @@ class RawSocket(DatagramSocket):
         packet.network_start = packet.start
         if len(packet) > hop.mtu and not hop.device.is_loop:
             raise Errno(EMSGSIZE)
-        hop.transmit(packet)
+        if len(packet.source) == 4 and hop.network.hooks4 is not None:
+            ipv4.send_watched(packet, hop, dont_fragment=False, loops=False)
+        elif len(packet.source) == 16 and hop.network.hooks6 is not None:
+            ipv6.send_watched(packet, hop, dont_fragment=False, loops=False)
+        else:
+            hop.transmit(packet)
 
     # ---- Options --------------------------------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ from kernel.net.internet.interface_settings import sends_redirects
 from kernel.net.internet.ipv4 import Ip4Hook
 from kernel.net.internet.ipv6 import Ip6Hook
 from kernel.net.internet.output import NextHop, resolve
+from kernel.net.internet.passage import pass_forward
 from kernel.net.internet.rate_limit import rates_of
 from kernel.net.internet.routes import UNICAST
 from kernel.net.internet.sysctl import IP4_SETTINGS, IP6_SETTINGS
@@ -80,8 +81,10 @@ class _Forward4(Ip4Hook):
             old = header.load_be16(8)
             header[8] = header[8] - 1
             header.store_be16(10, replace_word(header.load_be16(10), old, header.load_be16(8)))
-        network_of(packet).ip4.forwarded += 1
         packet.send_on()
+        if hop.network.hooks4 is not None and not pass_forward(packet, hop):
+            return
+        network_of(packet).ip4.forwarded += 1
         device = packet.device
         if device is hop.device and device is not None and sends_redirects(device):
             self._tell_better_way(packet, packet.destination if len(hop.gateway) == 0 else hop.gateway)
@@ -121,15 +124,17 @@ class _Forward6(Ip6Hook):
         if hop.kind != UNICAST or is_link_local(packet.destination):
             network_of(packet).ip6.in_address_errors += 1
             return
-        if not fits(packet, hop.mtu):
+        if not fits(packet, hop.mtu) and (packet.fragment_size == 0 or packet.fragment_size > hop.mtu):
             network_of(packet).ip6.in_too_big_errors += 1
             icmpv6.send_error(packet, icmpv6.PACKET_TOO_BIG, 0, hop.mtu)
             return
         header[7] = header[7] - 1
-        network_of(packet).ip6.forwarded += 1
         packet.send_on()
+        if hop.network.hooks6 is not None and not pass_forward(packet, hop):
+            return
+        network_of(packet).ip6.forwarded += 1
         try:
-            ipv6.transmit(packet, hop, dont_fragment=True)
+            ipv6.transmit(packet, hop, dont_fragment=packet.fragment_size == 0)
         except Errno:
             network_of(packet).ip6.out_discards += 1
 

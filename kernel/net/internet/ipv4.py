@@ -9,7 +9,7 @@ Context: thread context; nothing sleeps.
 
 from typing import Final
 
-from kernel.lang import EMSGSIZE, Errno, final, span_of
+from kernel.lang import EMSGSIZE, Errno, final, noinline, span_of
 from kernel.lib import random
 from kernel.lib.pace import spend
 from kernel.net.internet.addresses import (
@@ -24,11 +24,14 @@ from kernel.net.internet.fragments import reassembler_of
 from kernel.net.internet.ipv4_options import VALID, fragment_options, has_source_route, note_passage
 from kernel.net.internet.membership import is_member
 from kernel.net.internet.output import NextHop, select_source4
+from kernel.net.internet.passage import pass_arrival, pass_output, pass_postrouting
 from kernel.net.internet.routes import BROADCAST, LOCAL, MULTICAST, find_route
 from kernel.net.internet.transport import PROTOCOL_IGMP, TRANSPORTS, NetworkError
 from kernel.net.link.checksum import checksum
 from kernel.net.link.counters import IpCounters
+from kernel.net.link.device import NetworkDevice
 from kernel.net.link.ethernet import ETHERTYPE_IP4, LINK, LinkProtocol, complete_checksum
+from kernel.net.link.hooks import INPUT, PREROUTING
 from kernel.net.link.network import FIRST_NETWORK, Network, network_of
 from kernel.net.link.packet import CHECKSUM_PARTIAL, CHECKSUM_VERIFIED, PACKET_HOST, Packet
 from kernel.net.link.segmentation import fits
@@ -141,22 +144,38 @@ def send(
         packet.hop_limit = ttl
         packet.traffic_class = tos
         packet.transport_start = packet.start + header_length
-        if len(packet) <= hop.mtu and len(network.taps) == 0 and len(options) == 0:
+        if len(packet) <= hop.mtu and network.onlookers == 0 and len(options) == 0:
             counters.out_transmits += 1
             counters.out_bytes += total
             hop.transmit(packet)
             return
     header.store_be16(10, checksum(header))
+    if network.hooks4 is not None:
+        send_watched(packet, hop, dont_fragment, loops)
+        return
     if loops and (hop.kind == MULTICAST or hop.kind == BROADCAST):
         _loop_back(packet, hop)
     transmit(packet, hop, dont_fragment)
+
+
+def send_watched(packet: Packet, hop: NextHop, dont_fragment: bool, loops: bool) -> None:
+    """Send a datagram with a complete header where somebody looks on. EPERM, EMSGSIZE, MemoryError, and those of
+    `resolve`.
+    """
+    way = pass_output(packet, hop)
+    if way is None:
+        return
+    if loops and (way.kind == MULTICAST or way.kind == BROADCAST):
+        _loop_back(packet, way)
+    if pass_postrouting(packet, way):
+        transmit(packet, way, dont_fragment)
 
 
 def transmit(packet: Packet, hop: NextHop, dont_fragment: bool) -> None:
     """Send a datagram with a complete header, in fragments if need be. EMSGSIZE, MemoryError."""
     if hop.kind == MULTICAST or hop.kind == BROADCAST:
         _count_group(hop)
-    if fits(packet, hop.mtu):
+    if packet.fragment_size == 0 and fits(packet, hop.mtu):
         hop.network.ip4.out_transmits += 1
         hop.network.ip4.out_bytes += len(packet)
         hop.transmit(packet)
@@ -191,7 +210,9 @@ def _fragment(packet: Packet, hop: NextHop) -> None:
     if packet.checksum == CHECKSUM_PARTIAL:
         complete_checksum(packet)
     header_length = (packet.span()[0] & 0xF) * 4
-    room = (hop.mtu - header_length) & ~7
+    # What came in fragments, and was put together for hooks, goes on in fragments of that size.
+    mtu = hop.mtu if packet.fragment_size == 0 else min(hop.mtu, packet.fragment_size)
+    room = (mtu - header_length) & ~7
     if room <= 0:
         hop.network.ip4.fragment_fails += 1
         raise Errno(EMSGSIZE)
@@ -239,6 +260,9 @@ class Ip4(LinkProtocol):
         counters = device.network.ip4
         counters.in_receives += 1
         counters.in_bytes += len(packet)
+        if device.network.hooks4 is not None:
+            _receive_watched(packet, device)
+            return
         if packet.from_ourselves and device.is_loop and packet.transport_start > packet.start:
             header = packet.span()
             if is_multicast(packet.destination) and not is_member(device, packet.destination):
@@ -247,19 +271,28 @@ class Ip4(LinkProtocol):
                 packet.pull(packet.transport_start - packet.start)
                 deliver(packet, header[9], counters)
                 return
-        if not _check_header(packet):
+        if _check_header(packet):
+            _accept(packet)
+
+
+@noinline
+def _receive_watched(packet: Packet, device: NetworkDevice) -> None:
+    """Receive a packet where somebody looks on, also from ourselves."""
+    is_sound = packet.from_ourselves and device.is_loop and packet.transport_start > packet.start
+    if not is_sound and not _check_header(packet):
+        return
+    hooks = device.network.hooks4
+    if hooks is not None and hooks.want_whole > 0 and packet.span().load_be16(6) & (MORE_FRAGMENTS | _OFFSET_MASK) != 0:
+        whole = _join_fragments(packet)
+        if whole is None:
             return
-        header = packet.span()
-        packet.source = header[12:16].to_bytes()
-        packet.destination = header[16:20].to_bytes()
-        packet.hop_limit = header[8]
-        packet.traffic_class = header[1]
-        packet.network_start = packet.start
+        packet = whole
+    if pass_arrival(packet, PREROUTING):
         _accept(packet)
 
 
 def _check_header(packet: Packet) -> bool:
-    """Whether the header is sound; the packet is cut to the datagram's length."""
+    """Whether the header is sound; the packet is cut to the datagram's length, and knows what stands in it."""
     counters = network_of(packet).ip4
     if len(packet) < HEADER:
         counters.in_header_errors += 1
@@ -281,6 +314,11 @@ def _check_header(packet: Packet) -> bool:
         counters.in_header_errors += 1
         return False
     packet.trim(total)
+    packet.source = header[12:16].to_bytes()
+    packet.destination = header[16:20].to_bytes()
+    packet.hop_limit = header[8]
+    packet.traffic_class = header[1]
+    packet.network_start = packet.start
     return True
 
 
@@ -356,37 +394,48 @@ def time_of_day_ms() -> int:
 
 def _reassemble(packet: Packet) -> None:
     """Go on with a whole datagram, or wait for its other fragments."""
+    if packet.span().load_be16(6) & (MORE_FRAGMENTS | _OFFSET_MASK) != 0:
+        whole = _join_fragments(packet)
+        if whole is None:
+            return
+        packet = whole
+    header = packet.span()
+    packet.pull((header[0] & 0xF) * 4)
+    packet.transport_start = packet.start
+    network = network_of(packet)
+    if network.hooks4 is None or pass_arrival(packet, INPUT):
+        deliver(packet, header[9], network.ip4)
+
+
+def _join_fragments(packet: Packet) -> Packet | None:
+    """Take a fragment. Returns the whole datagram from its IP header on once it is complete, or None."""
     header = packet.span()
     header_length = (header[0] & 0xF) * 4
     fields = header.load_be16(6)
-    protocol = header[9]
     packet.pull(header_length)
+    network = network_of(packet)
+    counters = network.ip4
+    counters.reassembly_required += 1
+    is_last = fields & MORE_FRAGMENTS == 0
+    if not is_last:
+        packet.trim(len(packet) & ~7)  # as Linux does: what is cut off may come in another fragment
     device = packet.device
-    if fields & (MORE_FRAGMENTS | _OFFSET_MASK) != 0 and device is not None:
-        counters = device.network.ip4
-        counters.reassembly_required += 1
-        is_last = fields & MORE_FRAGMENTS == 0
-        if not is_last:
-            packet.trim(len(packet) & ~7)  # as Linux does: what is cut off may come in another fragment
-        key = header[12:20].to_bytes() + header[4:6].to_bytes() + bytes([protocol])
-        key += device.number.to_bytes(8, "little")
-        place = (fields & _OFFSET_MASK) * 8
-        whole = reassembler_of(device.network).add(key, packet, place, is_last, monotonic_ns())
-        if whole is None:
-            return
-        if len(whole) > LARGEST:
-            counters.reassembly_fails += 1
-            return
-        counters.reassembly_oks += 1
-        header = whole.span()
-        header.store_be16(2, len(whole))
-        header.store_be16(6, 0)
-        header.store_be16(10, 0)
-        header.store_be16(10, checksum(header[0:header_length]))
-        whole.pull((header[0] & 0xF) * 4)
-        packet = whole
-    packet.transport_start = packet.start
-    deliver(packet, protocol, network_of(packet).ip4)
+    number = 0 if device is None else device.number
+    key = header[12:20].to_bytes() + header[4:6].to_bytes() + bytes([header[9]]) + number.to_bytes(8, "little")
+    place = (fields & _OFFSET_MASK) * 8
+    whole = reassembler_of(network).add(key, packet, place, is_last, monotonic_ns())
+    if whole is None:
+        return None
+    if len(whole) > LARGEST:
+        counters.reassembly_fails += 1
+        return None
+    counters.reassembly_oks += 1
+    header = whole.span()
+    header.store_be16(2, len(whole))
+    header.store_be16(6, 0)
+    header.store_be16(10, 0)
+    header.store_be16(10, checksum(header[0 : (header[0] & 0xF) * 4]))
+    return whole
 
 
 def deliver(packet: Packet, protocol: int, counters: IpCounters) -> None:

@@ -8,7 +8,7 @@ Context: thread context; nothing sleeps.
 
 from typing import Final
 
-from kernel.lang import EMSGSIZE, Errno, final, span_of
+from kernel.lang import EMSGSIZE, Errno, final, noinline, span_of
 from kernel.lib import random
 from kernel.lib.pace import spend
 from kernel.net.internet.addresses import ANY6, is_loopback, is_multicast, owner_of
@@ -17,9 +17,11 @@ from kernel.net.internet.interface_settings import HOP_LIMIT6
 from kernel.net.internet.ipv4 import LARGEST, PIECE_COST, RawListener
 from kernel.net.internet.membership import is_member
 from kernel.net.internet.output import NextHop
+from kernel.net.internet.passage import pass_arrival, pass_output, pass_postrouting
 from kernel.net.internet.routes import BROADCAST, LOCAL, MULTICAST, find_route
 from kernel.net.internet.transport import PROTOCOL_ICMP6, PROTOCOL_TCP, PROTOCOL_UDP, TRANSPORTS
 from kernel.net.link.ethernet import ETHERTYPE_IP6, LINK, LinkProtocol, complete_checksum
+from kernel.net.link.hooks import INPUT, PREROUTING
 from kernel.net.link.network import network_of
 from kernel.net.link.packet import CHECKSUM_PARTIAL, CHECKSUM_VERIFIED, PACKET_HOST, Packet
 from kernel.net.link.segmentation import fits
@@ -114,16 +116,32 @@ def send(
         packet.hop_limit = hop_limit
         packet.traffic_class = traffic_class
         packet.transport_start = packet.start + HEADER
-    elif loops and hop.kind == MULTICAST:
+    if hop.network.hooks6 is not None:
+        send_watched(packet, hop, dont_fragment, loops)
+        return
+    if loops and not hop.device.is_loop and hop.kind == MULTICAST:
         _loop_back(packet, hop)
     transmit(packet, hop, dont_fragment)
+
+
+def send_watched(packet: Packet, hop: NextHop, dont_fragment: bool, loops: bool) -> None:
+    """Send a packet with a complete header where somebody looks on. EPERM, EMSGSIZE, MemoryError, and those of
+    `resolve`.
+    """
+    way = pass_output(packet, hop)
+    if way is None:
+        return
+    if loops and way.kind == MULTICAST and not way.device.is_loop:
+        _loop_back(packet, way)
+    if pass_postrouting(packet, way):
+        transmit(packet, way, dont_fragment)
 
 
 def transmit(packet: Packet, hop: NextHop, dont_fragment: bool) -> None:
     """Send a packet with a complete header, in fragments if need be. EMSGSIZE, MemoryError."""
     if hop.kind == MULTICAST:
         hop.network.ip6.out_multicast += 1
-    if fits(packet, hop.mtu):
+    if packet.fragment_size == 0 and fits(packet, hop.mtu):
         hop.network.ip6.out_transmits += 1
         hop.network.ip6.out_bytes += len(packet)
         hop.transmit(packet)
@@ -148,7 +166,9 @@ def _fragment(packet: Packet, hop: NextHop) -> None:
     """Cut a packet without extension headers (RFC 8200, section 4.5)."""
     if packet.checksum == CHECKSUM_PARTIAL:
         complete_checksum(packet)
-    room = (max(hop.mtu, LEAST_MTU) - HEADER - _FRAGMENT_HEADER) & ~7
+    # What came in fragments, and was put together for hooks, goes on in fragments of that size.
+    mtu = hop.mtu if packet.fragment_size == 0 else min(hop.mtu, packet.fragment_size)
+    room = (max(mtu, LEAST_MTU) - HEADER - _FRAGMENT_HEADER) & ~7
     identification = random.word() & 0xFFFF_FFFF
     protocol = packet.span()[6]
     data = span_of(packet.storage)[packet.start + HEADER : packet.end]
@@ -191,6 +211,9 @@ class Ip6(LinkProtocol):
         counters = device.network.ip6
         counters.in_receives += 1
         counters.in_bytes += len(packet)
+        if device.network.hooks6 is not None:
+            _receive_watched(packet)
+            return
         if packet.from_ourselves and device.is_loop and packet.transport_start == packet.start + HEADER:
             protocol = packet.span()[6]
             if is_multicast(packet.destination) and not is_member(device, packet.destination):
@@ -201,6 +224,42 @@ class Ip6(LinkProtocol):
                 return
         if _check_header(packet):
             _accept(packet)
+
+
+@noinline
+def _receive_watched(packet: Packet) -> None:
+    """Receive a packet where somebody looks on, also from ourselves."""
+    if not _check_header(packet):
+        return
+    hooks = network_of(packet).hooks6
+    if hooks is not None and hooks.want_whole > 0:
+        whole = _join_fragments(packet)
+        if whole is None:
+            return
+        packet = whole
+    if pass_arrival(packet, PREROUTING):
+        _accept(packet)
+
+
+def _join_fragments(packet: Packet) -> Packet | None:
+    """Take a packet that may be a fragment. Returns the packet if it is whole, or the whole packet that it completes,
+    both from the IPv6 header on; or None.
+    """
+    header = packet.span()
+    next_header = header[6]
+    at = HEADER
+    while next_header == HOP_BY_HOP or next_header == DESTINATION_OPTIONS or next_header == ROUTING:
+        if at + 2 > len(header):
+            return packet
+        next_header = header[at]
+        at += 8 + header[at + 1] * 8
+    if next_header != FRAGMENT or at + _FRAGMENT_HEADER > len(header):
+        return packet
+    packet.pull(at)
+    whole = _reassemble(packet)
+    if whole is packet:
+        packet.start = packet.network_start
+    return whole
 
 
 def _check_header(packet: Packet) -> bool:
@@ -246,14 +305,14 @@ def _accept(packet: Packet) -> None:
             return
         counters.in_multicast += 1
         if is_here or is_member(device, destination):
-            _walk(packet)
+            _receive_here(packet)
         return
     if owner_of(network, destination) is not None:
-        _walk(packet)
+        _receive_here(packet)
         return
     route = find_route(network, destination)
     if route is not None and (route.kind == LOCAL or route.kind == BROADCAST):
-        _walk(packet)
+        _receive_here(packet)
     elif route is None or route.device is None:
         if destination == ANY6:
             counters.in_address_errors += 1
@@ -262,6 +321,11 @@ def _accept(packet: Packet) -> None:
         STATE.hook.send_no_route(packet)
     elif packet.link_kind == PACKET_HOST:
         STATE.hook.forward(packet)
+
+
+def _receive_here(packet: Packet) -> None:
+    if network_of(packet).hooks6 is None or pass_arrival(packet, INPUT):
+        _walk(packet)
 
 
 def _walk(packet: Packet) -> None:

@@ -36,6 +36,7 @@ from kernel.net.link.device import (
     transfer_device,
     unregister_device,
 )
+from kernel.net.link.hooks import Hooks
 from kernel.net.link.loopback import LoopbackDevice
 from kernel.net.link.packet import Packet
 from kernel.net.link.part import Part
@@ -67,6 +68,9 @@ class Network(Namespace):
         self.by_name: dict[bytes, NetworkDevice] = {}
         self.next_index: int = 1
         self.taps: list[Tap] = []  # packet sockets
+        self.hooks4: Hooks | None = None  # None while there are none
+        self.hooks6: Hooks | None = None
+        self.onlookers: int = 0  # taps, and `hooks4` and `hooks6`: while there are none, headers need no sums on lo
         self.ways: Ways = Ways()
         self.settings: list[int] = DEFAULT_SETTINGS[:]
         self.time_waits: int = 0  # TCP connections in TIME_WAIT
@@ -97,6 +101,8 @@ class Network(Namespace):
         self.groups: Part = _NO_PART
         self.fragments: Part = _NO_PART
         self.rates: Part = _NO_PART
+        self.firewall: Part = _NO_PART
+        self.connections: Part = _NO_PART  # until somebody wants them tracked
         self.loopback: LoopbackDevice = LoopbackDevice(self)
 
     def acquire(self) -> None:
@@ -137,6 +143,8 @@ class Network(Namespace):
             self.groups,
             self.fragments,
             self.rates,
+            self.firewall,
+            self.connections,
         ]
 
 

@@ -8,7 +8,7 @@ Context: making a packet may raise MemoryError; nothing else does. Nothing sleep
 
 from typing import TYPE_CHECKING, Final
 
-from kernel.lang import Span, final, span_of, u8
+from kernel.lang import Span, final, span_of, u8, u32
 from kernel.lib.bpf import BEYOND, Subject
 
 if TYPE_CHECKING:
@@ -29,6 +29,8 @@ PACKET_BROADCAST: Final = 1
 PACKET_MULTICAST: Final = 2
 PACKET_OTHERHOST: Final = 3
 PACKET_OUTGOING: Final = 4
+
+UNTRACKED: Final = 7  # IP_CT_UNTRACKED
 
 # Addresses by which a filter asks for more than the packet's bytes: from its link header on (SKF_LL_OFF), from its
 # network header on (SKF_NET_OFF), and what is known of it (SKF_AD_OFF).
@@ -71,6 +73,10 @@ class StoragePool:
 _NO_STORAGE: Final = bytearray()
 
 
+class Flow:
+    """What connection tracking knows of the connection that a packet belongs to. Base class."""
+
+
 class Packet(Subject):
     """A packet in one piece. `capacity` bytes of room after `headroom`; or a packet in the storage of another one."""
 
@@ -92,11 +98,14 @@ class Packet(Subject):
         self.link_kind: int = PACKET_HOST  # received: for whom the link meant it
         self.is_relayed: bool = False  # in the backlog: its device is to send it on (`NetworkDevice.relay`)
         self.from_ourselves: bool = False  # came over loopback from our own IP layer: headers and sums need no check
+        self.tracking: u8 = 0  # how it belongs to `connection` (IP_CT_*); UNTRACKED: it is to have none
+        self.mark: u32 = 0  # for those who sort packets (SO_MARK, nft(8)); it never leaves this host
         self.hop_limit: int = 0  # received: TTL or hop limit
         self.traffic_class: int = 0  # received: TOS or traffic class
         self.received_ns: int = 0  # received: wall-clock time, where somebody asked for it
         self.fragment_size: int = 0  # received in fragments: the largest of them, from its IP header on
         self.original_length: int = 0  # in a packet socket's queue: what a filter may have cut
+        self.connection: Flow | None = None  # set by connection tracking
         self.next: Packet | None = None  # for one queue
         self.pool: StoragePool | None = None  # where the storage goes when the packet is done with
 
@@ -157,8 +166,10 @@ class Packet(Subject):
             return 0 if device is None else device.index
         if question == 28:
             return 0 if device is None else device.kind
-        if question == 20 or question == 36 or question == 44 or question == 48:
-            return 0  # mark, processor, VLAN tag
+        if question == 20:
+            return self.mark
+        if question == 36 or question == 44 or question == 48:
+            return 0  # processor, VLAN tag
         return -1
 
     def recycle(self) -> None:
@@ -186,6 +197,18 @@ class Packet(Subject):
         self.source = whole.source
         self.destination = whole.destination
         self.protocol = whole.protocol
+        self.take_ties(whole)
+
+    def take_ties(self, other: "Packet") -> None:
+        """What was said of another packet holds for this one, which is made of it."""
+        self.mark = other.mark
+        self.connection = other.connection
+        self.tracking = other.tracking
+
+    def cut_ties(self) -> None:
+        """The packet leaves: nothing that was said of it here holds where it arrives, but its mark."""
+        self.connection = None
+        self.tracking = 0
 
     def send_on(self) -> None:
         """A received packet is to be sent: what its sender left to a device is still to be done. The segments of a
@@ -216,6 +239,7 @@ class Packet(Subject):
         other.traffic_class = self.traffic_class
         other.received_ns = self.received_ns
         other.fragment_size = self.fragment_size
+        other.take_ties(self)
         return other
 
 

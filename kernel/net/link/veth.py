@@ -56,6 +56,9 @@ class VethDevice(NetworkDevice):
         packet.fragment_size = 0
         packet.received_ns = 0
         packet.from_ourselves = False
+        packet.cut_ties()
+        if peer.network is not self.network:
+            packet.mark = 0
         return BACKLOG.put_frame(packet, peer, is_first(self) or is_first(peer))
 
     def partner(self) -> NetworkDevice | None:

@@ -21,6 +21,7 @@ NLM_F_REQUEST: Final = 0x1
 NLM_F_MULTI: Final = 0x2
 NLM_F_ACK: Final = 0x4
 NLM_F_CAPPED: Final = 0x100
+NLM_F_ACK_TLVS: Final = 0x200
 NLM_F_REPLACE: Final = 0x100
 NLM_F_EXCL: Final = 0x200
 NLM_F_CREATE: Final = 0x400

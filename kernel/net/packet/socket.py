@@ -576,6 +576,7 @@ class PacketTap(Tap):
         if len(sockets) == 1:
             try:
                 socket.network.taps.append(self)
+                socket.network.onlookers += 1
             except MemoryError:
                 sockets.pop()
                 raise
@@ -586,6 +587,7 @@ class PacketTap(Tap):
             sockets.remove(socket)
             if len(sockets) == 0:
                 socket.network.taps.remove(self)
+                socket.network.onlookers -= 1
 
     def saw(self, packet: Packet, device: NetworkDevice, is_outgoing: bool) -> None:
         sockets = packet_sockets_of(device.network).sockets

@@ -130,7 +130,7 @@ class Channel(Wire):
             if not self._find_way(connection):
                 return
             hop = self.hop
-        if not hop.device.is_loop or len(hop.network.taps) > 0:
+        if not hop.device.is_loop or hop.network.onlookers != 0:
             length = len(packet)
             header = packet.span()
             header.store_be16(

@@ -332,7 +332,7 @@ def _answer(network: Network, packet: Packet, local: bytes, remote: bytes) -> No
     """Send a segment that is complete but for its checksum. One that finds no way is dropped."""
     try:
         hop = resolve(network, remote, local)
-        if not hop.device.is_loop:
+        if not hop.device.is_loop or network.onlookers != 0:
             total = pseudo_header(local, remote, PROTOCOL_TCP, len(packet))
             packet.span().store_be16(16, total)
             packet.checksum_start = packet.start

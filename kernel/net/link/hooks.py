@@ -1,0 +1,221 @@
+"""Hooks: places on a packet's way through IP where others look at it, change it, and decide whether it goes on.
+
+The five points are netfilter's. What comes in passes PREROUTING, and then INPUT if it is for this host, or FORWARD and
+POSTROUTING if it is not; what this host sends passes OUTPUT and POSTROUTING. A network has a list of hooks for each
+version of IP and each point, by rising priority. While it has none for a version, IP makes one comparison a packet:
+`Network.hooks4` and `hooks6` are None then.
+
+What a hook may count on: `network_start` is set, and the IP header there is whole and sound; `transport_start` is set,
+and is not after the packet's end. `start` is one of both. A fragment has a transport header only if `Place.offset` is
+0. Whoever changes addresses in the header changes `source` and `destination` too, and looks after checksums.
+
+Context: thread context; nothing sleeps. A hook may raise MemoryError: the packet is dropped.
+"""
+
+from enum import IntEnum
+from typing import TYPE_CHECKING, Final
+
+from kernel.lang import final
+from kernel.net.link.packet import Packet
+
+if TYPE_CHECKING:
+    from kernel.net.link.device import NetworkDevice
+    from kernel.net.link.network import Network
+
+# Families (NFPROTO_*). Hooks are registered for these two.
+FAMILY_IP4: Final = 2
+FAMILY_IP6: Final = 10
+
+# Points (NF_INET_*).
+PREROUTING: Final = 0
+INPUT: Final = 1
+FORWARD: Final = 2
+OUTPUT: Final = 3
+POSTROUTING: Final = 4
+POINTS: Final = 5
+
+# Priorities (NF_IP_PRI_*) of what stands at a known place.
+PRIORITY_RAW: Final = -300
+PRIORITY_CONNECTIONS: Final = -200
+PRIORITY_MANGLE: Final = -150
+PRIORITY_DESTINATION_NAT: Final = -100
+PRIORITY_FILTER: Final = 0
+PRIORITY_SECURITY: Final = 50
+PRIORITY_SOURCE_NAT: Final = 100
+PRIORITY_CONFIRM: Final = 0x7FFF_FFFF  # the last: a connection whose first packet came so far is entered
+
+_NO_PROTOCOL: Final = -1
+_IP4_OFFSET: Final = 0x1FFF
+_IP6_HEADER: Final = 40
+_HOP_BY_HOP: Final = 0
+_ROUTING: Final = 43
+_FRAGMENT: Final = 44
+_AUTHENTICATION: Final = 51
+_DESTINATION_OPTIONS: Final = 60
+
+
+class Verdict(IntEnum):
+    """What becomes of a packet."""
+
+    DROP = 0
+    ACCEPT = 1  # it goes on to the next hook
+    STOLEN = 2  # the hook has it, and has seen to everything
+
+
+@final
+class Place:
+    """Where a packet is on its way. It is for one point, and nobody keeps it."""
+
+    def __init__(self, network: "Network", family: int, point: int) -> None:
+        self.network: Network = network
+        self.family: int = family
+        self.point: int = point
+        self.input: NetworkDevice | None = None  # PREROUTING, INPUT, FORWARD
+        self.output: NetworkDevice | None = None  # FORWARD, OUTPUT, POSTROUTING
+        self.gateway: bytes = b""  # where there is an output: the next hop; empty: the destination itself
+        self.mtu: int = 0  # where there is an output: of the path
+        self.reroute: bool = False  # a hook in OUTPUT asks for a new look-up, by the addresses that the packet has then
+        self.protocol: int = _NO_PROTOCOL  # of the transport header; -1: none was found
+        self.offset: int = 0  # of a fragment, in bytes
+
+    def find_transport(self, packet: Packet) -> None:
+        """Set `protocol`, `offset` and the packet's `transport_start` by its headers."""
+        header = packet.network_header()
+        self.protocol = _NO_PROTOCOL
+        if self.family == FAMILY_IP4:
+            self.protocol = header[9]
+            self.offset = (header.load_be16(6) & _IP4_OFFSET) * 8
+            packet.transport_start = packet.network_start + (header[0] & 0xF) * 4
+            return
+        kind = header[6]
+        at = _IP6_HEADER
+        while at + 8 <= len(header):
+            if kind == _FRAGMENT:
+                self.offset = header.load_be16(at + 2) & 0xFFF8
+                length = 8
+            elif kind == _HOP_BY_HOP or kind == _ROUTING or kind == _DESTINATION_OPTIONS:
+                length = 8 + header[at + 1] * 8
+            elif kind == _AUTHENTICATION:
+                length = 8 + header[at + 1] * 4
+            else:
+                break
+            if self.offset != 0 or at + length > len(header):
+                break
+            kind = header[at]
+            at += length
+        self.protocol = kind
+        packet.transport_start = packet.network_start + at
+
+
+class Hook:
+    """Somebody who looks at packets. Base class."""
+
+    def __init__(self, priority: int) -> None:
+        self.priority: int = priority  # smaller numbers come first
+
+    def look(self, packet: Packet, place: Place) -> Verdict:
+        """Decide about a packet. May change it; may raise MemoryError."""
+        return Verdict.ACCEPT
+
+
+@final
+class Hooks:
+    """A network's hooks for one version of IP.
+
+    Invariant: each list is sorted by priority, and equal ones by the order in which they came.
+    """
+
+    def __init__(self) -> None:
+        self.lists: list[list[Hook]] = [[], [], [], [], []]
+        self.users: int = 0  # hooks, and whoever wants fragments put together
+        self.want_whole: int = 0  # who wants no fragments: IP puts them together before PREROUTING
+
+    def run(self, packet: Packet, place: Place) -> Verdict:
+        """Have all hooks of a point look. May raise MemoryError."""
+        place.find_transport(packet)
+        for hook in self.lists[place.point]:
+            verdict = hook.look(packet, place)
+            if verdict != Verdict.ACCEPT:
+                return verdict
+        return Verdict.ACCEPT
+
+
+def hooks_of(network: "Network", family: int) -> Hooks | None:
+    """The hooks of a network for a version of IP; None if there are none."""
+    return network.hooks4 if family == FAMILY_IP4 else network.hooks6
+
+
+def _use(network: "Network", family: int) -> Hooks:
+    """Raises MemoryError."""
+    hooks = hooks_of(network, family)
+    if hooks is None:
+        hooks = Hooks()
+        if family == FAMILY_IP4:
+            network.hooks4 = hooks
+        else:
+            network.hooks6 = hooks
+    if hooks.users == 0:
+        network.onlookers += 1
+    hooks.users += 1
+    return hooks
+
+
+def _unuse(network: "Network", family: int, hooks: Hooks) -> None:
+    hooks.users -= 1
+    if hooks.users > 0:
+        return
+    network.onlookers -= 1
+    if family == FAMILY_IP4:
+        network.hooks4 = None
+    else:
+        network.hooks6 = None
+
+
+def register_hook(network: "Network", family: int, point: int, hook: Hook) -> None:
+    """Enter a hook, after those of its priority. Raises MemoryError, with nothing done."""
+    hooks = _use(network, family)
+    entries = hooks.lists[point]
+    at = len(entries)
+    while at > 0 and entries[at - 1].priority > hook.priority:
+        at -= 1
+    try:
+        entries.insert(at, hook)
+    except MemoryError:
+        _unuse(network, family, hooks)
+        raise
+
+
+def unregister_hook(network: "Network", family: int, point: int, hook: Hook) -> None:
+    """Take a hook out that was registered."""
+    hooks = hooks_of(network, family)
+    if hooks is not None:
+        hooks.lists[point].remove(hook)
+        _unuse(network, family, hooks)
+
+
+def want_whole(network: "Network", family: int) -> None:
+    """From now on IP puts fragments together before PREROUTING. Raises MemoryError."""
+    _use(network, family).want_whole += 1
+
+
+def want_whole_no_more(network: "Network", family: int) -> None:
+    """The reverse of `want_whole`."""
+    hooks = hooks_of(network, family)
+    if hooks is not None:
+        hooks.want_whole -= 1
+        _unuse(network, family, hooks)
+
+
+def take_addresses_from_header(packet: Packet) -> None:
+    """The IP header was changed: set what the packet says of it anew."""
+    header = packet.network_header()
+    if len(packet.source) == 4:
+        packet.source = header[12:16].to_bytes()
+        packet.destination = header[16:20].to_bytes()
+        packet.hop_limit = header[8]
+        packet.traffic_class = header[1]
+    else:
+        packet.source = header[8:24].to_bytes()
+        packet.destination = header[24:40].to_bytes()
+        packet.hop_limit = header[7]
+        packet.traffic_class = header.load_be16(0) >> 4 & 0xFF

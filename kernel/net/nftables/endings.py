@@ -1,0 +1,77 @@
+"""The end of a network's firewall.
+
+Context: the network thread; nothing sleeps.
+"""
+
+from typing import Final
+
+from kernel.lang import final
+from kernel.lib.pace import spend
+from kernel.net.link.network import Network
+from kernel.net.link.thread import Work, schedule_work
+from kernel.net.nftables.base_chains import unregister_chain
+from kernel.net.nftables.expression import finish_all
+from kernel.net.nftables.model import Chain, Firewall, Table, firewall_of
+from kernel.net.nftables.sets import DataSet
+
+_RULES: Final = 200  # at a turn
+_RULE_COST: Final = 300  # instructions
+
+
+@final
+class Demolition(Work):
+    """Takes the tables of a network apart that has ended, a share at each turn: rules refer to the network, and chains
+    and sets to their tables.
+    """
+
+    def __init__(self, network: Network) -> None:
+        super().__init__()
+        self.network: Network | None = network
+
+    def run(self, now_ns: int) -> None:
+        network = self.network
+        if network is None:
+            return
+        firewall = firewall_of(network)
+        left = _RULES
+        while left > 0 and len(firewall.tables) > 0:
+            left -= _take_apart(network, firewall, firewall.tables[len(firewall.tables) - 1], left)
+        if len(firewall.tables) > 0:
+            schedule_work(self)
+        else:
+            self.network = None
+
+
+def _take_apart(network: Network, firewall: Firewall, table: Table, share: int) -> int:
+    """A share of a table; returns how much it was, at least 1."""
+    done = 1
+    for chain in table.chains.all_in(0):
+        unregister_chain(network, chain)
+        while len(chain.rules) > 0 and done < share:
+            finish_all(chain.rules.pop().expressions)
+            done += 1
+        if len(chain.rules) > 0:
+            return done
+        _empty(chain)
+        table.chains.remove(chain)
+        done += 1
+        if done >= share:
+            return done
+    for each in table.sets.all_in(0):
+        if isinstance(each, DataSet):
+            each.end()
+    firewall.tables.pop()
+    spend(done * _RULE_COST)
+    return done
+
+
+def _empty(chain: Chain) -> None:
+    chain.active = []
+    chain.by_handle.clear()
+    chain.table = None
+
+
+def end_firewall(network: Network) -> None:
+    """A network has ended. Raises MemoryError, with nothing done."""
+    if len(firewall_of(network).tables) > 0:
+        schedule_work(Demolition(network))
