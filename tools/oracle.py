@@ -18,6 +18,7 @@ from tools.paths import ORACLE
 MODULES = (
     "virtio_blk", "loop", "failover", "net_failover", "virtio_net",
     "inet_diag", "tcp_diag", "udp_diag", "raw_diag", "unix_diag", "veth", "dummy", "overlay",
+    "libcrc32c", "nfnetlink", "nf_defrag_ipv4", "nf_defrag_ipv6", "nf_conntrack", "nf_conntrack_netlink",
 )
 
 
