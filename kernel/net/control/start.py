@@ -28,6 +28,7 @@ from kernel.net.link import thread
 from kernel.net.link.loopback import BACKLOG
 from kernel.net.netlink import connections
 from kernel.net.netlink import family as netlink_family
+from kernel.net.nftables import subsystem as nftables
 from kernel.net.packet import socket as packet_socket
 from kernel.net.proc import connections as connection_table
 from kernel.net.proc import socket_tables, statistics, tables
@@ -55,6 +56,7 @@ _ = (
     ndp,
     netlink_family,
     networks,
+    nftables,
     packet_socket,
     redirect_messages,
     router_discovery,

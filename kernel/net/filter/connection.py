@@ -77,6 +77,7 @@ class Connection(Flow):
         self.is_timed: bool = False  # the times are shown
         self.started_ns: int = 0  # of the wall clock
         self.stopped_ns: int = 0
+        self.is_by_program: bool = False  # made by ctnetlink
         self.is_reported: bool = False  # listeners hear of it
         self.changes: int = 0  # EVENT_*: what they have not heard of yet
 

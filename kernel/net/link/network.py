@@ -101,6 +101,7 @@ class Network(Namespace):
         self.groups: Part = _NO_PART
         self.fragments: Part = _NO_PART
         self.rates: Part = _NO_PART
+        self.firewall: Part = _NO_PART
         self.connections: Part = _NO_PART  # until somebody wants them tracked
         self.loopback: LoopbackDevice = LoopbackDevice(self)
 
@@ -142,6 +143,7 @@ class Network(Namespace):
             self.groups,
             self.fragments,
             self.rates,
+            self.firewall,
             self.connections,
         ]
 

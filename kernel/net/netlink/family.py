@@ -5,11 +5,13 @@ from kernel.lib.credentials import Credentials
 from kernel.net.link.network import Network
 from kernel.net.netlink import notify
 from kernel.net.netlink.diagnosis_socket import DiagnosisSocket
+from kernel.net.netlink.filter_socket import FilterSocket
 from kernel.net.netlink.generic_socket import GenericSocket
 from kernel.net.netlink.route_socket import RouteSocket
 from kernel.net.netlink.socket import (
     NETLINK_GENERIC,
     NETLINK_KOBJECT_UEVENT,
+    NETLINK_NETFILTER,
     NETLINK_ROUTE,
     NETLINK_SOCK_DIAG,
     NetlinkSocket,
@@ -31,6 +33,8 @@ def make_netlink_socket(kind: int, protocol: int, credentials: Credentials, netw
         return DiagnosisSocket(kind, credentials, network)
     if protocol == NETLINK_GENERIC:
         return GenericSocket(kind, credentials, network)
+    if protocol == NETLINK_NETFILTER:
+        return FilterSocket(kind, credentials, network)
     if protocol == NETLINK_KOBJECT_UEVENT:
         return NetlinkSocket(kind, protocol, credentials, network)
     raise Errno(EPROTONOSUPPORT)

@@ -16,6 +16,7 @@ from kernel.net.netlink.messages import (
     FIRST_TYPE,
     HEADER_SIZE,
     NLM_F_ACK,
+    NLM_F_ACK_TLVS,
     NLM_F_CAPPED,
     NLM_F_MULTI,
     NLM_F_REQUEST,
@@ -27,6 +28,7 @@ from kernel.net.netlink.messages import (
 )
 from kernel.net.netlink.socket import Datagram, NetlinkSocket
 
+_MISTAKE_OFFSET: Final = 2  # NLMSGERR_ATTR_OFFS
 _REQUEST_COST: Final = 20_000  # instructions
 
 
@@ -57,7 +59,7 @@ class RequestSocket(NetlinkSocket):
             if request.has(NLM_F_REQUEST) and request.kind >= FIRST_TYPE:
                 self._handle_one(request)
             elif request.has(NLM_F_ACK):
-                self._acknowledge(request, 0)
+                self.acknowledge(request, 0, 0)
             ethernet.drain()
             position += aligned(length)
             pace(_REQUEST_COST)
@@ -78,17 +80,27 @@ class RequestSocket(NetlinkSocket):
         except MemoryError:
             error = ENOMEM
         if error != 0 or request.has(NLM_F_ACK):
-            self._acknowledge(request, error)
+            self.acknowledge(request, error, self.mistake() if error != 0 else 0)
 
-    def _acknowledge(self, request: Request, error: int) -> None:
-        """NLMSG_ERROR: the error, 0 for success, and the request's header; after a failure all of it."""
+    def mistake(self) -> int:
+        """Where in the last request the attribute is that was wrong, from its header on; 0: not known."""
+        return 0
+
+    def acknowledge(self, request: Request, error: int, mistake: int) -> None:
+        """NLMSG_ERROR: the error, 0 for success, and the request's header; after a failure all of it, and where its
+        mistake is, for those who want to know.
+        """
         whole = error != 0 and not self.caps_acknowledgements
+        tells = mistake != 0 and self.extends_acknowledgements
         writer = MessageWriter()
-        writer.answer_to(request.sequence, self.port, 0 if whole else NLM_F_CAPPED)
+        flags = (0 if whole else NLM_F_CAPPED) | (NLM_F_ACK_TLVS if tells else 0)
+        writer.answer_to(request.sequence, self.port, flags)
         writer.begin(NLMSG_ERROR)
         writer.u32(-error)
         writer.raw(request.raw if whole else request.raw[:HEADER_SIZE])
         writer.pad()
+        if tells:
+            writer.attribute_u32(_MISTAKE_OFFSET, mistake)
         writer.end()
         self.enqueue(Datagram(bytes(writer.data), 0, 0))
 

@@ -52,6 +52,7 @@ from kernel.task import current
 
 NETLINK_ROUTE: Final = 0
 NETLINK_SOCK_DIAG: Final = 4
+NETLINK_NETFILTER: Final = 12
 NETLINK_KOBJECT_UEVENT: Final = 15
 NETLINK_GENERIC: Final = 16
 

@@ -16,9 +16,10 @@ from kernel.net.filter.tcp_state import ESTABLISHED
 from kernel.net.filter.tracking_settings import SETTINGS
 from kernel.net.link.device import NetworkDevice
 from kernel.net.link.network import FIRST_NETWORK
+from kernel.net.netlink.filter_socket import subsystem_of
 from kernel.net.netlink.messages import NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, MessageWriter, Request
 from kernel.net.netlink.socket import NetlinkSocket
-from kernel.net.netlink.subsystems import message_of, subsystem_of
+from kernel.net.netlink.subsystems import message_of
 from kernel.net.proc import connections as proc
 from kernel.net.sockets.socket import SOCK_RAW
 from kernel.time import monotonic_ns
@@ -89,8 +90,8 @@ def ask(message: int, flags: int, payload: bytes = b"", family: int = INET, subs
     body = bytes([family, 0, 0, 0]) + payload
     raw = struct.pack("<IHHII", 16 + len(body), subsystem << 8 | message, flags | 1, 7, 0) + body
     request = Request(raw, 0, FIRST_NETWORK, None)
-    found = subsystem_of(request)
-    assert found is not None and message_of(request) == message
+    found = subsystem_of(request.kind)
+    assert message_of(request) == message
     writer = MessageWriter()
     if found.wants_dump(request):
         assert found.dump(request, writer) == 0

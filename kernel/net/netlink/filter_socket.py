@@ -1,0 +1,274 @@
+"""NETLINK_NETFILTER: requests to the parts of netfilter, and batches of them (libmnl's and libnftnl's protocol).
+
+A message's type names a part, its subsystem, and what it is to do. What changes rules comes in batches: messages between
+NFNL_MSG_BATCH_BEGIN and NFNL_MSG_BATCH_END, all of which take effect together, or none. A message that fails does not
+keep the others from being looked at, so that a program learns of all its mistakes; the answers follow at the end.
+
+Only the network's administrator may ask at all.
+
+Context: system calls; between messages others may run.
+Source: linux/netfilter/nfnetlink.h (numbers), netlink(7).
+"""
+
+from typing import Final
+
+from kernel.lang import EINVAL, ENOMEM, EOPNOTSUPP, EPERM, ERESTART, Errno, final, span_of
+from kernel.lib.capabilities import CAP_NET_ADMIN
+from kernel.lib.credentials import Credentials
+from kernel.lib.pace import is_dying, pace
+from kernel.net.link import ethernet
+from kernel.net.link.network import Network
+from kernel.net.netlink.messages import (
+    FIRST_TYPE,
+    HEADER_SIZE,
+    NLM_F_ACK,
+    NLM_F_DUMP,
+    NLM_F_REQUEST,
+    MessageWriter,
+    Request,
+    aligned,
+    find_attribute,
+)
+from kernel.net.netlink.request_socket import RequestSocket
+from kernel.net.netlink.socket import NETLINK_NETFILTER
+from kernel.task import current
+
+HEADER: Final = 4  # struct nfgenmsg: family, version, a number for the subsystem
+_BATCH_BEGIN: Final = 0x10
+_BATCH_END: Final = 0x11
+_GENERATION: Final = 1  # NFNL_BATCH_GENID
+_NFTABLES: Final = 10  # NFNL_SUBSYS_NFTABLES
+_MESSAGE_COST: Final = 20_000  # instructions
+_MOST_ERRORS: Final = 1024  # of a batch: the others are not reported
+
+
+class Batch:
+    """Changes that take effect together. Base class."""
+
+    def add(self, request: Request) -> None:
+        """Look at a message. Raises Errno, MemoryError: the batch will fail."""
+        raise Errno(EINVAL)
+
+    def commit(self) -> None:
+        """Let all of it take effect. Raises Errno, MemoryError, with nothing done; then `abort` follows."""
+
+    def abort(self) -> None:
+        """Forget all of it."""
+
+
+class Subsystem:
+    """A part of netfilter that takes messages. Base class."""
+
+    def wants_dump(self, request: Request) -> bool:
+        """Whether a request is for all there is."""
+        return request.flags & NLM_F_DUMP == NLM_F_DUMP
+
+    def dump(self, request: Request, writer: MessageWriter) -> int:
+        """As for `RequestSocket`."""
+        raise Errno(EINVAL)
+
+    def carry_out(self, request: Request, writer: MessageWriter) -> None:
+        """As for `RequestSocket`."""
+        raise Errno(EINVAL)
+
+    def takes_batches(self) -> bool:
+        """Whether it has batches."""
+        return False
+
+    def begin(self, network: Network, port: int, generation: int) -> Batch:
+        """Begin a batch, for a program that knows this generation (0: any). Sleeps while there is another one in the
+        network. Raises ERESTART, MemoryError.
+        """
+        raise Errno(EOPNOTSUPP)
+
+    def end(self, network: Network) -> None:
+        """The batch is over: others may begin."""
+
+
+@final
+class Subsystems:
+    """By number."""
+
+    def __init__(self) -> None:
+        self.by_number: dict[int, Subsystem] = {}
+
+
+SUBSYSTEMS: Final = Subsystems()
+
+
+def register_subsystem(number: int, subsystem: Subsystem) -> None:
+    """Enter one. Called while the kernel is built."""
+    SUBSYSTEMS.by_number[number] = subsystem
+
+
+@final
+class Mistake:
+    """Where in a message its mistake is, for those who wanted to know more than an errno (NLMSGERR_ATTR_OFFS)."""
+
+    def __init__(self) -> None:
+        self.place: int = 0  # of the attribute, from the message's header on; 0: not known
+
+
+MISTAKE: Final = Mistake()
+"""Set right before an error is raised."""
+
+
+@final
+class Answer:
+    """An acknowledgment that waits for the batch's end."""
+
+    def __init__(self, request: Request, error: int, place: int) -> None:
+        self.request: Request = request
+        self.error: int = error
+        self.place: int = place
+
+
+def subsystem_of(kind: int) -> Subsystem:
+    """Raises EINVAL."""
+    found = SUBSYSTEMS.by_number.get(kind >> 8)
+    if found is None:
+        raise Errno(EINVAL)
+    return found
+
+
+class FilterSocket(RequestSocket):
+    """A socket of NETLINK_NETFILTER."""
+
+    def __init__(self, kind: int, credentials: Credentials, network: Network) -> None:
+        super().__init__(kind, NETLINK_NETFILTER, credentials, network)
+
+    def handle(self, data: bytes, opener: Credentials | None) -> None:
+        if len(data) < HEADER_SIZE:
+            return
+        length = span_of(data).load_u32(0)
+        if length < HEADER_SIZE or length > len(data):
+            return
+        request = Request(data[:length], self.port, self.network, opener)
+        owner = self.network.owner
+        is_allowed = current().credentials.capable_in(owner, CAP_NET_ADMIN)
+        if not is_allowed or (opener is not None and not opener.capable_in(owner, CAP_NET_ADMIN)):
+            self.acknowledge(request, EPERM, 0)
+        elif request.kind == _BATCH_BEGIN:
+            self._handle_batch(request, data, opener)
+        else:
+            super().handle(data, opener)
+
+    # ---- Single requests --------------------------------------------------------------------------------------
+
+    def wants_dump(self, request: Request) -> bool:
+        MISTAKE.place = 0
+        if len(request.raw) < HEADER_SIZE + HEADER:
+            return False
+        return subsystem_of(request.kind).wants_dump(request)
+
+    def dump(self, request: Request, writer: MessageWriter) -> int:
+        return subsystem_of(request.kind).dump(request, writer)
+
+    def carry_out(self, request: Request, writer: MessageWriter) -> None:
+        if len(request.raw) >= HEADER_SIZE + HEADER:
+            subsystem_of(request.kind).carry_out(request, writer)
+
+    def mistake(self) -> int:
+        return MISTAKE.place
+
+    # ---- Batches ----------------------------------------------------------------------------------------------
+
+    def _handle_batch(self, first: Request, data: bytes, opener: Credentials | None) -> None:
+        """All batches of a datagram: what comes after the end of one begins another."""
+        if len(first.raw) < HEADER_SIZE + HEADER:
+            return
+        number = span_of(first.raw).load_be16(HEADER_SIZE + 2)
+        if span_of(first.raw).load_u16(HEADER_SIZE + 2) == _NFTABLES:
+            number = _NFTABLES  # old programs wrote it in the machine's order
+        subsystem = SUBSYSTEMS.by_number.get(number)
+        if subsystem is None or not subsystem.takes_batches():
+            self.acknowledge(first, EOPNOTSUPP, 0)
+            return
+        told = find_attribute(first.raw, HEADER_SIZE + HEADER, _GENERATION)
+        generation = span_of(told).load_be32(0) if len(told) >= 4 else 0
+        try:
+            batch = subsystem.begin(self.network, self.port, generation)
+        except Errno as failure:
+            self.acknowledge(first, failure.code, 0)
+            return
+        try:
+            self._fill(batch, first, data, number, opener)
+        finally:
+            subsystem.end(self.network)
+
+    def _fill(self, batch: Batch, first: Request, data: bytes, number: int, opener: Credentials | None) -> None:
+        """Look at the messages of a batch, and let it take effect if it is complete and nothing failed."""
+        answers: list[Answer] = []
+        if first.has(NLM_F_ACK):
+            answers.append(Answer(first, 0, 0))
+        has_failed = False
+        is_complete = False
+        span = span_of(data)
+        position = aligned(len(first.raw))
+        last = first
+        while len(data) - position >= HEADER_SIZE:
+            length = span.load_u32(position)
+            if length < HEADER_SIZE + HEADER or length > len(data) - position:
+                answers.clear()
+                has_failed = True
+                break
+            request = Request(data[position : position + length], self.port, self.network, opener)
+            position += aligned(length)
+            if request.has(NLM_F_REQUEST) and request.kind == _BATCH_BEGIN:
+                answers.clear()
+                has_failed = True
+                break
+            if request.has(NLM_F_REQUEST) and request.kind == _BATCH_END:
+                is_complete = True
+                last = request
+                break
+            error = self._add(batch, request, number)
+            if error != 0:
+                has_failed = True
+            if (error != 0 or request.has(NLM_F_ACK)) and len(answers) < _MOST_ERRORS:
+                answers.append(Answer(request, error, MISTAKE.place))
+            pace(_MESSAGE_COST)
+            if is_dying():
+                has_failed = True
+                break
+        error = 0
+        if is_complete and not has_failed:
+            error = self._commit(batch)
+            if error != 0:
+                self.acknowledge(first, error, 0)
+            elif last.has(NLM_F_ACK):
+                answers.append(Answer(last, 0, 0))
+        if has_failed or not is_complete or error != 0:
+            batch.abort()
+        for answer in answers:
+            self.acknowledge(answer.request, answer.error, answer.place)
+        ethernet.drain()
+
+    def _add(self, batch: Batch, request: Request, number: int) -> int:
+        """Returns an errno, 0 for success."""
+        MISTAKE.place = 0
+        if not request.has(NLM_F_REQUEST) or request.kind < FIRST_TYPE or request.kind >> 8 != number:
+            return EINVAL
+        try:
+            batch.add(request)
+        except Errno as failure:
+            return failure.code
+        except MemoryError:
+            return ENOMEM
+        MISTAKE.place = 0
+        return 0
+
+    def _commit(self, batch: Batch) -> int:
+        try:
+            batch.commit()
+        except Errno as failure:
+            return failure.code
+        except MemoryError:
+            return ENOMEM
+        return 0
+
+
+def check_generation(known: int, present: int) -> None:
+    """A program's view is current. Raises ERESTART."""
+    if known != 0 and known != present:
+        raise Errno(ERESTART)

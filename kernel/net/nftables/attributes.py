@@ -1,0 +1,160 @@
+"""Attributes of nf_tables' messages: numbers are in the network's order, and attributes lie in attributes.
+
+Context: any; nothing sleeps.
+Source: linux/netfilter/nf_tables.h (names and numbers), netlink(7).
+"""
+
+from typing import Final
+
+from kernel.lang import EINVAL, ERANGE, Errno, final, span_of
+from kernel.net.netlink.filter_socket import MISTAKE
+from kernel.net.netlink.messages import MessageWriter, aligned
+
+LIST_ELEMENT: Final = 1  # NFTA_LIST_ELEM
+_HEADER: Final = 4
+_TYPE_MASK: Final = 0x3FFF
+_WORD: Final = 0xFFFF_FFFF
+_MOST_LIST: Final = 65536
+
+
+@final
+class Attributes:
+    """The attributes that stand in a part of a message. What does not fit at its end is ignored, as on Linux."""
+
+    def __init__(self, raw: bytes, start: int, end: int) -> None:
+        self.raw: bytes = raw  # the message from its header on
+        self.start: int = start
+        self.end: int = min(end, len(raw))
+
+    def find(self, kind: int) -> int:
+        """Where the last attribute of a type stands in `raw`; -1 without one."""
+        span = span_of(self.raw)
+        found = -1
+        at = self.start
+        while self.end - at >= _HEADER:
+            length = span.load_u16(at)
+            if length < _HEADER or length > self.end - at:
+                break
+            if span.load_u16(at + 2) & _TYPE_MASK == kind:
+                found = at
+            at += aligned(length)
+        return found
+
+    def has(self, kind: int) -> bool:
+        """Whether there is one of a type."""
+        return self.find(kind) >= 0
+
+    def blame(self, kind: int) -> None:
+        """The error that is about to be raised is about this attribute."""
+        MISTAKE.place = max(self.find(kind), 0)
+
+    def blame_all(self) -> None:
+        """It is about the attribute that these stand in."""
+        MISTAKE.place = max(self.start - _HEADER, 0)
+
+    def payload(self, kind: int) -> bytes:
+        """What is in an attribute; b"" without one."""
+        at = self.find(kind)
+        if at < 0:
+            return b""
+        return self.raw[at + _HEADER : at + span_of(self.raw).load_u16(at)]
+
+    def nested(self, kind: int) -> "Attributes":
+        """The attributes in an attribute; none without one."""
+        at = self.find(kind)
+        if at < 0:
+            return Attributes(self.raw, self.start, self.start)
+        return Attributes(self.raw, at + _HEADER, at + span_of(self.raw).load_u16(at))
+
+    def _number(self, kind: int, size: int) -> int:
+        """Where the number in an attribute stands. Raises ERANGE."""
+        at = self.find(kind)
+        if at < 0:
+            return -1
+        if span_of(self.raw).load_u16(at) < _HEADER + size:
+            MISTAKE.place = at
+            raise Errno(ERANGE)
+        return at + _HEADER
+
+    def be32(self, kind: int, default: int = 0) -> int:
+        """The number in an attribute. Raises ERANGE if it is too short."""
+        at = self._number(kind, 4)
+        return default if at < 0 else span_of(self.raw).load_be32(at)
+
+    def be64(self, kind: int, default: int = 0) -> int:
+        """The same with 64 bits; a number past what an int holds is the greatest int."""
+        at = self._number(kind, 8)
+        if at < 0:
+            return default
+        high = span_of(self.raw).load_be32(at)
+        if high >> 31 != 0:
+            return 0x7FFF_FFFF_FFFF_FFFF
+        return high << 32 | span_of(self.raw).load_be32(at + 4)
+
+    def be16(self, kind: int, default: int = 0) -> int:
+        """The same with 16 bits."""
+        at = self._number(kind, 2)
+        return default if at < 0 else span_of(self.raw).load_be16(at)
+
+    def byte(self, kind: int, default: int = 0) -> int:
+        """The same with 8 bits."""
+        at = self._number(kind, 1)
+        return default if at < 0 else self.raw[at]
+
+    def text(self, kind: int, limit: int) -> bytes:
+        """A string without the zero at its end; b"" without one. Raises ERANGE for a longer one than `limit`."""
+        at = self.find(kind)
+        value = self.payload(kind)
+        if at >= 0 and len(value) == 0:
+            MISTAKE.place = at
+            raise Errno(ERANGE)
+        end = value.find(b"\0")
+        if end >= 0:
+            value = value[:end]
+        if len(value) > limit:
+            MISTAKE.place = at
+            raise Errno(ERANGE)
+        return value
+
+    def elements(self, kind: int = LIST_ELEMENT) -> "list[Attributes]":
+        """The lists of attributes that stand here as attributes of one type. Raises EINVAL for another type,
+        MemoryError.
+        """
+        span = span_of(self.raw)
+        found: list[Attributes] = []
+        at = self.start
+        while self.end - at >= _HEADER and len(found) < _MOST_LIST:
+            length = span.load_u16(at)
+            if length < _HEADER or length > self.end - at:
+                break
+            if span.load_u16(at + 2) & _TYPE_MASK != kind:
+                MISTAKE.place = at
+                raise Errno(EINVAL)
+            found.append(Attributes(self.raw, at + _HEADER, at + length))
+            at += aligned(length)
+        return found
+
+
+def be16(value: int) -> bytes:
+    """Two bytes."""
+    return bytes([value >> 8 & 0xFF, value & 0xFF])
+
+
+def be32(value: int) -> bytes:
+    """Four bytes."""
+    return bytes([value >> 24 & 0xFF, value >> 16 & 0xFF, value >> 8 & 0xFF, value & 0xFF])
+
+
+def put32(writer: MessageWriter, kind: int, value: int) -> None:
+    """An attribute with a number of 32 bits."""
+    writer.attribute(kind, be32(value))
+
+
+def put64(writer: MessageWriter, kind: int, value: int) -> None:
+    """The same with 64 bits."""
+    writer.attribute(kind, be32(value >> 32) + be32(value & _WORD))
+
+
+def put_text(writer: MessageWriter, kind: int, value: bytes) -> None:
+    """A string, with a zero at its end."""
+    writer.attribute(kind, value + b"\0")

@@ -1,0 +1,84 @@
+"""Base chains are registered as hooks, at one point of each version of IP that their table's family is for.
+
+Chains of type nat see the first packet of a connection alone: connection tracking asks them. It enters itself here; a
+kernel without it has no such chains.
+
+Context: batches, and the end of networks; nothing sleeps.
+"""
+
+from typing import Final
+
+from kernel.lang import ENOENT, Errno, final
+from kernel.net.link.hooks import Hook, register_hook, unregister_hook
+from kernel.net.link.network import Network
+from kernel.net.nftables.evaluate import ChainHook
+from kernel.net.nftables.model import TABLE_DORMANT, TYPE_NAT, Chain, Firewall, Table, families_of
+
+
+class NatChains:
+    """Where chains of type nat are entered. Base class: nowhere."""
+
+    def is_there(self) -> bool:
+        """Whether there can be any."""
+        return False
+
+    def enter(self, network: Network, family: int, point: int, hook: Hook) -> None:
+        """Have a chain asked about new connections. Raises ENOENT, MemoryError, with nothing done."""
+        raise Errno(ENOENT)
+
+    def leave(self, network: Network, family: int, point: int, hook: Hook) -> None:
+        """The reverse."""
+
+
+@final
+class NatPlace:
+    """Whoever has them."""
+
+    def __init__(self) -> None:
+        self.chains: NatChains = NatChains()
+
+
+NAT: Final = NatPlace()
+
+
+def register_chain(network: Network, firewall: Firewall, table: Table, chain: Chain) -> None:
+    """Have packets go through a base chain, unless its table sleeps. Raises MemoryError, with nothing done."""
+    base = chain.base
+    if base is None or chain.hook is not None or table.next_flags & TABLE_DORMANT != 0:
+        return
+    hook = ChainHook(chain, firewall, base.priority)
+    done = 0
+    families = families_of(table.family)
+    try:
+        for family in families:
+            if base.kind == TYPE_NAT:
+                NAT.chains.enter(network, family, base.point, hook)
+            else:
+                register_hook(network, family, base.point, hook)
+            done += 1
+    except (Errno, MemoryError):
+        for i in range(done):
+            _take_out(network, families[i], chain, hook)
+        raise
+    chain.families = families
+    chain.hook = hook
+
+
+def _take_out(network: Network, family: int, chain: Chain, hook: Hook) -> None:
+    base = chain.base
+    if base is None:
+        return
+    if base.kind == TYPE_NAT:
+        NAT.chains.leave(network, family, base.point, hook)
+    else:
+        unregister_hook(network, family, base.point, hook)
+
+
+def unregister_chain(network: Network, chain: Chain) -> None:
+    """Packets go through it no more, if they did."""
+    hook = chain.hook
+    if hook is None:
+        return
+    for family in chain.families:
+        _take_out(network, family, chain, hook)
+    chain.hook = None

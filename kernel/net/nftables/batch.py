@@ -1,0 +1,261 @@
+"""Batches of changes to a network's firewall, and what a message is read against.
+
+A message makes its change in the next generation at once, as a `Step`; packets see none of it. At the end all that can
+fail is done: chains are checked, what packets will see is prepared, hooks are registered. Then one assignment makes the
+next generation the present one, and each step tidies up after itself. A batch that fails undoes its steps, the last one
+first.
+
+Context: batches hold the firewall's lock, and sleep.
+"""
+
+from typing import Final
+
+from kernel.lang import EINVAL, EMLINK, ENOENT, Errno, final
+from kernel.lib.pace import pace
+from kernel.net.link.network import Network
+from kernel.net.netlink.messages import MessageWriter, Request
+from kernel.net.nftables.attributes import Attributes
+from kernel.net.nftables.base_chains import register_chain, unregister_chain
+from kernel.net.nftables.evaluate import DEPTH
+from kernel.net.nftables.expression import LOADERS, Expression
+from kernel.net.nftables.model import NAME_LIMIT, NOWHERE, Chain, Firewall, Rule, StatefulObject, Table
+from kernel.net.nftables.sets import SET_ANONYMOUS, DataSet
+
+_WORD: Final = 0xFFFF_FFFF
+_STEP_COST: Final = 300  # instructions
+_RULE_COST: Final = 100
+_EXPRESSION_NAME_LIMIT: Final = 31
+
+
+class Step:
+    """A change. Base class."""
+
+    def __init__(self, request: Request) -> None:
+        self.request: Request = request  # that asked for it
+
+    def report(self, writer: MessageWriter, firewall: Firewall) -> None:
+        """Write the message by which listeners hear of it, if there is one."""
+
+    def complete(self) -> None:
+        """It has taken effect: what was before may go."""
+
+    def undo(self) -> None:
+        """It never was."""
+
+
+@final
+class Batch:
+    """The changes so far."""
+
+    def __init__(self, network: Network, firewall: Firewall, port: int) -> None:
+        self.network: Network = network
+        self.firewall: Firewall = firewall
+        self.port: int = port  # of the socket that sends it
+        self.steps: list[Step] = []
+        self.chains: dict[Chain, bool] = {}  # whose rules have changed
+        self.sets: dict[DataSet, bool] = {}  # whose elements have changed
+        self.new_chains: list[Chain] = []
+        self.new_sets: list[DataSet] = []
+        self.new_rules: dict[int, Rule] = {}  # by the numbers that the batch gave them
+        self.tables: dict[Table, bool] = {}  # that are to be checked
+        self.policies: list[Chain] = []  # of which the policy changes
+        self.generation: int = firewall.next_cursor()
+
+    def add(self, step: Step) -> None:
+        """Raises MemoryError: then the change must be undone by the caller."""
+        self.steps.append(step)
+
+    def add_made(self, step: Step) -> None:
+        """The same for a change that has been made: it is undone if there is no memory."""
+        try:
+            self.steps.append(step)
+        except MemoryError:
+            step.undo()
+            raise
+
+    def commit(self) -> None:
+        """Raises EINVAL, EMLINK, EOPNOTSUPP, MemoryError: then `abort` follows."""
+        if len(self.steps) == 0:
+            return
+        for made in self.new_sets:
+            if made.flags & SET_ANONYMOUS != 0 and made.uses == 0 and made.is_in(self.generation):
+                raise Errno(EINVAL)
+        for table in list(self.tables.keys()):
+            _check(table, self.generation)
+        for chain in list(self.chains.keys()):
+            self._prepare(chain)
+        for changed in list(self.sets.keys()):
+            changed.prepare(self.generation)
+        for table in self.firewall.tables:
+            self._register(table)
+        self._take_effect()
+        for chain in list(self.chains.keys()):
+            chain.rules = chain.active[:]
+            pace(_STEP_COST + len(chain.rules))
+        for step in self.steps:
+            step.complete()
+            pace(_STEP_COST)
+
+    def _prepare(self, chain: Chain) -> None:
+        """List the rules that packets will see."""
+        prepared: list[Rule] = []
+        for rule in list(chain.rules):
+            if rule.is_in(self.generation):
+                prepared.append(rule)
+            pace(_RULE_COST)
+        chain.prepared = prepared
+
+    def _register(self, table: Table) -> None:
+        """Register base chains that are new, or whose table sleeps no more. Raises MemoryError."""
+        if table.is_in(self.generation):
+            for chain in self.new_chains:
+                if chain.base is not None and chain.table is table and chain.is_in(self.generation):
+                    register_chain(self.network, self.firewall, table, chain)
+
+    def _take_effect(self) -> None:
+        """Nothing sleeps, and nothing fails."""
+        firewall = self.firewall
+        firewall.cursor = self.generation
+        firewall.generation = firewall.generation % _WORD + 1
+        for chain in self.chains.keys():
+            prepared = chain.prepared
+            if prepared is not None:
+                chain.active = prepared
+                chain.prepared = None
+        for chain in self.policies:
+            chain.policy = chain.next_policy
+        for changed in self.sets.keys():
+            prepared_elements = changed.prepared
+            if prepared_elements is not None:
+                changed.active = prepared_elements
+                changed.prepared = None
+
+    def _without_undone(self, chain: Chain) -> list[Rule]:
+        """The rules that are left of a chain when a batch is undone."""
+        rest: list[Rule] = []
+        for rule in list(chain.rules):
+            if rule.absent != NOWHERE:
+                rest.append(rule)
+            pace(_RULE_COST)
+        return rest
+
+    def abort(self) -> None:
+        """Undo everything."""
+        for step in reversed(self.steps):
+            step.undo()
+            pace(_STEP_COST)
+        for chain in list(self.chains.keys()):
+            chain.prepared = None
+            chain.rules = self._without_undone(chain)
+        for changed in self.sets.keys():
+            changed.prepared = None
+        for chain in self.new_chains:
+            unregister_chain(self.network, chain)
+        self.steps.clear()
+
+
+class Loading:
+    """What names in a message mean: it is about a table, in the generation that a batch makes."""
+
+    def __init__(self, batch: Batch, table: Table) -> None:
+        self.batch: Batch = batch
+        self.table: Table = table
+        self.generation: int = batch.generation
+
+    def find_set(self, attributes: Attributes, name_kind: int, number_kind: int) -> DataSet:
+        """The set that attributes name. Raises ENOENT."""
+        found = self.table.sets.find(attributes.text(name_kind, NAME_LIMIT), self.generation)
+        if found is None and attributes.has(number_kind):
+            number = attributes.be32(number_kind)
+            for made in self.batch.new_sets:
+                if made.number == number and made.is_in(self.generation) and made.table is self.table:
+                    return made
+        if found is None or not isinstance(found, DataSet):
+            attributes.blame(name_kind)
+            raise Errno(ENOENT)
+        return found
+
+    def chain_by_number(self, number: int) -> Chain | None:
+        """A chain that this batch made."""
+        for chain in self.batch.new_chains:
+            if chain.number == number and chain.is_in(self.generation) and chain.table is self.table:
+                return chain
+        return None
+
+    def find_object(self, name: bytes, kind: int) -> StatefulObject | None:
+        """A named object of a kind."""
+        return self.table.objects.find(name + bytes([kind & 0xFF]), self.generation)
+
+    def load_expression(self, attributes: Attributes) -> Expression:
+        """An expression: its name, and its attributes. Raises EINVAL, ENOENT for a kind that there is not, and what
+        the kind raises.
+        """
+        if not attributes.has(1):
+            raise Errno(EINVAL)
+        loader = LOADERS.get(attributes.text(1, _EXPRESSION_NAME_LIMIT))
+        if loader is None:
+            attributes.blame(1)
+            raise Errno(ENOENT)
+        inner = attributes.nested(2)
+        return loader.load(inner, self)
+
+
+# ---- Checks -----------------------------------------------------------------------------------------------------
+
+
+@final
+class CheckNumber:
+    """Numbers checks, so that each knows which chains it has seen."""
+
+    def __init__(self) -> None:
+        self.last: int = 0
+
+    def take(self) -> int:
+        """The next one."""
+        self.last += 1
+        return self.last
+
+
+_NUMBER: Final = CheckNumber()
+
+
+@final
+class Visit:
+    """A chain that is to be looked at, so deep in jumps."""
+
+    def __init__(self, chain: Chain, depth: int) -> None:
+        self.chain: Chain = chain
+        self.depth: int = depth
+
+
+def _check(table: Table, generation: int) -> None:
+    """Every rule that a base chain leads to may be used there, and no way through jumps is too long; so there is no
+    circle. A chain is looked at once for each depth at most. Raises EMLINK, EOPNOTSUPP, MemoryError.
+    """
+    if not table.is_in(generation):
+        return
+    for base in table.chains.all_in(generation):
+        if base.base is not None:
+            _check_from(base, table.family, generation)
+
+
+def _check_from(base: Chain, family: int, generation: int) -> None:
+    number = _NUMBER.take()
+    waiting: list[Visit] = [Visit(base, 0)]
+    while len(waiting) > 0:
+        visit = waiting.pop()
+        chain = visit.chain
+        if visit.depth >= DEPTH:
+            raise Errno(EMLINK)
+        if chain.checked_for == number and chain.checked_depth >= visit.depth:
+            continue
+        chain.checked_for = number
+        chain.checked_depth = visit.depth
+        for rule in list(chain.rules):
+            if not rule.is_in(generation):
+                continue
+            for expression in rule.expressions:
+                expression.check(base, family)
+                for target in expression.targets(generation):
+                    waiting.append(Visit(target, visit.depth + 1))
+            pace(_RULE_COST)

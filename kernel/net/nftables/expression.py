@@ -1,0 +1,177 @@
+"""Expressions: what rules are made of; and what one knows while it is evaluated.
+
+A rule's expressions are evaluated in turn. They read the packet into registers, compare, and change; the first that
+does not hold ends the rule (BREAK). One that decides sets a verdict.
+
+There are sixteen registers of four bytes. Programs name them one by one (NFT_REG32_00 …), or in fours (NFT_REG_1 …);
+here they are places in 64 bytes.
+
+Context: evaluation is in thread context; nothing sleeps. Loading is in batches.
+"""
+
+from typing import TYPE_CHECKING, Final
+
+from kernel.lang import EINVAL, EOPNOTSUPP, ERANGE, Errno, Span, final, span_of, u8
+from kernel.net.link.hooks import Place
+from kernel.net.link.packet import Packet
+from kernel.net.netlink.messages import MessageWriter
+from kernel.net.nftables.attributes import Attributes, put32
+
+if TYPE_CHECKING:
+    from kernel.net.nftables.batch import Loading
+    from kernel.net.nftables.model import Chain
+
+REGISTERS_SIZE: Final = 64
+_FIRST_NARROW: Final = 8  # NFT_REG32_00
+_LAST_NARROW: Final = 23
+_LAST_WIDE: Final = 4  # NFT_REG_4
+
+# Verdicts beside NF_DROP, NF_ACCEPT, NF_STOLEN and NF_QUEUE.
+CONTINUE: Final = -1
+BREAK: Final = -2
+JUMP: Final = -3
+GOTO: Final = -4
+RETURN: Final = -5
+
+
+@final
+class Run:
+    """A packet on its way through chains."""
+
+    def __init__(self, packet: Packet, place: Place, generation: int, now_ns: int) -> None:
+        self.packet: Packet = packet
+        self.place: Place = place
+        self.generation: int = generation
+        self.now_ns: int = now_ns
+        self.registers: bytearray = bytearray(REGISTERS_SIZE)
+        self.verdict: int = CONTINUE
+        self.target: Chain | None = None  # of JUMP and GOTO
+        self.reroutes: bool = False  # an address or mark changed by which routes are chosen
+
+    def stop(self) -> None:
+        """The rule does not hold."""
+        self.verdict = BREAK
+
+    def span(self, place: int, length: int) -> Span[u8]:
+        """Registers."""
+        return span_of(self.registers)[place : place + length]
+
+    def set_word(self, place: int, value: int) -> None:
+        """A number in the machine's order."""
+        span_of(self.registers).store_u32(place, value & 0xFFFF_FFFF)
+
+    def word(self, place: int) -> int:
+        """The same."""
+        return span_of(self.registers).load_u32(place)
+
+    def set_short(self, place: int, value: int) -> None:
+        """16 bits in the network's order, and zeros to the register's end."""
+        span_of(self.registers).store_u32(place, 0)
+        span_of(self.registers).store_be16(place, value & 0xFFFF)
+
+    def set_byte(self, place: int, value: int) -> None:
+        """8 bits, and zeros to the register's end."""
+        span_of(self.registers).store_u32(place, value & 0xFF)
+
+    def set_bytes(self, place: int, value: bytes, room: int) -> None:
+        """Bytes, and zeros until `room` is full."""
+        target = span_of(self.registers)[place : place + room]
+        target.fill(0)
+        length = min(room, len(value))
+        target[0:length].copy_from(span_of(value)[0:length])
+
+
+class Expression:
+    """Base of all of them."""
+
+    def name(self) -> bytes:
+        """What programs call it."""
+        return b""
+
+    def evaluate(self, run: Run) -> None:
+        """Look at the packet. May raise MemoryError."""
+
+    def put(self, writer: MessageWriter) -> None:
+        """Write the attributes that it was made of."""
+
+    def check(self, base: "Chain", family: int) -> None:
+        """It may be reached from a base chain. Raises EOPNOTSUPP if it cannot be used there."""
+
+    def targets(self, generation: int) -> "list[Chain]":
+        """The chains that it may lead to. Raises MemoryError."""
+        return []
+
+    def take(self) -> None:
+        """Its rule is there in the next generation: what it refers to has a user more."""
+
+    def release(self) -> None:
+        """Its rule is not there any more."""
+
+    def copy(self) -> "Expression":
+        """One of the same kind with a state of its own, for an element of a set. Raises EOPNOTSUPP, MemoryError."""
+        raise Errno(EOPNOTSUPP)
+
+    def is_stateful(self) -> bool:
+        """Whether it counts something."""
+        return False
+
+    def reset(self) -> None:
+        """Count anew."""
+
+
+def _place_of(number: int) -> int:
+    """Where a register is; -1 for the one of verdicts. Raises ERANGE."""
+    if number == 0:
+        return -1
+    if number <= _LAST_WIDE:
+        return (number - 1) * 16
+    if _FIRST_NARROW <= number <= _LAST_NARROW:
+        return (number - _FIRST_NARROW) * 4
+    raise Errno(ERANGE)
+
+
+def read_register(attributes: Attributes, kind: int, length: int) -> int:
+    """The place of a register that `length` bytes are read from. Raises EINVAL, ERANGE."""
+    attributes.blame(kind)
+    place = _place_of(attributes.be32(kind))
+    if place < 0 or length == 0:
+        raise Errno(EINVAL)
+    if place + length > REGISTERS_SIZE:
+        raise Errno(ERANGE)
+    return place
+
+
+def write_register(attributes: Attributes, kind: int, length: int) -> int:
+    """The place of a register that `length` bytes of data are written to. Raises EINVAL, ERANGE."""
+    attributes.blame(kind)
+    place = _place_of(attributes.be32(kind))
+    if place < 0 or length == 0:
+        raise Errno(EINVAL)
+    if place + length > REGISTERS_SIZE:
+        raise Errno(ERANGE)
+    return place
+
+
+def put_register(writer: MessageWriter, kind: int, place: int) -> None:
+    """As Linux shows it: in fours where it can be."""
+    put32(writer, kind, place // 16 + 1 if place & 15 == 0 else place // 4 + _FIRST_NARROW)
+
+
+class Loader:
+    """Makes the expressions of a kind. Base class."""
+
+    def name(self) -> bytes:
+        """Of the kind."""
+        return b""
+
+    def load(self, attributes: Attributes, loading: "Loading") -> Expression:
+        """Make one of what a program says. Raises Errno, MemoryError; what it refers to has no user more yet."""
+        raise Errno(EOPNOTSUPP)
+
+
+LOADERS: Final[dict[bytes, Loader]] = {}
+
+
+def register_loader(loader: Loader) -> None:
+    """While the kernel is built."""
+    LOADERS[loader.name()] = loader

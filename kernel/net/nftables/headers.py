@@ -1,0 +1,358 @@
+"""Expressions that read and write packets: payload and exthdr (nft(8) "PAYLOAD EXPRESSIONS").
+
+Context: as in `expression.py`.
+"""
+
+from typing import TYPE_CHECKING, Final
+
+from kernel.lang import EINVAL, EOPNOTSUPP, ERANGE, Errno, Span, final, span_of, u8
+from kernel.net.internet.transport import PROTOCOL_ICMP6, PROTOCOL_TCP, PROTOCOL_UDP
+from kernel.net.link.checksum import fold, sum_bytes
+from kernel.net.link.ethernet import ETHERNET_HEADER
+from kernel.net.link.hooks import FAMILY_IP4, FAMILY_IP6, take_addresses_from_header
+from kernel.net.link.packet import CHECKSUM_PARTIAL, Packet
+from kernel.net.netlink.messages import MessageWriter
+from kernel.net.nftables.attributes import Attributes, put32
+from kernel.net.nftables.expression import (
+    Expression,
+    Loader,
+    Run,
+    put_register,
+    read_register,
+    register_loader,
+    write_register,
+)
+
+if TYPE_CHECKING:
+    from kernel.net.nftables.batch import Loading
+
+# Bases (NFT_PAYLOAD_*).
+_LINK: Final = 0
+_NETWORK: Final = 1
+_TRANSPORT: Final = 2
+_INNER: Final = 3
+
+_SUM_NONE: Final = 0
+_SUM_INTERNET: Final = 1
+_PSEUDO_HEADER: Final = 1
+_TCP_SUM: Final = 16
+_UDP_SUM: Final = 6
+_ICMP_SUM: Final = 2
+
+
+
+
+def _base_of(run: Run, base: int) -> int:
+    """Where a header starts in the packet's storage; -1 if there is none."""
+    packet = run.packet
+    if base == _NETWORK:
+        return packet.network_start
+    if base == _LINK:
+        has_link = run.place.input is not None and packet.link_start + ETHERNET_HEADER == packet.network_start
+        return packet.link_start if has_link else -1
+    if run.place.protocol < 0 or run.place.offset != 0:
+        return -1
+    if base == _TRANSPORT:
+        return packet.transport_start
+    if run.place.protocol == PROTOCOL_TCP:
+        if packet.transport_start + 20 > packet.end:
+            return -1
+        return packet.transport_start + (packet.storage[packet.transport_start + 12] >> 4) * 4
+    if run.place.protocol == PROTOCOL_UDP:
+        return packet.transport_start + 8
+    return -1
+
+
+@final
+class PayloadRead(Expression):
+    """Bytes of a header into a register."""
+
+    def __init__(self, place: int, base: int, offset: int, length: int) -> None:
+        self.place: int = place
+        self.base: int = base
+        self.offset: int = offset
+        self.length: int = length
+
+    def name(self) -> bytes:
+        return b"payload"
+
+    def evaluate(self, run: Run) -> None:
+        base = _base_of(run, self.base)
+        packet = run.packet
+        start = base + self.offset
+        if base < 0 or start + self.length > packet.end:
+            run.stop()
+            return
+        if self.length & 3 != 0:
+            run.set_word(self.place + (self.length & ~3), 0)
+        run.span(self.place, self.length).copy_from(span_of(packet.storage)[start : start + self.length])
+
+    def put(self, writer: MessageWriter) -> None:
+        put_register(writer, 1, self.place)
+        put32(writer, 2, self.base)
+        put32(writer, 3, self.offset)
+        put32(writer, 4, self.length)
+
+
+@final
+class PayloadWrite(Expression):
+    """A register into a header; checksums are kept right."""
+
+    def __init__(self, place: int, base: int, offset: int, length: int) -> None:
+        self.place: int = place
+        self.base: int = base
+        self.offset: int = offset
+        self.length: int = length
+        self.sum_kind: int = _SUM_NONE
+        self.sum_offset: int = 0
+        self.sum_flags: int = 0
+
+    def name(self) -> bytes:
+        return b"payload"
+
+    def evaluate(self, run: Run) -> None:
+        base = _base_of(run, self.base)
+        packet = run.packet
+        start = base + self.offset
+        if base < 0 or start + self.length > packet.end:
+            run.stop()
+            return
+        new = run.span(self.place, self.length)
+        old = span_of(packet.storage)[start : start + self.length]
+        if self.sum_kind == _SUM_INTERNET and (self.base != _TRANSPORT or packet.checksum != CHECKSUM_PARTIAL):
+            at = base + self.sum_offset
+            if at + 2 > packet.end:
+                run.stop()
+                return
+            if not (self.base == _TRANSPORT and self._has_no_sum(run)):
+                _replace(packet, at, old, new, start & 1 != base & 1)
+        if self.sum_flags & _PSEUDO_HEADER != 0:
+            _replace_in_transport(run, old, new, start & 1 != base & 1)
+        old.copy_from(new)
+        if self.base == _NETWORK:
+            take_addresses_from_header(packet)
+            run.reroutes = True
+
+    def _has_no_sum(self, run: Run) -> bool:
+        """UDP without a checksum keeps none; and what nobody has summed, nobody corrects."""
+        packet = run.packet
+        at = packet.transport_start + self.sum_offset
+        return run.place.protocol == PROTOCOL_UDP and packet.storage[at] == 0 and packet.storage[at + 1] == 0
+
+    def put(self, writer: MessageWriter) -> None:
+        put_register(writer, 5, self.place)
+        put32(writer, 2, self.base)
+        put32(writer, 3, self.offset)
+        put32(writer, 4, self.length)
+        put32(writer, 6, self.sum_kind)
+        put32(writer, 7, self.sum_offset)
+        put32(writer, 8, self.sum_flags)
+
+
+def _sum(data: Span[u8], is_odd: bool) -> int:
+    """The sum of bytes that start at an even or odd offset of what is summed."""
+    total = sum_bytes(data)
+    return (total & 0xFF) << 8 | total >> 8 if is_odd else total
+
+
+def _replace(packet: Packet, at: int, old: Span[u8], new: Span[u8], is_odd: bool) -> None:
+    """Correct the checksum at `at` (RFC 1624)."""
+    span = span_of(packet.storage)
+    total = (span.load_be16(at) ^ 0xFFFF) + (_sum(old, is_odd) ^ 0xFFFF) + _sum(new, is_odd)
+    span.store_be16(at, fold(total) ^ 0xFFFF)
+
+
+def _replace_in_transport(run: Run, old: Span[u8], new: Span[u8], is_odd: bool) -> None:
+    """Addresses changed, which the transport's checksum covers as well."""
+    packet = run.packet
+    protocol = run.place.protocol
+    if run.place.offset != 0:
+        return
+    if protocol == PROTOCOL_TCP:
+        at = packet.transport_start + _TCP_SUM
+    elif protocol == PROTOCOL_UDP:
+        at = packet.transport_start + _UDP_SUM
+    elif protocol == PROTOCOL_ICMP6:
+        at = packet.transport_start + _ICMP_SUM
+    else:
+        return
+    span = span_of(packet.storage)
+    if at + 2 > packet.end:
+        return
+    if protocol == PROTOCOL_UDP and span.load_be16(at) == 0 and packet.checksum != CHECKSUM_PARTIAL:
+        return
+    if packet.checksum == CHECKSUM_PARTIAL or packet.checksum_offset != 0:
+        # The field holds the pseudo header's sum alone, not inverted.
+        span.store_be16(at, fold(span.load_be16(at) + (_sum(old, is_odd) ^ 0xFFFF) + _sum(new, is_odd)))
+        return
+    _replace(packet, at, old, new, is_odd)
+
+
+@final
+class _PayloadLoader(Loader):
+    def name(self) -> bytes:
+        return b"payload"
+
+    def load(self, attributes: Attributes, loading: "Loading") -> Expression:
+        if not attributes.has(2) or not attributes.has(3) or not attributes.has(4):
+            raise Errno(EINVAL)
+        base = attributes.be32(2)
+        if base > _INNER:
+            raise Errno(EOPNOTSUPP)
+        offset = attributes.be32(3)
+        length = attributes.be32(4)
+        if attributes.has(5):
+            if attributes.has(1):
+                raise Errno(EINVAL)
+            if offset > 0xFF or length > 0xFF:
+                raise Errno(ERANGE)
+            made = PayloadWrite(read_register(attributes, 5, length), base, offset, length)
+            made.sum_kind = attributes.be32(6)
+            made.sum_offset = attributes.be32(7)
+            made.sum_flags = attributes.be32(8)
+            if made.sum_offset > 0xFF:
+                raise Errno(ERANGE)
+            if made.sum_flags & ~_PSEUDO_HEADER != 0:
+                raise Errno(EINVAL)
+            if made.sum_kind > _SUM_INTERNET:
+                raise Errno(EOPNOTSUPP)
+            return made
+        if not attributes.has(1):
+            raise Errno(EINVAL)
+        if offset > 0xFF or length > 0xFF:
+            raise Errno(ERANGE)
+        return PayloadRead(write_register(attributes, 1, length), base, offset, length)
+
+
+# ---- Options and extension headers ------------------------------------------------------------------------------
+
+_IP6: Final = 0
+_TCP_OPTION: Final = 1
+_IP4_OPTION: Final = 2
+_PRESENT: Final = 1
+_FRAGMENT: Final = 44
+_AUTHENTICATION: Final = 51
+_EXTENSIONS: Final = (0, 43, 60)
+
+
+@final
+class ExtensionRead(Expression):
+    """Bytes of an extension header of IPv6, or of an option of TCP or IPv4; or whether there is one."""
+
+    def __init__(self, place: int, operation: int, kind: int, offset: int, length: int, flags: int) -> None:
+        self.place: int = place
+        self.operation: int = operation
+        self.kind: int = kind
+        self.offset: int = offset
+        self.length: int = length
+        self.flags: int = flags
+
+    def name(self) -> bytes:
+        return b"exthdr"
+
+    def evaluate(self, run: Run) -> None:
+        packet = run.packet
+        if self.operation == _IP6:
+            found = _find_header(run, self.kind)
+            end = packet.end
+        else:
+            if self.operation == _TCP_OPTION:
+                if run.place.protocol != PROTOCOL_TCP or run.place.offset != 0:
+                    run.stop()
+                    return
+                start = packet.transport_start + 20
+                length = (packet.storage[packet.transport_start + 12] >> 4) * 4 if start <= packet.end else 0
+                end = packet.transport_start + length
+            else:
+                start = packet.network_start + 20
+                end = packet.network_start + (packet.storage[packet.network_start] & 0xF) * 4
+                if run.place.family != FAMILY_IP4:
+                    run.stop()
+                    return
+            end = min(end, packet.end)
+            found = _find_option(packet, start, end, self.kind)
+        if self.flags & _PRESENT != 0:
+            run.set_byte(self.place, 1 if found >= 0 else 0)
+            return
+        start = found + self.offset
+        if found < 0 or start + self.length > end:
+            run.stop()
+            return
+        if self.length & 3 != 0:
+            run.set_word(self.place + (self.length & ~3), 0)
+        run.span(self.place, self.length).copy_from(span_of(packet.storage)[start : start + self.length])
+
+    def put(self, writer: MessageWriter) -> None:
+        put_register(writer, 1, self.place)
+        writer.attribute(2, bytes([self.kind]))
+        put32(writer, 3, self.offset)
+        put32(writer, 4, self.length)
+        put32(writer, 5, self.flags)
+        put32(writer, 6, self.operation)
+
+
+def _find_option(packet: Packet, start: int, end: int, kind: int) -> int:
+    """Where an option starts; -1 without one."""
+    at = start
+    storage = packet.storage
+    while at < end and storage[at] != 0:
+        if storage[at] == kind:
+            return at
+        if storage[at] == 1:
+            at += 1
+        elif at + 1 < end and storage[at + 1] >= 2:
+            at += storage[at + 1]
+        else:
+            break
+    return -1
+
+
+def _find_header(run: Run, wanted: int) -> int:
+    """Where an extension header of IPv6 starts; -1 without one."""
+    if run.place.family != FAMILY_IP6:
+        return -1
+    packet = run.packet
+    header = packet.network_header()
+    kind = header[6]
+    at = 40
+    while kind in _EXTENSIONS or kind == _FRAGMENT or kind == _AUTHENTICATION:
+        if kind == wanted:
+            return packet.network_start + at
+        if at + 8 > len(header):
+            break
+        length = 8 + header[at + 1] * (4 if kind == _AUTHENTICATION else 8)
+        if kind == _FRAGMENT:
+            if header.load_be16(at + 2) & 0xFFF8 != 0:
+                break
+            length = 8
+        kind = header[at]
+        at += length
+    return -1
+
+
+@final
+class _ExtensionLoader(Loader):
+    def name(self) -> bytes:
+        return b"exthdr"
+
+    def load(self, attributes: Attributes, loading: "Loading") -> Expression:
+        operation = attributes.be32(6, _IP6)
+        if attributes.has(7) or operation > _IP4_OPTION:
+            raise Errno(EOPNOTSUPP)
+        if not attributes.has(1):
+            raise Errno(EOPNOTSUPP)
+        if not attributes.has(2) or not attributes.has(3) or not attributes.has(4):
+            raise Errno(EINVAL)
+        offset = attributes.be32(3)
+        length = attributes.be32(4)
+        flags = attributes.be32(5)
+        if offset > 0xFF or length > 0xFF:
+            raise Errno(ERANGE)
+        if flags & ~_PRESENT != 0:
+            raise Errno(EINVAL)
+        place = write_register(attributes, 1, length)
+        return ExtensionRead(place, operation, attributes.byte(2), offset, length, flags)
+
+
+register_loader(_PayloadLoader())
+register_loader(_ExtensionLoader())

@@ -1,0 +1,293 @@
+"""What a network's firewall consists of: tables, with chains of rules, sets and named objects.
+
+Whatever programs change takes effect all at once when their batch is complete. Until then both states are there: each
+thing says in which of two generations it is `absent`, and the firewall's `cursor` says which one packets see. Things
+that a batch adds are absent in the present one, things that it deletes in the next.
+
+Invariants: `uses` of a chain, a set or an object counts what refers to it in the next generation; what has users is
+not deleted. A chain's `active` rules are what packets see; they change at the end of a batch only.
+Context: batches hold the firewall's lock, and may sleep; packets take no lock, and nothing sleeps there.
+"""
+
+from typing import Final, Generic, TypeVar
+
+from kernel.lang import final
+from kernel.net.link.hooks import FAMILY_IP4, FAMILY_IP6, Hook
+from kernel.net.link.network import Network, PartMaker, register_part
+from kernel.net.link.part import Part
+from kernel.net.nftables.expression import Expression
+from kernel.sched import Mutex
+
+# Families (NFPROTO_*).
+FAMILY_INET: Final = 1
+FAMILY_ARP: Final = 3
+FAMILY_NETDEV: Final = 5
+FAMILY_BRIDGE: Final = 7
+
+DROP: Final = 0  # NF_DROP, NF_ACCEPT: verdicts and policies
+ACCEPT: Final = 1
+
+NAME_LIMIT: Final = 255  # bytes
+NOWHERE: Final = 3  # absent from both generations
+
+TABLE_DORMANT: Final = 1
+TABLE_OWNER: Final = 2
+TABLE_PERSIST: Final = 4
+
+TYPE_FILTER: Final = 0
+TYPE_ROUTE: Final = 1
+TYPE_NAT: Final = 2
+
+T = TypeVar("T", bound="Named")
+
+
+class Versioned:
+    """Something that a batch may add or delete."""
+
+    def __init__(self) -> None:
+        self.absent: int = 0  # generations in which it is not there, a bit each
+
+    def is_in(self, generation: int) -> bool:
+        """Whether it is there in a generation (a bit)."""
+        return self.absent & generation == 0
+
+
+class Named(Versioned):
+    """Something with a name in its table, and a number."""
+
+    def __init__(self, name: bytes) -> None:
+        super().__init__()
+        self.name: bytes = name
+        self.handle: int = 0
+        self.uses: int = 0
+        self.userdata: bytes = b""
+
+
+class Names(Generic[T]):
+    """Things of one kind by name, in the order in which they came. One that was deleted may be there beside another of
+    its name until the batch ends.
+    """
+
+    def __init__(self) -> None:
+        self.by_name: dict[bytes, list[T]] = {}
+        self.count: int = 0
+
+    def find(self, name: bytes, generation: int) -> T | None:
+        """The one with a name in a generation."""
+        found = self.by_name.get(name)
+        if found is not None:
+            for each in found:
+                if each.absent & generation == 0:
+                    return each
+        return None
+
+    def find_handle(self, handle: int, generation: int) -> T | None:
+        """The one with a number."""
+        for found in self.by_name.values():
+            for each in found:
+                if each.handle == handle and each.absent & generation == 0:
+                    return each
+        return None
+
+    def add(self, item: T) -> None:
+        """Raises MemoryError, with nothing done."""
+        found = self.by_name.get(item.name)
+        if found is None:
+            self.by_name[item.name] = [item]
+        else:
+            found.append(item)
+        self.count += 1
+
+    def remove(self, item: T) -> None:
+        """Take one out that is there."""
+        found = self.by_name.get(item.name)
+        if found is None:
+            return
+        found.remove(item)
+        self.count -= 1
+        if len(found) == 0:
+            del self.by_name[item.name]
+
+    def rename(self, item: T, name: bytes) -> None:
+        """Give one another name, which no other has. Raises MemoryError, with nothing done."""
+        old = item.name
+        item.name = name
+        try:
+            self.add(item)
+        except MemoryError:
+            item.name = old
+            raise
+        item.name = old
+        self.remove(item)
+        item.name = name
+
+    def all_in(self, generation: int) -> list[T]:
+        """Those of a generation. Raises MemoryError."""
+        listed: list[T] = []
+        for found in self.by_name.values():
+            for each in found:
+                if each.absent & generation == 0:
+                    listed.append(each)
+        return listed
+
+
+@final
+class Rule(Versioned):
+    """One: expressions that are evaluated in turn until one does not hold."""
+
+    def __init__(self, handle: int) -> None:
+        super().__init__()
+        self.handle: int = handle
+        self.number: int = 0  # by which a batch refers to it (NFTA_RULE_ID)
+        self.expressions: list[Expression] = []
+        self.userdata: bytes = b""
+
+
+class BasePart:
+    """What a base chain is registered with."""
+
+    def __init__(self, point: int, priority: int, kind: int) -> None:
+        self.point: int = point
+        self.priority: int = priority
+        self.kind: int = kind  # TYPE_*
+
+
+@final
+class Chain(Named):
+    """A chain of rules. Base chains see the packets of a hook."""
+
+    def __init__(self, name: bytes) -> None:
+        super().__init__(name)
+        self.flags: int = 0
+        self.number: int = 0  # by which a batch refers to it (NFTA_CHAIN_ID)
+        self.rules: list[Rule] = []  # of both generations
+        self.by_handle: dict[int, Rule] = {}
+        self.active: list[Rule] = []
+        self.prepared: list[Rule] | None = None  # what is to be `active` when the batch ends
+        self.policy: int = ACCEPT
+        self.next_policy: int = ACCEPT
+        self.table: Table | None = None  # until it leaves it: each refers to the other
+        self.families: list[int] = []  # where it is registered
+        self.base: BasePart | None = None
+        self.hook: Hook | None = None  # of a base chain that is registered; it refers to the chain
+        self.has_counters: bool = False
+        self.packets: int = 0  # that came to the policy
+        self.bytes: int = 0
+        self.checked_for: int = 0  # the number of the check that saw it last …
+        self.checked_depth: int = 0  # … and how deep in jumps
+
+
+class NamedSet(Named):
+    """Base of sets (`sets.py`)."""
+
+    def __init__(self, name: bytes) -> None:
+        super().__init__(name)
+        self.table: Table | None = None  # until it leaves it: each refers to the other
+
+
+class StatefulObject(Named):
+    """A named counter, quota, limit …: an expression that rules share. Objects of different kinds may have one name, so
+    the kind is the last byte of the name that the table knows it by.
+    """
+
+    def __init__(self, title: bytes, kind: int, expression: Expression) -> None:
+        super().__init__(title + bytes([kind & 0xFF]))
+        self.title: bytes = title
+        self.kind: int = kind  # NFT_OBJECT_*
+        self.expression: Expression = expression
+
+
+@final
+class Table(Versioned):
+    """A table of one family."""
+
+    def __init__(self, family: int, name: bytes, handle: int) -> None:
+        super().__init__()
+        self.family: int = family
+        self.name: bytes = name
+        self.handle: int = handle
+        self.flags: int = 0
+        self.next_flags: int = 0
+        self.owner_port: int = 0
+        self.userdata: bytes = b""
+        self.last_handle: int = 0
+        self.next_anonymous: int = 0  # the number in the name of the next set without one
+        self.chains: Names[Chain] = Names()
+        self.sets: Names[NamedSet] = Names()
+        self.objects: Names[StatefulObject] = Names()
+
+    def take_handle(self) -> int:
+        """A number for a new chain, rule, set or object."""
+        self.last_handle += 1
+        return self.last_handle
+
+    def uses(self, generation: int) -> int:
+        """How many chains, sets and objects are in it."""
+        return len(self.chains.all_in(generation)) + len(self.sets.all_in(generation)) + (
+            len(self.objects.all_in(generation))
+        )
+
+
+@final
+class TableNumber:
+    """Numbers tables; they are the machine's."""
+
+    def __init__(self) -> None:
+        self.last: int = 0
+
+    def take(self) -> int:
+        """A number that no other table has had."""
+        self.last += 1
+        return self.last
+
+
+TABLE_NUMBER: Final = TableNumber()
+
+
+@final
+class Firewall(Part):
+    """That of a network."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tables: list[Table] = []
+        self.cursor: int = 1  # the generation that packets see, a bit: 1 or 2
+        self.generation: int = 1  # the number that programs know
+        self.lock: Mutex = Mutex()
+        self.has_changed: bool = False  # some table was there at some time
+
+    def next_cursor(self) -> int:
+        """The generation that a batch makes."""
+        return 3 - self.cursor
+
+    def find_table(self, family: int, name: bytes, generation: int) -> Table | None:
+        """A table by name."""
+        for table in self.tables:
+            if table.family == family and table.absent & generation == 0 and table.name == name:
+                return table
+        return None
+
+
+@final
+class _Maker(PartMaker):
+    def make(self, network: Network) -> None:
+        network.firewall = Firewall()
+
+
+register_part(_Maker())
+
+
+def firewall_of(network: Network) -> Firewall:
+    """A network's."""
+    part = network.firewall
+    assert isinstance(part, Firewall)
+    return part
+
+
+def families_of(family: int) -> list[int]:
+    """The versions of IP that base chains of a family see."""
+    if family == FAMILY_INET:
+        return [FAMILY_IP4, FAMILY_IP6]
+    if family == FAMILY_IP4 or family == FAMILY_IP6:
+        return [family]
+    return []

@@ -1,0 +1,414 @@
+"""Sets and maps: keys, with what belongs to each.
+
+There are three kinds of look-up. A plain set is a dictionary. In one of intervals, whoever made it says where they begin
+and where they end, as elements of their own: the greatest element that is not above the key decides. In one of
+concatenated fields with ranges, each element has a first and a last value of every field, and the elements are tried in
+turn.
+
+What packets see of intervals is a list of its own, `active`, sorted by key; a batch that changed the set prepares
+another one.
+
+Invariants: an element is in `by_key` under its key; `count` is what is there in the next generation. Beginnings and
+ends alternate in `order`, in each generation.
+Context: batches, and packets that add to the set (`dynset`); nothing sleeps but `prepare`.
+"""
+
+from typing import Final
+
+from kernel.lang import EEXIST, ENFILE, ENOENT, Errno, Span, final, u8
+from kernel.lib.pace import pace, spend
+from kernel.net.nftables.expression import Expression
+from kernel.net.nftables.model import NamedSet, StatefulObject, Versioned
+from kernel.net.nftables.values import Decision
+
+# Flags of a set (NFT_SET_*).
+SET_ANONYMOUS: Final = 0x1
+SET_CONSTANT: Final = 0x2
+SET_INTERVAL: Final = 0x4
+SET_MAP: Final = 0x8
+SET_TIMEOUT: Final = 0x10
+SET_EVAL: Final = 0x20
+SET_OBJECT: Final = 0x40
+SET_CONCAT: Final = 0x80
+SET_EXPRESSION: Final = 0x100
+
+# Flags of an element (NFT_SET_ELEM_*).
+ELEMENT_END: Final = 0x1  # an interval ends in front of it
+ELEMENT_CATCH_ALL: Final = 0x2
+
+VERDICT_TYPE: Final = 0xFFFF_FF00  # the type of data that is a verdict
+
+_TRY_COST: Final = 40  # instructions
+_SHARE: Final = 64  # elements between safe points
+_NEVER: Final = 0
+
+
+@final
+class Element(Versioned):
+    """One."""
+
+    def __init__(self, key: bytes, flags: int) -> None:
+        super().__init__()
+        self.key: bytes = key
+        self.last: bytes = b""  # with ranges of concatenated fields: their ends
+        self.flags: int = flags
+        self.data: bytes = b""
+        self.decision: Decision | None = None
+        self.object: StatefulObject | None = None
+        self.expressions: list[Expression] | None = None
+        self.timeout_ms: int = 0  # 0: none
+        self.expires_ns: int = _NEVER
+        self.userdata: bytes = b""
+        self.older: Element | None = None  # one with the same key, that is not there in the next generation
+
+    def is_expired(self, now_ns: int) -> bool:
+        """Whether its time is up."""
+        return self.expires_ns != _NEVER and self.expires_ns <= now_ns
+
+    def take(self) -> None:
+        """It is there: what it refers to has a user more."""
+        decision = self.decision
+        if decision is not None:
+            decision.take()
+        found = self.object
+        if found is not None:
+            found.uses += 1
+
+    def release(self) -> None:
+        """It is not."""
+        decision = self.decision
+        if decision is not None:
+            decision.release()
+        found = self.object
+        if found is not None:
+            found.uses -= 1
+
+    def is_like(self, other: "Element") -> bool:
+        """Whether what belongs to the key is the same."""
+        if self.data != other.data or self.object is not other.object:
+            return False
+        mine = self.decision
+        others = other.decision
+        if mine is None or others is None:
+            return mine is others
+        return mine.equals(others)
+
+
+@final
+class DataSet(NamedSet):
+    """A set or a map."""
+
+    def __init__(self, name: bytes, flags: int, key_length: int) -> None:
+        super().__init__(name)
+        self.flags: int = flags
+        self.number: int = 0  # by which a batch refers to it (NFTA_SET_ID)
+        self.key_type: int = 0
+        self.key_length: int = key_length  # bytes
+        self.data_type: int = 0
+        self.data_length: int = 0
+        self.policy: int = 0
+        self.size: int = 0  # elements at most; 0: no limit
+        self.timeout_ms: int = 0
+        self.collect_ms: int = 0
+        self.object_kind: int = 0
+        self.fields: list[int] = []  # bytes of each concatenated field
+        self.templates: list[Expression] = []  # what each element gets a copy of
+        self.fixed_templates: bool = False  # they are given with the set
+        self.by_key: dict[bytes, Element] = {}
+        self.catch_all: Element | None = None
+        self.order: list[Element] = []  # with intervals: by key; without: empty
+        self.active: list[Element] = []
+        self.prepared: list[Element] | None = None
+        self.is_changed: bool = False  # `prepared` is to be made
+        self.count: int = 0
+        self.bindings: int = 0  # rules that look up in it
+
+    def is_map(self) -> bool:
+        return self.flags & (SET_MAP | SET_OBJECT) != 0
+
+    def has_intervals(self) -> bool:
+        """Whether elements are beginnings and ends."""
+        return self.flags & SET_INTERVAL != 0 and len(self.fields) <= 1
+
+    def has_ranges(self) -> bool:
+        """Whether elements have a range for each field."""
+        return self.flags & SET_INTERVAL != 0 and len(self.fields) > 1
+
+    # ---- What packets ask -----------------------------------------------------------------------------------------
+
+    def look_up(self, key: Span[u8], generation: int, now_ns: int) -> Element | None:
+        """The element for a key."""
+        found: Element | None = None
+        if self.flags & SET_INTERVAL == 0:
+            found = _present(self.by_key.get(key.to_bytes()), generation, now_ns)
+        elif len(self.fields) > 1:
+            found = self._match(key, generation, now_ns)
+        else:
+            found = self._cover(key.to_bytes(), now_ns)
+        if found is None:
+            found = _present(self.catch_all, generation, now_ns)
+        return found
+
+    def look_up_own(self, key: Span[u8], generation: int, now_ns: int) -> Element | None:
+        """The same in a plain set, and not the one for all other keys."""
+        return _present(self.by_key.get(key.to_bytes()), generation, now_ns)
+
+    def _cover(self, key: bytes, now_ns: int) -> Element | None:
+        """The interval that a key lies in."""
+        at = _after(self.active, key)
+        if at == 0:
+            return None
+        found = self.active[at - 1]
+        if found.flags & ELEMENT_END != 0 or found.is_expired(now_ns):
+            return None
+        return found
+
+    def _match(self, key: Span[u8], generation: int, now_ns: int) -> Element | None:
+        """The element whose ranges a key lies in."""
+        spend(len(self.active) * _TRY_COST)
+        for element in self.active:
+            if _contains(self.fields, element, key) and not element.is_expired(now_ns):
+                return element
+        return None
+
+    # ---- Changes --------------------------------------------------------------------------------------------------
+
+    def find(self, key: bytes, last: bytes, flags: int, generation: int, now_ns: int) -> Element | None:
+        """Exactly this element in a generation."""
+        if flags & ELEMENT_CATCH_ALL != 0:
+            return _present(self.catch_all, generation, now_ns)
+        found = self.by_key.get(_name_of(self, key, last, flags))
+        return _present(found, generation, now_ns)
+
+    def bound_of(self, key: bytes, flags: int, now_ns: int) -> Element | None:
+        """The beginning of the interval that a key lies in; or, for the flag, the end of one that ends after it."""
+        at = _after(self.active, key)
+        if flags & ELEMENT_END == 0:
+            return self._cover(key, now_ns)
+        if at > 0 and self.active[at - 1].key == key and self.active[at - 1].flags & ELEMENT_END != 0:
+            return self.active[at - 1]
+        return self.active[at] if at < len(self.active) and self.active[at].flags & ELEMENT_END != 0 else None
+
+    def check_room(self) -> None:
+        """Raises ENFILE."""
+        if self.size != 0 and self.count >= self.size:
+            raise Errno(ENFILE)
+
+    def check_overlap(self, element: Element, generation: int) -> None:
+        """An element that is not there yet may come in. Raises EEXIST."""
+        if self.has_ranges():
+            spend(len(self.order) * _TRY_COST)
+            for other in self.order:
+                if other.is_in(generation) and _overlaps(self.fields, element, other):
+                    raise Errno(EEXIST)
+        if not self.has_intervals() or element.flags & ELEMENT_CATCH_ALL != 0:
+            return
+        at = _place_in(self.order, element)
+        before = self._before(at, generation)
+        if element.flags & ELEMENT_END == 0:
+            if before is not None and before.flags & ELEMENT_END == 0:
+                raise Errno(EEXIST)  # it would begin in another one
+            return
+        if before is None:
+            return
+        if before.flags & ELEMENT_END != 0:
+            raise Errno(EEXIST)
+        first = self._before(_place_in(self.order, before), generation)
+        if first is not None and first.flags & ELEMENT_END == 0:
+            raise Errno(EEXIST)
+
+    def _before(self, at: int, generation: int) -> Element | None:
+        """The last element in front of a place that is there in a generation."""
+        while at > 0:
+            at -= 1
+            if self.order[at].is_in(generation):
+                return self.order[at]
+        return None
+
+    def add(self, element: Element) -> None:
+        """Put in an element for which there is room. Raises MemoryError, with nothing done."""
+        if element.flags & ELEMENT_CATCH_ALL != 0:
+            element.older = self.catch_all
+            self.catch_all = element
+            self.count += 1
+            return
+        name = _name_of(self, element.key, element.last, element.flags)
+        is_ordered = self.flags & SET_INTERVAL != 0
+        if is_ordered:
+            self.order.insert(_place_in(self.order, element), element)
+        older = self.by_key.get(name)
+        try:
+            self.by_key[name] = element
+        except MemoryError:
+            if is_ordered:
+                self.order.remove(element)
+            raise
+        element.older = older
+        self.count += 1
+        self.is_changed = is_ordered
+
+    def remove(self, element: Element) -> None:
+        """Take an element out, of whichever generation. `count` is the caller's."""
+        if element.flags & ELEMENT_CATCH_ALL != 0:
+            self.catch_all = _without(self.catch_all, element)
+            return
+        name = _name_of(self, element.key, element.last, element.flags)
+        rest = _without(self.by_key.get(name), element)
+        if rest is None:
+            self.by_key.pop(name, element)
+        else:
+            self.by_key[name] = rest
+        if self.flags & SET_INTERVAL != 0:
+            at = _place_in(self.order, element)
+            while at > 0 and self.order[at - 1].key == element.key:
+                at -= 1
+            while at < len(self.order) and self.order[at] is not element:
+                at += 1
+            if at < len(self.order):
+                del self.order[at]
+
+    def prepare(self, generation: int) -> None:
+        """Make what packets will see. Sleeps; raises MemoryError."""
+        self.is_changed = False
+        if self.flags & SET_INTERVAL == 0:
+            return
+        prepared: list[Element] = []
+        for element in self.order:
+            if element.is_in(generation):
+                prepared.append(element)
+            if len(prepared) % _SHARE == 0:
+                pace(_SHARE * _TRY_COST)
+        self.prepared = prepared
+
+    def all_in(self, generation: int) -> list[Element]:
+        """All elements of a generation; intervals from the greatest key down, as Linux shows them. Raises MemoryError.
+        """
+        listed: list[Element] = []
+        if self.flags & SET_INTERVAL != 0:
+            for element in reversed(self.order):
+                if element.is_in(generation):
+                    listed.append(element)
+        else:
+            for newest in self.by_key.values():
+                each: Element | None = newest
+                while each is not None:
+                    if each.is_in(generation):
+                        listed.append(each)
+                    each = each.older
+        last = self.catch_all
+        while last is not None:
+            if last.is_in(generation):
+                listed.append(last)
+            last = last.older
+        return listed
+
+
+def _present(element: Element | None, generation: int, now_ns: int) -> Element | None:
+    """The version that is there in a generation."""
+    while element is not None:
+        if element.absent & generation == 0 and not element.is_expired(now_ns):
+            return element
+        element = element.older
+    return None
+
+
+def _without(newest: Element | None, element: Element) -> Element | None:
+    """The versions of an element without one of them."""
+    if newest is element:
+        return element.older
+    each = newest
+    while each is not None:
+        if each.older is element:
+            each.older = element.older
+            break
+        each = each.older
+    return newest
+
+
+def _name_of(owner: DataSet, key: bytes, last: bytes, flags: int) -> bytes:
+    """Under what an element is in the dictionary: beginnings and ends of intervals differ, and so do ranges."""
+    if owner.flags & SET_INTERVAL == 0:
+        return key
+    return key + last if len(last) > 0 else key + bytes([flags & ELEMENT_END])
+
+
+def _is_before(element: Element, key: bytes, flags: int) -> bool:
+    """The order: by key, and ends in front of beginnings."""
+    if element.key == key:
+        return element.flags & ELEMENT_END != 0 and flags & ELEMENT_END == 0
+    return element.key < key
+
+
+def _place_in(order: list[Element], element: Element) -> int:
+    """Where an element stands, or belongs: behind all that come before it."""
+    low = 0
+    high = len(order)
+    while low < high:
+        middle = (low + high) // 2
+        if _is_before(order[middle], element.key, element.flags):
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+def _after(order: list[Element], key: bytes) -> int:
+    """How many elements are not above a key."""
+    low = 0
+    high = len(order)
+    while low < high:
+        middle = (low + high) // 2
+        if order[middle].key <= key:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+def _contains(fields: list[int], element: Element, key: Span[u8]) -> bool:
+    """Whether each field of a key lies in the element's range."""
+    at = 0
+    for length in fields:
+        if not _is_at_least(key, element.key, at, length):
+            return False
+        last = element.last if len(element.last) > 0 else element.key
+        if not _is_at_most(key, last, at, length):
+            return False
+        at += (length + 3) & ~3
+    return True
+
+
+def _is_at_least(key: Span[u8], bound: bytes, at: int, length: int) -> bool:
+    for i in range(at, at + length):
+        if key[i] != bound[i]:
+            return key[i] > bound[i]
+    return True
+
+
+def _is_at_most(key: Span[u8], bound: bytes, at: int, length: int) -> bool:
+    for i in range(at, at + length):
+        if key[i] != bound[i]:
+            return key[i] < bound[i]
+    return True
+
+
+def _overlaps(fields: list[int], one: Element, other: Element) -> bool:
+    """Whether some key lies in the ranges of both."""
+    at = 0
+    for length in fields:
+        last = one.last if len(one.last) > 0 else one.key
+        others_last = other.last if len(other.last) > 0 else other.key
+        if last[at : at + length] < other.key[at : at + length]:
+            return False
+        if others_last[at : at + length] < one.key[at : at + length]:
+            return False
+        at += (length + 3) & ~3
+    return True
+
+
+def require(element: Element | None) -> Element:
+    """Raises ENOENT."""
+    if element is None:
+        raise Errno(ENOENT)
+    return element
+

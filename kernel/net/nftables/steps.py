@@ -1,0 +1,385 @@
+"""The changes that a batch is made of. Each is made in the next generation, and then entered here.
+
+Context: batches, which hold the firewall's lock; nothing sleeps.
+"""
+
+from typing import Final
+
+from kernel.lang import final
+from kernel.net.netlink.messages import MessageWriter, Request
+from kernel.net.nftables.attributes import Attributes
+from kernel.net.nftables.base_chains import unregister_chain
+from kernel.net.nftables.batch import Batch, Step
+from kernel.net.nftables.message import (
+    DELETE_CHAIN,
+    DELETE_ELEMENT,
+    DELETE_OBJECT,
+    DELETE_RULE,
+    DELETE_SET,
+    DELETE_TABLE,
+    NEW_CHAIN,
+    NEW_ELEMENT,
+    NEW_OBJECT,
+    NEW_RULE,
+    NEW_SET,
+    NEW_TABLE,
+)
+from kernel.net.nftables.model import (
+    NOWHERE,
+    TABLE_DORMANT,
+    Chain,
+    Firewall,
+    Rule,
+    StatefulObject,
+    Table,
+)
+from kernel.net.nftables.sets import DataSet, Element
+from kernel.net.nftables.shown import (
+    begin_elements,
+    end_elements,
+    position_of,
+    put_chain,
+    put_element,
+    put_object,
+    put_rule,
+    put_set,
+    put_table,
+)
+
+_COUNTER_BYTES: Final = 1
+_COUNTER_PACKETS: Final = 2
+
+
+@final
+class NewTable(Step):
+    """A table is there."""
+
+    def __init__(self, request: Request, batch: Batch, table: Table) -> None:
+        super().__init__(request)
+        self.firewall: Firewall = batch.firewall
+        self.table: Table = table
+
+    def complete(self) -> None:
+        self.table.absent = 0
+
+    def undo(self) -> None:
+        self.firewall.tables.remove(self.table)
+
+    def report(self, writer: MessageWriter, firewall: Firewall) -> None:
+        put_table(writer, NEW_TABLE, self.table, firewall)
+
+
+@final
+class TableFlags(Step):
+    """A table sleeps from now on, or no more."""
+
+    def __init__(self, request: Request, batch: Batch, table: Table) -> None:
+        super().__init__(request)
+        self.batch: Batch = batch
+        self.table: Table = table
+
+    def complete(self) -> None:
+        table = self.table
+        table.flags = table.next_flags
+        if table.flags & TABLE_DORMANT != 0:
+            for chain in table.chains.all_in(self.batch.generation):
+                unregister_chain(self.batch.network, chain)
+
+    def undo(self) -> None:
+        self.table.next_flags = self.table.flags
+        if self.table.flags & TABLE_DORMANT != 0:
+            for chain in self.table.chains.all_in(self.batch.firewall.cursor):
+                unregister_chain(self.batch.network, chain)
+
+    def report(self, writer: MessageWriter, firewall: Firewall) -> None:
+        put_table(writer, NEW_TABLE, self.table, firewall)
+
+
+@final
+class DeleteTable(Step):
+    """A table is there no more."""
+
+    def __init__(self, request: Request, batch: Batch, table: Table) -> None:
+        super().__init__(request)
+        self.batch: Batch = batch
+        self.table: Table = table
+
+    def complete(self) -> None:
+        self.batch.firewall.tables.remove(self.table)
+
+    def undo(self) -> None:
+        self.table.absent &= ~self.batch.generation
+
+    def report(self, writer: MessageWriter, firewall: Firewall) -> None:
+        put_table(writer, DELETE_TABLE, self.table, firewall)
+
+
+@final
+class NewChain(Step):
+    """A chain is there."""
+
+    def __init__(self, request: Request, batch: Batch, table: Table, chain: Chain) -> None:
+        super().__init__(request)
+        self.batch: Batch = batch
+        self.table: Table = table
+        self.chain: Chain = chain
+
+    def complete(self) -> None:
+        self.chain.absent = 0
+
+    def undo(self) -> None:
+        unregister_chain(self.batch.network, self.chain)
+        self.table.chains.remove(self.chain)
+        self.chain.table = None
+
+    def report(self, writer: MessageWriter, firewall: Firewall) -> None:
+        put_chain(writer, NEW_CHAIN, self.table, self.chain, firewall)
+
+
+@final
+class ChangeChain(Step):
+    """A base chain has another policy, or new counters."""
+
+    def __init__(self, request: Request, table: Table, chain: Chain) -> None:
+        super().__init__(request)
+        self.table: Table = table
+        self.chain: Chain = chain
+        self.counters: Attributes | None = None
+
+    def complete(self) -> None:
+        chain = self.chain
+        counters = self.counters
+        if counters is not None:
+            set_counters(chain, counters)
+
+    def undo(self) -> None:
+        self.chain.next_policy = self.chain.policy
+
+    def report(self, writer: MessageWriter, firewall: Firewall) -> None:
+        put_chain(writer, NEW_CHAIN, self.table, self.chain, firewall)
+
+
+@final
+class RenameChain(Step):
+    """A chain has another name. It has it at once: packets do not see names."""
+
+    def __init__(self, request: Request, table: Table, chain: Chain) -> None:
+        super().__init__(request)
+        self.table: Table = table
+        self.chain: Chain = chain
+        self.old_name: bytes = chain.name
+
+    def undo(self) -> None:
+        self.table.chains.rename(self.chain, self.old_name)
+
+    def report(self, writer: MessageWriter, firewall: Firewall) -> None:
+        put_chain(writer, NEW_CHAIN, self.table, self.chain, firewall)
+
+
+@final
+class DeleteChain(Step):
+    """A chain is there no more."""
+
+    def __init__(self, request: Request, batch: Batch, table: Table, chain: Chain) -> None:
+        super().__init__(request)
+        self.batch: Batch = batch
+        self.table: Table = table
+        self.chain: Chain = chain
+
+    def complete(self) -> None:
+        unregister_chain(self.batch.network, self.chain)
+        self.table.chains.remove(self.chain)
+        self.chain.table = None
+
+    def undo(self) -> None:
+        self.chain.absent &= ~self.batch.generation
+
+    def report(self, writer: MessageWriter, firewall: Firewall) -> None:
+        put_chain(writer, DELETE_CHAIN, self.table, self.chain, firewall)
+
+
+def set_counters(chain: Chain, counters: Attributes) -> None:
+    """A base chain counts from here on. Raises ERANGE."""
+    chain.has_counters = True
+    chain.bytes = counters.be64(_COUNTER_BYTES)
+    chain.packets = counters.be64(_COUNTER_PACKETS)
+
+
+@final
+class NewRule(Step):
+    """A rule is there."""
+
+    def __init__(self, request: Request, table: Table, chain: Chain, rule: Rule) -> None:
+        super().__init__(request)
+        self.table: Table = table
+        self.chain: Chain = chain
+        self.rule: Rule = rule
+
+    def complete(self) -> None:
+        self.rule.absent = 0
+
+    def undo(self) -> None:
+        rule = self.rule
+        for expression in rule.expressions:
+            expression.release()
+        rule.absent = NOWHERE
+        self.chain.by_handle.pop(rule.handle, rule)
+
+    def report(self, writer: MessageWriter, firewall: Firewall) -> None:
+        position = position_of(self.chain, self.rule, firewall.cursor)
+        put_rule(writer, NEW_RULE, self.table, self.chain, self.rule, position, firewall)
+
+
+@final
+class DeleteRule(Step):
+    """A rule is there no more."""
+
+    def __init__(self, request: Request, batch: Batch, table: Table, chain: Chain, rule: Rule) -> None:
+        super().__init__(request)
+        self.batch: Batch = batch
+        self.table: Table = table
+        self.chain: Chain = chain
+        self.rule: Rule = rule
+
+    def complete(self) -> None:
+        self.chain.by_handle.pop(self.rule.handle, self.rule)
+
+    def undo(self) -> None:
+        self.rule.absent &= ~self.batch.generation
+        for expression in self.rule.expressions:
+            expression.take()
+
+    def report(self, writer: MessageWriter, firewall: Firewall) -> None:
+        put_rule(writer, DELETE_RULE, self.table, self.chain, self.rule, 0, firewall)
+
+
+@final
+class NewSet(Step):
+    """A set is there."""
+
+    def __init__(self, request: Request, table: Table, made: DataSet) -> None:
+        super().__init__(request)
+        self.table: Table = table
+        self.made: DataSet = made
+
+    def complete(self) -> None:
+        self.made.absent = 0
+
+    def undo(self) -> None:
+        self.table.sets.remove(self.made)
+        self.made.table = None
+
+    def report(self, writer: MessageWriter, firewall: Firewall) -> None:
+        put_set(writer, NEW_SET, self.table, self.made, firewall)
+
+
+@final
+class DeleteSet(Step):
+    """A set is there no more, and neither are its elements."""
+
+    def __init__(self, request: Request, batch: Batch, table: Table, gone: DataSet, elements: list[Element]) -> None:
+        super().__init__(request)
+        self.batch: Batch = batch
+        self.table: Table = table
+        self.gone: DataSet = gone
+        self.elements: list[Element] = elements  # whose references have been given back
+
+    def complete(self) -> None:
+        self.table.sets.remove(self.gone)
+        self.gone.table = None
+
+    def undo(self) -> None:
+        self.gone.absent &= ~self.batch.generation
+        for element in self.elements:
+            element.take()
+
+    def report(self, writer: MessageWriter, firewall: Firewall) -> None:
+        put_set(writer, DELETE_SET, self.table, self.gone, firewall)
+
+
+@final
+class NewElement(Step):
+    """An element is there."""
+
+    def __init__(self, request: Request, table: Table, owner: DataSet, element: Element) -> None:
+        super().__init__(request)
+        self.table: Table = table
+        self.owner: DataSet = owner
+        self.element: Element = element
+
+    def complete(self) -> None:
+        self.element.absent = 0
+
+    def undo(self) -> None:
+        self.element.release()
+        self.owner.remove(self.element)
+        self.owner.count -= 1
+
+    def report(self, writer: MessageWriter, firewall: Firewall) -> None:
+        place = begin_elements(writer, NEW_ELEMENT, self.table, self.owner, firewall)
+        put_element(writer, self.element)
+        end_elements(writer, place)
+
+
+@final
+class DeleteElement(Step):
+    """An element is there no more."""
+
+    def __init__(self, request: Request, batch: Batch, table: Table, owner: DataSet, element: Element) -> None:
+        super().__init__(request)
+        self.batch: Batch = batch
+        self.table: Table = table
+        self.owner: DataSet = owner
+        self.element: Element = element
+
+    def complete(self) -> None:
+        self.owner.remove(self.element)
+
+    def undo(self) -> None:
+        self.element.absent &= ~self.batch.generation
+        self.element.take()
+        self.owner.count += 1
+
+    def report(self, writer: MessageWriter, firewall: Firewall) -> None:
+        place = begin_elements(writer, DELETE_ELEMENT, self.table, self.owner, firewall)
+        put_element(writer, self.element)
+        end_elements(writer, place)
+
+
+@final
+class NewObject(Step):
+    """A named object is there."""
+
+    def __init__(self, request: Request, table: Table, made: StatefulObject) -> None:
+        super().__init__(request)
+        self.table: Table = table
+        self.made: StatefulObject = made
+
+    def complete(self) -> None:
+        self.made.absent = 0
+
+    def undo(self) -> None:
+        self.table.objects.remove(self.made)
+
+    def report(self, writer: MessageWriter, firewall: Firewall) -> None:
+        put_object(writer, NEW_OBJECT, self.table, self.made, firewall)
+
+
+@final
+class DeleteObject(Step):
+    """A named object is there no more."""
+
+    def __init__(self, request: Request, batch: Batch, table: Table, gone: StatefulObject) -> None:
+        super().__init__(request)
+        self.batch: Batch = batch
+        self.table: Table = table
+        self.gone: StatefulObject = gone
+
+    def complete(self) -> None:
+        self.table.objects.remove(self.gone)
+
+    def undo(self) -> None:
+        self.gone.absent &= ~self.batch.generation
+
+    def report(self, writer: MessageWriter, firewall: Firewall) -> None:
+        put_object(writer, DELETE_OBJECT, self.table, self.gone, firewall)

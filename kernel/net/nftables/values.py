@@ -1,0 +1,135 @@
+"""Constants in rules and sets: bytes, or a verdict (struct NFTA_DATA_ATTRIBUTES of linux/netfilter/nf_tables.h).
+
+Context: batches; nothing sleeps.
+"""
+
+from typing import TYPE_CHECKING, Final
+
+from kernel.lang import EINVAL, ENOENT, EOPNOTSUPP, Errno, final
+from kernel.net.netlink.messages import MessageWriter
+from kernel.net.nftables.attributes import Attributes, put32, put_text
+from kernel.net.nftables.expression import BREAK, CONTINUE, GOTO, JUMP, RETURN
+from kernel.net.nftables.model import NAME_LIMIT, Chain
+
+if TYPE_CHECKING:
+    from kernel.net.nftables.batch import Loading
+
+DATA_LIMIT: Final = 64  # bytes
+_VALUE: Final = 1
+_VERDICT: Final = 2
+_CODE: Final = 1
+_CHAIN: Final = 2
+_CHAIN_ID: Final = 3
+_QUEUE: Final = 3
+_CODE_MASK: Final = 0xFF
+
+
+@final
+class Decision:
+    """A verdict in a rule: what becomes of the packet, or which chain goes on."""
+
+    def __init__(self, code: int, chain: Chain | None) -> None:
+        self.code: int = code
+        self.chain: Chain | None = chain
+
+    def equals(self, other: "Decision") -> bool:
+        """Whether both mean the same."""
+        return self.code == other.code and self.chain is other.chain
+
+    def take(self) -> None:
+        """Something refers to the chain."""
+        chain = self.chain
+        if chain is not None:
+            chain.uses += 1
+
+    def release(self) -> None:
+        """It does no more."""
+        chain = self.chain
+        if chain is not None:
+            chain.uses -= 1
+
+
+@final
+class Value:
+    """A constant: bytes, or a decision."""
+
+    def __init__(self, data: bytes, decision: Decision | None) -> None:
+        self.data: bytes = data
+        self.decision: Decision | None = decision
+
+
+def is_value(attributes: Attributes) -> bool:
+    """Whether the attributes of a constant are bytes."""
+    return attributes.has(_VALUE)
+
+
+def load_value(attributes: Attributes, kind: int, loading: "Loading") -> Value:
+    """The constant in an attribute. Raises EINVAL, ENOENT, EOPNOTSUPP."""
+    inner = attributes.nested(kind)
+    attributes.blame(kind)
+    if inner.has(_VALUE):
+        data = inner.payload(_VALUE)
+        if len(data) == 0 or len(data) > DATA_LIMIT:
+            raise Errno(EINVAL)
+        return Value(data, None)
+    if inner.has(_VERDICT):
+        return Value(b"", _load_decision(inner.nested(_VERDICT), loading))
+    raise Errno(EINVAL)
+
+
+def load_bytes(attributes: Attributes, kind: int, loading: "Loading") -> bytes:
+    """The same, which must be bytes. Raises EINVAL."""
+    value = load_value(attributes, kind, loading)
+    if value.decision is not None:
+        raise Errno(EINVAL)
+    return value.data
+
+
+def _load_decision(attributes: Attributes, loading: "Loading") -> Decision:
+    if not attributes.has(_CODE):
+        raise Errno(EINVAL)
+    code = attributes.be32(_CODE)
+    if code >> 31 != 0:
+        code -= 1 << 32
+    if code == JUMP or code == GOTO:
+        return Decision(code, _target(attributes, loading))
+    if code == CONTINUE or code == BREAK or code == RETURN:
+        return Decision(code, None)
+    if code < 0 or code & _CODE_MASK > _QUEUE or code & _CODE_MASK == 2:
+        raise Errno(EINVAL)
+    return Decision(code, None)
+
+
+def _target(attributes: Attributes, loading: "Loading") -> Chain:
+    if attributes.has(_CHAIN):
+        chain = loading.table.chains.find(attributes.text(_CHAIN, NAME_LIMIT), loading.generation)
+        attributes.blame(_CHAIN)
+    elif attributes.has(_CHAIN_ID):
+        chain = loading.chain_by_number(attributes.be32(_CHAIN_ID))
+        attributes.blame(_CHAIN_ID)
+    else:
+        raise Errno(EINVAL)
+    if chain is None:
+        raise Errno(ENOENT)
+    if chain.base is not None:
+        raise Errno(EOPNOTSUPP)
+    return chain
+
+
+def put_decision(writer: MessageWriter, kind: int, decision: Decision) -> None:
+    """A verdict as a constant."""
+    outer = writer.begin_attribute(kind)
+    inner = writer.begin_attribute(_VERDICT)
+    put32(writer, _CODE, decision.code)
+    chain = decision.chain
+    if chain is not None:
+        put_text(writer, _CHAIN, chain.name)
+    writer.end_attribute(inner)
+    writer.end_attribute(outer)
+
+
+def put_bytes(writer: MessageWriter, kind: int, data: bytes) -> None:
+    """Bytes as a constant."""
+    outer = writer.begin_attribute(kind)
+    writer.attribute(_VALUE, data)
+    writer.end_attribute(outer)
