@@ -68,7 +68,6 @@ _START: Final = 1
 _STOP: Final = 2
 
 _NESTED: Final = 0x8000
-_NS_PER_SECOND: Final = 1_000_000_000
 _FLAG_MASK: Final = 0xFF
 
 
@@ -121,7 +120,7 @@ def put_event(writer: MessageWriter, connection: Connection, changes: int) -> No
     put_be32(writer, ID, identifier(connection))
     put_be32(writer, STATUS, connection.status)
     if changes & EVENT_DESTROY != 0:
-        if connection.left_ns(monotonic_ns()) >= _NS_PER_SECOND:
+        if connection.left_s(monotonic_ns()) > 0:
             _put_timeout(writer, connection)
         _put_counters(writer, connection)
         _put_times(writer, connection)
@@ -158,7 +157,7 @@ def _put_tuple(writer: MessageWriter, kind: int, tuple_: Tuple) -> None:
 
 
 def _put_timeout(writer: MessageWriter, connection: Connection) -> None:
-    put_be32(writer, TIMEOUT, connection.left_ns(monotonic_ns()) // _NS_PER_SECOND)
+    put_be32(writer, TIMEOUT, connection.left_s(monotonic_ns()))
 
 
 def _put_protocol(writer: MessageWriter, connection: Connection, is_over: bool) -> None:

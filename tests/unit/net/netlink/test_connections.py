@@ -253,11 +253,11 @@ def test_the_text_of_proc(gate: Gate) -> None:
     while (piece := pieces.next()) is not None:
         text += piece
     assert text.splitlines() == [
-        b"ipv4     2 udp      17 29 src=10.0.0.9 dst=192.168.0.7 sport=1000 dport=53 [UNREPLIED] src=192.168.0.7"
+        b"ipv4     2 udp      17 30 src=10.0.0.9 dst=192.168.0.7 sport=1000 dport=53 [UNREPLIED] src=192.168.0.7"
         b" dst=10.0.0.9 sport=53 dport=1000 mark=0 zone=0 use=2",
-        b"ipv4     2 tcp      6 119 SYN_SENT src=10.0.0.9 dst=192.168.0.7 sport=40000 dport=80 [UNREPLIED]"
+        b"ipv4     2 tcp      6 120 SYN_SENT src=10.0.0.9 dst=192.168.0.7 sport=40000 dport=80 [UNREPLIED]"
         b" src=192.168.0.7 dst=10.0.0.9 sport=80 dport=40000 mark=0 zone=0 use=2",
-        b"ipv6     10 icmpv6   58 29 src=2001:0000:0000:0000:0000:0000:0000:0001"
+        b"ipv6     10 icmpv6   58 30 src=2001:0000:0000:0000:0000:0000:0000:0001"
         b" dst=2001:0000:0000:0000:0000:0000:0000:0002 type=128 code=0 id=9 [UNREPLIED]"
         b" src=2001:0000:0000:0000:0000:0000:0000:0002 dst=2001:0000:0000:0000:0000:0000:0000:0001"
         b" type=129 code=0 id=9 mark=0 zone=0 use=2",
