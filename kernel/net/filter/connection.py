@@ -36,6 +36,8 @@ TRACKING_RELATED: Final = 1
 TRACKING_NEW: Final = 2
 TRACKING_ESTABLISHED_REPLY: Final = 3
 TRACKING_RELATED_REPLY: Final = 4
+_TICK_NS: Final = 4_000_000
+_SECOND_NS: Final = 1_000_000_000
 _REPLY: Final = 3  # those from here on go in the direction of replies
 
 # What changed, a bit each (IPCT_*).
@@ -77,6 +79,7 @@ class Connection(Flow):
         self.is_timed: bool = False  # the times are shown
         self.started_ns: int = 0  # of the wall clock
         self.stopped_ns: int = 0
+        self.is_by_program: bool = False  # made by ctnetlink
         self.is_reported: bool = False  # listeners hear of it
         self.changes: int = 0  # EVENT_*: what they have not heard of yet
 
@@ -102,6 +105,10 @@ class Connection(Flow):
         """How long it lives without another packet."""
         timer = self.timer
         return self.timeout_ns if timer is None else max(timer.deadline_ns - now_ns, 0)
+
+    def left_s(self, now_ns: int) -> int:
+        """The same in seconds, as programs see it: by a clock that ticks."""
+        return (self.left_ns(now_ns) + _TICK_NS - 1) // _SECOND_NS
 
     def note(self, changes: int) -> None:
         """Listeners are to hear of this, once the packet is through."""

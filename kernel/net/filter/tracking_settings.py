@@ -16,6 +16,7 @@ from kernel.net.link.network import Network
 _INT_MAX: Final = 0x7FFF_FFFF
 _PAGE_SHIFT: Final = 12
 _BYTES_PER_BUCKET: Final = 16384 * 8
+_PAGE_OF_BUCKETS: Final = 512
 _LEAST: Final = 1024
 _MANY: Final = 65536  # with more than 1 GiB of memory
 _MOST: Final = 262144  # with more than 4 GiB
@@ -74,6 +75,7 @@ class TrackingSettings:
     def configure(self, page_count: int) -> None:
         """Derive how many connections there may be from the machine's memory."""
         count = max((page_count << _PAGE_SHIFT) // _BYTES_PER_BUCKET, _LEAST)
+        count = (count + _PAGE_OF_BUCKETS - 1) // _PAGE_OF_BUCKETS * _PAGE_OF_BUCKETS
         if page_count > 4 * _GIGABYTE_PAGES:
             count = _MOST
         elif page_count > _GIGABYTE_PAGES:

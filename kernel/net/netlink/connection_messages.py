@@ -43,6 +43,7 @@ TUPLE_MASTER: Final = 14
 ZONE: Final = 18
 _TIMESTAMP: Final = 20
 MARK_MASK: Final = 21
+_PROXY: Final = 24
 FILTER: Final = 25
 STATUS_MASK: Final = 26
 
@@ -67,7 +68,6 @@ _START: Final = 1
 _STOP: Final = 2
 
 _NESTED: Final = 0x8000
-_NS_PER_SECOND: Final = 1_000_000_000
 _FLAG_MASK: Final = 0xFF
 
 
@@ -89,19 +89,20 @@ def put_be64(writer: MessageWriter, kind: int, value: int) -> None:
     writer.attribute(kind, value.to_bytes(8, "big"))
 
 
-def put_connection(writer: MessageWriter, connection: Connection) -> None:
-    """All there is to say, in a message of its own: what a GET is answered by."""
+def put_connection(writer: MessageWriter, connection: Connection, uses: int) -> None:
+    """All there is to say, in a message of its own: what a GET is answered by. `uses`: how many hold it meanwhile."""
     begin_message(writer, NFNL_SUBSYS_CTNETLINK, MESSAGE_NEW, family_of(connection))
     _put_tuple(writer, TUPLE_ORIGINAL, connection.original)
     _put_tuple(writer, TUPLE_REPLY, connection.reply)
     put_be32(writer, STATUS, connection.status)
     put_be32(writer, MARK, connection.mark)
     put_be32(writer, ID, identifier(connection))
-    put_be32(writer, _USE, 1)
+    put_be32(writer, _USE, uses)
     _put_timeout(writer, connection)
     _put_protocol(writer, connection, is_over=False)
     _put_counters(writer, connection)
     _put_times(writer, connection)
+    _put_proxy(writer, connection)
     writer.end()
 
 
@@ -119,7 +120,7 @@ def put_event(writer: MessageWriter, connection: Connection, changes: int) -> No
     put_be32(writer, ID, identifier(connection))
     put_be32(writer, STATUS, connection.status)
     if changes & EVENT_DESTROY != 0:
-        if connection.left_ns(monotonic_ns()) >= _NS_PER_SECOND:
+        if connection.left_s(monotonic_ns()) > 0:
             _put_timeout(writer, connection)
         _put_counters(writer, connection)
         _put_times(writer, connection)
@@ -128,6 +129,7 @@ def put_event(writer: MessageWriter, connection: Connection, changes: int) -> No
         _put_timeout(writer, connection)
         if changes & EVENT_PROTOCOL != 0:
             _put_protocol(writer, connection, is_over=False)
+        _put_proxy(writer, connection)
     if connection.mark != 0 or changes & EVENT_MARK != 0:
         put_be32(writer, MARK, connection.mark)
     writer.end()
@@ -155,7 +157,7 @@ def _put_tuple(writer: MessageWriter, kind: int, tuple_: Tuple) -> None:
 
 
 def _put_timeout(writer: MessageWriter, connection: Connection) -> None:
-    put_be32(writer, TIMEOUT, connection.left_ns(monotonic_ns()) // _NS_PER_SECOND)
+    put_be32(writer, TIMEOUT, connection.left_s(monotonic_ns()))
 
 
 def _put_protocol(writer: MessageWriter, connection: Connection, is_over: bool) -> None:
@@ -201,6 +203,16 @@ def _put_times(writer: MessageWriter, connection: Connection) -> None:
     if connection.stopped_ns != 0:
         put_be64(writer, _STOP, connection.stopped_ns)
     writer.end_attribute(times)
+
+
+def _put_proxy(writer: MessageWriter, connection: Connection) -> None:
+    """Connections that a program made have a place for what a SYN proxy needs, which is always empty here."""
+    if not connection.is_by_program:
+        return
+    whole = writer.begin_attribute(_PROXY | _NESTED)
+    for kind in (1, 2, 3):
+        put_be32(writer, kind, 0)
+    writer.end_attribute(whole)
 
 
 # ---- Requests ---------------------------------------------------------------------------------------------------

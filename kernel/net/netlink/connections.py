@@ -10,13 +10,14 @@ connections change; nothing sleeps there.
 
 from typing import Final
 
-from kernel.lang import EBUSY, EEXIST, EINVAL, ENOENT, EOPNOTSUPP, EPERM, Errno, final
+from kernel.lang import EBUSY, EEXIST, EINVAL, ENOENT, EOPNOTSUPP, EPERM, ERANGE, Errno, final
 from kernel.lib.pace import pace
 from kernel.net.filter import tracking
 from kernel.net.filter.access import identifier, set_mark
 from kernel.net.filter.connection import (
     EVENT_ASSURED,
     EVENT_DESTROY,
+    EVENT_MARK,
     EVENT_NEW,
     EVENT_PROTOCOL,
     EVENT_RELATED,
@@ -70,27 +71,27 @@ from kernel.net.netlink.connection_messages import (
     put_event,
     read_tuple,
 )
+from kernel.net.netlink.filter_socket import Subsystem, register_subsystem
 from kernel.net.netlink.messages import (
     NLM_F_CREATE,
     NLM_F_DUMP,
+    NLM_F_DUMP_FILTERED,
     NLM_F_EXCL,
+    NLM_F_MULTI,
     MessageWriter,
     Request,
     find_attribute,
 )
-from kernel.net.netlink.socket import has_listener, multicast, report_overrun
+from kernel.net.netlink.socket import NETLINK_NETFILTER, has_listener, multicast, report_overrun
 from kernel.net.netlink.subsystems import (
     NETFILTER_HEADER,
     NFNL_SUBSYS_CTNETLINK,
     NFNL_SUBSYS_CTNETLINK_EXP,
-    Subsystem,
     begin_message,
     message_of,
-    register_subsystem,
 )
 from kernel.time import monotonic_ns
 
-_NETLINK_NETFILTER: Final = 12
 _GROUP_NEW: Final = 1
 _GROUP_UPDATE: Final = 2
 _GROUP_DESTROY: Final = 3
@@ -122,6 +123,7 @@ class Choice:
         status = request.attribute(STATUS)
         self.status: int = be32_of(status, 0)
         self.status_mask: int = 0 if len(status) == 0 else be32_of(request.attribute(STATUS_MASK), self.status)
+        self.is_filter: bool = family != 0 or len(mark) > 0 or len(status) > 0
         if len(request.attribute(FILTER)) > 0:
             raise Errno(EOPNOTSUPP)
         if len(status) > 0 and len(request.attribute(STATUS_MASK)) > 0 and self.status_mask == 0:
@@ -161,10 +163,11 @@ class _Connections(Subsystem):
         header = request.payload(NETFILTER_HEADER)
         family = header[0]
         version = header[1]
+        writer.answer_to(request.sequence, request.port, NLM_F_MULTI)  # as Linux marks them
         if message == MESSAGE_NEW:
             _change_or_create(request, family)
         elif message == _MESSAGE_GET or message == _MESSAGE_GET_AND_CLEAR:
-            put_connection(writer, _find(request, family))
+            put_connection(writer, _find(request, family), uses=2)
         elif message == MESSAGE_DELETE:
             _delete(request, family, version)
         elif message == _MESSAGE_STATISTICS:
@@ -202,6 +205,8 @@ class _Expectations(Subsystem):
 def _list(request: Request, writer: MessageWriter, family: int, clears: bool) -> None:
     """All that were chosen. Sleeps."""
     choice = Choice(request, family)
+    if choice.is_filter:
+        writer.answer_to(request.sequence, request.port, NLM_F_MULTI | NLM_F_DUMP_FILTERED)
     with Walk(find_table(request.network)) as walk:
         while True:
             connection = walk.next()
@@ -210,7 +215,7 @@ def _list(request: Request, writer: MessageWriter, family: int, clears: bool) ->
             if not choice.takes(connection):
                 pace(_LOOK_COST)
                 continue
-            put_connection(writer, connection)
+            put_connection(writer, connection, uses=1)
             if clears:
                 connection.packets = 0
                 connection.bytes = 0
@@ -318,7 +323,7 @@ def _change(request: Request, connection: Connection) -> None:
             set_mark(connection, connection.mark & mask ^ be32_of(mark, 0))
         else:
             set_mark(connection, be32_of(mark, 0))
-    connection.note(EVENT_REPLY | EVENT_ASSURED | EVENT_PROTOCOL)
+    connection.note(EVENT_REPLY | EVENT_ASSURED | EVENT_PROTOCOL | EVENT_MARK)
     table = find_table(request.network)
     if table is not None and connection.has(STATUS_CONFIRMED):
         table.report(connection)
@@ -339,7 +344,7 @@ def _set_status(request: Request, connection: Connection) -> None:
 
 
 def _set_protocol(request: Request, connection: Connection) -> None:
-    """TCP's state. Raises EINVAL."""
+    """TCP's state. Raises ERANGE."""
     raw = request.attribute(PROTOCOL_INFORMATION)
     tcp = connection.tcp
     if len(raw) == 0 or tcp is None:
@@ -347,7 +352,7 @@ def _set_protocol(request: Request, connection: Connection) -> None:
     state = find_attribute(find_attribute(raw, 0, TCP), 0, TCP_STATE)
     if len(state) > 0:
         if state[0] > SYN_SENT2:
-            raise Errno(EINVAL)
+            raise Errno(ERANGE)
         tcp.state = state[0]
 
 
@@ -375,6 +380,7 @@ def _create(request: Request, family: int) -> None:
     connection.reply.is_reply = True
     connection.timeout_ns = in_ns(min(be32_of(timeout, 0), _LONGEST_S))
     connection.mark = be32_of(request.attribute(MARK), 0)
+    connection.is_by_program = True
     tracking.set_extras(request.network, connection, monotonic_ns())
     if original.protocol == PROTOCOL_TCP:
         connection.tcp = TcpState()
@@ -383,6 +389,7 @@ def _create(request: Request, family: int) -> None:
     _set_protocol(request, connection)
     if not table.confirm(connection):
         raise Errno(EEXIST)
+    connection.note(EVENT_REPLY | EVENT_ASSURED | EVENT_PROTOCOL | EVENT_MARK)
     table.report(connection)
 
 
@@ -421,7 +428,7 @@ def _put_totals(network: Network, writer: MessageWriter) -> None:
 class _Watcher(ConnectionWatcher):
     def has_listener(self, network: Network) -> bool:
         for group in (_GROUP_NEW, _GROUP_UPDATE, _GROUP_DESTROY):
-            if has_listener(network, _NETLINK_NETFILTER, group):
+            if has_listener(network, NETLINK_NETFILTER, group):
                 return True
         return False
 
@@ -431,14 +438,14 @@ class _Watcher(ConnectionWatcher):
             group = _GROUP_DESTROY
         elif changes & (EVENT_NEW | EVENT_RELATED) != 0:
             group = _GROUP_NEW
-        if not has_listener(network, _NETLINK_NETFILTER, group):
+        if not has_listener(network, NETLINK_NETFILTER, group):
             return
         try:
             writer = MessageWriter()
             put_event(writer, connection, changes)
-            multicast(network, _NETLINK_NETFILTER, group, bytes(writer.data), 0, None)
+            multicast(network, NETLINK_NETFILTER, group, bytes(writer.data), 0, None)
         except MemoryError:
-            report_overrun(network, _NETLINK_NETFILTER, group)
+            report_overrun(network, NETLINK_NETFILTER, group)
 
 
 WATCH.watcher = _Watcher()

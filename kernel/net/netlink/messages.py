@@ -20,6 +20,7 @@ FIRST_TYPE: Final = 16
 NLM_F_REQUEST: Final = 0x1
 NLM_F_MULTI: Final = 0x2
 NLM_F_ACK: Final = 0x4
+NLM_F_DUMP_FILTERED: Final = 0x20
 NLM_F_CAPPED: Final = 0x100
 NLM_F_ACK_TLVS: Final = 0x200
 NLM_F_REPLACE: Final = 0x100

@@ -72,7 +72,7 @@ def line_of(connection: Connection, now_ns: int) -> bytes:
     text = bytearray(b"ipv4     2 " if is_ip4 else b"ipv6     10 ")
     name = _protocol_name(protocol)
     text.extend(name + b" " * max(0, 8 - len(name)))
-    text.extend(f" {protocol} {connection.left_ns(now_ns) // _NS_PER_SECOND} ".encode())
+    text.extend(f" {protocol} {connection.left_s(now_ns)} ".encode())
     tcp = connection.tcp
     if tcp is not None:
         text.extend(STATE_NAMES[tcp.state] + b" ")

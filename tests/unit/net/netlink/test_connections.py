@@ -16,9 +16,10 @@ from kernel.net.filter.tcp_state import ESTABLISHED
 from kernel.net.filter.tracking_settings import SETTINGS
 from kernel.net.link.device import NetworkDevice
 from kernel.net.link.network import FIRST_NETWORK
+from kernel.net.netlink.filter_socket import subsystem_of
 from kernel.net.netlink.messages import NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, MessageWriter, Request
 from kernel.net.netlink.socket import NetlinkSocket
-from kernel.net.netlink.subsystems import message_of, subsystem_of
+from kernel.net.netlink.subsystems import message_of
 from kernel.net.proc import connections as proc
 from kernel.net.sockets.socket import SOCK_RAW
 from kernel.time import monotonic_ns
@@ -89,8 +90,8 @@ def ask(message: int, flags: int, payload: bytes = b"", family: int = INET, subs
     body = bytes([family, 0, 0, 0]) + payload
     raw = struct.pack("<IHHII", 16 + len(body), subsystem << 8 | message, flags | 1, 7, 0) + body
     request = Request(raw, 0, FIRST_NETWORK, None)
-    found = subsystem_of(request)
-    assert found is not None and message_of(request) == message
+    found = subsystem_of(request.kind)
+    assert message_of(request) == message
     writer = MessageWriter()
     if found.wants_dump(request):
         assert found.dump(request, writer) == 0
@@ -252,11 +253,11 @@ def test_the_text_of_proc(gate: Gate) -> None:
     while (piece := pieces.next()) is not None:
         text += piece
     assert text.splitlines() == [
-        b"ipv4     2 udp      17 29 src=10.0.0.9 dst=192.168.0.7 sport=1000 dport=53 [UNREPLIED] src=192.168.0.7"
+        b"ipv4     2 udp      17 30 src=10.0.0.9 dst=192.168.0.7 sport=1000 dport=53 [UNREPLIED] src=192.168.0.7"
         b" dst=10.0.0.9 sport=53 dport=1000 mark=0 zone=0 use=2",
-        b"ipv4     2 tcp      6 119 SYN_SENT src=10.0.0.9 dst=192.168.0.7 sport=40000 dport=80 [UNREPLIED]"
+        b"ipv4     2 tcp      6 120 SYN_SENT src=10.0.0.9 dst=192.168.0.7 sport=40000 dport=80 [UNREPLIED]"
         b" src=192.168.0.7 dst=10.0.0.9 sport=80 dport=40000 mark=0 zone=0 use=2",
-        b"ipv6     10 icmpv6   58 29 src=2001:0000:0000:0000:0000:0000:0000:0001"
+        b"ipv6     10 icmpv6   58 30 src=2001:0000:0000:0000:0000:0000:0000:0001"
         b" dst=2001:0000:0000:0000:0000:0000:0000:0002 type=128 code=0 id=9 [UNREPLIED]"
         b" src=2001:0000:0000:0000:0000:0000:0000:0002 dst=2001:0000:0000:0000:0000:0000:0000:0001"
         b" type=129 code=0 id=9 mark=0 zone=0 use=2",
