@@ -86,7 +86,7 @@ class ControlGroup(MemoryHolder):
         self.counted_memory: MemoryControl | None = None  # what counts the group itself
         self.share: TimeShare | None = None
         self.processors: ProcessorSet | None = None
-        self.device_programs: Attached | None = None  # of bpf(2), kernel/cgroup/programs.py
+        self.programs: dict[int, Attached] | None = None  # of bpf(2), by purpose (kernel/cgroup/programs.py)
 
     # ---- Controllers ------------------------------------------------------------------------------------------
 
