@@ -39,7 +39,7 @@ log_driver = "k8s-file"
 """
 INSIDE = (
     "sh", "cat", "ls", "id", "ps", "echo", "sleep", "grep", "mount", "hostname", "kill", "touch", "true", "wc", "head",
-    "rm", "stat", "tr", "cut", "chown", "mknod", "umount", "chroot", "mkdir", "ln",
+    "rm", "stat", "tr", "cut", "chown", "seq", "mknod", "umount", "chroot", "mkdir", "ln",
 )  # fmt: skip
 
 # Programs that change the root cannot do so in an initramfs: each script has a mount of it as its root.
@@ -68,7 +68,7 @@ write() {
 }
 state() { $runtime state one | grep -o '"status": "[a-z]*"'; }
 write << 'EOF'
-echo hello; id; hostname; ps -o pid,comm; cat /proc/self/cgroup
+echo hello; id; hostname; echo "I am $$"; ps -o comm; cat /proc/self/cgroup
 grep -E "Cap|NoNew|Seccomp" /proc/self/status; touch /x; mknod /dev/x b 7 0; umount /proc; echo /dev/*
 echo x > /proc/sys/kernel/hostname; cat /proc/keys; ls /sys/fs/cgroup/cgroup.procs | cat
 exit 5
@@ -78,7 +78,7 @@ write << 'EOF'
 trap "exit 7" TERM; i=0
 while true; do i=$((i+1)); echo $i > /dev/shm/count; sleep 0.05; done
 EOF
-sed -i 's|"resources": {|"resources": { "pids": { "limit": 8 }, "memory": { "limit": 33554432 },|' config.json
+sed -i 's|"resources": {|"resources": { "pids": { "limit": 20 }, "memory": { "limit": 33554432 },|' config.json
 $runtime create one > /tmp/out < /dev/null; state
 $runtime start one; state
 group=/sys/fs/cgroup/one
@@ -87,8 +87,8 @@ count() { cat /proc/$init/root/dev/shm/count; }
 until test -s /proc/$init/root/dev/shm/count; do sleep 0.05; done
 cat $group/pids.max $group/memory.max
 $runtime exec one sh -c 'hostname; ps -o comm | grep -c sh; id -u'
-$runtime exec one sh -c 'for i in 1 2 3 4 5 6 7 8 9; do sleep 9 & done'; echo "too many: $?"
-$runtime update --pids-limit 30 one; cat $group/pids.max  # nobody may have waited for them yet
+$runtime exec one sh -c 'for i in $(seq 25); do sleep 9 & done'; echo "too many: $?"
+$runtime update --pids-limit 80 one; cat $group/pids.max  # nobody may have waited for them yet
 $runtime exec one sh -c 'head -c 60m /dev/zero | grep x'; echo "too much: $?"
 grep 'oom_kill ' $group/memory.events
 $runtime exec one sh -c 'head -c 1 /dev/zero | wc -c; mknod /tmp/m b 1 1; mknod /dev/n c 1 3'
