@@ -19,10 +19,11 @@ PACKET_PROTOCOL: Final = 16
 PACKET_ARRIVED_AT: Final = 36
 PACKET_DEVICE: Final = 40
 PACKET_CONTEXT: Final = 68
+_FIRST_LEFT: Final = 48  # five words that others along the way would leave there: 0
 _PACKET_FIELDS: Final[list[int]] = [
     PACKET_LENGTH, PACKET_KIND, PACKET_PROTOCOL, PACKET_ARRIVED_AT, PACKET_DEVICE,
     20, 24, 28,  # the VLAN's: there is none
-    48, 52, 56, 60, 64,  # what others along the way would leave there
+    _FIRST_LEFT, 52, 56, 60, 64,
 ]  # fmt: skip
 
 PACKETS_OUT: Final = 1  # BPF_CGROUP_INET_EGRESS, as an expected place
@@ -59,8 +60,10 @@ class PacketSubject(Subject):
         self.most_instructions = MOST_PACKET_INSTRUCTIONS
 
     def may_load(self, offset: int, size: int) -> bool:
-        if offset < 0 or size > 4 or offset % size != 0:
+        if offset < 0 or offset % size != 0:
             return False
+        if size > 4:
+            return _FIRST_LEFT <= offset <= PACKET_CONTEXT - size
         return offset - offset % 4 in _PACKET_FIELDS
 
     def note_result(self, least: int) -> None:

@@ -1,7 +1,8 @@
 """Programs of bpf(2) that judge the packets of a control group's sockets, before they leave and after they have come.
 
 A socket belongs to the group in which it was created, an accepted one to its listener's. Nothing in the network sleeps,
-so a packet for which the programs would take more than MOST_COST instructions is dropped.
+so a packet for which the programs would take more than MOST_COST instructions is dropped, and so is one that comes when
+the running thread has gone MOST_BEHIND instructions past where it should have had a safe point.
 
 Context: thread context; nothing sleeps. May raise MemoryError.
 Source: bpf(2); Linux's include/uapi/linux/bpf.h (struct __sk_buff).
@@ -21,11 +22,12 @@ from kernel.cgroup.group import ControlGroup
 from kernel.cgroup.programs import PACKET_PROGRAMS, PACKETS_IN, PACKETS_OUT, effective_programs
 from kernel.fs.bpf.devices import WORLD
 from kernel.lang import EPERM, Errno, inline, noinline, span_of
-from kernel.lib.pace import spend
+from kernel.lib.pace import PACE, spend
 from kernel.net.link.device import NetworkDevice
 from kernel.net.link.packet import PACKET_HOST, Packet
 
 MOST_COST: Final = 150_000  # instructions of the processor for a packet, one way
+MOST_BEHIND: Final = 500_000  # with the budget of a stretch, and one packet more, below STRETCH_LIMIT
 _LOOK_COST: Final = 2000  # to find the programs
 _PERMIT: Final = 1  # a bit of the answer
 _CONGESTED: Final = 2  # another one, on the way out
@@ -69,6 +71,8 @@ def _answer(group: ControlGroup, purpose: int, packet: Packet, device: NetworkDe
     programs = effective_programs(group, purpose)
     if len(programs) == 0:
         return _PERMIT
+    if PACE.left < -MOST_BEHIND:
+        return _CONGESTED
     index = 0 if device is None else device.index
     context = bytearray(PACKET_CONTEXT)
     words = span_of(context)
