@@ -47,7 +47,7 @@ GROUPS = {
     "tcpdump": ("tcpdump",),
     "strace": ("strace",),
     "perf": ("linux-perf",),
-    "containers": ("bubblewrap", "uidmap"),
+    "containers": ("bubblewrap", "uidmap", "runc", "crun", "podman", "conmon", "netavark"),
     "netns": ("iproute2", "util-linux"),
     "kexec": ("kexec-tools",),
     "keys": ("keyutils",),

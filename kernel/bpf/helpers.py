@@ -6,7 +6,7 @@ Source: bpf-helpers(7).
 
 from typing import Final
 
-from kernel.bpf.code import CGROUP_DEVICE
+from kernel.bpf.code import CGROUP_DEVICE, CGROUP_SKB
 
 # Arguments.
 NOTHING: Final = 0
@@ -16,6 +16,7 @@ MAP_KEY: Final = 3  # memory with a key of that map
 MAP_VALUE: Final = 4  # … with a value
 BUFFER: Final = 5  # memory that is written, whose size comes next
 SIZE: Final = 6  # 1 or more
+OF_CONTEXT: Final = 7  # what the program was given
 
 LOOKUP: Final = 1
 UPDATE: Final = 2
@@ -26,6 +27,7 @@ PROCESSOR: Final = 8
 PID_TGID: Final = 14
 UID_GID: Final = 15
 COMMAND: Final = 16
+LOAD_BYTES: Final = 26
 NUMA_NODE: Final = 42
 CURRENT_CGROUP: Final = 80
 BOOT_NS: Final = 125
@@ -40,6 +42,7 @@ _ARGUMENTS: Final[dict[int, list[int]]] = {
     PID_TGID: [],
     UID_GID: [],
     COMMAND: [BUFFER, SIZE],
+    LOAD_BYTES: [OF_CONTEXT, ANYTHING, BUFFER, SIZE],
     NUMA_NODE: [],
     CURRENT_CGROUP: [],
     BOOT_NS: [],
@@ -50,6 +53,8 @@ _OF_CURRENT: Final[list[int]] = [PID_TGID, UID_GID, COMMAND, CURRENT_CGROUP]
 def arguments_of(number: int, program_type: int) -> list[int] | None:
     """The kinds of arguments of a helper; None if programs of the type have none of that number."""
     found = _ARGUMENTS.get(number)
-    if found is not None and program_type != CGROUP_DEVICE and number in _OF_CURRENT:
+    if program_type != CGROUP_DEVICE and number in _OF_CURRENT:
+        return None
+    if program_type != CGROUP_SKB and number == LOAD_BYTES:
         return None
     return found

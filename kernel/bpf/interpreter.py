@@ -60,6 +60,7 @@ from kernel.bpf.helpers import (
     CURRENT_CGROUP,
     DELETE,
     KTIME_NS,
+    LOAD_BYTES,
     LOOKUP,
     NUMA_NODE,
     PID_TGID,
@@ -69,7 +70,7 @@ from kernel.bpf.helpers import (
     UPDATE,
 )
 from kernel.bpf.maps import PROGRAM_READ_ONLY, PROGRAM_WRITE_ONLY, Map
-from kernel.lang import ENOMEM, Array, Errno, final, span_of, u64
+from kernel.lang import EFAULT, ENOMEM, Array, Errno, final, span_of, u64
 from kernel.lib.pace import is_dying, pace, spend
 from kernel.mm.keeping import has_room_to_keep
 
@@ -83,6 +84,7 @@ _STACK: Final = 2
 _MAPS: Final = 0x100  # the maps themselves
 _VALUES: Final = 0x1000  # and their values
 _COMMAND_SIZE: Final = 16
+_FARTHEST_BYTE: Final = 0x7FFF_FFFF
 
 
 class World:
@@ -122,7 +124,7 @@ class World:
 
 @final
 class Machine:
-    """One run of a program."""
+    """One run of a program. One that judges a packet has it in `packet`, from `packet_start` to `packet_end`."""
 
     def __init__(self, code: Code, maps: list[Map], context: bytearray, world: World) -> None:
         self.code: Code = code
@@ -133,29 +135,64 @@ class Machine:
         self.registers: Array[int, Literal[11]] = Array[int, Literal[11]]()
         self.is_broken: bool = False
         self.place: int = 0  # where `_region` found an access
+        self.at: int = 0  # the next instruction
         self.steps: int = 0
+        self.copied: int = 0  # bytes, by helpers
+        self.packet: bytearray | None = None
+        self.packet_start: int = 0
+        self.packet_end: int = 0
 
     def run(self) -> int:
         """What the program returns: 32 bits; 0 if it is broken, or the running thread is to end."""
-        code = self.code
-        self.registers[1] = _CONTEXT << 32
-        self.registers[FRAME] = _STACK << 32 | STACK_SIZE
-        at = 0
+        self._begin()
         while self.steps < MOST_STEPS:
-            self.steps += 1
             pace(_STEP_COST)
-            if self.steps % _STEPS_TO_KILL == 0 and is_dying():
+            if self.steps > 0 and self.steps % _STEPS_TO_KILL == 0 and is_dying():
                 return 0
-            if at < 0 or at >= code.count or self.is_broken:
-                break
-            operation = code.operation(at)
-            if operation == EXIT_CODE:
+            if self._turn():
                 return self.registers[0] & WORD_MASK
-            if code.destination(at) >= REGISTERS or code.source(at) >= REGISTERS:
-                break
-            at = self._step(at, operation)
+            if self.is_broken:
+                return 0
         self.is_broken = True
         return 0
+
+    def run_at_once(self, most_cost: int) -> int:
+        """The same without safe points, for what costs at most so many instructions of the processor, about; beyond
+        that it ends as if it were broken.
+        """
+        self._begin()
+        while self.cost() < most_cost:
+            if self._turn():
+                return self.registers[0] & WORD_MASK
+            if self.is_broken:
+                return 0
+        self.is_broken = True
+        return 0
+
+    def cost(self) -> int:
+        """What the run has cost, in instructions of the processor, about."""
+        return self.steps * _STEP_COST + self.copied
+
+    def _begin(self) -> None:
+        self.registers[1] = _CONTEXT << 32
+        self.registers[FRAME] = _STACK << 32 | STACK_SIZE
+
+    def _turn(self) -> bool:
+        """Run the next instruction. True at the program's end."""
+        code = self.code
+        at = self.at
+        self.steps += 1
+        if at < 0 or at >= code.count:
+            self.is_broken = True
+            return False
+        operation = code.operation(at)
+        if operation == EXIT_CODE:
+            return True
+        if code.destination(at) >= REGISTERS or code.source(at) >= REGISTERS:
+            self.is_broken = True
+            return False
+        self.at = self._step(at, operation)
+        return False
 
     def _step(self, at: int, operation: int) -> int:
         """Run an instruction. Returns where the next one is."""
@@ -333,6 +370,7 @@ class Machine:
             self.is_broken = True
             return None
         spend(size)
+        self.copied += size
         return bytes(storage[self.place : self.place + size])
 
     def _load(self, at: int, operation: int) -> None:
@@ -395,6 +433,8 @@ class Machine:
             result = world.uid_gid()
         elif helper == CURRENT_CGROUP:
             result = world.control_group()
+        elif helper == LOAD_BYTES:
+            result = self._load_bytes(self.registers[2], self.registers[3], self.registers[4])
         elif helper == COMMAND:
             self._write_command(self.registers[1], self.registers[2])
         elif helper != NUMA_NODE:
@@ -430,6 +470,28 @@ class Machine:
             return -error.code
         except MemoryError:
             return -ENOMEM  # the program decides
+        return 0
+
+    def _load_bytes(self, offset: int, address: int, size: int) -> int:
+        """Copy bytes of the packet. What is not all there is filled with zeros."""
+        packet = self.packet
+        if packet is None or size <= 0 or size > WORD_MASK or self.registers[1] != _CONTEXT << 32:
+            self.is_broken = True
+            return 0
+        storage = self._region(address, size, PROGRAM_READ_ONLY)
+        if storage is None:
+            self.is_broken = True
+            return 0
+        spend(size)
+        self.copied += size
+        target = span_of(storage)[self.place : self.place + size]
+        length = self.packet_end - self.packet_start
+        start = offset & WORD_MASK
+        if start > _FARTHEST_BYTE or start + size > length:
+            target.fill(0)
+            return -EFAULT
+        start += self.packet_start
+        target.copy_from(span_of(packet)[start : start + size])
         return 0
 
     def _write_command(self, address: int, size: int) -> None:

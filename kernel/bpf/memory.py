@@ -14,6 +14,7 @@ from kernel.bpf.helpers import (
     LOOKUP,
     MAP_KEY,
     NOTHING,
+    OF_CONTEXT,
     OF_MAP,
     SIZE,
     UPDATE,
@@ -158,6 +159,11 @@ def check_helper(look: Look, helper: int) -> Value:
             if value.kind != MAP:
                 look.refuse(f"R{register} type={NAMES[value.kind]} expected=map_ptr", EACCES)
             place = value.place
+        elif kind == OF_CONTEXT:
+            if value.kind != CONTEXT:
+                look.refuse(f"R{register} type={NAMES[value.kind]} expected=ctx", EACCES)
+            if value.least != 0 or value.most != 0:
+                look.refuse(f"dereference of modified ctx ptr R{register} off={value.least} disallowed", EACCES)
         elif kind == BUFFER:
             _check_buffer(look, register, value)
         else:

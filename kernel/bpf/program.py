@@ -28,6 +28,7 @@ class Program:
         self.tag: bytes = b""
         self.loaded_ns: int = 0  # when, since the boot
         self.owner: int = 0  # the user that loaded it
+        self.place: int = -1  # the only purpose that it may be attached for, if there is one
         self.is_free: bool = False  # its licence is one of the GPL
         self.warnings: int = 0  # runs that broke off
 
@@ -41,6 +42,21 @@ class Program:
         if machine.is_broken:
             self.warnings += 1
         return answer
+
+    def judge_packet(
+        self, context: bytearray, packet: bytearray, start: int, end: int, most_cost: int, world: World
+    ) -> tuple[int, int]:
+        """Its answer for the bytes of a packet, and what the run cost, in instructions of the processor. Takes no safe
+        points: a run that costs more than `most_cost` ends with the answer 0. Raises MemoryError.
+        """
+        machine = Machine(self.code, self.maps, context, world)
+        machine.packet = packet
+        machine.packet_start = start
+        machine.packet_end = end
+        answer = machine.run_at_once(most_cost)
+        if machine.is_broken:
+            self.warnings += 1
+        return answer, machine.cost()
 
 
 @final

@@ -339,6 +339,8 @@ class Verifier(Look):
         value = self.read(0)
         if value.is_pointer() and not self.subject.may_leak:
             self.refuse("R0 leaks addr as return value", EACCES)
+        if value.kind == NUMBER:
+            self.subject.note_result(value.least)
         least = self.subject.least_result
         most = self.subject.most_result
         if least > most:
@@ -377,3 +379,16 @@ def check_first(code: Code, log: Log) -> None:
     """What is checked before descriptors of maps are looked up."""
     check_jumps(code, log)
     check_encoding(code, log)
+
+
+def check_short(code: Code, most: int, log: Log) -> None:
+    """For programs that run where nothing may sleep: at most so many instructions, and none is come back to. Raises
+    E2BIG, EINVAL.
+    """
+    if code.count > most:
+        log.say(f"too many instructions for a program of this type: {code.count}, at most {most}")
+        raise Errno(E2BIG)
+    for at in range(code.count):
+        if is_jump(code, at) and code.target(at) <= at:
+            log.say(f"back-edge from insn {at} to {code.target(at)}")
+            raise Errno(EINVAL)

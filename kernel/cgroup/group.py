@@ -96,7 +96,7 @@ class ControlGroup(MemoryHolder):
         self.share: TimeShare | None = None
         self.processors: ProcessorSet | None = None
         self.disks: DiskControl | None = None
-        self.device_programs: Attached | None = None  # of bpf(2), kernel/cgroup/programs.py
+        self.programs: dict[int, Attached] | None = None  # of bpf(2), by purpose (kernel/cgroup/programs.py)
 
     # ---- Controllers ------------------------------------------------------------------------------------------
 

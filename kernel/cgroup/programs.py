@@ -1,10 +1,10 @@
-"""Which programs of bpf(2) judge what the members of a group do with devices.
+"""Which programs of bpf(2) judge what the members of a group do with devices, and the packets of their sockets.
 
-A group's own programs count. Those of a group above count as well if there may be several there (BPF_F_ALLOW_MULTI), or
-if no group below it has any. All that count must permit.
+For each purpose, a group's own programs count. Those of a group above count as well if there may be several there
+(BPF_F_ALLOW_MULTI), or if no group below it has any. All that count must permit.
 
-Invariants: `DEVICE_PROGRAMS.count` is how many are attached to all groups, so that a machine without any pays a
-comparison.
+Invariants: `DEVICE_PROGRAMS.count` and `PACKET_PROGRAMS.count` are how many are attached to all groups, so that a
+machine without any pays a comparison.
 
 Context: nothing sleeps; may raise MemoryError. A walk up the tree has at most DEEPEST_LEVEL steps.
 Source: bpf(2).
@@ -17,77 +17,96 @@ from kernel.bpf.program import Program
 from kernel.cgroup.group import ControlGroup
 from kernel.lang import ENODEV, ENOENT, EPERM, Errno, final
 
+# Purposes, as bpf(2) numbers them (BPF_CGROUP_*).
+PACKETS_IN: Final = 0
+PACKETS_OUT: Final = 1
+DEVICES: Final = 6
+
 
 @final
-class DevicePrograms:
-    """All that are attached."""
+class ProgramCount:
+    """All that are attached for some purposes."""
 
     def __init__(self) -> None:
         self.count: int = 0
 
 
-DEVICE_PROGRAMS: Final = DevicePrograms()
+DEVICE_PROGRAMS: Final = ProgramCount()
+PACKET_PROGRAMS: Final = ProgramCount()
 
 
-def attach(group: ControlGroup, program: Program, flags: int, replaced: Program | None) -> None:
+def _counter(purpose: int) -> ProgramCount:
+    return DEVICE_PROGRAMS if purpose == DEVICES else PACKET_PROGRAMS
+
+
+def _attached(group: ControlGroup, purpose: int) -> Attached | None:
+    programs = group.programs
+    return None if programs is None else programs.get(purpose)
+
+
+def attach(group: ControlGroup, purpose: int, program: Program, flags: int, replaced: Program | None) -> None:
     """Let a program judge a group. Raises EPERM if a group above does not permit it, ENODEV, and what `Attached.add`
     does.
     """
     if group.is_removed:
         raise Errno(ENODEV)
-    if not _above_permits(group):
+    if not _above_permits(group, purpose):
         raise Errno(EPERM)
-    attached = group.device_programs
+    programs = group.programs
+    if programs is None:
+        programs = {}
+        group.programs = programs
+    attached = programs.get(purpose)
     if attached is None:
         attached = Attached()
-        group.device_programs = attached
+        programs[purpose] = attached
     before = len(attached.programs)
     attached.add(program, flags, replaced)
-    DEVICE_PROGRAMS.count += len(attached.programs) - before
+    _counter(purpose).count += len(attached.programs) - before
 
 
-def _above_permits(group: ControlGroup) -> bool:
+def _above_permits(group: ControlGroup, purpose: int) -> bool:
     """Whether the nearest group above with programs may have some below it."""
     above = group.parent
     while above is not None:
-        attached = above.device_programs
+        attached = _attached(above, purpose)
         if attached is not None and len(attached.programs) > 0:
             return attached.flags & (ALLOW_OVERRIDE | ALLOW_MULTI) != 0
         above = above.parent
     return True
 
 
-def detach(group: ControlGroup, program: Program | None) -> None:
+def detach(group: ControlGroup, purpose: int, program: Program | None) -> None:
     """The opposite. Raises ENOENT, EINVAL, ENODEV."""
     if group.is_removed:
         raise Errno(ENODEV)
-    attached = group.device_programs
+    attached = _attached(group, purpose)
     if attached is None:
         raise Errno(ENOENT)
     attached.remove(program)
-    DEVICE_PROGRAMS.count -= 1
+    _counter(purpose).count -= 1
 
 
-def own_programs(group: ControlGroup) -> list[Program]:
+def own_programs(group: ControlGroup, purpose: int) -> list[Program]:
     """Those that are attached to the group itself. Raises MemoryError."""
-    attached = group.device_programs
+    attached = _attached(group, purpose)
     if attached is None:
         none: list[Program] = []
         return none
     return list(attached.programs)
 
 
-def own_flags(group: ControlGroup) -> int:
-    attached = group.device_programs
+def own_flags(group: ControlGroup, purpose: int) -> int:
+    attached = _attached(group, purpose)
     return 0 if attached is None else attached.flags
 
 
-def effective_programs(group: ControlGroup) -> list[Program]:
+def effective_programs(group: ControlGroup, purpose: int) -> list[Program]:
     """Those that count for the group, its own first. Raises MemoryError."""
     found: list[Program] = []
     walker: ControlGroup | None = group
     while walker is not None:
-        attached = walker.device_programs
+        attached = _attached(walker, purpose)
         if attached is not None and (len(found) == 0 or attached.flags & ALLOW_MULTI != 0):
             found.extend(attached.programs)
         walker = walker.parent
@@ -96,8 +115,10 @@ def effective_programs(group: ControlGroup) -> list[Program]:
 
 def end_programs(group: ControlGroup) -> None:
     """The group was removed."""
-    attached = group.device_programs
-    if attached is not None:
-        group.device_programs = None
-        DEVICE_PROGRAMS.count -= len(attached.programs)
+    programs = group.programs
+    if programs is None:
+        return
+    group.programs = None
+    for purpose, attached in programs.items():
+        _counter(purpose).count -= len(attached.programs)
         attached.clear()

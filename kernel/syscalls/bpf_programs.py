@@ -1,8 +1,7 @@
-"""Commands of bpf(2) that load programs and attach them to control groups."""
+"""The command of bpf(2) that loads programs."""
 
 from typing import Final
 
-from kernel.bpf.attached import ALLOW_MULTI, ALLOW_OVERRIDE, REPLACE
 from kernel.bpf.code import (
     CGROUP_DEVICE,
     CGROUP_SKB,
@@ -18,13 +17,10 @@ from kernel.bpf.maps import ARRAY, Map
 from kernel.bpf.program import Program
 from kernel.bpf.subject import subject_of
 from kernel.bpf.tag import tag_of, without_maps
-from kernel.bpf.verifier import check_first, verify
-from kernel.cgroup.group import ControlGroup
-from kernel.cgroup.programs import attach, detach, effective_programs, own_flags, own_programs
-from kernel.fs.bpf.devices import judge_devices
+from kernel.bpf.verifier import check_first, check_short, verify
+from kernel.cgroup.programs import PACKETS_IN, PACKETS_OUT
 from kernel.fs.bpf.files import open_program_file
-from kernel.fs.cgroup.directory import GroupDirectory
-from kernel.lang import E2BIG, EBADF, EINVAL, ENOENT, ENOSPC, EPERM, Errno, UserAddr, span_of
+from kernel.lang import E2BIG, EINVAL, ENOSPC, EPERM, Errno, span_of
 from kernel.lib import user
 from kernel.lib.pace import pace
 from kernel.mm.keeping import check_room_to_keep
@@ -35,10 +31,8 @@ from kernel.syscalls.bpf_arguments import (
     map_at,
     may_leak,
     may_program,
-    program_file_at,
     require_net_admin,
 )
-from kernel.syscalls.descriptor_arguments import any_file_at
 from kernel.task import current
 from kernel.time.clock import boottime_ns
 
@@ -50,14 +44,11 @@ _LOG_MOST: Final = 0x3FFF_FFFF
 _TRUE_SIZE: Final = 140
 _MOST_INSTRUCTIONS: Final = 65536
 _MOST_UNPRIVILEGED: Final = 4096  # without CAP_BPF
-_FOR_EVERYBODY: Final[list[int]] = [SOCKET_FILTER, CGROUP_SKB]  # none of which is there
+_FOR_EVERYBODY: Final[list[int]] = [SOCKET_FILTER, CGROUP_SKB]  # where the administrator lets everybody in
 _MOST_MAPS: Final = 64
 _LICENCE_SIZE: Final = 128
 _LOOK_COST: Final = 100
 _MAP_COST: Final = 1500  # of a descriptor, which may be a new one
-_FOR_DEVICES: Final = 6  # BPF_CGROUP_DEVICE
-_EFFECTIVE: Final = 1
-_ORDER: Final = 0x2078  # BPF_F_BEFORE, BPF_F_AFTER, BPF_F_ID, BPF_F_PREORDER, BPF_F_LINK
 _FREE_LICENCES: Final[list[bytes]] = [
     b"GPL", b"GPL v2", b"GPL and additional rights", b"Dual BSD/GPL", b"Dual MIT/GPL", b"Dual MPL/GPL",
 ]  # fmt: skip
@@ -79,7 +70,10 @@ def load(attributes: Attributes) -> int:
     if kind == CGROUP_DEVICE:
         require_net_admin()
     licence = user.read_string_start(attributes.pointer(16), _LICENCE_SIZE)
-    subject = subject_of(kind)
+    place = attributes.u32(68)
+    if kind == CGROUP_SKB and place != PACKETS_IN and place != PACKETS_OUT:
+        raise Errno(EINVAL)
+    subject = subject_of(kind, place)
     if subject is None or not _has_no_more(attributes):
         raise Errno(EINVAL)
     subject.may_leak = may_leak()
@@ -91,6 +85,8 @@ def load(attributes: Attributes) -> int:
     steps = 0
     try:
         check_first(Code(text), log)
+        if subject.most_instructions != 0:
+            check_short(Code(text), subject.most_instructions, log)
         resolved = _resolve(text, maps, log)
         steps = verify(Code(resolved), maps, subject, log)
     finally:
@@ -98,6 +94,8 @@ def load(attributes: Attributes) -> int:
     program = Program(kind, name, Code(resolved), maps)
     program.tag = tag_of(without_maps(text))
     program.steps = steps
+    if subject.is_for_place:
+        program.place = place
     program.loaded_ns = boottime_ns()
     program.owner = int(current().credentials.uid)
     program.is_free = licence in _FREE_LICENCES
@@ -199,92 +197,3 @@ def _map_for(code: Code, at: int, log: Log) -> Map:
     except (Errno, MemoryError):
         log.say(f"fd {code.constant(at)} is not pointing to valid bpf_map")
         raise
-
-
-# ---- Groups ----------------------------------------------------------------------------------------------------------
-
-
-def _group_at(descriptor: int) -> ControlGroup:
-    """Raises EBADF for what is no directory of a control group, ENOENT for one that was removed."""
-    inode = any_file_at(descriptor).inode
-    if not isinstance(inode, GroupDirectory):
-        raise Errno(EBADF)
-    if inode.group.is_removed:
-        raise Errno(ENOENT)
-    return inode.group
-
-
-def _program_for(attributes: Attributes, offset: int) -> Program:
-    program = program_file_at(attributes.i32(offset)).program
-    if program.kind != CGROUP_DEVICE:
-        raise Errno(EINVAL)
-    return program
-
-
-def attach_program(attributes: Attributes) -> int:
-    """BPF_PROG_ATTACH."""
-    attributes.end_at(32)
-    flags = attributes.u32(12)
-    # Where there is but one program, an order among several means nothing.
-    known = ALLOW_MULTI | REPLACE if flags & ALLOW_MULTI != 0 else ALLOW_OVERRIDE | REPLACE | _ORDER
-    if attributes.u32(8) != _FOR_DEVICES or flags & ~known != 0:
-        raise Errno(EINVAL)
-    if attributes.u32(20) != 0 or attributes.i64(24) != 0:
-        raise Errno(EINVAL)
-    program = _program_for(attributes, 4)
-    require_net_admin()
-    group = _group_at(attributes.i32(0))
-    replaced: Program | None = None
-    if flags & ALLOW_MULTI != 0 and flags & REPLACE != 0:
-        replaced = _program_for(attributes, 16)
-    if flags & REPLACE != 0 and flags & ALLOW_MULTI == 0:
-        raise Errno(EINVAL)
-    judge_devices()
-    attach(group, program, flags, replaced)
-    return 0
-
-
-def detach_program(attributes: Attributes) -> int:
-    """BPF_PROG_DETACH: without a program, the only one."""
-    attributes.end_at(32)
-    if attributes.u32(8) != _FOR_DEVICES or attributes.u32(12) != 0:
-        raise Errno(EINVAL)
-    if attributes.u32(20) != 0 or attributes.i64(24) != 0:
-        raise Errno(EINVAL)
-    require_net_admin()
-    group = _group_at(attributes.i32(0))
-    program: Program | None = None
-    try:
-        program = _program_for(attributes, 4)
-    except Errno:
-        program = None  # the group may have but one
-    detach(group, program)
-    return 0
-
-
-def query(attributes: Attributes) -> int:
-    """BPF_PROG_QUERY."""
-    require_net_admin()
-    attributes.end_at(64)
-    flags = attributes.u32(8)
-    if flags & ~_EFFECTIVE != 0 or attributes.u32(4) != _FOR_DEVICES:
-        raise Errno(EINVAL)
-    group = _group_at(attributes.i32(0))
-    effective = flags & _EFFECTIVE != 0
-    programs = effective_programs(group) if effective else own_programs(group)
-    if effective and attributes.i64(32) != 0:
-        raise Errno(EINVAL)
-    attributes.answer(12, 0 if effective else own_flags(group))
-    attributes.answer(24, len(programs))
-    room = attributes.u32(24)
-    place = attributes.pointer(16)
-    if room == 0 or place == 0 or len(programs) == 0:
-        return 0
-    each_flags = attributes.pointer(32)
-    for index in range(min(room, len(programs))):
-        user.write_u32(user.at(place, 4 * index), programs[index].identifier)
-        if each_flags != UserAddr(0):
-            user.write_u32(user.at(each_flags, 4 * index), own_flags(group))
-    if room < len(programs):
-        raise Errno(ENOSPC)
-    return 0

@@ -8,7 +8,7 @@ from typing import Final
 
 from kernel.bpf.interpreter import World
 from kernel.bpf.subject import DEVICE_CONTEXT
-from kernel.cgroup.programs import DEVICE_PROGRAMS, effective_programs
+from kernel.cgroup.programs import DEVICE_PROGRAMS, DEVICES, effective_programs
 from kernel.fs.constants import device_major, device_minor
 from kernel.fs.device_guard import GUARD, DeviceJudge
 from kernel.lang import final, span_of
@@ -66,7 +66,7 @@ class GroupJudge(DeviceJudge):
         task = current_or_none()
         if task is None or DEVICE_PROGRAMS.count == 0:
             return True
-        programs = effective_programs(task.cgroup)
+        programs = effective_programs(task.cgroup, DEVICES)
         if len(programs) == 0:
             return True
         context = bytearray(DEVICE_CONTEXT)

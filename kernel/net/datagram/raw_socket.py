@@ -15,6 +15,7 @@ from kernel.net.datagram.send import SendPlan, connect_datagram, disconnect_data
 from kernel.net.datagram.socket import DatagramSocket
 from kernel.net.internet import ip, ipv4, ipv6
 from kernel.net.internet.addresses import ANY4, is_multicast
+from kernel.net.internet.group_programs import may_leave
 from kernel.net.internet.ipv4 import RawListener
 from kernel.net.internet.routes import BROADCAST, MULTICAST
 from kernel.net.internet.transport import PROTOCOL_ICMP, PROTOCOL_ICMP6, PROTOCOL_RAW, NetworkError
@@ -166,6 +167,7 @@ class RawSocket(DatagramSocket):
             inet_names.ON_MULTICAST_LOOP4 if is_ip4 else inet_names.ON_MULTICAST_LOOP6
         )
         header_options = options.header_options if is_ip4 else b""
+        packet.group = self.group
         ip.send(packet, hop, plan.source, self.protocol, ttl, tos, dont_fragment, header_options, loops)
 
     def _send_whole(self, packet: Packet, plan: SendPlan) -> None:
@@ -192,6 +194,10 @@ class RawSocket(DatagramSocket):
         packet.network_start = packet.start
         if len(packet) > hop.mtu and not hop.device.is_loop:
             raise Errno(EMSGSIZE)
+        packet.group = self.group
+        packet.protocol = ethernet.ETHERTYPE_IP4 if len(plan.address) == 4 else ethernet.ETHERTYPE_IP6
+        if not may_leave(packet, hop.device):
+            return
         if len(packet.source) == 4 and hop.network.hooks4 is not None:
             ipv4.send_watched(packet, hop, dont_fragment=False, loops=False)
         elif len(packet.source) == 16 and hop.network.hooks6 is not None:

@@ -25,6 +25,7 @@ from kernel.lib.pace import spend
 from kernel.net.datagram.extension_headers import WANTS_EXTENSIONS, put_extensions
 from kernel.net.datagram.memory import MEMORY
 from kernel.net.internet.addresses import ANY4, ANY6, is_link_local, mapped
+from kernel.net.internet.group_programs import may_enter
 from kernel.net.internet.ipv4 import time_of_day_ms
 from kernel.net.internet.ipv4_options import answer_options
 from kernel.net.internet.output import NextHop
@@ -101,7 +102,8 @@ class DatagramSocket(InetSocket):
     def enqueue(self, packet: Packet) -> bool:
         """A datagram came in; it starts with what the program gets. False: no room, and it is dropped."""
         size = len(packet.storage) + PACKET_OVERHEAD
-        if self.queued_bytes >= self.receive_limit or not MEMORY.may_grow(self.queued_bytes):
+        has_room = self.queued_bytes < self.receive_limit and MEMORY.may_grow(self.queued_bytes)
+        if not has_room or not may_enter(self.group, packet):
             self.drops += 1
             return False
         filter_ = self.filter

@@ -171,6 +171,7 @@ class UdpSocket(udp.UdpEndpoint):
             is_group
             and options.is_on(inet_names.ON_MULTICAST_LOOP4 if is_ip4 else inet_names.ON_MULTICAST_LOOP6)
         )
+        packet.group = self.group
         udp.send(
             packet,
             hop,

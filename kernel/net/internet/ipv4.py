@@ -21,6 +21,7 @@ from kernel.net.internet.addresses import (
     owner_of,
 )
 from kernel.net.internet.fragments import reassembler_of
+from kernel.net.internet.group_programs import may_leave
 from kernel.net.internet.ipv4_options import VALID, fragment_options, has_source_route, note_passage
 from kernel.net.internet.membership import is_member
 from kernel.net.internet.output import NextHop, select_source4
@@ -115,7 +116,7 @@ def send(
     `loops`: what goes to a group or broadcast is received by this host as well.
 
     EMSGSIZE for one that is larger than the path's MTU and may not be fragmented, or larger than 65535 bytes;
-    MemoryError.
+    EPERM where the sender's group does not permit it; MemoryError.
     """
     header_length = HEADER + len(options)
     total = header_length + len(packet)
@@ -138,6 +139,8 @@ def send(
     packet.source = source
     packet.destination = hop.destination
     packet.protocol = ETHERTYPE_IP4
+    if not may_leave(packet, hop.device):
+        return
     if hop.device.is_loop:
         # Nobody looks at it on this way: our own receiver knows the sender.
         packet.from_ourselves = True

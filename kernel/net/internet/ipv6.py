@@ -13,6 +13,7 @@ from kernel.lib import random
 from kernel.lib.pace import spend
 from kernel.net.internet.addresses import ANY6, is_loopback, is_multicast, owner_of
 from kernel.net.internet.fragments import reassembler_of
+from kernel.net.internet.group_programs import may_leave
 from kernel.net.internet.interface_settings import HOP_LIMIT6
 from kernel.net.internet.ipv4 import LARGEST, PIECE_COST, RawListener
 from kernel.net.internet.membership import is_member
@@ -92,7 +93,8 @@ def send(
 ) -> None:
     """Send a packet that starts with its transport header to `hop.destination`; `hop_limit` -1: the interface's.
 
-    EMSGSIZE for one that is larger than the path's MTU and may not be fragmented, or than 65535 bytes; MemoryError.
+    EMSGSIZE for one that is larger than the path's MTU and may not be fragmented, or than 65535 bytes;
+    EPERM where the sender's group does not permit it; MemoryError.
     """
     length = len(packet)
     if length > LARGEST and packet.segment_size == 0:
@@ -111,6 +113,8 @@ def send(
     packet.source = source
     packet.destination = hop.destination
     packet.protocol = ETHERTYPE_IP6
+    if not may_leave(packet, hop.device):
+        return
     if hop.device.is_loop:
         packet.from_ourselves = True
         packet.hop_limit = hop_limit

@@ -13,6 +13,7 @@ Context: send, receive, connect and accept sleep unless the socket or the messag
 from collections.abc import Callable
 from typing import Final
 
+from kernel.cgroup.group import ControlGroup
 from kernel.fs.anonymous import socket_path
 from kernel.fs.constants import O_NONBLOCK, O_RDWR
 from kernel.fs.file import File
@@ -40,6 +41,7 @@ from kernel.net.sockets.bpf import Filter
 from kernel.sched import WaitQueue
 from kernel.task import Process
 from kernel.task.async_io import choose_owner, living_owner
+from kernel.task.task import current_or_none
 from kernel.time import monotonic_ns
 from kernel.time.timers import FOREVER_NS
 
@@ -177,6 +179,8 @@ class Socket(File):
         self.incoming_cpu: int = -1
         self.timestamping: int = 0  # SOF_TIMESTAMPING_*
         self.filter: Filter | None = None  # SO_ATTACH_FILTER
+        creator = current_or_none()
+        self.group: ControlGroup | None = None if creator is None else creator.cgroup  # programs judge its packets
         self.lacks_room = False
 
     def hold_network(self) -> None:

@@ -175,6 +175,7 @@ class TcpSocket(InetSocket):
         listener.queue = self.read_queue
         TABLE.add_listener(listener)
         listener.filter = self.filter
+        listener.group = self.group
         self.listener = listener
         self.is_listening = True
 
@@ -237,6 +238,8 @@ class TcpSocket(InetSocket):
         self.mark = listening.mark
         self.filter = listening.filter
         channel.filter = listening.filter
+        self.group = listening.group
+        channel.group = listening.group
 
     def _stop_listening(self) -> None:
         listener = self.listener
@@ -332,6 +335,7 @@ class TcpSocket(InetSocket):
         channel.hold = self.hold.acquire()
         channel.file = self
         channel.filter = self.filter
+        channel.group = self.group
         self.stream = found
         self.lacks_room = True
         self.local = c.local

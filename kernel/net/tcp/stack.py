@@ -10,6 +10,7 @@ from kernel.lang import EMSGSIZE, Errno, final
 from kernel.mm.keeping import has_room_to_keep
 from kernel.net.internet import icmp, ip
 from kernel.net.internet.addresses import is_multicast
+from kernel.net.internet.group_programs import may_enter
 from kernel.net.internet.output import resolve
 from kernel.net.internet.transport import ORIGIN_ICMP, PROTOCOL_TCP, NetworkError, Transport, register_transport
 from kernel.net.link import ethernet
@@ -55,21 +56,18 @@ class Tcp(Transport):
         if not packet.from_ourselves and not _is_sound(packet):
             return True
         segment = _segment
-        start = packet.start
         segment.forget_syn_options()
         if not segment.parse(packet):
             network.tcp.in_errors += 1
             return True
         now_ns = monotonic_ns()
-        channel = TABLE.find(
-            network, packet.destination, segment.destination_port, packet.source, segment.source_port
-        )
+        local, remote = packet.destination, packet.source
+        channel = TABLE.find(network, local, segment.destination_port, remote, segment.source_port)
         if channel is not None:
-            filter_ = channel.filter
             if not channel.options.internet.is_near_enough(packet):
                 network.tcp_events.least_ttl_drops.count += 1
                 return True
-            if filter_ is None or filter_.passes(packet, start, packet.start - start):
+            if channel.wants(packet):
                 _deliver(channel, segment, packet, now_ns)
         else:
             _without_connection(network, segment, packet, now_ns)
@@ -211,6 +209,8 @@ def _without_connection(network: Network, segment: Segment, packet: Packet, now_
         return
     if flags & RST != 0:
         return
+    if not may_enter(listener.group, packet):
+        return
     filter_ = listener.filter
     if filter_ is not None:
         header = packet.transport_start
@@ -279,6 +279,7 @@ def _accepting_channel(listener: Listener, segment: Segment, packet: Packet) -> 
     channel = Channel(hop, listener.options.copy(), listener.family, WaitQueue(), WaitQueue())
     channel.backlog = listener.queue
     channel.filter = listener.filter
+    channel.group = listener.group
     try:
         new_channel(channel, packet.destination, segment.destination_port, packet.source, segment.source_port)
         TABLE.insert(channel)

@@ -12,11 +12,11 @@ import struct
 import pytest
 
 from kernel.bpf import verifier
-from kernel.bpf.code import CGROUP_DEVICE, Code
+from kernel.bpf.code import CGROUP_DEVICE, CGROUP_SKB, Code
 from kernel.bpf.interpreter import Machine, World
 from kernel.bpf.log import Log
 from kernel.bpf.maps import HASH, Map
-from kernel.bpf.subject import subject_of
+from kernel.bpf.subject import DEVICE_CONTEXT, PACKET_CONTEXT, subject_of
 from kernel.lang import Errno, span_of
 from tests.unit.bpf.assembler import W, load, mov, mov_r, new_map
 from tests.unit.bpf.test_verifier import BAD, GOOD
@@ -142,18 +142,26 @@ def test_what_passes_does_no_harm(monkeypatch: pytest.MonkeyPatch, record_proper
         if not places_exist(program, maps):
             continue
         code = Code(program)
-        subject = subject_of(CGROUP_DEVICE)
+        is_for_packets = chance.random() < 0.3
+        subject = subject_of(CGROUP_SKB, 1) if is_for_packets else subject_of(CGROUP_DEVICE)
         assert subject is not None
         subject.may_leak = chance.random() < 0.5
         try:
             verifier.check_first(code, Log(0))
+            if is_for_packets:
+                verifier.check_short(code, subject.most_instructions, Log(0))
             steps = verifier.verify(code, maps, subject, Log(0))
         except Errno:
             continue
         passed += 1
         for _ in range(3):
-            machine = Machine(code, maps, bytearray(chance.randbytes(12)), RandomWorld(chance))
-            answer = machine.run()
-            assert not machine.is_broken, f"seed {SEED}, program {number}: {program.hex(' ', 8)}"
-            assert machine.steps <= steps and answer in (0, 1), f"seed {SEED}, program {number}: {program.hex(' ', 8)}"
+            size = PACKET_CONTEXT if is_for_packets else DEVICE_CONTEXT
+            machine = Machine(code, maps, bytearray(chance.randbytes(size)), RandomWorld(chance))
+            if is_for_packets:
+                machine.packet = bytearray(chance.randbytes(64))
+                machine.packet_end = chance.randrange(65)
+            answer = machine.run_at_once(1 << 40) if is_for_packets else machine.run()
+            told = f"seed {SEED}, program {number}: {program.hex(' ', 8)}"
+            assert not machine.is_broken, told
+            assert machine.steps <= steps and 0 <= answer <= subject.most_result, told
     assert passed > COUNT // 10

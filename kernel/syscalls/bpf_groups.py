@@ -1,0 +1,128 @@
+"""Commands of bpf(2) that attach programs to control groups, detach them, and tell which there are."""
+
+from typing import Final
+
+from kernel.bpf.attached import ALLOW_MULTI, ALLOW_OVERRIDE, REPLACE
+from kernel.bpf.code import CGROUP_DEVICE, CGROUP_SKB
+from kernel.bpf.program import Program
+from kernel.cgroup.group import ControlGroup
+from kernel.cgroup.programs import (
+    DEVICES,
+    PACKETS_IN,
+    PACKETS_OUT,
+    attach,
+    detach,
+    effective_programs,
+    own_flags,
+    own_programs,
+)
+from kernel.fs.bpf.devices import judge_devices
+from kernel.fs.cgroup.directory import GroupDirectory
+from kernel.lang import EBADF, EINVAL, ENOENT, ENOSPC, Errno, UserAddr
+from kernel.lib import user
+from kernel.syscalls.bpf_arguments import Attributes, program_file_at, require_net_admin
+from kernel.syscalls.descriptor_arguments import any_file_at
+
+_EFFECTIVE: Final = 1
+_ORDER: Final = 0x2078  # BPF_F_BEFORE, BPF_F_AFTER, BPF_F_ID, BPF_F_PREORDER, BPF_F_LINK
+
+
+def _group_at(descriptor: int) -> ControlGroup:
+    """Raises EBADF for what is no directory of a control group, ENOENT for one that was removed."""
+    inode = any_file_at(descriptor).inode
+    if not isinstance(inode, GroupDirectory):
+        raise Errno(EBADF)
+    if inode.group.is_removed:
+        raise Errno(ENOENT)
+    return inode.group
+
+
+def _purpose(attributes: Attributes, offset: int) -> int:
+    """Raises EINVAL for one that is not there."""
+    purpose = attributes.u32(offset)
+    if purpose != DEVICES and purpose != PACKETS_IN and purpose != PACKETS_OUT:
+        raise Errno(EINVAL)
+    return purpose
+
+
+def _program_for(attributes: Attributes, offset: int, purpose: int) -> Program:
+    """Raises EINVAL for a program of another type."""
+    program = program_file_at(attributes.i32(offset)).program
+    if program.kind != (CGROUP_DEVICE if purpose == DEVICES else CGROUP_SKB):
+        raise Errno(EINVAL)
+    return program
+
+
+def attach_program(attributes: Attributes) -> int:
+    """BPF_PROG_ATTACH."""
+    attributes.end_at(32)
+    flags = attributes.u32(12)
+    # Where there is but one program, an order among several means nothing.
+    known = ALLOW_MULTI | REPLACE if flags & ALLOW_MULTI != 0 else ALLOW_OVERRIDE | REPLACE | _ORDER
+    purpose = _purpose(attributes, 8)
+    if flags & ~known != 0:
+        raise Errno(EINVAL)
+    if attributes.u32(20) != 0 or attributes.i64(24) != 0:
+        raise Errno(EINVAL)
+    program = _program_for(attributes, 4, purpose)
+    require_net_admin()
+    if program.place >= 0 and program.place != purpose:
+        raise Errno(EINVAL)
+    group = _group_at(attributes.i32(0))
+    replaced: Program | None = None
+    if flags & ALLOW_MULTI != 0 and flags & REPLACE != 0:
+        replaced = _program_for(attributes, 16, purpose)
+    if flags & REPLACE != 0 and flags & ALLOW_MULTI == 0:
+        raise Errno(EINVAL)
+    if purpose == DEVICES:
+        judge_devices()
+    attach(group, purpose, program, flags, replaced)
+    return 0
+
+
+def detach_program(attributes: Attributes) -> int:
+    """BPF_PROG_DETACH: without a program, the only one."""
+    attributes.end_at(32)
+    purpose = _purpose(attributes, 8)
+    if attributes.u32(12) != 0:
+        raise Errno(EINVAL)
+    if attributes.u32(20) != 0 or attributes.i64(24) != 0:
+        raise Errno(EINVAL)
+    require_net_admin()
+    group = _group_at(attributes.i32(0))
+    program: Program | None = None
+    try:
+        program = _program_for(attributes, 4, purpose)
+    except Errno:
+        program = None  # the group may have but one
+    detach(group, purpose, program)
+    return 0
+
+
+def query(attributes: Attributes) -> int:
+    """BPF_PROG_QUERY."""
+    require_net_admin()
+    attributes.end_at(64)
+    flags = attributes.u32(8)
+    purpose = _purpose(attributes, 4)
+    if flags & ~_EFFECTIVE != 0:
+        raise Errno(EINVAL)
+    group = _group_at(attributes.i32(0))
+    effective = flags & _EFFECTIVE != 0
+    programs = effective_programs(group, purpose) if effective else own_programs(group, purpose)
+    if effective and attributes.i64(32) != 0:
+        raise Errno(EINVAL)
+    attributes.answer(12, 0 if effective else own_flags(group, purpose))
+    attributes.answer(24, len(programs))
+    room = attributes.u32(24)
+    place = attributes.pointer(16)
+    if room == 0 or place == 0 or len(programs) == 0:
+        return 0
+    each_flags = attributes.pointer(32)
+    for index in range(min(room, len(programs))):
+        user.write_u32(user.at(place, 4 * index), programs[index].identifier)
+        if each_flags != UserAddr(0):
+            user.write_u32(user.at(each_flags, 4 * index), own_flags(group, purpose))
+    if room < len(programs):
+        raise Errno(ENOSPC)
+    return 0
