@@ -59,7 +59,7 @@ class Batch:
         self.new_rules: dict[int, Rule] = {}  # by the numbers that the batch gave them
         self.tables: dict[Table, bool] = {}  # that are to be checked
         self.linking: Request | None = None  # the last message that may have made a circle
-        self.is_linking_wrong: bool = False
+        self.culprit: Request | None = None  # the message because of which `commit` fails
         self.policies: list[Chain] = []  # of which the policy changes
         self.generation: int = firewall.next_cursor()
 
@@ -81,11 +81,12 @@ class Batch:
             return
         for made in self.new_sets:
             if made.flags & SET_ANONYMOUS != 0 and made.uses == 0 and made.is_in(self.generation):
+                self.culprit = made.request
                 raise Errno(EINVAL)
-        self.is_linking_wrong = True
+        self.culprit = self.linking
         for table in list(self.tables.keys()):
             _check(table, self.generation)
-        self.is_linking_wrong = False
+        self.culprit = None
         for chain in list(self.chains.keys()):
             self._prepare(chain)
         for changed in list(self.sets.keys()):

@@ -259,6 +259,8 @@ def dump_elements(message: Message, firewall: Firewall, writer: MessageWriter) -
     for element in owner.all_in(firewall.cursor):
         if element.is_expired(now_ns):
             continue
+        if element.flags & ELEMENT_CATCH_ALL != 0:
+            continue
         if len(writer.data) - start > _LARGEST_LIST:
             end_elements(writer, place)
             start = len(writer.data)
@@ -269,4 +271,10 @@ def dump_elements(message: Message, firewall: Firewall, writer: MessageWriter) -
             for expression in expressions:
                 expression.reset()
         pace(_ELEMENT_COST)
+    end_elements(writer, place)
+    # What is for all other keys comes in a message of its own, which is there in any case, as on Linux.
+    place = begin_elements(writer, NEW_ELEMENT, table, owner, firewall)
+    rest = owner.find(b"", b"", ELEMENT_CATCH_ALL, firewall.cursor, now_ns)
+    if rest is not None:
+        put_element(writer, rest)
     end_elements(writer, place)

@@ -19,6 +19,7 @@ from typing import Final
 from kernel.lang import EEXIST, ENFILE, ENOENT, Errno, Span, final, u8
 from kernel.lib.pace import pace, spend
 from kernel.net.link.timers import NetworkTimer
+from kernel.net.netlink.messages import Request
 from kernel.net.nftables.expression import Expression
 from kernel.net.nftables.model import NOWHERE, NamedSet, StatefulObject, Versioned
 from kernel.net.nftables.values import Decision
@@ -149,6 +150,7 @@ class DataSet(NamedSet):
         super().__init__(name)
         self.flags: int = flags
         self.number: int = 0  # by which a batch refers to it (NFTA_SET_ID)
+        self.request: Request | None = None  # that makes it, until the batch ends
         self.key_type: int = 0
         self.key_length: int = key_length  # bytes
         self.data_type: int = 0
@@ -262,6 +264,10 @@ class DataSet(NamedSet):
         first = self._before(_place_in(self.order, before), generation)
         if first is not None and first.flags & ELEMENT_END == 0:
             raise Errno(EEXIST)
+        while at < len(self.order) and not self.order[at].is_in(generation):
+            at += 1
+        if at < len(self.order) and self.order[at].flags & ELEMENT_END != 0:
+            raise Errno(EEXIST)  # it would end twice
 
     def _before(self, at: int, generation: int) -> Element | None:
         """The last element in front of a place that is there in a generation."""

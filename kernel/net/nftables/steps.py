@@ -282,6 +282,7 @@ class NewSet(Step):
 
     def complete(self) -> None:
         self.made.absent = 0
+        self.made.request = None
 
     def undo(self) -> None:
         self.table.sets.remove(self.made)

@@ -134,7 +134,7 @@ class Changes(filter_socket.Batch):
             _tell(self.batch)
 
     def culprit(self) -> Request | None:
-        return self.batch.linking if self.batch.is_linking_wrong else None
+        return self.batch.culprit
 
     def abort(self) -> None:
         self.batch.abort()
