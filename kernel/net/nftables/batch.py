@@ -24,6 +24,7 @@ from kernel.net.nftables.sets import SET_ANONYMOUS, DataSet
 _WORD: Final = 0xFFFF_FFFF
 _STEP_COST: Final = 300  # instructions
 _RULE_COST: Final = 100
+_FILTER_COST: Final = 10
 _EXPRESSION_NAME_LIMIT: Final = 31
 
 
@@ -94,9 +95,6 @@ class Batch:
         for table in self.firewall.tables:
             self._register(table)
         self._take_effect()
-        for chain in list(self.chains.keys()):
-            chain.rules = chain.active[:]
-            pace(_STEP_COST + len(chain.rules))
         for step in self.steps:
             step.complete()
             pace(_STEP_COST)
@@ -108,6 +106,7 @@ class Batch:
             if rule.is_in(self.generation):
                 prepared.append(rule)
             pace(_RULE_COST)
+        chain.kept = prepared[:]
         chain.prepared = prepared
 
     def _register(self, table: Table) -> None:
@@ -131,6 +130,10 @@ class Batch:
             if prepared is not None:
                 chain.active = prepared
                 chain.prepared = None
+            kept = chain.kept
+            if kept is not None:
+                chain.rules = kept
+                chain.kept = None
         for chain in self.policies:
             chain.policy = chain.next_policy
         for changed in self.sets.keys():
@@ -139,28 +142,33 @@ class Batch:
                 changed.active = prepared_elements
                 changed.prepared = None
 
-    def _without_undone(self, chain: Chain) -> list[Rule]:
-        """The rules that are left of a chain when a batch is undone."""
-        rest: list[Rule] = []
-        for rule in list(chain.rules):
-            if rule.absent != NOWHERE:
-                rest.append(rule)
-            pace(_RULE_COST)
-        return rest
-
     def abort(self) -> None:
-        """Undo everything."""
+        """Undo everything. Needs no memory."""
         for step in reversed(self.steps):
             step.undo()
             pace(_STEP_COST)
-        for chain in list(self.chains.keys()):
+        for chain in self.chains.keys():
             chain.prepared = None
-            chain.rules = self._without_undone(chain)
+            chain.kept = None
+            _drop_undone(chain)
         for changed in self.sets.keys():
             changed.prepared = None
         for chain in self.new_chains:
             unregister_chain(self.network, chain)
         self.steps.clear()
+
+
+def _drop_undone(chain: Chain) -> None:
+    """Take rules that are nowhere any more out of a chain, in place."""
+    rules = chain.rules
+    kept = 0
+    for i in range(len(rules)):
+        if rules[i].absent != NOWHERE:
+            rules[kept] = rules[i]
+            kept += 1
+    while len(rules) > kept:
+        rules.pop()
+    pace(len(rules) * _FILTER_COST)
 
 
 class Loading:

@@ -74,7 +74,7 @@ def new_elements(message: Message, batch: Batch) -> None:
     for each in attributes.nested(_ELEMENTS).elements():
         try:
             _add(message, batch, loading, owner, each)
-        except Errno:
+        except (Errno, MemoryError):
             each.blame_all()
             raise
         pace(_ELEMENT_COST)

@@ -56,6 +56,7 @@ class Element(Versioned):
     def __init__(self, key: bytes, flags: int) -> None:
         super().__init__()
         self.key: bytes = key
+        self.name: bytes = key  # under which it is in the dictionary
         self.last: bytes = b""  # with ranges of concatenated fields: their ends
         self.flags: int = flags
         self.data: bytes = b""
@@ -285,6 +286,7 @@ class DataSet(NamedSet):
             self.count += 1
             return
         name = _name_of(self, element.key, element.last, element.flags)
+        element.name = name
         is_ordered = self.flags & SET_INTERVAL != 0
         if is_ordered:
             self.order.insert(_place_in(self.order, element), element)
@@ -321,12 +323,11 @@ class DataSet(NamedSet):
         if element.flags & ELEMENT_CATCH_ALL != 0:
             self.catch_all = _without(self.catch_all, element)
             return
-        name = _name_of(self, element.key, element.last, element.flags)
-        rest = _without(self.by_key.get(name), element)
+        rest = _without(self.by_key.get(element.name), element)
         if rest is None:
-            self.by_key.pop(name, element)
+            self.by_key.pop(element.name, element)
         else:
-            self.by_key[name] = rest
+            self.by_key[element.name] = rest
         if self.flags & SET_INTERVAL != 0:
             at = _place_in(self.order, element)
             while at > 0 and self.order[at - 1].key == element.key:

@@ -132,6 +132,7 @@ class Changes(filter_socket.Batch):
         self.batch.commit()
         if len(self.batch.steps) > 0:
             _tell(self.batch)
+            self.batch.steps.clear()  # nothing is left that could be undone
 
     def culprit(self) -> Request | None:
         return self.batch.culprit
