@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from kernel.lang import span_of
 from kernel.net.link.hooks import (
     FAMILY_IP4,
     FAMILY_IP6,
@@ -35,7 +36,7 @@ class Noted(Hook):
 
 def packet_of(data: bytes, address_size: int) -> Packet:
     packet = Packet(len(data))
-    packet.put(len(data)).copy_from(memoryview(data))  # type: ignore[arg-type]  # under CPython a span is one
+    packet.put(len(data)).copy_from(span_of(data))
     packet.network_start = packet.start
     packet.source = packet.destination = bytes(address_size)
     return packet
