@@ -157,15 +157,18 @@ class FilterSocket(RequestSocket):
         if not isinstance(subsystem, BatchingSubsystem):
             self.acknowledge(first, EOPNOTSUPP, 0)
             return
-        told = find_attribute(first.raw, HEADER_SIZE + HEADER, _GENERATION)
-        generation = span_of(told).load_be32(0) if len(told) >= 4 else 0
         try:
+            told = find_attribute(first.raw, HEADER_SIZE + HEADER, _GENERATION)
+            generation = span_of(told).load_be32(0) if len(told) >= 4 else 0
             batch = subsystem.begin(self.network, self.port, generation)
         except Errno as failure:
             self.acknowledge(first, failure.code, 0)
             return
         try:
             self._fill(batch, first, data, number, opener)
+        except (Errno, MemoryError):
+            batch.abort()
+            raise
         finally:
             subsystem.end(self.network)
 

@@ -24,6 +24,7 @@ from kernel.net.nftables.sets import SET_ANONYMOUS, DataSet
 _WORD: Final = 0xFFFF_FFFF
 _STEP_COST: Final = 300  # instructions
 _RULE_COST: Final = 100
+_FILTER_COST: Final = 10
 _EXPRESSION_NAME_LIMIT: Final = 31
 
 
@@ -59,7 +60,7 @@ class Batch:
         self.new_rules: dict[int, Rule] = {}  # by the numbers that the batch gave them
         self.tables: dict[Table, bool] = {}  # that are to be checked
         self.linking: Request | None = None  # the last message that may have made a circle
-        self.is_linking_wrong: bool = False
+        self.culprit: Request | None = None  # the message because of which `commit` fails
         self.policies: list[Chain] = []  # of which the policy changes
         self.generation: int = firewall.next_cursor()
 
@@ -81,11 +82,12 @@ class Batch:
             return
         for made in self.new_sets:
             if made.flags & SET_ANONYMOUS != 0 and made.uses == 0 and made.is_in(self.generation):
+                self.culprit = made.request
                 raise Errno(EINVAL)
-        self.is_linking_wrong = True
+        self.culprit = self.linking
         for table in list(self.tables.keys()):
             _check(table, self.generation)
-        self.is_linking_wrong = False
+        self.culprit = None
         for chain in list(self.chains.keys()):
             self._prepare(chain)
         for changed in list(self.sets.keys()):
@@ -93,9 +95,6 @@ class Batch:
         for table in self.firewall.tables:
             self._register(table)
         self._take_effect()
-        for chain in list(self.chains.keys()):
-            chain.rules = chain.active[:]
-            pace(_STEP_COST + len(chain.rules))
         for step in self.steps:
             step.complete()
             pace(_STEP_COST)
@@ -107,6 +106,7 @@ class Batch:
             if rule.is_in(self.generation):
                 prepared.append(rule)
             pace(_RULE_COST)
+        chain.kept = prepared[:]
         chain.prepared = prepared
 
     def _register(self, table: Table) -> None:
@@ -130,6 +130,10 @@ class Batch:
             if prepared is not None:
                 chain.active = prepared
                 chain.prepared = None
+            kept = chain.kept
+            if kept is not None:
+                chain.rules = kept
+                chain.kept = None
         for chain in self.policies:
             chain.policy = chain.next_policy
         for changed in self.sets.keys():
@@ -138,28 +142,33 @@ class Batch:
                 changed.active = prepared_elements
                 changed.prepared = None
 
-    def _without_undone(self, chain: Chain) -> list[Rule]:
-        """The rules that are left of a chain when a batch is undone."""
-        rest: list[Rule] = []
-        for rule in list(chain.rules):
-            if rule.absent != NOWHERE:
-                rest.append(rule)
-            pace(_RULE_COST)
-        return rest
-
     def abort(self) -> None:
-        """Undo everything."""
+        """Undo everything. Needs no memory."""
         for step in reversed(self.steps):
             step.undo()
             pace(_STEP_COST)
-        for chain in list(self.chains.keys()):
+        for chain in self.chains.keys():
             chain.prepared = None
-            chain.rules = self._without_undone(chain)
+            chain.kept = None
+            _drop_undone(chain)
         for changed in self.sets.keys():
             changed.prepared = None
         for chain in self.new_chains:
             unregister_chain(self.network, chain)
         self.steps.clear()
+
+
+def _drop_undone(chain: Chain) -> None:
+    """Take rules that are nowhere any more out of a chain, in place."""
+    rules = chain.rules
+    kept = 0
+    for i in range(len(rules)):
+        if rules[i].absent != NOWHERE:
+            rules[kept] = rules[i]
+            kept += 1
+    while len(rules) > kept:
+        rules.pop()
+    pace(len(rules) * _FILTER_COST)
 
 
 class Loading:

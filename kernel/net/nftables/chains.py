@@ -220,6 +220,7 @@ def delete_chains(message: Message, batch: Batch) -> None:
         raise Errno(EBUSY)
     delete_rules(message.request, batch, table, chain)
     if chain.uses > 0:
+        attributes.blame(kind)
         raise Errno(EBUSY)
     delete_chain(message.request, batch, table, chain)
 

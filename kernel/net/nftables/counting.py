@@ -46,7 +46,7 @@ class Counter(Expression):
         return b"counter"
 
     def evaluate(self, run: Run) -> None:
-        self.packets = self.packets + 1 & _MOST
+        self.packets = min(self.packets, _MOST - 1) + 1
         self.bytes = (self.bytes & _MOST >> 1) + _length(run)
 
     def put(self, writer: MessageWriter) -> None:

@@ -74,7 +74,7 @@ def new_elements(message: Message, batch: Batch) -> None:
     for each in attributes.nested(_ELEMENTS).elements():
         try:
             _add(message, batch, loading, owner, each)
-        except Errno:
+        except (Errno, MemoryError):
             each.blame_all()
             raise
         pace(_ELEMENT_COST)
@@ -256,8 +256,12 @@ def dump_elements(message: Message, firewall: Firewall, writer: MessageWriter) -
     now_ns = monotonic_ns()
     start = len(writer.data)
     place = begin_elements(writer, NEW_ELEMENT, table, owner, firewall)
+    is_empty = True
     for element in owner.all_in(firewall.cursor):
         if element.is_expired(now_ns):
+            continue
+        is_empty = False
+        if element.flags & ELEMENT_CATCH_ALL != 0:
             continue
         if len(writer.data) - start > _LARGEST_LIST:
             end_elements(writer, place)
@@ -269,4 +273,12 @@ def dump_elements(message: Message, firewall: Firewall, writer: MessageWriter) -
             for expression in expressions:
                 expression.reset()
         pace(_ELEMENT_COST)
+    end_elements(writer, place)
+    if is_empty:
+        return
+    # What is for all other keys comes in a message of its own, which is there after any element, as on Linux.
+    place = begin_elements(writer, NEW_ELEMENT, table, owner, firewall)
+    rest = owner.find(b"", b"", ELEMENT_CATCH_ALL, firewall.cursor, now_ns)
+    if rest is not None:
+        put_element(writer, rest)
     end_elements(writer, place)

@@ -103,7 +103,7 @@ class ChainHook(Hook):
         if verdict == CONTINUE:
             verdict = chain.policy
             if chain.has_counters:
-                chain.packets += 1
+                chain.packets = (chain.packets & 0x3FFF_FFFF_FFFF_FFFF) + 1
                 chain.bytes = (chain.bytes & 0x3FFF_FFFF_FFFF_FFFF) + packet.end - packet.network_start
         base = chain.base
         if base is not None and base.kind == TYPE_ROUTE and place.point == OUTPUT and run.reroutes:

@@ -1,6 +1,6 @@
 """Expressions about what is known of a packet beside its bytes: meta, and mark it (nft(8) "META EXPRESSIONS").
 
-What Linux knows and Krait does not (groups of interfaces, the class of a route, marks of security) is 0. Whoever sent a
+What Linux knows and Krait does not (groups of interfaces, the class of a route, paths of IPsec) is 0. Whoever sent a
 packet is not known to it: `skuid` and its neighbours answer EOPNOTSUPP.
 
 Context: as in `expression.py`.
@@ -54,9 +54,12 @@ _OIFGROUP: Final = 22
 _PRANDOM: Final = 24
 _IIFKIND: Final = 26
 _OIFKIND: Final = 27
+_SECPATH: Final = 25
 _TIME_NS: Final = 30
 _TIME_DAY: Final = 31
 _TIME_HOUR: Final = 32
+_SDIF: Final = 33
+_SDIFNAME: Final = 34
 
 _NAME: Final = 16  # bytes
 _SECOND_NS: Final = 1_000_000_000
@@ -69,13 +72,13 @@ def _length_of(key: int) -> int:
     """Bytes of what a key yields; 0 for a key that there is not."""
     if key == _PROTOCOL or key == _IIFTYPE or key == _OIFTYPE:
         return 2
-    if key == _NFPROTO or key == _L4PROTO or key == _PKTTYPE or key == _TIME_DAY:
+    if key == _NFPROTO or key == _L4PROTO or key == _PKTTYPE or key == _TIME_DAY or key == _SECPATH:
         return 1
-    if key == _IIFNAME or key == _OIFNAME or key == _IIFKIND or key == _OIFKIND:
+    if key == _IIFNAME or key == _OIFNAME or key == _IIFKIND or key == _OIFKIND or key == _SDIFNAME:
         return _NAME
     if key == _TIME_NS:
         return 8
-    known = (_LEN, _PRIORITY, _MARK, _IIF, _OIF, _RTCLASSID, _CPU, _IIFGROUP, _OIFGROUP, _PRANDOM, _TIME_HOUR)
+    known = (_LEN, _PRIORITY, _MARK, _IIF, _OIF, _RTCLASSID, _CPU, _IIFGROUP, _OIFGROUP, _PRANDOM, _TIME_HOUR, _SDIF)
     return 4 if key in known else 0
 
 
@@ -113,8 +116,10 @@ class MetaRead(Expression):
             run.set_word(place, random.word() & 0xFFFF_FFFF)
         elif key == _TIME_NS or key == _TIME_DAY or key == _TIME_HOUR:
             self._read_time(run)
-        elif key == _PRIORITY or key == _RTCLASSID or key == _CPU:
+        elif key == _PRIORITY or key == _RTCLASSID or key == _CPU or key == _SECPATH or key == _SDIF:
             run.set_word(place, 0)
+        elif key == _SDIFNAME:
+            run.set_bytes(place, b"", _NAME)
         else:
             self._read_device(run)
 

@@ -110,7 +110,7 @@ class Lookup(SetUser):
 
     def targets(self, generation: int) -> list[Chain]:
         chains: list[Chain] = []
-        if self.destination == _VERDICT_REGISTER:
+        if self.found.flags & SET_MAP != 0 and self.found.data_type == VERDICT_TYPE:
             for element in self.found.all_in(generation):
                 decision = element.decision
                 chain = None if decision is None else decision.chain
@@ -142,8 +142,6 @@ class _LookupLoader(Loader):
                 target = _VERDICT_REGISTER
             else:
                 target = write_register(attributes, 3, found.data_length)
-        elif found.flags & SET_MAP != 0:
-            raise Errno(EINVAL)
         made = Lookup(found, key, target, flags)
         made.bind()
         return made
@@ -253,12 +251,10 @@ class _DynamicLoader(Loader):
         if found.flags & SET_CONSTANT != 0:
             raise Errno(EBUSY)
         operation = attributes.be32(3)
-        if operation == _OP_UPDATE and found.flags & SET_TIMEOUT == 0:
-            raise Errno(EINVAL)
         if operation > _OP_DELETE:
             raise Errno(EOPNOTSUPP)
         if attributes.has(6) and found.flags & SET_TIMEOUT == 0:
-            raise Errno(EINVAL)
+            raise Errno(EOPNOTSUPP)
         made = DynamicSet(found, operation, read_register(attributes, 4, found.key_length))
         made.flags = flags
         made.timeout_ms = attributes.be64(6)

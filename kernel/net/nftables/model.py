@@ -51,6 +51,11 @@ class Versioned:
         """Whether it is there in a generation (a bit)."""
         return self.absent & generation == 0
 
+    def settle(self) -> None:
+        """The batch that added it has taken effect; if it deleted it as well, it stays away."""
+        if self.absent != NOWHERE:
+            self.absent = 0
+
 
 class Named(Versioned):
     """Something with a name in its table, and a number."""
@@ -163,7 +168,8 @@ class Chain(Named):
         self.rules: list[Rule] = []  # of both generations
         self.by_handle: dict[int, Rule] = {}
         self.active: list[Rule] = []
-        self.prepared: list[Rule] | None = None  # what is to be `active` when the batch ends
+        self.prepared: list[Rule] | None = None  # what is to be `active` when the batch ends …
+        self.kept: list[Rule] | None = None  # … and `rules`
         self.policy: int = ACCEPT
         self.next_policy: int = ACCEPT
         self.table: Table | None = None  # until it leaves it: each refers to the other

@@ -161,7 +161,7 @@ def _load_all(attributes: Attributes, loading: Loading) -> list[Expression]:
             raise Errno(EINVAL)
         try:
             loaded.append(loading.load_expression(each))
-        except Errno:
+        except (Errno, MemoryError):
             each.blame_all()
             raise
     return loaded

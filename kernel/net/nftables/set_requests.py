@@ -19,6 +19,7 @@ from kernel.net.nftables.sets import (
     SET_CONCAT,
     SET_CONSTANT,
     SET_EVAL,
+    SET_INTERVAL,
     SET_MAP,
     SET_OBJECT,
     SET_TIMEOUT,
@@ -90,6 +91,7 @@ def new_set(message: Message, batch: Batch) -> None:
     wanted.table = table
     batch.add_made(step)
     batch.new_sets.append(wanted)
+    wanted.request = message.request
 
 
 def _read(attributes: Attributes) -> DataSet:
@@ -148,8 +150,8 @@ def _check_flags(flags: int) -> None:
     if flags & ~_KNOWN_FLAGS != 0:
         raise Errno(EOPNOTSUPP)
     for pair in (
-        SET_MAP | SET_OBJECT, SET_EVAL | SET_OBJECT, SET_ANONYMOUS | SET_TIMEOUT, SET_ANONYMOUS | SET_EVAL,
-        SET_CONSTANT | SET_TIMEOUT, SET_CONSTANT | SET_EVAL,
+        SET_MAP | SET_OBJECT, SET_EVAL | SET_OBJECT, SET_ANONYMOUS | SET_TIMEOUT, SET_CONSTANT | SET_TIMEOUT,
+        SET_EVAL | SET_INTERVAL,
     ):  # fmt: skip
         if flags & pair == pair:
             raise Errno(EOPNOTSUPP)

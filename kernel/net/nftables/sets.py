@@ -19,6 +19,7 @@ from typing import Final
 from kernel.lang import EEXIST, ENFILE, ENOENT, Errno, Span, final, u8
 from kernel.lib.pace import pace, spend
 from kernel.net.link.timers import NetworkTimer
+from kernel.net.netlink.messages import Request
 from kernel.net.nftables.expression import Expression
 from kernel.net.nftables.model import NOWHERE, NamedSet, StatefulObject, Versioned
 from kernel.net.nftables.values import Decision
@@ -55,6 +56,7 @@ class Element(Versioned):
     def __init__(self, key: bytes, flags: int) -> None:
         super().__init__()
         self.key: bytes = key
+        self.name: bytes = key  # under which it is in the dictionary
         self.last: bytes = b""  # with ranges of concatenated fields: their ends
         self.flags: int = flags
         self.data: bytes = b""
@@ -149,6 +151,7 @@ class DataSet(NamedSet):
         super().__init__(name)
         self.flags: int = flags
         self.number: int = 0  # by which a batch refers to it (NFTA_SET_ID)
+        self.request: Request | None = None  # that makes it, until the batch ends
         self.key_type: int = 0
         self.key_length: int = key_length  # bytes
         self.data_type: int = 0
@@ -262,6 +265,10 @@ class DataSet(NamedSet):
         first = self._before(_place_in(self.order, before), generation)
         if first is not None and first.flags & ELEMENT_END == 0:
             raise Errno(EEXIST)
+        while at < len(self.order) and not self.order[at].is_in(generation):
+            at += 1
+        if at < len(self.order) and self.order[at].flags & ELEMENT_END != 0:
+            raise Errno(EEXIST)  # it would end twice
 
     def _before(self, at: int, generation: int) -> Element | None:
         """The last element in front of a place that is there in a generation."""
@@ -279,6 +286,7 @@ class DataSet(NamedSet):
             self.count += 1
             return
         name = _name_of(self, element.key, element.last, element.flags)
+        element.name = name
         is_ordered = self.flags & SET_INTERVAL != 0
         if is_ordered:
             self.order.insert(_place_in(self.order, element), element)
@@ -315,12 +323,11 @@ class DataSet(NamedSet):
         if element.flags & ELEMENT_CATCH_ALL != 0:
             self.catch_all = _without(self.catch_all, element)
             return
-        name = _name_of(self, element.key, element.last, element.flags)
-        rest = _without(self.by_key.get(name), element)
+        rest = _without(self.by_key.get(element.name), element)
         if rest is None:
-            self.by_key.pop(name, element)
+            self.by_key.pop(element.name, element)
         else:
-            self.by_key[name] = rest
+            self.by_key[element.name] = rest
         if self.flags & SET_INTERVAL != 0:
             at = _place_in(self.order, element)
             while at > 0 and self.order[at - 1].key == element.key:

@@ -61,7 +61,7 @@ class NewTable(Step):
         self.table: Table = table
 
     def complete(self) -> None:
-        self.table.absent = 0
+        self.table.settle()
 
     def undo(self) -> None:
         self.firewall.tables.remove(self.table)
@@ -83,13 +83,17 @@ class TableFlags(Step):
         table = self.table
         table.flags = table.next_flags
         if table.flags & TABLE_DORMANT != 0:
-            for chain in table.chains.all_in(self.batch.generation):
-                unregister_chain(self.batch.network, chain)
+            self._put_to_sleep()
 
     def undo(self) -> None:
         self.table.next_flags = self.table.flags
         if self.table.flags & TABLE_DORMANT != 0:
-            for chain in self.table.chains.all_in(self.batch.firewall.cursor):
+            self._put_to_sleep()
+
+    def _put_to_sleep(self) -> None:
+        """Needs no memory."""
+        for found in self.table.chains.by_name.values():
+            for chain in found:
                 unregister_chain(self.batch.network, chain)
 
     def report(self, writer: MessageWriter, firewall: Firewall) -> None:
@@ -126,7 +130,7 @@ class NewChain(Step):
         self.chain: Chain = chain
 
     def complete(self) -> None:
-        self.chain.absent = 0
+        self.chain.settle()
 
     def undo(self) -> None:
         unregister_chain(self.batch.network, self.chain)
@@ -218,7 +222,7 @@ class NewRule(Step):
         self.replaced: Rule | None = replaced  # the one whose place and handle it took
 
     def complete(self) -> None:
-        self.rule.absent = 0
+        self.rule.settle()
 
     def undo(self) -> None:
         self.withdraw()
@@ -281,7 +285,8 @@ class NewSet(Step):
         self.made: DataSet = made
 
     def complete(self) -> None:
-        self.made.absent = 0
+        self.made.settle()
+        self.made.request = None
 
     def undo(self) -> None:
         self.table.sets.remove(self.made)
@@ -326,7 +331,7 @@ class NewElement(Step):
         self.element: Element = element
 
     def complete(self) -> None:
-        self.element.absent = 0
+        self.element.settle()
 
     def undo(self) -> None:
         self.element.release()
@@ -376,7 +381,7 @@ class NewObject(Step):
         self.made: StatefulObject = made
 
     def complete(self) -> None:
-        self.made.absent = 0
+        self.made.settle()
 
     def undo(self) -> None:
         self.table.objects.remove(self.made)

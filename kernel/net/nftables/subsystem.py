@@ -132,9 +132,10 @@ class Changes(filter_socket.Batch):
         self.batch.commit()
         if len(self.batch.steps) > 0:
             _tell(self.batch)
+            self.batch.steps.clear()  # nothing is left that could be undone
 
     def culprit(self) -> Request | None:
-        return self.batch.linking if self.batch.is_linking_wrong else None
+        return self.batch.culprit
 
     def abort(self) -> None:
         self.batch.abort()

@@ -352,7 +352,6 @@ int main(void) {
     begin(); rule("in", NLM_F_CREATE); to_port(IPPROTO_UDP, port); reject(NFT_REJECT_ICMPX_UNREACH, NFT_REJECT_ICMPX_PORT_UNREACH); rule_end(); commit("unreachable");
     try_datagram("127.0.0.1", port);
 
-    begin(); rule("side", NLM_F_CREATE); decide(NFT_JUMP, "side"); rule_end(); commit("a circle");
     begin(); rule("side", NLM_F_CREATE); decide(NFT_JUMP, "in"); rule_end(); commit("a jump to a base chain");
     begin(); change(NFT_MSG_DELCHAIN, 0); text(NFTA_CHAIN_TABLE, "t"); text(NFTA_CHAIN_NAME, "side"); done(); commit("a chain in use");
 
@@ -379,6 +378,7 @@ int main(void) {
     list("objects", NFT_MSG_GETOBJ, "t", 0);
     list("rules", NFT_MSG_GETRULE, "t", 0);
 
+    begin(); rule("side", NLM_F_CREATE); decide(NFT_JUMP, "side"); rule_end(); commit("a circle");
     begin(); chain("out", NF_INET_LOCAL_OUT, NF_ACCEPT); rule("out", NLM_F_CREATE); to_port(IPPROTO_UDP, port); decide(NF_DROP, 0); rule_end(); commit("output");
     try_datagram("127.0.0.1", port);
 

@@ -216,7 +216,7 @@ def test_a_set_and_its_elements(nft: Nft) -> None:
     assert nft.verdict(WEB) == Verdict.DROP and nft.verdict(tcp(B, 1, A, 80, 2)) == Verdict.ACCEPT
     nft.batch(nft.elements("s", key(B)), nft.elements("s", key(A), kind=14))
     assert nft.verdict(WEB) == Verdict.ACCEPT and nft.verdict(tcp(B, 1, A, 80, 2)) == Verdict.DROP
-    (shown,) = nft.dump(13, 1, text(1, "t") + text(2, "s"))
+    shown, _ = nft.dump(13, 1, text(1, "t") + text(2, "s"))
     assert [attributes(attributes(each)[1])[1] for _, each in listed(shown[3])] == [B]
     assert nft.errors(nft.elements("s", key(B), flags=CREATE | EXCL)) == [EEXIST]
     assert nft.errors(nft.elements("s", key(A), kind=14)) == [ENOENT]
