@@ -71,7 +71,6 @@ from kernel.net.netlink.connection_messages import (
     put_event,
     read_tuple,
 )
-from kernel.net.netlink.filter_socket import Subsystem, register_subsystem
 from kernel.net.netlink.messages import (
     NLM_F_CREATE,
     NLM_F_DUMP,
@@ -87,8 +86,10 @@ from kernel.net.netlink.subsystems import (
     NETFILTER_HEADER,
     NFNL_SUBSYS_CTNETLINK,
     NFNL_SUBSYS_CTNETLINK_EXP,
+    Subsystem,
     begin_message,
     message_of,
+    register_subsystem,
 )
 from kernel.time import monotonic_ns
 
