@@ -11,7 +11,17 @@ from kernel.lang import EINVAL, EOPNOTSUPP, EOVERFLOW, ERANGE, Errno, final
 from kernel.lib import random
 from kernel.net.netlink.messages import MessageWriter
 from kernel.net.nftables.attributes import Attributes, put32, put64
-from kernel.net.nftables.expression import Expression, Loader, Run, put_register, register_loader, write_register
+from kernel.net.nftables.expression import (
+    Expression,
+    Loader,
+    Run,
+    Stateful,
+    StatefulLoader,
+    put_register,
+    register_loader,
+    register_stateful_loader,
+    write_register,
+)
 from kernel.time import monotonic_ns
 
 if TYPE_CHECKING:
@@ -35,29 +45,26 @@ def _length(run: Run) -> int:
 
 
 @final
-class Counter(Expression):
+class Counter(Stateful):
     """Packets and their bytes."""
 
-    def __init__(self, packets: int, count: int) -> None:
+    def __init__(self, packets: int, size: int) -> None:
         self.packets: int = packets
-        self.bytes: int = count
+        self.bytes: int = size
 
     def name(self) -> bytes:
         return b"counter"
 
-    def evaluate(self, run: Run) -> None:
+    def count(self, run: Run) -> None:
         self.packets = min(self.packets, _MOST - 1) + 1
         self.bytes = (self.bytes & _MOST >> 1) + _length(run)
 
-    def put(self, writer: MessageWriter) -> None:
+    def put_state(self, writer: MessageWriter) -> None:
         put64(writer, 1, self.bytes)
         put64(writer, 2, self.packets)
 
-    def copy(self) -> Expression:
+    def copy(self) -> Stateful:
         return Counter(self.packets, self.bytes)
-
-    def is_stateful(self) -> bool:
-        return True
 
     def reset(self) -> None:
         self.packets = 0
@@ -65,11 +72,11 @@ class Counter(Expression):
 
 
 @final
-class _CounterLoader(Loader):
+class _CounterLoader(StatefulLoader):
     def name(self) -> bytes:
         return b"counter"
 
-    def load(self, attributes: Attributes, loading: "Loading") -> Expression:
+    def load_state(self, attributes: Attributes) -> Stateful:
         return Counter(attributes.be64(2), attributes.be64(1))
 
 
@@ -88,7 +95,7 @@ def _share(time_ns: int, count: int, rate: int) -> int:
 
 
 @final
-class Limit(Expression):
+class Limit(Stateful):
     """That many packets or bytes in a time hold, and a burst more."""
 
     def __init__(self, rate: int, unit_s: int, burst: int, kind: int, flags: int) -> None:
@@ -108,7 +115,7 @@ class Limit(Expression):
     def name(self) -> bytes:
         return b"limit"
 
-    def evaluate(self, run: Run) -> None:
+    def count(self, run: Run) -> None:
         count = 1 if self.kind == _BY_PACKETS else _length(run)
         cost = _share(self.unit_s * _SECOND_NS, count, self.rate)
         passed_ns = max(run.now_ns - self.last_ns, 0) if self.last_ns != 0 else 0
@@ -119,26 +126,23 @@ class Limit(Expression):
         if is_over != (self.flags & _INVERTED != 0):
             run.stop()
 
-    def put(self, writer: MessageWriter) -> None:
+    def put_state(self, writer: MessageWriter) -> None:
         put64(writer, 1, self.rate)
         put64(writer, 2, self.unit_s)
         put32(writer, 3, self.burst)
         put32(writer, 4, self.kind)
         put32(writer, 5, self.flags & _INVERTED)
 
-    def copy(self) -> Expression:
+    def copy(self) -> Stateful:
         return Limit(self.rate, self.unit_s, self.burst, self.kind, self.flags)
-
-    def is_stateful(self) -> bool:
-        return True
 
 
 @final
-class _LimitLoader(Loader):
+class _LimitLoader(StatefulLoader):
     def name(self) -> bytes:
         return b"limit"
 
-    def load(self, attributes: Attributes, loading: "Loading") -> Expression:
+    def load_state(self, attributes: Attributes) -> Stateful:
         kind = attributes.be32(4, _BY_PACKETS)
         if kind > _BY_BYTES:
             raise Errno(EOPNOTSUPP)
@@ -160,7 +164,7 @@ class _LimitLoader(Loader):
 
 
 @final
-class Quota(Expression):
+class Quota(Stateful):
     """Holds until that many bytes have passed."""
 
     def __init__(self, most: int, used: int, flags: int) -> None:
@@ -171,33 +175,30 @@ class Quota(Expression):
     def name(self) -> bytes:
         return b"quota"
 
-    def evaluate(self, run: Run) -> None:
+    def count(self, run: Run) -> None:
         self.used = min(self.used, _MOST - (1 << 32)) + _length(run)
         if (self.used >= self.most) != (self.flags & _INVERTED != 0):
             run.stop()
 
-    def put(self, writer: MessageWriter) -> None:
+    def put_state(self, writer: MessageWriter) -> None:
         is_over = self.used >= self.most
         put64(writer, 1, self.most)
         put64(writer, 4, min(self.used, self.most))
         put32(writer, 2, self.flags | (_DEPLETED if is_over else 0))
 
-    def copy(self) -> Expression:
+    def copy(self) -> Stateful:
         return Quota(self.most, self.used, self.flags)
-
-    def is_stateful(self) -> bool:
-        return True
 
     def reset(self) -> None:
         self.used = 0
 
 
 @final
-class _QuotaLoader(Loader):
+class _QuotaLoader(StatefulLoader):
     def name(self) -> bytes:
         return b"quota"
 
-    def load(self, attributes: Attributes, loading: "Loading") -> Expression:
+    def load_state(self, attributes: Attributes) -> Stateful:
         if not attributes.has(1):
             raise Errno(EINVAL)
         most = attributes.be64(1)
@@ -213,7 +214,7 @@ class _QuotaLoader(Loader):
 
 
 @final
-class Last(Expression):
+class Last(Stateful):
     """When it was last evaluated."""
 
     def __init__(self) -> None:
@@ -222,29 +223,26 @@ class Last(Expression):
     def name(self) -> bytes:
         return b"last"
 
-    def evaluate(self, run: Run) -> None:
+    def count(self, run: Run) -> None:
         self.at_ns = run.now_ns
 
-    def put(self, writer: MessageWriter) -> None:
+    def put_state(self, writer: MessageWriter) -> None:
         put32(writer, 1, 1 if self.at_ns != 0 else 0)
         if self.at_ns != 0:
             put64(writer, 2, max(monotonic_ns() - self.at_ns, 0) // _MILLISECOND_NS)
 
-    def copy(self) -> Expression:
+    def copy(self) -> Stateful:
         made = Last()
         made.at_ns = self.at_ns
         return made
 
-    def is_stateful(self) -> bool:
-        return True
-
 
 @final
-class _LastLoader(Loader):
+class _LastLoader(StatefulLoader):
     def name(self) -> bytes:
         return b"last"
 
-    def load(self, attributes: Attributes, loading: "Loading") -> Expression:
+    def load_state(self, attributes: Attributes) -> Stateful:
         made = Last()
         if attributes.be32(1) != 0 and attributes.has(2):
             now_ns = monotonic_ns()
@@ -305,8 +303,8 @@ class _NumberLoader(Loader):
         return NumberGenerator(write_register(attributes, 1, 4), kind, modulus, offset)
 
 
-register_loader(_CounterLoader())
-register_loader(_LimitLoader())
-register_loader(_QuotaLoader())
-register_loader(_LastLoader())
+register_stateful_loader(_CounterLoader())
+register_stateful_loader(_LimitLoader())
+register_stateful_loader(_QuotaLoader())
+register_stateful_loader(_LastLoader())
 register_loader(_NumberLoader())

@@ -11,7 +11,7 @@ from kernel.mm.keeping import check_room_to_keep
 from kernel.net.netlink.messages import NLM_F_EXCL, MessageWriter
 from kernel.net.nftables.attributes import Attributes
 from kernel.net.nftables.batch import Batch, Loading
-from kernel.net.nftables.expression import Expression
+from kernel.net.nftables.expression import Stateful
 from kernel.net.nftables.lookups import MOST_TIMEOUT_MS, load_expressions
 from kernel.net.nftables.message import DESTROY_ELEMENT, NEW_ELEMENT, RESET_ELEMENT, USERDATA_LIMIT, Message
 from kernel.net.nftables.model import NAME_LIMIT, Firewall, Table
@@ -171,19 +171,19 @@ def _read_data(loading: Loading, owner: DataSet, attributes: Attributes, element
             raise Errno(ENOENT)
         element.object = named
     if not is_end:
-        _read_expressions(loading, owner, attributes, element)
+        _read_expressions(owner, attributes, element)
 
 
-def _read_expressions(loading: Loading, owner: DataSet, attributes: Attributes, element: Element) -> None:
+def _read_expressions(owner: DataSet, attributes: Attributes, element: Element) -> None:
     """Its own stateful expressions, or copies of what the set says that each element has."""
-    expressions = load_expressions(attributes, _EXPRESSION, _EXPRESSIONS, loading)
+    expressions = load_expressions(attributes, _EXPRESSION, _EXPRESSIONS)
     if len(expressions) > 0:
         if owner.fixed_templates and len(expressions) != len(owner.templates):
             raise Errno(EOPNOTSUPP)
         element.expressions = expressions
         return
     if len(owner.templates) > 0:
-        copies: list[Expression] = []
+        copies: list[Stateful] = []
         for template in owner.templates:
             copies.append(template.copy())
         element.expressions = copies

@@ -117,16 +117,30 @@ class Expression:
     def release(self) -> None:
         """Its rule is not there any more."""
 
-    def copy(self) -> "Expression":
-        """One of the same kind with a state of its own, for an element of a set. Raises EOPNOTSUPP, MemoryError."""
-        raise Errno(EOPNOTSUPP)
 
-    def is_stateful(self) -> bool:
-        """Whether it counts something."""
-        return False
+class Stateful(Expression):
+    """Base of those that count something. They may stand in elements of sets, and under names of their own; there they
+    are never others, so nothing is nested in them.
+    """
+
+    def count(self, run: Run) -> None:
+        """What `evaluate` does."""
+
+    def put_state(self, writer: MessageWriter) -> None:
+        """What `put` does."""
+
+    def copy(self) -> "Stateful":
+        """One of the same kind with a state of its own. Raises EOPNOTSUPP, MemoryError."""
+        raise Errno(EOPNOTSUPP)
 
     def reset(self) -> None:
         """Count anew."""
+
+    def evaluate(self, run: Run) -> None:
+        self.count(run)
+
+    def put(self, writer: MessageWriter) -> None:
+        self.put_state(writer)
 
 
 def _place_of(number: int) -> int:
@@ -179,12 +193,30 @@ class Loader:
         raise Errno(EOPNOTSUPP)
 
 
+class StatefulLoader(Loader):
+    """Makes those of a kind that counts something. Base class."""
+
+    def load_state(self, attributes: Attributes) -> Stateful:
+        """What `load` does."""
+        raise Errno(EOPNOTSUPP)
+
+    def load(self, attributes: Attributes, loading: "Loading") -> Expression:
+        return self.load_state(attributes)
+
+
 LOADERS: Final[dict[bytes, Loader]] = {}
+STATEFUL_LOADERS: Final[dict[bytes, StatefulLoader]] = {}
 
 
 def register_loader(loader: Loader) -> None:
     """While the kernel is built."""
     LOADERS[loader.name()] = loader
+
+
+def register_stateful_loader(loader: StatefulLoader) -> None:
+    """The same."""
+    register_loader(loader)
+    STATEFUL_LOADERS[loader.name()] = loader
 
 
 def start_all(expressions: list[Expression]) -> None:

@@ -12,9 +12,12 @@ from kernel.net.netlink.messages import MessageWriter
 from kernel.net.nftables.attributes import LIST_ELEMENT, Attributes, put32, put64, put_text
 from kernel.net.nftables.expression import (
     CONTINUE,
+    LOADERS,
+    STATEFUL_LOADERS,
     Expression,
     Loader,
     Run,
+    Stateful,
     put_register,
     read_register,
     register_loader,
@@ -44,6 +47,7 @@ _MILLISECOND_NS: Final = 1_000_000
 MOST_TIMEOUT_MS: Final = 1 << 42
 _ADD_COST: Final = 2000  # instructions
 _EXPRESSIONS_LIMIT: Final = 2  # NFT_SET_EXPR_MAX
+_EXPRESSION_NAME_LIMIT: Final = 31
 
 
 class SetUser(Expression):
@@ -88,7 +92,7 @@ class Lookup(SetUser):
         expressions = element.expressions
         if expressions is not None:
             for each in expressions:
-                each.evaluate(run)
+                each.count(run)
                 if run.verdict != CONTINUE:
                     return
         if self.destination >= 0:
@@ -164,7 +168,7 @@ class DynamicSet(SetUser):
         self.data: int = _NO_REGISTER
         self.timeout_ms: int = 0
         self.flags: int = 0
-        self.templates: list[Expression] = []
+        self.templates: list[Stateful] = []
 
     def name(self) -> bytes:
         return b"dynset"
@@ -194,7 +198,7 @@ class DynamicSet(SetUser):
         expressions = element.expressions
         if expressions is not None:
             for each in expressions:
-                each.evaluate(run)
+                each.count(run)
                 if run.verdict != CONTINUE:
                     return
         if self.flags & _INVERTED != 0:
@@ -214,7 +218,7 @@ class DynamicSet(SetUser):
             element.data = run.span(self.data, found.data_length).to_bytes()
         templates = self.templates if len(self.templates) > 0 else found.templates
         if len(templates) > 0:
-            expressions: list[Expression] = []
+            expressions: list[Stateful] = []
             for template in templates:
                 expressions.append(template.copy())
             element.expressions = expressions
@@ -268,7 +272,7 @@ class _DynamicLoader(Loader):
             made.data = read_register(attributes, 5, found.data_length)
         elif found.flags & SET_MAP != 0 and operation != _OP_DELETE:
             raise Errno(EINVAL)
-        made.templates = load_expressions(attributes, 7, 10, loading)
+        made.templates = load_expressions(attributes, 7, 10)
         if len(made.templates) > 0 and found.flags & SET_EVAL == 0:
             raise Errno(EINVAL)
         if found.fixed_templates and 0 < len(made.templates) != len(found.templates):
@@ -277,31 +281,47 @@ class _DynamicLoader(Loader):
         return made
 
 
-def load_expressions(attributes: Attributes, one: int, many: int, loading: "Loading") -> list[Expression]:
-    """Stateful expressions in an attribute for one, or in one for several. Raises EINVAL, EOPNOTSUPP."""
-    loaded: list[Expression] = []
+def load_expressions(attributes: Attributes, one: int, many: int) -> list[Stateful]:
+    """Stateful expressions in an attribute for one, or in one for several. Raises EINVAL, ENOENT, EOPNOTSUPP."""
+    loaded: list[Stateful] = []
     if attributes.has(one):
-        loaded.append(loading.load_expression(attributes.nested(one)))
+        loaded.append(_load_stateful(attributes.nested(one)))
     elif attributes.has(many):
         for each in attributes.nested(many).elements():
-            loaded.append(loading.load_expression(each))
+            loaded.append(_load_stateful(each))
             if len(loaded) > _EXPRESSIONS_LIMIT:
                 raise Errno(EINVAL)
-    for expression in loaded:
-        if not expression.is_stateful():
-            raise Errno(EOPNOTSUPP)
     return loaded
 
 
-def put_expressions(writer: MessageWriter, expressions: list[Expression], one: int, many: int) -> None:
+def _load_stateful(attributes: Attributes) -> Stateful:
+    if not attributes.has(1):
+        raise Errno(EINVAL)
+    name = attributes.text(1, _EXPRESSION_NAME_LIMIT)
+    loader = STATEFUL_LOADERS.get(name)
+    if loader is None:
+        raise Errno(EOPNOTSUPP if name in LOADERS else ENOENT)
+    return loader.load_state(attributes.nested(2))
+
+
+def put_expressions(writer: MessageWriter, expressions: list[Stateful], one: int, many: int) -> None:
     """The reverse."""
     if len(expressions) == 1:
-        put_expression(writer, one, expressions[0])
+        _put_stateful(writer, one, expressions[0])
     elif len(expressions) > 1:
         outer = writer.begin_attribute(many)
         for each in expressions:
-            put_expression(writer, LIST_ELEMENT, each)
+            _put_stateful(writer, LIST_ELEMENT, each)
         writer.end_attribute(outer)
+
+
+def _put_stateful(writer: MessageWriter, kind: int, expression: Stateful) -> None:
+    outer = writer.begin_attribute(kind)
+    put_text(writer, 1, expression.name())
+    inner = writer.begin_attribute(2)
+    expression.put_state(writer)
+    writer.end_attribute(inner)
+    writer.end_attribute(outer)
 
 
 def put_expression(writer: MessageWriter, kind: int, expression: Expression) -> None:
@@ -326,7 +346,7 @@ class ObjectUse(Expression):
         return b"objref"
 
     def evaluate(self, run: Run) -> None:
-        self.found.expression.evaluate(run)
+        self.found.expression.count(run)
 
     def put(self, writer: MessageWriter) -> None:
         put_text(writer, 2, self.found.title)
@@ -357,7 +377,7 @@ class ObjectMap(SetUser):
         if named is None:
             run.stop()
         else:
-            named.expression.evaluate(run)
+            named.expression.count(run)
 
     def put(self, writer: MessageWriter) -> None:
         put_register(writer, 3, self.key)

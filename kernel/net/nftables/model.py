@@ -15,7 +15,7 @@ from kernel.lang import final
 from kernel.net.link.hooks import FAMILY_IP4, FAMILY_IP6, Hook
 from kernel.net.link.network import Network, PartMaker, register_part
 from kernel.net.link.part import Part
-from kernel.net.nftables.expression import Expression
+from kernel.net.nftables.expression import Expression, Stateful
 from kernel.sched import Mutex
 
 # Families (NFPROTO_*).
@@ -196,11 +196,11 @@ class StatefulObject(Named):
     the kind is the last byte of the name that the table knows it by.
     """
 
-    def __init__(self, title: bytes, kind: int, expression: Expression) -> None:
+    def __init__(self, title: bytes, kind: int, expression: Stateful) -> None:
         super().__init__(title + bytes([kind & 0xFF]))
         self.title: bytes = title
         self.kind: int = kind  # NFT_OBJECT_*
-        self.expression: Expression = expression
+        self.expression: Stateful = expression
 
 
 @final

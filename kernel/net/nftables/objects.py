@@ -11,7 +11,7 @@ from kernel.mm.keeping import check_room_to_keep
 from kernel.net.netlink.messages import NLM_F_APPEND, NLM_F_EXCL, NLM_F_MULTI, NLM_F_REPLACE, MessageWriter
 from kernel.net.nftables.batch import Batch, Loading
 from kernel.net.nftables.counting import OBJECT_COUNTER, OBJECT_LIMIT, OBJECT_QUOTA
-from kernel.net.nftables.expression import LOADERS, Loader
+from kernel.net.nftables.expression import STATEFUL_LOADERS, StatefulLoader
 from kernel.net.nftables.message import DESTROY_OBJECT, NEW_OBJECT, RESET_OBJECT, USERDATA_LIMIT, Message
 from kernel.net.nftables.model import NAME_LIMIT, Firewall, StatefulObject, Table
 from kernel.net.nftables.removal import delete_object
@@ -27,14 +27,14 @@ _USERDATA: Final = 8
 _SHOW_COST: Final = 2000  # instructions
 
 
-def _loader_of(kind: int) -> Loader | None:
+def _loader_of(kind: int) -> StatefulLoader | None:
     """Who makes the expressions of a kind of objects."""
     if kind == OBJECT_COUNTER:
-        return LOADERS.get(b"counter")
+        return STATEFUL_LOADERS.get(b"counter")
     if kind == OBJECT_QUOTA:
-        return LOADERS.get(b"quota")
+        return STATEFUL_LOADERS.get(b"quota")
     if kind == OBJECT_LIMIT:
-        return LOADERS.get(b"limit")
+        return STATEFUL_LOADERS.get(b"limit")
     return None
 
 
@@ -59,7 +59,7 @@ def new_object(message: Message, batch: Batch) -> None:
     if loader is None:
         raise Errno(ENOENT)
     check_room_to_keep()
-    made = StatefulObject(title, kind, loader.load(attributes.nested(_DATA), loading))
+    made = StatefulObject(title, kind, loader.load_state(attributes.nested(_DATA)))
     made.userdata = attributes.payload(_USERDATA)
     if len(made.userdata) > USERDATA_LIMIT:
         raise Errno(EINVAL)

@@ -19,7 +19,7 @@ from kernel.net.netlink.messages import (
 from kernel.net.nftables.attributes import Attributes
 from kernel.net.nftables.batch import Batch, Loading
 from kernel.net.nftables.chains import find_chain
-from kernel.net.nftables.expression import Expression, finish_all, start_all
+from kernel.net.nftables.expression import Expression, Stateful, finish_all, start_all
 from kernel.net.nftables.message import DESTROY_RULE, NEW_RULE, RESET_RULE, USERDATA_LIMIT, Message
 from kernel.net.nftables.model import NAME_LIMIT, Chain, Firewall, Rule, Table
 from kernel.net.nftables.removal import delete_rule
@@ -218,7 +218,8 @@ def get_rule(message: Message, firewall: Firewall, writer: MessageWriter) -> Non
 
 def _reset(rule: Rule) -> None:
     for expression in rule.expressions:
-        expression.reset()
+        if isinstance(expression, Stateful):
+            expression.reset()
 
 
 def dump_rules(message: Message, firewall: Firewall, writer: MessageWriter) -> None:

@@ -9,7 +9,7 @@ from kernel.lang import E2BIG, EBUSY, EEXIST, EINVAL, ENOENT, EOPNOTSUPP, ERANGE
 from kernel.mm.keeping import check_room_to_keep
 from kernel.net.netlink.messages import NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, MessageWriter
 from kernel.net.nftables.attributes import LIST_ELEMENT, Attributes
-from kernel.net.nftables.batch import Batch, Loading
+from kernel.net.nftables.batch import Batch
 from kernel.net.nftables.lookups import MOST_TIMEOUT_MS, load_expressions
 from kernel.net.nftables.message import DESTROY_SET, NEW_SET, USERDATA_LIMIT, Message
 from kernel.net.nftables.model import NAME_LIMIT, Firewall, Table
@@ -81,7 +81,7 @@ def new_set(message: Message, batch: Batch) -> None:
     if not message.has(NLM_F_CREATE):
         raise Errno(ENOENT)
     check_room_to_keep()
-    wanted.templates = load_expressions(attributes, _EXPRESSION, _EXPRESSIONS, Loading(batch, table))
+    wanted.templates = load_expressions(attributes, _EXPRESSION, _EXPRESSIONS)
     wanted.fixed_templates = len(wanted.templates) > 0
     _complete_name(wanted, table, batch.generation)
     wanted.absent = batch.firewall.cursor

@@ -20,7 +20,7 @@ from kernel.lang import EEXIST, ENFILE, ENOENT, Errno, Span, final, u8
 from kernel.lib.pace import pace, spend
 from kernel.net.link.timers import NetworkTimer
 from kernel.net.netlink.messages import Request
-from kernel.net.nftables.expression import Expression
+from kernel.net.nftables.expression import Stateful
 from kernel.net.nftables.model import NOWHERE, NamedSet, StatefulObject, Versioned
 from kernel.net.nftables.values import Decision
 
@@ -62,7 +62,7 @@ class Element(Versioned):
         self.data: bytes = b""
         self.decision: Decision | None = None
         self.object: StatefulObject | None = None
-        self.expressions: list[Expression] | None = None
+        self.expressions: list[Stateful] | None = None
         self.timeout_ms: int = 0  # 0: none
         self.expires_ns: int = _NEVER
         self.userdata: bytes = b""
@@ -162,7 +162,7 @@ class DataSet(NamedSet):
         self.collect_ms: int = 0
         self.object_kind: int = 0
         self.fields: list[int] = []  # bytes of each concatenated field
-        self.templates: list[Expression] = []  # what each element gets a copy of
+        self.templates: list[Stateful] = []  # what each element gets a copy of
         self.fixed_templates: bool = False  # they are given with the set
         self.by_key: dict[bytes, Element] = {}
         self.catch_all: Element | None = None

@@ -266,7 +266,7 @@ def put_object(writer: MessageWriter, kind: int, table: Table, shown: StatefulOb
     if kind == NEW_OBJECT:
         put32(writer, _OBJECT_USE, shown.uses)
         data = writer.begin_attribute(_OBJECT_DATA)
-        shown.expression.put(writer)
+        shown.expression.put_state(writer)
         writer.end_attribute(data)
         if len(shown.userdata) > 0:
             writer.attribute(_OBJECT_USERDATA, shown.userdata)
