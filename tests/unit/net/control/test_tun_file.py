@@ -83,7 +83,6 @@ def entry(program: Program, kind: int, flags: int, name: bytes, state: int) -> i
 
 
 def devices(program: Program) -> None:
-    program.mkdir("/dev", 0o755)
     program.mount("dev", "/dev", "devtmpfs", 0, None)
 
 
