@@ -74,9 +74,6 @@ class PressureFile(OpenedText):
         self.trigger = trigger
         return count
 
-    def pwrite(self, buffer: Buffer, offset: int) -> int:
-        return self.write(buffer)
-
     def poll(self, waiter: "PollWaiter | None") -> int:
         trigger = self.trigger
         if trigger is None:
