@@ -4,7 +4,7 @@ from typing import Final
 
 from kernel.lang import EINVAL, Errno, final
 
-_NUMBER_LIMIT: Final = 1 << 56  # longer numbers are that
+LONGEST_NUMBER: Final = 1 << 56  # longer ones are that
 
 
 @final
@@ -52,7 +52,7 @@ class Scan:
         start = self.at
         value = 0
         while self.at < len(text) and ord("0") <= text[self.at] <= ord("9"):
-            value = min(value * 10 + text[self.at] - ord("0"), _NUMBER_LIMIT)
+            value = min(value * 10 + text[self.at] - ord("0"), LONGEST_NUMBER)
             self.at += 1
         if self.at == start:
             raise Errno(EINVAL)

@@ -9,7 +9,8 @@ needed.
 
 For the machine the counts of threads that run or are ready are not kept but looked up, and of the times only one can
 run as long as no thread waits for a disk or for memory: that in which somebody is ready and does not run. Its begin and
-end are noted in two places of the scheduler (`waiting_since_ns`), and so a switch costs next to nothing.
+end are noted (`waiting_since_ns`) from when somebody first opens a pressure file or a thread enters a group; until then
+a switch costs a few looks at `is_noted`. Waits for disks and memory count from the beginning.
 
 With several processors the counts are those of all together, where Linux has counts for each processor and adds them
 up weighted by the time that each had work.
@@ -189,6 +190,8 @@ class MachinePressure(Pressure):
         super().__init__(None, 0)
         self.waiting_since_ns: int = 0  # threads are ready that do not run, since then; 0: none are
         self.is_strained: bool = False  # somebody waits for a disk or for memory: each change counts
+        self.is_on: bool = False  # somebody has asked, or there are groups: `keep_pressure`
+        self.is_noted: bool = False  # the scheduler tells what threads do: one of the two
 
     def bring_up(self, now_ns: int) -> None:
         since_ns = self.waiting_since_ns
@@ -207,6 +210,7 @@ class MachinePressure(Pressure):
         self.counts[READY] = 0  # they count by `waiting_since_ns`
         self.counts[RUNNING_ON] = active
         self.is_strained = self.counts[AT_DISK] != 0 or self.lacking != 0
+        self.is_noted = self.is_on or self.is_strained
         self.judge()
 
     @inline

@@ -15,7 +15,7 @@ from typing import Final, NoReturn
 
 from arch import note_watched, set_kernel_stack, take_kernel_ticks
 from arch.programs import leave_spaces, load_root
-from kernel.lang import Errno, export, final, inline, noinline, noraise, on_stack, panic, sleeps
+from kernel.lang import Errno, export, final, noinline, noraise, on_stack, panic, sleeps
 from kernel.lib import log
 from kernel.lib.pace import pace
 from kernel.sched import realtime
@@ -131,16 +131,9 @@ def make_ready(thread: Thread) -> None:
     if thread.share is not None:
         begin_to_count(thread)
     processor.queue.add_woken(thread, now_ns - thread.slept_at_ns)
-    _note_ready(thread, now_ns)
-    announce_ready(thread)
-
-
-@inline
-def _note_ready(thread: Thread, now_ns: int) -> None:
-    """A thread is on the run queue that was not."""
-    MACHINE.begin_waiting(now_ns)
-    if thread.strain != 0 or MACHINE.is_strained:
+    if MACHINE.is_noted:
         note_wake(thread, now_ns)
+    announce_ready(thread)
 
 
 def interrupt_sleep(thread: Thread) -> None:
@@ -166,7 +159,8 @@ def start_thread(thread: Thread, parent: Thread | None) -> None:
     if thread.share is not None:
         begin_to_count(thread)
     processor.queue.add_yielded(thread)
-    _note_ready(thread, thread.started_ns)
+    if MACHINE.is_noted:
+        note_wake(thread, thread.started_ns)
     announce_start(thread)
 
 
@@ -337,13 +331,11 @@ def schedule() -> None:
         previous.voluntary_switches += 1
         if previous.share is not None:
             count_no_more(previous)
-        if previous.strain != 0:
+        if MACHINE.is_noted:
             note_sleep(previous, now_ns)
     following = _next_thread(processor, previous)
     following.state = ThreadState.RUNNING
-    if MACHINE.waiting_since_ns != 0 and not processor.queue.has_ready():
-        MACHINE.end_waiting(processor.charged_at_ns)
-    if previous.strain | following.strain != 0 or MACHINE.is_strained:
+    if MACHINE.is_noted:
         note_switch(previous, following, processor.charged_at_ns)
     if RUNNING.several:
         if following.processor != processor.number:
@@ -376,7 +368,6 @@ def _next_thread(processor: Processor, previous: Thread) -> Thread:
     if previous.state == ThreadState.RUNNING and not previous.may_run_on(processor.number):
         previous.state = ThreadState.READY
         processor.queue.add_preempted(previous)
-        MACHINE.begin_waiting(processor.charged_at_ns)
     if previous.state == ThreadState.RUNNING:
         if following is None:
             return previous
@@ -402,7 +393,7 @@ def _next_thread(processor: Processor, previous: Thread) -> Thread:
             break
         previous.context.kernel_ticks += take_kernel_ticks()
         processor.idle = True
-        if MACHINE.is_strained:
+        if MACHINE.is_noted:
             note_idling(processor.charged_at_ns)
         leave_spaces()
         wait_on_stack(previous)

@@ -1,6 +1,6 @@
 """What the scheduler tells of threads for the pressure of the machine and of groups (pressure.py).
 
-Called only where it matters: `Thread.strain` says that of a thread, and `MACHINE.is_strained` of all.
+Called only where it matters: while `MACHINE.is_noted`.
 
 Context: never sleeps, allocates nothing.
 """
@@ -46,6 +46,8 @@ def _stand(thread: Thread, standing: int, now_ns: int) -> None:
 def note_wake(thread: Thread, now_ns: int) -> None:
     """A thread has become ready, and is on the run queue."""
     strain = thread.strain
+    if MACHINE.is_on:
+        MACHINE.begin_waiting(now_ns)
     if strain & ~IS_IN_GROUP != 0 or MACHINE.is_strained:
         MACHINE.bring_up(now_ns)
         if strain & WAITS_FOR_DISK != 0:
@@ -82,14 +84,22 @@ def note_switch(previous: Thread, following: Thread, now_ns: int) -> None:
         _stand(previous, READY, now_ns)
     if following.pressure is not None:
         _stand(following, RUNNING_ON, now_ns)
+    if MACHINE.is_on:
+        if PROCESSORS[0].queue.has_ready():
+            MACHINE.begin_waiting(now_ns)
+        elif MACHINE.waiting_since_ns != 0:
+            MACHINE.end_waiting(now_ns)
     if MACHINE.is_strained:
         _judge_machine(now_ns)
+    else:
+        MACHINE.is_noted = MACHINE.is_on
 
 
 @noinline
 def note_idling(now_ns: int) -> None:
     """A processor has nothing to do."""
-    _judge_machine(now_ns)
+    if MACHINE.is_strained:
+        _judge_machine(now_ns)
 
 
 def join_pressure(thread: Thread, pressure: Pressure | None) -> None:
@@ -104,6 +114,8 @@ def join_pressure(thread: Thread, pressure: Pressure | None) -> None:
     else:
         _stand(thread, ABSENT, now_ns)
         _count_lacking(thread, -1 if lacks_memory else 0, now_ns)
+    if pressure is not None:
+        keep_pressure()
     thread.pressure = pressure
     thread.standing = ABSENT
     thread.strain &= ~IS_IN_GROUP
@@ -111,6 +123,16 @@ def join_pressure(thread: Thread, pressure: Pressure | None) -> None:
         thread.strain |= IS_IN_GROUP
         _count_lacking(thread, 1 if lacks_memory else 0, now_ns)
         _stand(thread, standing, now_ns)
+
+
+def keep_pressure() -> None:
+    """Note what threads do, from now on: somebody wants to know. Before, only who waits for disks and memory counts."""
+    if not MACHINE.is_on:
+        now_ns = monotonic_ns()
+        MACHINE.is_on = True
+        MACHINE.is_noted = True
+        if PROCESSORS[0].queue.has_ready():
+            MACHINE.begin_waiting(now_ns)
 
 
 def _standing_of(thread: Thread) -> int:

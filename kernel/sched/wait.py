@@ -17,7 +17,7 @@ from typing import Final
 
 from kernel.lang import ERESTARTNOHAND, ERESTARTSYS, Errno, final, inline, noinline, noraise, panic, sleeps
 from kernel.lib.linked import Linked, LinkedList
-from kernel.sched.pressure import WAITS_FOR_DISK
+from kernel.sched.pressure import MACHINE, WAITS_FOR_DISK
 from kernel.sched.processor import this_processor
 from kernel.sched.scheduler import current_thread, schedule, wake
 from kernel.sched.thread import Thread, ThreadState
@@ -123,6 +123,7 @@ class WaitQueue(LinkedList[Waiter]):
     def wait_for_disk(self) -> None:
         """The same, for what a disk does: that counts as pressure."""
         current_thread().strain |= WAITS_FOR_DISK
+        MACHINE.is_noted = True
         self.wait()
 
     @sleeps
@@ -130,6 +131,7 @@ class WaitQueue(LinkedList[Waiter]):
         """The same with a time limit: False if that has passed. Raises MemoryError."""
         thread = current_thread()
         thread.strain |= WAITS_FOR_DISK
+        MACHINE.is_noted = True
         try:
             return self.sleep_until(deadline_ns, interruptible=False)
         finally:

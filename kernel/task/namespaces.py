@@ -13,7 +13,7 @@ from kernel.fs.mount_namespaces import check_entry, enter_namespace, separate
 from kernel.fs.namespace import NamespaceFile
 from kernel.fs.path import FsContext, MountNamespace
 from kernel.ipc.namespace import IpcNamespace, new_ipc_namespace
-from kernel.lang import EINVAL, EPERM, EUSERS, Errno, final, noraise
+from kernel.lang import EINVAL, EPERM, ESRCH, EUSERS, Errno, final, noraise
 from kernel.lib.capabilities import CAP_CHECKPOINT_RESTORE, CAP_SYS_ADMIN
 from kernel.lib.credentials import Credentials
 from kernel.lib.namespace import (
@@ -382,7 +382,9 @@ def enter(task: Task, file: NamespaceFile, kind: int) -> None:
 
 
 def enter_those_of(task: Task, other: Task, kinds: int) -> None:
-    """setns(2) with a process descriptor: those of some kinds of another process, all or none. Raises EINVAL, EPERM."""
+    """setns(2) with a process descriptor: those of some kinds of another process, all or none. Raises EINVAL, EPERM,
+    ESRCH.
+    """
     if kinds == 0 or kinds & ~ALL_KINDS != 0:
         raise Errno(EINVAL)
     if not may_attach_to(task, other.process, other):
@@ -395,7 +397,7 @@ def enter_those_of(task: Task, other: Task, kinds: int) -> None:
         if kinds & kind != 0:
             namespace = namespace_of(other, kind)
             if namespace is None:
-                raise Errno(EINVAL)
+                raise Errno(ESRCH)
             _check_entry(task, namespace, inside)
             entered.append(namespace)
     for namespace in entered:

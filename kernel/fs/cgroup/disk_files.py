@@ -9,7 +9,7 @@ from kernel.fs.cgroup.table import READABLE_MODE, FileRow, Writer, words_of
 from kernel.fs.constants import device_major, device_minor, device_number
 from kernel.lang import EINVAL, ENODEV, ERANGE, Errno
 from kernel.lib.pace import pace
-from kernel.lib.scan import Scan
+from kernel.lib.scan import LONGEST_NUMBER, Scan
 
 _MOST_REQUESTS: Final = 0xFFFF_FFFF
 _WORD_LIMIT: Final = 26
@@ -90,7 +90,9 @@ def set_limits(group: ControlGroup, text: bytes, writer: Writer) -> None:
     share = control.shares.get(number)
     rates: list[int] = [NO_RATE] * 4 if share is None else _rates_of(share)
     for word in words_of(rest):
-        _change(rates, word[:_WORD_LIMIT])
+        if len(word) > _WORD_LIMIT:
+            raise Errno(EINVAL)
+        _change(rates, word)
     control.set_rates(number, rates[0:2], rates[2:4])
     walk = GroupWalk(group)
     while True:
@@ -119,6 +121,8 @@ def _change(rates: list[int], word: bytes) -> None:
     value = NO_RATE
     if word[middle + 1 :] != b"max":
         value = Scan(word[middle + 1 :]).number(signed=False)
+        if value == LONGEST_NUMBER:
+            value = NO_RATE
         if value == 0:
             raise Errno(ERANGE)
     name = word[:middle]

@@ -38,6 +38,14 @@ class GroupPressureFile(PressureFile):
             raise Errno(EBUSY)
         return text
 
+    def write(self, buffer: Buffer) -> int:
+        done = super().write(buffer)
+        self.position += done
+        return done
+
+    def pwrite(self, buffer: Buffer, offset: int) -> int:
+        return super().write(buffer)
+
 
 def is_kept(group: ControlGroup) -> bytes:
     """cgroup.pressure."""

@@ -19,6 +19,7 @@ from kernel.lib.credentials import Credentials
 from kernel.lib.user import Buffer
 from kernel.sched.pressure import DISK, MACHINE, MEMORY, PROCESSOR, Pressure
 from kernel.sched.pressure_trigger import PressureTrigger, parse_trigger
+from kernel.sched.strain import keep_pressure
 from kernel.task.task import current
 from kernel.time.clock import monotonic_ns
 
@@ -39,6 +40,7 @@ class PressureFile(OpenedText):
 
     def __init__(self, path: Path, flags: int, opener: Credentials, pressure: Pressure, resource: int) -> None:
         super().__init__(path, flags, opener)
+        keep_pressure()
         self.pressure: Pressure = pressure
         self.resource: int = resource
         self.trigger: PressureTrigger | None = None
@@ -73,9 +75,6 @@ class PressureFile(OpenedText):
         trigger.begin()
         self.trigger = trigger
         return count
-
-    def pwrite(self, buffer: Buffer, offset: int) -> int:
-        return self.write(buffer)
 
     def poll(self, waiter: "PollWaiter | None") -> int:
         trigger = self.trigger

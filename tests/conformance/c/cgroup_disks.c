@@ -50,7 +50,7 @@ static void kept(void) {
     pid_t child = fork();
     if (child == 0) {
         printf("moves %d\n", put("d", "cgroup.procs", "0"));
-        printf("limit %d\n", put("d", "io.max", "%d:%d rbps=1048576", major_, minor_));
+        printf("limit %d\n", put("d", "io.max", "%d:%d rbps=1048576 wbps=max riops=max wiops=max", major_, minor_));
         long long t = moved(0, 16, 65536);
         printf("1 MiB at 1 MiB a second: %s\n", t > 600 && t < 4000 ? "slow" : "not as it should");
         t = moved(1, 16, 65536);

@@ -77,7 +77,7 @@ static void files(const char *when)
 	struct sysinfo info;
 	MUST(sysinfo(&info));
 	printf("%s: days of uptime %ld, of sysinfo %ld, of start %ld, boot %lld days ago\n", when, number_in("/proc/uptime", "", 0) / DAY,
-		info.uptime / (long)DAY, number_in("/proc/self/stat", ")", 20) / 100 / (long)DAY,
+		info.uptime / (long)DAY, number_in("/proc/self/stat", ")", 19) / 100 / (long)DAY,
 		(time(0) - number_in("/proc/stat", "btime ", 0) + 60) / DAY);
 }
 
@@ -406,7 +406,7 @@ static void timeouts(void)
 		MUST(timerfd_settime(fd, TFD_TIMER_ABSTIME, &timer, 0));
 		MUST(timerfd_gettime(fd, &left));
 		CHECK(left.it_value.tv_sec == 0);
-		TIMED(30, read(fd, &count, 8));
+		TIMED(0, read(fd, &count, 8));
 		timer.it_value = (struct timespec){ 5, 0 };
 		timer.it_interval = (struct timespec){ 864000, 0 };
 		MUST(timerfd_settime(fd, TFD_TIMER_ABSTIME, &timer, 0));
