@@ -13,7 +13,7 @@ Source: nft(8) "NAT statements"; RFC 5508 section 4.2 (errors).
 
 from typing import Final
 
-from kernel.lang import final
+from kernel.lang import final, recursion
 from kernel.lib.pace import spend
 from kernel.net.filter.connection import (
     STATUS_DST_NAT,
@@ -68,6 +68,7 @@ class _Translation(Hook):
         self.to_source: bool = to_source
         self.done: int = STATUS_SRC_NAT_DONE if to_source else STATUS_DST_NAT_DONE
 
+    @recursion(1)  # the chains that it asks hold rules, and no translation
     def look(self, packet: Packet, place: Place) -> Verdict:
         connection = packet.connection
         table = find_table(place.network)
