@@ -1,0 +1,663 @@
+/* Translation of addresses, and rules about connections: a client, a router and a server in networks of their own, joined
+ * by veth. The router masquerades, sends some ports on to the server, and lets nobody in who was not asked. */
+#include "ctnetlink_case.h"
+#include <linux/netfilter.h>
+#include <linux/netfilter/nf_conntrack_common.h>
+#include <linux/netfilter/nf_tables.h>
+#include <net/route.h>
+#include <poll.h>
+
+/* ---- Batches of nf_tables ---- */
+
+static char batch[16384];
+static int used, sequence, nft, places[8], depth, message_at;
+
+static void n_put(const void *data, int size)
+{
+	memcpy(batch + used, data, size);
+	used += size;
+	while (used & 3)
+		batch[used++] = 0;
+}
+
+static void n_add(int kind, const void *data, int size)
+{
+	struct nlattr head = {4 + size, kind};
+	n_put(&head, 4);
+	n_put(data, size);
+}
+
+static void n_number(int kind, uint32_t value)
+{
+	value = htonl(value);
+	n_add(kind, &value, 4);
+}
+
+static void n_text(int kind, const char *value) { n_add(kind, value, strlen(value) + 1); }
+
+static void n_nest(int kind)
+{
+	struct nlattr head = {0, kind | NLA_F_NESTED};
+	places[depth++] = used;
+	n_put(&head, 4);
+}
+
+static void n_end(void)
+{
+	int place = places[--depth];
+	((struct nlattr *)(batch + place))->nla_len = used - place;
+}
+
+static void n_message(int kind, int flags)
+{
+	struct nlmsghdr head = {0, kind, NLM_F_REQUEST | flags, ++sequence, 0};
+	int is_batch = kind == NFNL_MSG_BATCH_BEGIN || kind == NFNL_MSG_BATCH_END;
+	struct nfgenmsg generic = {is_batch ? 0 : NFPROTO_IPV4, NFNETLINK_V0, htons(NFNL_SUBSYS_NFTABLES)};
+	if (!is_batch)
+		generic.res_id = 0;
+	message_at = used;
+	n_put(&head, sizeof head);
+	n_put(&generic, sizeof generic);
+}
+
+static void n_done(void) { ((struct nlmsghdr *)(batch + message_at))->nlmsg_len = used - message_at; }
+
+static void n_change(int kind, int flags) { n_message(NFNL_SUBSYS_NFTABLES << 8 | kind, flags); }
+
+static void n_begin(void)
+{
+	used = 0;
+	sequence = 0;
+	n_message(NFNL_MSG_BATCH_BEGIN, 0);
+	n_done();
+}
+
+static void n_commit(const char *what)
+{
+	static char data[8192];
+	n_message(NFNL_MSG_BATCH_END, 0);
+	n_done();
+	MUST(send(nft, batch, used, 0));
+	printf("%s:", what);
+	for (int got; (got = recv(nft, data, sizeof data, MSG_DONTWAIT)) > 0;)
+		for (struct nlmsghdr *h = (void *)data; NLMSG_OK(h, got); h = NLMSG_NEXT(h, got))
+			if (h->nlmsg_type == NLMSG_ERROR) {
+				struct nlmsgerr *error = NLMSG_DATA(h);
+				printf(" message %d %s", error->msg.nlmsg_seq, error->error ? error_name(-error->error) : "ok");
+			}
+	printf(" end\n");
+}
+
+static void n_table(void)
+{
+	n_change(NFT_MSG_NEWTABLE, NLM_F_CREATE | NLM_F_ACK);
+	n_text(NFTA_TABLE_NAME, "t");
+	n_done();
+}
+
+static void n_chain(const char *name, const char *type, int hook, int priority, int policy)
+{
+	n_change(NFT_MSG_NEWCHAIN, NLM_F_CREATE);
+	n_text(NFTA_CHAIN_TABLE, "t");
+	n_text(NFTA_CHAIN_NAME, name);
+	n_nest(NFTA_CHAIN_HOOK);
+	n_number(NFTA_HOOK_HOOKNUM, hook);
+	n_number(NFTA_HOOK_PRIORITY, priority);
+	n_end();
+	n_number(NFTA_CHAIN_POLICY, policy);
+	n_text(NFTA_CHAIN_TYPE, type);
+	n_done();
+}
+
+static void n_rule(const char *chain)
+{
+	n_change(NFT_MSG_NEWRULE, NLM_F_CREATE | NLM_F_APPEND);
+	n_text(NFTA_RULE_TABLE, "t");
+	n_text(NFTA_RULE_CHAIN, chain);
+	n_nest(NFTA_RULE_EXPRESSIONS);
+}
+
+static void n_rule_end(void)
+{
+	n_end();
+	n_done();
+}
+
+static void n_expression(const char *name)
+{
+	n_nest(NFTA_LIST_ELEM);
+	n_text(NFTA_EXPR_NAME, name);
+	n_nest(NFTA_EXPR_DATA);
+}
+
+static void n_expression_end(void)
+{
+	n_end();
+	n_end();
+}
+
+static void n_value(int kind, const void *data, int size)
+{
+	n_nest(kind);
+	n_add(NFTA_DATA_VALUE, data, size);
+	n_end();
+}
+
+static void n_compare(int operation, const void *data, int size)
+{
+	n_expression("cmp");
+	n_number(NFTA_CMP_SREG, NFT_REG_1);
+	n_number(NFTA_CMP_OP, operation);
+	n_value(NFTA_CMP_DATA, data, size);
+	n_expression_end();
+}
+
+static void n_meta(int key)
+{
+	n_expression("meta");
+	n_number(NFTA_META_KEY, key);
+	n_number(NFTA_META_DREG, NFT_REG_1);
+	n_expression_end();
+}
+
+static void n_interface(int key, const char *name)
+{
+	char whole[16] = "";
+	strcpy(whole, name);
+	n_meta(key);
+	n_compare(NFT_CMP_EQ, whole, sizeof whole);
+}
+
+static void n_port(int protocol, int port)
+{
+	unsigned char number = protocol;
+	uint16_t wanted = htons(port);
+	n_meta(NFT_META_L4PROTO);
+	n_compare(NFT_CMP_EQ, &number, 1);
+	n_expression("payload");
+	n_number(NFTA_PAYLOAD_DREG, NFT_REG_1);
+	n_number(NFTA_PAYLOAD_BASE, NFT_PAYLOAD_TRANSPORT_HEADER);
+	n_number(NFTA_PAYLOAD_OFFSET, 2);
+	n_number(NFTA_PAYLOAD_LEN, 2);
+	n_expression_end();
+	n_compare(NFT_CMP_EQ, &wanted, 2);
+}
+
+static void n_state(uint32_t bits)
+{
+	uint32_t zero = 0;
+	n_expression("ct");
+	n_number(NFTA_CT_KEY, NFT_CT_STATE);
+	n_number(NFTA_CT_DREG, NFT_REG_1);
+	n_expression_end();
+	n_expression("bitwise");
+	n_number(NFTA_BITWISE_SREG, NFT_REG_1);
+	n_number(NFTA_BITWISE_DREG, NFT_REG_1);
+	n_number(NFTA_BITWISE_LEN, 4);
+	n_value(NFTA_BITWISE_MASK, &bits, 4);
+	n_value(NFTA_BITWISE_XOR, &zero, 4);
+	n_expression_end();
+	n_compare(NFT_CMP_NEQ, &zero, 4);
+}
+
+static void n_load(int where, const void *data, int size)
+{
+	n_expression("immediate");
+	n_number(NFTA_IMMEDIATE_DREG, where);
+	n_value(NFTA_IMMEDIATE_DATA, data, size);
+	n_expression_end();
+}
+
+static void n_decide(int code)
+{
+	n_expression("immediate");
+	n_number(NFTA_IMMEDIATE_DREG, NFT_REG_VERDICT);
+	n_nest(NFTA_IMMEDIATE_DATA);
+	n_nest(NFTA_DATA_VERDICT);
+	n_number(NFTA_VERDICT_CODE, code);
+	n_end();
+	n_end();
+	n_expression_end();
+}
+
+static void n_to(int kind, const char *first, const char *last, int port)
+{
+	uint32_t from, to;
+	uint16_t number = htons(port);
+	inet_pton(AF_INET, first, &from);
+	inet_pton(AF_INET, last, &to);
+	n_load(NFT_REG_1, &from, 4);
+	n_load(NFT_REG_2, &to, 4);
+	if (port)
+		n_load(NFT_REG_3, &number, 2);
+	n_expression("nat");
+	n_number(NFTA_NAT_TYPE, kind);
+	n_number(NFTA_NAT_FAMILY, NFPROTO_IPV4);
+	n_number(NFTA_NAT_REG_ADDR_MIN, NFT_REG_1);
+	n_number(NFTA_NAT_REG_ADDR_MAX, NFT_REG_2);
+	if (port)
+		n_number(NFTA_NAT_REG_PROTO_MIN, NFT_REG_3);
+	n_expression_end();
+}
+
+static void n_redirect(int port)
+{
+	uint16_t number = htons(port);
+	n_load(NFT_REG_1, &number, 2);
+	n_expression("redir");
+	n_number(NFTA_REDIR_REG_PROTO_MIN, NFT_REG_1);
+	n_expression_end();
+}
+
+static void n_masquerade(void)
+{
+	n_expression("masq");
+	n_expression_end();
+}
+
+/* ---- Networks ---- */
+
+static int client, router, server;
+
+static void inside(int network) { MUST(setns(network, CLONE_NEWNET)); }
+
+static void set(const char *name, const char *value)
+{
+	int fd = (int)MUST(open(name, O_WRONLY));
+	MUST(write(fd, value, strlen(value)));
+	close(fd);
+}
+
+static struct sockaddr_in address(const char *where, int port)
+{
+	struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(port)};
+	inet_pton(AF_INET, where, &a.sin_addr);
+	return a;
+}
+
+static void route(const char *to, const char *mask, const char *gateway)
+{
+	struct rtentry r = {.rt_flags = RTF_UP | RTF_GATEWAY};
+	struct sockaddr_in a = address(to, 0), m = address(mask, 0), g = address(gateway, 0);
+	memcpy(&r.rt_dst, &a, sizeof a);
+	memcpy(&r.rt_genmask, &m, sizeof m);
+	memcpy(&r.rt_gateway, &g, sizeof g);
+	int fd = (int)MUST(socket(AF_INET, SOCK_DGRAM, 0));
+	MUST(ioctl(fd, SIOCADDRT, &r));
+	close(fd);
+}
+
+static void network(void)
+{
+	MUST(unshare(CLONE_NEWNET));
+	client = own_network();
+	MUST(unshare(CLONE_NEWNET));
+	server = own_network();
+	MUST(unshare(CLONE_NEWNET));
+	router = own_network();
+	MUST(new_pair("inner", "c0", client));
+	MUST(new_pair("outer", "s0", server));
+	MUST(give("inner", "10.1.0.1", 24));
+	MUST(give("outer", "10.2.0.1", 24));
+	MUST(turn("inner", 1));
+	MUST(turn("outer", 1));
+	MUST(turn("lo", 1));
+	set("/proc/sys/net/ipv4/ip_forward", "1");
+	nft = (int)MUST(socket(AF_NETLINK, SOCK_RAW, NETLINK_NETFILTER));
+	inside(client);
+	MUST(give("c0", "10.1.0.2", 24));
+	MUST(give("c0", "10.1.0.3", 24));
+	MUST(turn("c0", 1));
+	MUST(turn("lo", 1));
+	route("0.0.0.0", "0.0.0.0", "10.1.0.1");
+	inside(server);
+	MUST(give("s0", "10.2.0.2", 24));
+	MUST(give("s0", "10.2.0.3", 24));
+	MUST(give("s0", "10.2.0.4", 24));
+	MUST(turn("s0", 1));
+	MUST(turn("lo", 1));
+}
+
+static void rules(void)
+{
+	inside(router);
+	n_begin();
+	n_table();
+	n_chain("out", "nat", NF_INET_POST_ROUTING, 100, NF_ACCEPT);
+	n_chain("in", "nat", NF_INET_PRE_ROUTING, -100, NF_ACCEPT);
+	n_chain("through", "filter", NF_INET_FORWARD, 0, NF_DROP);
+	n_rule("out"), n_interface(NFT_META_OIFNAME, "outer"), n_masquerade(), n_rule_end();
+	n_rule("in"), n_port(IPPROTO_TCP, 8080), n_to(NFT_NAT_DNAT, "10.2.0.2", "10.2.0.2", 80), n_rule_end();
+	n_rule("in"), n_port(IPPROTO_UDP, 5353), n_to(NFT_NAT_DNAT, "10.2.0.2", "10.2.0.2", 53), n_rule_end();
+	n_rule("in"), n_port(IPPROTO_UDP, 5354), n_to(NFT_NAT_DNAT, "10.2.0.2", "10.2.0.4", 0), n_rule_end();
+	n_rule("through"), n_state(2 | 4), n_decide(NF_ACCEPT), n_rule_end();
+	n_rule("through"), n_interface(NFT_META_IIFNAME, "inner"), n_decide(NF_ACCEPT), n_rule_end();
+	n_commit("rules");
+}
+
+/* ---- Packets ---- */
+
+static int open_at(int network, int type, const char *where, int port)
+{
+	struct sockaddr_in a = address(where, port);
+	int on = 1;
+	inside(network);
+	int fd = (int)MUST(socket(AF_INET, type, 0));
+	MUST(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on));
+	MUST(bind(fd, (struct sockaddr *)&a, sizeof a));
+	if (type == SOCK_STREAM)
+		MUST(listen(fd, 8));
+	return fd;
+}
+
+static int comes(int fd, int milliseconds)
+{
+	struct pollfd wait = {fd, POLLIN, 0};
+	return poll(&wait, 1, milliseconds) > 0;
+}
+
+static void say(const char *what, const struct sockaddr_in *a, int with_port)
+{
+	printf(", %s %s", what, inet_ntoa(a->sin_addr));
+	if (with_port)
+		printf(":%d", ntohs(a->sin_port));
+}
+
+/* A datagram, and the answer to it. `there` is who gets it, if it comes. */
+static void ask_datagram(const char *what, int from, int there, const char *to, int port, int with_port)
+{
+	struct sockaddr_in a = address(to, port), sender, answerer;
+	socklen_t size = sizeof sender;
+	char data[1400];
+	printf("%s", what);
+	memset(data, 'q', sizeof data);
+	if (sendto(from, data, sizeof data, 0, (struct sockaddr *)&a, sizeof a) < 0)
+		printf(", %s", error_name(errno));
+	if (!comes(there, 200)) {
+		printf(", nothing came\n");
+		return;
+	}
+	ssize_t got = recvfrom(there, data, sizeof data, 0, (struct sockaddr *)&sender, &size);
+	printf(", %zd bytes", got);
+	say("from", &sender, with_port);
+	sendto(there, data, 1001, 0, (struct sockaddr *)&sender, sizeof sender);
+	size = sizeof answerer;
+	if (!comes(from, 1000)) {
+		printf(", no answer\n");
+		return;
+	}
+	got = recvfrom(from, data, sizeof data, 0, (struct sockaddr *)&answerer, &size);
+	printf(", answer of %zd", got);
+	say("from", &answerer, 1);
+	printf("\n");
+}
+
+static char sent[100000], received[100000];
+
+static int transfer(int from, int to)
+{
+	if (fork() == 0) {
+		for (size_t done = 0; done < sizeof sent;)
+			done += (size_t)MUST(send(from, sent + done, sizeof sent - done, 0));
+		_exit(0);
+	}
+	size_t done = 0;
+	memset(received, 0, sizeof received);
+	while (done < sizeof received && comes(to, 5000)) {
+		ssize_t got = recv(to, received + done, sizeof received - done, 0);
+		if (got <= 0)
+			break;
+		done += got;
+	}
+	wait(NULL);
+	return done == sizeof sent && memcmp(sent, received, sizeof sent) == 0;
+}
+
+/* A connection with data both ways, which ends orderly or by a reset. */
+static void connect_to(const char *what, int network, int listener, const char *from, int own, const char *to, int port,
+		       int is_reset)
+{
+	struct sockaddr_in a = address(to, port), me = address(from, own), peer;
+	socklen_t size = sizeof peer;
+	struct linger at_once = {1, 0};
+	int on = 1;
+	inside(network);
+	int fd = (int)MUST(socket(AF_INET, SOCK_STREAM, 0));
+	MUST(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on));
+	MUST(bind(fd, (struct sockaddr *)&me, sizeof me));
+	printf("%s", what);
+	if (connect(fd, (struct sockaddr *)&a, sizeof a) < 0) {
+		printf(", %s\n", error_name(errno));
+		close(fd);
+		return;
+	}
+	int other = (int)MUST(accept(listener, (struct sockaddr *)&peer, &size));
+	say("from", &peer, 1);
+	size = sizeof peer;
+	MUST(getpeername(fd, (struct sockaddr *)&peer, &size));
+	say("to", &peer, 1);
+	printf(", there %s", transfer(fd, other) ? "whole" : "broken");
+	printf(", back %s", transfer(other, fd) ? "whole" : "broken");
+	if (is_reset)
+		MUST(setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once));
+	char byte;
+	close(fd);
+	printf(", then %s", comes(other, 1000) ? recv(other, &byte, 1, 0) < 0 ? error_name(errno) : "its end" : "nothing");
+	close(other);
+	usleep(20000);
+	printf("\n");
+}
+
+static unsigned short sum(const unsigned char *data, int size)
+{
+	unsigned long total = 0;
+	for (int i = 0; i < size; i += 2)
+		total += data[i] << 8 | data[i + 1];
+	while (total >> 16)
+		total = (total & 0xffff) + (total >> 16);
+	return htons(~total);
+}
+
+/* An echo request, and what comes back. */
+static void ping(const char *what, int network, const char *to)
+{
+	struct sockaddr_in a = address(to, 0), from;
+	unsigned char data[64] = {8, 0, 0, 0, 0x12, 0x34, 0, 1}, answer[256];
+	socklen_t size = sizeof from;
+	inside(network);
+	int fd = (int)MUST(socket(AF_INET, SOCK_RAW, IPPROTO_ICMP));
+	unsigned short s = sum(data, sizeof data);
+	memcpy(data + 2, &s, 2);
+	printf("%s", what);
+	MUST(sendto(fd, data, sizeof data, 0, (struct sockaddr *)&a, sizeof a));
+	while (comes(fd, 300)) {
+		ssize_t got = recvfrom(fd, answer, sizeof answer, 0, (struct sockaddr *)&from, &size);
+		if (got < 28 || answer[20] == 8)
+			continue;
+		printf(", type %d identifier %02x%02x sum %s", answer[20], answer[24], answer[25],
+		       sum(answer + 20, got - 20) ? "wrong" : "right");
+		say("from", &from, 0);
+		printf("\n");
+		close(fd);
+		return;
+	}
+	printf(", no answer\n");
+	close(fd);
+}
+
+/* An error comes back to who sent. */
+static void refused(const char *what, int network, const char *from, int own, const char *to, int port)
+{
+	struct sockaddr_in a = address(to, port);
+	int fd = open_at(network, SOCK_DGRAM, from, own), error = 0;
+	socklen_t size = sizeof error;
+	MUST(connect(fd, (struct sockaddr *)&a, sizeof a));
+	MUST(send(fd, "question", 8, 0));
+	comes(fd, 500);
+	getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size);
+	printf("%s, %s\n", what, error ? error_name(error) : "nothing");
+	close(fd);
+}
+
+/* The connections of a network, without times and counts of references. */
+static void show(const char *what, int network)
+{
+	static char text[65536];
+	char *lines[64];
+	int count = 0;
+	inside(network);
+	int fd = open("/proc/net/nf_conntrack", O_RDONLY);
+	size_t length = 0;
+	for (ssize_t got; (got = read(fd, text + length, sizeof text - 1 - length)) > 0;)
+		length += got;
+	text[length] = 0;
+	close(fd);
+	for (char *line = strtok(text, "\n"); line && count < 64; line = strtok(NULL, "\n"))
+		lines[count++] = line;
+	for (int i = 0; i < count; i++) {
+		/* "ipv4 2 udp 17 SECONDS …" */
+		char *at = lines[i], *from, *to;
+		for (int word = 0; word < 4; word++) {
+			at += strcspn(at, " ");
+			at += strspn(at, " ");
+		}
+		from = at + strcspn(at, " ");
+		to = at;
+		memmove(to, from, strlen(from) + 1);
+		if ((at = strstr(lines[i], " use=")))
+			*at = 0;
+		/* A port that was chosen because the first choice was taken. */
+		char *own = strstr(lines[i], "sport="), *answers = own ? strstr(strstr(own, "dport=") + 1, "dport=") : NULL;
+		if (answers && atoi(own + 6) != atoi(answers + 6)) {
+			from = answers + strcspn(answers, " ");
+			memmove(answers + 8, from, strlen(from) + 1);
+			memcpy(answers, "dport=..", 8);
+		}
+	}
+	qsort(lines, count, sizeof *lines, ct_by_text);
+	printf("%s\n", what);
+	for (int i = 0; i < count; i++)
+		printf("  %s\n", lines[i]);
+}
+
+static void router_flushes(void)
+{
+	inside(router);
+	int fd = ct_socket(0);
+	ct_start(IPCTNL_MSG_CT_DELETE, 0, AF_UNSPEC);
+	ct_ask(fd, "flush");
+	close(fd);
+}
+
+static void through(void)
+{
+	int there = open_at(server, SOCK_DGRAM, "0.0.0.0", 7000), name = open_at(server, SOCK_DGRAM, "0.0.0.0", 53);
+	int spread = open_at(server, SOCK_DGRAM, "0.0.0.0", 5354);
+	int web = open_at(server, SOCK_STREAM, "0.0.0.0", 80);
+	int own = open_at(client, SOCK_DGRAM, "10.1.0.2", 4000), second = open_at(client, SOCK_DGRAM, "10.1.0.3", 4000);
+	int low = open_at(client, SOCK_DGRAM, "10.1.0.2", 700), low2 = open_at(client, SOCK_DGRAM, "10.1.0.3", 700);
+	ask_datagram("udp", own, there, "10.2.0.2", 7000, 1);
+	ask_datagram("again", own, there, "10.2.0.2", 7000, 1);
+	ask_datagram("to another port", own, name, "10.2.0.2", 53, 1);
+	ask_datagram("sent on", own, name, "10.1.0.1", 5353, 0);
+	show("connections", router);
+	router_flushes();
+	ask_datagram("low port", low, there, "10.2.0.2", 7000, 1);
+	ask_datagram("the same port of another host", low2, there, "10.2.0.2", 7000, 0);
+	ask_datagram("udp of another host", second, there, "10.2.0.2", 7000, 1);
+	ask_datagram("the first with its port", own, there, "10.2.0.2", 7000, 0);
+	router_flushes();
+	connect_to("tcp", client, web, "10.1.0.2", 4100, "10.2.0.2", 80, 0);
+	connect_to("tcp sent on", client, web, "10.1.0.2", 4101, "10.1.0.1", 8080, 0);
+	connect_to("tcp that is reset", client, web, "10.1.0.2", 4102, "10.1.0.1", 8080, 1);
+	connect_to("tcp to nobody", client, web, "10.1.0.2", 4103, "10.2.0.2", 81, 0);
+	show("connections", router);
+	ping("ping", client, "10.2.0.2");
+	ping("ping the router", client, "10.1.0.1");
+	ping("ping the router's other side", client, "10.2.0.1");
+	refused("udp to nobody", client, "10.1.0.2", 4001, "10.2.0.2", 7999);
+	refused("udp to nobody, sent on", client, "10.1.0.2", 4002, "10.2.0.9", 5353);
+	close(name);
+	refused("udp sent on to nobody", client, "10.1.0.2", 4003, "10.1.0.1", 5353);
+	show("connections", router);
+	/* Over a range of addresses: who asks from many ports may reach any of them. */
+	int count = 0;
+	for (int i = 0; i < 32; i++) {
+		int one = open_at(client, SOCK_DGRAM, "10.1.0.2", 4200 + i);
+		struct sockaddr_in a = address("10.1.0.1", 5354), from;
+		socklen_t size = sizeof from;
+		char data[64];
+		MUST(sendto(one, "spread", 6, 0, (struct sockaddr *)&a, sizeof a));
+		if (comes(spread, 500)) {
+			ssize_t got = recvfrom(spread, data, sizeof data, 0, (struct sockaddr *)&from, &size);
+			count += got == 6 && ntohs(from.sin_port) == 4200 + i;
+		}
+		close(one);
+	}
+	printf("%d of 32 reached one of three\n", count);
+	/* The server knows a way to the client, and is not let in. */
+	inside(server);
+	route("10.1.0.0", "255.255.255.0", "10.2.0.1");
+	ask_datagram("not asked", there, own, "10.1.0.2", 4000, 1);
+	ping("ping from outside", server, "10.1.0.2");
+	ask_datagram("asked before", own, there, "10.2.0.2", 7000, 0);
+	close(there);
+	close(web);
+}
+
+/* What this host sends itself goes to another port. */
+static void redirected(void)
+{
+	inside(client);
+	close(nft);
+	nft = (int)MUST(socket(AF_NETLINK, SOCK_RAW, NETLINK_NETFILTER));
+	n_begin();
+	n_table();
+	n_chain("own", "nat", NF_INET_LOCAL_OUT, -100, NF_ACCEPT);
+	n_rule("own"), n_port(IPPROTO_UDP, 6000), n_redirect(6001), n_rule_end();
+	n_rule("own"), n_port(IPPROTO_TCP, 6000), n_redirect(6001), n_rule_end();
+	n_commit("redirect");
+	int there = open_at(client, SOCK_DGRAM, "0.0.0.0", 6001), own = open_at(client, SOCK_DGRAM, "127.0.0.1", 4000);
+	int listener = open_at(client, SOCK_STREAM, "0.0.0.0", 6001);
+	ask_datagram("redirected", own, there, "127.0.0.1", 6000, 1);
+	ask_datagram("not redirected", own, there, "127.0.0.1", 6001, 0);
+	connect_to("tcp redirected", client, listener, "127.0.0.1", 4104, "127.0.0.1", 6000, 0);
+	refused("another port", client, "127.0.0.1", 4005, "127.0.0.1", 6002);
+	show("connections", client);
+	n_begin();
+	n_change(NFT_MSG_DELTABLE, 0), n_text(NFTA_TABLE_NAME, "t"), n_done();
+	n_commit("no more");
+	close(own);
+	refused("to nobody again", client, "127.0.0.1", 4006, "127.0.0.1", 6000);
+}
+
+/* Connections end when their time is up, and masqueraded ones with their device. */
+static void ends(void)
+{
+	router_flushes();
+	int there = open_at(server, SOCK_DGRAM, "0.0.0.0", 7000), own = open_at(client, SOCK_DGRAM, "10.1.0.2", 4010);
+	inside(router);
+	set("/proc/sys/net/netfilter/nf_conntrack_udp_timeout", "1");
+	ask_datagram("for a second", own, there, "10.2.0.2", 7000, 1);
+	show("connections", router);
+	usleep(1300000);
+	show("a second later", router);
+	set("/proc/sys/net/netfilter/nf_conntrack_udp_timeout", "30");
+	ask_datagram("for longer", own, there, "10.2.0.2", 7000, 1);
+	inside(router);
+	MUST(turn("outer", 0));
+	usleep(300000);
+	show("its device went down", router);
+}
+
+int main(void)
+{
+	for (size_t i = 0; i < sizeof sent; i++)
+		sent[i] = (char)(i * 7 + i / 251);
+	network();
+	rules();
+	through();
+	redirected();
+	ends();
+	return 0;
+}
