@@ -118,9 +118,24 @@ int main(void)
 	int file = open("/proc/net/nf_conntrack", O_RDONLY);
 	make(fd, "udp", A, B, 17, 1000, 53, 53, 1000, 100000, 0x11, 0);
 	make(fd, "tcp", A6, B6, 6, 1000, 80, 80, 1000, 100000, 0, 3);
-	char text[4096];
+	char text[4096], *lines[8];
 	ssize_t got = file < 0 ? -1 : read(file, text, sizeof text - 1);
-	printf("as text: %zd\n%.*s", got, got < 0 ? 0 : (int)got, text);
+	text[got < 0 ? 0 : got] = 0;
+	puts("as text");
+	int count = 0;
+	for (char *line = strtok(text, "\n"); line && count < 8; line = strtok(NULL, "\n"))
+		lines[count++] = line;
+	qsort(lines, count, sizeof *lines, ct_by_text);
+	for (int i = 0; i < count; i++) {
+		/* How many seconds are left depends on when one looks. */
+		char *time = strstr(lines[i], " 100000 ");
+		if (!time)
+			time = strstr(lines[i], " 99999 ");
+		if (time)
+			printf("%.*s time%s\n", (int)(time - lines[i]), lines[i], strchr(time + 1, ' '));
+		else
+			puts(lines[i]);
+	}
 	struct stat about;
 	printf("mode %o\n", fstat(file, &about) ? 0 : about.st_mode);
 	if (setresuid(1000, 1000, 1000) == 0)
