@@ -13,7 +13,7 @@ For those who build firewalls, all in `kernel.net.filter`:
     `packet.tracking = UNTRACKED` before PRIORITY_CONNECTIONS.
 `access.state_bits(packet) -> int`
     STATE_INVALID 1, STATE_ESTABLISHED 2, STATE_RELATED 4, STATE_NEW 8, STATE_UNTRACKED 64: as `ct state` of nft(8).
-`access.is_reply(packet) -> bool`
+`access.is_reply_packet(packet) -> bool`
     The direction of the packet, `ct direction`.
 `access.tuple_of(connection, is_reply=…) -> Tuple`
     source, destination, protocol, source_port, destination_port; of ICMP the ports are the identifier, and type and

@@ -230,6 +230,7 @@ class Sweeper(Work):
             return
         try:
             sweep = self._sweep_of(table)
+            schedule_work(self)
             if device_number != 0:
                 if len(sweep.downed) >= _MOST_DOWNED:
                     sweep.downed.clear()
@@ -237,7 +238,6 @@ class Sweeper(Work):
                 sweep.downed[device_number] = table.last_serial
         except MemoryError:
             return
-        schedule_work(self)
 
     def _sweep_of(self, table: ConnectionTable) -> Sweep:
         """Raises MemoryError."""

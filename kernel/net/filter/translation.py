@@ -14,7 +14,7 @@ Source: nft(8) "NAT statements", RFC 4787 section 4, RFC 5382 section 4.
 
 from typing import Final
 
-from kernel.lang import final, span_of, u32
+from kernel.lang import final, span_of
 from kernel.lib import random
 from kernel.net.filter.connection import (
     STATUS_CONFIRMED,
@@ -288,7 +288,7 @@ def _spread(request: NatRequest) -> bytes:
         target.store_be32(at, word)
         if word != last.load_be32(at):
             is_free = True
-        seed = int(u32(seed * _STEP + 1))
+        seed = (seed >> 1) * _STEP + 1 & _WORD
     return bytes(result)
 
 
