@@ -285,6 +285,7 @@ class _NoTrackingLoader(Loader):
 
 _NO_REGISTER: Final = -1
 _NAT_FLAGS: Final = 0x7F
+_GIVEN: Final = NAT_ADDRESSES | NAT_PORTS  # they count for nothing without registers
 _TO_SOURCE: Final = 0
 _TO_DESTINATION: Final = 1
 
@@ -300,12 +301,12 @@ class _Translation(_Tracked):
 
     def fill_ports(self, run: Run, request: NatRequest) -> None:
         """What a rule says of ports."""
-        request.flags = self.flags
+        request.flags = self.flags & ~_GIVEN
         if self.first_port >= 0:
             registers = span_of(run.registers)
             request.first_port = registers.load_be16(self.first_port)
             request.last_port = registers.load_be16(self.last_port)
-            request.flags |= NAT_PORTS
+            request.flags |= self.flags & NAT_PORTS
 
     def decide(self, run: Run, verdict: Verdict) -> None:
         """What translation said is the packet's verdict."""
@@ -395,7 +396,10 @@ class _TranslateLoader(Loader):
         if has_address:
             made.first = read_register(attributes, 3, length)
             made.last = read_register(attributes, 4, length) if attributes.has(4) else made.first
+            made.flags = NAT_ADDRESSES
         _read_ports(made, attributes, 5, 6)
+        if has_port:
+            made.flags |= NAT_PORTS
         _read_flags(made, attributes, 7)
         return made
 
@@ -407,14 +411,16 @@ def _read_ports(made: _Translation, attributes: Attributes, first: int, last: in
 
 
 def _read_flags(made: _Translation, attributes: Attributes, kind: int) -> None:
-    made.flags = attributes.be32(kind)
+    made.flags |= attributes.be32(kind)
     if made.flags & ~_NAT_FLAGS != 0:
         raise Errno(EOPNOTSUPP)
 
 
 @final
 class Masquerade(_Translation):
-    """The source becomes the address of the interface by which the packet leaves."""
+    """The source becomes the address of the interface by which the packet leaves. As on Linux, ports count only if the
+    flags say so.
+    """
 
     def name(self) -> bytes:
         return b"masq"
@@ -480,6 +486,8 @@ class _RedirectLoader(Loader):
     def load(self, attributes: Attributes, loading: "Loading") -> Expression:
         made = Redirect(loading.batch.network, loading.table.family)
         _read_ports(made, attributes, 1, 2)
+        if attributes.has(1):
+            made.flags |= NAT_PORTS
         _read_flags(made, attributes, 3)
         return made
 
