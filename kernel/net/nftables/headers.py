@@ -22,6 +22,7 @@ from kernel.net.nftables.expression import (
     register_loader,
     write_register,
 )
+from kernel.net.nftables.model import DROP
 
 if TYPE_CHECKING:
     from kernel.net.nftables.batch import Loading
@@ -117,6 +118,10 @@ class PayloadWrite(Expression):
             return
         new = run.span(self.place, self.length)
         old = span_of(packet.storage)[start : start + self.length]
+        first = packet.network_start - start
+        if 0 <= first < self.length and _is_cut_differently(old[first], new[first]):
+            run.verdict = DROP
+            return
         if self.sum_kind == _SUM_INTERNET and (self.base != _TRANSPORT or packet.checksum != CHECKSUM_PARTIAL):
             at = base + self.sum_offset
             if at + 2 > packet.end:
@@ -145,6 +150,11 @@ class PayloadWrite(Expression):
         put32(writer, 6, self.sum_kind)
         put32(writer, 7, self.sum_offset)
         put32(writer, 8, self.sum_flags)
+
+
+def _is_cut_differently(old: int, new: int) -> bool:
+    """Whether an IP header that began with `old` would be of another version or length: its packet is broken."""
+    return old != new if old >> 4 == 4 else old >> 4 != new >> 4
 
 
 def _sum(data: Span[u8], is_odd: bool) -> int:
