@@ -4,7 +4,7 @@ The group of the thread that begins a request pays for it, and the request waits
 back are counted for the group that their memory is charged to, and never wait: others may need them. Instead whoever
 writes to files pays for the bytes and waits (`slow_down`), so that dirty pages do not pile up.
 
-Context: `hold_back` and `let_go` never sleep; `slow_down` does.
+Context: `hold_back` never sleeps; `slow_down` does.
 """
 
 from typing import TYPE_CHECKING, Final

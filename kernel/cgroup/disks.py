@@ -3,12 +3,13 @@
 A rate is kept by a time: that from which on the next request may begin. Each request moves it on by what it costs, so
 those of a group and of the groups below follow one another, and what was not used is lost.
 
-Context: `begin` and `pay` never sleep.
+Context: never sleeps, but for what says so.
 """
 
 from typing import Final
 
 from kernel.lang import final
+from kernel.lib.pace import pace
 from kernel.lib.saturation import sum_of
 from kernel.sched.thread import DiskPayer
 from kernel.time.clock import NS_PER_SECOND
@@ -21,6 +22,7 @@ _KINDS: Final = 3
 NO_RATE: Final = 1 << 62
 _LONGEST_NS: Final = 1 << 60
 _MOST_BYTES: Final = 1 << 32
+_START_COST: Final = 3000  # instructions, for `pace`
 
 
 @final
@@ -147,16 +149,17 @@ class DiskControl(DiskPayer):
         DISK_CONTROLS.are_limited = True
 
     def end(self) -> None:
-        """The group has the controller no more."""
+        """The group has the controller no more. May sleep."""
         self.shares.clear()
         self.let_go()
 
     def let_go(self) -> None:
-        """What waits begins now."""
+        """What waits begins now. May sleep."""
         waiting = self.first_waiting
         while waiting is not None:
             self.delist(waiting)
             waiting.go()
+            pace(_START_COST)
             waiting = self.first_waiting
 
 

@@ -197,7 +197,8 @@ class MachinePressure(Pressure):
         since_ns = self.waiting_since_ns
         if since_ns != 0 and since_ns < now_ns:
             self.advance(since_ns)
-            self.runs |= 1 << PROCESSOR
+            if self.is_kept:
+                self.runs |= 1 << PROCESSOR
             self.advance(now_ns)
             self.runs &= ~(1 << PROCESSOR)
             self.waiting_since_ns = now_ns
@@ -222,7 +223,7 @@ class MachinePressure(Pressure):
     @noinline
     def end_waiting(self, now_ns: int) -> None:
         """No thread is ready that does not run; some were."""
-        if now_ns < self.period_end_ns:
+        if now_ns < self.period_end_ns and self.is_kept:
             self.totals[PROCESSOR] += max(0, now_ns - self.waiting_since_ns)
         else:
             self.bring_up(now_ns)

@@ -21,6 +21,7 @@ _LEAST_PAUSE_NS: Final = 10 * NS_PER_MS
 _MOST_US: Final = 10_000_000
 _FREE_STEP_US: Final = 2_000_000  # windows for everybody are so many of these
 _WORD: Final = 0xFFFF_FFFF
+_MOST_GROWTH_NS: Final = 1 << 39  # times _MOST_US fits 63 bits; more grows only where nobody looked for minutes
 
 
 @final
@@ -80,7 +81,7 @@ class PressureTrigger(Timer):
         if left_ns < 0:
             self._begun_ns = now_ns
             self._total_ns = total_ns
-            self._last_growth_ns = growth_ns
+            self._last_growth_ns = min(growth_ns, _MOST_GROWTH_NS)
             return growth_ns
         return growth_ns + self._last_growth_ns * (left_ns // NS_PER_US) // (self.window_ns // NS_PER_US)
 

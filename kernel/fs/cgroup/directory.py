@@ -100,7 +100,8 @@ class GroupFile(TextInode):
     def open(self, path: Path, flags: int) -> File:
         task = current()
         if self.row.resource != NO_RESOURCE:
-            return GroupPressureFile(path, flags, task.credentials, self.group, self.row.resource)
+            resource = self.row.resource
+            return GroupPressureFile(path, flags, task.credentials, self.group, resource, self.waiters)
         return OpenGroupFile(path, flags, self, Writer(task.credentials, task.groups_seen))
 
 
@@ -247,9 +248,7 @@ class GroupDirectory(Inode):
 class Node(GroupNode):
     """The directory and the files of a group."""
 
-    def __init__(
-        self, file_system: FileSystem, group: ControlGroup, mode: int, uid: KernelUid, gid: KernelGid
-    ) -> None:
+    def __init__(self, file_system: FileSystem, group: ControlGroup, mode: int, uid: KernelUid, gid: KernelGid) -> None:
         self.group: ControlGroup = group
         self.directory: GroupDirectory = GroupDirectory(file_system, group, mode)
         self.directory.uid = uid

@@ -11,7 +11,7 @@ from kernel.lang import EINVAL, ENODEV, ERANGE, Errno
 from kernel.lib.pace import pace
 from kernel.lib.scan import LONGEST_NUMBER, Scan
 
-_MOST_REQUESTS: Final = 0xFFFF_FFFF
+_NO_REQUEST_RATE: Final = 0xFFFF_FFFF  # that many requests a second, and more, are no limit
 _WORD_LIMIT: Final = 26
 _COST: Final = 500  # instructions, for `pace`
 _NAMES: Final[list[bytes]] = [b"rbps", b"wbps", b"riops", b"wiops"]
@@ -128,7 +128,7 @@ def _change(rates: list[int], word: bytes) -> None:
     name = word[:middle]
     for index in range(len(_NAMES)):
         if _NAMES[index] == name and value > 1:
-            rates[index] = value if index < 2 or value == NO_RATE else min(value, _MOST_REQUESTS)
+            rates[index] = NO_RATE if index >= 2 and value >= _NO_REQUEST_RATE else value
             return
     raise Errno(EINVAL)
 

@@ -2,17 +2,21 @@
 says whether they are kept. Those that are not are not listed.
 """
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from kernel.cgroup.group import ControlGroup
 from kernel.cgroup.tree import require_alive
 from kernel.fs.cgroup.table import CORE, FileRow, Writer, no_text, parse_int32, strip
 from kernel.fs.path import Path
-from kernel.fs.procfs.pressure import RESOURCE_NAMES, RESOURCES, PressureFile
-from kernel.lang import EBUSY, ENODEV, ERANGE, Errno, final
+from kernel.fs.procfs.pressure import POLL_BROKEN, RESOURCE_NAMES, RESOURCES, PressureFile
+from kernel.lang import E2BIG, EBUSY, EFAULT, ENODEV, ERANGE, Errno, final
 from kernel.lib.credentials import Credentials
 from kernel.lib.user import Buffer
+from kernel.sched.wait import WaitQueue
 from kernel.time.clock import monotonic_ns
+
+if TYPE_CHECKING:
+    from kernel.sched import PollWaiter
 
 _PAGE: Final = 4096
 
@@ -21,9 +25,12 @@ _PAGE: Final = 4096
 class GroupPressureFile(PressureFile):
     """An open one of a group."""
 
-    def __init__(self, path: Path, flags: int, opener: Credentials, group: ControlGroup, resource: int) -> None:
+    def __init__(
+        self, path: Path, flags: int, opener: Credentials, group: ControlGroup, resource: int, removal: WaitQueue
+    ) -> None:
         super().__init__(path, flags, opener, group.pressure, resource)
         self.group: ControlGroup = group
+        self.removal: WaitQueue = removal  # woken when the group is removed
 
     def make_text(self) -> bytes:
         if self.group.is_removed:
@@ -31,7 +38,13 @@ class GroupPressureFile(PressureFile):
         return super().make_text()
 
     def take_trigger(self, buffer: Buffer) -> bytes:
-        text = buffer.take_bytes(min(buffer.remaining, _PAGE))
+        """Raises E2BIG, EFAULT, ENODEV, EBUSY."""
+        count = buffer.remaining
+        if count > _PAGE:
+            raise Errno(E2BIG)
+        text = buffer.take_bytes(count)
+        if len(text) < count:
+            raise Errno(EFAULT)
         if self.group.is_removed:
             raise Errno(ENODEV)
         if self.trigger is not None:
@@ -39,12 +52,19 @@ class GroupPressureFile(PressureFile):
         return text
 
     def write(self, buffer: Buffer) -> int:
-        done = super().write(buffer)
+        done = self.pwrite(buffer, self.position)
         self.position += done
         return done
 
     def pwrite(self, buffer: Buffer, offset: int) -> int:
-        return super().write(buffer)
+        return 0 if buffer.remaining == 0 else super().write(buffer)
+
+    def poll(self, waiter: "PollWaiter | None") -> int:
+        if self.group.is_removed:
+            return POLL_BROKEN
+        if waiter is not None and self.trigger is not None:
+            waiter.wait_on(self.removal)
+        return super().poll(waiter)
 
 
 def is_kept(group: ControlGroup) -> bytes:

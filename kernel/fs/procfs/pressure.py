@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _POLL_ALWAYS: Final = 0x145  # POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM
 _POLLPRI: Final = 0x2
-_POLLERR: Final = 0x8
+POLL_BROKEN: Final = _POLL_ALWAYS | _POLLPRI | 0x8  # POLLERR
 _TRIGGER_LIMIT: Final = 32  # bytes of a trigger of the machine, with a NUL
 
 RESOURCES: Final[list[int]] = [DISK, MEMORY, PROCESSOR]
@@ -47,6 +47,9 @@ class PressureFile(OpenedText):
 
     def make_text(self) -> bytes:
         return self.pressure.text(self.resource, monotonic_ns())
+
+    def can_be_watched(self) -> bool:
+        return True
 
     def take_trigger(self, buffer: Buffer) -> bytes:
         """The text of a trigger. Raises EINVAL, EFAULT."""
@@ -72,14 +75,18 @@ class PressureFile(OpenedText):
             self.resource,
             is_privileged=self.opener.effective >> CAP_SYS_RESOURCE & 1 != 0,
         )
-        trigger.begin()
         self.trigger = trigger
+        try:
+            trigger.begin()
+        except MemoryError:
+            self.trigger = None
+            raise
         return count
 
     def poll(self, waiter: "PollWaiter | None") -> int:
         trigger = self.trigger
         if trigger is None:
-            return _POLL_ALWAYS | _POLLERR | _POLLPRI
+            return POLL_BROKEN
         if waiter is not None:
             waiter.wait_on(trigger.queue)
         return _POLL_ALWAYS | (_POLLPRI if trigger.take() else 0)

@@ -178,8 +178,11 @@ static void after_exec(const char *when)
 	files(when);
 }
 
+static pthread_barrier_t barrier;
+
 static void *thread(void *unused)
 {
+	pthread_barrier_wait(&barrier);
 	where("thread");
 	days("thread");
 	return 0;
@@ -190,10 +193,13 @@ static void programs(void)
 	MUST(unshare(CLONE_NEWTIME));
 	MUST(put(OFFSETS, "monotonic 864000 0\nboottime 1728000 0"));
 	pthread_t other;
-	errno = pthread_create(&other, 0, thread, 0);
-	printf("thread: %s\n", errno ? error_name(errno) : "made");
-	if (!errno)
+	pthread_barrier_init(&barrier, 0, 2);
+	int error = pthread_create(&other, 0, thread, 0);
+	printf("thread: %s\n", error ? error_name(error) : "made");
+	if (!error) {
+		pthread_barrier_wait(&barrier);
 		pthread_join(other, 0);
+	}
 	SHOW(put(OFFSETS, "monotonic 864000 0\nboottime 1728000 0"));
 	fflush(stdout);
 	pid_t child = vfork();
@@ -256,8 +262,6 @@ static int made(const char *shifts)
 	MUST(put(OFFSETS, shifts));
 	return (int)MUST(open("/proc/self/ns/time_for_children", O_RDONLY));
 }
-
-static pthread_barrier_t barrier;
 
 static void *waits(void *unused)
 {

@@ -176,6 +176,26 @@ static void of_groups(void)
 	close(fd);
 }
 
+/* Who polls a trigger of a group hears that the group was removed. */
+static void of_removed(void)
+{
+	MUST(mkdir(TOP "/pressed", 0755));
+	fflush(stdout);
+	pid_t child = (pid_t)MUST(fork());
+	if (child == 0) {
+		int fd = (int)MUST(open(TOP "/pressed/memory.pressure", O_RDWR));
+		MUST(write(fd, "some 1000000 2000000", 20));
+		struct pollfd set = { fd, POLLPRI, 0 };
+		SHOW(poll(&set, 1, 10000));
+		printf("told %#x\n", set.revents);
+		fflush(stdout);
+		_exit(0);
+	}
+	sleep_ms(300);
+	MUST(rmdir(TOP "/pressed"));
+	show_end(child);
+}
+
 int main(void)
 {
 	look("/proc/pressure/cpu");
@@ -187,6 +207,7 @@ int main(void)
 	of_processors();
 	mount_groups();
 	of_groups();
+	of_removed();
 	unmount_groups();
 	return 0;
 }
