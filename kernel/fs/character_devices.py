@@ -17,7 +17,7 @@ from kernel.lib.bus import BusDevice
 OpenDevice = Callable[[Path, int], File]
 
 _READ_WRITE_FOR_ALL: Final[list[bytes]] = [
-    b"null", b"zero", b"full", b"random", b"urandom", b"tty", b"ptmx", b"net/tun",
+    b"null", b"zero", b"full", b"random", b"urandom", b"tty", b"ptmx",
 ]  # fmt: skip
 
 

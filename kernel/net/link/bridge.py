@@ -40,7 +40,7 @@ from kernel.net.link.device import (
 from kernel.net.link.ethernet import ETHERNET_HEADER
 from kernel.net.link.loopback import BACKLOG, is_first
 from kernel.net.link.packet import CHECKSUM_PARTIAL, CHECKSUM_VERIFIED, PACKET_HOST, Packet
-from kernel.net.link.segmentation import headers_length
+from kernel.net.link.segmentation import headers_length, leaves_tcp_sum
 from kernel.net.link.thread import Work, schedule_work
 from kernel.time import monotonic_ns
 
@@ -244,6 +244,8 @@ class BridgeDevice(NetworkDevice):
         self.max_mtu = _MOST_MTU
         self.virtual_kind = b"bridge"
         self.ports: list[BridgePort] = []  # by rising number
+        self.has_had_port: bool = False  # until then nothing tells of its carrier
+        self.is_state_unknown = True
         self.table: ForwardingTable = ForwardingTable(self)
         self.flooding: Flooding = Flooding(self)
         self.change: Change = Change(self)
@@ -352,17 +354,18 @@ class BridgeDevice(NetworkDevice):
     # ---- State ------------------------------------------------------------------------------------------------------
 
     def set_up(self) -> None:
-        self.has_carrier = self._has_live_port()
-        self.is_state_unknown = False
+        if self.has_had_port:
+            self.has_carrier = self._has_live_port()
 
     def set_down(self) -> None:
-        self.has_carrier = False
+        if self.has_had_port:
+            self.has_carrier = False
         self.flooding.clear()
         self.table.flush()
 
     def _has_live_port(self) -> bool:
         for port in self.ports:
-            if port.is_live():
+            if port.chosen_state == STATE_FORWARDING and port.is_live():
                 return True
         return False
 
@@ -379,7 +382,7 @@ class BridgeDevice(NetworkDevice):
         if not self.has_own_mtu and mtu != self.mtu:
             self.mtu = mtu
             is_changed = True
-        if self.is_up() and self.has_carrier != self._has_live_port():
+        if self.has_had_port and self.is_up() and self.has_carrier != self._has_live_port():
             self.has_carrier = not self.has_carrier
             is_changed = True
         if is_changed:
@@ -459,10 +462,14 @@ def _may_pass(source: BridgePort, target: BridgePort) -> bool:
 def _make_ready(packet: Packet) -> None:
     """A received frame is to be sent: what its sender left to a device is still to be done."""
     packet.network_start = packet.start + ETHERNET_HEADER
+    if packet.segment_size != 0:
+        headers = headers_length(packet)
+        if headers == 0:
+            packet.segment_size = 0
+        elif not leaves_tcp_sum(packet, headers):
+            return  # the segments get their checksums when it is cut
     if packet.checksum == CHECKSUM_VERIFIED and packet.checksum_offset != 0:
         packet.checksum = CHECKSUM_PARTIAL
-    if packet.segment_size != 0 and headers_length(packet) == 0:
-        packet.segment_size = 0
 
 
 def _send(packet: Packet, port: BridgePort) -> None:
@@ -534,6 +541,8 @@ def add_port(bridge: BridgeDevice, device: NetworkDevice) -> None:
         device.all_groups_users += 1
         device.multicast_changed()
         port.was_live = port.state() != STATE_DISABLED
+        bridge.has_had_port = True
+        bridge.is_state_unknown = False
         bridge.follow_ports()
         device_changed(device)
     except (Errno, MemoryError):

@@ -43,6 +43,7 @@ ETHERTYPE_IP6: Final = 0x86DD
 _SHARE: Final = 200_000  # instructions that are spent on delivering at once; see `kernel.lib.pace.spend`
 _PACKET_COST: Final = 2500  # of delivering one, beside what its receivers say that they spend
 _ASIDE_COST: Final = 100
+_CUT_COST: Final = 2500  # of one segment of a large one
 _SMALLEST_ETHERTYPE: Final = 0x600  # below: a length (IEEE 802.3)
 _MOST_ROUNDS: Final = 8  # interfaces on top of one another
 
@@ -247,6 +248,7 @@ def _send_large(packet: Packet, device: NetworkDevice) -> None:
         else:
             device.sent_dropped += count
         return
+    spend(count * _CUT_COST)
     for done in range(count):
         try:
             frame = segmenter.next_packet(packet)

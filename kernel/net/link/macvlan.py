@@ -7,7 +7,8 @@ back; one of mode passthru has the interface below for itself, with its address.
 
 Frames wait in the backlog (`loopback.py`) until the sender's operation is done, as those of pairs do.
 
-Invariants: `MacvlanLower` is the handler of the interface below while anything stands on it, and no longer.
+Invariants: `MacvlanLower` is the handler of the interface below while anything stands on it, and no longer. While
+one of these is up, the interface below is promiscuous: a bridge, say, knows nothing of their addresses.
 Context: thread context; nothing sleeps.
 Source: ip-link(8), "MACVLAN and MACVTAP Type Support".
 """
@@ -84,6 +85,18 @@ class MacvlanDevice(NetworkDevice):
         for other in port.above:
             if other is not self and other.is_up() and other.address == self.address:
                 raise Errno(EADDRINUSE)
+        port.count_up += 1
+        if port.count_up == 1:
+            _listen(lower, 1)
+
+    def set_down(self) -> None:
+        lower = self.lower
+        port = None if lower is None else lower_of(lower)
+        if lower is None or port is None or self.mode == PASSTHRU:
+            return
+        port.count_up -= 1
+        if port.count_up == 0:
+            _listen(lower, -1)
 
     def transmit(self, packet: Packet) -> bool:
         if self.waiting >= QUEUE_LIMIT:
@@ -98,6 +111,9 @@ class MacvlanDevice(NetworkDevice):
         if lower is None or not lower.is_up():
             self.sent_dropped += 1
             return
+        packet.cut_ties()
+        if lower.network is not self.network:
+            packet.mark = 0
         port = lower_of(lower)
         if self.mode == BRIDGE and port is not None:
             destination = packet.span()[0:6].to_bytes()
@@ -142,6 +158,7 @@ class MacvlanLower(FrameHandler):
 
     def __init__(self) -> None:
         self.above: list[MacvlanDevice] = []
+        self.count_up: int = 0  # of these, without one of mode passthru: the interface below listens to all addresses
 
     def find(self, address: bytes) -> MacvlanDevice | None:
         """The one with an address, which is up."""
@@ -184,6 +201,8 @@ def _hand_over(packet: Packet, device: MacvlanDevice) -> None:
     """Have another one receive what one sends: nothing can change it on the way."""
     spend(_COPY_COST + (len(packet.storage) >> _BYTES_SHIFT))
     packet.from_ourselves = False
+    packet.fragment_size = 0
+    packet.received_ns = 0
     if packet.checksum == CHECKSUM_PARTIAL:
         packet.checksum = CHECKSUM_VERIFIED
     else:
@@ -191,6 +210,13 @@ def _hand_over(packet: Packet, device: MacvlanDevice) -> None:
         packet.checksum_offset = 0
     if device.waiting >= QUEUE_LIMIT or not BACKLOG.put_frame(packet, device, is_first(device)):
         device.received_dropped += 1
+
+
+@noraise
+def _listen(lower: NetworkDevice, change: int) -> None:
+    """One more or less wants every frame that an interface hears."""
+    lower.promiscuous_users += change
+    lower.multicast_changed()
 
 
 def lower_of(device: NetworkDevice) -> MacvlanLower | None:
@@ -238,7 +264,7 @@ def put_on(device: MacvlanDevice) -> None:
     port.above.append(device)
     lower.handler = port
     if device.mode == PASSTHRU:
-        lower.promiscuous_users += 1
+        _listen(lower, 1)
 
 
 @noraise
@@ -250,7 +276,7 @@ def _take_off(device: MacvlanDevice, lower: NetworkDevice) -> None:
     if len(port.above) == 0:
         lower.handler = None
     if device.mode == PASSTHRU:
-        lower.promiscuous_users -= 1
+        _listen(lower, -1)
 
 
 def change_mode(device: MacvlanDevice, mode: int) -> None:

@@ -22,6 +22,7 @@ HEADROOM: Final = 128
 CHECKSUM_NONE: Final = 0  # received: must be verified. To be sent: is complete
 CHECKSUM_VERIFIED: Final = 1  # received: the device, or our own sender, answers for it
 CHECKSUM_PARTIAL: Final = 2  # to be sent: the pseudo header's sum is in place, the device does the rest
+_SUM_SIZE: Final = 2
 
 
 # For whom the link meant a received packet (packet(7), sll_pkttype).
@@ -213,11 +214,13 @@ class Packet(Subject):
         self.tracking = 0
 
     def send_on(self) -> None:
-        """A received packet is to be sent: what its sender left to a device is still to be done. The segments of a
-        large one get their checksums when it is cut.
+        """A received packet, which begins with its IP header, is to be sent: what its sender left to a device is still
+        to be done, unless that lies outside the datagram. The segments of a large one get their checksums when it is
+        cut.
         """
         if self.checksum_offset != 0 and self.segment_size == 0:
-            self.checksum = CHECKSUM_PARTIAL
+            is_inside = self.start <= self.checksum_start <= self.end - self.checksum_offset - _SUM_SIZE
+            self.checksum = CHECKSUM_PARTIAL if is_inside else CHECKSUM_NONE
 
     def copy(self) -> "Packet":
         """Another packet with the same bytes, in front of `start` too. Raises MemoryError."""

@@ -21,6 +21,7 @@ from kernel.net.link.checksum import fold, sum_bytes
 from kernel.net.link.packet import CHECKSUM_NONE, CHECKSUM_PARTIAL, Packet
 
 _ETHERTYPE_IP6: Final = 0x86DD
+_LEAST_WORDS: Final = 5  # of an IPv4 header
 _IP6_HEADER: Final = 40
 _PROTOCOL_TCP: Final = 6
 
@@ -47,7 +48,10 @@ def headers_length(packet: Packet) -> int:
     if network < 0 or network + _IP6_HEADER > len(frame):
         return 0
     if frame[network] >> 4 == 4:
-        transport = network + (frame[network] & 0xF) * 4
+        words = frame[network] & 0xF
+        if words < _LEAST_WORDS:
+            return 0
+        transport = network + words * 4
         protocol = frame[network + 9]
     else:
         transport = network + _IP6_HEADER
@@ -56,6 +60,16 @@ def headers_length(packet: Packet) -> int:
         return 0
     length = transport + (frame[transport + _LENGTH_AND_FLAGS] >> 4) * 4
     return length if transport + _URGENT + 2 <= length < len(frame) else 0
+
+
+def leaves_tcp_sum(packet: Packet, headers: int) -> bool:
+    """Whether what is still to be summed of a segment with that many bytes of headers is just what TCP sums."""
+    transport = packet.checksum_start - packet.start
+    if packet.checksum_offset != CHECKSUM_OFFSET or transport < packet.network_start - packet.start:
+        return False
+    if transport + _LENGTH_AND_FLAGS >= headers:
+        return False
+    return transport + (packet.span()[transport + _LENGTH_AND_FLAGS] >> 4) * 4 == headers
 
 
 def fits(packet: Packet, mtu: int) -> bool:

@@ -66,10 +66,11 @@ _GSO_ECN: Final = 0x80
 _CWR_OFFSET: Final = 13
 _CWR: Final = 0x80
 _CHECKSUM_SIZE: Final = 2
+_MOST_SEGMENTS: Final = 256  # of one packet: to cut it is a single stretch of work
 
 _MTU: Final = 1500
 _MOST_MTU: Final = 65_535
-_QUEUE_LENGTH: Final = 500
+_TUN_QUEUE_LENGTH: Final = 500
 _OVERHEAD: Final = 1024  # bytes of a waiting packet beside its storage
 
 
@@ -147,7 +148,8 @@ class TunDevice(NetworkDevice):
         self.flags = IFF_BROADCAST | IFF_MULTICAST if is_tap else IFF_POINTOPOINT | IFF_NOARP | IFF_MULTICAST
         self.max_mtu = _MOST_MTU - ETHERNET_HEADER if is_tap else _MOST_MTU
         self.virtual_kind = b"tun"
-        self.queue_length = _QUEUE_LENGTH
+        if not is_tap:
+            self.queue_length = _TUN_QUEUE_LENGTH
         self.is_state_unknown = True
         self.mode: int = mode
         self.features: int = 0  # of FEATURES, and IFF_PERSIST
@@ -171,6 +173,7 @@ class TunDevice(NetworkDevice):
         if queue is None:
             return False
         packet.from_ourselves = False
+        packet.cut_ties()
         return queue.add(packet, self.queue_length)
 
     def set_up(self) -> None:
@@ -266,14 +269,19 @@ def headers_said(header: Span[u8]) -> int:
 
 def note_offload(packet: Packet, header: Span[u8], is_tap: bool) -> None:
     """What a struct virtio_net_hdr says of a packet that was written: nothing can have changed what is not summed yet.
-    Raises EINVAL for segments that there are not (UDP's), or a header that does not fit the packet.
+    Raises EINVAL for segments that there are not (UDP's), for too many, or a header that does not fit the packet.
     """
     kind = header[1] & ~_GSO_ECN
-    packet.network_start = packet.start + (ETHERNET_HEADER if is_tap else 0)
+    link_header = ETHERNET_HEADER if is_tap else 0
+    packet.network_start = packet.start + link_header
     if kind != 0:
-        packet.segment_size = header.load_u16(4)
-        if (kind != _GSO_TCP4 and kind != _GSO_TCP6) or packet.segment_size == 0 or headers_length(packet) == 0:
+        size = header.load_u16(4)
+        headers = headers_length(packet)
+        if (kind != _GSO_TCP4 and kind != _GSO_TCP6) or size == 0 or headers == 0:
             raise Errno(EINVAL)
+        if len(packet) - headers > size * _MOST_SEGMENTS or len(packet) - link_header > _MOST_MTU:
+            raise Errno(EINVAL)
+        packet.segment_size = size
     if header[0] & _NEEDS_CHECKSUM != 0:
         start = header.load_u16(6)
         offset = header.load_u16(8)

@@ -25,6 +25,7 @@ from kernel.net.link.bridge import (
     ROOT_BLOCK,
     STATE_BLOCKING,
     STATE_DISABLED,
+    STATE_FORWARDING,
     BridgeDevice,
     BridgePort,
     tell_port,
@@ -325,12 +326,15 @@ def change_port(port: BridgePort, data: bytes) -> None:
 
 
 def set_port_state(port: BridgePort, state: int) -> None:
-    """Have a port block, or learn only, as a program that speaks the spanning tree protocol wishes. Raises EINVAL,
-    ENETDOWN for one that cannot send.
+    """Have a port learn only, or be silent, as a program wishes. To block is what a spanning tree decides: without one
+    such a port forwards. Raises EINVAL, ENETDOWN for one that cannot send, MemoryError.
     """
     if state > STATE_BLOCKING:
         raise Errno(EINVAL)
     device = port.device
     if device is None or not device.is_up() or (state != STATE_DISABLED and not port.is_live()):
         raise Errno(ENETDOWN)
-    port.chosen_state = state
+    port.chosen_state = STATE_FORWARDING if state == STATE_BLOCKING else state
+    bridge = port.bridge
+    if bridge is not None:
+        bridge.follow_ports()

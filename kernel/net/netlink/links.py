@@ -104,14 +104,14 @@ def put_link(writer: MessageWriter, device: NetworkDevice, kind: int, change: in
     writer.attribute_u32(_IFLA_PROMISCUITY, promiscuity)
     writer.attribute_u32(_IFLA_NUM_TX_QUEUES, 1)
     writer.attribute_u32(_IFLA_NUM_RX_QUEUES, 1)
+    master = device.master
+    if master is not None:
+        writer.attribute_u32(IFLA_MASTER, master.index)
     writer.attribute_u8(_IFLA_CARRIER, 1 if device.is_up() and device.has_carrier else 0)
     writer.attribute(_IFLA_QDISC, _queueing(device))
     if len(device.address) > 0:
         writer.attribute(IFLA_ADDRESS, device.address)
         writer.attribute(_IFLA_BROADCAST, device.broadcast)
-    master = device.master
-    if master is not None:
-        writer.attribute_u32(IFLA_MASTER, master.index)
     _put_kind(writer, device)
     place = writer.begin_attribute(_IFLA_STATS64)
     for number in _statistics(device):
@@ -137,10 +137,10 @@ def _put_kind(writer: MessageWriter, device: NetworkDevice) -> None:
         return
     place = writer.begin_attribute(IFLA_LINKINFO)
     if len(device.virtual_kind) > 0:
-        writer.attribute(INFO_KIND, device.virtual_kind)
+        writer.attribute(INFO_KIND, device.virtual_kind + b"\0")
         put_data(writer, device, INFO_DATA)
     if port is not None:
-        writer.attribute(INFO_SLAVE_KIND, b"bridge")
+        writer.attribute(INFO_SLAVE_KIND, b"bridge\0")
         put_port(writer, port, INFO_SLAVE_DATA)
     writer.end_attribute(place)
     other = device.partner()

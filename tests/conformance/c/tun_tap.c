@@ -195,12 +195,14 @@ static void settings(void)
 	settle();
 	show_data("tap0");
 	/* Who may have it: its owner, or its group, where it has them; or who rules the network. */
+	MUST(chmod("/dev/net/tun", 0666));
 	IN_CHILD(MUST(setresgid(2000, 2000, 2000)); MUST(setresuid(1000, 1000, 1000)); int mine = new_file(0);
 		 SHOW(set_interface(mine, "tap0", IFF_TAP)); SHOW(set_interface(mine, "tap7", IFF_TAP)));
 	IN_CHILD(MUST(setresgid(2000, 2000, 2000)); MUST(setresuid(1001, 1001, 1001)); int mine = new_file(0);
 		 SHOW(set_interface(mine, "tap0", IFF_TAP)));
 	IN_CHILD(MUST(setresgid(2001, 2001, 2001)); MUST(setresuid(1000, 1000, 1000)); int mine = new_file(0);
 		 SHOW(set_interface(mine, "tap0", IFF_TAP)); SHOW(set_interface(mine, "tap9", IFF_TAP)));
+	MUST(chmod("/dev/net/tun", 0600));
 	int again = new_file(0);
 	SHOW(set_interface(again, "tap0", IFF_TAP | IFF_VNET_HDR));
 	show_interface(again);
@@ -309,6 +311,7 @@ static void packets(void)
 	show_interface(fd);
 	SHOW(writev(fd, parts, 3));
 	MUST(setns(there, CLONE_NEWNET));
+	without_ipv6();
 	SHOW(give("tun0", "10.9.0.1", 24));
 	SHOW(turn("tun0", 1));
 	MUST(setns(here, CLONE_NEWNET));
@@ -425,8 +428,9 @@ static void tap_frames(void)
 		_exit(0);
 	}
 	until_asleep(child);
-	SHOW(delete_link("tun0"));
+	int deleted = delete_link("tun0");
 	show_end(child);
+	CHECK(deleted == 0);
 	close(fd);
 }
 

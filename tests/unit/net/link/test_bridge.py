@@ -21,13 +21,22 @@ from kernel.net.link.bridge import (
     port_of,
     remove_port,
 )
-from kernel.net.link.device import NetworkDevice, bring_down, bring_up, device_changed, register_device
+from kernel.net.link.device import (
+    OFFLOAD_CHECKSUM,
+    OFFLOAD_TCP4,
+    NetworkDevice,
+    bring_down,
+    bring_up,
+    device_changed,
+    register_device,
+)
 from kernel.net.link.dummy import DummyDevice
 from kernel.net.link.loopback import BACKLOG
 from kernel.net.link.macvlan import MacvlanDevice
 from kernel.net.link.network import FIRST_NETWORK, move_device, new_network, remove_device
 from kernel.net.link.packet import CHECKSUM_PARTIAL, Packet
 from kernel.net.link.thread import run_pending
+from kernel.net.link.tun import note_offload
 from kernel.net.link.veth import VethDevice
 from kernel.net.netlink.new_link import take_away, take_off
 from kernel.time import monotonic_ns
@@ -166,6 +175,39 @@ def test_checksums_are_left_to_the_last_device(bridge: BridgeDevice) -> None:
     assert [each.take()[-1][40:42] for each in wires(bridge)] == [b"\xff\xff"] * 3
 
 
+@pytest.mark.parametrize("sum_at", [(34, 16), (3011, 1), (14, 16), (40, 12)])
+def test_what_is_said_of_a_large_segment_is_not_believed(bridge: BridgeDevice, sum_at: tuple[int, int]) -> None:
+    tcp = struct.pack(">HHIIBBHHH", 1, 2, 3, 4, 0x50, 0x10, 100, 0, 0)
+    address = struct.pack(">BBHHHBBH4s4s", 0x45, 0, 3000, 0, 0, 64, 6, 0, b"\x0a\0\0\2", b"\x0a\0\0\1")
+    data = frame(B, A, address + tcp + bytes(2960), 0x0800)
+    one, two, _ = wires(bridge)
+    packet = Packet(len(data))
+    packet.put(len(data)).copy_from(span_of(data))
+    packet.device = one
+    note_offload(packet, span_of(struct.pack("<BBHHHH", 1, 1, 0, 1400, *sum_at)), is_tap=True)
+    two.offload = OFFLOAD_CHECKSUM | OFFLOAD_TCP4
+    ethernet.receive(packet)
+    ethernet.drain()
+    sent = two.take()
+    assert [len(each) for each in sent] == ([len(data)] if sum_at == (34, 16) else [1454, 1454, 214])
+
+
+def test_one_on_a_bridge_hears_what_the_bridge_would_pass_on(bridge: BridgeDevice) -> None:
+    above = MacvlanDevice(FIRST_NETWORK, b"mac%d", C, bridge, macvlan.BRIDGE)
+    macvlan.put_on(above)
+    register_device(above)
+    assert not bridge.wants_all()
+    bring_up(above)
+    assert bridge.wants_all()
+    one, _, _ = wires(bridge)
+    before = above.received_packets
+    one.inject(frame(C, A))
+    assert above.received_packets == before + 1
+    bring_down(above)
+    assert not bridge.wants_all()
+    remove_device(above)
+
+
 def test_entries_age(bridge: BridgeDevice) -> None:
     one, two, _ = wires(bridge)
     one.inject(frame(B, A))
@@ -233,7 +275,7 @@ def test_address_mtu_and_carrier_follow_the_ports(loopback: NetworkDevice) -> No
     bridge = BridgeDevice(FIRST_NETWORK, b"br0", b"\x02\0\0\0\0\1")
     register_device(bridge)
     bring_up(bridge)
-    assert not bridge.has_carrier
+    assert bridge.has_carrier and bridge.is_state_unknown, "nothing has told it otherwise"
     two = wire(2)
     two.mtu = 1400
     add_port(bridge, two)

@@ -11,7 +11,7 @@ from kernel.net.link import ethernet
 from kernel.net.link.device import NetworkDevice, bring_up, register_device
 from kernel.net.link.loopback import BACKLOG
 from kernel.net.link.network import FIRST_NETWORK, remove_device
-from kernel.net.link.packet import CHECKSUM_PARTIAL, CHECKSUM_VERIFIED, Packet
+from kernel.net.link.packet import CHECKSUM_NONE, CHECKSUM_PARTIAL, CHECKSUM_VERIFIED, Packet
 from kernel.net.link.tun import (
     IFF_TAP,
     IFF_TUN,
@@ -87,7 +87,7 @@ def test_what_waits_is_bounded_and_given_back(loopback: NetworkDevice) -> None:
     dropped = device.sent_dropped
     for _ in range(device.queue_length + 20):
         ethernet.send_frame(packet_of(bytes(60)), device)
-    assert queue.packets.count == device.queue_length == 500 and device.sent_dropped == dropped + 20
+    assert queue.packets.count == device.queue_length == 1000 and device.sent_dropped == dropped + 20
     assert TUN_ROOM.of_first == queue.held_bytes > 0
     queue.clear()
     device.queue_length = 1 << 30
@@ -147,3 +147,35 @@ def test_headers_that_do_not_fit_are_refused(loopback: NetworkDevice, header: by
     with pytest.raises(Errno) as error:
         note_offload(packet_of(bytes(64)), span_of(header), is_tap=True)
     assert error.value.code == EINVAL
+
+
+@pytest.mark.parametrize(
+    ("first", "payload", "size"),
+    [
+        (0x40, 3000, 1000),  # an IP header of no length
+        (0x42, 3000, 1000),
+        (0x45, 60_000, 100),  # segments without end
+        (0x45, 65_499, 65_535),  # a segment whose length no IP header can say
+    ],
+)
+def test_segments_that_cannot_be_cut_are_refused(
+    loopback: NetworkDevice, first: int, payload: int, size: int
+) -> None:
+    tcp = struct.pack(">HHIIBBHHH", 0x5000, 2, 3, 4, 0x50, 0x10, 100, 0, 0)
+    address = struct.pack(">BBHHHBBH4s4s", first, 0, 0, 0, 0, 64, 6, 0, b"P\0\0\2", b"\x0a\0\0\1")
+    header = struct.pack("<BBHHHH", 0, 1, 0, size, 0, 0)
+    data = bytes(12) + b"\x08\0" + address + tcp + bytes(payload)
+    with pytest.raises(Errno) as error:
+        note_offload(packet_of(data), span_of(header), is_tap=True)
+    assert error.value.code == EINVAL
+
+
+@pytest.mark.parametrize("place", [(0, 16), (60, 16), (10, 10), (45, 1)])
+def test_a_sum_outside_the_datagram_is_not_completed(loopback: NetworkDevice, place: tuple[int, int]) -> None:
+    packet = packet_of(bytes(14) + echo_request() + bytes(50))
+    note_offload(packet, span_of(struct.pack("<BBHHHH", 1, 0, 0, 0, *place)), is_tap=True)
+    assert packet.checksum == CHECKSUM_VERIFIED
+    packet.pull(14)
+    packet.trim(28)
+    packet.send_on()
+    assert packet.checksum == CHECKSUM_NONE
