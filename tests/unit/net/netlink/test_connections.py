@@ -90,7 +90,8 @@ def ask(message: int, flags: int, payload: bytes = b"", family: int = INET, subs
     body = bytes([family, 0, 0, 0]) + payload
     raw = struct.pack("<IHHII", 16 + len(body), subsystem << 8 | message, flags | 1, 7, 0) + body
     request = Request(raw, 0, FIRST_NETWORK, None)
-    found = subsystem_of(request.kind)
+    found = subsystem_of(request)
+    assert found is not None
     assert message_of(request) == message
     writer = MessageWriter()
     if found.wants_dump(request):
