@@ -79,27 +79,6 @@ static void ask_datagram(const char *what, int from, int there, const char *to, 
 	printf("\n");
 }
 
-static char sent[100000], received[100000];
-
-static int transfer(int from, int to)
-{
-	if (fork() == 0) {
-		for (size_t done = 0; done < sizeof sent;)
-			done += (size_t)MUST(send(from, sent + done, sizeof sent - done, 0));
-		_exit(0);
-	}
-	size_t done = 0;
-	memset(received, 0, sizeof received);
-	while (done < sizeof received && comes(to, 5000)) {
-		ssize_t got = recv(to, received + done, sizeof received - done, 0);
-		if (got <= 0)
-			break;
-		done += got;
-	}
-	wait(NULL);
-	return done == sizeof sent && memcmp(sent, received, sizeof sent) == 0;
-}
-
 /* A connection with data both ways, which ends orderly or by a reset. */
 static void connect_to(const char *what, int network, int listener, const char *from, int own, const char *to, int port,
 		       int is_reset)

@@ -334,6 +334,28 @@ static inline void network(void)
 	MUST(turn("lo", 1));
 }
 
+static inline void give6(const char *name, const char *where)
+{
+	struct ifaddrmsg header = {.ifa_family = AF_INET6, .ifa_prefixlen = 64, .ifa_flags = IFA_F_NODAD};
+	struct in6_addr a;
+	header.ifa_index = if_nametoindex(name);
+	inet_pton(AF_INET6, where, &a);
+	start(RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, &header, sizeof header);
+	add(IFA_ADDRESS, &a, sizeof a);
+	MUST(ask());
+}
+
+static inline void route6(const char *gateway)
+{
+	struct rtmsg header = {.rtm_family = AF_INET6, .rtm_table = RT_TABLE_MAIN, .rtm_protocol = RTPROT_BOOT,
+			       .rtm_type = RTN_UNICAST};
+	struct in6_addr a;
+	inet_pton(AF_INET6, gateway, &a);
+	start(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, &header, sizeof header);
+	add(RTA_GATEWAY, &a, sizeof a);
+	MUST(ask());
+}
+
 /* ---- Packets ---- */
 
 static inline int open_at(int network, int type, const char *where, int port)
@@ -360,6 +382,28 @@ static inline void say(const char *what, const struct sockaddr_in *a, int with_p
 	printf(", %s %s", what, inet_ntoa(a->sin_addr));
 	if (with_port)
 		printf(":%d", ntohs(a->sin_port));
+}
+
+static char sent[100000], received[100000];
+
+/* Send all of `sent`; 1 if it arrives. */
+static inline int transfer(int from, int to)
+{
+	if (fork() == 0) {
+		for (size_t done = 0; done < sizeof sent;)
+			done += (size_t)MUST(send(from, sent + done, sizeof sent - done, 0));
+		_exit(0);
+	}
+	size_t done = 0;
+	memset(received, 0, sizeof received);
+	while (done < sizeof received && comes(to, 5000)) {
+		ssize_t got = recv(to, received + done, sizeof received - done, 0);
+		if (got <= 0)
+			break;
+		done += got;
+	}
+	wait(NULL);
+	return done == sizeof sent && memcmp(sent, received, sizeof sent) == 0;
 }
 
 #endif
