@@ -441,7 +441,7 @@ class BridgeDevice(NetworkDevice):
         if is_live != port.was_live:
             port.was_live = is_live
             port.chosen_state = STATE_FORWARDING
-            if not is_live:
+            if not is_live and self.is_up():  # going down, it has forgotten all
                 self.table.forget_port(device, with_static=False)
             tell_port(port)
 

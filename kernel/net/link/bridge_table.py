@@ -7,22 +7,27 @@ A peer may invent addresses without end: a table learns no more than `_MOST_LEAR
 than the first one share what `LEARNED` allows. Frames for addresses that were not learned go to all ports, which is
 slower and otherwise the same.
 
-Invariants: `learned` counts entries that were learned and not entered since; the timer is armed while there are
-entries that age.
+Many entries end in turns, because programs may be told of each: the first ones at once, the others are marked, and the
+timer takes them out. Nobody finds a marked one.
+
+Invariants: `learned` counts entries that were learned, not entered since, and not marked; the timer is armed while
+there are entries that age, or marked ones.
 Context: thread context; nothing sleeps.
 Source: IEEE 802.1D-2004, sections 7.8 and 7.9; bridge(8).
 """
 
 from typing import Final
 
-from kernel.lang import final
+from kernel.lang import ENOSPC, Errno, final
 from kernel.lib.pace import spend
 from kernel.net.link.device import NetworkDevice
 from kernel.net.link.loopback import is_first
 from kernel.net.link.timers import NetworkTimer
+from kernel.time import monotonic_ns
 
 _DEFAULT_AGEING_NS: Final = 300_000_000_000
 _MOST_LEARNED: Final = 4096  # of a bridge
+_MOST_ENTRIES: Final = 8192  # of a bridge, with those that programs enter; its own addresses aside
 _MOST_OF_OTHERS: Final = 16_384  # of all bridges outside the first network
 _MOST_FORGOTTEN: Final = 50  # in one turn: programs may be told of each
 _LOOK_COST: Final = 60  # instructions
@@ -39,6 +44,7 @@ class Entry:
         self.is_local: bool = False  # frames are for this host
         self.is_static: bool = False  # it does not age
         self.is_learned: bool = False
+        self.is_gone: bool = False  # marked: it is to be taken out
         self.is_sticky: bool = False  # it does not move to another port
         self.updated_ns: int = now_ns
         self.used_ns: int = now_ns
@@ -82,7 +88,8 @@ class ForwardingTable(NetworkTimer):
         self.most_learned: int = 0  # what a program allows; 0: no limit but ours
 
     def find(self, address: bytes) -> Entry | None:
-        return self.entries.get(address)
+        entry = self.entries.get(address)
+        return None if entry is None or entry.is_gone else entry
 
     def has_expired(self, entry: Entry, now_ns: int) -> bool:
         """Whether it is too old."""
@@ -93,7 +100,7 @@ class ForwardingTable(NetworkTimer):
         if self.ageing_ns == 0:
             return
         entry = self.entries.get(address)
-        if entry is not None:
+        if entry is not None and not entry.is_gone:
             if entry.is_local:
                 return
             entry.updated_ns = now_ns
@@ -113,6 +120,8 @@ class ForwardingTable(NetworkTimer):
     def _is_full(self) -> bool:
         if self.learned >= _MOST_LEARNED or (self.most_learned != 0 and self.learned >= self.most_learned):
             return True
+        if len(self.entries) >= _MOST_ENTRIES:
+            return True
         return not self.in_first and LEARNED.count >= _MOST_OF_OTHERS
 
     def _count(self, entry: Entry) -> None:
@@ -130,7 +139,9 @@ class ForwardingTable(NetworkTimer):
                 LEARNED.count -= 1
 
     def enter(self, entry: Entry) -> None:
-        """Put an entry in that a program wants, under an address that has none. Raises MemoryError."""
+        """Put an entry in that a program wants, under an address that has no other. Raises ENOSPC, MemoryError."""
+        if len(self.entries) >= _MOST_ENTRIES and entry.address not in self.entries:
+            raise Errno(ENOSPC)
         if not entry.is_static and not self.is_armed():
             self.start(entry.updated_ns + self.ageing_ns)
         self.entries[entry.address] = entry
@@ -185,7 +196,9 @@ class ForwardingTable(NetworkTimer):
             return
         gone: list[Entry] = []
         for entry in self.entries.values():
-            if entry.device is device and not entry.is_local and (with_static or not entry.is_static):
+            if entry.device is not device or entry.is_local or entry.is_gone:
+                continue
+            if with_static or not entry.is_static:
                 gone.append(entry)
         self._remove_all(gone)
 
@@ -193,14 +206,19 @@ class ForwardingTable(NetworkTimer):
         """Take out what does not stay. Raises MemoryError."""
         gone: list[Entry] = []
         for entry in self.entries.values():
-            if not entry.is_static:
+            if not entry.is_static and not entry.is_gone:
                 gone.append(entry)
         self._remove_all(gone)
 
     def _remove_all(self, gone: list[Entry]) -> None:
         spend(len(self.entries) * _LOOK_COST)
-        for entry in gone:
-            self.remove_entry(entry)
+        if len(gone) > _MOST_FORGOTTEN:
+            self.start(monotonic_ns())
+        for i in range(_MOST_FORGOTTEN, len(gone)):
+            gone[i].is_gone = True
+            self.count_no_more(gone[i])
+        for i in range(min(len(gone), _MOST_FORGOTTEN)):
+            self.remove_entry(gone[i])
 
     def set_ageing(self, ageing_ns: int, now_ns: int) -> None:
         """Change the ageing time. Raises MemoryError."""
@@ -213,9 +231,9 @@ class ForwardingTable(NetworkTimer):
         next_ns = -1
         gone: list[Entry] = []
         for entry in self.entries.values():
-            if entry.is_static:
+            if entry.is_static and not entry.is_gone:
                 continue
-            end_ns = entry.updated_ns + self.ageing_ns
+            end_ns = 0 if entry.is_gone else entry.updated_ns + self.ageing_ns
             if end_ns <= now_ns and len(gone) < _MOST_FORGOTTEN:
                 gone.append(entry)
             elif next_ns < 0 or end_ns < next_ns:

@@ -42,6 +42,7 @@ _OLD_HEADER: Final = 16  # struct ifinfomsg, which `bridge fdb show` once sent
 _ADDRESS_SIZE: Final = 6
 _TICK_NS: Final = 10_000_000
 _ENTRY_COST: Final = 4000  # instructions
+_LOOK_COST: Final = 30
 _NOBODY: Final[bytes] = bytes(6)
 
 
@@ -127,9 +128,10 @@ def dump_entries(network: Network, writer: MessageWriter, raw: bytes) -> None:
 def _dump_behind(writer: MessageWriter, bridge: BridgeDevice, device: NetworkDevice | None) -> None:
     """Entries of a bridge behind a port, or its own."""
     for entry in list(bridge.table.entries.values()):
-        if entry.device is device and bridge.table.bridge is not None:
+        if entry.device is device and not entry.is_gone and bridge.table.bridge is not None:
             put_entry(writer, bridge, entry, _RTM_NEWNEIGH)
             pace(_ENTRY_COST)
+    pace(len(bridge.table.entries) * _LOOK_COST)
 
 
 def _named(request: Request) -> tuple[NetworkDevice, bytes]:
@@ -163,7 +165,7 @@ def _to_bridge(device: NetworkDevice, flags: int) -> tuple[BridgeDevice, BridgeP
 
 
 def new_entry(request: Request) -> None:
-    """RTM_NEWNEIGH. Raises EINVAL, ENODEV, EOPNOTSUPP, EPERM, ENOENT, EEXIST, MemoryError."""
+    """RTM_NEWNEIGH. Raises EINVAL, ENODEV, EOPNOTSUPP, EPERM, ENOENT, EEXIST, ENOSPC, MemoryError."""
     device, address = _named(request)
     header = request.payload(_HEADER)
     flags = header[10]

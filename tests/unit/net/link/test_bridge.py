@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from kernel.lang import EBUSY, EINVAL, ELOOP, Errno, span_of
+from kernel.lang import EBUSY, EINVAL, ELOOP, ENOSPC, Errno, span_of
 from kernel.lib.namespace import FIRST_USER
 from kernel.lib.pace import PACE
 from kernel.net.link import bridge_table, ethernet, macvlan, veth
@@ -231,6 +231,35 @@ def test_inventing_addresses_fills_no_more_than_a_table(bridge: BridgeDevice) ->
     pass_time(400)
     assert bridge.table.learned == 0
     assert len(bridge.table.entries) == 3, "the ports'"
+
+
+def test_many_entries_end_in_turns(bridge: BridgeDevice) -> None:
+    one = wires(bridge)[0]
+    table = bridge.table
+    for number in range(300):
+        one.inject(frame(B, b"\x02\1" + struct.pack(">I", number)))
+    assert table.learned == 300 and len(table.entries) == 303
+    table.flush()
+    assert table.learned == 0 and len(table.entries) == 253 and table.find(b"\x02\1\0\0\0\xff") is None
+    came(bridge)
+    wires(bridge)[1].inject(frame(b"\x02\1\0\0\0\xff", A))
+    assert came(bridge) == [1, 0, 1], "one that is gone is a stranger"
+    one.inject(frame(B, b"\x02\1\0\0\0\xff"))
+    assert table.find(b"\x02\1\0\0\0\xff") is not None and table.learned == 2
+    pass_time(1)
+    assert len(table.entries) == 5 and table.learned == 2
+
+
+def test_a_table_has_room_for_so_many(bridge: BridgeDevice) -> None:
+    table = bridge.table
+    with pytest.raises(Errno) as error:
+        for number in range(bridge_table._MOST_ENTRIES + 1):
+            entry = bridge_table.Entry(b"\x02\1" + struct.pack(">I", number), None, monotonic_ns())
+            entry.is_static = True
+            table.enter(entry)
+    assert error.value.code == ENOSPC and len(table.entries) == bridge_table._MOST_ENTRIES
+    wires(bridge)[0].inject(frame(B, A))
+    assert table.find(A) is None
 
 
 def test_a_port_that_goes_down_is_forgotten(bridge: BridgeDevice) -> None:
