@@ -285,7 +285,7 @@ class _NoTrackingLoader(Loader):
 
 _NO_REGISTER: Final = -1
 _NAT_FLAGS: Final = 0x7F
-_GIVEN: Final = NAT_ADDRESSES | NAT_PORTS  # they count for nothing without registers
+_GIVEN: Final = NAT_ADDRESSES | NAT_PORTS  # these count for nothing without registers
 _TO_SOURCE: Final = 0
 _TO_DESTINATION: Final = 1
 

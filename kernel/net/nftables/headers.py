@@ -153,7 +153,7 @@ class PayloadWrite(Expression):
 
 
 def _is_cut_differently(old: int, new: int) -> bool:
-    """Whether an IP header that began with `old` would be of another version or length: its packet is broken."""
+    """Whether an IP header that began with `old` would be of another version or length, and its packet broken."""
     return old != new if old >> 4 == 4 else old >> 4 != new >> 4
 
 
