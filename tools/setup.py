@@ -49,6 +49,7 @@ GROUPS = {
     "perf": ("linux-perf",),
     "containers": ("bubblewrap", "uidmap", "runc", "crun", "podman", "conmon", "netavark"),
     "netns": ("iproute2", "util-linux"),
+    "firewall": ("nftables", "iproute2", "util-linux"),
     "kexec": ("kexec-tools",),
     "keys": ("keyutils",),
     "devices": ("udev", "pciutils", "util-linux"),

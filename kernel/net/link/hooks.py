@@ -15,7 +15,7 @@ Context: thread context; nothing sleeps. A hook may raise MemoryError: the packe
 from enum import IntEnum
 from typing import TYPE_CHECKING, Final
 
-from kernel.lang import E2BIG, Errno, final
+from kernel.lang import final
 from kernel.net.link.packet import Packet
 
 if TYPE_CHECKING:
@@ -44,7 +44,6 @@ PRIORITY_SECURITY: Final = 50
 PRIORITY_SOURCE_NAT: Final = 100
 PRIORITY_CONFIRM: Final = 0x7FFF_FFFF  # the last: a connection whose first packet came so far is entered
 
-_MOST_HOOKS: Final = 1024  # at a point, as on Linux
 _NO_PROTOCOL: Final = -1
 _IP4_OFFSET: Final = 0x1FFF
 _IP6_HEADER: Final = 40
@@ -174,12 +173,7 @@ def _unuse(network: "Network", family: int, hooks: Hooks) -> None:
 
 
 def register_hook(network: "Network", family: int, point: int, hook: Hook) -> None:
-    """Enter a hook, after those of its priority. Raises E2BIG if there are too many at the point, MemoryError, with
-    nothing done.
-    """
-    before = hooks_of(network, family)
-    if before is not None and len(before.lists[point]) >= _MOST_HOOKS:
-        raise Errno(E2BIG)
+    """Enter a hook, after those of its priority. Raises MemoryError, with nothing done."""
     hooks = _use(network, family)
     entries = hooks.lists[point]
     at = len(entries)

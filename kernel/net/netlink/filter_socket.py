@@ -64,7 +64,7 @@ class Batch:
 class BatchingSubsystem(Subsystem):
     """A subsystem that takes batches. Base class."""
 
-    def begin(self, network: Network, port: int, generation: int) -> Batch:
+    def begin(self, first: Request, generation: int) -> Batch:
         """Begin a batch, for a program that knows this generation (0: any). Sleeps while there is another one in the
         network. Raises ERESTART, MemoryError.
         """
@@ -160,7 +160,7 @@ class FilterSocket(RequestSocket):
         try:
             told = find_attribute(first.raw, HEADER_SIZE + HEADER, _GENERATION)
             generation = span_of(told).load_be32(0) if len(told) >= 4 else 0
-            batch = subsystem.begin(self.network, self.port, generation)
+            batch = subsystem.begin(first, generation)
         except Errno as failure:
             self.acknowledge(first, failure.code, 0)
             return

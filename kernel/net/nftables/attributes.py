@@ -11,6 +11,7 @@ from kernel.net.netlink.filter_socket import MISTAKE
 from kernel.net.netlink.messages import MessageWriter, aligned
 
 LIST_ELEMENT: Final = 1  # NFTA_LIST_ELEM
+ANY_KIND: Final = -1
 _HEADER: Final = 4
 _TYPE_MASK: Final = 0x3FFF
 _WORD: Final = 0xFFFF_FFFF
@@ -117,7 +118,7 @@ class Attributes:
         return value
 
     def elements(self, kind: int = LIST_ELEMENT) -> "list[Attributes]":
-        """The lists of attributes that stand here as attributes of one type. Raises EINVAL for another type,
+        """The lists of attributes that stand here as attributes of one type, or of any. Raises EINVAL for another type,
         MemoryError.
         """
         span = span_of(self.raw)
@@ -127,7 +128,7 @@ class Attributes:
             length = span.load_u16(at)
             if length < _HEADER or length > self.end - at:
                 break
-            if span.load_u16(at + 2) & _TYPE_MASK != kind:
+            if kind != ANY_KIND and span.load_u16(at + 2) & _TYPE_MASK != kind:
                 MISTAKE.place = at
                 raise Errno(EINVAL)
             found.append(Attributes(self.raw, at + _HEADER, at + length))

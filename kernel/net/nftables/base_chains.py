@@ -8,11 +8,13 @@ Context: batches, and the end of networks; nothing sleeps.
 
 from typing import Final
 
-from kernel.lang import ENOENT, Errno, final
-from kernel.net.link.hooks import Hook, register_hook, unregister_hook
+from kernel.lang import E2BIG, ENOENT, Errno, final
+from kernel.net.link.hooks import Hook, hooks_of, register_hook, unregister_hook
 from kernel.net.link.network import Network
 from kernel.net.nftables.evaluate import ChainHook
 from kernel.net.nftables.model import TABLE_DORMANT, TYPE_NAT, Chain, Firewall, Table, families_of
+
+_MOST_HOOKS: Final = 1024  # at a point, as on Linux
 
 
 class NatChains:
@@ -42,7 +44,9 @@ NAT: Final = NatPlace()
 
 
 def register_chain(network: Network, firewall: Firewall, table: Table, chain: Chain) -> None:
-    """Have packets go through a base chain, unless its table sleeps. Raises MemoryError, with nothing done."""
+    """Have packets go through a base chain, unless its table sleeps. Raises E2BIG where too many look already,
+    MemoryError, with nothing done.
+    """
     base = chain.base
     if base is None or chain.hook is not None or table.next_flags & TABLE_DORMANT != 0:
         return
@@ -54,6 +58,9 @@ def register_chain(network: Network, firewall: Firewall, table: Table, chain: Ch
             if base.kind == TYPE_NAT:
                 NAT.chains.enter(network, family, base.point, hook)
             else:
+                hooks = hooks_of(network, family)
+                if hooks is not None and len(hooks.lists[base.point]) >= _MOST_HOOKS:
+                    raise Errno(E2BIG)
                 register_hook(network, family, base.point, hook)
             done += 1
     except (Errno, MemoryError):

@@ -8,6 +8,7 @@ first.
 Context: batches hold the firewall's lock, and sleep.
 """
 
+from collections import deque
 from typing import Final
 
 from kernel.lang import EINVAL, EMLINK, ENOENT, Errno, final
@@ -48,10 +49,11 @@ class Step:
 class Batch:
     """The changes so far."""
 
-    def __init__(self, network: Network, firewall: Firewall, port: int) -> None:
-        self.network: Network = network
+    def __init__(self, first: Request, firewall: Firewall) -> None:
+        self.first: Request = first  # by which it begins
+        self.network: Network = first.network
         self.firewall: Firewall = firewall
-        self.port: int = port  # of the socket that sends it
+        self.port: int = first.port  # of the socket that sends it
         self.steps: list[Step] = []
         self.chains: dict[Chain, bool] = {}  # whose rules have changed
         self.sets: dict[DataSet, bool] = {}  # whose elements have changed
@@ -77,7 +79,7 @@ class Batch:
             raise
 
     def commit(self) -> None:
-        """Raises EINVAL, EMLINK, EOPNOTSUPP, MemoryError: then `abort` follows."""
+        """Raises EINVAL, EMLINK, EOPNOTSUPP, E2BIG, MemoryError: then `abort` follows."""
         if len(self.steps) == 0:
             return
         for made in self.new_sets:
@@ -166,9 +168,10 @@ def _drop_undone(chain: Chain) -> None:
         if rules[i].absent != NOWHERE:
             rules[kept] = rules[i]
             kept += 1
+        pace(_FILTER_COST)
     while len(rules) > kept:
         rules.pop()
-    pace(len(rules) * _FILTER_COST)
+        pace(_FILTER_COST)
 
 
 class Loading:
@@ -184,7 +187,7 @@ class Loading:
         found = self.table.sets.find(attributes.text(name_kind, NAME_LIMIT), self.generation)
         if found is None and attributes.has(number_kind):
             number = attributes.be32(number_kind)
-            for made in self.batch.new_sets:
+            for made in reversed(self.batch.new_sets):  # it is the last one, as a rule
                 if made.number == number and made.is_in(self.generation) and made.table is self.table:
                     return made
         if found is None or not isinstance(found, DataSet):
@@ -238,11 +241,37 @@ _NUMBER: Final = CheckNumber()
 
 @final
 class Visit:
-    """A chain that is to be looked at, so deep in jumps."""
+    """A chain whose rules are being looked at, so deep in jumps."""
 
     def __init__(self, chain: Chain, depth: int) -> None:
         self.chain: Chain = chain
         self.depth: int = depth
+        self.rules: list[Rule] = list(chain.rules)
+        self.rule: int = 0  # the next one …
+        self.expression: int = 0  # … and its next expression
+        self.waiting: deque[Chain] = deque()  # where the last expression leads to
+
+    def next_target(self, base: Chain, family: int, generation: int) -> Chain | None:
+        """Look at expressions, until one leads to another chain; None at the end. Raises EOPNOTSUPP, MemoryError.
+        Sleeps.
+        """
+        while True:
+            if len(self.waiting) > 0:
+                return self.waiting.popleft()
+            if self.rule >= len(self.rules):
+                return None
+            rule = self.rules[self.rule]
+            if not rule.is_in(generation) or self.expression >= len(rule.expressions):
+                self.rule += 1
+                self.expression = 0
+                pace(_RULE_COST)
+                continue
+            expression = rule.expressions[self.expression]
+            self.expression += 1
+            expression.check(base, family)
+            for target in expression.targets(generation):
+                self.waiting.append(target)
+            pace(_RULE_COST)
 
 
 def _check(table: Table, generation: int) -> None:
@@ -257,22 +286,20 @@ def _check(table: Table, generation: int) -> None:
 
 
 def _check_from(base: Chain, family: int, generation: int) -> None:
+    """As a packet goes: so the first mistake is the one that Linux finds."""
     number = _NUMBER.take()
-    waiting: list[Visit] = [Visit(base, 0)]
-    while len(waiting) > 0:
-        visit = waiting.pop()
-        chain = visit.chain
-        if visit.depth >= DEPTH:
-            raise Errno(EMLINK)
-        if chain.checked_for == number and chain.checked_depth >= visit.depth:
+    way: list[Visit] = [Visit(base, 0)]
+    while len(way) > 0:
+        visit = way[len(way) - 1]
+        target = visit.next_target(base, family, generation)
+        if target is None:
+            way.pop()
             continue
-        chain.checked_for = number
-        chain.checked_depth = visit.depth
-        for rule in list(chain.rules):
-            if not rule.is_in(generation):
-                continue
-            for expression in rule.expressions:
-                expression.check(base, family)
-                for target in expression.targets(generation):
-                    waiting.append(Visit(target, visit.depth + 1))
-            pace(_RULE_COST)
+        depth = visit.depth + 1
+        if depth >= DEPTH:
+            raise Errno(EMLINK)
+        if target.checked_for == number and target.checked_depth >= depth:
+            continue
+        target.checked_for = number
+        target.checked_depth = depth
+        way.append(Visit(target, depth))

@@ -6,6 +6,7 @@ Context: batches; dumps hold the firewall's lock as well.
 from typing import Final
 
 from kernel.lang import EBUSY, EEXIST, EINVAL, ENOENT, EOPNOTSUPP, Errno
+from kernel.lib.pace import pace
 from kernel.mm.keeping import check_room_to_keep
 from kernel.net.link.hooks import OUTPUT, POINTS, PRIORITY_CONNECTIONS
 from kernel.net.netlink.messages import NLM_F_EXCL, NLM_F_REPLACE, MessageWriter
@@ -27,7 +28,7 @@ from kernel.net.nftables.model import (
 )
 from kernel.net.nftables.removal import delete_chain, delete_rules
 from kernel.net.nftables.shown import CHAIN_TYPES, count_uses, put_chain
-from kernel.net.nftables.steps import ChangeChain, NewChain, RenameChain, set_counters
+from kernel.net.nftables.steps import ChangeChain, NewChain, RenameChain
 
 _HANDLE: Final = 2
 _NAME: Final = 3
@@ -43,6 +44,10 @@ _HOOK_POINT: Final = 1
 _HOOK_PRIORITY: Final = 2
 _HOOK_DEVICE: Final = 3
 _HOOK_DEVICES: Final = 4
+
+_COUNTER_BYTES: Final = 1
+_COUNTER_PACKETS: Final = 2
+_RENAME_COST: Final = 30  # instructions, for each chain
 
 _BASE: Final = 1
 _TYPE_LIMIT: Final = 31
@@ -118,7 +123,10 @@ def _make(message: Message, batch: Batch, table: Table, policy: int) -> None:
     if len(chain.userdata) > USERDATA_LIMIT:
         raise Errno(EINVAL)
     if attributes.has(_COUNTERS):
-        set_counters(chain, attributes.nested(_COUNTERS))
+        counters = _counters_in(attributes)
+        chain.has_counters = True
+        chain.packets = counters.be64(_COUNTER_PACKETS)
+        chain.bytes = counters.be64(_COUNTER_BYTES)
     chain.absent = batch.firewall.cursor
     chain.handle = table.take_handle()
     step = NewChain(message.request, batch, table, chain)
@@ -126,6 +134,14 @@ def _make(message: Message, batch: Batch, table: Table, policy: int) -> None:
     chain.table = table
     batch.add_made(step)
     batch.new_chains.append(chain)
+
+
+def _counters_in(attributes: Attributes) -> Attributes:
+    """Raises EINVAL."""
+    counters = attributes.nested(_COUNTERS)
+    if not counters.has(_COUNTER_BYTES) or not counters.has(_COUNTER_PACKETS):
+        raise Errno(EINVAL)
+    return counters
 
 
 def _read_hook(attributes: Attributes) -> BasePart:
@@ -183,16 +199,20 @@ def _change(message: Message, batch: Batch, table: Table, chain: Chain, policy: 
         if table.chains.find(name, batch.generation) is not None:
             attributes.blame(_NAME)
             raise Errno(EEXIST)
+        pace(table.chains.count * _RENAME_COST)
         rename = RenameChain(message.request, table, chain)
         batch.add(rename)
         table.chains.rename(chain, name)
-    counters = attributes.nested(_COUNTERS) if attributes.has(_COUNTERS) else None
+    counters = _counters_in(attributes) if attributes.has(_COUNTERS) else None
     if counters is not None and chain.base is None:
         raise Errno(EOPNOTSUPP)
     if policy < 0 and counters is None:
         return
     step = ChangeChain(message.request, table, chain)
-    step.counters = counters
+    if counters is not None:
+        step.sets_counters = True
+        step.packets = counters.be64(_COUNTER_PACKETS)
+        step.bytes = counters.be64(_COUNTER_BYTES)
     batch.add(step)  # what follows cannot leave anything half done: a policy is the present one until the end
     if policy >= 0:
         chain.next_policy = policy

@@ -9,7 +9,7 @@ from kernel.lang import EBUSY, EEXIST, EINVAL, ENOENT, EOPNOTSUPP, ERANGE, Errno
 from kernel.lib.pace import pace
 from kernel.mm.keeping import check_room_to_keep
 from kernel.net.netlink.messages import NLM_F_EXCL, MessageWriter
-from kernel.net.nftables.attributes import Attributes
+from kernel.net.nftables.attributes import ANY_KIND, Attributes
 from kernel.net.nftables.batch import Batch, Loading
 from kernel.net.nftables.expression import Stateful
 from kernel.net.nftables.lookups import MOST_TIMEOUT_MS, load_expressions
@@ -71,7 +71,7 @@ def new_elements(message: Message, batch: Batch) -> None:
     if owner.uses > 0 and owner.flags & (SET_CONSTANT | SET_ANONYMOUS) != 0:
         raise Errno(EBUSY)
     batch.sets[owner] = True
-    for each in attributes.nested(_ELEMENTS).elements():
+    for each in attributes.nested(_ELEMENTS).elements(ANY_KIND):
         try:
             _add(message, batch, loading, owner, each)
         except (Errno, MemoryError):
@@ -202,10 +202,11 @@ def delete_elements(message: Message, batch: Batch) -> None:
     batch.sets[owner] = True
     if not attributes.has(_ELEMENTS):
         for element in owner.all_in(batch.generation):
-            _delete(message, batch, table, owner, element)
+            if element.is_in(batch.generation):  # or its time was up meanwhile
+                _delete(message, batch, table, owner, element)
             pace(_ELEMENT_COST)
         return
-    for each in attributes.nested(_ELEMENTS).elements():
+    for each in attributes.nested(_ELEMENTS).elements(ANY_KIND):
         wanted = _read(loading, owner, each)
         found = owner.find(wanted.key, wanted.last, wanted.flags, batch.generation, monotonic_ns())
         if found is None:
@@ -232,7 +233,7 @@ def get_elements(message: Message, firewall: Firewall, writer: MessageWriter) ->
     if not attributes.has(_ELEMENTS):
         raise Errno(EINVAL)
     now_ns = monotonic_ns()
-    for each in attributes.nested(_ELEMENTS).elements():
+    for each in attributes.nested(_ELEMENTS).elements(ANY_KIND):
         key = each.nested(_KEY).payload(1)
         flags = each.be32(_FLAGS)
         if len(key) != owner.key_length and flags & ELEMENT_CATCH_ALL == 0:

@@ -1,8 +1,8 @@
 """A packet goes through a base chain: its rules in turn, and the chains that they jump to.
 
-Work is bounded as on Linux: jumps go sixteen deep at most, and batches that would make a circle are refused, so each
-rule is seen a bounded number of times. What it takes is counted (`spend`), so that whoever sends much takes its safe
-points.
+Work is bounded: jumps go sixteen deep at most, and batches that would make a circle are refused. But each of the
+sixteen may be taken many times, so what rules and look-ups take is counted as well, and a packet that costs more than
+`MOST_WORK` at one point is dropped. Whoever sends much takes its safe points sooner (`spend`).
 
 Context: thread context; nothing sleeps. May raise MemoryError: the packet is dropped.
 """
@@ -18,6 +18,7 @@ from kernel.net.nftables.model import ACCEPT, DROP, TYPE_ROUTE, Chain, Firewall,
 from kernel.time import monotonic_ns
 
 DEPTH: Final = 16  # NFT_JUMP_STACK_SIZE
+MOST_WORK: Final = 50_000_000  # instructions, at one point: more than 200,000 rules
 _STOLEN: Final = 2
 _EXPRESSION_COST: Final = 60  # instructions
 _RULE_COST: Final = 30
@@ -40,7 +41,8 @@ def run_chain(chain: Chain, run: Run) -> None:
     at = 0
     frames: Frame | None = None
     depth = 0
-    work = 0
+    place = run.place
+    before = place.work
     while True:
         if at >= len(rules):
             if frames is None:
@@ -53,12 +55,16 @@ def run_chain(chain: Chain, run: Run) -> None:
         rule = rules[at]
         at += 1
         run.verdict = CONTINUE
-        work += _RULE_COST
+        work = _RULE_COST
         for expression in rule.expressions:
             work += _EXPRESSION_COST
             expression.evaluate(run)
             if run.verdict != CONTINUE:
                 break
+        place.work += work
+        if place.work > MOST_WORK:
+            run.verdict = DROP
+            break
         verdict = run.verdict
         if verdict == CONTINUE or verdict == BREAK:
             run.verdict = CONTINUE
@@ -80,7 +86,7 @@ def run_chain(chain: Chain, run: Run) -> None:
             rules = target.active
             at = 0
         run.verdict = CONTINUE
-    spend(work)
+    spend(place.work - before)
 
 
 @final

@@ -83,6 +83,7 @@ class Lookup(SetUser):
 
     def evaluate(self, run: Run) -> None:
         found = self.found
+        run.place.work += found.effort()
         element = found.look_up(run.span(self.key, found.key_length), run.generation, run.now_ns)
         if (element is None) != (self.flags & _INVERTED != 0):
             run.stop()
@@ -178,7 +179,7 @@ class DynamicSet(SetUser):
         key = run.span(self.key, found.key_length)
         element = found.look_up_own(key, run.generation, run.now_ns)
         if self.operation == _OP_DELETE:
-            if element is None or element.absent != 0:
+            if element is None or element.absent != 0 or found.absent != 0:
                 run.stop()
             else:
                 found.remove(element)
@@ -372,6 +373,7 @@ class ObjectMap(SetUser):
 
     def evaluate(self, run: Run) -> None:
         found = self.found
+        run.place.work += found.effort()
         element = found.look_up(run.span(self.key, found.key_length), run.generation, run.now_ns)
         named = None if element is None else element.object
         if named is None:

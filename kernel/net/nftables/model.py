@@ -237,28 +237,13 @@ class Table(Versioned):
 
 
 @final
-class TableNumber:
-    """Numbers tables; they are the machine's."""
-
-    def __init__(self) -> None:
-        self.last: int = 0
-
-    def take(self) -> int:
-        """A number that no other table has had."""
-        self.last += 1
-        return self.last
-
-
-TABLE_NUMBER: Final = TableNumber()
-
-
-@final
 class Firewall(Part):
     """That of a network."""
 
     def __init__(self) -> None:
         super().__init__()
         self.tables: list[Table] = []
+        self.last_table: int = 0  # the number of the last one
         self.cursor: int = 1  # the generation that packets see, a bit: 1 or 2
         self.generation: int = 1  # the number that programs know
         self.lock: Mutex = Mutex()

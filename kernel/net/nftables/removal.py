@@ -10,7 +10,7 @@ from kernel.net.netlink.messages import Request
 from kernel.net.nftables.batch import Batch
 from kernel.net.nftables.lookups import SetUser
 from kernel.net.nftables.model import Chain, Rule, StatefulObject, Table
-from kernel.net.nftables.sets import SET_ANONYMOUS, DataSet
+from kernel.net.nftables.sets import SET_ANONYMOUS, DataSet, Element
 from kernel.net.nftables.steps import DeleteChain, DeleteObject, DeleteRule, DeleteSet, DeleteTable
 
 _RULE_COST: Final = 300  # instructions
@@ -41,10 +41,11 @@ def delete_rule(request: Request, batch: Batch, table: Table, chain: Chain, rule
 
 def delete_set(request: Request, batch: Batch, table: Table, gone: DataSet) -> None:
     """Delete a set that nobody uses. Raises MemoryError."""
-    elements = gone.all_in(batch.generation)
+    elements: list[Element] = []
     batch.add(DeleteSet(request, batch, table, gone, elements))
-    gone.absent |= batch.generation
-    for element in elements:
+    gone.absent |= batch.generation  # from here on nobody else takes elements out
+    for element in gone.all_in(batch.generation):
+        elements.append(element)
         element.release()
         pace(_ELEMENT_COST)
 

@@ -21,7 +21,7 @@ from kernel.net.nftables.batch import Batch, Loading
 from kernel.net.nftables.chains import find_chain
 from kernel.net.nftables.expression import Expression, Stateful, finish_all, start_all
 from kernel.net.nftables.message import DESTROY_RULE, NEW_RULE, RESET_RULE, USERDATA_LIMIT, Message
-from kernel.net.nftables.model import NAME_LIMIT, Chain, Firewall, Rule, Table
+from kernel.net.nftables.model import NAME_LIMIT, NOWHERE, Chain, Firewall, Rule, Table
 from kernel.net.nftables.removal import delete_rule
 from kernel.net.nftables.removal import delete_rules as delete_all_rules
 from kernel.net.nftables.shown import position_of, put_rule
@@ -93,10 +93,13 @@ def _enter(
     batch.linking = message.request
     if replaced is not None:
         delete_rule(message.request, batch, table, chain, replaced)
+    if rule.number >= 0:
+        batch.new_rules[rule.number] = rule
     chain.by_handle[rule.handle] = rule
     try:
         chain.rules.insert(at, rule)
     except MemoryError:
+        rule.absent = NOWHERE
         step.forget()
         raise
     for expression in rule.expressions:
@@ -107,8 +110,6 @@ def _enter(
         step.withdraw()
         chain.rules.remove(rule)
         raise
-    if rule.number >= 0:
-        batch.new_rules[rule.number] = rule
 
 
 def _chain_of(message: Message, loading: Loading) -> Chain:

@@ -10,7 +10,8 @@ another one.
 
 Invariants: an element is in `by_key` under its key; `count` is what is there in the next generation. Beginnings and
 ends alternate in `order`, in each generation.
-Context: batches, and packets that add to the set (`dynset`); nothing sleeps but `prepare`.
+Context: batches, and packets that add to the set (`dynset`); nothing sleeps but `prepare`,
+`check_overlap` and `all_in`.
 """
 
 from collections import deque
@@ -198,6 +199,10 @@ class DataSet(NamedSet):
             found = _present(self.catch_all, generation, now_ns)
         return found
 
+    def effort(self) -> int:
+        """About how many instructions a look-up takes at most, where that is not next to nothing."""
+        return len(self.active) * _TRY_COST if self.has_ranges() else 0
+
     def look_up_own(self, key: Span[u8], generation: int, now_ns: int) -> Element | None:
         """The same in a plain set, and not the one for all other keys."""
         return _present(self.by_key.get(key.to_bytes()), generation, now_ns)
@@ -214,7 +219,6 @@ class DataSet(NamedSet):
 
     def _match(self, key: Span[u8], generation: int, now_ns: int) -> Element | None:
         """The element whose ranges a key lies in."""
-        spend(len(self.active) * _TRY_COST)
         for element in self.active:
             if _contains(self.fields, element, key) and not element.is_expired(now_ns):
                 return element
@@ -244,10 +248,10 @@ class DataSet(NamedSet):
             raise Errno(ENFILE)
 
     def check_overlap(self, element: Element, generation: int) -> None:
-        """An element that is not there yet may come in. Raises EEXIST."""
+        """An element that is not there yet may come in. Sleeps; raises EEXIST."""
         if self.has_ranges():
-            spend(len(self.order) * _TRY_COST)
             for other in self.order:
+                pace(_TRY_COST)
                 if other.is_in(generation) and _overlaps(self.fields, element, other):
                     raise Errno(EEXIST)
         if not self.has_intervals() or element.flags & ELEMENT_CATCH_ALL != 0:

@@ -261,8 +261,8 @@ def put_object(writer: MessageWriter, kind: int, table: Table, shown: StatefulOb
     begin(writer, kind, table.family, firewall.generation)
     put_text(writer, _OWNER, table.name)
     put_text(writer, _OBJECT_NAME, shown.title)
-    put32(writer, _OBJECT_TYPE, shown.kind)
     put64(writer, _OBJECT_HANDLE, shown.handle)
+    put32(writer, _OBJECT_TYPE, shown.kind)
     if kind == NEW_OBJECT:
         put32(writer, _OBJECT_USE, shown.uses)
         data = writer.begin_attribute(_OBJECT_DATA)

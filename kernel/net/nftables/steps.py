@@ -3,11 +3,8 @@
 Context: batches, which hold the firewall's lock; nothing sleeps.
 """
 
-from typing import Final
-
 from kernel.lang import final
 from kernel.net.netlink.messages import MessageWriter, Request
-from kernel.net.nftables.attributes import Attributes
 from kernel.net.nftables.base_chains import unregister_chain
 from kernel.net.nftables.batch import Batch, Step
 from kernel.net.nftables.expression import finish_all
@@ -46,9 +43,6 @@ from kernel.net.nftables.shown import (
     put_set,
     put_table,
 )
-
-_COUNTER_BYTES: Final = 1
-_COUNTER_PACKETS: Final = 2
 
 
 @final
@@ -149,13 +143,16 @@ class ChangeChain(Step):
         super().__init__(request)
         self.table: Table = table
         self.chain: Chain = chain
-        self.counters: Attributes | None = None
+        self.sets_counters: bool = False
+        self.packets: int = 0
+        self.bytes: int = 0
 
     def complete(self) -> None:
         chain = self.chain
-        counters = self.counters
-        if counters is not None:
-            set_counters(chain, counters)
+        if self.sets_counters:
+            chain.has_counters = True
+            chain.packets = self.packets
+            chain.bytes = self.bytes
 
     def undo(self) -> None:
         self.chain.next_policy = self.chain.policy
@@ -173,9 +170,12 @@ class RenameChain(Step):
         self.table: Table = table
         self.chain: Chain = chain
         self.old_name: bytes = chain.name
+        self.old_names: dict[bytes, list[Chain]] = table.chains.by_name
 
     def undo(self) -> None:
-        self.table.chains.rename(self.chain, self.old_name)
+        """What came after it is undone, so the names are those that they were."""
+        self.table.chains.by_name = self.old_names
+        self.chain.name = self.old_name
 
     def report(self, writer: MessageWriter, firewall: Firewall) -> None:
         put_chain(writer, NEW_CHAIN, self.table, self.chain, firewall)
@@ -201,13 +201,6 @@ class DeleteChain(Step):
 
     def report(self, writer: MessageWriter, firewall: Firewall) -> None:
         put_chain(writer, DELETE_CHAIN, self.table, self.chain, firewall)
-
-
-def set_counters(chain: Chain, counters: Attributes) -> None:
-    """A base chain counts from here on. Raises ERANGE."""
-    chain.has_counters = True
-    chain.bytes = counters.be64(_COUNTER_BYTES)
-    chain.packets = counters.be64(_COUNTER_PACKETS)
 
 
 @final

@@ -11,7 +11,14 @@ from kernel.lib.pace import pace
 from kernel.net.link.network import Network
 from kernel.net.netlink import filter_socket
 from kernel.net.netlink.filter_socket import BatchingSubsystem, check_generation
-from kernel.net.netlink.messages import NLM_F_DUMP, MessageWriter, Request
+from kernel.net.netlink.messages import (
+    NLM_F_APPEND,
+    NLM_F_CREATE,
+    NLM_F_DUMP,
+    NLM_F_EXCL,
+    MessageWriter,
+    Request,
+)
 from kernel.net.netlink.socket import (
     NETLINK_NETFILTER,
     Datagram,
@@ -130,8 +137,10 @@ class Changes(filter_socket.Batch):
 
     def commit(self) -> None:
         self.batch.commit()
-        if len(self.batch.steps) > 0:
-            _tell(self.batch)
+        try:
+            if len(self.batch.steps) > 0:
+                _tell(self.batch)
+        finally:
             self.batch.steps.clear()  # nothing is left that could be undone
 
     def culprit(self) -> Request | None:
@@ -157,26 +166,36 @@ def _tell(batch: Batch) -> None:
         for step in batch.steps:
             request = step.request
             if is_heard:
-                heard.answer_to(request.sequence, batch.port, 0)
+                heard.answer_to(request.sequence, batch.port, _flags_of(request))
                 step.report(heard, batch.firewall)
                 if len(heard.data) > _LARGEST_NOTICE:
                     multicast(network, NETLINK_NETFILTER, GROUP, bytes(heard.data), 0, None)
                     heard = MessageWriter()
             if request.has(NLM_F_ECHO):
-                echo.answer_to(request.sequence, batch.port, 0)
+                echo.answer_to(request.sequence, batch.port, _flags_of(request))
                 step.report(echo, batch.firewall)
                 if len(echo.data) > _LARGEST_NOTICE:
                     _send_back(batch, echo)
                     echo = MessageWriter()
             pace(_REPORT_COST)
+        first = batch.first
+        if first.has(NLM_F_ECHO):
+            echo.answer_to(first.sequence, batch.port, 0)
+            _put_generation(echo, batch.firewall)
         if is_heard:
-            heard.answer_to(0, 0, 0)
+            heard.answer_to(first.sequence, batch.port, 0)
             _put_generation(heard, batch.firewall)
             multicast(network, NETLINK_NETFILTER, GROUP, bytes(heard.data), 0, None)
         if len(echo.data) > 0:
             _send_back(batch, echo)
     except MemoryError:
         report_overrun(network, NETLINK_NETFILTER, GROUP)
+
+
+def _flags_of(request: Request) -> int:
+    """What listeners are told of how a message asked."""
+    told = NLM_F_CREATE | NLM_F_EXCL
+    return request.flags & (told | NLM_F_APPEND if request.kind & 0xFF == NEW_RULE else told)
 
 
 def _send_back(batch: Batch, writer: MessageWriter) -> None:
@@ -201,12 +220,12 @@ class Tables(BatchingSubsystem):
     def wants_dump(self, request: Request) -> bool:
         return request.flags & NLM_F_DUMP == NLM_F_DUMP
 
-    def begin(self, network: Network, port: int, generation: int) -> filter_socket.Batch:
-        firewall = firewall_of(network)
+    def begin(self, first: Request, generation: int) -> filter_socket.Batch:
+        firewall = firewall_of(first.network)
         firewall.lock.acquire_unless_dying()
         try:
             check_generation(generation, firewall.generation)
-            return Changes(Batch(network, firewall, port))
+            return Changes(Batch(first, firewall))
         except (Errno, MemoryError):
             firewall.lock.release()
             raise

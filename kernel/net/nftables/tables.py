@@ -11,7 +11,7 @@ from kernel.net.link.hooks import FAMILY_IP4, FAMILY_IP6
 from kernel.net.netlink.messages import NLM_F_EXCL, NLM_F_REPLACE, MessageWriter
 from kernel.net.nftables.batch import Batch
 from kernel.net.nftables.message import DESTROY_TABLE, NEW_TABLE, NLM_F_NONRECURSIVE, USERDATA_LIMIT, Message
-from kernel.net.nftables.model import FAMILY_INET, NAME_LIMIT, TABLE_DORMANT, TABLE_NUMBER, Firewall, Table
+from kernel.net.nftables.model import FAMILY_INET, NAME_LIMIT, TABLE_DORMANT, Firewall, Table
 from kernel.net.nftables.removal import delete_whole_table
 from kernel.net.nftables.shown import put_table
 from kernel.net.nftables.steps import NewTable, TableFlags
@@ -48,7 +48,8 @@ def new_table(message: Message, batch: Batch) -> None:
             table.next_flags = flags
         return
     check_room_to_keep()
-    table = Table(family, name, TABLE_NUMBER.take())
+    firewall.last_table += 1
+    table = Table(family, name, firewall.last_table)
     table.absent = firewall.cursor
     table.flags = flags
     table.next_flags = flags

@@ -342,7 +342,6 @@ int main(void) {
     begin();
     rule("in", NLM_F_CREATE); decide(NF_ACCEPT, 0); rule_end();
     rule("nowhere", NLM_F_CREATE); decide(NF_ACCEPT, 0); rule_end();
-    rule("in", NLM_F_CREATE); expression("nonsense"); expression_end(); rule_end();
     rule("in", 0); decide(NF_ACCEPT, 0); rule_end();
     commit("a batch that fails");
     try_datagram("127.0.0.1", port);
@@ -383,6 +382,7 @@ int main(void) {
     try_datagram("127.0.0.1", port);
 
     begin(); change(NFT_MSG_DELTABLE, 0); text(NFTA_TABLE_NAME, "t"); done(); change(NFT_MSG_DELTABLE, 0); text(NFTA_TABLE_NAME, "t"); done(); commit("twice");
+    begin(); rule("in", NLM_F_CREATE); expression("nonsense"); expression_end(); rule_end(); commit("an expression that there is not");
     begin(); change(NFT_MSG_DELTABLE, 0); text(NFTA_TABLE_NAME, "t"); done(); commit("delete");
     list("tables", NFT_MSG_GETTABLE, 0, 0);
     try_datagram("127.0.0.1", port);
