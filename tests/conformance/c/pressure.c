@@ -196,6 +196,20 @@ static void of_removed(void)
 	show_end(child);
 }
 
+/* Nothing is left of what others have waited for. */
+static void at_rest(void)
+{
+	static const char *const names[] = { "/proc/pressure/cpu", "/proc/pressure/memory", "/proc/pressure/io" };
+	unsigned long long before[3], after[3], full;
+	for (int i = 0; i < 3; i++)
+		totals(names[i], &before[i], &full);
+	sleep_ms(400);
+	for (int i = 0; i < 3; i++) {
+		totals(names[i], &after[i], &full);
+		CHECK(after[i] - before[i] < 250000);
+	}
+}
+
 int main(void)
 {
 	look("/proc/pressure/cpu");
@@ -209,5 +223,6 @@ int main(void)
 	of_groups();
 	of_removed();
 	unmount_groups();
+	at_rest();
 	return 0;
 }
