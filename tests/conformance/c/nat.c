@@ -33,6 +33,7 @@ static void list(const char *what)
 static void rules(void)
 {
 	inside(router);
+	n_family = NFPROTO_INET;
 	n_begin();
 	n_table();
 	n_chain("out", "nat", NF_INET_POST_ROUTING, 100, NF_ACCEPT);
