@@ -11,7 +11,7 @@ Context: thread context; nothing sleeps.
 
 from typing import TYPE_CHECKING, Final
 
-from kernel.lang import EEXIST, EINVAL, ENETDOWN, ENFILE, Errno, final, noraise
+from kernel.lang import EBUSY, EEXIST, EINVAL, ENETDOWN, ENFILE, Errno, final, noraise
 from kernel.lib.bus import BusDevice
 from kernel.net.link.packet import CHECKSUM_PARTIAL, Packet
 from kernel.net.link.part import Part
@@ -226,7 +226,7 @@ def watch_devices_first(watcher: DeviceWatcher) -> None:
 
 def register_device(device: NetworkDevice) -> None:
     """Enter a device, which is down, in its network, and give it an index there. A `%d` in its name becomes the first
-    free number. EEXIST for an index that is set and taken, or a name that is taken; ENFILE; MemoryError.
+    free number. EBUSY for an index that is set and taken, EEXIST for a name that is; ENFILE; MemoryError.
     """
     _enter_tables(device, device.network, device.name, device.index)
     told = 0
@@ -257,7 +257,7 @@ def check_room_for_device(network: "Network") -> None:
 
 def _enter_tables(device: NetworkDevice, network: "Network", name: bytes, index: int) -> None:
     """Enter a device in the tables of its network, which may be new to it, with a name and, if that is not 0, an index.
-    Raises EEXIST, ENFILE, EINVAL, MemoryError: then nothing has changed.
+    Raises EEXIST, EBUSY, ENFILE, EINVAL, MemoryError: then nothing has changed.
     """
     check_room_for_device(network)
     if b"%" in name:
@@ -267,7 +267,7 @@ def _enter_tables(device: NetworkDevice, network: "Network", name: bytes, index:
     if index == 0:
         index = _free_index(network)
     elif index in network.by_index:
-        raise Errno(EEXIST)
+        raise Errno(EBUSY)
     at = len(network.devices)
     while at > 0 and network.devices[at - 1].index > index:
         at -= 1

@@ -124,6 +124,10 @@ static void before_it_has_an_interface(void)
 	value = -1;
 	SHOW(ioctl(fd, TUNSETIFINDEX, &value));
 	value = 77;
+	value = 1;
+	SHOW(ioctl(fd, TUNSETIFINDEX, &value));
+	SHOW(set_interface(fd, "other", IFF_TUN));
+	value = 77;
 	SHOW(ioctl(fd, TUNSETIFINDEX, &value));
 	SHOW(lseek(fd, 0, SEEK_SET));
 	SHOW(pread(fd, buffer, 1, 0));
@@ -434,6 +438,86 @@ static void tap_frames(void)
 	close(fd);
 }
 
+static unsigned next_random(void)
+{
+	static unsigned state = 12345;
+	state ^= state << 13;
+	state ^= state >> 17;
+	return state ^= state << 5;
+}
+
+/* Headers of offload that lie about a segment of TCP: it is bridged, or forwarded, and nothing breaks. */
+static void lie(int fd, size_t link, const char *to)
+{
+	static unsigned char packet[10 + 14 + 6000];
+	struct virtio_net_hdr *front = (struct virtio_net_hdr *)packet;
+	for (int i = 0; i < 3000; i++) {
+		size_t length = 40 + next_random() % (i % 3 ? 100 : 5000);
+		memset(packet, 0, sizeof packet);
+		memcpy(packet + 10, "\2\0\0\0\0\7\2\0\0\0\0\10\10\0", link);
+		struct iphdr *ip = (struct iphdr *)(packet + 10 + link);
+		size_t said = next_random() % 4 ? length : 20 + next_random() % (length - 20);
+		*ip = (struct iphdr){.ihl = 5, .version = 4, .tot_len = htons(said), .ttl = 64, .protocol = 6};
+		inet_pton(AF_INET, "10.9.0.2", &ip->saddr);
+		inet_pton(AF_INET, to, &ip->daddr);
+		ip->check = sum(ip, 20);
+		packet[10 + link + 20 + 12] = 0x50;
+		if (next_random() % 8 == 0)
+			packet[10 + link + next_random() % 34] = next_random();
+		front->flags = next_random() % 4;
+		front->gso_type = next_random() % 3 ? VIRTIO_NET_HDR_GSO_TCPV4 : next_random() % 2 * 0x80;
+		front->gso_size = next_random() % 4 ? 1 + next_random() % 2000 : next_random();
+		front->hdr_len = next_random() % 3 ? 0 : next_random() % 200;
+		front->csum_start = next_random() % 3 ? link + 20 : next_random() % (length + link);
+		front->csum_offset = next_random() % 3 ? 16 : next_random() % 40;
+		if (write(fd, packet, 10 + link + length) < 0 && errno != EINVAL)
+			printf("%s\n", error_name(errno));
+	}
+}
+
+static void lies(void)
+{
+	char buffer[7000];
+	int fd = new_file(0), in = new_file(0), out = new_file(O_NONBLOCK), value = 0;
+	MUST(set_interface(fd, "tap0", IFF_TAP | IFF_NO_PI | IFF_VNET_HDR));
+	MUST(set_interface(in, "tun0", IFF_TUN | IFF_NO_PI | IFF_VNET_HDR));
+	MUST(set_interface(out, "tun1", IFF_TUN | IFF_NO_PI | IFF_VNET_HDR));
+	new_link(NLM_F_CREATE | NLM_F_EXCL, "br0", "bridge");
+	MUST(ask());
+	MUST(new_pair("near", "far", -1));
+	const char *names[] = {"tap0", "near"};
+	for (int i = 0; i < 2; i++) {
+		link_header(RTM_NEWLINK, 0, 0, 0, 0);
+		add_text(IFLA_IFNAME, names[i]);
+		add_word(IFLA_MASTER, if_nametoindex("br0"));
+		MUST(ask());
+		MUST(turn(names[i], 1));
+	}
+	MUST(turn("far", 1));
+	MUST(turn("br0", 1));
+	MUST(give("tun0", "10.9.0.1", 24));
+	MUST(give("tun1", "10.11.0.1", 24));
+	MUST(turn("tun0", 1));
+	MUST(turn("tun1", 1));
+	int forwards = (int)MUST(open("/proc/sys/net/ipv4/ip_forward", O_WRONLY));
+	MUST(write(forwards, "1", 1));
+	lie(fd, 14, "10.8.0.9");
+	MUST(ioctl(out, TUNSETOFFLOAD, TUN_F_CSUM | TUN_F_TSO4));
+	lie(in, 0, "10.11.0.9");
+	MUST(ioctl(out, TUNSETOFFLOAD, 0));
+	lie(in, 0, "10.11.0.9");
+	while (read(out, buffer, sizeof buffer) > 0)
+		value++;
+	CHECK(value > 10);
+	MUST(write(forwards, "0", 1));
+	close(forwards);
+	close(out);
+	close(in);
+	close(fd);
+	MUST(delete_link("near"));
+	MUST(delete_link("br0"));
+}
+
 int main(void)
 {
 	int original = own_network();
@@ -446,6 +530,7 @@ int main(void)
 	queue_is_bounded();
 	offload();
 	tap_frames();
+	lies();
 	MUST(setns(original, CLONE_NEWNET));
 	return 0;
 }
