@@ -147,3 +147,14 @@ def test_headers_are_rewritten_with_their_sums(nft: Nft) -> None:
     nft.batch(nft.rule("in", right))
     ask()
     assert counted(nft) == [2, 2]
+
+
+@pytest.mark.parametrize(("address", "first"), [(HERE, b"\x4f"), (HERE, b"\x65"), (HERE6, b"\x40")])
+def test_packets_whose_rule_breaks_their_header_are_dropped(nft: Nft, address: bytes, first: bytes) -> None:
+    breaks = expression("immediate", be32(1, 1) + value(2, first)) + expression(
+        "payload", be32(5, 1) + be32(2, 1) + be32(3, 0) + be32(4, 1)
+    )
+    nft.batch(nft.table(), nft.chain("pre", PREROUTING, -150), nft.chain("in", INPUT))
+    nft.batch(nft.rule("pre", counter(), breaks), nft.rule("in", counter()))
+    send(9, address)
+    assert counted(nft) == [1, 0]
