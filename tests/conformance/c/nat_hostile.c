@@ -233,6 +233,10 @@ static void ip_header(int is_6, int outward, int protocol, int payload)
 	unsigned char inside6[16] = {0xfd, 1}, outside6[16] = {0xfd, 2}, gate6[16] = {0xfd, 2};
 	inside6[15] = outside6[15] = 2;
 	gate6[15] = 1;
+	if (outward && any(4) == 0) { /* to the router itself */
+		outside4[1] = outside4[3] = 1;
+		outside6[1] = outside6[15] = 1;
+	}
 	memset(frame, 0, sizeof frame);
 	length = (is_6 ? 40 : 20) + payload;
 	if (is_6) {
@@ -431,6 +435,51 @@ static void flood(int is_6, int count)
 	}
 }
 
+/* Requests of ctnetlink, broken at random. */
+static void requests(int count)
+{
+	static const int kinds[] = {IPCTNL_MSG_CT_NEW, IPCTNL_MSG_CT_NEW, IPCTNL_MSG_CT_NEW, IPCTNL_MSG_CT_GET, IPCTNL_MSG_CT_DELETE,
+				    IPCTNL_MSG_CT_GET_CTRZERO, 77};
+	static const int protocols[] = {1, 6, 17, 58, 99, 136};
+	static char answers[1 << 16];
+	inside(router);
+	int fd = ct_socket(0), news = ct_socket(7);
+	for (int i = 0; i < count; i++) {
+		int is_6 = any(2), protocol = protocols[any(6)], port = any(4), to = protocol == 1 ? 8 << 8 : protocol == 58 ? 128 << 8 : 80;
+		const char *a = is_6 ? "fd01::2" : "10.1.0.2", *b = is_6 ? "fd02::2" : "10.2.0.2";
+		ct_start(kinds[any(7)], any(2) ? NLM_F_CREATE : any(2) ? NLM_F_CREATE | NLM_F_EXCL : any(8) ? 0 : NLM_F_DUMP,
+			 any(8) ? is_6 ? AF_INET6 : AF_INET : any(256));
+		if (any(8))
+			ct_tuple(ORIGINAL, a, b, protocol, port, to);
+		if (any(8))
+			ct_tuple(REPLY, b, a, protocol, any(4) ? to : port, any(4) ? port : to);
+		if (any(4))
+			ct_u32(CTA_TIMEOUT, any(4) ? any(1000) : any(0xffffffff));
+		if (any(2))
+			ct_u32(CTA_STATUS, any(4) ? any(0x10) : any(0xffffffff));
+		if (any(4) == 0)
+			ct_u32(CTA_MARK, any(0xffffffff));
+		if (any(2)) {
+			struct rtattr *whole = ct_begin(CTA_PROTOINFO), *tcp = ct_begin(CTA_PROTOINFO_TCP);
+			ct_u8(CTA_PROTOINFO_TCP_STATE, any(12));
+			ct_end(tcp);
+			ct_end(whole);
+		}
+		int size = message.h.nlmsg_len - NLMSG_HDRLEN;
+		for (int n = any(3) ? 0 : any(5); n > 0; n--)
+			message.data[any(size)] = any(2) ? any(256) : any(20);
+		if (any(16) == 0)
+			message.h.nlmsg_len = NLMSG_HDRLEN + any(size + 1);
+		send(fd, &message, message.h.nlmsg_len, 0);
+		while (recv(fd, answers, sizeof answers, MSG_DONTWAIT) > 0)
+			;
+		while (recv(news, answers, sizeof answers, MSG_DONTWAIT) > 0)
+			;
+	}
+	close(fd);
+	close(news);
+}
+
 static long number_in(const char *name)
 {
 	char text[32] = "";
@@ -453,10 +502,12 @@ int main(void)
 	hardware(router, "outer", outer_hardware);
 	all_is_well("IPv4", 0);
 	all_is_well("IPv6", 1);
-	for (int round = 0; round < 2; round++)
+	for (int round = 0; round < 2; round++) {
+		requests(1500);
 		for (int is_6 = 0; is_6 < 2; is_6++)
 			for (int outward = 1; outward >= 0; outward--)
 				hostile(is_6, outward, 1000);
+	}
 	inside(router);
 	int fd = ct_socket(0);
 	ct_start(IPCTNL_MSG_CT_DELETE, 0, AF_UNSPEC);
