@@ -135,7 +135,7 @@ nft add element t timed '{ 1 timeout 1s, 2 timeout 1h }'; sleep 2; nft list set 
 nft flush set t nets; nft list set t nets; nft delete set t nets; nft list sets t
 nft add counter t hits; nft add limit t slow '{ rate 5/minute burst 9 packets; }'; nft list counters; nft list limits
 nft add rule t a counter name hits limit name slow; nft delete counter t hits; echo "status $?"
-nft list table t; nft delete table t; nft list ruleset
+nft list table t | sed 's/ expires [^ }]*//'; nft delete table t; nft list ruleset
 """,
     "packets": NETWORKS
     + """\
@@ -189,6 +189,7 @@ table ip nat {
 table ip filter {
     chain forward {
         type filter hook forward priority 0; policy drop;
+        tcp flags & syn == syn tcp option maxseg size set 1000
         ct state established,related accept
         iifname "v2" oifname "v3" accept
         ct status dnat accept
@@ -202,6 +203,10 @@ wait; cmp /tmp/got /tmp/sent && echo "the same"
 ip netns exec left nc -l -p 80 > /tmp/got & sleep 1
 echo through | ip netns exec right nc -w 3 10.2.0.1 8080; wait; cat /tmp/got
 ip netns exec middle nft list table ip nat | sed 's/bytes [0-9]*/bytes/'
+ip netns exec right nft -f - << 'END'
+table ip seen { chain c { type filter hook input priority 0; tcp dport 7003 tcp option maxseg size 1000 counter; }; }
+END
+echo x | ip netns exec left nc -w 1 10.2.0.2 7003; ip netns exec right nft list table ip seen
 for name in left middle right; do ip netns del $name; done
 """,
     "monitor": """\

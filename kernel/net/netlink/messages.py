@@ -30,6 +30,7 @@ NLM_F_APPEND: Final = 0x800
 NLM_F_DUMP: Final = 0x300
 
 _ATTRIBUTE_HEADER: Final = 4
+_LARGE_PART: Final = 4096  # bytes
 _TYPE_MASK: Final = 0x3FFF
 
 
@@ -39,9 +40,10 @@ def aligned(length: int) -> int:
 
 
 class MessageWriter:
-    """Builds the messages of one datagram."""
+    """Builds the messages of one datagram, or of a dump, which may be long: then `cut` is called between messages."""
 
     def __init__(self) -> None:
+        self.parts: list[bytes] = []  # of a dump, what comes before `data`
         self.data: bytearray = bytearray()
         self._start: int = 0
         self._sequence: int = 0
@@ -67,6 +69,12 @@ class MessageWriter:
         """The message is complete."""
         span_of(self.data).store_u32(self._start, len(self.data) - self._start)
         self.pad()
+
+    def cut(self) -> None:
+        """Begin another part of a dump after a message, if this one is large enough."""
+        if len(self.data) >= _LARGE_PART:
+            self.parts.append(bytes(self.data))
+            self.data = bytearray()
 
     def u8(self, value: int) -> None:
         self.data.append(value & 0xFF)

@@ -115,7 +115,7 @@ class RequestSocket(NetlinkSocket):
             writer.begin(NLMSG_DONE)
             writer.u32(-error)
             writer.end()
-            self.enqueue_dump(writer.data)
+            self.enqueue_dump(writer.data, writer.parts)
         except (Errno, MemoryError):
             self.is_dumping = False
             raise

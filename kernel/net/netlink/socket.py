@@ -255,8 +255,12 @@ class NetlinkSocket(Socket):
         self.queued_bytes += len(datagram.data) + _OVERHEAD_BYTES
         self.read_queue.wake_all()
 
-    def enqueue_dump(self, data: bytearray) -> None:
-        """Put the messages of a dump into the queue, whole ones in parts that a program has room for."""
+    def enqueue_dump(self, data: bytearray, parts: list[bytes]) -> None:
+        """Put the messages of a dump into the queue, whole ones in parts that a program has room for: `parts`, and then
+        `data`, which is divided. Raises MemoryError.
+        """
+        for part in parts:
+            self._append_part(part, is_last=False)
         span = span_of(data)
         start = 0
         position = 0

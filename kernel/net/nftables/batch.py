@@ -50,7 +50,6 @@ class Batch:
     """The changes so far."""
 
     def __init__(self, first: Request, firewall: Firewall) -> None:
-        self.first: Request = first  # by which it begins
         self.network: Network = first.network
         self.firewall: Firewall = firewall
         self.port: int = first.port  # of the socket that sends it

@@ -48,6 +48,7 @@ _HOOK_DEVICES: Final = 4
 _COUNTER_BYTES: Final = 1
 _COUNTER_PACKETS: Final = 2
 _RENAME_COST: Final = 30  # instructions, for each chain
+_SHOW_COST: Final = 2000
 
 _BASE: Final = 1
 _TYPE_LIMIT: Final = 31
@@ -257,3 +258,5 @@ def dump_chains(message: Message, firewall: Firewall, writer: MessageWriter) -> 
         if table.is_in(firewall.cursor) and message.family in (0, table.family):
             for chain in table.chains.all_in(firewall.cursor):
                 put_chain(writer, NEW_CHAIN, table, chain, firewall)
+                writer.cut()
+                pace(_SHOW_COST)

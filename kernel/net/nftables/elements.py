@@ -266,6 +266,7 @@ def dump_elements(message: Message, firewall: Firewall, writer: MessageWriter) -
             continue
         if len(writer.data) - start > _LARGEST_LIST:
             end_elements(writer, place)
+            writer.cut()
             start = len(writer.data)
             place = begin_elements(writer, NEW_ELEMENT, table, owner, firewall)
         put_element(writer, element)

@@ -238,6 +238,8 @@ _IP6: Final = 0
 _TCP_OPTION: Final = 1
 _IP4_OPTION: Final = 2
 _PRESENT: Final = 1
+_TCP_HEADER: Final = 20
+_LARGEST_SEGMENT: Final = 2  # TCP's option
 _FRAGMENT: Final = 44
 _AUTHENTICATION: Final = 51
 _EXTENSIONS: Final = (0, 43, 60)
@@ -299,6 +301,67 @@ class ExtensionRead(Expression):
         put32(writer, 6, self.operation)
 
 
+@final
+class OptionWrite(Expression):
+    """A register into an option of TCP; the checksum is kept right. The largest segment is never made larger."""
+
+    def __init__(self, place: int, kind: int, offset: int, length: int) -> None:
+        self.place: int = place
+        self.kind: int = kind
+        self.offset: int = offset
+        self.length: int = length
+
+    def name(self) -> bytes:
+        return b"exthdr"
+
+    def evaluate(self, run: Run) -> None:
+        packet = run.packet
+        base = packet.transport_start
+        if run.place.protocol != PROTOCOL_TCP or run.place.offset != 0 or base + _TCP_HEADER > packet.end:
+            run.stop()
+            return
+        end = min(base + (packet.storage[base + 12] >> 4) * 4, packet.end)
+        found = _find_option(packet, base + _TCP_HEADER, end, self.kind)
+        if found < 0:
+            return
+        if found + 1 >= end or self.offset + self.length > packet.storage[found + 1]:
+            run.stop()
+            return
+        start = found + self.offset
+        if start + self.length > end:
+            run.stop()
+            return
+        old = span_of(packet.storage)[start : start + self.length]
+        new = run.span(self.place, self.length)
+        if self.kind == _LARGEST_SEGMENT and self.length == 2 and old.load_be16(0) <= new.load_be16(0):
+            return
+        if packet.checksum != CHECKSUM_PARTIAL:
+            _replace(packet, base + _TCP_SUM, old, new, start & 1 != base & 1)
+        old.copy_from(new)
+
+    def put(self, writer: MessageWriter) -> None:
+        put_register(writer, 7, self.place)
+        writer.attribute(2, bytes([self.kind]))
+        put32(writer, 3, self.offset)
+        put32(writer, 4, self.length)
+        put32(writer, 5, 0)
+        put32(writer, 6, _TCP_OPTION)
+
+
+def _load_option_write(attributes: Attributes) -> Expression:
+    if attributes.has(1) or attributes.has(5):
+        raise Errno(EINVAL)
+    if not attributes.has(2) or not attributes.has(3) or not attributes.has(4):
+        raise Errno(EINVAL)
+    offset = attributes.be32(3)
+    length = attributes.be32(4)
+    if offset > 0xFF or length > 0xFF:
+        raise Errno(ERANGE)
+    if length != 2 and length != 4:
+        raise Errno(EOPNOTSUPP)
+    return OptionWrite(read_register(attributes, 7, length), attributes.byte(2), offset, length)
+
+
 def _find_option(packet: Packet, start: int, end: int, kind: int) -> int:
     """Where an option starts; -1 without one."""
     at = start
@@ -345,7 +408,9 @@ class _ExtensionLoader(Loader):
 
     def load(self, attributes: Attributes, loading: "Loading") -> Expression:
         operation = attributes.be32(6, _IP6)
-        if attributes.has(7) or operation > _IP4_OPTION:
+        if operation == _TCP_OPTION and attributes.has(7):
+            return _load_option_write(attributes)
+        if operation > _IP4_OPTION:
             raise Errno(EOPNOTSUPP)
         if not attributes.has(1):
             raise Errno(EOPNOTSUPP)

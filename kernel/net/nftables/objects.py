@@ -126,5 +126,6 @@ def dump_objects(message: Message, firewall: Firewall, writer: MessageWriter) ->
         for each in table.objects.all_in(firewall.cursor):
             if kind in (0, each.kind):
                 _put(message, table, each, firewall, writer)
+                writer.cut()
                 pace(_SHOW_COST)
     writer.answer_to(message.request.sequence, message.request.port, NLM_F_MULTI)

@@ -243,5 +243,6 @@ def dump_rules(message: Message, firewall: Firewall, writer: MessageWriter) -> N
                 last = rule.handle
                 if message.kind == RESET_RULE:
                     _reset(rule)
+                writer.cut()
                 pace(_RULE_COST)
     writer.answer_to(message.request.sequence, message.request.port, NLM_F_MULTI)

@@ -6,6 +6,7 @@ Context: batches; dumps hold the firewall's lock as well.
 from typing import Final
 
 from kernel.lang import E2BIG, EBUSY, EEXIST, EINVAL, ENOENT, EOPNOTSUPP, ERANGE, Errno
+from kernel.lib.pace import pace
 from kernel.mm.keeping import check_room_to_keep
 from kernel.net.netlink.messages import NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, MessageWriter
 from kernel.net.nftables.attributes import LIST_ELEMENT, Attributes
@@ -56,6 +57,7 @@ _VERDICT_LENGTH: Final = 16  # as Linux shows it
 _FIELDS_LIMIT: Final = 16  # NFT_REG32_COUNT
 _FIELD_LIMIT: Final = 16  # bytes
 _MOST_OBJECT: Final = 10
+_SHOW_COST: Final = 2000  # instructions
 _NUMBERED: Final = b"%d"
 
 
@@ -259,3 +261,5 @@ def dump_sets(message: Message, firewall: Firewall, writer: MessageWriter) -> No
         for each in table.sets.all_in(firewall.cursor):
             if isinstance(each, DataSet):
                 put_set(writer, NEW_SET, table, each, firewall)
+                writer.cut()
+                pace(_SHOW_COST)

@@ -7,6 +7,7 @@ Source: linux/netfilter/nf_tables.h.
 
 from typing import Final
 
+from kernel.lib.pace import spend
 from kernel.net.netlink.messages import MessageWriter
 from kernel.net.nftables.attributes import LIST_ELEMENT, put32, put64, put_text
 from kernel.net.nftables.lookups import put_expression, put_expressions
@@ -77,6 +78,7 @@ _ELEMENT_OBJECT: Final = 9
 _ELEMENT_KEY_END: Final = 10
 _ELEMENT_EXPRESSIONS: Final = 11
 _MILLISECOND_NS: Final = 1_000_000
+_FIND_COST: Final = 10  # instructions
 
 _OBJECT_NAME: Final = 2
 _OBJECT_TYPE: Final = 3
@@ -165,6 +167,7 @@ def put_rule(
 def position_of(chain: Chain, rule: Rule, generation: int) -> int:
     """The handle of the rule in front of one; 0 if it is the first."""
     last = 0
+    spend(len(chain.rules) * _FIND_COST)
     for each in chain.rules:
         if each is rule:
             return last

@@ -238,7 +238,9 @@ class NewRule(Step):
             self.chain.by_handle[replaced.handle] = replaced
 
     def report(self, writer: MessageWriter, firewall: Firewall) -> None:
-        position = position_of(self.chain, self.rule, firewall.cursor)
+        rules = self.chain.rules
+        is_last = len(rules) > 0 and rules[len(rules) - 1] is self.rule
+        position = 0 if is_last else position_of(self.chain, self.rule, firewall.cursor)
         put_rule(writer, NEW_RULE, self.table, self.chain, self.rule, position, firewall)
 
 

@@ -178,7 +178,7 @@ def _tell(batch: Batch) -> None:
                     _send_back(batch, echo)
                     echo = MessageWriter()
             pace(_REPORT_COST)
-        first = batch.first
+        first = batch.steps[0].request
         if first.has(NLM_F_ECHO):
             echo.answer_to(first.sequence, batch.port, 0)
             _put_generation(echo, batch.firewall)

@@ -6,6 +6,7 @@ Context: batches; dumps hold the firewall's lock as well.
 from typing import Final
 
 from kernel.lang import EBUSY, EEXIST, EINVAL, ENOENT, EOPNOTSUPP, Errno
+from kernel.lib.pace import pace
 from kernel.mm.keeping import check_room_to_keep
 from kernel.net.link.hooks import FAMILY_IP4, FAMILY_IP6
 from kernel.net.netlink.messages import NLM_F_EXCL, NLM_F_REPLACE, MessageWriter
@@ -21,6 +22,7 @@ _FLAGS: Final = 2
 _HANDLE: Final = 4
 _USERDATA: Final = 6
 _ANY_FAMILY: Final = 0
+_SHOW_COST: Final = 1000  # instructions
 
 
 def new_table(message: Message, batch: Batch) -> None:
@@ -103,3 +105,5 @@ def dump_tables(message: Message, firewall: Firewall, writer: MessageWriter) -> 
     for table in firewall.tables:
         if table.is_in(firewall.cursor) and message.family in (_ANY_FAMILY, table.family):
             put_table(writer, NEW_TABLE, table, firewall)
+            writer.cut()
+            pace(_SHOW_COST)

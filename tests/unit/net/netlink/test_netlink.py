@@ -76,7 +76,7 @@ def test_an_unknown_type_is_answered_with_the_request(netlink: RouteSocket) -> N
 
 def test_a_long_dump_comes_in_parts_of_whole_messages(netlink: RouteSocket) -> None:
     part = struct.pack("<IHHII", 1001, 24, 2, 1, 0) + bytes(985 + 3)
-    netlink.enqueue_dump(bytearray(part * 20))
+    netlink.enqueue_dump(bytearray(part * 20), [])
     sizes = [len(datagram.data) for datagram in netlink.queue]
     assert sum(sizes) == len(part) * 20
     assert all(size % len(part) == 0 and size <= 8192 for size in sizes)
