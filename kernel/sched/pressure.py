@@ -72,22 +72,26 @@ class Pressure:
 
     def change(self, old: int, new: int, lacks_memory: bool, now_ns: int) -> None:
         """A thread stands otherwise."""
-        self.advance(now_ns)
         self.counts[old] -= 1
         self.counts[new] += 1
         if lacks_memory:
             self.lacking_active += _active(new) - _active(old)
-        self.judge()
+        self.judge(now_ns)
+
+    def relieve(self, now_ns: int) -> None:
+        """A thread that was ready runs instead of one that sleeps now."""
+        self.counts[READY] -= 1
+        self.counts[ABSENT] += 1
+        self.judge(now_ns)
 
     def change_lacking(self, count: int, now_ns: int) -> None:
         """A thread that runs begins (1) or ends (-1) to look for memory."""
-        self.advance(now_ns)
         self.lacking += count
         self.lacking_active += count
-        self.judge()
+        self.judge(now_ns)
 
-    def judge(self) -> None:
-        """Find out which times run, by the counts."""
+    def judge(self, now_ns: int) -> None:
+        """Find out which times run from now on, by the counts."""
         ready = self.counts[READY]
         active = ready + self.counts[RUNNING_ON]
         runs = 0
@@ -97,7 +101,11 @@ class Pressure:
             runs |= (3 if active == self.lacking_active else 1) << MEMORY
         if ready > 0:
             runs |= (3 if active == ready else 1) << PROCESSOR
-        self.runs = runs if self.is_kept else 0
+        if not self.is_kept:
+            runs = 0
+        if runs != self.runs:
+            self.advance(now_ns)
+            self.runs = runs
 
     def advance(self, now_ns: int) -> None:
         """Count the times that run, up to now."""
@@ -111,9 +119,14 @@ class Pressure:
 
     def _add(self, elapsed_ns: int) -> None:
         runs = self.runs
-        for kind in range(_KINDS):
-            if runs >> kind & 1 != 0:
-                self.totals[kind] += elapsed_ns
+        if runs & 1 << PROCESSOR != 0:
+            self.totals[PROCESSOR] += elapsed_ns
+            if runs & 1 << PROCESSOR + _FULL != 0:
+                self.totals[PROCESSOR + _FULL] += elapsed_ns
+        if runs & (1 << PROCESSOR) - 1 != 0:
+            for kind in range(PROCESSOR):
+                if runs >> kind & 1 != 0:
+                    self.totals[kind] += elapsed_ns
 
     @noinline
     def _end_periods(self, now_ns: int) -> None:
@@ -141,7 +154,7 @@ class Pressure:
         self.period_end_ns = now_ns + _PERIOD_NS
         for kind in range(_KINDS):
             self.sampled[kind] = self.totals[kind]
-        self.judge()
+        self.judge(now_ns)
 
     def text(self, resource: int, now_ns: int) -> bytes:
         """What a pressure file shows of a resource: DISK, MEMORY or PROCESSOR."""
@@ -212,7 +225,7 @@ class MachinePressure(Pressure):
         self.counts[RUNNING_ON] = active
         self.is_strained = self.counts[AT_DISK] != 0 or self.lacking != 0
         self.is_noted = self.is_on or self.is_strained
-        self.judge()
+        self.judge(now_ns)
 
     @inline
     def begin_waiting(self, now_ns: int) -> None:

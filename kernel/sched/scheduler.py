@@ -394,7 +394,7 @@ def _next_thread(processor: Processor, previous: Thread) -> Thread:
         previous.context.kernel_ticks += take_kernel_ticks()
         processor.idle = True
         if MACHINE.is_noted:
-            note_idling(processor.charged_at_ns)
+            note_idling(previous, processor.charged_at_ns)
         leave_spaces()
         wait_on_stack(previous)
         processor.idle = False

@@ -62,8 +62,8 @@ def note_wake(thread: Thread, now_ns: int) -> None:
 
 @noinline
 def note_sleep(thread: Thread, now_ns: int) -> None:
-    """The running thread leaves its processor, and is not ready. What the processor does then, `note_switch` or
-    `note_idling` tells.
+    """The running thread leaves its processor, and is not ready: for the machine. What the processor does then,
+    `note_switch` or `note_idling` tells, and they count the thread otherwise in its group.
     """
     strain = thread.strain
     if strain & ~IS_IN_GROUP != 0:
@@ -73,15 +73,15 @@ def note_sleep(thread: Thread, now_ns: int) -> None:
             MACHINE.counts[AT_DISK] += 1
         if strain & LACKS_MEMORY != 0:
             MACHINE.lacking_active -= 1
-    if thread.pressure is not None:
-        _stand(thread, AT_DISK if strain & WAITS_FOR_DISK != 0 else ABSENT, now_ns)
 
 
 @noinline
 def note_switch(previous: Thread, following: Thread, now_ns: int) -> None:
     """A processor goes on with a thread, which may be the same."""
-    if previous.pressure is not None and previous.state == ThreadState.READY:
-        _stand(previous, READY, now_ns)
+    if previous is not following and previous.pressure is not None:
+        if previous.pressure is following.pressure:
+            _replace(previous, following, now_ns)
+        _stand(previous, _standing_of(previous), now_ns)
     if following.pressure is not None:
         _stand(following, RUNNING_ON, now_ns)
     if MACHINE.is_on:
@@ -95,9 +95,30 @@ def note_switch(previous: Thread, following: Thread, now_ns: int) -> None:
         MACHINE.is_noted = MACHINE.is_on
 
 
+def _replace(previous: Thread, following: Thread, now_ns: int) -> None:
+    """A thread runs instead of another in the same group: as many as before do there and above. What else they do is
+    counted for each by itself.
+    """
+    if (previous.strain | following.strain) & ~IS_IN_GROUP != 0:
+        return
+    if previous.standing != RUNNING_ON or following.standing != READY:
+        return
+    following.standing = RUNNING_ON
+    if previous.state == ThreadState.READY:
+        previous.standing = READY
+        return
+    previous.standing = ABSENT
+    pressure = previous.pressure
+    while pressure is not None:
+        pressure.relieve(now_ns)
+        pressure = pressure.above
+
+
 @noinline
-def note_idling(now_ns: int) -> None:
-    """A processor has nothing to do."""
+def note_idling(previous: Thread, now_ns: int) -> None:
+    """A processor has nothing to do; a thread has left it."""
+    if previous.pressure is not None:
+        _stand(previous, _standing_of(previous), now_ns)
     if MACHINE.is_strained:
         _judge_machine(now_ns)
 
@@ -146,9 +167,8 @@ def _standing_of(thread: Thread) -> int:
 def _count_lacking(thread: Thread, count: int, now_ns: int) -> None:
     pressure = thread.pressure
     while pressure is not None and count != 0:
-        pressure.advance(now_ns)
         pressure.lacking += count
-        pressure.judge()
+        pressure.judge(now_ns)
         pressure = pressure.above
 
 
