@@ -51,7 +51,7 @@ def everything(queue: TunQueue) -> list[Packet]:
 
 
 def checksum(data: bytes) -> int:
-    total = sum(struct.unpack(f">{len(data) // 2}H", data))
+    total: int = sum(struct.unpack(f">{len(data) // 2}H", data))
     while total > 0xFFFF:
         total = (total >> 16) + (total & 0xFFFF)
     return total ^ 0xFFFF

@@ -16,10 +16,9 @@ from kernel.net.filter.tcp_state import ESTABLISHED
 from kernel.net.filter.tracking_settings import SETTINGS
 from kernel.net.link.device import NetworkDevice
 from kernel.net.link.network import FIRST_NETWORK
-from kernel.net.netlink.filter_socket import subsystem_of
 from kernel.net.netlink.messages import NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, MessageWriter, Request
 from kernel.net.netlink.socket import NetlinkSocket
-from kernel.net.netlink.subsystems import message_of
+from kernel.net.netlink.subsystems import message_of, subsystem_of
 from kernel.net.proc import connections as proc
 from kernel.net.sockets.socket import SOCK_RAW
 from kernel.time import monotonic_ns
