@@ -25,7 +25,7 @@ from kernel.lib.pace import spend
 from kernel.net.datagram.extension_headers import WANTS_EXTENSIONS, put_extensions
 from kernel.net.datagram.memory import MEMORY
 from kernel.net.internet.addresses import ANY4, ANY6, is_link_local, mapped
-from kernel.net.internet.group_programs import may_enter
+from kernel.net.internet.group_programs import are_judged, may_enter
 from kernel.net.internet.ipv4 import time_of_day_ms
 from kernel.net.internet.ipv4_options import answer_options
 from kernel.net.internet.output import NextHop
@@ -103,7 +103,7 @@ class DatagramSocket(InetSocket):
         """A datagram came in; it starts with what the program gets. False: no room, and it is dropped."""
         size = len(packet.storage) + PACKET_OVERHEAD
         has_room = self.queued_bytes < self.receive_limit and MEMORY.may_grow(self.queued_bytes)
-        if not has_room or not may_enter(self.group, packet):
+        if not has_room or (are_judged() and not may_enter(self.group, packet)):
             self.drops += 1
             return False
         filter_ = self.filter

@@ -11,6 +11,7 @@ from kernel.net.datagram import udp
 from kernel.net.datagram.send import SendPlan, connect_datagram, disconnect_datagram, plan_datagram
 from kernel.net.datagram.socket import QueuedError
 from kernel.net.internet.addresses import ANY4
+from kernel.net.internet.group_programs import are_judged
 from kernel.net.internet.output import NextHop
 from kernel.net.internet.routes import BROADCAST, MULTICAST
 from kernel.net.internet.transport import ORIGIN_LOCAL, NetworkError
@@ -171,7 +172,8 @@ class UdpSocket(udp.UdpEndpoint):
             is_group
             and options.is_on(inet_names.ON_MULTICAST_LOOP4 if is_ip4 else inet_names.ON_MULTICAST_LOOP6)
         )
-        packet.group = self.group
+        if are_judged():
+            packet.group = self.group
         udp.send(
             packet,
             hop,

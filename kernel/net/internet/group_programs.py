@@ -34,6 +34,12 @@ _CONGESTED: Final = 2  # another one, on the way out
 
 
 @inline
+def are_judged() -> bool:
+    """Whether any group has such a program. Who asks first spares most hosts the rest."""
+    return PACKET_PROGRAMS.count != 0
+
+
+@inline
 def may_enter(group: ControlGroup | None, packet: Packet) -> bool:
     """Whether a socket of the group gets a packet whose IP header begins at `network_start`."""
     return PACKET_PROGRAMS.count == 0 or group is None or _lets_in(group, packet)

@@ -14,7 +14,7 @@ from kernel.cgroup.group import ControlGroup
 from kernel.fs.file import File
 from kernel.lang import Errno, final, inline, noraise
 from kernel.net.internet import ip
-from kernel.net.internet.group_programs import may_enter
+from kernel.net.internet.group_programs import are_judged, may_enter
 from kernel.net.internet.output import NextHop, resolve
 from kernel.net.internet.transport import PROTOCOL_TCP
 from kernel.net.link.checksum import pseudo_header
@@ -121,10 +121,10 @@ class Channel(Wire):
     @inline
     def wants(self, packet: Packet) -> bool:
         """Whether the socket gets a segment: its group's programs and its filter say so."""
+        if are_judged() and not may_enter(self.group, packet):
+            return False
         filter_ = self.filter
         start = packet.transport_start
-        if not may_enter(self.group, packet):
-            return False
         return filter_ is None or filter_.passes(packet, start, packet.start - start)
 
     @noraise
@@ -155,7 +155,8 @@ class Channel(Wire):
         internet = self.options.internet
         ttl = internet.ttl_for(is_ip4, is_multicast=False)
         tos = (internet.tos if is_ip4 else internet.traffic_class) | packet.traffic_class
-        packet.group = self.group
+        if are_judged():
+            packet.group = self.group
         try:
             ip.send(packet, hop, connection.local, PROTOCOL_TCP, ttl, tos, dont_fragment=True)
         except (Errno, MemoryError):

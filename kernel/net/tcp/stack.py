@@ -10,7 +10,7 @@ from kernel.lang import EMSGSIZE, Errno, final
 from kernel.mm.keeping import has_room_to_keep
 from kernel.net.internet import icmp, ip
 from kernel.net.internet.addresses import is_multicast
-from kernel.net.internet.group_programs import may_enter
+from kernel.net.internet.group_programs import are_judged, may_enter
 from kernel.net.internet.output import resolve
 from kernel.net.internet.transport import ORIGIN_ICMP, PROTOCOL_TCP, NetworkError, Transport, register_transport
 from kernel.net.link import ethernet
@@ -209,7 +209,7 @@ def _without_connection(network: Network, segment: Segment, packet: Packet, now_
         return
     if flags & RST != 0:
         return
-    if not may_enter(listener.group, packet):
+    if are_judged() and not may_enter(listener.group, packet):
         return
     filter_ = listener.filter
     if filter_ is not None:
