@@ -18,7 +18,7 @@ from kernel.net.nftables.model import ACCEPT, DROP, TYPE_ROUTE, Chain, Firewall,
 from kernel.time import monotonic_ns
 
 DEPTH: Final = 16  # NFT_JUMP_STACK_SIZE
-MOST_WORK: Final = 50_000_000  # instructions, at one point: more than 200,000 rules
+MOST_WORK: Final = 20_000_000  # instructions, at one point: more than 80,000 rules
 _STOLEN: Final = 2
 _EXPRESSION_COST: Final = 60  # instructions
 _RULE_COST: Final = 30
