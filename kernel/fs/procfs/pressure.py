@@ -39,8 +39,8 @@ class PressureFile(OpenedText):
     """One that is open. Base class of those of groups."""
 
     def __init__(self, path: Path, flags: int, opener: Credentials, pressure: Pressure, resource: int) -> None:
-        super().__init__(path, flags, opener)
         keep_pressure()
+        super().__init__(path, flags, opener)
         self.pressure: Pressure = pressure
         self.resource: int = resource
         self.trigger: PressureTrigger | None = None
