@@ -70,6 +70,47 @@ table ip6 raw {
     chain prerouting { type filter hook prerouting priority raw; ip6 saddr fe80::/10 notrack; exthdr frag exists drop; }
 }
 """
+EXPRESSIONS = """\
+table inet t {
+    set typed { typeof ip saddr . tcp dport; flags interval; elements = { 10.0.0.0/8 . 80, 1.1.1.1-1.1.1.9 . 1-9 }; }
+    map ranges { type inet_service : mark; flags interval; elements = { 1-99 : 5, 100-200 : 6 }; }
+    map targets { type ipv4_addr : ipv4_addr . inet_service; elements = { 1.2.3.4 : 10.0.0.1 . 80 }; }
+    set heard { type ipv4_addr; flags dynamic, timeout; timeout 1m; size 50; }
+    set six { type ipv6_addr; flags interval; elements = { fe80::/10, 2001:db8::1-2001:db8::5 }; }
+    chain in {
+        type filter hook input priority filter + 10;
+        meta mark set tcp dport map @ranges
+        ip saddr . tcp dport @typed accept
+        ip6 saddr @six accept
+        update @heard { ip saddr limit rate over 10/second } drop
+        ct mark 5-9 ct direction original ct state != new accept
+        ct original ip saddr 10.0.0.1 counter
+        ip version 4 ip hdrlength 5 ip ttl < 5 ip protocol icmp icmp code 3 drop
+        ip6 hoplimit 255 ip6 nexthdr icmpv6 icmpv6 code 1
+        meta length > 1000 meta pkttype broadcast meta iifname != "e*" drop
+        meta hour 8-17 meta day Monday accept
+        tcp flags != syn,ack tcp sequence 5 tcp window > 100
+        udp length 8 udp checksum 0 @th,16,16 0x50 accept
+        iif . ip saddr { "lo" . 127.0.0.1 } accept
+        ip saddr & 0.0.0.255 == 0.0.0.7 accept
+        ip daddr set 1.2.3.4
+        ip6 dscp set ef
+        tcp dport set 99
+        ct state invalid reject with icmpv6 admin-prohibited
+    }
+    chain pre {
+        type nat hook prerouting priority -100;
+        ip protocol tcp dnat ip to ip daddr map @targets
+        tcp dport 5 redirect to :6-9 random,persistent
+    }
+    chain post {
+        type nat hook postrouting priority 100;
+        meta l4proto tcp masquerade to :1024-2000 fully-random
+        meta l4proto udp snat ip6 to [2001:db8::1]:7
+    }
+}
+table ip6 x { chain y { ip6 saddr ::1 goto z; }; chain z { return; }; }
+"""
 NETWORKS = """\
 for name in red blue; do ip netns add $name; ip -n $name link set lo up; done
 ip link add left address 02:00:00:00:00:01 netns red type veth peer name right address 02:00:00:00:00:02 netns blue
@@ -88,6 +129,13 @@ nft list tables; nft list chains; nft list sets; nft list maps; nft list counter
 nft list ruleset > /tmp/once; nft -f /firewall/server.nft; nft list ruleset | cmp - /tmp/once && echo "the same"
 (echo flush ruleset; cat /tmp/once) | nft -f -; nft list ruleset | cmp - /tmp/once && echo "the same"
 nft flush ruleset; echo "status $?"; nft list ruleset
+""",
+    "expressions": """\
+exec 2>&1
+nft -f /firewall/expressions.nft; echo "status $?"; nft list ruleset; nft -t list ruleset | head -20
+nft reset rules | head -3; nft -j list table ip6 x
+nft 'add rule inet t in ip saddr 1.1.1.1 drop; add rule inet t in bogus'
+nft list ruleset inet; nft list ruleset ip; nft flush ruleset ip6; nft list tables; nft flush ruleset
 """,
     "changes": """\
 nft add table t; nft add chain t c; nft add chain t base '{ type filter hook input priority 5; policy accept; }'
@@ -268,6 +316,7 @@ def image() -> Archive:
     for name, text in SCRIPTS.items():
         files.file(f"firewall/{name}.sh", (SURROUNDINGS + text).encode(), 0o755)
     files.file("firewall/server.nft", SERVER.encode())
+    files.file("firewall/expressions.nft", EXPRESSIONS.encode())
     return files
 
 
