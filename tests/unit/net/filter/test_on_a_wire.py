@@ -86,7 +86,7 @@ def test_fragments_are_put_together_first(gate: Gate, wire: Wire, outside: Wire)
 
 
 def _sum(header: bytes) -> int:
-    total = sum(struct.unpack(">10H", header))
+    total: int = sum(struct.unpack(">10H", header))
     while total >> 16:
         total = (total & 0xFFFF) + (total >> 16)
     return total ^ 0xFFFF

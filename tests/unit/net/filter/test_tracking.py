@@ -37,7 +37,7 @@ from kernel.net.filter.tcp_state import (
 )
 from kernel.net.filter.tracking_settings import SETTINGS
 from kernel.net.filter.tuples import Tuple
-from kernel.net.link.hooks import FAMILY_IP4, INPUT, OUTPUT, POSTROUTING, PREROUTING, Place
+from kernel.net.link.hooks import FAMILY_IP4, INPUT, OUTPUT, POSTROUTING, PREROUTING, Hooks, Place
 from kernel.net.link.network import FIRST_NETWORK
 from kernel.net.link.packet import UNTRACKED
 from kernel.net.link.timers import TIMERS
@@ -72,10 +72,15 @@ def only(gate: Gate) -> Connection:
     return gate.table.first
 
 
+def first_hooks() -> Hooks | None:
+    return FIRST_NETWORK.hooks4
+
+
 def test_without_users_nobody_looks(gate: Gate) -> None:
-    assert FIRST_NETWORK.hooks4 is None
+    assert first_hooks() is None
     gate.use()
-    assert FIRST_NETWORK.hooks4 is not None and FIRST_NETWORK.hooks4.want_whole == 1
+    hooks = first_hooks()
+    assert hooks is not None and hooks.want_whole == 1
 
 
 @pytest.mark.parametrize("ends", [(A, B), (A6, B6)])
