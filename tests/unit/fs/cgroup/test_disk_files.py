@@ -34,6 +34,8 @@ def test_limits_are_written_by_disk(machine: Machine) -> None:
     assert get(host, "/cg/a/io.max") == b"" and get(host, "/cg/a/io.stat") == b""
     put(host, "/cg/a/io.max", b"254:0 rbps=1000 wiops=max")
     assert get(host, "/cg/a/io.max") == b"254:0 rbps=1000 wbps=max riops=max wiops=max\n"
+    put(host, "/cg/a/io.max", b"254:0 riops=4294967295 wiops=99999999999")
+    assert get(host, "/cg/a/io.max") == b"254:0 rbps=1000 wbps=max riops=max wiops=max\n"
     put(host, "/cg/a/io.max", b"254:0 wiops=7\n")
     assert get(host, "/cg/a/io.max") == b"254:0 rbps=1000 wbps=max riops=max wiops=7\n"
     for text, error in ((b"254:0 rbps=0", "ERANGE"), (b"254:0 rbps=1", "EINVAL"), (b"9:9 rbps=5", "ENODEV"),

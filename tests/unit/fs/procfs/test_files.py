@@ -10,11 +10,13 @@ from kernel.fs.file import DirectorySink, File
 from kernel.fs.mounts import attach_root
 from kernel.fs.open import open_file
 from kernel.fs.path import MOUNTS, FsContext
+from kernel.fs.procfs import system
 from kernel.fs.procfs.filesystem import make_procfs
 from kernel.lang import EACCES, EINVAL, ENOENT, Errno
 from kernel.lib.credentials import Credentials
 from kernel.lib.user import KernelBuffer
 from kernel.task.host import HOST
+from kernel.time.namespace import FIRST_TIME
 
 
 class Names(DirectorySink):
@@ -32,8 +34,16 @@ class Names(DirectorySink):
         return True
 
 
+class Reader:
+    """The running task, as far as files ask for it: its clocks are those of the machine."""
+
+    def __init__(self) -> None:
+        self.time = FIRST_TIME
+
+
 @pytest.fixture
-def proc() -> Iterator[FsContext]:
+def proc(monkeypatch: pytest.MonkeyPatch) -> Iterator[FsContext]:
+    monkeypatch.setattr(system, "current", Reader)
     kept = dict(MOUNTS)
     MOUNTS.clear()
     yield attach_root(make_procfs(b"proc", b""), Credentials())
