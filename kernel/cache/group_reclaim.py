@@ -101,7 +101,6 @@ def drop_clean(control: MemoryControl, wanted: int, needed: int = 1) -> int:
     """Drop up to `wanted` clean pages of a control's, the oldest first; returns how many. Those that programs map go
     only if fewer than `needed` others are there, and no more than is needed unless there are many.
     """
-    control.left_mapped = 0
     dropped = _look_at_all(control, wanted, Mapped.LEFT)
     left = control.left_mapped
     if dropped >= needed or left <= _LAST_MAPPED:
@@ -113,14 +112,16 @@ def drop_clean(control: MemoryControl, wanted: int, needed: int = 1) -> int:
 def _look_at_all(control: MemoryControl, wanted: int, mapped: Mapped) -> int:
     """Look at all cached pages, or until `wanted` ones of a control's were dropped, or many mapped ones were left."""
     dropped = 0
+    left_mapped = 0  # the control's number is of the present step alone: others look, too, while this one rests
     left = LRU.count
-    while left > 0 and dropped < wanted and not is_dying():
+    while left > 0 and dropped < wanted and left_mapped < _MANY_MAPPED and not is_dying():
+        control.left_mapped = 0
         found = _drop_among(control, wanted - dropped, min(left, _LOOKED_AT_ONCE), mapped)
         dropped += found
+        left_mapped += control.left_mapped
         left -= _LOOKED_AT_ONCE
         pace(_LOOKED_AT_ONCE * _LOOK_COST + found * _DROP_COST)
-        if mapped is Mapped.LEFT and control.left_mapped >= _MANY_MAPPED:
-            break
+    control.left_mapped = left_mapped
     return dropped
 
 

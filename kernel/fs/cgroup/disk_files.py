@@ -94,6 +94,7 @@ def set_limits(group: ControlGroup, text: bytes, writer: Writer) -> None:
             raise Errno(EINVAL)
         _change(rates, word)
     control.set_rates(number, rates[0:2], rates[2:4])
+    control.let_go()
     walk = GroupWalk(group)
     while True:
         below = walk.next()

@@ -186,7 +186,7 @@ def reclaim(group: ControlGroup, text: bytes, writer: Writer) -> None:
         if is_dying():
             raise Errno(EINTR)
         rounds += 1
-        dropped = drop_clean(control, wanted - done)
+        dropped = drop_clean(control, wanted - done, wanted - done)
         done += dropped
         if dropped == 0 and not shrink_to(control, max(0, control.usage - (wanted - done))):
             break

@@ -7,7 +7,9 @@ Source: RFC 792, RFC 4443 section 2.4, RFC 4861 section 4.6.3 (the quoted packet
 from typing import Final
 
 from kernel.lang import Span, final, u8
+from kernel.lib.pace import spend
 from kernel.net.internet import icmp, icmpv6
+from kernel.net.link.hooks import EXTENSION_COST, MOST_EXTENSIONS
 
 ICMP_HEADER: Final = 8
 _IP4_HEADER: Final = 20
@@ -98,7 +100,10 @@ class Quoted:
 
     def _skip_extensions(self, data: Span[u8], kind: int, at: int) -> bool:
         """Find the transport header after IPv6's own."""
-        while at + 8 <= len(data):
+        left = MOST_EXTENSIONS
+        while at + 8 <= len(data) and left > 0:
+            left -= 1
+            spend(EXTENSION_COST)
             if kind == _FRAGMENT:
                 if data.load_be16(at + 2) & 0xFFF8 != 0:
                     return False

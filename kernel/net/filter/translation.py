@@ -16,6 +16,7 @@ from typing import Final
 
 from kernel.lang import final, span_of
 from kernel.lib import random
+from kernel.lib.pace import spend
 from kernel.net.filter.connection import (
     STATUS_CONFIRMED,
     STATUS_DST_NAT,
@@ -58,6 +59,7 @@ _LEAST_TRIES: Final = 16
 _LAST_TRIES: Final = 32  # in which a connection that has been closed makes place
 _SOURCES: Final = 32  # translated connections of one host that are compared
 _PORTS: Final = 65536
+_TRY_COST: Final = 600  # instructions
 _WORD: Final = 0xFFFF_FFFF
 _STEP: Final = 0x9E37_79B1  # leads from a hash to one for the next word
 
@@ -325,6 +327,7 @@ def _choose_port(table: ConnectionTable, request: NatRequest) -> None:
     tries = min(count, _MOST_TRIES)
     while True:
         for i in range(tries):
+            spend(_TRY_COST)
             candidate = first + (offset + i) % count
             if is_source:
                 _NEW.source_port = candidate

@@ -72,7 +72,7 @@ def pass_output(packet: Packet, hop: NextHop) -> NextHop | None:
         return None
     if place.reroute:
         hop = resolve(hop.network, packet.destination, packet.source)
-        packet.from_ourselves = hop.device.is_loop
+        packet.from_ourselves = packet.from_ourselves and hop.device.is_loop
     return hop
 
 

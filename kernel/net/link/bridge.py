@@ -361,7 +361,10 @@ class BridgeDevice(NetworkDevice):
         if self.has_had_port:
             self.has_carrier = False
         self.flooding.clear()
-        self.table.flush()
+        try:
+            self.table.flush()
+        except MemoryError:
+            return  # what was learned ages
 
     def _has_live_port(self) -> bool:
         for port in self.ports:

@@ -16,6 +16,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Final
 
 from kernel.lang import final
+from kernel.lib.pace import spend
 from kernel.net.link.packet import Packet
 
 if TYPE_CHECKING:
@@ -45,6 +46,8 @@ PRIORITY_SOURCE_NAT: Final = 100
 PRIORITY_CONFIRM: Final = 0x7FFF_FFFF  # the last: a connection whose first packet came so far is entered
 
 _NO_PROTOCOL: Final = -1
+MOST_EXTENSIONS: Final = 64  # headers of IPv6 that are looked through for the one after them
+EXTENSION_COST: Final = 25  # instructions
 _IP4_OFFSET: Final = 0x1FFF
 _IP6_HEADER: Final = 40
 _HOP_BY_HOP: Final = 0
@@ -90,7 +93,10 @@ class Place:
             return
         kind = header[6]
         at = _IP6_HEADER
-        while at + 8 <= len(header):
+        left = MOST_EXTENSIONS
+        while at + 8 <= len(header) and left > 0:
+            left -= 1
+            spend(EXTENSION_COST)
             if kind == _FRAGMENT:
                 self.offset = header.load_be16(at + 2) & 0xFFF8
                 length = 8

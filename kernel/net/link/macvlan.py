@@ -74,17 +74,25 @@ class MacvlanDevice(NetworkDevice):
         lower = self.lower
         return [] if lower is None else [lower]
 
+    def check_address(self, address: bytes) -> None:
+        """Raises EADDRINUSE if the interface below, or another one on it, has an address that this is to be up with."""
+        lower = self.lower
+        port = None if lower is None else lower_of(lower)
+        if lower is None or port is None or self.mode == PASSTHRU:
+            return
+        if address == lower.address:
+            raise Errno(EADDRINUSE)
+        for other in port.above:
+            if other is not self and other.is_up() and other.address == address:
+                raise Errno(EADDRINUSE)
+
     def set_up(self) -> None:
         """Raises EADDRINUSE if its address is not its own."""
         lower = self.lower
         port = None if lower is None else lower_of(lower)
         if lower is None or port is None or self.mode == PASSTHRU:
             return
-        if self.address == lower.address:
-            raise Errno(EADDRINUSE)
-        for other in port.above:
-            if other is not self and other.is_up() and other.address == self.address:
-                raise Errno(EADDRINUSE)
+        self.check_address(self.address)
         port.count_up += 1
         if port.count_up == 1:
             _listen(lower, 1)

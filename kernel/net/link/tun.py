@@ -89,10 +89,11 @@ class TunRoom:
         else:
             self.of_others += size_bytes
 
-    def has_room(self, size_bytes: int, in_first: bool) -> bool:
-        if in_first:
-            return self.of_first + size_bytes <= BACKLOG.of_first.most_bytes
-        return self.of_others + size_bytes <= BACKLOG.of_others.most_bytes
+    def has_room(self, size_bytes: int, held_bytes: int, in_first: bool) -> bool:
+        """Whether a queue that holds so many bytes may take more: it has no more than what it leaves to others."""
+        used = (self.of_first if in_first else self.of_others) + held_bytes
+        most = BACKLOG.of_first.most_bytes if in_first else BACKLOG.of_others.most_bytes
+        return used + size_bytes <= most
 
 
 TUN_ROOM: Final = TunRoom()
@@ -113,7 +114,7 @@ class TunQueue:
     def add(self, packet: Packet, limit: int) -> bool:
         """Put a packet in, of which there may be `limit`. False: there is no room."""
         size_bytes = len(packet.storage) + _OVERHEAD
-        if self.packets.count >= limit or not TUN_ROOM.has_room(size_bytes, self.in_first):
+        if self.packets.count >= limit or not TUN_ROOM.has_room(size_bytes, self.held_bytes, self.in_first):
             return False
         self.held_bytes += size_bytes
         TUN_ROOM.add(size_bytes, self.in_first)

@@ -66,6 +66,7 @@ def dump_bridge_links(network: Network, writer: MessageWriter) -> None:
         port = port_of(device)
         if port is not None and device.network is network:
             put_bridge_link(writer, port, RTM_NEWLINK)
+            writer.cut()
             pace(_PORT_COST)
 
 

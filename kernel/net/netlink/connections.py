@@ -222,6 +222,7 @@ def _list(request: Request, writer: MessageWriter, family: int, clears: bool) ->
                 connection.bytes = 0
                 connection.reply_packets = 0
                 connection.reply_bytes = 0
+            writer.cut()
             pace(_LINE_COST)
 
 

@@ -39,6 +39,7 @@ _BATCH_BEGIN: Final = 0x10
 _BATCH_END: Final = 0x11
 _GENERATION: Final = 1  # NFNL_BATCH_GENID
 _NFTABLES: Final = 10  # NFNL_SUBSYS_NFTABLES
+_ANSWER_COST: Final = 2000
 _MESSAGE_COST: Final = 20_000  # instructions
 _MOST_ERRORS: Final = 1024  # of a batch: the others are not reported
 
@@ -125,6 +126,13 @@ class FilterSocket(RequestSocket):
             self._handle_batch(request, data, opener)
         else:
             super().handle(data, opener)
+
+    def _set_groups(self, groups: int) -> None:
+        """Whoever listens to others' connections and rules administers the network. Raises EPERM, MemoryError."""
+        joins = groups & ~self.groups != 0
+        if joins and not current().credentials.capable_in(self.network.owner, CAP_NET_ADMIN):
+            raise Errno(EPERM)
+        super()._set_groups(groups)
 
     # ---- Single requests --------------------------------------------------------------------------------------
 
@@ -222,6 +230,7 @@ class FilterSocket(RequestSocket):
             batch.abort()
         for answer in answers:
             self.acknowledge(answer.request, answer.error, answer.place)
+            pace(_ANSWER_COST)
         ethernet.drain()
 
     def _add(self, batch: Batch, request: Request, number: int) -> int:

@@ -130,6 +130,7 @@ def _dump_behind(writer: MessageWriter, bridge: BridgeDevice, device: NetworkDev
     for entry in list(bridge.table.entries.values()):
         if entry.device is device and not entry.is_gone and bridge.table.bridge is not None:
             put_entry(writer, bridge, entry, _RTM_NEWNEIGH)
+            writer.cut()
             pace(_ENTRY_COST)
     pace(len(bridge.table.entries) * _LOOK_COST)
 

@@ -317,6 +317,8 @@ def _check_changes(request: Request, device: NetworkDevice) -> None:
         if device.is_loopback() or len(device.address) == 0:
             raise Errno(EOPNOTSUPP)
         check_link_address(link_address, len(device.address))
+        if isinstance(device, MacvlanDevice) and device.is_up() and link_address != device.address:
+            device.check_address(link_address)
     name = text_of(request.attribute(IFLA_IFNAME))
     if len(name) > 0 and name != device.name:
         check_name(device.network, name)

@@ -15,6 +15,7 @@ ANY_KIND: Final = -1
 _HEADER: Final = 4
 _TYPE_MASK: Final = 0x3FFF
 _WORD: Final = 0xFFFF_FFFF
+_MOST_ATTRIBUTES: Final = 64  # in one place, where none is told twice
 _MOST_LIST: Final = 65536
 
 
@@ -32,7 +33,9 @@ class Attributes:
         span = span_of(self.raw)
         found = -1
         at = self.start
-        while self.end - at >= _HEADER:
+        left = _MOST_ATTRIBUTES
+        while self.end - at >= _HEADER and left > 0:
+            left -= 1
             length = span.load_u16(at)
             if length < _HEADER or length > self.end - at:
                 break

@@ -11,8 +11,8 @@ Context: batches hold the firewall's lock, and sleep.
 from collections import deque
 from typing import Final
 
-from kernel.lang import EINVAL, EMLINK, ENOENT, Errno, final
-from kernel.lib.pace import pace
+from kernel.lang import EINTR, EINVAL, EMLINK, ENOENT, Errno, final
+from kernel.lib.pace import is_dying, pace
 from kernel.net.link.network import Network
 from kernel.net.netlink.messages import MessageWriter, Request
 from kernel.net.nftables.attributes import Attributes
@@ -26,6 +26,7 @@ _WORD: Final = 0xFFFF_FFFF
 _STEP_COST: Final = 300  # instructions
 _RULE_COST: Final = 100
 _FILTER_COST: Final = 10
+_NUMBER_COST: Final = 20
 _EXPRESSION_NAME_LIMIT: Final = 31
 
 
@@ -142,6 +143,7 @@ class Batch:
             if prepared_elements is not None:
                 changed.active = prepared_elements
                 changed.prepared = None
+        self.new_chains.clear()  # `abort` takes them away no more
 
     def abort(self) -> None:
         """Undo everything. Needs no memory."""
@@ -186,6 +188,7 @@ class Loading:
         found = self.table.sets.find(attributes.text(name_kind, NAME_LIMIT), self.generation)
         if found is None and attributes.has(number_kind):
             number = attributes.be32(number_kind)
+            pace(len(self.batch.new_sets) * _NUMBER_COST)
             for made in reversed(self.batch.new_sets):  # it is the last one, as a rule
                 if made.number == number and made.is_in(self.generation) and made.table is self.table:
                     return made
@@ -195,7 +198,8 @@ class Loading:
         return found
 
     def chain_by_number(self, number: int) -> Chain | None:
-        """A chain that this batch made."""
+        """A chain that this batch made. Sleeps."""
+        pace(len(self.batch.new_chains) * _NUMBER_COST)
         for chain in self.batch.new_chains:
             if chain.number == number and chain.is_in(self.generation) and chain.table is self.table:
                 return chain
@@ -270,7 +274,10 @@ class Visit:
             expression.check(base, family)
             for target in expression.targets(generation):
                 self.waiting.append(target)
+                pace(_NUMBER_COST)
             pace(_RULE_COST)
+            if is_dying():
+                raise Errno(EINTR)
 
 
 def _check(table: Table, generation: int) -> None:

@@ -234,6 +234,7 @@ def get_elements(message: Message, firewall: Firewall, writer: MessageWriter) ->
         raise Errno(EINVAL)
     now_ns = monotonic_ns()
     for each in attributes.nested(_ELEMENTS).elements(ANY_KIND):
+        pace(_ELEMENT_COST)
         key = each.nested(_KEY).payload(1)
         flags = each.be32(_FLAGS)
         if len(key) != owner.key_length and flags & ELEMENT_CATCH_ALL == 0:

@@ -22,6 +22,7 @@ MOST_WORK: Final = 20_000_000  # instructions, at one point: more than 80,000 ru
 _STOLEN: Final = 2
 _EXPRESSION_COST: Final = 60  # instructions
 _RULE_COST: Final = 30
+_CHAIN_COST: Final = 600
 _VERDICT_MASK: Final = 0xFF
 
 
@@ -103,6 +104,7 @@ class ChainHook(Hook):
         firewall = self.firewall
         if not chain.is_in(firewall.cursor):
             return Verdict.ACCEPT
+        spend(_CHAIN_COST)
         run = Run(packet, place, firewall.cursor, monotonic_ns())
         run_chain(chain, run)
         verdict = run.verdict

@@ -6,10 +6,11 @@ Context: as in `expression.py`.
 from typing import TYPE_CHECKING, Final
 
 from kernel.lang import EINVAL, EOPNOTSUPP, ERANGE, Errno, Span, final, span_of, u8
+from kernel.lib.pace import spend
 from kernel.net.internet.transport import PROTOCOL_ICMP6, PROTOCOL_TCP, PROTOCOL_UDP
 from kernel.net.link.checksum import fold, sum_bytes
 from kernel.net.link.ethernet import ETHERNET_HEADER
-from kernel.net.link.hooks import FAMILY_IP4, FAMILY_IP6, take_addresses_from_header
+from kernel.net.link.hooks import EXTENSION_COST, FAMILY_IP4, FAMILY_IP6, MOST_EXTENSIONS, take_addresses_from_header
 from kernel.net.link.packet import CHECKSUM_PARTIAL, Packet
 from kernel.net.netlink.messages import MessageWriter
 from kernel.net.nftables.attributes import Attributes, put32
@@ -119,12 +120,12 @@ class PayloadWrite(Expression):
         new = run.span(self.place, self.length)
         old = span_of(packet.storage)[start : start + self.length]
         first = packet.network_start - start
-        if 0 <= first < self.length and _is_cut_differently(old[first], new[first]):
+        if 0 <= first < self.length and _is_cut_differently(packet, old[first], new[first]):
             run.verdict = DROP
             return
         if self.sum_kind == _SUM_INTERNET and (self.base != _TRANSPORT or packet.checksum != CHECKSUM_PARTIAL):
             at = base + self.sum_offset
-            if at + 2 > packet.end:
+            if at + 2 > packet.end or 0 <= packet.network_start - at < 2:
                 run.stop()
                 return
             if not (self.base == _TRANSPORT and self._has_no_sum(run)):
@@ -152,9 +153,9 @@ class PayloadWrite(Expression):
         put32(writer, 8, self.sum_flags)
 
 
-def _is_cut_differently(old: int, new: int) -> bool:
+def _is_cut_differently(packet: Packet, old: int, new: int) -> bool:
     """Whether an IP header that began with `old` would be of another version or length, and its packet broken."""
-    return old != new if old >> 4 == 4 else old >> 4 != new >> 4
+    return old != new if len(packet.source) == 4 else old >> 4 != new >> 4
 
 
 def _sum(data: Span[u8], is_odd: bool) -> int:
@@ -386,7 +387,10 @@ def _find_header(run: Run, wanted: int) -> int:
     header = packet.network_header()
     kind = header[6]
     at = 40
-    while kind in _EXTENSIONS or kind == _FRAGMENT or kind == _AUTHENTICATION:
+    left = MOST_EXTENSIONS
+    while left > 0 and (kind in _EXTENSIONS or kind == _FRAGMENT or kind == _AUTHENTICATION):
+        left -= 1
+        spend(EXTENSION_COST)
         if kind == wanted:
             return packet.network_start + at
         if at + 8 > len(header):

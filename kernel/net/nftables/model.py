@@ -114,13 +114,20 @@ class Names(Generic[T]):
             del self.by_name[item.name]
 
     def rename(self, item: T, name: bytes) -> None:
-        """Give one another name, which no other has; it keeps its place. Raises MemoryError, with nothing done."""
+        """Give one another name, which no other has in its generation; it keeps its place. Raises MemoryError, with
+        nothing done.
+        """
         by_name: dict[bytes, list[T]] = {}
+        named: list[T] = [item]
+        for other in self.by_name.get(name, []):
+            named.append(other)
         for old, found in self.by_name.items():
+            if old == name:
+                continue  # those are deleted, and stay with the new one until then
             if old != item.name:
                 by_name[old] = found
                 continue
-            by_name[name] = [item]
+            by_name[name] = named
             if len(found) > 1:
                 by_name[old] = [each for each in found if each is not item]
         self.by_name = by_name

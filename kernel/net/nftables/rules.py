@@ -145,7 +145,7 @@ def _place(message: Message, batch: Batch, chain: Chain) -> int:
             raise Errno(ENOENT)
     elif attributes.has(_POSITION_NUMBER):
         other = batch.new_rules.get(attributes.be32(_POSITION_NUMBER))
-        if other is None or not other.is_in(batch.generation) or other.handle not in chain.by_handle:
+        if other is None or not other.is_in(batch.generation) or chain.by_handle.get(other.handle) is not other:
             attributes.blame(_POSITION_NUMBER)
             raise Errno(ENOENT)
     if other is not None:
@@ -189,7 +189,7 @@ def delete_rules(message: Message, batch: Batch) -> None:
     elif attributes.has(_NUMBER):
         kind = _NUMBER
         rule = batch.new_rules.get(attributes.be32(_NUMBER))
-        if rule is not None and (not rule.is_in(batch.generation) or rule.handle not in chain.by_handle):
+        if rule is not None and (not rule.is_in(batch.generation) or chain.by_handle.get(rule.handle) is not rule):
             rule = None
     else:
         delete_all_rules(message.request, batch, table, chain)

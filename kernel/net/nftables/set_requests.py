@@ -58,6 +58,7 @@ _FIELDS_LIMIT: Final = 16  # NFT_REG32_COUNT
 _FIELD_LIMIT: Final = 16  # bytes
 _MOST_OBJECT: Final = 10
 _SHOW_COST: Final = 2000  # instructions
+_NAME_COST: Final = 500
 _NUMBERED: Final = b"%d"
 
 
@@ -206,6 +207,7 @@ def _complete_name(made: DataSet, table: Table, generation: int) -> None:
     while True:
         made.name = start + f"{table.next_anonymous}".encode() + end
         table.next_anonymous += 1
+        pace(_NAME_COST)
         if table.sets.find(made.name, generation) is None:
             return
 

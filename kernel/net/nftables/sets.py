@@ -349,8 +349,7 @@ class DataSet(NamedSet):
         for element in self.order:
             if element.is_in(generation):
                 prepared.append(element)
-            if len(prepared) % _SHARE == 0:
-                pace(_SHARE * _TRY_COST)
+            pace(_TRY_COST)
         self.prepared = prepared
 
     def all_in(self, generation: int) -> list[Element]:

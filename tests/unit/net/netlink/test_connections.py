@@ -97,7 +97,7 @@ def ask(message: int, flags: int, payload: bytes = b"", family: int = INET, subs
         assert found.dump(request, writer) == 0
     else:
         found.carry_out(request, writer)
-    return parsed(bytes(writer.data))
+    return parsed(b"".join(writer.parts) + bytes(writer.data))
 
 
 def fails(code: int, message: int, flags: int, payload: bytes = b"", family: int = INET) -> None:

@@ -362,3 +362,27 @@ def test_cut_messages_do_no_harm(nft: Nft, cut: int) -> None:
     body = whole[16:-cut]
     message = struct.pack("<IHHII", 16 + len(body), 10 << 8 | 6, CREATE | APPEND | 1, 1, 0) + body
     nft.errors(message + bytes(-len(message) % 4))
+
+
+@pytest.mark.parametrize("names", [("x", "y"), ("y", "x")])
+def test_a_chain_takes_the_name_of_one_that_goes(nft: Nft, names: tuple[str, str]) -> None:
+    nft.batch(nft.table(), nft.chain(names[0], INPUT), nft.chain(names[1], INPUT))
+    chains = firewall_of(FIRST_NETWORK).tables[0].chains
+    (staying,) = chains.by_name[b"y"]
+    rename = nft.message(3, 0, 1, text(1, "t") + be64(2, staying.handle) + text(3, "x"))
+    assert nft.errors(nft.delete_chain("x"), rename) == []
+    assert chains.by_name == {b"x": [staying]} and chains.count == 1
+    nft.batch(nft.delete_chain("x"))
+    assert chains.by_name == {}
+
+
+def test_rules_are_numbered_for_their_chain(nft: Nft) -> None:
+    """A rule that another chain has is no place in this one, though both have the same handle."""
+    nft.batch(nft.table(), nft.chain("a"))
+    chain = nft.message(3, CREATE, 1, text(1, "u") + text(3, "b"))
+    rule = text(1, "u") + text(2, "b") + attribute(4, counter())
+    nft.batch(nft.table("u"), chain, nft.message(6, CREATE | APPEND, 1, rule))
+    first = nft.rule("a", counter(), more=be32(9, 77))
+    assert nft.errors(first, nft.message(6, CREATE | APPEND, 1, rule + be32(10, 77))) == [ENOENT]
+    numbered = text(1, "u") + text(2, "b") + be32(9, 77)
+    assert nft.errors(nft.rule("a", counter(), more=be32(9, 77)), nft.message(8, 0, 1, numbered)) == [ENOENT]

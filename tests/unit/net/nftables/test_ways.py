@@ -158,3 +158,15 @@ def test_packets_whose_rule_breaks_their_header_are_dropped(nft: Nft, address: b
     nft.batch(nft.rule("pre", counter(), breaks), nft.rule("in", counter()))
     send(9, address)
     assert counted(nft) == [1, 0]
+
+
+@pytest.mark.parametrize(("base", "offset", "place"), [(1, 12, 0), (1, 8, 0), (0, 0, 13), (0, 0, 14)])
+def test_no_sum_is_put_into_a_version(nft: Nft, base: int, offset: int, place: int) -> None:
+    """A checksum that is said to lie over the first bytes of the IP header would change its version and length."""
+    breaks = expression("immediate", be32(1, 1) + value(2, b"\x7f\0\0\x02")) + expression(
+        "payload", be32(5, 1) + be32(2, base) + be32(3, offset) + be32(4, 4) + be32(6, 1) + be32(7, place)
+    )
+    nft.batch(nft.table(), nft.chain("pre", PREROUTING, -150), nft.chain("in", INPUT))
+    nft.batch(nft.rule("pre", counter(), breaks), nft.rule("in", counter()))
+    send(9, HERE)
+    assert counted(nft) == [2, 2]  # it and its answer
