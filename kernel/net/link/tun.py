@@ -90,7 +90,7 @@ class TunRoom:
             self.of_others += size_bytes
 
     def has_room(self, size_bytes: int, held_bytes: int, in_first: bool) -> bool:
-        """Whether a queue that holds so many bytes may take more: it has no more than what it leaves to others."""
+        """Whether a queue that holds `held_bytes` may take more: it has no more than what it leaves to others."""
         used = (self.of_first if in_first else self.of_others) + held_bytes
         most = BACKLOG.of_first.most_bytes if in_first else BACKLOG.of_others.most_bytes
         return used + size_bytes <= most
