@@ -22,6 +22,7 @@ from typing import Final
 
 from kernel.lang import ENOMEM, Errno, final, noinline
 from kernel.lib.pace import pace
+from kernel.lib.socket_group import SocketGroup
 from kernel.mm.frames import CHARGING, LAST_CHARGE, FrameCharger, frame_limit, recharge
 from kernel.sched.processor import RUNNING
 from kernel.sched.scheduler import announce_work
@@ -47,7 +48,7 @@ OOM_GROUP_KILL: Final = 5
 EVENT_NAMES: Final[list[bytes]] = [b"low", b"high", b"max", b"oom", b"oom_kill", b"oom_group_kill"]
 
 
-class MemoryHolder:
+class MemoryHolder(SocketGroup):
     """Whose memory a control counts. Base class: a group."""
 
     def tell(self, file: bytes) -> None:

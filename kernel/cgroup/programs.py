@@ -15,7 +15,8 @@ from typing import Final
 from kernel.bpf.attached import ALLOW_MULTI, ALLOW_OVERRIDE, Attached
 from kernel.bpf.program import Program
 from kernel.cgroup.group import ControlGroup
-from kernel.lang import ENODEV, ENOENT, EPERM, Errno, final
+from kernel.lang import ENODEV, ENOENT, EPERM, Errno
+from kernel.lib.socket_group import PACKET_PROGRAMS, ProgramCount
 
 # Purposes, as bpf(2) numbers them (BPF_CGROUP_*).
 PACKETS_IN: Final = 0
@@ -23,16 +24,7 @@ PACKETS_OUT: Final = 1
 DEVICES: Final = 6
 
 
-@final
-class ProgramCount:
-    """All that are attached for some purposes."""
-
-    def __init__(self) -> None:
-        self.count: int = 0
-
-
 DEVICE_PROGRAMS: Final = ProgramCount()
-PACKET_PROGRAMS: Final = ProgramCount()
 
 
 def _counter(purpose: int) -> ProgramCount:

@@ -5,7 +5,7 @@ Context: the boot thread. Raises MemoryError.
 """
 
 from kernel.mm.frames import total_frame_count
-from kernel.net.control import interface_ioctl, networks, tun_file
+from kernel.net.control import group_judge, interface_ioctl, networks, tun_file
 from kernel.net.datagram import inet_family, udp
 from kernel.net.datagram import memory as datagram_memory
 from kernel.net.filter import nat_chains
@@ -44,6 +44,7 @@ _ = (
     connection_table,
     connections,
     forwarding,
+    group_judge,
     group_reports,
     icmp,
     icmpv6,

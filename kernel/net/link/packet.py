@@ -12,7 +12,7 @@ from kernel.lang import Span, final, span_of, u8, u32
 from kernel.lib.bpf import BEYOND, Subject
 
 if TYPE_CHECKING:
-    from kernel.cgroup.group import ControlGroup
+    from kernel.lib.socket_group import SocketGroup
     from kernel.net.link.device import NetworkDevice
 
 # Room for the link's, IPv6's and TCP's headers with all options, and what virtio puts in front.
@@ -108,7 +108,7 @@ class Packet(Subject):
         self.fragment_size: int = 0  # received in fragments: the largest of them, from its IP header on
         self.original_length: int = 0  # in a packet socket's queue: what a filter may have cut
         self.connection: Flow | None = None  # set by connection tracking
-        self.group: ControlGroup | None = None  # of the socket that sends it
+        self.group: SocketGroup | None = None  # of the socket that sends it
         self.next: Packet | None = None  # for one queue
         self.pool: StoragePool | None = None  # where the storage goes when the packet is done with
 

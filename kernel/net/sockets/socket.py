@@ -13,7 +13,6 @@ Context: send, receive, connect and accept sleep unless the socket or the messag
 from collections.abc import Callable
 from typing import Final
 
-from kernel.cgroup.group import ControlGroup
 from kernel.fs.anonymous import socket_path
 from kernel.fs.constants import O_NONBLOCK, O_RDWR
 from kernel.fs.file import File
@@ -33,6 +32,7 @@ from kernel.lang import (
 )
 from kernel.lib import user
 from kernel.lib.ids import KernelGid, KernelUid
+from kernel.lib.socket_group import SocketGroup
 from kernel.lib.user import Buffer
 from kernel.net.internet.sysctl import CORE
 from kernel.net.link.network import Network
@@ -180,7 +180,7 @@ class Socket(File):
         self.timestamping: int = 0  # SOF_TIMESTAMPING_*
         self.filter: Filter | None = None  # SO_ATTACH_FILTER
         creator = current_or_none()
-        self.group: ControlGroup | None = None if creator is None else creator.cgroup  # programs judge its packets
+        self.group: SocketGroup | None = None if creator is None else creator.cgroup  # programs judge its packets
         self.lacks_room = False
 
     def hold_network(self) -> None:

@@ -10,9 +10,9 @@ Context: thread context; nothing sleeps.
 
 from typing import Final
 
-from kernel.cgroup.group import ControlGroup
 from kernel.fs.file import File
 from kernel.lang import Errno, final, inline, noraise
+from kernel.lib.socket_group import SocketGroup
 from kernel.net.internet import ip
 from kernel.net.internet.group_programs import are_judged, may_enter
 from kernel.net.internet.output import NextHop, resolve
@@ -116,7 +116,7 @@ class Channel(Wire):
         self.is_listed: bool = False
         self.backlog: WaitQueue | None = None  # of the listener that created it
         self.filter: Filter | None = None  # SO_ATTACH_FILTER
-        self.group: ControlGroup | None = None  # the socket's: programs judge its packets
+        self.group: SocketGroup | None = None  # the socket's: programs judge its packets
 
     @inline
     def wants(self, packet: Packet) -> bool:

@@ -7,11 +7,11 @@ Context: thread context; nothing sleeps.
 
 from typing import Final
 
-from kernel.cgroup.group import ControlGroup
 from kernel.fs.file import File
 from kernel.lang import deque, final, span_of
 from kernel.lib import random
 from kernel.lib.credentials import Credentials
+from kernel.lib.socket_group import SocketGroup
 from kernel.net.link.network import FIRST_NETWORK, Network
 from kernel.net.link.timers import NetworkTimer
 from kernel.net.sockets.bpf import Filter
@@ -52,7 +52,7 @@ class Listener:
         self.queue: WaitQueue = WaitQueue()
         self.is_closed: bool = False
         self.filter: Filter | None = None  # SO_ATTACH_FILTER
-        self.group: ControlGroup | None = None  # the socket's: programs judge its packets
+        self.group: SocketGroup | None = None  # the socket's: programs judge its packets
         self.credentials: Credentials | None = None  # whose accepted sockets are
 
     def is_full(self) -> bool:

@@ -11,7 +11,6 @@ from kernel.cgroup.group import ControlGroup
 from kernel.cgroup.programs import (
     DEVICE_PROGRAMS,
     DEVICES,
-    PACKET_PROGRAMS,
     PACKETS_IN,
     PACKETS_OUT,
     attach,
@@ -22,6 +21,7 @@ from kernel.cgroup.programs import (
     own_programs,
 )
 from kernel.lang import E2BIG, EINVAL, ENODEV, ENOENT, EPERM, Errno
+from kernel.lib.socket_group import PACKET_PROGRAMS
 
 
 def program() -> Program:

@@ -1,0 +1,24 @@
+"""The control group of a socket, for a network that knows nothing of groups: whoever judges packets narrows it down.
+
+Context: any.
+"""
+
+from typing import Final
+
+from kernel.lang import final
+
+
+class SocketGroup:
+    """Base class of a control group (`kernel/cgroup/group.py`)."""
+
+
+@final
+class ProgramCount:
+    """All programs of bpf(2) that are attached to groups for some purposes."""
+
+    def __init__(self) -> None:
+        self.count: int = 0
+
+
+PACKET_PROGRAMS: Final = ProgramCount()
+"""Those that judge packets."""
