@@ -32,7 +32,7 @@ def is_bridge_command(command: int) -> bool:
 
 def bridge_ioctl(socket: Socket, command: int, argument: int) -> int:
     """Make or delete a bridge by its name; make an interface, by its index, a port of a named bridge, or of none.
-    Raises EPERM for who does not rule the network, ENODEV, ENXIO, EEXIST, EBUSY, EINVAL, EOPNOTSUPP, as `add_port`.
+    Raises EPERM without CAP_NET_ADMIN there, ENODEV, ENXIO, EEXIST, EBUSY, EINVAL, EOPNOTSUPP, as `add_port`.
     """
     network = socket.network
     request = bytearray(_IFREQ)

@@ -38,7 +38,7 @@ COURT: Final = Court()
 
 @inline
 def are_judged() -> bool:
-    """Whether any group has such a program. Who asks first spares most hosts the rest."""
+    """Whether any group has such a program. Ask this first: on most hosts nothing more is needed."""
     return PACKET_PROGRAMS.count != 0
 
 

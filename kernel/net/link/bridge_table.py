@@ -179,7 +179,7 @@ class ForwardingTable(NetworkTimer):
         self.tell(entry)
 
     def drop_local(self, address: bytes, device: NetworkDevice | None, heir: NetworkDevice | None) -> None:
-        """It is so no longer; another port with the same address, or the bridge, has the entry from now on."""
+        """Drop it. Another port with the same address, or the bridge, has the entry from now on."""
         entry = self.entries.get(address)
         if entry is None or not entry.is_local or entry.device is not device:
             return

@@ -1,7 +1,7 @@
 """What rtnetlink says of interfaces of a type, beyond what all have: IFLA_INFO_DATA and IFLA_INFO_SLAVE_DATA
 (rtnetlink(7), ip-link(8); <linux/if_link.h>), and how bridges, ports and macvlan are told to change.
 
-Not there: VLAN filtering and the spanning tree protocol (EOPNOTSUPP for who turns them on), snooping of groups, calls
+Not there: VLAN filtering and the spanning tree protocol (turning them on is EOPNOTSUPP), snooping of groups, calls
 of the firewall for bridged packets; their numbers are passed over, as by Linux built without them.
 
 Context: system calls, and wherever something changes; nothing sleeps.
