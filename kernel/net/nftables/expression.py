@@ -60,6 +60,12 @@ class Run:
         """A number in the machine's order."""
         span_of(self.registers).store_u32(place, value & 0xFFFF_FFFF)
 
+    def take_from_packet(self, place: int, start: int, length: int) -> None:
+        """Bytes of the packet's storage, with zeros up to the end of the last register."""
+        if length & 3 != 0:
+            self.set_word(place + (length & ~3), 0)
+        self.span(place, length).copy_from(span_of(self.packet.storage)[start : start + length])
+
     def word(self, place: int) -> int:
         """The same."""
         return span_of(self.registers).load_u32(place)

@@ -83,9 +83,7 @@ class PayloadRead(Expression):
         if base < 0 or start + self.length > packet.end:
             run.stop()
             return
-        if self.length & 3 != 0:
-            run.set_word(self.place + (self.length & ~3), 0)
-        run.span(self.place, self.length).copy_from(span_of(packet.storage)[start : start + self.length])
+        run.take_from_packet(self.place, start, self.length)
 
     def put(self, writer: MessageWriter) -> None:
         put_register(writer, 1, self.place)
@@ -289,9 +287,7 @@ class ExtensionRead(Expression):
         if found < 0 or start + self.length > end:
             run.stop()
             return
-        if self.length & 3 != 0:
-            run.set_word(self.place + (self.length & ~3), 0)
-        run.span(self.place, self.length).copy_from(span_of(packet.storage)[start : start + self.length])
+        run.take_from_packet(self.place, start, self.length)
 
     def put(self, writer: MessageWriter) -> None:
         put_register(writer, 1, self.place)
