@@ -217,21 +217,15 @@ def transport_lost(transport: VsockTransport) -> None:
     found = TABLE.all.first()
     while found is not None:
         following = found.after()
-        if found.transport is transport and not found.is_done:
-            if found.state == State.CONNECTING or found.state == State.ESTABLISHED:
-                found.error = ECONNRESET
-                found.state = State.CLOSED if found.state == State.CONNECTING else State.CLOSING
-                _end_lost(found)
+        is_open = found.state == State.CONNECTING or found.state == State.ESTABLISHED
+        if found.transport is transport and (is_open or found.is_orphan):
+            found.state = State.CLOSED
+            found.error = ECONNRESET
+            TABLE.disconnect(found)
+            found.wake()
+            if found.is_orphan:
+                discard(found)
         found = following
-
-
-@noraise
-def _end_lost(endpoint: Endpoint) -> None:
-    endpoint.is_done = True
-    endpoint.peer_ended = BOTH
-    endpoint.wake()
-    if endpoint.is_orphan:
-        discard(endpoint)
 
 
 # ---- Receiving ------------------------------------------------------------------------------------------------------

@@ -416,12 +416,16 @@ static void waiting(void)
 		_exit(0);
 	}
 	close(p[1]);
+	settle();
 	until_asleep(reader);
 	MUST(write(p[0], "first", 5));
+	settle();
 	until_asleep(reader);
 	MUST(write(p[0], "1234", 4));
+	settle();
 	until_asleep(reader);
 	MUST(write(p[0], "5678", 4));
+	settle();
 	until_asleep(reader);
 	close(p[0]);
 	show_end(reader);
@@ -433,6 +437,7 @@ static void waiting(void)
 		_exit(0);
 	}
 	close(p[0]);
+	settle();
 	until_asleep(writer);
 	long total = 0, n;
 	while ((n = read(p[1], big, 50000)) > 0)
@@ -460,6 +465,7 @@ static void waiting(void)
 		MUST(write(s, "answer", 6));
 		_exit(0);
 	}
+	settle();
 	until_asleep(server);
 	int c = vm_socket(SOCK_STREAM);
 	MUST(connect(c, vm(CID_LOCAL, 4043), sizeof vm_address));
@@ -471,24 +477,33 @@ static void waiting(void)
 	close(l);
 }
 
+static void show_event(int q)
+{
+	struct epoll_event got = { 0 };
+	int n = epoll_wait(q, &got, 1, 0);
+	printf("%d %#x\n", n, got.events);
+}
+
 static void readiness(void)
 {
-	struct epoll_event e = { EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, { 0 } }, got;
+	struct epoll_event e = { EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, { 0 } };
 	int p[2], q = (int)MUST(epoll_create1(0));
 	puts("--- epoll");
 	vm_connected(SOCK_STREAM, 4050, p);
 	MUST(epoll_ctl(q, EPOLL_CTL_ADD, p[1], &e));
-	printf("%d %#x\n", epoll_wait(q, &got, 1, 0), got.events);
-	printf("%d\n", epoll_wait(q, &got, 1, 0));
+	show_event(q);
+	show_event(q);
 	MUST(write(p[0], "x", 1));
-	printf("%d %#x\n", epoll_wait(q, &got, 1, 1000), got.events);
+	settle();
+	show_event(q);
 	MUST(write(p[0], "x", 1));
-	printf("%d %#x\n", epoll_wait(q, &got, 1, 1000), got.events);
+	settle();
+	show_event(q);
 	show_receive("read", p[1], 100, 0);
 	shutdown(p[0], SHUT_WR);
-	printf("%d %#x\n", epoll_wait(q, &got, 1, 1000), got.events);
+	settle();
+	show_event(q);
 	close(p[0]);
-	printf("%d\n", epoll_wait(q, &got, 1, 1000) > 0);
 	settle();
 	show_poll("in the end", p[1]);
 	close(p[1]);
