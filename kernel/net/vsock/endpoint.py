@@ -192,9 +192,12 @@ class Endpoint(Linked["Endpoint"]):
 
     def can_take(self, length: int) -> bool:
         """Whether the peer may have sent that many bytes more."""
-        if self.received + length > self.credit():
+        total = self.received + length
+        if total > self.credit():
             return False
-        return self.memory < LEAST_BYTES or not MEMORY.is_exhausted()
+        if not MEMORY.is_exhausted():
+            return True
+        return total <= LEAST_BYTES or (self.kind == SEQUENCED and self.messages == 0)  # as `room` has it
 
     def enqueue(self, packet: VsockPacket) -> None:
         """Data came, for which there is room. Raises MemoryError, and then nothing has changed."""

@@ -20,6 +20,7 @@ from kernel.lang import (
     final,
     span_of,
 )
+from kernel.lib.pace import pace
 from kernel.net.sockets.socket import MSG_EOR, MSG_PEEK, MSG_TRUNC, MSG_WAITALL, Message, Socket
 from kernel.net.vsock.endpoint import RECEIVING, SENDING, Endpoint, State
 from kernel.net.vsock.loopback import deliver
@@ -36,6 +37,7 @@ from kernel.net.vsock.protocol import send_packet, tell
 from kernel.sched import Mutex, WaitQueue
 
 NOT_YET: Final = -1  # a deadline that was not computed so far
+_PART_COST: Final = 500  # instructions for a packet of the queue, beside the copy
 
 
 @final
@@ -72,7 +74,11 @@ def send_data(socket: Socket, endpoint: Endpoint, turns: Turns, message: Message
             if endpoint.kind == SEQUENCED and length - done > endpoint.peer_limit():
                 raise Errno(EMSGSIZE)
             with turns.sending:
-                done += _send_part(endpoint, message)
+                part = _send_part(endpoint, message)
+                done += part
+                while endpoint.kind == SEQUENCED and part > 0 and done < length:  # others do not come between
+                    part = _send_part(endpoint, message)
+                    done += part
             deliver()
     except (Errno, MemoryError):
         if done == 0 or endpoint.kind == SEQUENCED:
@@ -185,6 +191,7 @@ def _take_bytes(endpoint: Endpoint, message: Message) -> int:
         endpoint.count_read(part)
         if len(packet) == 0:
             endpoint.drop_first()
+        pace(_PART_COST)
     if endpoint.owes_update() and endpoint.state == State.ESTABLISHED:
         tell(endpoint, OP_CREDIT_UPDATE)
     return done
@@ -203,6 +210,7 @@ def _peek_bytes(endpoint: Endpoint, message: Message) -> int:
             break
         done += part
         index += 1
+        pace(_PART_COST)
     return done
 
 
@@ -254,6 +262,7 @@ def _take_message(endpoint: Endpoint, message: Message) -> int:
         flags = packet.flags
         endpoint.count_read(len(packet))
         endpoint.drop_first()
+        pace(_PART_COST)
         if flags & END_OF_MESSAGE != 0:
             break
     if flags & END_OF_RECORD != 0:
@@ -277,3 +286,4 @@ def _peek_message(endpoint: Endpoint, message: Message) -> int:
         if packet.flags & END_OF_MESSAGE != 0:
             return length
         index += 1
+        pace(_PART_COST)

@@ -208,9 +208,9 @@ def test_more_than_the_credit_ends_the_connection(wire: Wire) -> None:
 def test_memory_that_is_used_up_ends_connections_that_hold_some(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
     endpoint = accepted(wire)
     monkeypatch.setattr(MEMORY, "limit", 0)
-    receive(wire, packet(OP_DATA, data=bytes(5000)))
-    assert endpoint.received == 5000
-    receive(wire, packet(OP_DATA, data=bytes(5000)))
+    receive(wire, packet(OP_DATA, data=bytes(4096)))
+    assert endpoint.received == 4096
+    receive(wire, packet(OP_DATA, data=bytes(1)))
     assert wire.operations() == [OP_RESET] and endpoint.is_done
 
 
