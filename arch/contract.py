@@ -499,7 +499,7 @@ class Processor(Protocol):
         """Read from the start of the item with that key next."""
 
     def read_firmware_item(self, destination: Span[u8]) -> None:
-        """The next bytes of it; zeros behind its end."""
+        """The next bytes of it; zeros past its end."""
 
     def start_firmware_transfer(self, physical: int) -> None:
         """Let the device carry out the command at a physical address."""

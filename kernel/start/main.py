@@ -21,7 +21,6 @@ from arch import (
 )
 from kernel.cache import writeback
 from kernel.doors import dispatch, trace, trap
-from kernel.drivers.platform.firmware_items import FIRMWARE
 from kernel.drivers.virtio import probe as virtio
 from kernel.fs.cgroup import filesystem as groups
 from kernel.fs.devices import memory as memory_devices
@@ -73,7 +72,6 @@ def krait_main(protocol: int, info: int) -> None:
         vdso.start()
         start_waking_thread()
         start_network()
-        FIRMWARE.start()
         virtio.start(command_line.values_of(line, b"virtio_mmio.device"))
         configure_network(command_line.value_of(line, b"ip"))
         LAST_EXIT.handler = InitDeath()

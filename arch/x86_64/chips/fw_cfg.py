@@ -1,6 +1,6 @@
 """QEMU's firmware configuration device (fw_cfg): items of bytes, each with a key, that QEMU hands to its guest.
 
-A key is written to the selector, and the item's bytes are then read one after the other; behind the end there are
+A key is written to the selector, and the item's bytes are then read one after the other; past the end there are
 zeros. A device that says so also copies an item to memory by itself: see kernel/drivers/platform/firmware_items.py.
 
 Context: any; nothing sleeps. Whoever selects an item reads it before anybody else selects one.

@@ -1,6 +1,6 @@
 """What QEMU tells its guest by fw_cfg: named items, which programs read below /sys/firmware/qemu_fw_cfg.
 
-The directory of the items is read once at boot; a device whose directory makes no sense has none. An item is copied by
+The directory of the items is read once, when /sys is mounted first; one that makes no sense has no items. An item is copied by
 the device itself where it can (a transfer), or read byte by byte. Nothing is written to the device.
 
 What the device says is judged: counts and sizes are bounded, names end, and a transfer that does not end is given up.
@@ -60,12 +60,19 @@ class FirmwareItems:
         self.revision: int = 0
         self.items: list[FirmwareItem] = []
         self.is_present: bool = False
+        self._is_sought: bool = False
         self._command: Window | None = None  # where transfers are the device's work
 
-    def start(self) -> None:
-        """Look for the device where the firmware said that there is one. Raises MemoryError."""
-        if not hardware.has_firmware_items:
-            return
+    def find(self) -> bool:
+        """Look for the device, the first time, if the firmware said that there is one; whether it is there. Raises
+        MemoryError.
+        """
+        if hardware.has_firmware_items and not self._is_sought:
+            self._is_sought = True
+            self._start()
+        return self.is_present
+
+    def _start(self) -> None:
         word = bytearray(4)
         select_firmware_item(_KEY_SIGNATURE)
         read_firmware_item(span_of(word))

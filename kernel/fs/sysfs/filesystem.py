@@ -186,7 +186,7 @@ def make_sysfs(source: bytes, options: bytes) -> FileSystem:
     for name in _EMPTY:
         fs.directory(top, name)
     firmware = fs.directory(top, b"firmware")
-    if FIRMWARE.is_present:
+    if FIRMWARE.find():
         firmware.add(b"qemu_fw_cfg", FirmwareDirectory(fs))
     network = caller_network()
     fs.mounter = network.owner

@@ -72,7 +72,7 @@ def started(monkeypatch: pytest.MonkeyPatch, device: Device) -> FirmwareItems:
     monkeypatch.setattr(processor, "port_write", device.port_write)
     monkeypatch.setattr(hardware, "has_firmware_items", True)
     found = FirmwareItems()
-    found.start()
+    found.find()
     return found
 
 
@@ -98,8 +98,7 @@ def test_items_are_read_whole_and_in_part(monkeypatch: pytest.MonkeyPatch, trans
 def test_nothing_is_touched_where_the_firmware_names_no_device(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hardware, "has_firmware_items", False)
     source = FirmwareItems()
-    source.start()
-    assert not source.is_present
+    assert not source.find() and not source.find()
 
 
 def test_another_signature_is_no_device(monkeypatch: pytest.MonkeyPatch) -> None:
