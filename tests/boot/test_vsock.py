@@ -18,7 +18,7 @@ from tests.harness.kernels import add_modules
 from tests.harness.vhost_vsock import HOST, SEQUENCED, STREAM, Connection, Host
 from tools.cpio import Archive, extend
 from tools.machine import Machine
-from tools.paths import BUILD, ROOT
+from tools.paths import ROOT
 
 pytestmark = pytest.mark.timeout(int(180 * PATIENCE))
 
@@ -30,7 +30,7 @@ MIB = 1 << 20
 @pytest.fixture(scope="module")
 def image(kernel: Kernel, root_image: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     overlay = Archive()
-    overlay.file("vsock_peer", compile_program(SOURCE, BUILD / "tests").read_bytes(), 0o755)
+    overlay.file("vsock_peer", compile_program(SOURCE).read_bytes(), 0o755)
     if kernel is LINUX:
         add_modules(overlay)
     image = tmp_path_factory.mktemp("vsock") / "image"

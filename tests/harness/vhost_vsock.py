@@ -237,9 +237,9 @@ class Host:
         with channel:
             while not self._ends:
                 kicks = [ring.kick for ring in self._rings if ring.kick >= 0]
-                ready, _, _ = select.select([channel, self._wake, *kicks], [], [], 1)
+                ready, _, _ = select.select([channel.fileno(), self._wake, *kicks], [], [], 1)
                 for descriptor in ready:
-                    if descriptor is channel:
+                    if descriptor == channel.fileno():
                         if not self._answer(channel):
                             return
                     else:

@@ -180,7 +180,7 @@ class VsockSocket(Socket):
         """Wait for the answer, or until the time is up."""
         endpoint = self.endpoint
         deadline_ns = monotonic_ns() + endpoint.connect_timeout_ns
-        while endpoint.state != State.ESTABLISHED and endpoint.state != State.CLOSING and endpoint.error == 0:
+        while not _is_answered(endpoint):
             code = 0
             try:
                 self.wait(endpoint.write_queue, deadline_ns)
@@ -333,6 +333,11 @@ class VsockSocket(Socket):
             raise Errno(EINVAL)
         user.write_i32(UserAddr(argument), endpoint.unsent.bytes)
         return 0
+
+
+def _is_answered(endpoint: Endpoint) -> bool:
+    """Whether connect(2) has nothing to wait for any more."""
+    return endpoint.state == State.ESTABLISHED or endpoint.state == State.CLOSING or endpoint.error != 0
 
 
 def _linger(endpoint: Endpoint, deadline_ns: int) -> None:

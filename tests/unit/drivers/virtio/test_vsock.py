@@ -19,7 +19,7 @@ from kernel.net.vsock.memory import MEMORY
 from kernel.net.vsock.packet import OP_DATA, OP_RESET, OP_RESPONSE, OP_SHUTDOWN, SEQUENCED, STREAM, VsockPacket
 from kernel.net.vsock.protocol import send_packet
 from kernel.net.vsock.table import TABLE
-from kernel.net.vsock.transport import TRANSPORTS
+from kernel.net.vsock.transport import TRANSPORTS, VsockTransport
 from tests.unit.drivers.virtio.model import Buffers, ModelTransport
 
 pytestmark = pytest.mark.usefixtures("machine")
@@ -86,7 +86,7 @@ def device() -> Iterator[Device]:
     yield Device()
     while (endpoint := TABLE.all.first()) is not None:
         protocol.discard(endpoint)
-    TRANSPORTS.guest = protocol.VsockTransport()
+    TRANSPORTS.guest = VsockTransport()
     assert MEMORY.used == 0
 
 
