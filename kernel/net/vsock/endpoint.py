@@ -17,6 +17,7 @@ from typing import Final
 
 from kernel.lang import final, noraise, span_of
 from kernel.lib.linked import Linked
+from kernel.lib.pace import spend
 from kernel.net.link.network import Network
 from kernel.net.link.timers import NetworkTimer
 from kernel.net.vsock.addresses import CID_ANY, PORT_ANY
@@ -46,6 +47,8 @@ _COUNT: Final = 0xFFFF_FFFF
 _SMALL: Final = 128  # bytes: packets that are joined with the one before
 _JOINED: Final = 1024  # bytes of storage for them
 _ENDPOINT_BYTES: Final = 640
+_PART: Final = 64  # packets that are dropped at once
+_PART_COST: Final = 20_000  # instructions
 
 
 class State(IntEnum):
@@ -241,6 +244,7 @@ class Endpoint(Linked["Endpoint"]):
         packet.end = length
         return False
 
+    @noraise
     def drop_first(self) -> None:
         """The first packet was read."""
         packet = self.queue.popleft()
@@ -250,14 +254,24 @@ class Endpoint(Linked["Endpoint"]):
         packet.release()
 
     @noraise
-    def forget_data(self) -> None:
-        """Nobody will read what came."""
+    def forget_part(self) -> bool:
+        """Nobody will read what came: drop a part of it; whether there was something."""
         queue = self.queue
-        while queue:
-            queue.popleft().release()
-        self.memory = 0
-        self.received = 0
-        self.messages = 0
+        for _ in range(_PART):
+            if len(queue) == 0:
+                self.received = 0
+                self.messages = 0
+                return False
+            packet = queue[0]
+            self.received -= len(packet)
+            self.drop_first()
+        return True
+
+    @noraise
+    def forget_data(self) -> None:
+        """The same for all of it, where it is little, or there is no time for safe points."""
+        while self.forget_part():
+            spend(_PART_COST)
 
     def has_data(self) -> bool:
         """Whether a receiver need not wait."""

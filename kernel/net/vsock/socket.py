@@ -30,6 +30,7 @@ from kernel.lang import (
 from kernel.lib import user
 from kernel.lib.capabilities import CAP_NET_BIND_SERVICE
 from kernel.lib.credentials import Credentials
+from kernel.lib.pace import pace
 from kernel.net.link.network import Network
 from kernel.net.sockets.option_names import SO_RCVLOWAT
 from kernel.net.sockets.socket import (
@@ -66,6 +67,7 @@ from kernel.time import monotonic_ns
 
 _SIOCOUTQ: Final = 0x5411
 _NS: Final = 1_000_000_000
+_PART_COST: Final = 20_000  # instructions, for packets that are dropped at once
 
 
 @final
@@ -213,11 +215,9 @@ class VsockSocket(Socket):
         endpoint.inode_number = 0
         waiting = endpoint.waiting
         endpoint.state = State.CLOSED if endpoint.state == State.LISTENING else endpoint.state
-        close(endpoint)
-        deliver()
+        _end(endpoint)
         while waiting:
-            close(waiting.popleft())
-            deliver()
+            _end(waiting.popleft())
         if self.is_on(SWITCH_LINGER) and not isinstance(current_thread(), KernelThread):
             _linger(endpoint, monotonic_ns() + min(self.linger_seconds, 1 << 31) * _NS)
 
@@ -333,6 +333,14 @@ class VsockSocket(Socket):
             raise Errno(EINVAL)
         user.write_i32(UserAddr(argument), endpoint.unsent.bytes)
         return 0
+
+
+def _end(endpoint: Endpoint) -> None:
+    """End a connection whose program has gone: what it has not read is dropped, with safe points."""
+    while endpoint.forget_part():
+        pace(_PART_COST)
+    close(endpoint)
+    deliver()
 
 
 def _is_answered(endpoint: Endpoint) -> bool:
