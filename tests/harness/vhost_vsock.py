@@ -389,7 +389,8 @@ class Host:
     def _receive(self, packet: bytes) -> None:
         source, target, remote, local, length, kind, operation, flags, room, forwarded = HEADER.unpack_from(packet)
         data = packet[HEADER.size :]
-        assert source == self.cid and target == HOST and length == len(data), "the guest lies"
+        assert operation == RESET or (source, target) == (self.cid, HOST), "the guest lies"
+        assert length == len(data)
         end = self._connections.get((local, remote))
         if operation == REQUEST and end is None and local in self._listening:
             end = Connection(self, kind, local, remote, is_open=True)

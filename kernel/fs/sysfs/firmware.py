@@ -60,8 +60,7 @@ class RawItem(Inode):
 
     def __init__(self, file_system: FileSystem, ino: int, item: FirmwareItem) -> None:
         super().__init__(file_system, ino, S_IFREG | _MODE)
-        self.size = item.size
-        self.item: FirmwareItem = item
+        self.item: FirmwareItem = item  # stat(2) tells no size, as on Linux
 
     def open(self, path: Path, flags: int) -> File:
         return RawItemFile(path, flags, self.item)

@@ -1,4 +1,4 @@
-"""/dev/vsock: asks which context this machine is (IOCTL_VM_SOCKETS_GET_LOCAL_CID, vsock(7)).
+"""/dev/vsock: asks which context this machine is (IOCTL_VM_SOCKETS_GET_LOCAL_CID, vsock(7)); CID_LOCAL without a host.
 
 Importing this enters the device at build time.
 """
@@ -10,6 +10,7 @@ from kernel.fs.file import File
 from kernel.fs.path import Path
 from kernel.lang import ENOTTY, Errno, UserAddr, final
 from kernel.lib import user
+from kernel.net.vsock.addresses import CID_ANY, CID_LOCAL
 from kernel.net.vsock.transport import TRANSPORTS
 
 _MISC_MAJOR: Final = 10
@@ -24,7 +25,8 @@ class VsockFile(File):
     def ioctl(self, command: int, argument: int) -> int:
         if command != _GET_LOCAL_CID:
             raise Errno(ENOTTY)
-        user.write_u32(UserAddr(argument), TRANSPORTS.guest.cid())
+        cid = TRANSPORTS.guest.cid()
+        user.write_u32(UserAddr(argument), CID_LOCAL if cid == CID_ANY else cid)
         return 0
 
 

@@ -1,9 +1,9 @@
 """One end of a connection, or what may become one: its names, its state, what it has received, and the credit of both
 sides.
 
-Credit: each side says how many bytes it takes (`buffer_size`) and how many its program has read so far; the other sends
-no more than that. Counts are modulo 2**32. A side tells its peer of what was read with every packet, and with one of
-its own when the peer may think that there is little room.
+Credit: each side says how many bytes it takes (`buffer_size`) and how many its program has read so far, in whole
+packets; the other sends no more than that. Counts are modulo 2**32. A side tells its peer of what was read with every
+packet, and with one of its own when the peer may think that there is little room.
 
 Invariants: `received` is the sum of the lengths of `queue`, `messages` counts the ends of messages there. An endpoint
 stands in `waiting` of one listener at most, and has a socket or an owner there, or is an orphan.
@@ -181,9 +181,9 @@ class Endpoint(Linked["Endpoint"]):
         self.unsent.bytes += len(packet)
         packet.unsent = self.unsent
 
-    def count_read(self, length: int) -> None:
-        """The program has read bytes, or they are lost."""
-        self.received -= length
+    @noraise
+    def count_forwarded(self, length: int) -> None:
+        """A packet with that many bytes was read to its end, or is lost: the peer may send as many."""
         self.forwarded = (self.forwarded + length) & _COUNT
 
     def owes_update(self) -> bool:
@@ -246,8 +246,9 @@ class Endpoint(Linked["Endpoint"]):
 
     @noraise
     def drop_first(self) -> None:
-        """The first packet was read."""
+        """The first packet was read. Its bytes count as read only now: until then it takes all of its memory."""
         packet = self.queue.popleft()
+        self.count_forwarded(packet.end)
         self.memory -= len(packet.storage) + OVERHEAD_BYTES
         if self.kind == SEQUENCED and packet.flags & END_OF_MESSAGE != 0:
             self.messages -= 1

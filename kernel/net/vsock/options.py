@@ -59,8 +59,8 @@ def set_vsock_option(endpoint: Endpoint, level: int, name: int, value: bytes) ->
 
 
 def _set_size(endpoint: Endpoint, size: int) -> None:
-    """Choose a size between the least and the most, the least winning, and tell the peer."""
-    size = max(min(size, endpoint.buffer_most), endpoint.buffer_least)
+    """Choose a size between the least and the most, the most winning, and tell the peer."""
+    size = min(max(size, endpoint.buffer_least), endpoint.buffer_most)
     if size != endpoint.buffer_size and endpoint.transport is not None:
         size = min(size, _LARGEST_BUFFER)
         endpoint.buffer_size = size

@@ -354,8 +354,7 @@ def _receive_connected(endpoint: Endpoint, transport: VsockTransport, packet: Vs
 def _receive_data(endpoint: Endpoint, packet: VsockPacket) -> None:
     length = len(packet)
     if endpoint.is_orphan:
-        endpoint.received += length
-        endpoint.count_read(length)
+        endpoint.count_forwarded(length)
         packet.release()
         return
     is_lost = True

@@ -188,7 +188,7 @@ def _take_bytes(endpoint: Endpoint, message: Message) -> int:
             break
         packet.start += part
         done += part
-        endpoint.count_read(part)
+        endpoint.received -= part
         if len(packet) == 0:
             endpoint.drop_first()
         pace(_PART_COST)
@@ -260,7 +260,7 @@ def _take_message(endpoint: Endpoint, message: Message) -> int:
             buffer.put(span_of(packet.storage)[packet.start : packet.start + part])
         length += len(packet)
         flags = packet.flags
-        endpoint.count_read(len(packet))
+        endpoint.received -= len(packet)
         endpoint.drop_first()
         pace(_PART_COST)
         if flags & END_OF_MESSAGE != 0:

@@ -231,8 +231,7 @@ def test_credit_counts_modulo(wire: Wire) -> None:
 
 
 def test_credit_is_told_when_asked(wire: Wire) -> None:
-    endpoint = accepted(wire)
-    endpoint.count_read(0)
+    accepted(wire)
     receive(wire, packet(OP_CREDIT_REQUEST))
     (answer,) = wire.sent
     assert answer.operation == OP_CREDIT_UPDATE and answer.buffer_size == 262_144
@@ -241,16 +240,20 @@ def test_credit_is_told_when_asked(wire: Wire) -> None:
 
 def test_credit_is_owed_when_the_peer_sees_little(wire: Wire) -> None:
     endpoint = accepted(wire)
-    receive(wire, packet(OP_DATA, data=bytes(200_000), buffer=1))
-    endpoint.count_read(1000)
-    assert not endpoint.owes_update()
-    endpoint.count_read(196_000)
-    assert endpoint.owes_update()
+    for length in (1000, 196_000, 1000, 2000):
+        receive(wire, packet(OP_DATA, data=bytes(length)))
+
+    def read() -> bool:
+        endpoint.received -= len(endpoint.queue[0])
+        endpoint.drop_first()
+        return endpoint.owes_update()
+
+    assert not read()
+    assert read()
     endpoint.told_forwarded = endpoint.forwarded
-    endpoint.count_read(1000)
-    assert not endpoint.owes_update()
-    endpoint.count_read(2000)
-    assert endpoint.owes_update(), "all was read"
+    assert not read()
+    assert read(), "all was read"
+    assert endpoint.memory == 0
 
 
 def test_halves_end_one_by_one(wire: Wire) -> None:
