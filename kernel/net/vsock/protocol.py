@@ -56,18 +56,24 @@ def send_packet(endpoint: Endpoint, packet: VsockPacket, flags: int) -> None:
     packet.source_port = endpoint.local_port
     packet.target_cid = endpoint.remote_cid
     packet.target_port = endpoint.remote_port
+    told = endpoint.told_forwarded
     endpoint.stamp(packet)
-    transport.send(packet)
+    is_sent = False
+    try:
+        transport.send(packet)
+        is_sent = True
+    finally:
+        if not is_sent:
+            endpoint.told_forwarded = told
 
 
 @noraise
 def tell(endpoint: Endpoint, operation: int, flags: int = 0) -> None:
     """The same where nobody can do anything about a failure."""
-    told = endpoint.told_forwarded
     try:
         send(endpoint, operation, flags)
     except (Errno, MemoryError):
-        endpoint.told_forwarded = told
+        return  # the peer finds out when its own time is up, or by the next packet
 
 
 @noraise
