@@ -14,6 +14,7 @@ from arch.x86_64.call_numbers import CALL_LIMIT, CALL_NUMBERS, name_own_call, nu
 from arch.x86_64.chips.acpi_devices import hardware
 from arch.x86_64.chips.apic import is_present as takes_messages
 from arch.x86_64.chips.apic import message_address
+from arch.x86_64.chips.fw_cfg import read_firmware_item, select_firmware_item, start_firmware_transfer
 from arch.x86_64.chips.interrupts import (
     END_OF_VECTORS,
     FIRST_FREE_VECTOR,

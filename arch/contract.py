@@ -85,8 +85,9 @@ class LoaderAnswer(Protocol):
 
 
 class DescribedDevices(Protocol):
-    """hardware: virtio devices in memory that firmware describes."""
+    """hardware: virtio devices in memory that firmware describes, and whether it names a device with items for us."""
 
+    has_firmware_items: bool
     virtio_count: int
     virtio_address: list[int]
     virtio_size: list[int]
@@ -492,6 +493,16 @@ class Processor(Protocol):
         """A word of a PCI device's configuration space; `register` is a multiple of 4 below 256."""
 
     def write_configuration(self, bus: int, slot: int, function: int, register: int, value: int) -> None: ...
+
+    # Items that a virtual machine's host hands to the guest, where `hardware` says that there are any
+    def select_firmware_item(self, key: int) -> None:
+        """Read from the start of the item with that key next."""
+
+    def read_firmware_item(self, destination: Span[u8]) -> None:
+        """The next bytes of it; zeros past its end."""
+
+    def start_firmware_transfer(self, physical: int) -> None:
+        """Let the device carry out the command at a physical address."""
 
 
 class Programs(Protocol):

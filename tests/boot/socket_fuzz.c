@@ -154,7 +154,7 @@ static long address(unsigned char *at, int family)
 {
 	memset(at, 0, 128);
 	if (one_in(12))
-		family = (int)CHOOSE(AF_UNSPEC, AF_UNIX, AF_INET, AF_INET6, AF_NETLINK, AF_PACKET, 99);
+		family = (int)CHOOSE(AF_UNSPEC, AF_UNIX, AF_INET, AF_INET6, AF_NETLINK, AF_PACKET, AF_VSOCK, 99);
 	*(uint16_t *)at = (uint16_t)family;
 	switch (family) {
 	case AF_INET: {
@@ -186,6 +186,11 @@ static long address(unsigned char *at, int family)
 		a->sll_protocol = htons((uint16_t)CHOOSE(0, 3, 0x800, 0x806, 0x86dd, 0x88b5)), a->sll_ifindex = one_in(5) ? (int)number() : (int)pick(4);
 		a->sll_halen = (unsigned char)CHOOSE(0, 6, 6, 8, 255), memset(a->sll_addr, 0xff, 6);
 		return sizeof *a;
+	}
+	case AF_VSOCK: {
+		uint32_t *a = (void *)at; /* struct sockaddr_vm */
+		a[1] = one_in(9) ? (uint32_t)number() : (uint32_t)CHOOSE(2000, 2001, 2002, -1), a[2] = (uint32_t)CHOOSE(1, 1, 1, -1, 2, number());
+		return 16;
 	}
 	default: return pick(129);
 	}
@@ -413,7 +418,7 @@ static void enter(int fd)
 
 static void new_socket(void)
 {
-	int family = (int)(one_in(30) ? number() : CHOOSE(AF_UNIX, AF_UNIX, AF_INET, AF_INET, AF_INET, AF_INET6, AF_INET6, AF_NETLINK, AF_PACKET));
+	int family = (int)(one_in(30) ? number() : CHOOSE(AF_UNIX, AF_UNIX, AF_INET, AF_INET, AF_INET, AF_INET6, AF_INET6, AF_NETLINK, AF_PACKET, AF_VSOCK));
 	int type = (int)(one_in(10) ? number() : CHOOSE(SOCK_STREAM, SOCK_STREAM, SOCK_DGRAM, SOCK_DGRAM, SOCK_RAW, SOCK_SEQPACKET));
 	int protocol = (int)(one_in(2) ? 0 : family == AF_PACKET ? CHOOSE(0x0300, 0x0008, 0xdd86) : CHOOSE(1, 6, 15, 17, 58, 99, 136, 255, 262, number()));
 	if (!one_in(4)) {

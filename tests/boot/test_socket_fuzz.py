@@ -51,7 +51,7 @@ def fuzzed(kernel: Kernel, root_image: Path, place: Path) -> Iterator[Guest]:
 
 def figures(guest: Guest) -> tuple[int, int]:
     """How many objects there are, and KiB of free memory, after everything has ended that ends by itself."""
-    guest.check("rm -rf /tmp/fuzz; sleep 4; echo 3 >/proc/sys/vm/drop_caches", 60)
+    guest.check("rm -rf /tmp/fuzz; sleep 9; echo 3 >/proc/sys/vm/drop_caches", 60)
     guest.check("for i in $(seq 40); do sh -c true; done; mkdir -p /tmp/fuzz", 60)
     objects = int(guest.check("grep '^krait_heap_objects ' /proc/metrics", 30).split()[1])
     return objects, int(guest.check("grep MemFree /proc/meminfo", 30).split()[1])

@@ -323,6 +323,29 @@ static void pipes_and_sockets(void)
     }
 }
 
+/* Messages of a byte that nobody reads, and a listener that closes with many connections; of sockets to the host. */
+static void host_sockets(void)
+{
+    static const struct { unsigned short family, zero; unsigned port, cid, rest; } place = {AF_VSOCK, 0, 2000, 1, 0};
+    char *memory = touched(MIB);
+    static struct mmsghdr messages[1024];
+    struct iovec part = {memory, 1};
+    for (int i = 0; i < 1024; i++)
+        messages[i].msg_hdr = (struct msghdr){.msg_iov = &part, .msg_iovlen = 1};
+    int listener = socket(AF_VSOCK, SOCK_SEQPACKET, 0), sender = socket(AF_VSOCK, SOCK_SEQPACKET, 0);
+    CHECK(bind(listener, (void *)&place, sizeof place) == 0 && listen(listener, 4096) == 0);
+    CHECK(connect(sender, (void *)&place, sizeof place) == 0);
+    int receiver = accept(listener, 0, 0);
+    fcntl(sender, F_SETFL, O_NONBLOCK);
+    for (int i = 0; i < 80; i++)
+        sendmmsg(sender, messages, 1024, 0);
+    CHECK(recv(receiver, memory, MIB, MSG_PEEK) == 1 && recvmmsg(receiver, messages, 1024, MSG_DONTWAIT, 0) == 1024);
+    close(receiver);
+    for (int i = 0; i < 900; i++)
+        CHECK(connect(socket(AF_VSOCK, SOCK_SEQPACKET, 0), (void *)&place, sizeof place) == 0);
+    close(listener);
+}
+
 /* A line without an end, a line of tabs that is erased, and a long line that is shown again and again. */
 static void terminals(void)
 {
@@ -1410,7 +1433,8 @@ static const struct { const char *name; void (*function)(void); } FAMILIES[] = {
     {"random", random_bytes}, {"zeros", zeros}, {"copies", between_files}, {"tmpfs", file_in_memory},
     {"present", present}, {"ranges", ranges}, {"process", large_process}, {"show_areas", show_areas},
     {"areas", change_areas}, {"poll", wait_for_many}, {"descriptors", many_open}, {"seccomp", filters},
-    {"vm_readv", others_memory}, {"sockets", pipes_and_sockets}, {"semaphores", semaphores}, {"futexes", futexes},
+    {"vm_readv", others_memory}, {"sockets", pipes_and_sockets}, {"host_sockets", host_sockets},
+    {"semaphores", semaphores}, {"futexes", futexes},
     {"terminals", terminals}, {"processes", processes}, {"directories", directories}, {"arguments", arguments},
     {"waiters", many_waiters}, {"wakes", wakes}, {"faults", faults}, {"signals", many_signals}, {"dying", dying},
     {"groups", groups}, {"sets", many_sets},

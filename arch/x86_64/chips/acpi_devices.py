@@ -1,8 +1,9 @@
-"""What ACPI's tables say of devices that no bus reports: I/O APICs (MADT), and virtio devices in memory (DSDT).
+"""What ACPI's tables say of devices that no bus reports: I/O APICs (MADT); virtio devices in memory and QEMU's
+fw_cfg (DSDT).
 
 There is no AML interpreter. QEMU's microvm describes each virtio device by a constant name, "LNRO0005", and a constant
-resource template behind it, so these bytes are searched for. Read once at boot, while all low memory is mapped; lying
-tables give fewer devices.
+resource template behind it, so these bytes are searched for; fw_cfg is "QEMU0002", at ports that never change. Read
+once at boot, while all low memory is mapped; lying tables give fewer devices.
 
 Source: ACPI Specification 6.5, 5.2.12 (MADT), 6.4.3.4 (32-bit fixed memory range), 6.4.3.6 (extended interrupt).
 """
@@ -42,6 +43,8 @@ PROCESSOR_LIMIT: Final = 64
 
 HID_FIRST: Final = 0x4F52_4E4C  # "LNRO"
 HID_SECOND: Final = 0x3530_3030  # "0005"
+ITEMS_FIRST: Final = 0x554D_4551  # "QEMU"
+ITEMS_SECOND: Final = 0x3230_3030  # "0002"
 FIXED_MEMORY: Final = 0x0009_86  # the descriptor's kind and its length of 9, in its first three bytes
 FIXED_MEMORY_BASE: Final = 4
 FIXED_MEMORY_SIZE: Final = 8
@@ -62,6 +65,7 @@ class Hardware:
         self.apic_address: list[int] = [0] * APIC_LIMIT
         self.apic_first_line: list[int] = [0] * APIC_LIMIT
         self.century_register: int = 0  # of the clock chip; 0: it has none
+        self.has_firmware_items: bool = False  # fw_cfg
         self.virtio_count: int = 0
         self.virtio_address: list[int] = [0] * DEVICE_LIMIT
         self.virtio_size: list[int] = [0] * DEVICE_LIMIT
@@ -79,7 +83,7 @@ class Hardware:
             fadt = find_table(memory, root, SIGNATURE_FACP)
             if fadt != 0:
                 self.century_register = memory.read_u8(fadt + FADT_CENTURY)
-                self._find_virtio(memory, memory.read_u32(fadt + FADT_DSDT))
+                self._search_names(memory, memory.read_u32(fadt + FADT_DSDT))
         except BootInfoError:
             return  # what was found until here is as good as the rest
 
@@ -111,14 +115,19 @@ class Hardware:
         self.processor_identity[self.processor_count] = identity
         self.processor_count += 1
 
-    def _find_virtio(self, memory: PhysicalMemory, dsdt: int) -> None:
+    def _search_names(self, memory: PhysicalMemory, dsdt: int) -> None:
+        """Devices by their constant names."""
         at = dsdt + HEADER_SIZE
         end = dsdt + min(memory.read_u32(dsdt + 4), DSDT_LIMIT)
         while at + 8 <= end and self.virtio_count < DEVICE_LIMIT:
-            if memory.read_u8(at) == HID_FIRST & 0xFF and memory.read_u32(at) == HID_FIRST:
+            first = memory.read_u8(at)
+            if first == HID_FIRST & 0xFF and memory.read_u32(at) == HID_FIRST:
                 if memory.read_u32(at + 4) == HID_SECOND:
                     self._add_virtio(memory, at, min(at + RESOURCE_LIMIT, end - 9))
                     at += 7
+            elif first == ITEMS_FIRST & 0xFF and memory.read_u32(at) == ITEMS_FIRST:
+                if memory.read_u32(at + 4) == ITEMS_SECOND:
+                    self.has_firmware_items = True
             at += 1
 
     def _add_virtio(self, memory: PhysicalMemory, start: int, end: int) -> None:

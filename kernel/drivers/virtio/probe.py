@@ -8,7 +8,7 @@ from typing import Final
 from arch import hardware
 from kernel.drivers.platform import pci
 from kernel.drivers.platform.pci_facts import PciFunction
-from kernel.drivers.virtio import balloon, blk, console, entropy, net, pci_transport, plan9
+from kernel.drivers.virtio import balloon, blk, console, entropy, net, pci_transport, plan9, vsock
 from kernel.drivers.virtio.mmio_transport import MmioPlace, MmioTransport, parse_place
 from kernel.drivers.virtio.pci_transport import PciTransport
 from kernel.drivers.virtio.transport import (
@@ -18,6 +18,7 @@ from kernel.drivers.virtio.transport import (
     DEVICE_CONSOLE,
     DEVICE_ENTROPY,
     DEVICE_NETWORK,
+    DEVICE_VSOCK,
     Transport,
 )
 from kernel.drivers.virtio.virtio_facts import VirtioPlace
@@ -32,6 +33,7 @@ _DRIVERS: Final[dict[int, bytes]] = {  # with the names that they have on Linux
     DEVICE_ENTROPY: b"virtio_rng",
     DEVICE_BALLOON: b"virtio_balloon",
     DEVICE_9P: b"9pnet_virtio",
+    DEVICE_VSOCK: b"vmw_vsock_virtio_transport",
 }
 
 
@@ -103,3 +105,5 @@ def _start_driver(transport: Transport) -> None:
         balloon.start(transport)
     elif transport.device_type == DEVICE_9P:
         plan9.start(transport)
+    elif transport.device_type == DEVICE_VSOCK:
+        vsock.start(transport)

@@ -5,6 +5,7 @@ Context: see kernel/fs/procfs/entries.py, whose directories and texts this tree 
 
 from typing import Final
 
+from kernel.drivers.platform.firmware_items import FIRMWARE
 from kernel.fs.cgroup.directory import ROWS
 from kernel.fs.cgroup.options import NAMES
 from kernel.fs.constants import S_IFDIR
@@ -16,6 +17,7 @@ from kernel.fs.sysfs import watchers
 from kernel.fs.sysfs.buses import BusKobject, virtual_group
 from kernel.fs.sysfs.characters import CLASSES
 from kernel.fs.sysfs.events import NUMBERS
+from kernel.fs.sysfs.firmware import FirmwareDirectory
 from kernel.fs.sysfs.kobject import KobjectDirectory
 from kernel.fs.sysfs.links import BusLinks, CharacterLinks, ClassLinks, DiskLinks, Disks
 from kernel.fs.sysfs.net import InterfacesDirectory
@@ -33,7 +35,7 @@ _ = watchers
 
 SYSFS_MAGIC: Final = 0x6265_6572
 _BUSES: Final[list[bytes]] = [b"pci", b"platform", b"virtio"]
-_EMPTY: Final[list[bytes]] = [b"firmware", b"module", b"power"]
+_EMPTY: Final[list[bytes]] = [b"module", b"power"]
 
 
 @final
@@ -183,6 +185,9 @@ def make_sysfs(source: bytes, options: bytes) -> FileSystem:
     bus = fs.directory(top, b"bus")
     for name in _EMPTY:
         fs.directory(top, name)
+    firmware = fs.directory(top, b"firmware")
+    if FIRMWARE.find():
+        firmware.add(b"qemu_fw_cfg", FirmwareDirectory(fs))
     network = caller_network()
     fs.mounter = network.owner
     top.add(b"block", DiskLinks(fs, fs.new_ino(), b"../", Disks.WHOLE))

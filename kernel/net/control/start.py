@@ -37,6 +37,9 @@ from kernel.net.proc import unix as unix_table
 from kernel.net.tcp import memory as tcp_memory
 from kernel.net.tcp import socket as tcp_socket
 from kernel.net.unix import family as unix_family
+from kernel.net.vsock import device_file as vsock_device
+from kernel.net.vsock import family as vsock_family
+from kernel.net.vsock import memory as vsock_memory
 
 # Called through registries that their import fills.
 _ = (
@@ -70,6 +73,8 @@ _ = (
     udp,
     unix_family,
     unix_table,
+    vsock_device,
+    vsock_family,
 )
 
 
@@ -77,6 +82,7 @@ def start_network() -> None:
     """Bound what the sockets' queues may take, and start the network thread."""
     tcp_memory.MEMORY.configure(total_frame_count())
     datagram_memory.MEMORY.configure(total_frame_count())
+    vsock_memory.MEMORY.configure(total_frame_count())
     SHARED_ROOM.configure(total_frame_count())
     BACKLOG.configure(total_frame_count())
     TRACKING.configure(total_frame_count())

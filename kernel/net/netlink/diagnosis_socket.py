@@ -1,6 +1,7 @@
 """NETLINK_SOCK_DIAG: what `ss` asks about the sockets of the system (sock_diag(7)).
 
-Families Internet and UNIX are reported; for others programs read /proc/net. Sockets are not destroyed on request.
+Families Internet, UNIX and VSOCK are reported; for others programs read /proc/net. Sockets are not destroyed on
+request.
 
 Context: system calls; nothing sleeps.
 """
@@ -16,7 +17,9 @@ from kernel.net.netlink.messages import HEADER_SIZE, NLM_F_DUMP, MessageWriter, 
 from kernel.net.netlink.request_socket import RequestSocket
 from kernel.net.netlink.socket import NETLINK_SOCK_DIAG
 from kernel.net.netlink.unix_diagnosis import dump_unix, find_unix
+from kernel.net.netlink.vsock_diagnosis import dump_vsock
 from kernel.net.sockets.socket import AF_INET, AF_INET6, AF_UNIX
+from kernel.net.vsock.addresses import AF_VSOCK
 
 _DESTROY: Final = 21
 _LEAST: Final = 2  # family and protocol
@@ -36,6 +39,9 @@ class DiagnosisSocket(RequestSocket):
         if _family(request) == AF_UNIX:
             dump_unix(request, writer)
             return 0
+        if _family(request) == AF_VSOCK:
+            dump_vsock(request, writer)
+            return 0
         return dump_internet(request, writer)
 
     def carry_out(self, request: Request, writer: MessageWriter) -> None:
@@ -44,6 +50,8 @@ class DiagnosisSocket(RequestSocket):
             raise Errno(EOPNOTSUPP)
         if family == AF_UNIX:
             find_unix(request, writer)
+        elif family == AF_VSOCK:
+            raise Errno(EOPNOTSUPP)  # all of them, or none
         else:
             find_internet(request, writer)
 
@@ -57,6 +65,6 @@ def _family(request: Request) -> int:
     family = request.raw[HEADER_SIZE]
     if family >= _FAMILIES:
         raise Errno(EINVAL)
-    if family != AF_INET and family != AF_INET6 and family != AF_UNIX:
+    if family != AF_INET and family != AF_INET6 and family != AF_UNIX and family != AF_VSOCK:
         raise Errno(ENOENT)
     return family

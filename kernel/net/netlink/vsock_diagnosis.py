@@ -1,0 +1,42 @@
+"""What NETLINK_SOCK_DIAG reports of AF_VSOCK sockets: struct vsock_diag_req and vsock_diag_msg (sock_diag(7)).
+
+Context: system calls; nothing sleeps.
+"""
+
+from typing import Final
+
+from kernel.net.netlink.diagnosis import BY_FAMILY
+from kernel.net.netlink.messages import MessageWriter, Request
+from kernel.net.sockets.socket import SOCK_SEQPACKET, SOCK_STREAM
+from kernel.net.vsock.addresses import AF_VSOCK
+from kernel.net.vsock.endpoint import Endpoint
+from kernel.net.vsock.packet import STREAM
+from kernel.net.vsock.table import TABLE
+
+_REQUEST: Final = 24  # struct vsock_diag_req
+_STATES: Final = 4
+
+
+def dump_vsock(request: Request, writer: MessageWriter) -> None:
+    """All sockets of the caller's network in the states that are asked for."""
+    states = request.payload(_REQUEST).load_u32(_STATES)
+    endpoint = TABLE.all.first()
+    while endpoint is not None:
+        if endpoint.network is request.network and states >> endpoint.state & 1 != 0:
+            _write(endpoint, writer)
+        endpoint = endpoint.after()
+
+
+def _write(endpoint: Endpoint, writer: MessageWriter) -> None:
+    writer.begin(BY_FAMILY)
+    writer.u8(AF_VSOCK)
+    writer.u8(SOCK_STREAM if endpoint.kind == STREAM else SOCK_SEQPACKET)
+    writer.u8(endpoint.state)
+    writer.u8(endpoint.ended)
+    writer.u32(endpoint.local_cid)
+    writer.u32(endpoint.local_port)
+    writer.u32(endpoint.remote_cid)
+    writer.u32(endpoint.remote_port)
+    writer.u32(endpoint.inode_number & 0xFFFF_FFFF)
+    writer.u64(endpoint.inode_number)
+    writer.end()

@@ -1,0 +1,283 @@
+"""One end of a connection, or what may become one: its names, its state, what it has received, and the credit of both
+sides.
+
+Credit: each side says how many bytes it takes (`buffer_size`) and how many its program has read so far, in whole
+packets; the other sends no more than that. Counts are modulo 2**32. A side tells its peer of what was read with every
+packet, and with one of its own when the peer may think that there is little room.
+
+Invariants: `received` is the sum of the lengths of `queue`, `messages` counts the ends of messages there. An endpoint
+stands in `waiting` of one listener at most, and has a socket or an owner there, or is an orphan.
+Context: thread context; nothing sleeps.
+Source: Virtual I/O Device (VIRTIO) Version 1.2, 5.10.6.3 (buffer space management); states as on Linux.
+"""
+
+from collections import deque
+from enum import IntEnum
+from typing import Final
+
+from kernel.lang import final, noraise, span_of
+from kernel.lib.linked import Linked
+from kernel.lib.pace import spend
+from kernel.net.link.network import Network
+from kernel.net.link.timers import NetworkTimer
+from kernel.net.vsock.addresses import CID_ANY, PORT_ANY
+from kernel.net.vsock.memory import LEAST_BYTES, MEMORY
+from kernel.net.vsock.packet import (
+    END_OF_MESSAGE,
+    LARGEST_DATA,
+    OVERHEAD_BYTES,
+    SEQUENCED,
+    Unsent,
+    VsockPacket,
+)
+from kernel.net.vsock.transport import VsockTransport
+from kernel.sched import WaitQueue
+
+DEFAULT_BUFFER: Final = 262_144
+LEAST_BUFFER: Final = 128
+MOST_CREDIT: Final = 1 << 24  # bytes: no peer is told of more room than this, however large the buffer may be
+CONNECT_TIMEOUT_NS: Final = 2_000_000_000
+
+# What has ended, bits of `ended` and `peer_ended`.
+RECEIVING: Final = 1
+SENDING: Final = 2
+BOTH: Final = 3
+
+_COUNT: Final = 0xFFFF_FFFF
+_SMALL: Final = 128  # bytes: packets that are joined with the one before
+_JOINED: Final = 1024  # bytes of storage for them
+_ENDPOINT_BYTES: Final = 640
+_PART: Final = 64  # packets that are dropped at once
+_PART_COST: Final = 20_000  # instructions
+
+
+class State(IntEnum):
+    """Of the protocol; the numbers are TCP's (sock_diag(7))."""
+
+    ESTABLISHED = 1
+    CONNECTING = 2
+    CLOSED = 7
+    LISTENING = 10
+    CLOSING = 11
+
+
+class Phase(IntEnum):
+    """How far connect(2) and shutdown(2) have come, as far as the program knows."""
+
+    UNCONNECTED = 0
+    CONNECTING = 1
+    CONNECTED = 2
+    DISCONNECTING = 3
+
+
+@final
+class Endpoint(Linked["Endpoint"]):
+    """See above."""
+
+    def __init__(self, kind: int, network: Network) -> None:
+        super().__init__()
+        self.kind: int = kind  # STREAM, SEQUENCED
+        self.network: Network = network  # where it was made, which is only shown
+        self.state: State = State.CLOSED
+        self.phase: Phase = Phase.UNCONNECTED
+        self.local_cid: int = CID_ANY
+        self.local_port: int = PORT_ANY
+        self.remote_cid: int = CID_ANY
+        self.remote_port: int = PORT_ANY
+        self.is_bound: bool = False  # stands in the table of ports
+        self.is_connected: bool = False  # stands in the table of connections, where these two are its place
+        self.bucket: int = 0
+        self.next_connected: Endpoint | None = None
+        self.transport: VsockTransport | None = None
+        self.ended: int = 0
+        self.peer_ended: int = 0
+        self.is_done: bool = False  # the connection has ended
+        self.is_orphan: bool = False  # its program has gone
+        self.error: int = 0
+        self.inode_number: int = 0  # of its socket
+        self.timer: NetworkTimer | None = None
+        self.low_water: int = 1
+        self.read_queue: WaitQueue = WaitQueue()
+        self.write_queue: WaitQueue = WaitQueue()
+        # Options, which connections inherit from their listener.
+        self.buffer_size: int = DEFAULT_BUFFER
+        self.buffer_least: int = LEAST_BUFFER
+        self.buffer_most: int = DEFAULT_BUFFER
+        self.connect_timeout_ns: int = CONNECT_TIMEOUT_NS
+        # A listener's.
+        self.waiting: deque[Endpoint] = deque()  # connections to be accepted
+        self.backlog: int = 0
+        # What came.
+        self.queue: deque[VsockPacket] = deque()
+        self.received: int = 0
+        self.messages: int = 0
+        self.memory: int = 0  # bytes that `queue` takes
+        self.forwarded: int = 0  # bytes that the program has read
+        self.told_forwarded: int = 0  # … as far as the peer has heard of it
+        # What was sent.
+        self.sent: int = 0
+        self.peer_forwarded: int = 0
+        self.peer_buffer: int = 0
+        self.unsent: Unsent = Unsent()
+
+    def this(self) -> "Endpoint":
+        return self
+
+    def has_name(self) -> bool:
+        return self.local_port != PORT_ANY
+
+    def inherit(self, listener: "Endpoint") -> None:
+        """Take over the options of the listener that this connection came to."""
+        self.buffer_size = listener.buffer_size
+        self.buffer_least = listener.buffer_least
+        self.buffer_most = listener.buffer_most
+        self.connect_timeout_ns = listener.connect_timeout_ns
+
+    def held_bytes(self) -> int:
+        """What it costs with its queue, and with the connections that wait."""
+        total = _ENDPOINT_BYTES + self.memory
+        for child in self.waiting:
+            total += _ENDPOINT_BYTES + child.memory
+        return total
+
+    @noraise
+    def wake(self) -> None:
+        """Something changed: let everybody look again."""
+        self.read_queue.wake_all()
+        self.write_queue.wake_all()
+
+    # ---- Credit ---------------------------------------------------------------------------------------------------
+
+    def credit(self) -> int:
+        """How many bytes the peer is to take at once."""
+        return min(self.buffer_size, MOST_CREDIT)
+
+    def stamp(self, packet: VsockPacket) -> None:
+        """The packet tells how much was read, and how much room there is."""
+        packet.buffer_size = self.credit()
+        packet.forwarded = self.forwarded
+        self.told_forwarded = self.forwarded
+
+    def note_credit(self, packet: VsockPacket) -> None:
+        """The same from the peer."""
+        self.peer_buffer = packet.buffer_size
+        self.peer_forwarded = packet.forwarded
+
+    def peer_limit(self) -> int:
+        """How much may be under way at the most: no more than this side would take itself, whatever the peer says."""
+        return min(self.peer_buffer, self.credit())
+
+    def room(self) -> int:
+        """How many bytes may be sent now."""
+        under_way = (self.sent - self.peer_forwarded) & _COUNT
+        limit = self.peer_limit()
+        if MEMORY.is_exhausted() and (self.kind != SEQUENCED or under_way > 0):
+            limit = min(limit, LEAST_BYTES)
+        return max(0, limit - under_way)
+
+    def count_sent(self, packet: VsockPacket) -> None:
+        """Data go on their way."""
+        self.sent = (self.sent + len(packet)) & _COUNT
+        self.unsent.bytes += len(packet)
+        packet.unsent = self.unsent
+
+    @noraise
+    def count_forwarded(self, length: int) -> None:
+        """A packet with that many bytes was read to its end, or is lost: the peer may send as many."""
+        self.forwarded = (self.forwarded + length) & _COUNT
+
+    def owes_update(self) -> bool:
+        """Whether the peer may wait to hear of what was read: it sees little room, or all was read."""
+        untold = (self.forwarded - self.told_forwarded) & _COUNT
+        return untold > 0 and (self.credit() - untold < LARGEST_DATA or self.received < self.low_water)
+
+    # ---- Receiving ------------------------------------------------------------------------------------------------
+
+    def can_take(self, length: int) -> bool:
+        """Whether the peer may have sent that many bytes more."""
+        total = self.received + length
+        if total > self.credit():
+            return False
+        if not MEMORY.is_exhausted():
+            return True
+        return total <= LEAST_BYTES or (self.kind == SEQUENCED and self.messages == 0)  # as `room` has it
+
+    def enqueue(self, packet: VsockPacket) -> None:
+        """Data came, for which there is room. Raises MemoryError, and then nothing has changed."""
+        length = len(packet)
+        ends = self.kind == SEQUENCED and packet.flags & END_OF_MESSAGE != 0
+        if length == 0 and not ends:
+            packet.release()
+            return
+        if length > _SMALL or not self._join(packet):
+            self.queue.append(packet)
+            packet.charge()
+            self.memory += len(packet.storage) + OVERHEAD_BYTES
+        self.received += length
+        if ends:
+            self.messages += 1
+
+    def _join(self, packet: VsockPacket) -> bool:
+        """Put the bytes of a small packet behind those of the last one, if there is room; else make room for others to
+        come. Raises MemoryError.
+        """
+        length = len(packet)
+        queue = self.queue
+        if len(queue) > 0:
+            last = queue[len(queue) - 1]
+            is_whole = self.kind == SEQUENCED and last.flags & END_OF_MESSAGE != 0
+            if not is_whole and len(last.storage) - last.end >= length:
+                span_of(last.storage)[last.end : last.end + length].copy_from(
+                    span_of(packet.storage)[packet.start : packet.end]
+                )
+                last.end += length
+                last.flags |= packet.flags
+                packet.release()
+                return True
+        if self.kind == SEQUENCED or len(queue) == 0:
+            return False  # a message is a packet, mostly, and what is read at once needs no room behind
+        storage = bytearray(_JOINED)
+        span_of(storage)[0:length].copy_from(span_of(packet.storage)[packet.start : packet.end])
+        packet.release()
+        packet.storage = storage
+        packet.start = 0
+        packet.end = length
+        return False
+
+    @noraise
+    def drop_first(self) -> None:
+        """The first packet was read. Its bytes count as read only now: until then it takes all of its memory."""
+        packet = self.queue.popleft()
+        self.count_forwarded(packet.end)
+        self.memory -= len(packet.storage) + OVERHEAD_BYTES
+        if self.kind == SEQUENCED and packet.flags & END_OF_MESSAGE != 0:
+            self.messages -= 1
+        packet.release()
+
+    @noraise
+    def forget_part(self) -> bool:
+        """Nobody will read what came: drop a part of it; whether there was something."""
+        queue = self.queue
+        for _ in range(_PART):
+            if len(queue) == 0:
+                self.received = 0
+                self.messages = 0
+                return False
+            packet = queue[0]
+            self.received -= len(packet)
+            self.drop_first()
+        return True
+
+    @noraise
+    def forget_data(self) -> None:
+        """The same for all of it, where it is little, or there is no time for safe points."""
+        while self.forget_part():
+            spend(_PART_COST)
+
+    def has_data(self) -> bool:
+        """Whether a receiver need not wait."""
+        return self.messages > 0 if self.kind == SEQUENCED else self.received > 0
+
+    def is_ready_to_read(self) -> bool:
+        """Whether poll(2) says that there is enough."""
+        return self.received >= self.low_water

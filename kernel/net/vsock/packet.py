@@ -1,0 +1,139 @@
+"""What travels between the two ends of a connection: a header, and with OP_DATA bytes.
+
+The header is that of a virtio socket device; packets that stay in this machine have the same fields, and no bytes of
+them. Whatever came from a device is checked by whoever looks at a field.
+
+Source: Virtual I/O Device (VIRTIO) Version 1.2, 5.10.6 (device operation of the socket device).
+"""
+
+from typing import Final
+
+from kernel.lang import Span, final, noraise, u8
+from kernel.net.vsock.memory import MEMORY
+
+HEADER_SIZE: Final = 44
+LARGEST_DATA: Final = 65536  # bytes of one packet
+OVERHEAD_BYTES: Final = 192  # what a packet costs beside its storage
+
+# Kinds of connections.
+STREAM: Final = 1
+SEQUENCED: Final = 2
+
+# Operations.
+OP_INVALID: Final = 0
+OP_REQUEST: Final = 1
+OP_RESPONSE: Final = 2
+OP_RESET: Final = 3
+OP_SHUTDOWN: Final = 4
+OP_DATA: Final = 5
+OP_CREDIT_UPDATE: Final = 6
+OP_CREDIT_REQUEST: Final = 7
+
+# Flags of OP_SHUTDOWN: what the sender will not do any more.
+STOPS_RECEIVING: Final = 1
+STOPS_SENDING: Final = 2
+# Flags of OP_DATA in a SEQUENCED connection.
+END_OF_MESSAGE: Final = 1
+END_OF_RECORD: Final = 2
+
+_SOURCE_CID: Final = 0
+_TARGET_CID: Final = 8
+_SOURCE_PORT: Final = 16
+_TARGET_PORT: Final = 20
+_LENGTH: Final = 24
+_KIND: Final = 28
+_OPERATION: Final = 30
+_FLAGS: Final = 32
+_BUFFER_SIZE: Final = 36
+_FORWARDED: Final = 40
+
+_NOTHING: Final[bytearray] = bytearray(0)
+
+
+@final
+class Unsent:
+    """How many bytes of a connection its transport still has (SIOCOUTQ)."""
+
+    def __init__(self) -> None:
+        self.bytes: int = 0
+
+
+@final
+class VsockPacket:
+    """One packet. Bytes `start`…`end` of `storage` are its data."""
+
+    def __init__(self, kind: int, operation: int) -> None:
+        self.kind: int = kind
+        self.operation: int = operation
+        self.source_cid: int = 0
+        self.source_port: int = 0
+        self.target_cid: int = 0
+        self.target_port: int = 0
+        self.flags: int = 0
+        self.buffer_size: int = 0  # how much the sender takes at once
+        self.forwarded: int = 0  # how many bytes the sender's program has read so far, modulo 2**32
+        self.storage: bytearray = _NOTHING
+        self.start: int = 0
+        self.end: int = 0
+        self.unsent: Unsent | None = None  # of the connection that sends it
+        self._charged: int = 0
+
+    def __len__(self) -> int:
+        return self.end - self.start
+
+    def charge(self) -> None:
+        """Count the data among what all connections hold."""
+        if self._charged == 0:
+            self._charged = len(self.storage) + OVERHEAD_BYTES
+            MEMORY.used += self._charged
+
+    @noraise
+    def release(self) -> None:
+        """Nobody holds the data any more."""
+        MEMORY.used -= self._charged
+        self._charged = 0
+
+    @noraise
+    def was_sent(self) -> None:
+        """The transport is through with it."""
+        unsent = self.unsent
+        if unsent is not None:
+            self.unsent = None
+            unsent.bytes -= len(self)
+
+    def write_header(self, span: Span[u8]) -> None:
+        """Put the header at the start of HEADER_SIZE bytes."""
+        span.store_u32(_SOURCE_CID, self.source_cid)
+        span.store_u32(_SOURCE_CID + 4, 0)
+        span.store_u32(_TARGET_CID, self.target_cid)
+        span.store_u32(_TARGET_CID + 4, 0)
+        span.store_u32(_SOURCE_PORT, self.source_port)
+        span.store_u32(_TARGET_PORT, self.target_port)
+        span.store_u32(_LENGTH, len(self))
+        span.store_u16(_KIND, self.kind)
+        span.store_u16(_OPERATION, self.operation)
+        span.store_u32(_FLAGS, self.flags)
+        span.store_u32(_BUFFER_SIZE, self.buffer_size)
+        span.store_u32(_FORWARDED, self.forwarded)
+
+
+def read_header(span: Span[u8]) -> VsockPacket | None:
+    """The packet that a header of HEADER_SIZE bytes announces, without its data; None where a context is none. Raises
+    MemoryError.
+    """
+    if span.load_u32(_SOURCE_CID + 4) != 0 or span.load_u32(_TARGET_CID + 4) != 0:
+        return None
+    packet = VsockPacket(span.load_u16(_KIND), span.load_u16(_OPERATION))
+    packet.source_cid = span.load_u32(_SOURCE_CID)
+    packet.target_cid = span.load_u32(_TARGET_CID)
+    packet.source_port = span.load_u32(_SOURCE_PORT)
+    packet.target_port = span.load_u32(_TARGET_PORT)
+    packet.flags = span.load_u32(_FLAGS)
+    packet.buffer_size = span.load_u32(_BUFFER_SIZE)
+    packet.forwarded = span.load_u32(_FORWARDED)
+    return packet
+
+
+def announced_length(span: Span[u8]) -> int:
+    """How many bytes of data a header announces: 0 … 2**32 - 1."""
+    return span.load_u32(_LENGTH)

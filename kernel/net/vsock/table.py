@@ -1,0 +1,156 @@
+"""Who has which port, and which connections there are, in the whole machine (network namespaces do not part them).
+
+Context: thread context; nothing sleeps. Whatever enters something may raise MemoryError, and then has changed nothing.
+"""
+
+from typing import Final
+
+from kernel.lang import EADDRINUSE, EADDRNOTAVAIL, Errno, final, noraise
+from kernel.lib import random
+from kernel.lib.half_sip_hash import HalfSipHash
+from kernel.lib.linked import LinkedList
+from kernel.net.vsock.addresses import CID_ANY, LAST_PRIVILEGED_PORT, PORT_ANY
+from kernel.net.vsock.endpoint import Endpoint
+
+_ATTEMPTS: Final = 24  # to find a free port
+_BUCKETS: Final = 4096  # of the table of connections
+
+
+@final
+class EndpointTable:
+    """All endpoints."""
+
+    def __init__(self) -> None:
+        self.all: LinkedList[Endpoint] = LinkedList()
+        self.count: int = 0
+        self._bound: dict[int, list[Endpoint]] = {}  # by port
+        self._connected: list[Endpoint | None] = [None] * _BUCKETS  # by `_bucket`; those of one form a chain
+        self._hasher: HalfSipHash = HalfSipHash()
+        self._next_port: int = 0
+
+    def add(self, endpoint: Endpoint) -> None:
+        """It exists."""
+        self.all.link_last(endpoint)
+        self.count += 1
+
+    @noraise
+    def remove(self, endpoint: Endpoint) -> None:
+        """It does not any more."""
+        self.disconnect(endpoint)
+        self._unbind(endpoint)
+        self.all.unlink(endpoint)
+        self.count -= 1
+
+    # ---- Ports ----------------------------------------------------------------------------------------------------
+
+    def is_taken(self, cid: int, port: int) -> bool:
+        """Whether nobody else may bind to an address."""
+        holders = self._bound.get(port)
+        if holders is None:
+            return False
+        for holder in holders:
+            if cid == CID_ANY or holder.local_cid == CID_ANY or holder.local_cid == cid:
+                return True
+        return False
+
+    def bind(self, endpoint: Endpoint, cid: int, port: int) -> None:
+        """Take an address, with PORT_ANY one that is free. Raises EADDRINUSE, EADDRNOTAVAIL, MemoryError."""
+        if port == PORT_ANY:
+            port = self._free_port(cid)
+        elif self.is_taken(cid, port):
+            raise Errno(EADDRINUSE)
+        holders = self._bound.get(port)
+        if holders is None:
+            self._bound[port] = [endpoint]
+        else:
+            holders.append(endpoint)
+        endpoint.local_cid = cid
+        endpoint.local_port = port
+        endpoint.is_bound = True
+
+    def _free_port(self, cid: int) -> int:
+        """One after the other, from a random one on."""
+        if self._next_port == 0:
+            self._next_port = random.word() & 0xFFFF_FFFF
+        for _ in range(_ATTEMPTS):
+            if self._next_port <= LAST_PRIVILEGED_PORT or self._next_port >= PORT_ANY:
+                self._next_port = LAST_PRIVILEGED_PORT + 1
+            port = self._next_port
+            self._next_port += 1
+            if not self.is_taken(cid, port):
+                return port
+        raise Errno(EADDRNOTAVAIL)
+
+    @noraise
+    def _unbind(self, endpoint: Endpoint) -> None:
+        holders = self._bound.get(endpoint.local_port) if endpoint.is_bound else None
+        if holders is None:
+            return
+        endpoint.is_bound = False
+        if len(holders) == 1:
+            del self._bound[endpoint.local_port]
+        else:
+            holders.remove(endpoint)
+
+    def find_bound(self, cid: int, port: int) -> Endpoint | None:
+        """Who is bound to where a packet goes."""
+        holders = self._bound.get(port)
+        if holders is None:
+            return None
+        for holder in holders:
+            if holder.local_cid == CID_ANY or holder.local_cid == cid:
+                return holder
+        return None
+
+    # ---- Connections ----------------------------------------------------------------------------------------------
+
+    def connect(self, endpoint: Endpoint) -> None:
+        """Enter a connection: both addresses are known."""
+        bucket = self._bucket(endpoint.remote_cid, endpoint.remote_port, endpoint.local_port)
+        endpoint.next_connected = self._connected[bucket]
+        endpoint.bucket = bucket
+        self._connected[bucket] = endpoint
+        endpoint.is_connected = True
+
+    @noraise
+    def disconnect(self, endpoint: Endpoint) -> None:
+        """Packets find it no more by its peer's address."""
+        if not endpoint.is_connected:
+            return
+        endpoint.is_connected = False
+        following = endpoint.next_connected
+        endpoint.next_connected = None
+        before = self._connected[endpoint.bucket]
+        if before is endpoint:
+            self._connected[endpoint.bucket] = following
+            return
+        while before is not None:
+            if before.next_connected is endpoint:
+                before.next_connected = following
+                return
+            before = before.next_connected
+
+    def find_connected(self, remote_cid: int, remote_port: int, local_port: int) -> Endpoint | None:
+        """Whose peer has an address; the own context is not compared, as on Linux."""
+        found = self._connected[self._bucket(remote_cid, remote_port, local_port)]
+        while found is not None:
+            if (
+                found.remote_cid == remote_cid
+                and found.remote_port == remote_port
+                and found.local_port == local_port
+            ):
+                return found
+            found = found.next_connected
+        return None
+
+    def _bucket(self, remote_cid: int, remote_port: int, local_port: int) -> int:
+        """By a key that strangers do not know."""
+        hasher = self._hasher
+        hasher.start()
+        hasher.add(remote_cid)
+        hasher.add(remote_port)
+        hasher.add(local_port)
+        return hasher.finish() & (_BUCKETS - 1)
+
+
+TABLE: Final = EndpointTable()

@@ -1,0 +1,289 @@
+"""Sending and receiving through a connected endpoint: streams of bytes, and messages with boundaries.
+
+Bytes are copied once from the sender's memory into a packet, and once from there to the receiver's. Both copies may
+sleep; what was true before is looked at again after them. Senders take turns by a lock, and so do receivers: it is not
+held while one waits for room or for data.
+
+The order of checks and the errors are Linux's: a sender's bad address is ENOMEM.
+Context: system calls; they sleep.
+"""
+
+from typing import Final
+
+from kernel.lang import (
+    EAGAIN,
+    EFAULT,
+    EMSGSIZE,
+    ENOMEM,
+    EPIPE,
+    Errno,
+    final,
+    span_of,
+)
+from kernel.lib.pace import pace
+from kernel.net.sockets.socket import MSG_EOR, MSG_PEEK, MSG_TRUNC, MSG_WAITALL, Message, Socket
+from kernel.net.vsock.endpoint import RECEIVING, SENDING, Endpoint, State
+from kernel.net.vsock.loopback import deliver
+from kernel.net.vsock.packet import (
+    END_OF_MESSAGE,
+    END_OF_RECORD,
+    LARGEST_DATA,
+    OP_CREDIT_UPDATE,
+    OP_DATA,
+    SEQUENCED,
+    VsockPacket,
+)
+from kernel.net.vsock.protocol import send_packet, tell
+from kernel.sched import Mutex, WaitQueue
+
+NOT_YET: Final = -1  # a deadline that was not computed so far
+_PART_COST: Final = 500  # instructions for a packet of the queue, beside the copy
+
+
+@final
+class Turns:
+    """Whose turn it is to send and to receive."""
+
+    def __init__(self) -> None:
+        self.sending: Mutex = Mutex()
+        self.receiving: Mutex = Mutex()
+
+
+# ---- Sending --------------------------------------------------------------------------------------------------------
+
+
+def send_data(socket: Socket, endpoint: Endpoint, turns: Turns, message: Message) -> int:
+    """Send bytes to the peer of a connected endpoint. EAGAIN, EMSGSIZE, ENOMEM, EPIPE, ERESTARTSYS, the pending error.
+    A stream reports what was sent before an error; a message that was not sent whole is an error.
+    """
+    buffer = message.buffer
+    length = buffer.remaining
+    deadline_ns = NOT_YET
+    done = 0
+    try:
+        while done < length:
+            while endpoint.room() == 0 and not _is_over(endpoint):
+                if deadline_ns == NOT_YET:
+                    deadline_ns = socket.send_deadline(message.flags)
+                socket.lacks_room = True
+                _wait(socket, endpoint.write_queue, deadline_ns)
+            if endpoint.error != 0:
+                raise Errno(endpoint.error)
+            if _is_over(endpoint):
+                raise Errno(EPIPE)
+            if endpoint.kind == SEQUENCED and length - done > endpoint.peer_limit():
+                raise Errno(EMSGSIZE)
+            with turns.sending:
+                part = _send_part(endpoint, message)
+                done += part
+                while endpoint.kind == SEQUENCED and part > 0 and done < length:  # others do not come between
+                    part = _send_part(endpoint, message)
+                    done += part
+            deliver()
+    except (Errno, MemoryError):
+        if done == 0 or endpoint.kind == SEQUENCED:
+            raise
+    return done
+
+
+def _is_over(endpoint: Endpoint) -> bool:
+    """Whether nothing can be sent any more."""
+    return endpoint.error != 0 or endpoint.ended & SENDING != 0 or endpoint.peer_ended & RECEIVING != 0
+
+
+def _wait(socket: Socket, queue: WaitQueue, deadline_ns: int) -> None:
+    if deadline_ns == 0:
+        raise Errno(EAGAIN)
+    socket.wait(queue, deadline_ns)
+
+
+def _send_part(endpoint: Endpoint, message: Message) -> int:
+    """Send one packet, as large as there is room for; 0 if somebody was quicker, or the connection is over. The caller
+    has its turn. Raises ENOMEM, ENODEV, MemoryError.
+    """
+    buffer = message.buffer
+    length = min(buffer.remaining, endpoint.room(), LARGEST_DATA)
+    if length <= 0:
+        return 0
+    packet = VsockPacket(endpoint.kind, OP_DATA)
+    packet.storage = bytearray(length)
+    taken = buffer.take(span_of(packet.storage))
+    if taken < length:
+        raise Errno(ENOMEM)
+    packet.end = length
+    if endpoint.error != 0:
+        raise Errno(endpoint.error)
+    if _is_over(endpoint) or endpoint.state != State.ESTABLISHED:
+        raise Errno(EPIPE)
+    flags = 0
+    if endpoint.kind == SEQUENCED and buffer.remaining == 0:
+        flags = END_OF_MESSAGE if message.flags & MSG_EOR == 0 else END_OF_MESSAGE | END_OF_RECORD
+    packet.charge()
+    endpoint.count_sent(packet)
+    is_sent = False
+    try:
+        send_packet(endpoint, packet, flags)
+        is_sent = True
+    finally:
+        if not is_sent:
+            endpoint.sent = (endpoint.sent - length) & 0xFFFF_FFFF
+            packet.was_sent()
+            packet.release()
+    return length
+
+
+# ---- Receiving ------------------------------------------------------------------------------------------------------
+
+
+def receive_bytes(socket: Socket, endpoint: Endpoint, turns: Turns, message: Message) -> int:
+    """Receive from a stream: what there is, or as much as SO_RCVLOWAT or MSG_WAITALL want. 0 at the end. EAGAIN,
+    EFAULT, ERESTARTSYS, the pending error; ENOMEM for more at once than the buffer ever holds.
+    """
+    buffer = message.buffer
+    wanted = buffer.remaining
+    target = max(1, wanted if message.flags & MSG_WAITALL != 0 else min(endpoint.low_water, wanted))
+    if target >= endpoint.credit():
+        raise Errno(ENOMEM)
+    is_peek = message.flags & MSG_PEEK != 0
+    deadline_ns = NOT_YET
+    done = 0
+    try:
+        while True:
+            while endpoint.received == 0 and not _has_nothing_to_come(endpoint):
+                if deadline_ns == NOT_YET:
+                    deadline_ns = socket.receive_deadline(message.flags)
+                _wait(socket, endpoint.read_queue, deadline_ns)
+            if endpoint.received == 0:
+                break
+            with turns.receiving:
+                moved = _peek_bytes(endpoint, message) if is_peek else _take_bytes(endpoint, message)
+            deliver()
+            done += moved
+            if buffer.faulted:
+                raise Errno(EFAULT)
+            if is_peek or moved >= target or buffer.remaining == 0:
+                break
+            target -= moved
+        if done == 0 and endpoint.error != 0:
+            raise Errno(endpoint.error)
+    except Errno:
+        if done == 0:
+            raise
+    return done if done > 0 or endpoint.ended & RECEIVING == 0 else 0
+
+
+def _has_nothing_to_come(endpoint: Endpoint) -> bool:
+    return endpoint.error != 0 or endpoint.ended & RECEIVING != 0 or endpoint.peer_ended & SENDING != 0
+
+
+def _take_bytes(endpoint: Endpoint, message: Message) -> int:
+    """Copy what there is, as far as it fits; what a fault cut off counts as unread. The caller has its turn."""
+    buffer = message.buffer
+    done = 0
+    while buffer.remaining > 0 and not buffer.faulted and len(endpoint.queue) > 0:
+        packet = endpoint.queue[0]
+        part = min(len(packet), buffer.remaining)
+        moved = buffer.put(span_of(packet.storage)[packet.start : packet.start + part])
+        if moved < part:
+            break
+        packet.start += part
+        done += part
+        endpoint.received -= part
+        if len(packet) == 0:
+            endpoint.drop_first()
+        pace(_PART_COST)
+    if endpoint.owes_update() and endpoint.state == State.ESTABLISHED:
+        tell(endpoint, OP_CREDIT_UPDATE)
+    return done
+
+
+def _peek_bytes(endpoint: Endpoint, message: Message) -> int:
+    """The same, but it stays unread. The caller has its turn, so nothing leaves the queue meanwhile."""
+    buffer = message.buffer
+    done = 0
+    index = 0
+    while buffer.remaining > 0 and not buffer.faulted and index < len(endpoint.queue):
+        packet = endpoint.queue[index]
+        part = min(len(packet), buffer.remaining)
+        moved = buffer.put(span_of(packet.storage)[packet.start : packet.start + part])
+        if moved < part:
+            break
+        done += part
+        index += 1
+        pace(_PART_COST)
+    return done
+
+
+def receive_message(socket: Socket, endpoint: Endpoint, turns: Turns, message: Message) -> int:
+    """Receive one message; what does not fit is lost (MSG_TRUNC). 0 at the end. EAGAIN, EFAULT, ERESTARTSYS, the
+    pending error.
+    """
+    deadline_ns = NOT_YET
+    room = message.buffer.remaining
+    while True:
+        while endpoint.messages == 0 and not _has_nothing_to_come(endpoint):
+            if deadline_ns == NOT_YET:
+                deadline_ns = socket.receive_deadline(message.flags)
+            _wait(socket, endpoint.read_queue, deadline_ns)
+        if endpoint.messages == 0:
+            if endpoint.error != 0:
+                raise Errno(endpoint.error)
+            return 0
+        with turns.receiving:
+            if endpoint.messages == 0:
+                continue  # somebody was quicker
+            if message.flags & MSG_PEEK != 0:
+                length = _peek_message(endpoint, message)
+            else:
+                length = _take_message(endpoint, message)
+        break
+    deliver()
+    if message.buffer.faulted:
+        raise Errno(EFAULT)
+    if endpoint.error != 0:
+        raise Errno(endpoint.error)
+    if endpoint.ended & RECEIVING != 0:
+        return 0
+    if length > room:
+        message.result_flags |= MSG_TRUNC
+    return length if message.flags & MSG_TRUNC != 0 else min(length, room)
+
+
+def _take_message(endpoint: Endpoint, message: Message) -> int:
+    """Take the first message out of the queue; its length. The caller has its turn."""
+    buffer = message.buffer
+    length = 0
+    while True:
+        packet = endpoint.queue[0]
+        part = min(len(packet), buffer.remaining)
+        if part > 0 and not buffer.faulted:
+            buffer.put(span_of(packet.storage)[packet.start : packet.start + part])
+        length += len(packet)
+        flags = packet.flags
+        endpoint.received -= len(packet)
+        endpoint.drop_first()
+        pace(_PART_COST)
+        if flags & END_OF_MESSAGE != 0:
+            break
+    if flags & END_OF_RECORD != 0:
+        message.result_flags |= MSG_EOR
+    if endpoint.state == State.ESTABLISHED:
+        tell(endpoint, OP_CREDIT_UPDATE)
+    return length
+
+
+def _peek_message(endpoint: Endpoint, message: Message) -> int:
+    """The same, but it stays in the queue."""
+    buffer = message.buffer
+    length = 0
+    index = 0
+    while True:
+        packet = endpoint.queue[index]
+        part = min(len(packet), buffer.remaining)
+        if part > 0 and not buffer.faulted:
+            buffer.put(span_of(packet.storage)[packet.start : packet.start + part])
+        length += len(packet)
+        if packet.flags & END_OF_MESSAGE != 0:
+            return length
+        index += 1
+        pace(_PART_COST)

@@ -1,0 +1,54 @@
+"""What carries packets: the device that leads to the host, or this machine's own loopback.
+
+Sockets choose a transport by the context that they connect to. A driver derives from `VsockTransport`, enters its
+object in `TRANSPORTS.guest`, and hands what it receives to `protocol.receive`.
+
+Context: thread context; nothing sleeps.
+"""
+
+from typing import Final
+
+from kernel.lang import ENODEV, Errno, final, noraise
+from kernel.net.vsock.addresses import CID_ANY, CID_LOCAL
+from kernel.net.vsock.packet import VsockPacket
+
+
+class VsockTransport:
+    """Base of what carries packets."""
+
+    def cid(self) -> int:
+        """The context that this machine is there."""
+        return CID_ANY
+
+    def takes_sequences(self) -> bool:
+        """Whether there are SEQUENCED connections."""
+        return True
+
+    def send(self, packet: VsockPacket) -> None:
+        """Take a packet on its way; its data are the transport's from now on. Raises ENODEV, MemoryError."""
+        raise Errno(ENODEV)
+
+    @noraise
+    def deliver_later(self) -> None:
+        """Something was sent by a timer, which delivers nothing itself."""
+
+
+@final
+class Transports:
+    """Those that there are."""
+
+    def __init__(self) -> None:
+        # To the host. One that carries nothing while there is no device, as with Linux's driver.
+        self.guest: VsockTransport = VsockTransport()
+        self.local: VsockTransport = VsockTransport()
+
+    def leading_to(self, cid: int) -> VsockTransport:
+        """The transport to a context."""
+        return self.local if cid == CID_LOCAL or cid == self.guest.cid() else self.guest
+
+    def is_own(self, cid: int) -> bool:
+        """Whether a context is this machine."""
+        return cid == CID_LOCAL or (cid != CID_ANY and cid == self.guest.cid())
+
+
+TRANSPORTS: Final = Transports()

@@ -1,0 +1,331 @@
+"""Connections between endpoints against a peer by script: what each packet changes and what is answered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from kernel.lang import ECONNRESET, EPROTO, span_of
+from kernel.net.link.network import FIRST_NETWORK
+from kernel.net.vsock import protocol
+from kernel.net.vsock.endpoint import BOTH, RECEIVING, SENDING, Endpoint, Phase, State
+from kernel.net.vsock.memory import MEMORY
+from kernel.net.vsock.packet import (
+    END_OF_MESSAGE,
+    HEADER_SIZE,
+    OP_CREDIT_REQUEST,
+    OP_CREDIT_UPDATE,
+    OP_DATA,
+    OP_REQUEST,
+    OP_RESET,
+    OP_RESPONSE,
+    OP_SHUTDOWN,
+    SEQUENCED,
+    STREAM,
+    VsockPacket,
+    read_header,
+)
+from kernel.net.vsock.protocol import close, receive, send, transport_lost
+from kernel.net.vsock.table import TABLE
+from kernel.net.vsock.transport import TRANSPORTS, VsockTransport
+from tests.unit.net.conftest import pass_time
+
+pytestmark = pytest.mark.usefixtures("loopback")
+
+CID, HOST = 42, 2
+
+
+class Wire(VsockTransport):
+    """Keeps what is sent."""
+
+    def __init__(self) -> None:
+        self.sent: list[VsockPacket] = []
+        self.has_sequences = True
+
+    def cid(self) -> int:
+        return CID
+
+    def takes_sequences(self) -> bool:
+        return self.has_sequences
+
+    def send(self, packet: VsockPacket) -> None:
+        self.sent.append(packet)
+        packet.was_sent()
+        packet.release()
+
+    def operations(self) -> list[int]:
+        found = [packet.operation for packet in self.sent]
+        self.sent.clear()
+        return found
+
+
+@pytest.fixture
+def wire(monkeypatch: pytest.MonkeyPatch) -> Iterator[Wire]:
+    wire = Wire()
+    monkeypatch.setattr(TRANSPORTS, "guest", wire)
+    yield wire
+    while (endpoint := TABLE.all.first()) is not None:
+        protocol.discard(endpoint)
+    assert TABLE.count == 0 and MEMORY.orphans == 0 and MEMORY.used == 0
+
+
+def listener(port: int = 1000, kind: int = STREAM, backlog: int = 3) -> Endpoint:
+    endpoint = Endpoint(kind, FIRST_NETWORK)
+    TABLE.add(endpoint)
+    TABLE.bind(endpoint, 0xFFFF_FFFF, port)
+    endpoint.backlog = backlog
+    endpoint.state = State.LISTENING
+    return endpoint
+
+
+def packet(
+    operation: int, remote: int = 5000, port: int = 1000, data: bytes = b"", flags: int = 0, kind: int = STREAM,
+    buffer: int = 10_000, forwarded: int = 0,
+) -> VsockPacket:  # fmt: skip
+    made = VsockPacket(kind, operation)
+    made.source_cid, made.source_port, made.target_cid, made.target_port = HOST, remote, CID, port
+    made.flags, made.buffer_size, made.forwarded = flags, buffer, forwarded
+    made.storage = bytearray(data)
+    made.end = len(data)
+    return made
+
+
+def accepted(wire: Wire, kind: int = STREAM) -> Endpoint:
+    """A connection that the host has opened."""
+    waiting = listener(kind=kind)
+    receive(wire, packet(OP_REQUEST, kind=kind))
+    assert wire.operations() == [OP_RESPONSE]
+    child = waiting.waiting.popleft()
+    child.phase = Phase.CONNECTED
+    return child
+
+
+def connecting(wire: Wire) -> Endpoint:
+    endpoint = Endpoint(STREAM, FIRST_NETWORK)
+    TABLE.add(endpoint)
+    TABLE.bind(endpoint, 0xFFFF_FFFF, 1000)
+    endpoint.remote_cid, endpoint.remote_port = HOST, 5000
+    protocol.choose_transport(endpoint)
+    endpoint.state = State.CONNECTING
+    endpoint.phase = Phase.CONNECTING
+    send(endpoint, OP_REQUEST)
+    assert wire.operations() == [OP_REQUEST]
+    return endpoint
+
+
+def test_a_header_is_read_as_it_was_written() -> None:
+    made = packet(OP_DATA, data=b"12345", flags=3, buffer=77, forwarded=0xFFFF_FFFF)
+    header = bytearray(HEADER_SIZE)
+    made.write_header(span_of(header))
+    assert len(header) == 44 and header[24:28] == b"\5\0\0\0"
+    found = read_header(span_of(header))
+    assert found is not None
+    for name in ("source_cid", "source_port", "target_cid", "target_port", "flags", "buffer_size", "forwarded", "kind"):
+        assert getattr(found, name) == getattr(made, name)
+    header[4] = 1
+    assert read_header(span_of(header)) is None
+
+
+def test_nobody_listens(wire: Wire) -> None:
+    for operation in range(1, 12):
+        receive(wire, packet(operation))
+    assert wire.operations() == [OP_RESET] * 10, "all but the reset itself are answered"
+
+
+def test_a_full_backlog_refuses(wire: Wire) -> None:
+    waiting = listener(backlog=1)
+    for remote in range(4):
+        receive(wire, packet(OP_REQUEST, remote))
+    assert wire.operations() == [OP_RESPONSE, OP_RESPONSE, OP_RESET, OP_RESET]
+    assert len(waiting.waiting) == 2
+    for child in list(waiting.waiting):
+        close(child)
+
+
+def test_a_wrong_kind_is_refused(wire: Wire) -> None:
+    listener()
+    receive(wire, packet(OP_REQUEST, kind=SEQUENCED))
+    receive(wire, packet(OP_REQUEST, kind=7))
+    wire.has_sequences = False
+    listener(1001, SEQUENCED)
+    receive(wire, packet(OP_REQUEST, port=1001, kind=SEQUENCED))
+    assert wire.operations() == [OP_RESET] * 3
+
+
+def test_a_context_of_this_machine_does_not_come_from_outside(wire: Wire) -> None:
+    waiting = listener()
+    for source in (1, CID):
+        lie = packet(OP_REQUEST)
+        lie.source_cid = source
+        receive(wire, lie)
+    assert wire.operations() == [OP_RESET] * 2 and not waiting.waiting
+
+
+def test_an_answer_connects(wire: Wire) -> None:
+    endpoint = connecting(wire)
+    receive(wire, packet(OP_RESPONSE))
+    assert endpoint.state == State.ESTABLISHED and endpoint.phase == Phase.CONNECTED and endpoint.room() == 10_000
+
+
+@pytest.mark.parametrize(("operation", "error"), [(OP_RESET, ECONNRESET), (OP_DATA, EPROTO), (99, EPROTO)])
+def test_an_answer_refuses(wire: Wire, operation: int, error: int) -> None:
+    endpoint = connecting(wire)
+    receive(wire, packet(operation))
+    assert endpoint.state == State.CLOSED and endpoint.error == error
+    assert wire.operations() == ([] if operation == OP_RESET else [OP_RESET])
+
+
+def test_data_are_queued_and_small_packets_joined(wire: Wire) -> None:
+    endpoint = accepted(wire)
+    for i in range(2000):
+        receive(wire, packet(OP_DATA, data=bytes([i & 0xFF])))
+    assert endpoint.received == 2000 and len(endpoint.queue) < 10
+    content = b"".join(bytes(each.storage[each.start : each.end]) for each in endpoint.queue)
+    assert content == bytes(i & 0xFF for i in range(2000))
+    assert MEMORY.used == endpoint.memory
+
+
+def test_messages_keep_their_boundaries(wire: Wire) -> None:
+    endpoint = accepted(wire, SEQUENCED)
+    receive(wire, packet(OP_DATA, data=b"be", kind=SEQUENCED))
+    assert not endpoint.has_data()
+    receive(wire, packet(OP_DATA, data=b"gin", flags=END_OF_MESSAGE, kind=SEQUENCED))
+    receive(wire, packet(OP_DATA, data=b"next", flags=END_OF_MESSAGE, kind=SEQUENCED))
+    assert endpoint.messages == 2 and endpoint.received == 9
+    endpoint.forget_data()
+
+
+def test_more_than_the_credit_ends_the_connection(wire: Wire) -> None:
+    endpoint = accepted(wire)
+    endpoint.buffer_size = 100
+    receive(wire, packet(OP_DATA, data=bytes(100)))
+    assert wire.operations() == [] and endpoint.received == 100
+    receive(wire, packet(OP_DATA, data=bytes(1)))
+    assert wire.operations() == [OP_RESET] and endpoint.is_done and endpoint.received == 100
+
+
+def test_memory_that_is_used_up_ends_connections_that_hold_some(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+    endpoint = accepted(wire)
+    monkeypatch.setattr(MEMORY, "limit", 0)
+    receive(wire, packet(OP_DATA, data=bytes(4096)))
+    assert endpoint.received == 4096
+    receive(wire, packet(OP_DATA, data=bytes(1)))
+    assert wire.operations() == [OP_RESET] and endpoint.is_done
+
+
+def test_credit_counts_modulo(wire: Wire) -> None:
+    endpoint = accepted(wire)
+    endpoint.sent = 0xFFFF_FFF0
+    receive(wire, packet(OP_CREDIT_UPDATE, buffer=100, forwarded=0xFFFF_FFF0))
+    assert endpoint.room() == 100
+    data = packet(OP_DATA, data=bytes(60))
+    endpoint.count_sent(data)
+    assert endpoint.sent == 0x2C and endpoint.room() == 40
+    receive(wire, packet(OP_CREDIT_UPDATE, buffer=100, forwarded=0x2C))
+    assert endpoint.room() == 100
+    receive(wire, packet(OP_CREDIT_UPDATE, buffer=100, forwarded=0x2D))
+    assert endpoint.room() == 0, "more was read than was sent: a lie"
+    receive(wire, packet(OP_CREDIT_UPDATE, buffer=0xFFFF_FFFF, forwarded=0x2C))
+    assert endpoint.room() == endpoint.buffer_size, "no more than this side would take"
+
+
+def test_credit_is_told_when_asked(wire: Wire) -> None:
+    accepted(wire)
+    receive(wire, packet(OP_CREDIT_REQUEST))
+    (answer,) = wire.sent
+    assert answer.operation == OP_CREDIT_UPDATE and answer.buffer_size == 262_144
+    wire.sent.clear()
+
+
+def test_credit_is_owed_when_the_peer_sees_little(wire: Wire) -> None:
+    endpoint = accepted(wire)
+    for length in (1000, 196_000, 1000, 2000):
+        receive(wire, packet(OP_DATA, data=bytes(length)))
+
+    def read() -> bool:
+        endpoint.received -= len(endpoint.queue[0])
+        endpoint.drop_first()
+        return endpoint.owes_update()
+
+    assert not read()
+    assert read()
+    endpoint.told_forwarded = endpoint.forwarded
+    assert not read()
+    assert read(), "all was read"
+    assert endpoint.memory == 0
+
+
+def test_halves_end_one_by_one(wire: Wire) -> None:
+    endpoint = accepted(wire)
+    receive(wire, packet(OP_SHUTDOWN, flags=SENDING))
+    assert endpoint.peer_ended == SENDING and wire.operations() == []
+    receive(wire, packet(OP_SHUTDOWN, flags=RECEIVING))
+    assert endpoint.peer_ended == BOTH and wire.operations() == [OP_RESET]
+    assert endpoint.state == State.CLOSING and endpoint.is_done
+
+
+def test_the_answer_to_an_end_waits_until_all_was_read(wire: Wire) -> None:
+    endpoint = accepted(wire)
+    receive(wire, packet(OP_DATA, data=b"unread"))
+    receive(wire, packet(OP_SHUTDOWN, flags=BOTH))
+    assert wire.operations() == [] and endpoint.state == State.ESTABLISHED
+    close(endpoint)
+    assert wire.operations() == [OP_RESET]
+
+
+def test_an_orphan_waits_for_its_answer(wire: Wire) -> None:
+    endpoint = accepted(wire)
+    close(endpoint)
+    assert wire.operations() == [OP_SHUTDOWN] and MEMORY.orphans == 1
+    receive(wire, packet(OP_DATA, data=b"too late"))
+    assert MEMORY.used == 0
+    receive(wire, packet(OP_RESET))
+    assert MEMORY.orphans == 0 and TABLE.find_connected(HOST, 5000, 1000) is None
+
+
+def test_an_orphan_waits_eight_seconds_at_most(wire: Wire) -> None:
+    endpoint = accepted(wire)
+    close(endpoint)
+    wire.operations()
+    pass_time(7.9)
+    assert MEMORY.orphans == 1 and wire.operations() == []
+    pass_time(0.2)
+    assert MEMORY.orphans == 0 and wire.operations() == [OP_RESET]
+
+
+def test_connecting_without_waiting_takes_its_time_at_most(wire: Wire) -> None:
+    endpoint = connecting(wire)
+    protocol.start_timer(endpoint, 1_000_000_000)
+    pass_time(1.1)
+    assert endpoint.state == State.CLOSED and endpoint.phase == Phase.UNCONNECTED and endpoint.error != 0
+
+
+def test_orphans_are_limited(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "MOST_ORPHANS", 0)
+    close(accepted(wire))
+    assert wire.operations() == [OP_RESET] and MEMORY.orphans == 0
+
+
+def test_a_lost_transport_resets_all(wire: Wire) -> None:
+    endpoint = accepted(wire)
+    orphan_listener = listener(1001)
+    receive(wire, packet(OP_REQUEST, port=1001))
+    close(orphan_listener.waiting.popleft())
+    assert MEMORY.orphans == 1
+    transport_lost(wire)
+    assert endpoint.error == ECONNRESET and endpoint.state == State.CLOSED and MEMORY.orphans == 0
+    assert orphan_listener.state == State.LISTENING
+
+
+def test_connections_are_found_by_the_peer_and_the_own_port(wire: Wire) -> None:
+    waiting = listener(backlog=10_000)
+    for remote in range(9000):
+        receive(wire, packet(OP_REQUEST, remote))
+    for i, child in enumerate(waiting.waiting):
+        assert TABLE.find_connected(HOST, i, 1000) is child
+    assert TABLE.find_connected(HOST, 0, 1001) is None and TABLE.find_connected(3, 0, 1000) is None
+    for child in list(waiting.waiting)[::2]:
+        protocol.discard(child)
+    for i, child in enumerate(waiting.waiting):
+        assert TABLE.find_connected(HOST, i, 1000) is (child if i % 2 else None)
