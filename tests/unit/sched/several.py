@@ -222,7 +222,7 @@ def machine_of(count: int, seed: int = 0) -> Iterator[Machine]:
     """A machine on which all processors idle."""
     machine = Machine(count, seed)
     first, before = PROCESSORS[0], RUNNING.current
-    saved = (first.queue, first.idle_thread, first.boot_thread.state, scheduler.monotonic_ns)
+    saved = (first.queue, first.idle_thread, first.boot_thread.state)
     with pytest.MonkeyPatch.context() as patch:
         for module, name, replacement in (
             (processor_module, "interrupt_processor", machine.interrupt),
@@ -263,7 +263,7 @@ def machine_of(count: int, seed: int = 0) -> Iterator[Machine]:
                 each.idle = each.need_resched = each.has_work = False
                 each.realtime_ns = 0
             del PROCESSORS[1:]
-            first.queue, first.idle_thread, first.boot_thread.state, _ = saved
+            first.queue, first.idle_thread, first.boot_thread.state = saved
             RUNNING.current = first.current = before
             RUNNING.several = RUNNING.need_resched = RUNNING.has_work = False
             REALTIME_WAITING.count = 0

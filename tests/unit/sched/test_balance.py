@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from kernel.sched import balance, scheduler
 from kernel.sched.balance import SOON_NS
-from kernel.sched.processor import PROCESSORS, RUNNING, bit_of, running_on
+from kernel.sched.processor import PROCESSORS, bit_of, running_on
 from kernel.sched.runqueue import SLICES_NS
 from kernel.sched.thread import LONG_NS, SCHED_FIFO, SCHED_IDLE, SCHED_OTHER, SCHED_RR, Thread, ThreadState
 from tests.unit.sched.several import STEP_NS, TICK_NS, Machine, Worker, machine_of, threads_of
@@ -54,18 +54,18 @@ def test_one_that_finds_no_room_stays_where_it_was() -> None:
 def test_a_child_stays_until_somebody_idles() -> None:
     with machine_of(2) as machine:
         machine.start(hog("parent"), 0)
-        machine.start(hog("other"), 1)
+        other = machine.start(hog("other"), 1)
         machine.settle()
         machine.on(0)
         child = Thread(b"child")
-        balance.start_somewhere(PROCESSORS[0], child)
         child.state = ThreadState.READY
-        assert machine.asked == [] and child.processor == 0
-        machine.on(1)
-        RUNNING.current.state = ThreadState.SLEEPING
-        machine.schedule()
-        assert RUNNING.current is child and child.processor == 1 and child.migrations == 1
-        child.state = ThreadState.SLEEPING
+        balance.start_somewhere(PROCESSORS[0], child)
+        assert not machine.asked
+        assert child.processor == 0
+        other.sleeps_ns = 1000 * MS
+        machine.sleep(1)
+        assert running_on(PROCESSORS[1]) is child
+        assert (child.processor, child.migrations) == (1, 1)
 
 
 def test_who_leaves_soon_asks_nobody() -> None:
@@ -97,7 +97,8 @@ def test_who_was_expected_to_leave_and_computes_keeps_nobody_waiting() -> None:
         waker.overlap_ns = SOON_NS // 2
         machine.on(0)
         scheduler.wake(sleeper)
-        assert machine.asked == [] and sleeper.state == ThreadState.READY
+        assert not machine.asked
+        assert sleeper.state == ThreadState.READY
         machine.run(2 * TICK_NS)
         assert sleeper.state != ThreadState.READY and waker.overlap_ns == LONG_NS
         assert machine.most_starved_ns <= TICK_NS + STEP_NS
