@@ -13,8 +13,9 @@
   processor runs a thread, it takes a more urgent one that waits elsewhere.
 - *Asking.* Nobody gives a thread to a processor that runs one. It is interrupted, and pulls.
 
-The queue of another processor is touched by `queue_of` and in `_put`, `_pull`, `_first_elsewhere` and
-`_first_of_round`; what else is read of it (counts, the round, what runs) is a guess that may be old.
+The queue of another processor is touched through `queue_of`, where a thread is put (`wake_somewhere`,
+`start_somewhere`, `move_away`) and in `_first_elsewhere`, `_first_of_round`, `_pull_realtime` and `_pull`. What else is
+read of it (counts, the round, what runs) is a guess that may be old.
 
 Invariants: a READY thread is on the queue of PROCESSORS[thread.processor], and may run there. No thread waits for
 longer than a tick while a processor idles that may run it. Who runs this holds the kernel lock.
@@ -24,8 +25,9 @@ Context: never sleeps, allocates nothing; called from interrupts too.
 from typing import Final
 
 from kernel.lang import final, noinline
+from kernel.lib.panic import PANIC
 from kernel.sched.processor import PROCESSORS, RUNNING, Processor, interrupt, running_on
-from kernel.sched.runqueue import RunQueue, credit_sleep, slice_of
+from kernel.sched.runqueue import RunQueue, credit_sleep, renew_slice, slice_of
 from kernel.sched.thread import LONG_NS, SCHED_IDLE, Thread, ThreadState
 from kernel.sched.thread_list import REALTIME_WAITING
 
@@ -74,7 +76,8 @@ def wake_somewhere(this: Processor, thread: Thread, now_ns: int) -> None:
         _put(thread, chosen)
         chosen.queue.add_woken(thread, 0)
         _tell(this, chosen, thread)
-    RUNNING.current.woke_at_ns = now_ns
+    if not PANIC.in_interrupt:
+        RUNNING.current.woke_at_ns = now_ns
 
 
 @noinline
@@ -121,6 +124,7 @@ def _leaves_soon(this: Processor, thread: Thread) -> bool:
     current = RUNNING.current
     return (
         current.overlap_ns < SOON_NS
+        and not PANIC.in_interrupt
         and not this.idle
         and current.state == ThreadState.RUNNING
         and not this.queue.has_ready()
@@ -226,7 +230,7 @@ def take_of_all(processor: Processor, previous: Thread) -> Thread | None:
         _pull_realtime(processor, previous)
     goes_on = previous.state == ThreadState.RUNNING and previous.slice_ns > 0
     if queue.realtime.count == 0:
-        queue.drop_debtors()
+        _drop_debtors(queue)
         if queue.active.head is None and not goes_on:
             _end_round(processor)
     thread = queue.take()
@@ -288,7 +292,7 @@ def _first_of_round(processor: Processor) -> Thread | None:
         count = queue.active.count + (queue.expired.count if is_behind else 0)
         if count <= most or other is processor or queue.round > processor.queue.round:
             continue
-        queue.drop_debtors()
+        _drop_debtors(queue)
         thread = queue.active.first_for(processor.number)
         if thread is None and is_behind:
             thread = queue.expired.first_for(processor.number)
@@ -298,13 +302,27 @@ def _first_of_round(processor: Processor) -> Thread | None:
     return found
 
 
+def _drop_debtors(queue: RunQueue) -> None:
+    """Let those in front who sit this round out do so: then `active` is empty if the round has ended."""
+    thread = queue.active.first()
+    while thread is not None and thread.slice_ns <= 0:
+        renew_slice(thread)
+        if thread.slice_ns > 0:
+            return
+        queue.active.remove(thread)
+        queue.expired.push_tail(thread)
+        thread = queue.active.first()
+
+
 def _pull(processor: Processor, thread: Thread) -> None:
     """Move a thread that waits elsewhere here."""
     other = PROCESSORS[thread.processor].queue
     other.remove(thread)
     processor.queue.round = max(processor.queue.round, other.round)
     _put(thread, processor)
-    processor.queue.add_pulled(thread)
+    if not thread.is_realtime() and thread.slice_ns <= 0:
+        renew_slice(thread)
+    processor.queue.add_preempted(thread)
 
 
 # Looking after the others ---------------------------------------------------------------------------------------------

@@ -153,12 +153,6 @@ class RunQueue:
         else:
             self.expired.push_tail(thread)
 
-    def add_pulled(self, thread: Thread) -> None:
-        """A thread comes from another processor's queue, to run next here if it sits no round out."""
-        if not thread.is_realtime() and thread.slice_ns <= 0:
-            renew_slice(thread)
-        self.add_preempted(thread)
-
     def remove(self, thread: Thread) -> None:
         """Take a thread out that waits here, to change its priority or to move it."""
         if thread.queue_index == self.active.index:
@@ -188,17 +182,6 @@ class RunQueue:
                     self.expired.push_tail(thread)
                     continue
             return thread
-
-    def drop_debtors(self) -> None:
-        """Let those in front who sit this round out do so: then `active` is empty if the round has ended."""
-        thread = self.active.first()
-        while thread is not None and thread.slice_ns <= 0:
-            renew_slice(thread)
-            if thread.slice_ns > 0:
-                return
-            self.active.remove(thread)
-            self.expired.push_tail(thread)
-            thread = self.active.first()
 
     def _next_round(self) -> None:
         done = self.active

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from kernel.lib.panic import PANIC
 from kernel.sched import balance, scheduler
 from kernel.sched import processor as processor_module
 from kernel.sched.balance import ROUNDS, queue_of
@@ -118,8 +119,11 @@ class Machine:
         return worker
 
     def wake(self, worker: Worker, number: int) -> None:
+        """As an interrupt does."""
         processor = self.on(number)
+        PANIC.in_interrupt = True
         scheduler.wake(worker)
+        PANIC.in_interrupt = False
         if processor.idle or RUNNING.need_resched:
             self.serve(number)
 
