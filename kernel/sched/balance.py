@@ -241,12 +241,11 @@ def take_of_all(processor: Processor, previous: Thread) -> Thread | None:
 def _pull_realtime(processor: Processor, previous: Thread) -> None:
     """Real-time threads wait elsewhere: take the most urgent one, if it goes before all that this processor has."""
     queue = processor.queue
-    if queue.pauses_realtime and (queue.has_fair() or not previous.is_realtime()):
+    goes_on = previous.state == ThreadState.RUNNING and not previous.is_realtime()  # a real-time thread is queued
+    if queue.pauses_realtime and (goes_on or queue.has_fair()):
         return
     own = queue.realtime.first()
     least = 0 if own is None else own.urgency
-    if previous.state == ThreadState.RUNNING and previous.is_realtime():
-        least = max(least, previous.urgency)
     found: Thread | None = None
     for other in PROCESSORS:
         if other is not processor and other.queue.realtime.count != 0:
