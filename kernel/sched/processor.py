@@ -1,9 +1,6 @@
-"""The processors as the scheduler knows them: what each runs, and which one is to run a thread that became ready.
+"""The processors as the scheduler knows them: what each runs, and the queue of those that wait for it.
 
-Ready threads wait in one queue, which all processors share. One that becomes ready goes to a processor that idles: the
-one that it ran on last if it can be. Otherwise it may take the place of a thread that it outranks, the least urgent one
-first, so that real-time order holds over the machine. A processor that switches while others wait wakes those that
-idle.
+Which one is to run a thread that became ready: balance.py.
 
 Invariants: whoever runs this holds the kernel lock, so what the others do does not change meanwhile, but for those in
 user mode. A thread that is ready or sleeps is `current` nowhere; with several processors, one that finds nothing to do
@@ -122,7 +119,7 @@ def take_over(number: int) -> None:
 
 def add_processor() -> Processor:
     """One more, which waits for the kernel lock. Raises MemoryError."""
-    processor = Processor(len(PROCESSORS), PROCESSORS[0].queue)
+    processor = Processor(len(PROCESSORS), RunQueue())
     PROCESSOR_TIMERS.all.append(processor.timer)
     processor.idle_thread = processor.boot_thread
     PROCESSORS.append(processor)
@@ -165,83 +162,6 @@ def interrupt(processor: Processor) -> None:
     processor.need_resched = True
     processor.has_work = True
     interrupt_processor(processor.number)
-
-
-@inline
-def announce_ready(thread: Thread) -> None:
-    """A thread has become ready: let the processor that should run it know."""
-    this = RUNNING.processor
-    if RUNNING.several:
-        _find_processor(this, thread)
-    elif this.queue.outranks(thread, RUNNING.current):
-        RUNNING.request_reschedule()
-
-
-@noinline
-def _find_processor(this: Processor, thread: Thread) -> None:
-    chosen = _idle_processor(thread)
-    if chosen is None:
-        chosen = _least_urgent(this, thread)
-    if chosen is None:
-        return
-    if chosen is not this:
-        interrupt(chosen)
-    elif not this.idle:
-        RUNNING.request_reschedule()
-
-
-def announce_start(thread: Thread) -> None:
-    """A new thread is ready. It waits its turn, but a processor that has nothing to do takes it."""
-    if RUNNING.several:
-        idle = _idle_processor(thread)
-        if idle is not None and idle is not RUNNING.processor:
-            interrupt(idle)
-
-
-def _idle_processor(thread: Thread) -> Processor | None:
-    """One that has nothing to do and may run the thread, which ran there last if possible."""
-    last = PROCESSORS[thread.processor]
-    if last.idle and not last.need_resched and thread.may_run_on(last.number):
-        return last
-    for processor in PROCESSORS:
-        if processor.idle and not processor.need_resched and thread.may_run_on(processor.number):
-            return processor
-    return None
-
-
-def _least_urgent(this: Processor, thread: Thread) -> Processor | None:
-    """Of the processors whose threads the new one outranks, one with the least urgent; this one rather than others."""
-    found: Processor | None = None
-    lowest = RUNNING.current
-    if thread.may_run_on(this.number) and this.queue.outranks(thread, RUNNING.current):
-        found = this
-    for processor in PROCESSORS:
-        running = running_on(processor)
-        if not thread.may_run_on(processor.number) or not processor.queue.outranks(thread, running):
-            continue
-        if found is None or running.urgency < lowest.urgency:
-            found = processor
-            lowest = running
-    return found
-
-
-def share_work(this: Processor) -> None:
-    """This processor has chosen its next thread: let those that idle have the others that are ready, and a real-time
-    thread the place of one that it outranks.
-    """
-    left = this.queue.ready_count()
-    for processor in PROCESSORS:
-        if left == 0:
-            return
-        if processor is not this and processor.idle and not processor.need_resched:
-            if this.queue.has_for(processor.number):
-                interrupt(processor)
-                left -= 1
-    thread = this.queue.realtime.first()
-    if thread is not None:
-        chosen = _least_urgent(this, thread)
-        if chosen is not None and chosen is not this:
-            interrupt(chosen)
 
 
 def watch_calls_of(thread: Thread, is_wanted: bool) -> None:

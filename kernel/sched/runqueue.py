@@ -1,4 +1,4 @@
-"""The run queue: which ready thread runs next. Pure bookkeeping, no processor.
+"""The run queue of one processor: which ready thread runs next. Pure bookkeeping, no processor.
 
 Real-time threads (SCHED_FIFO, SCHED_RR) come first, by priority, until they have had their share of the time
 (`pauses_realtime`). All others share the processor in rounds: a thread has a slice a round, whose length follows its
@@ -7,19 +7,23 @@ change places. A thread that slept gets back what it slept, up to a slice, and g
 for input run before threads that compute, and none starves, because every slice ends. The threads of a control group
 share the slice of one (bandwidth.py).
 
+Rounds are what processors agree by, too: one that is done with its round takes a thread that another has not come to
+in the same one (balance.py). So each thread gets its slice a round, wherever it waits.
+
 Rejected: a tree by virtual run time. It orders a handful of threads no better, and a list costs no rebalancing.
 
-Invariants: a thread is on at most one list (`queue_index` says which); linking allocates nothing, so waking never
-fails.
-Source: sched(7).
+Invariants: a thread is on at most one list (`queue_index` says which), of the processor that its field `processor`
+names, and may run there; linking allocates nothing, so waking never fails.
+Source: sched(7); for the rounds T. Li, D. Baumberger, S. Hahn, "Efficient and Scalable Multiprocessor Fair Scheduling
+Using Distributed Weighted Round-Robin", 2009.
 """
 
 from typing import Final
 
-from kernel.lang import final, inline, noinline
-from kernel.lib.linked import LinkedList
+from kernel.lang import final, noinline
 from kernel.sched.bandwidth import load_of
 from kernel.sched.thread import NICE_LOWEST, SCHED_IDLE, SCHED_RR, Thread
+from kernel.sched.thread_list import RealtimeLists, ThreadList
 
 _BASE_SLICE_NS: Final = 6_000_000  # nice 0
 _IDLE_SLICE_NS: Final = 20_000  # SCHED_IDLE: a three-hundredth of nice 0
@@ -34,55 +38,6 @@ SLICES_NS: Final[list[int]] = [
 ]
 
 
-@final
-class ThreadList(LinkedList[Thread]):
-    """Threads that wait for the processor."""
-
-    def __init__(self, index: int) -> None:
-        super().__init__()
-        self.index: int = index
-        self.count: int = 0
-
-    def push_tail(self, thread: Thread) -> None:
-        """Add at the end."""
-        self.link_last(thread)
-        thread.queue_index = self.index
-        self.count += 1
-
-    def push_head(self, thread: Thread) -> None:
-        """Add at the front."""
-        self.link_first(thread)
-        thread.queue_index = self.index
-        self.count += 1
-
-    @inline
-    def first_for(self, processor: int) -> Thread | None:
-        """The first that a processor may take."""
-        thread = self.first()
-        if thread is None or thread.allowed == -1:
-            return thread
-        return self._search_for(processor)
-
-    @noinline
-    def _search_for(self, processor: int) -> Thread | None:
-        thread = self.first()
-        while thread is not None and not thread.may_run_on(processor):
-            thread = thread.after()
-        return thread
-
-    def insert_before(self, place: Thread, thread: Thread) -> None:
-        """Add in front of `place`, which is on this list."""
-        self.link_before(place, thread)
-        thread.queue_index = self.index
-        self.count += 1
-
-    def remove(self, thread: Thread) -> None:
-        """Take out a thread that is on this list."""
-        self.unlink(thread)
-        thread.queue_index = 0
-        self.count -= 1
-
-
 def slice_of(thread: Thread) -> int:
     """How long a thread may run in a round, in nanoseconds."""
     if thread.policy == SCHED_RR:
@@ -91,6 +46,11 @@ def slice_of(thread: Thread) -> int:
     if share is not None:
         return share.slice_for(own_slice(thread))
     return own_slice(thread)
+
+
+def renew_slice(thread: Thread) -> None:
+    """A round begins for a thread. One that ran past its slice by more than a new one has none, and sits it out."""
+    thread.slice_ns = max(thread.slice_ns, -_DEBT_LIMIT_NS) + slice_of(thread)
 
 
 def own_slice(thread: Thread) -> int:
@@ -118,20 +78,26 @@ def count_no_more(thread: Thread) -> None:
         thread.share_load = 0
 
 
-_REALTIME: Final = 1
+def credit_sleep(thread: Thread, slept_ns: int) -> None:
+    """A thread of the fair classes wakes: it gets back what it slept, up to a slice."""
+    if slept_ns > 0 and not thread.is_realtime():
+        thread.slice_ns = min(slice_of(thread), thread.slice_ns + min(slept_ns, _RR_SLICE_NS))
+
+
 _FIRST: Final = 2
 _SECOND: Final = 3
 
 
 @final
 class RunQueue:
-    """The ready threads, of all processors."""
+    """The ready threads of a processor."""
 
     def __init__(self) -> None:
-        self.realtime: ThreadList = ThreadList(_REALTIME)
+        self.realtime: RealtimeLists = RealtimeLists()
         self.active: ThreadList = ThreadList(_FIRST)
         self.expired: ThreadList = ThreadList(_SECOND)
         self.pauses_realtime: bool = False  # real-time threads have had their share: others go first, if there are any
+        self.round: int = 0
 
     def has_fair(self) -> bool:
         """Whether anyone waits who is not a real-time thread."""
@@ -143,24 +109,25 @@ class RunQueue:
 
     def has_ready(self) -> bool:
         """Whether anyone waits for the processor."""
-        return self.realtime.head is not None or self.active.head is not None or self.expired.head is not None
+        return self.realtime.count != 0 or self.active.head is not None or self.expired.head is not None
 
-    def has_for(self, processor: int) -> bool:
-        """Whether anyone waits whom a processor may take."""
-        return (
-            self.realtime.first_for(processor) is not None
-            or self.active.first_for(processor) is not None
-            or self.expired.first_for(processor) is not None
-        )
+    def movable_count(self) -> int:
+        """How many of them may run elsewhere."""
+        return self.ready_count() - self.realtime.bound - self.active.bound - self.expired.bound
+
+    def first_for(self, processor: int) -> Thread | None:
+        """Of the threads that wait here, the next one that another processor may run."""
+        thread = self.realtime.first_for(processor)
+        if thread is None:
+            thread = self.active.first_for(processor)
+        return self.expired.first_for(processor) if thread is None else thread
 
     def add_woken(self, thread: Thread, slept_ns: int) -> None:
         """A thread wakes after sleeping for that long."""
         if thread.is_realtime():
-            self._add_realtime(thread, behind_equals=True)
+            self.realtime.push_last(thread)
             return
-        full = slice_of(thread)
-        if slept_ns > 0:
-            thread.slice_ns = min(full, thread.slice_ns + min(slept_ns, _RR_SLICE_NS))
+        credit_sleep(thread, slept_ns)
         if thread.slice_ns > 0:
             self.active.push_head(thread)
         else:
@@ -171,7 +138,7 @@ class RunQueue:
         if thread.is_realtime():
             if thread.slice_ns <= 0:
                 thread.slice_ns = slice_of(thread)
-            self._add_realtime(thread, behind_equals=True)
+            self.realtime.push_last(thread)
         elif thread.slice_ns > 0:
             self.active.push_tail(thread)
         else:
@@ -180,51 +147,36 @@ class RunQueue:
     def add_preempted(self, thread: Thread) -> None:
         """A thread lost the processor before its slice ended: it is next among its equals."""
         if thread.is_realtime():
-            self._add_realtime(thread, behind_equals=False)
+            self.realtime.push_first(thread)
         elif thread.slice_ns > 0:
             self.active.push_head(thread)
         else:
             self.expired.push_tail(thread)
 
-    def _add_realtime(self, thread: Thread, behind_equals: bool) -> None:
-        place = self.realtime.first()
-        while place is not None and (
-            place.urgency > thread.urgency
-            or (behind_equals and place.urgency == thread.urgency)
-        ):
-            place = place.after()
-        if place is None:
-            self.realtime.push_tail(thread)
-        else:
-            self.realtime.insert_before(place, thread)
-
     def remove(self, thread: Thread) -> None:
-        """Take a ready thread out, to change its priority."""
-        if thread.queue_index == self.realtime.index:
-            self.realtime.remove(thread)
-        elif thread.queue_index == self.active.index:
+        """Take a thread out that waits here, to change its priority or to move it."""
+        if thread.queue_index == self.active.index:
             self.active.remove(thread)
         elif thread.queue_index == self.expired.index:
             self.expired.remove(thread)
-
-    def take(self, processor: int) -> Thread | None:
-        """The thread that a processor is to run next, taken off the queue; None if nobody is ready for it."""
-        thread = self.realtime.first_for(processor)
-        if thread is not None and not (self.pauses_realtime and self.has_fair()):
+        elif thread.queue_index != 0:
             self.realtime.remove(thread)
-            return thread
+
+    def take(self) -> Thread | None:
+        """The thread that the processor is to run next, taken off the queue; None if nobody is ready for it."""
+        if self.realtime.count != 0 and not (self.pauses_realtime and self.has_fair()):
+            return self.realtime.take()
         passed_over = 0
         while True:
-            thread = self.active.first_for(processor)
+            thread = self.active.first()
             if thread is None:
-                if self.expired.first_for(processor) is None:
+                if self.expired.head is None:
                     return None
                 self._next_round()
                 continue
             self.active.remove(thread)
             if thread.slice_ns <= 0:
-                # From the last round. A thread that ran past its slice by more than a new one sits this round out.
-                thread.slice_ns = max(thread.slice_ns, -_DEBT_LIMIT_NS) + slice_of(thread)
+                renew_slice(thread)
                 if thread.slice_ns <= 0 and passed_over < _MOST_PASSED_OVER:
                     passed_over += 1
                     self.expired.push_tail(thread)
@@ -232,17 +184,10 @@ class RunQueue:
             return thread
 
     def _next_round(self) -> None:
-        """Nobody in `active` is for the processor that asks: the lists change places, and those that are left there for
-        other processors go first.
-        """
         done = self.active
         self.active = self.expired
         self.expired = done
-        left = done.last()
-        while left is not None:
-            done.remove(left)
-            self.active.push_head(left)
-            left = done.last()
+        self.round += 1
 
     def outranks(self, woken: Thread, running: Thread) -> bool:
         """Whether a woken thread should have the processor at once."""

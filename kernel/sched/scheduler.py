@@ -5,7 +5,7 @@ wait for an interrupt on the present stack (a thread that is woken while it idle
 address space, kernel stack and processor state; on the other side, free what a dead thread left.
 
 With several processors, one that finds nobody waits on the stack of its idle thread instead, because another may run
-the thread that slept. Which processor runs what: processor.py.
+the thread that slept. Which processor runs what: balance.py.
 
 Context: `schedule` sleeps; `wake`, `tick` and `request_reschedule` are called from interrupts too.
 Source: sched(7).
@@ -15,10 +15,21 @@ from typing import Final, NoReturn
 
 from arch import note_watched, set_kernel_stack, take_kernel_ticks
 from arch.programs import leave_spaces, load_root
-from kernel.lang import Errno, export, final, noinline, noraise, on_stack, panic, sleeps
+from kernel.lang import Errno, export, final, inline, noinline, noraise, on_stack, panic, sleeps
 from kernel.lib import log
 from kernel.lib.pace import pace
 from kernel.sched import realtime
+from kernel.sched.balance import (
+    announce_again,
+    look_after_others,
+    move_away,
+    queue_of,
+    ready_everywhere,
+    share_at_tick,
+    start_somewhere,
+    take_of_all,
+    wake_somewhere,
+)
 from kernel.sched.observer import SWITCHES
 from kernel.sched.pressure import MACHINE
 from kernel.sched.processor import (
@@ -27,12 +38,9 @@ from kernel.sched.processor import (
     RUNNING,
     Processor,
     add_processor,
-    announce_ready,
-    announce_start,
     interrupt,
     processor_of,
     running_on,
-    share_work,
     this_processor,
 )
 from kernel.sched.runqueue import begin_to_count, count_no_more
@@ -43,6 +51,7 @@ from kernel.sched.thread import (
     AWAKE,
     SCHED_FIFO,
     SCHED_OTHER,
+    SCHED_RR,
     WALK,
     Thread,
     ThreadState,
@@ -122,7 +131,7 @@ def wake(thread: Thread) -> None:
 
 
 def make_ready(thread: Thread) -> None:
-    """Put a thread that does not run on the run queue, whatever it was waiting for."""
+    """Put a thread that does not run on a run queue, whatever it was waiting for."""
     processor = this_processor()
     now_ns = monotonic_ns()
     if not processor.idle:
@@ -130,10 +139,14 @@ def make_ready(thread: Thread) -> None:
     thread.state = ThreadState.READY
     if thread.share is not None:
         begin_to_count(thread)
-    processor.queue.add_woken(thread, now_ns - thread.slept_at_ns)
+    if RUNNING.several:
+        wake_somewhere(processor, thread, now_ns)
+    else:
+        processor.queue.add_woken(thread, now_ns - thread.slept_at_ns)
+        if processor.queue.outranks(thread, RUNNING.current):
+            RUNNING.request_reschedule()
     if MACHINE.is_noted:
         note_wake(thread, now_ns)
-    announce_ready(thread)
 
 
 def interrupt_sleep(thread: Thread) -> None:
@@ -158,17 +171,22 @@ def start_thread(thread: Thread, parent: Thread | None) -> None:
     thread.state = ThreadState.READY
     if thread.share is not None:
         begin_to_count(thread)
-    processor.queue.add_yielded(thread)
+    if RUNNING.several:
+        start_somewhere(processor, thread)
+    else:
+        processor.queue.add_yielded(thread)
     if MACHINE.is_noted:
         note_wake(thread, thread.started_ns)
-    announce_start(thread)
 
 
 def allow_processors(thread: Thread, mask: int) -> None:
     """Set which processors may run a thread (-1: all). If one runs it that may not, it gives it up."""
+    ready = thread.state == ThreadState.READY
+    if ready:
+        queue_of(thread).remove(thread)
     thread.allowed = mask
-    if thread.state == ThreadState.READY:
-        announce_ready(thread)
+    if ready:
+        move_away(this_processor(), thread)
     elif not thread.may_run_on(thread.processor):
         _let_go_of(thread)
 
@@ -184,11 +202,10 @@ def _let_go_of(thread: Thread) -> None:
 
 def _priority_changed(thread: Thread, ready: bool) -> None:
     """Put a thread back that was taken off the queue, or let the processor that runs it look for a better one."""
-    queue = this_processor().queue
     if ready:
-        queue.add_preempted(thread)
-        announce_ready(thread)
-    elif queue.has_ready():
+        queue_of(thread).add_preempted(thread)
+        announce_again(this_processor(), thread)
+    elif RUNNING.several or this_processor().queue.has_ready():
         _let_go_of(thread)
 
 
@@ -227,20 +244,18 @@ def idle_for_ever() -> None:
 
 def lend_priority(thread: Thread, priority: int) -> None:
     """Let a thread run with a real-time priority that is not its own; 0 ends that."""
-    processor = this_processor()
     ready = thread.state == ThreadState.READY
     if ready:
-        processor.queue.remove(thread)
+        queue_of(thread).remove(thread)
     thread.lent_priority = priority
     _priority_changed(thread, ready)
 
 
 def change_priority(thread: Thread, policy: int, realtime_priority: int, nice: int) -> None:
     """Set how a thread is scheduled; the caller has checked the values."""
-    processor = this_processor()
     ready = thread.state == ThreadState.READY
     if ready:
-        processor.queue.remove(thread)
+        queue_of(thread).remove(thread)
     thread.policy = policy
     thread.realtime_priority = realtime_priority
     thread.nice = nice
@@ -338,10 +353,7 @@ def schedule() -> None:
     if MACHINE.is_noted:
         note_switch(previous, following, processor.charged_at_ns)
     if RUNNING.several:
-        if following.processor != processor.number:
-            following.processor = processor.number
-            following.migrations += 1
-        share_work(processor)
+        look_after_others(processor, previous, now_ns)
     if RUNNING.is_observed:
         SWITCHES.observer.arrives(previous, following)
     if following is previous:
@@ -362,27 +374,29 @@ def schedule() -> None:
     finish_switch()
 
 
+@inline
+def _take(processor: Processor, previous: Thread) -> Thread | None:
+    return take_of_all(processor, previous) if RUNNING.several else processor.queue.take()
+
+
 def _next_thread(processor: Processor, previous: Thread) -> Thread:
     """The thread to run; waits for an interrupt as long as there is none."""
-    following = processor.queue.take(processor.number)
-    if previous.state == ThreadState.RUNNING and not previous.may_run_on(processor.number):
-        previous.state = ThreadState.READY
-        processor.queue.add_preempted(previous)
+    if previous.state == ThreadState.RUNNING:
+        if not previous.may_run_on(processor.number):
+            previous.state = ThreadState.READY
+            move_away(processor, previous)
+        elif previous.slice_ns <= 0 or previous.is_realtime():
+            return _next_or_itself(processor, previous)
+    following = _take(processor, previous)
     if previous.state == ThreadState.RUNNING:
         if following is None:
             return previous
-        if previous.is_realtime() and not processor.queue.outranks(following, previous) and previous.slice_ns > 0:
-            processor.queue.add_preempted(following)
-            return previous
-        if processor.queue.pauses_realtime and following.is_realtime() and not previous.is_realtime():
+        if processor.queue.pauses_realtime and following.is_realtime():
             processor.queue.add_preempted(following)
             return previous
         previous.involuntary_switches += 1
         previous.state = ThreadState.READY
-        if previous.slice_ns > 0:
-            processor.queue.add_preempted(previous)
-        else:
-            processor.queue.add_yielded(previous)
+        processor.queue.add_preempted(previous)
         return following
     while following is None:
         idle = processor.idle_thread
@@ -404,9 +418,26 @@ def _next_thread(processor: Processor, previous: Thread) -> Thread:
         processor.charged_at_ns = now_ns
         take_kernel_ticks()  # nobody's
         RUNNING.need_resched = False
-        following = processor.queue.take(processor.number)
+        following = _take(processor, previous)
         if following is not None and processor.timer.set_to_ns - now_ns > _TICK_NS:
             _tick_again(processor, now_ns)
+    return following
+
+
+@noinline
+def _next_or_itself(processor: Processor, previous: Thread) -> Thread:
+    """The same, where the running thread is one of those that wait: its slice is over, or it is a real-time thread,
+    which goes on but for one that goes before it.
+    """
+    if previous.slice_ns <= 0 and (previous.policy == SCHED_RR or not previous.is_realtime()):
+        processor.queue.add_yielded(previous)
+    else:
+        processor.queue.add_preempted(previous)
+    following = _take(processor, previous)
+    if following is None or following is previous:
+        return previous
+    previous.involuntary_switches += 1
+    previous.state = ThreadState.READY
     return following
 
 
@@ -414,7 +445,7 @@ def _next_thread(processor: Processor, previous: Thread) -> Thread:
 def _report_idling(processor: Processor, thread: Thread) -> Thread | None:
     """Somebody hears that nobody is ready, and somebody may be ready then: who waited for a record of that."""
     SWITCHES.observer.idles(thread)
-    return processor.queue.take(processor.number)
+    return _take(processor, thread)
 
 
 def finish_switch() -> None:
@@ -443,10 +474,13 @@ def release_stack(thread: Thread) -> None:
 def yield_now() -> None:
     """Let the others run (sched_yield(2))."""
     processor = this_processor()
+    thread = RUNNING.current
+    if not thread.may_run_on(processor.number):
+        schedule()
+        return
     if not processor.queue.has_ready():
         RUNNING.need_resched = False
         return
-    thread = RUNNING.current
     _charge(processor, thread, monotonic_ns())
     thread.state = ThreadState.READY
     processor.queue.add_yielded(thread)
@@ -519,6 +553,8 @@ def tick() -> None:
     processor.timer.set(min(next_ns, done_ns + _TICK_NS))
     if _tick_thread(processor, now_ns):
         RUNNING.request_reschedule()
+    if RUNNING.several:
+        share_at_tick(processor)
     if processor.realtime_ns != 0:
         _share_time(processor, now_ns)
 
@@ -557,7 +593,7 @@ def _update_load(processor: Processor, now_ns: int) -> None:
     for _ in range(min((now_ns - processor.load_due_ns) // LOAD_PERIOD_NS, _LOAD_FORGOTTEN)):
         _move_load(processor, 0)
     processor.load_due_ns = now_ns + LOAD_PERIOD_NS
-    running = processor.queue.ready_count()
+    running = ready_everywhere()
     for each in PROCESSORS:
         running += 0 if each.idle else 1
     _move_load(processor, running)

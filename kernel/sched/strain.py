@@ -23,9 +23,9 @@ from kernel.time.clock import monotonic_ns
 
 
 def _judge_machine(now_ns: int) -> None:
-    active = PROCESSORS[0].queue.ready_count()
+    active = 0
     for processor in PROCESSORS:
-        active += 0 if processor.idle else 1
+        active += processor.queue.ready_count() + (0 if processor.idle else 1)
     MACHINE.judge_by(active, now_ns)
 
 

@@ -1,6 +1,6 @@
 """A thread: what the scheduler switches between. Tasks of programs and kernel threads derive from it.
 
-Invariants: a thread is on the run queue exactly when it is READY; RUNNING threads are a processor's `current`. `_first`
+Invariants: a thread is on a run queue exactly when it is READY; RUNNING threads are a processor's `current`. `_first`
 links all threads that have a stack; `_awake` those whose stacks the reclaimer has to look at in its next pass, because
 they ran since the last one (and some that have ended meanwhile).
 """
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 NICE_LOWEST: Final = -20
 NICE_HIGHEST: Final = 19
 
+LONG_NS: Final = 200_000  # more counts as much (`overlap_ns`)
+
 SCHED_OTHER: Final = 0
 SCHED_FIFO: Final = 1
 SCHED_RR: Final = 2
@@ -32,7 +34,7 @@ SCHED_IDLE: Final = 5
 class ThreadState(IntEnum):
     """What a thread does; /proc/PID/stat shows R, S, D, T, t, Z and X."""
 
-    READY = 0  # on the run queue
+    READY = 0  # on a run queue
     RUNNING = 1
     SLEEPING = 2  # until woken or interrupted by a signal
     WAITING = 3  # until woken
@@ -58,7 +60,7 @@ class DiskPayer:
 
 
 class Thread(Linked["Thread"]):
-    """One flow of control in the kernel. It is linked on the run queue while it is READY."""
+    """One flow of control in the kernel. It is linked on a run queue while it is READY."""
 
     def __init__(self, name: bytes) -> None:
         super().__init__()
@@ -82,10 +84,12 @@ class Thread(Linked["Thread"]):
         self.lent_priority: int = 0  # by whoever waits for a lock of this thread (task/futex_pi.py)
         self.reset_on_fork: bool = False
         self.allowed: int = -1  # a bit for each processor that may run it
-        self.processor: int = 0  # the number of the one that runs it, or ran it last
+        self.processor: int = 0  # the number of the one that runs it, on whose queue it is, or that ran it last
         self.slice_ns: int = 0
         self.slept_at_ns: int = 0
         self.queue_index: int = 0  # which list of the run queue
+        self.woke_at_ns: int = 0  # when it last woke another since it slept; 0: it has not, or on a single processor
+        self.overlap_ns: int = LONG_NS  # how long after that it sleeps, as a rule
         # Control groups
         self.charged: int = 0  # the number of what counts its memory (cgroup/memory.py); 0: nobody does
         self.share: TimeShare | None = None  # where its time comes from; None: it competes with all

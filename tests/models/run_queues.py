@@ -10,12 +10,15 @@ the holder of that queue's lock may change `home`, `is_queued` and `on_processor
   its own stack (`on_processor` = None, unlock).
 - *Wake*: whoever changes SLEEPING to READY, by compare and swap, has to queue the thread, and nobody else. It takes the
   lock of the home queue. A thread that is still on its processor (it has not switched yet, or its processor idles on
-  its stack) is queued there; another may be queued at an idle processor.
+  its stack) is queued there; another may be queued at an idle processor, or at the waker's, which then asks nobody
+  (`WakesHere`): it takes the thread when it switches.
 - *Idle*: a processor says `is_idle` under its queue's lock, and halts with an interrupt possibly pending. Whoever
   queues a thread there sends one after it has given back the lock.
-- *Pull*: a processor with nothing to run takes a thread from another's queue, but none that is `on_processor`.
+- *Pull*: a processor with nothing to run takes a thread from another's queue, but none that is `on_processor`. One that
+  leaves threads behind on its queue asks those that idle to do so.
 
-No two locks of queues are held at once.
+No two locks of queues are held at once. The code (kernel/sched/balance.py) has one lock for all queues, the kernel's,
+so that a thread's registers are saved whenever another processor looks.
 """
 
 from __future__ import annotations
@@ -165,11 +168,12 @@ class RunQueues(Model):
                 self.enqueue(index, number)
                 yield STEP
                 self.processors[index].lock_is_held = False
+                yield from self.ask_idle()
                 return
             elif letter.isdigit():
-                yield from self.wake(int(letter))
+                yield from self.wake(index, int(letter))
             else:
-                yield from self.send_signal("abc".index(letter))
+                yield from self.send_signal(index, "abc".index(letter))
             thread.place += 1
         thread.state = State.DEAD
 
@@ -194,7 +198,15 @@ class RunQueues(Model):
                 return False
         return True
 
-    def wake(self, number: int) -> Steps:
+    def ask_idle(self) -> Steps:
+        """A thread waits on this processor's queue: one that idles may pull it."""
+        for _, processor in enumerate(self.processors):
+            if processor.is_idle:
+                yield STEP
+                processor.interrupted = True
+                return
+
+    def wake(self, index: int, number: int) -> Steps:
         """The thread's event happens."""
         event = self.threads_[number].event
         yield STEP  # under the event's lock
@@ -202,29 +214,29 @@ class RunQueues(Model):
         thread = event.sleeper
         event.sleeper = None
         if thread is not None:
-            yield from self.end_sleep(number)
+            yield from self.end_sleep(index, number)
 
-    def send_signal(self, number: int) -> Steps:
+    def send_signal(self, index: int, number: int) -> Steps:
         """End the thread's sleep, or its next one."""
         yield STEP
         self.threads_[number].has_signal = True
-        yield from self.end_sleep(number)
+        yield from self.end_sleep(index, number)
 
-    def end_sleep(self, number: int) -> Steps:
+    def end_sleep(self, index: int, number: int) -> Steps:
         thread = self.threads_[number]
         yield STEP
         if thread.state is State.SLEEPING:  # compare and swap
             thread.state = State.READY
-            yield from self.make_ready(number)
+            yield from self.make_ready(index, number)
 
-    def make_ready(self, number: int) -> Steps:
+    def make_ready(self, index: int, number: int) -> Steps:
         """Queue a thread that this processor has woken."""
         thread = self.threads_[number]
         home = thread.home
         yield from self.lock(self.processors[home])
         target = home
         if thread.on_processor is None and not self.processors[home].is_idle:
-            target = self.idle_processor(home)
+            target = self.place_for(index, home)
             thread.home = target
         if target != home:
             yield STEP
@@ -238,7 +250,7 @@ class RunQueues(Model):
             yield STEP
             self.processors[target].interrupted = True
 
-    def idle_processor(self, home: int) -> int:
+    def place_for(self, waker: int, home: int) -> int:
         """An idle processor, if one is seen; only a guess, since no lock is held."""
         for index, processor in enumerate(self.processors):
             if processor.is_idle:
@@ -260,3 +272,10 @@ class RunQueues(Model):
     def finish(self) -> None:
         assert self.is_over()
         assert all(thread.place == len(thread.program) for thread in self.threads_)
+
+
+class WakesHere(RunQueues):
+    """The waker is expected to sleep soon: the thread waits on its queue, and nobody is asked."""
+
+    def place_for(self, waker: int, home: int) -> int:
+        return waker

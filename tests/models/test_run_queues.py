@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.models.explorer import STEP, Answer, ModelFailure, Steps, explore
-from tests.models.run_queues import RunQueues, State, Thread
+from tests.models.run_queues import RunQueues, State, Thread, WakesHere
 
 PROGRAMS = [
     (["s", "0"], [0, 1]),  # one wakes the other
@@ -18,9 +18,12 @@ PROGRAMS = [
 ]
 
 
+@pytest.mark.parametrize("model", [RunQueues, WakesHere])
 @pytest.mark.parametrize(("programs", "homes"), PROGRAMS)
-def test_each_thread_runs_to_its_end_on_one_processor_at_a_time(programs: list[str], homes: list[int]) -> None:
-    assert explore(lambda: RunQueues(programs, homes)).states > 50
+def test_each_thread_runs_to_its_end_on_one_processor_at_a_time(
+    model: type[RunQueues], programs: list[str], homes: list[int]
+) -> None:
+    assert explore(lambda: model(programs, homes)).states > 50
 
 
 class PullsAnyThread(RunQueues):
@@ -64,13 +67,13 @@ class LooksForSignalsFirst(RunQueues):
 class WakesByLoadAndStore(RunQueues):
     """Two wakers may both find the thread asleep."""
 
-    def end_sleep(self, number: int) -> Steps:
+    def end_sleep(self, index: int, number: int) -> Steps:
         thread = self.threads_[number]
         yield STEP
         if thread.state is State.SLEEPING:
             yield STEP
             thread.state = State.READY
-            yield from self.make_ready(number)
+            yield from self.make_ready(index, number)
 
 
 class HaltsUnseen(RunQueues):
@@ -89,7 +92,7 @@ class HaltsUnseen(RunQueues):
 class ForgetsToInterrupt(RunQueues):
     """Queues a thread at an idle processor, and does not say so."""
 
-    def make_ready(self, number: int) -> Steps:
+    def make_ready(self, index: int, number: int) -> Steps:
         home = self.processors[self.threads_[number].home]
         yield from self.lock(home)
         self.enqueue(self.threads_[number].home, number)

@@ -1,4 +1,4 @@
-"""Which processor is asked to run a thread that became ready."""
+"""What a processor is asked, and who runs the kernel."""
 
 from collections.abc import Iterator
 
@@ -11,17 +11,14 @@ from kernel.sched.processor import (
     Processor,
     Running,
     add_processor,
-    announce_ready,
-    announce_start,
     announce_work_of,
     processor_mask,
-    share_work,
     take_over,
     this_processor,
     watch_calls_of,
 )
 from kernel.sched.runqueue import slice_of
-from kernel.sched.thread import SCHED_FIFO, Thread, ThreadState
+from kernel.sched.thread import Thread, ThreadState
 
 watched: list[tuple[int, bool]] = []  # what the doors were told
 
@@ -57,77 +54,6 @@ def run(processor: Processor, thread: Thread) -> None:
 
 def flags(asked: Processor | Running) -> tuple[bool, bool, bool]:
     return asked.need_resched, asked.has_work, asked.watches_calls
-
-
-def ready(name: bytes, *, priority: int = 0, last: int = 0, allowed: int = -1) -> Thread:
-    thread = Thread(name)
-    if priority > 0:
-        thread.policy, thread.realtime_priority = SCHED_FIFO, priority
-    thread.processor, thread.allowed = last, allowed
-    thread.slice_ns = slice_of(thread)
-    thread.state = ThreadState.READY
-    PROCESSORS[0].queue.add_preempted(thread)
-    return thread
-
-
-def taken(thread: Thread) -> None:
-    PROCESSORS[0].queue.remove(thread)
-
-
-def test_a_thread_goes_where_it_was_if_nobody_runs_there(interrupted: list[int]) -> None:
-    PROCESSORS[1].idle = PROCESSORS[3].idle = True
-    first, second, third = ready(b"first", last=3), ready(b"second", last=3), ready(b"third", last=3)
-    announce_ready(first)
-    announce_ready(second)  # 3 was asked already
-    assert interrupted == [3, 1]
-    announce_ready(third)  # nobody idles any more: it takes the place of the running thread, which it outranks
-    assert interrupted == [3, 1] and RUNNING.need_resched
-    for each in (first, second, third):
-        taken(each)
-
-
-def test_realtime_takes_the_least_urgent_place(interrupted: list[int]) -> None:
-    for each, priority in zip(PROCESSORS, (30, 20, 10, 40), strict=True):
-        each.current.policy, each.current.realtime_priority = SCHED_FIFO, priority
-    weak, strong = ready(b"weak", priority=5), ready(b"strong", priority=35)
-    announce_ready(weak)
-    assert interrupted == [] and not RUNNING.need_resched
-    announce_ready(strong)
-    assert interrupted == [2]
-    taken(weak)
-    taken(strong)
-
-
-def test_nobody_is_asked_who_may_not(interrupted: list[int]) -> None:
-    PROCESSORS[1].idle = True
-    bound = ready(b"bound", last=1, allowed=0b0100)
-    announce_ready(bound)
-    assert interrupted == [2]
-    taken(bound)
-
-
-def test_a_new_thread_takes_only_what_is_free(interrupted: list[int]) -> None:
-    child = ready(b"child")
-    announce_start(child)
-    assert interrupted == [] and not RUNNING.need_resched
-    PROCESSORS[2].idle = True
-    announce_start(child)
-    assert interrupted == [2]
-    taken(child)
-
-
-def test_a_switch_wakes_as_many_as_there_is_work_for(interrupted: list[int]) -> None:
-    for number in (1, 2, 3):
-        PROCESSORS[number].idle = True
-    bound, free = ready(b"bound", allowed=0b1001), ready(b"free")
-    share_work(PROCESSORS[0])
-    assert interrupted == [1, 2]  # 2 finds nothing more, and waits again: it could not know
-    taken(free)
-    interrupted.clear()
-    PROCESSORS[1].need_resched = PROCESSORS[2].need_resched = False
-    share_work(PROCESSORS[0])
-    assert interrupted == [3]
-    taken(bound)
 
 
 def test_work_is_announced_where_the_thread_runs(interrupted: list[int]) -> None:

@@ -27,7 +27,7 @@ def test_realtime_goes_first_by_priority() -> None:
     high.policy, high.realtime_priority = SCHED_RR, 9
     for each in (fair, low, high):
         queue.add_woken(each, 0)
-    assert [queue.take(0) for _ in range(4)] == [high, low, fair, None]
+    assert [queue.take() for _ in range(4)] == [high, low, fair, None]
     assert queue.outranks(low, fair) and not queue.outranks(fair, low) and queue.outranks(high, low)
 
 
@@ -39,13 +39,13 @@ def test_paused_realtime_threads_wait_for_the_others() -> None:
         queue.add_woken(each, 0)
     queue.pauses_realtime = True
     assert queue.outranks(fair, realtime) and not queue.outranks(realtime, fair)
-    assert queue.take(0) is fair
-    assert queue.take(0) is realtime  # nobody else is there
+    assert queue.take() is fair
+    assert queue.take() is realtime  # nobody else is there
     queue.add_preempted(realtime)
     fair.slice_ns = 0
     queue.add_yielded(fair)
     queue.add_woken(other, 0)
-    assert [queue.take(0) for _ in range(3)] == [other, fair, realtime]
+    assert [queue.take() for _ in range(3)] == [other, fair, realtime]
 
 
 def test_used_slices_wait_for_the_next_round() -> None:
@@ -53,15 +53,15 @@ def test_used_slices_wait_for_the_next_round() -> None:
     a, b = thread("a"), thread("b")
     queue.add_woken(a, 0)
     queue.add_woken(b, 0)
-    first = queue.take(0)
+    first = queue.take()
     assert first is b  # who woke last goes first
     b.slice_ns = 0
     queue.add_yielded(b)
-    assert queue.take(0) is a
+    assert queue.take() is a
     a.slice_ns = -1
     queue.add_yielded(a)
-    assert queue.take(0) is b and b.slice_ns == slice_of(b)
-    assert queue.take(0) is a and a.slice_ns == slice_of(a) - 1
+    assert queue.take() is b and b.slice_ns == slice_of(b)
+    assert queue.take() is a and a.slice_ns == slice_of(a) - 1
 
 
 @settings(max_examples=50, deadline=None)
@@ -77,7 +77,7 @@ def test_shares_are_proportional_and_nobody_starves(nices: list[int], tick_ms: i
     round_ns = sum(slice_of(t) for t in threads)
     total = 0
     while total < 30 * (round_ns + len(threads) * tick) + 2_000_000_000:
-        running = queue.take(0)
+        running = queue.take()
         assert running is not None
         ran = 0
         while running.slice_ns > 0:
@@ -102,31 +102,51 @@ def test_remove_from_any_list() -> None:
     assert not queue.has_ready() and queue.ready_count() == 0
 
 
-def test_a_processor_takes_what_it_may() -> None:
-    """Not what is for others, which keeps its place."""
+def test_realtime_threads_wait_by_priority_and_in_turn() -> None:
+    queue = RunQueue()
+    threads = [thread(str(number)) for number in range(6)]
+    for number, each in enumerate(threads):
+        each.policy, each.realtime_priority = SCHED_RR, 1 + number % 3
+        queue.add_yielded(each)
+    first = queue.take()
+    assert first is threads[2]
+    queue.add_preempted(first)
+    assert queue.take() is first  # before its equal
+    queue.add_yielded(first)
+    assert [queue.take() for _ in range(7)] == [threads[number] for number in (5, 2, 1, 4, 0, 3)] + [None]
+
+
+def test_others_see_what_they_may_take() -> None:
+    """Without a search, if all are bound."""
     queue = RunQueue()
     bound, spent, free = Thread(b"bound"), Thread(b"spent"), Thread(b"free")
     bound.allowed = spent.allowed = 1
-    for thread in (bound, spent, free):
-        thread.slice_ns = 0 if thread is spent else slice_of(thread)
-        queue.add_yielded(thread)
-    assert queue.has_for(1)
-    assert queue.take(1) is free
-    assert not queue.has_for(1) and queue.has_for(0)
-    assert queue.take(1) is None
-    assert queue.take(0) is bound
-    assert queue.take(0) is spent
-    assert not queue.has_ready()
+    for each in (bound, spent, free):
+        each.slice_ns = 0 if each is spent else slice_of(each)
+        queue.add_yielded(each)
+    assert queue.movable_count() == 1
+    assert queue.first_for(1) is free and queue.first_for(0) is bound
+    queue.remove(free)
+    assert queue.movable_count() == 0 and queue.first_for(1) is None
+    other = Thread(b"other")
+    other.policy, other.realtime_priority, other.allowed = SCHED_FIFO, 9, 0b110
+    queue.add_woken(other, 0)
+    assert queue.movable_count() == 1 and queue.first_for(2) is other and queue.first_for(3) is None
 
 
-def test_a_round_ends_for_one_processor_only() -> None:
-    """What others have not run yet goes before what has used its slice."""
+def test_debtors_sit_rounds_out() -> None:
+    """A thread that ran past its slice by several is passed over as often."""
     queue = RunQueue()
-    bound, spent = Thread(b"bound"), Thread(b"spent")
-    bound.allowed = 1
-    bound.slice_ns = slice_of(bound)
-    queue.add_yielded(bound)
-    spent.slice_ns = 0
-    queue.add_yielded(spent)
-    assert queue.take(1) is spent
-    assert queue.take(0) is bound
+    debtor, other = thread("debtor"), thread("other")
+    debtor.slice_ns = -3 * slice_of(debtor)
+    other.slice_ns = 0
+    queue.add_yielded(debtor)
+    queue.add_yielded(other)
+    turns = []
+    for _ in range(5):
+        running = queue.take()
+        assert running is not None
+        turns.append(running)
+        running.slice_ns = 0
+        queue.add_yielded(running)
+    assert turns == [other, other, other, debtor, other]

@@ -1,0 +1,381 @@
+"""Which processor runs which thread. Each has a queue of its own; this moves threads between them.
+
+- *Waking.* A thread goes where it ran last if that processor idles, else to another that does. If none does, it takes
+  the place of a thread that it outranks: where it ran last, or here. Otherwise it waits where it ran last, for there
+  lies in caches what it uses. A real-time thread takes the place of the least urgent thread that it outranks, wherever
+  that is.
+- *Leaving soon.* Two threads that wake each other in turns run no faster on two processors, and each wake-up would
+  interrupt one that halts. So a thread that used to sleep soon after it woke another keeps that one here, until the
+  next tick at most.
+- *Starting.* A child waits behind its parent until a processor pulls it, at once if one idles.
+- *Pulling.* A processor with nothing to do takes a thread from the longest queue. One that is done with its round takes
+  one that waits elsewhere and has not had its slice in that round, and begins the next if there is none. Before a
+  processor runs a thread, it takes a more urgent one that waits elsewhere.
+- *Asking.* Nobody gives a thread to a processor that runs one. It is interrupted, and pulls.
+
+The queue of another processor is touched through `queue_of`, where a thread is put (`wake_somewhere`,
+`start_somewhere`, `move_away`) and in `_first_elsewhere`, `_first_of_round`, `_pull_realtime` and `_pull`. What else is
+read of it (counts, the round, what runs) is a guess that may be old.
+
+Invariants: a READY thread is on the queue of PROCESSORS[thread.processor], and may run there. No thread waits for
+longer than a tick while a processor idles that may run it. Who runs this holds the kernel lock.
+Context: never sleeps, allocates nothing; called from interrupts too.
+"""
+
+from typing import Final
+
+from kernel.lang import final, noinline
+from kernel.lib.panic import PANIC
+from kernel.sched.processor import PROCESSORS, RUNNING, Processor, interrupt, running_on
+from kernel.sched.runqueue import RunQueue, credit_sleep, renew_slice, slice_of
+from kernel.sched.thread import LONG_NS, SCHED_IDLE, Thread, ThreadState
+from kernel.sched.thread_list import REALTIME_WAITING
+
+SOON_NS: Final = 50_000  # to wake a processor that halts, and to run a thread there, takes about as long
+
+
+_MOST_BEHIND: Final = 3  # rounds; threads that are bound may hold a processor up
+
+
+@final
+class Rounds:
+    """The highest round that a processor has begun."""
+
+    def __init__(self) -> None:
+        self.highest: int = 0
+
+
+ROUNDS: Final = Rounds()
+
+
+def queue_of(thread: Thread) -> RunQueue:
+    """The queue that a thread waits on."""
+    return PROCESSORS[thread.processor].queue
+
+
+def ready_everywhere() -> int:
+    """How many threads wait for a processor."""
+    count = 0
+    for processor in PROCESSORS:
+        count += processor.queue.ready_count()
+    return count
+
+
+# Placing --------------------------------------------------------------------------------------------------------------
+
+
+@noinline
+def wake_somewhere(this: Processor, thread: Thread, now_ns: int) -> None:
+    """Queue a thread that wakes where it should run, and let that processor know."""
+    credit_sleep(thread, now_ns - thread.slept_at_ns)
+    if _leaves_soon(this, thread):
+        _put(thread, this)
+        this.queue.add_woken(thread, 0)
+    else:
+        chosen = _place_for(this, thread)
+        _put(thread, chosen)
+        chosen.queue.add_woken(thread, 0)
+        _tell(this, chosen, thread)
+    if not PANIC.in_interrupt:
+        RUNNING.current.woke_at_ns = now_ns
+
+
+@noinline
+def start_somewhere(this: Processor, thread: Thread) -> None:
+    """Queue a new thread: it stays with its parent, but a processor that idles is asked to take it."""
+    leaves_soon = _leaves_soon(this, thread)
+    RUNNING.current.woke_at_ns = thread.started_ns
+    chosen = this if thread.may_run_on(this.number) else _place_for(this, thread)
+    _put(thread, chosen)
+    chosen.queue.add_yielded(thread)
+    if chosen is not this:
+        _tell(this, chosen, thread)
+    elif not leaves_soon:
+        idle = _idle_processor(this, thread)
+        if idle is not None and idle is not this:
+            interrupt(idle)
+
+
+@noinline
+def move_away(this: Processor, thread: Thread) -> None:
+    """Queue a thread that was ready or running where it may run no more."""
+    chosen = _place_for(this, thread)
+    _put(thread, chosen)
+    chosen.queue.add_preempted(thread)
+    _tell(this, chosen, thread)
+
+
+@noinline
+def announce_again(this: Processor, thread: Thread) -> None:
+    """A ready thread has another priority: somebody may have to give way to it, and then pulls."""
+    chosen = _place_for(this, thread)
+    home = PROCESSORS[thread.processor]
+    _tell(this, chosen if chosen.idle or thread.is_realtime() else home, thread)
+
+
+def _put(thread: Thread, processor: Processor) -> None:
+    if thread.processor != processor.number:
+        thread.processor = processor.number
+        thread.migrations += 1
+
+
+def _leaves_soon(this: Processor, thread: Thread) -> bool:
+    """Whether the running thread makes room for the new one soon, so that nobody has to be asked."""
+    current = RUNNING.current
+    return (
+        current.overlap_ns < SOON_NS
+        and not PANIC.in_interrupt
+        and not this.idle
+        and current.state == ThreadState.RUNNING
+        and not this.queue.has_ready()
+        and not thread.is_realtime()
+        and not current.is_realtime()
+        and thread.may_run_on(this.number)
+    )
+
+
+def _place_for(this: Processor, thread: Thread) -> Processor:
+    """The processor on whose queue a thread should be."""
+    idle = _idle_processor(this, thread)
+    if idle is not None:
+        return idle
+    home = PROCESSORS[thread.processor]
+    if thread.is_realtime():
+        weakest = _least_urgent(home, thread, None)
+        if weakest is not None:
+            return weakest
+    elif _outranked(home, thread):
+        return home
+    elif _outranked(this, thread):
+        return this
+    else:
+        for processor in PROCESSORS:
+            if running_on(processor).policy == SCHED_IDLE and _outranked(processor, thread):
+                return processor
+    if thread.may_run_on(home.number):
+        return home
+    return _shortest(this, thread)
+
+
+def _idle_processor(this: Processor, thread: Thread) -> Processor | None:
+    """One that has nothing to do and may run the thread: this one, which is awake, or the one where it ran last, if
+    possible.
+    """
+    if this.idle and not this.queue.has_ready() and thread.may_run_on(this.number):
+        return this
+    home = PROCESSORS[thread.processor]
+    if home.idle and not home.need_resched and thread.may_run_on(home.number):
+        return home
+    for processor in PROCESSORS:
+        if processor.idle and not processor.need_resched and thread.may_run_on(processor.number):
+            return processor
+    return None
+
+
+def _outranked(processor: Processor, thread: Thread) -> bool:
+    """Whether the thread should have the place of what runs there."""
+    return thread.may_run_on(processor.number) and processor.queue.outranks(thread, running_on(processor))
+
+
+def _least_urgent(home: Processor, thread: Thread, excluded: Processor | None) -> Processor | None:
+    """Of the processors whose threads a real-time thread outranks, one with the least urgent, its own if possible. One
+    that was asked is about to look itself.
+    """
+    found: Processor | None = None
+    lowest = 0
+    if home is not excluded and not home.need_resched and _outranked(home, thread):
+        found = home
+        lowest = running_on(home).urgency
+    for processor in PROCESSORS:
+        urgency = running_on(processor).urgency
+        if processor is excluded or processor.need_resched or (found is not None and urgency >= lowest):
+            continue
+        if _outranked(processor, thread):
+            found = processor
+            lowest = urgency
+    return found
+
+
+def _shortest(this: Processor, thread: Thread) -> Processor:
+    """Of the queues on which a thread may wait, the shortest."""
+    found = this
+    least = -1
+    for processor in PROCESSORS:
+        count = processor.queue.ready_count()
+        if (least < 0 or count < least) and thread.may_run_on(processor.number):
+            found = processor
+            least = count
+    return found
+
+
+def _tell(this: Processor, chosen: Processor, thread: Thread) -> None:
+    """A thread waits that a processor may have to run at once."""
+    if chosen is this:
+        if not this.idle and this.queue.outranks(thread, RUNNING.current):
+            RUNNING.request_reschedule()
+    elif not chosen.need_resched and (chosen.idle or chosen.queue.outranks(thread, chosen.current)):
+        interrupt(chosen)
+
+
+# Taking ---------------------------------------------------------------------------------------------------------------
+
+
+@noinline
+def take_of_all(processor: Processor, previous: Thread) -> Thread | None:
+    """The thread that a processor is to run next, taken off its queue: it may have been on another's before. None if
+    there is none. `previous` is what it has run.
+    """
+    queue = processor.queue
+    if REALTIME_WAITING.count != queue.realtime.count:
+        _pull_realtime(processor, previous)
+    goes_on = previous.state == ThreadState.RUNNING and previous.slice_ns > 0
+    if queue.realtime.count == 0:
+        _drop_debtors(queue)
+        if queue.active.head is None and not goes_on:
+            _end_round(processor)
+    thread = queue.take()
+    ROUNDS.highest = max(ROUNDS.highest, queue.round)
+    return thread
+
+
+def _pull_realtime(processor: Processor, previous: Thread) -> None:
+    """Real-time threads wait elsewhere: take the most urgent one, if it goes before all that this processor has."""
+    queue = processor.queue
+    goes_on = previous.state == ThreadState.RUNNING and not previous.is_realtime()  # a real-time thread is queued
+    if queue.pauses_realtime and (goes_on or queue.has_fair()):
+        return
+    own = queue.realtime.first()
+    least = 0 if own is None else own.urgency
+    found: Thread | None = None
+    for other in PROCESSORS:
+        if other is not processor and other.queue.realtime.count != 0:
+            thread = other.queue.realtime.first_for(processor.number)
+            if thread is not None and thread.urgency > least:
+                found = thread
+                least = thread.urgency
+    if found is not None:
+        _pull(processor, found)
+
+
+def _end_round(processor: Processor) -> None:
+    """Nobody is here who has something left of this round."""
+    queue = processor.queue
+    thread = _first_elsewhere(processor) if queue.expired.head is None else _first_of_round(processor)
+    if thread is not None:
+        _pull(processor, thread)
+    else:
+        queue.round = max(queue.round, ROUNDS.highest - _MOST_BEHIND)
+
+
+def _first_elsewhere(processor: Processor) -> Thread | None:
+    """Of the threads that this processor may run, one from the longest queue."""
+    found: Thread | None = None
+    most = 0
+    for other in PROCESSORS:
+        count = other.queue.movable_count()
+        if count > most and other is not processor:
+            thread = other.queue.first_for(processor.number)
+            if thread is not None:
+                found = thread
+                most = count
+    return found
+
+
+def _first_of_round(processor: Processor) -> Thread | None:
+    """The same, of those that have not had their slice in the round which this processor has ended."""
+    found: Thread | None = None
+    most = 0
+    for other in PROCESSORS:
+        queue = other.queue
+        is_behind = queue.round < processor.queue.round
+        count = queue.active.count + (queue.expired.count if is_behind else 0)
+        if count <= most or other is processor or queue.round > processor.queue.round:
+            continue
+        _drop_debtors(queue)
+        thread = queue.active.first_for(processor.number)
+        if thread is None and is_behind:
+            thread = queue.expired.first_for(processor.number)
+        if thread is not None and thread.slice_ns + slice_of(thread) > 0:
+            found = thread
+            most = count
+    return found
+
+
+def _drop_debtors(queue: RunQueue) -> None:
+    """Let those in front who sit this round out do so: then `active` is empty if the round has ended."""
+    thread = queue.active.first()
+    while thread is not None and thread.slice_ns <= 0:
+        renew_slice(thread)
+        if thread.slice_ns > 0:
+            return
+        queue.active.remove(thread)
+        queue.expired.push_tail(thread)
+        thread = queue.active.first()
+
+
+def _pull(processor: Processor, thread: Thread) -> None:
+    """Move a thread that waits elsewhere here."""
+    other = PROCESSORS[thread.processor].queue
+    other.remove(thread)
+    processor.queue.round = max(processor.queue.round, other.round)
+    _put(thread, processor)
+    if not thread.is_realtime() and thread.slice_ns <= 0:
+        renew_slice(thread)
+    processor.queue.add_preempted(thread)
+
+
+# Looking after the others ---------------------------------------------------------------------------------------------
+
+
+@noinline
+def look_after_others(this: Processor, previous: Thread, now_ns: int) -> None:
+    """A processor has chosen what it runs next."""
+    if previous.state != ThreadState.READY:
+        _note_departure(previous, now_ns)
+    if this.queue.has_ready():
+        share_work(this)
+    if REALTIME_WAITING.count != 0:
+        share_realtime(this)
+
+
+def _note_departure(thread: Thread, now_ns: int) -> None:
+    """The thread that ran sleeps: learn how soon after it has woken another."""
+    if thread.woke_at_ns != 0:
+        passed_ns = min(now_ns - thread.woke_at_ns, LONG_NS)
+        thread.overlap_ns = (thread.overlap_ns * 3 + passed_ns) // 4
+        thread.woke_at_ns = 0
+
+
+def share_realtime(this: Processor) -> None:
+    """Real-time threads wait: let the first of each queue have the place of one that it outranks, on other processors
+    than this one, which has just chosen.
+    """
+    for processor in PROCESSORS:
+        thread = processor.queue.realtime.first()
+        if thread is not None:
+            chosen = _least_urgent(processor, thread, this)
+            if chosen is not None:
+                interrupt(chosen)
+
+
+@noinline
+def share_work(this: Processor) -> None:
+    """Let the processors that idle have the threads that wait here."""
+    left = this.queue.movable_count()
+    if left == 0:
+        return
+    for processor in PROCESSORS:
+        if processor is not this and processor.idle and not processor.need_resched:
+            if this.queue.first_for(processor.number) is not None:
+                interrupt(processor)
+                left -= 1
+                if left == 0:
+                    return
+
+
+@noinline
+def share_at_tick(this: Processor) -> None:
+    """A thread has run until the tick."""
+    RUNNING.current.overlap_ns = LONG_NS
+    if this.queue.has_ready():
+        share_work(this)

@@ -1,0 +1,142 @@
+"""The lists of a run queue: threads that wait for a processor.
+
+A list knows how many of its threads may run on one processor only (`bound`), so that others do not search it in vain.
+Real-time threads have a list for each priority: a thread goes behind its equals at once, however many wait.
+
+Context: any; nothing allocates, sleeps or raises.
+"""
+
+from typing import Final
+
+from kernel.lang import final, inline, noinline
+from kernel.lib.linked import LinkedList
+from kernel.sched.thread import Thread
+
+_REALTIME: Final = 1
+_PRIORITIES: Final = 100  # 1 to 99
+
+
+@inline
+def is_bound(thread: Thread) -> bool:
+    """Whether a single processor may run it. The last one of 64, whose bit is the sign, does not count."""
+    return thread.allowed > 0 and thread.allowed & (thread.allowed - 1) == 0
+
+
+@final
+class ThreadList(LinkedList[Thread]):
+    """Threads that wait for the processor."""
+
+    def __init__(self, index: int) -> None:
+        super().__init__()
+        self.index: int = index
+        self.count: int = 0
+        self.bound: int = 0
+
+    def push_tail(self, thread: Thread) -> None:
+        """Add at the end."""
+        self.link_last(thread)
+        self._count(thread)
+
+    def push_head(self, thread: Thread) -> None:
+        """Add at the front."""
+        self.link_first(thread)
+        self._count(thread)
+
+    @inline
+    def _count(self, thread: Thread) -> None:
+        thread.queue_index = self.index
+        self.count += 1
+        if is_bound(thread):
+            self.bound += 1
+
+    def remove(self, thread: Thread) -> None:
+        """Take out a thread that is on this list, and may run where it might when it came."""
+        self.unlink(thread)
+        thread.queue_index = 0
+        self.count -= 1
+        if is_bound(thread):
+            self.bound -= 1
+
+    @inline
+    def first_for(self, processor: int) -> Thread | None:
+        """The first that another processor than the list's may run."""
+        return None if self.count == self.bound else self._search_for(processor)
+
+    @noinline
+    def _search_for(self, processor: int) -> Thread | None:
+        thread = self.first()
+        while thread is not None and not thread.may_run_on(processor):
+            thread = thread.after()
+        return thread
+
+
+@final
+class RealtimeWaiting:
+    """How many real-time threads wait for a processor, on all queues."""
+
+    def __init__(self) -> None:
+        self.count: int = 0
+
+
+REALTIME_WAITING: Final = RealtimeWaiting()
+
+
+@final
+class RealtimeLists:
+    """The real-time threads that wait for one processor."""
+
+    def __init__(self) -> None:
+        self.lists: list[ThreadList] = [ThreadList(_REALTIME) for _ in range(_PRIORITIES)]
+        self.count: int = 0
+        self.bound: int = 0
+        self._highest: int = 0  # no list above has threads
+
+    def push_last(self, thread: Thread) -> None:
+        """Add behind those of the same priority."""
+        self.lists[thread.urgency].push_tail(thread)
+        self._count(thread)
+
+    def push_first(self, thread: Thread) -> None:
+        """Add before those of the same priority."""
+        self.lists[thread.urgency].push_head(thread)
+        self._count(thread)
+
+    def _count(self, thread: Thread) -> None:
+        self._highest = max(self._highest, thread.urgency)
+        self.count += 1
+        REALTIME_WAITING.count += 1
+        if is_bound(thread):
+            self.bound += 1
+
+    def remove(self, thread: Thread) -> None:
+        """Take out a thread that waits here, and has the priority that it had when it came."""
+        self.lists[thread.urgency].remove(thread)
+        self.count -= 1
+        REALTIME_WAITING.count -= 1
+        if is_bound(thread):
+            self.bound -= 1
+
+    def first(self) -> Thread | None:
+        """The most urgent thread, of several the one that came first."""
+        if self.count == 0:
+            return None
+        while self.lists[self._highest].head is None:
+            self._highest -= 1
+        return self.lists[self._highest].first()
+
+    def take(self) -> Thread | None:
+        """The same, taken out."""
+        thread = self.first()
+        if thread is not None:
+            self.remove(thread)
+        return thread
+
+    def first_for(self, processor: int) -> Thread | None:
+        """The most urgent thread that another processor may run."""
+        if self.count == self.bound:
+            return None
+        for priority in range(self._highest, -1, -1):
+            thread = self.lists[priority].first_for(processor)
+            if thread is not None:
+                return thread
+        return None
