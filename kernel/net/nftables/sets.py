@@ -18,10 +18,10 @@ from collections import deque
 from typing import Final
 
 from kernel.lang import EEXIST, ENFILE, ENOENT, Errno, Span, final, u8
-from kernel.lib.pace import pace, spend
+from kernel.lib.pace import PACE, pace, spend
 from kernel.net.link.timers import NetworkTimer
 from kernel.net.netlink.messages import Request
-from kernel.net.nftables.expression import Stateful
+from kernel.net.nftables.expression import MOST_BEHIND, Stateful
 from kernel.net.nftables.model import NOWHERE, NamedSet, StatefulObject, Versioned
 from kernel.net.nftables.values import Decision
 
@@ -42,8 +42,12 @@ ELEMENT_CATCH_ALL: Final = 0x2
 
 VERDICT_TYPE: Final = 0xFFFF_FF00  # the type of data that is a verdict
 
-_TRY_COST: Final = 40  # instructions
-_SHARE: Final = 64  # elements between safe points
+_TRY_COST: Final = 60  # instructions
+_BYTE_COST: Final = 16  # of a byte of a field with a range
+_HASH_COST: Final = 400
+_HASH_BYTE_COST: Final = 10
+_SEARCH_COST: Final = 1200  # of a binary search
+_STEP_COST: Final = 15
 _NEVER: Final = 0
 _COLLECTED: Final = 2000  # elements that are looked at, at a time
 _COLLECT_NS: Final = 1_000_000_000
@@ -68,6 +72,8 @@ class Element(Versioned):
         self.expires_ns: int = _NEVER
         self.userdata: bytes = b""
         self.older: Element | None = None  # one with the same key, that is not there in the next generation
+        self.before: Element | None = None  # neighbours in the order of their coming, in a plain set
+        self.after: Element | None = None
 
     def is_expired(self, now_ns: int) -> bool:
         """Whether its time is up."""
@@ -120,9 +126,11 @@ class Collector(NetworkTimer):
         found = False
         for _ in range(count):
             element = self.queue.popleft()
+            if element.absent == NOWHERE:
+                found = True
+                continue
             if not element.is_expired(now_ns) or element.absent != 0 or owner.absent != 0:
-                if element.absent != NOWHERE:
-                    self.queue.append(element)
+                self.queue.append(element)
                 continue
             found = True
             owner.remove(element)
@@ -171,6 +179,9 @@ class DataSet(NamedSet):
         self.active: list[Element] = []
         self.prepared: list[Element] | None = None
         self.count: int = 0
+        self.first: Element | None = None  # a plain set's, in the order of their coming, but for the one for all others
+        self.last: Element | None = None
+        self.next_listed: Element | None = None  # where whoever lists them goes on
         self.collector: Collector | None = None  # once it has had an element with a time
 
     def is_map(self) -> bool:
@@ -200,8 +211,10 @@ class DataSet(NamedSet):
         return found
 
     def effort(self) -> int:
-        """About how many instructions a look-up takes at most, where that is not next to nothing."""
-        return len(self.active) * _TRY_COST if self.has_ranges() else 0
+        """About how many instructions a look-up takes at most, but for ranges: these are spent as they are tried."""
+        if self.flags & SET_INTERVAL == 0:
+            return _HASH_COST + self.key_length * _HASH_BYTE_COST
+        return _SEARCH_COST
 
     def look_up_own(self, key: Span[u8], generation: int, now_ns: int) -> Element | None:
         """The same in a plain set, and not the one for all other keys."""
@@ -218,8 +231,11 @@ class DataSet(NamedSet):
         return found
 
     def _match(self, key: Span[u8], generation: int, now_ns: int) -> Element | None:
-        """The element whose ranges a key lies in."""
+        """The element whose ranges a key lies in. None as well if it takes too long: the packet is to be dropped."""
         for element in self.active:
+            spend(_TRY_COST)
+            if PACE.left < -MOST_BEHIND:
+                return None
             if _contains(self.fields, element, key) and not element.is_expired(now_ns):
                 return element
         return None
@@ -270,14 +286,16 @@ class DataSet(NamedSet):
         if first is not None and first.flags & ELEMENT_END == 0:
             raise Errno(EEXIST)
         while at < len(self.order) and not self.order[at].is_in(generation):
+            pace(_STEP_COST)
             at += 1
         if at < len(self.order) and self.order[at].flags & ELEMENT_END != 0:
             raise Errno(EEXIST)  # it would end twice
 
     def _before(self, at: int, generation: int) -> Element | None:
-        """The last element in front of a place that is there in a generation."""
+        """The last element in front of a place that is there in a generation. Sleeps."""
         while at > 0:
             at -= 1
+            pace(_STEP_COST)
             if self.order[at].is_in(generation):
                 return self.order[at]
         return None
@@ -303,6 +321,29 @@ class DataSet(NamedSet):
             raise
         element.older = older
         self.count += 1
+        if not is_ordered:
+            element.before = self.last
+            if self.last is None:
+                self.first = element
+            else:
+                self.last.after = element
+            self.last = element
+
+    def _unlink(self, element: Element) -> None:
+        before = element.before
+        after = element.after
+        if before is None:
+            self.first = after
+        else:
+            before.after = after
+        if after is None:
+            self.last = before
+        else:
+            after.before = before
+        if self.next_listed is element:
+            self.next_listed = after
+        element.before = None
+        element.after = None
 
     def watch_time(self, element: Element, now_ns: int) -> None:
         """An element that was put in may have a time. Raises MemoryError."""
@@ -321,6 +362,7 @@ class DataSet(NamedSet):
             collector.end()
             self.collector = None
         self.table = None
+        self.next_listed = None
 
     def remove(self, element: Element) -> None:
         """Take an element out, of whichever generation. `count` is the caller's."""
@@ -332,7 +374,9 @@ class DataSet(NamedSet):
             self.by_key.pop(element.name, element)
         else:
             self.by_key[element.name] = rest
-        if self.flags & SET_INTERVAL != 0:
+        if self.flags & SET_INTERVAL == 0:
+            self._unlink(element)
+        else:
             at = _place_in(self.order, element)
             while at > 0 and self.order[at - 1].key == element.key:
                 at -= 1
@@ -353,8 +397,8 @@ class DataSet(NamedSet):
         self.prepared = prepared
 
     def all_in(self, generation: int) -> list[Element]:
-        """All elements of a generation; intervals from the greatest key down, as Linux shows them. Sleeps; raises
-        MemoryError.
+        """All elements of a generation; intervals from the greatest key down, as Linux shows them. Sleeps, so one at a
+        time: the caller holds the firewall's lock. Raises MemoryError.
         """
         listed: list[Element] = []
         if self.flags & SET_INTERVAL != 0:
@@ -363,13 +407,13 @@ class DataSet(NamedSet):
                     listed.append(element)
                 pace(_TRY_COST)
         else:
-            for newest in list(self.by_key.values()):
-                pace(_TRY_COST)
-                each: Element | None = newest
-                while each is not None:
-                    if each.is_in(generation):
-                        listed.append(each)
-                    each = each.older
+            self.next_listed = self.first
+            while self.next_listed is not None:
+                each = self.next_listed
+                self.next_listed = each.after
+                if each.is_in(generation):
+                    listed.append(each)
+                pace(_TRY_COST)  # packets add elements meanwhile, and take them out
         last = self.catch_all
         while last is not None:
             if last.is_in(generation):
@@ -444,6 +488,7 @@ def _contains(fields: list[int], element: Element, key: Span[u8]) -> bool:
     """Whether each field of a key lies in the element's range."""
     at = 0
     for length in fields:
+        spend(length * _BYTE_COST)
         if not _is_at_least(key, element.key, at, length):
             return False
         last = element.last if len(element.last) > 0 else element.key
