@@ -8,8 +8,8 @@ in turn.
 What packets see of intervals is a list of its own, `active`, sorted by key; a batch that changed the set prepares
 another one.
 
-Invariants: an element is in `by_key` under its key; `count` is what is there in the next generation. Beginnings and
-ends alternate in `order`, in each generation.
+Invariants: an element is in `by_key` under its key, and in a plain set in `shares` by its place, too; `count` is what
+is there in the next generation. Beginnings and ends alternate in `order`, in each generation.
 Context: batches, and packets that add to the set (`dynset`); nothing sleeps but `prepare`,
 `check_overlap` and `all_in`.
 """
@@ -48,6 +48,8 @@ _HASH_COST: Final = 400
 _HASH_BYTE_COST: Final = 10
 _SEARCH_COST: Final = 1200  # of a binary search
 _STEP_COST: Final = 15
+_SHARE: Final = 64  # elements
+_LIST_COST: Final = 30
 _NEVER: Final = 0
 _COLLECTED: Final = 2000  # elements that are looked at, at a time
 _COLLECT_NS: Final = 1_000_000_000
@@ -72,8 +74,7 @@ class Element(Versioned):
         self.expires_ns: int = _NEVER
         self.userdata: bytes = b""
         self.older: Element | None = None  # one with the same key, that is not there in the next generation
-        self.before: Element | None = None  # neighbours in the order of their coming, in a plain set
-        self.after: Element | None = None
+        self.place: int = 0  # in a plain set: where it stands in the order of their coming
 
     def is_expired(self, now_ns: int) -> bool:
         """Whether its time is up."""
@@ -153,6 +154,15 @@ class Collector(NetworkTimer):
 
 
 @final
+class Share:
+    """Some elements of a plain set, in the order of their coming: what is listed without a safe point."""
+
+    def __init__(self) -> None:
+        self.members: list[Element | None] = []
+        self.count: int = 0  # of those that are still there
+
+
+@final
 class DataSet(NamedSet):
     """A set or a map."""
 
@@ -179,9 +189,8 @@ class DataSet(NamedSet):
         self.active: list[Element] = []
         self.prepared: list[Element] | None = None
         self.count: int = 0
-        self.first: Element | None = None  # a plain set's, in the order of their coming, but for the one for all others
-        self.last: Element | None = None
-        self.next_listed: Element | None = None  # where whoever lists them goes on
+        self.shares: dict[int, Share] = {}  # a plain set's, by place // _SHARE, but for the one for all other keys
+        self.next_place: int = 0
         self.collector: Collector | None = None  # once it has had an element with a time
 
     def is_map(self) -> bool:
@@ -312,38 +321,43 @@ class DataSet(NamedSet):
         is_ordered = self.flags & SET_INTERVAL != 0
         if is_ordered:
             self.order.insert(_place_in(self.order, element), element)
+        else:
+            self._take_place(element)
         older = self.by_key.get(name)
         try:
             self.by_key[name] = element
         except MemoryError:
             if is_ordered:
                 self.order.remove(element)
+            else:
+                self._leave_place(element)
             raise
         element.older = older
         self.count += 1
-        if not is_ordered:
-            element.before = self.last
-            if self.last is None:
-                self.first = element
-            else:
-                self.last.after = element
-            self.last = element
 
-    def _unlink(self, element: Element) -> None:
-        before = element.before
-        after = element.after
-        if before is None:
-            self.first = after
-        else:
-            before.after = after
-        if after is None:
-            self.last = before
-        else:
-            after.before = before
-        if self.next_listed is element:
-            self.next_listed = after
-        element.before = None
-        element.after = None
+    def _take_place(self, element: Element) -> None:
+        """Raises MemoryError, with nothing done."""
+        place = self.next_place
+        share = self.shares.get(place // _SHARE)
+        if share is None:
+            share = Share()
+            self.shares[place // _SHARE] = share
+        share.members.append(element)
+        share.count += 1
+        element.place = place
+        self.next_place = place + 1
+
+    def _leave_place(self, element: Element) -> None:
+        number = element.place // _SHARE
+        share = self.shares.get(number)
+        if share is None:
+            return
+        share.members[element.place % _SHARE] = None
+        share.count -= 1
+        if share.count == 0:
+            self.shares.pop(number)
+            if number == self.next_place // _SHARE:
+                self.next_place = (number + 1) * _SHARE
 
     def watch_time(self, element: Element, now_ns: int) -> None:
         """An element that was put in may have a time. Raises MemoryError."""
@@ -362,7 +376,6 @@ class DataSet(NamedSet):
             collector.end()
             self.collector = None
         self.table = None
-        self.next_listed = None
 
     def remove(self, element: Element) -> None:
         """Take an element out, of whichever generation. `count` is the caller's."""
@@ -375,7 +388,7 @@ class DataSet(NamedSet):
         else:
             self.by_key[element.name] = rest
         if self.flags & SET_INTERVAL == 0:
-            self._unlink(element)
+            self._leave_place(element)
         else:
             at = _place_in(self.order, element)
             while at > 0 and self.order[at - 1].key == element.key:
@@ -397,8 +410,8 @@ class DataSet(NamedSet):
         self.prepared = prepared
 
     def all_in(self, generation: int) -> list[Element]:
-        """All elements of a generation; intervals from the greatest key down, as Linux shows them. Sleeps, so one at a
-        time: the caller holds the firewall's lock. Raises MemoryError.
+        """All elements of a generation; intervals from the greatest key down, as Linux shows them. Sleeps; raises
+        MemoryError.
         """
         listed: list[Element] = []
         if self.flags & SET_INTERVAL != 0:
@@ -407,13 +420,14 @@ class DataSet(NamedSet):
                     listed.append(element)
                 pace(_TRY_COST)
         else:
-            self.next_listed = self.first
-            while self.next_listed is not None:
-                each = self.next_listed
-                self.next_listed = each.after
-                if each.is_in(generation):
-                    listed.append(each)
-                pace(_TRY_COST)  # packets add elements meanwhile, and take them out
+            for number in list(self.shares.keys()):
+                share = self.shares.get(number)  # packets add elements meanwhile, and take them out
+                if share is None:
+                    continue
+                for each in share.members:
+                    if each is not None and each.is_in(generation):
+                        listed.append(each)
+                pace(_SHARE * _LIST_COST)
         last = self.catch_all
         while last is not None:
             if last.is_in(generation):

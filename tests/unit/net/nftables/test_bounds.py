@@ -209,7 +209,7 @@ def test_a_key_whose_time_is_up_becomes_new_again(nft: Nft) -> None:
     assert element.older is None and found.count == 1
     assert found.collector is not None and len(found.collector.queue) == 1
     pass_time(5)
-    assert found.count == 0 and len(found.by_key) == 0 and found.first is None
+    assert found.count == 0 and len(found.by_key) == 0 and len(found.shares) == 0
 
 
 def test_what_packets_put_in_and_take_out_is_not_kept(nft: Nft) -> None:
@@ -233,24 +233,25 @@ def test_sets_are_listed_while_packets_change_them(nft: Nft, monkeypatch: pytest
         nft.rule("in", key, expression("dynset", text(1, "s") + be32(3, 0) + be32(4, 1))),
         nft.rule("out", key, expression("dynset", text(1, "s") + be32(3, 2) + be32(4, 1))),
     )
-    sources = [bytes([10, 0, 0, i]) for i in range(20)]
-    for each in sources[:10]:
+    sources = [bytes([10, 0, 0, i]) for i in range(250)]
+    for each in sources[:200]:
         nft.verdict(udp(each, 1, B, 1))
-    steps = iter([
-        (OUTPUT, 1), (OUTPUT, 2), (OUTPUT, 9), (INPUT, 15), (OUTPUT, 3), (INPUT, 3), (INPUT, 16), (OUTPUT, 0),
-    ])  # fmt: skip
+    steps = iter([[(OUTPUT, i) for i in (1, *range(64, 128), 199)], [(OUTPUT, 140), (INPUT, 220), (INPUT, 70)]])
 
     def rest(instructions: int) -> None:
-        point, number = next(steps, (INPUT, 16))
-        nft.verdict(udp(sources[number], 1, B, 1), point)
+        for point, number in next(steps, []):
+            nft.verdict(udp(sources[number], 1, B, 1), point)
 
     found = firewall_of(FIRST_NETWORK).tables[0].sets.by_name[b"s"][0]
     assert isinstance(found, DataSet)
+    cursor = firewall_of(FIRST_NETWORK).cursor
     with monkeypatch.context() as patch:
         patch.setattr(sets, "pace", rest)
-        listed = [each.key[3] for each in found.all_in(firewall_of(FIRST_NETWORK).cursor)]
-    assert listed == [0, 2, 3, 4, 5, 6, 7, 8, 15, 3, 16]
-    assert sorted(each.key[3] for each in found.all_in(3)) == [3, 4, 5, 6, 7, 8, 15, 16]
+        listed = [each.key[3] for each in found.all_in(cursor)]
+    kept = [i for i in range(200) if i not in (1, *range(64, 128), 140, 199)]
+    assert listed == [i for i in range(200) if not 64 <= i < 128 and i != 199] + [220, 70]
+    assert [each.key[3] for each in found.all_in(cursor)] == [*kept, 220, 70]
+    assert len(found.shares) == 3 and found.count == len(kept) + 2
 
 
 def test_what_wakes_up_looks_at_nothing_before_the_batch_ends(nft: Nft, monkeypatch: pytest.MonkeyPatch) -> None:
