@@ -100,12 +100,12 @@ class Batch:
                 self.culprit = made.request
                 raise Errno(EINVAL)
         self.culprit = self.linking
-        for table in list(self.tables.keys()):
+        for table in self.tables.keys():
             _check(table, self.generation)
         self.culprit = None
-        for chain in list(self.chains.keys()):
+        for chain in self.chains.keys():
             self._prepare(chain)
-        for changed in list(self.sets.keys()):
+        for changed in self.sets.keys():
             changed.prepare(self.generation)
         for table in self.firewall.tables:
             if table.flags != table.next_flags and table.is_in(self.generation):
@@ -115,6 +115,12 @@ class Batch:
         for chain in self.new_chains:
             self._register(chain)
         self._take_effect()
+        for chain in self.chains.keys():
+            chain.settle_rules()
+            pace(_FILTER_COST)
+        for changed in self.sets.keys():
+            changed.settle_order()
+            pace(_FILTER_COST)
         for step in self.steps:
             step.complete()
             pace(_STEP_COST)
@@ -134,6 +140,7 @@ class Batch:
             pace(_RULE_COST)
         chain.kept = prepared[:]
         chain.prepared = RuleList(prepared, alike)
+        chain.prepared_for = self.generation
 
     def _register(self, chain: Chain) -> None:
         """Register a base chain that is new, or whose table sleeps no more. It looks at nothing yet: others run before
@@ -153,24 +160,10 @@ class Batch:
         firewall = self.firewall
         firewall.cursor = self.generation
         firewall.generation = firewall.generation % _WORD + 1
-        for chain in self.chains.keys():
-            prepared = chain.prepared
-            if prepared is not None:
-                chain.active = prepared
-                chain.prepared = None
-            kept = chain.kept
-            if kept is not None:
-                chain.rules = kept
-                chain.kept = None
         for chain in self.policies:
             chain.policy = chain.next_policy
         for hook in self.registered:
             hook.is_awake = True
-        for changed in self.sets.keys():
-            prepared_elements = changed.prepared
-            if prepared_elements is not None:
-                changed.active = prepared_elements
-                changed.prepared = None
         self.new_chains.clear()  # `abort` takes them away no more
 
     def abort(self) -> None:

@@ -40,7 +40,7 @@ class Frame:
 
 def run_chain(chain: Chain, run: Run) -> None:
     """Have a packet go through a base chain; `run.verdict` is CONTINUE where its policy is to decide."""
-    active = chain.active
+    active = chain.rules_in(run.generation)
     at = 0
     ended = _NOWHERE  # the expression that did not hold in the rule before
     frames: Frame | None = None
@@ -92,7 +92,7 @@ def run_chain(chain: Chain, run: Run) -> None:
                 return
             frames = Frame(active, at, frames)
             depth += 1
-        active = target.active
+        active = target.rules_in(run.generation)
         at = 0
 
 

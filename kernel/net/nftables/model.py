@@ -224,6 +224,7 @@ class Chain(Named):
         self.by_handle: dict[int, Rule] = {}
         self.active: RuleList = RuleList([], bytearray())
         self.prepared: RuleList | None = None  # what is to be `active` when the batch ends …
+        self.prepared_for: int = 0  # … in this generation, a bit …
         self.kept: list[Rule] | None = None  # … and `rules`
         self.policy: int = ACCEPT
         self.next_policy: int = ACCEPT
@@ -236,6 +237,23 @@ class Chain(Named):
         self.bytes: int = 0
         self.checked_for: int = 0  # the number of the check that saw it last …
         self.checked_depth: int = 0  # … and how deep in jumps
+
+
+    def rules_in(self, generation: int) -> RuleList:
+        """What packets see in a generation."""
+        prepared = self.prepared
+        return self.active if prepared is None or self.prepared_for != generation else prepared
+
+    def settle_rules(self) -> None:
+        """The generation for which rules were prepared is the present one."""
+        prepared = self.prepared
+        if prepared is not None:
+            self.active = prepared
+            self.prepared = None
+        kept = self.kept
+        if kept is not None:
+            self.rules = kept
+            self.kept = None
 
 
 class NamedSet(Named):

@@ -6,7 +6,7 @@ concatenated fields with ranges, each element has a first and a last value of ev
 in turn.
 
 What packets see of intervals is a list of its own, `active`, sorted by key; a batch that changed the set prepares
-another one.
+another one, which they see from the moment on in which the batch takes effect.
 
 Invariants: an element is in `by_key` under its key, and in a plain set in `shares` by its place, too; `count` is what
 is there in the next generation. Beginnings and ends alternate in `order`, in each generation.
@@ -187,7 +187,8 @@ class DataSet(NamedSet):
         self.catch_all: Element | None = None
         self.order: list[Element] = []  # with intervals: by key; without: empty
         self.active: list[Element] = []
-        self.prepared: list[Element] | None = None
+        self.prepared: list[Element] | None = None  # what is to be `active` when the batch ends …
+        self.prepared_for: int = 0  # … in this generation, a bit
         self.count: int = 0
         self.shares: dict[int, Share] = {}  # a plain set's, by place // _SHARE, but for the one for all other keys
         self.next_place: int = 0
@@ -214,7 +215,7 @@ class DataSet(NamedSet):
         elif len(self.fields) > 1:
             found = self._match(key, generation, now_ns)
         else:
-            found = self._cover(key.to_bytes(), now_ns)
+            found = _cover(self._seen_in(generation), key.to_bytes(), now_ns)
         if found is None:
             found = _present(self.catch_all, generation, now_ns)
         return found
@@ -229,19 +230,9 @@ class DataSet(NamedSet):
         """The same in a plain set, and not the one for all other keys."""
         return _present(self.by_key.get(key.to_bytes()), generation, now_ns)
 
-    def _cover(self, key: bytes, now_ns: int) -> Element | None:
-        """The interval that a key lies in."""
-        at = _after(self.active, key)
-        if at == 0:
-            return None
-        found = self.active[at - 1]
-        if found.flags & ELEMENT_END != 0 or found.is_expired(now_ns):
-            return None
-        return found
-
     def _match(self, key: Span[u8], generation: int, now_ns: int) -> Element | None:
         """The element whose ranges a key lies in. None as well if it takes too long: the packet is to be dropped."""
-        for element in self.active:
+        for element in self._seen_in(generation):
             spend(_TRY_COST)
             if PACE.left < -MOST_BEHIND:
                 return None
@@ -262,7 +253,7 @@ class DataSet(NamedSet):
         """The beginning of the interval that a key lies in; or, for the flag, the end of one that ends after it."""
         at = _after(self.active, key)
         if flags & ELEMENT_END == 0:
-            return self._cover(key, now_ns)
+            return _cover(self.active, key, now_ns)
         if at > 0 and self.active[at - 1].key == key and self.active[at - 1].flags & ELEMENT_END != 0:
             return self.active[at - 1]
         return self.active[at] if at < len(self.active) and self.active[at].flags & ELEMENT_END != 0 else None
@@ -408,6 +399,18 @@ class DataSet(NamedSet):
                 prepared.append(element)
             pace(_TRY_COST)
         self.prepared = prepared
+        self.prepared_for = generation
+
+    def _seen_in(self, generation: int) -> list[Element]:
+        prepared = self.prepared
+        return self.active if prepared is None or self.prepared_for != generation else prepared
+
+    def settle_order(self) -> None:
+        """The generation for which it was prepared is the present one."""
+        prepared = self.prepared
+        if prepared is not None:
+            self.active = prepared
+            self.prepared = None
 
     def all_in(self, generation: int) -> list[Element]:
         """All elements of a generation; intervals from the greatest key down, as Linux shows them. Sleeps; raises
@@ -496,6 +499,17 @@ def _after(order: list[Element], key: bytes) -> int:
         else:
             high = middle
     return low
+
+
+def _cover(active: list[Element], key: bytes, now_ns: int) -> Element | None:
+    """The interval that a key lies in."""
+    at = _after(active, key)
+    if at == 0:
+        return None
+    found = active[at - 1]
+    if found.flags & ELEMENT_END != 0 or found.is_expired(now_ns):
+        return None
+    return found
 
 
 def _contains(fields: list[int], element: Element, key: Span[u8]) -> bool:

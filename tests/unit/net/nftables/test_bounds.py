@@ -271,6 +271,24 @@ def test_what_wakes_up_looks_at_nothing_before_the_batch_ends(nft: Nft, monkeypa
     assert set(seen[take_effect.after :]) == {Verdict.DROP}
 
 
+@pytest.mark.parametrize("by_set", [False, True])
+def test_packets_see_a_batch_as_a_whole(nft: Nft, monkeypatch: pytest.MonkeyPatch, by_set: bool) -> None:
+    """At each safe point they find what was there before, or all that it made."""
+    ask = expression("lookup", text(1, "s") + be32(2, 1))
+    nft.batch(
+        nft.table(), nft.chain("in", INPUT), nft.chain("c0"), nft.set("s", 4, 4), nft.rule("in", decide(JUMP, "c0")),
+        nft.rule("in", load(1, 12, 4), ask, decide(DROP)),
+    )  # fmt: skip
+    ends = [value(1, A), value(1, A[:3] + b"\x0a") + be32(3, 1)]
+    change = nft.elements("s", *ends) if by_set else nft.rule("c0", decide(DROP))
+    seen = []
+    with monkeypatch.context() as patch:
+        patch.setattr(batch, "pace", lambda instructions: seen.append(nft.verdict(WEB)))
+        patch.setattr(batch.Batch, "_take_effect", take_effect := Marked(batch.Batch._take_effect, seen))
+        nft.batch(change)
+    assert set(seen[: take_effect.after]) == {Verdict.ACCEPT} and set(seen[take_effect.after :]) == {Verdict.DROP}
+
+
 def test_chains_are_registered_once_however_many_tables_there_are(nft: Nft, monkeypatch: pytest.MonkeyPatch) -> None:
     looks = []
     monkeypatch.setattr(batch.Batch, "_register", lambda self, chain: looks.append(chain))
