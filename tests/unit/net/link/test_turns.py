@@ -133,7 +133,8 @@ def test_packets_that_go_round_end_no_call_late(network: Network) -> None:
 def test_what_is_sent_late_is_delivered_after_a_safe_point(network: Network) -> None:
     """A firewall may take as long for receiving it as it took for sending it."""
     server, client = udp(network, 7000), udp(network)
-    for left, expected in ((-250_000, []), (-150_000, [b"one", b"other"])):
+    at_once: dict[int, list[bytes]] = {-250_000: [], -150_000: [b"one", b"other"]}
+    for left, expected in at_once.items():
         BACKLOG.is_draining = True  # as within an operation
         send(client, b"one", HERE, 7000)
         send(client, b"other", HERE, 7000)

@@ -10,17 +10,18 @@ import pytest
 
 from arch.x86_64.simulation import processor
 from kernel.lang import E2BIG, EINVAL, ENOMEM, ERANGE
+from kernel.lib import random
 from kernel.lib.namespace import FIRST_USER
 from kernel.lib.pace import PACE, PACE_BUDGET, STRETCH_LIMIT
 from kernel.net.link.hooks import FAMILY_IP4, Place, Verdict
 from kernel.net.link.network import FIRST_NETWORK, new_network
 from kernel.net.link.thread import run_pending
 from kernel.net.netlink.messages import Request
-from kernel.net.nftables import answers, batch, elements, facts, sets
+from kernel.net.nftables import answers, batch, elements, sets
 from kernel.net.nftables.counting import Counter
 from kernel.net.nftables.expression import MOST_BEHIND
 from kernel.net.nftables.message import Message
-from kernel.net.nftables.model import RuleList, firewall_of
+from kernel.net.nftables.model import Chain, RuleList, firewall_of
 from kernel.net.nftables.sets import DataSet
 from kernel.time import monotonic_ns
 from tests.unit.net.conftest import pass_time
@@ -170,7 +171,7 @@ def test_rules_are_passed_over_only_where_they_cannot_hold(nft: Nft, monkeypatch
         chains = [found[0] for found in firewall_of(FIRST_NETWORK).tables[0].chains.by_name.values()]
         results = []
         for _ in range(2):
-            monkeypatch.setattr(facts.random, "word", partial(Random(3).getrandbits, 63))
+            monkeypatch.setattr(random, "word", partial(Random(3).getrandbits, 63))
             expressions = [each for chain in chains for rule in chain.active.rules for each in rule.expressions]
             counters = [each for each in expressions if isinstance(each, Counter)]
             for each in counters:
@@ -257,7 +258,7 @@ def test_sets_are_listed_while_packets_change_them(nft: Nft, monkeypatch: pytest
 def test_what_wakes_up_looks_at_nothing_before_the_batch_ends(nft: Nft, monkeypatch: pytest.MonkeyPatch) -> None:
     nft.batch(nft.table(), nft.chain("in", INPUT, policy=DROP), nft.chain("on", INPUT, policy=ACCEPT))
     nft.batch(nft.message(0, CREATE, 1, text(1, "t") + be32(2, 1)))
-    seen = []
+    seen: list[Verdict] = []
 
     def rest(instructions: int) -> None:
         seen.append(nft.verdict(WEB))
@@ -281,7 +282,7 @@ def test_packets_see_a_batch_as_a_whole(nft: Nft, monkeypatch: pytest.MonkeyPatc
     )  # fmt: skip
     ends = [value(1, A), value(1, A[:3] + b"\x0a") + be32(3, 1)]
     change = nft.elements("s", *ends) if by_set else nft.rule("c0", decide(DROP))
-    seen = []
+    seen: list[Verdict] = []
     with monkeypatch.context() as patch:
         patch.setattr(batch, "pace", lambda instructions: seen.append(nft.verdict(WEB)))
         patch.setattr(batch.Batch, "_take_effect", take_effect := Marked(batch.Batch._take_effect, seen))
@@ -290,7 +291,7 @@ def test_packets_see_a_batch_as_a_whole(nft: Nft, monkeypatch: pytest.MonkeyPatc
 
 
 def test_chains_are_registered_once_however_many_tables_there_are(nft: Nft, monkeypatch: pytest.MonkeyPatch) -> None:
-    looks = []
+    looks: list[Chain] = []
     monkeypatch.setattr(batch.Batch, "_register", lambda self, chain: looks.append(chain))
     tables_ = [nft.message(0, CREATE, 1, text(1, f"t{i}")) for i in range(50)]
     nft.batch(*tables_, *(nft.message(3, CREATE, 1, text(1, f"t{i}") + text(3, "c")) for i in range(50)))
