@@ -44,6 +44,7 @@ from kernel.drivers.virtio.ring import NOTHING, SplitQueue
 from kernel.drivers.virtio.transport import RING_FEATURES, DeviceEvents, Transport
 from kernel.lang import Errno, final, span_of
 from kernel.lib import log, random
+from kernel.lib.pace import PACE
 from kernel.net.internet.coalesce import Coalescer
 from kernel.net.link.device import (
     ARPHRD_ETHER,
@@ -256,6 +257,8 @@ class VirtioNetworkDevice(NetworkDevice):
         """Whether there is more to receive. If not, an interrupt will report it."""
         queue = self._receiving
         for _ in range(POLL_SHARE):
+            if PACE.left < 0:
+                break  # a firewall may have much to do with each
             head = queue.take()
             if head == NOTHING:
                 self._refill()

@@ -270,7 +270,7 @@ def set_mtu(device: NetworkDevice, mtu: int) -> None:
     is_loopback = device.flags & IFF_LOOPBACK != 0
     if not (_LEAST_MTU if not is_loopback else 0) <= mtu <= (_MOST_MTU if not is_loopback else 0x7FFF_FFFF):
         raise Errno(EINVAL)
-    if not is_loopback and mtu > device.max_mtu:
+    if not is_loopback and mtu > device.largest_mtu():
         raise Errno(EINVAL)
     device.mtu = mtu
     device.has_own_mtu = True

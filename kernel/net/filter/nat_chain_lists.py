@@ -3,8 +3,12 @@
 Context: thread context; nothing sleeps.
 """
 
-from kernel.lang import final
+from typing import Final
+
+from kernel.lang import E2BIG, Errno, final
 from kernel.net.link.hooks import Hook
+
+_MOST_CHAINS: Final = 1024  # at a point, as on Linux
 
 
 @final
@@ -16,8 +20,10 @@ class NatChains:
         self.count: int = 0
 
     def enter(self, point: int, chain: Hook) -> None:
-        """Put a chain after those of its priority. Raises MemoryError, with nothing done."""
+        """Put a chain after those of its priority. Raises E2BIG for too many, MemoryError, with nothing done."""
         entries = self.lists[point]
+        if len(entries) >= _MOST_CHAINS:
+            raise Errno(E2BIG)
         at = len(entries)
         while at > 0 and entries[at - 1].priority > chain.priority:
             at -= 1

@@ -13,7 +13,7 @@ Source: nft(8) "NAT statements"; RFC 5508 section 4.2 (errors).
 
 from typing import Final
 
-from kernel.lang import final, recursion
+from kernel.lang import Errno, final, recursion
 from kernel.lib.pace import spend
 from kernel.net.filter.connection import (
     STATUS_DST_NAT,
@@ -147,7 +147,8 @@ def _hook_at(point: int) -> Hook | None:
 
 
 def add_nat_chain(network: Network, family: int, point: int, chain: Hook) -> None:
-    """Let a chain decide about the connections whose first packets pass a point. Raises MemoryError, with nothing done.
+    """Let a chain decide about the connections whose first packets pass a point. Raises E2BIG where too many do,
+    MemoryError, with nothing done.
     """
     table = table_of(network)
     chains = table.chains4 if family == FAMILY_IP4 else table.chains6
@@ -155,7 +156,7 @@ def add_nat_chain(network: Network, family: int, point: int, chain: Hook) -> Non
         _enter_hooks(network, family)
     try:
         chains.enter(point, chain)
-    except MemoryError:
+    except (Errno, MemoryError):
         if chains.count == 0:
             _leave_hooks(network, family, POSTROUTING + 1)
             unuse_tracking(network, family)

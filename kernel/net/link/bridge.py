@@ -80,7 +80,10 @@ _FLOOD_SHARE: Final = 200_000  # instructions of sending one frame to many ports
 _COPY_COST: Final = 3000  # of a copy, beside its bytes
 _BYTES_SHIFT: Final = 2
 _LOOK_COST: Final = 30
-_MOST_WAITING: Final = 64  # frames that were sent to some of their ports
+_MOST_WAITING: Final = 64  # frames of a bridge that were sent to some of their ports
+_MOST_SIZE: Final = 4 << 20  # bytes of all of them, in the first network, and in all others
+_FOLLOWED: Final = 32  # ports at a turn
+_FOLLOW_COST: Final = 8000  # programs may be told of each
 _DEFAULT_PRIORITY: Final = 0x8000
 _PORT_PRIORITY: Final = 32
 
@@ -146,20 +149,38 @@ class BridgePort(FrameHandler):
 
 
 @final
+class WaitingFloods:
+    """What waits for a turn of its bridge."""
+
+    def __init__(self) -> None:
+        self.size: int = 0  # bytes
+
+
+_OF_FIRST: Final = WaitingFloods()
+_OF_OTHERS: Final = WaitingFloods()  # of all networks but the first
+
+
+@final
 class Flooding(Work):
     """Goes on with frames that were sent to some of their ports."""
 
-    def __init__(self, bridge: "BridgeDevice") -> None:
+    def __init__(self, in_first: bool) -> None:
         super().__init__()
-        self.bridge: BridgeDevice | None = bridge
+        self.bridge: BridgeDevice | None = None  # set by it, until it ends
         self.first: Flood | None = None
         self.last: Flood | None = None
         self.count: int = 0
+        self.of_all: WaitingFloods = _OF_FIRST if in_first else _OF_OTHERS
 
     def add(self, flood: "Flood") -> None:
-        """Go on with this one later; it is lost if too many wait."""
-        if self.count >= _MOST_WAITING:
+        """Go on with this one later; it is lost if too many wait, or what waits is too large: for bridges on bridges
+        make many of one.
+        """
+        size = len(flood.packet.storage)
+        of_all = self.of_all
+        if self.count >= _MOST_WAITING or (of_all.size > 0 and of_all.size + size > _MOST_SIZE):
             return
+        of_all.size += size
         last = self.last
         if last is None:
             self.first = flood
@@ -174,26 +195,26 @@ class Flooding(Work):
         bridge = self.bridge
         if flood is None or bridge is None:
             return
-        self.first = flood.next
-        flood.next = None
-        self.count -= 1
-        if self.first is None:
-            self.last = None
-        else:
+        self._take_first(flood)
+        if self.first is not None:
             schedule_work(self)
         try:
             bridge.flood(flood)
         except (Errno, MemoryError):
             bridge.sent_dropped += 1
 
+    def _take_first(self, flood: "Flood") -> None:
+        self.first = flood.next
+        flood.next = None
+        self.count -= 1
+        self.of_all.size -= len(flood.packet.storage)
+        if self.first is None:
+            self.last = None
+
     @noraise
     def clear(self) -> None:
         while self.first is not None:
-            flood = self.first
-            self.first = flood.next
-            flood.next = None
-        self.last = None
-        self.count = 0
+            self._take_first(self.first)
 
 
 @final
@@ -223,14 +244,46 @@ class Change(Work):
     that is found out while others are being notified of a port.
     """
 
-    def __init__(self, bridge: "BridgeDevice") -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.bridge: BridgeDevice | None = bridge
+        self.bridge: BridgeDevice | None = None  # set by it, until it ends
 
     def run(self, now_ns: int) -> None:
         bridge = self.bridge
         if bridge is not None:
             device_changed(bridge)
+
+
+@final
+class Round(Work):
+    """Has ports follow their bridge, which went up or down: a share at once, the others in turns of their own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bridge: BridgeDevice | None = None  # set by it, until it ends
+        self.next_number: int = 0  # the first port that has not followed yet
+
+    def begin(self) -> None:
+        """Raises MemoryError."""
+        self.next_number = 0
+        self.run(0)
+
+    def run(self, now_ns: int) -> None:
+        bridge = self.bridge
+        if bridge is None:
+            return
+        left = _FOLLOWED
+        for port in bridge.ports:
+            if port.number < self.next_number:
+                continue
+            if left == 0:
+                schedule_work(self)
+                break
+            left -= 1
+            spend(_FOLLOW_COST)
+            bridge.follow_port(port)
+            self.next_number = port.number + 1
+        bridge.follow_ports()
 
 
 @final
@@ -246,9 +299,10 @@ class BridgeDevice(NetworkDevice):
         self.ports: list[BridgePort] = []  # by rising number
         self.has_had_port: bool = False  # until then nothing tells of its carrier
         self.is_state_unknown = True
-        self.table: ForwardingTable = ForwardingTable(self)
-        self.flooding: Flooding = Flooding(self)
-        self.change: Change = Change(self)
+        self.table: ForwardingTable = ForwardingTable(is_first(self))
+        self.flooding: Flooding = Flooding(is_first(self))
+        self.change: Change = Change()
+        self.round: Round = Round()
         self.entered_address: bytes = b""  # its own, as it stands in the table
         self.group_mask: int = 0
         self.priority: int = _DEFAULT_PRIORITY
@@ -257,6 +311,11 @@ class BridgeDevice(NetworkDevice):
         self.hello_time: int = 200
         self.most_age: int = 2000
         self.group_address: bytes = DEFAULT_GROUP
+        # From here on nothing fails: `has_ended` is to part them.
+        self.table.bridge = self
+        self.flooding.bridge = self
+        self.change.bridge = self
+        self.round.bridge = self
 
     def identifier(self) -> bytes:
         """Priority and address (IEEE 802.1D, section 9.2.5)."""
@@ -453,6 +512,7 @@ class BridgeDevice(NetworkDevice):
         self.flooding.clear()
         self.flooding.bridge = None
         self.change.bridge = None
+        self.round.bridge = None
 
 
 def _may_pass(source: BridgePort, target: BridgePort) -> bool:
@@ -637,9 +697,7 @@ class _FollowDevices(DeviceWatcher):
                 bridge.follow_port(port)
                 bridge.follow_ports()
         if isinstance(device, BridgeDevice):
-            for each in device.ports:
-                device.follow_port(each)
-            device.follow_ports()
+            device.round.begin()
 
     def device_removed(self, device: NetworkDevice) -> None:
         port = port_of(device)

@@ -3,15 +3,16 @@
 An entry is learned from the source of a frame, and forgotten when nothing has come from there for the ageing time; or a
 program has entered it; or it is local: the address of a port, or of the bridge, whose frames are for this host.
 
-A peer may invent addresses without end: a table learns no more than `_MOST_LEARNED`, and all tables of networks other
-than the first one share what `LEARNED` allows. Frames for addresses that were not learned go to all ports, which is
-slower and otherwise the same.
+A peer may invent addresses without end: behind one port a table learns no more than `_MOST_OF_PORT`, and forgets for
+another one the one of that port that it has known longest. In all it learns no more than `_MOST_LEARNED`, and all
+tables of networks other than the first one share what `LEARNED` allows; where these are full, a port gives up one of
+its own too. Frames for addresses that were not learned go to all ports, which is slower and otherwise the same.
 
 Many entries end in turns, because programs may be told of each: the first ones at once, the others are marked, and the
 timer takes them out. Nobody finds a marked one.
 
-Invariants: `learned` counts entries that were learned, not entered since, and not marked; the timer is armed while
-there are entries that age, or marked ones.
+Invariants: `learned` counts entries that were learned, not entered since, and not marked; `of_ports` has these, by the
+number of their port; the timer is armed while there are entries that age, or marked ones.
 Context: thread context; nothing sleeps.
 Source: IEEE 802.1D-2004, sections 7.8 and 7.9; bridge(8).
 """
@@ -21,12 +22,12 @@ from typing import Final
 from kernel.lang import ENOSPC, Errno, final
 from kernel.lib.pace import spend
 from kernel.net.link.device import NetworkDevice
-from kernel.net.link.loopback import is_first
 from kernel.net.link.timers import NetworkTimer
 from kernel.time import monotonic_ns
 
 _DEFAULT_AGEING_NS: Final = 300_000_000_000
 _MOST_LEARNED: Final = 4096  # of a bridge
+_MOST_OF_PORT: Final = 1024
 _MOST_ENTRIES: Final = 8192  # of a bridge, with those that programs enter; its own addresses aside
 _MOST_OF_OTHERS: Final = 16_384  # of all bridges outside the first network
 _MOST_FORGOTTEN: Final = 50  # in one turn: programs may be told of each
@@ -43,7 +44,7 @@ class Entry:
         self.device: NetworkDevice | None = device  # the port's; None: the bridge's own
         self.is_local: bool = False  # frames are for this host
         self.is_static: bool = False  # it does not age
-        self.is_learned: bool = False
+        self.learned_by: int = 0  # the number of the port that counts it as learned; 0: none
         self.is_gone: bool = False  # marked: it is to be taken out
         self.is_sticky: bool = False  # it does not move to another port
         self.updated_ns: int = now_ns
@@ -78,11 +79,12 @@ LEARNED: Final = Learned()
 class ForwardingTable(NetworkTimer):
     """One bridge's. The timer forgets what is too old."""
 
-    def __init__(self, bridge: NetworkDevice) -> None:
+    def __init__(self, in_first: bool) -> None:
         super().__init__()
-        self.bridge: NetworkDevice | None = bridge  # until it ends
-        self.in_first: bool = is_first(bridge)  # a bridge never moves to another network
+        self.bridge: NetworkDevice | None = None  # set by it, until it ends
+        self.in_first: bool = in_first  # a bridge never moves to another network
         self.entries: dict[bytes, Entry] = {}
+        self.of_ports: dict[int, dict[bytes, Entry]] = {}  # what was learned, the oldest first
         self.ageing_ns: int = _DEFAULT_AGEING_NS
         self.learned: int = 0
         self.most_learned: int = 0  # what a program allows; 0: no limit but ours
@@ -105,35 +107,86 @@ class ForwardingTable(NetworkTimer):
                 return
             entry.updated_ns = now_ns
             if entry.device is not device and not entry.is_sticky:
+                if entry.learned_by != 0:
+                    self._move(entry, device.number)
                 entry.device = device
                 self.tell(entry)
             return
-        if self._is_full():
+        of_port = self.of_ports.get(device.number)
+        count = 0 if of_port is None else len(of_port)
+        if self.most_learned != 0 and self.learned >= self.most_learned:
             return
+        if self._is_full():
+            if count == 0:
+                return
+            self._drop_oldest(device.number)
+        elif count >= _MOST_OF_PORT:
+            self._drop_oldest(device.number)
         entry = Entry(address, device, now_ns)
         if not self.is_armed():
             self.start(now_ns + self.ageing_ns)
-        self.entries[address] = entry
-        self._count(entry)
-        self.tell(entry)
-
-    def _is_full(self) -> bool:
-        if self.learned >= _MOST_LEARNED or (self.most_learned != 0 and self.learned >= self.most_learned):
-            return True
-        if len(self.entries) >= _MOST_ENTRIES:
-            return True
-        return not self.in_first and LEARNED.count >= _MOST_OF_OTHERS
-
-    def _count(self, entry: Entry) -> None:
-        entry.is_learned = True
+        self._note(entry, device.number)
+        try:
+            self.entries[address] = entry
+        except MemoryError:
+            self._forget(entry)
+            raise
         self.learned += 1
         if not self.in_first:
             LEARNED.count += 1
+        self.tell(entry)
+
+    def _is_full(self) -> bool:
+        if self.learned >= _MOST_LEARNED or len(self.entries) >= _MOST_ENTRIES:
+            return True
+        return not self.in_first and LEARNED.count >= _MOST_OF_OTHERS
+
+    def _note(self, entry: Entry, number: int) -> None:
+        """It was learned by a port. Raises MemoryError, with nothing done."""
+        of_port = self.of_ports.get(number)
+        if of_port is None:
+            of_port = {entry.address: entry}
+            self.of_ports[number] = of_port
+        else:
+            of_port[entry.address] = entry
+        entry.learned_by = number
+
+    def _forget(self, entry: Entry) -> None:
+        number = entry.learned_by
+        of_port = self.of_ports.get(number)
+        if of_port is not None:
+            of_port.pop(entry.address)
+            if len(of_port) == 0:
+                self.of_ports.pop(number)
+        entry.learned_by = 0
+
+    def _move(self, entry: Entry, number: int) -> None:
+        """A learned address is behind another port now. Raises MemoryError, with nothing done that matters."""
+        of_port = self.of_ports.get(number)
+        if of_port is not None and len(of_port) >= _MOST_OF_PORT:
+            self._drop_oldest(number)
+        old = entry.learned_by
+        self._note(entry, number)
+        entry.learned_by = old
+        self._forget(entry)
+        entry.learned_by = number
+
+    def _drop_oldest(self, number: int) -> None:
+        """Forget the address that has been known longest of those that a port has learned."""
+        of_port = self.of_ports.get(number)
+        if of_port is None:
+            return
+        oldest: Entry | None = None
+        for entry in of_port.values():
+            oldest = entry
+            break
+        if oldest is not None:
+            self.remove_entry(oldest)
 
     def count_no_more(self, entry: Entry) -> None:
         """It is no learned one any more."""
-        if entry.is_learned:
-            entry.is_learned = False
+        if entry.learned_by != 0:
+            self._forget(entry)
             self.learned -= 1
             if not self.in_first:
                 LEARNED.count -= 1

@@ -153,6 +153,10 @@ class NetworkDevice:
         """The interface at the other end, or below, if there is one."""
         return None
 
+    def largest_mtu(self) -> int:
+        """The largest MTU that a program may give it."""
+        return self.max_mtu
+
     def below(self) -> "list[NetworkDevice]":
         """The interfaces that it stands on: a bridge's ports, macvlan's. Raises MemoryError."""
         return []

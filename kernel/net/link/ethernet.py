@@ -41,6 +41,7 @@ ETHERTYPE_IP4: Final = 0x0800
 ETHERTYPE_ARP: Final = 0x0806
 ETHERTYPE_IP6: Final = 0x86DD
 _SHARE: Final = 200_000  # instructions that are spent on delivering at once; see `kernel.lib.pace.spend`
+_LATEST: Final = 200_000  # instructions past the time for a safe point: then the network thread delivers
 _PACKET_COST: Final = 2500  # of delivering one, beside what its receivers say that they spend
 _ASIDE_COST: Final = 100
 _CUT_COST: Final = 2500  # of one segment of a large one
@@ -304,34 +305,41 @@ def loop_frame(packet: Packet, device: NetworkDevice) -> None:
 
 def drain() -> None:
     """Deliver what waits in interfaces that are no hardware, and what is sent there in consequence. Packets may go
-    round for long, and may be much work, so after a share of it the network thread goes on.
+    round for long, and may be much work, so after a share of it, or where sending was late, the network thread goes on.
     """
-    backlog = BACKLOG
-    if backlog.is_draining:
+    if BACKLOG.is_draining:
         return
-    if backlog.frame_count != 0:
-        _drain_frames(PACE.left - _SHARE + backlog.shown_cost)
+    if BACKLOG.frame_count != 0:
+        _drain_frames(_floor())
         return
-    packet = backlog.queue.pop()
+    packet = BACKLOG.queue.pop()
     if packet is None:
-        backlog.shown_cost = 0
+        BACKLOG.shown_cost = 0
         return
-    backlog.is_draining = True
-    floor = PACE.left - _SHARE + backlog.shown_cost
-    while True:
+    BACKLOG.is_draining = True
+    floor = _floor()
+    while PACE.left > floor:
         _receive_loop(packet)
-        packet = backlog.queue.pop()
+        packet = BACKLOG.queue.pop()
         if packet is None:
             break
         spend(_PACKET_COST)
-        if PACE.left <= floor:
-            backlog.set_aside(packet)
-            _drain_frames(floor)
-            return
-    backlog.is_draining = False
-    backlog.shown_cost = 0
-    if backlog.frame_count != 0:
+    if packet is not None:
+        BACKLOG.set_aside(packet)
         _drain_frames(floor)
+        return
+    BACKLOG.is_draining = False
+    BACKLOG.shown_cost = 0
+    if BACKLOG.frame_count != 0:
+        _drain_frames(floor)
+
+
+@inline
+def _floor() -> int:
+    """How little is left to spend when delivering ends. A firewall may take as long for receiving as for sending, so
+    what was sent late is delivered after a safe point.
+    """
+    return PACE.left - _SHARE + BACKLOG.shown_cost if PACE.left >= -_LATEST else PACE.left
 
 
 @noraise

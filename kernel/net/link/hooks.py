@@ -80,7 +80,6 @@ class Place:
         self.reroute: bool = False  # a hook in OUTPUT asks for a new look-up, by the addresses that the packet has then
         self.protocol: int = _NO_PROTOCOL  # of the transport header; -1: none was found
         self.offset: int = 0  # of a fragment, in bytes
-        self.work: int = 0  # what hooks have spent here so far, in instructions
 
     def find_transport(self, packet: Packet) -> None:
         """Set `protocol`, `offset` and the packet's `transport_start` by its headers."""

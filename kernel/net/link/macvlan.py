@@ -33,6 +33,7 @@ from kernel.net.link.device import (
     watch_devices,
 )
 from kernel.net.link.loopback import BACKLOG, is_first
+from kernel.net.link.network import network_of
 from kernel.net.link.packet import CHECKSUM_NONE, CHECKSUM_PARTIAL, CHECKSUM_VERIFIED, PACKET_HOST, Packet
 from kernel.net.link.thread import Work, schedule_work
 
@@ -73,6 +74,10 @@ class MacvlanDevice(NetworkDevice):
     def below(self) -> list[NetworkDevice]:
         lower = self.lower
         return [] if lower is None else [lower]
+
+    def largest_mtu(self) -> int:
+        lower = self.lower
+        return self.max_mtu if lower is None else lower.mtu
 
     def check_address(self, address: bytes) -> None:
         """Raises EADDRINUSE if the interface below, or another one on it, has an address that this is to be up with."""
@@ -120,20 +125,20 @@ class MacvlanDevice(NetworkDevice):
             self.sent_dropped += 1
             return
         packet.cut_ties()
-        if lower.network is not self.network:
-            packet.mark = 0
         port = lower_of(lower)
         if self.mode == BRIDGE and port is not None:
             destination = packet.span()[0:6].to_bytes()
             if destination[0] & 1 != 0:
                 for other in port.above:
                     if other is not self and other.mode == BRIDGE:
-                        _hand_over(packet.copy(), other)
+                        _hand_over(packet.copy(), other, self.network)
             else:
                 there = port.find(destination)
                 if there is not None and there.mode == BRIDGE:
-                    _hand_over(packet, there)
+                    _hand_over(packet, there, self.network)
                     return
+        if lower.network is not self.network:
+            packet.mark = 0
         ethernet.send_frame(packet, lower)
 
     def has_ended(self) -> None:
@@ -187,6 +192,8 @@ class MacvlanLower(FrameHandler):
             return False
         if not there.is_up():
             return True
+        if there.network is not network_of(packet):
+            packet.mark = 0
         packet.device = there
         if first.mode != PASSTHRU or destination == there.address:
             packet.link_kind = PACKET_HOST
@@ -199,15 +206,21 @@ class MacvlanLower(FrameHandler):
                 continue
             if sender is None or (sender.mode == VEPA and device.mode != PRIVATE and device.mode != PASSTHRU):
                 copy = packet.copy()
+                if device.network is not network_of(packet):
+                    copy.mark = 0
                 copy.device = device
                 spend(_COPY_COST + (len(packet.storage) >> _BYTES_SHIFT))
                 if device.waiting >= QUEUE_LIMIT or not BACKLOG.put_frame(copy, device, is_first(device)):
                     device.received_dropped += 1
 
 
-def _hand_over(packet: Packet, device: MacvlanDevice) -> None:
-    """Have another one receive what one sends: nothing can change it on the way."""
+def _hand_over(packet: Packet, device: MacvlanDevice, network: "Network") -> None:
+    """Have another one receive what one of a network sends: nothing can change it on the way. Marks mean nothing in
+    another network.
+    """
     spend(_COPY_COST + (len(packet.storage) >> _BYTES_SHIFT))
+    if device.network is not network:
+        packet.mark = 0
     packet.from_ourselves = False
     packet.fragment_size = 0
     packet.received_ns = 0

@@ -168,7 +168,10 @@ class _Connections(Subsystem):
         if message == MESSAGE_NEW:
             _change_or_create(request, family)
         elif message == _MESSAGE_GET or message == _MESSAGE_GET_AND_CLEAR:
-            put_connection(writer, _find(request, family), uses=2)
+            found = _find(request, family)
+            put_connection(writer, found, uses=2)
+            if message == _MESSAGE_GET_AND_CLEAR:
+                _clear(found)
         elif message == MESSAGE_DELETE:
             _delete(request, family, version)
         elif message == _MESSAGE_STATISTICS:
@@ -218,12 +221,17 @@ def _list(request: Request, writer: MessageWriter, family: int, clears: bool) ->
                 continue
             put_connection(writer, connection, uses=1)
             if clears:
-                connection.packets = 0
-                connection.bytes = 0
-                connection.reply_packets = 0
-                connection.reply_bytes = 0
+                _clear(connection)
             writer.cut()
             pace(_LINE_COST)
+
+
+def _clear(connection: Connection) -> None:
+    """Count its packets anew."""
+    connection.packets = 0
+    connection.bytes = 0
+    connection.reply_packets = 0
+    connection.reply_bytes = 0
 
 
 def _tuple_in(request: Request, family: int) -> Tuple | None:

@@ -76,18 +76,6 @@ class BatchingSubsystem(Subsystem):
 
 
 @final
-class Mistake:
-    """Where in a message its mistake is, for those who wanted to know more than an errno (NLMSGERR_ATTR_OFFS)."""
-
-    def __init__(self) -> None:
-        self.place: int = 0  # of the attribute, from the message's header on; 0: not known
-
-
-MISTAKE: Final = Mistake()
-"""Set right before an error is raised."""
-
-
-@final
 class Answer:
     """An acknowledgment that waits for the batch's end."""
 
@@ -137,7 +125,6 @@ class FilterSocket(RequestSocket):
     # ---- Single requests --------------------------------------------------------------------------------------
 
     def wants_dump(self, request: Request) -> bool:
-        MISTAKE.place = 0
         if len(request.raw) < HEADER_SIZE + HEADER:
             return False
         return _subsystem(request).wants_dump(request)
@@ -148,9 +135,6 @@ class FilterSocket(RequestSocket):
     def carry_out(self, request: Request, writer: MessageWriter) -> None:
         if len(request.raw) >= HEADER_SIZE + HEADER:
             _subsystem(request).carry_out(request, writer)
-
-    def mistake(self) -> int:
-        return MISTAKE.place
 
     # ---- Batches ----------------------------------------------------------------------------------------------
 
@@ -210,7 +194,7 @@ class FilterSocket(RequestSocket):
             if error != 0:
                 has_failed = True
             if (error != 0 or request.has(NLM_F_ACK)) and len(answers) < _MOST_ERRORS:
-                answers.append(Answer(request, error, MISTAKE.place))
+                answers.append(Answer(request, error, request.mistake if error != 0 else 0))
             pace(_MESSAGE_COST)
             if is_dying():
                 has_failed = True
@@ -235,7 +219,6 @@ class FilterSocket(RequestSocket):
 
     def _add(self, batch: Batch, request: Request, number: int) -> int:
         """Returns an errno, 0 for success."""
-        MISTAKE.place = 0
         if not request.has(NLM_F_REQUEST) or request.kind < FIRST_TYPE or request.kind >> 8 != number:
             return EINVAL
         try:
@@ -244,7 +227,6 @@ class FilterSocket(RequestSocket):
             return failure.code
         except MemoryError:
             return ENOMEM
-        MISTAKE.place = 0
         return 0
 
     def _commit(self, batch: Batch) -> int:

@@ -307,9 +307,7 @@ def remove_link(request: Request) -> None:
 def _check_changes(request: Request, device: NetworkDevice) -> None:
     """Everything is checked before anything is changed."""
     mtu = request.attribute_u32(IFLA_MTU, device.mtu)
-    most = 65_536 if len(device.virtual_kind) == 0 else device.max_mtu
-    if isinstance(device, MacvlanDevice) and device.lower is not None:
-        most = device.lower.mtu
+    most = 65_536 if len(device.virtual_kind) == 0 else device.largest_mtu()
     if mtu != device.mtu and not LEAST_MTU <= mtu <= most:
         raise Errno(EINVAL)
     link_address = request.attribute(IFLA_ADDRESS)

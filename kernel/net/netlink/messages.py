@@ -141,6 +141,7 @@ class Request:
         self.sequence: int = span.load_u32(8)
         self.port: int = port  # of the socket that sent it
         self.attributes_start: int = len(raw)
+        self.mistake: int = 0  # where the attribute is because of which it fails, from its header on; 0: not known
 
     def has(self, flags: int) -> bool:
         """Whether one of the NLM_F_* is set."""

@@ -8,9 +8,9 @@ Context: system calls; nothing sleeps.
 
 from typing import Final
 
-from kernel.lang import EINVAL, ENODEV, EOPNOTSUPP, ERANGE, Errno, final, span_of
+from kernel.lang import EINTR, EINVAL, ENODEV, EOPNOTSUPP, ERANGE, Errno, final, span_of
 from kernel.lib import random
-from kernel.lib.pace import pace
+from kernel.lib.pace import is_dying, pace
 from kernel.mm.keeping import check_room_to_keep
 from kernel.net.link import macvlan, veth
 from kernel.net.link.bridge import BridgeDevice, add_port, port_of, remove_port
@@ -154,11 +154,11 @@ def make_link(request: Request) -> None:
     try:
         if len(request.attribute(IFLA_MASTER)) >= 4:
             set_master(device, request.attribute_u32(IFLA_MASTER, 0))
+        _set_up(device, wish)
     except (Errno, MemoryError):
         schedule_work(removal)
         removal.run(0)
         raise
-    _set_up(device, wish)
 
 
 def _make_macvlan(request: Request, wish: Wish, data: bytes) -> MacvlanDevice:
@@ -259,8 +259,13 @@ def _make_pair(request: Request, wish: Wish, data: bytes) -> None:
         removal.run(0)
         raise
     veth.join(device, other)
-    _set_up(other, others)
-    _set_up(device, wish)
+    try:
+        _set_up(other, others)
+        _set_up(device, wish)
+    except (Errno, MemoryError):
+        schedule_work(removal)
+        removal.run(0)
+        raise
 
 
 def _set_up(device: NetworkDevice, wish: Wish) -> None:
@@ -269,13 +274,15 @@ def _set_up(device: NetworkDevice, wish: Wish) -> None:
 
 
 def delete_link(device: NetworkDevice) -> None:
-    """RTM_DELLINK: take an interface away, of a pair both ends. Raises EOPNOTSUPP for one that no program has made. May
-    sleep.
+    """RTM_DELLINK: take an interface away, of a pair both ends. Raises EOPNOTSUPP for one that no program has made,
+    EINTR where a killed caller leaves something of it. May sleep.
     """
     if len(device.virtual_kind) == 0:
         raise Errno(EOPNOTSUPP)
     while device.network is not LIMBO and take_off(device):
         pace(_STEP_COST)
+        if is_dying():
+            raise Errno(EINTR)
     if device.network is not LIMBO:
         take_away(device)
 

@@ -80,11 +80,7 @@ class RequestSocket(NetlinkSocket):
         except MemoryError:
             error = ENOMEM
         if error != 0 or request.has(NLM_F_ACK):
-            self.acknowledge(request, error, self.mistake() if error != 0 else 0)
-
-    def mistake(self) -> int:
-        """Where in the last request the attribute is that was wrong, from its header on; 0: not known."""
-        return 0
+            self.acknowledge(request, error, request.mistake if error != 0 else 0)
 
     def acknowledge(self, request: Request, error: int, mistake: int) -> None:
         """NLMSG_ERROR: the error, 0 for success, and the request's header; after a failure all of it, and where its

@@ -10,18 +10,21 @@ from collections import deque
 from typing import Final
 
 from kernel.lang import Errno, final, span_of
+from kernel.lib.pace import PACE
 from kernel.net.internet import icmp, icmpv6, ip
 from kernel.net.internet.output import resolve
 from kernel.net.internet.transport import PROTOCOL_TCP
 from kernel.net.link import ethernet
 from kernel.net.link.checksum import pseudo_header, sum_bytes
 from kernel.net.link.hooks import Place
-from kernel.net.link.network import LIMBO, network_of
+from kernel.net.link.network import FIRST_NETWORK, LIMBO, network_of
 from kernel.net.link.packet import CHECKSUM_NONE, CHECKSUM_PARTIAL, Packet
 from kernel.net.link.thread import Work, schedule_work
+from kernel.net.nftables.model import Firewall, firewall_of
 
 RESET: Final = -1
-_LIMIT: Final = 256  # answers that wait
+_LIMIT: Final = 256  # answers that wait for the first network, and for all others together …
+_LIMIT_OF_OTHER: Final = 32  # … and for one of these
 _SHARE: Final = 16  # that are sent at one turn
 _TCP_HEADER: Final = 20
 _FIN: Final = 0x01
@@ -37,14 +40,15 @@ _WORD: Final = 0xFFFF_FFFF
 class Answer:
     """One that is to be sent."""
 
-    def __init__(self, offender: Packet, code: int) -> None:
+    def __init__(self, offender: Packet, code: int, firewall: Firewall) -> None:
         self.offender: Packet = offender  # a copy
         self.code: int = code  # of ICMP's "unreachable", or RESET
+        self.firewall: Firewall = firewall  # of the network that sends it
 
 
 @final
 class Answers(Work):
-    """Those that wait."""
+    """Those that wait: of the first network, or of all others. `Firewall.answers` counts those of one."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -55,27 +59,36 @@ class Answers(Work):
             if len(self.waiting) == 0:
                 return
             answer = self.waiting.popleft()
+            answer.firewall.answers -= 1
             try:
                 _send(answer)
             except Errno:
                 continue  # there is no way back
+            if PACE.left < 0:
+                break
         if len(self.waiting) > 0:
             schedule_work(self)
 
 
-_ANSWERS: Final = Answers()
+_OF_FIRST: Final = Answers()
+_OF_OTHERS: Final = Answers()
 
 
 def put_off(packet: Packet, place: Place, code: int) -> None:
     """Have a packet answered, which is dropped. Raises MemoryError."""
-    if len(_ANSWERS.waiting) >= _LIMIT:
+    network = place.network
+    firewall = firewall_of(network)
+    is_first = network is FIRST_NETWORK
+    answers = _OF_FIRST if is_first else _OF_OTHERS
+    if len(answers.waiting) >= _LIMIT or (not is_first and firewall.answers >= _LIMIT_OF_OTHER):
         return
     offender = packet.copy()
     offender.cut_ties()
     if offender.device is None:
         offender.device = place.output if place.input is None else place.input
-    _ANSWERS.waiting.append(Answer(offender, code))
-    schedule_work(_ANSWERS)
+    answers.waiting.append(Answer(offender, code, firewall))
+    firewall.answers += 1
+    schedule_work(answers)
 
 
 def _send(answer: Answer) -> None:

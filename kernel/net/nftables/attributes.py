@@ -7,8 +7,7 @@ Source: linux/netfilter/nf_tables.h (names and numbers), netlink(7).
 from typing import Final
 
 from kernel.lang import EINVAL, ERANGE, Errno, final, span_of
-from kernel.net.netlink.filter_socket import MISTAKE
-from kernel.net.netlink.messages import MessageWriter, aligned
+from kernel.net.netlink.messages import MessageWriter, Request, aligned
 
 LIST_ELEMENT: Final = 1  # NFTA_LIST_ELEM
 ANY_KIND: Final = -1
@@ -23,10 +22,11 @@ _MOST_LIST: Final = 65536
 class Attributes:
     """The attributes that stand in a part of a message. What does not fit at its end is ignored, as on Linux."""
 
-    def __init__(self, raw: bytes, start: int, end: int) -> None:
-        self.raw: bytes = raw  # the message from its header on
+    def __init__(self, request: Request, start: int, end: int) -> None:
+        self.request: Request = request
+        self.raw: bytes = request.raw  # the message from its header on
         self.start: int = start
-        self.end: int = min(end, len(raw))
+        self.end: int = min(end, len(request.raw))
 
     def find(self, kind: int) -> int:
         """Where the last attribute of a type stands in `raw`; -1 without one."""
@@ -50,11 +50,11 @@ class Attributes:
 
     def blame(self, kind: int) -> None:
         """The error that is about to be raised is about this attribute."""
-        MISTAKE.place = max(self.find(kind), 0)
+        self.request.mistake = max(self.find(kind), 0)
 
     def blame_all(self) -> None:
         """It is about the attribute that these stand in."""
-        MISTAKE.place = max(self.start - _HEADER, 0)
+        self.request.mistake = max(self.start - _HEADER, 0)
 
     def payload(self, kind: int) -> bytes:
         """What is in an attribute; b"" without one."""
@@ -67,8 +67,8 @@ class Attributes:
         """The attributes in an attribute; none without one."""
         at = self.find(kind)
         if at < 0:
-            return Attributes(self.raw, self.start, self.start)
-        return Attributes(self.raw, at + _HEADER, at + span_of(self.raw).load_u16(at))
+            return Attributes(self.request, self.start, self.start)
+        return Attributes(self.request, at + _HEADER, at + span_of(self.raw).load_u16(at))
 
     def _number(self, kind: int, size: int) -> int:
         """Where the number in an attribute stands. Raises ERANGE."""
@@ -76,7 +76,7 @@ class Attributes:
         if at < 0:
             return -1
         if span_of(self.raw).load_u16(at) < _HEADER + size:
-            MISTAKE.place = at
+            self.request.mistake = at
             raise Errno(ERANGE)
         return at + _HEADER
 
@@ -110,13 +110,13 @@ class Attributes:
         at = self.find(kind)
         value = self.payload(kind)
         if at >= 0 and len(value) == 0:
-            MISTAKE.place = at
+            self.request.mistake = at
             raise Errno(ERANGE)
         end = value.find(b"\0")
         if end >= 0:
             value = value[:end]
         if len(value) > limit:
-            MISTAKE.place = at
+            self.request.mistake = at
             raise Errno(ERANGE)
         return value
 
@@ -132,9 +132,9 @@ class Attributes:
             if length < _HEADER or length > self.end - at:
                 break
             if kind != ANY_KIND and span.load_u16(at + 2) & _TYPE_MASK != kind:
-                MISTAKE.place = at
+                self.request.mistake = at
                 raise Errno(EINVAL)
-            found.append(Attributes(self.raw, at + _HEADER, at + length))
+            found.append(Attributes(self.request, at + _HEADER, at + length))
             at += aligned(length)
         return found
 

@@ -25,7 +25,9 @@ class NatChains:
         return False
 
     def enter(self, network: Network, family: int, point: int, hook: Hook) -> None:
-        """Have a chain asked about new connections. Raises ENOENT, MemoryError, with nothing done."""
+        """Have a chain asked about new connections. Raises ENOENT, E2BIG where too many are asked already, MemoryError,
+        with nothing done.
+        """
         raise Errno(ENOENT)
 
     def leave(self, network: Network, family: int, point: int, hook: Hook) -> None:
@@ -43,13 +45,13 @@ class NatPlace:
 NAT: Final = NatPlace()
 
 
-def register_chain(network: Network, firewall: Firewall, table: Table, chain: Chain) -> None:
-    """Have packets go through a base chain, unless its table sleeps. Raises E2BIG where too many look already,
-    MemoryError, with nothing done.
+def register_chain(network: Network, firewall: Firewall, table: Table, chain: Chain) -> ChainHook | None:
+    """Have packets go through a base chain, as soon as the hook is awake that this returns; None if its table sleeps.
+    Raises E2BIG where too many look already, MemoryError, with nothing done.
     """
     base = chain.base
     if base is None or chain.hook is not None or table.next_flags & TABLE_DORMANT != 0:
-        return
+        return None
     hook = ChainHook(chain, firewall, base.priority)
     done = 0
     families = families_of(table.family)
@@ -69,6 +71,7 @@ def register_chain(network: Network, firewall: Firewall, table: Table, chain: Ch
         raise
     chain.families = families
     chain.hook = hook
+    return hook
 
 
 def _take_out(network: Network, family: int, chain: Chain, hook: Hook) -> None:

@@ -17,15 +17,27 @@ from kernel.net.link.network import Network
 from kernel.net.netlink.messages import MessageWriter, Request
 from kernel.net.nftables.attributes import Attributes
 from kernel.net.nftables.base_chains import register_chain, unregister_chain
-from kernel.net.nftables.evaluate import DEPTH
+from kernel.net.nftables.evaluate import DEPTH, ChainHook
 from kernel.net.nftables.expression import LOADERS, Expression
-from kernel.net.nftables.model import NAME_LIMIT, NOWHERE, Chain, Firewall, Rule, StatefulObject, Table
+from kernel.net.nftables.model import (
+    NAME_LIMIT,
+    NOWHERE,
+    Chain,
+    Firewall,
+    Rule,
+    RuleList,
+    StatefulObject,
+    Table,
+    count_alike,
+)
 from kernel.net.nftables.sets import SET_ANONYMOUS, DataSet
 
 _WORD: Final = 0xFFFF_FFFF
 _STEP_COST: Final = 300  # instructions
 _RULE_COST: Final = 100
+_LIKE_COST: Final = 60
 _FILTER_COST: Final = 10
+_REGISTER_COST: Final = 12_000  # of a base chain, behind up to 1,023 others at each of two places
 _NUMBER_COST: Final = 20
 _EXPRESSION_NAME_LIMIT: Final = 31
 
@@ -64,6 +76,7 @@ class Batch:
         self.linking: Request | None = None  # the last message that may have made a circle
         self.culprit: Request | None = None  # the message because of which `commit` fails
         self.policies: list[Chain] = []  # of which the policy changes
+        self.registered: list[ChainHook] = []  # that look at packets from the end of the batch on
         self.generation: int = firewall.next_cursor()
 
     def add(self, step: Step) -> None:
@@ -87,16 +100,27 @@ class Batch:
                 self.culprit = made.request
                 raise Errno(EINVAL)
         self.culprit = self.linking
-        for table in list(self.tables.keys()):
+        for table in self.tables.keys():
             _check(table, self.generation)
         self.culprit = None
-        for chain in list(self.chains.keys()):
+        for chain in self.chains.keys():
             self._prepare(chain)
-        for changed in list(self.sets.keys()):
+        for changed in self.sets.keys():
             changed.prepare(self.generation)
         for table in self.firewall.tables:
-            self._register(table)
+            if table.flags != table.next_flags and table.is_in(self.generation):
+                for chain in table.chains.all_in(self.generation):
+                    self._register(chain)
+            pace(_FILTER_COST)
+        for chain in self.new_chains:
+            self._register(chain)
         self._take_effect()
+        for chain in self.chains.keys():
+            chain.settle_rules()
+            pace(_FILTER_COST)
+        for changed in self.sets.keys():
+            changed.settle_order()
+            pace(_FILTER_COST)
         for step in self.steps:
             step.complete()
             pace(_STEP_COST)
@@ -104,45 +128,42 @@ class Batch:
     def _prepare(self, chain: Chain) -> None:
         """List the rules that packets will see."""
         prepared: list[Rule] = []
+        alike = bytearray(len(chain.rules))
+        before: Rule | None = None
         for rule in list(chain.rules):
             if rule.is_in(self.generation):
+                count = count_alike(rule, before)
+                alike[len(prepared)] = count
                 prepared.append(rule)
+                before = rule
+                pace(count * _LIKE_COST)
             pace(_RULE_COST)
         chain.kept = prepared[:]
-        chain.prepared = prepared
+        chain.prepared = RuleList(prepared, alike)
+        chain.prepared_for = self.generation
 
-    def _register(self, table: Table) -> None:
-        """Register base chains that are new, or whose table sleeps no more. Raises MemoryError."""
-        if not table.is_in(self.generation):
+    def _register(self, chain: Chain) -> None:
+        """Register a base chain that is new, or whose table sleeps no more. It looks at nothing yet: others run before
+        the batch takes effect. Raises E2BIG, MemoryError.
+        """
+        table = chain.table
+        if chain.base is None or table is None or not table.is_in(self.generation) or not chain.is_in(self.generation):
+            pace(_FILTER_COST)
             return
-        if table.flags != table.next_flags:
-            for chain in table.chains.all_in(self.generation):
-                register_chain(self.network, self.firewall, table, chain)
-        for chain in self.new_chains:
-            if chain.table is table and chain.is_in(self.generation):
-                register_chain(self.network, self.firewall, table, chain)
+        hook = register_chain(self.network, self.firewall, table, chain)
+        if hook is not None:
+            self.registered.append(hook)
+        pace(_REGISTER_COST)
 
     def _take_effect(self) -> None:
         """Nothing sleeps, and nothing fails."""
         firewall = self.firewall
         firewall.cursor = self.generation
         firewall.generation = firewall.generation % _WORD + 1
-        for chain in self.chains.keys():
-            prepared = chain.prepared
-            if prepared is not None:
-                chain.active = prepared
-                chain.prepared = None
-            kept = chain.kept
-            if kept is not None:
-                chain.rules = kept
-                chain.kept = None
         for chain in self.policies:
             chain.policy = chain.next_policy
-        for changed in self.sets.keys():
-            prepared_elements = changed.prepared
-            if prepared_elements is not None:
-                changed.active = prepared_elements
-                changed.prepared = None
+        for hook in self.registered:
+            hook.is_awake = True
         self.new_chains.clear()  # `abort` takes them away no more
 
     def abort(self) -> None:
@@ -158,6 +179,7 @@ class Batch:
             changed.prepared = None
         for chain in self.new_chains:
             unregister_chain(self.network, chain)
+            pace(_FILTER_COST)
         self.steps.clear()
 
 

@@ -11,7 +11,7 @@ from kernel.net.link.network import Network
 from kernel.net.link.thread import Work, schedule_work
 from kernel.net.nftables.base_chains import unregister_chain
 from kernel.net.nftables.expression import finish_all
-from kernel.net.nftables.model import Chain, Firewall, Table, firewall_of
+from kernel.net.nftables.model import Chain, Firewall, RuleList, Table, firewall_of
 from kernel.net.nftables.sets import DataSet
 
 _RULES: Final = 200  # at a turn
@@ -45,28 +45,30 @@ class Demolition(Work):
 def _take_apart(network: Network, firewall: Firewall, table: Table, share: int) -> int:
     """A share of a table; returns how much it was, at least 1."""
     done = 1
-    for chain in table.chains.all_in(0):
-        unregister_chain(network, chain)
-        while len(chain.rules) > 0 and done < share:
-            finish_all(chain.rules.pop().expressions)
-            done += 1
-        if len(chain.rules) > 0:
-            return done
-        _empty(chain)
-        table.chains.remove(chain)
+    while done < share:
         done += 1
-        if done >= share:
+        spend(_RULE_COST)
+        chain = table.chains.any_one()
+        if chain is not None:
+            unregister_chain(network, chain)
+            if len(chain.rules) > 0:
+                finish_all(chain.rules.pop().expressions)
+            else:
+                _empty(chain)
+                table.chains.remove(chain)
+            continue
+        found = table.sets.any_one()
+        if found is None:
+            firewall.tables.pop()
             return done
-    for each in table.sets.all_in(0):
-        if isinstance(each, DataSet):
-            each.end()
-    firewall.tables.pop()
-    spend(done * _RULE_COST)
+        if isinstance(found, DataSet):
+            found.end()
+        table.sets.remove(found)
     return done
 
 
 def _empty(chain: Chain) -> None:
-    chain.active = []
+    chain.active = RuleList([], bytearray())
     chain.by_handle.clear()
     chain.table = None
 

@@ -1,8 +1,9 @@
 """A packet goes through a base chain: its rules in turn, and the chains that they jump to.
 
 Work is bounded: jumps go sixteen deep at most, and batches that would make a circle are refused. But each of the
-sixteen may be taken many times, so what rules and look-ups take is counted as well, and a packet that costs more than
-`MOST_WORK` at one point is dropped. Whoever sends much takes its safe points sooner (`spend`).
+sixteen may be taken many times, so what rules and look-ups take is spent as it is done, wherever the packet is on its
+way. A packet is dropped when the running thread has gone `MOST_BEHIND` instructions past where it should have had a
+safe point. `ethernet.drain` sees to it that what was sent late is received later, by the network thread.
 
 Context: thread context; nothing sleeps. May raise MemoryError: the packet is dropped.
 """
@@ -10,19 +11,20 @@ Context: thread context; nothing sleeps. May raise MemoryError: the packet is dr
 from typing import Final
 
 from kernel.lang import final
-from kernel.lib.pace import spend
+from kernel.lib.pace import PACE, spend
 from kernel.net.link.hooks import OUTPUT, Hook, Place, Verdict
 from kernel.net.link.packet import Packet
-from kernel.net.nftables.expression import BREAK, CONTINUE, GOTO, RETURN, Run
-from kernel.net.nftables.model import ACCEPT, DROP, TYPE_ROUTE, Chain, Firewall, Rule
+from kernel.net.nftables.expression import BREAK, CONTINUE, GOTO, MOST_BEHIND, RETURN, Run
+from kernel.net.nftables.model import ACCEPT, DROP, TYPE_ROUTE, Chain, Firewall, RuleList
 from kernel.time import monotonic_ns
 
 DEPTH: Final = 16  # NFT_JUMP_STACK_SIZE
-MOST_WORK: Final = 20_000_000  # instructions, at one point: more than 80,000 rules
 _STOLEN: Final = 2
-_EXPRESSION_COST: Final = 60  # instructions
-_RULE_COST: Final = 30
+_EXPRESSION_COST: Final = 80  # instructions, beside what one spends itself
+_RULE_COST: Final = 40
+_SKIP_COST: Final = 20
 _CHAIN_COST: Final = 600
+_NOWHERE: Final = 256  # no rule has so many expressions
 _VERDICT_MASK: Final = 0xFF
 
 
@@ -30,64 +32,68 @@ _VERDICT_MASK: Final = 0xFF
 class Frame:
     """Where a chain goes on when the one that it jumped to returns."""
 
-    def __init__(self, rules: list[Rule], at: int, below: "Frame | None") -> None:
-        self.rules: list[Rule] = rules
+    def __init__(self, active: RuleList, at: int, below: "Frame | None") -> None:
+        self.active: RuleList = active
         self.at: int = at
         self.below: Frame | None = below
 
 
 def run_chain(chain: Chain, run: Run) -> None:
     """Have a packet go through a base chain; `run.verdict` is CONTINUE where its policy is to decide."""
-    rules = chain.active
+    active = chain.rules_in(run.generation)
     at = 0
+    ended = _NOWHERE  # the expression that did not hold in the rule before
     frames: Frame | None = None
     depth = 0
-    place = run.place
-    before = place.work
     while True:
-        if at >= len(rules):
+        if PACE.left < -MOST_BEHIND:
+            run.verdict = DROP
+            return
+        if at >= len(active.rules):
             if frames is None:
-                break
-            rules = frames.rules
+                return
+            active = frames.active
             at = frames.at
             frames = frames.below
+            ended = _NOWHERE
             depth -= 1
             continue
-        rule = rules[at]
+        if active.alike[at] > ended:
+            at += 1
+            spend(_SKIP_COST)
+            continue
+        rule = active.rules[at]
         at += 1
         run.verdict = CONTINUE
-        work = _RULE_COST
+        ended = 0
         for expression in rule.expressions:
-            work += _EXPRESSION_COST
             expression.evaluate(run)
             if run.verdict != CONTINUE:
                 break
-        place.work += work
-        if place.work > MOST_WORK:
-            run.verdict = DROP
-            break
+            ended += 1
+        spend(_RULE_COST + (ended + 1) * _EXPRESSION_COST)
         verdict = run.verdict
-        if verdict == CONTINUE or verdict == BREAK:
+        if verdict == BREAK:
             run.verdict = CONTINUE
             continue
+        ended = _NOWHERE
+        if verdict == CONTINUE:
+            continue
         if verdict >= 0:
-            break
+            return
         target = run.target
+        run.verdict = CONTINUE
         if verdict == RETURN or target is None:
-            at = len(rules)
-        elif verdict == GOTO:
-            rules = target.active
-            at = 0
-        else:
+            at = len(active.rules)
+            continue
+        if verdict != GOTO:
             if depth == DEPTH:
                 run.verdict = DROP  # a batch that made this possible was refused
-                break
-            frames = Frame(rules, at, frames)
+                return
+            frames = Frame(active, at, frames)
             depth += 1
-            rules = target.active
-            at = 0
-        run.verdict = CONTINUE
-    spend(place.work - before)
+        active = target.rules_in(run.generation)
+        at = 0
 
 
 @final
@@ -98,11 +104,12 @@ class ChainHook(Hook):
         super().__init__(priority)
         self.chain: Chain = chain
         self.firewall: Firewall = firewall
+        self.is_awake: bool = False  # from the end of the batch on that registers it
 
     def look(self, packet: Packet, place: Place) -> Verdict:
         chain = self.chain
         firewall = self.firewall
-        if not chain.is_in(firewall.cursor):
+        if not self.is_awake or not chain.is_in(firewall.cursor):
             return Verdict.ACCEPT
         spend(_CHAIN_COST)
         run = Run(packet, place, firewall.cursor, monotonic_ns())

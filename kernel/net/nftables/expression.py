@@ -12,6 +12,7 @@ Context: evaluation is in thread context; nothing sleeps. Loading is in batches.
 from typing import TYPE_CHECKING, Final
 
 from kernel.lang import EINVAL, EOPNOTSUPP, ERANGE, Errno, Span, final, span_of, u8
+from kernel.lib.pace import PACE, spend
 from kernel.net.link.hooks import Place
 from kernel.net.link.packet import Packet
 from kernel.net.netlink.messages import MessageWriter
@@ -21,12 +22,14 @@ if TYPE_CHECKING:
     from kernel.net.nftables.batch import Loading
     from kernel.net.nftables.model import Chain
 
+MOST_BEHIND: Final = 600_000  # with the budget of a stretch, and one rule more, below STRETCH_LIMIT
 REGISTERS_SIZE: Final = 64
 _FIRST_NARROW: Final = 8  # NFT_REG32_00
 _LAST_NARROW: Final = 23
 _LAST_WIDE: Final = 4  # NFT_REG_4
 
-# Verdicts beside NF_DROP, NF_ACCEPT, NF_STOLEN and NF_QUEUE.
+# Verdicts: NF_DROP, and those beside NF_ACCEPT, NF_STOLEN and NF_QUEUE.
+_DROP: Final = 0
 CONTINUE: Final = -1
 BREAK: Final = -2
 JUMP: Final = -3
@@ -51,6 +54,14 @@ class Run:
     def stop(self) -> None:
         """The rule does not hold."""
         self.verdict = BREAK
+
+    def affords(self, instructions: int) -> bool:
+        """Spend that many. False: it was too much, and the packet is dropped."""
+        spend(instructions)
+        if PACE.left >= -MOST_BEHIND:
+            return True
+        self.verdict = _DROP
+        return False
 
     def span(self, place: int, length: int) -> Span[u8]:
         """Registers."""
@@ -95,7 +106,13 @@ class Expression:
         return b""
 
     def evaluate(self, run: Run) -> None:
-        """Look at the packet. May raise MemoryError."""
+        """Look at the packet. What takes longer than others spends it, or asks `run.affords`. May raise MemoryError."""
+
+    def is_like(self, other: "Expression") -> bool:
+        """Whether it surely finds the same as another one, however often: both look at registers or at the packet, and
+        change registers alone.
+        """
+        return False
 
     def put(self, writer: MessageWriter) -> None:
         """Write the attributes that it was made of."""
@@ -108,7 +125,7 @@ class Expression:
         """It may be reached from a base chain. Raises EOPNOTSUPP if it cannot be used there."""
 
     def targets(self, generation: int) -> "list[Chain]":
-        """The chains that it may lead to. Raises MemoryError."""
+        """The chains that it may lead to. Sleeps; raises MemoryError."""
         return []
 
     def start(self) -> None:

@@ -61,6 +61,7 @@ _TIME_HOUR: Final = 32
 _SDIF: Final = 33
 _SDIFNAME: Final = 34
 
+_CHANGING: Final = (_PRANDOM, _TIME_NS, _TIME_DAY, _TIME_HOUR)  # two looks may find different things
 _NAME: Final = 16  # bytes
 _SECOND_NS: Final = 1_000_000_000
 _DAY_S: Final = 86_400
@@ -122,6 +123,11 @@ class MetaRead(Expression):
             run.set_bytes(place, b"", _NAME)
         else:
             self._read_device(run)
+
+    def is_like(self, other: Expression) -> bool:
+        if not isinstance(other, MetaRead) or self.key in _CHANGING:
+            return False
+        return self.place == other.place and self.key == other.key
 
     def _read_device(self, run: Run) -> None:
         key = self.key

@@ -41,6 +41,9 @@ _TCP_SUM: Final = 16
 _UDP_SUM: Final = 6
 _ICMP_SUM: Final = 2
 
+_WRITE_COST: Final = 1200  # instructions: checksums of what was there and of what is
+_OPTION_COST: Final = 15
+
 
 def _base_of(run: Run, base: int) -> int:
     """Where a header starts in the packet's storage; -1 if there is none."""
@@ -85,6 +88,16 @@ class PayloadRead(Expression):
             return
         run.take_from_packet(self.place, start, self.length)
 
+    def is_like(self, other: Expression) -> bool:
+        if not isinstance(other, PayloadRead):
+            return False
+        return (
+            self.place == other.place
+            and self.base == other.base
+            and self.offset == other.offset
+            and self.length == other.length
+        )
+
     def put(self, writer: MessageWriter) -> None:
         put_register(writer, 1, self.place)
         put32(writer, 2, self.base)
@@ -115,6 +128,7 @@ class PayloadWrite(Expression):
         if base < 0 or start + self.length > packet.end:
             run.stop()
             return
+        spend(_WRITE_COST)
         new = run.span(self.place, self.length)
         old = span_of(packet.storage)[start : start + self.length]
         first = packet.network_start - start
@@ -131,7 +145,7 @@ class PayloadWrite(Expression):
         if self.sum_flags & _PSEUDO_HEADER != 0:
             _replace_in_transport(run, old, new, start & 1 != base & 1)
         old.copy_from(new)
-        if self.base == _NETWORK:
+        if self.base == _NETWORK or (start < packet.transport_start and start + self.length > packet.network_start):
             take_addresses_from_header(packet)
             run.reroutes = True
 
@@ -328,6 +342,7 @@ class OptionWrite(Expression):
         if start + self.length > end:
             run.stop()
             return
+        spend(_WRITE_COST)
         old = span_of(packet.storage)[start : start + self.length]
         new = run.span(self.place, self.length)
         if self.kind == _LARGEST_SEGMENT and self.length == 2 and old.load_be16(0) <= new.load_be16(0):
@@ -363,6 +378,7 @@ def _find_option(packet: Packet, start: int, end: int, kind: int) -> int:
     """Where an option starts; -1 without one."""
     at = start
     storage = packet.storage
+    spend((end - start) * _OPTION_COST)
     while at < end and storage[at] != 0:
         if storage[at] == kind:
             return at

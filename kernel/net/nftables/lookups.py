@@ -6,7 +6,7 @@ Context: as in `expression.py`.
 from typing import TYPE_CHECKING, Final
 
 from kernel.lang import EBUSY, EINVAL, ENOENT, EOPNOTSUPP, Errno, final
-from kernel.lib.pace import spend
+from kernel.lib.pace import pace
 from kernel.mm.keeping import has_room_to_keep
 from kernel.net.netlink.messages import MessageWriter
 from kernel.net.nftables.attributes import LIST_ELEMENT, Attributes, put32, put64, put_text
@@ -46,6 +46,7 @@ _VERDICT_REGISTER: Final = -2
 _MILLISECOND_NS: Final = 1_000_000
 MOST_TIMEOUT_MS: Final = 1 << 42
 _ADD_COST: Final = 2000  # instructions
+_LOOK_COST: Final = 30
 _EXPRESSIONS_LIMIT: Final = 2  # NFT_SET_EXPR_MAX
 _EXPRESSION_NAME_LIMIT: Final = 31
 
@@ -68,6 +69,14 @@ class SetUser(Expression):
             raise Errno(EBUSY)
 
 
+def _search(run: Run, found: DataSet, key: int) -> Element | None:
+    """The element for a key in registers. What it takes is spent; if that is too much, the packet is dropped."""
+    if not run.affords(found.effort()):
+        return None
+    element = found.look_up(run.span(key, found.key_length), run.generation, run.now_ns)
+    return element if run.affords(0) else None
+
+
 @final
 class Lookup(SetUser):
     """Whether a set has a key; or what a map says of it."""
@@ -82,9 +91,9 @@ class Lookup(SetUser):
         return b"lookup"
 
     def evaluate(self, run: Run) -> None:
-        found = self.found
-        run.place.work += found.effort()
-        element = found.look_up(run.span(self.key, found.key_length), run.generation, run.now_ns)
+        element = _search(run, self.found, self.key)
+        if run.verdict != CONTINUE:
+            return
         if (element is None) != (self.flags & _INVERTED != 0):
             run.stop()
             return
@@ -117,6 +126,7 @@ class Lookup(SetUser):
         chains: list[Chain] = []
         if self.found.flags & SET_MAP != 0 and self.found.data_type == VERDICT_TYPE:
             for element in self.found.all_in(generation):
+                pace(_LOOK_COST)
                 decision = element.decision
                 chain = None if decision is None else decision.chain
                 if chain is not None:
@@ -176,12 +186,14 @@ class DynamicSet(SetUser):
 
     def evaluate(self, run: Run) -> None:
         found = self.found
+        if not run.affords(found.effort()):
+            return
         key = run.span(self.key, found.key_length)
         element = found.look_up_own(key, run.generation, run.now_ns)
         if self.operation == _OP_DELETE:
             if element is None or element.absent != 0 or found.absent != 0:
                 run.stop()
-            else:
+            elif run.affords(_ADD_COST):
                 found.remove(element)
                 found.count -= 1
                 element.absent = NOWHERE
@@ -191,7 +203,7 @@ class DynamicSet(SetUser):
         if element is None:
             element = self._add(run, key.to_bytes(), timeout_ms)
             if element is None:
-                if self.flags & _INVERTED == 0:
+                if self.flags & _INVERTED == 0 and run.verdict == CONTINUE:
                     run.stop()
                 return
         elif self.operation == _OP_UPDATE and element.timeout_ms != 0:
@@ -206,26 +218,39 @@ class DynamicSet(SetUser):
             run.stop()
 
     def _add(self, run: Run, key: bytes, timeout_ms: int) -> Element | None:
-        """A new element, which is there at once; None if there is no room."""
+        """A new element, which is there at once; None if there is no room. One whose time is up becomes new again: so
+        there are no more than keys, however often time is up before somebody collects them.
+        """
         found = self.found
-        spend(_ADD_COST)
-        if (found.size != 0 and found.count >= found.size) or not has_room_to_keep():
+        if not run.affords(_ADD_COST):
             return None
-        element = Element(key, 0)
+        element = found.by_key.get(key)
+        is_again = element is not None and element.absent == 0 and element.is_expired(run.now_ns)
+        if not is_again and ((found.size != 0 and found.count >= found.size) or not has_room_to_keep()):
+            return None
+        expressions = self._new_expressions()
+        if element is None or not is_again:
+            element = Element(key, 0)
         element.timeout_ms = timeout_ms
-        if timeout_ms != 0:
-            element.expires_ns = run.now_ns + timeout_ms * _MILLISECOND_NS
+        element.expires_ns = run.now_ns + timeout_ms * _MILLISECOND_NS if timeout_ms != 0 else 0
+        element.expressions = expressions
+        element.userdata = b""
         if self.data >= 0:
             element.data = run.span(self.data, found.data_length).to_bytes()
-        templates = self.templates if len(self.templates) > 0 else found.templates
-        if len(templates) > 0:
-            expressions: list[Stateful] = []
-            for template in templates:
-                expressions.append(template.copy())
-            element.expressions = expressions
-        found.add(element)
-        found.watch_time(element, run.now_ns)
+        if not is_again:
+            found.add(element)
+            found.watch_time(element, run.now_ns)
         return element
+
+    def _new_expressions(self) -> list[Stateful] | None:
+        """What the element counts with. Raises MemoryError."""
+        templates = self.templates if len(self.templates) > 0 else self.found.templates
+        if len(templates) == 0:
+            return None
+        expressions: list[Stateful] = []
+        for template in templates:
+            expressions.append(template.copy())
+        return expressions
 
     def put(self, writer: MessageWriter) -> None:
         put_register(writer, 4, self.key)
@@ -372,9 +397,9 @@ class ObjectMap(SetUser):
         return b"objref"
 
     def evaluate(self, run: Run) -> None:
-        found = self.found
-        run.place.work += found.effort()
-        element = found.look_up(run.span(self.key, found.key_length), run.generation, run.now_ns)
+        element = _search(run, self.found, self.key)
+        if run.verdict != CONTINUE:
+            return
         named = None if element is None else element.object
         if named is None:
             run.stop()

@@ -60,7 +60,7 @@ class Message:
         self.request: Request = request
         self.kind: int = request.kind & 0xFF
         self.family: int = request.raw[HEADER_SIZE]
-        self.attributes: Attributes = Attributes(request.raw, HEADER_SIZE + HEADER, len(request.raw))
+        self.attributes: Attributes = Attributes(request, HEADER_SIZE + HEADER, len(request.raw))
 
     def has(self, flags: int) -> bool:
         """Whether one of the NLM_F_* is set."""

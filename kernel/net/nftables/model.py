@@ -6,12 +6,14 @@ that a batch adds are absent in the present one, things that it deletes in the n
 
 Invariants: `uses` of a chain, a set or an object counts what refers to it in the next generation; what has users is
 not deleted. A chain's `active` rules are what packets see; they change at the end of a batch only.
-Context: batches hold the firewall's lock, and may sleep; packets take no lock, and nothing sleeps there.
+Context: batches and listings hold the firewall's lock, and may sleep; so nobody else changes names while one goes
+through them. Packets take no lock, and nothing sleeps there.
 """
 
 from typing import Final, Generic, TypeVar
 
 from kernel.lang import final
+from kernel.lib.pace import pace
 from kernel.net.link.hooks import FAMILY_IP4, FAMILY_IP6, Hook
 from kernel.net.link.network import Network, PartMaker, register_part
 from kernel.net.link.part import Part
@@ -28,6 +30,9 @@ DROP: Final = 0  # NF_DROP, NF_ACCEPT: verdicts and policies
 ACCEPT: Final = 1
 
 NAME_LIMIT: Final = 255  # bytes
+_LOOK_COST: Final = 30  # instructions
+_RENAME_COST: Final = 300
+
 NOWHERE: Final = 3  # absent from both generations
 
 TABLE_DORMANT: Final = 1
@@ -87,8 +92,9 @@ class Names(Generic[T]):
         return None
 
     def find_handle(self, handle: int, generation: int) -> T | None:
-        """The one with a number."""
+        """The one with a number. Sleeps."""
         for found in self.by_name.values():
+            pace(_LOOK_COST)
             for each in found:
                 if each.handle == handle and each.absent & generation == 0:
                     return each
@@ -114,14 +120,15 @@ class Names(Generic[T]):
             del self.by_name[item.name]
 
     def rename(self, item: T, name: bytes) -> None:
-        """Give one another name, which no other has in its generation; it keeps its place. Raises MemoryError, with
-        nothing done.
+        """Give one another name, which no other has in its generation; it keeps its place. Sleeps; raises MemoryError,
+        with nothing done.
         """
         by_name: dict[bytes, list[T]] = {}
         named: list[T] = [item]
         for other in self.by_name.get(name, []):
             named.append(other)
         for old, found in self.by_name.items():
+            pace(_RENAME_COST)
             if old == name:
                 continue  # those are deleted, and stay with the new one until then
             if old != item.name:
@@ -134,13 +141,30 @@ class Names(Generic[T]):
         item.name = name
 
     def all_in(self, generation: int) -> list[T]:
-        """Those of a generation. Raises MemoryError."""
+        """Those of a generation. Sleeps; raises MemoryError."""
         listed: list[T] = []
         for found in self.by_name.values():
+            pace(_LOOK_COST)
             for each in found:
                 if each.absent & generation == 0:
                     listed.append(each)
         return listed
+
+    def count_in(self, generation: int) -> int:
+        """How many are in a generation. Sleeps."""
+        count = 0
+        for found in self.by_name.values():
+            pace(_LOOK_COST)
+            for each in found:
+                if each.absent & generation == 0:
+                    count += 1
+        return count
+
+    def any_one(self) -> T | None:
+        """One of them, whatever its generation."""
+        for found in self.by_name.values():
+            return found[0]
+        return None
 
 
 @final
@@ -153,6 +177,30 @@ class Rule(Versioned):
         self.number: int = 0  # by which a batch refers to it (NFTA_RULE_ID)
         self.expressions: list[Expression] = []
         self.userdata: bytes = b""
+
+
+@final
+class RuleList:
+    """The rules that packets see of a chain. Nothing in it changes.
+
+    Rules that follow one another often begin alike: they look at the same protocol, for one. Where the first does not
+    hold because of an expression that the next one begins with too, that one cannot hold either.
+    """
+
+    def __init__(self, rules: list[Rule], alike: bytearray) -> None:
+        self.rules: list[Rule] = rules
+        self.alike: bytearray = alike  # for each: how many expressions it has at its start like the one before it
+
+
+def count_alike(rule: Rule, before: Rule | None) -> int:
+    """How many expressions a rule begins with like the one before it."""
+    if before is None:
+        return 0
+    most = min(len(rule.expressions), len(before.expressions))
+    count = 0
+    while count < most and rule.expressions[count].is_like(before.expressions[count]):
+        count += 1
+    return count
 
 
 class BasePart:
@@ -174,8 +222,9 @@ class Chain(Named):
         self.number: int = 0  # by which a batch refers to it (NFTA_CHAIN_ID)
         self.rules: list[Rule] = []  # of both generations
         self.by_handle: dict[int, Rule] = {}
-        self.active: list[Rule] = []
-        self.prepared: list[Rule] | None = None  # what is to be `active` when the batch ends …
+        self.active: RuleList = RuleList([], bytearray())
+        self.prepared: RuleList | None = None  # what is to be `active` when the batch ends …
+        self.prepared_for: int = 0  # … in this generation, a bit …
         self.kept: list[Rule] | None = None  # … and `rules`
         self.policy: int = ACCEPT
         self.next_policy: int = ACCEPT
@@ -188,6 +237,23 @@ class Chain(Named):
         self.bytes: int = 0
         self.checked_for: int = 0  # the number of the check that saw it last …
         self.checked_depth: int = 0  # … and how deep in jumps
+
+
+    def rules_in(self, generation: int) -> RuleList:
+        """What packets see in a generation."""
+        prepared = self.prepared
+        return self.active if prepared is None or self.prepared_for != generation else prepared
+
+    def settle_rules(self) -> None:
+        """The generation for which rules were prepared is the present one."""
+        prepared = self.prepared
+        if prepared is not None:
+            self.active = prepared
+            self.prepared = None
+        kept = self.kept
+        if kept is not None:
+            self.rules = kept
+            self.kept = None
 
 
 class NamedSet(Named):
@@ -235,12 +301,8 @@ class Table(Versioned):
         return self.last_handle
 
     def uses(self, generation: int) -> int:
-        """How many chains, sets and objects are in it."""
-        return (
-            len(self.chains.all_in(generation))
-            + len(self.sets.all_in(generation))
-            + (len(self.objects.all_in(generation)))
-        )
+        """How many chains, sets and objects are in it. Sleeps."""
+        return self.chains.count_in(generation) + self.sets.count_in(generation) + self.objects.count_in(generation)
 
 
 @final
@@ -255,6 +317,7 @@ class Firewall(Part):
         self.generation: int = 1  # the number that programs know
         self.lock: Mutex = Mutex()
         self.has_changed: bool = False  # some table was there at some time
+        self.answers: int = 0  # to refused packets, that wait for the network thread (`answers.py`)
 
     def next_cursor(self) -> int:
         """The generation that a batch makes."""

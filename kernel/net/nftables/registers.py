@@ -6,6 +6,7 @@ Context: as in `expression.py`.
 from typing import TYPE_CHECKING, Final
 
 from kernel.lang import EINVAL, EOPNOTSUPP, ERANGE, Errno, Span, final, span_of, u8
+from kernel.lib.pace import spend
 from kernel.net.netlink.messages import MessageWriter
 from kernel.net.nftables.attributes import Attributes, put32
 from kernel.net.nftables.expression import (
@@ -33,6 +34,8 @@ _LTE: Final = 3
 _GT: Final = 4
 _GTE: Final = 5
 
+_BYTE_COST: Final = 10  # instructions
+
 
 def _round(length: int) -> int:
     return (length + 3) & ~3
@@ -42,7 +45,9 @@ def _order(one: Span[u8], other: bytes) -> int:
     """Below 0, 0 or above 0 as `one` is below, equal to or above `other`, bytes of the same length."""
     for i in range(len(one)):
         if one[i] != other[i]:
+            spend(i * _BYTE_COST)
             return one[i] - other[i]
+    spend(len(one) * _BYTE_COST)
     return 0
 
 
@@ -143,6 +148,11 @@ class Comparison(Expression):
         if not holds:
             run.stop()
 
+    def is_like(self, other: Expression) -> bool:
+        if not isinstance(other, Comparison):
+            return False
+        return self.place == other.place and self.operation == other.operation and self.data == other.data
+
     def put(self, writer: MessageWriter) -> None:
         put_register(writer, 1, self.place)
         put32(writer, 2, self.operation)
@@ -234,6 +244,7 @@ class Bitwise(Expression):
         return b"bitwise"
 
     def evaluate(self, run: Run) -> None:
+        spend(self.length * _BYTE_COST)
         if self.operation == _MASK_XOR:
             source = run.span(self.source, self.length)
             target = run.span(self.destination, self.length)
@@ -317,6 +328,7 @@ class ByteOrder(Expression):
 
     def evaluate(self, run: Run) -> None:
         size = self.size
+        spend(self.length * _BYTE_COST)
         source = run.span(self.source, self.length).to_bytes()
         target = run.span(self.destination, self.length)
         for start in range(0, self.length - self.length % size, size):

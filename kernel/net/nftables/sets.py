@@ -6,10 +6,10 @@ concatenated fields with ranges, each element has a first and a last value of ev
 in turn.
 
 What packets see of intervals is a list of its own, `active`, sorted by key; a batch that changed the set prepares
-another one.
+another one, which they see from the moment on in which the batch takes effect.
 
-Invariants: an element is in `by_key` under its key; `count` is what is there in the next generation. Beginnings and
-ends alternate in `order`, in each generation.
+Invariants: an element is in `by_key` under its key, and in a plain set in `shares` by its place, too; `count` is what
+is there in the next generation. Beginnings and ends alternate in `order`, in each generation.
 Context: batches, and packets that add to the set (`dynset`); nothing sleeps but `prepare`,
 `check_overlap` and `all_in`.
 """
@@ -18,10 +18,10 @@ from collections import deque
 from typing import Final
 
 from kernel.lang import EEXIST, ENFILE, ENOENT, Errno, Span, final, u8
-from kernel.lib.pace import pace, spend
+from kernel.lib.pace import PACE, pace, spend
 from kernel.net.link.timers import NetworkTimer
 from kernel.net.netlink.messages import Request
-from kernel.net.nftables.expression import Stateful
+from kernel.net.nftables.expression import MOST_BEHIND, Stateful
 from kernel.net.nftables.model import NOWHERE, NamedSet, StatefulObject, Versioned
 from kernel.net.nftables.values import Decision
 
@@ -42,8 +42,14 @@ ELEMENT_CATCH_ALL: Final = 0x2
 
 VERDICT_TYPE: Final = 0xFFFF_FF00  # the type of data that is a verdict
 
-_TRY_COST: Final = 40  # instructions
-_SHARE: Final = 64  # elements between safe points
+_TRY_COST: Final = 60  # instructions
+_BYTE_COST: Final = 16  # of a byte of a field with a range
+_HASH_COST: Final = 400
+_HASH_BYTE_COST: Final = 10
+_SEARCH_COST: Final = 1200  # of a binary search
+_STEP_COST: Final = 15
+_SHARE: Final = 64  # elements
+_LIST_COST: Final = 30
 _NEVER: Final = 0
 _COLLECTED: Final = 2000  # elements that are looked at, at a time
 _COLLECT_NS: Final = 1_000_000_000
@@ -68,6 +74,7 @@ class Element(Versioned):
         self.expires_ns: int = _NEVER
         self.userdata: bytes = b""
         self.older: Element | None = None  # one with the same key, that is not there in the next generation
+        self.place: int = 0  # in a plain set: where it stands in the order of their coming
 
     def is_expired(self, now_ns: int) -> bool:
         """Whether its time is up."""
@@ -120,9 +127,11 @@ class Collector(NetworkTimer):
         found = False
         for _ in range(count):
             element = self.queue.popleft()
+            if element.absent == NOWHERE:
+                found = True
+                continue
             if not element.is_expired(now_ns) or element.absent != 0 or owner.absent != 0:
-                if element.absent != NOWHERE:
-                    self.queue.append(element)
+                self.queue.append(element)
                 continue
             found = True
             owner.remove(element)
@@ -142,6 +151,15 @@ class Collector(NetworkTimer):
         self.remove()
         self.owner = None
         self.queue.clear()
+
+
+@final
+class Share:
+    """Some elements of a plain set, in the order of their coming: what is listed without a safe point."""
+
+    def __init__(self) -> None:
+        self.members: list[Element | None] = []
+        self.count: int = 0  # of those that are still there
 
 
 @final
@@ -169,8 +187,11 @@ class DataSet(NamedSet):
         self.catch_all: Element | None = None
         self.order: list[Element] = []  # with intervals: by key; without: empty
         self.active: list[Element] = []
-        self.prepared: list[Element] | None = None
+        self.prepared: list[Element] | None = None  # what is to be `active` when the batch ends …
+        self.prepared_for: int = 0  # … in this generation, a bit
         self.count: int = 0
+        self.shares: dict[int, Share] = {}  # a plain set's, by place // _SHARE, but for the one for all other keys
+        self.next_place: int = 0
         self.collector: Collector | None = None  # once it has had an element with a time
 
     def is_map(self) -> bool:
@@ -194,32 +215,27 @@ class DataSet(NamedSet):
         elif len(self.fields) > 1:
             found = self._match(key, generation, now_ns)
         else:
-            found = self._cover(key.to_bytes(), now_ns)
+            found = _cover(self._seen_in(generation), key.to_bytes(), now_ns)
         if found is None:
             found = _present(self.catch_all, generation, now_ns)
         return found
 
     def effort(self) -> int:
-        """About how many instructions a look-up takes at most, where that is not next to nothing."""
-        return len(self.active) * _TRY_COST if self.has_ranges() else 0
+        """About how many instructions a look-up takes at most, but for ranges: these are spent as they are tried."""
+        if self.flags & SET_INTERVAL == 0:
+            return _HASH_COST + self.key_length * _HASH_BYTE_COST
+        return _SEARCH_COST
 
     def look_up_own(self, key: Span[u8], generation: int, now_ns: int) -> Element | None:
         """The same in a plain set, and not the one for all other keys."""
         return _present(self.by_key.get(key.to_bytes()), generation, now_ns)
 
-    def _cover(self, key: bytes, now_ns: int) -> Element | None:
-        """The interval that a key lies in."""
-        at = _after(self.active, key)
-        if at == 0:
-            return None
-        found = self.active[at - 1]
-        if found.flags & ELEMENT_END != 0 or found.is_expired(now_ns):
-            return None
-        return found
-
     def _match(self, key: Span[u8], generation: int, now_ns: int) -> Element | None:
-        """The element whose ranges a key lies in."""
-        for element in self.active:
+        """The element whose ranges a key lies in. None as well if it takes too long: the packet is to be dropped."""
+        for element in self._seen_in(generation):
+            spend(_TRY_COST)
+            if PACE.left < -MOST_BEHIND:
+                return None
             if _contains(self.fields, element, key) and not element.is_expired(now_ns):
                 return element
         return None
@@ -237,7 +253,7 @@ class DataSet(NamedSet):
         """The beginning of the interval that a key lies in; or, for the flag, the end of one that ends after it."""
         at = _after(self.active, key)
         if flags & ELEMENT_END == 0:
-            return self._cover(key, now_ns)
+            return _cover(self.active, key, now_ns)
         if at > 0 and self.active[at - 1].key == key and self.active[at - 1].flags & ELEMENT_END != 0:
             return self.active[at - 1]
         return self.active[at] if at < len(self.active) and self.active[at].flags & ELEMENT_END != 0 else None
@@ -270,14 +286,16 @@ class DataSet(NamedSet):
         if first is not None and first.flags & ELEMENT_END == 0:
             raise Errno(EEXIST)
         while at < len(self.order) and not self.order[at].is_in(generation):
+            pace(_STEP_COST)
             at += 1
         if at < len(self.order) and self.order[at].flags & ELEMENT_END != 0:
             raise Errno(EEXIST)  # it would end twice
 
     def _before(self, at: int, generation: int) -> Element | None:
-        """The last element in front of a place that is there in a generation."""
+        """The last element in front of a place that is there in a generation. Sleeps."""
         while at > 0:
             at -= 1
+            pace(_STEP_COST)
             if self.order[at].is_in(generation):
                 return self.order[at]
         return None
@@ -294,15 +312,43 @@ class DataSet(NamedSet):
         is_ordered = self.flags & SET_INTERVAL != 0
         if is_ordered:
             self.order.insert(_place_in(self.order, element), element)
+        else:
+            self._take_place(element)
         older = self.by_key.get(name)
         try:
             self.by_key[name] = element
         except MemoryError:
             if is_ordered:
                 self.order.remove(element)
+            else:
+                self._leave_place(element)
             raise
         element.older = older
         self.count += 1
+
+    def _take_place(self, element: Element) -> None:
+        """Raises MemoryError, with nothing done."""
+        place = self.next_place
+        share = self.shares.get(place // _SHARE)
+        if share is None:
+            share = Share()
+            self.shares[place // _SHARE] = share
+        share.members.append(element)
+        share.count += 1
+        element.place = place
+        self.next_place = place + 1
+
+    def _leave_place(self, element: Element) -> None:
+        number = element.place // _SHARE
+        share = self.shares.get(number)
+        if share is None:
+            return
+        share.members[element.place % _SHARE] = None
+        share.count -= 1
+        if share.count == 0:
+            self.shares.pop(number)
+            if number == self.next_place // _SHARE:
+                self.next_place = (number + 1) * _SHARE
 
     def watch_time(self, element: Element, now_ns: int) -> None:
         """An element that was put in may have a time. Raises MemoryError."""
@@ -332,7 +378,9 @@ class DataSet(NamedSet):
             self.by_key.pop(element.name, element)
         else:
             self.by_key[element.name] = rest
-        if self.flags & SET_INTERVAL != 0:
+        if self.flags & SET_INTERVAL == 0:
+            self._leave_place(element)
+        else:
             at = _place_in(self.order, element)
             while at > 0 and self.order[at - 1].key == element.key:
                 at -= 1
@@ -351,6 +399,18 @@ class DataSet(NamedSet):
                 prepared.append(element)
             pace(_TRY_COST)
         self.prepared = prepared
+        self.prepared_for = generation
+
+    def _seen_in(self, generation: int) -> list[Element]:
+        prepared = self.prepared
+        return self.active if prepared is None or self.prepared_for != generation else prepared
+
+    def settle_order(self) -> None:
+        """The generation for which it was prepared is the present one."""
+        prepared = self.prepared
+        if prepared is not None:
+            self.active = prepared
+            self.prepared = None
 
     def all_in(self, generation: int) -> list[Element]:
         """All elements of a generation; intervals from the greatest key down, as Linux shows them. Sleeps; raises
@@ -363,13 +423,14 @@ class DataSet(NamedSet):
                     listed.append(element)
                 pace(_TRY_COST)
         else:
-            for newest in list(self.by_key.values()):
-                pace(_TRY_COST)
-                each: Element | None = newest
-                while each is not None:
-                    if each.is_in(generation):
+            for number in list(self.shares.keys()):
+                share = self.shares.get(number)  # packets add elements meanwhile, and take them out
+                if share is None:
+                    continue
+                for each in share.members:
+                    if each is not None and each.is_in(generation):
                         listed.append(each)
-                    each = each.older
+                pace(_SHARE * _LIST_COST)
         last = self.catch_all
         while last is not None:
             if last.is_in(generation):
@@ -440,10 +501,22 @@ def _after(order: list[Element], key: bytes) -> int:
     return low
 
 
+def _cover(active: list[Element], key: bytes, now_ns: int) -> Element | None:
+    """The interval that a key lies in."""
+    at = _after(active, key)
+    if at == 0:
+        return None
+    found = active[at - 1]
+    if found.flags & ELEMENT_END != 0 or found.is_expired(now_ns):
+        return None
+    return found
+
+
 def _contains(fields: list[int], element: Element, key: Span[u8]) -> bool:
     """Whether each field of a key lies in the element's range."""
     at = 0
     for length in fields:
+        spend(length * _BYTE_COST)
         if not _is_at_least(key, element.key, at, length):
             return False
         last = element.last if len(element.last) > 0 else element.key

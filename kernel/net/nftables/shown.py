@@ -1,13 +1,13 @@
 """Messages about tables, chains, rules, sets, elements and objects: what programs are shown of them, when they ask and
 when something changes.
 
-Context: batches and dumps, which hold the firewall's lock; nothing sleeps.
+Context: batches and dumps, which hold the firewall's lock, and sleep.
 Source: linux/netfilter/nf_tables.h.
 """
 
 from typing import Final
 
-from kernel.lib.pace import spend
+from kernel.lib.pace import pace
 from kernel.net.netlink.messages import MessageWriter
 from kernel.net.nftables.attributes import LIST_ELEMENT, put32, put64, put_text
 from kernel.net.nftables.lookups import put_expression, put_expressions
@@ -104,9 +104,10 @@ def put_table(writer: MessageWriter, kind: int, table: Table, firewall: Firewall
 
 
 def count_uses(chain: Chain, generation: int) -> int:
-    """Its rules, and what jumps there."""
+    """Its rules, and what jumps there. Sleeps."""
     count = chain.uses
     for rule in chain.rules:
+        pace(_FIND_COST)
         if rule.is_in(generation):
             count += 1
     return count
@@ -165,10 +166,10 @@ def put_rule(
 
 
 def position_of(chain: Chain, rule: Rule, generation: int) -> int:
-    """The handle of the rule in front of one; 0 if it is the first."""
+    """The handle of the rule in front of one; 0 if it is the first. Sleeps."""
     last = 0
-    spend(len(chain.rules) * _FIND_COST)
     for each in chain.rules:
+        pace(_FIND_COST)
         if each is rule:
             return last
         if each.is_in(generation):

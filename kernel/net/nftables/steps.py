@@ -1,9 +1,12 @@
 """The changes that a batch is made of. Each is made in the next generation, and then entered here.
 
-Context: batches, which hold the firewall's lock; nothing sleeps.
+Context: batches, which hold the firewall's lock, and sleep between two of them.
 """
 
+from typing import Final
+
 from kernel.lang import final
+from kernel.lib.pace import pace
 from kernel.net.netlink.messages import MessageWriter, Request
 from kernel.net.nftables.base_chains import unregister_chain
 from kernel.net.nftables.batch import Batch, Step
@@ -43,6 +46,9 @@ from kernel.net.nftables.shown import (
     put_set,
     put_table,
 )
+
+_UNREGISTER_COST: Final = 12_000  # instructions: the lists of two places are searched
+_LOOK_COST: Final = 30
 
 
 @final
@@ -85,10 +91,13 @@ class TableFlags(Step):
             self._put_to_sleep()
 
     def _put_to_sleep(self) -> None:
-        """Needs no memory."""
+        """Needs no memory. Sleeps."""
         for found in self.table.chains.by_name.values():
             for chain in found:
-                unregister_chain(self.batch.network, chain)
+                if chain.hook is not None:
+                    unregister_chain(self.batch.network, chain)
+                    pace(_UNREGISTER_COST)
+            pace(_LOOK_COST)
 
     def report(self, writer: MessageWriter, firewall: Firewall) -> None:
         put_table(writer, NEW_TABLE, self.table, firewall)

@@ -6,6 +6,7 @@ Context: as in `expression.py`.
 from typing import TYPE_CHECKING, Final
 
 from kernel.lang import EINVAL, EOPNOTSUPP, Errno, final
+from kernel.lib.pace import spend
 from kernel.net.internet.addresses import ANY4, LIMITED_BROADCAST, is_multicast
 from kernel.net.internet.routes import UNICAST, find_route
 from kernel.net.link.device import NetworkDevice
@@ -32,6 +33,7 @@ _KIND_UNICAST: Final = 1
 _KIND_BROADCAST: Final = 3
 _KIND_MULTICAST: Final = 5
 _NAME: Final = 16  # bytes
+_ROUTE_COST: Final = 1500  # instructions, beside what tables take
 _ARRIVING: Final = 1 << PREROUTING | 1 << INPUT | 1 << FORWARD
 _LEAVING: Final = 1 << OUTPUT | 1 << POSTROUTING | 1 << FORWARD
 
@@ -59,6 +61,7 @@ class RouteLookup(Expression):
         if self.result == _RESULT_KIND:
             run.set_word(self.place, _kind_of(run, address, device))
             return
+        spend(_ROUTE_COST)
         found = run.place.input if _is_exempt(run) else _way_to(run, address, device)
         if self.flags & _PRESENT != 0:
             run.set_byte(self.place, 0 if found is None else 1)

@@ -267,6 +267,34 @@ static int new_macvlan(const char *name, const char *lower, unsigned mode)
 	return ask();
 }
 
+/* One that is to be up at once, and has the address of what it stands on. */
+static int new_twin(const char *name, const char *lower)
+{
+	struct ifreq request = {0};
+	strcpy(request.ifr_name, lower);
+	int fd = (int)MUST(socket(AF_INET, SOCK_DGRAM, 0));
+	MUST(ioctl(fd, SIOCGIFHWADDR, &request));
+	close(fd);
+	link_header(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, 0, IFF_UP, IFF_UP);
+	add_text(IFLA_IFNAME, name);
+	add_word(IFLA_LINK, if_nametoindex(lower));
+	add(IFLA_ADDRESS, request.ifr_hwaddr.sa_data, 6);
+	struct rtattr *nest = add(IFLA_LINKINFO, NULL, 0);
+	add_text(IFLA_INFO_KIND, "macvlan");
+	end_nest(nest);
+	return ask();
+}
+
+static int ask_for_mtu(const char *name, int mtu)
+{
+	struct ifreq request = {.ifr_mtu = mtu};
+	strcpy(request.ifr_name, name);
+	int fd = (int)MUST(socket(AF_INET, SOCK_DGRAM, 0)), result = ioctl(fd, SIOCSIFMTU, &request), error = errno;
+	close(fd);
+	errno = error;
+	return result;
+}
+
 static void without_ipv6(void)
 {
 	int fd = open("/proc/sys/net/ipv6/conf/all/disable_ipv6", O_WRONLY);
@@ -509,6 +537,10 @@ int main(void)
 	show_link("m0", 1);
 	show_link("m1", 0);
 	SHOW(set_word("m0", IFLA_MTU, 1501));
+	SHOW(ask_for_mtu("m0", 1501));
+	SHOW(ask_for_mtu("m0", 1500));
+	SHOW(new_twin("m3", "br0"));
+	SHOW((int)if_nametoindex("m3"));
 	SHOW(move("m0", IFLA_NET_NS_FD, left));
 	MUST(set_port("pr", IFLA_BRPORT_ISOLATED, (unsigned char[]){0}, 1));
 	MUST(setns(left, CLONE_NEWNET));

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from arch.x86_64.simulation import processor
+from kernel.lib.pace import PACE, PACE_BUDGET
 from kernel.net.control.start import start_network
 from kernel.net.internet import path_mtu
 from kernel.net.internet.addresses import addresses_of
@@ -43,10 +44,18 @@ def pass_time(seconds: float) -> None:
             break
         processor.tsc += max(0, due - now) + 1000
         timers.TIMERS.run_due(monotonic_ns())
-        ethernet.drain()
+        turn()
     processor.tsc = max(processor.tsc, end)
     timers.TIMERS.run_due(monotonic_ns())
+    turn()
+
+
+def turn() -> int:
+    """What the network thread does after a safe point: deliver. Returns how many instructions it spends by its account.
+    """
+    PACE.left = PACE_BUDGET
     ethernet.drain()
+    return PACE_BUDGET - PACE.left
 
 
 def reset() -> None:
@@ -87,6 +96,7 @@ def loopback() -> Iterator[NetworkDevice]:
     """Only lo, and it is up."""
     processor.tsc = 1
     clock.start(1_000_000_000, 10**18)
+    PACE.left = PACE_BUDGET
     reset()
     bring_up(LOOPBACK)
     yield LOOPBACK

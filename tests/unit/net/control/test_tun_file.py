@@ -8,6 +8,7 @@ import struct
 import pytest
 
 from kernel.net.link.network import FIRST_NETWORK
+from kernel.net.netlink import new_link
 from tests.unit.booted import booted
 from tests.unit.net.link.test_tun import echo_request
 from tests.unit.syscalls.test_files import read_all
@@ -37,7 +38,7 @@ IFLA_LINK, IFLA_MASTER, IFLA_PROTINFO = 5, 10, 12
 RTM_NEWADDR, RTM_SETLINK, RTM_NEWNEIGH, RTM_DELNEIGH = 20, 19, 28, 29
 CLONE_NEWNET = 0x4000_0000
 AF_BRIDGE = 7
-EOPNOTSUPP, ELOOP, EBUSY, EINVAL, ENOENT, EEXIST = 95, 40, 16, 22, 2, 17
+EOPNOTSUPP, ELOOP, EBUSY, EINVAL, ENOENT, EEXIST, EADDRINUSE, EINTR = 95, 40, 16, 22, 2, 17, 98, 4
 
 
 def set_interface(program: Program, file: int, name: bytes, flags: int) -> bytes:
@@ -229,3 +230,32 @@ def test_what_programs_see_of_it_in_files(machine: Machine) -> None:
     assert read_all(host, "/sys/class/net/tap0/owner") == b"-1\n"
     assert read_all(host, "/sys/class/misc/tun/dev") == b"10:200\n"
     assert read_all(host, f"/proc/self/fdinfo/{file}").endswith(b"iff:\ttap0\n")
+
+
+@booted
+def test_an_interface_that_cannot_go_up_is_not_left_behind(machine: Machine) -> None:
+    host = machine.host
+    mount_proc(host)
+    assert make(host, b"low", b"dummy") == 0 and up(host, b"low") == 0
+    kind = attribute(IFLA_LINKINFO, attribute(1, b"macvlan\0"))
+    same = attribute(IFLA_IFNAME, b"mac0\0") + attribute(1, FIRST_NETWORK.by_name[b"low"].address)
+    same += attribute(IFLA_LINK, struct.pack("<I", index_of(b"low"))) + kind
+    assert ask(host, link(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, same, up=1)) == EADDRINUSE
+    assert b"mac0" not in FIRST_NETWORK.by_name and FIRST_NETWORK.by_name[b"low"].handler is None
+    assert delete(host, b"low") == 0
+
+
+@booted
+def test_a_killed_program_ends_no_large_bridge(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    host = machine.host
+    mount_proc(host)
+    assert make(host, b"br0", b"bridge") == 0
+    for number in range(5):
+        assert make(host, b"sink%d" % number, b"dummy") == 0
+        assert master(host, b"sink%d" % number, index_of(b"br0")) == 0
+    with monkeypatch.context() as patch:
+        patch.setattr(new_link, "is_dying", lambda: True)
+        assert delete(host, b"br0") == EINTR
+    assert len(FIRST_NETWORK.by_name[b"br0"].below()) == 4
+    for name in (b"br0", *(b"sink%d" % number for number in range(5))):
+        assert delete(host, name) == 0

@@ -9,7 +9,9 @@ import pytest
 
 from kernel.lang import EBUSY, EINVAL, ELOOP, ENOSPC, Errno, span_of
 from kernel.lib.namespace import FIRST_USER
-from kernel.lib.pace import PACE
+from kernel.lib.pace import PACE, PACE_BUDGET
+from kernel.net.control.interface_ioctl import set_mtu
+from kernel.net.link import bridge as bridges_module
 from kernel.net.link import bridge_table, ethernet, macvlan, veth
 from kernel.net.link.bridge import (
     FLOOD,
@@ -40,7 +42,7 @@ from kernel.net.link.tun import note_offload
 from kernel.net.link.veth import VethDevice
 from kernel.net.netlink.new_link import take_away, take_off
 from kernel.time import monotonic_ns
-from tests.unit.net.conftest import Wire, give_address, pass_time
+from tests.unit.net.conftest import Wire, give_address, pass_time, turn
 
 ALL = b"\xff" * 6
 A, B, C = (b"\x02\0\0\0\0" + bytes([number]) for number in (0xA, 0xB, 0xC))
@@ -165,7 +167,7 @@ def test_what_this_host_sends_goes_the_same_ways(bridge: BridgeDevice) -> None:
         packet = Packet(64)
         packet.put(64).copy_from(span_of(frame(destination, bridge.address, bytes(50))))
         ethernet.send_frame(packet, bridge)
-        ethernet.drain()
+        turn()
         assert came(bridge) == expected
 
 
@@ -176,7 +178,7 @@ def test_checksums_are_left_to_the_last_device(bridge: BridgeDevice) -> None:
     packet.checksum_start = packet.start + 34
     packet.checksum_offset = 6
     ethernet.send_frame(packet, bridge)
-    ethernet.drain()
+    turn()
     assert [each.take()[-1][40:42] for each in wires(bridge)] == [b"\xff\xff"] * 3
 
 
@@ -192,7 +194,7 @@ def test_what_is_said_of_a_large_segment_is_not_believed(bridge: BridgeDevice, s
     note_offload(packet, span_of(struct.pack("<BBHHHH", 1, 1, 0, 1400, *sum_at)), is_tap=True)
     two.offload = OFFLOAD_CHECKSUM | OFFLOAD_TCP4
     ethernet.receive(packet)
-    ethernet.drain()
+    turn()
     sent = two.take()
     assert [len(each) for each in sent] == ([len(data)] if sum_at == (34, 16) else [1454, 1454, 214])
 
@@ -229,9 +231,9 @@ def test_entries_age(bridge: BridgeDevice) -> None:
 
 def test_inventing_addresses_fills_no_more_than_a_table(bridge: BridgeDevice) -> None:
     one = wires(bridge)[0]
-    for number in range(bridge_table._MOST_LEARNED + 100):
+    for number in range(bridge_table._MOST_OF_PORT + 100):
         one.inject(frame(B, b"\x02\1" + struct.pack(">I", number)))
-    assert bridge.table.learned == bridge_table._MOST_LEARNED
+    assert bridge.table.learned == bridge_table._MOST_OF_PORT
     came(bridge)
     pass_time(400)
     assert bridge.table.learned == 0
@@ -415,16 +417,170 @@ def test_bridges_in_a_ring_leave_others_their_turns(loopback: NetworkDevice) -> 
     packet.put(64).copy_from(span_of(frame(ALL, A, bytes(50))))
     ethernet.send_frame(packet, bridges[0])
     for _ in range(50):
-        left = PACE.left
-        ethernet.drain()
-        assert left - PACE.left < TURN
+        assert turn() < TURN
     assert 0 < BACKLOG.frame_count <= 4000
     for made in bridges:
         bring_down(made)
         while take_off(made):
             pass
     for _ in range(200):
-        ethernet.drain()
+        turn()
     assert BACKLOG.frame_count == 0
     for made in bridges:
         take_away(made)
+
+
+def test_a_port_that_invents_addresses_gives_up_its_own(bridge: BridgeDevice) -> None:
+    one, two, _ = wires(bridge)
+    two.inject(frame(A, B))
+    for number in range(1500):
+        one.inject(frame(B, b"\x02\0\0\7" + struct.pack(">H", number)))
+        one.take()
+        two.take()
+    table = bridge.table
+    assert table.learned == 1025 and table.find(B) is not None
+    assert [table.find(b"\x02\0\0\7" + struct.pack(">H", number)) is not None for number in (0, 475, 476, 1499)] == [
+        False, False, True, True,
+    ]  # fmt: skip
+    two.inject(frame(A, b"\x02\0\0\7" + struct.pack(">H", 1499)))  # it has moved
+    assert len(table.of_ports[one.number]) == 1023 and len(table.of_ports[two.number]) == 2
+    one.inject(frame(A, B))
+    assert len(table.of_ports[one.number]) == 1024 and table.learned == 1025
+    port = port_of(one)
+    assert port is not None
+    remove_port(port)
+    pass_time(1)
+    assert one.number not in table.of_ports and table.learned == 1
+    pass_time(400)
+    assert table.of_ports == {} and table.learned == 0
+
+
+def test_a_full_table_learns_for_a_port_what_another_frame_of_it_gives_up(
+    bridge: BridgeDevice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bridge_table, "_MOST_LEARNED", 10)
+    one, two, three = wires(bridge)
+    three.inject(frame(A, C))
+    for number in range(20):
+        one.inject(frame(B, b"\x02\0\0\7\0" + bytes([number])))
+    two.inject(frame(A, B))
+    assert bridge.table.learned == 10
+    assert bridge.table.find(C) is not None and bridge.table.find(B) is None
+    assert bridge.table.find(b"\x02\0\0\7\0\x13") is not None
+    bridge.table.most_learned = 10
+    one.inject(frame(B, b"\x02\0\0\7\0\x20"))
+    assert bridge.table.find(b"\x02\0\0\7\0\x20") is None, "where a program has set a limit, as on Linux"
+
+
+def test_a_bridge_with_many_ports_goes_down_in_turns(bridge: BridgeDevice) -> None:
+    for number in range(300):
+        sink = DummyDevice(FIRST_NETWORK, b"sink%d", b"\x02\0\0\0" + struct.pack(">H", 1000 + number))
+        register_device(sink)
+        bring_up(sink)
+        add_port(bridge, sink)
+    settle()
+    for change in (bring_down, bring_up):
+        PACE.left = PACE_BUDGET
+        change(bridge)
+        assert PACE_BUDGET - PACE.left < TURN
+        live = [port.was_live for port in bridge.ports]
+        assert 0 < sum(live) < len(live)
+        settle()
+        assert {port.was_live for port in bridge.ports} == {change is bring_up}
+
+
+def test_floods_of_all_bridges_wait_in_one_room(bridge: BridgeDevice, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bridges_module, "_MOST_SIZE", 20_000)
+    monkeypatch.setattr(bridges_module, "_FLOOD_SHARE", 0)
+    other = BridgeDevice(FIRST_NETWORK, b"br%d", b"\x02\0\0\0\0\2")
+    register_device(other)
+    for number in (4, 5, 6):
+        add_port(other, wire(number))
+    bring_up(other)
+    settle()
+    for _ in range(20):
+        for made in (bridge, other):
+            wires(made)[0].inject(frame(ALL, A, bytes(1000)))
+    assert 0 < bridge.flooding.count + other.flooding.count < 20
+    settle()
+    assert bridge.flooding.of_all.size == 0 and bridge.flooding.of_all is other.flooding.of_all
+    wires(bridge)[0].inject(frame(ALL, A, bytes(1000)))
+    assert bridge.flooding.count == 1
+    bring_down(other)
+    bring_down(bridge)
+    assert bridge.flooding.of_all.size == 0
+    while take_off(other):
+        pass
+    take_away(other)
+
+
+def test_a_bridge_for_which_there_is_no_memory_leaves_no_circle(
+    loopback: NetworkDevice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[bridge_table.ForwardingTable] = []
+
+    def table(in_first: bool) -> bridge_table.ForwardingTable:
+        made.append(bridge_table.ForwardingTable(in_first))
+        return made[0]
+
+    def fail() -> None:
+        raise MemoryError
+
+    for part in ("Change", "Round"):
+        made.clear()
+        with monkeypatch.context() as patch:
+            patch.setattr(bridges_module, "ForwardingTable", table)
+            patch.setattr(bridges_module, part, fail)
+            with pytest.raises(MemoryError):
+                BridgeDevice(FIRST_NETWORK, b"br%d", b"\x02\0\0\0\0\1")
+        assert made[0].bridge is None
+
+
+def test_marks_stay_in_their_network(bridge: BridgeDevice) -> None:
+    """Also in the copies of frames for groups."""
+    other = new_network(FIRST_USER)
+    uppers = []
+    for number, network in enumerate((FIRST_NETWORK, FIRST_NETWORK, other)):
+        upper = MacvlanDevice(network, b"mac%d", b"\x02\0\0\0\3" + bytes([number]), bridge, macvlan.BRIDGE)
+        macvlan.put_on(upper)
+        register_device(upper)
+        bring_up(upper)
+        uppers.append(upper)
+    pass_time(10)
+
+    def marks(send: bytes, by: NetworkDevice) -> list[tuple[NetworkDevice | None, int]]:
+        packet = Packet(64)
+        packet.put(64).copy_from(span_of(frame(send, uppers[0].address, bytes(50))))
+        packet.mark = 7
+        packet.device = by
+        if by is bridge:
+            handler = bridge.handler
+            assert handler is not None
+            handler.handle(packet)
+        else:
+            uppers[0].relay(packet)
+        found = []
+        while (waiting := BACKLOG.take_frame()) is not None:
+            found.append((waiting.device, waiting.mark))
+        return found
+
+    assert dict(marks(ALL, uppers[0]))[uppers[1]] == 7 and dict(marks(ALL, uppers[0]))[uppers[2]] == 0
+    assert marks(uppers[1].address, uppers[0]) == [(uppers[1], 7)]
+    assert marks(uppers[2].address, uppers[0]) == [(uppers[2], 0)]
+    for upper in uppers:
+        macvlan.change_mode(upper, macvlan.VEPA)
+    assert marks(ALL, bridge) == [(uppers[1], 7), (uppers[2], 0)]
+    for upper in uppers:
+        remove_device(upper)
+
+
+def test_no_mtu_is_larger_than_that_below(loopback: NetworkDevice) -> None:
+    lone = wire(9)
+    upper = MacvlanDevice(FIRST_NETWORK, b"mac0", C, lone, macvlan.PRIVATE)
+    macvlan.put_on(upper)
+    register_device(upper)
+    with pytest.raises(Errno) as error:
+        set_mtu(upper, lone.mtu + 1)
+    assert error.value.code == EINVAL and upper.mtu == lone.mtu
+    set_mtu(upper, lone.mtu - 1)
+    remove_device(upper)

@@ -277,3 +277,16 @@ def test_a_long_text_comes_in_pieces_while_connections_end(gate: Gate) -> None:
         rest += piece
     assert [int(line.split(b"sport=")[1].split()[0]) for line in rest.splitlines()] == list(range(1040, 1100))
     assert len(gate.table.cursors) == 1
+
+
+def test_counters_that_are_asked_for_begin_anew(gate: Gate) -> None:
+    """Of one connection, as of all."""
+    name = tuple_of(A, B, 17, 7, 9)
+    SETTINGS.acct.set(FIRST_NETWORK, 1)
+    try:
+        for flags in (0, NLM_F_DUMP):
+            gate.through(udp(A, 7, B, 9))
+            told = [number(attributes(ask(GET_AND_CLEAR, flags, b"" if flags else name)[0][3][9])[1]) for _ in range(2)]
+            assert told == [1, 0]
+    finally:
+        SETTINGS.acct.set(FIRST_NETWORK, 0)

@@ -6,8 +6,9 @@ import struct
 from typing import NamedTuple
 
 from kernel.lib.credentials import Credentials
+from kernel.lib.pace import PACE, PACE_BUDGET
 from kernel.net.link.hooks import FAMILY_IP4, FAMILY_IP6, Place, Verdict, hooks_of
-from kernel.net.link.network import FIRST_NETWORK
+from kernel.net.link.network import FIRST_NETWORK, Network
 from kernel.net.netlink.filter_socket import FilterSocket
 from kernel.net.sockets.socket import SOCK_RAW
 from tests.unit.net.filter.gate import packet_of
@@ -95,8 +96,8 @@ def to_port(port: int, protocol: int = 6) -> bytes:
 
 
 class Nft:
-    def __init__(self) -> None:
-        self.socket = FilterSocket(SOCK_RAW, Credentials(), FIRST_NETWORK)
+    def __init__(self, network: Network = FIRST_NETWORK) -> None:
+        self.socket = FilterSocket(SOCK_RAW, Credentials(), network)
         self.socket.extends_acknowledgements = True
         self.sequence = 0
 
@@ -180,8 +181,11 @@ class Nft:
 
     # ---- Packets ----------------------------------------------------------------------------------------------------
 
-    def verdict(self, data: bytes, point: int = INPUT) -> Verdict:
-        """What the hooks of a point say of a packet."""
+    def verdict(self, data: bytes, point: int = INPUT, left: int | None = PACE_BUDGET) -> Verdict:
+        """What the hooks of a point say of a packet, where so much is left before the next safe point (None: as much as
+        there is).
+        """
+        PACE.left = PACE.left if left is None else left
         family = FAMILY_IP4 if data[0] >> 4 == 4 else FAMILY_IP6
         hooks = hooks_of(FIRST_NETWORK, family)
         if hooks is None:
