@@ -16,7 +16,7 @@ _BYTE_COST: Final = 35
 
 
 def hash_cost(size: int) -> int:
-    """Instructions that the hash of a key of so many bytes takes, about."""
+    """Instructions that the hash of a key of that many bytes takes, about."""
     return _COST + size * _BYTE_COST
 
 

@@ -71,7 +71,7 @@ def _bring_below(task: Task, control: MemoryControl) -> None:
 
 def bring_below(task: Task | None, control: MemoryControl, spared: int = LAST_MAPPED) -> None:
     """Let one control come below its limit: it gives back what it can do without, or processes are killed until it
-    is. `task`: the running thread, which does not wait if it is to die itself. `spared`: so many of the pages that
+    is. `task`: the running thread, which does not wait if it is to die itself. `spared`: how many of the pages that
     programs map stay.
     """
     rounds = 0
