@@ -76,6 +76,7 @@ from kernel.mm.keeping import has_room_to_keep
 
 MOST_STEPS: Final = 1_000_000
 _STEP_COST: Final = 300  # instructions of the processor
+_UPDATE_HASHES: Final = 3  # of a key: whether it needs room, where it is, where it goes
 _STEPS_TO_KILL: Final = 4096  # so many are run before a kill is looked for
 
 # Regions: the upper halves of pointers.
@@ -137,7 +138,7 @@ class Machine:
         self.place: int = 0  # where `_region` found an access
         self.at: int = 0  # the next instruction
         self.steps: int = 0
-        self.copied: int = 0  # bytes, by helpers
+        self.helped: int = 0  # what helpers took, in instructions of the processor: for bytes copied, and for hashes
         self.packet: bytearray | None = None
         self.packet_start: int = 0
         self.packet_end: int = 0
@@ -171,7 +172,7 @@ class Machine:
 
     def cost(self) -> int:
         """What the run has cost, in instructions of the processor, about."""
-        return self.steps * _STEP_COST + self.copied
+        return self.steps * _STEP_COST + self.helped
 
     def _begin(self) -> None:
         self.registers[1] = _CONTEXT << 32
@@ -370,7 +371,7 @@ class Machine:
             self.is_broken = True
             return None
         spend(size)
-        self.copied += size
+        self.helped += size
         return bytes(storage[self.place : self.place + size])
 
     def _load(self, at: int, operation: int) -> None:
@@ -450,6 +451,7 @@ class Machine:
         key = self._bytes(self.registers[2], map_.key_size)
         if key is None:
             return 0
+        self.helped += map_.hash_cost * (_UPDATE_HASHES if helper == UPDATE else 1)
         if helper == LOOKUP:
             slot = map_.find(key)
             return 0 if slot < 0 else (_VALUES + index) << 32 | slot * map_.stride()
@@ -483,7 +485,7 @@ class Machine:
             self.is_broken = True
             return 0
         spend(size)
-        self.copied += size
+        self.helped += size
         target = span_of(storage)[self.place : self.place + size]
         length = self.packet_end - self.packet_start
         start = offset & WORD_MASK
@@ -504,6 +506,7 @@ class Machine:
             self.is_broken = True
             return
         spend(size)
+        self.helped += size
         name = self.world.command()
         span_of(storage)[self.place : self.place + size].fill(0)
         for index in range(min(size, _COMMAND_SIZE) - 1):

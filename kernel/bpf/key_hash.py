@@ -15,6 +15,11 @@ _COST: Final = 400  # instructions, about
 _BYTE_COST: Final = 35
 
 
+def hash_cost(size: int) -> int:
+    """Instructions that the hash of a key of that many bytes takes, about."""
+    return _COST + size * _BYTE_COST
+
+
 @final
 class KeyHash:
     """The hash of one map, with a secret of its own."""
@@ -25,7 +30,7 @@ class KeyHash:
     def of(self, key: bytes) -> int:
         """32 bits. There is no safe point in here."""
         size = len(key)
-        spend(_COST + size * _BYTE_COST)
+        spend(hash_cost(size))
         hasher = self._hash
         hasher.start()
         words = span_of(key)

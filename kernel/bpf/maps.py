@@ -15,7 +15,7 @@ Source: bpf(2).
 
 from typing import Final
 
-from kernel.bpf.key_hash import KeyHash
+from kernel.bpf.key_hash import KeyHash, hash_cost
 from kernel.lang import E2BIG, EEXIST, EINVAL, ENOENT, EPERM, Errno, Span, final, span_of, u8
 from kernel.lib.pace import pace, pace_bytes, spend
 
@@ -60,6 +60,7 @@ class Map:
         self.identifier: int = 0
         self.is_frozen: bool = False
         self.users: int = 0  # descriptors and programs
+        self.hash_cost: int = 0  # instructions for each hash of a key, about
         self._pieces: list[bytearray] = []
         self._stride: int = (value_size + 7) & ~7
         self._per_piece: int = max(_PIECE // self._stride, 1)
@@ -173,6 +174,7 @@ class HashMap(Map):
     def __init__(self, kind: int, key_size: int, value_size: int, most: int, flags: int) -> None:
         super().__init__(kind, key_size, value_size, most, flags)
         self._hash: KeyHash = KeyHash()
+        self.hash_cost = hash_cost(key_size)
         first: dict[int, int] = {}
         chunks: list[_Chunk] = []
         self._first: dict[int, int] = first  # by hash

@@ -3,6 +3,7 @@
 They are found among all cached pages, the oldest first, by whom their frames are charged to. Pages of others keep their
 place among themselves. What nobody maps goes first. The last pages that programs map stay: a program that is left
 nothing but a few pages of its own text reads these again and again and gets no further, so its group is out of memory.
+They go as well where somebody lowers the limit or asks for memory: what the group needs of them it then reads again.
 
 Context: `drop_some` is called from any allocation and never sleeps; the others do.
 """
@@ -31,57 +32,48 @@ _DROP_COST: Final = 600
 _WRITTEN_AT_ONCE: Final = 256
 _PATIENCE_NS: Final = 100_000_000
 _ROUNDS: Final = 32
-_LAST_MAPPED: Final = 16  # pages of files that programs map: no group goes on with fewer
-_MANY_MAPPED: Final = 128
+LAST_MAPPED: Final = 16  # pages of files that programs map: no group goes on with fewer
+_MANY_MAPPED: Final = 128  # … that a look leaves for now, before it takes some
 _MARGIN: Final = 64  # pages below the limit at which whoever fills the cache begins to make room
 
 
-class Mapped(Enum):
-    """What becomes of clean pages that programs map."""
+class Outcome(Enum):
+    """What became of a page that was looked at."""
 
-    LEFT = 0
-    TAKEN = 1
+    DROPPED = 0
+    MAPPED = 1  # it is clean, and stays because programs map it
+    DIRTY = 2
+    IN_USE = 3
 
 
-def _is_of(control: MemoryControl, page: CachedPage) -> bool:
-    number = charged_for(page.frame)
+def _is_of(control: MemoryControl, number: int) -> bool:
+    """Whether frames that carry a number count for a control."""
     return number != 0 and control.contains(MEMORY_CONTROLS.living(number))
 
 
-def _drop_if_clean(control: MemoryControl, page: CachedPage, mapped: Mapped) -> bool:
+def _drop_if_unused(page: CachedPage) -> Outcome:
     """Drop a page if nobody needs it now."""
     cache = page.cache
-    if cache is None or cache.walked > 0:
+    if page.dirty != 0:
+        return Outcome.DIRTY
+    if cache is None or cache.walked > 0 or page.reading or page.writing:
+        return Outcome.IN_USE
+    if frame_count(page.frame) > 1:
+        return Outcome.MAPPED
+    cache.drop(page)
+    return Outcome.DROPPED
+
+
+def _drop_mapped(page: CachedPage) -> bool:
+    """Take a page from the programs that map it, and drop it; unless it became dirty or is in use."""
+    cache = page.cache
+    if cache is None or cache.walked > 0 or page.dirty != 0 or page.reading or page.writing:
         return False
-    if page.dirty == 0 and not page.reading and not page.writing and frame_count(page.frame) > 1:
-        if mapped is Mapped.LEFT:
-            control.left_mapped += 1
-            return False
-        cache.unmap_page(page)
+    cache.unmap_page(page)
     if not can_drop(page):
         return False
     cache.drop(page)
     return True
-
-
-def _drop_among(control: MemoryControl, wanted: int, steps: int, mapped: Mapped) -> int:
-    """Look at the oldest `steps` pages, drop up to `wanted` of a control's; returns how many."""
-    dropped = 0
-    asked = -1  # the last group that was looked up, and whether it is the control's
-    is_its = False
-    while steps > 0 and dropped < wanted:
-        steps -= 1
-        page = LRU.oldest
-        if page is None:
-            break
-        if charged_for(page.frame) != asked:
-            asked = charged_for(page.frame)
-            is_its = _is_of(control, page)
-        if is_its and _drop_if_clean(control, page, mapped):
-            dropped += 1
-        else:
-            LRU.rotate(page)
-    return dropped
 
 
 @final
@@ -89,40 +81,111 @@ class CacheReclaimer(GroupReclaimer):
     """What charges call."""
 
     def drop_some(self, control: MemoryControl, wanted: int) -> int:
-        steps = min(LRU.count, _LOOKED_AT_IN_VAIN if control.looked_in_vain else _LOOKED_AT)
-        dropped = _drop_among(control, wanted, steps, Mapped.LEFT)
+        dropped = 0
+        looked_at = 0
+        most = min(LRU.count, _LOOKED_AT_IN_VAIN if control.looked_in_vain else _LOOKED_AT)
+        asked = 0  # the last number that was looked up, and whether it is the control's
+        is_its = False
+        while looked_at < most and dropped < wanted:
+            looked_at += 1
+            page = LRU.oldest
+            if page is None:
+                break
+            number = charged_for(page.frame)
+            if number != asked:
+                asked = number
+                is_its = _is_of(control, number)
+            if is_its and _drop_if_unused(page) is Outcome.DROPPED:
+                dropped += 1
+            else:
+                LRU.rotate(page)
         control.looked_in_vain = dropped == 0
-        spend(steps * _LOOK_COST + dropped * _DROP_COST)
+        spend(looked_at * _LOOK_COST + dropped * _DROP_COST)
         return dropped
 
 
 @sleeps
-def drop_clean(control: MemoryControl, wanted: int, needed: int = 1) -> int:
+def drop_clean(control: MemoryControl, wanted: int, needed: int = 1, spared: int = LAST_MAPPED) -> int:
     """Drop up to `wanted` clean pages of a control's, the oldest first; returns how many. Those that programs map go
-    only if fewer than `needed` others are there, and no more than is needed unless there are many.
+    only if fewer than `needed` others are there, no more than is needed unless there are many, and never the last
+    `spared`. Raises MemoryError.
     """
-    dropped = _look_at_all(control, wanted, Mapped.LEFT)
-    left = control.left_mapped
-    if dropped >= needed or left <= _LAST_MAPPED:
+    return Look(control).drop(wanted, needed, spared)
+
+
+@final
+class Look:
+    """One look around all cached pages for those that a control can do without. It passes the pages that programs map,
+    keeps them in mind, and comes back to them if the others were not enough.
+    """
+
+    def __init__(self, control: MemoryControl) -> None:
+        self.control: MemoryControl = control
+        self.left: int = LRU.count  # to be looked at
+        self.mapped: list[CachedPage] = []  # those that were passed, the oldest first
+        self.dirty: int = 0  # pages of the control's that were met
+
+    @sleeps
+    def drop(self, wanted: int, needed: int, spared: int) -> int:
+        """As `drop_clean`."""
+        dropped = 0
+        while self.left > 0 and dropped < wanted and not is_dying():
+            dropped += self._drop_unmapped(wanted - dropped)
+            if dropped >= needed:
+                break
+            are_many = len(self.mapped) >= _MANY_MAPPED
+            most = wanted if are_many else min(needed, dropped + len(self.mapped) - spared)
+            dropped += self._drop_passed(most - dropped)
         return dropped
-    return dropped + _look_at_all(control, (wanted if left >= _MANY_MAPPED else needed) - dropped, Mapped.TAKEN)
 
+    @sleeps
+    def _drop_unmapped(self, wanted: int) -> int:
+        """Look at the next pages, until that many were dropped or many mapped ones were passed."""
+        dropped = 0
+        self.mapped.clear()
+        while self.left > 0 and dropped < wanted and len(self.mapped) < _MANY_MAPPED and not is_dying():
+            found = self._look_at_some(wanted - dropped)
+            dropped += found
+            pace(_LOOKED_AT_ONCE * _LOOK_COST + found * _DROP_COST)
+        return dropped
 
-@sleeps
-def _look_at_all(control: MemoryControl, wanted: int, mapped: Mapped) -> int:
-    """Look at all cached pages, or until `wanted` ones of a control's were dropped, or many mapped ones were left."""
-    dropped = 0
-    left_mapped = 0  # the control's number is of the present step alone: others look, too, while this one rests
-    left = LRU.count
-    while left > 0 and dropped < wanted and left_mapped < _MANY_MAPPED and not is_dying():
-        control.left_mapped = 0
-        found = _drop_among(control, wanted - dropped, min(left, _LOOKED_AT_ONCE), mapped)
-        dropped += found
-        left_mapped += control.left_mapped
-        left -= _LOOKED_AT_ONCE
-        pace(_LOOKED_AT_ONCE * _LOOK_COST + found * _DROP_COST)
-    control.left_mapped = left_mapped
-    return dropped
+    def _look_at_some(self, wanted: int) -> int:
+        dropped = 0
+        asked = 0
+        is_its = False
+        steps = min(self.left, _LOOKED_AT_ONCE)
+        self.left -= steps
+        while steps > 0 and dropped < wanted:
+            steps -= 1
+            page = LRU.oldest
+            if page is None:
+                break
+            number = charged_for(page.frame)
+            if number != asked:
+                asked = number
+                is_its = _is_of(self.control, number)
+            outcome = _drop_if_unused(page) if is_its else Outcome.IN_USE
+            if outcome is Outcome.DROPPED:
+                dropped += 1
+                continue
+            LRU.rotate(page)
+            if outcome is Outcome.MAPPED:
+                self.mapped.append(page)
+            elif outcome is Outcome.DIRTY:
+                self.dirty += 1
+        return dropped
+
+    @sleeps
+    def _drop_passed(self, wanted: int) -> int:
+        """Drop pages that programs map."""
+        dropped = 0
+        for page in self.mapped:
+            if dropped >= wanted or is_dying():
+                break
+            if _drop_mapped(page):
+                dropped += 1
+            pace(_DROP_COST)
+        return dropped
 
 
 def count_cached(control: MemoryControl) -> "CachedCount":
@@ -135,7 +198,7 @@ def count_cached(control: MemoryControl) -> "CachedCount":
             if page is None:
                 return count
             LRU.rotate(page)
-            if _is_of(control, page):
+            if _is_of(control, charged_for(page.frame)):
                 count.add(page)
         left -= _LOOKED_AT_ONCE
         pace(_LOOKED_AT_ONCE * _LOOK_COST)
@@ -177,29 +240,34 @@ def _write_back_some(cache: DirtyPages | None) -> bool:
 
 
 @sleeps
-def make_room(control: MemoryControl, pages: int, cache: DirtyPages | None = None) -> bool:
+def make_room(control: MemoryControl, pages: int, cache: DirtyPages | None = None, spared: int = LAST_MAPPED) -> bool:
     """Bring what a control counts to its limit, and where that takes nothing from programs to `pages` below; or as near
     as dropping and writing back does. Whether it has come so far down. Raises MemoryError.
     """
-    return shrink_to(control, max(0, control.limit - pages), cache, control.limit)
+    return shrink_to(control, max(0, control.limit - pages), cache, control.limit, spared)
 
 
 @sleeps
-def shrink_to(control: MemoryControl, target: int, cache: DirtyPages | None = None, enough: int = 0) -> bool:
-    """The same to a number of pages. Once no more than `enough` are left, nothing is taken from programs."""
+def shrink_to(
+    control: MemoryControl, target: int, cache: DirtyPages | None = None, enough: int = 0, spared: int = LAST_MAPPED
+) -> bool:
+    """The same to a number of pages. Once no more than `enough` are left, nothing is taken from programs; nor are the
+    last `spared` pages that they map.
+    """
     rounds = 0
     if control.usage > target:
         MEMORY_CONTROLS.drain_below(control)
     while control.usage > target and rounds < _ROUNDS and not is_dying():
         rounds += 1
         wanted = max(_MARGIN, control.usage - target)
-        dropped = drop_clean(control, wanted, max(0, control.usage - max(target, enough)))
+        look = Look(control)
+        dropped = look.drop(wanted, max(0, control.usage - max(target, enough)), spared)
         control.drain()
         if dropped > 0:
             continue
         if control.usage <= max(target, enough):
             break
-        if count_cached(control).dirty == 0 and TOTALS.writing == 0:
+        if look.dirty == 0 and TOTALS.writing == 0:
             return False
         FLUSHER.queue.wake_all()
         if not _write_back_some(cache):

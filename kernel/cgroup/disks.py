@@ -76,7 +76,9 @@ class DiskControl(DiskPayer):
     def __init__(self, parent: "DiskControl | None") -> None:
         self.parent: DiskControl | None = parent
         self.shares: dict[int, DiskShare] = {}
-        self.first_waiting: Waiting | None = None
+        self.first_waiting: Waiting | None = None  # that has waited longest
+        self.last_waiting: Waiting | None = None
+        self.waiting_count: int = 0
 
     def share(self, number: int) -> DiskShare:
         """What it has of a disk. Raises MemoryError."""
@@ -118,12 +120,15 @@ class DiskControl(DiskPayer):
         return latest_ns
 
     def enlist(self, waiting: Waiting) -> None:
-        """A request waits."""
-        first = self.first_waiting
-        waiting.after = first
-        if first is not None:
-            first.before = waiting
-        self.first_waiting = waiting
+        """A request waits, after those that wait already."""
+        last = self.last_waiting
+        waiting.before = last
+        if last is not None:
+            last.after = waiting
+        else:
+            self.first_waiting = waiting
+        self.last_waiting = waiting
+        self.waiting_count += 1
 
     def delist(self, waiting: Waiting) -> None:
         """It waits no more."""
@@ -135,8 +140,11 @@ class DiskControl(DiskPayer):
             self.first_waiting = after
         if after is not None:
             after.before = before
+        else:
+            self.last_waiting = before
         waiting.before = None
         waiting.after = None
+        self.waiting_count -= 1
 
     def set_rates(self, number: int, byte_rates: list[int], request_rates: list[int]) -> None:
         """io.max: what is read and written a second. What waits begins now, and so does what waits for groups below.
@@ -154,12 +162,16 @@ class DiskControl(DiskPayer):
         self.let_go()
 
     def let_go(self) -> None:
-        """What waits begins now. May sleep."""
+        """What waits begins now, in the order in which it came. What comes meanwhile waits for its time, or members
+        that go on adding requests would keep the caller for ever. May sleep.
+        """
+        left = self.waiting_count
         waiting = self.first_waiting
-        while waiting is not None:
+        while waiting is not None and left > 0:
             self.delist(waiting)
             waiting.go()
             pace(_START_COST)
+            left -= 1
             waiting = self.first_waiting
 
 

@@ -70,7 +70,6 @@ class MemoryControl:
         self.frames: int = 0  # that carry its number
         self.shared: int = 0  # of those, pages of files in memory
         self.looked_in_vain: bool = False  # the last search for pages that can go at once found none
-        self.left_mapped: int = 0  # what the present search has left, because programs map it
         self.threads: int = 0  # that are counted here
         self.kept: int = 0  # pages' worth of what the kernel holds for descriptors
         self.peak: int = 0

@@ -69,10 +69,10 @@ def make_group(parent: ControlGroup, name: bytes) -> ControlGroup:
     memory = parent.nearest_memory()
     if memory is not None:
         MEMORY_CONTROLS.make_room(memory, GROUP_PAGES)
-    give_controllers(group, parent.delegated)
     try:
+        give_controllers(group, parent.delegated)
         parent.children[name] = group
-    except MemoryError:
+    except (Errno, MemoryError):
         take_controllers(group, ALL_CONTROLLERS)
         raise
     _NUMBERING.last = group.number
@@ -132,8 +132,8 @@ def remove_group(group: ControlGroup) -> None:
 
 
 def give_controllers(group: ControlGroup, wanted: int) -> None:
-    """Give a group controllers of its own; its members count for them. Raises ENOMEM, MemoryError, and then it has
-    none of them.
+    """Give a group controllers of its own; its members count for them. Raises ENOMEM, MemoryError; then it may have
+    some of them, which the caller takes away.
     """
     parent = group.parent
     if parent is None:

@@ -5,7 +5,7 @@ Called only where it matters: while `MACHINE.is_noted`.
 Context: never sleeps, allocates nothing.
 """
 
-from kernel.lang import noinline
+from kernel.lang import inline, noinline
 from kernel.sched.pressure import (
     ABSENT,
     AT_DISK,
@@ -15,6 +15,7 @@ from kernel.sched.pressure import (
     READY,
     RUNNING_ON,
     WAITS_FOR_DISK,
+    WOKEN,
     Pressure,
 )
 from kernel.sched.processor import PROCESSORS, RUNNING
@@ -55,35 +56,46 @@ def note_wake(thread: Thread, now_ns: int) -> None:
         if strain & LACKS_MEMORY != 0:
             MACHINE.lacking_active += 1
         _judge_machine(now_ns)
-    thread.strain &= ~WAITS_FOR_DISK
-    if thread.pressure is not None:
+    pressure = thread.pressure
+    if pressure is None:
+        thread.strain = strain & ~WAITS_FOR_DISK
+    elif strain == IS_IN_GROUP and thread.standing == ABSENT:
+        WOKEN.note(pressure, now_ns)
+        thread.standing = READY
+    else:
+        thread.strain = strain & ~WAITS_FOR_DISK
+        WOKEN.count()
         _stand(thread, READY, now_ns)
 
 
-@noinline
+@inline
 def note_sleep(thread: Thread, now_ns: int) -> None:
     """The running thread leaves its processor, and is not ready: for the machine. What the processor does then,
     `note_switch` or `note_idling` tells, and they count the thread otherwise in its group.
     """
-    strain = thread.strain
-    if strain & ~IS_IN_GROUP != 0:
-        MACHINE.bring_up(now_ns)
-        MACHINE.is_strained = True
-        if strain & WAITS_FOR_DISK != 0:
-            MACHINE.counts[AT_DISK] += 1
-        if strain & LACKS_MEMORY != 0:
-            MACHINE.lacking_active -= 1
+    if thread.strain & ~IS_IN_GROUP != 0:
+        _lack_asleep(thread.strain, now_ns)
+
+
+@noinline
+def _lack_asleep(strain: int, now_ns: int) -> None:
+    MACHINE.bring_up(now_ns)
+    MACHINE.is_strained = True
+    if strain & WAITS_FOR_DISK != 0:
+        MACHINE.counts[AT_DISK] += 1
+    if strain & LACKS_MEMORY != 0:
+        MACHINE.lacking_active -= 1
 
 
 @noinline
 def note_switch(previous: Thread, following: Thread, now_ns: int) -> None:
     """A processor goes on with a thread, which may be the same."""
-    if previous is not following and previous.pressure is not None:
-        if previous.pressure is following.pressure:
+    pressure = following.pressure
+    if pressure is not None or previous.pressure is not None:
+        if pressure is previous.pressure and _are_plain(previous, following):
             _replace(previous, following, now_ns)
-        _stand(previous, _standing_of(previous), now_ns)
-    if following.pressure is not None:
-        _stand(following, RUNNING_ON, now_ns)
+        else:
+            _switch(previous, following, now_ns)
     if MACHINE.is_on:
         if PROCESSORS[0].queue.has_ready():
             MACHINE.begin_waiting(now_ns)
@@ -95,29 +107,55 @@ def note_switch(previous: Thread, following: Thread, now_ns: int) -> None:
         MACHINE.is_noted = MACHINE.is_on
 
 
+@inline
+def _are_plain(previous: Thread, following: Thread) -> bool:
+    """Whether neither lacks anything, one counts as running and the other as ready."""
+    return (
+        (previous.strain | following.strain) == IS_IN_GROUP
+        and previous.standing == RUNNING_ON
+        and following.standing == READY
+    )
+
+
+@inline
 def _replace(previous: Thread, following: Thread, now_ns: int) -> None:
-    """A thread runs instead of another in the same group: as many as before do there and above. What else they do is
-    counted for each by itself.
+    """A thread runs instead of another in the same group: as many as before do there and above. If the other is ready,
+    so are as many, and one that was woken lately need not count yet, whichever it is.
     """
-    if (previous.strain | following.strain) & ~IS_IN_GROUP != 0:
-        return
-    if previous.standing != RUNNING_ON or following.standing != READY:
-        return
     following.standing = RUNNING_ON
     if previous.state == ThreadState.READY:
         previous.standing = READY
         return
     previous.standing = ABSENT
-    pressure = previous.pressure
+    pressure = following.pressure
+    since_ns = WOKEN.since_ns
+    if since_ns != 0 and WOKEN.pressure is pressure and since_ns <= now_ns:
+        WOKEN.since_ns = 0
+        while pressure is not None:
+            pressure.hand_over(since_ns, now_ns)
+            pressure = pressure.above
+        return
+    WOKEN.count()
     while pressure is not None:
         pressure.relieve(now_ns)
         pressure = pressure.above
 
 
 @noinline
+def _switch(previous: Thread, following: Thread, now_ns: int) -> None:
+    """Count each by itself."""
+    WOKEN.count()
+    if previous is not following and previous.pressure is not None:
+        _stand(previous, _standing_of(previous), now_ns)
+    if following.pressure is not None:
+        _stand(following, RUNNING_ON, now_ns)
+
+
+@noinline
 def note_idling(previous: Thread, now_ns: int) -> None:
     """A processor has nothing to do; a thread has left it."""
     if previous.pressure is not None:
+        WOKEN.count()
         _stand(previous, _standing_of(previous), now_ns)
     if MACHINE.is_strained:
         _judge_machine(now_ns)
@@ -127,6 +165,7 @@ def join_pressure(thread: Thread, pressure: Pressure | None) -> None:
     """Let a thread count for a group; None: for the machine alone."""
     if thread.pressure is pressure:
         return
+    WOKEN.count()
     now_ns = monotonic_ns()
     lacks_memory = thread.strain & LACKS_MEMORY != 0
     standing = thread.standing
@@ -201,6 +240,7 @@ def _turn(thread: Thread, count: int) -> None:
     MACHINE.lacking += count
     MACHINE.lacking_active += count
     _judge_machine(now_ns)
+    WOKEN.count()
     pressure = thread.pressure
     while pressure is not None:
         pressure.change_lacking(count, now_ns)

@@ -9,7 +9,7 @@ Context: thread context; sleeps.
 
 from typing import Final
 
-from kernel.cache.group_reclaim import drop_clean, make_room, shrink_to
+from kernel.cache.group_reclaim import LAST_MAPPED, drop_clean, make_room, shrink_to
 from kernel.cgroup.group import ControlGroup, GroupWalk
 from kernel.cgroup.memory import HIGH, MEMORY_CONTROLS, OOM, OOM_GROUP_KILL, OOM_KILL, SLACK, MemoryControl
 from kernel.lang import Errno, noinline, noraise
@@ -69,15 +69,16 @@ def _bring_below(task: Task, control: MemoryControl) -> None:
         above = above.parent
 
 
-def bring_below(task: Task | None, control: MemoryControl) -> None:
+def bring_below(task: Task | None, control: MemoryControl, spared: int = LAST_MAPPED) -> None:
     """Let one control come below its limit: it gives back what it can do without, or processes are killed until it
-    is. `task`: the running thread, which does not wait if it is to die itself.
+    is. `task`: the running thread, which does not wait if it is to die itself. `spared`: how many of the pages that
+    programs map stay.
     """
     rounds = 0
     if control.usage > control.limit:
         _count_again(control)
     while control.usage > control.limit and rounds < _ROUNDS and control.holder is not None:
-        if make_room(control, min(_ROOM, control.limit)) or control.usage <= control.limit:
+        if make_room(control, min(_ROOM, control.limit), spared=spared) or control.usage <= control.limit:
             return
         rounds += 1
         if not kill_in(control):

@@ -38,13 +38,20 @@ def times(cost: float) -> int:
     return count
 
 
-def measure(row: str = "all", cpu: str = "max") -> dict[str, float]:
+def script(row: str, groups: int) -> str:
+    """What runs a row, within as many control groups, one in the other."""
+    path = "/groups" + "/g" * groups
+    enter = f"mkdir /groups; mount -t cgroup2 none /groups; mkdir -p {path}; echo $$ > {path}/cgroup.procs\n"
+    return f"#!/bin/sh\n{enter if groups > 0 else ''}/cases/bench {row}\n"
+
+
+def measure(row: str = "all", cpu: str = "max", groups: int = 0) -> dict[str, float]:
     """One boot: instructions of one row, or of all."""
     known = recorded()
     found: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as folder:
         counts, initrd = Counts(Path(folder)), Path(folder) / "initrd"
-        initrd.write_bytes(system_image(f"#!/bin/sh\n/cases/bench {row}\n".encode()))
+        initrd.write_bytes(system_image(script(row, groups).encode()))
         with Guest(KRAIT.boot(initrd, "quiet"), counts.machine(cpu)) as guest:
             while (line := guest.expect(r"@ready ([\w-]+)@|@krait-end@", 600))[1] is not None:
                 name = line[1].decode()
@@ -70,6 +77,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.instructions", description=__doc__)
     parser.add_argument("row", nargs="*", help="as in docs/performance.md (default: all)")
     parser.add_argument("--cpu", default="max", help="QEMU's processor model")
+    parser.add_argument("--groups", type=int, default=0, help="within how many control groups, one in the other")
     parser.add_argument("--write", action="store_true", help="write the figures to instructions.tsv")
     parser.add_argument("--no-build", action="store_true", help="measure the kernel that lies in build/")
     options = parser.parse_args()
@@ -78,7 +86,7 @@ def main() -> int:
     known = recorded()
     found: dict[str, float] = {}
     for row in options.row or ["all"]:
-        found |= measure(row, options.cpu)
+        found |= measure(row, options.cpu, options.groups)
     for name, cost in found.items():
         change = f" {cost / known[name] - 1:+.1%}" if name in known else ""
         print(f"{cost:12.1f} {name}{change}")

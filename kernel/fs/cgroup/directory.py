@@ -10,14 +10,12 @@ Invariants: a group refers to its node, and that to the inodes, which refer to t
 from typing import TYPE_CHECKING, Final
 
 from kernel.cgroup.group import NUMBER_STEP, ControlGroup
-from kernel.cgroup.namespace import FIRST_GROUPS
 from kernel.cgroup.tree import make_group, remove_group
 from kernel.fs.attribute_store import Store, kept_store
 from kernel.fs.cgroup.core_files import CORE_FILES
 from kernel.fs.cgroup.disk_files import DISK_FILES
 from kernel.fs.cgroup.memory_files import MEMORY_FILES
 from kernel.fs.cgroup.number_files import NUMBER_FILES
-from kernel.fs.cgroup.options import OPTIONS
 from kernel.fs.cgroup.pressure_files import PRESSURE_FILES, GroupPressureFile
 from kernel.fs.cgroup.processor_files import PROCESSOR_FILES
 from kernel.fs.cgroup.table import CORE, NO_RESOURCE, FileRow, GroupNode, Writer
@@ -99,10 +97,10 @@ class GroupFile(TextInode):
 
     def open(self, path: Path, flags: int) -> File:
         task = current()
+        writer = Writer(task.credentials, task.groups_seen)
         if self.row.resource != NO_RESOURCE:
-            resource = self.row.resource
-            return GroupPressureFile(path, flags, task.credentials, self.group, resource, self.waiters)
-        return OpenGroupFile(path, flags, self, Writer(task.credentials, task.groups_seen))
+            return GroupPressureFile(path, flags, writer, self.group, self.row.resource, self.waiters)
+        return OpenGroupFile(path, flags, self, writer)
 
 
 @final
@@ -129,16 +127,12 @@ class OpenGroupFile(TextFile):
         of_group = self.of_group
         if of_group.group.is_removed:
             raise Errno(ENODEV)
-        if OPTIONS.delegates_by_namespace and not of_group.row.is_delegated and self._is_of_own_root():
-            raise Errno(EPERM)  # that is for those outside of the namespace to say
+        if not of_group.row.is_delegated and self.writer.is_ruled_from_outside(of_group.group):
+            raise Errno(EPERM)
         end = text.find(b"\0")
         store = of_group.row.store
         store(of_group.group, text if end < 0 else text[:end], self.writer)
         return count
-
-    def _is_of_own_root(self) -> bool:
-        namespace = self.writer.namespace
-        return namespace is not FIRST_GROUPS and namespace.root is self.of_group.group
 
     def poll(self, waiter: "PollWaiter | None") -> int:
         of_group = self.of_group

@@ -130,7 +130,7 @@ def set_high(group: ControlGroup, text: bytes, writer: Writer) -> None:
     control.high = parse_bytes(text)
     settle(group)
     if control.usage > control.high:
-        shrink_to(control, control.high)
+        shrink_to(control, control.high, spared=0)
 
 
 def limit(group: ControlGroup) -> bytes:
@@ -139,11 +139,13 @@ def limit(group: ControlGroup) -> bytes:
 
 
 def set_limit(group: ControlGroup, text: bytes, writer: Writer) -> None:
-    """What the group may have. If it has more, and has nothing that can go, processes in it are killed."""
+    """What the group may have. If it has more, everything goes that can be read again; if that is not enough, processes
+    in it are killed.
+    """
     control = control_of(group)
     control.limit = parse_bytes(text)
     settle(group)
-    bring_below(current(), control)
+    bring_below(current(), control, spared=0)
 
 
 def _event_lines(counts: list[int]) -> bytes:
@@ -186,9 +188,9 @@ def reclaim(group: ControlGroup, text: bytes, writer: Writer) -> None:
         if is_dying():
             raise Errno(EINTR)
         rounds += 1
-        dropped = drop_clean(control, wanted - done, wanted - done)
+        dropped = drop_clean(control, wanted - done, wanted - done, spared=0)
         done += dropped
-        if dropped == 0 and not shrink_to(control, max(0, control.usage - (wanted - done))):
+        if dropped == 0 and not shrink_to(control, max(0, control.usage - (wanted - done)), spared=0):
             break
     if done < wanted:
         raise Errno(EAGAIN)

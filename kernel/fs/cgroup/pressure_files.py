@@ -9,8 +9,7 @@ from kernel.cgroup.tree import require_alive
 from kernel.fs.cgroup.table import CORE, FileRow, Writer, no_text, parse_int32, strip
 from kernel.fs.path import Path
 from kernel.fs.procfs.pressure import POLL_BROKEN, RESOURCE_NAMES, RESOURCES, PressureFile
-from kernel.lang import E2BIG, EBUSY, EFAULT, ENODEV, ERANGE, Errno, final
-from kernel.lib.credentials import Credentials
+from kernel.lang import E2BIG, EBUSY, EFAULT, ENODEV, EPERM, ERANGE, Errno, final
 from kernel.lib.user import Buffer
 from kernel.sched.wait import WaitQueue
 from kernel.time.clock import monotonic_ns
@@ -26,9 +25,10 @@ class GroupPressureFile(PressureFile):
     """An open one of a group."""
 
     def __init__(
-        self, path: Path, flags: int, opener: Credentials, group: ControlGroup, resource: int, removal: WaitQueue
+        self, path: Path, flags: int, writer: Writer, group: ControlGroup, resource: int, removal: WaitQueue
     ) -> None:
-        super().__init__(path, flags, opener, group.pressure, resource)
+        super().__init__(path, flags, writer.credentials, group.pressure, resource)
+        self.writer: Writer = writer
         self.group: ControlGroup = group
         self.removal: WaitQueue = removal  # woken when the group is removed
 
@@ -38,7 +38,7 @@ class GroupPressureFile(PressureFile):
         return super().make_text()
 
     def take_trigger(self, buffer: Buffer) -> bytes:
-        """Raises E2BIG, EFAULT, ENODEV, EBUSY."""
+        """Raises E2BIG, EFAULT, ENODEV, EPERM (the root of the writer's namespace), EBUSY."""
         count = buffer.remaining
         if count > _PAGE:
             raise Errno(E2BIG)
@@ -47,6 +47,8 @@ class GroupPressureFile(PressureFile):
             raise Errno(EFAULT)
         if self.group.is_removed:
             raise Errno(ENODEV)
+        if self.writer.is_ruled_from_outside(self.group):
+            raise Errno(EPERM)
         if self.trigger is not None:
             raise Errno(EBUSY)
         return text

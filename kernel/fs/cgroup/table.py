@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import Final
 
 from kernel.cgroup.group import ControlGroup, GroupListener
-from kernel.cgroup.namespace import GroupNamespace
+from kernel.cgroup.namespace import FIRST_GROUPS, GroupNamespace
+from kernel.fs.cgroup.options import OPTIONS
 from kernel.lang import EINVAL, ERANGE, Errno, final
 from kernel.lib.credentials import Credentials
 
@@ -29,6 +30,12 @@ class Writer:
     def __init__(self, credentials: Credentials, namespace: GroupNamespace) -> None:
         self.credentials: Credentials = credentials
         self.namespace: GroupNamespace = namespace
+
+    def is_ruled_from_outside(self, group: ControlGroup) -> bool:
+        """Whether a group is the root of a namespace that it was opened in. With the option nsdelegate, what it may use
+        is for those outside to say.
+        """
+        return OPTIONS.delegates_by_namespace and self.namespace is not FIRST_GROUPS and self.namespace.root is group
 
 
 class GroupNode(GroupListener):

@@ -134,6 +134,7 @@ def make_link(request: Request) -> None:
     if kind == b"veth":
         _make_pair(request, wish, data)
         return
+    removal = Removal(None)  # now, as there may be no memory for it once the interface is there
     if kind == b"macvlan":
         device: NetworkDevice = _make_macvlan(request, wish, data)
     elif kind == b"bridge":
@@ -150,7 +151,7 @@ def make_link(request: Request) -> None:
     else:
         device = DummyDevice(wish.network, wish.name, wish.link_address())
         wish.enter(device)
-    removal = Removal(device)
+    removal.device = device
     try:
         if len(request.attribute(IFLA_MASTER)) >= 4:
             set_master(device, request.attribute_u32(IFLA_MASTER, 0))
@@ -223,7 +224,7 @@ class Removal(Work):
     """Takes an interface away that cannot be made whole: in the network thread, if there is no memory for that at once.
     """
 
-    def __init__(self, device: NetworkDevice) -> None:
+    def __init__(self, device: NetworkDevice | None) -> None:
         super().__init__()
         self.device: NetworkDevice | None = device
 

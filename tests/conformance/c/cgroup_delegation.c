@@ -184,6 +184,12 @@ static void namespaces(void) {
         printf("take %d\n", put("n/1", "cgroup.procs", "%d", other));
         printf("to the top %d\n", put("", "cgroup.procs", "0"));
         printf("own limit %d\n", put("n", "pids.max", "5"));
+        static const char *files[] = {"cpu.pressure", "io.pressure", "memory.pressure"};
+        for (int i = 0; i < 3; i++)
+            printf("%s: own %d, below %d\n", files[i], put("n", files[i], "some 100000 2000000"),
+                   put("n/1", files[i], "some 100000 2000000"));
+        printf("own, nothing right: %d\n", put("n", "cpu.pressure", "rubbish"));
+        printf("own, nothing: %d\n", put("n", "cpu.pressure", ""));
         printf("child's controllers %d\n", put("n", "cgroup.subtree_control", ""));
         _exit(0);
     }

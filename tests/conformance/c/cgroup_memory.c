@@ -109,6 +109,38 @@ static void files(void) {
     printf("reclaim nothing: %d\n", put("m", "memory.reclaim", "1M"));
 }
 
+/* A limit below what a process maps of a file: that goes, and nobody is killed. */
+static void lower_below_mapped(void) {
+    static char block[10 * 4096];
+    int fd = open("/tmp/disk/few", O_CREAT | O_RDWR | O_TRUNC, 0644);
+    int written = write(fd, block, sizeof block);
+    fsync(fd);
+    posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED); /* the group shall have the pages, not this process */
+    long killed = field("m", "memory.events", "oom_kill");
+    shared[0] = 0;
+    int child = fork();
+    if (child == 0) {
+        put("m", "cgroup.procs", "0");
+        volatile char *map = mmap(0, sizeof block, PROT_READ, MAP_SHARED, fd, 0);
+        for (unsigned place = 0; place < sizeof block; place += 4096)
+            if (map[place] != 0)
+                _exit(1);
+        shared[0] = 1;
+        pause();
+    }
+    while (!shared[0])
+        usleep(1000);
+    long limit = number("m", "memory.current") - 5 * 4096;
+    int error = put("m", "memory.max", "%ld", limit);
+    printf("mapped %d, lowered below: %d, within %d", written, error, number("m", "memory.current") <= limit);
+    printf(", killed %ld\n", field("m", "memory.events", "oom_kill") - killed);
+    put("m", "memory.max", "max");
+    kill(child, SIGKILL);
+    waitpid(child, 0, 0);
+    unlink("/tmp/disk/few");
+    close(fd);
+}
+
 static void file_cache(void) {
     mkdir("/tmp/disk", 0755);
     if (system("mke2fs -F /dev/vda >/dev/null 2>&1") != 0)
@@ -176,6 +208,7 @@ static void file_cache(void) {
     unlink("/tmp/disk/big");
     close(fd);
     put("m", "memory.max", "max");
+    lower_below_mapped();
     umount("/tmp/disk");
     rmdir("/tmp/disk");
 }

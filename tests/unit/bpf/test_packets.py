@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from kernel.bpf.code import CGROUP_SKB, Code
 from kernel.bpf.interpreter import Machine, World
 from kernel.bpf.log import Log
+from kernel.bpf.maps import HASH, Map
 from kernel.bpf.program import Program
 from kernel.bpf.subject import MOST_PACKET_INSTRUCTIONS, PACKET_CONTEXT, Subject, subject_of
 from kernel.bpf.verifier import check_first, check_short, verify
 from kernel.lang import E2BIG, EFAULT, EINVAL, Errno
+from kernel.lib.pace import PACE, PACE_BUDGET
 from tests.unit.bpf.assembler import (
     ADD,
     JNE,
@@ -28,8 +32,10 @@ from tests.unit.bpf.assembler import (
     go,
     jump,
     load,
+    map_,
     mov,
     mov_r,
+    new_map,
 )
 
 LOAD_BYTES = 26
@@ -62,8 +68,8 @@ def look_at(offset: int, size: int) -> list[bytes]:
     return [mov(R2, offset), mov_r(R3, R10), alu(ADD, R3, -8), mov(R4, size), call(LOAD_BYTES)]
 
 
-def judged(instructions: list[bytes], packet: bytes, most: int = 1 << 20) -> Machine:
-    machine = Machine(Code(b"".join(instructions)), [], bytearray(PACKET_CONTEXT), World())
+def judged(instructions: list[bytes], packet: bytes, most: int = 1 << 20, maps: Sequence[Map] = ()) -> Machine:
+    machine = Machine(Code(b"".join(instructions)), list(maps), bytearray(PACKET_CONTEXT), World())
     machine.packet = bytearray(b"??" + packet + b"??")
     machine.packet_start = 2
     machine.packet_end = 2 + len(packet)
@@ -108,6 +114,20 @@ def test_what_costs_too_much_ends() -> None:
     assert kept.warnings == 1
     answer, cost = kept.judge_packet(bytearray(PACKET_CONTEXT), bytearray(4), 0, 4, 1 << 20, World())
     assert answer == 1 and cost > 20_000
+
+
+@pytest.mark.parametrize(("helper", "hashes"), [(1, 1), (2, 3), (3, 1)])
+def test_hashes_of_long_keys_cost_what_they_take(helper: int, hashes: int) -> None:
+    known = new_map(HASH, 512, 8)
+    arguments = [map_(R1, 0), mov_r(R2, R10), alu(ADD, R2, -512), mov_r(R3, R2), mov(R4, 0)]
+    program = [*arguments, call(helper), mov(R0, 1), LEAVE]
+    steps = len(b"".join(program)) // 8 - 1  # the address is one, and has two places
+    PACE.left = PACE_BUDGET
+    machine = judged(program, b"", maps=[known])
+    assert not machine.is_broken and machine.steps == steps
+    assert machine.cost() >= steps * 300 + hashes * 35 * 512
+    assert machine.cost() - steps * 300 == PACE_BUDGET - PACE.left  # what the next safe point hears of
+    assert judged(program, b"", hashes * 35 * 512, [known]).is_broken
 
 
 def test_fields() -> None:

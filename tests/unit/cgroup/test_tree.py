@@ -2,6 +2,7 @@
 
 import pytest
 
+from kernel.cgroup import tree
 from kernel.cgroup.freezing import rest, update_frozen
 from kernel.cgroup.group import CPU, GROUP_PAGES, MEMORY, PIDS, TOP, ControlGroup, GroupWalk, common_ancestor
 from kernel.cgroup.memory import MEMORY_CONTROLS, SLACK, GroupReclaimer
@@ -198,3 +199,18 @@ def test_groups_count_for_those_above(group: ControlGroup, monkeypatch: pytest.M
         remove_group(child)
     assert control.usage == control.kept == 0
     RUNNING.current.lacks_charge = RUNNING.current.charge_failed = False
+
+
+def test_a_group_that_cannot_be_made_leaves_no_controllers(
+    group: ControlGroup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(parent: NumberControl | None) -> NumberControl:
+        raise MemoryError
+
+    monkeypatch.setattr(tree, "NumberControl", fail)
+    group.delegated = MEMORY | PIDS
+    living = [control for control in MEMORY_CONTROLS.all if control is not None]
+    with pytest.raises(MemoryError):
+        below(group, b"b")
+    assert [control for control in MEMORY_CONTROLS.all if control is not None] == living
+    assert not group.children and group.descendants == 0

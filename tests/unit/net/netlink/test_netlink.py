@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kernel.lang import ENOBUFS
+from kernel.lang import ENOBUFS, ENOMEM
 from kernel.lib.credentials import Credentials
 from kernel.lib.ids import KernelGid, KernelUid
 from kernel.lib.namespace import FIRST_USER, UserNamespace, next_number
@@ -188,6 +188,21 @@ def test_an_address_with_a_lifetime_ends(netlink: RouteSocket, wire: Wire) -> No
     assert find_on(wire, address) is not None
     pass_time(4)
     assert find_on(wire, address) is None
+
+
+@pytest.mark.parametrize("kind", [b"dummy", b"bridge"])
+def test_an_interface_whose_removal_has_no_room_is_not_made(
+    netlink: RouteSocket, monkeypatch: pytest.MonkeyPatch, kind: bytes
+) -> None:
+    def fail(device: NetworkDevice | None) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(new_link, "Removal", fail)
+    request = bytes(16) + attribute(3, b"short\0") + attribute(18, attribute(1, kind + b"\0"))
+    netlink.handle(message(16, 0x605, request), None)
+    ((_, _, payload),) = answers(netlink)
+    assert struct.unpack_from("<i", payload) == (-ENOMEM,)
+    assert device_by_name(FIRST_NETWORK, b"short") is None
 
 
 def test_half_a_pair_does_not_stay(netlink: RouteSocket, monkeypatch: pytest.MonkeyPatch) -> None:
