@@ -20,6 +20,14 @@
 #include <fcntl.h>
 #include <ftw.h>
 #include <grp.h>
+#include <linux/if_bridge.h>
+#include <linux/if_link.h>
+#include <linux/neighbour.h>
+#include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <linux/netfilter/nfnetlink_conntrack.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
 #include <mqueue.h>
 #include <net/if.h>
 #include <netinet/in.h>
@@ -88,17 +96,11 @@ static uint64_t seed_of(uint64_t base, int worker, uint64_t n)
 	return draw() >> 16;
 }
 
-static void write_text(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY);
-	if (fd >= 0)
-		write(fd, text, strlen(text)), close(fd);
-}
-
 /* A quarter of the programs begin in a user namespace of their own, some of them with more namespaces. */
 static void enter_user_namespace(const struct program *which)
 {
-	if (unshare(which->crowd >> 50 & 1 ? CLONE_NEWUSER : CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC))
+	int network = which->own_network ? CLONE_NEWNET : 0;
+	if (unshare(network | (which->crowd >> 50 & 1 ? CLONE_NEWUSER : CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC)))
 		return;
 	if (!which->is_root)
 		write_text("prz/self/setgroups", "deny");
@@ -109,6 +111,12 @@ static void enter_user_namespace(const struct program *which)
 static void enter_sandbox(const struct program *which)
 {
 	unsigned choice = which->crowd >> 48 & 3;
+	if (which->own_network) /* whoever is not root is so in a user namespace; programs of bpf(2) are not for those */
+		choice = which->is_root ? 1 + (choice & 1) : 0;
+	else if (which->subject == TIMES && !which->is_root)
+		choice = 0;
+	if (which->own_network && which->is_root && unshare(CLONE_NEWNET))
+		_exit(99);
 	if (chdir(home[which->on_ext2]))
 		_exit(99);
 	/* Half of them have a tree of mounts whose root the sandbox is: in a chroot nobody can make a user namespace. */
@@ -116,6 +124,8 @@ static void enter_sandbox(const struct program *which)
 		mount(home[which->on_ext2], "/", 0, MS_MOVE, 0);
 	if (chroot("."))
 		_exit(99);
+	if (which->subject == GROUPS || which->subject == FILTERS)
+		write_text("cgz/a/cgroup.procs", "0");
 	close(count_disk);
 	for (int i = 0; i < 3; i++)
 		close(i);
@@ -127,6 +137,8 @@ static void enter_sandbox(const struct program *which)
 	}
 	if (choice == 0)
 		enter_user_namespace(which);
+	if (which->own_network)
+		raise_loopback();
 	open_crowd(which->crowd, crowd);
 }
 
@@ -258,6 +270,7 @@ static void work(uint64_t base, int number, uint64_t first, uint64_t last)
 	for (int i = 0; i < 2; i++)
 		for (int tries = 0; tries < 20 && umount2(home[i], MNT_DETACH) == 0; tries++)
 			;
+	nftw(group, remove_group, 16, FTW_DEPTH | FTW_PHYS);
 	remove_queues();
 	clear_loops();
 	_exit(0);
@@ -391,6 +404,9 @@ int main(int count, char **given)
 	corpus = mmap(0, sizeof *corpus, 3, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	mkdir("/fuzz", 0755);
 	mkdir("/fuzz/disk", 0755);
+	mkdir("/fuzz/groups", 0755);
+	if (access("/fuzz/groups/cgroup.procs", F_OK) && strcmp(given[1], "show"))
+		mount("none", "/fuzz/groups", "cgroup2", 0, 0), write_text("/fuzz/groups/cgroup.subtree_control", "+cpu +memory +io +pids");
 	if (strcmp(given[1], "run") == 0 && count >= 6) {
 		if (count > 6)
 			exclude(given[6]);

@@ -108,6 +108,8 @@ static void store(const struct store *each)
 			memcpy(at, text, length);
 			if (text[0] == '@' && each->width) /* an abstract name */
 				at[0] = 0;
+		} else if (each->kind == STORE_BYTES) {
+			memcpy(at, run_now->bytes + each->value.number, each->width);
 		} else if (each->kind == STORE_FILL) {
 			for (int i = 0; i < each->width; i++)
 				at[i] = each->value.number >> i % 61;
