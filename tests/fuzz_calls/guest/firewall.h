@@ -2,17 +2,36 @@
 
 #define MOST_SETS 6
 
-struct set_shape { int flags, key, data; }; /* data: bytes of a map's values; -1 verdicts; 0 a set */
+struct set_shape { int flags, key, data, object; }; /* data: bytes of a map's values; -1 verdicts; 0 a set */
+enum { FILTER_CHAIN, NAT_CHAIN, ROUTE_CHAIN };
 
-static struct { struct value socket, watcher; int family, chains, sets, objects, sequence; struct set_shape set[MOST_SETS]; } wall;
+/* What a batch may name by now. A chain's number is below MOST_BASE if it has a hook. */
+static struct {
+	struct value socket, watcher;
+	int family, bases, plain, sets, objects;
+	struct { int type, hook; } base[4];
+	struct set_shape set[MOST_SETS];
+} wall;
+
+#define MOST_BASE 4
+static int rule_chain; /* that a rule is for */
 
 static const char *const chain_names[] = { "in", "out", "pre", "post", "c4", "c5", "c6" };
 static const char *const set_names[] = { "s0", "s1", "s2", "s3", "s4", "s5", "none" };
 static const char *const object_names[] = { "o0", "o1", "o2", "none" };
 
 static const char *a_table(void) { return one_in(20) ? "other" : "t"; }
-static const char *a_chain(void) { return chain_names[is_odd() ? pick(7) : pick(wall.chains)]; }
 static int a_set(void) { return wall.sets == 0 || is_odd() ? pick(7) : pick(wall.sets); }
+static int is_at(int hooks) { return rule_chain >= MOST_BASE || is_odd() || hooks >> wall.base[rule_chain].hook & 1; }
+static int is_in_nat(void) { return rule_chain >= MOST_BASE ? one_in(4) : is_odd() || wall.base[rule_chain].type == NAT_CHAIN; }
+
+static int a_chain(void)
+{
+	if (is_odd() || wall.bases + wall.plain == 0)
+		return pick(COUNT(chain_names));
+	int which = pick(wall.bases + wall.plain);
+	return which < wall.bases ? which : MOST_BASE + which - wall.bases;
+}
 
 static void begin_change(int kind, int flags)
 {
@@ -51,7 +70,7 @@ static void begin_expression(const char *name)
 
 static void end_expression(void) { end_nest(), end_nest(); }
 
-static int a_register(void) { return is_odd() ? edge() : one_in(6) ? 8 + pick(16) : 1 + pick(2); }
+static int a_register(void) { return is_odd() ? edge() : one_in(6) ? 8 + pick(13) : 1 + pick(2); }
 
 static void put_data(int kind, const void *bytes, int size)
 {
@@ -75,65 +94,86 @@ static void put_key(int kind, int size)
 
 static void put_verdict(int kind)
 {
-	int code = ONE_OF(1, 1, 1, 0, -1, -2, -5, -3, -3, -4, 3);
+	int code = ONE_OF(1, 1, 1, 0, -1, -2, -5, -3, -3, -4), target = is_odd() ? pick(7) : 0;
+	for (int i = MOST_BASE + wall.plain - 1; target == 0 && i >= MOST_BASE && i > rule_chain; i--)
+		if (one_in(2) || i == MOST_BASE || i == rule_chain + 1)
+			target = i;
+	if ((code == -3 || code == -4) && target == 0)
+		code = 1;
 	begin_nest(kind);
 	begin_nest(NFTA_DATA_VERDICT);
 	put_be32(NFTA_VERDICT_CODE, code);
 	if (code == -3 || code == -4)
-		put_text(NFTA_VERDICT_CHAIN, a_chain());
+		put_text(NFTA_VERDICT_CHAIN, chain_names[target]);
 	end_nest();
 	end_nest();
+}
+
+/* Bytes of the packet into a register. */
+static int put_payload(int reg, int size)
+{
+	size = size < 1 || size > 16 ? 4 : size;
+	begin_expression("payload");
+	put_be32(NFTA_PAYLOAD_DREG, reg), put_be32(NFTA_PAYLOAD_BASE, ONE_OF(0, 1, 1, 1, 2, 2, 3));
+	put_be32(NFTA_PAYLOAD_OFFSET, size == 2 ? ONE_OF(0, 2) : size == 4 || size == 8 ? ONE_OF(12, 12, 16) : ONE_OF(0, 9, 8, 24, 40, 255));
+	put_be32(NFTA_PAYLOAD_LEN, size);
+	end_expression();
+	return size;
 }
 
 /* Something of the packet into a register; how many bytes. */
 static int put_source(int reg)
 {
-	static const uint8_t meta_sizes[] = { 4, 2, 4, 4, 4, 4, 16, 16, 2, 2, 4, 4, 2, 4, 4, 1, 1, 1, 4, 4, 4, 16, 16, 4, 4, 2, 2, 4, 16, 16, 8, 1, 4 };
-	static const uint8_t ct_sizes[] = { 4, 1, 4, 4, 4, 4, 16, 1, 4, 4, 1, 2, 2, 16, 8, 8, 8, 2, 4, 4, 4, 16, 16, 4 };
-	int key, size;
+	static const uint8_t metas[][2] = { { 0, 4 }, { 1, 2 }, { 2, 4 }, { 3, 4 }, { 3, 4 }, { 4, 4 }, { 5, 4 }, { 6, 16 }, { 7, 16 }, { 8, 2 }, { 9, 2 }, { 10, 4 },
+		{ 11, 4 }, { 12, 1 }, { 13, 4 }, { 15, 1 }, { 16, 1 }, { 16, 1 }, { 19, 1 }, { 20, 4 }, { 21, 4 }, { 22, 4 }, { 24, 4 }, { 25, 1 }, { 26, 16 }, { 27, 16 },
+		{ 30, 8 }, { 31, 1 }, { 32, 4 }, { 33, 4 }, { 34, 16 } };
+	static const uint8_t tracked[][2] = { { 0, 4 }, { 0, 4 }, { 1, 1 }, { 2, 4 }, { 3, 4 }, { 5, 4 }, { 7, 1 }, { 10, 1 }, { 11, 2 }, { 12, 2 }, { 14, 8 }, { 15, 8 },
+		{ 16, 8 }, { 19, 4 }, { 20, 4 }, { 23, 4 } };
+	int key, size, at;
 	switch (pick(9)) {
 	case 0: case 1:
-		key = is_odd() ? pick(40) : pick(COUNT(meta_sizes));
+		at = pick(COUNT(metas));
 		begin_expression("meta");
-		put_be32(NFTA_META_KEY, key), put_be32(NFTA_META_DREG, reg);
+		put_be32(NFTA_META_KEY, is_odd() ? (int)pick(40) : metas[at][0]), put_be32(NFTA_META_DREG, reg);
 		end_expression();
-		return key < (int)COUNT(meta_sizes) ? meta_sizes[key] : 4;
+		return metas[at][1];
 	case 2: case 3:
-		key = is_odd() ? pick(30) : pick(COUNT(ct_sizes));
+		at = pick(COUNT(tracked)), key = is_odd() ? pick(30) : tracked[at][0];
+		if (wall.family == 10 && (key == 19 || key == 20) && !is_odd())
+			at = key = 0;
 		begin_expression("ct");
 		put_be32(NFTA_CT_KEY, key), put_be32(NFTA_CT_DREG, reg);
-		if ((key >= 8 && key <= 15) || key >= 19)
-			put_u8(NFTA_CT_DIRECTION, pick(2));
+		if (key == 11 || key == 12 || key >= 19)
+			if (key != 23)
+				put_u8(NFTA_CT_DIRECTION, pick(2));
 		end_expression();
-		return key < (int)COUNT(ct_sizes) ? ct_sizes[key] : 4;
+		return tracked[at][1];
 	case 4:
+		key = is_at(7) ? ONE_OF(1, 2, 3) : 3;
 		begin_expression("fib");
-		put_be32(NFTA_FIB_DREG, reg), put_be32(NFTA_FIB_RESULT, key = ONE_OF(1, 2, 3));
-		put_be32(NFTA_FIB_FLAGS, ONE_OF(1, 2, 5, 6, 9, 10, 17, 18, 0x21, 0x2a));
+		put_be32(NFTA_FIB_DREG, reg), put_be32(NFTA_FIB_RESULT, key);
+		put_be32(NFTA_FIB_FLAGS, is_at(7) ? ONE_OF(1, 2, 5, 6, 9, 10, 0x21, 0x2a) : ONE_OF(1, 2));
 		end_expression();
 		return key == 2 ? 16 : 4;
 	case 5:
 		begin_expression("exthdr");
 		put_be32(NFTA_EXTHDR_DREG, reg), put_u8(NFTA_EXTHDR_TYPE, ONE_OF(0, 2, 3, 8, 44, 60, 7, 148));
 		put_be32(NFTA_EXTHDR_OFFSET, ONE_OF(0, 1, 2, 4, 255)), put_be32(NFTA_EXTHDR_LEN, size = ONE_OF(1, 2, 4, 8, 16));
-		put_be32(NFTA_EXTHDR_OP, pick(5)), put_be32(NFTA_EXTHDR_FLAGS, pick(2));
+		put_be32(NFTA_EXTHDR_OP, ONE_OF(0, 1, 1, 2)), put_be32(NFTA_EXTHDR_FLAGS, pick(2));
 		end_expression();
-		return size;
+		return size <= 16 ? size : 4;
 	case 6:
-		begin_expression(one_in(3) ? "rt" : "numgen");
-		if (one_in(2))
-			put_be32(1, reg), put_be32(2, ONE_OF(1, 2, 3, 7, 65536, 0xffffffff)), put_be32(3, pick(2)), put_be32(4, ONE_OF(0, 1, 0xffffffff));
-		else
-			put_be32(1, reg), put_be32(2, pick(5));
+		if (one_in(3)) {
+			begin_expression("rt");
+			put_be32(1, reg), put_be32(2, ONE_OF(0, 1, 1));
+		} else {
+			begin_expression("numgen");
+			put_be32(1, reg), put_be32(2, ONE_OF(1, 2, 3, 7, 65536, 0x7fffffff)), put_be32(3, pick(2)), put_be32(4, ONE_OF(0, 1, 0x7fffffff));
+		}
 		end_expression();
 		return 4;
 	default:
-		begin_expression("payload");
-		put_be32(NFTA_PAYLOAD_DREG, reg), put_be32(NFTA_PAYLOAD_BASE, ONE_OF(0, 1, 1, 1, 2, 2, 3, 4));
-		put_be32(NFTA_PAYLOAD_OFFSET, ONE_OF(0, 2, 9, 12, 16, 8, 24, 40, 1500, 0xffff));
-		put_be32(NFTA_PAYLOAD_LEN, size = ONE_OF(1, 2, 4, 4, 6, 8, 16, 16, 3));
-		end_expression();
-		return size;
+		return put_payload(reg, ONE_OF(1, 2, 4, 4, 6, 8, 16, 16, 3));
 	}
 }
 
@@ -146,18 +186,18 @@ static void put_stateful(int kind)
 	begin_nest(NFTA_EXPR_DATA);
 	switch (which) {
 	case 1:
-		put_be64(NFTA_LIMIT_RATE, ONE_OF(1, 10, 1000, 1ull << 40, 1ull << 63, -1)), put_be64(NFTA_LIMIT_UNIT, ONE_OF(1, 60, 3600, 86400, 604800, 1ull << 40));
+		put_be64(NFTA_LIMIT_RATE, ONE_OF(1, 10, 1000, 1ull << 30)), put_be64(NFTA_LIMIT_UNIT, ONE_OF(1, 60, 3600, 86400, 604800));
 		if (one_in(2))
-			put_be32(NFTA_LIMIT_BURST, ONE_OF(0, 1, 5, 0xffffffff));
+			put_be32(NFTA_LIMIT_BURST, ONE_OF(0, 1, 5));
 		put_be32(NFTA_LIMIT_TYPE, ONE_OF(0, 1)), put_be32(NFTA_LIMIT_FLAGS, pick(2));
 		break;
 	case 2:
-		put_be64(NFTA_QUOTA_BYTES, ONE_OF(0, 1, 1000, 1ull << 62, -1)), put_be32(NFTA_QUOTA_FLAGS, pick(2));
+		put_be64(NFTA_QUOTA_BYTES, ONE_OF(1, 1000, 1ull << 62)), put_be32(NFTA_QUOTA_FLAGS, pick(2));
 		if (one_in(3))
-			put_be64(NFTA_QUOTA_CONSUMED, ONE_OF(0, 999, 1ull << 62, -1));
+			put_be64(NFTA_QUOTA_CONSUMED, ONE_OF(0, 999, 1ull << 62));
 		break;
 	default:
-		if (one_in(3))
+		if (which == 0 && one_in(3))
 			put_be64(1, edge()), put_be64(2, edge());
 	}
 	end_nest();
@@ -168,8 +208,10 @@ static void put_stateful(int kind)
 static void put_test(int reg, int size)
 {
 	uint8_t mask[64];
-	int set = a_set();
-	switch (pick(7)) {
+	int set = a_set(), order = size % 8 == 0 ? 8 : size % 4 == 0 ? 4 : size % 2 == 0 ? 2 : 0, which = pick(7);
+	if ((which == 2 && !order) || ((which == 3 || which == 4) && (set >= wall.sets || wall.set[set].key != size || wall.set[set].object)))
+		which = is_odd() ? which : 5;
+	switch (which) {
 	case 0:
 		for (int i = 0; i < 64; i++)
 			mask[i] = one_in(2) ? 255 : draw();
@@ -177,7 +219,7 @@ static void put_test(int reg, int size)
 		put_be32(NFTA_BITWISE_SREG, reg), put_be32(NFTA_BITWISE_DREG, one_in(4) ? a_register() : reg), put_be32(NFTA_BITWISE_LEN, size);
 		if (one_in(4)) {
 			put_be32(NFTA_BITWISE_OP, 1 + pick(2));
-			put_data(7, (uint32_t[]){ ONE_OF(0, 1, 8, 31, 32, 64) }, 4);
+			put_data(7, (uint32_t[]){ ONE_OF(0, 1, 8, 31) }, 4);
 		} else {
 			put_data(NFTA_BITWISE_MASK, mask, size), put_data(NFTA_BITWISE_XOR, mask + 16, size);
 		}
@@ -193,7 +235,7 @@ static void put_test(int reg, int size)
 	case 2:
 		begin_expression("byteorder");
 		put_be32(NFTA_BYTEORDER_SREG, reg), put_be32(NFTA_BYTEORDER_DREG, reg), put_be32(NFTA_BYTEORDER_OP, pick(2));
-		put_be32(NFTA_BYTEORDER_LEN, size), put_be32(NFTA_BYTEORDER_SIZE, ONE_OF(2, 4, 8));
+		put_be32(NFTA_BYTEORDER_LEN, size), put_be32(NFTA_BYTEORDER_SIZE, ONE_OF(order, order, 2));
 		end_expression();
 		break;
 	case 3: case 4:
@@ -222,11 +264,24 @@ static void put_immediate(int reg, int size)
 	end_expression();
 }
 
+/* The number of an object that there is, mostly; it is of the kind 1 << its number. */
+static int an_object(void)
+{
+	for (int i = pick(3), n = 0; n < 3; i = (i + 1) % 3, n++)
+		if (wall.objects >> i & 1)
+			return i;
+	return pick(3);
+}
+
 static void put_deed(void)
 {
 	static const char *const strange[] = { "hash", "socket", "tproxy", "synproxy", "fwd", "dup", "osf", "inner", "flow_offload", "" };
-	int kind, set;
-	switch (pick(15)) {
+	int kind, set, family, which = pick(16);
+	if (is_in_nat() && one_in(2))
+		which = pick(2) ? 7 : 9;
+	else if ((which == 7 || which == 8 || which == 9) && !is_odd())
+		which = pick(5);
+	switch (which) {
 	case 0: case 1: case 2:
 		begin_expression("immediate");
 		put_be32(NFTA_IMMEDIATE_DREG, 0), put_verdict(NFTA_IMMEDIATE_DATA);
@@ -234,22 +289,26 @@ static void put_deed(void)
 		break;
 	case 3: case 4: put_stateful(NFTA_LIST_ELEM); break;
 	case 5:
+		if (!is_at(15))
+			return;
 		begin_expression("reject");
-		put_be32(NFTA_REJECT_TYPE, kind = ONE_OF(0, 1, 2)), put_u8(NFTA_REJECT_ICMP_CODE, ONE_OF(0, 1, 3, 13));
+		put_be32(NFTA_REJECT_TYPE, wall.family == 1 ? ONE_OF(1, 2) : ONE_OF(0, 1)), put_u8(NFTA_REJECT_ICMP_CODE, ONE_OF(0, 1, 3, 13));
 		end_expression();
 		break;
 	case 6:
-		begin_expression(one_in(3) ? "queue" : "log");
-		if (one_in(2))
-			put_text(2, "fuzz: "), put_be32(5, ONE_OF(7, 7, 4, 8)), put_be32(6, pick(64));
+		kind = !one_in(3);
+		begin_expression(kind ? "log" : "queue");
+		if (kind)
+			put_text(2, "fuzz: "), put_be32(5, ONE_OF(7, 7, 4)), put_be32(6, pick(64));
 		else
-			put_be16(1, edge()), put_be16(2, ONE_OF(1, 2, 0, 65535)), put_be16(3, pick(4));
+			put_be16(1, pick(3)), put_be16(2, ONE_OF(1, 2)), put_be16(3, pick(4));
 		end_expression();
 		break;
 	case 7: case 8:
-		put_immediate(1, 4), put_immediate(2, 2);
+		family = wall.family == 1 ? ONE_OF(2, 2, 10) : wall.family;
+		put_immediate(1, family == 10 ? 16 : 4), put_immediate(2, 2);
 		begin_expression("nat");
-		put_be32(NFTA_NAT_TYPE, pick(2)), put_be32(NFTA_NAT_FAMILY, ONE_OF(2, 2, 2, 10, wall.family));
+		put_be32(NFTA_NAT_TYPE, is_at(1 << 0 | 1 << 3)), put_be32(NFTA_NAT_FAMILY, family);
 		if (!one_in(4))
 			put_be32(NFTA_NAT_REG_ADDR_MIN, 1);
 		if (one_in(2))
@@ -259,41 +318,50 @@ static void put_deed(void)
 		end_expression();
 		break;
 	case 9:
+		kind = !is_at(1 << 0 | 1 << 3);
+		if (kind && !is_at(1 << 4))
+			return;
+		put_immediate(1, 2);
+		begin_expression(kind ? "masq" : "redir");
 		if (one_in(2))
-			put_immediate(1, 2);
-		begin_expression(one_in(2) ? "masq" : "redir");
-		if (one_in(2))
-			put_be32(2, 1);
+			put_be32(kind ? 2 : 1, 1);
 		if (one_in(3))
-			put_be32(one_in(2) ? 1 : 3, ONE_OF(1, 4, 8, 16, 0x14));
+			put_be32(kind ? 1 : 3, ONE_OF(4, 8, 16, 0x14));
 		end_expression();
 		break;
 	case 10:
 		set = a_set();
-		put_source(1);
+		if (set < wall.sets && wall.set[set].flags & (NFT_SET_INTERVAL | NFT_SET_CONSTANT) && !is_odd())
+			return;
+		put_payload(1, set < wall.sets ? wall.set[set].key : 4);
 		begin_expression("dynset");
 		put_text(NFTA_DYNSET_SET_NAME, set_names[set]), put_be32(NFTA_DYNSET_OP, pick(3)), put_be32(NFTA_DYNSET_SREG_KEY, 1);
 		if (set < wall.sets && wall.set[set].data > 0)
 			put_be32(NFTA_DYNSET_SREG_DATA, 1);
-		if (one_in(4))
-			put_be64(NFTA_DYNSET_TIMEOUT, ONE_OF(1, 10, 1000, 1ull << 43, -1));
-		if (one_in(3))
+		if (set < wall.sets && wall.set[set].flags & NFT_SET_TIMEOUT && one_in(2))
+			put_be64(NFTA_DYNSET_TIMEOUT, ONE_OF(1, 10, 1000, 1ull << 42));
+		if (set < wall.sets && wall.set[set].flags & NFT_SET_EVAL && one_in(2))
 			put_stateful(NFTA_DYNSET_EXPR);
 		end_expression();
 		break;
 	case 11:
-		begin_expression("objref");
-		if (one_in(3))
-			put_be32(NFTA_OBJREF_SET_SREG, 1), put_text(NFTA_OBJREF_SET_NAME, set_names[a_set()]);
-		else
-			put_be32(NFTA_OBJREF_IMM_TYPE, ONE_OF(1, 2, 4)), put_text(NFTA_OBJREF_IMM_NAME, object_names[pick(4)]);
+		set = a_set();
+		if (set < wall.sets && wall.set[set].object) {
+			put_payload(1, wall.set[set].key);
+			begin_expression("objref");
+			put_be32(NFTA_OBJREF_SET_SREG, 1), put_text(NFTA_OBJREF_SET_NAME, set_names[set]);
+		} else {
+			kind = an_object();
+			begin_expression("objref");
+			put_be32(NFTA_OBJREF_IMM_TYPE, 1 << kind), put_text(NFTA_OBJREF_IMM_NAME, object_names[kind]);
+		}
 		end_expression();
 		break;
 	case 12:
 		kind = pick(2);
 		put_immediate(1, 4);
 		begin_expression(kind ? "meta" : "ct");
-		put_be32(NFTA_META_KEY, ONE_OF(3, 3, 1, 2, 16, 17)), put_be32(kind ? NFTA_META_SREG : NFTA_CT_SREG, 1);
+		put_be32(NFTA_META_KEY, kind ? ONE_OF(3, 3, 2, 12, 19) : ONE_OF(3)), put_be32(kind ? NFTA_META_SREG : NFTA_CT_SREG, 1);
 		end_expression();
 		break;
 	case 13:
@@ -304,8 +372,18 @@ static void put_deed(void)
 		put_be32(NFTA_PAYLOAD_CSUM_FLAGS, pick(2));
 		end_expression();
 		break;
+	case 14:
+		for (int which_set = 0; which_set < wall.sets; which_set++)
+			if (wall.set[which_set].data < 0) { /* a verdict map */
+				put_payload(1, wall.set[which_set].key);
+				begin_expression("lookup");
+				put_text(NFTA_LOOKUP_SET, set_names[which_set]), put_be32(NFTA_LOOKUP_SREG, 1), put_be32(NFTA_LOOKUP_DREG, 0);
+				end_expression();
+				return;
+			}
+		return;
 	default:
-		begin_expression(one_in(2) ? "notrack" : strange[pick(COUNT(strange))]);
+		begin_expression(!is_odd() ? "notrack" : strange[pick(COUNT(strange))]);
 		end_expression();
 	}
 }
@@ -315,41 +393,53 @@ static void put_deed(void)
 static void put_table(void)
 {
 	begin_change(NFT_MSG_NEWTABLE, NLM_F_CREATE | NLM_F_ACK * one_in(3));
-	put_text(NFTA_TABLE_NAME, a_table());
-	if (one_in(6))
+	put_text(NFTA_TABLE_NAME, wall.bases ? a_table() : "t");
+	if (wall.bases && one_in(3))
 		put_be32(NFTA_TABLE_FLAGS, ONE_OF(0, 1, 2, 4));
 	end_message();
 }
 
 static void put_chain(void)
 {
-	static const char *const types[] = { "filter", "filter", "nat", "nat", "route" };
-	int which = one_in(3) ? (int)pick(COUNT(chain_names)) : wall.chains;
-	if (which >= (int)COUNT(chain_names))
-		which = pick(COUNT(chain_names));
+	static const char *const types[] = { "filter", "nat", "route" };
+	int which = one_in(3) && wall.bases ? MOST_BASE + wall.plain : wall.bases;
+	if (one_in(6) || which == MOST_BASE + 3 || (which < MOST_BASE && wall.bases == MOST_BASE))
+		which = a_chain();
+	int hook = which < wall.bases ? wall.base[which].hook : ONE_OF(0, 1, 2, 3, 3, 4), type = pick(3);
+	if (hook > 4 || (type == ROUTE_CHAIN && hook != 3) || (type == NAT_CHAIN && hook == 2))
+		type = FILTER_CHAIN;
+	if (which < wall.bases)
+		type = wall.base[which].type;
 	begin_change(NFT_MSG_NEWCHAIN, NLM_F_CREATE | (one_in(12) ? NLM_F_EXCL : 0));
 	put_text(NFTA_CHAIN_TABLE, "t"), put_text(NFTA_CHAIN_NAME, chain_names[which]);
-	if (which < 4) {
-		int hook = ONE_OF(0, 1, 2, 3, 3, 4);
+	if (which < wall.bases && !is_odd()) {
+		if (one_in(2))
+			put_be32(NFTA_CHAIN_POLICY, pick(2));
+	} else if (which < MOST_BASE) {
 		begin_nest(NFTA_CHAIN_HOOK);
-		put_be32(NFTA_HOOK_HOOKNUM, hook), put_be32(NFTA_HOOK_PRIORITY, ONE_OF(0, -100, 100, -300, -150, 0x7fffffff, 0x80000000));
-		if (one_in(20))
+		put_be32(NFTA_HOOK_HOOKNUM, hook);
+		put_be32(NFTA_HOOK_PRIORITY, type == NAT_CHAIN ? ONE_OF(0, -100, 100, 0x7fffffff) : ONE_OF(0, -100, -300, -150, 0x7fffffff, 0x80000000));
+		if (is_odd())
 			put_text(NFTA_HOOK_DEV, "lo");
 		end_nest();
-		put_text(NFTA_CHAIN_TYPE, types[pick(COUNT(types))]);
+		put_text(NFTA_CHAIN_TYPE, types[type]);
 		if (one_in(2))
-			put_be32(NFTA_CHAIN_POLICY, ONE_OF(1, 1, 1, 0));
+			put_be32(NFTA_CHAIN_POLICY, ONE_OF(1, 1, 1, 1, 0));
 		if (one_in(4)) {
 			begin_nest(NFTA_CHAIN_COUNTERS);
 			put_be64(NFTA_COUNTER_BYTES, edge()), put_be64(NFTA_COUNTER_PACKETS, edge());
 			end_nest();
 		}
+		if (which < MOST_BASE)
+			wall.base[which].type = type, wall.base[which].hook = hook;
 	}
 	if (one_in(6))
 		put_be32(NFTA_CHAIN_ID, 1 + pick(4));
 	end_message();
-	if (which == wall.chains)
-		wall.chains++;
+	if (which == wall.bases)
+		wall.bases++;
+	else if (which == MOST_BASE + wall.plain)
+		wall.plain++;
 }
 
 static void put_set(void)
@@ -363,19 +453,20 @@ static void put_set(void)
 	shape->data = one_in(2) ? 0 : one_in(2) ? -1 : 4;
 	if (shape->data)
 		shape->flags |= NFT_SET_MAP;
-	if (one_in(12))
+	shape->object = one_in(8) && !(shape->flags & NFT_SET_EVAL) ? 1 << pick(3) : 0;
+	if (shape->object)
 		shape->flags |= NFT_SET_OBJECT, shape->data = 0, shape->flags &= ~NFT_SET_MAP;
 	begin_change(NFT_MSG_NEWSET, NLM_F_CREATE);
 	put_text(NFTA_SET_TABLE, "t"), put_text(NFTA_SET_NAME, one_in(20) ? "__set%d" : set_names[which]);
 	put_be32(NFTA_SET_KEY_TYPE, 7), put_be32(NFTA_SET_KEY_LEN, shape->key), put_be32(NFTA_SET_ID, 1 + which);
 	if (shape->data)
 		put_be32(NFTA_SET_DATA_TYPE, shape->data < 0 ? 0xffffff00 : 7), put_be32(NFTA_SET_DATA_LEN, shape->data < 0 ? 16 : shape->data);
-	if (shape->flags & NFT_SET_OBJECT)
-		put_be32(NFTA_SET_OBJ_TYPE, ONE_OF(1, 2, 4));
+	if (shape->object)
+		put_be32(NFTA_SET_OBJ_TYPE, shape->object);
 	if (one_in(3) || shape->key == 12) {
 		begin_nest(NFTA_SET_DESC);
 		if (one_in(2))
-			put_be32(NFTA_SET_DESC_SIZE, ONE_OF(1, 2, 100, 0xffffffff));
+			put_be32(NFTA_SET_DESC_SIZE, ONE_OF(2, 100, 100, 0xffffffff));
 		if (shape->key % 4 == 0 && shape->key >= 8 && shape->key < 64) {
 			shape->flags |= NFT_SET_CONCAT;
 			begin_nest(NFTA_SET_DESC_CONCAT);
@@ -390,7 +481,7 @@ static void put_set(void)
 	}
 	put_be32(NFTA_SET_FLAGS, shape->flags);
 	if (shape->flags & NFT_SET_TIMEOUT && one_in(2))
-		put_be64(NFTA_SET_TIMEOUT, ONE_OF(1, 20, 1000, 1ull << 42, -1)), put_be32(NFTA_SET_GC_INTERVAL, ONE_OF(1, 10, 1000, 0xffffffff));
+		put_be64(NFTA_SET_TIMEOUT, ONE_OF(1, 20, 1000, 1ull << 42)), put_be32(NFTA_SET_GC_INTERVAL, ONE_OF(1, 10, 1000, 0xffffffff));
 	if (one_in(8))
 		put_stateful(NFTA_SET_EXPR);
 	end_message();
@@ -399,14 +490,16 @@ static void put_set(void)
 static void put_elements(int kind)
 {
 	int which = a_set();
-	struct set_shape shape = which < MOST_SETS ? wall.set[which] : (struct set_shape){ 0, 4, 0 };
+	struct set_shape shape = which < MOST_SETS ? wall.set[which] : (struct set_shape){ 0, 4, 0, 0 };
 	begin_change(kind, (kind == NFT_MSG_NEWSETELEM ? NLM_F_CREATE : 0) | (one_in(6) ? NLM_F_EXCL : 0));
 	put_text(NFTA_SET_ELEM_LIST_TABLE, "t"), put_text(NFTA_SET_ELEM_LIST_SET, set_names[which]);
 	if (one_in(4))
 		put_be32(NFTA_SET_ELEM_LIST_SET_ID, 1 + which);
 	begin_nest(NFTA_SET_ELEM_LIST_ELEMENTS);
 	uint32_t base = pick(4) << 24;
+	rule_chain = 0; /* a verdict may lead to any that has no hook */
 	for (int i = 0, n = one_in(8) ? pick(60) : 1 + pick(4); i < n && made_size < 6000; i++) {
+		int is_end = 0;
 		begin_nest(NFTA_LIST_ELEM);
 		if (one_in(25)) {
 			put_be32(NFTA_SET_ELEM_FLAGS, NFT_SET_ELEM_CATCHALL);
@@ -420,20 +513,25 @@ static void put_elements(int kind)
 				memcpy(bytes, &(uint32_t){ be32(base) }, 4);
 				memset(bytes + 4, 255, 60);
 				put_data(NFTA_SET_ELEM_KEY_END, bytes, shape.key);
-			} else if (i % 2) {
+			} else if (!(shape.flags & NFT_SET_CONCAT) && i % 2) {
+				is_end = 1;
 				put_be32(NFTA_SET_ELEM_FLAGS, NFT_SET_ELEM_INTERVAL_END);
 			}
 		} else {
 			put_key(NFTA_SET_ELEM_KEY, shape.key ? shape.key : 4);
 		}
+		if (is_end && !is_odd()) {
+			end_nest();
+			continue;
+		}
 		if (shape.data < 0)
 			put_verdict(NFTA_SET_ELEM_DATA);
 		else if (shape.data > 0)
 			put_key(NFTA_SET_ELEM_DATA, shape.data);
-		if (shape.flags & NFT_SET_OBJECT)
-			put_text(NFTA_SET_ELEM_OBJREF, object_names[pick(4)]);
+		if (shape.object)
+			put_text(NFTA_SET_ELEM_OBJREF, object_names[is_odd() ? 3 : shape.object / 2]);
 		if (shape.flags & NFT_SET_TIMEOUT && one_in(3))
-			put_be64(NFTA_SET_ELEM_TIMEOUT, ONE_OF(1, 20, 1ull << 42, -1));
+			put_be64(NFTA_SET_ELEM_TIMEOUT, ONE_OF(1, 20, 1ull << 42));
 		if (one_in(8))
 			put_stateful(NFTA_SET_ELEM_EXPR);
 		end_nest();
@@ -444,23 +542,26 @@ static void put_elements(int kind)
 
 static void put_object(void)
 {
-	int which = pick(3), kind = ONE_OF(1, 2, 4, 4, 3, 8);
+	int which = pick(3), kind = is_odd() ? 8 : 1 << which;
 	begin_change(NFT_MSG_NEWOBJ, NLM_F_CREATE);
 	put_text(NFTA_OBJ_TABLE, "t"), put_text(NFTA_OBJ_NAME, object_names[which]), put_be32(NFTA_OBJ_TYPE, kind);
 	begin_nest(NFTA_OBJ_DATA);
 	if (kind == 2)
-		put_be64(NFTA_QUOTA_BYTES, ONE_OF(0, 1000, -1)), put_be32(NFTA_QUOTA_FLAGS, pick(2));
+		put_be64(NFTA_QUOTA_BYTES, ONE_OF(1, 1000)), put_be32(NFTA_QUOTA_FLAGS, pick(2));
 	else if (kind == 4)
-		put_be64(NFTA_LIMIT_RATE, ONE_OF(1, 1000, -1)), put_be64(NFTA_LIMIT_UNIT, ONE_OF(1, 60, 604800)), put_be32(NFTA_LIMIT_TYPE, pick(2));
+		put_be64(NFTA_LIMIT_RATE, ONE_OF(1, 1000)), put_be64(NFTA_LIMIT_UNIT, ONE_OF(1, 60, 604800)), put_be32(NFTA_LIMIT_TYPE, pick(2));
 	end_nest();
 	end_message();
+	wall.objects |= 1 << which;
 }
 
 static void put_rule(void)
 {
-	begin_change(NFT_MSG_NEWRULE, NLM_F_CREATE | (one_in(3) ? 0 : NLM_F_APPEND) | (one_in(12) ? NLM_F_REPLACE : 0));
-	put_text(NFTA_RULE_TABLE, "t"), put_text(NFTA_RULE_CHAIN, a_chain());
-	if (one_in(10))
+	int handle = one_in(12);
+	rule_chain = a_chain();
+	begin_change(NFT_MSG_NEWRULE, NLM_F_CREATE | (one_in(3) ? 0 : NLM_F_APPEND) | (handle && one_in(2) ? NLM_F_REPLACE : 0));
+	put_text(NFTA_RULE_TABLE, "t"), put_text(NFTA_RULE_CHAIN, chain_names[rule_chain]);
+	if (handle)
 		put_be64(one_in(2) ? NFTA_RULE_HANDLE : NFTA_RULE_POSITION, pick(12));
 	if (one_in(10))
 		put_be32(NFTA_RULE_ID, pick(4));
@@ -479,17 +580,17 @@ static void put_rule(void)
 static void put_removal(void)
 {
 	static const uint8_t kinds[] = { NFT_MSG_DELRULE, NFT_MSG_DELRULE, NFT_MSG_DELCHAIN, NFT_MSG_DELSET, NFT_MSG_DELOBJ, NFT_MSG_DELTABLE };
-	int kind = kinds[pick(COUNT(kinds))];
+	int kind = kinds[pick(COUNT(kinds))], handle;
 	begin_change(one_in(4) ? kind + (kind == NFT_MSG_DELOBJ ? 11 : kind == NFT_MSG_DELTABLE ? 24 : 0) : kind, one_in(6) ? NLM_F_NONREC : 0);
 	if (!(kind == NFT_MSG_DELTABLE && one_in(3)))
 		put_text(1, one_in(3) ? a_table() : "t");
 	switch (kind) {
-	case NFT_MSG_DELCHAIN: put_text(NFTA_CHAIN_NAME, a_chain()); break;
+	case NFT_MSG_DELCHAIN: put_text(NFTA_CHAIN_NAME, chain_names[a_chain()]); break;
 	case NFT_MSG_DELSET: put_text(NFTA_SET_NAME, set_names[a_set()]); break;
-	case NFT_MSG_DELOBJ: put_text(NFTA_OBJ_NAME, object_names[pick(4)]), put_be32(NFTA_OBJ_TYPE, ONE_OF(1, 2, 4)); break;
+	case NFT_MSG_DELOBJ: handle = an_object(), put_text(NFTA_OBJ_NAME, object_names[handle]), put_be32(NFTA_OBJ_TYPE, 1 << handle); break;
 	case NFT_MSG_DELRULE:
 		if (!one_in(4))
-			put_text(NFTA_RULE_CHAIN, a_chain());
+			put_text(NFTA_RULE_CHAIN, chain_names[a_chain()]);
 		if (one_in(2))
 			put_be64(NFTA_RULE_HANDLE, pick(14));
 	}
@@ -525,7 +626,7 @@ static void ask_wall(void)
 		if (one_in(2) || !dumps) {
 			put_text(1, "t");
 			put_text(kind == NFT_MSG_GETSET || kind == NFT_MSG_GETRULE || kind == 25 ? 2 : kind == NFT_MSG_GETCHAIN ? 3 : 2,
-				kind == NFT_MSG_GETSET ? set_names[a_set()] : kind == NFT_MSG_GETOBJ || kind == 21 ? object_names[pick(4)] : a_chain());
+				kind == NFT_MSG_GETSET ? set_names[a_set()] : kind == NFT_MSG_GETOBJ || kind == 21 ? object_names[pick(4)] : chain_names[a_chain()]);
 		}
 		end_message();
 	}
@@ -604,17 +705,21 @@ static void begin_firewall(void)
 	wall.socket = netlink_socket(NETLINK_NETFILTER, 0);
 	if (one_in(3))
 		wall.watcher = netlink_socket(NETLINK_NETFILTER, ONE_OF(0x40, 7, 0x47, 0x38));
+	int wildness = chaos;
+	chaos = 0; /* what the rest needs is right */
 	begin_batch();
 	put_table();
-	for (int i = 1 + pick(4); i > 0; i--)
+	for (int i = 1 + pick(5); i > 0; i--)
 		put_chain();
-	for (int i = pick(3); i > 0; i--)
-		put_set();
+	if (one_in(2))
+		put_object();
 	commit();
-	begin_batch();
-	for (int i = 1 + pick(3); i > 0; i--)
-		put_rule();
-	commit();
+	chaos = wildness;
+	for (int i = 1 + pick(4); i > 0; i--) {
+		begin_batch();
+		one_in(3) ? put_set() : put_rule();
+		commit();
+	}
 }
 
 static void firewall_deed(void)
@@ -625,7 +730,7 @@ static void firewall_deed(void)
 	case 2: case 3: case 4: send_some(); break;
 	default:
 		begin_batch();
-		for (int i = 1 + pick(5); i > 0 && made_size < 4000; i--)
+		for (int i = one_in(4) ? 1 + pick(6) : 1; i > 0 && made_size < 4000; i--)
 			put_change();
 		commit();
 	}
