@@ -115,9 +115,10 @@ def fuzz(
     *,
     faults: bool = False,
     processors: int = 1,
+    only_subjects: bool = False,
 ) -> Round:
     """One round. It ends after that many calls or seconds of the guest, whichever comes first. `notes` guide it. With
-    faults, the network and a disk fail meanwhile.
+    faults, the network and a disk fail meanwhile. With `only_subjects` each program is about one of guest/subjects.h.
     """
     result = Round()
     start = time.monotonic()
@@ -130,6 +131,8 @@ def fuzz(
         kernel, root_image, "", extra, disks, files, faults=seed if faults else None, processors=processors
     ) as run:
         guest = run.guest
+        if only_subjects:
+            guest.check("export FUZZ_SUBJECTS=1")
         guest.send(f"fuzz_calls run {seed + 1} {WARM_CALLS} {seconds} {WORKERS} {excluded}\r")
         done = _watch(run, seconds + 60, lambda line: None)
         try:

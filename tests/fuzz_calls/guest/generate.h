@@ -444,7 +444,7 @@ static void generate(struct program *program, uint64_t seed)
 	program->about = one_in(12) ? CROWD_NETLINK : one_in(3) ? pick(CROWD_SIZE) : -1;
 	if (program->about >= 0)
 		program->crowd |= 1ull << program->about | 1ull << (program->about & ~1);
-	program->subject = one_in(4) ? 1 + pick(SUBJECTS - 1) : NO_SUBJECT;
+	program->subject = seed & 3 ? NO_SUBJECT : 1 + (seed >> 2) % (SUBJECTS - 1);
 	program->own_network = program->subject == FIREWALL || program->subject == LINKS || program->subject == FILTERS;
 	if (program->subject == FILTERS)
 		program->is_root |= one_in(6) ^ 1;
