@@ -61,6 +61,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--exclude", default="", metavar="NAME,…", help="calls not to make")
     parser.add_argument("--guided", action="store_true", help="keep programs that reach new code; report it")
     parser.add_argument("--faults", action="store_true", help="let the network and a disk fail now and then")
+    parser.add_argument("--subjects", action="store_true", help="all programs are about a subject (guest/subjects.h)")
+    parser.add_argument("--processors", type=int, default=1, help="of the guest (1)")
     parser.add_argument("--minimise", metavar="PROGRAM", help="a program's seeds, as a finding names them")
     return parser.parse_args()
 
@@ -82,7 +84,10 @@ def main() -> int:
             print(f"\r{base:,} + {line.removeprefix('@progress ')}  ", end="", file=sys.stderr, flush=True)
 
         most, seconds = int(options.round), options.seconds
-        result = fuzz(KRAIT, INITRAMFS, seed, most, seconds, options.exclude, notes, tell, faults=options.faults)
+        result = fuzz(
+            KRAIT, INITRAMFS, seed, most, seconds, options.exclude, notes, tell,
+            faults=options.faults, processors=options.processors, only_subjects=options.subjects,
+        )  # fmt: skip
         state.rounds += 1
         state.calls += result.calls
         state.good += result.good

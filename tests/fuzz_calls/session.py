@@ -44,6 +44,7 @@ _NEAR_ZERO = re.compile(
     r"|Inode \d+ was part of the orphaned inode list\.  IGNORED\.\n"
 )
 _FSCK_COMPLAINT = re.compile(r"\? no$|^(?!Pass \d)\S.*(?:differences|corrupt|error:)", re.MULTILINE)
+_OWN_CLASS = re.compile(r"kernel\.(?!lang\.)[\w.]+$")
 _FRAME = re.compile(r'File "([^"]+)", line (\d+), in (\S+)')
 
 
@@ -111,7 +112,16 @@ class Figures:
     objects: int
     free_kib: int
     processes: int
-    classes: Counter[str]  # objects of each class
+    classes: Counter[str] = field(default_factory=Counter)  # objects of each class
+    holders: Counter[str] = field(default_factory=Counter)  # chains of who holds those that there are more of
+
+
+def grown(before: Counter[str], after: Counter[str], most: int = 3) -> list[str]:
+    """The kernel's own classes that there are more objects of, those first that grew most: not lists, texts and other
+    things of the language, which belong to some of them.
+    """
+    came = after - before
+    return [name for name, _ in came.most_common() if _OWN_CLASS.match(name)][:most]
 
 
 class Session:
@@ -121,20 +131,28 @@ class Session:
         self.guest = guest
         self.disk = disk
 
-    def figures(self) -> Figures:
+    def figures(self, idle_s: int = 0) -> Figures:
+        """What is in use after so many seconds of the guest's clock, in which nothing runs."""
+        if idle_s > 0:
+            self.guest.check(f"sleep {idle_s}", idle_s + 120)
         self.guest.check(_SETTLE, 120)
         objects = int(self.guest.check("grep '^krait_heap_objects ' /proc/metrics", 30).split()[1])
         free = int(self.guest.check("grep MemFree /proc/meminfo", 30).split()[1])
         processes = int(self.guest.check("ls -d /proc/[0-9]* | wc -l", 30))
-        return Figures(objects, free, processes, self._classes())
+        return Figures(objects, free, processes)
 
-    def _classes(self) -> Counter[str]:
+    def count_classes(self, figures: Figures, before: Figures | None = None) -> None:
+        """Complete figures that were just taken. With `before`, who holds what has come since."""
         dump = self.disk.parent / "memory"
         self.guest.qmp("pmemsave", val=0, size=MEMORY_BYTES, filename=str(dump))
         try:
-            return Heap(dump).counts
+            heap = Heap(dump)
         finally:
             dump.unlink()
+        figures.classes = heap.counts
+        if before is not None:
+            for name in grown(before.classes, figures.classes):
+                figures.holders += heap.holders(name)
 
     def replay(self, program: str, mask: int, times: int, seconds: float = 60) -> list[Finding]:
         """Run one program again, some calls of it."""
@@ -165,6 +183,7 @@ def session(
     more_disks: tuple[Disk, ...] = (),
     files: Mapping[str, Path] = MappingProxyType({}),
     faults: int | None = None,
+    processors: int = 1,
 ) -> Iterator[Session]:
     """Boot a guest. `extra` are arguments of QEMU, and `files` are put into the root image by their path there. With
     `faults`, a seed, its network and one of its disks fail now and then.
@@ -187,7 +206,7 @@ def session(
             (place / "faulty.img").write_bytes(disk.read_bytes())
             faulty = FaultyDisk(place / "faulty.img", "faulty")
             extra = (*extra, *wire.arguments, *faulty.arguments())
-        machine = Machine(memory=MEMORY, disks=disks, extra=(*CLOCK, *extra))
+        machine = Machine(memory=MEMORY, disks=disks, processors=processors, extra=(*CLOCK, *extra))
         with Guest(kernel.boot(initrd, f"quiet {parameters}"), machine, may_trap=True) as guest:
             guest.expect_prompt(60)
             guest.run("stty columns 500")
@@ -212,4 +231,7 @@ def session(
                     worker.join(10)
 
 
-__all__ = ["EVERY_CALL", "Figures", "Finding", "GuestError", "Session", "bugs", "damage", "hangs", "session", "stalls"]
+__all__ = [
+    "EVERY_CALL", "Figures", "Finding", "GuestError", "Session",
+    "bugs", "damage", "grown", "hangs", "session", "stalls",
+]  # fmt: skip

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.fuzz_calls.build import fuzzer
-from tests.fuzz_calls.rounds import lost
+from tests.fuzz_calls.rounds import lost, settled
 from tests.fuzz_calls.session import Session, bugs, hangs, session
 from tests.harness import Kernel
 from tests.harness.guest import PATIENCE
@@ -57,11 +57,12 @@ def run(kernel: Kernel, root_image: Path, tmp_path_factory: pytest.TempPathFacto
 )
 def test_damaged(run: Session, kind: str, path: str, least_good: int) -> None:
     before = run.figures()
+    run.count_classes(before)
     output = run.guest.run(f"fuzz_calls {kind} {SEED} {TIMES} {path}", TIMES * 0.1 + 60)
     tried = re.search(r"^@tried (\d+), \d+ calls, (\d+) good$", output, re.MULTILINE)
     assert tried is not None and int(tried[1]) == TIMES, output
     found = bugs(run.guest.log) + hangs(run.guest.log)
     assert not found, "\n".join(f"{each.what}\n{each.text}" for each in found)
-    left = lost(before, run.figures())
+    left = lost(before, settled(run, before))
     assert not left, "\n".join(each.text for each in left)
     assert int(tried[2]) >= least_good, "the kernel refused nearly all: nothing was tried"

@@ -61,7 +61,10 @@ SETS: Final = {
         "0x8906(>bytes[16]) 0x8907(>bytes[16]) 0x890b(<route) 0x890c(<route) 0x8910..0x8927 0x8912(=ifconf) "
         "0x8913(=ifreq) 0x8915(=ifreq) 0x8933(=ifreq) 0x8921(=ifreq) 0x8914(=ifreq) 0x8916(=ifreq) "
         "0x8922(=ifreq) 0x8946(=ifreq) 0x894b(>int) 0x8953(=bytes[68]) 0x8954(=bytes[68]) 0x8955(<bytes[68]) "
-        "0x8970(=ifreq) 0x1260(>bytes[8]) 0x125e(>int) 0x125d(<int) 0x125f 0x1261 0x1262(int) "
+        "0x8970(=ifreq) 0x89a0(<bytes[16]) 0x89a1(<bytes[16]) 0x89a2(=ifreq) 0x89a3(=ifreq) "
+        "0x400454ca(=ifreq) 0x800454cf(>int) 0x400454d4(<int) 0x400454d8(<int) 0x400454d0(one:0|1|2|15|31) "
+        "0x400454d9(=ifreq) 0x800454d2(>bytes[40]) "
+        "0x1260(>bytes[8]) 0x125e(>int) 0x125d(<int) 0x125f 0x1261 0x1262(int) "
         "0x1263(>bytes[8]) 0x1268(>int) 0x1269(<bytes[24]) 0x1277(<range) 0x127d(<range) 0x127f(<range) "
         "0x80081272(>bytes[8]) 0x4c00(fd) 0x4c01 0x4c04(<bytes[232]) 0x4c05(>bytes[232]) 0x4c06(fd) 0x4c07 "
         "0x4c08(one:0|1) 0x4c09(one:512|1024|4096|0) 0x4c0a(<loop_config) 0x4c80(int) 0x4c82 0x6601(>int) "
@@ -125,7 +128,7 @@ SETS: Final = {
     ),
     "prot": "PROT_READ PROT_READ PROT_WRITE PROT_WRITE PROT_EXEC PROT_GROWSDOWN PROT_GROWSUP 8",
     "protocol": (
-        "0 0 0 0 IPPROTO_TCP IPPROTO_UDP IPPROTO_ICMP IPPROTO_RAW IPPROTO_ICMPV6 4 15 16 0x300 "
+        "0 0 0 0 IPPROTO_TCP IPPROTO_UDP IPPROTO_ICMP IPPROTO_RAW IPPROTO_ICMPV6 4 12 12 15 16 0x300 "
         "IPPROTO_UDPLITE"
     ),
     "reboot": "0 0x89abcdef 1",
@@ -174,7 +177,7 @@ TEXTS: Final = {
     "file_system": "tmpfs proc sysfs tracefs devtmpfs devpts mqueue ext2 ext4 none",
     "key_name": "a b svc:a svc:b .hidden _ses",
     "key_type": "user user logon keyring keyring big_key .x",
-    "interface": "lo eth0 lo:1 none",
+    "interface": "lo eth0 lo:1 none tun0 tap%d br0",
     "mount_option": (
         "size=64k mode=700 nr_inodes=100 uid=1000,gid=1000 errors=remount-ro size=-1 "
         "size=99999999999999999999 nr_blocks=9223372036854775807 size=100% huge=always gid=4294967296 "
@@ -196,7 +199,10 @@ TEXTS: Final = {
         "prz/net/protocols prz/loadavg prz/interrupts prz/diskstats prz/partitions prz/filesystems "
         "prz/devices prz/cpuinfo prz/vmstat prz/metrics prz/sysvipc/msg prz/sysvipc/shm prz/sysvipc/sem "
         "prz/net/tcp prz/net/unix prz/net/netlink prz/locks prz/stat prz/version prz/mounts szs szs/class "
-        "szs/block szs/class/net/lo/mtu ptz/0 ptz/ptmx ptz mqz mqz/q0 mqz/q1"
+        "szs/block szs/class/net/lo/mtu nz_tun prz/pressure/cpu prz/pressure/io "
+        "prz/self/timens_offsets prz/self/ns/time_for_children prz/self/cgroup cgz cgz/a cgz/a/cgroup.procs "
+        "cgz/a/memory.max cgz/a/cpu.max cgz/a/memory.pressure cgz/b cgz/b/cgroup.subtree_control ptz/0 ptz/ptmx "
+        "ptz mqz mqz/q0 mqz/q1"
     ),
     "queue": "/q0 /q1 q0 /q2 / /q/1",
     "socket_name": "@a @b sz0 sz1 dz0/sz2 @",

@@ -9,6 +9,8 @@
  *	fuzz_calls show PROGRAM MASK                         what it is
  *	fuzz_calls texts|executables|images SEED TIMES PATH  to files of /proc and /sys; of a binary; of an ext2
  *
+ * With FUZZ_SUBJECTS in the environment all programs are about a subject (subjects.h); else every fourth is.
+ *
  * Each worker gives its programs a sandbox that becomes their root, watches that they end, and kills those that do not. The
  * supervisor, a real-time thread, prints a line every few seconds: how many calls there were, and by how much it was late.
  * All else is told by the kernel: a bug names the thread that ran into it, and threads are named after their program.
@@ -20,6 +22,14 @@
 #include <fcntl.h>
 #include <ftw.h>
 #include <grp.h>
+#include <linux/if_bridge.h>
+#include <linux/if_link.h>
+#include <linux/neighbour.h>
+#include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <linux/netfilter/nfnetlink_conntrack.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
 #include <mqueue.h>
 #include <net/if.h>
 #include <netinet/in.h>
@@ -81,24 +91,20 @@ static void enter_sandbox(const struct program *program);
 
 static struct program program;
 
+static int only_subjects; /* each program is about one */
+
 static uint64_t seed_of(uint64_t base, int worker, uint64_t n)
 {
 	random_state = base * 1000003 + worker * 0x1000000000ull + n;
 	draw();
-	return draw() >> 16;
-}
-
-static void write_text(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY);
-	if (fd >= 0)
-		write(fd, text, strlen(text)), close(fd);
+	return draw() >> 16 & (only_subjects ? ~3ull : ~0ull);
 }
 
 /* A quarter of the programs begin in a user namespace of their own, some of them with more namespaces. */
 static void enter_user_namespace(const struct program *which)
 {
-	if (unshare(which->crowd >> 50 & 1 ? CLONE_NEWUSER : CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC))
+	int network = which->own_network ? CLONE_NEWNET : 0;
+	if (unshare(network | (which->crowd >> 50 & 1 ? CLONE_NEWUSER : CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC)))
 		return;
 	if (!which->is_root)
 		write_text("prz/self/setgroups", "deny");
@@ -109,6 +115,12 @@ static void enter_user_namespace(const struct program *which)
 static void enter_sandbox(const struct program *which)
 {
 	unsigned choice = which->crowd >> 48 & 3;
+	if (which->own_network) /* whoever is not root is so in a user namespace; programs of bpf(2) are not for those */
+		choice = which->is_root ? 1 + (choice & 1) : 0;
+	else if (which->subject == TIMES && !which->is_root)
+		choice = 0;
+	if (which->own_network && which->is_root && unshare(CLONE_NEWNET))
+		_exit(99);
 	if (chdir(home[which->on_ext2]))
 		_exit(99);
 	/* Half of them have a tree of mounts whose root the sandbox is: in a chroot nobody can make a user namespace. */
@@ -116,6 +128,8 @@ static void enter_sandbox(const struct program *which)
 		mount(home[which->on_ext2], "/", 0, MS_MOVE, 0);
 	if (chroot("."))
 		_exit(99);
+	if (which->subject == GROUPS || which->subject == FILTERS)
+		write_text("cgz/a/cgroup.procs", "0");
 	close(count_disk);
 	for (int i = 0; i < 3; i++)
 		close(i);
@@ -127,6 +141,8 @@ static void enter_sandbox(const struct program *which)
 	}
 	if (choice == 0)
 		enter_user_namespace(which);
+	if (which->own_network)
+		raise_loopback();
 	open_crowd(which->crowd, crowd);
 }
 
@@ -258,6 +274,7 @@ static void work(uint64_t base, int number, uint64_t first, uint64_t last)
 	for (int i = 0; i < 2; i++)
 		for (int tries = 0; tries < 20 && umount2(home[i], MNT_DETACH) == 0; tries++)
 			;
+	nftw(group, remove_group, 16, FTW_DEPTH | FTW_PHYS);
 	remove_queues();
 	clear_loops();
 	_exit(0);
@@ -334,6 +351,12 @@ static void supervise(uint64_t base, uint64_t most_calls, double seconds, int wo
 			(long long)shared->good[rows[i].number], (long long)shared->slow[rows[i].number]);
 	for (uint32_t i = 0; i < corpus->count && i < MOST_KEPT; i++)
 		print_chain("kept", &corpus->kept[i]);
+#ifdef TELL_REFUSALS
+	for (int i = 0; i < 64; i++)
+		for (int j = 0; j < 128; j++)
+			if (shared->refusals[i][j])
+				printf("@refused %d %d: %u\n", i, j, shared->refusals[i][j]);
+#endif
 	printf("@done\n");
 }
 
@@ -387,10 +410,14 @@ int main(int count, char **given)
 		return 0;
 	}
 	setvbuf(stdout, 0, _IOLBF, 0);
+	only_subjects = getenv("FUZZ_SUBJECTS") != 0;
 	shared = mmap(0, sizeof *shared, 3, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	corpus = mmap(0, sizeof *corpus, 3, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	mkdir("/fuzz", 0755);
 	mkdir("/fuzz/disk", 0755);
+	mkdir("/fuzz/groups", 0755);
+	if (access("/fuzz/groups/cgroup.procs", F_OK) && strcmp(given[1], "show"))
+		mount("none", "/fuzz/groups", "cgroup2", 0, 0), write_text("/fuzz/groups/cgroup.subtree_control", "+cpu +memory +io +pids");
 	if (strcmp(given[1], "run") == 0 && count >= 6) {
 		if (count > 6)
 			exclude(given[6]);

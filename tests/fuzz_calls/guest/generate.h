@@ -424,6 +424,8 @@ static int row_of(int number)
 	return index;
 }
 
+#include "subjects.h"
+
 static void generate(struct program *program, uint64_t seed)
 {
 	static const int messages[] = { SYS_sendto, SYS_sendmsg, SYS_sendto, SYS_recvmsg };
@@ -431,7 +433,7 @@ static void generate(struct program *program, uint64_t seed)
 	made = program;
 	random_state = seed;
 	program->seed = seed;
-	program->calls = program->stores = 0;
+	program->calls = program->stores = program->bytes_used = 0;
 	program->crowd = one_in(8) ? ~0ull : draw();
 	program->is_root = pick(2);
 	program->on_ext2 = pick(2);
@@ -442,6 +444,12 @@ static void generate(struct program *program, uint64_t seed)
 	program->about = one_in(12) ? CROWD_NETLINK : one_in(3) ? pick(CROWD_SIZE) : -1;
 	if (program->about >= 0)
 		program->crowd |= 1ull << program->about | 1ull << (program->about & ~1);
+	program->subject = seed & 3 ? NO_SUBJECT : 1 + (seed >> 2) % (SUBJECTS - 1);
+	program->own_network = program->subject == FIREWALL || program->subject == LINKS || program->subject == FILTERS;
+	if (program->subject == FILTERS)
+		program->is_root |= one_in(6) ^ 1;
+	if (program->own_network && !program->is_root)
+		program->own_network = !one_in(8);
 	arena_next = ARENA + pick(64) * 8;
 	resource_count = 0;
 	depth = 0;
@@ -457,7 +465,15 @@ static void generate(struct program *program, uint64_t seed)
 			if (!excluded[row_of(messages[i])])
 				theme[i] = row_of(messages[i]);
 	int length = 6 + pick(MOST_CALLS - 6);
+	if (program->subject) {
+		begin_subject();
+		length = program->calls + 10 < length ? length : program->calls + 10 < MOST_CALLS ? program->calls + 10 : MOST_CALLS;
+	}
 	while (program->calls < length) {
+		if (program->subject && !one_in(5)) {
+			do_deed();
+			continue;
+		}
 		make_call(one_in(2) ? theme[pick(8)] : a_row());
 		if (program->fails && one_in(3))
 			program->call[program->calls - 1].fails = 1 + pick(one_in(4) ? 30 : 5);

@@ -28,6 +28,10 @@ static void change_call(void)
 {
 	int end = made->calls, at = pick(end);
 	int row = one_in(2) ? made->call[at].row : a_row();
+	if (made->subject && end < MOST_CALLS && one_in(2)) {
+		do_deed();
+		return;
+	}
 	if (one_in(4) && end < MOST_CALLS) {
 		make_call(one_in(2) ? row : a_row());
 		return;

@@ -15,6 +15,7 @@ static void on_signal(int signo) { (void)signo; }
 static void restore(void) { __asm__("mov $15, %eax; syscall"); }
 
 static void put(uint64_t address, uint64_t value, int width) { memcpy((void *)address, &value, width); }
+static void bytes(uint64_t address, int size, const char *source) { memcpy((void *)address, source, size); }
 static void text(uint64_t address, const char *string) { strcpy((void *)address, string); }
 
 static void fill(uint64_t address, uint64_t pattern, int size)

@@ -6,6 +6,7 @@
 
 #define MOST_CALLS 64 /* as many as a mask has bits */
 #define MOST_STORES 5000
+#define MOST_BYTES (48 << 10)
 #define ARENA 0x200000000ull /* the first page is after a hole and the last before one */
 #define ARENA_SIZE (64ull << 12)
 #define READ_ONLY (ARENA + ARENA_SIZE + 0x10000) /* a page */
@@ -14,7 +15,7 @@
 
 enum tag { NUMBER, RESULT, LOAD, LOAD_LONG, CROWD, OWN_PID, PARENT_PID, OWN_TID, HANDLER, RESTORER };
 enum direction { IN_REGISTER, READ, WRITTEN, BOTH };
-enum store_kind { STORE_VALUE, STORE_TEXT, STORE_FILL };
+enum store_kind { STORE_VALUE, STORE_TEXT, STORE_FILL, STORE_BYTES }; /* the last: of the program's `bytes` */
 
 struct word { uint8_t kind, direction, optional; uint16_t width; int16_t detail, count; };
 struct member { uint64_t value; int16_t word; };
@@ -28,7 +29,10 @@ struct program {
 	uint64_t seed, crowd; /* a bit for each descriptor that is open at the start */
 	uint8_t is_root, on_ext2, threads, scribbles, collides, fails;
 	int8_t about; /* the descriptor of the crowd that it is mostly about; -1 for none */
-	int calls, stores;
+	uint8_t subject; /* subjects.h */
+	uint8_t own_network;
+	int calls, stores, bytes_used;
 	struct call call[MOST_CALLS];
 	struct store store[MOST_STORES];
+	uint8_t bytes[MOST_BYTES];
 };

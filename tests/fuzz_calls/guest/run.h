@@ -22,6 +22,9 @@ struct shared {
 	uint64_t ends[3]; /* of programs: by themselves, by a signal, killed after too long */
 	uint64_t late_ns;
 	struct worker worker[16];
+#ifdef TELL_REFUSALS
+	uint32_t refusals[64][128];
+#endif
 };
 
 static struct shared *shared;
@@ -108,6 +111,8 @@ static void store(const struct store *each)
 			memcpy(at, text, length);
 			if (text[0] == '@' && each->width) /* an abstract name */
 				at[0] = 0;
+		} else if (each->kind == STORE_BYTES) {
+			memcpy(at, run_now->bytes + each->value.number, each->width);
 		} else if (each->kind == STORE_FILL) {
 			for (int i = 0; i < each->width; i++)
 				at[i] = each->value.number >> i % 61;
@@ -187,6 +192,17 @@ static void make_one(int index)
 	long result = raw_call(row->number, arguments, stays);
 	if (call->fails)
 		arm_failure(0);
+#ifdef TELL_REFUSALS
+	if (row->number == SYS_sendto && result > 0 && run_now->subject == FIREWALL) {
+		static char answers[8192];
+		const uint8_t *sent = (void *)arguments[1];
+		long got = raw_call(SYS_recvfrom, (long[]){ arguments[0], (long)answers, sizeof answers, MSG_DONTWAIT | MSG_PEEK, 0, 0 }, 1);
+		if (got >= 36 && *(uint16_t *)(answers + 4) == NLMSG_ERROR && *(int *)(answers + 16))
+			shared->refusals[*(uint16_t *)(answers + 24) & 63][-*(int *)(answers + 16) & 127]++;
+		else
+			shared->refusals[sent[4] == 16 ? sent[24] & 63 : 0][0]++;
+	}
+#endif
 	results[index] = result;
 	shared->calls[row->number]++;
 	shared->good[row->number] += (unsigned long)result < -4095ul;

@@ -10,6 +10,7 @@ static const uint8_t crowd_kind[] = {
 #define CROWD_NETLINK 13
 
 static char home[2][64]; /* this worker's sandboxes: in tmpfs, on the disk */
+static char group[64]; /* and its control group */
 
 static void node(const char *name, int mode, int major, int minor)
 {
@@ -42,11 +43,12 @@ static void furnish(void)
 	node("nz_null", S_IFCHR | 0666, 1, 3), node("nz_zero", S_IFCHR | 0666, 1, 5), node("nz_full", S_IFCHR | 0666, 1, 7);
 	node("nz_urandom", S_IFCHR | 0666, 1, 9), node("nz_tty", S_IFCHR | 0666, 5, 0), node("nz_ptmx", S_IFCHR | 0666, 5, 2);
 	node("nz_loop0", S_IFBLK | 0660, 7, 0), node("nz_loopctl", S_IFCHR | 0660, 10, 237);
-	node("nz_blk", S_IFBLK | 0660, 254, 16);
+	node("nz_blk", S_IFBLK | 0660, 254, 16), node("nz_tun", S_IFCHR | 0666, 10, 200);
 	mkdir("prz", 0755), mount("proc", "prz", "proc", 0, 0);
 	mkdir("szs", 0755), mount("sysfs", "szs", "sysfs", 0, 0);
 	mkdir("ptz", 0755), mount("devpts", "ptz", "devpts", 0, "newinstance,ptmxmode=0666");
 	mkdir("mqz", 0755), mount("mqueue", "mqz", "mqueue", 0, 0);
+	mkdir("cgz", 0755), mount(group, "cgz", 0, MS_BIND, 0);
 }
 
 static int remove_one(const char *path, const struct stat *status, int kind, struct FTW *place)
@@ -86,7 +88,7 @@ static void clear_loops(void)
 	}
 }
 
-/* Programs with rights take the loopback interface down, and its address away. */
+/* Programs with rights take the loopback interface down, its address away, and have packets dropped. */
 static void raise_loopback(void)
 {
 	struct ifreq request = { .ifr_name = "lo" };
@@ -97,7 +99,55 @@ static void raise_loopback(void)
 	ioctl(fd, SIOCSIFADDR, &request);
 	request.ifr_flags = IFF_UP | IFF_RUNNING;
 	ioctl(fd, SIOCSIFFLAGS, &request);
+	struct ifreq bridge = { .ifr_name = "br0" };
+	if (ioctl(fd, SIOCSIFFLAGS, &bridge) == 0)
+		ioctl(fd, 0x89a1, &bridge); /* SIOCBRDELBR */
 	close(fd);
+	static const uint8_t flush[60] = { 20, 0, 0, 0, 16, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 10,
+		20, 0, 0, 0, 2, 10, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 20, 0, 0, 0, 17, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 10 };
+	fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, 12);
+	send(fd, flush, sizeof flush, MSG_DONTWAIT);
+	close(fd);
+}
+
+static void write_text(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd >= 0)
+		write(fd, text, strlen(text)), close(fd);
+}
+
+static int give_away(const char *path, const struct stat *status, int kind, struct FTW *place)
+{
+	(void)status, (void)kind;
+	return place->level <= 1 && lchown(path, 1000, 1000) && 0;
+}
+
+static int remove_group(const char *path, const struct stat *status, int kind, struct FTW *place)
+{
+	(void)status, (void)place;
+	if (kind == FTW_DP)
+		rmdir(path);
+	return 0;
+}
+
+/* A control group with two groups in it, as new. What was in it has been killed. */
+static void make_group(int number)
+{
+	char path[100];
+	snprintf(group, sizeof group, "/fuzz/groups/w%d", number);
+	for (int tries = 0; tries < 20; tries++) {
+		nftw(group, remove_group, 16, FTW_DEPTH | FTW_PHYS);
+		if (access(group, F_OK))
+			break;
+		snprintf(path, sizeof path, "%s/cgroup.kill", group), write_text(path, "1");
+		usleep(1000);
+	}
+	mkdir(group, 0755);
+	snprintf(path, sizeof path, "%s/cgroup.subtree_control", group), write_text(path, "+cpu +memory +io +pids");
+	snprintf(path, sizeof path, "%s/a", group), mkdir(path, 0755);
+	snprintf(path, sizeof path, "%s/b", group), mkdir(path, 0755);
+	nftw(group, give_away, 16, FTW_PHYS);
 }
 
 /* Both directories as new: a file system of its own in memory, and a directory of the disk bound over itself. */
@@ -116,6 +166,7 @@ static void make_sandboxes(int number)
 	nftw(disk, remove_one, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
 	mkdir(disk, 0777);
 	raise_loopback();
+	make_group(number);
 	mount("tmpfs", home[0], "tmpfs", 0, "size=4m,nr_inodes=2000");
 	mount(disk, home[1], 0, MS_BIND, 0);
 	for (int i = 0; i < 2; i++)

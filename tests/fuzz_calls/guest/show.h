@@ -1,5 +1,7 @@
 /* A program as C: with prelude.c in front of it, it compiles. */
 
+static const struct program *shown;
+
 static void show_value(struct value value)
 {
 	static const char *const names[] = { [OWN_PID] = "getpid()", [PARENT_PID] = "getppid()", [OWN_TID] = "gettid()",
@@ -18,6 +20,11 @@ static void show_store(const struct store *each)
 {
 	if (each->kind == STORE_TEXT) {
 		printf("\ttext(0x%llx, \"%s\");\n", (long long)each->address, strings[each->value.number]);
+	} else if (each->kind == STORE_BYTES) {
+		printf("\tbytes(0x%llx, %d, \"", (long long)each->address, each->width);
+		for (int i = 0; i < each->width; i++)
+			printf("\\%03o", shown->bytes[each->value.number + i]);
+		printf("\");\n");
 	} else if (each->kind == STORE_FILL) {
 		printf("\tfill(0x%llx, 0x%llx, %d);\n", (long long)each->address, (long long)each->value.number, each->width);
 	} else {
@@ -29,10 +36,13 @@ static void show_store(const struct store *each)
 
 static void show(const struct program *program)
 {
+	shown = program;
 	printf("int main(void)\n{\n\t/* Program %012llx: %s, %s, %d threads%s%s, crowd %#llx */\n", (long long)program->seed,
 		program->is_root ? "root" : "uid 1000", program->on_ext2 ? "ext2" : "tmpfs", program->threads,
 		program->scribbles ? ", memory changes" : "", program->collides ? ", calls at once" : "",
 		(long long)program->crowd);
+	if (program->own_network)
+		printf("\tunshare(0x40000000); /* and lo is up */\n");
 	printf("\tprepare();\n");
 	for (int i = 0; i < program->calls; i++) {
 		const struct call *call = &program->call[i];

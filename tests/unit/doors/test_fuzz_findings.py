@@ -1,10 +1,12 @@
 """What the fuzzer reads from a guest's log."""
 
+from collections import Counter
 from pathlib import Path
 
 from tests.fuzz_calls.__main__ import State
 from tests.fuzz_calls.build import fuzzer, shown
-from tests.fuzz_calls.session import Finding, bugs, damage, hangs, stalls
+from tests.fuzz_calls.rounds import MOST_LOST_OBJECTS, lost
+from tests.fuzz_calls.session import Figures, Finding, bugs, damage, grown, hangs, stalls
 
 LOG = """
 @late 120 ms: 0123456789ab 111111111111
@@ -70,3 +72,21 @@ def test_a_program_follows_from_its_seeds() -> None:
         assert shown(program, 0).count("syscall(") == 0
     assert shown("0123456789ab", every) != shown("0123456789ab.00000000002a", every)
     assert fuzzer().exists()
+
+
+def test_objects_that_stay_are_named_by_the_kernels_own_classes() -> None:
+    before = Figures(1000, 100, 5, Counter({"bytes": 10, "kernel.fs.file.File": 5}))
+    lists = "kernel.lang.runtime.containers.List[int]"
+    more = Counter({"bytes": 9000, lists: 900, "kernel.net.link.network.Network": 54})
+    after = Figures(1001 + MOST_LOST_OBJECTS, 100, 5, before.classes + more, Counter({"Network < Task": 54}))
+    assert grown(before.classes, after.classes) == ["kernel.net.link.network.Network"]
+    (found,) = lost(before, after)
+    assert found.what == "objects do not go: Network" and "54 Network < Task" in found.text
+    after.objects -= 2
+    assert lost(before, after) == []
+
+
+def test_programs_about_a_subject_can_be_shown() -> None:
+    programs = [shown(f"{seed:012x}", (1 << 64) - 1) for seed in range(60)]
+    assert any("bytes(0x" in text and "unshare(0x40000000)" in text for text in programs)
+    assert all(shown(f"{seed:012x}", (1 << 64) - 1) == programs[seed] for seed in range(0, 60, 20))
