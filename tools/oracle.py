@@ -22,6 +22,10 @@ MODULES = (
     "nfnetlink", "libcrc32c", "nf_tables", "nf_reject_ipv4", "nf_reject_ipv6", "nft_reject", "nft_reject_inet",
     "nft_limit", "nf_defrag_ipv4", "nf_defrag_ipv6", "nf_conntrack", "nft_ct", "nf_nat", "nft_chain_nat", "nft_nat",
     "nft_masq", "nft_redir", "nf_conntrack_netlink",
+    "x_tables", "nft_compat", "xt_tcpudp", "xt_conntrack", "xt_state", "xt_comment", "xt_multiport", "xt_addrtype",
+    "xt_mark", "xt_connmark", "xt_mac", "xt_limit", "xt_statistic", "xt_iprange", "xt_tcpmss", "xt_pkttype",
+    "xt_length", "xt_nat", "xt_MASQUERADE", "xt_REDIRECT", "xt_NETMAP", "ipt_REJECT", "ip6t_REJECT",
+    "nf_log_syslog", "xt_LOG", "xt_TCPMSS", "xt_CT",
 )
 
 

@@ -113,7 +113,7 @@ class Log(Expression):
 
     def evaluate(self, run: Run) -> None:
         if run.place.network is FIRST_NETWORK and self.level < _AUDIT:
-            log.add(self.level, _describe(run, self.prefix))
+            log.add(self.level, describe(run, self.prefix))
 
     def put(self, writer: MessageWriter) -> None:
         if len(self.prefix) > 0:
@@ -152,7 +152,7 @@ def _address(value: bytes) -> str:
     return text
 
 
-def _describe(run: Run, prefix: bytes) -> bytes:
+def describe(run: Run, prefix: bytes) -> bytes:
     """The line, as Linux writes it, without what it says of options."""
     packet = run.packet
     place = run.place
