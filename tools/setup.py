@@ -50,6 +50,7 @@ GROUPS = {
     "containers": ("bubblewrap", "uidmap", "runc", "crun", "podman", "conmon", "netavark"),
     "netns": ("iproute2", "util-linux"),
     "firewall": ("nftables", "iproute2", "util-linux"),
+    "iptables": ("iptables", "nftables", "iproute2", "util-linux", "netbase"),
     "kexec": ("kexec-tools",),
     "keys": ("keyutils",),
     "devices": ("udev", "pciutils", "util-linux"),

@@ -13,7 +13,10 @@ from kernel.net.filter.connection import (
     Connection,
     is_reply,
 )
+from kernel.net.filter.connection_table import find_table
 from kernel.net.filter.tuples import Tuple, source_hash
+from kernel.net.internet.transport import PROTOCOL_TCP
+from kernel.net.link.network import Network
 from kernel.net.link.packet import UNTRACKED, Packet
 
 STATE_INVALID: Final = 0x1
@@ -77,3 +80,24 @@ def attach(answer: Packet, offender: Packet) -> None:
         return
     answer.connection = connection
     answer.tracking = TRACKING_RELATED if is_reply(offender.tracking) else TRACKING_RELATED_REPLY
+
+
+_WANTED: Final = Tuple()  # nothing sleeps while it is used
+
+
+def original_of(network: Network, own: bytes, own_port: int, peer: bytes, peer_port: int) -> Tuple | None:
+    """The original direction of the connection that a TCP socket here is one end of: its destination is what the other
+    end connected to, whatever that was translated to. None if it is not tracked.
+    """
+    table = find_table(network)
+    if table is None:
+        return None
+    _WANTED.source = own
+    _WANTED.source_port = own_port
+    _WANTED.destination = peer
+    _WANTED.destination_port = peer_port
+    _WANTED.protocol = PROTOCOL_TCP
+    _WANTED.compute_hash()
+    found = table.find(_WANTED)
+    connection = None if found is None else found.connection
+    return None if connection is None else connection.original

@@ -204,6 +204,8 @@ class Loading:
         self.batch: Batch = batch
         self.table: Table = table
         self.generation: int = batch.generation
+        self.chain: Chain | None = None  # of a rule: where it will be …
+        self.protocol: Attributes | None = None  # … and which protocol it says that it is for (NFTA_RULE_COMPAT)
 
     def find_set(self, attributes: Attributes, name_kind: int, number_kind: int) -> DataSet:
         """The set that attributes name. Raises ENOENT."""

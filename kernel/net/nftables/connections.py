@@ -72,6 +72,26 @@ _BOTH: Final = 2  # of counters: no direction was given
 _WORD: Final = 0xFFFF_FFFF
 
 
+def start_tracking(network: Network, family: int) -> None:
+    """A rule in a table of a family asks for connections. Raises MemoryError, with nothing done."""
+    done = 0
+    families = families_of(family)
+    try:
+        for version in families:
+            use_tracking(network, version)
+            done += 1
+    except MemoryError:
+        for i in range(done):
+            unuse_tracking(network, families[i])
+        raise
+
+
+def stop_tracking(network: Network, family: int) -> None:
+    """The rule is no more."""
+    for version in families_of(family):
+        unuse_tracking(network, version)
+
+
 class _Tracked(Expression):
     """Base of those that have connections tracked while their rule is there."""
 
@@ -81,20 +101,10 @@ class _Tracked(Expression):
 
     def start(self) -> None:
         """Raises MemoryError, with nothing done."""
-        done = 0
-        families = families_of(self.family)
-        try:
-            for family in families:
-                use_tracking(self.network, family)
-                done += 1
-        except MemoryError:
-            for i in range(done):
-                unuse_tracking(self.network, families[i])
-            raise
+        start_tracking(self.network, self.family)
 
     def finish(self) -> None:
-        for family in families_of(self.family):
-            unuse_tracking(self.network, family)
+        stop_tracking(self.network, self.family)
 
 
 @final

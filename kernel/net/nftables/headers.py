@@ -141,7 +141,7 @@ class PayloadWrite(Expression):
                 run.stop()
                 return
             if not (self.base == _TRANSPORT and self._has_no_sum(run)):
-                _replace(packet, at, old, new, start & 1 != base & 1)
+                replace_in_sum(packet, at, old, new, start & 1 != base & 1)
         if self.sum_flags & _PSEUDO_HEADER != 0:
             _replace_in_transport(run, old, new, start & 1 != base & 1)
         old.copy_from(new)
@@ -176,7 +176,7 @@ def _sum(data: Span[u8], is_odd: bool) -> int:
     return (total & 0xFF) << 8 | total >> 8 if is_odd else total
 
 
-def _replace(packet: Packet, at: int, old: Span[u8], new: Span[u8], is_odd: bool) -> None:
+def replace_in_sum(packet: Packet, at: int, old: Span[u8], new: Span[u8], is_odd: bool) -> None:
     """Correct the checksum at `at` (RFC 1624)."""
     span = span_of(packet.storage)
     total = (span.load_be16(at) ^ 0xFFFF) + (_sum(old, is_odd) ^ 0xFFFF) + _sum(new, is_odd)
@@ -206,7 +206,7 @@ def _replace_in_transport(run: Run, old: Span[u8], new: Span[u8], is_odd: bool) 
         # The field holds the pseudo header's sum alone, not inverted.
         span.store_be16(at, fold(span.load_be16(at) + (_sum(old, is_odd) ^ 0xFFFF) + _sum(new, is_odd)))
         return
-    _replace(packet, at, old, new, is_odd)
+    replace_in_sum(packet, at, old, new, is_odd)
 
 
 @final
@@ -293,7 +293,7 @@ class ExtensionRead(Expression):
                     run.stop()
                     return
             end = min(end, packet.end)
-            found = _find_option(packet, start, end, self.kind)
+            found = find_option(packet, start, end, self.kind)
         if self.flags & _PRESENT != 0:
             run.set_byte(self.place, 1 if found >= 0 else 0)
             return
@@ -332,7 +332,7 @@ class OptionWrite(Expression):
             run.stop()
             return
         end = min(base + (packet.storage[base + 12] >> 4) * 4, packet.end)
-        found = _find_option(packet, base + _TCP_HEADER, end, self.kind)
+        found = find_option(packet, base + _TCP_HEADER, end, self.kind)
         if found < 0:
             return
         if found + 1 >= end or self.offset + self.length > packet.storage[found + 1]:
@@ -348,7 +348,7 @@ class OptionWrite(Expression):
         if self.kind == _LARGEST_SEGMENT and self.length == 2 and old.load_be16(0) <= new.load_be16(0):
             return
         if packet.checksum != CHECKSUM_PARTIAL:
-            _replace(packet, base + _TCP_SUM, old, new, start & 1 != base & 1)
+            replace_in_sum(packet, base + _TCP_SUM, old, new, start & 1 != base & 1)
         old.copy_from(new)
 
     def put(self, writer: MessageWriter) -> None:
@@ -374,7 +374,7 @@ def _load_option_write(attributes: Attributes) -> Expression:
     return OptionWrite(read_register(attributes, 7, length), attributes.byte(2), offset, length)
 
 
-def _find_option(packet: Packet, start: int, end: int, kind: int) -> int:
+def find_option(packet: Packet, start: int, end: int, kind: int) -> int:
     """Where an option starts; -1 without one."""
     at = start
     storage = packet.storage

@@ -31,6 +31,7 @@ _TABLE: Final = 1
 _CHAIN: Final = 2
 _HANDLE: Final = 3
 _EXPRESSIONS: Final = 4
+_PROTOCOL: Final = 5
 _POSITION: Final = 6
 _USERDATA: Final = 7
 _NUMBER: Final = 9
@@ -47,6 +48,9 @@ def new_rule(message: Message, batch: Batch) -> None:
     table = message.table(batch.firewall, batch.generation)
     loading = Loading(batch, table)
     chain = _chain_of(message, loading)
+    loading.chain = chain
+    if attributes.has(_PROTOCOL):
+        loading.protocol = attributes.nested(_PROTOCOL)
     replaced: Rule | None = None
     at = 0
     if attributes.has(_HANDLE):

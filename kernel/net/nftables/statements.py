@@ -118,7 +118,7 @@ class Log(Expression):
 
     def evaluate(self, run: Run) -> None:
         if run.place.network is FIRST_NETWORK and self.level < _AUDIT and run.affords(_LOG_COST):
-            log.add(self.level, _describe(run, self.prefix))
+            log.add(self.level, describe(run, self.prefix))
 
     def put(self, writer: MessageWriter) -> None:
         if len(self.prefix) > 0:
@@ -157,7 +157,7 @@ def _address(value: bytes) -> str:
     return text
 
 
-def _describe(run: Run, prefix: bytes) -> bytes:
+def describe(run: Run, prefix: bytes) -> bytes:
     """The line, as Linux writes it, without what it says of options."""
     packet = run.packet
     place = run.place

@@ -30,6 +30,11 @@ from kernel.net.netlink.socket import (
 from kernel.net.netlink.subsystems import register_subsystem
 from kernel.net.nftables import (
     chains,
+    compat_connections,
+    compat_facts,
+    compat_headers,
+    compat_nat,
+    compat_targets,
     connections,
     counting,
     elements,
@@ -85,7 +90,10 @@ from kernel.net.nftables.model import Firewall, firewall_of
 from kernel.task import current
 
 # Their expressions enter themselves.
-_ = (connections, counting, facts, headers, registers, ways)
+_ = (
+    compat_connections, compat_facts, compat_headers, compat_nat, compat_targets, connections, counting, facts, headers,
+    registers, ways,
+)  # fmt: skip
 
 _GENERATION_ID: Final = 1
 _GENERATION_PROCESS: Final = 2

@@ -59,7 +59,7 @@ class RouteLookup(Expression):
         elif self.flags & _OUTPUT != 0:
             device = run.place.output
         if self.result == _RESULT_KIND:
-            run.set_word(self.place, _kind_of(run, address, device))
+            run.set_word(self.place, kind_of(run, address, device))
             return
         spend(_ROUTE_COST)
         found = run.place.input if _is_exempt(run) else _way_to(run, address, device)
@@ -104,7 +104,7 @@ def _way_to(run: Run, address: bytes, device: NetworkDevice | None) -> NetworkDe
     return found if device is None or found is device else None
 
 
-def _kind_of(run: Run, address: bytes, device: NetworkDevice | None) -> int:
+def kind_of(run: Run, address: bytes, device: NetworkDevice | None) -> int:
     """RTN_*: whose address it is."""
     if is_multicast(address):
         return _KIND_MULTICAST

@@ -52,6 +52,8 @@ IP_UNICAST_IF: Final = 50
 IP_LOCAL_PORT_RANGE: Final = 51
 IP_PROTOCOL: Final = 52
 
+SO_ORIGINAL_DST: Final = 80  # of both levels: netfilter's
+
 IPV6_ADDRFORM: Final = 1
 IPV6_2292PKTINFO: Final = 2  # RFC 2292's names and messages, which older programs use
 IPV6_2292HOPOPTS: Final = 3

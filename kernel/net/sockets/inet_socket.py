@@ -29,6 +29,7 @@ from kernel.lang import (
 from kernel.lib import user
 from kernel.lib.capabilities import CAP_NET_ADMIN
 from kernel.lib.credentials import Credentials
+from kernel.net.filter.access import original_of
 from kernel.net.internet.addresses import (
     ANY4,
     ANY6,
@@ -93,6 +94,8 @@ from kernel.task import current
 from kernel.time import realtime_ns
 
 MOST_DATAGRAM: Final = 65535
+_SOCKADDR_IN: Final = 16  # bytes
+_SOCKADDR_IN6: Final = 28
 _MTU_INFORMATION: Final = 32  # struct ip6_mtuinfo: a sockaddr_in6 and the MTU
 _ECN: Final = 3
 _NO_DEVICE: Final = -1
@@ -363,6 +366,8 @@ class InetSocket(Socket):
                 return b""  # of the connection's first packet, for a program that asks only now: none were kept
             if name == inet_names.IP_MSFILTER or name == inet_names.MCAST_MSFILTER:
                 raise Errno(EINVAL)
+            if name == inet_names.SO_ORIGINAL_DST:
+                return self._original_destination(limit, 4)
             return get_ip_option(self.options, name, limit)
         if level == SOL_IPV6 and self.family == AF_INET6:
             if name == inet_names.IPV6_MTU:
@@ -373,8 +378,28 @@ class InetSocket(Socket):
                 return self._address_form()
             if name == inet_names.MCAST_MSFILTER or (name == inet_names.IPV6_HDRINCL and self.kind != SOCK_RAW):
                 raise Errno(EINVAL if name == inet_names.MCAST_MSFILTER else ENOPROTOOPT)
+            if name == inet_names.SO_ORIGINAL_DST:
+                return self._original_destination(limit, 16)
             return get_ipv6_option(self.options, name)
         raise Errno(ENOPROTOOPT if self.family == AF_INET6 else EOPNOTSUPP)
+
+    def _original_destination(self, limit: int, size: int) -> bytes:
+        """SO_ORIGINAL_DST of a level whose addresses have `size` bytes: what the peer connected to, before a rule sent
+        it here. ENOPROTOOPT, EINVAL; ENOENT without a connection that is tracked.
+        """
+        if self.kind != SOCK_STREAM:
+            raise Errno(ENOPROTOOPT)
+        if limit < (_SOCKADDR_IN if size == 4 else _SOCKADDR_IN6):
+            raise Errno(EINVAL)
+        if len(self.remote) != size:
+            raise Errno(ENOENT)
+        found = original_of(self.network, self.local, self.binding.port, self.remote, self.remote_port)
+        if found is None:
+            raise Errno(ENOENT)
+        if size == 4:
+            return encode_inet(found.destination, found.destination_port)
+        scope = self.bound_device if is_link_local(found.destination) else 0
+        return encode_inet6(found.destination, found.destination_port, 0, scope)
 
     def _path_mtu(self) -> int:
         if len(self.remote) == 0:

@@ -1,0 +1,196 @@
+"""Targets of xtables that translate: SNAT, DNAT, MASQUERADE, REDIRECT, NETMAP. They stand in the table `nat`, in chains
+of type nat.
+
+Context: as in `expression.py`.
+Source: iptables-extensions(8); layouts: linux/netfilter/nf_nat.h.
+"""
+
+from typing import Final
+
+from kernel.lang import EINVAL, Errno, final, span_of
+from kernel.net.filter.translation import (
+    NAT_ADDRESSES,
+    NatRequest,
+    masquerade,
+    redirect,
+    set_up_nat,
+)
+from kernel.net.link.hooks import FAMILY_IP4, FAMILY_IP6, INPUT, OUTPUT, POSTROUTING, PREROUTING, Verdict
+from kernel.net.nftables.compat import Extension, Kind, Usage, register_target
+from kernel.net.nftables.expression import Run
+from kernel.net.nftables.model import ACCEPT, DROP
+
+_TRANSLATION_COST: Final = 2000  # instructions
+_MOST_FLAGS: Final = 0x7F
+
+# What a target does.
+_TO_SOURCE: Final = 0
+_TO_DESTINATION: Final = 1
+_MASQUERADE: Final = 2
+_REDIRECT: Final = 3
+_NETMAP: Final = 4
+
+
+@final
+class Goal:
+    """What a rule says of addresses and ports (struct nf_nat_range2)."""
+
+    def __init__(self) -> None:
+        self.flags: int = 0  # NAT_*
+        self.first: bytes = b""
+        self.last: bytes = b""
+        self.first_port: int = 0
+        self.last_port: int = 0
+        self.base_port: int = 0
+
+
+def _read_old_goal(info: bytes) -> Goal:
+    """Of struct nf_nat_ipv4_multi_range_compat, which holds one range. Raises EINVAL."""
+    span = span_of(info)
+    if span.load_u32(0) != 1:
+        raise Errno(EINVAL)
+    goal = Goal()
+    goal.flags = span.load_u32(4) & _MOST_FLAGS
+    goal.first = info[8:12]
+    goal.last = info[12:16]
+    goal.first_port = span.load_be16(16)
+    goal.last_port = span.load_be16(18)
+    return goal
+
+
+def _read_goal(info: bytes, family: int) -> Goal:
+    """Of struct nf_nat_range, or nf_nat_range2."""
+    span = span_of(info)
+    size = 4 if family == FAMILY_IP4 else 16
+    goal = Goal()
+    goal.flags = span.load_u32(0) & _MOST_FLAGS
+    goal.first = info[4 : 4 + size]
+    goal.last = info[20 : 20 + size]
+    goal.first_port = span.load_be16(36)
+    goal.last_port = span.load_be16(38)
+    if len(info) > 40:
+        goal.base_port = span.load_be16(40)
+    return goal
+
+
+@final
+class _Translate(Extension):
+    """One of them."""
+
+    def __init__(self, action: int, goal: Goal) -> None:
+        super().__init__()
+        self.action: int = action
+        self.goal: Goal = goal
+
+    def evaluate(self, run: Run) -> None:
+        place = run.place
+        place.work += _TRANSLATION_COST
+        action = self.action
+        to_source = action == _TO_SOURCE or action == _MASQUERADE
+        if action == _NETMAP:
+            to_source = place.point == POSTROUTING or place.point == INPUT
+        goal = self.goal
+        request = NatRequest(to_source)
+        request.flags = goal.flags
+        request.first = goal.first
+        request.last = goal.last
+        request.first_port = goal.first_port
+        request.last_port = goal.last_port
+        request.base_port = goal.base_port
+        if action == _MASQUERADE:
+            verdict = masquerade(run.packet, place, request)
+        elif action == _REDIRECT:
+            verdict = redirect(run.packet, place, request)
+        else:
+            if action == _NETMAP:
+                old = run.packet.source if to_source else run.packet.destination
+                request.first = _mapped(old, goal)
+                request.last = request.first
+            verdict = set_up_nat(run.packet, place, request)
+        run.verdict = ACCEPT if verdict == Verdict.ACCEPT else DROP
+
+
+def _mapped(address: bytes, goal: Goal) -> bytes:
+    """The bits in which the ends of the range agree are theirs, the others the address's."""
+    made = bytearray(goal.first)
+    for i in range(min(len(made), len(address))):
+        own = goal.first[i] ^ goal.last[i]
+        made[i] = goal.first[i] & ~own & 0xFF | address[i] & own
+    return bytes(made)
+
+
+def _made(action: int, goal: Goal) -> Extension:
+    """Raises EINVAL: what takes an address of its own is given none, and NETMAP is given some."""
+    has_addresses = goal.flags & NAT_ADDRESSES != 0
+    if action == _NETMAP and not has_addresses:
+        raise Errno(EINVAL)
+    if (action == _MASQUERADE or action == _REDIRECT) and has_addresses:
+        raise Errno(EINVAL)
+    return _Translate(action, goal)
+
+
+def _decode_old_source(info: bytes, usage: Usage) -> Extension:
+    return _made(_TO_SOURCE, _read_old_goal(info))
+
+
+def _decode_old_destination(info: bytes, usage: Usage) -> Extension:
+    return _made(_TO_DESTINATION, _read_old_goal(info))
+
+
+def _decode_old_masquerade(info: bytes, usage: Usage) -> Extension:
+    return _made(_MASQUERADE, _read_old_goal(info))
+
+
+def _decode_old_redirect(info: bytes, usage: Usage) -> Extension:
+    return _made(_REDIRECT, _read_old_goal(info))
+
+
+def _decode_old_netmap(info: bytes, usage: Usage) -> Extension:
+    return _made(_NETMAP, _read_old_goal(info))
+
+
+def _decode_source(info: bytes, usage: Usage) -> Extension:
+    return _made(_TO_SOURCE, _read_goal(info, usage.family))
+
+
+def _decode_destination(info: bytes, usage: Usage) -> Extension:
+    return _made(_TO_DESTINATION, _read_goal(info, usage.family))
+
+
+def _decode_masquerade(info: bytes, usage: Usage) -> Extension:
+    return _made(_MASQUERADE, _read_goal(info, usage.family))
+
+
+def _decode_redirect(info: bytes, usage: Usage) -> Extension:
+    return _made(_REDIRECT, _read_goal(info, usage.family))
+
+
+def _decode_netmap(info: bytes, usage: Usage) -> Extension:
+    return _made(_NETMAP, _read_goal(info, usage.family))
+
+
+_FOR_SOURCES: Final = 1 << POSTROUTING | 1 << INPUT
+_FOR_DESTINATIONS: Final = 1 << PREROUTING | 1 << OUTPUT
+_OLD_SIZE: Final = 20
+_SIZE: Final = 40
+_NEW_SIZE: Final = 44
+
+
+def _at(kind: Kind, points: int) -> None:
+    kind.table = b"nat"
+    kind.points = points
+    kind.tracks = True
+
+
+_at(register_target(b"SNAT", 0, _OLD_SIZE, _decode_old_source, FAMILY_IP4), _FOR_SOURCES)
+_at(register_target(b"SNAT", 1, _SIZE, _decode_source), _FOR_SOURCES)
+_at(register_target(b"SNAT", 2, _NEW_SIZE, _decode_source), _FOR_SOURCES)
+_at(register_target(b"DNAT", 0, _OLD_SIZE, _decode_old_destination, FAMILY_IP4), _FOR_DESTINATIONS)
+_at(register_target(b"DNAT", 1, _SIZE, _decode_destination), _FOR_DESTINATIONS)
+_at(register_target(b"DNAT", 2, _NEW_SIZE, _decode_destination), _FOR_DESTINATIONS)
+_at(register_target(b"MASQUERADE", 0, _OLD_SIZE, _decode_old_masquerade, FAMILY_IP4), 1 << POSTROUTING)
+_at(register_target(b"MASQUERADE", 0, _SIZE, _decode_masquerade, FAMILY_IP6), 1 << POSTROUTING)
+_at(register_target(b"REDIRECT", 0, _OLD_SIZE, _decode_old_redirect, FAMILY_IP4), _FOR_DESTINATIONS)
+_at(register_target(b"REDIRECT", 0, _SIZE, _decode_redirect, FAMILY_IP6), _FOR_DESTINATIONS)
+_at(register_target(b"NETMAP", 0, _OLD_SIZE, _decode_old_netmap, FAMILY_IP4), _FOR_SOURCES | _FOR_DESTINATIONS)
+_at(register_target(b"NETMAP", 0, _SIZE, _decode_netmap, FAMILY_IP6), _FOR_SOURCES | _FOR_DESTINATIONS)

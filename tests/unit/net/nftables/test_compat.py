@@ -1,0 +1,280 @@
+"""Matches and targets of xtables: what is decoded, what it says of packets, and garbage of every length."""
+
+from __future__ import annotations
+
+import random
+import struct
+
+import pytest
+
+from kernel.lang import EINVAL, ENOENT, EPROTONOSUPPORT, ERANGE, Errno
+from kernel.net.link.hooks import FAMILY_IP4, FAMILY_IP6, Place, Verdict
+from kernel.net.link.network import FIRST_NETWORK
+from kernel.net.link.packet import Packet
+from kernel.net.netlink.messages import MessageWriter
+from kernel.net.nftables.compat import MATCHES, TARGETS, Extension, Kind, Usage
+from kernel.net.nftables.expression import BREAK, CONTINUE, Run
+from kernel.net.nftables.model import ACCEPT, DROP
+from tests.unit.net.filter.gate import echo, has_right_sums, packet_of, tcp, udp
+from tests.unit.net.nftables.nft import CREATE, INPUT, IP, Nft, attribute, attributes, be32, expression, listed, text
+
+A, B = b"\x0a\x00\x00\x09", b"\xc0\xa8\x00\x07"
+A6, B6 = b"\xfd" + bytes(14) + b"\x09", b"\xfd" + bytes(14) + b"\x07"
+WEB = tcp(A, 40000, B, 80, 2, options=b"\x02\x04\x05\xb4")
+KINDS = [kind for kinds in (*MATCHES.values(), *TARGETS.values()) for kind in kinds]
+PACKETS = [
+    WEB,
+    tcp(A, 1, B, 2, 16, data=b"x" * 9),
+    tcp(A6, 5, B6, 6, 2),
+    udp(A, 53, B, 53),
+    udp(A6, 53, B6, 53),
+    echo(A, B, 7),
+    echo(A6, B6, 7),
+    WEB[:30],
+    WEB[:20],
+    b"\x45\x00\x00\x14\x00\x00\x00\x01\x40\x06\x00\x00" + A + B,
+]
+
+
+def usage_of(kind: Kind, family: int = 0) -> Usage:
+    usage = Usage(FIRST_NETWORK, family or kind.family or FAMILY_IP4, kind.table)
+    usage.protocol = kind.protocol or 6
+    return usage
+
+
+def padded(kind: Kind) -> int:
+    return (kind.size + 7) // 8 * 8
+
+
+def load(name: bytes, revision: int, info: bytes, family: int = FAMILY_IP4, protocol: int = 6) -> Extension:
+    for kind in [*MATCHES.get(name, []), *TARGETS.get(name, [])]:
+        if kind.revision == revision and kind.family in (0, family):
+            usage = usage_of(kind, family)
+            usage.protocol = kind.protocol or protocol
+            return kind.load(info + bytes(max(padded(kind) - len(info), 0)), usage)
+    raise AssertionError(name)
+
+
+def judge(extension: Extension, data: bytes, point: int = INPUT, packet: Packet | None = None) -> int:
+    family = FAMILY_IP4 if data[0] >> 4 == 4 else FAMILY_IP6
+    packet = packet_of(data) if packet is None else packet
+    place = Place(FIRST_NETWORK, family, point)
+    place.input = FIRST_NETWORK.loopback
+    place.find_transport(packet)
+    run = Run(packet, place, 1, 1_000_000)
+    extension.evaluate(run)
+    return run.verdict
+
+
+def holds(extension: Extension, data: bytes) -> bool:
+    verdict = judge(extension, data)
+    assert verdict in (CONTINUE, BREAK)
+    return verdict == CONTINUE
+
+
+def shown(extension: Extension) -> bytes:
+    writer = MessageWriter()
+    extension.put(writer)
+    return attributes(bytes(writer.data))[3]
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: f"{kind.name.decode()}{kind.revision}-{kind.family}")
+def test_garbage_of_every_length(nft: Nft, kind: Kind) -> None:
+    chance = random.Random(kind.size)
+    for length in range(kind.size + 20):
+        for _ in range(4 if length in (kind.size, padded(kind)) else 1):
+            fill = chance.choice((0, 1, 0x0F, 0xFF))
+            info = bytes(chance.randrange(256) & fill for _ in range(length))
+            try:
+                made = kind.load(info, usage_of(kind))
+            except Errno as failure:
+                assert failure.code in (EINVAL, ENOENT, ERANGE)
+                continue
+            assert kind.size <= length <= padded(kind)
+            assert shown(made) == info[: kind.shown] + bytes(padded(kind) - kind.shown)
+            for data in PACKETS:
+                if kind.family in (0, FAMILY_IP4 if data[0] >> 4 == 4 else FAMILY_IP6):
+                    assert judge(made, data) in (CONTINUE, BREAK, ACCEPT, DROP)
+
+
+def test_structures_are_of_their_kernel_size() -> None:
+    with pytest.raises(Errno) as raised:
+        load(b"conntrack", 3, bytes(169))
+    assert raised.value.code == EINVAL
+
+
+def ports(*values: int, option: int = 0, mask: int = 0, flags: int = 0, inverted: int = 0) -> bytes:
+    return struct.pack("<4H4B", *values, option, mask, flags, inverted)
+
+
+def test_tcp(nft: Nft) -> None:
+    assert holds(load(b"tcp", 0, ports(0, 0xFFFF, 80, 80)), WEB)
+    assert not holds(load(b"tcp", 0, ports(0, 0xFFFF, 81, 90)), WEB)
+    assert holds(load(b"tcp", 0, ports(0, 0xFFFF, 81, 90, inverted=2)), WEB)
+    assert holds(load(b"tcp", 0, ports(40000, 40000, 0, 0xFFFF, mask=0x12, flags=2)), WEB)
+    assert not holds(load(b"tcp", 0, ports(0, 0xFFFF, 0, 0xFFFF, mask=0x12, flags=2, inverted=4)), WEB)
+    assert holds(load(b"tcp", 0, ports(0, 0xFFFF, 0, 0xFFFF, option=2)), WEB)
+    assert not holds(load(b"tcp", 0, ports(0, 0xFFFF, 0, 0xFFFF, option=8)), WEB)
+    assert judge(load(b"tcp", 0, ports(0, 0xFFFF, 0, 0xFFFF)), WEB[:30]) == DROP
+    assert judge(load(b"tcp", 0, ports(0, 0xFFFF, 0, 0xFFFF)), PACKETS[-1]) == DROP  # RFC 3128
+    with pytest.raises(Errno):
+        load(b"tcp", 0, ports(0, 0, 0, 0, inverted=16))
+
+
+def multiport(side: int, *entries: int, ranges: tuple[int, ...] = (), inverted: int = 0) -> bytes:
+    places = [*entries] + [0] * (15 - len(entries))
+    return struct.pack("<2B15H15BB", side, len(entries), *places, *(i in ranges for i in range(15)), inverted)
+
+
+def test_multiport(nft: Nft) -> None:
+    assert holds(load(b"multiport", 1, multiport(1, 22, 80)), WEB)
+    assert not holds(load(b"multiport", 1, multiport(0, 22, 80)), WEB)
+    assert holds(load(b"multiport", 1, multiport(2, 1, 70, 90, ranges=(1,))), WEB)
+    assert not holds(load(b"multiport", 1, multiport(2, 1, 70, 90, ranges=(1,), inverted=1)), WEB)
+    for bad in (multiport(3, 1), multiport(1, 1)[:1] + b"\x10" + multiport(1, 1)[2:]):
+        with pytest.raises(Errno):
+            load(b"multiport", 1, bad)
+    with pytest.raises(Errno):
+        load(b"multiport", 1, multiport(1, 5), protocol=1)
+    last = multiport(1, *range(1, 16), ranges=(14,))  # a range without an end
+    assert not holds(load(b"multiport", 1, last), WEB)
+
+
+def test_headers(nft: Nft) -> None:
+    ping = echo(A, B, 7)
+    assert holds(load(b"icmp", 0, b"\x08\x00\xff\x00", protocol=1), ping)
+    assert not holds(load(b"icmp", 0, b"\x08\x01\xff\x00", protocol=1), ping)
+    assert holds(load(b"icmp", 0, b"\xff\x00\xff\x00", protocol=1), ping)
+    assert holds(load(b"icmp6", 0, b"\x80\x00\xff\x00", FAMILY_IP6), echo(A6, B6, 7))
+    assert holds(load(b"length", 0, struct.pack("<HHB", 20, len(WEB), 0)), WEB)
+    assert not holds(load(b"length", 0, struct.pack("<HHB", 20, len(WEB), 1)), WEB)
+    assert holds(load(b"tcpmss", 0, struct.pack("<HHB", 1400, 1460, 0)), WEB)
+    assert not holds(load(b"tcpmss", 0, struct.pack("<HHB", 1, 1459, 0)), WEB)
+    within = A + bytes(12) + A[:3] + b"\x0a" + bytes(12) + bytes(32)
+    assert holds(load(b"iprange", 1, within + b"\x01"), WEB)
+    assert not holds(load(b"iprange", 1, within + b"\x11"), WEB)
+
+
+def test_marks(nft: Nft) -> None:
+    packet = packet_of(WEB)
+    assert judge(load(b"MARK", 2, struct.pack("<II", 0x15, 0xFF)), WEB, packet=packet) == CONTINUE
+    assert packet.mark == 0x15
+    judge(load(b"MARK", 2, struct.pack("<II", 0x100, 0x100)), WEB, packet=packet)
+    assert packet.mark == 0x115
+    assert judge(load(b"mark", 1, struct.pack("<IIB", 5, 0xF, 0)), WEB, packet=packet) == CONTINUE
+    assert judge(load(b"mark", 1, struct.pack("<IIB", 5, 0xF, 1)), WEB, packet=packet) == BREAK
+
+
+def test_now_and_then(nft: Nft) -> None:
+    third = load(b"statistic", 0, struct.pack("<HHIII", 1, 0, 2, 0, 2))
+    assert [holds(third, WEB) for _ in range(7)] == [True, False, False, True, False, False, True]
+    never = load(b"statistic", 0, struct.pack("<HHI", 0, 0, 0))
+    assert not any(holds(never, WEB) for _ in range(20))
+    two = load(b"limit", 0, struct.pack("<II", 10_000, 2))
+    assert [holds(two, WEB) for _ in range(4)] == [True, True, False, False]
+    with pytest.raises(Errno) as raised:
+        load(b"limit", 0, struct.pack("<II", 10_000, 0))
+    assert raised.value.code == ERANGE
+
+
+@pytest.mark.parametrize("data", [tcp(A, 1, B, 2, 2, options=b"\x02\x04\x05\xb4"), tcp(A6, 1, B6, 2, 2)])
+def test_the_largest_segment(nft: Nft, data: bytes) -> None:
+    family = FAMILY_IP4 if data[0] >> 4 == 4 else FAMILY_IP6
+    packet = packet_of(data)
+    assert judge(load(b"TCPMSS", 0, struct.pack("<H", 500), family), data, packet=packet) == CONTINUE
+    changed = packet.network_header().to_bytes()
+    assert has_right_sums(changed)
+    at = 40 if family == FAMILY_IP4 else 60
+    assert changed[at : at + 4] == struct.pack(">BBH", 2, 4, 500)
+    assert len(changed) == at + 4 and changed[at - 8] >> 4 == 6
+    length = struct.unpack_from(">H", changed, 2 if family == FAMILY_IP4 else 4)[0]
+    assert length == (44 if family == FAMILY_IP4 else 24)
+
+
+def test_a_larger_segment_is_not_made_larger(nft: Nft) -> None:
+    packet = packet_of(WEB)
+    judge(load(b"TCPMSS", 0, struct.pack("<H", 9000)), WEB, packet=packet)
+    assert packet.network_header().to_bytes() == WEB
+
+
+# ---- In rules -------------------------------------------------------------------------------------------------------
+
+
+def said(name: str, revision: int, info: bytes, *, kind: str = "match") -> bytes:
+    return expression(kind, text(1, name) + be32(2, revision) + attribute(3, info + bytes(-len(info) % 8)))
+
+
+def protocol(number: int, flags: int = 0) -> bytes:
+    return attribute(5, be32(1, number) + be32(2, flags))
+
+
+def rule(nft: Nft, *expressions: bytes, more: bytes = b"", chain: str = "in") -> bytes:
+    payload = text(1, "t") + text(2, chain) + attribute(4, b"".join(expressions)) + more
+    return nft.message(6, CREATE | 0x800, IP, payload)
+
+
+def test_rules(nft: Nft) -> None:
+    info = ports(0, 0xFFFF, 80, 80)
+    refused = said("REJECT", 0, struct.pack("<I", 3), kind="target")
+    nft.batch(nft.table(family=IP), nft.chain("in", INPUT, family=IP))
+    assert nft.errors(rule(nft, said("tcp", 0, info))) == [EINVAL]  # for no protocol
+    assert nft.errors(rule(nft, said("tcp", 0, info), more=protocol(6, 2))) == [EINVAL]
+    assert nft.errors(rule(nft, said("tcp", 0, info), more=protocol(6, 4))) == [EINVAL]
+    assert nft.errors(rule(nft, said("tcp", 0, info), more=be32(5, 6))) == [EINVAL]
+    assert nft.errors(rule(nft, said("tcp", 1, info), more=protocol(6))) == [ENOENT]
+    assert nft.errors(rule(nft, said("owner", 1, info))) == [ENOENT]
+    assert nft.errors(rule(nft, said("tcp", 256, info), more=protocol(6))) == [ERANGE]
+    assert nft.errors(rule(nft, refused)) == [EINVAL]  # in a table of another name
+    assert nft.errors(rule(nft, expression("match", text(1, "tcp") + be32(2, 0)))) == [EINVAL]
+    nft.batch(rule(nft, said("tcp", 0, info), expression("counter"), more=protocol(6)))
+    assert nft.verdict(WEB) == Verdict.ACCEPT
+    (found,) = nft.dump(7, IP)
+    parts = [attributes(each) for _, each in listed(found[4])]
+    assert [part[1] for part in parts] == [b"match\0", b"counter\0"]
+    assert attributes(parts[0][2]) == {1: b"tcp\0", 2: bytes(4), 3: info + bytes(4)}
+    assert attributes(parts[1][2])[2] == struct.pack(">Q", 1)
+
+
+def test_tracking_is_used_while_a_rule_is_there(nft: Nft) -> None:
+    info = bytes(146) + struct.pack("<HHH", 1, 0, 8) + bytes(12)
+    nft.batch(nft.table(family=IP), nft.chain("in", INPUT, family=IP))
+    before = FIRST_NETWORK.onlookers
+    nft.batch(rule(nft, said("conntrack", 3, info), expression("counter")))
+    nft.verdict(WEB, 0)
+    nft.verdict(WEB)
+    assert attributes(attributes(listed(nft.dump(7, IP)[0][4])[1][1])[2])[2][7] in (0, 1)
+    nft.batch(nft.message(8, 0, IP, text(1, "t") + text(2, "in")))
+    assert FIRST_NETWORK.onlookers == before
+
+
+def test_targets_of_nat_want_such_chains(nft: Nft) -> None:
+    masquerade = said("MASQUERADE", 0, struct.pack("<I", 1) + bytes(16), kind="target")
+    nft.batch(nft.message(0, CREATE, IP, text(1, "nat")))
+    base = attribute(4, be32(1, 4) + be32(2, 100)) + text(7, "filter")
+    nft.batch(nft.message(3, CREATE, IP, text(1, "nat") + text(3, "post") + base))
+    nft.batch(nft.message(3, CREATE, IP, text(1, "nat") + text(3, "any")))
+    add = nft.message(6, CREATE | 0x800, IP, text(1, "nat") + text(2, "any") + attribute(4, masquerade))
+    nft.batch(add)
+    jump = expression("immediate", be32(1, 0) + attribute(2, attribute(2, be32(1, -3) + text(2, "any"))))
+    assert nft.errors(
+        nft.message(6, CREATE | 0x800, IP, text(1, "nat") + text(2, "post") + attribute(4, jump))
+    ) == [EINVAL]
+    nft.batch(nft.message(2, 0, IP, text(1, "nat")))
+
+
+def asked(nft: Nft, name: str, revision: int, target: int, family: int = IP) -> object:
+    payload = text(1, name) + be32(2, revision) + be32(3, target)
+    (answer,) = nft.send(nft.message(0, 0, family, payload, subsystem=11))
+    if answer.kind == 2:
+        return -struct.unpack_from("<i", answer.body)[0]
+    return attributes(answer.body[4:])
+
+
+def test_revisions(nft: Nft) -> None:
+    best = {1: b"conntrack\0", 2: struct.pack(">I", 3), 3: bytes(4)}
+    assert asked(nft, "conntrack", 3, 0) == asked(nft, "conntrack", 1, 0) == best
+    assert asked(nft, "conntrack", 4, 0) == EPROTONOSUPPORT
+    assert asked(nft, "nonsense", 0, 0) == ENOENT
+    assert asked(nft, "MASQUERADE", 0, 1) == {1: b"MASQUERADE\0", 2: bytes(4), 3: struct.pack(">I", 1)}
+    assert asked(nft, "icmp", 0, 0, 10) == ENOENT
+    assert asked(nft, "tcp", 0, 0, 3) == EINVAL
