@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from kernel.lang import EINVAL, ENOENT, EPROTONOSUPPORT, ERANGE, Errno, final
+from kernel.lib.pace import spend
 from kernel.net.link.hooks import FAMILY_IP4, FAMILY_IP6
 from kernel.net.link.network import Network
 from kernel.net.netlink.messages import HEADER_SIZE, NLM_F_MULTI, MessageWriter, Request
@@ -122,7 +123,7 @@ class Match(Extension):
         return True
 
     def evaluate(self, run: Run) -> None:
-        run.place.work += _CALL_COST
+        spend(_CALL_COST)
         if not self.holds(run):
             run.stop()
 
@@ -268,7 +269,7 @@ class _Revisions(Subsystem):
         """Raises EINVAL, ENOENT for an extension that there is not, EPROTONOSUPPORT for another revision."""
         if message_of(request) != _GET:
             raise Errno(EINVAL)
-        attributes = Attributes(request.raw, HEADER_SIZE + NETFILTER_HEADER, len(request.raw))
+        attributes = Attributes(request, HEADER_SIZE + NETFILTER_HEADER, len(request.raw))
         family = request.raw[HEADER_SIZE]
         if not attributes.has(_NAME) or not attributes.has(_REVISION) or not attributes.has(_IS_TARGET):
             raise Errno(EINVAL)

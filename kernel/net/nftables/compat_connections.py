@@ -10,6 +10,7 @@ Source: iptables-extensions(8); layouts: linux/netfilter/xt_conntrack.h, xt_conn
 from typing import Final
 
 from kernel.lang import EINVAL, ENOENT, Errno, Span, final, span_of, u8
+from kernel.lib.pace import spend
 from kernel.net.filter import access
 from kernel.net.filter.connection import STATUS_DST_NAT, STATUS_SRC_NAT, Connection
 from kernel.net.link.packet import UNTRACKED
@@ -91,7 +92,7 @@ class _Conntrack(Match):
         return self.asked & bit == 0 or is_so != (self.inverted & bit != 0)
 
     def holds(self, run: Run) -> bool:
-        run.place.work += 300
+        spend(300)
         connection = access.connection_of(run.packet)
         if not self._fits(_STATE, is_so=self.states & _bits_of(run, connection) != 0):
             return False

@@ -9,6 +9,7 @@ from typing import Final
 
 from kernel.lang import EINVAL, ERANGE, Errno, Span, final, span_of, u8
 from kernel.lib import random
+from kernel.lib.pace import spend
 from kernel.net.internet.addresses import is_multicast, is_unspecified
 from kernel.net.internet.routes import BROADCAST, LOCAL, MULTICAST, UNICAST, find_route
 from kernel.net.link.device import NetworkDevice
@@ -142,7 +143,7 @@ class _AddressType(Match):
 
 
 def _is_one_of(run: Run, address: bytes, device: NetworkDevice | None, mask: int) -> bool:
-    run.place.work += _LOOKUP_COST
+    spend(_LOOKUP_COST)
     if len(address) == 4:
         kind = kind_of(run, address, device)
         return mask >> (kind if kind in (LOCAL, BROADCAST, MULTICAST) else UNICAST) & 1 != 0

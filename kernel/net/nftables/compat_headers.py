@@ -7,6 +7,7 @@ Source: iptables-extensions(8); layouts: linux/netfilter/xt_tcpudp.h and its nei
 from typing import Final
 
 from kernel.lang import EINVAL, Errno, Span, final, span_of, u8
+from kernel.lib.pace import spend
 from kernel.net.internet.transport import PROTOCOL_ICMP, PROTOCOL_ICMP6, PROTOCOL_TCP, PROTOCOL_UDP
 from kernel.net.link.hooks import FAMILY_IP4, FAMILY_IP6
 from kernel.net.nftables.compat import Extension, Match, Usage, register_match
@@ -83,7 +84,7 @@ class _Tcp(Match):
         if length < _TCP_HEADER or (length > _TCP_HEADER and length > len(header)):
             return self.drop(run)
         start = run.packet.transport_start
-        run.place.work += length * 8
+        spend(length * 8)
         found = find_option(run.packet, start + _TCP_HEADER, start + length, self.option)
         return (found >= 0) != self.inverts_option
 
@@ -148,7 +149,7 @@ class _Multiport(Match):
             return False
         if not _has_header(run, 4):
             return self.drop(run)
-        run.place.work += len(self.ranges) * 15
+        spend(len(self.ranges) * 15)
         header = _header(run)
         source = header.load_be16(0)
         destination = header.load_be16(2)
@@ -222,7 +223,7 @@ class _SegmentSize(Match):
         length = (header[12] >> 4) * 4
         if length < _TCP_HEADER or length > len(header):
             return self.drop(run)
-        run.place.work += length * 8
+        spend(length * 8)
         start = run.packet.transport_start
         found = find_option(run.packet, start + _TCP_HEADER, start + length, _LARGEST_SEGMENT)
         at = found - start

@@ -8,6 +8,7 @@ Source: iptables-extensions(8); layouts: linux/netfilter/nf_nat.h.
 from typing import Final
 
 from kernel.lang import EINVAL, Errno, final, span_of
+from kernel.lib.pace import spend
 from kernel.net.filter.translation import (
     NAT_ADDRESSES,
     NatRequest,
@@ -84,7 +85,7 @@ class _Translate(Extension):
 
     def evaluate(self, run: Run) -> None:
         place = run.place
-        place.work += _TRANSLATION_COST
+        spend(_TRANSLATION_COST)
         action = self.action
         to_source = action == _TO_SOURCE or action == _MASQUERADE
         if action == _NETMAP:

@@ -9,6 +9,7 @@ from typing import Final
 
 from kernel.lang import EINVAL, Errno, Span, final, span_of, u8
 from kernel.lib.log import log
+from kernel.lib.pace import spend
 from kernel.net.internet.output import resolve
 from kernel.net.internet.transport import PROTOCOL_TCP
 from kernel.net.link.checksum import fold
@@ -59,8 +60,7 @@ class _Log(Extension):
         self.prefix: bytes = prefix
 
     def evaluate(self, run: Run) -> None:
-        if run.place.network is FIRST_NETWORK:
-            run.place.work += _LINE_COST
+        if run.place.network is FIRST_NETWORK and run.affords(_LINE_COST):
             log.add(self.level, describe(run, self.prefix))
 
 
@@ -138,7 +138,7 @@ class _SetSegmentSize(Extension):
         place = run.place
         if place.offset != 0:
             return
-        place.work += _LONGEST_HEADER * 8
+        spend(_LONGEST_HEADER * 8)
         start = packet.transport_start
         length = (packet.storage[start + 12] >> 4) * 4 if start + _TCP_HEADER <= packet.end else 0
         if length < _TCP_HEADER or start + length > packet.end:
