@@ -3,9 +3,9 @@ Documentation/accounting/psi.rst in Linux's sources). Pure bookkeeping, for the 
 
 Of each resource, *some* is the time in which at least one thread lacked it, and *full* that in which all lacked it who
 had something to do. A `Pressure` counts its threads by their `Standing`; from these counts follows which times run, and
-they run until the counts change. Averages over 10, 60 and 300 seconds move every two seconds. That happens when the
-counts change, or somebody reads: in between they stand still, so all periods since are known then, and no timer is
-needed.
+they run until the counts change. A thread that was woken counts once something else happens (`Woken`). Averages over
+10, 60 and 300 seconds move every two seconds. That happens when the counts change, or somebody reads: in between they
+stand still, so all periods since are known then, and no timer is needed.
 
 For the machine the counts of threads that run or are ready are not kept but looked up, and of the times only one can
 run as long as no thread waits for a disk or for memory: that in which somebody is ready and does not run. Its begin and
