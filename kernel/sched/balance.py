@@ -67,7 +67,8 @@ def ready_everywhere() -> int:
 @noinline
 def wake_somewhere(this: Processor, thread: Thread, now_ns: int) -> None:
     """Queue a thread that wakes where it should run, and let that processor know."""
-    credit_sleep(thread, now_ns - thread.slept_at_ns)
+    if not thread.is_realtime():
+        credit_sleep(thread, now_ns - thread.slept_at_ns)
     if _leaves_soon(this, thread):
         _put(thread, this)
         this.queue.add_woken(thread, 0)

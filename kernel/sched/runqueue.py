@@ -20,7 +20,7 @@ Using Distributed Weighted Round-Robin", 2009.
 
 from typing import Final
 
-from kernel.lang import final, noinline
+from kernel.lang import final, inline, noinline
 from kernel.sched.bandwidth import load_of
 from kernel.sched.thread import NICE_LOWEST, SCHED_IDLE, SCHED_RR, Thread
 from kernel.sched.thread_list import RealtimeLists, ThreadList
@@ -78,9 +78,10 @@ def count_no_more(thread: Thread) -> None:
         thread.share_load = 0
 
 
+@inline
 def credit_sleep(thread: Thread, slept_ns: int) -> None:
     """A thread of the fair classes wakes: it gets back what it slept, up to a slice."""
-    if slept_ns > 0 and not thread.is_realtime():
+    if slept_ns > 0:
         thread.slice_ns = min(slice_of(thread), thread.slice_ns + min(slept_ns, _RR_SLICE_NS))
 
 

@@ -382,22 +382,11 @@ def _take(processor: Processor, previous: Thread) -> Thread | None:
 def _next_thread(processor: Processor, previous: Thread) -> Thread:
     """The thread to run; waits for an interrupt as long as there is none."""
     if previous.state == ThreadState.RUNNING:
-        if not previous.may_run_on(processor.number):
-            previous.state = ThreadState.READY
-            move_away(processor, previous)
-        elif previous.slice_ns <= 0 or previous.is_realtime():
-            return _next_or_itself(processor, previous)
-    following = _take(processor, previous)
-    if previous.state == ThreadState.RUNNING:
-        if following is None:
-            return previous
-        if processor.queue.pauses_realtime and following.is_realtime():
-            processor.queue.add_preempted(following)
-            return previous
-        previous.involuntary_switches += 1
+        if previous.may_run_on(processor.number):
+            return _next_of_running(processor, previous)
         previous.state = ThreadState.READY
-        processor.queue.add_preempted(previous)
-        return following
+        move_away(processor, previous)
+    following = _take(processor, previous)
     while following is None:
         idle = processor.idle_thread
         if idle is not None and idle is not previous:
@@ -425,6 +414,22 @@ def _next_thread(processor: Processor, previous: Thread) -> Thread:
 
 
 @noinline
+def _next_of_running(processor: Processor, previous: Thread) -> Thread:
+    """The same, where the running thread could go on."""
+    if previous.slice_ns <= 0 or previous.is_realtime():
+        return _next_or_itself(processor, previous)
+    following = _take(processor, previous)
+    if following is None:
+        return previous
+    if processor.queue.pauses_realtime and following.is_realtime():
+        processor.queue.add_preempted(following)
+        return previous
+    previous.involuntary_switches += 1
+    previous.state = ThreadState.READY
+    processor.queue.add_preempted(previous)
+    return following
+
+
 def _next_or_itself(processor: Processor, previous: Thread) -> Thread:
     """The same, where the running thread is one of those that wait: its slice is over, or it is a real-time thread,
     which goes on but for one that goes before it.

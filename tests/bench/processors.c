@@ -5,7 +5,6 @@
  */
 #define _GNU_SOURCE
 #include <sched.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -169,16 +168,16 @@ static long bound(int others)
 static long share(int processes)
 {
 	for (int i = 0; i < processes; i++)
-		if (start())
+		if (start()) {
 			while (!shared->over) {
 				count(1000);
 				shared->done[i]++;
 			}
+			_exit(0);
+		}
 	go();
 	sleep(SHARE_SECONDS);
 	shared->over = 1;
-	for (int i = 0; i < child_count; i++)
-		kill(children[i], SIGKILL);
 	wait_for_all();
 	long least = shared->done[0], most = shared->done[0];
 	for (int i = 1; i < processes; i++) {
