@@ -11,14 +11,15 @@ Context: thread context. Source: Linux's Documentation/ABI/testing/sysfs-firmwar
 from typing import Final
 
 from kernel.drivers.platform.firmware_items import FIRMWARE, PART_SIZE, FirmwareItem
-from kernel.fs.constants import S_IFREG
+from kernel.fs.constants import MAY_WRITE, S_IFREG
 from kernel.fs.file import DirectorySink, File
 from kernel.fs.filesystem import FileSystem
 from kernel.fs.inode import Inode
 from kernel.fs.path import Path
 from kernel.fs.procfs.entries import FIRST_POSITION, ComputedDirectory, FixedLink, PositionedFile, TextInode
 from kernel.fs.sysfs.kobject import FILE_SIZE, line
-from kernel.lang import final, span_of
+from kernel.lang import EACCES, Errno, final, span_of
+from kernel.lib.credentials import Credentials
 from kernel.lib.pace import is_dying, pace
 from kernel.lib.user import Buffer
 
@@ -41,17 +42,31 @@ class ItemText(TextInode):
             return self.item.name + b"\n"
         return line(self.item.key if self.attribute == b"key" else self.item.size)
 
+    def check_permission(self, credentials: Credentials, mask: int) -> None:
+        _check_only_read(mask)
+        super().check_permission(credentials, mask)
+
+
+def _check_only_read(mask: int) -> None:
+    """Root, too, can't write what nobody may write. Raises EACCES."""
+    if mask & MAY_WRITE != 0:
+        raise Errno(EACCES)
+
 
 @final
 class RevisionText(TextInode):
     """`rev`."""
 
     def __init__(self, file_system: FileSystem, ino: int) -> None:
-        super().__init__(file_system, ino, S_IFREG | 0o444)
+        super().__init__(file_system, ino, S_IFREG | _MODE)
         self.size = FILE_SIZE
 
     def make_text(self) -> bytes:
         return line(FIRMWARE.revision)
+
+    def check_permission(self, credentials: Credentials, mask: int) -> None:
+        _check_only_read(mask)
+        super().check_permission(credentials, mask)
 
 
 @final
@@ -65,8 +80,9 @@ class RawItem(Inode):
     def open(self, path: Path, flags: int) -> File:
         return RawItemFile(path, flags, self.item)
 
-    def truncate(self, size: int) -> None:
-        """O_TRUNC means nothing here."""
+    def check_permission(self, credentials: Credentials, mask: int) -> None:
+        _check_only_read(mask)
+        super().check_permission(credentials, mask)
 
 
 @final
