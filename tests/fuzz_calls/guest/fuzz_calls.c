@@ -351,12 +351,6 @@ static void supervise(uint64_t base, uint64_t most_calls, double seconds, int wo
 			(long long)shared->good[rows[i].number], (long long)shared->slow[rows[i].number]);
 	for (uint32_t i = 0; i < corpus->count && i < MOST_KEPT; i++)
 		print_chain("kept", &corpus->kept[i]);
-#ifdef TELL_REFUSALS
-	for (int i = 0; i < 64; i++)
-		for (int j = 0; j < 128; j++)
-			if (shared->refusals[i][j])
-				printf("@refused %d %d: %u\n", i, j, shared->refusals[i][j]);
-#endif
 	printf("@done\n");
 }
 

@@ -22,9 +22,6 @@ struct shared {
 	uint64_t ends[3]; /* of programs: by themselves, by a signal, killed after too long */
 	uint64_t late_ns;
 	struct worker worker[16];
-#ifdef TELL_REFUSALS
-	uint32_t refusals[64][128];
-#endif
 };
 
 static struct shared *shared;
@@ -192,17 +189,6 @@ static void make_one(int index)
 	long result = raw_call(row->number, arguments, stays);
 	if (call->fails)
 		arm_failure(0);
-#ifdef TELL_REFUSALS
-	if (row->number == SYS_sendto && result > 0 && run_now->subject == FIREWALL) {
-		static char answers[8192];
-		const uint8_t *sent = (void *)arguments[1];
-		long got = raw_call(SYS_recvfrom, (long[]){ arguments[0], (long)answers, sizeof answers, MSG_DONTWAIT | MSG_PEEK, 0, 0 }, 1);
-		if (got >= 36 && *(uint16_t *)(answers + 4) == NLMSG_ERROR && *(int *)(answers + 16))
-			shared->refusals[*(uint16_t *)(answers + 24) & 63][-*(int *)(answers + 16) & 127]++;
-		else
-			shared->refusals[sent[4] == 16 ? sent[24] & 63 : 0][0]++;
-	}
-#endif
 	results[index] = result;
 	shared->calls[row->number]++;
 	shared->good[row->number] += (unsigned long)result < -4095ul;
