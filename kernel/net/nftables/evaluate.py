@@ -24,7 +24,7 @@ _EXPRESSION_COST: Final = 80  # instructions, beside what one spends itself
 _RULE_COST: Final = 40
 _SKIP_COST: Final = 20
 _CHAIN_COST: Final = 600
-_NOWHERE: Final = 256  # no rule has so many expressions
+_NOWHERE: Final = 256  # more than a rule has expressions
 _VERDICT_MASK: Final = 0xFF
 
 
