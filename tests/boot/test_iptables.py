@@ -308,7 +308,7 @@ for name in left middle right; do ip netns del $name; done
     "marks": f"""\
 ip link set lo up
 iptables -t mangle -A OUTPUT -p icmp -j MARK --set-mark 0x5
-iptables -t mangle -A OUTPUT -m mark --mark 0x5/0x4 -j CONNMARK --save-mark
+iptables -t mangle -A OUTPUT -m mark --mark 0x4/0x4 -j CONNMARK --save-mark
 iptables -t mangle -A INPUT -j MARK --set-mark 0
 iptables -t mangle -A INPUT -j CONNMARK --restore-mark
 iptables -A INPUT -m connmark --mark 0x5 -j ACCEPT
@@ -370,5 +370,6 @@ def test_it_does_what_it_is_for(linux: dict[str, str]) -> None:
     assert "-A DOCKER -i docker0 -j RETURN" in linux["docker"] and "MASQUERADE" in linux["docker"]
     assert "status 0" in linux["workstation"] and "--dports 22,80,8000:8100" in linux["workstation"]
     assert "the same" in linux["packets"] and "through" in linux["packets"] and "redirected" in linux["packets"]
+    assert "2 packets received" in linux["marks"]
     assert "3 packets received" in linux["packets"] and "ttl=63" in linux["packets"]
     assert all(text.endswith("exit 0") for text in linux.values())
