@@ -261,6 +261,20 @@ class _TargetLoader(Loader):
         return _load(attributes, loading, is_target=True)
 
 
+def _best(kinds: list[Kind], family: int) -> int:
+    """The latest revision of those that are registered for a family, or for all; -1 without one."""
+    best = -1
+    for kind in kinds:
+        if kind.family == family:
+            best = max(best, kind.revision)
+    return best
+
+
+def _has(kinds: list[Kind], family: int, revision: int) -> bool:
+    """Whether one of them is a revision."""
+    return any(kind.family == family and kind.revision == revision for kind in kinds)
+
+
 @final
 class _Revisions(Subsystem):
     """Tells programs which revisions there are."""
@@ -278,11 +292,12 @@ class _Revisions(Subsystem):
         name = attributes.text(_NAME, _NAME_LIMIT)
         revision = attributes.be32(_REVISION) & 0xFF
         is_target = attributes.be32(_IS_TARGET)
-        best = -1
-        is_known = False
-        for kind in _kinds_for(name, family, is_target=is_target == 1):
-            best = max(best, kind.revision)
-            is_known = is_known or kind.revision == revision
+        kinds = _kinds_for(name, family, is_target=is_target == 1)
+        best = _best(kinds, family)
+        is_known = _has(kinds, family, revision)
+        if not is_known:  # those for all families count only if the family has not the revision of its own
+            best = max(best, _best(kinds, ANY_FAMILY))
+            is_known = _has(kinds, ANY_FAMILY, revision)
         if best < 0:
             raise Errno(ENOENT)
         if not is_known:

@@ -253,8 +253,10 @@ def get_set(message: Message, firewall: Firewall, writer: MessageWriter) -> None
 
 
 def dump_sets(message: Message, firewall: Firewall, writer: MessageWriter) -> None:
-    """All, or those of a family or a table."""
+    """All, or those of a family or a table. Raises ENOENT for a table that there is not."""
     name = message.attributes.text(_TABLE, NAME_LIMIT)
+    if message.attributes.has(_TABLE):
+        message.table(firewall, firewall.cursor)
     for table in firewall.tables:
         if not table.is_in(firewall.cursor) or message.family not in (0, table.family):
             continue

@@ -52,7 +52,7 @@ static void connection(const char *what, int family, const char *bound, const ch
 	ask_for("  of the caller, level IPv6", fd, SOL_IPV6, 28);
 	ask_for("  short", other, SOL_IP, 15);
 	ask_for("  short, level IPv6", other, SOL_IPV6, 27);
-	ask_for("  of level TCP", other, SOL_TCP, 16);
+	ask_for("  of level TCP", other, IPPROTO_TCP, 16);
 	close(fd);
 	close(other);
 	close(listener);

@@ -247,6 +247,11 @@ def test_tracking_is_used_while_a_rule_is_there(nft: Nft) -> None:
     assert FIRST_NETWORK.onlookers == before
 
 
+def test_sets_of_a_table_that_is_not_there(nft: Nft) -> None:
+    (answer,) = nft.send(nft.message(10, 0x300, IP, text(1, "filter")))  # iptables -L asks before it has made any
+    assert answer.kind == 2 and -struct.unpack_from("<i", answer.body)[0] == ENOENT
+
+
 def test_targets_of_nat_want_such_chains(nft: Nft) -> None:
     masquerade = said("MASQUERADE", 0, struct.pack("<I", 1) + bytes(16), kind="target")
     nft.batch(nft.message(0, CREATE, IP, text(1, "nat")))
@@ -274,6 +279,8 @@ def test_revisions(nft: Nft) -> None:
     best = {1: b"conntrack\0", 2: struct.pack(">I", 3), 3: bytes(4)}
     assert asked(nft, "conntrack", 3, 0) == asked(nft, "conntrack", 1, 0) == best
     assert asked(nft, "conntrack", 4, 0) == EPROTONOSUPPORT
+    old, new = ({1: b"SNAT\0", 2: struct.pack(">I", best), 3: struct.pack(">I", 1)} for best in (0, 2))
+    assert asked(nft, "SNAT", 0, 1) == old and asked(nft, "SNAT", 1, 1) == new  # what IPv4 has for itself comes first
     assert asked(nft, "nonsense", 0, 0) == ENOENT
     assert asked(nft, "MASQUERADE", 0, 1) == {1: b"MASQUERADE\0", 2: bytes(4), 3: struct.pack(">I", 1)}
     assert asked(nft, "icmp", 0, 0, 10) == ENOENT
