@@ -8,6 +8,8 @@ An object is cached under the hash of its IR, its target and profile and the ver
 file; beside it lies what `compiler/lines.py` read from its debug information and what `compiler/frames.py` knows of its
 stack frames. Invalid debug information is dropped
 by LLVM without an error, so an object whose IR has a compile unit must have `.debug_info`.
+
+IR waits in files: that of the kernel has 120 MiB, and the process that hands out the jobs needs none of it.
 """
 
 from __future__ import annotations
@@ -18,12 +20,13 @@ import hashlib
 import itertools
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -32,6 +35,8 @@ from compiler import frames, lines, unwind
 ROOT = Path(__file__).resolve().parent.parent
 CACHE = Path(os.environ.get("KRAIT_CACHE") or ROOT / "build" / "cache")
 
+IR_PREFIX = "ir-"
+DAY_S = 86_400
 DATA_LAYOUT = "e-m:e-p270:32:32-p271:32:32-p272:64:64-i64:64-i128:128-f80:128-n8:16:32:64-S128"
 
 
@@ -84,7 +89,9 @@ def with_target(ir: str, target: Target) -> str:
 
 def object_name(text: str, target: Target, profile: str) -> str:
     """What the cache calls the object of a module, whose IR is as `with_target` makes it."""
-    return hashlib.sha256("\0".join((toolchain_key(), repr(target), profile, text)).encode()).hexdigest()[:40] + ".o"
+    key = hashlib.sha256("\0".join((toolchain_key(), repr(target), profile, "")).encode())
+    key.update(text.encode())
+    return key.hexdigest()[:40] + ".o"
 
 
 @functools.cache
@@ -101,32 +108,64 @@ def file_hash(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+@dataclass(frozen=True)
+class Source:
+    """The IR of a package, put away in a file as LLVM is to see it; and the object that it becomes. Where the cache has
+    the object, there is no file.
+    """
+
+    package: str
+    ir: Path | None
+    size: int  # bytes
+    object: Path
+
+
+@contextlib.contextmanager
+def ir_folder(cache: Path = CACHE) -> Iterator[Path]:
+    """A directory for IR; not with other temporary files, which may lie in memory."""
+    cache.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=IR_PREFIX, dir=cache, ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
+
+
+def put_away(package: str, ir: str, target: Target, profile: str, folder: Path, cache: Path = CACHE) -> Source:
+    """Write a package's IR to a directory (`ir_folder`), unless its object is in the cache."""
+    text = with_target(ir, target)
+    path = cache / object_name(text, target, profile)
+    if all(path.with_suffix(suffix).exists() for suffix in (".o", ".lines", ".frames")):
+        os.utime(path)
+        return Source(package, None, len(text), path)
+    file = folder / f"{package}.ll"
+    return Source(package, file, file.write_bytes(text.encode()), path)
+
+
 def compile_modules(
     modules: dict[str, str], target: Target, profile: str, workers: int = 0, cache: Path = CACHE,
     show: Show = show_nothing,
 ) -> Compiled:
-    """Compile IR texts by package; `workers` 0 means one a processor. Raises BackendError for the first one refused.
+    """Compile IR texts by package. See `compile_sources`."""  # fmt: skip
+    with ir_folder(cache) as folder:
+        sources = [put_away(package, ir, target, profile, folder, cache) for package, ir in modules.items()]
+        return compile_sources(sources, target, profile, workers, cache, show)
+
+
+def compile_sources(
+    sources: Sequence[Source], target: Target, profile: str, workers: int = 0, cache: Path = CACHE,
+    show: Show = show_nothing,
+) -> Compiled:
+    """Compile what was put away; `workers` 0 means one a processor. Raises BackendError for the first one refused.
     `show` hears how many are done, also those of the cache, of how many, and the name of the last one.
     """  # fmt: skip
-    cache.mkdir(parents=True, exist_ok=True)
-    result = Compiled({})
-    jobs: list[Job] = []
-    for package, ir in modules.items():
-        text = with_target(ir, target)
-        path = cache / object_name(text, target, profile)
-        result.objects[package] = path
-        if all(path.with_suffix(suffix).exists() for suffix in (".o", ".lines", ".frames")):
-            os.utime(path)
-            result.cached += 1
-        else:
-            jobs.append(Job(package, text, path, target.name, profile))
-    jobs.sort(key=lambda job: -len(job.ir))  # the longest first, so that the last worker does not start it late
+    result = Compiled({source.package: source.object for source in sources})
+    jobs = [Job(source, target.name, profile) for source in sources if source.ir is not None]
+    result.cached = len(sources) - len(jobs)
+    jobs.sort(key=lambda job: -job.source.size)  # the longest first, so that the last worker does not start it late
     if jobs:
-        show(result.cached, len(modules), "")
+        show(result.cached, len(sources), "")
         done = itertools.count(result.cached + 1)
         run_jobs(jobs, min(workers or os.cpu_count() or 1, len(jobs)),
-                 lambda package: show(next(done), len(modules), package))  # fmt: skip
-        result.seconds = {job.package: job.seconds for job in jobs}
+                 lambda package: show(next(done), len(sources), package))  # fmt: skip
+        result.seconds = {job.source.package: job.seconds for job in jobs}
     with contextlib.suppress(FileNotFoundError):  # another build trims
         trim(cache)
     return result
@@ -145,6 +184,9 @@ def trim(cache: Path, keep_bytes: int = 512 << 20) -> None:
     manifests = sorted(cache.glob("*.manifest.json"), key=lambda path: -path.stat().st_mtime)
     for path in manifests[2000:]:
         path.unlink(missing_ok=True)
+    for folder in cache.glob(f"{IR_PREFIX}*"):  # of a build that was killed
+        if time.time() - folder.stat().st_mtime > DAY_S:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 # Workers --------------------------------------------------------------------------------------------------------------
@@ -154,9 +196,7 @@ def trim(cache: Path, keep_bytes: int = 512 << 20) -> None:
 class Job:
     """One module to compile. `error` is None when the object is there."""
 
-    package: str
-    ir: str
-    path: Path
+    source: Source
     target: str
     profile: str
     error: str | None = "not compiled"
@@ -184,12 +224,12 @@ def run_jobs(jobs: list[Job], workers: int, tell: Callable[[str], None]) -> None
         thread.join()
     for job in jobs:
         if job.error is not None:
-            raise BackendError(job.package, job.error)
+            raise BackendError(job.source.package, job.error)
 
 
 def serve_until_death(queue: list[Job], lock: threading.Lock, tell: Callable[[str], None]) -> None:
     """Run one worker process until the queue is empty or a job kills it."""
-    with tempfile.TemporaryFile() as errors, tempfile.TemporaryDirectory(prefix="krait-ir-") as directory:
+    with tempfile.TemporaryFile() as errors:
         environment = dict(os.environ, PYTHONPATH=str(ROOT))
         worker = subprocess.Popen(
             [sys.executable, "-m", "compiler.backend"],
@@ -202,11 +242,9 @@ def serve_until_death(queue: list[Job], lock: threading.Lock, tell: Callable[[st
                     if not queue:
                         return
                     job = queue.pop()
-                ir_path = Path(directory) / "module.ll"
-                ir_path.write_text(job.ir)
                 mark = errors.seek(0, os.SEEK_END)
                 started = time.monotonic()
-                request = [str(ir_path), str(job.path), job.target, job.profile]
+                request = [str(job.source.ir), str(job.source.object), job.target, job.profile]
                 try:
                     worker.stdin.write(json.dumps(request) + "\n")
                     worker.stdin.flush()
@@ -215,7 +253,7 @@ def serve_until_death(queue: list[Job], lock: threading.Lock, tell: Callable[[st
                     answer = ""
                 job.seconds = time.monotonic() - started
                 with lock:
-                    tell(job.package)
+                    tell(job.source.package)
                 errors.seek(mark)
                 said = frames.without_frames(errors.read().decode(errors="replace")).strip()
                 if answer:
@@ -247,12 +285,14 @@ def compile_one(ir_path: Path, object_path: Path, target: Target, speed: int) ->
     """Compile one module in this process; returns LLVM's complaint, or None."""
     from llvmlite import binding
 
-    text = ir_path.read_text()
+    text = ir_path.read_text(encoding="utf-8")
+    is_described = "!llvm.dbg.cu" in text
     try:
         module = binding.parse_assembly(text)
         module.verify()
     except RuntimeError as error:
         return str(error)
+    del text
     machine = binding.Target.from_triple(target.triple).create_target_machine(
         cpu=target.cpu, features=target.features, opt=speed, reloc="static", codemodel=target.code_model
     )
@@ -262,16 +302,18 @@ def compile_one(ir_path: Path, object_path: Path, target: Target, speed: int) ->
     options.loop_interleaving = False
     builder = binding.create_pass_builder(machine, options)
     builder.getModulePassManager().run(module, builder)
-    optimised = str(module) if target is KERNEL else ""
+    calls = frames.calls(str(module)) if target is KERNEL else frames.ObjectFrames()
     mark = os.fstat(2).st_size
     data = machine.emit_object(module)
+    module.close()
     said = os.pread(2, os.fstat(2).st_size - mark, mark).decode() if target is KERNEL else ""
-    if "!llvm.dbg.cu" in text and b".debug_info" not in data:
+    if is_described and b".debug_info" not in data:
         return "the debug information is invalid, and LLVM dropped it"
     write_whole(object_path.with_suffix(".lines"), lines.extract(data).to_json().encode())
     if target is KERNEL:
         write_whole(object_path.with_suffix(".unwind"), unwind.extract(data).to_json().encode())
-    write_whole(object_path.with_suffix(".frames"), frames.extract(optimised, said).to_json().encode())
+    calls.frames = frames.sizes(said)
+    write_whole(object_path.with_suffix(".frames"), calls.to_json().encode())
     write_whole(object_path, data)
     return None
 

@@ -16,13 +16,14 @@ import importlib.util
 import json
 import os
 import re
+import resource
 import shutil
 import signal
 import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -35,9 +36,13 @@ from compiler.backend import (
     KERNEL,
     ROOT,
     Show,
+    Source,
     Target,
     compile_modules,
+    compile_sources,
     file_hash,
+    ir_folder,
+    put_away,
     show_nothing,
     write_whole,
 )
@@ -53,6 +58,7 @@ if TYPE_CHECKING:
 
 STATUS_ERRORS = 1
 STATUS_TRAP = 70
+PEAK_KIB = "peak_kib"  # of the process that translated the kernel, in the image's manifest
 HOST_MODULE = "kernel.mm.host"
 HOST_MAIN = "krait_host_main"
 
@@ -148,9 +154,29 @@ class Manifest:
         write_whole(path, json.dumps([self.inputs, self.output, self.extra]).encode())
 
 
-def manifest_of(output: Path, inputs: list[Path], extra: dict[str, str]) -> Manifest:
-    hashes = {in_checkout(path): file_hash(path) for path in sorted(set(inputs))}
+def manifest_of(output: Path, inputs: list[Path], before: dict[Path, str], extra: dict[str, str]) -> Manifest:
+    """What an output was made of. `before` has the hashes from before anything was read (`hashes_of`): a file that was
+    changed since then has to look changed the next time, whether its old or its new text was read.
+    """
+    hashes = {in_checkout(path): before.get(path) or file_hash(path) for path in sorted(set(inputs))}
     return Manifest(hashes, file_hash(output), {**extra, "path": in_checkout(output)})
+
+
+def hashes_of(paths: Iterable[Path]) -> dict[Path, str]:
+    """The hashes of those files that are there."""
+    found: dict[Path, str] = {}
+    for path in paths:
+        with contextlib.suppress(OSError):
+            found[path] = file_hash(path)
+    return found
+
+
+def possible_inputs() -> Iterator[Path]:
+    """All files of the checkout that something compiled may be made of."""
+    for package in ("kernel", "arch"):
+        for pattern in ("*.py", "*.pyi"):
+            yield from (ROOT / package).rglob(pattern)
+    yield from (*compiler_sources(), *assembly_sources(), *assembly_includes(), ROOT / "linker.ld")
 
 
 def in_checkout(path: Path) -> str:
@@ -312,10 +338,15 @@ def check_lowering(program: Program, entries: list[str], paths: set[str], target
         Lowering(program, Options(target.name, False), Freezer, DebugInfo).check(entries, paths)
 
 
-def keep_ir(modules: dict[str, str], folder: Path) -> None:
+def empty_ir_folder(folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.glob("*.ll"):
         old.unlink()
+    return folder
+
+
+def keep_ir(modules: dict[str, str], folder: Path) -> None:
+    empty_ir_folder(folder)
     for name, text in modules.items():
         (folder / f"{name}.ll").write_text(text)
 
@@ -364,22 +395,47 @@ def stage(timings: Timings, phase: str, what: str, is_shown: bool) -> Iterator[S
 class Translated:
     """What is left of the kernel's front end and lowering for those who come after them."""
 
-    modules: dict[str, str]
+    modules: list[Source]
     stacks: StackFacts
     inputs: list[Path]
-    sources: dict[str, list[str]]
     phases: dict[str, Spent]
+    peak_kib: int  # the most memory that the process had
 
 
-def translate(options: BuildOptions, more: list[Path]) -> Translated:
-    """The kernel as IR. Raises Refused."""
+def translate(options: BuildOptions, more: list[Path], folder: Path) -> Translated:
+    """The kernel as IR in files of a directory. Raises Refused.
+
+    To be run in a process of its own (compiler/apart.py).
+    """
+    from compiler.front.program import forget_mypy
+
     timings, shown = Timings(), options.shows_progress
     with stage(timings, "front end", "check the kernel's types", shown):
         program = load([options.entry], more)
+        forget_mypy()
         import_live([options.entry], more)
     with stage(timings, "lowering", "translate the kernel", shown):
-        lowered = lower(program, exported_functions(program), KERNEL, options.profile)
-    return Translated(lowered.modules, lowered.stacks, kernel_inputs(program), program.sources, timings.phases)
+        modules, stacks = lower_to_files(program, options, folder)
+    peak_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return Translated(modules, stacks, kernel_inputs(program), timings.phases, peak_kib)
+
+
+def lower_to_files(program: Program, options: BuildOptions, folder: Path) -> tuple[list[Source], StackFacts]:
+    """The kernel's IR, of each package in a file as soon as it is made, and what is known of its stacks."""
+    from compiler.freeze import Freezer
+    from compiler.lower.debug import DebugInfo
+    from compiler.lower.interfaces import Options
+    from compiler.lower.program import Lowering
+
+    ir = empty_ir_folder(options.output.parent / "ir") if options.keep_ir else None
+    modules: list[Source] = []
+    with refusing(program):
+        lowering = Lowering(program, Options(KERNEL.name, options.profile == "release"), Freezer, DebugInfo)
+        for name, text in lowering.run(exported_functions(program)):
+            modules.append(put_away(name, text, KERNEL, options.profile, folder))
+            if ir is not None:
+                (ir / f"{name}.ll").write_text(text)
+    return sorted(modules, key=lambda module: module.package), lowering.stack_facts()
 
 
 def build_kernel(options: BuildOptions, timings: Timings) -> str:
@@ -394,29 +450,35 @@ def build_kernel(options: BuildOptions, timings: Timings) -> str:
     module = options.entry
     if not module_file(module).exists():
         raise UserError(f"there is no module {module} to enter ({shown_path(module_file(module))} is missing)")
-    try:
-        lowered = apart(partial(translate, options, more))
-    except ChildEnded as error:
-        raise UserError(f"the process that translates the kernel was ended by {error}") from None
-    timings.phases |= lowered.phases
-    if options.keep_ir:
-        keep_ir(lowered.modules, options.output.parent / "ir")
-    with stage(timings, "LLVM", "compile the kernel", shown) as show:
-        compiled = compile_modules(lowered.modules, KERNEL, options.profile, options.workers, show=show)
+    before = hashes_of([*possible_inputs(), *more])
+    with ir_folder() as folder:
+        try:
+            lowered = apart(partial(translate, options, more, folder))
+        except ChildEnded as error:
+            raise UserError(f"the process that translates the kernel was ended by {error}") from None
+        timings.phases |= lowered.phases
+        with stage(timings, "LLVM", "compile the kernel", shown) as show:
+            compiled = compile_sources(lowered.modules, KERNEL, options.profile, options.workers, show=show)
     if options.profile == "release":  # the other one's frames are several times as large
         with timings.phase("stacks"):
             depths = measure(compiled.objects, lowered.stacks)
             if too_deep := faults(depths):
-                raise Refused(too_deep, lowered.sources)
+                raise Refused(too_deep, sources_of(too_deep))
             options.output.parent.mkdir(parents=True, exist_ok=True)
             write_whole(options.output.with_suffix(".stacks"), "\n".join([*report(depths), ""]).encode())
     with stage(timings, "link", "link the kernel", shown):
         table_size = link_kernel(list(compiled.objects.values()), options.output)
-    manifest_of(options.output, lowered.inputs, {}).write(manifest_file)
+    manifest_of(options.output, lowered.inputs, before, {PEAK_KIB: str(lowered.peak_kib)}).write(manifest_file)
     fresh = len(compiled.objects) - compiled.cached
     size = options.output.stat().st_size
     return (f"{shown_path(options.output)}: {size >> 10} KiB, line table {table_size >> 10} KiB, "
             f"{fresh} of {len(compiled.objects)} packages compiled")  # fmt: skip
+
+
+def sources_of(diagnostics: list[Diagnostic]) -> dict[str, list[str]]:
+    """The lines of the files that diagnostics point into."""
+    places = [place for d in diagnostics for place in (d.loc, *(note for note, _ in d.notes)) if place is not None]
+    return {place.path: Path(place.path).read_text(encoding="utf-8").splitlines() for place in places}
 
 
 def module_file(module: str) -> Path:
@@ -559,6 +621,7 @@ def compile_host(name: str, profile: str, timings: Timings, keep: bool = False) 
     from compiler.types import IntType, NeverType, NoneType
 
     files = related_files(file)
+    before = hashes_of([*possible_inputs(), *files])
     with timings.phase("front end"):
         program = load([HOST_MODULE], files)
         main = program.functions.get(f"{module_name(file, ROOT)}.main")
@@ -593,7 +656,7 @@ def compile_host(name: str, profile: str, timings: Timings, keep: bool = False) 
     inputs = [Path(path).resolve() for path in program.modules.values()]
     inputs += [path for path in (ROOT / "kernel" / "lang").rglob("*.py*") if path.suffix in (".py", ".pyi")]
     extra = {"exceptions": json.dumps(sorted(exceptions.items()))}
-    manifest_of(output, [*inputs, *files, *compiler_sources()], extra).write(manifest_file)
+    manifest_of(output, [*inputs, *files, *compiler_sources()], before, extra).write(manifest_file)
     return HostProgram(output, exceptions)
 
 

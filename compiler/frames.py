@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -42,6 +43,24 @@ class ObjectFrames:
         return cls(*json.loads(path.read_text()))
 
 
+def _lines(ir: str) -> Iterator[str]:
+    """The lines of a module, which are never there all at once; those of an `invoke` are joined."""
+    joined = ""
+    start = 0
+    while start < len(ir):
+        end = ir.find("\n", start)
+        end = end if end >= 0 else len(ir)
+        line = ir[start:end]
+        start = end + 1
+        if line.startswith("          to label "):
+            joined += " " + line[10:]
+            continue
+        if joined:
+            yield joined
+        joined = line
+    yield joined
+
+
 def without_frames(said: str) -> str:
     """What LLVM said, but for the sizes of frames."""
     return _FRAME.sub("", said)
@@ -49,20 +68,32 @@ def without_frames(said: str) -> str:
 
 def extract(ir: str, said: str) -> ObjectFrames:
     """From optimised IR, and from what LLVM said when it made code of it."""
-    found = ObjectFrames({name: int(size) for size, name in _FRAME.findall(said)})
+    found = calls(ir)
+    found.frames = sizes(said)
+    return found
+
+
+def sizes(said: str) -> dict[str, int]:
+    """The sizes of frames, from what LLVM said."""
+    return {name: int(size) for size, name in _FRAME.findall(said)}
+
+
+def calls(ir: str) -> ObjectFrames:
+    """All but the sizes, from optimised IR."""
+    found = ObjectFrames()
     groups = dict(_GROUP.findall(ir))
     keys = {number: match[1] for number, text in groups.items() if (match := _CALL_SET.search(text))}
     uncounted = {number for number, text in groups.items() if NOT_COUNTED in text}
     current = ""
-    calls: dict[str, None] = {}
+    called: dict[str, None] = {}
     sets: dict[str, None] = {}
-    for line in ir.replace("\n          to label ", " to label ").splitlines():
+    for line in _lines(ir):
         if line.startswith("define "):
             match = _DEFINE.match(line)
             current = match[1].strip('"') if match else ""
-            calls, sets = {}, {}
+            called, sets = {}, {}
         elif line == "}" and current:
-            found.calls[current], found.sets[current] = list(calls), list(sets)
+            found.calls[current], found.sets[current] = list(called), list(sets)
             current = ""
         elif current and (match := _CALL.search(line)):
             callee = match[1]
@@ -74,6 +105,6 @@ def extract(ir: str, said: str) -> ObjectFrames:
                 # A call that LLVM made of two has lost its mark: it may be any of this object's.
                 sets.update(dict.fromkeys([key] if key else sorted({*keys.values()})))
             elif not callee.startswith(("@llvm.", '@"llvm.')):
-                calls[callee[1:].strip('"')] = None
+                called[callee[1:].strip('"')] = None
     found.aliases = {a.strip('"'): b.strip('"') for a, b in _ALIAS.findall(ir)}
     return found

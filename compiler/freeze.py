@@ -68,7 +68,7 @@ class Constant:
     size: int
 
 
-@dataclass
+@dataclass(slots=True)
 class Datum:
     """One frozen object: its symbol, and the text of its definition once it is known."""
 

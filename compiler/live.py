@@ -26,7 +26,7 @@ class LiveComparison:
         self.program = program
         self.module_of = {path: name for name, path in program.modules.items()}
         self.codes: dict[str, dict[tuple[str, int], types.CodeType]] = {}
-        self.trees: dict[str, dict[tuple[str, int], ast.FunctionDef]] = {}
+        self.arguments: dict[str, dict[tuple[str, int], ast.arguments]] = {}
 
     def function(self, function: Function) -> Diagnostic | None:
         """What is wrong with the live function behind a name, if anything is."""
@@ -48,7 +48,12 @@ class LiveComparison:
             return Diagnostic("KP198", function.loc, f"{short} has variables of a function around it", HINT)
         if live.__globals__ is not vars(sys.modules[module]):
             return Diagnostic("KP198", function.loc, f"{short} has other globals than its module", HINT)
-        return _defaults(function, live, self.trees[path][name.removesuffix(".setter"), function.loc.line])
+        return _defaults(function, live, self.arguments[path][name.removesuffix(".setter"), function.loc.line])
+
+    def forget(self) -> None:
+        """All functions were compared: what was compiled for that is not needed any longer."""
+        self.codes.clear()
+        self.arguments.clear()
 
     def cls(self, decl: ClassDecl) -> Diagnostic | None:
         """What is wrong with the live class behind a declaration, if anything is."""
@@ -75,11 +80,11 @@ class LiveComparison:
             source = Path(path).read_bytes()
             tree = ast.parse(source)
             lines: dict[tuple[str, int], int] = {}  # name and first line, decorators included -> line of `def`
-            self.trees[path] = {}
+            self.arguments[path] = {}
             for name, node in _definitions(tree, ""):
                 first = min([node.lineno, *(d.lineno for d in node.decorator_list)])
                 lines[name, first] = node.lineno
-                self.trees[path][name, node.lineno] = node
+                self.arguments[path][name, node.lineno] = node.args
             whole = compile(source, path, "exec", dont_inherit=True)
             known = {}
             for code in _code_objects(whole):
@@ -90,9 +95,9 @@ class LiveComparison:
         return known
 
 
-def _defaults(function: Function, live: types.FunctionType, tree: ast.FunctionDef) -> Diagnostic | None:
+def _defaults(function: Function, live: types.FunctionType, declared: ast.arguments) -> Diagnostic | None:
     """What is wrong with the defaults of a live function."""
-    written = [*tree.args.defaults, *(d for d in tree.args.kw_defaults if d is not None)]
+    written = [*declared.defaults, *(d for d in declared.kw_defaults if d is not None)]
     given = [*(live.__defaults__ or ()), *(live.__kwdefaults__ or {}).values()]
     same = len(written) == len(given)
     for node, value in zip(written, given, strict=False):

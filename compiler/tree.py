@@ -1,7 +1,7 @@
 """The typed tree: what the front end hands to the back end.
 
 One node class a construct, names resolved, every expression with its type. The tree of a generic function mentions type
-variables; the back end substitutes. Nothing here knows mypy.
+variables; the back end substitutes. Nothing here knows mypy. Nodes have slots: the kernel's tree has a million of them.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Loc:
 # Expressions --------------------------------------------------------------------------------------------------------
 
 
-@dataclass
+@dataclass(slots=True)
 class Expr:
     """Base of expressions; `type` is the narrowed type at this place."""
 
@@ -36,32 +36,32 @@ class Expr:
     type: Type
 
 
-@dataclass
+@dataclass(slots=True)
 class IntLit(Expr):
     value: int
 
 
-@dataclass
+@dataclass(slots=True)
 class BoolLit(Expr):
     value: bool
 
 
-@dataclass
+@dataclass(slots=True)
 class StrLit(Expr):
     value: str
 
 
-@dataclass
+@dataclass(slots=True)
 class BytesLit(Expr):
     value: bytes
 
 
-@dataclass
+@dataclass(slots=True)
 class NoneLit(Expr):
     pass
 
 
-@dataclass
+@dataclass(slots=True)
 class Local(Expr):
     """A local variable or parameter of the enclosing function. Its declared type is in `Function.locals`; `type` may be
     narrower.
@@ -70,14 +70,14 @@ class Local(Expr):
     name: str
 
 
-@dataclass
+@dataclass(slots=True)
 class Captured(Expr):
     """A variable of an enclosing function, used in a lambda or nested function."""
 
     name: str
 
 
-@dataclass
+@dataclass(slots=True)
 class Global(Expr):
     """A module-level name: `module` is where it is defined ("kernel.fs.vfs"). The back end looks at the live object.
 
@@ -89,7 +89,7 @@ class Global(Expr):
     final: bool
 
 
-@dataclass
+@dataclass(slots=True)
 class ClassConstant(Expr):
     """`C.X` or `self.X` where X is a class-level constant: looked up on the live class `owner`."""
 
@@ -97,7 +97,7 @@ class ClassConstant(Expr):
     name: str
 
 
-@dataclass
+@dataclass(slots=True)
 class EnumMember(Expr):
     """`Color.RED`."""
 
@@ -105,7 +105,7 @@ class EnumMember(Expr):
     name: str
 
 
-@dataclass
+@dataclass(slots=True)
 class Field(Expr):
     """`value.name`: a data field of a class or struct. `owner` is the class that declares it."""
 
@@ -114,13 +114,13 @@ class Field(Expr):
     name: str
 
 
-@dataclass
+@dataclass(slots=True)
 class Unary(Expr):
     op: str  # "-" "~" "not" "+"
     operand: Expr
 
 
-@dataclass
+@dataclass(slots=True)
 class Binary(Expr):
     """Arithmetic on numbers, and `+`/`*` on str, bytes, lists. Operator methods of classes are Calls."""
 
@@ -129,7 +129,7 @@ class Binary(Expr):
     right: Expr
 
 
-@dataclass
+@dataclass(slots=True)
 class Compare(Expr):
     """One comparison. Chains become Chain."""
 
@@ -138,7 +138,7 @@ class Compare(Expr):
     right: Expr
 
 
-@dataclass
+@dataclass(slots=True)
 class Chain(Expr):
     """`a < b <= c`: operands one more than ops; each operand is evaluated once."""
 
@@ -146,27 +146,27 @@ class Chain(Expr):
     ops: list[str]
 
 
-@dataclass
+@dataclass(slots=True)
 class BoolOp(Expr):
     op: str  # "and" "or"
     left: Expr
     right: Expr
 
 
-@dataclass
+@dataclass(slots=True)
 class Conditional(Expr):
     test: Expr
     then: Expr
     orelse: Expr
 
 
-@dataclass
+@dataclass(slots=True)
 class Walrus(Expr):
     name: str
     value: Expr
 
 
-@dataclass
+@dataclass(slots=True)
 class CallFunction(Expr):
     """A call of a known function, static method or (non-virtual, by class) method: `Base.f(self)`, `super().f()`.
 
@@ -180,7 +180,7 @@ class CallFunction(Expr):
     type_args: dict[str, Type] = field(default_factory=dict)
 
 
-@dataclass
+@dataclass(slots=True)
 class CallMethod(Expr):
     """`receiver.method(args)` on a class, struct or bounded type variable: dispatch by the receiver's type; virtual
     where overridden.
@@ -198,7 +198,7 @@ class CallMethod(Expr):
     type_args: dict[str, Type] = field(default_factory=dict)
 
 
-@dataclass
+@dataclass(slots=True)
 class CallBuiltin(Expr):
     """A builtin or an intrinsic of the prelude, by name: "len" "abs" "min" "max" "ord" "chr" "bool" "hash" "isinstance"
     "print" "panic" "sizeof" "offsetof" "bytes" "span_of" "bytes_of" "struct_at" "weak" "divmod" "any" "all" "sum"
@@ -214,7 +214,7 @@ class CallBuiltin(Expr):
     text_operand: str = ""  # offsetof's field name, symbol_address's symbol
 
 
-@dataclass
+@dataclass(slots=True)
 class CallValue(Expr):
     """A call through a function value (a `Callable` field, parameter, element) or of a lambda parameter that is
     inlined.
@@ -224,7 +224,7 @@ class CallValue(Expr):
     args: list[Expr]
 
 
-@dataclass
+@dataclass(slots=True)
 class Cast(Expr):
     """`u32(x)`, `int(x)`, `u64(x)`, `bool(x)`; `wrapping` when an explicit cast to a fixed-width type wraps. The front
     end leaves storing conversions (a checked narrowing into a u8 field) implicit: the back end does them where the
@@ -235,7 +235,7 @@ class Cast(Expr):
     wrapping: bool
 
 
-@dataclass
+@dataclass(slots=True)
 class New(Expr):
     """Construct a class or struct: `type` says which, with its type arguments. For classes, args are `__init__`'s
     (defaults filled in); for structs `fields` are the keyword arguments."""
@@ -244,33 +244,33 @@ class New(Expr):
     fields: dict[str, Expr] = field(default_factory=dict)
 
 
-@dataclass
+@dataclass(slots=True)
 class EnumFromInt(Expr):
     value: Expr
 
 
-@dataclass
+@dataclass(slots=True)
 class ListLit(Expr):
     items: list[Expr]
 
 
-@dataclass
+@dataclass(slots=True)
 class DictLit(Expr):
     items: list[tuple[Expr, Expr]]
 
 
-@dataclass
+@dataclass(slots=True)
 class TupleLit(Expr):
     items: list[Expr]
 
 
-@dataclass
+@dataclass(slots=True)
 class TupleIndex(Expr):
     value: Expr
     index: int
 
 
-@dataclass
+@dataclass(slots=True)
 class Comprehension(Expr):
     """`[element for target in iterable if cond …]`: a list (`type`), or with `kind` "any"/"all"/"sum" the reduction of
     a generator expression.
@@ -281,26 +281,26 @@ class Comprehension(Expr):
     kind: str = "list"
 
 
-@dataclass
+@dataclass(slots=True)
 class ForClause:
     target: Target
     iterable: Expr
     conditions: list[Expr]
 
 
-@dataclass
+@dataclass(slots=True)
 class FString(Expr):
     parts: list[Expr | FormatPart]  # StrLit or FormatPart
 
 
-@dataclass
+@dataclass(slots=True)
 class FormatPart:
     value: Expr
     spec: str  # what stands after the colon: "", "x", "08x", ">5", "d"
     conversion: str = ""  # "r" or ""
 
 
-@dataclass
+@dataclass(slots=True)
 class Lambda(Expr):
     function: Function
 
@@ -308,7 +308,7 @@ class Lambda(Expr):
 # Targets ------------------------------------------------------------------------------------------------------------
 
 
-@dataclass
+@dataclass(slots=True)
 class Target:
     """What can stand left of `=`."""
 
@@ -316,25 +316,25 @@ class Target:
     type: Type  # declared type of the place
 
 
-@dataclass
+@dataclass(slots=True)
 class LocalTarget(Target):
     name: str
 
 
-@dataclass
+@dataclass(slots=True)
 class GlobalTarget(Target):
     module: str
     name: str
 
 
-@dataclass
+@dataclass(slots=True)
 class FieldTarget(Target):
     value: Expr
     owner: str
     name: str
 
 
-@dataclass
+@dataclass(slots=True)
 class IndexTarget(Target):
     """`container[index] = …`: of Span, Array (value types). For classes (list, dict, bytearray) the front end makes a
     CallMethod of `__setitem__`.
@@ -344,7 +344,7 @@ class IndexTarget(Target):
     index: Expr
 
 
-@dataclass
+@dataclass(slots=True)
 class SetItemTarget(Target):
     """`container[index] = …` where container is a class with `__setitem__` (run-time containers included)."""
 
@@ -353,7 +353,7 @@ class SetItemTarget(Target):
     index: Expr
 
 
-@dataclass
+@dataclass(slots=True)
 class PropertyTarget(Target):
     """`value.name = …` where name is a property with a setter."""
 
@@ -362,7 +362,7 @@ class PropertyTarget(Target):
     name: str
 
 
-@dataclass
+@dataclass(slots=True)
 class TupleTarget(Target):
     items: list[Target]
 
@@ -370,17 +370,17 @@ class TupleTarget(Target):
 # Statements ---------------------------------------------------------------------------------------------------------
 
 
-@dataclass
+@dataclass(slots=True)
 class Stmt:
     loc: Loc
 
 
-@dataclass
+@dataclass(slots=True)
 class ExprStmt(Stmt):
     value: Expr
 
 
-@dataclass
+@dataclass(slots=True)
 class Assign(Stmt):
     """`a = b = value`: targets left to right."""
 
@@ -388,7 +388,7 @@ class Assign(Stmt):
     value: Expr
 
 
-@dataclass
+@dataclass(slots=True)
 class AugAssign(Stmt):
     """`target op= value`; `target_type` reads the old value. The container and index are evaluated once."""
 
@@ -398,21 +398,21 @@ class AugAssign(Stmt):
     result_type: Type
 
 
-@dataclass
+@dataclass(slots=True)
 class If(Stmt):
     test: Expr
     then: list[Stmt]
     orelse: list[Stmt]
 
 
-@dataclass
+@dataclass(slots=True)
 class While(Stmt):
     test: Expr
     body: list[Stmt]
     orelse: list[Stmt]
 
 
-@dataclass
+@dataclass(slots=True)
 class For(Stmt):
     """`for target in iterable`: the back end dispatches on the iterable: CallBuiltin
     "range"/"enumerate"/"zip"/"reversed", a call of a generator function, or a value by its type (run-time containers:
@@ -425,39 +425,39 @@ class For(Stmt):
     orelse: list[Stmt]
 
 
-@dataclass
+@dataclass(slots=True)
 class Break(Stmt):
     pass
 
 
-@dataclass
+@dataclass(slots=True)
 class Continue(Stmt):
     pass
 
 
-@dataclass
+@dataclass(slots=True)
 class Pass(Stmt):
     pass
 
 
-@dataclass
+@dataclass(slots=True)
 class Return(Stmt):
     value: Expr | None
 
 
-@dataclass
+@dataclass(slots=True)
 class Yield(Stmt):
     value: Expr
 
 
-@dataclass
+@dataclass(slots=True)
 class Raise(Stmt):
     """`raise E(code)`, or a bare raise (`exception` None)."""
 
     exception: Expr | None
 
 
-@dataclass
+@dataclass(slots=True)
 class Handler:
     loc: Loc
     exceptions: list[str]  # full names of exception classes
@@ -465,7 +465,7 @@ class Handler:
     body: list[Stmt]
 
 
-@dataclass
+@dataclass(slots=True)
 class Try(Stmt):
     body: list[Stmt]
     handlers: list[Handler]
@@ -473,49 +473,49 @@ class Try(Stmt):
     final: list[Stmt]
 
 
-@dataclass
+@dataclass(slots=True)
 class WithItem:
     context: Expr
     target: Target | None
 
 
-@dataclass
+@dataclass(slots=True)
 class With(Stmt):
     items: list[WithItem]
     body: list[Stmt]
 
 
-@dataclass
+@dataclass(slots=True)
 class Assert(Stmt):
     test: Expr
     message: Expr | None
 
 
-@dataclass
+@dataclass(slots=True)
 class Delete(Stmt):
     """`del c[i]` (a CallMethod of `__delitem__` in `value`) or `del name` (None)."""
 
     value: Expr | None
 
 
-@dataclass
+@dataclass(slots=True)
 class NestedFunction(Stmt):
     """`def f…` inside a function: usable only as a non-escaping argument or called directly."""
 
     function: Function
 
 
-@dataclass
+@dataclass(slots=True)
 class Pattern:
     loc: Loc
 
 
-@dataclass
+@dataclass(slots=True)
 class ValuePattern(Pattern):
     value: Expr
 
 
-@dataclass
+@dataclass(slots=True)
 class ClassPattern(Pattern):
     """`case C():` or `case C() as x` (with `capture`); keyword sub-patterns by field."""
 
@@ -523,12 +523,12 @@ class ClassPattern(Pattern):
     fields: dict[str, Pattern] = field(default_factory=dict)
 
 
-@dataclass
+@dataclass(slots=True)
 class OrPattern(Pattern):
     items: list[Pattern]
 
 
-@dataclass
+@dataclass(slots=True)
 class CapturePattern(Pattern):
     """`name`, `pattern as name`, or `_` (both None)."""
 
@@ -537,14 +537,14 @@ class CapturePattern(Pattern):
     type: Type | None = None
 
 
-@dataclass
+@dataclass(slots=True)
 class MatchCase:
     pattern: Pattern
     guard: Expr | None
     body: list[Stmt]
 
 
-@dataclass
+@dataclass(slots=True)
 class Match(Stmt):
     subject: Expr
     cases: list[MatchCase]
@@ -553,13 +553,13 @@ class Match(Stmt):
 # Declarations -------------------------------------------------------------------------------------------------------
 
 
-@dataclass
+@dataclass(slots=True)
 class Param:
     name: str
     type: Type
 
 
-@dataclass
+@dataclass(slots=True)
 class Function:
     """A function or method. `name` is the full name: "kernel.fs.vfs.walk", "kernel.fs.inode.Inode.lookup"."""
 
@@ -583,7 +583,7 @@ class Function:
     errors: list[Diagnostic] = field(default_factory=list)
 
 
-@dataclass
+@dataclass(slots=True)
 class ClassDecl:
     """A class, struct or enum."""
 
@@ -626,3 +626,9 @@ class Diagnostic(Exception):
 
     def __reduce__(self) -> tuple[object, ...]:
         return (type(self), (self.code, self.loc, self.message, self.hint, self.notes))
+
+
+def caught(diagnostic: Diagnostic) -> Diagnostic:
+    """A diagnostic that is kept, without the way that it came: the frames there hold all that anybody worked with."""
+    diagnostic.__traceback__ = diagnostic.__context__ = diagnostic.__cause__ = None
+    return diagnostic

@@ -12,8 +12,10 @@ from dataclasses import dataclass
 class Type:
     """Base of all types."""
 
+    __slots__ = ()
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, slots=True)
 class IntType(Type):
     """`int` (64 bits, signed, checked), `u64`, or a storage type. `big_endian` only in struct fields."""
 
@@ -38,32 +40,32 @@ STORAGE_INTS: dict[str, IntType] = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class BoolType(Type):
     """`bool`."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class NoneType(Type):
     """`None`; also the result of functions that return nothing."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class NeverType(Type):
     """The type of an expression that does not return."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class StrType(Type):
     """`str`: immutable UTF-8 text on the heap."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class BytesType(Type):
     """`bytes`: immutable bytes on the heap."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ClassType(Type):
     """A heap class by its full name ("kernel.fs.inode.Inode"), with type arguments where generic.
 
@@ -76,7 +78,7 @@ class ClassType(Type):
     args: tuple[Type, ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class StructType(Type):
     """A value type with C layout, by full name."""
 
@@ -84,14 +86,14 @@ class StructType(Type):
     args: tuple[Type, ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class EnumType(Type):
     """An enum by full name; its values are i64."""
 
     name: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ArrayType(Type):
     """`Array[T, Literal[n]]`: n elements in place."""
 
@@ -99,14 +101,14 @@ class ArrayType(Type):
     length: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class SpanType(Type):
     """`Span[T]`: pointer and length; never in the heap."""
 
     element: Type
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class RawArrayType(Type):
     """`RawArray[T]` (run-time library only): a heap block of T whose length is its header's `count` field, not
     bounds-checked.
@@ -115,35 +117,35 @@ class RawArrayType(Type):
     element: Type
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class WeakType(Type):
     """`Weak[T]`."""
 
     target: Type
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class TupleType(Type):
     """A tuple value."""
 
     items: tuple[Type, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class OptionalType(Type):
     """`T | None`: a null pointer where T is a reference, else a value and a flag."""
 
     inner: Type
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class UnionType(Type):
     """A union of classes (two or more, no None inside: that is Optional around it)."""
 
     items: tuple[Type, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class FunctionType(Type):
     """A function value: a code pointer."""
 
@@ -151,21 +153,21 @@ class FunctionType(Type):
     result: Type
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class TypeObject(Type):
     """A class used as a value, as in `sizeof(S)` or `object_at(C, a)`."""
 
     instance: Type
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ModuleType(Type):
     """A module used as a value (only as the left side of a dot)."""
 
     name: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class TypeVariable(Type):
     """A type variable, named with its owner ("kernel.lang.runtime.containers.List.T") so that owners never mix."""
 

@@ -38,7 +38,7 @@ def bits(mask: int) -> Iterator[int]:
         mask ^= low
 
 
-@dataclass
+@dataclass(slots=True)
 class Summary:
     """What callers must know. Sets consist of OUTSIDE and bits of parameters."""
 
@@ -55,6 +55,20 @@ UNKNOWN = None
 
 class Flow:
     """The sets of one function; `solve` again when a summary of what it calls has grown."""
+
+    __slots__ = (
+        "bit_of",
+        "body",
+        "buffer_bit",
+        "changed",
+        "content",
+        "escaped",
+        "fresh_bit",
+        "known",
+        "own",
+        "returned",
+        "summary",
+    )  # fmt: skip
 
     def __init__(self, body: Body) -> None:
         self.body = body

@@ -24,10 +24,8 @@ _RAISED = re.compile(r"raised\d+$")  # the label behind a call that raised
 def direct_calls(body: Body) -> Iterator[tuple[Call, str]]:
     """Calls by name, and the names."""
     for call in body.calls:
-        if call.targets is not None and len(call.targets) == 1:
-            (symbol,) = call.targets
-            if f'@"{symbol}"(' in body.lines[call.line]:
-                yield call, symbol
+        if call.by_name and call.targets is not None:
+            yield call, call.targets[0]
 
 
 def aside(lifetimes: Lifetimes, calls: list[Call]) -> list[int]:

@@ -93,7 +93,7 @@ class Planner:
 
     def plan(self, flow: Flow) -> None:
         """Decide for one function."""
-        self.lines[flow.body.symbol] = len(flow.body.lines)
+        self.lines[flow.body.symbol] = flow.body.count
         left = flow.left_by_calls(self.left)
         made = self._made(flow, left)
         is_caller = any(symbol in self.heavy for _, symbol in direct_calls(flow.body))
@@ -156,9 +156,9 @@ class Planner:
             and is_tested(body, site.line)
         ]
         for call in body.calls:
-            callee = call.targets[0] if call.targets is not None and len(call.targets) == 1 else ""
+            callee = call.targets[0] if call.by_name and call.targets is not None else ""
             plan = self.plans.get(callee)
-            if plan is not None and plan.shape is not None and call.result and f'@"{callee}"(' in body.lines[call.line]:
+            if plan is not None and plan.shape is not None and call.result:
                 bit = flow.fresh_bit[call.line]
                 if not any(flow.known.get(value, 0) & bit for value in call.args):
                     found.append(Made(call.line, call.result, *plan.shape, bit, callee))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from compiler.escape.check import check_places
-from compiler.escape.flow import Flow, Summary, left_in_heap, post_order, solve_all
+from compiler.escape.flow import Summary, left_in_heap, post_order, solve_all
 from compiler.escape.placement import Plan, Planner, TypeFacts
 from compiler.escape.releases import RELEASE
 from compiler.escape.rewrite import BYTES_TYPE, RELEASE_GIVEN, BufferLayout, Rewriter
@@ -33,9 +33,7 @@ def place_objects(world: World, modules: dict[str, Module], entries: Iterable[st
             if not text.startswith(COPY):
                 bodies[symbol] = reader.read(symbol, text)
     types = {descriptor_symbol(t): type_facts(world, t) for t in world.instantiated}
-    summaries: dict[str, Summary] = {}
-    flows = solve_all(bodies, summaries)
-    plans = make_plans(flows, summaries, types, fixed_symbols(world) | set(entries))
+    plans = make_plans(bodies, types, fixed_symbols(world) | set(entries))
     rewriter = Rewriter(plans, types, buffer_layout(world))
     changed: dict[str, Body] = {}
     for name, module in modules.items():
@@ -52,16 +50,19 @@ def place_objects(world: World, modules: dict[str, Module], entries: Iterable[st
                     module.declare(BYTES_TYPE, f'@"{BYTES_TYPE}" = external dso_local constant i8')
         for symbol in rewriter.widened & module.declarations.keys():
             module.declarations[symbol] = rewriter.declaration(symbol, module.declarations[symbol])
-    check_places(bodies | changed, set(changed))
+    bodies.update(changed)
+    check_places(bodies, set(changed))
     return plans
 
 
-def make_plans(
-    flows: dict[str, Flow], summaries: dict[str, Summary], types: dict[str, TypeFacts], fixed: set[str]
-) -> dict[str, Plan]:
-    """Callees first, since what they return in a place is made by their callers."""
+def make_plans(bodies: dict[str, Body], types: dict[str, TypeFacts], fixed: set[str]) -> dict[str, Plan]:
+    """Callees first, since what they return in a place is made by their callers. What was found out on the way is
+    forgotten, and there is much of it.
+    """
+    summaries: dict[str, Summary] = {}
+    flows = solve_all(bodies, summaries)
     planner = Planner(summaries, types, fixed, left_in_heap(flows))
-    for symbol in post_order({symbol: flow.body for symbol, flow in flows.items()}):
+    for symbol in post_order(bodies):
         planner.plan(flows[symbol])
     return planner.plans
 

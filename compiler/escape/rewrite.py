@@ -54,7 +54,7 @@ class Rewriter:
         """The text of a function, which may be a copy in another module; `body` is the original's."""
         plan = self.plans.get(body.symbol, Plan())
         lines = text.split("\n")
-        assert len(lines) == len(body.lines), body.symbol
+        assert len(lines) == body.count, body.symbol
         out: dict[int, list[str]] = {}
         entry: list[str] = []
         counted: list[tuple[Made, list[str]]] = []  # places with counted references, and these

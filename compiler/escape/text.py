@@ -7,8 +7,10 @@ understood here counts as a way for its operands to become known everywhere.
 
 from __future__ import annotations
 
+import functools
 import re
 from dataclasses import dataclass, field
+from sys import intern
 
 from compiler.lower.interfaces import BYTE_ARRAY
 
@@ -33,7 +35,7 @@ _MARK = re.compile(r"#(\d+)")
 _SITE = re.compile(rf'(?:call|invoke) ptr @{ALLOCATE}\(ptr @"([^"]*)", i64 (\w+|%[\w.]+)\)(.*)')
 
 
-@dataclass
+@dataclass(slots=True)
 class Site:
     """A call of the allocator."""
 
@@ -44,7 +46,7 @@ class Site:
     cold: bool  # on the way to a panic
 
 
-@dataclass
+@dataclass(slots=True)
 class Buffer:
     """The storage of a fresh bytearray of known size, which its constructor would take from the heap."""
 
@@ -54,22 +56,32 @@ class Buffer:
     size: int  # in bytes
 
 
-@dataclass
+@dataclass(slots=True)
 class Call:
-    """A call: the symbols that it may reach, or None if they are not known."""
+    """A call: the symbols that it may reach, or None if they are not known; and whether it names the one."""
 
     line: int
     result: str  # register, or ""
     targets: tuple[str, ...] | None
     args: tuple[str, ...]
+    by_name: bool
 
 
-@dataclass
+@functools.lru_cache(maxsize=16)
+def lines_of(text: str) -> list[str]:
+    """The lines of a function, which nobody changes. Those of a whole program would need twice the room of its text,
+    and they are asked for by one step after the other for one function.
+    """
+    return text.split("\n")
+
+
+@dataclass(slots=True)
 class Body:
     """A function, read."""
 
     symbol: str
-    lines: list[str]
+    text: str
+    count: int  # of lines
     parameters: tuple[str, ...]
     steps: list[tuple] = field(default_factory=list)  # type: ignore[type-arg]  # of several shapes, by their first item
     sites: list[Site] = field(default_factory=list)
@@ -78,6 +90,10 @@ class Body:
     buffers: list[Buffer] = field(default_factory=list)
     returns: bool = False  # whether any path comes back
     works: bool = False  # whether it calls anything but what a panic needs
+
+    @property
+    def lines(self) -> list[str]:
+        return lines_of(self.text)
 
     @property
     def ends(self) -> bool:
@@ -106,7 +122,7 @@ def value_of(operand: str) -> str:
     """The pointer at the end of an operand: a register, ELSEWHERE for a symbol, "" for a constant or a number."""
     kind, _, word = operand.rpartition(" ")
     if word.startswith("%"):
-        return word if "ptr" in kind or not kind else ""
+        return intern(word) if "ptr" in kind or not kind else ""
     return ELSEWHERE if "@" in operand else ""
 
 
@@ -134,7 +150,7 @@ class Reader:
         """Read a function's definition."""
         lines = text.split("\n")
         header = lines[0]
-        body = Body(symbol, lines, tuple(_REGISTER.findall(header[header.index('"(') :])))
+        body = Body(symbol, text, len(lines), tuple(map(intern, _REGISTER.findall(header[header.index('"(') :]))))
         for number in range(1, len(lines) - 1):
             line = lines[number]
             if line.startswith("  ") and line[2] != " ":
@@ -147,6 +163,7 @@ class Reader:
         result = ""
         if code[0] == "%":
             result, _, code = code.partition(" = ")
+            result = intern(result)
         operation, _, rest = code.partition(" ")
         if operation in _NUMBERS:
             return
@@ -188,7 +205,7 @@ class Reader:
             case "call" | "invoke":
                 self._call(body, number, result, rest, line)
             case _:
-                steps.append((ESCAPE, tuple(_REGISTER.findall(code))))
+                steps.append((ESCAPE, tuple(map(intern, _REGISTER.findall(code)))))
                 if result:
                     steps.append((COPY, result, (ELSEWHERE,)))
 
@@ -197,13 +214,13 @@ class Reader:
             found = _SITE.search(line)
             assert found is not None
             size = int(found[2]) if found[2].isdigit() else -1
-            body.sites.append(Site(number, result, found[1], size, "#" in found[3]))
+            body.sites.append(Site(number, result, intern(found[1]), size, "#" in found[3]))
             return
         if " asm sideeffect unwind " in rest:
             return  # a trap
         callee = None if " asm " in rest else _CALLEE.match(rest)
         if callee is None:
-            body.steps.append((ESCAPE, tuple(_REGISTER.findall(rest))))
+            body.steps.append((ESCAPE, tuple(map(intern, _REGISTER.findall(rest)))))
             if result:
                 body.steps.append((COPY, result, (ELSEWHERE,)))
             return
@@ -229,9 +246,9 @@ class Reader:
                 return
             if name == NEW_BYTE_ARRAY and operands[1][4:].isdigit():
                 body.buffers.append(Buffer(number, result, args[0], int(operands[1][4:])))
-            targets: tuple[str, ...] | None = (name,)
+            targets: tuple[str, ...] | None = (intern(name),)
         else:
             targets = next((self.call_sets[mark] for mark in marks if mark in self.call_sets), None)
-        call = Call(number, result, targets, args)
+        call = Call(number, result, targets, args, callee[1] is not None)
         body.calls.append(call)
         body.steps.append((CALL, call))

@@ -141,9 +141,9 @@ class Assignment(Paths):
             case Delete(value=value):
                 return self.value(value, state) if value is not None else state
             case _:
-                for field in vars(node).values():
-                    if isinstance(field, Expr):
-                        state = self.value(field, state)
+                for child in children(node):
+                    if isinstance(child, Expr):
+                        state = self.value(child, state)
                 return state
 
     def while_loop(self, node: While, state: Names) -> Names | None:

@@ -22,7 +22,7 @@ from mypy.nodes import (
 from mypy.types import TypeVarType
 
 from compiler.front.convert_types import TypeConverter
-from compiler.tree import ClassDecl, Diagnostic, Loc, Param
+from compiler.tree import ClassDecl, Diagnostic, Loc, Param, caught
 from compiler.types import Type
 
 ERROR_BASES = ("KernelError", "Errno")
@@ -137,7 +137,7 @@ def _fields(node: ClassDef, info: TypeInfo, types: TypeConverter, path: str, err
         try:
             fields.append(Param(var.name, types.convert(var.type, loc)))
         except Diagnostic as error:
-            errors.append(error)
+            errors.append(caught(error))
 
     for statement in node.defs.body:
         if not isinstance(statement, AssignmentStmt):

@@ -26,7 +26,7 @@ from compiler.diagnostics import internal_error
 from compiler.front.classes import decorator_name
 from compiler.front.convert_types import TypeConverter
 from compiler.front.statements import StatementConverter
-from compiler.tree import Diagnostic, Function, Loc, Param
+from compiler.tree import Diagnostic, Function, Loc, Param, caught
 from compiler.types import NONE, ClassType, Type
 
 
@@ -91,7 +91,7 @@ class Converter:
             function.body = body.block(definition.body)
             function.errors.extend(body.errors)
         except Diagnostic as error:
-            function.errors.append(error)
+            function.errors.append(caught(error))
         except Exception as error:
             function.errors.append(internal_error(error, loc))
         return function

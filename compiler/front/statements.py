@@ -108,6 +108,7 @@ from compiler.tree import (
     With,
     WithItem,
     Yield,
+    caught,
 )
 from compiler.types import (
     BOOL,
@@ -150,7 +151,7 @@ class StatementConverter(ExpressionConverter):
                 result.append(self._unreachable(self.loc(statement)))
                 break
             except Diagnostic as error:
-                self.errors.append(error)
+                self.errors.append(caught(error))
             except Exception as error:
                 self.errors.append(internal_error(error, self.loc(statement)))
         return result

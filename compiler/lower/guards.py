@@ -55,7 +55,7 @@ STORING_PRIMITIVES = frozenset(
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Held:
     """A spin lock that is held at a place."""
 
@@ -63,7 +63,7 @@ class Held:
     lock: str  # its class
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Access:
     """A read or a write of an object's field."""
 
@@ -77,7 +77,7 @@ class Access:
     cold: bool  # on the way to a panic
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Need:
     """Something else that only the kernel lock guards."""
 
@@ -86,7 +86,7 @@ class Need:
     table: int = 0  # the identity of the live container whose contents are used, if it is that
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Contract:
     """A lock that a function's callers hold."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
@@ -75,7 +75,7 @@ def lower_program(
 ) -> Lowered:
     """LLVM IR of everything that the entry points (full names) reach; frozen data included. Raises CompileErrors."""
     lowering = Lowering(program, options, freezer_factory, debug_factory)
-    return Lowered(lowering.run(entry_points), lowering.stack_facts())
+    return Lowered(dict(sorted(lowering.run(entry_points))), lowering.stack_facts())
 
 
 class Lowering:
@@ -101,14 +101,14 @@ class Lowering:
         self.errors: list[Diagnostic] = []
         self.effects: Effects | None = None
 
-    def run(self, entry_points: list[str]) -> dict[str, str]:
-        """See `lower_program`."""
+    def run(self, entry_points: list[str]) -> Iterator[tuple[str, str]]:
+        """IR by module name, of one module after the other, in any order: whoever puts each away before the next never
+        has all of them at once. See `lower_program`; all errors are raised before the first.
+        """
         self.analyse(entry_points)
         self.emit()
         self.fail_on_errors()
-        texts = self.texts(entry_points)
-        self.fail_on_errors()  # of thunks
-        return texts
+        yield from self.texts(entry_points)
 
     def check(self, entry_points: list[str], paths: set[str]) -> None:
         """Find errors, and make no text: all that the first pass and the effects show, and of functions in these files
@@ -180,6 +180,7 @@ class Lowering:
             for thunk_target in list(world.thunks):
                 world.external.add(thunk_target.symbol)
         self.errors += self.class_errors()
+        self.live.forget()
 
     def class_errors(self) -> list[Diagnostic]:
         """Broken rules of the declarations of all classes that were reached."""
@@ -316,27 +317,27 @@ class Lowering:
                 lines.append(f"  ret {plain} {value}")
         module.define(symbol, f'define dso_local {c_kind} @"{symbol}"({names}) #0 {{\n' + "\n".join(lines) + "\n}")
 
-    def texts(self, entry_points: list[str]) -> dict[str, str]:
-        """All modules' text, linkage settled."""
+    def texts(self, entry_points: list[str]) -> Iterator[tuple[str, str]]:
+        """All modules' text, linkage settled. Nothing is left of a module that was given."""
         self.emit_types()
         self.emit_thunks()
+        self.fail_on_errors()
         if self.options.optimise:
             place_objects(self.world, self.modules, entry_points)
         self.emit_globals()
-        if self.options.optimise:
-            apart = self.kept_apart()
-            for module in self.modules.values():
+        apart = self.kept_apart()
+        while self.modules:
+            name, module = self.modules.popitem()
+            if self.options.optimise:
                 share_bodies(module, self.world.external, apart)
-        result: dict[str, str] = {}
-        for name, module in self.modules.items():
             for symbol, text in module.definitions.items():
                 if text.startswith("define LINKAGE"):
                     linkage = "dso_local hidden" if symbol in self.world.external else "internal"
                     module.definitions[symbol] = text.replace("LINKAGE", linkage, 1)
-            result[name] = module.text()
-        for name, text in self.freezer.modules().items():
-            result[name] = text
-        return dict(sorted(result.items()))
+            text = module.text()
+            del module
+            yield name, text
+        yield from self.freezer.modules().items()
 
     def kept_apart(self) -> set[str]:
         """Symbols of functions that must not share a body with others: what is said of their stacks is theirs alone."""

@@ -73,7 +73,7 @@ INTERRUPTS, KERNEL_LOCK = "interrupts", "kernel lock"  # lets interrupts in or t
 SYSCALL_HANDLER = FunctionType((INT,) * 6, INT)
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Edge:
     """Something that a function does to its effects: a call of one, of any of several, a raise, an allocation.
 
@@ -98,7 +98,7 @@ class Edge:
     gives: bool = False  # of the call at the end of the `with`
 
 
-@dataclass
+@dataclass(slots=True)
 class Cleanup:
     """A `try` whose handler cleans up and raises again: the edges of its body, from `start` to `end`.
 
@@ -112,7 +112,7 @@ class Cleanup:
     exceptions: tuple[str, ...]
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Instance:
     """A function with its type variables bound: the unit of code."""
 

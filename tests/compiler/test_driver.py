@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from compiler import driver
+from compiler.backend import Compiled, Target, compile_modules
 from tests.harness.guest import PATIENCE
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -65,6 +67,19 @@ def test_nothing_is_done_when_nothing_changed(tmp_path: Path) -> None:
     assert after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime < 2  # whatever else the host does
     path.write_text(HELLO.replace("hello", "changed"))
     assert compiler("run", path).stdout == "changed\n"
+
+
+def test_a_file_that_is_changed_while_it_is_compiled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(tmp_path, HELLO, "changed_meanwhile.py")
+
+    def change_and_compile(modules: dict[str, str], target: Target, profile: str) -> Compiled:
+        path.write_text(HELLO.replace("hello", "changed"))
+        return compile_modules(modules, target, profile)
+
+    monkeypatch.setattr(driver, "compile_modules", change_and_compile)
+    driver.compile_host(str(path), "dev", driver.Timings())
+    sys.modules.pop("changed_meanwhile")
+    assert compiler("run", path, "--profile", "dev").stdout == "changed\n"
 
 
 def test_files_beside_it(tmp_path: Path) -> None:

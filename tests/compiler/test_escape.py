@@ -49,9 +49,7 @@ def plans_of(
     *functions: tuple[str, str], fixed: frozenset[str] = frozenset(), sets: dict[str, tuple[str, ...]] | None = None
 ) -> tuple[dict[str, Plan], dict[str, Body], dict[str, str]]:
     bodies = {name: Reader(sets or {}).read(name, text) for name, text in functions}
-    summaries: dict[str, Summary] = {}
-    flows = solve_all(bodies, summaries)
-    return make_plans(flows, summaries, TYPES, set(fixed)), bodies, dict(functions)
+    return make_plans(bodies, TYPES, set(fixed)), bodies, dict(functions)
 
 
 def places(name: str, *functions: tuple[str, str], fixed: frozenset[str] = frozenset()) -> int:

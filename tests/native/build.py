@@ -26,12 +26,14 @@ from compiler.driver import (
     HOST_MODULE,
     Manifest,
     Timings,
+    hashes_of,
     import_live,
     is_concrete,
     kernel_inputs,
     load,
     manifest_of,
     manifest_path,
+    possible_inputs,
 )
 from compiler.freeze import Freezer
 from compiler.front.build_time import build_time_functions
@@ -282,11 +284,11 @@ class NativeLowering(Lowering):
                 if t in (BYTES, STR):
                     self.world.require_class(t)
 
-    def run(self, entry_points: list[str]) -> dict[str, str]:
+    def native_modules(self, entry_points: list[str]) -> dict[str, str]:
         self.analyse(entry_points)
         self.emit()
         self.fail_on_errors()
-        modules = self.texts(list(self.called))
+        modules = dict(sorted(self.texts(list(self.called))))
         modules[GLUE] = self.glue()
         for number, upcall in enumerate(self.interface.upcalls):
             self.call_python(modules, number, upcall)
@@ -452,11 +454,12 @@ def build(timings: Timings | None = None) -> Path:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if Manifest.read(manifest_file) is not None:
             return output
+        before = hashes_of([*possible_inputs(), *HERE.glob("*.*")])
         program, modules, interface = lowered(timings)
         write_whole(output.with_suffix(".ir"), pickle.dumps(modules))
         compile_and_link(modules, interface, output, timings)
         inputs = [*kernel_inputs(program), *map(module_file, MODULES), *HERE.glob("*.*")]
-        manifest_of(output, [path for path in inputs if path.is_file()], {}).write(manifest_file)
+        manifest_of(output, [path for path in inputs if path.is_file()], before, {}).write(manifest_file)
     return output
 
 
@@ -484,7 +487,7 @@ def lowered(timings: Timings) -> tuple[Program, dict[str, str], Interface]:
     )  # fmt: skip
     lowering = NativeLowering(program, list(MODULES))
     with timings.phase("lowering"):
-        modules = lowering.run([*entries, "kernel.mm.host.start", "kernel.mm.host.objects_in_use"])
+        modules = lowering.native_modules([*entries, "kernel.mm.host.start", "kernel.mm.host.objects_in_use"])
     return program, modules, lowering.interface
 
 
