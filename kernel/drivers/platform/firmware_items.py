@@ -1,7 +1,7 @@
 """What QEMU tells its guest by fw_cfg: named items, which programs read below /sys/firmware/qemu_fw_cfg.
 
-The directory of the items is read once, when /sys is mounted first; one that makes no sense has no items. An item is copied by
-the device itself where it can (a transfer), or read byte by byte. Nothing is written to the device.
+The directory of the items is read once, when /sys is mounted first; one that makes no sense has no items. An item is
+copied by the device itself where it can (a transfer), or read byte by byte. Nothing is written to the device.
 
 What the device says is judged: counts and sizes are bounded, names end, and a transfer that does not end is given up.
 

@@ -3,8 +3,8 @@
 The device has a queue of packets that come, one of packets that go, and one of events. Frames of memory wait to be
 filled; what came is copied out of them, so the host may send at once what they hold, and its connections no more than
 their credit. What goes is a header, which has a place for each descriptor here, and the data where the sender put them.
-While the queue is full packets wait in `_pending`: data of connections, bounded by their credit, and at most
-PENDING_LIMIT others, so that a device which asks without end and takes no answers gets none.
+While the queue is full packets wait in `_pending`: data of connections, bounded by their credit, and, unless there are
+PENDING_LIMIT already, others, so that a device which asks without end and takes no answers gets none.
 
 A kernel thread handles what came. A device that breaks the rules of its queues is reset, and all connections end; a
 packet that lies about itself is dropped. The event TRANSPORT_RESET, sent when the machine has moved to another host,
@@ -42,6 +42,7 @@ RECEIVE_LIMIT: Final = 64  # frames that the device may fill
 SEND_LIMIT: Final = 64  # descriptors, two for a packet with data; a frame holds so many headers
 EVENT_LIMIT: Final = 8
 PENDING_LIMIT: Final = 1024
+PENDING_DATA_LIMIT: Final = 32_768
 HEADER_PLACE: Final = 64  # bytes from one header to the next
 EVENT_SIZE: Final = 4
 EVENT_TRANSPORT_RESET: Final = 0
@@ -97,7 +98,7 @@ class VirtioVsock(VsockTransport):
             raise Errno(ENODEV)
         self._collect()
         if len(self._pending) > 0 or not self._put(packet):
-            if len(packet) == 0 and len(self._pending) >= PENDING_LIMIT:
+            if len(self._pending) >= (PENDING_LIMIT if len(packet) == 0 else PENDING_DATA_LIMIT):
                 raise Errno(ENOBUFS)
             self._pending.append(packet)
         self._publish(SEND, self._sending)

@@ -36,6 +36,7 @@ from kernel.sched import WaitQueue
 DEFAULT_BUFFER: Final = 262_144
 LEAST_BUFFER: Final = 128
 MOST_CREDIT: Final = 1 << 24  # bytes: no peer is told of more room than this, however large the buffer may be
+MOST_PACKETS: Final = 32_768  # that wait to be read: messages of a few bytes, since a stream's are joined
 CONNECT_TIMEOUT_NS: Final = 2_000_000_000
 
 # What has ended, bits of `ended` and `peer_ended`.
@@ -196,7 +197,7 @@ class Endpoint(Linked["Endpoint"]):
     def can_take(self, length: int) -> bool:
         """Whether the peer may have sent that many bytes more."""
         total = self.received + length
-        if total > self.credit():
+        if total > self.credit() or len(self.queue) >= MOST_PACKETS:
             return False
         if not MEMORY.is_exhausted():
             return True

@@ -7,7 +7,8 @@ which it does when its program has read what came. Whoever knows nothing of a co
 An endpoint whose program has gone waits for the peer's reset, as an orphan, for eight seconds at most.
 
 Deviations from Linux: a peer that sends more than it may has its connection reset, instead of losing those bytes
-silently; beyond MOST_ORPHANS an orphan is reset at once.
+silently; so has one whose messages are too many to keep (MOST_PACKETS), which Linux finds much earlier; beyond
+MOST_ORPHANS an orphan is reset at once.
 Context: thread context; nothing sleeps. What answers a packet and finds no memory is not sent.
 Source: Virtual I/O Device (VIRTIO) Version 1.2, 5.10.6; vsock(7).
 """

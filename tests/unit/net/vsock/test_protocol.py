@@ -205,6 +205,16 @@ def test_more_than_the_credit_ends_the_connection(wire: Wire) -> None:
     assert wire.operations() == [OP_RESET] and endpoint.is_done and endpoint.received == 100
 
 
+def test_too_many_messages_end_the_connection(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kernel.net.vsock.endpoint.MOST_PACKETS", 50)
+    endpoint = accepted(wire, SEQUENCED)
+    for _ in range(50):
+        receive(wire, packet(OP_DATA, data=b"x", flags=END_OF_MESSAGE, kind=SEQUENCED))
+    assert endpoint.messages == 50 and wire.operations() == []
+    receive(wire, packet(OP_DATA, data=b"x", flags=END_OF_MESSAGE, kind=SEQUENCED))
+    assert wire.operations() == [OP_RESET] and endpoint.messages == 50
+
+
 def test_memory_that_is_used_up_ends_connections_that_hold_some(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
     endpoint = accepted(wire)
     monkeypatch.setattr(MEMORY, "limit", 0)
