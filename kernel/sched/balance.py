@@ -71,11 +71,11 @@ def wake_somewhere(this: Processor, thread: Thread, now_ns: int) -> None:
         credit_sleep(thread, now_ns - thread.slept_at_ns)
     if _leaves_soon(this, thread):
         _put(thread, this)
-        this.queue.add_woken(thread, 0)
+        _add_woken(this.queue, thread)
     else:
         chosen = _place_for(this, thread)
         _put(thread, chosen)
-        chosen.queue.add_woken(thread, 0)
+        _add_woken(chosen.queue, thread)
         _tell(this, chosen, thread)
     if not PANIC.in_interrupt:
         RUNNING.current.woke_at_ns = now_ns
@@ -112,6 +112,14 @@ def announce_again(this: Processor, thread: Thread) -> None:
     chosen = _place_for(this, thread)
     home = PROCESSORS[thread.processor]
     _tell(this, chosen if chosen.idle or thread.is_realtime() else home, thread)
+
+
+def _add_woken(queue: RunQueue, thread: Thread) -> None:
+    """As `RunQueue.add_woken`, for a thread that has back what it slept."""
+    if thread.is_realtime():
+        queue.realtime.push_last(thread)
+    else:
+        queue.add_preempted(thread)
 
 
 def _put(thread: Thread, processor: Processor) -> None:

@@ -123,6 +123,7 @@ class RunQueue:
             thread = self.active.first_for(processor)
         return self.expired.first_for(processor) if thread is None else thread
 
+    @inline
     def add_woken(self, thread: Thread, slept_ns: int) -> None:
         """A thread wakes after sleeping for that long."""
         if thread.is_realtime():
