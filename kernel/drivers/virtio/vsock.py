@@ -3,18 +3,19 @@
 The device has a queue of packets that come, one of packets that go, and one of events. Frames of memory wait to be
 filled; what came is copied out of them, so the host may send at once what they hold, and its connections no more than
 their credit. What goes is a header, which has a place for each descriptor here, and the data where the sender put them.
-While the queue is full packets wait in `_pending`: data of connections, bounded by their credit, and, unless there are
-PENDING_LIMIT already, others, so that a device which asks without end and takes no answers gets none.
+While the queue is full packets wait in `_pending`: data of connections, bounded by their credit and by memory; few
+others for each connection; and at most PENDING_LIMIT that open connections or answer for nobody, so that a device which
+asks without end and takes no answers gets none.
 
 A kernel thread handles what came. A device that breaks the rules of its queues is reset, and all connections end; a
-packet that lies about itself is dropped. The event TRANSPORT_RESET, sent when the machine has moved to another host,
-ends all connections as well, and the context may be another one afterwards.
+packet that lies about itself is dropped. One for which there is no memory stays where the device has put it, and the
+thread tries again later, so nothing of a stream is lost. The event TRANSPORT_RESET, sent when the machine has moved to
+another host, ends all connections as well, and the context may be another one afterwards.
 
 Context: `send` is for thread context and does not sleep; the interrupts only wake.
 Source: Virtual I/O Device (VIRTIO) Version 1.2, 5.10 (socket device).
 """
 
-from collections import deque
 from typing import Final
 
 from kernel.drivers.platform.window import Window, bus_address, frame_window
@@ -25,10 +26,11 @@ from kernel.lib import log
 from kernel.lib.pace import pace
 from kernel.mm.frames import PAGE_SHIFT, PAGE_SIZE, Frame, allocate_frame, allocate_zeroed_frame, frame_span
 from kernel.net.vsock.addresses import CID_ANY, CID_HOST
-from kernel.net.vsock.packet import HEADER_SIZE, VsockPacket, announced_length, read_header
+from kernel.net.vsock.packet import HEADER_SIZE, PacketQueue, VsockPacket, announced_length, read_header
 from kernel.net.vsock.protocol import receive, transport_lost
 from kernel.net.vsock.transport import TRANSPORTS, VsockTransport
-from kernel.sched import WaitQueue, spawn_kernel_thread
+from kernel.sched import WaitQueue, spawn_kernel_thread, yield_now
+from kernel.time import monotonic_ns
 
 F_STREAM: Final = 1 << 0
 F_SEQUENCED: Final = 1 << 1
@@ -42,13 +44,15 @@ RECEIVE_LIMIT: Final = 64  # frames that the device may fill
 SEND_LIMIT: Final = 64  # descriptors, two for a packet with data; a frame holds so many headers
 EVENT_LIMIT: Final = 8
 PENDING_LIMIT: Final = 1024
-PENDING_DATA_LIMIT: Final = 32_768
 HEADER_PLACE: Final = 64  # bytes from one header to the next
 EVENT_SIZE: Final = 4
 EVENT_TRANSPORT_RESET: Final = 0
 
 _CONFIG_CID: Final = 0
 _PACKET_COST: Final = 4000  # instructions
+_DROP_COST: Final = 300
+_PAUSE_NS: Final = 10_000_000  # when there was no memory
+_MOVES_NS: Final = 1_000_000_000  # from one line of the log to the next
 
 
 @final
@@ -56,9 +60,11 @@ class VirtioVsock(VsockTransport):
     """One device. The transport has agreed on features. Raises ENODEV, MemoryError."""
 
     def __init__(self, transport: Transport) -> None:
+        super().__init__()
         self.queue: WaitQueue = WaitQueue()  # where the thread sleeps
         self.has_work: bool = True
         self.is_dead: bool = False
+        self.lacks_memory: bool = False  # for the packet in `_kept`
         self._transport: Transport = transport
         self._cid: int = _context_of(transport)
         self._receiving: SplitQueue = transport.make_queue(RECEIVE, RECEIVE_LIMIT)
@@ -71,7 +77,11 @@ class VirtioVsock(VsockTransport):
         self._headers: Window = frame_window(allocate_zeroed_frame())
         self._event_place: Window = frame_window(allocate_zeroed_frame())
         self._header: bytearray = bytearray(HEADER_SIZE)
-        self._pending: deque[VsockPacket] = deque()
+        self._pending: PacketQueue = PacketQueue()
+        self._limited: int = 0  # those in it that are limited
+        self._kept: int = NOTHING  # a frame that was filled, and not looked at yet
+        self._kept_length: int = 0
+        self._told_ns: int = 0  # when the log heard of a move
         transport.connect(_VsockEvents(self), 3)
         transport.set_queue(RECEIVE, self._receiving)
         transport.set_queue(SEND, self._sending)
@@ -93,15 +103,21 @@ class VirtioVsock(VsockTransport):
         return self._transport.has(F_SEQUENCED)
 
     def send(self, packet: VsockPacket) -> None:
-        """Raises ENODEV once the device is gone, ENOBUFS, MemoryError."""
+        """Raises ENODEV once the device is gone, ENOBUFS for a limited packet."""
         if self.is_dead:
             raise Errno(ENODEV)
         self._collect()
-        if len(self._pending) > 0 or not self._put(packet):
-            if len(self._pending) >= (PENDING_LIMIT if len(packet) == 0 else PENDING_DATA_LIMIT):
-                raise Errno(ENOBUFS)
+        if not self._pending.is_empty() or not self._put(packet):
+            if packet.is_limited:
+                if self._limited >= PENDING_LIMIT:
+                    raise Errno(ENOBUFS)
+                self._limited += 1
+            packet.is_waiting = True
             self._pending.append(packet)
         self._publish(SEND, self._sending)
+        if self._sending.is_broken:
+            self.has_work = True  # the thread switches the device off
+            self.queue.wake_all()
 
     # Sending ----------------------------------------------------------------------------------------------------------
 
@@ -140,10 +156,21 @@ class VirtioVsock(VsockTransport):
                 packet.release()
             count += 1
             head = sending.take()
-        pending = self._pending
-        while len(pending) > 0 and self._put(pending[0]):
-            pending.popleft()
+        waiting = self._pending.first()
+        while waiting is not None and self._put(waiting):
+            self._take_pending()
+            waiting = self._pending.first()
         return count
+
+    @noraise
+    def _take_pending(self) -> VsockPacket | None:
+        """Take out the first of those that wait."""
+        packet = self._pending.take()
+        if packet is not None:
+            packet.is_waiting = False
+            if packet.is_limited:
+                self._limited -= 1
+        return packet
 
     def _publish(self, index: int, queue: SplitQueue) -> None:
         if queue.publish():
@@ -161,7 +188,9 @@ class VirtioVsock(VsockTransport):
         self._publish(SEND, self._sending)
         is_busy = self._receive_events() or is_busy
         if self._receiving.is_broken or self._sending.is_broken or self._events.is_broken:
-            self._die()
+            self._die("breaks the rules of its queues")
+            return False
+        if self.is_dead or self.lacks_memory:
             return False
         waits = self._receiving.request_interrupt()
         waits = self._sending.request_interrupt() and waits
@@ -172,10 +201,20 @@ class VirtioVsock(VsockTransport):
         """Hand out the packets that came, with safe points between them."""
         receiving = self._receiving
         count = 0
-        head = receiving.take()
+        self.lacks_memory = False
+        head = self._kept if self._kept != NOTHING else receiving.take()
+        length = self._kept_length if self._kept != NOTHING else receiving.used_length
         while head != NOTHING:
             frame = self._frames[head]
-            packet = self._packet_in(frame, receiving.used_length)
+            packet: VsockPacket | None = None
+            try:
+                packet = self._packet_in(frame, length)
+                self._kept = NOTHING
+            except MemoryError:
+                self._kept = head
+                self._kept_length = length
+                self.lacks_memory = True
+                break
             self._offer(frame)
             if packet is not None:
                 receive(self, packet)
@@ -184,13 +223,13 @@ class VirtioVsock(VsockTransport):
             if self.is_dead:
                 return False
             head = receiving.take()
+            length = receiving.used_length
         self._publish(RECEIVE, receiving)
         return count > 0
 
-    @noraise
     def _packet_in(self, frame: Frame, length: int) -> VsockPacket | None:
         """The packet in a frame, of which the device has written `length` bytes; None for one that is dropped: it is
-        cut off, for somebody else, or there is no memory. A length that cannot be breaks the queue.
+        cut off, or for somebody else. A length that cannot be breaks the queue. Raises MemoryError.
         """
         if length > PAGE_SIZE:
             self._receiving.is_broken = True
@@ -201,17 +240,14 @@ class VirtioVsock(VsockTransport):
         size = announced_length(storage[0:HEADER_SIZE])
         if size > length - HEADER_SIZE:
             return None
-        try:
-            packet = read_header(storage[0:HEADER_SIZE])
-            if packet is None or packet.target_cid != self._cid:
-                return None
-            if size > 0:
-                packet.storage = bytearray(size)
-                span_of(packet.storage).copy_from(storage[HEADER_SIZE : HEADER_SIZE + size])
-                packet.end = size
-            return packet
-        except MemoryError:
+        packet = read_header(storage[0:HEADER_SIZE])
+        if packet is None or packet.target_cid != self._cid:
             return None
+        if size > 0:
+            packet.storage = bytearray(size)
+            span_of(packet.storage).copy_from(storage[HEADER_SIZE : HEADER_SIZE + size])
+            packet.end = size
+        return packet
 
     @noraise
     def _offer(self, frame: Frame) -> None:
@@ -226,37 +262,41 @@ class VirtioVsock(VsockTransport):
     def _receive_events(self) -> bool:
         events = self._events
         count = 0
+        has_moved = False
         head = events.take()
         while head != NOTHING:
             event = self._event_place.load_u32(head * EVENT_SIZE)
             is_whole = events.used_length == EVENT_SIZE
             self._offer_event()
-            if is_whole and event == EVENT_TRANSPORT_RESET:
-                self._move()
+            has_moved = has_moved or (is_whole and event == EVENT_TRANSPORT_RESET)
             count += 1
             pace(_PACKET_COST)
             head = events.take()
         self._publish(EVENTS, events)
+        if has_moved:
+            self._move()
         return count > 0
 
     def _move(self) -> None:
         """The machine is at another host now: nothing goes on, and it may have another context."""
-        log.info("virtio-vsock: all connections are reset")
+        now_ns = monotonic_ns()
+        if self._told_ns == 0 or now_ns - self._told_ns >= _MOVES_NS:
+            self._told_ns = now_ns
+            log.info("virtio-vsock: all connections are reset")
         cid = self._cid
         try:
             cid = _context_of(self._transport)
         except Errno:
-            self._die()
+            self._die("has no context any more")
             return
         self._cid = cid
         transport_lost(self)
 
-    @noraise
-    def _die(self) -> None:
+    def _die(self, why: str) -> None:
         """The device is broken: stop it. Its frames are never given back, so it does no harm if it does not stop."""
         self.is_dead = True
         self._cid = CID_ANY
-        log.error("virtio-vsock: the device breaks the rules and is switched off")
+        log.error(f"virtio-vsock: the device {why} and is switched off")
         has_stopped = True
         try:
             self._transport.reset()
@@ -270,11 +310,12 @@ class VirtioVsock(VsockTransport):
                 if packet is not None:
                     packet.was_sent()
                     packet.release()
-        pending = self._pending
-        while len(pending) > 0:
-            packet = pending.popleft()
-            packet.was_sent()
-            packet.release()
+        waiting = self._take_pending()
+        while waiting is not None:
+            waiting.was_sent()
+            waiting.release()
+            pace(_DROP_COST)
+            waiting = self._take_pending()
         transport_lost(self)
 
 
@@ -307,8 +348,18 @@ def _serve(number: int) -> None:
     while True:
         while device.work():
             pace(_PACKET_COST)
-        if not device.has_work:
+        if device.lacks_memory:
+            _pause(device)
+        elif not device.has_work:
             device.queue.sleep(interruptible=False)
+
+
+def _pause(device: VirtioVsock) -> None:
+    """Let others run, and free some memory."""
+    try:
+        device.queue.sleep_until(monotonic_ns() + _PAUSE_NS, interruptible=False)
+    except (Errno, MemoryError):
+        yield_now()
 
 
 def start(transport: Transport) -> None:

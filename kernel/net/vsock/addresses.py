@@ -16,11 +16,15 @@ LAST_PRIVILEGED_PORT: Final = 1023
 
 _PORT: Final = 4
 _CID: Final = 8
+_FLAGS: Final = 12
+_KNOWN_FLAGS: Final = 1  # VMADDR_FLAG_TO_HOST
 
 
 def is_address(address: bytes) -> bool:
-    """Whether it is one of this family, and long enough."""
-    return len(address) >= ADDRESS_SIZE and address[0] | address[1] << 8 == AF_VSOCK
+    """Whether it is one of this family, long enough, and with flags that there are."""
+    if len(address) < ADDRESS_SIZE or address[0] | address[1] << 8 != AF_VSOCK:
+        return False
+    return address[_FLAGS] & ~_KNOWN_FLAGS == 0
 
 
 def cid_of(address: bytes) -> int:

@@ -5,6 +5,9 @@ Credit: each side says how many bytes it takes (`buffer_size`) and how many its 
 packets; the other sends no more than that. Counts are modulo 2**32. A side tells its peer of what was read with every
 packet, and with one of its own when the peer may think that there is little room.
 
+When the memory for all connections is used up (kernel/net/vsock/memory.py) a sender may send only once its peer has
+read all, but a message that was begun goes on: its receiver reads nothing before its end.
+
 Invariants: `received` is the sum of the lengths of `queue`, `messages` counts the ends of messages there. An endpoint
 stands in `waiting` of one listener at most, and has a socket or an owner there, or is an orphan.
 Context: thread context; nothing sleeps.
@@ -21,12 +24,14 @@ from kernel.lib.pace import spend
 from kernel.net.link.network import Network
 from kernel.net.link.timers import NetworkTimer
 from kernel.net.vsock.addresses import CID_ANY, PORT_ANY
-from kernel.net.vsock.memory import LEAST_BYTES, MEMORY
+from kernel.net.vsock.memory import LEAST_BYTES, LEAST_MEMORY, MEMORY
 from kernel.net.vsock.packet import (
     END_OF_MESSAGE,
     LARGEST_DATA,
+    OP_CREDIT_UPDATE,
     OVERHEAD_BYTES,
     SEQUENCED,
+    PacketQueue,
     Unsent,
     VsockPacket,
 )
@@ -47,9 +52,14 @@ BOTH: Final = 3
 _COUNT: Final = 0xFFFF_FFFF
 _SMALL: Final = 128  # bytes: packets that are joined with the one before
 _JOINED: Final = 1024  # bytes of storage for them
-_ENDPOINT_BYTES: Final = 640
+_ENDPOINT_BYTES: Final = 1024  # with its spare packet
 _PART: Final = 64  # packets that are dropped at once
 _PART_COST: Final = 20_000  # instructions
+
+
+# What an endpoint still has to tell, because there was no memory: bits of `owed`.
+OWES_UPDATE: Final = 1
+OWES_END: Final = 2
 
 
 class State(IntEnum):
@@ -72,6 +82,14 @@ class Phase(IntEnum):
 
 
 @final
+class Held:
+    """The memory of what came for the connections that wait in a listener."""
+
+    def __init__(self) -> None:
+        self.bytes: int = 0
+
+
+@final
 class Endpoint(Linked["Endpoint"]):
     """See above."""
 
@@ -90,6 +108,7 @@ class Endpoint(Linked["Endpoint"]):
         self.bucket: int = 0
         self.next_connected: Endpoint | None = None
         self.transport: VsockTransport | None = None
+        self.generation: int = 0  # of the transport, when it was chosen
         self.ended: int = 0
         self.peer_ended: int = 0
         self.is_done: bool = False  # the connection has ended
@@ -108,8 +127,10 @@ class Endpoint(Linked["Endpoint"]):
         # A listener's.
         self.waiting: deque[Endpoint] = deque()  # connections to be accepted
         self.backlog: int = 0
+        self.held: Held = Held()
+        self.holder: Held | None = None  # the listener's, in a connection that waits
         # What came.
-        self.queue: deque[VsockPacket] = deque()
+        self.queue: PacketQueue = PacketQueue()
         self.received: int = 0
         self.messages: int = 0
         self.memory: int = 0  # bytes that `queue` takes
@@ -120,6 +141,15 @@ class Endpoint(Linked["Endpoint"]):
         self.peer_forwarded: int = 0
         self.peer_buffer: int = 0
         self.unsent: Unsent = Unsent()
+        self.is_half_sent: bool = False  # the beginning of a message was sent, and not its end
+        # What there is to tell. A packet that still waits in the transport is brought up to date instead of sending
+        # another one, so there are never many.
+        self.update: VsockPacket | None = None  # the last OP_CREDIT_UPDATE
+        self.end: VsockPacket | None = None  # the last OP_SHUTDOWN
+        self.spare: VsockPacket | None = VsockPacket(kind, OP_CREDIT_UPDATE)  # for OP_RESET without memory
+        self.owed: int = 0
+        self.is_indebted: bool = False  # stands among those that owe something, where `next_indebted` links them
+        self.next_indebted: Endpoint | None = None
 
     def this(self) -> "Endpoint":
         return self
@@ -135,11 +165,28 @@ class Endpoint(Linked["Endpoint"]):
         self.connect_timeout_ns = listener.connect_timeout_ns
 
     def held_bytes(self) -> int:
-        """What it costs with its queue, and with the connections that wait."""
-        total = _ENDPOINT_BYTES + self.memory
-        for child in self.waiting:
-            total += _ENDPOINT_BYTES + child.memory
-        return total
+        """What it costs with its queue, with what its transport has, and with the connections that wait."""
+        return (1 + len(self.waiting)) * _ENDPOINT_BYTES + self.memory + self.unsent.memory + self.held.bytes
+
+    def await_acceptance(self, child: "Endpoint") -> None:
+        """A connection waits to be accepted. Raises MemoryError."""
+        self.waiting.append(child)
+        child.holder = self.held
+
+    @noraise
+    def was_taken(self) -> None:
+        """It waits no more."""
+        holder = self.holder
+        if holder is not None:
+            holder.bytes -= self.memory
+            self.holder = None
+
+    @noraise
+    def _count_memory(self, change: int) -> None:
+        self.memory += change
+        holder = self.holder
+        if holder is not None:
+            holder.bytes += change
 
     @noraise
     def wake(self) -> None:
@@ -172,14 +219,20 @@ class Endpoint(Linked["Endpoint"]):
         """How many bytes may be sent now."""
         under_way = (self.sent - self.peer_forwarded) & _COUNT
         limit = self.peer_limit()
-        if MEMORY.is_exhausted() and (self.kind != SEQUENCED or under_way > 0):
-            limit = min(limit, LEAST_BYTES)
+        budget = MEMORY.programs
+        if budget.is_exhausted() and not self.is_half_sent:
+            budget.is_wanted = True
+            if under_way > 0:
+                return 0
+            if self.kind != SEQUENCED:
+                limit = min(limit, LEAST_BYTES)
         return max(0, limit - under_way)
 
     def count_sent(self, packet: VsockPacket) -> None:
         """Data go on their way."""
         self.sent = (self.sent + len(packet)) & _COUNT
         self.unsent.bytes += len(packet)
+        self.unsent.memory += packet.memory()
         packet.unsent = self.unsent
 
     @noraise
@@ -194,38 +247,43 @@ class Endpoint(Linked["Endpoint"]):
 
     # ---- Receiving ------------------------------------------------------------------------------------------------
 
-    def can_take(self, length: int) -> bool:
-        """Whether the peer may have sent that many bytes more."""
-        total = self.received + length
-        if total > self.credit() or len(self.queue) >= MOST_PACKETS:
+    def can_take(self, packet: VsockPacket) -> bool:
+        """Whether the peer may have sent these data. Memory is the affair of a sender in this machine: what it has
+        charged is taken.
+        """
+        credit = self.credit()
+        if self.received + len(packet) > credit or self.queue.count >= MOST_PACKETS:
             return False
-        if not MEMORY.is_exhausted():
+        if packet.is_charged():
             return True
-        return total <= LEAST_BYTES or (self.kind == SEQUENCED and self.messages == 0)  # as `room` has it
+        if not packet.budget.is_exhausted() or (self.kind == SEQUENCED and self.messages == 0):
+            return True
+        return self.memory + len(packet) + OVERHEAD_BYTES <= LEAST_MEMORY
 
+    @noraise
     def enqueue(self, packet: VsockPacket) -> None:
-        """Data came, for which there is room. Raises MemoryError, and then nothing has changed."""
+        """Data came, for which there is room."""
         length = len(packet)
         ends = self.kind == SEQUENCED and packet.flags & END_OF_MESSAGE != 0
         if length == 0 and not ends:
             packet.release()
             return
         if length > _SMALL or not self._join(packet):
-            self.queue.append(packet)
             packet.charge()
-            self.memory += len(packet.storage) + OVERHEAD_BYTES
+            self.queue.append(packet)
+            self._count_memory(packet.memory())
         self.received += length
         if ends:
             self.messages += 1
 
+    @noraise
     def _join(self, packet: VsockPacket) -> bool:
         """Put the bytes of a small packet behind those of the last one, if there is room; else make room for others to
-        come. Raises MemoryError.
+        come, if there is memory.
         """
         length = len(packet)
-        queue = self.queue
-        if len(queue) > 0:
-            last = queue[len(queue) - 1]
+        last = self.queue.last()
+        if last is not None:
             is_whole = self.kind == SEQUENCED and last.flags & END_OF_MESSAGE != 0
             if not is_whole and len(last.storage) - last.end >= length:
                 span_of(last.storage)[last.end : last.end + length].copy_from(
@@ -235,9 +293,12 @@ class Endpoint(Linked["Endpoint"]):
                 last.flags |= packet.flags
                 packet.release()
                 return True
-        if self.kind == SEQUENCED or len(queue) == 0:
-            return False  # a message is a packet, mostly, and what is read at once needs no room behind
-        storage = bytearray(_JOINED)
+        if last is None or (self.kind == SEQUENCED and packet.flags & END_OF_MESSAGE != 0):
+            return False  # what is read at once, and a message that is whole, need no room behind
+        try:
+            storage = bytearray(_JOINED)
+        except MemoryError:
+            return False
         span_of(storage)[0:length].copy_from(span_of(packet.storage)[packet.start : packet.end])
         packet.release()
         packet.storage = storage
@@ -248,9 +309,11 @@ class Endpoint(Linked["Endpoint"]):
     @noraise
     def drop_first(self) -> None:
         """The first packet was read. Its bytes count as read only now: until then it takes all of its memory."""
-        packet = self.queue.popleft()
+        packet = self.queue.take()
+        if packet is None:
+            return
         self.count_forwarded(packet.end)
-        self.memory -= len(packet.storage) + OVERHEAD_BYTES
+        self._count_memory(-packet.memory())
         if self.kind == SEQUENCED and packet.flags & END_OF_MESSAGE != 0:
             self.messages -= 1
         packet.release()
@@ -258,13 +321,12 @@ class Endpoint(Linked["Endpoint"]):
     @noraise
     def forget_part(self) -> bool:
         """Nobody will read what came: drop a part of it; whether there was something."""
-        queue = self.queue
         for _ in range(_PART):
-            if len(queue) == 0:
+            packet = self.queue.first()
+            if packet is None:
                 self.received = 0
                 self.messages = 0
                 return False
-            packet = queue[0]
             self.received -= len(packet)
             self.drop_first()
         return True
@@ -274,10 +336,6 @@ class Endpoint(Linked["Endpoint"]):
         """The same for all of it, where it is little, or there is no time for safe points."""
         while self.forget_part():
             spend(_PART_COST)
-
-    def has_data(self) -> bool:
-        """Whether a receiver need not wait."""
-        return self.messages > 0 if self.kind == SEQUENCED else self.received > 0
 
     def is_ready_to_read(self) -> bool:
         """Whether poll(2) says that there is enough."""

@@ -8,14 +8,13 @@ Invariant: `_waiting` holds no more than what connections have credit for, and a
 Context: `deliver` has safe points between packets, so it is for callers that may sleep; all else is for any thread.
 """
 
-from collections import deque
 from typing import Final
 
 from kernel.lang import final, noraise
 from kernel.lib.pace import pace, spend
 from kernel.net.link.thread import Work, schedule_work
 from kernel.net.vsock.addresses import CID_LOCAL
-from kernel.net.vsock.packet import VsockPacket
+from kernel.net.vsock.packet import PacketQueue, VsockPacket
 from kernel.net.vsock.protocol import receive
 from kernel.net.vsock.transport import TRANSPORTS, VsockTransport
 
@@ -40,28 +39,27 @@ class LoopbackTransport(VsockTransport):
     """See above."""
 
     def __init__(self) -> None:
-        self._waiting: deque[VsockPacket] = deque()
+        super().__init__()
+        self._waiting: PacketQueue = PacketQueue()
         self._delivery: Delivery = Delivery()
 
     def cid(self) -> int:
         return CID_LOCAL
 
     def send(self, packet: VsockPacket) -> None:
+        packet.is_waiting = True
         self._waiting.append(packet)
 
     def deliver_later(self) -> None:
         schedule_work(self._delivery)
 
-    def is_idle(self) -> bool:
-        """Whether nothing waits."""
-        return len(self._waiting) == 0
-
     @noraise
     def deliver_one(self) -> bool:
         """Hand out the first packet; whether there was one."""
-        if len(self._waiting) == 0:
+        packet = self._waiting.take()
+        if packet is None:
             return False
-        packet = self._waiting.popleft()
+        packet.is_waiting = False
         packet.was_sent()
         receive(self, packet)
         return True

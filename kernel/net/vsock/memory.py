@@ -1,8 +1,11 @@
 """How much memory the data of all connections may take together.
 
-Each connection is bounded by what its receiver said that it takes (SO_VM_SOCKETS_BUFFER_SIZE); this bounds the sum.
-Above the limit a sender has room for the little that it needs to go on, and what a host sends beyond that ends its
-connection.
+Each connection is bounded by what its receiver said that it takes (SO_VM_SOCKETS_BUFFER_SIZE); two budgets bound the
+sum: one for what programs here send, to each other and to the host, and one for what the host sends, so that programs
+cannot break what was promised to the host.
+
+Above the limit a sender has room for the little that it needs to go on: LEAST_BYTES, or one message, once all that it
+sent before was read. What the host sends beyond that ends its connection. Who waits for memory is woken by the hook.
 
 Invariant: `used` is the sum of what the packets with data are charged for.
 Context: thread context; nothing sleeps or raises.
@@ -10,30 +13,60 @@ Context: thread context; nothing sleeps or raises.
 
 from typing import Final
 
-from kernel.lang import final
+from kernel.lang import final, noraise
 
-LEAST_BYTES: Final = 4096  # that a connection may hold whatever others do
+LEAST_BYTES: Final = 4096  # that a connection may send whatever others do
+LEAST_MEMORY: Final = 8192  # bytes of memory that what came from the host may take in a connection whatever others do
 MOST_ORPHANS: Final = 1024  # connections whose program has gone and whose peer does not answer
 _PAGE_SHIFT: Final = 12
-_MEMORY_SHIFT: Final = 4  # the data take that part of memory at most
+_MEMORY_SHIFT: Final = 5  # each budget is that part of memory
 _LEAST_LIMIT: Final = 1 << 20
 
 
+class MemoryHook:
+    """Base of what is told when there is memory again."""
+
+    @noraise
+    def has_room(self) -> None:
+        """A budget that somebody waits for is no longer exhausted."""
+
+
 @final
-class VsockMemory:
+class Budget:
     """What is used, in bytes, and the limit."""
 
     def __init__(self) -> None:
         self.used: int = 0
         self.limit: int = _LEAST_LIMIT
-        self.orphans: int = 0
-
-    def configure(self, page_count: int) -> None:
-        """Derive the limit from the machine's memory."""
-        self.limit = max((page_count << _PAGE_SHIFT) >> _MEMORY_SHIFT, _LEAST_LIMIT)
+        self.is_wanted: bool = False  # somebody waits until it is no longer exhausted
+        self.hook: MemoryHook = MemoryHook()
 
     def is_exhausted(self) -> bool:
         return self.used > self.limit
+
+    @noraise
+    def give_back(self, count: int) -> None:
+        """So many bytes are free again."""
+        self.used -= count
+        if self.is_wanted and self.used <= self.limit:
+            self.is_wanted = False
+            self.hook.has_room()
+
+
+@final
+class VsockMemory:
+    """The two budgets, and how many ends without a program there are."""
+
+    def __init__(self) -> None:
+        self.programs: Budget = Budget()
+        self.host: Budget = Budget()
+        self.orphans: int = 0
+
+    def configure(self, page_count: int) -> None:
+        """Derive the limits from the machine's memory."""
+        limit = max((page_count << _PAGE_SHIFT) >> _MEMORY_SHIFT, _LEAST_LIMIT)
+        self.programs.limit = limit
+        self.host.limit = limit
 
 
 MEMORY: Final = VsockMemory()

@@ -68,6 +68,7 @@ def _set_size(endpoint: Endpoint, size: int) -> None:
             tell(endpoint, OP_CREDIT_UPDATE)
             deliver()
     endpoint.buffer_size = size
+    endpoint.write_queue.wake_all()  # no more is sent than this side would take
 
 
 def _u64(value: int) -> bytes:

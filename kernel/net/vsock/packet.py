@@ -9,7 +9,8 @@ Source: Virtual I/O Device (VIRTIO) Version 1.2, 5.10.6 (device operation of the
 from typing import Final
 
 from kernel.lang import Span, final, noraise, u8
-from kernel.net.vsock.memory import MEMORY
+from kernel.lib.linked import Linked, LinkedList
+from kernel.net.vsock.memory import MEMORY, Budget
 
 HEADER_SIZE: Final = 44
 LARGEST_DATA: Final = 65536  # bytes of one packet
@@ -52,17 +53,21 @@ _NOTHING: Final[bytearray] = bytearray(0)
 
 @final
 class Unsent:
-    """How many bytes of a connection its transport still has (SIOCOUTQ)."""
+    """How many bytes of a connection its transport still has (SIOCOUTQ), and how much memory they take."""
 
     def __init__(self) -> None:
         self.bytes: int = 0
+        self.memory: int = 0
 
 
 @final
-class VsockPacket:
-    """One packet. Bytes `start`…`end` of `storage` are its data."""
+class VsockPacket(Linked["VsockPacket"]):
+    """One packet. Bytes `start`…`end` of `storage` are its data. Whoever sends them has charged them to a budget, and
+    the packet carries that charge to its receiver.
+    """
 
     def __init__(self, kind: int, operation: int) -> None:
+        super().__init__()
         self.kind: int = kind
         self.operation: int = operation
         self.source_cid: int = 0
@@ -76,7 +81,13 @@ class VsockPacket:
         self.start: int = 0
         self.end: int = 0
         self.unsent: Unsent | None = None  # of the connection that sends it
+        self.is_waiting: bool = False  # a transport has it, and nobody has looked at its fields
+        self.is_limited: bool = False  # a transport that has many of these may refuse it
+        self.budget: Budget = MEMORY.host  # that its data are charged to: the host's, unless a program here sent them
         self._charged: int = 0
+
+    def this(self) -> "VsockPacket":
+        return self
 
     def __len__(self) -> int:
         return self.end - self.start
@@ -84,14 +95,25 @@ class VsockPacket:
     def charge(self) -> None:
         """Count the data among what all connections hold."""
         if self._charged == 0:
-            self._charged = len(self.storage) + OVERHEAD_BYTES
-            MEMORY.used += self._charged
+            self._charged = self.memory()
+            self.budget.used += self._charged
+
+    def is_charged(self) -> bool:
+        """Whether its data were counted by who sent it."""
+        return self._charged != 0
+
+    @noraise
+    def memory(self) -> int:
+        """How many bytes it takes."""
+        return len(self.storage) + OVERHEAD_BYTES
 
     @noraise
     def release(self) -> None:
         """Nobody holds the data any more."""
-        MEMORY.used -= self._charged
+        charged = self._charged
         self._charged = 0
+        if charged != 0:
+            self.budget.give_back(charged)
 
     @noraise
     def was_sent(self) -> None:
@@ -100,6 +122,7 @@ class VsockPacket:
         if unsent is not None:
             self.unsent = None
             unsent.bytes -= len(self)
+            unsent.memory -= self.memory()
 
     def write_header(self, span: Span[u8]) -> None:
         """Put the header at the start of HEADER_SIZE bytes."""
@@ -115,6 +138,30 @@ class VsockPacket:
         span.store_u32(_FLAGS, self.flags)
         span.store_u32(_BUFFER_SIZE, self.buffer_size)
         span.store_u32(_FORWARDED, self.forwarded)
+
+
+@final
+class PacketQueue(LinkedList[VsockPacket]):
+    """Packets, first come, first served. To append one takes no memory."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count: int = 0
+
+    @noraise
+    def append(self, packet: VsockPacket) -> None:
+        """Put a packet that stands in no queue at the end."""
+        self.link_last(packet)
+        self.count += 1
+
+    @noraise
+    def take(self) -> VsockPacket | None:
+        """Take out the first packet, if there is one."""
+        packet = self.first()
+        if packet is not None:
+            self.unlink(packet)
+            self.count -= 1
+        return packet
 
 
 def read_header(span: Span[u8]) -> VsockPacket | None:

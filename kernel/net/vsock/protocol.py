@@ -9,17 +9,25 @@ An endpoint whose program has gone waits for the peer's reset, as an orphan, for
 Deviations from Linux: a peer that sends more than it may has its connection reset, instead of losing those bytes
 silently; so has one whose messages are too many to keep (MOST_PACKETS), which Linux finds much earlier; beyond
 MOST_ORPHANS an orphan is reset at once.
-Context: thread context; nothing sleeps. What answers a packet and finds no memory is not sent.
+
+A packet that belongs to a connection is matched by both ports and the peer's context; a REQUEST for a connection that
+there is already is dropped before anything of it is looked at.
+
+What an endpoint has to tell and finds no memory for is not lost: OP_RESET is sent with the endpoint's spare packet, all
+else is owed, and the network thread sends it later (`Debts`). Only an answer to a packet for nobody may be lost.
+Context: thread context; nothing sleeps but `transport_lost`.
 Source: Virtual I/O Device (VIRTIO) Version 1.2, 5.10.6; vsock(7).
 """
 
 from typing import Final
 
 from kernel.lang import ECONNRESET, ENODEV, EPROTO, ESOCKTNOSUPPORT, ETIMEDOUT, Errno, final, noraise
+from kernel.lib.pace import pace, spend
+from kernel.net.link.thread import Work, schedule_work
 from kernel.net.link.timers import NetworkTimer
 from kernel.net.vsock.addresses import CID_ANY
-from kernel.net.vsock.endpoint import BOTH, Endpoint, Phase, State
-from kernel.net.vsock.memory import MEMORY, MOST_ORPHANS
+from kernel.net.vsock.endpoint import BOTH, OWES_END, OWES_UPDATE, Endpoint, Phase, State
+from kernel.net.vsock.memory import MEMORY, MOST_ORPHANS, MemoryHook
 from kernel.net.vsock.packet import (
     OP_CREDIT_REQUEST,
     OP_CREDIT_UPDATE,
@@ -32,19 +40,24 @@ from kernel.net.vsock.packet import (
     SEQUENCED,
     VsockPacket,
 )
-from kernel.net.vsock.table import TABLE
+from kernel.net.vsock.table import TABLE, Cursor
 from kernel.net.vsock.transport import TRANSPORTS, VsockTransport
 from kernel.time import monotonic_ns
 
 _CLOSE_TIMEOUT_NS: Final = 8_000_000_000
+_TURN: Final = 64  # endpoints that the network thread looks at at once
+_LOOK_COST: Final = 500  # instructions for one of them
+_LOSS_COST: Final = 5000  # … for one whose connection ends
 
 
 # ---- Sending --------------------------------------------------------------------------------------------------------
 
 
 def send(endpoint: Endpoint, operation: int, flags: int = 0) -> None:
-    """Send a packet without data. Raises ENODEV, MemoryError."""
-    send_packet(endpoint, VsockPacket(endpoint.kind, operation), flags)
+    """Send a packet without data. Raises ENODEV, ENOBUFS (OP_REQUEST and OP_RESPONSE), MemoryError."""
+    packet = VsockPacket(endpoint.kind, operation)
+    packet.is_limited = operation == OP_REQUEST or operation == OP_RESPONSE
+    send_packet(endpoint, packet, flags)
 
 
 def send_packet(endpoint: Endpoint, packet: VsockPacket, flags: int) -> None:
@@ -70,11 +83,155 @@ def send_packet(endpoint: Endpoint, packet: VsockPacket, flags: int) -> None:
 
 @noraise
 def tell(endpoint: Endpoint, operation: int, flags: int = 0) -> None:
-    """The same where nobody can do anything about a failure."""
+    """The same where nobody can do anything about a failure: OP_CREDIT_UPDATE, OP_SHUTDOWN, OP_RESET. Without memory it
+    is sent later.
+    """
+    waiting = _waiting_packet(endpoint, operation)
+    if waiting is not None:
+        if waiting.flags & flags == flags:
+            endpoint.stamp(waiting)
+            return
+        flags |= waiting.flags
+    packet = _packet_to_tell(endpoint, operation)
+    if packet is None:
+        DEBTS.owe(endpoint, OWES_END if operation == OP_SHUTDOWN else OWES_UPDATE)
+        return
+    if operation == OP_CREDIT_UPDATE:
+        endpoint.update = packet
+    elif operation == OP_SHUTDOWN:
+        endpoint.end = packet
     try:
-        send(endpoint, operation, flags)
+        send_packet(endpoint, packet, flags)
     except (Errno, MemoryError):
-        return  # the peer finds out when its own time is up, or by the next packet
+        return  # the device is gone, and the connection with it
+
+
+@noraise
+def _waiting_packet(endpoint: Endpoint, operation: int) -> VsockPacket | None:
+    """A packet of the same sort that still waits in the transport, if there is one."""
+    packet: VsockPacket | None = None
+    if operation == OP_CREDIT_UPDATE:
+        packet = endpoint.update
+    elif operation == OP_SHUTDOWN:
+        packet = endpoint.end
+    return packet if packet is not None and packet.is_waiting else None
+
+
+@noraise
+def _packet_to_tell(endpoint: Endpoint, operation: int) -> VsockPacket | None:
+    """A new packet, without memory the spare one for OP_RESET; None if there is none."""
+    try:
+        return VsockPacket(endpoint.kind, operation)
+    except MemoryError:
+        packet = endpoint.spare if operation == OP_RESET else None
+        if packet is not None:
+            endpoint.spare = None
+            packet.operation = operation
+        return packet
+
+
+@final
+class Debts(Work):
+    """Endpoints that have something to tell for which there was no memory, the first one first. Those that are
+    discarded meanwhile owe nothing.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._first: Endpoint | None = None
+        self._last: Endpoint | None = None
+
+    @noraise
+    def owe(self, endpoint: Endpoint, what: int) -> None:
+        """Remember what there is to tell."""
+        endpoint.owed |= what
+        if not endpoint.is_indebted:
+            endpoint.is_indebted = True
+            last = self._last
+            if last is None:
+                self._first = endpoint
+            else:
+                last.next_indebted = endpoint
+            self._last = endpoint
+        schedule_work(self)
+
+    def run(self, now_ns: int) -> None:
+        for _ in range(_TURN):
+            endpoint = self._first
+            if endpoint is None:
+                return
+            _pay(endpoint)
+            self._first = endpoint.next_indebted
+            if self._first is None:
+                self._last = None
+            endpoint.next_indebted = None
+            endpoint.is_indebted = False
+            spend(_LOSS_COST)
+        schedule_work(self)
+
+
+DEBTS: Final = Debts()
+
+
+def _pay(endpoint: Endpoint) -> None:
+    """Send what it owes. Raises MemoryError; what was sent already may be sent again then."""
+    transport = endpoint.transport
+    if endpoint.owed != 0 and transport is not None and endpoint.state == State.ESTABLISHED and not endpoint.is_done:
+        try:
+            if endpoint.owed & OWES_END != 0:
+                send(endpoint, OP_SHUTDOWN, endpoint.ended)
+            if endpoint.owed & OWES_UPDATE != 0:
+                send(endpoint, OP_CREDIT_UPDATE)
+            transport.deliver_later()
+        except Errno:
+            endpoint.owed = 0  # the device is gone
+    endpoint.owed = 0
+
+
+@final
+class MemoryWaker(Work):
+    """Wakes senders that waited until the memory of all was no longer used up."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._cursor: Cursor = Cursor()
+        self._again: bool = False
+
+    @noraise
+    def wake(self) -> None:
+        """There is memory."""
+        if self._cursor.is_walking:
+            self._again = True
+        else:
+            self._cursor.start()
+        schedule_work(self)
+
+    def run(self, now_ns: int) -> None:
+        for _ in range(_TURN):
+            endpoint = self._cursor.take()
+            if endpoint is None:
+                self._cursor.end()
+                if self._again:
+                    self._again = False
+                    self.wake()
+                return
+            if endpoint.state == State.ESTABLISHED and endpoint.room() > 0:
+                endpoint.write_queue.wake_all()
+            spend(_LOOK_COST)
+        schedule_work(self)
+
+
+_WAKER: Final = MemoryWaker()
+
+
+@final
+class _Hook(MemoryHook):
+    @noraise
+    def has_room(self) -> None:
+        _WAKER.wake()
+
+
+MEMORY.programs.hook = _Hook()
 
 
 @noraise
@@ -84,6 +241,7 @@ def refuse(transport: VsockTransport, packet: VsockPacket) -> None:
         return
     try:
         answer = VsockPacket(packet.kind, OP_RESET)
+        answer.is_limited = True
         answer.source_cid = packet.target_cid
         answer.source_port = packet.target_port
         answer.target_cid = packet.source_cid
@@ -99,6 +257,7 @@ def refuse(transport: VsockTransport, packet: VsockPacket) -> None:
 def choose_transport(endpoint: Endpoint) -> None:
     """Take the transport that leads to the peer. Raises ESOCKTNOSUPPORT where it has no connections of this kind."""
     transport = TRANSPORTS.leading_to(endpoint.remote_cid)
+    endpoint.generation = transport.generation
     if endpoint.transport is transport:
         return
     endpoint.transport = None
@@ -180,6 +339,7 @@ def discard(endpoint: Endpoint) -> None:
         MEMORY.orphans -= 1
     stop_timer(endpoint)
     endpoint.is_done = True
+    endpoint.owed = 0
     endpoint.forget_data()
     TABLE.remove(endpoint)
 
@@ -218,21 +378,35 @@ def _wait_for_answer(endpoint: Endpoint) -> bool:
         return False
 
 
-@noraise
+_LOSS: Final = Cursor()
+
+
 def transport_lost(transport: VsockTransport) -> None:
-    """The device is gone, or the machine has moved to another host: no connection goes on."""
-    found = TABLE.all.first()
+    """The device is gone, or the machine has moved to another host: no connection goes on that there is now. For the
+    device's thread, with safe points.
+    """
+    transport.generation += 1
+    generation = transport.generation
+    _LOSS.start()
+    found = _LOSS.take()
     while found is not None:
-        following = found.after()
-        is_open = found.state == State.CONNECTING or found.state == State.ESTABLISHED
-        if found.transport is transport and (is_open or found.is_orphan):
-            found.state = State.CLOSED
-            found.error = ECONNRESET
-            TABLE.disconnect(found)
-            found.wake()
-            if found.is_orphan:
-                discard(found)
-        found = following
+        if found.transport is transport and found.generation != generation:
+            _lose(found)
+            spend(_LOSS_COST)
+        pace(_LOOK_COST)
+        found = _LOSS.take()
+    _LOSS.end()
+
+
+@noraise
+def _lose(endpoint: Endpoint) -> None:
+    if endpoint.state == State.CONNECTING or endpoint.state == State.ESTABLISHED or endpoint.is_orphan:
+        endpoint.state = State.CLOSED
+        endpoint.error = ECONNRESET
+        TABLE.disconnect(endpoint)
+        endpoint.wake()
+        if endpoint.is_orphan:
+            discard(endpoint)
 
 
 # ---- Receiving ------------------------------------------------------------------------------------------------------
@@ -244,6 +418,8 @@ def receive(transport: VsockTransport, packet: VsockPacket) -> None:
     endpoint = TABLE.find_connected(packet.source_cid, packet.source_port, packet.target_port)
     if endpoint is None:
         endpoint = TABLE.find_bound(packet.target_cid, packet.target_port)
+        if endpoint is not None and endpoint.state != State.LISTENING and not _is_peer(endpoint, transport, packet):
+            endpoint = None
     if endpoint is None or endpoint.kind != packet.kind or endpoint.is_done:
         _refuse_and_drop(transport, packet)
         return
@@ -254,6 +430,9 @@ def receive(transport: VsockTransport, packet: VsockPacket) -> None:
         return
     if endpoint.transport is not transport:
         _refuse_and_drop(transport, packet)
+        return
+    if endpoint.state == State.ESTABLISHED and packet.operation == OP_REQUEST:
+        packet.release()  # of somebody who has the peer's port by another context, or of a peer that lies
         return
     endpoint.note_credit(packet)
     if endpoint.local_cid != CID_ANY:
@@ -271,6 +450,16 @@ def receive(transport: VsockTransport, packet: VsockPacket) -> None:
     else:
         refuse(transport, packet)
     packet.release()
+
+
+@noraise
+def _is_peer(endpoint: Endpoint, transport: VsockTransport, packet: VsockPacket) -> bool:
+    """Whether a packet comes from where an endpoint connects to. In this machine all come from CID_LOCAL, whatever
+    number of it the endpoint has connected to.
+    """
+    if packet.source_port != endpoint.remote_port:
+        return False
+    return packet.source_cid == endpoint.remote_cid or transport is TRANSPORTS.local
 
 
 @noraise
@@ -292,13 +481,14 @@ def _was_accepted(listener: Endpoint, transport: VsockTransport, packet: VsockPa
         child = Endpoint(listener.kind, listener.network)
         child.inherit(listener)
         child.transport = transport
+        child.generation = transport.generation
         child.local_cid = packet.target_cid
         child.local_port = packet.target_port
         child.remote_cid = packet.source_cid
         child.remote_port = packet.source_port
         child.note_credit(packet)
         child.state = State.ESTABLISHED
-        listener.waiting.append(child)
+        listener.await_acceptance(child)
     except MemoryError:
         return False
     TABLE.add(child)
@@ -307,6 +497,7 @@ def _was_accepted(listener: Endpoint, transport: VsockTransport, packet: VsockPa
         send(child, OP_RESPONSE)
     except (Errno, MemoryError):
         listener.waiting.pop()
+        child.was_taken()
         TABLE.remove(child)
         return False
     listener.read_queue.wake_all()
@@ -364,16 +555,12 @@ def _receive_data(endpoint: Endpoint, packet: VsockPacket) -> None:
         endpoint.count_forwarded(length)
         packet.release()
         return
-    is_lost = True
-    if endpoint.can_take(length):
-        try:
-            endpoint.enqueue(packet)
-            is_lost = False
-        except MemoryError:
-            is_lost = True
-    if is_lost:
+    if endpoint.can_take(packet):
+        endpoint.enqueue(packet)
+    else:
         packet.release()
         tell(endpoint, OP_RESET)
         _end(endpoint)
-    elif endpoint.is_ready_to_read():
+        return
+    if endpoint.is_ready_to_read():
         endpoint.read_queue.wake_all()

@@ -13,12 +13,14 @@ from typing import Final
 from kernel.fs.constants import POLLERR, POLLHUP, POLLRDHUP, READABLE, WRITABLE
 from kernel.lang import (
     EACCES,
+    EADDRINUSE,
     EADDRNOTAVAIL,
     EAGAIN,
     EALREADY,
     EINPROGRESS,
     EINVAL,
     EISCONN,
+    ENOMEM,
     ENOTCONN,
     EOPNOTSUPP,
     EPIPE,
@@ -46,6 +48,7 @@ from kernel.net.sockets.socket import (
 from kernel.net.vsock.addresses import (
     AF_VSOCK,
     CID_ANY,
+    CID_LOCAL,
     LAST_PRIVILEGED_PORT,
     PORT_ANY,
     cid_of,
@@ -56,7 +59,7 @@ from kernel.net.vsock.addresses import (
 from kernel.net.vsock.endpoint import BOTH, RECEIVING, SENDING, Endpoint, Phase, State
 from kernel.net.vsock.loopback import deliver
 from kernel.net.vsock.options import get_vsock_option, set_vsock_option
-from kernel.net.vsock.packet import OP_CREDIT_UPDATE, OP_REQUEST, OP_SHUTDOWN, SEQUENCED, STREAM
+from kernel.net.vsock.packet import OP_CREDIT_UPDATE, OP_REQUEST, OP_SHUTDOWN, SEQUENCED, STREAM, VsockPacket
 from kernel.net.vsock.protocol import choose_transport, close, send, start_timer, stop_timer, tell
 from kernel.net.vsock.table import TABLE
 from kernel.net.vsock.transfer import Turns, receive_bytes, receive_message, send_data
@@ -134,6 +137,7 @@ class VsockSocket(Socket):
         child = endpoint.waiting[0]
         accepted = VsockSocket(self.kind, current().credentials, self.network, child)
         endpoint.waiting.popleft()
+        child.was_taken()
         child.phase = Phase.CONNECTED
         accepted.flags |= flags
         accepted.hold_network()
@@ -148,12 +152,10 @@ class VsockSocket(Socket):
         if endpoint.phase == Phase.DISCONNECTING:
             raise Errno(EINVAL)
         if endpoint.phase != Phase.CONNECTING:
-            self._ask(address)
-            if not waits:
-                start_timer(endpoint, endpoint.connect_timeout_ns)
-                deliver()
-                raise Errno(EINPROGRESS)  # even if the peer has answered meanwhile
+            self._ask(address, waits=waits)
             deliver()
+            if not waits:
+                raise Errno(EINPROGRESS)  # even if the peer has answered meanwhile
         elif not waits:
             raise Errno(EALREADY)
         self._wait_connected()
@@ -162,8 +164,8 @@ class VsockSocket(Socket):
             endpoint.phase = Phase.UNCONNECTED
             raise Errno(self.take_error())
 
-    def _ask(self, address: bytes) -> None:
-        """Send the request for a connection."""
+    def _ask(self, address: bytes, *, waits: bool) -> None:
+        """Send the request for a connection; who does not wait for the answer has a timer that ends it."""
         endpoint = self.endpoint
         if endpoint.state == State.LISTENING or not is_address(address):
             raise Errno(EINVAL)
@@ -173,8 +175,23 @@ class VsockSocket(Socket):
         choose_transport(endpoint)
         if not endpoint.has_name():
             self._bind(CID_ANY, PORT_ANY)
+        if _has_connection_already(endpoint):
+            raise Errno(EADDRINUSE)
+        endpoint.update = None
+        endpoint.end = None
+        endpoint.is_half_sent = False
+        if endpoint.spare is None:
+            endpoint.spare = VsockPacket(endpoint.kind, OP_CREDIT_UPDATE)
+        if not waits:
+            start_timer(endpoint, endpoint.connect_timeout_ns)
         endpoint.state = State.CONNECTING
-        send(endpoint, OP_REQUEST)
+        is_sent = False
+        try:
+            send(endpoint, OP_REQUEST)
+            is_sent = True
+        finally:
+            if not is_sent:
+                stop_timer(endpoint)
         endpoint.error = 0
         endpoint.phase = Phase.CONNECTING
 
@@ -188,6 +205,8 @@ class VsockSocket(Socket):
                 self.wait(endpoint.write_queue, deadline_ns)
             except Errno as error:
                 code = error.code
+            except MemoryError:
+                code = ENOMEM
             if endpoint.state == State.ESTABLISHED:
                 return
             if code != 0:
@@ -206,8 +225,9 @@ class VsockSocket(Socket):
         endpoint.ended |= how + 1
         endpoint.is_done = False
         endpoint.wake()
-        tell(endpoint, OP_SHUTDOWN, how + 1)
-        deliver()
+        if endpoint.state != State.CONNECTING:  # a request, and what follows it, may yet reach somebody else
+            tell(endpoint, OP_SHUTDOWN, how + 1)
+            deliver()
 
     def close(self) -> None:
         super().close()
@@ -215,9 +235,11 @@ class VsockSocket(Socket):
         endpoint.inode_number = 0
         waiting = endpoint.waiting
         endpoint.state = State.CLOSED if endpoint.state == State.LISTENING else endpoint.state
-        _end(endpoint)
+        _let_go(endpoint)
         while waiting:
-            _end(waiting.popleft())
+            child = waiting.popleft()
+            child.was_taken()
+            _let_go(child)
         if self.is_on(SWITCH_LINGER) and not isinstance(current_thread(), KernelThread):
             _linger(endpoint, monotonic_ns() + min(self.linger_seconds, 1 << 31) * _NS)
 
@@ -335,7 +357,17 @@ class VsockSocket(Socket):
         return 0
 
 
-def _end(endpoint: Endpoint) -> None:
+def _has_connection_already(endpoint: Endpoint) -> bool:
+    """Whether another socket here, which has the same port by another context, is connected to where this one goes:
+    within this machine nobody could tell their packets apart.
+    """
+    if endpoint.transport is not TRANSPORTS.local:
+        return False
+    other = TABLE.find_connected(CID_LOCAL, endpoint.local_port, endpoint.remote_port)
+    return other is not None and not other.is_done
+
+
+def _let_go(endpoint: Endpoint) -> None:
     """End a connection whose program has gone: what it has not read is dropped, with safe points."""
     while endpoint.forget_part():
         pace(_PART_COST)

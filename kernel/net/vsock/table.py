@@ -8,12 +8,61 @@ from typing import Final
 from kernel.lang import EADDRINUSE, EADDRNOTAVAIL, Errno, final, noraise
 from kernel.lib import random
 from kernel.lib.half_sip_hash import HalfSipHash
-from kernel.lib.linked import LinkedList
+from kernel.lib.linked import Linked, LinkedList
 from kernel.net.vsock.addresses import CID_ANY, LAST_PRIVILEGED_PORT, PORT_ANY
 from kernel.net.vsock.endpoint import Endpoint
 
 _ATTEMPTS: Final = 24  # to find a free port
 _BUCKETS: Final = 4096  # of the table of connections
+
+
+@final
+class Cursor(Linked["Cursor"]):
+    """A place among all endpoints, which stays right while others come and go: for walks with safe points. Whoever
+    starts one ends it.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_walking: bool = False
+        self._next: Endpoint | None = None
+        self._left: int = 0  # those that come meanwhile do not make the walk longer
+
+    def this(self) -> "Cursor":
+        return self
+
+    @noraise
+    def start(self) -> None:
+        """Begin with the oldest endpoint."""
+        if not self.is_walking:
+            self.is_walking = True
+            TABLE.cursors.link_last(self)
+        self._next = TABLE.all.first()
+        self._left = TABLE.count
+
+    @noraise
+    def take(self) -> Endpoint | None:
+        """The next endpoint; None at the end."""
+        endpoint = self._next
+        if endpoint is None or self._left <= 0:
+            return None
+        self._left -= 1
+        self._next = endpoint.after()
+        return endpoint
+
+    @noraise
+    def leave(self, endpoint: Endpoint) -> None:
+        """An endpoint is about to go."""
+        if self._next is endpoint:
+            self._next = endpoint.after()
+
+    @noraise
+    def end(self) -> None:
+        """The walk is over."""
+        if self.is_walking:
+            self.is_walking = False
+            self._next = None
+            TABLE.cursors.unlink(self)
 
 
 @final
@@ -23,6 +72,7 @@ class EndpointTable:
     def __init__(self) -> None:
         self.all: LinkedList[Endpoint] = LinkedList()
         self.count: int = 0
+        self.cursors: LinkedList[Cursor] = LinkedList()
         self._bound: dict[int, list[Endpoint]] = {}  # by port
         self._connected: list[Endpoint | None] = [None] * _BUCKETS  # by `_bucket`; those of one form a chain
         self._hasher: HalfSipHash = HalfSipHash()
@@ -38,6 +88,10 @@ class EndpointTable:
         """It does not any more."""
         self.disconnect(endpoint)
         self._unbind(endpoint)
+        cursor = self.cursors.first()
+        while cursor is not None:
+            cursor.leave(endpoint)
+            cursor = cursor.after()
         self.all.unlink(endpoint)
         self.count -= 1
 

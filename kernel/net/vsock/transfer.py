@@ -24,6 +24,7 @@ from kernel.lib.pace import pace
 from kernel.net.sockets.socket import MSG_EOR, MSG_PEEK, MSG_TRUNC, MSG_WAITALL, Message, Socket
 from kernel.net.vsock.endpoint import RECEIVING, SENDING, Endpoint, State
 from kernel.net.vsock.loopback import deliver
+from kernel.net.vsock.memory import MEMORY
 from kernel.net.vsock.packet import (
     END_OF_MESSAGE,
     END_OF_RECORD,
@@ -54,7 +55,8 @@ class Turns:
 
 def send_data(socket: Socket, endpoint: Endpoint, turns: Turns, message: Message) -> int:
     """Send bytes to the peer of a connected endpoint. EAGAIN, EMSGSIZE, ENOMEM, EPIPE, ERESTARTSYS, the pending error.
-    A stream reports what was sent before an error; a message that was not sent whole is an error.
+    A stream reports what was sent before an error; a message that was not sent whole is an error. Then, and where the
+    sender has to wait for room, the next one may continue what was sent of it, as on Linux.
     """
     buffer = message.buffer
     length = buffer.remaining
@@ -73,13 +75,15 @@ def send_data(socket: Socket, endpoint: Endpoint, turns: Turns, message: Message
                 raise Errno(EPIPE)
             if endpoint.kind == SEQUENCED and length - done > endpoint.peer_limit():
                 raise Errno(EMSGSIZE)
-            with turns.sending:
-                part = _send_part(endpoint, message)
-                done += part
-                while endpoint.kind == SEQUENCED and part > 0 and done < length:  # others do not come between
+            try:
+                with turns.sending:
                     part = _send_part(endpoint, message)
                     done += part
-            deliver()
+                    while endpoint.kind == SEQUENCED and part > 0 and done < length:  # without room others come between
+                        part = _send_part(endpoint, message)
+                        done += part
+            finally:
+                deliver()
     except (Errno, MemoryError):
         if done == 0 or endpoint.kind == SEQUENCED:
             raise
@@ -118,6 +122,7 @@ def _send_part(endpoint: Endpoint, message: Message) -> int:
     flags = 0
     if endpoint.kind == SEQUENCED and buffer.remaining == 0:
         flags = END_OF_MESSAGE if message.flags & MSG_EOR == 0 else END_OF_MESSAGE | END_OF_RECORD
+    packet.budget = MEMORY.programs
     packet.charge()
     endpoint.count_sent(packet)
     is_sent = False
@@ -129,6 +134,7 @@ def _send_part(endpoint: Endpoint, message: Message) -> int:
             endpoint.sent = (endpoint.sent - length) & 0xFFFF_FFFF
             packet.was_sent()
             packet.release()
+    endpoint.is_half_sent = endpoint.kind == SEQUENCED and flags == 0
     return length
 
 
@@ -180,8 +186,10 @@ def _take_bytes(endpoint: Endpoint, message: Message) -> int:
     """Copy what there is, as far as it fits; what a fault cut off counts as unread. The caller has its turn."""
     buffer = message.buffer
     done = 0
-    while buffer.remaining > 0 and not buffer.faulted and len(endpoint.queue) > 0:
-        packet = endpoint.queue[0]
+    while buffer.remaining > 0 and not buffer.faulted:
+        packet = endpoint.queue.first()
+        if packet is None:
+            break
         part = min(len(packet), buffer.remaining)
         moved = buffer.put(span_of(packet.storage)[packet.start : packet.start + part])
         if moved < part:
@@ -201,16 +209,15 @@ def _peek_bytes(endpoint: Endpoint, message: Message) -> int:
     """The same, but it stays unread. The caller has its turn, so nothing leaves the queue meanwhile."""
     buffer = message.buffer
     done = 0
-    index = 0
-    while buffer.remaining > 0 and not buffer.faulted and index < len(endpoint.queue):
-        packet = endpoint.queue[index]
+    packet = endpoint.queue.first()
+    while packet is not None and buffer.remaining > 0 and not buffer.faulted:
         part = min(len(packet), buffer.remaining)
         moved = buffer.put(span_of(packet.storage)[packet.start : packet.start + part])
         if moved < part:
             break
         done += part
-        index += 1
         pace(_PART_COST)
+        packet = packet.after()
     return done
 
 
@@ -254,7 +261,9 @@ def _take_message(endpoint: Endpoint, message: Message) -> int:
     buffer = message.buffer
     length = 0
     while True:
-        packet = endpoint.queue[0]
+        packet = endpoint.queue.first()
+        if packet is None:
+            return length
         part = min(len(packet), buffer.remaining)
         if part > 0 and not buffer.faulted:
             buffer.put(span_of(packet.storage)[packet.start : packet.start + part])
@@ -276,14 +285,14 @@ def _peek_message(endpoint: Endpoint, message: Message) -> int:
     """The same, but it stays in the queue."""
     buffer = message.buffer
     length = 0
-    index = 0
-    while True:
-        packet = endpoint.queue[index]
+    packet = endpoint.queue.first()
+    while packet is not None:
         part = min(len(packet), buffer.remaining)
         if part > 0 and not buffer.faulted:
             buffer.put(span_of(packet.storage)[packet.start : packet.start + part])
         length += len(packet)
         if packet.flags & END_OF_MESSAGE != 0:
             return length
-        index += 1
         pace(_PART_COST)
+        packet = packet.after()
+    return length

@@ -16,6 +16,9 @@ from kernel.net.vsock.packet import VsockPacket
 class VsockTransport:
     """Base of what carries packets."""
 
+    def __init__(self) -> None:
+        self.generation: int = 0  # how often all connections were lost
+
     def cid(self) -> int:
         """The context that this machine is there."""
         return CID_ANY
