@@ -3,9 +3,10 @@
 The directory of the items is read once, when /sys is mounted first; one that makes no sense has no items. An item is
 copied by the device itself where it can (a transfer), or read byte by byte. Nothing is written to the device.
 
-What the device says is judged: counts and sizes are bounded, names end, and a transfer that does not end is given up.
+What the device says is judged: counts and sizes are bounded, names are paths, and a transfer that does not end is given
+up.
 
-Context: thread context. `read` does not sleep; it reads at most PART_SIZE bytes, so that no call is long.
+Context: thread context. `read` sleeps while somebody else reads, and has safe points; it reads at most PART_SIZE bytes.
 Source: QEMU's docs/specs/fw_cfg.rst.
 """
 
@@ -15,7 +16,9 @@ from arch import hardware, read_firmware_item, select_firmware_item, start_firmw
 from kernel.drivers.platform.window import Window, frame_window
 from kernel.lang import EIO, Errno, Span, final, span_of, u8
 from kernel.lib import log
+from kernel.lib.pace import pace
 from kernel.mm.frames import allocate_zeroed_frame
+from kernel.sched import Mutex
 
 PART_SIZE: Final = 2048  # bytes of an item that are read at once
 
@@ -28,7 +31,11 @@ _HAS_TRANSFERS: Final = 2  # of the revision
 _ENTRY_SIZE: Final = 64
 _ENTRY_KEY: Final = 4
 _ENTRY_NAME: Final = 8
-_MOST_ITEMS: Final = 1024
+_MOST_ITEMS: Final = 256
+_MOST_WITHOUT_TRANSFERS: Final = 1 << 20  # bytes of an item
+_SKIPPED: Final = 256  # bytes that are passed over at once
+_SKIP_COST: Final = 10_000  # instructions for them
+_NOTHING: Final = -1  # selected
 
 # A command of a transfer; all of it is big-endian.
 _CONTROL: Final = 0
@@ -39,7 +46,7 @@ _ERROR: Final = 1
 _READ: Final = 2
 _SKIP: Final = 4
 _SELECT: Final = 8
-_PATIENCE: Final = 100_000  # looks at a command until it is given up
+_PATIENCE: Final = 2000  # looks at a command until it is given up
 
 
 @final
@@ -61,6 +68,9 @@ class FirmwareItems:
         self.items: list[FirmwareItem] = []
         self.is_present: bool = False
         self._is_sought: bool = False
+        self._lock: Mutex = Mutex()  # of the device's place: what is selected, and how far it was read byte by byte
+        self._selected: int = _NOTHING
+        self._position: int = 0
         self._command: Window | None = None  # where transfers are the device's work
 
     def find(self) -> bool:
@@ -68,11 +78,13 @@ class FirmwareItems:
         MemoryError.
         """
         if hardware.has_firmware_items and not self._is_sought:
-            self._is_sought = True
             self._start()
+            self._is_sought = True
         return self.is_present
 
     def _start(self) -> None:
+        """Raises MemoryError, and then it may be called again."""
+        self.items = []
         word = bytearray(4)
         select_firmware_item(_KEY_SIGNATURE)
         read_firmware_item(span_of(word))
@@ -103,19 +115,36 @@ class FirmwareItems:
             if end > 0:
                 key = entry[_ENTRY_KEY] << 8 | entry[_ENTRY_KEY + 1]
                 name = name[:end]
-                self.items.append(FirmwareItem(key, name, span_of(entry).load_be32(0)))
+                if _is_path(name):
+                    self.items.append(FirmwareItem(key, name, span_of(entry).load_be32(0)))
 
     def read(self, item: FirmwareItem, offset: int, destination: Span[u8]) -> None:
-        """Fill at most PART_SIZE bytes with those of an item from an offset on, which lie inside. Raises EIO."""
-        command = self._command
-        if command is not None:
-            self._transfer(command, item.key, offset, destination)
-            return
-        select_firmware_item(item.key)
-        skipped = bytearray(1)
-        for _ in range(offset):
-            read_firmware_item(span_of(skipped))
+        """Fill at most PART_SIZE bytes with those of an item from an offset on, which lie inside. Raises EIO, also for
+        a large item that can only be read byte by byte; ERESTARTSYS, MemoryError.
+        """
+        with self._lock:
+            command = self._command
+            if command is not None:
+                self._transfer(command, item.key, offset, destination)
+            elif item.size > _MOST_WITHOUT_TRANSFERS:
+                raise Errno(EIO)
+            else:
+                self._read_bytes(item.key, offset, destination)
+
+    def _read_bytes(self, key: int, offset: int, destination: Span[u8]) -> None:
+        """Go on where the last reader ended, or begin at the start and pass over what comes before."""
+        if self._selected != key or self._position > offset:
+            select_firmware_item(key)
+            self._selected = key
+            self._position = 0
+        skipped = bytearray(_SKIPPED)
+        while self._position < offset:
+            part = min(_SKIPPED, offset - self._position)
+            read_firmware_item(span_of(skipped)[0:part])
+            self._position += part
+            pace(_SKIP_COST)
         read_firmware_item(destination)
+        self._position += len(destination)
 
     def _transfer(self, command: Window, key: int, offset: int, destination: Span[u8]) -> None:
         """Two commands: one passes over what comes before, one copies."""
@@ -125,6 +154,14 @@ class FirmwareItems:
         _run(command, control, len(destination), command.physical + _PLACE)
         for i in range(len(destination)):
             destination[i] = command.load_u8(_PLACE + i)
+
+
+def _is_path(name: bytes) -> bool:
+    """Whether directories can show it."""
+    for part in name.split(b"/"):
+        if len(part) == 0 or part == b"." or part == b"..":
+            return False
+    return True
 
 
 def _run(command: Window, control: int, length: int, address: int) -> None:

@@ -227,7 +227,7 @@ class _NamesDirectory(ComputedDirectory):
     def read_directory(self, position: int, sink: DirectorySink) -> None:
         items = FIRMWARE.items
         place = FIRST_POSITION
-        shown: list[bytes] = []
+        shown: dict[bytes, bool] = {}
         for i in range(len(items)):
             name = items[i].name
             if not name.startswith(self.prefix):
@@ -235,9 +235,9 @@ class _NamesDirectory(ComputedDirectory):
             rest = name[len(self.prefix) :]
             end = rest.find(b"/")
             part = rest if end < 0 else rest[:end]
-            if len(part) == 0 or part in shown:
+            if part in shown:
                 continue
-            shown.append(part)
+            shown[part] = True
             if end < 0:
                 place = _emit(sink, position, place, part, _item_ino(i) + _ITEM_NUMBERS - 1, _KIND_LINK)
             else:

@@ -108,7 +108,7 @@ def test_another_signature_is_no_device(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 @pytest.mark.parametrize("directory", [
-    b"", struct.pack(">I", 0xFFFF_FFFF), struct.pack(">I", 1025), struct.pack(">I", 3),
+    b"", struct.pack(">I", 0xFFFF_FFFF), struct.pack(">I", 257), struct.pack(">I", 3),
     struct.pack(">I", 1) + struct.pack(">IHH56s", 5, 0x20, 0, b"x" * 56),
 ])  # fmt: skip
 def test_a_directory_that_makes_no_sense_has_no_items(monkeypatch: pytest.MonkeyPatch, directory: bytes) -> None:
