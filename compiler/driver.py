@@ -26,7 +26,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, NoReturn, TextIO
 
 from compiler.apart import ChildEnded, apart
 from compiler.backend import (
@@ -241,11 +241,26 @@ def import_file(name: str, file: Path) -> None:
     spec.loader.exec_module(module)
 
 
+@contextlib.contextmanager
+def exits_raise() -> Iterator[None]:
+    """`os._exit` would end the compiler with the status of a success, and without a word."""
+
+    def refuse(status: int) -> NoReturn:
+        raise SystemExit(status)
+
+    ends, os._exit = os._exit, refuse
+    try:
+        yield
+    finally:
+        os._exit = ends
+
+
 def guarded_import(action: Callable[[], object], source: Path) -> None:
     """Import; an exception of the sources becomes a diagnostic at their innermost line."""
     before = dict(vars(builtins))
     try:
-        action()
+        with exits_raise():
+            action()
     except (Exception, SystemExit) as error:
         frames = traceback.extract_tb(error.__traceback__)
         ours = [frame for frame in frames if not frame.filename.startswith("<") and "/compiler/" not in frame.filename]

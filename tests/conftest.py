@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -29,17 +30,41 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addini("repeat_budget", "how many tests may pass at a second attempt only", default="0")
 
 
+# They take minutes: begun late, they would keep one processor busy long after the other has nothing left to do.
+LONGEST_FIRST = (
+    "tests/conformance/test_conformance.py", "tests/boot/test_self_build.py", "tests/compiler/test_reproducible.py",
+)  # fmt: skip
+
+
 class FilesApart(LoadScopeScheduling):
     """On several processors: what the tests of a file share, such as a guest, is made once; and the unit tests, which
-    share the kernel's modules, run one after the other.
+    share the kernel's modules, run one after the other. The longest files come first, then those with most tests.
     """
 
     def _split_scope(self, nodeid: str) -> str:
-        return "unit" if nodeid.startswith("tests/unit/") else nodeid.partition("::")[0]
+        return _file_of(nodeid)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> FilesApart:
+    config.option.loadscopereorder = False  # the order of collection holds
     return FilesApart(config, log)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    sizes = Counter(_file_of(item.nodeid) for item in items)
+
+    def place(item: pytest.Item) -> tuple[int, int, str]:
+        file = _file_of(item.nodeid)
+        is_long = file in LONGEST_FIRST
+        return LONGEST_FIRST.index(file) if is_long else len(LONGEST_FIRST), -sizes[file], file
+
+    items.sort(key=place)
+
+
+def _file_of(nodeid: str) -> str:
+    """The file of a test; one for all unit tests, which share the kernel's modules."""
+    return "unit" if nodeid.startswith("tests/unit/") else nodeid.partition("::")[0]
 
 
 def _repeats(config: pytest.Config) -> list[tuple[str, str]]:

@@ -9,7 +9,7 @@ from compiler.lower.function import TRAP_INDEX, FunctionLowerer
 from compiler.lower.guards import note_need
 from compiler.lower.module import element_alias
 from compiler.lower.objects import call_method
-from compiler.lower.values import Value, bounds, int_constant
+from compiler.lower.values import LENGTH_LIMIT, Value, bounds, int_constant
 from compiler.tree import CallBuiltin, IntLit
 from compiler.types import (
     INT,
@@ -26,7 +26,6 @@ from compiler.types import (
     show,
 )
 
-LENGTH_LIMIT = (1 << 62) - 1
 U8 = STORAGE_INTS["u8"]
 
 

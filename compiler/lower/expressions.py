@@ -477,6 +477,10 @@ def call_function(fn: FunctionLowerer, e: CallFunction) -> Value:
     return narrow(fn, value, fn.type(e.type), stable=False)
 
 
+# Longer literals call a function for each item: LLVM's time grows with the square of what is inlined into one function.
+MOST_INLINE_ITEMS = 32
+
+
 def list_literal(fn: FunctionLowerer, e: ListLit) -> Value:
     """`[a, b]`: a List with room for its items."""
     t = fn.type(e.type)
@@ -484,10 +488,11 @@ def list_literal(fn: FunctionLowerer, e: ListLit) -> Value:
     result = construct_simple(fn, t, [])
     if len(e.items) > 1:
         call_method(fn, result, "reserve", [int_constant(len(e.items))])
+    append = "append" if len(e.items) <= MOST_INLINE_ITEMS else "append_reserved"
     for item in e.items:
         value = lower_as(fn, item, t.args[0])
         fn.set_loc(e.loc)
-        call_method(fn, result, "append", [value])
+        call_method(fn, result, append, [value])
     return result
 
 

@@ -21,7 +21,7 @@ from compiler.lower.guards import Held, note_need
 from compiler.lower.interfaces import PERSONALITY, PERSONALITY_DECLARATION
 from compiler.lower.layout import by_address, is_pointer, register_type
 from compiler.lower.module import Module
-from compiler.lower.values import INT_MAX, NONE_VALUE, Path, Value
+from compiler.lower.values import LENGTH_LIMIT, NONE_VALUE, Path, Value
 from compiler.lower.world import Edge, Instance, World
 from compiler.tree import Diagnostic, Function, Loc
 from compiler.types import (
@@ -851,7 +851,7 @@ class FunctionLowerer:
             if isinstance(t, NoneType):
                 continue
             if isinstance(t, SpanType):
-                names += [f"ptr %p{number}", f"i64 range(i64 0, {INT_MAX}) %p{number}.length"]
+                names += [f"ptr %p{number}", f"i64 range(i64 0, {LENGTH_LIMIT + 1}) %p{number}.length"]
                 value = self.make_span(f"%p{number}", f"%p{number}.length", t)
             else:
                 kind = self.kind(t)

@@ -9,6 +9,7 @@ from compiler.types import INT, U64, EnumType, IntType, NoneType, Type
 INT_MIN = -(1 << 63)
 INT_MAX = (1 << 63) - 1
 U64_MAX = (1 << 64) - 1
+LENGTH_LIMIT = (1 << 62) - 1  # the most elements of anything
 
 
 @dataclass(frozen=True, slots=True)

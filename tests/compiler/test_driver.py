@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.harness.guest import PATIENCE
+
 ROOT = Path(__file__).resolve().parents[2]
 
 HELLO = '''"""A program."""
@@ -246,6 +248,20 @@ def test_sources_that_are_unusual(tmp_path: Path, data: bytes) -> None:
     path.write_bytes(data)
     done = compiler("run", path)
     assert (done.stdout, done.stderr) == ("ä\n", "")
+
+
+def test_sources_that_end_the_process(tmp_path: Path) -> None:
+    done = run(tmp_path, "import os\n\nos._exit(0)\n\n\ndef main() -> None:\n    print(1)\n")
+    assert done.returncode == 1
+    assert "program.py:3:1: error KP190: importing this raises SystemExit: 0" in done.stderr
+
+
+@pytest.mark.timeout(int(60 * PATIENCE))
+def test_long_literals_take_bounded_time(tmp_path: Path) -> None:
+    """LLVM's time grew with the square of the items: more than 100 s for 2,000 of them."""
+    items = ", ".join(str(number % 1000) for number in range(5000))
+    done = run(tmp_path, f"def main() -> None:\n    items = [{items}]\n    print(len(items), items[4999])\n")
+    assert (done.stdout, done.stderr) == ("5000 999\n", "")
 
 
 def test_files_that_import_each_other(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 
-from tests.conformance.cases import answers, linux_answers, names
+from tests.conformance.cases import answers, both_answers, names
 from tests.conformance.compare import difference
 from tests.harness import KRAIT, LINUX
 
@@ -26,8 +26,7 @@ def main() -> int:
         for result in answers(LINUX if options.on == "linux" else KRAIT, chosen, options.processors).values():
             print(f"=== {result.name}: {result.ending}, {result.seconds:.3f} s\n{result.output}{result.log}")
         return 0
-    krait = answers(KRAIT, chosen, options.processors)
-    linux = linux_answers(chosen, options.processors, krait)
+    krait, linux = both_answers(chosen, options.processors)
     unlike = [text for name in linux if (text := difference(linux[name], krait[name]))]
     print("\n\n".join(unlike))
     print(f"{len(linux) - len(unlike)} of {len(linux)} cases answer as Linux does")

@@ -10,7 +10,8 @@ determines them.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -82,8 +83,19 @@ def answers(kernel: Kernel, chosen: list[str] | None = None, processors: int = 1
     return batch(chosen, processors).run(kernel)
 
 
+def both_answers(chosen: list[str] | None = None, processors: int = 1) -> tuple[dict[str, Result], dict[str, Result]]:
+    """What Krait and what Linux answer. Most cases wait for most of their time, so that both kernels run at once."""
+    fetch_oracle()
+    build_image()
+    batch(chosen, processors)  # compiled before two threads ask for the same programs
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        krait = pool.submit(answers, KRAIT, chosen, processors)
+        linux = linux_answers(chosen, processors, krait.result)
+        return krait.result(), linux
+
+
 def linux_answers(
-    chosen: list[str] | None = None, processors: int = 1, others: Mapping[str, Result] | None = None
+    chosen: list[str] | None = None, processors: int = 1, others: Callable[[], Mapping[str, Result]] = dict
 ) -> dict[str, Result]:
     """What Linux answers on as many processors, from the kept file where nothing has changed. Where Linux gives the
     answer that is among `others`, it is not asked again.
@@ -95,7 +107,7 @@ def linux_answers(
     with while_asking(kept):
         if kept.exists():
             return {name: Result(**fields) for name, fields in json.loads(kept.read_text()).items()}
-        agreed = agreed_answers(wanted, others or {}, _difference_of_runs)
+        agreed = agreed_answers(wanted, others, _difference_of_runs)
         if any(result.kind == UNSTABLE for result in agreed.values()):
             return agreed
         kept.write_text(json.dumps({name: asdict(result) for name, result in agreed.items()}))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conformance.cases import answers, linux_answers, names, scripts
+from tests.conformance.cases import answers, both_answers, linux_answers, names, scripts
 from tests.conformance.compare import difference
 from tests.harness import KRAIT, Result
 from tests.harness.agreement import UNSTABLE
@@ -26,13 +26,18 @@ def pending() -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def krait() -> dict[str, Result]:
-    return answers(KRAIT)
+def both() -> tuple[dict[str, Result], dict[str, Result]]:
+    return both_answers()
 
 
 @pytest.fixture(scope="module")
-def linux(krait: dict[str, Result]) -> dict[str, Result]:
-    return linux_answers(others=krait)
+def krait(both: tuple[dict[str, Result], dict[str, Result]]) -> dict[str, Result]:
+    return both[0]
+
+
+@pytest.fixture(scope="module")
+def linux(both: tuple[dict[str, Result], dict[str, Result]]) -> dict[str, Result]:
+    return both[1]
 
 
 def _parameters() -> list[object]:

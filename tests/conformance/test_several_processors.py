@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.conformance.cases import answers, linux_answers
+from tests.conformance.cases import both_answers
 from tests.conformance.test_conformance import LONG, compare
-from tests.harness import KRAIT, Result
+from tests.harness import Result
 
 PROCESSORS = 4
 NAMES = [
@@ -20,13 +20,18 @@ NAMES = [
 
 
 @pytest.fixture(scope="module")
-def krait() -> dict[str, Result]:
-    return answers(KRAIT, NAMES, PROCESSORS)
+def both() -> tuple[dict[str, Result], dict[str, Result]]:
+    return both_answers(NAMES, PROCESSORS)
 
 
 @pytest.fixture(scope="module")
-def linux(krait: dict[str, Result]) -> dict[str, Result]:
-    return linux_answers(NAMES, PROCESSORS, krait)
+def krait(both: tuple[dict[str, Result], dict[str, Result]]) -> dict[str, Result]:
+    return both[0]
+
+
+@pytest.fixture(scope="module")
+def linux(both: tuple[dict[str, Result], dict[str, Result]]) -> dict[str, Result]:
+    return both[1]
 
 
 @LONG

@@ -19,10 +19,11 @@ LINUX_RUNS = 4  # at most, until two of them agree
 
 
 def agreed_answers(
-    wanted: Batch, others: Mapping[str, Result], difference: Callable[[Result, Result], str | None]
+    wanted: Batch, others: Callable[[], Mapping[str, Result]], difference: Callable[[Result, Result], str | None]
 ) -> dict[str, Result]:
     """Linux's answers to the cases of a batch. Those that it gives only once are `UNSTABLE`, and their output says how
-    the first two differ. `difference` is None for equal ones.
+    the first two differ. `others` gives the other kernel's when Linux has answered once. `difference` is None for equal
+    ones.
     """
     seen: dict[str, list[Result]] = {case.name: [] for case in wanted.cases}
     agreed: dict[str, Result] = {}
@@ -30,14 +31,16 @@ def agreed_answers(
         open_cases = [case for case in wanted.cases if case.name not in agreed]
         if not open_cases:
             break
-        for name, result in Batch(open_cases, wanted.files, wanted.machine, wanted.needs_modules).run(LINUX).items():
-            known = [*seen[name], *([others[name]] if name in others else [])]
+        results = Batch(open_cases, wanted.files, wanted.machine, wanted.needs_modules).run(LINUX)
+        of_other = others()
+        for name, result in results.items():
+            known = [*seen[name], *([of_other[name]] if name in of_other else [])]
             if any(difference(earlier, result) is None for earlier in known):
                 agreed[name] = result
             seen[name].append(result)
-    for name, results in seen.items():
+    for name, answers in seen.items():
         if name not in agreed:
-            text = difference(results[0], results[1]) or name
+            text = difference(answers[0], answers[1]) or name
             agreed[name] = Result(name, UNSTABLE, 0, 0.0, f"Linux answers differently from run to run:\n{text}")
     return {name: agreed[name] for name in seen}
 
@@ -67,6 +70,6 @@ def _agreed_texts(wanted: Batch, others: Mapping[str, Result], text_of: Callable
         first, second = text_of(once), text_of(again)
         return None if first == second else f"{first}\n---\n{second}"
 
-    results = agreed_answers(wanted, others, difference)
+    results = agreed_answers(wanted, lambda: others, difference)
     assert [result.output for result in results.values() if result.kind == UNSTABLE] == []
     return {name: text_of(result) for name, result in results.items()}

@@ -3,10 +3,12 @@
  *
  * Usage: runner LIST, where each line of LIST is: NAME, seconds, program, arguments, separated by tabs.
  * A case runs in an empty directory of its own, in a session of its own, with standard input from /dev/null; its output goes to a
- * file, which is printed when it has ended. Whatever is left of its process group is killed then.
+ * file, which is printed when it has ended. Whatever is left of its process group is killed then, and /tmp is emptied, so that no
+ * case finds what another has left.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -63,6 +65,20 @@ static void print_output(const char *path)
 	unlink(path);
 }
 
+static int remove_one(const char *path, const struct stat *status, int kind, struct FTW *place)
+{
+	if (place->level > 0)
+		remove(path);
+	return 0;
+}
+
+/* Mount points stay, with what is mounted there. */
+static void empty_temporary_directory(void)
+{
+	chdir("/");
+	nftw("/tmp", remove_one, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
+}
+
 static void run(const char *name, double seconds, char **argv)
 {
 	char output[256];
@@ -92,6 +108,7 @@ static void run(const char *name, double seconds, char **argv)
 	while (waitpid(-1, NULL, WNOHANG) > 0)
 		;
 	print_output(output);
+	empty_temporary_directory();
 	if (late)
 		printf("\n@case-end@ %s timeout 0 %.3f\n", name, spent);
 	else if (pid < 0 || done < 0)

@@ -20,7 +20,8 @@ from tools.selfhost.machine import SelfMachine, Setup
 LEVELS = ("tests/unit", "tests/language")
 LANGUAGE = "tests/language/test_language.py"
 SHORT = (
-    "tests/unit/start", "tests/unit/lib", f"{LANGUAGE}::test_plain_and_checked_agree",
+    "tests/unit/start", "tests/unit/lib/test_linked.py", "tests/unit/lib/test_sorting.py",
+    f"{LANGUAGE}::test_plain_and_checked_agree",
     f"{LANGUAGE}::test_reclaiming_at_every_allocation_changes_nothing[texts]",  # compiles a program
 )  # fmt: skip
 CHECKOUT = PLACE / "tests"  # a copy of its own: a build may be under way in the other

@@ -137,6 +137,12 @@ class List(Generic[T]):
         self._items[self._length] = value
         self._length += 1
 
+    @noinline
+    def append_reserved(self, value: T) -> None:
+        """`append` where `reserve` has made room: for long literals."""
+        self._items[self._length] = value
+        self._length += 1
+
     def pop_last(self) -> T:
         """`pop()`."""
         last = self._length - 1

@@ -211,6 +211,9 @@ static void orphans(void)
 	prctl(PR_SET_CHILD_SUBREAPER, 0);
 	puts("--- SIGCONT against SIGSTOP");
 	fflush(stdout);
+	int may_end[2];
+	char byte;
+	MUST(pipe(may_end));
 	pid_t child = (pid_t)MUST(fork());
 	if (child == 0) {
 		sigset_t all, pending;
@@ -228,6 +231,8 @@ static void orphans(void)
 		printf("pending: %d %d %d\n", sigismember(&pending, SIGTTOU), sigismember(&pending, SIGTTIN), sigismember(&pending, SIGCONT));
 		fflush(stdout);
 		raise(SIGSTOP);
+		close(may_end[1]);
+		read(may_end[0], &byte, 1);
 		_exit(0);
 	}
 	MUST(waitpid(child, &status, WUNTRACED));
@@ -236,6 +241,8 @@ static void orphans(void)
 	kill(child, SIGCONT);
 	MUST(waitpid(child, &status, WCONTINUED));
 	show_status(status);
+	close(may_end[0]);
+	close(may_end[1]);
 	SHOW(waitpid(child, &status, WUNTRACED) == child);
 	show_status(status);
 }
