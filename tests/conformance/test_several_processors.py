@@ -10,10 +10,10 @@ from tests.harness import Result
 
 PROCESSORS = 4
 NAMES = [
-    "clone3_numbers", "closed_pipe_hammer", "epoll_eventfd", "exec", "fault_signals", "fifos", "fork_bomb",
-    "fork_wait", "fpu_state", "futex", "futex_pi", "inotify", "long_calls", "memory_calls", "mmap_file",
-    "packet_rings", "pipes", "poll_select", "ptrace_dead_threads", "ptrace_events", "ptrace_stops", "ptrace_threads",
-    "realtime_order", "rseq", "scheduling", "seccomp_threads", "shared_memory", "sigio", "signals", "sysv_messages", "sysv_semaphores",
+    "clone3_numbers", "closed_pipe_hammer", "epoll_eventfd", "exec", "fault_signals", "fifos", "fork_bomb", "fork_wait",
+    "fpu_state", "futex", "futex_pi", "inotify", "long_calls", "memory_calls", "mmap_file", "packet_rings", "pipes",
+    "poll_select", "ptrace_dead_threads", "ptrace_events", "ptrace_stops", "ptrace_threads", "realtime_order", "rseq",
+    "scheduling", "seccomp_threads", "shared_memory", "sigio", "signals", "sysv_messages", "sysv_semaphores",
     "tcp_data", "tcp_loopback", "threads", "timers_posix", "unix_rights", "unix_stream", "user_dispatch",
     "wait_options", "wait_order",
 ]  # fmt: skip
