@@ -41,7 +41,6 @@ ROWS = (
     Row("kill-by-number", (10, 1000, 5000)),
     Row("list-proc", (10, 1000, 5000), is_each=True),
     Row("yield", (10, 100, 1000), is_each=True),
-    Row("yield-realtime", (10, 100, 1000), is_each=True),
     Row("thread-create-join", (10, 1000, 4000)),
     Row("poll-at-once", (10, 1000, 100_000), is_each=True),
     Row("poll-1ms", (10, 1000, 100_000), is_each=True),

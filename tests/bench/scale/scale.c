@@ -110,13 +110,6 @@ static void make_yielders(void)
                 sched_yield();
 }
 
-static void make_realtime_yielders(void)
-{
-    struct sched_param parameters = { 5 };
-    checked((int)syscall(SYS_sched_setscheduler, 0, SCHED_RR, &parameters), "sched_setscheduler");
-    make_yielders();
-}
-
 static void *sleep_for_ever(void *argument)
 {
     for (;;)
@@ -371,7 +364,6 @@ static const struct row {
     {"kill-by-number", make_children, kill_one, nothing},
     {"list-proc", open_proc, list_names, nothing},
     {"yield", make_yielders, (void (*)(void))sched_yield, nothing},
-    {"yield-realtime", make_realtime_yielders, (void (*)(void))sched_yield, nothing},
     {"thread-create-join", make_threads, make_and_join_thread, nothing},
     {"poll-at-once", make_watched, poll_all, nothing},
     {"poll-1ms", make_watched, poll_all_with_time, nothing},
