@@ -9,6 +9,7 @@ import pytest
 from arch.x86_64.chips import fw_cfg
 from arch.x86_64.chips.acpi_devices import hardware
 from arch.x86_64.simulation import processor
+from kernel.drivers.platform import firmware_items
 from kernel.drivers.platform.firmware_items import PART_SIZE, FirmwareItem, FirmwareItems
 from kernel.lang import EIO, Errno, span_of
 from tests.unit.drivers.virtio.model import read, write
@@ -29,6 +30,7 @@ class Device:
         self.selected, self.offset, self.high = 0, 0, 0
         self.answer: int | None = None
         self.transfers = 0
+        self.reads = 0
 
     def take(self, count: int) -> bytes:
         found = self.items.get(self.selected, b"")[self.offset : self.offset + count].ljust(count, b"\0")
@@ -36,6 +38,7 @@ class Device:
         return found
 
     def port_read(self, port: int, width: int) -> int:
+        self.reads += 1
         assert (port, width) == (fw_cfg.DATA, 1)
         return self.take(1)[0]
 
@@ -125,3 +128,36 @@ def test_a_transfer_that_fails_or_does_not_end(monkeypatch: pytest.MonkeyPatch, 
     with pytest.raises(Errno) as caught:
         content(source, source.items[0], 0, 5)
     assert caught.value.code == EIO
+
+
+def test_an_item_without_transfers_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = bytes(i % 251 for i in range(PART_SIZE * 16))
+    device = Device({b"etc/large": data}, transfers=False)
+    source = started(monkeypatch, device)
+    before = device.reads
+    parts = [content(source, source.items[0], offset, PART_SIZE) for offset in range(0, len(data), PART_SIZE)]
+    assert b"".join(parts) == data and device.reads - before == len(data)
+    assert content(source, source.items[0], 10, 5) == data[10:15]
+    source.items[0].size = (1 << 20) + 1
+    with pytest.raises(Errno) as caught:
+        content(source, source.items[0], 0, 5)
+    assert caught.value.code == EIO
+
+
+def test_names_that_no_directory_shows_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    items = {name: b"x" for name in (b"..", b".", b"a//b", b"/a", b"a/", b"a/../b", b"good/name")}
+    assert [item.name for item in started(monkeypatch, Device(items, transfers=True)).items] == [b"good/name"]
+
+
+def test_without_memory_the_device_is_sought_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_memory(key: int, name: bytes, size: int) -> FirmwareItem:
+        raise MemoryError
+
+    with monkeypatch.context() as shortage:
+        shortage.setattr(firmware_items, "FirmwareItem", no_memory)
+        with pytest.raises(MemoryError):
+            started(monkeypatch, Device(ITEMS, transfers=True))
+        source = FirmwareItems()
+        with pytest.raises(MemoryError):
+            source.find()
+    assert source.find() and len(source.items) == 3

@@ -16,7 +16,16 @@ from kernel.net.link.network import FIRST_NETWORK
 from kernel.net.vsock import protocol
 from kernel.net.vsock.endpoint import Endpoint, Phase, State
 from kernel.net.vsock.memory import MEMORY
-from kernel.net.vsock.packet import OP_DATA, OP_RESET, OP_RESPONSE, OP_SHUTDOWN, SEQUENCED, STREAM, VsockPacket
+from kernel.net.vsock.packet import (
+    OP_CREDIT_UPDATE,
+    OP_DATA,
+    OP_RESET,
+    OP_RESPONSE,
+    OP_SHUTDOWN,
+    SEQUENCED,
+    STREAM,
+    VsockPacket,
+)
 from kernel.net.vsock.protocol import send_packet
 from kernel.net.vsock.table import TABLE
 from kernel.net.vsock.transport import TRANSPORTS, VsockTransport
@@ -296,3 +305,64 @@ def test_messages_are_taken_where_they_were_agreed(device: Device) -> None:
     assert device.give(packet(1, kind=SEQUENCED))
     work(made)
     assert device.operations() == [OP_RESET]
+
+
+def send_byte(endpoint: Endpoint) -> None:
+    data = VsockPacket(STREAM, OP_DATA)
+    data.storage = bytearray(1)
+    data.end = 1
+    data.charge()
+    endpoint.count_sent(data)
+    send_packet(endpoint, data, 0)
+
+
+def test_data_that_wait_keep_nobody_from_telling(device: Device) -> None:
+    made = driver(device)
+    endpoint = connected(made, device)
+    device.takes = False
+    for _ in range(vsock.PENDING_LIMIT + 100):
+        send_byte(endpoint)
+    for _ in range(10):
+        protocol.tell(endpoint, OP_CREDIT_UPDATE)
+    made.send(refusal())
+    protocol.send(endpoint, OP_RESPONSE)
+    device.takes = True
+    device.take()
+    for _ in range(200):
+        work(made)
+    operations = device.operations()
+    assert len(operations) == vsock.PENDING_LIMIT + 103, "the updates are one"
+    assert operations[-3:] == [OP_CREDIT_UPDATE, OP_RESET, OP_RESPONSE]
+
+
+def test_a_packet_without_memory_is_taken_later(device: Device, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_memory(span: object) -> None:
+        raise MemoryError
+
+    made = driver(device)
+    endpoint = connected(made, device)
+    assert device.give(packet(OP_DATA, b"first-"))
+    work(made)
+    with monkeypatch.context() as shortage:
+        shortage.setattr(vsock, "read_header", no_memory)
+        assert device.give(packet(OP_DATA, b"second-")) and device.give(packet(OP_DATA, b"third-"))
+        for _ in range(5):
+            assert not made.work() and made.lacks_memory
+    assert content(endpoint) == b"first-"
+    work(made)
+    assert content(endpoint) == b"first-second-third-" and not made.lacks_memory
+    for _ in range(200):
+        assert device.give(packet(OP_DATA, b"x"))
+        work(made)
+    assert endpoint.received == 219, "all frames are there"
+
+
+def test_sending_on_a_broken_queue_wakes_the_thread(device: Device) -> None:
+    made = driver(device)
+    device.queue(SEND).push(64, 0)
+    device.queue(SEND).show()
+    made.has_work = False
+    made.send(refusal())
+    assert made.has_work
+    work(made)
+    assert made.is_dead

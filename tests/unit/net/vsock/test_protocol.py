@@ -8,6 +8,7 @@ import pytest
 
 from kernel.lang import ECONNRESET, EPROTO, span_of
 from kernel.net.link.network import FIRST_NETWORK
+from kernel.net.link.thread import run_pending
 from kernel.net.vsock import protocol
 from kernel.net.vsock.endpoint import BOTH, RECEIVING, SENDING, Endpoint, Phase, State
 from kernel.net.vsock.memory import MEMORY
@@ -26,8 +27,8 @@ from kernel.net.vsock.packet import (
     VsockPacket,
     read_header,
 )
-from kernel.net.vsock.protocol import close, receive, send, transport_lost
-from kernel.net.vsock.table import TABLE
+from kernel.net.vsock.protocol import close, receive, send, tell, transport_lost
+from kernel.net.vsock.table import TABLE, Cursor
 from kernel.net.vsock.transport import TRANSPORTS, VsockTransport
 from tests.unit.net.conftest import pass_time
 
@@ -354,3 +355,131 @@ def test_connections_are_found_by_the_peer_and_the_own_port(wire: Wire) -> None:
         protocol.discard(child)
     for i, child in enumerate(waiting.waiting):
         assert TABLE.find_connected(HOST, i, 1000) is (child if i % 2 else None)
+
+
+def no_memory(kind: int, operation: int) -> VsockPacket:
+    raise MemoryError
+
+
+def test_what_finds_no_memory_is_told_later(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+    endpoint = accepted(wire)
+    with monkeypatch.context() as shortage:
+        shortage.setattr(protocol, "VsockPacket", no_memory)
+        endpoint.count_forwarded(500)
+        tell(endpoint, OP_CREDIT_UPDATE)
+        endpoint.ended = SENDING
+        tell(endpoint, OP_SHUTDOWN, SENDING)
+        with pytest.raises(MemoryError):
+            protocol.DEBTS.run(0)
+        assert wire.operations() == [] and endpoint.owed != 0
+    run_pending(0)
+    assert [each.forwarded for each in wire.sent] == [500, 500] and endpoint.owed == 0
+    assert wire.operations() == [OP_SHUTDOWN, OP_CREDIT_UPDATE]
+    run_pending(0)
+    assert wire.operations() == []
+
+
+def test_a_reset_needs_no_memory(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+    endpoint = accepted(wire)
+    endpoint.buffer_size = 10
+    too_much = packet(OP_DATA, data=bytes(11))
+    monkeypatch.setattr(protocol, "VsockPacket", no_memory)
+    receive(wire, too_much)
+    assert endpoint.is_done and wire.operations() == [OP_RESET]
+
+
+def test_a_packet_that_waits_is_brought_up_to_date(wire: Wire) -> None:
+    endpoint = accepted(wire)
+    tell(endpoint, OP_CREDIT_UPDATE)
+    (waiting,) = wire.sent
+    waiting.is_waiting = True
+    for _ in range(10):
+        endpoint.count_forwarded(7)
+        tell(endpoint, OP_CREDIT_UPDATE)
+    assert wire.sent == [waiting] and waiting.forwarded == 70 and endpoint.told_forwarded == 70
+    waiting.is_waiting = False
+    tell(endpoint, OP_CREDIT_UPDATE)
+    assert len(wire.operations()) == 2
+    for flags in (1, 2, 1, 2, 3, 1, 2):
+        tell(endpoint, OP_SHUTDOWN, flags)
+        wire.sent[-1].is_waiting = True
+    assert [each.flags for each in wire.sent] == [1, 3]
+
+
+def test_small_pieces_of_a_message_are_joined_and_whole_ones_bounded(
+    wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    endpoint = accepted(wire, SEQUENCED)
+    monkeypatch.setattr(MEMORY.host, "limit", 0)
+    for _ in range(3000):
+        receive(wire, packet(OP_DATA, data=b"x", kind=SEQUENCED))
+    assert endpoint.received == 3000 and used() < 6000 and not endpoint.is_done
+    receive(wire, packet(OP_DATA, data=b"x", flags=END_OF_MESSAGE, kind=SEQUENCED))
+    for _ in range(3000):
+        receive(wire, packet(OP_DATA, flags=END_OF_MESSAGE, kind=SEQUENCED))
+    assert used() < 9000 and endpoint.is_done
+
+
+def test_a_stranger_does_not_reach_a_connection(wire: Wire) -> None:
+    endpoint = connecting(wire)
+    for operation in (OP_REQUEST, OP_RESPONSE, OP_DATA, OP_SHUTDOWN, OP_CREDIT_UPDATE):
+        receive(wire, packet(operation, remote=5001, buffer=7))
+    assert endpoint.state == State.CONNECTING and endpoint.peer_buffer == 0
+    assert wire.operations() == [OP_RESET] * 5
+    receive(wire, packet(OP_RESPONSE))
+    receive(wire, packet(OP_REQUEST, buffer=7))
+    receive(wire, packet(OP_SHUTDOWN, remote=5001, flags=BOTH))
+    assert endpoint.state == State.ESTABLISHED and endpoint.peer_buffer == 10_000 and endpoint.peer_ended == 0
+
+
+def test_a_walk_survives_what_comes_and_goes(wire: Wire) -> None:
+    made = [listener(port) for port in range(1000, 1010)]
+    cursor = Cursor()
+    cursor.start()
+    assert cursor.take() is made[0]
+    protocol.discard(made[0])
+    protocol.discard(made[1])
+    protocol.discard(made[2])
+    assert cursor.take() is made[3]
+    for port in range(2000, 2100):
+        listener(port)
+    rest = []
+    while (found := cursor.take()) is not None:
+        rest.append(found)
+    assert rest[:6] == made[4:] and len(rest) == 8, "it ends"
+    cursor.end()
+    assert TABLE.cursors.is_empty()
+
+
+def test_a_listener_knows_what_its_connections_hold(wire: Wire) -> None:
+    waiting = listener()
+    empty = waiting.held_bytes()
+    receive(wire, packet(OP_REQUEST))
+    child = waiting.waiting[0]
+    with_one = waiting.held_bytes()
+    assert with_one > empty
+    receive(wire, packet(OP_DATA, data=bytes(5000)))
+    assert waiting.held_bytes() == with_one + child.memory and child.memory >= 5000
+    child.forget_data()
+    assert waiting.held_bytes() == with_one
+    receive(wire, packet(OP_DATA, data=bytes(5000)))
+    waiting.waiting.popleft()
+    child.was_taken()
+    assert waiting.held_bytes() == empty and child.held_bytes() > 5000
+
+
+def test_what_the_transport_has_is_held(wire: Wire) -> None:
+    endpoint = accepted(wire)
+    empty = endpoint.held_bytes()
+    data = packet(OP_DATA, data=bytes(60))
+    endpoint.count_sent(data)
+    assert endpoint.held_bytes() > empty + 60
+    data.was_sent()
+    assert endpoint.held_bytes() == empty and endpoint.unsent.bytes == 0
+
+
+def test_a_connection_of_after_the_loss_goes_on(wire: Wire) -> None:
+    endpoint = accepted(wire)
+    endpoint.generation = wire.generation + 1
+    transport_lost(wire)
+    assert endpoint.state == State.ESTABLISHED and endpoint.error == 0
