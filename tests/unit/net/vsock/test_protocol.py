@@ -424,7 +424,7 @@ def test_a_stranger_does_not_reach_a_connection(wire: Wire) -> None:
     endpoint = connecting(wire)
     for operation in (OP_REQUEST, OP_RESPONSE, OP_DATA, OP_SHUTDOWN, OP_CREDIT_UPDATE):
         receive(wire, packet(operation, remote=5001, buffer=7))
-    assert endpoint.state == State.CONNECTING and endpoint.peer_buffer == 0
+    assert endpoint.phase == Phase.CONNECTING and endpoint.peer_buffer == 0
     assert wire.operations() == [OP_RESET] * 5
     receive(wire, packet(OP_RESPONSE))
     receive(wire, packet(OP_REQUEST, buffer=7))

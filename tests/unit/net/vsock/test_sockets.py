@@ -301,7 +301,7 @@ def test_listing_sockets_has_safe_points(machine: Machine) -> None:
         host.close(descriptor)
     diagnosis = host.socket(16, 3, 4)
     request = struct.pack("<IHHIIBBHIIIII", 40, 20, 0x301, 1, 0, AF_VSOCK, 0, 0, 0xFFFF_FFFF, 0, 0, 0, 0)
-    spent = []
+    spent: list[int] = []
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setattr(vsock_diagnosis, "pace", spent.append)
         host.sendto(diagnosis, request, len(request), 0, None, 0)
