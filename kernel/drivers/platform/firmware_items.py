@@ -6,7 +6,7 @@ copied by the device itself where it can (a transfer), or read byte by byte. Not
 What the device says is judged: counts and sizes are bounded, names are paths, and a transfer that does not end is given
 up.
 
-Context: thread context. `read` sleeps while somebody else reads, and has safe points; it reads at most PART_SIZE bytes.
+Context: thread context. `read` has safe points, so its callers have a lock; it reads at most PART_SIZE bytes.
 Source: QEMU's docs/specs/fw_cfg.rst.
 """
 
@@ -18,7 +18,6 @@ from kernel.lang import EIO, Errno, Span, final, span_of, u8
 from kernel.lib import log
 from kernel.lib.pace import pace
 from kernel.mm.frames import allocate_zeroed_frame
-from kernel.sched import Mutex
 
 PART_SIZE: Final = 2048  # bytes of an item that are read at once
 
@@ -68,7 +67,7 @@ class FirmwareItems:
         self.items: list[FirmwareItem] = []
         self.is_present: bool = False
         self._is_sought: bool = False
-        self._lock: Mutex = Mutex()  # of the device's place: what is selected, and how far it was read byte by byte
+        # The device's place: what is selected, and how far it was read byte by byte.
         self._selected: int = _NOTHING
         self._position: int = 0
         self._command: Window | None = None  # where transfers are the device's work
@@ -120,16 +119,15 @@ class FirmwareItems:
 
     def read(self, item: FirmwareItem, offset: int, destination: Span[u8]) -> None:
         """Fill at most PART_SIZE bytes with those of an item from an offset on, which lie inside. Raises EIO, also for
-        a large item that can only be read byte by byte; ERESTARTSYS, MemoryError.
+        a large item that can only be read byte by byte; MemoryError. One call at a time.
         """
-        with self._lock:
-            command = self._command
-            if command is not None:
-                self._transfer(command, item.key, offset, destination)
-            elif item.size > _MOST_WITHOUT_TRANSFERS:
-                raise Errno(EIO)
-            else:
-                self._read_bytes(item.key, offset, destination)
+        command = self._command
+        if command is not None:
+            self._transfer(command, item.key, offset, destination)
+        elif item.size > _MOST_WITHOUT_TRANSFERS:
+            raise Errno(EIO)
+        else:
+            self._read_bytes(item.key, offset, destination)
 
     def _read_bytes(self, key: int, offset: int, destination: Span[u8]) -> None:
         """Go on where the last reader ended, or begin at the start and pass over what comes before."""

@@ -22,8 +22,10 @@ from kernel.lang import EACCES, Errno, final, span_of
 from kernel.lib.credentials import Credentials
 from kernel.lib.pace import is_dying, pace
 from kernel.lib.user import Buffer
+from kernel.sched import Mutex
 
 _MODE: Final = 0o400
+_LOCK: Final = Mutex()  # of the device, which has one place where it reads
 _READ_COST: Final = 20_000  # instructions of a part
 
 
@@ -101,7 +103,8 @@ class RawItemFile(PositionedFile):
         done = 0
         while buffer.remaining > 0 and not buffer.faulted and offset + done < size and not is_dying():
             length = min(PART_SIZE, size - offset - done, buffer.remaining)
-            FIRMWARE.read(self.item, offset + done, span_of(part)[0:length])
+            with _LOCK:
+                FIRMWARE.read(self.item, offset + done, span_of(part)[0:length])
             done += buffer.put(span_of(part)[0:length])
             pace(_READ_COST)
         return done

@@ -99,7 +99,7 @@ class VsockPacket(Linked["VsockPacket"]):
             self.budget.used += self._charged
 
     def is_charged(self) -> bool:
-        """Whether its data were counted by who sent it."""
+        """Whether its data were counted by its sender."""
         return self._charged != 0
 
     @noraise
