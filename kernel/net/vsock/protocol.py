@@ -61,7 +61,7 @@ def send(endpoint: Endpoint, operation: int, flags: int = 0) -> None:
 
 
 def send_packet(endpoint: Endpoint, packet: VsockPacket, flags: int) -> None:
-    """Send a packet to the peer. Raises ENODEV, MemoryError; then its data are still the caller's."""
+    """Send a packet to the peer. Raises ENODEV, ENOBUFS for a limited one; then its data are still the caller's."""
     transport = endpoint.transport
     if transport is None:
         raise Errno(ENODEV)
@@ -94,7 +94,8 @@ def tell(endpoint: Endpoint, operation: int, flags: int = 0) -> None:
         flags |= waiting.flags
     packet = _packet_to_tell(endpoint, operation)
     if packet is None:
-        DEBTS.owe(endpoint, OWES_END if operation == OP_SHUTDOWN else OWES_UPDATE)
+        if operation != OP_RESET:
+            DEBTS.owe(endpoint, OWES_END if operation == OP_SHUTDOWN else OWES_UPDATE)
         return
     if operation == OP_CREDIT_UPDATE:
         endpoint.update = packet
@@ -102,7 +103,7 @@ def tell(endpoint: Endpoint, operation: int, flags: int = 0) -> None:
         endpoint.end = packet
     try:
         send_packet(endpoint, packet, flags)
-    except (Errno, MemoryError):
+    except Errno:
         return  # the device is gone, and the connection with it
 
 

@@ -28,7 +28,9 @@ class VsockTransport:
         return True
 
     def send(self, packet: VsockPacket) -> None:
-        """Take a packet on its way; its data are the transport's from now on. Raises ENODEV, MemoryError."""
+        """Take a packet on its way; its data are the transport's from now on. Raises ENODEV, ENOBUFS for a limited
+        one; needs no memory.
+        """
         raise Errno(ENODEV)
 
     @noraise
