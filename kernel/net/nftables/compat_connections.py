@@ -198,9 +198,9 @@ class _MarkConnection(Extension):
         self.mark: int = info.load_u32(0)
         self.mask: int = info.load_u32(4)
         self.packet_mask: int = info.load_u32(8)
-        self.mode: int = info[12]
-        self.shift: int = info[14] & 31 if shifts else 0
-        self.is_right: bool = shifts and info[13] != 0
+        self.mode: int = info[14] if shifts else info[12]
+        self.shift: int = info[13] & 31 if shifts else 0
+        self.is_right: bool = shifts and info[12] != 0
 
     def _shifted(self, value: int) -> int:
         return value >> self.shift if self.is_right else value << self.shift & _WORD
