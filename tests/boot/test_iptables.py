@@ -13,7 +13,7 @@ from tests.harness import KRAIT, Batch, Case, Result
 from tests.harness.agreement import linux_texts
 from tests.harness.guest import PATIENCE
 from tools.cpio import Archive
-from tools.libraries import add_program
+from tools.libraries import add_libraries, add_program, interpreter
 from tools.machine import Machine
 from tools.setup import require
 
@@ -332,6 +332,9 @@ def image() -> Archive:
         files.link(f"usr/sbin/{name}", "xtables-nft-multi")
     for path in sorted(EXTENSIONS.glob("lib*.so")):
         files.file(str(path).lstrip("/"), path.read_bytes(), 0o755)
+    loader = interpreter(Path(PROGRAMS[0]).read_bytes())
+    assert loader is not None
+    add_libraries(files, EXTENSIONS / "libxt_statistic.so", loader)  # which computes with floating point
     for name in ("protocols", "services"):
         files.file(f"etc/{name}", (Path("/etc") / name).read_bytes())
     for name, text in SCRIPTS.items():

@@ -199,9 +199,9 @@ class _MarkConnection(Extension):
         self.mark: int = info.load_u32(0)
         self.mask: int = info.load_u32(4)
         self.packet_mask: int = info.load_u32(8)
-        self.mode: int = info[12]
-        self.shift: int = info[14] & 31 if shifts else 0
-        self.is_right: bool = shifts and info[13] != 0
+        self.mode: int = info[14] if shifts else info[12]
+        self.shift: int = info[13] & 31 if shifts else 0
+        self.is_right: bool = shifts and info[12] != 0
 
     def _shifted(self, value: int) -> int:
         return value >> self.shift if self.is_right else value << self.shift & _WORD
@@ -278,6 +278,11 @@ def _tracked(kind: Kind) -> Kind:
     return kind
 
 
+def _for_raw(kind: Kind, shown: int) -> None:
+    kind.table = b"raw"
+    kind.shown = shown  # a pointer of the kernel's own follows
+
+
 _tracked(register_match(b"conntrack", 1, 152, _decode_conntrack1))
 _tracked(register_match(b"conntrack", 2, 156, _decode_conntrack2))
 _tracked(register_match(b"conntrack", 3, 164, _decode_conntrack3))
@@ -285,7 +290,7 @@ _tracked(register_match(b"state", 0, 4, _decode_state))
 _tracked(register_match(b"connmark", 1, 12, _decode_connection_mark))
 _tracked(register_target(b"CONNMARK", 1, 16, _decode_mark_connection1))
 _tracked(register_target(b"CONNMARK", 2, 16, _decode_mark_connection2))
-_tracked(register_target(b"CT", 0, 40, _decode_track0)).table = b"raw"
-_tracked(register_target(b"CT", 1, 72, _decode_track0)).table = b"raw"
-_tracked(register_target(b"CT", 2, 72, _decode_track2)).table = b"raw"
-_tracked(register_target(b"NOTRACK", 0, 0, _decode_no_tracking)).table = b"raw"
+_for_raw(_tracked(register_target(b"CT", 0, 40, _decode_track0)), 32)
+_for_raw(_tracked(register_target(b"CT", 1, 72, _decode_track0)), 64)
+_for_raw(_tracked(register_target(b"CT", 2, 72, _decode_track2)), 64)
+_for_raw(_tracked(register_target(b"NOTRACK", 0, 0, _decode_no_tracking)), 0)

@@ -8,6 +8,7 @@ import struct
 import pytest
 
 from kernel.lang import EINVAL, ENOENT, EPROTONOSUPPORT, ERANGE, Errno
+from kernel.net.filter.connection import Connection
 from kernel.net.link.hooks import FAMILY_IP4, FAMILY_IP6, Place, Verdict
 from kernel.net.link.network import FIRST_NETWORK
 from kernel.net.link.packet import Packet
@@ -163,6 +164,23 @@ def test_marks(nft: Nft) -> None:
     assert packet.mark == 0x115
     assert judge(load(b"mark", 1, struct.pack("<IIB", 5, 0xF, 0)), WEB, packet=packet) == CONTINUE
     assert judge(load(b"mark", 1, struct.pack("<IIB", 5, 0xF, 1)), WEB, packet=packet) == BREAK
+
+
+def test_marks_of_connections(nft: Nft) -> None:
+    packet = packet_of(WEB)
+    connection = Connection()
+    packet.connection = connection
+    packet.mark = 0x35
+    judge(load(b"CONNMARK", 2, struct.pack("<III3B", 0, 0xFFFF_FFFF, 0xFF, 0, 4, 1)), WEB, packet=packet)  # save, << 4
+    assert connection.mark == 0x350
+    judge(load(b"CONNMARK", 1, struct.pack("<IIIB", 0x2, 0xF, 0, 0)), WEB, packet=packet)  # set
+    assert connection.mark == 0x352
+    judge(load(b"CONNMARK", 2, struct.pack("<III3B", 0, 0xFF0, 0xFF, 1, 4, 2)), WEB, packet=packet)  # restore, >> 4
+    assert packet.mark == 0x35
+    judge(load(b"CONNMARK", 2, struct.pack("<III3B", 0, 0xF, 0xFF, 0, 0, 2)), WEB, packet=packet)
+    assert packet.mark == 0x2
+    assert judge(load(b"connmark", 1, struct.pack("<IIB", 0x2, 0xF, 0)), WEB, packet=packet) == CONTINUE
+    assert judge(load(b"connmark", 1, struct.pack("<IIB", 0x2, 0xF, 1)), WEB, packet=packet) == BREAK
 
 
 def test_now_and_then(nft: Nft) -> None:
