@@ -7,7 +7,7 @@ Source: iptables-extensions(8); layouts: linux/netfilter/xt_mark.h and its neigh
 
 from typing import Final
 
-from kernel.lang import EINVAL, ERANGE, Errno, Span, final, span_of, u8
+from kernel.lang import EINVAL, ERANGE, Errno, Span, final, span_of, u8, u32
 from kernel.lib import random
 from kernel.lib.pace import spend
 from kernel.net.internet.addresses import is_multicast, is_unspecified
@@ -18,7 +18,7 @@ from kernel.net.link.hooks import FAMILY_IP4, FAMILY_IP6, FORWARD, INPUT, OUTPUT
 from kernel.net.link.packet import PACKET_HOST
 from kernel.net.nftables.compat import Extension, Match, Usage, register_match
 from kernel.net.nftables.expression import Run
-from kernel.net.nftables.ways import kind_of
+from kernel.net.nftables.ways import ROUTE_COST, kind_of
 
 
 @final
@@ -111,7 +111,7 @@ _IS_ANYCAST: Final = 0x10
 _IS_MULTICAST: Final = 0x20
 _IS_UNREACHABLE: Final = 0x80
 _NOT_FOR_IP6: Final = 0x100  # these and all above
-_LOOKUP_COST: Final = 300  # instructions; what a long table takes is counted by the routes
+_ADDRESS_COST: Final = 300  # instructions, beside what looking a route up takes
 
 
 @final
@@ -143,7 +143,7 @@ class _AddressType(Match):
 
 
 def _is_one_of(run: Run, address: bytes, device: NetworkDevice | None, mask: int) -> bool:
-    spend(_LOOKUP_COST)
+    spend(_ADDRESS_COST)
     if len(address) == 4:
         kind = kind_of(run, address, device)
         return mask >> (kind if kind in (LOCAL, BROADCAST, MULTICAST) else UNICAST) & 1 != 0
@@ -157,6 +157,7 @@ def _is_one_of(run: Run, address: bytes, device: NetworkDevice | None, mask: int
         return False
     if mask & (_IS_ANYCAST | _IS_LOCAL | _IS_UNREACHABLE) == 0:
         return True
+    spend(ROUTE_COST)
     route = find_route(run.place.network, address)
     if route is None or route.device is None:
         return mask & _IS_UNREACHABLE != 0
@@ -221,7 +222,7 @@ def _decode_limit(info: bytes, usage: Usage) -> Extension:
     span = span_of(info)
     cost = span.load_u32(0)
     burst = span.load_u32(4)
-    most = cost * burst & _WORD
+    most = int(u32(cost * burst))  # as Linux reckons: what does not fit into 32 bits is seen by its wrapping
     if burst == 0 or most < cost:
         raise Errno(ERANGE)
     return _Limit(cost * _UNIT_NS, most * _UNIT_NS)

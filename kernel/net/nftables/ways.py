@@ -33,7 +33,7 @@ _KIND_UNICAST: Final = 1
 _KIND_BROADCAST: Final = 3
 _KIND_MULTICAST: Final = 5
 _NAME: Final = 16  # bytes
-_ROUTE_COST: Final = 1500  # instructions, beside what tables take
+ROUTE_COST: Final = 3500  # instructions for two tables that are short; what long ones take is spent by the routes
 _ARRIVING: Final = 1 << PREROUTING | 1 << INPUT | 1 << FORWARD
 _LEAVING: Final = 1 << OUTPUT | 1 << POSTROUTING | 1 << FORWARD
 
@@ -61,7 +61,6 @@ class RouteLookup(Expression):
         if self.result == _RESULT_KIND:
             run.set_word(self.place, kind_of(run, address, device))
             return
-        spend(_ROUTE_COST)
         found = run.place.input if _is_exempt(run) else _way_to(run, address, device)
         if self.flags & _PRESENT != 0:
             run.set_byte(self.place, 0 if found is None else 1)
@@ -97,6 +96,7 @@ def _is_exempt(run: Run) -> bool:
 
 def _way_to(run: Run, address: bytes, device: NetworkDevice | None) -> NetworkDevice | None:
     """The interface to an address; None without one, and where another than `device` is asked for."""
+    spend(ROUTE_COST)
     route = find_route(run.place.network, address)
     if route is None or route.kind != UNICAST:
         return None
@@ -110,6 +110,7 @@ def kind_of(run: Run, address: bytes, device: NetworkDevice | None) -> int:
         return _KIND_MULTICAST
     if address == ANY4 or address == LIMITED_BROADCAST:
         return _KIND_BROADCAST
+    spend(ROUTE_COST)
     route = find_route(run.place.network, address)
     if route is None or (device is not None and route.device is not device):
         return _KIND_UNICAST
