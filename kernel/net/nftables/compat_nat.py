@@ -38,7 +38,7 @@ class Goal:
 
     def __init__(self) -> None:
         self.flags: int = 0  # NAT_*
-        self.first: bytes = b""
+        self.first: bytes = b""  # 4 or 16 bytes, of which a packet of IPv4 takes the first 4
         self.last: bytes = b""
         self.first_port: int = 0
         self.last_port: int = 0
@@ -59,14 +59,13 @@ def _read_old_goal(info: bytes) -> Goal:
     return goal
 
 
-def _read_goal(info: bytes, family: int) -> Goal:
-    """Of struct nf_nat_range, or nf_nat_range2."""
+def _read_goal(info: bytes) -> Goal:
+    """Of struct nf_nat_range, or nf_nat_range2: each end has room for an address of IPv6."""
     span = span_of(info)
-    size = 4 if family == FAMILY_IP4 else 16
     goal = Goal()
     goal.flags = span.load_u32(0) & _MOST_FLAGS
-    goal.first = info[4 : 4 + size]
-    goal.last = info[20 : 20 + size]
+    goal.first = info[4:20]
+    goal.last = info[20:36]
     goal.first_port = span.load_be16(36)
     goal.last_port = span.load_be16(38)
     if len(info) > 40:
@@ -93,8 +92,9 @@ class _Translate(Extension):
         goal = self.goal
         request = NatRequest(to_source)
         request.flags = goal.flags
-        request.first = goal.first
-        request.last = goal.last
+        size = 4 if place.family == FAMILY_IP4 else 16  # an inet table sees both
+        request.first = goal.first[:size]
+        request.last = goal.last[:size]
         request.first_port = goal.first_port
         request.last_port = goal.last_port
         request.base_port = goal.base_port
@@ -105,18 +105,18 @@ class _Translate(Extension):
         else:
             if action == _NETMAP:
                 old = run.packet.source if to_source else run.packet.destination
-                request.first = _mapped(old, goal)
+                request.first = _mapped(old, request.first, request.last)
                 request.last = request.first
             verdict = set_up_nat(run.packet, place, request)
         run.verdict = ACCEPT if verdict == Verdict.ACCEPT else DROP
 
 
-def _mapped(address: bytes, goal: Goal) -> bytes:
+def _mapped(address: bytes, first: bytes, last: bytes) -> bytes:
     """The bits in which the ends of the range agree are theirs, the others the address's."""
-    made = bytearray(goal.first)
+    made = bytearray(first)
     for i in range(min(len(made), len(address))):
-        own = goal.first[i] ^ goal.last[i]
-        made[i] = goal.first[i] & ~own & 0xFF | address[i] & own
+        own = first[i] ^ last[i]
+        made[i] = first[i] & ~own & 0xFF | address[i] & own
     return bytes(made)
 
 
@@ -151,23 +151,23 @@ def _decode_old_netmap(info: bytes, usage: Usage) -> Extension:
 
 
 def _decode_source(info: bytes, usage: Usage) -> Extension:
-    return _made(_TO_SOURCE, _read_goal(info, usage.family))
+    return _made(_TO_SOURCE, _read_goal(info))
 
 
 def _decode_destination(info: bytes, usage: Usage) -> Extension:
-    return _made(_TO_DESTINATION, _read_goal(info, usage.family))
+    return _made(_TO_DESTINATION, _read_goal(info))
 
 
 def _decode_masquerade(info: bytes, usage: Usage) -> Extension:
-    return _made(_MASQUERADE, _read_goal(info, usage.family))
+    return _made(_MASQUERADE, _read_goal(info))
 
 
 def _decode_redirect(info: bytes, usage: Usage) -> Extension:
-    return _made(_REDIRECT, _read_goal(info, usage.family))
+    return _made(_REDIRECT, _read_goal(info))
 
 
 def _decode_netmap(info: bytes, usage: Usage) -> Extension:
-    return _made(_NETMAP, _read_goal(info, usage.family))
+    return _made(_NETMAP, _read_goal(info))
 
 
 _FOR_SOURCES: Final = 1 << POSTROUTING | 1 << INPUT
