@@ -124,8 +124,8 @@ def masquerade(packet: Packet, place: Place, request: NatRequest) -> Verdict:
     device = place.output
     if device is None or not isinstance(connection, Connection):
         return Verdict.ACCEPT
-    if packet.source == ANY4:
-        return Verdict.ACCEPT
+    if packet.source == ANY4 or connection.has(STATUS_CONFIRMED | STATUS_SRC_NAT_DONE):
+        return Verdict.ACCEPT  # before addresses are looked through
     neighbour = packet.destination if len(place.gateway) == 0 else place.gateway
     if len(packet.source) == 4:
         own = select_source4(device, neighbour, 0)
@@ -133,8 +133,7 @@ def masquerade(packet: Packet, place: Place, request: NatRequest) -> Verdict:
         own = select_source6(device, packet.destination)
     if is_unspecified(own):
         return Verdict.DROP
-    if not connection.has(STATUS_CONFIRMED):
-        connection.masquerade_device = device.number
+    connection.masquerade_device = device.number
     return _to_address(packet, place, request, own, to_source=True)
 
 
@@ -142,6 +141,9 @@ def redirect(packet: Packet, place: Place, request: NatRequest) -> Verdict:
     """The destination becomes this host: lo's address for what it sends itself, else the input device's. DROP without
     one.
     """
+    connection = packet.connection
+    if isinstance(connection, Connection) and connection.has(STATUS_CONFIRMED | STATUS_DST_NAT_DONE):
+        return Verdict.ACCEPT
     is_ip4 = len(packet.source) == 4
     if place.point == OUTPUT:
         return _to_address(packet, place, request, LOOPBACK4 if is_ip4 else LOOPBACK6, to_source=False)

@@ -9,6 +9,7 @@ Source: RFC 1122 section 3.2.1.3, RFC 4291, RFC 6724 (scopes), rtnetlink(7).
 from typing import Final
 
 from kernel.lang import EADDRNOTAVAIL, EEXIST, EINVAL, ENOBUFS, Errno, final, span_of
+from kernel.lib.pace import spend
 from kernel.net.link.device import NetworkDevice
 from kernel.net.link.network import FIRST_NETWORK, Network, PartMaker, register_part
 from kernel.net.link.part import Part
@@ -24,6 +25,7 @@ ALL_ROUTERS6: Final[bytes] = b"\xff\x02" + bytes(13) + b"\x02"
 MAPPED_PREFIX: Final[bytes] = bytes(10) + b"\xff\xff"
 _SOLICITED_NODE: Final[bytes] = b"\xff\x02" + bytes(9) + b"\x01\xff"
 
+_ENTRY_COST: Final = 15  # instructions for each address that may be a device's
 SCOPE_UNIVERSE: Final = 0
 SCOPE_SITE: Final = 200
 SCOPE_LINK: Final = 253
@@ -337,6 +339,7 @@ def address_changed(entry: InterfaceAddress) -> None:
 def list_addresses(device: NetworkDevice, size: int) -> list[InterfaceAddress]:
     """The addresses of a device; of `size` bytes, 4 or 16, or with 0 all."""
     found: list[InterfaceAddress] = []
+    spend(len(addresses_of(device.network).entries) * _ENTRY_COST)
     for entry in addresses_of(device.network).entries:
         if entry.device is device and (size == 0 or len(entry.address) == size):
             found.append(entry)

@@ -7,7 +7,10 @@ Context: thread context; nothing sleeps.
 Source: RFC 1122 section 3.3.1, RFC 6724 (source address selection), ip(7).
 """
 
+from typing import Final
+
 from kernel.lang import EACCES, EADDRNOTAVAIL, EHOSTUNREACH, EINVAL, ENETUNREACH, Errno, final
+from kernel.lib.pace import spend
 from kernel.net.internet import path_mtu, redirects
 from kernel.net.internet.addresses import (
     ADDRESS_DEPRECATED,
@@ -46,6 +49,8 @@ from kernel.net.link.ethernet import ETHERTYPE_IP4, ETHERTYPE_IP6, send
 from kernel.net.link.neighbours import Neighbour, fixed_neighbour, neighbour_for
 from kernel.net.link.network import Network, Ways
 from kernel.net.link.packet import Packet
+
+_ENTRY_COST: Final = 120  # instructions for each address that may be the one to send from
 
 
 @final
@@ -168,15 +173,36 @@ def _resolve(network: Network, destination: bytes, source: bytes, device_index: 
     hop = NextHop(destination, network.loopback if kind == LOCAL else device, kind)
     if kind == UNICAST:
         hop.gateway = redirects.gateway_to(destination, device, route.gateway)
-        if len(destination) == 16:
-            hop.mtu = link_mtu6(device)
-        if route.mtu != 0:
-            hop.mtu = min(hop.mtu, route.mtu)
-        hop.mtu = path_mtu.mtu_to(network, destination, hop.mtu)
+        hop.mtu = _mtu_by(route, device, destination)
     hop.route = route
     route.uses += 1
     hop.source = source if len(source) != 0 and not is_unspecified(source) else _source_for(route, destination, device)
     return hop
+
+
+def mtu_to(network: Network, destination: bytes) -> int:
+    """The MTU of the way to `destination`, in bytes, or 0 where there is none. No address is looked for to send from,
+    so that it takes a look-up of routes and no more.
+    """
+    if is_unspecified(destination):
+        return network.loopback.mtu
+    route = find_route(network, destination)
+    device = None if route is None else route.device
+    if route is None or device is None:
+        return 0
+    if route.kind == LOCAL:
+        return network.loopback.mtu
+    if route.kind == UNICAST:
+        return _mtu_by(route, device, destination)
+    return device.mtu if route.kind == BROADCAST or route.kind == MULTICAST else 0
+
+
+def _mtu_by(route: Route, device: NetworkDevice, destination: bytes) -> int:
+    """What fits through a device, by a route, and as far as is known to the destination."""
+    mtu = link_mtu6(device) if len(destination) == 16 else device.mtu
+    if route.mtu != 0:
+        mtu = min(mtu, route.mtu)
+    return path_mtu.mtu_to(device.network, destination, mtu)
 
 
 def _no_route(network: Network, source: bytes, destination: bytes) -> int:
@@ -242,6 +268,7 @@ def select_source4(device: NetworkDevice, neighbour: bytes, scope: int) -> bytes
     """The address of a device to speak to a neighbour on its link from; of another device if it has none; or 0.0.0.0.
     """
     first: InterfaceAddress | None = None
+    spend(len(addresses_of(device.network).entries) * _ENTRY_COST)
     for entry in addresses_of(device.network).entries:
         if entry.device is not device or len(entry.address) != 4 or entry.scope > max(scope, SCOPE_LINK):
             continue
@@ -260,6 +287,7 @@ def select_source4(device: NetworkDevice, neighbour: bytes, scope: int) -> bytes
 def select_source6(device: NetworkDevice, destination: bytes) -> bytes:
     """The best source for a destination that is reached through `device` (RFC 6724, section 5), or ::."""
     best: InterfaceAddress | None = None
+    spend(len(addresses_of(device.network).entries) * _ENTRY_COST)
     is_restricted = is_link_local(destination) or is_multicast(destination)
     for entry in addresses_of(device.network).entries:
         if len(entry.address) != 16 or not entry.is_usable():

@@ -29,6 +29,7 @@ _STATUS: Final = 0x40
 _EXPIRES: Final = 0x80
 _SOURCE_PORT: Final = 0x100  # in the same order
 _DIRECTION: Final = 0x1000
+_CONNTRACK_COST: Final = 1500  # instructions
 _OF_PACKET: Final = 0x3001  # these two, and XT_CONNTRACK_STATE_ALIAS, which only programs use
 _SIDES: Final = 4
 # States, beside those that `ct state` has too.
@@ -92,7 +93,7 @@ class _Conntrack(Match):
         return self.asked & bit == 0 or is_so != (self.inverted & bit != 0)
 
     def holds(self, run: Run) -> bool:
-        spend(300)
+        spend(_CONNTRACK_COST)
         connection = access.connection_of(run.packet)
         if not self._fits(_STATE, is_so=self.states & _bits_of(run, connection) != 0):
             return False
@@ -107,6 +108,8 @@ class _Conntrack(Match):
     def _fits_ends(self, connection: Connection) -> bool:
         for side in range(_SIDES):
             tuple_ = access.tuple_of(connection, is_reply=side >= 2)
+            if self.asked & (_SOURCE | _SOURCE_PORT) << side == 0:
+                continue
             is_source = side & 1 == 0
             address = tuple_.source if is_source else tuple_.destination
             port = tuple_.source_port if is_source else tuple_.destination_port

@@ -10,18 +10,19 @@ from typing import Final
 from kernel.lang import EINVAL, Errno, Span, final, span_of, u8
 from kernel.lib.log import log
 from kernel.lib.pace import spend
-from kernel.net.internet.output import resolve
+from kernel.net.internet.output import mtu_to
 from kernel.net.internet.transport import PROTOCOL_TCP
 from kernel.net.link.checksum import fold
 from kernel.net.link.hooks import FAMILY_IP4, FAMILY_IP6, FORWARD, INPUT, OUTPUT, POSTROUTING
 from kernel.net.link.network import FIRST_NETWORK
-from kernel.net.link.packet import CHECKSUM_PARTIAL, Packet
+from kernel.net.link.packet import Packet
 from kernel.net.nftables.answers import RESET, is_answerable, put_off
 from kernel.net.nftables.compat import Extension, Kind, Usage, register_target
 from kernel.net.nftables.expression import Run
-from kernel.net.nftables.headers import find_option, replace_in_sum
+from kernel.net.nftables.headers import find_option, is_summed, replace_in_sum
 from kernel.net.nftables.model import DROP
-from kernel.net.nftables.statements import describe
+from kernel.net.nftables.statements import LOG_COST, REJECT_COST, describe
+from kernel.net.nftables.ways import ROUTE_COST
 
 _WORD: Final = 0xFFFF_FFFF
 
@@ -47,7 +48,6 @@ def _decode_mark(info: bytes, usage: Usage) -> Extension:
 
 _LEVELS: Final = 8
 _PREFIX: Final = 30  # bytes, with a zero at the end
-_LINE_COST: Final = 10_000  # instructions
 
 
 @final
@@ -60,7 +60,7 @@ class _Log(Extension):
         self.prefix: bytes = prefix
 
     def evaluate(self, run: Run) -> None:
-        if run.place.network is FIRST_NETWORK and run.affords(_LINE_COST):
+        if run.place.network is FIRST_NETWORK and run.affords(LOG_COST):
             log.add(self.level, describe(run, self.prefix))
 
 
@@ -89,8 +89,9 @@ class _Reject(Extension):
         self.code: int = code
 
     def evaluate(self, run: Run) -> None:
+        is_cheap = run.affords(REJECT_COST + (len(run.packet.storage) >> 1))
         run.verdict = DROP
-        if self.code == _NO_ANSWER or (self.code == RESET and not is_answerable(run.packet, run.place)):
+        if not is_cheap or self.code == _NO_ANSWER or (self.code == RESET and not is_answerable(run.packet, run.place)):
             return
         put_off(run.packet, run.place, self.code)
 
@@ -157,13 +158,15 @@ class _SetSegmentSize(Extension):
 
 
 def _size_for_path(run: Run) -> int:
-    """What fits in both directions; 0 or less if nothing does."""
+    """What fits in both directions; 0 or less if nothing does. A packet that is not on its way out yet (its rule is in
+    a chain that one at PREROUTING jumps to) is judged by the way back alone.
+    """
+    spend(ROUTE_COST)
     packet = run.packet
     mtu = run.place.mtu if run.place.output is not None else _NO_LIMIT
-    try:
-        mtu = min(mtu, resolve(run.place.network, packet.source).mtu)
-    except Errno:
-        pass  # nobody could answer: the way there counts
+    back = mtu_to(run.place.network, packet.source)
+    if back > 0:  # else nobody could answer: the way there counts
+        mtu = min(mtu, back)
     return min(mtu - _TCP_HEADER - (20 if run.place.family == FAMILY_IP4 else 40), 0xFFFF)
 
 
@@ -173,7 +176,7 @@ def _lower(packet: Packet, at: int, size: int) -> None:
     if span.load_be16(at) <= size:
         return
     new = bytes([size >> 8 & 0xFF, size & 0xFF])
-    if packet.checksum != CHECKSUM_PARTIAL:
+    if is_summed(packet):
         is_odd = (at - packet.transport_start) & 1 != 0
         replace_in_sum(packet, packet.transport_start + _TCP_SUM, span[at : at + 2], span_of(new), is_odd)
     span.store_be16(at, size)
@@ -194,7 +197,7 @@ def _add_option(packet: Packet, length: int, size: int) -> None:
     new = old + (_OPTION_SIZE // 4 << 12)
     span.store_be16(start + 12, new)
     total = span.load_be16(start + _TCP_SUM)
-    if packet.checksum == CHECKSUM_PARTIAL or packet.checksum_offset != 0:
+    if not is_summed(packet):
         total = fold(total + _OPTION_SIZE)  # the field holds the pseudo header's sum alone, not inverted
     else:
         total = (total ^ 0xFFFF) + _OPTION_SIZE + (_OPTION << 8 | _OPTION_SIZE) + size + (old ^ 0xFFFF) + new

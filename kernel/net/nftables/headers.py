@@ -135,7 +135,7 @@ class PayloadWrite(Expression):
         if 0 <= first < self.length and _is_cut_differently(packet, old[first], new[first]):
             run.verdict = DROP
             return
-        if self.sum_kind == _SUM_INTERNET and (self.base != _TRANSPORT or packet.checksum != CHECKSUM_PARTIAL):
+        if self.sum_kind == _SUM_INTERNET and (self.base != _TRANSPORT or is_summed(packet)):
             at = base + self.sum_offset
             if at + 2 > packet.end or 0 <= packet.network_start - at < 2:
                 run.stop()
@@ -176,6 +176,13 @@ def _sum(data: Span[u8], is_odd: bool) -> int:
     return (total & 0xFF) << 8 | total >> 8 if is_odd else total
 
 
+def is_summed(packet: Packet) -> bool:
+    """Whether the transport's checksum is one. Else the field holds the pseudo header's sum alone, and the rest is for
+    whoever sends the packet on, if that comes to pass.
+    """
+    return packet.checksum != CHECKSUM_PARTIAL and packet.checksum_offset == 0
+
+
 def replace_in_sum(packet: Packet, at: int, old: Span[u8], new: Span[u8], is_odd: bool) -> None:
     """Correct the checksum at `at` (RFC 1624)."""
     span = span_of(packet.storage)
@@ -202,7 +209,7 @@ def _replace_in_transport(run: Run, old: Span[u8], new: Span[u8], is_odd: bool) 
         return
     if protocol == PROTOCOL_UDP and span.load_be16(at) == 0 and packet.checksum != CHECKSUM_PARTIAL:
         return
-    if packet.checksum == CHECKSUM_PARTIAL or packet.checksum_offset != 0:
+    if not is_summed(packet):
         # The field holds the pseudo header's sum alone, not inverted.
         span.store_be16(at, fold(span.load_be16(at) + (_sum(old, is_odd) ^ 0xFFFF) + _sum(new, is_odd)))
         return
@@ -347,7 +354,7 @@ class OptionWrite(Expression):
         new = run.span(self.place, self.length)
         if self.kind == _LARGEST_SEGMENT and self.length == 2 and old.load_be16(0) <= new.load_be16(0):
             return
-        if packet.checksum != CHECKSUM_PARTIAL:
+        if is_summed(packet):
             replace_in_sum(packet, base + _TCP_SUM, old, new, start & 1 != base & 1)
         old.copy_from(new)
 

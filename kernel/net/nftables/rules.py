@@ -40,6 +40,7 @@ _CHAIN_NUMBER: Final = 11
 _EXPRESSIONS_LIMIT: Final = 128  # NFT_RULE_MAXEXPRS
 _RULE_COST: Final = 3000  # instructions of showing one
 _FIND_COST: Final = 10
+_LOAD_COST: Final = 6000  # of decoding an expression; those of xtables hold most
 
 
 def new_rule(message: Message, batch: Batch) -> None:
@@ -164,6 +165,7 @@ def _load_all(attributes: Attributes, loading: Loading) -> list[Expression]:
     for each in attributes.nested(_EXPRESSIONS).elements():
         if len(loaded) == _EXPRESSIONS_LIMIT:
             raise Errno(EINVAL)
+        pace(_LOAD_COST)
         try:
             loaded.append(loading.load_expression(each))
         except (Errno, MemoryError):

@@ -26,7 +26,7 @@ _UNREACHABLE: Final = 0
 _TCP_RESET: Final = 1
 _ANY_UNREACHABLE: Final = 2
 _MOST_ANY: Final = 3
-_REJECT_COST: Final = 2500  # instructions, beside summing and copying the packet
+REJECT_COST: Final = 2500  # instructions, beside summing and copying the packet
 
 # The same for either version of IP, by NFT_REJECT_ICMPX_*: no route, port, host, forbidden.
 _CODES4: Final[list[int]] = [0, 3, 1, 13]
@@ -52,7 +52,7 @@ class Reject(Expression):
         return b"reject"
 
     def evaluate(self, run: Run) -> None:
-        is_cheap = run.affords(_REJECT_COST + (len(run.packet.storage) >> 1))
+        is_cheap = run.affords(REJECT_COST + (len(run.packet.storage) >> 1))
         run.verdict = DROP
         if not is_cheap:
             return
@@ -101,7 +101,7 @@ class _RejectLoader(Loader):
 _LOG_PREFIX_LIMIT: Final = 127
 _WARNING: Final = 4
 _AUDIT: Final = 8
-_LOG_COST: Final = 25_000  # instructions
+LOG_COST: Final = 25_000  # instructions
 
 
 @final
@@ -117,7 +117,7 @@ class Log(Expression):
         return b"log"
 
     def evaluate(self, run: Run) -> None:
-        if run.place.network is FIRST_NETWORK and self.level < _AUDIT and run.affords(_LOG_COST):
+        if run.place.network is FIRST_NETWORK and self.level < _AUDIT and run.affords(LOG_COST):
             log.add(self.level, describe(run, self.prefix))
 
     def put(self, writer: MessageWriter) -> None:
