@@ -8,16 +8,35 @@ import struct
 import pytest
 
 from kernel.lang import EINVAL, ENOENT, EPROTONOSUPPORT, ERANGE, Errno
-from kernel.net.filter.connection import Connection
+from kernel.lib.pace import PACE
+from kernel.net.filter import translation
+from kernel.net.filter.connection import STATUS_CONFIRMED, Connection
+from kernel.net.filter.translation import NatRequest
+from kernel.net.internet import output
 from kernel.net.link.hooks import FAMILY_IP4, FAMILY_IP6, Place, Verdict
 from kernel.net.link.network import FIRST_NETWORK
-from kernel.net.link.packet import Packet
+from kernel.net.link.packet import CHECKSUM_VERIFIED, Packet
 from kernel.net.netlink.messages import MessageWriter
+from kernel.net.nftables import compat_nat, compat_targets, ways
 from kernel.net.nftables.compat import MATCHES, TARGETS, Extension, Kind, Usage
 from kernel.net.nftables.expression import BREAK, CONTINUE, Run
 from kernel.net.nftables.model import ACCEPT, DROP
 from tests.unit.net.filter.gate import echo, has_right_sums, packet_of, tcp, udp
-from tests.unit.net.nftables.nft import CREATE, INPUT, IP, Nft, attribute, attributes, be32, expression, listed, text
+from tests.unit.net.nftables.nft import (
+    CREATE,
+    INET,
+    INPUT,
+    IP,
+    POSTROUTING,
+    PREROUTING,
+    Nft,
+    attribute,
+    attributes,
+    be32,
+    expression,
+    listed,
+    text,
+)
 
 A, B = b"\x0a\x00\x00\x09", b"\xc0\xa8\x00\x07"
 A6, B6 = b"\xfd" + bytes(14) + b"\x09", b"\xfd" + bytes(14) + b"\x07"
@@ -193,6 +212,10 @@ def test_now_and_then(nft: Nft) -> None:
     with pytest.raises(Errno) as raised:
         load(b"limit", 0, struct.pack("<II", 10_000, 0))
     assert raised.value.code == ERANGE
+    for cost, burst in ((0xFFFF_FFFF, 0xFFFF_FFFF), (0x8000_0000, 2), (0xFFFF_FFFF, 2)):  # it wraps, as on Linux
+        with pytest.raises(Errno) as raised:
+            load(b"limit", 0, struct.pack("<II", cost, burst))
+        assert raised.value.code == ERANGE
 
 
 @pytest.mark.parametrize("data", [tcp(A, 1, B, 2, 2, options=b"\x02\x04\x05\xb4"), tcp(A6, 1, B6, 2, 2)])
@@ -213,6 +236,89 @@ def test_a_larger_segment_is_not_made_larger(nft: Nft) -> None:
     packet = packet_of(WEB)
     judge(load(b"TCPMSS", 0, struct.pack("<H", 9000)), WEB, packet=packet)
     assert packet.network_header().to_bytes() == WEB
+
+
+def test_a_segment_that_nobody_has_summed_is_not_corrected(nft: Nft) -> None:
+    packet = packet_of(WEB)
+    packet.checksum = CHECKSUM_VERIFIED
+    packet.checksum_start = packet.network_start + 20
+    packet.checksum_offset = 16
+    judge(load(b"TCPMSS", 0, struct.pack("<H", 500)), WEB, packet=packet)
+    changed = packet.network_header().to_bytes()
+    assert changed[36:38] == WEB[36:38] and changed[42:44] == struct.pack(">H", 500)
+
+
+@pytest.mark.parametrize("data", [WEB, tcp(A6, 1, B6, 2, 2, options=b"\x02\x04\x05\xb4")])
+def test_what_the_path_carries_takes_no_look_at_addresses(
+    nft: Nft, monkeypatch: pytest.MonkeyPatch, data: bytes
+) -> None:
+    monkeypatch.setattr(output, "addresses_of", None)  # to call it would fail
+    made = load(b"TCPMSS", 0, struct.pack("<H", 0xFFFF), FAMILY_IP4 if data[0] >> 4 == 4 else FAMILY_IP6)
+    assert cost_of(made, data) >= ways.ROUTE_COST
+
+
+def cost_of(extension: Extension, data: bytes) -> int:
+    """What it spends."""
+    before = PACE.left
+    judge(extension, data)
+    return before - PACE.left
+
+
+def test_looks_at_routes_are_paid_for(nft: Nft) -> None:
+    local = 1 << 2
+    assert cost_of(load(b"addrtype", 1, struct.pack("<HHI", 1 << 1 | local, local, 0)), WEB) >= 2 * ways.ROUTE_COST
+    ping = echo(A6, B6, 7)
+    assert cost_of(load(b"addrtype", 1, struct.pack("<HHI", local, 0, 0), FAMILY_IP6), ping) >= ways.ROUTE_COST
+    kind = ways.RouteLookup(16, 3, 2)
+    before = PACE.left
+    place = Place(FIRST_NETWORK, FAMILY_IP4, INPUT)
+    kind.evaluate(Run(packet_of(WEB), place, 1, 1_000_000))
+    assert before - PACE.left >= ways.ROUTE_COST
+
+
+def test_a_refusal_is_paid_for_or_not_answered(nft: Nft, monkeypatch: pytest.MonkeyPatch) -> None:
+    answered = []
+    monkeypatch.setattr(compat_targets, "put_off", lambda packet, place, code: answered.append(code))
+    refuse = load(b"REJECT", 0, struct.pack("<I", 3))
+    assert cost_of(refuse, WEB) >= 2500 and answered == [3]
+    monkeypatch.setattr(PACE, "left", -10_000_000)
+    assert judge(refuse, WEB) == DROP and answered == [3]
+
+
+# ---- Translation ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("name", "revision"), [(b"SNAT", 1), (b"SNAT", 2), (b"DNAT", 1), (b"DNAT", 2)])
+@pytest.mark.parametrize("data", [udp(A, 1, B, 2, b""), udp(A6, 1, B6, 2, b"")])
+def test_an_inet_table_translates_to_addresses_of_the_packet(
+    nft: Nft, monkeypatch: pytest.MonkeyPatch, name: bytes, revision: int, data: bytes
+) -> None:
+    asked: list[NatRequest] = []
+
+    def ask(packet: Packet, place: Place, request: NatRequest) -> Verdict:
+        asked.append(request)
+        return Verdict.ACCEPT
+
+    monkeypatch.setattr(compat_nat, "set_up_nat", ask)
+    info = struct.pack("<I", 1) + bytes(range(1, 17)) + bytes(range(2, 18)) + bytes(4)
+    assert judge(load(name, revision, info, INET), data) == ACCEPT
+    size = 4 if data[0] >> 4 == 4 else 16
+    assert asked[0].first == bytes(range(1, 17))[:size] and asked[0].last == bytes(range(2, 18))[:size]
+
+
+def test_an_old_connection_is_not_masqueraded_again(nft: Nft, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(translation, "select_source4", None)  # to call it would fail
+    monkeypatch.setattr(translation, "list_addresses", None)
+    packet = packet_of(WEB)
+    connection = Connection()
+    connection.status = STATUS_CONFIRMED
+    packet.connection = connection
+    place = Place(FIRST_NETWORK, FAMILY_IP4, POSTROUTING)
+    place.output = FIRST_NETWORK.loopback
+    assert translation.masquerade(packet, place, NatRequest(to_source=True)) == Verdict.ACCEPT
+    place = Place(FIRST_NETWORK, FAMILY_IP4, PREROUTING)
+    place.input = FIRST_NETWORK.loopback
+    assert translation.redirect(packet, place, NatRequest(to_source=False)) == Verdict.ACCEPT
 
 
 # ---- In rules -------------------------------------------------------------------------------------------------------
