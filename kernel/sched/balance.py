@@ -9,12 +9,12 @@
   next tick at most.
 - *Starting.* A child waits behind its parent until a processor pulls it, at once if one idles.
 - *Pulling.* A processor with nothing to do takes a thread from the longest queue. One that is done with its round takes
-  one that waits elsewhere and has not had its slice in that round, and begins the next if there is none. Before a
-  processor runs a thread, it takes a more urgent one that waits elsewhere.
+  one that waits elsewhere and is due in an earlier round than all that wait here, and begins the next if there is none.
+  Before a processor runs a thread, it takes a more urgent one that waits elsewhere.
 - *Asking.* Nobody gives a thread to a processor that runs one. It is interrupted, and pulls.
 
 The queue of another processor is touched through `queue_of`, where a thread is put (`wake_somewhere`,
-`start_somewhere`, `move_away`) and in `_first_elsewhere`, `_first_of_round`, `_pull_realtime` and `_pull`. What else is
+`start_somewhere`, `move_away`) and in `_first_elsewhere`, `_due_elsewhere`, `_pull_realtime` and `_pull`. What else is
 read of it (counts, the round, what runs) is a guess that may be old.
 
 Invariants: a READY thread is on the queue of PROCESSORS[thread.processor], and may run there. No thread waits for
@@ -27,14 +27,17 @@ from typing import Final
 from kernel.lang import final, noinline
 from kernel.lib.panic import PANIC
 from kernel.sched.processor import PROCESSORS, RUNNING, Processor, interrupt, running_on
-from kernel.sched.runqueue import RunQueue, credit_sleep, renew_slice, slice_of
+from kernel.sched.runqueue import RunQueue, begin_after, credit_sleep, due_on, sits_out, slice_of
 from kernel.sched.thread import LONG_NS, SCHED_IDLE, Thread, ThreadState
-from kernel.sched.thread_list import REALTIME_WAITING
+from kernel.sched.thread_list import REALTIME_WAITING, ThreadList
 
+TICK_NS: Final = 4_000_000  # while a processor runs threads
 SOON_NS: Final = 50_000  # to wake a processor that halts, and to run a thread there, takes about as long
 
 
-_MOST_BEHIND: Final = 3  # rounds; threads that are bound may hold a processor up
+_MOST_BEHIND: Final = 3  # rounds, and those of a tick; threads that are bound may hold a processor up
+_MOST_LOOKED_AT: Final = 32  # threads of a list, to find the one that is due first
+_NEVER: Final = 1 << 62  # a round
 
 
 @final
@@ -237,11 +240,11 @@ def take_of_all(processor: Processor, previous: Thread) -> Thread | None:
     queue = processor.queue
     if REALTIME_WAITING.count != queue.realtime.count:
         _pull_realtime(processor, previous)
-    goes_on = previous.state == ThreadState.RUNNING and previous.slice_ns > 0
     if queue.realtime.count == 0:
-        _drop_debtors(queue)
-        if queue.active.head is None and not goes_on:
-            _end_round(processor)
+        first = queue.active.first()
+        if first is None or (first.slice_ns <= 0 and sits_out(first)):
+            if previous.state != ThreadState.RUNNING or previous.slice_ns <= 0:
+                _end_round(processor)
     thread = queue.take()
     ROUNDS.highest = max(ROUNDS.highest, queue.round)
     return thread
@@ -267,13 +270,15 @@ def _pull_realtime(processor: Processor, previous: Thread) -> None:
 
 
 def _end_round(processor: Processor) -> None:
-    """Nobody is here who has something left of this round."""
+    """Nobody is in front here who has something left of this round."""
     queue = processor.queue
-    thread = _first_elsewhere(processor) if queue.expired.head is None else _first_of_round(processor)
+    own = _earliest(queue, processor.number, _NEVER)
+    thread = _first_elsewhere(processor) if own is None else _due_elsewhere(processor, due_on(queue, own))
     if thread is not None:
         _pull(processor, thread)
-    else:
-        queue.round = max(queue.round, ROUNDS.highest - _MOST_BEHIND)
+    elif own is not None:
+        most_behind = _MOST_BEHIND + TICK_NS // slice_of(own)
+        queue.round += max(0, ROUNDS.highest - most_behind - due_on(queue, own))
 
 
 def _first_elsewhere(processor: Processor) -> Thread | None:
@@ -290,47 +295,55 @@ def _first_elsewhere(processor: Processor) -> Thread | None:
     return found
 
 
-def _first_of_round(processor: Processor) -> Thread | None:
-    """The same, of those that have not had their slice in the round which this processor has ended."""
+def _due_elsewhere(processor: Processor, before: int) -> Thread | None:
+    """Of the threads that this processor may run, the one that is due first, if that is before all that wait here."""
     found: Thread | None = None
-    most = 0
     for other in PROCESSORS:
-        queue = other.queue
-        is_behind = queue.round < processor.queue.round
-        count = queue.active.count + (queue.expired.count if is_behind else 0)
-        if count <= most or other is processor or queue.round > processor.queue.round:
-            continue
-        _drop_debtors(queue)
-        thread = queue.active.first_for(processor.number)
-        if thread is None and is_behind:
-            thread = queue.expired.first_for(processor.number)
-        if thread is not None and thread.slice_ns + slice_of(thread) > 0:
-            found = thread
-            most = count
+        if other is not processor:
+            thread = _earliest(other.queue, processor.number, before)
+            if thread is not None:
+                found = thread
+                before = due_on(other.queue, thread)
     return found
 
 
-def _drop_debtors(queue: RunQueue) -> None:
-    """Let those in front who sit this round out do so: then `active` is empty if the round has ended."""
-    thread = queue.active.first()
-    while thread is not None and thread.slice_ns <= 0:
-        renew_slice(thread)
-        if thread.slice_ns > 0:
-            return
-        queue.active.remove(thread)
-        queue.expired.push_tail(thread)
-        thread = queue.active.first()
+def _earliest(queue: RunQueue, number: int, before: int) -> Thread | None:
+    """Of the threads on a queue that a processor may run, the one that is due first, if that is before a round."""
+    found = _earliest_of(queue, queue.active, queue.round, number, before)
+    if found is not None:
+        before = due_on(queue, found)
+    later = _earliest_of(queue, queue.expired, queue.round + 1, number, before)
+    return found if later is None else later
+
+
+def _earliest_of(queue: RunQueue, threads: ThreadList, least: int, number: int, before: int) -> Thread | None:
+    """The same of one list, among the first few; none is due before `least`."""
+    found: Thread | None = None
+    thread = threads.first()
+    left = _MOST_LOOKED_AT
+    while thread is not None and left > 0 and least < before:
+        if thread.may_run_on(number):
+            due = due_on(queue, thread)
+            if due < before:
+                found = thread
+                before = due
+        thread = thread.after()
+        left -= 1
+    return found
 
 
 def _pull(processor: Processor, thread: Thread) -> None:
-    """Move a thread that waits elsewhere here."""
+    """Move a thread that waits elsewhere here, where it is due in the same round as it was."""
     other = PROCESSORS[thread.processor].queue
+    queue = processor.queue
+    if not thread.is_realtime():
+        due = due_on(other, thread)
+        if not queue.has_fair():
+            queue.round = due
+        begin_after(thread, due - queue.round)
     other.remove(thread)
-    processor.queue.round = max(processor.queue.round, other.round)
     _put(thread, processor)
-    if not thread.is_realtime() and thread.slice_ns <= 0:
-        renew_slice(thread)
-    processor.queue.add_preempted(thread)
+    queue.add_preempted(thread)
 
 
 # Looking after the others ---------------------------------------------------------------------------------------------

@@ -53,6 +53,20 @@ def renew_slice(thread: Thread) -> None:
     thread.slice_ns = max(thread.slice_ns, -_DEBT_LIMIT_NS) + slice_of(thread)
 
 
+def sits_out(thread: Thread) -> bool:
+    """Whether a thread without a slice has none in its next round either."""
+    return max(thread.slice_ns, -_DEBT_LIMIT_NS) + slice_of(thread) <= 0
+
+
+def begin_after(thread: Thread, rounds: int) -> None:
+    """Let a thread have its slice when some rounds have ended (0 or less: in this one), whatever it owes."""
+    length = slice_of(thread)
+    if thread.slice_ns <= 0:
+        debt = min(-thread.slice_ns, _DEBT_LIMIT_NS)
+        thread.slice_ns = length - debt % length
+    thread.slice_ns -= max(0, rounds) * length
+
+
 def own_slice(thread: Thread) -> int:
     """The same, whatever group it is in."""
     if thread.policy == SCHED_IDLE:
@@ -200,3 +214,11 @@ class RunQueue:
         if running.policy == SCHED_IDLE:
             return woken.policy != SCHED_IDLE
         return woken.slice_ns > running.slice_ns
+
+
+def due_on(queue: RunQueue, thread: Thread) -> int:
+    """The round in which a thread that waits on a queue has its next slice."""
+    due = queue.round + (1 if thread.queue_index == queue.expired.index else 0)
+    if thread.slice_ns <= 0:
+        due += min(-thread.slice_ns, _DEBT_LIMIT_NS) // slice_of(thread)
+    return due

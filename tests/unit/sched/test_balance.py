@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kernel.sched import balance, scheduler
+from kernel.sched import balance, runqueue, scheduler
 from kernel.sched.balance import SOON_NS
+from kernel.sched.bandwidth import TimeShare
 from kernel.sched.processor import PROCESSORS, bit_of, running_on
-from kernel.sched.runqueue import SLICES_NS
+from kernel.sched.runqueue import SLICES_NS, slice_of
 from kernel.sched.thread import LONG_NS, SCHED_FIFO, SCHED_IDLE, SCHED_OTHER, SCHED_RR, Thread, ThreadState
 from tests.unit.sched.several import STEP_NS, TICK_NS, Machine, Worker, machine_of, threads_of
 
@@ -201,6 +202,68 @@ def test_equal_threads_get_equal_shares(count: int, threads: int) -> None:
         machine.run(1000 * MS if count < 64 else 300 * MS)
         times = [each.runtime_ns for each in hogs]
         assert min(times) > 0.8 * max(times)
+
+
+@pytest.mark.parametrize(("count", "threads"), [(2, 3), (2, 9), (4, 5)])
+@pytest.mark.parametrize(("policy", "nice"), [(SCHED_OTHER, 9), (SCHED_OTHER, 10), (SCHED_OTHER, 19), (SCHED_IDLE, 0)])
+def test_equal_threads_with_slices_below_a_tick_get_equal_shares(
+    count: int, threads: int, policy: int, nice: int
+) -> None:
+    """All are in debt nearly always: what counts is the round in which each is due."""
+    with machine_of(count) as machine:
+        hogs = [hog(str(number), nice) for number in range(threads)]
+        for each in hogs:
+            each.policy = policy
+            machine.start(each)
+        machine.run(600 * MS)
+        times = [each.runtime_ns for each in hogs]
+        assert min(times) > 0.9 * max(times)
+
+
+@pytest.mark.parametrize(("count", "threads"), [(2, 3), (2, 9), (4, 13)])
+@pytest.mark.parametrize("weight", [100, 10])
+def test_equal_threads_of_a_group_get_equal_shares(count: int, threads: int, weight: int) -> None:
+    """They divide one slice, so each has a short one."""
+    with machine_of(count) as machine:
+        group = TimeShare(TimeShare(None))
+        group.weight = weight
+        hogs = [hog(str(number)) for number in range(threads)]
+        for each in hogs:
+            each.share = group
+            machine.start(each)
+            each.slice_ns = MS  # what it has as the only one of its group would be left
+        machine.run(1000 * MS)
+        times = [each.runtime_ns for each in hogs]
+        assert min(times) > 0.85 * max(times)
+
+
+@pytest.mark.parametrize("is_own", [True, False])
+def test_a_switch_passes_over_few_of_many_that_owe(is_own: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the lock held, so not over all who wait, here or elsewhere."""
+    asked: list[Thread] = []
+
+    def count(thread: Thread) -> int:
+        asked.append(thread)
+        return slice_of(thread)
+
+    with machine_of(2) as machine:
+        keeper = machine.start(hog("keeper", allowed=1), 0)
+        machine.start(hog("other", allowed=2), 1)
+        for number in range(3000):
+            worker = machine.start(hog(str(number)), 0 if is_own else 1)
+            worker.policy = SCHED_IDLE
+            worker.slice_ns = -40 * MS
+        machine.settle()
+        for processor in PROCESSORS:
+            for thread in threads_of(processor.queue):
+                processor.queue.remove(thread)
+                processor.queue.active.push_tail(thread)
+        machine.on(0)
+        keeper.slice_ns = -MS
+        monkeypatch.setattr(runqueue, "slice_of", count)
+        monkeypatch.setattr(balance, "slice_of", count)
+        scheduler.schedule()
+        assert len(asked) < 1500
 
 
 def test_a_thousand_that_yield_and_one_that_computes() -> None:
