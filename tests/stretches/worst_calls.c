@@ -1279,6 +1279,341 @@ static void networks(void)
     in_child(ruler);
 }
 
+/* Messages of netlink, put together in `message`. */
+static char message[4 * MIB];
+static unsigned message_size;
+static int rules_socket, links_socket;
+
+static void *put(const void *data, unsigned size)
+{
+    char *place = message + message_size;
+    CHECK(message_size + size + 4 <= sizeof message);
+    memset(place, 0, (size + 3) & ~3u);
+    memcpy(place, data, size);
+    message_size += (size + 3) & ~3u;
+    return place;
+}
+
+static unsigned open_attribute(int kind)
+{
+    unsigned short head[2] = {4, kind};
+    unsigned start = message_size;
+    put(head, 4);
+    return start;
+}
+
+static void close_attribute(unsigned start)
+{
+    *(unsigned short *)(message + start) = message_size - start;
+}
+
+static void put_attribute(int kind, const void *data, unsigned size)
+{
+    unsigned start = open_attribute(kind);
+    put(data, size);
+    *(unsigned short *)(message + start) = 4 + size;
+}
+
+static void put_text(int kind, const char *text)
+{
+    put_attribute(kind, text, strlen(text) + 1);
+}
+
+static void put_number(int kind, unsigned value)
+{
+    value = htonl(value);
+    put_attribute(kind, &value, 4);
+}
+
+static void put_value(int kind, const void *data, unsigned size)
+{
+    unsigned outer = open_attribute(kind);
+    put_attribute(1, data, size);
+    close_attribute(outer);
+}
+
+/* A message begins with struct nlmsghdr, and one of netfilter with struct nfgenmsg. */
+static unsigned begin_message(int kind, int flags)
+{
+    unsigned head[4] = {16, (unsigned)kind | (unsigned)flags << 16, 1, 0}, start = message_size;
+    put(head, 16);
+    return start;
+}
+
+static void end_message(unsigned start)
+{
+    *(unsigned *)(message + start) = message_size - start;
+}
+
+static unsigned begin_change(int kind, int flags)
+{
+    unsigned char general[4] = {kind >> 8 == 10 ? 1 : 0, 0, 0, kind >> 8 == 10 ? 0 : 10};
+    unsigned start = begin_message(kind, 1 | flags);
+    put(general, 4);
+    return start;
+}
+
+static void begin_batch(void)
+{
+    message_size = 0;
+    end_message(begin_change(0x10, 0));
+}
+
+/* Sends what was put together; an answer that is an error ends the program. */
+static void send_message(int socket, int may_wait)
+{
+    static char answer[65536];
+    struct sockaddr kernel = {AF_NETLINK, {0}};
+    CHECK(sendto(socket, message, message_size, 0, &kernel, 12) == (long)message_size);
+    long size = recv(socket, answer, sizeof answer, may_wait ? 0 : MSG_DONTWAIT);
+    errno = size >= 20 ? -*(int *)(answer + 16) : 0;
+    CHECK(size < 0 || *(unsigned short *)(answer + 4) != 2 || errno == 0);
+    message_size = 0;
+}
+
+static void send_batch(void)
+{
+    end_message(begin_change(0x11, 0));
+    send_message(rules_socket, 0);
+}
+
+static void list_all(int kind)
+{
+    static char answer[65536];
+    message_size = 0;
+    end_message(begin_change(10 << 8 | kind, 0x300));
+    send(rules_socket, message, message_size, 0);
+    for (;;) {
+        long size = recv(rules_socket, answer, sizeof answer, 0);
+        CHECK(size > 0);
+        if (*(unsigned short *)(answer + 4) == 3)
+            break;
+    }
+}
+
+static void put_table(const char *name, int flags)
+{
+    unsigned start = begin_change(10 << 8, 0x400);
+    put_text(1, name);
+    put_number(2, flags);
+    end_message(start);
+}
+
+static void put_chain(const char *table, const char *name, int point)
+{
+    unsigned start = begin_change(10 << 8 | 3, 0x400);
+    put_text(1, table);
+    put_text(3, name);
+    if (point >= 0) {
+        unsigned hook = open_attribute(4);
+        put_number(1, point);
+        put_number(2, 0);
+        close_attribute(hook);
+        put_text(7, "filter");
+    }
+    end_message(start);
+}
+
+static unsigned begin_expression(const char *name, unsigned *inner)
+{
+    unsigned outer = open_attribute(1);
+    put_text(1, name);
+    *inner = open_attribute(2);
+    return outer;
+}
+
+/* A rule that looks at the source, or at `set` for source and destination. */
+static void put_rule(const char *chain, unsigned address, const char *set)
+{
+    unsigned start = begin_change(10 << 8 | 6, 0xc00), inner;
+    put_text(1, "t");
+    put_text(2, chain);
+    unsigned expressions = open_attribute(4);
+    unsigned outer = begin_expression("payload", &inner);
+    put_number(1, 1), put_number(2, 1), put_number(3, 12), put_number(4, set ? 8 : 4);
+    close_attribute(inner), close_attribute(outer);
+    outer = begin_expression(set ? "lookup" : "cmp", &inner);
+    if (set) {
+        put_text(1, set), put_number(2, 1);
+    } else {
+        address = htonl(address);
+        put_number(1, 1), put_number(2, 0), put_value(3, &address, 4);
+    }
+    close_attribute(inner), close_attribute(outer);
+    close_attribute(expressions);
+    end_message(start);
+}
+
+static void put_set(const char *name, int flags, int key, int fields)
+{
+    unsigned start = begin_change(10 << 8 | 9, 0x400);
+    put_text(1, "t"), put_text(2, name);
+    put_number(3, flags), put_number(4, 13), put_number(5, key), put_number(10, 1);
+    if (fields > 1) {
+        unsigned description = open_attribute(9), list = open_attribute(2);
+        for (int i = 0; i < fields; i++) {
+            unsigned field = open_attribute(1);
+            put_number(1, key / fields);
+            close_attribute(field);
+        }
+        close_attribute(list), close_attribute(description);
+    }
+    end_message(start);
+}
+
+static void put_elements(const char *set, int first, int count, int size, int kind)
+{
+    unsigned start = begin_change(10 << 8 | kind, 0x400);
+    put_text(1, "t"), put_text(2, set);
+    unsigned elements = open_attribute(3);
+    for (int i = 0; i < count; i++) {
+        unsigned key[2] = {htonl(0x7f000000), htonl(0x0b000000 + first + i)}, element = open_attribute(1);
+        put_value(1, size == 8 ? key : key + 1, size);
+        if (size == 8)
+            put_value(10, key, size);
+        close_attribute(element);
+    }
+    close_attribute(elements);
+    end_message(start);
+}
+
+static void to_loopback(void)
+{
+    struct sockaddr target;
+    set_address(&target, INADDR_LOOPBACK);
+    ((struct sockaddr_in *)&target)->sin_port = htons(7);
+    int udp = socket(AF_INET, SOCK_DGRAM, 0);
+    for (int i = 0; i < 5; i++)
+        CHECK(sendto(udp, "data", 4, 0, &target, sizeof target) == 4 || errno == EPERM || errno == ECONNREFUSED);
+    close(udp);
+    usleep(50000);
+}
+
+static void begin_network(void)
+{
+    CHECK(unshare(CLONE_NEWNET) == 0);
+    struct ifreq lo = {.ifr_name = "lo", .ifr_flags = IFF_UP};
+    int udp = socket(AF_INET, SOCK_DGRAM, 0), size = 16 * MIB;
+    CHECK(ioctl(udp, SIOCSIFFLAGS, &lo) == 0);
+    close(udp);
+    rules_socket = socket(AF_NETLINK, SOCK_RAW, 12);
+    links_socket = socket(AF_NETLINK, SOCK_RAW, 0);
+    CHECK(setsockopt(rules_socket, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof size) == 0);
+}
+
+/* Rules that a packet passes at several points of its way, ranges that are tried, and many of everything. */
+static void many_rules(void)
+{
+    static const char *const POINTS[] = {"pre", "in", "forward", "out", "post"};
+    char name[16];
+    begin_network();
+    begin_batch();
+    put_table("t", 0);
+    for (int i = 0; i < 5; i++)
+        put_chain("t", POINTS[i], i);
+    for (int i = 0; i < 10000; i++)
+        put_rule(POINTS[(i / 2500 + 3) % 5], 0x0b000000 + i, NULL);
+    send_batch();
+    to_loopback();
+    list_all(7);
+    begin_batch();
+    unsigned start = begin_change(10 << 8 | 8, 0);
+    put_text(1, "t");
+    end_message(start);
+    send_batch();
+    begin_batch();
+    put_set("ranges", 0x84, 8, 2);
+    put_elements("ranges", 0, 1000, 8, 12);
+    for (int i = 0; i < 8; i++)
+        put_rule("out", 0, "ranges");
+    send_batch();
+    to_loopback();
+    begin_batch();
+    for (int i = 0; i < 1000; i++) {
+        sprintf(name, "t%d", i);
+        put_table(name, 0);
+        put_chain(name, "c", -1);
+    }
+    for (int i = 0; i < 1000; i++) {
+        sprintf(name, "b%d", i);
+        put_chain("t", name, i % 2 ? 1 : 3);
+    }
+    send_batch();
+    to_loopback();
+    for (int i = 0; i < 4; i++) {
+        begin_batch();
+        put_table("t", i % 2 == 0);
+        send_batch();
+    }
+    list_all(1), list_all(4);
+}
+
+static void many_elements(void)
+{
+    begin_network();
+    begin_batch();
+    put_table("t", 0);
+    put_set("s", 0, 4, 1);
+    send_batch();
+    for (int part = 0; part < 40; part++) {
+        begin_batch();
+        put_elements("s", part * 1000, 1000, 4, 12);
+        send_batch();
+    }
+    list_all(10);
+    begin_batch();
+    unsigned start = begin_change(10 << 8 | 14, 0);
+    put_text(1, "t"), put_text(2, "s");
+    end_message(start);
+    send_batch();
+}
+
+static void firewall(void)
+{
+    in_child(many_rules);
+    in_child(many_elements);
+}
+
+/* A bridge of 1,000 ports goes up and down, and ends; another one ends with its network. */
+static void bridge_of_many(void)
+{
+    begin_network();
+    struct ifreq bridge = {.ifr_name = "br0"};
+    int udp = socket(AF_INET, SOCK_DGRAM, 0);
+    CHECK(ioctl(udp, 0x89a0, "br0") == 0); /* SIOCBRADDBR */
+    CHECK(ioctl(udp, SIOCGIFINDEX, &bridge) == 0);
+    int master = bridge.ifr_ifindex;
+    for (int i = 0; i < 1000; i++) {
+        char name[16];
+        unsigned general[4] = {0, 0, IFF_UP, IFF_UP};
+        sprintf(name, "d%d", i);
+        message_size = 0;
+        unsigned start = begin_message(16, 0x605);
+        put(general, 16);
+        put_text(3, name);
+        put_attribute(10, &master, 4);
+        unsigned information = open_attribute(18);
+        put_text(1, "dummy");
+        close_attribute(information);
+        end_message(start);
+        send_message(links_socket, 1);
+    }
+    for (int i = 0; i < 3; i++) {
+        bridge.ifr_flags = i % 2 == 0 ? IFF_UP : 0;
+        CHECK(ioctl(udp, SIOCSIFFLAGS, &bridge) == 0);
+        usleep(200000);
+    }
+    bridge.ifr_flags = 0;
+    CHECK(ioctl(udp, SIOCSIFFLAGS, &bridge) == 0);
+    CHECK(ioctl(udp, 0x89a1, "br0") == 0); /* SIOCBRDELBR */
+}
+
+static void bridges(void)
+{
+    in_child(bridge_of_many);
+    usleep(500000);
+}
+
 /* Programs and maps of bpf(2): attributes by offset, instructions as RFC 9669 numbers them. */
 static char attributes[152];
 
@@ -1442,7 +1777,7 @@ static const struct { const char *name; void (*function)(void); } FAMILIES[] = {
     {"most_areas", most_areas}, {"large_ranges", large_ranges}, {"short_memory", short_memory}, {"on_disk", on_disk},
     {"names", many_names}, {"names_on_disk", many_names_on_disk}, {"names_unmounted", many_names_unmounted},
     {"pages", many_pages}, {"cores", cores}, {"events", events},
-    {"networks", networks}, {"bpf", programs},
+    {"networks", networks}, {"firewall", firewall}, {"bridges", bridges}, {"bpf", programs},
 };
 
 int main(int count, char **values)
