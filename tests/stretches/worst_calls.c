@@ -1386,8 +1386,9 @@ static void list_all(int kind)
     for (;;) {
         long size = recv(rules_socket, answer, sizeof answer, 0);
         CHECK(size > 0);
-        if (*(unsigned short *)(answer + 4) == 3)
-            break;
+        for (long at = 0; at < size; at += (*(unsigned *)(answer + at) + 3) & ~3u)
+            if (*(unsigned short *)(answer + at + 4) == 3)
+                return; /* NLMSG_DONE, which may stand behind the last entries */
     }
 }
 
