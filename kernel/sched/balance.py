@@ -37,6 +37,7 @@ SOON_NS: Final = 50_000  # to wake a processor that halts, and to run a thread t
 
 _MOST_BEHIND: Final = 3  # rounds, and those of a tick; threads that are bound may hold a processor up
 _MOST_LOOKED_AT: Final = 32  # threads of a list, to find the one that is due first
+_MOST_OFFERED: Final = 8  # real-time threads of a queue at a time
 _NEVER: Final = 1 << 62  # a round
 
 
@@ -86,7 +87,9 @@ def wake_somewhere(this: Processor, thread: Thread, now_ns: int) -> None:
 
 @noinline
 def start_somewhere(this: Processor, thread: Thread) -> None:
-    """Queue a new thread: it stays with its parent, but a processor that idles is asked to take it."""
+    """Queue a new thread: it stays with its parent, but a processor that idles, or runs something less urgent than a
+    real-time thread, is asked to take it.
+    """
     leaves_soon = _leaves_soon(this, thread)
     RUNNING.current.woke_at_ns = thread.started_ns
     chosen = this if thread.may_run_on(this.number) else _place_for(this, thread)
@@ -95,9 +98,11 @@ def start_somewhere(this: Processor, thread: Thread) -> None:
     if chosen is not this:
         _tell(this, chosen, thread)
     elif not leaves_soon:
-        idle = _idle_processor(this, thread)
-        if idle is not None and idle is not this:
-            interrupt(idle)
+        other = _idle_processor(this, thread)
+        if other is None and thread.is_realtime():
+            other = _least_urgent(this, thread, this)
+        if other is not None and other is not this:
+            interrupt(other)
 
 
 @noinline
@@ -136,6 +141,7 @@ def _leaves_soon(this: Processor, thread: Thread) -> bool:
     current = RUNNING.current
     return (
         current.overlap_ns < SOON_NS
+        and current.policy != SCHED_IDLE  # it has to give way at once
         and not PANIC.in_interrupt
         and not this.idle
         and current.state == ThreadState.RUNNING
@@ -352,7 +358,7 @@ def _pull(processor: Processor, thread: Thread) -> None:
 @noinline
 def look_after_others(this: Processor, previous: Thread, now_ns: int) -> None:
     """A processor has chosen what it runs next."""
-    if previous.state != ThreadState.READY:
+    if previous.state != ThreadState.READY and previous.state != ThreadState.RUNNING:
         _note_departure(previous, now_ns)
     if this.queue.has_ready():
         share_work(this)
@@ -369,15 +375,20 @@ def _note_departure(thread: Thread, now_ns: int) -> None:
 
 
 def share_realtime(this: Processor) -> None:
-    """Real-time threads wait: let the first of each queue have the place of one that it outranks, on other processors
-    than this one, which has just chosen.
+    """Real-time threads wait: let one of each queue have the place of one that it outranks, on other processors than
+    this one, which has just chosen. If the first may not run there, one behind it may.
     """
     for processor in PROCESSORS:
-        thread = processor.queue.realtime.first()
-        if thread is not None:
+        lists = processor.queue.realtime
+        thread = lists.first()
+        left = _MOST_OFFERED
+        while thread is not None and left > 0:
             chosen = _least_urgent(processor, thread, this)
             if chosen is not None:
                 interrupt(chosen)
+                break
+            thread = None if thread.allowed == -1 else lists.free_after(thread)
+            left -= 1
 
 
 @noinline

@@ -20,6 +20,7 @@ from kernel.lib import log
 from kernel.lib.pace import pace
 from kernel.sched import realtime
 from kernel.sched.balance import (
+    TICK_NS,
     announce_again,
     look_after_others,
     move_away,
@@ -67,7 +68,6 @@ from kernel.time.vdso import follow_clock
 _LOAD_DECAY: Final[list[int]] = [1884, 2014, 2037]
 LOAD_ONE: Final = 2048
 _LOAD_FORGOTTEN: Final = 1 << 10  # periods after which nothing is left of a load
-_TICK_NS: Final = 4_000_000  # while a processor runs threads
 # After an interrupt for timers none comes for this long, and for as many times as long as that one took: programs may
 # arm timers that are due again at once, and others have four fifths of the time nevertheless.
 _REST_NS: Final = 20_000
@@ -408,7 +408,7 @@ def _next_thread(processor: Processor, previous: Thread) -> Thread:
         take_kernel_ticks()  # nobody's
         RUNNING.need_resched = False
         following = _take(processor, previous)
-        if following is not None and processor.timer.set_to_ns - now_ns > _TICK_NS:
+        if following is not None and processor.timer.set_to_ns - now_ns > TICK_NS:
             _tick_again(processor, now_ns)
     return following
 
@@ -524,13 +524,13 @@ def begin_ticking() -> None:
     timer = PROCESSORS[0].timer
     PROCESSOR_TIMERS.all.append(timer)
     PROCESSOR_TIMERS.own = timer
-    timer.set(monotonic_ns() + _TICK_NS)
+    timer.set(monotonic_ns() + TICK_NS)
 
 
 @noinline
 def _tick_again(processor: Processor, now_ns: int) -> None:
     """A processor that idled for long is about to run a thread."""
-    processor.timer.set(now_ns + _TICK_NS)
+    processor.timer.set(now_ns + TICK_NS)
     _keep_up(now_ns)
 
 
@@ -555,7 +555,7 @@ def tick() -> None:
     if processor.idle:
         processor.timer.set(next_ns)
         return
-    processor.timer.set(min(next_ns, done_ns + _TICK_NS))
+    processor.timer.set(min(next_ns, done_ns + TICK_NS))
     if _tick_thread(processor, now_ns):
         RUNNING.request_reschedule()
     if RUNNING.several:

@@ -30,6 +30,14 @@ def _judge_machine(now_ns: int) -> None:
     MACHINE.judge_by(active, now_ns)
 
 
+def _somebody_waits() -> bool:
+    """Whether a thread is ready that does not run, on any queue."""
+    for processor in PROCESSORS:
+        if processor.queue.has_ready():
+            return True
+    return False
+
+
 def _stand(thread: Thread, standing: int, now_ns: int) -> None:
     """Count a thread otherwise in its group, and in those above."""
     old = thread.standing
@@ -97,7 +105,7 @@ def note_switch(previous: Thread, following: Thread, now_ns: int) -> None:
         else:
             _switch(previous, following, now_ns)
     if MACHINE.is_on:
-        if PROCESSORS[0].queue.has_ready():
+        if _somebody_waits():
             MACHINE.begin_waiting(now_ns)
         elif MACHINE.waiting_since_ns != 0:
             MACHINE.end_waiting(now_ns)
@@ -191,7 +199,7 @@ def keep_pressure() -> None:
         now_ns = monotonic_ns()
         MACHINE.is_on = True
         MACHINE.is_noted = True
-        if PROCESSORS[0].queue.has_ready():
+        if _somebody_waits():
             MACHINE.begin_waiting(now_ns)
 
 

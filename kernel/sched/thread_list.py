@@ -14,6 +14,7 @@ from kernel.sched.thread import Thread
 
 _REALTIME: Final = 1
 _PRIORITIES: Final = 100  # 1 to 99
+_MOST_SEARCHED: Final = 256  # threads of a list; the lists go round, so that one behind them is found later
 
 
 @inline
@@ -65,8 +66,10 @@ class ThreadList(LinkedList[Thread]):
     @noinline
     def _search_for(self, processor: int) -> Thread | None:
         thread = self.first()
+        left = _MOST_SEARCHED
         while thread is not None and not thread.may_run_on(processor):
-            thread = thread.after()
+            left -= 1
+            thread = thread.after() if left > 0 else None
         return thread
 
 
@@ -130,6 +133,26 @@ class RealtimeLists:
         if thread is not None:
             self.remove(thread)
         return thread
+
+    def free_after(self, thread: Thread) -> Thread | None:
+        """The next after one that waits here that several processors may run, among the next few."""
+        if self.count == self.bound:
+            return None
+        priority = thread.urgency
+        following = thread.after()
+        left = _MOST_SEARCHED
+        while left > 0:
+            if following is not None:
+                if not is_bound(following):
+                    return following
+                following = following.after()
+            elif priority > 0:
+                priority -= 1
+                following = self.lists[priority].first()
+            else:
+                return None
+            left -= 1
+        return None
 
     def first_for(self, processor: int) -> Thread | None:
         """The most urgent thread that another processor may run."""

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from kernel.sched import balance, runqueue, scheduler
 from kernel.sched.balance import SOON_NS
 from kernel.sched.bandwidth import TimeShare
+from kernel.sched.pressure import MACHINE
 from kernel.sched.processor import PROCESSORS, bit_of, running_on
 from kernel.sched.runqueue import SLICES_NS, slice_of
 from kernel.sched.thread import LONG_NS, SCHED_FIFO, SCHED_IDLE, SCHED_OTHER, SCHED_RR, Thread, ThreadState
@@ -87,6 +88,33 @@ def test_who_leaves_soon_asks_nobody() -> None:
         assert machine.interrupts == before
         assert ball[0].processor == ball[1].processor
         machine.settle()
+
+
+def test_who_wakes_another_and_goes_on_is_not_taken_for_one_that_leaves_soon() -> None:
+    with machine_of(2) as machine:
+        waker = machine.start(hog("waker"), 0)
+        machine.settle()
+        machine.on(0)
+        waker.woke_at_ns = machine.now_ns - 1
+        before = waker.overlap_ns
+        scheduler.schedule()
+        assert running_on(PROCESSORS[0]) is waker and waker.overlap_ns == before
+
+
+def test_an_idle_class_thread_that_leaves_soon_gives_way_at_once() -> None:
+    with machine_of(2) as machine:
+        waker, sleeper = hog("waker"), Worker("sleeper", computes_ns=1)
+        waker.policy = SCHED_IDLE
+        machine.start(waker, 0)
+        machine.workers.append(sleeper)
+        sleeper.state = ThreadState.SLEEPING
+        machine.settle()
+        waker.overlap_ns = SOON_NS // 2
+        machine.on(0)
+        scheduler.wake(sleeper)
+        assert machine.asked
+        machine.settle()
+        assert sleeper.state == ThreadState.RUNNING
 
 
 def test_who_was_expected_to_leave_and_computes_keeps_nobody_waiting() -> None:
@@ -295,6 +323,54 @@ def test_the_most_urgent_run(count: int, priorities: list[int], seed: int) -> No
             ready = sorted((each.urgency for each in threads if each.state != ThreadState.SLEEPING), reverse=True)
             running = sorted((running_on(each).urgency for each in PROCESSORS), reverse=True)
             assert running == (ready + [0] * count)[:count]
+
+
+def test_a_bound_thread_hides_no_free_one_behind_it() -> None:
+    with machine_of(2) as machine:
+        low = fifo("low", 10)
+        low.allowed = 2
+        machine.start(low, 1)
+        machine.settle()
+        free = machine.start(fifo("free", 50), 0)
+        machine.settle()
+        machine.on(0)
+        for priority in (99, 90):
+            bound = fifo(str(priority), priority)
+            bound.allowed = 1
+            machine.workers.append(bound)
+            bound.state = ThreadState.WAITING
+            scheduler.wake(bound)
+        machine.settle()
+        assert running_on(PROCESSORS[1]) is free
+
+
+def test_a_realtime_child_takes_the_place_of_a_less_urgent_thread() -> None:
+    with machine_of(2) as machine:
+        machine.start(fifo("low", 10), 1)
+        machine.settle()
+        machine.start(fifo("parent", 50), 0)
+        machine.settle()
+        machine.on(0)
+        child = fifo("child", 50)
+        machine.workers.append(child)
+        child.state = ThreadState.READY
+        balance.start_somewhere(PROCESSORS[0], child)
+        machine.settle()
+        assert running_on(PROCESSORS[1]) is child
+
+
+def test_pressure_counts_who_waits_on_any_queue(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(MACHINE, "is_on", True)
+    monkeypatch.setattr(MACHINE, "is_noted", True)
+    with machine_of(2) as machine:
+        machine.start(Worker("sleeper", computes_ns=MS, sleeps_ns=MS))
+        for number in range(2):
+            machine.start(hog(str(number), allowed=2), 1)
+        for _ in range(100):
+            machine.step()
+            machine.settle()
+            assert MACHINE.waiting_since_ns != 0
+    MACHINE.waiting_since_ns = 0
 
 
 @pytest.mark.parametrize("policy", [SCHED_FIFO, SCHED_RR])
