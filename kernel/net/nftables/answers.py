@@ -24,7 +24,7 @@ from kernel.net.nftables.model import Firewall, firewall_of
 
 RESET: Final = -1
 _LIMIT: Final = 256  # answers that wait for the first network, and for all others together …
-_LIMIT_OF_OTHER: Final = 32  # … and for one of these
+_PART: Final = 8  # … of which one network takes no more than an eighth of what is left, so that some always is
 _SHARE: Final = 16  # that are sent at one turn
 _TCP_HEADER: Final = 20
 _FIN: Final = 0x01
@@ -80,7 +80,9 @@ def put_off(packet: Packet, place: Place, code: int) -> None:
     firewall = firewall_of(network)
     is_first = network is FIRST_NETWORK
     answers = _OF_FIRST if is_first else _OF_OTHERS
-    if len(answers.waiting) >= _LIMIT or (not is_first and firewall.answers >= _LIMIT_OF_OTHER):
+    if len(answers.waiting) >= _LIMIT or (
+        not is_first and firewall.answers > (_LIMIT - len(answers.waiting)) // _PART
+    ):
         return
     offender = packet.copy()
     offender.cut_ties()

