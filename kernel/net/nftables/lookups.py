@@ -229,6 +229,7 @@ class DynamicSet(SetUser):
         if not is_again and ((found.size != 0 and found.count >= found.size) or not has_room_to_keep()):
             return None
         expressions = self._new_expressions()
+        data = run.span(self.data, found.data_length).to_bytes() if self.data >= 0 else b""
         if element is None or not is_again:
             element = Element(key, 0)
         element.timeout_ms = timeout_ms
@@ -236,7 +237,7 @@ class DynamicSet(SetUser):
         element.expressions = expressions
         element.userdata = b""
         if self.data >= 0:
-            element.data = run.span(self.data, found.data_length).to_bytes()
+            element.data = data
         if not is_again:
             found.add(element)
             found.watch_time(element, run.now_ns)
