@@ -266,7 +266,11 @@ class Round(Work):
     def begin(self) -> None:
         """Raises MemoryError."""
         self.next_number = 0
-        self.run(0)
+        try:
+            self.run(0)
+        except MemoryError:
+            schedule_work(self)  # the others follow all the same
+            raise
 
     def run(self, now_ns: int) -> None:
         bridge = self.bridge
