@@ -8,7 +8,7 @@ Context: system calls; nothing sleeps.
 
 from typing import Final
 
-from kernel.lang import EINTR, EINVAL, ENODEV, EOPNOTSUPP, ERANGE, Errno, final, span_of
+from kernel.lang import EINVAL, ENODEV, EOPNOTSUPP, ERANGE, Errno, final, span_of
 from kernel.lib import random
 from kernel.lib.pace import is_dying, pace
 from kernel.mm.keeping import check_room_to_keep
@@ -275,15 +275,17 @@ def _set_up(device: NetworkDevice, wish: Wish) -> None:
 
 
 def delete_link(device: NetworkDevice) -> None:
-    """RTM_DELLINK: take an interface away, of a pair both ends. Raises EOPNOTSUPP for one that no program has made,
-    EINTR where a killed caller leaves something of it. May sleep.
+    """RTM_DELLINK: take an interface away, of a pair both ends. Raises EOPNOTSUPP for one that no program has made.
+    What a killed caller leaves of it the network thread takes away. May sleep.
     """
     if len(device.virtual_kind) == 0:
         raise Errno(EOPNOTSUPP)
+    removal = Removal(device)
     while device.network is not LIMBO and take_off(device):
         pace(_STEP_COST)
         if is_dying():
-            raise Errno(EINTR)
+            schedule_work(removal)
+            return
     if device.network is not LIMBO:
         take_away(device)
 
