@@ -134,7 +134,9 @@ class Look:
             if dropped >= needed:
                 break
             are_many = len(self.mapped) >= _MANY_MAPPED
-            most = wanted if are_many else min(needed, dropped + len(self.mapped) - spared)
+            most = wanted if are_many else needed
+            if not are_many or self.left == 0:  # else more come, of which some are left
+                most = min(most, dropped + len(self.mapped) - spared)
             dropped += self._drop_passed(most - dropped)
         return dropped
 

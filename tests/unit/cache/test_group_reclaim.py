@@ -146,3 +146,9 @@ def test_a_page_that_somebody_holds_stays(group: Group) -> None:
     get_frame(held.frame)
     assert group.drop(64, 20, spared=0) == 19
     assert group.cache.find(0) is held
+
+
+def test_the_last_of_many_mapped_pages_stay(group: Group) -> None:
+    group.add(128, mapped=True)
+    group.drop(256)
+    assert len(group.mapped) == 16
