@@ -42,6 +42,7 @@ _REVISION: Final = 2
 _INFO: Final = 3
 _IS_TARGET: Final = 3
 _NAME_LIMIT: Final = 255
+_ASKED_LIMIT: Final = 31  # of a name whose revisions are asked for
 _REVISION_LIMIT: Final = 255
 _PROTOCOL: Final = 1
 _FLAGS: Final = 2
@@ -50,6 +51,8 @@ _PROTOCOL_LIMIT: Final = 0xFFFF
 _CALL_COST: Final = 60  # instructions
 
 ANY_FAMILY: Final = 0
+_FAMILY_ARP: Final = 3
+_FAMILY_BRIDGE: Final = 7
 
 
 @final
@@ -118,7 +121,7 @@ class Match(Extension):
         return True
 
     def drop(self, run: Run) -> bool:
-        """What `holds` returns for such a packet."""
+        """The packet's verdict is to drop it. Returns what `holds` is to return then."""
         run.verdict = 0
         return True
 
@@ -287,9 +290,9 @@ class _Revisions(Subsystem):
         family = request.raw[HEADER_SIZE]
         if not attributes.has(_NAME) or not attributes.has(_REVISION) or not attributes.has(_IS_TARGET):
             raise Errno(EINVAL)
-        if family != FAMILY_IP4 and family != FAMILY_IP6:
+        if family not in (FAMILY_IP4, FAMILY_IP6, _FAMILY_ARP, _FAMILY_BRIDGE):
             raise Errno(EINVAL)
-        name = attributes.text(_NAME, _NAME_LIMIT)
+        name = attributes.text(_NAME, _ASKED_LIMIT)
         revision = attributes.be32(_REVISION) & 0xFF
         is_target = attributes.be32(_IS_TARGET)
         kinds = _kinds_for(name, family, is_target=is_target == 1)

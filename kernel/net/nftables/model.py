@@ -238,7 +238,6 @@ class Chain(Named):
         self.checked_for: int = 0  # the number of the check that saw it last …
         self.checked_depth: int = 0  # … and how deep in jumps
 
-
     def rules_in(self, generation: int) -> RuleList:
         """What packets see in a generation."""
         prepared = self.prepared

@@ -408,4 +408,6 @@ def test_revisions(nft: Nft) -> None:
     assert asked(nft, "nonsense", 0, 0) == ENOENT
     assert asked(nft, "MASQUERADE", 0, 1) == {1: b"MASQUERADE\0", 2: bytes(4), 3: struct.pack(">I", 1)}
     assert asked(nft, "icmp", 0, 0, 10) == ENOENT
-    assert asked(nft, "tcp", 0, 0, 3) == EINVAL
+    assert asked(nft, "tcp", 0, 0, 3) == asked(nft, "tcp", 0, 0, 7) == ENOENT  # what ARP and bridges lack
+    assert asked(nft, "tcp", 0, 0, 5) == EINVAL
+    assert asked(nft, "x" * 32, 0, 0) == ERANGE
