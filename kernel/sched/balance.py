@@ -11,7 +11,7 @@
 - *Pulling.* A processor with nothing to do takes a thread from the longest queue. One that is done with its round takes
   one that waits elsewhere and is due in an earlier round than all that wait here, and begins the next if there is none.
   Before a processor runs a thread, it takes a more urgent one that waits elsewhere.
-- *Asking.* Nobody gives a thread to a processor that runs one. It is interrupted, and pulls.
+- *Asking.* A thread is only queued or pulled. A processor that should look is interrupted.
 
 The queue of another processor is touched through `queue_of`, where a thread is put (`wake_somewhere`,
 `start_somewhere`, `move_away`) and in `_first_elsewhere`, `_due_elsewhere`, `_pull_realtime` and `_pull`. What else is

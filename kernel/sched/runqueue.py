@@ -4,11 +4,12 @@ Real-time threads (SCHED_FIFO, SCHED_RR) come first, by priority, until they hav
 (`pauses_realtime`). All others share the processor in rounds: a thread has a slice a round, whose length follows its
 nice value by steps of 5/4, and waits in `expired` once it is used up; when no thread is left in `active`, the lists
 change places. A thread that slept gets back what it slept, up to a slice, and goes to the head: so threads that wait
-for input run before threads that compute, and none starves, because every slice ends. The threads of a control group
-share the slice of one (bandwidth.py).
+for input run before threads that compute. Every slice ends, but that of two that compute for less than it and wake each
+other in turns: others wait for as long as these do. The threads of a control group share the slice of one
+(bandwidth.py).
 
-Rounds are what processors agree by, too: one that is done with its round takes a thread that another has not come to
-in the same one (balance.py). So each thread gets its slice a round, wherever it waits.
+Rounds are what processors agree by, too: one that is done with its round takes a thread that is due before its own
+elsewhere (balance.py). So each thread gets its slice a round, wherever it waits.
 
 Rejected: a tree by virtual run time. It orders a handful of threads no better, and a list costs no rebalancing.
 
