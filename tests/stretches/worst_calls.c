@@ -1512,8 +1512,8 @@ static void many_rules(void)
     put_table("t", 0);
     for (int i = 0; i < 5; i++)
         put_chain("t", POINTS[i], i);
-    for (int i = 0; i < 10000; i++)
-        put_rule(POINTS[(i / 2500 + 3) % 5], 0x0b000000 + i, NULL);
+    for (int i = 0; i < 5000; i++)
+        put_rule(POINTS[(i / 1250 + 3) % 5], 0x0b000000 + i, NULL);
     send_batch();
     to_loopback();
     list_all(7);

@@ -180,7 +180,13 @@ class Batch:
         for chain in self.new_chains:
             unregister_chain(self.network, chain)
             pace(_FILTER_COST)
-        self.steps.clear()
+        self.forget_steps()
+
+    def forget_steps(self) -> None:
+        """Nothing is left that could be undone."""
+        while len(self.steps) > 0:
+            self.steps.pop()
+            pace(_STEP_COST)
 
 
 def _drop_undone(chain: Chain) -> None:

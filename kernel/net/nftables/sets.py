@@ -43,6 +43,7 @@ ELEMENT_CATCH_ALL: Final = 0x2
 VERDICT_TYPE: Final = 0xFFFF_FF00  # the type of data that is a verdict
 
 _TRY_COST: Final = 60  # instructions
+_OVERLAP_COST: Final = 1_000  # it cuts keys into fields
 _BYTE_COST: Final = 16  # of a byte of a field with a range
 _HASH_COST: Final = 400
 _HASH_BYTE_COST: Final = 10
@@ -267,7 +268,7 @@ class DataSet(NamedSet):
         """An element that is not there yet may come in. Sleeps; raises EEXIST."""
         if self.has_ranges():
             for other in self.order:
-                pace(_TRY_COST)
+                pace(_OVERLAP_COST)
                 if other.is_in(generation) and _overlaps(self.fields, element, other):
                     raise Errno(EEXIST)
         if not self.has_intervals() or element.flags & ELEMENT_CATCH_ALL != 0:

@@ -149,7 +149,7 @@ class Changes(filter_socket.Batch):
             if len(self.batch.steps) > 0:
                 _tell(self.batch)
         finally:
-            self.batch.steps.clear()  # nothing is left that could be undone
+            self.batch.forget_steps()
 
     def culprit(self) -> Request | None:
         return self.batch.culprit
