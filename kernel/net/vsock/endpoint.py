@@ -143,8 +143,8 @@ class Endpoint(Linked["Endpoint"]):
         self.unsent: Unsent = Unsent()
         self.is_half_sent: bool = False  # the beginning of a message was sent, and not its end
         # What there is to tell. A packet that still waits in the transport is brought up to date instead of sending
-        # another one, so there are never many.
-        self.update: VsockPacket | None = None  # the last OP_CREDIT_UPDATE
+        # another one, so there are never many: the updates are at most one more than the other packets that wait.
+        self.update: VsockPacket | None = None  # the last OP_CREDIT_UPDATE, unless something was sent after it
         self.end: VsockPacket | None = None  # the last OP_SHUTDOWN
         self.spare: VsockPacket | None = VsockPacket(kind, OP_CREDIT_UPDATE)  # for OP_RESET without memory
         self.owed: int = 0

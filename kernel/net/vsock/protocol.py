@@ -57,6 +57,8 @@ def send(endpoint: Endpoint, operation: int, flags: int = 0) -> None:
     """Send a packet without data. Raises ENODEV, ENOBUFS (OP_REQUEST and OP_RESPONSE), MemoryError."""
     packet = VsockPacket(endpoint.kind, operation)
     packet.is_limited = operation == OP_REQUEST or operation == OP_RESPONSE
+    if operation == OP_CREDIT_UPDATE:
+        endpoint.update = packet
     send_packet(endpoint, packet, flags)
 
 
@@ -76,6 +78,8 @@ def send_packet(endpoint: Endpoint, packet: VsockPacket, flags: int) -> None:
     try:
         transport.send(packet)
         is_sent = True
+        if packet is not endpoint.update:
+            endpoint.update = None  # brought up to date, it would be ahead of this one, which would take that back
     finally:
         if not is_sent:
             endpoint.told_forwarded = told
@@ -89,7 +93,8 @@ def tell(endpoint: Endpoint, operation: int, flags: int = 0) -> None:
     waiting = _waiting_packet(endpoint, operation)
     if waiting is not None:
         if waiting.flags & flags == flags:
-            endpoint.stamp(waiting)
+            if operation == OP_CREDIT_UPDATE:
+                endpoint.stamp(waiting)
             return
         flags |= waiting.flags
     packet = _packet_to_tell(endpoint, operation)
@@ -109,7 +114,9 @@ def tell(endpoint: Endpoint, operation: int, flags: int = 0) -> None:
 
 @noraise
 def _waiting_packet(endpoint: Endpoint, operation: int) -> VsockPacket | None:
-    """A packet of the same sort that still waits in the transport, if there is one."""
+    """A packet of the same sort that still waits in the transport, if there is one; an OP_CREDIT_UPDATE only if
+    nothing waits behind it.
+    """
     packet: VsockPacket | None = None
     if operation == OP_CREDIT_UPDATE:
         packet = endpoint.update

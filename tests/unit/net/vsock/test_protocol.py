@@ -62,6 +62,14 @@ class Wire(VsockTransport):
         return found
 
 
+class SlowWire(Wire):
+    """All waits, one behind the other, until the test looks."""
+
+    def send(self, packet: VsockPacket) -> None:
+        packet.is_waiting = True
+        super().send(packet)
+
+
 @pytest.fixture
 def wire(monkeypatch: pytest.MonkeyPatch) -> Iterator[Wire]:
     wire = Wire()
@@ -404,6 +412,53 @@ def test_a_packet_that_waits_is_brought_up_to_date(wire: Wire) -> None:
         tell(endpoint, OP_SHUTDOWN, flags)
         wire.sent[-1].is_waiting = True
     assert [each.flags for each in wire.sent] == [1, 3]
+
+
+@pytest.mark.parametrize("between", [OP_DATA, OP_SHUTDOWN])
+def test_no_packet_takes_back_what_one_before_it_told(
+    monkeypatch: pytest.MonkeyPatch, wire: Wire, between: int
+) -> None:
+    endpoint = accepted(wire)
+    slow = SlowWire()
+    monkeypatch.setattr(endpoint, "transport", slow)
+    for _ in range(3):
+        for _ in range(5):
+            endpoint.count_forwarded(100)
+            tell(endpoint, OP_CREDIT_UPDATE)
+        tell(endpoint, OP_SHUTDOWN, SENDING) if between == OP_SHUTDOWN else send(endpoint, between)
+    endpoint.count_forwarded(100)
+    tell(endpoint, OP_CREDIT_UPDATE)
+    told = [each.forwarded for each in slow.sent]
+    assert told == sorted(told) and told[-1] == endpoint.told_forwarded == endpoint.forwarded == 1600
+    updates = sum(each.operation == OP_CREDIT_UPDATE for each in slow.sent)
+    assert updates <= len(slow.sent) - updates + 1
+
+
+def test_an_end_that_waits_tells_no_credit(monkeypatch: pytest.MonkeyPatch, wire: Wire) -> None:
+    endpoint = accepted(wire)
+    slow = SlowWire()
+    monkeypatch.setattr(endpoint, "transport", slow)
+    tell(endpoint, OP_SHUTDOWN, SENDING)
+    tell(endpoint, OP_CREDIT_UPDATE)
+    endpoint.count_forwarded(100)
+    tell(endpoint, OP_SHUTDOWN, SENDING)
+    assert [each.forwarded for each in slow.sent] == [0, 0] and endpoint.told_forwarded == 0
+    tell(endpoint, OP_CREDIT_UPDATE)
+    assert [each.forwarded for each in slow.sent] == [0, 100] and endpoint.told_forwarded == 100
+
+
+def test_an_update_that_was_owed_is_brought_up_to_date_too(monkeypatch: pytest.MonkeyPatch, wire: Wire) -> None:
+    endpoint = accepted(wire)
+    slow = SlowWire()
+    monkeypatch.setattr(endpoint, "transport", slow)
+    for _ in range(3):
+        with monkeypatch.context() as shortage:
+            shortage.setattr(protocol, "VsockPacket", no_memory)
+            tell(endpoint, OP_CREDIT_UPDATE)
+        run_pending(0)
+        endpoint.count_forwarded(100)
+    tell(endpoint, OP_CREDIT_UPDATE)
+    assert [each.forwarded for each in slow.sent] == [300]
 
 
 def test_small_pieces_of_a_message_are_joined_and_whole_ones_bounded(
