@@ -41,7 +41,7 @@ from kernel.sched import WaitQueue
 DEFAULT_BUFFER: Final = 262_144
 LEAST_BUFFER: Final = 128
 MOST_CREDIT: Final = 1 << 24  # bytes: no peer is told of more room than this, however large the buffer may be
-MOST_PACKETS: Final = 32_768  # that wait to be read: messages of a few bytes, since a stream's are joined
+MOST_PACKETS: Final = 32_768  # of messages, that wait to be read; a stream's are bounded by its credit
 CONNECT_TIMEOUT_NS: Final = 2_000_000_000
 
 # What has ended, bits of `ended` and `peer_ended`.
@@ -252,7 +252,7 @@ class Endpoint(Linked["Endpoint"]):
         charged is taken.
         """
         credit = self.credit()
-        if self.received + len(packet) > credit or self.queue.count >= MOST_PACKETS:
+        if self.received + len(packet) > credit or (self.kind == SEQUENCED and self.queue.count >= MOST_PACKETS):
             return False
         if packet.is_charged():
             return True

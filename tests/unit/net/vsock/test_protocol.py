@@ -238,6 +238,14 @@ def test_too_many_messages_end_the_connection(wire: Wire, monkeypatch: pytest.Mo
     assert wire.operations() == [OP_RESET] and endpoint.messages == 50
 
 
+def test_a_stream_may_come_in_many_packets(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kernel.net.vsock.endpoint.MOST_PACKETS", 50)
+    endpoint = accepted(wire)
+    for _ in range(100):
+        receive(wire, packet(OP_DATA, data=bytes(200)))
+    assert endpoint.queue.count == 100 and endpoint.received == 20_000 and wire.operations() == []
+
+
 def test_memory_that_is_used_up_ends_connections_that_hold_some(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
     endpoint = accepted(wire)
     monkeypatch.setattr(MEMORY.host, "limit", 0)
