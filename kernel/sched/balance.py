@@ -325,7 +325,9 @@ def _earliest(queue: RunQueue, number: int, before: int) -> Thread | None:
 def _earliest_of(queue: RunQueue, threads: ThreadList, least: int, number: int, before: int) -> Thread | None:
     """The same of one list, among the first few; none is due before `least`."""
     found: Thread | None = None
-    thread = threads.first()
+    if least >= before:
+        return None
+    thread = threads.first() if PROCESSORS[number].queue is queue else threads.first_for(number)
     left = _MOST_LOOKED_AT
     while thread is not None and left > 0 and least < before:
         if thread.may_run_on(number):

@@ -14,7 +14,7 @@ from kernel.sched.thread import Thread
 
 _REALTIME: Final = 1
 _PRIORITIES: Final = 100  # 1 to 99
-_MOST_SEARCHED: Final = 256  # threads of a list; the lists go round, so that one behind them is found later
+_MOST_SEARCHED: Final = 256  # threads of a list; then they go behind the others, so that those are found later
 
 
 @inline
@@ -69,8 +69,22 @@ class ThreadList(LinkedList[Thread]):
         left = _MOST_SEARCHED
         while thread is not None and not thread.may_run_on(processor):
             left -= 1
-            thread = thread.after() if left > 0 else None
+            if left == 0 and self.index != _REALTIME:
+                self._turn(thread)
+                return None
+            thread = thread.after()
         return thread
+
+    def _turn(self, last: Thread) -> None:
+        """Put what was searched in vain, up to this thread, behind the rest: the next search begins there."""
+        head, tail, rest = self.head, self.tail, last.next
+        if head is not None and tail is not None and rest is not None:
+            rest.previous = None
+            self.head = rest
+            tail.next = head
+            head.previous = tail
+            last.next = None
+            self.tail = last
 
 
 @final

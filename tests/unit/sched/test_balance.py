@@ -344,6 +344,61 @@ def test_a_bound_thread_hides_no_free_one_behind_it() -> None:
         assert running_on(PROCESSORS[1]) is free
 
 
+def queue_behind(machine: Machine, worker: Worker, number: int) -> None:
+    machine.workers.append(worker)
+    worker.processor = number
+    worker.state = ThreadState.READY
+    PROCESSORS[number].queue.add_yielded(worker)
+
+
+@pytest.mark.parametrize("bound_ones", [40, 300])
+def test_many_bound_threads_hide_no_free_one_behind_them(bound_ones: int) -> None:
+    """Two threads that wake each other keep the list in front of them where it is."""
+    with machine_of(2) as machine:
+        other = machine.start(Worker("other"), 1)
+        pair = [Worker(name, computes_ns=3 * MS) for name in ("one", "two")]
+        for worker, wakes in (pair, pair[::-1]):
+            worker.allowed = 1
+            worker.wakes = wakes
+        pair[1].state = ThreadState.SLEEPING
+        pair[1].slept_at_ns = machine.now_ns
+        machine.workers.append(pair[1])
+        machine.start(pair[0], 0)
+        machine.settle()
+        for number in range(bound_ones):
+            bound = Worker(str(number))
+            bound.allowed = 1
+            queue_behind(machine, bound, 0)
+        free = Worker("free")
+        queue_behind(machine, free, 0)
+        machine.check = lambda: None  # type: ignore[method-assign]  # what it looks for takes minutes with that many
+        machine.run(1000 * MS)
+        assert abs(free.runtime_ns - other.runtime_ns) < 100 * MS
+
+
+def test_processors_do_not_ask_each_other_for_ever() -> None:
+    with machine_of(4) as machine:
+        for number in (1, 2):
+            ordinary = Worker(str(number))
+            ordinary.allowed = 1 << number
+            machine.start(ordinary, number)
+        for number, urgency in ((3, 60), (0, 50)):
+            running = fifo(f"runs {number}", urgency)
+            running.allowed = 1 << number
+            machine.start(running, number)
+        machine.settle()
+        for number in range(300):
+            bound = fifo(str(number), 50)
+            bound.allowed = 9 if number == 150 else 1
+            queue_behind(machine, bound, 0)
+        free = fifo("free", 50)
+        queue_behind(machine, free, 0)
+        machine.on(1)
+        machine.schedule()
+        machine.settle()
+        assert any(running_on(each) is free for each in PROCESSORS)
+
+
 def test_a_realtime_child_takes_the_place_of_a_less_urgent_thread() -> None:
     with machine_of(2) as machine:
         machine.start(fifo("low", 10), 1)
