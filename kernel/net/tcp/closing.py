@@ -28,6 +28,7 @@ def finish(c: Connection, error: int) -> None:
         c.error = error
     c.timers.timeout = Timeout.NONE
     c.timers.timeout_ns = FOREVER
+    c.timers.resume_ns = FOREVER
     c.timers.delayed_ack_ns = FOREVER
     c.timers.keepalive_ns = FOREVER
     c.queue.clear()

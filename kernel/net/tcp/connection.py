@@ -126,6 +126,7 @@ class Connection:
         self.receiver.mss = DEFAULT_MSS
         self.receiver.quick_acks = QUICK_ACKS
         self.timers.timeout_ns = FOREVER
+        self.timers.resume_ns = FOREVER
         self.timers.delayed_ack_ns = FOREVER
         self.timers.keepalive_ns = FOREVER
         self.timers.last_challenge_ns = -NS_PER_SECOND
@@ -188,7 +189,9 @@ class Connection:
 
     def next_deadline(self) -> int:
         """When `timers.expire` must be called."""
-        return min(self.timers.timeout_ns, self.timers.delayed_ack_ns, self.timers.keepalive_ns)
+        return min(
+            self.timers.timeout_ns, self.timers.resume_ns, self.timers.delayed_ack_ns, self.timers.keepalive_ns
+        )
 
     def fix_segment_size(self) -> None:
         """Compute `mss` from the path and the peer's word."""

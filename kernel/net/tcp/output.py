@@ -9,6 +9,8 @@ the connection: state is updated before it, but loops are on the way.
 
 from typing import Final
 
+from kernel.lib.pace import PACE
+from kernel.net.internet.group_programs import are_judged
 from kernel.net.link.packet import HEADROOM, Packet, StoragePool
 from kernel.net.tcp import congestion_marks
 from kernel.net.tcp.connection import FOREVER, NS_PER_MS, Connection, State
@@ -267,9 +269,21 @@ def transmit(c: Connection, now_ns: int) -> None:
         arm_probe(c, now_ns)
 
 
+def _makes_way(c: Connection, now_ns: int) -> bool:
+    """Whether sending is to go on after a safe point, which is due: firewalls and the programs of groups drop packets
+    that come long after it. Then the timer goes on, soon. Something must be on its way, so that all else is in order.
+    """
+    if c.sender.nxt == c.sender.una or (c.network.onlookers == 0 and not are_judged()):
+        return False
+    c.timers.resume_ns = now_ns
+    return True
+
+
 def _send_lost(c: Connection, now_ns: int) -> None:
     """Send again what was lost, as far as the congestion window lets us."""
     while True:
+        if PACE.left < 0 and _makes_way(c, now_ns):
+            return
         room = c.congestion.window - pipe(c)
         if room < c.sizes.mss and room < c.congestion.window:
             return
@@ -337,6 +351,8 @@ def _send_new(c: Connection, now_ns: int) -> None:
     mss = c.sizes.mss
     limit = max(c.sizes.packet_limit // mss * mss, mss)
     while True:
+        if PACE.left < 0 and _makes_way(c, now_ns):
+            return
         start = c.sender.nxt
         available = queue.end - start
         if available <= 0:

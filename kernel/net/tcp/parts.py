@@ -136,6 +136,7 @@ class Timers:
 
     timeout: Timeout
     timeout_ns: int
+    resume_ns: int  # of sending that made way for a safe point
     delayed_ack_ns: int
     keepalive_ns: int  # also how long FIN_WAIT_2 may last
     last_sent_ns: int  # data

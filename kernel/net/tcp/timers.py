@@ -28,6 +28,9 @@ def expire(c: Connection, now_ns: int) -> None:
         c.receiver.is_ping_pong = False
         c.network.tcp_events.delayed_acks.count += 1
         output.send_ack(c, now_ns)
+    if c.timers.resume_ns <= now_ns:
+        c.timers.resume_ns = FOREVER
+        output.transmit(c, now_ns)
     if c.timers.timeout_ns <= now_ns:
         kind = c.timers.timeout
         c.timers.timeout = Timeout.NONE

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from kernel.lang import span_of
+from kernel.lib.pace import pace
 from kernel.net.link.packet import Packet
 from kernel.net.tcp import closing, input, opening, output, reset, timers
 from kernel.net.tcp.connection import FOREVER, Connection, State, Wire
@@ -219,6 +220,7 @@ class World:
 
     def step(self, limit: int) -> bool:
         """The next event up to the time `limit`."""
+        pace(0)
         deadline = limit + 1
         due: Side | None = None
         for side in (self.a, self.b):
