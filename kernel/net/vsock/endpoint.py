@@ -258,7 +258,8 @@ class Endpoint(Linked["Endpoint"]):
             return True
         if not packet.budget.is_exhausted() or (self.kind == SEQUENCED and self.messages == 0):
             return True
-        return self.memory + len(packet) + OVERHEAD_BYTES <= LEAST_MEMORY
+        share = packet.budget.limit // max(1, MEMORY.connections)
+        return self.memory + len(packet) + OVERHEAD_BYTES <= max(LEAST_MEMORY, share)
 
     @noraise
     def enqueue(self, packet: VsockPacket) -> None:

@@ -5,9 +5,10 @@ sum: one for what programs here send, to each other and to the host, and one for
 cannot break what was promised to the host.
 
 Above the limit a sender has room for the little that it needs to go on: LEAST_BYTES, or one message, once all that it
-sent before was read. What the host sends beyond that ends its connection. Who waits for memory is woken by the hook.
+sent before was read. Above the limit what the host sends ends its connection once that holds more than its share, which
+is the same for all connections: who does not read loses its own. Who waits for memory is woken by the hook.
 
-Invariant: `used` is the sum of what the packets with data are charged for.
+Invariants: `used` is the sum of what the packets with data are charged for; `connections` counts those in the table.
 Context: thread context; nothing sleeps or raises.
 """
 
@@ -16,7 +17,7 @@ from typing import Final
 from kernel.lang import final, noraise
 
 LEAST_BYTES: Final = 4096  # that a connection may send whatever others do
-LEAST_MEMORY: Final = 8192  # bytes of memory that what came from the host may take in a connection whatever others do
+LEAST_MEMORY: Final = 8192  # bytes of memory that what came from the host may take in a connection in any case
 MOST_ORPHANS: Final = 1024  # connections whose program has gone and whose peer does not answer
 _PAGE_SHIFT: Final = 12
 _MEMORY_SHIFT: Final = 5  # each budget is that part of memory
@@ -55,11 +56,12 @@ class Budget:
 
 @final
 class VsockMemory:
-    """The two budgets, and how many ends without a program there are."""
+    """The two budgets, and how many connections, and ends without a program, there are."""
 
     def __init__(self) -> None:
         self.programs: Budget = Budget()
         self.host: Budget = Budget()
+        self.connections: int = 0  # in this machine each has two ends, and counts twice
         self.orphans: int = 0
 
     def configure(self, page_count: int) -> None:

@@ -11,6 +11,7 @@ from kernel.lib.half_sip_hash import HalfSipHash
 from kernel.lib.linked import Linked, LinkedList
 from kernel.net.vsock.addresses import CID_ANY, LAST_PRIVILEGED_PORT, PORT_ANY
 from kernel.net.vsock.endpoint import Endpoint
+from kernel.net.vsock.memory import MEMORY
 
 _ATTEMPTS: Final = 24  # to find a free port
 _BUCKETS: Final = 4096  # of the table of connections
@@ -165,6 +166,7 @@ class EndpointTable:
         endpoint.bucket = bucket
         self._connected[bucket] = endpoint
         endpoint.is_connected = True
+        MEMORY.connections += 1
 
     @noraise
     def disconnect(self, endpoint: Endpoint) -> None:
@@ -172,6 +174,7 @@ class EndpointTable:
         if not endpoint.is_connected:
             return
         endpoint.is_connected = False
+        MEMORY.connections -= 1
         following = endpoint.next_connected
         endpoint.next_connected = None
         before = self._connected[endpoint.bucket]

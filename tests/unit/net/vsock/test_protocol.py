@@ -77,7 +77,7 @@ def wire(monkeypatch: pytest.MonkeyPatch) -> Iterator[Wire]:
     yield wire
     while (endpoint := TABLE.all.first()) is not None:
         protocol.discard(endpoint)
-    assert TABLE.count == 0 and MEMORY.orphans == 0 and used() == 0
+    assert TABLE.count == 0 and MEMORY.orphans == 0 and MEMORY.connections == 0 and used() == 0
 
 
 def used() -> int:
@@ -254,6 +254,28 @@ def test_memory_that_is_used_up_ends_connections_that_hold_some(wire: Wire, monk
     assert endpoint.received == 4097
     receive(wire, packet(OP_DATA, data=bytes(4096)))
     assert wire.operations() == [OP_RESET] and endpoint.is_done
+
+
+def test_who_does_not_read_loses_its_own_connection(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+    waiting = listener()
+    for remote in range(4):
+        receive(wire, packet(OP_REQUEST, remote))
+    assert wire.operations() == [OP_RESPONSE] * 4 and MEMORY.connections == 4
+    monkeypatch.setattr(MEMORY.host, "limit", 200_000)
+    idle, *others = waiting.waiting
+    while not idle.is_done:
+        receive(wire, packet(OP_DATA, 0, data=bytes(4000)))
+    assert wire.operations() == [OP_RESET] and MEMORY.host.is_exhausted() and idle.received == 192_000
+    for remote, endpoint in enumerate(others, 1):
+        for _ in range(10):
+            receive(wire, packet(OP_DATA, remote, data=bytes(4000)))
+        assert endpoint.received == 40_000
+    assert wire.operations() == []
+    receive(wire, packet(OP_DATA, 1, data=bytes(40_000)))
+    assert wire.operations() == [OP_RESET], "more than a share"
+    for child in list(waiting.waiting):
+        child.forget_data()
+        close(child)
 
 
 def test_credit_counts_modulo(wire: Wire) -> None:
