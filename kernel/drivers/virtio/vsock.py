@@ -188,7 +188,7 @@ class VirtioVsock(VsockTransport):
         self._publish(SEND, self._sending)
         is_busy = self._receive_events() or is_busy
         if self._receiving.is_broken or self._sending.is_broken or self._events.is_broken:
-            self._die("breaks the rules of its queues")
+            self._die("virtio-vsock: the device breaks the rules of its queues and is switched off")
             return False
         if self.is_dead or self.lacks_memory:
             return False
@@ -287,16 +287,19 @@ class VirtioVsock(VsockTransport):
         try:
             cid = _context_of(self._transport)
         except Errno:
-            self._die("has no context any more")
+            self._die("virtio-vsock: the device has no context any more and is switched off")
             return
         self._cid = cid
         transport_lost(self)
 
     def _die(self, why: str) -> None:
-        """The device is broken: stop it. Its frames are never given back, so it does no harm if it does not stop."""
+        """The device is broken: stop it. Its frames are never given back, so it does no harm if it does not stop. `why`
+        is the whole line of the log: there may be no memory to make one.
+        """
         self.is_dead = True
+        self.lacks_memory = False
         self._cid = CID_ANY
-        log.error(f"virtio-vsock: the device {why} and is switched off")
+        log.error(why)
         has_stopped = True
         try:
             self._transport.reset()

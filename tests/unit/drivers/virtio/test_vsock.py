@@ -357,6 +357,20 @@ def test_a_packet_without_memory_is_taken_later(device: Device, monkeypatch: pyt
     assert endpoint.received == 219, "all frames are there"
 
 
+def test_a_device_that_dies_waits_for_no_memory(device: Device, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_memory(span: object) -> None:
+        raise MemoryError
+
+    made = driver(device)
+    endpoint = connected(made, device)
+    monkeypatch.setattr(vsock, "read_header", no_memory)
+    assert device.give(packet(OP_DATA, b"data"))
+    device.queue(EVENTS).push(8, 0)
+    device.queue(EVENTS).show()
+    work(made)
+    assert made.is_dead and not made.lacks_memory and endpoint.error == ECONNRESET
+
+
 def test_sending_on_a_broken_queue_wakes_the_thread(device: Device) -> None:
     made = driver(device)
     device.queue(SEND).push(64, 0)
