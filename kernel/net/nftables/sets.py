@@ -53,6 +53,7 @@ _SHARE: Final = 64  # elements
 _LIST_COST: Final = 30
 _NEVER: Final = 0
 _COLLECTED: Final = 2000  # elements that are looked at, at a time
+_MOST_COLLECTED: Final = 200_000  # instructions for that
 _COLLECT_NS: Final = 1_000_000_000
 _COLLECT_SOON_NS: Final = 10_000_000
 
@@ -124,22 +125,29 @@ class Collector(NetworkTimer):
         if owner is None or len(self.queue) == 0:
             return
         count = min(len(self.queue), _COLLECTED)
-        spend(count * _TRY_COST)
-        found = False
+        # Most of a long queue is gone: it is to get shorter even where those in front are still there.
+        is_behind = len(self.queue) > 2 * owner.count + _COLLECTED
+        is_left_over = count == _COLLECTED
+        floor = PACE.left - _MOST_COLLECTED
         for _ in range(count):
+            if PACE.left < floor:
+                is_behind = is_left_over = True
+                break
+            spend(_TRY_COST)
             element = self.queue.popleft()
             if element.absent == NOWHERE:
-                found = True
+                is_behind = True
                 continue
             if not element.is_expired(now_ns) or element.absent != 0 or owner.absent != 0:
                 self.queue.append(element)
                 continue
-            found = True
+            is_behind = True
+            spend(2 * owner.effort())
             owner.remove(element)
             owner.count -= 1
             element.absent = NOWHERE
             element.release()
-        self.start(now_ns + (_COLLECT_SOON_NS if found and count == _COLLECTED else _COLLECT_NS))
+        self.start(now_ns + (_COLLECT_SOON_NS if is_behind and is_left_over else _COLLECT_NS))
 
     def note(self, element: Element, now_ns: int) -> None:
         """An element with a time came in. Raises MemoryError, with nothing done."""
@@ -150,8 +158,7 @@ class Collector(NetworkTimer):
     def end(self) -> None:
         """The set is gone."""
         self.remove()
-        self.owner = None
-        self.queue.clear()
+        self.owner = None  # the queue, which may be long, dies with this, a share at a time
 
 
 @final
