@@ -172,7 +172,7 @@ def receive_bytes(socket: Socket, endpoint: Endpoint, turns: Turns, message: Mes
             target -= moved
         if done == 0 and endpoint.error != 0:
             raise Errno(endpoint.error)
-    except Errno:
+    except (Errno, MemoryError):
         if done == 0:
             raise
     return done if done > 0 or endpoint.ended & RECEIVING == 0 else 0

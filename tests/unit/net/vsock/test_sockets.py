@@ -13,6 +13,7 @@ import pytest
 
 from kernel.net.netlink import vsock_diagnosis
 from kernel.net.vsock import socket as vsock_socket
+from kernel.net.vsock import transfer
 from kernel.net.vsock.endpoint import Endpoint
 from kernel.net.vsock.memory import MEMORY
 from kernel.net.vsock.transport import TRANSPORTS
@@ -101,6 +102,23 @@ def test_a_buffer_fills_and_drains(machine: Machine) -> None:
     assert receive(host, second, 1000) == block[:1000] and send(host, first, b"x") == -errno.EAGAIN
     assert receive(host, second, 300_000) == block[1000:] + block + block[:62_144]
     assert readiness(host, first) == POLLOUT and send(host, first, block) == 100_000
+
+
+@booted
+def test_what_was_received_is_not_lost_for_want_of_memory(machine: Machine) -> None:
+    host = machine.host
+    first, second = pair(host, 4022)
+    with pytest.MonkeyPatch.context() as monkeypatch:
+
+        def no_memory(*arguments: object) -> None:
+            raise MemoryError
+
+        monkeypatch.setattr(transfer, "_wait", no_memory)
+        assert receive(host, second, 10, WAITALL) == -errno.ENOMEM
+        assert send(host, first, b"abc") == 3
+        assert receive(host, second, 10, WAITALL) == b"abc"
+    host.close(first)
+    host.close(second)
 
 
 @booted
