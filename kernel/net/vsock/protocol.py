@@ -182,12 +182,13 @@ DEBTS: Final = Debts()
 
 
 def _pay(endpoint: Endpoint) -> None:
-    """Send what it owes. Raises MemoryError; what was sent already may be sent again then."""
+    """Send what it owes. Raises MemoryError; then it owes what was not sent."""
     transport = endpoint.transport
     if endpoint.owed != 0 and transport is not None and endpoint.state == State.ESTABLISHED and not endpoint.is_done:
         try:
             if endpoint.owed & OWES_END != 0:
                 send(endpoint, OP_SHUTDOWN, endpoint.ended)
+                endpoint.owed &= ~OWES_END
             if endpoint.owed & OWES_UPDATE != 0:
                 send(endpoint, OP_CREDIT_UPDATE)
             transport.deliver_later()

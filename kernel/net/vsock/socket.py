@@ -71,6 +71,7 @@ from kernel.time import monotonic_ns
 _SIOCOUTQ: Final = 0x5411
 _NS: Final = 1_000_000_000
 _PART_COST: Final = 20_000  # instructions, for packets that are dropped at once
+_CLOSE_COST: Final = 5000  # … for the end of a connection
 
 
 @final
@@ -372,6 +373,7 @@ def _let_go(endpoint: Endpoint) -> None:
     while endpoint.forget_part():
         pace(_PART_COST)
     close(endpoint)
+    pace(_CLOSE_COST)
     deliver()
 
 

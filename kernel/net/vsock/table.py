@@ -9,12 +9,14 @@ from kernel.lang import EADDRINUSE, EADDRNOTAVAIL, Errno, final, noraise
 from kernel.lib import random
 from kernel.lib.half_sip_hash import HalfSipHash
 from kernel.lib.linked import Linked, LinkedList
+from kernel.lib.pace import spend
 from kernel.net.vsock.addresses import CID_ANY, LAST_PRIVILEGED_PORT, PORT_ANY
 from kernel.net.vsock.endpoint import Endpoint
 from kernel.net.vsock.memory import MEMORY
 
 _ATTEMPTS: Final = 24  # to find a free port
 _BUCKETS: Final = 4096  # of the table of connections
+_CURSOR_COST: Final = 20  # instructions
 
 
 @final
@@ -92,6 +94,7 @@ class EndpointTable:
         cursor = self.cursors.first()
         while cursor is not None:
             cursor.leave(endpoint)
+            spend(_CURSOR_COST)
             cursor = cursor.after()
         self.all.unlink(endpoint)
         self.count -= 1

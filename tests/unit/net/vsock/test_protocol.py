@@ -9,7 +9,8 @@ import pytest
 from kernel.lang import ECONNRESET, EPROTO, span_of
 from kernel.net.link.network import FIRST_NETWORK
 from kernel.net.link.thread import run_pending
-from kernel.net.vsock import protocol
+from kernel.net.vsock import protocol, table
+from kernel.net.vsock import socket as vsock_socket
 from kernel.net.vsock.endpoint import BOTH, RECEIVING, SENDING, Endpoint, Phase, State
 from kernel.net.vsock.memory import MEMORY
 from kernel.net.vsock.packet import (
@@ -338,6 +339,17 @@ def test_the_answer_to_an_end_waits_until_all_was_read(wire: Wire) -> None:
     assert wire.operations() == [OP_RESET]
 
 
+def test_closing_many_connections_has_safe_points(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+    spent: list[int] = []
+    monkeypatch.setattr(vsock_socket, "pace", spent.append)
+    waiting = listener(backlog=100)
+    for remote in range(100):
+        receive(wire, packet(OP_REQUEST, remote))
+    for child in list(waiting.waiting):
+        vsock_socket._let_go(child)
+    assert len(spent) == 100
+
+
 def test_an_orphan_waits_for_its_answer(wire: Wire) -> None:
     endpoint = accepted(wire)
     close(endpoint)
@@ -415,6 +427,25 @@ def test_what_finds_no_memory_is_told_later(wire: Wire, monkeypatch: pytest.Monk
     assert wire.operations() == [OP_SHUTDOWN, OP_CREDIT_UPDATE]
     run_pending(0)
     assert wire.operations() == []
+
+
+def test_an_end_that_was_owed_is_told_once(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+    endpoint = accepted(wire)
+    with monkeypatch.context() as shortage:
+        shortage.setattr(protocol, "VsockPacket", no_memory)
+        endpoint.ended = SENDING
+        tell(endpoint, OP_SHUTDOWN, SENDING)
+        tell(endpoint, OP_CREDIT_UPDATE)
+
+        def memory_for_an_end(kind: int, operation: int) -> VsockPacket:
+            return VsockPacket(kind, operation) if operation == OP_SHUTDOWN else no_memory(kind, operation)
+
+        shortage.setattr(protocol, "VsockPacket", memory_for_an_end)
+        for _ in range(3):
+            with pytest.raises(MemoryError):
+                protocol.DEBTS.run(0)
+    run_pending(0)
+    assert wire.operations() == [OP_SHUTDOWN, OP_CREDIT_UPDATE]
 
 
 def test_a_reset_needs_no_memory(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -534,6 +565,19 @@ def test_a_walk_survives_what_comes_and_goes(wire: Wire) -> None:
     assert rest[:6] == made[4:] and len(rest) == 8, "it ends"
     cursor.end()
     assert TABLE.cursors.is_empty()
+
+
+def test_walks_cost_whoever_leaves(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+    spent: list[int] = []
+    monkeypatch.setattr(table, "spend", spent.append)
+    endpoint = listener()
+    walks = [Cursor() for _ in range(100)]
+    for cursor in walks:
+        cursor.start()
+    protocol.discard(endpoint)
+    assert len(spent) == 100 and walks[0].take() is None
+    for cursor in walks:
+        cursor.end()
 
 
 def test_a_listener_knows_what_its_connections_hold(wire: Wire) -> None:
