@@ -105,6 +105,7 @@ def run_pending(now_ns: int) -> bool:
         pace(_WORK_COST)
     if _knet.timers_due or TIMERS.announced_ns <= now_ns:
         _knet.timers_due = False
+        pace(0)  # what others left is too little for those that send
         deadline_ns = TIMERS.run_due(now_ns)
         hook = TIMERS.hook
         if deadline_ns <= now_ns:

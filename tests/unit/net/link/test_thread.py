@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from kernel.lib.pace import PACE, PACE_BUDGET
+from kernel.net.link.device import NetworkDevice
 from kernel.net.link.thread import Work, run_pending, schedule_work
+from kernel.net.link.timers import NetworkTimer
+from tests.unit.net.conftest import loopback
+
+__all__ = ["loopback"]
 
 
 class Busy(Work):
@@ -43,3 +49,20 @@ def test_work_is_run_once_however_often_it_was_scheduled() -> None:
     assert work.runs == 1 and work.is_scheduled
     assert run_pending(1) and not run_pending(2)
     assert work.runs == 2
+
+
+class Sender(NetworkTimer):
+    """Notes how much it may spend."""
+
+    left = 0
+
+    def expire(self, now_ns: int) -> None:
+        self.left = PACE.left
+
+
+def test_timers_do_not_run_on_what_others_left(loopback: NetworkDevice) -> None:
+    timer = Sender()
+    timer.start(5)
+    PACE.left = -300_000
+    run_pending(6)
+    assert PACE_BUDGET - 10_000 < timer.left <= PACE_BUDGET

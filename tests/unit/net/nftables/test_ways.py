@@ -7,7 +7,11 @@ import struct
 import pytest
 
 from kernel.lang import EPERM, Errno, span_of
+from kernel.lib.credentials import Credentials
+from kernel.lib.pace import PACE, PACE_BUDGET, STRETCH_LIMIT, spend
+from kernel.lib.user import KernelBuffer
 from kernel.net.datagram import udp
+from kernel.net.datagram.udp_socket import UdpSocket
 from kernel.net.internet import icmp, ip
 from kernel.net.internet.output import resolve
 from kernel.net.internet.transport import PROTOCOL_ICMP, PROTOCOL_UDP
@@ -16,6 +20,11 @@ from kernel.net.link.checksum import checksum
 from kernel.net.link.network import FIRST_NETWORK
 from kernel.net.link.packet import Packet
 from kernel.net.link.thread import run_pending
+from kernel.net.nftables import evaluate
+from kernel.net.nftables.expression import Run
+from kernel.net.nftables.model import Chain
+from kernel.net.sockets.inet import encode_inet
+from kernel.net.sockets.socket import AF_INET, Message
 from kernel.time import monotonic_ns
 from tests.unit.net.nftables.nft import (
     ACCEPT,
@@ -95,6 +104,29 @@ def test_what_is_dropped_on_its_way_out_fails(nft: Nft) -> None:
     with pytest.raises(Errno) as raised:
         ask()
     assert raised.value.code == EPERM
+
+
+def test_datagrams_of_one_call_go_with_safe_points_between(nft: Nft, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that UDP_SEGMENT cuts a message into: rules that are affordable for one of them are for each."""
+    lowest = PACE_BUDGET
+
+    def expensive(chain: Chain, run: Run) -> None:
+        nonlocal lowest
+        real(chain, run)
+        spend(100_000)
+        lowest = min(lowest, PACE.left)
+
+    real = evaluate.run_chain
+    monkeypatch.setattr(evaluate, "run_chain", expensive)
+    nft.batch(nft.table(), nft.chain("out", OUTPUT), nft.rule("out", counter()))
+    server = UdpSocket(AF_INET, Credentials(), FIRST_NETWORK)
+    server.take_port(7000)
+    client = UdpSocket(AF_INET, Credentials(), FIRST_NETWORK)
+    client.segment_size = 10
+    message = Message(KernelBuffer(bytearray(1000)), 0)
+    message.address = encode_inet(HERE, 7000)
+    assert client.send(message) == 1000
+    assert counted(nft) == [100] and PACE_BUDGET - lowest < STRETCH_LIMIT // 2
 
 
 def test_what_is_dropped_on_its_way_in_is_lost(nft: Nft) -> None:

@@ -4,13 +4,18 @@ import random
 
 import pytest
 
+from kernel.lang import ENOTCONN, Errno
+from kernel.lib.credentials import Credentials
 from kernel.lib.pace import PACE, PACE_BUDGET, STRETCH_LIMIT, pace, spend
+from kernel.lib.user import KernelBuffer
 from kernel.net.link.network import FIRST_NETWORK
 from kernel.net.link.packet import Packet
 from kernel.net.nftables.expression import MOST_BEHIND
+from kernel.net.sockets.socket import AF_INET, SHUT_WR, Message
 from kernel.net.tcp.connection import FOREVER, Connection
 from kernel.net.tcp.header import Segment
-from tests.unit.net.tcp.simulation import SECOND, Link, Side, World
+from kernel.net.tcp.socket import TcpSocket
+from tests.unit.net.tcp.simulation import SECOND, Side, World
 
 DATA = random.Random(5).randbytes(4_000_000)
 
@@ -90,3 +95,12 @@ def test_without_a_firewall_a_window_goes_at_once(monkeypatch: pytest.MonkeyPatc
     assert gate.seen == 35 and c.timers.resume_ns == c.next_deadline() == world.now
     pace(0)
     assert world.run(until=lambda: gate.seen == 69)
+
+
+def test_reading_and_shutting_down_begin_with_a_safe_point_that_is_due(monkeypatch: pytest.MonkeyPatch) -> None:
+    socket = TcpSocket(AF_INET, Credentials(), FIRST_NETWORK)
+    for call in (lambda: socket.receive(Message(KernelBuffer(bytearray(1)), 0)), lambda: socket.shut_down(SHUT_WR)):
+        monkeypatch.setattr(PACE, "left", -1)
+        with pytest.raises(Errno) as raised:
+            call()
+        assert raised.value.code == ENOTCONN and PACE.left == PACE_BUDGET
