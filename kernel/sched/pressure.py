@@ -97,7 +97,7 @@ class Pressure:
 
     @noinline
     def _hand_over(self, since_ns: int, now_ns: int) -> None:
-        self.change(ABSENT, READY, False, since_ns)
+        self.change(ABSENT, READY, lacks_memory=False, now_ns=since_ns)
         self.relieve(now_ns)
 
     def change_lacking(self, count: int, now_ns: int) -> None:
@@ -216,7 +216,7 @@ class Woken:
         self.since_ns = 0
         pressure = self.pressure
         while pressure is not None:
-            pressure.change(ABSENT, READY, False, since_ns)
+            pressure.change(ABSENT, READY, lacks_memory=False, now_ns=since_ns)
             pressure = pressure.above
 
 
