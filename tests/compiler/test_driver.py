@@ -10,8 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from compiler import driver
-from compiler.backend import Compiled, Target, compile_modules
 from tests.harness.guest import PATIENCE
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -69,16 +67,25 @@ def test_nothing_is_done_when_nothing_changed(tmp_path: Path) -> None:
     assert compiler("run", path).stdout == "changed\n"
 
 
-def test_a_file_that_is_changed_while_it_is_compiled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_is_changed_while_it_is_compiled(tmp_path: Path) -> None:
+    """In a process of its own: the compiler freezes modules as they are, and other tests change them."""
     path = write(tmp_path, HELLO, "changed_meanwhile.py")
+    script = f"""
+from pathlib import Path
+from compiler import driver
 
-    def change_and_compile(modules: dict[str, str], target: Target, profile: str) -> Compiled:
-        path.write_text(HELLO.replace("hello", "changed"))
-        return compile_modules(modules, target, profile)
+real = driver.compile_modules
 
-    monkeypatch.setattr(driver, "compile_modules", change_and_compile)
-    driver.compile_host(str(path), "dev", driver.Timings())
-    sys.modules.pop("changed_meanwhile")
+def change_and_compile(*arguments):
+    path = Path({str(path)!r})
+    path.write_text(path.read_text().replace("hello", "changed"))
+    return real(*arguments)
+
+driver.compile_modules = change_and_compile
+driver.compile_host({str(path)!r}, "dev", driver.Timings())
+"""
+    subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True)
+    assert "changed" in path.read_text()
     assert compiler("run", path, "--profile", "dev").stdout == "changed\n"
 
 

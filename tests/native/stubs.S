@@ -14,6 +14,7 @@ stub memmove, 2
 stub memcmp, 3
 stub _Unwind_Resume, 4
 stub __gcc_personality_v0, 5
+.weak krait_panic_message # the modules may have it themselves
 stub krait_panic_message, 6
 stub krait_host_write, 7
 stub krait_native_python, 8
