@@ -19,8 +19,8 @@ from kernel.task.send import rewatch
 from kernel.task.task import TRACING, Task
 from kernel.time.clock import monotonic_ns
 
-_MOST_EVENTS: Final = 600  # of one context: a switch looks at all of them
-_MOST_CLOCKS: Final = 128  # … and sets their clocks
+_MOST_EVENTS: Final = 450  # of one context: a switch looks at all of them
+_MOST_CLOCKS: Final = 96  # … and sets their clocks
 _EVENT_COST: Final = 100  # instructions, for `pace`
 _END_COST: Final = 1500
 _SEARCH_COST: Final = 20  # … of an event among others: its context's, its group's
