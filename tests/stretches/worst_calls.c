@@ -1040,9 +1040,9 @@ static void observed(void)
     first = event_of(PERF_TYPE_SOFTWARE, PERF_COUNT_SW_CONTEXT_SWITCHES, 1, -1, -1);
     CHECK(mmap(NULL, 257 * PAGE, PROT_READ, MAP_SHARED, first, 0) != MAP_FAILED); /* it is never full */
     in_child(nothing);
-    for (int i = 0; i < 220; i++)
+    for (int i = 0; i < 100; i++)
         event_of(PERF_TYPE_SOFTWARE, PERF_COUNT_SW_CONTEXT_SWITCHES, 1, first, first);
-    for (int i = 0; i < 128; i++)
+    for (int i = 0; i < 96; i++)
         event_of(PERF_TYPE_SOFTWARE, PERF_COUNT_SW_CPU_CLOCK, 100000, -1, first);
     for (int i = 0; i < 111; i++)
         event_of(PERF_TYPE_SOFTWARE, PERF_COUNT_SW_PAGE_FAULTS, 1, -1, first);
@@ -1083,7 +1083,7 @@ static int first_member(struct perf_event_attr wanted)
     CHECK(first >= 0);
     ring_of_group = mmap(NULL, 257 * PAGE, PROT_READ, MAP_SHARED, first, 0); /* it is never full */
     CHECK(ring_of_group != MAP_FAILED);
-    for (int i = 1; i < 600; i++) {
+    for (int i = 1; i < 450; i++) {
         int event = (int)syscall(SYS_perf_event_open, &wanted, 0, 0, first, 0);
         CHECK(event >= 0 && ioctl(event, PERF_EVENT_IOC_SET_OUTPUT, first) == 0);
     }
@@ -1111,8 +1111,8 @@ static void inherited_groups(void)
         waitpid(children[i], NULL, 0);
     CHECK(munmap(ring_of_group, 257 * PAGE) == 0);
     close(first);
-    for (int i = 1; i < 600; i++) /* the last one first */
-        close(first + 600 - i);
+    for (int i = 1; i < 450; i++) /* the last one first */
+        close(first + 450 - i);
     for (int i = 10; i < 20; i++)
         kill(children[i], SIGKILL);
     for (int i = 10; i < 20; i++)
@@ -1128,7 +1128,7 @@ static void group_samples(void)
     wanted.sample_type = PERF_SAMPLE_READ;
     int first = first_member(wanted);
     signal(SIGIO, SIG_IGN);
-    for (int i = 0; i < 600; i++) {
+    for (int i = 0; i < 450; i++) {
         CHECK(fcntl(first + i, F_SETOWN, getpid()) == 0);
         CHECK(fcntl(first + i, F_SETFL, O_RDWR | O_ASYNC) == 0);
     }
@@ -1147,7 +1147,7 @@ static void ends_with_program(void)
     int leader = (int)syscall(SYS_perf_event_open, &wanted, 0, 0, -1, 0);
     CHECK(leader >= 0);
     wanted.remove_on_exec = 1;
-    for (int i = 1; i < 600; i++)
+    for (int i = 1; i < 450; i++)
         CHECK(syscall(SYS_perf_event_open, &wanted, 0, 0, leader, 0) >= 0);
     pid_t child = fork();
     if (child == 0) {
@@ -1155,8 +1155,8 @@ static void ends_with_program(void)
         _exit(1);
     }
     CHECK(waitpid(child, NULL, 0) == child);
-    for (int i = 0; i < 600; i++) /* the last ones first, all by the end of the process */
-        CHECK(dup2(leader + 599 - i, 1000 + i) >= 0);
+    for (int i = 0; i < 450; i++) /* the last ones first, all by the end of the process */
+        CHECK(dup2(leader + 449 - i, 1000 + i) >= 0);
     CHECK(syscall(SYS_close_range, leader, 999, 0) == 0);
 }
 
@@ -1179,7 +1179,7 @@ static void many_users_of_a_ring(void)
             sleeps();
         CHECK(child > 0);
         children[process] = child;
-        for (int i = 0; i < 600; i++) {
+        for (int i = 0; i < 450; i++) {
             wanted.config = PERF_COUNT_SW_DUMMY;
             int event = (int)syscall(SYS_perf_event_open, &wanted, child, 0, -1, 0);
             CHECK(event >= 0 && ioctl(event, PERF_EVENT_IOC_SET_OUTPUT, first) == 0);
