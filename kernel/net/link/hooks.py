@@ -45,6 +45,7 @@ PRIORITY_SECURITY: Final = 50
 PRIORITY_SOURCE_NAT: Final = 100
 PRIORITY_CONFIRM: Final = 0x7FFF_FFFF  # the last: a connection whose first packet came so far is entered
 
+_PASS_COST: Final = 12  # instructions for an entry that is passed
 _NO_PROTOCOL: Final = -1
 MOST_EXTENSIONS: Final = 64  # headers of IPv6 that are looked through for the one after them
 EXTENSION_COST: Final = 25  # instructions
@@ -195,6 +196,7 @@ def unregister_hook(network: "Network", family: int, point: int, hook: Hook) -> 
     """Take a hook out that was registered."""
     hooks = hooks_of(network, family)
     if hooks is not None:
+        spend(len(hooks.lists[point]) * _PASS_COST)
         hooks.lists[point].remove(hook)
         _unuse(network, family, hooks)
 
