@@ -411,7 +411,7 @@ def test_what_many_events_want_at_once_is_bounded(machine: Machine) -> None:
 @booted
 def test_a_task_has_a_limited_number_of_clocks(machine: Machine) -> None:
     host = machine.host
-    events = [opened(host, attributes(TASK_CLOCK, period=1_000_000)) for _ in range(128)]
+    events = [opened(host, attributes(TASK_CLOCK, period=1_000_000)) for _ in range(96)]
     with pytest.raises(OSError, match="ENOSPC"):
         opened(host, attributes(TASK_CLOCK, period=1_000_000))
     counting = opened(host, attributes(TASK_CLOCK))
