@@ -18,7 +18,7 @@ The queue of another processor is touched through `queue_of`, where a thread is 
 read of it (counts, the round, what runs) is a guess that may be old.
 
 Invariants: a READY thread is on the queue of PROCESSORS[thread.processor], and may run there. No thread waits for
-longer than a tick while a processor idles that may run it. Who runs this holds the kernel lock.
+longer than a tick while a processor idles that may run it. The caller holds the kernel lock.
 Context: never sleeps, allocates nothing; called from interrupts too.
 """
 

@@ -6,7 +6,7 @@ cannot break what was promised to the host.
 
 Above the limit a sender has room for the little that it needs to go on: LEAST_BYTES, or one message, once all that it
 sent before was read. Above the limit what the host sends ends its connection once that holds more than its share, which
-is the same for all connections: who does not read loses its own. Who waits for memory is woken by the hook.
+is the same for all connections: a program that does not read loses its own. The hook wakes those that wait for memory.
 
 Invariants: `used` is the sum of what the packets with data are charged for; `connections` counts those in the table.
 Context: thread context; nothing sleeps or raises.
