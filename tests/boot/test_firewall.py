@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.harness import KRAIT, Batch, Case, Result
-from tests.harness.agreement import linux_texts
+from tests.harness.agreement import linux_texts, text_of
 from tests.harness.guest import PATIENCE
 from tools.cpio import Archive
 from tools.libraries import add_program
@@ -318,10 +318,6 @@ def image() -> Archive:
     files.file("firewall/server.nft", SERVER.encode())
     files.file("firewall/expressions.nft", EXPRESSIONS.encode())
     return files
-
-
-def text_of(result: Result) -> str:
-    return result.output.replace("\r", "") + f"{result.ending}{result.log}"
 
 
 def batch() -> Batch:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.harness import KRAIT, Batch, Case, Result
-from tests.harness.agreement import linux_texts
+from tests.harness.agreement import linux_texts, text_of
 from tests.harness.guest import PATIENCE
 from tools.cpio import Archive
 from tools.libraries import add_libraries, add_program, interpreter
@@ -342,10 +342,6 @@ def image() -> Archive:
     files.file("iptables/workstation", WORKSTATION.encode())
     files.file("iptables/six", SIX.encode())
     return files
-
-
-def text_of(result: Result) -> str:
-    return result.output.replace("\r", "") + f"{result.ending}{result.log}"
 
 
 def batch() -> Batch:

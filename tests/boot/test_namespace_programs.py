@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.harness import KRAIT, Batch, Case, Result
-from tests.harness.agreement import linux_texts
+from tests.harness.agreement import linux_texts, text_of
 from tests.harness.guest import PATIENCE
 from tools.cpio import Archive
 from tools.libraries import add_program
@@ -27,7 +27,8 @@ echo "status $?"
 unshare --pid --fork --kill-child sh -c 'sh -c "echo I am \\$\\$; kill -9 1; echo still here"; kill -9 $$; echo yes'
 echo "status $?"
 unshare --pid sh -c '(exit 3); echo "status $?"; (exit 4); echo never' 2>&1
-unshare --fork --pid --mount --uts --ipc --mount-proc sh -c 'hostname inside; hostname; ls /proc/sysvipc; ps | wc -l'
+unshare --fork --pid --mount --uts --ipc --mount-proc sh -c \
+    'hostname inside; hostname; ls /proc/sysvipc; ps > /tmp/all; wc -l < /tmp/all'
 hostname
 unshare --pid --fork --mount-proc sh -c \
     'sh -c "sh /namespaces/orphan.sh &"; until test -s /tmp/adopted; do sleep 0.05; done; cat /tmp/adopted'
@@ -36,8 +37,9 @@ unshare --pid=/tmp/none true 2> /dev/null; echo "status $?"
     "nsenter_pid": """\
 unshare --pid --fork --mount-proc --uts sh -c 'hostname below; sleep 1000' & maker=$!
 until init=$(pgrep -P $maker); do sleep 0.05; done
-until test "$(nsenter -t $init -u hostname)" = below; do sleep 0.05; done
-nsenter --target $init --pid --mount sh -c 'echo "I am not 1: $(test $$ != 1 && echo yes)"; ps -o comm | grep -c .'
+until test "$(nsenter -t $init -u hostname)" = below && grep -qx sleep /proc/$init/comm; do sleep 0.05; done
+nsenter --target $init --pid --mount sh -c \
+    'echo "I am not 1: $(test $$ != 1 && echo yes)"; ps -o comm > /tmp/listed; grep -c . /tmp/listed'
 nsenter -t $init -a sh -c 'hostname; readlink /proc/1/exe > /dev/null && echo seen'
 grep NSpid /proc/$init/status | awk '{ print NF, $3 }'
 nsenter -t $init -p -m kill -9 1; echo "status $?"
@@ -48,7 +50,7 @@ nsenter -t $init -p true 2> /dev/null; echo "status $?"
     "lsns": """\
 lsns -n -o type,nprocs -t pid | wc -l
 unshare --pid --fork --mount-proc sh -c 'lsns -n -o type,nprocs,pid,command -t pid'
-unshare --pid --fork --mount-proc --mount --uts --ipc sh -c 'lsns -n -o type,nprocs,pid | sort'
+unshare --pid --fork --mount-proc --mount --uts --ipc sh -c 'lsns -n -o type,nprocs,pid > /tmp/all; sort /tmp/all'
 """,
     "bwrap": """\
 exec unshare --mount sh /namespaces/new_root.sh
@@ -141,10 +143,6 @@ def image() -> Archive:
     for name, text in (SCRIPTS | PARTS).items():
         files.file(f"namespaces/{name}.sh", (SURROUNDINGS + text).encode(), 0o755)
     return files
-
-
-def text_of(result: Result) -> str:
-    return result.output.replace("\r", "") + f"{result.ending}{result.log}"
 
 
 def batch() -> Batch:

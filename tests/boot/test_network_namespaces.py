@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.harness import KRAIT, Batch, Case, Result
-from tests.harness.agreement import linux_texts
+from tests.harness.agreement import linux_texts, text_of
 from tests.harness.guest import PATIENCE
 from tools.cpio import Archive
 from tools.libraries import add_program
@@ -97,10 +97,6 @@ def image() -> Archive:
     for name, text in SCRIPTS.items():
         files.file(f"networks/{name}.sh", (SURROUNDINGS + text).encode(), 0o755)
     return files
-
-
-def text_of(result: Result) -> str:
-    return result.output.replace("\r", "") + f"{result.ending}{result.log}"
 
 
 def batch() -> Batch:

@@ -26,6 +26,7 @@ from tools.oracle import fetch_oracle
 from tools.paths import BUILD
 from userland.image import build_image
 
+Both = tuple[dict[str, Result], dict[str, Result]]  # Krait's answers, and Linux's
 HERE = Path(__file__).parent
 # /dev/vda: empty at each boot. A case that wants a file system there makes one.
 SCRATCH = BUILD / "tests" / "scratch.img"
@@ -83,7 +84,7 @@ def answers(kernel: Kernel, chosen: list[str] | None = None, processors: int = 1
     return batch(chosen, processors).run(kernel)
 
 
-def both_answers(chosen: list[str] | None = None, processors: int = 1) -> tuple[dict[str, Result], dict[str, Result]]:
+def both_answers(chosen: list[str] | None = None, processors: int = 1) -> Both:
     """What Krait and what Linux answer. Most cases wait for most of their time, so that both kernels run at once."""
     fetch_oracle()
     build_image()

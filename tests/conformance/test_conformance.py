@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conformance.cases import answers, both_answers, linux_answers, names, scripts
+from tests.conformance.cases import Both, answers, both_answers, linux_answers, names, scripts
 from tests.conformance.compare import difference
 from tests.harness import KRAIT, Result
 from tests.harness.agreement import UNSTABLE
@@ -26,18 +26,8 @@ def pending() -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def both() -> tuple[dict[str, Result], dict[str, Result]]:
+def both() -> Both:
     return both_answers()
-
-
-@pytest.fixture(scope="module")
-def krait(both: tuple[dict[str, Result], dict[str, Result]]) -> dict[str, Result]:
-    return both[0]
-
-
-@pytest.fixture(scope="module")
-def linux(both: tuple[dict[str, Result], dict[str, Result]]) -> dict[str, Result]:
-    return both[1]
 
 
 def _parameters() -> list[object]:
@@ -51,8 +41,9 @@ def _parameters() -> list[object]:
 @LONG
 @pytest.mark.parametrize("name", _parameters())
 def test_answers_as_linux_does(
-    name: str, linux: dict[str, Result], krait: dict[str, Result], request: pytest.FixtureRequest
+    name: str, both: Both, request: pytest.FixtureRequest
 ) -> None:
+    krait, linux = both
     compare(linux[name], krait[name], request)
 
 
@@ -73,9 +64,9 @@ def compare(linux: Result, krait: Result, request: pytest.FixtureRequest, proces
 
 
 @LONG
-def test_linux_ends_every_case(linux: dict[str, Result]) -> None:
+def test_linux_ends_every_case(both: Both) -> None:
     """A case that Linux does not finish tests nothing."""
-    assert [name for name, result in linux.items() if result.kind in ("timeout", "died", "error")] == []
+    assert [name for name, result in both[1].items() if result.kind in ("timeout", "died", "error")] == []
 
 
 def test_pending_cases_exist() -> None:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.conformance.cases import both_answers
+from tests.conformance.cases import Both, both_answers
 from tests.conformance.test_conformance import LONG, compare
-from tests.harness import Result
 
 PROCESSORS = 4
 NAMES = [
@@ -20,28 +19,19 @@ NAMES = [
 
 
 @pytest.fixture(scope="module")
-def both() -> tuple[dict[str, Result], dict[str, Result]]:
+def both() -> Both:
     return both_answers(NAMES, PROCESSORS)
-
-
-@pytest.fixture(scope="module")
-def krait(both: tuple[dict[str, Result], dict[str, Result]]) -> dict[str, Result]:
-    return both[0]
-
-
-@pytest.fixture(scope="module")
-def linux(both: tuple[dict[str, Result], dict[str, Result]]) -> dict[str, Result]:
-    return both[1]
 
 
 @LONG
 @pytest.mark.parametrize("name", NAMES)
 def test_answers_as_linux_does_on_four(
-    name: str, linux: dict[str, Result], krait: dict[str, Result], request: pytest.FixtureRequest
+    name: str, both: Both, request: pytest.FixtureRequest
 ) -> None:
+    krait, linux = both
     compare(linux[name], krait[name], request, PROCESSORS)
 
 
 @LONG
-def test_linux_ends_every_case_on_four(linux: dict[str, Result]) -> None:
-    assert [name for name, result in linux.items() if result.kind in ("timeout", "died", "error")] == []
+def test_linux_ends_every_case_on_four(both: Both) -> None:
+    assert [name for name, result in both[1].items() if result.kind in ("timeout", "died", "error")] == []

@@ -45,6 +45,11 @@ def agreed_answers(
     return {name: agreed[name] for name in seen}
 
 
+def text_of(result: Result) -> str:
+    """What a case printed, and how it ended."""
+    return result.output.replace("\r", "") + f"{result.ending}{result.log}"
+
+
 def linux_texts(
     name: str, wanted: Batch, krait: Mapping[str, Result], text_of: Callable[[Result], str], test: Path
 ) -> dict[str, str]:
