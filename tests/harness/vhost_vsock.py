@@ -47,6 +47,7 @@ class Region:
     user: int
     view: mmap.mmap
     offset: int
+    halves: memoryview  # of 16 bits each, which are read and written in one piece: struct goes byte by byte
 
 
 @dataclass
@@ -305,25 +306,39 @@ class Host:
         for i in range(count):
             physical, size, user, offset = struct.unpack_from("<QQQQ", body, 8 + 32 * i)
             view = mmap.mmap(descriptors[i], size + offset)
-            self._regions.append(Region(physical, size, user, view, offset))
+            self._regions.append(Region(physical, size, user, view, offset, memoryview(view).cast("H")))
 
-    def _place(self, address: int, length: int, *, user: bool) -> tuple[mmap.mmap, int]:
-        """Where a guest's address lies here: a physical one, or one that QEMU has for it."""
+    def _find(self, address: int, length: int, *, user: bool) -> tuple[Region, int]:
+        """The region that has a guest's address, and where in its view: a physical one, or one that QEMU has for it."""
         for region in self._regions:
             start = region.user if user else region.physical
             if start <= address and address + length <= start + region.size:
-                return region.view, address - start + region.offset
+                return region, address - start + region.offset
         raise AssertionError(f"the guest names memory that it does not have: {address:#x}")
+
+    def _place(self, address: int, length: int, *, user: bool) -> tuple[mmap.mmap, int]:
+        region, at = self._find(address, length, user=user)
+        return region.view, at
 
     def _load(self, form: str, address: int) -> tuple[int, ...]:
         view, at = self._place(address, struct.calcsize(form), user=True)
         return struct.unpack_from(form, view, at)
 
+    def _load_half(self, address: int) -> int:
+        """16 bits that the guest may write at the same time."""
+        region, at = self._find(address, 2, user=True)
+        return int(region.halves[at // 2])
+
+    def _store_half(self, address: int, value: int) -> None:
+        """16 bits that the guest may read at the same time."""
+        region, at = self._find(address, 2, user=True)
+        region.halves[at // 2] = value
+
     def _pop(self, ring: Ring) -> tuple[int, list[tuple[int, int, int]]] | None:
         """The next chain: its head, and address, length and flags of each buffer."""
         if ring.chain is not None:
             return ring.chain
-        if ring.kick < 0 or ring.size == 0 or self._load("<H", ring.available + 2)[0] == ring.base & 0xFFFF:
+        if ring.kick < 0 or ring.size == 0 or self._load_half(ring.available + 2) == ring.base & 0xFFFF:
             return None
         (head,) = self._load("<H", ring.available + 4 + 2 * (ring.base % ring.size))
         ring.base = (ring.base + 1) & 0xFFFF
@@ -342,9 +357,9 @@ class Host:
         view, at = self._place(ring.used, 4 + 8 * ring.size, user=True)
         struct.pack_into("<II", view, at + 4 + 8 * (ring.used_index % ring.size), head, length)
         ring.used_index = (ring.used_index + 1) & 0xFFFF
-        struct.pack_into("<H", view, at + 2, ring.used_index)
+        self._store_half(ring.used + 2, ring.used_index)
         ring.chain = None
-        if ring.call >= 0 and not self._load("<H", ring.available)[0] & 1:
+        if ring.call >= 0 and not self._load_half(ring.available) & 1:
             os.eventfd_write(ring.call, 1)
 
     def _take_packets(self) -> None:
