@@ -6,10 +6,13 @@ import argparse
 import os
 import re
 from pathlib import Path
-from typing import NoReturn
 
 from tools.errors import UsageError
 from tools.machine import Disk, DiskMode, Forward, Share
+
+TYPE_CHECKING = False  # typing takes a while to import
+if TYPE_CHECKING:
+    from typing import NoReturn
 
 
 class Parser(argparse.ArgumentParser):
@@ -23,6 +26,10 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(f"{self.prog}: {message} (`{self.prog} --help` tells more)")
+
+
+def add_quiet(command: Parser) -> None:
+    command.add_argument("-q", "--quiet", dest="hush", action="store_true", help="say nothing of what is made first")
 
 
 MOST_PROCESSORS = 255
