@@ -15,10 +15,31 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
 
+class HelpFormatter(argparse.HelpFormatter):
+    """As wide as the terminal. One is made for each option, and argparse's own asks a large module for the width."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=columns() - 2)
+
+
+def columns() -> int:
+    """Letters of a line of the terminal that we write to: COLUMNS, or what it says, or 80."""
+    wanted = os.environ.get("COLUMNS", "")
+    if wanted.isdecimal() and int(wanted) > 0:
+        return int(wanted)
+    try:
+        return os.get_terminal_size(1).columns or 80
+    except OSError:
+        return 80
+
+
 class Parser(argparse.ArgumentParser):
     """Says what is wrong in one line, instead of printing the usage before it. Its help ends with examples."""
 
     examples: tuple[str, ...] = ()
+
+    def _get_formatter(self) -> argparse.HelpFormatter:
+        return HelpFormatter(self.prog)
 
     def format_help(self) -> str:
         lines = "".join(f"  {example}\n" for example in self.examples)

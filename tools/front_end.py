@@ -148,7 +148,9 @@ def _parser(only: str = "") -> Parser:
     """What the command line may be. `only`: a command that is all it may be; one that there is not, or "": any."""
     parser = Parser(prog="krait", description="Build, run and test Krait.")
     parser.add_argument("--version", action="version", version=f"krait {VERSION}")
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=Parser)
+    commands = parser.add_subparsers(
+        title="commands", metavar="COMMAND", required=True, parser_class=Parser, prog="krait",  # else it is worked out
+    )  # fmt: skip
     chosen = [add for names, add in COMMANDS if only in names.split()]
     for add in chosen or [add for _, add in COMMANDS]:
         add(commands)

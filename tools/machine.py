@@ -15,6 +15,7 @@ from tools.paths import on_path
 QEMU = "qemu-system-x86_64"
 OVMF_CODE = Path("/usr/share/OVMF/OVMF_CODE_4M.fd")
 OVMF_VARIABLES = Path("/usr/share/OVMF/OVMF_VARS_4M.fd")
+QBOOT = Path("/usr/share/qemu/qboot.rom")
 
 # A guest ends QEMU by writing to this port: the exit status is (value << 1) | 1.
 DEBUG_EXIT_PORT = 0xF4
@@ -25,6 +26,13 @@ def require_qemu() -> None:
     """Raises KraitError."""
     if on_path(QEMU) is None:
         raise KraitError("krait: QEMU is missing (krait doctor says what else is)")
+
+
+def quick_firmware(kind: str) -> Path | None:
+    """A firmware for machines of this type that has nothing to do but start a kernel, if QEMU brings it. It leaves PCI
+    devices without addresses; Krait and Linux give them some.
+    """
+    return QBOOT if kind in ("q35", "pc") and QBOOT.is_file() else None
 
 
 class Firmware(Enum):
@@ -192,6 +200,7 @@ class Machine:
     disks: tuple[Disk, ...] = ()
     shares: tuple[Share, ...] = ()
     network: Network | Cable | None = None
+    firmware: Path | None = None  # instead of QEMU's own choice
     extra: tuple[str, ...] = ()
 
     def _devices(self) -> list[str]:
@@ -213,6 +222,7 @@ class Machine:
             QEMU, "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none",
             "-machine", self.type, "-accel", self.accelerator, "-cpu", self.cpu,
             "-m", self.memory, "-smp", str(self.processors),
+            *(["-bios", str(self.firmware)] if self.firmware is not None else []),
             "-device", f"isa-debug-exit,iobase={DEBUG_EXIT_PORT:#x},iosize=0x04",
             *boot.arguments(scratch), *self._devices(), *self.extra,
         ]

@@ -16,7 +16,7 @@ from tools.arguments import Parser, add_quiet, calls, positive
 from tools.errors import KraitError, UsageError
 from tools.guest.terminal import wants_terminal
 from tools.kernel_build import built_kernel
-from tools.machine import DirectBoot, DiskMode, Forward, Machine, Network, require_qemu
+from tools.machine import DirectBoot, DiskMode, Forward, Machine, Network, quick_firmware, require_qemu
 from tools.paths import BUILD, IS_INSTALLED, ROOT
 from tools.program_root import choose_root
 from tools.project import find_project
@@ -77,7 +77,8 @@ def _machine(options: argparse.Namespace, *extra: str) -> Machine:
             print(f"krait: {each.image}: {note}", file=sys.stderr)
     return Machine(
         type=options.machine, memory=options.memory, processors=options.smp, cpu=cpu, accelerator=chosen,
-        disks=tuple(options.disk), shares=tuple(getattr(options, "shares", ())), network=_network(options), extra=extra,
+        disks=tuple(options.disk), shares=tuple(getattr(options, "shares", ())), network=_network(options),
+        firmware=quick_firmware(options.machine), extra=extra,
     )
 
 
