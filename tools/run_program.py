@@ -21,7 +21,7 @@ from tools.machine import DirectBoot, Disk, DiskMode, Forward, Machine, Network,
 from userland.image import AGENT_PLACE, agent_archive, build_ram_disk
 
 NAMESERVER = "10.0.2.3"  # of QEMU's user network, as is the address of the guest
-NETWORK = "ip=10.0.2.15::10.0.2.2:255.255.255.0::eth0:off:10.0.2.3"
+NETWORK = "ip=10.0.2.15::10.0.2.2:255.255.255.0::eth0:none:10.0.2.3"
 # The last word is for /init, which gets its turn where the image did not fit and the agent, at its end, is missing.
 PARAMETERS = f"console=ttyS0 quiet loglevel=1 panic=-1 rdinit=/{AGENT_PLACE}/agent KRAIT_PROGRAM=1"
 
