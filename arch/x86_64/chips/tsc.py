@@ -2,8 +2,8 @@
 
 The timer's counter is read on the fly over some 10 ms, with the time stamp counter read before and after each reading.
 A virtual processor may be taken away between two instructions: then the brackets are wide, and it is measured again, up
-to three times, of which the tightest brackets count. A timer that does not move, or gives nonsense, falls back to what CPUID says, and then
-to 1 GHz, with which clocks run but may be wrong.
+to three times, of which the tightest brackets count. A timer that does not move, or gives nonsense, falls back to what
+CPUID says, and then to 1 GHz, with which clocks run but may be wrong.
 
 Source: Intel SDM vol. 3, 19.17 (time stamp counter); vol. 2, CPUID leaves 15H and 16H.
 """
