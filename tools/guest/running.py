@@ -97,7 +97,7 @@ def running(
     kept of it.
     """
     with contextlib.ExitStack() as stack:
-        files = []
+        files: list[int] = []
         if isinstance(initrd, list):
             files = [anonymous_file(initrd, "initrd")]
             initrd = Path(f"/proc/self/fd/{files[0]}")
