@@ -18,7 +18,7 @@ MEASURE_TICKS: Final = 11_932
 """10 ms of the interval timer."""
 ATTEMPTS: Final = 3
 GOOD_ENOUGH: Final = 2000
-"""Brackets that many times narrower than what is measured: the error is at most 0.25 per mille and two of the timer's ticks."""
+"""Brackets that many times narrower than what is measured: the error is at most 0.25 per mille and two ticks."""
 READ_LIMIT: Final = 1_000_000
 FALLBACK_HZ: Final = 1_000_000_000
 LOWEST_HZ: Final = 16_000_000
