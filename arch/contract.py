@@ -489,6 +489,10 @@ class Processor(Protocol):
     def serial_ports(self) -> list[arch.SerialPort]: ...
     @property
     def hardware(self) -> DescribedDevices: ...
+    @property
+    def DEVICE_ADDRESSES_END(self) -> int:
+        """Physical addresses below, down to the end of RAM, are for devices."""
+
     def read_configuration(self, bus: int, slot: int, function: int, register: int) -> int:
         """A word of a PCI device's configuration space; `register` is a multiple of 4 below 256."""
 

@@ -6,10 +6,31 @@ import argparse
 import os
 import re
 from pathlib import Path
-from typing import NoReturn
 
 from tools.errors import UsageError
 from tools.machine import Disk, DiskMode, Forward, Share
+
+TYPE_CHECKING = False  # typing takes a while to import
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+
+class HelpFormatter(argparse.HelpFormatter):
+    """As wide as the terminal. One is made for each option, and argparse's own asks a large module for the width."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=columns() - 2)
+
+
+def columns() -> int:
+    """Letters of a line of the terminal that we write to: COLUMNS, or what it says, or 80."""
+    wanted = os.environ.get("COLUMNS", "")
+    if wanted.isdecimal() and int(wanted) > 0:
+        return int(wanted)
+    try:
+        return os.get_terminal_size(1).columns or 80
+    except OSError:
+        return 80
 
 
 class Parser(argparse.ArgumentParser):
@@ -17,12 +38,19 @@ class Parser(argparse.ArgumentParser):
 
     examples: tuple[str, ...] = ()
 
+    def _get_formatter(self) -> argparse.HelpFormatter:
+        return HelpFormatter(self.prog)
+
     def format_help(self) -> str:
         lines = "".join(f"  {example}\n" for example in self.examples)
         return super().format_help() + (f"\nexamples:\n{lines}" if lines else "")
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(f"{self.prog}: {message} (`{self.prog} --help` tells more)")
+
+
+def add_quiet(command: Parser) -> None:
+    command.add_argument("-q", "--quiet", dest="hush", action="store_true", help="say nothing of what is made first")
 
 
 MOST_PROCESSORS = 255

@@ -7,11 +7,8 @@ Source: Linux's Documentation/driver-api/early-userspace/buffer-format.
 
 from __future__ import annotations
 
-import gzip
-import io
 import os
 import stat
-import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -82,6 +79,9 @@ class Archive:
 
     def write_tar(self, path: Path) -> None:
         """Write the same files as a tar archive."""
+        import io
+        import tarfile
+
         kinds = {stat.S_IFDIR: tarfile.DIRTYPE, stat.S_IFLNK: tarfile.SYMTYPE, stat.S_IFCHR: tarfile.CHRTYPE}
         with tarfile.open(path, "w") as archive:
             for name, entry in self._complete().items():
@@ -168,4 +168,6 @@ def _trailer_offset(archive: bytes) -> int | None:
 
 def compress(archive: bytes) -> bytes:
     """gzip without a name and a time, so that equal input gives equal output."""
+    import gzip
+
     return gzip.compress(archive, compresslevel=9, mtime=0)

@@ -5,7 +5,6 @@ The compiler knows better, by contents; but asking it takes longer than everythi
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,17 +34,27 @@ def _fact(path: Path, root: Path) -> tuple[str, int, int]:
 
 def source_facts(root: Path = ROOT, more: tuple[Path, ...] = ()) -> Facts:
     """Of all that the kernel is made of, and of modules beside its own."""
+    return tree_facts(SOURCES, root) + [_fact(path, root) for path in (root / "linker.ld", *more)]
+
+
+def tree_facts(directories: tuple[str, ...], root: Path = ROOT) -> Facts:
+    """Of all files in directories of the checkout."""
     facts = []
-    for name in SOURCES:
+    for name in directories:
         for entry in _files(str(root / name)):
             status = entry.stat()
             facts.append((entry.path[len(str(root)) :], status.st_size, status.st_mtime_ns))
-    return facts + [_fact(path, root) for path in (root / "linker.ld", *more)]
+    return facts
 
 
-def digest(profile: str, sources: Facts, root: Path = ROOT, kernel: Path = KERNEL) -> str:
-    """Of the sources and of the kernel itself. A copy of a checkout that keeps times has the same."""
-    return hashlib.sha256(repr((profile, sorted([*sources, _fact(kernel, root)]))).encode()).hexdigest()
+def file_facts(paths: list[Path]) -> Facts:
+    """Of files anywhere, Raises FileNotFoundError."""
+    return [(str(path), status.st_size, status.st_mtime_ns) for path in paths for status in (path.stat(),)]
+
+
+def state(profile: str, sources: Facts, root: Path = ROOT, kernel: Path = KERNEL) -> str:
+    """The sources and the kernel itself, for a comparison. A copy of a checkout that keeps times has the same."""
+    return repr((profile, sorted([*sources, _fact(kernel, root)])))
 
 
 def _stamp(kernel: Path) -> Path:
@@ -55,7 +64,7 @@ def _stamp(kernel: Path) -> Path:
 def is_fresh(profile: str, sources: Facts, kernel: Path = KERNEL) -> bool:
     """Whether the kernel was built from these sources."""
     try:
-        return _stamp(kernel).read_text() == digest(profile, sources, kernel=kernel)
+        return _stamp(kernel).read_text() == state(profile, sources, kernel=kernel)
     except OSError:
         return False
 
@@ -64,4 +73,4 @@ def note_fresh(profile: str, sources: Facts, kernel: Path = KERNEL) -> None:
     """The kernel was just built, or found up to date. `sources` is how they were before: what has changed since may not
     be in it.
     """
-    _stamp(kernel).write_text(digest(profile, sources, kernel=kernel))
+    _stamp(kernel).write_text(state(profile, sources, kernel=kernel))

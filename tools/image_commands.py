@@ -6,7 +6,7 @@ import argparse
 import json
 from typing import TYPE_CHECKING
 
-from tools.guest.session import complain
+from tools.guest.terminal import complain
 from tools.images import store
 from tools.machine_commands import NO_SUCH, ago, print_table
 

@@ -5,16 +5,17 @@ The front end and the tests share this, so that a test's machine can be started 
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
 from tools.errors import KraitError
+from tools.paths import on_path
 
 QEMU = "qemu-system-x86_64"
 OVMF_CODE = Path("/usr/share/OVMF/OVMF_CODE_4M.fd")
 OVMF_VARIABLES = Path("/usr/share/OVMF/OVMF_VARS_4M.fd")
+QBOOT = Path("/usr/share/qemu/qboot.rom")
 
 # A guest ends QEMU by writing to this port: the exit status is (value << 1) | 1.
 DEBUG_EXIT_PORT = 0xF4
@@ -23,8 +24,15 @@ MACHINE_TYPES = ("q35", "pc", "microvm")
 
 def require_qemu() -> None:
     """Raises KraitError."""
-    if shutil.which(QEMU) is None:
+    if on_path(QEMU) is None:
         raise KraitError("krait: QEMU is missing (krait doctor says what else is)")
+
+
+def quick_firmware(kind: str) -> Path | None:
+    """A firmware for machines of this type that has nothing to do but start a kernel, if QEMU brings it. It leaves PCI
+    devices without addresses; Krait and Linux give them some.
+    """
+    return QBOOT if kind in ("q35", "pc") and QBOOT.is_file() else None
 
 
 class Firmware(Enum):
@@ -102,6 +110,8 @@ class ImageBoot:
             drive = ["-drive", f"file={self.image},format=raw,media={media},snapshot=on,if=ide"]
         if self.firmware is Firmware.BIOS:
             return drive
+        import shutil
+
         variables = scratch / "uefi-variables.fd"
         shutil.copy(OVMF_VARIABLES, variables)
         return [
@@ -135,7 +145,8 @@ class Network:
         rules = "".join(
             f",hostfwd={each.protocol}:127.0.0.1:{each.host_port}-:{each.guest_port}" for each in self.forwards
         )
-        return ["-netdev", f"user,id=net0{rules}", "-device", f"virtio-net-{bus},netdev=net0{self.options}"]
+        rom = ",romfile=" if bus == "pci" else ""  # nobody boots from the card, and its program takes a while
+        return ["-netdev", f"user,id=net0{rules}", "-device", f"virtio-net-{bus},netdev=net0{rom}{self.options}"]
 
 
 @dataclass(frozen=True)
@@ -189,6 +200,7 @@ class Machine:
     disks: tuple[Disk, ...] = ()
     shares: tuple[Share, ...] = ()
     network: Network | Cable | None = None
+    firmware: Path | None = None  # instead of QEMU's own choice
     extra: tuple[str, ...] = ()
 
     def _devices(self) -> list[str]:
@@ -210,6 +222,7 @@ class Machine:
             QEMU, "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none",
             "-machine", self.type, "-accel", self.accelerator, "-cpu", self.cpu,
             "-m", self.memory, "-smp", str(self.processors),
+            *(["-bios", str(self.firmware)] if self.firmware is not None else []),
             "-device", f"isa-debug-exit,iobase={DEBUG_EXIT_PORT:#x},iosize=0x04",
             *boot.arguments(scratch), *self._devices(), *self.extra,
         ]

@@ -25,7 +25,8 @@ from tools.guest import registry
 from tools.guest.protocol import Request
 from tools.guest.registry import Entry, State
 from tools.guest.running import EXTRA_PORTS, SOCKET_NAME, place_of_sockets
-from tools.guest.session import STOPPED, Attendant, MachineStopped, complain, terminal_size, wants_terminal
+from tools.guest.session import STOPPED, Attendant, MachineStopped
+from tools.guest.terminal import complain, terminal_size, wants_terminal
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[Parser]  # has no public name

@@ -15,6 +15,15 @@ def cache_directory() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "krait"
 
 
+def on_path(program: str) -> Path | None:
+    """Where a program of this machine lies."""
+    for place in os.get_exec_path():
+        path = Path(place, program)
+        if path.is_file() and os.access(path, os.X_OK):
+            return path
+    return None
+
+
 BUILD = cache_directory() / "build" if IS_INSTALLED else ROOT / "build"
 _MADE = PREBUILT if IS_INSTALLED else BUILD
 KERNEL = _MADE / "krait.elf"

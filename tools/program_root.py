@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,8 +10,7 @@ from tools import cpio
 from tools.errors import UsageError
 from tools.images.resolve import Kind, Target, find, image, kind_of_file
 from tools.images.root import Configuration, RootFileSystem
-from tools.libraries import LibraryError, add_libraries, interpreter
-from userland.image import LOADER, build_image
+from userland.image import LOADER
 
 OUR_ENVIRONMENT = {
     "PATH": "/usr/local/bin:/bin:/sbin:/usr/bin:/usr/sbin", "USER": "root", "LOGNAME": "root", "SHELL": "/bin/sh",
@@ -23,6 +21,8 @@ OURS = {"/bin/sh", "/usr/bin/env"}  # interpreters that the root image has
 
 def _carry(archive: cpio.Archive, path: Path, place: str, has_other_root: bool) -> None:
     """A program of this machine, with the libraries that it needs. Raises UsageError."""
+    from tools.libraries import LibraryError, add_libraries, interpreter
+
     contents = path.read_bytes()
     loader = interpreter(contents)
     if loader is not None and not has_other_root and loader != str(LOADER):
@@ -45,6 +45,8 @@ def _carry_interpreter(archive: cpio.Archive, script: Path, contents: bytes) -> 
         raise UsageError(f"krait run: {script} names no interpreter after #!")
     program = words[0]
     if program == "/usr/bin/env" and len(words) > 1:
+        import shutil
+
         found = shutil.which(words[1])
         if found is None:
             raise UsageError(f"krait run: {script} wants {words[1]}, which this machine does not have")
@@ -56,7 +58,7 @@ def _carry_interpreter(archive: cpio.Archive, script: Path, contents: bytes) -> 
     _carry(archive, Path(program), program.lstrip("/"), False)
 
 
-def _host_program(options: argparse.Namespace, path: Path, archive: Callable[[], bytes]) -> RootFileSystem:
+def _host_program(options: argparse.Namespace, path: Path, archive: Callable[[], bytes | None]) -> RootFileSystem:
     device = options.root if isinstance(options.root, str) else ""
     directory = CARRIED if device else "/root"
     carried = cpio.Archive()
@@ -74,7 +76,7 @@ def _host_program(options: argparse.Namespace, path: Path, archive: Callable[[],
 def _image(options: argparse.Namespace, target: Target) -> RootFileSystem:
     if target.name.partition(":")[0] == "busybox":
         configuration = Configuration(command=("sh",), environment=OUR_ENVIRONMENT, directory="/root")
-        root = RootFileSystem(archive=build_image().read_bytes(), configuration=configuration)
+        root = RootFileSystem(archive=None, configuration=configuration)
     else:
         kept = image(target)
         root = RootFileSystem(disk=kept.disk, configuration=kept.configuration)
@@ -103,8 +105,8 @@ def _script(options: argparse.Namespace, path: Path) -> RootFileSystem:
     )  # fmt: skip
 
 
-def choose_root(options: argparse.Namespace, archive: Callable[[], bytes]) -> RootFileSystem:
-    """What `krait run` is to run, and in what. `archive` gives the root image. Raises KraitError."""
+def choose_root(options: argparse.Namespace, archive: Callable[[], bytes | None]) -> RootFileSystem:
+    """What `krait run` is to run, and in what. `archive` gives the root image, None for ours. Raises KraitError."""
     has_other_root = options.root is not None or options.initramfs is not None
     if options.command is not None:
         device = options.root if isinstance(options.root, str) else ""

@@ -8,10 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
-import subprocess
 import sys
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,6 +43,8 @@ class Project:
 
     def build(self, profile: str) -> Path:
         """Compile the kernel with the project's modules, if something has changed. Raises KraitError."""
+        import subprocess
+
         sources = source_facts(more=self.sources())
         if is_fresh(profile, sources, self.kernel):
             return self.kernel
@@ -73,6 +72,8 @@ def find_project() -> Project | None:
 
 
 def read_project(directory: Path) -> Project:
+    import tomllib
+
     path = directory / FILE
     try:
         table = tomllib.loads(path.read_text())["project"]
@@ -89,6 +90,8 @@ def read_project(directory: Path) -> Project:
 
 def make_project(directory: Path, kind: str) -> None:
     """Write a project of a kind, named as its directory. Raises UsageError; nothing is left of what failed."""
+    import re
+
     name = directory.name
     if not re.fullmatch(r"[a-z][a-z0-9_]{0,30}", name):
         raise UsageError(f"krait new: {name} is no name for a module: small letters, digits and underscores")
@@ -124,6 +127,8 @@ def new(options: argparse.Namespace) -> int:
 
 def test_project(project: Project, arguments: list[str]) -> int:
     """Build the project's kernel and run its tests with pytest."""
+    import subprocess
+
     kernel = project.build("release")
     environment = dict(os.environ, KRAIT_PROJECT=str(project.directory), KRAIT_KERNEL=str(kernel))
     path = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,15 +15,13 @@ from tools.guest import registry
 from tools.guest.protocol import Request
 from tools.guest.registry import Entry, State
 from tools.guest.running import Running, running
-from tools.guest.session import STOPPED, Attendant, MachineStopped, complain, terminal_size, wants_terminal
+from tools.guest.terminal import complain, terminal_size, wants_terminal
 from tools.images.root import DEFAULT_PATH, RootFileSystem
 from tools.machine import DirectBoot, Disk, DiskMode, Forward, Machine, Network, Share
-from userland.busybox import build_busybox
-from userland.programs import build_agent
+from userland.image import AGENT_PLACE, agent_archive, build_ram_disk
 
-AGENT_PLACE = ".krait"
 NAMESERVER = "10.0.2.3"  # of QEMU's user network, as is the address of the guest
-NETWORK = "ip=10.0.2.15::10.0.2.2:255.255.255.0::eth0:off:10.0.2.3"
+NETWORK = "ip=10.0.2.15::10.0.2.2:255.255.255.0::eth0:none:10.0.2.3"
 # The last word is for /init, which gets its turn where the image did not fit and the agent, at its end, is missing.
 PARAMETERS = f"console=ttyS0 quiet loglevel=1 panic=-1 rdinit=/{AGENT_PLACE}/agent KRAIT_PROGRAM=1"
 
@@ -43,16 +40,6 @@ def environment_of(options: argparse.Namespace, root: RootFileSystem, tty: bool)
     return values
 
 
-def agent_overlay() -> cpio.Archive:
-    """The agent, in a place that it removes, and a busybox for `krait cp`, to which no path leads then."""
-    overlay = cpio.Archive()
-    overlay.directory(AGENT_PLACE, 0o700)
-    overlay.file(f"{AGENT_PLACE}/agent", build_agent().read_bytes(), 0o755)
-    overlay.file(f"{AGENT_PLACE}/busybox", (build_busybox() / "busybox").read_bytes(), 0o755)
-    overlay.character_device("dev/console", 5, 1)
-    return overlay
-
-
 ShownLog = Callable[[bytes], bytes]
 
 
@@ -62,6 +49,8 @@ def _whole_log(data: bytes) -> bytes:
 
 def attend(machine: Running, request: Request, shown_log: ShownLog | None, on_start: Callable[[int], None]) -> int:
     """Carry the program's streams, and what `shown_log` takes of the machine's log; its status."""
+    from tools.guest.session import STOPPED, Attendant, MachineStopped  # while the machine starts
+
     attendant = Attendant(port=machine.port, request=request, log=machine.log, shown_log=shown_log, on_start=on_start)
     try:
         status = attendant.run()
@@ -79,6 +68,14 @@ def attend(machine: Running, request: Request, shown_log: ShownLog | None, on_st
         if machine.wait_for_power_off() and shown_log is not None:
             attendant.show_rest()
     return status
+
+
+def _ram_disk(root: RootFileSystem) -> Path | list[bytes]:
+    """The initial RAM disk: a file that is kept, or what a new one is made of."""
+    if root.archive:
+        return cpio.extended(root.archive, cpio.Archive({**root.carried.entries, **agent_archive().entries}))
+    kept = build_ram_disk(root.archive is None)
+    return [kept.read_bytes(), root.carried.pack()] if root.carried.entries else kept
 
 
 def run_program(
@@ -109,7 +106,6 @@ def run_program(
         request.encode()
     except ValueError as error:
         raise UsageError(f"krait run: {error}") from error
-    overlay = cpio.Archive({**root.carried.entries, **agent_overlay().entries})
     parameters = " ".join(word for word in (PARAMETERS, NETWORK if has_network else "", options.append) if word)
     entry = registry.create(options.name)
     state = State(
@@ -130,8 +126,7 @@ def run_program(
             entry.remove()
 
     def attended(tell: Callable[[], None]) -> int:
-        files = cpio.extended(root.archive, overlay)
-        with running(command, files, entry.place, machine.type == "microvm", clean) as guest:
+        with running(command, _ram_disk(root), entry.place, machine.type == "microvm", clean) as guest:
 
             def started(program: int) -> None:
                 state.attendant, state.qemu, state.program = os.getpid(), guest.qemu.pid, program
@@ -189,6 +184,8 @@ def _tell(writer: int) -> None:
 
 def _leave_terminal(entry: Entry) -> None:
     """Streams of the background: nothing to read, and files for what is printed."""
+    import signal
+
     os.setsid()
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # how `krait stop` asks, even if our caller ignores it
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)

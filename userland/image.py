@@ -1,25 +1,34 @@
-"""Pack the root image: `build/initramfs.cpio` and the same compressed, `build/initramfs.cpio.gz`.
+"""Pack the root image, `build/initramfs.cpio` and the same compressed; and, with the agent, the initial RAM disks of
+machines that run one program.
 
-Run as `python -m userland.image`. Files are written only when they change.
+Run as `python -m userland.image`. Files are written only when they change. Whether they are up to date is seen by sizes
+and times of what they are made of, because packing takes longer than starting a machine.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from tools.cpio import Archive, compress
+from tools.cpio import Archive, compress, extend
+from tools.freshness import Facts, file_facts, tree_facts
 from tools.lock import exclusively
-from tools.paths import INITRAMFS, INITRAMFS_GZ, IS_INSTALLED, PREBUILT, ROOT
-from userland.busybox import build_busybox
-from userland.programs import build_console
+from tools.paths import BUILD, INITRAMFS, INITRAMFS_GZ, IS_INSTALLED, PREBUILT, ROOT, on_path
 
 SKELETON = ROOT / "userland" / "root"
 LOADER = Path("/lib/ld-musl-x86_64.so.1")  # of Debian's package musl: it is the C library, too
 LOADER_CONTENTS = PREBUILT / LOADER.name if IS_INSTALLED else LOADER
 MOUNT_POINTS = ("dev", "proc", "sys", "mnt")
+AGENT_PLACE = ".krait"
+ROOT_WITH_AGENT = BUILD / "ram-disks" / "root.cpio"
+AGENT_ALONE = BUILD / "ram-disks" / "agent.cpio"
+STAMP = BUILD / "ram-disks" / "fresh"
+COMPILERS = ("musl-gcc", "gcc")
 
 
 def root_archive() -> Archive:
+    from userland.busybox import build_busybox
+    from userland.programs import build_console
+
     archive = Archive()
     for name in MOUNT_POINTS:
         archive.directory(name)
@@ -42,26 +51,84 @@ def root_archive() -> Archive:
     return archive
 
 
-def _write(path: Path, data: bytes) -> None:
-    new = path.with_suffix(".new")
-    new.write_bytes(data)
-    new.rename(path)
+def agent_archive() -> Archive:
+    """The agent, in a place that it removes, and a busybox for `krait cp`, to which no path leads then."""
+    from userland.busybox import build_busybox
+    from userland.programs import build_agent
+
+    archive = Archive()
+    archive.directory(AGENT_PLACE, 0o700)
+    archive.file(f"{AGENT_PLACE}/agent", build_agent().read_bytes(), 0o755)
+    archive.file(f"{AGENT_PLACE}/busybox", (build_busybox() / "busybox").read_bytes(), 0o755)
+    archive.character_device("dev/console", 5, 1)
+    return archive
 
 
 def build_image() -> Path:
     """Build both forms of the root image and return the plain one. An installed Krait has that alone."""
-    if IS_INSTALLED:
-        return INITRAMFS
-    with exclusively("image"):
-        return _build()
-
-
-def _build() -> Path:
-    plain = root_archive().pack()
-    if not INITRAMFS.exists() or INITRAMFS.read_bytes() != plain or not INITRAMFS_GZ.exists():
-        _write(INITRAMFS_GZ, compress(plain))
-        _write(INITRAMFS, plain)
+    if not IS_INSTALLED:
+        _build()
     return INITRAMFS
+
+
+def build_ram_disk(with_root: bool) -> Path:
+    """The initial RAM disk with the agent, and with our root image or without."""
+    _build()
+    return ROOT_WITH_AGENT if with_root else AGENT_ALONE
+
+
+def _ingredients() -> Facts:
+    """What everything is made of."""
+    if IS_INSTALLED:
+        return file_facts([INITRAMFS, PREBUILT / "agent", PREBUILT / "busybox" / "busybox"])
+    compilers = [path for path in map(on_path, COMPILERS) if path is not None]
+    return tree_facts(("userland",)) + file_facts([LOADER, ROOT / "tools" / "cpio.py", *compilers])
+
+
+def _state(ingredients: Facts) -> str:
+    made = [ROOT_WITH_AGENT, AGENT_ALONE, INITRAMFS]
+    return repr((ingredients, file_facts(made if IS_INSTALLED else [*made, INITRAMFS_GZ])))
+
+
+def _is_current(ingredients: Facts) -> bool:
+    try:
+        return STAMP.read_text() == _state(ingredients)
+    except OSError:
+        return False
+
+
+def _build() -> None:
+    try:
+        ingredients = _ingredients()
+    except FileNotFoundError:  # the C library is not installed yet, or no more: the builder says what is missing
+        ingredients = []
+    if ingredients and _is_current(ingredients):
+        return
+    with exclusively("image"):
+        STAMP.parent.mkdir(parents=True, exist_ok=True)
+        plain = INITRAMFS.read_bytes() if IS_INSTALLED else root_archive().pack()
+        if not IS_INSTALLED:
+            if not INITRAMFS_GZ.exists() or not _holds(INITRAMFS, plain):
+                _write(INITRAMFS_GZ, compress(plain))
+            _update(INITRAMFS, plain)
+        _update(ROOT_WITH_AGENT, extend(plain, agent_archive()))
+        _update(AGENT_ALONE, extend(b"", agent_archive()))
+        STAMP.write_text(_state(ingredients))
+
+
+def _holds(path: Path, data: bytes) -> bool:
+    return path.exists() and path.read_bytes() == data
+
+
+def _update(path: Path, data: bytes) -> None:
+    if not _holds(path, data):
+        _write(path, data)
+
+
+def _write(path: Path, data: bytes) -> None:
+    new = path.with_suffix(".new")
+    new.write_bytes(data)
+    new.rename(path)
 
 
 if __name__ == "__main__":

@@ -246,6 +246,10 @@ trap_from_user:
         begin_kernel_time
         xorl    %ebp, %ebp
         cld
+        # A trap from user mode leaves no segment in SS, `syscall` a flat one. QEMU translates code for both states of SS, so
+        # with one state the kernel is translated once. It also spares AMD's `sysret` an SS that nobody can use.
+        movl    $KERNEL_SS, %eax
+        movl    %eax, %ss
         cmpb    $0, smap_enabled(%rip)  # interrupt gates leave AC alone: a user could bring it along
         je      1f
         clac

@@ -51,8 +51,10 @@ def fpu_restore(area: int) -> int:
 
 
 def initialise() -> None:
-    """Chooses XSAVE's components and the size of areas, and takes the FPU away until somebody asks. After
-    cpu.enable.
+    """Chooses XSAVE's components and the size of areas. After cpu.enable.
+
+    The FPU is not taken away before the first program starts (ProcessorState.reset): QEMU translates code for both
+    states of CR0.TS, and programs have the FPU most of the time, so boot shares what it has translated with them.
     """
     global _area_size, _frame_size, _mask, _enabled, _keys_offset
     if features.xsave:
@@ -71,7 +73,6 @@ def initialise() -> None:
             _frame_size = cpuid_register(0xD, 0, EBX)
             _keys_offset = cpuid_register(0xD, _KEYS_COMPONENT, EBX)
             store_i64(symbol_address("fpu_keys_offset"), _keys_offset)
-    take_away()
 
 
 def enable() -> None:

@@ -23,7 +23,7 @@ from tests.bench import network
 from tests.harness import KRAIT, LINUX, Guest, Kernel, compile_program
 from tests.harness.kernels import add_modules
 from tools.cpio import Archive, extend
-from tools.front_end import build_kernel
+from tools.kernel_build import build_kernel
 from tools.machine import Disk, DiskMode, Machine
 from tools.paths import INITRAMFS, ROOT
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from tests.bench.__main__ import system_image
 from tests.bench.counting import Counts
 from tests.harness import KRAIT, Guest
-from tools.front_end import build_kernel
+from tools.kernel_build import build_kernel
 from tools.paths import ROOT
 
 FILE = ROOT / "tests" / "bench" / "instructions.tsv"

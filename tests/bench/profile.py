@@ -24,7 +24,7 @@ from tests.bench.__main__ import DISK_MIB, HOST_MEMORY, disk_image, fresh_disk, 
 from tests.bench.counting import Counts
 from tests.harness import KRAIT, Guest
 from tests.harness.namespace import is_in_namespace, run_in_namespace
-from tools.front_end import build_kernel
+from tools.kernel_build import build_kernel
 from tools.machine import Disk, DiskMode, Machine
 from tools.paths import KERNEL, ROOT
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from compiler.progress import Step
-from tools.images.resolve import in_order
+from tools.images.make import in_order
 from tools.lock import exclusively
 from tools.paths import BUILD
 from tools.setup import require

@@ -15,7 +15,7 @@ from tests.harness import KRAIT, Guest, compile_program
 from tests.stretches import Recorder
 from tests.stretches.recording import INTERVAL
 from tools.cpio import Archive, extend
-from tools.front_end import build_kernel
+from tools.kernel_build import build_kernel
 from userland.image import build_image
 
 

@@ -9,13 +9,9 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import json
 import os
-import random
 import re
-import shutil
 import stat
-import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
@@ -37,7 +33,11 @@ def base() -> Path:
     runtime = os.environ.get("XDG_RUNTIME_DIR")
     if runtime and Path(runtime).is_dir():
         return Path(runtime) / "krait"
-    return Path(tempfile.gettempdir()) / f"krait-{os.getuid()}"
+    places = (*map(os.environ.get, ("TMPDIR", "TEMP", "TMP")), "/tmp", "/var/tmp")
+    for place in places:
+        if place and os.access(place, os.W_OK | os.X_OK):
+            return Path(place).absolute() / f"krait-{os.getuid()}"
+    raise KraitError("krait: there is no directory for temporary files")
 
 
 def _prepare_base() -> Path:
@@ -82,12 +82,16 @@ class Entry:
         return self.place.name
 
     def write(self, state: State) -> None:
+        import json
+
         new = self.place / (STATE + ".new")
         new.write_text(json.dumps(asdict(state)))
         new.rename(self.place / STATE)
 
     def read(self) -> State | None:
         """None while the machine comes up, or if it is gone."""
+        import json
+
         try:
             return State(**json.loads((self.place / STATE).read_text()))
         except (OSError, ValueError, TypeError):
@@ -112,7 +116,11 @@ class Entry:
         return False
 
     def remove(self) -> None:
-        shutil.rmtree(self.place, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            for name in os.listdir(self.place):
+                with contextlib.suppress(OSError):
+                    os.unlink(self.place / name)
+            self.place.rmdir()
         with contextlib.suppress(OSError):
             self.place.parent.rmdir()  # the last one
 
@@ -124,12 +132,19 @@ class Entry:
         return self.place / LOGS[which]
 
 
+def _some_name() -> str:
+    number = int.from_bytes(os.urandom(4))
+    number, last = divmod(number, 100)
+    number, second = divmod(number, len(_SECOND))
+    return f"{_FIRST[number % len(_FIRST)]}-{_SECOND[second]}-{last}"
+
+
 def create(name: str | None) -> Entry:
     """A new machine's directory, which is held. Raises UsageError if there is one with this name."""
     if name is not None and NAME.fullmatch(name) is None:
         raise UsageError(f"krait run: {name!r} is no name: up to 40 letters, digits, dots, dashes, and underscores")
     for _ in range(1000):
-        wanted = name or f"{random.choice(_FIRST)}-{random.choice(_SECOND)}-{random.randrange(100)}"
+        wanted = name or _some_name()
         try:
             place = _prepare_base() / wanted
             place.mkdir(mode=0o700)

@@ -1,8 +1,8 @@
 """Start QEMU for a program, and make sure that it ends and leaves nothing behind, however we end.
 
-The initial RAM disk is a file without a name, the main program's port a pair of sockets. Sockets for further programs
-(`krait exec`) lie in a directory of the machine. A small process of its own, the guard, waits for our end: if we did
-not say good-bye, it kills QEMU and removes the directory.
+The initial RAM disk is a file that is kept, or one without a name; the main program's port is a pair of sockets.
+Sockets for further programs (`krait exec`) lie in a directory of the machine. A small process of its own, the guard,
+waits for our end: if we did not say good-bye, it kills QEMU and removes the directory.
 """
 
 from __future__ import annotations
@@ -89,18 +89,22 @@ def port_arguments(main: int, log: int, directory: Path, is_mmio: bool) -> list[
 
 @contextlib.contextmanager
 def running(
-    command: Callable[[Path], list[str]], initrd: list[bytes], directory: Path, is_mmio: bool,
+    command: Callable[[Path], list[str]], initrd: Path | list[bytes], directory: Path, is_mmio: bool,
     clean: Callable[[], None],
 ) -> Iterator[Running]:
     """A machine, for as long as the context lasts. `command` gives QEMU's command line; its argument is the path of the
-    initial RAM disk, which is made of parts. `directory` is the machine's own; `clean` removes what is not kept of it.
+    initial RAM disk, which is a file or made of parts. `directory` is the machine's own; `clean` removes what is not
+    kept of it.
     """
     with contextlib.ExitStack() as stack:
-        image = anonymous_file(initrd, "initrd")
+        files: list[int] = []
+        if isinstance(initrd, list):
+            files = [anonymous_file(initrd, "initrd")]
+            initrd = Path(f"/proc/self/fd/{files[0]}")
         port, port_end = socket.socketpair()
         log, log_end = socket.socketpair()
         port_end.set_inheritable(True)
-        arguments = command(Path(f"/proc/self/fd/{image}"))
+        arguments = command(initrd)
         sockets, place = stack.enter_context(place_of_sockets(directory))
         arguments += port_arguments(port_end.fileno(), log_end.fileno(), sockets, is_mmio)
         guard = subprocess.Popen(
@@ -108,7 +112,7 @@ def running(
             stderr=subprocess.DEVNULL, start_new_session=True,
         )  # fmt: skip
         qemu = subprocess.Popen(
-            arguments, pass_fds=(image, place, port_end.fileno(), log_end.fileno()), stdin=subprocess.DEVNULL,
+            arguments, pass_fds=(*files, place, port_end.fileno(), log_end.fileno()), stdin=subprocess.DEVNULL,
             start_new_session=True,
         )  # fmt: skip
         stack.callback(_end, qemu, guard, clean)
@@ -117,7 +121,8 @@ def running(
         guard.stdin.flush()
         port_end.close()
         log_end.close()
-        os.close(image)
+        for each in files:
+            os.close(each)
         stack.callback(port.close)
         stack.callback(log.close)
         yield Running(port, log, qemu, directory)

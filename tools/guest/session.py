@@ -12,14 +12,12 @@ import signal
 import socket
 import stat
 import struct
-import sys
 import termios
 import time
 import tty
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from tools.errors import UsageError
 from tools.guest.protocol import (
     CREDIT,
     DONE,
@@ -41,6 +39,7 @@ from tools.guest.protocol import (
     Request,
     frame,
 )
+from tools.guest.terminal import terminal_size
 
 STOPPED = 125  # our exit status when the machine stopped before the program ended
 FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
@@ -287,24 +286,6 @@ class Attendant:
             self.port.sendall(frame(DONE))
 
 
-def wants_terminal(tty: bool, interactive: bool, command: str) -> bool:
-    """-t; or, where neither -i nor -t is given, whether we have a terminal at both ends."""
-    if tty and interactive and not os.isatty(0):
-        raise UsageError(f"{command}: -it wants a terminal as standard input, and there is none")
-    if tty or interactive:
-        return tty
-    return os.isatty(0) and os.isatty(1)
-
-
-def terminal_size() -> tuple[int, int]:
-    """Rows and columns of the terminal that we write to."""
-    for descriptor in (1, 0, 2):
-        with contextlib.suppress(OSError):
-            size = os.get_terminal_size(descriptor)
-            return size.lines, size.columns
-    return 0, 0
-
-
 @contextlib.contextmanager
 def _signals() -> Iterator[socket.socket]:
     """A socket from which the numbers of signals can be read, instead of what they would do."""
@@ -335,8 +316,3 @@ def _raw_terminal(wanted: bool, descriptor: int | None) -> Iterator[None]:
         yield
     finally:
         termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
-
-
-def complain(text: str) -> None:
-    sys.stdout.flush()
-    sys.stderr.write(f"krait: {text}\n")

@@ -18,9 +18,9 @@ from typing import IO
 
 from tools.images.document import Document
 from tools.images.layers import ImageError, Tree
+from tools.images.resolve import ZSTD_MAGIC
 from tools.images.root import Configuration
 
-ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 DEPTH_LIMIT = 4  # indexes in indexes
 JSON_LIMIT = 4 << 20  # bytes
 

@@ -23,9 +23,9 @@ class Configuration:
 
 @dataclass(frozen=True)
 class RootFileSystem:
-    """Either a disk image, or an archive for the initial RAM disk, with the agent's files beside it or without."""
+    """Either a disk image, or an archive for the initial RAM disk, to which the agent's files are added."""
 
-    archive: bytes = b""
+    archive: bytes | None = b""  # None: our own root image, which is kept with the agent in it
     disk: Path | None = None  # an ext2 file system without partitions; changes are thrown away
     device: str = ""  # or a disk that the user has attached
     configuration: Configuration = Configuration()

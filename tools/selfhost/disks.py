@@ -18,7 +18,7 @@ from pathlib import Path
 
 from tools.errors import KraitError
 from tools.images import python
-from tools.images.resolve import in_order
+from tools.images.make import in_order
 from tools.images.root import Configuration
 from tools.images.store import Kept, disk_of, key_of
 from tools.paths import BUILD, ROOT

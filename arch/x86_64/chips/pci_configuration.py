@@ -12,6 +12,9 @@ ADDRESS_PORT: Final = 0xCF8
 DATA_PORT: Final = 0xCFC
 ADDRESS_ENABLE: Final = 1 << 31
 
+DEVICE_ADDRESSES_END: Final = 0xFEC0_0000
+"""Physical addresses below, down to the end of RAM, are for devices; from here on lie the interrupt controllers."""
+
 
 def read_configuration(bus: int, slot: int, function: int, register: int) -> int:
     """A word of a device's configuration space; `register` is a multiple of 4 below 256."""

@@ -2,7 +2,8 @@
 
 Configuration space is reached as the architecture has it; its first 256 bytes hold all that our drivers need. Bus 0 is
 searched, and every bus that a bridge on a searched bus names. Nothing is moved: the firmware has given addresses and
-lines.
+lines. One that gave no addresses at all, as QEMU's qboot, leaves them to us: then devices on bus 0 get what is free
+below the processor's own registers.
 
 What a device says of itself is checked before it is used: lists of capabilities end after a bound, and a register
 window lies inside its base address register.
@@ -14,7 +15,7 @@ PCI-to-PCI Bridge Architecture Specification 1.2, 3.2.
 
 from typing import Final
 
-from arch import read_configuration, write_configuration
+from arch import DEVICE_ADDRESSES_END, PAGE_SHIFT, boot_info, read_configuration, write_configuration
 from kernel.drivers.platform.window import Window, device_window
 from kernel.lang import ENODEV, Errno, final
 
@@ -52,6 +53,34 @@ _BUS_LIMIT: Final = 256
 _CAPABILITY_LIMIT: Final = 48  # as many as fit after the header
 _HIGH_LIMIT: Final = 1 << 20  # of the upper half of an address: physical addresses have 52 bits
 _WINDOW_LIMIT: Final = 16 << 20  # of one register window; ours are a few pages
+
+
+@final
+class FreeAddresses:
+    """Physical addresses for devices that have none: [bottom, top). Nothing is given back."""
+
+    def __init__(self) -> None:
+        self.bottom: int = 0
+        self.top: int = 0
+
+    def find(self) -> None:
+        """What lies between all that the loader names, RAM or reserved, and the end of devices' addresses."""
+        self.top = DEVICE_ADDRESSES_END
+        self.bottom = 0
+        for i in range(boot_info.region_count):
+            if boot_info.region_start[i] < self.top:
+                self.bottom = max(self.bottom, min(boot_info.region_end[i], self.top))
+
+    def take(self, size_bytes: int) -> int:
+        """An address for that much, a power of two, aligned to itself and to whole pages; 0: there is no room."""
+        address = (self.top - size_bytes) & -max(size_bytes, 1 << PAGE_SHIFT)
+        if address < self.bottom or address <= 0:
+            return 0
+        self.top = address
+        return address
+
+
+FREE_ADDRESSES: Final = FreeAddresses()
 
 
 @final
@@ -130,9 +159,21 @@ class PciDevice:
             self.write_u32(register + 4, high)
             size = min(ones & -ones, _HIGH_LIMIT) << 32
         if high < _HIGH_LIMIT:
-            self._bar_address[bar] = high << 32 | low & ~0xF
+            address = high << 32 | low & ~0xF
+            if address == 0 and size > 0 and self.bus == 0:
+                address = FREE_ADDRESSES.take(size)
+                self.write_u32(register, address | low & 0xF)
+            self._bar_address[bar] = address
             self._bar_size[bar] = size
         return 2 if wide else 1
+
+    def has_addresses(self) -> bool:
+        """Whether the firmware gave it memory."""
+        for bar in range(self._bar_count()):
+            low = self.read_u32(FIRST_BAR + 4 * bar)
+            if low & BAR_IO == 0 and low & ~0xF != 0:
+                return True
+        return False
 
     def interrupt_line(self) -> int:
         """The line of the 8259 to which the firmware connected the device, or -1."""
@@ -180,6 +221,15 @@ class PciDevice:
 
 def scan() -> list[PciDevice]:
     """Every function on every bus that can be reached. Raises MemoryError."""
+    found = _search()
+    for device in found:
+        if device.has_addresses():
+            return found
+    FREE_ADDRESSES.find()
+    return found
+
+
+def _search() -> list[PciDevice]:
     found: list[PciDevice] = []
     buses = [0]
     seen = [False] * _BUS_LIMIT

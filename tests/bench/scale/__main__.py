@@ -17,7 +17,7 @@ from typing import NamedTuple
 from tests.bench.counting import Counts
 from tests.harness import KRAIT, Guest, compile_program
 from tools.cpio import Archive, extend
-from tools.front_end import build_kernel
+from tools.kernel_build import build_kernel
 from tools.paths import INITRAMFS
 
 SOURCE = Path(__file__).parent / "scale.c"

@@ -72,23 +72,23 @@ def test_a_kernel_is_fresh_until_something_changes(tmp_path: Path) -> None:
     for name in ("linker.ld", "krait.elf"):
         (tmp_path / name).write_text("x")
 
-    def digest(profile: str = "release") -> str:
-        return freshness.digest(profile, freshness.source_facts(tmp_path), tmp_path, tmp_path / "krait.elf")
+    def state(profile: str = "release") -> str:
+        return freshness.state(profile, freshness.source_facts(tmp_path), tmp_path, tmp_path / "krait.elf")
 
-    first = digest()
+    first = state()
     (tmp_path / "kernel" / "__pycache__").mkdir()
     (tmp_path / "kernel" / "__pycache__" / "a.pyc").write_text("x")
-    assert digest() == first != digest("dev")
+    assert state() == first != state("dev")
     shutil.copytree(tmp_path, tmp_path / "copy")  # keeps times
     copy = tmp_path / "copy"
-    assert freshness.digest("release", freshness.source_facts(copy), copy, copy / "krait.elf") == first
+    assert freshness.state("release", freshness.source_facts(copy), copy, copy / "krait.elf") == first
     (tmp_path / "kernel" / "a.py").write_text("xy")
-    second = digest()
+    second = state()
     (tmp_path / "compiler" / "new.py").write_text("")
-    third = digest()
+    third = state()
     (tmp_path / "krait.elf").unlink()
     (tmp_path / "krait.elf").write_text("another")
-    assert len({first, second, third, digest()}) == 4
+    assert len({first, second, third, state()}) == 4
 
 
 def test_what_changes_during_a_build_is_built_by_the_next(tmp_path: Path) -> None:

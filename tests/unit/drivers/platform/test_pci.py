@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from arch.x86_64.bootinfo import boot_info
 from arch.x86_64.chips import pci_configuration
 from arch.x86_64.layout import direct_map
 from arch.x86_64.simulation import processor
@@ -91,6 +92,7 @@ def bus(monkeypatch: pytest.MonkeyPatch) -> Iterator[Bus]:
     processor.port_read = model.read
     processor.port_write = model.write
     monkeypatch.setattr(window, "map_device", lambda physical, size: direct_map(0) + physical)
+    monkeypatch.setattr(pci, "FREE_ADDRESSES", pci.FreeAddresses())
     yield model
     processor.port_read = None
     processor.port_write = None
@@ -156,6 +158,61 @@ def test_windows_of_what_is_no_memory(bus: Bus) -> None:
         with pytest.raises(Errno) as caught:
             device.window(bar, 0, 4)
         assert caught.value.code == ENODEV
+
+
+def three_devices(bus: Bus) -> list[Function]:
+    """On bus 0: one with a page and 16 KiB in a wide register, one with a MiB; and one with a page behind a bridge."""
+    functions = [Function(0x1AF4, 0x1041), Function(0x1AF4, 0x1042), Function(0x1AF4, 0x1043)]
+    functions[0].store(0x10, 0xC001)  # a port
+    functions[0].memory_bar(1, 0, 0x800)
+    functions[0].memory_bar(4, 0, 0x4000, wide=True)
+    functions[1].memory_bar(0, 0, 1 << 20)
+    functions[2].memory_bar(0, 0, 0x1000)
+    bridge = Function(0x8086, 0x2448, header_type=1)
+    bridge.store(pci.BRIDGE_BUSES, 3 << 8)
+    bus.functions.update({
+        (0, 1, 0): functions[0], (0, 2, 0): functions[1], (0, 3, 0): bridge, (3, 0, 0): functions[2],
+    })  # fmt: skip
+    return functions
+
+
+def regions(monkeypatch: pytest.MonkeyPatch, *ranges: tuple[int, int]) -> None:
+    monkeypatch.setattr(boot_info, "region_count", len(ranges))
+    monkeypatch.setattr(boot_info, "region_start", [start for start, _ in ranges])
+    monkeypatch.setattr(boot_info, "region_end", [end for _, end in ranges])
+
+
+def test_a_firmware_that_gave_no_addresses(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
+    functions = three_devices(bus)
+    regions(monkeypatch, (0, 0xA_0000), (1 << 20, 3 << 30), (0xFEFF_C000, 0xFF00_0000), (4 << 30, 5 << 30))
+    devices = pci.scan()
+    places = []
+    for device in devices:
+        device.enable()
+        places += [(device.bar_address(bar), device.bar_size(bar)) for bar in range(6) if device.bar_size(bar)]
+    assert places == [(0xFEBF_F000, 0x800), (0xFEBF_8000, 0x4000), (0xFEA0_0000, 1 << 20), (0, 0x1000)]
+    assert functions[0].load(0x14) == 0xFEBF_F000
+    assert (functions[0].load(0x20), functions[0].load(0x24)) == (0xFEBF_8004, 0)
+    assert functions[0].load(0x10) == 0xC001
+    assert not any(function.decoded_while_sizing for function in functions)
+
+
+def test_no_room_for_addresses(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
+    three_devices(bus)
+    regions(monkeypatch, (1 << 20, 0xFEBF_F000))
+    for device in pci.scan():
+        device.enable()
+        assert device.bar_address(0) == 0 and device.bar_address(4) == 0
+    assert bus.functions[0, 1, 0].load(0x14) == 0xFEBF_F000
+
+
+def test_one_address_of_the_firmware_is_enough(bus: Bus) -> None:
+    """Where it has given some, we do not know which others it has in mind."""
+    functions = three_devices(bus)
+    functions[1].memory_bar(0, 0xFEB0_0000, 1 << 20)
+    for device in pci.scan():
+        device.enable()
+    assert functions[0].load(0x14) == functions[0].load(0x20) & ~0xF == 0
 
 
 def test_capabilities(bus: Bus) -> None:

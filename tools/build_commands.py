@@ -1,0 +1,206 @@
+"""The commands that build and check: build, image, iso, flash, new, test, lint, docs, and Krait on Krait."""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tools.arguments import Parser, add_quiet, existing, in_bytes, memory_size, positive, processor_count, volume_label
+from tools.errors import KraitError, UsageError
+from tools.flash import flash, refusal
+from tools.image import ImageError, build_disk, plan_disk
+from tools.iso import build_iso
+from tools.kernel_build import build_kernel, built_kernel
+from tools.paths import IS_INSTALLED, ROOT
+from tools.project import FILE as PROJECT_FILE
+from tools.project import KINDS, find_project, new, test_project
+from tools.selfhost.build import MEMORY as SELF_BUILD_MEMORY
+from tools.selfhost.build import self_build
+from tools.selfhost.tests import self_test
+from tools.setup import require
+from userland.image import build_image, root_archive
+
+if TYPE_CHECKING:
+    from tools.machine_commands import Commands
+
+PARAMETERS = "console=ttyS0"
+TYPED_PACKAGES = ("kernel", "arch", "compiler", "tools", "userland", "tests.harness", "tests.packets",
+                  "tests.conformance", "tests.bench", "tests.boot", "tests.twins", "tests.debug", "tests.fuzz_network",
+                  "tests.fuzz_calls", "tests.unit", "tests.native", "tests.exercises")  # fmt: skip
+
+
+def build(options: argparse.Namespace) -> int:
+    project = find_project()
+    if project is not None:
+        project.build(options.profile)
+        return 0
+    if IS_INSTALLED:
+        raise UsageError(f"krait build: no project here: no {PROJECT_FILE} (krait new makes one)")
+    build_kernel(options.profile)
+    build_image()
+    return 0
+
+
+def iso(options: argparse.Namespace) -> int:
+    build(options)
+    print(build_iso())
+    return 0
+
+
+def write_disk(options: argparse.Namespace) -> int:
+    reason = refusal(options.device, None)  # before minutes are spent on building
+    if reason:
+        raise UsageError(f"flash: {reason}")
+    build(options)
+    flash(options.device, build_iso())
+    return 0
+
+
+def image(options: argparse.Namespace) -> int:
+    """Make a bootable disk of a root file system, ours if no other is given."""
+    require("image")
+    if options.output.is_block_device() or options.output.is_dir():
+        raise UsageError(f"krait image: {options.output} is no place for a file")
+    if not options.output.resolve().parent.is_dir():
+        raise UsageError(f"krait image: {options.output.parent} is no directory")
+    with tempfile.TemporaryDirectory(prefix="krait-image-") as directory:
+        source = options.source
+        if source is None:
+            build_image()
+            source = Path(directory) / "root.tar"
+            root_archive().write_tar(source)
+        size = None if options.size is None else in_bytes(options.size)
+        parameters = f"{PARAMETERS} {options.append}".strip()
+        try:
+            plan = plan_disk(source, size)
+            kernel = built_kernel(options.profile)
+            build_disk(plan, kernel, options.output, label=options.label, parameters=parameters)
+        except (ImageError, OSError) as error:
+            raise KraitError(f"krait image: {error}") from error
+    print(f"krait: wrote {options.output} ({options.output.stat().st_size >> 20} MiB)", file=sys.stderr)
+    return 0
+
+
+# --- check ---
+
+
+def test(options: argparse.Namespace) -> int:
+    """All tests, on two processors (tests/conftest.py says which share one), or those that the arguments name; in a
+    project, its own.
+    """
+    project = find_project()
+    if project is not None:
+        return test_project(project, options.pytest)
+    build(options)
+    arguments = options.pytest or ["--numprocesses", "2", "--dist", "loadscope"]
+    return subprocess.run([sys.executable, "-m", "pytest", *arguments], check=False, cwd=ROOT).returncode
+
+
+def lint(options: argparse.Namespace) -> int:
+    """One run of mypy for all packages: their types lean on each other and on the project's plugin."""
+    packages = [part for name in TYPED_PACKAGES for part in ("-p", name)]
+    ruff = subprocess.run([sys.executable, "-m", "ruff", "check", "."], check=False, cwd=ROOT).returncode
+    mypy = subprocess.run([sys.executable, "-m", "mypy", "--strict", *packages], check=False, cwd=ROOT).returncode
+    return ruff or mypy
+
+
+def make_site(options: argparse.Namespace) -> int:
+    from tools.site.build import docs
+
+    return docs(options)
+
+
+def add_self_options(command: Parser) -> None:
+    """Options of the commands for which this machine's Python runs in a guest, with the checkout."""
+    add_quiet(command)
+    command.add_argument("--memory", metavar="SIZE", type=memory_size, default=SELF_BUILD_MEMORY,
+                         help=f"of the machine ({SELF_BUILD_MEMORY})")
+    command.add_argument("--cpus", metavar="N", type=processor_count, default=1, help="processors of the machine (1)")
+
+
+def add_build(commands: Commands) -> None:
+    command = commands.add_parser("build", help="compile the kernel and pack the root image")
+    command.set_defaults(action=build)
+    command.add_argument("--profile", choices=("dev", "release"), default="release")
+    add_quiet(command)
+
+
+def add_images(commands: Commands) -> None:
+    command = commands.add_parser(
+        "image", help="make a disk image that boots, from a root file system",
+        description="Make a raw disk image that boots under BIOS and UEFI: GRUB, Krait, and an ext2 root file system "
+        "made of a directory or a tar archive (of an exported container, for example); without one, of Krait's own.",
+    )
+    command.set_defaults(action=image)
+    command.add_argument("source", metavar="DIR|TAR", nargs="?", type=existing, help="the root file system")
+    command.add_argument("-o", "--output", metavar="FILE", type=Path, required=True, help="the image to write")
+    command.add_argument("--size", metavar="SIZE", type=memory_size, help="of the disk (half as much again as needed)")
+    command.add_argument("--label", metavar="NAME", type=volume_label, default="krait", help="of the root file system")
+    command.add_argument("--append", metavar="'PARAMETERS'", default="", help="more kernel parameters")
+    command.add_argument("--profile", choices=("dev", "release"), default="release")
+
+    checkout_only = () if IS_INSTALLED else (
+        ("iso", iso, "make build/krait.iso, which boots from CD and disk, with BIOS and UEFI"),
+        ("flash", write_disk, "write the ISO image to a disk, after asking"),
+    )  # fmt: skip
+    for name, action, text in checkout_only:
+        command = commands.add_parser(name, help=text)
+        command.set_defaults(action=action)
+        command.add_argument("--profile", choices=("dev", "release"), default="release")
+        if name == "flash":
+            command.add_argument("device", metavar="DEVICE", type=existing)
+
+
+def add_checks(commands: Commands) -> None:
+    command = commands.add_parser(
+        "new", help="start a project: a system call, a driver or a file of /proc of your own",
+        description="Make a directory with a module that is compiled into the kernel, and with its test. In it, the "
+        "commands build, run, test and debug are about that kernel.",
+    )
+    command.set_defaults(action=new)
+    command.add_argument("--kind", choices=sorted(KINDS), default="proc",
+                         help="; ".join(f"{name}: {text}" for name, text in sorted(KINDS.items())))
+    command.add_argument("directory", metavar="NAME", type=Path, help="the directory; its name is the module's")
+
+    command = commands.add_parser("test", help="run the tests, or a project's; arguments go to pytest")
+    command.set_defaults(action=test, profile="release")
+    command.add_argument("pytest", metavar="PYTEST-ARGS", nargs=argparse.REMAINDER)
+
+    if not IS_INSTALLED:
+        command = commands.add_parser("lint", help="check style and types")
+        command.set_defaults(action=lint)
+
+        command = commands.add_parser(
+            "self-build", help="compile Krait on Krait, and compare",
+            description="Boot Krait with this machine's Python, gcc and a copy of the checkout, build the kernel there "
+            "and hold what comes out against what is built here: IR and image have to be the same, byte for byte. "
+            "Interrupted, it goes on from its cache in build/self.",
+        )
+        command.set_defaults(action=self_build)
+        command.add_argument("--profile", choices=("dev", "release"), default="dev")
+        add_self_options(command)
+        command.add_argument("--generations", metavar="N", type=positive, default=1,
+                             help="how often: each is built on the one before (1)")
+        command.add_argument("--boot", action="store_true",
+                             help="let the machine go on, by kexec, in each one that it has built")
+        command.add_argument("--short", action="store_true", help="compile and run one program only")
+
+        command = commands.add_parser(
+            "self-test", help="run the unit and language tests on Krait, and compare",
+            description="Run tests of the levels unit and language here and in a machine with Krait's kernel, this "
+            "machine's Python and a copy of the checkout. Each has to end alike: passed, failed or skipped.",
+        )
+        command.set_defaults(action=self_test)
+        add_self_options(command)
+        command.add_argument("-k", metavar="EXPRESSION", help="those that pytest's -k chooses")
+        command.add_argument("--short", action="store_true", help="a few of them")
+        command.add_argument("paths", metavar="PATH", nargs="*", help="files, directories, names of tests (all)")
+
+        command = commands.add_parser("docs", help="make the pages as a site, build/site/index.html")
+        command.set_defaults(action=make_site)
+        command.add_argument("--without-machine", action="store_true", help="leave out the picture that needs a boot")
+        add_quiet(command)

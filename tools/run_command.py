@@ -1,0 +1,349 @@
+"""The commands that boot a machine: run, trace and profile, and debug. What they ask for becomes a kernel, a root file
+system and a machine.
+
+Whoever runs a program waits for this module, so it imports late what only some options need.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from tools import cpio
+from tools.arguments import Parser, add_quiet, calls, positive
+from tools.errors import KraitError, UsageError
+from tools.guest.terminal import wants_terminal
+from tools.kernel_build import built_kernel
+from tools.machine import DirectBoot, DiskMode, Forward, Machine, Network, quick_firmware, require_qemu
+from tools.paths import BUILD, IS_INSTALLED, ROOT
+from tools.program_root import choose_root
+from tools.project import find_project
+from tools.run_options import add_machine_options, add_program_options
+from tools.run_program import ShownLog, run_program
+from userland.image import SKELETON, build_image
+
+TYPE_CHECKING = False  # typing takes a while to import
+if TYPE_CHECKING:
+    from tools.machine_commands import Commands
+
+PARAMETERS = "console=ttyS0"
+ROOT_WAIT_S = 10  # for a disk that --root names
+SSH_PORT = 2222  # of this machine, or the next one that is free
+
+
+def _root_image(options: argparse.Namespace) -> bytes | None:
+    """The initial RAM disk that the user asked for. None: our own."""
+    if isinstance(options.root, Path):
+        archive = cpio.Archive()
+        archive.character_device("dev/console", 5, 1)
+        archive.tree(options.root)
+        if "init" not in archive.entries:
+            archive.file("init", (SKELETON / "init").read_bytes(), 0o755)
+        return archive.pack()
+    if options.initramfs is not None:
+        if not options.initramfs.is_file():
+            raise UsageError(f"krait run: --initramfs wants a file, and {options.initramfs} is none")
+        return bytes(options.initramfs.read_bytes())
+    return None
+
+
+def _write_initrd(directory: Path, image: bytes | None, overlay: cpio.Archive) -> Path:
+    path = directory / "initrd"
+    path.write_bytes(cpio.extend(build_image().read_bytes() if image is None else image, overlay))
+    return path
+
+
+def _terminal_overlay() -> cpio.Archive:
+    overlay = cpio.Archive()
+    if os.isatty(1):
+        size = os.get_terminal_size(1)
+        if size.lines and size.columns:
+            overlay.file("etc/terminal-size", f"{size.lines} {size.columns}\n".encode())
+    return overlay
+
+
+def _machine(options: argparse.Namespace, *extra: str) -> Machine:
+    chosen = "tcg"
+    if options.accel != "tcg":
+        from tools.kvm import accelerator
+
+        chosen = accelerator(options.accel)
+    cpu = options.cpu or ("host" if chosen == "kvm" else "max")
+    for each in options.disk:
+        if each.mode is DiskMode.SNAPSHOT:
+            note = f"what the guest writes is thrown away at the end (--disk {each.image},rw keeps it)"
+            print(f"krait: {each.image}: {note}", file=sys.stderr)
+    return Machine(
+        type=options.machine, memory=options.memory, processors=options.smp, cpu=cpu, accelerator=chosen,
+        disks=tuple(options.disk), shares=tuple(getattr(options, "shares", ())), network=_network(options),
+        firmware=quick_firmware(options.machine), extra=extra,
+    )
+
+
+def _network(options: argparse.Namespace) -> Network | None:
+    if not options.net and not options.forward:
+        return None
+    return Network(tuple(options.forward))
+
+
+def check_ports(forwards: list[Forward]) -> None:
+    """Raise KraitError if somebody listens on a port that is to be forwarded."""
+    if not forwards:
+        return
+    import socket
+
+    for each in forwards:
+        kind = socket.SOCK_STREAM if each.protocol == "tcp" else socket.SOCK_DGRAM
+        with socket.socket(socket.AF_INET, kind) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", each.host_port))
+            except OSError as error:
+                reason = (error.strerror or "").lower()
+                raise KraitError(f"krait run: port {each.host_port} of this machine: {reason}") from error
+
+
+def free_port(first: int) -> int:
+    """A port of the loopback address that nobody listens on, from `first` on."""
+    import socket
+
+    for port in range(first, first + 100):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise KraitError(f"krait run: no free port between {first} and {first + 99}")
+
+
+def _prepare_ssh(options: argparse.Namespace) -> cpio.Archive:
+    """The files of an SSH server for the guest; and a port that leads to it, and how to log in."""
+    from userland import ssh
+
+    port = free_port(SSH_PORT)
+    options.forward.append(Forward(port, ssh.GUEST_PORT))
+    configuration = ssh.client_configuration(port)
+    shown = os.path.relpath(configuration)
+    print(f"krait: log in with: ssh -F {shown} {ssh.GUEST_NAME}", file=sys.stderr)
+    return ssh.ssh_overlay()
+
+
+def _kernel(options: argparse.Namespace) -> Path:
+    if options.kernel is not None:
+        return Path(options.kernel)
+    if IS_INSTALLED and options.profile == "dev" and find_project() is None:
+        raise UsageError("krait run: the kernel that came with Krait is a release build; a project has others")
+    return built_kernel(options.profile or ("dev" if options.debug else "release"))
+
+
+def trace(options: argparse.Namespace) -> int:
+    """As `run`, and print the system calls of the program and its children among the errors, or into a file."""
+    if options.command is None and options.program is None:
+        raise UsageError("krait trace: name a program or an image")
+    if options.detach:
+        raise UsageError("krait trace: -d has nobody to show the calls to")
+    from tools.guest.tracing import CallFilter
+
+    chosen = CallFilter(options.calls)
+    options.append = f"{options.append} {chosen.parameter} loglevel=7".strip()
+    if options.output is None:
+        return run(options, chosen.feed)
+    try:
+        output = options.output.open("wb")
+    except OSError as error:
+        raise UsageError(f"krait trace: {options.output}: {error.strerror}") from error
+
+    def store(log: bytes) -> bytes:
+        output.write(chosen.feed(log))
+        return b""
+
+    with output:
+        return run(options, store)
+
+
+def profile(options: argparse.Namespace) -> int:
+    """As `run`, and write a flame graph of where the guest spent its instructions."""
+    import tempfile
+
+    from tools.profile.flame_graph import draw
+    from tools.profile.record import plugin_option, read_stacks
+
+    if options.command is None and options.program is None:
+        raise UsageError("krait profile: name a program or an image")
+    if options.detach:
+        raise UsageError("krait profile: -d ends when the machine has only begun")
+    if options.accel != "tcg":
+        raise UsageError("krait profile: it counts instructions, which only --accel tcg can")
+    if not options.output.absolute().parent.is_dir() or options.output.is_dir():
+        raise UsageError(f"krait profile: {options.output} is no place for a file")
+    options.kernel = _kernel(options)
+    with tempfile.TemporaryDirectory(prefix="krait-profile-") as scratch:
+        records = Path(scratch) / "samples"
+        status = run(options, extra=plugin_option(records, options.interval, options.boot))
+        stacks = read_stacks(records, options.kernel)
+    what = options.command or " ".join([options.program, *options.arguments])
+    options.output.write_text(draw(stacks, f"krait profile {what}", f"{options.interval:,} instructions"))
+    print(f"krait: {stacks.total():,} samples are in {options.output}", file=sys.stderr)
+    return status
+
+
+def run(options: argparse.Namespace, shown_log: ShownLog | None = None, extra: tuple[str, ...] = ()) -> int:
+    require_qemu()
+    if options.command is not None and options.program is not None:
+        raise UsageError("krait run: give either --command or a program, not both")
+    if options.root is not None and options.initramfs is not None:
+        raise UsageError("krait run: give either --root or --initramfs, not both")
+    from_disk = isinstance(options.root, str)
+    if from_disk and options.ssh:
+        raise UsageError("krait run: --ssh puts its server into the initial RAM disk, and --root DEVICE boots without")
+    if from_disk and not options.disk:
+        raise UsageError(f"krait run: --root {options.root} needs a disk: --disk FILE")
+    _use_processors(options)
+    if options.command is None and options.program is None:
+        if options.detach or options.name is not None or options.shares:
+            raise UsageError("krait run: -d, -v and --name are for programs: name an image or a program")
+        return _run_shell(options, from_disk)
+    if not options.detach:
+        wants_terminal(options.tty, options.interactive, "krait run")  # complains before anything is built
+    check_ports(options.forward)
+    root = choose_root(options, lambda: _root_image(options))
+    if options.ssh:
+        root.carried.entries.update(_prepare_ssh(options).entries)
+    if root.wants_network and options.network != "none":
+        options.net = True
+    kernel = _kernel(options)
+    machine = _machine(options, *_debugger(options, kernel), *extra)
+    return run_program(options, machine, kernel, root, shown_log)
+
+
+def _use_processors(options: argparse.Namespace) -> None:
+    """Let the kernel run on the processors that the user asked for: by itself it runs on one. What --append says comes
+    later, so it wins.
+    """
+    if options.smp > 1:
+        options.append = f"maxcpus={options.smp} {options.append}".strip()
+
+
+def _debugger(options: argparse.Namespace, kernel: Path) -> tuple[str, ...]:
+    """QEMU's arguments for --debug."""
+    if not options.debug:
+        return ()
+    print(f"krait: waiting for gdb: gdb {kernel} -ex 'target remote :1234'", file=sys.stderr)
+    return ("-s", "-S")
+
+
+def _run_shell(options: argparse.Namespace, from_disk: bool) -> int:
+    """Boot into the root image's shell, or a disk's own first program, on the serial line."""
+    import subprocess
+    import tempfile
+
+    overlay = _terminal_overlay()
+    words = [PARAMETERS, options.append]
+    if from_disk:
+        words.append(f"root={options.root} rw rootwait={ROOT_WAIT_S}")
+    if options.ssh:
+        overlay.entries |= _prepare_ssh(options).entries
+    kernel = _kernel(options)
+    parameters = " ".join(word for word in words if word)
+    with tempfile.TemporaryDirectory(prefix="krait-run-") as scratch:
+        initrd = None if from_disk else _write_initrd(Path(scratch), _root_image(options), overlay)
+        machine = _machine(options, *_debugger(options, kernel))
+        command = machine.command(DirectBoot(kernel, initrd, parameters), Path(scratch))
+        return subprocess.run([*command, "-serial", "mon:stdio"], check=False).returncode
+
+
+def debug(options: argparse.Namespace) -> int:
+    """gdb in front, the machine behind it; what the guest prints goes to a file."""
+    import subprocess
+    import tempfile
+    import time
+
+    from tools.guest.running import place_of_sockets
+
+    require_qemu()
+    from_disk = isinstance(options.root, str)
+    if from_disk:
+        options.append += f" root={options.root} rw rootwait={ROOT_WAIT_S}"
+    options.debug = True
+    _use_processors(options)
+    kernel = _kernel(options)
+    log = BUILD / "debug.log"
+    with tempfile.TemporaryDirectory(prefix="krait-debug-") as scratch, place_of_sockets(Path(scratch)) as sockets:
+        initrd = None if from_disk else _write_initrd(Path(scratch), _root_image(options), cpio.Archive())
+        place, descriptor = sockets
+        stub = place / "gdb"
+        parameters = f"{PARAMETERS} {options.append}".strip()
+        machine = _machine(options, "-S", "-gdb", f"unix:{stub},server=on,wait=off")
+        command = machine.command(DirectBoot(kernel, initrd, parameters), Path(scratch))
+        print(f"krait: the guest's serial line goes to {log}", file=sys.stderr)
+        qemu = subprocess.Popen(
+            [*command, "-serial", f"file:{log}"], stdin=subprocess.DEVNULL, start_new_session=True,
+            pass_fds=[descriptor],
+        )  # fmt: skip
+        try:
+            while not stub.exists():
+                if qemu.poll() is not None:
+                    raise KraitError("krait debug: QEMU ended")
+                time.sleep(0.01)
+            return subprocess.run(
+                ["gdb", "-q", str(kernel), "-ex", f"target remote {stub}", *options.gdb], check=False, cwd=ROOT,
+                pass_fds=[descriptor],
+            ).returncode  # fmt: skip
+        finally:
+            qemu.kill()
+            qemu.wait()
+
+
+def _add_run_options(command: Parser) -> None:
+    add_quiet(command)
+    add_machine_options(command)
+    command.add_argument("--command", metavar="CMD", help="run this shell command and stop")
+    command.add_argument("--ssh", action="store_true", help="start an SSH server in the guest and say how to log in")
+    add_program_options(command)
+    command.add_argument("--debug", action="store_true", help="wait for gdb on port 1234 before the first instruction")
+    command.add_argument("program", metavar="IMAGE|PROGRAM", nargs="?", help="an image, or a program of this machine")
+    command.add_argument("arguments", metavar="ARGS", nargs=argparse.REMAINDER, help="the program's arguments")
+
+
+def add_run(commands: Commands) -> None:
+    command = commands.add_parser(
+        "run", help="boot into a shell, or run one command or program", add_help=False,
+        description="Boot Krait in QEMU: into a shell on this terminal (Ctrl-A X leaves), or to run one command of the "
+        "root image or one program of this machine, whose output and exit status become ours.",
+    )
+    command.set_defaults(action=run)
+    _add_run_options(command)
+
+    command = commands.add_parser(
+        "trace", help="run a program and print its system calls, as strace does", add_help=False,
+        description="Run a program as `krait run` does, with the same options, and print the system calls that it and "
+        "its children make. The kernel prints them: nothing of the program's own is changed by that but its speed.",
+    )
+    command.set_defaults(action=trace)
+    command.add_argument("--calls", metavar="CALL[,CALL…]", type=calls, default=(), help="print these calls (all)")
+    command.add_argument("-o", "--output", metavar="FILE", type=Path, help="print into this file (standard error)")
+    _add_run_options(command)
+
+    command = commands.add_parser(
+        "profile", help="run a program and draw a flame graph of what the kernel did for it", add_help=False,
+        description="Run a program as `krait run` does, with the same options, and write a picture of where the guest "
+        "spent its instructions: a plugin of QEMU looks at the stack every so many. So the kernel runs as it is.",
+    )
+    command.set_defaults(action=profile)
+    command.add_argument("-o", "--output", metavar="FILE", type=Path, default=Path("profile.svg"),
+                         help="the picture (profile.svg)")
+    command.add_argument("--interval", metavar="N", type=positive, default=10_000,
+                         help="instructions from one look to the next (10000)")
+    command.add_argument("--boot", action="store_true", help="begin with the kernel's first instruction")
+    _add_run_options(command)
+
+
+def add_debug(commands: Commands) -> None:
+    command = commands.add_parser("debug", help="boot under gdb")
+    command.set_defaults(action=debug)
+    add_machine_options(command)
+    command.add_argument("gdb", metavar="GDB-ARGS", nargs=argparse.REMAINDER, help="arguments for gdb, after --")
