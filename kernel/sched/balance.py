@@ -244,10 +244,15 @@ def take_of_all(processor: Processor, previous: Thread) -> Thread | None:
             if previous.state != ThreadState.RUNNING or previous.slice_ns <= 0:
                 _end_round(processor)
     thread = queue.take()
-    if thread is None:
-        queue.round = ROUNDS.highest
     ROUNDS.highest = max(ROUNDS.highest, queue.round)
     return thread
+
+
+def idle_round(queue: RunQueue) -> None:
+    """Nobody is ready for a processor, so nobody has to wait for another's round to end. Rounds of several processors
+    are compared, so this one just keeps up.
+    """
+    queue.round = ROUNDS.highest if RUNNING.several else queue.round + 1
 
 
 def _pull_realtime(processor: Processor, previous: Thread) -> None:

@@ -7,8 +7,8 @@ change places. A thread that wakes goes to the head, with a new slice if a round
 else with what is left of that: so threads that wait for input run before threads that compute, and no thread has two
 slices of a round, however often it sleeps. The threads of a control group share the slice of one (bandwidth.py).
 
-So rounds end: slices come from `begin_slice` alone, one a round for each thread, and what else moves them (fork, exit)
-divides what is there. Where nobody is ready, a round ends too.
+So rounds end: a thread gets a slice by `begin_slice` and `begin_in` alone, one a round, and what else moves slices
+(fork, exit) divides what is there. Where nobody is ready, a round ends too.
 
 Rounds are what processors agree by, too: one that is done with its round takes a thread that is due before its own
 elsewhere (balance.py). So each thread gets its slice a round, wherever it waits.
@@ -221,7 +221,6 @@ class RunQueue:
             thread = self.active.first()
             if thread is None:
                 if self.expired.head is None:
-                    self.round += 1
                     return None
                 self._next_round()
                 continue

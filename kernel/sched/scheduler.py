@@ -22,6 +22,7 @@ from kernel.sched import realtime
 from kernel.sched.balance import (
     TICK_NS,
     announce_again,
+    idle_round,
     look_after_others,
     move_away,
     queue_of,
@@ -172,6 +173,7 @@ def start_thread(thread: Thread, parent: Thread | None) -> None:
     if thread.share is not None:
         begin_to_count(thread)
     thread.length_ns = slice_of(thread)
+    thread.slice_ns = min(thread.slice_ns, thread.length_ns)
     if RUNNING.several:
         start_somewhere(processor, thread)
     else:
@@ -398,6 +400,7 @@ def _next_thread(processor: Processor, previous: Thread) -> Thread:
             break
         previous.context.kernel_ticks += take_kernel_ticks()
         processor.idle = True
+        idle_round(processor.queue)
         if MACHINE.is_noted:
             note_idling(previous, processor.charged_at_ns)
         leave_spaces()

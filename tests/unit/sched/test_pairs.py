@@ -6,6 +6,7 @@ import pytest
 
 from kernel.sched import scheduler
 from kernel.sched.bandwidth import TimeShare
+from kernel.sched.processor import RUNNING
 from kernel.sched.runqueue import RunQueue, leave_slice
 from kernel.sched.thread import SCHED_BATCH, SCHED_FIFO, SCHED_IDLE, Thread, ThreadState
 from tests.unit.sched.several import STEP_NS, TICK_NS, Machine, Worker, machine_of
@@ -309,3 +310,48 @@ def test_one_that_starts_others_and_waits_gets_its_share(processors: int) -> Non
         machine.start(parent)
         machine.run(3000 * MS)
         assert abs(part(busy, 3000 * MS) - 0.5) < 0.1
+
+
+# What it costs --------------------------------------------------------------------------------------------------------
+
+
+def test_a_search_over_many_processors_asks_no_groups(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However deep they are: when a thread is due follows from the slice that it had."""
+    asked = 0
+    real = TimeShare.slice_for
+
+    def count(share: TimeShare, base_ns: int) -> int:
+        nonlocal asked
+        asked += 1
+        return real(share, base_ns)
+
+    with machine_of(64) as machine:
+        group = TimeShare(None)
+        for _ in range(30):
+            group = TimeShare(group)
+        for number in range(64 * 8):
+            in_group(machine, loop(str(number), allowed=-1), group).slice_ns = -1
+        machine.settle()
+        for number in range(64):
+            machine.on(number)
+            running = RUNNING.current
+            running.slice_ns = -1
+            monkeypatch.setattr(TimeShare, "slice_for", count)
+            asked = 0
+            scheduler.schedule()
+            monkeypatch.setattr(TimeShare, "slice_for", real)
+            assert asked <= 12
+
+
+def test_a_round_ends_where_nobody_is_ready() -> None:
+    """So one that has used up its slice while nobody wanted the processor need not wait when somebody does."""
+    with machine_of(1) as machine:
+        sleeper = Worker("sleeper", computes_ns=5 * MS, sleeps_ns=50 * MS)
+        machine.start(sleeper)
+        machine.run(10 * MS)
+        assert sleeper.state == ThreadState.SLEEPING and sleeper.slice_ns <= MS
+        busy = machine.start(loop())
+        machine.run(3 * MS)
+        machine.wake(sleeper, 0)
+        machine.settle()
+        assert RUNNING.current is sleeper and busy.state == ThreadState.READY
