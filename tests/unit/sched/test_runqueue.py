@@ -150,3 +150,23 @@ def test_debtors_sit_rounds_out() -> None:
         running.slice_ns = 0
         queue.add_yielded(running)
     assert turns == [other, other, other, debtor, other]
+
+
+def test_no_thread_has_two_slices_of_a_round() -> None:
+    """Neither by sleeping, nor by a detour over a queue that is in an earlier round."""
+    ahead, behind = RunQueue(), RunQueue()
+    ahead.round, behind.round = 20, 10
+    turner = thread("turner")
+    turner.slice_ns = 0
+    ahead.add_woken(turner)
+    assert ahead.take() is turner and turner.slice_ns == slice_of(turner)
+    for queue in (ahead, behind):
+        turner.slice_ns = 1
+        queue.add_woken(turner)
+        assert queue.take() is turner and turner.slice_ns == 1
+    turner.slice_ns = 0
+    behind.add_yielded(turner)
+    assert behind.take() is turner and turner.slice_ns == slice_of(turner)
+    turner.slice_ns = 1
+    ahead.add_woken(turner)
+    assert ahead.take() is turner and turner.slice_ns == 1
