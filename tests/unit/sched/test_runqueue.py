@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kernel.sched.runqueue import SLICES_NS, RunQueue, slice_of
+from kernel.sched.runqueue import SLICES_NS, RunQueue, begin_in, slice_of
 from kernel.sched.thread import SCHED_FIFO, SCHED_RR, Thread
 
 
@@ -170,3 +170,22 @@ def test_no_thread_has_two_slices_of_a_round() -> None:
     turner.slice_ns = 1
     ahead.add_woken(turner)
     assert ahead.take() is turner and turner.slice_ns == 1
+
+
+def test_one_that_another_processor_takes_has_a_slice_of_its_round() -> None:
+    """And no other one of that round when it has slept, but one of the next."""
+    ahead = RunQueue()
+    ahead.round = 20
+    taken = thread("taken")
+    taken.slice_ns = 0
+    begin_in(taken, due=11, round_number=ahead.round)
+    assert taken.slice_ns == slice_of(taken)
+    taken.slice_ns = 1
+    ahead.add_woken(taken)
+    assert ahead.take() is taken and taken.slice_ns == 1
+    ahead.round = 21
+    ahead.add_woken(taken)
+    assert ahead.take() is taken and taken.slice_ns == slice_of(taken)
+    taken.slice_ns = 0
+    begin_in(taken, due=24, round_number=ahead.round)
+    assert taken.slice_ns == -2 * slice_of(taken) and taken.round == 21
