@@ -27,7 +27,7 @@ from typing import Final
 from kernel.lang import final, noinline
 from kernel.lib.panic import PANIC
 from kernel.sched.processor import PROCESSORS, RUNNING, Processor, interrupt, running_on
-from kernel.sched.runqueue import RunQueue, begin_after, credit_sleep, due_on, sits_out, slice_of
+from kernel.sched.runqueue import RunQueue, begin_in, catch_up, due_on, sits_out
 from kernel.sched.thread import LONG_NS, SCHED_IDLE, Thread, ThreadState
 from kernel.sched.thread_list import REALTIME_WAITING, ThreadList
 
@@ -72,14 +72,14 @@ def ready_everywhere() -> int:
 def wake_somewhere(this: Processor, thread: Thread, now_ns: int) -> None:
     """Queue a thread that wakes where it should run, and let that processor know."""
     if not thread.is_realtime():
-        credit_sleep(thread, now_ns - thread.slept_at_ns)
+        catch_up(thread, PROCESSORS[thread.processor].queue.round)
     if _leaves_soon(this, thread):
         _put(thread, this)
-        _add_woken(this.queue, thread)
+        this.queue.add_woken(thread)
     else:
         chosen = _place_for(this, thread)
         _put(thread, chosen)
-        _add_woken(chosen.queue, thread)
+        chosen.queue.add_woken(thread)
         _tell(this, chosen, thread)
     if not PANIC.in_interrupt:
         RUNNING.current.woke_at_ns = now_ns
@@ -120,14 +120,6 @@ def announce_again(this: Processor, thread: Thread) -> None:
     chosen = _place_for(this, thread)
     home = PROCESSORS[thread.processor]
     _tell(this, chosen if chosen.idle or thread.is_realtime() else home, thread)
-
-
-def _add_woken(queue: RunQueue, thread: Thread) -> None:
-    """As `RunQueue.add_woken`, for a thread that has back what it slept."""
-    if thread.is_realtime():
-        queue.realtime.push_last(thread)
-    else:
-        queue.add_preempted(thread)
 
 
 def _put(thread: Thread, processor: Processor) -> None:
@@ -256,6 +248,13 @@ def take_of_all(processor: Processor, previous: Thread) -> Thread | None:
     return thread
 
 
+def idle_round(queue: RunQueue) -> None:
+    """Nobody is ready for a processor, so nobody has to wait for another's round to end. Rounds of several processors
+    are compared, so this one just keeps up.
+    """
+    queue.round = ROUNDS.highest if RUNNING.several else queue.round + 1
+
+
 def _pull_realtime(processor: Processor, previous: Thread) -> None:
     """Real-time threads wait elsewhere: take the most urgent one, if it goes before all that this processor has."""
     queue = processor.queue
@@ -283,7 +282,7 @@ def _end_round(processor: Processor) -> None:
     if thread is not None:
         _pull(processor, thread)
     elif own is not None:
-        most_behind = _MOST_BEHIND + TICK_NS // slice_of(own)
+        most_behind = _MOST_BEHIND + TICK_NS // own.length_ns
         queue.round += max(0, ROUNDS.highest - most_behind - due_on(queue, own))
 
 
@@ -348,7 +347,7 @@ def _pull(processor: Processor, thread: Thread) -> None:
         due = due_on(other, thread)
         if not queue.has_fair():
             queue.round = due
-        begin_after(thread, due - queue.round)
+        begin_in(thread, due, queue.round)
     other.remove(thread)
     _put(thread, processor)
     queue.add_preempted(thread)

@@ -2,7 +2,9 @@
 
 A share is a slice of each round (runqueue.py): the threads of a group have together what one thread of nice 0 outside
 has, times the group's weight / 100, however many they are; and inside a group, its threads and the groups below it
-divide that by their weights. Only those that are ready or run count (`load`).
+divide that by their weights. Those that are ready or run count (`load`), or all that had slices in the rounds before,
+each by how much of its slice it used (`demand`), if that is more: threads that wake each other in turns are never ready
+together, and would each have the slice of the group.
 
 A limit is a quota for each period. What threads run beyond it (until the next tick, or in a system call) is a debt to
 the next periods. A thread past the quota waits where it would go on in user mode (task/group_time.py), so it holds
@@ -22,7 +24,8 @@ if TYPE_CHECKING:
 DEFAULT_WEIGHT: Final = 100
 NO_QUOTA: Final = -1
 DEFAULT_PERIOD_NS: Final = 100_000_000
-_BASE_SLICE_NS: Final = 6_000_000  # nice 0
+BASE_SLICE_NS: Final = 6_000_000  # nice 0
+_DEMAND_ONE: Final = 1024
 _SHORTEST_NS: Final = 10_000
 _LONGEST_NS: Final = 1 << 40
 _MOST_DEBT_NS: Final = 3_600_000_000_000  # more is forgiven
@@ -39,6 +42,10 @@ class TimeShare:
         self.is_idle: bool = False  # it gets what nobody else wants, nearly (cpu.idle)
         self.load: int = 0  # weights of what runs or is ready in it: threads (100 for nice 0) and groups
         self.entered: int = 0  # what of its weight counts in its parent's load
+        # Weights of those that had slices, each times how much it used of its last one, in units of 1 / _DEMAND_ONE
+        self.round: int = 0  # the latest of which somebody had a slice
+        self.demand: int = 0  # in that round
+        self.usual_demand: int = 0  # an average over those before
         # The limit, in nanoseconds
         self.quota_ns: int = NO_QUOTA
         self.period_ns: int = DEFAULT_PERIOD_NS
@@ -99,6 +106,26 @@ class TimeShare:
             walker.entered = 0
             walker = parent
 
+    def count_slice(self, load: int, used_ns: int, length_ns: int, round_number: int) -> None:
+        """A thread begins a slice in a round, and has used so much of its last one, of `length_ns`."""
+        demand = used_ns * _DEMAND_ONE // length_ns * load
+        walker = self
+        while True:
+            if walker.round < round_number:
+                walker.round = round_number
+                walker.usual_demand = (walker.usual_demand + walker.demand) // 2
+                walker.demand = 0
+            walker.demand += demand
+            parent = walker.parent
+            if parent is None:
+                return
+            demand = demand * walker.effective_weight() // walker.divisor()
+            walker = parent
+
+    def divisor(self) -> int:
+        """Among what weight the group's time is divided. Where nobody is ready: as if one thread of nice 0 were."""
+        return max(self.load if self.load > 0 else DEFAULT_WEIGHT, self.usual_demand // _DEMAND_ONE)
+
     def _leave_parent(self) -> None:
         parent = self.parent
         if parent is not None and self.entered > 0:
@@ -110,7 +137,7 @@ class TimeShare:
         length = base_ns
         walker: TimeShare | None = self
         while walker is not None:
-            length = min(length * walker.effective_weight() // max(walker.load, 1), _LONGEST_NS)
+            length = min(length * walker.effective_weight() // walker.divisor(), _LONGEST_NS)
             walker = walker.parent
         return max(length, _SHORTEST_NS)
 
@@ -185,7 +212,7 @@ class TimeShare:
 
 def load_of(base_slice_ns: int) -> int:
     """The weight of a thread in its group, by its slice outside."""
-    return max(1, base_slice_ns * DEFAULT_WEIGHT // _BASE_SLICE_NS)
+    return max(1, base_slice_ns * DEFAULT_WEIGHT // BASE_SLICE_NS)
 
 
 def share_with(thread: "Thread", share: TimeShare | None) -> None:

@@ -3,18 +3,21 @@
 Real-time threads (SCHED_FIFO, SCHED_RR) come first, by priority, until they have had their share of the time
 (`pauses_realtime`). All others share the processor in rounds: a thread has a slice a round, whose length follows its
 nice value by steps of 5/4, and waits in `expired` once it is used up; when no thread is left in `active`, the lists
-change places. A thread that slept gets back what it slept, up to a slice, and goes to the head: so threads that wait
-for input run before threads that compute. Every slice ends, but that of two that compute for less than it and wake each
-other in turns: others wait for as long as these do. The threads of a control group share the slice of one
-(bandwidth.py).
+change places. A thread that wakes goes to the head, with a new slice if a round has begun since it got the last one,
+else with what is left of that: so threads that wait for input run before threads that compute, and no thread has two
+slices of a round, however often it sleeps. The threads of a control group share the slice of one (bandwidth.py).
+
+So rounds end: a thread gets a slice by `begin_slice` and `begin_in` alone, one a round, and what else moves slices
+(fork, exit) divides what is there. Where nobody is ready, a round ends too.
 
 Rounds are what processors agree by, too: one that is done with its round takes a thread that is due before its own
 elsewhere (balance.py). So each thread gets its slice a round, wherever it waits.
 
-Rejected: a tree by virtual run time. It orders a handful of threads no better, and a list costs no rebalancing.
+Rejected: a tree by virtual run time. It orders a handful of threads no better, and a list costs no rebalancing. To
+give a thread back what it slept: two that wake each other in turns would not let others run.
 
 Invariants: a thread is on at most one list (`queue_index` says which), of the processor that its field `processor`
-names, and may run there; linking allocates nothing, so waking never fails.
+names, and may run there; linking allocates nothing, so waking never fails. A thread's `round` never goes back.
 Source: sched(7); for the rounds T. Li, D. Baumberger, S. Hahn, "Efficient and Scalable Multiprocessor Fair Scheduling
 Using Distributed Weighted Round-Robin", 2009.
 """
@@ -22,19 +25,19 @@ Using Distributed Weighted Round-Robin", 2009.
 from typing import Final
 
 from kernel.lang import final, inline, noinline
-from kernel.sched.bandwidth import load_of
+from kernel.sched.bandwidth import BASE_SLICE_NS, load_of
 from kernel.sched.thread import NICE_LOWEST, SCHED_IDLE, SCHED_RR, Thread
 from kernel.sched.thread_list import RealtimeLists, ThreadList
 
-_BASE_SLICE_NS: Final = 6_000_000  # nice 0
 _IDLE_SLICE_NS: Final = 20_000  # SCHED_IDLE: a three-hundredth of nice 0
 _RR_SLICE_NS: Final = 100_000_000
 _DEBT_LIMIT_NS: Final = 50_000_000
+_MOST_ROUNDS: Final = 8192  # of the shortest slice, more pay any debt
 _MOST_PASSED_OVER: Final = 512  # threads that sit a round out, before one runs in spite of that: nothing else is served
 
 # nice -20 … 19
 SLICES_NS: Final[list[int]] = [
-    _BASE_SLICE_NS * 5 ** max(0, -nice) * 4 ** max(0, nice) // (4 ** max(0, -nice) * 5 ** max(0, nice))
+    BASE_SLICE_NS * 5 ** max(0, -nice) * 4 ** max(0, nice) // (4 ** max(0, -nice) * 5 ** max(0, nice))
     for nice in range(-20, 20)
 ]
 
@@ -49,23 +52,52 @@ def slice_of(thread: Thread) -> int:
     return own_slice(thread)
 
 
-def renew_slice(thread: Thread) -> None:
+def begin_slice(thread: Thread, round_number: int) -> int:
+    """A thread gets a slice of a round: its length in nanoseconds."""
+    share = thread.share
+    if share is not None:
+        share.count_slice(thread.share_load, thread.length_ns - max(thread.slice_ns, 0), thread.length_ns, round_number)
+    thread.round = max(thread.round, round_number)
+    thread.length_ns = slice_of(thread)
+    return thread.length_ns
+
+
+def renew_slice(thread: Thread, round_number: int) -> None:
     """A round begins for a thread. One that ran past its slice by more than a new one has none, and sits it out."""
-    thread.slice_ns = max(thread.slice_ns, -_DEBT_LIMIT_NS) + slice_of(thread)
+    thread.slice_ns = max(thread.slice_ns, -_DEBT_LIMIT_NS) + begin_slice(thread, round_number)
+
+
+@inline
+def catch_up(thread: Thread, round_number: int) -> None:
+    """A thread of the fair classes wakes in a round: it has a slice of that, if it has not had one yet."""
+    if thread.round < round_number:
+        _catch_up(thread, round_number)
+
+
+@noinline
+def _catch_up(thread: Thread, round_number: int) -> None:
+    """The slices of rounds that it slept through pay what it owes."""
+    passed = min(round_number - thread.round, _MOST_ROUNDS)
+    length = begin_slice(thread, round_number)
+    thread.slice_ns = min(length, max(thread.slice_ns, -_DEBT_LIMIT_NS) + passed * length)
 
 
 def sits_out(thread: Thread) -> bool:
     """Whether a thread without a slice has none in its next round either."""
-    return max(thread.slice_ns, -_DEBT_LIMIT_NS) + slice_of(thread) <= 0
+    return max(thread.slice_ns, -_DEBT_LIMIT_NS) + thread.length_ns <= 0
 
 
-def begin_after(thread: Thread, rounds: int) -> None:
-    """Let a thread have its slice when some rounds have ended (0 or less: in this one), whatever it owes."""
-    length = slice_of(thread)
+def begin_in(thread: Thread, due: int, round_number: int) -> None:
+    """Let a thread have its slice in the round in which it is due, on a queue that is in another; if it is due before
+    that, at once. What it owes does not count.
+    """
     if thread.slice_ns <= 0:
         debt = min(-thread.slice_ns, _DEBT_LIMIT_NS)
-        thread.slice_ns = length - debt % length
-    thread.slice_ns -= max(0, rounds) * length
+        thread.length_ns = slice_of(thread)
+        thread.slice_ns = thread.length_ns - debt % thread.length_ns
+        if due <= round_number:
+            thread.round = max(thread.round, round_number)
+    thread.slice_ns -= max(0, due - round_number) * thread.length_ns
 
 
 def own_slice(thread: Thread) -> int:
@@ -93,11 +125,12 @@ def count_no_more(thread: Thread) -> None:
         thread.share_load = 0
 
 
-@inline
-def credit_sleep(thread: Thread, slept_ns: int) -> None:
-    """A thread of the fair classes wakes: it gets back what it slept, up to a slice."""
-    if slept_ns > 0:
-        thread.slice_ns = min(slice_of(thread), thread.slice_ns + min(slept_ns, _RR_SLICE_NS))
+@noinline
+def leave_slice(thread: Thread, heir: Thread) -> None:
+    """A thread ends: another of the fair classes that does not wait for a processor has what is left of its slice."""
+    if heir.queue_index == 0 and not heir.is_realtime() and not thread.is_realtime():
+        if thread.slice_ns > 0 and heir.slice_ns < heir.length_ns:
+            heir.slice_ns = min(heir.length_ns, heir.slice_ns + thread.slice_ns)
 
 
 _FIRST: Final = 2
@@ -139,12 +172,12 @@ class RunQueue:
         return self.expired.first_for(processor) if thread is None else thread
 
     @inline
-    def add_woken(self, thread: Thread, slept_ns: int) -> None:
-        """A thread wakes after sleeping for that long."""
+    def add_woken(self, thread: Thread) -> None:
+        """A thread wakes."""
         if thread.is_realtime():
             self.realtime.push_last(thread)
             return
-        credit_sleep(thread, slept_ns)
+        catch_up(thread, self.round)
         if thread.slice_ns > 0:
             self.active.push_head(thread)
         else:
@@ -193,7 +226,7 @@ class RunQueue:
                 continue
             self.active.remove(thread)
             if thread.slice_ns <= 0:
-                renew_slice(thread)
+                renew_slice(thread, self.round)
                 if thread.slice_ns <= 0 and passed_over < _MOST_PASSED_OVER:
                     passed_over += 1
                     self.expired.push_tail(thread)
@@ -221,5 +254,5 @@ def due_on(queue: RunQueue, thread: Thread) -> int:
     """The round in which a thread that waits on a queue has its next slice."""
     due = queue.round + (1 if thread.queue_index == queue.expired.index else 0)
     if thread.slice_ns <= 0:
-        due += min(-thread.slice_ns, _DEBT_LIMIT_NS) // slice_of(thread)
+        due += min(-thread.slice_ns, _DEBT_LIMIT_NS) // thread.length_ns
     return due

@@ -22,6 +22,7 @@ from kernel.sched import realtime
 from kernel.sched.balance import (
     TICK_NS,
     announce_again,
+    idle_round,
     look_after_others,
     move_away,
     queue_of,
@@ -44,7 +45,7 @@ from kernel.sched.processor import (
     running_on,
     this_processor,
 )
-from kernel.sched.runqueue import begin_to_count, count_no_more
+from kernel.sched.runqueue import begin_to_count, count_no_more, slice_of
 from kernel.sched.stacks import allocate_stack, free_stack
 from kernel.sched.strain import note_idling, note_sleep, note_switch, note_wake
 from kernel.sched.switch import first_stack_pointer, let_others_in, switch, wait_on_stack, wake_stack
@@ -142,7 +143,7 @@ def make_ready(thread: Thread) -> None:
     if RUNNING.several:
         wake_somewhere(processor, thread, now_ns)
     else:
-        processor.queue.add_woken(thread, now_ns - thread.slept_at_ns)
+        processor.queue.add_woken(thread)
         if processor.queue.outranks(thread, RUNNING.current):
             RUNNING.request_reschedule()
     if MACHINE.is_noted:
@@ -161,16 +162,18 @@ def start_thread(thread: Thread, parent: Thread | None) -> None:
     """
     thread.context.stack_pointer = first_stack_pointer(thread)
     thread.started_ns = monotonic_ns()
-    thread.slept_at_ns = thread.started_ns
     if parent is not None:
         thread.slice_ns = max(parent.slice_ns, 0) // 2
         parent.slice_ns -= thread.slice_ns
+        thread.round = parent.round
     enter_list(thread)
     processor = this_processor()
     processor.forks += 1
     thread.state = ThreadState.READY
     if thread.share is not None:
         begin_to_count(thread)
+    thread.length_ns = slice_of(thread)
+    thread.slice_ns = min(thread.slice_ns, thread.length_ns)
     if RUNNING.several:
         start_somewhere(processor, thread)
     else:
@@ -262,6 +265,8 @@ def change_priority(thread: Thread, policy: int, realtime_priority: int, nice: i
     if thread.share_load > 0:
         count_no_more(thread)
         begin_to_count(thread)
+    thread.length_ns = slice_of(thread)
+    thread.slice_ns = min(thread.slice_ns, thread.length_ns)
     _priority_changed(thread, ready)
 
 
@@ -342,7 +347,6 @@ def schedule() -> None:
     _charge(processor, previous, now_ns)
     RUNNING.need_resched = False
     if previous.state != ThreadState.RUNNING and previous.state != ThreadState.READY:
-        previous.slept_at_ns = now_ns
         previous.voluntary_switches += 1
         if previous.share is not None:
             count_no_more(previous)
@@ -396,6 +400,7 @@ def _next_thread(processor: Processor, previous: Thread) -> Thread:
             break
         previous.context.kernel_ticks += take_kernel_ticks()
         processor.idle = True
+        idle_round(processor.queue)
         if MACHINE.is_noted:
             note_idling(previous, processor.charged_at_ns)
         leave_spaces()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from kernel.lang import final, inline, panic, struct
 from kernel.lib.credentials import Credentials
 from kernel.lib.linked import Linked
-from kernel.sched.bandwidth import TimeShare
+from kernel.sched.bandwidth import BASE_SLICE_NS, TimeShare
 from kernel.sched.pressure import Pressure
 from kernel.sched.stacks import KernelStack
 
@@ -85,8 +85,9 @@ class Thread(Linked["Thread"]):
         self.reset_on_fork: bool = False
         self.allowed: int = -1  # a bit for each processor that may run it
         self.processor: int = 0  # the number of the one that runs it, on whose queue it is, or that ran it last
-        self.slice_ns: int = 0
-        self.slept_at_ns: int = 0
+        self.slice_ns: int = 0  # what is left of its slice; 0 or less: it has used it up, and owes the rest
+        self.length_ns: int = BASE_SLICE_NS  # of that slice, when it began
+        self.round: int = 0  # the latest of which it had a slice
         self.queue_index: int = 0  # which list of the run queue
         self.woke_at_ns: int = 0  # when it last woke another since it slept; 0: it has not, or on a single processor
         self.overlap_ns: int = LONG_NS  # how long after that it sleeps, as a rule

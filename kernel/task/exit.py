@@ -16,6 +16,7 @@ from kernel.lib.pace import pace, spend
 from kernel.lib.pid import FIRST, UNSET
 from kernel.sched import exit_thread
 from kernel.sched.processor import RUNNING
+from kernel.sched.runqueue import leave_slice
 from kernel.sched.scheduler import charge_running, make_ready
 from kernel.sched.thread import ThreadState
 from kernel.task import futex_exit
@@ -159,6 +160,9 @@ def exit_task(task: Task) -> None:
     charge_running()
     retire(task)
     process.threads.pop(task.tid)
+    heir = process.any_thread() if len(process.threads) > 0 else process.parent_thread()
+    if heir is not None:
+        leave_slice(task, heir)
     if task.cgroup is not TOP:
         leave_at_end(task)
     task.pending.clear()

@@ -29,6 +29,39 @@ static void burn(const char *group, int count, int *children) {
     }
 }
 
+/* Processes in a group, all on processor 0, of which one computes at a time, for a millisecond. */
+static void take_turns(const char *group, int count, int *children) {
+    int pipes[16][2];
+    for (int i = 0; i < count; i++)
+        if (pipe(pipes[i]) != 0)
+            exit(99);
+    for (int i = 0; i < count; i++) {
+        children[i] = fork();
+        if (children[i] == 0) {
+            char turn;
+            cpu_set_t set;
+            CPU_ZERO(&set);
+            CPU_SET(0, &set);
+            sched_setaffinity(0, sizeof set, &set);
+            put(group, "cgroup.procs", "0");
+            while (read(pipes[i][0], &turn, 1) == 1) {
+                double began = seconds(CLOCK_PROCESS_CPUTIME_ID);
+                while (seconds(CLOCK_PROCESS_CPUTIME_ID) - began < 0.001)
+                    shared[0]++;
+                if (write(pipes[(i + 1) % count][1], &turn, 1) != 1)
+                    break;
+            }
+            _exit(1);
+        }
+    }
+    if (write(pipes[0][1], "x", 1) != 1)
+        exit(99);
+    for (int i = 0; i < count; i++) {
+        close(pipes[i][0]);
+        close(pipes[i][1]);
+    }
+}
+
 static void stop(int count, int *children) {
     for (int i = 0; i < count; i++) {
         kill(children[i], SIGKILL);
@@ -141,6 +174,10 @@ int main(void) {
     burn("b", 10, other);
     printf("1 beside 10: %d\n", shares("a", "b", 50, 8));
     stop(10, other);
+
+    take_turns("b", 4, other);
+    printf("1 beside 4 that take turns: %d\n", shares("a", "b", 50, 12));
+    stop(4, other);
 
     make_group("b/1");
     make_group("b/2");

@@ -42,6 +42,9 @@ class Worker(Thread):
         self.wakes_at_ns = 0
         self.wakes: Worker | None = None  # whom it wakes before it sleeps
 
+    def about_to_sleep(self) -> None:
+        """What else it does before it sleeps."""
+
     def __repr__(self) -> str:
         return f"{self.name.decode()} on {self.processor}, {self.state.name}, slice {self.slice_ns}"
 
@@ -113,8 +116,7 @@ class Machine:
         self.workers.append(worker)
         worker.state = ThreadState.WAITING
         worker.processor = number
-        worker.slice_ns = slice_of(worker)
-        worker.slept_at_ns = self.now_ns
+        worker.slice_ns = worker.length_ns = slice_of(worker)
         self.wake(worker, number)
         return worker
 
@@ -134,6 +136,7 @@ class Machine:
         assert isinstance(worker, Worker) and not processor.idle
         worker.left_ns = worker.computes_ns
         worker.wakes_at_ns = self.now_ns + worker.sleeps_ns
+        worker.about_to_sleep()
         if worker.wakes is not None:
             scheduler.wake(worker.wakes)
         worker.state = ThreadState.SLEEPING

@@ -11,7 +11,7 @@ from kernel.sched.balance import SOON_NS
 from kernel.sched.bandwidth import TimeShare
 from kernel.sched.pressure import MACHINE
 from kernel.sched.processor import PROCESSORS, bit_of, running_on
-from kernel.sched.runqueue import SLICES_NS, slice_of
+from kernel.sched.runqueue import SLICES_NS, RunQueue, due_on, slice_of
 from kernel.sched.thread import LONG_NS, SCHED_FIFO, SCHED_IDLE, SCHED_OTHER, SCHED_RR, Thread, ThreadState
 from tests.unit.sched.several import STEP_NS, TICK_NS, Machine, Worker, machine_of, threads_of
 
@@ -274,13 +274,17 @@ def test_a_switch_passes_over_few_of_many_that_owe(is_own: bool, monkeypatch: py
         asked.append(thread)
         return slice_of(thread)
 
+    def count_due(queue: RunQueue, thread: Thread) -> int:
+        asked.append(thread)
+        return due_on(queue, thread)
+
     with machine_of(2) as machine:
         keeper = machine.start(hog("keeper", allowed=1), 0)
         machine.start(hog("other", allowed=2), 1)
         for number in range(3000):
             worker = machine.start(hog(str(number)), 0 if is_own else 1)
             worker.policy = SCHED_IDLE
-            worker.slice_ns = -40 * MS
+            worker.slice_ns, worker.length_ns = -40 * MS, slice_of(worker)
         machine.settle()
         for processor in PROCESSORS:
             for thread in threads_of(processor.queue):
@@ -289,7 +293,7 @@ def test_a_switch_passes_over_few_of_many_that_owe(is_own: bool, monkeypatch: py
         machine.on(0)
         keeper.slice_ns = -MS
         monkeypatch.setattr(runqueue, "slice_of", count)
-        monkeypatch.setattr(balance, "slice_of", count)
+        monkeypatch.setattr(balance, "due_on", count_due)
         scheduler.schedule()
         assert len(asked) < 1500
 
@@ -361,7 +365,6 @@ def test_many_bound_threads_hide_no_free_one_behind_them(bound_ones: int) -> Non
             worker.allowed = 1
             worker.wakes = wakes
         pair[1].state = ThreadState.SLEEPING
-        pair[1].slept_at_ns = machine.now_ns
         machine.workers.append(pair[1])
         machine.start(pair[0], 0)
         machine.settle()

@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kernel.sched.runqueue import SLICES_NS, RunQueue, slice_of
+from kernel.sched.runqueue import SLICES_NS, RunQueue, begin_in, slice_of
 from kernel.sched.thread import SCHED_FIFO, SCHED_RR, Thread
 
 
@@ -26,7 +26,7 @@ def test_realtime_goes_first_by_priority() -> None:
     low.policy, low.realtime_priority = SCHED_FIFO, 1
     high.policy, high.realtime_priority = SCHED_RR, 9
     for each in (fair, low, high):
-        queue.add_woken(each, 0)
+        queue.add_woken(each)
     assert [queue.take() for _ in range(4)] == [high, low, fair, None]
     assert queue.outranks(low, fair) and not queue.outranks(fair, low) and queue.outranks(high, low)
 
@@ -36,7 +36,7 @@ def test_paused_realtime_threads_wait_for_the_others() -> None:
     fair, other, realtime = thread("fair"), thread("other"), thread("realtime")
     realtime.policy, realtime.realtime_priority = SCHED_FIFO, 99
     for each in (fair, realtime):
-        queue.add_woken(each, 0)
+        queue.add_woken(each)
     queue.pauses_realtime = True
     assert queue.outranks(fair, realtime) and not queue.outranks(realtime, fair)
     assert queue.take() is fair
@@ -44,15 +44,15 @@ def test_paused_realtime_threads_wait_for_the_others() -> None:
     queue.add_preempted(realtime)
     fair.slice_ns = 0
     queue.add_yielded(fair)
-    queue.add_woken(other, 0)
+    queue.add_woken(other)
     assert [queue.take() for _ in range(3)] == [other, fair, realtime]
 
 
 def test_used_slices_wait_for_the_next_round() -> None:
     queue = RunQueue()
     a, b = thread("a"), thread("b")
-    queue.add_woken(a, 0)
-    queue.add_woken(b, 0)
+    queue.add_woken(a)
+    queue.add_woken(b)
     first = queue.take()
     assert first is b  # who woke last goes first
     b.slice_ns = 0
@@ -71,7 +71,7 @@ def test_shares_are_proportional_and_nobody_starves(nices: list[int], tick_ms: i
     queue = RunQueue()
     threads = [thread(str(i), nice) for i, nice in enumerate(nices)]
     for each in threads:
-        queue.add_woken(each, 0)
+        queue.add_woken(each)
     used = dict.fromkeys(threads, 0)
     tick = tick_ms * 1_000_000
     round_ns = sum(slice_of(t) for t in threads)
@@ -96,7 +96,7 @@ def test_remove_from_any_list() -> None:
     threads = [thread(str(i)) for i in range(5)]
     threads[0].slice_ns = 0
     for each in threads:
-        queue.add_woken(each, 0)
+        queue.add_woken(each)
     for each in threads:
         queue.remove(each)
     assert not queue.has_ready() and queue.ready_count() == 0
@@ -130,7 +130,7 @@ def test_others_see_what_they_may_take() -> None:
     assert queue.movable_count() == 0 and queue.first_for(1) is None
     other = Thread(b"other")
     other.policy, other.realtime_priority, other.allowed = SCHED_FIFO, 9, 0b110
-    queue.add_woken(other, 0)
+    queue.add_woken(other)
     assert queue.movable_count() == 1 and queue.first_for(2) is other and queue.first_for(3) is None
 
 
@@ -150,3 +150,42 @@ def test_debtors_sit_rounds_out() -> None:
         running.slice_ns = 0
         queue.add_yielded(running)
     assert turns == [other, other, other, debtor, other]
+
+
+def test_no_thread_has_two_slices_of_a_round() -> None:
+    """Neither by sleeping, nor by a detour over a queue that is in an earlier round."""
+    ahead, behind = RunQueue(), RunQueue()
+    ahead.round, behind.round = 20, 10
+    turner = thread("turner")
+    turner.slice_ns = 0
+    ahead.add_woken(turner)
+    assert ahead.take() is turner and turner.slice_ns == slice_of(turner)
+    for queue in (ahead, behind):
+        turner.slice_ns = 1
+        queue.add_woken(turner)
+        assert queue.take() is turner and turner.slice_ns == 1
+    turner.slice_ns = 0
+    behind.add_yielded(turner)
+    assert behind.take() is turner and turner.slice_ns == slice_of(turner)
+    turner.slice_ns = 1
+    ahead.add_woken(turner)
+    assert ahead.take() is turner and turner.slice_ns == 1
+
+
+def test_one_that_another_processor_takes_has_a_slice_of_its_round() -> None:
+    """And no other one of that round when it has slept, but one of the next."""
+    ahead = RunQueue()
+    ahead.round = 20
+    taken = thread("taken")
+    taken.slice_ns = 0
+    begin_in(taken, due=11, round_number=ahead.round)
+    assert taken.slice_ns == slice_of(taken)
+    taken.slice_ns = 1
+    ahead.add_woken(taken)
+    assert ahead.take() is taken and taken.slice_ns == 1
+    ahead.round = 21
+    ahead.add_woken(taken)
+    assert ahead.take() is taken and taken.slice_ns == slice_of(taken)
+    taken.slice_ns = 0
+    begin_in(taken, due=24, round_number=ahead.round)
+    assert taken.slice_ns == -2 * slice_of(taken) and taken.round == 21

@@ -212,7 +212,7 @@ def test_lost_interrupts_are_noticed(machine: Machine) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sched_processor, "interrupt_processor", lambda number: None)
         with pytest.raises(AssertionError, match=r"cannot be killed|may run it idle"):
-            crowd_on(machine, 4, 1)
+            crowd_on(machine, 4, 2)
 
 
 @booted
