@@ -64,7 +64,7 @@ def _watched_call(number: int, frame: TrapFrame) -> int:
         return frame.result
     if TRACING.enabled or RUNNING.is_observed:
         return _seen_call(number, frame)
-    if task.seccomp_mode == 0 and dispatch is None:
+    if task.calls.seccomp_mode == 0 and dispatch is None:
         rewatch(task)  # whoever looked at the calls of all has gone
     return call(number, frame)
 

@@ -203,7 +203,7 @@ def _make_accessible(task: Task, address: int, access: Access, of_key: bool) -> 
     space = task.memory
     if space is None:
         return FaultOutcome.NOT_MAPPED
-    task.minor_faults += 1
+    task.counts.minor_faults += 1
     if (of_key or space.keys is not None) and access != Access.EXECUTE:
         if space.forbids(address, is_write=access == Access.WRITE):
             return FaultOutcome.KEY_FORBIDS

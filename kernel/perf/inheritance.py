@@ -115,7 +115,7 @@ def follow_exec(task: Task) -> None:
     context = context_of(task)
     if context is None:
         return
-    if task.process.dumpable != DUMPED_FOR_ITSELF:
+    if task.process.program.dumpable != DUMPED_FOR_ITSELF:
         end_events(task, context)
         return
     _end_with_program(context, task)

@@ -55,7 +55,7 @@ def context_for(task: Task | None, processor: int) -> EventContext:
         if task.state == ThreadState.RUNNING:
             context.is_in = True
             context.processor = task.processor
-        task.observation = context
+        task.own().observation = context
     return context
 
 
@@ -92,7 +92,9 @@ def _forget_if_empty(context: EventContext) -> None:
     """A task without events has no context."""
     task = context.task
     if task is not None and len(context.events) == 0:
-        task.observation = None
+        belongings = task.belongings
+        if belongings is not None:
+            belongings.observation = None
         context.task = None
 
 
@@ -102,7 +104,7 @@ def _watch(event: Event, context: EventContext, change: int) -> None:
         return
     task = context.task
     if task is not None:
-        task.settings.calls_are_observed = context.watches_calls()
+        task.calls.are_observed = context.watches_calls()
         rewatch(task)
         return
     POPULATION.call_watchers += change

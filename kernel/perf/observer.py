@@ -186,7 +186,7 @@ class PerfSwitches(SwitchObserver):
     def _enter(self, thread: Thread, previous: Thread | None) -> None:
         number = this_processor().number
         if TRACING.observes_all and isinstance(thread, Task):
-            thread.calls_are_watched = True  # until a call finds that nobody looks any more
+            thread.calls.are_watched = True  # until a call finds that nobody looks any more
         context = context_of(thread if isinstance(thread, Task) else None)
         if context is not None:
             has_moved = context.processor != number and context.processor != NO_PROCESSOR

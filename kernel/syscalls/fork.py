@@ -112,7 +112,7 @@ def _chosen_group(descriptor: int, size: int, flags: int) -> ControlGroup:
         raise Errno(EBADF)
     group = inode.group
     task = current()
-    writer = Writer(task.credentials, task.groups_seen)
+    writer = Writer(task.credentials, task.namespaces.groups)
     if group.is_removed:
         raise Errno(ENOENT)
     check_writer(group, writer)

@@ -97,7 +97,7 @@ def _limit(count: int) -> int:
 
 def _deadline(timeout: UserAddr, absolute: bool, wall_clock: bool) -> int:
     task = current()
-    task.waits_by_wall_clock = False
+    task.calls.waits_by_wall_clock = False
     if timeout == 0:
         return FOREVER_NS
     time_ns = read_timespec(timeout)

@@ -37,7 +37,7 @@ def _check_word(value: int) -> None:
 def _deadline(timeout: UserAddr, clock: int) -> int:
     """An absolute time limit on the monotonic clock. Raises EFAULT, EINVAL."""
     task = current()
-    task.waits_by_wall_clock = False
+    task.calls.waits_by_wall_clock = False
     if timeout == 0:
         return FOREVER_NS
     if clock != _CLOCK_REALTIME and clock != _CLOCK_MONOTONIC:

@@ -7,8 +7,8 @@ from kernel.lang import EINVAL, Errno, Span, UserAddr, i32, span_of, u8
 from kernel.lib import user
 from kernel.sched.scheduler import charge_running
 from kernel.task.accounting import NS_PER_CLOCK_TICK, process_usage, thread_usage
-from kernel.task.process import Usage
 from kernel.task.task import current
+from kernel.task.usage import Usage
 from kernel.task.words import store_i64
 from kernel.time.clock import NS_PER_SECOND, NS_PER_US, monotonic_ns
 
@@ -43,7 +43,7 @@ def getrusage(who: i32, address: UserAddr) -> int:
     if who == _RUSAGE_SELF:
         usage = process_usage(task.process)
     elif who == _RUSAGE_CHILDREN:
-        usage = task.process.waited
+        usage = task.process.family.waited
     elif who == _RUSAGE_THREAD:
         usage = thread_usage(task)
     else:
@@ -65,7 +65,7 @@ def times(address: UserAddr) -> int:
         out = span_of(storage)
         store_i64(out, 0, mine.user_ns // NS_PER_CLOCK_TICK)
         store_i64(out, 8, mine.system_ns // NS_PER_CLOCK_TICK)
-        store_i64(out, 16, process.waited.user_ns // NS_PER_CLOCK_TICK)
-        store_i64(out, 24, process.waited.system_ns // NS_PER_CLOCK_TICK)
+        store_i64(out, 16, process.family.waited.user_ns // NS_PER_CLOCK_TICK)
+        store_i64(out, 24, process.family.waited.system_ns // NS_PER_CLOCK_TICK)
         user.write_from(address, out)
     return monotonic_ns() // NS_PER_CLOCK_TICK

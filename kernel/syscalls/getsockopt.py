@@ -98,7 +98,7 @@ def _get_peer(socket: Socket, value: UserAddr, limit: int, length_address: UserA
     process = socket.peer_process()
     if process is None:
         raise Errno(ENODATA)
-    if process.is_zombie:
+    if process.ending.is_zombie:
         raise Errno(ESRCH)
     files = current().files
     descriptor = files.install(PidFile(process, 0), cloexec=True)

@@ -19,7 +19,7 @@ def chain_of(task: Task) -> Keychain:
     chain = task.keys
     if chain is None:
         chain = Keychain()
-        task.keys = chain
+        task.own().keys = chain
     return chain
 
 

@@ -105,7 +105,10 @@ def _pages(start: int, length: int) -> tuple[int, int]:
 def set_mempolicy(mode: i32, nodes: UserAddr, limit: int) -> int:
     """set_mempolicy(2)."""
     check_mode(mode)
-    current().memory_policy = make_policy(mode, _read_nodes(nodes, limit))
+    policy = make_policy(mode, _read_nodes(nodes, limit))
+    task = current()
+    if policy is not None or task.belongings is not None:
+        task.own().memory_policy = policy
     return 0
 
 

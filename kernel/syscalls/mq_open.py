@@ -56,7 +56,7 @@ def mq_open(name_address: UserAddr, flags: i32, mode: i32, attributes_address: U
     name = _name_at(name_address)
     task = current()
     task.files.lowest_free(0)
-    directory = current().ipc.mqueues.file_system.directory()
+    directory = current().namespaces.ipc.mqueues.file_system.directory()
     queue = directory.queues.get(name)
     credentials = task.credentials
     if queue is None:
@@ -74,7 +74,7 @@ def mq_open(name_address: UserAddr, flags: i32, mode: i32, attributes_address: U
             raise Errno(EINVAL)
         wanted = MAY_READ if access == 0 else MAY_WRITE if access == 1 else MAY_READ | MAY_WRITE
         queue.check_permission(credentials, wanted)
-    file = QueueFile(current().ipc.mqueues.place(name, queue), flags & (O_ACCMODE | O_NONBLOCK), queue)
+    file = QueueFile(current().namespaces.ipc.mqueues.place(name, queue), flags & (O_ACCMODE | O_NONBLOCK), queue)
     return task.files.install(file, cloexec=True)
 
 
@@ -82,7 +82,7 @@ def mq_open(name_address: UserAddr, flags: i32, mode: i32, attributes_address: U
 def mq_unlink(name_address: UserAddr) -> int:
     """mq_unlink(3)."""
     name = _name_at(name_address)
-    directory = current().ipc.mqueues.file_system.directory()
+    directory = current().namespaces.ipc.mqueues.file_system.directory()
     queue = directory.queues.get(name)
     if queue is None:
         raise Errno(ENOENT)

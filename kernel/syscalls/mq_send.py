@@ -15,7 +15,7 @@ from kernel.time.timers import FOREVER_NS
 def _deadline(address: UserAddr) -> int:
     """A time of the wall clock, as the monotonic clock shows it. Raises EINVAL, EFAULT."""
     task = current()
-    task.waits_by_wall_clock = False
+    task.calls.waits_by_wall_clock = False
     if address == 0:
         return FOREVER_NS
     return max(1, monotonic_deadline(task, timespec_ns(address)))

@@ -39,7 +39,7 @@ _LARGEST_TYPE: Final = (1 << 63) - 1
 def msgget(key: i32, flags: i32) -> int:
     """msgget(2)."""
     task = current()
-    return task.ipc.queues.open(key, flags, task.credentials)
+    return task.namespaces.ipc.queues.open(key, flags, task.credentials)
 
 
 @syscall("msgsnd", status="Full", args="msgid <msgbuf[size] size flags:IPC_NOWAIT")
@@ -50,7 +50,7 @@ def msgsnd(identifier: i32, address: UserAddr, size: int, flags: i32) -> int:
         raise Errno(EINVAL)
     message = Message(kind, user.read_bytes(user.at(address, 8), size))
     task = current()
-    queue = current().ipc.queues.table.get(identifier)
+    queue = current().namespaces.ipc.queues.table.get(identifier)
     queue.send(message, task.credentials, task.process.as_bearer(), flags & IPC_NOWAIT == 0)
     return 0
 
@@ -64,7 +64,7 @@ def msgrcv(identifier: i32, address: UserAddr, size: int, kind: int, flags: i32)
         raise Errno(EINVAL)
     choice = _choice(kind, size, flags)
     task = current()
-    queue = current().ipc.queues.table.get(identifier)
+    queue = current().namespaces.ipc.queues.table.get(identifier)
     message = queue.receive(choice, task.credentials, task.process.as_bearer(), flags & IPC_NOWAIT == 0)
     count = min(size, len(message.data))
     user.check(address, count + 8)
@@ -93,12 +93,12 @@ def msgctl(identifier: i32, command: i32, address: UserAddr) -> int:
         return _write_limits(address, command == _MSG_INFO)
     credentials = current().credentials
     if command == IPC_STAT:
-        queue = current().ipc.queues.table.get(identifier)
+        queue = current().namespaces.ipc.queues.table.get(identifier)
         queue.check_permission(credentials, READ)
         _write_status(queue, address)
         return 0
     if command == _MSG_STAT or command == _MSG_STAT_ANY:
-        queue = current().ipc.queues.table.at(identifier)
+        queue = current().namespaces.ipc.queues.table.at(identifier)
         if command == _MSG_STAT:
             queue.check_permission(credentials, READ)
         _write_status(queue, address)
@@ -107,7 +107,7 @@ def msgctl(identifier: i32, command: i32, address: UserAddr) -> int:
         storage = bytearray(_STATUS_SIZE)
         fields = span_of(storage)
         user.read_into(fields, address)
-        queue = current().ipc.queues.table.get(identifier)
+        queue = current().namespaces.ipc.queues.table.get(identifier)
         queue.check_owner(credentials)
         most_bytes = load_i64(fields, 88)
         if most_bytes < 0:
@@ -115,7 +115,7 @@ def msgctl(identifier: i32, command: i32, address: UserAddr) -> int:
         queue.change(load_i32(fields, 4), load_i32(fields, 8), load_i32(fields, 20), most_bytes, credentials)
         return 0
     if command == IPC_RMID:
-        queue = current().ipc.queues.table.get(identifier)
+        queue = current().namespaces.ipc.queues.table.get(identifier)
         queue.check_owner(credentials)
         queue.remove()
         return 0
@@ -144,13 +144,13 @@ def _write_limits(address: UserAddr, with_usage: bool) -> int:
     storage = bytearray(32)
     out = span_of(storage)
     # Without usage these three are what Linux says, constants without a meaning.
-    store_i32(out, 0, len(current().ipc.queues.table.objects) if with_usage else 32000 * 16384 // 1024)
-    store_i32(out, 4, current().ipc.queues.message_count if with_usage else 16384)
+    store_i32(out, 0, len(current().namespaces.ipc.queues.table.objects) if with_usage else 32000 * 16384 // 1024)
+    store_i32(out, 4, current().namespaces.ipc.queues.message_count if with_usage else 16384)
     store_i32(out, 8, LARGEST_MESSAGE.value)
     store_i32(out, 12, QUEUE_BYTES.value)
     store_i32(out, 16, MOST_QUEUES.value)
     store_i32(out, 20, _SEGMENT_SIZE)
-    store_i32(out, 24, current().ipc.queues.byte_count if with_usage else 16384)
+    store_i32(out, 24, current().namespaces.ipc.queues.byte_count if with_usage else 16384)
     out.store_u16(28, 0xFFFF)
     user.write_from(address, out)
-    return current().ipc.queues.table.highest_index()
+    return current().namespaces.ipc.queues.table.highest_index()

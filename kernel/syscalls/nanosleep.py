@@ -32,7 +32,7 @@ def clock_nanosleep(clock: i32, flags: i32, request: UserAddr, remaining: UserAd
     time_ns = read_timespec(request)
     check_alarm(current(), clock)
     task = current()
-    task.waits_by_wall_clock = False
+    task.calls.waits_by_wall_clock = False
     if flags & _TIMER_ABSTIME == 0:
         return sleep_relative(monotonic_ns() + time_ns, remaining)
     if is_wall_clock(clock):

@@ -84,7 +84,7 @@ def prctl(option: i32, second: UserAddr, third: int, fourth: int, fifth: int) ->
     if option == _PR_SET_DUMPABLE:
         if second != 0 and second != 1:
             raise Errno(EINVAL)
-        task.process.dumpable = second
+        task.process.program.dumpable = second
         return 0
     if option == _PR_SET_CHILD_SUBREAPER:
         task.process.settings.is_subreaper = second != 0
@@ -167,11 +167,11 @@ def _read(task: Task, option: int, second: UserAddr, third: int, fourth: int, fi
         user.write_i32(second, process.settings.death_signal)
         return 0
     if option == _PR_GET_DUMPABLE:
-        return process.dumpable
+        return process.program.dumpable
     if option == _PR_GET_TIMING:
         return 0
     if option == _PR_GET_SECCOMP:
-        return task.seccomp_mode
+        return task.calls.seccomp_mode
     if option == _PR_GET_TSC:
         user.write_i32(second, _PR_TSC_SIGSEGV if task.registers.lacks_counter else _PR_TSC_ENABLE)
         return 0

@@ -72,7 +72,7 @@ def process_mrelease(descriptor: i32, flags: u32) -> int:
     if target is None or target.memory is None:
         raise Errno(ESRCH)
     space = target.space
-    if not process.is_exiting or space.users > process.thread_count():
+    if not process.ending.is_exiting or space.users > process.thread_count():
         raise Errno(EINVAL)
     space.acquire()
     try:

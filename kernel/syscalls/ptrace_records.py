@@ -81,9 +81,9 @@ def call_information(tracee: Tracee, size: int, address: int) -> int:
 def rseq_configuration(task: Task, size: int, address: int) -> int:
     storage = bytearray(_RSEQ_CONFIGURATION_SIZE)
     out = span_of(storage)
-    store_i64(out, 0, task.rseq.address)
-    out.store_u32(8, task.rseq.length)
-    out.store_u32(12, task.rseq.signature)
+    store_i64(out, 0, task.library.rseq.address)
+    out.store_u32(8, task.library.rseq.length)
+    out.store_u32(12, task.library.rseq.signature)
     count = _RSEQ_CONFIGURATION_SIZE if size < 0 else min(size, _RSEQ_CONFIGURATION_SIZE)
     user.write_from(UserAddr(address), out[0:count])
     return _RSEQ_CONFIGURATION_SIZE

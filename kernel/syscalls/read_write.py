@@ -27,10 +27,10 @@ def read_file(file: File, buffer: Buffer) -> int:
         if MARKS.guards != 0:
             ask_to_read(file)
         done = tell_read(file, finish_transfer(file.read(buffer), buffer))
-        task.read_bytes += done
+        task.counts.read_bytes += done
         return done
     finally:
-        task.read_calls += 1
+        task.counts.read_calls += 1
         _let_go(file)
 
 
@@ -46,7 +46,7 @@ def _let_go(file: File) -> None:
 def write_file(file: File, buffer: Buffer) -> int:
     """Write at the position; sends the signals that belong to the errors."""
     task = current()
-    task.write_calls += 1
+    task.counts.write_calls += 1
     wanted = buffer.remaining
     file.acquire()
     try:
@@ -54,7 +54,7 @@ def write_file(file: File, buffer: Buffer) -> int:
             _check_end(file, file.position, buffer.remaining)
             prepare_write(file, buffer, file.inode.size if file.flags & O_APPEND != 0 else file.position)
         done = tell_written(file, finish_transfer(file.write(buffer), buffer))
-        task.written_bytes += done
+        task.counts.written_bytes += done
         return done
     except Errno as error:
         signal_broken_pipe(file, error)
@@ -81,23 +81,23 @@ def pread_file(file: File, buffer: Buffer, offset: int) -> int:
         if MARKS.guards != 0:
             ask_to_read(file)
         done = tell_read(file, finish_transfer(file.pread(buffer, offset), buffer))
-        task.read_bytes += done
+        task.counts.read_bytes += done
         return done
     finally:
-        task.read_calls += 1
+        task.counts.read_calls += 1
         _let_go(file)
 
 
 def pwrite_file(file: File, buffer: Buffer, offset: int) -> int:
     task = current()
     _check_offset(file, offset, buffer.remaining)
-    task.write_calls += 1
+    task.counts.write_calls += 1
     file.acquire()
     try:
         if file.seekable:
             prepare_write(file, buffer, file.inode.size if file.flags & O_APPEND != 0 else offset)
         done = tell_written(file, finish_transfer(file.pwrite(buffer, offset), buffer))
-        task.written_bytes += done
+        task.counts.written_bytes += done
         return done
     finally:
         _let_go(file)

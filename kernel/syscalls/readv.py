@@ -83,11 +83,11 @@ def read_by_flags(file: File, buffer: Buffer, offset: int, flags: int) -> int:
         if offset != -1 and not file.seekable:
             raise Errno(ESPIPE)
         task = current()
-        task.read_calls += 1
+        task.counts.read_calls += 1
         if MARKS.guards != 0:
             ask_to_read(file)
         done = tell_read(file, finish_transfer(file.read_at_once(buffer), buffer))
-        task.read_bytes += done
+        task.counts.read_bytes += done
         return done
     finally:
         file.release()
@@ -125,11 +125,11 @@ def _check_flags(flags: int) -> None:
 
 def _write_at_once(file: File, buffer: Buffer) -> int:
     task = current()
-    task.write_calls += 1
+    task.counts.write_calls += 1
     file.acquire()
     try:
         done = tell_written(file, finish_transfer(file.write_at_once(buffer), buffer))
-        task.written_bytes += done
+        task.counts.written_bytes += done
         return done
     except Errno as error:
         signal_broken_pipe(file, error)
@@ -145,9 +145,9 @@ def _write_by_flags(file: InodeFile, buffer: Buffer, offset: int, flags: int) ->
         start = file.inode.size if flags & RWF_APPEND != 0 else offset if offset != -1 else file.position
         prepare_write(file, buffer, start)
         task = current()
-        task.write_calls += 1
+        task.counts.write_calls += 1
         done = finish_transfer(file.write_at(buffer, start), buffer)
-        task.written_bytes += done
+        task.counts.written_bytes += done
         if offset == -1:
             file.position = start + done  # fits: no file is longer than MAX_FILE_SIZE
         return tell_written(file, done)

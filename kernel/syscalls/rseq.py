@@ -17,20 +17,20 @@ def rseq(address: UserAddr, length: u32, flags: i32, signature: u32) -> int:
     """Register the running thread's struct rseq, or unregister it."""
     task = current()
     if flags & _UNREGISTER != 0:
-        if flags != _UNREGISTER or task.rseq.address == 0 or task.rseq.address != address:
+        if flags != _UNREGISTER or task.library.rseq.address == 0 or task.library.rseq.address != address:
             raise Errno(EINVAL)
-        if task.rseq.length != length:
+        if task.library.rseq.length != length:
             raise Errno(EINVAL)
-        if task.rseq.signature != signature:
+        if task.library.rseq.signature != signature:
             raise Errno(EPERM)
         restartable.unregister(task)
         return 0
     if flags != 0:
         raise Errno(EINVAL)
-    if task.rseq.address != 0:
-        if task.rseq.address != address or task.rseq.length != length:
+    if task.library.rseq.address != 0:
+        if task.library.rseq.address != address or task.library.rseq.length != length:
             raise Errno(EINVAL)
-        raise Errno(EPERM if task.rseq.signature != signature else EBUSY)
+        raise Errno(EPERM if task.library.rseq.signature != signature else EBUSY)
     if length < restartable.SMALLEST or address & (restartable.ALIGNMENT - 1) != 0:
         raise Errno(EINVAL)
     user.check(address, length)

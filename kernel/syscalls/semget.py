@@ -44,7 +44,7 @@ _UNDO_STRUCTURE_SIZE: Final = 20  # what Linux says in SEMUSZ
 def semget(key: i32, count: i32, flags: i32) -> int:
     """semget(2)."""
     task = current()
-    return task.ipc.sets.open(key, count, flags, task.credentials)
+    return task.namespaces.ipc.sets.open(key, count, flags, task.credentials)
 
 
 @syscall("semop", status="Full", args="semid <sembuf[count] count")
@@ -69,7 +69,7 @@ def semtimedop(identifier: i32, address: UserAddr, count: u32, timeout: UserAddr
     if timeout != 0:
         deadline_ns = deadline_after(timespec_ns(timeout))
     task = current()
-    found = current().ipc.sets.table.get(identifier)
+    found = current().namespaces.ipc.sets.table.get(identifier)
     undo = _undo_for(task, found, operations)
     for operation in operations:
         found.check_number(operation.number)
@@ -100,7 +100,7 @@ def _undo_for(task: Task, target: SemaphoreSet, operations: list[Operation]) -> 
             undo_list = task.semaphore_undos
             if undo_list is None:
                 undo_list = UndoList()
-                task.semaphore_undos = undo_list
+                task.own().semaphore_undos = undo_list
             return undo_list.find(target)
     return None
 
@@ -114,12 +114,12 @@ def semctl(identifier: i32, number: i32, command: i32, argument: int) -> int:
         return _write_limits(UserAddr(argument), command == _SEM_INFO)
     credentials = current().credentials
     if command == IPC_STAT:
-        found = current().ipc.sets.table.get(identifier)
+        found = current().namespaces.ipc.sets.table.get(identifier)
         found.check_permission(credentials, READ)
         _write_status(found, UserAddr(argument))
         return 0
     if command == _SEM_STAT or command == _SEM_STAT_ANY:
-        found = current().ipc.sets.table.at(identifier)
+        found = current().namespaces.ipc.sets.table.at(identifier)
         if command == _SEM_STAT:
             found.check_permission(credentials, READ)
         _write_status(found, UserAddr(argument))
@@ -135,13 +135,13 @@ def semctl(identifier: i32, number: i32, command: i32, argument: int) -> int:
     if command == IPC_SET:
         storage = bytearray(_STATUS_SIZE)
         user.read_into(span_of(storage), UserAddr(argument))
-        found = current().ipc.sets.table.get(identifier)
+        found = current().namespaces.ipc.sets.table.get(identifier)
         found.check_owner(credentials)
         fields = span_of(storage)
         found.set_owner(load_i32(fields, 4), load_i32(fields, 8), load_i32(fields, 20))
         return 0
     if command == IPC_RMID:
-        found = current().ipc.sets.table.get(identifier)
+        found = current().namespaces.ipc.sets.table.get(identifier)
         found.check_owner(credentials)
         found.remove()
         return 0
@@ -150,7 +150,7 @@ def semctl(identifier: i32, number: i32, command: i32, argument: int) -> int:
 
 def _get(identifier: int, number: int, command: int) -> int:
     """GETVAL, GETPID, GETNCNT, GETZCNT."""
-    found = current().ipc.sets.table.get(identifier)
+    found = current().namespaces.ipc.sets.table.get(identifier)
     found.check_permission(current().credentials, READ)
     if not 0 <= number < len(found.values):
         raise Errno(EINVAL)
@@ -164,7 +164,7 @@ def _get(identifier: int, number: int, command: int) -> int:
 def _set_value(identifier: int, number: int, value: int) -> int:
     if not 0 <= value <= LARGEST_VALUE:
         raise Errno(ERANGE)
-    found = current().ipc.sets.table.get(identifier)
+    found = current().namespaces.ipc.sets.table.get(identifier)
     if not 0 <= number < len(found.values):
         raise Errno(EINVAL)
     task = current()
@@ -174,7 +174,7 @@ def _set_value(identifier: int, number: int, value: int) -> int:
 
 
 def _get_all(identifier: int, address: UserAddr) -> int:
-    found = current().ipc.sets.table.get(identifier)
+    found = current().namespaces.ipc.sets.table.get(identifier)
     found.check_permission(current().credentials, READ)
     storage = bytearray(len(found.values) * 2)
     out = span_of(storage)
@@ -185,14 +185,14 @@ def _get_all(identifier: int, address: UserAddr) -> int:
 
 
 def _set_all(identifier: int, address: UserAddr) -> int:
-    found = current().ipc.sets.table.get(identifier)
+    found = current().namespaces.ipc.sets.table.get(identifier)
     task = current()
     found.check_permission(task.credentials, WRITE)
     count = len(found.values)
     storage = bytearray(count * 2)
     source = span_of(storage)
     user.read_into(source, address)  # may sleep: the set may have gone
-    found = current().ipc.sets.table.get(identifier)
+    found = current().namespaces.ipc.sets.table.get(identifier)
     values: list[int] = []
     for number in range(count):
         value = source.load_u16(number * 2)
@@ -225,8 +225,8 @@ def _write_limits(address: UserAddr, with_usage: bool) -> int:
     store_i32(out, 16, most_in_a_set())
     store_i32(out, 20, most_operations())
     store_i32(out, 24, most_operations())
-    store_i32(out, 28, len(current().ipc.sets.table.objects) if with_usage else _UNDO_STRUCTURE_SIZE)
+    store_i32(out, 28, len(current().namespaces.ipc.sets.table.objects) if with_usage else _UNDO_STRUCTURE_SIZE)
     store_i32(out, 32, LARGEST_VALUE)
-    store_i32(out, 36, current().ipc.sets.used if with_usage else LARGEST_VALUE)
+    store_i32(out, 36, current().namespaces.ipc.sets.used if with_usage else LARGEST_VALUE)
     user.write_from(address, out)
-    return current().ipc.sets.table.highest_index()
+    return current().namespaces.ipc.sets.table.highest_index()

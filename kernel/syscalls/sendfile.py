@@ -112,11 +112,11 @@ def _write_some(target: Cursor, buffer: KernelBuffer, source: Cursor, got: int) 
 def _copy_counted(source: Cursor, target: Cursor, count: int) -> int:
     """Copy, and count it as a call that reads and one that writes (/proc/PID/io; splice(2) does not count)."""
     task = current()
-    task.read_calls += 1
-    task.write_calls += 1
+    task.counts.read_calls += 1
+    task.counts.write_calls += 1
     done = copy(source, target, count)
-    task.read_bytes += done
-    task.written_bytes += done
+    task.counts.read_bytes += done
+    task.counts.written_bytes += done
     return done
 
 

@@ -30,7 +30,7 @@ def _install(task: Task, fresh: Credentials) -> None:
         count_user(fresh.uid)
         uncount_user(old.uid)
     if fresh.is_dangerous_after(old):
-        task.process.dumpable = SUID_DUMPABLE.value
+        task.process.program.dumpable = SUID_DUMPABLE.value
         task.process.settings.death_signal = 0
     task.credentials = fresh
     chain = task.keys

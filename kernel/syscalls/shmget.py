@@ -42,7 +42,7 @@ _TOTALS_SIZE: Final = 48
 def shmget(key: i32, size: int, flags: i32) -> int:
     """shmget(2)."""
     task = current()
-    return current().ipc.segments.open(key, size, flags, task.credentials, task.process.as_bearer())
+    return current().namespaces.ipc.segments.open(key, size, flags, task.credentials, task.process.as_bearer())
 
 
 @syscall("shmat", status="Full", args="shmid address flags:SHM_RND|SHM_RDONLY|SHM_REMAP|SHM_EXEC -> address")
@@ -58,7 +58,7 @@ def shmat(identifier: i32, address: int, flags: i32) -> int:
     if address == 0 and flags & _SHM_REMAP != 0:
         raise Errno(EINVAL)
     task = current()
-    segment = current().ipc.segments.get(identifier)
+    segment = current().namespaces.ipc.segments.get(identifier)
     writes = flags & _SHM_RDONLY == 0
     segment.entry.check_permission(task.credentials, READ | (WRITE if writes else 0))
     prot = PROT_READ | (PROT_WRITE if writes else 0) | (PROT_EXEC if flags & _SHM_EXEC != 0 else 0)
@@ -114,7 +114,7 @@ def shmctl(identifier: i32, command: i32, address: UserAddr) -> int:
     if command == _SHM_INFO:
         return _write_totals(address)
     if command == _SHM_STAT or command == _SHM_STAT_ANY:
-        found = segment_of(current().ipc.segments.table.at(identifier))
+        found = segment_of(current().namespaces.ipc.segments.table.at(identifier))
         _write_status(found, address, command == _SHM_STAT)
         return found.entry.identifier
     if command not in (IPC_STAT, IPC_SET, IPC_RMID, _SHM_LOCK, _SHM_UNLOCK):
@@ -122,7 +122,7 @@ def shmctl(identifier: i32, command: i32, address: UserAddr) -> int:
     storage = bytearray(_STATUS_SIZE)
     if command == IPC_SET:
         user.read_into(span_of(storage), address)
-    segment = current().ipc.segments.get(identifier)
+    segment = current().namespaces.ipc.segments.get(identifier)
     if command == IPC_STAT:
         _write_status(segment, address, needs_permission=True)
     elif command == IPC_SET:
@@ -140,7 +140,7 @@ def _lock(segment: Segment, on: bool) -> None:
     memory. Raises EPERM.
     """
     task = current()
-    if not task.credentials.capable_in(task.ipc.owner, CAP_IPC_LOCK):
+    if not task.credentials.capable_in(task.namespaces.ipc.owner, CAP_IPC_LOCK):
         is_forbidden = on and task.process.limits.soft[RLIMIT_MEMLOCK] == 0
         if is_forbidden or not segment.entry.is_owned_by(task.credentials):
             raise Errno(EPERM)
@@ -183,15 +183,15 @@ def _write_limits(address: UserAddr) -> int:
     store_i64(out, 24, MOST_SEGMENTS)
     store_i64(out, 32, NO_LIMIT)
     user.write_from(address, out)
-    return current().ipc.segments.table.highest_index()
+    return current().namespaces.ipc.segments.table.highest_index()
 
 
 def _write_totals(address: UserAddr) -> int:
     """struct shm_info."""
     storage = bytearray(_TOTALS_SIZE)
     out = span_of(storage)
-    store_i32(out, 0, len(current().ipc.segments.table.objects))
-    store_i64(out, 8, current().ipc.segments.page_count)
-    store_i64(out, 16, current().ipc.segments.resident_count())
+    store_i32(out, 0, len(current().namespaces.ipc.segments.table.objects))
+    store_i64(out, 8, current().namespaces.ipc.segments.page_count)
+    store_i64(out, 16, current().namespaces.ipc.segments.resident_count())
     user.write_from(address, out)
-    return current().ipc.segments.table.highest_index()
+    return current().namespaces.ipc.segments.table.highest_index()

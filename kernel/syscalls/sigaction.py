@@ -112,9 +112,9 @@ def sigaltstack(new: UserAddr, old: UserAddr) -> int:
         user.read_into(span_of(fields), new)
     before = bytearray(_STACK_SIZE)
     shown = span_of(before)
-    store_i64(shown, 0, task.signal_stack.address)
-    store_i32(shown, 8, signal_stack.stack_flags(task.signal_stack, sp))
-    store_i64(shown, 16, task.signal_stack.size)
+    store_i64(shown, 0, task.signals.stack.address)
+    store_i32(shown, 8, signal_stack.stack_flags(task.signals.stack, sp))
+    store_i64(shown, 16, task.signals.stack.size)
     if new != 0:
         taken = span_of(fields)
         signal_stack.set_stack(task, sp, load_i64(taken, 0), taken.load_u32(8), load_i64(taken, 16))

@@ -37,7 +37,7 @@ def uname(address: UserAddr) -> int:
     out = storage.span()
     _store_field(out, 0, SYSTEM_NAME)
     task = current()
-    uts = task.uts
+    uts = task.namespaces.uts
     _store_field(out, 1, uts.host)
     _store_field(out, 2, RELEASE)
     _store_field(out, 3, VERSION)
@@ -62,7 +62,7 @@ def _store_as_wanted(out: Span[u8], process: Process) -> None:
 
 def _read_name(address: UserAddr, length: int) -> bytes:
     task = current()
-    if not task.credentials.capable_in(task.uts.owner, CAP_SYS_ADMIN):
+    if not task.credentials.capable_in(task.namespaces.uts.owner, CAP_SYS_ADMIN):
         raise Errno(EPERM)
     if length < 0 or length > NAME_LIMIT:
         raise Errno(EINVAL)
@@ -74,14 +74,14 @@ def _read_name(address: UserAddr, length: int) -> bytes:
 @syscall("sethostname", status="Full", args="<bytes[length] size")
 def sethostname(address: UserAddr, length: i32) -> int:
     """sethostname(2)."""
-    current().uts.host = _read_name(address, length)
+    current().namespaces.uts.host = _read_name(address, length)
     return 0
 
 
 @syscall("setdomainname", status="Full", args="<bytes[length] size")
 def setdomainname(address: UserAddr, length: i32) -> int:
     """setdomainname(2)."""
-    current().uts.domain = _read_name(address, length)
+    current().namespaces.uts.domain = _read_name(address, length)
     return 0
 
 

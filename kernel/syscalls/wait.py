@@ -97,7 +97,7 @@ def _wait_by_descriptor(task: Task, descriptor: int, options: int) -> WaitResult
         raise Errno(EINVAL)
     file = pid_file(file_at(descriptor))
     process = file.process
-    if process is None or process.is_reaped:
+    if process is None or process.ending.is_reaped:
         raise Errno(ECHILD)
     if file.flags & O_NONBLOCK == 0 or options & children.WNOHANG != 0:
         return wait_for_child(task, BY_PID, process.pid, options)

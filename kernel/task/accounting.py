@@ -9,8 +9,9 @@ from typing import Final
 
 from kernel.mm.space import AddressSpace
 from kernel.sched.scheduler import divide_time
-from kernel.task.process import Process, Usage
+from kernel.task.process import Process
 from kernel.task.task import Task
+from kernel.task.usage import Usage
 
 CLOCK_TICKS_PER_SECOND: Final = 100  # USER_HZ: the unit of times(2) and /proc
 NS_PER_CLOCK_TICK: Final = 1_000_000_000 // CLOCK_TICKS_PER_SECOND
@@ -21,13 +22,13 @@ def add_thread(usage: Usage, task: Task) -> None:
     divide_time(task)
     usage.system_ns += task.system_ns
     usage.user_ns += task.user_ns
-    usage.minor_faults += task.minor_faults
+    usage.minor_faults += task.counts.minor_faults
     usage.voluntary_switches += task.voluntary_switches
     usage.involuntary_switches += task.involuntary_switches
-    usage.read_calls += task.read_calls
-    usage.write_calls += task.write_calls
-    usage.read_bytes += task.read_bytes
-    usage.written_bytes += task.written_bytes
+    usage.read_calls += task.counts.read_calls
+    usage.write_calls += task.counts.write_calls
+    usage.read_bytes += task.counts.read_bytes
+    usage.written_bytes += task.counts.written_bytes
     usage.disk_read_bytes += task.disk_read_bytes
     usage.disk_written_bytes += task.disk_written_bytes
     usage.cancelled_bytes += task.cancelled_bytes

@@ -12,10 +12,11 @@ from kernel.sched import ThreadState
 from kernel.task.accounting import process_usage
 from kernel.task.child_information import exit_code, exit_value
 from kernel.task.exit import bury_tracee, final_status, reap
-from kernel.task.process import Process, Usage
+from kernel.task.process import Process
 from kernel.task.signals import CLD_CONTINUED, CLD_STOPPED, CLD_TRAPPED, SIGCHLD, SIGCONT
 from kernel.task.task import Task, current
 from kernel.task.tracee import Tracee, cut, process_is_traced_by
+from kernel.task.usage import Usage
 
 WNOHANG: Final = 1
 WUNTRACED: Final = 2  # also WSTOPPED
@@ -61,7 +62,7 @@ def wait_for_child(task: Task, kind: int, number: Pid, options: int) -> WaitResu
             return result
         if options & WNOHANG != 0:
             return WaitResult()
-        process.child_waiters.sleep()
+        process.family.waiters.sleep()
 
 
 def _find_child(process: Process, kind: int, number: Pid, options: int) -> Process | None:
@@ -69,15 +70,15 @@ def _find_child(process: Process, kind: int, number: Pid, options: int) -> Proce
     or groups are waited for are all of them looked at.
     """
     if kind == BY_PID:
-        child = process.children.get(number)
+        child = process.family.children.get(number)
         return child if child is not None and _is_eligible(child, kind, number, options) else None
-    zombie = process.oldest_zombie
+    zombie = process.family.oldest_zombie
     asks_for_news = process.stop.has_news and options & (WUNTRACED | WCONTINUED) != 0
     if kind == ANY and not asks_for_news:
         if zombie is not None and options & WEXITED != 0 and _is_eligible(zombie, kind, number, options):
             return zombie
         if zombie is None or options & WEXITED == 0:
-            for child in process.children.values():
+            for child in process.family.children.values():
                 if _is_eligible(child, kind, number, options):
                     return child
             return None
@@ -88,7 +89,7 @@ def _search_children(process: Process, kind: int, number: Pid, options: int) -> 
     """The same by looking at every child."""
     found: Process | None = None
     has_news = False
-    for child in process.children.values():
+    for child in process.family.children.values():
         has_news = has_news or (child.stop.is_complete and not child.stop.is_reported) or child.stop.continue_unreported
         if _is_eligible(child, kind, number, options):
             if _has_changed(child, options):
@@ -103,17 +104,17 @@ def _is_eligible(child: Process, kind: int, number: Pid, options: int) -> bool:
         return False
     if kind == BY_GROUP and child.group != number:
         return False
-    if child.is_in_heap and options & WEXITED == 0:
+    if child.family.is_in_heap and options & WEXITED == 0:
         return False  # it will neither stop nor go on
     if options & WALL != 0:
         return True
     # "Clone children" are those that do not end with SIGCHLD.
-    return (child.exit_signal != SIGCHLD) == (options & WCLONE != 0)
+    return (child.origin.exit_signal != SIGCHLD) == (options & WCLONE != 0)
 
 
 def _has_changed(child: Process, options: int) -> bool:
     """Whether `_look_at` finds something."""
-    if child.is_in_heap:
+    if child.family.is_in_heap:
         return options & WEXITED != 0
     if child.stop.is_complete and not child.stop.is_reported and options & WUNTRACED != 0:
         return True
@@ -123,10 +124,10 @@ def _has_changed(child: Process, options: int) -> bool:
 def _look_at(child: Process, options: int) -> WaitResult | None:
     """What there is to report of a child, marked as reported unless WNOWAIT."""
     keep = options & WNOWAIT != 0
-    if child.is_in_heap:
+    if child.family.is_in_heap:
         if options & WEXITED == 0:
             return None
-        status = child.exit_status
+        status = child.ending.status
         result = _result(child, status, exit_code(status), exit_value(status))
         if not keep:
             reap(child)
@@ -153,7 +154,7 @@ def _result(child: Process, status: int, code: int, value: int) -> WaitResult:
     result.code = code
     result.value = value
     result.usage.add(process_usage(child))
-    result.usage.add(child.waited)
+    result.usage.add(child.family.waited)
     return result
 
 
@@ -167,7 +168,7 @@ def _look_at_all(task: Task, kind: int, number: Pid, options: int) -> WaitResult
     process = task.process
     own = options & WNOTHREAD != 0
     waits = False
-    for child in process.children.values():
+    for child in process.family.children.values():
         if (own and child.parent_thread() is not task) or not _is_eligible(child, kind, number, options):
             continue
         waits = True
@@ -202,7 +203,7 @@ def _look_at_tracee(tracee: Tracee, options: int) -> WaitResult | None:
     keep = options & WNOWAIT != 0
     if tracee.is_dead:
         is_leader = process.leader is task
-        if options & WEXITED == 0 or (is_leader and (not process.is_zombie or process.unreaped is not None)):
+        if options & WEXITED == 0 or (is_leader and (not process.ending.is_zombie or process.unreaped is not None)):
             return None
         if is_leader and tracee.is_of_parent():
             return _look_at(process, options)

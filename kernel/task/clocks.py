@@ -43,7 +43,7 @@ def read_clock(task: Task, clock: int) -> int:
     if clock == CLOCK_REALTIME_COARSE:
         return coarse_realtime_ns()
     if clock == CLOCK_MONOTONIC or clock == CLOCK_MONOTONIC_RAW or clock == CLOCK_MONOTONIC_COARSE:
-        return monotonic_ns() + task.time.monotonic_shift_ns
+        return monotonic_ns() + task.namespaces.time.monotonic_shift_ns
     if clock == CLOCK_BOOTTIME or clock == CLOCK_BOOTTIME_ALARM:
         return shown_boottime_ns(task)
     charge_running()
@@ -56,12 +56,12 @@ def read_clock(task: Task, clock: int) -> int:
 
 def shown_boottime_ns(task: Task) -> int:
     """For how long the machine has run, as a task is told."""
-    return boottime_ns() + task.time.boottime_shift_ns
+    return boottime_ns() + task.namespaces.time.boottime_shift_ns
 
 
 def kernel_ns(task: Task, clock: int, time_ns: int) -> int:
     """When a clock that counts from boot shows a task that time: on the monotonic clock, 0 if it is over."""
-    time = task.time
+    time = task.namespaces.time
     shift_ns = time.monotonic_shift_ns if clock == CLOCK_MONOTONIC else time.boottime_shift_ns
     return max(0, sum_of(time_ns, -shift_ns))
 

@@ -97,7 +97,7 @@ def place_processors(task: Task) -> None:
     present = processor_mask()
     processors = task.cgroup.nearest_processors()
     effective = present if processors is None else processors.effective(present)
-    wanted = task.chosen_processors & effective
+    wanted = task.membership.chosen_processors & effective
     if wanted == 0:
         wanted = effective
     mask = -1 if wanted == present else wanted
@@ -111,7 +111,7 @@ def choose_processors(task: Task, mask: int) -> None:
     present = processor_mask()
     if processors is not None and mask & processors.effective(present) == 0:
         raise Errno(EINVAL)
-    task.chosen_processors = mask
+    task.membership.chosen_processors = mask
     place_processors(task)
 
 
@@ -146,8 +146,8 @@ def place_members(group: ControlGroup) -> None:
 def leave_at_end(task: Task) -> None:
     """The thread ends: it is in its group in name only."""
     group = task.cgroup
-    if task.is_resting:
-        task.is_resting = False
+    if task.membership.is_resting:
+        task.membership.is_resting = False
         group.resting -= 1
     note_time(task)
     leave_member(group, task)
@@ -159,10 +159,10 @@ def note_time(task: Task) -> None:
     """A thread leaves its group, where the time that it has run stays."""
     divide_time(task)
     group = task.cgroup
-    group.user_ns += task.user_ns - task.earlier_user_ns
-    group.system_ns += task.system_ns - task.earlier_system_ns
-    task.earlier_user_ns = task.user_ns
-    task.earlier_system_ns = task.system_ns
+    group.user_ns += task.user_ns - task.membership.earlier_user_ns
+    group.system_ns += task.system_ns - task.membership.earlier_system_ns
+    task.membership.earlier_user_ns = task.user_ns
+    task.membership.earlier_system_ns = task.system_ns
 
 
 @noinline
@@ -185,9 +185,9 @@ def move(task: Task, group: ControlGroup) -> None:
     if old is group or task.is_exiting:
         return
     enter_member(group, task)
-    was_resting = task.is_resting
+    was_resting = task.membership.is_resting
     if was_resting:
-        task.is_resting = False
+        task.membership.is_resting = False
         old.resting -= 1
     note_time(task)
     leave_member(old, task)
@@ -200,7 +200,7 @@ def move(task: Task, group: ControlGroup) -> None:
         _freeze(task)
         update_frozen(group)
     elif old.freezes:
-        task.is_resting = was_resting
+        task.membership.is_resting = was_resting
         _thaw(task)
     memory = task.counted_memory
     if memory is not None and memory.exceeded(0) is not None:
@@ -261,13 +261,13 @@ def _put_back(task: Task, source: ControlGroup) -> None:
 
 def is_at_rest(task: Task) -> bool:
     """Whether a thread does nothing anyhow, and will look before it goes on."""
-    return task.state == ThreadState.STOPPED or task.state == ThreadState.TRACED or task.waits_for_vfork
+    return task.state == ThreadState.STOPPED or task.state == ThreadState.TRACED or task.calls.waits_for_vfork
 
 
 def note_rest(task: Task) -> None:
     """The running thread is about to stop, or to wait for a vfork child: in a group that freezes it rests by that."""
-    if task.cgroup.freezes and not task.is_resting:
-        task.is_resting = True
+    if task.cgroup.freezes and not task.membership.is_resting:
+        task.membership.is_resting = True
         rest(task.cgroup)
 
 
@@ -283,8 +283,8 @@ def freeze_running(task: Task) -> None:
 
 def _freeze(task: Task) -> None:
     """Let a thread come to rest."""
-    if is_at_rest(task) and not task.is_resting:
-        task.is_resting = True
+    if is_at_rest(task) and not task.membership.is_resting:
+        task.membership.is_resting = True
         task.cgroup.resting += 1
     update_interrupted(task)
     interrupt_sleep(task)
@@ -292,8 +292,8 @@ def _freeze(task: Task) -> None:
 
 def _thaw(task: Task) -> None:
     """Let a thread go on."""
-    was_resting = task.is_resting
-    task.is_resting = False
+    was_resting = task.membership.is_resting
+    task.membership.is_resting = False
     update_interrupted(task)
     if was_resting:
         interrupt_sleep(task)
@@ -328,7 +328,7 @@ def _set_members_freezing(group: ControlGroup, freezes: bool) -> None:
             if freezes:
                 _freeze(thread)
             else:
-                was_resting = thread.is_resting
+                was_resting = thread.membership.is_resting
                 if was_resting:
                     group.resting -= 1
                 _thaw(thread)
@@ -395,9 +395,9 @@ def kill_members(group: ControlGroup) -> bool:
 def _kill(task: Task) -> bool:
     """Whether that was of use."""
     process = task.process
-    if process.is_exiting or task.is_exiting or task.has_pending_kill():
+    if process.ending.is_exiting or task.is_exiting or task.has_pending_kill():
         return False
-    if process.is_init and process.pids.level == 0:
+    if process.origin.is_init and process.pids.level == 0:
         return False
     send_from_kernel(process, from_kernel(SIGKILL))
     return True

@@ -59,7 +59,7 @@ CORE_DUMPING.dumper = _Dumper()
 def _dump(task: Task, info: SignalInfo) -> None:
     process = task.process
     space = task.memory
-    if space is None or process.dumpable == NOT_DUMPED:
+    if space is None or process.program.dumpable == NOT_DUMPED:
         return
     dump = _begin(task, info.signo)
     if dump is None:
@@ -68,7 +68,7 @@ def _dump(task: Task, info: SignalInfo) -> None:
     target: Target | None = None
     try:
         dump.gather()
-        if process.dumpable == DUMPED_FOR_ROOT:
+        if process.program.dumpable == DUMPED_FOR_ROOT:
             _act_for_root(task)
         target = _choose(task, info)
         if target is not None and not dump.is_broken_off:
@@ -82,7 +82,7 @@ def _dump(task: Task, info: SignalInfo) -> None:
             target.close(dump)
         task.credentials = credentials
         if dump.has_dumped and not dump.is_broken_off:
-            process.exit_status |= CORE_WAS_DUMPED
+            process.ending.status |= CORE_WAS_DUMPED
         process.dump = None
         dump.finish()
         task.interrupted = True
@@ -92,17 +92,17 @@ def _dump(task: Task, info: SignalInfo) -> None:
 def _begin(task: Task, signo: int) -> CoreDump | None:
     """Let all other threads of the process end; None if somebody ends it already, or there is no memory."""
     process = task.process
-    if process.is_exiting or process.exec_task is not None or task.has_pending_kill():
+    if process.ending.is_exiting or process.exec_task is not None or task.has_pending_kill():
         return None
     missing = 0
     for other in process.threads.values():
-        missing += 0 if other is task or other.is_past_dump else 1
+        missing += 0 if other is task or other.signals.is_past_dump else 1
     try:
         dump = CoreDump(task.tid, missing)
     except MemoryError:
         return None
     process.dump = dump
-    process.was_to_dump = True
+    process.ending.leaves_core = True
     end_process(process, signo)
     task.interrupted = False
     return dump
@@ -207,7 +207,7 @@ def _choose(task: Task, info: SignalInfo) -> Target | None:
         return _start(name.words, limit)
     if limit < _SMALLEST:
         return None
-    if task.process.dumpable == DUMPED_FOR_ROOT and not name.name.startswith(b"/"):
+    if task.process.program.dumpable == DUMPED_FOR_ROOT and not name.name.startswith(b"/"):
         log.warn("a program with privileges leaves no core file but by a path from the root on")
         return None
     return _create(task, name.name, limit)
@@ -223,10 +223,10 @@ def _name(task: Task, info: SignalInfo, limit: int) -> CoreName:
     facts.first_tid = int(task.tid)
     facts.uid = int(task.credentials.uid)
     facts.gid = int(task.credentials.gid)
-    facts.dumpable = process.dumpable
+    facts.dumpable = process.program.dumpable
     facts.signo = info.signo
     facts.time_s = realtime_seconds()
-    facts.host = task.uts.host
+    facts.host = task.namespaces.uts.host
     facts.title = task.name
     executable = process.executable
     if executable is not None:
@@ -264,7 +264,7 @@ def _create(task: Task, name: bytes, limit: int) -> Target:
     """A new file, in place of one that is there. Raises EPERM for one that others may reach, and what opening
     raises.
     """
-    is_private = task.process.dumpable == DUMPED_FOR_ROOT
+    is_private = task.process.program.dumpable == DUMPED_FOR_ROOT
     context = _first_context(task) if is_private else task.fs.copy()
     try:
         if not is_private:

@@ -36,6 +36,7 @@ class HelperStart(TaskStart):
     """Executes the program, and says whether that went well."""
 
     def __init__(self, words: list[bytes]) -> None:
+        super().__init__()
         self.words: list[bytes] = words
         self.error: int = 0
         self.is_done: bool = False

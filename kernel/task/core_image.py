@@ -54,7 +54,7 @@ class CoreImage:
         task.registers.save()
         self._threads: list[Task] = [task]
         for other in task.process.threads.values():
-            if other is not task and not other.is_past_dump:
+            if other is not task and not other.signals.is_past_dump:
                 self._threads.append(other)
         self._notes: ThreadNotes = ThreadNotes(info.signo)
         self._segments: Segments = find_segments(space)

@@ -29,10 +29,11 @@ from kernel.mm.objects import FixedPages
 from kernel.mm.space import AddressSpace, each_area
 from kernel.task.accounting import process_usage, thread_usage
 from kernel.task.core_settings import NOTE_LIMIT
-from kernel.task.process import Process, Usage
+from kernel.task.process import Process
 from kernel.task.siginfo import SIGINFO_SIZE, SignalInfo
 from kernel.task.signals import SIGKILL, bit
 from kernel.task.task import Task
+from kernel.task.usage import Usage
 from kernel.task.words import store_i32, store_i64
 from kernel.time.clock import NS_PER_SECOND, NS_PER_US
 
@@ -185,7 +186,7 @@ def _describe_thread(task: Task, signo: int, is_dumper: bool, out: Span[u8]) -> 
     store_i32(out, 32, task.own_tid)
     _store_relatives(process, out, 36)
     _store_times(process_usage(process) if process.leader is task else thread_usage(task), out, 48)
-    _store_times(process.waited, out, 80)
+    _store_times(process.family.waited, out, 80)
     for index in range(REGISTERS_SIZE // _WORD):
         store_i64(out, _STATUS_REGISTERS + index * _WORD, read_register(task.stack_top, task.registers, index))
     store_i32(out, _STATUS_REGISTERS + REGISTERS_SIZE, 1)  # there are floating-point registers
@@ -213,7 +214,7 @@ def _describe_process(task: Task, space: AddressSpace, out: Span[u8]) -> None:
     out[0] = 0 if is_leader else 2
     out[1] = ord("R") if is_leader else ord("D")
     out[3] = task.nice & 0xFF
-    store_i64(out, 8, _DUMPS | (0 if process.has_execed else _FORKED))
+    store_i64(out, 8, _DUMPS | (0 if process.program.has_execed else _FORKED))
     store_i32(out, 16, uid_for_caller(task.credentials.uid))
     store_i32(out, 20, gid_for_caller(task.credentials.gid))
     store_i32(out, 24, process.number)

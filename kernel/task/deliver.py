@@ -78,11 +78,11 @@ _RESTART: Final = number_of_call("restart_syscall")
 @noraise
 def before_user_mode(task: Task, frame: TrapFrame) -> None:
     """Do what has to be done before the program goes on. May not return: the task may end here."""
-    if task.keeps_files:
+    if task.calls.keeps_files:
         task.let_files_go()
     if SHORTAGE.is_felt:
         relieve(task)
-    if task.counts_holdings:
+    if task.membership.counts_holdings:
         count_holdings(task)
     if task.lacks_charge:
         relieve_group(task)
@@ -92,7 +92,7 @@ def before_user_mode(task: Task, frame: TrapFrame) -> None:
     while True:
         if task.interrupted:
             process = task.process
-            if process.is_exiting:
+            if process.ending.is_exiting:
                 exit_task(task)
             if process.exec_task is not None and process.exec_task is not task:
                 exit_task(task)
@@ -105,7 +105,7 @@ def before_user_mode(task: Task, frame: TrapFrame) -> None:
             schedule()
         elif task.share is not None and wait_for_time(task):
             continue
-        elif task.rseq.address != 0 and restartable.has_lost_processor(task):
+        elif task.library.rseq.address != 0 and restartable.has_lost_processor(task):
             _restart_sequence(task, frame)
         elif not RUNNING.is_observed or not TASKS.observer.returns():
             break
@@ -152,7 +152,7 @@ def _restart_sequence(task: Task, frame: TrapFrame) -> None:
 
 def _return_from_handler(task: Task, frame: TrapFrame) -> None:
     """rt_sigreturn: the program goes on where the signal interrupted it."""
-    while not task.process.is_exiting:
+    while not task.process.ending.is_exiting:
         try:
             return_from_handler(task, frame)
             return
@@ -280,7 +280,7 @@ def _is_from_above(init: Process, signo: int) -> bool:
 
 def _run_handler(task: Task, frame: TrapFrame, action: SignalAction, info: SignalInfo) -> None:
     _settle_for_handler(frame, action)
-    if task.rseq.address != 0:
+    if task.library.rseq.address != 0:
         _restart_sequence(task, frame)
     mask = task.signals.saved_blocked if task.signals.restores_blocked else task.signals.blocked
     while True:
@@ -292,7 +292,7 @@ def _run_handler(task: Task, frame: TrapFrame, action: SignalAction, info: Signa
             return
         except MemoryError:
             find_memory(task)
-        if task.process.is_exiting:
+        if task.process.ending.is_exiting:
             return
     task.signals.restores_blocked = False
     blocked = task.signals.blocked | action.mask

@@ -39,13 +39,13 @@ def set_dispatch(task: Task, mode: int, start: int, size: int, selector: int) ->
     if mode == OFF:
         if start != 0 or size != 0 or selector != 0:
             raise Errno(EINVAL)
-        task.dispatch = None
+        _drop(task)
     elif mode == ON:
         if start != 0 and wrapped_sum(start, size) ^ LEAST <= start ^ LEAST:
             raise Errno(EINVAL)  # the range is empty or has no end
         if selector < 0:
             raise Errno(EFAULT)  # the kernel's half; what else is no address shows when it is read
-        task.dispatch = UserDispatch(start, size, selector)
+        task.own().dispatch = UserDispatch(start, size, selector)
     else:
         raise Errno(EINVAL)
     rewatch(task)
@@ -54,8 +54,14 @@ def set_dispatch(task: Task, mode: int, start: int, size: int, selector: int) ->
 def forget_dispatch(task: Task) -> None:
     """The running thread executes another program."""
     if task.dispatch is not None:
-        task.dispatch = None
+        _drop(task)
         rewatch(task)
+
+
+def _drop(task: Task) -> None:
+    belongings = task.belongings
+    if belongings is not None:
+        belongings.dispatch = None
 
 
 def diverts(task: Task, dispatch: UserDispatch, number: int, frame: TrapFrame) -> bool:

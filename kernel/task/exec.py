@@ -42,13 +42,14 @@ from kernel.task.exit import end_process, finish_vfork
 from kernel.task.limits import RLIMIT_AS, RLIMIT_DATA, RLIMIT_STACK
 from kernel.task.load import Layout, lay_out
 from kernel.task.observer import TASKS
+from kernel.task.parts import SS_DISABLE
 from kernel.task.personality import ADDR_COMPAT_LAYOUT, ADDR_NO_RANDOMIZE, MMAP_PAGE_ZERO, READ_IMPLIES_EXEC
 from kernel.task.pids import rename_task, uncount_user, unregister_task
 from kernel.task.process import Process
 from kernel.task.script import parse_script
 from kernel.task.send import update_interrupted, wake_to_die
 from kernel.task.signals import SIGCHLD, SIGKILL, SIGSEGV
-from kernel.task.task import SS_DISABLE, Task, current
+from kernel.task.task import Task, current
 from kernel.task.trace_stops import report_exec
 from kernel.task.tracee import cut
 from kernel.task.vdso import enter_time
@@ -301,7 +302,7 @@ def _new_credentials(task: Task, program: Program, is_shared: bool) -> Credentia
 
 def _is_dying(process: Process) -> bool:
     """Whether the process ends: asked anew after each sleep."""
-    return process.is_exiting
+    return process.ending.is_exiting
 
 
 def _stop_other_threads(task: Task) -> None:
@@ -318,7 +319,7 @@ def _stop_other_threads(task: Task) -> None:
         while (len(process.threads) > 1 or process.unreaped is not None) and not _is_dying(process):
             if task.has_pending_kill():
                 break
-            process.exec_waiters.sleep(interruptible=False)
+            process.exit_waiters.sleep(interruptible=False)
         task.signals.kill_wakes = False
         process.exec_task = None
         if _is_dying(process) or task.has_pending_kill():
@@ -329,7 +330,7 @@ def _stop_other_threads(task: Task) -> None:
         tracee = leader.tracee
         if tracee is not None:
             cut(tracee)
-            tracee.tracer.process.child_waiters.wake_all()
+            tracee.tracer.process.family.waiters.wake_all()
         uncount_user(leader.credentials.uid)
         if leader.cgroup is not TOP:
             uncount(leader)
@@ -372,8 +373,8 @@ def _reset(task: Task, program: Program, credentials: Credentials) -> None:
     """What belongs to the old program goes; what execve(2) says stays."""
     process = task.process
     _reset_privileges(task, program, credentials)
-    if task.time_for_children is not FIRST_TIME:
-        enter_time(task, task.time_for_children)
+    if task.namespaces.time_for_children is not FIRST_TIME:
+        enter_time(task, task.namespaces.time_for_children)
     files = task.file_table
     if files is not None and files.users > 1:
         fresh = files.copy()
@@ -382,9 +383,9 @@ def _reset(task: Task, program: Program, credentials: Credentials) -> None:
     task.files.close_on_exec()
     process.actions = process.actions.copy()
     process.actions.reset_for_exec()
-    task.signal_stack.address = 0
-    task.signal_stack.size = 0
-    task.signal_stack.flags = SS_DISABLE
+    task.signals.stack.address = 0
+    task.signals.stack.size = 0
+    task.signals.stack.flags = SS_DISABLE
     task.restart = None
     restartable.forget(task)
     forget_dispatch(task)
@@ -397,13 +398,12 @@ def _reset(task: Task, program: Program, credentials: Credentials) -> None:
     process.executable = program.file.acquire()
     if executable is not None:
         executable.release()
-    posix_timers = process.posix_timers
-    if posix_timers is not None:
-        posix_timers.cancel_all()
-        process.posix_timers = None
-    process.exit_signal = SIGCHLD
-    process.has_execed = True
-    process.programs += 1
+    timers = process.timers
+    if timers is not None:
+        timers.cancel_posix()
+    process.origin.exit_signal = SIGCHLD
+    process.program.has_execed = True
+    process.program.count += 1
     update_interrupted(task)
     if RUNNING.is_observed:
         _tell_observer(task, program)
@@ -428,7 +428,7 @@ def _reset_privileges(task: Task, program: Program, credentials: Credentials) ->
     is_dangerous = credentials.is_dangerous_after(old)
     acts_as_itself = old.euid == old.uid and old.egid == old.gid
     is_open = acts_as_itself and not is_dangerous and not program.is_unreadable
-    process.dumpable = DUMPED_FOR_ITSELF if is_open else SUID_DUMPABLE.value
+    process.program.dumpable = DUMPED_FOR_ITSELF if is_open else SUID_DUMPABLE.value
     if is_dangerous or program.is_secure:
         process.settings.death_signal = 0
     process.settings.personality = program.personality

@@ -86,13 +86,13 @@ def end_process(process: Process, status: int) -> None:
     """All threads are to end, with a status as wait(2) reports it. The first call decides. The running thread goes on
     until it looks at its signals. If it dumps core, a thread that its tracer looks at before it ends stays with that.
     """
-    if process.is_exiting:
+    if process.ending.is_exiting:
         return
-    process.is_exiting = True
-    process.exit_status = status
+    process.ending.is_exiting = True
+    process.ending.status = status
     process.stop.signal = 0
     for task in process.threads.values():
-        if not task.is_exiting and not (task.is_past_dump and process.dump is not None):
+        if not task.is_exiting and not (task.signals.is_past_dump and process.dump is not None):
             wake_to_die(task)
             spend(_WAKE_COST)  # the safe point is taken where the running thread ends
 
@@ -102,9 +102,9 @@ def end_thread(task: Task, status: int) -> None:
     last, is the process's. Does not return.
     """
     process = task.process
-    if not process.is_exiting and (process.leader is task or len(process.threads) == 1):
-        process.exit_status = status
-        process.is_exiting = len(process.threads) == 1
+    if not process.ending.is_exiting and (process.leader is task or len(process.threads) == 1):
+        process.ending.status = status
+        process.ending.is_exiting = len(process.threads) == 1
     tracee = task.tracee
     if tracee is not None:
         tracee.exit_status = status
@@ -118,7 +118,7 @@ def exit_task(task: Task) -> None:
     if dump is not None and dump.dumper != task.tid:
         dump.attend()
         pace(_EXIT_COST)  # the file is written: all of them go on at once
-    task.is_past_dump = True
+    task.signals.is_past_dump = True
     if task.tracee is not None:
         _report_end(task)
     task.is_exiting = True
@@ -140,10 +140,9 @@ def exit_task(task: Task) -> None:
     undo_semaphores(task)
     leave_namespaces(task)
     leave_filters(task)
-    chain = task.keys
-    task.keys = None
-    if chain is not None:
-        chain.release()
+    belongings = task.belongings
+    if belongings is not None:
+        belongings.release_keys()
     task.let_files_go()
     files = task.file_table
     task.file_table = None
@@ -153,7 +152,7 @@ def exit_task(task: Task) -> None:
     task.fs_context = None
     if context is not None:
         context.release()
-    if len(process.threads) == 1 and process.is_init:
+    if len(process.threads) == 1 and process.origin.is_init:
         end_with_init(task)
     task.registers.release()
     _leave_rules(task)
@@ -183,8 +182,8 @@ def exit_task(task: Task) -> None:
 def _first_process_ends(process: Process) -> None:
     handler = LAST_EXIT.handler
     if handler is not None:
-        handler.first_process_ended(process.exit_status)
-    panic(f"the first process ended with status {process.exit_status}")
+        handler.first_process_ended(process.ending.status)
+    panic(f"the first process ended with status {process.ending.status}")
 
 
 def _release_memory(task: Task) -> None:
@@ -208,7 +207,7 @@ def end_with_init(task: Task) -> None:
     while other is not None:
         number = space.shown(other.pid)
         send_from_kernel(other, from_kernel(SIGKILL))
-        if other.parent is process and other.is_in_heap:
+        if other.parent is process and other.family.is_in_heap:
             reap(other)
         pace(_KILL_COST)
         other = next_process(space, number + 1)
@@ -216,22 +215,22 @@ def end_with_init(task: Task) -> None:
     while len(space.bearers) > own:
         space.changed.wait()
     if space.reboot_signal != 0:
-        process.exit_status = space.reboot_signal
+        process.ending.status = space.reboot_signal
     end_account(space)
 
 
 def finish_vfork(task: Task) -> None:
     """The task no longer uses its parent's memory: the parent goes on."""
-    if task.is_vfork_child:
-        task.is_vfork_child = False
-        task.vfork_waiters.wake_all()
+    birth = task.birth
+    waiters = None if birth is None else birth.vfork_waiters
+    if waiters is not None:
+        task.birth = None
+        waiters.wake_all()
 
 
 def _one_thread_less(process: Process) -> None:
     """Who waits for the other threads: execve, a stop; and who for this one, by its descriptor."""
     process.exit_waiters.wake_all()
-    if process.exec_task is not None:
-        process.exec_waiters.wake_all()
     if process.stop.signal != 0 and not process.stop.is_complete and process.stop.stopped_count >= len(process.threads):
         process.stop.is_complete = True
         process.stop.is_reported = False
@@ -242,16 +241,11 @@ def _one_thread_less(process: Process) -> None:
 
 
 def _end_of_process(task: Task, process: Process) -> None:
-    process.is_zombie = True
+    process.ending.is_zombie = True
     process.stop.is_complete = False
     timers = process.timers
     if timers is not None:
         timers.cancel_all()
-        process.timers = None
-    posix_timers = process.posix_timers
-    if posix_timers is not None:
-        posix_timers.cancel_all()
-        process.posix_timers = None
     process.pending.clear()
     executable = process.executable
     process.executable = None
@@ -292,13 +286,13 @@ def _new_parent(process: Process) -> Process | None:
     """
     ancestor = process.parent
     while ancestor is not None and ancestor.pids is process.pids:
-        if ancestor.settings.is_subreaper and not ancestor.is_zombie:
+        if ancestor.settings.is_subreaper and not ancestor.ending.is_zombie:
             return ancestor
         ancestor = ancestor.parent
     space: PidNamespace | None = process.pids
     while space is not None:
         init = find_process(space.init)
-        if init is not None and init is not process and not init.is_zombie:
+        if init is not None and init is not process and not init.ending.is_zombie:
             return init
         space = space.parent
     return None
@@ -306,29 +300,29 @@ def _new_parent(process: Process) -> Process | None:
 
 def _give_children_away(last: Task, process: Process) -> None:
     """The children of a process get another parent. Their death signals are sent as by the `last` thread that ended."""
-    if len(process.children) == 0:
+    if len(process.family.children) == 0:
         return
     adopter = _new_parent(process)
     if adopter is None:
         return
-    for pid, child in process.children.items():
+    for pid, child in process.family.children.items():
         leave_zombies(process, child)
         try:
-            adopter.children[pid] = child
+            adopter.family.children[pid] = child
             child.set_parent(adopter)
-            child.birth = BIRTHS.next()
+            child.origin.order = BIRTHS.next()
         except MemoryError:
             child.set_parent(None)  # it will be reaped by itself
         signo = child.settings.death_signal
-        if signo != 0 and not child.is_zombie and may_signal(last, child, signo):
+        if signo != 0 and not child.ending.is_zombie and may_signal(last, child, signo):
             send_from_kernel(child, from_kernel(signo))
-        child.exit_signal = SIGCHLD  # whoever adopts it did not choose another
-        if child.is_zombie:
+        child.origin.exit_signal = SIGCHLD  # whoever adopts it did not choose another
+        if child.ending.is_zombie:
             if leader_is_untraced(child):
                 _tell_parent(child)
         else:
             _rescue_group(child, process, process)
-    process.children.clear()
+    process.family.children.clear()
     adopter.stop.has_news = True
 
 
@@ -360,29 +354,29 @@ def _tell_parent(process: Process) -> None:
     enter_zombie(parent, process)
     action = parent.actions.action(SIGCHLD)
     is_ignored = action.handler == SIG_IGN or action.flags & SA_NOCLDWAIT != 0
-    if parent.is_init and parent.pids.is_closed:
+    if parent.origin.is_init and parent.pids.is_closed:
         uncaring = leader_is_untraced(process)  # it ends, and waits for nobody in particular
     else:
         uncaring = is_ignored and final_signal(process, parent) == SIGCHLD and leader_is_untraced(process)
     report_exit(process, parent)
     if uncaring:
         reap(process, is_counted=False)
-        parent.child_waiters.wake_all()
+        parent.family.waiters.wake_all()
 
 
 def reap(process: Process, is_counted: bool = True) -> None:
     """Forget a zombie: the parent counts its use if it has waited for it, its numbers are free again, and no reference
     to it remains.
     """
-    if process.is_reaped:
+    if process.ending.is_reaped:
         return
-    process.is_reaped = True
+    process.ending.is_reaped = True
     parent = process.parent
     if parent is not None:
         if is_counted:
-            parent.waited.add(process.ended)
-            parent.waited.add(process.waited)
-        parent.children.pop(process.pid)
+            parent.family.waited.add(process.ended)
+            parent.family.waited.add(process.family.waited)
+        parent.family.children.pop(process.pid)
         leave_zombies(parent, process)
         process.set_parent(None)
     leave_group(process)
@@ -444,8 +438,9 @@ def _stay_for_tracer(task: Task, tracee: Tracee) -> None:
     if task.signals.is_stopped:
         process.stop.stopped_count -= 1
     if process.leader is not task:
-        tracee.next_unreaped = process.unreaped
-        process.unreaped = tracee
+        tracing = tracee.of_process
+        tracee.next_unreaped = tracing.unreaped
+        tracing.unreaped = tracee
     elif len(process.threads) == 0 and process.unreaped is None:
         return
     status = final_status(tracee)
@@ -455,7 +450,7 @@ def _stay_for_tracer(task: Task, tracee: Tracee) -> None:
 def final_status(tracee: Tracee) -> int:
     """How a dead tracee ended, as wait(2) reports it."""
     process = tracee.task.process
-    return process.exit_status if process.is_exiting or process.leader is tracee.task else tracee.exit_status
+    return process.ending.status if process.ending.is_exiting or process.leader is tracee.task else tracee.exit_status
 
 
 def leader_is_untraced(process: Process) -> bool:
@@ -470,7 +465,7 @@ def _is_kept_by_tracer(process: Process) -> bool:
     tracee = None if leader is None else leader.tracee
     if tracee is None or tracee.is_of_parent():
         return False
-    tell_tracer(tracee, exit_code(process.exit_status), exit_value(process.exit_status))
+    tell_tracer(tracee, exit_code(process.ending.status), exit_value(process.ending.status))
     return True
 
 
@@ -502,12 +497,13 @@ def release_tracee(tracee: Tracee) -> None:
         make_ready(task)
 
 
-def _take_from_unreaped(process: Process, tracee: Tracee) -> None:
+def _take_from_unreaped(tracee: Tracee) -> None:
     following = tracee.next_unreaped
     tracee.next_unreaped = None
-    other = process.unreaped
+    tracing = tracee.of_process
+    other = tracing.unreaped
     if other is tracee:
-        process.unreaped = following
+        tracing.unreaped = following
         return
     while other is not None:
         if other.next_unreaped is tracee:
@@ -521,8 +517,8 @@ def bury_tracee(tracee: Tracee) -> None:
     task = tracee.task
     process = task.process
     if process.leader is not task:
-        _take_from_unreaped(process, tracee)
+        _take_from_unreaped(tracee)
         _forget_thread(task)
-        process.exec_waiters.wake_all()
-    if process.is_zombie and not process.is_in_heap:
+        process.exit_waiters.wake_all()
+    if process.ending.is_zombie and not process.family.is_in_heap:
         _tell_parent(process)

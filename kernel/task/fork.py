@@ -27,7 +27,7 @@ from kernel.mm.frames import total_frame_count
 from kernel.sched.processor import RUNNING
 from kernel.sched.scheduler import start_thread
 from kernel.sched.stacks import allocate_stack, free_stack
-from kernel.sched.wait import prepare_sleep
+from kernel.sched.wait import WaitQueue, prepare_sleep
 from kernel.task import restartable
 from kernel.task.begin import settle
 from kernel.task.control_groups import enter_at_birth, kill_newcomer, leave_at_end, note_rest, place_processors, uncount
@@ -41,6 +41,7 @@ from kernel.task.namespaces import (
     pids_of_child,
 )
 from kernel.task.observer import TASKS
+from kernel.task.parts import SS_DISABLE
 from kernel.task.pid_namespace import PID_LIMIT, PidNamespace, forget_bearer, number_bearer
 from kernel.task.pidfd import PIDFD_THREAD, PidFile
 from kernel.task.pids import (
@@ -58,7 +59,7 @@ from kernel.task.seccomp import inherit
 from kernel.task.seccomp_listener import leave_filters
 from kernel.task.send import rewatch
 from kernel.task.signals import SIGCHLD, SIGSTOP, bit
-from kernel.task.task import SS_DISABLE, Task, TaskStart
+from kernel.task.task import Task, TaskStart
 from kernel.task.trace_stops import report_event
 from kernel.task.tracee import (
     EVENT_CLONE,
@@ -119,6 +120,7 @@ class ForkStart(TaskStart):
     """A child's first steps, in its own address space."""
 
     def __init__(self, child_tid: UserAddr) -> None:
+        super().__init__()
         self.child_tid: UserAddr = child_tid  # where to write the child's number, or 0
 
     def begin(self, task: Task) -> None:
@@ -148,14 +150,14 @@ def clone(parent: Task, arguments: CloneArguments) -> int:
             user.write_u32(UserAddr(arguments.parent_tid), tid)
         except Errno:
             pass  # the child exists; Linux does not undo it either
-    child.is_vfork_child = flags & CLONE_VFORK != 0
     if RUNNING.is_observed:
         TASKS.observer.forked(parent, child)
+    birth = child.birth
     start_thread(child, parent)
     if event != 0:
         report_event(parent, event, shown_to_tracer(parent, child))
     if flags & CLONE_VFORK != 0:
-        _wait_for_vfork(parent, child)
+        _wait_for_vfork(parent, child, birth)
         report_event(parent, EVENT_VFORK_DONE, shown_to_tracer(parent, child))
     return tid
 
@@ -201,9 +203,10 @@ def _check(parent: Task, arguments: CloneArguments) -> None:
         raise Errno(EINVAL)
     if flags & CLONE_SIGHAND != 0 and flags & CLONE_CLEAR_SIGHAND != 0:
         raise Errno(EINVAL)
-    if flags & CLONE_PARENT != 0 and parent.process.is_init:
+    if flags & CLONE_PARENT != 0 and parent.process.origin.is_init:
         raise Errno(EINVAL)
-    if flags & CLONE_THREAD != 0 and (flags & CLONE_NEWPID != 0 or parent.pids_for_children is not parent.pids):
+    has_other_pids = parent.namespaces.pids_for_children is not parent.pids
+    if flags & CLONE_THREAD != 0 and (flags & CLONE_NEWPID != 0 or has_other_pids):
         raise Errno(EINVAL)  # threads of a process live in one namespace
     if flags & CLONE_SETTLS != 0 and (arguments.tls < 0 or arguments.tls >= 1 << 47):
         raise Errno(EINVAL)
@@ -232,7 +235,9 @@ def _make(parent: Task, arguments: CloneArguments) -> Task:
     try:
         child.settings.memory_failure_policy = parent.settings.memory_failure_policy
         child.settings.flushes_io = parent.settings.flushes_io
-        child.memory_policy = parent.memory_policy
+        policy = parent.memory_policy
+        if policy is not None:
+            child.own().memory_policy = policy
         child.stack = allocate_stack()
         prepare_sleep(child)
         group = parent.process.job
@@ -278,7 +283,7 @@ def _number(child: Task, pids: PidNamespace, wanted: list[int]) -> None:
     if process.pid == child.tid:
         process.number = child.own_tid
         process.bearer = numbers
-        process.is_init = child.own_tid == 1
+        process.origin.is_init = child.own_tid == 1
 
 
 def _register(child: Task) -> None:
@@ -319,16 +324,16 @@ def _new_process(parent: Task, pid: Pid, pids: PidNamespace, arguments: CloneArg
         actions.reset_for_exec()
     process = Process(pid, pids, old.limits.copy(), actions)
     is_sibling = flags & CLONE_PARENT != 0
-    process.exit_signal = old.exit_signal if is_sibling else arguments.exit_signal
-    process.parent_programs = old.parent_programs if is_sibling else old.programs
-    process.dumpable = old.dumpable
+    process.origin.exit_signal = old.origin.exit_signal if is_sibling else arguments.exit_signal
+    process.origin.parent_programs = old.origin.parent_programs if is_sibling else old.program.count
+    process.program.dumpable = old.program.dumpable
     process.settings.personality = old.settings.personality
     process.shortage.adjustment = old.shortage.adjustment
     process.shortage.lowest_adjustment = old.shortage.lowest_adjustment
     process.settings.timer_slack_ns = old.settings.timer_slack_ns
     process.settings.default_slack_ns = old.settings.timer_slack_ns
     follow_processor_limit(process)
-    process.started_ns = monotonic_ns()
+    process.origin.started_ns = monotonic_ns()
     return process
 
 
@@ -355,7 +360,8 @@ def _share_or_copy(parent: Task, child: Task, flags: int) -> None:
         child.fs_context = context.copy()
     give_child_its_own(parent, child, flags)
     if flags & CLONE_SYSVSEM != 0:
-        child.semaphore_undos = _shared_undos(parent)
+        belongings = child.own()
+        belongings.semaphore_undos = _shared_undos(parent)
         child.process.as_bearer()  # it may undo what it has not done
     parent.registers.copy_to(child.registers)
     segments = child.space.segments
@@ -367,8 +373,9 @@ def _shared_undos(parent: Task) -> UndoList:
     """The parent's semaphore adjustments, with one more thread."""
     undos = parent.semaphore_undos
     if undos is None:
+        belongings = parent.own()
         undos = UndoList()
-        parent.semaphore_undos = undos
+        belongings.semaphore_undos = undos
     undos.users += 1
     return undos
 
@@ -378,50 +385,61 @@ def _enter(parent: Task, child: Task, arguments: CloneArguments, is_thread: bool
     flags = arguments.flags
     process = child.process
     tracee = _tracee_of(parent, child) if arguments.is_followed else None
+    birth = _birth_of(arguments)
     process.threads[child.tid] = child
     inherit(parent, child)
     chain = parent.keys
     if chain is not None:
-        child.keys = chain.child(parent.credentials, is_thread)
+        belongings = child.own()
+        belongings.keys = chain.child(parent.credentials, is_thread)
     if not is_thread:
         relative = parent.process.parent if flags & CLONE_PARENT != 0 else parent.process
         if relative is None:
             relative = parent.process
         try:
             register_process(process)
-            relative.children[process.pid] = process
-            process.birth = BIRTHS.next()
+            relative.family.children[process.pid] = process
+            process.origin.order = BIRTHS.next()
             group = parent.process.job
             if group is not None:
                 join(process, group)
         except MemoryError:
-            relative.children.pop(process.pid, process)
+            relative.family.children.pop(process.pid, process)
             process.job = None
             raise
         process.set_parent(relative)
-        process.maker_tid = parent.process.maker_tid if flags & CLONE_PARENT != 0 else parent.tid
+        process.origin.maker_tid = parent.process.origin.maker_tid if flags & CLONE_PARENT != 0 else parent.tid
         process.leader = child
         executable = parent.process.executable
         if executable is not None:
             process.executable = executable.acquire()
     count_user(child.credentials.uid)
-    child.start = ForkStart(UserAddr(arguments.child_tid) if flags & CLONE_CHILD_SETTID != 0 else UserAddr(0))
+    child.birth = birth
     if flags & CLONE_VM == 0:
         restartable.copy_to_child(parent, child)
     child.library.clear_tid_address = arguments.child_tid if flags & CLONE_CHILD_CLEARTID != 0 else 0
     child.signals.blocked = parent.signals.saved_blocked if parent.signals.restores_blocked else parent.signals.blocked
     _copy_scheduling(parent, child)
     if flags & CLONE_VM == 0 or flags & CLONE_VFORK != 0:
-        child.signal_stack.address = parent.signal_stack.address
-        child.signal_stack.size = parent.signal_stack.size
-        child.signal_stack.flags = parent.signal_stack.flags
+        child.signals.stack.address = parent.signals.stack.address
+        child.signals.stack.size = parent.signals.stack.size
+        child.signals.stack.flags = parent.signals.stack.flags
     else:
-        child.signal_stack.flags = SS_DISABLE
+        child.signals.stack.flags = SS_DISABLE
     copy_user_frame(parent.stack_top, child.stack_top, arguments.stack)
     if flags & CLONE_SETTLS != 0:
         child.registers.set_thread_area(arguments.tls)
     if parent.tracee is not None:
         _begin_tracing(child, tracee)
+
+
+def _birth_of(arguments: CloneArguments) -> ForkStart:
+    """What the child does first, and for a vfork who waits for it. Raises MemoryError."""
+    flags = arguments.flags
+    birth = ForkStart(UserAddr(arguments.child_tid) if flags & CLONE_CHILD_SETTID != 0 else UserAddr(0))
+    if flags & CLONE_VFORK != 0:
+        birth.vfork_waiters = WaitQueue()
+    return birth
 
 
 def _tracee_of(parent: Task, child: Task) -> Tracee | None:
@@ -447,7 +465,7 @@ def _begin_tracing(child: Task, tracee: Tracee | None) -> None:
 
 def _copy_scheduling(parent: Task, child: Task) -> None:
     child.allowed = parent.allowed
-    child.chosen_processors = parent.chosen_processors
+    child.membership.chosen_processors = parent.membership.chosen_processors
     if child.cgroup is not TOP or parent.cgroup is not TOP:
         place_processors(child)
     child.settings.io_priority = parent.settings.io_priority
@@ -477,15 +495,14 @@ def _undo(child: Task) -> None:
     context = child.fs_context
     if context is not None:
         context.release()
-    undos = child.semaphore_undos
-    child.semaphore_undos = None
-    if undos is not None:
-        undos.users -= 1  # the parent's is another
+    belongings = child.belongings
+    if belongings is not None:
+        undos = belongings.semaphore_undos
+        belongings.semaphore_undos = None
+        if undos is not None:
+            undos.users -= 1  # the parent's is another
+        belongings.release_keys()
     leave_filters(child)
-    chain = child.keys
-    if chain is not None:
-        child.keys = None
-        chain.release()
     leave_namespaces(child)
     child.registers.release()
     child.waiter = None  # it refers back to the child
@@ -495,14 +512,15 @@ def _undo(child: Task) -> None:
         free_stack(stack)
 
 
-def _wait_for_vfork(parent: Task, child: Task) -> None:
+def _wait_for_vfork(parent: Task, child: Task, birth: TaskStart | None) -> None:
     """Sleep until the child has its own memory. Only what ends the parent ends this earlier."""
+    waiters = None if birth is None else birth.vfork_waiters
     parent.signals.kill_wakes = True
-    parent.waits_for_vfork = True
+    parent.calls.waits_for_vfork = True
     note_rest(parent)
-    while child.is_vfork_child and not parent.must_end():
-        child.vfork_waiters.sleep(interruptible=False)
-    parent.waits_for_vfork = False
+    while waiters is not None and child.birth is birth and not parent.must_end():
+        waiters.sleep(interruptible=False)
+    parent.calls.waits_for_vfork = False
     parent.signals.kill_wakes = False
 
 

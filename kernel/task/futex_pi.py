@@ -31,9 +31,10 @@ from kernel.lang import (
 from kernel.lib import user
 from kernel.sched import sleep_until, yield_now
 from kernel.sched.scheduler import lend_priority, wake
+from kernel.task.belongings import LendingLocks
 from kernel.task.futex import BITSET_ANY, BUCKETS, FutexKey, FutexWaiter, LockMove, enter, key_of, leave, waiters_on
 from kernel.task.pids import find_task
-from kernel.task.task import LendingLocks, Task
+from kernel.task.task import Task
 
 _WAITERS: Final = 0x8000_0000
 _OWNER_DIED: Final = 0x4000_0000
@@ -129,7 +130,7 @@ def _make_locks(task: Task) -> TaskLocks:
     locks = _locks(task)
     if locks is None:
         locks = TaskLocks()
-        task.lending = locks
+        task.own().lending = locks
     return locks
 
 

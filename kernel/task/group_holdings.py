@@ -20,7 +20,7 @@ _LOOK_COST: Final = 150  # instructions for a descriptor
 @noraise
 def count_holdings(task: Task) -> None:
     """Count for the group of the running thread what the kernel holds for it now."""
-    task.counts_holdings = False
+    task.membership.counts_holdings = False
     files = task.file_table
     control = MEMORY_CONTROLS.living(task.charged)
     if files is not None and control is not None:

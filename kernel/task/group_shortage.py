@@ -42,7 +42,7 @@ def relieve_group(task: Task) -> None:
     """A charge of the running thread went beyond a limit."""
     task.lacks_charge = False
     task.charge_failed = False
-    if task.process.is_exiting:
+    if task.process.ending.is_exiting:
         return
     has_begun = begin_to_lack_memory()
     try:
@@ -64,7 +64,7 @@ def _bring_below(task: Task, control: MemoryControl) -> None:
     while above is not None:
         if above.usage > above.limit:
             bring_below(task, above)
-            if task.process.is_exiting:
+            if task.process.ending.is_exiting:
                 return
         above = above.parent
 
@@ -83,7 +83,7 @@ def bring_below(task: Task | None, control: MemoryControl, spared: int = LAST_MA
         rounds += 1
         if not kill_in(control):
             rounds = _ROUNDS  # nothing helps: go on slowly
-        if task is not None and (task.process.is_exiting or task.has_pending_kill()):
+        if task is not None and (task.process.ending.is_exiting or task.has_pending_kill()):
             return
         try:
             sleep_until(monotonic_ns() + _WAIT_NS, interruptible=False)  # whoever was killed ends meanwhile
@@ -129,7 +129,7 @@ def relieve_briefly(task: Task) -> bool:
             if drop_clean(exceeded, _ROOM) > 0:
                 continue
             rounds += 1
-            if rounds > _BRIEF_ROUNDS or not kill_in(exceeded) or task.process.is_exiting:
+            if rounds > _BRIEF_ROUNDS or not kill_in(exceeded) or task.process.ending.is_exiting:
                 return False
             sleep_until(monotonic_ns() + _WAIT_NS, interruptible=False)
     except (Errno, MemoryError):
@@ -165,9 +165,9 @@ def kill_in(control: MemoryControl) -> bool:
             break
         for process in processes_in(group):
             pace(_LOOK_COST)
-            if process.is_zombie:
+            if process.ending.is_zombie:
                 continue
-            if process.is_exiting and process.dump is None:
+            if process.ending.is_exiting and process.dump is None:
                 if is_on_its_way(process):
                     return True
                 continue  # it may wait for something that the running thread holds
@@ -175,7 +175,7 @@ def kill_in(control: MemoryControl) -> bool:
             if score > worst:
                 worst = score
                 victim = process
-    if victim is not None and (victim.is_exiting or victim.is_zombie):
+    if victim is not None and (victim.ending.is_exiting or victim.ending.is_zombie):
         return True  # somebody else killed it while this thread rested
     control.happened(OOM, MEMORY_CONTROLS.events_are_local)
     if victim is None:
@@ -193,7 +193,7 @@ def kill_in(control: MemoryControl) -> bool:
         if group is None:
             return True
         for process in processes_in(group):
-            if not process.is_exiting and process.shortage.adjustment > _NEVER:
+            if not process.ending.is_exiting and process.shortage.adjustment > _NEVER:
                 _kill(process)
             pace(_LOOK_COST)
 

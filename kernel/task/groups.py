@@ -128,7 +128,7 @@ def is_orphaned(group: ProcessGroup, leaving: "Process | None") -> bool:
     """
     for member in group.members.values():
         parent = member.parent
-        if member is leaving or member.is_zombie or parent is None or parent.pid == FIRST:
+        if member is leaving or member.ending.is_zombie or parent is None or parent.pid == FIRST:
             continue
         other = parent.job
         if other is not None and other is not group and other.owner is group.owner:

@@ -12,10 +12,11 @@ from arch.programs import NO_RESTORER, HandlerCall, SignalContext, pop_frame, pu
 from kernel.lang import Array, bytes_of, noinline, u8
 from kernel.lib import user
 from kernel.task.actions import SA_ONSTACK, SA_RESTORER, SA_SIGINFO, SignalAction
+from kernel.task.parts import SS_DISABLE
 from kernel.task.send import set_blocked
 from kernel.task.siginfo import SIGINFO_SIZE, SignalInfo
 from kernel.task.signal_stack import SS_AUTODISARM, is_on_stack, restore_stack, stack_flags
-from kernel.task.task import SS_DISABLE, Task
+from kernel.task.task import Task
 
 
 def call_handler(task: Task, frame: TrapFrame, action: SignalAction, info: SignalInfo, mask: int) -> None:
@@ -23,28 +24,27 @@ def call_handler(task: Task, frame: TrapFrame, action: SignalAction, info: Signa
     """
     sp = frame.stack_pointer
     user.check(sp, 0)
-    alternate = task.signal_stack
     call = HandlerCall(signo=info.signo, handler=action.handler)
     call.restorer = action.restorer if action.flags & SA_RESTORER != 0 else NO_RESTORER
     call.context.mask = mask
-    call.context.stack_address = alternate.address
-    call.context.stack_flags = stack_flags(alternate, sp)
-    call.context.stack_size = alternate.size
-    if alternate.flags & SS_DISABLE == 0:
-        if is_on_stack(alternate, sp):
-            call.stack_lowest = alternate.address
+    call.context.stack_address = task.signals.stack.address
+    call.context.stack_flags = stack_flags(task.signals.stack, sp)
+    call.context.stack_size = task.signals.stack.size
+    if task.signals.stack.flags & SS_DISABLE == 0:
+        if is_on_stack(task.signals.stack, sp):
+            call.stack_lowest = task.signals.stack.address
         elif action.flags & SA_ONSTACK != 0:
-            call.stack_lowest = alternate.address
-            call.stack_top = alternate.address + alternate.size
+            call.stack_lowest = task.signals.stack.address
+            call.stack_top = task.signals.stack.address + task.signals.stack.size
     call.uses_keys = task.space.keys is not None
     if action.flags & SA_SIGINFO != 0:
         _push_with_details(task, frame, call, info)
     else:
         push_frame(frame, task.registers, call, bytes_of(call)[:0])
-    if alternate.flags & SS_AUTODISARM != 0:
-        alternate.address = 0
-        alternate.size = 0
-        alternate.flags = SS_DISABLE
+    if task.signals.stack.flags & SS_AUTODISARM != 0:
+        task.signals.stack.address = 0
+        task.signals.stack.size = 0
+        task.signals.stack.flags = SS_DISABLE
 
 
 @noinline

@@ -11,6 +11,7 @@ from kernel.fs.walk import FOLLOW, resolve
 from kernel.lang import EAGAIN, Errno, final, panic
 from kernel.lib import log
 from kernel.lib.credentials import Credentials
+from kernel.lib.namespace import NETWORKS
 from kernel.lib.pid import UNSET, Pid
 from kernel.mm.space import AddressSpace
 from kernel.sched.scheduler import start_thread
@@ -22,6 +23,7 @@ from kernel.task.exec import execute
 from kernel.task.fork import task_limit
 from kernel.task.groups import ProcessGroup, find_group, find_session, join, new_group, new_session
 from kernel.task.limits import RLIMIT_NOFILE, Limits, initial_limits
+from kernel.task.namespace_set import FIRST_SET
 from kernel.task.pid_namespace import FIRST_PID
 from kernel.task.pids import (
     allocate_pid,
@@ -45,6 +47,7 @@ class FirstStart(TaskStart):
     """Executes the first of several programs that can be executed."""
 
     def __init__(self, candidates: list[bytes], arguments: list[bytes], environment: list[bytes]) -> None:
+        super().__init__()
         self.candidates: list[bytes] = candidates
         self.arguments: list[bytes] = arguments  # after the program's name
         self.environment: list[bytes] = environment
@@ -86,7 +89,7 @@ def start_first_process(
     credentials = Credentials()
     start = FirstStart(candidates, arguments, environment)
     task = make_process(first_pid(), initial_limits(task_limit() // 2), b"init", credentials, start)
-    task.process.is_init = True
+    task.process.origin.is_init = True
     FIRST_PID.init = task.pid
     give_places(task, files, FsContext(FIRST_MOUNTS, root, root, 0o022))
     start_thread(task, None)
@@ -101,6 +104,7 @@ def make_process(pid: Pid, limits: Limits, name: bytes, credentials: Credentials
     Linux: group and session 0. Raises EAGAIN, MemoryError.
     """
     process = Process(pid, FIRST_PID, limits, default_actions())
+    FIRST_SET.network = NETWORKS.first
     task = Task(pid, process, name, credentials)
     space = AddressSpace()
     is_whole = False
@@ -109,10 +113,10 @@ def make_process(pid: Pid, limits: Limits, name: bytes, credentials: Credentials
         prepare_sleep(task)
         task.memory = space
         task.space_root = space.root
-        task.start = start
+        task.birth = start
         process.threads[task.tid] = task
         process.leader = task
-        process.started_ns = monotonic_ns()
+        process.origin.started_ns = monotonic_ns()
         if not is_free(pid):
             raise Errno(EAGAIN)  # that slept, and the numbers have come round
         register_task(task)

@@ -13,7 +13,8 @@ from kernel.lang import final
 from kernel.sched.scheduler import charge_running
 from kernel.task.accounting import process_time_ns, process_user_ns
 from kernel.task.limits import RLIMIT_CPU, RLIMIT_RTTIME, UNLIMITED
-from kernel.task.process import Process, ProcessTimers
+from kernel.task.process import Process
+from kernel.task.process_timers import ProcessTimers
 from kernel.task.send import signal_process
 from kernel.task.signals import SIGALRM, SIGKILL, SIGPROF, SIGVTALRM, SIGXCPU
 from kernel.task.task import REALTIME_WATCH
@@ -124,10 +125,11 @@ class IntervalTimers(ProcessTimers):
 
 def timers_of(process: Process) -> IntervalTimers:
     """The process's timers, made at the first use. Raises MemoryError."""
-    timers = process.timers
+    kinds = process.own_timers()
+    timers = kinds.interval
     if not isinstance(timers, IntervalTimers):
         timers = IntervalTimers()
-        process.timers = timers
+        kinds.interval = timers
     return timers
 
 
@@ -147,7 +149,8 @@ def _used_ns(process: Process, which: int) -> int:
 
 def get_timer(process: Process, which: int) -> TimerValue:
     """How long until a timer expires."""
-    timers = process.timers
+    kinds = process.timers
+    timers = None if kinds is None else kinds.interval
     if not isinstance(timers, IntervalTimers):
         return TimerValue(0, 0)
     if which == ITIMER_REAL:

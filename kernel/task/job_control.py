@@ -20,7 +20,7 @@ def change_group(task: Task, pid: int, pgid: int) -> None:
     if process.parent is caller:
         if process.session_id != caller.session_id:
             raise Errno(EPERM)
-        if process.has_execed:
+        if process.program.has_execed:
             raise Errno(EACCES)
     elif process is not caller:
         raise Errno(ESRCH)

@@ -157,7 +157,7 @@ def badness(process: Process, most: int = 1 << 51) -> int:
 def _is_ending(process: Process) -> bool:
     """Whether a process comes to its end by itself: not while it dumps core, which may take long."""
     dump = process.dump
-    return process.is_exiting and (dump is None or dump.is_broken_off)
+    return process.ending.is_exiting and (dump is None or dump.is_broken_off)
 
 
 def is_on_its_way(process: Process) -> bool:
@@ -220,7 +220,7 @@ def _largest_of(uid: int) -> Process | None:
     worst = -1
     _HOLDERS.clear()
     for process in all_processes().values():
-        if process.is_zombie or _is_ending(process):
+        if process.ending.is_zombie or _is_ending(process):
             continue
         owner = _uid_of(process)
         if uid != ANYBODY and owner != uid:
@@ -240,7 +240,7 @@ def kill_largest() -> bool:
     memory is on its way.
     """
     for process in all_processes().values():
-        if _is_ending(process) and not process.is_zombie and is_on_its_way(process):
+        if _is_ending(process) and not process.ending.is_zombie and is_on_its_way(process):
             return True
     victim = _largest_of(ANYBODY)
     if victim is not None and badness(victim) < total_frame_count() >> _MUCH_SHIFT:
@@ -269,7 +269,7 @@ def relieve(task: Task) -> None:
     lacks_run = SHORTAGE.lacks_run
     SHORTAGE.is_felt = False
     SHORTAGE.lacks_run = False
-    if task.process.is_exiting:
+    if task.process.ending.is_exiting:
         return  # its own memory is what comes next
     has_begun = begin_to_lack_memory()
     if not _is_relieved(lacks_run) and kill_largest():
@@ -303,7 +303,7 @@ def find_memory_within_call(task: Task) -> bool:
     if task.charge_failed and relieve_briefly is not None:
         return relieve_briefly(task)
     find_memory(task)
-    return not task.process.is_exiting
+    return not task.process.ending.is_exiting
 
 
 @noraise

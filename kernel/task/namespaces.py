@@ -34,6 +34,7 @@ from kernel.lib.settings import Setting
 from kernel.task.core_settings import SUID_DUMPABLE
 from kernel.task.host import Host
 from kernel.task.inspection import may_attach_to
+from kernel.task.namespace_set import NamespaceSet
 from kernel.task.pid_namespace import PID_LIMIT, PidNamespace, new_pid_namespace
 from kernel.task.task import Task, current
 from kernel.task.user_namespaces import check_room, count, with_new_user_namespace
@@ -89,32 +90,33 @@ def namespace_of(task: Task, kind: int) -> Namespace | None:
         context = task.fs_context
         return None if context is None else context.namespace
     if kind == CLONE_NEWUTS:
-        return task.uts
+        return task.namespaces.uts
     if kind == CLONE_NEWIPC:
-        return task.ipc
+        return task.namespaces.ipc
     if kind == CLONE_NEWPID:
-        return None if task.process.is_reaped else task.pids
+        return None if task.process.ending.is_reaped else task.pids
     if kind == CLONE_NEWUSER:
         return task.credentials.user_namespace
     if kind == CLONE_NEWNET:
-        return task.network if task.is_in_network or task.network is NETWORKS.first else None
+        network = task.namespaces.network
+        return network if task.membership.is_in_network or network is NETWORKS.first else None
     if kind == CLONE_NEWCGROUP:
-        return None if task.is_exiting else task.groups_seen
+        return None if task.is_exiting else task.namespaces.groups
     if kind == CLONE_NEWTIME:
-        return None if task.is_exiting else task.time
+        return None if task.is_exiting else task.namespaces.time
     raise Errno(EINVAL)
 
 
 def pids_for_children_of(task: Task) -> Namespace | None:
     """Where a task's children will be born; None until the first one was, or if the task has ended."""
-    pids = task.pids_for_children
+    pids = task.namespaces.pids_for_children
     has_begun = pids.init != NOBODY or pids.is_closed
-    return pids if has_begun and not task.process.is_reaped else None
+    return pids if has_begun and not task.process.ending.is_reaped else None
 
 
 def time_for_children_of(task: Task) -> TimeNamespace | None:
     """Where a task's children will be born; None if the task has ended."""
-    return None if task.is_exiting else task.time_for_children
+    return None if task.is_exiting else task.namespaces.time_for_children
 
 
 def require_administrator(task: Task, owner: UserNamespace) -> None:
@@ -128,14 +130,14 @@ def pids_of_child(parent: Task, flags: int, owner: UserNamespace) -> PidNamespac
     MemoryError.
     """
     if flags & CLONE_NEWPID == 0:
-        return parent.pids_for_children
+        return parent.namespaces.pids_for_children
     require_administrator(parent, owner)
     return _below(parent, owner)
 
 
 def _below(task: Task, owner: UserNamespace) -> PidNamespace:
     """A new pid namespace for children. Raises EINVAL if the task's children are born in another one than it."""
-    if task.pids_for_children is not task.pids:
+    if task.namespaces.pids_for_children is not task.pids:
         raise Errno(EINVAL)
     check_room(owner, task.credentials.euid, CLONE_NEWPID)
     fresh = new_pid_namespace(task.pids, owner)
@@ -145,7 +147,7 @@ def _below(task: Task, owner: UserNamespace) -> PidNamespace:
 
 def _new_uts(task: Task, owner: UserNamespace) -> Host:
     check_room(owner, task.credentials.euid, CLONE_NEWUTS)
-    fresh = task.uts.copy(owner)
+    fresh = task.namespaces.uts.copy(owner)
     count(fresh, owner, task.credentials.euid)
     return fresh
 
@@ -185,7 +187,7 @@ def _new_groups(task: Task, owner: UserNamespace) -> GroupNamespace:
 
 def _new_time(task: Task, owner: UserNamespace) -> TimeNamespace:
     check_room(owner, task.credentials.euid, CLONE_NEWTIME)
-    fresh = task.time_for_children.copy(owner)
+    fresh = task.namespaces.time_for_children.copy(owner)
     count(fresh, owner, task.credentials.euid)
     return fresh
 
@@ -200,86 +202,89 @@ def give_child_its_own(parent: Task, child: Task, flags: int) -> None:
     the rest. Raises EPERM, ENOSPC, MemoryError.
     """
     owner = child.credentials.user_namespace
-    child.uts = parent.uts
-    child.groups_seen = parent.groups_seen
-    child.time_for_children = parent.time_for_children
     if flags & MADE == 0:
-        _share_ipc(child, parent.ipc)
-        _share_network(child, parent.network)
+        child.namespaces = parent.namespaces
+        _join_ipc(child)
+        _join_network(child)
         _begin_time(parent, child, flags)
         return
     require_administrator(parent, owner)
     if flags & CLONE_NEWIPC != 0 and flags & CLONE_SYSVSEM != 0:
         raise Errno(EINVAL)
+    fresh = parent.namespaces.copy()
+    fresh.pids_for_children = child.pids
+    child.namespaces = fresh  # which it alone has yet
     if flags & CLONE_NEWNS != 0:
         _separate(parent, child.fs, owner)
     if flags & CLONE_NEWUTS != 0:
-        child.uts = _new_uts(parent, owner)
+        fresh.uts = _new_uts(parent, owner)
     if flags & CLONE_NEWCGROUP != 0:
-        child.groups_seen = _new_groups(parent, owner)
+        fresh.groups = _new_groups(parent, owner)
     if flags & CLONE_NEWTIME != 0:
-        child.time_for_children = _new_time(parent, owner)
-    _share_ipc(child, parent.ipc if flags & CLONE_NEWIPC == 0 else _new_ipc(parent, owner))
+        fresh.time_for_children = _new_time(parent, owner)
+    if flags & CLONE_NEWIPC != 0:
+        fresh.ipc = _new_ipc(parent, owner)
+    _join_ipc(child)
     if flags & CLONE_NEWNET == 0:
-        _share_network(child, parent.network)
+        _join_network(child)
     else:
-        child.network = _new_network(parent, owner)
-        child.is_in_network = True
+        fresh.network = _new_network(parent, owner)
+        child.membership.is_in_network = True
     _begin_time(parent, child, flags)
 
 
 def _begin_time(parent: Task, child: Task, flags: int) -> None:
     """The child, which has its memory, enters the time namespace for children unless that memory is its parent's."""
-    child.time = parent.time
-    if flags & CLONE_VM == 0 and child.time_for_children is not parent.time:
-        enter_time(child, child.time_for_children)
+    if flags & CLONE_VM == 0 and child.namespaces.time_for_children is not parent.namespaces.time:
+        enter_time(child, child.namespaces.time_for_children)
 
 
-def _share_ipc(task: Task, namespace: IpcNamespace) -> None:
-    """Put a task that is in none into a namespace."""
-    namespace.acquire()
-    task.ipc = namespace
-    task.is_in_ipc = True
+def _join_ipc(task: Task) -> None:
+    """Let a task count as a user of the namespace in its set."""
+    task.namespaces.ipc.acquire()
+    task.membership.is_in_ipc = True
 
 
-def _share_network(task: Task, network: Namespace) -> None:
-    """Put a task that is in none into a network."""
-    network.acquire()
-    task.network = network
-    task.is_in_network = True
+def _join_network(task: Task) -> None:
+    """Let a task count as a user of the network in its set."""
+    task.namespaces.network.acquire()
+    task.membership.is_in_network = True
 
 
-def _change_network(task: Task, network: Namespace) -> None:
-    """Another one, which has been acquired. Sockets stay where they are."""
-    old = task.network
-    task.network = network
-    old.release()
-
-
-def _change_ipc(task: Task, namespace: IpcNamespace) -> None:
-    """Another one. What a namespace had of semaphores to undo is undone first."""
-    undo_semaphores(task)
-    old = task.ipc
-    namespace.acquire()
-    task.ipc = namespace
-    old.release()
+def _change_set(task: Task, fresh: NamespaceSet) -> None:
+    """Others. What the old ones had of semaphores to undo is undone first. Sockets stay where they are."""
+    if fresh.ipc is not task.namespaces.ipc:
+        undo_semaphores(task)
+    old = task.namespaces
+    was_in_ipc = task.membership.is_in_ipc
+    was_in_network = task.membership.is_in_network
+    task.namespaces = fresh
+    _join_ipc(task)
+    _join_network(task)
+    if was_in_ipc:
+        old.ipc.release()
+    if was_in_network:
+        old.network.release()
 
 
 @noraise
 def leave_namespaces(task: Task) -> None:
     """The task ends, or is not to live."""
-    if task.is_in_ipc:
-        task.is_in_ipc = False
-        task.ipc.release()
-    if task.is_in_network:
-        task.is_in_network = False
-        task.network.release()
+    if task.membership.is_in_ipc:
+        task.membership.is_in_ipc = False
+        task.namespaces.ipc.release()
+    if task.membership.is_in_network:
+        task.membership.is_in_network = False
+        task.namespaces.network.release()
 
 
 def undo_semaphores(task: Task) -> None:
     """What the task has of SEM_UNDO is done now, if no other thread has a part in it."""
-    undos = task.semaphore_undos
-    task.semaphore_undos = None
+    belongings = task.belongings
+    if belongings is None:
+        return
+    undos = belongings.semaphore_undos
+    belongings.semaphore_undos = None
     if undos is not None:
         undos.release(task.process.bearer)
 
@@ -299,12 +304,9 @@ def unshare(task: Task, flags: int) -> None:
     _require_alone(task, flags)
     context: FsContext | None = None
     files = task.files
-    uts = task.uts
-    groups = task.groups_seen
+    fresh = task.namespaces if flags & MADE == 0 else task.namespaces.copy()
     ipc: IpcNamespace | None = None
     network: Namespace | None = None
-    pids = task.pids_for_children
-    time = task.time_for_children
     credentials = task.credentials
     try:
         if flags & CLONE_FS != 0 and (flags & CLONE_NEWNS != 0 or task.fs.users > 1):
@@ -317,17 +319,19 @@ def unshare(task: Task, flags: int) -> None:
         if flags & MADE != 0:
             require_administrator(task, owner)
         if flags & CLONE_NEWUTS != 0:
-            uts = _new_uts(task, owner)
+            fresh.uts = _new_uts(task, owner)
         if flags & CLONE_NEWCGROUP != 0:
-            groups = _new_groups(task, owner)
+            fresh.groups = _new_groups(task, owner)
         if flags & CLONE_NEWIPC != 0:
             ipc = _new_ipc(task, owner)
+            fresh.ipc = ipc
         if flags & CLONE_NEWPID != 0:
-            pids = _below(task, owner)
+            fresh.pids_for_children = _below(task, owner)
         if flags & CLONE_NEWTIME != 0:
-            time = _new_time(task, owner)
+            fresh.time_for_children = _new_time(task, owner)
         if flags & CLONE_NEWNET != 0:
             network = _new_network(task, owner)
+            fresh.network = network
         if context is not None and flags & CLONE_NEWNS != 0:
             _separate(task, context, owner)
     except (Errno, MemoryError):
@@ -341,10 +345,6 @@ def unshare(task: Task, flags: int) -> None:
             files.release()
         raise
     task.credentials = credentials
-    task.uts = uts
-    task.groups_seen = groups
-    task.pids_for_children = pids
-    task.time_for_children = time
     if context is not None:
         old_context = task.fs
         task.fs_context = context
@@ -355,10 +355,10 @@ def unshare(task: Task, flags: int) -> None:
         old_files.release()
     if flags & CLONE_SYSVSEM != 0:
         undo_semaphores(task)
-    if ipc is not None:
-        _change_ipc(task, ipc)
+    if flags & MADE != 0:
+        _change_set(task, fresh)
     if network is not None:
-        _change_network(task, network)
+        network.release()  # which it has as its maker's
 
 
 def _require_alone(task: Task, flags: int) -> None:
@@ -378,7 +378,7 @@ def enter(task: Task, file: NamespaceFile, kind: int) -> None:
     if kind != 0 and kind != namespace.kind:
         raise Errno(EINVAL)
     _check_entry(task, namespace, task.credentials.user_namespace)
-    _enter(task, namespace)
+    _enter_all(task, [namespace])
 
 
 def enter_those_of(task: Task, other: Task, kinds: int) -> None:
@@ -403,8 +403,7 @@ def enter_those_of(task: Task, other: Task, kinds: int) -> None:
     for namespace in entered:
         namespace.acquire()  # leaving a mount namespace may take long, and the other process end
     try:
-        for namespace in entered:
-            _enter(task, namespace)
+        _enter_all(task, entered)
     finally:
         for namespace in entered:
             namespace.release()
@@ -449,28 +448,28 @@ def _check_user_entry(task: Task, namespace: UserNamespace) -> None:
         raise Errno(EPERM)
 
 
+def _enter_all(task: Task, namespaces: list[Namespace]) -> None:
+    """What was checked. Raises MemoryError, and then none was entered."""
+    fresh = task.namespaces.copy()
+    for namespace in namespaces:
+        fresh.put(namespace)
+    for namespace in namespaces:
+        _enter(task, namespace)
+    _change_set(task, fresh)
+    for namespace in namespaces:
+        if isinstance(namespace, TimeNamespace):
+            enter_time(task, namespace)
+
+
 def _enter(task: Task, namespace: Namespace) -> None:
-    """What was checked. Raises MemoryError only for a user namespace, which is entered first."""
+    """One that is in no set. Raises MemoryError only for a user namespace, which is entered first."""
     if isinstance(namespace, UserNamespace):
         old = task.credentials
         fresh = old.copy()
         fresh.enter(namespace)
         if fresh.is_dangerous_after(old):
-            task.process.dumpable = SUID_DUMPABLE.value
+            task.process.program.dumpable = SUID_DUMPABLE.value
             task.process.settings.death_signal = 0
         task.credentials = fresh
     elif isinstance(namespace, MountNamespace):
         enter_namespace(task.fs, namespace)
-    elif isinstance(namespace, Host):
-        task.uts = namespace
-    elif isinstance(namespace, GroupNamespace):
-        task.groups_seen = namespace
-    elif isinstance(namespace, IpcNamespace):
-        _change_ipc(task, namespace)
-    elif isinstance(namespace, PidNamespace):
-        task.pids_for_children = namespace
-    elif isinstance(namespace, TimeNamespace):
-        enter_time(task, namespace)
-    elif namespace.kind == CLONE_NEWNET:
-        namespace.acquire()
-        _change_network(task, namespace)

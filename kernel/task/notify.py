@@ -14,7 +14,7 @@ def final_signal(process: Process, parent: Process) -> int:
     """What the parent gets: the exit signal that the process was created with, 0 for none. But a parent that executes
     another program since then, perhaps one with more privilege, gets SIGCHLD as from any child.
     """
-    return process.exit_signal if process.parent_programs == parent.programs else SIGCHLD
+    return process.origin.exit_signal if process.origin.parent_programs == parent.program.count else SIGCHLD
 
 
 def report_exit(process: Process, parent: Process) -> None:
@@ -22,11 +22,11 @@ def report_exit(process: Process, parent: Process) -> None:
     signo = final_signal(process, parent)
     if signo != 0:
         try:
-            status = process.exit_status
+            status = process.ending.status
             send_from_kernel(parent, child_information(parent, process, signo, exit_code(status), exit_value(status)))
         except MemoryError:
             send_from_kernel(parent, from_kernel(signo))
-    parent.child_waiters.wake_all()
+    parent.family.waiters.wake_all()
 
 
 def report_stopped(process: Process) -> None:

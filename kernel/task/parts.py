@@ -1,17 +1,31 @@
 """Parts of tasks and processes: numbers and switches that belong together.
 
 They are structs, which lie inside the object and begin as zeros: a task stays one object, and a field costs what it
-cost without them.
+cost without them. Parts that refer to objects are in files of their own: belongings.py, namespace_set.py, tracee.py of
+a task; family.py, process_timers.py, process_tracing.py of a process.
+
+Guarded by the kernel lock. A thread changes its own parts; what others change says so.
 """
 
 from typing import Final
 
 from kernel.lang import struct
+from kernel.lib.pid import Pid
 
 PR_MCE_KILL_DEFAULT: Final = 2
+SS_DISABLE: Final = 2
 
 
 # Of a task ------------------------------------------------------------------------------------------------------------
+
+
+@struct
+class SignalStack:
+    """sigaltstack(2)."""
+
+    address: int
+    size: int
+    flags: int  # SS_DISABLE at first
 
 
 @struct
@@ -26,6 +40,52 @@ class SignalState:
     returns_from_handler: bool  # rt_sigreturn was called
     kill_wakes: bool  # a kill ends the present sleep, though other signals do not
     is_stopped: bool  # it has taken part in the present stop of its process
+    is_past_dump: bool  # it ends, and a core dump that begins now does without it
+    stack: SignalStack
+
+
+@struct
+class CallState:
+    """How a task stands with system calls: who looks at them, and what the present one does."""
+
+    are_watched: bool  # they are traced, or may be forbidden
+    are_observed: bool  # by tracepoints of its own events (perf_event_open(2))
+    seccomp_mode: int  # which it may make (seccomp.py)
+    keeps_files: bool  # until the present one ends: see `Task.keep_file`
+    waits_for_vfork: bool
+    waits_by_wall_clock: bool  # in a call that may do so (wall_clock.py)
+
+
+@struct
+class TaskCounts:
+    """What a task did, beside its times: faults, what it read and wrote (proc(5), /proc/PID/io), and the present run of
+    a real-time task, which RLIMIT_RTTIME limits (interval_timers.py).
+    """
+
+    minor_faults: int
+    read_calls: int
+    write_calls: int
+    read_bytes: int
+    written_bytes: int
+    run_switches: int  # `voluntary_switches` when the run began; -1: none has
+    run_from_ns: int  # `runtime_ns` then
+
+
+@struct
+class Membership:
+    """How a task stands in its control group, whose other members and files change it too (control_groups.py), and
+    whether namespaces count it.
+    """
+
+    chosen_processors: int  # what it asked for, -1 at first; its group may permit fewer (`allowed`)
+    earlier_user_ns: int  # what it had run when it came to its group
+    earlier_system_ns: int
+    ticks_in_group: int  # since it was looked what the kernel holds for it
+    heap_pages: int  # that the heap took for what it did meanwhile
+    counts_holdings: bool  # … it is time to look what the kernel holds for it (group_holdings.py)
+    is_resting: bool  # as one of its group's that freezes
+    is_in_network: bool  # counts as one of its users
+    is_in_ipc: bool  # counts as one of its users
 
 
 @struct
@@ -40,28 +100,22 @@ class RestartableSequence:
 
 
 @struct
-class RealtimeRun:
-    """The present run of a real-time task, which RLIMIT_RTTIME limits (interval_timers.py)."""
-
-    sleeps: int  # `voluntary_switches` when it began; -1: none has
-    from_ns: int  # `runtime_ns` then
-
-
-@struct
 class ThreadsLibrary:
-    """Addresses that a threads library registered: what to clear, and which locks to give back, at the end."""
+    """Addresses that the C library registered: what to clear, and which locks to give back, at the end; and where to
+    say which processor it is on.
+    """
 
     clear_tid_address: int
     robust_list: int
+    rseq: RestartableSequence
 
 
 @struct
 class TaskSettings:
-    """What prctl(2), ioprio_set(2) and perf_event_open(2) set for a thread."""
+    """What prctl(2) and ioprio_set(2) set for a thread."""
 
     no_new_privileges: bool  # execve gives none (PR_SET_NO_NEW_PRIVS)
     memory_failure_policy: int  # PR_MCE_KILL_*, kept for the reader: nothing here reports broken memory
-    calls_are_observed: bool  # by tracepoints of its own events (perf_event_open(2))
     flushes_io: bool  # PR_SET_IO_FLUSHER, kept as well: nothing here waits for a program's disk
     io_priority: int
 
@@ -100,3 +154,35 @@ class ProcessSettings:
     personality: int
     timer_slack_ns: int
     default_slack_ns: int  # the parent's when this process was created
+
+
+@struct
+class Origin:
+    """Where a process comes from. Another parent, and execve, change what the parent gets."""
+
+    order: int  # orders the children of one parent (zombies.py)
+    maker_tid: Pid  # the thread of the parent that made it
+    exit_signal: int  # what the parent gets; 0: nothing
+    parent_programs: int  # how many its parent had executed when this process was created
+    started_ns: int
+    is_init: bool  # the first process of its pid namespace
+
+
+@struct
+class ProgramState:
+    """What a process has executed, and whether others may look into it."""
+
+    count: int  # how many programs
+    has_execed: bool
+    dumpable: int  # prctl(2), PR_SET_DUMPABLE: DUMPED_FOR_ITSELF at first
+
+
+@struct
+class Ending:
+    """How far the end of a process is, from the first thread that asks for it to the parent that waits."""
+
+    is_exiting: bool  # all threads are to end, with `status`
+    status: int  # as wait(2) reports it
+    leaves_core: bool  # it ends by a signal that leaves a core file, whether it did or not
+    is_zombie: bool
+    is_reaped: bool

@@ -31,7 +31,7 @@ class PidFile(File):
         """The process, if it was not yet waited for; of a thread's descriptor, if that is its first. Raises ESRCH."""
         process = self.process
         thread = self.thread
-        if process is None or process.is_reaped or (thread is not None and process.leader is not thread):
+        if process is None or process.ending.is_reaped or (thread is not None and process.leader is not thread):
             raise Errno(ESRCH)
         return process
 
@@ -41,7 +41,7 @@ class PidFile(File):
         thread = self.thread
         if process is not None and thread is None:
             thread = process.leader
-        if process is None or process.is_reaped or thread is None or self._has_gone(thread, process):
+        if process is None or process.ending.is_reaped or thread is None or self._has_gone(thread, process):
             raise Errno(ESRCH)
         return thread
 
@@ -65,17 +65,17 @@ class PidFile(File):
         if waiter is not None:
             waiter.wait_on(process.exit_waiters)
         thread = self.thread
-        if process.is_reaped or (thread is not None and self._has_gone(thread, process)):
+        if process.ending.is_reaped or (thread is not None and self._has_gone(thread, process)):
             return READABLE | POLLHUP
         if thread is not None and thread.is_exiting:
             return READABLE
-        return READABLE if process.is_zombie else 0
+        return READABLE if process.ending.is_zombie else 0
 
     def describe_to(self, pids: PidNamespace) -> bytes:
         """The lines of /proc/PID/fdinfo, by the numbers of a namespace and those below it."""
         process = self.process
         thread = self.thread
-        if process is None or process.is_reaped or (thread is not None and self._has_gone(thread, process)):
+        if process is None or process.ending.is_reaped or (thread is not None and self._has_gone(thread, process)):
             return b"Pid:\t-1\nNSpid:\t-1\n"
         pid = process.pid if thread is None else thread.tid
         number = pids.shown(pid)

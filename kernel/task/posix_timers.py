@@ -18,7 +18,8 @@ from kernel.task.clocks import can_sleep_on, counts_user_time
 from kernel.task.limits import RLIMIT_SIGPENDING
 from kernel.task.pending import quota_of
 from kernel.task.pids import find_task
-from kernel.task.process import Process, ProcessTimers
+from kernel.task.process import Process
+from kernel.task.process_timers import ProcessTimers
 from kernel.task.send import send_to_process, send_to_task
 from kernel.task.siginfo import SignalInfo, SignalQuota, from_timer
 from kernel.task.signals import contains
@@ -218,8 +219,9 @@ class PosixTimers(ProcessTimers):
 
 def posix_timers_of(process: Process) -> PosixTimers:
     """The process's timers, made at the first use. Raises MemoryError."""
-    timers = process.posix_timers
+    kinds = process.own_timers()
+    timers = kinds.posix
     if not isinstance(timers, PosixTimers):
         timers = PosixTimers()
-        process.posix_timers = timers
+        kinds.posix = timers
     return timers

@@ -1,8 +1,10 @@
 """A process: what all threads of a thread group share.
 
 Invariants: `threads` holds the living threads, by tid; a process without threads is a zombie until its parent reaps it.
-`children` holds living and zombie children, by pid, the oldest first. References from `parent`, `children` and `job`
-are undone when the process is reaped (exit.py), so no cycle outlives it.
+References from `parent`, `family` and `job` are undone when the process is reaped (exit.py), so no cycle outlives it.
+
+What belongs together lies in a part. Numbers are in structs inside the process (parts.py); `family`, `timers` and
+`tracing` are objects (family.py, process_timers.py, process_tracing.py), the last two made when they are needed.
 """
 
 from typing import TYPE_CHECKING, Final
@@ -12,12 +14,16 @@ from kernel.lib.pid import UNSET, Bearer, Pid
 from kernel.sched import WaitQueue
 from kernel.task.actions import SignalActions
 from kernel.task.core_state import DUMPED_FOR_ITSELF, CoreDump
+from kernel.task.family import Family
 from kernel.task.groups import ProcessGroup, Session
 from kernel.task.limits import Limits
-from kernel.task.parts import MemoryShortage, ProcessSettings, StopState
+from kernel.task.parts import Ending, MemoryShortage, Origin, ProcessSettings, ProgramState, StopState
 from kernel.task.pending import PendingSignals
 from kernel.task.pid_namespace import PidNamespace
+from kernel.task.process_timers import Timers
+from kernel.task.process_tracing import ProcessTracing
 from kernel.task.signals import SIGCHLD
+from kernel.task.usage import Usage
 
 if TYPE_CHECKING:
     from kernel.fs.file import File
@@ -28,55 +34,6 @@ _SLACK_NS: Final = 50_000
 
 
 @final
-class Usage:
-    """Counters of resource use (getrusage(2)); times in nanoseconds."""
-
-    def __init__(self) -> None:
-        self.user_ns: int = 0
-        self.system_ns: int = 0
-        self.peak_pages: int = 0
-        self.minor_faults: int = 0
-        self.major_faults: int = 0
-        self.voluntary_switches: int = 0
-        self.involuntary_switches: int = 0
-        # Files (proc(5), /proc/PID/io)
-        self.read_calls: int = 0
-        self.write_calls: int = 0
-        self.read_bytes: int = 0
-        self.written_bytes: int = 0
-        self.disk_read_bytes: int = 0
-        self.disk_written_bytes: int = 0
-        self.cancelled_bytes: int = 0
-
-    def add(self, other: "Usage") -> None:
-        """Count another's use too."""
-        self.user_ns += other.user_ns
-        self.system_ns += other.system_ns
-        self.peak_pages = max(self.peak_pages, other.peak_pages)
-        self.minor_faults += other.minor_faults
-        self.major_faults += other.major_faults
-        self.voluntary_switches += other.voluntary_switches
-        self.involuntary_switches += other.involuntary_switches
-        self.read_calls += other.read_calls
-        self.write_calls += other.write_calls
-        self.read_bytes += other.read_bytes
-        self.written_bytes += other.written_bytes
-        self.disk_read_bytes += other.disk_read_bytes
-        self.disk_written_bytes += other.disk_written_bytes
-        self.cancelled_bytes += other.cancelled_bytes
-
-
-class ProcessTimers:
-    """Timers of a process that its threads' ticks drive. Base class: three modules above have a kind each."""
-
-    def ticked(self, process: "Process") -> None:
-        """The tick found one of the process's threads running. In interrupt context."""
-
-    def cancel_all(self) -> None:
-        """The process ends."""
-
-
-@final
 @atomic("number", "parent_number")
 class Process:
     """A thread group."""
@@ -84,68 +41,76 @@ class Process:
     stop: StopState
     shortage: MemoryShortage
     settings: ProcessSettings
+    origin: Origin
+    program: ProgramState
+    ending: Ending
 
     def __init__(self, pid: Pid, pids: PidNamespace, limits: Limits, actions: SignalActions) -> None:
         self.pid: Pid = pid
         self.pids: PidNamespace = pids  # where it was born, and whose numbers it says and is told
         self.number: int = int(pid)  # what it calls itself: that in its namespace
         self.bearer: Bearer | None = None  # for those who name it when it has gone; see as_bearer
-        self.is_init: bool = False  # the first process of its pid namespace
         self.parent: Process | None = None
         self.parent_number: int = 0  # what it calls its parent (getppid(2))
-        self.children: dict[Pid, Process] = {}
+        self.family: Family = Family()  # its children, and its place among those of its parent
         self.threads: dict[Pid, Task] = {}
         self.leader: Task | None = None  # kept, dead or alive, until the process is reaped
         self.job: ProcessGroup | None = None  # the process group
         self.limits: Limits = limits
         self.actions: SignalActions = actions
         self.pending: PendingSignals = PendingSignals()
-        # Exit
-        self.exit_signal: int = SIGCHLD  # what the parent gets; 0: nothing
-        self.programs: int = 0  # how many it has executed
-        self.parent_programs: int = 0  # how many its parent had executed when this process was created
-        self.exit_status: int = 0  # as wait(2) reports it
-        self.is_exiting: bool = False  # all threads are to end, with `exit_status`
-        self.exec_task: Task | None = None  # the thread that waits for the others to end, in execve
-        self.exec_waiters: WaitQueue = WaitQueue()
-        self.is_zombie: bool = False
-        self.is_reaped: bool = False
-        self.birth: int = 0  # orders the children of one parent
-        self.maker_tid: Pid = UNSET  # the thread of the parent that made it
-        self.named_tracer: Pid = UNSET  # who may trace it, whatever Yama says (yama.py)
-        self.named_tracer_started_ns: int = 0
-        self.first_tracee: Tracee | None = None  # of those whom a thread of this process traces
-        self.unreaped: Tracee | None = None  # threads that have ended, for which their tracers have not waited
-        # Zombies (zombies.py)
-        self.oldest_zombie: Process | None = None  # of the children: the top of a heap, linked by the next three
-        self.heap_first: Process | None = None
-        self.heap_next: Process | None = None
-        self.heap_previous: Process | None = None
-        self.is_in_heap: bool = False
-        # Waiting
-        self.child_waiters: WaitQueue = WaitQueue()
-        self.signal_waiters: WaitQueue = WaitQueue()  # signalfd: woken by each signal that becomes pending
-        self.exit_waiters: WaitQueue = WaitQueue()  # pidfd, and vfork's parents by task
-        self.has_execed: bool = False
-        self.dumpable: int = DUMPED_FOR_ITSELF  # prctl(2), PR_SET_DUMPABLE
-        self.dump: CoreDump | None = None  # one that is under way
-        self.was_to_dump: bool = False  # it ends by a signal that leaves a core file, whether it did or not
         self.executable: File | None = None
-        self.timers: ProcessTimers | None = None
-        self.posix_timers: ProcessTimers | None = None
-        self.processor_sleepers: ProcessTimers | None = None  # sleeps on its processor time
-        self.started_ns: int = 0
+        self.exec_task: Task | None = None  # the thread that waits for the others to end, in execve
+        self.dump: CoreDump | None = None  # one that is under way
+        self.signal_waiters: WaitQueue = WaitQueue()  # signalfd: woken by each signal that becomes pending
+        self.exit_waiters: WaitQueue = WaitQueue()  # for ends of threads: pidfd, and `exec_task`
+        self.timers: Timers | None = None  # once it has any
+        self.tracing: ProcessTracing | None = None  # once it has to do with ptrace(2)
+        self.ended: Usage = Usage()  # of threads that ended
+
+        # The parts begin as zeros.
         self.stop.is_reported = True
         self.settings.timer_slack_ns = _SLACK_NS
         self.settings.default_slack_ns = _SLACK_NS
-        # Accounting of threads that ended, and of children that were waited for
-        self.ended: Usage = Usage()
-        self.waited: Usage = Usage()
+        self.origin.exit_signal = SIGCHLD
+        self.program.dumpable = DUMPED_FOR_ITSELF
+
+    # Parts that few have ----------------------------------------------------------------------------------------------
+
+    def own_timers(self) -> "Timers":
+        """Its timers, to set one. Raises MemoryError when it has none yet."""
+        timers = self.timers
+        if timers is None:
+            timers = Timers()
+            self.timers = timers
+        return timers
+
+    def own_tracing(self) -> "ProcessTracing":
+        """Its part in tracing, to be set. Raises MemoryError when it has none yet."""
+        tracing = self.tracing
+        if tracing is None:
+            tracing = ProcessTracing()
+            self.tracing = tracing
+        return tracing
+
+    @property
+    def first_tracee(self) -> "Tracee | None":
+        """The first of those whom a thread of this process traces."""
+        tracing = self.tracing
+        return None if tracing is None else tracing.first_tracee
+
+    @property
+    def unreaped(self) -> "Tracee | None":
+        """The first of its threads that have ended, and for which their tracers have not waited."""
+        tracing = self.tracing
+        return None if tracing is None else tracing.unreaped
+
+    # What follows -----------------------------------------------------------------------------------------------------
 
     @property
     def is_dumpable(self) -> bool:
         """Whether its user may look into it."""
-        return self.dumpable == DUMPED_FOR_ITSELF
+        return self.program.dumpable == DUMPED_FOR_ITSELF
 
     @property
     def session(self) -> Session:
@@ -204,7 +169,7 @@ class Process:
         parent = self.parent
         if parent is None:
             return None
-        maker = parent.threads.get(self.maker_tid)
+        maker = parent.threads.get(self.origin.maker_tid)
         return maker if maker is not None else parent.any_thread()
 
     def any_thread(self) -> "Task | None":

@@ -234,11 +234,11 @@ def _describe(task: Task, space: PidNamespace, out: Span[u8]) -> None:
     process = task.process
     ends = task.is_exiting
     usage = process_usage(process) if ends else process.ended
-    elapsed_ns = max(0, monotonic_ns() - process.started_ns)
+    elapsed_ns = max(0, monotonic_ns() - process.origin.started_ns)
     out[0] = _flags(task) if ends else 0
     out[1] = _VERSION
     out.store_u16(2, _terminal(process) & 0xFFFF)
-    out.store_u32(4, process.exit_status & 0xFFFF_FFFF)
+    out.store_u32(4, process.ending.status & 0xFFFF_FFFF)
     out.store_u32(8, int(task.credentials.uid) & 0xFFFF_FFFF)
     out.store_u32(12, int(task.credentials.gid) & 0xFFFF_FFFF)
     out.store_u32(16, space.shown(process.pid))
@@ -257,10 +257,10 @@ def _describe(task: Task, space: PidNamespace, out: Span[u8]) -> None:
 
 def _flags(task: Task) -> int:
     process = task.process
-    flags = 0 if process.has_execed else _FORKED
+    flags = 0 if process.program.has_execed else _FORKED
     flags |= _SUPERUSER if task.credentials.effective != 0 else 0
-    flags |= _DUMPED if process.was_to_dump or process.exit_status & CORE_WAS_DUMPED != 0 else 0
-    return flags | (_SIGNALLED if process.exit_status & 0x7F != 0 else 0)
+    flags |= _DUMPED if process.ending.leaves_core or process.ending.status & CORE_WAS_DUMPED != 0 else 0
+    return flags | (_SIGNALLED if process.ending.status & 0x7F != 0 else 0)
 
 
 def _terminal(process: Process) -> int:

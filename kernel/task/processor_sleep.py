@@ -10,7 +10,8 @@ from kernel.lib import user
 from kernel.lib.saturation import sum_of
 from kernel.sched import WaitQueue
 from kernel.task.clocks import ProcessorClock, processor_clock
-from kernel.task.process import Process, ProcessTimers
+from kernel.task.process import Process
+from kernel.task.process_timers import ProcessTimers
 from kernel.task.task import RestartBlock, Task, current
 from kernel.time.clock import NS_PER_SECOND
 
@@ -84,10 +85,11 @@ def _sleep_relative(number: int, due_ns: int, remaining_address: UserAddr) -> in
 def _sleep(clock: ProcessorClock, due_ns: int) -> bool:
     """Whether a signal ended the sleep."""
     process = clock.process
-    all_sleepers = process.processor_sleepers
+    timers = process.own_timers()
+    all_sleepers = timers.sleepers
     if not isinstance(all_sleepers, ProcessorSleepers):
         all_sleepers = ProcessorSleepers()
-        process.processor_sleepers = all_sleepers
+        timers.sleepers = all_sleepers
     sleeper = ProcessorSleeper(clock, due_ns)
     all_sleepers.sleepers.append(sleeper)
     try:

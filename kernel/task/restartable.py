@@ -39,42 +39,42 @@ NEVER: Final = -1  # as the count of switches: the structure was not written yet
 def register(task: Task, address: UserAddr, length: int, signature: int) -> None:
     """Remember the structure; it is filled on the way back to user mode. Raises EFAULT."""
     user.write_i64(user.at(address, _SECTION), 0)
-    task.rseq.address = address
-    task.rseq.length = length
-    task.rseq.signature = signature
-    task.rseq.switches = NEVER
+    task.library.rseq.address = address
+    task.library.rseq.length = length
+    task.library.rseq.signature = signature
+    task.library.rseq.switches = NEVER
     announce_work()
 
 
 def unregister(task: Task) -> None:
     """The structure says from now on that it is not used. Raises EFAULT."""
-    address = UserAddr(task.rseq.address)
+    address = UserAddr(task.library.rseq.address)
     user.write_u32(user.at(address, _CPU_ID_START), 0)
     user.write_i32(user.at(address, _CPU_ID), _UNREGISTERED)
     user.write_u32(user.at(address, _NODE_ID), 0)
-    if task.rseq.length > SMALLEST or task.rseq.length >= _SIZE:
+    if task.library.rseq.length > SMALLEST or task.library.rseq.length >= _SIZE:
         user.write_u32(user.at(address, _MM_CID), 0)
     forget(task)
 
 
 def forget(task: Task) -> None:
     """The memory that the structure was in is gone (execve)."""
-    task.rseq.address = 0
-    task.rseq.length = 0
-    task.rseq.signature = 0
+    task.library.rseq.address = 0
+    task.library.rseq.length = 0
+    task.library.rseq.signature = 0
 
 
 def copy_to_child(parent: Task, child: Task) -> None:
     """A child with its own memory has the structure as well."""
-    child.rseq.address = parent.rseq.address
-    child.rseq.length = parent.rseq.length
-    child.rseq.signature = parent.rseq.signature
-    child.rseq.switches = NEVER
+    child.library.rseq.address = parent.library.rseq.address
+    child.library.rseq.length = parent.library.rseq.length
+    child.library.rseq.signature = parent.library.rseq.signature
+    child.library.rseq.switches = NEVER
 
 
 def has_lost_processor(task: Task) -> bool:
     """Whether something else ran since `restart` was called last."""
-    return task.rseq.switches != task.voluntary_switches + task.involuntary_switches
+    return task.library.rseq.switches != task.voluntary_switches + task.involuntary_switches
 
 
 def restart_others(space: AddressSpace) -> None:
@@ -84,16 +84,16 @@ def restart_others(space: AddressSpace) -> None:
     for processor in PROCESSORS:
         thread = running_on(processor)
         if processor is not this_processor() and isinstance(thread, Task) and thread.memory is space:
-            thread.rseq.switches = NEVER
+            thread.library.rseq.switches = NEVER
             announce_work_of(thread)
 
 
 def restart(task: Task, frame: TrapFrame) -> None:
     """The thread lost the processor or takes a signal: leave the sequence that it is in. Raises EFAULT, EINVAL."""
-    address = UserAddr(task.rseq.address)
+    address = UserAddr(task.library.rseq.address)
     number = task.processor
-    if task.rseq.switches == NEVER or task.rseq.processor != number:
-        task.rseq.processor = number
+    if task.library.rseq.switches == NEVER or task.library.rseq.processor != number:
+        task.library.rseq.processor = number
         user.write_u32(user.at(address, _CPU_ID_START), number)
         user.write_u32(user.at(address, _CPU_ID), number)
         user.write_u32(user.at(address, _NODE_ID), 0)
@@ -105,7 +105,7 @@ def restart(task: Task, frame: TrapFrame) -> None:
             frame.go_on_at(landing)
         user.write_i64(user.at(address, _SECTION), 0)
     # User memory may have to be waited for: that counts no more.
-    task.rseq.switches = task.voluntary_switches + task.involuntary_switches
+    task.library.rseq.switches = task.voluntary_switches + task.involuntary_switches
 
 
 def _landing(task: Task, section: UserAddr, rip: int) -> int:
@@ -122,11 +122,11 @@ def _landing(task: Task, section: UserAddr, rip: int) -> int:
         raise Errno(EINVAL)
     if start <= landing < start + length:
         raise Errno(EINVAL)
-    if user.read_u32(user.at(landing, -4)) != task.rseq.signature:
+    if user.read_u32(user.at(landing, -4)) != task.library.rseq.signature:
         raise Errno(EINVAL)
     if not start <= rip < start + length:
         return 0
-    if flags != 0 or user.read_u32(user.at(UserAddr(task.rseq.address), _FLAGS)) != 0:
+    if flags != 0 or user.read_u32(user.at(UserAddr(task.library.rseq.address), _FLAGS)) != 0:
         raise Errno(EINVAL)  # none is left of those that Linux once had
     return landing
 

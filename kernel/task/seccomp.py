@@ -69,7 +69,7 @@ _HIGHEST_NUMBER: Final = 0x7FFF_FFFF  # above, as 32 bits, it is negative: no ca
 
 def set_strict(task: Task) -> None:
     """The running thread goes into strict mode. EINVAL if it has filters."""
-    if task.seccomp_mode == FILTER:
+    if task.calls.seccomp_mode == FILTER:
         raise Errno(EINVAL)
     task.registers.forbid_counter(is_forbidden=True)
     _enter(task, STRICT, None)
@@ -101,7 +101,7 @@ def _add_to_threads(task: Task, top: CallFilter, flags: int) -> int:
     have it, or 0. Raises EINVAL, EBUSY, ENOMEM, ESRCH. Nothing here sleeps: another thread that synchronizes its
     filters may change those of the running one wherever that does.
     """
-    if task.seccomp_mode == STRICT:
+    if task.calls.seccomp_mode == STRICT:
         raise Errno(EINVAL)
     top.put_above(task.call_filter)
     if flags & FLAG_SYNCHRONIZE != 0:
@@ -121,7 +121,7 @@ def _add_to_threads(task: Task, top: CallFilter, flags: int) -> int:
 
 def inherit(parent: Task, child: Task) -> None:
     """A new thread begins as its maker is."""
-    child.seccomp_mode = parent.seccomp_mode
+    child.calls.seccomp_mode = parent.calls.seccomp_mode
     top = parent.call_filter
     child.call_filter = top
     heard = None if top is None else top.heard
@@ -137,7 +137,7 @@ def _enter(task: Task, mode: int, top: CallFilter | None) -> None:
     before = None if old is None else old.heard
     if heard is not before and isinstance(heard, Listener):
         heard.join()  # a thread that has a listener keeps it
-    task.seccomp_mode = mode
+    task.calls.seccomp_mode = mode
     task.call_filter = top
     rewatch(task)
 
@@ -146,9 +146,9 @@ def _different_thread(task: Task) -> Task | None:
     """A thread of the same process whose filters are no part of the running thread's."""
     mine = task.call_filter
     for other in task.process.threads.values():
-        if other is task or other.is_exiting or other.seccomp_mode == DISABLED:
+        if other is task or other.is_exiting or other.calls.seccomp_mode == DISABLED:
             continue
-        if other.seccomp_mode == STRICT or mine is None or not mine.is_above(other.call_filter):
+        if other.calls.seccomp_mode == STRICT or mine is None or not mine.is_above(other.call_filter):
             return other
     return None
 
@@ -160,7 +160,7 @@ def permits(task: Task, number: int, frame: TrapFrame) -> bool:
     """Whether the running thread may make a system call. If not, its result is in the frame, or a signal waits, or the
     process is to end; or the thread has ended.
     """
-    if task.seccomp_mode == STRICT:
+    if task.calls.seccomp_mode == STRICT:
         if number == _READ or number == _WRITE or number == _EXIT or number == _RT_SIGRETURN:
             return True
         _report(task, number, frame, KILL_THREAD, SIGKILL)
@@ -210,7 +210,7 @@ def _ask_tracer(task: Task, top: CallFilter, frame: TrapFrame, data: int) -> boo
     frame.set_result(-ENOSYS)
     report_event(task, EVENT_SECCOMP, data)
     number = frame.traced_call
-    if task.process.is_exiting or task.has_pending_kill() or number > _HIGHEST_NUMBER:
+    if task.process.ending.is_exiting or task.has_pending_kill() or number > _HIGHEST_NUMBER:
         return False
     changed = CallData()
     describe(number, frame, changed)

@@ -196,7 +196,7 @@ def _wait(task: Task, listener: Listener, notification: Notification) -> None:
     """Until the answer comes, or a signal."""
     while notification.state != State.ANSWERED:
         only_kills = listener.waits_killable and notification.state == State.TAKEN
-        if only_kills and (task.process.is_exiting or task.has_pending_kill()):
+        if only_kills and (task.process.ending.is_exiting or task.has_pending_kill()):
             return
         task.signals.kill_wakes = only_kills
         is_interrupted = False

@@ -54,7 +54,7 @@ _SEND_COST: Final = 1500  # instructions for a signal, for `pace`
 def update_interrupted(task: Task) -> None:
     """Set `interrupted` after masks, pending signals or the state of the process changed."""
     process = task.process
-    if process.is_exiting:
+    if process.ending.is_exiting:
         dump = process.dump
         task.interrupted = not task.is_exiting and (dump is None or dump.lets_end(task.tid))
         announce_work_of(task)
@@ -86,15 +86,15 @@ def _stops_for_tracer(task: Task) -> bool:
 
 def rewatch(task: Task) -> None:
     """A tracer came or went, or another reason to look at the task's system calls."""
-    task.calls_are_watched = (
+    task.calls.are_watched = (
         TRACING.enabled
         or TRACING.observes_all
-        or task.settings.calls_are_observed
-        or task.seccomp_mode != 0
+        or task.calls.are_observed
+        or task.calls.seccomp_mode != 0
         or task.tracee is not None
         or task.dispatch is not None
     )
-    watch_calls_of(task, task.calls_are_watched)
+    watch_calls_of(task, task.calls.are_watched)
 
 
 def set_blocked(task: Task, mask: int) -> None:
@@ -135,7 +135,7 @@ def send_from_kernel(process: Process, info: SignalInfo) -> None:
 
 
 def _send(process: Process, info: SignalInfo) -> bool:
-    if process.is_exiting:
+    if process.ending.is_exiting:
         if info.signo == SIGKILL:
             break_off_dump(process)
         return True  # nobody will take it any more
@@ -152,7 +152,7 @@ def _send(process: Process, info: SignalInfo) -> bool:
 def send_to_task(task: Task, info: SignalInfo) -> None:
     """Send to one thread. Raises EAGAIN when a queued signal finds no room."""
     process = task.process
-    if task.is_exiting or process.is_exiting:
+    if task.is_exiting or process.ending.is_exiting:
         if info.signo == SIGKILL:
             break_off_dump(process)
         return
@@ -264,7 +264,7 @@ def is_protected(process: Process, signo: int) -> bool:
     """The first process of a namespace takes only the signals for which it has a handler: nobody inside can kill it by
     accident.
     """
-    return process.is_init and not contains(process.actions.caught, signo)
+    return process.origin.is_init and not contains(process.actions.caught, signo)
 
 
 def _comes_from_above(init: Process, info: SignalInfo) -> bool:
@@ -333,9 +333,9 @@ def break_off_dump(process: Process) -> None:
     if dump is None:
         return
     dump.is_broken_off = True
-    process.exit_status = SIGKILL
+    process.ending.status = SIGKILL
     for task in process.threads.values():
-        if task.tid == dump.dumper or (task.is_past_dump and not task.is_exiting):
+        if task.tid == dump.dumper or (task.signals.is_past_dump and not task.is_exiting):
             wake_to_die(task)
 
 
@@ -399,7 +399,7 @@ def _report(to: Process, process: Process, code: int, status: int) -> None:
             _send(to, child_information(to, process, SIGCHLD, code, status))
         except MemoryError:
             _send(to, from_kernel(SIGCHLD))
-    to.child_waiters.wake_all()
+    to.family.waiters.wake_all()
 
 
 def hears_of_stops(process: Process) -> bool:

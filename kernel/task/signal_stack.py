@@ -3,7 +3,8 @@
 from typing import Final
 
 from kernel.lang import EINVAL, ENOMEM, EPERM, Errno
-from kernel.task.task import SS_DISABLE, SignalStack, Task
+from kernel.task.parts import SS_DISABLE, SignalStack
+from kernel.task.task import Task
 
 SS_ONSTACK: Final = 1
 SS_AUTODISARM: Final = 1 << 31
@@ -28,8 +29,7 @@ def stack_flags(stack: SignalStack, sp: int) -> int:
 
 def set_stack(task: Task, sp: int, address: int, flags: int, size: int) -> None:
     """Install a stack. Raises EPERM while a handler runs on the present one, EINVAL, ENOMEM."""
-    stack = task.signal_stack
-    if is_on_stack(stack, sp):
+    if is_on_stack(task.signals.stack, sp):
         raise Errno(EPERM)
     mode = flags & 0x7FFF_FFFF
     if mode != SS_DISABLE and mode != SS_ONSTACK and mode != 0:
@@ -41,9 +41,9 @@ def set_stack(task: Task, sp: int, address: int, flags: int, size: int) -> None:
         raise Errno(ENOMEM)
     elif size < 0 or address < 0 or address > (1 << 47) or size > (1 << 47) - address:
         raise Errno(ENOMEM)
-    stack.address = address
-    stack.size = size
-    stack.flags = (flags & SS_AUTODISARM) | (SS_DISABLE if mode == SS_DISABLE else 0)
+    task.signals.stack.address = address
+    task.signals.stack.size = size
+    task.signals.stack.flags = (flags & SS_AUTODISARM) | (SS_DISABLE if mode == SS_DISABLE else 0)
 
 
 def restore_stack(task: Task, sp: int, address: int, flags: int, size: int) -> None:

@@ -3,6 +3,10 @@
 `memory`, `file_table` and `fs_context` are None once the task has exited; `space`, `files` and `fs` are for the running
 task and for others that are known to live.
 
+What belongs together lies in a part. Numbers are in structs inside the task (parts.py). Other parts are objects:
+`namespaces` is shared with the threads that are in the same ones (namespace_set.py), `belongings` is what few threads
+have (belongings.py), `tracee` there is while a thread is traced (tracee.py), and `birth` until it has begun.
+
 Invariants: a task holds one reference each to its address space, descriptor table and file context. `interrupted` is
 true whenever there is something to do before the next return to user mode (deliver.py).
 """
@@ -14,12 +18,11 @@ from arch import enter_user_mode
 from arch.programs import ProcessorState
 from kernel.cgroup.group import TOP, ControlGroup
 from kernel.cgroup.memory import MemoryControl
-from kernel.cgroup.namespace import FIRST_GROUPS, GroupNamespace
 from kernel.cgroup.numbers import NumberControl
 from kernel.fs.descriptors import FileTable
 from kernel.fs.file import File
 from kernel.fs.path import FsContext
-from kernel.ipc.namespace import FIRST_IPC, IPC_CALLER, IpcNamespace
+from kernel.ipc.namespace import IPC_CALLER, IpcNamespace
 from kernel.ipc.semaphores import UndoList
 from kernel.keys.keychain import Keychain
 from kernel.lang import EFAULT, Errno, UserAddr, atomic, final, noinline, noraise, panic
@@ -36,14 +39,18 @@ from kernel.sched.processor import announce_work_of
 from kernel.sched.scheduler import announce_work, current_thread, watch_calls
 from kernel.sched.switch import own_thread
 from kernel.sched.thread import SCHED_OTHER
+from kernel.task.belongings import AsyncWork, Belongings, LendingLocks
 from kernel.task.host import HOST, Host
 from kernel.task.limits import RLIMIT_RTTIME, UNLIMITED
+from kernel.task.namespace_set import FIRST_SET, NamespaceSet
 from kernel.task.observer import Observation
 from kernel.task.parts import (
     PR_MCE_KILL_DEFAULT,
-    RealtimeRun,
-    RestartableSequence,
+    SS_DISABLE,
+    CallState,
+    Membership,
     SignalState,
+    TaskCounts,
     TaskSettings,
     ThreadsLibrary,
 )
@@ -54,12 +61,10 @@ from kernel.task.seccomp_filter import CallFilter
 from kernel.task.signals import SIGKILL, contains
 from kernel.task.user_dispatch import UserDispatch
 from kernel.time.clock import NS_PER_US
-from kernel.time.namespace import FIRST_TIME, TimeNamespace
 
 if TYPE_CHECKING:
     from kernel.task.tracee import Tracee
 
-SS_DISABLE: Final = 2
 # Between looks at what the kernel holds for a thread of a control group
 _TICKS: Final = 7
 _FILES_PER_TICK_SHIFT: Final = 8
@@ -77,16 +82,6 @@ class Tracing:
 
 
 TRACING: Final = Tracing()
-
-
-@final
-class SignalStack:
-    """sigaltstack(2)."""
-
-    def __init__(self) -> None:
-        self.address: int = 0
-        self.size: int = 0
-        self.flags: int = SS_DISABLE
 
 
 class RestartBlock:
@@ -110,36 +105,11 @@ class RealtimeWatch:
 REALTIME_WATCH: Final = RealtimeWatch()
 
 
-class LendingLocks:
-    """Locks with priority inheritance that a task has to do with. Base class: futex_pi.py has the rest."""
-
-
-class AsyncWork:
-    """What a task has to do on its way to user mode for requests that it submitted. Base class: see kernel/uring."""
-
-    def held_bytes(self, count: int) -> int:
-        """Bytes that it keeps, without what the count of that number has met (memory_shortage.py)."""
-        return 0
-
-    def is_due(self) -> bool:
-        """Whether there is anything. Never sleeps."""
-        return False
-
-    @noraise
-    def run(self) -> None:
-        """Do it. May sleep."""
-
-    @noraise
-    def end_for_program(self) -> None:
-        """The task executes a new program: cancel everything. May sleep."""
-
-    @noraise
-    def end(self) -> None:
-        """The task ends: cancel everything, and begin nothing more. May sleep."""
-
-
 class TaskStart:
-    """What a new task does first, in its own context. Base class: see fork.py and init.py."""
+    """What a new task does first, in its own context, and who waits for it. Base class: see fork.py and init.py."""
+
+    def __init__(self) -> None:
+        self.vfork_waiters: WaitQueue | None = None  # its parent waits until it execs or exits
 
     def begin(self, task: "Task") -> None:
         """Runs once, on the task's kernel stack, before it enters user mode."""
@@ -151,9 +121,10 @@ class Task(Thread):
     """A thread of a program."""
 
     signals: SignalState
+    calls: CallState
+    counts: TaskCounts
+    membership: Membership
     library: ThreadsLibrary
-    realtime_run: RealtimeRun
-    rseq: RestartableSequence
     settings: TaskSettings
 
     def __init__(self, tid: Pid, process: Process, name: bytes, credentials: Credentials) -> None:
@@ -163,59 +134,28 @@ class Task(Thread):
         self.process: Process = process
         self.credentials: Credentials = credentials
         self.memory: AddressSpace | None = None
-        self.memory_policy: MemoryPolicy | None = None  # where its memory is to come from (set_mempolicy(2))
         self.file_table: FileTable | None = None
-        self.keeps_files: bool = False  # until the running system call ends: see `keep_file`
-        self.kept_files: list[File] | None = None
         self.fs_context: FsContext | None = None  # its mount namespace, too
-        self.uts: Host = HOST
-        self.time: TimeNamespace = FIRST_TIME
-        self.time_for_children: TimeNamespace = FIRST_TIME  # and for itself, from the next program on
-        self.pids_for_children: PidNamespace = process.pids  # unshare(2) and setns(2) change it
-        self.ipc: IpcNamespace = FIRST_IPC
-        self.network: Namespace = NETWORKS.first  # which the network knows more of (kernel/net/link/network.py)
-        self.is_in_network: bool = False  # counts as one of its users
-        self.is_in_ipc: bool = False  # counts as one of its users
+        self.namespaces: NamespaceSet = FIRST_SET
         self.cgroup: ControlGroup = TOP
-        self.groups_seen: GroupNamespace = FIRST_GROUPS
         self.numbers: NumberControl | None = None  # which counts it, if any does
         self.counted_memory: MemoryControl | None = None  # … and its stack
-        self.chosen_processors: int = -1  # what it asked for; its group may permit fewer (`allowed`)
-        self.earlier_user_ns: int = 0  # what it had run when it came to its group
-        self.earlier_system_ns: int = 0
-        self.ticks_in_group: int = 0  # since it was looked what the kernel holds for it
-        self.heap_pages: int = 0  # that the heap took for what it did meanwhile
-        self.counts_holdings: bool = False  # … it is time to look what the kernel holds for it (group_holdings.py)
-        self.is_resting: bool = False  # as one of its group's that freezes (control_groups.py)
-        self.waits_for_vfork: bool = False
         self.pending: PendingSignals = PendingSignals()
-        self.signal_stack: SignalStack = SignalStack()
-        self.restart: RestartBlock | None = None
-        self.waits_by_wall_clock: bool = False  # in a call that may do so (wall_clock.py)
         self.registers: ProcessorState = ProcessorState()
-        self.is_vfork_child: bool = False  # its parent waits until it execs or exits
-        self.vfork_waiters: WaitQueue = WaitQueue()
-        self.start: TaskStart | None = None
-        self.is_past_dump: bool = False  # it ends, and a core dump that begins now does without it
+        self.birth: TaskStart | None = None  # until it has begun, and nobody waits for it (vfork(2))
         self.is_exiting: bool = False
-        self.minor_faults: int = 0
-        self.read_calls: int = 0  # and what they moved (proc(5), /proc/PID/io)
-        self.write_calls: int = 0
-        self.read_bytes: int = 0
-        self.written_bytes: int = 0
-        self.realtime_run.sleeps = -1
-        self.settings.memory_failure_policy = PR_MCE_KILL_DEFAULT
-        self.lending: LendingLocks | None = None
-        self.semaphore_undos: UndoList | None = None
-        self.async_work: AsyncWork | None = None  # once it submitted requests (io_uring_enter(2))
-        self.keys: Keychain | None = None  # its keyrings, once it has one
+        self.restart: RestartBlock | None = None
+        self.call_filter: CallFilter | None = None  # which system calls it may make (seccomp.py)
         self.tracee: Tracee | None = None  # what there is more of it when it is traced (tracee.py)
-        self.seccomp_mode: int = 0  # which system calls it may make (seccomp.py)
-        self.call_filter: CallFilter | None = None
-        self.dispatch: UserDispatch | None = None  # calls that it takes in its own hands (diversion.py)
-        self.observation: Observation | None = None  # its events (perf_event_open(2))
-        self.calls_are_watched: bool = TRACING.enabled  # they are traced, or may be forbidden
+        self.belongings: Belongings | None = None  # what few threads have
         self._buffer: UserBuffer | None = None
+
+        # The parts begin as zeros.
+        self.signals.stack.flags = SS_DISABLE
+        self.calls.are_watched = TRACING.enabled
+        self.counts.run_switches = -1
+        self.membership.chosen_processors = -1
+        self.settings.memory_failure_policy = PR_MCE_KILL_DEFAULT
 
     def user_buffer(self, address: UserAddr, length: int) -> UserBuffer:
         """A buffer over a checked range of the program's memory. It is always the same object, because allocating one
@@ -291,13 +231,65 @@ class Task(Thread):
         process = self.process
         dump = process.dump
         executing = process.exec_task
-        is_ending = process.is_exiting and (dump is None or dump.lets_end(self.tid))
+        is_ending = process.ending.is_exiting and (dump is None or dump.lets_end(self.tid))
         return is_ending or (executing is not None and executing is not self) or self.has_pending_kill()
 
     def is_dying(self) -> bool:
         if self.is_exiting or not self.interrupted:
             return False  # what an exiting task does for others, it finishes
-        return self.process.is_exiting or self.has_pending_kill()
+        return self.process.ending.is_exiting or self.has_pending_kill()
+
+    # What few threads have --------------------------------------------------------------------------------------------
+
+    def own(self) -> Belongings:
+        """Its part of what few threads have, to be set. Raises MemoryError when it has none yet."""
+        belongings = self.belongings
+        if belongings is None:
+            belongings = Belongings()
+            self.belongings = belongings
+        return belongings
+
+    @property
+    def memory_policy(self) -> MemoryPolicy | None:
+        """Where its memory is to come from (set_mempolicy(2))."""
+        belongings = self.belongings
+        return None if belongings is None else belongings.memory_policy
+
+    @property
+    def lending(self) -> LendingLocks | None:
+        """Its locks with priority inheritance (futex_pi.py)."""
+        belongings = self.belongings
+        return None if belongings is None else belongings.lending
+
+    @property
+    def semaphore_undos(self) -> UndoList | None:
+        """What it has to undo of semaphores (SEM_UNDO)."""
+        belongings = self.belongings
+        return None if belongings is None else belongings.semaphore_undos
+
+    @property
+    def async_work(self) -> AsyncWork | None:
+        """Its work for requests, once it submitted some (io_uring_enter(2))."""
+        belongings = self.belongings
+        return None if belongings is None else belongings.async_work
+
+    @property
+    def keys(self) -> Keychain | None:
+        """Its keyrings, once it has one."""
+        belongings = self.belongings
+        return None if belongings is None else belongings.keys
+
+    @property
+    def dispatch(self) -> UserDispatch | None:
+        """Calls that it takes in its own hands (diversion.py)."""
+        belongings = self.belongings
+        return None if belongings is None else belongings.dispatch
+
+    @property
+    def observation(self) -> Observation | None:
+        """Its events (perf_event_open(2))."""
+        belongings = self.belongings
+        return None if belongings is None else belongings.observation
 
     # Files ------------------------------------------------------------------------------------------------------------
 
@@ -306,20 +298,22 @@ class Task(Thread):
         """Hold a description until the running system call ends: it was found in a table that others close descriptors
         of. Raises MemoryError.
         """
-        kept = self.kept_files
+        belongings = self.own()
+        kept = belongings.kept_files
         if kept is None:
             kept = []
-            self.kept_files = kept
+            belongings.kept_files = kept
         kept.append(file)
         file.acquire()
-        self.keeps_files = True
+        self.calls.keeps_files = True
         announce_work()
 
     @noraise
     def let_files_go(self) -> None:
         """Give back what `keep_file` held."""
-        self.keeps_files = False
-        kept = self.kept_files
+        self.calls.keeps_files = False
+        belongings = self.belongings
+        kept = None if belongings is None else belongings.kept_files
         if kept is not None:
             while len(kept) > 0:
                 kept.pop().release()
@@ -327,22 +321,17 @@ class Task(Thread):
     # Scheduling -------------------------------------------------------------------------------------------------------
 
     def run(self) -> None:
-        start = self.start
-        self.start = None
-        if start is not None:
-            start.begin(self)
+        birth = self.birth
+        if birth is not None:
+            if birth.vfork_waiters is None:
+                self.birth = None
+            birth.begin(self)
         enter_user_mode(self.stack_top)
 
     def ticked(self) -> None:
         timers = self.process.timers
         if timers is not None:
             timers.ticked(self.process)
-        posix_timers = self.process.posix_timers
-        if posix_timers is not None:
-            posix_timers.ticked(self.process)
-        sleepers = self.process.processor_sleepers
-        if sleepers is not None:
-            sleepers.ticked(self.process)
         if self.charged != 0:
             self._tick_holdings()
         if self.policy != SCHED_OTHER:
@@ -350,43 +339,43 @@ class Task(Thread):
 
     def _tick_holdings(self) -> None:
         """Now and then, look what the kernel holds for it: the more rarely, the more it looked at last time."""
-        self.ticks_in_group += 1
+        self.membership.ticks_in_group += 1
         files = self.file_table
-        if files is not None and self.ticks_in_group > _TICKS + (files.size() >> _FILES_PER_TICK_SHIFT):
+        if files is not None and self.membership.ticks_in_group > _TICKS + (files.size() >> _FILES_PER_TICK_SHIFT):
             self._look_at_holdings()
 
     def heap_grew(self, pages: int) -> None:
-        self.heap_pages += pages
+        self.membership.heap_pages += pages
         files = self.file_table
-        if files is not None and self.heap_pages > _HEAP_PAGES + (files.size() >> _FILES_PER_PAGE_SHIFT):
+        if files is not None and self.membership.heap_pages > _HEAP_PAGES + (files.size() >> _FILES_PER_PAGE_SHIFT):
             self._look_at_holdings()
 
     def _look_at_holdings(self) -> None:
-        self.ticks_in_group = 0
-        self.heap_pages = 0
-        self.counts_holdings = True
+        self.membership.ticks_in_group = 0
+        self.membership.heap_pages = 0
+        self.membership.counts_holdings = True
         announce_work_of(self)
 
     def _watch_realtime(self) -> None:
         """RLIMIT_RTTIME counts what a real-time thread runs from one sleep to the next."""
-        if self.voluntary_switches != self.realtime_run.sleeps or not self.has_realtime_policy():
-            self.realtime_run.sleeps = self.voluntary_switches
-            self.realtime_run.from_ns = self.runtime_ns
+        if self.voluntary_switches != self.counts.run_switches or not self.has_realtime_policy():
+            self.counts.run_switches = self.voluntary_switches
+            self.counts.run_from_ns = self.runtime_ns
             return
         watch = REALTIME_WATCH.exceeds
         if watch is not None and self.process.limits.soft[RLIMIT_RTTIME] != UNLIMITED:
-            watch(self.process, (self.runtime_ns - self.realtime_run.from_ns) // NS_PER_US)
+            watch(self.process, (self.runtime_ns - self.counts.run_from_ns) // NS_PER_US)
 
     def leave_processor(self) -> None:
         self.registers.leave()
 
     def enter_processor(self) -> None:
         signals_have_work = self.signals.returns_from_handler or self.signals.restores_blocked
-        if self.interrupted or signals_have_work or self.keeps_files or self.rseq.address != 0:
+        if self.interrupted or signals_have_work or self.calls.keeps_files or self.library.rseq.address != 0:
             announce_work()
-        elif self.lacks_charge or self.share is not None or self.counts_holdings:
+        elif self.lacks_charge or self.share is not None or self.membership.counts_holdings:
             announce_work()
-        watch_calls(self.calls_are_watched)
+        watch_calls(self.calls.are_watched)
         self.registers.enter()
 
 
@@ -416,7 +405,7 @@ def current_or_none() -> Task | None:
 def host_names() -> Host:
     """What the machine is called for the caller."""
     task = current_or_none()
-    return HOST if task is None else task.uts
+    return HOST if task is None else task.namespaces.uts
 
 
 def _credentials_of_caller() -> Credentials | None:
@@ -446,12 +435,12 @@ def _space_of_caller() -> AddressSpace | None:
 
 def _ipc_of_caller() -> IpcNamespace | None:
     task = current_or_none()
-    return task.ipc if task is not None else None
+    return task.namespaces.ipc if task is not None else None
 
 
 def _network_of_caller() -> Namespace:
     task = current_or_none()
-    return NETWORKS.first if task is None else task.network
+    return NETWORKS.first if task is None else task.namespaces.network
 
 
 IPC_CALLER.find = _ipc_of_caller

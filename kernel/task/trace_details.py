@@ -94,14 +94,14 @@ def _is_queued(pending: PendingSignals, signo: int) -> bool:
 
 def check_filter_reader(reader: Task) -> None:
     """Who may look at filters; EACCES for others."""
-    if not reader.credentials.capable(CAP_SYS_ADMIN) or reader.seccomp_mode != 0:
+    if not reader.credentials.capable(CAP_SYS_ADMIN) or reader.calls.seccomp_mode != 0:
         raise Errno(EACCES)
 
 
 def _filter_at(reader: Task, task: Task, index: int) -> CallFilter:
     """The filter at a place, 0 for the first that the task was given. Raises EACCES, EINVAL, ENOENT."""
     check_filter_reader(reader)
-    if task.seccomp_mode != FILTER:
+    if task.calls.seccomp_mode != FILTER:
         raise Errno(EINVAL)
     candidate = task.call_filter
     while candidate is not None and candidate.count - 1 != index:

@@ -53,7 +53,7 @@ def _must_die(task: Task) -> bool:
     """Whether the thread is to end, so that no tracer holds it."""
     process = task.process
     executing = process.exec_task
-    return process.is_exiting or (executing is not None and executing is not task) or task.has_pending_kill()
+    return process.ending.is_exiting or (executing is not None and executing is not task) or task.has_pending_kill()
 
 
 def _stop(task: Task, tracee: Tracee, code: int, why: int, info: SignalInfo | None, message: int) -> int:
@@ -87,7 +87,7 @@ def tell_tracer(tracee: Tracee, code: int, status: int) -> None:
             send_from_kernel(process, _thread_information(tracee, code, status))
         except MemoryError:
             send_from_kernel(process, from_kernel(SIGCHLD))
-    process.child_waiters.wake_all()
+    process.family.waiters.wake_all()
 
 
 def _thread_information(tracee: Tracee, code: int, status: int) -> SignalInfo:
@@ -275,7 +275,7 @@ def report_end(task: Task) -> None:
     if tracee is None:
         return
     process = task.process
-    status = process.exit_status if process.is_exiting else tracee.exit_status
+    status = process.ending.status if process.ending.is_exiting else tracee.exit_status
     if tracee.wants(EVENT_EXIT) and not contains(task.pending.mask | task.process.pending.mask, SIGKILL):
         _notify(task, tracee, EVENT_EXIT << 8 | SIGTRAP, status)
 

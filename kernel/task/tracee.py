@@ -22,6 +22,7 @@ from kernel.task.signals import SIGTRAP
 
 if TYPE_CHECKING:
     from kernel.task.process import Process
+    from kernel.task.process_tracing import ProcessTracing
     from kernel.task.task import Task
 
 # Options (PTRACE_O_…)
@@ -63,6 +64,8 @@ class Tracee:
     def __init__(self, task: "Task", tracer: "Task", is_seized: bool, options: int, credentials: Credentials) -> None:
         self.task: Task = task
         self.tracer: Task = tracer
+        self.of_tracer: ProcessTracing = tracer.process.own_tracing()  # which has the list that it is in
+        self.of_process: ProcessTracing = task.process.own_tracing()  # where it stays when it has ended
         self.is_seized: bool = is_seized
         self.options: int = options
         self.credentials: Credentials = credentials  # the tracer's when it attached
@@ -105,12 +108,12 @@ class Tracee:
 
 def link(tracee: Tracee) -> None:
     """Let a task be traced."""
-    process = tracee.tracer.process
-    first = process.first_tracee
+    tracing = tracee.of_tracer
+    first = tracing.first_tracee
     tracee.next = first
     if first is not None:
         first.previous = tracee
-    process.first_tracee = tracee
+    tracing.first_tracee = tracee
     tracee.task.tracee = tracee
 
 
@@ -119,7 +122,7 @@ def cut(tracee: Tracee) -> None:
     following = tracee.next
     previous = tracee.previous
     if previous is None:
-        tracee.tracer.process.first_tracee = following
+        tracee.of_tracer.first_tracee = following
     else:
         previous.next = following
     if following is not None:

@@ -59,7 +59,7 @@ def attach(tracer: Task, task: Task, is_seized: bool, options: int) -> None:
         interrupt(task)
         make_ready(task)
         while tracee.traps_soon and not task.is_exiting:
-            tracer.process.child_waiters.sleep(interruptible=False)
+            tracer.process.family.waiters.sleep(interruptible=False)
 
 
 def check_options(tracer: Task, options: int) -> None:
@@ -70,7 +70,7 @@ def check_options(tracer: Task, options: int) -> None:
         return
     own = tracer.tracee
     is_suspended = own is not None and own.options & SUSPENDS_SECCOMP != 0
-    if not tracer.credentials.capable(CAP_SYS_ADMIN) or tracer.seccomp_mode != 0 or is_suspended:
+    if not tracer.credentials.capable(CAP_SYS_ADMIN) or tracer.calls.seccomp_mode != 0 or is_suspended:
         raise Errno(EPERM)
 
 

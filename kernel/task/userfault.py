@@ -101,7 +101,7 @@ class FaultContext(FaultHandler):
         task = current_or_none()
         if task is None or self.features & FEATURE_SIGBUS != 0 or (by_kernel and self.user_mode_only):
             return FaultOutcome.NO_SUCH_PAGE
-        if task.is_exiting or task.process.is_exiting:
+        if task.is_exiting or task.process.ending.is_exiting:
             return FaultOutcome.NO_SUCH_PAGE  # what it leaves (a core file) does without the page
         shown = address if self.features & FEATURE_EXACT_ADDRESS != 0 else address & ~PAGE_MASK
         tid = task.pids.shown(task.tid) if self.features & FEATURE_THREAD_ID != 0 else 0

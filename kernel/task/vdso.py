@@ -32,10 +32,14 @@ def map_vdso(space: AddressSpace) -> int:
 
 
 def enter_time(task: Task, namespace: TimeNamespace) -> None:
-    """Let a task that shares its memory with nobody be in a time namespace, and its children. Takes safe points."""
+    """Let a task that shares its memory with nobody be in a time namespace, and its children. Takes safe points. Raises
+    MemoryError unless it is there.
+    """
     namespace.is_fixed = True
-    task.time = namespace
-    task.time_for_children = namespace
+    if not task.namespaces.has_time(namespace):
+        fresh = task.namespaces.copy()
+        fresh.put(namespace)
+        task.namespaces = fresh
     wanted = pages(namespace)
     for area in each_area(task.space):
         source = area.source

@@ -49,17 +49,18 @@ def monotonic_deadline(task: Task, wall_ns: int) -> int:
     """Where a time of the wall clock lies on the monotonic clock, for a call of the running task that waits until
     then.
     """
-    task.waits_by_wall_clock = True
+    task.calls.waits_by_wall_clock = True
     return wall_ns - realtime_offset_ns()
 
 
 def _follow(process: Process) -> None:
-    timers = process.posix_timers
+    kinds = process.timers
+    timers = None if kinds is None else kinds.posix
     if isinstance(timers, PosixTimers):
         timers.follow_wall_clock()
     for tid in [tid for tid in process.threads.keys()]:
         task = process.threads.get(tid)
-        if task is not None and task.waits_by_wall_clock and _is_in_such_a_call(task):
+        if task is not None and task.calls.waits_by_wall_clock and _is_in_such_a_call(task):
             interrupt(task)
         pace(_COST)
 

@@ -44,7 +44,7 @@ class ScopeSetting(SystemSetting):
 
 _SCOPE: Final = ScopeSetting()
 
-# What a process says of its tracer: `Process.named_tracer`, beside the number of a thread
+# What a process says of its tracer: `ProcessTracing.named_tracer`, beside the number of a thread
 ANYBODY: Final = Pid(-1)
 NAMED_NOBODY: Final = UNSET
 
@@ -70,7 +70,7 @@ def may_be_traced_by(parent: Task, namespace: UserNamespace) -> bool:
 
 def name_tracer(task: Task, number: int) -> None:
     """prctl(PR_SET_PTRACER): who may trace the process of `task`, a thread by the number that it is called in there, -1
-    for anybody, or 0 for nobody. Raises EINVAL if there is no such thread.
+    for anybody, or 0 for nobody. Raises EINVAL if there is no such thread, and MemoryError.
     """
     named = ANYBODY if number == -1 else NAMED_NOBODY
     started_ns = 0
@@ -80,8 +80,9 @@ def name_tracer(task: Task, number: int) -> None:
         if tracer is None:
             raise Errno(EINVAL)
         started_ns = tracer.started_ns
-    task.process.named_tracer = named
-    task.process.named_tracer_started_ns = started_ns
+    tracing = task.process.own_tracing()
+    tracing.named_tracer = named
+    tracing.named_tracer_started_ns = started_ns
 
 
 def _is_relative(tracer: Task, task: Task) -> bool:
@@ -90,12 +91,14 @@ def _is_relative(tracer: Task, task: Task) -> bool:
     tracee = task.tracee
     if tracee is not None and tracee.tracer.process is tracer.process:
         return True
-    if _descends(process, tracer.process) or process.named_tracer == ANYBODY:
+    tracing = process.tracing
+    named_tracer = NAMED_NOBODY if tracing is None else tracing.named_tracer
+    if _descends(process, tracer.process) or named_tracer == ANYBODY:
         return True
-    if process.named_tracer == NAMED_NOBODY:
+    if tracing is None or named_tracer == NAMED_NOBODY:
         return False
-    named = find_task(process.named_tracer)
-    if named is None or named.started_ns != process.named_tracer_started_ns:
+    named = find_task(named_tracer)
+    if named is None or named.started_ns != tracing.named_tracer_started_ns:
         return False  # it has ended
     return _descends(tracer.process, named.process)
 

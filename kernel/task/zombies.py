@@ -31,72 +31,72 @@ BIRTHS: Final = Births()
 
 def enter_zombie(parent: Process, child: Process) -> None:
     """A child has ended. Nothing happens to one that is in the heap already."""
-    if child.is_in_heap:
+    if child.family.is_in_heap:
         return
-    child.is_in_heap = True
-    oldest = parent.oldest_zombie
-    parent.oldest_zombie = child if oldest is None else _merge(oldest, child)
+    child.family.is_in_heap = True
+    oldest = parent.family.oldest_zombie
+    parent.family.oldest_zombie = child if oldest is None else _merge(oldest, child)
 
 
 def leave_zombies(parent: Process, child: Process) -> None:
     """The child is reaped, or gets another parent."""
-    if not child.is_in_heap:
+    if not child.family.is_in_heap:
         return
-    child.is_in_heap = False
+    child.family.is_in_heap = False
     below = _combine(child)
-    previous = child.heap_previous
+    previous = child.family.heap_previous
     if previous is None:
-        parent.oldest_zombie = below
+        parent.family.oldest_zombie = below
         return
-    following = child.heap_next
-    if previous.heap_first is child:
-        previous.heap_first = following
+    following = child.family.heap_next
+    if previous.family.heap_first is child:
+        previous.family.heap_first = following
     else:
-        previous.heap_next = following
+        previous.family.heap_next = following
     if following is not None:
-        following.heap_previous = previous
-    child.heap_previous = None
-    child.heap_next = None
-    top = parent.oldest_zombie
+        following.family.heap_previous = previous
+    child.family.heap_previous = None
+    child.family.heap_next = None
+    top = parent.family.oldest_zombie
     if below is not None and top is not None:
-        parent.oldest_zombie = _merge(top, below)
+        parent.family.oldest_zombie = _merge(top, below)
 
 
 def _merge(one: Process, other: Process) -> Process:
     """Two heaps become one: the top, which has no siblings."""
-    top = one if one.birth < other.birth else other
+    top = one if one.origin.order < other.origin.order else other
     below = other if top is one else one
-    first = top.heap_first
-    below.heap_previous = top
-    below.heap_next = first
+    first = top.family.heap_first
+    below.family.heap_previous = top
+    below.family.heap_next = first
     if first is not None:
-        first.heap_previous = below
-    top.heap_first = below
+        first.family.heap_previous = below
+    top.family.heap_first = below
     return top
 
 
 def _combine(parent: Process) -> Process | None:
     """The heaps below one that goes become one: merged in pairs, then the pairs from the last to the first."""
-    rest = parent.heap_first
-    parent.heap_first = None
+    rest = parent.family.heap_first
+    parent.family.heap_first = None
     pairs: Process | None = None  # linked by `heap_next`, the last first
     while rest is not None:
         one = rest
-        other = one.heap_next
+        other = one.family.heap_next
         rest = None
-        one.heap_next = None
-        one.heap_previous = None
+        one.family.heap_next = None
+        one.family.heap_previous = None
         if other is not None:
-            rest = other.heap_next
-            other.heap_next = None
-            other.heap_previous = None
+            rest = other.family.heap_next
+            other.family.heap_next = None
+            other.family.heap_previous = None
             one = _merge(one, other)
-        one.heap_next = pairs
+        one.family.heap_next = pairs
         pairs = one
     top: Process | None = None
     while pairs is not None:
         one = pairs
-        pairs = one.heap_next
-        one.heap_next = None
+        pairs = one.family.heap_next
+        one.family.heap_next = None
         top = one if top is None else _merge(top, one)
     return top

@@ -148,7 +148,7 @@ def _attempt(request: Request) -> int:
             if code != _AGAIN:
                 return WAITS if code == 0 else -as_result(code)
     finally:
-        if task.keeps_files:
+        if task.calls.keeps_files:
             task.let_files_go()  # a call of its own would have ended
 
 
@@ -406,7 +406,7 @@ def work_of(task: Task) -> TaskWork:
     if isinstance(work, TaskWork):
         return work
     fresh = TaskWork()
-    task.async_work = fresh
+    task.own().async_work = fresh
     return fresh
 
 

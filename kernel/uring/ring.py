@@ -20,8 +20,9 @@ from kernel.lib.pace import pace
 from kernel.mm.ring_memory import RingMemory
 from kernel.sched import Thread, WaitQueue, current_thread, wake
 from kernel.sched.mutex import Mutex
+from kernel.task.belongings import AsyncWork
 from kernel.task.send import interrupt
-from kernel.task.task import AsyncWork, Task
+from kernel.task.task import Task
 from kernel.task.words import store_i32, store_i64
 from kernel.time.heap import DeadlineHeap
 from kernel.uring import layout

@@ -97,7 +97,7 @@ class GroupFile(TextInode):
 
     def open(self, path: Path, flags: int) -> File:
         task = current()
-        writer = Writer(task.credentials, task.groups_seen)
+        writer = Writer(task.credentials, task.namespaces.groups)
         if self.row.resource != NO_RESOURCE:
             return GroupPressureFile(path, flags, writer, self.group, self.row.resource, self.waiters)
         return OpenGroupFile(path, flags, self, writer)

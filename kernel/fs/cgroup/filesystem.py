@@ -27,7 +27,7 @@ _TOP_MODE: Final = 0o555
 def _namespace() -> GroupNamespace:
     """That of the running thread."""
     task = current_or_none()
-    return FIRST_GROUPS if task is None else task.groups_seen
+    return FIRST_GROUPS if task is None else task.namespaces.groups
 
 
 @final

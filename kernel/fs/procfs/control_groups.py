@@ -11,7 +11,7 @@ def group_of(subject: Subject) -> bytes:
     task = subject.task()
     group = task.cgroup
     gone = b" (deleted)" if group.is_removed else b""
-    return b"0::" + group.path_from(current().groups_seen.root) + gone + b"\n"
+    return b"0::" + group.path_from(current().namespaces.groups.root) + gone + b"\n"
 
 
 @proc_file("cgroups")

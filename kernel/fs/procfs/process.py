@@ -311,7 +311,7 @@ class ProcessNetDirectory(NetDirectory):
 
     def network(self) -> Network:
         task = self.subject.task_or_none()
-        return LIMBO if task is None else as_network(task.network)
+        return LIMBO if task is None else as_network(task.namespaces.network)
 
     def lookup(self, name: bytes) -> Inode | None:
         return None if memory_of(self.subject) is None else super().lookup(name)

@@ -23,9 +23,10 @@ from kernel.task.accounting import NS_PER_CLOCK_TICK, process_usage, thread_usag
 from kernel.task.limits import LIMIT_COUNT, RLIMIT_RSS, RLIMIT_SIGPENDING, UNLIMITED
 from kernel.task.pending import queued_count
 from kernel.task.pid_namespace import PidNamespace
-from kernel.task.process import Process, Usage
+from kernel.task.process import Process
 from kernel.task.task import Task, current
 from kernel.task.tracee import tracer_of
+from kernel.task.usage import Usage
 from kernel.tty.terminals import TERMINALS
 
 _KIB_PER_PAGE: Final = 4
@@ -108,7 +109,7 @@ def _clock_ticks(ns: int) -> int:
 
 def _start_ticks(started_ns: int) -> int:
     """By the reader's clock since boot. What began before that was 0 shows as a large number, as on Linux."""
-    return int(u64(sum_of(started_ns, current().time.boottime_shift_ns)) // NS_PER_CLOCK_TICK)
+    return int(u64(sum_of(started_ns, current().namespaces.time.boottime_shift_ns)) // NS_PER_CLOCK_TICK)
 
 
 def _priority(task: Task) -> int:
@@ -121,24 +122,25 @@ def stat(subject: Subject) -> bytes:
     process = subject.process
     terminal = 0 if process.job is None else process.session.terminal
     usage = usage_of(subject, task)
-    flags = (0 if process.has_execed else _FLAG_FORKED) | (_FLAG_SUPERUSER if task.credentials.effective != 0 else 0)
+    flags = _FLAG_SUPERUSER if task.credentials.effective != 0 else 0
+    flags |= 0 if process.program.has_execed else _FLAG_FORKED
     pids = subject.pids
     text = f") {state_letter(process, task)} {pids.shown(process.parent_id)} {pids.shown(process.group)}"
     text += f" {pids.shown(process.session_id)} {terminal}"
-    text += f" {_foreground_group(subject, terminal)} {flags} {usage.minor_faults} {process.waited.minor_faults}"
-    text += f" {usage.major_faults} {process.waited.major_faults}"
+    text += f" {_foreground_group(subject, terminal)} {flags} {usage.minor_faults} {process.family.waited.minor_faults}"
+    text += f" {usage.major_faults} {process.family.waited.major_faults}"
     text += f" {_clock_ticks(usage.user_ns)} {_clock_ticks(usage.system_ns)}"
-    text += f" {_clock_ticks(process.waited.user_ns)} {_clock_ticks(process.waited.system_ns)}"
+    text += f" {_clock_ticks(process.family.waited.user_ns)} {_clock_ticks(process.family.waited.system_ns)}"
     text += f" {_priority(task)} {task.nice}"
-    started_ns = process.started_ns if subject.tid == UNSET else task.started_ns
+    started_ns = process.origin.started_ns if subject.tid == UNSET else task.started_ns
     text += f" {_thread_count(process)} 0 {_start_ticks(started_ns)}"
     text += _stat_memory(subject)
     text += f" {task.pending.mask & 0x7FFF_FFFF} {task.signals.blocked & 0x7FFF_FFFF}"
     text += f" {process.actions.ignored & 0x7FFF_FFFF} {process.actions.caught & 0x7FFF_FFFF} 0 0 0"
-    text += f" {process.exit_signal if subject.tid == UNSET else -1} {task.processor}"
+    text += f" {process.origin.exit_signal if subject.tid == UNSET else -1} {task.processor}"
     text += f" {task.realtime_priority} {task.policy} 0 0 0"
     text += _stat_addresses(subject)
-    shown_status = process.exit_status if may_inspect(subject) else 0
+    shown_status = process.ending.status if may_inspect(subject) else 0
     return f"{subject.number()} (".encode() + task.name + (text + f" {shown_status}\n").encode()
 
 
@@ -326,7 +328,7 @@ def _capability_lines(task: Task) -> bytes:
     text = f"CapInh:\t{mask_text(who.inheritable)}\nCapPrm:\t{mask_text(who.permitted)}\n"
     text += f"CapEff:\t{mask_text(who.effective)}\nCapBnd:\t{mask_text(who.bounding)}\n"
     text += f"CapAmb:\t{mask_text(who.ambient)}\n"
-    text += f"NoNewPrivs:\t{1 if task.settings.no_new_privileges else 0}\nSeccomp:\t{task.seccomp_mode}\n"
+    text += f"NoNewPrivs:\t{1 if task.settings.no_new_privileges else 0}\nSeccomp:\t{task.calls.seccomp_mode}\n"
     top = task.call_filter
     return (text + f"Seccomp_filters:\t{0 if top is None else top.count}\n").encode()
 
@@ -432,8 +434,8 @@ def children(subject: Subject) -> bytes:
     task = subject.task()
     text = bytearray()
     process = subject.process
-    for pid in [pid for pid in process.children.keys()]:
-        child = process.children.get(pid)
+    for pid in [pid for pid in process.family.children.keys()]:
+        child = process.family.children.get(pid)
         number = subject.pids.shown(pid)
         if child is not None and number != 0 and child.parent_thread() is task:
             text.extend(f"{number} ".encode())

@@ -247,7 +247,7 @@ def test_the_rules_end_with_the_thread_and_its_scope_does_not(machine: Machine) 
     host.fork(child)
     host.waitid(0, 0, None, 0x1000004, None)  # P_ALL, WNOWAIT | WEXITED
     zombie = seen[0].credentials
-    assert seen[0].process.is_zombie and zombie.domain is None
+    assert seen[0].process.ending.is_zombie and zombie.domain is None
     assert zombie.scope is not None and zombie.scope.kinds == 2
 
 

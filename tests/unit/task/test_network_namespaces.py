@@ -133,7 +133,7 @@ def test_a_child_of_clone_is_born_in_it(machine: Machine) -> None:
     host = machine.host
     mount_proc(host)
     task = find_task(host.task.pid)
-    assert task is not None and as_network(task.network) is FIRST_NETWORK
+    assert task is not None and as_network(task.namespaces.network) is FIRST_NETWORK
     users = FIRST_NETWORK.users
 
     def child(program: Program) -> None:

@@ -17,7 +17,7 @@ def family(count: int) -> tuple[Process, list[Process]]:
     parent = Process(Pid(1), FIRST_PID, Limits(), default_actions())
     children = [Process(Pid(2 + index), FIRST_PID, Limits(), default_actions()) for index in range(count)]
     for child in children:
-        child.birth = BIRTHS.next()
+        child.origin.order = BIRTHS.next()
     return parent, children
 
 
@@ -26,9 +26,9 @@ def test_the_oldest_comes_first_whatever_the_order_of_their_ends() -> None:
     for child in reversed(children):
         enter_zombie(parent, child)
     for child in children:
-        assert parent.oldest_zombie is child
+        assert parent.family.oldest_zombie is child
         leave_zombies(parent, child)
-    assert parent.oldest_zombie is None
+    assert parent.family.oldest_zombie is None
 
 
 def test_any_child_can_leave() -> None:
@@ -40,12 +40,13 @@ def test_any_child_can_leave() -> None:
         if child in inside and choice.random() < 0.6:
             leave_zombies(parent, child)
             inside.remove(child)
-            assert child.heap_first is None and child.heap_next is None and child.heap_previous is None
+            place = child.family
+            assert place.heap_first is None and place.heap_next is None and place.heap_previous is None
         elif child not in inside:
             enter_zombie(parent, child)
             inside.append(child)
-        oldest = min(inside, key=lambda each: each.birth, default=None)
-        assert parent.oldest_zombie is oldest
+        oldest = min(inside, key=lambda each: each.origin.order, default=None)
+        assert parent.family.oldest_zombie is oldest
 
 
 def test_entering_and_leaving_twice_change_nothing() -> None:
@@ -53,7 +54,7 @@ def test_entering_and_leaving_twice_change_nothing() -> None:
     enter_zombie(parent, other)
     enter_zombie(parent, other)
     leave_zombies(parent, one)
-    assert parent.oldest_zombie is other and other.heap_first is None
+    assert parent.family.oldest_zombie is other and other.family.heap_first is None
     leave_zombies(parent, other)
     leave_zombies(parent, other)
-    assert parent.oldest_zombie is None
+    assert parent.family.oldest_zombie is None

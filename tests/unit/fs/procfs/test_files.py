@@ -16,7 +16,7 @@ from kernel.lang import EACCES, EINVAL, ENOENT, Errno
 from kernel.lib.credentials import Credentials
 from kernel.lib.user import KernelBuffer
 from kernel.task.host import HOST
-from kernel.time.namespace import FIRST_TIME
+from kernel.task.namespace_set import FIRST_SET
 
 
 class Names(DirectorySink):
@@ -38,7 +38,7 @@ class Reader:
     """The running task, as far as files ask for it: its clocks are those of the machine."""
 
     def __init__(self) -> None:
-        self.time = FIRST_TIME
+        self.namespaces = FIRST_SET
 
 
 @pytest.fixture

@@ -1,0 +1,69 @@
+"""What few threads have: it is made when the first of it is set, and a thread without any has one word for all.
+
+Each field is None until the thread has such a thing, and again once that has ended. `Task` reads them by properties of
+the same names, and `Task.own` returns the part for whoever sets one.
+
+Guarded by the kernel lock: the thread itself sets these, or another for it (perf_event_open(2), ptrace(2)).
+"""
+
+from typing import TYPE_CHECKING
+
+from kernel.lang import final, noraise
+
+if TYPE_CHECKING:
+    from kernel.fs.file import File
+    from kernel.ipc.semaphores import UndoList
+    from kernel.keys.keychain import Keychain
+    from kernel.mm.policy import MemoryPolicy
+    from kernel.task.observer import Observation
+    from kernel.task.user_dispatch import UserDispatch
+
+
+class LendingLocks:
+    """Locks with priority inheritance that a task has to do with. Base class: futex_pi.py has the rest."""
+
+
+class AsyncWork:
+    """What a task has to do on its way to user mode for requests that it submitted. Base class: see kernel/uring."""
+
+    def held_bytes(self, count: int) -> int:
+        """Bytes that it keeps, without what the count of that number has met (memory_shortage.py)."""
+        return 0
+
+    def is_due(self) -> bool:
+        """Whether there is anything. Never sleeps."""
+        return False
+
+    @noraise
+    def run(self) -> None:
+        """Do it. May sleep."""
+
+    @noraise
+    def end_for_program(self) -> None:
+        """The task executes a new program: cancel everything. May sleep."""
+
+    @noraise
+    def end(self) -> None:
+        """The task ends: cancel everything, and begin nothing more. May sleep."""
+
+
+@final
+class Belongings:
+    """See above."""
+
+    def __init__(self) -> None:
+        self.memory_policy: MemoryPolicy | None = None  # where its memory is to come from (set_mempolicy(2))
+        self.lending: LendingLocks | None = None
+        self.semaphore_undos: UndoList | None = None
+        self.async_work: AsyncWork | None = None  # once it submitted requests (io_uring_enter(2))
+        self.keys: Keychain | None = None  # its keyrings, once it has one
+        self.dispatch: UserDispatch | None = None  # calls that it takes in its own hands (diversion.py)
+        self.observation: Observation | None = None  # its events (perf_event_open(2))
+        self.kept_files: list[File] | None = None  # until the running system call ends: see `Task.keep_file`
+
+    def release_keys(self) -> None:
+        """The thread ends, or will not live."""
+        chain = self.keys
+        self.keys = None
+        if chain is not None:
+            chain.release()

@@ -1,0 +1,32 @@
+"""The children of a process, and its place among those of its parent that wait to be reaped.
+
+Invariants: `children` holds living and zombie children, by pid, the oldest first. The heap of zombies is linked through
+their processes, so that entering one allocates nothing (zombies.py).
+Guarded by the kernel lock: the parent changes it in fork and wait, a child in exit.
+"""
+
+from typing import TYPE_CHECKING
+
+from kernel.lang import final
+from kernel.lib.pid import Pid
+from kernel.sched import WaitQueue
+from kernel.task.usage import Usage
+
+if TYPE_CHECKING:
+    from kernel.task.process import Process
+
+
+@final
+class Family:
+    """See above."""
+
+    def __init__(self) -> None:
+        self.children: dict[Pid, Process] = {}
+        self.waiters: WaitQueue = WaitQueue()  # wait(2): woken by what children and tracees have to report
+        self.waited: Usage = Usage()  # of children that were waited for, and of theirs
+        self.oldest_zombie: Process | None = None  # of the children: the top of their heap
+        # In the heap of the parent (zombies.py)
+        self.heap_first: Process | None = None
+        self.heap_next: Process | None = None
+        self.heap_previous: Process | None = None
+        self.is_in_heap: bool = False

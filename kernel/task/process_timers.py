@@ -1,0 +1,58 @@
+"""The timers of a process that its threads' ticks drive: made when the first of any kind is set.
+
+Guarded by the kernel lock. Ticks read them in interrupt context.
+"""
+
+from typing import TYPE_CHECKING
+
+from kernel.lang import final
+
+if TYPE_CHECKING:
+    from kernel.task.process import Process
+
+
+class ProcessTimers:
+    """Timers of one kind. Base class: three modules above have a kind each."""
+
+    def ticked(self, process: "Process") -> None:
+        """The tick found one of the process's threads running. In interrupt context."""
+
+    def cancel_all(self) -> None:
+        """The process ends."""
+
+
+@final
+class Timers:
+    """All kinds."""
+
+    def __init__(self) -> None:
+        self.interval: ProcessTimers | None = None  # setitimer(2), and RLIMIT_CPU
+        self.posix: ProcessTimers | None = None  # timer_create(2)
+        self.sleepers: ProcessTimers | None = None  # sleeps on its processor time (clock_nanosleep(2))
+
+    def ticked(self, process: "Process") -> None:
+        """The tick found one of the process's threads running. In interrupt context."""
+        interval = self.interval
+        if interval is not None:
+            interval.ticked(process)
+        posix = self.posix
+        if posix is not None:
+            posix.ticked(process)
+        sleepers = self.sleepers
+        if sleepers is not None:
+            sleepers.ticked(process)
+
+    def cancel_posix(self) -> None:
+        """The process executes a new program, or ends."""
+        posix = self.posix
+        if posix is not None:
+            posix.cancel_all()
+            self.posix = None
+
+    def cancel_all(self) -> None:
+        """The process ends. Sleepers end with their threads."""
+        interval = self.interval
+        if interval is not None:
+            interval.cancel_all()
+            self.interval = None
+        self.cancel_posix()

@@ -1,0 +1,98 @@
+"""A class of the kernel has few enough fields for a reader to hold them in the head: what belongs together is a part, a
+class or struct of its own (kernel/task/parts.py, kernel/net/tcp/parts.py).
+
+Counted are the fields that a class itself declares or sets, those of its base class not. A part is one field.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from functools import cache
+
+import pytest
+
+from tools.paths import ROOT
+
+MOST_FIELDS = 30
+
+ALLOWED = {
+    "kernel/fs/ext2/layout.py: SuperBlock": (89, "the super block as it lies on the disk, field by field"),
+    "kernel/uring/ring.py: Ring": (53, "to be divided: queues, buffers, registered files, who is woken"),
+    "kernel/net/vsock/endpoint.py: Endpoint": (49, "to be divided as the TCP connection was: sender, receiver, credit"),
+    "kernel/sched/thread.py: Thread": (47, "to be divided: scheduling, control groups, accounting, lists"),
+    "kernel/uring/request.py: Request": (45, "to be divided: what it asks for, and how far it is"),
+    "kernel/net/link/network.py: Network": (42, "what a network namespace has, one field for each part of the network"),
+    "kernel/mm/space.py: AddressSpace": (42, "to be divided: limits, counts, what execve laid out"),
+    "kernel/net/link/device.py: NetworkDevice": (37, "to be divided: what drivers offer, queue, place in the network"),
+    "kernel/perf/event.py: Event": (37, "to be divided: what is asked for, what was counted, who hears of it"),
+    "kernel/cgroup/group.py: ControlGroup": (33, "one field for each controller, and the place in the tree"),
+}
+"""Classes with more, how many they have, and why. Who makes one smaller lowers its number."""
+
+# Classes that were divided stay so.
+DIVIDED = {"kernel/task/task.py: Task": 26, "kernel/task/process.py: Process": 27}
+
+
+def targets(statement: ast.AST) -> Iterator[ast.expr]:
+    if isinstance(statement, ast.AnnAssign | ast.AugAssign):
+        yield statement.target
+    elif isinstance(statement, ast.Assign):
+        yield from statement.targets
+
+
+def fields(definition: ast.ClassDef) -> set[str]:
+    """What the class declares in its body, and what its methods set of `self`."""
+    found = set()
+    for statement in definition.body:
+        if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
+            found.add(statement.target.id)
+        if isinstance(statement, ast.FunctionDef):
+            for target in (each for inner in ast.walk(statement) for each in targets(inner)):
+                if isinstance(target, ast.Attribute) and ast.unparse(target.value) == "self":
+                    found.add(target.attr)
+    return found
+
+
+@cache
+def sizes() -> dict[str, int]:
+    """How many fields each class of the kernel has. Members of enumerations are none."""
+    found = {}
+    for path in sorted((ROOT / "kernel").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ClassDef):
+                found[f"{path.relative_to(ROOT)}: {node.name}"] = len(fields(node))
+    return found
+
+
+def too_big(counts: dict[str, int], allowed: dict[str, int]) -> list[str]:
+    return [f"{name}: {count}" for name, count in counts.items() if count > allowed.get(name, MOST_FIELDS)]
+
+
+def test_classes_are_small() -> None:
+    limits = {name: count for name, (count, _) in ALLOWED.items()} | DIVIDED
+    assert too_big(sizes(), limits) == []
+
+
+@pytest.mark.parametrize("name", [*ALLOWED, *DIVIDED])
+def test_what_is_allowed_is_needed(name: str) -> None:
+    """An entry says how many there are, so that what was won stays won."""
+    assert sizes()[name] == (ALLOWED[name][0] if name in ALLOWED else DIVIDED[name])
+
+
+@pytest.mark.parametrize(
+    ("source", "count"),
+    [
+        ("class A:\n    x: int\n    def __init__(self) -> None:\n        self.y: int = 0\n        self.z = 1", 3),
+        ("class A:\n    def f(self) -> None:\n        self.x += 1\n        self.x = 2\n        other.y = 3", 1),
+        ("class A:\n    part: Part\n    def f(self) -> None:\n        self.part.x = 1", 1),
+    ],
+)
+def test_counting(source: str, count: int) -> None:
+    definition = ast.parse(source).body[0]
+    assert isinstance(definition, ast.ClassDef)
+    assert len(fields(definition)) == count
+
+
+def test_a_class_with_more_is_found() -> None:
+    assert too_big({"a: A": MOST_FIELDS + 1, "a: B": MOST_FIELDS, "a: C": 40}, {"a: C": 40}) == ["a: A: 31"]
