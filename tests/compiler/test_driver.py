@@ -286,6 +286,19 @@ def test_long_literals_take_bounded_time(tmp_path: Path) -> None:
     assert (done.stdout, done.stderr) == ("5000 999\n", "")
 
 
+@pytest.mark.timeout(int(60 * PATIENCE))
+def test_long_dict_literals_take_bounded_time(tmp_path: Path) -> None:
+    """Each item had its own way out for want of memory, which made LLVM's time grow faster than their number."""
+    items = ", ".join(f"{number}: {number * 7 % 1000}" for number in range(3000))
+    text = f"def main() -> None:\n    items = {{{items}, 5: 1}}\n    print(len(items), items[2999], items[5])\n"
+    done = run(tmp_path, text, "release")
+    assert (done.stdout, done.stderr) == ("3000 993 1\n", "")
+    made = compiler("run", tmp_path / "program.py", "--profile", "dev", "--keep-ir")
+    folder = made.stderr.removeprefix("IR is in ").strip()
+    main = (ROOT / folder / "program.ll").read_text()
+    assert main.count("set_reserved") > 3000 and main.count("\n") < 5 * 3001
+
+
 def test_files_that_import_each_other(tmp_path: Path) -> None:
     write(tmp_path, "import program\n\nNUMBER = 3\n", "beside.py")
     done = run(tmp_path, "import beside\n\n\ndef main() -> None:\n    print(beside.NUMBER)\n")
