@@ -67,6 +67,30 @@ def test_nothing_is_done_when_nothing_changed(tmp_path: Path) -> None:
     assert compiler("run", path).stdout == "changed\n"
 
 
+def test_nothing_is_checked_again_when_nothing_changed() -> None:
+    """Files are counted that are parsed: none, until any source of the kernel differs."""
+    script = """
+import ast
+from pathlib import Path
+from compiler import driver
+
+parsed = []
+real, real_hashes = ast.parse, driver.hashes_of
+ast.parse = lambda *arguments, **others: (parsed.append(1), real(*arguments, **others))[1]
+name = "kernel/lib/ids.py"
+driver.check([name])
+parsed.clear()
+driver.check([name])
+print(len(parsed))
+changed = Path("kernel/lib/namespace.py").resolve()
+driver.hashes_of = lambda paths: {**real_hashes(paths), changed: "another"}
+driver.check([name])
+print(len(parsed) > 0)
+"""
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "0\nTrue\n"
+
+
 def test_a_file_that_is_changed_while_it_is_compiled(tmp_path: Path) -> None:
     """In a process of its own: the compiler freezes modules as they are, and other tests change them."""
     path = write(tmp_path, HELLO, "changed_meanwhile.py")
