@@ -423,7 +423,7 @@ def lint(options: argparse.Namespace) -> int:
     directories, only these, with the types of what they import.
     """
     paths = [str(path.resolve()) for path in options.paths]
-    typed = [part for path in paths or [ROOT] for part in typed_part(Path(path))]
+    typed = [part for path in options.paths or [ROOT] for part in typed_part(path.resolve())]
     ruff = subprocess.run([sys.executable, "-m", "ruff", "check", *(paths or ["."])], check=False, cwd=ROOT).returncode
     if not typed:
         return ruff
