@@ -12,6 +12,7 @@ import builtins
 import contextlib
 import hashlib
 import importlib
+import importlib.metadata
 import importlib.util
 import json
 import os
@@ -517,12 +518,39 @@ def check(names: list[str]) -> None:
     """Check files; Refused if they have errors.
 
     What the types and the rules of the subset allow is lowered too: that finds broken promises such as `@nosleep`, and
-    objects that can't be frozen.
+    objects that can't be frozen. Where nothing changed since files of the kernel had no errors, nothing is done.
     """
+    files = [existing_file(name) for name in names]
+    if not all(is_of_kernel(file) for file in files):
+        check_anew(files)
+        return
+    passed, now = manifest_path("check", *map(str, files)), state_of_sources()
+    with contextlib.suppress(OSError):
+        if passed.read_text() == now:
+            return
+    check_anew(files)
+    if state_of_sources() == now and library_cache() is not None:
+        write_whole(passed, now.encode())
+
+
+def is_of_kernel(file: Path) -> bool:
+    return any(file.is_relative_to(ROOT / name) for name in ("kernel", "arch"))
+
+
+def state_of_sources() -> str:
+    """The hash of everything that the check of a file of the kernel may depend on: the names and contents of all
+    sources, and the versions of Python and mypy.
+    """
+    hashes = {in_checkout(path): value for path, value in hashes_of(possible_inputs()).items()}
+    versions = [sys.version, importlib.metadata.version("mypy")]
+    return hashlib.sha256(json.dumps([sorted(hashes.items()), versions]).encode()).hexdigest()
+
+
+def check_anew(files: list[Path]) -> None:
+    """Check files, whatever was found before."""
     from compiler.front.build_time import build_time_functions, errors_beside
     from compiler.front.check import check_files
 
-    files = [existing_file(name) for name in names]
     everything = list(dict.fromkeys(related for file in files for related in related_files(file)))
     paths = {str(file) for file in files}
     try:
@@ -536,8 +564,7 @@ def check(names: list[str]) -> None:
     import_live([], everything)
     entries = sorted(f.name for f in program.functions.values()
                      if f.loc.path in paths and f.name not in build_time and is_concrete(program, f))  # fmt: skip
-    kernel = any(file.is_relative_to(ROOT / name) for file in files for name in ("kernel", "arch"))
-    check_lowering(program, entries, paths, KERNEL if kernel else HOST)
+    check_lowering(program, entries, paths, KERNEL if any(map(is_of_kernel, files)) else HOST)
 
 
 # report ---------------------------------------------------------------------------------------------------------------

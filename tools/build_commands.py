@@ -101,11 +101,30 @@ def test(options: argparse.Namespace) -> int:
 
 
 def lint(options: argparse.Namespace) -> int:
-    """One run of mypy for all packages: their types lean on each other and on the project's plugin."""
-    packages = [part for name in TYPED_PACKAGES for part in ("-p", name)]
-    ruff = subprocess.run([sys.executable, "-m", "ruff", "check", "."], check=False, cwd=ROOT).returncode
-    mypy = subprocess.run([sys.executable, "-m", "mypy", "--strict", *packages], check=False, cwd=ROOT).returncode
+    """One run of mypy for all packages: their types lean on each other and on the project's plugin. Of named files and
+    directories, only these, with the types of what they import.
+    """
+    paths = [str(path.resolve()) for path in options.paths]
+    typed = [part for path in options.paths or [ROOT] for part in typed_part(path.resolve())]
+    ruff = subprocess.run([sys.executable, "-m", "ruff", "check", *(paths or ["."])], check=False, cwd=ROOT).returncode
+    if not typed:
+        return ruff
+    mypy = subprocess.run([sys.executable, "-m", "mypy", "--strict", *typed], check=False, cwd=ROOT).returncode
     return ruff or mypy
+
+
+def typed_part(path: Path) -> list[str]:
+    """How mypy is asked for a file or directory: nothing where types are not checked."""
+    if not path.is_relative_to(ROOT):
+        return []
+    name = str(path.relative_to(ROOT)).removesuffix(".py").replace("/", ".").removesuffix(".__init__")
+    if path.is_dir():
+        inside = [package for package in TYPED_PACKAGES if path == ROOT or package.startswith(f"{name}.")]
+        is_typed = any(f"{name}.".startswith(f"{package}.") for package in TYPED_PACKAGES)
+        return [part for package in ([name] if is_typed else inside) for part in ("-p", package)]
+    if path.suffix != ".py" or not any(name.startswith(f"{package}.") or name == package for package in TYPED_PACKAGES):
+        return []
+    return ["-m", name]
 
 
 def make_site(options: argparse.Namespace) -> int:
@@ -171,8 +190,9 @@ def add_checks(commands: Commands) -> None:
     command.add_argument("pytest", metavar="PYTEST-ARGS", nargs=argparse.REMAINDER)
 
     if not IS_INSTALLED:
-        command = commands.add_parser("lint", help="check style and types")
+        command = commands.add_parser("lint", help="check style and types: of everything, or of some files")
         command.set_defaults(action=lint)
+        command.add_argument("paths", metavar="PATH", type=existing, nargs="*", help="a file or directory")
 
         command = commands.add_parser(
             "self-build", help="compile Krait on Krait, and compare",

@@ -497,15 +497,19 @@ def list_literal(fn: FunctionLowerer, e: ListLit) -> Value:
 
 
 def dict_literal(fn: FunctionLowerer, e: DictLit) -> Value:
-    """`{k: v}`."""
+    """`{k: v}`: a Dict; a long one has room for its entries before the first is set."""
     t = fn.type(e.type)
     assert isinstance(t, ClassType)
     result = construct_simple(fn, t, [])
+    method = "__setitem__"
+    if len(e.items) > MOST_INLINE_ITEMS:
+        call_method(fn, result, "reserve", [int_constant(len(e.items))])
+        method = "set_reserved"
     for key, value in e.items:
         key_value = lower_as(fn, key, t.args[0])
         stored = lower_as(fn, value, t.args[1])
         fn.set_loc(e.loc)
-        call_method(fn, result, "__setitem__", [key_value, stored])
+        call_method(fn, result, method, [key_value, stored])
     return result
 
 

@@ -67,6 +67,30 @@ def test_nothing_is_done_when_nothing_changed(tmp_path: Path) -> None:
     assert compiler("run", path).stdout == "changed\n"
 
 
+def test_nothing_is_checked_again_when_nothing_changed() -> None:
+    """Files are counted that are parsed: none, until any source of the kernel differs."""
+    script = """
+import ast
+from pathlib import Path
+from compiler import driver
+
+parsed = []
+real, real_hashes = ast.parse, driver.hashes_of
+ast.parse = lambda *arguments, **others: (parsed.append(1), real(*arguments, **others))[1]
+name = "kernel/lib/ids.py"
+driver.check([name])
+parsed.clear()
+driver.check([name])
+print(len(parsed))
+changed = Path("kernel/lib/namespace.py").resolve()
+driver.hashes_of = lambda paths: {**real_hashes(paths), changed: "another"}
+driver.check([name])
+print(len(parsed) > 0)
+"""
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "0\nTrue\n"
+
+
 def test_a_file_that_is_changed_while_it_is_compiled(tmp_path: Path) -> None:
     """In a process of its own: the compiler freezes modules as they are, and other tests change them."""
     path = write(tmp_path, HELLO, "changed_meanwhile.py")
@@ -284,6 +308,19 @@ def test_long_literals_take_bounded_time(tmp_path: Path) -> None:
     items = ", ".join(str(number % 1000) for number in range(5000))
     done = run(tmp_path, f"def main() -> None:\n    items = [{items}]\n    print(len(items), items[4999])\n")
     assert (done.stdout, done.stderr) == ("5000 999\n", "")
+
+
+@pytest.mark.timeout(int(60 * PATIENCE))
+def test_long_dict_literals_take_bounded_time(tmp_path: Path) -> None:
+    """Each item had its own way out for want of memory, which made LLVM's time grow faster than their number."""
+    items = ", ".join(f"{number}: {number * 7 % 1000}" for number in range(3000))
+    text = f"def main() -> None:\n    items = {{{items}, 5: 1}}\n    print(len(items), items[2999], items[5])\n"
+    done = run(tmp_path, text, "release")
+    assert (done.stdout, done.stderr) == ("3000 993 1\n", "")
+    made = compiler("run", tmp_path / "program.py", "--profile", "dev", "--keep-ir")
+    folder = made.stderr.removeprefix("IR is in ").strip()
+    main = (ROOT / folder / "program.ll").read_text()
+    assert main.count("set_reserved") > 3000 and main.count("\n") < 5 * 3001
 
 
 def test_files_that_import_each_other(tmp_path: Path) -> None:

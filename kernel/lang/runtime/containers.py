@@ -390,6 +390,18 @@ class Dict(Generic[K, V]):
         else:
             self._values[entry] = value
 
+    def reserve(self, entries: int) -> None:
+        """Make room for that many entries in an empty dictionary."""
+        self._rebuild(capacity_for(entries))
+
+    @noinline
+    def set_reserved(self, key: K, value: V) -> None:
+        """`self[key] = value` where `reserve` has made room: for long literals."""
+        try:
+            self[key] = value
+        except MemoryError:
+            trap(TRAP_RANGE)
+
     def __delitem__(self, key: K) -> None:
         entry = self._find(key, hash(key) & MASK)
         if entry < 0:
