@@ -240,7 +240,12 @@ class DynamicSet(SetUser):
             element.data = data
         if not is_again:
             found.add(element)
-            found.watch_time(element, run.now_ns)
+            try:
+                found.watch_time(element, run.now_ns)
+            except MemoryError:
+                found.remove(element)  # nobody would collect it
+                found.count -= 1
+                raise
         return element
 
     def _new_expressions(self) -> list[Stateful] | None:

@@ -337,11 +337,11 @@ class DataSet(NamedSet):
     def _take_place(self, element: Element) -> None:
         """Raises MemoryError, with nothing done."""
         place = self.next_place
-        share = self.shares.get(place // _SHARE)
-        if share is None:
-            share = Share()
-            self.shares[place // _SHARE] = share
+        found = self.shares.get(place // _SHARE)
+        share = Share() if found is None else found
         share.members.append(element)
+        if found is None:
+            self.shares[place // _SHARE] = share
         share.count += 1
         element.place = place
         self.next_place = place + 1

@@ -21,11 +21,14 @@ _PREFIX = str(ROOT / "kernel" / "net")
 _GROWING = ("append", "appendleft", "insert", "extend", "to_bytes", "copy", "encode")
 _MAKING = ("bytes", "bytearray", "list")
 _KEPT_APART = ("Errno", "Final")  # they are not allocated
-_COUNTING = (
+_HARMLESS = (
     "next_index", "last", "generation", "last_handle", "last_table", "next_anonymous", "has_changed", "checked_for",
-    "checked_depth", "heap", "deadline_ns", "announced_ns", "position", "queued_ns",
+    "checked_depth", "prepared_for", "heap", "deadline_ns", "announced_ns", "position", "queued_ns", "collector",
+    "shares", "next_place",
 )  # fmt: skip
-"""Fields that may only ever grow, or say what was looked at last; and those of timers, which may expire in vain."""
+"""Fields that may only ever grow, or say what was looked at last; those of timers, which may expire in vain, as may a
+set's collector, which passes over elements that are gone; and the order of a set's elements, which has gaps.
+"""
 
 
 @functools.cache
@@ -125,7 +128,7 @@ def state() -> dict[str, str]:
             for key, value in vars(sys.modules[name]).items():
                 if type(value).__module__.startswith("kernel.net") and not isinstance(value, type):
                     waiting.append((f"{name}.{key}", value))
-                elif isinstance(value, list | dict | deque):
+                elif isinstance(value, list | dict | deque) and not key.startswith("__"):
                     waiting.append((f"{name}.{key}", value))
     while waiting:
         name, value = waiting.popleft()
@@ -143,13 +146,16 @@ def state() -> dict[str, str]:
                 waiting.append((f"{name}[{i}]", each))
                 waiting.append((f"{name}<{i}>", key))
         elif isinstance(value, list | tuple | deque):
+            if set(map(type, value)) <= {int, bytes, type(None)}:
+                found[name] = f"{hash(tuple(value))} as a whole"
+                continue
             found[name] = f"{len(value)} long"
             waiting.extend((f"{name}[{i}]", each) for i, each in enumerate(value))
         elif type(value).__module__.startswith("kernel.") and not callable(value):
             found[name] = type(value).__name__
             fields = dict(vars(value)) if hasattr(value, "__dict__") else {}
             for key, each in fields.items():
-                if key not in _COUNTING:
+                if key not in _HARMLESS:
                     waiting.append((f"{name}.{key}", each))
     return found
 
