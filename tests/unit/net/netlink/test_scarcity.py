@@ -18,6 +18,7 @@ from kernel.net.netlink.route_socket import RouteSocket
 from kernel.net.sockets.socket import SOCK_RAW
 from kernel.time import monotonic_ns
 from tests.unit.net.conftest import turn
+from tests.unit.net.netlink.sending import as_sent
 from tests.unit.net.netlink.test_netlink import Caller, answers, attribute, message
 from tests.unit.net.scarcity import Scarcity, differences, state
 
@@ -104,7 +105,7 @@ def asked(socket: RouteSocket, request: bytes) -> int:
 
     RouteSocket.acknowledge = noted  # type: ignore[method-assign]  # as monkeypatch does
     try:
-        socket.handle(request, None)
+        socket.handle(as_sent(request), None)
     except MemoryError:
         pass
     finally:
