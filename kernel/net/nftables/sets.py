@@ -55,7 +55,7 @@ _NEVER: Final = 0
 _COLLECTED: Final = 2000  # elements that are looked at, at a time
 _MOST_COLLECTED: Final = 200_000  # instructions for that
 _COLLECT_NS: Final = 1_000_000_000
-_COLLECT_SOON_NS: Final = 10_000_000
+_COLLECT_SOON_NS: Final = 2_000_000
 
 
 @final
