@@ -82,32 +82,48 @@ def _allocating(path: str) -> dict[int, list[CodeType | None]]:
 
 
 class Scarcity:
-    """Lets allocation number `nth`, from 1, of what runs inside `with` find no memory."""
+    """Lets allocation number `nth`, from 1, of what runs inside `with` find no memory; and all after it, if it lasts."""
 
-    def __init__(self, nth: int) -> None:
+    def __init__(self, nth: int, *, lasts: bool = False) -> None:
         self.left = nth
-        self.where = ""  # it failed
+        self.lasts = lasts
+        self.where = ""  # it failed first
 
     def __enter__(self) -> Scarcity:
+        if self.lasts:
+            sys.setprofile(self._resume)
         sys.settrace(self._enter)
         return self
 
     def __exit__(self, *_: object) -> None:
+        sys.setprofile(None)
         sys.settrace(None)
 
+    def _resume(self, frame: FrameType, _event: str, _argument: object) -> None:
+        """CPython traces no more once the function has raised: go on, in all frames."""
+        if sys.gettrace() is None:
+            sys.settrace(self._enter)
+            each: FrameType | None = frame
+            while each is not None:
+                each.f_trace = self._enter(each, "", None)
+                each = each.f_back
+
     def _enter(self, frame: FrameType, _event: str, _argument: object) -> Callable[..., Any] | None:
-        path = frame.f_code.co_filename
-        return self._step if path.startswith(_PREFIX) and self.left > 0 else None
+        return self._step if frame.f_code.co_filename.startswith(_PREFIX) and self._is_armed() else None
+
+    def _is_armed(self) -> bool:
+        return self.left > 0 or self.lasts
 
     def _step(self, frame: FrameType, event: str, _argument: object) -> Callable[..., Any] | None:
-        if event == "line" and self.left > 0:
+        if event == "line" and self._is_armed():
             for pair in _allocating(frame.f_code.co_filename).get(frame.f_lineno, ()):
                 if pair is None or _is_longer(pair, frame):
                     self.left -= 1
+                    if self.left <= 0:
+                        where = f"{frame.f_code.co_filename}:{frame.f_lineno} {frame.f_code.co_name}"
+                        self.where = self.where or where
+                        raise MemoryError
                     break
-            if self.left == 0:
-                self.where = f"{frame.f_code.co_filename}:{frame.f_lineno} {frame.f_code.co_name}"
-                raise MemoryError
         return self._step
 
 

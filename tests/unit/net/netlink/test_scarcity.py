@@ -120,14 +120,18 @@ def settle() -> None:
         turn()
 
 
-@pytest.mark.parametrize("name", list(REQUESTS))
-def test_without_memory_nothing_changes(netlink: RouteSocket, name: str) -> None:
+LINKS = ("dummy", "bridge", "port", "pair", "macvlan", "passthru")
+
+
+@pytest.mark.parametrize(("name", "lasts"), [(name, False) for name in REQUESTS] + [(name, True) for name in LINKS])
+def test_without_memory_nothing_changes(netlink: RouteSocket, name: str, lasts: bool) -> None:
+    """Where memory is short for longer, the network thread takes a new interface away when there is some again."""
     request = REQUESTS[name]()
     settle()
     before = state()
     wrong = []
     for nth in range(1, 2000):
-        with Scarcity(nth) as fault:
+        with Scarcity(nth, lasts=lasts) as fault:
             error = asked(netlink, request)
         if error == 0:
             break  # from here on the answer is all that there may be no memory for
