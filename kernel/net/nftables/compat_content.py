@@ -4,8 +4,8 @@ A rule chooses how it is searched: `bm` looks at few bytes as a rule, but at eac
 both repeat themselves; `kmp` looks at each once. A packet for which it takes too much is dropped.
 
 Context: as in `expression.py`.
-Source: iptables-extensions(8); layout: linux/netfilter/xt_string.h; R. N. Horspool, Practical fast searching in strings,
-1980; D. E. Knuth, J. H. Morris, V. R. Pratt, Fast pattern matching in strings, 1977.
+Source: iptables-extensions(8); layout: linux/netfilter/xt_string.h; R. N. Horspool, Practical fast searching in
+strings, 1980; D. E. Knuth, J. H. Morris, V. R. Pratt, Fast pattern matching in strings, 1977.
 """
 
 from typing import Final

@@ -82,7 +82,7 @@ def _allocating(path: str) -> dict[int, list[CodeType | None]]:
 
 
 class Scarcity:
-    """Lets allocation number `nth`, from 1, of what runs inside `with` find no memory; and all after it, if it lasts."""
+    """Lets allocation number `nth`, from 1, of what runs inside `with` find no memory; if it lasts, all others too."""
 
     def __init__(self, nth: int, *, lasts: bool = False) -> None:
         self.left = nth

@@ -59,6 +59,10 @@ def named(name: bytes) -> int:
     return FIRST_NETWORK.by_name[name].index
 
 
+def changed(flags: int, more: bytes) -> bytes:
+    return message(16, 5, struct.pack("<BBHIII", 0, 0, 0, named(b"down"), flags, flags) + more)
+
+
 SIX = b"\x20\x01\x0d\xb8" + bytes(11)
 
 REQUESTS: dict[str, Callable[[], bytes]] = {
@@ -68,9 +72,9 @@ REQUESTS: dict[str, Callable[[], bytes]] = {
     "pair": lambda: link(b"veth", b"new", data=attribute(1, UP + attribute(3, b"other\0"))),
     "macvlan": lambda: link(b"macvlan", b"new", data=number(1, 4), more=number(5, named(b"up"))),
     "passthru": lambda: link(b"macvlan", b"new", data=number(1, 8), more=number(5, named(b"up"))),
-    "up": lambda: message(16, 5, struct.pack("<BBHIII", 0, 0, 0, named(b"down"), 1, 1)),
-    "master": lambda: message(16, 5, struct.pack("<BBHIII", 0, 0, 0, named(b"down"), 0, 0) + number(10, named(b"bridge"))),
-    "name": lambda: message(16, 5, struct.pack("<BBHIII", 0, 0, 0, named(b"down"), 0, 0) + attribute(3, b"renamed\0")),
+    "up": lambda: changed(1, b""),
+    "master": lambda: changed(0, number(10, named(b"bridge"))),
+    "name": lambda: changed(0, attribute(3, b"renamed\0")),
     "address4": lambda: address(named(b"up"), b"\x0a\x05\0\1", 24),
     "address6": lambda: address(named(b"up"), SIX + b"\1", 64),
     "route4": lambda: route(named(b"up"), b"\x0a\x06\0\0", 16),

@@ -8,10 +8,10 @@ from collections.abc import Callable
 import pytest
 
 from kernel.lang import ENOMEM
-from kernel.net.link.thread import run_pending
-from kernel.net.nftables.sets import DataSet
-from kernel.net.nftables.model import firewall_of
 from kernel.net.link.network import FIRST_NETWORK
+from kernel.net.link.thread import run_pending
+from kernel.net.nftables.model import firewall_of
+from kernel.net.nftables.sets import DataSet
 from kernel.time import monotonic_ns
 from tests.unit.net.filter.gate import tcp
 from tests.unit.net.nftables.nft import (
@@ -26,7 +26,6 @@ from tests.unit.net.nftables.nft import (
     attribute,
     be32,
     be64,
-    compare,
     counter,
     decide,
     expression,
