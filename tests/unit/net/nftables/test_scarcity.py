@@ -106,8 +106,9 @@ BATCHES: dict[str, Callable[[Nft], list[bytes]]] = {
 }  # fmt: skip
 
 
+@pytest.mark.parametrize("lasts", [False, True], ids=["once", "from then on"])
 @pytest.mark.parametrize("name", list(BATCHES))
-def test_without_memory_a_batch_changes_nothing(nft: Nft, name: str) -> None:
+def test_without_memory_a_batch_changes_nothing(nft: Nft, name: str, lasts: bool) -> None:
     nft.batch(*existing(nft), nft.chain("nat", POSTROUTING, 100, kind="nat"))
     nft.batch(nft.delete_chain("nat"))  # the network keeps the table of its connections
     data = nft.framed(*BATCHES[name](nft))
@@ -115,7 +116,7 @@ def test_without_memory_a_batch_changes_nothing(nft: Nft, name: str) -> None:
     wrong = []
     for nth in range(1, 5000):
         errors: list[int] = []
-        with Scarcity(nth) as fault:
+        with Scarcity(nth, lasts=lasts) as fault:
             try:
                 answers = nft.send(data)
                 errors = [-struct.unpack_from("<i", answer.body)[0] for answer in answers]
