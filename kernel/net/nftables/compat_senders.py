@@ -11,7 +11,7 @@ from typing import Final
 
 from kernel.lang import EINVAL, Errno, Span, final, span_of, u8
 from kernel.lib.credentials import Credentials
-from kernel.lib.ids import NO_GROUP, NO_ID, NO_USER, KernelGid, KernelUid
+from kernel.lib.ids import NO_ID
 from kernel.lib.pace import spend
 from kernel.lib.socket_group import SENDER_RULES
 from kernel.net.link.hooks import OUTPUT, POSTROUTING
@@ -37,10 +37,10 @@ class _Owner(Match):
         self.asked: int = info[16]
         self.inverted: int = info[17]
         owner = usage.network.owner
-        self.first_user: KernelUid = NO_USER
-        self.last_user: KernelUid = NO_USER
-        self.first_group: KernelGid = NO_GROUP
-        self.last_group: KernelGid = NO_GROUP
+        self.first_user: int = NO_ID
+        self.last_user: int = NO_ID
+        self.first_group: int = NO_ID
+        self.last_group: int = NO_ID
         if self.asked & ~_KNOWN != 0:
             raise Errno(EINVAL)
         asking = current_or_none()
@@ -48,12 +48,12 @@ class _Owner(Match):
             if asking.credentials.user_namespace is not owner:
                 raise Errno(EINVAL)
         if self.asked & _USER != 0:
-            self.first_user = owner.kernel_uid(info.load_u32(0))
-            self.last_user = owner.kernel_uid(info.load_u32(4))
+            self.first_user = int(owner.kernel_uid(info.load_u32(0)))
+            self.last_user = int(owner.kernel_uid(info.load_u32(4)))
             _check_range(info.load_u32(0), info.load_u32(4), self.first_user, self.last_user)
         if self.asked & _GROUP != 0:
-            self.first_group = owner.kernel_gid(info.load_u32(8))
-            self.last_group = owner.kernel_gid(info.load_u32(12))
+            self.first_group = int(owner.kernel_gid(info.load_u32(8)))
+            self.last_group = int(owner.kernel_gid(info.load_u32(12)))
             _check_range(info.load_u32(8), info.load_u32(12), self.first_group, self.last_group)
 
     def start(self) -> None:
@@ -71,18 +71,18 @@ class _Owner(Match):
         if self.asked & self.inverted & _SOCKET != 0:
             return False
         if self.asked & _USER != 0:
-            is_meant = self.first_user <= sender.fsuid <= self.last_user
+            is_meant = self.first_user <= int(sender.fsuid) <= self.last_user
             if is_meant == (self.inverted & _USER != 0):
                 return False
         return self.asked & _GROUP == 0 or self._has_group(sender) != (self.inverted & _GROUP != 0)
 
     def _has_group(self, sender: Credentials) -> bool:
-        if self.first_group <= sender.fsgid <= self.last_group:
+        if self.first_group <= int(sender.fsgid) <= self.last_group:
             return True
         if self.asked & _ALL_GROUPS != 0:
             for group in sender.groups:
                 spend(_GROUP_COST)
-                if self.first_group <= group <= self.last_group:
+                if self.first_group <= int(group) <= self.last_group:
                     return True
         return False
 
