@@ -9,11 +9,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kernel.lang import EINVAL, ENOENT, EPROTONOSUPPORT, ERANGE, Errno
+from kernel.lang import EINVAL, ENOENT, EPERM, EPROTONOSUPPORT, ERANGE, Errno
 from kernel.lib.credentials import Credentials
 from kernel.lib.ids import KernelGid, KernelUid
 from kernel.lib.pace import PACE, PACE_BUDGET
 from kernel.lib.socket_group import SENDER_RULES
+from kernel.lib.user import KernelBuffer
+from kernel.net.datagram.ping_socket import PingSocket
+from kernel.net.datagram.raw_socket import RawSocket
+from kernel.net.datagram.socket import DatagramSocket
+from kernel.net.datagram.udp_socket import UdpSocket
 from kernel.net.filter import translation
 from kernel.net.filter.connection import STATUS_CONFIRMED, Connection
 from kernel.net.filter.translation import NatRequest
@@ -26,6 +31,8 @@ from kernel.net.nftables import compat_nat, compat_targets, ways
 from kernel.net.nftables.compat import MATCHES, TARGETS, Extension, Kind, Usage
 from kernel.net.nftables.expression import BREAK, CONTINUE, MOST_BEHIND, Run
 from kernel.net.nftables.model import ACCEPT, DROP
+from kernel.net.sockets.inet import encode_inet
+from kernel.net.sockets.socket import AF_INET, Message
 from tests.unit.net.filter.gate import echo, has_right_sums, packet_of, tcp, udp
 from tests.unit.net.nftables.nft import (
     CREATE,
@@ -396,6 +403,30 @@ def test_owners(nft: Nft) -> None:
         with pytest.raises(Errno) as raised:
             load(b"owner", 1, wrong)
         assert raised.value.code == EINVAL
+
+
+@pytest.mark.parametrize("kind", ["udp", "raw", "ping"])
+def test_a_datagram_is_its_owners(nft: Nft, kind: str) -> None:
+    drop = expression("immediate", be32(1, 0) + attribute(2, attribute(2, be32(1, DROP))))
+    nft.batch(nft.message(0, CREATE, IP, text(1, "t")), nft.chain("out", OUTPUT, family=IP))
+    nft.batch(rule(nft, said("owner", 1, owned(1, users=(1000, 1000))), drop, chain="out"))
+    if kind == "raw":
+        socket: DatagramSocket = RawSocket(AF_INET, 200, Credentials(), FIRST_NETWORK)
+    else:
+        socket = (UdpSocket if kind == "udp" else PingSocket)(AF_INET, Credentials(), FIRST_NETWORK)
+    for uid, answer in ((1000, EPERM), (1001, 0)):
+        socket.creator = Credentials()
+        socket.creator.fsuid = KernelUid(uid)
+        message = Message(KernelBuffer(bytearray(b"\x08\0\0\0\0\1\0\1")), 0)
+        message.address = encode_inet(b"\x7f\0\0\1", 9)
+        if answer == 0:
+            assert socket.send(message) == 8
+            continue
+        with pytest.raises(Errno) as raised:
+            socket.send(message)
+        assert raised.value.code == answer
+    socket.close()
+    nft.batch(nft.message(2, 0, IP, text(1, "t")))
 
 
 def test_packets_name_their_sender_while_a_rule_asks(nft: Nft) -> None:
