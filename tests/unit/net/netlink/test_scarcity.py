@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import struct
 from collections.abc import Callable
 
@@ -14,6 +15,7 @@ from kernel.net.link.network import FIRST_NETWORK
 from kernel.net.link.thread import run_pending
 from kernel.net.netlink import route_socket
 from kernel.net.netlink.messages import Request
+from kernel.net.netlink.request_socket import RequestSocket
 from kernel.net.netlink.route_socket import RouteSocket
 from kernel.net.sockets.socket import SOCK_RAW
 from kernel.time import monotonic_ns
@@ -103,17 +105,13 @@ def asked(socket: RouteSocket, request: bytes) -> int:
     errors: list[int] = []
     acknowledge = RouteSocket.acknowledge
 
-    def noted(self: RouteSocket, request: Request, error: int, place: int) -> None:
+    def noted(self: RequestSocket, request: Request, error: int, place: int) -> None:
         errors.append(error)
         acknowledge(self, request, error, place)
 
-    RouteSocket.acknowledge = noted  # type: ignore[method-assign]  # as monkeypatch does
-    try:
+    with pytest.MonkeyPatch.context() as patch, contextlib.suppress(MemoryError):
+        patch.setattr(RouteSocket, "acknowledge", noted)
         socket.handle(as_sent(request), None)
-    except MemoryError:
-        pass
-    finally:
-        RouteSocket.acknowledge = acknowledge  # type: ignore[method-assign]
     answers(socket)
     return errors[0] if errors else ENOMEM
 
