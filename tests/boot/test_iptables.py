@@ -328,13 +328,11 @@ iptables-restore << 'END'
 :OUTPUT ACCEPT [0:0]
 -A OUTPUT -p icmp -m icmp --icmp-type 8 -m owner --uid-owner 1000 -j ACCEPT
 -A OUTPUT -p icmp -m icmp --icmp-type 8 -m owner ! --gid-owner 0-10 -j ACCEPT
--A OUTPUT -p icmp -m owner ! --socket-exists -j ACCEPT
 -A OUTPUT -d 127.0.0.2/32 -p icmp -m owner --uid-owner 0 -j DROP
--A OUTPUT -p icmp -m owner --socket-exists -j ACCEPT
+-A OUTPUT -p icmp -m icmp --icmp-type 8 -m owner --socket-exists -j ACCEPT
 -A OUTPUT -p tcp -m tcp --dport 7000 --tcp-flags SYN,ACK SYN -m owner --gid-owner 7 --suppl-groups -j ACCEPT
 -A OUTPUT -p tcp -m tcp --sport 7000 --tcp-flags SYN,ACK SYN,ACK -m owner --uid-owner 1000 -j ACCEPT
 -A OUTPUT -p tcp -m tcp --dport 7001 -m owner --uid-owner 0 -j ACCEPT
--A OUTPUT -p tcp -m tcp --sport 7001 -m owner ! --socket-exists -j ACCEPT
 COMMIT
 END
 echo "status $?"; iptables -S; iptables-save | {UNDATED} > once; iptables-restore < once
