@@ -27,7 +27,7 @@ MODULES = (
     "x_tables", "nft_compat", "xt_tcpudp", "xt_conntrack", "xt_state", "xt_comment", "xt_multiport", "xt_addrtype",
     "xt_mark", "xt_connmark", "xt_mac", "xt_limit", "xt_statistic", "xt_iprange", "xt_tcpmss", "xt_pkttype",
     "xt_length", "xt_nat", "xt_MASQUERADE", "xt_REDIRECT", "xt_NETMAP", "ipt_REJECT", "ip6t_REJECT",
-    "nf_log_syslog", "xt_LOG", "xt_TCPMSS", "xt_CT",
+    "nf_log_syslog", "xt_LOG", "xt_TCPMSS", "xt_CT", "xt_owner", "ts_bm", "ts_kmp", "xt_string",
 )
 
 

@@ -13,7 +13,7 @@ Context: sleeps. What a safe point is, the scheduler says (kernel/sched/rest.py)
 
 from typing import Final
 
-from kernel.lang import final, inline, noinline
+from kernel.lang import EINTR, Errno, final, inline, noinline
 
 STRETCH_LIMIT: Final = 1_000_000  # instructions
 PACE_BUDGET: Final = 200_000  # instructions; the rest of the limit is for what a guess misses
@@ -63,6 +63,16 @@ def pace(instructions: int) -> None:
 
 
 @inline
+def pace_or_end(instructions: int) -> None:
+    """The same in work of which nobody will see the result once the running thread is to end. Raises EINTR then: with
+    what was done so far undone, or whole. For loops in loops: a killed program is to be gone soon, not in minutes.
+    """
+    spend(instructions)
+    if PACE.left < 0:
+        rest_or_end()
+
+
+@inline
 def spend(instructions: int) -> None:
     """About that many instructions were spent where no safe point may be: the next one comes so much sooner."""
     PACE.left -= instructions
@@ -79,6 +89,14 @@ def take_rest() -> None:
     """A safe point, now."""
     PACE.left = PACE_BUDGET
     PACE.rest.take()
+
+
+@noinline
+def rest_or_end() -> None:
+    """A safe point, now. Raises EINTR if the running thread is to end."""
+    take_rest()
+    if is_dying():
+        raise Errno(EINTR)
 
 
 def is_interrupted() -> bool:

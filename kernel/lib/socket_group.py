@@ -14,7 +14,7 @@ class SocketGroup:
 
 @final
 class ProgramCount:
-    """All programs of bpf(2) that are attached to groups for some purposes."""
+    """All programs of bpf(2) that are attached to groups for some purposes, or all rules of a kind."""
 
     def __init__(self) -> None:
         self.count: int = 0
@@ -22,3 +22,5 @@ class ProgramCount:
 
 PACKET_PROGRAMS: Final = ProgramCount()
 """Those that judge packets."""
+SENDER_RULES: Final = ProgramCount()
+"""The rules of firewalls that ask who sends a packet."""

@@ -319,6 +319,65 @@ ping -c 2 -i 0.2 -W 2 127.0.0.1 | grep -o '2 packets received\\|2 received'
 ping -c 1 -W 1 127.0.0.3 2>&1 | grep -o '0 packets received\\|0 received'
 for table in mangle filter; do iptables -t $table -L -v -n | {COUNTS}; done
 """,
+    "owners": f"""\
+exec 2>&1
+ip link set lo up; cd /tmp
+iptables-restore << 'END'
+*filter
+:INPUT ACCEPT [0:0]
+:OUTPUT ACCEPT [0:0]
+-A OUTPUT -p icmp -m icmp --icmp-type 8 -m owner --uid-owner 1000 -j ACCEPT
+-A OUTPUT -p icmp -m icmp --icmp-type 8 -m owner ! --gid-owner 0-10 -j ACCEPT
+-A OUTPUT -d 127.0.0.2/32 -p icmp -m owner --uid-owner 0 -j DROP
+-A OUTPUT -p icmp -m icmp --icmp-type 8 -m owner --socket-exists -j ACCEPT
+-A OUTPUT -p tcp -m tcp --dport 7000 --tcp-flags SYN,ACK SYN -m owner --gid-owner 7 --suppl-groups -j ACCEPT
+-A OUTPUT -p tcp -m tcp --sport 7000 --tcp-flags SYN,ACK SYN,ACK -m owner --uid-owner 1000 -j ACCEPT
+-A OUTPUT -p tcp -m tcp --dport 7001 -m owner --uid-owner 0 -j ACCEPT
+COMMIT
+END
+echo "status $?"; iptables -S; iptables-save | {UNDATED} > once; iptables-restore < once
+iptables-save | {UNDATED} | cmp - once; echo "status $?"
+echo 0 2147483647 > /proc/sys/net/ipv4/ping_group_range
+iptables -A OUTPUT -m owner --uid-owner 9-5 -j ACCEPT; echo "status $?"
+iptables -A INPUT -m owner --uid-owner 5 -j ACCEPT; echo "status $?"
+iptables -C OUTPUT -d 127.0.0.2/32 -p icmp -m owner --uid-owner 0 -j DROP; echo "status $?"
+ping -c 1 -W 1 127.0.0.1 | grep -o '1 packets received\\|1 received'
+ping -c 1 -W 1 127.0.0.2 2>&1 | grep -o '0 packets received\\|0 received'
+setpriv --reuid 1000 --regid 0 --clear-groups ping -c 1 -W 1 127.0.0.2 | grep -o '1 packets received\\|1 received'
+setpriv --reuid 5 --regid 50 --clear-groups ping -c 1 -W 1 127.0.0.2 | grep -o '1 packets received\\|1 received'
+setpriv --reuid 1000 --regid 1000 --clear-groups nc -l -p 7000 > got & sleep 1
+echo one | setpriv --reuid 5 --regid 5 --groups 7 nc -w 3 127.0.0.1 7000; wait; cat got
+echo none | nc -w 3 127.0.0.1 7001; echo "status $?"
+iptables -L OUTPUT -v -n | {COUNTS}
+""",
+    "contents": f"""\
+exec 2>&1
+ip link set lo up
+iptables-restore << 'END'
+*filter
+:INPUT ACCEPT [0:0]
+:OUTPUT ACCEPT [0:0]
+-A OUTPUT -p icmp -m string --string "aaaa" --algo bm -j ACCEPT
+-A OUTPUT -p icmp -m string --hex-string "|ff00ff|" --algo kmp --from 28 -j ACCEPT
+-A OUTPUT -p udp -m string --string "SeCret" --algo bm --icase -j ACCEPT
+-A OUTPUT -p udp -m string ! --string "public" --algo kmp --to 60 -j ACCEPT
+-A OUTPUT -p udp -m string --string "late" --algo bm --from 40 --to 50 -j ACCEPT
+-A OUTPUT -p udp -m string --hex-string "end|0a|" --algo bm -j ACCEPT
+COMMIT
+END
+echo "status $?"; iptables -S; iptables-save | {UNDATED} > /tmp/once; iptables-restore < /tmp/once
+iptables-save | {UNDATED} | cmp - /tmp/once; echo "status $?"
+iptables -A OUTPUT -m string --string x --algo fsm; echo "status $?"
+iptables -A OUTPUT -m string --string x --algo nonsense; echo "status $?"
+iptables -D OUTPUT -p udp -m string --string "SeCret" --algo bm --icase -j ACCEPT; echo "status $?"
+iptables -I OUTPUT 3 -p udp -m string --string "SeCret" --algo bm --icase -j ACCEPT; echo "status $?"
+ping -c 1 -W 1 -p 61 127.0.0.1 | grep -o '1 packets received\\|1 received'
+ping -c 1 -W 1 -p ff 127.0.0.1 | grep -o '1 packets received\\|1 received'
+for text in "a sEcREt" public "pub lic" "public and late" "public, and later too late" "public to the end"; do
+    echo "$text" | nc -u -w 1 127.0.0.1 9
+done
+iptables -L OUTPUT -v -n | {COUNTS}
+""",
 }
 SURROUNDINGS = "export PATH=/usr/bin:/bin:/usr/sbin:/sbin TERM=dumb HOME=/\nmkdir -p /run /sys\n"
 

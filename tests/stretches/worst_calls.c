@@ -809,9 +809,35 @@ static void listeners(void)
     in_child(heard_with_handles);
 }
 
+/* Datagrams of netlink as large as they can be: of small messages, of one that is refused with all it says, and of one
+ * that is too large.
+ */
+static void long_datagrams(void)
+{
+    static uint32_t data[MIB]; /* 4 MiB */
+    static char answer[2 * MIB];
+    int size = 8 * MIB;
+    int fd = socket(AF_NETLINK, SOCK_RAW, 0);
+    CHECK(setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof size) == 0);
+    CHECK(setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof size) == 0);
+    for (int i = 0; i < MIB; i += 4096) {
+        data[i] = 16384;
+        data[i + 1] = 2; /* of no meaning */
+    }
+    CHECK(send(fd, data, sizeof data, 0) == sizeof data);
+    data[0] = MIB;
+    data[1] = 1 << 16 | 200; /* there is no such request */
+    CHECK(send(fd, data, MIB, 0) == MIB);
+    CHECK(recv(fd, answer, sizeof answer, 0) > MIB);
+    data[0] = 3 * MIB / 2;
+    send(fd, data, 3 * MIB / 2, 0);
+    CHECK(send(fd, data, 1500000, 0) != 1500001);
+}
+
 /* 4,000 netlink sockets, each with a port of its own, which one request shows. */
 static void netlink_sockets(void)
 {
+    long_datagrams();
     struct rlimit limit = {10000, 10000};
     CHECK(setrlimit(RLIMIT_NOFILE, &limit) == 0);
     struct sockaddr address = {AF_NETLINK, {0}};

@@ -101,6 +101,7 @@ class PingSocket(DatagramSocket):
             raise Errno(EMSGSIZE)
         loops = options.is_on(inet_names.ON_MULTICAST_LOOP4 if is_ip4 else inet_names.ON_MULTICAST_LOOP6)
         packet.group = self.group
+        packet.sender = self.creator
         ip.send(packet, hop, plan.source, self.protocol, ttl, tos, dont_fragment=False, options=b"", loops=loops)
         ethernet.drain()
         return length

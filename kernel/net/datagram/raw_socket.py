@@ -169,6 +169,7 @@ class RawSocket(DatagramSocket):
         )
         header_options = options.header_options if is_ip4 else b""
         packet.group = self.group
+        packet.sender = self.creator
         ip.send(packet, hop, plan.source, self.protocol, ttl, tos, dont_fragment, header_options, loops)
 
     def _send_whole(self, packet: Packet, plan: SendPlan) -> None:
@@ -196,6 +197,7 @@ class RawSocket(DatagramSocket):
         if len(packet) > hop.mtu and not hop.device.is_loop:
             raise Errno(EMSGSIZE)
         packet.group = self.group
+        packet.sender = self.creator
         packet.protocol = ethernet.ETHERTYPE_IP4 if len(plan.address) == 4 else ethernet.ETHERTYPE_IP6
         if not may_leave(packet, hop.device):
             return

@@ -12,7 +12,7 @@ from kernel.net.datagram import udp
 from kernel.net.datagram.send import SendPlan, connect_datagram, disconnect_datagram, plan_datagram
 from kernel.net.datagram.socket import QueuedError
 from kernel.net.internet.addresses import ANY4
-from kernel.net.internet.group_programs import are_judged
+from kernel.net.internet.group_programs import is_sender_asked_for
 from kernel.net.internet.output import NextHop
 from kernel.net.internet.routes import BROADCAST, MULTICAST
 from kernel.net.internet.transport import ORIGIN_LOCAL, NetworkError
@@ -175,8 +175,9 @@ class UdpSocket(udp.UdpEndpoint):
             is_group
             and options.is_on(inet_names.ON_MULTICAST_LOOP4 if is_ip4 else inet_names.ON_MULTICAST_LOOP6)
         )
-        if are_judged():
+        if is_sender_asked_for():
             packet.group = self.group
+            packet.sender = self.creator
         udp.send(
             packet,
             hop,

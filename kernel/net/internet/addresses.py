@@ -163,7 +163,8 @@ class InterfaceAddress:
         self.preferred_until_ns: int = FOREVER_NS
         self.created_ns: int = 0
         self.updated_ns: int = 0
-        self.probes_left: int = 0  # IPv6: duplicate address detection
+        self.probes_left: int = 0  # IPv6: duplicate address detection …
+        self.proof_key: bytes = b""  # … is going on, under this key
         self.nonce: bytes = b""  # of the last probe
         self.route_metric: int = 0
         self.has_joined: bool = False  # IPv6: its solicited-node group
@@ -262,7 +263,10 @@ def add_address(entry: InterfaceAddress) -> None:
     except (Errno, MemoryError):
         _take_out(entry)
         for i in range(told):
-            _WATCHERS[i].address_deleted(entry)
+            try:
+                _WATCHERS[i].address_deleted(entry)
+            except MemoryError:
+                continue  # the others are told all the same
         raise
 
 

@@ -197,6 +197,13 @@ class _AnnounceAddresses(AddressWatcher):
     def address_added(self, entry: InterfaceAddress) -> None:
         _announce(entry)
 
+    def address_deleted(self, entry: InterfaceAddress) -> None:
+        if entry in ANNOUNCER.pending:
+            ANNOUNCER.pending.remove(entry)
+
+    def address_left(self, entry: InterfaceAddress) -> None:
+        """Its interface is down, and says nothing. There may be thousands, so nobody looks for them."""
+
 
 LINK.arp = Arp()
 CACHE.arp = ArpResolver()

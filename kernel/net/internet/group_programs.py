@@ -8,7 +8,7 @@ Context: thread context; nothing sleeps. May raise MemoryError.
 from typing import Final
 
 from kernel.lang import final, inline, noinline
-from kernel.lib.socket_group import PACKET_PROGRAMS, SocketGroup
+from kernel.lib.socket_group import PACKET_PROGRAMS, SENDER_RULES, SocketGroup
 from kernel.net.link.device import NetworkDevice
 from kernel.net.link.packet import Packet
 
@@ -40,6 +40,12 @@ COURT: Final = Court()
 def are_judged() -> bool:
     """Whether any group has such a program. Ask this first: on most hosts nothing more is needed."""
     return PACKET_PROGRAMS.count != 0
+
+
+@inline
+def is_sender_asked_for() -> bool:
+    """Whether packets are to name the group and the owner of their socket: for programs, or for rules of a firewall."""
+    return PACKET_PROGRAMS.count + SENDER_RULES.count != 0
 
 
 @inline

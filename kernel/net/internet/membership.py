@@ -102,17 +102,21 @@ def is_member(device: NetworkDevice, group: bytes) -> bool:
 
 
 def join(device: NetworkDevice, group: bytes) -> Membership:
-    """Begin to listen, or count one more who does. ENOBUFS for too many groups, MemoryError."""
+    """Begin to listen, or count one more who does. ENOBUFS for too many groups, MemoryError, with nothing done."""
     by_key = groups_of(device.network).by_key
     found = by_key.get(_key(device, group))
     if found is None:
         if len(by_key) >= (_LIMIT if device.network is FIRST_NETWORK else _LIMIT_OF_OTHERS):
             raise Errno(ENOBUFS)
         found = Membership(device, group)
-        if device.kind == ARPHRD_ETHER:
-            _listen(device, found.link_address)
         by_key[found.key] = found
-        _protocol_of(found).joined(found)
+        try:
+            if device.kind == ARPHRD_ETHER:
+                _listen(device, found.link_address)
+            _protocol_of(found).joined(found)
+        except MemoryError:
+            _stop_listening(found)
+            raise
     found.users += 1
     return found
 
@@ -123,6 +127,7 @@ def find_membership(device: NetworkDevice, group: bytes) -> Membership | None:
 
 
 def _listen(device: NetworkDevice, address: bytes) -> None:
+    """Raises MemoryError, with nothing done: then nobody listens to the address."""
     filter_ = device.multicast.get(address)
     if filter_ is None:
         filter_ = LinkGroup()

@@ -323,10 +323,11 @@ class Detection:
         except MemoryError:
             proof.remove()
             raise
+        entry.proof_key = proof.key
 
     def forget(self, entry: InterfaceAddress) -> None:
-        """It is not to be proved any more, if it was. Raises MemoryError."""
-        proof = self.proofs.pop(_key(entry), None)
+        """It is not to be proved any more, if it was. Needs no memory."""
+        proof = self.proofs.pop(entry.proof_key, None)
         if proof is not None:
             proof.remove()
 

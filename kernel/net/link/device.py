@@ -402,14 +402,22 @@ def rename_device(device: NetworkDevice, name: bytes) -> None:
 
 
 def bring_up(device: NetworkDevice) -> None:
-    """Set IFF_UP and notify everybody. Raises what the driver raises; nothing for a device that is up."""
+    """Set IFF_UP and notify everybody. Raises what the driver raises, Errno, MemoryError: then it is down. Nothing
+    happens to a device that is up.
+    """
     if device.is_up():
         return
+    has_been_up = device.has_been_up
     device.set_up()
     device.flags |= IFF_UP
     device.has_been_up = True
-    for watcher in WATCHERS:
-        watcher.device_up(device)
+    try:
+        for watcher in WATCHERS:
+            watcher.device_up(device)
+    except (Errno, MemoryError):
+        device.has_been_up = has_been_up
+        bring_down(device)
+        raise
 
 
 def bring_down(device: NetworkDevice) -> None:

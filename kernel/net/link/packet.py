@@ -12,6 +12,7 @@ from kernel.lang import Span, final, span_of, u8, u32
 from kernel.lib.bpf import BEYOND, Subject
 
 if TYPE_CHECKING:
+    from kernel.lib.credentials import Credentials
     from kernel.lib.socket_group import SocketGroup
     from kernel.net.link.device import NetworkDevice
 
@@ -108,7 +109,8 @@ class Packet(Subject):
         self.fragment_size: int = 0  # received in fragments: the largest of them, from its IP header on
         self.original_length: int = 0  # in a packet socket's queue: what a filter may have cut
         self.connection: Flow | None = None  # set by connection tracking
-        self.group: SocketGroup | None = None  # of the socket that sends it
+        self.group: SocketGroup | None = None  # of the socket that sends it …
+        self.sender: Credentials | None = None  # … and whoever opened that, while a rule asks for it
         self.next: Packet | None = None  # for one queue
         self.pool: StoragePool | None = None  # where the storage goes when the packet is done with
 
@@ -212,6 +214,7 @@ class Packet(Subject):
         """The packet leaves: nothing that was said of it here holds where it arrives, but its mark."""
         self.connection = None
         self.tracking = 0
+        self.sender = None
 
     def send_on(self) -> None:
         """A received packet, which begins with its IP header, is to be sent: what its sender left to a device is still

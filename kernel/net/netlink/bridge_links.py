@@ -6,7 +6,7 @@ Context: system calls, and wherever ports change; nothing sleeps but dumps.
 from typing import Final
 
 from kernel.lang import EINVAL, ENODEV, EOPNOTSUPP, ERANGE, Errno
-from kernel.lib.pace import pace
+from kernel.lib.pace import pace_or_end
 from kernel.net.link.bridge import BridgePort, port_of
 from kernel.net.link.device import device_by_index
 from kernel.net.link.network import Network
@@ -67,7 +67,7 @@ def dump_bridge_links(network: Network, writer: MessageWriter) -> None:
         if port is not None and device.network is network:
             put_bridge_link(writer, port, RTM_NEWLINK)
             writer.cut()
-            pace(_PORT_COST)
+            pace_or_end(_PORT_COST)
 
 
 def set_bridge_link(request: Request) -> None:

@@ -11,7 +11,7 @@ connections change; nothing sleeps there.
 from typing import Final
 
 from kernel.lang import EBUSY, EEXIST, EINVAL, ENOENT, EOPNOTSUPP, EPERM, ERANGE, Errno, final
-from kernel.lib.pace import pace
+from kernel.lib.pace import pace_or_end
 from kernel.net.filter import tracking
 from kernel.net.filter.access import identifier, set_mark
 from kernel.net.filter.connection import (
@@ -217,13 +217,13 @@ def _list(request: Request, writer: MessageWriter, family: int, clears: bool) ->
             if connection is None:
                 return
             if not choice.takes(connection):
-                pace(_LOOK_COST)
+                pace_or_end(_LOOK_COST)
                 continue
             put_connection(writer, connection, uses=1)
             if clears:
                 _clear(connection)
             writer.cut()
-            pace(_LINE_COST)
+            pace_or_end(_LINE_COST)
 
 
 def _clear(connection: Connection) -> None:
@@ -297,7 +297,7 @@ def _flush(request: Request, table: ConnectionTable | None, family: int) -> None
                 return
             if choice.takes(connection):
                 table.drop(connection)
-            pace(_LOOK_COST)
+            pace_or_end(_LOOK_COST)
 
 
 def _change_or_create(request: Request, family: int) -> None:

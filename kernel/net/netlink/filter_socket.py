@@ -30,6 +30,7 @@ from kernel.net.netlink.messages import (
     find_attribute,
 )
 from kernel.net.netlink.request_socket import RequestSocket
+from kernel.net.netlink.sent import SentData
 from kernel.net.netlink.socket import NETLINK_NETFILTER
 from kernel.net.netlink.subsystems import NETFILTER_HEADER, SUBSYSTEMS, Subsystem, subsystem_of
 from kernel.task import current
@@ -99,13 +100,13 @@ class FilterSocket(RequestSocket):
     def __init__(self, kind: int, credentials: Credentials, network: Network) -> None:
         super().__init__(kind, NETLINK_NETFILTER, credentials, network)
 
-    def handle(self, data: bytes, opener: Credentials | None) -> None:
-        if len(data) < HEADER_SIZE:
+    def handle(self, data: SentData, opener: Credentials | None) -> None:
+        if data.length < HEADER_SIZE:
             return
-        length = span_of(data).load_u32(0)
-        if length < HEADER_SIZE or length > len(data):
+        length = data.u32(0)
+        if length < HEADER_SIZE or length > data.length:
             return
-        request = Request(data[:length], self.port, self.network, opener)
+        request = Request(data.part(0, length), self.port, self.network, opener)
         owner = self.network.owner
         is_allowed = current().credentials.capable_in(owner, CAP_NET_ADMIN)
         if not is_allowed or (opener is not None and not opener.capable_in(owner, CAP_NET_ADMIN)):
@@ -138,7 +139,7 @@ class FilterSocket(RequestSocket):
 
     # ---- Batches ----------------------------------------------------------------------------------------------
 
-    def _handle_batch(self, first: Request, data: bytes, opener: Credentials | None) -> None:
+    def _handle_batch(self, first: Request, data: SentData, opener: Credentials | None) -> None:
         """All batches of a datagram: what comes after the end of one begins another."""
         if len(first.raw) < HEADER_SIZE + HEADER:
             return
@@ -164,23 +165,22 @@ class FilterSocket(RequestSocket):
         finally:
             subsystem.end(self.network)
 
-    def _fill(self, batch: Batch, first: Request, data: bytes, number: int, opener: Credentials | None) -> None:
+    def _fill(self, batch: Batch, first: Request, data: SentData, number: int, opener: Credentials | None) -> None:
         """Look at the messages of a batch, and let it take effect if it is complete and nothing failed."""
         answers: list[Answer] = []
         if first.has(NLM_F_ACK):
             answers.append(Answer(first, 0, 0))
         has_failed = False
         is_complete = False
-        span = span_of(data)
         position = aligned(len(first.raw))
         last = first
-        while len(data) - position >= HEADER_SIZE:
-            length = span.load_u32(position)
-            if length < HEADER_SIZE + HEADER or length > len(data) - position:
+        while data.length - position >= HEADER_SIZE:
+            length = data.u32(position)
+            if length < HEADER_SIZE + HEADER or length > data.length - position:
                 answers.clear()
                 has_failed = True
                 break
-            request = Request(data[position : position + length], self.port, self.network, opener)
+            request = Request(data.part(position, length), self.port, self.network, opener)
             position += aligned(length)
             if request.has(NLM_F_REQUEST) and request.kind == _BATCH_BEGIN:
                 answers.clear()

@@ -9,7 +9,7 @@ Context: system calls, and wherever tables change; nothing sleeps but dumps.
 from typing import Final
 
 from kernel.lang import EEXIST, EINVAL, ENODEV, ENOENT, EOPNOTSUPP, EPERM, Errno, Span, u8
-from kernel.lib.pace import pace
+from kernel.lib.pace import pace_or_end
 from kernel.mm.keeping import check_room_to_keep
 from kernel.net.link.bridge import STATE_FORWARDING, STATE_LEARNING, BridgeDevice, BridgePort, port_of
 from kernel.net.link.bridge_table import Entry
@@ -93,7 +93,7 @@ def _put_own(writer: MessageWriter, device: NetworkDevice) -> None:
         writer.u8(0)
         writer.attribute(_NDA_LLADDR, address)
         writer.end()
-        pace(_ENTRY_COST)
+        pace_or_end(_ENTRY_COST)
 
 
 def dump_entries(network: Network, writer: MessageWriter, raw: bytes) -> None:
@@ -131,8 +131,8 @@ def _dump_behind(writer: MessageWriter, bridge: BridgeDevice, device: NetworkDev
         if entry.device is device and not entry.is_gone and bridge.table.bridge is not None:
             put_entry(writer, bridge, entry, _RTM_NEWNEIGH)
             writer.cut()
-            pace(_ENTRY_COST)
-    pace(len(bridge.table.entries) * _LOOK_COST)
+            pace_or_end(_ENTRY_COST)
+    pace_or_end(len(bridge.table.entries) * _LOOK_COST)
 
 
 def _named(request: Request) -> tuple[NetworkDevice, bytes]:

@@ -13,7 +13,7 @@ from kernel.lang import (
     Errno,
     span_of,
 )
-from kernel.lib.pace import pace
+from kernel.lib.pace import pace_or_end
 from kernel.mm.keeping import check_room_to_keep
 from kernel.net.internet.addresses import (
     ADDRESS_PERMANENT,
@@ -117,7 +117,7 @@ def dump_addresses(network: Network, writer: MessageWriter, family: int) -> None
             for entry in list_all_addresses(network, size):
                 if entry.device.network is network:
                     put_address(writer, entry, RTM_NEWADDR)
-                    pace(_ADDRESS_COST)
+                    pace_or_end(_ADDRESS_COST)
 
 
 class _Wanted:

@@ -6,7 +6,7 @@ Interfaces come from drivers, or are made by programs (`new_link.py`).
 from typing import Final
 
 from kernel.lang import EBUSY, EEXIST, EINVAL, ENODEV, EOPNOTSUPP, ERANGE, Errno, Span, u8
-from kernel.lib.pace import pace
+from kernel.lib.pace import pace_or_end
 from kernel.net.link.bridge import BridgeDevice, port_of
 from kernel.net.link.device import (
     IFF_ALLMULTI,
@@ -170,7 +170,7 @@ def dump_links(network: Network, writer: MessageWriter) -> None:
     for device in network.devices[:]:
         if device.network is network:
             put_link(writer, device, RTM_NEWLINK, 0)
-            pace(_LINK_COST)
+            pace_or_end(_LINK_COST)
 
 
 def _wanted_device(request: Request, header: Span[u8]) -> NetworkDevice:

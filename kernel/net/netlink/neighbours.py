@@ -3,7 +3,7 @@
 from typing import Final
 
 from kernel.lang import EEXIST, EINVAL, ENODEV, ENOENT, Errno
-from kernel.lib.pace import pace
+from kernel.lib.pace import pace_or_end
 from kernel.mm.keeping import check_room_to_keep
 from kernel.net.link.device import NetworkDevice, device_by_index
 from kernel.net.link.neighbours import (
@@ -68,7 +68,7 @@ def dump_neighbours(network: Network, writer: MessageWriter, family: int) -> Non
             for entry in list_neighbours(network, size):
                 if entry.is_listed:
                     put_neighbour(writer, entry, RTM_NEWNEIGH)
-                    pace(_NEIGHBOUR_COST)
+                    pace_or_end(_NEIGHBOUR_COST)
 
 
 def _device(network: Network, index: int) -> NetworkDevice:

@@ -6,7 +6,7 @@ Context: system calls; nothing sleeps.
 from typing import Final
 
 from kernel.lang import EINVAL, Errno, span_of
-from kernel.lib.pace import pace
+from kernel.lib.pace import pace_or_end
 from kernel.mm.keeping import check_room_to_keep
 from kernel.net.link.network import Network
 from kernel.net.link.network_ids import NETWORK_IDS, NOT_ASSIGNED
@@ -64,7 +64,7 @@ def dump_ids(network: Network, writer: MessageWriter) -> None:
     """All ids that a network has given. May sleep."""
     for identifier in NETWORK_IDS.list_ids(network):
         _put(writer, identifier)
-        pace(_ID_COST)
+        pace_or_end(_ID_COST)
 
 
 def _put(writer: MessageWriter, identifier: int) -> None:

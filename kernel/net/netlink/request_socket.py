@@ -8,9 +8,9 @@ Context: system calls; between requests, and between the messages of a dump, oth
 
 from typing import Final
 
-from kernel.lang import EBUSY, ENOMEM, EOPNOTSUPP, Errno, span_of
+from kernel.lang import EBUSY, ENOMEM, EOPNOTSUPP, Errno
 from kernel.lib.credentials import Credentials
-from kernel.lib.pace import pace
+from kernel.lib.pace import is_dying, pace
 from kernel.net.link import ethernet
 from kernel.net.netlink.messages import (
     FIRST_TYPE,
@@ -26,6 +26,7 @@ from kernel.net.netlink.messages import (
     Request,
     aligned,
 )
+from kernel.net.netlink.sent import SentData
 from kernel.net.netlink.socket import Datagram, NetlinkSocket
 
 _MISTAKE_OFFSET: Final = 2  # NLMSGERR_ATTR_OFFS
@@ -47,15 +48,14 @@ class RequestSocket(NetlinkSocket):
         """Carry out another request, and write its answer, if it has one. Raises Errno, MemoryError."""
         raise Errno(EOPNOTSUPP)
 
-    def handle(self, data: bytes, opener: Credentials | None) -> None:
+    def handle(self, data: SentData, opener: Credentials | None) -> None:
         """Carry out the requests of a datagram, one after the other."""
-        span = span_of(data)
         position = 0
-        while len(data) - position >= HEADER_SIZE:
-            length = span.load_u32(position)
-            if length < HEADER_SIZE or length > len(data) - position:
+        while data.length - position >= HEADER_SIZE:
+            length = data.u32(position)
+            if length < HEADER_SIZE or length > data.length - position:
                 return
-            request = Request(data[position : position + length], self.port, self.network, opener)
+            request = Request(data.part(position, length), self.port, self.network, opener)
             if request.has(NLM_F_REQUEST) and request.kind >= FIRST_TYPE:
                 self._handle_one(request)
             elif request.has(NLM_F_ACK):
@@ -63,6 +63,8 @@ class RequestSocket(NetlinkSocket):
             ethernet.drain()
             position += aligned(length)
             pace(_REQUEST_COST)
+            if is_dying():
+                return
 
     def _handle_one(self, request: Request) -> None:
         error = 0
@@ -93,7 +95,11 @@ class RequestSocket(NetlinkSocket):
         writer.answer_to(request.sequence, self.port, flags)
         writer.begin(NLMSG_ERROR)
         writer.u32(-error)
+        if whole:
+            pace(len(request.raw))  # it is copied twice, each time as a whole
         writer.raw(request.raw if whole else request.raw[:HEADER_SIZE])
+        if whole:
+            pace(len(request.raw))
         writer.pad()
         if tells:
             writer.attribute_u32(_MISTAKE_OFFSET, mistake)

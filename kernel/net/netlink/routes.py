@@ -3,7 +3,7 @@
 from typing import Final
 
 from kernel.lang import EEXIST, EINVAL, ENETDOWN, ENODEV, ENOENT, ESRCH, Errno, Span, span_of, u8
-from kernel.lib.pace import pace
+from kernel.lib.pace import pace_or_end
 from kernel.mm.keeping import check_room_to_keep
 from kernel.net.internet.output import resolve
 from kernel.net.internet.router_discovery import EXPIRY
@@ -125,7 +125,7 @@ def dump_routes(network: Network, writer: MessageWriter, family: int) -> None:
         if family == 0 or family_of_size(size) == family:
             for route in _in_order(list_routes(network, size), size):
                 put_route(writer, route, RTM_NEWROUTE)
-                pace(_ROUTE_COST)
+                pace_or_end(_ROUTE_COST)
 
 
 def _in_order(routes: list[Route], size: int) -> list[Route]:

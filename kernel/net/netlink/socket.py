@@ -31,6 +31,7 @@ from kernel.lib.credentials import Credentials
 from kernel.lib.pace import PACE, spend
 from kernel.net.link.network import Network, PartMaker, register_part
 from kernel.net.link.part import Part
+from kernel.net.netlink.sent import SentData, take_sent
 from kernel.net.sockets.ancillary import timestamp_message
 from kernel.net.sockets.options import int_bytes, int_of
 from kernel.net.sockets.socket import (
@@ -219,10 +220,11 @@ class NetlinkSocket(Socket):
             self._bind_to_any()
         if length > self.send_limit - 32:
             raise Errno(EMSGSIZE)
-        data = message.buffer.take_bytes(length)
-        if len(data) < length:
+        sent = take_sent(message.buffer, length)
+        if sent.length < length:
             message.buffer.faulted = True
             return 0
+        data = sent.part(0, length) if group != 0 or port != 0 else b""
         if group != 0:
             multicast(self.network, self.protocol, group, data, self.port, self, own_identity())
         if port != 0:
@@ -231,10 +233,10 @@ class NetlinkSocket(Socket):
                 raise Errno(ECONNREFUSED)
             other.enqueue(Datagram(data, self.port, 0, own_identity()))
         elif group == 0:
-            self.handle(data, None if len(address) > 0 else self.opener)
+            self.handle(sent, None if len(address) > 0 else self.opener)
         return length
 
-    def handle(self, data: bytes, opener: Credentials | None) -> None:
+    def handle(self, data: SentData, opener: Credentials | None) -> None:
         """Carry out what a program asks of the kernel. Protocols that take no requests ignore them. May sleep.
 
         `opener`: whoever made the socket must have the right to ask as well: the program may not know where it writes.

@@ -6,7 +6,7 @@ Context: batches; dumps hold the firewall's lock as well.
 from typing import Final
 
 from kernel.lang import EBUSY, EEXIST, EINVAL, ENOENT, EOPNOTSUPP, Errno
-from kernel.lib.pace import pace
+from kernel.lib.pace import pace_or_end
 from kernel.mm.keeping import check_room_to_keep
 from kernel.net.link.hooks import OUTPUT, POINTS, PRIORITY_CONNECTIONS
 from kernel.net.netlink.messages import NLM_F_EXCL, NLM_F_REPLACE, MessageWriter
@@ -257,4 +257,4 @@ def dump_chains(message: Message, firewall: Firewall, writer: MessageWriter) -> 
             for chain in table.chains.all_in(firewall.cursor):
                 put_chain(writer, NEW_CHAIN, table, chain, firewall)
                 writer.cut()
-                pace(_SHOW_COST)
+                pace_or_end(_SHOW_COST)

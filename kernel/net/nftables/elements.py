@@ -6,7 +6,7 @@ Context: batches; dumps hold the firewall's lock as well.
 from typing import Final
 
 from kernel.lang import EBUSY, EEXIST, EINVAL, ENOENT, EOPNOTSUPP, ERANGE, Errno
-from kernel.lib.pace import pace
+from kernel.lib.pace import pace_or_end
 from kernel.mm.keeping import check_room_to_keep
 from kernel.net.netlink.messages import NLM_F_EXCL, MessageWriter
 from kernel.net.nftables.attributes import ANY_KIND, Attributes
@@ -77,7 +77,7 @@ def new_elements(message: Message, batch: Batch) -> None:
         except (Errno, MemoryError):
             each.blame_all()
             raise
-        pace(_ELEMENT_COST)
+        pace_or_end(_ELEMENT_COST)
 
 
 def _add(message: Message, batch: Batch, loading: Loading, owner: DataSet, attributes: Attributes) -> None:
@@ -204,7 +204,7 @@ def delete_elements(message: Message, batch: Batch) -> None:
         for element in owner.all_in(batch.generation):
             if element.is_in(batch.generation):  # or its time was up meanwhile
                 _delete(message, batch, table, owner, element)
-            pace(_ELEMENT_COST)
+            pace_or_end(_ELEMENT_COST)
         return
     for each in attributes.nested(_ELEMENTS).elements(ANY_KIND):
         wanted = _read(loading, owner, each)
@@ -215,7 +215,7 @@ def delete_elements(message: Message, batch: Batch) -> None:
             each.blame_all()
             raise Errno(ENOENT)
         _delete(message, batch, table, owner, found)
-        pace(_ELEMENT_COST)
+        pace_or_end(_ELEMENT_COST)
 
 
 def _delete(message: Message, batch: Batch, table: Table, owner: DataSet, element: Element) -> None:
@@ -234,7 +234,7 @@ def get_elements(message: Message, firewall: Firewall, writer: MessageWriter) ->
         raise Errno(EINVAL)
     now_ns = monotonic_ns()
     for each in attributes.nested(_ELEMENTS).elements(ANY_KIND):
-        pace(_ELEMENT_COST)
+        pace_or_end(_ELEMENT_COST)
         key = each.nested(_KEY).payload(1)
         flags = each.be32(_FLAGS)
         if len(key) != owner.key_length and flags & ELEMENT_CATCH_ALL == 0:
@@ -275,7 +275,7 @@ def dump_elements(message: Message, firewall: Firewall, writer: MessageWriter) -
         if message.kind == RESET_ELEMENT and expressions is not None:
             for expression in expressions:
                 expression.reset()
-        pace(_ELEMENT_COST)
+        pace_or_end(_ELEMENT_COST)
     end_elements(writer, place)
     if is_empty:
         return

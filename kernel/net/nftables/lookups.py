@@ -6,7 +6,7 @@ Context: as in `expression.py`.
 from typing import TYPE_CHECKING, Final
 
 from kernel.lang import EBUSY, EINVAL, ENOENT, EOPNOTSUPP, Errno, final
-from kernel.lib.pace import pace
+from kernel.lib.pace import pace_or_end
 from kernel.mm.keeping import has_room_to_keep
 from kernel.net.netlink.messages import MessageWriter
 from kernel.net.nftables.attributes import LIST_ELEMENT, Attributes, put32, put64, put_text
@@ -126,7 +126,7 @@ class Lookup(SetUser):
         chains: list[Chain] = []
         if self.found.flags & SET_MAP != 0 and self.found.data_type == VERDICT_TYPE:
             for element in self.found.all_in(generation):
-                pace(_LOOK_COST)
+                pace_or_end(_LOOK_COST)
                 decision = element.decision
                 chain = None if decision is None else decision.chain
                 if chain is not None:
@@ -240,7 +240,12 @@ class DynamicSet(SetUser):
             element.data = data
         if not is_again:
             found.add(element)
-            found.watch_time(element, run.now_ns)
+            try:
+                found.watch_time(element, run.now_ns)
+            except MemoryError:
+                found.remove(element)  # nobody would collect it
+                found.count -= 1
+                raise
         return element
 
     def _new_expressions(self) -> list[Stateful] | None:

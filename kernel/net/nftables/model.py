@@ -13,7 +13,7 @@ through them. Packets take no lock, and nothing sleeps there.
 from typing import Final, Generic, TypeVar
 
 from kernel.lang import final
-from kernel.lib.pace import pace
+from kernel.lib.pace import pace, pace_or_end
 from kernel.net.link.hooks import FAMILY_IP4, FAMILY_IP6, Hook
 from kernel.net.link.network import Network, PartMaker, register_part
 from kernel.net.link.part import Part
@@ -94,7 +94,7 @@ class Names(Generic[T]):
     def find_handle(self, handle: int, generation: int) -> T | None:
         """The one with a number. Sleeps."""
         for found in self.by_name.values():
-            pace(_LOOK_COST)
+            pace_or_end(_LOOK_COST)
             for each in found:
                 if each.handle == handle and each.absent & generation == 0:
                     return each
@@ -128,7 +128,7 @@ class Names(Generic[T]):
         for other in self.by_name.get(name, []):
             named.append(other)
         for old, found in self.by_name.items():
-            pace(_RENAME_COST)
+            pace_or_end(_RENAME_COST)
             if old == name:
                 continue  # those are deleted, and stay with the new one until then
             if old != item.name:
@@ -144,7 +144,7 @@ class Names(Generic[T]):
         """Those of a generation. Sleeps; raises MemoryError."""
         listed: list[T] = []
         for found in self.by_name.values():
-            pace(_LOOK_COST)
+            pace_or_end(_LOOK_COST)
             for each in found:
                 if each.absent & generation == 0:
                     listed.append(each)

@@ -6,7 +6,7 @@ Context: batches; dumps hold the firewall's lock as well.
 from typing import Final
 
 from kernel.lang import EBUSY, EEXIST, EINVAL, ENOENT, EOPNOTSUPP, Errno
-from kernel.lib.pace import pace
+from kernel.lib.pace import pace_or_end
 from kernel.mm.keeping import check_room_to_keep
 from kernel.net.netlink.messages import NLM_F_APPEND, NLM_F_EXCL, NLM_F_MULTI, NLM_F_REPLACE, MessageWriter
 from kernel.net.nftables.batch import Batch, Loading
@@ -127,5 +127,5 @@ def dump_objects(message: Message, firewall: Firewall, writer: MessageWriter) ->
             if kind in (0, each.kind):
                 _put(message, table, each, firewall, writer)
                 writer.cut()
-                pace(_SHOW_COST)
+                pace_or_end(_SHOW_COST)
     writer.answer_to(message.request.sequence, message.request.port, NLM_F_MULTI)

@@ -5,7 +5,7 @@ Context: batches, which hold the firewall's lock, and sleep.
 
 from typing import Final
 
-from kernel.lib.pace import pace
+from kernel.lib.pace import pace_or_end
 from kernel.net.netlink.messages import Request
 from kernel.net.nftables.batch import Batch
 from kernel.net.nftables.lookups import SetUser
@@ -22,7 +22,7 @@ def delete_rules(request: Request, batch: Batch, table: Table, chain: Chain) -> 
     for rule in chain.rules[:]:
         if rule.is_in(batch.generation):
             delete_rule(request, batch, table, chain, rule)
-        pace(_RULE_COST)
+        pace_or_end(_RULE_COST)
 
 
 def delete_rule(request: Request, batch: Batch, table: Table, chain: Chain, rule: Rule) -> None:
@@ -47,7 +47,7 @@ def delete_set(request: Request, batch: Batch, table: Table, gone: DataSet) -> N
     for element in gone.all_in(batch.generation):
         elements.append(element)
         element.release()
-        pace(_ELEMENT_COST)
+        pace_or_end(_ELEMENT_COST)
 
 
 def delete_chain(request: Request, batch: Batch, table: Table, chain: Chain) -> None:

@@ -6,7 +6,7 @@ Context: batches; dumps hold the firewall's lock as well.
 from typing import Final
 
 from kernel.lang import EEXIST, EINVAL, ENOENT, EOPNOTSUPP, Errno
-from kernel.lib.pace import pace
+from kernel.lib.pace import pace_or_end
 from kernel.mm.keeping import check_room_to_keep
 from kernel.net.netlink.messages import (
     NLM_F_APPEND,
@@ -82,7 +82,7 @@ def new_rule(message: Message, batch: Batch) -> None:
     start_all(rule.expressions)
     try:
         _enter(message, batch, table, chain, rule, replaced, at)
-    except MemoryError:
+    except (Errno, MemoryError):
         finish_all(rule.expressions)
         raise
 
@@ -134,7 +134,7 @@ def _find(chain: Chain, handle: int, generation: int) -> Rule | None:
 
 
 def _index_of(chain: Chain, rule: Rule) -> int:
-    pace(len(chain.rules) * _FIND_COST)
+    pace_or_end(len(chain.rules) * _FIND_COST)
     return chain.rules.index(rule)
 
 
@@ -165,7 +165,7 @@ def _load_all(attributes: Attributes, loading: Loading) -> list[Expression]:
     for each in attributes.nested(_EXPRESSIONS).elements():
         if len(loaded) == _EXPRESSIONS_LIMIT:
             raise Errno(EINVAL)
-        pace(_LOAD_COST)
+        pace_or_end(_LOAD_COST)
         try:
             loaded.append(loading.load_expression(each))
         except (Errno, MemoryError):
@@ -250,5 +250,5 @@ def dump_rules(message: Message, firewall: Firewall, writer: MessageWriter) -> N
                 if message.kind == RESET_RULE:
                     _reset(rule)
                 writer.cut()
-                pace(_RULE_COST)
+                pace_or_end(_RULE_COST)
     writer.answer_to(message.request.sequence, message.request.port, NLM_F_MULTI)

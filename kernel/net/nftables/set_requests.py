@@ -6,7 +6,7 @@ Context: batches; dumps hold the firewall's lock as well.
 from typing import Final
 
 from kernel.lang import E2BIG, EBUSY, EEXIST, EINVAL, ENOENT, EOPNOTSUPP, ERANGE, Errno
-from kernel.lib.pace import pace
+from kernel.lib.pace import pace_or_end
 from kernel.mm.keeping import check_room_to_keep
 from kernel.net.netlink.messages import NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, MessageWriter
 from kernel.net.nftables.attributes import LIST_ELEMENT, Attributes
@@ -207,7 +207,7 @@ def _complete_name(made: DataSet, table: Table, generation: int) -> None:
     while True:
         made.name = start + f"{table.next_anonymous}".encode() + end
         table.next_anonymous += 1
-        pace(_NAME_COST)
+        pace_or_end(_NAME_COST)
         if table.sets.find(made.name, generation) is None:
             return
 
@@ -266,4 +266,4 @@ def dump_sets(message: Message, firewall: Firewall, writer: MessageWriter) -> No
             if isinstance(each, DataSet):
                 put_set(writer, NEW_SET, table, each, firewall)
                 writer.cut()
-                pace(_SHOW_COST)
+                pace_or_end(_SHOW_COST)

@@ -18,7 +18,7 @@ from collections import deque
 from typing import Final
 
 from kernel.lang import EEXIST, ENFILE, ENOENT, Errno, Span, final, u8
-from kernel.lib.pace import PACE, pace, spend
+from kernel.lib.pace import PACE, pace_or_end, spend
 from kernel.net.link.timers import NetworkTimer
 from kernel.net.netlink.messages import Request
 from kernel.net.nftables.expression import MOST_BEHIND, Stateful
@@ -55,7 +55,7 @@ _NEVER: Final = 0
 _COLLECTED: Final = 2000  # elements that are looked at, at a time
 _MOST_COLLECTED: Final = 200_000  # instructions for that
 _COLLECT_NS: Final = 1_000_000_000
-_COLLECT_SOON_NS: Final = 10_000_000
+_COLLECT_SOON_NS: Final = 2_000_000
 
 
 @final
@@ -275,7 +275,7 @@ class DataSet(NamedSet):
         """An element that is not there yet may come in. Sleeps; raises EEXIST."""
         if self.has_ranges():
             for other in self.order:
-                pace(_OVERLAP_COST)
+                pace_or_end(_OVERLAP_COST)
                 if other.is_in(generation) and _overlaps(self.fields, element, other):
                     raise Errno(EEXIST)
         if not self.has_intervals() or element.flags & ELEMENT_CATCH_ALL != 0:
@@ -294,7 +294,7 @@ class DataSet(NamedSet):
         if first is not None and first.flags & ELEMENT_END == 0:
             raise Errno(EEXIST)
         while at < len(self.order) and not self.order[at].is_in(generation):
-            pace(_STEP_COST)
+            pace_or_end(_STEP_COST)
             at += 1
         if at < len(self.order) and self.order[at].flags & ELEMENT_END != 0:
             raise Errno(EEXIST)  # it would end twice
@@ -303,7 +303,7 @@ class DataSet(NamedSet):
         """The last element in front of a place that is there in a generation. Sleeps."""
         while at > 0:
             at -= 1
-            pace(_STEP_COST)
+            pace_or_end(_STEP_COST)
             if self.order[at].is_in(generation):
                 return self.order[at]
         return None
@@ -337,11 +337,11 @@ class DataSet(NamedSet):
     def _take_place(self, element: Element) -> None:
         """Raises MemoryError, with nothing done."""
         place = self.next_place
-        share = self.shares.get(place // _SHARE)
-        if share is None:
-            share = Share()
-            self.shares[place // _SHARE] = share
+        found = self.shares.get(place // _SHARE)
+        share = Share() if found is None else found
         share.members.append(element)
+        if found is None:
+            self.shares[place // _SHARE] = share
         share.count += 1
         element.place = place
         self.next_place = place + 1
@@ -405,7 +405,7 @@ class DataSet(NamedSet):
         for element in self.order:
             if element.is_in(generation):
                 prepared.append(element)
-            pace(_TRY_COST)
+            pace_or_end(_TRY_COST)
         self.prepared = prepared
         self.prepared_for = generation
 
@@ -429,7 +429,7 @@ class DataSet(NamedSet):
             for element in reversed(self.order):
                 if element.is_in(generation):
                     listed.append(element)
-                pace(_TRY_COST)
+                pace_or_end(_TRY_COST)
         else:
             for number in list(self.shares.keys()):
                 share = self.shares.get(number)  # packets add elements meanwhile, and take them out
@@ -438,7 +438,7 @@ class DataSet(NamedSet):
                 for each in share.members:
                     if each is not None and each.is_in(generation):
                         listed.append(each)
-                pace(_SHARE * _LIST_COST)
+                pace_or_end(_SHARE * _LIST_COST)
         last = self.catch_all
         while last is not None:
             if last.is_in(generation):

@@ -31,9 +31,11 @@ from kernel.net.netlink.subsystems import register_subsystem
 from kernel.net.nftables import (
     chains,
     compat_connections,
+    compat_content,
     compat_facts,
     compat_headers,
     compat_nat,
+    compat_senders,
     compat_targets,
     connections,
     counting,
@@ -91,8 +93,8 @@ from kernel.task import current
 
 # Their expressions enter themselves.
 _ = (
-    compat_connections, compat_facts, compat_headers, compat_nat, compat_targets, connections, counting, facts, headers,
-    registers, ways,
+    compat_connections, compat_content, compat_facts, compat_headers, compat_nat, compat_senders, compat_targets,
+    connections, counting, facts, headers, registers, ways,
 )  # fmt: skip
 
 _GENERATION_ID: Final = 1

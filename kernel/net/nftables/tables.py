@@ -6,7 +6,7 @@ Context: batches; dumps hold the firewall's lock as well.
 from typing import Final
 
 from kernel.lang import EBUSY, EEXIST, EINVAL, ENOENT, EOPNOTSUPP, Errno
-from kernel.lib.pace import pace
+from kernel.lib.pace import pace_or_end
 from kernel.mm.keeping import check_room_to_keep
 from kernel.net.link.hooks import FAMILY_IP4, FAMILY_IP6
 from kernel.net.netlink.messages import NLM_F_EXCL, NLM_F_REPLACE, MessageWriter
@@ -106,4 +106,4 @@ def dump_tables(message: Message, firewall: Firewall, writer: MessageWriter) -> 
         if table.is_in(firewall.cursor) and message.family in (_ANY_FAMILY, table.family):
             put_table(writer, NEW_TABLE, table, firewall)
             writer.cut()
-            pace(_SHOW_COST)
+            pace_or_end(_SHOW_COST)

@@ -170,12 +170,15 @@ def dev_mcast() -> bytes:
 # ---- Protocols ------------------------------------------------------------------------------------------------------
 
 
+_NO_SLAB: Final = (b"PACKET", b"NETLINK", b"AF_VSOCK")  # their sockets come from no cache of their own on Linux
+
+
 def _protocol(name: bytes, sockets: int, pages: int, press: bytes, header: int, operations: bytes) -> bytes:
     """A line of /proc/net/protocols. `operations` says which ones programs can ask for: close, connect, disconnect,
     accept …, in the order of the table's head.
     """
     line = name + b" " * max(0, 9 - len(name)) + f" {0:4} {sockets:6}  {pages:6}   ".encode()
-    slab = b"no " if operations[0] == ord("n") else b"yes"
+    slab = b"no " if name in _NO_SLAB else b"yes"
     line += press + b" " * (3 - len(press)) + f" {header:6}   ".encode() + slab + b"  kernel     "
     for operation in operations:
         line += b" " + bytes([operation]) + b" "
@@ -212,6 +215,7 @@ def protocols() -> bytes:
     raw = b"yyynyyynyyyyyyyynn"
     datagram = b"yyynyyynyyyynnyyyn"
     stream = b"yyyyyyyyyyyynyyyyy"
+    text += _protocol(b"AF_VSOCK", 0, _NONE, b"NI", 0, b"y" + b"n" * 17)  # Linux does not count them
     text += _protocol(b"PACKET", packets, _NONE, b"NI", 0, b"n" * 18)
     text += _protocol(b"PINGv6", pings.count(AF_INET6), _NONE, b"NI", 0, ping)
     text += _protocol(b"RAWv6", raws.count(AF_INET6), _NONE, b"NI", 0, raw)

@@ -31,6 +31,7 @@ from kernel.lang import (
     span_of,
 )
 from kernel.lib import user
+from kernel.lib.credentials import Credentials
 from kernel.lib.ids import KernelGid, KernelUid
 from kernel.lib.socket_group import SocketGroup
 from kernel.lib.user import Buffer
@@ -181,6 +182,7 @@ class Socket(File):
         self.filter: Filter | None = None  # SO_ATTACH_FILTER
         creator = current_or_none()
         self.group: SocketGroup | None = None if creator is None else creator.cgroup  # programs judge its packets
+        self.creator: Credentials | None = None if creator is None else creator.credentials  # rules may ask for it
         self.lacks_room = False
 
     def hold_network(self) -> None:

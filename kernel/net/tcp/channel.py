@@ -12,9 +12,10 @@ from typing import Final
 
 from kernel.fs.file import File
 from kernel.lang import Errno, final, inline, noraise
+from kernel.lib.credentials import Credentials
 from kernel.lib.socket_group import SocketGroup
 from kernel.net.internet import ip
-from kernel.net.internet.group_programs import are_judged, may_enter
+from kernel.net.internet.group_programs import are_judged, is_sender_asked_for, may_enter
 from kernel.net.internet.output import NextHop, resolve
 from kernel.net.internet.transport import PROTOCOL_TCP
 from kernel.net.link.checksum import pseudo_header
@@ -32,6 +33,7 @@ from kernel.net.tcp.connection import (
     EVENT_WRITABLE,
     FOREVER,
     Connection,
+    State,
     Wire,
 )
 from kernel.net.tcp.memory import account
@@ -117,6 +119,7 @@ class Channel(Wire):
         self.backlog: WaitQueue | None = None  # of the listener that created it
         self.filter: Filter | None = None  # SO_ATTACH_FILTER
         self.group: SocketGroup | None = None  # the socket's: programs judge its packets
+        self.creator: Credentials | None = None  # who has opened the socket, or at first the listener
 
     @inline
     def wants(self, packet: Packet) -> bool:
@@ -155,8 +158,10 @@ class Channel(Wire):
         internet = self.options.internet
         ttl = internet.ttl_for(is_ip4, is_multicast=False)
         tos = (internet.tos if is_ip4 else internet.traffic_class) | packet.traffic_class
-        if are_judged():
+        if is_sender_asked_for():
             packet.group = self.group
+            if self.file is not None or connection.state == State.SYN_RECEIVED:
+                packet.sender = self.creator
         try:
             ip.send(packet, hop, connection.local, PROTOCOL_TCP, ttl, tos, dont_fragment=True)
         except (Errno, MemoryError):

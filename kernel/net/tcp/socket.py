@@ -177,6 +177,7 @@ class TcpSocket(InetSocket):
         TABLE.add_listener(listener)
         listener.filter = self.filter
         listener.group = self.group
+        listener.creator = self.creator
         self.listener = listener
         self.is_listening = True
 
@@ -241,6 +242,7 @@ class TcpSocket(InetSocket):
         channel.filter = listening.filter
         self.group = listening.group
         channel.group = listening.group
+        channel.creator = self.creator
 
     def _stop_listening(self) -> None:
         listener = self.listener
@@ -338,6 +340,7 @@ class TcpSocket(InetSocket):
         channel.file = self
         channel.filter = self.filter
         channel.group = self.group
+        channel.creator = self.creator
         self.stream = found
         self.lacks_room = True
         self.local = c.local

@@ -280,6 +280,7 @@ def _accepting_channel(listener: Listener, segment: Segment, packet: Packet) -> 
     channel.backlog = listener.queue
     channel.filter = listener.filter
     channel.group = listener.group
+    channel.creator = listener.creator
     try:
         new_channel(channel, packet.destination, segment.destination_port, packet.source, segment.source_port)
         TABLE.insert(channel)

@@ -53,6 +53,7 @@ class Listener:
         self.is_closed: bool = False
         self.filter: Filter | None = None  # SO_ATTACH_FILTER
         self.group: SocketGroup | None = None  # the socket's: programs judge its packets
+        self.creator: Credentials | None = None  # who has opened it
         self.credentials: Credentials | None = None  # whose accepted sockets are
 
     def is_full(self) -> bool:

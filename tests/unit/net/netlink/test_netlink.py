@@ -10,7 +10,8 @@ from kernel.lang import ENOBUFS, ENOMEM
 from kernel.lib.credentials import Credentials
 from kernel.lib.ids import KernelGid, KernelUid
 from kernel.lib.namespace import FIRST_USER, UserNamespace, next_number
-from kernel.lib.pace import PACE, PACE_BUDGET
+from kernel.lib.pace import PACE, PACE_BUDGET, PACE_BYTES
+from kernel.lib.user import Buffer
 from kernel.net.internet.addresses import find_on
 from kernel.net.link.device import NetworkDevice, device_by_name, register_device
 from kernel.net.link.dummy import DummyDevice
@@ -18,10 +19,12 @@ from kernel.net.link.network import FIRST_NETWORK, new_network, remove_device
 from kernel.net.link.thread import run_pending
 from kernel.net.netlink import new_link, route_socket, target_network
 from kernel.net.netlink.route_socket import RouteSocket
+from kernel.net.netlink.sent import MOST_MESSAGE, MOST_SENT, take_sent
 from kernel.net.netlink.socket import NETLINK_ROUTE, NetlinkSocket, has_listener, multicast, netlink_sockets_of
 from kernel.net.sockets.socket import SOCK_RAW
 from kernel.time import monotonic_ns
 from tests.unit.net.conftest import Wire, pass_time
+from tests.unit.net.netlink.sending import as_sent
 
 NLMSG_ERROR = 2
 NLMSG_DONE = 3
@@ -59,7 +62,7 @@ def message(kind: int, flags: int, payload: bytes) -> bytes:
 
 
 def test_a_dump_of_links_names_all_and_ends(netlink: RouteSocket, wire: Wire) -> None:
-    netlink.handle(message(18, 0x301, b"\0"), None)
+    netlink.handle(as_sent(message(18, 0x301, b"\0")), None)
     found = answers(netlink)
     assert found[-1] == (NLMSG_DONE, 2, bytes(4))
     names = [payload for kind, flags, payload in found if kind == 16 and flags == 2]
@@ -68,10 +71,32 @@ def test_a_dump_of_links_names_all_and_ends(netlink: RouteSocket, wire: Wire) ->
 
 def test_an_unknown_type_is_answered_with_the_request(netlink: RouteSocket) -> None:
     request = message(200, 1, bytes(4))
-    netlink.handle(request, None)
+    netlink.handle(as_sent(request), None)
     ((kind, flags, payload),) = answers(netlink)
     assert (kind, flags) == (NLMSG_ERROR, 0)
     assert payload == struct.pack("<i", -95) + request
+
+
+def test_a_long_datagram_is_kept_in_pieces_and_put_together_by_message() -> None:
+    data = bytes(range(251)) * 6000
+    sent = as_sent(data)
+    assert sent.length == len(data) > 20 * PACE_BYTES
+    assert {len(piece) for piece in sent.pieces[:-1]} == {PACE_BYTES}
+    end = PACE_BYTES - 4
+    for start, count in ((0, 16), (end, 4), (end, 8), (4, 3 * PACE_BYTES), (70_000, MOST_MESSAGE)):
+        assert sent.part(start, count) == data[start : start + count]
+        assert sent.u32(start) == struct.unpack_from("<I", data, start)[0]
+    with pytest.raises(MemoryError):
+        sent.part(0, MOST_MESSAGE + 1)
+    with pytest.raises(MemoryError):
+        take_sent(Buffer(MOST_SENT + 1), MOST_SENT + 1)
+
+
+@pytest.mark.parametrize("length", [PACE_BYTES - 40, PACE_BYTES - 16, 3 * PACE_BYTES + 12])
+def test_requests_after_a_long_one_are_found(netlink: RouteSocket, length: int) -> None:
+    netlink.handle(as_sent(message(2, 0, bytes(length - 16)) + message(200, 1, bytes(4))), None)
+    ((kind, _, payload),) = answers(netlink)
+    assert kind == NLMSG_ERROR and struct.unpack_from("<i", payload) == (-95,)
 
 
 def test_a_long_dump_comes_in_parts_of_whole_messages(netlink: RouteSocket) -> None:
@@ -107,7 +132,7 @@ def test_whatever_comes_is_answered(
         for attribute, value, wrong in attributes:
             payload += struct.pack("<HH", max(0, 4 + len(value) + wrong), attribute) + value + bytes(-len(value) % 4)
         data += message(kind, flags | 1, payload)
-    netlink.handle(data + rest, None)
+    netlink.handle(as_sent(data + rest), None)
     for kind, _, payload in answers(netlink):
         assert kind != NLMSG_ERROR or len(payload) >= 20
 
@@ -128,7 +153,7 @@ def test_who_opened_the_socket_must_rule_the_target_as_well(
     socket = RouteSocket(SOCK_RAW, opener, network)
     name = struct.pack("<HH8s", 12, 3, b"theirs")
     request = message(16, 5, bytes(16) + name + struct.pack("<HHI", 8, 19, 1))
-    socket.handle(request, opener if asks_opener else None)
+    socket.handle(as_sent(request), opener if asks_opener else None)
     ((_, _, payload),) = answers(socket)
     assert struct.unpack_from("<i", payload) == (answer,)
     assert device.network is (network if asks_opener else FIRST_NETWORK)
@@ -182,7 +207,7 @@ def test_an_address_with_a_lifetime_ends(netlink: RouteSocket, wire: Wire) -> No
     address = b"\x0a\x09\0\1"
     fixed = struct.pack("<BBBBI", 2, 24, 0, 0, wire.index)
     life = attribute(6, struct.pack("<IIII", 2, 3, 0, 0))
-    netlink.handle(message(20, 5, fixed + attribute(2, address) + life), None)
+    netlink.handle(as_sent(message(20, 5, fixed + attribute(2, address) + life)), None)
     ((_, _, payload),) = answers(netlink)
     assert struct.unpack_from("<i", payload) == (0,)
     assert find_on(wire, address) is not None
@@ -199,7 +224,7 @@ def test_an_interface_whose_removal_has_no_room_is_not_made(
 
     monkeypatch.setattr(new_link, "Removal", fail)
     request = bytes(16) + attribute(3, b"short\0") + attribute(18, attribute(1, kind + b"\0"))
-    netlink.handle(message(16, 0x605, request), None)
+    netlink.handle(as_sent(message(16, 0x605, request)), None)
     ((_, _, payload),) = answers(netlink)
     assert struct.unpack_from("<i", payload) == (-ENOMEM,)
     assert device_by_name(FIRST_NETWORK, b"short") is None
@@ -220,7 +245,7 @@ def test_half_a_pair_does_not_stay(netlink: RouteSocket, monkeypatch: pytest.Mon
     told = bytes(16) + attribute(3, b"other\0")
     information = attribute(1, b"veth\0") + attribute(2, attribute(1, told))
     request = bytes(16) + attribute(3, b"a%x\0") + attribute(18, information)
-    netlink.handle(message(16, 0x605, request), None)
+    netlink.handle(as_sent(message(16, 0x605, request)), None)
     answers(netlink)
     assert calls == 1 and device_by_name(FIRST_NETWORK, b"other") is not None
     run_pending(monotonic_ns())

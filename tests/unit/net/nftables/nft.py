@@ -12,6 +12,7 @@ from kernel.net.link.network import FIRST_NETWORK, Network
 from kernel.net.netlink.filter_socket import FilterSocket
 from kernel.net.sockets.socket import SOCK_RAW
 from tests.unit.net.filter.gate import packet_of
+from tests.unit.net.netlink.sending import as_sent
 
 CREATE, EXCL, APPEND, REPLACE, DUMP, ACK = 0x400, 0x200, 0x800, 0x100, 0x300, 4
 IP, IP6, INET = 2, 10, 1
@@ -115,7 +116,7 @@ class Nft:
         return begin + b"".join(messages) + end
 
     def send(self, data: bytes) -> list[Answer]:
-        self.socket.handle(data, None)
+        self.socket.handle(as_sent(data), None)
         found = []
         while self.socket.queue:
             rest = self.socket.queue.popleft().data

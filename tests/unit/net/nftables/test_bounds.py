@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
 from functools import partial
 from random import Random
@@ -9,10 +10,10 @@ from random import Random
 import pytest
 
 from arch.x86_64.simulation import processor
-from kernel.lang import E2BIG, EINVAL, ENOMEM, ERANGE
+from kernel.lang import E2BIG, EINTR, EINVAL, ENOMEM, ERANGE
 from kernel.lib import random
 from kernel.lib.namespace import FIRST_USER
-from kernel.lib.pace import PACE, PACE_BUDGET, STRETCH_LIMIT
+from kernel.lib.pace import PACE, PACE_BUDGET, STRETCH_LIMIT, Rest
 from kernel.net.link.hooks import FAMILY_IP4, Place, Verdict
 from kernel.net.link.network import FIRST_NETWORK, new_network
 from kernel.net.link.thread import run_pending
@@ -30,6 +31,7 @@ from tests.unit.net.nftables.nft import (
     ACCEPT,
     CREATE,
     DROP,
+    DUMP,
     EXCL,
     GOTO,
     INPUT,
@@ -247,7 +249,7 @@ def test_sets_are_listed_while_packets_change_them(nft: Nft, monkeypatch: pytest
     assert isinstance(found, DataSet)
     cursor = firewall_of(FIRST_NETWORK).cursor
     with monkeypatch.context() as patch:
-        patch.setattr(sets, "pace", rest)
+        patch.setattr(sets, "pace_or_end", rest)
         listed = [each.key[3] for each in found.all_in(cursor)]
     kept = [i for i in range(200) if i not in (1, *range(64, 128), 140, 199)]
     assert listed == [i for i in range(200) if not 64 <= i < 128 and i != 199] + [220, 70]
@@ -338,6 +340,51 @@ def test_a_network_that_ends_takes_all_its_chains_and_sets_along(nft: Nft) -> No
     assert turns > 3 and firewall.tables == [] and network.hooks4 is None and network.hooks6 is None
 
 
+class Killed(Rest):
+    """The caller is killed at the first safe point."""
+
+    def __init__(self) -> None:
+        self.taken = 0
+
+    def take(self) -> None:
+        self.taken += 1
+
+    def is_dying(self) -> bool:
+        return self.taken > 0
+
+
+TWO_FIELDS = attribute(9, attribute(2, attribute(1, be32(1, 4)) + attribute(1, be32(1, 4))))
+
+
+def ranged(number: int) -> bytes:
+    """An element of two fields, each a range."""
+    low = struct.pack(">II", 8 * number, 8 * number)
+    high = struct.pack(">II", 8 * number + 5, 8 * number + 5)
+    return value(1, low) + value(10, high)
+
+
+@pytest.mark.parametrize("what", ["adding", "deleting", "listing", "rules"])
+def test_a_killed_caller_is_gone_soon(nft: Nft, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+    """One message can ask for work that grows with the square of its length."""
+    nft.batch(nft.table(), nft.chain("in", INPUT), nft.set("s", 0x84, 8, more=TWO_FIELDS))
+    nft.batch(nft.elements("s", *map(ranged, range(400))), *(nft.rule("in", counter()) for _ in range(300)))
+    before = state_of(nft)
+    killed = Killed()
+    with monkeypatch.context() as patch:
+        patch.setattr(PACE, "rest", killed)
+        patch.setattr(PACE, "left", 10_000)
+        if what == "adding":
+            assert EINTR in nft.errors(nft.elements("s", *map(ranged, range(400, 600))))
+        elif what == "deleting":
+            assert EINTR in nft.errors(nft.elements("s", *map(ranged, range(200)), kind=14))
+        elif what == "rules":
+            assert EINTR in nft.errors(nft.delete_rule("in"))
+        else:
+            nft.send(nft.message(13, DUMP, 1, text(1, "t") + text(2, "s")))
+    assert killed.taken < 6
+    assert state_of(nft) == before
+
+
 def test_lack_of_memory_at_the_end_leaves_nothing(nft: Nft, monkeypatch: pytest.MonkeyPatch) -> None:
     nft.batch(
         nft.table(), nft.chain("in", INPUT), nft.chain("c0"), nft.chain("gone"),
@@ -372,7 +419,7 @@ def test_elements_whose_time_is_up_meanwhile_are_given_back_once(nft: Nft, monke
     def rest(instructions: int) -> None:
         pass_time(3)
 
-    monkeypatch.setattr(elements, "pace", rest)
+    monkeypatch.setattr(elements, "pace_or_end", rest)
     nft.batch(nft.message(14, 0, 1, text(1, "t") + text(2, "m")))
     assert chain.uses == 0
 

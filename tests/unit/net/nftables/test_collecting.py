@@ -61,7 +61,7 @@ def test_a_turn_says_what_it_costs_and_ends_in_time(found: DataSet) -> None:
     spent = PACE_BUDGET - PACE.left
     removed = 2000 - found.count
     assert removed > 100 and 2 * removed * found.effort() < spent < 205_000
-    assert collector.deadline_ns - monotonic_ns() < SECOND // 50, "the others follow soon"
+    assert collector.deadline_ns - monotonic_ns() < SECOND // 400, "the others follow soon"
     pass_time(0.3)
     assert found.count == 0 and len(collector.queue) == 0
     found.end()

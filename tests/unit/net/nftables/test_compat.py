@@ -6,9 +6,19 @@ import random
 import struct
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from kernel.lang import EINVAL, ENOENT, EPROTONOSUPPORT, ERANGE, Errno
-from kernel.lib.pace import PACE
+from kernel.lang import EINVAL, ENOENT, EPERM, EPROTONOSUPPORT, ERANGE, Errno
+from kernel.lib.credentials import Credentials
+from kernel.lib.ids import KernelGid, KernelUid
+from kernel.lib.pace import PACE, PACE_BUDGET
+from kernel.lib.socket_group import SENDER_RULES
+from kernel.lib.user import KernelBuffer
+from kernel.net.datagram.ping_socket import PingSocket
+from kernel.net.datagram.raw_socket import RawSocket
+from kernel.net.datagram.socket import DatagramSocket
+from kernel.net.datagram.udp_socket import UdpSocket
 from kernel.net.filter import translation
 from kernel.net.filter.connection import STATUS_CONFIRMED, Connection
 from kernel.net.filter.translation import NatRequest
@@ -19,14 +29,17 @@ from kernel.net.link.packet import CHECKSUM_VERIFIED, Packet
 from kernel.net.netlink.messages import MessageWriter
 from kernel.net.nftables import compat_nat, compat_targets, ways
 from kernel.net.nftables.compat import MATCHES, TARGETS, Extension, Kind, Usage
-from kernel.net.nftables.expression import BREAK, CONTINUE, Run
+from kernel.net.nftables.expression import BREAK, CONTINUE, MOST_BEHIND, Run
 from kernel.net.nftables.model import ACCEPT, DROP
+from kernel.net.sockets.inet import encode_inet
+from kernel.net.sockets.socket import AF_INET, Message
 from tests.unit.net.filter.gate import echo, has_right_sums, packet_of, tcp, udp
 from tests.unit.net.nftables.nft import (
     CREATE,
     INET,
     INPUT,
     IP,
+    OUTPUT,
     POSTROUTING,
     PREROUTING,
     Nft,
@@ -328,6 +341,105 @@ def said(name: str, revision: int, info: bytes, *, kind: str = "match") -> bytes
     return expression(kind, text(1, name) + be32(2, revision) + attribute(3, info + bytes(-len(info) % 8)))
 
 
+def content(pattern: bytes, first: int = 0, end: int = 0xFFFF, flags: int = 0, algorithm: bytes = b"bm") -> bytes:
+    return struct.pack("<HH16s128sBB", first, end, algorithm, pattern, len(pattern), flags)
+
+
+@given(st.text("abAB", min_size=1, max_size=6), st.text("abAB", max_size=40), st.integers(0, 70), st.integers(0, 90))
+@settings(deadline=None)
+def test_bytes_are_found_wherever_they_are(pattern: str, text: str, first: int, end: int) -> None:
+    data = tcp(A, 1, B, 2, 16, data=text.encode())
+    for flags in range(4):
+        known = data.upper() if flags & 2 else data
+        there = known.find(pattern.upper().encode() if flags & 2 else pattern.encode(), first, end) >= 0
+        for algorithm in (b"bm", b"kmp"):
+            made = load(b"string", 1, content(pattern.encode(), first, end, flags, algorithm))
+            assert holds(made, data) == (there != bool(flags & 1))
+
+
+def test_ways_of_searching(nft: Nft) -> None:
+    assert holds(load(b"string", 1, content(b"x", algorithm=b"kmp")), tcp(A, 1, B, 2, 16, data=b"x"))
+    for algorithm, code in ((b"fsm", ENOENT), (b"b" * 16, EINVAL)):
+        with pytest.raises(Errno) as raised:
+            load(b"string", 1, content(b"x", algorithm=algorithm))
+        assert raised.value.code == code
+    with pytest.raises(Errno):
+        load(b"string", 1, content(b""))
+
+
+def test_a_search_without_end_drops_the_packet(nft: Nft) -> None:
+    data = tcp(A, 1, B, 2, 16, data=b"a" * 1400)
+    PACE.left = PACE_BUDGET
+    assert judge(load(b"string", 1, content(b"b" + b"a" * 127)), data) == DROP
+    assert -610_000 < PACE.left < -MOST_BEHIND
+    PACE.left = PACE_BUDGET
+    assert judge(load(b"string", 1, content(b"b" + b"a" * 127, algorithm=b"kmp")), data) == BREAK
+    assert judge(load(b"string", 1, content(b"b" * 128)), tcp(A, 1, B, 2, 16, data=b"a" * 60_000)) == BREAK
+    assert 0 < PACE.left < PACE_BUDGET - 50_000
+
+
+def owned(asked: int, inverted: int = 0, users: tuple[int, int] = (0, 0), groups: tuple[int, int] = (0, 0)) -> bytes:
+    return struct.pack("<IIIIBB2x", *users, *groups, asked, inverted)
+
+
+def test_owners(nft: Nft) -> None:
+    user = Credentials()
+    user.fsuid, user.fsgid, user.groups = KernelUid(1000), KernelGid(100), [KernelGid(7)]
+    cases = [
+        (owned(1, users=(1000, 1000)), True, False), (owned(1, users=(5, 999)), False, False),
+        (owned(1, 1, users=(1000, 1000)), False, True), (owned(4), True, False), (owned(4, 4), False, True),
+        (owned(2, groups=(100, 100)), True, False), (owned(2, groups=(7, 7)), False, False),
+        (owned(10, groups=(7, 9)), True, False), (owned(2, 2, groups=(7, 7)), True, True),
+        (owned(3, users=(0, 2000), groups=(1, 2)), False, False),
+    ]  # fmt: skip
+    for info, of_user, of_nobody in cases:
+        made = load(b"owner", 1, info)
+        packet = packet_of(WEB)
+        assert (judge(made, WEB, OUTPUT, packet) == CONTINUE) == of_nobody
+        packet.sender = user
+        assert (judge(made, WEB, OUTPUT, packet) == CONTINUE) == of_user
+    nobody = 0xFFFF_FFFF
+    for wrong in (owned(16), owned(1, users=(5, 4)), owned(1, users=(5, nobody)), owned(2, groups=(nobody, nobody))):
+        with pytest.raises(Errno) as raised:
+            load(b"owner", 1, wrong)
+        assert raised.value.code == EINVAL
+
+
+@pytest.mark.parametrize("kind", ["udp", "raw", "ping"])
+def test_a_datagram_is_its_owners(nft: Nft, kind: str) -> None:
+    drop = expression("immediate", be32(1, 0) + attribute(2, attribute(2, be32(1, DROP))))
+    nft.batch(nft.message(0, CREATE, IP, text(1, "t")), nft.chain("out", OUTPUT, family=IP))
+    nft.batch(rule(nft, said("owner", 1, owned(1, users=(1000, 1000))), drop, chain="out"))
+    if kind == "raw":
+        socket: DatagramSocket = RawSocket(AF_INET, 200, Credentials(), FIRST_NETWORK)
+    else:
+        socket = (UdpSocket if kind == "udp" else PingSocket)(AF_INET, Credentials(), FIRST_NETWORK)
+    for uid, answer in ((1000, EPERM), (1001, 0)):
+        socket.creator = Credentials()
+        socket.creator.fsuid = KernelUid(uid)
+        message = Message(KernelBuffer(bytearray(b"\x08\0\0\0\0\1\0\1")), 0)
+        message.address = encode_inet(b"\x7f\0\0\1", 9)
+        if answer == 0:
+            assert socket.send(message) == 8
+            continue
+        with pytest.raises(Errno) as raised:
+            socket.send(message)
+        assert raised.value.code == answer
+    socket.close()
+    nft.batch(nft.message(2, 0, IP, text(1, "t")))
+
+
+def test_packets_name_their_sender_while_a_rule_asks(nft: Nft) -> None:
+    assert SENDER_RULES.count == 0
+    nft.batch(nft.message(0, CREATE, IP, text(1, "t")), nft.message(3, CREATE, IP, text(1, "t") + text(3, "in")))
+    nft.batch(rule(nft, said("owner", 1, owned(4))), rule(nft, said("owner", 1, owned(4, 4))))
+    assert SENDER_RULES.count == 2
+    assert nft.errors(rule(nft, said("owner", 1, owned(4))), rule(nft, said("physdev", 1, b""))) == [ENOENT]
+    assert SENDER_RULES.count == 2
+    nft.batch(nft.message(2, 0, IP, text(1, "t")))
+    assert SENDER_RULES.count == 0
+
+
 def protocol(number: int, flags: int = 0) -> bytes:
     return attribute(5, be32(1, number) + be32(2, flags))
 
@@ -346,7 +458,7 @@ def test_rules(nft: Nft) -> None:
     assert nft.errors(rule(nft, said("tcp", 0, info), more=protocol(6, 4))) == [EINVAL]
     assert nft.errors(rule(nft, said("tcp", 0, info), more=be32(5, 6))) == [EINVAL]
     assert nft.errors(rule(nft, said("tcp", 1, info), more=protocol(6))) == [ENOENT]
-    assert nft.errors(rule(nft, said("owner", 1, info))) == [ENOENT]
+    assert nft.errors(rule(nft, said("physdev", 0, info))) == [ENOENT]
     assert nft.errors(rule(nft, said("tcp", 256, info), more=protocol(6))) == [ERANGE]
     assert nft.errors(rule(nft, refused)) == [EINVAL]  # in a table of another name
     assert nft.errors(rule(nft, expression("match", text(1, "tcp") + be32(2, 0)))) == [EINVAL]

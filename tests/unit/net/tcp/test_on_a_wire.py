@@ -2,13 +2,18 @@
 
 import os
 import struct
+from typing import Any
 
+import pytest
 from scapy.layers.inet import IP, TCP
 from scapy.layers.l2 import ARP, Ether
 from scapy.packet import Packet
 
+from kernel.lib.socket_group import SENDER_RULES
+from kernel.net.internet import ip
 from kernel.net.link.device import bring_up
 from kernel.net.link.network import LOOPBACK
+from kernel.net.link.packet import Packet as KernelPacket
 from tests.unit.booted import booted
 from tools.simulated.machine import Machine
 from tools.simulated.program import Program
@@ -109,3 +114,33 @@ def test_two_programs_over_loopback(machine: Machine) -> None:
         received += buffer[:count]
     assert received == data
     assert machine.wait(child) == 0
+
+
+@booted
+def test_segments_name_who_opened_their_socket(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The listener for its answer to a SYN, then whoever accepts; nobody before that, and nobody after the end."""
+    host = machine.host
+    peer = Peer(attach_wire(bytes([10, 0, 0, 1]), 24))
+    listening = listen(host, 80)
+    named: list[bool] = []
+    send = ip.send
+
+    def noted(packet: KernelPacket, *rest: Any, **named_rest: Any) -> None:  # noqa: ANN401  (as `ip.send` has them)
+        named.append(packet.sender is not None)
+        send(packet, *rest, **named_rest)
+
+    monkeypatch.setattr(ip, "send", noted)
+    monkeypatch.setattr(SENDER_RULES, "count", 1)
+    [syn_ack] = peer.segment("S", 100)
+    ours = syn_ack.seq + 1
+    assert named == [True]
+    peer.segment("A", 101, ours)
+    peer.segment("PA", 105, ours, b"out of order")
+    assert named == [True, False]
+    connected = host.accept4(listening, 0, 0, os.O_NONBLOCK)
+    peer.segment("PA", 101, ours, b"ques")
+    host.write(connected, b"answer", 6)
+    assert len(named) >= 3 and all(named[2:])
+    before = len(named)
+    host.close(connected)
+    assert len(named) > before and not any(named[before + 1 :])

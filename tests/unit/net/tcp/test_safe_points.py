@@ -7,6 +7,7 @@ import pytest
 from kernel.lang import ENOTCONN, Errno
 from kernel.lib.credentials import Credentials
 from kernel.lib.pace import PACE, PACE_BUDGET, STRETCH_LIMIT, pace, spend
+from kernel.lib.socket_group import PACKET_PROGRAMS
 from kernel.lib.user import KernelBuffer
 from kernel.net.link.network import FIRST_NETWORK
 from kernel.net.link.packet import Packet
@@ -57,8 +58,13 @@ def opened(monkeypatch: pytest.MonkeyPatch, cost: int, onlookers: int) -> tuple[
 
 @pytest.mark.parametrize("cost", [20_000, 150_000, 550_000])
 @pytest.mark.parametrize("read_size", [1_000_000, 4_000_000])
-def test_a_window_goes_with_safe_points_between(monkeypatch: pytest.MonkeyPatch, cost: int, read_size: int) -> None:
-    world, gate = opened(monkeypatch, cost, 1)
+@pytest.mark.parametrize("who", ["a firewall", "a program"])
+def test_a_window_goes_with_safe_points_between(
+    monkeypatch: pytest.MonkeyPatch, cost: int, read_size: int, who: str
+) -> None:
+    """Programs of control groups judge packets without any hook of the network's."""
+    monkeypatch.setattr(PACKET_PROGRAMS, "count", 1 if who == "a program" else 0)
+    world, gate = opened(monkeypatch, cost, 1 if who == "a firewall" else 0)
     assert world.transfer(DATA, read_size=read_size) == DATA
     c = world.a.connection
     assert c is not None
