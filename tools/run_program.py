@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import signal
 import sys
@@ -17,6 +18,7 @@ from tools.guest.protocol import Request
 from tools.guest.registry import Entry, State
 from tools.guest.running import Running, running
 from tools.guest.session import STOPPED, Attendant, MachineStopped, complain, terminal_size, wants_terminal
+from tools.guest.shares import serving
 from tools.images.root import DEFAULT_PATH, RootFileSystem
 from tools.machine import DirectBoot, Disk, DiskMode, Forward, Machine, Network, Share
 from userland.busybox import build_busybox
@@ -118,9 +120,6 @@ def run_program(
         ports=[f"{each.host_port}->{each.guest_port}/{each.protocol}" for each in _forwards(machine)],
     )  # fmt: skip
 
-    def command(initrd: Path) -> list[str]:
-        return machine.command(DirectBoot(kernel, initrd, parameters), entry.place)
-
     keeps = options.detach and not options.rm
 
     def clean() -> None:
@@ -131,7 +130,16 @@ def run_program(
 
     def attended(tell: Callable[[], None]) -> int:
         files = cpio.extended(root.archive, overlay)
-        with running(command, files, entry.place, machine.type == "microvm", clean) as guest:
+        is_mmio = machine.type == "microvm"  # there 9P serves
+        with contextlib.ExitStack() as stack:
+            shares = machine.shares if is_mmio else stack.enter_context(serving(machine.shares))
+            sockets = tuple(share.socket for share in shares if share.socket is not None)
+            served = replace(machine, shares=shares)
+
+            def command(initrd: Path) -> list[str]:
+                return served.command(DirectBoot(kernel, initrd, parameters), entry.place)
+
+            guest = stack.enter_context(running(command, files, entry.place, is_mmio, clean, sockets))
 
             def started(program: int) -> None:
                 state.attendant, state.qemu, state.program = os.getpid(), guest.qemu.pid, program
