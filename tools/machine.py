@@ -169,11 +169,14 @@ class Cable:
 
 @dataclass(frozen=True)
 class Share:
-    """A directory of the host that the guest mounts by 9P. Files that the guest makes belong to whoever runs QEMU."""
+    """A directory of the host that the guest mounts: by virtio-fs where a server is at the other end of `socket`, by 9P
+    of QEMU's own otherwise. Files that the guest makes belong to whoever runs QEMU.
+    """
 
     directory: Path
     place: str  # in the guest
     read_only: bool = False
+    socket: int | None = None  # a descriptor that QEMU inherits
 
     @staticmethod
     def tag(number: int) -> str:
@@ -181,9 +184,14 @@ class Share:
 
     def arguments(self, number: int, bus: str) -> list[str]:
         """QEMU's arguments for the share with this number; `bus` as with disks."""
+        name = self.tag(number)
+        if self.socket is not None:
+            return [
+                "-chardev", f"socket,id={name},fd={self.socket}",
+                "-device", f"vhost-user-fs-{bus},chardev={name},tag={name}",
+            ]  # fmt: skip
         path = str(self.directory).replace(",", ",,")
         mode = ",readonly=on" if self.read_only else ""
-        name = self.tag(number)
         return [
             "-fsdev", f"local,id={name},path={path},security_model=none,multidevs=remap{mode}",
             "-device", f"virtio-9p-{bus},fsdev={name},mount_tag={name}",
@@ -216,12 +224,21 @@ class Machine:
             arguments = ["-global", "virtio-mmio.force-legacy=false", *arguments]
         return arguments
 
+    def _memory(self) -> list[str]:
+        """The machine's type and memory, which servers of shared directories must see."""
+        if all(share.socket is None for share in self.shares):
+            return ["-machine", self.type, "-m", self.memory]
+        return [
+            "-object", f"memory-backend-memfd,id=memory,size={self.memory},share=on",
+            "-machine", f"{self.type},memory-backend=memory", "-m", self.memory,
+        ]  # fmt: skip
+
     def command(self, boot: Boot, scratch: Path) -> list[str]:
         """The QEMU command line without its character devices: the caller decides where the serial line goes."""
         return [
             QEMU, "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none",
-            "-machine", self.type, "-accel", self.accelerator, "-cpu", self.cpu,
-            "-m", self.memory, "-smp", str(self.processors),
+            *self._memory(), "-accel", self.accelerator, "-cpu", self.cpu,
+            "-smp", str(self.processors),
             *(["-bios", str(self.firmware)] if self.firmware is not None else []),
             "-device", f"isa-debug-exit,iobase={DEBUG_EXIT_PORT:#x},iosize=0x04",
             *boot.arguments(scratch), *self._devices(), *self.extra,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
 from collections.abc import Callable
@@ -114,9 +115,6 @@ def run_program(
         ports=[f"{each.host_port}->{each.guest_port}/{each.protocol}" for each in _forwards(machine)],
     )  # fmt: skip
 
-    def command(initrd: Path) -> list[str]:
-        return machine.command(DirectBoot(kernel, initrd, parameters), entry.place)
-
     keeps = options.detach and not options.rm
 
     def clean() -> None:
@@ -126,7 +124,20 @@ def run_program(
             entry.remove()
 
     def attended(tell: Callable[[], None]) -> int:
-        with running(command, _ram_disk(root), entry.place, machine.type == "microvm", clean) as guest:
+        is_mmio = machine.type == "microvm"  # there 9P serves
+        with contextlib.ExitStack() as stack:
+            shares = machine.shares
+            if shares and not is_mmio:
+                from tools.guest.shares import serving
+
+                shares = stack.enter_context(serving(shares))
+            sockets = tuple(share.socket for share in shares if share.socket is not None)
+            served = replace(machine, shares=shares)
+
+            def command(initrd: Path) -> list[str]:
+                return served.command(DirectBoot(kernel, initrd, parameters), entry.place)
+
+            guest = stack.enter_context(running(command, _ram_disk(root), entry.place, is_mmio, clean, sockets))
 
             def started(program: int) -> None:
                 state.attendant, state.qemu, state.program = os.getpid(), guest.qemu.pid, program

@@ -42,7 +42,7 @@ GROUPS = {
     "debian": ("mmdebstrap",),
     "ssh": ("openssh-client",),
     "sqlite": ("tcl",),
-    "shared": ("git",),
+    "shared": ("git", "virtiofsd"),
     "servers": ("curl", "openssh-client"),
     "tcpdump": ("tcpdump",),
     "strace": ("strace",),

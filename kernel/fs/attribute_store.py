@@ -1,9 +1,9 @@
 """The extended attributes of one inode; this one keeps them in memory. File systems on disks derive from it.
 
-    store.load()
+    store.load_value(name)
     value = store.values.get(name)
 
-A change is made between `acquire` and `release`, after a `load` in between.
+A change is made between `acquire` and `release`, after a `load_value` in between. `load` is for all of their names.
 
 Context: in memory, nothing sleeps; on a disk, everything may.
 """
@@ -31,6 +31,12 @@ class Store:
 
     def load(self) -> None:
         """Bring `values` up to date. Raises EIO, EUCLEAN."""
+
+    def load_value(self, name: bytes) -> None:
+        """The same of one attribute, if there is such a one: where each is asked for, others may be missing, or without
+        their values. Raises EIO, EUCLEAN.
+        """
+        self.load()
 
     def put(self, name: bytes, value: bytes, old: bytes | None) -> None:
         """Set; `old` is the present value, if any. Raises ENOSPC."""

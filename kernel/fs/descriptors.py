@@ -3,12 +3,13 @@
 Invariants: `_next` is not above the lowest free descriptor; a slot holds one reference to its file.
 """
 
+from collections.abc import Callable
 from typing import Final
 
 from kernel.cgroup.memory import MemoryControl
 from kernel.fs.file import OPEN_FILES, File
 from kernel.fs.notification import WATCHES, descriptor_closed
-from kernel.lang import EBADF, EINVAL, EMFILE, Errno, noraise
+from kernel.lang import EBADF, EINVAL, EMFILE, Errno, final, noraise
 from kernel.lib.pace import pace
 from kernel.lib.settings import SystemSetting
 
@@ -23,6 +24,24 @@ _MANY: Final = 4096  # descriptors
 _INT_MAX: Final = 0x7FFF_FFFF
 # What RLIMIT_NOFILE cannot exceed, and no table either.
 HIGHEST_LIMIT: Final = SystemSetting(b"fs/nr_open", [1024 * 1024], 64, _INT_MAX & -64)
+
+
+@final
+class CallerFiles:
+    """Finds the running program's files, for code below the package of tasks, which enters it."""
+
+    def __init__(self) -> None:
+        self.find: Callable[[int], File] | None = None
+
+    def get(self, descriptor: int) -> File:
+        """What a descriptor leads to. Raises EBADF."""
+        find = self.find
+        if find is None:
+            raise Errno(EBADF)
+        return find(descriptor)
+
+
+CALLER_FILES: Final = CallerFiles()
 
 
 class FileTable:
@@ -118,8 +137,11 @@ class FileTable:
         return self.install(file.acquire(), cloexec, lowest)
 
     def close(self, descriptor: int) -> None:
-        self.get_any(descriptor)
+        """close(2). Raises EBADF, and what `File.flush` found; the descriptor is closed then, too."""
+        file = self.get_any(descriptor)
         self._close_slot(descriptor)
+        if file.flush_error != 0:
+            raise Errno(file.take_flush_error())
 
     def close_range(self, first: int, last: int) -> None:
         for descriptor in range(first, min(last + 1, len(self._files))):

@@ -79,7 +79,7 @@ def get(credentials: Credentials, inode: Inode, name: bytes) -> bytes:
         return get_list(credentials, inode, name)
     _check_permission(credentials, inode, name, MAY_READ)
     store = _store(inode, name)
-    store.load()
+    store.load_value(name)
     value = store.values.get(name)
     if value is None:
         raise Errno(ENODATA)
@@ -109,7 +109,7 @@ def put(credentials: Credentials, inode: Inode, name: bytes, value: bytes, flags
         value = to_keep(value, credentials.user_namespace, keeper, rules_keeper)
     store.acquire()
     try:
-        store.load()
+        store.load_value(name)
         old = store.values.get(name)
         if old is not None and flags & CREATE != 0:
             raise Errno(EEXIST)
@@ -131,7 +131,7 @@ def remove(credentials: Credentials, inode: Inode, name: bytes) -> None:
     store = _store(inode, name)
     store.acquire()
     try:
-        store.load()
+        store.load_value(name)
         if name not in store.values:
             raise Errno(ENODATA)
         store.drop(name)

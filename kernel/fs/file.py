@@ -202,6 +202,7 @@ class File:
         self.is_program: bool = False  # keeps its inode from being written
         self.is_new: bool = False  # opening it made the file
         self.is_counted: bool = False  # among OPEN_FILES
+        self.flush_error: u16 = 0  # what `flush` found, until close(2) reports it
         self.inode.users += 1
         if self.readable and not self.writable:
             self.inode.readers += 1
@@ -264,8 +265,15 @@ class File:
     def close(self) -> None:
         """The last reference is gone: end what the description stands for. Derived classes override it."""
 
+    @noraise
     def flush(self) -> None:
-        """A descriptor of it was closed."""
+        """A descriptor of it was closed. An error goes to `flush_error`."""
+
+    def take_flush_error(self) -> int:
+        """The error that a `flush` found, once."""
+        error = self.flush_error
+        self.flush_error = 0
+        return error
 
     def held_bytes(self) -> int:
         """About how much memory comes free when the description ends. Never sleeps, allocates nothing."""

@@ -37,6 +37,8 @@ class Statistics:
 
     def __init__(self) -> None:
         self.block_size: int = 4096
+        self.fragment_size: int = 0  # in which blocks are counted; 0: `block_size`
+        self.name_length: int = 255
         self.blocks: int = 0
         self.blocks_free: int = 0
         self.blocks_reserved: int = 0  # of the free ones, for root
@@ -69,10 +71,20 @@ class FileSystem:
         self.mounts: int = 0
         self.block_device: BlockDevice | None = None  # what it lies on
         self.sleeps: bool = False  # its operations may sleep (see inode.py)
+        self.waits_for_programs: bool = False  # it sleeps as long as some program likes
         self.names: Mutex = Mutex()  # held over look-ups and changes of directories, if it sleeps
         self.writers: int = 0  # open descriptions of regular files that may write
         self.marks: list[Mark] | None = None  # of fanotify's groups on all of it
         self.watched: WatchList | None = None  # the first of its inodes that somebody watches
+
+    def hold_names(self) -> None:
+        """Take the lock of names, of a file system that sleeps. Raises EIO; EINTR where its owner may wait for a
+        program, and the running thread is to end.
+        """
+        if self.waits_for_programs:
+            self.names.acquire_unless_dying()
+        else:
+            self.names.acquire()
 
     def lie_on(self, device: BlockDevice) -> None:
         """The file system lies on a block device, whose number is the one that stat(2) shows."""
@@ -141,6 +153,9 @@ class FileSystem:
         """
         raise Errno(ENOTTY)
 
+    def give_up(self) -> None:
+        """umount2(2) with MNT_FORCE: break off whatever waits for a server. Never sleeps or raises."""
+
     def sync(self) -> None:
         """Write everything out and wait. May sleep. Raises EIO."""
 
@@ -171,6 +186,7 @@ class FileSystemType:
         self.make: MakeFileSystem | None = make
         self.mount_device: MountDevice | None = mount_device
         self.make_in_place: MakeInPlace | None = None
+        self.has_subtypes: bool = False  # it can be named as in fuse.sshfs: what follows the dot becomes an option
         self.escapes_commas: bool = False  # options may have commas in them, after a backslash
 
     @property
@@ -188,10 +204,15 @@ def register_filesystem(name: bytes, make: MakeFileSystem, is_for_all: bool = Fa
 
 def register_stacked_filesystem(name: bytes, make: MakeInPlace) -> None:
     """A type whose options name directories. The administrator of a user namespace may mount it, too."""
+    register_in_place(name, make).escapes_commas = True
+
+
+def register_in_place(name: bytes, make: MakeInPlace) -> FileSystemType:
+    """A type whose options name what whoever mounts it has. The administrator of a user namespace may mount it, too."""
     kind = FileSystemType(name, None, None, is_for_all=True)
     kind.make_in_place = make
-    kind.escapes_commas = True
     FILE_SYSTEM_TYPES.append(kind)
+    return kind
 
 
 def register_disk_filesystem(name: bytes, mount_device: MountDevice) -> None:
@@ -201,8 +222,9 @@ def register_disk_filesystem(name: bytes, mount_device: MountDevice) -> None:
 
 def find_type(name: bytes) -> FileSystemType:
     """ENODEV if there is no such type."""
+    dot = name.find(b".")
     for kind in FILE_SYSTEM_TYPES:
-        if kind.name == name:
+        if kind.name == name or (dot >= 0 and kind.has_subtypes and kind.name == name[:dot]):
             return kind
     raise Errno(ENODEV)
 

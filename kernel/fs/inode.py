@@ -310,6 +310,10 @@ class Inode:
         """The child called `name`, or None. `name` is not "." or ".." and not longer than NAME_MAX."""
         raise Errno(ENOTDIR)
 
+    def doubts(self, name: bytes, child: "Inode | None") -> bool:
+        """Of a directory that revalidates: whether `lookup` must be asked about a name that led to `child`."""
+        return True
+
     def create(self, name: bytes, mode: int, rdev: int, credentials: Credentials) -> "Inode":
         """Make a regular file, directory, device node, FIFO or socket node; `mode` holds its type. The name is free."""
         raise Errno(EPERM)

@@ -262,6 +262,8 @@ def _mount_new(
     context: FsContext, source: bytes, at: Path, type_name: bytes, flags: int, mount_flags: int, options: bytes
 ) -> None:
     kind = find_type(type_name)
+    if kind.has_subtypes and kind.name != type_name:
+        options = b"subtype=" + type_name[len(kind.name) + 1 :] + b"," + options
     if not kind.needs_device:
         fresh = make_instance(context, kind, source, options)
         mount_filesystem_checked(context, fresh, at, mount_flags)
@@ -557,6 +559,8 @@ def unmount(context: FsContext, target: bytes, flags: int) -> None:
     if flags & MNT_FORCE != 0 and not context.credentials.capable(CAP_SYS_ADMIN):
         raise Errno(EPERM)
     refuse_mounting(context.credentials)
+    if flags & MNT_FORCE != 0:
+        mount_.file_system.give_up()
     if flags & MNT_DETACH == 0:
         wait_for_keepers(mount_)
     if flags & MNT_EXPIRE != 0:

@@ -38,7 +38,7 @@ def capabilities_of(inode: Inode, runner: UserNamespace) -> FileCapabilities | N
         return None
     store.acquire()
     try:
-        store.load()
+        store.load_value(CAPABILITIES)
         value = store.values.get(CAPABILITIES)
         if value is None:
             inode.may_have_privileges = inode.mode & SET_ID != 0
@@ -88,7 +88,7 @@ def _drop_capabilities(inode: Inode) -> None:
     store.acquire()
     try:
         try:
-            store.load()
+            store.load_value(CAPABILITIES)
         except Errno:
             return  # nobody can run the file with what cannot be read
         if CAPABILITIES in store.values:

@@ -31,7 +31,7 @@ from kernel.fs.inode import Inode
 from kernel.fs.path import FsContext, Mount, Path
 from kernel.fs.peers import shows
 from kernel.fs.protections import check_following
-from kernel.lang import EAGAIN, ELOOP, ENAMETOOLONG, ENOENT, ENOTDIR, EXDEV, Errno
+from kernel.lang import EAGAIN, ELOOP, ENAMETOOLONG, ENOENT, ENOTDIR, EXDEV, Errno, inline
 
 # Flags of `resolve`.
 FOLLOW: Final = 1  # follow a symbolic link in the last component
@@ -91,7 +91,7 @@ class Walk:
             directory = dentry.inode
             if directory is None or not directory.is_directory():
                 raise Errno(ENOTDIR)
-            if directory.mode & 0o111 != 0o111:
+            if directory.mode & 0o111 != 0o111 or directory.revalidates:
                 directory.check_permission(context.credentials, MAY_EXEC)
             end = rest.find(b"/", position)
             if end < 0:
@@ -120,7 +120,7 @@ class Walk:
                 continue
             children = dentry.children
             child = children.get(rest[begin:end]) if children is not None else None
-            if child is None or directory.revalidates:
+            if child is None or _is_doubtful(directory, child):
                 if context.restrictions & RESOLVE_CACHED != 0:
                     raise Errno(EAGAIN)
                 child = self.look_up(rest[begin:end])
@@ -198,7 +198,7 @@ class Walk:
         children = self.dentry.children
         if children is not None:
             child = children.get(name)
-            if child is not None and (child.mounts is not None or not self.directory().revalidates):
+            if child is not None and (child.mounts is not None or not _is_doubtful(self.directory(), child)):
                 return child if child.inode is not None else None
         self.hold_names()
         try:
@@ -217,7 +217,7 @@ class Walk:
         self._pin()
         held = False
         try:
-            file_system.names.acquire()
+            file_system.hold_names()
             held = True
         finally:
             if not held:
@@ -316,6 +316,12 @@ class Walk:
         self.dentry = dentry
 
 
+@inline
+def _is_doubtful(directory: Inode, child: Dentry) -> bool:
+    """Whether a directory must be asked about a name that is in the cache."""
+    return directory.revalidates and directory.doubts(child.name, child.inode)
+
+
 def look_up_held(parent: Dentry, name: bytes) -> Dentry | None:
     """The child `name` of a directory whose names are held (`Walk.hold_names`), from the cache or from its file system;
     None if there is none.
@@ -323,7 +329,7 @@ def look_up_held(parent: Dentry, name: bytes) -> Dentry | None:
     children = parent.children
     directory = parent.inode
     child = children.get(name) if children is not None else None
-    if child is not None and (directory is None or child.mounts is not None or not directory.revalidates):
+    if child is not None and (directory is None or child.mounts is not None or not _is_doubtful(directory, child)):
         return child if child.inode is not None else None
     if len(name) > NAME_MAX:
         raise Errno(ENAMETOOLONG)

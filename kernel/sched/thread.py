@@ -151,6 +151,10 @@ class Thread(Linked["Thread"]):
         """Whether it is to end when it comes back from what it does, so that a long call may stop where it is."""
         return False
 
+    def is_parting(self) -> bool:
+        """Whether it is ending already, and gives back what it had: no signal stops what it waits for then."""
+        return False
+
     def ticked(self) -> None:
         """The timer interrupt found the thread running. In interrupt context."""
 

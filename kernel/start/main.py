@@ -26,6 +26,7 @@ from kernel.fs.cgroup import filesystem as groups
 from kernel.fs.devices import memory as memory_devices
 from kernel.fs.disks import block_file, loop_control, scan
 from kernel.fs.ext2 import filesystem as ext2
+from kernel.fs.fuse import filesystem as fuse
 from kernel.fs.overlay import filesystem as overlay
 from kernel.fs.plan9 import filesystem as plan9
 from kernel.fs.procfs import filesystem as proc
@@ -49,8 +50,8 @@ from kernel.tty import console, devpts
 
 # Called by assembly, or through registries that their import fills.
 _ = (
-    trap, dispatch, system_calls, memory_devices, pipe, proc, sys, groups, ext2, overlay, plan9, devpts, block_file,
-    core_dump,
+    trap, dispatch, system_calls, memory_devices, pipe, proc, sys, groups, ext2, overlay, plan9, fuse, devpts,
+    block_file, core_dump,
 )  # fmt: skip
 
 _console_port: SerialPort = serial_ports[0]

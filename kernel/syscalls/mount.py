@@ -37,7 +37,7 @@ def _options_at(address: UserAddr) -> bytes:
 
 @syscall(
     "mount", args="path path name:file_system flags:mount name:mount_option",
-    notes="ext2; ext3 and ext4 read-only; tmpfs, proc, devtmpfs and others; bind, move, remount; no shared mounts",
+    notes="ext2; ext3 and ext4 read-only; tmpfs, proc, devtmpfs, overlay, fuse and others; bind, move, remount, share",
 )  # fmt: skip
 def mount_(source: UserAddr, target: UserAddr, type_name: UserAddr, flags: int, options: UserAddr) -> int:
     kind = _optional_string(type_name)

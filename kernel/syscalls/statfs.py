@@ -47,14 +47,14 @@ def _write_statfs(address: UserAddr, mount: Mount) -> int:
     raw = RawStatfs()
     raw.magic = file_system.magic
     raw.block_size = numbers.block_size
-    raw.fragment_size = numbers.block_size
+    raw.fragment_size = numbers.fragment_size if numbers.fragment_size > 0 else numbers.block_size
     raw.blocks = numbers.blocks
     raw.blocks_free = numbers.blocks_free
     raw.blocks_available = max(0, numbers.blocks_free - numbers.blocks_reserved)
     raw.files = numbers.files
     raw.files_free = numbers.files_free
     raw.identifier = file_system.device
-    raw.name_length = 255
+    raw.name_length = numbers.name_length
     # ST_RDONLY … ST_NOEXEC are the mount's bits; ST_NOATIME, ST_NODIRATIME and ST_RELATIME are not.
     flags = mount.flags & 15
     if mount.flags & 1024 != 0:

@@ -19,13 +19,13 @@ from arch.programs import ProcessorState
 from kernel.cgroup.group import TOP, ControlGroup
 from kernel.cgroup.memory import MemoryControl
 from kernel.cgroup.numbers import NumberControl
-from kernel.fs.descriptors import FileTable
+from kernel.fs.descriptors import CALLER_FILES, FileTable
 from kernel.fs.file import File
 from kernel.fs.path import FsContext
 from kernel.ipc.namespace import IPC_CALLER, IpcNamespace
 from kernel.ipc.semaphores import UndoList
 from kernel.keys.keychain import Keychain
-from kernel.lang import EFAULT, Errno, UserAddr, atomic, final, noinline, noraise, panic
+from kernel.lang import EBADF, EFAULT, Errno, UserAddr, atomic, final, noinline, noraise, panic
 from kernel.lib.credentials import CALLER, Credentials
 from kernel.lib.ids import KernelUid
 from kernel.lib.namespace import NETWORKS, USER_NAMESPACES, Namespace
@@ -291,6 +291,9 @@ class Task(Thread):
         belongings = self.belongings
         return None if belongings is None else belongings.observation
 
+    def is_parting(self) -> bool:
+        return self.is_exiting
+
     # Files ------------------------------------------------------------------------------------------------------------
 
     @noinline
@@ -418,6 +421,13 @@ def _process_of_caller() -> Pid:
     return task.pid if task is not None else UNSET
 
 
+def _file_of_caller(descriptor: int) -> File:
+    task = current_or_none()
+    if task is None:
+        raise Errno(EBADF)
+    return task.files.get(descriptor)
+
+
 def _shown_to_caller(pid: Pid) -> int:
     task = current_or_none()
     return int(pid) if task is None else task.pids.shown(pid)
@@ -446,6 +456,7 @@ def _network_of_caller() -> Namespace:
 IPC_CALLER.find = _ipc_of_caller
 NETWORKS.of_caller = _network_of_caller
 CALLER.find = _credentials_of_caller
+CALLER_FILES.find = _file_of_caller
 CALLER.find_process = _process_of_caller
 PID_BORDER.show = _shown_to_caller
 PID_BORDER.show_bearer = _bearer_shown_to_caller

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import subprocess
 import threading
 import time
@@ -45,7 +46,7 @@ mkdir inside; mount -t tmpfs none inside; echo x >inside/x; umount inside; [ -z 
 echo ready
 until [ "$(cat answer 2>/dev/null)" = yes ]; do sleep 0.1; done
 [ ! -e host ] && [ "$(cat renamed)" = "from the host" ]
-df /s >/dev/null; grep -q ' /s 9p ' /proc/mounts
+df /s >/dev/null; grep -q ' /s TYPE ' /proc/mounts
 """.replace("TOTAL", str(LARGE + 2))
 
 PROGRAM = r"""
@@ -108,8 +109,10 @@ def keeps_attributes(path: Path) -> bool:
     return True
 
 
-def test_files_of_both_sides(kernel: Kernel, tmp_path: Path) -> None:
-    """The devices hang on no PCI bus here; the next test has them on one."""
+@pytest.mark.parametrize(("machine", "kind"), [("microvm", "9p"), ("q35", "virtiofs")])
+def test_files_of_both_sides(kernel: Kernel, tmp_path: Path, machine: str, kind: str) -> None:
+    """On microvm the devices hang on no PCI bus, and QEMU serves by 9P; on q35 virtiofsd serves."""
+    require("shared")
     (tmp_path / "program.c").write_text(PROGRAM)
     shared = tmp_path / "a directory"
     shared.mkdir()
@@ -124,8 +127,8 @@ def test_files_of_both_sides(kernel: Kernel, tmp_path: Path) -> None:
     has_attributes = keeps_attributes(tmp_path / "ro" / "host")
     (tmp_path / "ro" / "attributes").write_text("with attributes" if has_attributes else "")
     process = subprocess.Popen(
-        [ROOT / "krait", "run", "--kernel", kernel.path, "--machine", "microvm", "-v", f"{shared}:/s",
-         "-v", f"{tmp_path / 'ro'}:/ro:ro", "--command", FILES],
+        [ROOT / "krait", "run", "--kernel", kernel.path, "--machine", machine, "-v", f"{shared}:/s",
+         "-v", f"{tmp_path / 'ro'}:/ro:ro", "--command", FILES.replace("TYPE", kind)],
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     alarm = threading.Timer(200 * PATIENCE, process.kill)
@@ -183,6 +186,33 @@ def test_make_a_compiler_and_git(kernel: Kernel, tmp_path: Path) -> None:
     shown = subprocess.run(["git", "-C", project, "-c", "safe.directory=*", "fsck"], check=False, capture_output=True)
     assert shown.returncode == 0
     assert subprocess.run([project / "sum", "1", "2"], check=True, capture_output=True).stdout == b"3\n"
+
+
+def servers() -> list[str]:
+    """The servers of directories that run on this machine for this test."""
+    found = subprocess.run(["pgrep", "-f", "virtiofsd.*/served-here"], check=False, capture_output=True, text=True)
+    return found.stdout.split()
+
+
+@pytest.mark.parametrize("signal_number", [signal.SIGTERM, signal.SIGKILL])
+def test_servers_end_with_us(kernel: Kernel, tmp_path: Path, signal_number: int) -> None:
+    """However `krait run` ends, no virtiofsd is left."""
+    require("shared")
+    shared = tmp_path / "served-here"
+    shared.mkdir()
+    process = subprocess.Popen(
+        [ROOT / "krait", "run", "--kernel", kernel.path, "-v", f"{shared}:/s", "--command", "touch /s/up; sleep 1000"],
+        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    deadline = time.monotonic() + 100 * PATIENCE
+    while not (shared / "up").exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert (shared / "up").exists() and len(servers()) > 0
+    process.send_signal(signal_number)
+    process.wait()
+    while servers() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert servers() == []
 
 
 @pytest.mark.parametrize("value", ["x", "/none:/x", "/etc/passwd:/x", "/tmp:x", "/tmp:/x:rx", "/tmp:/x:ro:ro"])

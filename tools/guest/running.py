@@ -90,11 +90,11 @@ def port_arguments(main: int, log: int, directory: Path, is_mmio: bool) -> list[
 @contextlib.contextmanager
 def running(
     command: Callable[[Path], list[str]], initrd: Path | list[bytes], directory: Path, is_mmio: bool,
-    clean: Callable[[], None],
+    clean: Callable[[], None], inherited: tuple[int, ...] = (),
 ) -> Iterator[Running]:
     """A machine, for as long as the context lasts. `command` gives QEMU's command line; its argument is the path of the
     initial RAM disk, which is a file or made of parts. `directory` is the machine's own; `clean` removes what is not
-    kept of it.
+    kept of it. `inherited` are further descriptors that QEMU gets.
     """
     with contextlib.ExitStack() as stack:
         files: list[int] = []
@@ -112,8 +112,8 @@ def running(
             stderr=subprocess.DEVNULL, start_new_session=True,
         )  # fmt: skip
         qemu = subprocess.Popen(
-            arguments, pass_fds=(*files, place, port_end.fileno(), log_end.fileno()), stdin=subprocess.DEVNULL,
-            start_new_session=True,
+            arguments, pass_fds=(*files, place, port_end.fileno(), log_end.fileno(), *inherited),
+            stdin=subprocess.DEVNULL, start_new_session=True,
         )  # fmt: skip
         stack.callback(_end, qemu, guard, clean)
         assert guard.stdin is not None

@@ -78,7 +78,7 @@ static const char *mount_root(const char *wanted, bool is_carried)
 	return failed("cannot mount", device, error);
 }
 
-/* TAG:PATH:OPTIONS; a directory that the host shares. */
+/* TAG:PATH:OPTIONS; a directory that the host shares, by virtio-fs or by 9p. */
 static const char *mount_shared(const char *text)
 {
 	char tag[64], path[1024], options[128] = "trans=virtio,version=9p2000.L,msize=262144";
@@ -95,7 +95,9 @@ static const char *mount_shared(const char *text)
 			*at = '/';
 		}
 	mkdir(path, 0755);
-	return mount(tag, path, "9p", flags, options) == 0 ? NULL : failed("cannot share", path, errno);
+	if (mount(tag, path, "virtiofs", flags, NULL) == 0 || mount(tag, path, "9p", flags, options) == 0)
+		return NULL;
+	return failed("cannot share", path, errno);
 }
 
 static void write_file(const char *path, const char *format, const char *value)

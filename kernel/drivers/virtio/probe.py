@@ -8,7 +8,7 @@ from typing import Final
 from arch import hardware
 from kernel.drivers.platform import pci
 from kernel.drivers.platform.pci_facts import PciFunction
-from kernel.drivers.virtio import balloon, blk, console, entropy, net, pci_transport, plan9, vsock
+from kernel.drivers.virtio import balloon, blk, console, entropy, fs, net, pci_transport, plan9, vsock
 from kernel.drivers.virtio.mmio_transport import MmioPlace, MmioTransport, parse_place
 from kernel.drivers.virtio.pci_transport import PciTransport
 from kernel.drivers.virtio.transport import (
@@ -17,6 +17,7 @@ from kernel.drivers.virtio.transport import (
     DEVICE_BLOCK,
     DEVICE_CONSOLE,
     DEVICE_ENTROPY,
+    DEVICE_FS,
     DEVICE_NETWORK,
     DEVICE_VSOCK,
     Transport,
@@ -33,6 +34,7 @@ _DRIVERS: Final[dict[int, bytes]] = {  # with the names that they have on Linux
     DEVICE_ENTROPY: b"virtio_rng",
     DEVICE_BALLOON: b"virtio_balloon",
     DEVICE_9P: b"9pnet_virtio",
+    DEVICE_FS: b"virtiofs",
     DEVICE_VSOCK: b"vmw_vsock_virtio_transport",
 }
 
@@ -105,5 +107,7 @@ def _start_driver(transport: Transport) -> None:
         balloon.start(transport)
     elif transport.device_type == DEVICE_9P:
         plan9.start(transport)
+    elif transport.device_type == DEVICE_FS:
+        fs.start(transport)
     elif transport.device_type == DEVICE_VSOCK:
         vsock.start(transport)

@@ -24,7 +24,7 @@ from kernel.fs.plan9.client import Attributes, Fid
 from kernel.fs.plan9.handle import OpenFid
 from kernel.fs.plan9.inode import SharedInode
 from kernel.fs.plan9.instance import InUse, SharedInstance
-from kernel.fs.plan9.pages import SharedPages
+from kernel.fs.remote_pages import RemotePages
 from kernel.lang import EFBIG, EINVAL, Errno, final, noraise
 from kernel.lib.pace import ends_at
 from kernel.lib.user import Buffer
@@ -39,7 +39,7 @@ class SharedFile(SharedInode):
         super().__init__(shared, fid, attributes)
         self.created: OpenFid | None = None  # open since its creation, until a description takes it
         self.opened: list[OpenFid] = []  # those of the descriptions
-        self.pages: SharedPages | None = None
+        self.pages: RemotePages | None = None
 
     def attribute_fid(self) -> Fid:
         return self.opened[0].fid if len(self.opened) > 0 else super().attribute_fid()
@@ -174,7 +174,7 @@ class SharedFile(SharedInode):
     def memory_object(self) -> MemoryObject:
         pages = self.pages
         if pages is None:
-            pages = SharedPages(self)
+            pages = RemotePages(self)
             self.pages = pages
         return pages
 

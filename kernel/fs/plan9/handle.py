@@ -1,26 +1,35 @@
 """A fid that is open at the host, for as long as descriptions or mappings need it.
 
-Context: never sleeps.
+Context: closing never sleeps, moving bytes does.
 """
 
 from kernel.fs.constants import O_RDONLY, O_WRONLY
 from kernel.fs.plan9.client import Client, Fid
-from kernel.lang import final, noraise
+from kernel.fs.remote_pages import RemoteHandle
+from kernel.lang import Span, final, noraise, u8
 
 
 @final
-class OpenFid:
-    """Counted: by descriptions, and by mappings made through them. `access` is O_RDONLY, O_WRONLY or O_RDWR."""
+class OpenFid(RemoteHandle):
+    """`access` is O_RDONLY, O_WRONLY or O_RDWR."""
 
     def __init__(self, client: Client, fid: Fid, access: int) -> None:
+        super().__init__(may_read=access != O_WRONLY, may_write=access != O_RDONLY)
         self.client: Client = client
         self.fid: Fid = fid
-        self.may_read: bool = access != O_WRONLY
-        self.may_write: bool = access != O_RDONLY
-        self.users: int = 1
 
     @noraise
-    def release(self) -> None:
-        self.users -= 1
-        if self.users == 0:
-            self.client.retire(self.fid)
+    def close(self) -> None:
+        self.client.retire(self.fid)
+
+    def data_limit(self) -> int:
+        return self.client.data_limit
+
+    def read_frames(self, offset: int, frames: list[int], filled: int) -> int:
+        return self.client.read_frames(self.fid, offset, frames, filled)
+
+    def write_page(self, offset: int, source: Span[u8]) -> int:
+        return self.client.write_page(self.fid, offset, source)
+
+    def size_now(self) -> int:
+        return self.client.attributes(self.fid, is_urgent=True).size

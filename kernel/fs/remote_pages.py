@@ -1,5 +1,5 @@
-"""A file of the host as something to map: pages that are fetched when they are touched, and kept as long as anybody
-maps the file.
+"""A file whose contents are elsewhere (9P, FUSE) as something to map: pages that are fetched when they are touched, and
+kept as long as anybody maps the file. Its file system derives from `RemoteHandle`, which moves the bytes.
 
 A page that may be written through a shared mapping is dirty until nobody maps the file any more: `write_back` sends all
 of those, because nothing says which were written to since. Reads and writes by descriptors send them first.
@@ -11,10 +11,9 @@ Context: `page`, `write_back`, `forget` and the end of the last mapping sleep.
 
 from typing import Final
 
+from kernel.fs.inode import Inode
 from kernel.fs.mapped_place import MappedPlace
-from kernel.fs.plan9.handle import OpenFid
-from kernel.fs.plan9.instance import SharedNode
-from kernel.lang import EFAULT, EIO, Errno, final
+from kernel.lang import EFAULT, EIO, Errno, Span, final, noraise, u8
 from kernel.lib import log
 from kernel.mm.frames import (
     NO_FRAME,
@@ -33,22 +32,59 @@ from kernel.sched import Mutex
 _LAST_PAGE: Final = 1 << 50
 
 
+class RemoteHandle:
+    """A file that is open where its contents are. Counted: by descriptions, and by mappings made through them."""
+
+    def __init__(self, *, may_read: bool, may_write: bool) -> None:
+        self.may_read: bool = may_read
+        self.may_write: bool = may_write
+        self.users: int = 1
+
+    @noraise
+    def release(self) -> None:
+        self.users -= 1
+        if self.users == 0:
+            self.close()
+
+    @noraise
+    def close(self) -> None:
+        """Nobody uses it any more. Never sleeps."""
+
+    def data_limit(self) -> int:
+        """Bytes that one message moves."""
+        return PAGE_SIZE
+
+    def read_frames(self, offset: int, frames: list[int], filled: int) -> int:
+        """Read from `offset` on into frames, of which `filled` bytes are filled already; 0 at the end of the file. For
+        a page fault. Raises EIO.
+        """
+        raise Errno(EIO)
+
+    def write_page(self, offset: int, source: Span[u8]) -> int:
+        """Write from the kernel's memory; how much was taken. Raises EIO."""
+        raise Errno(EIO)
+
+    def size_now(self) -> int:
+        """How long the file is. Raises EIO."""
+        raise Errno(EIO)
+
+
 @final
-class SharedPages(TrackedObject):
+class RemotePages(TrackedObject):
     """The pages of one file."""
 
-    def __init__(self, file: SharedNode) -> None:
+    def __init__(self, file: Inode) -> None:
         super().__init__()
-        self.file: SharedNode | None = file
+        self.file: Inode | None = file
         self.place: MappedPlace | None = None  # where it was mapped from last
         self._areas: int = 0
         self._frames: dict[int, int] = {}
         self._dirty: dict[int, bool] = {}
-        self._reader: OpenFid | None = None
-        self._writer: OpenFid | None = None
+        self._reader: RemoteHandle | None = None
+        self._writer: RemoteHandle | None = None
         self._lock: Mutex = Mutex()  # over fetching, sending and dropping pages
 
-    def use(self, handle: OpenFid) -> None:
+    def use(self, handle: RemoteHandle) -> None:
         """The file is about to be mapped through a description: what it may do, mappings may."""
         if handle.may_read and self._reader is None:
             handle.users += 1
@@ -62,7 +98,8 @@ class SharedPages(TrackedObject):
     def page(self, index: int, for_write: bool) -> Frame:
         if index < 0 or index >= _LAST_PAGE:
             raise Errno(EFAULT)
-        with self._lock:
+        self._lock.acquire_unless_dying()
+        try:
             frame = Frame(self._frames.get(index, NO_FRAME))
             if frame == NO_FRAME:
                 frame = self._fetch(index)
@@ -72,6 +109,8 @@ class SharedPages(TrackedObject):
                 self._dirty[index] = True
             get_frame(frame)
             return frame
+        finally:
+            self._lock.release()
 
     def _fetch(self, index: int) -> Frame:
         """A page that is missing, and what one message brings of those after it. Raises EFAULT (past the end of the
@@ -81,12 +120,12 @@ class SharedPages(TrackedObject):
         file = self.file
         if reader is None or file is None:
             raise Errno(EIO)
-        frames = self._new_frames(index, max(1, file.client.data_limit >> PAGE_SHIFT), file.size)
+        frames = self._new_frames(index, max(1, reader.data_limit() >> PAGE_SHIFT), file.size)
         kept = 0
         try:
             filled = 0
             while filled < len(frames) << PAGE_SHIFT:
-                part = file.client.read_frames(reader.fid, index << PAGE_SHIFT, frames, filled)
+                part = reader.read_frames(index << PAGE_SHIFT, frames, filled)
                 if part == 0:
                     break
                 filled += part
@@ -120,15 +159,17 @@ class SharedPages(TrackedObject):
     def write_back(self) -> None:
         """Send what may have been written through mappings."""
         if len(self._dirty) > 0:
-            with self._lock:
+            self._lock.acquire_unless_dying()
+            try:
                 self._send()
+            finally:
+                self._lock.release()
 
     def _send(self) -> None:
-        file = self.file
         writer = self._writer
-        if file is None or writer is None:
+        if writer is None:
             return
-        end = file.client.attributes(writer.fid, is_urgent=True).size
+        end = writer.size_now()
         for index in list(self._dirty):
             offset = index << PAGE_SHIFT
             frame = Frame(self._frames.get(index, NO_FRAME))
@@ -137,7 +178,7 @@ class SharedPages(TrackedObject):
             count = min(PAGE_SIZE, end - offset)
             done = 0
             while done < count:
-                part = file.client.write_page(writer.fid, offset + done, frame_span(frame)[done:count])
+                part = writer.write_page(offset + done, frame_span(frame)[done:count])
                 if part == 0:
                     raise Errno(EIO)
                 done += part
@@ -146,14 +187,28 @@ class SharedPages(TrackedObject):
         self.write_back()
 
     def forget(self, start: int, end: int) -> None:
-        """The bytes start … end - 1 have changed at the host: fetch them anew when they are touched."""
-        with self._lock:
-            first = start >> PAGE_SHIFT
-            last = min(_LAST_PAGE, ((end - 1) >> PAGE_SHIFT) + 1)
-            forget_pages(self, first, last)
-            for index in list(self._frames):
-                if first <= index < last:
-                    self._drop(index)
+        """The bytes start … end - 1 have changed elsewhere: fetch them anew when they are touched."""
+        self._lock.acquire_unless_dying()
+        try:
+            self._forget(start, end)
+        finally:
+            self._lock.release()
+
+    def _forget(self, start: int, end: int) -> None:
+        first = start >> PAGE_SHIFT
+        last = min(_LAST_PAGE, ((end - 1) >> PAGE_SHIFT) + 1)
+        forget_pages(self, first, last)
+        for index in list(self._frames):
+            if first <= index < last:
+                self._drop(index)
+
+    def forget_quickly(self, start: int, end: int) -> None:
+        """`forget` for whom nothing may wait: nothing happens where somebody is at the pages, or has changed some."""
+        if len(self._dirty) == 0 and self._lock.try_acquire():
+            try:
+                self._forget(start, end)
+            finally:
+                self._lock.release()
 
     def _drop(self, index: int) -> None:
         frame = self._frames.pop(index)
@@ -176,7 +231,7 @@ class SharedPages(TrackedObject):
         try:
             self.write_back()
         except (Errno, MemoryError):
-            log.error("9p: what was written through a mapping is lost")
+            log.error("a shared file: what was written through a mapping is lost")
         if self._areas > 0:
             return  # somebody has mapped it meanwhile
         for frame in self._frames.values():

@@ -1,0 +1,471 @@
+"""A connection to a server: the requests that wait for it and those that it has, from INIT to the end.
+
+    request = Request(…)
+    connection.perform(request)      # or `post`, which waits for nothing
+
+A transport takes requests (`next_request`), in order, and brings answers (`find`, `finish`). It is woken by `wake`.
+
+**Waiting.** A signal ends no wait, but the server is told of it (INTERRUPT), so that it may answer EINTR. A thread that
+is to end leaves its request; it looks every 50 ms. A task that is ending already (it closes its files) waits
+`PARTING_NS` at most, then the server gets what it was sent without anybody waiting for it.
+
+**The end.** When nobody serves any more, all requests end with ECONNABORTED, and later ones are ENOTCONN.
+
+**Memory.** A request belongs to a thread that waits, with these exceptions, each of which is bounded: requests that are
+left or were posted (`UNATTENDED_LIMIT`, then the connection is aborted), and nodes to forget, whose records are made
+with the inodes. Few requests that move data are under way at a time (`DATA_REQUESTS`). `held_bytes` is what the kernel
+holds on behalf of the connection; it counts for the description of /dev/fuse.
+
+Context: `perform` sleeps; nothing else does.
+"""
+
+from typing import Final
+
+from kernel.fs.filesystem import FileSystem
+from kernel.fs.fuse import protocol
+from kernel.fs.fuse.protocol import Agreed, Message, take_entry, take_init, take_opened
+from kernel.fs.fuse.request import Forgotten, Reader, Request, Stage
+from kernel.lang import (
+    EAGAIN,
+    ECONNABORTED,
+    EINTR,
+    ENOENT,
+    ENOSYS,
+    ENOTCONN,
+    Errno,
+    final,
+    noraise,
+)
+from kernel.lib import log
+from kernel.lib.credentials import caller_credentials, caller_process_id
+from kernel.lib.linked import LinkedList
+from kernel.lib.namespace import UserNamespace
+from kernel.sched import WaitQueue, current_thread
+from kernel.time.clock import monotonic_ns
+
+UNATTENDED_LIMIT: Final = 8192  # requests
+DATA_REQUESTS: Final = 16
+PARTING_NS: Final = 2_000_000_000
+_LOOK_AGAIN_NS: Final = 50_000_000  # how long it takes at most until a kill is noticed
+_STEP: Final = 2  # from one `unique` to the next: the lowest bit is for interrupts
+INTERRUPT_BIT: Final = 1
+_NUMBER_LIMIT: Final = 1 << 62
+_FORGOTTEN_BYTES: Final = 64
+
+
+class Notices:
+    """What a server says without being asked. Base class: see filesystem.py."""
+
+    def file_system(self) -> FileSystem | None:
+        """The file system that is served, while it is mounted."""
+        return None
+
+    def inode_changed(self, node: int, start: int, length: int) -> None:
+        """Attributes are not to be believed any more, and contents from `start` on, neither, unless that is negative;
+        `length` 0 is up to the end. Raises ENOENT.
+        """
+        raise Errno(ENOENT)
+
+    def name_changed(self, directory: int, name: bytes) -> None:
+        """A name of a directory leads elsewhere. Raises ENOENT."""
+        raise Errno(ENOENT)
+
+
+NO_NOTICES: Final = Notices()
+
+
+@final
+class _Patience:
+    """How long a thread waits, for all the sleeps of one request."""
+
+    def __init__(self) -> None:
+        self.is_bounded: bool = current_thread().is_parting()
+        self._deadline_ns: int = monotonic_ns() + PARTING_NS if self.is_bounded else 0
+
+    def sleep(self, queue: WaitQueue) -> bool:
+        """Sleep until woken, or for a moment; False if a signal waits. Raises EINTR (the thread is to end, or has
+        waited long enough), MemoryError.
+        """
+        thread = current_thread()
+        if thread.is_dying() or (self.is_bounded and monotonic_ns() >= self._deadline_ns):
+            raise Errno(EINTR)
+        if not self.is_bounded and not thread.is_interrupted():
+            try:
+                queue.sleep(interruptible=True)
+            except Errno:
+                return False
+            return True
+        queue.sleep_until(monotonic_ns() + _LOOK_AGAIN_NS, interruptible=False)
+        return self.is_bounded
+
+
+@final
+class Connection:
+    """One."""
+
+    def __init__(self, user_namespace: UserNamespace, reader: Reader) -> None:
+        self.user_namespace: UserNamespace = user_namespace  # whose numbers the server uses
+        self.is_connected: bool = True
+        self.is_aborted: bool = False
+        self.agreed: Agreed | None = None  # once INIT was answered
+        self.read_limit: int = protocol.DATA_LIMIT  # bytes that one READ asks for at most
+        self.notices: Notices = NO_NOTICES  # leads back to the file system, until that ends
+        self._reader: Reader = reader
+        self._waiting: LinkedList[Request] = LinkedList()
+        self._taken: dict[int, Request] = {}
+        self._to_interrupt: Request | None = None  # a chain of those whose waiters got a signal, or have gone
+        self._knows_interrupts: bool = True
+        self._forgotten: Forgotten | None = None
+        self._last_forgotten: Forgotten | None = None
+        self._forgotten_count: int = 0
+        self._was_forgetting: bool = False  # the last thing that the server took was a FORGET
+        self._unattended: int = 0
+        self._moving: int = 0  # requests that move data
+        self._room: WaitQueue = WaitQueue()  # for those who want to move data, or wait for INIT
+        self._unique: int = 0
+        self._lacking: dict[int, bool] = {}  # kinds that the server answered with ENOSYS
+
+    # ---- Asking -----------------------------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Send INIT. Raises MemoryError."""
+        message = Message(protocol.INIT_SIZE)
+        protocol.put_init(message, protocol.DATA_LIMIT)
+        self._send(Request(protocol.INIT, 0, message, protocol.INIT_SIZE, is_exact=False))
+
+    def lacks(self, kind: int) -> bool:
+        """Whether the server has said that it does not know a kind of request."""
+        return kind in self._lacking
+
+    def data_limit(self) -> int:
+        """Bytes that one request may move."""
+        agreed = self.agreed
+        return agreed.data_limit if agreed is not None else protocol.DATA_LIMIT
+
+    def perform(self, request: Request) -> None:
+        """Send a request and wait for its answer. Raises what the server reports, ENOTCONN, ECONNABORTED, EINTR (the
+        thread is to end), ENOSYS at once where the server has said so before, MemoryError.
+        """
+        if request.kind in self._lacking:
+            raise Errno(ENOSYS)
+        patience = _Patience()
+        while self.agreed is None and self.is_connected:
+            patience.sleep(self._room)
+        if request.moves_data:
+            self._admit(patience)
+        try:
+            self._send(request)
+            while request.stage != Stage.DONE:
+                if not patience.sleep(request.done):
+                    self._interrupt(request)
+        finally:
+            if request.stage != Stage.DONE and request.unique != 0:
+                self._leave(request, keep=patience.is_bounded)
+            if request.moves_data:
+                self._moving -= 1
+                self._room.wake_all()
+        if request.error == ENOSYS:
+            self._lacking[request.kind] = True
+        if request.error != 0:
+            raise Errno(request.error)
+
+    def _admit(self, patience: _Patience) -> None:
+        """Wait until a request may hold memory for data."""
+        while self._moving >= DATA_REQUESTS and self.is_connected:
+            patience.sleep(self._room)
+        self._moving += 1
+
+    @noraise
+    def post(self, request: Request) -> None:
+        """Send a request whose answer nobody needs. Where there is no connection nothing happens."""
+        if not self.is_connected:
+            return
+        request.is_left = True
+        self._enqueue(request)
+        self._count_unattended()
+
+    def _send(self, request: Request) -> None:
+        """Raises ENOTCONN."""
+        if not self.is_connected:
+            raise Errno(ENOTCONN)
+        self._enqueue(request)
+
+    def _enqueue(self, request: Request) -> None:
+        uid = 0
+        gid = 0
+        credentials = caller_credentials()
+        if credentials is not None:
+            uid = self.user_namespace.shown_uid(credentials.fsuid)
+            gid = self.user_namespace.shown_gid(credentials.fsgid)
+        if self._unique >= _NUMBER_LIMIT:
+            self._unique = 0
+        self._unique += _STEP
+        request.address(self._unique, uid, gid, int(caller_process_id()))
+        self._waiting.link_last(request)
+        self._wake_reader()
+
+    @noraise
+    def _interrupt(self, request: Request) -> None:
+        """A signal came for whoever waits, or nobody waits any more."""
+        request.is_interrupted = True
+        if request.stage == Stage.TAKEN:
+            self._announce_interrupt(request)
+
+    @noraise
+    def _announce_interrupt(self, request: Request) -> None:
+        if request.is_interrupt_due or request.is_told or not self._knows_interrupts:
+            return
+        request.is_interrupt_due = True
+        request.next_to_interrupt = self._to_interrupt
+        self._to_interrupt = request
+        self._wake_reader()
+
+    @noraise
+    def _leave(self, request: Request, *, keep: bool) -> None:
+        """The waiting thread goes. What the server has not taken it never sees, unless `keep`."""
+        if request.stage == Stage.WAITING and not keep:
+            self._waiting.unlink(request)
+            request.stage = Stage.DONE
+            return
+        request.is_left = True
+        if request.stage == Stage.TAKEN:
+            request.shed()
+            self._interrupt(request)
+        self._count_unattended()
+
+    @noraise
+    def _count_unattended(self) -> None:
+        self._unattended += 1
+        if self._unattended > UNATTENDED_LIMIT:
+            log.error("fuse: a server answers nothing and is given up")
+            self.abort()
+
+    # ---- Forgetting -------------------------------------------------------------------------------------------
+
+    @noraise
+    def forget(self, record: Forgotten) -> None:
+        """The kernel has no inode for a node any more. Never sleeps; needs no memory."""
+        if not self.is_connected or record.lookups == 0:
+            return
+        record.next = None
+        last = self._last_forgotten
+        if last is None:
+            self._forgotten = record
+        else:
+            last.next = record
+        self._last_forgotten = record
+        self._forgotten_count += 1
+        self._reader.wake_later()
+
+    def take_forgotten(self, limit: int) -> Forgotten | None:
+        """At most `limit` of the nodes to forget, in a chain."""
+        first = self._forgotten
+        last = first
+        count = 0
+        while last is not None:
+            count += 1
+            if count == limit or last.next is None:
+                break
+            last = last.next
+        if last is None:
+            return None
+        self._forgotten = last.next
+        if last.next is None:
+            self._last_forgotten = None
+        last.next = None
+        self._forgotten_count -= count
+        return first
+
+    # ---- What a transport does --------------------------------------------------------------------------------
+
+    def has_requests(self) -> bool:
+        """Whether there is something to take."""
+        return not self._waiting.is_empty() or self._forgotten is not None or self._to_interrupt is not None
+
+    def next_interrupt(self) -> int:
+        """The unique of a request that the server has and that should end early; 0 if there is none."""
+        while self._to_interrupt is not None:
+            request = self._to_interrupt
+            self._to_interrupt = request.next_to_interrupt
+            request.next_to_interrupt = None
+            request.is_interrupt_due = False
+            if request.stage == Stage.TAKEN:
+                request.is_told = True
+                return request.unique
+        return 0
+
+    def should_forget(self) -> bool:
+        """Whether the next thing to take is a node to forget. Neither kind starves the other."""
+        if self._forgotten is None:
+            return False
+        if self._waiting.is_empty() or not self._was_forgetting:
+            self._was_forgetting = True
+            return True
+        self._was_forgetting = False
+        return False
+
+    def next_request(self, reader: Reader) -> Request | None:
+        """The first request, which the server has from now on, through `reader`. Raises MemoryError."""
+        request = self._waiting.first()
+        if request is None:
+            return None
+        self._taken[request.unique] = request
+        self._waiting.unlink(request)
+        request.stage = Stage.TAKEN
+        request.reader = reader
+        reader.taken.link_last(request)
+        self._was_forgetting = False
+        return request
+
+    def has_taken(self, request: Request) -> None:
+        """All of the request was copied: what nobody waits for need not be kept."""
+        if request.is_left:
+            request.shed()
+        elif request.is_interrupted:
+            self._announce_interrupt(request)
+
+    def give_back(self, request: Request) -> None:
+        """The request could not be handed over now: it is the next one again."""
+        self._take_off(request)
+        request.stage = Stage.WAITING
+        self._waiting.link_first(request)
+
+    def find(self, unique: int) -> Request | None:
+        """The request that an answer is for, if the server has it."""
+        return self._taken.get(unique)
+
+    def answer_interrupt(self, unique: int, error: int) -> None:
+        """The server says that it cannot interrupt a request, now (EAGAIN) or ever (ENOSYS)."""
+        if error == ENOSYS:
+            self._knows_interrupts = False
+            self._to_interrupt = None
+        elif error == EAGAIN:
+            request = self._taken.get(unique)
+            if request is not None:
+                request.is_told = False
+                self._announce_interrupt(request)
+
+    def finish(self, request: Request, error: int) -> None:
+        """The request has its answer, or its error."""
+        if request.stage == Stage.DONE:
+            return
+        if request.stage == Stage.TAKEN:
+            self._take_off(request)
+        else:
+            self._waiting.unlink(request)
+        request.stage = Stage.DONE
+        request.error = error
+        if request.kind == protocol.INIT:
+            self._start(request)
+        if request.is_left:
+            self._unattended -= 1
+            if error == 0 and self.is_connected:
+                self._undo(request)
+            return
+        request.done.wake_all()
+
+    @noraise
+    def _take_off(self, request: Request) -> None:
+        """The server has it no more."""
+        self._taken.pop(request.unique, request)
+        reader = request.reader
+        if reader is not None:
+            request.reader = None
+            reader.taken.unlink(request)
+
+    def _start(self, request: Request) -> None:
+        """INIT was answered. A server that speaks another protocol is none."""
+        try:
+            if request.error != 0:
+                raise Errno(request.error)
+            self.agreed = take_init(request.reading())
+            self._room.wake_all()
+        except Errno:
+            self.abort()
+
+    def _undo(self, request: Request) -> None:
+        """What a request has given that nobody waits for."""
+        answer = request.reading()
+        try:
+            node = request.node
+            if request.gives_entry():
+                node = take_entry(answer).node
+                if node != 0:
+                    record = Forgotten(node)
+                    record.lookups = 1
+                    self.forget(record)
+            if request.gives_handle():
+                handle = take_opened(answer).handle
+                is_directory = request.kind == protocol.OPENDIR
+                self.post(release_request(node, handle, 0, is_directory=is_directory))
+        except (Errno, MemoryError):
+            log.debug("fuse: what a killed program has opened stays open")
+
+    # ---- The end ----------------------------------------------------------------------------------------------
+
+    @noraise
+    def abort(self) -> None:
+        """Nobody serves any more, or nobody should."""
+        if not self.is_connected:
+            return
+        self.is_connected = False
+        self.is_aborted = True
+        for request in self._taken.values():
+            reader = request.reader
+            if reader is not None:
+                request.reader = None
+                reader.taken.unlink(request)
+            _end(request)
+        self._taken.clear()
+        waiting = self._waiting.first()
+        while waiting is not None:
+            self._waiting.unlink(waiting)
+            _end(waiting)
+            waiting = self._waiting.first()
+        self._to_interrupt = None
+        self._forgotten = None
+        self._last_forgotten = None
+        self._forgotten_count = 0
+        self._room.wake_all()
+        self._wake_reader()
+
+    @noraise
+    def leave_unanswered(self, reader: Reader) -> None:
+        """Who took requests through `reader` does not answer them any more."""
+        request = reader.taken.first()
+        while request is not None:
+            self._take_off(request)
+            if request.is_left:
+                self._unattended -= 1
+            _end(request)
+            request = reader.taken.first()
+
+    @noraise
+    def _wake_reader(self) -> None:
+        self._reader.wake()
+
+    def held_bytes(self) -> int:
+        """About how much memory the kernel holds for the connection. Never sleeps, allocates nothing."""
+        total = self._forgotten_count * _FORGOTTEN_BYTES
+        for request in self._taken.values():
+            total += request.held_bytes()
+        waiting = self._waiting.first()
+        while waiting is not None:
+            total += waiting.held_bytes()
+            waiting = waiting.after()
+        return total
+
+
+@noraise
+def _end(request: Request) -> None:
+    """Nobody will answer it."""
+    request.stage = Stage.DONE
+    request.error = ECONNABORTED
+    request.done.wake_all()
+
+
+def release_request(node: int, handle: int, flags: int, *, is_directory: bool) -> Request:
+    """What closes a handle. Raises MemoryError."""
+    message = Message(24).u64(handle).u32(flags).u32(0).u64(0)
+    kind = protocol.RELEASEDIR if is_directory else protocol.RELEASE
+    return Request(kind, node, message, 0, is_exact=True)

@@ -1,0 +1,181 @@
+"""Inodes of FUSE: what all kinds of files share, and those whose contents are elsewhere or a name: devices, FIFOs,
+sockets, symbolic links.
+
+There is one inode for a node of the server, whatever its names. It lives until nobody has it open and no name in the
+cache leads to it; then the server is told to forget the node. Attributes are believed as long as the server said.
+
+Permissions: without the option `default_permissions` the server decides when it is asked; the kernel looks at the bits
+for execution alone. Whoever did not mount it may do nothing, unless `allow_other` lets them.
+
+Context: sleeps, but `became_idle` and `evict`.
+"""
+
+from typing import TYPE_CHECKING, Final
+
+from kernel.fs.constants import FS_NOATIME_FL, MAY_EXEC, S_IFMT
+from kernel.fs.fuse import protocol
+from kernel.fs.fuse.attributes import ServedAttributes
+from kernel.fs.fuse.client import Change
+from kernel.fs.fuse.instance import FuseInstance, FuseNode, InUse
+from kernel.fs.fuse.protocol import Attributes, Entry, Opened
+from kernel.lang import EACCES, EIO, Errno, final
+from kernel.lib.capabilities import CAP_CHOWN
+from kernel.lib.credentials import Credentials
+from kernel.lib.ids import KernelGid, KernelUid
+from kernel.time import coarse_realtime_ns
+from kernel.time.clock import monotonic_ns
+
+if TYPE_CHECKING:
+    from kernel.fs.attribute_store import Store
+
+_TARGET_LIMIT: Final = 4095  # bytes of a link's text
+
+
+class FuseInode(FuseNode):
+    """Base of all."""
+
+    def __init__(self, instance: FuseInstance, entry: Entry) -> None:
+        super().__init__(instance, entry)
+        self.flags = FS_NOATIME_FL  # the server keeps the times
+        self.valid_until_ns: int = 0
+        self.told_mode: int = 0  # the mode that the server knows
+        self.take_over(entry.attributes)
+
+    # ---- Permissions ------------------------------------------------------------------------------------------
+
+    def check_permission(self, credentials: Credentials, mask: int) -> None:
+        if not self.instance.permits(credentials):
+            raise Errno(EACCES)
+        if self.instance.access.checks_modes:
+            if monotonic_ns() >= self.valid_until_ns:
+                self._fetch_in_use()
+            super().check_permission(credentials, mask)
+        elif mask & MAY_EXEC != 0 and self.is_regular():
+            if self.mode & 0o111 == 0:
+                self._fetch_in_use()
+                if self.mode & 0o111 == 0:
+                    raise Errno(EACCES)
+
+    def owned_by(self, credentials: Credentials) -> bool:
+        return not self.instance.access.checks_modes or super().owned_by(credentials)
+
+    def yields_to(self, credentials: Credentials, capability: int) -> bool:
+        if capability == CAP_CHOWN and not self.instance.access.checks_modes:
+            return True
+        return super().yields_to(credentials, capability)
+
+    # ---- Attributes -------------------------------------------------------------------------------------------
+
+    def take_over(self, attributes: Attributes) -> None:
+        """Let the attributes be the server's; the kind of a file does not change, and what has no name left has none.
+        """
+        namespace = self.instance.user_namespace
+        self.ino = attributes.number
+        self.mode = self.mode & S_IFMT | attributes.mode & ~S_IFMT
+        self.told_mode = self.mode
+        self.uid = namespace.kernel_uid(attributes.uid)
+        self.gid = namespace.kernel_gid(attributes.gid)
+        if self.nlink != 0:
+            self.nlink = max(1, attributes.links)
+        self.rdev = attributes.device
+        self.size = attributes.size
+        self.blocks = attributes.blocks
+        self.atime_ns = attributes.accessed_ns
+        self.mtime_ns = attributes.modified_ns
+        self.ctime_ns = attributes.changed_ns
+        self.valid_until_ns = monotonic_ns() + attributes.valid_ns
+
+    def opened(self) -> Opened | None:
+        """By what the server is asked for attributes, if the file is open."""
+        return None
+
+    def refresh(self) -> None:
+        self.instance.require_permitted()
+        if monotonic_ns() >= self.valid_until_ns:
+            self._fetch_in_use()
+
+    def _fetch_in_use(self) -> None:
+        with InUse(self):
+            self.fetch_attributes()
+
+    def fetch_attributes(self) -> None:
+        """Let the attributes be the server's."""
+        if self.nlink > 0 or self.opened() is not None:
+            self._take_over_checked(self.client.attributes(self.node, self.opened()))
+
+    def _take_over_checked(self, attributes: Attributes) -> None:
+        """The same of an answer. A node that has become another kind of file is none. Raises EIO."""
+        if (self.mode ^ attributes.mode) & S_IFMT != 0:
+            raise Errno(EIO)
+        self.take_over(attributes)
+
+    def change_attributes(self, change: Change) -> None:
+        """Have the server set attributes."""
+        with InUse(self):
+            self._take_over_checked(self.client.set_attributes(self.node, self.opened(), change))
+
+    def set_mode(self, mode: int) -> None:
+        change = Change(protocol.SET_MODE)
+        change.mode = self.mode & S_IFMT | mode & 0o7777
+        self.change_attributes(change)
+        self.may_have_privileges = True
+
+    def set_owner(self, uid: KernelUid, gid: KernelGid) -> None:
+        namespace = self.instance.user_namespace
+        change = Change(0)
+        if uid != self.uid:
+            change.valid |= protocol.SET_UID
+            change.uid = namespace.shown_uid(uid)
+        if gid != self.gid:
+            change.valid |= protocol.SET_GID
+            change.gid = namespace.shown_gid(gid)
+        if self.mode != self.told_mode:
+            change.valid |= protocol.SET_MODE
+            change.mode = self.mode
+        self.change_attributes(change)
+
+    def attributes_changed(self) -> None:
+        """The times were set."""
+        change = Change(protocol.SET_ATIME | protocol.SET_MTIME)
+        change.accessed_ns = self.atime_ns
+        change.modified_ns = self.mtime_ns
+        self.change_attributes(change)
+
+    def times_changed(self) -> None:
+        """The server keeps the times."""
+
+    def touch_changed(self) -> None:
+        if self.mode != self.told_mode:
+            self.set_mode(self.mode)  # set-ID bits have gone
+        self.ctime_ns = coarse_realtime_ns()
+        self.valid_until_ns = 0
+
+    def attribute_store(self) -> "Store":
+        return ServedAttributes(self)
+
+    def may_have_attributes(self) -> bool:
+        return not self.client.connection.lacks(protocol.GETXATTR)
+
+    # ---- End --------------------------------------------------------------------------------------------------
+
+    def became_idle(self) -> None:
+        self.instance.leave(self)
+
+    def evict(self) -> None:
+        self.instance.leave(self)
+
+
+@final
+class FuseSpecial(FuseInode):
+    """A device node, FIFO or socket: only attributes."""
+
+
+@final
+class FuseSymlink(FuseInode):
+    """A symbolic link."""
+
+    def read_link(self) -> bytes:
+        self.instance.require_permitted()
+        target = self.client.read_link(self.node)[0:_TARGET_LIMIT]
+        end = target.find(b"\0")
+        return target if end < 0 else target[:end]

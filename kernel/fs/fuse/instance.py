@@ -1,0 +1,121 @@
+"""What inodes of FUSE know of their file system: who serves it, who may use it, and which other inodes there are.
+
+Context: nothing sleeps.
+"""
+
+from kernel.fs.constants import S_IFMT
+from kernel.fs.filesystem import FileSystem
+from kernel.fs.fuse.client import Client
+from kernel.fs.fuse.protocol import Entry
+from kernel.fs.fuse.request import Forgotten
+from kernel.fs.inode import Inode
+from kernel.lang import EACCES, Errno, final
+from kernel.lib.credentials import Credentials, caller_credentials
+from kernel.lib.ids import KernelGid, KernelUid
+from kernel.time.clock import monotonic_ns
+
+
+@final
+class Access:
+    """Who may use a mounted file system, and who decides about files."""
+
+    def __init__(self) -> None:
+        self.owner: KernelUid = KernelUid(0)
+        self.group: KernelGid = KernelGid(0)
+        self.allows_others: bool = False
+        self.checks_modes: bool = False  # the kernel checks modes; otherwise the server decides
+
+
+class FuseInstance(FileSystem):
+    """A mounted file system: base of `FuseFileSystem`, which is the rest."""
+
+    def __init__(self, type_name: bytes, source: bytes, magic: int, client: Client, access: Access) -> None:
+        super().__init__(type_name, source, magic)
+        self.client: Client = client
+        self.access: Access = access
+        self.nodes: dict[int, FuseNode] = {}  # by what the server calls them
+
+    def known(self, entry: Entry) -> "FuseNode | None":
+        """The inode of what was found, if there is one. A server that gives a number to something else means a new
+        file.
+        """
+        found = self.nodes.get(entry.node)
+        if found is None or found.nlink == 0 or found.generation != entry.generation:
+            return None
+        return None if (found.mode ^ entry.attributes.mode) & S_IFMT != 0 else found
+
+    def enter(self, node: "FuseNode") -> None:
+        """Raises MemoryError."""
+        self.nodes[node.node] = node
+
+    def leave(self, node: "FuseNode") -> None:
+        """The inode goes. Never raises."""
+        if self.nodes.get(node.node) is node:
+            self.nodes.pop(node.node)
+        self.client.forget(node.record)
+
+    def permits(self, credentials: Credentials) -> bool:
+        """Whether somebody may use the file system at all: who mounted it, unless others may. So no program gets to
+        wait for a server that it did not choose, or is seen by one.
+        """
+        access = self.access
+        if access.allows_others:
+            return self.user_namespace.contains(credentials.user_namespace)
+        is_owner = credentials.uid == access.owner and credentials.euid == access.owner
+        is_group = credentials.gid == access.group and credentials.egid == access.group
+        return is_owner and is_group and credentials.suid == access.owner and credentials.sgid == access.group
+
+    def require_permitted(self) -> None:
+        """The same of the running thread. Raises EACCES."""
+        credentials = caller_credentials()
+        if credentials is not None and not self.permits(credentials):
+            raise Errno(EACCES)
+
+
+class FuseNode(Inode):
+    """An inode that a server has a number for: base of `FuseInode`, which is the rest."""
+
+    def __init__(self, instance: FuseInstance, entry: Entry) -> None:
+        super().__init__(instance, entry.attributes.number, entry.attributes.mode)
+        self.instance: FuseInstance = instance
+        self.client: Client = instance.client
+        self.node: int = entry.node
+        self.generation: int = entry.generation
+        self.record: Forgotten = Forgotten(entry.node)
+        # The name by which it was found last, and until when the server vouches for that.
+        self.found_in: int = 0
+        self.found_as: bytes = b""
+        self.found_until_ns: int = 0
+        self.found_epoch: int = 0
+        self.epoch: int = 0  # of a directory: how often the server has taken back what it vouched for
+
+    def found(self, directory: "FuseNode", name: bytes, entry: Entry) -> None:
+        """A look-up led to it."""
+        self.record.lookups += 1
+        self.found_in = directory.node
+        self.found_epoch = directory.epoch
+        self.found_as = name
+        self.found_until_ns = monotonic_ns() + entry.valid_ns
+
+    def is_still(self, directory: "FuseNode", name: bytes) -> bool:
+        """Whether the server vouches that a name leads here."""
+        if self.found_in != directory.node or self.found_epoch != directory.epoch:
+            return False
+        return monotonic_ns() < self.found_until_ns and self.found_as == name
+
+
+@final
+class InUse:
+    """Lets an inode live as long as a `with` lasts, though no name in the cache may lead to it any more while the body
+    sleeps.
+    """
+
+    def __init__(self, node: FuseNode) -> None:
+        self._node: FuseNode = node
+
+    def __enter__(self) -> "InUse":
+        self._node.acquire()
+        return self
+
+    def __exit__(self, kind: object, value: object, traceback: object) -> None:
+        self._node.release()

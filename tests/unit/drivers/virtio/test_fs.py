@@ -1,0 +1,217 @@
+"""The driver of virtio-fs against a model of the device: a file system works over it, and no device can do harm."""
+
+from __future__ import annotations
+
+import random
+import struct
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from kernel.drivers.virtio import fs
+from kernel.drivers.virtio.fs import VirtioServer
+from kernel.drivers.virtio.transport import F_EVENT_INDEX, F_INDIRECT, RING_FEATURES
+from kernel.fs.fuse import connection as connections
+from kernel.fs.fuse.connection import Connection
+from kernel.fs.fuse.instance import FuseInstance
+from kernel.fs.fuse.virtiofs import SERVERS, make_virtiofs
+from kernel.lang import EBUSY, ECONNABORTED, EEXIST, EINVAL, EIO, ENODEV, ENOENT, ENOTCONN, Errno
+from kernel.lib.user import KernelBuffer
+from kernel.sched.thread import Thread
+from kernel.sched.wait import WaitQueue
+from tests.unit.drivers.virtio.model import Buffers, ModelTransport
+from tests.unit.fs.fuse.daemon import HEADER, Asked, Daemon
+
+pytestmark = pytest.mark.usefixtures("machine")
+
+
+class Host(Daemon):
+    """The server behind the device."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.answer = b""
+
+    def reply(self, asked: Asked, error: int, body: bytes = b"") -> None:
+        self.answer = struct.pack("<IiQ", 16 + len(body), -error, asked.unique) + body
+
+
+class Device(ModelTransport):
+    """`spoil` changes an answer on its way."""
+
+    def __init__(self, offered: int = RING_FEATURES, tag: bytes = b"tag", queues: int = 1, size: int = 64) -> None:
+        super().__init__(26, offered, tag.ljust(36, b"\0") + struct.pack("<I", queues), [size, size])
+        self.host = Host()
+        self.spoil: Callable[[bytes], bytes] | None = None
+        self.claim: Callable[[Buffers, int], tuple[int, int]] = lambda buffers, length: (buffers.head, length)
+        self.sleeps = False
+        self.work = self.notified
+
+    def notified(self, index: int) -> None:
+        while not self.sleeps and (buffers := self.queue(index).pop()) is not None:
+            data = buffers.content()
+            size, kind, unique, node, uid, gid, pid, _, _ = HEADER.unpack_from(data)
+            assert size == len(data) and (index == 0) == (kind in (2, 42))
+            self.host.answer = b""
+            self.host.seen.append(Asked(kind, unique, node, uid, gid, pid, data[40:]))
+            self.host.serve(self.host.seen[-1])
+            answer = self.host.answer if self.spoil is None else self.spoil(self.host.answer)
+            self.queue(index).push(*self.claim(buffers, buffers.fill(answer[: buffers.room()])))
+            self.interrupt(index)
+
+
+@pytest.fixture(autouse=True)
+def alone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    thread = Thread(b"test")
+    monkeypatch.setattr(connections, "current_thread", lambda: thread)
+    monkeypatch.setattr("kernel.fs.fuse.client.current_thread", lambda: thread)
+    monkeypatch.setattr(fs, "spawn_kernel_thread", lambda name, function, argument: None)
+
+    def sleep(queue: WaitQueue, interruptible: bool = True) -> None:
+        for server in fs._DEVICES:
+            server.attend()
+
+    monkeypatch.setattr(WaitQueue, "sleep", sleep)
+    SERVERS.clear()
+    fs._DEVICES.clear()
+    yield
+    SERVERS.clear()
+    fs._DEVICES.clear()
+
+
+def start(device: Device) -> VirtioServer:
+    fs.start(device)
+    (server,) = SERVERS.values()
+    assert isinstance(server, VirtioServer)
+    return server
+
+
+def mounted() -> FuseInstance:
+    made = make_virtiofs(b"tag", b"")
+    assert isinstance(made, FuseInstance)
+    return made
+
+
+def code(function: Callable[..., object], *arguments: object) -> int:
+    with pytest.raises(Errno) as caught:
+        function(*arguments)
+    return caught.value.code
+
+
+@pytest.mark.parametrize("features", [0, F_EVENT_INDEX, F_INDIRECT, F_EVENT_INDEX | F_INDIRECT])
+@pytest.mark.parametrize("size", [4, 64])
+def test_files_go_both_ways(features: int, size: int) -> None:
+    device = Device(features, size=size)
+    start(device)
+    instance = mounted()
+    client = instance.client
+    data = random.Random(1).randbytes(100_000)
+    for number in range(20):
+        entry = client.make_node(1, b"file %d" % number, 0o100644, 0)
+        opened = client.open(entry.node, 2, is_directory=False)
+        assert client.write(entry.node, opened, 0, 0, KernelBuffer(bytearray(data))) == len(data)
+        buffer = KernelBuffer(bytearray(len(data)))
+        assert client.read(entry.node, opened, 0, 0, buffer) == len(data) and bytes(buffer.storage) == data
+        client.release(client.release_of(entry.node, opened, 2, is_directory=False))
+        assert code(client.look_up, 1, b"none") == ENOENT
+    assert len(client.read_directory(1, client.open(1, 0, is_directory=True), 0, 8192)) == 22
+
+
+def test_nodes_are_forgotten_by_their_own_queue() -> None:
+    device = Device()
+    start(device)
+    instance = mounted()
+    directory = instance.root()
+    device.host.add(device.host.nodes[1], b"file", 0o100644)
+    inode = directory.lookup(b"file")
+    assert inode is not None
+    inode.became_idle()
+    fs._DEVICES[0].attend()
+    assert device.host.lookups == {2: 0}
+
+
+def test_one_mount_at_a_time() -> None:
+    device = Device()
+    start(device)
+    instance = mounted()
+    assert code(make_virtiofs, b"tag", b"") == EBUSY
+    instance.shut_down()
+    assert device.host.seen[-1].kind == 38  # DESTROY
+    mounted().client.sizes(1)
+    assert code(make_virtiofs, b"tag", b"dax") == EINVAL and code(make_virtiofs, b"other", b"") == ENOENT
+
+
+LIES: list[Callable[[bytes], bytes]] = [
+    lambda answer: answer[:4], lambda answer: b"", lambda answer: bytes(len(answer)),
+    lambda answer: struct.pack("<I", 1 << 20) + answer[4:],
+    lambda answer: answer[:4] + struct.pack("<i", -4096) + answer[8:],
+    lambda answer: answer[:4] + struct.pack("<i", 5) + answer[8:],
+    lambda answer: answer[:8] + bytes([answer[8] ^ 4]) + answer[9:],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_a_device_that_lies_is_switched_off(lie: Callable[[bytes], bytes]) -> None:
+    device = Device()
+    start(device)
+    client = mounted().client
+    client.sizes(1)
+    device.spoil = lie
+    assert code(client.sizes, 1) == ECONNABORTED
+    assert code(client.sizes, 1) == ENOTCONN
+    assert device.read_status() == 0 and code(make_virtiofs, b"tag", b"") == EIO
+
+
+@pytest.mark.parametrize("claim", [
+    lambda buffers, length: (buffers.head, 1 << 20), lambda buffers, length: (buffers.head ^ 1, length),
+    lambda buffers, length: (0xFFFF, length), lambda buffers, length: (buffers.head, 0),
+])  # fmt: skip
+def test_a_device_that_breaks_the_rules_is_switched_off(claim: Callable[[Buffers, int], tuple[int, int]]) -> None:
+    device = Device()
+    start(device)
+    client = mounted().client
+    client.sizes(1)
+    device.claim = claim
+    assert code(client.sizes, 1) == ECONNABORTED and device.read_status() == 0
+
+
+def test_answers_of_a_wrong_length_are_errors() -> None:
+    device = Device()
+    start(device)
+    client = mounted().client
+    client.sizes(1)
+    device.spoil = lambda answer: struct.pack("<I", len(answer) - 1) + answer[4:-1]
+    assert code(client.sizes, 1) == EIO
+    device.spoil = None
+    client.sizes(1)
+
+
+def test_more_requests_than_there_is_room_for() -> None:
+    device = Device(size=8)
+    server = start(device)
+    instance = mounted()
+    client = instance.client
+    client.sizes(1)
+    opened = [client.open(1, 0, is_directory=True) for _ in range(50)]
+    device.sleeps = True
+    for each in opened:
+        client.release(client.release_of(1, each, 0, is_directory=True))
+    device.sleeps = False
+    device.notified(1)
+    for _ in range(50):
+        server.attend()
+    assert device.host.opened == {}
+    connection = server.connection
+    assert isinstance(connection, Connection) and connection._unattended == 0
+
+
+@pytest.mark.parametrize(("device", "failure"), [
+    (Device(tag=b""), EINVAL), (Device(queues=0), EINVAL), (Device(size=0), ENODEV),
+])  # fmt: skip
+def test_devices_of_no_use(device: Device, failure: int) -> None:
+    assert code(fs.start, device) == failure and not SERVERS
+
+
+def test_two_of_one_name() -> None:
+    start(Device())
+    assert code(fs.start, Device()) == EEXIST

@@ -1,0 +1,613 @@
+"""File systems that programs serve, with a program that the test plays: it may be honest, lie, sleep or die."""
+
+from __future__ import annotations
+
+import random
+import stat
+import struct
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from kernel.fs import attributes, extended_attributes, names
+from kernel.fs.constants import (
+    MNT_FORCE,
+    O_APPEND,
+    O_CREAT,
+    O_DIRECTORY,
+    O_NONBLOCK,
+    O_RDONLY,
+    O_RDWR,
+    O_TRUNC,
+    RENAME_EXCHANGE,
+    S_IFIFO,
+    SEEK_DATA,
+    SEEK_END,
+    SEEK_HOLE,
+)
+from kernel.fs.dentry import CACHE
+from kernel.fs.descriptors import CALLER_FILES
+from kernel.fs.file import DirectorySink, File
+from kernel.fs.fuse import connection as connections
+from kernel.fs.fuse import filesystem
+from kernel.fs.fuse.device import DeviceQueue, FuseDevice
+from kernel.fs.inode import Inode
+from kernel.fs.mounts import mount, unmount
+from kernel.fs.open import open_file
+from kernel.fs.path import FsContext
+from kernel.fs.walk import FOLLOW, resolve
+from kernel.lang import (
+    EACCES,
+    EAGAIN,
+    EBUSY,
+    ECONNABORTED,
+    EINTR,
+    EINVAL,
+    ENODATA,
+    ENODEV,
+    ENOENT,
+    ENOTCONN,
+    ENOTEMPTY,
+    EOPNOTSUPP,
+    EPERM,
+    ERESTARTSYS,
+    Errno,
+    span_of,
+)
+from kernel.lib.credentials import CALLER
+from kernel.lib.ids import KernelGid, KernelUid
+from kernel.lib.user import KernelBuffer
+from kernel.mm.frames import frame_span, put_frame
+from kernel.sched import mutex
+from kernel.sched.thread import Thread
+from kernel.sched.wait import WaitQueue
+from tests.unit.fs.conftest import World
+from tests.unit.fs.fuse.daemon import Asked, Daemon
+
+LOOKUP, GETATTR, OPEN, READ, WRITE, RELEASE, FLUSH, CREATE, READDIR = 1, 3, 14, 15, 16, 18, 25, 35, 28
+
+
+assert filesystem.MAGIC  # its import enters the type
+
+
+class TestThread(Thread):
+    """One that may be killed."""
+
+    __test__ = False
+    dying = False
+    parting = False
+
+    def is_dying(self) -> bool:
+        return self.dying
+
+    def is_parting(self) -> bool:
+        return self.parting
+
+
+class Served:
+    """A daemon's file system, mounted at /s."""
+
+    def __init__(self, world: World, daemon: Daemon, thread: TestThread) -> None:
+        self.world = world
+        self.daemon = daemon
+        self.thread = thread
+        self.context = world.root
+
+    def mount(self, options: bytes = b"", type_name: bytes = b"fuse.test") -> FuseDevice:
+        device = self.device()
+        self.daemon.device = device
+        text = b"fd=3,rootmode=40000,user_id=0,group_id=0" + options
+        mount(self.context, b"test", b"/s", type_name, 0, text)
+        return device
+
+    def device(self) -> FuseDevice:
+        path = resolve(self.context, None, b"/fuse", FOLLOW)
+        device = FuseDevice(path, O_RDWR | O_NONBLOCK)
+        CALLER_FILES.find = lambda descriptor: device
+        return device
+
+    def open(self, name: bytes, flags: int = O_RDWR | O_CREAT, mode: int = 0o644) -> File:
+        return open_file(self.context, None, name, flags, mode)
+
+    def inode(self, name: bytes, flags: int = FOLLOW) -> Inode:
+        inode = resolve(self.context, None, name, flags).inode()
+        inode.refresh()
+        return inode
+
+    def count(self, kind: int) -> int:
+        return sum(1 for asked in self.daemon.seen if asked.kind == kind)
+
+
+@pytest.fixture
+def served(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
+    thread = TestThread(b"test")
+    daemon = Daemon()
+    for module in (mutex, connections):
+        monkeypatch.setattr(module, "current_thread", lambda: thread)
+    monkeypatch.setattr("kernel.fs.fuse.client.current_thread", lambda: thread)
+    monkeypatch.setattr(DeviceQueue, "wake", lambda queue: daemon.pump())
+    monkeypatch.setattr(CALLER, "find", lambda: None)
+    monkeypatch.setattr(CALLER_FILES, "find", None)
+
+    def never(queue: WaitQueue, interruptible: bool = True) -> None:
+        raise AssertionError("it would wait for ever")
+
+    monkeypatch.setattr(WaitQueue, "sleep", never)
+    names.make_directory(world.root, None, b"/s", 0o755)
+    world.write(b"/fuse", b"")
+    yield Served(world, daemon, thread)
+
+
+def code(function: Callable[..., object], *arguments: object) -> int:
+    with pytest.raises(Errno) as caught:
+        function(*arguments)
+    return caught.value.code
+
+
+class Sink(DirectorySink):
+    def __init__(self, room: int = 1000) -> None:
+        super().__init__()
+        self.found: dict[bytes, int] = {}
+        self.room = room
+
+    def emit(self, name: bytes, ino: int, kind: int, next_position: int) -> bool:
+        self.room -= 1
+        if self.room >= 0:
+            assert name not in self.found
+            self.found[name] = kind
+        return self.room >= 0
+
+
+def test_contents_go_both_ways(served: Served) -> None:
+    served.mount()
+    daemon = served.daemon
+    data = random.Random(1).randbytes(300_001)
+    served.world.write(b"/s/file", data)
+    node = daemon.nodes[daemon.nodes[1].names[b"file"]]
+    assert node.data == data and served.inode(b"/s/file").size == len(data)
+    assert max(len(asked.body) for asked in daemon.seen if asked.kind == WRITE) == 40 + 131072
+    node.data = data[:70_000]
+    assert served.world.read(b"/s/file") == data[:70_000]
+    file = served.open(b"/s/file", O_RDWR)
+    assert file.seek(0, SEEK_END) == 70_000
+    assert file.seek(5, SEEK_DATA) == 5 and file.seek(5, SEEK_HOLE) == 70_000
+    assert file.pwrite(KernelBuffer(bytearray(b"XY")), 1) == 2
+    file.truncate(4)
+    file.allocate(0, 0, 6)
+    file.fsync()
+    file.flush()
+    file.release()
+    assert node.data == data[:1] + b"XY" + data[3:4] + bytes(2)
+    appending = served.open(b"/s/file", O_RDWR | O_APPEND)
+    node.data = b"longer than that"
+    appending.write(KernelBuffer(bytearray(b"!")))
+    appending.release()
+    assert node.data == b"longer than that!"
+    served.open(b"/s/file", O_RDWR | O_TRUNC).release()
+    assert node.data == b"" and daemon.opened == {}
+
+
+def test_names(served: Served) -> None:
+    served.mount()
+    context = served.context
+    names.make_directory(context, None, b"/s/d", 0o750)
+    served.world.write(b"/s/d/a", b"a")
+    names.make_symlink(context, None, b"/s/l", b"d/a")
+    names.make_node(context, None, b"/s/fifo", S_IFIFO | 0o600, 0)
+    assert served.world.read(b"/s/l") == b"a"
+    names.make_link(context, resolve(context, None, b"/s/d/a", 0), None, b"/s/b")
+    assert served.inode(b"/s/b").nlink == 2 and served.inode(b"/s/b") is served.inode(b"/s/d/a")
+    names.rename(context, None, b"/s/b", None, b"/s/d/c", 0)
+    served.world.write(b"/s/x", b"x")
+    names.rename(context, None, b"/s/x", None, b"/s/d/a", RENAME_EXCHANGE)
+    assert served.world.read(b"/s/x") == b"a" and served.world.read(b"/s/d/a") == b"x"
+    assert code(names.remove_directory, context, None, b"/s/d") == ENOTEMPTY
+    for name in (b"/s/d/a", b"/s/d/c"):
+        names.unlink(context, None, name)
+    names.remove_directory(context, None, b"/s/d")
+    assert code(served.inode, b"/s/d") == ENOENT
+    file = served.open(b"/s", O_RDONLY | O_DIRECTORY)
+    sink = Sink()
+    file.read_directory(sink)
+    assert sink.found == {b".": 4, b"..": 4, b"l": 10, b"fifo": 1, b"x": 8}
+    file.release()
+    assert served.inode(b"/s/l", 0).read_link() == b"d/a"
+
+
+def test_long_directories_come_in_pieces(served: Served) -> None:
+    served.mount()
+    wanted = {f"a file of number {i:04}".encode(): 8 for i in range(1500)}
+    for name in wanted:
+        served.daemon.add(served.daemon.nodes[1], name, stat.S_IFREG | 0o644)
+    file = served.open(b"/s", O_RDONLY | O_DIRECTORY)
+    found: dict[bytes, int] = {}
+    while True:
+        sink = Sink(37)
+        file.read_directory(sink)
+        if not sink.found:
+            break
+        assert not set(found) & set(sink.found)
+        found.update(sink.found)
+    assert found == {**wanted, b".": 4, b"..": 4}
+    file.seek(0, 0)
+    sink = Sink(2)
+    file.read_directory(sink)
+    assert set(sink.found) == {b".", b".."}
+    file.release()
+
+
+def test_attributes(served: Served) -> None:
+    served.mount()
+    served.world.write(b"/s/file", b"1234")
+    place = resolve(served.context, None, b"/s/file", 0)
+    inode = place.inode()
+    attributes.change_mode(served.context, place.mount, inode, 0o4711)
+    attributes.change_owner(served.context, place.mount, inode, KernelUid(5), KernelGid(6))
+    change = attributes.TimeChange()
+    change.accessed_special = change.modified_special = 0
+    change.accessed_ns, change.modified_ns = 7_000_000_000, 8_000_000_000
+    attributes.change_times(served.context, place.mount, inode, change)
+    inode = served.inode(b"/s/file")
+    assert inode.mode == stat.S_IFREG | 0o711 and (int(inode.uid), int(inode.gid)) == (5, 6)
+    assert inode.atime_ns == 7_000_000_000 and inode.mtime_ns == 8_000_000_005
+    assert inode.size == 4 and inode.ino == 1002
+    statistics = inode.file_system.statistics()
+    assert (statistics.blocks, statistics.blocks_free, statistics.blocks_reserved) == (1000, 500, 100)
+    credentials = served.context.credentials
+    extended_attributes.put(credentials, inode, b"user.x", b"value", 0)
+    extended_attributes.put(credentials, inode, b"user.x", b"other", 0)
+    assert extended_attributes.get(credentials, inode, b"user.x") == b"other"
+    assert extended_attributes.names(credentials, inode) == b"user.x\0"
+    extended_attributes.remove(credentials, inode, b"user.x")
+    assert code(extended_attributes.get, credentials, inode, b"user.x") == ENODATA
+    served.daemon.lacks = {21, 22, 23}
+    assert code(extended_attributes.put, credentials, inode, b"user.x", b"value", 0) == EOPNOTSUPP
+    assert code(extended_attributes.get, credentials, inode, b"user.x") == EOPNOTSUPP
+    assert code(extended_attributes.get, credentials, inode, b"security.capability") == ENODATA
+    assert extended_attributes.names(credentials, inode) == b"" and not inode.may_have_attributes()
+
+
+def test_what_the_server_vouches_for_is_not_asked_again(served: Served) -> None:
+    served.mount()
+    served.daemon.valid = (3600, 3600)
+    served.world.write(b"/s/file", b"1234")
+    served.inode(b"/s/file")
+    before = len(served.daemon.seen)
+    for _ in range(3):
+        assert served.inode(b"/s/file").size == 4
+    assert len(served.daemon.seen) == before
+    served.daemon.notify(3, struct.pack("<QII", 1, 4, 0) + b"file\0")  # the name
+    served.inode(b"/s/file")
+    assert served.count(LOOKUP) >= 1 and len(served.daemon.seen) == before + 1
+    node = served.daemon.nodes[1].names[b"file"]
+    served.daemon.notify(2, struct.pack("<Qqq", node, 0, 0))  # the file
+    served.inode(b"/s/file")
+    assert served.daemon.seen[-1].kind == GETATTR
+    assert code(served.daemon.notify, 2, struct.pack("<Qqq", 999, 0, 0)) == ENOENT
+    assert code(served.daemon.notify, 3, struct.pack("<QII", 1, 4, 0) + b"fi/e\0") == EINVAL
+    assert code(served.daemon.notify, 99, b"") == EINVAL
+
+
+def test_everything_is_forgotten_in_the_end(served: Served) -> None:
+    device = served.mount()
+    for i in range(20):
+        served.world.write(f"/s/{i}".encode(), b"")
+    names.unlink(served.context, None, b"/s/3")
+    CACHE.shrink(100)
+    served.daemon.pump()
+    assert set(served.daemon.lookups.values()) == {0} and served.daemon.opened == {}
+    unmount(served.context, b"/s", 0)
+    assert code(device.read, KernelBuffer(bytearray(200_000))) == ENODEV
+    device.release()
+
+
+def test_mapping(served: Served) -> None:
+    served.mount()
+    data = random.Random(2).randbytes(10_000)
+    served.world.write(b"/s/file", data)
+    file = served.open(b"/s/file", O_RDWR)
+    pages = file.memory_object()
+    pages.acquire()
+    frame = pages.page(1, for_write=True)
+    assert frame_span(frame).to_bytes() == data[4096:8192]
+    frame_span(frame)[0:3].copy_from(span_of(b"new"))
+    put_frame(frame)
+    last = pages.page(2, for_write=False)
+    assert frame_span(last).to_bytes() == data[8192:].ljust(4096, b"\0")
+    put_frame(last)
+    assert served.world.read(b"/s/file")[4096:4099] == b"new"
+    file.release()
+    pages.release()
+    assert served.daemon.nodes[2].data == data[:4096] + b"new" + data[4099:] and served.daemon.opened == {}
+
+
+# ---- Who may ---------------------------------------------------------------------------------------------------------
+
+
+def act_as(monkeypatch: pytest.MonkeyPatch, context: FsContext) -> FsContext:
+    monkeypatch.setattr(CALLER, "find", lambda: context.credentials)
+    return context
+
+
+def test_others_are_kept_out(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    served.mount()
+    served.world.write(b"/s/file", b"x")
+    user = act_as(monkeypatch, served.world.user)
+    assert code(open_file, user, None, b"/s/file", O_RDONLY, 0) == EACCES
+    assert code(resolve(user, None, b"/s", FOLLOW).inode().refresh) == EACCES
+    assert code(resolve, user, None, b"/s/file", FOLLOW) == EACCES
+
+
+def test_others_are_let_in_and_the_server_decides(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    served.mount(b",allow_other")
+    served.world.write(b"/s/file", b"x")
+    served.daemon.nodes[2].mode = stat.S_IFREG | 0o600
+    user = act_as(monkeypatch, served.world.user)
+    assert served.world.read(b"/s/file", user) == b"x"
+    assert served.daemon.seen[-2].uid == 1000
+    with pytest.raises(Errno) as caught:
+        resolve(user, None, b"/s/file", 0).inode().check_permission(user.credentials, 1)
+    assert caught.value.code == EACCES  # nobody may run it
+
+
+def test_modes_are_checked_if_asked_for(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    served.mount(b",allow_other,default_permissions")
+    served.world.write(b"/s/file", b"x")
+    served.daemon.nodes[2].mode = stat.S_IFREG | 0o600
+    user = act_as(monkeypatch, served.world.user)
+    assert code(open_file, user, None, b"/s/file", O_RDONLY, 0) == EACCES
+    assert code(attributes.change_mode, user, resolve(user, None, b"/s/file", 0).mount,
+                resolve(user, None, b"/s/file", 0).inode(), 0o777) == EPERM
+
+
+@pytest.mark.parametrize("options", [
+    b"fd=3", b"fd=3,rootmode=40000,user_id=0", b"fd=3,rootmode=40000,user_id=0,group_id=0,what",
+    b"fd=x,rootmode=40000,user_id=0,group_id=0", b"fd=3,rootmode=0,user_id=0,group_id=0",
+    b"fd=3,rootmode=40000,user_id=-1,group_id=0",
+])  # fmt: skip
+def test_wrong_options(served: Served, options: bytes) -> None:
+    served.device()
+    assert code(mount, served.context, b"x", b"/s", b"fuse", 0, options) == EINVAL
+
+
+def test_a_device_serves_once(served: Served) -> None:
+    device = served.mount()
+    assert code(mount, served.context, b"x", b"/s", b"fuse", 0, b"fd=3,rootmode=40000,user_id=0,group_id=0") == EBUSY
+    other = served.device()
+    assert code(other.read, KernelBuffer(bytearray(200_000))) == EPERM
+    assert code(other.write, KernelBuffer(bytearray(16))) == EPERM
+    assert code(device.read, KernelBuffer(bytearray(8000))) == EINVAL
+    assert code(device.read, KernelBuffer(bytearray(200_000))) == EAGAIN
+
+
+# ---- Servers that are no good ----------------------------------------------------------------------------------------
+
+
+def test_a_server_that_dies(served: Served) -> None:
+    device = served.mount()
+    served.world.write(b"/s/file", b"x")
+    file = served.open(b"/s/file", O_RDWR)
+
+    def die(asked: Asked, error: int, body: bytes) -> tuple[int, bytes]:
+        device.close()
+        return error, body
+
+    served.daemon.spoil = die
+    with pytest.raises((Errno, AssertionError)):
+        file.pread(KernelBuffer(bytearray(10)), 0)
+    assert code(file.pread, KernelBuffer(bytearray(10)), 0) == ENOTCONN
+    assert code(served.inode, b"/s/file") == ENOTCONN
+    file.flush()
+    assert file.take_flush_error() == ENOTCONN
+    file.release()
+    unmount(served.context, b"/s", 0)
+
+
+def test_requests_under_way_end_with_the_server(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    device = served.mount()
+    served.world.write(b"/s/file", b"x")
+    file = served.open(b"/s/file", O_RDWR)
+    served.daemon.sleeps_on = {READ}
+    monkeypatch.setattr(WaitQueue, "sleep", lambda queue, interruptible=True: device.close())
+    assert code(file.pread, KernelBuffer(bytearray(10)), 0) == ECONNABORTED
+
+
+def test_a_forced_unmount_ends_what_waits(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    served.mount()
+    served.world.write(b"/s/file", b"x")
+    served.daemon.sleeps_on = {LOOKUP}
+
+    def force(queue: WaitQueue, interruptible: bool = True) -> None:
+        monkeypatch.setattr(WaitQueue, "sleep", lambda queue, interruptible=True: None)
+        assert code(unmount, served.context, b"/s", MNT_FORCE) == 16  # EBUSY: somebody is there
+
+    monkeypatch.setattr(WaitQueue, "sleep", force)
+    assert code(served.inode, b"/s/file") == ECONNABORTED
+
+
+def kill(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next sleep ends because the thread is killed."""
+
+    def sleep(queue: WaitQueue, interruptible: bool = True) -> None:
+        served.thread.interrupted = served.thread.dying = True
+        raise Errno(ERESTARTSYS)
+
+    monkeypatch.setattr(WaitQueue, "sleep", sleep)
+
+
+@pytest.mark.parametrize("kind", [LOOKUP, OPEN, READ, GETATTR, CREATE, READDIR])
+def test_who_waits_can_be_killed(served: Served, monkeypatch: pytest.MonkeyPatch, kind: int) -> None:
+    """And what the answer brings later, nobody keeps."""
+    device = served.mount()
+    served.world.write(b"/s/file", b"x")
+    CACHE.shrink(100)
+    served.daemon.sleeps_on = {kind}
+    kill(served, monkeypatch)
+
+    def use() -> None:
+        name = b"/s/new" if kind == CREATE else b"/s" if kind == READDIR else b"/s/file"
+        file = served.open(name, O_RDONLY | O_DIRECTORY if kind == READDIR else O_RDWR | O_CREAT)
+        file.inode.refresh()
+        if kind == READDIR:
+            file.read_directory(Sink())
+        file.pread(KernelBuffer(bytearray(10)), 0)
+
+    assert code(use) == EINTR
+    served.thread.dying = served.thread.interrupted = False
+    served.daemon.sleeps_on = set()
+    (asked,) = [each for each in served.daemon.unanswered if each.kind == kind]
+    assert [each.kind for each in served.daemon.seen[-1:]] == [36]  # it was told
+    assert struct.unpack("<Q", served.daemon.seen[-1].body) == (asked.unique,)
+    opened = len(served.daemon.opened)
+    served.daemon.serve(asked)
+    served.daemon.pump()
+    assert device.connection is not None and len(device.connection._taken) == 0
+    if kind in (OPEN, CREATE):
+        assert len(served.daemon.opened) == opened and served.count(RELEASE) >= 2
+    CACHE.shrink(100)
+    served.daemon.pump()
+
+
+def test_a_request_that_was_not_taken_is_taken_back(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    served.mount()
+    served.world.write(b"/s/file", b"x")
+    served.daemon.stops = True
+    kill(served, monkeypatch)
+    assert code(served.inode, b"/s/file") == EINTR
+    served.daemon.stops = False
+    before = len(served.daemon.seen)
+    served.daemon.pump()
+    assert not [asked for asked in served.daemon.seen[before:] if asked.kind == LOOKUP]
+
+
+def test_a_signal_interrupts_at_the_server(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    served.mount()
+    served.world.write(b"/s/file", b"x")
+    file = served.open(b"/s/file", O_RDWR)
+    served.daemon.sleeps_on = {READ}
+
+    def signal(queue: WaitQueue, interruptible: bool = True) -> None:
+        served.thread.interrupted = True
+        raise Errno(ERESTARTSYS)
+
+    def later(queue: WaitQueue, deadline_ns: int, interruptible: bool = True) -> bool:
+        (asked,) = served.daemon.unanswered
+        assert served.daemon.seen[-1].kind == 36
+        served.daemon.unanswered.clear()
+        served.daemon.reply(asked, EINTR)
+        return True
+
+    monkeypatch.setattr(WaitQueue, "sleep", signal)
+    monkeypatch.setattr(WaitQueue, "sleep_until", later)
+    assert code(file.pread, KernelBuffer(bytearray(10)), 0) == EINTR
+
+
+def test_a_task_that_ends_waits_for_no_answer(served: Served) -> None:
+    served.mount()
+    file = served.open(b"/s/file", O_RDWR | O_CREAT)
+    served.thread.parting = True
+    served.daemon.sleeps_on = {FLUSH, RELEASE}
+    file.flush()
+    file.release()
+    assert [asked.kind for asked in served.daemon.unanswered] == [FLUSH, RELEASE]
+
+
+def test_what_nobody_answers_is_bounded(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    device = served.mount()
+    monkeypatch.setattr(connections, "UNATTENDED_LIMIT", 50)
+    served.world.write(b"/s/file", b"x")
+    served.daemon.sleeps_on = {RELEASE}
+    file = None
+    with pytest.raises(Errno) as caught:
+        for _ in range(60):
+            file = served.open(b"/s/file", O_RDWR)
+            file.release()
+    assert caught.value.code == ENOTCONN and device.connection is not None
+    assert not device.connection.is_connected and len(served.daemon.unanswered) == 51
+
+
+LIES: list[Callable[[random.Random, bytes], bytes]] = [
+    lambda choice, body: body[:-1],
+    lambda choice, body: body + b"\0",
+    lambda choice, body: b"",
+    lambda choice, body: body + bytes(200_000),
+    lambda choice, body: choice.randbytes(len(body)),
+    lambda choice, body: bytes([255]) * len(body),
+    lambda choice, body: bytes(len(body)),
+    lambda choice, body: body[:16] + choice.randbytes(max(0, len(body) - 16)),
+    lambda choice, body: b"".join(bytes([byte ^ (1 << choice.randrange(8)) if choice.random() < 0.03 else byte])
+                                  for byte in body),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_servers_that_lie(served: Served, seed: int) -> None:
+    """Whatever is answered, nothing but an error comes of it."""
+    choice = random.Random(seed)
+    served.mount(b",default_permissions" if seed % 2 else b"")
+    lie = LIES[seed % len(LIES)]
+    served.daemon.lookups = _Any()
+
+    def spoil(asked: Asked, error: int, body: bytes) -> tuple[int, bytes]:
+        if asked.kind == 26 or choice.random() < 0.5:
+            return error, body
+        if choice.random() < 0.1:
+            return choice.choice([1, 2, 511, 512, -1, 90_000]), body if choice.random() < 0.3 else b""
+        return error, lie(choice, body)
+
+    served.daemon.spoil = spoil
+    for _ in range(60):
+        name = b"/s/" + choice.choice([b"a", b"b", b"d", b"d/a"])
+        other = b"/s/" + choice.choice([b"a", b"b", b"d/a"])
+        action = choice.randrange(9)
+        try:
+            if action < 2:
+                file = served.open(name, O_RDWR | O_CREAT if action == 0 else O_RDONLY)
+                try:
+                    file.write(KernelBuffer(bytearray(choice.randbytes(5000))))
+                    file.pread(KernelBuffer(bytearray(5000)), 0)
+                finally:
+                    file.release()
+            elif action == 2:
+                names.make_directory(served.context, None, name, 0o755)
+            elif action == 3:
+                names.rename(served.context, None, name, None, other, 0)
+            elif action == 4:
+                names.unlink(served.context, None, name)
+            elif action == 5:
+                file = served.open(b"/s", O_RDONLY | O_DIRECTORY)
+                try:
+                    file.read_directory(_Any())  # type: ignore[arg-type]  # takes everything
+                finally:
+                    file.release()
+            elif action == 6:
+                extended_attributes.put(served.context.credentials, served.inode(name), b"user.a", b"1", 0)
+            elif action == 7:
+                file = served.open(name, O_RDWR)
+                try:
+                    pages = file.memory_object()
+                    pages.acquire()
+                    try:
+                        put_frame(pages.page(choice.randrange(3), for_write=True))
+                    finally:
+                        pages.release()
+                finally:
+                    file.release()
+            else:
+                served.inode(name).file_system.statistics()
+        except Errno as error:
+            assert 0 < error.code < 512
+    served.daemon.spoil = None
+    unmount(served.context, b"/s", 0)
+
+
+class _Any(dict[int, int]):
+    """Takes whatever it is told, as a server that lies has no idea of what it has handed out."""
+
+    position = 0
+
+    def __missing__(self, key: int) -> int:
+        return 1 << 70
+
+    def emit(self, name: bytes, ino: int, kind: int, next_position: int) -> bool:
+        return True
