@@ -143,9 +143,10 @@ class _AllForward(SettingFollower):
 
     def changed(self, network: Network, value: int) -> None:
         setting = self.setting
+        # Written into the list: nothing follows these in turn.
         if setting is FORWARDING4:
-            ACCEPT_REDIRECTS4.for_all.set(network, 1 if value == 0 else 0)
-        setting.default.set(network, value)
+            network.settings[ACCEPT_REDIRECTS4.for_all.place] = 1 if value == 0 else 0
+        network.settings[setting.default.place] = value
         for device in network.devices:
             setting.set(device, value)
 
