@@ -20,6 +20,7 @@ MODULES = (
     "inet_diag", "tcp_diag", "udp_diag", "raw_diag", "unix_diag", "veth", "dummy", "overlay",
     "tun", "llc", "stp", "bridge", "macvlan",
     "nfnetlink", "libcrc32c", "nf_tables", "nf_reject_ipv4", "nf_reject_ipv6", "nft_reject", "nft_reject_inet",
+    "nft_fib", "nft_fib_ipv4", "nft_fib_ipv6", "nft_fib_inet",
     "nft_limit", "nf_defrag_ipv4", "nf_defrag_ipv6", "nf_conntrack", "nft_ct", "nf_nat", "nft_chain_nat", "nft_nat",
     "nft_masq", "nft_redir", "nf_conntrack_netlink",
     "vsock", "vmw_vsock_virtio_transport_common", "vmw_vsock_virtio_transport", "vsock_loopback", "vsock_diag",

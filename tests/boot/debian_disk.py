@@ -22,8 +22,7 @@ from tools.setup import require
 
 DISKS = BUILD / "debian"
 SUITE = "trixie"
-SIZE = 640 << 20  # bytes, a third of which is free
-FORM = 1  # of disks; another one makes all of them anew
+FORM = 2  # of disks; another one makes all of them anew
 
 
 @dataclass(frozen=True)
@@ -33,10 +32,12 @@ class DebianDisk:
     packages: tuple[str, ...]
     files: dict[str, str] = field(default_factory=dict)
     links: dict[str, str] = field(default_factory=dict)
+    size: int = 640 << 20  # bytes; a third should be free
 
     def path(self) -> Path:
         """The disk, which is made if there is none yet."""
-        key = repr((FORM, SUITE, sorted(self.packages), sorted(self.files.items()), sorted(self.links.items())))
+        contents = (sorted(self.packages), sorted(self.files.items()), sorted(self.links.items()))
+        key = repr((FORM, SUITE, *contents, self.size))
         disk = DISKS / f"{hashlib.sha256(key.encode()).hexdigest()[:16]}.ext2"
         with exclusively("debian/disk"):
             if not disk.exists():
@@ -54,7 +55,7 @@ class DebianDisk:
                 self._change(source, target)
             new = scratch / "disk"
             with new.open("wb") as file:
-                file.truncate(SIZE)
+                file.truncate(self.size)
             subprocess.run(
                 ["mke2fs", "-q", "-F", "-t", "ext2", "-b", "4096", "-L", "debian", "-E", "root_owner=0:0",
                  "-d", str(in_order(changed, scratch)), str(new)],

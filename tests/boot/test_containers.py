@@ -171,6 +171,7 @@ def inner_root(folder: Path) -> bytes:
     root.file("bin/busybox", root_archive().entries["bin/busybox"].data, 0o755)
     for name in INSIDE:
         root.link(f"bin/{name}", "busybox")
+    root.file("etc/greeting", b"hello\n")
     path = folder / "root.tar"
     root.write_tar(path)
     return path.read_bytes()

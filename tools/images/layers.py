@@ -154,7 +154,8 @@ class Tree:
                     header.pax_headers = {k: v for k, v in header.pax_headers.items() if k.startswith("SCHILY.")}
                     archive.addfile(header, self._contents(node))
                 for path, node in links:
-                    header = tarfile.TarInfo(path)
+                    header = copy.copy(node.header)  # readers give the file what a link's header says of it
+                    header.name, header.size, header.pax_headers = path, 0, {}
                     header.type, header.linkname = tarfile.LNKTYPE, first[id(node)]
                     archive.addfile(header)
         except (tarfile.TarError, EOFError, ValueError) as error:

@@ -191,8 +191,10 @@ class SubjectText(TextInode):
         return make(self.subject)
 
     def store_text(self, text: bytes, offset: int) -> None:
+        """What follows a zero byte is not looked at: C programs write their strings with it."""
+        end = text.find(b"\0")
         store = self.row.store
-        store(self.subject, text)
+        store(self.subject, text if end < 0 else text[:end])
 
     def can_be_watched(self) -> bool:
         return False

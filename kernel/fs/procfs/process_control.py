@@ -5,7 +5,7 @@ and which allocation finds none, for tests (`fail-nth`, as with Linux's fault in
 from typing import Final
 
 from kernel.fs.procfs.process_status import check_timer_slack
-from kernel.fs.procfs.subject import Subject
+from kernel.fs.procfs.subject import Subject, parse_decimal_64, parse_padded_32
 from kernel.lang import EACCES, EINVAL, EPERM, Errno, final
 from kernel.lib.capabilities import CAP_SYS_RESOURCE
 from kernel.lib.pid import UNSET, Pid
@@ -40,9 +40,7 @@ def set_comm(subject: Subject, text: bytes) -> None:
 
 def set_timer_slack(subject: Subject, text: bytes) -> None:
     """As PR_SET_TIMERSLACK, for a process that one may control."""
-    value = parse_signed(text)
-    if value < 0:
-        raise Errno(EINVAL)
+    value = parse_decimal_64(text)
     check_timer_slack(subject)
     process = subject.process
     process.settings.timer_slack_ns = value if value > 0 else process.settings.default_slack_ns
@@ -96,7 +94,7 @@ def oom_score_adj(subject: Subject) -> bytes:
 
 def set_oom_score_adj(subject: Subject, text: bytes) -> None:
     """Going below what root has set takes root."""
-    value = parse_signed(text)
+    value = parse_padded_32(text)
     if value < _LOWEST or value > _HIGHEST:
         raise Errno(EINVAL)
     subject.task()
@@ -123,7 +121,7 @@ def oom_adj(subject: Subject) -> bytes:
 
 def set_oom_adj(subject: Subject, text: bytes) -> None:
     """The old scale, written."""
-    old = parse_signed(text)
+    old = parse_padded_32(text)
     if old < _OLD_DISABLE or old > _OLD_HIGHEST:
         raise Errno(EINVAL)
     if old == _OLD_HIGHEST:

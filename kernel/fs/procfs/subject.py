@@ -103,30 +103,47 @@ def give_owner(inode: Inode, subject: Subject) -> None:
 
 
 _NUMBER_TEXT: Final = 34  # bytes of a text that are looked at
+_PADDED_TEXT: Final = 12  # … with blanks around
+_BLANKS: Final = b" \t\n\v\f\r"
 
 
 def parse_unsigned_32(text: bytes) -> int:
     """A number as in C, octal after 0 and hexadecimal after 0x, perhaps with a final newline. Raises EINVAL,
     ERANGE.
     """
+    return _parse_unsigned(text, 0, 1 << 32)
+
+
+def parse_decimal_64(text: bytes) -> int:
+    """A decimal number, perhaps with a final newline. Raises EINVAL, ERANGE (beyond 62 bits)."""
+    return _parse_unsigned(text, 10, 1 << 62)
+
+
+def _parse_unsigned(text: bytes, base: int, limit: int) -> int:
+    """A number below `limit`; in base 0, as C has them. Raises EINVAL, ERANGE."""
     text = text[:_NUMBER_TEXT]
     digits = text[:-1] if text.endswith(b"\n") else text
     if digits.startswith(b"+"):
         digits = digits[1:]
-    base = 10
-    if len(digits) > 1 and digits[0] == ord("0"):
-        is_hexadecimal = len(digits) > 2 and digits[1] | 32 == ord("x")
-        base = 16 if is_hexadecimal else 8
-        digits = digits[2:] if is_hexadecimal else digits[1:]
+    if base == 0:
+        base = 10
+        if len(digits) > 1 and digits[0] == ord("0"):
+            is_hexadecimal = len(digits) > 2 and digits[1] | 32 == ord("x")
+            base = 16 if is_hexadecimal else 8
+            digits = digits[2:] if is_hexadecimal else digits[1:]
     if len(digits) == 0:
         raise Errno(EINVAL)
     value = 0
+    too_large = False
     for byte in digits:
         digit = _digit(byte)
         if digit >= base:
             raise Errno(EINVAL)
-        value = min(value * base + digit, 1 << 32)
-    if value >= 1 << 32:
+        if value > (limit - 1 - digit) // base:
+            too_large = True
+        else:
+            value = value * base + digit
+    if too_large:
         raise Errno(ERANGE)
     return value
 
@@ -138,6 +155,11 @@ def parse_signed_32(text: bytes) -> int:
     if value > (1 << 31) - (0 if negative else 1):
         raise Errno(ERANGE)
     return -value if negative else value
+
+
+def parse_padded_32(text: bytes) -> int:
+    """A number of `parse_signed_32` with blanks around. Raises EINVAL, ERANGE."""
+    return parse_signed_32(text[:_PADDED_TEXT].strip(_BLANKS))
 
 
 def _digit(byte: int) -> int:

@@ -154,8 +154,11 @@ def store(device: NetworkDevice, name: bytes, value: int) -> None:
 
 
 def number_in(text: bytes) -> int:
-    """A number as the C language writes it, perhaps with a newline: decimal, 0x…, 0…. Raises EINVAL, ERANGE."""
-    digits = text.rstrip(b"\n")
+    """A number as the C language writes it, perhaps with a newline: decimal, 0x…, 0…; a zero byte ends it. Raises
+    EINVAL, ERANGE.
+    """
+    end = text.find(b"\0")
+    digits = (text if end < 0 else text[:end]).rstrip(b"\n")
     base = 10
     if digits.startswith(b"0x") or digits.startswith(b"0X"):
         base = 16

@@ -16,12 +16,14 @@ from kernel.net.internet.addresses import (
     InterfaceAddress,
     is_loopback,
     is_multicast,
+    list_addresses,
     owner_of,
     watch_addresses,
 )
+from kernel.net.internet.interface_settings import ARP_NOTIFY4, ROUTE_LOCALNET4, settings_of
 from kernel.net.internet.output import select_source4
 from kernel.net.internet.routes import LOCAL, UNICAST, find_route
-from kernel.net.link.device import ARPHRD_ETHER, IFF_NOARP, NetworkDevice
+from kernel.net.link.device import ARPHRD_ETHER, IFF_NOARP, DeviceWatcher, NetworkDevice, watch_devices
 from kernel.net.link.ethernet import ETHERTYPE_ARP, LINK, LinkProtocol, send
 from kernel.net.link.neighbours import (
     CACHE,
@@ -81,7 +83,9 @@ class Arp(LinkProtocol):
         sender_link = body[8:14].to_bytes()
         sender = body[14:18].to_bytes()
         target = body[24:28].to_bytes()
-        if (operation != _REQUEST and operation != _REPLY) or is_multicast(target) or is_loopback(target):
+        if (operation != _REQUEST and operation != _REPLY) or is_multicast(target):
+            return
+        if is_loopback(target) and ROUTE_LOCALNET4.most_of(device) == 0:
             return
         if sender_link[0] & 1 != 0:
             return  # no host has a group's link address
@@ -205,6 +209,25 @@ class _AnnounceAddresses(AddressWatcher):
         """Its interface is down, and says nothing. There may be thousands, so nobody looks for them."""
 
 
+@final
+class _NotifyNeighbours(DeviceWatcher):
+    """Has neighbours learn at once where an interface's addresses are now, if that is wanted."""
+
+    def device_up(self, device: NetworkDevice) -> None:
+        self._notify(device)
+
+    def device_changed(self, device: NetworkDevice) -> None:
+        if settings_of(device).announced_address != device.address:
+            self._notify(device)
+
+    def _notify(self, device: NetworkDevice) -> None:
+        settings_of(device).announced_address = device.address
+        if ARP_NOTIFY4.most_of(device) != 0:
+            for entry in list_addresses(device, 4):
+                _announce(entry)
+
+
 LINK.arp = Arp()
 CACHE.arp = ArpResolver()
 watch_addresses(_AnnounceAddresses())
+watch_devices(_NotifyNeighbours())

@@ -1,7 +1,7 @@
 """Forwarding: what a router does with a datagram that is for somebody else (RFC 1812 section 5.2, RFC 8200).
 
-Only where net.ipv4.ip_forward or net.ipv6.conf.all.forwarding says so. The TTL counts down, what is too large is
-reported or cut, what has no way is reported.
+Only where net.ipv4.conf.NAME.forwarding says so, of the interface where it came in, or net.ipv6.conf.all.forwarding.
+The TTL counts down, what is too large is reported or cut, what has no way is reported.
 
 Context: thread context; nothing sleeps.
 """
@@ -9,14 +9,14 @@ Context: thread context; nothing sleeps.
 from kernel.lang import EHOSTUNREACH, EMSGSIZE, Errno, final, span_of
 from kernel.net.internet import icmp, icmpv6, ipv4, ipv6
 from kernel.net.internet.addresses import is_link_local, is_loopback
-from kernel.net.internet.interface_settings import sends_redirects
+from kernel.net.internet.interface_settings import FORWARDING4, sends_redirects
 from kernel.net.internet.ipv4 import Ip4Hook
 from kernel.net.internet.ipv6 import Ip6Hook
 from kernel.net.internet.output import NextHop, resolve
 from kernel.net.internet.passage import pass_forward
 from kernel.net.internet.rate_limit import rates_of
 from kernel.net.internet.routes import UNICAST
-from kernel.net.internet.sysctl import IP4_SETTINGS, IP6_SETTINGS
+from kernel.net.internet.sysctl import IP6_SETTINGS
 from kernel.net.link.checksum import checksum, replace_word
 from kernel.net.link.network import network_of
 from kernel.net.link.packet import Packet
@@ -51,7 +51,8 @@ class _Forward4(Ip4Hook):
         icmp.send_error(packet, icmp.PARAMETER_PROBLEM, 0, pointer << 24)
 
     def forward(self, packet: Packet) -> None:
-        if IP4_SETTINGS.ip_forward.of(network_of(packet)) == 0:
+        device = packet.device
+        if device is None or FORWARDING4.of(device) == 0:
             network_of(packet).ip4.in_address_errors += 1
             return
         packet.network_start = packet.start
@@ -85,8 +86,7 @@ class _Forward4(Ip4Hook):
         if hop.network.hooks4 is not None and not pass_forward(packet, hop):
             return
         network_of(packet).ip4.forwarded += 1
-        device = packet.device
-        if device is hop.device and device is not None and sends_redirects(device):
+        if device is hop.device and sends_redirects(device):
             self._tell_better_way(packet, packet.destination if len(hop.gateway) == 0 else hop.gateway)
         try:
             ipv4.transmit(packet, hop, is_fixed)

@@ -1,8 +1,9 @@
 """Settings of one interface: /proc/sys/net/ipv4/conf/NAME and ipv6/conf/NAME (ip-sysctl of Linux's documentation).
 
-`all` counts for every interface of a network, together with the interface's own value, as Linux combines the two;
-`default` is what an interface that is registered later starts with. Settings that the stack obeys for all interfaces
-alike are in `sysctl.py`. procfs shows those of interfaces by `ROWS`.
+What `all` counts for depends on the setting, as on Linux: nothing, as much as the interface's own value, or whoever
+writes it writes all of them (`forwarding`). `default` is what an interface that is registered later starts with. What
+a new network has of IPv4's is what the first network has. Settings that the stack obeys for all interfaces alike are in
+`sysctl.py`. procfs shows those of interfaces by `ROWS`.
 
 Context: thread context; nothing sleeps. An interface's settings are created when it is registered; MemoryError.
 """
@@ -10,9 +11,9 @@ Context: thread context; nothing sleeps. An interface's settings are created whe
 from typing import Final
 
 from kernel.lang import final
-from kernel.net.internet.sysctl import IP4_SETTINGS, IP6_SETTINGS, NetworkSetting
+from kernel.net.internet.sysctl import IP4_SETTINGS, IP6_SETTINGS, NetworkSetting, SettingFollower
 from kernel.net.link.device import DeviceWatcher, NetworkDevice, watch_devices
-from kernel.net.link.network import LOOPBACK, Network
+from kernel.net.link.network import INHERITED_SETTINGS, LOOPBACK, Network
 from kernel.net.link.part import Part
 
 
@@ -33,6 +34,9 @@ class InterfaceSetting:
             NetworkSetting(conf + b"all/" + name, value, least, most) if for_all is None else for_all
         )
         self.default: NetworkSetting = NetworkSetting(conf + b"default/" + name, value, least, most)
+        if family == b"ipv4":
+            INHERITED_SETTINGS.append(self.for_all.place)
+            INHERITED_SETTINGS.append(self.default.place)
         ROWS.append(self)
 
     def of(self, device: NetworkDevice) -> int:
@@ -47,10 +51,37 @@ class InterfaceSetting:
         """What the network says for all."""
         return self.for_all.of(network)
 
+    def most_of(self, device: NetworkDevice) -> int:
+        """The larger one of the interface's own and what the network says for all."""
+        return max(self.of(device), self.of_all(device.network))
+
+
+_INT_MAX: Final = 0x7FFF_FFFF
+_INT_MIN: Final = -0x8000_0000
 
 ROWS: Final[list[InterfaceSetting]] = []
 ACCEPT_REDIRECTS4: Final = InterfaceSetting(b"ipv4", b"accept_redirects", 1, 0, 1)
 SEND_REDIRECTS4: Final = InterfaceSetting(b"ipv4", b"send_redirects", 1, 0, 1)
+# Whether datagrams that come in there may be forwarded.
+FORWARDING4: Final = InterfaceSetting(
+    b"ipv4", b"forwarding", 0, 0, 1,
+    NetworkSetting(b"ipv4/conf/all/forwarding", 0, 0, 1, IP4_SETTINGS.ip_forward.place),
+)  # fmt: skip
+# Where a datagram must have come in by the way back to its sender (RFC 3704): 1, by that interface; 2, by any.
+RP_FILTER4: Final = InterfaceSetting(b"ipv4", b"rp_filter", 0, _INT_MIN, _INT_MAX)
+# Whether addresses of 127.0.0.0/8 may be on its link.
+ROUTE_LOCALNET4: Final = InterfaceSetting(b"ipv4", b"route_localnet", 0, _INT_MIN, _INT_MAX)
+# Whether neighbours are told of its addresses when it goes up or gets another link address.
+ARP_NOTIFY4: Final = InterfaceSetting(b"ipv4", b"arp_notify", 0, _INT_MIN, _INT_MAX)
+# Whether the host is a router there. (Datagrams are forwarded if the network's is on, wherever they come from.)
+FORWARDING6: Final = InterfaceSetting(b"ipv6", b"forwarding", 0, 0, 1, IP6_SETTINGS.forwarding)
+# Whether routers are believed: 1, by hosts; 2, by routers as well.
+ACCEPT_RA6: Final = InterfaceSetting(b"ipv6", b"accept_ra", 1, 0, 2)
+AUTOCONF6: Final = InterfaceSetting(b"ipv6", b"autoconf", 1, 0, 1)  # addresses are made of prefixes that they announce
+ROUTER_SOLICITATIONS6: Final = InterfaceSetting(b"ipv6", b"router_solicitations", 3, 0, 255)
+# Whether addresses are proved before they are used, and how often somebody is asked for each (RFC 4862).
+ACCEPT_DAD6: Final = InterfaceSetting(b"ipv6", b"accept_dad", 1, _INT_MIN, _INT_MAX)
+DAD_TRANSMITS6: Final = InterfaceSetting(b"ipv6", b"dad_transmits", 1, 0, 255)
 ACCEPT_REDIRECTS6: Final = InterfaceSetting(b"ipv6", b"accept_redirects", 1, 0, 1)
 # Of what is sent there. Routers set it, and the MTU (RFC 4861, section 6.3.4).
 HOP_LIMIT6: Final = InterfaceSetting(b"ipv6", b"hop_limit", 64, 1, 255, IP6_SETTINGS.hop_limit)
@@ -63,6 +94,7 @@ class InterfaceSettings(Part):
     def __init__(self, network: Network) -> None:
         super().__init__()
         self.values: list[int] = [row.default.of(network) for row in ROWS]
+        self.announced_address: bytes = b""  # of the link: neighbours know it
         self.mtu6: int = 0  # 0: the interface's
         self.has_link_local: bool = False  # it was given its link-local address when it went up
 
@@ -84,10 +116,10 @@ def accepts_redirects(device: NetworkDevice, size: int) -> bool:
     """Whether a redirect that comes in there, of IPv4 (`size` 4) or IPv6 (16), may be believed: routers are strict."""
     network = device.network
     if size == 16:
-        return IP6_SETTINGS.forwarding.of(network) == 0 and ACCEPT_REDIRECTS6.of(device) != 0
+        return FORWARDING6.of(device) == 0 and ACCEPT_REDIRECTS6.of(device) != 0
     for_all = ACCEPT_REDIRECTS4.of_all(network) != 0
     own = ACCEPT_REDIRECTS4.of(device) != 0
-    if IP4_SETTINGS.ip_forward.of(network) != 0:
+    if FORWARDING4.of(device) != 0:
         return for_all and own
     return for_all or own
 
@@ -95,6 +127,33 @@ def accepts_redirects(device: NetworkDevice, size: int) -> bool:
 def sends_redirects(device: NetworkDevice) -> bool:
     """Whether an IPv4 router tells hosts on the interface's link of better gateways."""
     return SEND_REDIRECTS4.of_all(device.network) != 0 or SEND_REDIRECTS4.of(device) != 0
+
+
+def proves_addresses(device: NetworkDevice) -> bool:
+    """Whether a new IPv6 address is asked for before it is used."""
+    return ACCEPT_DAD6.most_of(device) > 0 and DAD_TRANSMITS6.of(device) > 0
+
+
+@final
+class _AllForward(SettingFollower):
+    """Whoever writes `all` writes every interface's, and the default. An IPv4 router believes no redirects."""
+
+    def __init__(self, setting: InterfaceSetting) -> None:
+        self.setting: InterfaceSetting = setting
+
+    def changed(self, network: Network, value: int) -> None:
+        setting = self.setting
+        # Written into the list: nothing follows these in turn.
+        if setting is FORWARDING4:
+            network.settings[ACCEPT_REDIRECTS4.for_all.place] = 1 if value == 0 else 0
+        network.settings[setting.default.place] = value
+        for device in network.devices:
+            setting.set(device, value)
+
+
+IP4_SETTINGS.ip_forward.follower = _AllForward(FORWARDING4)
+FORWARDING4.for_all.follower = IP4_SETTINGS.ip_forward.follower
+IP6_SETTINGS.forwarding.follower = _AllForward(FORWARDING6)
 
 
 @final

@@ -16,17 +16,19 @@ from kernel.net.internet.addresses import (
     ANY4,
     LIMITED_BROADCAST,
     SCOPE_LINK,
+    first_address,
     is_loopback,
     is_multicast,
     owner_of,
 )
 from kernel.net.internet.fragments import reassembler_of
 from kernel.net.internet.group_programs import may_leave
+from kernel.net.internet.interface_settings import ROUTE_LOCALNET4, RP_FILTER4
 from kernel.net.internet.ipv4_options import VALID, fragment_options, has_source_route, note_passage
 from kernel.net.internet.membership import is_member
 from kernel.net.internet.output import NextHop, select_source4
 from kernel.net.internet.passage import pass_arrival, pass_output, pass_postrouting
-from kernel.net.internet.routes import BROADCAST, LOCAL, MULTICAST, find_route
+from kernel.net.internet.routes import BROADCAST, LOCAL, MULTICAST, UNICAST, find_route
 from kernel.net.internet.transport import PROTOCOL_IGMP, TRANSPORTS, NetworkError
 from kernel.net.link.checksum import checksum
 from kernel.net.link.counters import IpCounters
@@ -338,7 +340,7 @@ def _accept(packet: Packet) -> None:
     is_here = device.is_loop or packet.from_ourselves
     if is_multicast(source) or source == LIMITED_BROADCAST:
         return
-    if not is_here and (is_loopback(source) or is_loopback(destination)):
+    if not is_here and not _may_come_in(device, source, destination):
         return
     if is_multicast(destination):
         is_local = destination.startswith(_LOCAL_GROUPS) or packet.span()[9] == PROTOCOL_IGMP
@@ -352,8 +354,6 @@ def _accept(packet: Packet) -> None:
         return
     if source == ANY4 or destination == ANY4:
         return
-    if not is_here and owner_of(network, source) is not None:
-        return  # somebody else uses one of our addresses
     if owner_of(network, destination) is not None:
         _receive_here(packet)
         return
@@ -365,6 +365,26 @@ def _accept(packet: Packet) -> None:
         _receive_here(packet)
     elif packet.link_kind == PACKET_HOST and _take_options(packet):
         STATE.hook.forward(packet)
+
+
+def _may_come_in(device: NetworkDevice, source: bytes, destination: bytes) -> bool:
+    """Whether a datagram with these addresses may come in by an interface: not with those of lo, unless they may be on
+    its link; and not from one of our own addresses, or if the way back is none of those that are asked for.
+    """
+    if (is_loopback(destination) or is_loopback(source)) and ROUTE_LOCALNET4.most_of(device) == 0:
+        return False
+    if source == ANY4:
+        return True
+    network = device.network
+    mode = RP_FILTER4.most_of(device)
+    if mode == 0:
+        return owner_of(network, source) is None
+    route = find_route(network, source)
+    if route is None or route.kind != UNICAST:
+        return False
+    if route.device is device:
+        return True
+    return mode != 1 and first_address(device, 4) is not None
 
 
 def _receive_here(packet: Packet) -> None:

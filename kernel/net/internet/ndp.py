@@ -28,10 +28,10 @@ from kernel.net.internet.addresses import (
     watch_addresses,
 )
 from kernel.net.internet.icmpv6 import HANDLERS, MessageHandler
+from kernel.net.internet.interface_settings import DAD_TRANSMITS6, FORWARDING6, proves_addresses
 from kernel.net.internet.membership import find_membership, join, leave
 from kernel.net.internet.output import NextHop, resolve, select_source6
 from kernel.net.internet.routes import MULTICAST
-from kernel.net.internet.sysctl import IP6_SETTINGS
 from kernel.net.link.device import ARPHRD_ETHER, NetworkDevice
 from kernel.net.link.neighbours import (
     CACHE,
@@ -120,7 +120,7 @@ def send_advertisement(device: NetworkDevice, target: bytes, hop: NextHop, flags
     packet = Packet(length)
     body = packet.put(length)
     body[0] = icmpv6.NEIGHBOUR_ADVERTISEMENT
-    body[4] = flags | (_ROUTER if IP6_SETTINGS.forwarding.of(device.network) != 0 else 0)
+    body[4] = flags | (_ROUTER if FORWARDING6.of(device) != 0 else 0)
     body[8:24].copy_from(span_of(target))
     if tells:
         _put_link_address(body, TARGET_LINK_ADDRESS, device)
@@ -315,7 +315,7 @@ class Detection:
     def begin(self, entry: InterfaceAddress) -> None:
         """A new address: ask whether somebody has it. Raises MemoryError, and then it is not asked."""
         entry.flags |= ADDRESS_TENTATIVE
-        entry.probes_left = IP6_SETTINGS.dad_transmits.of(entry.device.network)
+        entry.probes_left = DAD_TRANSMITS6.of(entry.device)
         proof = Proof(entry)
         proof.start(monotonic_ns() + _RETRANSMIT_NS // 100)
         try:
@@ -368,7 +368,7 @@ class _FollowAddresses(AddressWatcher):
             return
         join(device, solicited_node(entry.address))
         entry.has_joined = True
-        is_asked = entry.flags & ADDRESS_NODAD == 0 and IP6_SETTINGS.dad_transmits.of(device.network) > 0
+        is_asked = entry.flags & ADDRESS_NODAD == 0 and proves_addresses(device)
         if device.is_up() and is_asked:
             DETECTION.begin(entry)
 

@@ -31,7 +31,7 @@ from kernel.net.internet.addresses import (
     owner_of,
     scope_of,
 )
-from kernel.net.internet.interface_settings import link_mtu6
+from kernel.net.internet.interface_settings import ROUTE_LOCALNET4, link_mtu6
 from kernel.net.internet.routes import (
     BLACKHOLE,
     BROADCAST,
@@ -137,6 +137,9 @@ def resolve(network: Network, destination: bytes, source: bytes = b"", device_in
     hop = _resolve(network, destination, source, device_index)
     if len(hop.source) == 16 and is_unspecified(hop.source):
         raise Errno(EADDRNOTAVAIL)
+    if len(source) == 4 and is_loopback(source) and not hop.device.is_loop:
+        if ROUTE_LOCALNET4.most_of(hop.device) == 0:
+            raise Errno(EINVAL)  # addresses of lo stay in the host
     return hop
 
 

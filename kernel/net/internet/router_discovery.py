@@ -32,7 +32,14 @@ from kernel.net.internet.addresses import (
     masked,
 )
 from kernel.net.internet.icmpv6 import HANDLERS, MessageHandler
-from kernel.net.internet.interface_settings import HOP_LIMIT6, settings_of
+from kernel.net.internet.interface_settings import (
+    ACCEPT_RA6,
+    AUTOCONF6,
+    FORWARDING6,
+    HOP_LIMIT6,
+    ROUTER_SOLICITATIONS6,
+    settings_of,
+)
 from kernel.net.internet.ndp import (
     DETECTION,
     HOP_LIMIT,
@@ -99,11 +106,11 @@ class Solicitation(NetworkTimer):
     def __init__(self, device: NetworkDevice) -> None:
         super().__init__()
         self.device: NetworkDevice = device
-        self.left: int = IP6_SETTINGS.router_solicitations.of(device.network)
+        self.left: int = ROUTER_SOLICITATIONS6.of(device)
 
     def expire(self, now_ns: int) -> None:
         device = self.device
-        if self.left <= 0 or not device.is_up() or IP6_SETTINGS.forwarding.of(device.network) != 0:
+        if self.left <= 0 or not device.is_up() or FORWARDING6.of(device) != 0:
             return
         self.left -= 1
         try:
@@ -140,7 +147,7 @@ class Discovery(AddressReady):
 
     def address_ready(self, entry: InterfaceAddress) -> None:
         device = entry.device
-        if not is_link_local(entry.address) or IP6_SETTINGS.accept_ra.of(device.network) == 0:
+        if not is_link_local(entry.address) or ACCEPT_RA6.of(device) == 0:
             return
         fresh = Solicitation(device)
         self.by_number[device.number] = fresh
@@ -169,7 +176,7 @@ class RouterAdvertisements(MessageHandler):
         options = body[_RA_HEADER : len(body)]
         if not is_link_local(packet.source) or find_option(options, SOURCE_LINK_ADDRESS) == -2:
             return
-        if IP6_SETTINGS.accept_ra.of(device.network) <= IP6_SETTINGS.forwarding.of(device.network):
+        if ACCEPT_RA6.of(device) <= FORWARDING6.of(device):
             return  # 0: never; 1: not as a router; 2: always
         DISCOVERY.stop(device)
         now_ns = monotonic_ns()
@@ -233,7 +240,7 @@ def _take_prefix(device: NetworkDevice, option: Span[u8], now_ns: int) -> None:
         return
     if flags & 0x80 != 0:
         _set_prefix_route(device, masked(prefix, length), length, valid_s, now_ns)
-    if flags & 0x40 != 0 and IP6_SETTINGS.autoconf.of(device.network) != 0 and length == _ADDRESS_LENGTH:
+    if flags & 0x40 != 0 and AUTOCONF6.of(device) != 0 and length == _ADDRESS_LENGTH:
         _set_address(device, prefix, valid_s, preferred_s, now_ns)
 
 

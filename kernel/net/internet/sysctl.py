@@ -21,13 +21,25 @@ _BACKLOG: Final = 4096
 _FIRST_OF_NONE: Final = 1  # what an empty range of groups begins with; it ends with 0
 
 
+class SettingFollower:
+    """Does what else is to be done when a network's setting becomes another. Base class."""
+
+    def changed(self, network: Network, value: int) -> None:
+        """It has this value now. May raise MemoryError."""
+
+
+_NOBODY: Final = SettingFollower()
+
+
 @final
 class NetworkSetting(Setting):
     """A number, or two, that each network has for itself. Whoever has CAP_NET_ADMIN over a network may change it."""
 
-    def __init__(self, path: bytes, value: int, least: int, most: int) -> None:
+    def __init__(self, path: bytes, value: int, least: int, most: int, alias_of: int = -1) -> None:
+        """`alias_of` is the place of another one that holds the same number."""
         super().__init__(b"net/" + path, least, most)  # below /proc/sys/net: ipv4/ip_forward
-        self.place: int = _new_place(value)
+        self.place: int = _new_place(value) if alias_of < 0 else alias_of
+        self.follower: SettingFollower = _NOBODY
         self.place_of_second: int = -1  # of a pair
         self.holds_groups: bool = False  # the numbers are of groups, which each user namespace calls otherwise
 
@@ -40,8 +52,11 @@ class NetworkSetting(Setting):
         return network.settings[self.place_of_second]
 
     def set(self, network: Network, value: int) -> None:
-        """Another one, within bounds."""
+        """Another one, within bounds. May raise MemoryError."""
+        is_new = value != network.settings[self.place]
         network.settings[self.place] = value
+        if is_new:
+            self.follower.changed(network, value)
 
     def for_opener(self) -> Setting:
         return OpenedSetting(self, caller_network())
@@ -216,11 +231,7 @@ class Ip6Settings:
         self.forwarding: NetworkSetting = NetworkSetting(b"ipv6/conf/all/forwarding", 0, 0, 1)
         self.hop_limit: NetworkSetting = NetworkSetting(b"ipv6/conf/all/hop_limit", 64, 1, 255)
         self.bindv6only: NetworkSetting = NetworkSetting(b"ipv6/bindv6only", 0, 0, 1)
-        self.accept_ra: NetworkSetting = NetworkSetting(b"ipv6/conf/all/accept_ra", 1, 0, 2)
-        self.autoconf: NetworkSetting = NetworkSetting(b"ipv6/conf/all/autoconf", 1, 0, 1)
-        self.dad_transmits: NetworkSetting = NetworkSetting(b"ipv6/conf/all/dad_transmits", 1, 0, 255)
         self.disable_ipv6: NetworkSetting = NetworkSetting(b"ipv6/conf/all/disable_ipv6", 0, 0, 1)
-        self.router_solicitations: NetworkSetting = NetworkSetting(b"ipv6/conf/all/router_solicitations", 3, 0, 255)
         self.frag_high_bytes: NetworkSetting = NetworkSetting(b"ipv6/ip6frag_high_thresh", 4 << 20, 0, _INT_MAX)
         self.frag_time_s: NetworkSetting = NetworkSetting(b"ipv6/ip6frag_time", 60, 1, 3600)
         self.icmp_ratelimit_ms: NetworkSetting = NetworkSetting(b"ipv6/icmp/ratelimit", 1000, 0, _INT_MAX)

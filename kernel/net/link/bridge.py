@@ -438,7 +438,7 @@ class BridgeDevice(NetworkDevice):
     def follow_ports(self) -> None:
         """Derive address, MTU and carrier from the ports. Raises MemoryError: then it is to be done again."""
         is_changed = False
-        if not self.has_own_address:
+        if not self.has_own_address and self.has_had_port:  # until then, it keeps the one that it was created with
             lowest = self._lowest_address()
             if lowest != self.address:
                 self.address = lowest

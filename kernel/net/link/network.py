@@ -44,6 +44,7 @@ from kernel.net.link.part import Part
 _NO_PART: Final = Part()
 NETWORK_BYTES: Final = 20_000  # what one costs that has nothing but lo; about
 DEFAULT_SETTINGS: Final[list[int]] = []  # what a new network starts with, by the numbers of `NetworkSetting`s
+INHERITED_SETTINGS: Final[list[int]] = []  # … but for those numbers: it has what the first network has
 
 
 @final
@@ -217,6 +218,8 @@ def register_part(maker: PartMaker) -> None:
 def new_network(owner: UserNamespace) -> Network:
     """An empty one with lo, which is down, without users. Raises MemoryError."""
     network = Network(next_number(), owner)
+    for place in INHERITED_SETTINGS:
+        network.settings[place] = FIRST_NETWORK.settings[place]
     try:
         for maker in _MAKERS:
             maker.make(network)

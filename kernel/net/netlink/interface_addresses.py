@@ -16,6 +16,11 @@ from kernel.lang import (
 from kernel.lib.pace import pace_or_end
 from kernel.mm.keeping import check_room_to_keep
 from kernel.net.internet.addresses import (
+    ADDRESS_DEPRECATED,
+    ADDRESS_HOMEADDRESS,
+    ADDRESS_MANAGETEMPADDR,
+    ADDRESS_MCAUTOJOIN,
+    ADDRESS_NODAD,
     ADDRESS_PERMANENT,
     ADDRESS_SECONDARY,
     ADDRESS_TENTATIVE,
@@ -54,6 +59,9 @@ _MOST_LABEL: Final = 15  # bytes
 _IFA_TARGET_NETNSID: Final = 10
 _NS: Final = 1_000_000_000
 _FOREVER: Final = 0xFFFF_FFFF
+# What a program may say of an IPv6 address later, too; the route of its prefix stays as it was made. (Of IPv4's, Linux
+# changes none.)
+_CHOSEN_FLAGS: Final = ADDRESS_NODAD | ADDRESS_HOMEADDRESS | ADDRESS_MANAGETEMPADDR | ADDRESS_MCAUTOJOIN
 # Flags that the kernel alone sets.
 _OWN_FLAGS: Final = ADDRESS_PERMANENT | ADDRESS_SECONDARY | ADDRESS_TENTATIVE
 _HUNDREDTH_NS: Final = 10_000_000
@@ -173,6 +181,8 @@ def new_address(request: Request) -> None:
     if present is not None:
         if request.has(NLM_F_EXCL) or not request.has(NLM_F_REPLACE):
             raise Errno(EEXIST)
+        if size == 16:
+            present.flags = present.flags & ~(_CHOSEN_FLAGS | ADDRESS_DEPRECATED) | wanted.flags & _CHOSEN_FLAGS
         _set_lifetimes(present, wanted)
         present.updated_ns = monotonic_ns()
         address_changed(present)

@@ -5,7 +5,7 @@ Interfaces come from drivers, or are made by programs (`new_link.py`).
 
 from typing import Final
 
-from kernel.lang import EBUSY, EEXIST, EINVAL, ENODEV, EOPNOTSUPP, ERANGE, Errno, Span, u8
+from kernel.lang import EBUSY, EEXIST, EINVAL, ENODEV, EOPNOTSUPP, ERANGE, Errno, Span, final, span_of, u8
 from kernel.lib.pace import pace_or_end
 from kernel.net.link.bridge import BridgeDevice, port_of
 from kernel.net.link.device import (
@@ -54,6 +54,7 @@ from kernel.net.netlink.link_names import (
 )
 from kernel.net.netlink.link_state import operational_state
 from kernel.net.netlink.messages import (
+    HEADER_SIZE,
     NLM_F_CREATE,
     NLM_F_EXCL,
     NLM_F_REPLACE,
@@ -61,7 +62,7 @@ from kernel.net.netlink.messages import (
     Request,
     find_attribute,
 )
-from kernel.net.netlink.new_link import delete_link, kind_of, macvlan_mode, make_link, set_master
+from kernel.net.netlink.new_link import KINDS, delete_link, kind_of, macvlan_mode, make_link, set_master
 from kernel.net.netlink.target_network import named_network
 
 _IFLA_BROADCAST: Final = 2
@@ -78,6 +79,8 @@ _IFLA_CARRIER: Final = 33
 _IFLA_MIN_MTU: Final = 50
 _IFLA_MAX_MTU: Final = 51
 
+_OLD_HEADER: Final = 4  # struct rtgenmsg, padded
+_NO_MASTER: Final = 0xFFFF_FFFF
 _LINK_COST: Final = 10_000  # instructions
 _STATISTICS: Final = 25  # numbers of struct rtnl_link_stats64
 _CHANGEABLE: Final = IFF_NOARP | IFF_PROMISC | IFF_ALLMULTI | IFF_MULTICAST
@@ -165,10 +168,41 @@ def _statistics(device: NetworkDevice) -> list[int]:
     return numbers
 
 
-def dump_links(network: Network, writer: MessageWriter) -> None:
-    """All interfaces. May sleep."""
+@final
+class LinkFilter:
+    """Which interfaces a dump is to show: ports of one bridge, or of none, and those of one type."""
+
+    def __init__(self, raw: bytes) -> None:
+        """`raw` is the request, which begins with a struct ifinfomsg, or with the struct rtgenmsg of old programs.
+        Raises EINVAL, ERANGE.
+        """
+        has_link = len(raw) >= HEADER_SIZE + LINK_HEADER
+        start = HEADER_SIZE + (LINK_HEADER if has_link else _OLD_HEADER)
+        master = find_attribute(raw, start, IFLA_MASTER)
+        if 0 < len(master) < 4:
+            raise Errno(ERANGE)
+        self.master: int = span_of(master).load_u32(0) if len(master) > 0 else 0  # 0: any; _NO_MASTER: none
+        kind = text_of(find_attribute(find_attribute(raw, start, IFLA_LINKINFO), 0, INFO_KIND))
+        self.kind: bytes = kind if kind in KINDS else b""  # one that is not known counts for nothing, as on Linux
+
+    def is_empty(self) -> bool:
+        """Whether it lets everything pass."""
+        return self.master == 0 and len(self.kind) == 0
+
+    def passes(self, device: NetworkDevice) -> bool:
+        """Whether an interface is to be shown."""
+        if len(self.kind) > 0 and device.virtual_kind != self.kind:
+            return False
+        master = device.master
+        if self.master == 0:
+            return True
+        return self.master == (_NO_MASTER if master is None else master.index)
+
+
+def dump_links(network: Network, writer: MessageWriter, wanted: LinkFilter) -> None:
+    """The interfaces that pass a filter. May sleep."""
     for device in network.devices[:]:
-        if device.network is network:
+        if device.network is network and wanted.passes(device):
             put_link(writer, device, RTM_NEWLINK, 0)
             pace_or_end(_LINK_COST)
 

@@ -45,6 +45,7 @@ from kernel.net.netlink.link_names import (
 from kernel.net.netlink.messages import HEADER_SIZE, Request, find_attribute
 from kernel.net.netlink.target_network import named_network
 
+KINDS: Final = (b"veth", b"dummy", b"bridge", b"macvlan", b"tun")  # types of interfaces
 _VETH_INFO_PEER: Final = 1
 _MACVLAN_MODE: Final = 1
 _MACVLAN_SOURCE: Final = 16
@@ -124,7 +125,7 @@ def make_link(request: Request) -> None:
     EPERM …
     """
     kind = kind_of(request)
-    if kind != b"veth" and kind != b"dummy" and kind != b"bridge" and kind != b"macvlan":
+    if kind not in KINDS or kind == b"tun":
         raise Errno(EOPNOTSUPP)
     check_room_to_keep()
     header = request.payload(LINK_HEADER).to_bytes()
@@ -153,9 +154,7 @@ def make_link(request: Request) -> None:
         wish.enter(device)
     removal.device = device
     try:
-        if len(request.attribute(IFLA_MASTER)) >= 4:
-            set_master(device, request.attribute_u32(IFLA_MASTER, 0))
-        _set_up(device, wish)
+        _finish(request, device, wish)
     except (Errno, MemoryError):
         schedule_work(removal)
         removal.run(0)
@@ -262,11 +261,18 @@ def _make_pair(request: Request, wish: Wish, data: bytes) -> None:
     veth.join(device, other)
     try:
         _set_up(other, others)
-        _set_up(device, wish)
+        _finish(request, device, wish)
     except (Errno, MemoryError):
         schedule_work(removal)
         removal.run(0)
         raise
+
+
+def _finish(request: Request, device: NetworkDevice, wish: Wish) -> None:
+    """What is done once an interface is there; of a pair's second end, Linux passes over IFLA_MASTER. Raises Errno."""
+    if len(request.attribute(IFLA_MASTER)) >= 4:
+        set_master(device, request.attribute_u32(IFLA_MASTER, 0))
+    _set_up(device, wish)
 
 
 def _set_up(device: NetworkDevice, wish: Wish) -> None:

@@ -17,8 +17,15 @@ from kernel.net.netlink.interface_addresses import (
     remove_address,
 )
 from kernel.net.netlink.link_names import RTM_DELLINK, RTM_GETLINK, RTM_NEWLINK, RTM_SETLINK
-from kernel.net.netlink.links import dump_links, get_link, remove_link, set_link
-from kernel.net.netlink.messages import HEADER_SIZE, NLM_F_DUMP, MessageWriter, Request
+from kernel.net.netlink.links import LinkFilter, dump_links, get_link, remove_link, set_link
+from kernel.net.netlink.messages import (
+    HEADER_SIZE,
+    NLM_F_DUMP,
+    NLM_F_DUMP_FILTERED,
+    NLM_F_MULTI,
+    MessageWriter,
+    Request,
+)
 from kernel.net.netlink.neighbours import (
     RTM_DELNEIGH,
     RTM_GETNEIGH,
@@ -62,7 +69,11 @@ class RouteSocket(RequestSocket):
         if kind == RTM_GETLINK and family == AF_BRIDGE:
             dump_bridge_links(self.network, writer)
         elif kind == RTM_GETLINK:
-            dump_links(self.network, writer)
+            wanted = LinkFilter(request.raw)
+            if not wanted.is_empty():
+                writer.answer_to(request.sequence, self.port, NLM_F_MULTI | NLM_F_DUMP_FILTERED)
+            dump_links(self.network, writer, wanted)
+            writer.answer_to(request.sequence, self.port, NLM_F_MULTI)  # so ends every dump
         elif kind == RTM_GETADDR:
             dump_addresses(self.network, writer, family)
         elif kind == RTM_GETROUTE:

@@ -86,6 +86,26 @@ def test_hard_links_keep_what_they_were_made_of() -> None:
     assert laid({"a": "1", "b": ("link", "a")}, {".wh.a": ""}) == {"b": "1"}
 
 
+def test_all_names_of_a_file_say_the_same_of_it(tmp_path: Path) -> None:
+    """mke2fs gives the file the mode, the owner and the time of the last name's header."""
+    made = tarfile.TarInfo("program")
+    made.mode, made.uid, made.mtime, made.size = 0o4755, 7, 1_700_000_000, 4
+    other = tarfile.TarInfo("another")
+    other.type, other.linkname = tarfile.LNKTYPE, "program"
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as archive:
+        archive.addfile(made, io.BytesIO(b"text"))
+        archive.addfile(other)
+    tree = Tree()
+    with tarfile.open(fileobj=io.BytesIO(out.getvalue())) as archive:
+        tree.apply(archive, "it")
+        tree.write(tmp_path / "root.tar")
+    with tarfile.open(tmp_path / "root.tar") as written:
+        members = written.getmembers()
+    assert [(each.name, each.islnk(), each.size) for each in members] == [("another", False, 4), ("program", True, 0)]
+    assert {(each.mode, each.uid, each.mtime) for each in members} == {(0o4755, 7, 1_700_000_000)}
+
+
 def test_files_give_way_to_directories_and_back() -> None:
     assert laid({"a": "1"}, {"a": None, "a/b": "2"}) == {"a": "/", "a/b": "2"}
     assert laid({"a/b": "2"}, {"a": "1"}) == {"a": "1"}

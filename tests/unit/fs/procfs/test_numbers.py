@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from kernel.fs.procfs.process_control import parse_signed
 from kernel.fs.procfs.process_status import mask_text
-from kernel.fs.procfs.subject import parse_number
-from kernel.lang import EINVAL, Errno
+from kernel.fs.procfs.subject import parse_decimal_64, parse_number, parse_padded_32, parse_unsigned_32
+from kernel.lang import EINVAL, ERANGE, Errno
 
 
 @given(st.integers(0, 999_999_999))
@@ -35,3 +35,27 @@ def test_what_is_no_number_is_invalid(text: bytes) -> None:
 @given(st.integers(-(1 << 63), (1 << 63) - 1))
 def test_a_mask_is_shown_as_sixteen_digits(mask: int) -> None:
     assert mask_text(mask) == f"{mask & (1 << 64) - 1:016x}"
+
+
+@pytest.mark.parametrize(("text", "number"), [
+    (b"9", 9), (b" -9 \n", -9), (b"\v+0x9\n\n", 9), (b"011", 9), (b"-1000", -1000), (b"            9", EINVAL),
+    (b"09", EINVAL), (b"9 9", EINVAL), (b"0x", EINVAL), (b"", EINVAL), (b"2147483648", ERANGE),
+])  # fmt: skip
+def test_a_number_of_c_with_blanks_around(text: bytes, number: int) -> None:
+    if number not in (EINVAL, ERANGE):
+        assert parse_padded_32(text) == number
+        return
+    with pytest.raises(Errno) as error:
+        parse_padded_32(text)
+    assert error.value.code == number
+
+
+def test_decimal_numbers_have_no_other_base() -> None:
+    assert parse_decimal_64(b"+09\n") == 9 and parse_decimal_64(b"50000000000") == 50_000_000_000
+    for text, code in ((b"0x9", EINVAL), (b" 9", EINVAL), (b"-9", EINVAL), (b"9" * 19, ERANGE)):
+        with pytest.raises(Errno) as error:
+            parse_decimal_64(text)
+        assert error.value.code == code
+    assert parse_unsigned_32(b"0xffffffff") == 0xFFFF_FFFF
+    with pytest.raises(Errno):
+        parse_unsigned_32(b"0x100000000")
