@@ -18,6 +18,8 @@ What sections do at the same time as each other, and as the lock's holder, is ma
 - Whoever brings a count to zero makes IN_TABLE of the zero by a compare and swap, and has to write an entry if that was
   done by nobody else. So an object has one entry.
 - The table belongs to the processor, so nobody else writes to the same place; a pass goes through all of them.
+- A new object is made of a slot in the processor's own stock. A call without the lock takes no more than a full stock
+  has; it begins only if the stock is full, and takes the lock otherwise, whose holder fills it.
 - What a pass holds for a sleeping stack is dropped like any other reference when the thread goes on.
 """
 
@@ -25,6 +27,7 @@ from __future__ import annotations
 
 from tests.models.explorer import STEP, Model, Steps
 
+FULL = 1  # slots; no call without the lock makes more new objects
 NOTHING, OBJECT, ANOTHER = range(3)  # what an entry of a table refers to
 
 
@@ -45,6 +48,8 @@ class Processor:
         self.door_is_closed = False
         self.holds = False  # the object, on the stack
         self.sleeps = False  # the stack is that of a thread that waits
+        self.has_lock = False
+        self.stock = FULL
         self.link = 0  # what a pass holds for that stack
         self.table = [NOTHING] * 3
         self.next = 0
@@ -84,7 +89,7 @@ class ClosedDoors(Model):
         """The door of a call that needs no lock."""
         processor.sections += 1
         yield STEP  # with a fence: the store is seen by all before the door is looked at
-        if processor.door_is_closed:
+        if processor.door_is_closed or self.is_used_up(processor):
             processor.sections += 1
             yield from self.call_with_lock(processor, letters)
             return
@@ -93,13 +98,17 @@ class ClosedDoors(Model):
         yield STEP
         processor.sections += 1
 
+    def is_used_up(self, processor: Processor) -> bool:
+        return processor.stock < FULL
+
     def call_with_lock(self, processor: Processor, letters: str) -> Steps:
         yield lambda: not self.lock_is_held
-        self.lock_is_held = True
+        self.lock_is_held = processor.has_lock = True
         yield from self.act(processor, letters)
         processor.holds = False
+        processor.stock = FULL
         yield STEP
-        self.lock_is_held = False
+        self.lock_is_held = processor.has_lock = False
 
     def act(self, processor: Processor, letters: str) -> Steps:
         for _position, letter in enumerate(letters):
@@ -116,6 +125,9 @@ class ClosedDoors(Model):
             elif letter == "c":
                 yield from self.store(processor, False)
             elif letter == "n":
+                if not processor.has_lock:
+                    assert processor.stock > 0, "a call without the lock finds no slot"
+                    processor.stock -= 1
                 self.others += 1
                 yield from self.enter(processor, ANOTHER)
             elif letter == "z":

@@ -21,6 +21,7 @@ PROGRAMS = [
     ["gscu", "lcu", "!p"],
     ["lcn", "!nc", "!p"],
     ["nlcu", "c !p", "gs"],
+    ["n n n", "!p"],
 ]
 
 
@@ -137,6 +138,13 @@ class SharesATable(ClosedDoors):
         return self.processors[0]
 
 
+class DoesNotAskForTheStock(ClosedDoors):
+    """A call begins although an earlier one has used the stock."""
+
+    def is_used_up(self, processor: Processor) -> bool:
+        return False
+
+
 class OverwritesTheWord(ClosedDoors):
     """A thread that goes on sees the count come to zero, and then stores the whole word."""
 
@@ -161,6 +169,7 @@ class OverwritesTheWord(ClosedDoors):
         (CountsAfterwards, ["ls", "c c"]),
         (MarksInTwoSteps, ["lcsc", "lsc"]),
         (SharesATable, ["n", "!n"]),
+        (DoesNotAskForTheStock, ["n n"]),
         (OverwritesTheWord, ["!lcz", "gs", "!p"]),
     ],
 )
