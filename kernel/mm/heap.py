@@ -25,7 +25,7 @@ from collections.abc import Callable
 from typing import Final
 
 from kernel.lang import export, inline, noinline, u32
-from kernel.lang.unsafe import atomic_add_u32, atomic_cas_u32, fill_bytes, load_i64, load_u32, store_i64, store_u32
+from kernel.lang.unsafe import atomic_add_u32, atomic_cas_u32, fill_bytes, load_i64, store_i64, store_u32
 from kernel.mm import slabs
 from kernel.mm.allocation_failure import FAILURE
 
@@ -223,7 +223,7 @@ def enter(address: int) -> None:
     """Write an object into the table. Its `IN_TABLE` is set; if there is no room, it is cleared again."""
     if TABLE.next >= TABLE.end and not grow_table():
         TABLE.incomplete = True
-        store_u32(address, load_u32(address) & COUNT_MASK)
+        atomic_add_u32(address, -IN_TABLE)
         return
     store_i64(TABLE.next, address)
     TABLE.next += 1 << ENTRY_SHIFT

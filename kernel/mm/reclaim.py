@@ -299,8 +299,7 @@ def let_go(base: int, links: int) -> None:
     for place in range(base, base + (links << 2), 4):
         address = address_of_link(load_u32(place))
         if heap.drop_reference(address):
-            store_u32(address, heap.IN_TABLE)
-            heap.enter(address)
+            heap.count_is_zero(address)
 
 
 def sweep() -> None:

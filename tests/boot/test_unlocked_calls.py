@@ -20,6 +20,7 @@ import kernel.syscalls.all  # noqa: F401  (it fills the table)
 from arch.x86_64.call_numbers import CALL_LIMIT
 from arch.x86_64.layout import KERNEL_BASE
 from kernel.doors.table import SYSCALLS
+from kernel.mm.reclaim import DEFAULT_THRESHOLD, RECLAIMER
 from tests.harness import KRAIT, Guest, Kernel, compile_program
 from tests.harness.guest import PATIENCE
 from tools.cpio import Archive, extend
@@ -42,6 +43,7 @@ stops 40, of other calls 0
 KERNEL_START = KERNEL_BASE & 0xFFFF_FFFF_FFFF_FFFF
 MAX_PRIORITY = 146  # sched_get_priority_max
 UD2 = b"\x0f\x0b"
+THRESHOLD = struct.pack("<q", DEFAULT_THRESHOLD)
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +94,39 @@ def test_a_bug_in_one_ends_its_process_alone(image: Path, tmp_path: Path) -> Non
         assert len(re.findall("Kernel bug", guest.log)) == 3
         guest.check("echo 3 > /proc/sys/vm/drop_caches")  # a pass, which nobody keeps waiting
         assert guest.check("unlocked_calls", 120) == EXPECTED
+
+
+@pytest.mark.parametrize("count", [2, 4])
+def test_they_answer_right_while_every_allocation_reclaims(image: Path, tmp_path: Path, count: int) -> None:
+    """A kernel whose reclaimer is due at the first object: what a pass frees too early is used again at once."""
+    path = tmp_path / "krait.elf"
+    path.write_bytes(always_reclaiming(KERNEL.read_bytes()))
+    with Guest(replace(KRAIT, path=path).boot(image, "quiet maxcpus=64"), Machine(processors=count)) as guest:
+        guest.expect_prompt(120)
+        passes, freed = reclaimed(guest)
+        assert guest.check("unlocked_calls", 120) == EXPECTED
+        later, freed_later = reclaimed(guest)
+        assert freed_later - freed > 10_000
+        assert freed_later - freed < 16 * (later - passes)
+
+
+def always_reclaiming(image: bytes) -> bytes:
+    """An image with a threshold of 0 objects, which it keeps in the reclaimer's frozen state."""
+    symbol = "krait.object.kernel.mm.reclaim.RECLAIMER"
+    found = re.search(rf"(0x\w+)\s+{re.escape(symbol)}\n", KERNEL.with_suffix(".map").read_text())
+    assert found is not None
+    start = offset_of(image, int(found[1], 16) - KERNEL_START)
+    size = len(vars(RECLAIMER)) * 8
+    words = [place for place in range(start, start + size, 8) if image[place : place + 8] == THRESHOLD]
+    assert len(words) == 1
+    return image[: words[0]] + bytes(8) + image[words[0] + 8 :]
+
+
+def reclaimed(guest: Guest) -> tuple[int, int]:
+    """How many passes there were, and how many objects they freed."""
+    text = guest.check("grep ^krait_reclaim_ /proc/metrics")
+    figures = dict(re.findall(r"krait_(\w+) (\d+)", text))
+    return int(figures["reclaim_passes"]), int(figures["reclaim_freed_objects"])
 
 
 def offset_of(image: bytes, address: int) -> int:

@@ -43,6 +43,36 @@ class TracesLater(Reclaim):
             self.object.is_traced = True
 
 
+class TracesAlways(Reclaim):
+    """Subtracts first, and marks in a second step, whatever the count is by then."""
+
+    def drop(self) -> Steps:
+        self.object.count -= 1
+        reached_zero = self.object.count == 0
+        yield STEP
+        if reached_zero:
+            self.object.is_traced = True
+            yield STEP
+
+
+class WaitsTwice(TracesAlways):
+    """Marks in a second step; the pass waits for that before it frees what seems dead, and keeps all else."""
+
+    def decide(self) -> Steps:
+        seems_dead = self.object.count == 0 and not self.object.is_traced and not self.object.is_marked
+        yield STEP
+        if seems_dead:
+            yield from self.wait_for_others()
+            yield from super().decide()
+        elif self.object.count == 0:
+            self.object.is_traced = True  # it keeps its entry
+
+
+@pytest.mark.parametrize("programs", PROGRAMS, ids=".".join)
+def test_a_second_wait_does_instead_of_a_mark_in_the_same_step(programs: list[str]) -> None:
+    assert explore(lambda: WaitsTwice(programs)).states > 50
+
+
 class StoresByLoadAndStore(Reclaim):
     """Two processors drop the same old reference."""
 
@@ -100,6 +130,7 @@ class GetsUntraced(Reclaim):
     [
         (DoesNotWait, ["lcu"]),
         (TracesLater, ["lcs", "-lcu"]),
+        (TracesAlways, ["lcs", "-lcu"]),
         (StoresByLoadAndStore, ["c", "c"]),
         (ForgetsSleepers, ["lczu"]),
         (GoesOnUnseen, ["lczu"]),

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from kernel.lang.simulation import memory
-from kernel.lang.unsafe import load_i64, load_u32, store_i64, store_u32
+from kernel.lang.unsafe import atomic_add_u32, load_i64, load_u32, store_i64, store_u32
 from kernel.mm import heap, reclaim, slabs
 from tests.unit.mm.heap_world import STACK, HeapWorld
 
@@ -203,6 +203,27 @@ def test_what_was_in_the_table_when_it_was_held_is_entered_once(world: HeapWorld
     links = sleeps_on(world, 30)
     reclaim.let_go(STACK, links)  # no pass in between
     assert heap.TABLE.count == 1 and load_u32(address) == heap.IN_TABLE
+
+
+def test_what_another_processor_counts_while_a_stack_lets_go_is_kept(
+    world: HeapWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kind = world.type(reclaim.KIND_INSTANCE, 24)
+    address = world.new(kind, 24)
+    world.hold(100, address)
+    links = sleeps_on(world, 30)
+    reclaim.reclaim_now()  # its entry goes, since it is counted
+    drop = heap.drop_reference
+
+    def drop_and_look_away(dropped: int) -> bool:
+        """Between the zero and its mark, somebody stores the reference."""
+        came_to_zero = drop(dropped)
+        atomic_add_u32(dropped, 1)
+        return came_to_zero
+
+    monkeypatch.setattr(heap, "drop_reference", drop_and_look_away)
+    reclaim.let_go(STACK, links)
+    assert load_u32(address) == 1 and heap.TABLE.count == 0
 
 
 def test_a_stack_without_room_for_links_is_marked(world: HeapWorld) -> None:
