@@ -56,8 +56,6 @@ static void carry(const char *what, int here, int there, const char *from, const
 	int sender = (int)MUST(socket(AF_INET, SOCK_DGRAM, 0));
 	inet_pton(AF_INET, from, &source.sin_addr);
 	inet_pton(AF_INET, to, &a.sin_addr);
-	int freely = 1;
-	MUST(setsockopt(sender, IPPROTO_IP, IP_FREEBIND, &freely, sizeof freely));
 	MUST(bind(sender, (struct sockaddr *)&source, sizeof source));
 	long sent = sendto(sender, "x", 1, 0, (struct sockaddr *)&a, sizeof a);
 	int error = errno;
@@ -215,6 +213,7 @@ int main(void)
 	MUST(turn("lo", 1));
 	MUST(turn("a", 1));
 	MUST(give("a", "10.1.0.1", 24));
+	MUST(give("lo", "10.9.0.1", 32));
 	MUST(setns(there, CLONE_NEWNET));
 	MUST(turn("lo", 1));
 	MUST(turn("b", 1));
