@@ -53,8 +53,10 @@ def fpu_restore(area: int) -> int:
 def initialise() -> None:
     """Chooses XSAVE's components and the size of areas. After cpu.enable.
 
-    The FPU is not taken away before the first program starts (ProcessorState.reset): QEMU translates code for both
-    states of CR0.TS, and programs have the FPU most of the time, so boot shares what it has translated with them.
+    The boot processor takes the FPU away only when it has woken others (processors.wake_others), or else when the first
+    program starts (ProcessorState.reset): QEMU translates code for both states of CR0.TS, and programs have the FPU
+    most of the time, so boot shares what it has translated with them. A further processor never has it without a
+    program that uses it.
     """
     global _area_size, _frame_size, _mask, _enabled, _keys_offset
     if features.xsave:

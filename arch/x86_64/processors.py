@@ -116,6 +116,7 @@ def wake_others(hardware: Hardware, limit: int, counter_hz: int) -> int:
             _wake(processors.memory[i], hardware.processor_identity[i], counter_hz)
     if processors.count > 1:
         cpu.lock_system_calls()
+        fpu.take_away()  # the first program may start on another one, and a second one here
     else:
         store_i64(symbol_address("several_processors"), 0)
     return processors.count

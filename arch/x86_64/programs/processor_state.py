@@ -213,7 +213,7 @@ class ProcessorState:
     def reset(self) -> None:
         """For execve: bases zero, FPU as if never used."""
         self.release()
-        fpu.take_away()  # the first program of all finds it given
+        fpu.take_away()  # on a single processor, the first program of all finds it given
         self.set_fs_base(0)
         self.set_gs_base(0)
         self.set_key_rights(DEFAULT_KEY_RIGHTS)
