@@ -24,7 +24,12 @@ from arch.x86_64.chips.interrupts import (
     line_vector,
 )
 from arch.x86_64.chips.ioapic import route_line
-from arch.x86_64.chips.pci_configuration import DEVICE_ADDRESSES_END, read_configuration, write_configuration
+from arch.x86_64.chips.pci_configuration import (
+    DEVICE_ADDRESSES_END,
+    DEVICE_ADDRESSES_START,
+    read_configuration,
+    write_configuration,
+)
 from arch.x86_64.chips.power import power_off, restart
 from arch.x86_64.chips.serial16550 import SerialPort
 from arch.x86_64.chips.serial16550 import initialise as start_serial_ports

@@ -490,8 +490,11 @@ class Processor(Protocol):
     @property
     def hardware(self) -> DescribedDevices: ...
     @property
-    def DEVICE_ADDRESSES_END(self) -> int:
-        """Physical addresses below, down to the end of RAM, are for devices."""
+    def DEVICE_ADDRESSES_START(self) -> int:
+        """Physical addresses from here to the next one are for devices, above the end of RAM there."""
+
+    @property
+    def DEVICE_ADDRESSES_END(self) -> int: ...
 
     def read_configuration(self, bus: int, slot: int, function: int, register: int) -> int:
         """A word of a PCI device's configuration space; `register` is a multiple of 4 below 256."""

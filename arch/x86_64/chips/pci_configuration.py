@@ -12,8 +12,11 @@ ADDRESS_PORT: Final = 0xCF8
 DATA_PORT: Final = 0xCFC
 ADDRESS_ENABLE: Final = 1 << 31
 
+DEVICE_ADDRESSES_START: Final = 0xC000_0000
 DEVICE_ADDRESSES_END: Final = 0xFEC0_0000
-"""Physical addresses below, down to the end of RAM, are for devices; from here on lie the interrupt controllers."""
+"""Physical addresses between, where RAM does not reach up to them, are for devices. Above lie the interrupt
+controllers; below, QEMU's q35 has configuration space in memory (256 MiB from 0xB000_0000).
+"""
 
 
 def read_configuration(bus: int, slot: int, function: int, register: int) -> int:

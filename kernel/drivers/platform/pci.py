@@ -3,7 +3,8 @@
 Configuration space is reached as the architecture has it; its first 256 bytes hold all that our drivers need. Bus 0 is
 searched, and every bus that a bridge on a searched bus names. Nothing is moved: the firmware has given addresses and
 lines. One that gave no addresses at all, as QEMU's qboot, leaves them to us: then devices on bus 0 get what is free
-below the processor's own registers.
+below the processor's own registers. A bridge that the firmware did not number leads nowhere: we give no numbers, and
+what is behind it is not found.
 
 What a device says of itself is checked before it is used: lists of capabilities end after a bound, and a register
 window lies inside its base address register.
@@ -15,9 +16,17 @@ PCI-to-PCI Bridge Architecture Specification 1.2, 3.2.
 
 from typing import Final
 
-from arch import DEVICE_ADDRESSES_END, PAGE_SHIFT, boot_info, read_configuration, write_configuration
+from arch import (
+    DEVICE_ADDRESSES_END,
+    DEVICE_ADDRESSES_START,
+    PAGE_SHIFT,
+    boot_info,
+    read_configuration,
+    write_configuration,
+)
 from kernel.drivers.platform.window import Window, device_window
 from kernel.lang import ENODEV, Errno, final
+from kernel.lib import log
 
 # Configuration registers.
 IDENTITY: Final = 0x00
@@ -62,11 +71,12 @@ class FreeAddresses:
     def __init__(self) -> None:
         self.bottom: int = 0
         self.top: int = 0
+        self.is_exhausted: bool = False  # some found no room
 
     def find(self) -> None:
-        """What lies between all that the loader names, RAM or reserved, and the end of devices' addresses."""
+        """Devices' addresses above all that the loader names there, RAM or reserved."""
         self.top = DEVICE_ADDRESSES_END
-        self.bottom = 0
+        self.bottom = DEVICE_ADDRESSES_START
         for i in range(boot_info.region_count):
             if boot_info.region_start[i] < self.top:
                 self.bottom = max(self.bottom, min(boot_info.region_end[i], self.top))
@@ -75,6 +85,9 @@ class FreeAddresses:
         """An address for that much, a power of two, aligned to itself and to whole pages; 0: there is no room."""
         address = (self.top - size_bytes) & -max(size_bytes, 1 << PAGE_SHIFT)
         if address < self.bottom or address <= 0:
+            if self.top > 0 and not self.is_exhausted:
+                self.is_exhausted = True
+                log.warn("pci: no room for the registers of some devices")
             return 0
         self.top = address
         return address

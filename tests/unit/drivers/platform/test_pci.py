@@ -18,6 +18,7 @@ from kernel.drivers.platform.pci_facts import PciFunction
 from kernel.drivers.virtio import pci_transport
 from kernel.drivers.virtio.pci_transport import PciTransport
 from kernel.lang import ENODEV, Errno
+from kernel.lib import log
 from kernel.lib.bus import BUS_DEVICES, PROCESSORS_HOOK
 
 
@@ -198,12 +199,28 @@ def test_a_firmware_that_gave_no_addresses(bus: Bus, monkeypatch: pytest.MonkeyP
 
 
 def test_no_room_for_addresses(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(log, "warn", said.append)
     three_devices(bus)
     regions(monkeypatch, (1 << 20, 0xFEBF_F000))
     for device in pci.scan():
         device.enable()
         assert device.bar_address(0) == 0 and device.bar_address(4) == 0
     assert bus.functions[0, 1, 0].load(0x14) == 0xFEBF_F000
+    assert said == ["pci: no room for the registers of some devices"]
+
+
+def test_addresses_are_not_those_of_configuration_space(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
+    """QEMU's q35 has its memory-mapped form in 256 MiB below 3 GiB, of which qboot's memory map says nothing."""
+    regions(monkeypatch, (1 << 20, 2 << 30))
+    for slot in (1, 2):
+        bus.functions[0, slot, 0] = Function(0x1AF4, 0x1042)
+        bus.functions[0, slot, 0].memory_bar(0, 0, 512 << 20)
+    places = []
+    for device in pci.scan():
+        device.enable()
+        places.append(device.bar_address(0))
+    assert places == [3 << 30, 0]
 
 
 def test_one_address_of_the_firmware_is_enough(bus: Bus) -> None:
