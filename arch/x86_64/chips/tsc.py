@@ -2,7 +2,8 @@
 
 The timer's counter is read on the fly over some 10 ms, with the time stamp counter read before and after each reading.
 A virtual processor may be taken away between two instructions: then the brackets are wide, and it is measured again, up
-to three times, of which the tightest brackets count. A timer that does not move, or gives nonsense, falls back to what
+to three times, of which the tightest brackets count. Away for long between two readings, the timer may have run all
+the way round: such a pause counts as width. A timer that does not move, or gives nonsense, falls back to what
 CPUID says, and then to 1 GHz, with which clocks run but may be wrong.
 
 Source: Intel SDM vol. 3, 19.17 (time stamp counter); vol. 2, CPUID leaves 15H and 16H.
@@ -52,7 +53,9 @@ class Sample:
     def __init__(self) -> None:
         self.frequency_hz: int = 0
         self.uncertainty: int = 0
-        """Counts of the time stamp counter that passed while the timer was read."""
+        """Counts of the time stamp counter that passed while the timer was read at the two moments; and, if they are
+        more than half of the span, those between two readings that followed each other.
+        """
         self.span: int = 0
         """Counts of the time stamp counter between the two moments."""
 
@@ -64,16 +67,21 @@ class Sample:
         start = (before + after) // 2
         self.uncertainty = after - before
         elapsed_ticks = 0
+        longest = 0
         for _ in range(READ_LIMIT):
+            last = before
             before = read_counter()
             now = pit.counter()
             after = read_counter()
+            longest = max(longest, after - last)
             # Down-counting modulo 65536: right as long as two readings are less than 55 ms apart.
             elapsed_ticks += (previous - now) & 0xFFFF
             previous = now
             if elapsed_ticks >= MEASURE_TICKS:
                 self.uncertainty += after - before
                 self.span = (before + after) // 2 - start
+                if longest * 2 > self.span:
+                    self.uncertainty += longest
                 self.frequency_hz = self.span * pit.FREQUENCY_HZ // elapsed_ticks
                 return True
         return False

@@ -50,6 +50,14 @@ def test_one_that_was_disturbed_is_made_again(monkeypatch: pytest.MonkeyPatch) -
     assert 1.9 * MEASURED < clocks.now < 2.3 * MEASURED
 
 
+@pytest.mark.parametrize("stolen_ms", [30, 60, 100])  # the timer runs round in 55
+def test_the_processor_is_away_in_the_middle(monkeypatch: pytest.MonkeyPatch, stolen_ms: int) -> None:
+    stolen = HZ * stolen_ms // 1000
+    clocks = Clocks(stolen, {MEASURED // READ // 2})
+    assert abs(measured(monkeypatch, clocks) - HZ) < HZ // 4000
+    assert clocks.now > stolen + 1.1 * MEASURED, "that measurement does not count"
+
+
 def test_three_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
     clocks = Clocks(HZ // 100_000, set(range(100_000)))
     measured(monkeypatch, clocks)
