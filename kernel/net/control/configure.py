@@ -85,15 +85,17 @@ def parse_address(text: bytes) -> bytes:
 
 def configure(value: bytes) -> None:
     """Do what `ip=` says. What cannot be done is logged. MemoryError."""
+    if len(value) == 0:
+        return
     fields = value.split(b":")
     while len(fields) < _FIELDS:
         fields.append(b"")
     first = fields[0]
     method = fields[6]
-    if len(fields) == _FIELDS and value.find(b":") < 0:
+    if value.find(b":") < 0 and len(parse_address(value)) == 0:
         method = first
         first = b""
-    if method == b"off" or (method == b"none" and len(first) == 0):
+    if (method == b"off" or method == b"none") and len(first) == 0:
         return
     device = _choose_device(fields[5])
     if device is None:
