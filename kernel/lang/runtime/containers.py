@@ -621,7 +621,9 @@ class Dict(Generic[K, V]):
         self.version += 1
 
     def _become_large(self) -> LargeTable[K, V]:
-        """Move the entries, 2 * `LARGE` at most, to a table. Raises MemoryError, and nothing has changed."""
+        """Move the entries to a table: 2 * `LARGE` at most, or as many as a literal reserved room for. Raises
+        MemoryError, and nothing has changed.
+        """
         large: LargeTable[K, V] = LargeTable()
         large.index.begin(self._live)
         for entry in range(self._used):
