@@ -37,6 +37,8 @@ CACHE = Path(os.environ.get("KRAIT_CACHE") or ROOT / "build" / "cache")
 
 IR_PREFIX = "ir-"
 DAY_S = 86_400
+PASSED_ENDING = ".passed"  # of files that say what state of the sources had no errors
+MOST_SMALL_FILES = 2000  # of a kind in the cache
 DATA_LAYOUT = "e-m:e-p270:32:32-p271:32:32-p272:64:64-i64:64-i128:128-f80:128-n8:16:32:64-S128"
 
 
@@ -172,7 +174,9 @@ def compile_sources(
 
 
 def trim(cache: Path, keep_bytes: int = 512 << 20) -> None:
-    """Forget the objects that were used longest ago when the cache is large."""
+    """Forget the objects that were used longest ago when the cache is large; and of manifests and checks that passed,
+    the oldest.
+    """
     entries = sorted(((s.st_mtime, s.st_size, p) for p in cache.glob("*.o") if (s := p.stat())), reverse=True)
     total = 0
     for _, size, path in entries:
@@ -181,9 +185,10 @@ def trim(cache: Path, keep_bytes: int = 512 << 20) -> None:
             path.unlink(missing_ok=True)
             path.with_suffix(".lines").unlink(missing_ok=True)
             path.with_suffix(".frames").unlink(missing_ok=True)
-    manifests = sorted(cache.glob("*.manifest.json"), key=lambda path: -path.stat().st_mtime)
-    for path in manifests[2000:]:
-        path.unlink(missing_ok=True)
+    for ending in (".manifest.json", PASSED_ENDING):
+        small = sorted(cache.glob("*" + ending), key=lambda path: -path.stat().st_mtime)
+        for path in small[MOST_SMALL_FILES:]:
+            path.unlink(missing_ok=True)
     for folder in cache.glob(f"{IR_PREFIX}*"):  # of a build that was killed
         if time.time() - folder.stat().st_mtime > DAY_S:
             shutil.rmtree(folder, ignore_errors=True)

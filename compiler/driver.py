@@ -35,6 +35,7 @@ from compiler.backend import (
     CACHE,
     HOST,
     KERNEL,
+    PASSED_ENDING,
     ROOT,
     Show,
     Source,
@@ -187,8 +188,13 @@ def in_checkout(path: Path) -> str:
 
 def manifest_path(*key: str) -> Path:
     """Where the manifest lies of what these words and paths determine."""
+    return cached_path(key, ".manifest.json")
+
+
+def cached_path(key: tuple[str, ...], ending: str) -> Path:
+    """A file of the cache for what words and paths determine. The ending says how the cache is trimmed."""
     words = "\0".join(in_checkout(Path(word)) for word in key)
-    return CACHE / (hashlib.sha256(words.encode()).hexdigest()[:24] + ".manifest.json")
+    return CACHE / (hashlib.sha256(words.encode()).hexdigest()[:24] + ending)
 
 
 def compiler_sources() -> list[Path]:
@@ -524,7 +530,7 @@ def check(names: list[str]) -> None:
     if not all(is_of_kernel(file) for file in files):
         check_anew(files)
         return
-    passed, now = manifest_path("check", *map(str, files)), state_of_sources()
+    passed, now = cached_path(("check", *map(str, files)), PASSED_ENDING), state_of_sources()
     with contextlib.suppress(OSError):
         if passed.read_text() == now:
             return

@@ -5,6 +5,9 @@ included. The hash seed is fixed, so the counts are the same each time, however 
 parts of the kernel along (the allocator, the containers), and these grow; so the counts are per function. What a single
 call does is not seen: neither mypy nor LLVM, for which the amount of IR stands.
 
+The counts hold for one version of Python, because in others its library makes other calls, and comprehensions are calls
+or not; there the test is skipped.
+
 If a limit is broken for a good reason, `python -m tests.compiler.test_effort` prints the numbers for COSTS.
 """
 
@@ -18,7 +21,10 @@ import tempfile
 from pathlib import Path
 from types import FrameType
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[2]
+PYTHON = (3, 11)  # which counted
 MOST_MORE = 1.10  # of what was recorded
 LEAST = 0.80  # of it: whoever makes a phase that much quicker records that, so that nobody loses it again
 
@@ -146,6 +152,7 @@ def measure() -> dict[str, float]:
     }
 
 
+@pytest.mark.skipif(sys.version_info[:2] != PYTHON, reason="another version of Python makes other calls")
 def test_no_phase_gets_slower() -> None:
     environment = dict(os.environ, PYTHONPATH=str(ROOT), PYTHONHASHSEED="0")
     command = [sys.executable, "-m", "tests.compiler.test_effort"]
