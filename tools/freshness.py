@@ -1,4 +1,5 @@
-"""Whether the kernel may have changed since it was built, at the cost of looking at its files' sizes and times.
+"""Whether the kernel may have changed since it was built, at the cost of looking at its files' sizes, times and
+permissions.
 
 The compiler knows better, by contents; but asking it takes longer than everything else that the front end does.
 """
@@ -24,37 +25,38 @@ def _files(directory: str) -> Iterator[os.DirEntry[str]]:
                 yield entry
 
 
-Facts = list[tuple[str, int, int]]  # name, size, time
+Fact = tuple[str, int, int, int]  # name, size, time, type and permissions
+Facts = list[Fact]
 
 
-def _fact(path: Path, root: Path) -> tuple[str, int, int]:
-    status = path.stat()
-    return os.path.relpath(path, root), status.st_size, status.st_mtime_ns
+def _fact(name: str, status: os.stat_result) -> Fact:
+    return name, status.st_size, status.st_mtime_ns, status.st_mode
+
+
+def _relative_fact(path: Path, root: Path) -> Fact:
+    return _fact(os.path.relpath(path, root), path.stat())
 
 
 def source_facts(root: Path = ROOT, more: tuple[Path, ...] = ()) -> Facts:
     """Of all that the kernel is made of, and of modules beside its own."""
-    return tree_facts(SOURCES, root) + [_fact(path, root) for path in (root / "linker.ld", *more)]
+    return tree_facts(SOURCES, root) + [_relative_fact(path, root) for path in (root / "linker.ld", *more)]
 
 
 def tree_facts(directories: tuple[str, ...], root: Path = ROOT) -> Facts:
     """Of all files in directories of the checkout."""
-    facts = []
-    for name in directories:
-        for entry in _files(str(root / name)):
-            status = entry.stat()
-            facts.append((entry.path[len(str(root)) :], status.st_size, status.st_mtime_ns))
-    return facts
+    return [
+        _fact(entry.path[len(str(root)) :], entry.stat()) for name in directories for entry in _files(str(root / name))
+    ]
 
 
 def file_facts(paths: list[Path]) -> Facts:
-    """Of files anywhere, Raises FileNotFoundError."""
-    return [(str(path), status.st_size, status.st_mtime_ns) for path in paths for status in (path.stat(),)]
+    """Of files anywhere. Raises FileNotFoundError."""
+    return [_fact(str(path), path.stat()) for path in paths]
 
 
 def state(profile: str, sources: Facts, root: Path = ROOT, kernel: Path = KERNEL) -> str:
     """The sources and the kernel itself, for a comparison. A copy of a checkout that keeps times has the same."""
-    return repr((profile, sorted([*sources, _fact(kernel, root)])))
+    return repr((profile, sorted([*sources, _relative_fact(kernel, root)])))
 
 
 def _stamp(kernel: Path) -> Path:

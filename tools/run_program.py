@@ -19,7 +19,7 @@ from tools.guest.running import Running, running
 from tools.guest.terminal import complain, terminal_size, wants_terminal
 from tools.images.root import DEFAULT_PATH, RootFileSystem
 from tools.machine import DirectBoot, Disk, DiskMode, Forward, Machine, Network, Share
-from userland.image import AGENT_PLACE, agent_archive, build_ram_disk
+from userland.image import AGENT_PLACE, agent_archive, ram_disk
 
 NAMESERVER = "10.0.2.3"  # of QEMU's user network, as is the address of the guest
 NETWORK = "ip=10.0.2.15::10.0.2.2:255.255.255.0::eth0:none:10.0.2.3"
@@ -71,12 +71,17 @@ def attend(machine: Running, request: Request, shown_log: ShownLog | None, on_st
     return status
 
 
-def _ram_disk(root: RootFileSystem) -> Path | list[bytes]:
-    """The initial RAM disk: a file that is kept, or what a new one is made of."""
+def _ram_disk(root: RootFileSystem) -> int | list[bytes]:
+    """The initial RAM disk: a descriptor of a file that is kept, or what a new one is made of."""
     if root.archive:
         return cpio.extended(root.archive, cpio.Archive({**root.carried.entries, **agent_archive().entries}))
-    kept = build_ram_disk(root.archive is None)
-    return [kept.read_bytes(), root.carried.pack()] if root.carried.entries else kept
+    kept = ram_disk(root.archive is None)
+    if not root.carried.entries:
+        return kept
+    if isinstance(kept, int):
+        with open(kept, "rb") as file:
+            kept = [file.read()]
+    return [*kept, root.carried.pack()]
 
 
 def run_program(
@@ -108,6 +113,7 @@ def run_program(
     except ValueError as error:
         raise UsageError(f"krait run: {error}") from error
     parameters = " ".join(word for word in (PARAMETERS, NETWORK if has_network else "", options.append) if word)
+    initrd = _ram_disk(root)  # what cannot be built is told before there is a machine
     entry = registry.create(options.name)
     state = State(
         entry.name, root.name, root.arguments, memory=machine.memory, environment=request.environment,
@@ -137,7 +143,7 @@ def run_program(
             def command(initrd: Path) -> list[str]:
                 return served.command(DirectBoot(kernel, initrd, parameters), entry.place)
 
-            guest = stack.enter_context(running(command, _ram_disk(root), entry.place, is_mmio, clean, sockets))
+            guest = stack.enter_context(running(command, initrd, entry.place, is_mmio, clean, sockets))
 
             def started(program: int) -> None:
                 state.attendant, state.qemu, state.program = os.getpid(), guest.qemu.pid, program

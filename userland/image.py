@@ -1,15 +1,17 @@
 """Pack the root image, `build/initramfs.cpio` and the same compressed; and, with the agent, the initial RAM disks of
 machines that run one program.
 
-Run as `python -m userland.image`. Files are written only when they change. Whether they are up to date is seen by sizes
-and times of what they are made of, because packing takes longer than starting a machine.
+Run as `python -m userland.image`. Files are written only when they change. Whether they are up to date is seen by
+sizes, times and permissions of what they are made of, because packing takes longer than starting a machine.
 """
 
 from __future__ import annotations
 
+import contextlib
+import os
 from pathlib import Path
 
-from tools.cpio import Archive, compress, extend
+from tools.cpio import Archive, compress, extend, extended
 from tools.freshness import Facts, file_facts, tree_facts
 from tools.lock import exclusively
 from tools.paths import BUILD, INITRAMFS, INITRAMFS_GZ, IS_INSTALLED, PREBUILT, ROOT, on_path
@@ -74,7 +76,35 @@ def build_image() -> Path:
 def build_ram_disk(with_root: bool) -> Path:
     """The initial RAM disk with the agent, and with our root image or without."""
     _build()
+    return _kept(with_root)
+
+
+def ram_disk(with_root: bool) -> int | list[bytes]:
+    """The same for a machine that starts now: a descriptor of the file, because another run, of other sources, may
+    replace the file at any time; or what it is made of, where nothing can be kept (no home, a disk that is full).
+    """
+    try:
+        return _open_current(_kept(with_root))
+    except OSError:
+        return extended(_plain() if with_root else b"", agent_archive())
+
+
+def _kept(with_root: bool) -> Path:
     return ROOT_WITH_AGENT if with_root else AGENT_ALONE
+
+
+def _open_current(path: Path) -> int:
+    """Open one of the kept files as it is when everything is up to date. Raises OSError."""
+    ingredients = _known_ingredients()
+    with contextlib.suppress(FileNotFoundError):
+        opened = os.open(path, os.O_RDONLY)
+        # What has this name before and afterwards has it when the stamp is read.
+        if _is_current(ingredients) and os.path.samestat(os.fstat(opened), path.stat()):
+            return opened
+        os.close(opened)
+    with exclusively("image"):
+        _make(ingredients)
+        return os.open(path, os.O_RDONLY)
 
 
 def _ingredients() -> Facts:
@@ -90,30 +120,46 @@ def _state(ingredients: Facts) -> str:
     return repr((ingredients, file_facts(made if IS_INSTALLED else [*made, INITRAMFS_GZ])))
 
 
+def _known_ingredients() -> Facts:
+    """Nothing if the C library is not installed yet, or no more: the builder says what is missing."""
+    try:
+        return _ingredients()
+    except FileNotFoundError:
+        return []
+
+
 def _is_current(ingredients: Facts) -> bool:
     try:
-        return STAMP.read_text() == _state(ingredients)
+        return bool(ingredients) and STAMP.read_text() == _state(ingredients)
     except OSError:
         return False
 
 
 def _build() -> None:
-    try:
-        ingredients = _ingredients()
-    except FileNotFoundError:  # the C library is not installed yet, or no more: the builder says what is missing
-        ingredients = []
-    if ingredients and _is_current(ingredients):
+    ingredients = _known_ingredients()
+    if not _is_current(ingredients):
+        with exclusively("image"):
+            _make(ingredients)
+
+
+def _plain() -> bytes:
+    """The root image."""
+    return INITRAMFS.read_bytes() if IS_INSTALLED else root_archive().pack()
+
+
+def _make(ingredients: Facts) -> None:
+    """Write what is to change, if nobody did it while we waited for the lock. The caller holds it."""
+    if _is_current(ingredients):
         return
-    with exclusively("image"):
-        STAMP.parent.mkdir(parents=True, exist_ok=True)
-        plain = INITRAMFS.read_bytes() if IS_INSTALLED else root_archive().pack()
-        if not IS_INSTALLED:
-            if not INITRAMFS_GZ.exists() or not _holds(INITRAMFS, plain):
-                _write(INITRAMFS_GZ, compress(plain))
-            _update(INITRAMFS, plain)
-        _update(ROOT_WITH_AGENT, extend(plain, agent_archive()))
-        _update(AGENT_ALONE, extend(b"", agent_archive()))
-        STAMP.write_text(_state(ingredients))
+    STAMP.parent.mkdir(parents=True, exist_ok=True)
+    plain = _plain()
+    if not IS_INSTALLED:
+        if not INITRAMFS_GZ.exists() or not _holds(INITRAMFS, plain):
+            _write(INITRAMFS_GZ, compress(plain))
+        _update(INITRAMFS, plain)
+    _update(ROOT_WITH_AGENT, extend(plain, agent_archive()))
+    _update(AGENT_ALONE, extend(b"", agent_archive()))
+    STAMP.write_text(_state(ingredients))
 
 
 def _holds(path: Path, data: bytes) -> bool:
@@ -127,8 +173,12 @@ def _update(path: Path, data: bytes) -> None:
 
 def _write(path: Path, data: bytes) -> None:
     new = path.with_suffix(".new")
-    new.write_bytes(data)
-    new.rename(path)
+    try:
+        new.write_bytes(data)
+        new.rename(path)
+    except OSError:  # a disk that is full needs the room
+        new.unlink(missing_ok=True)
+        raise
 
 
 if __name__ == "__main__":

@@ -88,6 +88,18 @@ def test_it_runs_programs_and_builds_nothing(installed: Installed) -> None:
     assert "no project here" in installed("build", status=2).stderr
 
 
+def test_it_runs_programs_where_nothing_can_be_kept(installed: Installed) -> None:
+    cache = installed.place / "cache"
+    away = cache.rename(installed.place / "away") if cache.exists() else None
+    cache.write_bytes(b"")  # a file: not even root makes a directory there
+    try:
+        assert installed("run", "busybox", "uname", "-s").stdout == "Linux\n"
+    finally:
+        cache.unlink()
+        if away is not None:
+            away.rename(cache)
+
+
 def test_a_project_is_type_checked(installed: Installed) -> None:
     """By a compiler that finds the kernel's source where it is installed; messages name the file as the user does."""
     project = installed.place / "mine"

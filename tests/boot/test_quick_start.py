@@ -72,16 +72,7 @@ def test_the_front_end_does_little_before_it_starts_a_machine(
     assert len(report["modules"]) <= MOST_MODULES, report["modules"]
     files = [name for name in report["opened"] if not name.endswith((".py", ".pyc", ".so"))]
     assert len(files) <= MOST_FILES, files
-    assert str(ROOT_WITH_AGENT) not in files, "QEMU reads it"
-
-
-def test_a_ram_disk_is_made_anew_when_something_changed(root_image: Path) -> None:
-    made = build_ram_disk(with_root=True)
-    before = made.stat()
-    assert build_ram_disk(with_root=True).stat().st_mtime_ns == before.st_mtime_ns
-    contents = made.read_bytes()
-    made.write_bytes(b"something else")
-    assert build_ram_disk(with_root=True).read_bytes() == contents
+    assert files.count(str(ROOT_WITH_AGENT)) == 1, "opened, for QEMU to read"
 
 
 def test_the_kernel_starts_process_1_after_few_instructions(kernel: Kernel) -> None:

@@ -89,22 +89,19 @@ def port_arguments(main: int, log: int, directory: Path, is_mmio: bool) -> list[
 
 @contextlib.contextmanager
 def running(
-    command: Callable[[Path], list[str]], initrd: Path | list[bytes], directory: Path, is_mmio: bool,
+    command: Callable[[Path], list[str]], initrd: int | list[bytes], directory: Path, is_mmio: bool,
     clean: Callable[[], None], inherited: tuple[int, ...] = (),
 ) -> Iterator[Running]:
     """A machine, for as long as the context lasts. `command` gives QEMU's command line; its argument is the path of the
-    initial RAM disk, which is a file or made of parts. `directory` is the machine's own; `clean` removes what is not
-    kept of it. `inherited` are further descriptors that QEMU gets.
+    initial RAM disk, which is made of parts, or is a file of which we get the descriptor. `directory` is the machine's
+    own; `clean` removes what is not kept of it. `inherited` are further descriptors that QEMU gets.
     """
     with contextlib.ExitStack() as stack:
-        files: list[int] = []
-        if isinstance(initrd, list):
-            files = [anonymous_file(initrd, "initrd")]
-            initrd = Path(f"/proc/self/fd/{files[0]}")
+        image = anonymous_file(initrd, "initrd") if isinstance(initrd, list) else initrd
         port, port_end = socket.socketpair()
         log, log_end = socket.socketpair()
         port_end.set_inheritable(True)
-        arguments = command(initrd)
+        arguments = command(Path(f"/proc/self/fd/{image}"))
         sockets, place = stack.enter_context(place_of_sockets(directory))
         arguments += port_arguments(port_end.fileno(), log_end.fileno(), sockets, is_mmio)
         guard = subprocess.Popen(
@@ -112,7 +109,7 @@ def running(
             stderr=subprocess.DEVNULL, start_new_session=True,
         )  # fmt: skip
         qemu = subprocess.Popen(
-            arguments, pass_fds=(*files, place, port_end.fileno(), log_end.fileno(), *inherited),
+            arguments, pass_fds=(image, place, port_end.fileno(), log_end.fileno(), *inherited),
             stdin=subprocess.DEVNULL, start_new_session=True,
         )  # fmt: skip
         stack.callback(_end, qemu, guard, clean)
@@ -121,8 +118,7 @@ def running(
         guard.stdin.flush()
         port_end.close()
         log_end.close()
-        for each in files:
-            os.close(each)
+        os.close(image)
         stack.callback(port.close)
         stack.callback(log.close)
         yield Running(port, log, qemu, directory)
