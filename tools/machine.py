@@ -15,7 +15,7 @@ from tools.paths import on_path
 QEMU = "qemu-system-x86_64"
 OVMF_CODE = Path("/usr/share/OVMF/OVMF_CODE_4M.fd")
 OVMF_VARIABLES = Path("/usr/share/OVMF/OVMF_VARS_4M.fd")
-QBOOT = Path("/usr/share/qemu/qboot.rom")
+QBOOT = Path("/usr/share/qemu/qboot.rom")  # if the QEMU on PATH brings none of its own
 
 # A guest ends QEMU by writing to this port: the exit status is (value << 1) | 1.
 DEBUG_EXIT_PORT = 0xF4
@@ -32,7 +32,11 @@ def quick_firmware(kind: str) -> Path | None:
     """A firmware for machines of this type that has nothing to do but start a kernel, if QEMU brings it. It leaves PCI
     devices without addresses; Krait and Linux give them some.
     """
-    return QBOOT if kind in ("q35", "pc") and QBOOT.is_file() else None
+    if kind not in ("q35", "pc"):
+        return None
+    qemu = on_path(QEMU)
+    beside = [] if qemu is None else [qemu.resolve().parent.parent / "share" / "qemu" / QBOOT.name]
+    return next((path for path in (*beside, QBOOT) if path.is_file()), None)
 
 
 class Firmware(Enum):
