@@ -31,9 +31,7 @@ def set_comm(subject: Subject, text: bytes) -> None:
     if current().process is not subject.process:
         raise Errno(EINVAL)
     task = subject.task()
-    end = text.find(b"\n")
-    name = text if end < 0 else text[:end]
-    task.name = name[:_NAME_LIMIT]
+    task.name = text[:_NAME_LIMIT]
     if RUNNING.is_observed:
         TASKS.observer.renamed(task)
 

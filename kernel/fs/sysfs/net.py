@@ -154,11 +154,15 @@ def store(device: NetworkDevice, name: bytes, value: int) -> None:
 
 
 def number_in(text: bytes) -> int:
-    """A number as the C language writes it, perhaps with a newline: decimal, 0x…, 0…; a zero byte ends it. Raises
-    EINVAL, ERANGE.
+    """A number as the C language writes it, perhaps with a plus before and a newline after it: decimal, 0x…, 0…; a
+    zero byte ends it. Raises EINVAL, ERANGE.
     """
     end = text.find(b"\0")
-    digits = (text if end < 0 else text[:end]).rstrip(b"\n")
+    digits = text if end < 0 else text[:end]
+    if digits.startswith(b"+"):
+        digits = digits[1:]
+    if digits.endswith(b"\n"):
+        digits = digits[:-1]
     base = 10
     if digits.startswith(b"0x") or digits.startswith(b"0X"):
         base = 16

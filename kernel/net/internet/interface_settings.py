@@ -78,7 +78,7 @@ FORWARDING6: Final = InterfaceSetting(b"ipv6", b"forwarding", 0, 0, 1, IP6_SETTI
 # Whether routers are believed: 1, by hosts; 2, by routers as well.
 ACCEPT_RA6: Final = InterfaceSetting(b"ipv6", b"accept_ra", 1, 0, 2)
 AUTOCONF6: Final = InterfaceSetting(b"ipv6", b"autoconf", 1, 0, 1)  # addresses are made of prefixes that they announce
-ROUTER_SOLICITATIONS6: Final = InterfaceSetting(b"ipv6", b"router_solicitations", 3, 0, 255)
+ROUTER_SOLICITATIONS6: Final = InterfaceSetting(b"ipv6", b"router_solicitations", -1, -1, _INT_MAX)
 # Whether addresses are proved before they are used, and how often somebody is asked for each (RFC 4862).
 ACCEPT_DAD6: Final = InterfaceSetting(b"ipv6", b"accept_dad", 1, _INT_MIN, _INT_MAX)
 DAD_TRANSMITS6: Final = InterfaceSetting(b"ipv6", b"dad_transmits", 1, 0, 255)

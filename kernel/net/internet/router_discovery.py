@@ -76,6 +76,7 @@ _MTU_OPTION: Final = 5
 _RA_HEADER: Final = 16
 _SECOND_NS: Final = 1_000_000_000
 _INTERVAL_NS: Final = 4 * _SECOND_NS
+_LONGEST_NS: Final = 3600 * _SECOND_NS
 _INFINITY: Final = 0xFFFF_FFFF
 _TWO_HOURS_NS: Final = 7200 * _SECOND_NS
 _MOST_ADDRESSES: Final = 16  # of an interface, by advertisements
@@ -101,21 +102,25 @@ def _random_identifier() -> bytes:
 
 @final
 class Solicitation(NetworkTimer):
-    """Asks for routers a few times, until one answers."""
+    """Asks for routers, less and less often (RFC 7559), until one answers."""
 
     def __init__(self, device: NetworkDevice) -> None:
         super().__init__()
         self.device: NetworkDevice = device
-        self.left: int = ROUTER_SOLICITATIONS6.of(device)
+        self.left: int = ROUTER_SOLICITATIONS6.of(device)  # below 0: without end
+        self.interval_ns: int = _INTERVAL_NS
 
     def expire(self, now_ns: int) -> None:
         device = self.device
-        if self.left <= 0 or not device.is_up() or FORWARDING6.of(device) != 0:
+        if self.left == 0 or not device.is_up() or FORWARDING6.of(device) != 0:
             return
-        self.left -= 1
+        if self.left > 0:
+            self.left -= 1
         try:
             _send_solicitation(device)
-            self.start(now_ns + _INTERVAL_NS)
+            self.start(now_ns + self.interval_ns)
+            tenth = self.interval_ns // 10
+            self.interval_ns = min(self.interval_ns * 2 - tenth + random.word() % (2 * tenth), _LONGEST_NS)
         except MemoryError:
             self.left = 0
 
@@ -149,6 +154,7 @@ class Discovery(AddressReady):
         device = entry.device
         if not is_link_local(entry.address) or ACCEPT_RA6.of(device) == 0:
             return
+        self.stop(device)
         fresh = Solicitation(device)
         self.by_number[device.number] = fresh
         fresh.start(monotonic_ns())
