@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from compiler import backend
+from compiler.backend import PASSED_ENDING
 from tests.harness.guest import PATIENCE
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -89,6 +91,19 @@ print(len(parsed) > 0)
 """
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout == "0\nTrue\n"
+
+
+@pytest.mark.parametrize("ending", [".manifest.json", PASSED_ENDING])
+def test_the_cache_forgets_the_oldest_of_what_is_small(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str
+) -> None:
+    monkeypatch.setattr(backend, "MOST_SMALL_FILES", 2)
+    for age in range(4):
+        path = tmp_path / f"{age}{ending}"
+        path.touch()
+        os.utime(path, (1000 - age, 1000 - age))
+    backend.trim(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [f"0{ending}", f"1{ending}"]
 
 
 def test_a_file_that_is_changed_while_it_is_compiled(tmp_path: Path) -> None:
