@@ -204,6 +204,11 @@ def linux(disk: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str
     return texts
 
 
+def without_times(text: str) -> str:
+    """Podman's warnings say how many seconds it has run."""
+    return re.sub(r"\b(WARN\[)\d+\]", r"\1]", text)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_does_what_it_does_on_linux(linux: dict[str, str], krait: dict[str, str], name: str) -> None:
-    assert krait[name] == linux[name]
+    assert without_times(krait[name]) == without_times(linux[name])
