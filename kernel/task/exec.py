@@ -3,7 +3,8 @@
 In two halves. First everything that can fail is done beside the running program: the file is found and checked, a
 script's interpreter followed, arguments are copied into the kernel, the new address space is laid out. Then the point
 of no return: other threads end, the old memory goes, what belongs to the old program is reset. A failure after it (the
-arguments do not fit, no memory) kills the process.
+arguments do not fit, no memory) kills the process: `_replace` raises nothing. What it needs of memory for the process
+itself is taken before the old memory goes and before there are new credentials (`Separate`).
 
 Context: sleeps. Raises ENOENT, EACCES, ENOEXEC, E2BIG, ENOMEM, ELOOP, …
 """
@@ -13,6 +14,7 @@ from typing import Final
 from arch import start_program
 from kernel.cgroup.group import TOP
 from kernel.fs.constants import MAY_READ, O_RDONLY, S_ISGID, S_ISUID, S_IXGRP
+from kernel.fs.descriptors import FileTable
 from kernel.fs.file import File
 from kernel.fs.landlock import rights_denied
 from kernel.fs.leases import break_leases_for_opening
@@ -22,7 +24,7 @@ from kernel.fs.open import check_executable
 from kernel.fs.path import Path
 from kernel.fs.privileges import capabilities_of
 from kernel.fs.walk import FOLLOW, resolve
-from kernel.lang import ELOOP, ENOENT, ENOEXEC, ERESTARTNOINTR, Errno, final, noinline, span_of
+from kernel.lang import ELOOP, ENOENT, ENOEXEC, ERESTARTNOINTR, Errno, final, noinline, noraise, span_of
 from kernel.lib.capabilities import CAP_SYS_RAWIO
 from kernel.lib.credentials import Credentials
 from kernel.lib.file_capabilities import FileCapabilities
@@ -32,6 +34,7 @@ from kernel.mm.space import AddressSpace
 from kernel.sched.processor import RUNNING
 from kernel.task import futex_exit, restartable
 from kernel.task.accounting import note_peak
+from kernel.task.actions import SignalActions
 from kernel.task.arguments import write_stack
 from kernel.task.control_groups import uncount
 from kernel.task.core_settings import SUID_DUMPABLE
@@ -41,10 +44,11 @@ from kernel.task.elf import Image, looks_like_elf, read_at, read_image, read_loa
 from kernel.task.exit import end_process, finish_vfork
 from kernel.task.limits import RLIMIT_AS, RLIMIT_DATA, RLIMIT_STACK
 from kernel.task.load import Layout, lay_out
+from kernel.task.namespace_set import NamespaceSet
 from kernel.task.observer import TASKS
 from kernel.task.parts import SS_DISABLE
 from kernel.task.personality import ADDR_COMPAT_LAYOUT, ADDR_NO_RANDOMIZE, MMAP_PAGE_ZERO, READ_IMPLIES_EXEC
-from kernel.task.pids import rename_task, uncount_user, unregister_task
+from kernel.task.pids import rename_task, uncount_user
 from kernel.task.process import Process
 from kernel.task.script import parse_script
 from kernel.task.send import update_interrupted, wake_to_die
@@ -80,6 +84,24 @@ class Program:
         self.is_unreadable: bool = False  # to whoever runs it: nobody shall read it in memory either
         self.user_namespace: UserNamespace = FIRST_USER  # whose administrator may look into it nevertheless
         self.personality: int = 0
+
+
+@final
+class Separate:
+    """What the new program shares with no other process: made first, because it needs memory."""
+
+    def __init__(self, task: Task) -> None:
+        """Takes safe points. Raises MemoryError, with nothing changed."""
+        self.actions: SignalActions = task.process.actions.copy()
+        self.actions.reset_for_exec()
+        self.namespaces: NamespaceSet = task.namespaces
+        time = self.namespaces.time_for_children
+        if not self.namespaces.has_time(time):
+            self.namespaces = self.namespaces.copy()
+            self.namespaces.put(time)
+        self.files: FileTable = task.files
+        if self.files.users > 1:
+            self.files = self.files.copy()  # last: it holds files
 
 
 def execute(
@@ -173,8 +195,13 @@ def _execute(task: Task, program: Program) -> None:
         space.release()
         end_process(task.process, SIGSEGV)
         return
-    _replace(task, program, space, layout, credentials)
-    if task.tracee is not None:
+    try:
+        separate = Separate(task)
+    except MemoryError:
+        space.release()
+        end_process(task.process, SIGKILL)  # its other threads have ended
+        return
+    if _replace(task, program, space, layout, credentials, separate) and task.tracee is not None:
         report_exec(task, old_tid)
 
 
@@ -306,7 +333,9 @@ def _is_dying(process: Process) -> bool:
 
 
 def _stop_other_threads(task: Task) -> None:
-    """End all other threads of the process, and be its leader. Raises ERESTARTNOINTR if another thread was quicker."""
+    """End all other threads of the process, and be its leader. Raises ERESTARTNOINTR if another thread was quicker, and
+    MemoryError, when the process ends.
+    """
     process = task.process
     if _is_dying(process) or process.exec_task is not None:
         raise Errno(ERESTARTNOINTR)
@@ -326,22 +355,34 @@ def _stop_other_threads(task: Task) -> None:
             raise Errno(ERESTARTNOINTR)
     leader = process.leader
     if leader is not None and leader is not task:
-        # The leader has ended; its number and its place become this thread's.
-        tracee = leader.tracee
-        if tracee is not None:
-            cut(tracee)
-            tracee.tracer.process.family.waiters.wake_all()
-        uncount_user(leader.credentials.uid)
-        if leader.cgroup is not TOP:
-            uncount(leader)
-        unregister_task(leader)
-        process.threads.pop(task.tid)
-        rename_task(task, process.pid)
-        process.threads[task.tid] = task
-        process.leader = task
+        try:
+            _take_place_of(leader, task)
+        except MemoryError:
+            end_process(process, SIGKILL)
+            raise
 
 
-def _replace(task: Task, program: Program, space: AddressSpace, layout: Layout, credentials: Credentials) -> None:
+def _take_place_of(leader: Task, task: Task) -> None:
+    """The leader has ended; its number and its place become this thread's. Raises MemoryError, with nothing changed."""
+    process = task.process
+    process.threads[process.pid] = task
+    tracee = leader.tracee
+    if tracee is not None:
+        cut(tracee)
+        tracee.tracer.process.family.waiters.wake_all()
+    uncount_user(leader.credentials.uid)
+    if leader.cgroup is not TOP:
+        uncount(leader)
+    process.threads.pop(task.tid)
+    rename_task(task, process.pid)
+    process.leader = task
+
+
+@noraise
+def _replace(
+    task: Task, program: Program, space: AddressSpace, layout: Layout, credentials: Credentials, separate: Separate
+) -> bool:
+    """Whether the new program begins. The old one does not go on: what fails ends the process."""
     process = task.process
     work = task.async_work
     if work is not None:
@@ -350,39 +391,39 @@ def _replace(task: Task, program: Program, space: AddressSpace, layout: Layout, 
     old = task.memory
     task.memory = space
     task.space_root = space.root
-    space.activate()
-    if old is not None:
-        space.inherit_settings(old)
-        note_peak(process, old)
-        task.registers.forget_segments()
-        old.release()
-    finish_vfork(task)
-    _reset(task, program, credentials)
+    _reset_privileges(task, program, credentials)  # at once: nobody else runs between
+    task.namespaces = separate.namespaces
+    process.actions = separate.actions
+    files = task.files
+    if separate.files is not files:
+        task.file_table = separate.files
+        files.release()
     try:
+        space.activate()
+        if old is not None:
+            space.inherit_settings(old)
+            note_peak(process, old)
+            task.registers.forget_segments()
+            old.release()
+        finish_vfork(task)
+        _reset(task, program)
         sp = write_stack(task, program.arguments, program.environment, program.name, layout, program.is_secure)
     except Errno:
         end_process(process, SIGSEGV)
-        return
+        return False
     except MemoryError:
         end_process(process, SIGKILL)
-        return
+        return False
     start_program(task.stack_top, layout.entry, sp)
+    return True
 
 
-def _reset(task: Task, program: Program, credentials: Credentials) -> None:
-    """What belongs to the old program goes; what execve(2) says stays."""
+def _reset(task: Task, program: Program) -> None:
+    """What belongs to the old program goes; what execve(2) says stays. Raises MemoryError."""
     process = task.process
-    _reset_privileges(task, program, credentials)
-    if task.namespaces.time_for_children is not FIRST_TIME:
-        enter_time(task, task.namespaces.time_for_children)
-    files = task.file_table
-    if files is not None and files.users > 1:
-        fresh = files.copy()
-        files.release()
-        task.file_table = fresh
+    if task.namespaces.time is not FIRST_TIME:
+        enter_time(task, task.namespaces.time)
     task.files.close_on_exec()
-    process.actions = process.actions.copy()
-    process.actions.reset_for_exec()
     task.signals.stack.address = 0
     task.signals.stack.size = 0
     task.signals.stack.flags = SS_DISABLE

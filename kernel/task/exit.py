@@ -10,7 +10,7 @@ from typing import Final
 
 from arch.programs import end_step
 from kernel.cgroup.group import TOP
-from kernel.lang import final, panic
+from kernel.lang import final, noraise, panic
 from kernel.lib.credentials import Credentials
 from kernel.lib.pace import pace, spend
 from kernel.lib.pid import FIRST, UNSET
@@ -111,6 +111,7 @@ def end_thread(task: Task, status: int) -> None:
     exit_task(task)
 
 
+@noraise
 def exit_task(task: Task) -> None:
     """End the running task. Does not return."""
     pace(_EXIT_COST)  # of a process with many threads, one after the other ends without seeing user mode again

@@ -2,12 +2,13 @@
 
 Sources: get_robust_list(2), set_tid_address(2).
 
-Context: sleeps (user memory). Bad addresses end the walk: it is the program's own memory.
+Context: sleeps (user memory). Bad addresses end the walk: it is the program's own memory. So does want of memory: the
+thread ends all the same.
 """
 
 from typing import Final
 
-from kernel.lang import Errno, UserAddr
+from kernel.lang import Errno, UserAddr, noraise
 from kernel.lib import user
 from kernel.task import futex
 from kernel.task.task import Task
@@ -18,6 +19,7 @@ _WAITERS: Final = 0x8000_0000
 _OWNER_MASK: Final = 0x3FFF_FFFF
 
 
+@noraise
 def leave_locks(task: Task) -> None:
     """Mark the locks that the thread holds, and wake whoever waits for its end. The address space is still there."""
     memory = task.memory
@@ -26,8 +28,8 @@ def leave_locks(task: Task) -> None:
     if task.library.robust_list != 0:
         try:
             _walk_robust_list(task, UserAddr(task.library.robust_list))
-        except Errno:
-            pass  # a broken list
+        except (Errno, MemoryError):
+            pass  # a broken list, …
         task.library.robust_list = 0
     address = UserAddr(task.library.clear_tid_address)
     task.library.clear_tid_address = 0
@@ -35,9 +37,9 @@ def leave_locks(task: Task) -> None:
     if address != 0 and memory.users > 1:
         try:
             user.write_u32(address, 0)
-        except Errno:
+            futex.wake_address(task, address, 1)
+        except (Errno, MemoryError):
             return
-        futex.wake_address(task, address, 1)
 
 
 def _walk_robust_list(task: Task, head: UserAddr) -> None:

@@ -56,12 +56,12 @@ def unregister_task(task: "Task") -> None:
 
 
 def rename_task(task: "Task", tid: Pid) -> None:
-    """execve: the task takes the number of the process, whose first thread is gone."""
+    """execve: the task takes the number of the process from the first thread, which is gone. Needs no memory."""
     old = task.tid
+    _tasks[tid] = task  # instead of the first thread
     _tasks.pop(old)
     task.tid = tid
     task.own_tid = task.process.number
-    _tasks[tid] = task
     _free_below(old)
 
 

@@ -255,6 +255,7 @@ def report_event(task: Task, event: int, message: int) -> bool:
     return True
 
 
+@noraise
 def report_exec(task: Task, old_tid: Pid) -> None:
     """A new program is about to begin. Tracers of the old kind that did not ask for the event get a signal."""
     tracee = task.tracee
