@@ -1,7 +1,8 @@
 """The namespaces that a thread is in, but for those of its memory, files and user (namespaces(7)).
 
-Nearly all threads are in the same ones, so they share one set. A set never changes: a thread that enters another
-namespace gets a new set (`copy`), and nobody sees half of a change.
+Nearly all threads are in the same ones, so they share one set. A set that a thread has never changes: a thread that
+enters another namespace gets a new set (`copy`), and nobody sees half of a change. The first set is complete before
+there is a thread that has it: see FIRST_SET.
 
 The pid namespace of a thread is that of its process, the mount namespace that of its file context, the user namespace
 that of its credentials.
@@ -65,4 +66,6 @@ class NamespaceSet:
 
 
 FIRST_SET: Final = NamespaceSet()
-"""That of the first process. `make_process` enters the first network, which the network makes after this."""
+"""That of the first process. `make_process` enters the first network, which the network makes after this, and always
+the same one.
+"""

@@ -79,6 +79,7 @@ _LAST_PID: Final = LastPid()
 
 # Besides user namespaces:
 MADE: Final = CLONE_NEWCGROUP | CLONE_NEWIPC | CLONE_NEWNET | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWTIME | CLONE_NEWUTS
+_IN_SETS: Final = MADE & ~CLONE_NEWNS  # a NamespaceSet has them
 ALL_KINDS: Final = MADE | CLONE_NEWUSER
 _SHARED_BY_THREADS: Final = CLONE_THREAD | CLONE_VM | CLONE_SIGHAND | CLONE_FS | CLONE_FILES | CLONE_SYSVSEM
 _UNSHARED: Final = _SHARED_BY_THREADS | CLONE_NEWUSER | MADE
@@ -252,7 +253,11 @@ def _join_network(task: Task) -> None:
 
 
 def _change_set(task: Task, fresh: NamespaceSet) -> None:
-    """Others. What the old ones had of semaphores to undo is undone first. Sockets stay where they are."""
+    """Others, the old set if nothing in it changes. What the old ones had of semaphores to undo is undone first.
+    Sockets stay where they are.
+    """
+    if fresh is task.namespaces:
+        return
     if fresh.ipc is not task.namespaces.ipc:
         undo_semaphores(task)
     old = task.namespaces
@@ -304,7 +309,7 @@ def unshare(task: Task, flags: int) -> None:
     _require_alone(task, flags)
     context: FsContext | None = None
     files = task.files
-    fresh = task.namespaces if flags & MADE == 0 else task.namespaces.copy()
+    fresh = task.namespaces if flags & _IN_SETS == 0 else task.namespaces.copy()
     ipc: IpcNamespace | None = None
     network: Namespace | None = None
     credentials = task.credentials
@@ -355,8 +360,7 @@ def unshare(task: Task, flags: int) -> None:
         old_files.release()
     if flags & CLONE_SYSVSEM != 0:
         undo_semaphores(task)
-    if flags & MADE != 0:
-        _change_set(task, fresh)
+    _change_set(task, fresh)
     if network is not None:
         network.release()  # which it has as its maker's
 
@@ -450,9 +454,12 @@ def _check_user_entry(task: Task, namespace: UserNamespace) -> None:
 
 def _enter_all(task: Task, namespaces: list[Namespace]) -> None:
     """What was checked. Raises MemoryError, and then none was entered."""
-    fresh = task.namespaces.copy()
+    fresh = task.namespaces
     for namespace in namespaces:
-        fresh.put(namespace)
+        if namespace.kind & _IN_SETS != 0:
+            if fresh is task.namespaces:
+                fresh = fresh.copy()
+            fresh.put(namespace)
     for namespace in namespaces:
         _enter(task, namespace)
     _change_set(task, fresh)
@@ -462,7 +469,9 @@ def _enter_all(task: Task, namespaces: list[Namespace]) -> None:
 
 
 def _enter(task: Task, namespace: Namespace) -> None:
-    """One that is in no set. Raises MemoryError only for a user namespace, which is entered first."""
+    """Do what entering one means beyond the set. What the task has of SEM_UNDO is done even if it is in that very
+    namespace. Raises MemoryError only for a user namespace, which is entered first.
+    """
     if isinstance(namespace, UserNamespace):
         old = task.credentials
         fresh = old.copy()
@@ -473,3 +482,5 @@ def _enter(task: Task, namespace: Namespace) -> None:
         task.credentials = fresh
     elif isinstance(namespace, MountNamespace):
         enter_namespace(task.fs, namespace)
+    elif isinstance(namespace, IpcNamespace):
+        undo_semaphores(task)

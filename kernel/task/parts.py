@@ -48,9 +48,9 @@ class SignalState:
 class CallState:
     """How a task stands with system calls: who looks at them, and what the present one does."""
 
-    are_watched: bool  # they are traced, or may be forbidden
-    are_observed: bool  # by tracepoints of its own events (perf_event_open(2))
-    seccomp_mode: int  # which it may make (seccomp.py)
+    are_watched: bool  # they are traced, or may be forbidden; tracers and observers change it (send.py, kernel/perf)
+    are_observed: bool  # by tracepoints of its own events (perf_event_open(2)), which others may begin and end
+    seccomp_mode: int  # which it may make; another thread of its process may give it its own (seccomp.py)
     keeps_files: bool  # until the present one ends: see `Task.keep_file`
     waits_for_vfork: bool
     waits_by_wall_clock: bool  # in a call that may do so (wall_clock.py)
@@ -95,7 +95,7 @@ class RestartableSequence:
     address: int  # 0: not registered
     length: int
     signature: int
-    switches: int
+    switches: int  # the task's when it was told; others of its space make it anew (`restart_others`)
     processor: int  # as the program was told
 
 
@@ -114,7 +114,7 @@ class ThreadsLibrary:
 class TaskSettings:
     """What prctl(2) and ioprio_set(2) set for a thread."""
 
-    no_new_privileges: bool  # execve gives none (PR_SET_NO_NEW_PRIVS)
+    no_new_privileges: bool  # execve gives none (PR_SET_NO_NEW_PRIVS); set with another thread's filters (seccomp.py)
     memory_failure_policy: int  # PR_MCE_KILL_*, kept for the reader: nothing here reports broken memory
     flushes_io: bool  # PR_SET_IO_FLUSHER, kept as well: nothing here waits for a program's disk
     io_priority: int

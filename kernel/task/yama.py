@@ -80,6 +80,8 @@ def name_tracer(task: Task, number: int) -> None:
         if tracer is None:
             raise Errno(EINVAL)
         started_ns = tracer.started_ns
+    if named == NAMED_NOBODY and task.process.tracing is None:
+        return
     tracing = task.process.own_tracing()
     tracing.named_tracer = named
     tracing.named_tracer_started_ns = started_ns

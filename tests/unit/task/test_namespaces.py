@@ -6,7 +6,9 @@ import struct
 import pytest
 
 from kernel.fs.path import MOUNTS
+from kernel.lib.pid import Pid
 from kernel.mm.frames import free_frame_count
+from kernel.task.pids import find_task
 from tests.unit.booted import booted
 from tests.unit.syscalls.test_files import names_in, read_all, write_new
 from tools.simulated.machine import Machine
@@ -210,3 +212,45 @@ def test_objects_of_system_v_of_its_own(machine: Machine) -> None:
     assert host.semctl(semaphores, 0, 12, 0) == 0  # what the child had to undo was undone
     assert len(read_all(host, "/proc/sysvipc/shm").splitlines()) == 2
     assert link_text(host, "/proc/self/ns/ipc") == b"ipc:[4026531839]"
+
+
+@pytest.mark.parametrize("by_process", [False, True])
+@booted
+def test_entering_the_same_ipc_namespace_undoes_semaphores(machine: Machine, by_process: bool) -> None:
+    host = machine.host
+    mount_proc(host)
+    semaphores = host.semget(1234, 1, 0o1600)
+
+    def child(program: Program) -> None:
+        program.semop(semaphores, bytearray(struct.pack("<Hhh", 0, 3, 0x1000)), 1)  # SEM_UNDO
+        uts = program.open("/proc/self/ns/uts", os.O_RDONLY)
+        program.setns(uts, CLONE_NEWUTS)
+        assert program.semctl(semaphores, 0, 12, 0) == 3
+        own = program.pidfd_open(1, 0) if by_process else program.open("/proc/self/ns/ipc", os.O_RDONLY)
+        program.setns(own, CLONE_NEWIPC)
+        assert program.semctl(semaphores, 0, 12, 0) == 0
+        program.semop(semaphores, bytearray(struct.pack("<Hhh", 0, 2, 0x1000)), 1)
+        program.unshare(CLONE_NEWUTS)
+        assert program.semctl(semaphores, 0, 12, 0) == 2
+
+    assert machine.run(child) == 0
+    assert host.semctl(semaphores, 0, 12, 0) == 0
+
+
+@booted
+def test_a_set_is_copied_only_for_what_is_in_it(machine: Machine) -> None:
+    host = machine.host
+    mount_proc(host)
+
+    def child(program: Program) -> None:
+        task = find_task(Pid(program.getpid()))
+        assert task is not None
+        first = task.namespaces
+        program.unshare(CLONE_NEWNS)
+        mounts = program.open("/proc/1/ns/mnt", os.O_RDONLY)
+        program.setns(mounts, CLONE_NEWNS)
+        assert task.namespaces is first
+        program.unshare(CLONE_NEWNS | CLONE_NEWUTS)
+        assert task.namespaces is not first and task.namespaces.ipc is first.ipc
+
+    assert machine.run(child) == 0
