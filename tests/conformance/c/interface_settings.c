@@ -176,8 +176,33 @@ static void show_flags(const char *when)
 	close(fd);
 }
 
+/* What a new network has of the first one's settings. */
+static void try_inheritance(void)
+{
+	static const char *const paths[] = {
+		"ipv4/conf/default/rp_filter", "ipv4/conf/all/rp_filter", "ipv4/conf/all/arp_notify", "ipv6/conf/default/accept_ra",
+		"ipv4/conf/lo/rp_filter",
+	};
+	int first = (int)MUST(open("/proc/self/ns/net", O_RDONLY));
+	for (int i = 0; i < 4; i++) {
+		char whole[128], before[16] = "";
+		snprintf(whole, sizeof whole, "/proc/sys/net/%s", paths[i]);
+		int fd = (int)MUST(open(whole, O_RDONLY));
+		MUST(read(fd, before, sizeof before - 1));
+		close(fd);
+		set(paths[i], *before == '0' ? "1" : "0");
+		MUST(unshare(CLONE_NEWNET));
+		for (int j = 0; j < 5; j++)
+			show(paths[j]);
+		MUST(setns(first, CLONE_NEWNET));
+		set(paths[i], before);
+	}
+	close(first);
+}
+
 int main(void)
 {
+	try_inheritance();
 	MUST(unshare(CLONE_NEWNET));
 	int here = own_network();
 	MUST(unshare(CLONE_NEWNET));
