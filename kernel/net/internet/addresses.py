@@ -8,7 +8,8 @@ Source: RFC 1122 section 3.2.1.3, RFC 4291, RFC 6724 (scopes), rtnetlink(7).
 
 from typing import Final
 
-from kernel.lang import EADDRNOTAVAIL, EEXIST, EINVAL, ENOBUFS, Errno, final, span_of
+from kernel.lang import EADDRNOTAVAIL, EEXIST, EINVAL, ENOBUFS, Errno, final, inline, span_of
+from kernel.lib.linked import Linked
 from kernel.lib.pace import spend
 from kernel.net.link.device import NetworkDevice
 from kernel.net.link.network import FIRST_NETWORK, Network, PartMaker, register_part
@@ -149,10 +150,11 @@ def broadcast_of(address: bytes, prefix_length: int) -> bytes:
 
 
 @final
-class InterfaceAddress:
-    """An address that an interface has."""
+class InterfaceAddress(Linked["InterfaceAddress"]):
+    """An address that an interface has. It may stand in the list of those to announce (`arp.py`)."""
 
     def __init__(self, device: NetworkDevice, address: bytes, prefix_length: int) -> None:
+        super().__init__()
         self.device: NetworkDevice = device
         self.address: bytes = address
         self.prefix_length: int = prefix_length
@@ -169,7 +171,12 @@ class InterfaceAddress:
         self.proof_key: bytes = b""  # … is going on, under this key
         self.nonce: bytes = b""  # of the last probe
         self.route_metric: int = 0
+        self.is_announced_soon: bool = False  # it stands in that list
         self.has_joined: bool = False  # IPv6: its solicited-node group
+
+    @inline
+    def this(self) -> "InterfaceAddress":
+        return self
 
     def is_usable(self) -> bool:
         """Whether it may be a source: duplicate address detection has ended well."""

@@ -8,6 +8,7 @@ Context: thread context; nothing sleeps.
 from typing import Final
 
 from kernel.lang import Errno, final, span_of
+from kernel.lib.linked import LinkedList
 from kernel.net.internet import icmp
 from kernel.net.internet.addresses import (
     ANY4,
@@ -50,6 +51,7 @@ _PREAMBLE_802: Final = b"\x00\x06\x08\x00\x06\x04"  # the same on other networks
 _LOCK_NS: Final = 1_000_000_000  # for this long an unasked answer does not replace a link address that is new
 _NOBODY: Final[bytes] = bytes(6)
 _ANNOUNCE_AFTER_NS: Final = 1_000_000
+_ANNOUNCED_AT_ONCE: Final = 16  # addresses
 
 
 def send_arp(
@@ -173,17 +175,36 @@ class Announcer(NetworkTimer):
 
     def __init__(self) -> None:
         super().__init__()
-        self.pending: list[InterfaceAddress] = []
+        self.pending: LinkedList[InterfaceAddress] = LinkedList()  # each once
 
     def expire(self, now_ns: int) -> None:
-        while len(self.pending) > 0:
-            entry = self.pending.pop(0)
+        for _ in range(_ANNOUNCED_AT_ONCE):
+            entry = self.pending.first()
+            if entry is None:
+                return
+            self.forget(entry)
             device = entry.device
             if device.is_up() and owner_of(device.network, entry.address) is not None:
                 try:
                     send_arp(device, _REQUEST, entry.address, _NOBODY, entry.address, device.broadcast)
                 except MemoryError:
                     device.sent_dropped += 1  # neighbours learn when they ask
+        if not self.pending.is_empty():
+            self.start(now_ns)
+
+    def announce(self, entry: InterfaceAddress) -> None:
+        """Soon. Who waits already waits no longer for it. May raise MemoryError."""
+        if not entry.is_announced_soon:
+            entry.is_announced_soon = True
+            self.pending.link_last(entry)
+        if not self.is_armed():
+            self.start(monotonic_ns() + _ANNOUNCE_AFTER_NS)
+
+    def forget(self, entry: InterfaceAddress) -> None:
+        """Announce it no more."""
+        if entry.is_announced_soon:
+            entry.is_announced_soon = False
+            self.pending.unlink(entry)
 
 
 ANNOUNCER: Final = Announcer()
@@ -192,8 +213,7 @@ ANNOUNCER: Final = Announcer()
 def _announce(entry: InterfaceAddress) -> None:
     device = entry.device
     if len(entry.address) == 4 and device.kind == ARPHRD_ETHER and device.is_up():
-        ANNOUNCER.pending.append(entry)
-        ANNOUNCER.start(monotonic_ns() + _ANNOUNCE_AFTER_NS)
+        ANNOUNCER.announce(entry)
 
 
 @final
@@ -202,11 +222,7 @@ class _AnnounceAddresses(AddressWatcher):
         _announce(entry)
 
     def address_deleted(self, entry: InterfaceAddress) -> None:
-        if entry in ANNOUNCER.pending:
-            ANNOUNCER.pending.remove(entry)
-
-    def address_left(self, entry: InterfaceAddress) -> None:
-        """Its interface is down, and says nothing. There may be thousands, so nobody looks for them."""
+        ANNOUNCER.forget(entry)
 
 
 @final
