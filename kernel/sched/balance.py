@@ -250,9 +250,21 @@ def take_of_all(processor: Processor, previous: Thread) -> Thread | None:
 
 def idle_round(queue: RunQueue) -> None:
     """Nobody is ready for a processor, so nobody has to wait for another's round to end. Rounds of several processors
-    are compared, so this one just keeps up.
+    are compared, so this one just keeps up, unless the whole machine idles.
     """
-    queue.round = ROUNDS.highest if RUNNING.several else queue.round + 1
+    if not RUNNING.several:
+        queue.round += 1
+        return
+    if _all_idle():
+        ROUNDS.highest += 1
+    queue.round = ROUNDS.highest
+
+
+def _all_idle() -> bool:
+    for processor in PROCESSORS:
+        if not processor.idle:
+            return False
+    return True
 
 
 def _pull_realtime(processor: Processor, previous: Thread) -> None:

@@ -26,6 +26,7 @@ NO_QUOTA: Final = -1
 DEFAULT_PERIOD_NS: Final = 100_000_000
 BASE_SLICE_NS: Final = 6_000_000  # nice 0
 _DEMAND_ONE: Final = 1024
+_ROUNDS_REMEMBERED: Final = 1000  # after as many without a slice in a group, its demand is forgotten
 _SHORTEST_NS: Final = 10_000
 _LONGEST_NS: Final = 1 << 40
 _MOST_DEBT_NS: Final = 3_600_000_000_000  # more is forgiven
@@ -112,8 +113,9 @@ class TimeShare:
         walker = self
         while True:
             if walker.round < round_number:
+                is_long_ago = round_number - walker.round > _ROUNDS_REMEMBERED
                 walker.round = round_number
-                walker.usual_demand = (walker.usual_demand + walker.demand) // 2
+                walker.usual_demand = 0 if is_long_ago else (walker.usual_demand + walker.demand) // 2
                 walker.demand = 0
             walker.demand += demand
             parent = walker.parent

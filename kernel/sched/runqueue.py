@@ -4,11 +4,12 @@ Real-time threads (SCHED_FIFO, SCHED_RR) come first, by priority, until they hav
 (`pauses_realtime`). All others share the processor in rounds: a thread has a slice a round, whose length follows its
 nice value by steps of 5/4, and waits in `expired` once it is used up; when no thread is left in `active`, the lists
 change places. A thread that wakes goes to the head, with a new slice if a round has begun since it got the last one,
-else with what is left of that: so threads that wait for input run before threads that compute, and no thread has two
-slices of a round, however often it sleeps. The threads of a control group share the slice of one (bandwidth.py).
+else with what is left of that: so threads that wait for input run before threads that compute, and none has two slices
+while a round of its queue lasts by sleeping. The threads of a control group share the slice of one (bandwidth.py).
 
 So rounds end: a thread gets a slice by `begin_slice` and `begin_in` alone, one a round, and what else moves slices
-(fork, exit) divides what is there. Where nobody is ready, a round ends too.
+(fork, exit) divides what is there. The exception is a thread with a lent real-time priority: it goes before all rounds,
+and has a new slice whenever it has used one. Where nobody is ready, a round ends too.
 
 Rounds are what processors agree by, too: one that is done with its round takes a thread that is due before its own
 elsewhere (balance.py). So each thread gets its slice a round, wherever it waits.
@@ -89,14 +90,13 @@ def sits_out(thread: Thread) -> bool:
 
 def begin_in(thread: Thread, due: int, round_number: int) -> None:
     """Let a thread have its slice in the round in which it is due, on a queue that is in another; if it is due before
-    that, at once. What it owes does not count.
+    that, at once.
     """
     if thread.slice_ns <= 0:
         debt = min(-thread.slice_ns, _DEBT_LIMIT_NS)
-        thread.length_ns = slice_of(thread)
-        thread.slice_ns = thread.length_ns - debt % thread.length_ns
-        if due <= round_number:
-            thread.round = max(thread.round, round_number)
+        length = begin_slice(thread, round_number) if due <= round_number else slice_of(thread)
+        thread.length_ns = length
+        thread.slice_ns = length - debt % length
     thread.slice_ns -= max(0, due - round_number) * thread.length_ns
 
 
@@ -131,6 +131,7 @@ def leave_slice(thread: Thread, heir: Thread) -> None:
     if heir.queue_index == 0 and not heir.is_realtime() and not thread.is_realtime():
         if thread.slice_ns > 0 and heir.slice_ns < heir.length_ns:
             heir.slice_ns = min(heir.length_ns, heir.slice_ns + thread.slice_ns)
+            thread.slice_ns = 0
 
 
 _FIRST: Final = 2
@@ -187,7 +188,8 @@ class RunQueue:
         """A thread gives up the processor, or its slice ended: it goes to the back."""
         if thread.is_realtime():
             if thread.slice_ns <= 0:
-                thread.slice_ns = slice_of(thread)
+                thread.length_ns = slice_of(thread)
+                thread.slice_ns = thread.length_ns
             self.realtime.push_last(thread)
         elif thread.slice_ns > 0:
             self.active.push_tail(thread)
@@ -211,6 +213,12 @@ class RunQueue:
             self.expired.remove(thread)
         elif thread.queue_index != 0:
             self.realtime.remove(thread)
+
+    def take_off(self, thread: Thread) -> None:
+        """The same, for one that comes back at once: if its turn has come in this round, it keeps that."""
+        if thread.queue_index == self.active.index and thread.slice_ns <= 0:
+            renew_slice(thread, self.round)
+        self.remove(thread)
 
     def take(self) -> Thread | None:
         """The thread that the processor is to run next, taken off the queue; None if nobody is ready for it."""

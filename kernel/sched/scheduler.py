@@ -186,7 +186,7 @@ def allow_processors(thread: Thread, mask: int) -> None:
     """Set which processors may run a thread (-1: all). If one runs it that may not, it gives it up."""
     ready = thread.state == ThreadState.READY
     if ready:
-        queue_of(thread).remove(thread)
+        queue_of(thread).take_off(thread)
     thread.allowed = mask
     if ready:
         move_away(this_processor(), thread)
@@ -249,7 +249,7 @@ def lend_priority(thread: Thread, priority: int) -> None:
     """Let a thread run with a real-time priority that is not its own; 0 ends that."""
     ready = thread.state == ThreadState.READY
     if ready:
-        queue_of(thread).remove(thread)
+        queue_of(thread).take_off(thread)
     thread.lent_priority = priority
     _priority_changed(thread, ready)
 
@@ -258,7 +258,7 @@ def change_priority(thread: Thread, policy: int, realtime_priority: int, nice: i
     """Set how a thread is scheduled; the caller has checked the values."""
     ready = thread.state == ThreadState.READY
     if ready:
-        queue_of(thread).remove(thread)
+        queue_of(thread).take_off(thread)
     thread.policy = policy
     thread.realtime_priority = realtime_priority
     thread.nice = nice

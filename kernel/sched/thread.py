@@ -87,7 +87,7 @@ class Thread(Linked["Thread"]):
         self.processor: int = 0  # the number of the one that runs it, on whose queue it is, or that ran it last
         self.slice_ns: int = 0  # what is left of its slice; 0 or less: it has used it up, and owes the rest
         self.length_ns: int = BASE_SLICE_NS  # of that slice, when it began
-        self.round: int = 0  # the latest of which it had a slice
+        self.round: int = 0  # the latest round in which it had a slice
         self.queue_index: int = 0  # which list of the run queue
         self.woke_at_ns: int = 0  # when it last woke another since it slept; 0: it has not, or on a single processor
         self.overlap_ns: int = LONG_NS  # how long after that it sleeps, as a rule
@@ -113,6 +113,7 @@ class Thread(Linked["Thread"]):
         self.involuntary_switches: int = 0
         self.migrations: int = 0  # from one processor to another
         self.started_ns: int = 0
+        self.parting_waited_ns: int = 0  # how long it has waited in vain since it is ending (mutex.py: `Patience`)
         # All threads
         self.all_next: Thread | None = None
         self.all_previous: Thread | None = None

@@ -76,7 +76,8 @@ def setpriority(which: i32, who: i32, nice: i32) -> int:
         else:
             if error == ESRCH:
                 error = 0
-            change_priority(target, target.policy, target.realtime_priority, wanted)
+            if wanted != target.nice:
+                change_priority(target, target.policy, target.realtime_priority, wanted)
     if error != 0:
         raise Errno(error)
     return 0

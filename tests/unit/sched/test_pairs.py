@@ -7,8 +7,8 @@ import pytest
 from kernel.sched import scheduler
 from kernel.sched.bandwidth import TimeShare
 from kernel.sched.processor import RUNNING
-from kernel.sched.runqueue import RunQueue, leave_slice
-from kernel.sched.thread import SCHED_BATCH, SCHED_FIFO, SCHED_IDLE, Thread, ThreadState
+from kernel.sched.runqueue import RunQueue, begin_in, leave_slice
+from kernel.sched.thread import SCHED_BATCH, SCHED_FIFO, SCHED_IDLE, SCHED_OTHER, Thread, ThreadState
 from tests.unit.sched.several import STEP_NS, TICK_NS, Machine, Worker, machine_of
 
 MS = 1_000_000
@@ -126,7 +126,7 @@ def test_a_pair_that_hops_between_processors_starves_no_loop() -> None:
 @pytest.mark.parametrize("processors", [1, 2])
 @pytest.mark.parametrize(("computes_ns", "sleeps_ns"), [(MS // 4, 10 * MS), (MS, 20 * MS), (2 * MS, 100 * MS)])
 @pytest.mark.parametrize("loops", [1, 4])
-def test_who_sleeps_long_runs_at_once(processors: int, computes_ns: int, sleeps_ns: int, loops: int) -> None:
+def test_one_that_sleeps_long_runs_at_once(processors: int, computes_ns: int, sleeps_ns: int, loops: int) -> None:
     """It asks for less than its share, so it need not wait for those that compute, but for a tick."""
     with machine_of(processors) as machine:
         for number in range(loops):
@@ -144,23 +144,22 @@ def test_who_sleeps_long_runs_at_once(processors: int, computes_ns: int, sleeps_
 
 @pytest.mark.parametrize("processors", [1, 2])
 def test_nobody_has_two_slices_of_a_round(processors: int) -> None:
-    """However long it sleeps in it."""
+    """However often two take turns in a round that lasts long."""
     with machine_of(processors) as machine:
         slow = machine.start(loop(nice=-20))
-        sleeper = Worker("sleeper", computes_ns=6 * MS, sleeps_ns=6 * MS)
-        sleeper.allowed = ALONE
-        machine.start(sleeper)
+        pair = ring(machine, 2)
+        machine.start(pair[0])
         machine.run(3000 * MS)
         assert part(slow, 3000 * MS) > 0.9
-        assert sleeper.runtime_ns > 12 * MS
+        assert all(each.runtime_ns > 12 * MS for each in pair)
 
 
 # Groups ---------------------------------------------------------------------------------------------------------------
 
 
-def in_group(machine: Machine, worker: Worker, group: TimeShare, *, is_first: bool = True) -> Worker:
+def in_group(machine: Machine, worker: Worker, group: TimeShare) -> Worker:
     worker.share = group
-    return machine.start(worker) if is_first else worker
+    return machine.start(worker)
 
 
 @pytest.mark.parametrize("processors", [1, 2])
@@ -258,7 +257,8 @@ def test_what_is_left_of_a_slice_goes_to_the_heir() -> None:
     child, parent = Thread(b"child"), Thread(b"parent")
     child.slice_ns, parent.slice_ns = 2 * MS, 3 * MS
     leave_slice(child, parent)
-    assert parent.slice_ns == 5 * MS
+    assert parent.slice_ns == 5 * MS and child.slice_ns == 0
+    child.slice_ns = 2 * MS
     leave_slice(child, parent)
     assert parent.slice_ns == parent.length_ns == 6 * MS
     child.slice_ns = -MS
@@ -266,7 +266,7 @@ def test_what_is_left_of_a_slice_goes_to_the_heir() -> None:
     assert parent.slice_ns == 6 * MS
 
 
-def test_who_waits_for_a_processor_or_needs_no_slice_inherits_none() -> None:
+def test_one_that_waits_for_a_processor_or_needs_no_slice_inherits_none() -> None:
     child, waiting, urgent = Thread(b"child"), Thread(b"waiting"), Thread(b"urgent")
     child.slice_ns = MS
     RunQueue().add_yielded(waiting)
@@ -343,15 +343,71 @@ def test_a_search_over_many_processors_asks_no_groups(monkeypatch: pytest.Monkey
             assert asked <= 12
 
 
-def test_a_round_ends_where_nobody_is_ready() -> None:
-    """So one that has used up its slice while nobody wanted the processor need not wait when somebody does."""
-    with machine_of(1) as machine:
-        sleeper = Worker("sleeper", computes_ns=5 * MS, sleeps_ns=50 * MS)
+@pytest.mark.parametrize("processors", [1, 2, 4])
+def test_a_round_ends_where_nobody_is_ready(processors: int) -> None:
+    """So one that has used up its slice while nobody wanted the processor need not wait when many do."""
+    with machine_of(processors) as machine:
+        sleeper = Worker("sleeper", computes_ns=7 * MS, sleeps_ns=1000 * MS)
+        sleeper.allowed = ALONE
         machine.start(sleeper)
         machine.run(10 * MS)
-        assert sleeper.state == ThreadState.SLEEPING and sleeper.slice_ns <= MS
-        busy = machine.start(loop())
+        assert sleeper.state == ThreadState.SLEEPING and sleeper.slice_ns <= 0
+        for number in range(20):
+            machine.start(loop(str(number), nice=-20))
         machine.run(3 * MS)
         machine.wake(sleeper, 0)
-        machine.settle()
-        assert RUNNING.current is sleeper and busy.state == ThreadState.READY
+        before = sleeper.runtime_ns
+        machine.run(600 * MS)
+        assert sleeper.runtime_ns > before
+
+
+# Changes of a thread that waits ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("processors", [1, 2])
+@pytest.mark.parametrize("change", ["priority", "processors", "lent priority"])
+def test_a_thread_that_is_changed_keeps_its_turn(processors: int, change: str) -> None:
+    """However often that happens."""
+    with machine_of(processors) as machine:
+        threads = [machine.start(loop(str(number))) for number in range(4)]
+        changed = threads[0]
+        for number in range(500):
+            machine.run(4 * MS)
+            machine.on(0)
+            if changed.state != ThreadState.READY:
+                continue
+            if change == "priority":
+                scheduler.change_priority(changed, SCHED_OTHER, 0, number % 2)
+            elif change == "processors":
+                scheduler.allow_processors(changed, ALONE)
+            else:
+                scheduler.lend_priority(changed, 1)
+                scheduler.lend_priority(changed, 0)
+        assert 0.18 < part(changed, 2000 * MS) < 0.4
+
+
+# Groups whose threads have slept --------------------------------------------------------------------------------------
+
+
+def test_the_demand_of_a_group_is_forgotten() -> None:
+    group = TimeShare(None)
+    for number in range(10):
+        for _ in range(10):
+            group.count_slice(100, MS, MS, number)
+    assert group.divisor() > 900
+    group.count_slice(100, MS, MS, 1000)
+    assert group.divisor() > 900
+    group.count_slice(100, MS, MS, 2001)
+    assert group.divisor() == 100
+
+
+def test_a_slice_that_another_processor_gives_counts() -> None:
+    """As any other does, in the demand of the group."""
+    group = TimeShare(None)
+    thread = Thread(b"thread")
+    thread.share, thread.share_load, thread.slice_ns = group, 100, 0
+    begin_in(thread, 3, 5)
+    assert thread.round == group.round == 5 and group.demand > 0
+    thread.slice_ns, before = 0, group.demand
+    begin_in(thread, 7, 5)
+    assert thread.round == group.round == 5 and group.demand == before
