@@ -20,9 +20,10 @@ from kernel.fs.fuse.device import forget_message
 from kernel.fs.fuse.protocol import LOWEST_ERROR, OUT_HEADER_SIZE
 from kernel.fs.fuse.request import Request
 from kernel.fs.fuse.virtiofs import SERVERS, HostServer
-from kernel.lang import EEXIST, EINVAL, EIO, Errno, final, noraise, span_of
+from kernel.lang import EEXIST, EINVAL, EIO, ENODEV, Errno, final, noraise, span_of
 from kernel.lib import log
-from kernel.sched import WaitQueue, spawn_kernel_thread
+from kernel.sched import WaitQueue, spawn_kernel_thread, yield_now
+from kernel.time.clock import monotonic_ns
 
 CONFIG_TAG: Final = 0
 TAG_SIZE: Final = 36
@@ -34,6 +35,7 @@ QUEUE_SIZE: Final = 64
 _PIECES: Final = 4  # of a request at most
 _LARGEST_BUFFER: Final = 1 << 20
 _FORGOTTEN_AT_ONCE: Final = 64
+_RETRY_NS: Final = 50_000_000  # what lacked memory is tried again
 
 
 @final
@@ -58,6 +60,9 @@ class VirtioServer(HostServer):
         self._transport: Transport = transport
         self._forgetting: SplitQueue = transport.make_queue(FORGET_QUEUE, QUEUE_SIZE)
         self._requests: SplitQueue = transport.make_queue(REQUEST_QUEUE, QUEUE_SIZE)
+        if self._requests.size < _PIECES:
+            transport.give_up()
+            raise Errno(ENODEV)
         self._messages: list[bytearray | None] = [None] * self._forgetting.size  # by head
         self._pending: list[_Pending | None] = [None] * self._requests.size  # by head
         self._chain: Chain = Chain(_PIECES, _LARGEST_BUFFER)
@@ -86,6 +91,7 @@ class VirtioServer(HostServer):
             self._send_requests(connection)
         except MemoryError:
             log.debug("virtio-fs: no memory to send a request")
+            self.used.wake_all()
 
     @noraise
     def wake_later(self) -> None:
@@ -149,6 +155,23 @@ class VirtioServer(HostServer):
             self.wake()
             if self._requests.request_interrupt() and self._forgetting.request_interrupt():
                 return
+
+    def wait(self) -> None:
+        """Sleep until there may be something to attend to: the device has used something, or what lacked memory may be
+        tried again, of which no interrupt tells if the device has nothing.
+        """
+        connection = self.connection
+        is_stuck = (
+            connection is not None and connection.is_connected and connection.has_requests() and not self._is_dead
+            and self._requests.in_flight_count() == 0
+        )  # fmt: skip
+        if is_stuck:
+            try:
+                self.used.sleep_until(monotonic_ns() + _RETRY_NS, interruptible=False)
+            except MemoryError:
+                yield_now()
+        else:
+            self.used.sleep(interruptible=False)
 
     def _collect(self) -> None:
         head = self._requests.take()
@@ -219,7 +242,7 @@ def _attend_forever(number: int) -> None:
     server = _DEVICES[number]
     while True:
         server.attend()
-        server.used.sleep(interruptible=False)
+        server.wait()
 
 
 def start(transport: Transport) -> None:

@@ -380,7 +380,7 @@ class Connection:
                 raise Errno(request.error)
             self.agreed = take_init(request.reading())
             self._room.wake_all()
-        except Errno:
+        except (Errno, MemoryError):
             self.abort()
 
     def _undo(self, request: Request) -> None:

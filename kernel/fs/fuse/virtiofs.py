@@ -13,7 +13,7 @@ from kernel.fs.fuse.connection import Connection
 from kernel.fs.fuse.filesystem import serve
 from kernel.fs.fuse.instance import Access
 from kernel.fs.fuse.request import Reader
-from kernel.lang import EBUSY, EINVAL, EIO, ENOENT, Errno
+from kernel.lang import EBUSY, EINVAL, EIO, Errno
 from kernel.lib.namespace import FIRST_USER
 
 
@@ -23,11 +23,6 @@ class HostServer(Reader):
     def __init__(self) -> None:
         super().__init__()
         self.connection: Connection | None = None  # the last that it served
-
-    def is_used(self) -> bool:
-        """Whether it serves a file system that is mounted."""
-        connection = self.connection
-        return connection is not None and connection.is_connected
 
     def is_broken(self) -> bool:
         """Whether the device was switched off."""
@@ -39,16 +34,20 @@ SERVERS: Final[dict[bytes, HostServer]] = {}
 
 
 def make_virtiofs(source: bytes, options: bytes) -> FileSystem:
-    """For mount(2). Raises EINVAL (an option), ENOENT (no such tag), EBUSY (it is mounted), EIO."""
+    """For mount(2). Raises EINVAL (an option, no such tag), EBUSY (it is about to end), EIO."""
     if len(options) > 0:
         raise Errno(EINVAL)
     server = SERVERS.get(source)
     if server is None:
-        raise Errno(ENOENT)
+        raise Errno(EINVAL)
     if server.is_broken():
         raise Errno(EIO)
-    if server.is_used():
-        raise Errno(EBUSY)
+    used = server.connection
+    if used is not None and used.is_connected:
+        served = used.notices.file_system()
+        if served is None:
+            raise Errno(EBUSY)
+        return served  # one more mount of it
     access = Access()
     access.allows_others = True
     access.checks_modes = True

@@ -11,9 +11,9 @@ import pytest
 from kernel.drivers.virtio import fs
 from kernel.drivers.virtio.fs import VirtioServer
 from kernel.drivers.virtio.transport import F_EVENT_INDEX, F_INDIRECT, RING_FEATURES
-from kernel.fs.fuse import connection as connections
 from kernel.fs.fuse.connection import Connection
 from kernel.fs.fuse.instance import FuseInstance
+from kernel.fs.fuse.request import Request
 from kernel.fs.fuse.virtiofs import SERVERS, make_virtiofs
 from kernel.lang import EBUSY, ECONNABORTED, EEXIST, EINVAL, EIO, ENODEV, ENOENT, ENOTCONN, Errno
 from kernel.lib.user import KernelBuffer
@@ -63,7 +63,7 @@ class Device(ModelTransport):
 @pytest.fixture(autouse=True)
 def alone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     thread = Thread(b"test")
-    monkeypatch.setattr(connections, "current_thread", lambda: thread)
+    monkeypatch.setattr("kernel.sched.mutex.current_thread", lambda: thread)
     monkeypatch.setattr("kernel.fs.fuse.client.current_thread", lambda: thread)
     monkeypatch.setattr(fs, "spawn_kernel_thread", lambda name, function, argument: None)
 
@@ -130,15 +130,63 @@ def test_nodes_are_forgotten_by_their_own_queue() -> None:
     assert device.host.lookups == {2: 0}
 
 
-def test_one_mount_at_a_time() -> None:
+def test_all_mounts_of_a_tag_are_of_one_file_system(monkeypatch: pytest.MonkeyPatch) -> None:
     device = Device()
     start(device)
     instance = mounted()
-    assert code(make_virtiofs, b"tag", b"") == EBUSY
+    assert mounted() is instance and [asked.kind for asked in device.host.seen].count(26) == 1  # INIT
+    tried: list[int] = []
+    destroy = instance.client.destroy
+
+    def meanwhile() -> None:
+        tried.append(code(make_virtiofs, b"tag", b""))
+        destroy()
+
+    monkeypatch.setattr(instance.client, "destroy", meanwhile)
     instance.shut_down()
-    assert device.host.seen[-1].kind == 38  # DESTROY
+    assert device.host.seen[-1].kind == 38 and tried == [EBUSY]  # DESTROY
+    assert mounted() is not instance
     mounted().client.sizes(1)
-    assert code(make_virtiofs, b"tag", b"dax") == EINVAL and code(make_virtiofs, b"other", b"") == ENOENT
+    assert code(make_virtiofs, b"tag", b"dax") == EINVAL and code(make_virtiofs, b"other", b"") == EINVAL
+
+
+def test_what_lacked_memory_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No interrupt tells of it when the device has nothing."""
+    device = Device()
+    server = start(device)
+    client = mounted().client
+    client.sizes(1)
+    failures = [0]
+    sleeps: list[int] = []
+    before = fs._Pending
+
+    def fail(request: Request, connection: Connection) -> fs._Pending:
+        if failures[0] > 0:
+            failures[0] -= 1
+            raise MemoryError
+        return before(request, connection)
+
+    def sleep_until(queue: WaitQueue, deadline_ns: int, interruptible: bool = True) -> bool:
+        assert queue is server.used and not interruptible
+        sleeps.append(deadline_ns)
+        return False
+
+    def asleep(queue: WaitQueue, interruptible: bool = True) -> None:
+        """Whoever waits for an answer, or the driver's thread, once it need not look again."""
+        if queue is not server.used:
+            for _ in range(5):
+                server.wait()
+                server.attend()
+
+    monkeypatch.setattr(fs, "_Pending", fail)
+    monkeypatch.setattr(fs, "monotonic_ns", lambda: 1000)
+    monkeypatch.setattr(WaitQueue, "sleep_until", sleep_until)
+    monkeypatch.setattr(WaitQueue, "sleep", asleep)
+    woken: list[bool] = []
+    monkeypatch.setattr(WaitQueue, "wake_all", lambda queue: woken.append(queue is server.used))
+    failures[0] = 3
+    client.sizes(1)
+    assert failures == [0] and sleeps == [50_001_000] * 3 and woken[0]
 
 
 LIES: list[Callable[[bytes], bytes]] = [
@@ -207,6 +255,7 @@ def test_more_requests_than_there_is_room_for() -> None:
 
 @pytest.mark.parametrize(("device", "failure"), [
     (Device(tag=b""), EINVAL), (Device(queues=0), EINVAL), (Device(size=0), ENODEV),
+    (Device(size=2), ENODEV),
 ])  # fmt: skip
 def test_devices_of_no_use(device: Device, failure: int) -> None:
     assert code(fs.start, device) == failure and not SERVERS
