@@ -377,6 +377,13 @@ for text in "a sEcREt" public "pub lic" "public and late" "public, and later too
     echo "$text" | nc -u -w 1 127.0.0.1 9
 done
 iptables -L OUTPUT -v -n | {COUNTS}
+for algorithm in bm kmp; do
+    iptables -A OUTPUT -p tcp -m string --string "never there" --algo $algorithm -j DROP
+    iptables -A INPUT -p tcp -m string --string "NOR HERE" --algo $algorithm --icase -j DROP
+done
+i=0; while [ $i -lt 5000 ]; do echo "This is line $i of a text of some length."; i=$((i + 1)); done > /tmp/long
+nc -l -p 7000 > /tmp/got & sleep 1
+nc -w 3 127.0.0.1 7000 < /tmp/long; wait; cmp /tmp/long /tmp/got; echo "status $?"
 """,
 }
 SURROUNDINGS = "export PATH=/usr/bin:/bin:/usr/sbin:/sbin TERM=dumb HOME=/\nmkdir -p /run /sys\n"

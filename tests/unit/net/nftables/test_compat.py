@@ -351,6 +351,10 @@ def test_bytes_are_found_wherever_they_are(pattern: str, text: str, first: int, 
     data = tcp(A, 1, B, 2, 16, data=text.encode())
     for flags in range(4):
         known = data.upper() if flags & 2 else data
+        if first > end:
+            with pytest.raises(Errno):
+                load(b"string", 1, content(pattern.encode(), first, end, flags))
+            return
         there = known.find(pattern.upper().encode() if flags & 2 else pattern.encode(), first, end) >= 0
         for algorithm in (b"bm", b"kmp"):
             made = load(b"string", 1, content(pattern.encode(), first, end, flags, algorithm))
@@ -367,15 +371,36 @@ def test_ways_of_searching(nft: Nft) -> None:
         load(b"string", 1, content(b""))
 
 
-def test_a_search_without_end_drops_the_packet(nft: Nft) -> None:
-    data = tcp(A, 1, B, 2, 16, data=b"a" * 1400)
+WORDS = b"To be, or not to be, that is the question: whether it is nobler in the mind to suffer slings; "
+
+
+@pytest.mark.parametrize("algorithm", [b"bm", b"kmp"])
+@pytest.mark.parametrize("flags", [0, 2])
+@pytest.mark.parametrize("line", [WORDS, bytes(64), b"\xff", bytes(range(256))])
+def test_several_rules_afford_the_longest_packet(nft: Nft, algorithm: bytes, flags: int, line: bytes) -> None:
+    data = tcp(A, 1, B, 2, 16, data=(line * 65_536)[:65_000])
     PACE.left = PACE_BUDGET
-    assert judge(load(b"string", 1, content(b"b" + b"a" * 127)), data) == DROP
+    for pattern in (b"nobody", b"the end", b" undiscovered country"):
+        assert judge(load(b"string", 1, content(pattern, flags=flags, algorithm=algorithm)), data) == BREAK
+        assert judge(load(b"string", 1, content(pattern, flags=flags | 1, algorithm=algorithm)), WEB) == CONTINUE
+    assert PACE.left > -MOST_BEHIND
+
+
+@pytest.mark.parametrize("algorithm", [b"bm", b"kmp"])
+def test_a_search_without_end_drops_the_packet(nft: Nft, algorithm: bytes) -> None:
+    made = load(b"string", 1, content(b"ab" * 63 + b"c", algorithm=algorithm))
+    PACE.left = PACE_BUDGET
+    assert judge(made, tcp(A, 1, B, 2, 16, data=b"ab" * 10_000)) == BREAK
+    PACE.left = PACE_BUDGET
+    assert judge(made, tcp(A, 1, B, 2, 16, data=b"ab" * 30_000)) == DROP
     assert -610_000 < PACE.left < -MOST_BEHIND
     PACE.left = PACE_BUDGET
-    assert judge(load(b"string", 1, content(b"b" + b"a" * 127, algorithm=b"kmp")), data) == BREAK
-    assert judge(load(b"string", 1, content(b"b" * 128)), tcp(A, 1, B, 2, 16, data=b"a" * 60_000)) == BREAK
-    assert 0 < PACE.left < PACE_BUDGET - 50_000
+    made = load(b"string", 1, content(b"abx", algorithm=algorithm))  # seen at every third place, and never there
+    assert judge(made, tcp(A, 1, B, 2, 16, data=b"aax" * 6_000)) == BREAK
+    made = load(b"string", 1, content(b"x" * 127 + b"b", algorithm=algorithm))
+    PACE.left = PACE_BUDGET
+    assert judge(made, tcp(A, 1, B, 2, 16, data=b"a" * 60_000)) == BREAK
+    assert PACE.left < PACE_BUDGET - 60_000 * 2
 
 
 def owned(asked: int, inverted: int = 0, users: tuple[int, int] = (0, 0), groups: tuple[int, int] = (0, 0)) -> bytes:
