@@ -171,6 +171,7 @@ class LoopbackDevice(NetworkDevice):
             packet.checksum = CHECKSUM_VERIFIED
         packet.device = self
         packet.link_kind = PACKET_HOST
+        packet.sender = None
         length = len(packet)
         self.sent_packets += 1
         self.sent_bytes += length

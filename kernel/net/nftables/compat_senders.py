@@ -24,7 +24,7 @@ _GROUP: Final = 2
 _SOCKET: Final = 4
 _ALL_GROUPS: Final = 8  # of the owner, not just the first
 _KNOWN: Final = 15
-_GROUP_COST: Final = 6  # instructions
+_HALVING_COST: Final = 25  # instructions
 
 
 @final
@@ -80,10 +80,17 @@ class _Owner(Match):
         if self.first_group <= int(sender.fsgid) <= self.last_group:
             return True
         if self.asked & _ALL_GROUPS != 0:
-            for group in sender.groups:
-                spend(_GROUP_COST)
-                if self.first_group <= int(group) <= self.last_group:
-                    return True
+            # They are in order: the first of them that is not below the range.
+            low = 0
+            high = len(sender.groups)
+            while low < high:
+                middle = (low + high) // 2
+                spend(_HALVING_COST)
+                if int(sender.groups[middle]) < self.first_group:
+                    low = middle + 1
+                else:
+                    high = middle
+            return low < len(sender.groups) and int(sender.groups[low]) <= self.last_group
         return False
 
 

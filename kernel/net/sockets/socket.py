@@ -182,7 +182,9 @@ class Socket(File):
         self.filter: Filter | None = None  # SO_ATTACH_FILTER
         creator = current_or_none()
         self.group: SocketGroup | None = None if creator is None else creator.cgroup  # programs judge its packets
-        self.creator: Credentials | None = None if creator is None else creator.credentials  # rules may ask for it
+        self.creator: Credentials | None = None  # rules may ask for it
+        if creator is not None:
+            self.creator = creator.credentials.without_rules()
         self.lacks_room = False
 
     def hold_network(self) -> None:
