@@ -8,7 +8,7 @@ Context: system calls, which sleep.
 
 from typing import Final
 
-from kernel.lang import final, span_of
+from kernel.lang import ENOBUFS, Errno, final, span_of
 from kernel.lib.pace import PACE_BYTES, pace, pace_bytes
 from kernel.lib.user import Buffer
 
@@ -36,13 +36,13 @@ class SentData:
         return span_of(self.pieces[offset // PACE_BYTES]).load_u32(offset % PACE_BYTES)
 
     def part(self, start: int, count: int) -> bytes:
-        """Some of it, which lies inside. Sleeps; raises MemoryError for more than MOST_MESSAGE bytes."""
+        """Some of it, which lies inside. Sleeps; raises ENOBUFS for more than MOST_MESSAGE bytes, MemoryError."""
         first = start // PACE_BYTES
         at = start % PACE_BYTES
         if at + count <= PACE_BYTES:
             return self.pieces[first][at : at + count] if count > 0 else b""
         if count > MOST_MESSAGE:
-            raise MemoryError
+            raise Errno(ENOBUFS)
         parts: list[bytes] = [self.pieces[first][at:]]
         left = count - len(parts[0])
         for piece in self.pieces[first + 1 :]:
@@ -57,9 +57,9 @@ class SentData:
 
 
 def take_sent(buffer: Buffer, length: int) -> SentData:
-    """That many bytes, or fewer where some cannot be read. Sleeps; raises MemoryError."""
+    """That many bytes, or fewer where some cannot be read. Sleeps; raises ENOBUFS for too much, MemoryError."""
     if length > MOST_SENT:
-        raise MemoryError
+        raise Errno(ENOBUFS)
     data = SentData()
     while data.length < length:
         wanted = min(length - data.length, PACE_BYTES)

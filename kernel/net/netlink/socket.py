@@ -93,7 +93,7 @@ class NetlinkSocket(Socket):
 
     def __init__(self, kind: int, protocol: int, credentials: Credentials, network: Network) -> None:
         super().__init__(AF_NETLINK, kind, protocol, credentials.fsuid, credentials.fsgid, network)
-        self.opener: Credentials = credentials
+        self.opener: Credentials = credentials.without_rules()
         self.port: int = 0
         self.is_bound: bool = False
         self.groups: int = 0  # bit n - 1 for group n
