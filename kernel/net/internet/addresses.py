@@ -6,7 +6,7 @@ Context: thread context; nothing sleeps.
 Source: RFC 1122 section 3.2.1.3, RFC 4291, RFC 6724 (scopes), rtnetlink(7).
 """
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from kernel.lang import EADDRNOTAVAIL, EEXIST, EINVAL, ENOBUFS, Errno, final, inline, span_of
 from kernel.lib.linked import Linked
@@ -14,6 +14,9 @@ from kernel.lib.pace import spend
 from kernel.net.link.device import NetworkDevice
 from kernel.net.link.network import FIRST_NETWORK, Network, PartMaker, register_part
 from kernel.net.link.part import Part
+
+if TYPE_CHECKING:
+    from kernel.net.internet.membership import Membership
 
 ANY4: Final[bytes] = bytes(4)
 ANY6: Final[bytes] = bytes(16)
@@ -172,7 +175,7 @@ class InterfaceAddress(Linked["InterfaceAddress"]):
         self.nonce: bytes = b""  # of the last probe
         self.route_metric: int = 0
         self.is_announced_soon: bool = False  # it stands in that list
-        self.has_joined: bool = False  # IPv6: its solicited-node group
+        self.membership: Membership | None = None  # IPv6: in its solicited-node group
 
     @inline
     def this(self) -> "InterfaceAddress":

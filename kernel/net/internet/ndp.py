@@ -29,7 +29,7 @@ from kernel.net.internet.addresses import (
 )
 from kernel.net.internet.icmpv6 import HANDLERS, MessageHandler
 from kernel.net.internet.interface_settings import DAD_TRANSMITS6, FORWARDING6, proves_addresses
-from kernel.net.internet.membership import find_membership, join, leave
+from kernel.net.internet.membership import join, leave
 from kernel.net.internet.output import NextHop, resolve, select_source6
 from kernel.net.internet.routes import MULTICAST
 from kernel.net.link.device import ARPHRD_ETHER, NetworkDevice
@@ -366,19 +366,17 @@ class _FollowAddresses(AddressWatcher):
         device = entry.device
         if len(entry.address) != 16 or device.kind != ARPHRD_ETHER:
             return
-        join(device, solicited_node(entry.address))
-        entry.has_joined = True
+        entry.membership = join(device, solicited_node(entry.address))
         is_asked = entry.flags & ADDRESS_NODAD == 0 and proves_addresses(device)
         if device.is_up() and is_asked:
             DETECTION.begin(entry)
 
     def address_deleted(self, entry: InterfaceAddress) -> None:
         DETECTION.forget(entry)
-        if entry.has_joined:
-            entry.has_joined = False
-            membership = find_membership(entry.device, solicited_node(entry.address))
-            if membership is not None:
-                leave(membership)
+        membership = entry.membership
+        if membership is not None:
+            entry.membership = None
+            leave(membership)
 
 
 HANDLERS.by_type[icmpv6.NEIGHBOUR_SOLICITATION] = Solicitations()

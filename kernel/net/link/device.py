@@ -402,8 +402,8 @@ def rename_device(device: NetworkDevice, name: bytes) -> None:
 
 
 def bring_up(device: NetworkDevice) -> None:
-    """Set IFF_UP and notify everybody. Raises what the driver raises, Errno, MemoryError: then it is down. Nothing
-    happens to a device that is up.
+    """Set IFF_UP and notify everybody. Raises what the driver raises, Errno, MemoryError: then it is down, as after
+    `bring_down`: without IPv6 addresses. Nothing happens to a device that is up.
     """
     if device.is_up():
         return
