@@ -132,18 +132,21 @@ def run_program(
     def attended(tell: Callable[[], None]) -> int:
         is_mmio = machine.type == "microvm"  # there 9P serves
         with contextlib.ExitStack() as stack:
-            shares = machine.shares
-            if shares and not is_mmio:
+            served = None
+            if machine.shares and not is_mmio:
                 from tools.guest.shares import serving
 
-                shares = stack.enter_context(serving(shares))
+                served = stack.enter_context(serving(machine.shares))
+            shares = machine.shares if served is None else served.shares
             sockets = tuple(share.socket for share in shares if share.socket is not None)
-            served = replace(machine, shares=shares)
+            started_machine = replace(machine, shares=shares)
 
             def command(initrd: Path) -> list[str]:
-                return served.command(DirectBoot(kernel, initrd, parameters), entry.place)
+                return started_machine.command(DirectBoot(kernel, initrd, parameters), entry.place)
 
             guest = stack.enter_context(running(command, initrd, entry.place, is_mmio, clean, sockets))
+            if served is not None:
+                served.hand_over()
 
             def started(program: int) -> None:
                 state.attendant, state.qemu, state.program = os.getpid(), guest.qemu.pid, program

@@ -1,4 +1,5 @@
-"""Serve directories of this machine to a guest by virtio-fs: one virtiofsd for each, where there is one.
+"""Serve directories of this machine to a guest by virtio-fs: one virtiofsd for each, where there is one that is new
+enough.
 
 Server and QEMU are two ends of a connection that has no name. A server ends when QEMU does, however that came about, or
 with `serving`.
@@ -8,24 +9,45 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import socket
+import struct
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
 
+from tools.guest.running import place_of_sockets
 from tools.machine import Share
 
 PLACES = ("/usr/libexec/virtiofsd", "/usr/lib/qemu/virtiofsd")  # where packages put it, which is on nobody's PATH
+OLDEST = (1, 13)  # knows --readonly, and --translate-uid
 _PATIENCE_S = 10.0
+_ASK_FEATURES = struct.pack("=III", 1, 1, 0)  # of vhost-user: the request, the protocol's version, no body
+_ANSWER_SIZE = 20
 _ALL_IDS = 0xFFFF_FFFF
 
 
 def find_server() -> str | None:
-    """The path of virtiofsd, if this machine has it."""
+    """The path of virtiofsd, if this machine has one that is new enough."""
     found = shutil.which("virtiofsd")
-    return found or next((place for place in PLACES if os.access(place, os.X_OK)), None)
+    places = ([] if found is None else [found]) + [place for place in PLACES if os.access(place, os.X_OK)]
+    return next((place for place in places if _version_of(place) >= OLDEST), None)
+
+
+def _version_of(server: str) -> tuple[int, int]:
+    """Major and minor number; zeros if it does not say."""
+    try:
+        said = subprocess.run(
+            [server, "--version"], check=False, capture_output=True, text=True, errors="replace",
+            stdin=subprocess.DEVNULL, timeout=_PATIENCE_S,
+        )  # fmt: skip
+    except (OSError, subprocess.TimeoutExpired):
+        return 0, 0
+    found = re.search(r"\bvirtiofsd\S* (\d+)\.(\d+)", said.stdout)
+    return (int(found[1]), int(found[2])) if said.returncode == 0 and found else (0, 0)
 
 
 def server_arguments(server: str, share: Share, listener: int) -> list[str]:
@@ -47,32 +69,64 @@ def server_arguments(server: str, share: Share, listener: int) -> list[str]:
     ]  # fmt: skip
 
 
+@dataclass
+class Served:
+    """Shares, and our ends of their connections."""
+
+    shares: tuple[Share, ...]
+    connections: list[socket.socket]
+
+    def hand_over(self) -> None:
+        """QEMU has the connections now, and alone: when it ends, the servers do."""
+        for connection in self.connections:
+            connection.close()
+
+
 @contextlib.contextmanager
-def serving(shares: Sequence[Share]) -> Iterator[tuple[Share, ...]]:
-    """The same shares, each with a connection to a server that runs as long as the context lasts; without a virtiofsd
-    as they are.
+def serving(shares: Sequence[Share]) -> Iterator[Served]:
+    """The same shares, each with a connection to a server that runs as long as the context lasts; without a virtiofsd,
+    or if one does not come up, as they are.
     """
     server = find_server()
     if server is None:
-        yield tuple(shares)
+        yield Served(tuple(shares), [])
         return
     with contextlib.ExitStack() as stack:
-        served = []
+        served = Served((), [])
         for share in shares:
             connection, process = _start(server, share)
             stack.callback(_end, process)
             stack.callback(connection.close)
-            served.append(replace(share, socket=connection.fileno()))
-        yield tuple(served)
+            if not _answers(connection):
+                served = Served(tuple(shares), [])
+                break
+            served.shares += (replace(share, socket=connection.fileno()),)
+            served.connections.append(connection)
+        yield served
+
+
+def _answers(connection: socket.socket) -> bool:
+    """Whether the server has come up: it is asked what QEMU will ask first, too, which changes nothing."""
+    connection.settimeout(_PATIENCE_S)
+    try:
+        connection.sendall(_ASK_FEATURES)
+        return len(connection.recv(_ANSWER_SIZE, socket.MSG_WAITALL)) == _ANSWER_SIZE
+    except OSError:
+        return False
+    finally:
+        connection.settimeout(None)
 
 
 def _start(server: str, share: Share) -> tuple[socket.socket, subprocess.Popen[bytes]]:
     """A server, and the connection that QEMU will use. The socket's name is gone before anybody else could see it."""
-    with tempfile.TemporaryDirectory() as directory, socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(f"{directory}/s")
+    with (
+        tempfile.TemporaryDirectory() as directory, place_of_sockets(Path(directory)) as (place, _),
+        socket.socket(socket.AF_UNIX) as listener,
+    ):  # fmt: skip
+        listener.bind(f"{place}/s")
         listener.listen(1)
         connection = socket.socket(socket.AF_UNIX)
-        connection.connect(f"{directory}/s")
+        connection.connect(f"{place}/s")
         connection.set_inheritable(True)
         process = subprocess.Popen(
             server_arguments(server, share, listener.fileno()), pass_fds=(listener.fileno(),),

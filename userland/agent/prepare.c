@@ -95,9 +95,13 @@ static const char *mount_shared(const char *text)
 			*at = '/';
 		}
 	mkdir(path, 0755);
-	if (mount(tag, path, "virtiofs", flags, NULL) == 0 || mount(tag, path, "9p", flags, options) == 0)
+	if (mount(tag, path, "virtiofs", flags, NULL) == 0)
 		return NULL;
-	return failed("cannot share", path, errno);
+	int error = errno;
+	if (mount(tag, path, "9p", flags, options) == 0)
+		return NULL;
+	/* EINVAL: virtio-fs does not have it, so what 9P says is the reason; and the other way round. */
+	return failed("cannot share", path, error == EINVAL || error == ENODEV ? errno : error);
 }
 
 static void write_file(const char *path, const char *format, const char *value)
