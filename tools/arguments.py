@@ -166,6 +166,7 @@ def calls(text: str) -> tuple[str, ...]:
 
 
 def machine_memory(text: str) -> str:
+    """A number alone is bytes, as docker has it."""
     size = memory_size(text)
     if in_bytes(size) < LEAST_MEMORY:
         raise argparse.ArgumentTypeError(f"{text} are too little: a machine needs {LEAST_MEMORY >> 20}M")

@@ -230,11 +230,12 @@ class Machine:
 
     def _memory(self) -> list[str]:
         """The machine's type and memory, which servers of shared directories must see."""
+        memory = self.memory + "B" * self.memory.isdecimal()  # a number alone would be mebibytes to -m
         if all(share.socket is None for share in self.shares):
-            return ["-machine", self.type, "-m", self.memory]
+            return ["-machine", self.type, "-m", memory]
         return [
-            "-object", f"memory-backend-memfd,id=memory,size={self.memory},share=on",
-            "-machine", f"{self.type},memory-backend=memory", "-m", self.memory,
+            "-object", f"memory-backend-memfd,id=memory,size={memory},share=on",
+            "-machine", f"{self.type},memory-backend=memory", "-m", memory,
         ]  # fmt: skip
 
     def command(self, boot: Boot, scratch: Path) -> list[str]:
