@@ -318,6 +318,10 @@ class Inode:
         """Make a regular file, directory, device node, FIFO or socket node; `mode` holds its type. The name is free."""
         raise Errno(EPERM)
 
+    def make_node(self, name: bytes, mode: int, rdev: int, credentials: Credentials) -> "Inode":
+        """`create` for mknod(2): nobody opens the file at once."""
+        return self.create(name, mode, rdev, credentials)
+
     def create_symlink(self, name: bytes, target: bytes, credentials: Credentials) -> "Inode":
         raise Errno(EPERM)
 

@@ -49,7 +49,7 @@ class MountView:
         name = self._name(each)
         if name is None:
             return b""
-        text = escape(source_of(each)) + b" " + escape(name) + b" " + each.file_system.type_name
+        text = escape(source_of(each)) + b" " + escape(name) + b" " + escape(each.file_system.type_name)
         return text + b" " + flag_names(each) + each.file_system.options() + b" 0 0\n"
 
     def mountinfo_line(self, each: Mount) -> bytes:
@@ -64,7 +64,7 @@ class MountView:
         shown = each.file_system.shown_place(name_in_filesystem(each.root))
         text.extend(escape(shown) + b" " + escape(name) + b" " + mount_flag_names(each))
         text.extend(self._propagation_of(each) + b" - ")
-        text.extend(each.file_system.type_name + b" " + escape(source_of(each)))
+        text.extend(escape(each.file_system.type_name) + b" " + escape(source_of(each)))
         text.extend((b" ro" if each.file_system.read_only else b" rw") + _write_flag_names(each.file_system))
         text.extend(each.file_system.options() + b"\n")
         return bytes(text)
@@ -88,7 +88,7 @@ class MountView:
         if name is None:
             return b""
         text = b"device " + escape(source_of(each)) + b" mounted on " + escape(name)
-        return text + b" with fstype " + each.file_system.type_name + b"\n"
+        return text + b" with fstype " + escape(each.file_system.type_name) + b"\n"
 
 
 def source_of(mount: Mount) -> bytes:

@@ -194,7 +194,7 @@ def _make_node_at(walk: Walk, mode: int, rdev: int) -> Path:
     walk.hold_names()
     try:
         directory = _prepare_node(walk, mode, rdev)
-        inode = create_in(walk.context, directory, walk.last, mode, rdev)
+        inode = create_in(walk.context, directory, walk.last, mode, rdev, opens=False)
         return Path(walk.mount, _made(walk, directory, inode))
     finally:
         walk.let_names_go()

@@ -113,9 +113,28 @@ def open_path(context: FsContext, path: Path, flags: int) -> File:
         return PathFile(path, flags & ~O_CLOEXEC)
     if inode.is_symlink():
         raise Errno(ELOOP)
+    if inode.file_system.waits_for_programs:
+        return _check_and_open_held(context, path, inode, flags)
+    return _check_and_open(context, path, inode, flags)
+
+
+@inline
+def _check_and_open(context: FsContext, path: Path, inode: Inode, flags: int) -> File:
     credentials = context.credentials
     check_open(credentials, path.mount, inode, flags)
     return open_permitted(context, credentials, path, inode, flags)
+
+
+@noinline
+def _check_and_open_held(context: FsContext, path: Path, inode: Inode, flags: int) -> File:
+    """The same where checking waits for a program: the file must not go before it is open."""
+    path.pin()
+    inode.acquire()
+    try:
+        return _check_and_open(context, path, inode, flags)
+    finally:
+        inode.release()
+        path.unpin()
 
 
 @inline
@@ -333,8 +352,9 @@ def _open_or_create(context: FsContext, base: Path | None, name: bytes, flags: i
             credentials = context.credentials
             if holder is not None:
                 check_creation(credentials, holder, inode)
-            check_open(credentials, path.mount, inode, flags)
-            return open_permitted(context, credentials, path, inode, flags)
+            if inode.file_system.waits_for_programs:
+                return _check_and_open_held(context, path, inode, flags)
+            return _check_and_open(context, path, inode, flags)
         walk.mount = outer
         walk.dentry = parent
         walk.check_link(walk.directory(), inode)
@@ -356,7 +376,7 @@ def _create(context: FsContext, walk: Walk, flags: int, mode: int) -> File | Non
     try:
         if walk.mount.file_system.sleeps and look_up_held(walk.dentry, walk.last) is not None:
             return None
-        inode = create_in(context, directory, walk.last, S_IFREG | mode & 0o7777, 0)
+        inode = create_in(context, directory, walk.last, S_IFREG | mode & 0o7777, 0, opens=True)
         dentry = remember(walk.dentry, walk.last, inode)
         path = Path(walk.mount, dentry)
         tell_created(directory, dentry)
@@ -389,10 +409,16 @@ def _ask_for_new(file: File) -> None:
             file.release()
 
 
-def create_in(context: FsContext, directory: Inode, name: bytes, mode: int, rdev: int) -> Inode:
-    """Make anything but a directory, with the mode and the access control lists that it should have there."""
+def create_in(context: FsContext, directory: Inode, name: bytes, mode: int, rdev: int, *, opens: bool) -> Inode:
+    """Make anything but a directory, with the mode and the access control lists that it should have there. `opens`: the
+    caller opens it next.
+    """
     inherited = _new_file(context, directory, mode)
-    inode = directory.create(name, inherited.mode, rdev, context.credentials)
+    credentials = context.credentials
+    if opens:
+        inode = directory.create(name, inherited.mode, rdev, credentials)
+    else:
+        inode = directory.make_node(name, inherited.mode, rdev, credentials)
     inode.may_have_privileges = inherited.mode & SET_ID != 0
     try:
         inherited.give(inode)

@@ -28,6 +28,7 @@ from kernel.mm.frames import (
 from kernel.mm.objects import MappedThrough, TrackedObject
 from kernel.mm.reverse_map import forget_pages
 from kernel.sched import Mutex
+from kernel.sched.mutex import Patience
 
 _LAST_PAGE: Final = 1 << 50
 
@@ -82,6 +83,7 @@ class RemotePages(TrackedObject):
         self._dirty: dict[int, bool] = {}
         self._reader: RemoteHandle | None = None
         self._writer: RemoteHandle | None = None
+        self._parting: int = 0  # times that the last area has gone, and the file is to be released
         self._lock: Mutex = Mutex()  # over fetching, sending and dropping pages
 
     def use(self, handle: RemoteHandle) -> None:
@@ -98,7 +100,7 @@ class RemotePages(TrackedObject):
     def page(self, index: int, for_write: bool) -> Frame:
         if index < 0 or index >= _LAST_PAGE:
             raise Errno(EFAULT)
-        self._lock.acquire_unless_dying()
+        self._take_lock()
         try:
             frame = Frame(self._frames.get(index, NO_FRAME))
             if frame == NO_FRAME:
@@ -110,7 +112,7 @@ class RemotePages(TrackedObject):
             get_frame(frame)
             return frame
         finally:
-            self._lock.release()
+            self._give_lock()
 
     def _fetch(self, index: int) -> Frame:
         """A page that is missing, and what one message brings of those after it. Raises EFAULT (past the end of the
@@ -159,11 +161,11 @@ class RemotePages(TrackedObject):
     def write_back(self) -> None:
         """Send what may have been written through mappings."""
         if len(self._dirty) > 0:
-            self._lock.acquire_unless_dying()
+            self._take_lock()
             try:
                 self._send()
             finally:
-                self._lock.release()
+                self._give_lock()
 
     def _send(self) -> None:
         writer = self._writer
@@ -188,11 +190,11 @@ class RemotePages(TrackedObject):
 
     def forget(self, start: int, end: int) -> None:
         """The bytes start … end - 1 have changed elsewhere: fetch them anew when they are touched."""
-        self._lock.acquire_unless_dying()
+        self._take_lock()
         try:
             self._forget(start, end)
         finally:
-            self._lock.release()
+            self._give_lock()
 
     def _forget(self, start: int, end: int) -> None:
         first = start >> PAGE_SHIFT
@@ -208,7 +210,7 @@ class RemotePages(TrackedObject):
             try:
                 self._forget(start, end)
             finally:
-                self._lock.release()
+                self._give_lock()
 
     def _drop(self, index: int) -> None:
         frame = self._frames.pop(index)
@@ -223,31 +225,77 @@ class RemotePages(TrackedObject):
         if self._areas == 1 and file is not None:
             file.acquire()
 
+    def waits_at_end(self) -> bool:
+        return True
+
     def release(self) -> None:
         self._areas -= 1
         file = self.file
         if self._areas > 0 or file is None:
             return
+        self._parting += 1
         try:
-            self.write_back()
+            self._take_lock()
+        except (Errno, MemoryError):
+            if len(self._dirty) > 0:
+                log.error("a shared file: what was written through a mapping may be lost")
+            return  # whoever has the lock drops the pages
+        try:
+            if len(self._dirty) > 0:
+                self._send()
         except (Errno, MemoryError):
             log.error("a shared file: what was written through a mapping is lost")
-        if self._areas > 0:
-            return  # somebody has mapped it meanwhile
+        finally:
+            self._give_lock()
+
+    def part(self) -> None:
+        """Nobody uses the file: it has no pages any more, nor is it open for them, though it was never mapped."""
+        self.file = None
+        self._drop_all()
+
+    @noraise
+    def _drop_all(self) -> None:
+        """Drop pages and handles."""
         for frame in self._frames.values():
             put_frame(Frame(frame))
         self._frames.clear()
         self._dirty.clear()
         reader = self._reader
         writer = self._writer
+        self._reader = None
+        self._writer = None
+        self.place = None
         if reader is not None:
             reader.release()
         if writer is not None:
             writer.release()
-        self._reader = None
-        self._writer = None
-        self.place = None
-        file.release()
+
+    # ---- The lock -----------------------------------------------------------------------------------------------
+
+    def _take_lock(self) -> None:
+        """Raises EINTR (the thread is to end, or it ends and has waited long enough), EIO, MemoryError."""
+        patience = Patience()
+        if not patience.is_bounded:
+            self._lock.acquire_unless_dying()
+            return
+        try:
+            while not self._lock.try_acquire():
+                patience.sleep(self._lock.waiters)
+        finally:
+            patience.end()
+
+    @noraise
+    def _give_lock(self) -> None:
+        """Give the lock back, and drop the pages if the last area has gone: also for whoever could not wait for it."""
+        file = self.file
+        parting = self._parting
+        self._parting = 0
+        if parting > 0 and self._areas == 0:
+            self._drop_all()
+        self._lock.release()
+        if file is not None:
+            for _ in range(parting):
+                file.release()
 
     # ---- For /proc/PID/maps ------------------------------------------------------------------------------------
 

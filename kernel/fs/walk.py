@@ -347,7 +347,20 @@ def look_up_held(parent: Dentry, name: bytes) -> Dentry | None:
         return None
     if not directory.caches_children:
         return Dentry(parent, name, inode)
-    return CACHE.insert(parent, name, inode)
+    return _enter_name(parent, name, inode)
+
+
+def _enter_name(parent: Dentry, name: bytes, inode: Inode) -> Dentry:
+    """Have a name lead to an inode. Raises MemoryError, and then the inode hears that nothing leads to it."""
+    done = False
+    try:
+        child = CACHE.insert(parent, name, inode)
+        done = True
+        return child
+    finally:
+        if not done:
+            inode.acquire()
+            inode.release()
 
 
 def remember(parent: Dentry, name: bytes, inode: Inode) -> Dentry:
@@ -364,7 +377,7 @@ def remember(parent: Dentry, name: bytes, inode: Inode) -> Dentry:
             child.deleted = False
             CACHE.fill(child, inode)
             return child
-    return CACHE.insert(parent, name, inode)
+    return _enter_name(parent, name, inode)
 
 
 def start(context: FsContext, base: Path | None) -> Walk:

@@ -72,6 +72,10 @@ class MemoryObject:
         raises.
         """
 
+    def waits_at_end(self) -> bool:
+        """Whether `detach` of the last area may wait for somebody else."""
+        return False
+
     def through(self) -> MappedThrough | None:
         """Where it was mapped from last: a new area is mapped through that."""
         return None

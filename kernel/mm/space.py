@@ -170,13 +170,24 @@ class AddressSpace:
             self.contexts = None
             contexts.end()
         area = self.areas.root
+        late: Area | None = None  # a chain of those that may wait: all the others' memory is free before
         while area is not None:
             area = self.areas.some_leaf(area)
             self._give_back(area)
             self._forget_promise(area)
             above = self.areas.drop_leaf(area)
-            area.detach()
+            source = area.source
+            if source is not None and source.waits_at_end():
+                area.parent = late
+                late = area
+            else:
+                area.detach()
             area = above
+        while late is not None:
+            area = late
+            late = area.parent
+            area.parent = None
+            area.detach()
         self.pages.abandon()
         segments = self.segments
         if segments is not None:

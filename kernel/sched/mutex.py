@@ -1,4 +1,4 @@
-"""A lock that sleeps.
+"""A lock that sleeps, and how long to wait for others.
 
 Most kernel code needs none, because it is not interrupted between two sleeps; a Mutex is for what must stay together
 across one.
@@ -12,13 +12,15 @@ Context: `acquire` sleeps.
 
 from typing import Final
 
-from kernel.lang import EINTR, EIO, Errno, final, noinline, panic, sleeps
+from kernel.lang import EINTR, EIO, Errno, final, noinline, noraise, panic, sleeps
 from kernel.sched.scheduler import current_thread
 from kernel.sched.thread import Thread
 from kernel.sched.wait import WaitQueue
 from kernel.time.clock import monotonic_ns
 
+PARTING_NS: Final = 2_000_000_000
 _LOOK_AGAIN_NS: Final = 50_000_000  # how long it takes at most until a kill is noticed
+_PROMPT_NS: Final = 50_000_000  # an answer that takes no longer costs no patience
 
 
 @final
@@ -97,3 +99,44 @@ class Mutex:
 
     def __exit__(self, kind: object, value: object, traceback: object) -> None:
         self.release()
+
+
+@final
+class Patience:
+    """How long a thread waits for others who may never come, for all the sleeps of one wait: until it is to end. One
+    that is ending already (`is_parting`), which no kill can reach, waits `PARTING_NS` in vain at most, and that in its
+    whole end: what others do promptly does not count. `end` when the wait is over.
+    """
+
+    def __init__(self) -> None:
+        self._thread: Thread = current_thread()
+        self.is_bounded: bool = self._thread.is_parting()
+        self._began_ns: int = 0
+        self._ends_ns: int = 0
+        if self.is_bounded:
+            now = monotonic_ns()
+            left = PARTING_NS - self._thread.parting_waited_ns
+            self._began_ns = now
+            self._ends_ns = now + _PROMPT_NS + left if left > 0 else now
+
+    def sleep(self, queue: WaitQueue) -> bool:
+        """Sleep until woken, or for a moment; False if a signal waits. Raises EINTR (the thread is to end, or has
+        waited long enough), MemoryError.
+        """
+        thread = self._thread
+        if thread.is_dying() or (self.is_bounded and monotonic_ns() >= self._ends_ns):
+            raise Errno(EINTR)
+        if not self.is_bounded and not thread.is_interrupted():
+            try:
+                queue.sleep(interruptible=True)
+            except Errno:
+                return False
+            return True
+        queue.sleep_until(monotonic_ns() + _LOOK_AGAIN_NS, interruptible=False)
+        return self.is_bounded
+
+    @noraise
+    def end(self) -> None:
+        """Count what the wait took."""
+        if self.is_bounded:
+            self._thread.parting_waited_ns += max(0, monotonic_ns() - self._began_ns - _PROMPT_NS)

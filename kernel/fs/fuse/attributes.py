@@ -16,7 +16,9 @@ _REPLACE: Final = 2
 
 @final
 class ServedAttributes(Store):
-    """Those of one file. A server that knows none has no names to show, and takes no values: EOPNOTSUPP."""
+    """Those of one file. A server that knows none has no names to show, and takes no values: EOPNOTSUPP. Raises EACCES
+    for whoever may not use the file system.
+    """
 
     def __init__(self, file: FuseNode) -> None:
         super().__init__()
@@ -24,6 +26,7 @@ class ServedAttributes(Store):
 
     def load(self) -> None:
         """All names; their values are fetched with `load_value`, as no use of the list needs them."""
+        self._file.instance.require_permitted()
         with InUse(self._file):
             names = self._names()
         self.values.clear()
@@ -56,6 +59,7 @@ class ServedAttributes(Store):
             return b""
 
     def put(self, name: bytes, value: bytes, old: bytes | None) -> None:
+        self._file.instance.require_permitted()
         with InUse(self._file):
             try:
                 flags = _CREATE if old is None else _REPLACE
@@ -64,5 +68,6 @@ class ServedAttributes(Store):
                 raise Errno(EOPNOTSUPP if error.code == ENOSYS else error.code) from None
 
     def drop(self, name: bytes) -> None:
+        self._file.instance.require_permitted()
         with InUse(self._file):
             self._file.client.remove_attribute(self._file.node, name)

@@ -8,7 +8,7 @@ does not know the message, MemoryError.
 from typing import Final
 
 from kernel.fs.fuse import protocol
-from kernel.fs.fuse.connection import Connection, release_request
+from kernel.fs.fuse.connection import Connection, Moving, release_request
 from kernel.fs.fuse.protocol import (
     ATTR_SIZE,
     ENTRY_SIZE,
@@ -140,7 +140,7 @@ class Client:
         self._ask(protocol.ACCESS, node, Message(8).u32(mask).u32(0), 0)
 
     def destroy(self) -> None:
-        """DESTROY: the file system is unmounted. A server that does not answer is not waited for long."""
+        """DESTROY: the file system is unmounted. Whoever unmounts waits for the answer, unless it is killed."""
         try:
             self._ask(protocol.DESTROY, 0, Message(0), 0)
         except (Errno, MemoryError):
@@ -175,44 +175,40 @@ class Client:
     def read(self, node: int, opened: Opened, flags: int, offset: int, buffer: Buffer) -> int:
         """Read into a buffer, at most what one message moves; 0 at the end of the file."""
         count = min(buffer.remaining, self.read_limit())
-        request = self._read(protocol.READ, node, opened, flags, offset, count)
-        answer = request.reading()
-        return buffer.put(answer.take(answer.left()))
+        with Moving(self.connection, self.connection.reading):
+            answer = self._read(protocol.READ, node, opened, flags, offset, count).reading()
+            return buffer.put(answer.take(answer.left()))
 
     def read_frames(self, node: int, opened: Opened, offset: int, frames: list[int], filled: int) -> int:
         """Read into frames, of which `filled` bytes are filled already; 0 at the end of the file."""
         wanted = min((len(frames) << PAGE_SHIFT) - filled, self.read_limit())
-        answer = self._read(protocol.READ, node, opened, 0, offset + filled, wanted).reading()
-        data = answer.take(answer.left())
-        at = 0
-        while at < len(data):
-            place = filled + at
-            within = place & PAGE_MASK
-            part = min(PAGE_SIZE - within, len(data) - at)
-            frame_span(Frame(frames[place >> PAGE_SHIFT]))[within : within + part].copy_from(data[at : at + part])
-            at += part
-        return len(data)
+        with Moving(self.connection, self.connection.paging):
+            answer = self._read(protocol.READ, node, opened, 0, offset + filled, wanted).reading()
+            data = answer.take(answer.left())
+            _spread(data, frames, filled)
+            return len(data)
 
     def _read(self, kind: int, node: int, opened: Opened, flags: int, offset: int, count: int) -> Request:
         message = Message(40).u64(opened.handle).u64(offset).u32(count).u32(0).u64(0).u32(flags).u32(0)
         request = Request(kind, node, message, count, is_exact=False)
-        request.moves_data = True
         self.connection.perform(request)
         return request
 
     def write(self, node: int, opened: Opened, flags: int, offset: int, buffer: Buffer) -> int:
         """Write a buffer, at most what one message moves; how much the server took."""
-        payload = bytearray(min(buffer.remaining, self.connection.data_limit()))
-        count = buffer.take(span_of(payload))
-        if count < len(payload):
-            payload = payload[0:count]
-        return self._write(node, opened, flags, offset, payload)
+        with Moving(self.connection, self.connection.writing):
+            payload = bytearray(min(buffer.remaining, self.connection.data_limit()))
+            count = buffer.take(span_of(payload))
+            if count < len(payload):
+                payload = payload[0:count]
+            return self._write(node, opened, flags, offset, payload)
 
     def write_page(self, node: int, opened: Opened, offset: int, source: Span[u8]) -> int:
         """Write from the kernel's memory."""
-        payload = bytearray(min(len(source), self.connection.data_limit()))
-        span_of(payload).copy_from(source[0 : len(payload)])
-        return self._write(node, opened, 0, offset, payload)
+        with Moving(self.connection, self.connection.paging):
+            payload = bytearray(min(len(source), self.connection.data_limit()))
+            span_of(payload).copy_from(source[0 : len(payload)])
+            return self._write(node, opened, 0, offset, payload)
 
     def _write(self, node: int, opened: Opened, flags: int, offset: int, payload: bytearray) -> int:
         count = len(payload)
@@ -221,7 +217,6 @@ class Client:
         message = Message(40).u64(opened.handle).u64(offset).u32(count).u32(0).u64(0).u32(flags).u32(0)
         request = Request(protocol.WRITE, node, message, WRITTEN_SIZE, is_exact=True)
         request.payload = payload
-        request.moves_data = True
         self.connection.perform(request)
         done = request.reading().u32()
         if done > count:
@@ -254,12 +249,13 @@ class Client:
 
     def read_directory(self, node: int, opened: Opened, offset: int, size: int) -> list[DirectoryEntry]:
         """Entries from an offset on, which is 0 or one that an entry had; none at the end."""
-        answer = self._read(protocol.READDIR, node, opened, 0, offset, size).reading()
         entries: list[DirectoryEntry] = []
-        entry = take_directory_entry(answer)
-        while entry is not None:
-            entries.append(entry)
+        with Moving(self.connection, self.connection.reading):
+            answer = self._read(protocol.READDIR, node, opened, 0, offset, size).reading()
             entry = take_directory_entry(answer)
+            while entry is not None:
+                entries.append(entry)
+                entry = take_directory_entry(answer)
         return entries
 
     # ---- Extended attributes ----------------------------------------------------------------------------------
@@ -279,6 +275,17 @@ class Client:
 
     def remove_attribute(self, node: int, name: bytes) -> None:
         self._ask(protocol.REMOVEXATTR, node, Message(len(name) + 1).name(name), 0)
+
+
+def _spread(data: Span[u8], frames: list[int], filled: int) -> None:
+    """Copy to frames, of which `filled` bytes are filled already."""
+    at = 0
+    while at < len(data):
+        place = filled + at
+        within = place & PAGE_MASK
+        part = min(PAGE_SIZE - within, len(data) - at)
+        frame_span(Frame(frames[place >> PAGE_SHIFT]))[within : within + part].copy_from(data[at : at + part])
+        at += part
 
 
 @final

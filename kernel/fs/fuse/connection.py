@@ -7,13 +7,13 @@ A transport takes requests (`next_request`), in order, and brings answers (`find
 
 **Waiting.** A signal ends no wait, but the server is told of it (INTERRUPT), so that it may answer EINTR. A thread that
 is to end leaves its request; it looks every 50 ms. A task that is ending already (it closes its files) waits
-`PARTING_NS` at most, then the server gets what it was sent without anybody waiting for it.
+`PARTING_NS` in all (`Patience`), then the server gets what it is sent without anybody waiting for it.
 
 **The end.** When nobody serves any more, all requests end with ECONNABORTED, and later ones are ENOTCONN.
 
 **Memory.** A request belongs to a thread that waits, with these exceptions, each of which is bounded: requests that are
 left or were posted (`UNATTENDED_LIMIT`, then the connection is aborted), and nodes to forget, whose records are made
-with the inodes. Few requests that move data are under way at a time (`DATA_REQUESTS`). `held_bytes` is what the kernel
+with the inodes. Few requests that move data are under way at a time (`Budget`). `held_bytes` is what the kernel
 holds on behalf of the connection; it counts for the description of /dev/fuse.
 
 Context: `perform` sleeps; nothing else does.
@@ -28,7 +28,6 @@ from kernel.fs.fuse.request import Forgotten, Reader, Request, Stage
 from kernel.lang import (
     EAGAIN,
     ECONNABORTED,
-    EINTR,
     ENOENT,
     ENOSYS,
     ENOTCONN,
@@ -40,17 +39,23 @@ from kernel.lib import log
 from kernel.lib.credentials import caller_credentials, caller_process_id
 from kernel.lib.linked import LinkedList
 from kernel.lib.namespace import UserNamespace
-from kernel.sched import WaitQueue, current_thread
-from kernel.time.clock import monotonic_ns
+from kernel.sched import WaitQueue
+from kernel.sched.mutex import Patience
 
 UNATTENDED_LIMIT: Final = 8192  # requests
-DATA_REQUESTS: Final = 16
-PARTING_NS: Final = 2_000_000_000
-_LOOK_AGAIN_NS: Final = 50_000_000  # how long it takes at most until a kill is noticed
+DATA_REQUESTS: Final = 16  # of each budget
 _STEP: Final = 2  # from one `unique` to the next: the lowest bit is for interrupts
 INTERRUPT_BIT: Final = 1
 _NUMBER_LIMIT: Final = 1 << 62
 _FORGOTTEN_BYTES: Final = 64
+
+
+# Kinds of requests that are not sent again once the server has answered ENOSYS. For others that is an error like any.
+_MAY_LACK: Final = (
+    protocol.OPEN, protocol.OPENDIR, protocol.CREATE, protocol.FLUSH, protocol.FSYNC, protocol.FSYNCDIR,
+    protocol.SETXATTR, protocol.GETXATTR, protocol.LISTXATTR, protocol.REMOVEXATTR, protocol.ACCESS,
+    protocol.FALLOCATE, protocol.LSEEK, protocol.RENAME2,
+)  # fmt: skip
 
 
 class Notices:
@@ -75,28 +80,32 @@ NO_NOTICES: Final = Notices()
 
 
 @final
-class _Patience:
-    """How long a thread waits, for all the sleeps of one request."""
+class Budget:
+    """How many requests of a kind hold memory for data at a time. Who holds one waits at most for a kind further down:
+    copying to a program's memory may fault at a file of the same server.
+    """
 
     def __init__(self) -> None:
-        self.is_bounded: bool = current_thread().is_parting()
-        self._deadline_ns: int = monotonic_ns() + PARTING_NS if self.is_bounded else 0
+        self.taken: int = 0
 
-    def sleep(self, queue: WaitQueue) -> bool:
-        """Sleep until woken, or for a moment; False if a signal waits. Raises EINTR (the thread is to end, or has
-        waited long enough), MemoryError.
-        """
-        thread = current_thread()
-        if thread.is_dying() or (self.is_bounded and monotonic_ns() >= self._deadline_ns):
-            raise Errno(EINTR)
-        if not self.is_bounded and not thread.is_interrupted():
-            try:
-                queue.sleep(interruptible=True)
-            except Errno:
-                return False
-            return True
-        queue.sleep_until(monotonic_ns() + _LOOK_AGAIN_NS, interruptible=False)
-        return self.is_bounded
+
+@final
+class Moving:
+    """`with Moving(connection, connection.reading):` around a request that moves data, from before its memory is
+    allocated until that is copied. Raises EINTR, MemoryError.
+    """
+
+    def __init__(self, connection: "Connection", budget: Budget) -> None:
+        self._connection: Connection = connection
+        self._budget: Budget = budget
+
+    def __enter__(self) -> "Moving":
+        self._connection.admit(self._budget)
+        return self
+
+    def __exit__(self, kind: object, value: object, traceback: object) -> None:
+        self._budget.taken -= 1
+        self._connection.wake_waiting()
 
 
 @final
@@ -120,7 +129,10 @@ class Connection:
         self._forgotten_count: int = 0
         self._was_forgetting: bool = False  # the last thing that the server took was a FORGET
         self._unattended: int = 0
-        self._moving: int = 0  # requests that move data
+        # Requests that move data: for reads, for writes, and for pages of mappings. None of them stops the others.
+        self.reading: Budget = Budget()
+        self.writing: Budget = Budget()
+        self.paging: Budget = Budget()
         self._room: WaitQueue = WaitQueue()  # for those who want to move data, or wait for INIT
         self._unique: int = 0
         self._lacking: dict[int, bool] = {}  # kinds that the server answered with ENOSYS
@@ -148,32 +160,38 @@ class Connection:
         """
         if request.kind in self._lacking:
             raise Errno(ENOSYS)
-        patience = _Patience()
-        while self.agreed is None and self.is_connected:
-            patience.sleep(self._room)
-        if request.moves_data:
-            self._admit(patience)
+        patience = Patience()
         try:
+            while self.agreed is None and self.is_connected:
+                patience.sleep(self._room)
             self._send(request)
             while request.stage != Stage.DONE:
                 if not patience.sleep(request.done):
                     self._interrupt(request)
         finally:
+            patience.end()
             if request.stage != Stage.DONE and request.unique != 0:
                 self._leave(request, keep=patience.is_bounded)
-            if request.moves_data:
-                self._moving -= 1
-                self._room.wake_all()
-        if request.error == ENOSYS:
+        if request.error == ENOSYS and request.kind in _MAY_LACK:
             self._lacking[request.kind] = True
         if request.error != 0:
             raise Errno(request.error)
 
-    def _admit(self, patience: _Patience) -> None:
-        """Wait until a request may hold memory for data."""
-        while self._moving >= DATA_REQUESTS and self.is_connected:
-            patience.sleep(self._room)
-        self._moving += 1
+    def admit(self, budget: Budget) -> None:
+        """Wait until a request may hold memory for data. Raises EINTR, MemoryError."""
+        if budget.taken >= DATA_REQUESTS:
+            patience = Patience()
+            try:
+                while budget.taken >= DATA_REQUESTS and self.is_connected:
+                    patience.sleep(self._room)
+            finally:
+                patience.end()
+        budget.taken += 1
+
+    @noraise
+    def wake_waiting(self) -> None:
+        """There may be room for a request that moves data."""
+        self._room.wake_all()
 
     @noraise
     def post(self, request: Request) -> None:
@@ -438,6 +456,8 @@ class Connection:
             if request.is_left:
                 self._unattended -= 1
             _end(request)
+            if request.kind == protocol.INIT:
+                self.abort()  # nobody greets twice
             request = reader.taken.first()
 
     @noraise

@@ -78,6 +78,7 @@ class FuseDirectory(FuseInode):
 
     def open(self, path: Path, flags: int) -> File:
         self.instance.require_permitted()
+        self.require_known()
         with InUse(self):
             handle = open_handle(self.client, self.node, flags, is_directory=True)
             done = False
@@ -92,23 +93,27 @@ class FuseDirectory(FuseInode):
     # ---- Changing ---------------------------------------------------------------------------------------------
 
     def create(self, name: bytes, mode: int, rdev: int, credentials: Credentials) -> Inode:
-        kind = mode & S_IFMT
-        if kind == S_IFREG and not self.client.connection.lacks(protocol.CREATE):
+        if mode & S_IFMT == S_IFREG and not self.client.connection.lacks(protocol.CREATE):
             try:
                 return self._create_file(name, mode)
             except Errno as error:
                 if error.code != ENOSYS:
                     raise
+        return self.make_node(name, mode, rdev, credentials)
+
+    def make_node(self, name: bytes, mode: int, rdev: int, credentials: Credentials) -> Inode:
+        kind = mode & S_IFMT
         if kind == S_IFDIR:
             return self._created(name, kind, self.client.make_directory(self.node, name, mode & 0o7777))
         return self._created(name, kind, self.client.make_node(self.node, name, mode, rdev))
 
     def _created(self, name: bytes, kind: int, entry: Entry) -> FuseInode:
-        """What was created. Raises EIO if it is something else."""
+        """What was created. Raises EIO if it is something else, which goes again: no name leads to it."""
         self.valid_until_ns = 0
         inode = self._inode_of(name, entry)
         if inode.mode & S_IFMT != kind:
-            raise Errno(EIO)
+            with InUse(inode):
+                raise Errno(EIO)
         return inode
 
     def _create_file(self, name: bytes, mode: int) -> Inode:
@@ -124,7 +129,8 @@ class FuseDirectory(FuseInode):
         try:
             inode = self._created(name, S_IFREG, entry)
             if not isinstance(inode, FuseFile):
-                raise Errno(EIO)
+                with InUse(inode):
+                    raise Errno(EIO)
             inode.keep_open(handle)
             done = True
             return inode
@@ -140,7 +146,8 @@ class FuseDirectory(FuseInode):
             raise Errno(EXDEV)
         linked = self._created(name, target.mode & S_IFMT, self.client.link(self.node, name, target.node))
         if linked is not target:
-            raise Errno(EIO)
+            with InUse(linked):
+                raise Errno(EIO)
 
     def unlink(self, name: bytes, target: Inode) -> None:
         self.client.unlink(self.node, name)

@@ -55,12 +55,16 @@ class FuseFile(FuseInode):
 
     def open(self, path: Path, flags: int) -> File:
         self.instance.require_permitted()
+        self.require_known()
+        with InUse(self):  # until the description has a reference of its own
+            return self._open(path, flags)
+
+    def _open(self, path: Path, flags: int) -> File:
         handle = self.created
         if handle is not None:
             self.created = None
         else:
-            with InUse(self):
-                handle = open_handle(self.client, self.node, flags & ~_OPENING_ONLY, is_directory=False)
+            handle = open_handle(self.client, self.node, flags & ~_OPENING_ONLY, is_directory=False)
         done = False
         try:
             self.handles.append(handle)
@@ -213,7 +217,7 @@ class FuseFile(FuseInode):
         pages = self.pages
         if pages is not None:
             self.pages = None
-            pages.file = None
+            pages.part()
         created = self.created
         if created is not None:
             self.created = None
@@ -283,6 +287,7 @@ class FuseOpenFile(InodeFile):
     def flush(self) -> None:
         served = self.served
         pages = served.pages
+        self.flush_error = 0  # what an earlier one found was reported, or nobody asked
         try:
             if pages is not None:
                 pages.write_back()

@@ -110,7 +110,8 @@ class FuseInode(FuseNode):
         self.take_over(attributes)
 
     def change_attributes(self, change: Change) -> None:
-        """Have the server set attributes."""
+        """Have the server set attributes. Raises EACCES for whoever may not use the file system."""
+        self.instance.require_permitted()
         with InUse(self):
             self._take_over_checked(self.client.set_attributes(self.node, self.opened(), change))
 

@@ -9,7 +9,7 @@ from kernel.fs.fuse.client import Client
 from kernel.fs.fuse.protocol import Entry
 from kernel.fs.fuse.request import Forgotten
 from kernel.fs.inode import Inode
-from kernel.lang import EACCES, Errno, final
+from kernel.lang import EACCES, ESTALE, Errno, final
 from kernel.lib.credentials import Credentials, caller_credentials
 from kernel.lib.ids import KernelGid, KernelUid
 from kernel.time.clock import monotonic_ns
@@ -49,7 +49,10 @@ class FuseInstance(FileSystem):
         self.nodes[node.node] = node
 
     def leave(self, node: "FuseNode") -> None:
-        """The inode goes. Never raises."""
+        """The inode goes; once, though whoever still has it in the hand may let it go again. Never raises."""
+        if node.is_left:
+            return
+        node.is_left = True
         if self.nodes.get(node.node) is node:
             self.nodes.pop(node.node)
         self.client.forget(node.record)
@@ -82,12 +85,18 @@ class FuseNode(Inode):
         self.node: int = entry.node
         self.generation: int = entry.generation
         self.record: Forgotten = Forgotten(entry.node)
+        self.is_left: bool = False  # the server was told to forget the node
         # The name by which it was found last, and until when the server vouches for that.
         self.found_in: int = 0
         self.found_as: bytes = b""
         self.found_until_ns: int = 0
         self.found_epoch: int = 0
         self.epoch: int = 0  # of a directory: how often the server has taken back what it vouched for
+
+    def require_known(self) -> None:
+        """Raises ESTALE: the server has forgotten the node, and its number may be another file's."""
+        if self.is_left:
+            raise Errno(ESTALE)
 
     def found(self, directory: "FuseNode", name: bytes, entry: Entry) -> None:
         """A look-up led to it."""

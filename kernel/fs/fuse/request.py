@@ -49,7 +49,6 @@ class Request(Linked["Request"]):
         self.is_interrupt_due: bool = False  # the server is to be told so: on the chain of those
         self.is_told: bool = False  # the server knows of it
         self.next_to_interrupt: Request | None = None
-        self.moves_data: bool = False  # counts among those that hold much memory
         self.reader: Reader | None = None  # through whom the server took it
         self.done: WaitQueue = WaitQueue()
 

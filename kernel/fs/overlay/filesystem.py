@@ -313,6 +313,8 @@ def _number(overlay: OverlayFileSystem, layer: Layer) -> None:
     layer.system = len(overlay.systems) + (1 if overlay.upper is None else 0)
     layer.device = anonymous_device()
     overlay.systems.append(file_system)
+    if file_system.waits_for_programs:
+        overlay.waits_for_programs = True
     overlay.system_devices.append(layer.device)
 
 

@@ -196,7 +196,7 @@ class SharedFile(SharedInode):
         pages = self.pages
         if pages is not None:
             self.pages = None
-            pages.file = None
+            pages.part()
         created = self.created
         if created is not None:
             self.created = None

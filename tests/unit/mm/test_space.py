@@ -18,9 +18,11 @@ from kernel.mm.area import (
     MAP_SHARED,
     PROT_READ,
     PROT_WRITE,
+    Area,
 )
 from kernel.mm.fault import Access, FaultOutcome
 from kernel.mm.frames import PAGE_SHIFT, PAGE_SIZE
+from kernel.mm.objects import MemoryObject
 from kernel.mm.space import AddressSpace, each_area
 
 BASE = 0x40_0000
@@ -61,6 +63,33 @@ def test_everything_comes_back_when_a_space_ends() -> None:
     space.release()
     child.release()
     assert frames.free_frame_count() == before
+
+
+@pytest.mark.usefixtures("machine")
+def test_a_space_that_ends_frees_its_memory_before_it_waits() -> None:
+    """A file that a program serves may be sent what was written to it."""
+    before = frames.free_frame_count()
+    held: list[int] = []
+
+    class Slow(MemoryObject):
+        def waits_at_end(self) -> bool:
+            return True
+
+        def detach(self, area: Area) -> None:
+            held.append(space.resident)
+
+    space = AddressSpace()
+    for number in range(6):
+        start = BASE + number * 16 * PAGE_SIZE
+        if number % 2 == 0:
+            space.map(start, PAGE_SIZE, READ_WRITE, MAP_SHARED | MAP_FIXED, Slow(), 0)
+        else:
+            anonymous(space, start, 8)
+            for page in range(8):
+                poke(space, start + page * PAGE_SIZE, 1)
+    assert space.resident == 24
+    space.release()
+    assert held == [0, 0, 0] and frames.free_frame_count() == before
 
 
 @pytest.mark.usefixtures("machine")

@@ -35,6 +35,7 @@ from kernel.fs.inode import Inode
 from kernel.fs.mounts import mount, unmount
 from kernel.fs.open import open_file
 from kernel.fs.path import FsContext
+from kernel.fs.remote_pages import RemotePages
 from kernel.fs.walk import FOLLOW, resolve
 from kernel.lang import (
     EACCES,
@@ -43,21 +44,24 @@ from kernel.lang import (
     ECONNABORTED,
     EINTR,
     EINVAL,
+    EIO,
     ENODATA,
     ENODEV,
     ENOENT,
+    ENOSYS,
     ENOTCONN,
     ENOTEMPTY,
     EOPNOTSUPP,
     EPERM,
     ERESTARTSYS,
+    ESTALE,
     Errno,
     span_of,
 )
 from kernel.lib.credentials import CALLER
 from kernel.lib.ids import KernelGid, KernelUid
 from kernel.lib.user import KernelBuffer
-from kernel.mm.frames import frame_span, put_frame
+from kernel.mm.frames import frame_span, free_frame_count, put_frame
 from kernel.sched import mutex
 from kernel.sched.thread import Thread
 from kernel.sched.wait import WaitQueue
@@ -65,6 +69,7 @@ from tests.unit.fs.conftest import World
 from tests.unit.fs.fuse.daemon import Asked, Daemon
 
 LOOKUP, GETATTR, OPEN, READ, WRITE, RELEASE, FLUSH, CREATE, READDIR = 1, 3, 14, 15, 16, 18, 25, 35, 28
+FORGET, SYMLINK, MKNOD, MKDIR, LINK = 2, 6, 8, 9, 13
 
 
 assert filesystem.MAGIC  # its import enters the type
@@ -122,7 +127,7 @@ class Served:
 def served(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
     thread = TestThread(b"test")
     daemon = Daemon()
-    for module in (mutex, connections):
+    for module in (mutex,):
         monkeypatch.setattr(module, "current_thread", lambda: thread)
     monkeypatch.setattr("kernel.fs.fuse.client.current_thread", lambda: thread)
     monkeypatch.setattr(DeviceQueue, "wake", lambda queue: daemon.pump())
@@ -336,6 +341,20 @@ def test_others_are_kept_out(served: Served, monkeypatch: pytest.MonkeyPatch) ->
     assert code(open_file, user, None, b"/s/file", O_RDONLY, 0) == EACCES
     assert code(resolve(user, None, b"/s", FOLLOW).inode().refresh) == EACCES
     assert code(resolve, user, None, b"/s/file", FOLLOW) == EACCES
+    asked = len(served.daemon.seen)
+    top = resolve(user, None, b"/s", FOLLOW)
+    change = attributes.TimeChange()
+    credentials = user.credentials
+    assert code(attributes.change_mode, user, top.mount, top.inode(), 0o777) == EACCES
+    assert code(attributes.change_owner, user, top.mount, top.inode(), KernelUid(1000), KernelGid(1000)) == EACCES
+    assert code(attributes.change_times, user, top.mount, top.inode(), change) == EACCES
+    assert code(extended_attributes.names, credentials, top.inode()) == EACCES
+    store = top.inode().attribute_store()
+    assert store is not None
+    assert code(store.put, b"user.x", b"", None) == EACCES and code(store.drop, b"user.x") == EACCES
+    numbers = top.inode().file_system.statistics()
+    assert (numbers.blocks, numbers.files, numbers.name_length) == (0, 0, 0)
+    assert len(served.daemon.seen) == asked
 
 
 def test_others_are_let_in_and_the_server_decides(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -378,6 +397,261 @@ def test_a_device_serves_once(served: Served) -> None:
     assert code(other.write, KernelBuffer(bytearray(16))) == EPERM
     assert code(device.read, KernelBuffer(bytearray(8000))) == EINVAL
     assert code(device.read, KernelBuffer(bytearray(200_000))) == EAGAIN
+
+
+# ---- Names that go, and inodes that nothing leads to ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", [OPEN, GETATTR])
+def test_a_name_may_go_while_the_file_is_opened(served: Served, kind: int) -> None:
+    """The file stays until it is closed, and is forgotten once."""
+    served.mount(b",default_permissions")
+    served.world.write(b"/s/file", b"x")
+    dentry = resolve(served.context, None, b"/s/file", 0).dentry
+
+    def unlink(asked: Asked, error: int, body: bytes) -> tuple[int, bytes]:
+        if asked.kind == kind and asked.node == 2:
+            CACHE.detach(dentry)
+        return error, body
+
+    served.daemon.spoil = unlink
+    file = served.open(b"/s/file", O_RDWR)
+    served.daemon.spoil = None
+    assert not dentry.cached
+    served.daemon.pump()
+    assert served.daemon.lookups[2] > 0 and served.count(FORGET) == 0
+    assert file.pread(KernelBuffer(bytearray(10)), 0) == 1
+    file.release()
+    served.daemon.pump()
+    assert served.daemon.lookups[2] == 0 and served.count(FORGET) == 1 and served.daemon.opened == {}
+
+
+def test_a_file_that_was_forgotten_is_not_opened(served: Served) -> None:
+    served.mount()
+    served.world.write(b"/s/file", b"x")
+    place = resolve(served.context, None, b"/s/file", 0)
+    inode = place.inode()
+    CACHE.detach(place.dentry)
+    served.daemon.pump()
+    assert code(inode.open, place, O_RDONLY) == ESTALE
+    inode.acquire()
+    inode.release()
+    served.daemon.pump()
+    assert served.count(FORGET) == 1 and served.count(OPEN) == 0
+
+
+def forgets_all(served: Served) -> bool:
+    served.daemon.spoil = None
+    served.daemon.pump()
+    return set(served.daemon.lookups.values()) == {0}
+
+
+@pytest.mark.parametrize("kind", [CREATE, MKDIR, SYMLINK, MKNOD])
+def test_what_is_created_as_something_else_is_forgotten(served: Served, kind: int) -> None:
+    device = served.mount()
+
+    def lie(asked: Asked, error: int, body: bytes) -> tuple[int, bytes]:
+        if asked.kind != kind:
+            return error, body
+        return error, body[:100] + struct.pack("<I", stat.S_IFBLK | 0o600) + body[104:]
+
+    served.daemon.spoil = lie
+    if kind == CREATE:
+        assert code(served.open, b"/s/file") == EIO
+    elif kind == MKDIR:
+        assert code(names.make_directory, served.context, None, b"/s/d", 0o755) == EIO
+    elif kind == SYMLINK:
+        assert code(names.make_symlink, served.context, None, b"/s/l", b"x") == EIO
+    else:
+        assert code(names.make_node, served.context, None, b"/s/f", S_IFIFO | 0o600, 0) == EIO
+    assert forgets_all(served) and served.daemon.opened == {} and device.connection is not None
+
+
+def test_a_link_to_something_else_is_forgotten(served: Served) -> None:
+    served.mount()
+    served.world.write(b"/s/a", b"a")
+    target = resolve(served.context, None, b"/s/a", 0)
+
+    def lie(asked: Asked, error: int, body: bytes) -> tuple[int, bytes]:
+        if asked.kind == LINK:
+            served.daemon.lookups[99] = 1
+            served.daemon.lookups[2] -= 1
+            return error, struct.pack("<Q", 99) + body[8:]
+        return error, body
+
+    served.daemon.spoil = lie
+    assert code(names.make_link, served.context, target, None, b"/s/b") == EIO
+    served.daemon.spoil = None
+    served.daemon.pump()
+    assert served.daemon.lookups[99] == 0
+
+
+@pytest.mark.parametrize("creates", [False, True])
+def test_without_memory_for_a_name_the_file_is_forgotten(
+    served: Served, monkeypatch: pytest.MonkeyPatch, creates: bool
+) -> None:
+    served.mount()
+    if not creates:
+        served.daemon.add(served.daemon.nodes[1], b"file", stat.S_IFREG | 0o644)
+
+    def refuse(*arguments: object) -> None:
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(CACHE, "insert", refuse)
+        with pytest.raises(MemoryError):
+            served.open(b"/s/file", O_RDWR | O_CREAT)
+    assert forgets_all(served) and served.daemon.opened == {}
+
+
+def test_a_node_is_made_without_opening_it(served: Served) -> None:
+    served.mount()
+    names.make_node(served.context, None, b"/s/file", stat.S_IFREG | 0o600, 0)
+    assert served.daemon.opened == {} and served.count(CREATE) == 0 and served.count(MKNOD) == 1
+
+
+# ---- Who waits -------------------------------------------------------------------------------------------------------
+
+
+class Clock:
+    """Time that passes while threads sleep."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 10**9
+        monkeypatch.setattr(mutex, "monotonic_ns", lambda: self.now)
+        monkeypatch.setattr(WaitQueue, "sleep_until", self.sleep)
+
+    def sleep(self, deadline_ns: int, interruptible: bool = True) -> bool:
+        self.now = max(self.now, deadline_ns)
+        return False
+
+
+def map_dirty(served: Served, name: bytes) -> tuple[File, RemotePages]:
+    served.world.write(name, b"x")
+    file = served.open(name, O_RDWR)
+    pages = file.memory_object()
+    assert isinstance(pages, RemotePages)
+    pages.acquire()
+    put_frame(pages.page(0, for_write=True))
+    return file, pages
+
+
+def test_a_task_that_ends_does_not_wait_for_pages_for_ever(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who has their lock drops them."""
+    served.mount()
+    free = free_frame_count()
+    file, pages = map_dirty(served, b"/s/file")
+    clock = Clock(monkeypatch)
+    begin = clock.now
+    pages._lock.owner = TestThread(b"other")
+    file.release()
+    served.thread.parting = True
+    pages.release()
+    assert clock.now - begin <= 3_000_000_000 and free_frame_count() == free - 1 and len(served.daemon.opened) == 1
+    pages._give_lock()
+    assert free_frame_count() == free and served.daemon.opened == {}
+    served.thread.parting = False
+    CACHE.shrink(100)
+    assert forgets_all(served)
+
+
+def test_a_task_that_ends_waits_once_for_all_its_files(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    served.mount()
+    free = free_frame_count()
+    mapped = [map_dirty(served, b"/s/%d" % i) for i in range(20)]
+    for file, _ in mapped:
+        file.release()
+    clock = Clock(monkeypatch)
+    begin = clock.now
+    served.daemon.sleeps_on = {GETATTR, WRITE}
+    served.thread.parting = True
+    for _, pages in mapped:
+        pages.release()
+    assert 2_000_000_000 <= clock.now - begin <= 3_000_000_000 and free_frame_count() == free
+
+
+def test_a_file_that_is_mapped_while_the_last_mapping_ends(served: Served) -> None:
+    served.mount()
+    file, pages = map_dirty(served, b"/s/file")
+
+    def map_again(asked: Asked, error: int, body: bytes) -> tuple[int, bytes]:
+        if asked.kind == WRITE and pages._areas == 0:
+            pages.acquire()
+        return error, body
+
+    users = file.inode.users
+    served.daemon.spoil = map_again
+    pages.release()
+    assert file.inode.users == users and pages._areas == 1
+    served.daemon.spoil = None
+    pages.release()
+    assert file.inode.users == users - 1
+    file.release()
+    CACHE.shrink(100)
+    assert forgets_all(served) and served.daemon.opened == {}
+
+
+def test_a_file_that_was_not_mapped_after_all(served: Served) -> None:
+    served.mount()
+    served.world.write(b"/s/file", b"x")
+    file = served.open(b"/s/file", O_RDWR)
+    file.memory_object()
+    file.release()
+    CACHE.shrink(100)
+    assert forgets_all(served) and served.daemon.opened == {}
+
+
+def test_reads_do_not_stop_writes_or_mappings(served: Served) -> None:
+    device = served.mount()
+    file, pages = map_dirty(served, b"/s/file")
+    connection = device.connection
+    assert connection is not None
+    connection.reading.taken = connections.DATA_REQUESTS
+    assert file.write(KernelBuffer(bytearray(5))) == 5
+    put_frame(pages.page(0, for_write=False))
+    with pytest.raises(AssertionError):
+        file.pread(KernelBuffer(bytearray(5)), 0)
+    connection.reading.taken = 0
+    assert file.pread(KernelBuffer(bytearray(5)), 0) == 5
+    assert (connection.reading.taken, connection.writing.taken, connection.paging.taken) == (0, 0, 0)
+    pages.release()
+    file.release()
+
+
+def test_what_a_server_does_not_know(served: Served) -> None:
+    """Of what every server knows, ENOSYS is an error like others."""
+    served.mount()
+    served.world.write(b"/s/file", b"x")
+    served.daemon.lacks = {LOOKUP, FLUSH}
+    assert code(served.inode, b"/s/file") == ENOSYS
+    served.daemon.lacks = set()
+    file = served.open(b"/s/file", O_RDWR)
+    served.daemon.lacks = {FLUSH}
+    for _ in range(3):
+        file.flush()
+        assert file.take_flush_error() == 0
+    assert served.count(FLUSH) == 1
+    file.release()
+
+
+def test_an_error_of_flushing_is_of_one_time(served: Served) -> None:
+    served.mount()
+    file = served.open(b"/s/file")
+    served.daemon.spoil = lambda asked, error, body: (EIO, b"") if asked.kind == FLUSH else (error, body)
+    file.flush()
+    served.daemon.spoil = None
+    file.flush()
+    assert file.take_flush_error() == 0
+    file.release()
+
+
+def test_a_greeting_that_is_lost_ends_the_connection(served: Served) -> None:
+    served.daemon.sleeps_on = {26}
+    device = served.mount()
+    connection = device.connection
+    assert connection is not None and connection.is_connected
+    connection.leave_unanswered(device.reader)
+    assert not connection.is_connected
 
 
 # ---- Servers that are no good ----------------------------------------------------------------------------------------
