@@ -8,8 +8,9 @@ from typing import Final
 
 from kernel.fs.constants import S_IFDIR
 from kernel.fs.inode import Inode
-from kernel.lang import EACCES, EINVAL, ERANGE, ESRCH, Errno, final
+from kernel.lang import EACCES, ERANGE, ESRCH, Errno, final
 from kernel.lib.ids import NO_GROUP, NO_USER, ROOT_GROUP, ROOT_USER
+from kernel.lib.numbers import LARGEST, parse_unsigned
 from kernel.lib.pid import UNSET, Pid
 from kernel.task.inspection import may_look_into, may_reach_into
 from kernel.task.pid_namespace import PidNamespace
@@ -102,7 +103,8 @@ def give_owner(inode: Inode, subject: Subject) -> None:
         inode.gid = gid if gid != NO_GROUP else ROOT_GROUP
 
 
-_NUMBER_TEXT: Final = 34  # bytes of a text that are looked at
+_NUMBER_TEXT: Final = 34  # bytes of a text that are looked at: a sign, 32 binary digits, a newline
+_LONG_NUMBER_TEXT: Final = 66
 _PADDED_TEXT: Final = 12  # … with blanks around
 _BLANKS: Final = b" \t\n\v\f\r"
 
@@ -111,45 +113,17 @@ def parse_unsigned_32(text: bytes) -> int:
     """A number as in C, octal after 0 and hexadecimal after 0x, perhaps with a final newline. Raises EINVAL,
     ERANGE.
     """
-    return _parse_unsigned(text, 0, 1 << 32)
+    return parse_unsigned(text[:_NUMBER_TEXT], 0, 1 << 32)
 
 
 def parse_decimal_64(text: bytes) -> int:
     """A decimal number, perhaps with a final newline. Raises EINVAL, ERANGE (beyond 62 bits)."""
-    return _parse_unsigned(text, 10, 1 << 62)
-
-
-def _parse_unsigned(text: bytes, base: int, limit: int) -> int:
-    """A number below `limit`; in base 0, as C has them. Raises EINVAL, ERANGE."""
-    text = text[:_NUMBER_TEXT]
-    digits = text[:-1] if text.endswith(b"\n") else text
-    if digits.startswith(b"+"):
-        digits = digits[1:]
-    if base == 0:
-        base = 10
-        if len(digits) > 1 and digits[0] == ord("0"):
-            is_hexadecimal = len(digits) > 2 and digits[1] | 32 == ord("x")
-            base = 16 if is_hexadecimal else 8
-            digits = digits[2:] if is_hexadecimal else digits[1:]
-    if len(digits) == 0:
-        raise Errno(EINVAL)
-    value = 0
-    too_large = False
-    for byte in digits:
-        digit = _digit(byte)
-        if digit >= base:
-            raise Errno(EINVAL)
-        if value > (limit - 1 - digit) // base:
-            too_large = True
-        else:
-            value = value * base + digit
-    if too_large:
-        raise Errno(ERANGE)
-    return value
+    return parse_unsigned(text[:_LONG_NUMBER_TEXT], 10, LARGEST + 1)
 
 
 def parse_signed_32(text: bytes) -> int:
     """The same, perhaps negative. Raises EINVAL, ERANGE."""
+    text = text[:_NUMBER_TEXT]
     negative = text.startswith(b"-")
     value = parse_unsigned_32(text[1:] if negative else text)
     if value > (1 << 31) - (0 if negative else 1):
@@ -160,13 +134,6 @@ def parse_signed_32(text: bytes) -> int:
 def parse_padded_32(text: bytes) -> int:
     """A number of `parse_signed_32` with blanks around. Raises EINVAL, ERANGE."""
     return parse_signed_32(text[:_PADDED_TEXT].strip(_BLANKS))
-
-
-def _digit(byte: int) -> int:
-    """The value of a character as a digit, 99 if it is none."""
-    if ord("0") <= byte <= ord("9"):
-        return byte - 48
-    return (byte | 32) - 87 if 97 <= byte | 32 <= 122 else 99
 
 
 def parse_number(name: bytes) -> int:

@@ -20,6 +20,7 @@ from kernel.lang import EINVAL, ENODEV, EPERM, ERANGE, Errno, final
 from kernel.lib.capabilities import CAP_NET_ADMIN
 from kernel.lib.credentials import caller_credentials, gid_for_caller, uid_for_caller
 from kernel.lib.ids import NO_GROUP, NO_USER
+from kernel.lib.numbers import LARGEST, parse_unsigned
 from kernel.net.control.interface_ioctl import change_flags, set_mtu
 from kernel.net.link.device import NetworkDevice
 from kernel.net.link.network import Network
@@ -44,7 +45,6 @@ _STATES: Final[list[bytes]] = [
 ]  # fmt: skip
 _INT_MAX: Final = 0x7FFF_FFFF
 _UNSIGNED_MAX: Final = 0xFFFF_FFFF
-_PARSE_LIMIT: Final = 1 << 58
 _VETH_SPEED: Final = 10_000  # Mbit/s
 
 _FIRST_INO: Final = 1 << 48
@@ -154,40 +154,9 @@ def store(device: NetworkDevice, name: bytes, value: int) -> None:
 
 
 def number_in(text: bytes) -> int:
-    """A number as the C language writes it, perhaps with a plus before and a newline after it: decimal, 0x…, 0…; a
-    zero byte ends it. Raises EINVAL, ERANGE.
-    """
+    """A number as `parse_unsigned` takes it; a zero byte ends it. Raises EINVAL, ERANGE."""
     end = text.find(b"\0")
-    digits = text if end < 0 else text[:end]
-    if digits.startswith(b"+"):
-        digits = digits[1:]
-    if digits.endswith(b"\n"):
-        digits = digits[:-1]
-    base = 10
-    if digits.startswith(b"0x") or digits.startswith(b"0X"):
-        base = 16
-        digits = digits[2:]
-    elif len(digits) > 1 and digits[0] == ord("0"):
-        base = 8
-    if len(digits) == 0:
-        raise Errno(EINVAL)
-    value = 0
-    for byte in digits:
-        digit = _digit(byte)
-        if digit >= base:
-            raise Errno(EINVAL)
-        if value >= _PARSE_LIMIT:
-            raise Errno(ERANGE)
-        value = value * base + digit
-    return value
-
-
-def _digit(byte: int) -> int:
-    """What a digit stands for; a number above all bases for what is none."""
-    if ord("0") <= byte <= ord("9"):
-        return byte - ord("0")
-    lower = byte | 0x20
-    return lower - ord("a") + 10 if ord("a") <= lower <= ord("f") else 99
+    return parse_unsigned(text if end < 0 else text[:end], 0, LARGEST + 1)
 
 
 def above_interface(device: NetworkDevice) -> bytes:

@@ -87,7 +87,7 @@ class Arp(LinkProtocol):
         target = body[24:28].to_bytes()
         if (operation != _REQUEST and operation != _REPLY) or is_multicast(target):
             return
-        if is_loopback(target) and ROUTE_LOCALNET4.most_of(device) == 0:
+        if is_loopback(target) and not ROUTE_LOCALNET4.is_set_for(device):
             return
         if sender_link[0] & 1 != 0:
             return  # no host has a group's link address

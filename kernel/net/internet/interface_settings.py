@@ -11,7 +11,7 @@ Context: thread context; nothing sleeps. An interface's settings are created whe
 from typing import Final
 
 from kernel.lang import final
-from kernel.net.internet.sysctl import IP4_SETTINGS, IP6_SETTINGS, NetworkSetting, SettingFollower
+from kernel.net.internet.sysctl import INT_MAX, IP4_SETTINGS, IP6_SETTINGS, NetworkSetting, SettingFollower
 from kernel.net.link.device import DeviceWatcher, NetworkDevice, watch_devices
 from kernel.net.link.network import INHERITED_SETTINGS, LOOPBACK, Network
 from kernel.net.link.part import Part
@@ -55,8 +55,11 @@ class InterfaceSetting:
         """The larger one of the interface's own and what the network says for all."""
         return max(self.of(device), self.of_all(device.network))
 
+    def is_set_for(self, device: NetworkDevice) -> bool:
+        """Whether the interface's own or what the network says for all is not zero."""
+        return self.of(device) | self.of_all(device.network) != 0
 
-_INT_MAX: Final = 0x7FFF_FFFF
+
 _INT_MIN: Final = -0x8000_0000
 
 ROWS: Final[list[InterfaceSetting]] = []
@@ -68,19 +71,19 @@ FORWARDING4: Final = InterfaceSetting(
     NetworkSetting(b"ipv4/conf/all/forwarding", 0, 0, 1, IP4_SETTINGS.ip_forward.place),
 )  # fmt: skip
 # Where a datagram must have come in by the way back to its sender (RFC 3704): 1, by that interface; 2, by any.
-RP_FILTER4: Final = InterfaceSetting(b"ipv4", b"rp_filter", 0, _INT_MIN, _INT_MAX)
+RP_FILTER4: Final = InterfaceSetting(b"ipv4", b"rp_filter", 0, _INT_MIN, INT_MAX)
 # Whether addresses of 127.0.0.0/8 may be on its link.
-ROUTE_LOCALNET4: Final = InterfaceSetting(b"ipv4", b"route_localnet", 0, _INT_MIN, _INT_MAX)
+ROUTE_LOCALNET4: Final = InterfaceSetting(b"ipv4", b"route_localnet", 0, _INT_MIN, INT_MAX)
 # Whether neighbours are told of its addresses when it goes up or gets another link address.
-ARP_NOTIFY4: Final = InterfaceSetting(b"ipv4", b"arp_notify", 0, _INT_MIN, _INT_MAX)
+ARP_NOTIFY4: Final = InterfaceSetting(b"ipv4", b"arp_notify", 0, _INT_MIN, INT_MAX)
 # Whether the host is a router there. (Datagrams are forwarded if the network's is on, wherever they come from.)
 FORWARDING6: Final = InterfaceSetting(b"ipv6", b"forwarding", 0, 0, 1, IP6_SETTINGS.forwarding)
 # Whether routers are believed: 1, by hosts; 2, by routers as well.
 ACCEPT_RA6: Final = InterfaceSetting(b"ipv6", b"accept_ra", 1, 0, 2)
 AUTOCONF6: Final = InterfaceSetting(b"ipv6", b"autoconf", 1, 0, 1)  # addresses are made of prefixes that they announce
-ROUTER_SOLICITATIONS6: Final = InterfaceSetting(b"ipv6", b"router_solicitations", -1, -1, _INT_MAX)
+ROUTER_SOLICITATIONS6: Final = InterfaceSetting(b"ipv6", b"router_solicitations", -1, -1, INT_MAX)
 # Whether addresses are proved before they are used, and how often somebody is asked for each (RFC 4862).
-ACCEPT_DAD6: Final = InterfaceSetting(b"ipv6", b"accept_dad", 1, _INT_MIN, _INT_MAX)
+ACCEPT_DAD6: Final = InterfaceSetting(b"ipv6", b"accept_dad", 1, _INT_MIN, INT_MAX)
 DAD_TRANSMITS6: Final = InterfaceSetting(b"ipv6", b"dad_transmits", 1, 0, 255)
 ACCEPT_REDIRECTS6: Final = InterfaceSetting(b"ipv6", b"accept_redirects", 1, 0, 1)
 # Of what is sent there. Routers set it, and the MTU (RFC 4861, section 6.3.4).

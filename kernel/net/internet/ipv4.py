@@ -371,7 +371,7 @@ def _may_come_in(device: NetworkDevice, source: bytes, destination: bytes) -> bo
     """Whether a datagram with these addresses may come in by an interface: not with those of lo, unless they may be on
     its link; and not from one of our own addresses, or if the way back is none of those that are asked for.
     """
-    if (is_loopback(destination) or is_loopback(source)) and ROUTE_LOCALNET4.most_of(device) == 0:
+    if (is_loopback(destination) or is_loopback(source)) and not ROUTE_LOCALNET4.is_set_for(device):
         return False
     if source == ANY4:
         return True

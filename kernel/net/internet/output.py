@@ -138,7 +138,7 @@ def resolve(network: Network, destination: bytes, source: bytes = b"", device_in
     if len(hop.source) == 16 and is_unspecified(hop.source):
         raise Errno(EADDRNOTAVAIL)
     if len(source) == 4 and is_loopback(source) and not hop.device.is_loop:
-        if ROUTE_LOCALNET4.most_of(hop.device) == 0:
+        if not ROUTE_LOCALNET4.is_set_for(hop.device):
             raise Errno(EINVAL)  # addresses of lo stay in the host
     return hop
 

@@ -16,7 +16,7 @@ from kernel.lib.namespace import FIRST_USER
 from kernel.lib.settings import NO_GUARD, Setting
 from kernel.net.link.network import DEFAULT_SETTINGS, FIRST_NETWORK, LIMBO, NETWORK_BYTES, Network, caller_network
 
-_INT_MAX: Final = 0x7FFF_FFFF
+INT_MAX: Final = 0x7FFF_FFFF
 _BACKLOG: Final = 4096
 _FIRST_OF_NONE: Final = 1  # what an empty range of groups begins with; it ends with 0
 
@@ -152,7 +152,7 @@ class MachineSetting(Setting):
     """A number that holds for all networks. Others than the first show it alone."""
 
     def __init__(self, path: bytes, value: int, least: int) -> None:
-        super().__init__(b"net/" + path, least, _INT_MAX)
+        super().__init__(b"net/" + path, least, INT_MAX)
         self.value: int = value
 
     def numbers(self) -> list[int]:
@@ -186,12 +186,12 @@ class CoreSettings:
     """/proc/sys/net/core."""
 
     def __init__(self) -> None:
-        self.somaxconn: NetworkSetting = NetworkSetting(b"core/somaxconn", _BACKLOG, 0, _INT_MAX)
+        self.somaxconn: NetworkSetting = NetworkSetting(b"core/somaxconn", _BACKLOG, 0, INT_MAX)
         self.rmem_default: MachineSetting = MachineSetting(b"core/rmem_default", 212992, 2304)
         self.wmem_default: MachineSetting = MachineSetting(b"core/wmem_default", 212992, 4608)
         self.rmem_max: MachineSetting = MachineSetting(b"core/rmem_max", 212992, 2304)
         self.wmem_max: MachineSetting = MachineSetting(b"core/wmem_max", 212992, 4608)
-        self.optmem_max: NetworkSetting = NetworkSetting(b"core/optmem_max", 131072, 0, _INT_MAX)  # of each socket
+        self.optmem_max: NetworkSetting = NetworkSetting(b"core/optmem_max", 131072, 0, INT_MAX)  # of each socket
 
     def longest_backlog(self, network: Network) -> int:
         """somaxconn in a network: who rules it may say no more than holds in the first one, or is usual."""
@@ -215,11 +215,11 @@ class Ip4Settings:
         self.ip_nonlocal_bind: NetworkSetting = NetworkSetting(b"ipv4/ip_nonlocal_bind", 0, 0, 1)
         self.icmp_echo_ignore_all: NetworkSetting = NetworkSetting(b"ipv4/icmp_echo_ignore_all", 0, 0, 1)
         self.icmp_echo_ignore_broadcasts: NetworkSetting = NetworkSetting(b"ipv4/icmp_echo_ignore_broadcasts", 1, 0, 1)
-        self.icmp_ratelimit_ms: NetworkSetting = NetworkSetting(b"ipv4/icmp_ratelimit", 1000, 0, _INT_MAX)
+        self.icmp_ratelimit_ms: NetworkSetting = NetworkSetting(b"ipv4/icmp_ratelimit", 1000, 0, INT_MAX)
         # Empty: for nobody. Kernel numbers.
-        self.ping_groups: NetworkSetting = network_pair(b"ipv4/ping_group_range", _FIRST_OF_NONE, 0, 0, _INT_MAX)
+        self.ping_groups: NetworkSetting = network_pair(b"ipv4/ping_group_range", _FIRST_OF_NONE, 0, 0, INT_MAX)
         self.ping_groups.holds_groups = True
-        self.ipfrag_high_bytes: NetworkSetting = NetworkSetting(b"ipv4/ipfrag_high_thresh", 4 << 20, 0, _INT_MAX)
+        self.ipfrag_high_bytes: NetworkSetting = NetworkSetting(b"ipv4/ipfrag_high_thresh", 4 << 20, 0, INT_MAX)
         self.ipfrag_time_s: NetworkSetting = NetworkSetting(b"ipv4/ipfrag_time", 30, 1, 3600)
 
 
@@ -232,9 +232,9 @@ class Ip6Settings:
         self.hop_limit: NetworkSetting = NetworkSetting(b"ipv6/conf/all/hop_limit", 64, 1, 255)
         self.bindv6only: NetworkSetting = NetworkSetting(b"ipv6/bindv6only", 0, 0, 1)
         self.disable_ipv6: NetworkSetting = NetworkSetting(b"ipv6/conf/all/disable_ipv6", 0, 0, 1)
-        self.frag_high_bytes: NetworkSetting = NetworkSetting(b"ipv6/ip6frag_high_thresh", 4 << 20, 0, _INT_MAX)
+        self.frag_high_bytes: NetworkSetting = NetworkSetting(b"ipv6/ip6frag_high_thresh", 4 << 20, 0, INT_MAX)
         self.frag_time_s: NetworkSetting = NetworkSetting(b"ipv6/ip6frag_time", 60, 1, 3600)
-        self.icmp_ratelimit_ms: NetworkSetting = NetworkSetting(b"ipv6/icmp/ratelimit", 1000, 0, _INT_MAX)
+        self.icmp_ratelimit_ms: NetworkSetting = NetworkSetting(b"ipv6/icmp/ratelimit", 1000, 0, INT_MAX)
 
 
 CORE: Final = CoreSettings()

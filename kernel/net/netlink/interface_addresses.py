@@ -182,7 +182,8 @@ def new_address(request: Request) -> None:
         if request.has(NLM_F_EXCL) or not request.has(NLM_F_REPLACE):
             raise Errno(EEXIST)
         if size == 16:
-            present.flags = present.flags & ~(_CHOSEN_FLAGS | ADDRESS_DEPRECATED) | wanted.flags & _CHOSEN_FLAGS
+            cleared = _CHOSEN_FLAGS & ~ADDRESS_MCAUTOJOIN | ADDRESS_DEPRECATED  # what joins of itself goes on to
+            present.flags = present.flags & ~cleared | wanted.flags & _CHOSEN_FLAGS
         _set_lifetimes(present, wanted)
         present.updated_ns = monotonic_ns()
         address_changed(present)

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from kernel.fs.procfs.process_control import parse_signed
 from kernel.fs.procfs.process_status import mask_text
 from kernel.fs.procfs.subject import parse_decimal_64, parse_number, parse_padded_32, parse_unsigned_32
+from kernel.fs.sysfs.net import number_in
 from kernel.lang import EINVAL, ERANGE, Errno
 
 
@@ -57,5 +58,26 @@ def test_decimal_numbers_have_no_other_base() -> None:
             parse_decimal_64(text)
         assert error.value.code == code
     assert parse_unsigned_32(b"0xffffffff") == 0xFFFF_FFFF
+    assert parse_unsigned_32(b"0" * 33 + b"79") == 7  # more is not looked at
+    assert parse_decimal_64(b"0" * 64 + b"79") == 79 and parse_decimal_64(b"0" * 65 + b"79") == 7
     with pytest.raises(Errno):
         parse_unsigned_32(b"0x100000000")
+
+
+@pytest.mark.parametrize(("text", "number"), [
+    (b"+9", 9), (b"9\n", 9), (b"0x1F\n", 31), (b"011", 9), (b"0", 0), (b"9\0x", 9),
+    (b"4611686018427387903", (1 << 62) - 1),
+])  # fmt: skip
+def test_numbers_for_sys(text: bytes, number: int) -> None:
+    assert number_in(text) == number
+
+
+@pytest.mark.parametrize(("text", "failure"), [
+    (b"9\n\n", EINVAL), (b"", EINVAL), (b"+", EINVAL), (b"\n", EINVAL), (b"++9", EINVAL), (b"-9", EINVAL),
+    (b" 9", EINVAL), (b"0x", EINVAL), (b"08", EINVAL), (b"9\x1a", EINVAL), (b"\0", EINVAL),
+    (b"4611686018427387904", ERANGE), (b"9" * 30 + b"x", ERANGE),
+])  # fmt: skip
+def test_what_is_no_number_for_sys(text: bytes, failure: int) -> None:
+    with pytest.raises(Errno) as error:
+        number_in(text)
+    assert error.value.code == failure

@@ -65,11 +65,12 @@ def test_the_way_back(wire: Wire, mode: int, passing: set[bytes]) -> None:
     assert found == passing
 
 
-def test_addresses_of_lo_are_on_no_link_unless_they_may(wire: Wire) -> None:
+@pytest.mark.parametrize("value", [1, -1])
+def test_addresses_of_lo_are_on_no_link_unless_they_may(wire: Wire, value: int) -> None:
     assert not _may_come_in(wire, PEER, LOCAL)
     with pytest.raises(Errno) as error:
         resolve(FIRST_NETWORK, PEER, LOCAL)
     assert error.value.code == EINVAL
-    ROUTE_LOCALNET4.set(wire, 1)
+    ROUTE_LOCALNET4.set(wire, value)
     assert _may_come_in(wire, PEER, LOCAL) and _may_come_in(wire, LOCAL, OURS)
     assert resolve(FIRST_NETWORK, PEER, LOCAL).device is wire

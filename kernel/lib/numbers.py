@@ -1,0 +1,47 @@
+"""Numbers that programs write to files of /proc and /sys.
+
+Context: any; nothing sleeps.
+"""
+
+from typing import Final
+
+from kernel.lang import EINVAL, ERANGE, Errno
+
+LARGEST: Final = (1 << 62) - 1
+_NO_DIGIT: Final = 99
+
+
+def parse_unsigned(text: bytes, base: int, limit: int) -> int:
+    """A number below `limit`, which is at most 2**62, perhaps with a plus before and one newline after it; in base 0 as
+    C has them: decimal, octal after 0, hexadecimal after 0x. Raises EINVAL, ERANGE.
+    """
+    digits = text[:-1] if text.endswith(b"\n") else text
+    if digits.startswith(b"+"):
+        digits = digits[1:]
+    if base == 0:
+        base = 10
+        if len(digits) > 1 and digits[0] == ord("0"):
+            is_hexadecimal = len(digits) > 2 and digits[1] | 32 == ord("x")
+            base = 16 if is_hexadecimal else 8
+            digits = digits[2:] if is_hexadecimal else digits[1:]
+    if len(digits) == 0:
+        raise Errno(EINVAL)
+    value = 0
+    for byte in digits:
+        digit = _digit(byte)
+        if digit >= base:
+            raise Errno(EINVAL)
+        if value > (LARGEST - digit) // base:
+            raise Errno(ERANGE)
+        value = value * base + digit
+    if value >= limit:
+        raise Errno(ERANGE)
+    return value
+
+
+def _digit(byte: int) -> int:
+    """The value of a character as a digit; above all bases if it is none."""
+    if ord("0") <= byte <= ord("9"):
+        return byte - ord("0")
+    lower = byte | 32
+    return lower - ord("a") + 10 if ord("a") <= lower <= ord("z") else _NO_DIGIT
