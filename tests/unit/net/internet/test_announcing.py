@@ -11,6 +11,7 @@ from kernel.net.internet.interface_settings import ARP_NOTIFY4
 from kernel.net.link.device import device_changed
 from kernel.net.link.network import FIRST_NETWORK
 from kernel.net.link.timers import TIMERS
+from kernel.time import monotonic_ns
 from tools.simulated.wire import Wire, give_address
 
 MS = 1_000_000
@@ -18,7 +19,7 @@ MS = 1_000_000
 
 @pytest.fixture(autouse=True)
 def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
-    now = [arp.monotonic_ns()]
+    now = [monotonic_ns()]
     TIMERS.run_due(now[0] + 2 * MS)  # what others left
     monkeypatch.setattr(arp, "monotonic_ns", lambda: now[0])
     before = FIRST_NETWORK.settings[:]
