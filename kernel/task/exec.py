@@ -28,6 +28,7 @@ from kernel.lang import ELOOP, ENOENT, ENOEXEC, ERESTARTNOINTR, Errno, final, no
 from kernel.lib.capabilities import CAP_SYS_RAWIO
 from kernel.lib.credentials import Credentials
 from kernel.lib.file_capabilities import FileCapabilities
+from kernel.lib.ids import KernelGid, KernelUid
 from kernel.lib.namespace import FIRST_USER, UserNamespace
 from kernel.lib.pid import Pid
 from kernel.mm.space import AddressSpace
@@ -79,11 +80,41 @@ class Program:
         self.title: bytes = program_name(name)  # `comm`
         self.arguments: list[bytes] = arguments
         self.environment: list[bytes] = environment
-        # What it gets of privilege
-        self.is_secure: bool = False  # AT_SECURE
         self.is_unreadable: bool = False  # to whoever runs it: nobody shall read it in memory either
         self.user_namespace: UserNamespace = FIRST_USER  # whose administrator may look into it nevertheless
         self.personality: int = 0
+
+
+@final
+class Privileges:
+    """What the new program gets of privilege. Nothing keeps others from tracing the thread, or from giving it a filter
+    and no_new_privs, while execve sleeps, so what it would get then is ready, too.
+    """
+
+    def __init__(
+        self,
+        old: Credentials,
+        ids: tuple[KernelUid, KernelGid],
+        capabilities: FileCapabilities | None,
+        is_watched: bool,
+        forbids_more: bool,
+    ) -> None:
+        """`ids` and `capabilities` are what its file gives. Raises EPERM, MemoryError."""
+        self.credentials: Credentials = old.copy()
+        if not forbids_more:
+            self.credentials.euid, self.credentials.egid = ids
+        self.is_secure: bool = False  # AT_SECURE
+        self.asks_for_more: bool = False
+        self.is_secure, self.asks_for_more = self.credentials.follow_exec(old, capabilities, is_watched, forbids_more)
+        self.if_watched: Privileges | None = None  # None: just the same
+        self.if_forbidden: Privileges | None = None
+
+    def now(self, task: Task) -> "Privileges":
+        """What `task` may get as it is now. Nothing may sleep before it has it."""
+        if task.settings.no_new_privileges:
+            return self if self.if_forbidden is None else self.if_forbidden
+        watched = self.if_watched
+        return watched if watched is not None and _is_traced(task) else self
 
 
 @final
@@ -158,9 +189,8 @@ def open_executable(task: Task, path: Path) -> File:
 def _execute(task: Task, program: Program) -> None:
     interpreter: File | None = None
     old_tid = task.tid
-    credentials = task.credentials
     context = task.fs
-    program.user_namespace = credentials.user_namespace
+    program.user_namespace = task.credentials.user_namespace
     is_shared = _shares_places(task)
     if not is_shared:
         context.executions += 1
@@ -173,13 +203,13 @@ def _execute(task: Task, program: Program) -> None:
             loader = read_loader(interpreter)
             if not _may_read(task, interpreter):
                 _hide(program, interpreter)
-        credentials = _new_credentials(task, program, is_shared)
+        privileges = _new_privileges(task, program, is_shared)
         space = AddressSpace()
         space.is_being_entered = True
         space.user_namespace = program.user_namespace
         try:
-            _set_limits(task, program, space)
-            may_be_low = credentials.capable(CAP_SYS_RAWIO)
+            _set_limits(task, privileges, space)
+            may_be_low = privileges.credentials.capable(CAP_SYS_RAWIO)
             layout = _try_lay_out(program, space, image, interpreter, loader, may_be_low)
             _stop_other_threads(task)
         except (Errno, MemoryError):
@@ -201,7 +231,7 @@ def _execute(task: Task, program: Program) -> None:
         space.release()
         end_process(task.process, SIGKILL)  # its other threads have ended
         return
-    if _replace(task, program, space, layout, credentials, separate) and task.tracee is not None:
+    if _replace(task, program, space, layout, privileges, separate) and task.tracee is not None:
         report_exec(task, old_tid)
 
 
@@ -284,44 +314,57 @@ def _follow_scripts(task: Task, program: Program) -> bytearray:
     raise Errno(ELOOP)
 
 
-def _set_limits(task: Task, program: Program, space: AddressSpace) -> None:
+def _set_limits(task: Task, privileges: Privileges, space: AddressSpace) -> None:
     limits = task.process.limits
     space.address_limit = limits.soft[RLIMIT_AS]
     space.data_limit = limits.soft[RLIMIT_DATA]
     space.stack_limit = limits.soft[RLIMIT_STACK]
-    if program.is_secure:
+    if privileges.is_secure:
         space.stack_limit = min(space.stack_limit, _SECURE_STACK_LIMIT)
 
 
-def _new_credentials(task: Task, program: Program, is_shared: bool) -> Credentials:
+def _is_traced(task: Task) -> bool:
+    """Whether the task has a tracer that must not lead a program with more privilege."""
+    tracee = task.tracee
+    return tracee is not None and not tracee.is_privileged_in(task.credentials.user_namespace)
+
+
+def _new_privileges(task: Task, program: Program, is_shared: bool) -> Privileges:
     """Who the program acts for: its set-user-ID and set-group-ID bits and its capabilities decide. Notes in `program`
     what else follows from them. Raises EPERM, EINVAL, ERANGE, EIO (its capabilities cannot be given).
     """
     old = task.credentials
-    fresh = old.copy()
+    euid = old.euid
+    egid = old.egid
     file = program.file
     inode = file.inode
     dangerous = 0
     capabilities: FileCapabilities | None = None
     if file.grants_privileges(task.fs):
-        if not task.settings.no_new_privileges and old.user_namespace.has_ids(inode.uid, inode.gid):
+        if old.user_namespace.has_ids(inode.uid, inode.gid):
             if inode.mode & S_ISUID != 0:
-                fresh.euid = inode.uid
+                euid = inode.uid
                 dangerous = _DANGEROUS_PERSONALITY
             if inode.mode & (S_ISGID | S_IXGRP) == S_ISGID | S_IXGRP:
-                fresh.egid = inode.gid
+                egid = inode.gid
                 dangerous = _DANGEROUS_PERSONALITY
         capabilities = capabilities_of(inode, old.user_namespace)
-    tracee = task.tracee
-    is_watched = is_shared or (tracee is not None and not tracee.is_privileged_in(old.user_namespace))
-    program.is_secure, asks_for_more = fresh.follow_exec(old, capabilities, is_watched, task.settings.no_new_privileges)
-    if asks_for_more:
+    forbids_more = task.settings.no_new_privileges
+    if forbids_more:
+        dangerous = 0
+    is_watched = is_shared or _is_traced(task)
+    privileges = Privileges(old, (euid, egid), capabilities, is_watched, forbids_more)
+    if not forbids_more and (privileges.is_secure or privileges.asks_for_more):
+        privileges.if_forbidden = Privileges(old, (euid, egid), capabilities, is_watched, True)
+        if not is_watched:
+            privileges.if_watched = Privileges(old, (euid, egid), capabilities, True, False)
+    if privileges.asks_for_more:
         dangerous = _DANGEROUS_PERSONALITY
     # No program of 64 bits starts with READ_IMPLIES_EXEC.
     program.personality = task.process.settings.personality & ~(dangerous | READ_IMPLIES_EXEC)
     if not _may_read(task, file):
         _hide(program, file)
-    return fresh
+    return privileges
 
 
 # The point of no return -----------------------------------------------------------------------------------------------
@@ -380,7 +423,7 @@ def _take_place_of(leader: Task, task: Task) -> None:
 
 @noraise
 def _replace(
-    task: Task, program: Program, space: AddressSpace, layout: Layout, credentials: Credentials, separate: Separate
+    task: Task, program: Program, space: AddressSpace, layout: Layout, ready: Privileges, separate: Separate
 ) -> bool:
     """Whether the new program begins. The old one does not go on: what fails ends the process."""
     process = task.process
@@ -391,7 +434,8 @@ def _replace(
     old = task.memory
     task.memory = space
     task.space_root = space.root
-    _reset_privileges(task, program, credentials)  # at once: nobody else runs between
+    privileges = ready.now(task)
+    _reset_privileges(task, program, privileges)  # at once: nobody else runs between
     task.namespaces = separate.namespaces
     process.actions = separate.actions
     files = task.files
@@ -407,7 +451,7 @@ def _replace(
             old.release()
         finish_vfork(task)
         _reset(task, program)
-        sp = write_stack(task, program.arguments, program.environment, program.name, layout, program.is_secure)
+        sp = write_stack(task, program.arguments, program.environment, program.name, layout, privileges.is_secure)
     except Errno:
         end_process(process, SIGSEGV)
         return False
@@ -459,21 +503,22 @@ def _tell_observer(task: Task, program: Program) -> None:
         return  # the names of its files did not fit: they go unreported
 
 
-def _reset_privileges(task: Task, program: Program, credentials: Credentials) -> None:
+def _reset_privileges(task: Task, program: Program, privileges: Privileges) -> None:
     """Install credentials; who could look into the old program or send it a signal may not do so with a new one that
     has more privilege.
     """
     process = task.process
     old = task.credentials
+    credentials = privileges.credentials
     task.credentials = credentials
     is_dangerous = credentials.is_dangerous_after(old)
     acts_as_itself = old.euid == old.uid and old.egid == old.gid
     is_open = acts_as_itself and not is_dangerous and not program.is_unreadable
     process.program.dumpable = DUMPED_FOR_ITSELF if is_open else SUID_DUMPABLE.value
-    if is_dangerous or program.is_secure:
+    if is_dangerous or privileges.is_secure:
         process.settings.death_signal = 0
     process.settings.personality = program.personality
-    if program.is_secure:
+    if privileges.is_secure:
         limits = process.limits
         limits.soft[RLIMIT_STACK] = min(limits.soft[RLIMIT_STACK], _SECURE_STACK_LIMIT)
 
