@@ -96,6 +96,7 @@ class Privileges:
         old: Credentials,
         ids: tuple[KernelUid, KernelGid],
         capabilities: FileCapabilities | None,
+        *,
         is_watched: bool,
         forbids_more: bool,
     ) -> None:
@@ -353,11 +354,11 @@ def _new_privileges(task: Task, program: Program, is_shared: bool) -> Privileges
     if forbids_more:
         dangerous = 0
     is_watched = is_shared or _is_traced(task)
-    privileges = Privileges(old, (euid, egid), capabilities, is_watched, forbids_more)
+    privileges = Privileges(old, (euid, egid), capabilities, is_watched=is_watched, forbids_more=forbids_more)
     if not forbids_more and (privileges.is_secure or privileges.asks_for_more):
-        privileges.if_forbidden = Privileges(old, (euid, egid), capabilities, is_watched, True)
+        privileges.if_forbidden = Privileges(old, (euid, egid), capabilities, is_watched=is_watched, forbids_more=True)
         if not is_watched:
-            privileges.if_watched = Privileges(old, (euid, egid), capabilities, True, False)
+            privileges.if_watched = Privileges(old, (euid, egid), capabilities, is_watched=True, forbids_more=False)
     if privileges.asks_for_more:
         dangerous = _DANGEROUS_PERSONALITY
     # No program of 64 bits starts with READ_IMPLIES_EXEC.

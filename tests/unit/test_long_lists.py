@@ -20,7 +20,6 @@ SHORT = {
     "kernel/ipc/posix_queues.py self.senders": "waiting threads: kernel.threads-max",
     "kernel/net/datagram/socket.py self.errors": "errors that wait: _ERRORS_LIMIT",
     "kernel/net/internet/addresses.py _WATCHERS": "parts of the kernel",
-    "kernel/net/internet/arp.py self.pending": "addresses that are being tried out",
     "kernel/net/link/device.py WATCHERS": "parts of the kernel",
     "kernel/tty/discipline.py self._dropped": "bytes of one character",
     "kernel/tty/tty.py discipline.signals": "signals of one piece of input",

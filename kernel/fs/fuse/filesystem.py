@@ -175,7 +175,7 @@ class _Options:
 
     def shown(self) -> bytes:
         """For /proc/mounts."""
-        text = f",user_id={self.user},group_id={self.group}".encode()
+        text = f",user_id={int(self.user)},group_id={int(self.group)}".encode()
         if self.checks_modes:
             text += b",default_permissions"
         if self.allows_others:
