@@ -43,6 +43,7 @@ from kernel.task.core_state import DUMPED_FOR_ITSELF
 from kernel.task.diversion import forget_dispatch
 from kernel.task.elf import Image, looks_like_elf, read_at, read_image, read_loader
 from kernel.task.exit import end_process, finish_vfork
+from kernel.task.futex_pi import leave_states
 from kernel.task.limits import RLIMIT_AS, RLIMIT_DATA, RLIMIT_STACK
 from kernel.task.load import Layout, lay_out
 from kernel.task.namespace_set import NamespaceSet
@@ -432,6 +433,7 @@ def _replace(
     if work is not None:
         work.end_for_program()
     futex_exit.leave_locks(task)
+    leave_states(task)
     old = task.memory
     task.memory = space
     task.space_root = space.root

@@ -354,6 +354,8 @@ def _share_or_copy(parent: Task, child: Task, flags: int) -> None:
         child.file_table = files.copy()
     context = parent.fs
     if flags & CLONE_FS != 0:
+        if context.executions > 0:
+            raise Errno(EAGAIN)  # since it was asked first: copies have safe points
         context.acquire()
         child.fs_context = context
     else:

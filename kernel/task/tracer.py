@@ -28,15 +28,8 @@ def trace_me(task: Task) -> None:
     What set-id programs gain depends on the task's own rights from now on, not on the parent's: a parent that was root
     when a child chose it would otherwise trace them after it has given that up.
     """
-    while True:
-        tracer = task.process.parent_thread()
-        if tracer is None:
-            raise Errno(EPERM)
-        # As below. The parent may end meanwhile.
-        tracee = Tracee(task, tracer, is_seized=False, options=0, credentials=task.credentials)
-        if task.process.parent_thread() is tracer:
-            break
-    if task.tracee is not None:
+    tracer = task.process.parent_thread()
+    if task.tracee is not None or tracer is None:
         raise Errno(EPERM)
     who = tracer.credentials
     namespace = task.credentials.user_namespace
@@ -45,19 +38,18 @@ def trace_me(task: Task) -> None:
         raise Errno(EPERM)
     if not may_be_traced_by(tracer, namespace) or not lies_within(task.credentials.scope, who.scope):
         raise Errno(EPERM)
-    link(tracee)
+    link(Tracee(task, tracer, is_seized=False, options=0, credentials=task.credentials))
     rewatch(task)
 
 
 def attach(tracer: Task, task: Task, is_seized: bool, options: int) -> None:
     """PTRACE_ATTACH and PTRACE_SEIZE, with checked options. Raises EPERM, EAGAIN, MemoryError."""
     process = task.process
-    if process is tracer.process:
+    if process is tracer.process or not may_attach_to(tracer, process, task):
         raise Errno(EPERM)
-    # First of all, because this may sleep: meanwhile the task may end, get another tracer or run another program.
+    if task.is_exiting or task.tracee is not None:
+        raise Errno(EPERM)
     tracee = Tracee(task, tracer, is_seized, options, tracer.credentials)
-    if not may_attach_to(tracer, process, task) or task.is_exiting or task.tracee is not None:
-        raise Errno(EPERM)
     link(tracee)
     rewatch(task)
     if not is_seized:

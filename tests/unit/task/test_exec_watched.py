@@ -1,5 +1,5 @@
-"""execve(2) of a program with privilege, while others begin to trace the thread or to filter its calls; and ptrace(2)
-of a thread that becomes such a program meanwhile. On a booted machine.
+"""execve(2) of a program with privilege, while others begin to trace the thread, to filter its calls, or to share its
+directory. On a booted machine.
 """
 
 import os
@@ -9,13 +9,12 @@ from collections.abc import Callable
 import pytest
 
 from kernel.lib.pid import Pid
+from kernel.mm.space import AddressSpace
 from kernel.task import exec as execution
 from kernel.task import futex_exit
-from kernel.task import tracer as tracing
 from kernel.task.pids import find_task
 from kernel.task.seccomp import FLAG_SYNCHRONIZE, add_filter
 from kernel.task.task import Task, current
-from kernel.task.tracee import Tracee
 from kernel.task.tracer import attach
 from tests.unit.booted import booted
 from tests.unit.task.test_seccomp_threads import ALLOW_ALL, filters_of
@@ -26,7 +25,8 @@ NOBODY = 65534
 AT_EUID = 12
 AT_SECURE = 23
 PR_SET_DUMPABLE = 4
-PTRACE_SEIZE = 0x4206
+CLONE_FS = 0x200
+SIGCHLD = 17
 
 # Where execve may sleep once it has read what the file gives
 WINDOWS: dict[str, tuple[object, str]] = {
@@ -133,44 +133,20 @@ def test_who_is_left_alone_gets_it(machine: Machine, window: str) -> None:
     assert not seen.is_dumpable
 
 
-@pytest.mark.parametrize("change", ["privileged", "exiting", "traced"])
 @booted
-def test_who_changes_while_a_tracer_attaches_is_not_traced(machine: Machine, change: str) -> None:
-    """The tracer's memory for it comes after a sleep."""
-
-    def target(program: Program) -> None:
-        program.prctl(PR_SET_DUMPABLE, 1, 0, 0, 0)
-        program.pause()
+def test_nobody_begins_to_share_the_directory_meanwhile(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another thread's execve(2) begins while clone(2) copies memory."""
+    fork = AddressSpace.fork
 
     def child(program: Program) -> int:
-        program.setresuid(NOBODY, NOBODY, NOBODY)
-        pid = program.fork(target)
-        program.sched_yield()
-        program.nanosleep(struct.pack("<QQ", 0, 1_000_000), None)
-        task = find_task(Pid(pid))
-        assert task is not None
-        made: list[Tracee] = []
+        def begins(space: AddressSpace) -> AddressSpace:
+            current().fs.executions += 1
+            return fork(space)
 
-        def interrupted(*arguments: object) -> Tracee:
-            setattr(tracing, "Tracee", Tracee)  # noqa: B010  (once)
-            tracee = Tracee(*arguments)  # type: ignore[arg-type]  # as they came
-            made.append(tracee)
-            if change == "privileged":
-                task.credentials = machine.host.task.credentials
-            elif change == "exiting":
-                task.is_exiting = True
-            else:
-                attach(current(), task, is_seized=True, options=0)
-            return tracee
-
-        before = task.credentials
-        setattr(tracing, "Tracee", interrupted)  # noqa: B010
-        with pytest.raises(PermissionError):
-            program.ptrace(PTRACE_SEIZE, pid, 0, 0)
-        assert len(made) == 1 and task.tracee is not made[0]
-        task.credentials = before
-        task.is_exiting = False
-        program.kill(pid, 9)
+        monkeypatch.setattr(AddressSpace, "fork", begins)
+        with pytest.raises(BlockingIOError):
+            program.clone(CLONE_FS | SIGCHLD, 0, 0, 0, 0)
+        assert current().fs.users == 1
         return 0
 
     assert machine.run(child) == 0
