@@ -111,7 +111,10 @@ def resolve(pages: PageTable, area: Area, address: int, access: Access) -> int:
         source = area.source
         if source is not None:
             # The source learns of the write; it may sleep.
+            rights = _rights_of(area)
             put_frame(source.page(area.index_of(address), for_write=True))
+            if _has_changed(area, address, rights):
+                return 0
             slot = pages.make(address)
             if entry_frame(read_entry(slot)) != frame:
                 return 0  # changed meanwhile: the instruction faults again
@@ -123,6 +126,15 @@ def resolve(pages: PageTable, area: Area, address: int, access: Access) -> int:
     else:
         _copy_page(pages, area, address, slot)
     return 0
+
+
+def _rights_of(area: Area) -> int:
+    return area.prot | area.key << 8
+
+
+def _has_changed(area: Area, address: int, rights: int) -> bool:
+    """Whether an area lies elsewhere, or allows something else, than before its source slept: fault again."""
+    return area.space is None or not area.start <= address < area.end or _rights_of(area) != rights
 
 
 def _copy_page(pages: PageTable, area: Area, address: int, slot: int) -> None:
@@ -157,9 +169,13 @@ def _map_new(pages: PageTable, area: Area, address: int, slot: int, access: Acce
         write_entry(slot, make_entry(frame, flags | PRIVATE))
         return 1
     index = area.index_of(address)
+    rights = _rights_of(area)
     if area.shared:
         for_write = access == Access.WRITE
         frame = source.page(index, for_write)
+        if _has_changed(area, address, rights):
+            put_frame(frame)
+            return 0
         slot = pages.make(address)
         if read_entry(slot) != 0:
             put_frame(frame)  # another thread mapped it while the source slept
@@ -167,6 +183,9 @@ def _map_new(pages: PageTable, area: Area, address: int, slot: int, access: Acce
         write_entry(slot, make_entry(frame, flags | (WRITABLE | DIRTY if for_write else 0)))
         return 1 if for_write else 1 + _map_around(pages, area, address, flags)
     frame = source.page(index, for_write=False)
+    if _has_changed(area, address, rights):
+        put_frame(frame)
+        return 0
     slot = pages.make(address)
     if read_entry(slot) != 0:
         put_frame(frame)

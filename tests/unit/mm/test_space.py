@@ -93,6 +93,36 @@ def test_a_space_that_ends_frees_its_memory_before_it_waits() -> None:
 
 
 @pytest.mark.usefixtures("machine")
+@pytest.mark.parametrize("kind", [MAP_SHARED, MAP_PRIVATE])
+@pytest.mark.parametrize("access", [Access.READ, Access.WRITE])
+@pytest.mark.parametrize("change", ["unmapped", "replaced", "protected", "shortened"])
+def test_a_page_that_comes_late_is_not_mapped_where_its_area_was(kind: int, access: Access, change: str) -> None:
+    """Another thread changes the space while the source sleeps."""
+    before = frames.free_frame_count()
+    space = AddressSpace()
+
+    class Slow(MemoryObject):
+        def page(self, index: int, for_write: bool) -> int:
+            if change == "unmapped":
+                space.unmap(BASE, 4 * PAGE_SIZE)
+            elif change == "shortened":
+                space.unmap(BASE + PAGE_SIZE, 3 * PAGE_SIZE)
+            elif change == "replaced":
+                anonymous(space, BASE, 4)
+            else:
+                space.protect(BASE, 4 * PAGE_SIZE, 0)
+            return frames.allocate_frame()
+
+    space.map(BASE, 4 * PAGE_SIZE, READ_WRITE, kind | MAP_FIXED, Slow(), 0)
+    assert space.fault(BASE + PAGE_SIZE, access) == FaultOutcome.DONE  # look again
+    slot = space.pages.find(BASE + PAGE_SIZE)
+    assert slot == 0 or read_entry(slot) == 0
+    assert space.resident == 0
+    space.release()
+    assert frames.free_frame_count() == before
+
+
+@pytest.mark.usefixtures("machine")
 def test_a_page_that_making_room_drops_is_not_copied_from(monkeypatch: pytest.MonkeyPatch) -> None:
     before = frames.free_frame_count()
     space = AddressSpace()
