@@ -390,13 +390,13 @@ def test_several_rules_afford_the_longest_packet(nft: Nft, algorithm: bytes, fla
 def test_a_search_without_end_drops_the_packet(nft: Nft, algorithm: bytes) -> None:
     made = load(b"string", 1, content(b"ab" * 63 + b"c", algorithm=algorithm))
     PACE.left = PACE_BUDGET
-    assert judge(made, tcp(A, 1, B, 2, 16, data=b"ab" * 10_000)) == BREAK
+    assert judge(made, tcp(A, 1, B, 2, 16, data=b"ab" * 6_500)) == BREAK
     PACE.left = PACE_BUDGET
     assert judge(made, tcp(A, 1, B, 2, 16, data=b"ab" * 30_000)) == DROP
     assert -610_000 < PACE.left < -MOST_BEHIND
     PACE.left = PACE_BUDGET
     made = load(b"string", 1, content(b"abx", algorithm=algorithm))  # seen at every third place, and never there
-    assert judge(made, tcp(A, 1, B, 2, 16, data=b"aax" * 6_000)) == BREAK
+    assert judge(made, tcp(A, 1, B, 2, 16, data=b"aax" * 3_000)) == BREAK
     made = load(b"string", 1, content(b"x" * 127 + b"b", algorithm=algorithm))
     PACE.left = PACE_BUDGET
     assert judge(made, tcp(A, 1, B, 2, 16, data=b"a" * 60_000)) == BREAK
