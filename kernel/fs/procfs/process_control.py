@@ -31,7 +31,8 @@ def set_comm(subject: Subject, text: bytes) -> None:
     if current().process is not subject.process:
         raise Errno(EINVAL)
     task = subject.task()
-    task.name = text[:_NAME_LIMIT]
+    end = text.find(b"\0")
+    task.name = text[: _NAME_LIMIT if end < 0 else min(end, _NAME_LIMIT)]
     if RUNNING.is_observed:
         TASKS.observer.renamed(task)
 

@@ -8,7 +8,7 @@ from typing import Final
 
 from kernel.fs.constants import S_IFDIR
 from kernel.fs.inode import Inode
-from kernel.lang import EACCES, ERANGE, ESRCH, Errno, final
+from kernel.lang import EACCES, EINVAL, ERANGE, ESRCH, Errno, final
 from kernel.lib.ids import NO_GROUP, NO_USER, ROOT_GROUP, ROOT_USER
 from kernel.lib.numbers import LARGEST, parse_unsigned
 from kernel.lib.pid import UNSET, Pid
@@ -125,6 +125,8 @@ def parse_signed_32(text: bytes) -> int:
     """The same, perhaps negative. Raises EINVAL, ERANGE."""
     text = text[:_NUMBER_TEXT]
     negative = text.startswith(b"-")
+    if text.startswith(b"-+"):
+        raise Errno(EINVAL)
     value = parse_unsigned_32(text[1:] if negative else text)
     if value > (1 << 31) - (0 if negative else 1):
         raise Errno(ERANGE)

@@ -9,6 +9,7 @@ from typing import Final
 
 from kernel.lang import Errno, final, span_of
 from kernel.lib.linked import LinkedList
+from kernel.lib.pace import spend
 from kernel.net.internet import icmp
 from kernel.net.internet.addresses import (
     ANY4,
@@ -52,6 +53,7 @@ _LOCK_NS: Final = 1_000_000_000  # for this long an unasked answer does not repl
 _NOBODY: Final[bytes] = bytes(6)
 _ANNOUNCE_AFTER_NS: Final = 1_000_000
 _ANNOUNCED_AT_ONCE: Final = 16  # addresses
+_ANNOUNCE_COST: Final = 2_500  # instructions
 
 
 def send_arp(
@@ -183,6 +185,7 @@ class Announcer(NetworkTimer):
             if entry is None:
                 return
             self.forget(entry)
+            spend(_ANNOUNCE_COST)
             device = entry.device
             if device.is_up() and owner_of(device.network, entry.address) is not None:
                 try:

@@ -112,17 +112,19 @@ class Solicitation(NetworkTimer):
 
     def expire(self, now_ns: int) -> None:
         device = self.device
-        if self.left == 0 or not device.is_up() or FORWARDING6.of(device) != 0:
+        if self.left == 0 or not device.is_up() or not _listens(device):
             return
+        _send_solicitation(device)  # tried again soon if there is no memory
+        self.start(now_ns + self.interval_ns)
         if self.left > 0:
             self.left -= 1
-        try:
-            _send_solicitation(device)
-            self.start(now_ns + self.interval_ns)
-            tenth = self.interval_ns // 10
-            self.interval_ns = min(self.interval_ns * 2 - tenth + random.word() % (2 * tenth), _LONGEST_NS)
-        except MemoryError:
-            self.left = 0
+        tenth = self.interval_ns // 10
+        self.interval_ns = min(self.interval_ns * 2 - tenth + random.word() % (2 * tenth), _LONGEST_NS)
+
+
+def _listens(device: NetworkDevice) -> bool:
+    """Whether routers are believed: never (0), not by a router (1), or always (2)."""
+    return ACCEPT_RA6.of(device) > FORWARDING6.of(device)
 
 
 def _send_solicitation(device: NetworkDevice) -> None:
@@ -152,7 +154,7 @@ class Discovery(AddressReady):
 
     def address_ready(self, entry: InterfaceAddress) -> None:
         device = entry.device
-        if not is_link_local(entry.address) or ACCEPT_RA6.of(device) == 0:
+        if not is_link_local(entry.address) or not _listens(device):
             return
         self.stop(device)
         fresh = Solicitation(device)
@@ -182,8 +184,8 @@ class RouterAdvertisements(MessageHandler):
         options = body[_RA_HEADER : len(body)]
         if not is_link_local(packet.source) or find_option(options, SOURCE_LINK_ADDRESS) == -2:
             return
-        if ACCEPT_RA6.of(device) <= FORWARDING6.of(device):
-            return  # 0: never; 1: not as a router; 2: always
+        if not _listens(device):
+            return
         DISCOVERY.stop(device)
         now_ns = monotonic_ns()
         if body[4] != 0:

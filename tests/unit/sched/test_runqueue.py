@@ -31,6 +31,18 @@ def test_realtime_goes_first_by_priority() -> None:
     assert queue.outranks(low, fair) and not queue.outranks(fair, low) and queue.outranks(high, low)
 
 
+def test_a_woken_thread_goes_first_unless_half_a_slice_behind() -> None:
+    queue = RunQueue()
+    woken, running = thread("woken"), thread("running")
+    running.slice_ns = woken.length_ns
+    woken.slice_ns = woken.length_ns // 2 + 1
+    assert queue.outranks(woken, running)
+    woken.slice_ns = woken.length_ns // 2
+    assert not queue.outranks(woken, running)
+    woken.slice_ns, running.slice_ns = 0, 1
+    assert not queue.outranks(woken, running)
+
+
 def test_paused_realtime_threads_wait_for_the_others() -> None:
     queue = RunQueue()
     fair, other, realtime = thread("fair"), thread("other"), thread("realtime")
