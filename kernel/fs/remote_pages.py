@@ -83,7 +83,8 @@ class RemotePages(TrackedObject):
         self._dirty: dict[int, bool] = {}
         self._reader: RemoteHandle | None = None
         self._writer: RemoteHandle | None = None
-        self._parting: int = 0  # times that the last area has gone, and the file is to be released
+        self._coming: int = 0  # threads whose last area has gone, and that wait for the lock to send what is dirty
+        self._parting: int = 0  # times that such a thread has done so, or given up: the file is to be released
         self._lock: Mutex = Mutex()  # over fetching, sending and dropping pages
 
     def use(self, handle: RemoteHandle) -> None:
@@ -233,10 +234,7 @@ class RemotePages(TrackedObject):
         file = self.file
         if self._areas > 0 or file is None:
             return
-        self._parting += 1
-        try:
-            self._take_lock()
-        except (Errno, MemoryError):
+        if not self._come_to_lock():
             if len(self._dirty) > 0:
                 log.error("a shared file: what was written through a mapping may be lost")
             return  # whoever has the lock drops the pages
@@ -246,7 +244,25 @@ class RemotePages(TrackedObject):
         except (Errno, MemoryError):
             log.error("a shared file: what was written through a mapping is lost")
         finally:
+            self._parting += 1
             self._give_lock()
+
+    def _come_to_lock(self) -> bool:
+        """Take the lock after the last area has gone. False: it was not to be had, and the thread has parted, with no
+        sleep in between, so that somebody has the lock who will drop the pages.
+        """
+        done = False
+        self._coming += 1
+        try:
+            self._take_lock()
+            done = True
+        except (Errno, MemoryError):
+            done = self._lock.try_acquire()  # free by now: it was given back while memory was looked for
+        finally:
+            self._coming -= 1
+            if not done:
+                self._parting += 1
+        return done
 
     def part(self) -> None:
         """Nobody uses the file: it has no pages any more, nor is it open for them, though it was never mapped."""
@@ -286,11 +302,13 @@ class RemotePages(TrackedObject):
 
     @noraise
     def _give_lock(self) -> None:
-        """Give the lock back, and drop the pages if the last area has gone: also for whoever could not wait for it."""
+        """Give the lock back, and drop the pages if the last area has gone, and nobody comes any more who has to send
+        some: also for whoever could not wait for it.
+        """
         file = self.file
         parting = self._parting
         self._parting = 0
-        if parting > 0 and self._areas == 0:
+        if parting > 0 and self._areas == 0 and self._coming == 0:
             self._drop_all()
         self._lock.release()
         if file is not None:

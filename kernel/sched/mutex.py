@@ -20,7 +20,8 @@ from kernel.time.clock import monotonic_ns
 
 PARTING_NS: Final = 2_000_000_000
 _LOOK_AGAIN_NS: Final = 50_000_000  # how long it takes at most until a kill is noticed
-_PROMPT_NS: Final = 50_000_000  # an answer that takes no longer costs no patience
+_PROMPT_NS: Final = 50_000_000  # up to that, an answer is prompt
+_PROMPT_SHARE: Final = 5  # the part of that time that costs patience: 1 / 5
 
 
 @final
@@ -105,7 +106,8 @@ class Mutex:
 class Patience:
     """How long a thread waits for others who may never come, for all the sleeps of one wait: until it is to end. One
     that is ending already (`is_parting`), which no kill can reach, waits `PARTING_NS` in vain at most, and that in its
-    whole end: what others do promptly does not count. `end` when the wait is over.
+    whole end: what others do promptly counts for a fifth, so that it never waits for more than 10 s in all. `end` when
+    the wait is over.
     """
 
     def __init__(self) -> None:
@@ -139,4 +141,6 @@ class Patience:
     def end(self) -> None:
         """Count what the wait took."""
         if self.is_bounded:
-            self._thread.parting_waited_ns += max(0, monotonic_ns() - self._began_ns - _PROMPT_NS)
+            waited_ns = monotonic_ns() - self._began_ns
+            prompt_ns = min(waited_ns, _PROMPT_NS)
+            self._thread.parting_waited_ns += waited_ns - prompt_ns + prompt_ns // _PROMPT_SHARE

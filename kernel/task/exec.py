@@ -165,13 +165,13 @@ def execute(
 def open_executable(task: Task, path: Path) -> File:
     """Open a file to run it. Raises EACCES, ETXTBSY and what opening raises. Reading permission is not needed."""
     context = task.fs
-    check_executable(context, path)
-    if context.credentials.domain is not None:
-        rights_denied(context.credentials, path, O_RDONLY, is_program=True)
     inode = path.inode()
-    path.pin()
+    path.pin()  # what follows may sleep
     inode.acquire()
     try:
+        check_executable(context, path)
+        if context.credentials.domain is not None:
+            rights_denied(context.credentials, path, O_RDONLY, is_program=True)
         if MARKS.guards != 0:
             ask_to_open(path, for_running=True)
         break_leases_for_opening(path, inode, O_RDONLY)

@@ -158,12 +158,12 @@ class VirtioServer(HostServer):
 
     def wait(self) -> None:
         """Sleep until there may be something to attend to: the device has used something, or what lacked memory may be
-        tried again, of which no interrupt tells if the device has nothing.
+        tried again, of which no interrupt tells. (Where there was room for it, it was memory that it lacked.)
         """
         connection = self.connection
         is_stuck = (
             connection is not None and connection.is_connected and connection.has_requests() and not self._is_dead
-            and self._requests.in_flight_count() == 0
+            and self._requests.free_count >= _PIECES
         )  # fmt: skip
         if is_stuck:
             try:

@@ -174,10 +174,12 @@ class Client:
 
     def read(self, node: int, opened: Opened, flags: int, offset: int, buffer: Buffer) -> int:
         """Read into a buffer, at most what one message moves; 0 at the end of the file."""
-        count = min(buffer.remaining, self.read_limit())
+        answer = self._read_data(node, opened, flags, offset, min(buffer.remaining, self.read_limit()))
+        return buffer.put(answer.take(answer.left()))
+
+    def _read_data(self, node: int, opened: Opened, flags: int, offset: int, count: int) -> Answer:
         with Moving(self.connection, self.connection.reading):
-            answer = self._read(protocol.READ, node, opened, flags, offset, count).reading()
-            return buffer.put(answer.take(answer.left()))
+            return self._read(protocol.READ, node, opened, flags, offset, count).reading()
 
     def read_frames(self, node: int, opened: Opened, offset: int, frames: list[int], filled: int) -> int:
         """Read into frames, of which `filled` bytes are filled already; 0 at the end of the file."""
@@ -196,11 +198,11 @@ class Client:
 
     def write(self, node: int, opened: Opened, flags: int, offset: int, buffer: Buffer) -> int:
         """Write a buffer, at most what one message moves; how much the server took."""
+        payload = bytearray(min(buffer.remaining, self.connection.data_limit()))
+        count = buffer.take(span_of(payload))
+        if count < len(payload):
+            payload = payload[0:count]
         with Moving(self.connection, self.connection.writing):
-            payload = bytearray(min(buffer.remaining, self.connection.data_limit()))
-            count = buffer.take(span_of(payload))
-            if count < len(payload):
-                payload = payload[0:count]
             return self._write(node, opened, flags, offset, payload)
 
     def write_page(self, node: int, opened: Opened, offset: int, source: Span[u8]) -> int:

@@ -7,14 +7,15 @@ A transport takes requests (`next_request`), in order, and brings answers (`find
 
 **Waiting.** A signal ends no wait, but the server is told of it (INTERRUPT), so that it may answer EINTR. A thread that
 is to end leaves its request; it looks every 50 ms. A task that is ending already (it closes its files) waits
-`PARTING_NS` in all (`Patience`), then the server gets what it is sent without anybody waiting for it.
+`PARTING_NS` in all, or five times that for servers that are prompt (`Patience`), then the server gets what it is sent
+without anybody waiting for it.
 
 **The end.** When nobody serves any more, all requests end with ECONNABORTED, and later ones are ENOTCONN.
 
 **Memory.** A request belongs to a thread that waits, with these exceptions, each of which is bounded: requests that are
 left or were posted (`UNATTENDED_LIMIT`, then the connection is aborted), and nodes to forget, whose records are made
-with the inodes. Few requests that move data are under way at a time (`Budget`). `held_bytes` is what the kernel
-holds on behalf of the connection; it counts for the description of /dev/fuse.
+with the inodes. Few requests that move data are under way at a time (`Budget`), though each thread may hold the data of
+one more. `held_bytes` is what the kernel holds on behalf of the connection; it counts for the description of /dev/fuse.
 
 Context: `perform` sleeps; nothing else does.
 """
@@ -81,8 +82,8 @@ NO_NOTICES: Final = Notices()
 
 @final
 class Budget:
-    """How many requests of a kind hold memory for data at a time. Who holds one waits at most for a kind further down:
-    copying to a program's memory may fault at a file of the same server.
+    """How many requests of a kind, which move data, are under way at a time. Who holds a place in one waits for nothing
+    but the server, so no program's memory is copied meanwhile: a fault there may wait for this server, or for another.
     """
 
     def __init__(self) -> None:
@@ -91,8 +92,8 @@ class Budget:
 
 @final
 class Moving:
-    """`with Moving(connection, connection.reading):` around a request that moves data, from before its memory is
-    allocated until that is copied. Raises EINTR, MemoryError.
+    """`with Moving(connection, connection.reading):` around a request that moves data, until the answer is there. What
+    a program writes is copied from its memory before, what it reads is copied there after. Raises EINTR, MemoryError.
     """
 
     def __init__(self, connection: "Connection", budget: Budget) -> None:
@@ -178,7 +179,7 @@ class Connection:
             raise Errno(request.error)
 
     def admit(self, budget: Budget) -> None:
-        """Wait until a request may hold memory for data. Raises EINTR, MemoryError."""
+        """Wait until a request that moves data may be sent. Raises EINTR, MemoryError."""
         if budget.taken >= DATA_REQUESTS:
             patience = Patience()
             try:
@@ -195,11 +196,14 @@ class Connection:
 
     @noraise
     def post(self, request: Request) -> None:
-        """Send a request whose answer nobody needs. Where there is no connection nothing happens."""
+        """Send a request whose answer nobody needs. Where there is no connection nothing happens. Allocates nothing, as
+        it may be reached from an allocation that makes room, even from one of the reader's own.
+        """
         if not self.is_connected:
             return
         request.is_left = True
         self._enqueue(request)
+        self._reader.wake_later()
         self._count_unattended()
 
     def _send(self, request: Request) -> None:
@@ -207,6 +211,7 @@ class Connection:
         if not self.is_connected:
             raise Errno(ENOTCONN)
         self._enqueue(request)
+        self._wake_reader()
 
     def _enqueue(self, request: Request) -> None:
         uid = 0
@@ -220,7 +225,6 @@ class Connection:
         self._unique += _STEP
         request.address(self._unique, uid, gid, int(caller_process_id()))
         self._waiting.link_last(request)
-        self._wake_reader()
 
     @noraise
     def _interrupt(self, request: Request) -> None:
@@ -343,7 +347,9 @@ class Connection:
             self._announce_interrupt(request)
 
     def give_back(self, request: Request) -> None:
-        """The request could not be handed over now: it is the next one again."""
+        """The request could not be handed over now: it is the next one again, unless the connection has ended."""
+        if request.stage == Stage.DONE:
+            return
         self._take_off(request)
         request.stage = Stage.WAITING
         self._waiting.link_first(request)

@@ -89,9 +89,12 @@ class FuseDevice(File):
         return connection
 
     def served(self) -> FileSystem | None:
-        """The file system that is served by this file."""
+        """The file system that is served by this file, if it is mounted: one that is not yet, or not any more, is for
+        somebody else to end.
+        """
         connection = self.connection
-        return connection.notices.file_system() if connection is not None else None
+        served = connection.notices.file_system() if connection is not None else None
+        return served if served is not None and served.mounts > 0 else None
 
     def _connection(self) -> Connection:
         connection = self.connection

@@ -34,7 +34,7 @@ SERVERS: Final[dict[bytes, HostServer]] = {}
 
 
 def make_virtiofs(source: bytes, options: bytes) -> FileSystem:
-    """For mount(2). Raises EINVAL (an option, no such tag), EBUSY (it is about to end), EIO."""
+    """For mount(2). Raises EINVAL (an option, no such tag), EBUSY (it is about to end, or not mounted yet), EIO."""
     if len(options) > 0:
         raise Errno(EINVAL)
     server = SERVERS.get(source)
@@ -45,7 +45,7 @@ def make_virtiofs(source: bytes, options: bytes) -> FileSystem:
     used = server.connection
     if used is not None and used.is_connected:
         served = used.notices.file_system()
-        if served is None:
+        if served is None or served.mounts == 0:
             raise Errno(EBUSY)
         return served  # one more mount of it
     access = Access()

@@ -134,6 +134,8 @@ def test_all_mounts_of_a_tag_are_of_one_file_system(monkeypatch: pytest.MonkeyPa
     device = Device()
     start(device)
     instance = mounted()
+    assert code(make_virtiofs, b"tag", b"") == EBUSY  # who made it may end it yet
+    instance.mounts = 1
     assert mounted() is instance and [asked.kind for asked in device.host.seen].count(26) == 1  # INIT
     tried: list[int] = []
     destroy = instance.client.destroy
@@ -145,8 +147,9 @@ def test_all_mounts_of_a_tag_are_of_one_file_system(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(instance.client, "destroy", meanwhile)
     instance.shut_down()
     assert device.host.seen[-1].kind == 38 and tried == [EBUSY]  # DESTROY
-    assert mounted() is not instance
-    mounted().client.sizes(1)
+    again = mounted()
+    assert again is not instance
+    again.client.sizes(1)
     assert code(make_virtiofs, b"tag", b"dax") == EINVAL and code(make_virtiofs, b"other", b"") == EINVAL
 
 
@@ -187,6 +190,59 @@ def test_what_lacked_memory_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> N
     failures[0] = 3
     client.sizes(1)
     assert failures == [0] and sleeps == [50_001_000] * 3 and woken[0]
+
+
+def test_what_an_allocation_posts_is_sent_after_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memory that is made room for may be that of open files. The driver is at work then."""
+    device = Device()
+    start(device)
+    client = mounted().client
+    node = client.make_node(1, b"file", 0o100644, 0).node
+    opened = client.open(node, 2, is_directory=False)
+    to_release = [client.release_of(node, opened, 2, is_directory=False)]
+    before = fs._Pending
+
+    def make_room(request: Request, connection: Connection) -> fs._Pending:
+        while to_release:
+            client.release(to_release.pop())
+        return before(request, connection)
+
+    monkeypatch.setattr(fs, "_Pending", make_room)
+    client.sizes(1)
+    assert [asked.kind for asked in device.host.seen[-2:]] == [17, 18]  # STATFS, RELEASE
+
+
+def test_what_lacked_memory_is_tried_again_though_the_device_has_something(monkeypatch: pytest.MonkeyPatch) -> None:
+    device = Device()
+    server = start(device)
+    client = mounted().client
+    requests = []
+    for name in (b"a", b"b"):
+        node = client.make_node(1, name, 0o100644, 0).node
+        opened = client.open(node, 2, is_directory=False)
+        requests.append(client.release_of(node, opened, 2, is_directory=False))
+    sleeps: list[bool] = []
+    monkeypatch.setattr(WaitQueue, "sleep_until", lambda queue, deadline_ns, interruptible=True: sleeps.append(True))
+    monkeypatch.setattr(WaitQueue, "sleep", lambda queue, interruptible=True: sleeps.append(False))
+    device.sleeps = True
+    client.release(requests[0])
+    server.attend()
+    server.wait()
+    before = fs._Pending
+
+    def fail(request: Request, connection: Connection) -> fs._Pending:
+        raise MemoryError
+
+    monkeypatch.setattr(fs, "_Pending", fail)
+    client.release(requests[1])
+    server.attend()
+    server.wait()
+    assert sleeps == [False, True]
+    monkeypatch.setattr(fs, "_Pending", before)
+    device.sleeps = False
+    server.attend()
+    device.notified(fs.REQUEST_QUEUE)
+    assert [asked.kind for asked in device.host.seen[-2:]] == [18, 18]
 
 
 LIES: list[Callable[[bytes], bytes]] = [

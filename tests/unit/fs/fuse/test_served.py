@@ -5,7 +5,10 @@ from __future__ import annotations
 import random
 import stat
 import struct
+import threading
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
@@ -42,6 +45,7 @@ from kernel.lang import (
     EAGAIN,
     EBUSY,
     ECONNABORTED,
+    EFAULT,
     EINTR,
     EINVAL,
     EIO,
@@ -56,7 +60,9 @@ from kernel.lang import (
     ERESTARTSYS,
     ESTALE,
     Errno,
+    Span,
     span_of,
+    u8,
 )
 from kernel.lib.credentials import CALLER
 from kernel.lib.ids import KernelGid, KernelUid
@@ -65,6 +71,8 @@ from kernel.mm.frames import frame_span, free_frame_count, put_frame
 from kernel.sched import mutex
 from kernel.sched.thread import Thread
 from kernel.sched.wait import WaitQueue
+from kernel.task.exec import open_executable
+from kernel.task.task import Task
 from tests.unit.fs.conftest import World
 from tests.unit.fs.fuse.daemon import Asked, Daemon
 
@@ -589,6 +597,138 @@ def test_a_file_that_is_mapped_while_the_last_mapping_ends(served: Served) -> No
     file.release()
     CACHE.shrink(100)
     assert forgets_all(served) and served.daemon.opened == {}
+
+
+@pytest.mark.parametrize("work", [WRITE, READ, RELEASE])
+def test_what_is_written_until_the_last_mapping_ends_is_sent(
+    served: Served, monkeypatch: pytest.MonkeyPatch, work: int
+) -> None:
+    """Though somebody has the lock who gives it back before the last one gets it: by sending pages, by fetching one, or
+    as the last one of an earlier time.
+    """
+    served.mount()
+    free = free_frame_count()
+    file, pages = map_dirty(served, b"/s/file")
+    other = TestThread(b"other")
+    arrived = threading.Event()
+    may_go = threading.Event()
+    failures: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            if work == WRITE:
+                pages.write_back()
+            elif work == READ:
+                assert code(pages.page, 100, False) == EFAULT
+            else:
+                pages.release()
+        except BaseException as failure:
+            failures.append(failure)
+
+    runner = threading.Thread(target=run)
+
+    def stop(asked: Asked, error: int, body: bytes) -> tuple[int, bytes]:
+        if threading.current_thread() is runner and asked.kind in (READ, WRITE) and not arrived.is_set():
+            arrived.set()
+            assert may_go.wait(10)
+        return error, body
+
+    def let_go(queue: WaitQueue, deadline_ns: int, interruptible: bool = True) -> bool:
+        assert queue is pages._lock.waiters and runner.is_alive()
+        may_go.set()
+        runner.join(10)
+        return True
+
+    monkeypatch.setattr(
+        mutex, "current_thread", lambda: other if threading.current_thread() is runner else served.thread
+    )
+    monkeypatch.setattr(WaitQueue, "sleep_until", let_go)
+    served.daemon.spoil = stop
+    runner.start()
+    assert arrived.wait(10)
+    if work == RELEASE:
+        pages.acquire()
+    frame_span(pages.resident(0))[0:1].fill(ord("y"))
+    pages.release()
+    assert not runner.is_alive() and failures == []
+    file.release()
+    assert served.daemon.child(served.daemon.nodes[1], b"file").data == b"y"
+    assert free_frame_count() == free and served.daemon.opened == {}
+    CACHE.shrink(100)
+    assert forgets_all(served)
+
+
+def test_prompt_servers_do_not_keep_a_task_that_ends_for_ever(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(monkeypatch)
+    begin = clock.now
+    served.thread.parting = True
+    queue = WaitQueue()
+
+    def wait_again_and_again() -> None:
+        for _ in range(1000):
+            patience = mutex.Patience()
+            try:
+                patience.sleep(queue)
+            finally:
+                patience.end()
+
+    assert code(wait_again_and_again) == EINTR
+    assert 9_900_000_000 <= clock.now - begin <= 10_100_000_000
+
+
+def test_no_place_is_kept_while_a_program_s_memory_is_copied(served: Served) -> None:
+    """A fault there may wait for another server, and that one for this."""
+    device = served.mount()
+    connection = device.connection
+    assert connection is not None
+    reading = connection.reading
+    writing = connection.writing
+    copied: list[int] = []
+
+    class Watching(KernelBuffer):
+        def put(self, data: Span[u8]) -> int:
+            copied.append(reading.taken)
+            return super().put(data)
+
+        def take(self, data: Span[u8]) -> int:
+            copied.append(writing.taken)
+            return super().take(data)
+
+    file = served.open(b"/s/file")
+    assert file.write(Watching(bytearray(b"abc"))) == 3
+    assert file.pread(Watching(bytearray(3)), 0) == 3
+    assert copied == [0, 0]
+    file.release()
+
+
+def test_a_program_stays_while_its_server_is_asked_whether_it_may_run(served: Served) -> None:
+    served.mount()
+    served.world.write(b"/s/file", b"x")
+    path = resolve(served.context, None, b"/s/file", FOLLOW)
+    before = (path.dentry.pins, path.mount.users)
+    held: list[tuple[int, int]] = []
+
+    def note(asked: Asked, error: int, body: bytes) -> tuple[int, bytes]:
+        held.append((path.dentry.pins, path.mount.users))
+        return error, body
+
+    served.daemon.spoil = note
+    task = cast("Task", SimpleNamespace(fs=served.context))
+    assert code(open_executable, task, path) == EACCES
+    pins, users = before
+    assert set(held) == {(pins + 1, users + 1)} and (path.dentry.pins, path.mount.users) == before
+
+
+def test_a_file_system_that_is_not_mounted_yet_is_for_nobody_else(served: Served) -> None:
+    device = served.device()
+    text = b"fd=3,rootmode=40000,user_id=0,group_id=0"
+    made = filesystem.make_fuse(served.context, b"test", text)
+    assert code(filesystem.make_fuse, served.context, b"test", text) == EINVAL
+    made.mounts = 1
+    assert filesystem.make_fuse(served.context, b"test", text) is made and device.served() is made
+    made.mounts = 0
+    assert device.served() is None
+    made.shut_down()
 
 
 def test_a_file_that_was_not_mapped_after_all(served: Served) -> None:
