@@ -102,7 +102,7 @@ def test_a_page_that_comes_late_is_not_mapped_where_its_area_was(kind: int, acce
     space = AddressSpace()
 
     class Slow(MemoryObject):
-        def page(self, index: int, for_write: bool) -> int:
+        def page(self, index: int, for_write: bool) -> frames.Frame:
             if change == "unmapped":
                 space.unmap(BASE, 4 * PAGE_SIZE)
             elif change == "shortened":
