@@ -11,6 +11,7 @@ from arch import TrapFrame
 from arch.programs import NO_RESTORER, HandlerCall, SignalContext, pop_frame, push_frame
 from kernel.lang import Array, bytes_of, noinline, u8
 from kernel.lib import user
+from kernel.lib.saturation import sum_of
 from kernel.task.actions import SA_ONSTACK, SA_RESTORER, SA_SIGINFO, SignalAction
 from kernel.task.parts import SS_DISABLE
 from kernel.task.send import set_blocked
@@ -35,7 +36,7 @@ def call_handler(task: Task, frame: TrapFrame, action: SignalAction, info: Signa
             call.stack_lowest = task.signals.stack.address
         elif action.flags & SA_ONSTACK != 0:
             call.stack_lowest = task.signals.stack.address
-            call.stack_top = task.signals.stack.address + task.signals.stack.size
+            call.stack_top = sum_of(task.signals.stack.address, task.signals.stack.size)
     call.uses_keys = task.space.keys is not None
     if action.flags & SA_SIGINFO != 0:
         _push_with_details(task, frame, call, info)

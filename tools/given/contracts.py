@@ -55,6 +55,10 @@ FIELDS: dict[tuple[str, str], Value] = {
     ("FileSystem", "block_size"): Value(512, 1 << 16),
     ("BlockDevice", "sectors"): Value(0, 1 << 54),
     ("BlockDevice", "logical_block_size"): Value(512, 1 << 12),
+    **{
+        ("TaskCounts", name): Value(0, 1 << 62)  # of calls and bytes that were
+        for name in ("read_calls", "write_calls", "read_bytes", "written_bytes")
+    },
     ("Geometry", "block_shift"): Value(10, 16),
     ("Geometry", "block_size"): Value(1 << 10, 1 << 16),
 }

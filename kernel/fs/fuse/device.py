@@ -156,7 +156,8 @@ class FuseDevice(File):
             return 0
         word = header.load_u32(4)
         error = word - (1 << 32) if word >= 1 << 31 else word
-        unique = header.load_u32(12) << 32 | header.load_u32(8) if header.load_u32(12) < 1 << 30 else -1
+        high = header.load_u32(12)
+        unique = high << 32 | header.load_u32(8) if high < 1 << 30 else -1
         if header.load_u32(0) != length:
             raise Errno(EINVAL)
         if unique == 0:

@@ -29,6 +29,7 @@ from kernel.fs.remote_pages import RemotePages
 from kernel.lang import EFBIG, EINVAL, EIO, ENOMEM, ENOSYS, ENOTTY, ENXIO, EOPNOTSUPP, Errno, UserAddr, final, noraise
 from kernel.lib import user
 from kernel.lib.pace import ends_at
+from kernel.lib.saturation import sum_of
 from kernel.lib.user import Buffer
 from kernel.mm.objects import MemoryObject
 
@@ -124,9 +125,9 @@ class FuseFile(FuseInode):
         try:
             while buffer.remaining > 0 and not buffer.faulted:
                 wanted = min(buffer.remaining, self.client.read_limit())
-                moved = self.client.read(self.node, handle.opened, flags, offset + done, buffer)
+                moved = self.client.read(self.node, handle.opened, flags, sum_of(offset, done), buffer)
                 done += moved
-                if moved < wanted or ends_at(offset + done):
+                if moved < wanted or ends_at(sum_of(offset, done)):
                     break
         except (Errno, MemoryError):
             if done == 0:
@@ -141,18 +142,18 @@ class FuseFile(FuseInode):
         try:
             while buffer.remaining > 0 and not buffer.faulted:
                 wanted = min(buffer.remaining, handle.data_limit())
-                moved = self.client.write(self.node, handle.opened, flags, offset + done, buffer)
+                moved = self.client.write(self.node, handle.opened, flags, sum_of(offset, done), buffer)
                 done += moved
-                if moved < wanted or ends_at(offset + done):
+                if moved < wanted or ends_at(sum_of(offset, done)):
                     break
         except (Errno, MemoryError):
             if done == 0:
                 raise
         if done > 0:
-            self.size = max(self.size, offset + done)
+            self.size = max(self.size, sum_of(offset, done))
             self.valid_until_ns = 0
             if pages is not None:
-                pages.forget(offset, offset + done)
+                pages.forget(offset, sum_of(offset, done))
         return done
 
     def truncate(self, size: int) -> None:
@@ -175,7 +176,7 @@ class FuseFile(FuseInode):
         self.valid_until_ns = 0
         pages = self.pages
         if pages is not None:
-            pages.forget(offset, offset + length)
+            pages.forget(offset, sum_of(offset, length))
 
     def sync(self, scope: SyncScope) -> None:
         if len(self.handles) > 0:
@@ -235,7 +236,7 @@ class FuseOpenFile(InodeFile):
 
     def read(self, buffer: Buffer) -> int:
         done = self.pread(buffer, self.position)
-        self.position += done
+        self.position = sum_of(self.position, done)
         return done
 
     def pread(self, buffer: Buffer, offset: int) -> int:
@@ -244,7 +245,7 @@ class FuseOpenFile(InodeFile):
     def write(self, buffer: Buffer) -> int:
         offset = self._place_to_write(self.position)
         done = self.write_at(buffer, offset)
-        self.position = offset + done
+        self.position = sum_of(offset, done)
         return done
 
     def pwrite(self, buffer: Buffer, offset: int) -> int:
@@ -260,7 +261,7 @@ class FuseOpenFile(InodeFile):
     def write_at(self, buffer: Buffer, offset: int) -> int:
         if buffer.remaining == 0:
             return 0
-        if offset >= MAX_FILE_SIZE:
+        if offset < 0 or offset >= MAX_FILE_SIZE:
             raise Errno(EFBIG)
         buffer.remaining = min(buffer.remaining, MAX_FILE_SIZE - offset)
         return self.served.write_by(self.handle, self.flags, buffer, offset)

@@ -12,7 +12,7 @@ Context: sleeps, but `became_idle` and `evict`.
 
 from typing import TYPE_CHECKING, Final
 
-from kernel.fs.constants import FS_NOATIME_FL, MAY_EXEC, S_IFMT
+from kernel.fs.constants import FS_NOATIME_FL, MAX_FILE_SIZE, MAY_EXEC, S_IFMT
 from kernel.fs.fuse import protocol
 from kernel.fs.fuse.attributes import ServedAttributes
 from kernel.fs.fuse.client import Change
@@ -78,7 +78,7 @@ class FuseInode(FuseNode):
         if self.nlink != 0:
             self.nlink = max(1, attributes.links)
         self.rdev = attributes.device
-        self.size = attributes.size
+        self.size = min(attributes.size, MAX_FILE_SIZE)
         self.blocks = attributes.blocks
         self.atime_ns = attributes.accessed_ns
         self.mtime_ns = attributes.modified_ns

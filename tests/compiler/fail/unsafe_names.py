@@ -9,4 +9,4 @@ def read(address: int) -> int:
 
 
 def read_more(address: int) -> int:
-    return heap.load_u32(address)
+    return heap.load_i64(address)
