@@ -28,7 +28,7 @@ def parse_unsigned(text: bytes, base: int, limit: int) -> int:
         raise Errno(EINVAL)
     value = 0
     for byte in digits:
-        digit = _digit(byte)
+        digit = digit_of(byte)
         if digit >= base:
             raise Errno(EINVAL)
         if value > (LARGEST - digit) // base:
@@ -39,7 +39,7 @@ def parse_unsigned(text: bytes, base: int, limit: int) -> int:
     return value
 
 
-def _digit(byte: int) -> int:
+def digit_of(byte: int) -> int:
     """The value of a character as a digit; above all bases if it is none."""
     if ord("0") <= byte <= ord("9"):
         return byte - ord("0")

@@ -7,6 +7,7 @@ from kernel.cgroup.group import MEMORY, ControlGroup, GroupWalk
 from kernel.cgroup.memory import EVENT_NAMES, MEMORY_CONTROLS, NO_MEMORY_LIMIT, THREAD_PAGES, MemoryControl
 from kernel.fs.cgroup.table import READABLE_MODE, WRITE_ONLY_MODE, FileRow, Writer, no_text, parse_int32, strip
 from kernel.lang import EAGAIN, EINTR, EINVAL, ENODEV, Errno, final
+from kernel.lib.numbers import digit_of
 from kernel.lib.pace import is_dying, pace
 from kernel.mm.frames import PAGE_SHIFT, PAGE_SIZE
 from kernel.task.control_groups import processes_in
@@ -40,14 +41,6 @@ def settle(group: ControlGroup) -> None:
         pace(_GROUP_COST)
 
 
-def _digit(letter: int) -> int:
-    """What it counts in a number; 99 for one that is no digit."""
-    if 48 <= letter <= 57:
-        return letter - 48
-    letter |= 32
-    return letter - 87 if 97 <= letter <= 102 else 99
-
-
 def parse_bytes(text: bytes) -> int:
     """Pages: a number of bytes as in C, with a suffix k, m, g, t, p or e, or "max". Raises EINVAL."""
     text = strip(text)
@@ -62,8 +55,8 @@ def parse_bytes(text: bytes) -> int:
             base = 16
             text = text[2:]
     digits = 0
-    while digits < len(text) and _digit(text[digits]) < base:
-        low = low * base + _digit(text[digits])
+    while digits < len(text) and digit_of(text[digits]) < base:
+        low = low * base + digit_of(text[digits])
         high = (high * base + (low >> 32)) & _HALF
         low &= _HALF
         digits += 1

@@ -82,8 +82,8 @@ NO_NOTICES: Final = Notices()
 
 @final
 class Budget:
-    """How many requests of a kind, which move data, are under way at a time. Who holds a place in one waits for nothing
-    but the server, so no program's memory is copied meanwhile: a fault there may wait for this server, or for another.
+    """How many requests of a kind, which move data, are under way at a time. A thread that has a place in one waits for
+    nothing but the server, and copies no program's memory: a fault there may wait for this server, or for another.
     """
 
     def __init__(self) -> None:

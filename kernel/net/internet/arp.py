@@ -196,7 +196,7 @@ class Announcer(NetworkTimer):
             self.start(now_ns)
 
     def announce(self, entry: InterfaceAddress) -> None:
-        """Soon. Who waits already waits no longer for it. May raise MemoryError."""
+        """Announce an address soon; those that wait already are not put off by it. May raise MemoryError."""
         if not entry.is_announced_soon:
             entry.is_announced_soon = True
             self.pending.link_last(entry)
