@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import subprocess
+import threading
 from pathlib import Path
 
 from tools.paths import BUILD, ROOT
@@ -22,7 +22,7 @@ def compile_program(source: Path, *, flags: tuple[str, ...] = ("-static",)) -> P
     program = PROGRAMS / f"{source.stem}-{key}"
     if not program.exists():
         PROGRAMS.mkdir(parents=True, exist_ok=True)
-        new = program.with_suffix(f".{os.getpid()}.new")
+        new = program.with_suffix(f".{threading.get_native_id()}.new")  # both kernels may want it at once
         command = ["musl-gcc", *FLAGS, *flags, "-isystem", str(kernel_headers()), "-o", str(new), str(source)]
         done = subprocess.run(command, check=False, capture_output=True, text=True)
         if done.returncode != 0:
