@@ -32,7 +32,7 @@ perf record -q -e cpu-clock -F 2000 -o /tmp/data /perf/profiled
 echo "status $?"
 perf report -i /tmp/data --stdio -q --sort comm,dso,symbol 2>/dev/null | grep -o 'profiled .* busy' | form
 perf report -i /tmp/data --stdio --header-only 2>/dev/null | grep -c cpu-clock
-perf script -i /tmp/data -F comm,event,ip,sym 2>/dev/null | grep busy | form | sort -u
+perf script -i /tmp/data -F comm,event,ip,sym 2>/dev/null | sed -nE 's/ [0-9a-f]+ busy/ ADDRESS busy/p' | form | sort -u
 """,
     "chains": """\
 perf record -q -e cpu-clock -F 1000 -g -o /tmp/data /perf/profiled
