@@ -15,6 +15,7 @@ from kernel.fs.inode import Inode
 from kernel.fs.mapped_place import MappedPlace
 from kernel.lang import EFAULT, EIO, Errno, Span, final, noraise, u8
 from kernel.lib import log
+from kernel.lib.user import Buffer
 from kernel.mm.frames import (
     NO_FRAME,
     PAGE_SHIFT,
@@ -54,6 +55,18 @@ class RemoteHandle:
     def data_limit(self) -> int:
         """Bytes that one message moves."""
         return PAGE_SIZE
+
+    def read_limit(self) -> int:
+        """Bytes that one message brings."""
+        return self.data_limit()
+
+    def read(self, flags: int, buffer: Buffer, offset: int) -> int:
+        """Read by one message, at most `read_limit` bytes; `flags` are the description's. Raises EIO."""
+        raise Errno(EIO)
+
+    def write(self, flags: int, buffer: Buffer, offset: int) -> int:
+        """Write by one message, at most `data_limit` bytes; how much was taken. Raises EIO."""
+        raise Errno(EIO)
 
     def read_frames(self, offset: int, frames: list[int], filled: int) -> int:
         """Read from `offset` on into frames, of which `filled` bytes are filled already; 0 at the end of the file. For

@@ -6,7 +6,8 @@ Context: sleeps.
 from typing import Final
 
 from kernel.fs.attribute_store import Store
-from kernel.fs.fuse.instance import FuseNode, InUse
+from kernel.fs.fuse.instance import FuseNode
+from kernel.fs.remote_file import InUse
 from kernel.lang import ENODATA, ENOSYS, EOPNOTSUPP, Errno, final
 from kernel.lib.file_capabilities import CAPABILITIES
 

@@ -13,11 +13,12 @@ from kernel.fs.fuse import protocol
 from kernel.fs.fuse.file import FuseFile
 from kernel.fs.fuse.handle import ServedHandle, hold, open_handle
 from kernel.fs.fuse.inode import FuseInode, FuseSpecial, FuseSymlink
-from kernel.fs.fuse.instance import FuseInstance, InUse
+from kernel.fs.fuse.instance import FuseInstance
 from kernel.fs.fuse.protocol import Entry, take_entry, take_opened
 from kernel.fs.fuse.request import Forgotten
 from kernel.fs.inode import Inode
 from kernel.fs.path import Path
+from kernel.fs.remote_file import InUse
 from kernel.lang import EINVAL, EIO, ENOENT, ENOSYS, EXDEV, Errno, final, noraise
 from kernel.lib.credentials import Credentials
 from kernel.lib.pace import pace
@@ -131,7 +132,7 @@ class FuseDirectory(FuseInode):
             if not isinstance(inode, FuseFile):
                 with InUse(inode):
                     raise Errno(EIO)
-            inode.keep_open(handle)
+            inode.contents.keep_open(handle)
             done = True
             return inode
         finally:

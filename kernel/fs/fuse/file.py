@@ -1,5 +1,4 @@
-"""Regular files of FUSE. Each open description has a handle of its own at the server; what it reads and writes goes
-there and back at once.
+"""Regular files of FUSE.
 
 Context: sleeps, but closing.
 """
@@ -9,26 +8,23 @@ from typing import Final
 from kernel.cache.store import SyncScope
 from kernel.fs.constants import (
     MAX_FILE_SIZE,
-    O_APPEND,
     O_CREAT,
     O_EXCL,
     SEEK_DATA,
     SEEK_END,
     SEEK_HOLE,
 )
-from kernel.fs.file import File, InodeFile
+from kernel.fs.file import File
 from kernel.fs.fuse import protocol
 from kernel.fs.fuse.client import Change
 from kernel.fs.fuse.handle import ServedHandle, open_handle
 from kernel.fs.fuse.inode import FuseInode
-from kernel.fs.fuse.instance import FuseInstance, InUse
+from kernel.fs.fuse.instance import FuseInstance
 from kernel.fs.fuse.protocol import Entry, Opened
-from kernel.fs.mapped_place import place_of
 from kernel.fs.path import Path
-from kernel.fs.remote_pages import RemotePages
+from kernel.fs.remote_file import InUse, RemoteContents, RemoteOpenFile
 from kernel.lang import EFBIG, EINVAL, EIO, ENOMEM, ENOSYS, ENOTTY, ENXIO, EOPNOTSUPP, Errno, UserAddr, final, noraise
 from kernel.lib import user
-from kernel.lib.pace import ends_at
 from kernel.lib.saturation import sum_of
 from kernel.lib.user import Buffer
 from kernel.mm.objects import MemoryObject
@@ -47,12 +43,11 @@ class FuseFile(FuseInode):
 
     def __init__(self, instance: FuseInstance, entry: Entry) -> None:
         super().__init__(instance, entry)
-        self.created: ServedHandle | None = None  # open since its creation, until a description takes it
-        self.handles: list[ServedHandle] = []  # those of the descriptions
-        self.pages: RemotePages | None = None
+        self.contents: RemoteContents[ServedHandle] = RemoteContents()
 
     def opened(self) -> Opened | None:
-        return self.handles[0].opened if len(self.handles) > 0 else None
+        handles = self.contents.handles
+        return handles[0].opened if len(handles) > 0 else None
 
     def open(self, path: Path, flags: int) -> File:
         self.instance.require_permitted()
@@ -61,99 +56,35 @@ class FuseFile(FuseInode):
             return self._open(path, flags)
 
     def _open(self, path: Path, flags: int) -> File:
-        handle = self.created
-        if handle is not None:
-            self.created = None
-        else:
+        contents = self.contents
+        handle = contents.take_created()
+        if handle is None:
             handle = open_handle(self.client, self.node, flags & ~_OPENING_ONLY, is_directory=False)
         done = False
         try:
-            self.handles.append(handle)
-            try:
-                file = FuseOpenFile(path, flags, self, handle)
-                done = True
-                return file
-            finally:
-                if not done:
-                    self._drop(handle)
+            contents.add(handle)
+            file = FuseOpenFile(path, flags, self, handle)
+            done = True
+            return file
         finally:
             if not done:
+                contents.drop(handle)
                 handle.release()
-
-    def keep_open(self, handle: ServedHandle) -> None:
-        """The file was created through a handle: the next description takes it over."""
-        old = self.created
-        self.created = handle
-        if old is not None:
-            old.release()
-
-    @noraise
-    def closed(self, handle: ServedHandle) -> None:
-        """A description has gone."""
-        self._drop(handle)
-        handle.release()
-
-    @noraise
-    def _drop(self, handle: ServedHandle) -> None:
-        for i in range(len(self.handles)):
-            if self.handles[i] is handle:
-                self.handles[i] = self.handles[len(self.handles) - 1]
-                self.handles.pop()
-                return
 
     # ---- Contents ---------------------------------------------------------------------------------------------
 
-    def _any_handle(self, *, writes: bool) -> ServedHandle:
-        """A description's, for what is asked of the inode itself. Raises EINVAL."""
-        for handle in self.handles:
-            if handle.may_write if writes else handle.may_read:
-                return handle
-        raise Errno(EINVAL)
-
     def read_at(self, buffer: Buffer, offset: int) -> int:
-        return self.read_by(self._any_handle(writes=False), 0, buffer, offset)
+        return self.contents.read(self.contents.any_handle(writes=False), 0, buffer, offset)
 
     def write_at(self, buffer: Buffer, offset: int) -> int:
-        return self.write_by(self._any_handle(writes=True), 0, buffer, offset)
-
-    def read_by(self, handle: ServedHandle, flags: int, buffer: Buffer, offset: int) -> int:
-        """Read from the server; what was written through a mapping is there first."""
-        pages = self.pages
-        if pages is not None:
-            pages.write_back()
-        done = 0
-        try:
-            while buffer.remaining > 0 and not buffer.faulted:
-                wanted = min(buffer.remaining, self.client.read_limit())
-                moved = self.client.read(self.node, handle.opened, flags, sum_of(offset, done), buffer)
-                done += moved
-                if moved < wanted or ends_at(sum_of(offset, done)):
-                    break
-        except (Errno, MemoryError):
-            if done == 0:
-                raise
-        return done
+        return self.write_by(self.contents.any_handle(writes=True), 0, buffer, offset)
 
     def write_by(self, handle: ServedHandle, flags: int, buffer: Buffer, offset: int) -> int:
-        done = 0
-        pages = self.pages
-        if pages is not None:
-            pages.write_back()
-        try:
-            while buffer.remaining > 0 and not buffer.faulted:
-                wanted = min(buffer.remaining, handle.data_limit())
-                moved = self.client.write(self.node, handle.opened, flags, sum_of(offset, done), buffer)
-                done += moved
-                if moved < wanted or ends_at(sum_of(offset, done)):
-                    break
-        except (Errno, MemoryError):
-            if done == 0:
-                raise
+        done = self.contents.write(handle, flags, buffer, offset)
         if done > 0:
             self.size = max(self.size, sum_of(offset, done))
             self.valid_until_ns = 0
-            if pages is not None:
-                pages.forget(offset, sum_of(offset, done))
+            self.contents.forget(offset, sum_of(offset, done))
         return done
 
     def truncate(self, size: int) -> None:
@@ -164,29 +95,24 @@ class FuseFile(FuseInode):
         change = Change(protocol.SET_SIZE)
         change.size = size
         self.change_attributes(change)
-        pages = self.pages
-        if pages is not None:
-            pages.forget(size, MAX_FILE_SIZE)
+        self.contents.forget(size, MAX_FILE_SIZE)
 
     def allocate(self, mode: int, offset: int, length: int) -> None:
         try:
-            self.client.allocate(self.node, self._any_handle(writes=True).opened, mode, offset, length)
+            self.client.allocate(self.node, self.contents.any_handle(writes=True).opened, mode, offset, length)
         except Errno as error:
             raise Errno(EOPNOTSUPP if error.code == ENOSYS else error.code) from None
         self.valid_until_ns = 0
-        pages = self.pages
-        if pages is not None:
-            pages.forget(offset, sum_of(offset, length))
+        self.contents.forget(offset, sum_of(offset, length))
 
     def sync(self, scope: SyncScope) -> None:
-        if len(self.handles) > 0:
-            self.sync_by(self.handles[0], scope)
+        handles = self.contents.handles
+        if len(handles) > 0:
+            self.sync_by(handles[0], scope)
 
     def sync_by(self, handle: ServedHandle, scope: SyncScope) -> None:
         """Have the server keep the contents safe; one that does not know how has nothing to lose."""
-        pages = self.pages
-        if pages is not None:
-            pages.write_back()
+        self.contents.write_back()
         try:
             self.client.sync(self.node, handle.opened, only_data=scope == SyncScope.DATA, is_directory=False)
         except Errno as error:
@@ -194,39 +120,22 @@ class FuseFile(FuseInode):
                 raise
 
     def memory_object(self) -> MemoryObject:
-        pages = self.pages
-        if pages is None:
-            pages = RemotePages(self)
-            self.pages = pages
-        return pages
+        return self.contents.memory_object(self)
 
     def mapped_through(self, path: Path) -> None:
-        pages = self.pages
-        if pages is not None:
-            pages.place = place_of(pages.place, path)
+        self.contents.mapped_through(path)
 
     def evict(self) -> None:
-        self._give_up()
+        self.contents.give_up()
         super().evict()
 
     def became_idle(self) -> None:
-        self._give_up()
+        self.contents.give_up()
         super().became_idle()
-
-    def _give_up(self) -> None:
-        """Nobody uses the file: pages and inode refer to each other, and the server has it open, no more."""
-        pages = self.pages
-        if pages is not None:
-            self.pages = None
-            pages.part()
-        created = self.created
-        if created is not None:
-            self.created = None
-            created.release()
 
 
 @final
-class FuseOpenFile(InodeFile):
+class FuseOpenFile(RemoteOpenFile):
     """An open description of a regular file."""
 
     def __init__(self, path: Path, flags: int, served: FuseFile, handle: ServedHandle) -> None:
@@ -234,37 +143,15 @@ class FuseOpenFile(InodeFile):
         self.served: FuseFile = served
         self.handle: ServedHandle = handle
 
-    def read(self, buffer: Buffer) -> int:
-        done = self.pread(buffer, self.position)
-        self.position = sum_of(self.position, done)
-        return done
+    def read_here(self, buffer: Buffer, offset: int) -> int:
+        return self.served.contents.read(self.handle, self.flags, buffer, offset)
 
-    def pread(self, buffer: Buffer, offset: int) -> int:
-        return self.served.read_by(self.handle, self.flags, buffer, offset)
+    def write_here(self, buffer: Buffer, offset: int) -> int:
+        return self.served.write_by(self.handle, self.flags, buffer, offset)
 
-    def write(self, buffer: Buffer) -> int:
-        offset = self._place_to_write(self.position)
-        done = self.write_at(buffer, offset)
-        self.position = sum_of(offset, done)
-        return done
-
-    def pwrite(self, buffer: Buffer, offset: int) -> int:
-        return self.write_at(buffer, self._place_to_write(offset))
-
-    def _place_to_write(self, offset: int) -> int:
-        """Where the next write goes: with O_APPEND, after what the server has by now."""
-        if self.flags & O_APPEND == 0:
-            return offset
+    def size_now(self) -> int:
         self.served.fetch_attributes()
         return self.served.size
-
-    def write_at(self, buffer: Buffer, offset: int) -> int:
-        if buffer.remaining == 0:
-            return 0
-        if offset < 0 or offset >= MAX_FILE_SIZE:
-            raise Errno(EFBIG)
-        buffer.remaining = min(buffer.remaining, MAX_FILE_SIZE - offset)
-        return self.served.write_by(self.handle, self.flags, buffer, offset)
 
     def seek(self, offset: int, whence: int) -> int:
         served = self.served
@@ -287,11 +174,9 @@ class FuseOpenFile(InodeFile):
     @noraise
     def flush(self) -> None:
         served = self.served
-        pages = served.pages
         self.flush_error = 0  # what an earlier one found was reported, or nobody asked
         try:
-            if pages is not None:
-                pages.write_back()
+            served.contents.write_back()
             served.client.flush(served.node, self.handle.opened)
         except Errno as error:
             if error.code != ENOSYS:
@@ -330,11 +215,10 @@ class FuseOpenFile(InodeFile):
 
     def memory_object(self) -> MemoryObject:
         result = super().memory_object()
-        pages = self.served.pages
-        if pages is not None:
-            pages.use(self.handle)
+        self.served.contents.use(self.handle)
         return result
 
     @noraise
     def close(self) -> None:
-        self.served.closed(self.handle)
+        self.served.contents.drop(self.handle)
+        self.handle.release()

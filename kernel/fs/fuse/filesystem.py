@@ -116,7 +116,7 @@ class _Notices(Notices):
         if not isinstance(found, FuseInode):
             raise Errno(ENOENT)
         found.valid_until_ns = 0
-        pages = found.pages if isinstance(found, FuseFile) else None
+        pages = found.contents.pages if isinstance(found, FuseFile) else None
         if pages is not None and 0 <= start < MAX_FILE_SIZE:
             end = MAX_FILE_SIZE if length <= 0 or length > MAX_FILE_SIZE - start else start + length
             pages.forget_quickly(start, end)

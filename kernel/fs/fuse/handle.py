@@ -12,6 +12,7 @@ from kernel.fs.fuse.protocol import Opened
 from kernel.fs.fuse.request import Request
 from kernel.fs.remote_pages import RemoteHandle
 from kernel.lang import ENOSYS, Errno, Span, final, noraise, u8
+from kernel.lib.user import Buffer
 
 
 @final
@@ -35,6 +36,15 @@ class ServedHandle(RemoteHandle):
 
     def data_limit(self) -> int:
         return self.client.connection.data_limit()
+
+    def read_limit(self) -> int:
+        return self.client.read_limit()
+
+    def read(self, flags: int, buffer: Buffer, offset: int) -> int:
+        return self.client.read(self.node, self.opened, flags, offset, buffer)
+
+    def write(self, flags: int, buffer: Buffer, offset: int) -> int:
+        return self.client.write(self.node, self.opened, flags, offset, buffer)
 
     def read_frames(self, offset: int, frames: list[int], filled: int) -> int:
         return self.client.read_frames(self.node, self.opened, offset, frames, filled)

@@ -16,8 +16,9 @@ from kernel.fs.constants import FS_NOATIME_FL, MAX_FILE_SIZE, MAY_EXEC, S_IFMT
 from kernel.fs.fuse import protocol
 from kernel.fs.fuse.attributes import ServedAttributes
 from kernel.fs.fuse.client import Change
-from kernel.fs.fuse.instance import FuseInstance, FuseNode, InUse
+from kernel.fs.fuse.instance import FuseInstance, FuseNode
 from kernel.fs.fuse.protocol import Attributes, Entry, Opened
+from kernel.fs.remote_file import InUse
 from kernel.lang import EACCES, EIO, Errno, final
 from kernel.lib.capabilities import CAP_CHOWN
 from kernel.lib.credentials import Credentials

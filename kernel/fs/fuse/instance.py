@@ -111,20 +111,3 @@ class FuseNode(Inode):
         if self.found_in != directory.node or self.found_epoch != directory.epoch:
             return False
         return monotonic_ns() < self.found_until_ns and self.found_as == name
-
-
-@final
-class InUse:
-    """Lets an inode live as long as a `with` lasts, though no name in the cache may lead to it any more while the body
-    sleeps.
-    """
-
-    def __init__(self, node: FuseNode) -> None:
-        self._node: FuseNode = node
-
-    def __enter__(self) -> "InUse":
-        self._node.acquire()
-        return self
-
-    def __exit__(self, kind: object, value: object, traceback: object) -> None:
-        self._node.release()

@@ -7,7 +7,8 @@ from typing import Final
 
 from kernel.fs.attribute_store import Store
 from kernel.fs.plan9.client import Client, Fid
-from kernel.fs.plan9.instance import InUse, SharedNode
+from kernel.fs.plan9.instance import SharedNode
+from kernel.fs.remote_file import InUse
 from kernel.lang import ENODATA, ENOSYS, EOPNOTSUPP, Errno, final
 
 _LIMIT: Final = 65536  # bytes of a value, or of all names

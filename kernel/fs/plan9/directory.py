@@ -25,7 +25,8 @@ from kernel.fs.plan9.client import REMOVE_DIRECTORY, Attributes, DirectoryEntry,
 from kernel.fs.plan9.file import SharedFile
 from kernel.fs.plan9.handle import OpenFid
 from kernel.fs.plan9.inode import SharedInode, SharedSpecial, SharedSymlink
-from kernel.fs.plan9.instance import InUse, SharedInstance
+from kernel.fs.plan9.instance import SharedInstance
+from kernel.fs.remote_file import InUse
 from kernel.lang import EIO, ENOENT, EXDEV, Errno, final, noraise
 from kernel.lib.credentials import Credentials
 from kernel.lib.pace import pace
@@ -111,7 +112,7 @@ class SharedDirectory(SharedInode):
             found = self.find(name)
             if not isinstance(found, SharedFile):
                 raise Errno(EIO)  # somebody at the host has put something else there
-            found.keep_open(OpenFid(self.client, fid, O_RDWR))
+            found.contents.keep_open(OpenFid(self.client, fid, O_RDWR))
             done = True
             return found
         finally:

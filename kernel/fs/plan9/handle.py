@@ -7,6 +7,7 @@ from kernel.fs.constants import O_RDONLY, O_WRONLY
 from kernel.fs.plan9.client import Client, Fid
 from kernel.fs.remote_pages import RemoteHandle
 from kernel.lang import Span, final, noraise, u8
+from kernel.lib.user import Buffer
 
 
 @final
@@ -24,6 +25,12 @@ class OpenFid(RemoteHandle):
 
     def data_limit(self) -> int:
         return self.client.data_limit
+
+    def read(self, flags: int, buffer: Buffer, offset: int) -> int:
+        return self.client.read(self.fid, offset, buffer)
+
+    def write(self, flags: int, buffer: Buffer, offset: int) -> int:
+        return self.client.write(self.fid, offset, buffer)
 
     def read_frames(self, offset: int, frames: list[int], filled: int) -> int:
         return self.client.read_frames(self.fid, offset, frames, filled)

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Final
 from kernel.fs.constants import FS_NOATIME_FL, S_IFMT
 from kernel.fs.plan9.attributes import HostAttributes
 from kernel.fs.plan9.client import Attributes, Fid
-from kernel.fs.plan9.instance import InUse, SharedInstance, SharedNode
+from kernel.fs.plan9.instance import SharedInstance, SharedNode
+from kernel.fs.remote_file import InUse
 from kernel.lang import EINVAL, Errno, final
 from kernel.lib.ids import KernelGid, KernelUid
 from kernel.time import coarse_realtime_ns

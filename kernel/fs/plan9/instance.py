@@ -7,7 +7,6 @@ from kernel.fs.constants import S_IFMT
 from kernel.fs.filesystem import FileSystem
 from kernel.fs.inode import Inode
 from kernel.fs.plan9.client import Attributes, Client, inode_number
-from kernel.lang import final
 
 
 class SharedInstance(FileSystem):
@@ -43,20 +42,3 @@ class SharedNode(Inode):
         self.shared: SharedInstance = shared
         self.client: Client = shared.client
         self.identity: bytes = attributes.identity
-
-
-@final
-class InUse:
-    """Lets an inode live as long as a `with` lasts, though no name in the cache may lead to it any more while the body
-    sleeps.
-    """
-
-    def __init__(self, node: SharedNode) -> None:
-        self._node: SharedNode = node
-
-    def __enter__(self) -> "InUse":
-        self._node.acquire()
-        return self
-
-    def __exit__(self, kind: object, value: object, traceback: object) -> None:
-        self._node.release()
