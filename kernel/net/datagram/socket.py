@@ -108,8 +108,7 @@ class DatagramSocket(InetSocket):
             return False
         filter_ = self.filter
         if filter_ is not None:
-            spend(filter_.cost())
-            if not filter_.passes(packet, self.filter_start(packet), _UDP_HEADER):
+            if not filter_.passes(packet, self.filter_start(packet), _UDP_HEADER, self):
                 return False
         if self.is_on(WANTS_TIME):
             packet.received_ns = realtime_ns()
