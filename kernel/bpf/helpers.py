@@ -57,7 +57,6 @@ _ARGUMENTS: Final[dict[int, list[int]]] = {
 _TYPES: Final[dict[int, list[int]]] = {
     UID_GID: [CGROUP_DEVICE, CGROUP_SOCK],
     COMMAND: [CGROUP_DEVICE, CGROUP_SOCK],
-    CURRENT_CGROUP: [CGROUP_DEVICE, CGROUP_SOCK],
     LOAD_BYTES: [SOCKET_FILTER, CGROUP_SKB],
     LOAD_BYTES_RELATIVE: [SOCKET_FILTER, CGROUP_SKB],
     SOCKET_COOKIE: [SOCKET_FILTER, CGROUP_SOCK],
@@ -65,8 +64,12 @@ _TYPES: Final[dict[int, list[int]]] = {
 }
 
 
-def arguments_of(number: int, program_type: int) -> list[int] | None:
-    """The kinds of arguments of a helper; None if programs of the type have none of that number."""
+def arguments_of(number: int, program_type: int, may_program: bool) -> list[int] | None:
+    """The kinds of arguments of a helper; None if programs of the type have none of that number, or none whose loader
+    lacks CAP_BPF.
+    """
+    if number == CURRENT_CGROUP and not may_program:
+        return None
     types = _TYPES.get(number)
     if types is not None and program_type not in types:
         return None

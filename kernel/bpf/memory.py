@@ -144,7 +144,7 @@ def _store_stack(look: Look, register: int, base: Value, offset: int, size: int,
 
 def check_helper(look: Look, helper: int) -> Value:
     """Check the arguments of a call, in registers 1 to 5. Returns what it gives."""
-    arguments = arguments_of(helper, look.subject.program_type)
+    arguments = arguments_of(helper, look.subject.program_type, look.subject.may_program)
     if arguments is None:
         look.refuse(f"program of this type cannot use helper #{helper}", EINVAL)
         return ANY_NUMBER

@@ -71,6 +71,7 @@ class Subject:
         self.least_result: int = 0  # above `most_result`: anything
         self.most_result: int = most_result
         self.may_leak: bool = False  # CAP_PERFMON: pointers may be seen as numbers, stack read that was not stored
+        self.may_program: bool = True  # CAP_BPF
         self.most_instructions: int = 0  # and no loops; 0: any number, with loops
         self.is_for_place: bool = False  # it is only for the place that it was loaded for
         self.looks_into_packets: bool = False  # by the loads that classic BPF has

@@ -75,6 +75,7 @@ def load(attributes: Attributes) -> int:
     if subject is None or not _has_no_more(attributes):
         raise Errno(EINVAL)
     subject.may_leak = may_leak()
+    subject.may_program = may_program()
     name = attributes.name(48)
     check_room_to_keep()
     text = user.read_bytes(attributes.pointer(8), count * INSTRUCTION_SIZE)

@@ -21,7 +21,6 @@ from kernel.fs.constants import (
 from kernel.lang import EAGAIN, EFAULT, EINVAL, EMSGSIZE, ENOTCONN, Errno, UserAddr, final, span_of
 from kernel.lib import user
 from kernel.lib.credentials import Credentials
-from kernel.lib.pace import spend
 from kernel.net.datagram.extension_headers import WANTS_EXTENSIONS, put_extensions
 from kernel.net.datagram.memory import MEMORY
 from kernel.net.internet.addresses import ANY4, ANY6, is_link_local, mapped

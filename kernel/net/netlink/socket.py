@@ -232,7 +232,9 @@ class NetlinkSocket(Socket):
             other = netlink_sockets_of(self.network).by_port.get(_key(self.protocol, port))
             if other is None:
                 raise Errno(ECONNREFUSED)
-            other.enqueue(Datagram(data, self.port, 0, own_identity()))
+            datagram = Datagram(data, self.port, 0, own_identity())
+            other.enqueue(datagram)
+            return len(datagram.data)  # what its filter has left
         elif group == 0:
             self.handle(sent, None if len(address) > 0 else self.opener)
         return length
@@ -264,7 +266,7 @@ class NetlinkSocket(Socket):
         if filter_ is None:
             return True
         wanted = filter_.wanted_of(bytearray(datagram.data), self)
-        if wanted < len(datagram.data):
+        if 0 < wanted < len(datagram.data):
             datagram.data = datagram.data[:wanted]
         return wanted != 0
 

@@ -28,7 +28,6 @@ from kernel.lang import (
     Errno,
     UserAddr,
     sleeps,
-    span_of,
 )
 from kernel.lib import user
 from kernel.lib.credentials import Credentials

@@ -33,6 +33,7 @@ from kernel.net.link.thread import run_pending
 from kernel.net.link.timers import NEVER_NS, TIMERS, NetworkTimer
 from kernel.net.link.veth import VethDevice
 from kernel.net.packet.socket import PacketSocket
+from kernel.net.sockets.bpf import ClassicFilter
 from kernel.net.sockets.inet import encode_inet
 from kernel.net.sockets.socket import AF_INET, SOCK_RAW, Message
 from kernel.time import monotonic_ns
@@ -178,7 +179,8 @@ def test_what_is_set_aside_is_not_overtaken(network: Network) -> None:
 
 def test_long_filters_make_a_turn_shorter(network: Network) -> None:
     socket = PacketSocket(SOCK_RAW, _ALL, Credentials(), network)
-    socket.set_filter(struct.pack("<HBBI", 0, 0, 0, 0) * 4000 + struct.pack("<HBBI", 6, 0, 0, 100))
+    program = struct.pack("<HBBI", 0, 0, 0, 0) * 4000 + struct.pack("<HBBI", 6, 0, 0, 100)
+    socket.set_filter(ClassicFilter(program))
     left, _ = pair(network, FIRST_NETWORK)
     give_address(left, ONE, 24)
     for _ in range(50):
@@ -221,7 +223,7 @@ def test_sockets_that_are_shown_packets_are_bounded(network: Network) -> None:
         assert error.value.code == ENOBUFS and len(sockets) >= 16
         program = struct.pack("<HBBI", 0, 0, 0, 0) * 4095 + struct.pack("<HBBI", 6, 0, 0, 100)
         for socket in sockets:
-            socket.set_filter(program)
+            socket.set_filter(ClassicFilter(program))
         client = udp(network)
         before = PACE.left
         send(client, b"seen by few", HERE, 7)
