@@ -276,11 +276,10 @@ class NetlinkSocket(Socket):
         """
         for part in parts:
             self._append_part(part, is_last=False)
-        span = span_of(data)
         start = 0
         position = 0
         while position < len(data):
-            length = (span.load_u32(position) + 3) & ~3
+            length = (span_of(data).load_u32(position) + 3) & ~3
             if position > start and position + length - start > _LARGEST_PART:
                 self._append_part(bytes(data[start:position]), is_last=False)
                 start = position

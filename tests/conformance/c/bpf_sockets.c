@@ -363,7 +363,7 @@ static void releases(int group, int family) {
     close(fd);
     words("a client", map, LENGTH(fields_open));
     sleep_ms(50);
-    static const int fields_state[] = { 4, 8, 12, 52, 68, 72 };
+    static const int fields_state[] = { 4, 8, 12, 56, 68, 72 };
     int shortest = noting(RELEASE, fields_state, LENGTH(fields_state), 1, map);
     MUST(detach_for(RELEASE, group, shorter));
     MUST(attach_for(RELEASE, group, shortest, 0));

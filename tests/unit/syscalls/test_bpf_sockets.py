@@ -59,6 +59,13 @@ def address(port: int) -> bytes:
     return struct.pack("<H", socket.AF_INET) + struct.pack(">H4s8x", port, b"\x7f\0\0\1")
 
 
+def bring_up(answers: Answers) -> None:
+    """The loopback interface."""
+    some = answers.socket(socket.AF_INET, socket.SOCK_DGRAM, 0)
+    assert answers.ioctl(some, 0x8914, struct.pack("<16sH22x", b"lo", 1)) == 0  # SIOCSIFFLAGS, IFF_UP
+    answers.close(some)
+
+
 def received(answers: Answers, fd: int) -> bytes | int:
     data = bytearray(64)
     count = answers.recvfrom(fd, data, 64, socket.MSG_DONTWAIT, 0, 0)
@@ -110,6 +117,7 @@ def test_sockets_keep_their_programs(machine: Machine) -> None:
 @booted
 def test_accepted_sockets_share_the_listener_s(machine: Machine) -> None:
     def check(program: Program, answers: Answers) -> None:
+        bring_up(answers)
         calls = SocketCalls(program)
         before = len(KEPT.programs)
         listener = answers.socket(socket.AF_INET, socket.SOCK_STREAM, 0)
@@ -181,6 +189,7 @@ def test_programs_choose_marks_and_interfaces(machine: Machine) -> None:
 @booted
 def test_a_refused_binding_leaves_no_trace(machine: Machine) -> None:
     def check(program: Program, answers: Answers) -> None:
+        bring_up(answers)
         calls = SocketCalls(program)
         group = group_of(program)
         by_port = load(W, R2, R1, 44) + mov(R0, 1) + raw(0x55, R2, constant=7302, offset=1) + mov(R0, 0) + LEAVE
@@ -203,6 +212,7 @@ def test_a_refused_binding_leaves_no_trace(machine: Machine) -> None:
 @booted
 def test_without_memory_a_socket_is_not_bound(machine: Machine) -> None:
     def check(program: Program, answers: Answers) -> None:
+        bring_up(answers)
         calls = SocketCalls(program)
         place = SOCKET_BOUND4
         assert calls.attach_at(place, group_of(program), calls.load_kind(CGROUP_SOCK, ALLOW, place)) == 0
@@ -223,6 +233,7 @@ def test_without_memory_a_socket_is_not_bound(machine: Machine) -> None:
 @booted
 def test_the_end_of_a_socket_is_told_once(machine: Machine) -> None:
     def check(program: Program, answers: Answers) -> None:
+        bring_up(answers)
         calls = SocketCalls(program)
         group = group_of(program)
         assert calls.attach_at(SOCKET_RELEASED, group, calls.load_kind(CGROUP_SOCK, DENY, SOCKET_RELEASED)) == 0
