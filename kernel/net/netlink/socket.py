@@ -265,7 +265,7 @@ class NetlinkSocket(Socket):
         filter_ = self.filter
         if filter_ is None:
             return True
-        wanted = filter_.wanted_of(bytearray(datagram.data), self)
+        wanted = filter_.wanted_of(datagram.data, self)
         if 0 < wanted < len(datagram.data):
             datagram.data = datagram.data[:wanted]
         return wanted != 0

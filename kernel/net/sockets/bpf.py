@@ -24,6 +24,7 @@ from kernel.lib.pace import PACE, spend
 from kernel.net.link.packet import Packet
 from kernel.net.sockets.packet_context import MOST_BEHIND, MOST_COST, packet_context, view_of
 
+_COPY_SHIFT: Final = 2  # bytes for each instruction of copying
 _COST_OF_BYTE: Final = 4  # of a classic program, each instruction of which has 8 bytes
 
 
@@ -50,8 +51,12 @@ class Filter:
         """
         return 0
 
-    def wanted_of(self, data: bytearray, file: File) -> int:
+    def wanted_in(self, data: bytearray, file: File) -> int:
         """The same for data that are in no packet."""
+        return 0
+
+    def wanted_of(self, data: bytes, file: File) -> int:
+        """The same for data that others have, too."""
         return 0
 
     @final
@@ -83,7 +88,11 @@ class ClassicFilter(Filter):
         self._spend()
         return self.program.run(span_of(packet.storage)[start : packet.end], packet)
 
-    def wanted_of(self, data: bytearray, file: File) -> int:
+    def wanted_in(self, data: bytearray, file: File) -> int:
+        self._spend()
+        return self.program.run(span_of(data), Packet(0, 0))
+
+    def wanted_of(self, data: bytes, file: File) -> int:
         self._spend()
         return self.program.run(span_of(data), Packet(0, 0))
 
@@ -115,7 +124,14 @@ class ProgramFilter(Filter):
         context = packet_context(packet, packet.end - start, packet.device, packet.link_kind)
         return self._judge(context, view_of(packet, start), file)
 
-    def wanted_of(self, data: bytearray, file: File) -> int:
+    def wanted_of(self, data: bytes, file: File) -> int:
+        cost = len(data) >> _COPY_SHIFT
+        if PACE.left - cost < -MOST_BEHIND:
+            return 0
+        spend(cost)
+        return self.wanted_in(bytearray(data), file)
+
+    def wanted_in(self, data: bytearray, file: File) -> int:
         context = bytearray(PACKET_CONTEXT)
         span_of(context).store_u32(PACKET_LENGTH, len(data))
         return self._judge(context, PacketView(data, 0, len(data)), file)

@@ -179,8 +179,9 @@ class InetSocket(Socket):
 
     def announce_end(self) -> None:
         """Tell the programs of its group, once, that the socket is about to be closed."""
-        if self.is_announced and SOCKET_PROGRAMS.count != 0:
-            self.is_announced = False
+        is_announced = self.is_announced
+        self.is_announced = False
+        if is_announced and SOCKET_PROGRAMS.count != 0:
             try:
                 self._ask(SOCKET_RELEASED)
             except MemoryError:

@@ -91,7 +91,7 @@ def _context_of(socket: Socket, names: Names) -> bytearray:
     """A struct bpf_sock."""
     context = bytearray(SOCKET_CONTEXT)
     words = span_of(context)
-    words.store_u32(SOCKET_DEVICE, socket.bound_device & _WORD)
+    words.store_u32(SOCKET_DEVICE, socket.bound_device)
     words.store_u32(SOCKET_FAMILY, socket.family)
     words.store_u32(SOCKET_KIND, socket.kind)
     words.store_u32(SOCKET_PROTOCOL, socket.protocol)
@@ -116,7 +116,7 @@ def _put(words: Span[u8], place4: int, place6: int, address: bytes, is_ip6: bool
 
 
 def _take_changes(socket: Socket, words: Span[u8]) -> None:
-    socket.bound_device = _signed(words.load_u32(SOCKET_DEVICE))
+    socket.bound_device = words.load_u32(SOCKET_DEVICE)  # whatever it is, as on Linux: no device may have that index
     socket.mark = words.load_u32(SOCKET_MARK)
     socket.priority = _signed(words.load_u32(SOCKET_PRIORITY))
 

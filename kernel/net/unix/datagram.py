@@ -67,7 +67,7 @@ def send_packet(socket: UnixSocket, message: Message) -> int:
     receiver = _receiver(socket, message, deadline_ns)
     filter_ = receiver.filter
     if filter_ is not None:
-        wanted = filter_.wanted_of(parcel.storage, receiver)
+        wanted = filter_.wanted_in(parcel.storage, receiver)
         if wanted == 0:
             return length
         parcel.end = min(length, wanted)
