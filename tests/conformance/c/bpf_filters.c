@@ -449,14 +449,6 @@ static void datagrams(void) {
     uint64_t seen[8];
     MUST(LOOKUP(map, &key, seen));
     printf("cookie %s, owner %u\n", seen[0] == cookie_of(to) ? "its own" : "another", (unsigned)seen[1]);
-    int mark = 77;
-    setsockopt(from, SOL_SOCKET, SO_MARK, &mark, 4);
-    program = noting((const int[]) { 8 }, 1, 0, 0, map);
-    MUST(attached(to, program));
-    close(program);
-    send_to(from, 7102, "hello", 5);
-    receive("marked", to);
-    words("mark", map, 1);
     close(from); close(to); close(map);
 }
 
