@@ -9,6 +9,7 @@ import struct
 from kernel.bpf.program import KEPT
 from kernel.bpf.subject import SOCKET_BOUND4, SOCKET_CREATED, SOCKET_RELEASED
 from kernel.net.sockets import inet_socket, socket_programs
+from kernel.net.sockets.socket import Socket
 from tests.unit.booted import booted
 from tests.unit.bpf.assembler import LEAVE, R0, R1, R2, R6, B, W, load, mov, mov_r, raw, store
 from tests.unit.syscalls.test_bpf import ALLOW, DENY, Answers, Calls, group_of, in_child
@@ -221,7 +222,7 @@ def test_without_memory_a_socket_is_not_bound(machine: Machine) -> None:
         def fails(*arguments: object) -> bool:
             raise MemoryError
 
-        whole = inet_socket.permit
+        whole = socket_programs.permit
         inet_socket.__dict__["permit"] = fails
         assert answers.bind(made, address(7304), 16) == -errno.ENOMEM
         inet_socket.__dict__["permit"] = whole
@@ -238,9 +239,9 @@ def test_the_end_of_a_socket_is_told_once(machine: Machine) -> None:
         group = group_of(program)
         assert calls.attach_at(SOCKET_RELEASED, group, calls.load_kind(CGROUP_SOCK, DENY, SOCKET_RELEASED)) == 0
         told: list[int] = []
-        whole = inet_socket.permit
+        whole = socket_programs.permit
 
-        def noting(made: inet_socket.Socket, purpose: int, names: socket_programs.Names) -> bool:
+        def noting(made: Socket, purpose: int, names: socket_programs.Names) -> bool:
             if purpose == SOCKET_RELEASED:
                 told.append(names.state)
             return whole(made, purpose, names)
