@@ -92,6 +92,7 @@ STACK_SIZE: Final = 512
 # Program types.
 SOCKET_FILTER: Final = 1
 CGROUP_SKB: Final = 8
+CGROUP_SOCK: Final = 9
 CGROUP_DEVICE: Final = 15
 
 

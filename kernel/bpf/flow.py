@@ -15,10 +15,12 @@ from kernel.bpf.code import (
     EXIT,
     EXIT_CODE,
     FROM_REGISTER,
+    INDIRECT,
     JA,
     JMP,
     JMP32,
     JUMP_FAR,
+    LD,
     LDX,
     LOAD_CONSTANT,
     MAP_VALUE_AT,
@@ -39,6 +41,7 @@ _ALL_LIVE: Final = 0x7FF
 _ROUNDS: Final = 8
 _ARGUMENTS: Final = 0x3E  # registers that a call may read
 _CLOBBERED: Final = 0x3F
+_CONTEXT_OF_LOOK: Final = 1 << 6  # where a load from a packet expects the context
 
 
 def is_jump(code: Code, at: int) -> bool:
@@ -187,7 +190,10 @@ class Flow:
             if operation & 0xF0 == MOV:
                 return (after & ~destination) | used
             return after | destination | used
-        return _ALL_LIVE  # LD: packets
+        if kind == LD:
+            used = source if operation & 0xE0 == INDIRECT else 0
+            return (after & ~_CLOBBERED) | _CONTEXT_OF_LOOK | used
+        return _ALL_LIVE
 
 
 def check_fields(code: Code, at: int, log: Log) -> None:

@@ -6,7 +6,7 @@ Source: bpf-helpers(7).
 
 from typing import Final
 
-from kernel.bpf.code import CGROUP_DEVICE, CGROUP_SKB
+from kernel.bpf.code import CGROUP_DEVICE, CGROUP_SKB, CGROUP_SOCK, SOCKET_FILTER
 
 # Arguments.
 NOTHING: Final = 0
@@ -29,6 +29,9 @@ UID_GID: Final = 15
 COMMAND: Final = 16
 LOAD_BYTES: Final = 26
 NUMA_NODE: Final = 42
+SOCKET_COOKIE: Final = 46
+SOCKET_UID: Final = 47
+LOAD_BYTES_RELATIVE: Final = 68
 CURRENT_CGROUP: Final = 80
 BOOT_NS: Final = 125
 
@@ -44,17 +47,30 @@ _ARGUMENTS: Final[dict[int, list[int]]] = {
     COMMAND: [BUFFER, SIZE],
     LOAD_BYTES: [OF_CONTEXT, ANYTHING, BUFFER, SIZE],
     NUMA_NODE: [],
+    SOCKET_COOKIE: [OF_CONTEXT],
+    SOCKET_UID: [OF_CONTEXT],
+    LOAD_BYTES_RELATIVE: [OF_CONTEXT, ANYTHING, BUFFER, SIZE, ANYTHING],
     CURRENT_CGROUP: [],
     BOOT_NS: [],
 }
-_OF_CURRENT: Final[list[int]] = [PID_TGID, UID_GID, COMMAND, CURRENT_CGROUP]
+# Those that not all types have, and which do.
+_TYPES: Final[dict[int, list[int]]] = {
+    UID_GID: [CGROUP_DEVICE, CGROUP_SOCK],
+    COMMAND: [CGROUP_DEVICE, CGROUP_SOCK],
+    LOAD_BYTES: [SOCKET_FILTER, CGROUP_SKB],
+    LOAD_BYTES_RELATIVE: [SOCKET_FILTER, CGROUP_SKB],
+    SOCKET_COOKIE: [SOCKET_FILTER, CGROUP_SOCK],
+    SOCKET_UID: [SOCKET_FILTER],
+}
 
 
-def arguments_of(number: int, program_type: int) -> list[int] | None:
-    """The kinds of arguments of a helper; None if programs of the type have none of that number."""
-    found = _ARGUMENTS.get(number)
-    if program_type != CGROUP_DEVICE and number in _OF_CURRENT:
+def arguments_of(number: int, program_type: int, may_program: bool) -> list[int] | None:
+    """The kinds of arguments of a helper; None if programs of the type have none of that number, or none whose loader
+    lacks CAP_BPF.
+    """
+    if number == CURRENT_CGROUP and not may_program:
         return None
-    if program_type != CGROUP_SKB and number == LOAD_BYTES:
+    types = _TYPES.get(number)
+    if types is not None and program_type not in types:
         return None
-    return found
+    return _ARGUMENTS.get(number)

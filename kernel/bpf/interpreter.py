@@ -36,8 +36,10 @@ from kernel.bpf.code import (
     FETCH,
     FRAME,
     FROM_REGISTER,
+    INDIRECT,
     JMP,
     JMP32,
+    LD,
     LDX,
     LOAD_CONSTANT,
     MAP_DESCRIPTOR,
@@ -61,15 +63,19 @@ from kernel.bpf.helpers import (
     DELETE,
     KTIME_NS,
     LOAD_BYTES,
+    LOAD_BYTES_RELATIVE,
     LOOKUP,
     NUMA_NODE,
     PID_TGID,
     PROCESSOR,
     RANDOM,
+    SOCKET_COOKIE,
+    SOCKET_UID,
     UID_GID,
     UPDATE,
 )
 from kernel.bpf.maps import PROGRAM_READ_ONLY, PROGRAM_WRITE_ONLY, Map
+from kernel.bpf.packet_view import NOWHERE, PacketView
 from kernel.lang import EFAULT, ENOMEM, Array, Errno, final, span_of, u64
 from kernel.lib.pace import is_dying, pace, spend
 from kernel.mm.keeping import has_room_to_keep
@@ -85,7 +91,8 @@ _STACK: Final = 2
 _MAPS: Final = 0x100  # the maps themselves
 _VALUES: Final = 0x1000  # and their values
 _COMMAND_SIZE: Final = 16
-_FARTHEST_BYTE: Final = 0x7FFF_FFFF
+_CONTEXT_OF_LOOK: Final = 6  # the register that says whose packet a load of classic BPF is from
+_FROM_START: Final = -1  # of what a program is shown of a packet, not of one of its headers
 
 
 class World:
@@ -125,12 +132,13 @@ class World:
 
 @final
 class Machine:
-    """One run of a program. One that judges a packet has it in `packet`, from `packet_start` to `packet_end`."""
+    """One run of a program."""
 
     def __init__(self, code: Code, maps: list[Map], context: bytearray, world: World) -> None:
         self.code: Code = code
         self.maps: list[Map] = maps
-        self.context: bytearray = context  # programs read it
+        self.context: bytearray = context
+        self.may_change_context: bool = False
         self.world: World = world
         self.stack: bytearray = bytearray(STACK_SIZE)
         self.registers: Array[int, Literal[11]] = Array[int, Literal[11]]()
@@ -139,9 +147,9 @@ class Machine:
         self.at: int = 0  # the next instruction
         self.steps: int = 0
         self.helped: int = 0  # what helpers took, in instructions of the processor: for bytes copied, and for hashes
-        self.packet: bytearray | None = None
-        self.packet_start: int = 0
-        self.packet_end: int = 0
+        self.packet: PacketView | None = None
+        self.cookie: int = 0  # of the socket that it judges
+        self.is_over: bool = False  # a load from outside of the packet has ended it
 
     def run(self) -> int:
         """What the program returns: 32 bits; 0 if it is broken, or the running thread is to end."""
@@ -193,7 +201,7 @@ class Machine:
             self.is_broken = True
             return False
         self.at = self._step(at, operation)
-        return False
+        return self.is_over
 
     def _step(self, at: int, operation: int) -> int:
         """Run an instruction. Returns where the next one is."""
@@ -211,6 +219,8 @@ class Machine:
         elif operation == LOAD_CONSTANT and at + 1 < self.code.count:
             self._load_constant(at)
             return at + 2
+        elif kind == LD:
+            self._look_into_packet(at, operation)
         else:
             self.is_broken = True
         return at + 1
@@ -309,7 +319,7 @@ class Machine:
 
     def _region(self, address: int, size: int, forbidding: int) -> bytearray | None:
         """Where `size` bytes at a pointer lie, from `place` on. None if they are not all in one thing that may be
-        accessed: a map must not have the flag `forbidding`, and the context is only read.
+        accessed: a map must not have the flag `forbidding`, and not every context may be changed.
         """
         region = address >> 32
         offset = address & WORD_MASK
@@ -318,8 +328,8 @@ class Machine:
             return self.stack if offset + size <= STACK_SIZE else None
         if region == _CONTEXT:
             self.place = offset
-            is_inside = forbidding == PROGRAM_WRITE_ONLY and offset + size <= len(self.context)
-            return self.context if is_inside else None
+            may = forbidding == PROGRAM_WRITE_ONLY or self.may_change_context
+            return self.context if may and offset + size <= len(self.context) else None
         index = region - _VALUES
         if index < 0 or index >= len(self.maps):
             return None
@@ -413,6 +423,28 @@ class Machine:
         if what & FETCH != 0:
             self.registers[source] = old
 
+    def _look_into_packet(self, at: int, operation: int) -> None:
+        """A load from the packet, in the order of the network. From outside of it, it ends the program with 0."""
+        code = self.code
+        packet = self.packet
+        size = size_of(operation)
+        if packet is None or size == 8 or self.registers[_CONTEXT_OF_LOOK] != _CONTEXT << 32:
+            self.is_broken = True
+            return
+        offset = code.constant(at)
+        if operation & 0xE0 == INDIRECT:
+            offset = signed_of(compute(0, self.registers[code.source(at)], offset), 32)
+        place = packet.place_of(offset, size)
+        if place == NOWHERE:
+            self.registers[0] = 0
+            self.is_over = True
+            return
+        view = span_of(packet.storage)
+        if size == 1:
+            self.registers[0] = packet.storage[place]
+        else:
+            self.registers[0] = view.load_be16(place) if size == 2 else view.load_be32(place)
+
     # ---- Helpers -----------------------------------------------------------------------------------------------
 
     def _call(self, helper: int) -> None:
@@ -435,7 +467,12 @@ class Machine:
         elif helper == CURRENT_CGROUP:
             result = world.control_group()
         elif helper == LOAD_BYTES:
-            result = self._load_bytes(self.registers[2], self.registers[3], self.registers[4])
+            result = self._load_bytes(self.registers[2], self.registers[3], self.registers[4], _FROM_START)
+        elif helper == LOAD_BYTES_RELATIVE:
+            header = self.registers[5] & WORD_MASK
+            result = self._load_bytes(self.registers[2], self.registers[3], self.registers[4], header)
+        elif helper == SOCKET_COOKIE or helper == SOCKET_UID:
+            result = self._tell_of_socket(helper)
         elif helper == COMMAND:
             self._write_command(self.registers[1], self.registers[2])
         elif helper != NUMA_NODE:
@@ -474,8 +511,8 @@ class Machine:
             return -ENOMEM  # the program decides
         return 0
 
-    def _load_bytes(self, offset: int, address: int, size: int) -> int:
-        """Copy bytes of the packet. What is not all there is filled with zeros."""
+    def _load_bytes(self, offset: int, address: int, size: int, header: int) -> int:
+        """Copy bytes of the packet, from a header on. What is not all there is filled with zeros."""
         packet = self.packet
         if packet is None or size <= 0 or size > WORD_MASK or self.registers[1] != _CONTEXT << 32:
             self.is_broken = True
@@ -487,14 +524,26 @@ class Machine:
         spend(size)
         self.helped += size
         target = span_of(storage)[self.place : self.place + size]
-        length = self.packet_end - self.packet_start
-        start = offset & WORD_MASK
-        if start > _FARTHEST_BYTE or start + size > length:
+        offset &= WORD_MASK
+        if header == _FROM_START:
+            start = packet.place_for_helper(offset, size)
+        else:
+            start = packet.place_in_header(header, offset, size)
+        if start == NOWHERE:
             target.fill(0)
             return -EFAULT
-        start += self.packet_start
-        target.copy_from(span_of(packet)[start : start + size])
+        target.copy_from(span_of(packet.storage)[start : start + size])
         return 0
+
+    def _tell_of_socket(self, helper: int) -> int:
+        """The socket's number, or its owner's."""
+        if self.registers[1] != _CONTEXT << 32:
+            self.is_broken = True
+            return 0
+        packet = self.packet
+        if packet is None:
+            return self.cookie
+        return packet.cookie if helper == SOCKET_COOKIE else packet.uid
 
     def _write_command(self, address: int, size: int) -> None:
         """The thread's name, cut off and filled with zeros."""

@@ -51,7 +51,7 @@ def load_value(look: Look, register: int, base: Value, offset: int, size: int) -
     if base.kind == MAP_VALUE:
         _check_value(look, register, base, offset, size, PROGRAM_WRITE_ONLY)
     elif base.kind == CONTEXT:
-        _check_context(look, register, base, offset, size)
+        _check_context(look, register, base, offset, size, is_store=False)
     else:
         look.refuse(f"R{register} invalid mem access '{NAMES[base.kind]}'", EACCES)
     return number_of_size(size)
@@ -66,15 +66,18 @@ def store_value(look: Look, register: int, base: Value, offset: int, size: int, 
             look.refuse("R leaks addr into map", EACCES)
         _check_value(look, register, base, offset, size, PROGRAM_READ_ONLY)
     elif base.kind == CONTEXT:
-        look.refuse(f"invalid bpf_context access off={offset} size={size}", EACCES)
+        if value.is_pointer() and not look.subject.may_leak:
+            look.refuse("R leaks addr into ctx", EACCES)
+        _check_context(look, register, base, offset, size, is_store=True)
     else:
         look.refuse(f"R{register} invalid mem access '{NAMES[base.kind]}'", EACCES)
 
 
-def _check_context(look: Look, register: int, base: Value, offset: int, size: int) -> None:
+def _check_context(look: Look, register: int, base: Value, offset: int, size: int, is_store: bool) -> None:
     if base.least != 0 or base.most != 0:
         look.refuse(f"dereference of modified ctx ptr R{register} off={base.least} disallowed", EACCES)
-    if not look.subject.may_load(offset, size):
+    subject = look.subject
+    if not (subject.may_store(offset, size) if is_store else subject.may_load(offset, size)):
         look.refuse(f"invalid bpf_context access off={offset} size={size}", EACCES)
 
 
@@ -141,7 +144,7 @@ def _store_stack(look: Look, register: int, base: Value, offset: int, size: int,
 
 def check_helper(look: Look, helper: int) -> Value:
     """Check the arguments of a call, in registers 1 to 5. Returns what it gives."""
-    arguments = arguments_of(helper, look.subject.program_type)
+    arguments = arguments_of(helper, look.subject.program_type, look.subject.may_program)
     if arguments is None:
         look.refuse(f"program of this type cannot use helper #{helper}", EINVAL)
         return ANY_NUMBER

@@ -10,7 +10,10 @@ from kernel.bpf.code import Code
 from kernel.bpf.interpreter import Machine, World
 from kernel.bpf.maps import Map
 from kernel.bpf.numbers import Numbers
+from kernel.bpf.packet_view import PacketView
 from kernel.lang import final
+
+UNBOUNDED: Final = -1
 
 
 @final
@@ -35,6 +38,13 @@ class Program:
     def held_bytes(self) -> int:
         return len(self.code.instructions) + 256
 
+    def share_bytes(self) -> int:
+        """What it holds with its maps, for each of its users."""
+        size = self.held_bytes()
+        for map_ in self.maps:
+            size += map_.held_bytes() // max(map_.users, 1)
+        return size // max(self.users, 1)
+
     def run(self, context: bytearray, world: World) -> int:
         """Its answer. Takes safe points. Raises MemoryError."""
         machine = Machine(self.code, self.maps, context, world)
@@ -44,16 +54,27 @@ class Program:
         return answer
 
     def judge_packet(
-        self, context: bytearray, packet: bytearray, start: int, end: int, most_cost: int, world: World
+        self, context: bytearray, packet: PacketView, most_cost: int, world: World
     ) -> tuple[int, int]:
-        """Its answer for the bytes of a packet, and what the run cost, in instructions of the processor. Takes no safe
-        points: a run that costs more than `most_cost` ends with the answer 0. Raises MemoryError.
+        """Its answer for a packet, and what the run cost, in instructions of the processor. Takes no safe points: a run
+        that costs more than `most_cost` ends with the answer 0. Raises MemoryError.
         """
         machine = Machine(self.code, self.maps, context, world)
+        machine.may_change_context = True  # words that it leaves for itself
         machine.packet = packet
-        machine.packet_start = start
-        machine.packet_end = end
         answer = machine.run_at_once(most_cost)
+        if machine.is_broken:
+            self.warnings += 1
+        return answer, machine.cost()
+
+    def judge_socket(self, context: bytearray, cookie: int, most_cost: int, world: World) -> tuple[int, int]:
+        """The same for a socket, which the program may change by its context. Takes safe points if `most_cost` is
+        UNBOUNDED: a run ends as those of others then.
+        """
+        machine = Machine(self.code, self.maps, context, world)
+        machine.may_change_context = True
+        machine.cookie = cookie
+        answer = machine.run() if most_cost == UNBOUNDED else machine.run_at_once(most_cost)
         if machine.is_broken:
             self.warnings += 1
         return answer, machine.cost()

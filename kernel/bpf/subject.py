@@ -1,5 +1,5 @@
-"""What a type of programs is about: which bytes of the context may be read, what may be returned, which helpers there
-are.
+"""What a type of programs is about: which bytes of the context may be read and changed, what may be returned, which
+helpers there are.
 
 Context: any; nothing raises or allocates.
 Source: Linux's include/uapi/linux/bpf.h, for the layouts of contexts.
@@ -7,7 +7,7 @@ Source: Linux's include/uapi/linux/bpf.h, for the layouts of contexts.
 
 from typing import Final
 
-from kernel.bpf.code import CGROUP_DEVICE, CGROUP_SKB
+from kernel.bpf.code import CGROUP_DEVICE, CGROUP_SKB, CGROUP_SOCK, SOCKET_FILTER
 from kernel.lang import final
 
 DEVICE_CONTEXT: Final = 12  # struct bpf_cgroup_dev_ctx: type and access, major, minor
@@ -15,19 +15,52 @@ DEVICE_CONTEXT: Final = 12  # struct bpf_cgroup_dev_ctx: type and access, major,
 # struct __sk_buff: places of what is known of a packet, 4 bytes each.
 PACKET_LENGTH: Final = 0
 PACKET_KIND: Final = 4
+PACKET_MARK: Final = 8
 PACKET_PROTOCOL: Final = 16
 PACKET_ARRIVED_AT: Final = 36
 PACKET_DEVICE: Final = 40
-PACKET_CONTEXT: Final = 68
-_FIRST_LEFT: Final = 48  # five words that others along the way would leave there: 0
+PACKET_LEFT: Final = 48  # five words that a program may leave for itself: 0 at first
+PACKET_LEFT_END: Final = 68
+PACKET_SEGMENTS: Final = 164
+PACKET_SEGMENT_SIZE: Final = 176
+PACKET_CONTEXT: Final = 180  # the rest of the structure no program may read
 _PACKET_FIELDS: Final[list[int]] = [
-    PACKET_LENGTH, PACKET_KIND, PACKET_PROTOCOL, PACKET_ARRIVED_AT, PACKET_DEVICE,
+    PACKET_LENGTH, PACKET_KIND, PACKET_MARK, PACKET_PROTOCOL, PACKET_ARRIVED_AT, PACKET_DEVICE, PACKET_SEGMENTS,
+    PACKET_SEGMENT_SIZE,
+    12, 32, 44, 68, 84,  # queue, priority, class, hash, poller: none that a packet has
     20, 24, 28,  # the VLAN's: there is none
-    _FIRST_LEFT, 52, 56, 60, 64,
+    PACKET_LEFT, 52, 56, 60, 64,
 ]  # fmt: skip
 
-PACKETS_OUT: Final = 1  # BPF_CGROUP_INET_EGRESS, as an expected place
-MOST_PACKET_INSTRUCTIONS: Final = 256  # each runs once at most, so these bound a run
+# struct bpf_sock: places of what is known of a socket, 4 bytes each but for the peer's port.
+SOCKET_DEVICE: Final = 0
+SOCKET_FAMILY: Final = 4
+SOCKET_KIND: Final = 8
+SOCKET_PROTOCOL: Final = 12
+SOCKET_MARK: Final = 16
+SOCKET_PRIORITY: Final = 20
+SOCKET_ADDRESS4: Final = 24
+SOCKET_ADDRESS6: Final = 28
+SOCKET_PORT: Final = 44
+SOCKET_PEER_PORT: Final = 48  # 2 bytes in the order of the network, and 2 of nothing
+SOCKET_PEER4: Final = 52
+SOCKET_PEER6: Final = 56
+SOCKET_STATE: Final = 72
+SOCKET_QUEUE: Final = 76
+SOCKET_CONTEXT: Final = 80
+_ADDRESS6: Final = 16
+
+# Places where programs are attached to a group, as bpf(2) numbers them (BPF_CGROUP_*).
+PACKETS_IN: Final = 0
+PACKETS_OUT: Final = 1
+DEVICES: Final = 6
+SOCKET_CREATED: Final = 2
+SOCKET_BOUND4: Final = 12
+SOCKET_BOUND6: Final = 13
+SOCKET_RELEASED: Final = 34
+SOCKET_PLACES: Final[list[int]] = [SOCKET_CREATED, SOCKET_BOUND4, SOCKET_BOUND6, SOCKET_RELEASED]
+
+MOST_INSTRUCTIONS_AT_ONCE: Final = 256  # where nothing may sleep; each runs once at most, so these bound a run
 
 
 class Subject:
@@ -38,14 +71,20 @@ class Subject:
         self.least_result: int = 0  # above `most_result`: anything
         self.most_result: int = most_result
         self.may_leak: bool = False  # CAP_PERFMON: pointers may be seen as numbers, stack read that was not stored
+        self.may_program: bool = True  # CAP_BPF
         self.most_instructions: int = 0  # and no loops; 0: any number, with loops
-        self.is_for_place: bool = False  # it answers what only the expected place understands
+        self.is_for_place: bool = False  # it is only for the place that it was loaded for
+        self.looks_into_packets: bool = False  # by the loads that classic BPF has
 
     def may_load(self, offset: int, size: int) -> bool:
         """Whether bytes of the context may be read."""
         if offset < 0 or offset + size > DEVICE_CONTEXT or offset % size != 0:
             return False
         return size <= 4 if offset < 4 else size == 4
+
+    def may_store(self, offset: int, size: int) -> bool:
+        """Whether bytes of the context may be changed."""
+        return False
 
     def note_result(self, least: int) -> None:
         """On a way that was explored, the result is at least this."""
@@ -57,18 +96,62 @@ class PacketSubject(Subject):
 
     def __init__(self, program_type: int, place: int) -> None:
         super().__init__(program_type, 3 if place == PACKETS_OUT else 1)
-        self.most_instructions = MOST_PACKET_INSTRUCTIONS
+        self.most_instructions = MOST_INSTRUCTIONS_AT_ONCE
+        if program_type == SOCKET_FILTER:
+            self.least_result = 1  # whatever it returns says how many bytes are wanted
+            self.most_result = 0
+            self.looks_into_packets = True
 
     def may_load(self, offset: int, size: int) -> bool:
         if offset < 0 or offset % size != 0:
             return False
         if size > 4:
-            return _FIRST_LEFT <= offset <= PACKET_CONTEXT - size
+            return self.may_store(offset, size)
         return offset - offset % 4 in _PACKET_FIELDS
 
+    def may_store(self, offset: int, size: int) -> bool:
+        return PACKET_LEFT <= offset <= PACKET_LEFT_END - size and offset % size == 0
+
     def note_result(self, least: int) -> None:
-        if least > 1:
+        if self.program_type == CGROUP_SKB and least > 1:
             self.is_for_place = True
+
+
+@final
+class SocketSubject(Subject):
+    """One that hears of sockets that are created, bound and released, and may refuse the first two."""
+
+    def __init__(self, program_type: int, place: int) -> None:
+        super().__init__(program_type, 1)
+        self.place: int = place
+        self.is_for_place = True
+        if place == SOCKET_BOUND4 or place == SOCKET_BOUND6:
+            self.most_instructions = MOST_INSTRUCTIONS_AT_ONCE
+
+    def may_load(self, offset: int, size: int) -> bool:
+        if offset < 0 or offset + size > SOCKET_CONTEXT or offset % size != 0 or size > 4:
+            return False
+        if offset == SOCKET_DEVICE or offset == SOCKET_MARK or offset == SOCKET_PRIORITY:
+            return size == 4 and self._may_change()
+        if offset >= SOCKET_PEER4 and offset < SOCKET_STATE:
+            return True  # the peer's addresses
+        if SOCKET_PEER_PORT <= offset < SOCKET_PEER4:
+            return offset + min(size, 2) <= SOCKET_PEER_PORT + 2
+        if SOCKET_ADDRESS6 <= offset < SOCKET_ADDRESS6 + _ADDRESS6:
+            return self.place == SOCKET_BOUND6
+        if SOCKET_ADDRESS4 <= offset < SOCKET_ADDRESS6:
+            return self.place == SOCKET_BOUND4
+        if SOCKET_PORT <= offset < SOCKET_PEER_PORT:
+            return offset == SOCKET_PORT and (self.place == SOCKET_BOUND4 or self.place == SOCKET_BOUND6)
+        return offset % 4 == 0
+
+    def may_store(self, offset: int, size: int) -> bool:
+        is_known = offset == SOCKET_DEVICE or offset == SOCKET_MARK or offset == SOCKET_PRIORITY
+        return is_known and size == 4 and self._may_change()
+
+    def _may_change(self) -> bool:
+        """Whether it sees and sets what the socket is bound to, its mark and its priority."""
+        return self.place == SOCKET_CREATED or self.place == SOCKET_RELEASED
 
 
 def subject_of(program_type: int, place: int = 0) -> Subject | None:
@@ -77,6 +160,8 @@ def subject_of(program_type: int, place: int = 0) -> Subject | None:
     """
     if program_type == CGROUP_DEVICE:
         return Subject(program_type, 1)
-    if program_type == CGROUP_SKB:
+    if program_type == CGROUP_SKB or program_type == SOCKET_FILTER:
         return PacketSubject(program_type, place)
+    if program_type == CGROUP_SOCK:
+        return SocketSubject(program_type, place)
     return None

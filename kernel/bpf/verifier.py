@@ -27,8 +27,10 @@ from kernel.bpf.code import (
     EXIT_CODE,
     FETCH,
     FROM_REGISTER,
+    INDIRECT,
     JMP,
     JMP32,
+    LD,
     LDX,
     LOAD_CONSTANT,
     MAP_DESCRIPTOR,
@@ -61,6 +63,7 @@ _STEP_COST: Final = 1500  # instructions of the processor
 _COMPARE_COST: Final = 1500
 _STATES_OF_ROOM: Final = 256  # that may be kept before room is asked for again
 _SAFE: Final = 0
+_CONTEXT_OF_LOOK: Final = 6  # the register that says whose packet it is
 
 
 @final
@@ -191,8 +194,8 @@ class Verifier(Look):
         elif operation == LOAD_CONSTANT:
             self._load_constant(at)
             return at + 2
-        else:
-            self.refuse(f"unknown opcode {operation:02x}", EINVAL)  # LD: packets, which no program type here has
+        elif kind == LD:
+            self._look_into_packet(at)
         return at + 1
 
     def _compute(self, at: int) -> None:
@@ -289,6 +292,29 @@ class Verifier(Look):
             found = Value(MAP_VALUE, offset, offset, code.constant(at))
         self.state.registers[target] = found
 
+    def _look_into_packet(self, at: int) -> None:
+        """A load from the packet, as classic BPF has it. One from outside of it ends the program with 0."""
+        code = self.code
+        operation = code.operation(at)
+        if not self.subject.looks_into_packets:
+            self.refuse("BPF_LD_[ABS|IND] instructions not allowed for this program type", EINVAL)
+        is_indirect = operation & 0xE0 == INDIRECT
+        if (
+            code.destination(at) != 0
+            or code.offset(at) != 0
+            or size_of(operation) == 8
+            or (not is_indirect and code.source(at) != 0)
+        ):
+            self.refuse("BPF_LD_[ABS|IND] uses reserved fields", EINVAL)
+        context = self.read(_CONTEXT_OF_LOOK)
+        if context.kind != CONTEXT:
+            self.refuse("at the time of BPF_LD_ABS|IND R6 != pointer to skb", EINVAL)
+        if is_indirect:
+            self.read(code.source(at))
+        if context.least != 0 or context.most != 0:
+            self.refuse(f"dereference of modified ctx ptr R6 off={context.least} disallowed", EACCES)
+        self._return(ANY_NUMBER)
+
     # ---- Jumps -------------------------------------------------------------------------------------------------
 
     def _jump(self, at: int) -> int:
@@ -327,7 +353,10 @@ class Verifier(Look):
             check_room_to_keep()
 
     def _call(self, helper: int) -> None:
-        result = check_helper(self, helper)
+        self._return(check_helper(self, helper))
+
+    def _return(self, result: Value) -> None:
+        """What a call does to the registers."""
         for register in range(6):
             self.state.registers[register] = NOT_SET
         self.state.registers[0] = result

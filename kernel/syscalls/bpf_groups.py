@@ -3,13 +3,11 @@
 from typing import Final
 
 from kernel.bpf.attached import ALLOW_MULTI, ALLOW_OVERRIDE, REPLACE
-from kernel.bpf.code import CGROUP_DEVICE, CGROUP_SKB
+from kernel.bpf.code import CGROUP_DEVICE, CGROUP_SKB, CGROUP_SOCK
 from kernel.bpf.program import Program
+from kernel.bpf.subject import DEVICES, PACKETS_IN, PACKETS_OUT, SOCKET_PLACES
 from kernel.cgroup.group import ControlGroup
 from kernel.cgroup.programs import (
-    DEVICES,
-    PACKETS_IN,
-    PACKETS_OUT,
     attach,
     detach,
     effective_programs,
@@ -40,15 +38,25 @@ def _group_at(descriptor: int) -> ControlGroup:
 def _purpose(attributes: Attributes, offset: int) -> int:
     """Raises EINVAL for one that is not there."""
     purpose = attributes.u32(offset)
-    if purpose != DEVICES and purpose != PACKETS_IN and purpose != PACKETS_OUT:
-        raise Errno(EINVAL)
+    _type_for(purpose)
     return purpose
+
+
+def _type_for(purpose: int) -> int:
+    """The type of the programs. Raises EINVAL."""
+    if purpose == DEVICES:
+        return CGROUP_DEVICE
+    if purpose == PACKETS_IN or purpose == PACKETS_OUT:
+        return CGROUP_SKB
+    if purpose in SOCKET_PLACES:
+        return CGROUP_SOCK
+    raise Errno(EINVAL)
 
 
 def _program_for(attributes: Attributes, offset: int, purpose: int) -> Program:
     """Raises EINVAL for a program of another type."""
     program = program_file_at(attributes.i32(offset)).program
-    if program.kind != (CGROUP_DEVICE if purpose == DEVICES else CGROUP_SKB):
+    if program.kind != _type_for(purpose):
         raise Errno(EINVAL)
     return program
 

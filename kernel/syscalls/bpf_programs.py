@@ -5,6 +5,7 @@ from typing import Final
 from kernel.bpf.code import (
     CGROUP_DEVICE,
     CGROUP_SKB,
+    CGROUP_SOCK,
     INSTRUCTION_SIZE,
     LOAD_CONSTANT,
     MAP_DESCRIPTOR,
@@ -15,10 +16,9 @@ from kernel.bpf.code import (
 from kernel.bpf.log import Log
 from kernel.bpf.maps import ARRAY, Map
 from kernel.bpf.program import Program
-from kernel.bpf.subject import subject_of
+from kernel.bpf.subject import PACKETS_IN, PACKETS_OUT, SOCKET_CREATED, SOCKET_PLACES, subject_of
 from kernel.bpf.tag import tag_of, without_maps
 from kernel.bpf.verifier import check_first, check_short, verify
-from kernel.cgroup.programs import PACKETS_IN, PACKETS_OUT
 from kernel.fs.bpf.files import open_program_file
 from kernel.lang import E2BIG, EINVAL, ENOSPC, EPERM, Errno, span_of
 from kernel.lib import user
@@ -67,16 +67,15 @@ def load(attributes: Attributes) -> int:
     kind = attributes.u32(0)
     if kind not in _FOR_EVERYBODY and not may_program():
         raise Errno(EPERM)
-    if kind == CGROUP_DEVICE:
+    if kind == CGROUP_DEVICE or kind == CGROUP_SOCK:
         require_net_admin()
     licence = user.read_string_start(attributes.pointer(16), _LICENCE_SIZE)
-    place = attributes.u32(68)
-    if kind == CGROUP_SKB and place != PACKETS_IN and place != PACKETS_OUT:
-        raise Errno(EINVAL)
+    place = _place(attributes.u32(68), kind)
     subject = subject_of(kind, place)
     if subject is None or not _has_no_more(attributes):
         raise Errno(EINVAL)
     subject.may_leak = may_leak()
+    subject.may_program = may_program()
     name = attributes.name(48)
     check_room_to_keep()
     text = user.read_bytes(attributes.pointer(8), count * INSTRUCTION_SIZE)
@@ -100,6 +99,18 @@ def load(attributes: Attributes) -> int:
     program.owner = int(current().credentials.uid)
     program.is_free = licence in _FREE_LICENCES
     return current().files.install(open_program_file(program), cloexec=True)
+
+
+def _place(asked: int, kind: int) -> int:
+    """Where a program says that it will be attached. Raises EINVAL for types that cannot be there."""
+    if kind == CGROUP_SOCK:
+        place = SOCKET_CREATED if asked == 0 else asked
+        if place not in SOCKET_PLACES:
+            raise Errno(EINVAL)
+        return place
+    if kind == CGROUP_SKB and asked != PACKETS_IN and asked != PACKETS_OUT:
+        raise Errno(EINVAL)
+    return asked
 
 
 def _has_no_more(attributes: Attributes) -> bool:

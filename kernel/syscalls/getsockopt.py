@@ -3,9 +3,10 @@
 from typing import Final
 
 from kernel.doors.table import syscall
-from kernel.lang import EFAULT, EINVAL, ENODATA, EOPNOTSUPP, ERANGE, ESRCH, Errno, UserAddr, i32
+from kernel.lang import EACCES, EFAULT, EINVAL, ENODATA, EOPNOTSUPP, ERANGE, ESRCH, Errno, UserAddr, i32
 from kernel.lib import user
 from kernel.lib.user import UserBuffer
+from kernel.net.sockets.bpf import ClassicFilter
 from kernel.net.sockets.option_names import SO_ATTACH_FILTER, SO_BINDTODEVICE, SO_PEERGROUPS, SO_PEERPIDFD
 from kernel.net.sockets.options import get_socket_option, int_bytes, set_socket_option
 from kernel.net.sockets.socket import SOL_SOCKET, Socket
@@ -81,14 +82,18 @@ def getsockopt(descriptor: i32, level: i32, name: i32, value: UserAddr, length_a
 
 def _get_filter(socket: Socket, value: UserAddr, limit: int, length_address: UserAddr) -> int:
     """SO_GET_FILTER: the program, whose length counts instructions. EINVAL without room for it; with room for none it
-    tells its length.
+    tells its length. EACCES for a program of bpf(2).
     """
     filter_ = socket.filter
-    count = 0 if filter_ is None else len(filter_.program) // 8
-    if filter_ is not None and limit > 0:
-        if limit < count:
-            raise Errno(EINVAL)
-        user.write_bytes(value, filter_.program)
+    count = 0
+    if filter_ is not None:
+        if not isinstance(filter_, ClassicFilter):
+            raise Errno(EACCES)
+        count = len(filter_.program)
+        if limit > 0:
+            if limit < count:
+                raise Errno(EINVAL)
+            user.write_bytes(value, filter_.program.program)
     user.write_i32(length_address, count)
     return 0
 

@@ -7,15 +7,16 @@ Source: bpf(2); Linux's Documentation/admin-guide/cgroup-v2.rst, "Device control
 from typing import Final
 
 from kernel.bpf.interpreter import World
-from kernel.bpf.subject import DEVICE_CONTEXT
-from kernel.cgroup.programs import DEVICE_PROGRAMS, DEVICES, effective_programs
+from kernel.bpf.subject import DEVICE_CONTEXT, DEVICES
+from kernel.cgroup.group import TOP_NUMBER
+from kernel.cgroup.programs import DEVICE_PROGRAMS, effective_programs
 from kernel.fs.constants import device_major, device_minor
 from kernel.fs.device_guard import GUARD, DeviceJudge
 from kernel.lang import final, span_of
 from kernel.lib import random
 from kernel.lib.pace import is_dying
 from kernel.sched.processor import this_processor
-from kernel.task.task import current, current_or_none
+from kernel.task.task import current_or_none
 from kernel.time.clock import boottime_ns, monotonic_ns
 
 _ACCESS_SHIFT: Final = 16
@@ -24,7 +25,7 @@ _WORD: Final = 0xFFFF_FFFF
 
 @final
 class KernelWorld(World):
-    """What helpers tell."""
+    """What helpers tell. A thread of the kernel's own is nobody: packets come to it as well."""
 
     def now_ns(self) -> int:
         return monotonic_ns()
@@ -39,20 +40,25 @@ class KernelWorld(World):
         return this_processor().number
 
     def pid_tgid(self) -> int:
-        task = current()
-        return int(task.process.pid) << 32 | int(task.tid)
+        task = current_or_none()
+        return 0 if task is None else int(task.process.pid) << 32 | int(task.tid)
 
     def uid_gid(self) -> int:
-        who = current().credentials  # by their numbers in the first namespace, whatever the thread's own is
+        task = current_or_none()
+        if task is None:
+            return 0
+        who = task.credentials  # by their numbers in the first namespace, whatever the thread's own is
         gid = int(who.gid) & _WORD
         high = gid - (1 << 32) if gid >> 31 != 0 else gid
         return high << 32 | (int(who.uid) & _WORD)
 
     def control_group(self) -> int:
-        return current().cgroup.number
+        task = current_or_none()
+        return TOP_NUMBER if task is None else task.cgroup.number
 
     def command(self) -> bytes:
-        return current().name
+        task = current_or_none()
+        return b"" if task is None else task.name
 
 
 WORLD: Final = KernelWorld()

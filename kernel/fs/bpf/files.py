@@ -50,10 +50,7 @@ class ProgramFile(File):
         release_program(self.program)
 
     def held_bytes(self) -> int:
-        size = self.program.held_bytes()
-        for map_ in self.program.maps:
-            size += map_.held_bytes() // max(map_.users, 1)
-        return DESCRIPTION_BYTES + size // max(self.program.users, 1)
+        return DESCRIPTION_BYTES + self.program.share_bytes()
 
     def describe(self) -> bytes:
         program = self.program

@@ -55,6 +55,9 @@ class PingSocket(DatagramSocket):
         ports = ports_of(self.network)
         return ports.pings4 if self.family == AF_INET else ports.pings6
 
+    def check_binding(self) -> None:
+        """As on Linux, nobody is asked whether it may have its identifier."""
+
     def bound(self) -> None:
         sockets = ping_sockets_of(self.network).sockets
         if self not in sockets:

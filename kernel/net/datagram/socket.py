@@ -21,7 +21,6 @@ from kernel.fs.constants import (
 from kernel.lang import EAGAIN, EFAULT, EINVAL, EMSGSIZE, ENOTCONN, Errno, UserAddr, final, span_of
 from kernel.lib import user
 from kernel.lib.credentials import Credentials
-from kernel.lib.pace import spend
 from kernel.net.datagram.extension_headers import WANTS_EXTENSIONS, put_extensions
 from kernel.net.datagram.memory import MEMORY
 from kernel.net.internet.addresses import ANY4, ANY6, is_link_local, mapped
@@ -108,8 +107,7 @@ class DatagramSocket(InetSocket):
             return False
         filter_ = self.filter
         if filter_ is not None:
-            spend(filter_.cost())
-            if not filter_.passes(packet, self.filter_start(packet), _UDP_HEADER):
+            if not filter_.passes(packet, self.filter_start(packet), _UDP_HEADER, self):
                 return False
         if self.is_on(WANTS_TIME):
             packet.received_ns = realtime_ns()

@@ -24,6 +24,7 @@ CHECKSUM_NONE: Final = 0  # received: must be verified. To be sent: is complete
 CHECKSUM_VERIFIED: Final = 1  # received: the device, or our own sender, answers for it
 CHECKSUM_PARTIAL: Final = 2  # to be sent: the pseudo header's sum is in place, the device does the rest
 _SUM_SIZE: Final = 2
+_LINK_HEADER: Final = 14  # bytes, of Ethernet
 
 
 # For whom the link meant a received packet (packet(7), sll_pkttype).
@@ -153,12 +154,18 @@ class Packet(Subject):
         if question >= _ANCILLARY:
             return self._property(question - _ANCILLARY)
         width = 4 >> size
-        base = self.network_start if question >= _NETWORK else self.link_start
+        base = self.network_start if question >= _NETWORK else self.link_header()
+        if base < 0:
+            return -1
         start = base + question - (_NETWORK if question >= _NETWORK else _LINK)
         if start + width > self.end:
             return -1
         storage = span_of(self.storage)
         return storage.load_be32(start) if size == 0 else storage.load_be16(start) if size == 1 else storage[start]
+
+    def link_header(self) -> int:
+        """Where in the storage its Ethernet header is; -1 if it has none, as on loopback while nobody looks on."""
+        return self.link_start if self.link_start + _LINK_HEADER == self.network_start else -1
 
     def _property(self, question: int) -> int:
         """SKF_AD_*: the protocol, the packet's kind, the interface; -1 for what is not known."""

@@ -28,7 +28,7 @@ from kernel.lang import (
 )
 from kernel.lib.capabilities import CAP_NET_ADMIN
 from kernel.lib.credentials import Credentials
-from kernel.lib.pace import PACE, spend
+from kernel.lib.pace import PACE, pace, spend
 from kernel.net.link.network import Network, PartMaker, register_part
 from kernel.net.link.part import Part
 from kernel.net.netlink.sent import SentData, take_sent
@@ -218,6 +218,7 @@ class NetlinkSocket(Socket):
                 raise Errno(EPERM)
         if not self.is_bound:
             self._bind_to_any()
+        pace(0)  # so that no filter drops it for what was before
         if length > self.send_limit - 32:
             raise Errno(EMSGSIZE)
         sent = take_sent(message.buffer, length)
@@ -231,7 +232,9 @@ class NetlinkSocket(Socket):
             other = netlink_sockets_of(self.network).by_port.get(_key(self.protocol, port))
             if other is None:
                 raise Errno(ECONNREFUSED)
-            other.enqueue(Datagram(data, self.port, 0, own_identity()))
+            datagram = Datagram(data, self.port, 0, own_identity())
+            other.enqueue(datagram)
+            return len(datagram.data)  # what its filter has left
         elif group == 0:
             self.handle(sent, None if len(address) > 0 else self.opener)
         return length
@@ -246,7 +249,7 @@ class NetlinkSocket(Socket):
 
     def enqueue(self, datagram: Datagram) -> None:
         """Put a datagram into the queue. One that does not fit is lost; ENOBUFS is reported, unless unwanted."""
-        if not self.passes_data_filter(datagram.data):
+        if self.filter is not None and not self._passes_filter(datagram):
             return
         if self.queued_bytes > self.receive_limit:
             if self.reports_overruns:
@@ -257,17 +260,26 @@ class NetlinkSocket(Socket):
         self.queued_bytes += len(datagram.data) + _OVERHEAD_BYTES
         self.read_queue.wake_all()
 
+    def _passes_filter(self, datagram: Datagram) -> bool:
+        """Whether the filter wants a datagram. Of one that is wanted in part the rest is cut off."""
+        filter_ = self.filter
+        if filter_ is None:
+            return True
+        wanted = filter_.wanted_of(datagram.data, self)
+        if 0 < wanted < len(datagram.data):
+            datagram.data = datagram.data[:wanted]
+        return wanted != 0
+
     def enqueue_dump(self, data: bytearray, parts: list[bytes]) -> None:
         """Put the messages of a dump into the queue, whole ones in parts that a program has room for: `parts`, and then
-        `data`, which is divided. Raises MemoryError.
+        `data`, which is divided. Sleeps if there is a filter. Raises MemoryError.
         """
         for part in parts:
             self._append_part(part, is_last=False)
-        span = span_of(data)
         start = 0
         position = 0
         while position < len(data):
-            length = (span.load_u32(position) + 3) & ~3
+            length = (span_of(data).load_u32(position) + 3) & ~3
             if position > start and position + length - start > _LARGEST_PART:
                 self._append_part(bytes(data[start:position]), is_last=False)
                 start = position
@@ -279,6 +291,12 @@ class NetlinkSocket(Socket):
     def _append_part(self, part: bytes, is_last: bool) -> None:
         datagram = Datagram(part, 0, 0)
         datagram.ends_dump = is_last
+        if self.filter is not None:
+            pace(0)  # so that it drops no part for what was before
+            if not self._passes_filter(datagram):
+                self.is_dumping = self.is_dumping and not is_last
+                return
+            part = datagram.data
         self.queue.append(datagram)
         self.queued_bytes += len(part) + _OVERHEAD_BYTES
 

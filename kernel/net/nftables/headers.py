@@ -9,7 +9,6 @@ from kernel.lang import EINVAL, EOPNOTSUPP, ERANGE, Errno, Span, final, span_of,
 from kernel.lib.pace import spend
 from kernel.net.internet.transport import PROTOCOL_ICMP6, PROTOCOL_TCP, PROTOCOL_UDP
 from kernel.net.link.checksum import fold, sum_bytes
-from kernel.net.link.ethernet import ETHERNET_HEADER
 from kernel.net.link.hooks import EXTENSION_COST, FAMILY_IP4, FAMILY_IP6, MOST_EXTENSIONS, take_addresses_from_header
 from kernel.net.link.packet import CHECKSUM_PARTIAL, Packet
 from kernel.net.netlink.messages import MessageWriter
@@ -51,8 +50,7 @@ def _base_of(run: Run, base: int) -> int:
     if base == _NETWORK:
         return packet.network_start
     if base == _LINK:
-        has_link = run.place.input is not None and packet.link_start + ETHERNET_HEADER == packet.network_start
-        return packet.link_start if has_link else -1
+        return packet.link_header() if run.place.input is not None else -1
     if run.place.protocol < 0 or run.place.offset != 0:
         return -1
     if base == _TRANSPORT:

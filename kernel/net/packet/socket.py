@@ -159,13 +159,11 @@ class PacketSocket(Socket):
         if is_outgoing and self.ignores_outgoing:
             return
         start = packet.start + (ETHERNET_HEADER if self.kind == SOCK_DGRAM and device.has_header else 0)
-        data = span_of(packet.storage)[start : packet.end]
-        length = len(data)
+        length = packet.end - start
         filter_ = self.filter
         if filter_ is not None:
-            spend(filter_.cost())
-            length = min(length, filter_.run(data, packet))
-            if length == 0:
+            length = min(length, filter_.wanted(packet, start, None))
+            if length <= 0:
                 return
         ring = self.rings.receive
         if ring is not None:

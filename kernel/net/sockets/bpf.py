@@ -1,33 +1,147 @@
-"""Filters of sockets: programs of classic BPF (`kernel.lib.bpf`) that choose packets (SO_ATTACH_FILTER).
+"""Filters of sockets: programs that choose packets, of classic BPF (`kernel.lib.bpf`, SO_ATTACH_FILTER) or of bpf(2)
+(`kernel.bpf`, SO_ATTACH_BPF).
 
-A program returns how many bytes of the packet are wanted. What it can ask beyond the packet's bytes, the packet
-answers.
+A program returns how many bytes of the packet are wanted. What a classic one can ask beyond the packet's bytes, the
+packet answers; one of bpf(2) has it in its context (`kernel/net/sockets/packet_context.py`).
 
-Context: making a filter may raise MemoryError; running one never raises, sleeps or allocates.
+A filter of bpf(2) counts as a user of its program while sockets have it: each says so by `keep` and `release`. A
+connection that outlives its socket goes on with it.
+
+Context: nothing sleeps. Making a filter may raise MemoryError, and so may running one of bpf(2).
 """
 
 from typing import Final
 
+from kernel.bpf.packet_view import PacketView
+from kernel.bpf.program import Program, keep_program, release_program
+from kernel.bpf.subject import PACKET_CONTEXT, PACKET_LENGTH
+from kernel.fs.bpf.devices import WORLD
+from kernel.fs.file import File
 from kernel.lang import final, span_of
-from kernel.lib.bpf import Program
+from kernel.lib import bpf as classic
+from kernel.lib.namespace import UserNamespace
+from kernel.lib.pace import PACE, spend
 from kernel.net.link.packet import Packet
+from kernel.net.sockets.packet_context import MOST_BEHIND, MOST_COST, packet_context, view_of
 
-_COST_OF_BYTE: Final = 4  # an instruction of the program has 8 bytes
+_COPY_SHIFT: Final = 2  # bytes for each instruction of copying
+_COST_OF_BYTE: Final = 4  # of a classic program, each instruction of which has 8 bytes
 
 
-@final
-class Filter(Program):
-    """A socket's program."""
+class Filter:
+    """A socket's program. Base class of both kinds."""
 
-    def cost(self) -> int:
-        """Instructions of the processor that a run takes at most."""
-        return len(self.program) * _COST_OF_BYTE
+    def size_bytes(self) -> int:
+        """What its instructions take."""
+        return 0
 
-    def passes(self, packet: Packet, start: int, least: int) -> bool:
-        """Whether a packet, whose bytes are seen from `start` on in the storage, is wanted. Of one that is wanted in
-        part the rest is cut off, but for `least` bytes from there.
+    def held_bytes(self) -> int:
+        """What it keeps in memory for one of the sockets that have it."""
+        return self.size_bytes()
+
+    def keep(self) -> None:
+        """One more socket has it. Raises MemoryError for the first one."""
+
+    def release(self) -> None:
+        """One fewer does."""
+
+    def wanted(self, packet: Packet, start: int, file: File | None) -> int:
+        """How many bytes are wanted of a packet, whose bytes are seen from `start` on in the storage; 0: it is not
+        wanted, more than it has: all. `file` is the socket that it is for, None if that is nobody's yet.
         """
-        length = self.run(span_of(packet.storage)[start : packet.end], packet)
+        return 0
+
+    def wanted_in(self, data: bytearray, file: File) -> int:
+        """The same for data that are in no packet."""
+        return 0
+
+    def wanted_of(self, data: bytes, file: File) -> int:
+        """The same for data that others have, too."""
+        return 0
+
+    @final
+    def passes(self, packet: Packet, start: int, least: int, file: File | None) -> bool:
+        """Whether a packet is wanted. Of one that is wanted in part the rest is cut off, but for `least` bytes from
+        `start`.
+        """
+        length = self.wanted(packet, start, file)
         if length != 0:
             packet.end = min(packet.end, max(start + max(length, least), packet.start))
         return length != 0
+
+
+@final
+class ClassicFilter(Filter):
+    """A program of classic BPF."""
+
+    def __init__(self, instructions: bytes) -> None:
+        """EINVAL for a program that is not sound."""
+        self.program: classic.Program = classic.Program(instructions)
+
+    def size_bytes(self) -> int:
+        return len(self.program.program)
+
+    def _spend(self) -> None:
+        spend(len(self.program.program) * _COST_OF_BYTE)
+
+    def wanted(self, packet: Packet, start: int, file: File | None) -> int:
+        self._spend()
+        return self.program.run(span_of(packet.storage)[start : packet.end], packet)
+
+    def wanted_in(self, data: bytearray, file: File) -> int:
+        self._spend()
+        return self.program.run(span_of(data), Packet(0, 0))
+
+    def wanted_of(self, data: bytes, file: File) -> int:
+        self._spend()
+        return self.program.run(span_of(data), Packet(0, 0))
+
+
+@final
+class ProgramFilter(Filter):
+    """A program of bpf(2). What comes when the running thread has gone MOST_BEHIND instructions past where it should
+    have had a safe point is not wanted, and neither is a packet for which the program takes more than MOST_COST.
+    """
+
+    def __init__(self, program: Program, owner: UserNamespace) -> None:
+        """`owner` is that of the sockets' network."""
+        self.program: Program = program
+        self.owner: UserNamespace = owner
+
+    def size_bytes(self) -> int:
+        return len(self.program.code.instructions)
+
+    def held_bytes(self) -> int:
+        return self.program.share_bytes()
+
+    def keep(self) -> None:
+        keep_program(self.program)
+
+    def release(self) -> None:
+        release_program(self.program)
+
+    def wanted(self, packet: Packet, start: int, file: File | None) -> int:
+        context = packet_context(packet, packet.end - start, packet.device, packet.link_kind)
+        return self._judge(context, view_of(packet, start), file)
+
+    def wanted_of(self, data: bytes, file: File) -> int:
+        cost = len(data) >> _COPY_SHIFT
+        if PACE.left - cost < -MOST_BEHIND:
+            return 0
+        spend(cost)
+        return self.wanted_in(bytearray(data), file)
+
+    def wanted_in(self, data: bytearray, file: File) -> int:
+        context = bytearray(PACKET_CONTEXT)
+        span_of(context).store_u32(PACKET_LENGTH, len(data))
+        return self._judge(context, PacketView(data, 0, len(data)), file)
+
+    def _judge(self, context: bytearray, view: PacketView, file: File | None) -> int:
+        if PACE.left < -MOST_BEHIND:
+            return 0
+        if file is not None:
+            view.cookie = file.inode.ino
+            view.uid = self.owner.shown_uid(file.inode.uid)
+        answer, cost = self.program.judge_packet(context, view, MOST_COST, WORLD)
+        spend(cost)
+        return answer

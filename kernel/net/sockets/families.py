@@ -30,7 +30,8 @@ def register_family(family: int, maker: SocketMaker) -> None:
 
 
 def make_socket(family: int, kind: int, protocol: int, credentials: Credentials, network: Network) -> Socket:
-    """A new socket in a network, with one reference. Raises EAFNOSUPPORT, EINVAL, and what the family raises."""
+    """A new socket in a network, with one reference. Raises EAFNOSUPPORT, EINVAL, EPERM, and what the family raises.
+    """
     if not 0 <= family < _FAMILY_COUNT:
         raise Errno(EAFNOSUPPORT)
     if not 0 <= kind < _TYPE_COUNT:
@@ -42,4 +43,9 @@ def make_socket(family: int, kind: int, protocol: int, credentials: Credentials,
         raise Errno(EAFNOSUPPORT)
     socket = maker(kind, protocol, credentials, network)
     socket.hold_network()
+    try:
+        socket.begin()
+    except (Errno, MemoryError):
+        socket.release()
+        raise
     return socket

@@ -9,6 +9,8 @@ Source: ip(7), ipv6(7), bind(2), RFC 3493.
 
 from typing import Final
 
+from kernel.bpf.subject import SOCKET_BOUND4, SOCKET_BOUND6, SOCKET_CREATED, SOCKET_RELEASED
+from kernel.cgroup.programs import SOCKET_PROGRAMS
 from kernel.lang import (
     EADDRINUSE,
     EADDRNOTAVAIL,
@@ -21,6 +23,7 @@ from kernel.lang import (
     ENOPROTOOPT,
     ENOTCONN,
     EOPNOTSUPP,
+    EPERM,
     EPROTO,
     Errno,
     UserAddr,
@@ -84,6 +87,7 @@ from kernel.net.sockets.socket import (
     SWITCH_REUSE_PORT,
     Socket,
 )
+from kernel.net.sockets.socket_programs import Names, permit
 from kernel.net.sockets.source_options import (
     get_source_filter,
     is_protocol_independent,
@@ -100,6 +104,8 @@ _MTU_INFORMATION: Final = 32  # struct ip6_mtuinfo: a sockaddr_in6 and the MTU
 _ECN: Final = 3
 _NO_DEVICE: Final = -1
 _NS: Final = 1_000_000_000
+_ESTABLISHED: Final = 1
+_CLOSED: Final = 7
 _SIOCGSTAMP: Final = 0x8906
 _SIOCGSTAMPNS: Final = 0x8907
 
@@ -141,6 +147,7 @@ class InetSocket(Socket):
         self.options: InternetOptions = InternetOptions(network) if options is None else options
         self.stamp_ns: int = -1  # SIOCGSTAMP; 0: not noted
         self.groups: JoinedGroups | None = None  # until the first one; see `own_groups`
+        self.is_announced: bool = False  # programs of its group are told when it is closed
         if binding is None:
             self.binding.uid = credentials.fsuid
             if family == AF_INET6:
@@ -154,14 +161,57 @@ class InetSocket(Socket):
     def is_ip6_only(self) -> bool:
         return self.options.is_on(ON_V6ONLY)
 
+    # ---- Programs of bpf(2) ---------------------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        if SOCKET_PROGRAMS.count != 0 and not self._ask(SOCKET_CREATED):
+            raise Errno(EPERM)
+        self.is_announced = True
+
+    def _ask(self, purpose: int) -> bool:
+        """Whether the programs of the socket's group permit it. May raise MemoryError."""
+        names = Names(self.local, self.binding.port, self.remote, self.remote_port, self.state())
+        return permit(self, purpose, names)
+
+    def state(self) -> int:
+        """As TCP numbers it (tcp_states.h)."""
+        return _ESTABLISHED if len(self.remote) != 0 else _CLOSED
+
+    def announce_end(self) -> None:
+        """Tell the programs of its group, once, that the socket is about to be closed."""
+        is_announced = self.is_announced
+        self.is_announced = False
+        if is_announced and SOCKET_PROGRAMS.count != 0:
+            try:
+                self._ask(SOCKET_RELEASED)
+            except MemoryError:
+                return  # closing goes on, with nobody told
+
     # ---- Addresses ------------------------------------------------------------------------------------------------
 
     def bind(self, address: bytes) -> None:
-        """bind(2). EINVAL, EAFNOSUPPORT, EADDRNOTAVAIL, EACCES, EADDRINUSE."""
+        """bind(2). EINVAL, EAFNOSUPPORT, EADDRNOTAVAIL, EACCES, EADDRINUSE; EPERM if a program forbids it."""
         if self.family == AF_INET:
             self._bind4(address)
         else:
             self._bind6(address)
+        if SOCKET_PROGRAMS.count != 0 and self.binding.port != 0 and self.port_table() is not None:
+            self.check_binding()
+
+    def check_binding(self) -> None:
+        """Ask the programs of the socket's group, now that it has a port. EPERM, MemoryError."""
+        permits = False
+        try:
+            permits = self._ask(SOCKET_BOUND4 if self.family == AF_INET else SOCKET_BOUND6)
+        finally:
+            if not permits:
+                self.unbind()
+                self.binding.is_explicit = False
+                self._update_versions(ANY4 if self.family == AF_INET else ANY6)
+                self.local = b""
+                self.is_address_fixed = False
+        if not permits:
+            raise Errno(EPERM)
 
     def _bind4(self, address: bytes) -> None:
         if len(address) < 16:
@@ -581,6 +631,7 @@ class InetSocket(Socket):
             self.own_groups().leave(group, _NO_DEVICE if device is None else device.index)
 
     def close(self) -> None:
+        self.announce_end()
         groups = self.groups
         if groups is not None:
             groups.leave_all()

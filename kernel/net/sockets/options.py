@@ -8,6 +8,8 @@ Context: system calls; reading a filter's program may sleep.
 
 from typing import Final
 
+from kernel.bpf.code import SOCKET_FILTER
+from kernel.fs.bpf.files import ProgramFile
 from kernel.lang import (
     EACCES,
     EBADF,
@@ -31,6 +33,7 @@ from kernel.net.internet.sysctl import CORE
 from kernel.net.link.device import device_by_index, device_by_name
 from kernel.net.sockets import option_names as so
 from kernel.net.sockets.ancillary import timestamp_option
+from kernel.net.sockets.bpf import ClassicFilter, ProgramFilter
 from kernel.net.sockets.socket import (
     AF_INET,
     AF_INET6,
@@ -313,7 +316,7 @@ def _set_rare_option(socket: Socket, name: int, number: int, value: bytes, crede
         case so.SO_DETACH_FILTER:
             if socket.is_on(SWITCH_FILTER_LOCKED):
                 raise Errno(EPERM)
-            socket.set_filter(b"")
+            socket.set_filter(None)
         case so.SO_TIMESTAMP | so.SO_TIMESTAMPNS | so.SO_TIMESTAMP_NEW | so.SO_TIMESTAMPNS_NEW:
             _turn(socket, SWITCH_TIMESTAMP, number != 0)
             precise = name == so.SO_TIMESTAMPNS or name == so.SO_TIMESTAMPNS_NEW
@@ -340,8 +343,12 @@ def _set_rare_option(socket: Socket, name: int, number: int, value: bytes, crede
 
 def _set_newest_option(socket: Socket, name: int, number: int, value: bytes) -> None:
     match name:
-        case so.SO_ATTACH_BPF | so.SO_ATTACH_REUSEPORT_EBPF:
-            # No descriptor is a program: there is no bpf(2).
+        case so.SO_ATTACH_BPF:
+            if len(value) != 4:
+                raise Errno(EINVAL)
+            _attach_program(socket, number)
+        case so.SO_ATTACH_REUSEPORT_EBPF:
+            # A hash chooses among sockets that share a port.
             if len(value) == 4 and socket.is_on(SWITCH_FILTER_LOCKED):
                 raise Errno(EPERM)
             if len(value) == 4 and current().files.find(number) is None:
@@ -446,4 +453,14 @@ def _attach_filter(socket: Socket, value: bytes) -> None:
     address = UserAddr(high << 32 | span.load_u32(8))
     if count == 0 or count > _LARGEST_PROGRAM or address == 0:
         raise Errno(EINVAL)
-    socket.set_filter(user.read_bytes(address, count * 8))
+    socket.set_filter(ClassicFilter(user.read_bytes(address, count * 8)))
+
+
+def _attach_program(socket: Socket, descriptor: int) -> None:
+    """SO_ATTACH_BPF: a program of bpf(2). EPERM for a locked filter, EBADF, EINVAL for no such program."""
+    if socket.is_on(SWITCH_FILTER_LOCKED):
+        raise Errno(EPERM)
+    file = current().files.get(descriptor)
+    if not isinstance(file, ProgramFile) or file.program.kind != SOCKET_FILTER:
+        raise Errno(EINVAL)
+    socket.set_filter(ProgramFilter(file.program, socket.network.owner))

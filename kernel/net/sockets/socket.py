@@ -28,7 +28,6 @@ from kernel.lang import (
     Errno,
     UserAddr,
     sleeps,
-    span_of,
 )
 from kernel.lib import user
 from kernel.lib.credentials import Credentials
@@ -37,7 +36,6 @@ from kernel.lib.socket_group import SocketGroup
 from kernel.lib.user import Buffer
 from kernel.net.internet.sysctl import CORE
 from kernel.net.link.network import Network
-from kernel.net.link.packet import Packet
 from kernel.net.sockets.bpf import Filter
 from kernel.sched import WaitQueue
 from kernel.task import Process
@@ -179,7 +177,7 @@ class Socket(File):
         self.peek_offset: int = -1  # SO_PEEK_OFF; negative: MSG_PEEK starts at the first byte
         self.incoming_cpu: int = -1
         self.timestamping: int = 0  # SOF_TIMESTAMPING_*
-        self.filter: Filter | None = None  # SO_ATTACH_FILTER
+        self.filter: Filter | None = None  # SO_ATTACH_FILTER, SO_ATTACH_BPF
         creator = current_or_none()
         self.group: SocketGroup | None = None if creator is None else creator.cgroup  # programs judge its packets
         self.creator: Credentials | None = None  # rules may ask for it
@@ -192,8 +190,12 @@ class Socket(File):
         self.holds_network = True
         self.network.acquire()
 
+    def begin(self) -> None:
+        """A program has created it: it is whole, and nobody else's yet. Raises EPERM if it must not be; MemoryError."""
+
     def close(self) -> None:
         super().close()
+        self.drop_filter()
         if self.holds_network:
             self.holds_network = False
             self.network.release()
@@ -299,20 +301,25 @@ class Socket(File):
         """SO_PEERCRED: a struct ucred; nobody where there is no peer that has an identity."""
         return UNKNOWN_CREDENTIALS
 
-    def set_filter(self, program: bytes) -> None:
-        """SO_ATTACH_FILTER: struct sock_filter of 8 bytes each; EINVAL for programs that are not sound.
-        SO_DETACH_FILTER: none of them (ENOENT if there is no filter). ENOMEM for programs larger than optmem_max.
+    def set_filter(self, filter_: Filter | None) -> None:
+        """SO_ATTACH_FILTER, SO_ATTACH_BPF; None: SO_DETACH_FILTER. ENOENT if there is none then, ENOMEM for programs
+        larger than optmem_max; MemoryError.
         """
-        if len(program) + _FILTER_BYTES >= CORE.optmem(self.network) and len(program) > 0:
-            raise Errno(ENOMEM)
-        if len(program) == 0 and self.filter is None:
+        if filter_ is None and self.filter is None:
             raise Errno(ENOENT)
-        self.filter = Filter(program) if len(program) > 0 else None
+        if filter_ is not None and filter_.size_bytes() + _FILTER_BYTES >= CORE.optmem(self.network):
+            raise Errno(ENOMEM)
+        if filter_ is not None:
+            filter_.keep()
+        self.drop_filter()
+        self.filter = filter_
 
-    def passes_data_filter(self, data: bytes) -> bool:
-        """Whether the filter, if any, wants data that are in no packet. May raise MemoryError."""
+    def drop_filter(self) -> None:
+        """The socket has none any more."""
         filter_ = self.filter
-        return filter_ is None or filter_.run(span_of(data), Packet(0, 0)) != 0
+        if filter_ is not None:
+            self.filter = None
+            filter_.release()
 
     def reads_option_place(self, level: int, name: int) -> bool:
         """Whether getsockopt(2) reads, in the place of the value, what is asked for: IP_MSFILTER, PACKET_HDRLEN."""
@@ -329,7 +336,7 @@ class Socket(File):
     def held_bytes(self) -> int:
         """What the socket costs with its filter, and in derived classes with its queues."""
         filter_ = self.filter
-        return SOCKET_BYTES if filter_ is None else SOCKET_BYTES + len(filter_.program)
+        return SOCKET_BYTES if filter_ is None else SOCKET_BYTES + filter_.held_bytes()
 
     def low_water_limit(self, wanted: int) -> int:
         """The most that SO_RCVLOWAT may be."""

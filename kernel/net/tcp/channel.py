@@ -128,7 +128,7 @@ class Channel(Wire):
             return False
         filter_ = self.filter
         start = packet.transport_start
-        return filter_ is None or filter_.passes(packet, start, packet.start - start)
+        return filter_ is None or filter_.passes(packet, start, packet.start - start, self.file)
 
     @noraise
     def abandon(self) -> None:

@@ -50,6 +50,7 @@ from kernel.net.internet.sysctl import IP4_SETTINGS
 from kernel.net.internet.transport import PROTOCOL_TCP
 from kernel.net.link import ethernet
 from kernel.net.link.network import Network
+from kernel.net.sockets.bpf import Filter
 from kernel.net.sockets.inet import PortTable, family_of, ports_of
 from kernel.net.sockets.inet_socket import InetSocket, check_family_length
 from kernel.net.sockets.option_names import (
@@ -127,6 +128,12 @@ class TcpSocket(InetSocket):
         self.write_queue: WaitQueue = WaitQueue() if channel is None else channel.write_queue
         self.send_limit = SETTINGS.send_default
         self.receive_limit = SETTINGS.receive_default
+
+    def state(self) -> int:
+        if self.listener is not None:
+            return State.LISTEN
+        c = self.connection()
+        return State.CLOSED if c is None else c.state
 
     def connection(self) -> Connection | None:
         """The connection, which may have ended."""
@@ -238,11 +245,15 @@ class TcpSocket(InetSocket):
         self.bound_device = listening.bound_device
         self.priority = listening.priority
         self.mark = listening.mark
-        self.filter = listening.filter
-        channel.filter = listening.filter
+        filter_ = listening.filter
+        if filter_ is not None:
+            filter_.keep()  # the listening socket has it, so this takes no memory
+        self.filter = filter_
+        channel.filter = filter_
         self.group = listening.group
         channel.group = listening.group
         channel.creator = self.creator
+        self.is_announced = True
 
     def _stop_listening(self) -> None:
         listener = self.listener
@@ -533,8 +544,8 @@ class TcpSocket(InetSocket):
     def set_peek_offset(self, offset: int) -> None:
         self.peek_offset = offset
 
-    def set_filter(self, program: bytes) -> None:
-        super().set_filter(program)
+    def set_filter(self, filter_: Filter | None) -> None:
+        super().set_filter(filter_)
         found = self.stream
         if found is not None:
             found.channel.filter = self.filter
@@ -591,6 +602,7 @@ class TcpSocket(InetSocket):
     # ---- The end --------------------------------------------------------------------------------------------------
 
     def close(self) -> None:
+        self.announce_end()
         self._stop_listening()
         found = self.stream
         if found is not None:

@@ -214,7 +214,7 @@ def _without_connection(network: Network, segment: Segment, packet: Packet, now_
     filter_ = listener.filter
     if filter_ is not None:
         header = packet.transport_start
-        if not filter_.passes(packet, header, packet.start - header):
+        if not filter_.passes(packet, header, packet.start - header, listener.file):
             return
     if flags & ACK != 0:
         if not _take_cookie(listener, segment, packet, now_ns):

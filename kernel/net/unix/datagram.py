@@ -20,6 +20,7 @@ from kernel.lang import (
     span_of,
 )
 from kernel.lib.credentials import Credentials
+from kernel.lib.pace import pace
 from kernel.net.link.network import Network
 from kernel.net.sockets.socket import (
     AF_UNSPEC,
@@ -45,6 +46,7 @@ _RESERVED: Final = 32  # of the send buffer, that no datagram may use
 
 def send_packet(socket: UnixSocket, message: Message) -> int:
     """Send one datagram to the address of the message, or to the peer."""
+    pace(0)  # so that no filter drops it for what was before
     claim = socket.check_control(message)
     if message.flags & MSG_OOB != 0:
         raise Errno(EOPNOTSUPP)
@@ -63,8 +65,12 @@ def send_packet(socket: UnixSocket, message: Message) -> int:
         return 0
     parcel.end = length
     receiver = _receiver(socket, message, deadline_ns)
-    if receiver.filter is not None and not receiver.passes_data_filter(bytes(parcel.storage)):
-        return length
+    filter_ = receiver.filter
+    if filter_ is not None:
+        wanted = filter_.wanted_in(parcel.storage, receiver)
+        if wanted == 0:
+            return length
+        parcel.end = min(length, wanted)
     socket.post(parcel, message, claim, receiver)
     return length
 

@@ -1,10 +1,11 @@
-/* Programs for packets of groups: instructions that the verifier mostly passes, maps, and packets that they judge. */
+/* Programs for packets and sockets of groups, and filters of sockets: instructions that the verifier mostly passes, maps, and
+ * packets that they judge. */
 
 #define MOST_INSTRUCTIONS 200
 
 static struct { struct value maps[3], programs[3], group; int map_count, program_count; int value_size[3]; } filter_state;
 static uint64_t code[MOST_INSTRUCTIONS];
-static int code_length, map_places[16], map_numbers[16], map_uses;
+static int code_length, map_places[16], map_numbers[16], map_uses, program_type;
 
 static void emit(int operation, int to, int from, int offset, int32_t constant)
 {
@@ -79,6 +80,45 @@ static void emit_packet_bytes(void)
 	end_jump(place);
 }
 
+/* The loads of classic programs, which filters of sockets have. */
+static void emit_look(void)
+{
+	static const int starts[] = { 0, 0, 0, -0x100000, -0x200000, -0x1000 };
+	int size = ONE_OF(0x00, 0x08, 0x10), offset = starts[pick(COUNT(starts))] + (int)pick(44);
+	if (one_in(3)) {
+		emit(0x57, 7, 0, 0, 63);
+		emit(0x40 | size, 0, 7, 0, offset);
+	} else
+		emit(0x20 | size, 0, 0, 0, offset);
+	emit(0xbf, 7 + pick(3), 0, 0, 0);
+}
+
+/* What a filter wants to know beside the packet. */
+static void emit_whose(void)
+{
+	emit(0xbf, 1, 6, 0, 0);
+	if (one_in(2)) {
+		emit(0x85, 0, 0, 0, ONE_OF(46, 47));
+	} else {
+		emit(0xb7, 2, 0, 0, ONE_OF(0, 9, 20, 60000, 70000));
+		emit(0xbf, 3, 10, 0, 0);
+		emit(0x07, 3, 0, 0, -16);
+		emit(0xb7, 4, 0, 0, ONE_OF(1, 4, 8, 16));
+		emit(0xb7, 5, 0, 0, ONE_OF(0, 1, 2));
+		emit(0x85, 0, 0, 0, 68);
+	}
+	emit(0xbf, 7 + pick(3), 0, 0, 0);
+}
+
+/* What a program for sockets sees, and what it may change. */
+static void emit_socket(void)
+{
+	static const uint8_t fields[] = { 0, 4, 8, 12, 16, 20, 24, 28, 44, 48, 52, 72, 76 };
+	emit(0x61, 7 + pick(3), 6, fields[pick(one_in(3) ? COUNT(fields) : 6)], 0);
+	if (one_in(2))
+		emit(0x63, 6, 7 + pick(3), ONE_OF(0, 16, 20), 0);
+}
+
 static void emit_map_use(void)
 {
 	if (filter_state.map_count == 0)
@@ -124,6 +164,17 @@ static void emit_part(void)
 	int which = pick(9);
 	if ((which == 0 || which == 4) && !one_in(10)) /* the kernel lets a program for packets neither look at them itself nor loop */
 		which = 7;
+	if (program_type == 1 && (which == 5 || which == 7) && one_in(2)) {
+		if (one_in(2))
+			emit_look();
+		else
+			emit_whose();
+		return;
+	}
+	if (program_type == 9 && (which == 5 || which == 7)) {
+		emit_socket();
+		return;
+	}
 	switch (which) {
 	case 0: emit_packet_bytes(); break;
 	case 1: case 2: emit_map_use(); break;
@@ -180,6 +231,7 @@ static void make_map(void)
 static void load_program(void)
 {
 	code_length = map_uses = 0;
+	program_type = ONE_OF(8, 8, 8, 15, 1, 1, 9);
 	emit(0xbf, 6, 1, 0, 0);
 	for (int i = 7; i < 10; i++)
 		emit(0xb7, i, 0, 0, i == 8 ? 0 : edge());
@@ -191,7 +243,8 @@ static void load_program(void)
 	for (int i = 0; i < map_uses; i++)
 		keep_store(STORE_VALUE, at + 8 * map_places[i] + 4, filter_state.maps[map_numbers[i]], 4);
 	struct { uint32_t kind, count; uint64_t code, license; uint32_t level, size; uint64_t log; uint32_t version, flags; char name[16]; uint32_t index, attach; } load = {
-		ONE_OF(8, 8, 8, 8, 15, 1), code_length, at, keep_string("GPL"), 0, 0, 0, 0, ONE_OF(0, 0, 0, 1, 2), "fuzz", 0, pick(2) };
+		program_type, code_length, at, keep_string("GPL"), 0, 0, 0, 0, ONE_OF(0, 0, 0, 1, 2), "fuzz", 0,
+		program_type == 9 ? ONE_OF(0, 2, 12, 13, 34) : pick(2) };
 	if (one_in(4))
 		load.level = ONE_OF(1, 2, 4), load.size = ONE_OF(4096, 128, 70000), load.log = place(4096);
 	struct value program = STEP(SYS_bpf, N(5), N(keep_bytes(&load, sizeof load)), N(sizeof load));
@@ -203,7 +256,7 @@ static struct value a_map(void) { return filter_state.map_count ? filter_state.m
 
 static void attach(int command)
 {
-	uint32_t attributes[8] = { 0, 0, ONE_OF(0, 1, 1, 0, 6), ONE_OF(0, 2, 2, 1, 6) };
+	uint32_t attributes[8] = { 0, 0, ONE_OF(0, 1, 1, 0, 6, 2, 12, 34), ONE_OF(0, 2, 2, 1, 6) };
 	uint64_t at = keep_bytes(attributes, sizeof attributes);
 	keep_store(STORE_VALUE, at, filter_state.group, 4);
 	keep_store(STORE_VALUE, at + 4, a_filter(), 4);
@@ -253,6 +306,14 @@ static void filters_deed(void)
 		keep_store(STORE_VALUE, at, one_in(2) ? a_filter() : a_map(), 4);
 		keep_store(STORE_VALUE, at + 8, N(into), 8);
 		STEP(SYS_bpf, N(15), N(at), N(16));
+		break;
+	}
+	case 9:
+	case 10: { /* a socket's filter */
+		struct value socket_ = one_in(2) ? traffic.udp4 : one_in(2) ? traffic.listener : one_in(2) ? traffic.stream : traffic.raw;
+		uint64_t at = keep_bytes((uint64_t[]){ 0 }, 8);
+		keep_store(STORE_VALUE, at, a_filter(), 4);
+		STEP(SYS_setsockopt, socket_, N(SOL_SOCKET), N(one_in(5) ? 27 : 50), N(at), N(4));
 		break;
 	}
 	case 8:

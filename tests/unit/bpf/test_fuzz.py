@@ -12,21 +12,43 @@ import struct
 import pytest
 
 from kernel.bpf import verifier
-from kernel.bpf.code import CGROUP_DEVICE, CGROUP_SKB, Code
+from kernel.bpf.code import CGROUP_DEVICE, CGROUP_SKB, CGROUP_SOCK, SOCKET_FILTER, Code
 from kernel.bpf.interpreter import Machine, World
 from kernel.bpf.log import Log
 from kernel.bpf.maps import HASH, Map
-from kernel.bpf.subject import DEVICE_CONTEXT, PACKET_CONTEXT, subject_of
+from kernel.bpf.packet_view import PacketView
+from kernel.bpf.subject import (
+    DEVICE_CONTEXT,
+    DEVICES,
+    PACKET_CONTEXT,
+    PACKETS_OUT,
+    SOCKET_BOUND4,
+    SOCKET_CONTEXT,
+    SOCKET_CREATED,
+    SOCKET_RELEASED,
+    subject_of,
+)
 from kernel.lang import Errno, span_of
 from tests.unit.bpf.assembler import W, load, mov, mov_r, new_map
+from tests.unit.bpf.test_filters import FILTERS
+from tests.unit.bpf.test_socket_programs import HEARING
 from tests.unit.bpf.test_verifier import BAD, GOOD
 
 COUNT = int(os.environ.get("KRAIT_BPF_PROGRAMS", "3000"))
 SEED = int(os.environ.get("KRAIT_SEED", "15"))
 FEW_STEPS = 3000  # of the verifier, so that loops do not take all the time
 
-SEEDS = [*GOOD.values(), *[program for program, _, _ in BAD.values()]]
-SOUND = list(GOOD.values())
+KINDS = [  # types, places, contexts: how often each is tried
+    *[(CGROUP_DEVICE, DEVICES, DEVICE_CONTEXT)] * 4,
+    *[(CGROUP_SKB, PACKETS_OUT, PACKET_CONTEXT)] * 2,
+    *[(SOCKET_FILTER, 0, PACKET_CONTEXT)] * 3,
+    (CGROUP_SOCK, SOCKET_CREATED, SOCKET_CONTEXT),
+    (CGROUP_SOCK, SOCKET_BOUND4, SOCKET_CONTEXT),
+    (CGROUP_SOCK, SOCKET_RELEASED, SOCKET_CONTEXT),
+]
+
+SOUND = [*GOOD.values(), *FILTERS.values(), *HEARING.values()]
+SEEDS = [*SOUND, *[program for program, _, _ in BAD.values()]]
 OPERATIONS = sorted({program[at] for program in SEEDS for at in range(0, len(program), 8)} | set(range(4, 0xD0, 8)))
 CONSTANTS = [0, 1, -1, 2, 4, 7, 8, 15, 16, 31, 32, 63, 255, 256, 0x7FFF_FFFF, -0x8000_0000, 0xFFFF]
 OFFSETS = [0, 1, 2, 3, -1, -2, -4, -8, -16, -512, -520, 4, 8, 12, 15, 16, 32767, -32768]
@@ -134,7 +156,7 @@ def filled_maps(chance: random.Random) -> list[Map]:
 
 def test_what_passes_does_no_harm(monkeypatch: pytest.MonkeyPatch, record_property: object) -> None:
     monkeypatch.setattr(verifier, "MOST_STEPS", FEW_STEPS)
-    passed = 0
+    passed = dict.fromkeys({kind for kind, _, _ in KINDS}, 0)
     for number in range(COUNT):
         chance = random.Random(SEED * 1_000_003 + number)
         program = mutated(chance)
@@ -142,26 +164,35 @@ def test_what_passes_does_no_harm(monkeypatch: pytest.MonkeyPatch, record_proper
         if not places_exist(program, maps):
             continue
         code = Code(program)
-        is_for_packets = chance.random() < 0.3
-        subject = subject_of(CGROUP_SKB, 1) if is_for_packets else subject_of(CGROUP_DEVICE)
+        kind, place, size = chance.choice(KINDS)
+        subject = subject_of(kind, place)
         assert subject is not None
         subject.may_leak = chance.random() < 0.5
         try:
             verifier.check_first(code, Log(0))
-            if is_for_packets:
+            if subject.most_instructions != 0:
                 verifier.check_short(code, subject.most_instructions, Log(0))
             steps = verifier.verify(code, maps, subject, Log(0))
         except Errno:
             continue
-        passed += 1
+        passed[kind] += 1
         for _ in range(3):
-            size = PACKET_CONTEXT if is_for_packets else DEVICE_CONTEXT
-            machine = Machine(code, maps, bytearray(chance.randbytes(size)), RandomWorld(chance))
-            if is_for_packets:
-                machine.packet = bytearray(chance.randbytes(64))
-                machine.packet_end = chance.randrange(65)
-            answer = machine.run_at_once(1 << 40) if is_for_packets else machine.run()
+            before = chance.randbytes(size)
+            machine = Machine(code, maps, bytearray(before), RandomWorld(chance))
+            machine.may_change_context = kind != CGROUP_DEVICE
+            if size == PACKET_CONTEXT:
+                start = chance.randrange(33)
+                packet = PacketView(bytearray(chance.randbytes(64)), start, start + chance.randrange(65 - start))
+                packet.network_start = chance.randrange(-1, start + 1)
+                packet.link_start = chance.randrange(-1, packet.network_start + 1)
+                machine.packet = packet
+            answer = machine.run_at_once(1 << 40) if subject.most_instructions != 0 else machine.run()
             told = f"seed {SEED}, program {number}: {program.hex(' ', 8)}"
             assert not machine.is_broken, told
-            assert machine.steps <= steps and 0 <= answer <= subject.most_result, told
-    assert passed > COUNT // 10
+            assert machine.steps <= steps and 0 <= answer, told
+            assert answer <= subject.most_result or kind == SOCKET_FILTER, told
+            for index in range(0, size, 4):
+                assert machine.context[index : index + 4] == before[index : index + 4] or any(
+                    subject.may_store(index, width) or subject.may_store(index - 4, 8) for width in (1, 2, 4, 8)
+                ), told
+    assert sum(passed.values()) > COUNT // 10 and min(passed.values()) > COUNT // 200

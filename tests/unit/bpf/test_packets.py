@@ -10,8 +10,9 @@ from kernel.bpf.code import CGROUP_SKB, Code
 from kernel.bpf.interpreter import Machine, World
 from kernel.bpf.log import Log
 from kernel.bpf.maps import HASH, Map
+from kernel.bpf.packet_view import PacketView
 from kernel.bpf.program import Program
-from kernel.bpf.subject import MOST_PACKET_INSTRUCTIONS, PACKET_CONTEXT, Subject, subject_of
+from kernel.bpf.subject import MOST_INSTRUCTIONS_AT_ONCE, PACKET_CONTEXT, Subject, subject_of
 from kernel.bpf.verifier import check_first, check_short, verify
 from kernel.lang import E2BIG, EFAULT, EINVAL, Errno
 from kernel.lib.pace import PACE, PACE_BUDGET
@@ -70,16 +71,14 @@ def look_at(offset: int, size: int) -> list[bytes]:
 
 def judged(instructions: list[bytes], packet: bytes, most: int = 1 << 20, maps: Sequence[Map] = ()) -> Machine:
     machine = Machine(Code(b"".join(instructions)), list(maps), bytearray(PACKET_CONTEXT), World())
-    machine.packet = bytearray(b"??" + packet + b"??")
-    machine.packet_start = 2
-    machine.packet_end = 2 + len(packet)
+    machine.packet = PacketView(bytearray(b"??" + packet + b"??"), 2, 2 + len(packet))
     machine.run_at_once(most)
     return machine
 
 
 def test_short_and_straight() -> None:
-    assert refusal(*([mov(R0, 1)] * MOST_PACKET_INSTRUCTIONS), LEAVE) == E2BIG
-    check(*([mov(R0, 1)] * (MOST_PACKET_INSTRUCTIONS - 1)), LEAVE)
+    assert refusal(*([mov(R0, 1)] * MOST_INSTRUCTIONS_AT_ONCE), LEAVE) == E2BIG
+    check(*([mov(R0, 1)] * (MOST_INSTRUCTIONS_AT_ONCE - 1)), LEAVE)
     assert refusal(mov(R0, 1), go(-2), LEAVE) == EINVAL
     assert refusal(mov(R0, 0), alu(ADD, R0, 1), jump(JNE, R0, 9, -2), mov(R0, 1), LEAVE) == EINVAL
 
@@ -109,10 +108,11 @@ def test_what_costs_too_much_ends() -> None:
     program = [mov(R0, 1)] * 100 + [LEAVE]
     assert not judged(program, b"").is_broken
     assert judged(program, b"", most=20_000).is_broken
+    view = PacketView(bytearray(4), 0, 4)
     kept = Program(CGROUP_SKB, b"", Code(b"".join(program)), [])
-    assert kept.judge_packet(bytearray(PACKET_CONTEXT), bytearray(4), 0, 4, 20_000, World())[0] == 0
+    assert kept.judge_packet(bytearray(PACKET_CONTEXT), view, 20_000, World())[0] == 0
     assert kept.warnings == 1
-    answer, cost = kept.judge_packet(bytearray(PACKET_CONTEXT), bytearray(4), 0, 4, 1 << 20, World())
+    answer, cost = kept.judge_packet(bytearray(PACKET_CONTEXT), view, 1 << 20, World())
     assert answer == 1 and cost > 20_000
 
 
@@ -133,7 +133,8 @@ def test_hashes_of_long_keys_cost_what_they_take(helper: int, hashes: int) -> No
 def test_fields() -> None:
     about = subject()
     assert about.may_load(0, 4) and about.may_load(1, 1) and about.may_load(18, 2) and about.may_load(64, 4)
-    assert not about.may_load(0, 8) and not about.may_load(8, 4) and not about.may_load(68, 4)
+    assert about.may_load(8, 4) and about.may_load(68, 4)
+    assert not about.may_load(0, 8) and not about.may_load(72, 4) and not about.may_load(180, 4)
     assert about.may_load(48, 8) and about.may_load(56, 8) and not about.may_load(64, 8) and not about.may_load(40, 8)
     assert not about.may_load(2, 4) and not about.may_load(-4, 4)
     check(load(W, R2, R1, 16), mov(R0, 1), LEAVE)

@@ -7,12 +7,10 @@ import pytest
 from kernel.bpf.attached import ALLOW_MULTI, ALLOW_OVERRIDE, REPLACE
 from kernel.bpf.code import CGROUP_DEVICE, Code
 from kernel.bpf.program import KEPT, Program
+from kernel.bpf.subject import DEVICES, PACKETS_IN, PACKETS_OUT
 from kernel.cgroup.group import ControlGroup
 from kernel.cgroup.programs import (
     DEVICE_PROGRAMS,
-    DEVICES,
-    PACKETS_IN,
-    PACKETS_OUT,
     attach,
     detach,
     effective_programs,

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from kernel.bpf.code import SOCKET_FILTER, Code
+from kernel.bpf.program import KEPT, Program
 from kernel.lang import EMSGSIZE, ENOBUFS, Errno
 from kernel.lib.credentials import Credentials
 from kernel.lib.namespace import FIRST_USER
@@ -33,9 +35,11 @@ from kernel.net.link.thread import run_pending
 from kernel.net.link.timers import NEVER_NS, TIMERS, NetworkTimer
 from kernel.net.link.veth import VethDevice
 from kernel.net.packet.socket import PacketSocket
+from kernel.net.sockets.bpf import ClassicFilter, ProgramFilter
 from kernel.net.sockets.inet import encode_inet
 from kernel.net.sockets.socket import AF_INET, SOCK_RAW, Message
 from kernel.time import monotonic_ns
+from tests.unit.bpf.assembler import LEAVE, R0, mov
 from tests.unit.net.conftest import Wire, give_address, pass_time, reset, turn
 
 assert forwarding and networks  # they register themselves
@@ -178,7 +182,8 @@ def test_what_is_set_aside_is_not_overtaken(network: Network) -> None:
 
 def test_long_filters_make_a_turn_shorter(network: Network) -> None:
     socket = PacketSocket(SOCK_RAW, _ALL, Credentials(), network)
-    socket.set_filter(struct.pack("<HBBI", 0, 0, 0, 0) * 4000 + struct.pack("<HBBI", 6, 0, 0, 100))
+    program = struct.pack("<HBBI", 0, 0, 0, 0) * 4000 + struct.pack("<HBBI", 6, 0, 0, 100)
+    socket.set_filter(ClassicFilter(program))
     left, _ = pair(network, FIRST_NETWORK)
     give_address(left, ONE, 24)
     for _ in range(50):
@@ -187,6 +192,23 @@ def test_long_filters_make_a_turn_shorter(network: Network) -> None:
     assert turn() < TURN
     assert 0 < left.received_packets - before < 20
     socket.close()
+
+
+def test_programs_that_look_at_frames_are_bounded(network: Network) -> None:
+    sockets = [PacketSocket(SOCK_RAW, _ALL, Credentials(), network) for _ in range(12)]
+    code = Code(mov(R0, 1) * 255 + LEAVE)
+    for socket in sockets:
+        socket.set_filter(ProgramFilter(Program(SOCKET_FILTER, b"", code, []), network.owner))
+    left, _ = pair(network, FIRST_NETWORK)
+    give_address(left, ONE, 24)
+    for _ in range(50):
+        assert veth_frame(left)
+    while BACKLOG.frame_count > 0:
+        assert turn() < TURN
+    assert 0 < sum(socket.queue.count for socket in sockets) < 12 * 50  # what would take too long is not shown
+    for socket in sockets:
+        socket.close()
+    assert KEPT.programs == {}
 
 
 def veth_frame(end: VethDevice, size: int = 200) -> bool:
@@ -221,7 +243,7 @@ def test_sockets_that_are_shown_packets_are_bounded(network: Network) -> None:
         assert error.value.code == ENOBUFS and len(sockets) >= 16
         program = struct.pack("<HBBI", 0, 0, 0, 0) * 4095 + struct.pack("<HBBI", 6, 0, 0, 100)
         for socket in sockets:
-            socket.set_filter(program)
+            socket.set_filter(ClassicFilter(program))
         client = udp(network)
         before = PACE.left
         send(client, b"seen by few", HERE, 7)

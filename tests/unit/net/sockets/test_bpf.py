@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kernel.lang import Errno, span_of
+from kernel.lib.bpf import Program
 from kernel.net.link.packet import Packet
-from kernel.net.sockets.bpf import Filter
+from kernel.net.sockets.bpf import ClassicFilter
 
 Instruction = tuple[int, int, int, int]
 
@@ -20,7 +21,7 @@ def program(*instructions: Instruction) -> bytes:
 def run(data: bytes, *instructions: Instruction) -> int:
     packet = Packet(len(data))
     packet.put(len(data)).copy_from(span_of(data))
-    return Filter(program(*instructions)).run(packet.span(), packet)
+    return Program(program(*instructions)).run(packet.span(), packet)
 
 
 def test_a_port_is_chosen() -> None:
@@ -61,7 +62,7 @@ def test_arithmetic_is_modulo_two_to_the_32() -> None:
 )
 def test_unsound_programs_are_refused(bad: bytes) -> None:
     with pytest.raises(Errno):
-        Filter(bad)
+        ClassicFilter(bad)
 
 
 @given(st.lists(st.tuples(st.integers(0, 0xFF), st.integers(0, 3), st.integers(0, 3), st.integers(0, 0xFFFFFFFF))))
@@ -77,8 +78,8 @@ def test_a_packet_is_cut_to_what_is_wanted() -> None:
     packet.put(20)
     start = packet.start
     packet.pull(8)
-    assert Filter(program((0x06, 0, 0, 12))).passes(packet, start, 8)
+    assert ClassicFilter(program((0x06, 0, 0, 12))).passes(packet, start, 8, None)
     assert packet.end == start + 12
-    assert Filter(program((0x06, 0, 0, 1))).passes(packet, start, 8)
+    assert ClassicFilter(program((0x06, 0, 0, 1))).passes(packet, start, 8, None)
     assert packet.end == start + 8 and len(packet) == 0
-    assert not Filter(program((0x06, 0, 0, 0))).passes(packet, start, 8)
+    assert not ClassicFilter(program((0x06, 0, 0, 0))).passes(packet, start, 8, None)
