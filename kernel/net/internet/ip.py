@@ -30,7 +30,7 @@ def send(
 
 
 def send_port_unreachable(packet: Packet) -> None:
-    """Answer a datagram for this host that nobody waits for. May raise MemoryError."""
+    """Report that no socket here receives a datagram. May raise MemoryError."""
     if len(packet.source) == 4:
         icmp.send_error(packet, icmp.UNREACHABLE, icmp.PORT_UNREACHABLE, 0)
     else:

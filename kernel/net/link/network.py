@@ -1,16 +1,16 @@
-"""Networks: what a network namespace has for itself (network_namespaces(7)).
+"""Networks: the state of a network namespace (network_namespaces(7)).
 
 A `Network` is a host of its own: interfaces, addresses, routes, ports, settings, counters. A socket and an interface
-belong to one, and every look-up starts from there. What lies above the link layer is in `Part`s, which that layer makes
-and narrows down; what is counted and set stands here, because all layers do it.
+belong to one, and every look-up starts from there. State of layers above the link layer is in `Part`s, which that layer
+creates and narrows down; counters and settings are here, because all layers use them.
 
-Tables whose keys hold an interface or a socket are the machine's: neighbours, groups, fragments, TCP's connections.
+Tables whose keys hold an interface or a socket are machine-wide: neighbours, groups, fragments, TCP's connections.
 
 A network is counted by its users: tasks, sockets, TCP's connections, open files of /proc/PID/ns. When the last one
-goes, the network thread takes it apart (`kernel/net/control/networks.py`). Interfaces of one that has ended are in
+is gone, the network thread takes it apart (`kernel/net/control/networks.py`). Interfaces of an ended network are in
 LIMBO.
 
-Context: thread context; nothing sleeps. Making one raises MemoryError.
+Context: thread context; nothing sleeps. Creating one raises MemoryError.
 """
 
 from typing import Final
@@ -42,14 +42,14 @@ from kernel.net.link.packet import Packet
 from kernel.net.link.part import Part
 
 _NO_PART: Final = Part()
-NETWORK_BYTES: Final = 20_000  # what one costs that has nothing but lo; about
+NETWORK_BYTES: Final = 20_000  # what one with nothing but lo costs; about
 DEFAULT_SETTINGS: Final[list[int]] = []  # what a new network starts with, by the numbers of `NetworkSetting`s
-INHERITED_SETTINGS: Final[list[int]] = []  # … but for those numbers: it has what the first network has
+INHERITED_SETTINGS: Final[list[int]] = []  # … except for those numbers: it starts with the first network's values
 
 
 @final
 class Ways:
-    """Whether answers of look-ups still hold: whoever keeps one compares the number."""
+    """Whether answers of look-ups still hold: their holders compare the number."""
 
     def __init__(self) -> None:
         self.generation: int = 1
@@ -57,14 +57,14 @@ class Ways:
 
 @final
 class Network(Namespace):
-    """One. It is empty until `register_device` enters its loopback interface."""
+    """A network namespace. It is empty until `register_device` enters its loopback interface."""
 
     def __init__(self, number: int, maker: UserNamespace) -> None:
         super().__init__(CLONE_NEWNET, b"net", number, maker)
         self.users: int = 0
-        self.has_ended: bool = False  # it had users, and has none any more; it gets no others
+        self.has_ended: bool = False  # its last user has gone; it gets no others
         self.next_ended: Network | None = None
-        self.devices: list[NetworkDevice] = []  # by rising index
+        self.devices: list[NetworkDevice] = []  # in ascending order of index
         self.by_index: dict[int, NetworkDevice] = {}
         self.by_name: dict[bytes, NetworkDevice] = {}
         self.next_index: int = 1
