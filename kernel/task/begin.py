@@ -1,4 +1,4 @@
-"""A new task's entry to user mode: what is due first is done first.
+"""A new task's entry to user mode: pending work comes first.
 
 Safety: the address is that of the frame at the upper end of the stack that the task owns.
 """

@@ -254,7 +254,7 @@ class _Tracker:
         return self.tcp.state == ESTABLISHED and self.connection.has(STATUS_ASSURED)
 
     def _is_wrong_reset(self) -> bool:
-        """A reset that the other end will not obey. One that it may answer by a challenge leaves the state as it is."""
+        """Whether the other end will ignore a reset. One that it may answer by a challenge leaves the state alone."""
         tcp = self.tcp
         sequence = self.segment.sequence
         if tcp.is_closing() or self.receiver.flags & ACKNOWLEDGED == 0 or tcp.last_kind == KIND_SYN:

@@ -252,7 +252,7 @@ def _take_known(table: ConnectionTable, connection: Connection, request: NatRequ
 
 
 def _choose_address(request: NatRequest) -> None:
-    """An address of the range: by the hash of the source, and of the destination unless it is to be persistent."""
+    """Choose an address of the range: by the source's hash, and by the destination's unless it is to be persistent."""
     if request.flags & NAT_ADDRESSES == 0:
         return
     chosen = request.first

@@ -298,7 +298,7 @@ def _receive_error(packet: Packet) -> None:
 
 
 def _go_to_transport(packet: Packet) -> int:
-    """Go over the headers of a packet of ours that a message quotes, and which `packet` starts with: 40 bytes of it are
+    """Step over the headers of a packet of ours that a message quotes, and that `packet` starts with: 40 bytes are
     there. Sets its addresses; returns the transport's number, or _CUT if fewer than 8 bytes of it are there, or
     _LATER_FRAGMENT.
     """

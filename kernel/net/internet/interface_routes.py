@@ -90,7 +90,7 @@ def _primary(entry: InterfaceAddress) -> InterfaceAddress:
 
 
 def enter_routes(entry: InterfaceAddress) -> None:
-    """Enter the routes of an address: for IPv4 that to itself even if its interface is down. MemoryError, ENOBUFS."""
+    """Enter an address's routes: for IPv4 the one to itself even if its interface is down. MemoryError, ENOBUFS."""
     device = entry.device
     size = len(entry.address)
     if size == 16 and not device.is_up():

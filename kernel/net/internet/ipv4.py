@@ -164,7 +164,7 @@ def send(
 
 
 def send_watched(packet: Packet, hop: NextHop, dont_fragment: bool, loops: bool) -> None:
-    """Send a datagram with a complete header where somebody looks on. EPERM, EMSGSIZE, MemoryError, and those of
+    """Send a datagram with a complete header where others are watching. EPERM, EMSGSIZE, MemoryError, and those of
     `resolve`.
     """
     way = pass_output(packet, hop)

@@ -404,7 +404,7 @@ def _check_routing(packet: Packet) -> bool:
 
 
 def _check_options(packet: Packet, length: int, is_hop_by_hop: bool) -> bool:
-    """Whether the options of a header allow going on (RFC 8200, section 4.2); if not, it is not counted yet."""
+    """Whether the options of a header let the packet go on (RFC 8200, section 4.2); if not, it is not counted yet."""
     options = packet.span()[0:length]
     at = 2
     count = 0

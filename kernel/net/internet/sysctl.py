@@ -194,11 +194,11 @@ class CoreSettings:
         self.optmem_max: NetworkSetting = NetworkSetting(b"core/optmem_max", 131072, 0, INT_MAX)  # of each socket
 
     def longest_backlog(self, network: Network) -> int:
-        """somaxconn in a network: who rules it may say no more than holds in the first one, or is usual."""
+        """somaxconn in a network: its administrator may set at most the first network's value, or the usual one."""
         return min(self.somaxconn.of(network), max(self.somaxconn.of(FIRST_NETWORK), _BACKLOG))
 
     def optmem(self, network: Network) -> int:
-        """What holds in a network: who rules it may say less than holds in the first one, for that is memory."""
+        """The value in a network: its administrator may set less than the first network's value, as it is memory."""
         return min(self.optmem_max.of(network), self.optmem_max.of(FIRST_NETWORK))
 
 

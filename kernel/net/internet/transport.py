@@ -52,7 +52,7 @@ class Transport:
 
     def report_error(self, packet: Packet, error: NetworkError) -> None:
         """An error about a packet that we sent. `packet` starts with the quoted transport header, of which at least 8
-        bytes are there; its `source` is the quoted source (ours), its `destination` the quoted destination.
+        8 bytes are there; its `source` is the quoted source (ours), its `destination` the quoted destination.
         May raise MemoryError.
         """
 

@@ -173,7 +173,7 @@ class Flooding(Work):
         self.of_all: WaitingFloods = _OF_FIRST if in_first else _OF_OTHERS
 
     def add(self, flood: "Flood") -> None:
-        """Go on with this one later; it is lost if too many wait, or what waits is too large: for bridges on bridges
+        """Continue with this frame later; it is lost if too many wait, or if they are too large: bridges on
         bridges make many of one.
         """
         size = len(flood.packet.storage)

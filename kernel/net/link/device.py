@@ -78,10 +78,10 @@ _NUMBERS: Final = DeviceNumbers()
 
 
 class FrameHandler:
-    """Takes what an interface receives, before the protocols do: a bridge's port, macvlan's interfaces. Base class."""
+    """Takes an interface's packets, before the protocols do: a bridge's port, macvlan's interfaces. Base class."""
 
     def handle(self, packet: Packet) -> bool:
-        """A frame that starts with its link header, after packet sockets have seen it. True: it is done with. False:
+        """Take a frame that starts with its link header, after packet sockets have seen it. True: it is done. False:
         the protocols get it, as received by `packet.device`, which may be another interface now. May raise Errno,
         MemoryError: the frame is dropped.
         """

@@ -134,7 +134,7 @@ def _is_handled(packet: Packet, device: NetworkDevice) -> bool:
 @noraise
 @noinline
 def _receive_bare(packet: Packet, device: NetworkDevice) -> None:
-    """A packet without a link header, whose `protocol` is set, on an interface that has none. What is too short for the
+    """Take a packet without a link header, whose `protocol` is set, on an interface that has none. One too short for
     its network header is dropped.
     """
     if device.has_header:

@@ -80,7 +80,7 @@ class MacvlanDevice(NetworkDevice):
         return self.max_mtu if lower is None else lower.mtu
 
     def check_address(self, address: bytes) -> None:
-        """Raises EADDRINUSE if the interface below, or another one on it, has an address that this is to be up with."""
+        """Raises EADDRINUSE if the interface below, or another one on it, has the address that this one would use."""
         lower = self.lower
         port = None if lower is None else lower_of(lower)
         if lower is None or port is None or self.mode == PASSTHRU:
@@ -171,7 +171,7 @@ class MacvlanLower(FrameHandler):
 
     def __init__(self) -> None:
         self.above: list[MacvlanDevice] = []
-        self.count_up: int = 0  # of these, without one of mode passthru: the interface below listens to all addresses
+        self.count_up: int = 0  # that are up, except mode passthru: the interface below listens to all addresses
 
     def find(self, address: bytes) -> MacvlanDevice | None:
         """The interface with an address, if it is up."""

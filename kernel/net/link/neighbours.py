@@ -46,7 +46,7 @@ _QUEUE_LIMIT: Final = 64
 _QUEUE_BYTES: Final = 212_992  # of an entry, as Linux's unres_qlen_bytes
 _TABLE_LIMIT: Final = 1024
 _PACKET_OVERHEAD: Final = 512
-_MEMORY_SHARE: Final = 64  # a network, and all but the first together, have this part of memory waiting at most,
+_MEMORY_SHARE: Final = 64  # for packets waiting in a network, and in all but the first together: this part of memory,
 _LEAST_LIMIT: Final = 1 << 18  # bytes, if that is not less than this
 _LEAST_ROOM: Final = 2048  # bytes that each network may have waiting whatever the others have
 _LOOK_COST: Final = 30  # instructions for each entry that may be evicted
@@ -162,7 +162,7 @@ class Neighbour(NetworkTimer):
         self.start(now_ns + _FORGET_NS)
 
     def learn(self, link_address: bytes, now_ns: int) -> None:
-        """Set the link address, and send what waited for it; the state must be one with an address by now."""
+        """Set the link address, and send the packets that waited for it; the state must already have an address."""
         if link_address != self.link_address:
             self.link_address = link_address
             self.updated_ns = now_ns

@@ -77,7 +77,7 @@ class Network(Namespace):
         self.time_waits: int = 0  # TCP connections in TIME_WAIT
         self.unix_sockets: int = 0
         self.next_identification: int = 0  # of an IPv4 datagram; 0: none has been sent
-        # What is counted.
+        # Counters.
         self.ip4: IpCounters = IpCounters()
         self.ip6: IpCounters = IpCounters()
         self.icmp4: IcmpCounters = IcmpCounters()
@@ -103,7 +103,7 @@ class Network(Namespace):
         self.fragments: Part = _NO_PART
         self.rates: Part = _NO_PART
         self.firewall: Part = _NO_PART
-        self.connections: Part = _NO_PART  # until somebody wants them tracked
+        self.connections: Part = _NO_PART  # until someone wants connections tracked
         self.loopback: LoopbackDevice = LoopbackDevice(self)
 
     def acquire(self) -> None:
@@ -150,25 +150,25 @@ class Network(Namespace):
 
 
 class EndHook:
-    """Wakes whoever takes networks apart. Base class."""
+    """Wakes the code that takes networks apart. Base class."""
 
     @noraise
     def networks_ended(self) -> None:
-        """There are some."""
+        """Some networks have ended."""
 
 
 @final
 class EndedNetworks:
-    """Those that nobody uses any more, and that are to be taken apart."""
+    """Networks without users, which will be taken apart."""
 
     def __init__(self) -> None:
         self.first: Network | None = None
-        self.last: Network | None = None  # if there is a first one
+        self.last: Network | None = None  # set if there is a first one
         self.hook: EndHook = EndHook()
 
     @noraise
     def add(self, network: Network) -> None:
-        """It is to be taken apart, after the others."""
+        """Queue a network, after the others."""
         last = self.last
         if self.first is None or last is None:
             self.first = network
@@ -178,7 +178,7 @@ class EndedNetworks:
         self.hook.networks_ended()
 
     def take(self) -> None:
-        """The first one has been taken apart."""
+        """Remove the first one: it has been taken apart."""
         network = self.first
         if network is not None:
             self.first = network.next_ended
@@ -194,7 +194,7 @@ class PartMaker:
     """Gives each network a part. Base class."""
 
     def make(self, network: Network) -> None:
-        """Set the network's place for it. Raises MemoryError."""
+        """Store the part in its place in the network. Raises MemoryError."""
 
 
 _MAKERS: Final[list[PartMaker]] = []
@@ -204,19 +204,19 @@ FIRST_NETWORK.acquire()  # it never ends
 LOOPBACK: Final = FIRST_NETWORK.loopback
 """The first network's."""
 LIMBO: Final = Network(0, FIRST_USER)
-"""Where interfaces of networks that have ended are. It has no interface of its own, and nothing is ever up there."""
+"""Holds the interfaces of networks that have ended. It has no interface of its own, and nothing is ever up there."""
 NETWORKS.first = FIRST_NETWORK
 
 
 def register_part(maker: PartMaker) -> None:
-    """All networks get this part. While the kernel is built."""
+    """Give all networks this part. While the kernel is built."""
     _MAKERS.append(maker)
     maker.make(FIRST_NETWORK)
     maker.make(LIMBO)
 
 
 def new_network(owner: UserNamespace) -> Network:
-    """An empty one with lo, which is down, without users. Raises MemoryError."""
+    """A new network with only lo, which is down, and without users. Raises MemoryError."""
     network = Network(next_number(), owner)
     for place in INHERITED_SETTINGS:
         network.settings[place] = FIRST_NETWORK.settings[place]
@@ -232,20 +232,20 @@ def new_network(owner: UserNamespace) -> Network:
 
 @inline
 def network_of(packet: Packet) -> Network:
-    """Where a packet was received, or is being sent."""
+    """The network where a packet was received, or is being sent."""
     device = packet.device
     return LIMBO if device is None else device.network
 
 
 def as_network(namespace: Namespace) -> Network:
-    """A namespace that is known to be one."""
+    """Narrow a namespace that is known to be a network."""
     assert isinstance(namespace, Network)
     return namespace
 
 
 @final
 class Shown:
-    """Whose tables a file of /proc/PID/net shows."""
+    """The network whose tables a file of /proc/PID/net shows."""
 
     def __init__(self) -> None:
         self.network: Network = FIRST_NETWORK
@@ -255,19 +255,19 @@ SHOWN: Final = Shown()
 
 
 def shown_network() -> Network:
-    """To be asked by the functions that make such tables, first of all: nothing sleeps before them."""
+    """The functions that create such tables call this before anything else: nothing may sleep before it."""
     return SHOWN.network
 
 
 def caller_network() -> Network:
-    """The running thread's; the first in threads of the kernel."""
+    """The running thread's network; the first one in kernel threads."""
     find = NETWORKS.of_caller
     return FIRST_NETWORK if find is None else as_network(find())
 
 
 def remove_device(device: NetworkDevice) -> None:
-    """A device ends: it goes down, and leaves its network. Raises MemoryError, with nothing done that the next call
-    would not do again.
+    """Remove a device: take it down and out of its network. Raises MemoryError, with nothing done that the next call
+    would not redo.
     """
     bring_down(device)
     unregister_device(device)
@@ -276,8 +276,8 @@ def remove_device(device: NetworkDevice) -> None:
 
 
 def move_device(device: NetworkDevice, network: Network, name: bytes, index: int) -> None:
-    """Put a device, which goes down, into another network, where it has this name. It keeps its index there, unless
-    another has it, or gets the one that is asked for. Raises EEXIST for a name or an index that is taken, ENFILE,
+    """Move a device to another network under a name; takes it down first. It keeps its index there, unless
+    another device has it, or gets a requested one. Raises EEXIST for a name or an index that is taken, ENFILE,
     EINVAL, MemoryError.
     """
     if device_by_name(network, name) is not None or (index != 0 and index in network.by_index):
