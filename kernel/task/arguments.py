@@ -127,7 +127,7 @@ _AUXILIARY_WORDS: Final = 48
 def write_stack(
     task: Task, arguments: list[bytes], environment: list[bytes], name: bytes, layout: Layout, secure: bool
 ) -> int:
-    """Write what the program finds on its stack, and the zeros that its segments need. Returns the stack pointer. The
+    """Write the program's initial stack, and the zeros that its segments need. Returns the stack pointer.
     The new address space is active.
     """
     for clearing in layout.clearings:

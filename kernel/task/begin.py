@@ -12,7 +12,7 @@ from kernel.task.task import Task
 
 
 def settle(task: Task) -> None:
-    """Signals and the like, before the first instruction. May not return: the task may be killed already."""
+    """Handle signals and the like, before the first instruction. May not return: the task may have been killed."""
     if RUNNING.is_observed:
         TASKS.observer.begins(task)
     frame = struct_at_address(TrapFrame, user_frame_address(task.stack_top))

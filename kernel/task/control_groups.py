@@ -265,7 +265,7 @@ def is_at_rest(task: Task) -> bool:
 
 
 def note_rest(task: Task) -> None:
-    """The running thread is about to stop, or to wait for a vfork child: in a group that freezes it rests by that."""
+    """The running thread is about to stop, or to wait for a vfork child: in a freezing group that counts as rest."""
     if task.cgroup.freezes and not task.membership.is_resting:
         task.membership.is_resting = True
         rest(task.cgroup)
@@ -316,7 +316,7 @@ def set_freezing(group: ControlGroup, is_told: bool) -> None:
 
 
 def _set_members_freezing(group: ControlGroup, freezes: bool) -> None:
-    """One group of them. Threads that are born meanwhile, or moved in, look for themselves. A group that has been told
+    """Set one of the groups. Threads created or moved in meanwhile check for themselves. A group that is already
     set is set again: the last time, memory may have run out on the way.
     """
     members = list(group.members.keys())

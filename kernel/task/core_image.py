@@ -139,7 +139,7 @@ class CoreImage:
         pace(count * _HEADER_COST)
 
     def _put_notes(self, writer: CoreWriter) -> None:
-        """A thread's notes. The process's notes follow the first thread's NT_PRSTATUS; the layout note comes last."""
+        """Put a thread's notes. The process's notes follow the first thread's NT_PRSTATUS; the layout comes last."""
         if self._index == len(self._threads):
             writer.put(self._layout)
             writer.skip(self._memory_at - writer.position)

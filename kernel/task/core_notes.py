@@ -234,7 +234,7 @@ def _describe_process(task: Task, space: AddressSpace, out: Span[u8]) -> None:
 
 
 def _add_mapped_files(notes: Pieces, space: AddressSpace) -> None:
-    """Which parts of which files lie where: counts, three words for each area, then the names. No note if there are
+    """Which parts of which files are mapped where: counts, three words for each area, the names. No note if there are
     none, or more than the limit allows. Raises MemoryError.
     """
     table = Pieces()

@@ -202,7 +202,7 @@ def _settle_for_handler(frame: TrapFrame, action: SignalAction) -> None:
 
 
 def take_pending(task: Task, blocked: int) -> SignalInfo | None:
-    """Take the next pending signal that is not in `blocked`: the thread's own before the process's. Whoever waits for
+    """Take the next pending signal not in `blocked`: the thread's own before the process's. Threads that wait for
     signals take them here as well, and have SIGKILL and SIGSTOP in `blocked`: those are not theirs to take.
     """
     signo = task.pending.choose(blocked)

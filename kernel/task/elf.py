@@ -56,7 +56,7 @@ class Image:
     def __init__(self) -> None:
         self.kind: int = 0
         self.entry: int = 0
-        self.header_address: int = 0  # of the program headers in memory, before relocation; 0 if no segment holds them
+        self.header_address: int = 0  # of the program headers in memory, before relocation; 0 if no segment has them
         self.header_count: int = 0
         self.segments: list[Segment] = []
         self.low: int = USER_END  # page-aligned extent of all segments

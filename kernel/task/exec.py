@@ -378,7 +378,7 @@ def _is_dying(process: Process) -> bool:
 
 
 def _stop_other_threads(task: Task) -> None:
-    """End all other threads of the process, and be its leader. Raises ERESTARTNOINTR if another thread was quicker, and
+    """End all other threads of the process, and be its leader. Raises ERESTARTNOINTR if another thread was faster, and
     MemoryError, when the process ends.
     """
     process = task.process
@@ -408,7 +408,7 @@ def _stop_other_threads(task: Task) -> None:
 
 
 def _take_place_of(leader: Task, task: Task) -> None:
-    """The leader has ended; its number and its place become this thread's. Raises MemoryError, with nothing changed."""
+    """The leader has ended; this thread takes over its number and place. Raises MemoryError, with nothing changed."""
     process = task.process
     process.threads[process.pid] = task
     tracee = leader.tracee

@@ -230,7 +230,7 @@ def finish_vfork(task: Task) -> None:
 
 
 def _one_thread_less(process: Process) -> None:
-    """Who waits for the other threads: execve, a stop; and who for this one, by its descriptor."""
+    """Wake threads that wait for others to end (execve, a stop), and those that wait for this one by its descriptor."""
     process.exit_waiters.wake_all()
     if process.stop.signal != 0 and not process.stop.is_complete and process.stop.stopped_count >= len(process.threads):
         process.stop.is_complete = True

@@ -588,7 +588,7 @@ class Group(MarkGroup):
         flags: int,
         kept: int,
     ) -> None:
-        """FAN_MARK_REMOVE: take events from a mark, which goes with the last of them; those `kept` do not count. Raises
+        """FAN_MARK_REMOVE: remove events from a mark, which goes with the last one; those `kept` do not count. Raises
         ENOENT.
         """
         found = self.find(inode, mount, file_system)

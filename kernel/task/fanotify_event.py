@@ -93,7 +93,7 @@ class Event:
             path.unpin()
 
     def make_key(self, flags: int) -> None:
-        """What must be the same for two events with handles to be one, beside the process itself, whose number may have
+        """The key that two events with handles must share to be merged, besides the process, whose number may have
         been reused. `flags`: the distinguishing bits of the mask.
         """
         pid = 0 if self.process is None else int(self.process.pid)

@@ -296,7 +296,7 @@ def _register(child: Task) -> None:
 
 
 def _claim(parent: Task, pids: PidNamespace, wanted: list[int]) -> Pid:
-    """Check the numbers that the caller wants for the child, the innermost first. Returns that of the first namespace,
+    """Check the numbers that the caller wants for the child, innermost first. Returns that of the first namespace,
     which may be any if none is wanted there. Raises EINVAL, EPERM, EEXIST, ENOMEM.
     """
     if len(wanted) > pids.level + 1:

@@ -63,8 +63,8 @@ def _walk_robust_list(task: Task, head: UserAddr) -> None:
 
 
 def _die(task: Task, address: UserAddr, inherits: bool) -> None:
-    """If the thread holds the lock at `address`: mark it, and wake one who waits. A lock with priority inheritance goes
-    to its next owner by the kernel.
+    """If the thread holds the lock at `address`: mark it, and wake one waiter. A lock with priority inheritance goes
+    to its next owner by itself.
     """
     user.check(address, 4)
     while True:

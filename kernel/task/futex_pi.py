@@ -397,7 +397,7 @@ def wait_and_lock(
 
 
 def move_to_lock(task: Task, address: UserAddr, shared: bool, expected: int, lock_address: UserAddr, limit: int) -> int:
-    """FUTEX_CMP_REQUEUE_PI: the first waiter gets the lock if that is free; it and `limit` others wait for it
+    """FUTEX_CMP_REQUEUE_PI: the first waiter gets the lock if it is free; otherwise it and `limit` others wait for it.
     Returns how many they are.
     """
     key = key_of(task, address, shared)

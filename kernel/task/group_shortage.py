@@ -150,7 +150,7 @@ def _hold_up(control: MemoryControl) -> None:
 
 
 def kill_in(control: MemoryControl) -> bool:
-    """Kill the process that holds most of what a control counts, or all of its group where that asks for it. False if
+    """Kill the process that holds most of what a control counts, or all of its group if that asks for it. False if
     there is none to kill; one that is already ending counts, because its memory will come back.
     """
     holder = control.holder

@@ -100,7 +100,7 @@ def start_first_process(
 
 
 def make_process(pid: Pid, limits: Limits, name: bytes, credentials: Credentials, start: TaskStart) -> Task:
-    """A process of one thread, without files and directories, that has not begun. It leads nothing until it asks, as on
+    """A process of one thread, without files and directories, that has not begun. It leads no group until it asks, as
     on Linux: group and session 0. Raises EAGAIN, MemoryError.
     """
     process = Process(pid, FIRST_PID, limits, default_actions())

@@ -137,7 +137,7 @@ def pids_of_child(parent: Task, flags: int, owner: UserNamespace) -> PidNamespac
 
 
 def _below(task: Task, owner: UserNamespace) -> PidNamespace:
-    """A new pid namespace for children. Raises EINVAL if the task's children are born in another one than it."""
+    """A new pid namespace for children. Raises EINVAL if the task's children are not created in its own."""
     if task.namespaces.pids_for_children is not task.pids:
         raise Errno(EINVAL)
     check_room(owner, task.credentials.euid, CLONE_NEWPID)
@@ -386,7 +386,7 @@ def enter(task: Task, file: NamespaceFile, kind: int) -> None:
 
 
 def enter_those_of(task: Task, other: Task, kinds: int) -> None:
-    """setns(2) with a process descriptor: those of some kinds of another process, all or none. Raises EINVAL, EPERM,
+    """setns(2) with a process descriptor: enter those of some kinds of another process, or none. Raises EINVAL, EPERM,
     ESRCH.
     """
     if kinds == 0 or kinds & ~ALL_KINDS != 0:

@@ -44,7 +44,7 @@ class TaskObserver:
         """A range was mapped, or got another protection. May sleep."""
 
     def returns(self) -> bool:
-        """The running task is about to go on in user mode. Whether it should look once more for what is to be done."""
+        """The running task is about to enter user mode. Returns whether it should check once more for pending work."""
         return False
 
     def renamed(self, task: "Task") -> None:

@@ -147,7 +147,7 @@ class MemoryShortage:
 
 @struct
 class ProcessSettings:
-    """What prctl(2) and personality(2) set for a process."""
+    """Settings of prctl(2) and personality(2) for a process."""
 
     is_subreaper: bool
     death_signal: int  # PR_SET_PDEATHSIG
@@ -158,11 +158,11 @@ class ProcessSettings:
 
 @struct
 class Origin:
-    """Where a process comes from. Another parent, and execve, change what the parent gets."""
+    """The origin of a process. A new parent, and execve, change the signal for the parent."""
 
     order: int  # orders the children of one parent (zombies.py)
-    maker_tid: Pid  # the thread of the parent that made it
-    exit_signal: int  # what the parent gets; 0: nothing
+    maker_tid: Pid  # the parent's thread that created it
+    exit_signal: int  # the parent's signal; 0: none
     parent_programs: int  # how many its parent had executed when this process was created
     started_ns: int
     is_init: bool  # the first process of its pid namespace
@@ -170,7 +170,7 @@ class Origin:
 
 @struct
 class ProgramState:
-    """What a process has executed, and whether others may look into it."""
+    """What a process has executed, and whether others may inspect it."""
 
     count: int  # how many programs
     has_execed: bool
@@ -179,9 +179,9 @@ class ProgramState:
 
 @struct
 class Ending:
-    """How far the end of a process is, from the first thread that asks for it to the parent that waits."""
+    """The progress of a process's end, from the first thread that asks for it to the parent that waits."""
 
-    is_exiting: bool  # all threads are to end, with `status`
+    is_exiting: bool  # all threads must end, with `status`
     status: int  # as wait(2) reports it
     leaves_core: bool  # it ends by a signal that leaves a core file, whether it did or not
     is_zombie: bool

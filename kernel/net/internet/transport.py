@@ -41,7 +41,7 @@ class Transport:
     """Base of protocols on IP."""
 
     def receive(self, packet: Packet) -> bool:
-        """A packet for this host, from its transport header on; `source`, `destination`, `hop_limit` … are set, and the
+        """Take a packet for this host from its transport header on. `source`, `destination`, `hop_limit` … are set; the
         IP header is at `network_start`. False: no handler here knows the protocol. May raise MemoryError.
         """
         return False
@@ -51,7 +51,7 @@ class Transport:
         return False
 
     def report_error(self, packet: Packet, error: NetworkError) -> None:
-        """An error about a packet that we sent. `packet` starts with the quoted transport header, of which at least 8
+        """Take an error about a packet of ours. `packet` starts with the quoted transport header, of which at least
         8 bytes are there; its `source` is the quoted source (ours), its `destination` the quoted destination.
         May raise MemoryError.
         """
