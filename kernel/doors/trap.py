@@ -169,7 +169,7 @@ def _end_thread(task: Task) -> None:
 
 
 def give_back(task: Task) -> None:
-    """What others would wait for without end, and no clean-up has given back: see kernel/sched/obligation.py. What such
+    """Release what others would wait for forever, and no clean-up has released: see kernel/sched/obligation.py. State
     that such locks guard answers EIO from now on.
     """
     lose_thread(task)

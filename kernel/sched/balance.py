@@ -9,7 +9,7 @@
     next tick at most.
 - *Starting.* A child waits after its parent until a processor pulls it, at once if one is idle.
 - *Pulling.* A processor with nothing to do takes a thread from the longest queue. One that has finished its round takes
-  one that waits elsewhere and is due in an earlier round than all that wait here, and begins the next if there is none.
+    one that waits elsewhere and is due in an earlier round than all that wait here; without one, it begins the next.
     Before a processor runs a thread, it takes a more urgent one that waits elsewhere.
 - *Asking.* A thread is only queued or pulled. A processor that should check is interrupted.
 

@@ -156,7 +156,7 @@ class TimeShare:
             self.throttled_since_ns = 0
 
     def use(self, elapsed_ns: int, now_ns: int) -> bool:
-        """Threads of the group ran for so long; whether they have used up a quota, of the group or one above."""
+        """Threads of the group ran for that long; returns whether a quota is used up, of the group or one above."""
         is_over = False
         walker: TimeShare | None = self
         while walker is not None:

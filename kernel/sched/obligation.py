@@ -43,7 +43,7 @@ class Obligation:
 
 
 def lose_thread(thread: Thread) -> None:
-    """The running thread ran into a bug and will end: what it owes is broken off, and whoever waits for it looks again.
+    """The running thread ran into a bug and will end: break off its obligations, and wake threads that wait for it.
     """
     thread.is_lost = True
     while thread.owed is not None:

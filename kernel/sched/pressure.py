@@ -87,7 +87,7 @@ class Pressure:
 
     @inline
     def hand_over(self, since_ns: int, now_ns: int) -> None:
-        """A thread that has been ready since then, and does not count as that yet, runs instead of one that sleeps now:
+        """A thread that has been ready since then, and does not yet count as ready, runs instead of one that sleeps:
         as many run as before, and one more was ready in the meantime.
         """
         if self.counts[READY] == 0 and self.lacking == 0 and self.is_kept and now_ns < self.period_end_ns:

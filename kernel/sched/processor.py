@@ -39,7 +39,7 @@ class Processor:
         self.boot_thread.processor = number
         self.boot_thread.allowed = bit_of(number)  # its stack is the processor's
         self.current: Thread = self.boot_thread  # what it runs, except while it runs the kernel: then it is in RUNNING
-        self.idle_thread: Thread | None = None  # without, whoever finds nobody waits on its own stack
+        self.idle_thread: Thread | None = None  # without one, it waits on its last thread's stack when none is ready
         self.queue: RunQueue = queue
         # The values for `RUNNING` when the processor takes the kernel lock
         self.need_resched: bool = False

@@ -72,7 +72,7 @@ def allocate_stack() -> KernelStack:
 
 
 def grow_stack(stack: KernelStack, low: int) -> None:
-    """Map a stack, on which the caller runs, down to an address at least; it stays so long. Raises MemoryError, also if
+    """Map a stack, on which the caller runs, down to an address at least; it stays so. Raises MemoryError, also if
     it would be longer than LARGEST_STACK; pages mapped by then stay.
     """
     if low < stack.top - LARGEST_STACK:

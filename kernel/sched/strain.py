@@ -78,8 +78,8 @@ def note_wake(thread: Thread, now_ns: int) -> None:
 
 @inline
 def note_sleep(thread: Thread, now_ns: int) -> None:
-    """The running thread leaves its processor, and is not ready: for the machine. What the processor does then,
-    is reported by `note_switch` or `note_idling`, and they change the thread's standing in its group.
+    """The running thread leaves its processor, and is not ready: count that for the machine. What the processor does
+    then is reported by `note_switch` or `note_idling`, and they change the thread's standing in its group.
     """
     if thread.strain & ~IS_IN_GROUP != 0:
         _lack_asleep(thread.strain, now_ns)

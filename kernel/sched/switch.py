@@ -60,7 +60,7 @@ def first_stack_pointer(thread: Thread) -> int:
 
 
 def scan_sleeping_stacks(current: Thread) -> bool:
-    """Show the reclaimer the stacks of all threads but the running one. Those that sleep since they were last shown
+    """Show the reclaimer the stacks of all threads but the running one. Those that slept since they were last shown
     hold what they refer to. False if it had enough before the last one.
 
     Threads that run without the kernel lock are skipped: it waits until their loaded references are forgotten.

@@ -113,7 +113,7 @@ class Thread(Linked["Thread"]):
         self.involuntary_switches: int = 0
         self.migrations: int = 0  # from one processor to another
         self.started_ns: int = 0
-        self.parting_waited_ns: int = 0  # how long it has waited in vain since it is ending (mutex.py: `Patience`)
+        self.parting_waited_ns: int = 0  # how long it has waited without success while ending (mutex.py: `Patience`)
         # All threads
         self.all_next: Thread | None = None
         self.all_previous: Thread | None = None

@@ -76,7 +76,7 @@ class ThreadList(LinkedList[Thread]):
         return thread
 
     def _turn(self, last: Thread) -> None:
-        """Put what was searched in vain, up to this thread, behind the rest: the next search begins there."""
+        """Put the threads searched without success, up to this one, after the rest: the next search begins there."""
         head, tail, rest = self.head, self.tail, last.next
         if head is not None and tail is not None and rest is not None:
             rest.previous = None

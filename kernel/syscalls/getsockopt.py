@@ -114,7 +114,7 @@ def _get_peer(socket: Socket, value: UserAddr, limit: int, length_address: UserA
 
 def _get_groups(socket: Socket, value: UserAddr, limit: int, length_address: UserAddr) -> int:
     """SO_PEERGROUPS: the supplementary groups of the process at the other end. ENODATA; ERANGE without room for all,
-    and then the length tells how much there must be.
+    and then the length reports the needed room.
     """
     groups = socket.peer_groups()
     if groups is None:

@@ -1,4 +1,4 @@
-"""Sandboxes of one's own (landlock(7)): landlock_create_ruleset(2), landlock_add_rule(2), landlock_restrict_self(2)."""
+"""Sandboxes that a program sets up for itself (landlock(7)): landlock_create_ruleset(2), landlock_add_rule(2),"""
 
 from typing import Final
 
@@ -109,7 +109,7 @@ def _checked_rights(rights: int, handled: int) -> int:
 
 
 def _add_path(ruleset: RulesetFile, address: UserAddr) -> None:
-    """struct landlock_path_beneath_attr. What has no place in the tree can have no rule: EBADFD."""
+    """struct landlock_path_beneath_attr. An object outside the tree cannot have a rule: EBADFD."""
     rule = span_of(user.read_bytes(address, _PATH_RULE_SIZE))
     rights = _checked_rights(load_i64(rule, 0), ruleset.handled_files)
     place = any_file_at(load_i32(rule, 8)).path
@@ -130,7 +130,7 @@ def _add_port(ruleset: RulesetFile, address: UserAddr) -> None:
 
 @syscall("landlock_restrict_self", status="Full", args="fd:ruleset flags:0|0|1")
 def landlock_restrict_self(descriptor: i32, flags: u32) -> int:
-    """landlock_restrict_self(2): the running thread, and whom it makes, for good."""
+    """landlock_restrict_self(2): for the running thread and its descendants, for good."""
     task = current()
     if not task.settings.no_new_privileges and not task.credentials.capable_here(CAP_SYS_ADMIN):
         raise Errno(EPERM)

@@ -1,6 +1,6 @@
-"""Copying by way of pipes: splice(2), tee(2), vmsplice(2).
+"""Copying through pipes: splice(2), tee(2), vmsplice(2).
 
-What is read from a pipe is bounded by what the target takes first, so that nothing is lost.
+Reads from a pipe are limited to what the target takes first, so that nothing is lost.
 """
 
 from typing import Final
@@ -82,7 +82,7 @@ def splice(source: i32, source_address: UserAddr, target: i32, target_address: U
 
 
 def _out_of_pipe(file: PipeFile, target: Cursor, count: int, nonblocking: bool) -> int:
-    """Copy from a pipe; what the target does not take stays there. The pipe is kept from other readers meanwhile."""
+    """Copy from a pipe; bytes that the target does not take stay there. Other readers are locked out meanwhile."""
     pipe = file.pipe
     done = 0
     file.acquire()

@@ -55,7 +55,7 @@ class PendingSignals:
         self.queue: list[SignalInfo] = []
 
     def add(self, info: SignalInfo, uid: KernelUid, limit: int) -> bool:
-        """Make a signal pending; False if its information found no room within the user's `limit`. Never raises."""
+        """Make a signal pending; False if its information did not fit the user's `limit`. Never raises."""
         signo = info.signo
         if signo < FIRST_REALTIME and contains(self.mask, signo):
             return True

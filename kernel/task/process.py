@@ -105,7 +105,7 @@ class Process:
         tracing = self.tracing
         return None if tracing is None else tracing.unreaped
 
-    # What follows -----------------------------------------------------------------------------------------------------
+    # Derived state ----------------------------------------------------------------------------------------------------
 
     @property
     def is_dumpable(self) -> bool:
@@ -165,7 +165,7 @@ class Process:
         return len(self.threads)
 
     def parent_thread(self) -> "Task | None":
-        """The thread whose child this is: the one that made it, or another one of its process once that has ended."""
+        """The thread whose child this is: its creator, or another one of the creator's process once that has ended."""
         parent = self.parent
         if parent is None:
             return None

@@ -147,7 +147,7 @@ def translated_length(program: Program) -> int:
 
 
 def _comparison_length(program: Program, index: int) -> int:
-    """A jump if the comparison holds, and another one if neither way is the next instruction; a constant that would be
+    """A jump if the comparison holds, and another one if neither target is the next instruction; a constant that is
     negative is loaded before.
     """
     code = program.code(index)

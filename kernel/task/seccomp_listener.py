@@ -211,7 +211,7 @@ def _wait(task: Task, listener: Listener, notification: Notification) -> None:
 
 
 def _install(files: FileTable, file: File, wanted: int, cloexec: bool) -> int:
-    """Give another process a descriptor, a certain one unless it is -1. That may sleep, and the process end meanwhile:
+    """Give another process a descriptor, with this number unless it is -1. That may sleep, and the process may end:
     the table is held, so that its contents are closed then.
     """
     files.acquire()

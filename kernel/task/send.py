@@ -180,7 +180,7 @@ def signal_process(process: Process, signo: int) -> None:
 
 
 def signal_itself(task: Task, signo: int) -> None:
-    """The running thread gets a standard signal about a call of its own (SIGPIPE, SIGXFSZ), as if it had sent that."""
+    """Send the running thread a standard signal about its own call (SIGPIPE, SIGXFSZ), as if it had sent it."""
     try:
         info = from_process(signo, SI_USER, task.own_pid, uid_for_caller(task.credentials.uid))
     except MemoryError:
@@ -238,7 +238,7 @@ def discard_ignored(process: Process, signo: int) -> None:
 
 @noinline
 def _tell_tracees(process: Process) -> None:
-    """SIGCONT was sent: a stop signal that a tracer is being shown stops nobody any more, and seized tasks report."""
+    """SIGCONT was sent: a stop signal being shown to a tracer no longer stops the tracee, and seized tasks report."""
     for task in process.threads.values():
         tracee = task.tracee
         if tracee is not None:
@@ -353,7 +353,7 @@ def join_stop(task: Task) -> bool:
 
 
 def trap_again(tracee: Tracee) -> None:
-    """The job control of a seized tracee's process changed: it stops for its tracer, anew if it listens in a stop."""
+    """The job control state of a seized tracee's process changed: it stops for its tracer, anew if it listens."""
     tracee.notifies_soon = True
     task = tracee.task
     if task.state != ThreadState.TRACED:

@@ -106,7 +106,7 @@ REALTIME_WATCH: Final = RealtimeWatch()
 
 
 class TaskStart:
-    """What a new task does first, in its own context, and who waits for it. Base class: see fork.py and init.py."""
+    """A new task's first steps, in its own context, and the threads that wait for them. See fork.py and init.py."""
 
     def __init__(self) -> None:
         self.vfork_waiters: WaitQueue | None = None  # its parent waits until it execs or exits
@@ -391,7 +391,7 @@ def uid_shown_to(process: Process, uid: KernelUid) -> int:
 
 
 def current() -> Task:
-    """The running task. Only where a program's thread runs, in system calls and its faults: a kernel thread is no task.
+    """The running task. Only for a program's thread, in system calls and its faults: a kernel thread is not a task.
     Needs no lock.
     """
     thread = own_thread()

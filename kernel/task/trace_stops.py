@@ -205,7 +205,7 @@ def _stop_for_call(task: Task, tracee: Tracee, message: int) -> None:
 
 @noraise
 def enter_call(task: Task, tracee: Tracee, frame: TrapFrame) -> bool:
-    """Before a system call; whether it is made. The tracer sees a result of ENOSYS, which is the call's if it is not
+    """Before a system call; returns whether to make it. The tracer sees a result of ENOSYS, the call's if it is
     not made and the tracer sets no other one.
     """
     if tracee.calls == CallWatch.NOTHING:

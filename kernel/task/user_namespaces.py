@@ -98,7 +98,7 @@ _LIMITS: Final[list[NamespaceLimit]] = [
 
 
 def _references(owner: UserNamespace, uid: KernelUid, kind: int) -> dict[int, Weak[Namespace]]:
-    """To the namespaces of a kind that a user has made in a user namespace, by number. Raises MemoryError."""
+    """References to a user's namespaces of a kind, created in a user namespace, by number. Raises MemoryError."""
     holdings = owner.holdings.get(uid)
     if holdings is None:
         if _is_time_to_look(len(owner.holdings)):

@@ -67,7 +67,7 @@ ARMED: Final[DeadlineHeap[Timer]] = DeadlineHeap()
 
 
 class ProcessorTimer:
-    """A processor's timer, which interrupts it once. Base class: nothing interrupts (hardware.py has what does)."""
+    """A processor's timer, which interrupts it once. Base class: nothing interrupts (see hardware.py)."""
 
     def __init__(self) -> None:
         self.set_to_ns: int = FOREVER_NS  # when it interrupts, at the latest; if past: it has, or is about to

@@ -90,7 +90,7 @@ def update() -> None:
 
 
 def follow_clock() -> None:
-    """From the tick: update if the clock's base has moved, so that both ways to the time agree to the nanosecond."""
+    """From the tick: update if the clock's base has moved, so that both ways to read the time agree exactly."""
     if _vdso.data != NO_FRAME and counter_base() != _vdso.shown_base:
         update()
 
