@@ -1,4 +1,4 @@
-"""What BPF's instructions compute. A register's 64 bits are an `int`: those with the highest bit set are negative.
+"""The arithmetic of BPF's instructions. A register's 64 bits are an `int`, negative if the highest bit is set.
 
 Nothing traps: sums wrap, shift counts are masked, division by 0 gives 0, and a remainder by it the dividend.
 

@@ -25,7 +25,7 @@ class Attached:
         self.flags: int = 0
 
     def add(self, program: Program, flags: int, replaced: Program | None) -> None:
-        """Attach. Raises EPERM for other flags than the present ones, E2BIG, EINVAL for one that is there, ENOENT if
+        """Attach. Raises EPERM for flags other than the present ones, E2BIG, EINVAL for an attached one, ENOENT if
         the one to replace is not, MemoryError.
         """
         kept = flags & (ALLOW_OVERRIDE | ALLOW_MULTI)

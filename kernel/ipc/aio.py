@@ -311,8 +311,8 @@ class AioContext(Linked["AioContext"]):
         self.waiters.wake_all()
 
     def ready(self) -> tuple[int, int]:
-        """Where the program's next event is, and how many there are from it on, which may be past the end of the ring
-        the ring: both by the values in the ring, as on Linux.
+        """The index of the program's next event, and the number of events from there on, which may wrap around the
+        ring's end: both by the values in the ring, as on Linux.
         """
         memory = self.ring.memory
         head = memory.load(_HEAD)
@@ -375,13 +375,13 @@ class AioContexts(AsyncContexts):
         self.made: int = 0
         # What the contexts on the list hold
         self.later_count: int = 0
-        self.context_bytes: int = 0  # with those rings that nobody maps
+        self.context_bytes: int = 0  # including those rings that no one maps
 
     def enter(self, context: AioContext) -> None:
         """Add a context."""
         self.list.link_last(context)
         self.made = (self.made + 1) & 0x7FFF_FFFF
-        self.context_bytes += _CONTEXT_BYTES + context.size_bytes  # nobody maps its ring yet
+        self.context_bytes += _CONTEXT_BYTES + context.size_bytes  # no one maps its ring yet
 
     @noraise
     def leave(self, context: AioContext) -> None:

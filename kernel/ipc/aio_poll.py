@@ -88,7 +88,7 @@ class PollRequest(LaterRequest):
             self._let_go()
 
     def look(self) -> None:
-        """A queue was woken: is what it waits for there? Or it was cancelled. May sleep. Raises MemoryError, with
+        """A queue was woken: check whether the awaited event is there. Or it was cancelled. May sleep. MemoryError,
         with nothing changed.
         """
         context = self.context

@@ -164,7 +164,7 @@ class _Sender:
 
 @final
 class Queue(Inode):
-    """One queue. Invariants: messages are in the order in which they go; nobody waits to receive while there are any,
+    """One queue. Invariants: messages are in the order in which they go; no thread waits to receive if there are any,
     nor to send while there is room.
     """
 

@@ -1,4 +1,4 @@
-"""Shared memory segments of System V: named by a number, found by a key, mapped by whoever may (shmget(2), shmat(2)).
+"""Shared memory segments of System V: named by a number, found by a key, mapped if permitted (shmget(2), shmat(2)).
 
 A segment is a memory object: each area that maps it is an attachment. A removed segment lives on until its
 last attachment goes; so it can still be attached by its number, but not found by its key.

@@ -93,7 +93,7 @@ class TimerFile(DescriptorFile):
             timer.start(max(1, sum_of(timer.deadline_ns, -moved_ns)))
 
     def set(self, value_ns: int, interval_ns: int, is_absolute: bool, cancels: bool) -> None:
-        """Arm (value 0: disarm). Raises ECANCELED, armed nevertheless, if the clock was set and nobody has been told;
+        """Arm (value 0: disarm). Raises ECANCELED, armed nevertheless, if the clock was set and that was not reported;
         MemoryError.
         """
         timer = self.timer

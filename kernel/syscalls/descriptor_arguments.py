@@ -50,7 +50,7 @@ def writable_file(descriptor: int) -> File:
 
 @inline
 def borrowed_file(descriptor: int) -> File:
-    """`file_at` for the shortest calls: nobody holds it, so the caller does before anything that may sleep, memory of
-    to the program's memory included.
+    """`file_at` for the shortest calls: it is not held, so the caller must hold it before anything that may sleep,
+    including access to the program's memory.
     """
     return current().files.get(descriptor)

@@ -38,7 +38,7 @@ def setsockopt(descriptor: i32, level: i32, name: i32, value: UserAddr, length: 
 
 
 def _read_value(address: UserAddr, length: int, limit: int) -> bytes:
-    """The value, or as much of it as can be read: an option that needs more says so. EFAULT without an int's worth."""
+    """The value, or as much of it as can be read: an option that needs more fails. EFAULT without an int's worth."""
     size = min(length, limit)
     user.check(address, size)
     buffer = UserBuffer(address, size)

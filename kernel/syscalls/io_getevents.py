@@ -92,7 +92,7 @@ def _deadline_of(timeout: UserAddr) -> int:
 
 
 def _read_events(name: int, least: int, most: int, events: UserAddr, deadline_ns: int) -> int:
-    """Take at most `most` events, waiting for `least`; how many. What ends the wait early is no error."""
+    """Take at most `most` events, waiting for `least`; returns their number. An early end of the wait is no error."""
     context = context_at(current().space, name)
     if least > most or least < 0:
         raise Errno(EINVAL)

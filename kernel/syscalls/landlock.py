@@ -28,8 +28,8 @@ from kernel.task.words import load_i32, load_i64
 _VERSION: Final = 1  # LANDLOCK_CREATE_RULESET_VERSION
 _ABI: Final = 6
 _ERRATA: Final = 2  # LANDLOCK_CREATE_RULESET_ERRATA
-# What Linux has mended since, a bit each, and what is so here: only TCP is judged as TCP; threads of a process signal
-# each other; a directory that left its mount is judged with the mount point as well; a whiteout is a regular file.
+# Errors that Linux has fixed since, a bit each, which do not exist here: only TCP is judged as TCP; a process's threads
+# may signal each other; a directory that left its mount is judged with the mount point; a whiteout is a regular file.
 _MENDED: Final = 0xF
 _ATTRIBUTES_LEAST: Final = 8  # struct landlock_ruleset_attr: rights to files alone
 _ATTRIBUTES_SIZE: Final = 24

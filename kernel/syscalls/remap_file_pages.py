@@ -1,4 +1,4 @@
-"""Pages of a shared mapping in another order: remap_file_pages(2). As on Linux it is another mapping in place of a part
+"""Remapping pages of a shared mapping in another order: remap_file_pages(2). As on Linux it replaces part of the first
 mapping by another one, so each such piece is an area.
 """
 

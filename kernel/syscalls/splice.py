@@ -141,7 +141,7 @@ def tee(source: i32, target: i32, count: int, flags: i32) -> int:
 
 @syscall("vmsplice", status="Full", args="fd:pipe <iovec[count] count flags:splice")
 def vmsplice(descriptor: i32, vector: UserAddr, count: int, flags: u32) -> int:
-    """Between a pipe and memory. The pages are copied, not lent: what a program writes to them later is not seen."""
+    """Transfer between a pipe and memory. The pages are copied, not shared: later writes to them are not seen."""
     if flags & ~_SPLICE_FLAGS != 0:
         raise Errno(EINVAL)
     file = file_at(descriptor)

@@ -249,7 +249,7 @@ class ServedFaults(UserFaultFile):
             put_frame(frame)
 
     def _report(self, start: int, length: int, done: int, error: int, leaves_asleep: bool, result: UserAddr) -> None:
-        """Tell the caller how far it came, and wake who waits for these pages. Raises the error, EAGAIN for a part."""
+        """Report progress to the caller, and wake threads waiting for these pages. Raises the error, or EAGAIN."""
         user.write_i64(result, done if done > 0 else -error)
         if done == 0:
             raise Errno(error if error != 0 else EAGAIN)

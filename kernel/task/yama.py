@@ -21,7 +21,7 @@ from kernel.task.task import Task
 
 
 class Scope(IntEnum):
-    """Who may attach."""
+    """Which threads may attach."""
 
     ALL = 0
     RELATIVES = 1

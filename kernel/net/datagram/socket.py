@@ -340,7 +340,7 @@ class DatagramSocket(InetSocket):
         return given
 
     def _offender(self, error: NetworkError, is_ip4: bool) -> bytes:
-        """The struct sockaddr of whoever reported an error; without a family if it was this host."""
+        """The struct sockaddr of the reporter of an error; without a family if it was this host."""
         if error.origin == ORIGIN_LOCAL or len(error.reporter) == 0:
             return bytes(16 if is_ip4 else 28)
         if is_ip4:

@@ -1,4 +1,4 @@
-"""Both versions of IP behind one name, for the protocols above.
+"""A common interface to both versions of IP, for the protocols above.
 
 Context: thread context; nothing sleeps.
 """
