@@ -355,7 +355,7 @@ def _share_or_copy(parent: Task, child: Task, flags: int) -> None:
     context = parent.fs
     if flags & CLONE_FS != 0:
         if context.executions > 0:
-            raise Errno(EAGAIN)  # copying has safe points, and the limit may have been reached since the first check
+            raise Errno(EAGAIN)  # checked again: the copies above have safe points
         context.acquire()
         child.fs_context = context
     else:

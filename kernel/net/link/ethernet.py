@@ -416,7 +416,7 @@ def _drain_frames(floor: int) -> None:
 
 @final
 class _ForgetAtDown(DeviceWatcher):
-    """An interface that is down receives none of the waiting packets, and those relayed to it are lost."""
+    """Drops packets waiting for an interface that goes down: it must not receive them later, wherever it is then."""
 
     def device_down(self, device: NetworkDevice) -> None:
         BACKLOG.forget(device)
