@@ -1,1 +1,1 @@
-"""Programs of bpf(2): maps, the verifier, the interpreter, and what they are attached to."""
+"""Programs of bpf(2): maps, the verifier, the interpreter, and attachments."""

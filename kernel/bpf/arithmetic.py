@@ -1,6 +1,6 @@
-"""What BPF's instructions compute. A register's 64 bits are an `int`: those with the highest bit set are negative.
+"""The arithmetic of BPF's instructions. A register's 64 bits are an `int`, negative if the highest bit is set.
 
-Nothing traps: sums wrap, shift counts are masked, what is divided by 0 gives 0, and a remainder of it the dividend.
+Nothing traps: sums wrap, shift counts are masked, division by 0 gives 0, and a remainder by it the dividend.
 
 Context: any; nothing raises or allocates.
 Source: RFC 9669, section 4.
@@ -96,7 +96,7 @@ def divide_signed(operation: int, a: int, b: int) -> int:
     """DIV and MOD of signed numbers, rounded towards 0."""
     if b == 0:
         return 0 if operation == DIV else a
-    if b == -1:  # the least number has no opposite
+    if b == -1:  # the least number has no negation
         return signed(u64(u64(0) - u64(a))) if operation == DIV else 0
     quotient = a // b
     if quotient < 0 and quotient * b != a:
@@ -105,7 +105,7 @@ def divide_signed(operation: int, a: int, b: int) -> int:
 
 
 def swap_bytes(value: int, bits: int) -> int:
-    """The low 16, 32 or 64 bits in the other order, the rest 0."""
+    """The low 16, 32 or 64 bits in reversed byte order, the rest 0."""
     result = u64(0)
     rest = u64(value)
     for _ in range(bits >> 3):

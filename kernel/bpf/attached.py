@@ -1,4 +1,4 @@
-"""Programs that are attached to a control group, for one purpose.
+"""The programs attached to a control group, for one purpose.
 
 Context: any; adding may raise MemoryError.
 Source: bpf(2); Linux's Documentation/bpf/prog_cgroup_sysctl.rst and its kin.
@@ -25,8 +25,8 @@ class Attached:
         self.flags: int = 0
 
     def add(self, program: Program, flags: int, replaced: Program | None) -> None:
-        """Attach. Raises EPERM for other flags than the present ones, E2BIG, EINVAL for one that is there, ENOENT if
-        what is to be replaced is not, MemoryError.
+        """Attach. Raises EPERM for flags other than the present ones, E2BIG, EINVAL for an attached one, ENOENT if
+        the one to replace is not, MemoryError.
         """
         kept = flags & (ALLOW_OVERRIDE | ALLOW_MULTI)
         if len(self.programs) > 0 and self.flags != kept:
@@ -48,7 +48,7 @@ class Attached:
         self.flags = kept
 
     def _place(self, program: Program, flags: int, replaced: Program | None) -> int:
-        """Which one makes room; -1 for none."""
+        """The index of the program that makes room; -1 for none."""
         if flags & ALLOW_MULTI == 0:
             return 0 if len(self.programs) > 0 else -1
         for other in self.programs:
@@ -61,7 +61,7 @@ class Attached:
         return self.programs.index(replaced)
 
     def remove(self, program: Program | None) -> None:
-        """Detach. Raises EINVAL if none is named where there may be several, ENOENT."""
+        """Detach. Raises EINVAL if none is named although there may be several, ENOENT."""
         if self.flags & ALLOW_MULTI != 0:
             if program is None:
                 raise Errno(EINVAL)

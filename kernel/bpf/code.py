@@ -71,7 +71,7 @@ JLE: Final = 0xB0
 JSLT: Final = 0xC0
 JSLE: Final = 0xD0
 
-JUMP_FAR: Final = 0x06  # JMP32 with JA: its constant says where to
+JUMP_FAR: Final = 0x06  # JMP32 with JA: its constant is the distance
 CALL_CODE: Final = 0x85
 EXIT_CODE: Final = 0x95
 
@@ -80,11 +80,11 @@ FETCH: Final = 0x01
 EXCHANGE: Final = 0xE1
 COMPARE_EXCHANGE: Final = 0xF1
 
-# What the source register of LOAD_CONSTANT says of its constant.
+# The source register of LOAD_CONSTANT gives the kind of its constant.
 PLAIN: Final = 0
 MAP_DESCRIPTOR: Final = 1
 MAP_VALUE_AT: Final = 2
-# … what resolved programs have there instead: the constant is a place in the program's list of maps.
+# … and in resolved programs: the constant is an index of the program's list of maps.
 FRAME: Final = 10  # the register that points to the end of the stack
 REGISTERS: Final = 11
 STACK_SIZE: Final = 512
@@ -138,7 +138,7 @@ class Code:
         return self.constant(at + 1) << 32 | (self.constant(at) & 0xFFFF_FFFF)
 
     def target(self, at: int) -> int:
-        """Where a jump leads to."""
+        """The target of a jump."""
         if self.operation(at) == JUMP_FAR:
             return at + 1 + self.constant(at)
         return at + 1 + self.offset(at)

@@ -1,5 +1,5 @@
-"""What is checked of a program before it is explored: that its instructions are whole and their unused fields 0, that
-jumps stay inside, and that each instruction can be reached. And which registers are still read behind each place.
+"""Checks of a program before it is explored: its instructions are whole and their unused fields 0, its
+jumps stay inside, and each instruction can be reached. And the registers that are live at each place.
 
 Context: takes safe points. May raise MemoryError.
 Source: RFC 9669; bpf(2).
@@ -59,7 +59,7 @@ def is_straight(code: Code, at: int) -> bool:
 
 
 def check_jumps(code: Code, log: Log) -> None:
-    """Jumps stay inside, and the last instruction leads nowhere else. Raises EINVAL."""
+    """Check that jumps stay inside, and that the last instruction leads nowhere else. Raises EINVAL."""
     at = 0
     while at < code.count:
         if is_jump(code, at):
@@ -98,7 +98,7 @@ class Flow:
             pace(_LOOK_COST)
 
     def check_reach(self, log: Log) -> None:
-        """Each instruction can be reached, and none in the middle of another. Raises EINVAL."""
+        """Check that each instruction can be reached, and none in the middle of another. Raises EINVAL."""
         code = self.code
         reached = bytearray(code.count)
         waiting: list[int] = [0]
@@ -132,7 +132,7 @@ class Flow:
             pace(_LOOK_COST >> 3)
 
     def find_live(self) -> None:
-        """Fill `live`. If loops make that long, everything counts as read."""
+        """Fill `live`. If loops make that take long, everything counts as read."""
         for _ in range(self.code.count):
             self.live.append(0)
             pace(_LOOK_COST >> 3)
@@ -143,7 +143,7 @@ class Flow:
             self.live[at] = _ALL_LIVE
 
     def _look_back(self) -> bool:
-        """Look once at all instructions, the last first. Whether something changed."""
+        """Go over all instructions once, the last first. Returns whether something changed."""
         code = self.code
         changed = False
         at = code.count - 1
@@ -161,7 +161,7 @@ class Flow:
         return self.live[at] if at < self.code.count else 0
 
     def _before(self, at: int) -> int:
-        """What is read from an instruction on."""
+        """The registers read from an instruction on."""
         code = self.code
         operation = code.operation(at)
         if operation == EXIT_CODE:
@@ -197,7 +197,7 @@ class Flow:
 
 
 def check_fields(code: Code, at: int, log: Log) -> None:
-    """Fields that an arithmetic instruction does not use are 0. Raises EINVAL."""
+    """Check that the fields which an arithmetic instruction does not use are 0. Raises EINVAL."""
     operation = code.operation(at)
     what = operation & 0xF0
     offset = code.offset(at)
@@ -245,7 +245,7 @@ def _refuse(log: Log, text: str) -> None:
 
 
 def check_encoding(code: Code, log: Log) -> None:
-    """Loads and stores have known modes, and wide instructions two places. Raises EINVAL."""
+    """Check that loads and stores have known modes, and wide instructions two places. Raises EINVAL."""
     at = 0
     while at < code.count:
         operation = code.operation(at)

@@ -1,4 +1,4 @@
-"""Functions of the kernel that programs of BPF may call, by number: what arguments each takes, and what it returns.
+"""Kernel functions that programs of BPF may call, by number: the arguments that each takes, and its result.
 
 Context: any; nothing raises or allocates.
 Source: bpf-helpers(7).
@@ -16,7 +16,7 @@ MAP_KEY: Final = 3  # memory with a key of that map
 MAP_VALUE: Final = 4  # … with a value
 BUFFER: Final = 5  # memory that is written, whose size comes next
 SIZE: Final = 6  # 1 or more
-OF_CONTEXT: Final = 7  # what the program was given
+OF_CONTEXT: Final = 7  # the program's context
 
 LOOKUP: Final = 1
 UPDATE: Final = 2

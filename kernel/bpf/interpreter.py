@@ -1,9 +1,9 @@
 """Running programs of BPF.
 
-Registers hold numbers of 64 bits. A pointer is such a number: its upper half says what it points into, its lower half
-where, so nothing that a program computes is an address of the kernel. Each load and store looks up the region and
-checks its bounds, whatever the verifier found, and a run ends after MOST_STEPS instructions. A program that does what
-it must not ends there, is marked as broken, and has the answer 0. So does a run whose thread is killed, without the
+Registers hold numbers of 64 bits. A pointer is such a number: its upper half names a region, its lower half
+an offset, so nothing that a program computes is an address of the kernel. Each load and store looks up the region and
+checks its bounds, whatever the verifier found, and a run ends after MOST_STEPS instructions. A program that breaks
+a rule ends there, is marked as broken, and has the answer 0. So does a run whose thread is killed, without the
 mark.
 
 Context: takes safe points, so others may change maps meanwhile. May raise MemoryError.
@@ -82,8 +82,8 @@ from kernel.mm.keeping import has_room_to_keep
 
 MOST_STEPS: Final = 1_000_000
 _STEP_COST: Final = 300  # instructions of the processor
-_UPDATE_HASHES: Final = 3  # of a key: whether it needs room, where it is, where it goes
-_STEPS_TO_KILL: Final = 4096  # so many are run before a kill is looked for
+_UPDATE_HASHES: Final = 3  # of a key: to check for room, to find it, to place it
+_STEPS_TO_KILL: Final = 4096  # between checks for a kill
 
 # Regions: the upper halves of pointers.
 _CONTEXT: Final = 1
@@ -96,7 +96,7 @@ _FROM_START: Final = -1  # of what a program is shown of a packet, not of one of
 
 
 class World:
-    """What helpers tell of the machine and the running thread. Base class: nothing."""
+    """The helpers' view of the machine and the running thread. Base class: nothing."""
 
     def now_ns(self) -> int:
         """The monotonic clock."""
@@ -152,7 +152,7 @@ class Machine:
         self.is_over: bool = False  # a load from outside of the packet has ended it
 
     def run(self) -> int:
-        """What the program returns: 32 bits; 0 if it is broken, or the running thread is to end."""
+        """The program's answer: 32 bits; 0 if it is broken, or the running thread must end."""
         self._begin()
         while self.steps < MOST_STEPS:
             pace(_STEP_COST)
@@ -166,7 +166,7 @@ class Machine:
         return 0
 
     def run_at_once(self, most_cost: int) -> int:
-        """The same without safe points, for what costs at most so many instructions of the processor, about; beyond
+        """The same without safe points, for runs that cost at most this many instructions of the processor, about; past
         that it ends as if it were broken.
         """
         self._begin()
@@ -179,7 +179,7 @@ class Machine:
         return 0
 
     def cost(self) -> int:
-        """What the run has cost, in instructions of the processor, about."""
+        """The cost of the run, in instructions of the processor, about."""
         return self.steps * _STEP_COST + self.helped
 
     def _begin(self) -> None:
@@ -204,7 +204,7 @@ class Machine:
         return self.is_over
 
     def _step(self, at: int, operation: int) -> int:
-        """Run an instruction. Returns where the next one is."""
+        """Run an instruction. Returns the place of the next one."""
         kind = operation & 7
         if kind == ALU64:
             self._compute(at, operation)
@@ -342,7 +342,7 @@ class Machine:
         return map_.storage(slot)
 
     def read(self, address: int, size: int) -> int:
-        """Load from a pointer; breaks the program if that may not be."""
+        """Load from a pointer; breaks the program if that is forbidden."""
         storage = self._region(address, size, PROGRAM_WRITE_ONLY)
         if storage is None:
             self.is_broken = True
@@ -404,7 +404,7 @@ class Machine:
             self.write(address, size, self.registers[code.source(at)])
 
     def _atomic(self, at: int, address: int, size: int) -> None:
-        """Nothing comes between: there are no safe points here."""
+        """Atomic, because there are no safe points here."""
         what = self.code.constant(at)
         source = self.code.source(at)
         operand = self.registers[source]
@@ -546,7 +546,7 @@ class Machine:
         return packet.cookie if helper == SOCKET_COOKIE else packet.uid
 
     def _write_command(self, address: int, size: int) -> None:
-        """The thread's name, cut off and filled with zeros."""
+        """Write the thread's name, truncated or filled with zeros."""
         if size <= 0 or size > WORD_MASK:
             self.is_broken = True
             return

@@ -1,4 +1,4 @@
-"""Conditional jumps as the verifier follows them: which ways there are, and what is known on each.
+"""Conditional jumps as the verifier follows them: the possible branches, and what is known on each.
 
 Context: may raise MemoryError. Refuses with EACCES, EINVAL, E2BIG.
 """
@@ -21,7 +21,7 @@ from kernel.lang import EACCES, EINVAL
 
 
 def branch(look: Look, at: int) -> int:
-    """Follow a conditional jump. Returns where to go on; the other way, if there are two, waits."""
+    """Follow a conditional jump. Returns the next place; the other branch, if there are two, waits."""
     code = look.code
     operation = code.operation(at)
     comparison = operation & 0xF0
@@ -38,7 +38,7 @@ def branch(look: Look, at: int) -> int:
     a = look.read(code.destination(at))
     if a.is_pointer() or b.is_pointer():
         return _of_pointers(look, at, a, b, is_wide)
-    tells = True  # whether the comparison says something of the registers themselves
+    tells = True  # whether the comparison tells anything about the registers themselves
     if not is_wide:
         low_a = low_word(a)
         low_b = low_word(b)
@@ -61,7 +61,7 @@ def branch(look: Look, at: int) -> int:
 
 
 def _narrow(state: State, look: Look, at: int, comparison: int, a: Value, b: Value) -> None:
-    """What both operands may be where a comparison holds."""
+    """Narrow both operands to the values for which a comparison holds."""
     code = look.code
     destination = code.destination(at)
     state.registers[destination] = narrowed(comparison, a, b)
@@ -70,7 +70,7 @@ def _narrow(state: State, look: Look, at: int, comparison: int, a: Value, b: Val
 
 
 def _of_pointers(look: Look, at: int, a: Value, b: Value, is_wide: bool) -> int:
-    """A comparison where one is a pointer."""
+    """A comparison with a pointer."""
     code = look.code
     target = code.target(at)
     comparison = code.operation(at) & 0xF0

@@ -1,6 +1,6 @@
-"""Hashes of the keys of maps, which whoever uses a map chooses: nobody can make keys with the same hash.
+"""Hashes of the keys of maps. Users choose the keys, but cannot find ones with equal hashes.
 
-Each map has a random secret of its own. The hash is HalfSipHash-2-4, which is made for short inputs.
+Each map has a random secret of its own. The hash is HalfSipHash-2-4, which is designed for short inputs.
 
 Context: any; nothing raises or allocates.
 """

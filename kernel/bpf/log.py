@@ -1,4 +1,4 @@
-"""What the verifier says of a program (log_level, log_buf of bpf(2)).
+"""The verifier's messages about a program (log_level, log_buf of bpf(2)).
 
 Context: may raise MemoryError.
 """
@@ -21,20 +21,20 @@ class Log:
         self.level: int = level
         pieces: list[bytes] = []
         self.pieces: list[bytes] = pieces
-        self.length: int = 0  # of all that was said
+        self.length: int = 0  # of all messages
 
     def say(self, text: str) -> None:
-        """A line, at any level but 0."""
+        """Write a line, at any level except 0."""
         if self.level & (SUMMARY | EACH) != 0:
             self._add(text)
 
     def say_each(self, text: str) -> None:
-        """A line about an instruction."""
+        """Write a line about an instruction."""
         if self.level & EACH != 0:
             self._add(text)
 
     def say_statistics(self, text: str) -> None:
-        """A line at the end."""
+        """Write a line at the end."""
         if self.level != 0:
             self._add(text)
 

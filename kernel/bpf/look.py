@@ -1,4 +1,4 @@
-"""What the parts of the verifier share: the program, the state on the way that is being explored, and how to refuse.
+"""State shared by the verifier's parts: the program, the state on the current path, and how to refuse.
 
 Context: may raise MemoryError.
 """
@@ -23,10 +23,10 @@ class Look:
         self.lookups: int = 0
 
     def wait(self, state: State, at: int) -> None:
-        """Go on there later. Raises E2BIG."""
+        """Continue from there later. Raises E2BIG."""
 
     def refuse(self, text: str, code: int) -> None:
-        """Say why, and raise."""
+        """Log the reason, and raise."""
         self.log.say(text)
         raise Errno(code)
 

@@ -1,13 +1,13 @@
 """Maps of BPF: arrays and hash tables of values of one size, which programs and processes share.
 
-Values lie in slots, and slots in pieces of at most 32 KiB, so that no allocation takes long. A program reaches a value
-by the number of its slot and a place inside, both checked at each access. A slot of a hash table that was removed keeps
+Values are in slots, and slots in pieces of at most 32 KiB, so that no allocation takes long. A program reaches a value
+by the number of its slot and an offset, both checked at each access. A removed slot of a hash table keeps
 its bytes until another key gets it: a program that still has the value then reads or writes a value, never anything
 else.
 
-Invariants: of a hash table, `_first` has the first slot of those whose keys have a hash, the chunks have the one behind
-each, and what lies in a slot. The slots below `_made` that have no key are in the list that begins with `_free`. The
-hash is the map's own (`key_hash.py`), as keys are chosen by whoever uses a map.
+Invariants: in a hash table, `_first` has the first slot for each hash of keys, and the chunks have the slot that
+follows each, and the slots' contents. The slots below `_made` without a key are in the list that begins with `_free`.
+The hash is the map's own (`key_hash.py`), because users choose the keys.
 
 Context: `grow` and changes may raise MemoryError. Long searches take safe points.
 Source: bpf(2).
@@ -43,7 +43,7 @@ _MOST_BYTES: Final = 1 << 30
 _SLOT_BYTES: Final = 160  # of a key with its place in the table, beyond the key's bytes
 _LOOK_COST: Final = 20  # instructions
 _CHAIN_COST: Final = 60
-_CHUNK_SHIFT: Final = 12  # slots in a chunk of a hash table: lists that grow are short, as copying takes long
+_CHUNK_SHIFT: Final = 12  # slots in a chunk of a hash table: growing lists stay short, because copying takes long
 _IN_CHUNK: Final = (1 << _CHUNK_SHIFT) - 1
 
 
@@ -66,7 +66,7 @@ class Map:
         self._per_piece: int = max(_PIECE // self._stride, 1)
 
     def grow(self) -> bool:
-        """Make one more piece; False when all are there. Until then, the map must not be used. Raises MemoryError."""
+        """Allocate one more piece; False when all exist. Until then, the map must not be used. Raises MemoryError."""
         made = len(self._pieces) * self._per_piece
         if made >= self.most:
             return False
@@ -76,21 +76,21 @@ class Map:
         return True
 
     def held_bytes(self) -> int:
-        """What the map holds, about."""
+        """The memory that the map holds, about."""
         return self.most * self._stride + 256
 
     # Values -------------------------------------------------------------------------------------------------------
 
     def stride(self) -> int:
-        """From one slot to the next, in bytes."""
+        """The distance between slots, in bytes."""
         return self._stride
 
     def storage(self, slot: int) -> bytearray:
-        """The piece that a slot, which exists, lies in."""
+        """The piece that contains a slot, which must exist."""
         return self._pieces[slot // self._per_piece]
 
     def start(self, slot: int) -> int:
-        """Where in its piece."""
+        """The offset in its piece."""
         return slot % self._per_piece * self._stride
 
     def value(self, slot: int) -> bytes:
@@ -110,7 +110,7 @@ class Map:
         return -1
 
     def needs_room(self, key: bytes) -> bool:
-        """Whether a key is a new one, for which memory is taken."""
+        """Whether a key is a new one, for which memory is allocated."""
         return False
 
     def update(self, key: bytes, value: Span[u8], flags: int) -> None:
@@ -122,13 +122,13 @@ class Map:
         raise Errno(EINVAL)
 
     def next_key(self, key: bytes | None) -> bytes:
-        """The key behind one, the first for None or one that is not there. Raises ENOENT at the end, MemoryError."""
+        """The key after another, the first for None or a missing one. Raises ENOENT at the end, MemoryError."""
         raise Errno(ENOENT)
 
 
 @final
 class ArrayMap(Map):
-    """Values by number: all are there from the beginning, as zeros, and none can be removed."""
+    """Values by number: all exist from the beginning, as zeros, and none can be removed."""
 
     def find(self, key: bytes) -> int:
         number = span_of(key).load_u32(0)
@@ -158,7 +158,7 @@ class ArrayMap(Map):
 
 @final
 class _Chunk:
-    """So many slots in a row: their keys, and which slot comes behind each."""
+    """Consecutive slots: their keys, and the slot that follows each."""
 
     def __init__(self) -> None:
         keys: list[bytes] = []
@@ -180,7 +180,7 @@ class HashMap(Map):
         self._first: dict[int, int] = first  # by hash
         self._chunks: list[_Chunk] = chunks
         self._made: int = 0  # slots that are or were used
-        self._free: int = -1  # the first of those that are free again
+        self._free: int = -1  # the first free slot
 
     def held_bytes(self) -> int:
         return super().held_bytes() + self._made * (_SLOT_BYTES + 2 * self.key_size)
@@ -221,7 +221,7 @@ class HashMap(Map):
         return slot
 
     def _give_slot(self, slot: int) -> None:
-        """It is free again."""
+        """Free a slot."""
         self._chunks[slot >> _CHUNK_SHIFT].keys[slot & _IN_CHUNK] = b""
         self._link(slot, self._free)
         self._free = slot
@@ -314,7 +314,7 @@ def make_map(kind: int, key_size: int, value_size: int, most: int, flags: int) -
 
 
 def freeze(map_: Map) -> None:
-    """No system call changes the map any more. Raises EPERM if that is so already."""
+    """System calls can no longer change the map. Raises EPERM if that is already so."""
     if map_.is_frozen:
         raise Errno(EPERM)
     map_.is_frozen = True

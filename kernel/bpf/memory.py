@@ -45,7 +45,7 @@ def number_of_size(size: int) -> Value:
 
 
 def load_value(look: Look, register: int, base: Value, offset: int, size: int) -> Value:
-    """What a load gives."""
+    """The result of a load."""
     if base.kind == STACK:
         return _load_stack(look, register, base, offset, size)
     if base.kind == MAP_VALUE:
@@ -58,7 +58,7 @@ def load_value(look: Look, register: int, base: Value, offset: int, size: int) -
 
 
 def store_value(look: Look, register: int, base: Value, offset: int, size: int, value: Value) -> None:
-    """What a store changes."""
+    """The effect of a store."""
     if base.kind == STACK:
         _store_stack(look, register, base, offset, size, value)
     elif base.kind == MAP_VALUE:
@@ -82,7 +82,7 @@ def _check_context(look: Look, register: int, base: Value, offset: int, size: in
 
 
 def _check_value(look: Look, register: int, base: Value, offset: int, size: int, forbidding: int) -> None:
-    """An access to a map's value, by maps without the flag `forbidding`."""
+    """Check an access to a map's value, by maps without the flag `forbidding`."""
     map_ = look.maps[base.place]
     if map_.flags & forbidding != 0:
         what = "read from" if forbidding == PROGRAM_WRITE_ONLY else "write into"
@@ -99,7 +99,7 @@ def _check_value(look: Look, register: int, base: Value, offset: int, size: int,
 
 
 def _stack_place(look: Look, register: int, base: Value, offset: int, size: int) -> int:
-    """Where an access of a fixed place of the stack begins."""
+    """The start of an access at a fixed place of the stack."""
     if base.least != base.most:
         look.refuse(f"R{register} variable stack access prohibited", EACCES)
     place = base.least + offset
@@ -180,7 +180,7 @@ def check_helper(look: Look, helper: int) -> Value:
 
 
 def _check_readable(look: Look, register: int, value: Value, size: int) -> None:
-    """Memory that a helper reads."""
+    """Check memory that a helper reads."""
     if value.kind == MAP_VALUE:
         _check_value(look, register, value, 0, size, PROGRAM_WRITE_ONLY)
         return
@@ -194,7 +194,7 @@ def _check_readable(look: Look, register: int, value: Value, size: int) -> None:
 
 
 def _check_buffer(look: Look, register: int, value: Value) -> None:
-    """Memory that a helper writes, whose size the next register has."""
+    """Check memory that a helper writes, whose size is in the next register."""
     size = look.read(register + 1)
     if size.kind != NUMBER:
         look.refuse(f"R{register + 1} type={NAMES[size.kind]} expected=scalar", EACCES)
@@ -213,4 +213,4 @@ def _check_buffer(look: Look, register: int, value: Value) -> None:
     if not look.subject.may_leak and look.state.has_pointer(place, size.most):
         look.refuse("attempt to corrupt spilled pointer on stack", EACCES)
     look.state.forget(place, size.most)
-    look.state.store_bytes(place, size.least)  # that much is written for certain
+    look.state.store_bytes(place, size.least)  # at least that much is written

@@ -1,4 +1,4 @@
-"""The numbers of maps and of programs: they grow, and begin anew behind MOST_NUMBER with those that are free.
+"""The numbers of maps and of programs: they ascend, and wrap around after MOST_NUMBER to free ones.
 
 Context: any, except where a function says otherwise.
 """
@@ -17,7 +17,7 @@ _COST: Final = 60  # instructions, of a look at a block
 
 @final
 class Block:
-    """So many numbers in a row."""
+    """Consecutive numbers."""
 
     def __init__(self) -> None:
         self.used: int = 0  # a bit for each that is used
@@ -25,7 +25,7 @@ class Block:
 
 @final
 class Numbers:
-    """Which ones are used."""
+    """The numbers in use."""
 
     def __init__(self) -> None:
         blocks: dict[int, Block] = {}
@@ -57,7 +57,7 @@ class Numbers:
         return number
 
     def give_back(self, number: int) -> None:
-        """It is free. Nothing is allocated."""
+        """Free a number. Nothing is allocated."""
         block = self.blocks.get(number >> _SHIFT)
         if block is None:
             return
@@ -66,12 +66,12 @@ class Numbers:
             self.blocks.pop(number >> _SHIFT, block)
 
     def _used(self, number: int) -> int:
-        """The bits of the block that a number is of."""
+        """The bits of the block that contains a number."""
         block = self.blocks.get(number >> _SHIFT)
         return 0 if block is None else block.used
 
     def next_used(self, number: int) -> int:
-        """The least used number above one; 0 if there is none, or the running thread is to end. Takes safe points."""
+        """The least used number above one; 0 if there is none, or the running thread must end. Takes safe points."""
         number += 1
         while number <= self.highest and not is_dying():
             used = self._used(number) >> (number & _LAST)

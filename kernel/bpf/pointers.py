@@ -18,7 +18,7 @@ _ZERO: Final = number(0, 0)
 
 
 def arithmetic(look: Look, what: int, is_wide: bool, offset: int, old: Value, source: Value, at: int) -> Value:
-    """What ADD to END give. `old` is what the destination holds; for MOV, the source."""
+    """The result of ADD to END. `old` is the value of the destination; for MOV, of the source."""
     register = look.code.destination(at)
     if what == MOV:
         return _moved(look, look.code.source(at), is_wide, offset, source)
@@ -37,7 +37,7 @@ def arithmetic(look: Look, what: int, is_wide: bool, offset: int, old: Value, so
 
 
 def _as_number(look: Look, text: str, is_wide: bool) -> Value:
-    """What is left of a pointer that may be seen as a number."""
+    """The value of a pointer that may be used as a number."""
     if not look.subject.may_leak:
         look.refuse(text, EACCES)
     return ANY_NUMBER if is_wide else _ANY_WORD
@@ -72,7 +72,7 @@ def _divided(what: int, is_wide: bool, a: Value, b: Value) -> Value:
 
 
 def _with_pointer(look: Look, register: int, what: int, is_wide: bool, old: Value, source: Value) -> Value:
-    """ADD to ARSH where one is a pointer, or both are."""
+    """ADD to ARSH with a pointer, or two."""
     if old.is_pointer() and source.is_pointer():
         if what == SUB and look.subject.may_leak:
             return ANY_NUMBER if is_wide else _ANY_WORD

@@ -1,6 +1,6 @@
-"""Programs and maps that are kept, by number: each as long as a descriptor, a group or a program refers to it.
+"""Loaded programs and maps, by number: each as long as a descriptor, a group or a program refers to it.
 
-Context: may raise MemoryError; nothing sleeps but `run`.
+Context: may raise MemoryError; only `run` sleeps.
 Source: bpf(2).
 """
 
@@ -18,7 +18,7 @@ UNBOUNDED: Final = -1
 
 @final
 class Program:
-    """A program that the verifier let through."""
+    """A program that the verifier accepted."""
 
     def __init__(self, kind: int, name: bytes, code: Code, maps: list[Map]) -> None:
         self.kind: int = kind
@@ -27,12 +27,12 @@ class Program:
         self.maps: list[Map] = maps
         self.identifier: int = 0
         self.users: int = 0  # descriptors and groups
-        self.steps: int = 0  # instructions that the verifier looked at
+        self.steps: int = 0  # instructions that the verifier examined
         self.tag: bytes = b""
-        self.loaded_ns: int = 0  # when, since the boot
+        self.loaded_ns: int = 0  # the time of loading, since the boot
         self.owner: int = 0  # the user that loaded it
-        self.place: int = -1  # the only purpose that it may be attached for, if there is one
-        self.is_free: bool = False  # its licence is one of the GPL
+        self.place: int = -1  # the only purpose for which it may be attached, if there is one
+        self.is_free: bool = False  # its licence is compatible with the GPL
         self.warnings: int = 0  # runs that broke off
 
     def held_bytes(self) -> int:
@@ -46,7 +46,7 @@ class Program:
         return size // max(self.users, 1)
 
     def run(self, context: bytearray, world: World) -> int:
-        """Its answer. Takes safe points. Raises MemoryError."""
+        """Run it; returns its answer. Takes safe points. Raises MemoryError."""
         machine = Machine(self.code, self.maps, context, world)
         answer = machine.run()
         if machine.is_broken:
@@ -82,7 +82,7 @@ class Program:
 
 @final
 class _Kept:
-    """What has a number."""
+    """The numbered objects."""
 
     def __init__(self) -> None:
         programs: dict[int, Program] = {}
@@ -97,7 +97,7 @@ KEPT: Final = _Kept()
 
 
 def keep_map(map_: Map) -> None:
-    """One more refers to a map; the first one gives it a number. Raises MemoryError."""
+    """Count a reference to a map; the first one gives it a number. Raises MemoryError."""
     if map_.users == 0:
         number = KEPT.map_numbers.take()
         try:
@@ -110,7 +110,7 @@ def keep_map(map_: Map) -> None:
 
 
 def release_map(map_: Map) -> None:
-    """One fewer does."""
+    """Drop a reference."""
     map_.users -= 1
     if map_.users == 0:
         KEPT.maps.pop(map_.identifier, map_)

@@ -1,6 +1,6 @@
-"""What the verifier knows of numbers after arithmetic and comparisons.
+"""The verifier's knowledge of numbers after arithmetic and comparisons.
 
-Bounds are signed. A comparison of unsigned numbers says something of the signed bounds if both numbers are known not to
+Bounds are signed. A comparison of unsigned numbers narrows the signed bounds if both numbers are known not to
 be negative, or if it bounds one from above by such a number.
 
 Context: may raise MemoryError.
@@ -46,7 +46,7 @@ _ANY_WORD: Final = number(0, WORD_MASK)
 
 
 def after(operation: int, a: Value, b: Value) -> Value:
-    """What ADD to ARSH of 64 bits may give of two numbers."""
+    """The possible results of ADD to ARSH of 64 bits on two numbers."""
     if a.least == a.most and b.least == b.most:
         result = compute(operation, a.least, b.least)
         return number(result, result)
@@ -73,7 +73,7 @@ def after(operation: int, a: Value, b: Value) -> Value:
 
 
 def _of_natural(operation: int, a: Value, b: Value) -> Value:
-    """The same where neither is negative."""
+    """The same if neither is negative."""
     if operation == OR or operation == XOR:
         return number(0, _all_ones(max(a.most, b.most)))
     if operation == MUL and a.most < _FACTOR and b.most < _FACTOR:
@@ -171,7 +171,7 @@ def _signed_form(comparison: int) -> int:
 
 
 def opposite(comparison: int) -> int:
-    """The comparison that holds where one does not; JSET has none, and stays."""
+    """The comparison that holds when another does not; JSET has none, and stays."""
     if comparison == JEQ:
         return JNE
     if comparison == JNE:
@@ -213,7 +213,7 @@ def mirrored(comparison: int) -> int:
 
 
 def narrowed(comparison: int, a: Value, b: Value) -> Value:
-    """What `a` may be where a comparison with `b`, which may hold, does. None of the bounds becomes wider."""
+    """The possible values of `a` where a comparison with `b`, which may hold, does. No bound becomes wider."""
     least = a.least
     most = a.most
     if comparison == JEQ:
@@ -247,12 +247,12 @@ def narrowed(comparison: int, a: Value, b: Value) -> Value:
     else:
         most = min(most, b.most)
     if least > most:
-        return a  # this way is never gone; nothing is lost by not knowing it
+        return a  # this branch is never taken; nothing is lost by not knowing it
     return number(least, most)
 
 
 def same_as_64(comparison: int, a: Value, b: Value) -> bool:
-    """Whether a comparison of the low 32 bits of these says the same as one of all bits."""
+    """Whether a comparison of the low 32 bits of these gives the same result as one of all bits."""
     if a.least < 0 or b.least < 0:
         return False
     if comparison in (JSGT, JSGE, JSLT, JSLE):

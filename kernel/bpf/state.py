@@ -1,10 +1,10 @@
-"""What the verifier knows at a place of a program: what each register and each word of the stack may hold.
+"""The verifier's knowledge at a place of a program: the possible values of each register and each word of the stack.
 
-A number is known by its least and greatest value, both signed: one of which nothing is known has all 64 bits, and an
-upper bound of an unsigned comparison is kept where it is below 2**63. A pointer is known by what it points into, and
-how far from the start. `Value` objects are never changed, so states share them.
+A number is known by its least and greatest value, both signed: an unknown one has all 64 bits, and an
+upper bound of an unsigned comparison is kept if it is below 2**63. A pointer is known by its target and
+its distance from the start. `Value` objects are never changed, so states share them.
 
-A state is *covered* by one that was found safe before if whatever may hold in it might have held there.
+A state is *covered* by an earlier one that was found safe if everything possible in it was possible there.
 
 Context: may raise MemoryError.
 """
@@ -33,14 +33,14 @@ _WORD_COST: Final = 80  # instructions, of a look at one
 
 @final
 class Value:
-    """What a register or a word of the stack may hold."""
+    """The possible values of a register or a word of the stack."""
 
     def __init__(self, kind: int, least: int, most: int, place: int = 0, identity: int = 0) -> None:
         self.kind: int = kind
-        self.least: int = least  # of a number; of a pointer, the distance from the start of what it points into
+        self.least: int = least  # of a number; of a pointer, the distance from the start of its target
         self.most: int = most
         self.place: int = place  # of the map in the program's list
-        self.identity: int = identity  # of the lookup that a MAYBE_VALUE came from
+        self.identity: int = identity  # of the lookup that yielded a MAYBE_VALUE
 
     def is_pointer(self) -> bool:
         return self.kind > NUMBER
@@ -84,7 +84,7 @@ class State:
         self.stored: bytearray = bytearray()  # a bit for each byte of a word that was stored
 
     def copy(self) -> "State":
-        """Another that holds the same."""
+        """A copy."""
         other = State()
         other.registers = list(self.registers)
         other.words = list(self.words)
@@ -92,7 +92,7 @@ class State:
         return other
 
     def reach(self, index: int) -> None:
-        """Let the stack have a word; index below STACK_SIZE / 8."""
+        """Extend the stack to a word; index below STACK_SIZE / 8."""
         while len(self.words) <= index:
             self.words.append(NOT_SET)
             self.stored.append(0)
@@ -107,13 +107,13 @@ class State:
         self.stored[index] = _ALL_BYTES
 
     def store_bytes(self, offset: int, size: int) -> None:
-        """Bytes of numbers from `offset` on, -512 to -1."""
+        """Store bytes of numbers from `offset` on, -512 to -1."""
         self.forget(offset, size)
         for index in range(_word_of(offset + size - 1), _word_of(offset) + 1):
             self.stored[index] |= _bytes_of(index, offset, size)
 
     def forget(self, offset: int, size: int) -> None:
-        """Bytes may have been stored: nothing was stored whole there."""
+        """Bytes may have been stored: nothing stored whole remains there."""
         self.reach(_word_of(offset))
         for index in range(_word_of(offset + size - 1), _word_of(offset) + 1):
             self.words[index] = NOT_SET
@@ -129,7 +129,7 @@ class State:
         return True
 
     def word(self, offset: int) -> Value:
-        """What was stored whole in the word that the byte at an offset is of; NOT_SET if nothing was."""
+        """The value stored whole in the word that contains the byte at an offset; NOT_SET if there is none."""
         index = _word_of(offset)
         return self.words[index] if index < len(self.words) else NOT_SET
 
@@ -144,7 +144,7 @@ class State:
     # ---- Lookups -----------------------------------------------------------------------------------------------
 
     def settle(self, identity: int, is_there: bool) -> None:
-        """A lookup's result is known to be a value, or 0."""
+        """A lookup's result turned out to be a value, or 0."""
         for index in range(REGISTERS):
             if _is_of(self.registers[index], identity):
                 self.registers[index] = _settled(self.registers[index], is_there)
@@ -155,7 +155,7 @@ class State:
     # ---- Comparison --------------------------------------------------------------------------------------------
 
     def covers(self, other: "State", live: int, may_read_unset: bool) -> bool:
-        """Whether what may hold in another might have held here, as far as `live` registers (a bit each) go."""
+        """Whether everything possible in another state was possible here, for the `live` registers (a bit each)."""
         pairs: list[int] = []
         for index in range(REGISTERS):
             if live >> index & 1 != 0 and not _covers(self.registers[index], other.registers[index], pairs):
@@ -188,7 +188,7 @@ def _word_of(offset: int) -> int:
 
 
 def _bytes_of(index: int, offset: int, size: int) -> int:
-    """Which bytes of a word are among some, a bit each."""
+    """The bytes of a word that are among some, a bit each."""
     start = -_WORD * (index + 1)
     return (1 << (min(offset + size, start + _WORD) - start)) - (1 << (max(offset, start) - start))
 
@@ -206,7 +206,7 @@ def _covers(ours: Value, theirs: Value, pairs: list[int]) -> bool:
     if ours is theirs and ours.kind != MAYBE_VALUE:
         return True
     if ours.kind == UNSET:
-        return True  # what is not set was not read on any way from there
+        return True  # no path from there read an unset one
     if ours.kind != theirs.kind or ours.place != theirs.place:
         return False
     if ours.least > theirs.least or ours.most < theirs.most:

@@ -1,7 +1,7 @@
-"""What the arguments of a system call are, in words: the notation of `args=` in `@syscall(…)`.
+"""The arguments of a system call, in words: the notation of `args=` in `@syscall(…)`.
 
 One declaration serves tracing (trace.py, through `letters`), the documentation, and the fuzzer
-(tests/fuzz_calls), which makes arguments of the right kind from it. A word for each register, and what the call
+(tests/fuzz_calls), which generates arguments of the right kind from it. A word for each register, and what the call
 returns:
 
     args="fd >bytes[length] size"           read(2)
@@ -15,7 +15,7 @@ returns:
   holds it; of `bytes`, its size. `?` at the end: it may be NULL.
 - `any` is what the choice before it makes of it: the third argument of ioctl(2).
 
-Context: runs at build time only.
+Context: runs only at build time.
 """
 
 from typing import Final
@@ -39,7 +39,7 @@ VALUES: Final[dict[str, str]] = {
     "key": "x",  # of System V's objects
     "key_serial": "d",  # of a key, or KEY_SPEC_…
     "mode": "o",
-    "ms": "d",  # milliseconds, -1 for ever
+    "ms": "d",  # milliseconds, -1 forever
     "msgid": "d",
     "name": "s",  # a string that is not a path
     "offset": "x",
@@ -79,7 +79,7 @@ class Argument:
             raise ValueError(f"{word}: there is no such kind of argument")
 
     def letter(self) -> str:
-        """How trace.py prints it."""
+        """The letter by which trace.py prints it."""
         return "p" if self.direction else VALUES[self.kind]
 
 
@@ -89,7 +89,7 @@ def arguments_of(description: str) -> list[Argument]:
 
 
 def result_of(description: str) -> Argument | None:
-    """What the call returns if it is something that other calls take, such as a descriptor. Raises ValueError."""
+    """The call's result if other calls take it, such as a descriptor. Raises ValueError."""
     word = description.partition("->")[2].strip()
     return Argument(word) if word else None
 

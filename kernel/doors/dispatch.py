@@ -1,4 +1,4 @@
-"""The system call's way in and out: find the handler, call it, do what is due before the program goes on.
+"""Entering and leaving a system call: find the handler, call it, do pending work before the program goes on.
 
 `krait_syscall` is called by entry.S on the task's kernel stack, with the program's registers. Handlers may change these
 (execve, sigreturn), may sleep, and may not return at all (exit).
@@ -53,7 +53,7 @@ def call(number: int, frame: TrapFrame) -> int:
 
 @noinline
 def _watched_call(number: int, frame: TrapFrame) -> int:
-    """A call of a thread that may not make all of them, takes some in its own hands, or is traced."""
+    """A call of a thread that may not make all calls, handles some itself, or is traced."""
     task = current()
     dispatch = task.dispatch
     if dispatch is not None and diverts(task, dispatch, number, frame):
@@ -65,13 +65,13 @@ def _watched_call(number: int, frame: TrapFrame) -> int:
     if TRACING.enabled or RUNNING.is_observed:
         return _seen_call(number, frame)
     if task.calls.seccomp_mode == 0 and dispatch is None:
-        rewatch(task)  # whoever looked at the calls of all has gone
+        rewatch(task)  # the observer of all tasks' calls has gone
     return call(number, frame)
 
 
 @noinline
 def _call_of_tracee(task: Task, number: int, frame: TrapFrame) -> int:
-    """Tracer and filters may each change the number, and refuse the call. On the way out there is something to do."""
+    """Tracer and filters may each change the number, and refuse the call. Some work remains for the way out."""
     tracee = task.tracee
     is_made = tracee is None or enter_call(task, tracee, frame)
     number = frame.traced_call
@@ -98,7 +98,7 @@ def _seen_call(number: int, frame: TrapFrame) -> int:
 
 @noinline
 def _description(number: int, frame: TrapFrame) -> str:
-    """The call as text, "" if nobody wants to see it or there is no room: it goes on without its line."""
+    """The call as text, "" if no one wants to see it or there is no room: it goes on without its line."""
     if not TRACING.enabled:
         return ""
     try:
@@ -109,7 +109,7 @@ def _description(number: int, frame: TrapFrame) -> str:
 
 @noinline
 def _report(text: str, result: int) -> None:
-    """Its line, once it is done."""
+    """Print its line, once it is done."""
     if len(text) == 0:
         return
     try:
@@ -120,7 +120,7 @@ def _report(text: str, result: int) -> None:
 
 @noinline
 def _report_missing(number: int) -> None:
-    """Say so, once for each number."""
+    """Report a missing call, once for each number."""
     try:
         log.once(number, f"system call {number} is not implemented")
     except MemoryError:

@@ -12,7 +12,7 @@ from kernel.sched import tick
 
 @nosleep
 def handle(vector: int) -> None:
-    """An interrupt arrived. The tick has no handler in the table: it comes most often."""
+    """Handle an interrupt. The tick has no handler in the table: it comes most often."""
     if not acknowledge(vector):
         return
     if vector == TICK_VECTOR:

@@ -1,6 +1,6 @@
-"""Quick forms of system calls: they run without the kernel lock where there are several processors.
+"""Quick forms of system calls: they run without the kernel lock if there are several processors.
 
-A handler of which the compiler proves that it needs no lock runs without it, and nothing is declared. One that needs it
+A handler that the compiler proves to need no lock runs without it, and nothing is declared. One that needs it
 in rare cases may have a quick form beside it:
 
     @quick("getuid")
@@ -17,8 +17,8 @@ from arch import number_of_call
 from kernel.doors.table import SYSCALLS
 
 TAKE_LOCK: Final = -4096
-"""What a quick form returns that cannot do the call: no result, and no errno. Then the handler is called, with the
-lock; so a quick form changes nothing.
+"""The result of a quick form that cannot do the call: not a valid result, and not an errno. Then the handler is called,
+with the lock; so a quick form changes nothing.
 """
 
 _F = TypeVar("_F", bound=Callable[..., int])
@@ -27,7 +27,7 @@ _F = TypeVar("_F", bound=Callable[..., int])
 def quick(name: str) -> Callable[[_F], _F]:
     """Declare the decorated function as the quick form of a call that is declared above.
 
-    Runs at build time only. Raises ValueError for a call that is not declared, or has one.
+    Runs only at build time. Raises ValueError for a call that is not declared, or already has one.
     """
     row = SYSCALLS[number_of_call(name)]
     if row is None or row.quick is not None:

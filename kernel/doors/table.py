@@ -6,8 +6,8 @@ A handler is declared where it is written:
     def getpid() -> int: ...
 
 The decorator runs at build time and enters the function here; the compiler freezes `SYSCALLS` into the image, with a
-thunk a handler that decodes the six registers by the handler's annotations and turns an `Errno` into a negative result.
-Its number is the architecture's. Where Linux answers ENOSYS, too, the status says so, and one handler stands for
+thunk for each handler that decodes the six registers by its annotations and turns an `Errno` into a negative result.
+Its number is the architecture's. Where Linux answers ENOSYS, too, the status says so, and one handler serves
 all such calls, with a declaration for each. `args` describes the arguments in words; arguments.py has the notation.
 """
 
@@ -17,11 +17,11 @@ from typing import Final, TypeVar
 from arch import CALL_LIMIT, name_own_call, number_of_call
 from kernel.doors.arguments import letters
 
-# Six registers in, a value or a negative errno out. The compiler makes the thunk where a handler of another shape is
+# Six registers in, a value or a negative errno out. The compiler creates the thunk where a handler of another shape is
 # stored here.
 SyscallHandler = Callable[[int, int, int, int, int, int], int]
 
-# The status of a call that Linux itself does not serve.
+# The status of a call that Linux itself does not implement.
 AS_LINUX: Final = "As Linux (ENOSYS)"
 
 _F = TypeVar("_F", bound=Callable[..., int])
@@ -44,7 +44,7 @@ class Syscall:
 
 SYSCALLS: list[Syscall | None] = [None] * CALL_LIMIT
 
-# The arguments in words, by number. Apart from the rows, because the kernel at run time needs only their letters.
+# The arguments in words, by number. Separate from the rows, because the kernel at run time needs only their letters.
 DESCRIPTIONS: dict[int, str] = {}
 
 
@@ -54,7 +54,7 @@ def syscall(
     """Declare the decorated function as the handler of a system call; `args` is in the notation of arguments.py. A call
     that Linux does not have brings a `number`, 500 to 511.
 
-    Runs at build time only. Raises ValueError for a name that the architecture has no number for, and for a call that
+    Runs only at build time. Raises ValueError for a name for which the architecture has no number, and for a call that
     is declared twice.
     """
     if number is None:

@@ -1,10 +1,10 @@
 """System call tracing: `trace=` on the kernel's command line prints calls to the log, much as strace(1) does.
 
-`trace` or `trace=all` traces every call, `trace=open,read` those. How the arguments look comes from the table, by the
+`trace` or `trace=all` traces every call, `trace=open,read` those. The table says how to print the arguments, by the
 kind of each (arguments.py): a letter each, `d` for a number, `x` and `p` in hexadecimal, `o` in octal, `s` for a string
 in user memory. Calls that never return are printed when they begin.
 
-Context: system calls. A line that finds no memory is left out.
+Context: system calls. A line for which there is no memory is left out.
 """
 
 from typing import Final
@@ -35,7 +35,7 @@ ERROR_NAMES: Final[list[str]] = _name_errors()
 
 @final
 class Trace:
-    """What is traced."""
+    """The calls that are traced."""
 
     def __init__(self) -> None:
         self.everything: bool = False
@@ -79,7 +79,7 @@ def describe_call(number: int, registers: list[int]) -> str:
 
 
 def report_result(call: str, result: int) -> None:
-    """Print a call that was described with what it returned."""
+    """Print a described call with its result."""
     if -_HIGHEST_ERRNO <= result < 0:
         code = -result
         name = ERROR_NAMES[code] if code < len(ERROR_NAMES) else ""

@@ -1,7 +1,7 @@
-"""Exceptions and interrupts: who is concerned, and what becomes of the program.
+"""Exceptions and interrupts: whom they concern, and what happens to the program.
 
 Every vector arrives here with the interrupted registers (entry.S). An interrupt goes to its driver. A page fault on a
-user address goes to the address space, whoever made it: the program, or the kernel's copy routines on its behalf; if
+user address goes to the address space, whether the program caused it or the kernel's copy routines on its behalf; if
 the page can't be had, the program gets a signal, the routine an error. Any other exception of a program is a signal to
 it (signal(7)); any other exception of the kernel is a bug.
 
@@ -62,13 +62,13 @@ from kernel.task.signals import (
 )
 from kernel.task.task import Task, current, current_or_none
 
-_KILL: Final = from_kernel(SIGKILL)  # made beforehand: it is needed when memory is gone
+_KILL: Final = from_kernel(SIGKILL)  # created beforehand: it is needed when memory is gone
 
 
 @export("krait_trap")
 @on_stack(16384)
 def trap(frame: TrapFrame) -> None:
-    """Called by entry.S for every vector but the system call, when a program ran."""
+    """Called by entry.S for every vector except the system call, when a program ran."""
     task = current()
     if is_interrupt(frame):
         _interrupt(frame.vector)
@@ -92,7 +92,7 @@ def trap(frame: TrapFrame) -> None:
 
 @export("krait_interrupt_in_kernel")
 def interrupt_in_kernel(frame: TrapFrame) -> None:
-    """Called by entry.S for an interrupt of the kernel itself: in the idle loop and at safe points only."""
+    """Called by entry.S for an interrupt of the kernel itself: only in the idle loop and at safe points."""
     if RUNNING.is_observed:
         interrupted_in_kernel(frame)
     _interrupt(frame.vector)
@@ -119,7 +119,7 @@ def exception_in_kernel(frame: TrapFrame) -> None:
 @last_resort
 def exception_in_section(frame: TrapFrame) -> None:
     """Called by entry.S for an exception in a system call without the kernel lock, which is taken now. It is a bug, and
-    nothing is cleaned up: such a call has changed nothing, and what it referred to may be gone. Does not return.
+    nothing is cleaned up: such a call has changed nothing, and the objects it used may be gone. Does not return.
     """
     _report_bug(frame)
     _end_thread(current())
@@ -128,17 +128,17 @@ def exception_in_section(frame: TrapFrame) -> None:
 @last_resort
 def _bug(frame: TrapFrame) -> None:
     """The kernel trapped. A program's thread that ran into it is killed, with its process, once the clean-up around the
-    place has run: on return it goes on there. Anything else is the end.
+    place has run: on return it continues there. Anything else is the end.
     """
     task = _report_bug(frame)
-    # Where a compiled check fails, the registers are what the unwind tables take them for.
+    # Where a compiled check fails, the registers are as the unwind tables expect them.
     if task is not None and (trap_kind(frame) == 0 or not find_landing(frame, is_call=False)):
         _end_thread(task)
 
 
 @last_resort
 def _report_bug(frame: TrapFrame) -> Task | None:
-    """Say what happened, and to whom; the end if that is nobody who may be killed for it."""
+    """Report what happened, and to which task; panic if that is none that may be killed for it."""
     task = current_or_none()
     survivable = (
         task is not None
@@ -156,21 +156,21 @@ def _report_bug(frame: TrapFrame) -> Task | None:
 @export("krait_clean_up_further")
 @last_resort
 def clean_up_further(frame: TrapFrame) -> None:
-    """Called by entry.S at the end of a clean-up: on return the thread goes on at the next one."""
+    """Called by entry.S at the end of a clean-up: on return the thread continues at the next one."""
     if not find_landing(frame, is_call=True):
         _end_thread(current())
 
 
 def _end_thread(task: Task) -> None:
-    """The end of a thread that ran into a bug, and of its process. Does not return."""
+    """End a thread that ran into a bug, and its process. Does not return."""
     give_back(task)
     end_process(task.process, SIGSEGV)
     exit_task(task)
 
 
 def give_back(task: Task) -> None:
-    """What others would wait for without end, and no clean-up has given back: see kernel/sched/obligation.py. What such
-    locks guard answers EIO from now on.
+    """Release what others would wait for forever, and no clean-up has released: see kernel/sched/obligation.py. State
+    that such locks guard answers EIO from now on.
     """
     lose_thread(task)
     memory = task.memory
@@ -190,7 +190,7 @@ def _interrupt(vector: int) -> None:
 
 
 def access_of(frame: TrapFrame) -> Access:
-    """What the instruction wanted."""
+    """The access that the instruction attempted."""
     if was_write(frame):
         return Access.WRITE
     if was_fetch(frame):
@@ -199,7 +199,7 @@ def access_of(frame: TrapFrame) -> Access:
 
 
 def _make_accessible(task: Task, address: int, access: Access, of_key: bool) -> FaultOutcome:
-    """`of_key`: the processor says that a protection key was in the way."""
+    """`of_key`: the processor reports that a protection key forbade it."""
     space = task.memory
     if space is None:
         return FaultOutcome.NOT_MAPPED
@@ -212,7 +212,7 @@ def _make_accessible(task: Task, address: int, access: Access, of_key: bool) -> 
 
 @noinline
 def _seen_fault(task: Task, address: int, access: Access, of_key: bool, in_user: bool) -> FaultOutcome:
-    """A fault of which events may hear: met by the program, or by the kernel on its behalf."""
+    """A fault that events may report: of the program, or of the kernel on its behalf."""
     read_bytes = task.disk_read_bytes
     fault_begins(task, address, in_user)
     outcome = _make_accessible(task, address, access, of_key)
@@ -228,8 +228,8 @@ def _ask(task: Task, address: int, access: Access, by_kernel: bool) -> FaultOutc
 
 
 def is_accessible_now(task: Task, address: int, access: Access, of_key: bool = False) -> bool:
-    """The same for the kernel's copy routines: a shortage of memory is no reason to let the call fail, unless it is one
-    of a control group that lasts.
+    """The same for the kernel's copy routines: a shortage of memory is no reason to let the call fail, unless it is a
+    lasting one of a control group.
     """
     while True:
         if RUNNING.is_observed:
@@ -247,7 +247,7 @@ def is_accessible_now(task: Task, address: int, access: Access, of_key: bool = F
 
 
 def _page_fault(task: Task, frame: TrapFrame) -> None:
-    """Of a program. Read the address first: handling may sleep, and others fault meanwhile."""
+    """A program's fault. Read the address first: handling may sleep, and others fault meanwhile."""
     address = fault_address()
     if RUNNING.is_observed:
         outcome = _seen_fault(task, address, access_of(frame), was_key_fault(frame), in_user=True)
@@ -314,7 +314,7 @@ def _raise_signal(task: Task, frame: TrapFrame) -> None:
 
 
 def _step_code(task: Task) -> int:
-    """A step's end, a breakpoint of the debug registers, or an instruction that says that it is one."""
+    """The end of a step, a breakpoint of the debug registers, or a breakpoint instruction."""
     registers = task.registers
     if registers.was_step:
         return TRAP_TRACE

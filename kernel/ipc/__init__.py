@@ -1,6 +1,6 @@
-"""Talking between processes: pipes, FIFOs, event descriptors, epoll.
+"""Communication between processes: pipes, FIFOs, event descriptors, epoll.
 
-Importing the package registers what opens FIFOs.
+Importing the package registers the opener of FIFOs.
 """
 
 from kernel.ipc.pipe import Pipe, PipeFile, make_pipe

@@ -1,15 +1,15 @@
-"""Contexts of asynchronous I/O: how many requests may be under way, and the ring of events of those that are done
+"""Contexts of asynchronous I/O: the number of requests in progress, and the ring of events of completed ones
 (io_setup(2)).
 
-A context lies in an address space. Its ring is mapped there, and the address of the mapping is the context's name. The
-program may take events from the ring by itself, moving `head`; the kernel goes by a `tail` of its own, and reads `head`
-only to count which slots are free again. Each request has a slot in the ring from its beginning, so that a result
-always finds room.
+A context belongs to an address space. Its ring is mapped there, and the address of the mapping is the context's name.
+The program may take events from the ring by itself, moving `head`; the kernel uses a `tail` of its own, and reads
+`head` only to count which slots are free again. Each request has a slot in the ring from its beginning, so that a
+result always finds room.
 
-What a program may begin is done at once by the thread that submits it, as on Linux, but for waiting (aio_poll.py).
+A program's requests are carried out at once by the thread that submits them, as on Linux, except waits (aio_poll.py).
 
-Whoever uses a context across a sleep holds it (`hold`, `begin`): its ring stays until nobody does. Those who take
-events do so one after the other (`readers`), so that none is given out twice.
+A thread that uses a context across a sleep holds it (`hold`, `begin`): its ring stays until none does. Threads that
+take events do so one after the other (`readers`), so that none is given out twice.
 
 Context: `complete` never sleeps or allocates.
 Source: io_setup(2), io_submit(2), io_getevents(2); `struct aio_ring` of libaio.
@@ -48,9 +48,9 @@ _RING_MAGIC: Final = 0xA10A_10A1
 _RING_FEATURES: Final = 1
 
 _MOST_EVENTS: Final = 0x1000_0000 // EVENT_SIZE
-_SPARE_EVENTS: Final = 2  # beyond what was asked for; between head and tail one stays empty
+_SPARE_EVENTS: Final = 2  # beyond the requested number; between head and tail one stays empty
 _SLOTS_OF_PROCESSOR: Final = 4
-_CONTEXT_BYTES: Final = 800  # what a context takes beside its ring, about
+_CONTEXT_BYTES: Final = 800  # the cost of a context besides its ring, about
 _LATER_BYTES: Final = 300  # … and a request that waits
 # Instructions, for `pace`
 _PAGE_COST: Final = 1500
@@ -62,7 +62,7 @@ _LIMIT: Final = SystemSetting(b"fs/aio-max-nr", [0x10000], 0, NO_BOUND)
 
 @final
 class Total:
-    """How many requests all contexts of the machine were made for (fs.aio-nr)."""
+    """The number of requests for which all contexts of the machine were created (fs.aio-nr)."""
 
     def __init__(self) -> None:
         self.count: int = 0
@@ -73,13 +73,13 @@ TOTAL: Final = Total()
 
 @proc_file("sys/fs/aio-nr")
 def _count_text() -> bytes:
-    """How many asynchronous requests were asked for with io_setup(2), of at most aio-max-nr."""
+    """The number of asynchronous requests reserved with io_setup(2), of at most aio-max-nr."""
     return f"{TOTAL.count}\n".encode()
 
 
 @final
 class AioRing(MemoryObject):
-    """What a program maps. The frames go when neither an area nor the context has a use for them."""
+    """The memory that a program maps. The frames are freed when neither an area nor the context uses them."""
 
     def __init__(self, size_bytes: int) -> None:
         """Sleeps. Raises MemoryError."""
@@ -124,7 +124,7 @@ class AioRing(MemoryObject):
 
     @noraise
     def _count_kept(self, change: int) -> None:
-        """Its pages count for whoever maps them; if nobody does, for the address space that has the context."""
+        """Count its pages for the space that maps them; without one, for the address space that has the context."""
         context = self.context
         owner = None if context is None else context.owner
         if context is not None and owner is not None:
@@ -136,7 +136,7 @@ class AioRing(MemoryObject):
             pace(_PAGE_COST)
 
     def is_mapped(self) -> bool:
-        """Whether anybody maps it."""
+        """Whether anything maps it."""
         return self._users > 1
 
     def keeps_size(self) -> bool:
@@ -160,14 +160,14 @@ class LaterRequest(Linked["LaterRequest"]):
 
     def __init__(self, address: int) -> None:
         super().__init__()
-        self.address: int = address  # of its struct iocb, by which io_cancel(2) finds it
+        self.address: int = address  # the address of its struct iocb, by which io_cancel(2) finds it
 
     def this(self) -> "LaterRequest":
         return self
 
     @noraise
     def cancel(self) -> None:
-        """It stands in no list any more: complete it, as far as it came."""
+        """It is in no list any more: complete it, with its progress so far."""
 
 
 @final
@@ -193,9 +193,9 @@ class AioContext(Linked["AioContext"]):
         self.under_way: int = 0
         self.later: dict[int, LaterRequests] = {}  # by the addresses of their iocbs
         self.later_count: int = 0
-        self.holders: int = 0  # threads that use it across a sleep, beside requests that are under way
-        self.readers: Mutex = Mutex()  # who takes events
-        self.waiters: WaitQueue = WaitQueue()  # for events, and for the end of what is under way
+        self.holders: int = 0  # threads that use it across a sleep, besides requests in progress
+        self.readers: Mutex = Mutex()  # threads that take events
+        self.waiters: WaitQueue = WaitQueue()  # for events, and for the end of requests in progress
         ring = _new_ring(wanted, size_bytes)  # from here on it counts in TOTAL, and nothing raises
         self.ring: AioRing = ring
         ring.context = self
@@ -211,12 +211,12 @@ class AioContext(Linked["AioContext"]):
         return self
 
     def has_ended(self) -> bool:
-        """Whether it was destroyed. A call, because it is asked anew after each sleep."""
+        """Whether it was destroyed. A method, because it is checked again after each sleep."""
         return self.owner is None
 
     @noraise
     def stop(self) -> bool:
-        """It is destroyed: nothing new begins, waiting threads leave, `end` follows. False if it was before."""
+        """Destroy it: nothing new begins, waiting threads leave, `end` follows. False if that was done before."""
         owner = self.owner
         if owner is None:
             return False
@@ -228,8 +228,8 @@ class AioContext(Linked["AioContext"]):
 
     @noraise
     def end(self) -> None:
-        """After `stop`: cancel what waits. Sleeps until nothing is under way and nobody uses it."""
-        for requests in self.later.values():  # nobody else changes them any more
+        """After `stop`: cancel waiting requests. Sleeps until nothing is in progress and no thread uses it."""
+        for requests in self.later.values():  # no one else changes them any more
             while True:
                 request = requests.first()
                 if request is None:
@@ -244,11 +244,11 @@ class AioContext(Linked["AioContext"]):
         self.ring.release()
 
     def is_in_use(self) -> bool:
-        """Whether its ring is needed still. A call, because it is asked anew after each sleep."""
+        """Whether its ring is still needed. A method, because it is checked again after each sleep."""
         return self.under_way + self.holders > 0
 
     def hold(self) -> None:
-        """The running thread uses it until `let_go`. It has not ended, or is held."""
+        """The running thread uses it until `let_go`. It has not ended, or is already held."""
         self.holders += 1
 
     @noraise
@@ -264,7 +264,7 @@ class AioContext(Linked["AioContext"]):
     # ---- Slots ----------------------------------------------------------------------------------------------------
 
     def begin(self) -> None:
-        """A request begins: it will end with `complete` or `forget`. Raises EAGAIN where the ring has no room."""
+        """A request begins: it will end with `complete` or `forget`. Raises EAGAIN if the ring has no room."""
         if self.slots == 0:
             self._count_free()
         if self.slots == 0:
@@ -283,7 +283,7 @@ class AioContext(Linked["AioContext"]):
         self._tell_if_unused()
 
     def _count_free(self) -> None:
-        """Look how far the program has taken events. What stands in `head` may be anything."""
+        """Check how far the program has taken events. `head` may hold any value."""
         head = self.ring.memory.load(_HEAD) % self.event_count
         waiting = self.tail - head if head <= self.tail else self.event_count - (head - self.tail)
         if waiting < self.completed:
@@ -292,7 +292,7 @@ class AioContext(Linked["AioContext"]):
 
     @noraise
     def complete(self, address: int, data: int, result: int, bell: EventFile | None) -> None:
-        """A request is done: enter its event. `bell` hears of it."""
+        """A request is done: enter its event. `bell` is notified."""
         storage: Array[u8, Literal[32]] = Array()
         event = storage.span()
         event.store_u64(0, u64(data))
@@ -311,8 +311,8 @@ class AioContext(Linked["AioContext"]):
         self.waiters.wake_all()
 
     def ready(self) -> tuple[int, int]:
-        """Where the program's next event is, and how many there are from it on, which may be past the end of the ring
-        and go on at its beginning: both by what stands in the ring, as on Linux.
+        """The index of the program's next event, and the number of events from there on, which may wrap around the
+        ring's end: both by the values in the ring, as on Linux.
         """
         memory = self.ring.memory
         head = memory.load(_HEAD)
@@ -328,13 +328,13 @@ class AioContext(Linked["AioContext"]):
         self.ring.memory.read(_HEADER_SIZE + index * EVENT_SIZE, events)
 
     def take(self, behind: int) -> None:
-        """The program has the events in front of an index."""
+        """The program has taken the events before an index."""
         self.ring.memory.store(_HEAD, behind)
 
     # ---- Requests that wait ---------------------------------------------------------------------------------------
 
     def add_later(self, request: LaterRequest) -> None:
-        """A request goes on without its thread. Raises MemoryError."""
+        """A request continues without its thread. Raises MemoryError."""
         same = self.later.get(request.address)
         if same is None:
             same = LaterRequests()
@@ -344,7 +344,7 @@ class AioContext(Linked["AioContext"]):
 
     @noraise
     def drop_later(self, request: LaterRequest) -> None:
-        """It is done, or to be done by the caller."""
+        """The request is done, or will be finished by the caller."""
         same = self.later.get(request.address)
         if same is None:
             return
@@ -375,17 +375,17 @@ class AioContexts(AsyncContexts):
         self.made: int = 0
         # What the contexts on the list hold
         self.later_count: int = 0
-        self.context_bytes: int = 0  # with those rings that nobody maps
+        self.context_bytes: int = 0  # including those rings that no one maps
 
     def enter(self, context: AioContext) -> None:
-        """There is one more."""
+        """Add a context."""
         self.list.link_last(context)
         self.made = (self.made + 1) & 0x7FFF_FFFF
-        self.context_bytes += _CONTEXT_BYTES + context.size_bytes  # nobody maps its ring yet
+        self.context_bytes += _CONTEXT_BYTES + context.size_bytes  # no one maps its ring yet
 
     @noraise
     def leave(self, context: AioContext) -> None:
-        """There is one less."""
+        """Remove a context."""
         self.list.unlink(context)
         self.later_count -= context.later_count
         self.context_bytes -= _CONTEXT_BYTES + (0 if context.ring.is_mapped() else context.size_bytes)
@@ -406,7 +406,7 @@ class AioContexts(AsyncContexts):
 
 def ring_size(wanted: int, processors: int) -> tuple[int, int]:
     """How many events the ring for `wanted` requests (32 bits, unsigned) holds, and its size in bytes, whole pages.
-    Twice as many as asked for, and what fits on the last page, as on Linux: programs see the number in the ring. Raises
+    Twice the requested number, and what fits on the last page, as on Linux: programs see the number. Raises
     EINVAL, EAGAIN.
     """
     count = max(wanted, processors * _SLOTS_OF_PROCESSOR) * 2 & 0xFFFF_FFFF
@@ -434,8 +434,8 @@ def _new_ring(wanted: int, size_bytes: int) -> AioRing:
 
 
 def slot_count(event_count: int, processors: int) -> int:
-    """How many requests may be under way or unread: Linux gives slots to processors in batches, and what is left over
-    to nobody.
+    """How many requests may be in progress or unread: Linux gives slots to processors in batches, and the remainder
+    to none.
     """
     batch = max(1, (event_count - 1) // (processors * _SLOTS_OF_PROCESSOR))
     return (event_count - 1) // batch * batch

@@ -1,9 +1,9 @@
 """IOCB_CMD_POLL: requests that wait until a file is ready (io_submit(2)).
 
-A request stands on the queues of its file. A wake, which may come from an interrupt, has the thread "async" ask the
-file: it completes the request if what was waited for has come, or leaves it standing.
+A request waits on the queues of its file. A wake, which may come from an interrupt, has the thread "async" ask the
+file: it completes the request if the awaited event has come, or leaves it waiting.
 
-Context: `start` raises MemoryError; a wake is fit for interrupts. The thread sleeps where a file's `poll` does.
+Context: `start` raises MemoryError; a wake is fit for interrupts. The thread sleeps if a file's `poll` does.
 """
 
 from kernel.fs.constants import POLLERR, POLLHUP
@@ -31,7 +31,7 @@ class RequestWaiter(LastingWaiter):
 
 @final
 class Look(Job):
-    """The thread's part in a request."""
+    """The thread's part of a request."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -45,7 +45,7 @@ class Look(Job):
 
 @final
 class PollRequest(LaterRequest):
-    """One request. It holds its file, and the eventfd that hears of its end."""
+    """One request. It holds its file, and the eventfd that is notified of its end."""
 
     def __init__(
         self, context: AioContext, file: File, events: int, address: int, data: int, bell: EventFile | None
@@ -58,13 +58,13 @@ class PollRequest(LaterRequest):
         self.bell: EventFile | None = bell
         self.waiter: RequestWaiter = RequestWaiter()
         self.job: Look = Look()
-        # Last, because they refer back: what raises above would leave a ring of references behind.
+        # Last, because they refer back: an error above would leave a cycle of references behind.
         self.waiter.request = self
         self.job.request = self
 
     def start(self) -> None:
         """Complete it at once if the file is ready; otherwise it waits. Takes over the caller's references to file and
-        eventfd, unless it raises EINVAL (a file that never wakes anybody) or MemoryError.
+        eventfd, unless it raises EINVAL (a file that never wakes anyone) or MemoryError.
         """
         context = self.context
         file = self.file
@@ -88,8 +88,8 @@ class PollRequest(LaterRequest):
             self._let_go()
 
     def look(self) -> None:
-        """A queue was woken: is what it waits for there? Or it was cancelled. May sleep. Raises MemoryError, with
-        nothing changed.
+        """A queue was woken: check whether the awaited event is there. Or it was cancelled. May sleep. MemoryError,
+        with nothing changed.
         """
         context = self.context
         file = self.file
@@ -109,7 +109,7 @@ class PollRequest(LaterRequest):
             file.release()
 
     def waits(self) -> bool:
-        """Whether its end is left to the thread. A call, because it is asked anew after a sleep."""
+        """Whether its end is left to the thread. A method, because it is checked again after a sleep."""
         context = self.context
         return context is not None and not context.has_ended()
 
@@ -129,7 +129,7 @@ class PollRequest(LaterRequest):
 
     @noraise
     def _let_go(self) -> None:
-        """It is done: nothing of it is needed."""
+        """It is done: release everything."""
         self.job.request = None
         bell = self.bell
         self.bell = None

@@ -1,13 +1,13 @@
-"""epoll(7): a set of files, of which those that are ready are found without asking all.
+"""epoll(7): a set of files, whose ready members are found without asking all.
 
 Each member has a waiter on its file's queues. A wake links the member into the ready list, which allocates nothing,
 since it may happen in an interrupt. `collect` asks each member on that list for its state: one that is not ready leaves
-the list, a level-triggered one stays, an edge-triggered one leaves, a one-shot one is switched off.
+the list, a level-triggered one stays, an edge-triggered one leaves, a one-shot one is disabled.
 
 Invariants: a member is on the ready list exactly if `is_listed`. A member holds no reference count on its file; the
-file tells the member when it ends (FileWatcher).
+file notifies the member when it ends (FileWatcher).
 
-Members count against the user that made the set (fs.epoll.max_user_watches).
+Members count against the user that created the set (fs.epoll.max_user_watches).
 
 Context: `collect` and `add` ask files, which may not sleep in `poll`. Waiting is the system call's.
 """
@@ -32,11 +32,11 @@ EPOLLET: Final = 1 << 31
 EVENT_SIZE: Final = 12  # of struct epoll_event: u32 events, u64 data
 _DEPTH_LIMIT: Final = 5
 _MEMBER_BYTES: Final = 400  # what a member costs, about
-_LINUX_MEMBER_BYTES: Final = 192  # what Linux reckons for one in its limit
+_LINUX_MEMBER_BYTES: Final = 192  # Linux's estimate for one in its limit
 # Instructions for a member, for `pace`
 _ASK_COST: Final = 400
 _DROP_COST: Final = 400
-# What may stand beside EPOLLEXCLUSIVE. All sets hear of every wake, which is more than the one that it asks for.
+# Flags allowed beside EPOLLEXCLUSIVE. All sets are notified of every wake, which is more than the one that it asks for.
 _EXCLUSIVE_MAY: Final = POLLIN | POLLOUT | POLLERR | POLLHUP | EPOLLWAKEUP | EPOLLET | EPOLLEXCLUSIVE
 
 
@@ -53,7 +53,7 @@ _WATCHES: Final = _WatchLimit(b"fs/epoll/max_user_watches", [-1], 0, NO_BOUND)
 
 
 class MemberWaiter(LastingWaiter):
-    """Stands on the queues of a member's file."""
+    """Waits on the queues of a member's file."""
 
     def __init__(self, member: "Member") -> None:
         super().__init__()
@@ -76,7 +76,7 @@ class Member(FileWatcher):
         self.events: int = events
         self.data: int = data
         self.is_listed: bool = False
-        self.turn: int = 0  # of `collect` in which it was found last, if it stays on the list
+        self.turn: int = 0  # the last `collect` that found it, if it stays on the list
         self.next: Member | None = None
         self.previous: Member | None = None
         self.waiter: MemberWaiter = MemberWaiter(self)
@@ -93,7 +93,7 @@ class Member(FileWatcher):
             owner.drop(self)
 
     def state(self, waiter: PollWaiter | None) -> int:
-        """Which of the wanted events hold now."""
+        """The wanted events that hold now."""
         wanted = self.events & 0xFFFF
         if wanted == 0 and self.events & EPOLLONESHOT != 0:
             return 0  # switched off
@@ -105,7 +105,7 @@ class EpollFile(DescriptorFile):
 
     def __init__(self, flags: int, uid: KernelUid) -> None:
         super().__init__(anonymous_path(b"[eventpoll]"), O_RDWR | flags)
-        self.uid: KernelUid = uid  # whose members they are
+        self.uid: KernelUid = uid  # the user charged for the members
         self.account: UserAccount | None = None  # since the first member came
         # by descriptor; several if descriptors were reused while files live on
         self.members: dict[int, list[Member]] = {}
@@ -128,14 +128,14 @@ class EpollFile(DescriptorFile):
         return None
 
     def watched_file(self, descriptor: int, index: int) -> File:
-        """The file that is watched under a number; `index` tells those apart that share one. Raises ENOENT."""
+        """The file watched under a number; `index` distinguishes those that share one. Raises ENOENT."""
         same = self.members.get(descriptor)
         if same is None or index >= len(same):
             raise Errno(ENOENT)
         return same[index].file
 
     def add(self, descriptor: int, file: File, events: int, data: int) -> None:
-        """EPOLL_CTL_ADD. EPERM for files that are always ready, ENOSPC where the user has too many members."""
+        """EPOLL_CTL_ADD. EPERM for files that are always ready, ENOSPC if the user has too many members."""
         if file is self:
             raise Errno(EINVAL)
         if not file.can_be_watched():
@@ -186,8 +186,8 @@ class EpollFile(DescriptorFile):
         watchers.append(member)
 
     def depth(self, target: "EpollFile") -> int:
-        """How deep sets are nested below this one; more than the limit if `target` is among them, or for too many to
-        look at.
+        """How deeply sets are nested below this one; more than the limit if `target` is among them, or for too many to
+        examine.
         """
         todo: list[EpollFile] = [self]
         level = 0
@@ -230,7 +230,7 @@ class EpollFile(DescriptorFile):
         self.drop(member)
 
     def drop(self, member: Member) -> None:
-        """Forget a member; its file's list of watchers is the caller's business."""
+        """Drop a member; the caller updates its file's list of watchers."""
         member.waiter.close()
         member.waiter.member = None
         member.owner = None
@@ -246,8 +246,8 @@ class EpollFile(DescriptorFile):
                 del self.members[member.descriptor]
 
     def close(self) -> None:
-        # All on the ready list, which allocates nothing: from there they go one by one, while files that close drop
-        # theirs.
+        # All on the ready list, which allocates nothing: from there they are removed one by one, while files that close
+        # drop theirs.
         for same in self.members.values():
             for member in same:
                 self.list_member(member)
@@ -301,8 +301,8 @@ class EpollFile(DescriptorFile):
         return self.turns
 
     def collect(self, turn: int, records: Span[u8]) -> int:
-        """Fill the records (struct epoll_event) with events; how many there are, each member at most once a turn.
-        Level-triggered members go to the end of the list, so that all get theirs. Sleeps where there are very many.
+        """Fill the records (struct epoll_event) with events; returns their number, each member at most once a turn.
+        Level-triggered members go to the end of the list, so that all get theirs. Sleeps if there are very many.
         """
         offset = 0
         while offset < len(records):
@@ -324,7 +324,7 @@ class EpollFile(DescriptorFile):
         return offset // EVENT_SIZE
 
     def has_ready(self) -> bool:
-        """Whether any listed member is ready still; drops those that are not."""
+        """Whether any listed member is still ready; removes those that are not."""
         while True:
             member = self.first
             if member is None:

@@ -1,4 +1,4 @@
-"""Event descriptors: a counter that reads empty and writes fill (eventfd(2)).
+"""Event descriptors: a counter that reads clear and writes increase (eventfd(2)).
 
 Context: reads sleep while the counter is zero, writes while it would pass its maximum. `signal` is fit for interrupts.
 """
@@ -11,8 +11,8 @@ from kernel.lang import EAGAIN, EINVAL, Array, Errno, u8, u64
 from kernel.lib.user import Buffer
 from kernel.sched import PollWaiter, WaitQueue
 
-# The counter goes up to 2**64 - 2 on Linux. Kept in an int, it goes up to 2**63 - 2 here: a writer of more waits for
-# ever on both.
+# The counter goes up to 2**64 - 2 on Linux. Kept in an int, it goes up to 2**63 - 2 here: a writer of more waits
+# forever on both.
 MAXIMUM: Final = (1 << 63) - 2
 
 

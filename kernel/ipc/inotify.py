@@ -1,7 +1,7 @@
 """Watching files: inotify_init(2), inotify_add_watch(2).
 
-An instance is a file that is read: it holds the events of its watches, oldest first. An event that equals the newest
-one that is still unread is left out. When too many wait, or memory runs out, one event says that some were lost.
+An instance is a readable file: it holds the events of its watches, oldest first. An event that equals the newest
+unread one is left out. When too many wait, or memory runs out, one event says that some were lost.
 
 Context: reads sleep; events come from any system call that changes a file, and adding them neither sleeps nor raises.
 Source: inotify(7).
@@ -46,7 +46,7 @@ _HEADER_SIZE: Final = 16
 _EVENT_COST: Final = 500  # instructions, for `pace`
 _INT_MAX: Final = 0x7FFF_FFFF
 _FIONREAD: Final = 0x541B
-_WATCH_BYTES: Final = 1312  # what one watch and its inode cost, as Linux reckons for its limit
+_WATCH_BYTES: Final = 1312  # what one watch and its inode cost, by Linux's estimate for its limit
 
 _EVENT_BYTES: Final = 96  # what an event that waits costs, about; instances share its name
 _CLOSE_COST: Final = 1000  # instructions for a watch, for `pace`
@@ -69,7 +69,7 @@ _WATCHES: Final = _WatchLimit(b"fs/inotify/max_user_watches", [-1], 0, _INT_MAX)
 
 @final
 class _User:
-    """What one user has."""
+    """A user's watches and instances."""
 
     def __init__(self) -> None:
         self.instances: int = 0
@@ -99,7 +99,7 @@ class Event:
         self.next: Event | None = None
 
     def name_size(self) -> int:
-        """Bytes that the name takes: with at least one NUL, a multiple of the header's size."""
+        """The size of the name: with at least one NUL, a multiple of the header's size."""
         return 0 if len(self.name) == 0 else (len(self.name) + _HEADER_SIZE) & ~(_HEADER_SIZE - 1)
 
     def size(self) -> int:
@@ -128,7 +128,7 @@ class InotifyWatch(Watch):
         if owner is None:
             return
         if mask & (IN_MOVE_SELF | IN_DELETE_SELF) != 0:
-            mask &= ~IN_ISDIR  # inotify never said it with these
+            mask &= ~IN_ISDIR  # inotify never reports it with these
         owner.enqueue(self.number, mask, name, cookie)
         if self.mask & IN_ONESHOT != 0:
             remove_watch(self)
@@ -164,7 +164,7 @@ class InotifyFile(DescriptorFile):
         return DESCRIPTION_BYTES + len(self.watches) * _WATCH_BYTES + self.count * _EVENT_BYTES
 
     def close(self) -> None:
-        self.is_closed = True  # `watches` stays as it is while others end watches at the safe points
+        self.is_closed = True  # `watches` stays unchanged while others end watches at the safe points
         for watch in self.watches.values():
             if watch.owner is not None:
                 watch.owner = None
@@ -205,7 +205,7 @@ class InotifyFile(DescriptorFile):
         return number
 
     def _watch_on(self, inode: Inode) -> InotifyWatch | None:
-        """The watch of this instance on an inode: among the few that the inode has, not the many of the instance."""
+        """The watch of this instance on an inode: searched among the few of the inode, not the many of the instance."""
         watches = inode.watches
         if watches is not None:
             for watch in watches.watches:

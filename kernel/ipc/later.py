@@ -1,6 +1,6 @@
-"""The thread "async": what requests of asynchronous I/O leave to nobody else.
+"""The thread "async": work of asynchronous I/O that no other thread can do.
 
-It asks files whether they are ready after a wake, and releases files where whoever is done with them has little of its
+It asks files whether they are ready after a wake, and releases files when the last user has little of its
 stack left.
 
 Context: `Job.schedule` is fit for interrupts; `run` may sleep.
@@ -14,17 +14,17 @@ from kernel.time.timers import FOREVER_NS
 
 
 class Job:
-    """Something for the thread to do. Base class."""
+    """Work for the thread. Base class."""
 
     def __init__(self) -> None:
         self.is_listed: bool = False
         self.next_listed: Job | None = None
 
     def run(self) -> None:
-        """Do it. After MemoryError, which must leave everything in order, it is called again."""
+        """Do the work. After MemoryError, which must leave everything consistent, it is called again."""
 
     def schedule(self) -> None:
-        """Have the thread run it soon, once however often this is called before it does."""
+        """Have the thread run it soon; calls before it does so count once."""
         if self.is_listed:
             return
         self.is_listed = True
@@ -49,7 +49,7 @@ class AsyncThread:
         self.thread: Thread | None = None
 
     def take(self) -> Job | None:
-        """What comes next."""
+        """The next work."""
         job = self.first
         if job is not None:
             following = job.next_listed

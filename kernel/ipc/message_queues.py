@@ -1,7 +1,7 @@
 """Message queues of System V: messages with types, taken by type (msgsnd(2), msgrcv(2), msgctl(2)).
 
 A message goes to the first receiver that waits for one like it, else into the queue. Senders that find no room wait in
-the order in which they came.
+order of arrival.
 
 Context: `send` and `receive` sleep. Source: msgop(2), msgctl(2), sysvipc(7).
 """
@@ -39,12 +39,12 @@ LARGEST_MESSAGE: Final = SystemSetting(b"kernel/msgmax", [8192], 0, _INT_MAX)  #
 QUEUE_BYTES: Final = SystemSetting(b"kernel/msgmnb", [16384], 0, _INT_MAX)  # of a new queue
 MOST_QUEUES: Final = SystemSetting(b"kernel/msgmni", [32000], 0, 1 << 15)
 
-# How a receiver chooses.
+# How a receiver selects a message.
 ANY: Final = 0
 EQUAL: Final = 1
 NOT_EQUAL: Final = 2
 LESS_EQUAL: Final = 3  # the lowest type that is not above
-NUMBER: Final = 4  # the message at a place in the queue (MSG_COPY)
+NUMBER: Final = 4  # the message at an index of the queue (MSG_COPY)
 
 
 @final
@@ -63,16 +63,16 @@ class Message(Linked["Message"]):
 
 @final
 class Choice:
-    """What a receiver wants."""
+    """A receiver's selection."""
 
     def __init__(self, mode: int, kind: int, most_bytes: int, cuts: bool) -> None:
         self.mode: int = mode
         self.kind: int = kind
         self.most_bytes: int = most_bytes
-        self.cuts: bool = cuts  # MSG_NOERROR: a message that is too long is cut off
+        self.cuts: bool = cuts  # MSG_NOERROR: a message that is too long is truncated
 
     def matches(self, message: Message) -> bool:
-        """Whether a message will do."""
+        """Whether a message matches."""
         if self.mode == EQUAL:
             return message.kind == self.kind
         if self.mode == NOT_EQUAL:
@@ -82,13 +82,13 @@ class Choice:
         return True
 
     def takes(self, message: Message) -> bool:
-        """Whether there is room for it."""
+        """Whether the receiver has room for it."""
         return self.cuts or len(message.data) <= self.most_bytes
 
 
 @final
 class _Receiver:
-    """One who waits for a message."""
+    """A thread that waits for a message."""
 
     def __init__(self, choice: Choice, process: Bearer) -> None:
         self.choice: Choice = choice
@@ -102,7 +102,7 @@ class _Receiver:
 class MessageQueue(IpcObject):
     """One queue.
 
-    Its messages are linked: a list of 16,384 of them would need memory in one piece, which there is none of when a
+    Its messages are linked: a list of 16,384 of them would need contiguous memory, of which there is none when a
     program has filled memory with messages.
     """
 
@@ -145,14 +145,14 @@ class MessageQueue(IpcObject):
         self._count(1, len(message.data))
 
     def _count(self, messages: int, size: int) -> None:
-        """This many messages, and bytes in them, came or went."""
+        """Count that many messages, and bytes in them, as come or gone."""
         self.count += messages
         self.byte_count += size
         self.owner.message_count += messages
         self.owner.byte_count += size
 
     def _hand_over(self, message: Message) -> bool:
-        """Give a message to whoever waits for it. Those that have no room for it fail."""
+        """Give a message to a waiting receiver. Receivers that have no room for it fail."""
         index = 0
         while index < len(self.receivers):
             receiver = self.receivers[index]
@@ -202,7 +202,7 @@ class MessageQueue(IpcObject):
                 self.receivers.remove(receiver)
 
     def _find(self, choice: Choice) -> Message | None:
-        """The message that is to be received."""
+        """The message to receive."""
         best: Message | None = None
         number = 0
         message = self.messages.first()
@@ -227,7 +227,7 @@ class MessageQueue(IpcObject):
         self.room.wake_all()
 
     def change(self, uid: int, gid: int, mode: int, most_bytes: int, credentials: Credentials) -> None:
-        """IPC_SET. Whoever waits looks again: permissions and room may have changed."""
+        """IPC_SET. Waiting threads check again: permissions and room may have changed."""
         if most_bytes > QUEUE_BYTES.value and not credentials.capable(CAP_SYS_RESOURCE):
             raise Errno(EPERM)
         self.set_owner(uid, gid, mode)
@@ -277,7 +277,7 @@ class Queues:
         self.message_count: int = 0
 
     def open(self, key: int, flags: int, credentials: Credentials) -> int:
-        """msgget(2): the number of the queue with this key, made if need be. Raises ENOENT, EEXIST, EACCES, ENOSPC,
+        """msgget(2): the number of the queue with this key, created if need be. Raises ENOENT, EEXIST, EACCES, ENOSPC,
         MemoryError.
         """
         found = self.table.find(key, flags)
@@ -290,7 +290,7 @@ class Queues:
         return self.table.add(MessageQueue(self, key, flags, credentials))
 
     def remove_all(self) -> None:
-        """Their namespace ends. Has safe points."""
+        """Their namespace ends: remove all. Has safe points."""
         for index in range(self.table.highest_index() + 1):
             queue = self.table.objects.get(index)
             if queue is not None:

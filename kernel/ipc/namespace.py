@@ -1,6 +1,6 @@
-"""IPC namespaces: System V's objects and POSIX queues of their own (ipc_namespaces(7)).
+"""IPC namespaces: separate System V objects and POSIX queues (ipc_namespaces(7)).
 
-Limits are the machine's, not a namespace's: what Linux keeps for each under /proc/sys/kernel and /proc/sys/fs/mqueue is
+Limits are machine-wide, not per namespace: what Linux keeps for each under /proc/sys/kernel and /proc/sys/fs/mqueue is
 one setting here.
 """
 
@@ -29,7 +29,7 @@ from kernel.lib.proc_files import proc_file
 
 @final
 class IpcNamespace(Namespace):
-    """One. Counted by its tasks and open files: with the last of them its objects go."""
+    """An IPC namespace. Counted by its tasks and open files: its objects go with the last of them."""
 
     def __init__(self, number: int, maker: UserNamespace) -> None:
         super().__init__(CLONE_NEWIPC, b"ipc", number, maker)
@@ -58,7 +58,7 @@ class IpcNamespace(Namespace):
 
     @noraise
     def end(self) -> None:
-        """Nobody is in it, or ever will be."""
+        """It has no user, and never will again."""
         self.queues.remove_all()
         self.sets.remove_all()
         self.segments.remove_all()
@@ -70,13 +70,13 @@ FIRST_IPC.acquire()  # it never ends
 
 
 def new_ipc_namespace(owner: UserNamespace) -> IpcNamespace:
-    """An empty one, without users. Raises MemoryError."""
+    """An empty namespace, without users. Raises MemoryError."""
     return IpcNamespace(next_number(), owner)
 
 
 @final
 class IpcCaller:
-    """Finds the running thread's namespace; entered by the package of tasks."""
+    """Finds the running thread's namespace; registered by the package of tasks."""
 
     def __init__(self) -> None:
         self.find: Callable[[], IpcNamespace | None] | None = None
@@ -86,7 +86,7 @@ IPC_CALLER: Final = IpcCaller()
 
 
 def ipc_of_caller() -> IpcNamespace:
-    """The running thread's; the first in threads of the kernel."""
+    """The running thread's namespace; the first in kernel threads."""
     find = IPC_CALLER.find
     found = None if find is None else find()
     return FIRST_IPC if found is None else found
@@ -111,7 +111,7 @@ def list_segments() -> bytes:
 
 
 def make_mqueue(source: bytes, options: bytes) -> FileSystem:
-    """There is one instance a namespace, whatever the source is called. Raises EPERM, before it is called so."""
+    """There is one instance a namespace, whatever the source is called. Raises EPERM before it is registered."""
     if len(options) > 0:
         raise Errno(EINVAL)
     file_system = ipc_of_caller().mqueues.file_system

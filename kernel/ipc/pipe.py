@@ -1,18 +1,18 @@
 """Pipes and FIFOs (pipe(7), fifo(7)).
 
-A pipe is a ring of bytes in frames that are taken as they are needed: an empty pipe owns no memory but its bookkeeping.
-In packet mode (O_DIRECT) each write is a packet, and a read returns one packet at most.
+A pipe is a ring of bytes in frames that are allocated as needed: an empty pipe owns no memory but its bookkeeping.
+In packet mode (O_DIRECT) each write is a packet, and a read returns at most one packet.
 
 Invariants: `count` bytes are readable, starting at `head` (a position in the ring of `capacity` bytes). `readers` and
 `writers` count open descriptions of each side. A write of at most PIPE_BUF bytes is not interleaved with others: it
 waits for room for all.
 
-The pages that a ring may hold are charged to the user who opened the pipe first, while it has an end. A user past
-fs.pipe-user-pages-soft gets rings of two pages and cannot make any larger; past fs.pipe-user-pages-hard there are no
+The pages that a ring may hold are charged to the user that opened the pipe first, while it has an end. A user past
+fs.pipe-user-pages-soft gets rings of two pages and cannot enlarge any; past fs.pipe-user-pages-hard there are no
 new ones (pipe(7), proc_sys_fs(5)).
 
 Context: reads and writes sleep; a copy to or from a program may sleep too, so a mutex guards
-the ring meanwhile. SIGPIPE is sent by the system call that gets EPIPE.
+the ring during it. SIGPIPE is sent by the system call that gets EPIPE.
 """
 
 from typing import Final
@@ -77,12 +77,12 @@ HARD_LIMIT: Final = SystemSetting(b"fs/pipe-user-pages-hard", [0], 0, NO_BOUND)
 
 
 def _is_limited(credentials: Credentials) -> bool:
-    """Whether the limits on a user's pages are for this thread."""
+    """Whether the limits on a user's pages apply to this thread."""
     return not credentials.capable(CAP_SYS_RESOURCE) and not credentials.capable(CAP_SYS_ADMIN)
 
 
 class Pipe:
-    """The ring, and who is at its ends."""
+    """The ring, and its ends."""
 
     def __init__(self) -> None:
         self.account: UserAccount | None = None  # the user charged for `frames`; None while there are no ends
@@ -100,7 +100,7 @@ class Pipe:
         self.write_queue: WaitQueue = WaitQueue()
 
     def free(self) -> int:
-        """How many bytes fit. What was read of the first frame is not used again before all of it was read, so that the
+        """How many bytes fit. The read part of the first frame is not reused before all of it was read, so that the
         end of the ring never lies in the frame of its beginning.
         """
         return self.capacity - self.count - self.head % PAGE
@@ -115,7 +115,7 @@ class Pipe:
             index = self.head // PAGE
             length = min(PAGE - within, self.count, limit - done)
             if buffer.put(frame_span(Frame(self.frames[index]))[within : within + length]) < length:
-                break  # as on Linux, what was copied of a part that ends in a fault counts as unread
+                break  # as on Linux, a part that ends in a fault counts as unread
             self._consume(length)
             done += length
         return done
@@ -138,12 +138,12 @@ class Pipe:
         return done
 
     def _consume(self, length: int) -> None:
-        """Take bytes of one frame off the head, and give the frame back when it is used up."""
+        """Remove bytes of one frame from the head, and free the frame when it is used up."""
         index = self.head // PAGE
         self.head += length
         self.count -= length
         if self.count == 0:
-            # Keep one frame: a pipe that is used in turns would take and give it all the time.
+            # Keep one frame: a pipe used alternately would allocate and free it all the time.
             if self.head % PAGE == 0 or index != 0:
                 self._move_frame_to_front(index)
             self.head = 0
@@ -215,7 +215,7 @@ class Pipe:
         self.capacity = pages * PAGE
 
     def uncharge(self) -> None:
-        """The pipe has no ends any more, or never got any: its ring goes."""
+        """The pipe has lost its last end, or never got one: free its ring."""
         account = self.account
         if account is None:
             return
@@ -251,7 +251,7 @@ class Pipe:
         return size
 
     def _move_to_ring(self, fresh: list[int], used: int) -> None:
-        """Let the `used` frames from the head on be the first ones of another ring."""
+        """Make the `used` frames from the head on the first ones of another ring."""
         old = self.frames
         first = self.head // PAGE
         for i in range(used):
@@ -350,7 +350,7 @@ class Pipe:
         return done
 
     def write(self, buffer: Buffer, nonblocking: bool, as_packets: bool) -> int:
-        """Write all bytes, waiting for room; EPIPE without readers. An interrupted write returns what it has done."""
+        """Write all bytes, waiting for room; EPIPE without readers. An interrupted write returns its progress."""
         total = buffer.remaining
         if total == 0:
             return 0
@@ -383,7 +383,7 @@ class Pipe:
         self.lock.acquire()
         try:
             if self.free() < needed:
-                return 0  # somebody was quicker
+                return 0  # another was faster
             moved = self.take_from(buffer, min(wanted, self.free()))
             if as_packets and moved > 0:
                 self.packets.append(moved)
@@ -550,7 +550,7 @@ class FifoTable:
         return pipe
 
     def forget(self, pipe: Pipe, ino: int, device: int) -> None:
-        """The FIFO has no ends any more. Needs no memory."""
+        """The FIFO has lost its last end. Needs no memory."""
         pipes = self.devices.get(device)
         if pipes is None or pipes.get(ino) is not pipe:
             return
@@ -563,7 +563,7 @@ FIFOS: Final = FifoTable()
 
 
 def _open_end(path: Path, flags: int, pipe: Pipe) -> PipeFile:
-    """A description of a pipe that may have no ends yet: the ring is charged to whoever opens the first. Raises ENOMEM
+    """A description of a pipe that may have no ends yet: the ring is charged to the first opener. Raises ENOMEM
     (fs.pipe-user-pages-hard), MemoryError.
     """
     credentials = caller_credentials()
@@ -581,7 +581,7 @@ def _open_end(path: Path, flags: int, pipe: Pipe) -> PipeFile:
 def open_fifo(path: Path, flags: int) -> File:
     """open(2) of a FIFO: waits for the other side, unless it is opened for both or without blocking (fifo(7))."""
     inode = path.inode()
-    if isinstance(inode, PipeInode):  # nobody waits for the other end of a pipe without a name
+    if isinstance(inode, PipeInode):  # no one waits for the other end of a pipe without a name
         end = _open_end(path, flags, inode.pipe)
         end.writer_generation_at_open = -1
         return end

@@ -1,9 +1,9 @@
 """POSIX message queues: files of a file system of their own, which hold messages by priority (mq_overview(7)).
 
 A queue is an inode; a descriptor of it is an open file. The file system need not be mounted anywhere: mq_open(2) finds
-queues in the one instance that there is. The message with the highest priority goes first, and of those the oldest.
+queues in its single instance. The message with the highest priority goes first, and of those the oldest.
 
-Who registered for a notification hears once, when a message comes into an empty queue and no receiver waits for it.
+A process registered for a notification gets one, once, when a message enters an empty queue with no waiting receiver.
 
 Context: sending and receiving sleep. Source: mq_overview(7), mq_open(3), mq_notify(3), proc_sys_fs(5).
 """
@@ -62,13 +62,13 @@ IdentifyProcess = Callable[[], Pid]
 
 @final
 class CallerProcess:
-    """Finds the number of the running process; entered by the package of tasks' system calls."""
+    """Finds the number of the running process; registered by the package of tasks' system calls."""
 
     def __init__(self) -> None:
         self.find: IdentifyProcess | None = None
 
     def identify(self) -> Pid:
-        """0 for the kernel's own threads."""
+        """The number; 0 for kernel threads."""
         find = self.find
         return find() if find is not None else UNSET
 
@@ -89,14 +89,14 @@ _ACCOUNTS: Final[dict[KernelUid, _Account]] = {}
 
 @final
 class QueueAttributes:
-    """What a queue is created with (struct mq_attr)."""
+    """The attributes of a new queue (struct mq_attr)."""
 
     def __init__(self, most_messages: int, message_size: int) -> None:
         self.most_messages: int = most_messages
         self.message_size: int = message_size
 
     def check(self, is_privileged: bool) -> None:
-        """Raises EINVAL for what is out of bounds."""
+        """Raises EINVAL for values out of bounds."""
         count = self.most_messages
         size = self.message_size
         if count <= 0 or size <= 0:
@@ -114,7 +114,7 @@ class QueueAttributes:
 
 
 def default_attributes() -> QueueAttributes:
-    """Those of a queue that is created without any."""
+    """The attributes of a queue that is created without any."""
     return QueueAttributes(
         min(LARGEST_COUNT.value, DEFAULT_COUNT.value), min(LARGEST_SIZE.value, DEFAULT_SIZE.value)
     )
@@ -130,7 +130,7 @@ class QueuedMessage:
 
 
 class Notification:
-    """Who hears of a message in an empty queue (mq_notify(3)). Base class."""
+    """Notifies of a message in an empty queue (mq_notify(3)). Base class."""
 
     def __init__(self, process: Pid, kind: int, signo: int) -> None:
         self.process: Pid = process
@@ -138,15 +138,15 @@ class Notification:
         self.signo: int = signo
 
     def message_came(self, sender: Pid, uid: KernelUid) -> None:
-        """Tell. Raises nothing."""
+        """Notify. Raises nothing."""
 
     def removed(self) -> None:
-        """The registration was given up."""
+        """The registration was withdrawn."""
 
 
 @final
 class _Receiver:
-    """One who waits for a message."""
+    """A thread that waits for a message."""
 
     def __init__(self) -> None:
         self.message: QueuedMessage | None = None
@@ -155,7 +155,7 @@ class _Receiver:
 
 @final
 class _Sender:
-    """One who waits for room."""
+    """A thread that waits for room."""
 
     def __init__(self, message: QueuedMessage) -> None:
         self.message: QueuedMessage | None = message  # None once it is in the queue
@@ -164,7 +164,7 @@ class _Sender:
 
 @final
 class Queue(Inode):
-    """One queue. Invariants: messages are in the order in which they go; nobody waits to receive while there are any,
+    """One queue. Invariants: messages are in the order in which they go; no thread waits to receive if there are any,
     nor to send while there is room.
     """
 
@@ -186,7 +186,7 @@ class Queue(Inode):
         return QueueFile(path, flags, self)
 
     def truncate(self, size: int) -> None:
-        """O_TRUNC means nothing here."""
+        """O_TRUNC has no effect here."""
 
     def evict(self) -> None:
         self.messages.clear()
@@ -255,7 +255,7 @@ class Queue(Inode):
         return message
 
     def _admit_sender(self) -> None:
-        """There is room: the next that waits to send is done."""
+        """There is room: the next waiting sender is done."""
         if len(self.senders) > 0:
             sender = self.senders.pop(0)
             waiting = sender.message
@@ -298,14 +298,14 @@ class Queue(Inode):
 
     @noraise
     def unregister(self, process: Pid) -> None:
-        """The notification of a process ends, if it is the one that is registered."""
+        """Withdraw the notification of a process, if it is the registered one."""
         notification = self.notification
         if notification is not None and notification.process == process:
             self.notification = None
             notification.removed()
 
     def status_line(self) -> bytes:
-        """What a read of the queue's file gives."""
+        """The text that a read of the queue's file returns."""
         notification = self.notification
         kind = 0
         signo = 0
@@ -339,7 +339,7 @@ class QueueFile(File):
         return True
 
     def flush(self) -> None:
-        """The process that closes it gives up its notification."""
+        """The process that closes it withdraws its notification."""
         self.queue.unregister(CALLER_PROCESS.identify())
 
     def waits(self) -> bool:
@@ -407,7 +407,7 @@ class QueueDirectory(Inode):
         self, name: bytes, mode: int, attributes: QueueAttributes, credentials: Credentials, limit_bytes: int
     ) -> Queue:
         """A new queue; the name is free. Raises EINVAL, EMFILE, ENOSPC, MemoryError; EACCES once the namespace has
-        ended, because nobody would remove it.
+        ended, because it would never be removed.
         """
         if self.is_closed:
             raise Errno(EACCES)
@@ -519,5 +519,5 @@ class QueueMount:
         self.mount.is_internal = True
 
     def place(self, name: bytes, queue: Queue) -> Path:
-        """Where a queue is."""
+        """The path of a queue."""
         return Path(self.mount, Dentry(self.mount.root, name, queue))

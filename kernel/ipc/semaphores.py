@@ -1,8 +1,8 @@
-"""Semaphores of System V: sets of counters that are changed several at a time, or not at all (semop(2), semctl(2)).
+"""Semaphores of System V: sets of counters of which several change at a time, or none (semop(2), semctl(2)).
 
-A row of operations that cannot be done yet waits in its set. Whoever changes a counter looks which of the waiting rows
-can be done now, in the order in which they came, and does them for their owners. Operations with SEM_UNDO are added up,
-with the opposite sign, in a list that threads may share; what is in it is undone when its last thread ends.
+A list of operations that cannot be done yet waits in its set. A thread that changes a counter checks which waiting
+lists can be done now, in order of arrival, and does them for their owners. Operations with SEM_UNDO are added up,
+with the opposite sign, in a list that threads may share; its contents are undone when its last thread ends.
 
 Invariants: a counter is in 0 … 32767; each `Undo` is in its set's list and in its owner's, or in neither.
 
@@ -95,7 +95,7 @@ class PendingRow:
         self.queue: WaitQueue = WaitQueue()
 
     def finish(self, error: int) -> None:
-        """It was done, or cannot be done ever: wake its owner."""
+        """It was done, or can never be done: wake its owner."""
         self.is_finished = True
         self.error = error
         self.queue.wake_all()
@@ -103,7 +103,7 @@ class PendingRow:
 
 @final
 class Undo:
-    """What the threads of one list have done to one set, with the opposite sign.
+    """The effect of one list's threads on one set, with the opposite sign.
 
     Two bytes a semaphore: each process has as many of these as there are sets.
     """
@@ -118,12 +118,12 @@ class Undo:
         return len(self._adjustments) // _ADJUSTMENT_BYTES
 
     def get(self, number: int) -> int:
-        """What to add to a semaphore: -32768 … 32767."""
+        """The adjustment of a semaphore: -32768 … 32767."""
         stored = span_of(self._adjustments).load_u16(number * _ADJUSTMENT_BYTES)
         return stored - _ADJUSTMENT_RANGE if stored > LARGEST_VALUE else stored
 
     def set(self, number: int, adjustment: int) -> None:
-        """Note that."""
+        """Set the adjustment."""
         span_of(self._adjustments).store_u16(number * _ADJUSTMENT_BYTES, adjustment & _ADJUSTMENT_RANGE - 1)
 
     def held_bytes(self) -> int:
@@ -133,16 +133,16 @@ class Undo:
 
 @final
 class UndoList:
-    """All that is to be undone when its last thread ends. Counted: threads share it (CLONE_SYSVSEM)."""
+    """Everything to be undone when its last thread ends. Counted: threads share it (CLONE_SYSVSEM)."""
 
     def __init__(self) -> None:
         self.users: int = 1
         self.undos: list[Undo] = []
         self.held_bytes: int = 0  # by all of them
-        self.counted: int = 0  # the last count of memory that has it (memory_shortage.py)
+        self.counted: int = 0  # the last count of memory in which it was met (memory_shortage.py)
 
     def find(self, target: "SemaphoreSet") -> Undo:
-        """The part that is about one set, made if need be. Raises MemoryError."""
+        """The part about one set, created if need be. Raises MemoryError."""
         for undo in self.undos:
             if undo.target is target:
                 return undo
@@ -158,7 +158,7 @@ class UndoList:
 
     @noraise
     def release(self, process: Bearer | None) -> None:
-        """A thread of a process ends. Sleeps where much is to be undone."""
+        """A thread of a process ends. Sleeps if much must be undone."""
         self.users -= 1
         if self.users > 0:
             return
@@ -182,7 +182,7 @@ class SemaphoreSet(IpcObject):
         check_room_to_keep()
         self.owner: Sets = owner
         self.values: list[int] = [0] * count
-        self.changers: list[Bearer | None] = [None] * count  # who changed each last
+        self.changers: list[Bearer | None] = [None] * count  # the process that last changed each
         self.operated_s: int = 0
         self.pending: list[PendingRow] = []
         self.undos: list[Undo] = []
@@ -218,7 +218,7 @@ class SemaphoreSet(IpcObject):
         raise Errno(EINTR if interrupted else EAGAIN)
 
     def _try(self, row: PendingRow) -> int:
-        """Do a row if all of it can be done. Raises ERANGE."""
+        """Do a list if all of it can be done. Raises ERANGE."""
         operations = row.operations
         done = 0
         error = 0
@@ -265,7 +265,7 @@ class SemaphoreSet(IpcObject):
             undo.set(operation.number, undo.get(operation.number) + operation.change)
 
     def _advance(self) -> None:
-        """Counters have changed: do what waits and can be done."""
+        """Counters have changed: do waiting lists that can be done now."""
         index = 0
         while index < len(self.pending):
             row = self.pending[index]
@@ -283,7 +283,7 @@ class SemaphoreSet(IpcObject):
             index = 0
 
     def undo(self, undo: Undo, process: Bearer | None) -> None:
-        """The threads that share a list have ended."""
+        """The threads that share a list have ended: apply it."""
         for number in range(undo.count()):
             adjustment = undo.get(number)
             if adjustment != 0:
@@ -295,7 +295,7 @@ class SemaphoreSet(IpcObject):
     # ---- semctl -------------------------------------------------------------------------------------------------
 
     def set_value(self, number: int, value: int, process: Bearer) -> None:
-        """SETVAL: what was to be undone is forgotten."""
+        """SETVAL: pending undos are dropped."""
         for undo in self.undos:
             undo.set(number, 0)
         self.values[number] = value
@@ -315,7 +315,7 @@ class SemaphoreSet(IpcObject):
         self._advance()
 
     def count_waiting(self, number: int, for_zero: bool) -> int:
-        """GETNCNT, GETZCNT: rows that wait for this semaphore to grow, or to become zero."""
+        """GETNCNT, GETZCNT: lists that wait for this semaphore to grow, or to become zero."""
         count = 0
         for row in self.pending:
             blocking = row.operations[row.blocking]
@@ -349,7 +349,7 @@ class Sets:
         self.used: int = 0  # semaphores in all sets
 
     def open(self, key: int, count: int, flags: int, credentials: Credentials) -> int:
-        """semget(2): the number of the set with this key, made if need be. Raises ENOENT, EEXIST, EINVAL, EACCES,
+        """semget(2): the number of the set with this key, created if need be. Raises ENOENT, EEXIST, EINVAL, EACCES,
         ENOSPC, MemoryError.
         """
         if count < 0 or count > most_in_a_set():
@@ -369,7 +369,7 @@ class Sets:
         return identifier
 
     def remove_all(self) -> None:
-        """Their namespace ends. Has safe points."""
+        """Their namespace ends: remove all. Has safe points."""
         for index in range(self.table.highest_index() + 1):
             found = self.table.objects.get(index)
             if found is not None:
@@ -378,7 +378,7 @@ class Sets:
 
 
 def wanted_permission(operations: list[Operation]) -> int:
-    """What a row needs: waiting for zero only looks."""
+    """The permission that a list needs: waiting for zero only reads."""
     for operation in operations:
         if operation.change != 0:
             return WRITE

@@ -1,10 +1,10 @@
-"""Shared memory segments of System V: named by a number, found by a key, mapped by whoever may (shmget(2), shmat(2)).
+"""Shared memory segments of System V: named by a number, found by a key, mapped if permitted (shmget(2), shmat(2)).
 
-A segment is a memory object: each area that maps it is an attachment. A segment that was removed lives on until the
+A segment is a memory object: each area that maps it is an attachment. A removed segment lives on until its
 last attachment goes; so it can still be attached by its number, but not found by its key.
 
-Context: thread context; nothing sleeps. Attachments come and go with areas: fork adds some, execve and exit take some.
-Source: shmget(2), shmat(2), shmctl(2), sysvipc(7).
+Context: thread context; nothing sleeps. Attachments come and go with areas: fork adds some, execve and exit remove
+some. Source: shmget(2), shmat(2), shmctl(2), sysvipc(7).
 """
 
 from typing import Final
@@ -30,12 +30,12 @@ _SHM_HUGETLB: Final = 0o4000
 _SHM_NORESERVE: Final = 0o10000
 MOST_SEGMENTS: Final = 4096
 _REMOVE_COST: Final = 20_000  # instructions, for `pace`: most segments are small
-NO_LIMIT: Final = -(1 << 24) - 1  # as 64 bits without a sign: what Linux shows of sizes that have no limit
+NO_LIMIT: Final = -(1 << 24) - 1  # as 64 bits without a sign: the value that Linux shows for unlimited sizes
 
 
 @final
 class SegmentEntry(IpcObject):
-    """What the table knows of a segment."""
+    """The table's entry for a segment."""
 
     def __init__(self, key: int, mode: int, creator: Credentials, segment: "Segment", owner: UserNamespace) -> None:
         super().__init__(key, mode, creator, owner)
@@ -44,7 +44,7 @@ class SegmentEntry(IpcObject):
 
 @final
 class Segment(SharedMemory):
-    """One segment. Invariant: it is in the table of its `owner` until it is removed and nobody has it attached."""
+    """One segment. Invariant: it is in the table of its `owner` until it is removed and has no attachment."""
 
     def __init__(
         self, owner: "Segments", key: int, size_bytes: int, mode: int, creator: Credentials, process: Bearer
@@ -81,10 +81,10 @@ class Segment(SharedMemory):
         return self.entry.identifier
 
     def wants_promise(self) -> bool:
-        return False  # it was promised when it was made
+        return False  # it was promised at creation
 
     def shown_mode(self) -> int:
-        """The mode with what has become of the segment."""
+        """The mode, with flags for the segment's state."""
         return self.entry.mode | (SHM_DEST if self.is_removed else 0) | (SHM_LOCKED if self.is_locked else 0)
 
     def attached(self, process: Bearer) -> None:
@@ -109,7 +109,7 @@ class Segments:
         self.page_count: int = 0
 
     def get(self, identifier: int) -> Segment:
-        """Raises EINVAL if there is no such segment."""
+        """The segment with a number. Raises EINVAL if there is none."""
         return segment_of(self.table.get(identifier))
 
     def open(self, key: int, size: int, flags: int, credentials: Credentials, process: Bearer) -> int:
@@ -131,7 +131,7 @@ class Segments:
             raise Errno(ENOSPC)
         check_room_to_keep()
         if flags & _SHM_HUGETLB != 0:
-            # No huge pages are reserved; but first it is asked who may have them.
+            # No huge pages are reserved; but the right to have them is checked first.
             raise Errno(ENOMEM if credentials.capable(CAP_IPC_LOCK) or credentials.in_group(ROOT_GROUP) else EPERM)
         segment = Segment(self, key, size, flags, credentials, process)
         entry = segment.entry
@@ -148,7 +148,7 @@ class Segments:
         return identifier
 
     def forget(self, segment: Segment) -> None:
-        """It was removed and nobody has it attached: free its memory."""
+        """It was removed and has no attachment: free its memory."""
         segment.free_frames()
         self.page_count -= segment.page_limit
         self.table.remove(segment.entry)
@@ -162,7 +162,7 @@ class Segments:
         return total
 
     def remove_all(self) -> None:
-        """Their namespace ends. What is attached lives on until it no longer is. Has safe points."""
+        """Their namespace ends: remove all. Attached segments live on until they are detached. Has safe points."""
         for index in range(self.table.highest_index() + 1):
             entry = self.table.objects.get(index)
             segment = None if entry is None else entry.segment

@@ -1,9 +1,9 @@
-"""What semaphores, message queues and shared memory of System V have in common: keys, numbers, owners (sysvipc(7)).
+"""The common part of System V semaphores, message queues and shared memory: keys, numbers, owners (sysvipc(7)).
 
 An object has a number for as long as it lives. The number's low bits are its index in the table of its kind; the others
-count how often indexes have started anew, so an old number is seldom taken for another object's.
+count how often indexes have wrapped around, so an old number is seldom taken for another object's.
 
-Context: thread context; nothing but `IpcTable.all` and `highest_index` sleeps.
+Context: thread context; only `IpcTable.all` and `highest_index` sleep.
 """
 
 from collections.abc import Iterator
@@ -39,20 +39,20 @@ WRITE: Final = 0o222
 
 INDEX_BITS: Final = 15
 INDEX_MASK: Final = (1 << INDEX_BITS) - 1
-_CYCLE: Final = 64  # indexes are used in turn up to this one at least
-_MANY: Final = 16_000  # objects from which on an index is found sooner than all objects are looked at
+_CYCLE: Final = 64  # indexes are used in turn up to at least this one
+_MANY: Final = 16_000  # objects from which on finding an index is faster than examining all objects
 _NS: Final = 1_000_000_000
 _LOOK_COST: Final = 150  # instructions to look for an object, for `pace`
 _SHOW_COST: Final = 5000  # instructions to show an object, for `pace`
 
 
 def now_s() -> int:
-    """The time that IPC_STAT shows, in seconds."""
+    """The time for IPC_STAT, in seconds."""
     return realtime_ns() // _NS
 
 
 class IpcObject:
-    """Who made an object, who owns it, and what others may do with it (struct ipc_perm)."""
+    """The creator and owner of an object, and the permissions of others (struct ipc_perm)."""
 
     def __init__(self, key: int, mode: int, creator: Credentials, user_namespace: UserNamespace) -> None:
         self.user_namespace: UserNamespace = user_namespace  # that owns the IPC namespace
@@ -82,11 +82,11 @@ class IpcObject:
             raise Errno(EACCES)
 
     def is_owned_by(self, credentials: Credentials) -> bool:
-        """Whether it is the owner or the creator who acts."""
+        """Whether its owner or its creator is acting."""
         return credentials.euid == self.uid or credentials.euid == self.creator_uid
 
     def check_owner(self, credentials: Credentials) -> None:
-        """Raise EPERM for all but the owner, the creator and root."""
+        """Raise EPERM for all except the owner, the creator and root."""
         if not self.is_owned_by(credentials) and not credentials.capable_in(self.user_namespace, CAP_SYS_ADMIN):
             raise Errno(EPERM)
 
@@ -146,7 +146,7 @@ class IpcTable(Generic[T]):
         return found
 
     def find(self, key: int, flags: int) -> T | None:
-        """The object with a key, or None where one is to be created. Raises ENOENT, EEXIST."""
+        """The object with a key, or None if one must be created. Raises ENOENT, EEXIST."""
         if key == IPC_PRIVATE:
             return None
         found = self.by_key.get(key)
@@ -180,19 +180,19 @@ class IpcTable(Generic[T]):
         return fresh.identifier
 
     def remove(self, gone: T) -> None:
-        """Its number means nothing any more."""
+        """Remove an object: its number becomes invalid."""
         gone.is_removed = True
         self.forget_key(gone)
         self.objects.pop(gone.identifier & INDEX_MASK)
 
     def forget_key(self, entry: T) -> None:
-        """It is not found by its key any more."""
+        """Its key no longer finds it."""
         if entry.key != IPC_PRIVATE:
             self.by_key.pop(entry.key)
             entry.key = IPC_PRIVATE
 
     def all(self) -> Iterator[T]:
-        """All objects, with safe points in between: what comes or goes meanwhile may be left out."""
+        """All objects, with safe points in between: objects that come or go meanwhile may be left out."""
         for index in list(self.objects.keys()):
             found = self.objects.get(index)
             if found is not None:
@@ -200,7 +200,7 @@ class IpcTable(Generic[T]):
                 pace(_SHOW_COST)
 
     def highest_index(self) -> int:
-        """0 where there is none. Sleeps where there are many."""
+        """The highest index; 0 if there is none. Sleeps if there are many."""
         if len(self.objects) > _MANY:
             highest = INDEX_MASK
             while highest > 0 and highest not in self.objects:

@@ -1,7 +1,7 @@
-"""Timers that are read: timerfd_create(2).
+"""Readable timers: timerfd_create(2).
 
 All run on the monotonic clock. An absolute time of the wall clock is converted when it is set, and again when the wall
-clock is set (`wall_clock_was_set`); with `cancels` that ends the timer instead, and the next read says so.
+clock is set (`wall_clock_was_set`); with `cancels` that ends the timer instead, and the next read reports it.
 
 Context: reads sleep. `expire` runs in interrupt context and only counts and wakes.
 """
@@ -46,7 +46,7 @@ _numbers: int = 0
 
 
 def wall_clock_was_set() -> None:
-    """Move or cancel the timers that go by it. Sleeps. Raises MemoryError."""
+    """Move or cancel the timers that follow it. Sleeps. Raises MemoryError."""
     for file in list(_BY_WALL_CLOCK.values()):
         if file.number in _BY_WALL_CLOCK:
             file.follow_wall_clock()
@@ -64,7 +64,7 @@ class TimerFile(DescriptorFile):
         self.number: int = 0  # in _BY_WALL_CLOCK, once it was there
         self.wall_offset_ns: int = 0  # from the monotonic to the wall clock, when it was armed
         self.cancels: bool = False  # TFD_TIMER_CANCEL_ON_SET
-        self.is_cancelled: bool = False  # since it was told so last; it matters while `cancels` is set
+        self.is_cancelled: bool = False  # since the last report; it matters while `cancels` is set
 
     def close(self) -> None:
         self.timer.cancel()
@@ -93,7 +93,7 @@ class TimerFile(DescriptorFile):
             timer.start(max(1, sum_of(timer.deadline_ns, -moved_ns)))
 
     def set(self, value_ns: int, interval_ns: int, is_absolute: bool, cancels: bool) -> None:
-        """Arm (value 0: disarm). Raises ECANCELED, armed nevertheless, if the clock was set and nobody has been told;
+        """Arm (value 0: disarm). Raises ECANCELED, armed nevertheless, if the clock was set and that was not reported;
         MemoryError.
         """
         timer = self.timer

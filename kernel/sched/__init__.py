@@ -1,8 +1,8 @@
-"""Threads and who runs when: run queue, wait queues, timeouts, sleeping locks, kernel stacks.
+"""Threads and scheduling: run queue, wait queues, timeouts, sleeping locks, kernel stacks.
 
-Context: the kernel runs with interrupts off and on one processor at a time, so what happens between two sleeping calls
+Context: the kernel runs with interrupts off and on one processor at a time, so code between two sleeping calls
 is atomic.
-`wake` and everything that only wakes may be called from interrupts; whatever sleeps must not be.
+`wake` and everything that only wakes may be called from interrupts; functions that sleep may not.
 """
 
 from kernel.sched.kthread import KernelThread, spawn_kernel_thread

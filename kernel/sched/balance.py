@@ -1,24 +1,24 @@
-"""Which processor runs which thread. Each has a queue of its own; this moves threads between them.
+"""Which processor runs which thread. Each has its own queue; this moves threads between them.
 
-- *Waking.* A thread goes where it ran last if that processor idles, else to another that does. If none does, it takes
-  the place of a thread that it outranks: where it ran last, or here. Otherwise it waits where it ran last, for there
-  lies in caches what it uses. A real-time thread takes the place of the least urgent thread that it outranks, wherever
-  that is.
-- *Leaving soon.* Two threads that wake each other in turns run no faster on two processors, and each wake-up would
-  interrupt one that halts. So a thread that used to sleep soon after it woke another keeps that one here, until the
-  next tick at most.
-- *Starting.* A child waits behind its parent until a processor pulls it, at once if one idles.
-- *Pulling.* A processor with nothing to do takes a thread from the longest queue. One that is done with its round takes
-  one that waits elsewhere and is due in an earlier round than all that wait here, and begins the next if there is none.
-  Before a processor runs a thread, it takes a more urgent one that waits elsewhere.
-- *Asking.* A thread is only queued or pulled. A processor that should look is interrupted.
+- *Waking.* A thread goes where it ran last if that processor is idle, else to another idle one. If there is none, it
+    takes the place of a thread that it outranks: where it ran last, or here. Otherwise it waits where it ran last,
+    because its data are in the caches there. A real-time thread takes the place of the least urgent thread that it
+    outranks, on any processor.
+- *Leaving soon.* Two threads that wake each other in turn run no faster on two processors, and each wake-up would
+    interrupt a halted one. So a thread that usually sleeps soon after it woke another keeps that one here, until the
+    next tick at most.
+- *Starting.* A child waits after its parent until a processor pulls it, at once if one is idle.
+- *Pulling.* A processor with nothing to do takes a thread from the longest queue. One that has finished its round takes
+    one that waits elsewhere and is due in an earlier round than all that wait here; without one, it begins the next.
+    Before a processor runs a thread, it takes a more urgent one that waits elsewhere.
+- *Asking.* A thread is only queued or pulled. A processor that should check is interrupted.
 
-The queue of another processor is touched through `queue_of`, where a thread is put (`wake_somewhere`,
-`start_somewhere`, `move_away`) and in `_first_elsewhere`, `_due_elsewhere`, `_pull_realtime` and `_pull`. What else is
-read of it (counts, the round, what runs) is a guess that may be old.
+The queue of another processor is accessed through `queue_of`, when a thread is put there (`wake_somewhere`,
+`start_somewhere`, `move_away`) and in `_first_elsewhere`, `_due_elsewhere`, `_pull_realtime` and `_pull`. All else that
+is read of it (counts, the round, what runs) is a guess that may be stale.
 
 Invariants: a READY thread is on the queue of PROCESSORS[thread.processor], and may run there. No thread waits for
-longer than a tick while a processor idles that may run it. The caller holds the kernel lock.
+longer than a tick while a processor that may run it is idle. The caller holds the kernel lock.
 Context: never sleeps, allocates nothing; called from interrupts too.
 """
 
@@ -32,11 +32,11 @@ from kernel.sched.thread import LONG_NS, SCHED_IDLE, Thread, ThreadState
 from kernel.sched.thread_list import REALTIME_WAITING, ThreadList
 
 TICK_NS: Final = 4_000_000  # while a processor runs threads
-SOON_NS: Final = 50_000  # to wake a processor that halts, and to run a thread there, takes about as long
+SOON_NS: Final = 50_000  # about as long as waking a halted processor and running a thread there takes
 
 
-_MOST_BEHIND: Final = 3  # rounds, and those of a tick; threads that are bound may hold a processor up
-_MOST_LOOKED_AT: Final = 32  # threads of a list, to find the one that is due first
+_MOST_BEHIND: Final = 3  # rounds, and those of a tick; threads bound to it may hold a processor up
+_MOST_LOOKED_AT: Final = 32  # threads of a list examined to find the one that is due first
 _MOST_OFFERED: Final = 8  # real-time threads of a queue at a time
 _NEVER: Final = 1 << 62  # a round
 
@@ -70,7 +70,7 @@ def ready_everywhere() -> int:
 
 @noinline
 def wake_somewhere(this: Processor, thread: Thread, now_ns: int) -> None:
-    """Queue a thread that wakes where it should run, and let that processor know."""
+    """Queue a woken thread where it should run, and notify that processor."""
     if not thread.is_realtime():
         catch_up(thread, PROCESSORS[thread.processor].queue.round)
     if _leaves_soon(this, thread):
@@ -87,7 +87,7 @@ def wake_somewhere(this: Processor, thread: Thread, now_ns: int) -> None:
 
 @noinline
 def start_somewhere(this: Processor, thread: Thread) -> None:
-    """Queue a new thread: it stays with its parent, but a processor that idles, or runs something less urgent than a
+    """Queue a new thread: it stays with its parent, but a processor that is idle, or runs something less urgent than a
     real-time thread, is asked to take it.
     """
     leaves_soon = _leaves_soon(this, thread)
@@ -107,7 +107,7 @@ def start_somewhere(this: Processor, thread: Thread) -> None:
 
 @noinline
 def move_away(this: Processor, thread: Thread) -> None:
-    """Queue a thread that was ready or running where it may run no more."""
+    """Queue a thread that was ready or running where it may no longer run."""
     chosen = _place_for(this, thread)
     _put(thread, chosen)
     chosen.queue.add_preempted(thread)
@@ -116,7 +116,7 @@ def move_away(this: Processor, thread: Thread) -> None:
 
 @noinline
 def announce_again(this: Processor, thread: Thread) -> None:
-    """A ready thread has another priority: somebody may have to give way to it, and then pulls."""
+    """A ready thread has another priority: a processor may have to preempt its thread, and then pulls this one."""
     chosen = _place_for(this, thread)
     home = PROCESSORS[thread.processor]
     _tell(this, chosen if chosen.idle or thread.is_realtime() else home, thread)
@@ -129,11 +129,11 @@ def _put(thread: Thread, processor: Processor) -> None:
 
 
 def _leaves_soon(this: Processor, thread: Thread) -> bool:
-    """Whether the running thread makes room for the new one soon, so that nobody has to be asked."""
+    """Whether the running thread will soon make room for the new one, so that no processor need be asked."""
     current = RUNNING.current
     return (
         current.overlap_ns < SOON_NS
-        and current.policy != SCHED_IDLE  # it has to give way at once
+        and current.policy != SCHED_IDLE  # it has to yield at once
         and not PANIC.in_interrupt
         and not this.idle
         and current.state == ThreadState.RUNNING
@@ -168,7 +168,7 @@ def _place_for(this: Processor, thread: Thread) -> Processor:
 
 
 def _idle_processor(this: Processor, thread: Thread) -> Processor | None:
-    """One that has nothing to do and may run the thread: this one, which is awake, or the one where it ran last, if
+    """An idle processor that may run the thread: this one, which is awake, or the one where it ran last, if
     possible.
     """
     if this.idle and not this.queue.has_ready() and thread.may_run_on(this.number):
@@ -183,13 +183,13 @@ def _idle_processor(this: Processor, thread: Thread) -> Processor | None:
 
 
 def _outranked(processor: Processor, thread: Thread) -> bool:
-    """Whether the thread should have the place of what runs there."""
+    """Whether the thread should replace the one that runs there."""
     return thread.may_run_on(processor.number) and processor.queue.outranks(thread, running_on(processor))
 
 
 def _least_urgent(home: Processor, thread: Thread, excluded: Processor | None) -> Processor | None:
     """Of the processors whose threads a real-time thread outranks, one with the least urgent, its own if possible. One
-    that was asked is about to look itself.
+    that was already asked is about to check by itself.
     """
     found: Processor | None = None
     lowest = 0
@@ -219,7 +219,7 @@ def _shortest(this: Processor, thread: Thread) -> Processor:
 
 
 def _tell(this: Processor, chosen: Processor, thread: Thread) -> None:
-    """A thread waits that a processor may have to run at once."""
+    """Notify a processor that it may have to run a waiting thread at once."""
     if chosen is this:
         if not this.idle and this.queue.outranks(thread, RUNNING.current):
             RUNNING.request_reschedule()
@@ -232,8 +232,8 @@ def _tell(this: Processor, chosen: Processor, thread: Thread) -> None:
 
 @noinline
 def take_of_all(processor: Processor, previous: Thread) -> Thread | None:
-    """The thread that a processor is to run next, taken off its queue: it may have been on another's before. None if
-    there is none. `previous` is what it has run.
+    """The thread that a processor runs next, taken off its queue: it may have come from another one. None if
+    there is none. `previous` is the thread it has run.
     """
     queue = processor.queue
     if REALTIME_WAITING.count != queue.realtime.count:
@@ -249,8 +249,8 @@ def take_of_all(processor: Processor, previous: Thread) -> Thread | None:
 
 
 def idle_round(queue: RunQueue) -> None:
-    """Nobody is ready for a processor, so nobody has to wait for another's round to end. Rounds of several processors
-    are compared, so this one just keeps up, unless the whole machine idles.
+    """No thread is ready for a processor, so none has to wait for another's round to end. Rounds of several processors
+    are compared, so this one just keeps up, unless the whole machine is idle.
     """
     if not RUNNING.several:
         queue.round += 1
@@ -287,7 +287,7 @@ def _pull_realtime(processor: Processor, previous: Thread) -> None:
 
 
 def _end_round(processor: Processor) -> None:
-    """Nobody is in front here who has something left of this round."""
+    """End the round: no thread here has anything left of it."""
     queue = processor.queue
     own = _earliest(queue, processor.number, _NEVER)
     thread = _first_elsewhere(processor) if own is None else _due_elsewhere(processor, due_on(queue, own))
@@ -334,7 +334,7 @@ def _earliest(queue: RunQueue, number: int, before: int) -> Thread | None:
 
 
 def _earliest_of(queue: RunQueue, threads: ThreadList, least: int, number: int, before: int) -> Thread | None:
-    """The same of one list, among the first few; none is due before `least`."""
+    """The same for one list, among the first few; none is due before `least`."""
     found: Thread | None = None
     if least >= before:
         return None
@@ -352,7 +352,7 @@ def _earliest_of(queue: RunQueue, threads: ThreadList, least: int, number: int, 
 
 
 def _pull(processor: Processor, thread: Thread) -> None:
-    """Move a thread that waits elsewhere here, where it is due in the same round as it was."""
+    """Move a thread that waits elsewhere here, where it is due in the same round as before."""
     other = PROCESSORS[thread.processor].queue
     queue = processor.queue
     if not thread.is_realtime():
@@ -365,12 +365,12 @@ def _pull(processor: Processor, thread: Thread) -> None:
     queue.add_preempted(thread)
 
 
-# Looking after the others ---------------------------------------------------------------------------------------------
+# Helping the others ---------------------------------------------------------------------------------------------------
 
 
 @noinline
 def look_after_others(this: Processor, previous: Thread, now_ns: int) -> None:
-    """A processor has chosen what it runs next."""
+    """A processor has chosen what it runs next: share the rest."""
     if previous.state != ThreadState.READY and previous.state != ThreadState.RUNNING:
         _note_departure(previous, now_ns)
     if this.queue.has_ready():
@@ -380,7 +380,7 @@ def look_after_others(this: Processor, previous: Thread, now_ns: int) -> None:
 
 
 def _note_departure(thread: Thread, now_ns: int) -> None:
-    """The thread that ran sleeps: learn how soon after it has woken another."""
+    """The thread that ran sleeps: learn how soon after waking another."""
     if thread.woke_at_ns != 0:
         passed_ns = min(now_ns - thread.woke_at_ns, LONG_NS)
         thread.overlap_ns = (thread.overlap_ns * 3 + passed_ns) // 4
@@ -388,8 +388,8 @@ def _note_departure(thread: Thread, now_ns: int) -> None:
 
 
 def share_realtime(this: Processor) -> None:
-    """Real-time threads wait: let one of each queue have the place of one that it outranks, on other processors than
-    this one, which has just chosen. If the first may not run there, one behind it may.
+    """Real-time threads wait: let one of each queue replace one that it outranks, on processors other than
+    this one, which has just chosen. If the first may not run there, a later one may.
     """
     for processor in PROCESSORS:
         lists = processor.queue.realtime
@@ -406,7 +406,7 @@ def share_realtime(this: Processor) -> None:
 
 @noinline
 def share_work(this: Processor) -> None:
-    """Let the processors that idle have the threads that wait here."""
+    """Let idle processors have threads that wait here."""
     left = this.queue.movable_count()
     if left == 0:
         return

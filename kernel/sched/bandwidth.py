@@ -1,14 +1,14 @@
-"""The controller "cpu": which share of the time a group of threads gets, and how much at most.
+"""The controller "cpu": the share of the time that a group of threads gets, and its limit.
 
 A share is a slice of each round (runqueue.py): the threads of a group have together what one thread of nice 0 outside
 has, times the group's weight / 100, however many they are; and inside a group, its threads and the groups below it
-divide that by their weights. Those that are ready or run count (`load`), or all that had slices in the rounds before,
-each by how much of its slice it used (`demand`), if that is more: threads that wake each other in turns are never ready
-together, and would each have the slice of the group.
+divide that by their weights. The divisor counts those that are ready or run (`load`), or all that had slices in the
+rounds before, each by how much of its slice it used (`demand`), if that is more: threads that wake each other in turn
+are never ready together, and would each have the slice of the group.
 
-A limit is a quota for each period. What threads run beyond it (until the next tick, or in a system call) is a debt to
-the next periods. A thread past the quota waits where it would go on in user mode (task/group_time.py), so it holds
-nothing meanwhile. Real-time threads are not limited.
+A limit is a quota for each period. What threads run past it (until the next tick, or in a system call) is a debt to
+the next periods. A thread past the quota waits on its way to user mode (task/group_time.py), so it holds
+nothing in the meantime. Real-time threads are not limited.
 
 Context: never sleeps, allocates nothing; called from interrupts too. Groups are at most as deep as
 `kernel.cgroup.tree` permits, so that a walk up takes a bounded time.
@@ -26,25 +26,25 @@ NO_QUOTA: Final = -1
 DEFAULT_PERIOD_NS: Final = 100_000_000
 BASE_SLICE_NS: Final = 6_000_000  # nice 0
 _DEMAND_ONE: Final = 1024
-_ROUNDS_REMEMBERED: Final = 1000  # after as many without a slice in a group, its demand is forgotten
+_ROUNDS_REMEMBERED: Final = 1000  # after this many without a slice in a group, its demand is forgotten
 _SHORTEST_NS: Final = 10_000
 _LONGEST_NS: Final = 1 << 40
 _MOST_DEBT_NS: Final = 3_600_000_000_000  # more is forgiven
-_MOST_PERIODS: Final = 1 << 22  # of the shortest quota, these give back that debt
+_MOST_PERIODS: Final = 1 << 22  # of the shortest quota, these pay that debt
 
 
 @final
 class TimeShare:
-    """That of one group."""
+    """The time share of one group."""
 
     def __init__(self, parent: "TimeShare | None") -> None:
         self.parent: TimeShare | None = parent
         self.weight: int = DEFAULT_WEIGHT
-        self.is_idle: bool = False  # it gets what nobody else wants, nearly (cpu.idle)
-        self.load: int = 0  # weights of what runs or is ready in it: threads (100 for nice 0) and groups
-        self.entered: int = 0  # what of its weight counts in its parent's load
-        # Weights of those that had slices, each times how much it used of its last one, in units of 1 / _DEMAND_ONE
-        self.round: int = 0  # the latest of which somebody had a slice
+        self.is_idle: bool = False  # it gets almost only what no one else wants (cpu.idle)
+        self.load: int = 0  # weights of those that run or are ready in it: threads (100 for nice 0) and groups
+        self.entered: int = 0  # how much of its weight counts in its parent's load
+        # Weights of those that had slices, each times the used part of its last one, in units of 1 / _DEMAND_ONE
+        self.round: int = 0  # the latest in which a thread had a slice
         self.demand: int = 0  # in that round
         self.usual_demand: int = 0  # an average over those before
         # The limit, in nanoseconds
@@ -54,7 +54,7 @@ class TimeShare:
         self.used_ns: int = 0  # of the quota; negative: saved
         self.period_end_ns: int = 0
         self.was_throttled: bool = False  # in this period
-        self.throttled_since_ns: int = 0  # since when somebody waits; 0: nobody does
+        self.throttled_since_ns: int = 0  # since when a thread waits; 0: none does
         self.periods: int = 0
         self.throttled_periods: int = 0
         self.throttled_ns: int = 0
@@ -69,11 +69,11 @@ class TimeShare:
     # ---- Weights ----------------------------------------------------------------------------------------------
 
     def effective_weight(self) -> int:
-        """What counts among its siblings."""
+        """Its weight among its siblings."""
         return 1 if self.is_idle else self.weight
 
     def set_weight(self, weight: int, is_idle: bool) -> None:
-        """Another weight, from the next round on."""
+        """Set the weight, from the next round on."""
         self.weight = weight
         self.is_idle = is_idle
         if self.load > 0:
@@ -108,7 +108,7 @@ class TimeShare:
             walker = parent
 
     def count_slice(self, load: int, used_ns: int, length_ns: int, round_number: int) -> None:
-        """A thread begins a slice in a round, and has used so much of its last one, of `length_ns`."""
+        """A thread begins a slice in a round; `used_ns` of its last one, of `length_ns`, was used."""
         demand = used_ns * _DEMAND_ONE // length_ns * load
         walker = self
         while True:
@@ -125,7 +125,7 @@ class TimeShare:
             walker = parent
 
     def divisor(self) -> int:
-        """Among what weight the group's time is divided. Where nobody is ready: as if one thread of nice 0 were."""
+        """The weight by which the group's time is divided. If no thread is ready: as if one of nice 0 were."""
         return max(self.load if self.load > 0 else DEFAULT_WEIGHT, self.usual_demand // _DEMAND_ONE)
 
     def _leave_parent(self) -> None:
@@ -135,7 +135,7 @@ class TimeShare:
             self.entered = 0
 
     def slice_for(self, base_ns: int) -> int:
-        """How long a thread of the group may run in a round, that would have `base_ns` outside."""
+        """How long a thread of the group may run in a round, if it would have `base_ns` outside."""
         length = base_ns
         walker: TimeShare | None = self
         while walker is not None:
@@ -146,7 +146,7 @@ class TimeShare:
     # ---- Limits -----------------------------------------------------------------------------------------------
 
     def set_limit(self, quota_ns: int, period_ns: int) -> None:
-        """Another quota and period, from now on. Debts are paid by the new ones."""
+        """Set the quota and the period, from now on. Debts are paid by the new ones."""
         self.quota_ns = quota_ns
         self.period_ns = period_ns
         self.period_end_ns = 0
@@ -156,7 +156,7 @@ class TimeShare:
             self.throttled_since_ns = 0
 
     def use(self, elapsed_ns: int, now_ns: int) -> bool:
-        """Threads of the group ran for so long; whether they have used up a quota, of the group or one above."""
+        """Threads of the group ran for that long; returns whether a quota is used up, of the group or one above."""
         is_over = False
         walker: TimeShare | None = self
         while walker is not None:
@@ -168,7 +168,7 @@ class TimeShare:
         return is_over
 
     def refill(self, now_ns: int) -> None:
-        """Bring the quota up to date: each period gives it anew."""
+        """Bring the quota up to date: each period renews it."""
         if now_ns < self.period_end_ns:
             return
         passed = 1
@@ -191,7 +191,7 @@ class TimeShare:
             self.throttled_since_ns = 0
 
     def free_at(self, now_ns: int) -> int:
-        """When a thread of the group may run: 0 if it may now."""
+        """When a thread of the group may run: 0 if it may run now."""
         at_ns = 0
         walker: TimeShare | None = self
         while walker is not None:
@@ -218,7 +218,7 @@ def load_of(base_slice_ns: int) -> int:
 
 
 def share_with(thread: "Thread", share: TimeShare | None) -> None:
-    """A thread has its time from another group, or from none, from now on."""
+    """From now on a thread has its time from another group, or from none."""
     load = thread.share_load
     old = thread.share
     if old is share:

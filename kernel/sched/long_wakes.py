@@ -1,12 +1,12 @@
-"""Wakes of queues on which very many wait: the first hear at once, a thread tells the rest.
+"""Wakes of queues with very many waiters: the first are notified at once, a thread notifies the rest.
 
-A wake may come from an interrupt, and nothing else runs until it is over, so it tells `WAITERS_AT_ONCE` at most. Then a
-mark takes the place in the queue from which the thread "wakes" goes on, with safe points. When the queue is woken again
-before the thread has come to its end, it begins once more. A rest of `wake_one` is told as one of `wake_all`: sleepers
-look whether what they wait for is there.
+A wake may come from an interrupt, and nothing else runs until it is over, so it notifies `WAITERS_AT_ONCE` at most.
+Then a mark takes the place in the queue from which the thread "wakes" continues, with safe points. If the queue is
+woken again before the thread has reached its end, it starts over. The rest of a `wake_one` is handled like that of a
+`wake_all`: sleepers check whether what they wait for has come.
 
-Marks are made before they are needed: 64 at first, which is enough for all threads, and more with the waiters that
-outlive a call (LastingWaiter), many at a time so that they lie together: they stay for ever.
+Marks are created before they are needed: 64 at first, which is enough for all threads, and more with the waiters that
+outlive a call (LastingWaiter), many at a time so that they are adjacent: they stay forever.
 
 Context: `leave` is fit for interrupts.
 """
@@ -29,7 +29,7 @@ _WAKE_COST: Final = 400  # instructions
 
 @final
 class Mark(Waiter):
-    """Where a wake goes on in a queue. It hears of nothing."""
+    """Where a wake continues in a queue. It ignores notifications."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -50,14 +50,14 @@ class Marks(RestOfWakes):
         self.lasting: int = 0  # waiters
 
     def add_lasting(self) -> None:
-        """A waiter more may stand on a queue for long. Raises MemoryError."""
+        """One more waiter may be on a queue for long. Raises MemoryError."""
         if self.lasting >= self.count * _WAITERS_A_MARK:
             self.make_marks()
         self.lasting += 1
 
     @noinline
     def make_marks(self) -> None:
-        """Raises MemoryError."""
+        """Create marks. Raises MemoryError."""
         for _ in range(_MARKS_AT_ONCE):
             mark = Mark()
             mark.next_mark = self.free
@@ -85,7 +85,7 @@ class Marks(RestOfWakes):
         return True
 
     def enter(self, mark: Mark) -> None:
-        """Put a mark behind those in use."""
+        """Put a mark after those in use."""
         mark.next_mark = None
         last = self.last
         if last is None:
@@ -95,7 +95,7 @@ class Marks(RestOfWakes):
         self.last = mark
 
     def take(self) -> None:
-        """The first of those in use is none of them any more."""
+        """Release the first of those in use."""
         mark = self.first
         if mark is not None:
             self.first = mark.next_mark
@@ -104,7 +104,7 @@ class Marks(RestOfWakes):
             mark.next_mark = None
 
     def go_on(self, mark: Mark, queue: WaitQueue) -> None:
-        """Tell the waiters behind a mark, the first of those in use. Sleeps."""
+        """Notify the waiters after a mark, the first of those in use. Sleeps."""
         while True:
             waiter = mark.after()
             if waiter is None:
@@ -153,7 +153,7 @@ def _work_for_ever(_argument: int) -> None:
 
 
 class LastingWaiter(PollWaiter):
-    """A poll waiter that may outlive the call that makes it, so that one program can have very many. Raises
+    """A poll waiter that may outlive the call that creates it, so that one program can have very many. Raises
     MemoryError.
     """
 

@@ -1,11 +1,11 @@
-"""A lock that sleeps, and how long to wait for others.
+"""A lock that sleeps, and the patience for long waits.
 
-Most kernel code needs none, because it is not interrupted between two sleeps; a Mutex is for what must stay together
-across one.
+Most kernel code needs none, because it is not interrupted between two sleeps; a Mutex is for state that must stay
+consistent across one.
 
-A thread that runs into a bug gives back what `with` or `finally` around the place would; the next caller gets the lock.
-If it ends with a lock all the same (`Thread.is_lost`), nobody gets that any more: `acquire` raises EIO, for those who
-wait already too.
+A thread that runs into a bug releases its locks by the `with` or `finally` around the place; the next caller gets them.
+If it ends with a lock all the same (`Thread.is_lost`), no one can get that any more: `acquire` raises EIO, also for
+threads that already wait.
 
 Context: `acquire` sleeps.
 """
@@ -19,7 +19,7 @@ from kernel.sched.wait import WaitQueue
 from kernel.time.clock import monotonic_ns
 
 PARTING_NS: Final = 2_000_000_000
-_LOOK_AGAIN_NS: Final = 50_000_000  # how long it takes at most until a kill is noticed
+_LOOK_AGAIN_NS: Final = 50_000_000  # the longest time until a kill is noticed
 _PROMPT_NS: Final = 50_000_000  # up to that, an answer is prompt
 _PROMPT_SHARE: Final = 5  # the part of that time that costs patience: 1 / 5
 
@@ -59,7 +59,7 @@ class Mutex:
 
     @sleeps
     def acquire_unless_dying(self) -> None:
-        """The same for a wait that may be long: a thread that is to end gives up. Raises EINTR, EIO."""
+        """The same for a wait that may be long: a thread that must end gives up. Raises EINTR, EIO."""
         thread = current_thread()
         owner = self.owner
         while owner is not None:
@@ -68,7 +68,7 @@ class Mutex:
             if owner is thread:
                 panic("a mutex is taken twice by one thread")
             if thread.is_dying():
-                self.waiters.wake_one()  # what woke this thread was perhaps for another
+                self.waiters.wake_one()  # the wake of this thread may have been meant for another
                 raise Errno(EINTR)
             thread.waits_for = owner
             try:
@@ -79,7 +79,7 @@ class Mutex:
         self.owner = thread
 
     def present_owner(self) -> Thread | None:
-        """`owner`, asked anew after a sleep."""
+        """`owner`, read again after a sleep."""
         return self.owner
 
     def try_acquire(self) -> bool:
@@ -90,7 +90,7 @@ class Mutex:
         return True
 
     def release(self) -> None:
-        """Give it to whoever comes first."""
+        """Give it to the first waiter."""
         self.owner = None
         self.waiters.wake_one()
 
@@ -104,9 +104,9 @@ class Mutex:
 
 @final
 class Patience:
-    """How long a thread waits for others who may never come, for all the sleeps of one wait: until it is to end. One
-    that is ending already (`is_parting`), which no kill can reach, waits `PARTING_NS` in vain at most, and that in its
-    whole end: what others do promptly counts for a fifth, so that it never waits for more than 10 s in all. `end` when
+    """How long a thread waits for others who may never come, for all the sleeps of one wait: until it must end. One
+    that is already ending (`is_parting`), which no kill can reach, waits for at most `PARTING_NS` without success in
+    its whole end: prompt answers count for a fifth, so that it never waits for more than 10 s in all. Call `end` when
     the wait is over.
     """
 
@@ -122,7 +122,7 @@ class Patience:
             self._ends_ns = now + _PROMPT_NS + left if left > 0 else now
 
     def sleep(self, queue: WaitQueue) -> bool:
-        """Sleep until woken, or for a moment; False if a signal waits. Raises EINTR (the thread is to end, or has
+        """Sleep until woken, or for a moment; False if a signal is pending. Raises EINTR (the thread must end, or has
         waited long enough), MemoryError.
         """
         thread = self._thread
@@ -139,7 +139,7 @@ class Patience:
 
     @noraise
     def end(self) -> None:
-        """Count what the wait took."""
+        """Count the time that the wait took."""
         if self.is_bounded:
             waited_ns = monotonic_ns() - self._began_ns
             prompt_ns = min(waited_ns, _PROMPT_NS)

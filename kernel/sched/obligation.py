@@ -1,12 +1,12 @@
-"""What a thread owes to others, so that nobody waits for a dead one.
+"""A thread's obligations to others, so that no one waits for a dead thread.
 
-A bug ends a thread in the middle of what it does, after the clean-up around it (kernel/doors/trap.py). What it had
-begun, and others wait for without a limit and without hearing of signals, would never come to an end. So the running
-thread notes such a thing as an `Obligation` while it has it, and the trap breaks it off: whoever waits gets an error. A
-`Mutex` needs no note, because it knows its owner.
+A bug ends a thread in the middle of its work, after the clean-up around it (kernel/doors/trap.py). Operations that it
+had begun, and for which others wait without a limit and without handling signals, would never end. So the running
+thread records such an operation as an `Obligation`, and the trap breaks it off: waiting threads get an error. A
+`Mutex` needs no record, because it knows its owner.
 
-Context: never sleeps or allocates. `broken_off` runs in the trap, on what may be half changed: it marks and wakes, no
-more.
+Context: never sleeps or allocates. `broken_off` runs in the trap, on half-changed state: it only marks and
+wakes.
 """
 
 from kernel.sched.scheduler import current_thread, wake
@@ -17,7 +17,7 @@ class Obligation:
     """Base class."""
 
     def __init__(self) -> None:
-        self.next_owed: Obligation | None = None  # what the same thread owes besides
+        self.next_owed: Obligation | None = None  # the same thread's next obligation
 
     def owe(self) -> None:
         """The running thread has it from now on."""
@@ -26,7 +26,7 @@ class Obligation:
         thread.owed = self
 
     def settle(self) -> None:
-        """The running thread has it no more. Fine if it never had."""
+        """The running thread no longer has it. Harmless if it never had."""
         thread = current_thread()
         if thread.owed is self:
             thread.owed = self.next_owed
@@ -39,11 +39,11 @@ class Obligation:
         self.next_owed = None
 
     def broken_off(self) -> None:
-        """The thread that owes this has died by a bug."""
+        """The thread with this obligation has died by a bug."""
 
 
 def lose_thread(thread: Thread) -> None:
-    """The running thread ran into a bug and will end: what it owes is broken off, and whoever waits for it looks again.
+    """The running thread ran into a bug and will end: break off its obligations, and wake threads that wait for it.
     """
     thread.is_lost = True
     while thread.owed is not None:

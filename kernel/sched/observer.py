@@ -1,6 +1,6 @@
-"""Who hears when threads get and lose a processor: the events of perf_event_open(2).
+"""Observing when threads get and lose a processor: the events of perf_event_open(2).
 
-Nobody is asked unless `RUNNING.is_observed`. Entered by the room above (kernel/perf/observer.py).
+Called only if `RUNNING.is_observed`. Registered by the room above (kernel/perf/observer.py).
 
 Context: inside `schedule`, between two threads: nothing there sleeps, allocates or raises.
 """
@@ -12,10 +12,10 @@ from kernel.sched.thread import Thread
 
 
 class SwitchObserver:
-    """Base class: hears nothing."""
+    """Base class: ignores everything."""
 
     def idles(self, thread: Thread) -> None:
-        """Nobody is ready: the processor stands still on the stack of the thread that it ran last."""
+        """No thread is ready: the processor waits on the stack of the thread that it ran last."""
 
     def arrives(self, previous: Thread, following: Thread) -> None:
         """`following` gets the processor of `previous`; they may be the same."""
@@ -23,7 +23,7 @@ class SwitchObserver:
 
 @final
 class Switches:
-    """Who hears of them."""
+    """The registered observer."""
 
     def __init__(self) -> None:
         self.observer: SwitchObserver = SwitchObserver()

@@ -42,17 +42,17 @@ class PollEntry(Waiter):
 
 
 class PollWaiter:
-    """Stands on several queues. Base class: what a wake means is `notified`."""
+    """Waits on several queues. Base class: `notified` handles a wake."""
 
     def __init__(self) -> None:
         self.entries: list[PollEntry] = []
-        self._queues: dict[WaitQueue, bool] | None = None  # those of the entries, once there are many
+        self._queues: dict[WaitQueue, bool] | None = None  # the queues of the entries, once there are many
 
     def notified(self) -> None:
         """One of the queues was woken. In interrupt context perhaps."""
 
     def wait_on(self, queue: WaitQueue) -> None:
-        """Stand on `queue` too. Raises MemoryError."""
+        """Wait on `queue` too. Raises MemoryError."""
         queues = self._queues
         if queues is not None:
             if queue in queues:
@@ -69,7 +69,7 @@ class PollWaiter:
         queue.add_first(entry)
 
     def _index_queues(self, latest: WaitQueue) -> None:
-        """From now on, queues are looked up: to compare each with all others would take long."""
+        """From now on, queues are looked up: comparing each with all others would take long."""
         queues: dict[WaitQueue, bool] = {latest: True}
         for entry in self.entries:
             queue = entry.queue
@@ -110,7 +110,7 @@ class Poller(PollWaiter):
         self.happened = False
 
     def has_happened(self) -> bool:
-        """Whether a queue was woken in this round. A call: to a type checker, a flag found false stays false."""
+        """Whether a queue was woken in this round. A method: to a type checker, a flag found false stays false."""
         return self.happened
 
     @sleeps

@@ -1,19 +1,19 @@
-"""Pressure: for how long threads could not go on for want of a processor, of memory or of a disk (PSI;
+"""Pressure: how long threads could not run for lack of a processor, of memory or of a disk (PSI;
 Documentation/accounting/psi.rst in Linux's sources). Pure bookkeeping, for the machine and for each control group.
 
-Of each resource, *some* is the time in which at least one thread lacked it, and *full* that in which all lacked it who
-had something to do. A `Pressure` counts its threads by their `Standing`; from these counts follows which times run, and
-they run until the counts change. A thread that was woken counts once something else happens (`Woken`). Averages over
-10, 60 and 300 seconds move every two seconds. That happens when the counts change, or somebody reads: in between they
-stand still, so all periods since are known then, and no timer is needed.
+For each resource, *some* is the time in which at least one thread lacked it, and *full* that in which all threads with
+something to do lacked it. A `Pressure` counts its threads by their `Standing`; the counts determine which times run,
+until they change. A woken thread counts once something else happens (`Woken`). Averages over
+10, 60 and 300 seconds move every two seconds. That is done when the counts change, or someone reads: in between
+the counts are constant, so all periods since are known then, and no timer is needed.
 
-For the machine the counts of threads that run or are ready are not kept but looked up, and of the times only one can
-run as long as no thread waits for a disk or for memory: that in which somebody is ready and does not run. Its begin and
-end are noted (`waiting_since_ns`) from when somebody first opens a pressure file or a thread enters a group; until then
-a switch costs a few looks at `is_noted`. Waits for disks and memory count from the beginning.
+For the machine the counts of threads that run or are ready are not kept but looked up, and only one of the times can
+run as long as no thread waits for a disk or for memory: that in which a thread is ready and does not run. Its begin and
+end are recorded (`waiting_since_ns`) once anyone opens a pressure file or a thread enters a group; until then
+a switch costs a few checks of `is_noted`. Waits for disks and memory count from the beginning.
 
 With several processors the counts are those of all together, where Linux has counts for each processor and adds them
-up weighted by the time that each had work.
+up, weighted by the time that each had work.
 
 Context: any; never sleeps, allocates nothing.
 """
@@ -30,7 +30,7 @@ PROCESSOR: Final = 4
 _FULL: Final = 1
 _KINDS: Final = 6
 
-# How a thread stands
+# The standing of a thread
 ABSENT: Final = 0  # it sleeps, and lacks nothing
 READY: Final = 1
 RUNNING_ON: Final = 2
@@ -38,7 +38,7 @@ AT_DISK: Final = 3  # it sleeps until a disk has answered
 
 # `Thread.strain`: what makes a thread's sleeps and wakes count
 WAITS_FOR_DISK: Final = 1  # its next sleep is for that
-LACKS_MEMORY: Final = 2  # what it does is to find memory
+LACKS_MEMORY: Final = 2  # it is looking for memory
 IS_IN_GROUP: Final = 4
 
 _PERIOD_NS: Final = 2_000_000_000
@@ -50,7 +50,7 @@ _DECAYS: Final[list[int]] = [1677, 1981, 2034]  # exp(-2 s / 10 s), 60 s, 300 s,
 
 
 class Pressure:
-    """What is known of a group, or of the machine."""
+    """The pressure of a group, or of the machine."""
 
     counts: Array[int, Literal[4]]  # threads, by standing
     totals: Array[int, Literal[6]]  # ns
@@ -62,7 +62,7 @@ class Pressure:
         self.lacking: int = 0  # threads that look for memory
         self.lacking_active: int = 0  # … and run, or are ready
         self.runs: int = 0  # the times that run, a bit each
-        self.since_ns: int = now_ns  # up to when they are counted
+        self.since_ns: int = now_ns  # they are counted up to this time
         self.period_end_ns: int = now_ns + _PERIOD_NS
         self.is_kept: bool = True  # cgroup.pressure
 
@@ -72,7 +72,7 @@ class Pressure:
         self.advance(now_ns)
 
     def change(self, old: int, new: int, lacks_memory: bool, now_ns: int) -> None:
-        """A thread stands otherwise."""
+        """A thread's standing changes."""
         self.counts[old] -= 1
         self.counts[new] += 1
         if lacks_memory:
@@ -80,15 +80,15 @@ class Pressure:
         self.judge(now_ns)
 
     def relieve(self, now_ns: int) -> None:
-        """A thread that was ready runs instead of one that sleeps now."""
+        """A thread that was ready runs instead of one that now sleeps."""
         self.counts[READY] -= 1
         self.counts[ABSENT] += 1
         self.judge(now_ns)
 
     @inline
     def hand_over(self, since_ns: int, now_ns: int) -> None:
-        """A thread that has been ready since then, and does not count as that yet, runs instead of one that sleeps now:
-        as many run as before, and one more was ready meanwhile.
+        """A thread that has been ready since then, and does not yet count as ready, runs instead of one that sleeps:
+        as many run as before, and one more was ready in the meantime.
         """
         if self.counts[READY] == 0 and self.lacking == 0 and self.is_kept and now_ns < self.period_end_ns:
             self.totals[PROCESSOR] += now_ns - since_ns
@@ -107,7 +107,7 @@ class Pressure:
         self.judge(now_ns)
 
     def judge(self, now_ns: int) -> None:
-        """Find out which times run from now on, by the counts."""
+        """Determine which times run from now on, by the counts."""
         ready = self.counts[READY]
         active = ready + self.counts[RUNNING_ON]
         runs = 0
@@ -146,7 +146,7 @@ class Pressure:
 
     @noinline
     def _end_periods(self, now_ns: int) -> None:
-        """The averages move on: by the period that ends, and by whole ones after it, in which nothing changed."""
+        """Update the averages: for the period that ends, and for whole ones after it, in which nothing changed."""
         end_ns = self.period_end_ns
         self._add(max(0, end_ns - self.since_ns))
         more = (now_ns - end_ns) // _PERIOD_NS
@@ -165,7 +165,7 @@ class Pressure:
         self.period_end_ns = self.since_ns + _PERIOD_NS
 
     def forget(self, now_ns: int) -> None:
-        """Begin anew, after times were not kept: with the totals that there are."""
+        """Start over, after times were not kept: with the existing totals."""
         self.since_ns = now_ns
         self.period_end_ns = now_ns + _PERIOD_NS
         for kind in range(_KINDS):
@@ -187,18 +187,18 @@ class Pressure:
 
 @final
 class Woken:
-    """A thread of a group that was woken, and does not count as ready yet: mostly it soon runs instead of another one
-    of the same group, and both changes together cost less than half of one. Whoever changes counts of groups in another
-    way, or reads them, lets it count first.
+    """A thread of a group that was woken, and does not count as ready yet: usually it soon runs instead of another one
+    of the same group, and both changes together cost less than half of one. Code that changes counts of groups in
+    another way, or reads them, lets it count first.
     """
 
     def __init__(self) -> None:
         self.since_ns: int = 0  # 0: there is none
-        self.pressure: Pressure | None = None  # that of its group; it stays, so that nothing is stored in most wakes
+        self.pressure: Pressure | None = None  # that of its group; it stays, so that most wakes store nothing
 
     @inline
     def note(self, pressure: Pressure, now_ns: int) -> None:
-        """One was woken, to which nothing else applies."""
+        """Record a woken thread to which nothing else applies."""
         self.count()
         self.since_ns = now_ns
         if self.pressure is not pressure:
@@ -206,7 +206,7 @@ class Woken:
 
     @inline
     def count(self) -> None:
-        """If there is one, let it count."""
+        """Let the recorded one count, if there is one."""
         if self.since_ns != 0:
             self._count()
 
@@ -230,7 +230,7 @@ def _active(standing: int) -> int:
 
 
 def moved(average: int, decay: int, share: int) -> int:
-    """An exponential average, a step towards `share` on."""
+    """An exponential average, moved a step towards `share`."""
     sum_ = average * decay + share * (_ONE - decay)
     if share >= average:
         sum_ += _ONE - 1
@@ -238,7 +238,7 @@ def moved(average: int, decay: int, share: int) -> int:
 
 
 def power(decay: int, count: int) -> int:
-    """What is left of an average after many steps. Both are in units of 1 / _ONE."""
+    """The part of an average that remains after many steps. Both are in units of 1 / _ONE."""
     result = _ONE
     while count > 0:
         if count & 1 != 0:
@@ -250,14 +250,14 @@ def power(decay: int, count: int) -> int:
 
 @final
 class MachinePressure(Pressure):
-    """That of the machine."""
+    """The pressure of the machine."""
 
     def __init__(self) -> None:
         super().__init__(None, 0)
-        self.waiting_since_ns: int = 0  # threads are ready that do not run, since then; 0: none are
-        self.is_strained: bool = False  # somebody waits for a disk or for memory: each change counts
-        self.is_on: bool = False  # somebody has asked, or there are groups: `keep_pressure`
-        self.is_noted: bool = False  # the scheduler tells what threads do: one of the two
+        self.waiting_since_ns: int = 0  # since when threads are ready that do not run; 0: none are
+        self.is_strained: bool = False  # a thread waits for a disk or for memory: each change counts
+        self.is_on: bool = False  # someone has asked, or there are groups: `keep_pressure`
+        self.is_noted: bool = False  # the scheduler reports what threads do: one of the two
 
     def bring_up(self, now_ns: int) -> None:
         since_ns = self.waiting_since_ns
@@ -272,7 +272,7 @@ class MachinePressure(Pressure):
             self.advance(now_ns)
 
     def judge_by(self, active: int, now_ns: int) -> None:
-        """Something has changed; so many threads run or are ready now."""
+        """Something has changed; `active` threads run or are ready now."""
         self.bring_up(now_ns)
         self.counts[READY] = 0  # they count by `waiting_since_ns`
         self.counts[RUNNING_ON] = active

@@ -1,8 +1,8 @@
-"""Triggers: whoever wrote one to a pressure file hears when a time has run for long enough within a window
+"""Triggers: a program that wrote one to a pressure file is notified when a time has run for long enough within a window
 (Documentation/accounting/psi.rst in Linux's sources, "Monitoring for pressure thresholds").
 
-A trigger looks ten times a window. What it hears of is what the time has grown by since the window began, and a part of
-what it had grown by in the window before. It is told at most once a window.
+A trigger checks ten times a window. It compares the time's growth since the window began, plus a part of
+the growth in the window before. It notifies at most once a window.
 
 Context: `expire` runs in interrupts. The rest: any.
 """
@@ -19,14 +19,14 @@ from kernel.time.timers import Timer
 _LOOKS: Final = 10  # a window
 _LEAST_PAUSE_NS: Final = 10 * NS_PER_MS
 _MOST_US: Final = 10_000_000
-_FREE_STEP_US: Final = 2_000_000  # windows for everybody are so many of these
+_FREE_STEP_US: Final = 2_000_000  # windows for unprivileged users are multiples of this
 _WORD: Final = 0xFFFF_FFFF
-_MOST_GROWTH_NS: Final = 1 << 39  # times _MOST_US fits 63 bits; more grows only where nobody looked for minutes
+_MOST_GROWTH_NS: Final = 1 << 39  # times _MOST_US fits 63 bits; it grows more only if no one checked for minutes
 
 
 @final
 class PressureTrigger(Timer):
-    """One. It looks until it is cancelled."""
+    """A trigger. It checks until it is cancelled."""
 
     def __init__(self, pressure: Pressure, kind: int, threshold_ns: int, window_ns: int) -> None:
         super().__init__()
@@ -35,8 +35,8 @@ class PressureTrigger(Timer):
         self.threshold_ns: int = threshold_ns
         self.window_ns: int = window_ns
         self.queue: WaitQueue = WaitQueue()
-        self.has_happened: bool = False  # and whoever polls has not been told
-        self._waits: bool = False  # it happened, in a window in which it was told already
+        self.has_happened: bool = False  # and the poller has not been notified
+        self._waits: bool = False  # it happened, in a window with a notification already
         self._told_ns: int = 0
         now_ns = monotonic_ns()
         pressure.bring_up(now_ns)
@@ -46,7 +46,7 @@ class PressureTrigger(Timer):
         self._looked_at_ns: int = self._total_ns
 
     def begin(self) -> None:
-        """Begin to look. Raises MemoryError."""
+        """Start to check. Raises MemoryError."""
         self.start(monotonic_ns() + self._pause_ns())
 
     def _pause_ns(self) -> int:
@@ -86,7 +86,7 @@ class PressureTrigger(Timer):
         return growth_ns + self._last_growth_ns * (left_ns // NS_PER_US) // (self.window_ns // NS_PER_US)
 
     def take(self) -> bool:
-        """Whether it has happened, and nobody was told of it yet."""
+        """Whether it has happened, and was not reported yet."""
         happened = self.has_happened
         self.has_happened = False
         return happened

@@ -1,9 +1,9 @@
-"""The processors as the scheduler knows them: what each runs, and the queue of those that wait for it.
+"""The processors as the scheduler knows them: what each runs, and the queue of its ready threads.
 
-Which one is to run a thread that became ready: balance.py.
+Which one runs a thread that became ready: balance.py.
 
-Invariants: whoever runs this holds the kernel lock, so what the others do does not change meanwhile, but for those in
-user mode. A thread that is ready or sleeps is `current` nowhere; with several processors, one that finds nothing to do
+Invariants: callers hold the kernel lock, so other processors' state does not change meanwhile, except for those in
+user mode. A ready or sleeping thread is `current` nowhere; with several processors, one that finds nothing to do
 runs its idle thread.
 Context: never sleeps; called from interrupts too.
 """
@@ -29,7 +29,7 @@ def bit_of(number: int) -> int:
 
 @final
 class Processor:
-    """What one processor's scheduler knows."""
+    """A processor's scheduler state."""
 
     def __init__(self, number: int, queue: RunQueue) -> None:
         self.number: int = number
@@ -38,15 +38,15 @@ class Processor:
         self.boot_thread.state = ThreadState.RUNNING  # from the first instruction on: it may be preempted
         self.boot_thread.processor = number
         self.boot_thread.allowed = bit_of(number)  # its stack is the processor's
-        self.current: Thread = self.boot_thread  # what it runs, unless it runs the kernel: then RUNNING says it
-        self.idle_thread: Thread | None = None  # without, whoever finds nobody waits on its own stack
+        self.current: Thread = self.boot_thread  # what it runs, except while it runs the kernel: then it is in RUNNING
+        self.idle_thread: Thread | None = None  # without one, it waits on its last thread's stack when none is ready
         self.queue: RunQueue = queue
-        # What `RUNNING` gets when the processor takes the kernel lock
+        # The values for `RUNNING` when the processor takes the kernel lock
         self.need_resched: bool = False
         self.has_work: bool = False
         self.watches_calls: bool = False
-        self.departed: Thread | None = None  # died; its stack is freed by whoever runs next
-        self.charged_at_ns: int = 0  # up to when `current` was charged
+        self.departed: Thread | None = None  # died; the next thread to run frees its stack
+        self.charged_at_ns: int = 0  # `current` was charged up to this time
         self.idle: bool = False
         self.realtime_since_ns: int = 0  # begin of the period in which real-time threads have their share
         self.realtime_ns: int = 0  # what they have run in it
@@ -67,8 +67,8 @@ PROCESSORS: Final[list[Processor]] = [Processor(0, RunQueue())]
 
 @final
 class Running:
-    """The processor that runs the kernel, for it holds the lock, and what each system call asks of it: in one place,
-    which is always the same.
+    """The processor that runs the kernel, because it holds the lock, and the flags that each system call checks: in one
+    place, which is always the same.
     """
 
     def __init__(self, processor: Processor) -> None:
@@ -78,10 +78,10 @@ class Running:
         self.need_resched: bool = False  # another thread should run
         self.has_work: bool = False  # something may be due before the running thread goes on in user mode
         self.watches_calls: bool = False  # the running thread's system calls are traced or filtered
-        self.is_observed: bool = False  # somebody hears of switches and faults (observer.py)
+        self.is_observed: bool = False  # switches and faults are observed (observer.py)
 
     def request_reschedule(self) -> None:
-        """Make the running thread give way at the next chance."""
+        """Make the running thread yield at the next opportunity."""
         self.need_resched = True
         self.has_work = True
 
@@ -118,7 +118,7 @@ def take_over(number: int) -> None:
 
 
 def add_processor() -> Processor:
-    """One more, which waits for the kernel lock. Raises MemoryError."""
+    """Add a processor, which waits for the kernel lock. Raises MemoryError."""
     processor = Processor(len(PROCESSORS), RunQueue())
     PROCESSOR_TIMERS.all.append(processor.timer)
     processor.idle_thread = processor.boot_thread
@@ -133,7 +133,7 @@ def load_averages() -> list[int]:
 
 
 def idle_ns() -> int:
-    """How long processors had nothing to do, added up."""
+    """How long processors had nothing to do, in total."""
     total = 0
     for processor in PROCESSORS:
         total += processor.idle_ns
@@ -158,14 +158,14 @@ def processor_of(thread: Thread) -> Processor | None:
 
 
 def interrupt(processor: Processor) -> None:
-    """Let another processor look for the thread that it should run."""
+    """Make another processor check for the thread that it should run."""
     processor.need_resched = True
     processor.has_work = True
     interrupt_processor(processor.number)
 
 
 def watch_calls_of(thread: Thread, is_wanted: bool) -> None:
-    """Say whether a thread's system calls are looked at from now on, wherever it runs."""
+    """Set whether a thread's system calls are watched from now on, wherever it runs."""
     processor = processor_of(thread)
     if thread is RUNNING.current:
         RUNNING.watches_calls = is_wanted
@@ -178,7 +178,7 @@ def watch_calls_of(thread: Thread, is_wanted: bool) -> None:
 @inline
 def announce_work_of(thread: Thread) -> None:
     """Something became due before a thread goes on in user mode. One that does not run finds it when it does:
-    `enter_processor` says it again.
+    `enter_processor` repeats the announcement.
     """
     if not RUNNING.several or thread is RUNNING.current:
         RUNNING.has_work = True

@@ -2,7 +2,7 @@
 deadline processes").
 
 Within each period real-time threads run for their share before any other thread. Then the others go first, until the
-period ends; what these leave is for real-time threads again.
+period ends; real-time threads get the time that these leave.
 """
 
 from typing import Final

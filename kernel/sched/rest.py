@@ -1,4 +1,4 @@
-"""The scheduler's safe point, entered where long loops ask for it (kernel/lib/pace.py)."""
+"""The scheduler's safe point, called where long loops ask for it (kernel/lib/pace.py)."""
 
 from kernel.lang import final, sleeps
 from kernel.lib.pace import PACE, Rest
@@ -9,7 +9,7 @@ from kernel.sched.wait import WaitQueue
 
 @final
 class SafePoint(Rest):
-    """Interrupts are served, and others run when it is their turn."""
+    """Serves interrupts, and lets others run when it is their turn."""
 
     def __init__(self) -> None:
         self.queue: WaitQueue = WaitQueue()

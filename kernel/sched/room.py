@@ -1,7 +1,7 @@
 """Room on the kernel stack for calls that nest.
 
-A file system that lies on others calls them where it is itself called, so the stack of a thread would have to hold the
-worst case of file systems two and three times. Instead such a call makes sure of fresh room first: the stack grows in
+A file system on top of others calls them where it is itself called, so the stack of a thread would have to hold the
+worst case of file systems two and three times. Instead such a call first ensures fresh room: the stack grows in
 place, once for a thread, if less is left than the callee may need. The callee is declared `@with_room(ROOM)`; the
 compiler checks that it never needs more, and its callers do not count it.
 
@@ -11,7 +11,7 @@ compiler checks that it never needs more, and its callers do not count it.
 
 The caller must call both from one function, with nothing in between that needs stack for longer.
 
-Context: never sleeps. Raises MemoryError, also where calls have nested too deeply.
+Context: never sleeps. Raises MemoryError, also if calls have nested too deeply.
 """
 
 from typing import Final
@@ -27,10 +27,10 @@ ROOM: Final = 24576  # bytes; the number in each @with_room
 
 @noinline
 def make_room() -> None:
-    """See to it that ROOM bytes of stack lie below the caller's frame."""
+    """Ensure that ROOM bytes of stack lie below the caller's frame."""
     stack = current_thread().stack
     if stack is None:
-        return  # not on a stack of ours: the kernel comes up, or is simulated
+        return  # not on a stack of ours: the kernel is booting, or is simulated
     low = present_frame_pointer() - ROOM
     if low < stack.base:
         grow_stack(stack, low & -PAGE_SIZE)

@@ -3,19 +3,19 @@
 Real-time threads (SCHED_FIFO, SCHED_RR) come first, by priority, until they have had their share of the time
 (`pauses_realtime`). All others share the processor in rounds: a thread has a slice a round, whose length follows its
 nice value by steps of 5/4, and waits in `expired` once it is used up; when no thread is left in `active`, the lists
-change places. A thread that wakes goes to the head, with a new slice if a round has begun since it got the last one,
-else with what is left of that: so threads that wait for input run before threads that compute, and none has two slices
-while a round of its queue lasts by sleeping. The threads of a control group share the slice of one (bandwidth.py).
+change places. A woken thread goes to the head, with a new slice if a round has begun since it got the last one,
+else with the rest of that: so threads that wait for input run before threads that compute, and none gets two slices
+in a round of its queue by sleeping. The threads of a control group share the slice of one (bandwidth.py).
 
-So rounds end: a thread gets a slice by `begin_slice` and `begin_in` alone, one a round, and what else moves slices
-(fork, exit) divides what is there. The exception is a thread with a lent real-time priority: it goes before all rounds,
-and has a new slice whenever it has used one. Where nobody is ready, a round ends too.
+So rounds end: a thread gets a slice only by `begin_slice` and `begin_in`, one a round, and everything else that moves
+slices (fork, exit) divides existing ones. The exception is a thread with a lent real-time priority: it goes before all
+rounds, and has a new slice whenever it has used one. If no thread is ready, a round ends too.
 
-Rounds are what processors agree by, too: one that is done with its round takes a thread that is due before its own
+Processors use rounds to stay in step: one that has finished its round takes a thread that is due before its own
 elsewhere (balance.py). So each thread gets its slice a round, wherever it waits.
 
-Rejected: a tree by virtual run time. It orders a handful of threads no better, and a list costs no rebalancing. To
-give a thread back what it slept: two that wake each other in turns would not let others run.
+Rejected: a tree by virtual run time. It orders a handful of threads no better, and a list costs no rebalancing. Also
+rejected: to pay a thread back its sleep. Two threads that wake each other in turn would not let others run.
 
 Invariants: a thread is on at most one list (`queue_index` says which), of the processor that its field `processor`
 names, and may run there; linking allocates nothing, so waking never fails. A thread's `round` never goes back.
@@ -34,7 +34,7 @@ _IDLE_SLICE_NS: Final = 20_000  # SCHED_IDLE: a three-hundredth of nice 0
 _RR_SLICE_NS: Final = 100_000_000
 _DEBT_LIMIT_NS: Final = 50_000_000
 _MOST_ROUNDS: Final = 8192  # of the shortest slice, more pay any debt
-_MOST_PASSED_OVER: Final = 512  # threads that sit a round out, before one runs in spite of that: nothing else is served
+_MOST_PASSED_OVER: Final = 512  # threads that skip a round, before one runs in spite of that: nothing else is served
 
 # nice -20 … 19
 SLICES_NS: Final[list[int]] = [
@@ -64,7 +64,7 @@ def begin_slice(thread: Thread, round_number: int) -> int:
 
 
 def renew_slice(thread: Thread, round_number: int) -> None:
-    """A round begins for a thread. One that ran past its slice by more than a new one has none, and sits it out."""
+    """A round begins for a thread. One that overran its slice by more than a new one gets none, and skips the round."""
     thread.slice_ns = max(thread.slice_ns, -_DEBT_LIMIT_NS) + begin_slice(thread, round_number)
 
 
@@ -77,19 +77,19 @@ def catch_up(thread: Thread, round_number: int) -> None:
 
 @noinline
 def _catch_up(thread: Thread, round_number: int) -> None:
-    """The slices of rounds that it slept through pay what it owes."""
+    """The slices of rounds that it slept through pay its debt."""
     passed = min(round_number - thread.round, _MOST_ROUNDS)
     length = begin_slice(thread, round_number)
     thread.slice_ns = min(length, max(thread.slice_ns, -_DEBT_LIMIT_NS) + passed * length)
 
 
 def sits_out(thread: Thread) -> bool:
-    """Whether a thread without a slice has none in its next round either."""
+    """Whether a thread without a slice gets none in its next round either."""
     return max(thread.slice_ns, -_DEBT_LIMIT_NS) + thread.length_ns <= 0
 
 
 def begin_in(thread: Thread, due: int, round_number: int) -> None:
-    """Let a thread have its slice in the round in which it is due, on a queue that is in another; if it is due before
+    """Give a thread its slice in the round in which it is due, on a queue that is in another; if it is due before
     that, at once.
     """
     if thread.slice_ns <= 0:
@@ -118,7 +118,7 @@ def begin_to_count(thread: Thread) -> None:
 
 @noinline
 def count_no_more(thread: Thread) -> None:
-    """It sleeps, or has ended."""
+    """A thread with a share of a group's time sleeps, or has ended."""
     share = thread.share
     if share is not None and thread.share_load > 0:
         share.take_load(thread.share_load)
@@ -127,7 +127,7 @@ def count_no_more(thread: Thread) -> None:
 
 @noinline
 def leave_slice(thread: Thread, heir: Thread) -> None:
-    """A thread ends: another of the fair classes that does not wait for a processor has what is left of its slice."""
+    """A thread ends: another of the fair classes that does not wait for a processor gets the rest of its slice."""
     if heir.queue_index == 0 and not heir.is_realtime() and not thread.is_realtime():
         if thread.slice_ns > 0 and heir.slice_ns < heir.length_ns:
             heir.slice_ns = min(heir.length_ns, heir.slice_ns + thread.slice_ns)
@@ -150,7 +150,7 @@ class RunQueue:
         self.round: int = 0
 
     def has_fair(self) -> bool:
-        """Whether anyone waits who is not a real-time thread."""
+        """Whether any thread waits that is not a real-time thread."""
         return self.active.head is not None or self.expired.head is not None
 
     def ready_count(self) -> int:
@@ -158,7 +158,7 @@ class RunQueue:
         return self.realtime.count + self.active.count + self.expired.count
 
     def has_ready(self) -> bool:
-        """Whether anyone waits for the processor."""
+        """Whether any thread waits for the processor."""
         return self.realtime.count != 0 or self.active.head is not None or self.expired.head is not None
 
     def movable_count(self) -> int:
@@ -166,7 +166,7 @@ class RunQueue:
         return self.ready_count() - self.realtime.bound - self.active.bound - self.expired.bound
 
     def first_for(self, processor: int) -> Thread | None:
-        """Of the threads that wait here, the next one that another processor may run."""
+        """The next of the threads waiting here that another processor may run."""
         thread = self.realtime.first_for(processor)
         if thread is None:
             thread = self.active.first_for(processor)
@@ -174,7 +174,7 @@ class RunQueue:
 
     @inline
     def add_woken(self, thread: Thread) -> None:
-        """A thread wakes."""
+        """Queue a thread that wakes."""
         if thread.is_realtime():
             self.realtime.push_last(thread)
             return
@@ -206,7 +206,7 @@ class RunQueue:
             self.expired.push_tail(thread)
 
     def remove(self, thread: Thread) -> None:
-        """Take a thread out that waits here, to change its priority or to move it."""
+        """Remove a thread that waits here, to change its priority or to move it."""
         if thread.queue_index == self.active.index:
             self.active.remove(thread)
         elif thread.queue_index == self.expired.index:
@@ -221,7 +221,7 @@ class RunQueue:
         self.remove(thread)
 
     def take(self) -> Thread | None:
-        """The thread that the processor is to run next, taken off the queue; None if nobody is ready for it."""
+        """The thread that the processor runs next, taken off the queue; None if none is ready for it."""
         if self.realtime.count != 0 and not (self.pauses_realtime and self.has_fair()):
             return self.realtime.take()
         passed_over = 0
@@ -255,7 +255,7 @@ class RunQueue:
             return self.pauses_realtime
         if running.policy == SCHED_IDLE:
             return woken.policy != SCHED_IDLE
-        # Threads that wake each other in turns use their slices alike: a little more shall not cost one its turn.
+        # Threads that wake each other in turn use their slices alike: a little more must not cost one its turn.
         lead_ns = woken.length_ns >> 1 if woken.slice_ns > 0 else 0
         return woken.slice_ns + lead_ns > running.slice_ns
 

@@ -1,10 +1,10 @@
-"""The scheduler: changes the thread that a processor runs.
+"""The scheduler: switches the thread that a processor runs.
 
 `schedule` in steps: charge the running thread for its time; take the next thread off the run queue; if there is none,
-wait for an interrupt on the present stack (a thread that is woken while it idles goes on without a switch); switch
-address space, kernel stack and processor state; on the other side, free what a dead thread left.
+wait for an interrupt on the present stack (a thread woken while it idles goes on without a switch); switch
+address space, kernel stack and processor state; on the other side, free the remains of a dead thread.
 
-With several processors, one that finds nobody waits on the stack of its idle thread instead, because another may run
+With several processors, one that finds no thread waits on the stack of its idle thread instead, because another may run
 the thread that slept. Which processor runs what: balance.py.
 
 Context: `schedule` sleeps; `wake`, `tick` and `request_reschedule` are called from interrupts too.
@@ -82,12 +82,12 @@ def current_thread() -> Thread:
 
 
 def need_resched() -> bool:
-    """Whether the running thread should give way at the next chance."""
+    """Whether the running thread should yield at the next opportunity."""
     return RUNNING.need_resched
 
 
 def request_reschedule() -> None:
-    """Make the running thread give way at the next chance."""
+    """Make the running thread yield at the next opportunity."""
     RUNNING.request_reschedule()
 
 
@@ -99,7 +99,7 @@ def has_work() -> bool:
 
 
 def announce_work() -> None:
-    """Something became due before a thread goes on in user mode. Without harm if it is not the running one, which then
+    """Something became due before a thread goes on in user mode. Harmless if it is not the running one, which then
     checks and finds nothing; `enter_processor` of the right one repeats the request.
     """
     RUNNING.has_work = True
@@ -111,12 +111,12 @@ def work_is_done() -> None:
 
 
 def watches_calls() -> bool:
-    """Whether somebody looks at the running thread's system calls: the one question that each asks on its way in."""
+    """Whether the running thread's system calls are watched: the one question that each asks on its way in."""
     return RUNNING.watches_calls
 
 
 def watch_calls(is_wanted: bool) -> None:
-    """Say whether the running thread's system calls are looked at. Each thread's `enter_processor` does."""
+    """Set whether the running thread's system calls are watched. Each thread's `enter_processor` does."""
     RUNNING.watches_calls = is_wanted
     if RUNNING.several:
         note_watched(this_processor().number, is_wanted)
@@ -126,17 +126,17 @@ def watch_calls(is_wanted: bool) -> None:
 
 
 def wake(thread: Thread) -> None:
-    """Make a sleeping thread ready; nothing happens to one that is ready, running, stopped or dead."""
+    """Make a sleeping thread ready; does nothing to one that is ready, running, stopped or dead."""
     if thread.state == ThreadState.SLEEPING or thread.state == ThreadState.WAITING:
         make_ready(thread)
 
 
 def make_ready(thread: Thread) -> None:
-    """Put a thread that does not run on a run queue, whatever it was waiting for."""
+    """Put a thread that is not running on a run queue, whatever it was waiting for."""
     processor = this_processor()
     now_ns = monotonic_ns()
     if not processor.idle:
-        _charge(processor, RUNNING.current, now_ns)  # what is left of the two slices is compared below
+        _charge(processor, RUNNING.current, now_ns)  # the rests of the two slices are compared below
     thread.state = ThreadState.READY
     if thread.share is not None:
         begin_to_count(thread)
@@ -157,7 +157,7 @@ def interrupt_sleep(thread: Thread) -> None:
 
 
 def start_thread(thread: Thread, parent: Thread | None) -> None:
-    """Let a new thread run, on the stack that it has, after those that are ready. A child gets half of what is left of
+    """Start a new thread, on its stack, after the ready ones. A child gets half of the rest of
     its parent's slice.
     """
     thread.context.stack_pointer = first_stack_pointer(thread)
@@ -183,7 +183,7 @@ def start_thread(thread: Thread, parent: Thread | None) -> None:
 
 
 def allow_processors(thread: Thread, mask: int) -> None:
-    """Set which processors may run a thread (-1: all). If one runs it that may not, it gives it up."""
+    """Set which processors may run a thread (-1: all). One that runs it and may not gives it up."""
     ready = thread.state == ThreadState.READY
     if ready:
         queue_of(thread).take_off(thread)
@@ -195,7 +195,7 @@ def allow_processors(thread: Thread, mask: int) -> None:
 
 
 def _let_go_of(thread: Thread) -> None:
-    """If a processor runs the thread, let it look for a better one."""
+    """If a processor runs the thread, make it check for a better one."""
     processor = processor_of(thread)
     if processor is this_processor():
         request_reschedule()
@@ -204,7 +204,7 @@ def _let_go_of(thread: Thread) -> None:
 
 
 def _priority_changed(thread: Thread, ready: bool) -> None:
-    """Put a thread back that was taken off the queue, or let the processor that runs it look for a better one."""
+    """Put a thread back that was taken off the queue, or make the processor that runs it check for a better one."""
     if ready:
         queue_of(thread).add_preempted(thread)
         announce_again(this_processor(), thread)
@@ -213,7 +213,7 @@ def _priority_changed(thread: Thread, ready: bool) -> None:
 
 
 def start_processors(count: int) -> None:
-    """There are `count` processors from now on: those that woke wait for the kernel lock. Raises MemoryError."""
+    """From now on there are `count` processors: those that woke wait for the kernel lock. Raises MemoryError."""
     idle = IdleThread(b"swapper/0")
     idle.stack = allocate_stack()
     idle.context.stack_pointer = first_stack_pointer(idle)
@@ -226,27 +226,27 @@ def start_processors(count: int) -> None:
 @export("krait_join")
 @on_stack(16384)
 def join() -> None:
-    """A further processor comes into the kernel. Does not return."""
+    """A further processor enters the kernel. Does not return."""
     idle_for_ever()
 
 
 @final
 class IdleThread(Thread):
-    """What the boot processor runs, beside others, while it has nothing to do; the others have their boot threads."""
+    """What the boot processor runs while it has nothing to do, if there are others; those have their boot threads."""
 
     def run(self) -> None:
         idle_for_ever()
 
 
 def idle_for_ever() -> None:
-    """The life of an idle thread: it gives the processor to whoever is ready."""
+    """The life of an idle thread: it gives the processor to ready threads."""
     while True:
         RUNNING.current.state = ThreadState.WAITING
         schedule()
 
 
 def lend_priority(thread: Thread, priority: int) -> None:
-    """Let a thread run with a real-time priority that is not its own; 0 ends that."""
+    """Let a thread run with a real-time priority other than its own; 0 ends that."""
     ready = thread.state == ThreadState.READY
     if ready:
         queue_of(thread).take_off(thread)
@@ -274,7 +274,7 @@ def change_priority(thread: Thread, policy: int, realtime_priority: int, nice: i
 
 
 def _charge(processor: Processor, thread: Thread, now_ns: int) -> None:
-    """Count the time since the last charge to the thread that the processor runs."""
+    """Charge the time since the last charge to the thread that the processor runs."""
     elapsed = now_ns - processor.charged_at_ns
     processor.charged_at_ns = now_ns
     if elapsed <= 0:
@@ -293,7 +293,7 @@ def _charge(processor: Processor, thread: Thread, now_ns: int) -> None:
 
 @noinline
 def _use_share(thread: Thread, elapsed_ns: int, now_ns: int) -> None:
-    """Count time to a thread's group, and let the thread look before it goes on if that has no more."""
+    """Charge time to a thread's group, and make the thread check before it goes on if the group has none left."""
     share = thread.share
     if share is not None and not thread.has_realtime_policy() and share.use(elapsed_ns, now_ns):
         if thread is RUNNING.current:
@@ -301,7 +301,7 @@ def _use_share(thread: Thread, elapsed_ns: int, now_ns: int) -> None:
 
 
 def divide_time(thread: Thread) -> None:
-    """Divide what a thread was charged for into time in user mode and in the kernel, which the doors have counted. That
+    """Divide a thread's charged time into time in user mode and in the kernel, which the doors have counted. The time
     of one that another processor runs stays as it was at its last tick.
     """
     if thread is RUNNING.current and thread.stack is not None and not this_processor().idle:
@@ -324,7 +324,7 @@ def divide_time(thread: Thread) -> None:
 
 
 def divide_all() -> None:
-    """Bring the processors' times in user mode and in the kernel up to date. Sleeps, where there are many threads."""
+    """Bring the processors' times in user mode and in the kernel up to date. Sleeps, if there are many threads."""
     charge_running()
     WALK.next = first_thread()
     while True:
@@ -338,7 +338,7 @@ def divide_all() -> None:
 
 @sleeps
 def schedule() -> None:
-    """Run somebody else, until this thread is ready again. Its state says why it leaves; RUNNING means that it was
+    """Run another thread, until this one is ready again. Its state says why it leaves; RUNNING means that it was
     preempted.
     """
     processor = this_processor()
@@ -410,7 +410,7 @@ def _next_thread(processor: Processor, previous: Thread) -> Thread:
         run_timers(now_ns)
         processor.idle_ns += max(0, now_ns - processor.charged_at_ns)
         processor.charged_at_ns = now_ns
-        take_kernel_ticks()  # nobody's
+        take_kernel_ticks()  # charged to no thread
         RUNNING.need_resched = False
         following = _take(processor, previous)
         if following is not None and processor.timer.set_to_ns - now_ns > TICK_NS:
@@ -420,7 +420,7 @@ def _next_thread(processor: Processor, previous: Thread) -> Thread:
 
 @noinline
 def _next_of_running(processor: Processor, previous: Thread) -> Thread:
-    """The same, where the running thread could go on."""
+    """The same, if the running thread could go on."""
     if previous.slice_ns <= 0 or previous.is_realtime():
         return _next_or_itself(processor, previous)
     following = _take(processor, previous)
@@ -436,8 +436,8 @@ def _next_of_running(processor: Processor, previous: Thread) -> Thread:
 
 
 def _next_or_itself(processor: Processor, previous: Thread) -> Thread:
-    """The same, where the running thread is one of those that wait: its slice is over, or it is a real-time thread,
-    which goes on but for one that goes before it.
+    """The same, if the running thread is one of those that wait: its slice is over, or it is a real-time thread,
+    which goes on unless another goes before it.
     """
     if previous.slice_ns <= 0 and (previous.policy == SCHED_RR or not previous.is_realtime()):
         processor.queue.add_yielded(previous)
@@ -453,13 +453,13 @@ def _next_or_itself(processor: Processor, previous: Thread) -> Thread:
 
 @noinline
 def _report_idling(processor: Processor, thread: Thread) -> Thread | None:
-    """Somebody hears that nobody is ready, and somebody may be ready then: who waited for a record of that."""
+    """Report to observers that no thread is ready; then one may be ready: one that waited for a record of that."""
     SWITCHES.observer.idles(thread)
     return _take(processor, thread)
 
 
 def finish_switch() -> None:
-    """First thing on the new thread's stack: restore its processor state, and free the stack of one that died."""
+    """First step on the new thread's stack: restore its processor state, and free the stack of one that died."""
     processor = this_processor()
     RUNNING.current.enter_processor()
     departed = processor.departed
@@ -499,7 +499,7 @@ def yield_now() -> None:
 
 @sleeps
 def preempt() -> None:
-    """Give way if somebody should run instead: where the kernel returns to user mode."""
+    """Yield if another thread should run: where the kernel returns to user mode."""
     if RUNNING.need_resched:
         schedule()
 
@@ -514,18 +514,18 @@ def safe_point() -> None:
 
 @sleeps
 def exit_thread() -> NoReturn:
-    """End the running thread. Its stack is freed by whoever runs next."""
+    """End the running thread. The next thread to run frees its stack."""
     RUNNING.current.state = ThreadState.DEAD
     schedule()
     panic("a dead thread runs")
 
 
 # The tick ------------------------------------------------------------------------------------------------------------
-# A processor that runs threads ticks; one that idles only waits for the first deadline.
+# A processor that runs threads ticks; an idle one only waits for the first deadline.
 
 
 def begin_ticking() -> None:
-    """The boot processor's timer may interrupt from now on. Raises MemoryError."""
+    """From now on the boot processor's timer may interrupt. Raises MemoryError."""
     timer = PROCESSORS[0].timer
     PROCESSOR_TIMERS.all.append(timer)
     PROCESSOR_TIMERS.own = timer
@@ -540,7 +540,7 @@ def _tick_again(processor: Processor, now_ns: int) -> None:
 
 
 def _keep_up(now_ns: int) -> None:
-    """What goes on while all idle, and nobody sees it."""
+    """Upkeep that goes on while all processors are idle."""
     follow_clock()
     keeper = PROCESSORS[0]
     if now_ns >= keeper.load_due_ns:
@@ -599,7 +599,7 @@ def _share_time(processor: Processor, now_ns: int) -> None:
 
 
 def _update_load(processor: Processor, now_ns: int) -> None:
-    """Move the load averages on by the periods that have passed: but for the last one, nobody ran in them."""
+    """Move the load averages on by the periods that have passed: in all but the last, nothing ran."""
     for _ in range(min((now_ns - processor.load_due_ns) // LOAD_PERIOD_NS, _LOAD_FORGOTTEN)):
         _move_load(processor, 0)
     processor.load_due_ns = now_ns + LOAD_PERIOD_NS
@@ -610,7 +610,7 @@ def _update_load(processor: Processor, now_ns: int) -> None:
 
 
 def _move_load(processor: Processor, running: int) -> None:
-    """One period, in which this many threads ran or were ready."""
+    """Count one period, in which this many threads ran or were ready."""
     for i in range(3):
         decay = _LOAD_DECAY[i]
         processor.load[i] = (processor.load[i] * decay + running * LOAD_ONE * (LOAD_ONE - decay)) // LOAD_ONE

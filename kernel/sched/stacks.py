@@ -1,12 +1,12 @@
 """Kernel stacks: 16 KiB each, mapped in the kernel's dynamic area with nothing mapped below.
 
-The compiler adds up what every entry point may need at worst (`@on_stack`; build/krait.stacks lists it) and refuses
-what does not fit. A stack that overflows nevertheless, after a bug, hits the gap, which is a double fault on a stack of
-its own, instead of someone else's memory. A stack grows only where its thread asks for more (room.py).
+The compiler adds up the worst-case need of every entry point (`@on_stack`; build/krait.stacks lists it) and refuses
+programs that do not fit. A stack that overflows nevertheless, after a bug, hits the gap, which is a double fault on a
+stack of its own, instead of other memory. A stack grows only where its thread asks for more (room.py).
 Mapping costs a microsecond, so up to `_CACHE_LIMIT` bytes of stacks are kept for the next threads, until memory is
 short.
 
-Invariants: slot numbers are unique among stacks in use and cached; a cached stack is mapped, and nobody runs on it.
+Invariants: slot numbers are unique among stacks in use and cached; a cached stack is mapped, and no thread runs on it.
 Context: never sleeps. Raises MemoryError.
 Safety: `map_page` gets addresses inside the dynamic area, of a slot that is ours, and frames that we just allocated; a
 stack is unmapped only after the thread that ran on it has left it for good.
@@ -38,7 +38,7 @@ class KernelStack:
 _cached: list[KernelStack] = []
 _cached_bytes: int = 0
 _free_slots: list[int] = []
-_stale_slots: list[int] = []  # free, but other processors may still know what was mapped there
+_stale_slots: list[int] = []  # free, but other processors may still have its old mappings in their TLBs
 _next_slot: int = 0
 
 
@@ -72,8 +72,8 @@ def allocate_stack() -> KernelStack:
 
 
 def grow_stack(stack: KernelStack, low: int) -> None:
-    """Map a stack, on which the caller runs, down to an address at least; it stays so long. Raises MemoryError, also if
-    it would be longer than LARGEST_STACK; what was mapped by then stays.
+    """Map a stack, on which the caller runs, down to an address at least; it stays so. Raises MemoryError, also if
+    it would be longer than LARGEST_STACK; pages mapped by then stay.
     """
     if low < stack.top - LARGEST_STACK:
         raise MemoryError
@@ -93,7 +93,7 @@ def _map_below(address: int) -> None:
 
 
 def _renew_slots() -> None:
-    """Let all processors forget what was mapped in free slots: once for many of them."""
+    """Let all processors forget the mappings of free slots: once for many of them."""
     global _free_slots, _stale_slots
     synchronise_processors()
     renewed = _stale_slots
@@ -102,7 +102,7 @@ def _renew_slots() -> None:
 
 
 def free_stack(stack: KernelStack) -> None:
-    """Nobody runs on the stack any more."""
+    """No thread runs on the stack any more."""
     global _cached_bytes
     size = stack.top - stack.base
     if _cached_bytes + size <= _CACHE_LIMIT:
@@ -116,7 +116,7 @@ def free_stack(stack: KernelStack) -> None:
 
 
 def drop_cached_stacks() -> int:
-    """Memory is short: give the cached stacks back. Returns how many frames came free. Never sleeps, raises nothing."""
+    """Memory is short: free the cached stacks. Returns how many frames came free. Never sleeps, raises nothing."""
     global _cached_bytes
     dropped = _cached_bytes // PAGE_SIZE
     _cached_bytes = 0
@@ -127,7 +127,7 @@ def drop_cached_stacks() -> int:
 
 
 def _unmap(slot: int, low: int) -> None:
-    """A slot is free; it is mapped from `low` on."""
+    """Unmap a free slot, which is mapped from `low` on."""
     for address in range(low, DYNAMIC_BASE + (slot + 1) * _SLOT_SIZE, PAGE_SIZE):
         physical = unmap_page(address)
         if physical >= 0:

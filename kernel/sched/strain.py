@@ -1,4 +1,4 @@
-"""What the scheduler tells of threads for the pressure of the machine and of groups (pressure.py).
+"""The scheduler's reports about threads, for the pressure of the machine and of groups (pressure.py).
 
 Called only where it matters: while `MACHINE.is_noted`.
 
@@ -31,7 +31,7 @@ def _judge_machine(now_ns: int) -> None:
 
 
 def _somebody_waits() -> bool:
-    """Whether a thread is ready that does not run, on any queue."""
+    """Whether a thread on any queue is ready but not running."""
     for processor in PROCESSORS:
         if processor.queue.has_ready():
             return True
@@ -39,7 +39,7 @@ def _somebody_waits() -> bool:
 
 
 def _stand(thread: Thread, standing: int, now_ns: int) -> None:
-    """Count a thread otherwise in its group, and in those above."""
+    """Change a thread's standing in its group, and in those above."""
     old = thread.standing
     if old == standing:
         return
@@ -78,8 +78,8 @@ def note_wake(thread: Thread, now_ns: int) -> None:
 
 @inline
 def note_sleep(thread: Thread, now_ns: int) -> None:
-    """The running thread leaves its processor, and is not ready: for the machine. What the processor does then,
-    `note_switch` or `note_idling` tells, and they count the thread otherwise in its group.
+    """The running thread leaves its processor, and is not ready: count that for the machine. What the processor does
+    then is reported by `note_switch` or `note_idling`, and they change the thread's standing in its group.
     """
     if thread.strain & ~IS_IN_GROUP != 0:
         _lack_asleep(thread.strain, now_ns)
@@ -97,7 +97,7 @@ def _lack_asleep(strain: int, now_ns: int) -> None:
 
 @noinline
 def note_switch(previous: Thread, following: Thread, now_ns: int) -> None:
-    """A processor goes on with a thread, which may be the same."""
+    """A processor switches to a thread, which may be the same."""
     pressure = following.pressure
     if pressure is not None or previous.pressure is not None:
         if pressure is previous.pressure and _are_plain(previous, following):
@@ -128,7 +128,7 @@ def _are_plain(previous: Thread, following: Thread) -> bool:
 @inline
 def _replace(previous: Thread, following: Thread, now_ns: int) -> None:
     """A thread runs instead of another in the same group: as many as before do there and above. If the other is ready,
-    so are as many, and one that was woken lately need not count yet, whichever it is.
+    so are as many, and a recently woken one need not count yet, whichever it is.
     """
     following.standing = RUNNING_ON
     if previous.state == ThreadState.READY:
@@ -151,7 +151,7 @@ def _replace(previous: Thread, following: Thread, now_ns: int) -> None:
 
 @noinline
 def _switch(previous: Thread, following: Thread, now_ns: int) -> None:
-    """Count each by itself."""
+    """Count each separately."""
     WOKEN.count()
     if previous is not following and previous.pressure is not None:
         _stand(previous, _standing_of(previous), now_ns)
@@ -170,7 +170,7 @@ def note_idling(previous: Thread, now_ns: int) -> None:
 
 
 def join_pressure(thread: Thread, pressure: Pressure | None) -> None:
-    """Let a thread count for a group; None: for the machine alone."""
+    """Count a thread for a group; None: for the machine alone."""
     if thread.pressure is pressure:
         return
     WOKEN.count()
@@ -194,7 +194,7 @@ def join_pressure(thread: Thread, pressure: Pressure | None) -> None:
 
 
 def keep_pressure() -> None:
-    """Note what threads do, from now on: somebody wants to know. Before, only who waits for disks and memory counts."""
+    """From now on, track what threads do: someone wants to know. Before, only waits for disks and memory count."""
     if not MACHINE.is_on:
         now_ns = monotonic_ns()
         MACHINE.is_on = True
@@ -223,7 +223,7 @@ def _count_lacking(thread: Thread, count: int, now_ns: int) -> None:
 
 
 def begin_to_lack_memory() -> bool:
-    """What the running thread does from now on is to find memory. Returns whether `end_lack_of_memory` ends that: not
+    """From now on, the running thread looks for memory. Returns whether `end_lack_of_memory` ends that: not
     if it did so already.
     """
     thread = RUNNING.current
@@ -235,7 +235,7 @@ def begin_to_lack_memory() -> bool:
 
 
 def end_lack_of_memory(has_begun: bool) -> None:
-    """It goes on with what it wanted to do."""
+    """It goes on with its own work."""
     thread = RUNNING.current
     if has_begun and thread.strain & LACKS_MEMORY != 0:
         thread.strain &= ~LACKS_MEMORY

@@ -1,10 +1,10 @@
-"""From one kernel stack to another, and the stacks as the reclaimer sees them.
+"""Switching from one kernel stack to another, and the stacks as the reclaimer sees them.
 
-A kernel thread runs in whatever address space was loaded last. That stays safe because the tables of a space that ends
+A kernel thread runs in whatever address space was loaded last. That stays safe because the tables of an ended space
 are kept until another is loaded (arch.programs.load_root).
 
 Safety: the addresses given to `switch_stacks` are that of the leaving thread's own `context` (an object on the list of
-all threads, so it lives) and the stack pointer that was saved in the same place when the other thread left, or made by
+all threads, so it lives) and the stack pointer that was saved in the same place when the other thread left, or set by
 `prepare_kernel_entry`.
 """
 
@@ -35,7 +35,7 @@ def switch(previous: Thread, following: Thread) -> None:
 
 @inline
 def own_thread() -> Thread:
-    """The thread that this processor runs, for code without the kernel lock, too. Some thread has left another before.
+    """The thread that this processor runs, also for code without the kernel lock. Some thread has left another before.
 
     Safety: a processor's `current` refers to the same thread, and keeps it alive (processor.py).
     """
@@ -43,14 +43,14 @@ def own_thread() -> Thread:
 
 
 def wait_on_stack(thread: Thread) -> None:
-    """Stop the processor, which stands on the running thread's stack, until an interrupt was served. With several
-    processors, others run the kernel meanwhile.
+    """Stop the processor, which is on the running thread's stack, until an interrupt was served. With several
+    processors, others run the kernel in the meantime.
     """
     wait_for_interrupt(address_of(thread.context))
 
 
 def let_others_in(thread: Thread) -> None:
-    """Serve interrupts that wait, and let other processors go first that wait for the kernel."""
+    """Serve pending interrupts, and let other processors go first that wait for the kernel."""
     interrupt_point(address_of(thread.context))
 
 
@@ -60,10 +60,10 @@ def first_stack_pointer(thread: Thread) -> int:
 
 
 def scan_sleeping_stacks(current: Thread) -> bool:
-    """Show the reclaimer the stacks of all threads but the running one. Those that sleep since they were last shown
+    """Show the reclaimer the stacks of all threads but the running one. Those that slept since they were last shown
     hold what they refer to. False if it had enough before the last one.
 
-    Those that run without the kernel lock are not looked at: it waits until what they have loaded is forgotten.
+    Threads that run without the kernel lock are skipped: it waits until their loaded references are forgotten.
     """
     wait_for_sections()
     marked: Thread | None = None  # awake nevertheless; linked by `awake_next`

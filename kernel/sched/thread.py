@@ -1,8 +1,8 @@
 """A thread: what the scheduler switches between. Tasks of programs and kernel threads derive from it.
 
 Invariants: a thread is on a run queue exactly when it is READY; RUNNING threads are a processor's `current`. `_first`
-links all threads that have a stack; `_awake` those whose stacks the reclaimer has to look at in its next pass, because
-they ran since the last one (and some that have ended meanwhile).
+links all threads that have a stack; `_awake` those whose stacks the reclaimer must scan in its next pass, because
+they ran since the last one (and some that have ended in the meantime).
 """
 
 from enum import IntEnum
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 NICE_LOWEST: Final = -20
 NICE_HIGHEST: Final = 19
 
-LONG_NS: Final = 200_000  # more counts as much (`overlap_ns`)
+LONG_NS: Final = 200_000  # longer times count as this (`overlap_ns`)
 
 SCHED_OTHER: Final = 0
 SCHED_FIFO: Final = 1
@@ -45,18 +45,18 @@ class ThreadState(IntEnum):
 
 @struct
 class SwitchContext:
-    """What `switch_stacks` needs of a thread that does not run."""
+    """The state that `switch_stacks` needs of a thread that is not running."""
 
     stack_pointer: int
     links: int  # to objects that the reclaimer holds for the stack; AWAKE if it does not
-    kernel_ticks: int  # that it spent in the kernel since its time was last divided, all told when it does not run
+    kernel_ticks: int  # that it spent in the kernel since its time was last divided; complete while it is not running
 
 
 AWAKE: Final = -1
 
 
 class DiskPayer:
-    """What counts the requests of threads to disks. Base class: kernel/cgroup/disks.py."""
+    """Accounts for threads' requests to disks. Base class: kernel/cgroup/disks.py."""
 
 
 class Thread(Linked["Thread"]):
@@ -70,40 +70,40 @@ class Thread(Linked["Thread"]):
         self.context.links = AWAKE
         self.stack: KernelStack | None = None
         self.space_root: int = 0  # physical address of the page table; 0: any will do
-        self.interrupted: bool = False  # a signal waits: interruptible sleeps end
+        self.interrupted: bool = False  # a signal is pending: interruptible sleeps end
         self.woken: bool = False  # the present sleep was ended by its wait queue
-        self.waiter: SleepWaiter | None = None  # made with the thread, and used for all sleeps
-        self.timer: SleepTimer | None = None  # made at the first timed sleep
+        self.waiter: SleepWaiter | None = None  # created with the thread, and used for all sleeps
+        self.timer: SleepTimer | None = None  # created at the first timed sleep
         self.waits_for: Thread | None = None  # the owner of the Mutex that it wants
-        self.owed: Obligation | None = None  # what must not be lost with it (obligation.py)
-        self.is_lost: bool = False  # a bug ended it: what it still has, nobody gets
+        self.owed: Obligation | None = None  # its obligations to others (obligation.py)
+        self.is_lost: bool = False  # a bug ended it: what it still holds is lost
         # Scheduling
         self.policy: int = SCHED_OTHER
         self.nice: int = 0
         self.realtime_priority: int = 0
-        self.lent_priority: int = 0  # by whoever waits for a lock of this thread (task/futex_pi.py)
+        self.lent_priority: int = 0  # by threads that wait for a lock of this one (task/futex_pi.py)
         self.reset_on_fork: bool = False
         self.allowed: int = -1  # a bit for each processor that may run it
-        self.processor: int = 0  # the number of the one that runs it, on whose queue it is, or that ran it last
-        self.slice_ns: int = 0  # what is left of its slice; 0 or less: it has used it up, and owes the rest
+        self.processor: int = 0  # the processor that runs it, on whose queue it is, or that ran it last
+        self.slice_ns: int = 0  # the rest of its slice; 0 or less: it has used it up, and owes the excess
         self.length_ns: int = BASE_SLICE_NS  # of that slice, when it began
         self.round: int = 0  # the latest round in which it had a slice
         self.queue_index: int = 0  # which list of the run queue
         self.woke_at_ns: int = 0  # when it last woke another since it slept; 0: it has not, or on a single processor
-        self.overlap_ns: int = LONG_NS  # how long after that it sleeps, as a rule
+        self.overlap_ns: int = LONG_NS  # how long after that it usually sleeps
         # Control groups
-        self.charged: int = 0  # the number of what counts its memory (cgroup/memory.py); 0: nobody does
-        self.share: TimeShare | None = None  # where its time comes from; None: it competes with all
-        self.share_load: int = 0  # what it counts there while it runs or is ready
+        self.charged: int = 0  # the number of what counts its memory (cgroup/memory.py); 0: none
+        self.share: TimeShare | None = None  # the source of its time; None: it competes with all
+        self.share_load: int = 0  # its weight there while it runs or is ready
         self.pressure: Pressure | None = None  # of its group; None: of the machine alone
         self.strain: int = 0  # what makes its sleeps and wakes count (pressure.py)
-        self.standing: int = 0  # how it is counted in `pressure`
-        self.disks: DiskPayer | None = None  # what counts its requests (cgroup/disks.py); None: nobody does
-        self.charge_failed: bool = False  # for that reason it did not get a page
-        self.lacks_charge: bool = False  # its group has too much: it sees to that before it goes on in user mode
+        self.standing: int = 0  # its standing in `pressure`
+        self.disks: DiskPayer | None = None  # counts its requests (cgroup/disks.py); None: none does
+        self.charge_failed: bool = False  # that was the reason it did not get a page
+        self.lacks_charge: bool = False  # its group is over its limit: it handles that before it goes on in user mode
         # Accounting
         self.runtime_ns: int = 0
-        self.divided_ns: int = 0  # how much of it is divided into the next two
+        self.divided_ns: int = 0  # the part of it that is divided into the next two
         self.user_ns: int = 0
         self.system_ns: int = 0
         self.disk_read_bytes: int = 0
@@ -113,7 +113,7 @@ class Thread(Linked["Thread"]):
         self.involuntary_switches: int = 0
         self.migrations: int = 0  # from one processor to another
         self.started_ns: int = 0
-        self.parting_waited_ns: int = 0  # how long it has waited in vain since it is ending (mutex.py: `Patience`)
+        self.parting_waited_ns: int = 0  # how long it has waited without success while ending (mutex.py: `Patience`)
         # All threads
         self.all_next: Thread | None = None
         self.all_previous: Thread | None = None
@@ -124,7 +124,7 @@ class Thread(Linked["Thread"]):
         return self
 
     def acts_for(self) -> Credentials | None:
-        """Whose rights count for what it does with files. None: the kernel's own work."""
+        """The credentials for its work with files. None: the kernel's own work."""
         return None
 
     def may_run_on(self, processor: int) -> bool:
@@ -143,27 +143,27 @@ class Thread(Linked["Thread"]):
         return stack.top
 
     def is_interrupted(self) -> bool:
-        """`interrupted`, asked anew: for code that looks again after a sleep, which type checkers do not expect to
-        change a field.
+        """`interrupted`, read again: for code that checks after a sleep, where type checkers do not expect a
+        field to change.
         """
         return self.interrupted
 
     def is_dying(self) -> bool:
-        """Whether it is to end when it comes back from what it does, so that a long call may stop where it is."""
+        """Whether it must end when it returns from its current work, so that a long call may stop early."""
         return False
 
     def is_parting(self) -> bool:
-        """Whether it is ending already, and gives back what it had: no signal stops what it waits for then."""
+        """Whether it is already ending, and releases what it had: no signal ends its waits then."""
         return False
 
     def ticked(self) -> None:
         """The timer interrupt found the thread running. In interrupt context."""
 
     def heap_grew(self, pages: int) -> None:
-        """The kernel's heap took pages for what the thread does. Allocates nothing."""
+        """The kernel's heap took pages for the thread's work. Allocates nothing."""
 
     def leave_processor(self) -> None:
-        """Another thread gets the processor: save what the processor holds of this one."""
+        """Another thread gets the processor: save this one's state from the processor."""
 
     def enter_processor(self) -> None:
         """This thread gets the processor."""
@@ -173,18 +173,18 @@ class Thread(Linked["Thread"]):
         return self.policy == SCHED_FIFO or self.policy == SCHED_RR
 
     def is_realtime(self) -> bool:
-        """Whether it goes before all threads of the fair classes, now."""
+        """Whether it now goes before all threads of the fair classes."""
         return self.policy == SCHED_FIFO or self.policy == SCHED_RR or self.lent_priority > 0
 
     @property
     def urgency(self) -> int:
-        """The real-time priority that counts, lent or its own; 0 in the fair classes."""
+        """The effective real-time priority, lent or its own; 0 in the fair classes."""
         return max(self.realtime_priority, self.lent_priority)
 
 
 @final
 class ThreadWalk:
-    """A walk over the list of all threads that rests in between. A second walk that begins meanwhile shares the list
+    """A walk over the list of all threads that pauses in between. A second walk that begins meanwhile shares the list
     with it: each goes on with what the other has left.
     """
 
@@ -213,7 +213,7 @@ def enter_list(thread: Thread) -> None:
 
 
 def leave_list(thread: Thread) -> None:
-    """Its stack is gone."""
+    """Its stack is gone: take it out of the list."""
     global _first, _count
     following = thread.all_next
     previous = thread.all_previous
@@ -231,7 +231,7 @@ def leave_list(thread: Thread) -> None:
 
 
 def first_thread() -> Thread | None:
-    """Begin of the list of all threads (`all_next`)."""
+    """The first of the list of all threads (`all_next`)."""
     return _first
 
 
@@ -249,7 +249,7 @@ def add_awake(thread: Thread) -> None:
 
 
 def take_awake() -> Thread | None:
-    """Take a thread whose stack the reclaimer has to look at; None if there are no more."""
+    """Take a thread whose stack the reclaimer must scan; None if there are no more."""
     global _awake
     thread = _awake
     if thread is not None:

@@ -1,7 +1,7 @@
 """The lists of a run queue: threads that wait for a processor.
 
-A list knows how many of its threads may run on one processor only (`bound`), so that others do not search it in vain.
-Real-time threads have a list for each priority: a thread goes behind its equals at once, however many wait.
+A list counts those of its threads that may run on only one processor (`bound`), so that others do not search it without
+success. Real-time threads have a list for each priority: a thread goes after its equals at once, however many wait.
 
 Context: any; nothing allocates, sleeps or raises.
 """
@@ -14,12 +14,12 @@ from kernel.sched.thread import Thread
 
 _REALTIME: Final = 1
 _PRIORITIES: Final = 100  # 1 to 99
-_MOST_SEARCHED: Final = 256  # threads of a list; then they go behind the others, so that those are found later
+_MOST_SEARCHED: Final = 256  # threads of a list; then they go after the others, so that those are found later
 
 
 @inline
 def is_bound(thread: Thread) -> bool:
-    """Whether a single processor may run it. The last one of 64, whose bit is the sign, does not count."""
+    """Whether only a single processor may run it. The last one of 64, whose bit is the sign, does not count."""
     return thread.allowed > 0 and thread.allowed & (thread.allowed - 1) == 0
 
 
@@ -51,7 +51,7 @@ class ThreadList(LinkedList[Thread]):
             self.bound += 1
 
     def remove(self, thread: Thread) -> None:
-        """Take out a thread that is on this list, and may run where it might when it came."""
+        """Remove a thread that is on this list, and may run where it might when it came."""
         self.unlink(thread)
         thread.queue_index = 0
         self.count -= 1
@@ -60,7 +60,7 @@ class ThreadList(LinkedList[Thread]):
 
     @inline
     def first_for(self, processor: int) -> Thread | None:
-        """The first that another processor than the list's may run."""
+        """The first that a processor other than the list's may run."""
         return None if self.count == self.bound else self._search_for(processor)
 
     @noinline
@@ -76,7 +76,7 @@ class ThreadList(LinkedList[Thread]):
         return thread
 
     def _turn(self, last: Thread) -> None:
-        """Put what was searched in vain, up to this thread, behind the rest: the next search begins there."""
+        """Put the threads searched without success, up to this one, after the rest: the next search begins there."""
         head, tail, rest = self.head, self.tail, last.next
         if head is not None and tail is not None and rest is not None:
             rest.previous = None
@@ -109,7 +109,7 @@ class RealtimeLists:
         self._highest: int = 0  # no list above has threads
 
     def push_last(self, thread: Thread) -> None:
-        """Add behind those of the same priority."""
+        """Add after those of the same priority."""
         self.lists[thread.urgency].push_tail(thread)
         self._count(thread)
 
@@ -126,7 +126,7 @@ class RealtimeLists:
             self.bound += 1
 
     def remove(self, thread: Thread) -> None:
-        """Take out a thread that waits here, and has the priority that it had when it came."""
+        """Remove a thread that waits here, and has the priority that it had when it came."""
         self.lists[thread.urgency].remove(thread)
         self.count -= 1
         REALTIME_WAITING.count -= 1
@@ -134,7 +134,7 @@ class RealtimeLists:
             self.bound -= 1
 
     def first(self) -> Thread | None:
-        """The most urgent thread, of several the one that came first."""
+        """The most urgent thread; of several, the one that came first."""
         if self.count == 0:
             return None
         while self.lists[self._highest].head is None:
@@ -142,14 +142,14 @@ class RealtimeLists:
         return self.lists[self._highest].first()
 
     def take(self) -> Thread | None:
-        """The same, taken out."""
+        """The same, removed."""
         thread = self.first()
         if thread is not None:
             self.remove(thread)
         return thread
 
     def free_after(self, thread: Thread) -> Thread | None:
-        """The next after one that waits here that several processors may run, among the next few."""
+        """The next one after a thread that waits here that several processors may run, among the next few."""
         if self.count == self.bound:
             return None
         priority = thread.urgency

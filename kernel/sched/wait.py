@@ -1,13 +1,13 @@
-"""Wait queues: where threads sleep until somebody says that something happened.
+"""Wait queues: where threads sleep until they are notified that something happened.
 
-A queue is a list of waiters. A sleeping thread stands there with its own waiter, which leaves the queue when it is
-woken; other waiters (poll, epoll) stay until their owner takes them off, and hear of every wake. Because nothing
+A queue is a list of waiters. A sleeping thread is there with its own waiter, which leaves the queue when it is
+woken; other waiters (poll, epoll) stay until their owner removes them, and are notified of every wake. Because nothing
 interrupts kernel code between testing a condition and sleeping, no wake is lost:
 
     while not condition:
         queue.sleep()
 
-A wake tells `WAITERS_AT_ONCE` at most by itself, so that it does not stop the machine; see long_wakes.py for the rest.
+A wake notifies at most `WAITERS_AT_ONCE` itself, so that it does not stop the machine; see long_wakes.py for the rest.
 
 Context: `sleep` sleeps; waking is fit for interrupts. Linking allocates nothing.
 Source: the interruption rules of signal(7).
@@ -43,22 +43,22 @@ class SleepTimer(Timer):
 
 
 class Waiter(Linked["Waiter"]):
-    """Something that wants to hear of a queue's wakes. Base class: see SleepWaiter and poller.py."""
+    """Is notified of a queue's wakes. Base class: see SleepWaiter and poller.py."""
 
     def __init__(self) -> None:
         super().__init__()
         self.queue: WaitQueue | None = None
-        self.once: bool = False  # leaves the queue when it is notified, and `wake_one` wakes one of these only
+        self.once: bool = False  # leaves the queue when it is notified, and `wake_one` wakes only one of these
 
     @inline
     def this(self) -> "Waiter":
         return self
 
     def notify(self) -> None:
-        """The queue was woken. In interrupt context perhaps: only wake things."""
+        """The queue was woken. Perhaps in interrupt context: only wake things."""
 
     def leave(self) -> None:
-        """Stand on no queue any more."""
+        """Leave the queue."""
         queue = self.queue
         if queue is not None:
             queue.remove(self)
@@ -80,16 +80,16 @@ class SleepWaiter(Waiter):
 
 @final
 class WaitQueue(LinkedList[Waiter]):
-    """Those who wait for one thing, in the order in which they came."""
+    """The waiters for one event, in order of arrival."""
 
     def add(self, waiter: Waiter) -> None:
-        """Put a waiter, which stands on no queue, at the end."""
+        """Append a waiter that is on no queue."""
         waiter.queue = self
         self.link_last(waiter)
 
     def add_first(self, waiter: Waiter) -> None:
-        """Put a waiter, which stands on no queue, in front: as on Linux, watchers hear before sleepers, and the last
-        that came before the others.
+        """Put a waiter that is on no queue in front: as on Linux, watchers are notified before sleepers, and the latest
+        of them first.
         """
         waiter.queue = self
         self.link_first(waiter)
@@ -121,7 +121,7 @@ class WaitQueue(LinkedList[Waiter]):
     @noraise
     @sleeps
     def wait_for_disk(self) -> None:
-        """The same, for what a disk does: that counts as pressure."""
+        """The same, for a disk's answer: that counts as pressure."""
         current_thread().strain |= WAITS_FOR_DISK
         MACHINE.is_noted = True
         self.wait()
@@ -135,7 +135,7 @@ class WaitQueue(LinkedList[Waiter]):
         try:
             return self.sleep_until(deadline_ns, interruptible=False)
         finally:
-            thread.strain &= ~WAITS_FOR_DISK  # if it did not come to sleep
+            thread.strain &= ~WAITS_FOR_DISK  # if it did not sleep
 
     @sleeps
     def sleep_until(self, deadline_ns: int, interruptible: bool = True) -> bool:
@@ -166,17 +166,17 @@ class WaitQueue(LinkedList[Waiter]):
             return False
         if interruptible and thread.is_interrupted():
             raise Errno(ERESTARTSYS)
-        return True  # woken by hand: the caller looks again
+        return True  # woken by hand: the caller checks again
 
     @inline
     def wake_all(self) -> None:
-        """Wake everybody who waits now."""
+        """Wake all present waiters."""
         if self.head is not None:
             self._tell(only_one=False)
 
     @inline
     def wake_one(self) -> None:
-        """Wake the sleeper that came first; those who only watch hear of it too."""
+        """Wake the sleeper that came first; watchers are notified too."""
         if self.head is not None:
             self._tell(only_one=True)
 
@@ -193,21 +193,21 @@ class WaitQueue(LinkedList[Waiter]):
                 return
             told += 1
             if told == WAITERS_AT_ONCE and following is not None and REST.rest.leave(self, following):
-                return  # they hear later
+                return  # they are notified later
             waiter = following
 
 
 class RestOfWakes:
-    """What becomes of those whom a long wake does not tell at once. Base class: there is nobody to tell them later."""
+    """Handles the waiters that a long wake does not notify at once. Base class: no one notifies them later."""
 
     def leave(self, queue: WaitQueue, following: Waiter) -> bool:
-        """Whether the waiters from `following` on will hear later."""
+        """Whether the waiters from `following` on will be notified later."""
         return False
 
 
 @final
 class Rest:
-    """Who takes over."""
+    """The registered implementation."""
 
     def __init__(self) -> None:
         self.rest: RestOfWakes = RestOfWakes()
@@ -217,8 +217,8 @@ REST: Final = Rest()
 
 
 def prepare_sleep(thread: Thread) -> None:
-    """Give a new thread what it stands on queues with: a sleep without a time limit never lacks memory then, so that
-    whoever must wait can. Raises MemoryError.
+    """Give a new thread its waiter: so a sleep without a time limit never lacks memory, and a thread that
+    must wait can. Raises MemoryError.
     """
     thread.waiter = SleepWaiter(thread)
 
@@ -237,7 +237,7 @@ def arm_timer(thread: Thread, deadline_ns: int) -> None:
 
 
 def disarm_timer(thread: Thread) -> bool:
-    """After the sleep: whether the time was up."""
+    """After the sleep: whether the deadline had passed."""
     timer = thread.timer
     if timer is None:
         return False

@@ -1,1 +1,1 @@
-"""System calls: decode arguments into typed values, call the subsystem that holds the meaning."""
+"""System calls: decode arguments into typed values, and call the subsystem that implements the call."""

@@ -27,7 +27,7 @@ def _access(directory: int, path: UserAddr, mode: int, flags: int) -> int:
 
 
 def _access_for(who: Credentials, directory: int, address: UserAddr, mode: int, flags: int) -> int:
-    """The same for somebody else than the thread acts for."""
+    """The same for credentials other than those the thread acts with."""
     empty = flags & AT_EMPTY_PATH
     name = b"" if address == 0 and empty != 0 else path_at(address)
     base = base_for(directory, name, may_be_empty=empty != 0)
@@ -44,7 +44,7 @@ def _access_for(who: Credentials, directory: int, address: UserAddr, mode: int, 
 
 
 def _acts_for_itself(credentials: Credentials) -> bool:
-    """Whether `_real_credentials` of somebody are the same: of nearly everybody."""
+    """Whether `_real_credentials` would return the same: true for nearly all threads."""
     if credentials.fsuid != credentials.uid or credentials.fsgid != credentials.gid:
         return False
     if credentials.secure_bits & SECURE_NO_SETUID_FIXUP != 0:
@@ -54,7 +54,7 @@ def _acts_for_itself(credentials: Credentials) -> bool:
 
 
 def _real_credentials(credentials: Credentials) -> Credentials:
-    """As if the real ids were the effective ones (access(2))."""
+    """Credentials with the real ids as the effective ones (access(2))."""
     real = credentials.copy()
     real.fsuid = credentials.uid
     real.fsgid = credentials.gid

@@ -1,4 +1,4 @@
-"""Adding and asking for keys: add_key(2), request_key(2)."""
+"""Adding and requesting keys: add_key(2), request_key(2)."""
 
 from typing import Final
 

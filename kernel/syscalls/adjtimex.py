@@ -124,7 +124,7 @@ def _change(fields: Span[u8], modes: int) -> None:
 
 
 def _store(fields: Span[u8]) -> None:
-    """struct timex, but for `modes` and `offset`."""
+    """Fill a struct timex, except `modes` and `offset`."""
     store_i64(fields, 16, STEERING.frequency)
     store_i64(fields, 24, STEERING.most_error_us)
     store_i64(fields, 32, STEERING.error_us)

@@ -1,4 +1,4 @@
-"""How programs name contexts of asynchronous I/O: by the address where the ring is mapped, wherever mremap(2) put
+"""Programs name contexts of asynchronous I/O by the address where the ring is mapped, wherever mremap(2) has moved
 it.
 """
 
@@ -8,7 +8,7 @@ from kernel.mm.space import AddressSpace
 
 
 def context_at(space: AddressSpace, address: int) -> AioContext:
-    """The context of an address space that lives at an address. Raises EINVAL."""
+    """The context of an address space at an address. Raises EINVAL."""
     area = space.area_at(address)
     source = None if area is None else area.source
     if area is None or not isinstance(source, AioRing) or area.start != address or area.offset != 0:

@@ -31,9 +31,9 @@ def word_at(raw: bytes, offset: int) -> int:
 
 
 def read_control(socket: Socket, address: int, length: int) -> list[ControlMessage] | None:
-    """The ancillary messages of a program, `length` bytes of them; each file among them holds a reference of its own.
+    """The ancillary messages of a program, `length` bytes of them; each file in them holds a reference of its own.
 
-    Raises ENOBUFS, EFAULT, EINVAL for a length that is none, EBADF for descriptors that are not open.
+    Raises ENOBUFS, EFAULT, EINVAL for an impossible length, EBADF for descriptors that are not open.
     """
     if length == 0:
         return None
@@ -74,7 +74,7 @@ def _files_of(data: bytes, limit: int) -> list[File]:
         number = span_of(data).load_u32(index * 4)
         file = table.find(number) if number <= _INT_MAX else None
         if file is None or isinstance(file, UringFile):
-            error = EBADF if file is None else EINVAL  # a ring does not travel: it could hold what holds it
+            error = EBADF if file is None else EINVAL  # a ring cannot be sent: it could hold what holds it
             break
         files.append(file.acquire())
     if error != 0:
@@ -85,7 +85,7 @@ def _files_of(data: bytes, limit: int) -> list[File]:
 
 
 def file_count(messages: list[ControlMessage]) -> int:
-    """How many files travel with the messages."""
+    """How many files the messages contain."""
     count = 0
     for message in messages:
         files = message.files
@@ -95,7 +95,7 @@ def file_count(messages: list[ControlMessage]) -> int:
 
 
 def release_files(messages: list[ControlMessage] | None) -> None:
-    """Drop the files that nobody took over."""
+    """Drop the files that were not taken over."""
     if messages is None:
         return
     for message in messages:
@@ -110,9 +110,9 @@ def release_files(messages: list[ControlMessage] | None) -> None:
 
 
 class ControlWriter:
-    """Puts ancillary messages into the room that a program gave.
+    """Writes ancillary messages into a program's buffer.
 
-    A message that cannot be written, because no memory is there, is left out: the call succeeds without it.
+    A message for which there is no memory is left out: the call succeeds without it.
     """
 
     def __init__(self, address: UserAddr, room: int, close_on_exec: bool) -> None:
@@ -126,7 +126,7 @@ class ControlWriter:
         return self.address - self.start  # fits: within user memory
 
     def put(self, messages: list[ControlMessage]) -> None:
-        """All of them, as far as there is room."""
+        """Write all messages, as far as there is room."""
         for message in messages:
             files = message.files
             if files is None:
@@ -161,13 +161,13 @@ class ControlWriter:
         user.write_i64(self.address, length)
 
     def _go_on(self, length: int) -> None:
-        """Go on after a message of that length."""
+        """Advance past a message of that length."""
         step = min((length + 7) & ~7, self.room)
         self.address = user.at(self.address, step)
         self.room -= step
 
     def _put_files(self, files: list[File]) -> None:
-        """Give the files descriptors, as many as there is room for; the others are closed. Those that were given stay,
+        """Install descriptors for the files, as many as there is room for; the others are closed. Installed ones stay,
         even if the message cannot report them.
         """
         room = max(0, self.room - _CONTROL_HEADER) // 4

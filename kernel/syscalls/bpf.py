@@ -1,4 +1,4 @@
-"""bpf(2): maps, programs, and what they are attached to."""
+"""bpf(2): maps, programs, and their attachments."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""union bpf_attr as bpf(2) takes it: what each command reads of it, and whose rights it asks for."""
+"""union bpf_attr, the argument of bpf(2): the fields that each command reads, and the rights it requires."""
 
 from typing import Final
 
@@ -13,14 +13,14 @@ from kernel.task import current
 from kernel.task.words import load_i32, load_i64
 
 SIZE: Final = 152
-NOT_SUPPORTED: Final = 524  # ENOTSUPP, which Linux has no name for outside
+NOT_SUPPORTED: Final = 524  # ENOTSUPP, which Linux does not export
 _PAGE: Final = 4096
 _NAME_SIZE: Final = 16
 
 
 @final
 class UnprivilegedSetting(SystemSetting):
-    """Whether maps are for those with CAP_BPF only: 0 no, 2 yes, 1 yes and for good. CAP_SYS_ADMIN changes it."""
+    """Whether maps require CAP_BPF: 0 no, 2 yes, 1 yes and for good. CAP_SYS_ADMIN changes it."""
 
     def store(self, numbers: list[int]) -> None:
         if self.values[0] == 1 and numbers[0] != 1:
@@ -34,10 +34,10 @@ UNPRIVILEGED.guard = CAP_SYS_ADMIN
 
 @final
 class Attributes:
-    """What lies at the address that a program gave, with zeros behind it."""
+    """The bytes at the address that a program gave, followed by zeros."""
 
     def __init__(self, address: UserAddr, size: int) -> None:
-        """Raises E2BIG for one that is too long, or says something that is not known; EFAULT."""
+        """Raises E2BIG for one that is too long, or has unknown fields set; EFAULT."""
         if size > _PAGE:
             raise Errno(E2BIG)
         user.require_zeros(address, SIZE, size)
@@ -65,7 +65,7 @@ class Attributes:
         return UserAddr(self.i64(offset))
 
     def name(self, offset: int) -> bytes:
-        """Of a map or program: letters, digits, "_" and ".", with a NUL. Raises EINVAL."""
+        """The name of a map or program: letters, digits, "_" and ".", with a NUL. Raises EINVAL."""
         field = bytes(self.storage[offset : offset + _NAME_SIZE])
         end = field.find(b"\0")
         if end < 0:

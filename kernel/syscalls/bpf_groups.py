@@ -1,4 +1,4 @@
-"""Commands of bpf(2) that attach programs to control groups, detach them, and tell which there are."""
+"""Commands of bpf(2) that attach programs to control groups, detach them, and list them."""
 
 from typing import Final
 
@@ -26,7 +26,7 @@ _ORDER: Final = 0x2078  # BPF_F_BEFORE, BPF_F_AFTER, BPF_F_ID, BPF_F_PREORDER, B
 
 
 def _group_at(descriptor: int) -> ControlGroup:
-    """Raises EBADF for what is no directory of a control group, ENOENT for one that was removed."""
+    """Raises EBADF for anything but a directory of a control group, ENOENT for a removed group."""
     inode = any_file_at(descriptor).inode
     if not isinstance(inode, GroupDirectory):
         raise Errno(EBADF)
@@ -36,7 +36,7 @@ def _group_at(descriptor: int) -> ControlGroup:
 
 
 def _purpose(attributes: Attributes, offset: int) -> int:
-    """Raises EINVAL for one that is not there."""
+    """Raises EINVAL for an unknown purpose."""
     purpose = attributes.u32(offset)
     _type_for(purpose)
     return purpose
@@ -65,7 +65,7 @@ def attach_program(attributes: Attributes) -> int:
     """BPF_PROG_ATTACH."""
     attributes.end_at(32)
     flags = attributes.u32(12)
-    # Where there is but one program, an order among several means nothing.
+    # If there is only one program, an order among several is meaningless.
     known = ALLOW_MULTI | REPLACE if flags & ALLOW_MULTI != 0 else ALLOW_OVERRIDE | REPLACE | _ORDER
     purpose = _purpose(attributes, 8)
     if flags & ~known != 0:
@@ -102,7 +102,7 @@ def detach_program(attributes: Attributes) -> int:
     try:
         program = _program_for(attributes, 4, purpose)
     except Errno:
-        program = None  # the group may have but one
+        program = None  # the group can have only one
     detach(group, purpose, program)
     return 0
 

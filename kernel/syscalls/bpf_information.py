@@ -1,4 +1,4 @@
-"""Commands of bpf(2) that find programs and maps by number, and tell about them."""
+"""Commands of bpf(2) that find programs and maps by number, and describe them."""
 
 from typing import Final
 
@@ -79,7 +79,7 @@ def tell(attributes: Attributes) -> int:
 
 
 def _checked(address: UserAddr, length: int, known: int) -> int:
-    """How much is known of what lies there. Raises E2BIG."""
+    """How many known bytes the caller's structure holds. Raises E2BIG."""
     if length > _PAGE:
         raise Errno(E2BIG)
     user.require_zeros(address, known, length)
@@ -100,7 +100,7 @@ def _map_information(map_: Map) -> bytearray:
 
 
 def _program_information(program: Program, address: UserAddr, known: int) -> bytearray:
-    """The structure, and the arrays that it names."""
+    """Write the structure, and the arrays that it names."""
     given = bytearray(_PROGRAM_SIZE)
     user.read_into(span_of(given)[0:known], address)
     asked = span_of(given)
@@ -109,7 +109,7 @@ def _program_information(program: Program, address: UserAddr, known: int) -> byt
     words.store_u32(0, program.kind)
     words.store_u32(4, program.identifier)
     words[8:16].copy_from(span_of(program.tag))
-    length = len(program.code.instructions) if may_program() else 0  # the others may have been sent a descriptor
+    length = len(program.code.instructions) if may_program() else 0  # others may have been sent a descriptor
     words.store_u32(20, length)
     words.store_u64(24, asked.load_u64(24))
     words.store_u64(32, asked.load_u64(32))
@@ -132,7 +132,7 @@ def _program_information(program: Program, address: UserAddr, known: int) -> byt
 
 
 def test_run(attributes: Attributes) -> int:
-    """BPF_PROG_TEST_RUN: of no type that is there."""
+    """BPF_PROG_TEST_RUN: no supported type allows it."""
     attributes.end_at(76)
     program_file_at(attributes.i32(0))
     raise Errno(NOT_SUPPORTED)

@@ -48,7 +48,7 @@ _FOR_EVERYBODY: Final[list[int]] = [SOCKET_FILTER, CGROUP_SKB]  # where the admi
 _MOST_MAPS: Final = 64
 _LICENCE_SIZE: Final = 128
 _LOOK_COST: Final = 100
-_MAP_COST: Final = 1500  # of a descriptor, which may be a new one
+_MAP_COST: Final = 1500  # for a descriptor, which may be a new one
 _FREE_LICENCES: Final[list[bytes]] = [
     b"GPL", b"GPL v2", b"GPL and additional rights", b"Dual BSD/GPL", b"Dual MIT/GPL", b"Dual MPL/GPL",
 ]  # fmt: skip
@@ -114,7 +114,7 @@ def _place(asked: int, kind: int) -> int:
 
 
 def _has_no_more(attributes: Attributes) -> bool:
-    """Whether nothing is asked for that is not there: devices, BTF, other programs, tokens."""
+    """Whether no unsupported feature is requested: devices, BTF, other programs, tokens."""
     for offset in (64, 88, 104, 108, 112, 116, 144):
         if attributes.u32(offset) != 0:
             return False
@@ -159,7 +159,7 @@ def _report(attributes: Attributes, log: Log) -> None:
 
 
 def _resolve(text: bytes, maps: list[Map], log: Log) -> bytes:
-    """The instructions with places in `maps` where descriptors were. Raises EBADF, EINVAL, E2BIG."""
+    """The instructions with indexes of `maps` in place of descriptors. Raises EBADF, EINVAL, E2BIG."""
     code = Code(text)
     resolved = bytearray(text)
     places: dict[int, int] = {}  # in `maps`, by descriptor
@@ -193,7 +193,7 @@ def _resolve(text: bytes, maps: list[Map], log: Log) -> bytes:
 
 
 def _place_of(map_: Map, maps: list[Map]) -> int:
-    """Where it is among those that the program uses; it is added if it is not. Raises E2BIG."""
+    """Its index among the maps that the program uses; it is added if it is missing. Raises E2BIG."""
     if map_ in maps:
         return maps.index(map_)
     if len(maps) >= _MOST_MAPS:

@@ -1,4 +1,4 @@
-"""Memory and offsets that a transfer of data names."""
+"""Memory and offsets that are arguments of a data transfer."""
 
 from typing import Final
 
@@ -12,7 +12,7 @@ _VECTOR_SIZE: Final = 16  # of struct iovec
 
 
 def user_range(address: UserAddr, length: int) -> UserBuffer:
-    """A buffer over user memory; lengths beyond what one call moves are cut off."""
+    """A buffer over user memory; lengths beyond what one call moves are truncated."""
     if length < 0:
         raise Errno(EINVAL)
     user.check(address, length)
@@ -55,7 +55,7 @@ def check_area(offset: int, count: int) -> None:
 
 
 def position_at(address: UserAddr) -> int:
-    """An offset that a call takes and gives back through memory."""
+    """An offset that a call reads and writes back in memory."""
     offset = user.read_i64(address)
     if offset < 0:
         raise Errno(EINVAL)

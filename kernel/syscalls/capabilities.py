@@ -1,4 +1,4 @@
-"""Sets of capabilities (capabilities(7)): capget(2), capset(2), and the options of prctl(2) that are about them."""
+"""Sets of capabilities (capabilities(7)): capget(2), capset(2), and the options of prctl(2) about them."""
 
 from typing import Final
 
@@ -39,7 +39,7 @@ _AMBIENT_CLEAR_ALL: Final = 4
 
 
 def _entry_count(header: UserAddr) -> int:
-    """How many entries a set has. An unknown version is answered with the one that this kernel speaks."""
+    """How many entries a set has. For an unknown version, writes the one that this kernel supports."""
     version = user.read_u32(header)
     if version == _VERSION_1:
         return 1
@@ -82,7 +82,7 @@ def capget(header: UserAddr, data: UserAddr) -> int:
 
 @syscall("capset", status="Full", args="=cap_header <cap_data")
 def capset(header: UserAddr, data: UserAddr) -> int:
-    """capset(2): for the running thread alone. Nobody gains but what others may inherit."""
+    """capset(2): for the running thread alone. Only the inheritable set can grow."""
     user.check(header, 8)
     entries = _entry_count(header)
     pid = user.read_i32(user.at(header, 4))
@@ -131,7 +131,7 @@ def is_about_capabilities(option: int) -> bool:
 
 
 def control_capabilities(task: Task, option: int, second: int, third: int, fourth: int, fifth: int) -> int:
-    """Such an option. Raises EINVAL, EPERM."""
+    """Carry out such an option. Raises EINVAL, EPERM."""
     who = task.credentials
     match option:
         case 7:  # PR_GET_KEEPCAPS
@@ -175,7 +175,7 @@ def _keep(task: Task, value: int) -> int:
 
 
 def _set_secure_bits(task: Task, bits: int) -> int:
-    """What is locked stays, locks included."""
+    """Locked bits stay, locks included."""
     old = task.credentials
     locked = (old.secure_bits & SECURE_LOCKS) >> 1
     if locked & (old.secure_bits ^ bits) != 0 or old.secure_bits & SECURE_LOCKS & ~bits != 0:

@@ -1,4 +1,4 @@
-"""What names start from, and what new files may not have: getcwd(2), chdir(2), chroot(2), umask(2)."""
+"""Where names start, and which modes new files may not have: getcwd(2), chdir(2), chroot(2), umask(2)."""
 
 from kernel.doors.table import syscall
 from kernel.fs.constants import MAY_EXEC

@@ -62,7 +62,7 @@ def gettimeofday(time: UserAddr, zone: UserAddr) -> int:
 
 @syscall("settimeofday", status="Full", args="<timeval? <timezone?")
 def settimeofday(time: UserAddr, zone: UserAddr) -> int:
-    """settimeofday(2). The first zone without a time says that the hardware's clock, which the kernel began with, shows
+    """settimeofday(2). The first zone without a time says that the hardware's clock, with which the kernel began, shows
     local time.
     """
     time_ns = read_timeval(time) if time != 0 else 0

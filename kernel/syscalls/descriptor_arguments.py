@@ -1,8 +1,8 @@
-"""Files that a program names by descriptor. All raise EBADF where there is none.
+"""Files that a program names by descriptor. All raise EBADF if it is not open.
 
-Another thread may close a descriptor while a call sleeps, be it only because memory of the program has to come from a
-disk. So what these find in a table that several share is held until the call ends (`Task.keep_file`); they raise
-MemoryError for that. Nobody else closes descriptors of a table that has one user.
+Another thread may close a descriptor while a call sleeps, even if only to read the program's memory from a
+disk. So files found in a table that several share are held until the call ends (`Task.keep_file`); that may raise
+MemoryError. In a table with one user, no one else closes descriptors.
 """
 
 from kernel.fs.file import File
@@ -23,7 +23,7 @@ def file_at(descriptor: int) -> File:
 
 @noinline
 def any_file_at(descriptor: int) -> File:
-    """Any file, those that were opened with O_PATH too."""
+    """Any file, including those opened with O_PATH."""
     task = current()
     files = task.files
     file = files.get_any(descriptor)
@@ -50,7 +50,7 @@ def writable_file(descriptor: int) -> File:
 
 @inline
 def borrowed_file(descriptor: int) -> File:
-    """`file_at` for the shortest calls: nobody holds it, so the caller does before anything that may sleep, memory of
-    the program included.
+    """`file_at` for the shortest calls: it is not held, so the caller must hold it before anything that may sleep,
+    including access to the program's memory.
     """
     return current().files.get(descriptor)

@@ -83,7 +83,7 @@ def _wait(descriptor: int, events: UserAddr, limit: int, deadline_ns: int) -> in
 
 
 def _collect(owner: EpollFile, events: UserAddr, limit: int) -> int:
-    """Store up to `limit` events of members that are ready; how many. Raises EFAULT."""
+    """Store up to `limit` events of ready members; returns their number. Raises EFAULT."""
     turn = owner.begin_turn()
     storage: Array[u8, Literal[384]] = Array()  # for 32
     at_once = len(storage) // EVENT_SIZE

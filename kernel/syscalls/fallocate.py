@@ -24,7 +24,7 @@ from kernel.task import current
 
 
 def _check_allocation_mode(mode: int) -> None:
-    """One kind of change, and whether the size may stay with it: EOPNOTSUPP for all others."""
+    """Check for exactly one kind of change, and whether it may keep the size: EOPNOTSUPP for all others."""
     kind = mode & ~FALLOC_FL_KEEP_SIZE
     keeps_size = mode & FALLOC_FL_KEEP_SIZE != 0
     if kind in (0, FALLOC_FL_ZERO_RANGE, FALLOC_FL_UNSHARE_RANGE):

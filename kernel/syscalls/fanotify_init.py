@@ -74,7 +74,7 @@ _FOR_ADMINISTRATORS: Final = (
 _INIT_FLAGS: Final = _FOR_ADMINISTRATORS | HANDLE_FLAGS | _CLOEXEC | _NONBLOCK | FAN_ENABLE_AUDIT
 _EVENT_FLAGS: Final = (
     O_ACCMODE | O_APPEND | O_NONBLOCK | O_SYNC | O_DSYNC | O_CLOEXEC | O_LARGEFILE | O_NOATIME
-)  # with which files of events are opened
+)  # open flags for the files of events
 
 _ADD: Final = 0x1
 _REMOVE: Final = 0x2
@@ -150,7 +150,7 @@ def fanotify_mark(descriptor: i32, flags: u32, mask: int, directory: i32, name: 
             return 0
         place = _place(directory, name, flags)
         inode = place.inode()
-        place.pin()  # to check the permission may sleep, and what has gone is not marked
+        place.pin()  # checking the permission may sleep, and a deleted file must not be marked
         inode.acquire()
         try:
             _change_marks(file, command, place, inode, mask, flags)
@@ -163,7 +163,7 @@ def fanotify_mark(descriptor: i32, flags: u32, mask: int, directory: i32, name: 
 
 
 def _change_marks(file: GroupFile, command: int, place: Path, inode: Inode, mask: int, flags: int) -> None:
-    """FAN_MARK_ADD or FAN_MARK_REMOVE for what lies at a place, which the caller holds."""
+    """FAN_MARK_ADD or FAN_MARK_REMOVE for the object at a path, which the caller holds."""
     kind = flags & _TYPES
     handles = file.group.flags & HANDLE_FLAGS
     inode.check_permission(current().credentials, MAY_READ)
@@ -192,7 +192,7 @@ def _change_marks(file: GroupFile, command: int, place: Path, inode: Inode, mask
 
 
 def _check_words(flags: int, mask: int, kind: int, command: int) -> None:
-    """What is wrong whatever it is about. Raises EINVAL."""
+    """Errors that do not depend on the object. Raises EINVAL."""
     if mask >> 32 != 0 or flags & ~_MARK_FLAGS != 0 or kind == _TYPES:
         raise Errno(EINVAL)
     if command == _FLUSH:
@@ -205,7 +205,7 @@ def _check_words(flags: int, mask: int, kind: int, command: int) -> None:
 
 
 def _check_group(file: GroupFile, flags: int, mask: int, kind: int) -> None:
-    """What a group may not ask for. Raises EPERM, EINVAL."""
+    """What a group may not request. Raises EPERM, EINVAL."""
     group = file.group
     if kind != FAN_MARK_INODE and not (group.is_privileged and current().credentials.capable(CAP_SYS_ADMIN)):
         raise Errno(EPERM)
@@ -223,7 +223,7 @@ def _check_group(file: GroupFile, flags: int, mask: int, kind: int) -> None:
 
 
 def _place(directory: int, name: UserAddr, flags: int) -> Path:
-    """What is to be marked: by a name, or the file of the descriptor itself. Raises EBADF, ENOTDIR, and what a walk
+    """The object to mark: by a name, or the file of the descriptor itself. Raises EBADF, ENOTDIR, and what a walk
     raises.
     """
     if name == 0:
@@ -241,7 +241,7 @@ def _place(directory: int, name: UserAddr, flags: int) -> Path:
 
 
 def _check_events(place: Path, inode: Inode, file: GroupFile, mask: int, flags: int) -> None:
-    """Events that there are not here. Raises EINVAL, ENOTDIR."""
+    """Refuse events that do not exist here. Raises EINVAL, ENOTDIR."""
     kind = flags & _TYPES
     if mask & PERMISSION_EVENTS != 0 and inode.file_system.magic == PROC_SUPER_MAGIC:
         raise Errno(EINVAL)

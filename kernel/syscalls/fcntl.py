@@ -125,7 +125,7 @@ def _events_and_hints(file: File, descriptor: int, command: int, argument: int) 
 
 
 def _set_write_hint(file: File, hint: int) -> None:
-    """How long what is written will live, in the writer's opinion; no device here wants to know."""
+    """How long written data will live, in the writer's opinion; no device here uses it."""
     if not 0 <= hint <= _RWH_WRITE_LIFE_EXTREME:
         raise Errno(EINVAL)
     file.inode.write_hint = hint
@@ -158,7 +158,7 @@ def set_async(file: File, descriptor: int, on: bool) -> None:
 
 
 def _owner(file: File, command: int, argument: int) -> int:
-    """Who gets SIGIO and SIGURG, and which signal instead of SIGIO."""
+    """The recipient of SIGIO and SIGURG, and the signal that replaces SIGIO."""
     if command == F_GETOWN:
         return living_owner(file)
     if command == F_SETOWN:

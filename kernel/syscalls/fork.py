@@ -104,7 +104,7 @@ def clone3(address: UserAddr, size: int) -> int:
 
 
 def _chosen_group(descriptor: int, size: int, flags: int) -> ControlGroup:
-    """The group that a child shall be born in. Raises EINVAL, EBADF, ENOENT, EACCES, EBUSY, EOPNOTSUPP."""
+    """The group in which a child is to be created. Raises EINVAL, EBADF, ENOENT, EACCES, EBUSY, EOPNOTSUPP."""
     if size < _CLONE_ARGS_KNOWN or not 0 <= descriptor < 1 << 31:
         raise Errno(EINVAL)
     inode = any_file_at(descriptor).inode
@@ -124,7 +124,7 @@ def _chosen_group(descriptor: int, size: int, flags: int) -> ControlGroup:
 
 
 def _chosen_numbers(address: UserAddr, count: int) -> list[int] | None:
-    """set_tid: what number the child shall have in each namespace, the innermost first. Raises EINVAL, EFAULT."""
+    """set_tid: the child's number in each namespace, the innermost first. Raises EINVAL, EFAULT."""
     if not 0 <= count <= _NAMESPACE_LEVELS or (address == 0) != (count == 0):
         raise Errno(EINVAL)
     if count == 0:

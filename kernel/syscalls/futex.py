@@ -1,4 +1,4 @@
-"""Futexes and what threads libraries need beside them (futex(2), get_robust_list(2))."""
+"""Futexes and related calls for thread libraries (futex(2), get_robust_list(2))."""
 
 from typing import Final
 
@@ -91,7 +91,7 @@ def futex_call(address: UserAddr, operation: i32, value: u32, timeout: UserAddr,
 
 
 def _limit(count: int) -> int:
-    """A number of waiters. Linux wakes one when asked for none or a negative number."""
+    """A number of waiters. Linux wakes one if zero or a negative number is given."""
     return 1 if count == 0 or count >= 1 << 31 else count
 
 

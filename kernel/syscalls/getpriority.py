@@ -21,7 +21,7 @@ _PRIO_USER: Final = 2
 
 
 def chosen_tasks(which: int, who: int) -> list[Task]:
-    """The tasks that getpriority and setpriority mean. Raises EINVAL."""
+    """The tasks that getpriority and setpriority select. Raises EINVAL."""
     task = current()
     found: list[Task] = []
     if which == _PRIO_PROCESS:
@@ -51,7 +51,7 @@ def _add_threads(found: list[Task], process: Process) -> None:
 
 @syscall("getpriority", status="Full", args="one:PRIO_PROCESS|PRIO_PGRP|PRIO_USER pid")
 def getpriority(which: i32, who: i32) -> int:
-    """getpriority(2): the raw call returns 20 - nice, the best of all that are meant."""
+    """getpriority(2): the raw call returns 20 - nice, the best of all selected tasks."""
     best = 0
     for target in chosen_tasks(which, who):
         best = max(best, 20 - target.nice)

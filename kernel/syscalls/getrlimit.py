@@ -1,4 +1,4 @@
-"""Limits of resources: getrlimit(2), prlimit(2)."""
+"""Resource limits: getrlimit(2), prlimit(2)."""
 
 from kernel.doors.table import syscall
 from kernel.fs.descriptors import HIGHEST_LIMIT
@@ -77,7 +77,7 @@ def _set(process: Process, resource: int, soft: int, hard: int) -> None:
     if hard > process.limits.hard[resource] and not capable:
         raise Errno(EPERM)
     if resource == RLIMIT_CPU:
-        soft = max(soft, 1)  # 0 means a second, as setrlimit has it
+        soft = max(soft, 1)  # 0 means a second, as in setrlimit
     process.limits.set(resource, soft, hard)
     if resource == RLIMIT_CPU:
         follow_processor_limit(process)
@@ -85,7 +85,7 @@ def _set(process: Process, resource: int, soft: int, hard: int) -> None:
 
 
 def _apply(process: Process, resource: int, soft: int) -> None:
-    """Tell those who keep a copy of a limit."""
+    """Notify code that keeps a copy of a limit."""
     for task in process.threads.values():
         memory = task.memory
         files = task.file_table

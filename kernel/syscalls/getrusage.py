@@ -1,4 +1,4 @@
-"""Resources used: getrusage(2), times(2)."""
+"""Resource usage: getrusage(2), times(2)."""
 
 from typing import Final
 

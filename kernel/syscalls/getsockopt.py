@@ -39,7 +39,7 @@ def setsockopt(descriptor: i32, level: i32, name: i32, value: UserAddr, length: 
 
 
 def _read_value(address: UserAddr, length: int, limit: int) -> bytes:
-    """The value, or as much of it as can be read: an option that needs more says so. EFAULT without an int's worth."""
+    """The value, or as much of it as can be read: an option that needs more fails. EFAULT without an int's worth."""
     size = min(length, limit)
     user.check(address, size)
     buffer = UserBuffer(address, size)
@@ -119,7 +119,7 @@ def _get_peer(socket: Socket, value: UserAddr, limit: int, length_address: UserA
 
 def _get_groups(socket: Socket, value: UserAddr, limit: int, length_address: UserAddr) -> int:
     """SO_PEERGROUPS: the supplementary groups of the process at the other end. ENODATA; ERANGE without room for all,
-    and then the length tells how much there must be.
+    and then the length reports the needed room.
     """
     groups = socket.peer_groups()
     if groups is None:

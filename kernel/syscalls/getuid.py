@@ -1,6 +1,6 @@
-"""User and group ids, as a thread is told its own (credentials(7)): getuid(2), getgid(2), getresuid(2).
+"""A thread's own user and group ids (credentials(7)): getuid(2), getgid(2), getresuid(2).
 
-As long as there is one user namespace, all users are called as the kernel calls them, and the quick forms say it.
+As long as there is only one user namespace, users have the kernel's numbers, and the quick forms return them.
 """
 
 from kernel.doors.quick import TAKE_LOCK, quick

@@ -1,6 +1,6 @@
 """Kernel modules: init_module(2), finit_module(2), delete_module(2).
 
-Krait has none and loads none: whatever is offered is no module of this kernel, and no module of any name is there.
+Krait has none and loads none: anything offered is an invalid module, and no module of any name is loaded.
 """
 
 from typing import Final
@@ -32,7 +32,7 @@ from kernel.task.task import current
 
 _DISABLED: Final = SystemSetting(b"kernel/modules_disabled", [0], 1, 1)  # once it is 1, it stays so
 
-_NAME_LIMIT: Final = 55  # bytes of a name that are looked at
+_NAME_LIMIT: Final = 55  # bytes of a name that are read
 _HEADER_SIZE: Final = 64  # of an ELF file
 _IGNORE_VERSIONS: Final = 1  # MODULE_INIT_IGNORE_…
 _IGNORE_MAGIC: Final = 2
@@ -84,7 +84,7 @@ def finit_module(descriptor: i32, parameters: UserAddr, flags: u32) -> int:
 
 
 def _check_file(file: File) -> None:
-    """What keeps a file from being read whole. Raises EINVAL, ETXTBSY, EFBIG."""
+    """Check what would keep a file from being read whole. Raises EINVAL, ETXTBSY, EFBIG."""
     inode = file.inode
     if not inode.is_regular():
         raise Errno(EINVAL)

@@ -64,7 +64,7 @@ def inotify_add_watch(descriptor: i32, path: UserAddr, mask: u32) -> int:
     if mask & ~_KNOWN != 0 or mask & _KNOWN == 0:
         raise Errno(EINVAL)
     task = current()
-    file_at(descriptor)  # EBADF comes before what is wrong with the mask
+    file_at(descriptor)  # EBADF comes before errors of the mask
     if mask & IN_MASK_ADD != 0 and mask & IN_MASK_CREATE != 0:
         raise Errno(EINVAL)
     instance = _instance(descriptor)

@@ -24,10 +24,10 @@ _NO_WAIT_NS: Final = 0
 
 @final
 class Reaper:
-    """Takes events into a program's memory."""
+    """Copies events into a program's memory."""
 
     def __init__(self, context: AioContext, events: UserAddr, limit: int) -> None:
-        """Raises MemoryError; nothing does later, when events were taken."""
+        """Raises MemoryError; nothing does later, after events were taken."""
         self._context: AioContext = context
         self._events: UserAddr = events
         self._limit: int = max(0, min(limit, _MOST))
@@ -36,7 +36,7 @@ class Reaper:
 
     def take(self) -> bool:
         """Take what there is; whether that was anything. Raises EFAULT, with all events still in the ring, and EINVAL
-        if the context has ended; if some were taken before, there will be no more instead.
+        if the context has ended; if some were taken before, it takes no more instead.
         """
         before = self.count
         error = 0
@@ -76,7 +76,7 @@ class Reaper:
 
 
 def _deadline_of(timeout: UserAddr) -> int:
-    """When to stop waiting on the monotonic clock. Any numbers are a time here, and a negative one is for ever, as on
+    """When to stop waiting on the monotonic clock. Any numbers are a time here, and a negative one means forever, as on
     Linux. Raises EFAULT.
     """
     if timeout == 0:
@@ -92,7 +92,7 @@ def _deadline_of(timeout: UserAddr) -> int:
 
 
 def _read_events(name: int, least: int, most: int, events: UserAddr, deadline_ns: int) -> int:
-    """Take at most `most` events, waiting for `least`; how many. What ends the wait early is no error."""
+    """Take at most `most` events, waiting for `least`; returns their number. An early end of the wait is no error."""
     context = context_at(current().space, name)
     if least > most or least < 0:
         raise Errno(EINVAL)
@@ -102,7 +102,7 @@ def _read_events(name: int, least: int, most: int, events: UserAddr, deadline_ns
         found = reaper.take()
         is_over = deadline_ns == _NO_WAIT_NS
         while reaper.count < least and not reaper.is_full() and not is_over:
-            # Events may have come while some were copied: only who finds none sleeps.
+            # Events may have come while some were copied: sleep only if there are none.
             is_over = current_thread().is_interrupted() if found else not _sleep(context, deadline_ns, reaper.count)
             found = reaper.take()
         return reaper.count
@@ -111,7 +111,7 @@ def _read_events(name: int, least: int, most: int, events: UserAddr, deadline_ns
 
 
 def _sleep(context: AioContext, deadline_ns: int, taken: int) -> bool:
-    """Wait for events, beyond those that were taken: False if the time is up, or a signal came. Raises MemoryError
+    """Wait for more events than those taken: False after the timeout, or a signal. Raises MemoryError
     unless events would be lost with it.
     """
     try:

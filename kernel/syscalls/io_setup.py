@@ -12,7 +12,7 @@ from kernel.mm.space import AddressSpace
 from kernel.syscalls.aio_arguments import context_at
 from kernel.task import current
 
-_PROT: Final = PROT_READ | PROT_WRITE  # and never anything else: nobody runs what lies in a ring
+_PROT: Final = PROT_READ | PROT_WRITE  # and never anything else: a ring is never executable
 
 
 def _contexts_of(space: AddressSpace) -> AioContexts:
@@ -55,7 +55,7 @@ def io_destroy(name: int) -> int:
 
 def _destroy(space: AddressSpace, context: AioContext, address: int) -> None:
     """End a context that is mapped at an address; 0: nowhere. Its ring is unmapped before anything that may take long.
-    Another thread may be doing it already.
+    Another thread may already be doing it.
     """
     if not context.stop():
         return
@@ -63,6 +63,6 @@ def _destroy(space: AddressSpace, context: AioContext, address: int) -> None:
         if address != 0:
             space.unmap(address, context.size_bytes)
     except Errno:
-        pass  # it is sealed (mseal(2)), and stays a mapping of nothing in particular
+        pass  # it is sealed (mseal(2)), and stays an unused mapping
     finally:
         context.end()

@@ -1,7 +1,7 @@
 """Requests of asynchronous I/O: io_submit(2), io_cancel(2).
 
-A request is done at once by the thread that submits it, but for one that waits until a file is ready: as on Linux,
-where only disks with O_DIRECT, and fsync(2), leave the thread.
+A request is carried out at once by the thread that submits it, except one that waits until a file is ready: as on
+Linux, where only disks with O_DIRECT, and fsync(2), leave the thread.
 """
 
 from typing import Final, Literal
@@ -87,7 +87,7 @@ class ControlBlock:
             raise Errno(EINVAL)
 
     def memory(self) -> UserAddr:
-        """Where its bytes are, or its vector."""
+        """The address of its bytes, or of its vector."""
         return UserAddr(self.buffer)
 
 
@@ -108,7 +108,7 @@ def io_submit(name: int, count: int, blocks: UserAddr) -> int:
         except MemoryError:
             if done == 0:
                 raise
-            break  # what was submitted must not be forgotten
+            break  # submitted requests must still be reported
         pace(_SUBMIT_COST)
         if is_dying():
             break
@@ -118,7 +118,7 @@ def io_submit(name: int, count: int, blocks: UserAddr) -> int:
 
 
 def _submit(context: AioContext, address: UserAddr) -> None:
-    """Begin one request. Raises what refuses it; what ends it later is in its event."""
+    """Begin one request. Raises an error that refuses it; a later error is in its event."""
     block = ControlBlock(address)
     if context.has_ended():
         raise Errno(EINVAL)
@@ -164,7 +164,7 @@ def _wait_for(context: AioContext, file: File, block: ControlBlock, bell: EventF
 
 
 def _perform(file: File, block: ControlBlock) -> int:
-    """Do a request; the result that its event holds. Raises what refuses it."""
+    """Carry out a request; returns the result for its event. Raises an error that refuses it."""
     command = block.command
     if command == _FSYNC or command == _FDSYNC:
         return _sync(file, block)
@@ -195,14 +195,14 @@ def _perform(file: File, block: ControlBlock) -> int:
         if error.code == EOPNOTSUPP and block.rw_flags & RWF_NOWAIT != 0:
             raise  # the file does not know the flag
         if error.code == ERESTARTNOINTR:
-            raise  # there is no memory, and nothing was moved: all of it again, once there is some
+            raise  # there is no memory, and nothing was moved: repeat all of it, once there is some
         return -as_result(error.code)
     except MemoryError:
         return -ENOMEM
 
 
 def _serves(file: File, writes: bool) -> bool:
-    """Whether requests may transfer data. Some files know read(2) or write(2) alone."""
+    """Whether requests may transfer data. Some files support only read(2) or write(2)."""
     if file.takes_any_offset() or file.inode.is_only_read():
         return False
     if writes:
@@ -237,7 +237,7 @@ def _sync(file: File, block: ControlBlock) -> int:
 
 
 def as_result(code: int) -> int:
-    """The errno of a request that ended: nothing restarts one that a signal interrupted."""
+    """The errno of a completed request: nothing restarts one that a signal interrupted."""
     if code in (ERESTARTSYS, ERESTARTNOHAND, ERESTART_RESTARTBLOCK):
         return EINTR
     return code
@@ -245,7 +245,7 @@ def as_result(code: int) -> int:
 
 @syscall("io_cancel", status="Full", args="aio =iocb >io_event?")
 def io_cancel(name: int, block: UserAddr, event: UserAddr) -> int:
-    """io_cancel(2): the event of what was cancelled comes through the ring, as the error EINPROGRESS says."""
+    """io_cancel(2): the event of the cancelled request comes through the ring, as the error EINPROGRESS indicates."""
     if user.read_u32(user.at(block, _KEY_OFFSET)) != _KEY:
         raise Errno(EINVAL)
     context = context_at(current().space, name)

@@ -1,4 +1,4 @@
-"""io_uring_register(2): what a ring has beside its requests."""
+"""io_uring_register(2): a ring's resources besides its requests."""
 
 from typing import Final
 
@@ -131,7 +131,7 @@ def _register(ring: Ring, task: Task, code: int, argument: UserAddr, count: int)
     raise Errno(EINVAL)
 
 
-# ---- What there is ---------------------------------------------------------------------------------------------------
+# ---- Capabilities ----------------------------------------------------------------------------------------------------
 
 
 def _probe(argument: UserAddr, count: int) -> int:

@@ -34,7 +34,7 @@ _SERVED: Final = (
 
 
 def _check_permission() -> None:
-    """kernel.io_uring_disabled: 1 keeps it from all but root and a group, 2 from all. Raises EPERM."""
+    """kernel.io_uring_disabled: 1 denies it to all except root and a group, 2 to all. Raises EPERM."""
     if _DISABLED.value == 0:
         return
     who = current().credentials
@@ -93,7 +93,7 @@ def io_uring_setup(entry_count: u32, params: UserAddr) -> int:
 
 
 def _sizes(entry_count: int, completion_count: int, setup: int) -> tuple[int, int]:
-    """How many submissions and completions a ring has room for. Raises EINVAL."""
+    """The numbers of submissions and completions for which a ring has room. Raises EINVAL."""
     clamps = setup & layout.SETUP_CLAMP != 0
     if entry_count == 0 or (entry_count > layout.MOST_ENTRIES and not clamps):
         raise Errno(EINVAL)
@@ -119,7 +119,7 @@ def _check_other(descriptor: int) -> None:
 
 
 def _tell(fields: Span[u8], ring: Ring) -> None:
-    """Where everything lies."""
+    """Report the layout."""
     fields.store_u32(0, ring.entry_count)
     fields.store_u32(4, ring.completion_count)
     fields.store_u32(20, layout.FEATURES)

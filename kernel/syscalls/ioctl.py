@@ -1,4 +1,4 @@
-"""ioctl(2): what holds for every descriptor; the rest is up to the file."""
+"""ioctl(2): commands common to all descriptors; the rest is up to the file."""
 
 from typing import Final
 
@@ -13,7 +13,7 @@ from kernel.syscalls.fcntl import sends_signals, set_async
 from kernel.syscalls.ioctl_files import file_command
 from kernel.task import current
 
-# What a domain lets through to any device, because it is about the file system.
+# Commands that a domain permits on any device, because they concern the file system.
 _HARMLESS: Final = (
     2,  # FIGETBSZ
     0xC004_5877,  # FIFREEZE

@@ -1,5 +1,5 @@
-"""Commands of ioctl(2) that mean the file itself rather than what is behind it: flags (ioctl_iflags(2)), versions,
-where the blocks lie (ioctl_fiemap(2), FIBMAP).
+"""Commands of ioctl(2) about the file itself rather than its device: flags (ioctl_iflags(2)), versions,
+positions of blocks (ioctl_fiemap(2), FIBMAP).
 
 Context: sleeps.
 """
@@ -48,7 +48,7 @@ FITRIM: Final = 0xC018_5879
 _PRIVILEGED: Final = FS_IMMUTABLE_FL | FS_APPEND_FL
 _INT_LIMIT: Final = 1 << 31
 
-# FS_*_FL, and after each the FS_XFLAG_* that means the same.
+# FS_*_FL, each followed by the FS_XFLAG_* with the same meaning.
 _FLAG_PAIRS: Final[list[int]] = [
     FS_IMMUTABLE_FL, 0x8, FS_APPEND_FL, 0x10, FS_SYNC_FL, 0x20, FS_NOATIME_FL, 0x40, FS_NODUMP_FL, 0x80,
 ]  # fmt: skip
@@ -97,7 +97,7 @@ class RawExtent:
 
 
 def file_command(file: File, command: int, argument: int) -> int:
-    """A command about an open regular file or directory; all others go on to the file."""
+    """A command about an open regular file or directory; others are passed on to the file."""
     inode = file.inode
     match command:
         case 2:  # FIGETBSZ
@@ -153,7 +153,7 @@ def _x_flags(flags: int) -> int:
 
 
 def _set_attributes(file: File, argument: int) -> None:
-    """FS_IOC_FSSETXATTR: the flags; nothing has sizes of extents or projects."""
+    """FS_IOC_FSSETXATTR: the flags; extent sizes and projects do not exist."""
     raw = RawFileAttributes()
     user.read_struct(UserAddr(argument), bytes_of(raw))
     left = raw.x_flags
@@ -172,7 +172,7 @@ def _set_version(file: File, argument: int) -> None:
     inode = file.inode
     if not inode.owned_by(current().credentials):
         raise Errno(EPERM)
-    inode.version()  # whether there is such a thing comes before the other errors
+    inode.version()  # whether versions are supported is checked before other errors
     file.path.mount.require_writable()
     inode.set_version(user.read_u32(UserAddr(argument)))
 
@@ -181,7 +181,7 @@ def _set_version(file: File, argument: int) -> None:
 
 
 def _map_block(inode: Inode, argument: int) -> None:
-    """FIBMAP: the device's block behind a block of the file; 0 for a hole."""
+    """FIBMAP: the device's block for a block of the file; 0 for a hole."""
     if not current().credentials.capable(CAP_SYS_RAWIO):
         raise Errno(EPERM)
     block = user.read_i32(UserAddr(argument))
@@ -229,8 +229,8 @@ def _map_extents(inode: Inode, file: File, argument: int) -> None:
 
 
 def _write_extents(inode: Inode, start: int, end: int, address: UserAddr, request: RawMapRequest) -> int:
-    """Write the extents that lie in a range of the file, as many as there is room for; how many there are. An extent is
-    written when the next one is found, because the last one says so.
+    """Write the extents of a range of the file, as many as there is room for; returns their number. An extent is
+    written when the next one is found, because the last one is marked as such.
     """
     size = inode.file_system.block_size
     end = min(end, -(-inode.size // size) * size)  # fits: files with extents are shorter
@@ -266,11 +266,11 @@ def _write_extent(extent: RawExtent, address: UserAddr, count: int, limit: int) 
     return True
 
 
-# ---- Space that nobody uses -----------------------------------------------------------------------------------------
+# ---- Unused space ---------------------------------------------------------------------------------------------------
 
 
 def _trim(file_system: FileSystem, argument: int) -> None:
-    """FITRIM with its struct fstrim_range, whose length becomes how much was trimmed. Beyond 2**63 is no limit."""
+    """FITRIM with its struct fstrim_range, whose length becomes the trimmed amount. Beyond 2**63 means no limit."""
     if not current().credentials.capable(CAP_SYS_ADMIN):
         raise Errno(EPERM if file_system.block_device is not None else ENOTTY)
     if file_system.block_device is None:

@@ -1,4 +1,4 @@
-"""Priorities of input and output: ioprio_set(2), ioprio_get(2). They are kept and inherited, and order no requests."""
+"""I/O priorities: ioprio_set(2), ioprio_get(2). They are kept and inherited, but do not order requests."""
 
 from typing import Final
 
@@ -35,7 +35,7 @@ def ioprio_set(kind: i32, who: i32, priority: i32) -> int:
 
 
 def check_priority(priority: int) -> None:
-    """Raise EINVAL for what is no priority, EPERM for one that the running thread may not ask for."""
+    """Raise EINVAL for an invalid priority, EPERM for one that the running thread may not request."""
     chosen_class = priority >> _CLASS_SHIFT
     if chosen_class < _NONE or chosen_class > _IDLE or (chosen_class == _NONE and priority & _LEVEL_MASK != 0):
         raise Errno(EINVAL)
@@ -53,7 +53,7 @@ def _may_change(task: Task, target: Task) -> bool:
 
 @syscall("ioprio_get", status="Full", args="one:1|2|3 pid")
 def ioprio_get(kind: i32, who: i32) -> int:
-    """ioprio_get(2): the best of all that are meant, which is the lowest number but for 0, "none"."""
+    """ioprio_get(2): the best of all selected tasks, which is the lowest number except 0, "none"."""
     if kind < 1 or kind > _LAST_KIND:
         raise Errno(EINVAL)
     targets = chosen_tasks(kind - 1, who)

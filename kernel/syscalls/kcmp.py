@@ -1,4 +1,4 @@
-"""kcmp(2): whether two tasks have something in common."""
+"""kcmp(2): whether two tasks share something."""
 
 from typing import Final
 
@@ -26,7 +26,7 @@ _GREATER: Final = 2
 
 @syscall("kcmp", status="Full", args="pid pid one:0|1|2|3|4|5|6|7 any any")
 def kcmp(first_pid: i32, second_pid: i32, kind: i32, first: int, second: UserAddr) -> int:
-    """kcmp(2): 0 for the same thing, 1 or 2 for an order that means nothing."""
+    """kcmp(2): 0 for the same object, 1 or 2 for an arbitrary order."""
     one = task_at(first_pid)
     other = task_at(second_pid)
     reader = current()
@@ -43,7 +43,7 @@ def kcmp(first_pid: i32, second_pid: i32, kind: i32, first: int, second: UserAdd
     if kind == _KCMP_SIGHAND:
         return _order(hash(one.process.actions), hash(other.process.actions))
     if kind == _KCMP_IO:
-        return _SAME  # no task has an I/O context: they are all the same nothing
+        return _SAME  # no task has an I/O context: all share the absence
     if kind == _KCMP_SYSVSEM:
         mine = one.semaphore_undos
         theirs = other.semaphore_undos
@@ -65,7 +65,7 @@ def _identity_of_memory(task: Task) -> int:
 
 
 def _identity_of_files(task: Task) -> int:
-    """0 for a thread that has ended: it has given its descriptors up."""
+    """0 for a thread that has ended: it has released its descriptors."""
     table = task.file_table
     return 0 if table is None else hash(table)
 

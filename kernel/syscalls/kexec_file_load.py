@@ -43,7 +43,7 @@ class OpenKernel(KernelFile):
 
 
 def _readable(descriptor: int) -> File:
-    """A regular file with something in it that nobody writes. Raises EBADF, EINVAL, ETXTBSY."""
+    """A regular, non-empty file that is not open for writing. Raises EBADF, EINVAL, ETXTBSY."""
     file = file_at(descriptor)
     if not file.readable:
         raise Errno(EBADF)
@@ -104,7 +104,7 @@ def _load_files(kernel_fd: int, initrd_fd: int, size: int, command_line: UserAdd
 
 
 def _load_plan(plan: Plan, file: File, initrd: File | None) -> NextKernel:
-    """Put the pieces of a plan into memory. Raises EIO where a file has become shorter; ENOMEM."""
+    """Load the pieces of a plan into memory. Raises EIO if a file has become shorter; ENOMEM."""
     total = 0
     for piece in plan.pieces:
         total += pages_for(piece.size)

@@ -36,7 +36,7 @@ _MEMORY_LIMIT: Final = (1 << 46) - 1
 
 @final
 class DisabledSetting(SystemSetting):
-    """Once set it stays: no kernel is loaded until the machine starts anew."""
+    """Once set it stays: no kernel is loaded until the machine restarts."""
 
     def store(self, numbers: list[int]) -> None:
         if numbers[0] < self.values[0]:
@@ -46,7 +46,7 @@ class DisabledSetting(SystemSetting):
 
 @final
 class LimitSetting(SystemSetting):
-    """How many more kernels may be loaded; -1: as many as one likes. It only ever falls."""
+    """How many more kernels may be loaded; -1: unlimited. It only ever falls."""
 
     def store(self, numbers: list[int]) -> None:
         wanted = numbers[0]
@@ -56,7 +56,7 @@ class LimitSetting(SystemSetting):
         self.values[0] = wanted
 
     def count(self) -> None:
-        """One is loaded. Raises EPERM."""
+        """Count a load. Raises EPERM."""
         if self.values[0] == 0:
             raise Errno(EPERM)
         if self.values[0] > 0:
@@ -70,7 +70,7 @@ _LIMIT_PANIC: Final = LimitSetting(b"kernel/kexec_load_limit_panic", [-1], -1, 0
 
 @final
 class Turn:
-    """In a `with` statement: nobody else loads, unloads or starts a kernel. EBUSY if somebody does."""
+    """In a `with` statement: no one else loads, unloads or starts a kernel. EBUSY if someone does."""
 
     def __enter__(self) -> "Turn":
         if LOADED.is_busy:
@@ -93,7 +93,7 @@ def check_permission(is_for_crash: bool) -> None:
 
 
 def replace(kernel: NextKernel | None) -> None:
-    """Load this one, or none, instead of what is loaded."""
+    """Load this kernel, or none, in place of the loaded one."""
     before = LOADED.kernel
     LOADED.kernel = kernel
     if before is not None:

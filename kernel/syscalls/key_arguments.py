@@ -1,4 +1,4 @@
-"""What the calls about keys have in common: whose keyrings, which key, texts and payloads from user memory."""
+"""The common part of calls about keys: whose keyrings, which key, texts and payloads from user memory."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""What keyctl(2) reports of keys: descriptions, payloads, what a search finds, what there is."""
+"""Reports of keyctl(2) about keys: descriptions, payloads, results of searches, capabilities."""
 
 from typing import Final
 
@@ -24,7 +24,7 @@ _CAPABILITIES: Final = b"\xe3\x03"
 
 
 def describe(number: int, address: UserAddr, size: int) -> int:
-    """KEYCTL_DESCRIBE: a text, with its NUL, if it fits; the result is how long it is."""
+    """KEYCTL_DESCRIBE: a text, with its NUL, if it fits; the result is its length."""
     key = found_key(number, VIEW, judging=Judging.PARTIAL).key
     gid = OVERFLOW_ID if key.gid == NO_GROUP else gid_for_caller(key.gid)
     text = key.kind.name + f";{uid_for_caller(key.uid)};{gid};{key.permissions:08x};".encode()
@@ -35,7 +35,7 @@ def describe(number: int, address: UserAddr, size: int) -> int:
 
 
 def search_keyring(number: int, kind: UserAddr, description: UserAddr, target: int) -> int:
-    """KEYCTL_SEARCH: in a keyring and those below it; what is found may be linked to another."""
+    """KEYCTL_SEARCH: in a keyring and those below it; the key found may be linked to another keyring."""
     name = type_at(kind)
     text = text_at(description, LONGEST_DESCRIPTION)
     top = found_key(number, SEARCH)
@@ -54,7 +54,7 @@ def search_keyring(number: int, kind: UserAddr, description: UserAddr, target: i
 
 
 def read_key(number: int, address: UserAddr, size: int) -> int:
-    """KEYCTL_READ: the payload, if it fits; the result is how long it is."""
+    """KEYCTL_READ: the payload, if it fits; the result is its length."""
     try:
         found = found_key(number, 0, judging=Judging.NOTHING)
     except Errno:

@@ -1,4 +1,4 @@
-"""keyctl(2): what there is to do with keys that are there."""
+"""keyctl(2): operations on existing keys."""
 
 from typing import Final
 
@@ -80,7 +80,7 @@ def _control_more(operation: int, second: int, third: int, fourth: int, fifth: i
         case 12 | 20:  # KEYCTL_INSTANTIATE, KEYCTL_INSTANTIATE_IOV
             if operation == 12 and not 0 <= fourth <= LONGEST_PAYLOAD:
                 raise Errno(EINVAL)
-            raise Errno(EPERM)  # nobody was asked for a key
+            raise Errno(EPERM)  # no request for a key is pending
         case 13:  # KEYCTL_NEGATE
             raise Errno(EPERM)
         case 14:
@@ -126,7 +126,7 @@ def _join_session(address: UserAddr) -> int:
 
 
 def _revoke(number: int) -> None:
-    """Whoever may write to a key or change its attributes may revoke it."""
+    """A key may be revoked by anyone who may write to it or change its attributes."""
     try:
         found = found_key(number, WRITE)
     except Errno as error:
@@ -166,7 +166,7 @@ def _set_permissions(number: int, permissions: int) -> None:
 
 
 def _choose_default(chosen: int) -> int:
-    """KEYCTL_SET_REQKEY_KEYRING: where keys go that request_key(2) makes. Returns what was chosen before."""
+    """KEYCTL_SET_REQKEY_KEYRING: where to put keys that request_key(2) creates. Returns the previous choice."""
     task = current()
     chain = chain_of(task)
     before = chain.default
@@ -183,8 +183,8 @@ def _choose_default(chosen: int) -> int:
 
 
 def _give_session_to_parent(task: Task) -> None:
-    """KEYCTL_SESSION_TO_PARENT: the parent has this session keyring, too. Raises EPERM for a parent that is somebody
-    else, or has threads.
+    """KEYCTL_SESSION_TO_PARENT: give the parent this session keyring. Raises EPERM for a parent of another user,
+    or with threads.
     """
     mine = as_keyring(found_key(SESSION, LINK).key)
     parent = task.process.parent
@@ -219,7 +219,7 @@ def _get_persistent(uid: int, target: int) -> int:
 
 
 def _restrict(number: int, kind: UserAddr, restriction: UserAddr) -> None:
-    """KEYCTL_RESTRICT_KEYRING: no more links at all. Types that could judge them are not there."""
+    """KEYCTL_RESTRICT_KEYRING: no more links at all. Types that could decide about them do not exist."""
     found = found_key(number, SET_ATTRIBUTES)
     if (kind == 0) != (restriction == 0):
         raise Errno(EINVAL)

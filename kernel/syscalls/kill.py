@@ -13,7 +13,7 @@ from kernel.task.task import Task, current
 
 
 def _process_called(task: Task, number: int) -> Process:
-    """Whom a task means by the number of a process or thread. Raises ESRCH."""
+    """The process that a task means by the number of a process or thread. Raises ESRCH."""
     chosen = task.pids.resolve(number)
     process = find_process(chosen)
     if process is not None:
@@ -85,7 +85,7 @@ def _send_to_thread(pid: int, tid: int, signo: int, info: SignalInfo) -> None:
 
 
 def _read_info(address: UserAddr, signo: int, to_other: bool) -> SignalInfo:
-    """siginfo_t from a program; to others it may not pretend to come from the kernel or from kill."""
+    """siginfo_t from a program; for other processes it may not claim to come from the kernel or from kill."""
     storage = bytearray(SIGINFO_SIZE)
     user.read_into(span_of(storage), address)
     info = from_user(span_of(storage), signo)

@@ -1,4 +1,4 @@
-"""Sandboxes of one's own (landlock(7)): landlock_create_ruleset(2), landlock_add_rule(2), landlock_restrict_self(2)."""
+"""Sandboxes that a program sets up for itself (landlock(7)): landlock_create_ruleset(2), landlock_add_rule(2),"""
 
 from typing import Final
 
@@ -28,8 +28,8 @@ from kernel.task.words import load_i32, load_i64
 _VERSION: Final = 1  # LANDLOCK_CREATE_RULESET_VERSION
 _ABI: Final = 6
 _ERRATA: Final = 2  # LANDLOCK_CREATE_RULESET_ERRATA
-# What Linux has mended since, a bit each, and what is so here: only TCP is judged as TCP; threads of a process signal
-# each other; a directory that left its mount is judged with the mount point as well; a whiteout is a regular file.
+# Errors that Linux has fixed since, a bit each, which do not exist here: only TCP is judged as TCP; a process's threads
+# may signal each other; a directory that left its mount is judged with the mount point; a whiteout is a regular file.
 _MENDED: Final = 0xF
 _ATTRIBUTES_LEAST: Final = 8  # struct landlock_ruleset_attr: rights to files alone
 _ATTRIBUTES_SIZE: Final = 24
@@ -109,7 +109,7 @@ def _checked_rights(rights: int, handled: int) -> int:
 
 
 def _add_path(ruleset: RulesetFile, address: UserAddr) -> None:
-    """struct landlock_path_beneath_attr. What has no place in the tree can have no rule: EBADFD."""
+    """struct landlock_path_beneath_attr. An object outside the tree cannot have a rule: EBADFD."""
     rule = span_of(user.read_bytes(address, _PATH_RULE_SIZE))
     rights = _checked_rights(load_i64(rule, 0), ruleset.handled_files)
     place = any_file_at(load_i32(rule, 8)).path
@@ -130,7 +130,7 @@ def _add_port(ruleset: RulesetFile, address: UserAddr) -> None:
 
 @syscall("landlock_restrict_self", status="Full", args="fd:ruleset flags:0|0|1")
 def landlock_restrict_self(descriptor: i32, flags: u32) -> int:
-    """landlock_restrict_self(2): the running thread, and whom it makes, for good."""
+    """landlock_restrict_self(2): for the running thread and its descendants, for good."""
     task = current()
     if not task.settings.no_new_privileges and not task.credentials.capable_here(CAP_SYS_ADMIN):
         raise Errno(EPERM)

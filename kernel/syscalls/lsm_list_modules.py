@@ -13,7 +13,7 @@ from kernel.task.words import load_i64
 _CAPABILITIES: Final = 100  # LSM_ID_…
 _YAMA: Final = 103
 _LANDLOCK: Final = 110
-_MODULES: Final = (_CAPABILITIES, _LANDLOCK, _YAMA)  # in the order in which they are asked
+_MODULES: Final = (_CAPABILITIES, _LANDLOCK, _YAMA)  # in the order of their checks
 _COUNT: Final = 3
 _SINGLE: Final = 1  # LSM_FLAG_SINGLE
 _CONTEXT_SIZE: Final = 32  # struct lsm_ctx without the context
@@ -54,7 +54,7 @@ def lsm_set_self_attr(attribute: u32, context: UserAddr, size: u32, flags: u32) 
 
 @syscall("lsm_list_modules", status="Full", args=">bytes[24] =int flags:0|0|1")
 def lsm_list_modules(address: UserAddr, size: UserAddr, flags: u32) -> int:
-    """lsm_list_modules(2): their numbers, 64 bits each; the result is how many."""
+    """lsm_list_modules(2): their numbers, 64 bits each; the result is their count."""
     if flags != 0:
         raise Errno(EINVAL)
     room = user.read_u32(size)

@@ -57,7 +57,7 @@ def madvise(address: int, length: int, advice: i32) -> int:
 
 
 def _remove(space: AddressSpace, start: int, end: int) -> None:
-    """MADV_REMOVE: the objects behind the areas lose their pages, for all who map them."""
+    """MADV_REMOVE: the objects that the areas map lose their pages, for all who map them."""
     while start < end:
         area = remapping.removable(space, start, end)
         part_end = min(end, area.end)

@@ -1,4 +1,4 @@
-"""Where memory comes from and lies, on a machine of one node (kernel/mm/policy.py).
+"""The nodes that memory is allocated from and lies on, on a machine with one node (kernel/mm/policy.py).
 
 Source: set_mempolicy(2), get_mempolicy(2), mbind(2), set_mempolicy_home_node(2), migrate_pages(2), move_pages(2).
 """
@@ -40,15 +40,15 @@ _MPOL_MF_MOVE_ALL: Final = 4
 _NODE_LIMIT: Final = 1024  # of the sets of nodes that Linux keeps
 _MOST_BITS: Final = 8 * 4096  # that a program may pass
 _NODE_SET_BYTES: Final = 8  # of a set with all nodes that this machine could have
-_STATUS_CHUNK: Final = 16  # pages of which move_pages tells at once
+_STATUS_CHUNK: Final = 16  # pages reported at once by move_pages
 _WORD_COST: Final = 30  # instructions, for `pace`
 _PAGE_COST: Final = 500
 _WRAPPED: Final = -62  # from here to -1, rounding up to whole words leaves none
 
 
 def _read_nodes(address: UserAddr, limit: int) -> bytes:
-    """The set of nodes at an address, without zeros at its end; `limit` is one more than its bits. Nodes that there
-    could not be must not be in it. Raises EINVAL, EFAULT.
+    """The set of nodes at an address, without trailing zeros; `limit` is one more than its bits. It must not contain
+    impossible nodes. Raises EINVAL, EFAULT.
     """
     if limit == 1 or address == 0:
         return b""
@@ -73,7 +73,7 @@ def _read_nodes(address: UserAddr, limit: int) -> bytes:
 
 
 def _write_nodes(address: UserAddr, limit: int, nodes: bytes) -> None:
-    """Write a set of nodes where the program has room for `limit` - 1 bits. Raises EINVAL, EFAULT."""
+    """Write a set of nodes to the program's room for `limit` - 1 bits. Raises EINVAL, EFAULT."""
     room = 0
     if 1 <= limit <= _MOST_BITS + 1:
         room = (limit - 1 + 63 >> 6) * 8
@@ -89,7 +89,7 @@ def _write_nodes(address: UserAddr, limit: int, nodes: bytes) -> None:
 
 
 def _pages(start: int, length: int) -> tuple[int, int]:
-    """A range of whole pages, cut off where user memory ends; empty if it has none. Raises EINVAL (it wraps)."""
+    """A range of whole pages, truncated at the end of user memory; empty if it has none. Raises EINVAL (it wraps)."""
     first, behind = pages_of(start, length)
     if behind < first:
         raise Errno(EINVAL)
@@ -172,7 +172,7 @@ def mbind(start: int, length: int, mode: i32, nodes: UserAddr, limit: int, flags
 
 
 def _check_move_flags(flags: int, known: int) -> None:
-    """Raise EINVAL, or EPERM for those who may not move what others use."""
+    """Raise EINVAL, or EPERM for callers that may not move pages used by others."""
     if flags & ~known != 0:
         raise Errno(EINVAL)
     if flags & _MPOL_MF_MOVE_ALL != 0 and not current().credentials.capable(CAP_SYS_NICE):
@@ -208,7 +208,7 @@ def _task_at(pid: int) -> Task:
 
 
 def _memory_of(task: Task) -> AddressSpace:
-    """Raises EINVAL where there is none any more."""
+    """Its address space. Raises EINVAL if it has none any more."""
     space = task.memory
     if space is None:
         raise Errno(EINVAL)
@@ -217,7 +217,7 @@ def _memory_of(task: Task) -> AddressSpace:
 
 @syscall("migrate_pages", status="Full", args="pid size <bytes[128]? <bytes[128]?")
 def migrate_pages(pid: i32, limit: int, old: UserAddr, new: UserAddr) -> int:
-    """migrate_pages(2): whatever lies on a node lies on this one, and goes to it."""
+    """migrate_pages(2): all pages are on this node, and stay there."""
     _read_nodes(old, limit)
     wanted = _read_nodes(new, limit)
     task = _task_at(pid)
@@ -246,7 +246,7 @@ def move_pages(pid: i32, count: int, pages: UserAddr, nodes: UserAddr, status: U
 
 
 def _move_pages(space: AddressSpace, count: int, pages: UserAddr, nodes: UserAddr, status: UserAddr) -> None:
-    """Each page is where it is wanted, or it is wanted where there is no node. A negative count is a very large one."""
+    """Each page is where it is wanted, or is wanted on a missing node. A negative count is a very large one."""
     done = 0
     while done != count:
         address = user.read_i64(user.at(pages, done * 8))

@@ -1,8 +1,8 @@
 """membarrier(2).
 
-A thread that does not run has gone through the kernel, which orders memory, since it last ran. Those that run on other
-processors are interrupted, all of them: the answer to a shoot-down is a barrier too, and serialises. A restartable
-sequence begins anew in a thread that runs again (kernel/task/restartable.py).
+A thread that is not running has gone through the kernel, which orders memory, since it last ran. Processors that run
+others are all interrupted: the answer to a TLB shoot-down is a barrier too, and serialises. A restartable
+sequence restarts in a thread that runs again (kernel/task/restartable.py).
 """
 
 from typing import Final

@@ -1,4 +1,4 @@
-"""Memory that only the program itself reaches: memfd_secret(2)."""
+"""Memory that only the program itself can access: memfd_secret(2)."""
 
 from kernel.doors.table import syscall
 from kernel.fs.constants import O_CLOEXEC

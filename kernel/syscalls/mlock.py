@@ -93,7 +93,7 @@ def mlockall(flags: i32) -> int:
 
 
 def _populate_all(space: AddressSpace) -> None:
-    """As far as it goes: what cannot be had is not reported. The areas may change while this sleeps."""
+    """As far as possible: failures are not reported. The areas may change while this sleeps."""
     for area in each_area(space):
         try:
             space.populate(area.start, area.end)

@@ -134,19 +134,19 @@ def _map_file(file: File, address: int, length: int, prot: int, flags: int, offs
 
 
 def _report(start: int, length: int) -> None:
-    """Let events hear of what is mapped now, or protected in another way (perf_event_open(2))."""
+    """Report a new mapping, or a change of protection, to events (perf_event_open(2))."""
     if RUNNING.is_observed and length > 0:
         TASKS.observer.mapped(current(), start, start + page_up(length))  # fits: it has been mapped
 
 
 def _is_sealed(file: File) -> bool:
-    """Whether no new mapping may write (memfd_create(2))."""
+    """Whether no new mapping may be writable (memfd_create(2))."""
     seals = file.inode.seals
     return seals >= 0 and seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE) != 0
 
 
 def check_lock_limit(space: AddressSpace, length: int, flags: int) -> None:
-    """Whether `length` more bytes may be mapped, if they will be locked. Raises EPERM, EAGAIN."""
+    """Check whether `length` more bytes may be mapped, if they will be locked. Raises EPERM, EAGAIN."""
     if (flags | space.future_flags) & MAP_LOCKED == 0:
         return
     task = current()

@@ -1,6 +1,6 @@
-"""Segments of a program's own: modify_ldt(2).
+"""A program's own segments: modify_ldt(2).
 
-Linux returns an int, so errors come as numbers of 32 bits, and the C library takes them for results.
+Linux returns an int, so errors come as 32-bit numbers, and the C library takes them for results.
 """
 
 from typing import Final
@@ -16,7 +16,7 @@ _WRITE_OLD: Final = 1
 _READ_DEFAULT: Final = 2
 _WRITE: Final = 0x11
 _INT: Final = 0xFFFF_FFFF
-_LARGEST: Final = 1 << 20  # more than any table: sizes have no sign
+_LARGEST: Final = 1 << 20  # more than any table: sizes are unsigned
 
 
 @syscall("modify_ldt", status="Full", args="one:0|1|2|0x11 =segment size", notes="32-bit code cannot make system calls")

@@ -24,7 +24,7 @@ def _optional_string(address: UserAddr) -> bytes:
 
 
 def _options_at(address: UserAddr) -> bytes:
-    """The last argument of mount(2): at most a page, cut off at its end or where memory ends."""
+    """The last argument of mount(2): at most a page, truncated there or where memory ends."""
     if address == 0:
         return b""
     try:

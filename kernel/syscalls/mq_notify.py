@@ -1,6 +1,6 @@
-"""mq_notify(2): how a process learns that a message came.
+"""mq_notify(2): notifying a process that a message came.
 
-The notification of mq_notify(3)'s threads goes to a netlink socket, in which the C library waits for it.
+The notification for mq_notify(3)'s threads goes to a netlink socket, on which the C library waits for it.
 """
 
 from typing import Final
@@ -105,14 +105,14 @@ def mq_notify(descriptor: i32, event: UserAddr) -> int:
 
 
 def _drop(notification: Notification) -> None:
-    """It was not registered: nobody is notified."""
+    """It was not registered: no one is notified."""
     if isinstance(notification, SocketNotification) and notification.socket is not None:
         notification.socket.release()
         notification.socket = None
 
 
 def _notification(process: Pid, event: Span[u8]) -> Notification:
-    """What a struct sigevent asks for. Raises EBADF, EFAULT, EINVAL."""
+    """The request in a struct sigevent. Raises EBADF, EFAULT, EINVAL."""
     value = UserAddr(load_i64(event, 0))
     signo = load_i32(event, 8)
     kind = load_i32(event, 12)

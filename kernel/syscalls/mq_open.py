@@ -38,7 +38,7 @@ CALLER_PROCESS.find = _caller
 
 
 def _name_at(address: UserAddr) -> bytes:
-    """A queue's name, without the slash that the C library has taken away."""
+    """A queue's name, from which the C library has removed the slash."""
     name = user.read_string(address, PATH_MAX)
     if len(name) == 0:
         raise Errno(ENOENT)

@@ -1,4 +1,4 @@
-"""Messages into and out of POSIX queues: mq_send(3), mq_receive(3)."""
+"""Sending to and receiving from POSIX queues: mq_send(3), mq_receive(3)."""
 
 from kernel.doors.table import syscall
 from kernel.ipc.posix_queues import PRIORITIES, QueuedMessage
@@ -13,7 +13,7 @@ from kernel.time.timers import FOREVER_NS
 
 
 def _deadline(address: UserAddr) -> int:
-    """A time of the wall clock, as the monotonic clock shows it. Raises EINVAL, EFAULT."""
+    """A time of the wall clock, converted to the monotonic clock. Raises EINVAL, EFAULT."""
     task = current()
     task.calls.waits_by_wall_clock = False
     if address == 0:

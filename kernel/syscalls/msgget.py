@@ -31,7 +31,7 @@ _MSG_INFO: Final = 12
 _MSG_STAT_ANY: Final = 13
 
 _STATUS_SIZE: Final = 120
-_SEGMENT_SIZE: Final = 16  # what Linux says in MSGSSZ
+_SEGMENT_SIZE: Final = 16  # Linux's value for MSGSSZ
 _LARGEST_TYPE: Final = (1 << 63) - 1
 
 
@@ -143,7 +143,7 @@ def _write_limits(address: UserAddr, with_usage: bool) -> int:
     """struct msginfo."""
     storage = bytearray(32)
     out = span_of(storage)
-    # Without usage these three are what Linux says, constants without a meaning.
+    # Without usage these three are Linux's constants, without meaning.
     store_i32(out, 0, len(current().namespaces.ipc.queues.table.objects) if with_usage else 32000 * 16384 // 1024)
     store_i32(out, 4, current().namespaces.ipc.queues.message_count if with_usage else 16384)
     store_i32(out, 8, LARGEST_MESSAGE.value)

@@ -1,4 +1,4 @@
-"""Places that a program names by a path, and the descriptor that it is relative to."""
+"""Paths named by a program, and the descriptors to which they are relative."""
 
 from kernel.fs.constants import AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW, PATH_MAX
 from kernel.fs.path import Path
@@ -15,7 +15,7 @@ def path_at(address: UserAddr) -> bytes:
 
 
 def base_for(descriptor: int, name: bytes, may_be_empty: bool = False) -> Path | None:
-    """Where a relative name starts; the descriptor does not matter to an absolute one. Raises ENOENT for an empty name,
+    """Where a relative name starts; for an absolute one the descriptor is ignored. Raises ENOENT for an empty name,
     EBADF.
     """
     if len(name) == 0 and not may_be_empty:
@@ -26,7 +26,7 @@ def base_for(descriptor: int, name: bytes, may_be_empty: bool = False) -> Path |
 
 
 def place_at(descriptor: int, address: UserAddr, flags: int) -> Path:
-    """The place that a pair of descriptor and name means, with AT_SYMLINK_NOFOLLOW and AT_EMPTY_PATH."""
+    """The path that a pair of descriptor and name means, with AT_SYMLINK_NOFOLLOW and AT_EMPTY_PATH."""
     name = path_at(address)
     how = 0 if flags & AT_SYMLINK_NOFOLLOW != 0 else FOLLOW
     if flags & AT_EMPTY_PATH != 0:

@@ -111,7 +111,7 @@ def perf_event_open(attributes: UserAddr, pid: i32, processor: i32, group: i32, 
 
 
 def _check_rights(wanted: Attributes, caller: Task) -> None:
-    """What needs neither a task nor a processor to be decided. Raises EACCES, EINVAL."""
+    """Checks that need neither a task nor a processor. Raises EACCES, EINVAL."""
     if not wanted.has(EXCLUDE_KERNEL):
         check_kernel(caller.credentials)
     if wanted.has(FREQUENCY):
@@ -129,7 +129,7 @@ def _check_place(wanted: Attributes, task: Task | None, processor: int) -> None:
 
 
 def _check_kind(wanted: Attributes, is_of_task: bool, caller: Task) -> None:
-    """Whether there is such an event. Raises ENOENT, EINVAL, EOPNOTSUPP, EPERM, EOVERFLOW."""
+    """Check that such an event exists. Raises ENOENT, EINVAL, EOPNOTSUPP, EPERM, EOVERFLOW."""
     if wanted.type == TYPE_SOFTWARE:
         if wanted.samples(SAMPLE_BRANCH_STACK):
             raise Errno(EOPNOTSUPP)
@@ -154,7 +154,7 @@ def _check_kind(wanted: Attributes, is_of_task: bool, caller: Task) -> None:
 
 
 def _check_group(leader: Event, wanted: Attributes, task: Task | None, processor: int) -> None:
-    """Whether an event can be of a group. Raises EINVAL."""
+    """Check that an event can join a group. Raises EINVAL."""
     context = leader.context
     if leader.leader is not None or context is None or context.task is not task or leader.processor != processor:
         raise Errno(EINVAL)
@@ -170,7 +170,7 @@ def _check_group(leader: Event, wanted: Attributes, task: Task | None, processor
 
 
 def _read_size(wanted: Attributes, members: int) -> int:
-    """How much read(2) of it would give, in bytes."""
+    """The size of a read(2) of it, in bytes."""
     form = wanted.read_format
     entry = 8
     entry += 8 if form & FORMAT_ID != 0 else 0

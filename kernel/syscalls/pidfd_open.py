@@ -80,7 +80,7 @@ def pidfd_send_signal(descriptor: i32, signo: i32, info: UserAddr, flags: u32) -
 
 @final
 class _Meaning:
-    """Whom a descriptor means."""
+    """The process or thread that a descriptor means."""
 
     def __init__(self, process: Process | None, task: Task | None, is_thread: bool) -> None:
         self.process: Process | None = process
@@ -89,7 +89,7 @@ class _Meaning:
 
 
 def _meaning(file: File) -> _Meaning:
-    """Of a process descriptor, or a directory of /proc that tells of a process. Raises EBADF."""
+    """From a process descriptor, or a directory of /proc for a process. Raises EBADF."""
     inode = file.inode
     if isinstance(inode, ProcessDirectory):
         return _Meaning(inode.subject.process, inode.subject.task_or_none(), is_thread=False)
@@ -98,12 +98,12 @@ def _meaning(file: File) -> _Meaning:
     try:
         task = descriptor.living_thread()
     except Errno:
-        pass  # it has ended, which shows when everything else was checked
+        pass  # it has ended, which is reported after all other checks
     return _Meaning(descriptor.process, task, descriptor.thread is not None)
 
 
 def _read_info(address: UserAddr, signo: int, to_other: bool) -> SignalInfo:
-    """siginfo_t of a program. To others it may not pretend to be the kernel's or kill's."""
+    """siginfo_t of a program. For other processes it may not claim to be the kernel's or kill's."""
     storage = bytearray(SIGINFO_SIZE)
     fields = span_of(storage)
     user.read_into(fields, address)

@@ -1,4 +1,4 @@
-"""Protection keys: pkey_alloc(2), pkey_free(2). pkey_mprotect(2) stands with mprotect(2), in memory.py."""
+"""Protection keys: pkey_alloc(2), pkey_free(2). pkey_mprotect(2) is beside mprotect(2), in mmap.py."""
 
 from typing import Final
 

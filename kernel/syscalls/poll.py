@@ -44,7 +44,7 @@ def _poll(address: UserAddr, count: int, deadline_ns: int) -> int:
     if count < 0 or count > current().process.limits.soft[RLIMIT_NOFILE]:
         raise Errno(EINVAL)
     size = count * RECORD_SIZE
-    short: Array[u8, Literal[512]] = Array()  # most programs ask for few
+    short: Array[u8, Literal[512]] = Array()  # most programs pass few
     if size <= len(short):
         return _poll_records(address, short.span()[0:size], deadline_ns)
     storage = bytearray(size)

@@ -1,7 +1,7 @@
-"""PR_SET_MM(2const), PR_SET_VMA(2const): what the kernel thinks of a program's memory, and names for parts of it.
+"""PR_SET_MM(2const), PR_SET_VMA(2const): the kernel's view of a program's memory layout, and names for parts of it.
 
-A program that puts another one together out of its parts (a checkpoint) says where these lie: /proc shows it, and
-brk(2) goes on from there. Nothing else is decided by it.
+A program that reassembles another one from its parts (a checkpoint) states where these are: /proc shows it, and
+brk(2) continues from there. It has no other effect.
 """
 
 from typing import Final
@@ -61,7 +61,7 @@ def set_vma(task: Task, what: int, address: int, length: int, name: UserAddr) ->
 
 
 def _read_name(address: UserAddr) -> bytes:
-    """Printable, but for what shells or readers of maps take for something else."""
+    """Printable, except characters with a meaning for shells or readers of maps."""
     text = user.read_string_start(address, _NAME_BYTES)
     if len(text) == _NAME_BYTES:
         raise Errno(EINVAL)
@@ -95,7 +95,7 @@ def set_mm(task: Task, what: int, address: UserAddr, fourth: int, fifth: int) ->
 
 
 def _set_place(task: Task, space: AddressSpace, what: int, address: int) -> None:
-    """One of the addresses."""
+    """Set one of the addresses."""
     if not LOWEST.value <= address < USER_END or not START_CODE <= what <= _ENV_END:
         raise Errno(EINVAL)
     storage = bytearray(_PLACES * _WORD)
@@ -109,7 +109,7 @@ def _set_place(task: Task, space: AddressSpace, what: int, address: int) -> None
 
 
 def _set_map(task: Task, space: AddressSpace, address: UserAddr, size: int) -> None:
-    """All of them, with the auxiliary vector and the program's file if they are given."""
+    """Set all of them, with the auxiliary vector and the program's file if they are given."""
     if size != _MAP_BYTES:
         raise Errno(EINVAL)
     storage = bytearray(_MAP_BYTES)
@@ -161,7 +161,7 @@ def _store(space: AddressSpace, places: Span[u8]) -> None:
 
 
 def _check(task: Task, places: Span[u8]) -> None:
-    """Whether the addresses make sense: they are a program's, and in order. Raises EINVAL."""
+    """Check that the addresses are valid: a program's, and in order. Raises EINVAL."""
     for index in range(_PLACES):
         if not LOWEST.value <= load_i64(places, index * _WORD) < USER_END:
             raise Errno(EINVAL)
@@ -178,7 +178,7 @@ def _check(task: Task, places: Span[u8]) -> None:
 
 
 def _set_vector(space: AddressSpace, address: UserAddr, length: int) -> None:
-    """The first `length` bytes of the auxiliary vector are those at an address; its last entry ends it."""
+    """Set the first `length` bytes of the auxiliary vector from an address; its last entry ends it."""
     fresh = bytearray(_VECTOR_BYTES)
     read = user.read_bytes(address, length)
     kept = max(len(read), len(space.auxiliary_vector))
@@ -188,7 +188,7 @@ def _set_vector(space: AddressSpace, address: UserAddr, length: int) -> None:
 
 
 def _ended(vector: bytes) -> bytes:
-    """Up to the entry that ends it, which there is."""
+    """The vector up to its end entry, which exists."""
     padded = (vector + bytes(_VECTOR_BYTES))[: _VECTOR_BYTES - 2 * _WORD] + bytes(2 * _WORD)
     words = span_of(padded)
     size = 0
@@ -198,7 +198,7 @@ def _ended(vector: bytes) -> bytes:
 
 
 def _set_executable(task: Task, file: File) -> None:
-    """/proc/PID/exe is another file, once none of the old one is mapped. Raises EACCES, EBUSY."""
+    """Make /proc/PID/exe another file; refused while the old one is mapped. Raises EACCES, EBUSY."""
     file.acquire()  # another thread may close its descriptor
     is_program = False
     try:
@@ -213,14 +213,14 @@ def _set_executable(task: Task, file: File) -> None:
         if not is_program:
             file.release()
     process = task.process
-    old = process.executable  # read now: during the walk, another thread may have set one
+    old = process.executable  # read now: during the walk, another thread may have changed it
     process.executable = file
     if old is not None:
         old.release()
 
 
 def _check_program(task: Task, file: File) -> None:
-    """Whether a file could be executed. Raises EACCES."""
+    """Check that a file could be executed. Raises EACCES."""
     inode = file.inode
     if not inode.is_regular() or file.on_noexec_mount():
         raise Errno(EACCES)
@@ -228,7 +228,7 @@ def _check_program(task: Task, file: File) -> None:
 
 
 def _check_unmapped(task: Task) -> None:
-    """Whether nothing is mapped of the program that runs now. Raises EBUSY."""
+    """Check that nothing of the present program is mapped. Raises EBUSY."""
     old = task.process.executable
     if old is None:
         return

@@ -1,4 +1,4 @@
-"""Other processes' memory, advised and released: process_madvise(2), process_mrelease(2)."""
+"""Advising about and releasing other processes' memory: process_madvise(2), process_mrelease(2)."""
 
 from typing import Final
 
@@ -64,7 +64,7 @@ def process_madvise(descriptor: i32, vector: UserAddr, count: int, advice: i32, 
 
 @syscall("process_mrelease", status="Full", args="fd:pidfd flags:0")
 def process_mrelease(descriptor: i32, flags: u32) -> int:
-    """process_mrelease(2): take the memory of a process that is being killed before it comes to ending."""
+    """process_mrelease(2): free the memory of a process that is being killed before it gets to end."""
     if flags != 0:
         raise Errno(EINVAL)
     process = pid_file(any_file_at(descriptor)).living()

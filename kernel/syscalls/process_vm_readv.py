@@ -1,4 +1,4 @@
-"""Other processes' memory, read and written: process_vm_readv(2), process_vm_writev(2)."""
+"""Reading and writing other processes' memory: process_vm_readv(2), process_vm_writev(2)."""
 
 from typing import Final
 
@@ -84,8 +84,8 @@ def _transfer(
 
 
 def _transfer_range(space: AddressSpace, start: UserAddr, length: int, buffer: UserVector, reads: bool) -> int:
-    """One range of the other process, as far as the local vector and the memory go. Raises EFAULT, ENOMEM if nothing
-    was moved.
+    """Transfer one range of the other process, as far as the local vector and the memory go. Raises EFAULT, ENOMEM if
+    nothing was moved.
     """
     storage = bytearray(min(_CHUNK, length))
     done = 0

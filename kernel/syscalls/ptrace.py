@@ -1,4 +1,4 @@
-"""ptrace(2): one thread leads another one, and looks into it. Registers are in ptrace_registers.py."""
+"""ptrace(2): one thread controls and inspects another. Registers are in ptrace_registers.py."""
 
 from typing import Final
 
@@ -107,7 +107,7 @@ def _attach(tracer: Task, pid: int, is_seized: bool, address: int, data: int) ->
 
 
 def _resume(tracee: Tracee, request: int, data: int) -> bool:
-    """Whether the request lets the tracee go on, with the signal `data`. Raises EIO for what is none."""
+    """Whether the request resumes the tracee, with the signal `data`. Raises EIO for an invalid one."""
     calls = CallWatch.NOTHING
     steps = False
     if request == _SYSCALL:

@@ -1,4 +1,4 @@
-"""ptrace(2)'s words of the tracee's memory."""
+"""ptrace(2)'s access to words of the tracee's memory."""
 
 from typing import Final
 
@@ -16,7 +16,7 @@ _PAGE_MASK: Final = (1 << PAGE_SHIFT) - 1
 
 
 def _memory_of(tracee: Tracee) -> AddressSpace:
-    """EIO where the tracer must not look: the program may not be dumped, and the tracer was nobody special."""
+    """EIO if the tracer must not read: the program is not dumpable, and the tracer had no special privilege."""
     memory = tracee.task.memory
     if memory is None:
         raise Errno(EIO)
@@ -40,7 +40,7 @@ def poke(tracee: Tracee, address: int, value: int) -> None:
 
 
 def _transfer(tracee: Tracee, address: int, storage: bytearray, writes: bool) -> None:
-    """A word of the tracee's memory, perhaps over the end of a page. Raises EIO where there is none."""
+    """Transfer a word of the tracee's memory, perhaps across the end of a page. Raises EIO if there is none."""
     space = _memory_of(tracee)
     try:
         user.check(address, _WORD)

@@ -1,4 +1,4 @@
-"""What ptrace(2) shows of the kernel's own records of a tracee: its signals, its system call, restartable sequences,
+"""The kernel's own records of a tracee that ptrace(2) shows: its signals, its system call, restartable sequences,
 filters, user dispatch.
 """
 
@@ -42,7 +42,7 @@ def set_info(tracee: Tracee, address: int) -> None:
 
 
 def peek_signals(task: Task, address: int, data: int) -> int:
-    """PTRACE_PEEKSIGINFO: how many of those asked for there are."""
+    """PTRACE_PEEKSIGINFO: returns how many of the requested ones there are."""
     storage = bytearray(_PEEK_ARGUMENTS_SIZE)
     user.read_into(span_of(storage), UserAddr(address))
     first = load_i64(span_of(storage), 0)
@@ -70,7 +70,7 @@ def peek_signals(task: Task, address: int, data: int) -> int:
 
 
 def call_information(tracee: Tracee, size: int, address: int) -> int:
-    """PTRACE_GET_SYSCALL_INFO: as much as there is room for; returns how much there is."""
+    """PTRACE_GET_SYSCALL_INFO: writes as much as there is room for; returns the full size."""
     storage = bytearray(CALL_INFORMATION_SIZE)
     known = store_call_information(tracee, span_of(storage))
     count = known if size < 0 else min(known, size)

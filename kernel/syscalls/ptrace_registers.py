@@ -30,7 +30,7 @@ _WORD: Final = 8
 
 
 def _size_of(kind: int) -> int:
-    """Bytes of a register set. Raises EINVAL for one that there is not."""
+    """The size of a register set in bytes. Raises EINVAL for an unknown one."""
     if kind == GENERAL:
         return REGISTERS_SIZE
     if kind == FLOATING:

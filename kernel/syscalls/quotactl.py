@@ -1,5 +1,5 @@
-"""Disk quotas: quotactl(2), quotactl_fd(2). No file system of Krait has any, so a file system that is found answers
-ENOSYS, which is what Linux's without quotas answer.
+"""Disk quotas: quotactl(2), quotactl_fd(2). No file system of Krait has any, so for an existing file system the answer
+is ENOSYS, as from Linux's file systems without quotas.
 """
 
 from typing import Final
@@ -36,7 +36,7 @@ _COST: Final = 40  # instructions for a mount that is looked at
     notes="No file system has quotas",
 )  # fmt: skip
 def quotactl(command: u32, special: UserAddr, identifier: u32, address: UserAddr) -> int:
-    """quotactl(2). The path that Q_QUOTAON takes is of no interest."""
+    """quotactl(2). The path that Q_QUOTAON takes is ignored."""
     if command & _TYPE_MASK >= _TYPES:
         raise Errno(EINVAL)
     if special == 0:
@@ -52,7 +52,7 @@ def quotactl(command: u32, special: UserAddr, identifier: u32, address: UserAddr
 
 
 def _device_at(special: UserAddr) -> int:
-    """The number of the block device that a path leads to. Raises what a walk raises, ENOTBLK, EACCES (nodev)."""
+    """The number of the block device at a path. Raises what a walk raises, ENOTBLK, EACCES (nodev)."""
     place = resolve(current().fs, None, path_at(special), FOLLOW)
     inode = place.inode()
     if inode.mode & S_IFMT != S_IFBLK:
@@ -66,7 +66,7 @@ def _device_at(special: UserAddr) -> int:
     "quotactl_fd", status="Full", args="fd one:quotactl uid >bytes[72]?", notes="No file system has quotas",
 )  # fmt: skip
 def quotactl_fd(descriptor: i32, command: u32, identifier: u32, address: UserAddr) -> int:
-    """quotactl_fd(2): about the file system that a descriptor lies in."""
+    """quotactl_fd(2): for the file system of a descriptor's file."""
     place = any_file_at(descriptor).path
     if command & _TYPE_MASK >= _TYPES:
         raise Errno(EINVAL)

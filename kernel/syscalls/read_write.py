@@ -36,7 +36,7 @@ def read_file(file: File, buffer: Buffer) -> int:
 
 @inline
 def _let_go(file: File) -> None:
-    """What `acquire` kept; mostly the descriptor keeps it further."""
+    """Release what `acquire` kept; usually the descriptor still keeps it."""
     if file.users > 1:
         file.users -= 1
     else:
@@ -61,14 +61,14 @@ def write_file(file: File, buffer: Buffer) -> int:
         raise
     except MemoryError:
         if file.waits_for_memory() and buffer.remaining == wanted:
-            raise Errno(ERESTARTNOINTR) from None  # on the way to user mode the shortage is seen to
+            raise Errno(ERESTARTNOINTR) from None  # the shortage is handled on the way to user mode
         raise
     finally:
         _let_go(file)
 
 
 def signal_broken_pipe(file: File, error: Errno) -> None:
-    """A write failed with EPIPE: whoever wrote gets SIGPIPE, if the file is of that kind."""
+    """A write failed with EPIPE: the writer gets SIGPIPE, if the file is of that kind."""
     if error.code == EPIPE and file.breaks_with_signal():
         signal_itself(current(), SIGPIPE)
 

@@ -67,7 +67,7 @@ def reboot(magic_1: u32, magic_2: u32, command: u32, argument: int) -> int:
 
 
 def _reboot_namespace(task: Task, command: int) -> None:
-    """In a pid namespace its init ends instead, by a signal that says what was asked for; and so does the caller.
+    """In a pid namespace its init ends instead, by a signal that stands for the request; and so does the caller.
     Raises EINVAL.
     """
     pids = task.pids
@@ -84,9 +84,9 @@ def _reboot_namespace(task: Task, command: int) -> None:
 
 
 def _start_next_kernel() -> None:
-    """LINUX_REBOOT_CMD_KEXEC: nothing is touched until the loaded kernel was found whole. Then disks are written out,
-    devices stop, the other processors halt, and the kernel's pages are moved to where they belong (arch.leave), over
-    everything that is here. Raises EBUSY; EINVAL: no kernel is loaded; EIO: something has changed it in memory.
+    """LINUX_REBOOT_CMD_KEXEC: nothing is touched until the loaded kernel was verified. Then disks are written out,
+    devices stop, the other processors halt, and the kernel's pages are moved to their place (arch.leave), over
+    everything that is here. Raises EBUSY; EINVAL: no kernel is loaded; EIO: it was changed in memory.
     """
     with Turn():
         kernel = LOADED.kernel

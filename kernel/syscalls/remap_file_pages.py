@@ -1,5 +1,5 @@
-"""Pages of a shared mapping in another order: remap_file_pages(2). As on Linux it is another mapping in place of a part
-of the first, so each such piece is an area.
+"""Remapping pages of a shared mapping in another order: remap_file_pages(2). As on Linux it replaces part of the first
+mapping by another one, so each such piece is an area.
 """
 
 from typing import Final
@@ -43,12 +43,12 @@ def remap_file_pages(start: int, size: int, prot: int, first_page: int, flags: i
         try:
             space.populate(start, start + size)
         except Errno:
-            pass  # the mapping is there; what cannot be had now is not reported
+            pass  # the mapping exists; pages not available now are not reported
     return 0
 
 
 def _check_alike(space: AddressSpace, first: Area, end: int) -> None:
-    """Raise EINVAL unless areas of the same kind and source lie side by side up to `end`."""
+    """Raise EINVAL unless areas of the same kind and source are adjacent up to `end`."""
     place = first.end
     while place < end:
         area = space.area_at(place)

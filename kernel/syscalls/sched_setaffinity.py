@@ -15,7 +15,7 @@ _MASK_BYTES: Final = 8
 
 @syscall("sched_setaffinity", status="Full", args="pid size <bytes[size]")
 def sched_setaffinity(pid: i32, size: i32, mask: UserAddr) -> int:
-    """sched_setaffinity(2): one of the processors that there are must be in the set."""
+    """sched_setaffinity(2): one of the existing processors must be in the set."""
     wanted = 0
     if size >= _MASK_BYTES:
         wanted = user.read_i64(mask)

@@ -1,4 +1,4 @@
-"""Policies of scheduling: sched_yield(2), sched_setscheduler(2), sched_setparam(2), sched_setattr(2),
+"""Scheduling policies: sched_yield(2), sched_setscheduler(2), sched_setparam(2), sched_setattr(2),
 sched_get_priority_max(2), sched_rr_get_interval(2).
 """
 
@@ -53,12 +53,12 @@ def is_same_owner(task: Task, target: Task) -> bool:
 
 
 def owns(task: Task, target: Task) -> bool:
-    """Whether the caller may say on which processors the target runs, or how nice it is."""
+    """Whether the caller may set the target's processors, or its nice value."""
     return is_same_owner(task, target) or task.credentials.capable_in(target.credentials.user_namespace, CAP_SYS_NICE)
 
 
 def is_as_able(task: Task, target: Task) -> bool:
-    """Whether the target may do nothing that the caller may not: its scheduling is not changed from below."""
+    """Whether the target has no right that the caller lacks: a less privileged caller may not change its scheduling."""
     more = target.credentials.permitted & ~task.credentials.permitted
     return more == 0 or task.credentials.capable_in(target.credentials.user_namespace, CAP_SYS_NICE)
 

@@ -1,4 +1,4 @@
-"""Secure computing: seccomp(2), and prctl(2) as its older way."""
+"""Secure computing: seccomp(2), and prctl(2), its older form."""
 
 from typing import Final
 
@@ -75,12 +75,12 @@ def set_mode(task: Task, mode: int, argument: int) -> int:
 
 
 def _set_filter(task: Task, flags: int, argument: int) -> int:
-    """Read the program at struct sock_fprog. Somebody who may gain privileges by execve must not bring a filter along
+    """Read the program at struct sock_fprog. A task that may gain privileges by execve must not bring a filter along
     that makes a privileged program's calls fail.
     """
     if flags & ~_FLAGS != 0:
         raise Errno(EINVAL)
-    # The result says who listens, or which thread cannot have the filter: not both.
+    # The result is a listener, or the thread that cannot have the filter: not both.
     both = FLAG_SYNCHRONIZE | FLAG_LISTENER
     if flags & both == both and flags & FLAG_SYNCHRONIZE_OR_ESRCH == 0:
         raise Errno(EINVAL)

@@ -1,4 +1,4 @@
-"""select(2), pselect(2): three sets of bits become an array as poll(2) has it."""
+"""select(2), pselect(2): three sets of bits are converted to an array for poll(2)."""
 
 from typing import Final, Literal
 
@@ -34,7 +34,7 @@ _READ_EVENTS: Final = POLLIN | POLLRDNORM | POLLRDBAND | POLLHUP | POLLERR
 _WRITE_EVENTS: Final = POLLOUT | POLLWRNORM | POLLWRBAND | POLLERR
 _EXCEPT_EVENTS: Final = POLLPRI
 _EVENTS_OF: Final[list[int]] = [_READ_EVENTS, _WRITE_EVENTS, _EXCEPT_EVENTS]  # of the sets, in their order
-_SETS: Final = 6  # three that are asked, three that are found
+_SETS: Final = 6  # three requested, three found
 
 
 def _select(count: int, readable: UserAddr, writable: UserAddr, exceptional: UserAddr, deadline_ns: int) -> int:
@@ -60,7 +60,7 @@ def _select_among(
     exceptional: UserAddr,
     deadline_ns: int,
 ) -> int:
-    """`sets`: room for three fd_sets with what is asked, and three with what is found."""
+    """`sets`: room for the three requested fd_sets, and the three results."""
     size = len(sets) // _SETS
     for index in range(3):
         address = _set_address(index, readable, writable, exceptional)
@@ -85,7 +85,7 @@ def _set_address(index: int, readable: UserAddr, writable: UserAddr, exceptional
 
 
 def _count_asked(files: FileTable, count: int, sets: Span[u8], size: int) -> int:
-    """How many descriptors are in one of the sets at least; bits from `count` on are cleared. Raises EBADF."""
+    """How many descriptors are in at least one of the sets; bits from `count` on are cleared. Raises EBADF."""
     if count & 63 != 0:
         for index in range(3):
             last = index * size + (count >> 3)
@@ -107,7 +107,7 @@ def _count_asked(files: FileTable, count: int, sets: Span[u8], size: int) -> int
 
 
 def _select_records(files: FileTable, sets: Span[u8], records: Span[u8], deadline_ns: int) -> int:
-    """Ask for what is in the sets, and put what is found into the other three; how many bits that are."""
+    """Poll the descriptors in the sets, and store the results in the other three; returns the number of their bits."""
     _fill_records(sets, records)
     wait_ready(files, records, 0, deadline_ns)
     size = len(sets) // _SETS
@@ -169,7 +169,7 @@ def select(count: i32, readable: UserAddr, writable: UserAddr, exceptional: User
 
 
 def _select_timeout_ns(address: UserAddr) -> int:
-    """A struct timeval as nanoseconds, cut off beyond any uptime. Whole seconds may stand among the microseconds, and
+    """A struct timeval as nanoseconds, truncated to any uptime. Whole seconds may be among the microseconds, and
     may be negative there. Raises EFAULT, EINVAL.
     """
     seconds = user.read_i64(address)

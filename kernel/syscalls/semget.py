@@ -37,7 +37,7 @@ _SEM_STAT_ANY: Final = 20
 
 _STATUS_SIZE: Final = 104
 _OPERATION_SIZE: Final = 6
-_UNDO_STRUCTURE_SIZE: Final = 20  # what Linux says in SEMUSZ
+_UNDO_STRUCTURE_SIZE: Final = 20  # Linux's value for SEMUSZ
 
 
 @syscall("semget", status="Full", args="key count flags:semget -> semid")
@@ -94,7 +94,7 @@ def _read_operations(address: UserAddr, count: int) -> list[Operation]:
 
 
 def _undo_for(task: Task, target: SemaphoreSet, operations: list[Operation]) -> Undo | None:
-    """Where to note what is to be undone, if anything is."""
+    """Where to record undos, if there are any."""
     for operation in operations:
         if operation.flags & SEM_UNDO != 0:
             undo_list = task.semaphore_undos

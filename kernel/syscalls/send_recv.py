@@ -39,7 +39,7 @@ _LENGTH_PLACE: Final = HEADER_SIZE  # its msg_len
 
 
 def _user_buffer(address: UserAddr, length: int) -> UserBuffer:
-    """A range of one message: sizes beyond what one call moves are cut off, negative ones included."""
+    """A range of one message: sizes beyond what one call moves are truncated, negative ones included."""
     if length < 0 or length > MAX_RW_COUNT:
         length = MAX_RW_COUNT
     user.check(address, length)
@@ -47,7 +47,7 @@ def _user_buffer(address: UserAddr, length: int) -> UserBuffer:
 
 
 def _send(socket: Socket, message: Message) -> int:
-    """Send; gives the caller SIGPIPE where it belongs to EPIPE."""
+    """Send; the caller gets SIGPIPE if it belongs to EPIPE."""
     socket.acquire()
     try:
         done = socket.send(message)
@@ -172,7 +172,7 @@ def recvmmsg(descriptor: i32, vector: UserAddr, count: u32, flags: i32, timeout:
 
 
 def _receive_messages(socket: Socket, vector: UserAddr, count: int, flags: int, deadline_ns: int) -> int:
-    """Receive until there are `count`, the time is up (it is looked at after each message only), or an error comes: if
+    """Receive until there are `count`, the timeout expires (checked only after each message), or an error comes: if
     something was received before, the next call reports the error.
     """
     done = 0

@@ -1,7 +1,7 @@
 """Copying between files inside the kernel: sendfile(2), copy_file_range(2).
 
-Data goes through a buffer of one page. What was read but could not be written is never lost: the source's position is
-moved back.
+Data goes through a buffer of one page. Data that were read but could not be written are never lost: the source's
+position is moved back.
 """
 
 from typing import Final
@@ -54,7 +54,7 @@ class Cursor:
         return done
 
     def back(self, count: int) -> None:
-        """Give back what was read but not used."""
+        """Return bytes that were read but not used."""
         if self.offset < 0:
             if self.file.seekable:
                 self.file.seek(-count, SEEK_CUR)
@@ -101,7 +101,7 @@ def copy(source: Cursor, target: Cursor, count: int) -> int:
 
 
 def _write_some(target: Cursor, buffer: KernelBuffer, source: Cursor, got: int) -> int:
-    """Write what was read; if that fails the source is put back before the error goes on."""
+    """Write the data read; if that fails the source is moved back before the error is raised."""
     try:
         return target.write(buffer)
     except (Errno, MemoryError):
@@ -144,7 +144,7 @@ def sendfile(target: i32, source: i32, offset_address: UserAddr, count: int) -> 
 
 
 def _has_offsets(file: File) -> bool:
-    """Whether lseek(2) works on it: sendfile's source must be such, be it only a device that ignores its position."""
+    """Whether lseek(2) works on it: required of sendfile's source, even if it is a device that ignores its position."""
     if file.seekable:
         return True
     try:

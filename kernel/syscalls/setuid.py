@@ -1,7 +1,7 @@
 """Changing user and group ids (credentials(7)): setuid(2) and its kin.
 
 Ids are unsigned 32-bit numbers of the caller's user namespace; all ones means "leave as it is" where a call has
-several. What a program says is turned into the kernel's number at once: EINVAL where nobody is called so. Credentials
+several. A program's number is converted to the kernel's at once: EINVAL if it has none. Credentials
 are copied, changed and installed.
 """
 
@@ -57,7 +57,7 @@ class Ids(Generic[Id]):
         self.is_free: bool = is_free  # the task is capable of taking any
 
     def may_take(self, wanted: Id) -> bool:
-        """Whether it may become one of the first three: any, one of these, or as it is."""
+        """Whether it may become one of the first three: any, one of these, or unchanged."""
         is_own = wanted == self.real or wanted == self.effective or wanted == self.saved
         return is_own or wanted == self.none or self.is_free
 
@@ -118,7 +118,7 @@ def _group_of(credentials: Credentials) -> Ids[KernelGid]:
 
 
 def _chosen_uid(number: int) -> KernelUid:
-    """A user that the caller chooses; NO_USER for "as it is". Raises EINVAL for a number that nobody has."""
+    """A user chosen by the caller; NO_USER for "as it is". Raises EINVAL for an unmapped number."""
     uid = uid_from_caller(number)
     if uid == NO_USER and number != NO_ID:
         raise Errno(EINVAL)
@@ -126,7 +126,7 @@ def _chosen_uid(number: int) -> KernelUid:
 
 
 def _chosen_gid(number: int) -> KernelGid:
-    """The same of a group."""
+    """The same for a group."""
     gid = gid_from_caller(number)
     if gid == NO_GROUP and number != NO_ID:
         raise Errno(EINVAL)

@@ -84,7 +84,7 @@ def shmat(identifier: i32, address: int, flags: i32) -> int:
 
 @syscall("shmdt", status="Full", args="address")
 def shmdt(address: int) -> int:
-    """shmdt(2): all areas go that came from one attachment at this address."""
+    """shmdt(2): unmap all areas that came from one attachment at this address."""
     if address & PAGE_MASK != 0 or address < 0:
         raise Errno(EINVAL)
     task = current()

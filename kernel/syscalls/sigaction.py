@@ -168,7 +168,7 @@ def rt_sigtimedwait(wanted: UserAddr, info: UserAddr, timeout: UserAddr, size: i
 
 
 def _wait_for(task: Task, mask: int, deadline_ns: int) -> SignalInfo:
-    """Take a signal of a set, sleeping until one comes. Raises EAGAIN when the time is up, EINTR for another signal."""
+    """Take a signal of a set, sleeping until one comes. Raises EAGAIN after the timeout, EINTR for another signal."""
     found = take_pending(task, ~mask)
     if found is not None:
         update_interrupted(task)

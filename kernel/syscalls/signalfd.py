@@ -1,6 +1,6 @@
-"""Signals that are read: signalfd(2).
+"""Readable signals: signalfd(2).
 
-A signal descriptor belongs to nobody: it shows the pending signals of whoever reads or polls it.
+A signal descriptor has no owner: it shows the pending signals of the task that reads or polls it.
 """
 
 from typing import Final
@@ -54,7 +54,7 @@ class SignalFile(DescriptorFile):
     def poll(self, waiter: PollWaiter | None) -> int:
         task = current_or_none()
         if task is None:
-            return 0  # a kernel thread looks for somebody else, and has no signals
+            return 0  # a kernel thread polls for another task, and has no signals
         if waiter is not None:
             waiter.wait_on(task.process.signal_waiters)
         ready = (task.pending.mask | task.process.pending.mask) & self.mask

@@ -1,4 +1,4 @@
-"""What comes before a file grows: RLIMIT_FSIZE, and that a write takes the file's privileges."""
+"""Steps before a file grows: RLIMIT_FSIZE, and dropping the file's privileges on a write."""
 
 from kernel.fs.file import File
 from kernel.fs.privileges import drop_privileges
@@ -11,7 +11,7 @@ from kernel.task.signals import SIGXFSZ
 
 
 def prepare_write(file: File, buffer: Buffer, offset: int) -> None:
-    """What comes before any write to a file with offsets: RLIMIT_FSIZE, and the file's privileges go."""
+    """Prepare any write to a file with offsets: check RLIMIT_FSIZE, and drop the file's privileges."""
     inode = file.inode
     if not inode.is_regular() or buffer.remaining == 0:
         return

@@ -1,4 +1,4 @@
-"""Making and connecting sockets: socket(2), socketpair(2), bind(2), listen(2), accept(2), connect(2), getsockname(2),
+"""Creating and connecting sockets: socket(2), socketpair(2), bind(2), listen(2), accept(2), connect(2), getsockname(2),
 getpeername(2), shutdown(2).
 
 A socket is held across a call that may sleep, because another thread may close its descriptor meanwhile.
@@ -102,7 +102,7 @@ def listen(descriptor: i32, backlog: i32) -> int:
 
 
 def listen_with(made: Socket, backlog: int) -> None:
-    """listen(2) of a socket: a backlog that is none is as long as it may be."""
+    """listen(2) of a socket: a negative backlog means the largest."""
     most = CORE.longest_backlog(made.network)
     made.listen(backlog if 0 <= backlog <= most else most)
 

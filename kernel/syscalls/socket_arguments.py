@@ -31,7 +31,7 @@ def socket_at(descriptor: int) -> Socket:
 
 
 def read_address(address: UserAddr, length: int) -> bytes:
-    """An address that the program gives; `length` is the int that came with it. Without bytes it is not touched."""
+    """An address from the program; `length` is the int that came with it. Without bytes it is not accessed."""
     if length < 0 or length > ADDRESS_LIMIT:
         raise Errno(EINVAL)
     if length == 0:
@@ -40,8 +40,8 @@ def read_address(address: UserAddr, length: int) -> bytes:
 
 
 def write_address(name: bytes, address: UserAddr, length_address: UserAddr) -> None:
-    """Give an address to the program: as much as fits into the length that stands at `length_address`, which becomes
-    the whole one.
+    """Write an address to the program: as much as fits into the length at `length_address`, which is replaced by
+    the full one.
     """
     room = user.read_i32(length_address)
     part = min(room, len(name))
@@ -72,13 +72,13 @@ class MessageHeader:
             raise Errno(EINVAL)
 
     def buffer(self) -> user.UserVector:
-        """What the vector describes. EMSGSIZE, EINVAL, EFAULT."""
+        """The buffer that the vector describes. EMSGSIZE, EINVAL, EFAULT."""
         if not 0 <= self.vector_count <= IOV_MAX:
             raise Errno(EMSGSIZE)
         return user_vector(self.vector, self.vector_count)
 
     def sent_control(self, socket: Socket) -> list[ControlMessage] | None:
-        """The ancillary messages that it leads to: see `read_control`."""
+        """The ancillary messages that it points to: see `read_control`."""
         return read_control(socket, self.control, self.control_length)
 
     def message(self, buffer: Buffer, flags: int) -> Message:
@@ -90,7 +90,7 @@ class MessageHeader:
         return message
 
     def put_received(self, address: UserAddr, message: Message) -> None:
-        """Write what came with a message to the header at `address`, and to where that leads: sender, ancillary
+        """Write what came with a message to the header at `address`, and to the buffers it names: sender, ancillary
         messages, flags. EFAULT, EINVAL.
         """
         try:

@@ -1,6 +1,6 @@
-"""Copying by way of pipes: splice(2), tee(2), vmsplice(2).
+"""Copying through pipes: splice(2), tee(2), vmsplice(2).
 
-What is read from a pipe is bounded by what the target takes first, so that nothing is lost.
+Reads from a pipe are limited to what the target takes first, so that nothing is lost.
 """
 
 from typing import Final
@@ -82,7 +82,7 @@ def splice(source: i32, source_address: UserAddr, target: i32, target_address: U
 
 
 def _out_of_pipe(file: PipeFile, target: Cursor, count: int, nonblocking: bool) -> int:
-    """Copy from a pipe; what the target does not take stays there. The pipe is kept from other readers meanwhile."""
+    """Copy from a pipe; bytes that the target does not take stay there. Other readers are locked out meanwhile."""
     pipe = file.pipe
     done = 0
     file.acquire()
@@ -141,7 +141,7 @@ def tee(source: i32, target: i32, count: int, flags: i32) -> int:
 
 @syscall("vmsplice", status="Full", args="fd:pipe <iovec[count] count flags:splice")
 def vmsplice(descriptor: i32, vector: UserAddr, count: int, flags: u32) -> int:
-    """Between a pipe and memory. The pages are copied, not lent: what a program writes to them later is not seen."""
+    """Transfer between a pipe and memory. The pages are copied, not shared: later writes to them are not seen."""
     if flags & ~_SPLICE_FLAGS != 0:
         raise Errno(EINVAL)
     file = file_at(descriptor)

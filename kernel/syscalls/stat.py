@@ -1,4 +1,4 @@
-"""What a file is: stat(2), statx(2)."""
+"""Attributes of a file: stat(2), statx(2)."""
 
 from typing import Final, Literal
 
@@ -205,7 +205,7 @@ def statx(directory: i32, path: UserAddr, flags: i32, mask: u32, address: UserAd
 
 
 def _tell_alignment(raw: RawStatx, inode: Inode) -> None:
-    """What O_DIRECT demands of memory and offsets, on a file or a block device."""
+    """Report the alignment that O_DIRECT requires of memory and offsets, on a file or a block device."""
     device: BlockDevice | None = None
     if inode.is_regular():
         device = inode.file_system.block_device

@@ -1,4 +1,4 @@
-"""What a file system is: statfs(2), ustat(2)."""
+"""Attributes of a file system: statfs(2), ustat(2)."""
 
 from typing import Final, Literal
 

@@ -1,4 +1,4 @@
-"""Asking for mounts by number: statmount(2), listmount(2)."""
+"""Querying mounts by number: statmount(2), listmount(2)."""
 
 from typing import Final
 
@@ -67,8 +67,8 @@ class _Request:
 
 
 def _view(request: _Request, refusal: int) -> NamespaceView:
-    """What the request is about. A number that the caller may not look into is a `refusal`; a file that it has may be
-    asked about. Raises ENOENT, EINVAL, EBADF.
+    """The namespace of a request. A number that the caller may not inspect is a `refusal`; an open file may always be
+    queried. Raises ENOENT, EINVAL, EBADF.
     """
     task = current()
     if request.descriptor == 0:
@@ -83,7 +83,7 @@ def _view(request: _Request, refusal: int) -> NamespaceView:
 
 
 def _is_number(number: int) -> bool:
-    """Whether it can be one of a mount that is never used again: as 64 bits without a sign, it is large."""
+    """Whether it can be a mount's number, which is never reused: as 64 bits without a sign, it is large."""
     return number < 0 or number > UNIQUE_MOUNTS
 
 
@@ -93,7 +93,7 @@ class _Report:
 
     def __init__(self, room: int) -> None:
         self.head: bytearray = bytearray(_SIZE)
-        self.texts: bytearray = bytearray(1)  # an empty one, which those that nobody asked for are
+        self.texts: bytearray = bytearray(1)  # an empty one, for strings that were not requested
         self.room: int = room  # in bytes, for both
         self.mask: int = 0
 
@@ -142,7 +142,7 @@ def statmount(request_address: UserAddr, address: UserAddr, size: int, flags: u3
 
 
 def _fill(report: _Report, view: NamespaceView, mount: Mount, wanted: int) -> None:
-    """What was asked for, as far as it is known. Raises EOVERFLOW."""
+    """Fill in the requested fields that are known. Raises EOVERFLOW."""
     file_system = mount.file_system
     if wanted & _SB_BASIC != 0:
         report.mask |= _SB_BASIC
@@ -189,7 +189,7 @@ def _fill_basics(report: _Report, mount: Mount) -> None:
 
 @syscall("listmount", status="Full", args="<mnt_id_req >bytes[count]? count flags:1|2")
 def listmount(request_address: UserAddr, address: UserAddr, count: int, flags: u32) -> int:
-    """listmount(2): numbers of mounts, 64 bits each; the result is how many."""
+    """listmount(2): numbers of mounts, 64 bits each; the result is their count."""
     if flags & ~_REVERSE != 0:
         raise Errno(EINVAL)
     if not 0 <= count <= _MOST_NUMBERS:

@@ -1,5 +1,5 @@
-"""Swapping: swapon(2), swapoff(2). Krait does not swap: what Linux refuses is refused in the same way, and what Linux
-would use is ENOSYS.
+"""Swapping: swapon(2), swapoff(2). Krait does not swap: requests that Linux refuses are refused in the same way, and
+those that Linux would accept are ENOSYS.
 """
 
 from typing import Final
@@ -43,7 +43,7 @@ def swapon(path: UserAddr, flags: u32) -> int:
 
 
 def _is_area(file: File) -> bool:
-    """Whether Linux would use a file: a block device, or a file on one, that begins with a sound header."""
+    """Whether Linux would accept a file: a block device, or a file on one, with a valid header."""
     inode = file.inode
     is_on_disk = inode.is_regular() and inode.file_system.block_device is not None
     if not is_on_disk and inode.mode & S_IFMT != S_IFBLK:
@@ -61,7 +61,7 @@ def _is_area(file: File) -> bool:
 
 @syscall("swapoff", status="Full", args="path")
 def swapoff(path: UserAddr) -> int:
-    """swapoff(2): no file is swapped to."""
+    """swapoff(2): no file is in use for swapping."""
     task = current()
     if not task.credentials.capable(CAP_SYS_ADMIN):
         raise Errno(EPERM)

@@ -1,6 +1,6 @@
 """The kernel's log, read and cleared by programs (syslog(2), dmesg(1)).
 
-Reading that consumes (actions 2 and 9) has a position of its own, which all readers share, and waits for records. Lines
+Consuming reads (actions 2 and 9) have a position of their own, which all readers share, and wait for records. Lines
 look like "<6>[    1.234567] text"; those of a record with several lines all begin so.
 """
 
@@ -87,7 +87,7 @@ def _set_console(action: int, level: int) -> int:
 
 
 def _read_last(address: UserAddr, length: int) -> int:
-    """SYSLOG_ACTION_READ_ALL: the last whole lines that fit, of those that were not cleared."""
+    """SYSLOG_ACTION_READ_ALL: the last whole lines that fit, except cleared ones."""
     ring = log.log
     first = ring.next_sequence
     lowest = max(ring.oldest_sequence(), ring.cleared)

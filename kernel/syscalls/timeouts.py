@@ -17,14 +17,14 @@ _MASK_SIZE: Final = 8
 
 
 def deadline_after(timeout_ns: int) -> int:
-    """When a time-out ends on the monotonic clock; a negative one never does, and 0 means not to wait: 0."""
+    """The deadline of a time-out on the monotonic clock; a negative one never ends, and 0 means not to wait: 0."""
     if timeout_ns <= 0:
         return FOREVER_NS if timeout_ns < 0 else 0
     return monotonic_ns() + min(timeout_ns, _LONGEST_NS)
 
 
 def timespec_ns(address: UserAddr) -> int:
-    """A struct timespec as nanoseconds; EINVAL if it is none. Times beyond any uptime are cut off."""
+    """A struct timespec as nanoseconds; EINVAL if it is invalid. Times beyond any uptime are truncated."""
     seconds = user.read_i64(address)
     nanoseconds = user.read_i64(user.at(address, 8))
     if seconds < 0 or not 0 <= nanoseconds < _NS:
@@ -33,7 +33,7 @@ def timespec_ns(address: UserAddr) -> int:
 
 
 def write_remaining(address: UserAddr, deadline_ns: int) -> None:
-    """Tell the time that is left, as ppoll and pselect6 do; failing to is not an error."""
+    """Report the remaining time, as ppoll and pselect6 do; a failure to do so is not an error."""
     if address == 0 or current().process.settings.personality & STICKY_TIMEOUTS != 0:
         return
     left_ns = max(0, deadline_ns - monotonic_ns())
@@ -45,7 +45,7 @@ def write_remaining(address: UserAddr, deadline_ns: int) -> None:
 
 
 def temporary_mask(address: UserAddr, size: int) -> None:
-    """Block other signals during this call; the way back to user mode restores what was blocked before (signal
+    """Replace the signal mask during this call; the way back to user mode restores the old one (signal
     delivery).
     """
     if size != _MASK_SIZE:

@@ -1,4 +1,4 @@
-"""struct timespec and struct timeval of programs, as nanoseconds."""
+"""Programs' struct timespec and struct timeval, as nanoseconds."""
 
 from typing import Final
 
@@ -6,7 +6,7 @@ from kernel.lang import EINVAL, Errno, UserAddr
 from kernel.lib import user
 from kernel.time.clock import NS_PER_SECOND, NS_PER_US
 
-# Longer times are as good as for ever, and cannot overflow when a clock is added.
+# Longer times amount to forever, and cannot overflow when a clock is added.
 LONGEST_SECONDS: Final = 1 << 32
 LONGEST_NS: Final = LONGEST_SECONDS * NS_PER_SECOND
 

@@ -51,7 +51,7 @@ def uname(address: UserAddr) -> int:
 
 @noinline
 def _store_as_wanted(out: Span[u8], process: Process) -> None:
-    """What a personality changes."""
+    """Apply the effects of a personality."""
     release = release_for(process)
     out[2 * _FIELD_SIZE : 3 * _FIELD_SIZE].fill(0)
     _store_field(out, 2, release)
@@ -90,7 +90,7 @@ def sysinfo(address: UserAddr) -> int:
     """sysinfo(2)."""
     storage = bytearray(_INFO_SIZE)
     out = span_of(storage)
-    store_i64(out, 0, -(-shown_boottime_ns(current()) // NS_PER_SECOND))  # begun seconds
+    store_i64(out, 0, -(-shown_boottime_ns(current()) // NS_PER_SECOND))  # rounded up to seconds
     load = load_averages()
     for i in range(3):
         store_i64(out, 8 + 8 * i, load[i] << _LOAD_SHIFT)

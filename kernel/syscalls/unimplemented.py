@@ -1,8 +1,8 @@
-"""System calls that Linux has numbers for and does not serve: it answers ENOSYS, and so does this kernel.
+"""System calls that have a number in Linux but no implementation: it answers ENOSYS, and so does this kernel.
 
-Some never were (tuxcall, vserver, security), some went with what they were for (modules, sysctl(2), the first epoll),
-and some are for 32-bit programs alone (set_thread_area). A case that is generated from these declarations asks Linux
-(tests/conformance/generated.py).
+Some never existed (tuxcall, vserver, security), some were removed with their purpose (modules, sysctl(2), the first
+epoll), and some are only for 32-bit programs (set_thread_area). A case that is generated from these declarations asks
+Linux (tests/conformance/generated.py).
 
 Source: unimplemented(2).
 """

@@ -4,6 +4,6 @@ from kernel.lang import EINVAL, Errno
 
 
 def refuse_if(is_wrong: bool) -> None:
-    """Raise EINVAL where a field says something that it must not."""
+    """Raise EINVAL if a field has a forbidden value."""
     if is_wrong:
         raise Errno(EINVAL)

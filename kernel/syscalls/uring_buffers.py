@@ -1,5 +1,5 @@
-"""Buffers that a program provides: the operations PROVIDE_BUFFERS and REMOVE_BUFFERS, and what io_uring_register(2)
-does with rings of buffers.
+"""Buffers that a program provides: the operations PROVIDE_BUFFERS and REMOVE_BUFFERS, and the commands of
+io_uring_register(2) for rings of buffers.
 """
 
 from typing import Final
@@ -24,7 +24,7 @@ _COST: Final = 200  # instructions of one buffer, for `pace`
 
 
 def group_of(request: Request) -> BufferGroup:
-    """The group that a request takes its buffer from. Raises ENOBUFS."""
+    """The group from which a request takes its buffer. Raises ENOBUFS."""
     group = request.ring.groups.get(request.buffer_index)
     if group is None:
         raise Errno(ENOBUFS)
@@ -37,7 +37,7 @@ def selects(request: Request) -> bool:
 
 
 def select(request: Request) -> Chosen:
-    """Take the buffer for a request, as long as what the request asks for at most: `use` or `put_back` follows. Raises
+    """Take a buffer for a request, at most as long as the request asks for: `use` or `put_back` follows. Raises
     ENOBUFS, EFAULT.
     """
     group = group_of(request)
@@ -53,15 +53,15 @@ def select(request: Request) -> Chosen:
 
 
 def use(request: Request, chosen: Chosen) -> None:
-    """A request has put something there: its completion says where."""
+    """A request has stored data there: its completion names the buffer."""
     request.completion_flags = layout.CQE_BUFFER | chosen.buffer.number << layout.CQE_BUFFER_SHIFT
 
 
 def put_back(request: Request, chosen: Chosen) -> None:
-    """Nothing came. Raises MemoryError, and the buffer is gone."""
+    """No data came. Raises MemoryError, and the buffer is lost."""
     group = chosen.group
     if request.ring.groups.get(request.buffer_index) is not group:
-        return  # the program has dropped it meanwhile
+        return  # the program has dropped the group in the meantime
     group.put_back(chosen.buffer, chosen.head)
     if not group.is_ring():
         request.ring.group_bytes += BUFFER_BYTES

@@ -25,7 +25,7 @@ _ACCEPT_MULTISHOT: Final = 1 << 0
 _ACCEPT_DONTWAIT: Final = 1 << 1
 _ACCEPT_POLL_FIRST: Final = 1 << 2
 _TYPE_FLAGS: Final = O_CLOEXEC | O_NONBLOCK
-_MOST_ROUNDS: Final = 32  # of a request that goes on, before others come
+_MOST_ROUNDS: Final = 32  # of a multishot request, before others run
 _ROUND_COST: Final = 5000  # instructions, for `pace`
 _ANY_SLOT: Final = 0xFFFF_FFFF
 

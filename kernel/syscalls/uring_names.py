@@ -1,7 +1,7 @@
 """Operations of io_uring on names and descriptors: OPENAT, OPENAT2, CLOSE, STATX, RENAMEAT, UNLINKAT, MKDIRAT,
 SYMLINKAT, LINKAT, the four of extended attributes, EPOLL_CTL, FILES_UPDATE.
 
-They are the system calls of the same names. Source: io_uring_enter(2).
+They equal the system calls of the same names. Source: io_uring_enter(2).
 """
 
 from typing import Final
@@ -37,12 +37,12 @@ _SLOT_COST: Final = 12  # instructions to look at one, for `pace`
 
 
 def slot_of(request: Request) -> int:
-    """`file_index`: 0 for a descriptor, else one more than the place among the ring's files, or any."""
+    """`file_index`: 0 for a descriptor, else one more than the index among the ring's files, or any."""
     return request.other & _WORD
 
 
 def put_into_slot(ring: Ring, descriptor: int, slot: int) -> int:
-    """Move the file of a descriptor that was just made to a place among the ring's files (see `slot_of`); the result
+    """Move the file of a new descriptor to an index among the ring's files (see `slot_of`); returns the result
     of the request. Raises ENXIO, EINVAL, ENFILE, and then the file is closed.
     """
     files = current().files
@@ -193,7 +193,7 @@ def _symlink(request: Request) -> int:
 
 def _prepare_link(request: Request) -> None:
     _prepare_name(request)
-    user.read_u8(request.memory())  # names that are none come before flags that are none
+    user.read_u8(request.memory())  # invalid names are reported before invalid flags
     user.read_u8(request.memory2())
 
 

@@ -1,4 +1,4 @@
-"""Files, buffers and the eventfd of a ring, as io_uring_register(2) puts them in."""
+"""Files, buffers and the eventfd of a ring, as io_uring_register(2) registers them."""
 
 from typing import Final
 
@@ -56,7 +56,7 @@ def register_buffers(ring: Ring, task: Task, vector: UserAddr, count: int) -> in
 
 
 def _check_buffer(address: UserAddr, length: int) -> None:
-    """Raises EFAULT for a range that none can be."""
+    """Raises EFAULT for an impossible range."""
     if address == 0 and length == 0:
         return
     if address == 0 or length <= 0 or length > _LONGEST_BUFFER:
@@ -65,8 +65,8 @@ def _check_buffer(address: UserAddr, length: int) -> None:
 
 
 def _touch(address: UserAddr, length: int) -> None:
-    """Bring in every page as for writing, and change nothing. Raises EFAULT for memory that is not there, or cannot be
-    written; EINTR when the thread is to end.
+    """Fault in every page for writing, without changing it. Raises EFAULT for memory that does not exist, or is not
+    writable; EINTR when the thread must end.
     """
     place = 0
     while place < length:
@@ -92,7 +92,7 @@ def drop_buffers(ring: Ring) -> int:
 
 
 def _file_for_ring(descriptor: int) -> File | None:
-    """A file with a reference for a ring's list; none for -1. Raises EBADF, for rings too."""
+    """A referenced file for a ring's list; none for -1. Raises EBADF, for rings too."""
     if descriptor == -1:
         return None
     file = borrowed_file(descriptor)
@@ -138,8 +138,8 @@ def update_files_by(ring: Ring, argument: UserAddr, count: int) -> int:
 
 
 def update_files(ring: Ring, descriptors: UserAddr, count: int, offset: int) -> int:
-    """Put files of descriptors into a ring's list, from a place on; how many. What stands there is dropped. Raises
-    EOVERFLOW, ENXIO, EINVAL, EFAULT, EBADF.
+    """Put files of descriptors into a ring's list, from an index on; returns their number. Replaced files are dropped.
+    Raises EOVERFLOW, ENXIO, EINVAL, EFAULT, EBADF.
     """
     if offset + count > 0xFFFF_FFFF:
         raise Errno(EOVERFLOW)

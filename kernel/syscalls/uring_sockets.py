@@ -1,7 +1,7 @@
 """Operations of io_uring that send and receive: SEND, RECV, SENDMSG, RECVMSG.
 
-A socket is never waited in: what is not ready is waited for on the socket's queues, whether it is non-blocking or not
-(FAST_POLL). Only MSG_DONTWAIT makes EAGAIN a result.
+They never wait in a socket: a request that is not ready waits on the socket's queues, whether it is non-blocking or
+not (FAST_POLL). Only MSG_DONTWAIT makes EAGAIN a result.
 
 Source: io_uring_enter(2).
 """
@@ -36,7 +36,7 @@ from kernel.uring.operation import Operation
 from kernel.uring.request import GOES_ON, VECTOR_BYTES, Header, Request
 
 _HEADER_BYTES: Final = 400
-_MOST_ROUNDS: Final = 32  # of a request that goes on, before others come
+_MOST_ROUNDS: Final = 32  # of a multishot request, before others run
 _ROUND_COST: Final = 3000  # instructions, for `pace`
 _OP_SENDMSG: Final = 9
 _OP_RECVMSG: Final = 10
@@ -56,11 +56,11 @@ class KeptHeader(Header):
         self.vector: UserVector = self.fields.buffer()
 
     def kept_bytes(self) -> int:
-        """What the kernel keeps for it."""
+        """The memory that the kernel keeps for it."""
         return _HEADER_BYTES + max(0, min(self.fields.vector_count, IOV_MAX)) * VECTOR_BYTES
 
     def rest(self, moved: int) -> UserVector:
-        """What is not moved yet: an earlier try may have taken more than it sent."""
+        """The part not moved yet: an earlier try may have taken more than it sent."""
         vector = self.vector
         vector.rewind()
         while moved > 0 and vector.remaining > 0:
@@ -72,7 +72,7 @@ class KeptHeader(Header):
 
 
 def socket_of(request: Request) -> Socket:
-    """Its socket. Raises ENOTSOCK."""
+    """The request's socket. Raises ENOTSOCK."""
     file = request.file
     if not isinstance(file, Socket):
         raise Errno(ENOTSOCK)
@@ -142,7 +142,7 @@ def _run(target: Socket, message: Message, *, is_sent: bool) -> int:
 
 
 def _moved(request: Request, target: Socket, done: int, wanted: int) -> int:
-    """The result of a transfer of which a part was done: with MSG_WAITALL, the rest is waited for."""
+    """The result of a transfer done in part: with MSG_WAITALL, the rest is waited for."""
     waits_for_all = request.modifiers & MSG_WAITALL != 0
     request.moved += done
     if done < wanted and waits_for_all and done > 0 and target.kind == SOCK_STREAM:
@@ -198,7 +198,7 @@ def _receive(request: Request) -> int:
 
 
 def _receive_selecting(request: Request, source: Socket, flags: int) -> int:
-    """Into a provided buffer; into one after the other, if it goes on (IORING_RECV_MULTISHOT)."""
+    """Receive into a provided buffer; if it is multishot, into one after the other (IORING_RECV_MULTISHOT)."""
     for _ in range(_MOST_ROUNDS):
         chosen = select(request)
         try:

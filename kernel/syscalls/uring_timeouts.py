@@ -111,7 +111,7 @@ def _timeout(request: Request) -> int:
 
 
 def _is_last(request: Request) -> bool:
-    """Whether a timeout that goes off several times has done so as often as it should."""
+    """Whether a repeated timeout has expired as often as it should."""
     extra = request.more()
     if extra.repeats == 0:
         return False

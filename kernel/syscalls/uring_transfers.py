@@ -1,8 +1,8 @@
-"""Operations of io_uring that move data of files: READ and WRITE with their kinds, FSYNC, SYNC_FILE_RANGE, FALLOCATE,
+"""Operations of io_uring that transfer file data: READ and WRITE with their kinds, FSYNC, SYNC_FILE_RANGE, FALLOCATE,
 FADVISE, MADVISE, FTRUNCATE.
 
-Regular files are read and written at once. Others that are not ready are waited for; only then they are asked for
-data, so that they do not wait. Pipes and sockets are asked not to, too, and give a part of what was asked for.
+Regular files are read and written at once. Others that are not ready are waited for, and only then read or
+written, so that they do not block. Pipes and sockets are also told not to block, and transfer a part of the request.
 
 Source: io_uring_enter(2).
 """
@@ -75,7 +75,7 @@ def _buffer(request: Request) -> Buffer:
 
 
 def _judge(request: Request, file: File) -> int:
-    """Flags and offset of a transfer; the offset, -1 for the file's own position."""
+    """Check flags and offset of a transfer; returns the offset, -1 for the file's own position."""
     if request.modifiers & ~RWF_SUPPORTED != 0:
         raise Errno(EOPNOTSUPP)
     gives_at_once = isinstance(file, (PipeFile, Socket, EventFile, TimerFile))

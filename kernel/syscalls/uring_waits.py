@@ -1,4 +1,4 @@
-"""Operations of io_uring that wait, and those that change or end what waits: NOP, POLL_ADD, POLL_REMOVE,
+"""Operations of io_uring that wait, and those that change or end waiting ones: NOP, POLL_ADD, POLL_REMOVE,
 ASYNC_CANCEL, MSG_RING.
 
 The order of checks is Linux's. Source: io_uring_enter(2).
@@ -86,9 +86,9 @@ def _poll(request: Request) -> int:
             raise Errno(EAGAIN)
         return found
     if request.waiter is None or found == 0:
-        raise Errno(EAGAIN)  # first it stands on the queues
+        raise Errno(EAGAIN)  # it waits on the queues first
     if isinstance(file, UringFile) or file is request.ring.bell:
-        return found  # its completions may be what wakes it: it does not go on
+        return found  # its completions may be what wakes it: it is not multishot
     if request.ring.post_more(request.user_data, found, layout.CQE_MORE):
         raise Errno(EAGAIN)
     return found
@@ -170,7 +170,7 @@ def _message(request: Request) -> int:
     if target.is_ended:
         raise Errno(EBADF)
     if target.overflow_count >= target.completion_count:
-        raise Errno(EOVERFLOW)  # nobody takes them: what is put aside for a ring is bounded
+        raise Errno(EOVERFLOW)  # no one takes them: the overflow of a ring is bounded
     target.post(request.offset, signed_32(request.length), request.other & _WORD if passes else 0)
     while target.end_counted():
         pace(_COST)

@@ -1,4 +1,4 @@
-"""userfaultfd(2): serving page faults of a program."""
+"""userfaultfd(2): handling page faults in user space."""
 
 from typing import Final
 

@@ -52,7 +52,7 @@ def wait4(pid: i32, status: UserAddr, options: i32, usage: UserAddr) -> int:
 
 @syscall("waitid", status="Full", args="one:P_ALL|P_PID|P_PGID|P_PIDFD pid >siginfo? flags:wait >rusage?")
 def waitid(kind: i32, number: i32, info: UserAddr, options: i32, usage: UserAddr) -> int:
-    """waitid(2). Linux writes to `info` when the call fails, too: nothing, but EFAULT wins."""
+    """waitid(2). Linux writes to `info` even when the call fails: nothing, but EFAULT takes precedence."""
     result = WaitResult()
     code = 0
     try:
@@ -92,7 +92,7 @@ def _wait_for(kind: int, number: int, options: int) -> WaitResult:
 
 
 def _wait_by_descriptor(task: Task, descriptor: int, options: int) -> WaitResult:
-    """P_PIDFD. A descriptor that does not block fails with EAGAIN where others wait."""
+    """P_PIDFD. A non-blocking descriptor fails with EAGAIN where others wait."""
     if descriptor < 0:
         raise Errno(EINVAL)
     file = pid_file(file_at(descriptor))

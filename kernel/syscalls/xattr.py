@@ -27,7 +27,7 @@ def _name(address: UserAddr) -> bytes:
 
 
 def _give(value: bytes, address: UserAddr, size: int) -> int:
-    """Hand out a value or a list. Size 0 asks how long it is."""
+    """Return a value or a list to the program. Size 0 asks for its length."""
     if size == 0:
         return len(value)
     if size < 0 or len(value) <= size:

@@ -1,6 +1,6 @@
 """Processes and threads of programs: fork, exec, exit, wait, signals, groups, sessions, futex, limits.
 
-Other packages use the names below; system calls reach into the modules of this package for what only they need.
+Other packages use the names below; system calls import what only they need from the modules of this package.
 """
 
 from kernel.task.groups import TERMINAL_HOOK, ProcessGroup, Session, find_group, find_session, is_orphaned_group

@@ -1,8 +1,8 @@
-"""Who used how much processor time and memory (getrusage(2), times(2), proc(5)).
+"""Processor time and memory used by threads and processes (getrusage(2), times(2), proc(5)).
 
-Run time is measured at each switch. How much of it was spent in the kernel is counted at the doors, by the time-stamp
+Run time is measured at each switch. The part spent in the kernel is counted at the doors, by the time-stamp
 counter (arch/x86_64/entry.S), and settled at switches and ticks (kernel/sched/scheduler.py): it is exact, where Linux
-samples by default. Time in interrupts belongs to whoever was interrupted.
+samples by default. Time in interrupts is charged to the interrupted thread.
 """
 
 from typing import Final
@@ -18,7 +18,7 @@ NS_PER_CLOCK_TICK: Final = 1_000_000_000 // CLOCK_TICKS_PER_SECOND
 
 
 def add_thread(usage: Usage, task: Task) -> None:
-    """Count what a thread used."""
+    """Add a thread's use."""
     divide_time(task)
     usage.system_ns += task.system_ns
     usage.user_ns += task.user_ns
@@ -38,25 +38,25 @@ def add_thread(usage: Usage, task: Task) -> None:
 
 
 def note_peak(process: Process, memory: AddressSpace) -> None:
-    """A thread leaves its memory: how large that was stays with the process."""
+    """A thread leaves its memory: record how large that was with the process."""
     process.ended.peak_pages = max(process.ended.peak_pages, memory.peak_resident)
 
 
 def thread_user_ns(task: Task) -> int:
-    """What a thread spent in user mode."""
+    """The time that a thread spent in user mode."""
     divide_time(task)
     return task.user_ns
 
 
 def thread_usage(task: Task) -> Usage:
-    """What one thread used. Raises MemoryError."""
+    """The use of one thread. Raises MemoryError."""
     usage = Usage()
     add_thread(usage, task)
     return usage
 
 
 def process_usage(process: Process) -> Usage:
-    """What all threads of a process used, the ended ones included. Raises MemoryError."""
+    """The use of all threads of a process, ended ones included. Raises MemoryError."""
     usage = Usage()
     usage.add(process.ended)
     for task in process.threads.values():
@@ -73,7 +73,7 @@ def process_time_ns(process: Process) -> int:
 
 
 def process_user_ns(process: Process) -> int:
-    """What of it was spent in user mode."""
+    """The part of it spent in user mode."""
     total = process.ended.user_ns
     for task in process.threads.values():
         total += thread_user_ns(task)
@@ -81,7 +81,7 @@ def process_user_ns(process: Process) -> int:
 
 
 def retire(task: Task) -> None:
-    """A thread ends: its use stays with its process, which counts the thread no more: it leaves `threads` before
-    anybody else runs. Its memory has gone (`note_peak`).
+    """A thread ends: its use stays with its process, which no longer counts the thread: it leaves `threads` before
+    any other thread runs. Its memory has gone (`note_peak`).
     """
     add_thread(task.process.ended, task)

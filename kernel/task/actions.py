@@ -1,7 +1,7 @@
-"""What a process does about each signal (sigaction(2)).
+"""The action of a process for each signal (sigaction(2)).
 
-Threads share one table, and so may processes (CLONE_SIGHAND). Sets `ignored` and `caught` answer the common questions
-without a look at the table.
+Threads share one table, and so may processes (CLONE_SIGHAND). The sets `ignored` and `caught` answer the common
+questions without a look at the table.
 """
 
 from typing import Final
@@ -36,7 +36,7 @@ KNOWN_FLAGS: Final = (
 
 @final
 class SignalAction:
-    """One signal's handler. Never changed, so that processes can share it."""
+    """One signal's handler. Immutable, so that processes can share it."""
 
     def __init__(self, handler: int, flags: int, restorer: int, mask: int) -> None:
         self.handler: int = handler
@@ -54,7 +54,7 @@ _DEFAULTS: Final[list[SignalAction]] = [_DEFAULT] * (SIGNAL_COUNT + 1)
 
 @final
 class SignalActions:
-    """Handlers of signals 1…64. Copies share a table (index 0 is not used) until one of them changes."""
+    """Handlers of signals 1…64. Copies share a table (index 0 is unused) until one of them changes."""
 
     def __init__(self, table: list[SignalAction], defaulted: int, ignored: int, caught: int) -> None:
         self._table: list[SignalAction] = table
@@ -64,12 +64,12 @@ class SignalActions:
         self.caught: int = caught  # handler is a function
 
     def copy(self) -> "SignalActions":
-        """For fork."""
+        """A copy for fork."""
         self._is_shared = True
         return SignalActions(self._table, self._defaulted, self.ignored, self.caught)
 
     def action(self, signo: int) -> SignalAction:
-        """What is done about a signal; the caller has checked the number."""
+        """The action for a signal; the caller has checked the number."""
         return _DEFAULT if contains(self._defaulted, signo) else self._table[signo]
 
     def set(self, signo: int, handler: int, flags: int, restorer: int, mask: int) -> None:
@@ -102,7 +102,7 @@ class SignalActions:
         return contains(IGNORED_BY_DEFAULT & ~self.caught, signo)
 
     def reset_for_exec(self) -> None:
-        """Handlers are code that is gone: caught signals get their default back, ignored ones stay ignored, without
+        """Handlers' code is gone: caught signals get their default back, ignored ones stay ignored, without
         their flags. Raises MemoryError.
         """
         self._table = _DEFAULTS
@@ -117,5 +117,5 @@ class SignalActions:
 
 
 def default_actions() -> SignalActions:
-    """Those of the first process."""
+    """The actions of the first process."""
     return SignalActions(_DEFAULTS, 0, 0, 0)

@@ -3,7 +3,7 @@
 Sources: execve(2), getauxval(3), System V ABI for x86-64, 3.4.1.
 
 From the stack's top downwards: eight zero bytes, the program's name, the environment's strings, the arguments' strings,
-the platform's name, sixteen random bytes; then, 16-byte aligned, what the stack pointer points to: argc, pointers to
+the platform's name, sixteen random bytes; then, 16-byte aligned, where the stack pointer points: argc, pointers to
 arguments, 0, pointers to the environment, 0, and the auxiliary vector.
 
 Context: sleeps (user memory). Raises E2BIG, EFAULT, MemoryError.
@@ -22,7 +22,7 @@ from kernel.task.load import Layout
 from kernel.task.task import Task
 from kernel.task.words import store_i64
 
-STRING_LIMIT: Final = 32 * PAGE_SIZE  # of one string, its NUL included
+STRING_LIMIT: Final = 32 * PAGE_SIZE  # of one string, including its NUL
 _TOTAL_MINIMUM: Final = 32 * PAGE_SIZE
 _TOTAL_MAXIMUM: Final = 6 << 20
 _POINTER_SIZE: Final = 8
@@ -62,14 +62,14 @@ _WORD_COST: Final = 50
 
 @final
 class StringBudget:
-    """How much a caller of execve may still pass."""
+    """How many bytes a caller of execve may still pass."""
 
     def __init__(self, task: Task, name: bytes) -> None:
         limit = task.process.limits.soft[RLIMIT_STACK] // 4
         self.left: int = max(_TOTAL_MINIMUM, min(limit, _TOTAL_MAXIMUM)) - len(name) - 1
 
     def take(self, size: int) -> None:
-        """Raise E2BIG when the total is too much."""
+        """Raise E2BIG when the total is too large."""
         self.left -= size
         if self.left < 0:
             raise Errno(E2BIG)
@@ -127,8 +127,8 @@ _AUXILIARY_WORDS: Final = 48
 def write_stack(
     task: Task, arguments: list[bytes], environment: list[bytes], name: bytes, layout: Layout, secure: bool
 ) -> int:
-    """Write what the program finds on its stack, and the zeros that its segments need. Returns the stack pointer. The
-    new address space is active.
+    """Write the program's initial stack, and the zeros that its segments need. Returns the stack pointer.
+    The new address space is active.
     """
     for clearing in layout.clearings:
         user.clear(UserAddr(clearing.address), clearing.size)
@@ -176,7 +176,7 @@ def write_stack(
 
 
 def _push_string(top: UserAddr, string: bytes) -> UserAddr:
-    """Write a string with its NUL below `top`; its address."""
+    """Write a string with its NUL below `top`; returns its address."""
     address = user.at(top, -len(string) - 1)
     user.write_bytes(address, string)
     user.write_u8(user.at(address, len(string)), 0)

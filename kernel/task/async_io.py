@@ -1,10 +1,10 @@
 """Signal-driven input and output: SIGIO for files with O_ASYNC (fcntl(2), F_SETOWN, F_SETSIG; socket(7)).
 
-A watch stands on the file's two wait queues, as a poller does, and sends the owner a signal with every wake. Sockets
-report room only to whoever found none, as on Linux.
+A watch is on the file's two wait queues, as a poller is, and sends the owner a signal with every wake. Sockets
+report room only to a writer that found none, as on Linux.
 
-Context: watching may raise MemoryError. Signals are sent wherever the queues are woken, in interrupts too: nothing
-there sleeps or needs memory.
+Context: starting a watch may raise MemoryError. Signals are sent wherever the queues are woken, in interrupts too:
+nothing there sleeps or needs memory.
 """
 
 from typing import Final
@@ -31,9 +31,9 @@ _POLL_MSG: Final = 3
 _BAND_IN: Final = 0x41
 _BAND_OUT: Final = 0x304
 _BAND_MSG: Final = 0x441
-_SI_SIGIO: Final = -5  # si_code with signals whose own codes mean something else
+_SI_SIGIO: Final = -5  # si_code with signals whose own codes have other meanings
 _SEND_COST: Final = 1500  # instructions, of a signal
-_THREAD_COST: Final = 30  # … and to look whether a thread can take it
+_THREAD_COST: Final = 30  # … and to check whether a thread can take it
 _SPECIFIC: Final = (SIGILL, SIGFPE, SIGSEGV, SIGBUS, SIGTRAP, SIGCHLD, SIGSYS)
 
 
@@ -52,7 +52,7 @@ class QueueWaiter(Waiter):
             watch.happened(self.is_output)
 
     def cost(self) -> int:
-        """About how many instructions that takes."""
+        """About how many instructions a wake takes."""
         watch = self.watch
         file = None if watch is None else watch.file
         return 0 if file is None else _cost_of_telling(file)
@@ -60,11 +60,11 @@ class QueueWaiter(Waiter):
 
 @final
 class AsyncWatch(SignalWatch):
-    """Sends the signals of one file. `close` undoes its cycles."""
+    """Sends the signals of one file. `close` breaks its reference cycles."""
 
     def __init__(self, file: File, descriptor: int) -> None:
         self.file: File | None = file
-        self.descriptor: int = descriptor  # si_fd: the one that O_ASYNC was set through
+        self.descriptor: int = descriptor  # si_fd: the one through which O_ASYNC was set
         self.input: QueueWaiter = QueueWaiter(self, is_output=False)
         self.output: QueueWaiter = QueueWaiter(self, is_output=True)
         self.tells_input: SignalInfo = from_kernel(SIGIO)
@@ -74,7 +74,7 @@ class AsyncWatch(SignalWatch):
         _stand(self.output, file.output_queue())
 
     def signal_changed(self) -> None:
-        """F_SETSIG: what is sent carries information, if a signal was chosen. May raise MemoryError."""
+        """F_SETSIG: if a signal was chosen, it carries information. May raise MemoryError."""
         file = self.file
         if file is None:
             return
@@ -93,7 +93,7 @@ class AsyncWatch(SignalWatch):
         self.output.watch = None
         self.file = None
 
-    @recursion(1)  # what a signal wakes, a signalfd among it, has no queue for watches
+    @recursion(1)  # what a signal wakes, including a signalfd, has no queue for watches
     def happened(self, is_output: bool) -> None:
         """A queue was woken."""
         file = self.file
@@ -107,7 +107,7 @@ class AsyncWatch(SignalWatch):
 
 
 def tell_message(file: File, descriptor: int) -> None:
-    """Something other than input or output happened to an open file, which its owner asked for through a descriptor."""
+    """Signal an event other than input or output on an open file, which its owner asked for through a descriptor."""
     if file.owner == UNSET:
         return
     info = from_kernel(SIGIO)
@@ -115,7 +115,7 @@ def tell_message(file: File, descriptor: int) -> None:
         try:
             info = _information(file.owner_signal, _POLL_MSG, _BAND_MSG, descriptor)
         except MemoryError:
-            info = from_kernel(SIGIO)  # as when there is no room to queue it
+            info = from_kernel(SIGIO)  # as if there were no room to queue it
     _tell_owner(file, info)
 
 
@@ -157,7 +157,7 @@ def _information(signo: int, code: int, band: int, descriptor: int) -> SignalInf
 
 
 def _may_tell(file: File, theirs: Credentials | None) -> bool:
-    """Whether whoever chose the owner may signal a thread, or a process by its leader's credentials."""
+    """Whether the task that chose the owner may signal a thread, or a process by its leader's credentials."""
     if theirs is None:
         return False
     if file.has_confined_owner and is_out_of_scope(CHOOSERS.get(file), theirs.scope, SCOPE_SIGNAL):
@@ -168,7 +168,7 @@ def _may_tell(file: File, theirs: Credentials | None) -> bool:
 
 
 def _tell_process(process: Process, info: SignalInfo) -> None:
-    """Send; when there is no room for the information, SIGIO alone."""
+    """Send to a process; without room for the information, SIGIO alone."""
     try:
         send_to_process(process, info)
     except Errno:
@@ -189,7 +189,7 @@ def signal_urgent(file: File) -> None:
 
 
 def choose_owner(file: File, who: int) -> None:
-    """F_SETOWN: a process, or a group if negative; 0 for nobody. EINVAL, ESRCH."""
+    """F_SETOWN: a process, or a group if negative; 0 for none. EINVAL, ESRCH."""
     if who == -1 << 31:
         raise Errno(EINVAL)
     task = current()
@@ -200,7 +200,7 @@ def choose_owner(file: File, who: int) -> None:
 
 
 def give_owner(file: File, chosen: Pid, kind: int) -> None:
-    """The running thread chooses an owner that exists, or nobody. Its domain does not matter for signals to its own
+    """The running thread chooses an existing owner, or none. Its domain does not matter for signals to its own
     process, whose threads may always signal each other. Raises MemoryError.
     """
     task = current()
@@ -213,7 +213,7 @@ def give_owner(file: File, chosen: Pid, kind: int) -> None:
 
 
 def living_owner(file: File) -> int:
-    """F_GETOWN: who was chosen, negative for a group; 0 if it has gone, or is nobody whom the running thread sees."""
+    """F_GETOWN: the chosen owner, negative for a group; 0 if it has gone, or is none that the running thread sees."""
     if file.owner_kind == OWNER_THREAD:
         found = find_task(file.owner) is not None
     elif file.owner_kind == OWNER_GROUP:
@@ -225,7 +225,7 @@ def living_owner(file: File) -> int:
 
 
 def own_unless_owned(file: File) -> None:
-    """The running process is notified, unless another owner was chosen."""
+    """Make the running process the owner, unless another one was chosen."""
     if file.owner == UNSET:
         give_owner(file, current().pid, OWNER_PROCESS)
 
@@ -239,7 +239,7 @@ def watch(file: File, descriptor: int) -> None:
 
 
 def unwatch(file: File) -> None:
-    """O_ASYNC was taken away."""
+    """O_ASYNC was cleared."""
     signals = file.signals
     if signals is not None:
         file.signals = None

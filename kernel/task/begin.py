@@ -1,4 +1,4 @@
-"""A new task's entry to user mode: what is due first is done first.
+"""A new task's entry to user mode: pending work comes first.
 
 Safety: the address is that of the frame at the upper end of the stack that the task owns.
 """
@@ -12,7 +12,7 @@ from kernel.task.task import Task
 
 
 def settle(task: Task) -> None:
-    """Signals and the like, before the first instruction. May not return: the task may be killed already."""
+    """Handle signals and the like, before the first instruction. May not return: the task may have been killed."""
     if RUNNING.is_observed:
         TASKS.observer.begins(task)
     frame = struct_at_address(TrapFrame, user_frame_address(task.stack_top))

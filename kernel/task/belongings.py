@@ -1,7 +1,7 @@
-"""What few threads have: it is made when the first of it is set, and a thread without any has one word for all.
+"""State that few threads have: it is created when the first of it is set; a thread without any has one word for all.
 
 Each field is None until the thread has such a thing, and again once that has ended. `Task` reads them by properties of
-the same names, and `Task.own` returns the part for whoever sets one.
+the same names, and `Task.own` returns the part for code that sets one.
 
 Guarded by the kernel lock: the thread itself sets these, or another for it (perf_event_open(2), ptrace(2)).
 """
@@ -20,23 +20,23 @@ if TYPE_CHECKING:
 
 
 class LendingLocks:
-    """Locks with priority inheritance that a task has to do with. Base class: futex_pi.py has the rest."""
+    """The locks with priority inheritance that concern a task. Base class: futex_pi.py has the rest."""
 
 
 class AsyncWork:
-    """What a task has to do on its way to user mode for requests that it submitted. Base class: see kernel/uring."""
+    """Work for a task's requests, done on its way to user mode. Base class: see kernel/uring."""
 
     def held_bytes(self, count: int) -> int:
-        """Bytes that it keeps, without what the count of that number has met (memory_shortage.py)."""
+        """The bytes that it keeps, except those already met in the count of that number (memory_shortage.py)."""
         return 0
 
     def is_due(self) -> bool:
-        """Whether there is anything. Never sleeps."""
+        """Whether there is any work. Never sleeps."""
         return False
 
     @noraise
     def run(self) -> None:
-        """Do it. May sleep."""
+        """Do the work. May sleep."""
 
     @noraise
     def end_for_program(self) -> None:
@@ -44,20 +44,20 @@ class AsyncWork:
 
     @noraise
     def end(self) -> None:
-        """The task ends: cancel everything, and begin nothing more. May sleep."""
+        """The task ends: cancel everything, and begin nothing new. May sleep."""
 
 
 @final
 class Belongings:
-    """See above."""
+    """The state, as described above."""
 
     def __init__(self) -> None:
-        self.memory_policy: MemoryPolicy | None = None  # where its memory is to come from (set_mempolicy(2))
+        self.memory_policy: MemoryPolicy | None = None  # the source of its memory (set_mempolicy(2))
         self.lending: LendingLocks | None = None
         self.semaphore_undos: UndoList | None = None
         self.async_work: AsyncWork | None = None  # once it submitted requests (io_uring_enter(2))
         self.keys: Keychain | None = None  # its keyrings, once it has one
-        self.dispatch: UserDispatch | None = None  # calls that it takes in its own hands (diversion.py)
+        self.dispatch: UserDispatch | None = None  # the calls that it handles itself (diversion.py)
         self.observation: Observation | None = None  # its events (perf_event_open(2))
         self.kept_files: list[File] | None = None  # until the running system call ends: see `Task.keep_file`
 

@@ -1,6 +1,6 @@
-"""SIGSYS about a system call that was not made (sigaction(2)).
+"""SIGSYS for a system call that was refused (sigaction(2)).
 
-Context: the system call's way in.
+Context: entry to a system call.
 """
 
 from arch import AUDIT_ARCHITECTURE, TrapFrame
@@ -12,8 +12,8 @@ from kernel.task.words import signed_32
 
 
 def raise_sigsys(task: Task, number: int, frame: TrapFrame, code: int, error: int) -> None:
-    """Send it to the running thread; the registers are as they were when the call was made. Without memory for what the
-    signal reports, the thread is killed.
+    """Send it to the running thread; the registers are as at the time of the call. Without memory for its
+    information, the thread is killed.
     """
     frame.set_result(frame.original_number)
     try:
@@ -25,7 +25,7 @@ def raise_sigsys(task: Task, number: int, frame: TrapFrame, code: int, error: in
 
 
 def sigsys_of(number: int, frame: TrapFrame, code: int, error: int) -> SignalInfo:
-    """What the signal tells. Raises MemoryError."""
+    """The signal's information. Raises MemoryError."""
     info = SignalInfo(SIGSYS, code)
     info.error = error
     info.set_address(frame.instruction_pointer)

@@ -1,4 +1,4 @@
-"""What a parent hears of a child: the fields of SIGCHLD's siginfo_t and of waitid (wait(2), sigaction(2))."""
+"""What a parent learns about a child: the fields of SIGCHLD's siginfo_t and of waitid (wait(2), sigaction(2))."""
 
 from kernel.task.accounting import NS_PER_CLOCK_TICK, process_usage
 from kernel.task.process import Process

@@ -34,7 +34,7 @@ BY_GROUP: Final = 2
 
 @final
 class WaitResult:
-    """What a wait found, by the number that the waiting task knows; 0 if nothing (WNOHANG)."""
+    """The result of a wait, with the number that the waiting task knows; 0 for nothing (WNOHANG)."""
 
     def __init__(self) -> None:
         self.pid: int = 0
@@ -66,8 +66,8 @@ def wait_for_child(task: Task, kind: int, number: Pid, options: int) -> WaitResu
 
 
 def _find_child(process: Process, kind: int, number: Pid, options: int) -> Process | None:
-    """The oldest child that there is something to report of, or else any that is waited for. Only where children stop
-    or groups are waited for are all of them looked at.
+    """The oldest child with something to report, or else any that is waited for. Only where children stop
+    or groups are waited for are all of them examined.
     """
     if kind == BY_PID:
         child = process.family.children.get(number)
@@ -86,7 +86,7 @@ def _find_child(process: Process, kind: int, number: Pid, options: int) -> Proce
 
 
 def _search_children(process: Process, kind: int, number: Pid, options: int) -> Process | None:
-    """The same by looking at every child."""
+    """The same by examining every child."""
     found: Process | None = None
     has_news = False
     for child in process.family.children.values():
@@ -113,7 +113,7 @@ def _is_eligible(child: Process, kind: int, number: Pid, options: int) -> bool:
 
 
 def _has_changed(child: Process, options: int) -> bool:
-    """Whether `_look_at` finds something."""
+    """Whether `_look_at` would find something."""
     if child.family.is_in_heap:
         return options & WEXITED != 0
     if child.stop.is_complete and not child.stop.is_reported and options & WUNTRACED != 0:
@@ -122,7 +122,7 @@ def _has_changed(child: Process, options: int) -> bool:
 
 
 def _look_at(child: Process, options: int) -> WaitResult | None:
-    """What there is to report of a child, marked as reported unless WNOWAIT."""
+    """The report about a child, which is marked as reported unless WNOWAIT."""
     keep = options & WNOWAIT != 0
     if child.family.is_in_heap:
         if options & WEXITED == 0:
@@ -146,7 +146,7 @@ def _look_at(child: Process, options: int) -> WaitResult | None:
 
 def _result(child: Process, status: int, code: int, value: int) -> WaitResult:
     result = WaitResult()
-    result.pid = current().pids.shown(child.pid)  # now: when it is reaped its number goes
+    result.pid = current().pids.shown(child.pid)  # now: once it is reaped, it has no number
     leader = child.leader
     if leader is not None:
         result.uid = uid_for_caller(leader.credentials.uid)
@@ -162,7 +162,7 @@ def _result(child: Process, status: int, code: int, value: int) -> WaitResult:
 
 
 def _look_at_all(task: Task, kind: int, number: Pid, options: int) -> WaitResult | None:
-    """What there is to report to a process that traces others, or to a thread that waits for its own: of children
+    """The report to a process that traces others, or to a thread that waits for its own: about children
     first, then of tracees, the latest first. Raises ECHILD.
     """
     process = task.process
@@ -190,14 +190,14 @@ def _look_at_all(task: Task, kind: int, number: Pid, options: int) -> WaitResult
 
 
 def _is_named(task: Task, kind: int, number: Pid) -> bool:
-    """Whether a tracee is one that a wait is for: a thread by its own number."""
+    """Whether a wait is for a tracee: a thread is named by its own number."""
     if kind == BY_PID:
         return task.tid == number
     return kind == ANY or task.process.group == number
 
 
 def _look_at_tracee(tracee: Tracee, options: int) -> WaitResult | None:
-    """What there is to report of a tracee to its tracer's process, marked as reported unless WNOWAIT."""
+    """The report about a tracee to its tracer's process; it is marked as reported unless WNOWAIT."""
     task = tracee.task
     process = task.process
     keep = options & WNOWAIT != 0

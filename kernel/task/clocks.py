@@ -1,7 +1,7 @@
 """The clocks that programs name (clock_gettime(2)): the system's, and the processor time of processes and threads.
 
-Those that count from boot are shifted in a time namespace. `read_clock` is what a program is told of them, and
-`kernel_ns` what it means by a time of theirs.
+Those that count from boot are shifted in a time namespace. `read_clock` returns the time that a program sees, and
+`kernel_ns` converts a program's time back.
 """
 
 from typing import Final
@@ -35,7 +35,7 @@ _KIND: Final = 3  # low bits of a dynamic clock: 0 profile, 1 user time, 2 sched
 
 
 def read_clock(task: Task, clock: int) -> int:
-    """What a clock shows, in nanoseconds. Raises EINVAL for clocks that do not exist."""
+    """The time on a clock, in nanoseconds. Raises EINVAL for clocks that do not exist."""
     if clock < 0:
         return _dynamic_clock(task, clock)
     if clock == CLOCK_REALTIME or clock == CLOCK_REALTIME_ALARM or clock == CLOCK_TAI:
@@ -55,12 +55,12 @@ def read_clock(task: Task, clock: int) -> int:
 
 
 def shown_boottime_ns(task: Task) -> int:
-    """For how long the machine has run, as a task is told."""
+    """How long the machine has run, as a task sees it."""
     return boottime_ns() + task.namespaces.time.boottime_shift_ns
 
 
 def kernel_ns(task: Task, clock: int, time_ns: int) -> int:
-    """When a clock that counts from boot shows a task that time: on the monotonic clock, 0 if it is over."""
+    """When a clock that counts from boot shows a task that time: on the monotonic clock, 0 if it has passed."""
     time = task.namespaces.time
     shift_ns = time.monotonic_shift_ns if clock == CLOCK_MONOTONIC else time.boottime_shift_ns
     return max(0, sum_of(time_ns, -shift_ns))
@@ -98,7 +98,7 @@ class ProcessorClock:
         self.of_user: bool = of_user  # in user mode alone
 
     def sampled_ns(self) -> int:
-        """What it showed when the running thread was last charged."""
+        """The time on it when the running thread was last charged."""
         thread = self.thread
         if self.of_user:
             return process_user_ns(self.process) if thread is None else thread_user_ns(thread)
@@ -126,13 +126,13 @@ def processor_clock(task: Task, clock: int) -> ProcessorClock:
 
 
 def is_processor_clock(clock: int) -> bool:
-    """Whether one can sleep on processor time here. A thread's own clock by its constant is none of them."""
+    """Whether one can sleep on processor time here. A thread's own clock by its constant does not count."""
     return clock == CLOCK_PROCESS_CPUTIME_ID or (clock < 0 and clock & _KIND != _KIND)
 
 
 def timed_thread(task: Task, clock: int) -> Pid:
-    """For a timer on processor time: the thread whose time counts, or 0 for the whole process. Timers run on the
-    caller's own process only. Raises EINVAL for clocks that do not exist, EOPNOTSUPP for those that no timer runs on.
+    """For a timer on processor time: the thread whose time counts, or 0 for the whole process. Timers run only on the
+    caller's own process. Raises EINVAL for clocks that do not exist, EOPNOTSUPP for those that cannot have timers.
     """
     read_clock(task, clock)
     if clock == CLOCK_THREAD_CPUTIME_ID:
@@ -158,12 +158,12 @@ def resolution_ns(task: Task, clock: int) -> int:
 
 
 def is_wall_clock(clock: int) -> bool:
-    """Whether times on this clock move when it is set."""
+    """Whether times on this clock move when the clock is set."""
     return clock == CLOCK_REALTIME or clock == CLOCK_TAI or clock == CLOCK_REALTIME_ALARM
 
 
 def check_alarm(task: Task, clock: int) -> None:
-    """Timers and sleeps on an alarm clock wake a machine that is suspended; this one never is. Raises EPERM without
+    """Timers and sleeps on an alarm clock wake a suspended machine; this one never is suspended. Raises EPERM without
     CAP_WAKE_ALARM.
     """
     is_alarm = clock == CLOCK_REALTIME_ALARM or clock == CLOCK_BOOTTIME_ALARM

@@ -1,9 +1,9 @@
-"""Threads in control groups: born there, moved, frozen, killed, counted (cgroups(7)).
+"""Threads in control groups: created there, moved, frozen, killed, counted (cgroups(7)).
 
-The top group does without all this, and its threads pay nothing. Everywhere else a thread is listed from its making to
-its end, and counted for the controller "pids" until nobody can wait for it any more.
+The top group needs none of this, and its threads pay nothing. Everywhere else a thread is listed from its creation to
+its end, and counted for the controller "pids" until no one can wait for it any more.
 
-Context: what sleeps says so.
+Context: functions that sleep say so.
 """
 
 from typing import Final
@@ -32,16 +32,16 @@ _FREEZE_COST: Final = 1500
 _KILL_COST: Final = 2500
 _GROUP_COST: Final = 500
 _MEET_COST: Final = 200
-_ROUNDS: Final = 64  # of looking for threads that came meanwhile
+_ROUNDS: Final = 64  # of looking for threads that came in the meantime
 
 # Birth and end --------------------------------------------------------------------------------------------------------
 
 
 @noinline
 def enter_at_birth(child: Task, group: ControlGroup, kills: int) -> None:
-    """A new thread is in a group. `kills`: those of the group when the making began. Raises EAGAIN (there may be no
-    more threads), ENODEV, ERESTARTNOINTR (the group was killed meanwhile), MemoryError (no room for its stack is left
-    below memory.max, too); then it is in none.
+    """Enter a new thread in a group. `kills`: the group's count when the creation began. Raises EAGAIN (there may be no
+    more threads), ENODEV, ERESTARTNOINTR (the group was killed in the meantime), MemoryError (also if memory.max
+    leaves no room for its stack); then it is in no group.
     """
     require_alive(group)
     if group.kills != kills:
@@ -68,7 +68,7 @@ def enter_at_birth(child: Task, group: ControlGroup, kills: int) -> None:
 
 
 def _tell_refused(group: ControlGroup) -> None:
-    """Files of limits from a group upwards may show another count."""
+    """Event files of limits from a group upwards may show another count."""
     above: ControlGroup | None = group
     while above is not None:
         if above.numbers is not None:
@@ -78,7 +78,7 @@ def _tell_refused(group: ControlGroup) -> None:
 
 
 def place(task: Task) -> None:
-    """Controllers act on a thread through fields of its own: bring them up to date."""
+    """Controllers act on a thread through its own fields: update them."""
     memory = task.cgroup.nearest_memory()
     task.charged = 0 if memory is None else memory.number
     count_stack(task, memory)
@@ -93,7 +93,7 @@ def place(task: Task) -> None:
 
 
 def place_processors(task: Task) -> None:
-    """On which processors a thread may run: those that it asked for, as far as its group has them, or all of these."""
+    """Set the processors of a thread: those that it asked for, as far as its group has them, or all of these."""
     present = processor_mask()
     processors = task.cgroup.nearest_processors()
     effective = present if processors is None else processors.effective(present)
@@ -116,7 +116,7 @@ def choose_processors(task: Task, mask: int) -> None:
 
 
 def count_stack(task: Task, memory: MemoryControl | None) -> None:
-    """What a thread takes in the kernel counts for a control from now on."""
+    """Count a thread's kernel stack for a control from now on."""
     old = task.counted_memory
     if old is memory:
         return
@@ -131,7 +131,7 @@ def count_stack(task: Task, memory: MemoryControl | None) -> None:
 
 
 def place_members(group: ControlGroup) -> None:
-    """Controllers of a group came or went: its threads count for others. Sleeps where there are many. Raises
+    """Controllers of a group were added or removed: its threads count for others. Sleeps if there are many. Raises
     MemoryError.
     """
     for thread in list(group.members.keys()):
@@ -144,7 +144,7 @@ def place_members(group: ControlGroup) -> None:
 @noinline
 @noraise
 def leave_at_end(task: Task) -> None:
-    """The thread ends: it is in its group in name only."""
+    """The thread ends: from now on it is in its group only in name."""
     group = task.cgroup
     if task.membership.is_resting:
         task.membership.is_resting = False
@@ -156,7 +156,7 @@ def leave_at_end(task: Task) -> None:
 
 
 def note_time(task: Task) -> None:
-    """A thread leaves its group, where the time that it has run stays."""
+    """A thread leaves its group: the time that it has run stays there."""
     divide_time(task)
     group = task.cgroup
     group.user_ns += task.user_ns - task.membership.earlier_user_ns
@@ -168,7 +168,7 @@ def note_time(task: Task) -> None:
 @noinline
 @noraise
 def uncount(task: Task) -> None:
-    """Nobody can wait for a thread any more, or it was never born."""
+    """No one can wait for a thread any more, or it was never started."""
     numbers = task.numbers
     if numbers is not None:
         task.numbers = None
@@ -180,7 +180,7 @@ def uncount(task: Task) -> None:
 
 
 def move(task: Task, group: ControlGroup) -> None:
-    """Put a living thread into another group. Raises MemoryError, and then it is where it was."""
+    """Move a living thread to another group. Raises MemoryError, and then it is where it was."""
     old = task.cgroup
     if old is group or task.is_exiting:
         return
@@ -211,7 +211,7 @@ def move(task: Task, group: ControlGroup) -> None:
 
 
 def recount(task: Task) -> None:
-    """Let a thread be counted by the controller of its group."""
+    """Have a thread counted by the controller of its group."""
     old = task.numbers
     numbers = task.cgroup.nearest_numbers()
     if numbers is old:
@@ -224,8 +224,8 @@ def recount(task: Task) -> None:
 
 
 def move_process(process: Process, group: ControlGroup) -> None:
-    """Put all threads of a process into a group. Sleeps where there are many. Raises ENODEV, MemoryError; then those
-    that were moved are put back.
+    """Move all threads of a process to a group. Sleeps if there are many. Raises ENODEV, MemoryError; then those
+    that were moved are moved back.
     """
     moved: list[Task] = []
     sources: list[ControlGroup] = []
@@ -253,19 +253,19 @@ def _put_back(task: Task, source: ControlGroup) -> None:
         if not source.is_removed:
             move(task, source)
     except MemoryError:
-        return  # nothing can be done: its process is in two groups
+        return  # nothing can be done: the process stays in two groups
 
 
 # Freezing -------------------------------------------------------------------------------------------------------------
 
 
 def is_at_rest(task: Task) -> bool:
-    """Whether a thread does nothing anyhow, and will look before it goes on."""
+    """Whether a thread is not running anyway, and will check before it goes on."""
     return task.state == ThreadState.STOPPED or task.state == ThreadState.TRACED or task.calls.waits_for_vfork
 
 
 def note_rest(task: Task) -> None:
-    """The running thread is about to stop, or to wait for a vfork child: in a group that freezes it rests by that."""
+    """The running thread is about to stop, or to wait for a vfork child: in a freezing group that counts as rest."""
     if task.cgroup.freezes and not task.membership.is_resting:
         task.membership.is_resting = True
         rest(task.cgroup)
@@ -300,7 +300,7 @@ def _thaw(task: Task) -> None:
 
 
 def set_freezing(group: ControlGroup, is_told: bool) -> None:
-    """cgroup.freeze. Sleeps where there are many. Raises MemoryError."""
+    """cgroup.freeze. Sleeps if there are many. Raises MemoryError."""
     group.is_told_to_freeze = is_told
     walk = GroupWalk(group)
     while True:
@@ -316,15 +316,15 @@ def set_freezing(group: ControlGroup, is_told: bool) -> None:
 
 
 def _set_members_freezing(group: ControlGroup, freezes: bool) -> None:
-    """One group of them. Threads that are born meanwhile, or moved in, look for themselves. A group that has been told
-    so already hears it again: the last time, memory may have run out on the way.
+    """Set one of the groups. Threads created or moved in meanwhile check for themselves. A group that is already
+    set is set again: the last time, memory may have run out on the way.
     """
     members = list(group.members.keys())
     group.freezes = freezes
     for thread in members:
         if isinstance(thread, Task) and thread.cgroup is group and not thread.is_exiting:
             if group.freezes != freezes:
-                return  # somebody else wrote meanwhile
+                return  # another thread wrote in the meantime
             if freezes:
                 _freeze(thread)
             else:
@@ -340,7 +340,7 @@ def _set_members_freezing(group: ControlGroup, freezes: bool) -> None:
 
 
 def is_being_killed(group: ControlGroup) -> bool:
-    """Whether somebody kills all in a group or one above at this moment: who comes is killed."""
+    """Whether a group or one above it is being killed right now: newcomers are killed."""
     walker: ControlGroup | None = group
     while walker is not None:
         if walker.kills_under_way > 0:
@@ -350,7 +350,7 @@ def is_being_killed(group: ControlGroup) -> bool:
 
 
 def kill_group(group: ControlGroup) -> None:
-    """cgroup.kill: everybody in a group and below. Sleeps where there are many. Raises MemoryError."""
+    """cgroup.kill: kill every process in a group and below. Sleeps if there are many. Raises MemoryError."""
     group.kills_under_way += 1
     try:
         for _ in range(_ROUNDS):
@@ -361,7 +361,7 @@ def kill_group(group: ControlGroup) -> None:
 
 
 def _kill_round(group: ControlGroup) -> bool:
-    """Kill who is in the groups now; whether there was anybody. Others may go meanwhile to where nobody is any more."""
+    """Kill all members of the groups; returns whether there were any. Others may move to an emptied group meanwhile."""
     found = False
     walk = GroupWalk(group)
     while True:
@@ -374,13 +374,13 @@ def _kill_round(group: ControlGroup) -> bool:
 
 
 def kill_newcomer(task: Task) -> None:
-    """A process was born into a group by somebody outside of it: it is killed with the others."""
+    """A process outside a group created a process in it: kill it with the others."""
     if is_being_killed(task.cgroup):
         _kill(task)
 
 
 def kill_members(group: ControlGroup) -> bool:
-    """Everybody in one group; whether there was anybody. Sleeps where there are many. Raises MemoryError."""
+    """Kill every member of one group; returns whether there were any. Sleeps if there are many. Raises MemoryError."""
     for turn in range(_ROUNDS):
         killed = 0
         for thread in list(group.members.keys()):
@@ -393,7 +393,7 @@ def kill_members(group: ControlGroup) -> bool:
 
 
 def _kill(task: Task) -> bool:
-    """Whether that was of use."""
+    """Kill a thread's process; returns whether that had an effect."""
     process = task.process
     if process.ending.is_exiting or task.is_exiting or task.has_pending_kill():
         return False
@@ -403,11 +403,11 @@ def _kill(task: Task) -> bool:
     return True
 
 
-# What files show ------------------------------------------------------------------------------------------------------
+# Contents of files ----------------------------------------------------------------------------------------------------
 
 
 def threads_in(group: ControlGroup) -> list[Task]:
-    """The living threads of a group. Sleeps where there are many. Raises MemoryError."""
+    """The living threads of a group. Sleeps if there are many. Raises MemoryError."""
     found: list[Task] = []
     if group.parent is None:
         for process in list(all_processes().values()):
@@ -423,7 +423,7 @@ def threads_in(group: ControlGroup) -> list[Task]:
 
 
 def processes_in(group: ControlGroup) -> list[Process]:
-    """The processes of a group: of a domain those whose threads are in threaded groups below, too. Sleeps. Raises
+    """The processes of a group; for a domain, also those whose threads are in threaded groups below. Sleeps. Raises
     MemoryError.
     """
     met: dict[Process, bool] = {}

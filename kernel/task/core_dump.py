@@ -1,12 +1,12 @@
-"""Core files: what a process held when a signal ended it, for a debugger (core(5)).
+"""Core files: a process's state when a signal ended it, for a debugger (core(5)).
 
 The thread that took the signal writes the file, while the others of its process wait where they end (core_state.py). In
-order: the kernel decides whether to dump; the file is created, or the program started that reads it; headers and
-notes follow, and then the memory, page by page. A dump that breaks off, by SIGKILL or because a disk is full,
-leaves what was written.
+order: the kernel decides whether to dump; the file is created, or the program that reads it is started; headers and
+notes follow, and then the memory, page by page. A dump that is broken off, by SIGKILL or because a disk is full,
+leaves what was written so far.
 
-With fs.suid_dumpable 2 the file of a process that its user may not look into belongs to root, replaces no other, and is
-named from the root of the first process on.
+With fs.suid_dumpable 2 the file of a process that its user may not inspect belongs to root, replaces no other, and
+its name is relative to the first process's root.
 
 Context: sleeps. Never raises.
 """
@@ -40,7 +40,7 @@ from kernel.task.siginfo import SignalInfo
 from kernel.task.task import Task
 from kernel.time.clock import realtime_seconds
 
-_SMALLEST: Final = 4096  # a limit below it means none at all
+_SMALLEST: Final = 4096  # a lower limit means no file at all
 _MODE: Final = 0o600
 _MODE_CHECKED: Final = 0o677
 
@@ -90,7 +90,7 @@ def _dump(task: Task, info: SignalInfo) -> None:
 
 @noinline
 def _begin(task: Task, signo: int) -> CoreDump | None:
-    """Let all other threads of the process end; None if somebody ends it already, or there is no memory."""
+    """Have all other threads of the process end; None if the process is already ending, or there is no memory."""
     process = task.process
     if process.ending.is_exiting or process.exec_task is not None or task.has_pending_kill():
         return None
@@ -110,7 +110,7 @@ def _begin(task: Task, signo: int) -> CoreDump | None:
 
 @noinline
 def _act_for_root(task: Task) -> None:
-    """The core file is to be root's. Raises MemoryError."""
+    """The core file will be root's. Raises MemoryError."""
     private = task.credentials.copy()
     private.fsuid = ROOT_USER
     task.credentials = private
@@ -150,12 +150,12 @@ def _copy(image: CoreImage, writer: CoreWriter) -> None:
         writer.flush()
 
 
-# Where it goes --------------------------------------------------------------------------------------------------------
+# The target -----------------------------------------------------------------------------------------------------------
 
 
 @final
 class HelperCount:
-    """How many processes dump to a program now."""
+    """The number of processes now dumping to a program."""
 
     def __init__(self) -> None:
         self.now: int = 0
@@ -166,7 +166,7 @@ _HELPERS: Final = HelperCount()
 
 @final
 class Target:
-    """What is written to, which holds a reference to the file."""
+    """The target of a dump, which holds a reference to the file."""
 
     def __init__(self, file: File, limit: int, pipe: Pipe | None) -> None:
         self.file: File = file
@@ -175,7 +175,7 @@ class Target:
 
     @noraise
     def close(self, dump: CoreDump) -> None:
-        """All is written. Wait for the program that reads it, if somebody has bounded how many there may be: it may
+        """All is written. Wait for the program that reads it, if the number of such programs is bounded: it may
         look into /proc as long as it has not closed its end.
         """
         pipe = self.pipe
@@ -188,7 +188,7 @@ class Target:
             while _most_helpers() != 0 and pipe.readers > 0 and not dump.is_broken_off:
                 pipe.write_queue.sleep()
         except (Errno, MemoryError):
-            pass  # SIGKILL came: nobody waits any more. Memory is not needed without a time limit
+            pass  # SIGKILL came: no one waits any more. Memory is not needed without a time limit
         _HELPERS.now -= 1
 
 
@@ -198,7 +198,7 @@ def _most_helpers() -> int:
 
 @noinline
 def _choose(task: Task, info: SignalInfo) -> Target | None:
-    """Create the file that the pattern names, or start the program; None if there is to be none. Raises Errno,
+    """Create the file that the pattern names, or start the program; None if no file is wanted. Raises Errno,
     MemoryError.
     """
     limit = task.process.limits.soft[RLIMIT_CORE]
@@ -238,7 +238,7 @@ def _name(task: Task, info: SignalInfo, limit: int) -> CoreName:
 
 @noinline
 def _start(words: list[bytes], limit: int) -> Target | None:
-    """A program is to read the file."""
+    """Start a program that reads the file."""
     if limit == RECURSION_MARK:
         log.warn("a program that reads core files would leave one itself")
         return None
@@ -261,7 +261,7 @@ def _start(words: list[bytes], limit: int) -> Target | None:
 
 @noinline
 def _create(task: Task, name: bytes, limit: int) -> Target:
-    """A new file, in place of one that is there. Raises EPERM for one that others may reach, and what opening
+    """Create a file, in place of an existing one. Raises EPERM for one that others may reach, and what opening
     raises.
     """
     is_private = task.process.program.dumpable == DUMPED_FOR_ROOT
@@ -294,7 +294,7 @@ def _remove(context: FsContext, name: bytes) -> None:
     try:
         unlink(context, None, name)
     except Errno:
-        return  # whatever the reason is, creating the file will tell
+        return  # whatever the reason is, creating the file will report it
 
 
 def _first_context(task: Task) -> FsContext:

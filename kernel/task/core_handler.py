@@ -1,9 +1,9 @@
-"""A program that the kernel starts by itself, to read a core file from its standard input (core(5), "Piping core dumps
+"""A program that the kernel itself starts, to read a core file from its standard input (core(5), "Piping core dumps
 to a program").
 
-It is a process like the first one: nobody forks it, it is root, in the directory where the first process is, without an
-environment; standard input is its only descriptor. Nobody is its parent, so it is reaped when it ends. It dumps no core
-itself: its RLIMIT_CORE is 1, by which that is known.
+It is a process like the first one: it is not forked, it is root, in the first process's directory, without an
+environment; standard input is its only descriptor. It has no parent, so it is reaped when it ends. It dumps no core
+itself: its RLIMIT_CORE of 1 marks it.
 
 Context: sleeps.
 """
@@ -33,7 +33,7 @@ RECURSION_MARK: Final = 1  # RLIMIT_CORE of a helper
 
 @final
 class HelperStart(TaskStart):
-    """Executes the program, and says whether that went well."""
+    """Executes the program, and reports whether that succeeded."""
 
     def __init__(self, words: list[bytes]) -> None:
         super().__init__()
@@ -44,7 +44,7 @@ class HelperStart(TaskStart):
 
     def begin(self, task: Task) -> None:
         name = self.words[0]
-        self.error = EIO  # unless the kernel comes to the end of it
+        self.error = EIO  # unless the kernel reaches the end
         try:
             execute(task, resolve(task.fs, None, name, FOLLOW), name, self.words, [])
             self.error = 0
@@ -61,13 +61,13 @@ class HelperStart(TaskStart):
 
     @noraise
     def wait(self) -> None:
-        """Until the program runs, or cannot."""
+        """Wait until the program runs, or cannot."""
         while not self.is_done:
             self._waiters.wait()
 
 
 def start_helper(words: list[bytes], standard_input: File) -> None:
-    """Run a program that reads from a file, whose reference is the callee's whatever happens. Raises what execve(2)
+    """Run a program that reads from a file, whose reference passes to this function in any case. Raises what execve(2)
     raises, EAGAIN, MemoryError.
     """
     files: FileTable | None = None
@@ -99,7 +99,7 @@ def start_helper(words: list[bytes], standard_input: File) -> None:
 
 
 def _directories() -> FsContext:
-    """Those of the first process. Raises ENOENT, MemoryError."""
+    """The first process's directories. Raises ENOENT, MemoryError."""
     process = find_process(FIRST)
     task = None if process is None else process.any_thread()
     context = None if task is None else task.fs_context

@@ -1,7 +1,7 @@
-"""The contents of a core file, in their order: ELF header, program headers, notes, memory (core(5), elf(5)).
+"""The contents of a core file, in order: ELF header, program headers, notes, memory (core(5), elf(5)).
 
-What is not memory is collected before the first byte is written, but for the registers of threads, of which there may
-be many. More program headers than 16 bits count are told of by a section header at the end.
+Everything except memory is collected before the first byte is written, but not the registers of threads, of which
+there may be many. If 16 bits cannot count the program headers, a section header at the end has their number.
 
 Context: the running thread dumps; the others of its process do not run. Sleeps.
 """
@@ -24,7 +24,7 @@ from kernel.task.words import store_i64
 
 _HEADER_SIZE: Final = 64
 _ENTRY_SIZE: Final = 56  # of a program header
-_MANY: Final = 0xFFFF  # program headers: then a section header has their number
+_MANY: Final = 0xFFFF  # program headers: from here on a section header has their number
 _ET_CORE: Final = 4
 _PT_LOAD: Final = 1
 _PT_NOTE: Final = 4
@@ -46,7 +46,7 @@ _END: Final = 4
 
 @final
 class CoreImage:
-    """The contents of one core file. Making it raises MemoryError."""
+    """The contents of one core file. Creating it raises MemoryError."""
 
     def __init__(self, task: Task, info: SignalInfo, space: AddressSpace) -> None:
         self._task: Task = task
@@ -64,7 +64,7 @@ class CoreImage:
         self._entries: int = len(self._segments.starts) + 1
         self._notes_at: int = _HEADER_SIZE + self._entries * _ENTRY_SIZE
         self._memory_at: int = (self._notes_at + self._note_bytes + PAGE_MASK) & ~PAGE_MASK
-        # How far it was put into a writer
+        # The progress of putting it into a writer
         self._stage: int = _HEADER
         self._index: int = 0  # of the next thread or segment
         self._part: int = 0  # of the notes of the first thread and the process
@@ -72,7 +72,7 @@ class CoreImage:
         self._address: int = 0  # of the next page in the segment
 
     def put_next(self, writer: CoreWriter) -> bool:
-        """Put the next piece into a writer, for which no flush is due; False if there is none any more. Raises
+        """Put the next piece into a writer, for which no flush is due; False if none is left. Raises
         MemoryError.
         """
         stage = self._stage
@@ -139,7 +139,7 @@ class CoreImage:
         pace(count * _HEADER_COST)
 
     def _put_notes(self, writer: CoreWriter) -> None:
-        """A thread's notes. The process's notes follow the first thread's NT_PRSTATUS; the layout note comes last."""
+        """Put a thread's notes. The process's notes follow the first thread's NT_PRSTATUS; the layout comes last."""
         if self._index == len(self._threads):
             writer.put(self._layout)
             writer.skip(self._memory_at - writer.position)
@@ -165,7 +165,7 @@ class CoreImage:
         self._address = self._segments.starts[0] if len(self._segments.starts) > 0 else 0
 
     def _put_memory(self, writer: CoreWriter) -> None:
-        """The next page, or a hole where there is none."""
+        """Put the next page, or a hole where there is none."""
         segments = self._segments
         if self._index == len(segments.starts):
             if self._entries > _MANY:

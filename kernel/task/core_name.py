@@ -1,8 +1,8 @@
-"""What a core file is called: the pattern with its % specifiers replaced (core(5), "Naming of core dump files").
+"""The name of a core file: the pattern with its % specifiers replaced (core(5), "Naming of core dump files").
 
-A pattern that begins with a bar is a command: it is cut at spaces first, so that none in what a specifier stands for
-makes a word. What programs and users choose (the names of the program and of the host) cannot lead to another
-directory: in it a slash becomes an exclamation mark, as do a leading dot of "." and ".." and a name that is empty.
+A pattern that begins with a bar is a command: it is split at spaces first, so that spaces in a specifier's value
+start no new word. Names that programs and users choose (of the program and of the host) cannot lead to another
+directory: a slash in them becomes an exclamation mark, as do a leading dot of "." and ".." and an empty name.
 
 This is pure: it asks nothing of the kernel, and runs under CPython as it is.
 """
@@ -21,11 +21,11 @@ _UNLIMITED: Final = "18446744073709551615"
 
 @final
 class CoreFacts:
-    """What specifiers stand for."""
+    """The values of the specifiers."""
 
     def __init__(self) -> None:
-        self.pid: int = 0  # %p: as its own namespace calls it
-        self.first_pid: int = 0  # %P: as the first namespace does
+        self.pid: int = 0  # %p: its number in its own namespace
+        self.first_pid: int = 0  # %P: in the first namespace
         self.tid: int = 0  # %i
         self.first_tid: int = 0  # %I
         self.uid: int = 0  # %u
@@ -96,7 +96,7 @@ def expand(pattern: bytes, facts: CoreFacts, uses_pid: bool) -> CoreName:
 
 
 def _value(specifier: int, facts: CoreFacts) -> bytes:
-    """What one stands for; nothing if there is no such."""
+    """The value of a specifier; empty for an unknown one."""
     letter = chr(specifier)
     if letter == "%":
         return b"%"

@@ -1,7 +1,7 @@
-"""The notes of a core file: what a debugger wants to know of a process beside its memory (core(5), elf(5)).
+"""The notes of a core file: the state of a process besides its memory, for a debugger (core(5), elf(5)).
 
-Each note has a name, a kind and a structure of Linux's for it. One of each kind tells of the process: its arguments,
-the signal, the auxiliary vector, the mapped files. Then there are the registers of each thread, that of the signal
+Each note has a name, a kind and a structure of Linux's for it. One of each kind describes the process: its arguments,
+the signal, the auxiliary vector, the mapped files. Then come the registers of each thread, the signal's thread
 first.
 
 Context: the running thread dumps; the others do not run. Reading the arguments may sleep.
@@ -69,12 +69,12 @@ _DUMPS: Final = 0x200  # PF_DUMPCORE
 
 
 def note_size(size: int) -> int:
-    """What a note takes whose structure has `size` bytes."""
+    """The size of a note whose structure has `size` bytes."""
     return _HEAD_SIZE + _NAME_SIZE + ((size + 3) & ~3)
 
 
 def add_note(out: bytearray, name: bytes, kind: int, data: Span[u8]) -> None:
-    """Write a note after others. Raises MemoryError."""
+    """Append a note. Raises MemoryError."""
     _add_head(out, name, kind, len(data))
     out.extend(data.to_bytes())
     while len(out) & 3 != 0:
@@ -82,7 +82,7 @@ def add_note(out: bytearray, name: bytes, kind: int, data: Span[u8]) -> None:
 
 
 def _add_head(out: bytearray, name: bytes, kind: int, size: int) -> None:
-    """What stands before the `size` bytes of a note's structure. Raises MemoryError."""
+    """Append what precedes the `size` bytes of a note's structure. Raises MemoryError."""
     head: Array[u8, Literal[20]] = Array()
     span = head.span()
     store_i32(span, 0, len(name) + 1)
@@ -94,8 +94,8 @@ def _add_head(out: bytearray, name: bytes, kind: int, size: int) -> None:
 
 @final
 class Pieces:
-    """Many bytes in pieces, none of which is longer than PACE_BYTES unless it was added so: whoever copies them rests
-    in between.
+    """Many bytes in pieces, none of which is longer than PACE_BYTES unless it was added so: code that copies them has
+    safe points in between.
     """
 
     def __init__(self) -> None:
@@ -104,14 +104,14 @@ class Pieces:
         self._last: bytearray = bytearray()
 
     def add(self, data: bytes) -> None:
-        """Raises MemoryError."""
+        """Append bytes. Raises MemoryError."""
         if len(self._last) + len(data) > PACE_BYTES:
             self.end()
         self._last.extend(data)
         self.size += len(data)
 
     def end(self) -> None:
-        """What was added last is a piece. Sleeps. Raises MemoryError."""
+        """Make the last bytes a piece. Sleeps. Raises MemoryError."""
         if len(self._last) > 0:
             self.all.append(bytes(self._last))
             pace_bytes(4 * len(self._last))  # it grew, was cleared, and copied
@@ -120,18 +120,18 @@ class Pieces:
 
 @final
 class ThreadNotes:
-    """How the notes of a thread are made."""
+    """Creates the notes of a thread."""
 
     def __init__(self, signo: int) -> None:
         self.signo: int = signo
 
     def size(self) -> int:
-        """Of one thread's, the same for each."""
+        """The size of one thread's notes, the same for each."""
         size = note_size(_STATUS_SIZE) + note_size(FLOATING_SIZE)
         return size + note_size(vector_size()) if vector_size() > 0 else size
 
     def status(self, task: Task, is_dumper: bool) -> bytearray:
-        """The general registers, and what belongs to the thread alone. Raises MemoryError."""
+        """The general registers, and the thread's own data. Raises MemoryError."""
         out = bytearray()
         storage = bytearray(_STATUS_SIZE)
         _describe_thread(task, self.signo, is_dumper, span_of(storage))
@@ -139,7 +139,7 @@ class ThreadNotes:
         return out
 
     def registers(self, task: Task) -> bytearray:
-        """The others. Raises MemoryError."""
+        """The other registers. Raises MemoryError."""
         out = bytearray()
         floating = bytearray(FLOATING_SIZE)
         read_floating(task.registers, span_of(floating))
@@ -152,7 +152,7 @@ class ThreadNotes:
 
 
 def layout_note() -> bytearray:
-    """Where the components of NT_X86_XSTATE lie; empty where there are no vectors. Raises MemoryError."""
+    """The positions of the components of NT_X86_XSTATE; empty if there are no vectors. Raises MemoryError."""
     out = bytearray()
     if vector_size() > 0:
         add_note(out, _LINUX, _VECTOR_LAYOUT, span_of(vector_components()))
@@ -160,7 +160,7 @@ def layout_note() -> bytearray:
 
 
 def process_notes(task: Task, space: AddressSpace, info: SignalInfo) -> Pieces:
-    """What there is to say of the running task's process. Sleeps. Raises MemoryError."""
+    """The notes about the running task's process. Sleeps. Raises MemoryError."""
     out = bytearray()
     about = bytearray(_PROCESS_SIZE)
     _describe_process(task, space, span_of(about))
@@ -234,8 +234,8 @@ def _describe_process(task: Task, space: AddressSpace, out: Span[u8]) -> None:
 
 
 def _add_mapped_files(notes: Pieces, space: AddressSpace) -> None:
-    """Which parts of which files lie where: counts, three words for each area, then the names. No note if there are
-    none, or more than the limit takes. Raises MemoryError.
+    """Which parts of which files are mapped where: counts, three words for each area, the names. No note if there are
+    none, or more than the limit allows. Raises MemoryError.
     """
     table = Pieces()
     names = Pieces()

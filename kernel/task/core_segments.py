@@ -1,8 +1,8 @@
-"""Which memory a core file holds: a segment for each area of the address space, and how much of it (core(5),
+"""The memory that a core file holds: a segment for each area of the address space, and how much of it (core(5),
 "Controlling which mappings are written to the core dump").
 
-Context: sleeps. The process's threads wait; other processes that share the memory may change it nevertheless, so the
-segments are those of one moment, and what has gone meanwhile is a hole in the file.
+Context: sleeps. The process's threads wait; other processes that share the memory may still change it, so the
+segments are those of one moment, and pages that have gone since become holes in the file.
 """
 
 from typing import Final
@@ -30,17 +30,17 @@ _MOVE_COST: Final = 3  # instructions for each item: one to copy it, two to clea
 
 @final
 class Segments:
-    """All of them, lowest first: item i of each list is about one."""
+    """All segments, lowest first: item i of each list belongs to one."""
 
     def __init__(self) -> None:
         self.starts: list[int] = []
         self.ends: list[int] = []
         self.protections: list[int] = []  # PROT_*
-        self.sizes: list[int] = []  # bytes that the file holds, from the start on
+        self.sizes: list[int] = []  # bytes in the file, from the segment's start on
         self.total: int = 0  # of the sizes
 
     def add(self, area: Area, size: int) -> None:
-        """One more. Raises MemoryError."""
+        """Add a segment. Raises MemoryError."""
         start = area.start
         end = area.end
         protection = area.prot
@@ -62,7 +62,7 @@ def _growth(length: int) -> int:
 
 
 def find_segments(space: AddressSpace) -> Segments:
-    """Those of the running task's memory. Raises MemoryError."""
+    """The segments of the running task's memory. Raises MemoryError."""
     segments = Segments()
     for area in each_area(space):
         segments.add(area, dumped_size(area, space.dump_filter))
@@ -70,7 +70,7 @@ def find_segments(space: AddressSpace) -> Segments:
 
 
 def dumped_size(area: Area, kinds: int) -> int:
-    """How many bytes of an area a core file holds, from its start on, if it shows `kinds` (DUMP_*). Sleeps."""
+    """How many bytes of an area go into a core file, from its start on, if that holds `kinds` (DUMP_*). Sleeps."""
     whole = area.end - area.start
     source = area.source
     if isinstance(source, FixedPages):
@@ -92,7 +92,7 @@ def dumped_size(area: Area, kinds: int) -> int:
 
 
 def _is_elf(address: int) -> bool:
-    """Whether an ELF header lies at an address of the running task: libraries need not be executable."""
+    """Whether an ELF header is at an address of the running task: libraries need not be executable."""
     try:
         return user.read_u32(UserAddr(address)) == _ELF_MAGIC
     except Errno:

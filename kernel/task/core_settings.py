@@ -1,7 +1,7 @@
-"""How the system wants core files: settings below /proc/sys (core(5), proc_sys_kernel(5), proc_sys_fs(5)).
+"""The system's settings for core files, below /proc/sys (core(5), proc_sys_kernel(5), proc_sys_fs(5)).
 
 The pattern says where a core file goes, or which program reads it. With fs.suid_dumpable 2, programs with privileges
-dump too, for root, and only to a program or a place that is named from the root on; others are warned of in the log.
+dump too, for root, and only to a program or to an absolute path; other patterns cause a warning in the log.
 """
 
 from typing import Final
@@ -20,7 +20,7 @@ _MIB: Final = 1 << 20
 
 @final
 class CorePattern:
-    """What root has written."""
+    """The pattern that root has written."""
 
     def __init__(self) -> None:
         self.text: bytes = b"core"
@@ -44,7 +44,7 @@ class _SuidDumpable(SystemSetting):
 
 SUID_DUMPABLE: Final = _SuidDumpable(b"fs/suid_dumpable", [0], 0, 2)
 USES_PID: Final = SystemSetting(b"kernel/core_uses_pid", [0], _INT_LEAST, _INT_MOST)
-PIPE_LIMIT: Final = SystemSetting(b"kernel/core_pipe_limit", [0], _INT_LEAST, _INT_MOST)  # 0: none, nobody is awaited
+PIPE_LIMIT: Final = SystemSetting(b"kernel/core_pipe_limit", [0], _INT_LEAST, _INT_MOST)  # 0: no limit, and no waiting
 NOTE_LIMIT: Final = SystemSetting(b"kernel/core_file_note_size_limit", [4 * _MIB], 4 * _MIB, 16 * _MIB)  # bytes
 
 
@@ -61,5 +61,5 @@ def _end(found: int, text: bytes) -> int:
 
 @proc_line("sys/kernel/core_pattern", set_pattern)
 def core_pattern() -> bytes:
-    """Where core files go, with % specifiers; or after a bar, which program reads them."""
+    """The path of core files, with % specifiers; or after a bar, the program that reads them."""
     return CORE_PATTERN.text + b"\n"

@@ -1,9 +1,9 @@
-"""A core dump under way: how the threads of a process and whoever would end it wait for each other (core(5)).
+"""A core dump in progress: how the process's threads, and threads that would end it, wait for each other (core(5)).
 
-The thread that dumps lets the others come to their end, where they wait for it with their memory and registers as they
-are. All of them are "exiting" meanwhile, so signals are dropped; SIGKILL alone breaks the dump off.
+The dumping thread lets the others run to their end, where they wait for it with their memory and registers unchanged.
+All of them are "exiting" meanwhile, so signals are dropped; only SIGKILL breaks the dump off.
 
-Invariant: `missing` counts the other threads that have not come yet.
+Invariant: `missing` counts the other threads that have not arrived yet.
 Context: `attend` and `gather` sleep.
 """
 
@@ -29,18 +29,18 @@ class CoreDump:
         self.dumper: Pid = dumper
         self.missing: int = missing
         self.is_broken_off: bool = False  # SIGKILL came
-        self.has_dumped: bool = False  # some of it, at least
+        self.has_dumped: bool = False  # some was dumped, at least
         self.is_over: bool = False
         self._arrivals: WaitQueue = WaitQueue()
         self._attending: WaitQueue = WaitQueue()
 
     def lets_end(self, tid: Pid) -> bool:
-        """Whether a thread of the process is to end, rather than to go on with the dump."""
+        """Whether a thread of the process must end, rather than go on with the dump."""
         return tid != self.dumper or self.is_broken_off
 
     @noraise
     def attend(self) -> None:
-        """Another thread has come to its end: it waits until the dump is over."""
+        """Another thread has reached its end: it waits until the dump is over."""
         self.missing -= 1
         if self.missing == 0:
             self._arrivals.wake_all()
@@ -49,7 +49,7 @@ class CoreDump:
 
     @noraise
     def gather(self) -> None:
-        """Wait until all other threads attend."""
+        """Wait until all other threads have arrived."""
         while self.missing > 0:
             self._arrivals.wait()
 

@@ -1,7 +1,7 @@
-"""Writing a core file: pieces are gathered in a buffer, holes are passed over, and the limit is kept (core(5)).
+"""Writing a core file: pieces are gathered in a buffer, holes are skipped, and the limit is kept (core(5)).
 
-Whoever has something puts it in, and flushes whenever that is due, so that what writes to the file is called from a
-shallow place. What does not fit is left out, and the file ends there: a core file that is cut off is better than none.
+Producers put pieces in, and flush whenever that is due, so that the code that writes to the file is called from a
+shallow place. What does not fit is left out, and the file ends there: a truncated core file is better than none.
 Holes do not count against the limit. A program that reads the file through a pipe gets them as zeros.
 
 Invariant: while there is a hole, the buffer is empty, or a flush is due.
@@ -34,12 +34,12 @@ class CoreWriter:
         self._buffer: KernelBuffer = KernelBuffer(bytearray(_BUFFER_BYTES))
         self._filled: int = 0
         self._piece: bytes = b""  # the last one
-        self._piece_at: int = 0  # from where on it is not in the buffer yet
+        self._piece_at: int = 0  # the offset of its part not yet in the buffer
         self._zeros: int = 0  # to be written before anything else
-        self._hole: int = 0  # to be passed over before anything else
-        self._written: int = 0  # with what is to be
+        self._hole: int = 0  # to be skipped before anything else
+        self._written: int = 0  # including pending bytes
         self._is_full: bool = False  # the limit is reached
-        self.position: int = 0  # in the file, after all that was put in
+        self.position: int = 0  # in the file, after everything put in
         self.error: int = 0  # what ended the writing, if it failed
 
     def has_ended(self) -> bool:
@@ -54,7 +54,7 @@ class CoreWriter:
             self._fill()
 
     def put_page(self, page: Span[u8]) -> None:
-        """The same for a page of memory, for which there is room."""
+        """Add a page of memory, for which there is room."""
         if self._takes(PAGE_SIZE):
             span_of(self._buffer.storage)[self._filled : self._filled + PAGE_SIZE].copy_from(page)
             self._filled += PAGE_SIZE
@@ -70,14 +70,14 @@ class CoreWriter:
             self._fill()
 
     def end(self) -> None:
-        """Nothing more comes. A hole at the end gets a last byte, so that the file is as long as its headers say."""
+        """Nothing more follows. A hole at the end gets a last byte, so that the file is as long as its headers say."""
         if self._hole > 0 and not self.has_ended():
             self._hole -= 1
             self.position -= 1
             self.put(b"\0")
 
     def _takes(self, count: int) -> bool:
-        """Account for that many bytes, if the limit lets them in."""
+        """Account for that many bytes, if the limit allows them."""
         if self._limit != UNLIMITED and self._written + count > self._limit:
             self._is_full = True
             return False
@@ -89,7 +89,7 @@ class CoreWriter:
         return True
 
     def _fill(self) -> None:
-        """Move what waits into the buffer."""
+        """Move pending bytes into the buffer."""
         room = span_of(self._buffer.storage)
         if self._zeros > 0:
             part = min(self._zeros, _BUFFER_BYTES - self._filled)
@@ -105,18 +105,18 @@ class CoreWriter:
             self._piece_at += part
 
     def is_flush_due(self) -> bool:
-        """Whether to flush before anything more is put in."""
+        """Whether to flush before adding more."""
         if self.error != 0 or self._dump.is_broken_off:
             return False
         waits = self._zeros > 0 or self._piece_at < len(self._piece)
         return waits or self._filled > _BUFFER_BYTES - PAGE_SIZE or (self._hole > 0 and self._filled > 0)
 
     def is_dirty(self) -> bool:
-        """Whether something is left to be written, now that nothing more comes."""
+        """Whether anything is left to be written, after the last piece."""
         return self.error == 0 and not self._dump.is_broken_off and self._filled > 0
 
     def flush(self) -> None:
-        """Write the buffer, and fill it with what waits. Raises MemoryError."""
+        """Write the buffer, and fill it with pending bytes. Raises MemoryError."""
         file = self._file
         buffer = self._buffer
         wanted = self._filled

@@ -1,16 +1,16 @@
-"""Work on the way back to user mode: ending, stopping, signals, giving way (signal(7)).
+"""Work on the way back to user mode: ending, stopping, signals, yielding (signal(7)).
 
 Runs whenever a system call or a fault of a program is done, with the program's registers in its frame. In a loop,
-because each step may sleep and things change meanwhile, after seeing to a shortage of memory that was felt:
+because each step may sleep and things change meanwhile, after handling a shortage of memory that was noticed:
 
-1. the process is to end, or another thread executes a new program: this thread exits; requests of io_uring(7) that
+1. the process must end, or another thread executes a new program: this thread exits; requests of io_uring(7) that
 are due go on;
-2. it is somebody else's turn: give way;
-3. the process is to stop: sleep until it continues;
-4. a signal waits: take it. A handler gets a frame on the user stack, and perhaps another one on top of it; without a
-handler the default action follows.
+2. another thread's turn has come: yield;
+3. the process must stop: sleep until it continues;
+4. a signal is pending: take it. A handler gets a frame on the user stack, and perhaps another one on top of it;
+without a handler the default action follows.
 
-If the system call ended because of a signal (the results ERESTART…), it is repeated or returns EINTR, as the handler's
+If a signal ended the system call (the results ERESTART…), it is repeated or returns EINTR, as the handler's
 flags say.
 """
 
@@ -70,14 +70,14 @@ from kernel.task.signals import (
 from kernel.task.task import Task
 from kernel.task.trace_stops import report_handler, stop_for_signal, stop_if_due
 
-# Signals that end no process by default, or leave a core file, for which it must run.
+# Signals that by default end no process, or leave a core file, for which it must run.
 _NEVER_AT_ONCE: Final = IGNORED_BY_DEFAULT | STOP_SIGNALS | DUMPS_CORE
 _RESTART: Final = number_of_call("restart_syscall")
 
 
 @noraise
 def before_user_mode(task: Task, frame: TrapFrame) -> None:
-    """Do what has to be done before the program goes on. May not return: the task may end here."""
+    """Do pending work before the program goes on. May not return: the task may end here."""
     if task.calls.keeps_files:
         task.let_files_go()
     if SHORTAGE.is_felt:
@@ -122,12 +122,12 @@ def _works(task: Task) -> bool:
     if work is None or not work.is_due():
         return False
     work.run()
-    return not work.is_due()  # what came meanwhile lets stops and signals go first
+    return not work.is_due()  # later ones let stops and signals go first
 
 
 @noinline
 def _rest_or_die(task: Task) -> None:
-    """The group of the running thread freezes. A signal that does nothing but end the process does so nevertheless."""
+    """The group of the running thread freezes. A signal that only ends the process does so nevertheless."""
     process = task.process
     waiting = (task.pending.mask | process.pending.mask) & ~task.signals.blocked & ~_NEVER_AT_ONCE
     signo = 1
@@ -141,7 +141,7 @@ def _rest_or_die(task: Task) -> None:
 
 
 def _restart_sequence(task: Task, frame: TrapFrame) -> None:
-    """What the program should do anew, it does anew (rseq(2))."""
+    """Have the program restart an interrupted sequence (rseq(2))."""
     try:
         restartable.restart(task, frame)
         return
@@ -168,7 +168,7 @@ def _return_from_handler(task: Task, frame: TrapFrame) -> None:
 
 
 def _interrupted_by(frame: TrapFrame) -> int:
-    """Which ERESTART… the system call ended with; 0 if it ended otherwise, or this is no system call."""
+    """The ERESTART… with which the system call ended; 0 if it ended otherwise, or this is not a system call."""
     if not frame.can_repeat_call():
         return 0
     result = frame.result
@@ -187,7 +187,7 @@ def _settle_restart(frame: TrapFrame) -> None:
 
 
 def _settle_for_handler(frame: TrapFrame, action: SignalAction) -> None:
-    """A handler runs: the call is repeated after it only if it may be."""
+    """A handler runs: the call is repeated after it only if its flags allow that."""
     error = _interrupted_by(frame)
     if error == 0:
         return
@@ -202,8 +202,8 @@ def _settle_for_handler(frame: TrapFrame, action: SignalAction) -> None:
 
 
 def take_pending(task: Task, blocked: int) -> SignalInfo | None:
-    """Take the next pending signal that is not in `blocked`: the thread's own before the process's. Whoever waits for
-    signals takes them so as well, and has SIGKILL and SIGSTOP in `blocked`: those are not theirs to take.
+    """Take the next pending signal not in `blocked`: the thread's own before the process's. Threads that wait for
+    signals take them here as well, and have SIGKILL and SIGSTOP in `blocked`: those are not theirs to take.
     """
     signo = task.pending.choose(blocked)
     if signo != 0:
@@ -245,16 +245,16 @@ def _take_signal(task: Task, frame: TrapFrame) -> None:
 
 
 class CoreDumper:
-    """Writes core files. Base class: kernel/task/core_dump.py has what does."""
+    """Writes core files. Base class: kernel/task/core_dump.py has the implementation."""
 
     @noraise
     def dump(self, task: Task, info: SignalInfo) -> None:
-        """A signal ends the process of the running task: show what it held. May sleep."""
+        """A signal ends the process of the running task: dump its state. May sleep."""
 
 
 @final
 class CoreDumping:
-    """Where that enters what does it."""
+    """Where core_dump.py registers itself."""
 
     def __init__(self) -> None:
         self.dumper: CoreDumper = CoreDumper()
@@ -274,7 +274,7 @@ def end_by_signal(task: Task, info: SignalInfo) -> None:
 
 
 def _is_from_above(init: Process, signo: int) -> bool:
-    """Whether the init of a namespace got a kill or stop, which only those outside of it can send it."""
+    """Whether the init of a namespace got a kill or stop, which can only come from outside the namespace."""
     return init.pids.level > 0 and (signo == SIGKILL or signo == SIGSTOP)
 
 
@@ -300,7 +300,7 @@ def _run_handler(task: Task, frame: TrapFrame, action: SignalAction, info: Signa
         blocked |= bit(info.signo)
     if action.flags & SA_RESETHAND != 0:
         _reset_handler(task.process.actions, info.signo, action)
-    task.signals.blocked = blocked & ~UNBLOCKABLE  # `_take_signal` looks at what is left
+    task.signals.blocked = blocked & ~UNBLOCKABLE  # `_take_signal` sees the rest
     if task.tracee is not None:
         report_handler(task)
 
@@ -314,7 +314,7 @@ def _reset_handler(actions: SignalActions, signo: int, action: SignalAction) -> 
 
 
 def _force_fault(task: Task, signo: int) -> None:
-    """The frame cannot be written: SIGSEGV, and if it was for SIGSEGV, without a handler."""
+    """The frame cannot be written: force SIGSEGV, and if it was for SIGSEGV, without a handler."""
     if signo == SIGSEGV:
         task.process.actions.set_default(SIGSEGV)
     force(task, from_kernel(SIGSEGV))
@@ -324,7 +324,7 @@ def _force_fault(task: Task, signo: int) -> None:
 
 
 def _begin_stop(process: Process, signo: int) -> None:
-    """A stop signal's default action: all threads are to stop. Nothing happens in an orphaned group, whose jobs nobody
+    """A stop signal's default action: all threads must stop. Does nothing in an orphaned group, whose jobs no one
     would continue. Threads may run although others have stopped: those that a tracer let go on.
     """
     group = process.job
@@ -346,7 +346,7 @@ def _begin_stop(process: Process, signo: int) -> None:
 
 
 def _stops(task: Task, frame: TrapFrame) -> bool:
-    """Stop, for the tracer or with the process, if there is a reason; the last thread to do so notifies the parent."""
+    """Stop, for the tracer or with the process, if there is a reason; the last thread to stop notifies the parent."""
     tracee = task.tracee
     if tracee is not None:
         return stop_if_due(task, tracee, frame)

@@ -1,11 +1,11 @@
-"""Syscall User Dispatch: a program takes system calls in its own hands (prctl(2), PR_SET_SYSCALL_USER_DISPATCH).
+"""Syscall User Dispatch: a program handles system calls itself (prctl(2), PR_SET_SYSCALL_USER_DISPATCH).
 
-Emulators use it, whose guest code makes system calls of another system. Calls from one range of addresses are made
-always. For others a byte of the program's memory decides, which the program changes as it enters and leaves guest code:
-they are made, or become SIGSYS. Without such a byte they all become SIGSYS.
+Emulators use it, whose guest code makes system calls of another system. Calls from one range of addresses always
+reach the kernel. For others a byte of the program's memory decides, which the program changes as it enters and leaves
+guest code: they reach the kernel, or become SIGSYS. Without such a byte they all become SIGSYS.
 
-Invariant: `calls_are_watched` is true for a thread that has it, so calls of other threads pay nothing. Neither children
-nor new threads nor the next program inherit it.
+Invariant: `calls_are_watched` is true for a thread that uses it, so calls of other threads pay nothing. Children, new
+threads and the next program do not inherit it.
 
 Context: system calls; `diverts` may end the process.
 Source: prctl(2); Documentation/admin-guide/syscall-user-dispatch.rst.
@@ -28,7 +28,7 @@ from kernel.task.user_dispatch import UserDispatch
 OFF: Final = 0
 ON: Final = 1
 
-_ALLOW: Final = 0  # what the byte says
+_ALLOW: Final = 0  # the byte's value for a call that goes through
 _BLOCK: Final = 1
 
 
@@ -44,7 +44,7 @@ def set_dispatch(task: Task, mode: int, start: int, size: int, selector: int) ->
         if start != 0 and wrapped_sum(start, size) ^ LEAST <= start ^ LEAST:
             raise Errno(EINVAL)  # the range is empty or has no end
         if selector < 0:
-            raise Errno(EFAULT)  # the kernel's half; what else is no address shows when it is read
+            raise Errno(EFAULT)  # the kernel's half; other bad addresses show when the byte is read
         task.own().dispatch = UserDispatch(start, size, selector)
     else:
         raise Errno(EINVAL)
@@ -65,7 +65,7 @@ def _drop(task: Task) -> None:
 
 
 def diverts(task: Task, dispatch: UserDispatch, number: int, frame: TrapFrame) -> bool:
-    """Whether a call of the running thread is not made: a signal waits, or the process is to end."""
+    """Whether a call of the running thread is refused: a signal is pending, or the process will end."""
     if dispatch.exempts(frame.instruction_pointer):
         return False
     if dispatch.selector != 0:

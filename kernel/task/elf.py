@@ -1,7 +1,7 @@
-"""Reading ELF files: what of one has to be mapped where (elf(5)).
+"""Reading ELF files: which parts of one are mapped where (elf(5)).
 
 Nothing in a file is trusted. Counts and sizes are bounded before anything is read, sums are computed in ranges where
-they cannot overflow, and a file that makes no sense is ENOEXEC. Segments may come in any order and overlap: the later
+they cannot overflow, and a malformed file is ENOEXEC. Segments may come in any order and overlap: the later
 one wins.
 
 Context: `read_image` and `read_loader` sleep (reading the file).
@@ -22,7 +22,7 @@ from kernel.task.words import load_i64
 _HEADER_SIZE: Final = 64
 _ENTRY_SIZE: Final = 56
 _TABLE_LIMIT: Final = 4096  # bytes of program headers
-_OFFSET_LIMIT: Final = (1 << 63) - (1 << 48)  # of a segment: no larger one fits into a file after it
+_OFFSET_LIMIT: Final = (1 << 63) - (1 << 48)  # of a segment: the largest one from here on would end past any file
 _ALIGNMENT_LIMIT: Final = 1 << 62
 _ENTRY_LIMIT: Final = 1 << 62  # far outside of user memory, and still safe to add to
 PATH_LIMIT: Final = 4096
@@ -56,16 +56,16 @@ class Image:
     def __init__(self) -> None:
         self.kind: int = 0
         self.entry: int = 0
-        self.header_address: int = 0  # of the program headers in memory, before relocation; 0 if no segment holds them
+        self.header_address: int = 0  # of the program headers in memory, before relocation; 0 if no segment has them
         self.header_count: int = 0
         self.segments: list[Segment] = []
         self.low: int = USER_END  # page-aligned extent of all segments
         self.high: int = 0
-        self.alignment: int = PAGE_SIZE  # of where a relocatable image starts
+        self.alignment: int = PAGE_SIZE  # for the start of a relocatable image
         self.interpreter: bytes = b""
         self.executable_stack: bool = False
         self.is_broken: bool = (
-            False  # recognised, but it cannot be laid out: Linux notices when the old program is gone
+            False  # recognised, but it cannot be laid out: Linux notices after the old program is gone
         )
 
     def is_relocatable(self) -> bool:
@@ -74,7 +74,7 @@ class Image:
 
 
 def read_at(file: File, offset: int, size: int) -> bytearray:
-    """Up to `size` bytes of a file. Shorter at its end."""
+    """Up to `size` bytes of a file; fewer at its end."""
     storage = bytearray(size)
     buffer = KernelBuffer(storage)
     done = 0
@@ -92,7 +92,7 @@ def read_at(file: File, offset: int, size: int) -> bytearray:
 
 
 def looks_like_elf(head: Span[u8]) -> bool:
-    """Whether a file starts as an ELF file."""
+    """Whether a file starts like an ELF file."""
     return len(head) >= 4 and head[0] == 0x7F and head[1] == 0x45 and head[2] == 0x4C and head[3] == 0x46
 
 
@@ -117,7 +117,7 @@ def read_image(file: File, head: Span[u8]) -> Image:
 
 
 def read_loader(file: File) -> Image:
-    """Check the interpreter of a program; an interpreter that it names itself means nothing. Raises EIO if the file is
+    """Check the interpreter of a program; an interpreter that it names itself is ignored. Raises EIO if the file is
     too short, ELIBBAD.
     """
     storage = read_at(file, 0, _HEADER_SIZE)
@@ -162,7 +162,7 @@ def _read_table(file: File, head: Span[u8]) -> bytearray:
 
 
 def _read_interpreter(file: File, header: Span[u8]) -> bytes:
-    """The name that a PT_INTERP holds; an empty one means the working directory."""
+    """The name in a PT_INTERP; an empty one means the working directory."""
     offset = load_i64(header, 8)
     size = load_i64(header, 32)
     if not 2 <= size <= PATH_LIMIT:
@@ -179,7 +179,7 @@ def _read_interpreter(file: File, header: Span[u8]) -> bytes:
 
 
 def _take_table(image: Image, table: Span[u8], table_offset: int) -> None:
-    """Note what the program headers say. `table_offset`: where they lie in the file."""
+    """Read the program headers. `table_offset`: their position in the file."""
     for i in range(image.header_count):
         header = table[i * _ENTRY_SIZE : (i + 1) * _ENTRY_SIZE]
         kind = header.load_u32(0)

@@ -2,9 +2,9 @@
 
 In two halves. First everything that can fail is done beside the running program: the file is found and checked, a
 script's interpreter followed, arguments are copied into the kernel, the new address space is laid out. Then the point
-of no return: other threads end, the old memory goes, what belongs to the old program is reset. A failure after it (the
-arguments do not fit, no memory) kills the process: `_replace` raises nothing. What it needs of memory for the process
-itself is taken before the old memory goes and before there are new credentials (`Separate`).
+of no return: other threads end, the old memory goes, the old program's state is reset. A failure after it (the
+arguments do not fit, no memory) kills the process: `_replace` raises nothing. The memory that it needs for the process
+itself is allocated before the old memory goes and before there are new credentials (`Separate`).
 
 Context: sleeps. Raises ENOENT, EACCES, ENOEXEC, E2BIG, ENOMEM, ELOOP, …
 """
@@ -61,35 +61,35 @@ from kernel.task.tracee import cut
 from kernel.task.vdso import enter_time
 from kernel.time.namespace import FIRST_TIME
 
-_HEAD_SIZE: Final = 256  # what decides what a file is
+_HEAD_SIZE: Final = 256  # enough to decide what a file is
 _SCRIPT_DEPTH: Final = 5
-# What of personality(2) makes a program easier to attack
+# Flags of personality(2) that make a program easier to attack
 _DANGEROUS_PERSONALITY: Final = ADDR_NO_RANDOMIZE | MMAP_PAGE_ZERO | ADDR_COMPAT_LAYOUT
 _SECURE_STACK_LIMIT: Final = 8 << 20  # bytes: programs with privilege do not start with a larger one
 
 
 @final
 class Program:
-    """What execve is to run: changes while scripts are followed. Holds a reference to its file."""
+    """The program to run: changes while scripts are followed. Holds a reference to its file."""
 
     def __init__(self, file: File, name: bytes, arguments: list[bytes], environment: list[bytes]) -> None:
         self.file: File = file
         self.name: bytes = name  # AT_EXECFN
         self.caller: Pid = current().tid
-        self.is_unreachable: bool = False  # by the name that an interpreter would be told
-        self.interpreted: bytes = name  # what the next interpreter is told to read
+        self.is_unreachable: bool = False  # by the name that an interpreter would get
+        self.interpreted: bytes = name  # the file that the next interpreter is to read
         self.title: bytes = program_name(name)  # `comm`
         self.arguments: list[bytes] = arguments
         self.environment: list[bytes] = environment
-        self.is_unreadable: bool = False  # to whoever runs it: nobody shall read it in memory either
-        self.user_namespace: UserNamespace = FIRST_USER  # whose administrator may look into it nevertheless
+        self.is_unreadable: bool = False  # by its caller: no one may read it in memory either
+        self.user_namespace: UserNamespace = FIRST_USER  # its administrator may inspect it nevertheless
         self.personality: int = 0
 
 
 @final
 class Privileges:
-    """What the new program gets of privilege. Nothing keeps others from tracing the thread, or from giving it a filter
-    and no_new_privs, while execve sleeps, so what it would get then is ready, too.
+    """The new program's privileges. While execve sleeps, other tasks may trace the thread, or give it a filter
+    and no_new_privs, so the privileges for that case are prepared, too.
     """
 
     def __init__(
@@ -101,18 +101,18 @@ class Privileges:
         is_watched: bool,
         forbids_more: bool,
     ) -> None:
-        """`ids` and `capabilities` are what its file gives. Raises EPERM, MemoryError."""
+        """`ids` and `capabilities` are those that its file gives. Raises EPERM, MemoryError."""
         self.credentials: Credentials = old.copy()
         if not forbids_more:
             self.credentials.euid, self.credentials.egid = ids
         self.is_secure: bool = False  # AT_SECURE
         self.asks_for_more: bool = False
         self.is_secure, self.asks_for_more = self.credentials.follow_exec(old, capabilities, is_watched, forbids_more)
-        self.if_watched: Privileges | None = None  # None: just the same
+        self.if_watched: Privileges | None = None  # None: the same ones
         self.if_forbidden: Privileges | None = None
 
     def now(self, task: Task) -> "Privileges":
-        """What `task` may get as it is now. Nothing may sleep before it has it."""
+        """The privileges for `task` in its present state. Nothing may sleep before it has them."""
         if task.settings.no_new_privileges:
             return self if self.if_forbidden is None else self.if_forbidden
         watched = self.if_watched
@@ -121,7 +121,7 @@ class Privileges:
 
 @final
 class Separate:
-    """What the new program shares with no other process: made first, because it needs memory."""
+    """The state that the new program shares with no other process: created first, because it needs memory."""
 
     def __init__(self, task: Task) -> None:
         """Takes safe points. Raises MemoryError, with nothing changed."""
@@ -147,8 +147,8 @@ def execute(
     is_unreachable: bool = False,
 ) -> None:
     """Replace the program of the running task by the file at `path`, called `name`. Returns in the new program's
-    context: its frame is set. `is_unreachable`: `name` leads through a descriptor that will be closed, so no script can
-    be run by it.
+    context: its frame is set. `is_unreachable`: `name` leads through a descriptor that will be closed, so it cannot
+    run scripts.
     """
     if len(arguments) == 0:
         arguments = [b""]  # as Linux since 5.18: a program may rely on argv[0]
@@ -166,7 +166,7 @@ def open_executable(task: Task, path: Path) -> File:
     """Open a file to run it. Raises EACCES, ETXTBSY and what opening raises. Reading permission is not needed."""
     context = task.fs
     inode = path.inode()
-    path.pin()  # what follows may sleep
+    path.pin()  # the following calls may sleep
     inode.acquire()
     try:
         check_executable(context, path)
@@ -223,7 +223,7 @@ def _execute(task: Task, program: Program) -> None:
         if interpreter is not None:
             interpreter.release()
     if layout is None:
-        # Linux notices here, when there is no way back.
+        # Linux notices here, past the point of no return.
         space.release()
         end_process(task.process, SIGSEGV)
         return
@@ -257,7 +257,7 @@ def _may_read(task: Task, file: File) -> bool:
 
 
 def _hide(program: Program, file: File) -> None:
-    """The caller may not read a file of the program: only those who could read it may look into the process."""
+    """The caller may not read a file of the program: only tasks that could read it may inspect the process."""
     program.is_unreadable = True
     inode = file.inode
     walker = program.user_namespace
@@ -277,7 +277,7 @@ def _try_lay_out(
     loader: Image | None,
     may_be_low: bool,
 ) -> Layout | None:
-    """Lay the program out; None if its headers make no sense or it does not fit. Raises MemoryError."""
+    """Lay the program out; None if its headers are malformed or it does not fit. Raises MemoryError."""
     if image.is_broken or (loader is not None and loader.is_broken):
         return None
     wanted = program.personality
@@ -326,14 +326,14 @@ def _set_limits(task: Task, privileges: Privileges, space: AddressSpace) -> None
 
 
 def _is_traced(task: Task) -> bool:
-    """Whether the task has a tracer that must not lead a program with more privilege."""
+    """Whether the task has a tracer that must not control a program with more privilege."""
     tracee = task.tracee
     return tracee is not None and not tracee.is_privileged_in(task.credentials.user_namespace)
 
 
 def _new_privileges(task: Task, program: Program, is_shared: bool) -> Privileges:
-    """Who the program acts for: its set-user-ID and set-group-ID bits and its capabilities decide. Notes in `program`
-    what else follows from them. Raises EPERM, EINVAL, ERANGE, EIO (its capabilities cannot be given).
+    """The program's identity: its set-user-ID and set-group-ID bits and its capabilities decide. Notes in `program`
+    the other consequences. Raises EPERM, EINVAL, ERANGE, EIO (its capabilities cannot be given).
     """
     old = task.credentials
     euid = old.euid
@@ -373,12 +373,12 @@ def _new_privileges(task: Task, program: Program, is_shared: bool) -> Privileges
 
 
 def _is_dying(process: Process) -> bool:
-    """Whether the process ends: asked anew after each sleep."""
+    """Whether the process is ending: checked again after each sleep."""
     return process.ending.is_exiting
 
 
 def _stop_other_threads(task: Task) -> None:
-    """End all other threads of the process, and be its leader. Raises ERESTARTNOINTR if another thread was quicker, and
+    """End all other threads of the process, and be its leader. Raises ERESTARTNOINTR if another thread was faster, and
     MemoryError, when the process ends.
     """
     process = task.process
@@ -408,7 +408,7 @@ def _stop_other_threads(task: Task) -> None:
 
 
 def _take_place_of(leader: Task, task: Task) -> None:
-    """The leader has ended; its number and its place become this thread's. Raises MemoryError, with nothing changed."""
+    """The leader has ended; this thread takes over its number and place. Raises MemoryError, with nothing changed."""
     process = task.process
     process.threads[process.pid] = task
     tracee = leader.tracee
@@ -427,7 +427,7 @@ def _take_place_of(leader: Task, task: Task) -> None:
 def _replace(
     task: Task, program: Program, space: AddressSpace, layout: Layout, ready: Privileges, separate: Separate
 ) -> bool:
-    """Whether the new program begins. The old one does not go on: what fails ends the process."""
+    """Start the new program; returns whether it begins. The old one cannot go on: a failure ends the process."""
     process = task.process
     work = task.async_work
     if work is not None:
@@ -438,7 +438,7 @@ def _replace(
     task.memory = space
     task.space_root = space.root
     privileges = ready.now(task)
-    _reset_privileges(task, program, privileges)  # at once: nobody else runs between
+    _reset_privileges(task, program, privileges)  # at once: no other thread runs in between
     task.namespaces = separate.namespaces
     process.actions = separate.actions
     files = task.files
@@ -466,7 +466,7 @@ def _replace(
 
 
 def _reset(task: Task, program: Program) -> None:
-    """What belongs to the old program goes; what execve(2) says stays. Raises MemoryError."""
+    """Reset the old program's state; what execve(2) preserves stays. Raises MemoryError."""
     process = task.process
     if task.namespaces.time is not FIRST_TIME:
         enter_time(task, task.namespaces.time)
@@ -503,11 +503,11 @@ def _tell_observer(task: Task, program: Program) -> None:
     try:
         TASKS.observer.executed(task, int(program.caller), program.name)
     except MemoryError:
-        return  # the names of its files did not fit: they go unreported
+        return  # there was no room for the names of its files: they go unreported
 
 
 def _reset_privileges(task: Task, program: Program, privileges: Privileges) -> None:
-    """Install credentials; who could look into the old program or send it a signal may not do so with a new one that
+    """Install credentials; tasks that could inspect the old program or signal it may not do so with a new one that
     has more privilege.
     """
     process = task.process

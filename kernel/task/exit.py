@@ -1,7 +1,7 @@
-"""The end of tasks and processes, and what is left to do for others (exit(2), wait(2), prctl(2), setpgid(2)).
+"""The end of tasks and processes, and the work that it leaves for others (exit(2), wait(2), prctl(2), setpgid(2)).
 
-A task ends in its own context, on its own stack; the stack is freed by whoever runs next. When the last thread has
-ended the process is a zombie until its parent has waited for it, or is reaped at once if the parent does not care.
+A task ends in its own context, on its own stack; the next thread to run frees the stack. When the last thread has
+ended, the process is a zombie until its parent has waited for it, or is reaped at once if the parent ignores it.
 
 Context: `exit_task` sleeps (closing files) and does not return.
 """
@@ -50,15 +50,15 @@ from kernel.task.tracee import KILLS_AT_EXIT, Tracee, cut
 from kernel.task.zombies import BIRTHS, enter_zombie, leave_zombies
 
 _KILL_COST: Final = 1500  # instructions, for `pace`
-_WAKE_COST: Final = 450  # instructions to wake a thread that is to end
+_WAKE_COST: Final = 450  # instructions to wake a thread that must end
 _EXIT_COST: Final = 15_000  # instructions, for `pace`
 
 
 class LastExitHandler:
-    """What happens when the first process ends. Base class."""
+    """Called when the first process ends. Base class."""
 
     def first_process_ended(self, status: int) -> None:
-        """`status` is what wait(2) would report. Does not return."""
+        """`status` is the one that wait(2) would report. Does not return."""
 
 
 @final
@@ -79,12 +79,12 @@ def _powerless() -> Credentials:
     return made
 
 
-_WITHOUT_DOMAIN: Final = _powerless()  # of a thread that nobody asks about any more
+_WITHOUT_DOMAIN: Final = _powerless()  # of a thread whose rights no longer matter
 
 
 def end_process(process: Process, status: int) -> None:
-    """All threads are to end, with a status as wait(2) reports it. The first call decides. The running thread goes on
-    until it looks at its signals. If it dumps core, a thread that its tracer looks at before it ends stays with that.
+    """All threads must end, with a status as wait(2) reports it. The first call decides. The running thread goes on
+    until it checks its signals. If it dumps core, a thread that its tracer inspects before it ends is not disturbed.
     """
     if process.ending.is_exiting:
         return
@@ -98,8 +98,8 @@ def end_process(process: Process, status: int) -> None:
 
 
 def end_thread(task: Task, status: int) -> None:
-    """End the running thread alone, with a status as wait(2) reports it: that of the leader, or of whoever is left
-    last, is the process's. Does not return.
+    """End the running thread alone, with a status as wait(2) reports it: the status of the leader, or of the
+    last thread left, is the process's. Does not return.
     """
     process = task.process
     if not process.ending.is_exiting and (process.leader is task or len(process.threads) == 1):
@@ -114,7 +114,7 @@ def end_thread(task: Task, status: int) -> None:
 @noraise
 def exit_task(task: Task) -> None:
     """End the running task. Does not return."""
-    pace(_EXIT_COST)  # of a process with many threads, one after the other ends without seeing user mode again
+    pace(_EXIT_COST)  # the threads of a large process end one by one without returning to user mode
     dump = task.process.dump
     if dump is not None and dump.dumper != task.tid:
         dump.attend()
@@ -197,8 +197,8 @@ def _release_memory(task: Task) -> None:
 
 
 def end_with_init(task: Task) -> None:
-    """The init of a namespace ends by its last thread: so do all others in it. Sleeps until they have gone, those whose
-    parents or tracers outside have not waited for them among them.
+    """The init of a namespace ends with its last thread: so do all others in it. Sleeps until they have gone, including
+    those for which parents or tracers outside have not waited.
     """
     process = task.process
     space = process.pids
@@ -230,7 +230,7 @@ def finish_vfork(task: Task) -> None:
 
 
 def _one_thread_less(process: Process) -> None:
-    """Who waits for the other threads: execve, a stop; and who for this one, by its descriptor."""
+    """Wake threads that wait for others to end (execve, a stop), and those that wait for this one by its descriptor."""
     process.exit_waiters.wake_all()
     if process.stop.signal != 0 and not process.stop.is_complete and process.stop.stopped_count >= len(process.threads):
         process.stop.is_complete = True
@@ -262,7 +262,7 @@ def _end_of_process(task: Task, process: Process) -> None:
 
 
 def _hang_up(process: Process) -> None:
-    """A session leader's end frees its terminal. If that has hung up before, its foreground group hears of it now."""
+    """A session leader's end frees its terminal. If that has hung up before, its foreground group is signalled now."""
     if process.job is None or not process.is_session_leader():
         return
     session = process.session
@@ -282,8 +282,8 @@ def _hang_up(process: Process) -> None:
 
 
 def _new_parent(process: Process) -> Process | None:
-    """Who adopts the children: the nearest ancestor in the namespace that asked for it (a subreaper), else its first
-    process. Children of that which are left live in namespaces below, and go to the next one above.
+    """The process that adopts the children: the nearest subreaper among the ancestors in the namespace, else its first
+    process. Remaining children of the latter live in namespaces below, and go to the next one above.
     """
     ancestor = process.parent
     while ancestor is not None and ancestor.pids is process.pids:
@@ -300,7 +300,7 @@ def _new_parent(process: Process) -> Process | None:
 
 
 def _give_children_away(last: Task, process: Process) -> None:
-    """The children of a process get another parent. Their death signals are sent as by the `last` thread that ended."""
+    """The children of a process get another parent. Their death signals are sent on behalf of the `last` thread."""
     if len(process.family.children) == 0:
         return
     adopter = _new_parent(process)
@@ -313,11 +313,11 @@ def _give_children_away(last: Task, process: Process) -> None:
             child.set_parent(adopter)
             child.origin.order = BIRTHS.next()
         except MemoryError:
-            child.set_parent(None)  # it will be reaped by itself
+            child.set_parent(None)  # it will be reaped automatically
         signo = child.settings.death_signal
         if signo != 0 and not child.ending.is_zombie and may_signal(last, child, signo):
             send_from_kernel(child, from_kernel(signo))
-        child.origin.exit_signal = SIGCHLD  # whoever adopts it did not choose another
+        child.origin.exit_signal = SIGCHLD  # the adopting parent did not choose another
         if child.ending.is_zombie:
             if leader_is_untraced(child):
                 _tell_parent(child)
@@ -328,7 +328,7 @@ def _give_children_away(last: Task, process: Process) -> None:
 
 
 def _rescue_group(child: Process, parent: Process, leaving: Process) -> None:
-    """One of the two ends: unless they were of different groups in one session, that orphans no group."""
+    """One of the two ends: unless they were in different groups of one session, that orphans no group."""
     group = child.job
     other = parent.job
     if group is not None and other is not None and group is not other and group.owner is other.owner:
@@ -336,7 +336,7 @@ def _rescue_group(child: Process, parent: Process, leaving: Process) -> None:
 
 
 def rescue_orphans(group: ProcessGroup, leaving: Process) -> None:
-    """A group that has just been orphaned with stopped members gets SIGHUP and SIGCONT: nobody else would continue it
+    """A newly orphaned group with stopped members gets SIGHUP and SIGCONT: no one else would continue it
     (POSIX, _exit).
     """
     if is_orphaned(group, leaving) and has_stopped_member(group):
@@ -345,7 +345,7 @@ def rescue_orphans(group: ProcessGroup, leaving: Process) -> None:
 
 
 def _tell_parent(process: Process) -> None:
-    """First, tracers have to wait for its threads, and for itself if another process than the parent traces it."""
+    """Report the end to the parent. But first, tracers must wait for its threads, and for the process itself if a"""
     parent = process.parent
     if process.unreaped is not None or _is_kept_by_tracer(process):
         return
@@ -356,7 +356,7 @@ def _tell_parent(process: Process) -> None:
     action = parent.actions.action(SIGCHLD)
     is_ignored = action.handler == SIG_IGN or action.flags & SA_NOCLDWAIT != 0
     if parent.origin.is_init and parent.pids.is_closed:
-        uncaring = leader_is_untraced(process)  # it ends, and waits for nobody in particular
+        uncaring = leader_is_untraced(process)  # it ends, without waiting for anything in particular
     else:
         uncaring = is_ignored and final_signal(process, parent) == SIGCHLD and leader_is_untraced(process)
     report_exit(process, parent)
@@ -366,7 +366,7 @@ def _tell_parent(process: Process) -> None:
 
 
 def reap(process: Process, is_counted: bool = True) -> None:
-    """Forget a zombie: the parent counts its use if it has waited for it, its numbers are free again, and no reference
+    """Remove a zombie: a parent that has waited for it adds its use, its numbers become free, and no reference
     to it remains.
     """
     if process.ending.is_reaped:
@@ -399,14 +399,14 @@ def reap(process: Process, is_counted: bool = True) -> None:
 
 
 def _report_end(task: Task) -> None:
-    """The tracer may look at a thread that ends. If SIGKILL comes meanwhile, the process ends by that."""
+    """The tracer may inspect a thread that ends. If SIGKILL comes meanwhile, the process ends by that."""
     report_end(task)
     if task.has_pending_kill():
         end_process(task.process, SIGKILL)
 
 
 def _forget_thread(task: Task) -> None:
-    """Nobody will ask for a thread that has ended."""
+    """No one will wait for a thread that has ended."""
     uncount_user(task.credentials.uid)
     if task.cgroup is not TOP:
         uncount(task)
@@ -415,8 +415,8 @@ def _forget_thread(task: Task) -> None:
 
 
 def _leave_rules(task: Task) -> None:
-    """A thread that has ended does nothing any more that its domain would judge, and may stay for long as a zombie,
-    which is not counted among those who hold memory. Its scope stays: whoever signals the zombie is judged by that.
+    """A thread that has ended does nothing more that its domain would judge, and may stay for long as a zombie,
+    which does not count as a holder of memory. Its scope stays: signals to the zombie are judged by it.
     """
     try:
         task.credentials = task.credentials.without_rules()
@@ -425,14 +425,14 @@ def _leave_rules(task: Task) -> None:
 
 
 def _leave_domain(task: Task) -> None:
-    """Nobody asks any more what it may do. A domain can be large, and a word that is left on a stack would hold it."""
+    """Its rights no longer matter. A domain can be large, and a stale word on a stack would hold it."""
     if task.credentials.domain is not None:
         task.credentials = _WITHOUT_DOMAIN
 
 
 def _stay_for_tracer(task: Task, tracee: Tracee) -> None:
     """A traced thread has ended: it stays until its tracer has waited for it. A leader is not reported here if it was
-    the last of its process: that ends as a whole.
+    the last of its process: then the process ends as a whole.
     """
     process = task.process
     tracee.is_dead = True
@@ -449,13 +449,13 @@ def _stay_for_tracer(task: Task, tracee: Tracee) -> None:
 
 
 def final_status(tracee: Tracee) -> int:
-    """How a dead tracee ended, as wait(2) reports it."""
+    """The status of a dead tracee, as wait(2) reports it."""
     process = tracee.task.process
     return process.ending.status if process.ending.is_exiting or process.leader is tracee.task else tracee.exit_status
 
 
 def leader_is_untraced(process: Process) -> bool:
-    """Whether nobody traces the leader of a process."""
+    """Whether the leader of a process has no tracer."""
     leader = process.leader
     return leader is None or leader.tracee is None
 
@@ -484,7 +484,7 @@ def _release_tracees(tracer: Task) -> None:
 
 
 def release_tracee(tracee: Tracee) -> None:
-    """Trace a task no more, whatever it does."""
+    """Stop tracing a task, whatever it does."""
     task = tracee.task
     cut(tracee)
     if tracee.is_dead:
@@ -514,7 +514,7 @@ def _take_from_unreaped(tracee: Tracee) -> None:
 
 
 def bury_tracee(tracee: Tracee) -> None:
-    """A dead tracee is traced no more: its number is free, or the process is the parent's to wait for."""
+    """Stop tracing a dead tracee: its number is free, or its parent may wait for the process."""
     task = tracee.task
     process = task.process
     if process.leader is not task:

@@ -1,7 +1,7 @@
-"""The children of a process, and its place among those of its parent that wait to be reaped.
+"""The children of a process, and its place among its siblings that wait to be reaped.
 
 Invariants: `children` holds living and zombie children, by pid, the oldest first. The heap of zombies is linked through
-their processes, so that entering one allocates nothing (zombies.py).
+their processes, so that adding one allocates nothing (zombies.py).
 Guarded by the kernel lock: the parent changes it in fork and wait, a child in exit.
 """
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 @final
 class Family:
-    """See above."""
+    """The family, as described above."""
 
     def __init__(self) -> None:
         self.children: dict[Pid, Process] = {}
-        self.waiters: WaitQueue = WaitQueue()  # wait(2): woken by what children and tracees have to report
-        self.waited: Usage = Usage()  # of children that were waited for, and of theirs
+        self.waiters: WaitQueue = WaitQueue()  # wait(2): woken for reports of children and tracees
+        self.waited: Usage = Usage()  # of reaped children, and of theirs
         self.oldest_zombie: Process | None = None  # of the children: the top of their heap
         # In the heap of the parent (zombies.py)
         self.heap_first: Process | None = None

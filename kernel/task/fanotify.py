@@ -1,16 +1,16 @@
-"""Groups of fanotify(7): which events they hear of, the queue in which these wait, and the questions that they answer.
+"""Groups of fanotify(7): the events they receive, the queue of these, and the permission questions that they answer.
 
 A group of class CONTENT or PRE_CONTENT may be asked whether a file may be opened, run or read: the asker waits until a
 reader of the group has taken the question and written an answer, or until the group ends, which allows everything. Only
 a kill ends the wait earlier.
 
-Invariants: an event is in the queue, among the questions that were `taken`, or nobody knows it. Events that may be
-merged are in a table too, as long as they are in the queue: `newest` has the last of those whose hashes fall together,
-older ones hang on `older_there`. The table never grows: a dictionary would, in all groups with the same event. A mark
-is in the list of its group, in one of its dictionaries and in the list of what it stands on, or in none of them; the
-links that lead back are undone when it goes.
+Invariants: an event is in the queue, among the questions that were `taken`, or unreferenced. Events that may be
+merged are also in a table, as long as they are in the queue: `newest` has the last of those with equal hashes,
+older ones are linked by `older_there`. The table never grows: a dictionary would, in all groups with the same event. A
+mark is in the list of its group, in one of its dictionaries and in the list of the marked object, or in none of them;
+the links back are removed when it goes.
 
-Context: `happened` and `renamed` neither sleep nor raise: when memory lacks, an event says that some were lost. `ask`
+Context: `happened` and `renamed` neither sleep nor raise: without memory, an event reports that some were lost. `ask`
 sleeps. Source: fanotify(7), fanotify_init(2), fanotify_mark(2).
 """
 
@@ -64,29 +64,29 @@ from kernel.task.fanotify_flags import (
 from kernel.task.fanotify_limits import EVENT_LIMIT, GROUP_LIMIT, INT_MAX, MARK_LIMIT
 from kernel.task.task import Task, current_or_none
 
-_MERGE_LIMIT: Final = 128  # events that are compared
+_MERGE_LIMIT: Final = 128  # events to compare
 _TABLE_SIZE: Final = 256
 _TABLE_MASK: Final = _TABLE_SIZE - 1
 GROUP_BYTES: Final = 8 * _TABLE_SIZE  # what a group costs, about
 # Instructions, for `pace`
 _CLOSE_COST: Final = 1000  # for a mark or an event
-_LOOK_COST: Final = 600  # whether a group wants to hear of an event
+_LOOK_COST: Final = 600  # to decide whether a group wants an event
 _EVENT_COST: Final = 1400  # an event more
 _MERGE_SHIFT: Final = 5  # 32 for each event that is compared
-_KEYED: Final = FAN_ONDIR | FAN_RENAME  # of the mask, what tells events apart
-_DESCRIBING: Final = HANDLE_FLAGS | FAN_REPORT_TID  # flags of groups that tell what an event of theirs says
-_OLD_DIRECTORY: Final = 1 << 32  # what an event of a rename tells
+_KEYED: Final = FAN_ONDIR | FAN_RENAME  # bits of the mask that distinguish events
+_DESCRIBING: Final = HANDLE_FLAGS | FAN_REPORT_TID  # flags of groups that determine the contents of their events
+_OLD_DIRECTORY: Final = 1 << 32  # in the report of a rename
 _NEW_DIRECTORY: Final = 1 << 33
 
 
 @final
 class _Models:
-    """What groups were told of the event that they hear of now: handles and keys are made once for all groups with the
+    """The forms of the event being reported: handles and keys are created once for all groups with the
     same flags.
     """
 
     def __init__(self) -> None:
-        self.told: int = 0  # of which event, by `MARKS.told`
+        self.told: int = 0  # the reported event, by `MARKS.told`
         self.events: dict[int, Event] = {}  # by the flags that matter
 
     def find(self, flags: int) -> Event | None:
@@ -101,7 +101,7 @@ _MODELS: Final = _Models()
 
 @final
 class Group(MarkGroup):
-    """A group: what fanotify_init(2) makes."""
+    """A group, as fanotify_init(2) creates it."""
 
     def __init__(self, uid: KernelUid, flags: int, is_privileged: bool) -> None:
         """Raises EMFILE, MemoryError."""
@@ -113,7 +113,7 @@ class Group(MarkGroup):
         self.head: Event | None = None
         self.tail: Event | None = None
         self.count: int = 0
-        self.event_bytes: int = 0  # that those in the queue take, about
+        self.event_bytes: int = 0  # memory of the events in the queue, about
         self.newest: list[Event | None] = [None] * _TABLE_SIZE
         self.overflow: Event = Event(IN_Q_OVERFLOW, None, 0)
         self.overflow_queued: bool = False
@@ -131,7 +131,7 @@ class Group(MarkGroup):
         return len(self.inodes) + len(self.mounts) + len(self.file_systems)
 
     def _charge_mark(self, change: int) -> None:
-        """Marks count for the user, but for those that are unlimited."""
+        """Marks count for the user, except in unlimited groups."""
         if self.flags & FAN_UNLIMITED_MARKS == 0:
             self.account.fanotify_marks += change
 
@@ -158,11 +158,11 @@ class Group(MarkGroup):
         self._charge_mark(-1)
 
     def drop(self, mark: Mark) -> None:
-        """A mark is taken away."""
+        """A mark is removed."""
         self.ended(mark)
         remove_mark(mark)
 
-    # ---- What concerns it ---------------------------------------------------------------------------------------
+    # ---- Selection ----------------------------------------------------------------------------------------------
 
     def happened(
         self, mask: int, inode: Inode, path: Path | None, directory: Inode | None, name: bytes, is_entry: bool
@@ -176,7 +176,7 @@ class Group(MarkGroup):
                 self._add_at(concerns & REPORTED & ~FAN_ONDIR, path, inode)
             return
         if self.flags & FAN_REPORT_FID == 0 and directory is None and mask & FAN_ONDIR == 0:
-            return  # there is no directory to tell
+            return  # there is no directory to report
         if not self._has_room():
             return
         concerns &= REPORTED
@@ -191,7 +191,7 @@ class Group(MarkGroup):
             self.add_overflow()
 
     def _concerning(self, mask: int, inode: Inode, path: Path | None, directory: Inode | None, is_entry: bool) -> int:
-        """What of an event its marks ask for. A file that is modified ends what some of them ignore."""
+        """The part of an event that its marks ask for. Modifying a file ends some of their ignore masks."""
         first = directory if is_entry and directory is not None else inode
         above = None if is_entry or directory is None else directory
         on_inode = self.inodes.get(first)
@@ -264,7 +264,7 @@ class Group(MarkGroup):
     # ---- Events -------------------------------------------------------------------------------------------------
 
     def _event(self, mask: int) -> Event:
-        """Something that the running thread did. Raises MemoryError."""
+        """The event for what the running thread did. Raises MemoryError."""
         task = current_or_none()
         if task is None:
             return Event(mask, None, 0)
@@ -272,7 +272,7 @@ class Group(MarkGroup):
         return Event(mask, task.process.as_bearer(), tid)
 
     def _has_room(self) -> bool:
-        """Whether one event more may wait. If not, one that waits says so."""
+        """Whether another event may be queued. If not, an overflow event is queued."""
         if self.is_closed:
             return False
         if self.count >= self.limit:
@@ -281,7 +281,7 @@ class Group(MarkGroup):
         return True
 
     def _with_handles(self, mask: int, inode: Inode, directory: Inode | None, name: bytes, is_entry: bool) -> Event:
-        """An event that tells files by their handles, as the flags say, and its key. Raises MemoryError."""
+        """An event that names files by their handles, as the flags say, and its key. Raises MemoryError."""
         event = self._event(mask)
         self._describe(event, inode, directory, name, is_entry)
         event.make_key(_KEYED)
@@ -291,7 +291,7 @@ class Group(MarkGroup):
         flags = self.flags
         event.fsid = inode.file_system.device
         is_directory = event.mask & FAN_ONDIR != 0
-        # Which directory is told of: a directory itself, unless the event is of an entry.
+        # The reported directory: a directory itself, unless the event is about an entry.
         told = inode if not is_entry and inode.is_directory() else directory
         if is_entry and flags & FAN_REPORT_TARGET_FID == 0 and directory is not None:
             subject = directory
@@ -370,7 +370,7 @@ class Group(MarkGroup):
         self.queue.wake_all()
 
     def add_overflow(self) -> None:
-        """Events were lost: one that waits says so."""
+        """Events were lost: queue an event that says so."""
         if not self.overflow_queued and not self.is_closed:
             self.overflow_queued = True
             self._append(self.overflow)
@@ -388,7 +388,7 @@ class Group(MarkGroup):
         return event
 
     def _remove(self, event: Event) -> None:
-        """Take an event out of the queue, wherever it is."""
+        """Remove an event from the queue, wherever it is."""
         before = event.previous
         behind = event.next
         if before is None:
@@ -405,7 +405,7 @@ class Group(MarkGroup):
         self.event_bytes -= event.held_bytes()
 
     def _leave_table(self, event: Event) -> None:
-        """It cannot be merged with any more. The oldest goes first, so nothing older hangs on it."""
+        """It can no longer be merged. The oldest leaves first, so nothing older is linked to it."""
         newer = event.newer_there
         if newer is None:
             self.newest[event.hash & _TABLE_MASK] = None
@@ -439,7 +439,7 @@ class Group(MarkGroup):
             raise Errno(EPERM)
 
     def _wait(self, task: Task, event: Event, answered: WaitQueue) -> None:
-        """Until there is an answer, or the thread is to end."""
+        """Wait until there is an answer, or the thread must end."""
         while event.state != PermissionState.ANSWERED:
             if task.must_end():
                 was_taken = event.state == PermissionState.TAKEN
@@ -455,12 +455,12 @@ class Group(MarkGroup):
                 task.signals.kill_wakes = False
 
     def was_taken(self, event: Event, descriptor: int) -> None:
-        """A reader has a question. Raises MemoryError."""
+        """A reader has taken a question. Raises MemoryError."""
         event.descriptor = descriptor
         self.taken.append(event)
 
     def answer(self, event: Event, is_denied: bool) -> None:
-        """Let who asked go on."""
+        """Let the asker go on."""
         if event.state == PermissionState.CANCELLED:
             event.let_go()
             return
@@ -471,7 +471,7 @@ class Group(MarkGroup):
             answered.wake_all()
 
     def answer_descriptor(self, descriptor: int, is_denied: bool) -> bool:
-        """An answer to the question of a descriptor. False if there is none."""
+        """Answer the question with a descriptor. False if there is none."""
         for index in range(len(self.taken)):
             event = self.taken[index]
             if event.descriptor == descriptor:
@@ -484,7 +484,7 @@ class Group(MarkGroup):
 
     @noraise
     def close(self) -> None:
-        """Nobody reads any more: everything is allowed, and all marks go."""
+        """No one reads any more: everything is allowed, and all marks are removed."""
         self.is_closed = True
         while len(self.taken) > 0:
             self.answer(self.taken.pop(), is_denied=False)
@@ -505,7 +505,7 @@ class Group(MarkGroup):
         self.account.release()
 
     def flush(self, kind: int) -> None:
-        """FAN_MARK_FLUSH: take all marks of a kind away. Marks that are set meanwhile stay."""
+        """FAN_MARK_FLUSH: remove all marks of a kind. Marks that are set meanwhile stay."""
         mark = self.newest_mark
         while mark is not None:
             if (
@@ -520,7 +520,7 @@ class Group(MarkGroup):
     # ---- Setting marks ------------------------------------------------------------------------------------------
 
     def find(self, inode: Inode | None, mount: Mount | None, file_system: FileSystem | None) -> Mark | None:
-        """The mark on what it stands on: one of the three."""
+        """The mark on an object: one of the three."""
         if inode is not None:
             return self.inodes.get(inode)
         if mount is not None:
@@ -588,7 +588,7 @@ class Group(MarkGroup):
         flags: int,
         kept: int,
     ) -> None:
-        """FAN_MARK_REMOVE: take events from a mark, which goes with the last of them; those `kept` do not count. Raises
+        """FAN_MARK_REMOVE: remove events from a mark, which goes with the last one; those `kept` do not count. Raises
         ENOENT.
         """
         found = self.find(inode, mount, file_system)
@@ -603,6 +603,6 @@ class Group(MarkGroup):
 
 
 def _modified(mark: Mark | None) -> None:
-    """The file was modified: what its mark ignored is not ignored any more, unless it shall survive that."""
+    """The file was modified: its mark's ignore mask is cleared, unless it is to survive that."""
     if mark is not None and not mark.survives:
         mark.ignored = 0

@@ -1,9 +1,9 @@
-"""Events of fanotify(7): what a group remembers of one until it is read, and the bytes that a reader gets.
+"""Events of fanotify(7): what a group keeps of one until it is read, and the bytes that a reader gets.
 
-An event has the file's place, from which it is opened for the reader, or handles that name the file and its directories
-(`FAN_REPORT_FID` and its kin). Events that are equal but for what happened are merged into one.
+An event has the file's path, by which it is opened for the reader, or handles that name the file and its directories
+(`FAN_REPORT_FID` and its kin). Events that differ only in what happened are merged into one.
 
-Context: nothing sleeps but `let_go`, which may end a mount. Making an event may raise MemoryError.
+Context: only `let_go` sleeps, because it may end a mount. Creating an event may raise MemoryError.
 """
 
 from enum import IntEnum
@@ -20,7 +20,7 @@ METADATA_SIZE: Final = 24  # struct fanotify_event_metadata
 _VERSION_AND_SIZE: Final = b"\x03\0\x18\0"
 _HEAD_OF_PIDFD: Final = b"\x04\0\x08\0"
 PIDFD_SIZE: Final = 8
-_RECORD_HEADER: Final = 12  # of a record with a handle, before that: type, length, identity of the file system
+_RECORD_HEADER: Final = 12  # of a record up to its handle: type, length, identity of the file system
 _HANDLE_HEADER: Final = 8
 _EVENT_BYTES: Final = 320
 HASH_MASK: Final = 0x7FFF_FFFF
@@ -35,23 +35,23 @@ RECORD_NEW_NAME: Final = 12
 
 
 class PermissionState(IntEnum):
-    """How far a question has come."""
+    """The state of a question."""
 
-    NONE = 0  # it is none
+    NONE = 0  # not a question
     NEW = 1
     TAKEN = 2
     ANSWERED = 3
-    CANCELLED = 4  # who asked was killed
+    CANCELLED = 4  # the asker was killed
 
 
 @final
 class Event:
-    """One event in a group's queue. Those with a `path` have pinned it, and hold the inode."""
+    """One event in a group's queue. Events with a `path` have pinned it, and hold the inode."""
 
     def __init__(self, mask: int, process: Bearer | None, tid: int) -> None:
         self.mask: int = mask
-        self.process: Bearer | None = process  # whose doing it was; None for nobody's
-        self.tid: int = tid  # of the thread, where the group wants that; else 0
+        self.process: Bearer | None = process  # its cause; None for none
+        self.tid: int = tid  # of the thread, if the group wants that; else 0
         self.path: Path | None = None
         self.inode: Inode | None = None
         self.fsid: int = 0
@@ -62,27 +62,27 @@ class Event:
         self.new_name: bytes = b""
         self.state: PermissionState = PermissionState.NONE
         self.is_denied: bool = False
-        self.descriptor: int = -1  # that the reader has, of a question that was taken
-        self.answered: WaitQueue | None = None  # of a question: where who asked waits
+        self.descriptor: int = -1  # the reader's, of a question that was taken
+        self.answered: WaitQueue | None = None  # of a question: where the asker waits
         self.next: Event | None = None  # in the queue
         self.previous: Event | None = None
         self.key: bytes = b""  # equal for events that are merged
-        self.hash: int = -1  # of the key or the place, not negative; -1 for what is merged with nothing
-        self.older_there: Event | None = None  # those in the queue whose hashes fall together
+        self.hash: int = -1  # of the key or the path, not negative; -1 for events that are never merged
+        self.older_there: Event | None = None  # the next older event in the queue with an equal hash
         self.newer_there: Event | None = None
 
     def held_bytes(self) -> int:
-        """What it costs while it waits, about; always the same."""
-        return _EVENT_BYTES + 2 * len(self.key)  # the key says all that the other bytes do
+        """Its cost while it waits, about; always the same."""
+        return _EVENT_BYTES + 2 * len(self.key)  # the key has all that the other bytes have
 
     def hold(self, path: Path, inode: Inode) -> None:
-        """Keep the place, to open it later."""
+        """Keep the path, to open it later."""
         self.path = path.pin()
         self.inode = inode
         inode.acquire()
 
     def let_go(self) -> None:
-        """It is not needed any more. May sleep."""
+        """Release it. May sleep."""
         path = self.path
         inode = self.inode
         self.path = None
@@ -93,8 +93,8 @@ class Event:
             path.unpin()
 
     def make_key(self, flags: int) -> None:
-        """What must be the same for two events with handles to be one, beside the process itself, whose number may have
-        been another's. `flags`: of the mask, those that tell apart.
+        """The key that two events with handles must share to be merged, besides the process, whose number may have
+        been reused. `flags`: the distinguishing bits of the mask.
         """
         pid = 0 if self.process is None else int(self.process.pid)
         self.key = b"".join(

@@ -1,6 +1,6 @@
 """The file of a group of fanotify(7): reading events, answering questions.
 
-Each event that has a place is opened for its reader when it is read. What the reader then does with that file is not
+Each event with a path is opened for its reader when it is read. The reader's own operations on that file are not
 reported, so that reading does not feed itself.
 
 Context: reads and closing sleep. Source: fanotify(7), proc_pid_fdinfo(5).
@@ -62,7 +62,7 @@ _MARK_BYTES: Final = 320  # what a mark costs, about
 _NO_FILE: Final = -1  # FAN_NOFD, FAN_NOPIDFD
 _NO_PIDFD: Final = -2  # FAN_EPIDFD
 
-# An answer: struct fanotify_response, and what may follow it
+# An answer: struct fanotify_response, and the optional record after it
 _ANSWER_SIZE: Final = 8
 _ALLOW: Final = 1
 _DENY: Final = 2
@@ -86,7 +86,7 @@ class GroupFile(DescriptorFile):
             if not opened:
                 group.close()
         self.group: Group = group
-        self.event_flags: int = event_flags  # with which the files of events are opened
+        self.event_flags: int = event_flags  # the open flags for the files of events
 
     def held_bytes(self) -> int:
         group = self.group
@@ -146,7 +146,7 @@ class GroupFile(DescriptorFile):
         return size
 
     def _hand_over(self, event: Event, records: bytes, size: int, buffer: Buffer) -> None:
-        """Give an event to the reader. A question that does not arrive is denied. May sleep. Raises EFAULT and what
+        """Deliver an event to the reader. An undelivered question is denied. May sleep. Raises EFAULT and what
         opening raises, and then the event is lost.
         """
         group = self.group
@@ -167,7 +167,7 @@ class GroupFile(DescriptorFile):
                     event.let_go()
 
     def _put(self, event: Event, records: bytes, size: int, buffer: Buffer) -> int:
-        """Write an event to the reader's memory; its descriptor, or what stands for none."""
+        """Write an event to the reader's memory; returns its descriptor, or the value for none."""
         task = current()
         flags = self.group.flags
         shows_errors = flags & FAN_REPORT_FD_ERROR != 0
@@ -204,14 +204,14 @@ class GroupFile(DescriptorFile):
                 _close(task, pidfd, pid_file)
 
     def _shown_pid(self, task: Task, event: Event) -> int:
-        """Whose doing it was, as the reader may know it."""
+        """The number of the process that caused it, as the reader may see it."""
         process = event.process
         if process is None or (not self.group.is_privileged and process is not task.process.bearer):
             return 0
         return task.pids.shown(Pid(event.tid)) if event.tid != 0 else task.pids.shown_bearer(process)
 
     def _pid_file(self, event: Event, pid: int) -> PidFile | None:
-        """The process as a file; None if it has gone, or the reader does not see it. Raises MemoryError."""
+        """The process as a file; None if it has gone, or the reader cannot see it. Raises MemoryError."""
         bearer = event.process
         if bearer is None or pid == 0:
             return None
@@ -219,7 +219,7 @@ class GroupFile(DescriptorFile):
         return None if process is None or process.bearer is not bearer else PidFile(process, 0)
 
     def _records(self, event: Event) -> bytes:
-        """What follows the metadata of an event, but for the process. Raises MemoryError."""
+        """The records after the metadata of an event, except for the process. Raises MemoryError."""
         flags = self.group.flags & HANDLE_FLAGS
         if flags == 0 or len(event.key) == 0:
             return b""
@@ -300,7 +300,7 @@ class _Marks(Listing):
 
 
 def _check_rule(buffer: Buffer, size: int) -> None:
-    """What an answer says of the rule that it follows, for the audit log. Raises EINVAL, EFAULT."""
+    """Check the audit record of an answer, about the rule that it follows. Raises EINVAL, EFAULT."""
     if size != _RULE_SIZE:
         raise Errno(EINVAL)
     storage = bytearray(_RULE_SIZE)
@@ -316,7 +316,7 @@ def _is_rule(rule: Span[u8]) -> bool:
 
 
 def _install(task: Task, pid_file: PidFile | None, shows_errors: bool) -> int:
-    """A descriptor of a process, or why there is none. Raises MemoryError."""
+    """A descriptor of a process, or the code for its absence. Raises MemoryError."""
     if pid_file is None:
         return -ESRCH if shows_errors else _NO_FILE
     try:
@@ -326,7 +326,7 @@ def _install(task: Task, pid_file: PidFile | None, shows_errors: bool) -> int:
 
 
 def _close(task: Task, descriptor: int, file: File | None) -> None:
-    """Nobody was told of a descriptor. Another thread may have closed it, and have something else there."""
+    """Close a descriptor that no one saw. Another thread may have closed it, and reused its number."""
     if file is not None and descriptor >= 0 and task.files.find(descriptor) is file:
         task.files.close(descriptor)
 
@@ -349,7 +349,7 @@ def _describe_mark(mark: Mark) -> bytes:
 
 
 def shown_handle(handle: bytes) -> bytes:
-    """A handle as fdinfo shows it. Raises MemoryError."""
+    """A handle in the format of fdinfo. Raises MemoryError."""
     words = span_of(handle)
     text = f"fhandle-bytes:{words.load_u32(0):x} fhandle-type:{words.load_u32(4):x} f_handle:"
     parts: list[bytes] = [text.encode()]

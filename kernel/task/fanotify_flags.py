@@ -1,4 +1,4 @@
-"""What fanotify(7) calls its events and flags.
+"""The numbers of fanotify(7)'s events and flags.
 
 Source: fanotify(7), fanotify_init(2), fanotify_mark(2).
 """

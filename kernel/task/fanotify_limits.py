@@ -1,4 +1,4 @@
-"""How much of fanotify(7) a user may have; the account of the user says how much there is.
+"""Limits of fanotify(7) per user; the user's account has the counts.
 
 Source: fanotify(7), proc_sys_fs(5).
 """
@@ -10,12 +10,12 @@ from kernel.lib.settings import SystemSetting
 from kernel.mm.frames import PAGE_SIZE, total_frame_count
 
 INT_MAX: Final = 0x7FFF_FFFF
-_MARK_BYTES: Final = 1312  # what a mark and its inode cost, as Linux reckons for its limit
+_MARK_BYTES: Final = 1312  # what a mark and its inode cost, by Linux's calculation for its limit
 
 
 @final
 class _MarkLimit(SystemSetting):
-    """How many marks a user can have: what a hundredth of memory holds, unless it was set."""
+    """How many marks a user can have: as many as a hundredth of memory holds, unless it was set."""
 
     def prepare(self) -> None:
         if self.values[0] < 0:

@@ -1,9 +1,9 @@
-"""What happens to files behind a program's back, reported by a signal: broken leases (F_SETLEASE), changes in
+"""Changes to files made by others, reported by a signal: broken leases (F_SETLEASE), changes in
 directories (F_NOTIFY, "dnotify") of fcntl(2).
 
-The signal goes to the owner of the description (async_io.py), by default the process that asked.
+The signal goes to the owner of the description (async_io.py), by default the process that asked for it.
 
-Context: asking may raise MemoryError; reporting needs none.
+Context: starting may raise MemoryError; reporting needs no memory.
 """
 
 from typing import Final
@@ -52,7 +52,7 @@ class OwnedLease(Lease):
 
     def __init__(self, file: File, kind: int, descriptor: int) -> None:
         super().__init__(file, kind)
-        self.descriptor: int = descriptor  # si_fd: the one it was asked for through
+        self.descriptor: int = descriptor  # si_fd: the one through which it was taken
 
     def broken(self) -> None:
         file = self.file
@@ -79,7 +79,7 @@ def choose_lease(file: File, descriptor: int, kind: int) -> None:
 
 @final
 class DirectoryWatch(Watch):
-    """What one process asked to hear of a directory through one description. It keeps neither open: the watch ends
+    """The watch of one process on a directory through one description. It keeps neither open: the watch ends
     when the process closes a descriptor of the description.
     """
 
@@ -109,8 +109,8 @@ class DirectoryWatch(Watch):
 
 
 def watch_directory(file: File, descriptor: int, what: int) -> None:
-    """F_NOTIFY: notify the owner once, or always, of DN_* events; more of them join those that it waits for. None of
-    them ends it. Raises EINVAL, ENOTDIR, MemoryError.
+    """F_NOTIFY: notify the owner once, or always, of DN_* events; they are added to those that it waits for already.
+    No event ends it. Raises EINVAL, ENOTDIR, MemoryError.
     """
     if _ENABLED.value == 0:
         raise Errno(EINVAL)

@@ -1,4 +1,4 @@
-"""Making tasks: clone in all its forms (clone(2), fork(2), vfork(2)).
+"""Creating tasks: clone in all its forms (clone(2), fork(2), vfork(2)).
 
 The child starts with a copy of the caller's registers, and its system call returns 0. What is not shared is copied
 before the child can be seen, so a failure leaves nothing behind.
@@ -100,7 +100,7 @@ _FRAMES_PER_TASK: Final = 32  # as Linux: kernel stacks may use an eighth of mem
 
 @final
 class CloneArguments:
-    """What a caller of clone asks for."""
+    """The arguments of clone."""
 
     def __init__(self, flags: int, exit_signal: int) -> None:
         self.flags: int = flags
@@ -110,9 +110,9 @@ class CloneArguments:
         self.pidfd: int = 0  # where the descriptor's number goes (CLONE_PIDFD)
         self.child_tid: int = 0
         self.tls: int = 0
-        self.group: ControlGroup | None = None  # where the child is born (CLONE_INTO_CGROUP)
+        self.group: ControlGroup | None = None  # the child's group (CLONE_INTO_CGROUP)
         self.numbers: list[int] | None = None  # the child's own, in each namespace of processes
-        self.is_followed: bool = False  # who traces the caller traces the child, too
+        self.is_followed: bool = False  # the caller's tracer traces the child, too
 
 
 @final
@@ -128,7 +128,7 @@ class ForkStart(TaskStart):
             try:
                 user.write_u32(self.child_tid, task.own_tid)
             except Errno:
-                pass  # as on Linux: the program finds out
+                pass  # as on Linux: the program will notice
         settle(task)
 
 
@@ -138,7 +138,7 @@ def task_limit() -> int:
 
 
 def clone(parent: Task, arguments: CloneArguments) -> int:
-    """Make a task; returns its number."""
+    """Create a task; returns its number."""
     _check(parent, arguments)
     flags = arguments.flags
     event = 0 if parent.tracee is None else _event_for_tracer(parent.tracee, arguments)
@@ -163,7 +163,7 @@ def clone(parent: Task, arguments: CloneArguments) -> int:
 
 
 def _event_for_tracer(tracee: Tracee, arguments: CloneArguments) -> int:
-    """The event that the tracer of the parent hears of, 0 if it did not ask for it."""
+    """The event to report to the parent's tracer, 0 if it did not ask for it."""
     event = EVENT_FORK
     if arguments.flags & CLONE_VFORK != 0:
         event = EVENT_VFORK
@@ -248,10 +248,10 @@ def _make(parent: Task, arguments: CloneArguments) -> Task:
         if parent.observation is not None:
             TASKS.observer.inherit(parent, child, is_thread)
         if parent.is_dying() or (group is not None and group.signals != signals):
-            # Copying slept, and who sent a signal to the group meant the child too, which was no member yet.
+            # Copying slept, and a signal to the group was meant for the child too, which was not yet a member.
             raise Errno(ERESTARTNOINTR)
         if not is_free(tid):
-            raise Errno(EAGAIN if wanted is None else EEXIST)  # the numbers have come round
+            raise Errno(EAGAIN if wanted is None else EEXIST)  # the numbers have wrapped around
         if pids.level > 0:
             _number(child, pids, [] if wanted is None else wanted)
         _register(child)
@@ -296,7 +296,7 @@ def _register(child: Task) -> None:
 
 
 def _claim(parent: Task, pids: PidNamespace, wanted: list[int]) -> Pid:
-    """Check the numbers that the caller wants for the child, the innermost first. Returns that of the first namespace,
+    """Check the numbers that the caller wants for the child, innermost first. Returns that of the first namespace,
     which may be any if none is wanted there. Raises EINVAL, EPERM, EEXIST, ENOMEM.
     """
     if len(wanted) > pids.level + 1:
@@ -307,7 +307,7 @@ def _claim(parent: Task, pids: PidNamespace, wanted: list[int]) -> Pid:
     space: PidNamespace | None = pids
     for number in wanted:
         if space is None or not 0 < number < PID_LIMIT or (number != 1 and space.init == NOBODY):
-            raise Errno(EINVAL)  # the first one that is born there is the init
+            raise Errno(EINVAL)  # the first process of a namespace is its init
         if not may_checkpoint(credentials, space.owner):
             raise Errno(EPERM)
         if number in space.bearers or (space.level == 0 and not is_free(Pid(number))):
@@ -355,7 +355,7 @@ def _share_or_copy(parent: Task, child: Task, flags: int) -> None:
     context = parent.fs
     if flags & CLONE_FS != 0:
         if context.executions > 0:
-            raise Errno(EAGAIN)  # since it was asked first: copies have safe points
+            raise Errno(EAGAIN)  # checked again: the copies above have safe points
         context.acquire()
         child.fs_context = context
     else:
@@ -436,7 +436,7 @@ def _enter(parent: Task, child: Task, arguments: CloneArguments, is_thread: bool
 
 
 def _birth_of(arguments: CloneArguments) -> ForkStart:
-    """What the child does first, and for a vfork who waits for it. Raises MemoryError."""
+    """The child's first steps, and for a vfork the waiting parent. Raises MemoryError."""
     flags = arguments.flags
     birth = ForkStart(UserAddr(arguments.child_tid) if flags & CLONE_CHILD_SETTID != 0 else UserAddr(0))
     if flags & CLONE_VFORK != 0:
@@ -445,7 +445,7 @@ def _birth_of(arguments: CloneArguments) -> ForkStart:
 
 
 def _tracee_of(parent: Task, child: Task) -> Tracee | None:
-    """The child of a traced parent is its tracer's. Raises MemoryError."""
+    """A traced parent's child gets the same tracer. Raises MemoryError."""
     other = parent.tracee
     if other is None:
         return None
@@ -453,7 +453,7 @@ def _tracee_of(parent: Task, child: Task) -> Tracee | None:
 
 
 def _begin_tracing(child: Task, tracee: Tracee | None) -> None:
-    """A traced parent's child takes no step, and stops at once if it is traced too."""
+    """Hold a traced parent's child: it stops at once if it is traced too."""
     end_step(child.stack_top, child.registers)
     if tracee is not None:
         link(tracee)
@@ -480,7 +480,7 @@ def _copy_scheduling(parent: Task, child: Task) -> None:
 
 
 def _undo(child: Task) -> None:
-    """Give back what a child got that will not live."""
+    """Undo the setup of a child that will not live."""
     if child.observation is not None:
         TASKS.observer.forget(child)
     process = child.process
@@ -515,7 +515,7 @@ def _undo(child: Task) -> None:
 
 
 def _wait_for_vfork(parent: Task, child: Task, birth: TaskStart | None) -> None:
-    """Sleep until the child has its own memory. Only what ends the parent ends this earlier."""
+    """Sleep until the child has its own memory. Only the end of the parent ends this earlier."""
     waiters = None if birth is None else birth.vfork_waiters
     parent.signals.kill_wakes = True
     parent.calls.waits_for_vfork = True

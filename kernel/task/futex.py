@@ -1,10 +1,10 @@
 """Fast user-space locks: the part that sleeps (futex(2), futex(7)).
 
 A waiter is found by its key: for private futexes the address space and the address; for shared ones the memory object
-and the page offset in it, or the frame. Waiters with the same key stand in one bucket, in the order in which they came.
+and the page offset in it, or the frame. Waiters with the same key are in one bucket, in the order in which they came.
 
-The word is read and compared, and the waiter queued, without a chance for anybody else in between: user memory may have
-to be read first, which can sleep, so the value is read again once the page is at hand.
+No other thread can run between reading and comparing the word and queueing the waiter: user memory may have
+to be read first, which can sleep, so the value is read again once the page is present.
 
 Context: sleeps. Raises EAGAIN, EINTR kin, EINVAL, ETIMEDOUT, EFAULT, MemoryError.
 """
@@ -24,7 +24,7 @@ from kernel.time.timers import FOREVER_NS
 
 BITSET_ANY: Final = 0xFFFF_FFFF
 BUCKETS: Final = 256
-_AT_ONCE: Final = 128  # waiters that are woken or moved before others run
+_AT_ONCE: Final = 128  # waiters that are woken or moved before other threads run
 # Instructions for a waiter, for `pace`
 _WAKE_COST: Final = 600
 _MOVE_COST: Final = 60
@@ -32,7 +32,7 @@ _MOVE_COST: Final = 60
 
 @final
 class FutexKey:
-    """What a futex is: `offset` in the memory of `space` (private) or in `source` (shared)."""
+    """The identity of a futex: `offset` in the memory of `space` (private) or in `source` (shared)."""
 
     def __init__(self, space: AddressSpace | None, source: MemoryObject | None, offset: int) -> None:
         self.space: AddressSpace | None = space
@@ -44,11 +44,11 @@ class FutexKey:
         return self.offset == offset and self.space is space and self.source is source
 
     def same(self, other: "FutexKey") -> bool:
-        """Whether both are one futex."""
+        """Whether both are the same futex."""
         return self.matches(other.space, other.source, other.offset)
 
     def bucket(self) -> int:
-        """Where its waiters stand."""
+        """The bucket of its waiters."""
         return _bucket_of(self.offset)
 
 
@@ -57,7 +57,7 @@ def _bucket_of(offset: int) -> int:
 
 
 class LockMove:
-    """Where a waiter is to be moved (FUTEX_WAIT_REQUEUE_PI). Base class: see futex_pi.py."""
+    """The lock to which a waiter will be moved (FUTEX_WAIT_REQUEUE_PI). Base class: see futex_pi.py."""
 
 
 @final
@@ -73,17 +73,17 @@ class FutexWaiter:
 
 
 def enter(waiter: FutexWaiter) -> None:
-    """Let it wait on its key. Raises MemoryError."""
+    """Put a waiter into its key's bucket. Raises MemoryError."""
     _buckets[waiter.key.bucket()].append(waiter)
 
 
 def leave(waiter: FutexWaiter) -> None:
-    """It waits no more."""
+    """Remove a waiter."""
     _buckets[waiter.key.bucket()].remove(waiter)
 
 
 def waiters_on(key: FutexKey) -> list[FutexWaiter]:
-    """Who waits on a futex, first come first. Raises MemoryError."""
+    """The waiters on a futex, in order of arrival. Raises MemoryError."""
     found: list[FutexWaiter] = []
     for waiter in _buckets[key.bucket()]:
         if waiter.key.same(key):
@@ -149,7 +149,7 @@ class WantedFutex:
 
 
 def wait_on_any(task: Task, wanted: list[WantedFutex], deadline_ns: int) -> int:
-    """Sleep while all words hold what is wanted, until one is woken: its index."""
+    """Sleep while all words hold the expected values, until one is woken; returns its index."""
     waiters: list[FutexWaiter] = []
     try:
         for each in wanted:
@@ -157,7 +157,7 @@ def wait_on_any(task: Task, wanted: list[WantedFutex], deadline_ns: int) -> int:
             waiter = FutexWaiter(key, BITSET_ANY, task)
             waiters.append(waiter)
             _buckets[key.bucket()].append(waiter)
-            # Read once the waiter stands there: no wake is lost if the page has to be waited for.
+            # Read after the waiter is queued: no wake is lost if the page has to be waited for.
             if user.read_u32(UserAddr(each.address)) != each.value:
                 raise Errno(EAGAIN)
         while _woken_of(waiters) < 0:
@@ -174,7 +174,7 @@ def wait_on_any(task: Task, wanted: list[WantedFutex], deadline_ns: int) -> int:
 
 
 def _woken_of(waiters: list[FutexWaiter]) -> int:
-    """The first that was woken, or -1."""
+    """The first one that was woken, or -1."""
     for index in range(len(waiters)):
         if waiters[index].is_woken:
             return index
@@ -196,14 +196,14 @@ def _wake_shared(task: Task, address: int, limit: int, bitset: int) -> int:
 
 
 def wake(key: FutexKey, limit: int, bitset: int) -> int:
-    """Wake up to `limit` waiters whose bit sets meet `bitset`; how many were woken. EINVAL for those that may only be
+    """Wake up to `limit` waiters whose bit sets meet `bitset`; returns how many. EINVAL for those that may only be
     moved to a lock.
     """
     return _wake_at(key.space, key.source, key.offset, limit, bitset)
 
 
 def _wake_at(space: AddressSpace | None, source: MemoryObject | None, offset: int, limit: int, bitset: int) -> int:
-    limit = min(limit, len(_buckets[_bucket_of(offset)]))  # whoever waits again meanwhile is not woken again
+    limit = min(limit, len(_buckets[_bucket_of(offset)]))  # a thread that waits again meanwhile is not woken again
     woken = 0
     while woken < limit:
         part = _wake_some(space, source, offset, min(limit - woken, _AT_ONCE), bitset)
@@ -215,7 +215,7 @@ def _wake_at(space: AddressSpace | None, source: MemoryObject | None, offset: in
 
 
 def _wake_some(space: AddressSpace | None, source: MemoryObject | None, offset: int, limit: int, bitset: int) -> int:
-    """Wake up to `limit` waiters in one go, without a safe point. Those that go on waiting move up in the bucket."""
+    """Wake up to `limit` waiters in one go, without a safe point. The remaining waiters move up in the bucket."""
     bucket = _buckets[_bucket_of(offset)]
     woken = 0
     kept = 0
@@ -250,7 +250,7 @@ def _close_gap(bucket: list[FutexWaiter], to: int, start: int) -> None:
 
 
 def requeue(source: FutexKey, target: FutexKey, wake_limit: int, move_limit: int) -> int:
-    """Wake some waiters of one futex and let others wait on another; how many were woken or moved."""
+    """Wake some waiters of one futex and let others wait on another; returns how many were woken or moved."""
     woken = wake(source, wake_limit, BITSET_ANY)
     if source.same(target):
         return woken
@@ -266,7 +266,7 @@ def requeue(source: FutexKey, target: FutexKey, wake_limit: int, move_limit: int
 
 
 def _move_some(source: FutexKey, target: FutexKey, limit: int) -> int:
-    """`requeue` for as many as are moved at once. Raises EINVAL, MemoryError."""
+    """`requeue` for as many as are moved in one go. Raises EINVAL, MemoryError."""
     bucket = _buckets[source.bucket()]
     going: list[FutexWaiter] = []
     staying: list[FutexWaiter] = []
@@ -282,7 +282,7 @@ def _move_some(source: FutexKey, target: FutexKey, limit: int) -> int:
             refused = True
             break
         i += 1
-    _buckets[target.bucket()].extend(going)  # first: what follows cannot fail
+    _buckets[target.bucket()].extend(going)  # first: after this, nothing can fail
     for waiter in going:
         waiter.key = target
     for place in range(len(staying)):
@@ -294,7 +294,7 @@ def _move_some(source: FutexKey, target: FutexKey, limit: int) -> int:
 
 
 def wake_address(task: Task, address: int, limit: int) -> None:
-    """Wake waiters at an address, private and shared: for a thread's end. Bad addresses wake nobody."""
+    """Wake waiters at an address, private and shared: for a thread's end. Bad addresses have no waiters."""
     space = task.memory
     if space is None:
         return
@@ -318,7 +318,7 @@ _OP_SHIFT: Final = 8
 
 
 def apply_operation(address: UserAddr, encoded: int) -> bool:
-    """Change the word as `encoded` says; whether its old value passes the comparison in `encoded`. Raises
+    """Change the word as `encoded` says; returns whether its old value passes the comparison in `encoded`. Raises
     EINVAL→ENOSYS, EFAULT.
     """
     operation = (encoded >> 28) & 7
@@ -376,7 +376,7 @@ def _signed_32(value: int) -> int:
 
 @final
 class FutexRestart(RestartBlock):
-    """FUTEX_WAIT with a relative time-out: after a signal without a handler it goes on with the time that is left."""
+    """FUTEX_WAIT with a relative time-out: after a signal without a handler it goes on with the remaining time."""
 
     def __init__(self, address: UserAddr, shared: bool, expected: int, bitset: int, deadline_ns: int) -> None:
         self.address: UserAddr = address

@@ -1,8 +1,8 @@
-"""What a thread leaves behind in its program's memory: robust locks and the word of its number.
+"""What a thread leaves in its program's memory at its end: robust locks and the word for its number.
 
 Sources: get_robust_list(2), set_tid_address(2).
 
-Context: sleeps (user memory). Bad addresses end the walk: it is the program's own memory. So does want of memory: the
+Context: sleeps (user memory). Bad addresses end the walk: it is the program's own memory. So does a lack of memory: the
 thread ends all the same.
 """
 
@@ -21,7 +21,7 @@ _OWNER_MASK: Final = 0x3FFF_FFFF
 
 @noraise
 def leave_locks(task: Task) -> None:
-    """Mark the locks that the thread holds, and wake whoever waits for its end. The address space is still there."""
+    """Mark the locks that the thread holds, and wake threads that wait for its end. The address space still exists."""
     memory = task.memory
     if memory is None:
         return
@@ -33,7 +33,7 @@ def leave_locks(task: Task) -> None:
         task.library.robust_list = 0
     address = UserAddr(task.library.clear_tid_address)
     task.library.clear_tid_address = 0
-    # Nobody is there to look at it in a process that ends, or that another program replaces.
+    # No thread can read it in a process that ends, or that executes another program.
     if address != 0 and memory.users > 1:
         try:
             user.write_u32(address, 0)
@@ -63,7 +63,7 @@ def _walk_robust_list(task: Task, head: UserAddr) -> None:
 
 
 def _die(task: Task, address: UserAddr, inherits: bool) -> None:
-    """If the thread holds the lock at `address`: mark it, and wake one who waits. A lock with priority inheritance goes
+    """If the thread holds the lock at `address`: mark it, and wake one waiter. A lock with priority inheritance goes
     to its next owner by itself.
     """
     user.check(address, 4)

@@ -1,12 +1,12 @@
 """Futexes with priority inheritance: locks whose word holds the owner's number (futex(2), FUTEX_LOCK_PI).
 
 The program takes and gives a free lock by itself. With a waiter the kernel knows the lock: a `PiState` with its owner
-and its waiters, the most urgent first. Unlocking hands the lock over to the first of them. Meanwhile the owner runs
+and its waiters, the most urgent first. Unlocking hands the lock over to the first of them. Until then the owner runs
 with the priority of its most urgent waiter, and if it waits for such a lock itself, so does that one's owner, and so
 on.
 
 Invariants: a state has waiters and an owner; it is in the chain of its owner's `TaskLocks`, and in the bucket of its
-key. A thread waits for one lock at most, and has `TaskLocks` while it does. Only joining a lock allocates: handing it
+key. A thread waits for at most one lock, and has `TaskLocks` while it does. Only joining a lock allocates: handing it
 over never fails.
 
 Context: sleeps. Raises EAGAIN, EDEADLK, EFAULT, EINVAL, EPERM, ERESTARTNOINTR, ESRCH, ETIMEDOUT, MemoryError.
@@ -50,12 +50,12 @@ class PiWaiter:
         self.task: Task = task
         self.state: PiState | None = None
         self.has_lock: bool = False
-        self.owner_died: bool = False  # it got the lock from a thread that ended: the word is its to write
+        self.owner_died: bool = False  # it got the lock from a thread that ended: it has to write the word
 
 
 @final
 class PiState:
-    """A lock that somebody waits for."""
+    """A lock with waiters."""
 
     def __init__(self, key: FutexKey, owner: Task) -> None:
         self.key: FutexKey = key
@@ -64,7 +64,7 @@ class PiState:
         self.waiters: list[PiWaiter] = []
 
     def enter(self, waiter: PiWaiter) -> None:
-        """Behind those that are as urgent. Raises MemoryError."""
+        """Queue a waiter after those that are as urgent. Raises MemoryError."""
         index = len(self.waiters)
         while index > 0 and self.waiters[index - 1].task.urgency < waiter.task.urgency:
             index -= 1
@@ -72,7 +72,7 @@ class PiState:
 
     @noraise
     def move(self, waiter: PiWaiter) -> None:
-        """One of the waiters is more or less urgent now: it moves after those that are as urgent."""
+        """A waiter's urgency has changed: it moves after those that are as urgent."""
         waiters = self.waiters
         index = waiters.index(waiter)
         while index + 1 < len(waiters) and waiters[index + 1].task.urgency >= waiter.task.urgency:
@@ -86,10 +86,10 @@ class PiState:
 
 @final
 class TaskLocks(LendingLocks):
-    """A task's own."""
+    """The locks of a task."""
 
     def __init__(self) -> None:
-        self.owned: PiState | None = None  # the first of those that others wait for
+        self.owned: PiState | None = None  # the first of its locks that have waiters
         self.waiter: PiWaiter | None = None  # while it waits for one itself
 
 
@@ -98,7 +98,7 @@ _states: list[list[PiState]] = [[] for _ in range(BUCKETS)]
 
 @noraise
 def _own(locks: TaskLocks, state: PiState) -> None:
-    """The task with these locks is the owner."""
+    """Make the task with these locks the owner."""
     state.next = locks.owned
     locks.owned = state
 
@@ -126,7 +126,7 @@ def _locks(task: Task) -> TaskLocks | None:
 
 
 def _make_locks(task: Task) -> TaskLocks:
-    """Raises MemoryError."""
+    """Create a task's locks. Raises MemoryError."""
     locks = _locks(task)
     if locks is None:
         locks = TaskLocks()
@@ -207,7 +207,7 @@ def _wait(task: Task, owner: Task, key: FutexKey, state: PiState | None, address
 
 
 def _join(waiter: PiWaiter, owner: Task, key: FutexKey, state: PiState | None) -> PiState:
-    """Let a thread wait for the owner of a lock. Raises EDEADLK, MemoryError."""
+    """Have a thread wait for the owner of a lock. Raises EDEADLK, MemoryError."""
     _check_chain(waiter.task, owner)
     locks = _make_locks(waiter.task)
     if state is None:
@@ -215,7 +215,7 @@ def _join(waiter: PiWaiter, owner: Task, key: FutexKey, state: PiState | None) -
         state = PiState(key, owner)
         state.enter(waiter)
         _states[key.bucket()].append(state)
-        _own(owned, state)  # last: nobody may find a state without waiters
+        _own(owned, state)  # last: no one may find a state without waiters
     else:
         state.enter(waiter)
     waiter.state = state
@@ -234,7 +234,7 @@ def _write_owner(address: UserAddr, fresh: int) -> None:
 
 
 def _check_chain(task: Task, owner: Task) -> None:
-    """Raise EDEADLK if the owner waits, over others perhaps, for a lock of `task`."""
+    """Raise EDEADLK if the owner waits, perhaps through others, for a lock of `task`."""
     holder: Task | None = owner
     for _ in range(_CHAIN_LIMIT):
         if holder is None:
@@ -258,7 +258,7 @@ def _give_up(waiter: PiWaiter, state: PiState) -> None:
 
 
 def _forget(state: PiState) -> None:
-    """Nobody waits any more."""
+    """Drop a state without waiters."""
     owner = state.owner
     state.owner = None
     if owner is not None:
@@ -267,7 +267,7 @@ def _forget(state: PiState) -> None:
 
 
 def _spread(owner: Task) -> None:
-    """Lend the owner the priority of its most urgent waiter, and whom it waits for, and so on."""
+    """Lend the owner the priority of its most urgent waiter, then the owner of the lock it waits for, and so on."""
     holder: Task | None = owner
     for _ in range(_CHAIN_LIMIT):
         if holder is None:
@@ -315,7 +315,7 @@ def unlock(task: Task, address: UserAddr, shared: bool) -> None:
 
 @noraise
 def _hand_over(state: PiState, heir: PiWaiter) -> None:
-    """The first waiter owns the lock. Never fails: it waited, so it has `TaskLocks`."""
+    """Make the first waiter the owner. Never fails: it waited, so it has `TaskLocks`."""
     old = state.owner
     state.waiters.remove(heir)
     heir.state = None
@@ -338,7 +338,7 @@ def _hand_over(state: PiState, heir: PiWaiter) -> None:
 
 @noraise
 def leave_states(task: Task) -> None:
-    """A thread ends: what it owned goes to those who waited for it, with the mark that it has died. Never sleeps."""
+    """A thread ends: its locks go to their waiters, with the mark that it has died. Never sleeps."""
     locks = _locks(task)
     while locks is not None and (state := locks.owned) is not None:
         heir = state.waiters[0]
@@ -351,7 +351,7 @@ def leave_states(task: Task) -> None:
 
 @final
 class LockRequest(LockMove):
-    """FUTEX_WAIT_REQUEUE_PI: who wakes the waiter moves it to the lock `target`, for which it waits on."""
+    """FUTEX_WAIT_REQUEUE_PI: a wake moves the waiter to the lock `target`, for which it waits from then on."""
 
     def __init__(self, target: FutexKey, waiter: PiWaiter) -> None:
         self.target: FutexKey = target
@@ -362,8 +362,8 @@ class LockRequest(LockMove):
 def wait_and_lock(
     task: Task, address: UserAddr, shared: bool, expected: int, deadline_ns: int, lock_address: UserAddr
 ) -> None:
-    """FUTEX_WAIT_REQUEUE_PI: sleep while the word holds `expected`; back with the lock. A condition variable's wait:
-    whoever is woken would only wait for the mutex.
+    """FUTEX_WAIT_REQUEUE_PI: sleep while the word holds `expected`; returns with the lock. A condition variable's wait:
+    woken threads would only wait for the mutex.
     """
     key = key_of(task, address, shared)
     target = key_of(task, lock_address, shared)
@@ -390,15 +390,15 @@ def wait_and_lock(
         state = request.waiter.state
         if state is not None:
             _give_up(request.waiter, state)
-        # The wait cannot be begun again: it was woken. The program finds out.
+        # The wait cannot be restarted: it was woken. The program will notice.
         raise Errno(EAGAIN if code == ERESTARTSYS else code)
     if request.waiter.owner_died:
         _write_owner(lock_address, task.own_tid | _WAITERS | _OWNER_DIED)
 
 
 def move_to_lock(task: Task, address: UserAddr, shared: bool, expected: int, lock_address: UserAddr, limit: int) -> int:
-    """FUTEX_CMP_REQUEUE_PI: the first waiter gets the lock if that is free; it and `limit` others wait for it
-    otherwise. How many they are.
+    """FUTEX_CMP_REQUEUE_PI: the first waiter gets the lock if it is free; otherwise it and `limit` others wait for it.
+    Returns how many they are.
     """
     key = key_of(task, address, shared)
     target = key_of(task, lock_address, shared)
@@ -431,7 +431,7 @@ def move_to_lock(task: Task, address: UserAddr, shared: bool, expected: int, loc
 
 
 def _request_of(waiter: FutexWaiter, target: FutexKey) -> LockRequest:
-    """EINVAL if it waits for something else."""
+    """The waiter's request; EINVAL if it waits for something else."""
     request = waiter.move
     if not isinstance(request, LockRequest) or not request.target.same(target):
         raise Errno(EINVAL)
@@ -439,7 +439,7 @@ def _request_of(waiter: FutexWaiter, target: FutexKey) -> LockRequest:
 
 
 def _still_waits(waiter: FutexWaiter, key: FutexKey) -> bool:
-    """After user memory was looked at, which may sleep."""
+    """Checked after reading user memory, which may sleep."""
     return waiter in waiters_on(key)
 
 
@@ -451,7 +451,7 @@ def _take_off(waiter: FutexWaiter, request: LockRequest) -> None:
 def _move_behind_owner(
     task: Task, first: FutexWaiter, request: LockRequest, lock_address: UserAddr, value: int
 ) -> bool:
-    """Let a waiter wait for the lock, whose word held `value`; False if all must be looked at anew."""
+    """Have a waiter wait for the lock, whose word held `value`; False if everything must be checked again."""
     number = value & _OWNER_MASK
     if number == task.pids.shown(request.waiter.task.tid):
         raise Errno(EDEADLK)

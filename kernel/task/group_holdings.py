@@ -1,7 +1,7 @@
-"""What the kernel's heap holds for descriptors of processes in a control group: sockets with what lies in their queues,
-queues of events. It is looked at when the heap has grown for a thread of the group, or when that has run for a while.
+"""The kernel memory held for descriptors of processes in a control group: sockets with the contents of their queues,
+queues of events. It is counted when the heap has grown for a thread of the group, or when that has run for a while.
 
-Context: sleeps, where there are many descriptors.
+Context: sleeps, if there are many descriptors.
 """
 
 from typing import Final
@@ -19,7 +19,7 @@ _LOOK_COST: Final = 150  # instructions for a descriptor
 @noinline
 @noraise
 def count_holdings(task: Task) -> None:
-    """Count for the group of the running thread what the kernel holds for it now."""
+    """Count, for the group of the running thread, the kernel memory held for it now."""
     task.membership.counts_holdings = False
     files = task.file_table
     control = MEMORY_CONTROLS.living(task.charged)
@@ -31,14 +31,14 @@ def count_holdings(task: Task) -> None:
 
 @noraise
 def count_again(task: Task) -> None:
-    """The same for any thread: what others have taken out of its queues is not held any more. Sleeps."""
+    """The same for any thread: data that others have taken out of its queues are no longer held. Sleeps."""
     files = task.file_table
     if files is not None and files.control is not None:
         _count(files, files.control)
 
 
 def _count(files: FileTable, control: MemoryControl) -> None:
-    """Of a description that several refer to, each holds its part."""
+    """Each holder of a shared description counts its part."""
     held_bytes = 0
     for descriptor in range(files.size()):
         file = files.find(descriptor)

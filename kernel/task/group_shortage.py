@@ -1,7 +1,7 @@
-"""When a control group has more memory than it may: what it can do without goes, and if that is not enough, processes
+"""A control group over its memory limit: dispensable memory is reclaimed, and if that is not enough, processes
 in it are killed, never others (memory.max, memory.high, memory.oom.group).
 
-The thread whose charge went beyond a limit sees to it on its way to user mode (`relieve_group`), where it may sleep and
+The thread whose charge exceeded a limit handles it on its way to user mode (`relieve_group`), where it may sleep and
 holds nothing.
 
 Context: thread context; sleeps.
@@ -29,8 +29,8 @@ from kernel.time.clock import monotonic_ns
 
 _NEVER: Final = -1000
 _WAIT_NS: Final = 10_000_000
-_ROUNDS: Final = 200  # of waiting for whoever was killed
-_HIGH_WAIT_NS: Final = 20_000_000  # that a thread is held up at memory.high, each time it went on beyond it
+_ROUNDS: Final = 200  # of waiting for a killed process
+_HIGH_WAIT_NS: Final = 20_000_000  # a thread's delay at memory.high, each time it exceeded it
 _LOOK_COST: Final = 3000  # instructions for a process
 _BRIEF_ROUNDS: Final = 20
 _ROOM: Final = 32  # pages
@@ -39,7 +39,7 @@ _ROOM: Final = 32  # pages
 @noinline
 @noraise
 def relieve_group(task: Task) -> None:
-    """A charge of the running thread went beyond a limit."""
+    """A charge of the running thread exceeded a limit."""
     task.lacks_charge = False
     task.charge_failed = False
     if task.process.ending.is_exiting:
@@ -52,13 +52,13 @@ def relieve_group(task: Task) -> None:
             _bring_below(task, control)
             _hold_up(control)
     except (Errno, MemoryError):
-        return  # a signal came, or there is no memory at all: others see to that
+        return  # a signal came, or there is no memory at all: other code handles that
     finally:
         end_lack_of_memory(has_begun)
 
 
 def _bring_below(task: Task, control: MemoryControl) -> None:
-    """See to it that this and those above are below their limits."""
+    """Bring this control and those above it below their limits."""
     control.drain()
     above: MemoryControl | None = control
     while above is not None:
@@ -70,8 +70,8 @@ def _bring_below(task: Task, control: MemoryControl) -> None:
 
 
 def bring_below(task: Task | None, control: MemoryControl, spared: int = LAST_MAPPED) -> None:
-    """Let one control come below its limit: it gives back what it can do without, or processes are killed until it
-    is. `task`: the running thread, which does not wait if it is to die itself. `spared`: how many of the pages that
+    """Bring one control below its limit: it gives back dispensable memory, or processes are killed until it
+    is. `task`: the running thread, which does not wait if it must die itself. `spared`: how many of the pages that
     programs map stay.
     """
     rounds = 0
@@ -86,14 +86,14 @@ def bring_below(task: Task | None, control: MemoryControl, spared: int = LAST_MA
         if task is not None and (task.process.ending.is_exiting or task.has_pending_kill()):
             return
         try:
-            sleep_until(monotonic_ns() + _WAIT_NS, interruptible=False)  # whoever was killed ends meanwhile
+            sleep_until(monotonic_ns() + _WAIT_NS, interruptible=False)  # a killed process ends in the meantime
         except MemoryError:
             yield_now()
         control.drain()
 
 
 def _count_again(control: MemoryControl) -> None:
-    """What is held for descriptors of the group may have become less since its processes ran."""
+    """The memory held for descriptors of the group may have shrunk since its processes ran."""
     holder = control.holder
     if not isinstance(holder, ControlGroup):
         return
@@ -113,8 +113,8 @@ def _count_again(control: MemoryControl) -> None:
 @noraise
 def relieve_briefly(task: Task) -> bool:
     """The running thread was refused a charge within a call, where it may hold what others wait for: so no file is
-    written back, and whoever was killed is not waited for long. Whether it may try again; if not, the call fails, and
-    `relieve_group` sees to it then.
+    written back, and the wait for a killed process is short. Returns whether to try again; if not, the call fails,
+    and `relieve_group` handles the shortage afterwards.
     """
     task.charge_failed = False
     control = MEMORY_CONTROLS.living(task.charged)
@@ -140,7 +140,7 @@ def relieve_briefly(task: Task) -> bool:
 
 
 def _hold_up(control: MemoryControl) -> None:
-    """Beyond memory.high: what can go goes, and the thread is held up."""
+    """Past memory.high: reclaim what is possible, and delay the thread."""
     too_high = control.too_high()
     if too_high is None:
         return
@@ -150,8 +150,8 @@ def _hold_up(control: MemoryControl) -> None:
 
 
 def kill_in(control: MemoryControl) -> bool:
-    """Kill the process that holds most of what a control counts, or all of its group where that asks for it. False if
-    there is none to kill; one that ends already counts, as its memory is on its way.
+    """Kill the process that holds most of what a control counts, or all of its group if that asks for it. False if
+    there is none to kill; one that is already ending counts, because its memory will come back.
     """
     holder = control.holder
     if not isinstance(holder, ControlGroup):
@@ -176,7 +176,7 @@ def kill_in(control: MemoryControl) -> bool:
                 worst = score
                 victim = process
     if victim is not None and (victim.ending.is_exiting or victim.ending.is_zombie):
-        return True  # somebody else killed it while this thread rested
+        return True  # another thread killed it while this one rested
     control.happened(OOM, MEMORY_CONTROLS.events_are_local)
     if victim is None:
         return False
@@ -199,7 +199,7 @@ def kill_in(control: MemoryControl) -> bool:
 
 
 def _group_to_kill(victim: Process, domain: ControlGroup) -> ControlGroup | None:
-    """The highest group from the victim's to `domain` that is to end as a whole."""
+    """The highest group, from the victim's to `domain`, that must end as a whole."""
     task = victim.any_thread()
     if task is None:
         return None

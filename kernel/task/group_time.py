@@ -1,6 +1,6 @@
 """Threads whose control group has used up its time wait for the next period (cpu.max).
 
-They wait where they would go on in user mode, so they hold nothing that others wait for. Being killed ends the wait.
+They wait on the way to user mode, so they hold nothing that others wait for. A kill ends the wait.
 
 Context: sleeps.
 """
@@ -12,13 +12,13 @@ from kernel.sched import sleep_until, yield_now
 from kernel.task.task import Task
 from kernel.time.clock import monotonic_ns
 
-_LONGEST_NS: Final = 100_000_000  # limits may change meanwhile
+_LONGEST_NS: Final = 100_000_000  # limits may change in the meantime
 
 
 @noinline
 @noraise
 def wait_for_time(task: Task) -> bool:
-    """Wait if the group of the running thread has no time for it. Whether it had to."""
+    """Wait if the group of the running thread has no time left. Returns whether it had to."""
     share = task.share
     if share is None or task.has_realtime_policy():
         return False

@@ -1,7 +1,7 @@
-"""Process groups and sessions (setpgid(2), setsid(2), credentials(7)): what job control works on.
+"""Process groups and sessions (setpgid(2), setsid(2), credentials(7)): the objects of job control.
 
 Invariants: a group belongs to one session and is in the registry while it has a member; a session is in the registry
-while it has a group. Their numbers are not given to new processes for that long (pids.py).
+while it has a group. Meanwhile new processes do not get their numbers (pids.py).
 """
 
 from collections.abc import Callable
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @final
 class TerminalHook:
-    """How a session's end reaches its terminal: entered by kernel.tty. Called with the terminal's device number."""
+    """How a session's end reaches its terminal: registered by kernel.tty. Called with the terminal's device number."""
 
     def __init__(self) -> None:
         self.session_ended: Callable[[int], None] | None = None
@@ -63,7 +63,7 @@ class ProcessGroup:
         self.pgid: Pid = pgid
         self.owner: Session = session
         self.members: dict[Pid, Process] = {}
-        self.signals: int = 0  # how many were sent to all members: a process that is about to become one looks at it
+        self.signals: int = 0  # how many were sent to all members: checked by a process that is about to become one
 
     @property
     def session(self) -> Pid:
@@ -123,7 +123,7 @@ def leave(process: "Process") -> None:
 
 
 def is_orphaned(group: ProcessGroup, leaving: "Process | None") -> bool:
-    """Whether no member (`leaving` aside) has a parent in another group of the session: nobody would continue the job
+    """Whether no member (`leaving` aside) has a parent in another group of the session: no one would continue the job
     once it stops.
     """
     for member in group.members.values():
@@ -145,6 +145,6 @@ def has_stopped_member(group: ProcessGroup) -> bool:
 
 
 def is_orphaned_group(pgid: Pid) -> bool:
-    """The same by number; a group that is gone is orphaned."""
+    """The same by number; a missing group is orphaned."""
     group = find_group(pgid)
     return group is None or is_orphaned(group, None)

@@ -1,6 +1,6 @@
-"""Where a signal handler runs, and what becomes of it when it returns (sigaction(2), sigaltstack(2), sigreturn(2)).
+"""Entering a signal handler, and returning from it (sigaction(2), sigaltstack(2), sigreturn(2)).
 
-How the frame looks that carries all this through user memory, the architecture knows.
+The architecture defines the frame in user memory that carries the state.
 
 Context: sleeps (user memory).
 """
@@ -50,14 +50,14 @@ def call_handler(task: Task, frame: TrapFrame, action: SignalAction, info: Signa
 
 @noinline
 def _push_with_details(task: Task, frame: TrapFrame, call: HandlerCall, info: SignalInfo) -> None:
-    """The handler wants to know more than the number. Raises EFAULT, MemoryError."""
+    """Push the frame of a handler that wants more than the signal's number. Raises EFAULT, MemoryError."""
     details: Array[u8, Literal[128]] = Array()
     info.store(details.span())
     push_frame(frame, task.registers, call, details.span()[:SIGINFO_SIZE])
 
 
 def return_from_handler(task: Task, frame: TrapFrame) -> None:
-    """rt_sigreturn: registers, mask and alternate stack as the frame at the stack pointer says. Raises EFAULT,
+    """rt_sigreturn: restore registers, mask and alternate stack from the frame at the stack pointer. Raises EFAULT,
     MemoryError.
     """
     saved: SignalContext = pop_frame(frame, task.registers)

@@ -1,4 +1,4 @@
-"""What the machine is called (uname(2), sethostname(2)), which differs by UTS namespace (uts_namespaces(7))."""
+"""The names of the machine (uname(2), sethostname(2)), which differ by UTS namespace (uts_namespaces(7))."""
 
 from typing import Final
 
@@ -6,10 +6,10 @@ from kernel.lang import final
 from kernel.lib.namespace import CLONE_NEWUTS, FIRST_UTS_NUMBER, Namespace, UserNamespace, next_number
 
 NAME_LIMIT: Final = 64
-SYSTEM_NAME: Final = b"Linux"  # what programs test for
+SYSTEM_NAME: Final = b"Linux"  # programs test for this
 RELEASE: Final = b"6.12.0-krait"
 KRAIT_VERSION: Final = "0.1.0"
-"""The one place where Krait's version stands: pyproject.toml and the tools read it here."""
+"""The only place of Krait's version: pyproject.toml and the tools read it here."""
 VERSION: Final = f"#1 SMP PREEMPT_DYNAMIC Krait {KRAIT_VERSION}".encode()
 
 
@@ -23,7 +23,7 @@ class Host(Namespace):
         self.domain: bytes = b"(none)"
 
     def copy(self, owner: UserNamespace) -> "Host":
-        """Another one with the same names. Raises MemoryError."""
+        """A copy with the same names. Raises MemoryError."""
         made = Host(next_number(), owner)
         made.host = self.host
         made.domain = self.domain

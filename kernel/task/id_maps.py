@@ -1,8 +1,8 @@
 """Writing the maps of a user namespace, and whether groups may be set there (user_namespaces(7), "User and group ID
 mappings: uid_map and gid_map", "The /proc/pid/setgroups file").
 
-What counts is who opened the file, and for maps that need privilege who writes as well: a descriptor that somebody
-privileged was talked into writing to is of no use. Each map is written once.
+The opener of the file counts, and for maps that need privilege the writer as well: a privileged process that was
+talked into writing to a descriptor gains its tempter nothing. Each map is written once.
 
 Context: `store_map` has safe points. Raises Errno as Linux does, in its order.
 """
@@ -23,7 +23,7 @@ _WORD_MASK: Final = 0xFFFF_FFFF
 
 
 class MapKind(IntEnum):
-    """Whose numbers a map translates."""
+    """The kind of numbers that a map translates."""
 
     USERS = 0
     GROUPS = 1
@@ -31,14 +31,14 @@ class MapKind(IntEnum):
 
 
 def map_of(namespace: UserNamespace, kind: MapKind) -> IdMap:
-    """One of the maps; that of the first namespace is never asked."""
+    """One of the maps; never called for the first namespace."""
     if kind == MapKind.USERS:
         return namespace.uids
     return namespace.gids if kind == MapKind.GROUPS else namespace.projects
 
 
 def map_lines(namespace: UserNamespace, kind: MapKind, reader: UserNamespace) -> bytes:
-    """A map as somebody sees it: what its ids are called in the reader's namespace, or for those who live in this one
+    """A map as a reader sees it: its ids in the reader's namespace, or for readers inside this one
     in the parent's.
     """
     outer = reader
@@ -62,7 +62,7 @@ def _line(inside: int, lower: int, count: int) -> bytes:
 
 
 def check_map_writer(opener: Credentials, namespace: UserNamespace) -> None:
-    """Whether whoever opened a map may write to it at all: in the namespace, or in its parent. Raises EPERM."""
+    """Whether the opener of a map may write to it at all: in the namespace, or in its parent. Raises EPERM."""
     parent = namespace.parent
     if parent is None or (opener.user_namespace is not namespace and opener.user_namespace is not parent):
         raise Errno(EPERM)
@@ -71,7 +71,7 @@ def check_map_writer(opener: Credentials, namespace: UserNamespace) -> None:
 def store_map(
     opener: Credentials, writer: Credentials, namespace: UserNamespace, kind: MapKind, text: bytes
 ) -> None:
-    """A map is written. Raises EPERM, EINVAL, MemoryError."""
+    """Store a written map. Raises EPERM, EINVAL, MemoryError."""
     parent = namespace.parent
     if parent is None or not map_of(namespace, kind).is_empty():
         raise Errno(EPERM)
@@ -125,7 +125,7 @@ def _is_permitted(
 def _may_map_root(
     opener: Credentials, namespace: UserNamespace, parent: UserNamespace, extents: list[Extent]
 ) -> bool:
-    """Files with capabilities of the parent's root are good in the namespace when that is mapped: only somebody who
+    """Files with capabilities of the parent's root are valid in the namespace if that is mapped: only a task that
     could create such files may map it.
     """
     for extent in extents:
@@ -137,7 +137,7 @@ def _may_map_root(
 
 
 def _parse(text: bytes) -> list[Extent]:
-    """Lines of three numbers. What they mean outside is a number of the parent so far. Raises EINVAL."""
+    """Parse lines of three numbers. The number outside is still one of the parent's. Raises EINVAL."""
     end = text.find(b"\0")
     rest = text if end < 0 else text[:end]
     extents: list[Extent] = []
@@ -164,7 +164,7 @@ def _overlap(start: int, other_start: int, extent: Extent, other: Extent) -> boo
 
 
 class _Place:
-    """Where reading of a line has come to."""
+    """The position in a line being read."""
 
     def __init__(self, line: bytes) -> None:
         self.line: bytes = line
@@ -218,7 +218,7 @@ def _parse_line(line: bytes) -> Extent:
 
 
 def store_setgroups(namespace: UserNamespace, text: bytes) -> None:
-    """/proc/PID/setgroups is written: "allow", or "deny" while there is no map of groups. Raises EINVAL, EPERM."""
+    """Write /proc/PID/setgroups: "allow", or "deny" while there is no map of groups. Raises EINVAL, EPERM."""
     end = text.find(b"\0")
     word = (text if end < 0 else text[:end]).rstrip(b" \t\n\v\f\r")
     if word == b"allow":

@@ -1,5 +1,5 @@
-"""The first process: made by the kernel, out of a program in the root file system (init(1)). Another one that nobody
-forks, to read a core file, is put together in the same way (core_handler.py).
+"""The first process: created by the kernel, from a program in the root file system (init(1)). Another one that is not
+forked, to read a core file, is created in the same way (core_handler.py).
 
 Context: `start_first_process` runs in the boot thread, once file systems are mounted; the program is opened in the new
 task's own context.
@@ -44,7 +44,7 @@ from kernel.time.clock import monotonic_ns
 
 @final
 class FirstStart(TaskStart):
-    """Executes the first of several programs that can be executed."""
+    """Executes the first of several candidates that can be executed."""
 
     def __init__(self, candidates: list[bytes], arguments: list[bytes], environment: list[bytes]) -> None:
         super().__init__()
@@ -53,7 +53,7 @@ class FirstStart(TaskStart):
         self.environment: list[bytes] = environment
 
     def words(self, name: bytes) -> list[bytes]:
-        """A program's arguments, with its name in front."""
+        """A program's arguments, beginning with its name."""
         words: list[bytes] = [name]
         words.extend(self.arguments)
         return words
@@ -83,7 +83,7 @@ def first_pid() -> Pid:
 def start_first_process(
     root: Path, files: FileTable, candidates: list[bytes], arguments: list[bytes], environment: list[bytes]
 ) -> Task:
-    """Make process 1, which begins once the boot thread gives up the processor. Takes over the reference to `files`.
+    """Create process 1, which begins once the boot thread gives up the processor. Takes over the reference to `files`.
     Raises MemoryError.
     """
     credentials = Credentials()
@@ -96,12 +96,12 @@ def start_first_process(
     return task
 
 
-# A process that nobody forks ------------------------------------------------------------------------------------------
+# A process that is not forked -----------------------------------------------------------------------------------------
 
 
 def make_process(pid: Pid, limits: Limits, name: bytes, credentials: Credentials, start: TaskStart) -> Task:
-    """A process of one thread, without files and directories, that has not begun. It leads nothing until it asks, as on
-    Linux: group and session 0. Raises EAGAIN, MemoryError.
+    """A process of one thread, without files and directories, that has not begun. It leads no group until it asks, as
+    on Linux: group and session 0. Raises EAGAIN, MemoryError.
     """
     process = Process(pid, FIRST_PID, limits, default_actions())
     FIRST_SET.network = NETWORKS.first
@@ -118,7 +118,7 @@ def make_process(pid: Pid, limits: Limits, name: bytes, credentials: Credentials
         process.leader = task
         process.origin.started_ns = monotonic_ns()
         if not is_free(pid):
-            raise Errno(EAGAIN)  # that slept, and the numbers have come round
+            raise Errno(EAGAIN)  # that slept, and the numbers have wrapped around
         register_task(task)
         join(process, _group())
         register_process(process)
@@ -131,7 +131,7 @@ def make_process(pid: Pid, limits: Limits, name: bytes, credentials: Credentials
 
 
 def give_places(task: Task, files: FileTable, context: FsContext) -> None:
-    """What it opens, and where it is. Takes over both references."""
+    """Set its files and its directories. Takes over both references."""
     task.file_table = files
     files.limit = task.process.limits.soft[RLIMIT_NOFILE]
     task.fs_context = context
@@ -147,7 +147,7 @@ def _group() -> ProcessGroup:
 
 
 def _undo(task: Task, space: AddressSpace) -> None:
-    """Give back what a process got that will not live."""
+    """Undo the setup of a process that will not live."""
     process = task.process
     process.threads.pop(task.tid, task)
     process.leader = None

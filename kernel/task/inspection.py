@@ -1,7 +1,7 @@
-"""Whether one process may look into another, or do more: its memory, its descriptors (ptrace(2), "Ptrace access mode
+"""Whether one process may inspect another, or control it: its memory, its descriptors (ptrace(2), "Ptrace access mode
 checking").
 
-Files of /proc ask by the reader's file system ids, system calls by its real ids. To read memory or be a tracer is to
+Files of /proc check the reader's file system ids, system calls its real ids. To read memory or be a tracer is to
 attach, which Yama may restrict.
 """
 
@@ -20,18 +20,18 @@ def may_look_into(reader: Task, process: Process, task: Task | None) -> bool:
 
 
 def may_reach_into(reader: Task, process: Process, task: Task | None) -> bool:
-    """The same for files through which a debugger works."""
+    """The same for files that a debugger uses."""
     return may_look_into(reader, process, task) and _yama_agrees(reader, process, task)
 
 
 def may_ask_about(reader: Task, process: Process, task: Task) -> bool:
-    """Whether calls may let `reader` know of a process (kcmp(2), get_robust_list(2))."""
+    """Whether calls may inform `reader` about a process (kcmp(2), get_robust_list(2))."""
     mine = reader.credentials
     return _may(reader, process, task, mine.uid, mine.gid, mine.permitted)
 
 
 def may_attach_to(reader: Task, process: Process, task: Task) -> bool:
-    """The same for calls that take hold of it (ptrace(2), process_vm_readv(2), pidfd_getfd(2))."""
+    """The same for calls that control it (ptrace(2), process_vm_readv(2), pidfd_getfd(2))."""
     return may_ask_about(reader, process, task) and _yama_agrees(reader, process, task)
 
 
@@ -42,7 +42,7 @@ def _yama_agrees(reader: Task, process: Process, task: Task | None) -> bool:
 def _may(
     reader: Task, process: Process, task: Task | None, uid: KernelUid, gid: KernelGid, capabilities: int
 ) -> bool:
-    """By the ids and capabilities that count for the call: the process that is looked into must not be able to do more.
+    """By the ids and capabilities relevant for the call: the inspected process must not be more privileged.
     """
     mine = reader.credentials
     if reader.process is process:

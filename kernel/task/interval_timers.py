@@ -1,7 +1,7 @@
 """alarm and setitimer: one timer for each of three clocks in a process (getitimer(2), alarm(2)).
 
 ITIMER_REAL runs on the timer queue. ITIMER_VIRTUAL and ITIMER_PROF count processor time: they are checked when a tick
-finds one of the process's threads, so they are as fine as the tick. So are RLIMIT_CPU and RLIMIT_RTTIME
+finds one of the process's threads, so their resolution is the tick. So are RLIMIT_CPU and RLIMIT_RTTIME
 (getrlimit(2)).
 
 Context: expiry is in interrupt context.
@@ -33,7 +33,7 @@ class RealTimer(Timer):
 
     def __init__(self) -> None:
         super().__init__()
-        self.process: Process | None = None  # from the first arming until `cancel_all`: it leads back here
+        self.process: Process | None = None  # from the first arming until `cancel_all`: it refers back to this
         self.interval_ns: int = 0
 
     def expire(self, now_ns: int) -> int:
@@ -56,7 +56,7 @@ class ProcessorTimer:
         self.interval_ns: int = 0
 
     def check(self, process: Process, used_ns: int, signo: int) -> None:
-        """Send the signal if the time has been used."""
+        """Send the signal if that time has been used."""
         if self.due_ns == 0 or used_ns < self.due_ns:
             return
         self.due_ns = used_ns + self.interval_ns if self.interval_ns != 0 else 0
@@ -98,7 +98,7 @@ def follow_processor_limit(process: Process) -> None:
 
 @final
 class IntervalTimers(ProcessTimers):
-    """A process's three."""
+    """A process's three timers."""
 
     def __init__(self) -> None:
         self.real: RealTimer = RealTimer()
@@ -124,7 +124,7 @@ class IntervalTimers(ProcessTimers):
 
 
 def timers_of(process: Process) -> IntervalTimers:
-    """The process's timers, made at the first use. Raises MemoryError."""
+    """The process's timers, created at the first use. Raises MemoryError."""
     kinds = process.own_timers()
     timers = kinds.interval
     if not isinstance(timers, IntervalTimers):
@@ -143,7 +143,7 @@ class TimerValue:
 
 
 def _used_ns(process: Process, which: int) -> int:
-    """The clock of a processor timer, when the threads were last charged."""
+    """The time on a processor timer's clock, when the threads were last charged."""
     return process_user_ns(process) if which == ITIMER_VIRTUAL else process_time_ns(process)
 
 

@@ -8,7 +8,7 @@ from kernel.task.task import Task
 
 
 def change_group(task: Task, pid: int, pgid: int) -> None:
-    """setpgid: put a process (0: the caller's) into a group of the session, or a new one of its own number. Raises
+    """setpgid: move a process (0: the caller's) to a group of the session, or a new one of its own number. Raises
     EINVAL, ESRCH, EPERM, EACCES.
     """
     if pgid < 0 or (pgid == 0 and pid < 0):
@@ -44,7 +44,7 @@ def change_group(task: Task, pid: int, pgid: int) -> None:
 
 
 def start_session(task: Task) -> int:
-    """setsid: a session and a group of the caller's number, without a terminal. Raises EPERM."""
+    """setsid: create a session and a group of the caller's number, without a terminal. Raises EPERM."""
     process = task.process
     if find_group(process.pid) is not None:
         raise Errno(EPERM)

@@ -38,12 +38,12 @@ class Limits:
         self.hard: list[int] = [UNLIMITED] * LIMIT_COUNT
 
     def set(self, resource: int, soft: int, hard: int) -> None:
-        """Both values at once; the caller has checked them."""
+        """Set both values at once; the caller has checked them."""
         self.soft[resource] = soft
         self.hard[resource] = hard
 
     def copy(self) -> "Limits":
-        """For fork."""
+        """A copy for fork."""
         fresh = Limits()
         for i in range(LIMIT_COUNT):
             fresh.soft[i] = self.soft[i]
@@ -52,7 +52,7 @@ class Limits:
 
 
 def initial_limits(thread_limit: int) -> Limits:
-    """What the first process starts with, as on Linux; `thread_limit` follows the size of memory."""
+    """The limits of the first process, as on Linux; `thread_limit` follows the size of memory."""
     limits = Limits()
     limits.set(RLIMIT_STACK, 8 << 20, UNLIMITED)
     limits.set(RLIMIT_CORE, 0, UNLIMITED)
@@ -67,7 +67,7 @@ def initial_limits(thread_limit: int) -> Limits:
 
 
 def from_user(value: int) -> int:
-    """A limit as a program wrote it (64 bits, all ones is infinity; above 2**63 is as good as that)."""
+    """A limit as a program wrote it (64 bits, all ones is infinity; values above 2**63 count as infinity too)."""
     return UNLIMITED if value < 0 else value
 
 
@@ -77,6 +77,6 @@ def to_user(value: int) -> int:
 
 
 def check_resource(resource: int) -> None:
-    """Raise EINVAL unless there is such a limit."""
+    """Raise EINVAL for an unknown resource."""
     if resource < 0 or resource >= LIMIT_COUNT:
         raise Errno(EINVAL)

@@ -1,7 +1,7 @@
 """Laying a program out in a new address space: segments, heap, stack, vDSO, at random places (execve(2), elf(5)).
 
-Only bookkeeping happens here, so that all that can fail does so while the old program still runs. What must be written
-(arguments, the zeros after a segment's file part) is noted in the `Layout` and written once the new space is active.
+Only bookkeeping happens here, so that everything that can fail does so while the old program still runs. Bytes to be
+written (arguments, the zeros after a segment's file part) are noted in the `Layout` and written in the new space.
 
 Context: sleeps (reading the interpreter's headers).
 """
@@ -31,7 +31,7 @@ from kernel.task.elf import Image, Segment
 from kernel.task.personality import ADDR_COMPAT_LAYOUT, ADDR_NO_RANDOMIZE, MMAP_PAGE_ZERO
 from kernel.task.vdso import map_vdso
 
-_PROGRAM_BASE: Final = 0x5555_5555_4000  # two thirds of the user half, as Linux
+_PROGRAM_BASE: Final = 0x5555_5555_4000  # two thirds of the user half, as on Linux
 _PROGRAM_RANDOM_PAGES: Final = 1 << 26
 _MAP_RANDOM_PAGES: Final = 1 << 26
 _STACK_RANDOM_PAGES: Final = 1 << 20
@@ -53,11 +53,11 @@ class Clearing:
 
 @final
 class Layout:
-    """Where the parts of a new program are."""
+    """The places of a new program's parts."""
 
     def __init__(self, may_be_low: bool) -> None:
         self.may_be_low: bool = may_be_low  # parts may lie below vm.mmap_min_addr
-        self.entry: int = 0  # where it starts: in the interpreter if there is one
+        self.entry: int = 0  # the starting address: in the interpreter if there is one
         self.program_entry: int = 0
         self.interpreter_base: int = 0
         self.headers: int = 0
@@ -68,7 +68,7 @@ class Layout:
         self.mapped_end: int = 0  # of all that was mapped so far
 
     def map_over(self, start: int, end: int) -> None:
-        """Whole pages are mapped: what was to be cleared in them, if they were mapped before, is no more."""
+        """Whole pages are mapped: pending clearing in them, if they were mapped before, is dropped."""
         is_new = start >= self.mapped_end
         self.mapped_end = max(self.mapped_end, end)
         if is_new:
@@ -141,12 +141,12 @@ def _map_interpreter(space: AddressSpace, file: File, image: Image, layout: Layo
 
 
 def _bias_to(base: int, image: Image) -> int:
-    """What to add to addresses so that the first segment, whichever it is, begins at `base`."""
+    """The bias that makes the first segment, whichever it is, begin at `base`."""
     return base - (image.segments[0].address & ~PAGE_MASK)
 
 
 def _map_image(space: AddressSpace, file: File, image: Image, bias: int, layout: Layout) -> None:
-    """Map the segments of one file, in their order. A page that several share belongs to the last one."""
+    """Map the segments of one file, in order. A page that several share belongs to the last one."""
     if not 0 <= image.low + bias < image.high + bias <= USER_END or not 0 <= image.entry + bias < USER_END:
         raise Errno(EINVAL)
     if image.low + bias < LOWEST.value and not layout.may_be_low:
@@ -167,7 +167,7 @@ def _map_image(space: AddressSpace, file: File, image: Image, bias: int, layout:
 
 
 def _note_places(space: AddressSpace, image: Image, bias: int) -> None:
-    """Where the program's code and data are, for /proc."""
+    """Note where the program's code and data are, for /proc."""
     for segment in image.segments:
         start = segment.address + bias
         end = start + segment.file_size
@@ -181,8 +181,8 @@ def _note_places(space: AddressSpace, image: Image, bias: int) -> None:
 def _map_zeros(
     space: AddressSpace, segment: Segment, file_end: int, mapped_end: int, memory_end: int, layout: Layout
 ) -> None:
-    """The part of a segment that is not in the file. It can be written, and in the last page of the file's part it is
-    zero, where that can be written.
+    """Map the part of a segment that is not in the file. It is writable, and in the last page of the file's part it is
+    zero, if that page is writable.
     """
     if mapped_end > file_end and segment.file_size > 0 and segment.prot & PROT_WRITE != 0:
         layout.clearings.append(Clearing(file_end, mapped_end - file_end))

@@ -1,17 +1,17 @@
-"""When memory runs out: the process that holds most of it is killed (proc(5), oom_score_adj).
+"""Out of memory: the process that holds most of it is killed (proc(5), oom_score_adj).
 
-What counts is what comes free when the process ends: its pages and page tables, its threads' stacks, rings for samples
-that it maps, and what the kernel holds for its descriptors: pipes, sockets with what lies in their queues, files in
-memory without a name. Linux counts the first only; there a program can let the kernel hold memory, and others are
+The measure is what the end of the process frees: its pages and page tables, its threads' stacks, rings for samples
+that it maps, and the kernel memory held for its descriptors: pipes, sockets with the contents of their queues, unnamed
+files in memory. Linux counts only the first; there a program can have the kernel hold memory, and others are
 killed for it.
 
-A thread sees to a shortage on its way to user mode, when an allocation failed or the heap has begun on the kernel's
-reserve (`relieve`); a page fault that finds no memory does at once. First everything that can be given back is: caches,
+A thread handles a shortage on its way to user mode, when an allocation failed or the heap has begun on the kernel's
+reserve (`relieve`); a page fault that finds no memory does so at once. First everything reclaimable goes: caches,
 dead objects, and what `RESCUERS` find. One process at a time is killed. If its memory does not come back within
 `_PATIENCE_NS`, or was not enough, the next one is. The first process is never killed: it waits.
 
-Where no process holds much, many small ones have the memory together: then it is the largest of the user whose
-processes hold most, and not the largest of all, which may be somebody's shell.
+If no process holds much, many small ones hold the memory together: then the victim is the largest of the user whose
+processes hold most, and not the largest of all, which may be another user's shell.
 
 Context: thread context. Allocates nothing; closing what the rescuers find may sleep.
 """
@@ -56,11 +56,11 @@ ANYBODY: Final = -1
 
 
 class Rescuer:
-    """Finds memory that nobody can use any more, where finding it may sleep. Base class."""
+    """Finds memory that is no longer reachable, if finding it may sleep. Base class."""
 
     @noraise
     def rescue(self) -> None:
-        """Give back what there is."""
+        """Free what it finds."""
 
 
 RESCUERS: Final[list[Rescuer]] = []
@@ -68,7 +68,7 @@ RESCUERS: Final[list[Rescuer]] = []
 
 @final
 class GroupRelief:
-    """What sees to a control group that has too much memory: group_shortage.py enters it."""
+    """Handles a control group over its memory limit: group_shortage.py registers it."""
 
     def __init__(self) -> None:
         self.relieve: Callable[[Task], None] | None = None
@@ -80,7 +80,7 @@ GROUP_RELIEF: Final = GroupRelief()
 
 @final
 class Counts:
-    """Numbers the counts of memory: what several threads share says in which it was met last."""
+    """Numbers the counts of memory: an object shared by several threads records the one in which it was met last."""
 
     def __init__(self) -> None:
         self.last: int = 0
@@ -90,7 +90,7 @@ COUNTS: Final = Counts()
 
 
 def held_pages(process: Process) -> int:
-    """About how many pages come free when the process ends."""
+    """About how many pages the end of the process frees."""
     task = process.any_thread()
     if task is None:
         return 0
@@ -110,7 +110,7 @@ def held_pages(process: Process) -> int:
 
 
 def _held_by_thread(task: Task, count: int) -> int:
-    """Bytes of what threads of one process may have for themselves, or share; without what this count has met. Other
+    """Bytes that threads of one process may own or share, except those already met in this count. Other
     processes may share it, too.
     """
     stack = task.stack
@@ -155,13 +155,13 @@ def badness(process: Process, most: int = 1 << 51) -> int:
 
 
 def _is_ending(process: Process) -> bool:
-    """Whether a process comes to its end by itself: not while it dumps core, which may take long."""
+    """Whether a process is ending by itself: not while it dumps core, which may take long."""
     dump = process.dump
     return process.ending.is_exiting and (dump is None or dump.is_broken_off)
 
 
 def is_on_its_way(process: Process) -> bool:
-    """Whether the memory of a process that ends may still be expected. Until then nobody else is killed."""
+    """Whether the memory of an ending process may still be expected. Until then no other is killed."""
     now_ns = monotonic_ns()
     if process.shortage.awaited_ns == 0:
         process.shortage.awaited_ns = now_ns
@@ -170,7 +170,7 @@ def is_on_its_way(process: Process) -> bool:
 
 @final
 class Holders:
-    """How many pages the processes of each user hold; of the first users that are met, if there are very many."""
+    """How many pages the processes of each user hold; of the first users met, if there are very many."""
 
     def __init__(self) -> None:
         self._uids: list[int] = [0] * _MOST_USERS
@@ -178,7 +178,7 @@ class Holders:
         self._count: int = 0
 
     def clear(self) -> None:
-        """Begin anew."""
+        """Start over."""
         self._count = 0
 
     def add(self, uid: int, pages: int) -> None:
@@ -209,7 +209,7 @@ _HOLDERS: Final = Holders()
 
 
 def _uid_of(process: Process) -> int:
-    """Whose process it is."""
+    """The process's user."""
     task = process.any_thread()
     return ANYBODY if task is None else int(task.credentials.uid)
 
@@ -236,8 +236,8 @@ def _largest_of(uid: int) -> Process | None:
 
 @noraise
 def kill_largest() -> bool:
-    """Kill the process that holds most memory; False if there is none to kill. One that is ending already counts: its
-    memory is on its way.
+    """Kill the process that holds most memory; False if there is none to kill. One that is already ending counts: its
+    memory will come back.
     """
     for process in all_processes().values():
         if _is_ending(process) and not process.ending.is_zombie and is_on_its_way(process):
@@ -265,12 +265,12 @@ def _report(victim: Process, pages: int) -> None:
 
 @noraise
 def relieve(task: Task) -> None:
-    """See to a shortage that was felt, on a task's way to user mode. May sleep."""
+    """Handle a noticed shortage, on a task's way to user mode. May sleep."""
     lacks_run = SHORTAGE.lacks_run
     SHORTAGE.is_felt = False
     SHORTAGE.lacks_run = False
     if task.process.ending.is_exiting:
-        return  # its own memory is what comes next
+        return  # its own memory is freed next
     has_begun = begin_to_lack_memory()
     if not _is_relieved(lacks_run) and kill_largest():
         request_reschedule()
@@ -278,8 +278,8 @@ def relieve(task: Task) -> None:
 
 
 def _is_relieved(lacks_run: bool) -> bool:
-    """Whether there is memory for user pages again, and if `lacks_run` some frames in a row, after giving back what can
-    be given back. May sleep.
+    """Whether there is memory for user pages again, and if `lacks_run` some consecutive frames, after freeing what can
+    be freed. May sleep.
     """
     if not lacks_run and available_frame_count() > 0:
         return True
@@ -298,7 +298,7 @@ def _is_enough(lacks_run: bool) -> bool:
 
 @noraise
 def find_memory_within_call(task: Task) -> bool:
-    """`find_memory` where the running thread may hold what others wait for. False: the call has to fail. May sleep."""
+    """`find_memory` for a running thread that may hold what others wait for. False: the call has to fail. May sleep."""
     relieve_briefly = GROUP_RELIEF.relieve_briefly
     if task.charge_failed and relieve_briefly is not None:
         return relieve_briefly(task)
@@ -329,8 +329,8 @@ def _find_memory(task: Task) -> None:
         end_process(task.process, SIGKILL)
         return
     try:
-        sleep_until(monotonic_ns() + _WAIT_NS)  # whoever was killed ends meanwhile
+        sleep_until(monotonic_ns() + _WAIT_NS)  # a killed process ends in the meantime
     except Errno:
-        return  # a signal ended the wait: it is served first
+        return  # a signal ended the wait: it is handled first
     except MemoryError:
         yield_now()

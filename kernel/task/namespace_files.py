@@ -1,4 +1,4 @@
-"""What an open file of a namespace answers: its kind, what is above it, who is called how in it, which mount namespace
+"""Commands on an open namespace file: its kind, its parent, translation of ids, which mount namespace
 it is and which come before and after it (ioctl_nsfs(2)).
 """
 
@@ -29,7 +29,7 @@ NS_MNT_GET_INFO: Final = 0x8010_B70A
 NS_MNT_GET_NEXT: Final = 0x8010_B70B
 NS_MNT_GET_PREV: Final = 0x8010_B70C
 
-_SIZE_SHIFT: Final = 16  # where the size of what the argument points at stands in a command
+_SIZE_SHIFT: Final = 16  # the bits of a command that hold the size of the argument's structure
 _SIZE_MASK: Final = 0x3FFF
 _WITHOUT_SIZE: Final = ~(_SIZE_MASK << _SIZE_SHIFT)
 _INFO_SIZE: Final = 16  # struct mnt_ns_info
@@ -59,14 +59,14 @@ def answer(namespace: Namespace, command: int, argument: int) -> int:
 
 
 def _mounts(namespace: Namespace) -> MountNamespace:
-    """Raises EINVAL for one of another kind."""
+    """The mount namespace; raises EINVAL for one of another kind."""
     if not isinstance(namespace, MountNamespace):
         raise Errno(EINVAL)
     return namespace
 
 
 def _ask_mounts(task: Task, namespace: Namespace, command: int, argument: int) -> int:
-    """Commands whose structure may grow: about a mount namespace, or to open the one after or before it."""
+    """Commands whose structure may grow: about a mount namespace, or to open the next or previous one."""
     size = command >> _SIZE_SHIFT & _SIZE_MASK
     kind = command & _WITHOUT_SIZE
     if kind == NS_MNT_GET_INFO & _WITHOUT_SIZE:
@@ -94,7 +94,7 @@ def _ask_mounts(task: Task, namespace: Namespace, command: int, argument: int) -
 
 
 def _describe(address: UserAddr, mounts: MountNamespace) -> None:
-    """struct mnt_ns_info. The root of the tree does not count."""
+    """Write a struct mnt_ns_info. The root of the tree does not count."""
     user.write_u32(address, _INFO_SIZE)
     user.write_u32(user.at(address, 4), max(len(mounts.mounts) - 1, 0))
     user.write_u64(user.at(address, 8), mounts.sequence)
@@ -106,7 +106,7 @@ def _open(task: Task, namespace: Namespace) -> int:
 
 
 def _parent(task: Task, namespace: Namespace) -> Namespace:
-    """The one above, of kinds that are nested. Raises EINVAL; EPERM for what the caller's own does not contain."""
+    """The parent, of kinds that are nested. Raises EINVAL; EPERM for one not inside the caller's own."""
     if isinstance(namespace, PidNamespace):
         parent = namespace.parent
         if parent is None or not task.pids.contains(parent):
@@ -118,7 +118,7 @@ def _parent(task: Task, namespace: Namespace) -> Namespace:
 
 
 def _owner(task: Task, namespace: Namespace) -> UserNamespace:
-    """The user namespace that owns another. Raises EPERM for what the caller's own does not contain."""
+    """The user namespace that owns another. Raises EPERM for one not inside the caller's own."""
     if namespace is FIRST_USER or not task.credentials.user_namespace.contains(namespace.owner):
         raise Errno(EPERM)
     return namespace.owner

@@ -1,8 +1,8 @@
-"""The namespaces that a thread is in, but for those of its memory, files and user (namespaces(7)).
+"""The namespaces of a thread, except those of its memory, files and user (namespaces(7)).
 
-Nearly all threads are in the same ones, so they share one set. A set that a thread has never changes: a thread that
-enters another namespace gets a new set (`copy`), and nobody sees half of a change. The first set is complete before
-there is a thread that has it: see FIRST_SET.
+Nearly all threads are in the same ones, so they share one set. A set in use never changes: a thread that
+enters another namespace gets a new set (`copy`), and no one sees half of a change. The first set is complete before
+any thread has it: see FIRST_SET.
 
 The pid namespace of a thread is that of its process, the mount namespace that of its file context, the user namespace
 that of its credentials.
@@ -21,7 +21,7 @@ from kernel.time.namespace import FIRST_TIME, TimeNamespace
 
 @final
 class NamespaceSet:
-    """See above. A new one has the first namespace of each kind."""
+    """The set, as described above. A new one has the first namespace of each kind."""
 
     def __init__(self) -> None:
         self.uts: Host = HOST
@@ -29,11 +29,11 @@ class NamespaceSet:
         self.time_for_children: TimeNamespace = FIRST_TIME  # and for itself, from the next program on
         self.pids_for_children: PidNamespace = FIRST_PID  # unshare(2) and setns(2) change it
         self.ipc: IpcNamespace = FIRST_IPC
-        self.network: Namespace = NETWORKS.first  # which the network knows more of (kernel/net/link/network.py)
+        self.network: Namespace = NETWORKS.first  # the network's modules refine its type (kernel/net/link/network.py)
         self.groups: GroupNamespace = FIRST_GROUPS
 
     def copy(self) -> "NamespaceSet":
-        """One that its maker may still change. Raises MemoryError."""
+        """A copy that its creator may still change. Raises MemoryError."""
         fresh = NamespaceSet()
         fresh.uts = self.uts
         fresh.time = self.time
@@ -45,7 +45,7 @@ class NamespaceSet:
         return fresh
 
     def put(self, namespace: Namespace) -> None:
-        """Let the set, which nobody has yet, have another namespace. Of those that are not in sets, nothing comes."""
+        """Replace a namespace in the set, which is not in use yet. Does nothing for kinds that are not in sets."""
         if isinstance(namespace, Host):
             self.uts = namespace
         elif isinstance(namespace, GroupNamespace):
@@ -66,6 +66,6 @@ class NamespaceSet:
 
 
 FIRST_SET: Final = NamespaceSet()
-"""That of the first process. `make_process` enters the first network, which the network makes after this, and always
-the same one.
+"""The set of the first process. `make_process` enters the first network, which the network creates after this; it is
+always the same one.
 """

@@ -1,9 +1,9 @@
-"""Leaving and entering namespaces: what clone(2), unshare(2) and setns(2) do with them (namespaces(7)).
+"""Leaving and entering namespaces: the work of clone(2), unshare(2) and setns(2) (namespaces(7)).
 
-A time namespace that a task makes is entered by its children, and by itself with the next program (execve(2)): threads
-that share memory share the pages by which they read the clocks.
+A time namespace that a task creates is entered by its children, and by itself with the next program (execve(2)):
+threads that share memory share the pages by which they read the clocks.
 
-A call that asks for a user namespace and others makes the user namespace first, and it owns the others.
+A call that asks for a user namespace and others creates the user namespace first, and it owns the others.
 """
 
 from typing import Final
@@ -63,7 +63,7 @@ class LastPid(Setting):
         current().pids.last = numbers[0]
 
     def may_be_changed_by(self, who: Credentials) -> bool:
-        return True  # anybody may open it, and `check_writer` decides
+        return True  # anyone may open it, and `check_writer` decides
 
     def check_writer(self) -> None:
         if not may_checkpoint(current().credentials, current().pids.owner):
@@ -71,7 +71,7 @@ class LastPid(Setting):
 
 
 def may_checkpoint(who: Credentials, owner: UserNamespace) -> bool:
-    """Whether somebody may say which numbers processes get where a user namespace rules."""
+    """Whether a task may choose the numbers of processes under a user namespace."""
     return who.capable_in(owner, CAP_CHECKPOINT_RESTORE) or who.capable_in(owner, CAP_SYS_ADMIN)
 
 
@@ -86,7 +86,7 @@ _UNSHARED: Final = _SHARED_BY_THREADS | CLONE_NEWUSER | MADE
 
 
 def namespace_of(task: Task, kind: int) -> Namespace | None:
-    """The one of a kind that a task is in; None for some if the task has ended. Raises EINVAL."""
+    """The namespace of a kind that a task is in; None for some if the task has ended. Raises EINVAL."""
     if kind == CLONE_NEWNS:
         context = task.fs_context
         return None if context is None else context.namespace
@@ -109,25 +109,25 @@ def namespace_of(task: Task, kind: int) -> Namespace | None:
 
 
 def pids_for_children_of(task: Task) -> Namespace | None:
-    """Where a task's children will be born; None until the first one was, or if the task has ended."""
+    """The namespace of a task's future children; None until the first one is created, or if the task has ended."""
     pids = task.namespaces.pids_for_children
     has_begun = pids.init != NOBODY or pids.is_closed
     return pids if has_begun and not task.process.ending.is_reaped else None
 
 
 def time_for_children_of(task: Task) -> TimeNamespace | None:
-    """Where a task's children will be born; None if the task has ended."""
+    """The namespace of a task's future children; None if the task has ended."""
     return None if task.is_exiting else task.namespaces.time_for_children
 
 
 def require_administrator(task: Task, owner: UserNamespace) -> None:
-    """Only the administrator of a user namespace may make or enter those that it owns. Raises EPERM."""
+    """Require the administrator of a user namespace, for creating or entering those that it owns. Raises EPERM."""
     if not task.credentials.capable_in(owner, CAP_SYS_ADMIN):
         raise Errno(EPERM)
 
 
 def pids_of_child(parent: Task, flags: int, owner: UserNamespace) -> PidNamespace:
-    """clone(2): where a child is born; a new one is of the user namespace `owner`. Raises EPERM, EINVAL, ENOSPC,
+    """clone(2): the child's namespace; a new one belongs to the user namespace `owner`. Raises EPERM, EINVAL, ENOSPC,
     MemoryError.
     """
     if flags & CLONE_NEWPID == 0:
@@ -137,7 +137,7 @@ def pids_of_child(parent: Task, flags: int, owner: UserNamespace) -> PidNamespac
 
 
 def _below(task: Task, owner: UserNamespace) -> PidNamespace:
-    """A new pid namespace for children. Raises EINVAL if the task's children are born in another one than it."""
+    """A new pid namespace for children. Raises EINVAL if the task's children are not created in its own."""
     if task.namespaces.pids_for_children is not task.pids:
         raise Errno(EINVAL)
     check_room(owner, task.credentials.euid, CLONE_NEWPID)
@@ -214,7 +214,7 @@ def give_child_its_own(parent: Task, child: Task, flags: int) -> None:
         raise Errno(EINVAL)
     fresh = parent.namespaces.copy()
     fresh.pids_for_children = child.pids
-    child.namespaces = fresh  # which it alone has yet
+    child.namespaces = fresh  # only the child has them yet
     if flags & CLONE_NEWNS != 0:
         _separate(parent, child.fs, owner)
     if flags & CLONE_NEWUTS != 0:
@@ -241,19 +241,19 @@ def _begin_time(parent: Task, child: Task, flags: int) -> None:
 
 
 def _join_ipc(task: Task) -> None:
-    """Let a task count as a user of the namespace in its set."""
+    """Count a task as a user of the namespace in its set."""
     task.namespaces.ipc.acquire()
     task.membership.is_in_ipc = True
 
 
 def _join_network(task: Task) -> None:
-    """Let a task count as a user of the network in its set."""
+    """Count a task as a user of the network in its set."""
     task.namespaces.network.acquire()
     task.membership.is_in_network = True
 
 
 def _change_set(task: Task, fresh: NamespaceSet) -> None:
-    """Others, the old set if nothing in it changes. What the old ones had of semaphores to undo is undone first.
+    """Replace the task's set; keep it if nothing changes. Pending semaphore undos of the old one are done first.
     Sockets stay where they are.
     """
     if fresh is task.namespaces:
@@ -274,7 +274,7 @@ def _change_set(task: Task, fresh: NamespaceSet) -> None:
 
 @noraise
 def leave_namespaces(task: Task) -> None:
-    """The task ends, or is not to live."""
+    """The task ends, or will not live."""
     if task.membership.is_in_ipc:
         task.membership.is_in_ipc = False
         task.namespaces.ipc.release()
@@ -284,7 +284,7 @@ def leave_namespaces(task: Task) -> None:
 
 
 def undo_semaphores(task: Task) -> None:
-    """What the task has of SEM_UNDO is done now, if no other thread has a part in it."""
+    """Do the task's SEM_UNDO operations now, if no other thread shares them."""
     belongings = task.belongings
     if belongings is None:
         return
@@ -362,11 +362,11 @@ def unshare(task: Task, flags: int) -> None:
         undo_semaphores(task)
     _change_set(task, fresh)
     if network is not None:
-        network.release()  # which it has as its maker's
+        network.release()  # the reference that it has as its creator
 
 
 def _require_alone(task: Task, flags: int) -> None:
-    """Raise EINVAL where what threads must share would be taken apart."""
+    """Raise EINVAL if the call would separate what threads must share."""
     if flags & CLONE_THREAD != 0 and task.process.thread_count() > 1:
         raise Errno(EINVAL)
     if flags & CLONE_VM != 0 and task.space.users > 1:
@@ -377,7 +377,7 @@ def _require_alone(task: Task, flags: int) -> None:
 
 
 def enter(task: Task, file: NamespaceFile, kind: int) -> None:
-    """setns(2) with a namespace's file. `kind` is what the caller takes it for, 0 if that does not matter."""
+    """setns(2) with a namespace's file. `kind` is the kind that the caller expects, 0 for any."""
     namespace = file.namespace
     if kind != 0 and kind != namespace.kind:
         raise Errno(EINVAL)
@@ -386,7 +386,7 @@ def enter(task: Task, file: NamespaceFile, kind: int) -> None:
 
 
 def enter_those_of(task: Task, other: Task, kinds: int) -> None:
-    """setns(2) with a process descriptor: those of some kinds of another process, all or none. Raises EINVAL, EPERM,
+    """setns(2) with a process descriptor: enter those of some kinds of another process, or none. Raises EINVAL, EPERM,
     ESRCH.
     """
     if kinds == 0 or kinds & ~ALL_KINDS != 0:
@@ -405,7 +405,7 @@ def enter_those_of(task: Task, other: Task, kinds: int) -> None:
             _check_entry(task, namespace, inside)
             entered.append(namespace)
     for namespace in entered:
-        namespace.acquire()  # leaving a mount namespace may take long, and the other process end
+        namespace.acquire()  # leaving a mount namespace may take long, and the other process may end
     try:
         _enter_all(task, entered)
     finally:
@@ -413,7 +413,7 @@ def enter_those_of(task: Task, other: Task, kinds: int) -> None:
             namespace.release()
 
 
-# A user namespace comes first, because what may be entered depends on it.
+# A user namespace comes first, because it decides what else may be entered.
 _IN_ORDER: Final = [
     CLONE_NEWUSER,
     CLONE_NEWNS,
@@ -441,11 +441,11 @@ def _check_entry(task: Task, namespace: Namespace, inside: UserNamespace) -> Non
     require_administrator(task, namespace.owner)
     require_administrator(task, inside)
     if isinstance(namespace, PidNamespace) and not task.pids.contains(namespace):
-        raise Errno(EINVAL)  # children may be born in the task's own or below
+        raise Errno(EINVAL)  # children may only be created in the task's own or below
 
 
 def _check_user_entry(task: Task, namespace: UserNamespace) -> None:
-    """Nobody gets capabilities by entering its own anew, and what threads share has one owner."""
+    """No one gains capabilities by re-entering its own, and state shared by threads has one owner."""
     if namespace is task.credentials.user_namespace or task.process.thread_count() > 1 or task.fs.users != 1:
         raise Errno(EINVAL)
     if not task.credentials.capable_in(namespace, CAP_SYS_ADMIN):
@@ -453,7 +453,7 @@ def _check_user_entry(task: Task, namespace: UserNamespace) -> None:
 
 
 def _enter_all(task: Task, namespaces: list[Namespace]) -> None:
-    """What was checked. Raises MemoryError, and then none was entered."""
+    """Enter the checked namespaces. Raises MemoryError, and then none was entered."""
     fresh = task.namespaces
     for namespace in namespaces:
         if namespace.kind & _IN_SETS != 0:
@@ -469,7 +469,7 @@ def _enter_all(task: Task, namespaces: list[Namespace]) -> None:
 
 
 def _enter(task: Task, namespace: Namespace) -> None:
-    """Do what entering one means beyond the set. What the task has of SEM_UNDO is done even if it is in that very
+    """Do the work of entering one beyond the set. The task's SEM_UNDO operations are done even if it is already in that
     namespace. Raises MemoryError only for a user namespace, which is entered first.
     """
     if isinstance(namespace, UserNamespace):

@@ -1,4 +1,4 @@
-"""Telling a parent that its child ended or stopped: SIGCHLD, and waking its waits (wait(2), sigaction(2)).
+"""Notifying a parent that its child ended or stopped: SIGCHLD, and waking its waits (wait(2), sigaction(2)).
 
 Context: never sleeps; fit for interrupts.
 """
@@ -11,8 +11,8 @@ from kernel.task.signals import CLD_STOPPED, SIGCHLD
 
 
 def final_signal(process: Process, parent: Process) -> int:
-    """What the parent gets: the exit signal that the process was created with, 0 for none. But a parent that executes
-    another program since then, perhaps one with more privilege, gets SIGCHLD as from any child.
+    """The signal for the parent: the exit signal with which the process was created, 0 for none. But a parent that has
+    executed another program since then, perhaps one with more privilege, gets SIGCHLD as from any child.
     """
     return process.origin.exit_signal if process.origin.parent_programs == parent.program.count else SIGCHLD
 
@@ -30,5 +30,5 @@ def report_exit(process: Process, parent: Process) -> None:
 
 
 def report_stopped(process: Process) -> None:
-    """All threads have stopped."""
+    """All threads have stopped: report it."""
     report_job_control(process, CLD_STOPPED, process.stop.last_signal)

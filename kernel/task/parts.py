@@ -1,10 +1,10 @@
 """Parts of tasks and processes: numbers and switches that belong together.
 
-They are structs, which lie inside the object and begin as zeros: a task stays one object, and a field costs what it
-cost without them. Parts that refer to objects are in files of their own: belongings.py, namespace_set.py, tracee.py of
+They are structs inside the object and begin as zeros: a task stays one object, and a field costs what it
+costs without them. Parts that refer to objects are in files of their own: belongings.py, namespace_set.py, tracee.py of
 a task; family.py, process_timers.py, process_tracing.py of a process.
 
-Guarded by the kernel lock. A thread changes its own parts; what others change says so.
+Guarded by the kernel lock. A thread changes its own parts; those that others change say so.
 """
 
 from typing import Final
@@ -30,7 +30,7 @@ class SignalStack:
 
 @struct
 class SignalState:
-    """How a task stands with signals. `blocked` never has SIGKILL or SIGSTOP."""
+    """The signal state of a task. `blocked` never has SIGKILL or SIGSTOP."""
 
     blocked: int
     saved_blocked: int  # to restore after sigsuspend and its kind
@@ -46,11 +46,11 @@ class SignalState:
 
 @struct
 class CallState:
-    """How a task stands with system calls: who looks at them, and what the present one does."""
+    """The system call state of a task: who watches its calls, and properties of the present one."""
 
     are_watched: bool  # they are traced, or may be forbidden; tracers and observers change it (send.py, kernel/perf)
     are_observed: bool  # by tracepoints of its own events (perf_event_open(2)), which others may begin and end
-    seccomp_mode: int  # which it may make; another thread of its process may give it its own (seccomp.py)
+    seccomp_mode: int  # which calls are allowed; another thread of its process may give it its own (seccomp.py)
     keeps_files: bool  # until the present one ends: see `Task.keep_file`
     waits_for_vfork: bool
     waits_by_wall_clock: bool  # in a call that may do so (wall_clock.py)
@@ -58,8 +58,8 @@ class CallState:
 
 @struct
 class TaskCounts:
-    """What a task did, beside its times: faults, what it read and wrote (proc(5), /proc/PID/io), and the present run of
-    a real-time task, which RLIMIT_RTTIME limits (interval_timers.py).
+    """Counts of a task's activity, besides its times: faults, bytes read and written (proc(5), /proc/PID/io), and the
+    present run of a real-time task, which RLIMIT_RTTIME limits (interval_timers.py).
     """
 
     minor_faults: int
@@ -73,36 +73,36 @@ class TaskCounts:
 
 @struct
 class Membership:
-    """How a task stands in its control group, whose other members and files change it too (control_groups.py), and
+    """The membership of a task in its control group, which other members and files change too (control_groups.py), and
     whether namespaces count it.
     """
 
-    chosen_processors: int  # what it asked for, -1 at first; its group may permit fewer (`allowed`)
-    earlier_user_ns: int  # what it had run when it came to its group
+    chosen_processors: int  # as requested, -1 at first; its group may permit fewer (`allowed`)
+    earlier_user_ns: int  # its time when it entered its group
     earlier_system_ns: int
-    ticks_in_group: int  # since it was looked what the kernel holds for it
-    heap_pages: int  # that the heap took for what it did meanwhile
-    counts_holdings: bool  # … it is time to look what the kernel holds for it (group_holdings.py)
-    is_resting: bool  # as one of its group's that freezes
-    is_in_network: bool  # counts as one of its users
-    is_in_ipc: bool  # counts as one of its users
+    ticks_in_group: int  # since the kernel memory held for it was counted
+    heap_pages: int  # by which the heap has grown for it since
+    counts_holdings: bool  # … the kernel memory held for it must be counted (group_holdings.py)
+    is_resting: bool  # as a member of a freezing group
+    is_in_network: bool  # it counts as a user of its network
+    is_in_ipc: bool  # it counts as a user of its IPC namespace
 
 
 @struct
 class RestartableSequence:
-    """What the C library registered for its restartable sequences (restartable.py)."""
+    """The C library's registration of its restartable sequences (restartable.py)."""
 
     address: int  # 0: not registered
     length: int
     signature: int
-    switches: int  # the task's when it was told; others of its space make it anew (`restart_others`)
-    processor: int  # as the program was told
+    switches: int  # the task's when it was last notified; others of its space restart it (`restart_others`)
+    processor: int  # as reported to the program
 
 
 @struct
 class ThreadsLibrary:
-    """Addresses that the C library registered: what to clear, and which locks to give back, at the end; and where to
-    say which processor it is on.
+    """Addresses that the C library registered: what to clear, and which locks to release, at the end; and where to
+    write the present processor.
     """
 
     clear_tid_address: int
@@ -112,7 +112,7 @@ class ThreadsLibrary:
 
 @struct
 class TaskSettings:
-    """What prctl(2) and ioprio_set(2) set for a thread."""
+    """Settings of prctl(2) and ioprio_set(2) for a thread."""
 
     no_new_privileges: bool  # execve gives none (PR_SET_NO_NEW_PRIVS); set with another thread's filters (seccomp.py)
     memory_failure_policy: int  # PR_MCE_KILL_*, kept for the reader: nothing here reports broken memory
@@ -125,29 +125,29 @@ class TaskSettings:
 
 @struct
 class StopState:
-    """Job control: whether the threads are to stop, have stopped, and who has heard of it."""
+    """Job control: whether the threads must stop, have stopped, and to whom that was reported."""
 
-    signal: int  # threads are to stop, or have stopped, by this one; 0: neither
+    signal: int  # the signal by which threads must stop, or have stopped; 0: neither
     stopped_count: int  # threads that have stopped
     is_complete: bool  # all threads have stopped
     is_reported: bool  # a wait has seen the stop
     continue_unreported: bool
     last_signal: int
-    has_news: bool  # a child may have stopped or gone on, and not been reported
+    has_news: bool  # a child may have stopped or gone on without being reported
 
 
 @struct
 class MemoryShortage:
-    """Whether a process ends when memory is short, and whether that waits for it."""
+    """Whether a process is killed when memory is short, and its progress then."""
 
     adjustment: int
-    lowest_adjustment: int  # how low anybody may set it
+    lowest_adjustment: int  # how low anyone may set it
     awaited_ns: int  # since when a shortage of memory waits for its end; 0: none does
 
 
 @struct
 class ProcessSettings:
-    """What prctl(2) and personality(2) set for a process."""
+    """Settings of prctl(2) and personality(2) for a process."""
 
     is_subreaper: bool
     death_signal: int  # PR_SET_PDEATHSIG
@@ -158,11 +158,11 @@ class ProcessSettings:
 
 @struct
 class Origin:
-    """Where a process comes from. Another parent, and execve, change what the parent gets."""
+    """The origin of a process. A new parent, and execve, change the signal for the parent."""
 
     order: int  # orders the children of one parent (zombies.py)
-    maker_tid: Pid  # the thread of the parent that made it
-    exit_signal: int  # what the parent gets; 0: nothing
+    maker_tid: Pid  # the parent's thread that created it
+    exit_signal: int  # the parent's signal; 0: none
     parent_programs: int  # how many its parent had executed when this process was created
     started_ns: int
     is_init: bool  # the first process of its pid namespace
@@ -170,7 +170,7 @@ class Origin:
 
 @struct
 class ProgramState:
-    """What a process has executed, and whether others may look into it."""
+    """What a process has executed, and whether others may inspect it."""
 
     count: int  # how many programs
     has_execed: bool
@@ -179,9 +179,9 @@ class ProgramState:
 
 @struct
 class Ending:
-    """How far the end of a process is, from the first thread that asks for it to the parent that waits."""
+    """The progress of a process's end, from the first thread that asks for it to the parent that waits."""
 
-    is_exiting: bool  # all threads are to end, with `status`
+    is_exiting: bool  # all threads must end, with `status`
     status: int  # as wait(2) reports it
     leaves_core: bool  # it ends by a signal that leaves a core file, whether it did or not
     is_zombie: bool

@@ -1,8 +1,8 @@
-"""Signals that were sent and not yet taken, for a thread or for a whole process.
+"""Signals sent and not yet taken, for a thread or for a whole process.
 
 A standard signal is pending once, however often it is sent. Real-time signals queue, in order of sending, each with its
 information; the number queued for a user is bounded (RLIMIT_SIGPENDING), so a million signals cost a bounded amount of
-memory. What finds no room fails with EAGAIN if it came from sigqueue, and otherwise is pending without its information.
+memory. Without room, sigqueue fails with EAGAIN, and other signals become pending without their information.
 Standard signals of kill(2) and the kernel always find room.
 
 Source: signal(7), "Queueing and delivery semantics for real-time signals".
@@ -15,10 +15,10 @@ from kernel.lib.ids import KernelUid
 from kernel.task.siginfo import SignalInfo, SignalQuota, anonymous, from_kernel, is_shared
 from kernel.task.signals import FIRST_REALTIME, SYNCHRONOUS, bit, contains, lowest
 
-_MANY_QUOTAS: Final = 64  # with more, those of users without queued signals are forgotten
+_MANY_QUOTAS: Final = 64  # if there are more, those of users without queued signals are dropped
 
 
-# By user. Kept beyond the last signal, because the next one comes soon.
+# By user. Kept past the last signal, because the next one comes soon.
 _quotas: dict[KernelUid, SignalQuota] = {}
 
 
@@ -29,7 +29,7 @@ def queued_count(uid: KernelUid) -> int:
 
 
 def quota_of(uid: KernelUid) -> SignalQuota:
-    """What counts against a user. Raises MemoryError."""
+    """The user's quota. Raises MemoryError."""
     quota = _quotas.get(uid)
     if quota is None:
         if len(_quotas) >= _MANY_QUOTAS:
@@ -51,11 +51,11 @@ class PendingSignals:
 
     def __init__(self) -> None:
         self.mask: int = 0
-        self.from_kernel: int = 0  # of those without information: sent by the kernel
+        self.from_kernel: int = 0  # those without information that the kernel sent
         self.queue: list[SignalInfo] = []
 
     def add(self, info: SignalInfo, uid: KernelUid, limit: int) -> bool:
-        """Make a signal pending; False if its information found no room within the user's `limit`. Never raises."""
+        """Make a signal pending; False if its information did not fit the user's `limit`. Never raises."""
         signo = info.signo
         if signo < FIRST_REALTIME and contains(self.mask, signo):
             return True
@@ -69,7 +69,7 @@ class PendingSignals:
                 return True
             quota = quota_of(uid)
             if quota.count >= limit and (signo >= FIRST_REALTIME or info.code < 0):
-                return False  # a standard signal of kill or the kernel's own always keeps what it carries
+                return False  # a standard signal of kill or the kernel always keeps its information
             self.queue.append(info)
         except MemoryError:
             return False
@@ -78,7 +78,7 @@ class PendingSignals:
         return True
 
     def choose(self, blocked: int) -> int:
-        """The signal to take next among those that are not blocked, 0 if there is none."""
+        """The signal to take next among the unblocked ones, 0 if there is none."""
         ready = self.mask & ~blocked
         if ready == 0:
             return 0
@@ -108,7 +108,7 @@ class PendingSignals:
         return info
 
     def discard(self, mask: int) -> bool:
-        """Forget all pending signals of a set. Returns whether there were any."""
+        """Drop all pending signals of a set. Returns whether there were any."""
         if self.mask & mask == 0:
             return False
         self.mask &= ~mask
@@ -126,7 +126,7 @@ class PendingSignals:
         return True
 
     def clear(self) -> None:
-        """Forget everything: the owner is gone."""
+        """Drop everything: the owner is gone."""
         self.discard(-1)
 
 

@@ -1,7 +1,7 @@
-"""Habits of other systems that a program may ask for (personality(2)): bits, and what they change.
+"""Behaviour of other systems that a program may ask for (personality(2)): bits, and their effects.
 
 Some make a program easier to attack; a program with privileges does not start with those (exec.py). Bits that only
-meant something to old binary formats are kept and change nothing.
+mattered to old binary formats are kept without effect.
 """
 
 from typing import Final
@@ -15,16 +15,16 @@ ADDR_NO_RANDOMIZE: Final = 0x0040000
 MMAP_PAGE_ZERO: Final = 0x0100000  # the page at 0 can be read
 ADDR_COMPAT_LAYOUT: Final = 0x0200000  # mmap(2) goes up from a third of the address space
 READ_IMPLIES_EXEC: Final = 0x0400000
-STICKY_TIMEOUTS: Final = 0x4000000  # select(2) and its kin do not tell what is left of the time
+STICKY_TIMEOUTS: Final = 0x4000000  # select(2) and its kin do not report the remaining time
 _PERSON: Final = 0xFF
 _LINUX32: Final = 0x08
 _MACHINE_OF_LINUX32: Final = b"i686"
-_MINOR_OF_26: Final = 60  # 2.6.60 would be 4.0, and so are the ones after it counted on
+_MINOR_OF_26: Final = 60  # 4.0 becomes 2.6.60, and later releases count on from there
 _DOT: Final = 46
 
 
 def readable_as(process: Process, prot: int) -> int:
-    """PROT_* of memory that the process asks for with `prot`."""
+    """PROT_* of memory that the process requests with `prot`."""
     if process.settings.personality & READ_IMPLIES_EXEC != 0 and prot & PROT_READ != 0:
         return prot | PROT_EXEC
     return prot
@@ -38,7 +38,7 @@ def release_for(process: Process) -> bytes:
 
 
 def machine_for(process: Process, machine: bytes) -> bytes:
-    """What kind of processor uname(2) returns."""
+    """The processor type that uname(2) returns."""
     return _MACHINE_OF_LINUX32 if process.settings.personality & _PERSON == _LINUX32 else machine
 
 
@@ -52,7 +52,7 @@ def _second_number(release: bytes) -> int:
 
 
 def _numbers_end(release: bytes) -> int:
-    """Where the rest begins, after three numbers."""
+    """The index after the first three numbers."""
     dots = 0
     for index in range(len(release)):
         byte = release[index]

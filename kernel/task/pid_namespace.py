@@ -1,15 +1,15 @@
-"""Pid namespaces: processes and threads that have numbers of their own there (pid_namespaces(7)).
+"""Pid namespaces: processes and threads have numbers of their own there (pid_namespaces(7)).
 
-A process born in a namespace has a number in it and in each one above it, up to the first, whose number is the `Pid` by
-which the kernel knows it. So a namespace sees the processes born in it or below, and no others. `shown` and
-`resolve` are the border: what a program is told, and what it says.
+A process created in a namespace has a number in it and in each one above it, up to the first, whose number is the `Pid`
+by which the kernel knows it. So a namespace sees the processes created in it or below, and no others. `shown` and
+`resolve` are the border: they translate the numbers that programs see and pass.
 
-The process that is number 1 is the namespace's init. It takes no signals from inside that it has no handlers for, it
-adopts orphans, and when it ends, all others are killed and nobody is born there any more (exit.py).
+The process with number 1 is the namespace's init. It ignores signals from inside that it has no handlers for, it
+adopts orphans, and when it ends, all others are killed and no process is created there any more (exit.py).
 
-In the first namespace a number is the `Pid` itself, so nothing is kept for those who are born there.
+In the first namespace a number is the `Pid` itself, so nothing is stored for processes created there.
 
-Invariants: `NUMBERS` has all bearers born below the first namespace; a namespace's `bearers` has those that it sees.
+Invariants: `NUMBERS` has all bearers created below the first namespace; a namespace's `bearers` has those that it sees.
 Context: nothing sleeps.
 """
 
@@ -31,7 +31,7 @@ class NumberSet:
 
     def __init__(self) -> None:
         self.bits: bytearray = bytearray(PID_LIMIT // 8)
-        self.highest: int = 0  # of those that were ever in it
+        self.highest: int = 0  # the highest one ever in it
         self.count: int = 0
 
     def add(self, number: int) -> None:
@@ -41,7 +41,7 @@ class NumberSet:
         self.count += 1
 
     def remove(self, number: int) -> None:
-        """Take out one that is in it."""
+        """Remove one that is in it."""
         self.bits[number >> 3] &= ~(1 << (number & 7)) & 0xFF
         self.count -= 1
 
@@ -57,16 +57,16 @@ class NumberSet:
 
 
 class EndRecorder:
-    """Notes which processes of a namespace end. Base class: process_accounting.py has what does."""
+    """Records the ends of a namespace's processes. Base class: process_accounting.py has the implementation."""
 
     @noraise
     def close(self) -> None:
-        """Nothing is noted any more. May sleep."""
+        """Stop recording. May sleep."""
 
 
 @final
 class PidNamespace(Namespace):
-    """One."""
+    """A pid namespace."""
 
     def __init__(self, parent: "PidNamespace | None", number: int, maker: UserNamespace | None = None) -> None:
         super().__init__(CLONE_NEWPID, b"pid", number, maker)
@@ -74,22 +74,22 @@ class PidNamespace(Namespace):
         self.level: int = 0 if parent is None else parent.level + 1
         self.bearers: dict[int, Pid] = {}
         self.processes: NumberSet = NumberSet()  # the numbers of its processes, zombies too
-        self.last: int = 0  # the number given last
+        self.last: int = 0  # the latest number given
         self.init: Pid = NOBODY
         self.recorder: EndRecorder | None = None  # acct(2)
-        self.is_closed: bool = False  # its init has ended: nobody is born here any more
-        self.reboot_signal: int = 0  # what its init ends by, because a program inside rebooted
-        self.changed: WaitQueue = WaitQueue()  # once closed: woken when a number falls free
+        self.is_closed: bool = False  # its init has ended: no process is created here any more
+        self.reboot_signal: int = 0  # the signal that ends its init, because a program inside rebooted
+        self.changed: WaitQueue = WaitQueue()  # once closed: woken when a number becomes free
 
     def shown(self, pid: Pid) -> int:
-        """What programs in here call a bearer; 0 if they do not see it."""
+        """A bearer's number for programs in here; 0 if they do not see it."""
         if self.level == 0:
             return int(pid)
         numbers = NUMBERS.get(pid)
         return 0 if numbers is None else numbers.seen_from(self)
 
     def shown_bearer(self, bearer: Bearer | None) -> int:
-        """The same of a process that may have gone; 0 for none."""
+        """The same for a process that may have gone; 0 for none."""
         if bearer is None:
             return 0
         if self.level == 0:
@@ -97,7 +97,7 @@ class PidNamespace(Namespace):
         return bearer.seen_from(self) if isinstance(bearer, Numbers) else 0
 
     def resolve(self, number: int) -> Pid:
-        """Whom programs in here mean by a number. NOBODY if nobody bears it, except that in the first namespace this
+        """The bearer of a number for programs in here. NOBODY if there is none, except that in the first namespace this
         has to be found out later.
         """
         return Pid(number) if self.level == 0 else self.bearers.get(number, NOBODY)
@@ -110,7 +110,7 @@ class PidNamespace(Namespace):
         return walker is self
 
     def next_number(self) -> int:
-        """A number that nobody bears. Raises EAGAIN when there is none."""
+        """A free number. Raises EAGAIN when there is none."""
         for _ in range(PID_LIMIT):
             self.last += 1
             if self.last >= PID_LIMIT:
@@ -124,8 +124,8 @@ FIRST_PID: Final = PidNamespace(None, FIRST_PID_NUMBER)
 
 
 def new_pid_namespace(parent: PidNamespace, owner: UserNamespace) -> PidNamespace:
-    """An empty one below another. Raises ENOSPC, MemoryError; EINVAL if the user namespace that owns the parent does
-    not contain the one that shall own it.
+    """An empty namespace below another. Raises ENOSPC, MemoryError; EINVAL if the user namespace that owns the parent
+    does not contain the new owner.
     """
     if not parent.owner.contains(owner):
         raise Errno(EINVAL)
@@ -136,7 +136,7 @@ def new_pid_namespace(parent: PidNamespace, owner: UserNamespace) -> PidNamespac
 
 @final
 class Numbers(Bearer):
-    """What a bearer is called, from the first namespace down to the one where it was born."""
+    """The numbers of a bearer, from the first namespace down to the one where it was created."""
 
     def __init__(self, pid: Pid, birthplace: PidNamespace, by_level: list[int]) -> None:
         super().__init__(pid)
@@ -152,8 +152,8 @@ NUMBERS: Final[dict[Pid, Numbers]] = {}
 
 
 def number_bearer(space: PidNamespace, pid: Pid, wanted: list[int]) -> Numbers:
-    """Give somebody who is about to be born below the first namespace numbers there: those that are `wanted`, the
-    innermost first, or such as are free. Raises EAGAIN, EEXIST, ENOMEM, MemoryError; then nothing has changed.
+    """Give a bearer about to be created below the first namespace its numbers there: those that are `wanted`, the
+    innermost first, or free ones. Raises EAGAIN, EEXIST, ENOMEM, MemoryError; then nothing has changed.
     """
     if space.is_closed:
         raise Errno(ENOMEM)
@@ -180,7 +180,7 @@ def number_bearer(space: PidNamespace, pid: Pid, wanted: list[int]) -> Numbers:
 
 @noraise
 def forget_bearer(pid: Pid) -> None:
-    """Nobody is called by this any more. Its numbers are free in all namespaces."""
+    """The bearer of this is gone. Its numbers become free in all namespaces."""
     numbers = NUMBERS.get(pid)
     if numbers is None:
         return
@@ -193,7 +193,7 @@ def forget_bearer(pid: Pid) -> None:
             if walker.init == pid:
                 walker.init = NOBODY
                 if not walker.is_closed:
-                    walker.last = 0  # its birth failed: the next one is the init
+                    walker.last = 0  # its creation failed: the next one is the init
         if walker.is_closed:
             walker.changed.wake_all()
         walker = walker.parent

@@ -1,6 +1,6 @@
-"""Process descriptors: a file that means a process or one thread, and becomes readable when that ends (pidfd_open(2)).
+"""Process descriptors: a file that refers to a process or a thread, and becomes readable when it ends (pidfd_open(2)).
 
-The number of the process may be given to another after it was waited for; the descriptor goes on meaning the old one.
+The number of a reaped process may be reused; the descriptor still refers to the old one.
 
 Context: nothing sleeps.
 """
@@ -20,15 +20,15 @@ PIDFD_THREAD: Final = 0x80  # O_EXCL
 
 
 class PidFile(File):
-    """A process descriptor. Without a process while clone(2) is still making that."""
+    """A process descriptor. Without a process while clone(2) is still creating it."""
 
     def __init__(self, process: Process | None, flags: int) -> None:
         super().__init__(anonymous_path(b"[pidfd]"), O_RDWR | flags)
         self.process: Process | None = process
-        self.thread: Task | None = None  # PIDFD_THREAD: the one that is meant
+        self.thread: Task | None = None  # PIDFD_THREAD: the thread referred to
 
     def living(self) -> Process:
-        """The process, if it was not yet waited for; of a thread's descriptor, if that is its first. Raises ESRCH."""
+        """The process, if it was not yet reaped; for a thread's descriptor, only if that is its first. Raises ESRCH."""
         process = self.process
         thread = self.thread
         if process is None or process.ending.is_reaped or (thread is not None and process.leader is not thread):
@@ -36,7 +36,7 @@ class PidFile(File):
         return process
 
     def living_thread(self) -> Task:
-        """The thread that is meant, or the process's first. Raises ESRCH."""
+        """The thread referred to, or the process's first. Raises ESRCH."""
         process = self.process
         thread = self.thread
         if process is not None and thread is None:
@@ -46,7 +46,7 @@ class PidFile(File):
         return thread
 
     def member(self) -> Task:
-        """A living thread: the one that is meant, or any of the process. Raises ESRCH."""
+        """A living thread: the one referred to, or any of the process. Raises ESRCH."""
         thread = self.thread
         if thread is None:
             thread = self.living().any_thread()
@@ -55,7 +55,7 @@ class PidFile(File):
         return thread
 
     def _has_gone(self, thread: Task, process: Process) -> bool:
-        """Whether nobody can find the thread any more. The first stays until the process is waited for."""
+        """Whether the thread can no longer be found. The first one stays until the process is reaped."""
         return thread.is_exiting and process.leader is not thread
 
     def poll(self, waiter: PollWaiter | None) -> int:
@@ -88,7 +88,7 @@ class PidFile(File):
 
 
 def pid_file(file: File) -> PidFile:
-    """The file of a descriptor as what it must be. Raises EBADF."""
+    """The file of a descriptor as a process descriptor. Raises EBADF."""
     if not isinstance(file, PidFile):
         raise Errno(EBADF)
     return file

@@ -1,6 +1,6 @@
-"""Process and thread numbers, and who bears them.
+"""Process and thread numbers, and their bearers.
 
-Numbers go up and start again at 300 after PID_LIMIT, as on Linux. A number is free when no task, process, group or
+Numbers go up and wrap around to 300 after PID_LIMIT, as on Linux. A number is free when no task, process, group or
 session bears it.
 
 Invariants: `_tasks` holds every task from its creation until it has exited (leaders: until the process is reaped);
@@ -25,7 +25,7 @@ _processes: "dict[Pid, Process]" = {}
 
 
 def allocate_pid() -> Pid:
-    """A number that nobody bears. Raises EAGAIN when there is none."""
+    """A free number. Raises EAGAIN when there is none."""
     last = FIRST_PID.last
     for _ in range(PID_LIMIT):
         last += 1
@@ -38,7 +38,7 @@ def allocate_pid() -> Pid:
 
 
 def is_free(number: Pid) -> bool:
-    """Whether nobody bears a number."""
+    """Whether a number is free."""
     if number in _tasks or number in _processes:
         return False
     return find_group(number) is None and find_session(number) is None
@@ -86,7 +86,7 @@ def unregister_process(process: "Process") -> None:
 
 
 def leave_group(process: "Process") -> None:
-    """Take a process out of its group, which may be the end of the group and its session."""
+    """Remove a process from its group, which may be the end of the group and its session."""
     job = process.job
     leave(process)
     if job is not None and len(NUMBERS) > 0:
@@ -95,7 +95,7 @@ def leave_group(process: "Process") -> None:
 
 
 def _free_below(pid: Pid) -> None:
-    """One that bore the number is gone; if that was the last one, it has no numbers in other namespaces either."""
+    """A bearer of the number is gone; if that was the last one, it loses its numbers in other namespaces, too."""
     if len(NUMBERS) > 0 and pid in NUMBERS and is_free(pid):
         forget_bearer(pid)
 
@@ -127,7 +127,7 @@ def next_process(space: PidNamespace, number: int) -> "Process | None":
 
 
 def all_processes() -> "dict[Pid, Process]":
-    """All processes by number, zombies too: to be read only."""
+    """All processes by number, zombies too: read only."""
     return _processes
 
 
@@ -141,12 +141,12 @@ def task_count() -> int:
     return len(_tasks)
 
 
-# How many tasks each real user has, for RLIMIT_NPROC.
+# The number of tasks of each real user, for RLIMIT_NPROC.
 _tasks_by_user: dict[KernelUid, int] = {}
 
 
 def tasks_of_user(uid: KernelUid) -> int:
-    """How many tasks a user has."""
+    """The number of a user's tasks."""
     return _tasks_by_user.get(uid, 0)
 
 
@@ -156,7 +156,7 @@ def count_user(uid: KernelUid) -> None:
 
 
 def uncount_user(uid: KernelUid) -> None:
-    """One task less."""
+    """One task fewer."""
     count = tasks_of_user(uid) - 1
     try:
         if count <= 0:

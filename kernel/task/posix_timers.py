@@ -1,7 +1,7 @@
 """POSIX timers (timer_create(2)): timers of a process that signal it or one of its threads.
 
-Timers run on the monotonic and wall clocks, or on processor time, which the tick looks at. While a timer's signal waits
-to be taken, further expirations only count as overruns.
+Timers run on the monotonic and wall clocks, or on processor time, which the tick checks. While a timer's signal is
+pending, further expirations only count as overruns.
 
 Context: expiry is in interrupt context.
 """
@@ -35,27 +35,27 @@ _FOLLOW_COST: Final = 500  # instructions, for `pace`
 
 @final
 class PosixTimer(Timer):
-    """One timer."""
+    """A timer."""
 
     def __init__(self, process: Process, number: int, clock: int) -> None:
         super().__init__()
         self.process: Process | None = process
         self.number: int = number
         self.clock: int = clock
-        self.owner: Pid = UNSET  # on processor time: whose, the whole process's or a thread's
+        self.owner: Pid = UNSET  # on processor time: that of the whole process or of a thread
         self.notify: int = SIGEV_SIGNAL
         self.signo: int = 0
         self.value: int = 0
         self.thread: Pid = UNSET  # SIGEV_THREAD_ID
         self.interval_ns: int = 0
-        self.wall_offset_ns: int = 0  # from the monotonic to the wall clock, when it was armed by that
+        self.wall_offset_ns: int = 0  # from the monotonic to the wall clock, when it was armed by the latter
         self.goes_by_wall_clock: bool = False
         self.overrun: int = 0  # of the last signal taken
-        self.sent: SignalInfo | None = None  # the signal that waits, or was the last
+        self.sent: SignalInfo | None = None  # the pending signal, or the last one
         self.missed: int = 0  # expirations that no signal has reported yet
-        # Timers on processor time: the clock's value when they expire, 0 if not armed.
+        # Timers on processor time: the clock's value at which they expire, 0 if not armed.
         self.due_ns: int = 0
-        self.quota: SignalQuota | None = None  # that pays for its signal, from its making on
+        self.quota: SignalQuota | None = None  # pays for its signal, from its creation on
 
     def expire(self, now_ns: int) -> int:
         following_ns = 0
@@ -90,7 +90,7 @@ class PosixTimer(Timer):
 
 
     def _overran(self, count: int) -> None:
-        """Further expirations while the signal waits to be taken: it reports them."""
+        """Count further expirations while the signal is pending: it reports them."""
         sent = self.sent
         if sent is None:
             self.missed = min(_OVERRUN_LIMIT, self.missed + count)
@@ -104,7 +104,7 @@ class PosixTimer(Timer):
         return not can_sleep_on(self.clock)
 
     def used_ns(self) -> int:
-        """What the timer's clock shows; 0 when its process or thread is gone."""
+        """The time on the timer's clock; 0 when its process or thread is gone."""
         process = self.process
         if process is None:
             return 0
@@ -120,7 +120,7 @@ class PosixTimer(Timer):
         """The tick found the process running."""
         if self.due_ns == 0 or self.used_ns() < self.due_ns:
             return
-        self.queued_ns = self.due_ns  # from where `expire` counts
+        self.queued_ns = self.due_ns  # from here `expire` counts
         self.due_ns = self.expire(self.used_ns())
 
     def left_ns(self) -> int:
@@ -130,7 +130,7 @@ class PosixTimer(Timer):
         return 0 if self.due_ns == 0 else max(1, self.due_ns - self.used_ns())
 
     def start_by_wall_clock(self, wall_ns: int) -> None:
-        """Arm it, until a time of the wall clock. Raises MemoryError."""
+        """Arm it for a time of the wall clock. Raises MemoryError."""
         self.goes_by_wall_clock = True
         self.wall_offset_ns = realtime_offset_ns()
         self.start(max(1, wall_ns - self.wall_offset_ns))
@@ -151,7 +151,7 @@ class PosixTimer(Timer):
         self.sent = None
 
     def end(self) -> None:
-        """It was deleted."""
+        """The timer was deleted."""
         self.disarm()
         self.process = None
         quota = self.quota
@@ -184,7 +184,7 @@ class PosixTimers(ProcessTimers):
             pace(_FOLLOW_COST)
 
     def create(self, process: Process, clock: int, uid: KernelUid) -> PosixTimer:
-        """A new timer, not armed. It counts as a signal of the user `uid`. Raises EAGAIN (RLIMIT_SIGPENDING),
+        """Create a timer, not armed. It counts as a signal of the user `uid`. Raises EAGAIN (RLIMIT_SIGPENDING),
         MemoryError.
         """
         quota = quota_of(uid)
@@ -199,14 +199,14 @@ class PosixTimers(ProcessTimers):
         return timer
 
     def get(self, number: int) -> PosixTimer:
-        """Raises EINVAL."""
+        """The timer with a number. Raises EINVAL."""
         timer = self.table.get(number)
         if timer is None:
             raise Errno(EINVAL)
         return timer
 
     def delete(self, number: int) -> None:
-        """Raises EINVAL."""
+        """Delete a timer. Raises EINVAL."""
         self.get(number).end()
         self.table.pop(number)
 
@@ -218,7 +218,7 @@ class PosixTimers(ProcessTimers):
 
 
 def posix_timers_of(process: Process) -> PosixTimers:
-    """The process's timers, made at the first use. Raises MemoryError."""
+    """The process's timers, created at the first use. Raises MemoryError."""
     kinds = process.own_timers()
     timers = kinds.posix
     if not isinstance(timers, PosixTimers):

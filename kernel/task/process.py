@@ -1,10 +1,10 @@
-"""A process: what all threads of a thread group share.
+"""A process: the state that all threads of a thread group share.
 
 Invariants: `threads` holds the living threads, by tid; a process without threads is a zombie until its parent reaps it.
-References from `parent`, `family` and `job` are undone when the process is reaped (exit.py), so no cycle outlives it.
+References from `parent`, `family` and `job` are removed when the process is reaped (exit.py), so no cycle outlives it.
 
-What belongs together lies in a part. Numbers are in structs inside the process (parts.py); `family`, `timers` and
-`tracing` are objects (family.py, process_timers.py, process_tracing.py), the last two made when they are needed.
+Related fields are grouped in parts. Numbers are in structs inside the process (parts.py); `family`, `timers` and
+`tracing` are objects (family.py, process_timers.py, process_tracing.py), the last two created when they are needed.
 """
 
 from typing import TYPE_CHECKING, Final
@@ -47,12 +47,12 @@ class Process:
 
     def __init__(self, pid: Pid, pids: PidNamespace, limits: Limits, actions: SignalActions) -> None:
         self.pid: Pid = pid
-        self.pids: PidNamespace = pids  # where it was born, and whose numbers it says and is told
-        self.number: int = int(pid)  # what it calls itself: that in its namespace
-        self.bearer: Bearer | None = None  # for those who name it when it has gone; see as_bearer
+        self.pids: PidNamespace = pids  # where it was created, and whose numbers it uses
+        self.number: int = int(pid)  # its own number: that in its namespace
+        self.bearer: Bearer | None = None  # for references that outlive it; see as_bearer
         self.parent: Process | None = None
-        self.parent_number: int = 0  # what it calls its parent (getppid(2))
-        self.family: Family = Family()  # its children, and its place among those of its parent
+        self.parent_number: int = 0  # the number of its parent (getppid(2))
+        self.family: Family = Family()  # its children, and its place among its siblings
         self.threads: dict[Pid, Task] = {}
         self.leader: Task | None = None  # kept, dead or alive, until the process is reaped
         self.job: ProcessGroup | None = None  # the process group
@@ -60,12 +60,12 @@ class Process:
         self.actions: SignalActions = actions
         self.pending: PendingSignals = PendingSignals()
         self.executable: File | None = None
-        self.exec_task: Task | None = None  # the thread that waits for the others to end, in execve
-        self.dump: CoreDump | None = None  # one that is under way
+        self.exec_task: Task | None = None  # the thread in execve that waits for the others to end
+        self.dump: CoreDump | None = None  # a dump in progress
         self.signal_waiters: WaitQueue = WaitQueue()  # signalfd: woken by each signal that becomes pending
         self.exit_waiters: WaitQueue = WaitQueue()  # for ends of threads: pidfd, and `exec_task`
         self.timers: Timers | None = None  # once it has any
-        self.tracing: ProcessTracing | None = None  # once it has to do with ptrace(2)
+        self.tracing: ProcessTracing | None = None  # once ptrace(2) concerns it
         self.ended: Usage = Usage()  # of threads that ended
 
         # The parts begin as zeros.
@@ -78,7 +78,7 @@ class Process:
     # Parts that few have ----------------------------------------------------------------------------------------------
 
     def own_timers(self) -> "Timers":
-        """Its timers, to set one. Raises MemoryError when it has none yet."""
+        """Its timers, for setting one. Raises MemoryError when it has none yet."""
         timers = self.timers
         if timers is None:
             timers = Timers()
@@ -86,7 +86,7 @@ class Process:
         return timers
 
     def own_tracing(self) -> "ProcessTracing":
-        """Its part in tracing, to be set. Raises MemoryError when it has none yet."""
+        """Its tracing state, for changing it. Raises MemoryError when it has none yet."""
         tracing = self.tracing
         if tracing is None:
             tracing = ProcessTracing()
@@ -95,26 +95,26 @@ class Process:
 
     @property
     def first_tracee(self) -> "Tracee | None":
-        """The first of those whom a thread of this process traces."""
+        """The first of the tasks that a thread of this process traces."""
         tracing = self.tracing
         return None if tracing is None else tracing.first_tracee
 
     @property
     def unreaped(self) -> "Tracee | None":
-        """The first of its threads that have ended, and for which their tracers have not waited."""
+        """The first of its ended threads for which their tracers have not waited."""
         tracing = self.tracing
         return None if tracing is None else tracing.unreaped
 
-    # What follows -----------------------------------------------------------------------------------------------------
+    # Derived state ----------------------------------------------------------------------------------------------------
 
     @property
     def is_dumpable(self) -> bool:
-        """Whether its user may look into it."""
+        """Whether its user may inspect it."""
         return self.program.dumpable == DUMPED_FOR_ITSELF
 
     @property
     def session(self) -> Session:
-        """The session; a process that was reaped has none, and nobody asks."""
+        """The session; a reaped process has none, and no one asks."""
         job = self.job
         assert job is not None
         return job.owner
@@ -138,18 +138,18 @@ class Process:
         return UNSET if parent is None else parent.pid
 
     def set_parent(self, parent: "Process | None") -> None:
-        """It has another parent, whom it does not see if that is in a namespace above."""
+        """Change the parent; it sees no parent in a namespace above its own."""
         self.parent = parent
         self.parent_number = 0 if parent is None else parent.number_in(self.pids)
 
     def number_in(self, space: PidNamespace) -> int:
-        """What a namespace calls it, even when it has gone; 0 if it is not in there."""
+        """Its number in a namespace, even after its end; 0 if it is not in there."""
         if space is self.pids:
             return self.number
         return int(self.pid) if space.level == 0 else space.shown_bearer(self.bearer)
 
     def as_bearer(self) -> Bearer:
-        """What is remembered of it when it has gone. Raises MemoryError."""
+        """The object that stands for it after its end. Raises MemoryError."""
         bearer = self.bearer
         if bearer is None:
             bearer = Bearer(self.pid)
@@ -157,7 +157,7 @@ class Process:
         return bearer
 
     def is_session_leader(self) -> bool:
-        """Whether the session bears this process's number."""
+        """Whether the session has this process's number."""
         return self.session_id == self.pid
 
     def thread_count(self) -> int:
@@ -165,7 +165,7 @@ class Process:
         return len(self.threads)
 
     def parent_thread(self) -> "Task | None":
-        """The thread whose child this is: the one that made it, or another one of its process once that has ended."""
+        """The thread whose child this is: its creator, or another one of the creator's process once that has ended."""
         parent = self.parent
         if parent is None:
             return None

@@ -1,12 +1,12 @@
-"""Process accounting: a record for each process that ends, after the others in a file (acct(2), acct(5)).
+"""Process accounting: a record for each process that ends, appended to a file (acct(2), acct(5)).
 
-Each pid namespace has its own file, or none; a process is noted in that of its namespace and in those above. While the
-file system is nearly full nothing is noted: below 2 % free it stops, from 4 % on it goes on; it looks every 30 s
-(kernel.acct). A file goes with its mount.
+Each pid namespace has its own file, or none; a process is recorded in that of its namespace and in those above. While
+the file system is nearly full nothing is recorded: it stops below 2 % free space, and resumes from 4 % on; it checks
+every 30 s (kernel.acct). A file goes with its mount.
 
-Deviations from Linux: where the mount goes with its namespace, nothing more is noted of the process that ended that.
+Deviations from Linux: if the mount goes with its namespace, the process that ended the namespace is not recorded.
 
-Context: sleeps. Noting raises nothing: what finds no room is lost.
+Context: sleeps. Recording raises nothing: a record without room is lost.
 Source: acct(2), acct(5); Linux's uapi header acct.h (struct acct_v3).
 """
 
@@ -36,7 +36,7 @@ _DUMPED: Final = 0x08  # ACORE
 _SIGNALLED: Final = 0x10  # AXSIG
 _NAME: Final = 48
 _PERCENT: Final = 100
-# From how many percent free space on it goes on, down to how many it stops, and how often it looks, in seconds.
+# The percentages of free space at which it resumes and stops, and the interval of checks, in seconds.
 THRESHOLDS: Final = SystemSetting(b"kernel/acct", [4, 2, 30], -(1 << 31), (1 << 31) - 1)
 # comp_t: a mantissa of 13 bits and an exponent of 8 in 3
 _MANTISSA_BITS: Final = 13
@@ -45,17 +45,17 @@ _EXPONENT_BITS: Final = 3
 _FLOAT_BIAS: Final = 127
 _FLOAT_BITS: Final = 23
 
-_ACCOUNTED: Final[dict[int, PidNamespace]] = {}  # those that have a file, by number
+_ACCOUNTED: Final[dict[int, PidNamespace]] = {}  # namespaces with a file, by number
 
 
 @final
 class ProcessAccount(EndRecorder):
-    """A file that records go to. Holds a reference to it."""
+    """A file for records. Holds a reference to it."""
 
     def __init__(self, file: File) -> None:
         self.file: File = file
         self.is_active: bool = False
-        self.look_at_ns: int = 0  # at the free space, from this time on
+        self.look_at_ns: int = 0  # the free space is checked again from this time on
 
     @noraise
     def close(self) -> None:
@@ -63,7 +63,7 @@ class ProcessAccount(EndRecorder):
         self.file.release()
 
     def has_room(self) -> bool:
-        """Whether there is room for records, as far as it was looked. Raises Errno."""
+        """Whether there was room for records at the last check. Raises Errno."""
         now_ns = monotonic_ns()
         if now_ns < self.look_at_ns:
             return self.is_active
@@ -81,13 +81,13 @@ class ProcessAccount(EndRecorder):
 
 
 def _share(blocks: int, percent: int) -> int:
-    """So many percent of the blocks. What is below 0 or above 100 % says never or always, however much it is."""
+    """That many percent of the blocks. Values below 0 or above 100 % mean never or always, whatever the amount."""
     percent = max(-1, min(percent, _PERCENT + 1))
     return blocks // _PERCENT * percent + blocks % _PERCENT * percent // _PERCENT
 
 
 def open_account(task: Task, name: bytes) -> ProcessAccount:
-    """acct(2) with a name. Raises EACCES (no regular file), EINVAL (where no records can be), what opening raises,
+    """acct(2) with a name. Raises EACCES (not a regular file), EINVAL (a place for no records), what opening raises,
     MemoryError.
     """
     file = open_file(task.fs, None, name, O_WRONLY | O_APPEND, 0)
@@ -105,7 +105,7 @@ def open_account(task: Task, name: bytes) -> ProcessAccount:
 
 
 def begin_account(space: PidNamespace, account: ProcessAccount) -> None:
-    """Note ends there from now on. Raises MemoryError, and then nothing has changed."""
+    """Start to record ends there. Raises MemoryError, and then nothing has changed."""
     _CLOSER.begin()
     _ACCOUNTED[space.number] = space
     old = space.recorder
@@ -115,7 +115,7 @@ def begin_account(space: PidNamespace, account: ProcessAccount) -> None:
 
 @noraise
 def end_account(space: PidNamespace) -> None:
-    """Note no ends any more."""
+    """Stop to record ends."""
     old = space.recorder
     if old is not None:
         space.recorder = None
@@ -171,7 +171,7 @@ def _stands_on(space: PidNamespace, mount: int) -> bool:
 
 @final
 class _Closer:
-    """A thread of the kernel that closes files whose mount has left the tree with a namespace or a file."""
+    """A kernel thread that closes files whose mount has left the tree with a namespace or a file."""
 
     def __init__(self) -> None:
         self.has_begun: bool = False
@@ -179,7 +179,7 @@ class _Closer:
         self.queue: WaitQueue = WaitQueue()
 
     def begin(self) -> None:
-        """Start the thread, unless it runs. Raises MemoryError."""
+        """Start the thread, unless it is running. Raises MemoryError."""
         if not self.has_begun:
             spawn_kernel_thread(b"acct", _close_for_ever, 0)
             self.has_begun = True
@@ -207,7 +207,7 @@ def _close_for_ever(_argument: int) -> None:
 @noinline
 @noraise
 def note_end(task: Task) -> None:
-    """The process of the running task, its last, ends: its memory is still there."""
+    """The running task is the last of its process, which ends: its memory is still there."""
     space: PidNamespace | None = task.process.pids
     while space is not None:
         account = space.recorder
@@ -230,7 +230,7 @@ def _note(task: Task, space: PidNamespace, account: ProcessAccount) -> None:
 
 
 def _describe(task: Task, space: PidNamespace, out: Span[u8]) -> None:
-    """struct acct_v3. Of a process that does not end, it is only known which it is. Raises MemoryError."""
+    """struct acct_v3. For a process that does not end, only its identity is known. Raises MemoryError."""
     process = task.process
     ends = task.is_exiting
     usage = process_usage(process) if ends else process.ended
@@ -268,7 +268,7 @@ def _terminal(process: Process) -> int:
 
 
 def compressed(value: int) -> int:
-    """A number that is not negative as a comp_t: rounded, or as large as there can be."""
+    """A non-negative number as a comp_t: rounded, or the largest possible one."""
     exponent = 0
     is_rounded_up = False
     while value > _MANTISSA_MOST:
@@ -286,7 +286,7 @@ def compressed(value: int) -> int:
 
 
 def float_bits(value: int) -> int:
-    """A number that is not negative as a float of 32 bits, cut off."""
+    """A non-negative number as a 32-bit float, truncated."""
     if value <= 0:
         return 0
     highest = 0

@@ -1,4 +1,4 @@
-"""The timers of a process that its threads' ticks drive: made when the first of any kind is set.
+"""The timers of a process that its threads' ticks drive: created when the first of any kind is set.
 
 Guarded by the kernel lock. Ticks read them in interrupt context.
 """

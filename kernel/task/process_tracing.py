@@ -1,4 +1,4 @@
-"""What a process has to do with tracing (ptrace(2)): made with the first tracee that one of its threads is or has, or
+"""A process's share in tracing (ptrace(2)): created with the first tracee that one of its threads is or has, or
 when it names a tracer.
 
 Guarded by the kernel lock: tracers and the ends of their tracees change it (tracee.py, exit.py).
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 @final
 class ProcessTracing:
-    """See above."""
+    """The state, as described above."""
 
     def __init__(self) -> None:
-        self.first_tracee: Tracee | None = None  # of those whom a thread of this process traces
-        self.unreaped: Tracee | None = None  # threads that have ended, for which their tracers have not waited
-        self.named_tracer: Pid = UNSET  # who may trace it, whatever Yama says (yama.py)
+        self.first_tracee: Tracee | None = None  # of the tasks that a thread of this process traces
+        self.unreaped: Tracee | None = None  # ended threads for which their tracers have not waited
+        self.named_tracer: Pid = UNSET  # may trace it, whatever Yama says (yama.py)
         self.named_tracer_started_ns: int = 0

@@ -1,6 +1,6 @@
-"""Sleeping until a process or thread has used that much processor time (clock_nanosleep(2) on its clocks).
+"""Sleeping until a process or thread has used an amount of processor time (clock_nanosleep(2) on its clocks).
 
-The tick that finds a process running looks at those who sleep on its time, so the sleeps are as fine as the tick.
+The tick that finds a process running checks its sleepers, so their resolution is the tick.
 
 Context: `ticked` runs in interrupts.
 """
@@ -28,7 +28,7 @@ class ProcessorSleeper:
 
 @final
 class ProcessorSleepers(ProcessTimers):
-    """All who sleep on the time of one process or its threads."""
+    """All sleepers on the time of one process or its threads."""
 
     def __init__(self) -> None:
         self.sleepers: list[ProcessorSleeper] = []
@@ -83,7 +83,7 @@ def _sleep_relative(number: int, due_ns: int, remaining_address: UserAddr) -> in
 
 
 def _sleep(clock: ProcessorClock, due_ns: int) -> bool:
-    """Whether a signal ended the sleep."""
+    """Sleep; returns whether a signal ended it."""
     process = clock.process
     timers = process.own_timers()
     all_sleepers = timers.sleepers

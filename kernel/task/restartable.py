@@ -1,8 +1,8 @@
-"""Restartable sequences: pieces of program code that begin anew when their thread was interrupted in them (rseq(2)).
+"""Restartable sequences: pieces of program code that restart if their thread was interrupted in them (rseq(2)).
 
 A thread registers a struct rseq in its memory. The kernel writes there on which processor it runs, and the program
-points `rseq_cs` to a description of the sequence that it is in: start, length, and where to go if the thread lost the
-processor or takes a signal before the end. A description that makes no sense is answered by SIGSEGV.
+points `rseq_cs` to a description of its current sequence: start, length, and where to go if the thread loses the
+processor or takes a signal before the end. A malformed description causes SIGSEGV.
 
 The number of the processor is written when it has changed.
 
@@ -20,7 +20,7 @@ from kernel.sched.processor import PROCESSORS, announce_work_of, running_on, thi
 from kernel.sched.scheduler import announce_work
 from kernel.task.task import Task
 
-FEATURE_SIZE: Final = 28  # AT_RSEQ_FEATURE_SIZE: the fields that are known
+FEATURE_SIZE: Final = 28  # AT_RSEQ_FEATURE_SIZE: the known fields
 ALIGNMENT: Final = 32  # AT_RSEQ_ALIGN
 SMALLEST: Final = 32
 
@@ -47,7 +47,7 @@ def register(task: Task, address: UserAddr, length: int, signature: int) -> None
 
 
 def unregister(task: Task) -> None:
-    """The structure says from now on that it is not used. Raises EFAULT."""
+    """Mark the structure as unused from now on. Raises EFAULT."""
     address = UserAddr(task.library.rseq.address)
     user.write_u32(user.at(address, _CPU_ID_START), 0)
     user.write_i32(user.at(address, _CPU_ID), _UNREGISTERED)
@@ -58,14 +58,14 @@ def unregister(task: Task) -> None:
 
 
 def forget(task: Task) -> None:
-    """The memory that the structure was in is gone (execve)."""
+    """The structure's memory is gone (execve)."""
     task.library.rseq.address = 0
     task.library.rseq.length = 0
     task.library.rseq.signature = 0
 
 
 def copy_to_child(parent: Task, child: Task) -> None:
-    """A child with its own memory has the structure as well."""
+    """A child with its own memory inherits the structure."""
     child.library.rseq.address = parent.library.rseq.address
     child.library.rseq.length = parent.library.rseq.length
     child.library.rseq.signature = parent.library.rseq.signature
@@ -73,13 +73,13 @@ def copy_to_child(parent: Task, child: Task) -> None:
 
 
 def has_lost_processor(task: Task) -> bool:
-    """Whether something else ran since `restart` was called last."""
+    """Whether another thread has run since `restart` was called last."""
     return task.library.rseq.switches != task.voluntary_switches + task.involuntary_switches
 
 
 def restart_others(space: AddressSpace) -> None:
-    """Leave the sequences that other threads of a space run now, on other processors. What these do before they hear of
-    it is over when `synchronise_processors` returns.
+    """Abort the sequences that other threads of a space run now, on other processors. What they do before they notice
+    is over when `synchronise_processors` returns.
     """
     for processor in PROCESSORS:
         thread = running_on(processor)
@@ -97,19 +97,19 @@ def restart(task: Task, frame: TrapFrame) -> None:
         user.write_u32(user.at(address, _CPU_ID_START), number)
         user.write_u32(user.at(address, _CPU_ID), number)
         user.write_u32(user.at(address, _NODE_ID), 0)
-        user.write_u32(user.at(address, _MM_CID), number)  # no two threads that run at the same time have the same
+        user.write_u32(user.at(address, _MM_CID), number)  # no two threads that run at the same time share one
     section = UserAddr(user.read_i64(user.at(address, _SECTION)))
     if section != 0:
         landing = _landing(task, section, frame.instruction_pointer)
         if landing != 0:
             frame.go_on_at(landing)
         user.write_i64(user.at(address, _SECTION), 0)
-    # User memory may have to be waited for: that counts no more.
+    # User memory may have to be waited for: a switch during that does not count.
     task.library.rseq.switches = task.voluntary_switches + task.involuntary_switches
 
 
 def _landing(task: Task, section: UserAddr, rip: int) -> int:
-    """Where to go on from `rip`; 0 if that is not in the sequence, a struct rseq_cs of version 0."""
+    """The address to go on at, from `rip`; 0 if that is not in the sequence, a struct rseq_cs of version 0."""
     user.check(section, 32)
     version = user.read_u32(section)
     flags = user.read_u32(user.at(section, 4))
@@ -127,7 +127,7 @@ def _landing(task: Task, section: UserAddr, rip: int) -> int:
     if not start <= rip < start + length:
         return 0
     if flags != 0 or user.read_u32(user.at(UserAddr(task.library.rseq.address), _FLAGS)) != 0:
-        raise Errno(EINVAL)  # none is left of those that Linux once had
+        raise Errno(EINVAL)  # the flags that Linux once had are gone
     return landing
 
 

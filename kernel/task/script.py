@@ -4,7 +4,7 @@ from typing import Final
 
 from kernel.lang import ENOEXEC, Errno, final
 
-_LINE_LIMIT: Final = 255  # what Linux looks at, the last byte aside
+_LINE_LIMIT: Final = 255  # Linux's limit, not counting the last byte
 _SPACE: Final = 0x20
 _TAB: Final = 0x09
 _NEWLINE: Final = 0x0A
@@ -24,7 +24,7 @@ def _is_blank(byte: int) -> bool:
 
 
 def parse_script(head: bytes) -> Script:
-    """Take the line apart: everything after the interpreter is one argument, blanks included. Raises ENOEXEC."""
+    """Parse the line: everything after the interpreter is one argument, blanks included. Raises ENOEXEC."""
     end = head.find(b"\n")
     truncated = False
     if end < 0:
@@ -39,7 +39,7 @@ def parse_script(head: bytes) -> Script:
     while stop < end and not _is_blank(head[stop]) and head[stop] != 0:
         stop += 1
     if stop == start or (truncated and stop == end):
-        raise Errno(ENOEXEC)  # no name, or one that may go on after what was read
+        raise Errno(ENOEXEC)  # no name, or one that may continue past the bytes read
     rest = stop
     while rest < end and _is_blank(head[rest]):
         rest += 1

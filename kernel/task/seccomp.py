@@ -1,12 +1,12 @@
-"""Secure computing: a thread says which system calls it will make from now on (seccomp(2)).
+"""Secure computing: a thread limits the system calls that it may make from now on (seccomp(2)).
 
-In strict mode a thread may only read, write, exit and return from signal handlers. With filters, programs of its own
-judge each call (`seccomp_filter.py`). Neither can be taken back. Children inherit it, and execve keeps it.
+In strict mode a thread may only read, write, exit and return from signal handlers. With filters, its own programs
+judge each call (`seccomp_filter.py`). Neither can be undone. Children inherit it, and execve keeps it.
 
 Invariants: a thread in filter mode has a filter, others have none. `calls_are_watched` is true for a thread in either
 mode, and the processor knows it while the thread runs: so calls of other threads pay nothing.
 
-Context: system calls. What is forbidden may end the running thread, so `permits` may not return.
+Context: system calls. A forbidden call may end the running thread, so `permits` may not return.
 """
 
 from typing import Final
@@ -68,7 +68,7 @@ _HIGHEST_NUMBER: Final = 0x7FFF_FFFF  # above, as 32 bits, it is negative: no ca
 
 
 def set_strict(task: Task) -> None:
-    """The running thread goes into strict mode. EINVAL if it has filters."""
+    """The running thread enters strict mode. EINVAL if it has filters."""
     if task.calls.seccomp_mode == FILTER:
         raise Errno(EINVAL)
     task.registers.forbid_counter(is_forbidden=True)
@@ -76,10 +76,10 @@ def set_strict(task: Task) -> None:
 
 
 def add_filter(task: Task, instructions: bytes, flags: int) -> int:
-    """The running thread gets one more filter, with FLAG_SYNCHRONIZE all threads of its process. The result is 0, or
-    the number of a thread that has filters of its own and so cannot have the same: then nothing has changed. EINVAL for
-    a program that is not sound, ENOMEM if they are too long together, ESRCH; with FLAG_LISTENER the result is the
-    listener's descriptor, or EBUSY if a filter has one already that is open.
+    """Add a filter to the running thread, with FLAG_SYNCHRONIZE to all threads of its process. The result is 0, or
+    the number of a thread that has other filters and so cannot get the same: then nothing has changed. EINVAL for
+    an invalid program, ENOMEM if they are too long together, ESRCH; with FLAG_LISTENER the result is the
+    listener's descriptor, or EBUSY if a filter already has an open one.
     """
     if flags & FLAG_LISTENER == 0:
         return _add_to_threads(task, CallFilter(instructions, flags & FLAG_LOG != 0), flags)
@@ -97,9 +97,9 @@ def add_filter(task: Task, instructions: bytes, flags: int) -> int:
 
 
 def _add_to_threads(task: Task, top: CallFilter, flags: int) -> int:
-    """Let the running thread, or all of its process, have one more filter. Returns the number of a thread that cannot
-    have it, or 0. Raises EINVAL, EBUSY, ENOMEM, ESRCH. Nothing here sleeps: another thread that synchronizes its
-    filters may change those of the running one wherever that does.
+    """Add a filter to the running thread, or to all of its process. Returns the number of a thread that cannot
+    get it, or 0. Raises EINVAL, EBUSY, ENOMEM, ESRCH. Nothing here sleeps: wherever it did, another thread that
+    synchronizes its filters might change the running thread's.
     """
     if task.calls.seccomp_mode == STRICT:
         raise Errno(EINVAL)
@@ -120,7 +120,7 @@ def _add_to_threads(task: Task, top: CallFilter, flags: int) -> int:
 
 
 def inherit(parent: Task, child: Task) -> None:
-    """A new thread begins as its maker is."""
+    """A new thread inherits its creator's mode."""
     child.calls.seccomp_mode = parent.calls.seccomp_mode
     top = parent.call_filter
     child.call_filter = top
@@ -143,7 +143,7 @@ def _enter(task: Task, mode: int, top: CallFilter | None) -> None:
 
 
 def _different_thread(task: Task) -> Task | None:
-    """A thread of the same process whose filters are no part of the running thread's."""
+    """A thread of the same process whose filters are not part of the running thread's."""
     mine = task.call_filter
     for other in task.process.threads.values():
         if other is task or other.is_exiting or other.calls.seccomp_mode == DISABLED:
@@ -157,8 +157,8 @@ def _different_thread(task: Task) -> Task | None:
 
 
 def permits(task: Task, number: int, frame: TrapFrame) -> bool:
-    """Whether the running thread may make a system call. If not, its result is in the frame, or a signal waits, or the
-    process is to end; or the thread has ended.
+    """Whether the running thread may make a system call. If not, its result is in the frame, or a signal is pending, or
+    the process will end; or the thread has ended.
     """
     if task.calls.seccomp_mode == STRICT:
         if number == _READ or number == _WRITE or number == _EXIT or number == _RT_SIGRETURN:
@@ -206,7 +206,7 @@ def _ask_listener(task: Task, judge_: CallFilter, number: int, frame: TrapFrame,
 
 
 def _ask_tracer(task: Task, top: CallFilter, frame: TrapFrame, data: int) -> bool:
-    """TRACE: the tracer may change the call. What it makes of it is judged once more; that it asked is enough then."""
+    """TRACE: the tracer may change the call. The result is judged once more; a second TRACE then permits it."""
     frame.set_result(-ENOSYS)
     report_event(task, EVENT_SECCOMP, data)
     number = frame.traced_call
@@ -230,14 +230,14 @@ def _ask_tracer(task: Task, top: CallFilter, frame: TrapFrame, data: int) -> boo
 
 
 def _kills(action: int) -> bool:
-    """KILL_PROCESS, KILL_THREAD, and whatever is no action. (USER_NOTIFICATION was seen to before.)"""
+    """KILL_PROCESS, KILL_THREAD, and unknown actions. (USER_NOTIFICATION was handled before.)"""
     return action not in (TRAP, ERRNO, TRACE, LOG)
 
 
 def _refuse(task: Task, number: int, frame: TrapFrame, action: int, data: int) -> None:
     if action == ERRNO:
         frame.set_result(-min(data, _HIGHEST_ERRNO))
-        frame.forget_call()  # the program sees the number, even where it is one that would repeat the call
+        frame.forget_call()  # the program sees the number, even one that would repeat the call
     elif action == TRAP:
         raise_sigsys(task, number, frame, SYS_SECCOMP, data)
     elif action == TRACE:
@@ -249,7 +249,7 @@ def _refuse(task: Task, number: int, frame: TrapFrame, action: int, data: int) -
 
 
 def _end_process(task: Task, number: int, frame: TrapFrame, data: int) -> None:
-    """As if SIGSYS had no handler, and as no tracer sees it."""
+    """End the process as if SIGSYS had no handler, invisibly to tracers."""
     frame.set_result(frame.original_number)
     try:
         info = sigsys_of(number, frame, SYS_SECCOMP, data)
@@ -273,7 +273,7 @@ _LOG_BURST: Final = 10  # lines in an interval
 
 @final
 class ActionName:
-    """An action as /proc/sys/kernel/seccomp knows it."""
+    """The name of an action in /proc/sys/kernel/seccomp."""
 
     def __init__(self, name: bytes, action: int, is_logged: bool) -> None:
         self.name: bytes = name
@@ -303,12 +303,12 @@ def find_action(action: int) -> ActionName | None:
 
 @proc_line("sys/kernel/seccomp/actions_avail")
 def available_actions() -> bytes:
-    """The names of all."""
+    """The names of all actions."""
     return b" ".join([known.name for known in ACTIONS]) + b"\n"
 
 
 def set_logged_actions(text: bytes) -> None:
-    """Only the named actions are logged from now on. EINVAL for a name that is none, and for `allow`. Two spaces in a
+    """Log only the named actions from now on. EINVAL for an unknown name, and for `allow`. Two spaces in a
     row end the names, as on Linux.
     """
     end = text.find(b"\n")
@@ -324,7 +324,7 @@ def set_logged_actions(text: bytes) -> None:
 
 
 def set_logged_calls(text: bytes) -> None:
-    """What seccomp(2) logs: for whoever administers the system, not only the owner of the file."""
+    """The actions that seccomp(2) logs: writing requires an administrator, not only the owner of the file."""
     who = caller_credentials()
     if who is not None and not who.capable(CAP_SYS_ADMIN):
         raise Errno(EPERM)
@@ -333,7 +333,7 @@ def set_logged_calls(text: bytes) -> None:
 
 @proc_line("sys/kernel/seccomp/actions_logged", set_logged_calls)
 def logged_actions() -> bytes:
-    """The names of those that are logged."""
+    """The names of the logged actions."""
     return b" ".join([known.name for known in ACTIONS if known.is_logged]) + b"\n"
 
 
@@ -346,7 +346,7 @@ def _is_name(name: bytes) -> bool:
 
 @final
 class LogLimit:
-    """Programs must not fill the log."""
+    """A rate limit: programs must not fill the log."""
 
     def __init__(self) -> None:
         self.begun_ns: int = 0
@@ -365,7 +365,7 @@ _LIMIT: Final = LogLimit()
 
 
 def _report(task: Task, number: int, frame: TrapFrame, action: int, signo: int) -> None:
-    """A line in the log, if the administrator wants such. An action that is none is logged as one that kills."""
+    """Write a line to the log, if the administrator wants it. An unknown action is logged as one that kills."""
     known = find_action(action)
     wanted = ACTIONS[0].is_logged if known is None else known.is_logged
     if not wanted or not _LIMIT.allows(monotonic_ns()):

@@ -1,13 +1,13 @@
-"""Filters of system calls: programs of classic BPF over struct seccomp_data, one upon another (seccomp(2)).
+"""Filters of system calls: programs of classic BPF over struct seccomp_data, stacked (seccomp(2)).
 
-Of classic BPF a filter may use what makes sense of a call: words of the data at aligned offsets, and neither remainders
-nor what is about packets. Filters are never changed and never removed, so threads and processes share them: a filter
-refers to the one before it, and what a thread refers to is its whole stack.
+A filter may use those parts of classic BPF that suit calls: words of the data at aligned offsets, and neither
+remainders nor anything about packets. Filters are never changed and never removed, so threads and processes share
+them: a filter refers to the one before it, and a thread refers to its whole stack.
 
-All filters of a stack are run, the newest first, and of their answers the most restrictive counts: the one whose action
-is lowest as a signed number. The newest has its way where actions are equal.
+All filters of a stack are run, the newest first, and the most restrictive answer counts: the one whose action
+is lowest as a signed number. Of equal actions the newest filter's counts.
 
-Context: making a filter may raise MemoryError; running one never raises or allocates. Between filters it may sleep.
+Context: creating a filter may raise MemoryError; running one never raises or allocates. Between filters it may sleep.
 Source: seccomp(2).
 """
 
@@ -56,10 +56,10 @@ CallData = Array[u8, Literal[64]]
 
 
 class FilterListener:
-    """Who is asked for a filter's sake (seccomp_listener.py). Base class."""
+    """The listener that a filter's calls may be left to (seccomp_listener.py). Base class."""
 
     def __init__(self) -> None:
-        self.is_closed: bool = False  # nobody listens any more
+        self.is_closed: bool = False  # no one listens any more
 
 
 @final
@@ -67,19 +67,19 @@ class CallFilter:
     """A filter with those below it."""
 
     def __init__(self, instructions: bytes, is_logged: bool, listener: FilterListener | None = None) -> None:
-        """A filter alone. EINVAL for a program that a filter must not be."""
+        """A single filter. EINVAL for a program that is not allowed."""
         self.program: Program = Program(instructions)
         check_call_program(self.program)
         self.previous: CallFilter | None = None
         self.is_logged: bool = is_logged  # SECCOMP_FILTER_FLAG_LOG
-        self.listener: FilterListener | None = listener  # to whom it may leave calls
-        self.heard: FilterListener | None = listener  # its own, or that of a filter below: one at most is not closed
+        self.listener: FilterListener | None = listener  # it may leave calls to this one
+        self.heard: FilterListener | None = listener  # its own, or that of a filter below: at most one is open
         self.length: int = translated_length(self.program)  # of the stack
         self.count: int = 1
-        self.counted: int = 0  # the last count of memory that has it (memory_shortage.py)
+        self.counted: int = 0  # the last count of memory in which it was met (memory_shortage.py)
 
     def put_above(self, previous: "CallFilter | None") -> None:
-        """Let it be the newest of a stack, which it is not until then. Raises EBUSY if a filter there has a listener
+        """Make it the newest of a stack, of which it is not yet part. Raises EBUSY if a filter there has a listener
         and so has this one, ENOMEM if the stack becomes too long. Never sleeps.
         """
         if previous is None:
@@ -99,7 +99,7 @@ class CallFilter:
                 self.heard = previous.heard
 
     def is_above(self, other: "CallFilter | None") -> bool:
-        """Whether a stack consists of this one's lower part, or all of it."""
+        """Whether a stack is this one's lower part, or all of it."""
         if other is None:
             return True
         candidate: CallFilter | None = self
@@ -111,7 +111,7 @@ class CallFilter:
 
 
 def check_call_program(program: Program) -> None:
-    """What a filter of system calls may use. Raises EINVAL."""
+    """Check that a program uses only what a filter of system calls may. Raises EINVAL."""
     for index in range(len(program)):
         code = program.code(index)
         if code == LD_WORD_ABSOLUTE:
@@ -147,7 +147,7 @@ def translated_length(program: Program) -> int:
 
 
 def _comparison_length(program: Program, index: int) -> int:
-    """A jump if the comparison holds, and another one if neither way is the next instruction; a constant that would be
+    """A jump if the comparison holds, and another one if neither target is the next instruction; a constant that is
     negative is loaded before.
     """
     code = program.code(index)
@@ -164,7 +164,7 @@ _NOTHING_ELSE: Final = Subject()
 
 
 def describe(number: int, frame: TrapFrame, data: CallData) -> None:
-    """struct seccomp_data, each 32-bit word of it in the order of networks, in which programs load."""
+    """struct seccomp_data, each 32-bit word of it in network byte order, in which programs load."""
     span = data.span()
     span.store_be32(0, number)
     span.store_be32(4, AUDIT_ARCHITECTURE)
@@ -184,7 +184,7 @@ def _store(data: CallData, offset: int, value: int) -> None:
 
 
 def judge(top: CallFilter, data: CallData) -> tuple[int, CallFilter]:
-    """What a stack of filters answers, and the filter whose answer it is."""
+    """The answer of a stack of filters, and the filter that gave it."""
     answer = ALLOW
     judge_ = top
     candidate: CallFilter | None = top

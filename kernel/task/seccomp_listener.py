@@ -1,11 +1,11 @@
 """User notification of seccomp: a filter may leave a call to another program, which has the filter's listener
 (seccomp_unotify(2)).
 
-A thread whose call is left to the listener sleeps until that answers: with a result, with files that it puts among the
-thread's, or by letting the call go on. If the listener closes, such calls fail with ENOSYS.
+A thread whose call is left to the listener sleeps until the answer: a result, files that are added to the
+thread's, or letting the call go on. If the listener closes, such calls fail with ENOSYS.
 
 Invariant: a notification is in the listener's list from the call until its thread has taken the answer, or has given
-up. Its state goes from NEW to TAKEN to ANSWERED; back to NEW only if it could not be handed over.
+up. Its state goes from NEW to TAKEN to ANSWERED; back to NEW only if it could not be delivered.
 
 Context: system calls of both sides. Threads sleep here. Raises MemoryError.
 """
@@ -40,7 +40,7 @@ from kernel.task.words import load_i32, load_i64, store_i32, store_i64
 _RECEIVE: Final = 0xC050_2100  # SECCOMP_IOCTL_NOTIF_…
 _SEND: Final = 0xC018_2101
 _ID_VALID: Final = 0x4008_2102
-_ID_VALID_OLD: Final = 0x8008_2102  # with the direction turned round, as it was at first
+_ID_VALID_OLD: Final = 0x8008_2102  # with the direction reversed, as it was at first
 _ADD_FILE: Final = 0x4018_2103  # without its size
 _SET_FLAGS: Final = 0x4008_2104
 _WITHOUT_SIZE: Final = ~(0x3FFF << 16)
@@ -60,7 +60,7 @@ _AND_ANSWER: Final = 2  # SECCOMP_ADDFD_FLAG_SEND
 
 
 class State(IntEnum):
-    """How far a notification has come."""
+    """The progress of a notification."""
 
     NEW = 0
     TAKEN = 1
@@ -102,14 +102,14 @@ class Notification:
 
 @final
 class Listener(FilterListener):
-    """What a filter and its listener's file share."""
+    """The state shared by a filter and its listener's file."""
 
     def __init__(self, waits_killable: bool) -> None:
         super().__init__()
-        self.waits_killable: bool = waits_killable  # once a notification was taken, only a kill ends the wait for it
+        self.waits_killable: bool = waits_killable  # after a notification was taken, only a kill ends the wait for it
         self.waiting: list[Notification] = []
         self.users: int = 0  # threads with the filter
-        self.queue: WaitQueue = WaitQueue()  # something was notified, taken, or there is nobody left
+        self.queue: WaitQueue = WaitQueue()  # something was notified or taken, or no thread is left
         self._next: int = word() >> 2
 
     def join(self) -> None:
@@ -124,19 +124,19 @@ class Listener(FilterListener):
             self.queue.wake_all()
 
     def next_number(self) -> int:
-        """For a notification: they count up from somewhere."""
+        """A number for a notification: ascending, from an arbitrary one on."""
         self._next = self._next + 1 if self._next < 1 << 62 else 1
         return self._next
 
     def find(self, number: int) -> Notification | None:
-        """The one of a number."""
+        """The notification with a number."""
         for each in self.waiting:
             if each.number == number:
                 return each
         return None
 
     def first_new(self) -> Notification | None:
-        """The oldest that nobody has taken."""
+        """The oldest that was not taken."""
         for each in self.waiting:
             if each.state == State.NEW:
                 return each
@@ -151,7 +151,7 @@ class Listener(FilterListener):
 
     @noraise
     def close(self) -> None:
-        """Nobody listens any more."""
+        """No one listens any more."""
         self.is_closed = True
         for each in self.waiting:
             if each.state != State.ANSWERED:
@@ -160,7 +160,7 @@ class Listener(FilterListener):
 
 @noraise
 def leave_filters(task: Task) -> None:
-    """A thread ends: who listens to it may have nobody left."""
+    """A thread ends: its listener may have no thread left."""
     top = task.call_filter
     task.call_filter = None
     heard = None if top is None else top.heard
@@ -169,7 +169,7 @@ def leave_filters(task: Task) -> None:
 
 
 def ask(task: Task, listener: Listener, call: int, frame: TrapFrame) -> bool:
-    """Leave the running thread's call to the listener. Whether the call is to be made; if not, its result is in the
+    """Leave the running thread's call to the listener. Returns whether the call goes on; if not, its result is in the
     frame.
     """
     if listener.is_closed:
@@ -188,12 +188,12 @@ def ask(task: Task, listener: Listener, call: int, frame: TrapFrame) -> bool:
     if notification.goes_on:
         return True
     frame.set_result(notification.error if notification.error != 0 else notification.value)
-    frame.forget_call()  # the program sees the number, even where it is one that would repeat the call
+    frame.forget_call()  # the program sees the number, even one that would repeat the call
     return False
 
 
 def _wait(task: Task, listener: Listener, notification: Notification) -> None:
-    """Until the answer comes, or a signal."""
+    """Wait for the answer, or a signal."""
     while notification.state != State.ANSWERED:
         only_kills = listener.waits_killable and notification.state == State.TAKEN
         if only_kills and (task.process.ending.is_exiting or task.has_pending_kill()):
@@ -211,8 +211,8 @@ def _wait(task: Task, listener: Listener, notification: Notification) -> None:
 
 
 def _install(files: FileTable, file: File, wanted: int, cloexec: bool) -> int:
-    """Give another process a descriptor, a certain one unless it is -1. That may sleep, and the process end meanwhile:
-    the table is held, so that what it has is closed then.
+    """Give another process a descriptor, with this number unless it is -1. That may sleep, and the process may end:
+    the table is held, so that its contents are closed then.
     """
     files.acquire()
     try:
@@ -250,7 +250,7 @@ class ListenerFile(File):
         return state
 
     def ioctl(self, command: int, argument: int) -> int:
-        """seccomp_unotify(2). Raises EINVAL for commands that there are not."""
+        """seccomp_unotify(2). Raises EINVAL for unknown commands."""
         address = UserAddr(argument)
         if command == _RECEIVE:
             self._receive(address)
@@ -266,13 +266,13 @@ class ListenerFile(File):
         if command == _SET_FLAGS:
             if argument & ~_SYNC_WAKE_UP != 0:
                 raise Errno(EINVAL)
-            return 0  # who is woken runs when it is its turn
+            return 0  # woken threads run when it is their turn
         if command & _WITHOUT_SIZE == _ADD_FILE & _WITHOUT_SIZE:
             return self._add_file(address, command >> _SIZE_SHIFT & _SIZE_MASK)
         raise Errno(EINVAL)
 
     def _receive(self, address: UserAddr) -> None:
-        """Wait for a notification, and hand it over. Raises ENOENT if none can come, or it has gone."""
+        """Wait for a notification, and deliver it. Raises ENOENT if none can come, or it has gone."""
         for byte in user.read_bytes(address, NOTIFICATION_SIZE):
             if byte != 0:
                 raise Errno(EINVAL)
@@ -319,7 +319,7 @@ class ListenerFile(File):
         self._taken(number).answer(value, error, goes_on=flags != 0)
 
     def _add_file(self, address: UserAddr, size: int) -> int:
-        """Put one of the caller's files among those of the thread that waits. Returns its number there."""
+        """Add one of the caller's files to those of the waiting thread. Returns its number there."""
         if not _ADDITION_SIZE <= size < _PAGE:
             raise Errno(EINVAL)
         user.require_zeros(address, _ADDITION_SIZE, size)

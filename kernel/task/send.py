@@ -1,10 +1,10 @@
 """Sending signals: who gets them, what is dropped, who is woken (kill(2), signal(7)).
 
 A signal for a process goes to a thread that does not block it, and waits in the process's own set until one takes it.
-It is dropped at once if it would be ignored; not while it is blocked, because the program may look at pending signals.
+It is dropped at once if it would be ignored; not while it is blocked, because the program may check pending signals.
 Stop signals and SIGCONT cancel each other when they are sent.
 
-Context: never sleeps, never raises for want of memory; fit for interrupts (keys of a terminal, timers).
+Context: never sleeps, never raises for lack of memory; fit for interrupts (keys of a terminal, timers).
 """
 
 from typing import Final
@@ -52,7 +52,7 @@ _SEND_COST: Final = 1500  # instructions for a signal, for `pace`
 
 
 def update_interrupted(task: Task) -> None:
-    """Set `interrupted` after masks, pending signals or the state of the process changed."""
+    """Update `interrupted` after masks, pending signals or the state of the process changed."""
     process = task.process
     if process.ending.is_exiting:
         dump = process.dump
@@ -77,7 +77,7 @@ def _makes_way(task: Task) -> bool:
 
 @noinline
 def _stops_for_tracer(task: Task) -> bool:
-    """Whether a traced task is to stop, with its process or because its tracer asked for it."""
+    """Whether a traced task must stop, with its process or because its tracer asked for it."""
     tracee = task.tracee
     if task.process.stop.signal != 0 and not task.signals.is_stopped:
         return True
@@ -85,7 +85,7 @@ def _stops_for_tracer(task: Task) -> bool:
 
 
 def rewatch(task: Task) -> None:
-    """A tracer came or went, or another reason to look at the task's system calls."""
+    """A tracer came or went, or another reason to watch the task's system calls."""
     task.calls.are_watched = (
         TRACING.enabled
         or TRACING.observes_all
@@ -98,7 +98,7 @@ def rewatch(task: Task) -> None:
 
 
 def set_blocked(task: Task, mask: int) -> None:
-    """Change a task's signal mask. What SIGKILL and SIGSTOP are for, nobody blocks."""
+    """Change a task's signal mask. SIGKILL and SIGSTOP cannot be blocked."""
     task.signals.blocked = mask & ~UNBLOCKABLE
     update_interrupted(task)
 
@@ -114,7 +114,7 @@ def block_during(task: Task, mask: int) -> None:
 
 
 def interrupt(task: Task) -> None:
-    """Make a task look at its signals: ends its sleep if a signal may end it."""
+    """Make a task check its signals: ends its sleep if a signal may end it."""
     task.interrupted = True
     announce_work_of(task)
     interrupt_sleep(task)
@@ -124,13 +124,13 @@ def interrupt(task: Task) -> None:
 
 
 def send_to_process(process: Process, info: SignalInfo) -> None:
-    """Send to a process as a whole. Raises EAGAIN when a queued signal finds no room."""
+    """Send to a process as a whole. Raises EAGAIN when there is no room for a queued signal."""
     if not _send(process, info):
         raise Errno(EAGAIN)
 
 
 def send_from_kernel(process: Process, info: SignalInfo) -> None:
-    """The same from the kernel, which does not mind when a queued signal finds no room."""
+    """The same from the kernel, which does not mind when there is no room for a queued signal."""
     _send(process, info)
 
 
@@ -138,7 +138,7 @@ def _send(process: Process, info: SignalInfo) -> bool:
     if process.ending.is_exiting:
         if info.signo == SIGKILL:
             break_off_dump(process)
-        return True  # nobody will take it any more
+        return True  # no one will take it any more
     _prepare(process, info.signo)
     task = process.any_thread()
     if _is_dropped(process, task, info):
@@ -150,7 +150,7 @@ def _send(process: Process, info: SignalInfo) -> bool:
 
 
 def send_to_task(task: Task, info: SignalInfo) -> None:
-    """Send to one thread. Raises EAGAIN when a queued signal finds no room."""
+    """Send to one thread. Raises EAGAIN when there is no room for a queued signal."""
     process = task.process
     if task.is_exiting or process.ending.is_exiting:
         if info.signo == SIGKILL:
@@ -168,19 +168,19 @@ def send_to_task(task: Task, info: SignalInfo) -> None:
 
 
 def send_to_group(group: ProcessGroup, info: SignalInfo) -> None:
-    """Send to every member of a process group, from the kernel: no permission is asked."""
+    """Send to every member of a process group, from the kernel: no permission is checked."""
     group.signals += 1
     for process in group.members.values():
         _send(process, info)
 
 
 def signal_process(process: Process, signo: int) -> None:
-    """A signal that the kernel sends to a process, without information."""
+    """Send a process a signal from the kernel, without information."""
     _send(process, from_kernel(signo))
 
 
 def signal_itself(task: Task, signo: int) -> None:
-    """The running thread gets a standard signal about a call of its own (SIGPIPE, SIGXFSZ), as if it had sent that."""
+    """Send the running thread a standard signal about its own call (SIGPIPE, SIGXFSZ), as if it had sent it."""
     try:
         info = from_process(signo, SI_USER, task.own_pid, uid_for_caller(task.credentials.uid))
     except MemoryError:
@@ -228,7 +228,7 @@ def _discard(process: Process, mask: int) -> None:
 
 
 def discard_ignored(process: Process, signo: int) -> None:
-    """A signal became ignored: forget pending ones."""
+    """A signal became ignored: drop pending ones."""
     mask = bit(signo)
     shared = process.pending.discard(mask)
     for task in process.threads.values():
@@ -238,7 +238,7 @@ def discard_ignored(process: Process, signo: int) -> None:
 
 @noinline
 def _tell_tracees(process: Process) -> None:
-    """SIGCONT was sent: a stop signal that a tracer is being shown stops nobody any more, and seized tasks report."""
+    """SIGCONT was sent: a stop signal being shown to a tracer no longer stops the tracee, and seized tasks report."""
     for task in process.threads.values():
         tracee = task.tracee
         if tracee is not None:
@@ -252,7 +252,7 @@ def _is_dropped(process: Process, task: Task | None, info: SignalInfo) -> bool:
         return True
     signo = info.signo
     if task.tracee is not None and signo != SIGKILL:
-        return False  # the tracer may want to know
+        return False  # the tracer may want to see it
     if contains(task.signals.blocked | task.signals.awaited, signo):
         return False
     if is_protected(process, signo) and not _comes_from_above(process, info):
@@ -261,7 +261,7 @@ def _is_dropped(process: Process, task: Task | None, info: SignalInfo) -> bool:
 
 
 def is_protected(process: Process, signo: int) -> bool:
-    """The first process of a namespace takes only the signals for which it has a handler: nobody inside can kill it by
+    """The first process of a namespace takes only the signals for which it has a handler: nothing inside can kill it by
     accident.
     """
     return process.origin.is_init and not contains(process.actions.caught, signo)
@@ -269,7 +269,7 @@ def is_protected(process: Process, signo: int) -> bool:
 
 def _comes_from_above(init: Process, info: SignalInfo) -> bool:
     """Whether a signal kills or stops the init of a namespace nevertheless, because it was sent from outside of it, or
-    by the kernel. Above that of the first namespace there is nobody.
+    by the kernel. Nothing is outside the first namespace.
     """
     if not contains(UNBLOCKABLE, info.signo) or init.pids.level == 0:
         return False
@@ -278,8 +278,8 @@ def _comes_from_above(init: Process, info: SignalInfo) -> bool:
 
 
 def _queue(process: Process, pending: PendingSignals, task: Task | None, info: SignalInfo) -> bool:
-    """Make a signal pending; False if a real-time signal's information found no room: then it is not sent, and its
-    sender hears of it (sigqueue(3)). Other signals do without their information.
+    """Make a signal pending; False if there was no room for a real-time signal's information: then it is not sent, and
+    its sender gets an error (sigqueue(3)). Other signals go without their information.
     """
     uid = ROOT_USER if task is None else task.credentials.uid
     process.signal_waiters.wake_all()
@@ -298,7 +298,7 @@ def _has_queued(pending: PendingSignals, signo: int) -> bool:
 
 
 def _wake_for(process: Process, signo: int) -> None:
-    """Choose the thread that takes a process's signal, and make it look. SIGKILL makes all look, the stopped too."""
+    """Choose the thread that takes a process's signal, and make it check. SIGKILL makes all check, stopped ones too."""
     if signo == SIGKILL:
         process.stop.signal = 0
         for task in process.threads.values():
@@ -307,7 +307,7 @@ def _wake_for(process: Process, signo: int) -> None:
     chosen: Task | None = None
     for task in process.threads.values():
         if task.is_exiting or contains(task.signals.blocked, signo) or task.state == ThreadState.TRACED:
-            continue  # a traced thread looks again when it goes on
+            continue  # a traced thread checks again when it goes on
         if chosen is None or task.tid == process.pid:
             chosen = task
     if chosen is not None:
@@ -318,7 +318,7 @@ def _wake_for(process: Process, signo: int) -> None:
 
 
 def wake_to_die(task: Task) -> None:
-    """Let a thread come to its end, whatever holds it."""
+    """Let a thread run to its end, whatever holds it."""
     interrupt(task)
     state = task.state
     if state == ThreadState.STOPPED or state == ThreadState.TRACED:
@@ -328,7 +328,7 @@ def wake_to_die(task: Task) -> None:
 
 
 def break_off_dump(process: Process) -> None:
-    """SIGKILL: a process that dumps core ends with what is written of it."""
+    """SIGKILL: a process that dumps core ends with the part already written."""
     dump = process.dump
     if dump is None:
         return
@@ -340,7 +340,7 @@ def break_off_dump(process: Process) -> None:
 
 
 def join_stop(task: Task) -> bool:
-    """Let a thread take part in the stop of its process; whether that is complete now."""
+    """Let a thread take part in the stop of its process; returns whether that is complete now."""
     process = task.process
     task.signals.is_stopped = True
     process.stop.stopped_count += 1
@@ -353,7 +353,7 @@ def join_stop(task: Task) -> bool:
 
 
 def trap_again(tracee: Tracee) -> None:
-    """The job control of a seized tracee's process changed: it stops for its tracer, anew if it listens in a stop."""
+    """The job control state of a seized tracee's process changed: it stops for its tracer, anew if it listens."""
     tracee.notifies_soon = True
     task = tracee.task
     if task.state != ThreadState.TRACED:
@@ -362,7 +362,7 @@ def trap_again(tracee: Tracee) -> None:
         make_ready(task)
 
 
-@recursion(2)  # the parent gets SIGCHLD, which continues nobody
+@recursion(2)  # the parent gets SIGCHLD, which continues no one
 def continue_process(process: Process) -> None:
     """End a stop, and notify the parent."""
     if process.stop.signal == 0:
@@ -386,7 +386,7 @@ def continue_process(process: Process) -> None:
 
 
 def report_job_control(process: Process, code: int, status: int) -> None:
-    """Tell the parent that a process stopped or goes on, and wake its waits."""
+    """Notify the parent that a process stopped or continued, and wake its waits."""
     parent = process.parent
     if parent is not None:
         parent.stop.has_news = True
@@ -403,7 +403,7 @@ def _report(to: Process, process: Process, code: int, status: int) -> None:
 
 
 def hears_of_stops(process: Process) -> bool:
-    """Whether SIGCHLD is sent to it when a child stops or goes on."""
+    """Whether it gets SIGCHLD when a child stops or continues."""
     return process.actions.action(SIGCHLD).flags & SA_NOCLDSTOP == 0
 
 
@@ -455,7 +455,7 @@ def kill_thread(sender: Task, target: Task, signo: int, info: SignalInfo) -> Non
 
 @inline
 def _as_seen_by(target: Process, sender: Task, info: SignalInfo) -> SignalInfo:
-    """What a signal reports to one process of another, which it may not see. Raises MemoryError."""
+    """A signal's information with the sender's ids as another process sees them. Raises MemoryError."""
     process = sender.process
     if target is process or (target.pids is process.pids and not USER_NAMESPACES.exist):
         return info
@@ -480,7 +480,7 @@ def _seen_across(target: Process, sender: Task, info: SignalInfo) -> SignalInfo:
 
 def kill_group(sender: Task, group: ProcessGroup, signo: int, info: SignalInfo) -> None:
     """kill(2) with a process group. It is enough that one member may be signalled; else the last error is raised.
-    Sleeps where there are many; then whoever has come meanwhile, as a child of one that was not reached yet, gets the
+    Sleeps if there are many; then newcomers, such as children of members not reached yet, get the
     signal in another round.
     """
     done = 0
@@ -509,8 +509,8 @@ def kill_group(sender: Task, group: ProcessGroup, signo: int, info: SignalInfo) 
 
 
 def kill_all(sender: Task, signo: int, info: SignalInfo) -> None:
-    """kill(2) with -1: everybody in the namespace but its first process and the sender. Raises ESRCH only if
-    there is nobody else: those that may not be signalled do not count as errors, as on Linux.
+    """kill(2) with -1: every process in the namespace except its first one and the sender. Raises ESRCH only if
+    there is no other: those that may not be signalled do not count as errors, as on Linux.
     """
     met: dict[Pid, bool] = {sender.pids.init: True, sender.pid: True}
     rounds = 0
@@ -544,14 +544,14 @@ def _kill_one_of_all(sender: Task, pid: Pid, signo: int, info: SignalInfo) -> No
 
 
 def signal_group(pgid: Pid, signo: int) -> None:
-    """A signal from the kernel to a group, by number; nothing happens if the group is gone."""
+    """Send a signal from the kernel to a group, by number; does nothing if the group is gone."""
     group = find_group(pgid)
     if group is not None:
         send_to_group(group, from_kernel(signo))
 
 
 def signal_session_leader(sid: Pid, signo: int) -> None:
-    """A signal from the kernel to the leader of a session, if it lives."""
+    """Send a signal from the kernel to the leader of a session, if it lives."""
     process = find_process(sid)
     if process is not None and process.session_id == sid:
         _send(process, from_kernel(signo))

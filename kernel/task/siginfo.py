@@ -1,6 +1,6 @@
-"""What a signal carries beside its number: siginfo_t, 128 bytes in user memory (sigaction(2)).
+"""A signal's information besides its number: siginfo_t, 128 bytes in user memory (sigaction(2)).
 
-After number, error and code comes a union. A `SignalInfo` keeps its words as they lie there: `first` and `second` at 16
+After number, error and code comes a union. A `SignalInfo` keeps its words in that layout: `first` and `second` at 16
 are si_pid and si_uid, or the halves of si_addr, or timer and overrun; `third` at 24 is si_status or si_value; `fourth`
 and `fifth` are a child's times. No kind uses more.
 """
@@ -16,7 +16,7 @@ SIGINFO_SIZE: Final = 128
 
 @final
 class SignalQuota:
-    """How many queued signals and POSIX timers count against a user (RLIMIT_SIGPENDING)."""
+    """The number of queued signals and POSIX timers that count against a user (RLIMIT_SIGPENDING)."""
 
     def __init__(self) -> None:
         self.count: int = 0
@@ -35,7 +35,7 @@ class SignalInfo:
         self.third: int = 0
         self.fourth: int = 0
         self.fifth: int = 0
-        self.quota: SignalQuota | None = None  # that it counts against while it is queued
+        self.quota: SignalQuota | None = None  # the quota that it counts against while it is queued
         self.is_paid: bool = False  # a timer's: the timer counts instead
 
     def set_address(self, address: int) -> None:
@@ -44,11 +44,11 @@ class SignalInfo:
         self.second = signed_32(address >> 32)
 
     def has_sender(self) -> bool:
-        """Whether it names the process that sent it: kill, tkill, sigqueue."""
+        """Whether it names its sending process: kill, tkill, sigqueue."""
         return self.code <= SI_USER and self.code != SI_TIMER and self.code != SI_SIGIO
 
     def copy(self) -> "SignalInfo":
-        """One to change, for a process that calls the sender otherwise. Raises MemoryError."""
+        """A copy to change, for a process that numbers the sender differently. Raises MemoryError."""
         other = SignalInfo(self.signo, self.code)
         other.error = self.error
         other.first = self.first
@@ -59,7 +59,7 @@ class SignalInfo:
         return other
 
     def store(self, destination: Span[u8]) -> None:
-        """Write siginfo_t's front 48 bytes; the rest of the 128 is zero."""
+        """Write siginfo_t's first 48 bytes; the rest of the 128 is zero."""
         store_i32(destination, 0, self.signo)
         store_i32(destination, 4, self.error)
         store_i32(destination, 8, self.code)
@@ -72,7 +72,7 @@ class SignalInfo:
 
 
 def from_user(source: Span[u8], signo: int) -> SignalInfo:
-    """What a program passed to rt_sigqueueinfo: the first 48 bytes of siginfo_t at least. The number is the call's."""
+    """What a program passed to rt_sigqueueinfo: at least the first 48 bytes of siginfo_t. The number is the call's."""
     info = SignalInfo(signo, load_i32(source, 8))
     info.error = load_i32(source, 4)
     info.first = load_i32(source, 16)
@@ -91,7 +91,7 @@ def from_process(signo: int, code: int, pid: int, uid: int) -> SignalInfo:
     return info
 
 
-# Signals that carry no more need no object of their own, so that sending them cannot fail for want of memory.
+# Signals without further information need no object of their own, so sending them cannot fail for lack of memory.
 _KERNEL_INFO: Final[list[SignalInfo]] = [SignalInfo(signo, SI_KERNEL) for signo in range(SIGNAL_COUNT + 1)]
 _ANONYMOUS_INFO: Final[list[SignalInfo]] = [SignalInfo(signo, SI_USER) for signo in range(SIGNAL_COUNT + 1)]
 
@@ -109,7 +109,7 @@ def from_fault(signo: int, code: int, address: int) -> SignalInfo:
 
 
 def from_key_fault(address: int, key: int) -> SignalInfo:
-    """Raised by an instruction that a protection key forbids: si_pkey lies at 32."""
+    """Raised by an instruction that a protection key forbids: si_pkey is at 32."""
     info = from_fault(SIGSEGV, SEGV_PKUERR, address)
     info.fourth = key
     return info
@@ -138,7 +138,7 @@ def from_child(
 
 
 def anonymous(signo: int) -> SignalInfo:
-    """What a signal shows whose information was not kept. Shared."""
+    """The information of a signal for which none was kept. Shared."""
     return _ANONYMOUS_INFO[signo]
 
 

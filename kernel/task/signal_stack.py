@@ -47,7 +47,7 @@ def set_stack(task: Task, sp: int, address: int, flags: int, size: int) -> None:
 
 
 def restore_stack(task: Task, sp: int, address: int, flags: int, size: int) -> None:
-    """sigreturn: as set_stack, but what cannot be had is left alone."""
+    """sigreturn: as set_stack, but an invalid request is ignored."""
     try:
         set_stack(task, sp, address, flags & ~SS_ONSTACK, size)
     except Errno:

@@ -1,4 +1,4 @@
-"""Signal numbers, sets of signals, and what signals do by default (signal(7)).
+"""Signal numbers, sets of signals, and default actions (signal(7)).
 
 A set is a 64-bit mask as a signed int: bit n - 1 is signal n, so signal 64 is the sign.
 """
@@ -119,7 +119,7 @@ DUMPS_CORE: Final = (
     | (1 << (SIGXFSZ - 1))
     | (1 << (SIGSYS - 1))
 )
-# What the processor raises: taken before other signals, so that the frame shows the instruction.
+# Raised by the processor: taken before other signals, so that the frame shows the instruction.
 SYNCHRONOUS: Final = (
     (1 << (SIGSEGV - 1))
     | (1 << (SIGBUS - 1))

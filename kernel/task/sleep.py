@@ -1,4 +1,4 @@
-"""Sleeping for a time, and going on after a signal (nanosleep(2), clock_nanosleep(2))."""
+"""Sleeping for a time, and continuing after a signal (nanosleep(2), clock_nanosleep(2))."""
 
 from kernel.lang import ERESTART_RESTARTBLOCK, ERESTARTNOHAND, Errno, UserAddr, final
 from kernel.lib import user
@@ -20,7 +20,7 @@ class SleepRestart(RestartBlock):
 
 
 def sleep_relative(deadline_ns: int, remaining_address: UserAddr) -> int:
-    """Sleep until a time of the monotonic clock. A signal writes what was left to `remaining_address` (if not 0);
+    """Sleep until a time of the monotonic clock. A signal writes the remaining time to `remaining_address` (if not 0);
     without a handler the sleep goes on.
     """
     if not _sleep(deadline_ns):
@@ -35,14 +35,14 @@ def sleep_relative(deadline_ns: int, remaining_address: UserAddr) -> int:
 
 
 def sleep_absolute(deadline_ns: int) -> int:
-    """The same without a rest: the call is simply repeated."""
+    """The same without a remainder: the call is simply repeated."""
     if _sleep(deadline_ns):
         raise Errno(ERESTARTNOHAND)
     return 0
 
 
 def _sleep(deadline_ns: int) -> bool:
-    """Whether a signal ended the sleep."""
+    """Sleep; returns whether a signal ended it."""
     while monotonic_ns() < deadline_ns:
         try:
             sleep_until(deadline_ns)

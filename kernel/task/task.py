@@ -1,11 +1,11 @@
-"""A task: one thread of a program, and what it may share with others (clone(2)).
+"""A task: one thread of a program, and the state it may share with others (clone(2)).
 
 `memory`, `file_table` and `fs_context` are None once the task has exited; `space`, `files` and `fs` are for the running
 task and for others that are known to live.
 
-What belongs together lies in a part. Numbers are in structs inside the task (parts.py). Other parts are objects:
+Related fields are grouped in parts. Numbers are in structs inside the task (parts.py). Other parts are objects:
 `namespaces` is shared with the threads that are in the same ones (namespace_set.py), `belongings` is what few threads
-have (belongings.py), `tracee` there is while a thread is traced (tracee.py), and `birth` until it has begun.
+have (belongings.py), `tracee` exists while a thread is traced (tracee.py), and `birth` until it has begun.
 
 Invariants: a task holds one reference each to its address space, descriptor table and file context. `interrupted` is
 true whenever there is something to do before the next return to user mode (deliver.py).
@@ -65,10 +65,10 @@ from kernel.time.clock import NS_PER_US
 if TYPE_CHECKING:
     from kernel.task.tracee import Tracee
 
-# Between looks at what the kernel holds for a thread of a control group
+# Between counts of the kernel memory held for a thread of a control group
 _TICKS: Final = 7
 _FILES_PER_TICK_SHIFT: Final = 8
-_HEAP_PAGES: Final = 32  # that the heap took meanwhile
+_HEAP_PAGES: Final = 32  # by which the heap has grown in between
 _FILES_PER_PAGE_SHIFT: Final = 6
 
 
@@ -78,7 +78,7 @@ class Tracing:
 
     def __init__(self) -> None:
         self.enabled: bool = False
-        self.observes_all: bool = False  # tracepoints of all tasks' calls are looked at (perf_event_open(2))
+        self.observes_all: bool = False  # tracepoints of all tasks' calls are observed (perf_event_open(2))
 
 
 TRACING: Final = Tracing()
@@ -90,13 +90,13 @@ class RestartBlock:
     """
 
     def resume(self) -> int:
-        """Go on; value or Errno as for any call."""
+        """Go on; returns or raises as any call does."""
         raise Errno(EFAULT)
 
 
 @final
 class RealtimeWatch:
-    """Who hears, in the tick, how long a real-time thread has run without a sleep (interval_timers.py)."""
+    """Called by the tick with the time that a real-time thread has run without a sleep (interval_timers.py)."""
 
     def __init__(self) -> None:
         self.exceeds: Callable[[Process, int], None] | None = None  # a process, and microseconds
@@ -106,7 +106,7 @@ REALTIME_WATCH: Final = RealtimeWatch()
 
 
 class TaskStart:
-    """What a new task does first, in its own context, and who waits for it. Base class: see fork.py and init.py."""
+    """A new task's first steps, in its own context, and the threads that wait for them. See fork.py and init.py."""
 
     def __init__(self) -> None:
         self.vfork_waiters: WaitQueue | None = None  # its parent waits until it execs or exits
@@ -130,23 +130,23 @@ class Task(Thread):
     def __init__(self, tid: Pid, process: Process, name: bytes, credentials: Credentials) -> None:
         super().__init__(name)
         self.tid: Pid = tid
-        self.own_tid: int = int(tid)  # what it calls itself (gettid(2)): its number in its pid namespace
+        self.own_tid: int = int(tid)  # its own number (gettid(2)): the one in its pid namespace
         self.process: Process = process
         self.credentials: Credentials = credentials
         self.memory: AddressSpace | None = None
         self.file_table: FileTable | None = None
-        self.fs_context: FsContext | None = None  # its mount namespace, too
+        self.fs_context: FsContext | None = None  # includes its mount namespace
         self.namespaces: NamespaceSet = FIRST_SET
         self.cgroup: ControlGroup = TOP
-        self.numbers: NumberControl | None = None  # which counts it, if any does
+        self.numbers: NumberControl | None = None  # counts it, if there is one
         self.counted_memory: MemoryControl | None = None  # … and its stack
         self.pending: PendingSignals = PendingSignals()
         self.registers: ProcessorState = ProcessorState()
-        self.birth: TaskStart | None = None  # until it has begun, and nobody waits for it (vfork(2))
+        self.birth: TaskStart | None = None  # until it has begun, and no parent waits for it (vfork(2))
         self.is_exiting: bool = False
         self.restart: RestartBlock | None = None
         self.call_filter: CallFilter | None = None  # which system calls it may make (seccomp.py)
-        self.tracee: Tracee | None = None  # what there is more of it when it is traced (tracee.py)
+        self.tracee: Tracee | None = None  # further state while it is traced (tracee.py)
         self.belongings: Belongings | None = None  # what few threads have
         self._buffer: UserBuffer | None = None
 
@@ -211,21 +211,21 @@ class Task(Thread):
 
     @property
     def own_uid(self) -> int:
-        """What it calls its user itself (getuid(2))."""
+        """The number of its user in its own namespace (getuid(2))."""
         who = self.credentials
         return who.user_namespace.shown_uid(who.uid) if USER_NAMESPACES.exist else int(who.uid)
 
     @property
     def own_pid(self) -> int:
-        """What it calls its process itself (getpid(2))."""
+        """The number of its process in its own namespace (getpid(2))."""
         return self.process.number
 
     def has_pending_kill(self) -> bool:
-        """Whether SIGKILL waits for this task."""
+        """Whether SIGKILL is pending for this task."""
         return contains(self.pending.mask | self.process.pending.mask, SIGKILL)
 
     def must_end(self) -> bool:
-        """Whether the thread is to end rather than to wait on: with its process, but for the one that writes the core
+        """Whether the thread must end rather than wait on: with its process, except the one that writes the core
         file, or because another thread executes a new program.
         """
         process = self.process
@@ -239,10 +239,10 @@ class Task(Thread):
             return False  # what an exiting task does for others, it finishes
         return self.process.ending.is_exiting or self.has_pending_kill()
 
-    # What few threads have --------------------------------------------------------------------------------------------
+    # Parts that few threads have --------------------------------------------------------------------------------------
 
     def own(self) -> Belongings:
-        """Its part of what few threads have, to be set. Raises MemoryError when it has none yet."""
+        """Its part for state that few threads have, for setting some. Raises MemoryError when it has none yet."""
         belongings = self.belongings
         if belongings is None:
             belongings = Belongings()
@@ -251,7 +251,7 @@ class Task(Thread):
 
     @property
     def memory_policy(self) -> MemoryPolicy | None:
-        """Where its memory is to come from (set_mempolicy(2))."""
+        """The source of its memory (set_mempolicy(2))."""
         belongings = self.belongings
         return None if belongings is None else belongings.memory_policy
 
@@ -263,7 +263,7 @@ class Task(Thread):
 
     @property
     def semaphore_undos(self) -> UndoList | None:
-        """What it has to undo of semaphores (SEM_UNDO)."""
+        """Its pending undos of semaphore operations (SEM_UNDO)."""
         belongings = self.belongings
         return None if belongings is None else belongings.semaphore_undos
 
@@ -281,7 +281,7 @@ class Task(Thread):
 
     @property
     def dispatch(self) -> UserDispatch | None:
-        """Calls that it takes in its own hands (diversion.py)."""
+        """The calls that it handles itself (diversion.py)."""
         belongings = self.belongings
         return None if belongings is None else belongings.dispatch
 
@@ -298,8 +298,8 @@ class Task(Thread):
 
     @noinline
     def keep_file(self, file: File) -> None:
-        """Hold a description until the running system call ends: it was found in a table that others close descriptors
-        of. Raises MemoryError.
+        """Hold a description until the running system call ends: it was found in a table whose descriptors others may
+        close. Raises MemoryError.
         """
         belongings = self.own()
         kept = belongings.kept_files
@@ -313,7 +313,7 @@ class Task(Thread):
 
     @noraise
     def let_files_go(self) -> None:
-        """Give back what `keep_file` held."""
+        """Release what `keep_file` held."""
         self.calls.keeps_files = False
         belongings = self.belongings
         kept = None if belongings is None else belongings.kept_files
@@ -341,7 +341,7 @@ class Task(Thread):
             self._watch_realtime()
 
     def _tick_holdings(self) -> None:
-        """Now and then, look what the kernel holds for it: the more rarely, the more it looked at last time."""
+        """Now and then, count the kernel memory held for it: the more rarely, the more the last count cost."""
         self.membership.ticks_in_group += 1
         files = self.file_table
         if files is not None and self.membership.ticks_in_group > _TICKS + (files.size() >> _FILES_PER_TICK_SHIFT):
@@ -360,7 +360,7 @@ class Task(Thread):
         announce_work_of(self)
 
     def _watch_realtime(self) -> None:
-        """RLIMIT_RTTIME counts what a real-time thread runs from one sleep to the next."""
+        """RLIMIT_RTTIME counts how long a real-time thread runs from one sleep to the next."""
         if self.voluntary_switches != self.counts.run_switches or not self.has_realtime_policy():
             self.counts.run_switches = self.voluntary_switches
             self.counts.run_from_ns = self.runtime_ns
@@ -383,7 +383,7 @@ class Task(Thread):
 
 
 def uid_shown_to(process: Process, uid: KernelUid) -> int:
-    """What a process calls a user."""
+    """A process's number for a user."""
     leader = process.leader
     if not USER_NAMESPACES.exist or leader is None:
         return int(uid)
@@ -391,7 +391,7 @@ def uid_shown_to(process: Process, uid: KernelUid) -> int:
 
 
 def current() -> Task:
-    """The running task. Only where a program's thread runs, in system calls and its faults: a kernel thread is no task.
+    """The running task. Only for a program's thread, in system calls and its faults: a kernel thread is not a task.
     Needs no lock.
     """
     thread = own_thread()
@@ -406,7 +406,7 @@ def current_or_none() -> Task | None:
 
 
 def host_names() -> Host:
-    """What the machine is called for the caller."""
+    """The caller's names of the machine."""
     task = current_or_none()
     return HOST if task is None else task.namespaces.uts
 

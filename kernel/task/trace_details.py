@@ -1,4 +1,4 @@
-"""What a tracer reads of a stopped task beside registers and memory: its system call, its signals, its filters
+"""What a tracer reads of a stopped task besides registers and memory: its system call, its signals, its filters
 (ptrace(2)).
 
 Context: may raise MemoryError; sleeps only where said.
@@ -35,7 +35,7 @@ _HIGHEST_ERRNO: Final = 4095
 
 
 def store_call_information(tracee: Tracee, out: Span[u8]) -> int:
-    """struct ptrace_syscall_info, into zeroed bytes; returns how many of them mean something at this stop."""
+    """struct ptrace_syscall_info, into zeroed bytes; returns how many of them are meaningful at this stop."""
     frame = copied_frame(tracee.task.stack_top)
     out.store_u32(4, AUDIT_ARCHITECTURE)
     store_i64(out, 8, frame.instruction_pointer)
@@ -69,7 +69,7 @@ def store_call_information(tracee: Tracee, out: Span[u8]) -> int:
 
 
 def pending_signal(pending: PendingSignals, index: int) -> SignalInfo | None:
-    """The signal at a place of those that wait: first those with information, in the order in which they came."""
+    """The pending signal at an index: first those with information, in order of arrival."""
     if index < len(pending.queue):
         return pending.queue[index]
     index -= len(pending.queue)
@@ -93,13 +93,13 @@ def _is_queued(pending: PendingSignals, signo: int) -> bool:
 
 
 def check_filter_reader(reader: Task) -> None:
-    """Who may look at filters; EACCES for others."""
+    """Check that a reader may see filters; EACCES if not."""
     if not reader.credentials.capable(CAP_SYS_ADMIN) or reader.calls.seccomp_mode != 0:
         raise Errno(EACCES)
 
 
 def _filter_at(reader: Task, task: Task, index: int) -> CallFilter:
-    """The filter at a place, 0 for the first that the task was given. Raises EACCES, EINVAL, ENOENT."""
+    """The filter at an index, 0 for the first one added. Raises EACCES, EINVAL, ENOENT."""
     check_filter_reader(reader)
     if task.calls.seccomp_mode != FILTER:
         raise Errno(EINVAL)
@@ -129,5 +129,5 @@ def filter_program(reader: Task, task: Task, index: int) -> bytearray:
 
 
 def filter_flags(reader: Task, task: Task, index: int) -> int:
-    """The flags that a filter was given with: SECCOMP_FILTER_FLAG_LOG or 0. Raises EACCES, EINVAL, ENOENT."""
+    """The flags with which a filter was added: SECCOMP_FILTER_FLAG_LOG or 0. Raises EACCES, EINVAL, ENOENT."""
     return FLAG_LOG if _filter_at(reader, task, index).is_logged else 0

@@ -1,4 +1,4 @@
-"""Where a traced task stops, and notifies its tracer (ptrace(2), "Stopped states").
+"""The stops of a traced task, with notifications to its tracer (ptrace(2), "Stopped states").
 
 The running task calls these: for a signal that it takes, before and after a system call, at events, when its process
 stops. It sleeps as TRACED until its tracer lets it go on, goes away, or SIGKILL comes. SIGCONT does not wake it.
@@ -50,14 +50,14 @@ _CALL_MARK: Final = 0x80
 
 
 def _must_die(task: Task) -> bool:
-    """Whether the thread is to end, so that no tracer holds it."""
+    """Whether the thread must end, so that no tracer can hold it."""
     process = task.process
     executing = process.exec_task
     return process.ending.is_exiting or (executing is not None and executing is not task) or task.has_pending_kill()
 
 
 def _stop(task: Task, tracee: Tracee, code: int, why: int, info: SignalInfo | None, message: int) -> int:
-    """Stop until the tracer lets the task go on; returns the signal that it shall take then, or 0."""
+    """Stop until the tracer lets the task go on; returns the signal that it must take then, or 0."""
     process = task.process
     tracee.stop_code = code
     tracee.info = info
@@ -80,7 +80,7 @@ def _stop(task: Task, tracee: Tracee, code: int, why: int, info: SignalInfo | No
 
 
 def tell_tracer(tracee: Tracee, code: int, status: int) -> None:
-    """SIGCHLD about one thread, and waking the waits."""
+    """Send SIGCHLD about one thread, and wake the waits."""
     process = tracee.tracer.process
     if tracee.is_dead or hears_of_stops(process):
         try:
@@ -102,7 +102,7 @@ def _thread_information(tracee: Tracee, code: int, status: int) -> SignalInfo:
 
 
 def _event_information(task: Task, tracee: Tracee, signo: int, code: int) -> SignalInfo:
-    """What PTRACE_GETSIGINFO shows at a stop that is not for a signal."""
+    """What PTRACE_GETSIGINFO shows at a stop other than for a signal."""
     info = tracee.event_info
     info.signo = signo
     info.error = 0
@@ -126,7 +126,7 @@ def _notify(task: Task, tracee: Tracee, code: int, message: int) -> int:
 @noinline
 @noraise
 def stop_for_signal(task: Task, info: SignalInfo | None) -> SignalInfo | None:
-    """Show the tracer a signal that the task takes; returns what it shall take instead, None for nothing."""
+    """Show the tracer a signal that the task takes; returns the one to take instead, None for none."""
     tracee = task.tracee
     if tracee is None or info is None or info.signo == SIGKILL:
         return info
@@ -150,7 +150,7 @@ def stop_for_signal(task: Task, info: SignalInfo | None) -> SignalInfo | None:
         try:
             send_to_task(task, info)
         except Errno:
-            pass  # no room for what a real-time signal carries: it is lost, as if it was sent so
+            pass  # no room for a real-time signal's information: it is lost, as if sent without
         return None
     handler = task.process.actions.action(signo).handler
     if handler != SIG_DFL and handler != SIG_IGN:
@@ -163,8 +163,8 @@ def stop_for_signal(task: Task, info: SignalInfo | None) -> SignalInfo | None:
 @noinline
 @noraise
 def stop_if_due(task: Task, tracee: Tracee, frame: TrapFrame) -> bool:
-    """Stop after a system call, take part in a stop of the process, or stop because the tracer asked for it; whether
-    there was a reason.
+    """Stop after a system call, take part in a stop of the process, or stop because the tracer asked for it; returns
+    whether there was a reason.
     """
     process = task.process
     if tracee.leaves_call:
@@ -205,8 +205,8 @@ def _stop_for_call(task: Task, tracee: Tracee, message: int) -> None:
 
 @noraise
 def enter_call(task: Task, tracee: Tracee, frame: TrapFrame) -> bool:
-    """Before a system call; whether it is made. The tracer sees a result of ENOSYS, which is the call's if it is not
-    made and the tracer puts no other one there.
+    """Before a system call; returns whether to make it. The tracer sees a result of ENOSYS, the call's if it is
+    not made and the tracer sets no other one.
     """
     if tracee.calls == CallWatch.NOTHING:
         return True
@@ -218,7 +218,7 @@ def enter_call(task: Task, tracee: Tracee, frame: TrapFrame) -> bool:
 
 
 def end_call(task: Task) -> None:
-    """A traced task has made a system call, and has not left it yet."""
+    """A traced task has made a system call, and has not returned from it yet."""
     tracee = task.tracee
     if tracee is not None:
         tracee.leaves_call = True
@@ -227,7 +227,7 @@ def end_call(task: Task) -> None:
 
 
 def _leave_call(task: Task, tracee: Tracee, frame: TrapFrame) -> None:
-    """After a system call, before its signals: a step that the program took ends here, too."""
+    """After a system call, before its signals: a step of the program ends here, too."""
     if tracee.calls == CallWatch.EMULATED:
         return
     if tracee.steps:
@@ -244,14 +244,14 @@ def _leave_call(task: Task, tracee: Tracee, frame: TrapFrame) -> None:
 
 @noraise
 def report_event(task: Task, event: int, message: int) -> bool:
-    """Stop for an event, if the tracer asked for it; whether it did."""
+    """Stop for an event, if the tracer asked for it; returns whether it did."""
     tracee = task.tracee
     if tracee is None or not tracee.wants(event):
         return False
     if not _must_die(task):
         _notify(task, tracee, event << 8 | SIGTRAP, message)
     if event == EVENT_VFORK_DONE or event == EVENT_EXEC:
-        end_call(task)  # also where nobody watched when the call began
+        end_call(task)  # also if no one watched when the call began
     return True
 
 
@@ -295,7 +295,7 @@ def _suspend_step(task: Task, tracee: Tracee) -> None:
 @noinline
 @noraise
 def report_handler(task: Task) -> None:
-    """A task that perhaps stepped is at a handler's first instruction."""
+    """A task that may have been stepping is at a handler's first instruction."""
     tracee = task.tracee
     if tracee is not None and tracee.steps_into_handler and not _must_die(task):
         _notify(task, tracee, SIGTRAP, 0)

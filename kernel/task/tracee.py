@@ -1,10 +1,10 @@
-"""What a traced task has more than others, and whose it is (ptrace(2)).
+"""The additional state of a traced task, and its tracer (ptrace(2)).
 
-A tracer is one thread; its process waits for the tracees of all its threads, which hang in a list at the process. A
+A tracer is one thread; its process waits for the tracees of all its threads, which are in a list of the process. A
 thread that ends while it is traced stays, dead, until its tracer has waited for it.
 
 Invariants: `task.tracee` is this object exactly while the task is traced, and then it is in the list of its tracer's
-process. What a tracer may change of a task, it changes while the task's state is TRACED.
+process. What a tracer may change in a task, it changes while the task's state is TRACED.
 Context: nothing here sleeps or fails.
 Source: ptrace(2).
 """
@@ -50,11 +50,11 @@ EVENT_STOP: Final = 128
 
 
 class CallWatch(IntEnum):
-    """What happens at the tracee's system calls."""
+    """The effect of tracing on the tracee's system calls."""
 
     NOTHING = 0
     STOPS = 1  # at each, before and after (PTRACE_SYSCALL)
-    EMULATED = 2  # before each, and it is not made (PTRACE_SYSEMU)
+    EMULATED = 2  # before each, which is then skipped (PTRACE_SYSEMU)
 
 
 @final
@@ -64,31 +64,31 @@ class Tracee:
     def __init__(self, task: "Task", tracer: "Task", is_seized: bool, options: int, credentials: Credentials) -> None:
         self.task: Task = task
         self.tracer: Task = tracer
-        self.of_tracer: ProcessTracing = tracer.process.own_tracing()  # which has the list that it is in
-        self.of_process: ProcessTracing = task.process.own_tracing()  # where it stays when it has ended
+        self.of_tracer: ProcessTracing = tracer.process.own_tracing()  # which has the list that contains it
+        self.of_process: ProcessTracing = task.process.own_tracing()  # where it stays after its end
         self.is_seized: bool = is_seized
         self.options: int = options
         self.credentials: Credentials = credentials  # the tracer's when it attached
-        # How it goes on
+        # How it resumes
         self.calls: CallWatch = CallWatch.NOTHING
         self.steps: bool = False  # for one instruction, or to the end of the system call that it is in
-        self.steps_into_handler: bool = False  # the step that it was in met a signal
+        self.steps_into_handler: bool = False  # the current step met a signal
         self.resume_signal: int = 0
-        # Its present stop, or the last one
-        self.stop_code: int = 0  # signal, and event << 8: what wait(2) reports; 0 once it has
+        # Its current stop, or the last one
+        self.stop_code: int = 0  # signal, and event << 8: as wait(2) reports it; 0 once it has
         self.message: int = 0  # PTRACE_GETEVENTMSG
         self.info: SignalInfo | None = None  # PTRACE_GETSIGINFO
         self.event_info: SignalInfo = SignalInfo(SIGTRAP, 0)  # what `info` is at events
         self.is_listening: bool = False  # PTRACE_LISTEN: stopped, and not reported
         # Stops to come
         self.traps_soon: bool = False
-        self.leaves_call: bool = False  # a system call was made: perhaps a stop comes before its signals
+        self.leaves_call: bool = False  # a system call was made: a stop may come before its signals
         self.notifies_soon: bool = False  # of a change of its job control
-        self.stop_may_begin: bool = False  # no SIGCONT came since it took a stop signal
+        self.stop_may_begin: bool = False  # no SIGCONT has come since it took a stop signal
         # Its end
         self.exit_status: int = 0  # of this thread alone, as wait(2) reports it
         self.is_dead: bool = False
-        self.next_unreaped: Tracee | None = None  # the next thread of its process that stays so
+        self.next_unreaped: Tracee | None = None  # the next unreaped thread of its process
         # The others of the tracer's process, the latest first
         self.next: Tracee | None = None
         self.previous: Tracee | None = None
@@ -107,7 +107,7 @@ class Tracee:
 
 
 def link(tracee: Tracee) -> None:
-    """Let a task be traced."""
+    """Start tracing a task."""
     tracing = tracee.of_tracer
     first = tracing.first_tracee
     tracee.next = first
@@ -118,7 +118,7 @@ def link(tracee: Tracee) -> None:
 
 
 def cut(tracee: Tracee) -> None:
-    """The task is not traced any more. What else that means is the caller's business."""
+    """The task is no longer traced. The caller handles all other consequences."""
     following = tracee.next
     previous = tracee.previous
     if previous is None:
@@ -139,7 +139,7 @@ def tracer_of(task: "Task") -> Pid:
 
 
 def shown_to_tracer(task: "Task", child: "Task") -> int:
-    """What the tracer of a task calls its child, which may have ended; 0 if there is no tracer."""
+    """The number of a task's child, which may have ended, for the task's tracer; 0 if there is none."""
     tracee = task.tracee
     if tracee is None:
         return 0
@@ -148,7 +148,7 @@ def shown_to_tracer(task: "Task", child: "Task") -> int:
 
 
 def process_is_traced_by(child: "Process", process: "Process") -> "Tracee | None":
-    """The tracee that a child's leader is, if a thread of `process` traces it."""
+    """The tracee for a child's leader, if a thread of `process` traces it."""
     leader = child.leader
     tracee = None if leader is None else leader.tracee
     return tracee if tracee is not None and tracee.tracer.process is process else None

@@ -1,6 +1,6 @@
-"""What a tracer does with tasks: begin and end to trace them, let them go on, interrupt them (ptrace(2)).
+"""A tracer's operations: start and stop tracing tasks, resume them, interrupt them (ptrace(2)).
 
-Context: `attach` may sleep, until a task that was stopped already is so for its tracer.
+Context: `attach` may sleep, until a task that was already stopped is stopped for its tracer.
 """
 
 from arch.programs import begin_step, end_step
@@ -25,8 +25,8 @@ from kernel.task.yama import may_be_traced_by
 def trace_me(task: Task) -> None:
     """PTRACE_TRACEME: let the parent trace the running task. Raises EPERM, MemoryError.
 
-    What set-id programs gain depends on the task's own rights from now on, not on the parent's: a parent that was root
-    when a child chose it would otherwise trace them after it has given that up.
+    The privileges of set-id programs depend on the task's own rights from now on, not on the parent's: a parent that
+    was root when a child chose it would otherwise trace them after giving that up.
     """
     tracer = task.process.parent_thread()
     if task.tracee is not None or tracer is None:
@@ -63,7 +63,7 @@ def attach(tracer: Task, task: Task, is_seized: bool, options: int) -> None:
 
 
 def check_options(tracer: Task, options: int) -> None:
-    """Raise EINVAL, EPERM for options that there are not, or that the tracer may not choose."""
+    """Raise EINVAL, EPERM for unknown options, or those that the tracer may not choose."""
     if options & ~ALL_OPTIONS != 0:
         raise Errno(EINVAL)
     if options & SUSPENDS_SECCOMP == 0:
@@ -75,7 +75,7 @@ def check_options(tracer: Task, options: int) -> None:
 
 
 def find_tracee(tracer: Task, tid: int, stopped: bool) -> Tracee:
-    """The tracee with that number. Raises ESRCH if there is none of this tracer, or if it is not `stopped` as it must
+    """The tracee with that number. Raises ESRCH if this tracer has none, or if it is not `stopped` as it must
     be.
     """
     task = find_task(tracer.pids.resolve(tid))
@@ -87,11 +87,11 @@ def find_tracee(tracer: Task, tid: int, stopped: bool) -> Tracee:
     return tracee
 
 
-# Going on -------------------------------------------------------------------------------------------------------------
+# Resuming -------------------------------------------------------------------------------------------------------------
 
 
 def resume(tracee: Tracee, signo: int, calls: CallWatch, steps: bool) -> None:
-    """Let a stopped tracee go on, with a signal or 0."""
+    """Resume a stopped tracee, with a signal or 0."""
     task = tracee.task
     tracee.calls = calls
     tracee.steps = steps
@@ -106,7 +106,7 @@ def resume(tracee: Tracee, signo: int, calls: CallWatch, steps: bool) -> None:
 
 
 def interrupt_tracee(tracee: Tracee) -> None:
-    """PTRACE_INTERRUPT: stop soon, unless it is stopped already. Raises EIO if it was not seized."""
+    """PTRACE_INTERRUPT: stop soon, unless it is already stopped. Raises EIO if it was not seized."""
     if not tracee.is_seized:
         raise Errno(EIO)
     task = tracee.task

@@ -1,4 +1,4 @@
-"""What threads, processes and ended children used (getrusage(2), proc(5))."""
+"""Resource use of threads, processes and ended children (getrusage(2), proc(5))."""
 
 from kernel.lang import final
 
@@ -25,7 +25,7 @@ class Usage:
         self.cancelled_bytes: int = 0
 
     def add(self, other: "Usage") -> None:
-        """Count another's use too."""
+        """Add another's use."""
         self.user_ns += other.user_ns
         self.system_ns += other.system_ns
         self.peak_pages = max(self.peak_pages, other.peak_pages)

@@ -1,4 +1,4 @@
-"""What a thread with Syscall User Dispatch asked for (diversion.py)."""
+"""A thread's settings for Syscall User Dispatch (diversion.py)."""
 
 from kernel.lang import final
 from kernel.lib.saturation import LEAST, wrapped_sum
@@ -6,7 +6,7 @@ from kernel.lib.saturation import LEAST, wrapped_sum
 
 @final
 class UserDispatch:
-    """What one thread asked for."""
+    """The settings of one thread."""
 
     def __init__(self, start: int, size: int, selector: int) -> None:
         self.start: int = start
@@ -14,6 +14,6 @@ class UserDispatch:
         self.selector: int = selector  # the address of the byte; 0 for none
 
     def exempts(self, address: int) -> bool:
-        """Whether a call from there is made always. Any numbers may stand for the range, all of them unsigned."""
+        """Whether calls from an address always go through. The range may be any numbers, all of them unsigned."""
         distance = wrapped_sum(wrapped_sum(address, ~self.start), 1)
         return distance ^ LEAST < self.size ^ LEAST

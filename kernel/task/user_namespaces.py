@@ -1,11 +1,11 @@
-"""Making user namespaces, and how many namespaces of each kind a user may make (user_namespaces(7), namespaces(7)).
+"""Creating user namespaces, and limits on a user's namespaces of each kind (user_namespaces(7), namespaces(7)).
 
-A user is counted in the user namespace in which it acts; and whoever made that, in the one above, and so on up to the
-first. Each of these has a limit for each kind, /proc/sys/user/max_…_namespaces. Some namespaces are objects that go
-with their last reference, so those that live are known by weak references, which are looked through when there are
-many. Others have an end, at which they are counted no more.
+A user is counted in the user namespace in which it acts; and the creator of that, in the one above, and so on up to the
+first. Each of these has a limit for each kind, /proc/sys/user/max_…_namespaces. Some namespaces are objects that are
+freed with their last reference, so the living ones are known by weak references, which are pruned when there are
+many. Others have an explicit end, at which they stop counting.
 
-Context: making one may reclaim memory, which takes long but does not sleep. Raises MemoryError.
+Context: creating one may reclaim memory, which takes long but does not sleep. Raises MemoryError.
 """
 
 from typing import Final
@@ -38,13 +38,13 @@ from kernel.task.task import Task
 
 DEEPEST: Final = 33  # levels below the first
 _NO_LIMIT: Final = (1 << 31) - 1
-_FRAMES_PER_NAMESPACE: Final = 64  # as Linux: half as many as there may be threads
+_FRAMES_PER_NAMESPACE: Final = 64  # as on Linux: half the limit on threads
 _FEWEST: Final = 32
-_FIRST_LOOK: Final = 64  # references, before they are looked through
+_FIRST_LOOK: Final = 64  # references, before they are pruned
 
 
 def most_of(namespace: UserNamespace, kind: int) -> int:
-    """How many namespaces of a kind one user may have made in a user namespace."""
+    """How many namespaces of a kind one user may create in a user namespace."""
     limit = namespace.limits.get(kind, -1)
     if limit >= 0:
         return limit
@@ -53,8 +53,8 @@ def most_of(namespace: UserNamespace, kind: int) -> int:
 
 @final
 class NamespaceLimit(Setting):
-    """/proc/sys/user/max_…_namespaces: that of the user namespace of whoever opens it, and of nobody who gets the
-    descriptor.
+    """/proc/sys/user/max_…_namespaces: that of the opener's user namespace, whichever task holds the descriptor
+    later.
     """
 
     def __init__(self, path: bytes, kind: int, namespace: UserNamespace | None) -> None:
@@ -98,7 +98,7 @@ _LIMITS: Final[list[NamespaceLimit]] = [
 
 
 def _references(owner: UserNamespace, uid: KernelUid, kind: int) -> dict[int, Weak[Namespace]]:
-    """To the namespaces of a kind that a user has made in a user namespace, by number. Raises MemoryError."""
+    """References to a user's namespaces of a kind, created in a user namespace, by number. Raises MemoryError."""
     holdings = owner.holdings.get(uid)
     if holdings is None:
         if _is_time_to_look(len(owner.holdings)):
@@ -113,7 +113,7 @@ def _references(owner: UserNamespace, uid: KernelUid, kind: int) -> dict[int, We
 
 
 def _forget_dead(references: dict[int, Weak[Namespace]]) -> int:
-    """Keep those of living namespaces; how many these are. Raises MemoryError."""
+    """Keep those of living namespaces; returns their number. Raises MemoryError."""
     for number in [number for number, reference in references.items() if reference.get() is None]:
         del references[number]
     return len(references)
@@ -135,7 +135,7 @@ def _forget_idle(owner: UserNamespace) -> None:
 
 
 def check_room(owner: UserNamespace, uid: KernelUid, kind: int) -> None:
-    """Whether a user may make one more namespace. Raises ENOSPC, MemoryError."""
+    """Check that a user may create one more namespace. Raises ENOSPC, MemoryError."""
     walker: UserNamespace | None = owner
     while walker is not None:
         references = _references(walker, uid, kind)
@@ -149,7 +149,7 @@ def check_room(owner: UserNamespace, uid: KernelUid, kind: int) -> None:
 
 
 def count(namespace: Namespace, owner: UserNamespace, uid: KernelUid) -> None:
-    """A user has made a namespace. Raises MemoryError."""
+    """Count a namespace that a user has created. Raises MemoryError."""
     reference = weak(namespace)
     namespace.maker_uid = uid
     walker: UserNamespace | None = owner

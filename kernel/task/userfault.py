@@ -2,15 +2,15 @@
 
 Areas are registered with the file's `FaultContext` (mm/userfault.py). A thread that faults there joins the `pending`
 faults and sleeps at its page's `Place`; reading the file takes the oldest fault, and a command (userfault_commands.py)
-that fills the page wakes whoever waits for it, and nobody else. Then the thread faults again, and finds the page or
-joins anew.
+that fills the page wakes the threads that wait for it, and no others. Then the thread faults again, and finds the page
+or joins anew.
 
-A fault of a program ends its wait for a signal, which is served first. What the kernel touches for a program waits on,
-but for a kill; it is no reason to wait where the file is for the faults of programs alone (UFFD_USER_MODE_ONLY).
+A program's fault ends its wait for a signal, which is handled first. A fault of the kernel on its behalf waits on,
+except for a kill; if the file serves only faults of user mode (UFFD_USER_MODE_ONLY), it does not wait at all.
 
 Invariants: a fault is in `pending` or `taken` as long as its thread waits. A place is in `places` as long as threads
-wait there and nobody has woken them: threads that come then wait at another. When the file ends no area is registered
-with its context, and nobody waits.
+wait there that were not woken: later threads wait at another. When the file ends no area is registered
+with its context, and no thread waits.
 
 Context: asking and reading sleep. Raises MemoryError. Source: userfaultfd(2), ioctl_userfaultfd(2).
 """
@@ -54,8 +54,8 @@ _EVENT_PAGEFAULT: Final = 0x12
 _MESSAGE_COST: Final = 1000
 _WAKE_COST: Final = 450  # for a thread
 _LOOK_COST: Final = 30  # for a place
-_DEAD_BYTES: Final = 2048  # what is left of a program's memory when it has ended, about
-_READY: Final = 1 << 31  # shown among the features once there was UFFDIO_API
+_DEAD_BYTES: Final = 2048  # the rest of an ended program's memory, about
+_READY: Final = 1 << 31  # shown among the features once UFFDIO_API was called
 _COMMANDS: Final = "80000000000000df"  # a bit for each command of the file and of ranges
 
 
@@ -68,7 +68,7 @@ class Place:
         self.threads: int = 0
         self.is_woken: bool = False  # the page may be there
         self.waiters: WaitQueue = WaitQueue()
-        self.next: Place | None = None  # of those that are to be woken
+        self.next: Place | None = None  # of those about to be woken
 
 
 @final
@@ -78,12 +78,12 @@ class Fault:
     def __init__(self, address: int, flags: int, tid: int) -> None:
         self.address: int = address
         self.flags: int = flags  # FAULT_*
-        self.tid: int = tid  # as its own namespace calls it; 0 if nobody asked
+        self.tid: int = tid  # its number in its own namespace; 0 if not requested
 
 
 @final
 class FaultContext(FaultHandler):
-    """What a file and the areas that are registered with it share."""
+    """The state shared by a file and the areas registered with it."""
 
     def __init__(self, space: AddressSpace, user_mode_only: bool) -> None:
         super().__init__()
@@ -102,7 +102,7 @@ class FaultContext(FaultHandler):
         if task is None or self.features & FEATURE_SIGBUS != 0 or (by_kernel and self.user_mode_only):
             return FaultOutcome.NO_SUCH_PAGE
         if task.is_exiting or task.process.ending.is_exiting:
-            return FaultOutcome.NO_SUCH_PAGE  # what it leaves (a core file) does without the page
+            return FaultOutcome.NO_SUCH_PAGE  # the output (a core file) does without the page
         shown = address if self.features & FEATURE_EXACT_ADDRESS != 0 else address & ~PAGE_MASK
         tid = task.pids.shown(task.tid) if self.features & FEATURE_THREAD_ID != 0 else 0
         fault = Fault(shown, flags, tid)
@@ -121,7 +121,7 @@ class FaultContext(FaultHandler):
                 self.places.pop(place.page)
 
     def place_of(self, page: int) -> Place:
-        """Where the running thread, which is counted, can wait for a page. Raises MemoryError."""
+        """The place where the running thread, which is counted there, can wait for a page. Raises MemoryError."""
         place = self.places.get(page)
         if place is None:
             place = Place(page)
@@ -130,7 +130,7 @@ class FaultContext(FaultHandler):
         return place
 
     def _wait(self, task: Task, place: Place, by_kernel: bool) -> FaultOutcome:
-        """Until somebody says that the page is there, or a signal comes that is to be served first."""
+        """Wait until the page is reported present, or a signal comes that must be handled first."""
         while not place.is_woken and not self.is_closed:
             if task.must_end():
                 return FaultOutcome.NO_SUCH_PAGE if by_kernel else FaultOutcome.DONE
@@ -157,7 +157,7 @@ class FaultContext(FaultHandler):
 
     @noraise
     def _places_in(self, start: int, length: int) -> Place | None:
-        """All places in a range, linked with each other, and woken as soon as somebody sees them."""
+        """All places in a range, linked together; from now on they count as woken."""
         pace(len(self.places) * _LOOK_COST)
         found: Place | None = None
         for place in self.places.values():
@@ -168,7 +168,7 @@ class FaultContext(FaultHandler):
 
     @noraise
     def _wake(self, first: Place | None) -> None:
-        """Wake everybody at a place and those that are linked to it, one by one. Sleeps."""
+        """Wake all threads at a place and those linked to it, one by one. Sleeps."""
         place = first
         while place is not None:
             place.is_woken = True
@@ -184,7 +184,7 @@ class FaultContext(FaultHandler):
             first = following
 
     def take(self) -> Fault | None:
-        """The oldest fault that nobody has read of."""
+        """The oldest fault that was not read."""
         for number, fault in self.pending.items():
             self.taken[number] = fault
             self.pending.pop(number)
@@ -192,7 +192,7 @@ class FaultContext(FaultHandler):
         return None
 
     def is_alive(self) -> bool:
-        """Whether the memory is still somebody's."""
+        """Whether the memory still has a user."""
         return self.space.users > 0
 
     @noraise
@@ -221,7 +221,7 @@ class UserFaultFile(DescriptorFile):
         if waiter is not None:
             waiter.wait_on(context.readers)
         if not context.is_ready or self.flags & O_NONBLOCK == 0:
-            return POLLERR  # a fault that was announced may be gone when it is read
+            return POLLERR  # an announced fault may be gone when it is read
         return READABLE if len(context.pending) > 0 else 0
 
     def read(self, buffer: Buffer) -> int:

@@ -1,8 +1,8 @@
-"""What a program does through a userfaultfd: registering ranges, filling and protecting pages (ioctl_userfaultfd(2)).
+"""Commands of a userfaultfd: registering ranges, filling and protecting pages (ioctl_userfaultfd(2)).
 
-A command that fills many pages stops at the first that cannot be filled, and reports how many bytes it has done.
+A command that fills many pages stops at the first that cannot be filled, and reports how many bytes are done.
 
-Context: sleeps. The memory may be another program's; it is held meanwhile.
+Context: sleeps. The memory may be another program's; it is held in the meantime.
 """
 
 from typing import Final
@@ -153,7 +153,7 @@ class ServedFaults(UserFaultFile):
             space.release()
 
     def _hold(self, error: int) -> AddressSpace:
-        """The memory, for as long as the caller needs it. Raises `error` if it has gone."""
+        """Hold the memory, for as long as the caller needs it. Raises `error` if it has gone."""
         if not self.context.is_alive():
             raise Errno(error)
         space = self.context.space
@@ -169,7 +169,7 @@ class ServedFaults(UserFaultFile):
         length = load_i64(words, 16)
         mode = load_i64(words, 24)
         if length & PAGE_MASK != 0 or length <= 0 or -length <= source < 0:
-            raise Errno(EINVAL)  # the source would end past the last address that there is
+            raise Errno(EINVAL)  # the source would end past the last address
         _check_range(target, length)
         if mode & ~(_DONT_WAKE | _PROTECTED) != 0:
             raise Errno(EINVAL)
@@ -236,7 +236,7 @@ class ServedFaults(UserFaultFile):
         self._report(start, length, done, error, mode & _DONT_WAKE != 0, result)
 
     def _fill_page(self, space: AddressSpace, address: int, source: int, is_protected: bool, is_zero: bool) -> None:
-        """One page. Raises EFAULT, EEXIST, ENOENT, MemoryError."""
+        """Fill one page. Raises EFAULT, EEXIST, ENOENT, MemoryError."""
         frame = allocate_user_frame()
         try:
             if is_zero:
@@ -249,7 +249,7 @@ class ServedFaults(UserFaultFile):
             put_frame(frame)
 
     def _report(self, start: int, length: int, done: int, error: int, leaves_asleep: bool, result: UserAddr) -> None:
-        """Tell the caller how far it came, and wake who waits for these pages. Raises the error, EAGAIN for a part."""
+        """Report progress to the caller, and wake threads waiting for these pages. Raises the error, or EAGAIN."""
         user.write_i64(result, done if done > 0 else -error)
         if done == 0:
             raise Errno(error if error != 0 else EAGAIN)
@@ -301,7 +301,7 @@ def _range_at(address: UserAddr) -> tuple[int, int]:
 
 
 def _check_range(start: int, length: int) -> None:
-    """Raise EINVAL unless it is one of whole pages that a program may have."""
+    """Raise EINVAL unless the range consists of whole pages that a program may have."""
     if (start | length) & PAGE_MASK != 0 or length <= 0 or start < effective_lowest():
         raise Errno(EINVAL)
     if start >= USER_END or length > USER_END - start:

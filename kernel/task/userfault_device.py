@@ -1,4 +1,4 @@
-"""/dev/userfaultfd: whoever may open it may create files that serve faults of the kernel too (userfaultfd(2)).
+"""/dev/userfaultfd: tasks that may open it may create files that serve the kernel's faults too (userfaultfd(2)).
 
 Context: sleeps.
 """
@@ -18,7 +18,7 @@ USER_MODE_ONLY: Final = 1  # UFFD_USER_MODE_ONLY
 
 _NEW: Final = 0xAA00  # USERFAULTFD_IOC_NEW
 _MISC_MAJOR: Final = 10
-_MINOR: Final = 257  # any above 255 that is free, as on Linux
+_MINOR: Final = 257  # any free one above 255, as on Linux
 
 
 def new_fault_file(flags: int) -> int:

@@ -14,8 +14,8 @@ _DATA_SIZE: Final = PAGE_SIZE
 
 
 def map_vdso(space: AddressSpace) -> int:
-    """Map data and code; the address of the code's ELF header (AT_SYSINFO_EHDR), 0 without a vDSO. They show the clocks
-    of the first time namespace: see `enter_time`. Raises ENOMEM, MemoryError.
+    """Map data and code; returns the address of the code's ELF header (AT_SYSINFO_EHDR), 0 without a vDSO. Shows the
+    clocks of the first time namespace: see `enter_time`. Raises ENOMEM, MemoryError.
     """
     source = pages(FIRST_TIME)
     if source is None:
@@ -32,8 +32,8 @@ def map_vdso(space: AddressSpace) -> int:
 
 
 def enter_time(task: Task, namespace: TimeNamespace) -> None:
-    """Let a task that shares its memory with nobody be in a time namespace, and its children. Takes safe points. Raises
-    MemoryError unless it is there.
+    """Move a task that shares its memory with none, and its children, to a time namespace. Takes safe points. Raises
+    MemoryError unless it is already there.
     """
     namespace.is_fixed = True
     if not task.namespaces.has_time(namespace):

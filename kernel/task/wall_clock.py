@@ -1,10 +1,10 @@
-"""Setting the wall clock, and all that goes by it: timers, and threads that wait until a time of it.
+"""Setting the wall clock, and adjusting what depends on it: timers, and threads that wait until a time of it.
 
-Deadlines stand on the monotonic clock, which nobody sets. One that was given as a time of the wall clock moves when
-that is set: timers are moved here, and a call that waits is restarted, and so computes its deadline anew. Only
-calls with absolute times do so; those with relative ones do not ask the wall clock at all.
+Deadlines are on the monotonic clock, which is never set. One that was given as a time of the wall clock moves when
+that is set: timers are moved here, and a waiting call is restarted, and so computes its deadline anew. Only
+calls with absolute times do so; those with relative ones do not use the wall clock at all.
 
-Context: sleeps, where there are many processes.
+Context: sleeps, if there are many processes.
 Source: clock_settime(2), timerfd_create(2).
 """
 
@@ -24,7 +24,7 @@ from kernel.time.clock import realtime_offset_ns, set_realtime
 from kernel.time.steering import STEERING
 
 _COST: Final = 200  # instructions, for `pace`
-# Calls that say, each time, whether they wait by the wall clock.
+# Calls that record, each time, whether they wait by the wall clock.
 _WAITING_CALLS: Final[list[int]] = [
     number_of_call(name)
     for name in ("futex", "futex_wait", "futex_waitv", "clock_nanosleep", "mq_timedsend", "mq_timedreceive")
@@ -46,7 +46,7 @@ def set_wall_clock(time_ns: int) -> None:
 
 
 def monotonic_deadline(task: Task, wall_ns: int) -> int:
-    """Where a time of the wall clock lies on the monotonic clock, for a call of the running task that waits until
+    """A time of the wall clock converted to the monotonic clock, for a call of the running task that waits until
     then.
     """
     task.calls.waits_by_wall_clock = True

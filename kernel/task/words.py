@@ -1,4 +1,4 @@
-"""Signed 64-bit and 32-bit words in spans: how structures of the system call interface are filled and read."""
+"""Signed 64-bit and 32-bit words in spans: for filling and reading structures of the system call interface."""
 
 from kernel.lang import Span, u8, u64
 

@@ -1,9 +1,9 @@
-"""Yama: whom a process may attach to beyond the rules of ptrace(2), by /proc/sys/kernel/yama/ptrace_scope.
+"""Yama: limits on attaching beyond the rules of ptrace(2), by /proc/sys/kernel/yama/ptrace_scope.
 
-At 0, as Debian has it, Yama restricts nobody. At 1 a process may attach to its descendants and to those that named it
-(PR_SET_PTRACER), at 2 only with CAP_SYS_PTRACE, at 3 never; 3 stays until the machine ends.
+At 0, as Debian has it, Yama restricts nothing. At 1 a process may attach to its descendants and to those that named it
+(PR_SET_PTRACER), at 2 only with CAP_SYS_PTRACE, at 3 never; 3 stays until the machine shuts down.
 
-Context: never sleeps. No deviations but the message: refusals are not logged.
+Context: never sleeps. The only deviation: refusals are not logged.
 Source: Documentation/admin-guide/LSM/Yama.rst.
 """
 
@@ -21,7 +21,7 @@ from kernel.task.task import Task
 
 
 class Scope(IntEnum):
-    """Who may attach."""
+    """Which threads may attach."""
 
     ALL = 0
     RELATIVES = 1
@@ -44,7 +44,7 @@ class ScopeSetting(SystemSetting):
 
 _SCOPE: Final = ScopeSetting()
 
-# What a process says of its tracer: `ProcessTracing.named_tracer`, beside the number of a thread
+# Special values of `ProcessTracing.named_tracer`, besides the number of a thread
 ANYBODY: Final = Pid(-1)
 NAMED_NOBODY: Final = UNSET
 
@@ -69,8 +69,8 @@ def may_be_traced_by(parent: Task, namespace: UserNamespace) -> bool:
 
 
 def name_tracer(task: Task, number: int) -> None:
-    """prctl(PR_SET_PTRACER): who may trace the process of `task`, a thread by the number that it is called in there, -1
-    for anybody, or 0 for nobody. Raises EINVAL if there is no such thread, and MemoryError.
+    """prctl(PR_SET_PTRACER): name the tracer allowed for the process of `task`, a thread by its number in there, -1
+    for any, or 0 for none. Raises EINVAL if there is no such thread, and MemoryError.
     """
     named = ANYBODY if number == -1 else NAMED_NOBODY
     started_ns = 0

@@ -1,11 +1,11 @@
 """The children that wait to be reaped, oldest first: wait(2) takes that one, however many others live.
 
-A pairing heap by the order in which the parent got its children, linked through the processes themselves: entering one
+A pairing heap by the order in which the parent got its children, linked through the processes themselves: adding one
 allocates nothing, since a process that ends cannot be refused.
 
-Invariants: no process is younger than one below it; `heap_previous` is the sibling before, or the parent in the heap of
-a first child.
-Cost: entering is constant, taking one out logarithmic on average.
+Invariants: no process is younger than one below it; `heap_previous` is the previous sibling, or the parent in the heap
+of a first child.
+Cost: adding is constant, removing one logarithmic on average.
 """
 
 from typing import Final
@@ -30,7 +30,7 @@ BIRTHS: Final = Births()
 
 
 def enter_zombie(parent: Process, child: Process) -> None:
-    """A child has ended. Nothing happens to one that is in the heap already."""
+    """A child has ended. Does nothing to one that is already in the heap."""
     if child.family.is_in_heap:
         return
     child.family.is_in_heap = True
@@ -63,7 +63,7 @@ def leave_zombies(parent: Process, child: Process) -> None:
 
 
 def _merge(one: Process, other: Process) -> Process:
-    """Two heaps become one: the top, which has no siblings."""
+    """Merge two heaps; returns the top, which has no siblings."""
     top = one if one.origin.order < other.origin.order else other
     below = other if top is one else one
     first = top.family.heap_first
@@ -76,7 +76,7 @@ def _merge(one: Process, other: Process) -> Process:
 
 
 def _combine(parent: Process) -> Process | None:
-    """The heaps below one that goes become one: merged in pairs, then the pairs from the last to the first."""
+    """Merge the heaps below a removed one: in pairs, then the pairs from the last to the first."""
     rest = parent.family.heap_first
     parent.family.heap_first = None
     pairs: Process | None = None  # linked by `heap_next`, the last first

@@ -1,7 +1,7 @@
 """The clocks: monotonic time from the time-stamp counter, wall-clock time as an offset from it.
 
 Nanoseconds are `base_ns + (tsc - base_tsc) * 2**-32 * scale`; the base moves forward whenever a reading is far from it,
-so that the product stays inside 63 bits. Time never runs backwards: a reading is never smaller than the last.
+so that the product stays within 63 bits. Time never runs backwards: a reading is never smaller than the last.
 
 Context: any; never sleeps, never allocates.
 Source: clock_gettime(2); Intel SDM volume 3, section 18.17 (time-stamp counter).
@@ -19,7 +19,7 @@ NS_PER_US: Final = 1_000
 COARSE_STEP_NS: Final = 4_000_000
 
 _SHIFT: Final = 24
-# A delta below this times a scale below 2**(30 + _SHIFT - 24) stays inside 63 bits for every counter of 16 MHz or more.
+# A delta below this times a scale below 2**(30 + _SHIFT - 24) stays within 63 bits for every counter of 16 MHz or more.
 _REBASE_TICKS: Final = 1 << 32
 
 # The highest wall-clock second that clock_settime takes: nanoseconds then still fit 63 bits with room to add to them.
@@ -29,7 +29,7 @@ REALTIME_SECONDS_LIMIT: Final = 1 << 33
 
 @final
 class TimeZone:
-    """What settimeofday(2) was told, kept for whoever asks."""
+    """The value set by settimeofday(2), kept for readers."""
 
     def __init__(self) -> None:
         self.minutes_west: int = 0
@@ -48,7 +48,7 @@ _last_ns: int = 0
 
 
 def start(frequency_hz: int, wall_clock_ns: int) -> None:
-    """Begin: monotonic time is 0 now, the wall clock shows `wall_clock_ns` (since 1970). The counter runs at
+    """Start: monotonic time is 0 now, the wall clock shows `wall_clock_ns` (since 1970). The counter runs at
     `frequency_hz`.
     """
     global _frequency_hz, _scale, _base_tsc, _base_ns, _last_ns, _realtime_offset_ns
@@ -96,7 +96,7 @@ def realtime_ns() -> int:
 
 
 def coarse_realtime_ns() -> int:
-    """CLOCK_REALTIME_COARSE, which goes in steps of COARSE_STEP_NS. Times of files are taken from it, so that the many
+    """CLOCK_REALTIME_COARSE, which goes in steps of COARSE_STEP_NS. Times of files are taken from it, so that many
     changes within a step change an inode once.
     """
     now = realtime_ns()
@@ -137,7 +137,7 @@ def counter_base() -> int:
 
 
 def ticks_to_ns(ticks: int) -> int:
-    """What so many ticks of the counter take: years at most."""
+    """The duration of that many ticks of the counter: years at most."""
     whole = ticks >> 32
     return ((ticks & 0xFFFF_FFFF) * _scale >> _SHIFT) + whole * (_scale << 32 - _SHIFT)
 

@@ -1,4 +1,4 @@
-"""The timer of a processor in hardware, which interrupts it once. What it is for: timers.py."""
+"""A processor's hardware timer, which interrupts it once. Its purpose: timers.py."""
 
 from arch import interrupt_after
 from kernel.lang import final
@@ -8,7 +8,7 @@ from kernel.time.timers import ProcessorTimer
 
 @final
 class HardwareTimer(ProcessorTimer):
-    """Set by the processor that it belongs to, and by no other."""
+    """Set only by the processor that it belongs to."""
 
     def set(self, at_ns: int) -> None:
         self.set_to_ns = at_ns

@@ -1,7 +1,7 @@
 """Things ordered by the time at which they are due: a binary heap whose entries know their places.
 
-An entry is an object of a class derived from `Queued`, and stands in one heap at most. Since it knows its place, moving
-it and taking it out cost no search. The kernel's timers (`timers.py`) stand in one, the network's in another.
+An entry is an object of a class derived from `Queued`, and is in at most one heap. Since it knows its place, moving
+it and removing it cost no search. The kernel's timers (`timers.py`) are in one, the network's in another.
 
 Invariants: `entries[e.position] is e` for every entry; no entry is due before its parent.
 Context: any; nothing sleeps, and only `insert` may raise MemoryError.
@@ -15,7 +15,7 @@ NOT_QUEUED: Final = -1
 
 
 class Queued:
-    """Base of what stands in a heap."""
+    """Base of entries of a heap."""
 
     def __init__(self) -> None:
         self.queued_ns: int = 0  # when it is due, as far as the heap knows
@@ -27,13 +27,13 @@ T = TypeVar("T", bound=Queued)
 
 @final
 class DeadlineHeap(Generic[T]):
-    """The heap. What is due first is `entries[0]`."""
+    """The heap. The entry that is due first is `entries[0]`."""
 
     def __init__(self) -> None:
         self.entries: list[T] = []
 
     def insert(self, entry: T, queued_ns: int) -> None:
-        """Put in an entry that stands in no heap. Raises MemoryError, and then it still does not."""
+        """Insert an entry that is in no heap. Raises MemoryError, and then it still is in none."""
         at = len(self.entries)
         self.entries.append(entry)
         entry.queued_ns = queued_ns
@@ -47,7 +47,7 @@ class DeadlineHeap(Generic[T]):
         self._sift_down(entry.position)
 
     def take_out(self, entry: T) -> None:
-        """Take an entry of this heap out."""
+        """Remove an entry of this heap."""
         at = entry.position
         last = self.entries.pop()
         entry.position = NOT_QUEUED

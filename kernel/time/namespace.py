@@ -1,8 +1,8 @@
-"""Time namespaces: by how much the clocks that count from boot are shifted for those who are in one
+"""Time namespaces: the shifts of clocks that count from boot, for the tasks in one
 (time_namespaces(7)).
 
-The shifts are written by way of /proc/PID/timens_offsets, until the first task enters. The kernel's own times are those
-of the first namespace. What a program says or is told of CLOCK_MONOTONIC, CLOCK_BOOTTIME and their kin is translated
+The shifts are written through /proc/PID/timens_offsets, until the first task enters. The kernel's own times are those
+of the first namespace. A program's times of CLOCK_MONOTONIC, CLOCK_BOOTTIME and their kin are translated
 where the call is decoded (kernel/task/clocks.py).
 
 Context: any; nothing sleeps.
@@ -26,16 +26,16 @@ _LINE_LIMIT: Final = 2
 
 @final
 class TimeNamespace(Namespace):
-    """One. It goes with the last task, address or open file that refers to it."""
+    """A time namespace. It goes with the last task, address or open file that refers to it."""
 
     def __init__(self, number: int, maker: UserNamespace | None) -> None:
         super().__init__(CLONE_NEWTIME, b"time", number, maker)
         self.monotonic_shift_ns: int = 0  # of CLOCK_MONOTONIC, _RAW and _COARSE
-        self.boottime_shift_ns: int = 0  # of CLOCK_BOOTTIME and _ALARM, and what else counts from boot
-        self.is_fixed: bool = False  # somebody is or was in it: the shifts stay
+        self.boottime_shift_ns: int = 0  # of CLOCK_BOOTTIME and _ALARM, and all else that counts from boot
+        self.is_fixed: bool = False  # a task is or was in it: the shifts stay
 
     def copy(self, owner: UserNamespace) -> "TimeNamespace":
-        """Another one with the same shifts, which may still be set. Raises MemoryError."""
+        """A copy with the same shifts, which may still be set. Raises MemoryError."""
         made = TimeNamespace(next_number(), owner)
         made.monotonic_shift_ns = self.monotonic_shift_ns
         made.boottime_shift_ns = self.boottime_shift_ns
@@ -46,12 +46,12 @@ class TimeNamespace(Namespace):
         return self.monotonic_shift_ns != 0 or self.boottime_shift_ns != 0
 
     def text(self) -> bytes:
-        """What /proc/PID/timens_offsets shows."""
+        """The contents of /proc/PID/timens_offsets."""
         return _line("monotonic ", self.monotonic_shift_ns) + _line("boottime  ", self.boottime_shift_ns)
 
     def shift(self, wanted: "list[Shift]") -> None:
         """Set shifts, all or none. Raises ERANGE for one that leads to times before 0 or far in the future; EACCES once
-        somebody has entered.
+        a task has entered.
         """
         for shift in wanted:
             shift.check()
@@ -82,7 +82,7 @@ FIRST_TIME: Final = _first()
 
 @final
 class Shift:
-    """A line: by how much a clock shall be shifted."""
+    """A line: how far a clock is to be shifted."""
 
     def __init__(self, clock: int, seconds: int, nanoseconds: int) -> None:
         self.clock: int = clock  # 1 (monotonic) or 7 (since boot)
@@ -90,7 +90,7 @@ class Shift:
         self.nanoseconds: int = nanoseconds  # 0 … 999,999,999
 
     def check(self) -> None:
-        """Raise ERANGE if the clock would show a time that is none."""
+        """Raise ERANGE if the clock would show an invalid time."""
         if not -_LONGEST_SECONDS <= self.seconds <= _LONGEST_SECONDS:
             raise Errno(ERANGE)
         now_ns = monotonic_ns() if self.clock == _MONOTONIC else boottime_ns()
@@ -100,17 +100,17 @@ class Shift:
             raise Errno(ERANGE)
 
     def ns(self) -> int:
-        """The whole, once it was checked."""
+        """The total in nanoseconds, once it was checked."""
         return self.seconds * NS_PER_SECOND + self.nanoseconds
 
 
 @final
 class WrittenShifts:
-    """A text of one or two lines, decoded. Raises EINVAL for what is none."""
+    """A text of one or two lines, decoded. Raises EINVAL for a malformed one."""
 
     def __init__(self, text: bytes) -> None:
         self.shifts: list[Shift] = []
-        self.taken: int = len(text)  # bytes that were looked at: more than two lines are none of them
+        self.taken: int = len(text)  # bytes that were read: further lines are ignored
         end = text.find(b"\0")
         lines = text if end < 0 else text[:end]
         at = 0

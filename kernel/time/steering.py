@@ -1,9 +1,9 @@
-"""Steering the wall clock: a rate and an offset that are worked off little by little (adjtimex(2)).
+"""Steering the wall clock: a rate and an offset that are applied little by little (adjtimex(2)).
 
-Once a second the wall clock is moved by what the frequency says, and by a part of the offset that is left. While there
-is nothing to correct no timer runs. The monotonic clock is not steered: its rate was measured, and nobody sets it.
+Once a second the wall clock moves by an amount for the frequency, and by a part of the remaining offset. While there
+is nothing to correct no timer runs. The monotonic clock is not steered: its rate was measured, and is never set.
 
-Context: thread context, but for `_Second.expire`, which runs in the tick and only counts; nothing sleeps.
+Context: thread context, except `_Second.expire`, which runs in the tick and only counts; nothing sleeps.
 Source: adjtimex(2), RFC 5905.
 """
 
@@ -56,7 +56,7 @@ class _Second(Timer):
 
 @final
 class Steering:
-    """What is to be corrected."""
+    """The pending corrections."""
 
     def __init__(self) -> None:
         self.offset_ns: int = 0
@@ -85,12 +85,12 @@ class Steering:
         )
 
     def follow(self) -> None:
-        """Settings have changed: correct from now on, or no more."""
+        """Settings have changed: start or stop correcting."""
         if self.is_active() and not self.second.is_armed():
             self.second.start(monotonic_ns() + NS_PER_SECOND)
 
     def advance(self) -> None:
-        """One second's correction."""
+        """Apply one second's correction."""
         change_ns = self.frequency * 1000 >> 16
         change_ns += (self.tick_us - _USUAL_TICK_US) * _TICKS_PER_SECOND * 1000
         part_ns = self.offset_ns >> (2 + self.constant)
@@ -102,7 +102,7 @@ class Steering:
         shift_wall_clock(change_ns + part_ns + step_ns)
 
     def grow_errors(self) -> None:
-        """The most that the clock can be wrong by grows until somebody says otherwise."""
+        """Let the maximum error of the clock grow until it is set again."""
         seconds = (monotonic_ns() - self.counted_to_ns) // NS_PER_SECOND
         self.counted_to_ns += seconds * NS_PER_SECOND
         self.most_error_us = min(_ERROR_LIMIT_US, self.most_error_us + min(seconds, 1 << 20) * _ERROR_GROWTH_US)
@@ -110,7 +110,7 @@ class Steering:
             self.status |= STA_UNSYNC
 
     def was_set(self) -> None:
-        """The wall clock was set: nothing is known of it."""
+        """The wall clock was set: drop all corrections."""
         self.single_shot_ns = 0
         self.status |= STA_UNSYNC
         self.most_error_us = _ERROR_LIMIT_US
@@ -122,7 +122,7 @@ class Steering:
             self.offset_ns = max(-_OFFSET_LIMIT_NS, min(_OFFSET_LIMIT_NS, offset_ns))
 
     def set_status(self, status: int) -> None:
-        """ADJ_STATUS: some bits are only for reading."""
+        """ADJ_STATUS: some bits are read only."""
         self.status = self.status & _STA_READ_ONLY | status & ~_STA_READ_ONLY
         if self.status & STA_PLL == 0:
             self.offset_ns = 0
@@ -143,7 +143,7 @@ STEERING: Final = Steering()
 
 
 def shift_wall_clock(change_ns: int) -> None:
-    """Move the wall clock a little, where it stays in its range."""
+    """Move the wall clock a little, if it stays in its range."""
     try:
         set_realtime(realtime_ns() + change_ns)
     except Errno:

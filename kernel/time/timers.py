@@ -1,8 +1,8 @@
-"""Timers: things that happen at a time of the monotonic clock.
+"""Timers: actions at a time of the monotonic clock.
 
-A timer is an object of a class derived from `Timer`; `expire` says what happens. Armed timers stand in a heap by
+A timer is an object of a class derived from `Timer`; `expire` is the action. Armed timers are in a heap by
 deadline. Each processor has a timer of its own, which interrupts it once, at the time that it is set to: that of the
-next tick, or of the first deadline. The interrupt runs what is due.
+next tick, or of the first deadline. The interrupt runs due timers.
 
 Invariant: some processor's timer is set to the first deadline, or earlier.
 
@@ -67,19 +67,19 @@ ARMED: Final[DeadlineHeap[Timer]] = DeadlineHeap()
 
 
 class ProcessorTimer:
-    """A processor's timer, which interrupts it once. Base class: nothing interrupts (hardware.py has what does)."""
+    """A processor's timer, which interrupts it once. Base class: nothing interrupts (see hardware.py)."""
 
     def __init__(self) -> None:
-        self.set_to_ns: int = FOREVER_NS  # when it interrupts, at the latest; past: it has, or is about to
+        self.set_to_ns: int = FOREVER_NS  # when it interrupts, at the latest; if past: it has, or is about to
 
     def set(self, at_ns: int) -> None:
-        """Interrupt the processor that runs this, whose timer this is, at a time, and not when it was set to before."""
+        """Interrupt the processor that runs this, whose timer this is, at a time, in place of the time set before."""
         self.set_to_ns = at_ns
 
 
 @final
 class ProcessorTimers:
-    """Those of all processors. Nobody can set another's than its own."""
+    """The timers of all processors. A processor can set only its own."""
 
     def __init__(self) -> None:
         self.own: ProcessorTimer = ProcessorTimer()  # of the processor that runs this
@@ -104,13 +104,13 @@ def _others_interrupt_by(deadline_ns: int) -> bool:
 
 
 def own_deadline_ns() -> int:
-    """The first deadline, if it is for this processor's timer to wait for; otherwise FOREVER_NS."""
+    """The first deadline, if this processor's timer is to wait for it; otherwise FOREVER_NS."""
     deadline_ns = next_deadline_ns()
     return FOREVER_NS if _others_interrupt_by(deadline_ns) else deadline_ns
 
 
 def run_timers(now_ns: int) -> None:
-    """Expire what is due. Called by the timer's interrupt, and before a processor goes idle."""
+    """Expire due timers. Called by the timer's interrupt, and before a processor goes idle."""
     timers = ARMED.entries
     while len(timers) > 0:
         timer = timers[0]

@@ -1,11 +1,11 @@
 """The vDSO: clock_gettime without a system call (vdso(7)).
 
-Two pages are mapped into every program, read-only: data that the tick brings up to date, and after it the code from
+Two pages are mapped into every program, read-only: data that the tick updates, and after it the code from
 the kernel's image. The layout of the data is that of arch/x86_64/vdso/vdso.S. Programs in a time namespace whose clocks
-are shifted have other data, which say that there is no counter: so their clocks are read by the system call.
+are shifted have other data, which indicate that there is no counter: so their clocks are read by the system call.
 
 Context: `update` runs in interrupts. `start` raises MemoryError.
-Safety: reads the image's vDSO page between the symbols that the linker gave it; writes only the frame that it
+Safety: reads the image's vDSO page between the symbols that the linker defined; writes only the frame that it
 allocated, at offsets below its end.
 """
 
@@ -41,7 +41,7 @@ class VdsoPages:
     def __init__(self) -> None:
         self.data: Frame = NO_FRAME
         self.pages: FixedPages = FixedPages(b"[vdso]")
-        self.asking_pages: FixedPages = FixedPages(b"[vdso]")  # with data by which programs ask the kernel
+        self.asking_pages: FixedPages = FixedPages(b"[vdso]")  # whose data make programs ask the kernel
         self.sequence: int = 0
         self.shown_base: int = 0
 
@@ -50,7 +50,7 @@ _vdso: Final = VdsoPages()
 
 
 def start() -> None:
-    """Make the pages, once."""
+    """Create the pages, once."""
     data = allocate_zeroed_frame()
     code = allocate_zeroed_frame()
     frame_span(code).copy_from(span_at(symbol_address("vdso_image_start"), PAGE_SIZE))
@@ -65,14 +65,14 @@ def start() -> None:
 
 
 def pages(namespace: TimeNamespace) -> FixedPages | None:
-    """What to map for programs in a time namespace, None where there is no vDSO."""
+    """The pages to map for programs in a time namespace, None if there is no vDSO."""
     if _vdso.data == NO_FRAME:
         return None
     return _vdso.asking_pages if namespace.is_shifted() else _vdso.pages
 
 
 def update() -> None:
-    """Bring the data up to date: after each move of the clock's base, and when the wall clock was set."""
+    """Update the data: after each move of the clock's base, and when the wall clock was set."""
     if _vdso.data == NO_FRAME:
         return
     monotonic_ns()  # moves the base forward if it is far
@@ -90,7 +90,7 @@ def update() -> None:
 
 
 def follow_clock() -> None:
-    """From the tick: update if the clock's base has moved, so that both ways to the time agree to the nanosecond."""
+    """From the tick: update if the clock's base has moved, so that both ways to read the time agree exactly."""
     if _vdso.data != NO_FRAME and counter_base() != _vdso.shown_base:
         update()
 
@@ -107,5 +107,5 @@ def _store(offset: int, value: int) -> None:
 
 
 def _store_u32(offset: int, value: int) -> None:
-    """In the order of the program, as a device's register is: programs on other processors read meanwhile."""
+    """Stored in program order, like a device's register: programs on other processors read it meanwhile."""
     mmio_store_u32(frame_address(_vdso.data) + offset, value)

@@ -1,4 +1,4 @@
-"""Bridges by the older requests of sockets: SIOCBRADDBR and its kin, as brctl(8) makes them.
+"""Bridges through the older socket requests: SIOCBRADDBR and its kin, as brctl(8) uses them.
 
 Context: system calls; user memory is read first, because that may sleep.
 """
@@ -31,7 +31,7 @@ def is_bridge_command(command: int) -> bool:
 
 
 def bridge_ioctl(socket: Socket, command: int, argument: int) -> int:
-    """Make or delete a bridge by its name; make an interface, by its index, a port of a named bridge, or of none.
+    """Create or delete a bridge by its name; make an interface, by its index, a port of a named bridge, or of none.
     Raises EPERM without CAP_NET_ADMIN there, ENODEV, ENXIO, EEXIST, EBUSY, EINVAL, EOPNOTSUPP, as `add_port`.
     """
     network = socket.network

@@ -1,7 +1,7 @@
 """Configuration from the kernel's command line: ip= (docs/kernel-parameters.md), and /proc/net/pnp.
 
 A static configuration is applied at once. With ip=dhcp a kernel thread asks for a lease and keeps it; the boot waits
-for it for a while, so that the first program finds the network up.
+a while for it, so that the first program finds the network up.
 
 Context: the boot thread, and the thread "dhcp". Both may sleep.
 """
@@ -45,7 +45,7 @@ _FIELDS: Final = 10
 
 @final
 class Configuration:
-    """What is configured, for /proc/net/pnp, and who waits for it."""
+    """What is configured, for /proc/net/pnp, and the threads that wait for it."""
 
     def __init__(self) -> None:
         self.protocol: bytes = b""
@@ -84,7 +84,7 @@ def parse_address(text: bytes) -> bytes:
 
 
 def configure(value: bytes) -> None:
-    """Do what `ip=` says. What cannot be done is logged. MemoryError."""
+    """Apply the value of `ip=`. What cannot be applied is logged. MemoryError."""
     if len(value) == 0:
         return
     fields = value.split(b":")
@@ -117,7 +117,7 @@ def configure(value: bytes) -> None:
 
 
 def _choose_device(name: bytes) -> NetworkDevice | None:
-    """The named interface, or the first that is not loopback."""
+    """The interface with this name, or the first that is not loopback."""
     if len(name) > 0:
         return device_by_name(FIRST_NETWORK, name)
     for device in FIRST_NETWORK.devices:
@@ -142,7 +142,7 @@ def _configure_static(device: NetworkDevice, address: bytes, fields: list[bytes]
 
 
 def _apply(device: NetworkDevice, lease: Lease) -> None:
-    """Make a lease, or what stands on the command line, this host's configuration."""
+    """Make a lease, or what the command line says, this host's configuration."""
     prefix = prefix_of_netmask(lease.mask) if len(lease.mask) == 4 else class_prefix(lease.address)
     if prefix < 0:
         prefix = class_prefix(lease.address)
@@ -190,7 +190,7 @@ def pnp() -> bytes:
 
 
 def _start_dhcp(device: NetworkDevice) -> None:
-    """Start the client's thread, and wait until it has a lease or patience ends."""
+    """Start the client's thread, and wait until it has a lease or the waiting time is over."""
     spawn_kernel_thread(b"dhcp", _client, device.index)
     deadline_ns = monotonic_ns() + _PATIENCE_NS
     while not _configuration.is_ready():
@@ -210,7 +210,7 @@ def _client(index: int) -> None:
 
 
 def _keep_lease(device: NetworkDevice) -> None:
-    """Get a lease and keep it, for ever or until the card is another network's."""
+    """Get a lease and keep it, forever or until the card moves to another network."""
     socket = UdpSocket(AF_INET, Credentials(), FIRST_NETWORK)
     socket.bound_device = device.index
     try:
@@ -237,7 +237,7 @@ def _keep_lease(device: NetworkDevice) -> None:
 
 
 def _change(device: NetworkDevice, old: Lease | None, new: Lease | None) -> None:
-    """The lease is another: exchange the addresses."""
+    """The lease changed: exchange the addresses."""
     if old is not None and (new is None or new.address != old.address):
         entry = find_on(device, old.address)
         if entry is not None:

@@ -1,7 +1,7 @@
-"""A DHCP client: the state machine alone, without packets' way or clocks (RFC 2131, RFC 2132).
+"""A DHCP client: the state machine alone, without sending, receiving or clocks (RFC 2131, RFC 2132).
 
-`message` gives the next UDP payload to send when its time has come; `receive` takes a payload from port 67; `due_ns`
-says when to look again. `lease` is what holds now.
+`message` returns the next UDP payload to send when its time has come; `receive` takes a payload from port 67; `due_ns`
+says when to look again. `lease` is the lease that holds now.
 
 Context: any; pure. MemoryError.
 """
@@ -48,7 +48,7 @@ class Lease:
         self.mask: bytes = b""
         self.router: bytes = b""
         self.broadcast: bytes = b""
-        self.servers: list[bytes] = []  # names'
+        self.servers: list[bytes] = []  # of name servers
         self.host: bytes = b""
         self.domain: bytes = b""
         self.server: bytes = _NOTHING
@@ -94,12 +94,12 @@ class DhcpClient:
         return self._compose(kind, now_ns)
 
     def destination(self) -> bytes:
-        """Where to send: the server while renewing, else everybody (empty)."""
+        """Where to send: the server while renewing, else broadcast (empty)."""
         lease = self.lease
         return lease.server if self.state == RENEWING and lease is not None else b""
 
     def _advance(self, now_ns: int) -> None:
-        """Go to the state that the time demands."""
+        """Enter the state that is due at this time."""
         if self.state == REQUESTING and self.tries >= _REQUESTS:
             self._restart(now_ns)
         if self.state == BOUND and now_ns >= self.renew_ns:
@@ -142,7 +142,7 @@ class DhcpClient:
         return bytes(message)
 
     def receive(self, payload: Span[u8], now_ns: int) -> bool:
-        """A message from a server. True: `lease` is another now."""
+        """Take a message from a server. True: `lease` has changed."""
         if len(payload) < _FIXED + 4 or payload[0] != 2 or payload.load_be32(4) != self.transaction:
             return False
         if payload.load_be32(_FIXED) != _COOKIE or payload[28:34].to_bytes() != self.link_address:
@@ -215,7 +215,7 @@ def _seconds_of(options: Span[u8], kind: int, default: int) -> int:
 
 
 def _read_lease(payload: Span[u8], options: Span[u8]) -> Lease | None:
-    """What a message offers; None if it is no address to use."""
+    """The lease that a message offers; None if its address cannot be used."""
     lease = Lease()
     lease.address = payload[16:20].to_bytes()
     lease.server = _address_of(options, 54)
@@ -242,7 +242,7 @@ def _read_lease(payload: Span[u8], options: Span[u8]) -> Lease | None:
 
 
 def _printable(text: bytes) -> bytes:
-    """A name as far as it consists of letters, digits, dots and dashes: it goes into a file."""
+    """A name up to the first byte that is not a letter, digit, dot or dash: it goes into a file."""
     for i in range(len(text)):
         byte = text[i]
         is_letter = ord("a") <= byte | 0x20 <= ord("z")

@@ -1,11 +1,11 @@
-"""What programs ask of an interface's hardware: SIOCETHTOOL, as libpcap, DHCP clients and ethtool itself do.
+"""Questions about an interface's hardware: SIOCETHTOOL, as libpcap, DHCP clients and ethtool itself use it.
 
-Answered are the link's state, its (unknown) speed, the permanent address, what the device does by itself, who drives
-it, and which timestamps there are. Nothing can be changed. All else is EOPNOTSUPP, as it is on Linux where a driver
+Reported are the link's state, its (unknown) speed, the permanent address, what the device does by itself, its driver,
+and the kinds of timestamps it has. Nothing can be changed. All else is EOPNOTSUPP, as it is on Linux where a driver
 lacks it.
 
 Context: system calls; reading and writing user memory may sleep, so nothing of the stack is held across it.
-Source: <linux/ethtool.h>; who may ask what is Linux's choice.
+Source: <linux/ethtool.h>; the permissions are Linux's choice.
 """
 
 from typing import Final
@@ -33,13 +33,13 @@ _GET_GENERIC_RECEIVE: Final = 0x2B
 _GET_TIMESTAMPS: Final = 0x41
 _GET_LINK_SETTINGS: Final = 0x4C
 
-# Commands that anybody may give, whether a device knows them or not.
+# Commands that anyone may give, whether a device knows them or not.
 _FOR_ALL: Final[list[int]] = [
     0x01, 0x03, 0x07, 0x0A, 0x0E, 0x10, 0x12, 0x14, 0x16, 0x18, 0x1B, 0x1D, 0x1E, 0x20, 0x21, 0x23, 0x25, 0x27, 0x29,
     0x2B, 0x2D, 0x2E, 0x2F, 0x30, 0x37, 0x38, 0x3A, 0x3C, 0x41, 0x44, 0x46, 0x48, 0x4A, 0x4C, 0x4E, 0x50,
 ]  # fmt: skip
 
-_ETOOSMALL: Final = 525  # Linux lets this one out
+_ETOOSMALL: Final = 525  # Linux does not export this one
 _SETTINGS: Final = 44  # struct ethtool_cmd
 _LINK_SETTINGS: Final = 48  # struct ethtool_link_settings, without its masks
 _MASK_WORDS: Final = 4  # of link modes; there are three masks
@@ -53,7 +53,7 @@ _UNKNOWN: Final = 0xFF  # duplex mode, kind of port
 
 
 def ethtool(network: Network, device: NetworkDevice, command: int, argument: int) -> None:
-    """Answer a command into the structure at `argument`, which starts with it. EPERM, EOPNOTSUPP, EFAULT."""
+    """Write a command's answer into the structure at `argument`, which starts with it. EPERM, EOPNOTSUPP, EFAULT."""
     if command not in _FOR_ALL and not current().credentials.capable_in(network.owner, CAP_NET_ADMIN):
         raise Errno(EPERM)
     if command == _GET_LINK:
@@ -111,7 +111,7 @@ def _write_driver(device: NetworkDevice, argument: int) -> None:
 
 
 def _version_of(driver: bytes) -> bytes:
-    """Of interfaces that are made of software, what Linux's drivers say."""
+    """For software interfaces, the version that Linux's drivers report."""
     if driver == b"tun":
         return b"1.6"
     if driver == b"bridge":

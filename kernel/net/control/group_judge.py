@@ -28,7 +28,7 @@ _CONGESTED: Final = 2  # another one, on the way out
 
 @final
 class GroupJudge(PacketJudge):
-    """Asks the programs of a group and of those above it."""
+    """Runs the programs of a group and of those above it."""
 
     def lets_in(self, group: SocketGroup, packet: Packet) -> bool:
         return _answer(group, PACKETS_IN, packet, packet.device, packet.link_kind) & _PERMIT != 0
@@ -43,7 +43,7 @@ class GroupJudge(PacketJudge):
 
 
 def _answer(group: SocketGroup, purpose: int, packet: Packet, device: NetworkDevice | None, kind: int) -> int:
-    """What all programs that count say: _PERMIT if each does, _CONGESTED if one does."""
+    """The joint answer of all programs that count: _PERMIT if each permits, _CONGESTED if one reports congestion."""
     spend(_LOOK_COST)
     assert isinstance(group, ControlGroup)
     programs = effective_programs(group, purpose)

@@ -1,4 +1,4 @@
-"""Interface requests of sockets: what ifconfig, route and arp use (netdevice(7), rtnetlink's older sister).
+"""Interface requests of sockets, for ifconfig, route and arp (netdevice(7), the elder sister of rtnetlink).
 
 Every socket takes them; IPv6's come through AF_INET6 sockets. Whoever changes something must be root.
 
@@ -92,7 +92,7 @@ _MOST_MTU: Final = 65535
 
 
 def interface_ioctl(socket: Socket, command: int, argument: int) -> int:
-    """SIOC… of any socket. ENOTTY for what is none of them."""
+    """Carry out SIOC… on any socket. ENOTTY for other commands."""
     if route_ioctl.is_route_command(command):
         return route_ioctl.route_ioctl(socket, command, argument)
     if command == SIOCGIFCONF:
@@ -158,7 +158,7 @@ def _is_change(command: int) -> bool:
 
 
 def _labelled(device: NetworkDevice, label: bytes) -> InterfaceAddress | None:
-    """The IPv4 address that a name as eth0:1 stands for."""
+    """The IPv4 address that a label such as eth0:1 stands for."""
     for entry in list_addresses(device, 4):
         if entry.label == label:
             return entry
@@ -166,7 +166,7 @@ def _labelled(device: NetworkDevice, label: bytes) -> InterfaceAddress | None:
 
 
 def _put_address(request: bytearray, address: bytes) -> None:
-    """A struct sockaddr_in after the name."""
+    """Store a struct sockaddr_in after the name."""
     span = span_of(request)
     span[_NAME : _NAME + 16].fill(0)
     span.store_u16(_NAME, AF_INET)
@@ -250,7 +250,7 @@ def _set_flags(device: NetworkDevice, label: bytes, flags: int) -> None:
 
 
 def change_flags(device: NetworkDevice, flags: int, mask: int) -> None:
-    """Set those flags of an interface that are in `mask` and that a program may change. Raises what the driver raises.
+    """Set the flags of an interface that are in `mask` and that a program may change. Raises what the driver raises.
     """
     kept = device.flags
     device.flags = kept & ~(_CHANGEABLE & mask) | flags & _CHANGEABLE & mask
@@ -266,7 +266,7 @@ def change_flags(device: NetworkDevice, flags: int, mask: int) -> None:
 
 
 def set_mtu(device: NetworkDevice, mtu: int) -> None:
-    """Set an interface's MTU. EINVAL for what cannot be."""
+    """Set an interface's MTU. EINVAL for an impossible one."""
     is_loopback = device.flags & IFF_LOOPBACK != 0
     if not (_LEAST_MTU if not is_loopback else 0) <= mtu <= (_MOST_MTU if not is_loopback else 0x7FFF_FFFF):
         raise Errno(EINVAL)
@@ -278,8 +278,8 @@ def set_mtu(device: NetworkDevice, mtu: int) -> None:
 
 
 def set_link_address(device: NetworkDevice, address: bytes) -> None:
-    """Set an interface's link address. EOPNOTSUPP where there is none, EADDRNOTAVAIL for a group's, EBUSY while it is
-    up.
+    """Set an interface's link address. EOPNOTSUPP where there is none, EADDRNOTAVAIL for a group address, EBUSY while
+    it is up.
     """
     if device.kind != ARPHRD_ETHER:
         raise Errno(EOPNOTSUPP)
@@ -299,7 +299,7 @@ def _rename(device: NetworkDevice, field: bytes) -> None:
 
 
 def rename(device: NetworkDevice, name: bytes) -> None:
-    """Give an interface another name. EINVAL for one that cannot be, EBUSY while it is up, EEXIST."""
+    """Rename an interface. EINVAL for an invalid name, EBUSY while it is up, EEXIST."""
     if len(name) == 0 or len(name) >= _NAME or name == b"." or name == b".." or name.find(b"/") >= 0:
         raise Errno(EINVAL)
     if name.find(b":") >= 0 or name.find(b" ") >= 0 or name.find(b"%") >= 0:
@@ -313,7 +313,7 @@ def rename(device: NetworkDevice, name: bytes) -> None:
 
 
 def class_prefix(address: bytes) -> int:
-    """The prefix length that an address had before there were netmasks."""
+    """The prefix length that an address's class implied before there were netmasks."""
     if address == ANY4:
         return 0
     if address[0] < 128:
@@ -356,7 +356,7 @@ def _set_address(device: NetworkDevice, label: bytes, command: int, address: byt
 
 
 def _set_local(device: NetworkDevice, label: bytes, entry: InterfaceAddress | None, address: bytes) -> None:
-    """SIOCSIFADDR: with the prefix of its class; 0.0.0.0 takes the address away. The interface goes up."""
+    """SIOCSIFADDR: with the prefix of its class; 0.0.0.0 removes the address. The interface goes up."""
     if entry is not None:
         if entry.address == address:
             return
@@ -364,7 +364,7 @@ def _set_local(device: NetworkDevice, label: bytes, entry: InterfaceAddress | No
     if address != ANY4:
         if address[0] >= 224:
             raise Errno(EINVAL)
-        is_wire = device.flags & IFF_POINTOPOINT != 0  # it has one other end, and no net
+        is_wire = device.flags & IFF_POINTOPOINT != 0  # a single peer, and no network
         fresh = InterfaceAddress(device, address, 32 if is_wire else class_prefix(address))
         fresh.label = label
         if device.flags & (IFF_LOOPBACK | IFF_POINTOPOINT) == 0:

@@ -1,10 +1,10 @@
-"""Beginning and end of networks (network_namespaces(7)).
+"""The creation and the end of networks (network_namespaces(7)).
 
 The last user of a network may leave it anywhere, in the middle of closing a file. So the network thread takes it apart:
-its interfaces go down, and are removed, or move to the first network if they are hardware, each at a turn of its own;
-and nothing refers to it any more.
+its interfaces go down, and are removed, or move to the first network if they are hardware, each in a turn of its own,
+until nothing refers to it.
 
-Context: making one may reclaim memory; the end is in the network thread. Nothing sleeps.
+Context: creating one may reclaim memory; taking apart runs in the network thread. Nothing sleeps.
 """
 
 from typing import Final
@@ -23,7 +23,7 @@ from kernel.net.nftables.endings import end_firewall
 
 @final
 class Ending(Work):
-    """Takes networks apart, a step at each turn."""
+    """Takes networks apart, one step in each turn."""
 
     def run(self, now_ns: int) -> None:
         network = ENDED.first
@@ -53,7 +53,7 @@ class _Hook(EndHook):
 
 
 def _end(network: Network) -> None:
-    """It has no interfaces any more. Raises MemoryError: then it can be done again."""
+    """Finish a network that has no interfaces left. Raises MemoryError: then it can be tried again."""
     end_firewall(network)
     for part in network.parts():
         part.end()
@@ -63,7 +63,7 @@ def _end(network: Network) -> None:
 
 
 def _send_away(device: NetworkDevice) -> None:
-    """Raises MemoryError: then it can be done again."""
+    """Remove a device or move it away. Raises MemoryError: then it can be tried again."""
     if not device.is_hardware:
         if not take_off(device):
             take_away(device)
@@ -76,11 +76,11 @@ def _send_away(device: NetworkDevice) -> None:
     try:
         move_device(device, FIRST_NETWORK, name, 0)
     except Errno:
-        raise MemoryError from None  # there are thousands of others: it waits until some have gone
+        raise MemoryError from None  # thousands of others exist: it waits until some have gone
 
 
 def make_network(owner: UserNamespace) -> Namespace:
-    """A new one, for clone(2) and unshare(2). Raises ENOMEM, MemoryError."""
+    """Create a network, for clone(2) and unshare(2). Raises ENOMEM, MemoryError."""
     check_room_to_keep()
     return new_network(owner)
 

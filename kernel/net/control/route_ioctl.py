@@ -1,4 +1,4 @@
-"""Requests about routes and the ARP cache: what route and arp use (route(8), arp(7)).
+"""Requests about routes and the ARP cache, for the programs route and arp (route(8), arp(7)).
 
 struct rtentry, struct in6_rtmsg and struct arpreq are decoded here.
 
@@ -86,7 +86,7 @@ def _delete(network: Network, route: Route) -> None:
 
 
 def _address_at(raw: bytes, at: int) -> bytes:
-    """The address of the struct sockaddr_in at an offset. EAFNOSUPPORT for another family; none at all is 0.0.0.0."""
+    """The address of the struct sockaddr_in at an offset. EAFNOSUPPORT for another family; an absent one is 0.0.0.0."""
     family = raw[at] | raw[at + 1] << 8
     if family != AF_INET and family != 0:
         raise Errno(EAFNOSUPPORT)

@@ -1,5 +1,5 @@
 """Bringing the network up: imports everything that registers itself, and starts the network thread. All interfaces are
-down, lo as well: the first programs configure them, or the command line does (`configure.py`).
+down, lo included: the first programs configure them, or the command line does (`configure.py`).
 
 Context: the boot thread. Raises MemoryError.
 """
@@ -41,7 +41,7 @@ from kernel.net.vsock import device_file as vsock_device
 from kernel.net.vsock import family as vsock_family
 from kernel.net.vsock import memory as vsock_memory
 
-# Called through registries that their import fills.
+# Called through registries that importing them fills.
 _ = (
     arp,
     connection_table,
@@ -79,7 +79,7 @@ _ = (
 
 
 def start_network() -> None:
-    """Bound what the sockets' queues may take, and start the network thread."""
+    """Bound the memory of the sockets' queues, and start the network thread."""
     tcp_memory.MEMORY.configure(total_frame_count())
     datagram_memory.MEMORY.configure(total_frame_count())
     vsock_memory.MEMORY.configure(total_frame_count())

@@ -1,12 +1,12 @@
 """ioctl(2) of /dev/net/tun (tun(4), Linux's Documentation/networking/tuntap.rst).
 
-Whoever rules the network where the file was opened may make interfaces there. A persistent one may be attached by its
-owner and group, where it has any, by everybody where it has none, and by whoever rules the network where it is. What an
-attached program may do needs no further right, as on Linux.
+Whoever administers the network where the file was opened may create interfaces there. A persistent one may be attached
+by its owner and group, if it has any, else by everyone, and always by whoever administers the network it is in.
+Commands of an attached program need no further right, as on Linux.
 
-Not there: several queues of one interface (IFF_MULTI_QUEUE), IFF_NAPI_FRAGS, filters: EINVAL.
+Not supported: several queues of one interface (IFF_MULTI_QUEUE), IFF_NAPI_FRAGS, filters: EINVAL.
 
-Context: system calls; user memory is read before anything is looked at, and written last, because that may sleep.
+Context: system calls; user memory is read before anything is looked up, and written last, because that may sleep.
 """
 
 from typing import Final
@@ -70,7 +70,7 @@ _TUNGETDEVNETNS: Final = 0x54E3
 _SIOCGSKNS: Final = 0x894C
 _SIOCGIFHWADDR: Final = 0x8927
 _SIOCSIFHWADDR: Final = 0x8924
-_SOCKET_COMMANDS: Final = 0x89  # their type: they have a struct ifreq
+_SOCKET_COMMANDS: Final = 0x89  # their type: they take a struct ifreq
 
 _IFREQ: Final = 40
 _NAME: Final = 16
@@ -85,18 +85,18 @@ _ADDRESS_SIZE: Final = 6
 
 @final
 class TunDescription:
-    """What an open file of /dev/net/tun has."""
+    """The state of an open file of /dev/net/tun."""
 
     def __init__(self, network: Network, queue: TunQueue) -> None:
         self.network: Network = network  # where it was opened
         self.queue: TunQueue = queue
-        self.index: int = 0  # TUNSETIFINDEX: of the interface to be made; 0: any
-        self.send_buffer: int = _INT_MAX  # TUNSETSNDBUF: what is written is received at once, and never waits there
-        self.is_little_endian: int = 0  # TUNSETVNETLE: we are, so this changes nothing
+        self.index: int = 0  # TUNSETIFINDEX: of the interface to be created; 0: any
+        self.send_buffer: int = _INT_MAX  # TUNSETSNDBUF: written packets are received at once, and never wait there
+        self.is_little_endian: int = 0  # TUNSETVNETLE: Krait is little-endian, so this changes nothing
 
 
 def command_of(end: TunDescription, command: int, argument: int) -> int:
-    """Carry out a command. Raises EBADFD for one that needs an interface, EINVAL for one that there is not."""
+    """Carry out a command. Raises EBADFD for one that needs an interface, EINVAL for an unknown one."""
     if command == _TUNGETFEATURES:
         user.write_u32(UserAddr(argument), IFF_TUN | IFF_TAP | IFF_NO_CARRIER | FEATURES)
         return 0
@@ -136,7 +136,7 @@ def command_of(end: TunDescription, command: int, argument: int) -> int:
 
 
 def _open_network(network: Network, ruled: Network) -> int:
-    """A descriptor of a network's file, for whoever rules it. Raises EPERM, EMFILE."""
+    """A descriptor of a network's file, for whoever administers it. Raises EPERM, EMFILE."""
     task = current()
     if not task.credentials.capable_in(ruled.owner, CAP_NET_ADMIN):
         raise Errno(EPERM)
@@ -144,7 +144,7 @@ def _open_network(network: Network, ruled: Network) -> int:
 
 
 def _set_index(end: TunDescription, address: UserAddr) -> int:
-    """TUNSETIFINDEX: which index the interface will have. Raises EPERM once there is one, EINVAL."""
+    """TUNSETIFINDEX: choose the interface's index. Raises EPERM once the interface exists, EINVAL."""
     if end.queue.device is not None:
         raise Errno(EPERM)
     index = user.read_i32(address)
@@ -155,7 +155,7 @@ def _set_index(end: TunDescription, address: UserAddr) -> int:
 
 
 def _put_interface(request: bytearray, device: NetworkDevice, flags: int) -> None:
-    """A struct ifreq: name and flags."""
+    """Fill a struct ifreq: name and flags."""
     span = span_of(request)
     span[0:_NAME].fill(0)
     span[0 : len(device.name)].copy_from(span_of(device.name))
@@ -163,8 +163,8 @@ def _put_interface(request: bytearray, device: NetworkDevice, flags: int) -> Non
 
 
 def _set_interface(end: TunDescription, address: UserAddr) -> int:
-    """TUNSETIFF: make an interface, or attach the file to one. Raises EEXIST for a file that has one, EBUSY for an
-    interface that has another file or must not be there, EINVAL, EPERM, ENFILE, MemoryError.
+    """TUNSETIFF: create an interface, or attach the file to one. Raises EEXIST for a file that has one, EBUSY for an
+    interface that has another file or must not exist yet, EINVAL, EPERM, ENFILE, MemoryError.
     """
     request = bytearray(_IFREQ)
     user.read_into(span_of(request), address)
@@ -191,7 +191,7 @@ def _set_interface(end: TunDescription, address: UserAddr) -> int:
 
 
 def _attach_found(end: TunDescription, found: NetworkDevice, flags: int) -> TunDevice:
-    """Attach the file to an interface that there is."""
+    """Attach the file to an existing interface."""
     if flags & _IFF_TUN_EXCL != 0:
         raise Errno(EBUSY)
     if not isinstance(found, TunDevice):
@@ -213,7 +213,7 @@ def _attach_found(end: TunDescription, found: NetworkDevice, flags: int) -> TunD
 
 
 def _make(end: TunDescription, name: bytes, flags: int) -> TunDevice:
-    """Make an interface with this name, or by a pattern."""
+    """Create an interface with this name, or by a pattern."""
     network = end.network
     if not current().credentials.capable_in(network.owner, CAP_NET_ADMIN):
         raise Errno(EPERM)
@@ -237,7 +237,7 @@ def _make(end: TunDescription, name: bytes, flags: int) -> TunDevice:
 
 
 def _set_number(device: TunDevice, command: int, argument: int) -> bool:
-    """Commands whose argument is a number; False for others. Raises EINVAL, EBUSY, MemoryError."""
+    """Carry out a command whose argument is a number; False for others. Raises EINVAL, EBUSY, MemoryError."""
     number = argument & 0xFFFF_FFFF
     if command == _TUNSETNOCSUM or command == _TUNSETDEBUG:
         return True
@@ -271,7 +271,7 @@ def _set_number(device: TunDevice, command: int, argument: int) -> bool:
 
 
 def _buffer_command(end: TunDescription, device: TunDevice, command: int, address: UserAddr) -> None:
-    """Commands whose argument is the address of a number. Raises EINVAL for what is none of them."""
+    """Carry out a command whose argument is the address of a number. Raises EINVAL for others."""
     if command == _TUNGETSNDBUF:
         user.write_i32(address, end.send_buffer)
     elif command == _TUNGETVNETHDRSZ:

@@ -1,13 +1,13 @@
 """/dev/net/tun: a program is the other end of an interface (tun(4), Linux's Documentation/networking/tuntap.rst).
 
-An open file becomes the end of an interface by TUNSETIFF, which makes the interface, or finds one that is persistent
-and has no other end. The interface is made in the network where the file was opened; it may move, and the file may be
-used from anywhere. The commands are in `tun_commands.py`.
+An open file becomes the end of an interface by TUNSETIFF, which creates the interface, or finds one that is persistent
+and has no other end. The interface is created in the network where the file was opened; it may move, and the file may
+be used from anywhere. The commands are in `tun_commands.py`.
 
-Each read takes a packet, each write is one, with what stands in front of it: struct tun_pi, unless IFF_NO_PI; then
+Each read takes a packet and each write sends one, after its headers: struct tun_pi, unless IFF_NO_PI; then
 struct virtio_net_hdr with IFF_VNET_HDR, padded to the size that TUNSETVNETHDRSZ set.
 
-Context: system calls; copies to and from programs may sleep, so the interface is looked for again after them.
+Context: system calls; copies to and from programs may sleep, so the interface is looked up again after them.
 """
 
 from typing import Final
@@ -57,12 +57,12 @@ _MISC_MAJOR: Final = 10
 _TUN_MINOR: Final = 200
 _LARGEST: Final = 65_535 + ETHERNET_HEADER + 4  # bytes of a frame with a VLAN tag; Linux drops larger ones
 _SKIPPED: Final = 4096
-_FILE_BYTES: Final = 1024  # what an open one costs beside packets that wait, about
+_FILE_BYTES: Final = 1024  # what an open one costs beside waiting packets, about
 
 
 @final
 class Departure(Work):
-    """What follows when an interface has lost its other end: it ends, or, if it is persistent, has no carrier."""
+    """Follows up when an interface has lost its other end: a persistent one loses its carrier, any other is removed."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -83,7 +83,7 @@ class Departure(Work):
 
 @final
 class TunFile(File):
-    """One description."""
+    """An open file description."""
 
     def __init__(self, path: Path, flags: int, network: Network) -> None:
         description = TunDescription(network, TunQueue(is_first(network.loopback)))
@@ -104,7 +104,7 @@ class TunFile(File):
             try:
                 self.departure.run(0)
             except (Errno, MemoryError):
-                return  # the network thread goes on
+                return  # the network thread goes on with them
 
     def close(self) -> None:
         self._leave()
@@ -113,7 +113,7 @@ class TunFile(File):
 
     @noraise
     def _leave(self) -> None:
-        """The interface has no other end any more. What follows from that the network thread does: a file may be
+        """The interface has lost its other end. The network thread does what follows from that: a file may be
         released deep in the kernel.
         """
         device = self.end.queue.device
@@ -230,13 +230,13 @@ class TunFile(File):
 
 
 def _take(buffer: Buffer, target: Span[u8]) -> None:
-    """Fill a span from the writer. Raises EFAULT."""
+    """Fill a span from the writer's data. Raises EFAULT."""
     if buffer.take(target) < len(target):
         raise Errno(EFAULT)
 
 
 def _skip(buffer: Buffer, count: int) -> None:
-    """Pass over bytes of the writer's. Raises EFAULT."""
+    """Skip bytes of the writer's data. Raises EFAULT."""
     while count > 0:
         part = min(count, _SKIPPED)
         if len(buffer.take_bytes(part)) < part:
@@ -245,8 +245,8 @@ def _skip(buffer: Buffer, count: int) -> None:
 
 
 def _give(device: TunDevice, packet: Packet, buffer: Buffer) -> int:
-    """Hand a packet to a reader, with what stands in front of it; what does not fit is lost. Raises EINVAL if not even
-    that fits, and EFAULT: the packet is gone then, too. Returns how much of the reader's room was used.
+    """Hand a packet to a reader, after its headers; what does not fit is lost. Raises EINVAL if not even the headers
+    fit, and EFAULT: the packet is lost then, too. Returns how much of the reader's room was used.
     """
     features = device.features
     header = bytearray(PI_SIZE + OFFLOAD_HEADER)
@@ -275,7 +275,7 @@ def _give(device: TunDevice, packet: Packet, buffer: Buffer) -> int:
 
 
 def _put(buffer: Buffer, source: Span[u8]) -> None:
-    """Give all of a span to the reader. Raises EFAULT."""
+    """Copy all of a span to the reader. Raises EFAULT."""
     if buffer.put(source) < len(source):
         raise Errno(EFAULT)
 

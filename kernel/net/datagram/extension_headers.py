@@ -25,7 +25,7 @@ _FRAGMENT_LENGTH: Final = 8
 
 
 def put_extensions(packet: Packet, options: InternetOptions, found: list[ControlMessage]) -> None:
-    """Append a message for each extension header that the options ask for, in their order in the packet."""
+    """Append a message for each extension header that the options ask for, in the packet's order."""
     storage = span_of(packet.storage)
     kind = storage[packet.network_start + 6]
     at = packet.network_start + _HEADER

@@ -1,4 +1,4 @@
-"""The families AF_INET and AF_INET6: which socket a type and a protocol make (ip(7), ipv6(7)).
+"""The families AF_INET and AF_INET6: which socket a type and a protocol yield (ip(7), ipv6(7)).
 
 Context: system calls.
 """
@@ -22,7 +22,7 @@ InternetMaker = Callable[[int, Credentials, Network], Socket]
 
 @final
 class StreamHook:
-    """Filled by TCP: the family, the credentials and the network make a socket."""
+    """Filled by TCP: creates a socket for a family, credentials and a network."""
 
     def __init__(self) -> None:
         self.maker: InternetMaker | None = None
@@ -56,12 +56,12 @@ def _make(family: int, kind: int, protocol: int, credentials: Credentials, netwo
 
 
 def make_inet(kind: int, protocol: int, credentials: Credentials, network: Network) -> Socket:
-    """A socket of AF_INET. ESOCKTNOSUPPORT, EPROTONOSUPPORT, EINVAL, EPERM."""
+    """Create a socket of AF_INET. ESOCKTNOSUPPORT, EPROTONOSUPPORT, EINVAL, EPERM."""
     return _make(AF_INET, kind, protocol, credentials, network)
 
 
 def make_inet6(kind: int, protocol: int, credentials: Credentials, network: Network) -> Socket:
-    """A socket of AF_INET6."""
+    """Create a socket of AF_INET6."""
     return _make(AF_INET6, kind, protocol, credentials, network)
 
 

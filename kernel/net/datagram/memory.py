@@ -1,6 +1,6 @@
 """How much memory the datagrams in the queues of all sockets may take together (udp(7): udp_mem).
 
-Each socket's queue is bounded by SO_RCVBUF; this bounds their sum. Above the limit a queue that holds something takes
+Each socket's queue is bounded by SO_RCVBUF; this bounds their sum. Above the limit a queue that is not empty takes
 nothing more, so each socket can still receive.
 
 Invariant: `used` is the sum of `queued_bytes` over all datagram sockets.
@@ -14,13 +14,13 @@ from kernel.lib.settings import SystemSetting
 
 _PAGE_SHIFT: Final = 12
 _LEAST_PAGES: Final = 128
-_LEAST_BYTES: Final = 4096  # that a queue may hold whatever others do
+_LEAST_BYTES: Final = 4096  # that a queue may hold whatever the others do
 _INT_MAX: Final = 0x7FFF_FFFF
 
 
 @final
 class DatagramMemory:
-    """What is used, and the marks, of which only the last one matters."""
+    """The memory used, and the marks, of which only the last one matters."""
 
     def __init__(self) -> None:
         self.marks: SystemSetting = SystemSetting(b"net/ipv4/udp_mem", [49_152, 65_536, 98_304], 0, _INT_MAX)  # pages

@@ -1,6 +1,6 @@
-"""Ping sockets: echo requests and their replies for programs that are not root's (icmp(7), SOCK_DGRAM with ICMP).
+"""Ping sockets: echo requests and their replies for programs without privileges (icmp(7), SOCK_DGRAM with ICMP).
 
-The identifier of the messages is the socket's port: a socket receives only the replies to what it sent itself.
+A message's identifier is the socket's port: a socket receives only the replies to its own requests.
 
 Context: system calls; `echo_reply` and `report_error` run in thread context and never sleep.
 """
@@ -72,7 +72,7 @@ class PingSocket(DatagramSocket):
         connect_datagram(self, address)
 
     def send(self, message: Message) -> int:
-        pace(0)  # so that no firewall drops it for what was before
+        pace(0)  # so that no firewall drops it because of earlier packets
         length = message.buffer.remaining
         if length > _LARGEST:
             raise Errno(EMSGSIZE)
@@ -125,7 +125,7 @@ class PingSockets(Part):
         self.sockets: list[PingSocket] = []
 
     def count(self, family: int) -> int:
-        """How many of a family there are."""
+        """How many sockets of a family there are."""
         count = 0
         for socket in self.sockets:
             count += 1 if socket.family == family else 0
@@ -142,7 +142,7 @@ register_part(_Maker())
 
 
 def ping_sockets_of(network: Network) -> PingSockets:
-    """Those of a network."""
+    """The ping sockets of a network."""
     part = network.ping_sockets
     assert isinstance(part, PingSockets)
     return part
@@ -161,7 +161,7 @@ def _find(network: Network, identifier: int, is_ip4: bool, local: bytes, remote:
 
 @final
 class PingTable(PingListener):
-    """What ICMP hands answers and errors to."""
+    """Takes answers and errors from ICMP."""
 
     def echo_reply(self, packet: Packet) -> bool:
         is_ip4 = len(packet.source) == 4

@@ -1,6 +1,6 @@
-"""Raw sockets: datagrams of one IP protocol as they are (raw(7), RFC 3542 for IPv6).
+"""Raw sockets: the datagrams of one IP protocol, unprocessed (raw(7), RFC 3542 for IPv6).
 
-An IPv4 socket receives datagrams with their IP header, an IPv6 one without its. With IP_HDRINCL (or IPPROTO_RAW) the
+An IPv4 socket receives datagrams with their IP header, an IPv6 one without it. With IP_HDRINCL (or IPPROTO_RAW) the
 program writes the header itself.
 
 Context: system calls; `deliver` and `report_error` run in thread context and never sleep.
@@ -34,7 +34,7 @@ _LARGEST: Final = 65535
 _NO_CHECKSUM: Final = -1
 _ICMP_FILTER_TYPES: Final = 32
 _MOST_OF_OTHERS: Final = 256  # sockets of a network that is not the first
-_MOST_COST: Final = 250_000  # instructions that such sockets may take for a datagram: beyond, they miss it
+_MOST_COST: Final = 250_000  # instructions that such sockets may take for a datagram: past that, they miss it
 _LOOK_COST: Final = 100  # instructions for each of them
 _COPY_SHIFT: Final = 1  # bytes of a datagram for each instruction of copying it
 
@@ -51,7 +51,7 @@ class RawSocket(DatagramSocket):
         if protocol == PROTOCOL_RAW:
             self.options.turn(inet_names.ON_HDRINCL | inet_names.ON_HDRINCL6, on=True)
         self.checksum_offset: int = 2 if protocol == PROTOCOL_ICMP6 and family == AF_INET6 else _NO_CHECKSUM
-        self.type_filter: int = 0  # ICMP_FILTER: a bit for each type that is not wanted
+        self.type_filter: int = 0  # ICMP_FILTER: a bit for each unwanted type
         self.type_filter6: bytes = bytes(32)  # ICMPV6_FILTER: the same
         self.switches |= SWITCH_REUSE_ADDRESS  # there are no ports to share
         raw_sockets_of(network).sockets.append(self)
@@ -100,7 +100,7 @@ class RawSocket(DatagramSocket):
         return True
 
     def take_copy(self, packet: Packet) -> None:
-        """A copy of a datagram that it wants. May raise MemoryError."""
+        """Queue a copy of a datagram that this socket wants. May raise MemoryError."""
         spend(len(packet.storage) >> _COPY_SHIFT)
         copy = packet.copy()
         if self.family == AF_INET:
@@ -114,7 +114,7 @@ class RawSocket(DatagramSocket):
         self.enqueue(copy)
 
     def _finish_header(self, packet: Packet) -> None:
-        """The header's sum is not computed on loopback: here somebody looks at it."""
+        """Fill in the header's checksum, which is not computed on loopback: this socket's program can see it."""
         length = packet.start - packet.network_start
         header = packet.network_header()[0:length]
         header.store_be16(10, 0)
@@ -123,7 +123,7 @@ class RawSocket(DatagramSocket):
     # ---- Sending --------------------------------------------------------------------------------------------------
 
     def send(self, message: Message) -> int:
-        pace(0)  # so that no firewall drops it for what was before
+        pace(0)  # so that no firewall drops it because of earlier packets
         length = message.buffer.remaining
         if length > _LARGEST:
             raise Errno(EMSGSIZE)
@@ -158,7 +158,7 @@ class RawSocket(DatagramSocket):
             packet.checksum = CHECKSUM_PARTIAL
             packet.checksum_start = packet.start
             packet.checksum_offset = self.checksum_offset
-            if hop.is_local() or self.checksum_offset == 0:  # a place of 0 would mean that there is no sum
+            if hop.is_local() or self.checksum_offset == 0:  # an offset of 0 would mean that there is no checksum
                 ethernet.complete_checksum(packet)
         header = 20 + len(options.header_options) if is_ip4 else 40
         if options.must_not_fragment(is_ip4) and len(packet) + header > hop.mtu:
@@ -173,7 +173,7 @@ class RawSocket(DatagramSocket):
         ip.send(packet, hop, plan.source, self.protocol, ttl, tos, dont_fragment, header_options, loops)
 
     def _send_whole(self, packet: Packet, plan: SendPlan) -> None:
-        """The program wrote the header: IPv4's length, sum and identification, and a missing source, are filled in."""
+        """Send a program's own header: fill in IPv4's length, checksum and identification, and a missing source."""
         hop = plan.way()
         header = packet.span()
         if len(plan.address) == 16:
@@ -266,7 +266,7 @@ class RawSockets(Part):
         self.sockets: list[RawSocket] = []
 
     def count(self, family: int) -> int:
-        """How many of a family there are."""
+        """How many sockets of a family there are."""
         count = 0
         for socket in self.sockets:
             count += 1 if socket.family == family else 0
@@ -283,7 +283,7 @@ register_part(_Maker())
 
 
 def raw_sockets_of(network: Network) -> RawSockets:
-    """Those of a network."""
+    """The raw sockets of a network."""
     part = network.raw_sockets
     assert isinstance(part, RawSockets)
     return part
@@ -291,7 +291,7 @@ def raw_sockets_of(network: Network) -> RawSockets:
 
 @final
 class RawTable(RawListener):
-    """What IP hands its datagrams to."""
+    """Takes datagrams from IP."""
 
     def __init__(self) -> None:
         self.count: int = 0  # raw sockets of all networks

@@ -1,4 +1,4 @@
-"""What happens before a datagram of UDP, raw and ping sockets is sent: address, ancillary messages, route, rights.
+"""Preparing to send a datagram of UDP, raw and ping sockets: address, ancillary messages, route, rights.
 
 Context: system calls; nothing sleeps.
 Source: ip(7), ipv6(7), sendmsg(2), RFC 3542 section 6.
@@ -54,7 +54,7 @@ _PKTINFO6: Final = 20
 
 @final
 class SendPlan:
-    """How one datagram goes."""
+    """How to send one datagram."""
 
     def __init__(self, address: bytes, port: int) -> None:
         self.address: bytes = address
@@ -68,7 +68,7 @@ class SendPlan:
         self.hop: NextHop | None = None
 
     def way(self) -> NextHop:
-        """The route, once it was found."""
+        """The route, once it has been found."""
         hop = self.hop
         if hop is None:
             raise Errno(ENETUNREACH)
@@ -77,7 +77,7 @@ class SendPlan:
 
 def plan_datagram(socket: DatagramSocket, message: Message) -> SendPlan:
     """Find out where a message goes and how. EPIPE, EOPNOTSUPP, EDESTADDRREQ, EINVAL, EAFNOSUPPORT, ENETUNREACH and
-    its kin, EACCES for a broadcast that was not allowed; a pending error of the socket.
+    its kin, EACCES for a broadcast without permission; a pending error of the socket.
     """
     if message.flags & MSG_OOB != 0:
         raise Errno(EOPNOTSUPP)
@@ -109,7 +109,7 @@ def plan_datagram(socket: DatagramSocket, message: Message) -> SendPlan:
 
 
 def _take_packet_information(socket: DatagramSocket, plan: SendPlan) -> None:
-    """IPV6_PKTINFO as an option: for all datagrams that say nothing else."""
+    """Apply IPV6_PKTINFO set as an option: for all datagrams that say nothing else."""
     options = socket.options
     plan.device_index = options.packet_device6
     if len(options.packet_source6) != 0:
@@ -160,7 +160,7 @@ def _find_way(socket: DatagramSocket, plan: SendPlan, may_keep: bool, is_link_on
 
 
 def _way_to(socket: DatagramSocket, address: bytes, source: bytes, index: int) -> NextHop:
-    """The way to a destination that a datagram names: most often that of the one before."""
+    """The route to a destination that a datagram names: most often that of the datagram before."""
     last = socket.last_hop
     if last is not None and last.is_current() and index == socket.last_index:
         if last.destination == address and socket.last_source == source:
@@ -173,7 +173,7 @@ def _way_to(socket: DatagramSocket, address: bytes, source: bytes, index: int) -
 
 
 def _apply(socket: DatagramSocket, plan: SendPlan, entry: ControlMessage) -> None:
-    """One ancillary message of a sender."""
+    """Apply one ancillary message of a sender."""
     if entry.level == SOL_SOCKET:
         return
     if entry.level == inet_names.SOL_UDP and socket.kind == SOCK_DGRAM and socket.protocol == PROTOCOL_UDP:
@@ -247,7 +247,7 @@ def _set_device(socket: DatagramSocket, plan: SendPlan, index: int) -> None:
 
 
 def connect_datagram(socket: DatagramSocket, address: bytes) -> None:
-    """connect(2) of a socket without connections: remember the peer, choose the local address."""
+    """connect(2) of a connectionless socket: remember the peer, choose the local address."""
     destination = socket.destination_of(address)
     peer = destination.address
     if socket.family != AF_INET and len(peer) == 4 and socket.is_ip6_only():
@@ -260,7 +260,7 @@ def connect_datagram(socket: DatagramSocket, address: bytes) -> None:
         options = socket.options
         index = options.multicast_device if len(peer) == 4 else options.multicast_device6
     if len(peer) == 16 and is_link_local(peer) and index == 0 and socket.bound_device == 0:
-        raise Errno(EINVAL)  # on which link?
+        raise Errno(EINVAL)  # no link is named
     if len(source) != 0 and len(source) != len(peer):
         raise Errno(ENETUNREACH if len(source) == 16 else EINVAL)
     hop = socket.route_to(peer, source, index)

@@ -1,6 +1,6 @@
-"""What UDP, raw and ping sockets share: a queue of datagrams, a queue of errors, ancillary messages, readiness.
+"""The base of UDP, raw and ping sockets: a queue of datagrams, a queue of errors, ancillary messages, readiness.
 
-Invariants: `queued_bytes` is what the queue's packets take; it stays below the socket's receive limit plus one packet.
+Invariants: `queued_bytes` is the memory of the queue's packets; it stays below the receive limit plus one packet.
 Context: system calls may sleep in `receive`; `enqueue` and `report` run in thread context and never sleep.
 Source: ip(7), ipv6(7), recvmsg(2), udp(7).
 """
@@ -54,7 +54,7 @@ from kernel.net.sockets.socket import (
 from kernel.sched import PollWaiter, WaitQueue
 from kernel.time import realtime_ns
 
-PACKET_OVERHEAD: Final = 256  # what a queued packet takes beside its storage
+PACKET_OVERHEAD: Final = 256  # what a queued packet takes besides its storage
 _ERRORS_LIMIT: Final = 64
 _IP4_HEADER: Final = 20
 _IP6_HEADER: Final = 40
@@ -82,8 +82,8 @@ class DatagramSocket(InetSocket):
 
     def __init__(self, family: int, kind: int, protocol: int, credentials: Credentials, network: Network) -> None:
         super().__init__(family, kind, protocol, credentials, network)
-        self.last_hop: NextHop | None = None  # the way of the last datagram that named its destination …
-        self.last_source: bytes = b""  # … and what it was asked for with
+        self.last_hop: NextHop | None = None  # the route of the last datagram that named its destination …
+        self.last_source: bytes = b""  # … and the source it was looked up with
         self.last_index: int = 0
         self.queue: PacketQueue = PacketQueue()
         self.queued_bytes: int = 0
@@ -99,7 +99,7 @@ class DatagramSocket(InetSocket):
     # ---- From the protocol ----------------------------------------------------------------------------------------
 
     def enqueue(self, packet: Packet) -> bool:
-        """A datagram came in; it starts with what the program gets. False: no room, and it is dropped."""
+        """Queue a datagram that came in; it starts with what the program gets. False: no room, it is dropped."""
         size = len(packet.storage) + PACKET_OVERHEAD
         has_room = self.queued_bytes < self.receive_limit and MEMORY.may_grow(self.queued_bytes)
         if not has_room or (are_judged() and not may_enter(self.group, packet)):
@@ -122,7 +122,7 @@ class DatagramSocket(InetSocket):
         return packet.start
 
     def hears_group(self, packet: Packet) -> bool:
-        """Whether a datagram for a group is wanted, from where it comes."""
+        """Whether a datagram for a group is wanted, considering its source."""
         is_ip4 = len(packet.destination) == 4
         hears_all = self.options.is_on(inet_names.ON_MULTICAST_ALL4 if is_ip4 else inet_names.ON_MULTICAST_ALL6)
         groups = self.groups
@@ -204,7 +204,7 @@ class DatagramSocket(InetSocket):
         return self.binding.port
 
     def source_address(self, packet: Packet) -> bytes:
-        """The struct sockaddr of whoever sent a received datagram."""
+        """The struct sockaddr of a received datagram's sender."""
         if self.family == AF_INET:
             return encode_inet(packet.source if len(packet.source) == 4 else ANY4, self.source_port(packet))
         return encode_inet6(mapped(packet.source), self.source_port(packet), 0, self._scope_of(packet))
@@ -250,7 +250,7 @@ class DatagramSocket(InetSocket):
         self._put_fragment_size(packet, inet_names.ON_RECVFRAGSIZE4, inet_names.SOL_IP, name, found)
 
     def _put_header_options(self, packet: Packet, found: list[ControlMessage]) -> None:
-        """The options of the IP header as they came, and as an answer's would be."""
+        """Append the options of the IP header, as received and as an answer's would be."""
         header = packet.network_header()
         length = (header[0] & 0xF) * 4
         if length <= _IP4_HEADER:
@@ -269,7 +269,7 @@ class DatagramSocket(InetSocket):
             found.append(ControlMessage(level, name, int_bytes(packet.fragment_size)))
 
     def _specific_destination(self, packet: Packet) -> bytes:
-        """The local address that an answer would come from."""
+        """The local address that an answer would have as its source."""
         return packet.destination if len(packet.destination) == 4 else ANY4
 
     def _control6(self, packet: Packet, found: list[ControlMessage]) -> None:
@@ -305,7 +305,7 @@ class DatagramSocket(InetSocket):
         self._put_fragment_size(packet, inet_names.ON_RECVFRAGSIZE6, inet_names.SOL_IPV6, name, found)
 
     def queue_error(self, entry: QueuedError) -> None:
-        """Keep an error for MSG_ERRQUEUE, unless many wait there already."""
+        """Keep an error for MSG_ERRQUEUE, unless many are waiting there already."""
         if len(self.errors) < _ERRORS_LIMIT:
             self.errors.append(entry)
 
@@ -338,7 +338,7 @@ class DatagramSocket(InetSocket):
         return given
 
     def _offender(self, error: NetworkError, is_ip4: bool) -> bytes:
-        """The struct sockaddr of whoever reported an error; without a family if it was this host."""
+        """The struct sockaddr of the reporter of an error; without a family if it was this host."""
         if error.origin == ORIGIN_LOCAL or len(error.reporter) == 0:
             return bytes(16 if is_ip4 else 28)
         if is_ip4:

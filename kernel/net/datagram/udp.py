@@ -1,6 +1,6 @@
 """UDP: datagrams between ports (RFC 768, RFC 1122 section 4.1, RFC 8200 section 8.1).
 
-`send` puts the header on; `Udp.receive` finds the socket that fits best, or for broadcasts and groups all that fit.
+`send` prepends the header; `Udp.receive` finds the socket that fits best, or for broadcasts and groups all that fit.
 
 Context: thread context; nothing sleeps.
 """
@@ -24,16 +24,16 @@ from kernel.net.link.part import Part
 from kernel.net.sockets.socket import SOCK_DGRAM
 
 HEADER: Final = 8
-_COPY_COST: Final = 500  # instructions of one more receiver
+_COPY_COST: Final = 500  # instructions for one more receiver
 _COPY_SHIFT: Final = 1  # bytes for each instruction of copying
 
 
 class UdpEndpoint(DatagramSocket):
-    """A socket as the protocol sees it. Base of `UdpSocket`, which is the rest."""
+    """A socket as the protocol sees it. Base of `UdpSocket`, which adds the rest."""
 
     def __init__(self, family: int, credentials: Credentials, network: Network) -> None:
         super().__init__(family, SOCK_DGRAM, PROTOCOL_UDP, credentials, network)
-        self.takes_without_sum6: bool = False  # datagrams of IPv6 that come without a checksum
+        self.takes_without_sum6: bool = False  # accept datagrams of IPv6 that come without a checksum
 
     def accepts(self, packet: Packet) -> bool:
         """Whether a datagram that fits the socket's addresses passes its other conditions."""
@@ -59,7 +59,7 @@ class UdpTable(Part):
         sockets.append(socket)
 
     def take_out(self, socket: UdpEndpoint, port: int) -> None:
-        """Take a socket out; nothing if it is not in."""
+        """Take a socket out; does nothing if it is not in the table."""
         sockets = self.by_port.get(port)
         if sockets is not None and socket in sockets:
             sockets.remove(socket)
@@ -67,7 +67,7 @@ class UdpTable(Part):
                 del self.by_port[port]
 
     def count(self, family: int) -> int:
-        """How many of a family there are."""
+        """How many sockets of a family there are."""
         count = 0
         for sockets in self.by_port.values():
             for socket in sockets:
@@ -118,7 +118,7 @@ def send(
     header.store_be16(6, 0)
     packet.transport_start = packet.start
     if hop.device.is_loop and length + 60 <= hop.mtu and hop.network.onlookers == 0:
-        packet.checksum = CHECKSUM_VERIFIED  # it never leaves this host, and nobody looks on
+        packet.checksum = CHECKSUM_VERIFIED  # it never leaves this host, so no one can see it
     elif without_checksum:
         packet.checksum = CHECKSUM_VERIFIED
     else:
@@ -132,7 +132,7 @@ def send(
 
 @final
 class Udp(Transport):
-    """What IP hands its datagrams to."""
+    """Takes datagrams from IP."""
 
     def receive(self, packet: Packet) -> bool:
         network = network_of(packet)
@@ -143,7 +143,7 @@ class Udp(Transport):
         header = packet.span()
         length = header.load_be16(4)
         if length == 0 and len(packet.source) == 16:
-            length = len(packet)  # a jumbogram says nothing of its length (RFC 2675)
+            length = len(packet)  # a jumbogram does not give its length (RFC 2675)
         if length < HEADER or length > len(packet):
             counters.in_errors += 1
             return True
@@ -186,7 +186,7 @@ class Udp(Transport):
 
 
 def _sender_of(packet: Packet) -> UdpEndpoint | None:
-    """The socket that sent a datagram which an error quotes."""
+    """The socket that sent a datagram quoted in an error."""
     header = packet.span()
     return find_socket(
         packet.source, header.load_be16(0), packet.destination, header.load_be16(2), packet.device
@@ -196,7 +196,7 @@ def _sender_of(packet: Packet) -> UdpEndpoint | None:
 def _is_sound(packet: Packet) -> bool:
     data = packet.span()
     if data.load_be16(6) == 0:
-        # IPv4's senders may leave the sum out, IPv6's only where the receiver agrees (RFC 6936).
+        # IPv4's senders may leave the checksum out, IPv6's only where the receiver agrees (RFC 6936).
         if len(packet.source) == 4:
             return True
         taker = find_socket(
@@ -213,7 +213,7 @@ def _is_for_many(packet: Packet) -> bool:
 
 
 def _reaches(socket: UdpEndpoint, destination: bytes, source: bytes, source_port: int, device_index: int) -> int:
-    """How well a socket fits a datagram for its port: 0 for not at all, more for each thing that it insists on."""
+    """How well a socket fits a datagram for its port: 0 for not at all, more for each condition that it sets."""
     binding = socket.binding
     if binding.versions & (1 if len(destination) == 4 else 2) == 0:
         return 0
@@ -238,7 +238,7 @@ def _reaches(socket: UdpEndpoint, destination: bytes, source: bytes, source_port
 def find_socket(
     local: bytes, port: int, remote: bytes, remote_port: int, device: NetworkDevice | None
 ) -> UdpEndpoint | None:
-    """The socket that fits best: the last that was bound among equals, or one of a group that shares by SO_REUSEPORT.
+    """The socket that fits best: the last one bound among equals, or one of a group that shares by SO_REUSEPORT.
     """
     if device is None:
         return None

@@ -36,9 +36,9 @@ class UdpSocket(udp.UdpEndpoint):
     def __init__(self, family: int, credentials: Credentials, network: Network) -> None:
         super().__init__(family, credentials, network)
         self.is_corked: bool = False  # UDP_CORK
-        self.segment_size: int = 0  # UDP_SEGMENT: what is sent is cut into datagrams of this size; 0: it is not
+        self.segment_size: int = 0  # UDP_SEGMENT: sent messages are cut into datagrams of this size; 0: they are not
         self.sends_without_sum6: bool = False
-        self.corked: bytearray | None = None  # what MSG_MORE has gathered
+        self.corked: bytearray | None = None  # what sends with MSG_MORE have gathered
         self.corked_plan: SendPlan | None = None
 
     def port_table(self) -> PortTable:
@@ -52,7 +52,7 @@ class UdpSocket(udp.UdpEndpoint):
         super().unbind()
 
     def take_port(self, port: int) -> None:
-        """Bind to a port of any address, without a look at rights: for the kernel's own sockets. EADDRINUSE."""
+        """Bind to a port of any address, without checking rights: for the kernel's own sockets. EADDRINUSE."""
         self._take(ANY4, port)
 
     def connect(self, address: bytes) -> None:
@@ -79,8 +79,8 @@ class UdpSocket(udp.UdpEndpoint):
         return packet.transport_start
 
     def send(self, message: Message) -> int:
-        pace(0)  # so that no firewall drops it for what was before
-        self.bind_automatically()  # whatever becomes of the message, as on Linux
+        pace(0)  # so that no firewall drops it because of earlier packets
+        self.bind_automatically()  # whatever happens to the message, as on Linux
         length = message.buffer.remaining
         if length > _LARGEST:
             raise Errno(EMSGSIZE)
@@ -115,7 +115,7 @@ class UdpSocket(udp.UdpEndpoint):
         if len(data) < left:
             raise Errno(EFAULT)
         for start in range(0, left, segment):
-            pace(0)  # so that no firewall drops it for those before
+            pace(0)  # so that no firewall drops it because of those before
             part = data[start : min(start + segment, left)]
             packet = Packet(len(part))
             packet.put(len(part)).copy_from(span_of(part))
@@ -125,7 +125,7 @@ class UdpSocket(udp.UdpEndpoint):
         return self.is_on(SWITCH_NO_CHECK) if is_ip4 else self.sends_without_sum6
 
     def _gather(self, message: Message) -> int:
-        """Append to the datagram that is being made, and send it unless there is more to come."""
+        """Append to the pending datagram, and send it unless there is more to come."""
         gathered = self.corked
         plan = self.corked_plan
         length = message.buffer.remaining
@@ -155,7 +155,7 @@ class UdpSocket(udp.UdpEndpoint):
     def _transmit(self, packet: Packet, plan: SendPlan) -> None:
         hop = plan.way()
         if not hop.is_current():
-            # The copy from the program may have slept.
+            # Copying from the program may have slept.
             hop = self.route_to(plan.address, plan.source, plan.device_index)
         options = self.options
         is_ip4 = len(plan.address) == 4
@@ -194,7 +194,7 @@ class UdpSocket(udp.UdpEndpoint):
         ethernet.drain()
 
     def _check_size(self, hop: NextHop, length: int, is_ip4: bool, plan: SendPlan) -> None:
-        """EMSGSIZE, with an entry in the error queue, for what may not be sent in one piece and does not fit."""
+        """Raise EMSGSIZE, with an entry in the error queue, for a datagram that does not fit and may not be split."""
         limit = hop.mtu - udp.HEADER - (20 if is_ip4 else 40)
         if not is_ip4 and self.options.mtu6 != 0:
             limit = min(limit, self.options.mtu6 - udp.HEADER - 40)

@@ -1,15 +1,15 @@
-"""Connection tracking and translation of addresses (NAT): which connection a packet belongs to, and what its addresses
+"""Connection tracking and address translation (NAT): which connection a packet belongs to, and what its addresses
 become. Firewalls are built on it.
 
-What is here works on packets at the points of `kernel.net.link.hooks`. Nothing is registered, and no packet is looked
-at, in a network that nobody asked it for.
+The code here handles packets at the points of `kernel.net.link.hooks`. In a network where no one asked for tracking,
+nothing is registered and no packet is looked at.
 
 For those who build firewalls, all in `kernel.net.filter`:
 
 `tracking.use_tracking(network, family)`, `unuse_tracking`
     Counted. From the first to the last, packets of that family belong to connections. MemoryError.
 `access.connection_of(packet) -> Connection | None`
-    None: the packet is INVALID, or UNTRACKED (`access.state_bits` tells). Whoever wants it untracked sets
+    None: the packet is INVALID or UNTRACKED (see `access.state_bits`). To leave it untracked, a hook sets
     `packet.tracking = UNTRACKED` before PRIORITY_CONNECTIONS.
 `access.state_bits(packet) -> int`
     STATE_INVALID 1, STATE_ESTABLISHED 2, STATE_RELATED 4, STATE_NEW 8, STATE_UNTRACKED 64: as `ct state` of nft(8).
@@ -29,8 +29,8 @@ For those who build firewalls, all in `kernel.net.filter`:
     by rising priority, until one calls a function below. Counts as a user of tracking. MemoryError.
 `translation.set_up_nat(packet, place, request) -> Verdict`
     `request` is a `NatRequest`: `to_source` (snat, in POSTROUTING and INPUT) or not (dnat, in PREROUTING and OUTPUT),
-    addresses from `first` to `last`, ports from `first_port` to `last_port`, flags NAT_*. Nothing is done for a
-    connection that has been set up: ACCEPT.
+    addresses from `first` to `last`, ports from `first_port` to `last_port`, flags NAT_*. Does nothing for a
+    connection that has already been set up: ACCEPT.
 `translation.masquerade(packet, place, request)`, `translation.redirect(packet, place, request)`
     The same with the address of the output device, or to this host; of `request` only ports and flags count.
 

@@ -1,4 +1,4 @@
-"""What rules ask about a packet's connection (nft(8), "CT").
+"""What firewall rules ask about a packet's connection (nft(8), "CT").
 
 Context: thread context; nothing sleeps, raises or allocates.
 """
@@ -35,7 +35,7 @@ def connection_of(packet: Packet) -> Connection | None:
 
 
 def state_bits(packet: Packet) -> int:
-    """STATE_*."""
+    """The packet's connection state as one of STATE_*."""
     if packet.connection is None:
         return STATE_UNTRACKED if packet.tracking == UNTRACKED else STATE_INVALID
     if packet.tracking == TRACKING_NEW:
@@ -46,7 +46,7 @@ def state_bits(packet: Packet) -> int:
 
 
 def is_reply_packet(packet: Packet) -> bool:
-    """Whether a packet with a connection goes in the direction of its replies."""
+    """Whether a packet with a connection travels in the reply direction."""
     return is_reply(packet.tracking)
 
 
@@ -63,12 +63,12 @@ def set_mark(connection: Connection, mark: int) -> None:
 
 
 def expires_in_ms(connection: Connection, now_ns: int) -> int:
-    """How long it lives without another packet, in milliseconds."""
+    """How long the connection lives without another packet, in milliseconds."""
     return connection.left_ns(now_ns) // _NS_PER_MS
 
 
 def identifier(connection: Connection) -> int:
-    """A number that tells it from others, and nothing else: 32 bits."""
+    """A number that distinguishes the connection from others, and means nothing else: 32 bits."""
     original = connection.original
     return source_hash(original.source + original.destination, connection.serial & 0xFFFF, original.protocol)
 
@@ -86,8 +86,8 @@ _WANTED: Final = Tuple()  # nothing sleeps while it is used
 
 
 def original_of(network: Network, own: bytes, own_port: int, peer: bytes, peer_port: int) -> Tuple | None:
-    """The original direction of the connection that a TCP socket here is one end of: its destination is what the other
-    end connected to, whatever that was translated to. None if it is not tracked.
+    """The original direction of the connection that a TCP socket here is one end of: its destination is the one that
+    the other end connected to, before any translation. None if the connection is not tracked.
     """
     table = find_table(network)
     if table is None:

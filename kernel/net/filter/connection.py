@@ -1,7 +1,7 @@
-"""Connections: two tuples, and what is remembered of the packets that went both ways.
+"""Connections: two tuples, and the state kept about the packets in both directions.
 
-A connection begins as its first packet's own, and is entered in the table when that packet has come past the last hook
-(STATUS_CONFIRMED). When it leaves the table it is DYING; packets may still hold it.
+A connection belongs to its first packet alone until that packet has passed the last hook; then it is entered in the
+table (STATUS_CONFIRMED). When it leaves the table it is DYING; packets may still hold it.
 
 Context: thread context; nothing sleeps.
 Source: conntrack(8), the headers of Linux's interface for programs (enum ip_conntrack_status, ip_conntrack_info).
@@ -38,7 +38,7 @@ TRACKING_ESTABLISHED_REPLY: Final = 3
 TRACKING_RELATED_REPLY: Final = 4
 _TICK_NS: Final = 4_000_000
 _SECOND_NS: Final = 1_000_000_000
-_REPLY: Final = 3  # those from here on go in the direction of replies
+_REPLY: Final = 3  # values from here on are of the reply direction
 
 # What changed, a bit each (IPCT_*).
 EVENT_NEW: Final = 0x1
@@ -52,7 +52,7 @@ EVENT_MARK: Final = 0x80
 
 @final
 class Connection(Flow):
-    """One."""
+    """A tracked connection."""
 
     def __init__(self) -> None:
         self.original: Tuple = Tuple()
@@ -63,12 +63,12 @@ class Connection(Flow):
         self.timer: NetworkTimer | None = None  # afterwards: when it ends
         self.tcp: TcpState | None = None
         self.stream_ns: int = 0  # UDP: from this time on, questions and answers are a stream
-        self.masquerade_device: int = 0  # the number of the device whose address it has; 0: none
-        self.serial: int = 0  # its own among all of its network
+        self.masquerade_device: int = 0  # the number of the device whose address it borrows; 0: none
+        self.serial: int = 0  # unique among all of its network
         # Its neighbours in the table.
         self.previous: Connection | None = None
         self.next: Connection | None = None
-        self.next_of_source: Connection | None = None  # translated ones whose sources have one hash
+        self.next_of_source: Connection | None = None  # translated ones whose sources have the same hash
         self.source_key: int = 0  # that hash
         self.is_by_source: bool = False
         self.is_counted: bool = False  # packets and bytes are counted
@@ -79,12 +79,12 @@ class Connection(Flow):
         self.is_timed: bool = False  # the times are shown
         self.started_ns: int = 0  # of the wall clock
         self.stopped_ns: int = 0
-        self.is_by_program: bool = False  # made by ctnetlink
-        self.is_reported: bool = False  # listeners hear of it
-        self.changes: int = 0  # EVENT_*: what they have not heard of yet
+        self.is_by_program: bool = False  # created by ctnetlink
+        self.is_reported: bool = False  # listeners are notified of it
+        self.changes: int = 0  # EVENT_*: what they have not been notified of yet
 
     def has(self, status: int) -> bool:
-        """Whether one of these bits is set."""
+        """Whether any of these bits is set."""
         return self.status & status != 0
 
     def tuple_of(self, is_reply: bool) -> Tuple:
@@ -92,17 +92,17 @@ class Connection(Flow):
         return self.reply if is_reply else self.original
 
     def refresh(self, timeout_ns: int, now_ns: int) -> None:
-        """A packet came: live on for so long."""
+        """A packet came: extend the lifetime to this timeout."""
         if self.status & STATUS_FIXED_TIMEOUT != 0:
             return
         timer = self.timer
         if timer is None:
             self.timeout_ns = timeout_ns
         elif self.status & STATUS_DYING == 0:
-            timer.start(now_ns + timeout_ns)  # which needs no memory: it is in the heap until the end
+            timer.start(now_ns + timeout_ns)  # needs no memory: the timer stays in the heap until the end
 
     def left_ns(self, now_ns: int) -> int:
-        """How long it lives without another packet."""
+        """How long the connection lives without another packet."""
         timer = self.timer
         return self.timeout_ns if timer is None else max(timer.deadline_ns - now_ns, 0)
 
@@ -111,11 +111,11 @@ class Connection(Flow):
         return (self.left_ns(now_ns) + _TICK_NS - 1) // _SECOND_NS
 
     def note(self, changes: int) -> None:
-        """Listeners are to hear of this, once the packet is through."""
+        """Record changes; listeners are notified once the packet is through."""
         if self.is_reported:
             self.changes |= changes
 
 
 def is_reply(tracking: int) -> bool:
-    """The direction of a packet with a connection."""
+    """Whether a packet with this tracking value travels in the reply direction."""
     return tracking >= _REPLY

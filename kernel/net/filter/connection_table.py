@@ -1,13 +1,13 @@
-"""The connections of a network, by both their tuples.
+"""The connections of a network, indexed by both their tuples.
 
-A tuple is found by a keyed hash of 32 bits; those with the same hash form a chain. All connections stand in a list in
-the order in which they were entered. Each has a timer, which ends it; a packet that comes only moves its deadline.
+A tuple is found by a keyed hash of 32 bits; tuples with the same hash form a chain. All connections are in a list in
+the order in which they were entered. Each has a timer, which ends it; a new packet only moves its deadline.
 
-There are at most nf_conntrack_max in a network, and no more than leave an eighth of memory free. Where there is no
-room, one that nobody answered, or that is closing, makes some; a bounded number of them is looked at.
+There are at most nf_conntrack_max in a network, and no more than leave an eighth of memory free. When there is no
+room, an unanswered or closing connection is evicted; a bounded number of them is examined.
 
 Invariants: a connection is in the table from its confirmation until it is DYING; no two have a tuple in common; `count`
-of them are linked. A cursor stands at a connection of the list, or at its end.
+of them are linked. A cursor points to a connection of the list, or to its end.
 Context: thread context; nothing sleeps.
 """
 
@@ -34,26 +34,26 @@ from kernel.net.link.thread import Work, schedule_work
 from kernel.net.link.timers import NEVER_NS, NetworkTimer
 from kernel.time import monotonic_ns, realtime_ns
 
-_LOOKED_AT: Final = 16  # connections, when room is needed
-_TAKEN_APART: Final = 64  # connections of a network that has ended, at once
+_LOOKED_AT: Final = 16  # connections examined when room is needed
+_TAKEN_APART: Final = 64  # connections of a network that has ended, per turn
 _MOST_WALKS: Final = 256
-_END_COST: Final = 1000  # instructions of taking a connection out of the tables
+_END_COST: Final = 1000  # instructions for taking a connection out of the tables
 
 
 class ConnectionWatcher:
-    """Hears of connections: ctnetlink. Base class."""
+    """Is notified of connections: ctnetlink. Base class."""
 
     def has_listener(self, network: Network) -> bool:
-        """Whether somebody wants to hear of those that begin from now on."""
+        """Whether anyone wants to be notified of connections that begin from now on."""
         return False
 
     def changed(self, network: Network, connection: Connection, changes: int) -> None:
-        """EVENT_* happened to one that is reported. Raises nothing."""
+        """EVENT_* happened to a reported connection. Raises nothing."""
 
 
 @final
 class Watch:
-    """Who hears of them."""
+    """The registered watchers."""
 
     def __init__(self) -> None:
         self.watcher: ConnectionWatcher = ConnectionWatcher()
@@ -64,7 +64,7 @@ WATCH: Final = Watch()
 
 @final
 class Cursor:
-    """Where somebody is who looks at all connections, with pauses."""
+    """The position of a walk over all connections, which may pause."""
 
     def __init__(self) -> None:
         self.at: Connection | None = None
@@ -72,7 +72,7 @@ class Cursor:
 
 @final
 class Statistics:
-    """What /proc/net/stat/nf_conntrack counts."""
+    """The counters of /proc/net/stat/nf_conntrack."""
 
     def __init__(self) -> None:
         self.found: int = 0
@@ -99,7 +99,7 @@ class _Expiry(NetworkTimer):
 
 @final
 class ConnectionTable(Part):
-    """Those of one network."""
+    """The connections of one network."""
 
     def __init__(self, network: Network) -> None:
         super().__init__()
@@ -139,13 +139,13 @@ class ConnectionTable(Part):
         return self.find(wanted) is not None
 
     def find_by_source(self, source: bytes, port: int, protocol: int) -> Connection | None:
-        """The first of the translated connections whose sources have the same hash; `next_of_source` leads on."""
+        """The first of the translated connections whose sources have this hash; `next_of_source` links the others."""
         return self.by_source.get(source_hash(source, port, protocol))
 
     # ---- Beginning and end ------------------------------------------------------------------------------------
 
     def make_room(self) -> bool:
-        """See to it that there is room for another one. False: there is none."""
+        """Make sure that there is room for another connection. False: there is none."""
         most = SETTINGS.most.value
         if (most == 0 or self.count < most) and has_room_to_keep():
             return True
@@ -156,7 +156,7 @@ class ConnectionTable(Part):
         return False
 
     def _drop_early(self) -> bool:
-        """Drop one that is no loss, of the next few."""
+        """Evict one connection that is no loss, from among the next few."""
         cursor = self.next_victim
         for _ in range(min(_LOOKED_AT, self.count)):
             connection = cursor.at
@@ -172,7 +172,7 @@ class ConnectionTable(Part):
         return False
 
     def confirm(self, connection: Connection) -> bool:
-        """The first packet of a connection has come past all hooks: enter it. False: it is dying, or another one has
+        """The first packet of a connection has passed all hooks: enter it. False: it is dying, or another one has
         one of its tuples. Raises MemoryError, with nothing done.
         """
         original = connection.original
@@ -213,7 +213,7 @@ class ConnectionTable(Part):
         return True
 
     def drop(self, connection: Connection) -> None:
-        """A connection ends, if it has not. It is reported, unless somebody did that already."""
+        """End a connection, if it has not ended. Reports that, unless it has been reported already."""
         if connection.has(STATUS_DYING):
             return
         connection.status |= STATUS_DYING
@@ -246,7 +246,7 @@ class ConnectionTable(Part):
     # ---- Links ------------------------------------------------------------------------------------------------
 
     def _enter_tuple(self, tuple_: Tuple) -> None:
-        """Raises MemoryError, with nothing done."""
+        """Link a tuple into its chain. Raises MemoryError, with nothing done."""
         head = self.by_hash.get(tuple_.hash)
         if head is None:
             self.by_hash[tuple_.hash] = tuple_
@@ -265,7 +265,7 @@ class ConnectionTable(Part):
             if following is None:
                 self.by_hash.pop(tuple_.hash)
             else:
-                self.by_hash[tuple_.hash] = following  # a key that is there: no memory is needed
+                self.by_hash[tuple_.hash] = following  # an existing key: no memory is needed
             return
         while head.next is not None and head.next is not tuple_:
             head = head.next
@@ -273,7 +273,7 @@ class ConnectionTable(Part):
             head.next = following
 
     def _enter_source(self, connection: Connection) -> None:
-        """Raises MemoryError, with nothing done."""
+        """Link a connection by the hash of its source. Raises MemoryError, with nothing done."""
         original = connection.original
         key = source_hash(original.source, original.source_port, original.protocol)
         head = self.by_source.get(key)
@@ -337,13 +337,13 @@ class ConnectionTable(Part):
 
 
 def find_table(network: Network) -> ConnectionTable | None:
-    """The connections of a network; None if nobody ever asked for them there."""
+    """The connections of a network; None if no one has ever asked for them there."""
     part = network.connections
     return part if isinstance(part, ConnectionTable) else None
 
 
 def table_of(network: Network) -> ConnectionTable:
-    """The same; an empty table comes into being. Raises MemoryError."""
+    """The same; creates an empty table if there is none. Raises MemoryError."""
     part = network.connections
     if isinstance(part, ConnectionTable):
         return part
@@ -354,14 +354,14 @@ def table_of(network: Network) -> ConnectionTable:
 
 @final
 class LeftTables(Work):
-    """Takes tables apart whose networks have ended, a share at each turn."""
+    """Takes apart the tables of networks that have ended, a share in each turn."""
 
     def __init__(self) -> None:
         super().__init__()
         self.tables: list[ConnectionTable] = []
 
     def add(self, table: ConnectionTable) -> None:
-        """Raises MemoryError: then it can be added again."""
+        """Queue a table. Raises MemoryError: then it can be added again."""
         if table not in self.tables:
             self.tables.append(table)
         schedule_work(self)
@@ -386,8 +386,8 @@ LEFT: Final = LeftTables()
 
 @final
 class Walk:
-    """A walk over a network's connections, with pauses: `with walk:`, then `next` until None. Raises EBUSY where many
-    walk already, for whoever ends connections looks at all of them.
+    """A walk over a network's connections, with pauses: `with walk:`, then `next` until None. Raises EBUSY if too many
+    walks are open, because whatever ends a connection must look at all of them.
     """
 
     def __init__(self, table: ConnectionTable | None) -> None:
@@ -409,7 +409,7 @@ class Walk:
             table.cursors.remove(self.cursor)
 
     def next(self) -> Connection | None:
-        """The next one. Nothing sleeps here."""
+        """The next connection. Nothing sleeps here."""
         connection = self.cursor.at
         if connection is not None:
             self.cursor.at = connection.next

@@ -13,14 +13,14 @@ _MOST_CHAINS: Final = 1024  # at a point, as on Linux
 
 @final
 class NatChains:
-    """They are asked about the first packet of each connection."""
+    """The chains, which decide about the first packet of each connection."""
 
     def __init__(self) -> None:
         self.lists: list[list[Hook]] = [[], [], [], [], []]  # by point
         self.count: int = 0
 
     def enter(self, point: int, chain: Hook) -> None:
-        """Put a chain after those of its priority. Raises E2BIG for too many, MemoryError, with nothing done."""
+        """Insert a chain after those of its priority. Raises E2BIG for too many, MemoryError, with nothing done."""
         entries = self.lists[point]
         if len(entries) >= _MOST_CHAINS:
             raise Errno(E2BIG)
@@ -31,6 +31,6 @@ class NatChains:
         self.count += 1
 
     def leave(self, point: int, chain: Hook) -> None:
-        """Take a chain out that was entered."""
+        """Take out a chain that was entered."""
         self.lists[point].remove(chain)
         self.count -= 1

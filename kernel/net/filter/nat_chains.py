@@ -1,11 +1,11 @@
-"""NAT on a packet's way: chains of type nat decide about a connection's first packet, then each packet is translated.
+"""NAT in a packet's path: chains of type nat decide about a connection's first packet, then each packet is translated.
 
-Destinations change in PREROUTING and OUTPUT, before routes are looked up (in OUTPUT that is asked for again), sources
-in POSTROUTING and INPUT. While a network has a chain, its connections that no chain translates are bound to their own
-addresses, so that no two have the same.
+Destinations change in PREROUTING and OUTPUT, before the route is looked up (in OUTPUT it is looked up again), sources
+in POSTROUTING and INPUT. While a network has a chain, connections that no chain translates are bound to their own
+addresses, so that no two share one.
 
-A masqueraded connection ends when the device goes down, when the address is taken away, or when its packets would leave
-by another device.
+A masqueraded connection ends when the device goes down, when the address is removed, or when its packets would leave
+through another device.
 
 Context: thread context; nothing sleeps. May raise MemoryError.
 Source: nft(8) "NAT statements"; RFC 5508 section 4.2 (errors).
@@ -54,7 +54,7 @@ from kernel.net.link.network import Network
 from kernel.net.link.packet import Packet
 from kernel.net.link.thread import Work, schedule_work
 
-_LOOKED_AT: Final = 200  # connections, at a turn
+_LOOKED_AT: Final = 200  # connections per turn
 _MOST_DOWNED: Final = 64
 _LOOK_COST: Final = 100  # instructions
 
@@ -68,7 +68,7 @@ class _Translation(Hook):
         self.to_source: bool = to_source
         self.done: int = STATUS_SRC_NAT_DONE if to_source else STATUS_DST_NAT_DONE
 
-    @recursion(1)  # the chains that it asks hold rules, and no translation
+    @recursion(1)  # the chains that it runs hold rules, and no translation
     def look(self, packet: Packet, place: Place) -> Verdict:
         connection = packet.connection
         table = find_table(place.network)
@@ -92,13 +92,13 @@ class _Translation(Hook):
         return Verdict.ACCEPT
 
     def _bit(self, packet: Packet) -> int:
-        """The status of connections whose packets in this direction change here."""
+        """The status bit of connections whose packets in this direction change here."""
         if self.to_source != is_reply(packet.tracking):
             return STATUS_SRC_NAT
         return STATUS_DST_NAT
 
     def _set_up(self, packet: Packet, place: Place, table: ConnectionTable, connection: Connection) -> Verdict:
-        """Ask the chains, until one has decided."""
+        """Run the chains, until one has decided."""
         chains = table.chains4 if place.family == FAMILY_IP4 else table.chains6
         for chain in chains.lists[place.point]:
             verdict = chain.look(packet, place)
@@ -111,7 +111,7 @@ class _Translation(Hook):
     def _translate_error(self, packet: Packet, place: Place, connection: Connection) -> Verdict:
         kind = packet.storage[packet.transport_start]
         if kind == (icmp.REDIRECT if place.family == FAMILY_IP4 else icmpv6.REDIRECT):
-            # It names a gateway, which would be none for the other side.
+            # It names a gateway, which the other side could not use.
             if connection.status & STATUS_NAT_DONE != STATUS_NAT_DONE or connection.has(STATUS_NAT):
                 return Verdict.DROP
         if connection.has(self._bit(packet)):
@@ -123,13 +123,13 @@ class _Translation(Hook):
 
 
 def _note_way(packet: Packet, place: Place, before: bytes) -> None:
-    """What this host sends may go another way now."""
+    """Look the route up again if the translation may have changed it."""
     if place.point == OUTPUT and packet.destination != before:
         place.reroute = True
 
 
 def _leaves_elsewhere(packet: Packet, place: Place, connection: Connection) -> bool:
-    """Whether a masqueraded packet would leave by a device whose address it has not."""
+    """Whether a masqueraded packet would leave through a device whose address it does not have."""
     if connection.masquerade_device == 0 or place.point != POSTROUTING or is_reply(packet.tracking):
         return False
     device = place.output
@@ -147,7 +147,7 @@ def _hook_at(point: int) -> Hook | None:
 
 
 def add_nat_chain(network: Network, family: int, point: int, chain: Hook) -> None:
-    """Let a chain decide about the connections whose first packets pass a point. Raises E2BIG where too many do,
+    """Let a chain decide about the connections whose first packets pass a point. Raises E2BIG for too many chains,
     MemoryError, with nothing done.
     """
     table = table_of(network)
@@ -164,7 +164,7 @@ def add_nat_chain(network: Network, family: int, point: int, chain: Hook) -> Non
 
 
 def remove_nat_chain(network: Network, family: int, point: int, chain: Hook) -> None:
-    """Take a chain out that was added. Connections that are set up stay so, but are not translated without chains."""
+    """Take out a chain that was added. Connections stay set up, but are translated only while there are chains."""
     table = find_table(network)
     if table is None:
         return
@@ -176,7 +176,7 @@ def remove_nat_chain(network: Network, family: int, point: int, chain: Hook) -> 
 
 
 def _enter_hooks(network: Network, family: int) -> None:
-    """Raises MemoryError, with nothing done."""
+    """Enter the hooks of a family. Raises MemoryError, with nothing done."""
     use_tracking(network, family)
     entered = 0
     try:
@@ -204,27 +204,27 @@ def _leave_hooks(network: Network, family: int, end: int) -> None:
 
 @final
 class Sweep:
-    """A walk over the connections of a network, for those that have lost their address."""
+    """A walk over a network's connections that looks for those that have lost their address."""
 
     def __init__(self, table: ConnectionTable) -> None:
         self.table: ConnectionTable = table
         self.cursor: Cursor = Cursor()
         self.downed: dict[int, int] = {}  # by a device's number: the last connection that began before it went down
-        self.all_before: int = 0  # all masqueraded ones up to this have lost it: too many devices went down
-        self.is_again: bool = False  # something happened since the walk began: another one follows
+        self.all_before: int = 0  # all masqueraded ones up to this serial have lost it: too many devices went down
+        self.is_again: bool = False  # something happened since the walk began: another walk follows
 
 
 @final
 class Sweeper(Work):
-    """Makes these walks, a share at each turn."""
+    """Carries out these walks, a share in each turn."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.sweeps: list[Sweep] = []  # one of each table at most
+        self.sweeps: list[Sweep] = []  # at most one of each table
 
     def begin(self, network: Network, device_number: int) -> None:
-        """A device went down, or with 0 an address was taken away. Without memory for the walk, connections that have
-        lost their address end when their time is up.
+        """A device went down, or with 0 an address was removed. Without memory for the walk, connections that have
+        lost their address end when they expire.
         """
         table = find_table(network)
         if table is None or table.first is None:
@@ -279,7 +279,7 @@ class Sweeper(Work):
 
 
 def _has_lost(sweep: Sweep, connection: Connection) -> bool:
-    """Whether a masqueraded connection has no address any more."""
+    """Whether a masqueraded connection has lost its address."""
     network = sweep.table.network
     lost = max(sweep.downed.get(connection.masquerade_device, 0), sweep.all_before)
     if connection.serial <= lost:

@@ -1,4 +1,4 @@
-"""Packets inside of packets: what an ICMP error quotes.
+"""Packets inside packets: what an ICMP error quotes.
 
 Context: any; nothing sleeps.
 Source: RFC 792, RFC 4443 section 2.4, RFC 4861 section 4.6.3 (the quoted packet of a redirect), RFC 8200 section 4.
@@ -14,8 +14,8 @@ from kernel.net.link.hooks import EXTENSION_COST, MOST_EXTENSIONS
 ICMP_HEADER: Final = 8
 _IP4_HEADER: Final = 20
 _IP6_HEADER: Final = 40
-_REDIRECT_HEADER: Final = 40  # of ICMPv6's
-_REDIRECTED: Final = 4  # its option that quotes
+_REDIRECT_HEADER: Final = 40  # of an ICMPv6 redirect
+_REDIRECTED: Final = 4  # its option that quotes the packet
 _LAST_TYPE4: Final = 18
 _FIRST_INFORMATIONAL6: Final = 128
 _HOP_BY_HOP: Final = 0
@@ -37,17 +37,17 @@ def is_error4(kind: int) -> bool:
 
 
 def is_known4(kind: int) -> bool:
-    """Whether there is such a type."""
+    """Whether this is a defined type."""
     return kind <= _LAST_TYPE4
 
 
 def is_error6(kind: int) -> bool:
-    """The same as `is_error4` for ICMPv6."""
+    """`is_error4` for ICMPv6."""
     return kind < _FIRST_INFORMATIONAL6 or kind == icmpv6.REDIRECT
 
 
 def is_untracked6(kind: int) -> bool:
-    """Whether an ICMPv6 message belongs to the link, and to no connection: groups, routers, neighbours."""
+    """Whether an ICMPv6 message concerns the link, and no connection: groups, routers, neighbours."""
     return icmpv6.MLD_QUERY <= kind <= icmpv6.NEIGHBOUR_ADVERTISEMENT or kind == icmpv6.MLD2_REPORT
 
 
@@ -69,7 +69,7 @@ def quote_offset(message: Span[u8], is_ip4: bool) -> int:
 
 @final
 class Quoted:
-    """What the headers of a quoted packet say. Offsets are in the span that was read."""
+    """The decoded headers of a quoted packet. Offsets are in the span that was read."""
 
     def __init__(self) -> None:
         self.source: bytes = b""
@@ -99,7 +99,7 @@ class Quoted:
         return self._skip_extensions(data, data[start + 6], start + _IP6_HEADER)
 
     def _skip_extensions(self, data: Span[u8], kind: int, at: int) -> bool:
-        """Find the transport header after IPv6's own."""
+        """Find the transport header after IPv6's own and its extensions."""
         left = MOST_EXTENSIONS
         while at + 8 <= len(data) and left > 0:
             left -= 1

@@ -1,8 +1,8 @@
 """Rewriting packets: addresses and ports in their headers become what the connection's other direction expects, and
 checksums follow word by word (RFC 1624).
 
-What has no sum yet keeps none. Where a device is to compute it (CHECKSUM_PARTIAL, also of received packets), the field
-holds the pseudo header's sum, which changes with the addresses alone.
+A packet without a checksum stays without. Where a device will compute it (CHECKSUM_PARTIAL, also of received packets),
+the field holds the pseudo header's sum, which changes with the addresses alone.
 
 Context: any; nothing sleeps or raises.
 Source: RFC 3022 section 4, RFC 5508 section 4.2 (errors).
@@ -32,7 +32,7 @@ _ABSENT: Final = 2  # nothing
 
 @final
 class _Place:
-    """Where in a packet something is, and what it becomes."""
+    """Where the fields of a packet are, and what they become."""
 
     def __init__(self, data: Span[u8], header: int, transport: int, protocol: int, is_ip4: bool, sums: int) -> None:
         self.header: int = header
@@ -42,11 +42,11 @@ class _Place:
         self.sum_at: int = _UNKNOWN  # the transport's checksum
         self.port_at: int = _UNKNOWN
         self.sums: int = sums
-        self.sums_addresses: bool = protocol != PROTOCOL_ICMP  # in a pseudo header
+        self.sums_addresses: bool = protocol != PROTOCOL_ICMP  # a pseudo header covers them
         self.length: int = len(data)
 
     def find(self, data: Span[u8], to_source: bool) -> None:
-        """Find port and checksum, as far as they are there."""
+        """Find port and checksum, if the packet has them."""
         protocol = self.protocol
         at = self.transport
         if protocol == PROTOCOL_TCP:
@@ -67,7 +67,7 @@ class _Place:
             self.port_at = at if to_source else at + 2
 
     def put_address(self, data: Span[u8], to_source: bool, address: bytes) -> None:
-        """Write an address."""
+        """Write the new address."""
         at = self.header + ((12 if to_source else 16) if self.is_ip4 else (8 if to_source else 24))
         words = span_of(address)
         for i in range(0, len(address) & ~1, 2):
@@ -95,7 +95,7 @@ class _Place:
             self._change(data, old, port)
 
     def _change(self, data: Span[u8], old: int, new: int) -> None:
-        """A word that the transport's checksum covers has changed."""
+        """Update the transport's checksum for a changed word that it covers."""
         at = self.sum_at
         if at == _UNKNOWN:
             return
@@ -126,7 +126,7 @@ def _sums_of(packet: Packet) -> int:
 
 
 def port_to(expected: Tuple, to_source: bool) -> int:
-    """The port of the source or the destination of packets whose answers have this tuple."""
+    """The source or destination port of packets whose answers have this tuple."""
     if expected.protocol == PROTOCOL_ICMP or expected.protocol == PROTOCOL_ICMP6:
         return expected.source_port
     return expected.destination_port if to_source else expected.source_port
@@ -154,7 +154,7 @@ _QUOTED: Final = Quoted()
 
 def rewrite_error(packet: Packet, connection: Connection, is_reply: bool, to_source: bool) -> bool:
     """Translate an ICMP error about a connection, and the packet that it quotes, which went the other way. False: it is
-    not sound.
+    malformed.
     """
     expected = connection.tuple_of(not is_reply)
     is_ip4 = len(expected.source) == 4
@@ -169,7 +169,7 @@ def rewrite_error(packet: Packet, connection: Connection, is_reply: bool, to_sou
     start = packet.transport_start + quote_offset(message, is_ip4)
     if not quoted.read(data, start, is_ip4):
         return False
-    # The quoted packet's other end: where the error's source is changed, the quoted destination is.
+    # The quoted packet's other end: where the error's source changes, so does the quoted destination.
     inner = _Place(data, quoted.header, quoted.transport, quoted.protocol, is_ip4, _FULL)
     inner.find(data, not to_source)
     if to_source:
@@ -193,7 +193,7 @@ def rewrite_error(packet: Packet, connection: Connection, is_reply: bool, to_sou
 
 
 def _quoted_port(expected: Tuple, to_source: bool) -> int:
-    """The port of a packet of this very tuple."""
+    """The port of a packet that has exactly this tuple."""
     if expected.protocol == PROTOCOL_ICMP or expected.protocol == PROTOCOL_ICMP6:
         return expected.source_port
     return expected.source_port if to_source else expected.destination_port

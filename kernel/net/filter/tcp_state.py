@@ -1,11 +1,11 @@
-"""What is known of a TCP connection between others: its state, and what each end may send.
+"""What a middlebox knows about a TCP connection: its state, and what each end may send.
 
-`TRANSITIONS` says for each direction and kind of segment what each state becomes. It is Linux's machine, which is not
-that of an end: it sees a segment before it has arrived, and does not know whether it will.
+`TRANSITIONS` maps, for each direction and kind of segment, each state to its successor. It is Linux's machine, which
+differs from that of an end: it sees a segment before it has arrived, and does not know whether it will.
 
 The states: SYN_SENT after a SYN; SYN_RECV after its SYN/ACK; ESTABLISHED; FIN_WAIT after the first FIN; CLOSE_WAIT
 after that was acknowledged; LAST_ACK after the second FIN; TIME_WAIT after that was acknowledged; CLOSE after a reset;
-SYN_SENT2 after SYNs of both ends.
+SYN_SENT2 after SYNs from both ends.
 
 Context: any; pure.
 Source: RFC 9293 section 3.3.2; conntrack(8); the states as programs see them (enum tcp_conntrack).
@@ -25,8 +25,8 @@ LAST_ACK: Final = 6
 TIME_WAIT: Final = 7
 CLOSE: Final = 8
 SYN_SENT2: Final = 9
-INVALID: Final = 10  # no state: such a segment cannot come there
-IGNORED: Final = 11  # no state: such a segment changes nothing, because the ends may know better
+INVALID: Final = 10  # not a state: such a segment cannot come here
+IGNORED: Final = 11  # not a state: such a segment changes nothing, because the ends may know better
 STATE_NAMES: Final[list[bytes]] = [
     b"NONE",
     b"SYN_SENT",
@@ -61,12 +61,12 @@ _LETTERS: Final = "0srefwltc2xi"
 
 
 def _row(text: str) -> list[int]:
-    """What the ten states become. While the kernel is built."""
+    """The successors of the ten states. Runs while the kernel is built."""
     return [_LETTERS.index(letter) for letter in text]
 
 
-# In each row: what becomes of 0, SYN_SENT, SYN_RECV, ESTABLISHED, FIN_WAIT, CLOSE_WAIT, LAST_ACK, TIME_WAIT, CLOSE and
-# SYN_SENT2.
+# In each row: the successors of 0, SYN_SENT, SYN_RECV, ESTABLISHED, FIN_WAIT, CLOSE_WAIT, LAST_ACK, TIME_WAIT, CLOSE
+# and SYN_SENT2.
 TRANSITIONS: Final[list[list[int]]] = [
     # Segments in the direction of the first one.
     _row("ssiiiiiss2"),  # SYN
@@ -85,12 +85,12 @@ TRANSITIONS: Final[list[list[int]]] = [
 ]
 _KINDS: Final = 6
 
-# What an end has said or done.
+# What an end has announced or done.
 SCALES: Final = 0x01  # it offered to scale windows
 KNOWS_SACK: Final = 0x02
 CLOSED_FIRST: Final = 0x04
 LIBERAL: Final = 0x08  # its windows are not checked: the connection's beginning was not seen
-UNACKNOWLEDGED: Final = 0x10  # it sent something that the other has not acknowledged
+UNACKNOWLEDGED: Final = 0x10  # it sent something that the other end has not acknowledged
 ACKNOWLEDGED: Final = 0x20  # `highest_ack` is known
 # In `TcpState.last_flags` alone.
 CHALLENGE_EXPECTED: Final = 0x40
@@ -121,12 +121,12 @@ _SOUND_FLAGS: Final[list[int]] = [
 
 @final
 class TcpEnd:
-    """One end, by what it sent."""
+    """One end, judged by the segments it sent."""
 
     def __init__(self) -> None:
-        self.end: int = 0  # the highest sequence number that it used, and one
-        self.highest_end: int = 0  # how far the other end lets it go
-        self.largest_window: int = 0  # that it offered; 0: nothing came from it yet
+        self.end: int = 0  # one past the highest sequence number that it used
+        self.highest_end: int = 0  # how far the other end lets it send
+        self.largest_window: int = 0  # that it offered; 0: no segment came from it yet
         self.highest_ack: int = 0
         self.scale: int = 0
         self.flags: int = 0
@@ -142,11 +142,11 @@ class TcpEnd:
 
 @final
 class TcpState:
-    """A connection's."""
+    """The state of a connection."""
 
     def __init__(self) -> None:
         self.state: int = NONE
-        self.first: TcpEnd = TcpEnd()  # who sent the first segment that was seen
+        self.first: TcpEnd = TcpEnd()  # the sender of the first segment that was seen
         self.second: TcpEnd = TcpEnd()
         # The last segment, as far as it may matter for the next.
         self.last_is_reply: bool = False
@@ -157,20 +157,20 @@ class TcpState:
         self.last_window: int = 0
         self.last_scale: int = 0
         self.last_flags: int = 0
-        self.repetitions: int = 0  # of it
+        self.repetitions: int = 0  # of that segment
 
     def end_of(self, is_reply: bool) -> TcpEnd:
-        """Who sends the segments of a direction."""
+        """The end that sends the segments of a direction."""
         return self.second if is_reply else self.first
 
     def is_closing(self) -> bool:
-        """Whether the connection may be forgotten when there is no room."""
+        """Whether the connection may be evicted when there is no room."""
         return FIN_WAIT <= self.state <= CLOSE
 
 
 @final
 class TcpSegment:
-    """What a header says."""
+    """The fields of a header."""
 
     def __init__(self) -> None:
         self.kind: int = KIND_NONE
@@ -182,7 +182,7 @@ class TcpSegment:
         self.header_length: int = 0
 
     def read(self, segment: Span[u8]) -> bool:
-        """Read a segment with its data. False: its header is not sound."""
+        """Read a segment with its data. False: its header is malformed."""
         if len(segment) < _HEADER:
             return False
         length = (segment[12] >> 4) * 4
@@ -214,7 +214,7 @@ class TcpSegment:
 
 
 def next_state(state: int, kind: int, is_reply: bool) -> int:
-    """What a segment makes of a state; or INVALID, IGNORED."""
+    """The state after a segment; or INVALID, IGNORED."""
     return TRANSITIONS[(_KINDS if is_reply else 0) + kind][state]
 
 
@@ -228,7 +228,7 @@ def is_after(a: int, b: int) -> bool:
 
 
 def read_offers(options: Span[u8], end: TcpEnd) -> None:
-    """What the options of a SYN offer. `options` is what follows the first 20 bytes of the header."""
+    """Note what the options of a SYN offer. `options` is the part of the header after the first 20 bytes."""
     end.scale = 0
     end.flags = 0
     at = 0

@@ -1,9 +1,9 @@
-"""A TCP segment of a connection between others: whether it can be one of it, and what it changes.
+"""A TCP segment seen by a middlebox: whether it can belong to a connection, and what it changes.
 
-A segment that cannot be is INVALID; the firewall's rules decide what becomes of it. Windows are checked as far as a
+A segment that cannot is INVALID; the firewall's rules decide what happens to it. Windows are checked as far as a
 host in the middle can: what it saw may not arrive, and what it did not see may have. The four bounds are those of G.
-van Rooij, "Real stateful TCP packet filtering in IP Filter" (2000), section 4; the rest is what Linux does about ends
-that are in step with each other and not with us.
+van Rooij, "Real stateful TCP packet filtering in IP Filter" (2000), section 4; the rest follows Linux for ends that
+agree with each other but not with our view of the connection.
 
 Context: thread context; nothing sleeps.
 Source: RFC 9293 sections 3.3.2 and 3.4, RFC 7323, RFC 5961 (challenge ACKs), nf_conntrack-sysctl.
@@ -62,32 +62,32 @@ from kernel.net.filter.tracking_settings import SETTINGS, in_ns
 from kernel.net.link.network import Network
 
 _WORD: Final = 0xFFFF_FFFF
-_LEAST_ACK_WINDOW: Final = 66000  # so old may an acknowledgment be at least
+_LEAST_ACK_WINDOW: Final = 66000  # an acknowledgment may be at least this old
 _HEADER: Final = 20
 _LONG_NS: Final = 120_000_000_000
 
 
 class Outcome(IntEnum):
-    """What a packet is to its connection."""
+    """What a packet means for its connection."""
 
     GOOD = 0
     INVALID = 1  # it does not belong to it
-    REPEAT = 2  # the connection has ended, and the packet begins another one
+    REPEAT = 2  # the connection has ended, and the packet begins a new one
     IDLE = 3  # good, but it does not count
-    RESET = 4  # good, and the connection ends with it: nobody ever answered but by a reset
+    RESET = 4  # good, and ends the connection: the only answer ever was a reset
 
 
 class _Fit(IntEnum):
     """How a segment fits the windows."""
 
     GOOD = 0
-    ODD = 1  # it belongs to the connection, and tells nothing
+    ODD = 1  # it belongs to the connection, but says nothing reliable
     INVALID = 2
 
 
 def begin(network: Network, connection: Connection, segment: TcpSegment, options: Span[u8]) -> bool:
-    """The first segment of a connection that is not in the table yet; `options` is what follows the first 20 bytes.
-    False: none can begin with it. Raises MemoryError.
+    """Take the first segment of a connection that is not in the table yet; `options` is the part of the header after
+    the first 20 bytes. False: no connection can begin with it. Raises MemoryError.
     """
     state = next_state(NONE, segment.kind, is_reply=False)
     if state == INVALID:
@@ -102,7 +102,7 @@ def begin(network: Network, connection: Connection, segment: TcpSegment, options
     elif SETTINGS.tcp_loose.of(network) == 0:
         return False
     else:
-        # Its history is lost. How windows are scaled, nobody will tell.
+        # Its history is lost: the window scales will never be known.
         first.highest_end = segment.end + first.largest_window & _WORD
         first.flags = KNOWS_SACK | LIBERAL
         tcp.second.flags = KNOWS_SACK | LIBERAL
@@ -118,7 +118,7 @@ def take(
     is_reply: bool,
     now_ns: int,
 ) -> Outcome:
-    """A segment of a connection that has begun."""
+    """Take a segment of a connection that has begun."""
     tcp = connection.tcp
     if tcp is None:
         return Outcome.INVALID
@@ -191,14 +191,14 @@ class _Tracker:
     # ---- Segments that are special ----------------------------------------------------------------------------
 
     def _may_reopen(self) -> bool:
-        """A SYN for a connection that has been closed (RFC 1122, section 4.2.2.13), or that was reset."""
+        """Whether a SYN may reopen a connection that was closed (RFC 1122, section 4.2.2.13) or reset."""
         tcp = self.tcp
         if (tcp.first.flags | tcp.second.flags) & CLOSED_FIRST != 0:
             return True
         return tcp.last_is_reply == self.is_reply and tcp.last_kind == KIND_RST
 
     def _is_answer_to_ignored(self) -> bool:
-        """A SYN/ACK to a SYN that was ignored: both ends are in step, and we are not."""
+        """Whether a SYN/ACK answers a SYN that was ignored: then both ends agree, and our view is wrong."""
         tcp = self.tcp
         return (
             self.segment.kind == KIND_SYNACK
@@ -208,7 +208,7 @@ class _Tracker:
         )
 
     def _follow_ignored(self) -> None:
-        """Begin anew with the SYN that was ignored."""
+        """Start over with the SYN that was ignored."""
         tcp = self.tcp
         self.old = SYN_SENT
         self.new = SYN_RECV
@@ -237,10 +237,10 @@ class _Tracker:
             if self.old == LAST_ACK:
                 tcp.last_flags |= CHALLENGE_EXPECTED  # it would look like the ACK of the last FIN
         if self.old == SYN_SENT and segment.kind == KIND_ACK and self.is_reply:
-            tcp.last_ack = segment.ack  # perhaps a challenge, which a reset will answer
+            tcp.last_ack = segment.ack  # perhaps a challenge, which a reset would answer
 
     def _is_challenge(self) -> bool:
-        """An ACK that only says that a SYN did not fit (RFC 5961, section 4)."""
+        """Whether an ACK only rejects a SYN (RFC 5961, section 4)."""
         tcp = self.tcp
         return (
             self.old == LAST_ACK
@@ -254,7 +254,7 @@ class _Tracker:
         return self.tcp.state == ESTABLISHED and self.connection.has(STATUS_ASSURED)
 
     def _is_wrong_reset(self) -> bool:
-        """A reset that the other end will not obey. One that it may answer by a challenge leaves the state as it is."""
+        """Whether the other end will ignore a reset. One that it may answer by a challenge leaves the state alone."""
         tcp = self.tcp
         sequence = self.segment.sequence
         if tcp.is_closing() or self.receiver.flags & ACKNOWLEDGED == 0 or tcp.last_kind == KIND_SYN:
@@ -267,16 +267,16 @@ class _Tracker:
         if not self._is_open() or sequence == highest:
             return False
         if tcp.last_kind == KIND_ACK and tcp.last_is_reply == self.is_reply and sequence == tcp.last_end:
-            return False  # it follows the data in front of it
+            return False  # it follows the data before it
         self.new = self.old
         return False
 
     def _resets_without_window(self) -> bool:
-        """Whether a reset is taken whatever the windows say."""
+        """Whether a reset is accepted whatever the windows say."""
         tcp = self.tcp
         segment = self.segment
         if tcp.is_closing():
-            return True  # the ends may be at their next connection
+            return True  # the ends may be in their next connection
         connection = self.connection
         had_syn = connection.has(STATUS_SEEN_REPLY) and tcp.last_kind == KIND_SYN
         had_ack = not connection.has(STATUS_ASSURED) and tcp.last_kind == KIND_ACK
@@ -286,7 +286,7 @@ class _Tracker:
         return self.old == SYN_SENT and was_challenged and segment.sequence == tcp.last_ack
 
     def _note_invalid_end(self) -> None:
-        """An end that seemed out of its window: if the other end says so as well, they know better, and the connection
+        """Note an end outside its window: if the other end acknowledges it, they know better, and the connection
         does not live for days.
         """
         tcp = self.tcp
@@ -323,7 +323,7 @@ class _Tracker:
             if segment.flags & SYN != 0:
                 self._begin_sender(options)
                 if not has_ack:
-                    return _Fit.GOOD  # SYNs of both ends
+                    return _Fit.GOOD  # SYNs from both ends
             else:
                 sender.end = end
                 scaled = window << sender.scale
@@ -358,7 +358,7 @@ class _Tracker:
         return _Fit.GOOD
 
     def _begin_sender(self, options: Span[u8]) -> None:
-        """The first SYN of an end, or another one."""
+        """Take the first SYN of an end, or another one."""
         sender = self.sender
         sender.end = self.segment.end
         sender.highest_end = self.segment.end
@@ -369,7 +369,7 @@ class _Tracker:
             self.receiver.scale = 0
 
     def _judge(self, sequence: int, end: int, highest: int) -> _Fit:
-        """Compare with the four bounds."""
+        """Compare a segment with the four bounds."""
         sender = self.sender
         receiver = self.receiver
         lowest_ack = receiver.end - max(sender.largest_window, _LEAST_ACK_WINDOW) - 1
@@ -379,7 +379,7 @@ class _Tracker:
         if not is_before(sequence, sender.highest_end + 1):
             beyond = end - sender.highest_end + 1 & _WORD
             if is_new and is_ack_recent and beyond <= receiver.largest_window and is_ack_known:
-                # More than the window lets. If the other takes it nevertheless, its ACK should fit.
+                # More than the window allows. If the other end accepts it nevertheless, its ACK should fit.
                 sender.end = end
                 sender.flags |= UNACKNOWLEDGED
                 return _Fit.ODD
@@ -431,7 +431,7 @@ class _Tracker:
     # ---- The new state ----------------------------------------------------------------------------------------
 
     def _enter(self) -> Outcome:
-        """The segment fits: what follows from it."""
+        """The segment fits: change the state."""
         tcp = self.tcp
         connection = self.connection
         new = self.new
@@ -448,7 +448,7 @@ class _Tracker:
             if self.segment.flags & RST != 0:
                 return Outcome.RESET
             if self.segment.kind == KIND_SYN and old == SYN_SENT:
-                return Outcome.IDLE  # repeating a SYN keeps nothing alive
+                return Outcome.IDLE  # repeating a SYN does not extend the lifetime
             if new == ESTABLISHED:
                 timeout_s = min(timeout_s, SETTINGS.tcp_unacknowledged.of(self.network))
         elif not connection.has(STATUS_ASSURED) and (old == SYN_RECV or old == ESTABLISHED) and new == ESTABLISHED:

@@ -1,11 +1,11 @@
-"""Connection tracking: every packet gets its connection, before others look at it.
+"""Connection tracking: every packet gets its connection, before other hooks see it.
 
 At PREROUTING and OUTPUT a packet's tuple is looked up; if there is none, a connection begins. At INPUT and POSTROUTING,
-after everybody else, a connection that began with the packet is entered in the table: one whose first packet is dropped
-never existed. A packet that goes by loopback keeps what it got in OUTPUT.
+after all other hooks, a connection that began with the packet is entered in the table: one whose first packet is
+dropped never existed. A packet that goes through loopback keeps the connection it got in OUTPUT.
 
-A packet that cannot belong to any connection has none (INVALID); nothing is dropped for that. It is dropped only where
-there is no room for its connection.
+A packet that cannot belong to any connection has none (INVALID); that alone drops nothing. A packet is dropped only
+when there is no room for its connection.
 
 Context: thread context; nothing sleeps. May raise MemoryError: the packet is dropped.
 Source: conntrack(8), nf_conntrack-sysctl, RFC 4787 and RFC 5382 (how long a connection is remembered).
@@ -70,7 +70,7 @@ _STREAM_NS: Final = 2_000_000_000  # a dialogue that goes on after that time is 
 _AUTOMATIC: Final = 2  # of nf_conntrack_events: while there are listeners
 _TRIES: Final = 3
 
-# Between two sleeps there is one packet at a time.
+# One packet at a time is handled between two sleeps.
 _PROBE: Final = Tuple()
 _SEGMENT: Final = TcpSegment()
 _QUOTED: Final = Quoted()
@@ -108,7 +108,7 @@ class _Tracking(Hook):
 
 @final
 class _Confirmation(Hook):
-    """Enters connections, and reports what has changed."""
+    """Enters connections, and reports their changes."""
 
     def look(self, packet: Packet, place: Place) -> Verdict:
         connection = packet.connection
@@ -130,7 +130,7 @@ _CONFIRMATION: Final = _Confirmation(PRIORITY_CONFIRM)
 
 
 def use_tracking(network: Network, family: int) -> None:
-    """Somebody wants to know the connections of a network's packets of a family. Raises MemoryError, with nothing done.
+    """Start to track the connections of a network's packets of a family. Raises MemoryError, with nothing done.
     """
     table = table_of(network)
     users = table.users4 if family == FAMILY_IP4 else table.users6
@@ -153,7 +153,7 @@ def use_tracking(network: Network, family: int) -> None:
 
 
 def unuse_tracking(network: Network, family: int) -> None:
-    """The reverse. What is known of connections stays until its time is up."""
+    """The reverse. Known connections stay until they expire."""
     table = find_table(network)
     if table is None:
         return
@@ -185,7 +185,7 @@ def _hook_at(point: int) -> Hook | None:
 
 
 def _is_sound(packet: Packet, place: Place, transport: Span[u8], protocol: int) -> bool:
-    """Whether lengths and the checksum are right; the latter of received packets, where nobody answers for it."""
+    """Whether lengths and the checksum are right; the latter only for received packets not yet verified."""
     length = len(transport)
     is_ip4 = place.family == FAMILY_IP4
     if protocol == PROTOCOL_TCP:
@@ -202,7 +202,7 @@ def _is_sound(packet: Packet, place: Place, transport: Span[u8], protocol: int) 
                 return is_ip4 or packet.checksum != CHECKSUM_NONE
             length = said
         else:
-            return True  # what it covers, it says; its receiver checks
+            return True  # the header says what it covers; its receiver checks
     elif protocol == (PROTOCOL_ICMP if is_ip4 else PROTOCOL_ICMP6):
         if length < _ICMP_HEADER or (is_ip4 and not is_known4(transport[0])):
             return False
@@ -286,7 +286,7 @@ def _invalid(table: ConnectionTable) -> Verdict:
 
 
 def _begin(network: Network, protocol: int, options: Span[u8], now_ns: int) -> Connection | None:
-    """A connection for the tuple of `_PROBE`, by its first packet; None if none begins so. Raises MemoryError."""
+    """A connection for the tuple of `_PROBE`, by its first packet; None if none can begin. Raises MemoryError."""
     is_icmp = protocol == PROTOCOL_ICMP or protocol == PROTOCOL_ICMP6
     if is_icmp and not is_question(protocol, _PROBE.destination_port):
         return None
@@ -301,7 +301,7 @@ def _begin(network: Network, protocol: int, options: Span[u8], now_ns: int) -> C
 
 
 def set_extras(network: Network, connection: Connection, now_ns: int) -> None:
-    """A connection begins: what settings want to be remembered of it."""
+    """Set up what the settings want recorded about a new connection."""
     connection.stream_ns = now_ns + _STREAM_NS
     connection.is_counted = SETTINGS.acct.of(network) != 0
     connection.is_timed = SETTINGS.timestamp.of(network) != 0
@@ -328,7 +328,7 @@ def _judge(
 
 
 def _take_datagram(network: Network, connection: Connection, now_ns: int) -> None:
-    """UDP: a dialogue that goes on is a stream, lives longer, and is not dropped early."""
+    """UDP: a dialogue that goes on is a stream, lives longer, and is not evicted early."""
     if not connection.has(STATUS_SEEN_REPLY) or now_ns <= connection.stream_ns:
         connection.refresh(in_ns(SETTINGS.udp.of(network)), now_ns)
         return
@@ -339,7 +339,7 @@ def _take_datagram(network: Network, connection: Connection, now_ns: int) -> Non
 
 
 def _attach(packet: Packet, connection: Connection, is_reply: bool, counts: bool) -> None:
-    """The packet belongs to the connection."""
+    """Attach the packet to the connection."""
     packet.connection = connection
     if is_reply:
         packet.tracking = TRACKING_ESTABLISHED_REPLY

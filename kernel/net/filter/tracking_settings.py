@@ -1,8 +1,8 @@
 """Settings of connection tracking, /proc/sys/net/netfilter (nf_conntrack-sysctl of Linux's documentation).
 
-Times are in seconds. nf_conntrack_max is the machine's: each network may have so many connections.
+Times are in seconds. nf_conntrack_max is machine-wide: each network may have that many connections.
 
-Context: settings are read anywhere, and made while the kernel is built.
+Context: settings are read anywhere, and created while the kernel is built.
 """
 
 from typing import Final
@@ -56,7 +56,7 @@ class TrackingSettings:
         self.tcp_unacknowledged: NetworkSetting = _seconds(b"tcp_timeout_unacknowledged", 300)
         syn_sent = _seconds(b"tcp_timeout_syn_sent", 120)
         self.tcp: list[NetworkSetting] = [  # by state
-            syn_sent,  # nothing is ever in NONE for long
+            syn_sent,  # no connection stays in NONE for long
             syn_sent,
             _seconds(b"tcp_timeout_syn_recv", 60),
             _seconds(b"tcp_timeout_established", 432_000),
@@ -69,11 +69,11 @@ class TrackingSettings:
         ]
 
     def tcp_seconds(self, network: Network, state: int) -> int:
-        """How long a connection in a state lives."""
+        """How long a connection lives in a state."""
         return self.tcp[state].of(network)
 
     def configure(self, page_count: int) -> None:
-        """Derive how many connections there may be from the machine's memory."""
+        """Derive the largest number of connections from the machine's memory."""
         count = max((page_count << _PAGE_SHIFT) // _BYTES_PER_BUCKET, _LEAST)
         count = (count + _PAGE_OF_BUCKETS - 1) // _PAGE_OF_BUCKETS * _PAGE_OF_BUCKETS
         if page_count > 4 * _GIGABYTE_PAGES:
@@ -86,7 +86,7 @@ class TrackingSettings:
 
 @final
 class _OldName(Setting):
-    """net.nf_conntrack_max is the same number."""
+    """net.nf_conntrack_max, an alias for the same number."""
 
     def __init__(self, meaning: MachineSetting) -> None:
         super().__init__(b"net/nf_conntrack_max", meaning.least, meaning.most)

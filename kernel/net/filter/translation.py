@@ -1,11 +1,11 @@
-"""Translation of addresses (NAT): what a connection's answers are to be addressed to, and so what its packets become.
+"""Address translation (NAT): where a connection's answers are to be sent, and so what its packets become.
 
-A connection is set up twice at most, for its destination and for its source, while its first packet passes. That
-changes its reply tuple alone: a packet is translated so that it is what the other direction's tuple expects. So the
-same packet may be translated again (it comes by at several points when it goes by loopback), and nothing changes.
+A connection is set up at most twice, for its destination and for its source, while its first packet passes. That
+changes only its reply tuple: a packet is translated into what the other direction's tuple expects. So the
+same packet may be translated again (with loopback it passes several points), and nothing changes.
 
-The new tuple is one that no other connection has. For that the port of the source may have to be another one; it stays
-in its class (below 512, below 1024, above), as programs that trust low ports expect. The search is bounded; where it
+No other connection has the new tuple. To ensure that, the source's port may have to change; it stays
+in its class (below 512, below 1024, above), as programs that trust low ports expect. The search is bounded; if it
 fails, the connection cannot be entered, and its first packet is dropped.
 
 Context: thread context; nothing sleeps. May raise MemoryError.
@@ -51,22 +51,22 @@ NAT_RANDOM: Final = 0x4
 NAT_PERSISTENT: Final = 0x8  # a host gets the same address for all destinations
 NAT_FULLY_RANDOM: Final = 0x10
 NAT_OFFSET: Final = 0x20  # a port is as far from `first_port` as it was from `base_port`
-NAT_PREFIX: Final = 0x40  # the first bits are those of `first`, the others stay
+NAT_PREFIX: Final = 0x40  # the first bits come from `first`, the others stay
 _ANY_RANDOM: Final = NAT_RANDOM | NAT_FULLY_RANDOM
 
 _MOST_TRIES: Final = 128
 _LEAST_TRIES: Final = 16
-_LAST_TRIES: Final = 32  # in which a connection that has been closed makes place
-_SOURCES: Final = 32  # translated connections of one host that are compared
+_LAST_TRIES: Final = 32  # in which a closed connection makes way
+_SOURCES: Final = 32  # translated connections of one host to compare
 _PORTS: Final = 65536
 _TRY_COST: Final = 600  # instructions
 _WORD: Final = 0xFFFF_FFFF
-_STEP: Final = 0x9E37_79B1  # leads from a hash to one for the next word
+_STEP: Final = 0x9E37_79B1  # gets from a hash to the one for the next word
 
 
 @final
 class NatRequest:
-    """What is wanted."""
+    """A request for translation."""
 
     def __init__(self, to_source: bool) -> None:
         self.to_source: bool = to_source  # else to the destination
@@ -78,15 +78,15 @@ class NatRequest:
         self.base_port: int = 0
 
 
-# Between two sleeps there is one packet at a time.
+# One packet at a time is handled between two sleeps.
 _NEW: Final = Tuple()
 _OLD: Final = Tuple()
 _INVERSE: Final = Tuple()
 
 
 def set_up_nat(packet: Packet, place: Place, request: NatRequest) -> Verdict:
-    """Decide what the connection of a packet is translated to. ACCEPT as well where there is no connection, or it has
-    been set up, or entered.
+    """Decide what the connection of a packet is translated to. ACCEPT also if there is no connection, or it has already
+    been set up or entered.
     """
     connection = packet.connection
     table = find_table(place.network)
@@ -105,7 +105,7 @@ def set_up_nat(packet: Packet, place: Place, request: NatRequest) -> Verdict:
 
 
 def bind_to_itself(packet: Packet, place: Place, to_source: bool) -> Verdict:
-    """No rule wants the connection translated: it keeps its addresses. Its port may be another connection's, and then
+    """No rule translates the connection: it keeps its addresses. If another connection has its port, the port
     changes.
     """
     connection = packet.connection
@@ -118,7 +118,7 @@ def bind_to_itself(packet: Packet, place: Place, to_source: bool) -> Verdict:
 
 
 def masquerade(packet: Packet, place: Place, request: NatRequest) -> Verdict:
-    """The source becomes the output device's address, and the connection ends when that is no more. DROP without one.
+    """The source becomes the output device's address; the connection ends when that is removed. DROP without one.
     """
     connection = packet.connection
     device = place.output
@@ -155,7 +155,7 @@ def redirect(packet: Packet, place: Place, request: NatRequest) -> Verdict:
 
 
 def _address_for(device: NetworkDevice, destination: bytes) -> InterfaceAddress | None:
-    """The first address of a device; for IPv6 of the destination's scope."""
+    """The first address of a device; for IPv6 one of the destination's scope."""
     for entry in list_addresses(device, len(destination)):
         if len(destination) == 4 or (entry.is_usable() and scope_of(entry.address) == scope_of(destination)):
             return entry
@@ -198,7 +198,7 @@ def _choose(table: ConnectionTable, connection: Connection, request: NatRequest)
 
 
 def _is_within(tuple_: Tuple, request: NatRequest) -> bool:
-    """Whether the source is one of those that are wanted."""
+    """Whether the source is in the wanted range."""
     source = tuple_.source
     if request.flags & NAT_ADDRESSES != 0 and not request.first <= source <= request.last:
         return False
@@ -206,7 +206,7 @@ def _is_within(tuple_: Tuple, request: NatRequest) -> bool:
 
 
 def _has_port_within(tuple_: Tuple, request: NatRequest) -> bool:
-    """Whether the port, or the identifier, is one of those that are wanted; protocols without have any."""
+    """Whether the port, or the identifier, is in the wanted range; true for protocols without ports."""
     protocol = tuple_.protocol
     if has_ports(protocol):
         port = tuple_.source_port if request.to_source else tuple_.destination_port
@@ -227,7 +227,7 @@ def _is_used(table: ConnectionTable, tuple_: Tuple) -> bool:
 
 
 def _take_known(table: ConnectionTable, connection: Connection, request: NatRequest) -> bool:
-    """What the same source has become in another connection, if that is free here (RFC 4787, section 4.1)."""
+    """Reuse what the same source became in another connection, if that is free here (RFC 4787, section 4.1)."""
     original = connection.original
     other = table.find_by_source(original.source, original.source_port, original.protocol)
     for _ in range(_SOURCES):
@@ -252,7 +252,7 @@ def _take_known(table: ConnectionTable, connection: Connection, request: NatRequ
 
 
 def _choose_address(request: NatRequest) -> None:
-    """An address of the range: by the hash of the source, and of the destination unless it is to be persistent."""
+    """Choose an address of the range: by the source's hash, and by the destination's unless it is to be persistent."""
     if request.flags & NAT_ADDRESSES == 0:
         return
     chosen = request.first
@@ -267,7 +267,7 @@ def _choose_address(request: NatRequest) -> None:
 
 
 def _with_prefix(address: bytes, request: NatRequest) -> bytes:
-    """The bits in which `first` and `last` agree are theirs, the others the address's."""
+    """An address with the bits in which `first` and `last` agree, and its own others."""
     result = bytearray(request.first)
     for i in range(min(len(result), len(address), len(request.last))):
         own = request.first[i] ^ request.last[i]
@@ -283,7 +283,7 @@ def _spread(request: NatRequest) -> bytes:
     first = span_of(request.first)
     last = span_of(request.last)
     target = span_of(result)
-    is_free = False  # a word in front is below that of `last`
+    is_free = False  # an earlier word is below that of `last`
     for at in range(0, len(request.first) & ~3, 4):
         low = 0 if is_free else first.load_be32(at)
         high = _WORD if is_free else last.load_be32(at)
@@ -297,7 +297,7 @@ def _spread(request: NatRequest) -> bytes:
 
 
 def _choose_port(table: ConnectionTable, request: NatRequest) -> None:
-    """A port that makes `_NEW` the only one of its kind, where there is one to be found."""
+    """Choose a port that makes `_NEW` unique, if one can be found."""
     is_icmp = _NEW.protocol == PROTOCOL_ICMP or _NEW.protocol == PROTOCOL_ICMP6
     if not is_icmp and not has_ports(_NEW.protocol):
         return
@@ -310,7 +310,7 @@ def _choose_port(table: ConnectionTable, request: NatRequest) -> None:
         first = 0
         count = _PORTS
     elif not request.to_source:
-        return  # a service is where it is
+        return  # a service keeps its port
     elif port < 512:
         first = 1
         count = 511
@@ -344,7 +344,7 @@ def _choose_port(table: ConnectionTable, request: NatRequest) -> None:
 
 
 def _make_place(table: ConnectionTable) -> bool:
-    """The translated connection that expects `_INVERSE` has been closed, and goes for a new one."""
+    """Evict the translated connection that expects `_INVERSE`, if it has been closed."""
     found = table.find(_INVERSE)
     other = None if found is None else found.connection
     if other is None or found is not other.reply:

@@ -1,7 +1,7 @@
-"""Tuples: whom the packets of one direction of a connection come from, and whom they go to.
+"""Tuples: the source and the destination of the packets of one direction of a connection.
 
-What a protocol has for ports tells connections between the same hosts apart. ICMP's questions have an identifier in
-place of the source's port, and their type and code in place of the destination's; protocols that are not known have
+Ports distinguish connections between the same hosts. ICMP's questions have an identifier in
+place of the source's port, and their type and code in place of the destination's; unknown protocols have
 nothing.
 
 Context: any; nothing sleeps.
@@ -31,7 +31,7 @@ _ICMP_IDENTIFIED: Final = 8  # bytes of a message with an identifier
 
 @final
 class Tuple:
-    """One direction. What the table knows of it stands here as well."""
+    """One direction. Also holds what the table records about it."""
 
     def __init__(self) -> None:
         self.source: bytes = b""
@@ -40,12 +40,12 @@ class Tuple:
         self.source_port: int = 0
         self.destination_port: int = 0
         self.hash: int = 0
-        self.next: Tuple | None = None  # in the table: another one with the same hash
+        self.next: Tuple | None = None  # in the table: the next one with the same hash
         self.connection: Connection | None = None  # while it is in the table
         self.is_reply: bool = False
 
     def take(self, other: "Tuple") -> None:
-        """Be the same direction as another one; what the table knows is left as it is."""
+        """Copy the direction from another tuple; the table's fields stay as they are."""
         self.source = other.source
         self.destination = other.destination
         self.protocol = other.protocol
@@ -53,7 +53,7 @@ class Tuple:
         self.destination_port = other.destination_port
 
     def take_inverse(self, other: "Tuple") -> None:
-        """Be the direction of the answers to another one."""
+        """Become the direction of the answers to another tuple."""
         self.source = other.destination
         self.destination = other.source
         self.protocol = other.protocol
@@ -65,7 +65,7 @@ class Tuple:
             self.destination_port = other.source_port
 
     def equals(self, other: "Tuple") -> bool:
-        """Whether both mean the same packets."""
+        """Whether both describe the same packets."""
         return (
             self.source_port == other.source_port
             and self.destination_port == other.destination_port
@@ -75,7 +75,7 @@ class Tuple:
         )
 
     def compute_hash(self) -> None:
-        """Set `hash`: 32 bits, by a key that strangers do not know."""
+        """Set `hash`: 32 bits, with a secret key."""
         _HASHER.start()
         _add_address(self.source)
         _add_address(self.destination)
@@ -109,7 +109,7 @@ def _place_of(kinds: list[int], kind: int) -> int:
 
 
 def inverse_kind(protocol: int, kind_and_code: int) -> int:
-    """The type and code of an answer for those of a question, and the other way round; -1 where there is none."""
+    """The type and code of the answer for those of a question, and the reverse; -1 where there is none."""
     kind = kind_and_code >> 8
     questions = _QUESTIONS4 if protocol == PROTOCOL_ICMP else _QUESTIONS6
     answers = _ANSWERS4 if protocol == PROTOCOL_ICMP else _ANSWERS6
@@ -131,7 +131,7 @@ def has_ports(protocol: int) -> bool:
 
 
 def read_tuple(tuple_: Tuple, source: bytes, destination: bytes, protocol: int, transport: Span[u8]) -> bool:
-    """Set a tuple to what a packet says, whose transport header `transport` starts with. False: it is cut short, or
+    """Set a tuple from a packet, whose transport header `transport` starts with. False: it is truncated, or
     belongs to nothing.
     """
     tuple_.source = source

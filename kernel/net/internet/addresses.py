@@ -1,6 +1,6 @@
-"""Addresses of interfaces, and what kinds of addresses there are.
+"""Addresses of interfaces, and the kinds of addresses.
 
-An address is `bytes`, 4 or 16 long. Adding one enters its routes, deleting takes them out (`interface_routes.py`).
+An address is `bytes`, 4 or 16 long. Adding one enters its routes, deleting one removes them (`interface_routes.py`).
 
 Context: thread context; nothing sleeps.
 Source: RFC 1122 section 3.2.1.3, RFC 4291, RFC 6724 (scopes), rtnetlink(7).
@@ -29,7 +29,7 @@ ALL_ROUTERS6: Final[bytes] = b"\xff\x02" + bytes(13) + b"\x02"
 MAPPED_PREFIX: Final[bytes] = bytes(10) + b"\xff\xff"
 _SOLICITED_NODE: Final[bytes] = b"\xff\x02" + bytes(9) + b"\x01\xff"
 
-_ENTRY_COST: Final = 15  # instructions for each address that may be a device's
+_ENTRY_COST: Final = 15  # instructions for each address that may belong to a device
 SCOPE_UNIVERSE: Final = 0
 SCOPE_SITE: Final = 200
 SCOPE_LINK: Final = 253
@@ -98,14 +98,14 @@ def unmapped(address: bytes) -> bytes:
 
 
 def scope_of(address: bytes) -> int:
-    """SCOPE_*: how far an address means something."""
+    """SCOPE_*: how far an address is valid."""
     if is_loopback(address):
         return SCOPE_HOST
     return SCOPE_LINK if is_link_local(address) else SCOPE_UNIVERSE
 
 
 def solicited_node(address: bytes) -> bytes:
-    """The group in which neighbours are asked for an IPv6 address (RFC 4291, section 2.7.1)."""
+    """The group that hears questions about an IPv6 address (RFC 4291, section 2.7.1)."""
     return _SOLICITED_NODE + address[13:16]
 
 
@@ -144,7 +144,7 @@ def prefix_of_netmask(mask: bytes) -> int:
 
 
 def broadcast_of(address: bytes, prefix_length: int) -> bytes:
-    """The IPv4 address of the prefix, with ones after it."""
+    """The IPv4 address of the prefix, followed by ones."""
     result = bytearray(address)
     for i in range(4):
         keep = max(0, min(8, prefix_length - 8 * i))
@@ -154,7 +154,7 @@ def broadcast_of(address: bytes, prefix_length: int) -> bytes:
 
 @final
 class InterfaceAddress(Linked["InterfaceAddress"]):
-    """An address that an interface has. It may stand in the list of those to announce (`arp.py`)."""
+    """An address of an interface. It may be in the list of those to announce (`arp.py`)."""
 
     def __init__(self, device: NetworkDevice, address: bytes, prefix_length: int) -> None:
         super().__init__()
@@ -174,7 +174,7 @@ class InterfaceAddress(Linked["InterfaceAddress"]):
         self.proof_key: bytes = b""  # … is going on, under this key
         self.nonce: bytes = b""  # of the last probe
         self.route_metric: int = 0
-        self.is_announced_soon: bool = False  # it stands in that list
+        self.is_announced_soon: bool = False  # it is in that list
         self.membership: Membership | None = None  # IPv6: in its solicited-node group
 
     @inline
@@ -182,25 +182,25 @@ class InterfaceAddress(Linked["InterfaceAddress"]):
         return self
 
     def is_usable(self) -> bool:
-        """Whether it may be a source: duplicate address detection has ended well."""
+        """Whether it may be a source: duplicate address detection has succeeded."""
         return self.flags & (ADDRESS_TENTATIVE | ADDRESS_DADFAILED) == 0
 
 
 class AddressWatcher:
-    """Hears of changes of addresses. Base class: every method does nothing."""
+    """Is notified of changes of addresses. Base class: every method does nothing."""
 
     def address_added(self, entry: InterfaceAddress) -> None:
-        """It was added. May raise MemoryError or Errno: then it is taken back, and all listeners hear that, too."""
+        """It was added. May raise MemoryError or Errno: then it is taken back, and all watchers learn that, too."""
 
     def address_deleted(self, entry: InterfaceAddress) -> None:
-        """It was taken away."""
+        """It was deleted."""
 
     def address_left(self, entry: InterfaceAddress) -> None:
-        """It was taken away with all of its interface's, whose routes go as well."""
+        """It was deleted with all of its interface's, whose routes go as well."""
         self.address_deleted(entry)
 
     def address_changed(self, entry: InterfaceAddress) -> None:
-        """Its flags or lifetimes are others now."""
+        """Its flags or lifetimes have changed."""
 
 
 @final
@@ -210,8 +210,8 @@ class AddressList(Part):
     def __init__(self) -> None:
         super().__init__()
         self.entries: list[InterfaceAddress] = []
-        self.owned: dict[bytes, InterfaceAddress] = {}  # one entry of each address
-        self.recent: InterfaceAddress | None = None  # of these, the one that was asked for last
+        self.owned: dict[bytes, InterfaceAddress] = {}  # one entry per address
+        self.recent: InterfaceAddress | None = None  # of these, the one looked up last
 
 
 @final
@@ -232,18 +232,18 @@ def addresses_of(network: Network) -> AddressList:
 
 
 def watch_addresses(watcher: AddressWatcher) -> None:
-    """Tell `watcher` of all changes from now on."""
+    """Notify `watcher` of all changes from now on."""
     _WATCHERS.append(watcher)
 
 
 def watch_addresses_first(watcher: AddressWatcher) -> None:
-    """The same, and before all others: what they do because of a change is reported after it."""
+    """The same, and before all others: what they do in response is reported after the change itself."""
     _WATCHERS.insert(0, watcher)
 
 
 def add_address(entry: InterfaceAddress) -> None:
-    """Give an interface an address. EEXIST, EINVAL for a prefix or an address that cannot be, ENOBUFS for too many, or
-    too many routes or groups; MemoryError. Then it does not have it.
+    """Give an interface an address. EEXIST, EINVAL for an impossible prefix or address, ENOBUFS for too many, or
+    too many routes or groups; MemoryError. On failure it does not have the address.
     """
     address = entry.address
     if not 0 <= entry.prefix_length <= 8 * len(address) or is_multicast(address) or is_unspecified(address):
@@ -278,12 +278,12 @@ def add_address(entry: InterfaceAddress) -> None:
             try:
                 _WATCHERS[i].address_deleted(entry)
             except MemoryError:
-                continue  # the others are told all the same
+                continue  # the others are notified all the same
         raise
 
 
 def delete_address(entry: InterfaceAddress) -> None:
-    """Take an address away. Secondary IPv4 addresses of the same prefix go with their primary, as on Linux."""
+    """Delete an address. Secondary IPv4 addresses of the same prefix go with their primary, as on Linux."""
     _remove(entry)
     if len(entry.address) == 4 and entry.flags & ADDRESS_SECONDARY == 0:
         for other in list_addresses(entry.device, 4):
@@ -294,7 +294,7 @@ def delete_address(entry: InterfaceAddress) -> None:
 
 
 def delete_addresses_of(device: NetworkDevice, size: int) -> None:
-    """Take all addresses of `size` bytes, or with 0 all, from an interface, whose routes the caller takes out at once.
+    """Delete all addresses of `size` bytes, or with 0 all, of an interface, whose routes the caller removes at once.
     Raises MemoryError.
     """
     addresses = addresses_of(device.network)
@@ -334,7 +334,7 @@ def _remove(entry: InterfaceAddress) -> None:
 
 
 def _take_out(entry: InterfaceAddress) -> None:
-    """Out of the tables."""
+    """Take an entry out of the tables."""
     addresses = addresses_of(entry.device.network)
     addresses.entries.remove(entry)
     addresses.recent = None
@@ -347,7 +347,7 @@ def _take_out(entry: InterfaceAddress) -> None:
 
 
 def address_changed(entry: InterfaceAddress) -> None:
-    """Tell everybody that the entry's flags or lifetimes are others now."""
+    """Notify all watchers that the entry's flags or lifetimes have changed."""
     for watcher in _WATCHERS:
         watcher.address_changed(entry)
 
@@ -363,12 +363,12 @@ def list_addresses(device: NetworkDevice, size: int) -> list[InterfaceAddress]:
 
 
 def list_all_addresses(network: Network, size: int) -> list[InterfaceAddress]:
-    """Those of all devices of a network."""
+    """The addresses of all devices of a network."""
     return [entry for entry in addresses_of(network).entries if size == 0 or len(entry.address) == size]
 
 
 def find_address(device: NetworkDevice, address: bytes, prefix_length: int) -> InterfaceAddress | None:
-    """This very entry."""
+    """The entry with exactly this prefix."""
     for entry in addresses_of(device.network).entries:
         if entry.device is device and entry.prefix_length == prefix_length and entry.address == address:
             return entry

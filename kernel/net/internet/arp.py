@@ -1,6 +1,6 @@
-"""ARP: which Ethernet address an IPv4 address has (RFC 826, RFC 5227).
+"""ARP: finding the Ethernet address for an IPv4 address (RFC 826, RFC 5227).
 
-Answers questions for this host's addresses, learns from answers, and announces an address that an interface gets.
+Answers questions for this host's addresses, learns from answers, and announces an address new to an interface.
 
 Context: thread context; nothing sleeps.
 """
@@ -49,7 +49,7 @@ _REQUEST: Final = 1
 _REPLY: Final = 2
 _PREAMBLE: Final = b"\x00\x01\x08\x00\x06\x04"  # Ethernet, IPv4, lengths of both addresses
 _PREAMBLE_802: Final = b"\x00\x06\x08\x00\x06\x04"  # the same on other networks of IEEE 802
-_LOCK_NS: Final = 1_000_000_000  # for this long an unasked answer does not replace a link address that is new
+_LOCK_NS: Final = 1_000_000_000  # for this long an unsolicited answer does not replace a new link address
 _NOBODY: Final[bytes] = bytes(6)
 _ANNOUNCE_AFTER_NS: Final = 1_000_000
 _ANNOUNCED_AT_ONCE: Final = 16  # addresses
@@ -73,7 +73,7 @@ def send_arp(
 
 @final
 class Arp(LinkProtocol):
-    """What the link layer hands ARP packets to."""
+    """Takes ARP packets from the link layer."""
 
     def receive(self, packet: Packet) -> None:
         device = packet.device
@@ -96,14 +96,14 @@ class Arp(LinkProtocol):
         owner = owner_of(device.network, target)
         is_ours = owner is not None
         if sender == ANY4:
-            # A probe: whoever wants to use the address learns that it is taken (RFC 5227).
+            # A probe: the host that wants to use the address learns that it is taken (RFC 5227).
             if operation == _REQUEST and is_ours:
                 send_arp(device, _REPLY, target, sender_link, sender, sender_link)
             return
         if is_multicast(sender) or sender == b"\xff\xff\xff\xff" or owner_of(device.network, sender) is not None:
             return
         if operation == _REQUEST and is_ours and _may_answer(device.network, sender):
-            # The sender is about to be answered: learn its address.
+            # The sender will be answered: learn its address.
             _learn(device, sender, sender_link, may_create=True, is_answer=False)
             send_arp(device, _REPLY, target, sender_link, sender, sender_link)
             return
@@ -114,13 +114,13 @@ class Arp(LinkProtocol):
 
 
 def _may_answer(network: Network, sender: bytes) -> bool:
-    """Whether the sender is somebody whom we would reach at all: no answer to whoever claims a local address."""
+    """Whether the sender is a host that we could reach at all: no answer to one that claims a local address."""
     route = find_route(network, sender)
     return route is None or route.kind != LOCAL
 
 
 def _is_locked(device: NetworkDevice, address: bytes, link_address: bytes) -> bool:
-    """Whether the neighbour has another link address, and that is too new to be replaced by an unasked answer."""
+    """Whether the neighbour has another link address that is too new to be replaced by an unsolicited answer."""
     neighbour = find_neighbour(device, address)
     if neighbour is None or neighbour.state & HAS_ADDRESS == 0 or neighbour.link_address == link_address:
         return False
@@ -128,7 +128,7 @@ def _is_locked(device: NetworkDevice, address: bytes, link_address: bytes) -> bo
 
 
 def _learn(device: NetworkDevice, address: bytes, link_address: bytes, may_create: bool, is_answer: bool) -> None:
-    """Note a link address. A request to us makes an entry; unasked news only change one that is there."""
+    """Note a link address. A request to us creates an entry; unsolicited news only changes an existing one."""
     neighbour = find_neighbour(device, address)
     if neighbour is None:
         if not may_create:
@@ -153,7 +153,7 @@ def _learn(device: NetworkDevice, address: bytes, link_address: bytes, may_creat
 
 @final
 class ArpResolver(Resolver):
-    """Asks for the neighbour cache."""
+    """Sends questions for the neighbour cache."""
 
     def solicit(self, neighbour: Neighbour, is_unicast: bool) -> None:
         device = neighbour.device
@@ -173,11 +173,11 @@ class ArpResolver(Resolver):
 
 @final
 class Announcer(NetworkTimer):
-    """Tells the link of addresses that interfaces got, shortly after that: then the interface is ready."""
+    """Announces new addresses to their link shortly after interfaces got them: then the interface is ready."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.pending: LinkedList[InterfaceAddress] = LinkedList()  # each once
+        self.pending: LinkedList[InterfaceAddress] = LinkedList()  # no address twice
 
     def expire(self, now_ns: int) -> None:
         for _ in range(_ANNOUNCED_AT_ONCE):
@@ -196,7 +196,7 @@ class Announcer(NetworkTimer):
             self.start(now_ns)
 
     def announce(self, entry: InterfaceAddress) -> None:
-        """Announce an address soon; those that wait already are not put off by it. May raise MemoryError."""
+        """Announce an address soon; addresses already waiting are not delayed by it. May raise MemoryError."""
         if not entry.is_announced_soon:
             entry.is_announced_soon = True
             self.pending.link_last(entry)
@@ -204,7 +204,7 @@ class Announcer(NetworkTimer):
             self.start(monotonic_ns() + _ANNOUNCE_AFTER_NS)
 
     def forget(self, entry: InterfaceAddress) -> None:
-        """Announce it no more."""
+        """Cancel the announcement of an address."""
         if entry.is_announced_soon:
             entry.is_announced_soon = False
             self.pending.unlink(entry)
@@ -230,7 +230,7 @@ class _AnnounceAddresses(AddressWatcher):
 
 @final
 class _NotifyNeighbours(DeviceWatcher):
-    """Has neighbours learn at once where an interface's addresses are now, if that is wanted."""
+    """Tells neighbours at once where an interface's addresses are now, if that is wanted."""
 
     def device_up(self, device: NetworkDevice) -> None:
         self._notify(device)

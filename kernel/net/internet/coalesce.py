@@ -1,13 +1,13 @@
-"""Joining TCP segments that follow one another into large ones, before they climb the stack.
+"""Joining consecutive TCP segments into large ones, before they climb the stack.
 
-A bulk sender's segments come many at a time. One walk through the stack, one acknowledgment, and one wake for all of
-them costs less than the copy that joins them. A driver hands what it receives in one turn to `receive`, and calls
-`flush` at the end of the turn, so that nothing waits longer.
+A bulk sender's segments arrive in bursts. One walk through the stack, one acknowledgment, and one wake for all of
+them cost less than separate ones, even with the copy that joins them. A driver hands the packets of one turn to
+`receive`, and calls `flush` at the end of the turn, so that nothing waits longer.
 
-Only what says the same is joined: same connection, same acknowledgment, window and options, and sequence numbers
+Only similar segments are joined: same connection, same acknowledgment, window and options, and sequence numbers
 without a gap; nothing but ACK and PSH set, no IP options or extension headers, no fragments. Checksums are verified
-first. A segment that is shorter than the first, or has PSH, is the last of its run. What is not for an address of this
-host is left alone: a router must not change it.
+first. A segment that is shorter than the first, or has PSH, ends its run. Packets not addressed to this
+host are left alone: a router must not change them.
 
 Invariants: packets reach the stack in the order in which they came.
 Context: the network thread. Nothing sleeps, nothing raises.
@@ -34,12 +34,12 @@ _ACK: Final = 0x10
 _PSH: Final = 0x08
 _SEGMENT_LIMIT: Final = 64
 _BYTE_LIMIT: Final = 65_535 - 128  # of the IP datagram, with room for its headers
-_HEADROOM: Final = 2  # makes the IP header lie on a word's boundary
+_HEADROOM: Final = 2  # aligns the IP header to a word
 
 
 @final
 class Coalescer:
-    """The run of segments that one device is in the middle of."""
+    """The run of segments that one device is collecting."""
 
     def __init__(self) -> None:
         self._segments: list[Packet] = []
@@ -50,7 +50,7 @@ class Coalescer:
         self._segment_size: int = 0  # data of the first segment
 
     def receive(self, packet: Packet) -> None:
-        """A frame came; `packet.device` is set."""
+        """Take a received frame; `packet.device` is set."""
         tcp = _tcp_header(packet) if packet.segment_size == 0 else 0
         if tcp == 0:
             self.flush()
@@ -81,7 +81,7 @@ class Coalescer:
             self.flush()
 
     def _follows(self, packet: Packet, tcp: int) -> bool:
-        """Whether a segment goes on where the run ends, and says the same."""
+        """Whether a segment continues the run and agrees with it."""
         size = len(packet) - self._data
         if tcp != self._tcp or size <= 0 or size > self._segment_size or self._bytes + size > _BYTE_LIMIT:
             return False
@@ -127,7 +127,7 @@ class Coalescer:
                 self._segments.clear()
                 return
             device = whole.device
-            if device is not None:  # the link layer counts one of them
+            if device is not None:  # the link layer counts one of the segments
                 device.received_packets += count - 1
                 device.received_bytes += (count - 1) * self._data
         self._segments.clear()
@@ -170,8 +170,8 @@ def _equal(left: Span[u8], right: Span[u8], start: int, end: int) -> bool:
 
 
 def _tcp_header(packet: Packet) -> int:
-    """Where the TCP header begins, if the segment is one that may be joined: it has data, nothing special, and
-    checksums that are right; its padding is gone then. 0: it is none.
+    """Where the TCP header begins, if the segment may be joined: it has data, nothing special, and correct
+    checksums; its padding is removed then. 0: it may not.
     """
     frame = packet.span()
     if len(frame) < ETHERNET_HEADER + _IP4_HEADER + _TCP_HEADER:
@@ -210,7 +210,7 @@ def _tcp_header(packet: Packet) -> int:
 
 
 def _is_for_us(packet: Packet, tcp: int) -> bool:
-    """Whether the addresses of link and IP to which it was sent are this host's."""
+    """Whether its link and IP destinations are this host's."""
     device = packet.device
     if device is None:
         return False

@@ -1,7 +1,7 @@
-"""Forwarding: what a router does with a datagram that is for somebody else (RFC 1812 section 5.2, RFC 8200).
+"""Forwarding: what a router does with a datagram for another host (RFC 1812 section 5.2, RFC 8200).
 
-Only where net.ipv4.conf.NAME.forwarding says so, of the interface where it came in, or net.ipv6.conf.all.forwarding.
-The TTL counts down, what is too large is reported or cut, what has no way is reported.
+Done only if net.ipv4.conf.NAME.forwarding of the receiving interface says so, or net.ipv6.conf.all.forwarding.
+The TTL counts down; a datagram that is too large is reported or split, one without a route is reported.
 
 Context: thread context; nothing sleeps.
 """
@@ -25,7 +25,7 @@ from kernel.time import monotonic_ns
 
 
 def _way(packet: Packet) -> NextHop | None:
-    """The way to the destination; None, and the sender has been notified, if there is none."""
+    """The route to the destination; None if there is none, and the sender has been notified."""
     code = 0
     try:
         return resolve(network_of(packet), packet.destination, packet.source)
@@ -74,7 +74,7 @@ class _Forward4(Ip4Hook):
             return
         header_length = (header[0] & 0xF) * 4
         if header_length > ipv4.HEADER:
-            # Its options record that it was here.
+            # Its options record that it passed this host.
             header[8] = header[8] - 1
             header.store_be16(10, 0)
             header.store_be16(10, checksum(header[0:header_length]))
@@ -95,7 +95,7 @@ class _Forward4(Ip4Hook):
                 network_of(packet).ip4.out_discards += 1
 
     def _tell_better_way(self, packet: Packet, gateway: bytes) -> None:
-        """The sender could have sent it to `gateway`, which is on its link (RFC 1812, section 5.2.7.2)."""
+        """Redirect the sender: `gateway`, on its own link, is a better way (RFC 1812, section 5.2.7.2)."""
         if rates_of(network_of(packet)).redirects.allows(packet.source, monotonic_ns()):
             icmp.send_error(packet, icmp.REDIRECT, icmp.REDIRECT_HOST, span_of(gateway).load_be32(0))
 

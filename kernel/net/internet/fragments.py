@@ -1,9 +1,9 @@
-"""Reassembly of fragmented datagrams, of both versions of IP.
+"""Reassembly of fragmented datagrams, for both versions of IP.
 
-Fragments wait, sorted by offset, until there is no hole. Whoever overlaps another is treated as an attack: the whole
-datagram is dropped (RFC 5722; for IPv4 Linux does the same). A fragment that brings nothing new is no attack but a
-copy: one that lies in a run, a sequence of fragments that came in order. Memory is bounded by bytes over all datagrams
-of a network, by bytes over all networks but the first together, and each datagram by a number of fragments and a time.
+Fragments wait, sorted by offset, until there is no hole. An overlap is treated as an attack: the whole
+datagram is dropped (RFC 5722; for IPv4 Linux does the same). A fragment that brings nothing new is not an attack but
+a copy: one that lies in a run, a sequence of fragments that came in order. Memory is bounded by bytes over all
+datagrams of a network, by bytes over all networks but the first together, and each datagram by fragments and time.
 
 Invariants: pieces are sorted, disjoint and not empty; `bytes_held` is what all pieces' storages take.
 Context: thread context; nothing sleeps.
@@ -21,18 +21,18 @@ from kernel.net.link.packet import CHECKSUM_NONE, Packet
 from kernel.net.link.part import Part
 from kernel.net.link.timers import NEVER_NS
 
-# Congestion codes (RFC 3168) of fragments, a bit each; a datagram that was not capable of them and one that was do not
-# belong together.
+# Congestion codes (RFC 3168) of fragments, a bit each; fragments with and without ECN capability do not belong
+# together.
 _NOT_CAPABLE: Final = 1
 _CONGESTED: Final = 8
 _PIECES_LIMIT: Final = 1024
-_OVERHEAD: Final = 256  # of a packet beside its storage
+_OVERHEAD: Final = 256  # of a packet besides its storage
 _UNKNOWN: Final = -1
 _KEY6: Final = 32  # keys of IPv6 are longer than that, those of IPv4 shorter
 _PAGE_SHIFT: Final = 12
-_SHARED_SHIFT: Final = 6  # all networks but the first together hold at most that part of memory
+_SHARED_SHIFT: Final = 6  # all networks but the first together hold at most this part of memory
 _LEAST_SHARED_BYTES: Final = 512 << 10
-_SHARE: Final = 1024  # fragments whose time is up, and that are dropped at once; the others follow
+_SHARE: Final = 1024  # expired fragments that are dropped at once; the others follow
 
 
 @final
@@ -49,7 +49,7 @@ class Piece:
 
 
 class TimeoutListener:
-    """Hears of datagrams whose time is up."""
+    """Is notified of datagrams that expire. Base class."""
 
     def timed_out(self, first: Packet) -> None:
         """`first` is the fragment with offset 0, and starts with its data; its IP header is at `network_start`."""
@@ -57,10 +57,10 @@ class TimeoutListener:
 
 @final
 class Datagram:
-    """One that is not complete."""
+    """An incomplete datagram."""
 
     def __init__(self, owner: "Reassembler", key: bytes, deadline_ns: int) -> None:
-        self.owner: Reassembler = owner  # until it is forgotten: each refers to the other
+        self.owner: Reassembler = owner  # until it is dropped: each refers to the other
         self.serial: int = 0  # its key in SHARED_ROOM
         self.key: bytes = key
         self.deadline_ns: int = deadline_ns
@@ -73,7 +73,7 @@ class Datagram:
 
 
 def _is_in_run(pieces: list[Piece], last: int, offset: int) -> bool:
-    """Whether what starts at `offset` and ends in the piece number `last` lies in that piece's run."""
+    """Whether data that start at `offset` and end in the piece number `last` lie in that piece's run."""
     while last > 0 and pieces[last].continues:
         last -= 1
     return pieces[last].offset <= offset
@@ -81,7 +81,7 @@ def _is_in_run(pieces: list[Piece], last: int, offset: int) -> bool:
 
 @final
 class Timeouts:
-    """Who hears of them."""
+    """The registered listeners."""
 
     def __init__(self) -> None:
         self.listener4: TimeoutListener = TimeoutListener()
@@ -93,8 +93,8 @@ TIMEOUTS: Final = Timeouts()
 
 @final
 class SharedRoom:
-    """Incomplete datagrams of all networks but the first, oldest first. Whoever makes networks gets no more memory by
-    making more of them, and keeps others waiting for no more than what they get next: the oldest is dropped.
+    """Incomplete datagrams of all networks but the first, oldest first. Creating more networks yields no more memory,
+    and delays others only until their next fragment: the oldest datagram is dropped.
     """
 
     def __init__(self) -> None:
@@ -108,13 +108,13 @@ class SharedRoom:
         self.most_bytes = max((page_count << _PAGE_SHIFT) >> _SHARED_SHIFT, _LEAST_SHARED_BYTES)
 
     def enter(self, datagram: Datagram) -> None:
-        """Raises MemoryError."""
+        """Enter a datagram. Raises MemoryError."""
         self.last_serial += 1
         self.waiting[self.last_serial] = datagram
         datagram.serial = self.last_serial
 
     def keep_bound(self) -> None:
-        """Drop the oldest until the others have room."""
+        """Drop the oldest until the bound holds."""
         while self.bytes_held > self.most_bytes:
             for datagram in self.waiting.values():
                 datagram.owner.fail(datagram)
@@ -126,7 +126,7 @@ SHARED_ROOM: Final = SharedRoom()
 
 @final
 class Reassembler(Part):
-    """All incomplete datagrams of a network, oldest first. The timer ends those whose time is up."""
+    """All incomplete datagrams of a network, oldest first. The timer drops those that expire."""
 
     def __init__(self, ip4: IpCounters, ip6: IpCounters, shares_room: bool) -> None:
         super().__init__()
@@ -254,7 +254,7 @@ class Reassembler(Part):
             raise
 
     def fail(self, datagram: Datagram) -> None:
-        """It is given up."""
+        """Give a datagram up."""
         self._forget(datagram)
         self._counters_of(datagram).reassembly_fails += 1
 
@@ -264,7 +264,7 @@ class Reassembler(Part):
             return
 
     def forget_device(self, number: int) -> None:
-        """A device has left its network: so do the datagrams that came by it."""
+        """A device has left its network: drop the datagrams that came through it."""
         end = number.to_bytes(8, "little")
         for datagram in list(self.datagrams.values()):
             if datagram.key.endswith(end):
@@ -303,8 +303,8 @@ class Reassembler(Part):
 
 
 def _limit(network: Network, key: bytes) -> int:
-    """How many bytes incomplete datagrams of the version of a key may hold: who rules a network may say less than holds
-    for the first one.
+    """How many bytes incomplete datagrams may hold, for the IP version of a key: the administrator of a network may set
+    less than the first network's limit.
     """
     limit = IP4_SETTINGS.ipfrag_high_bytes if len(key) < _KEY6 else IP6_SETTINGS.frag_high_bytes
     return min(limit.of(network), limit.of(FIRST_NETWORK))

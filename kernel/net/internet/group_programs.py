@@ -1,6 +1,6 @@
-"""Whether programs of bpf(2) let the packets of a control group's sockets pass, before they leave and after they have
-come. The judge is in `kernel/net/control/group_judge.py`; here, where IP and its transports ask, nothing is known of
-groups.
+"""Programs of bpf(2) that filter the packets of a control group's sockets, before they leave and after they have
+come. The judge is in `kernel/net/control/group_judge.py`; this module, which IP and its transports call, knows
+nothing of groups.
 
 Context: thread context; nothing sleeps. May raise MemoryError.
 """
@@ -14,7 +14,7 @@ from kernel.net.link.packet import Packet
 
 
 class PacketJudge:
-    """Asks the programs. Base class."""
+    """Runs the programs. Base class."""
 
     def lets_in(self, group: SocketGroup, packet: Packet) -> bool:
         """Whether a socket of the group gets a packet."""
@@ -27,7 +27,7 @@ class PacketJudge:
 
 @final
 class Court:
-    """Where the judge enters itself when it is imported."""
+    """Where the judge registers itself when it is imported."""
 
     def __init__(self) -> None:
         self.judge: PacketJudge = PacketJudge()
@@ -38,13 +38,13 @@ COURT: Final = Court()
 
 @inline
 def are_judged() -> bool:
-    """Whether any group has such a program. Ask this first: on most hosts nothing more is needed."""
+    """Whether any group has such a program. Check this first: on most hosts nothing more is needed."""
     return PACKET_PROGRAMS.count != 0
 
 
 @inline
 def is_sender_asked_for() -> bool:
-    """Whether packets are to name the group and the owner of their socket: for programs, or for rules of a firewall."""
+    """Whether packets must carry the group and the owner of their socket: for programs, or for rules of a firewall."""
     return PACKET_PROGRAMS.count + SENDER_RULES.count != 0
 
 
@@ -56,8 +56,8 @@ def may_enter(group: SocketGroup | None, packet: Packet) -> bool:
 
 @inline
 def may_leave(packet: Packet, device: NetworkDevice) -> bool:
-    """Whether a packet may leave by a device. False: it is dropped without a word. Raises EPERM if the sender is to
-    know.
+    """Whether a packet may leave through a device. False: it is dropped silently. Raises EPERM if the sender is to be
+    notified.
     """
     return PACKET_PROGRAMS.count == 0 or _lets_out(packet, device)
 

@@ -1,6 +1,6 @@
-"""Reporting groups to routers: IGMPv3 and MLDv2, as a host that listens to all sources (RFC 3376, RFC 3810).
+"""Reporting groups to routers: IGMPv3 and MLDv2, for a host that listens to all sources (RFC 3376, RFC 3810).
 
-A group that is joined is reported twice; a query is answered after a random time, by a report of each group that it
+A joined group is reported twice; a query is answered after a random time, by a report of each group that it
 asks for; leaving is reported at once and once more within a second.
 
 Context: thread context; nothing sleeps.
@@ -82,7 +82,7 @@ def _link_local(device: NetworkDevice) -> bytes:
 
 @final
 class Departure:
-    """A group that was left, and is yet to be reported as such once more."""
+    """A group that was left, whose departure will be reported once more."""
 
     def __init__(self, device: NetworkDevice, group: bytes, at_ns: int) -> None:
         self.device: NetworkDevice = device
@@ -92,7 +92,7 @@ class Departure:
 
 @final
 class Reporter(NetworkTimer):
-    """Reports of a network that are to come. It stands in REPORTERS while there are some."""
+    """The pending reports of a network. It is in REPORTERS while there are some."""
 
     def __init__(self, number: int) -> None:
         super().__init__()
@@ -129,7 +129,7 @@ class Reporter(NetworkTimer):
             REPORTERS.pop(self.number, self)
 
     def plan(self, membership: Membership, delay_ns: int) -> None:
-        """Report a group after a time, or sooner if that is planned already. Raises MemoryError."""
+        """Report a group after a delay, or sooner if that is already planned. Raises MemoryError."""
         at_ns = monotonic_ns() + delay_ns
         self.planned[membership.key] = membership
         if membership.report_at_ns == 0 or at_ns < membership.report_at_ns:
@@ -153,7 +153,7 @@ REPORTERS: Final[dict[int, Reporter]] = {}
 
 
 def _reporter_of(network: Network) -> Reporter:
-    """A network's, made if there is none. Raises MemoryError."""
+    """A network's reporter, created if there is none. Raises MemoryError."""
     found = REPORTERS.get(network.number)
     if found is None:
         found = Reporter(network.number)
@@ -163,7 +163,7 @@ def _reporter_of(network: Network) -> Reporter:
 
 @noraise
 def _try(device: NetworkDevice, group: bytes, kind: int) -> None:
-    """Report a group; what cannot be sent is counted: routers ask again."""
+    """Report a group; a report that cannot be sent is counted: routers ask again."""
     spend(_REPORT_COST)
     try:
         _send(device, group, kind)
@@ -202,7 +202,7 @@ class Reports(GroupProtocol):
 
 
 def _answer(device: NetworkDevice, group: bytes, size: int, longest_ms: int) -> None:
-    """A query: for one group, or with an unspecified one for all."""
+    """Answer a query: for one group, or with an unspecified one for all."""
     is_general = group == ANY4 or group == ANY6
     for membership in list_memberships(device, size):
         if is_general or membership.group == group:
@@ -210,7 +210,7 @@ def _answer(device: NetworkDevice, group: bytes, size: int, longest_ms: int) -> 
 
 
 def _milliseconds(code: int) -> int:
-    """The longest time of an answer: a number of tenths of seconds, large ones as a floating-point number."""
+    """The longest response time: a number of tenths of seconds, large ones as a floating-point number."""
     if code < 128:
         return code * 100
     return ((code & 0xF | 0x10) << (code >> 4 & 7) + 3) * 100
@@ -218,7 +218,7 @@ def _milliseconds(code: int) -> int:
 
 @final
 class Igmp(Transport):
-    """What IPv4 hands IGMP messages to."""
+    """Takes IGMP messages from IPv4."""
 
     def receive(self, packet: Packet) -> bool:
         device = packet.device
@@ -237,7 +237,7 @@ class Igmp(Transport):
 
 @final
 class MldQueries(MessageHandler):
-    """What ICMPv6 hands queries to."""
+    """Takes queries from ICMPv6."""
 
     def receive(self, packet: Packet) -> None:
         device = packet.device

@@ -1,7 +1,7 @@
 """ICMP for IPv4: echo, and errors in both directions (RFC 792, RFC 1122 section 3.2.2, RFC 1812 section 4.3).
 
-Errors that we send are limited per destination and in total. Errors that come in are handed to the transport whose
-datagram they quote, once the quoted header is sound.
+Errors that we send are limited per destination and in total. Received errors are handed to the transport whose
+datagram they quote, once the quoted header has been checked.
 
 Context: thread context; nothing sleeps.
 """
@@ -47,7 +47,7 @@ from kernel.net.link.packet import CHECKSUM_VERIFIED, PACKET_HOST, Packet
 from kernel.time import monotonic_ns
 
 HEADER: Final = 8
-_ERROR_COST: Final = 3000  # instructions of sending one
+_ERROR_COST: Final = 3000  # instructions for sending one
 ECHO_REPLY: Final = 0
 UNREACHABLE: Final = 3
 SOURCE_QUENCH: Final = 4
@@ -75,10 +75,10 @@ _LAST_REDIRECT: Final = 3  # for type of service and host
 TTL_EXCEEDED: Final = 0
 REASSEMBLY_EXCEEDED: Final = 1
 
-# An error has the type of service of what it is about, with this precedence (RFC 1812, section 4.3.2.5).
+# An error gets the type of service of the offending packet, with this precedence (RFC 1812, section 4.3.2.5).
 _TOS_BITS: Final = 0x1E
 _INTERNETWORK_CONTROL: Final = 0xC0
-_QUOTED: Final = 576  # the whole error message is no longer (RFC 1812, section 4.3.2.3)
+_QUOTED: Final = 576  # at most, of the whole error message (RFC 1812, section 4.3.2.3)
 
 # What the codes of "destination unreachable" mean for a socket (ip(7)); those with a 1 end a connection.
 _ERRNO: Final[list[int]] = [
@@ -106,11 +106,11 @@ class PingListener:
     """Gets replies to the echo requests of ping sockets. Base class."""
 
     def echo_reply(self, packet: Packet) -> bool:
-        """A reply that starts with its ICMP header. True: somebody waited for it."""
+        """Take a reply that starts with its ICMP header. True: a socket was waiting for it."""
         return False
 
     def report_error(self, packet: Packet, error: NetworkError) -> None:
-        """An error about an ICMP message of ours, which `packet` starts with."""
+        """Take an error about an ICMP message of ours, which `packet` starts with."""
 
 
 @final
@@ -125,7 +125,7 @@ PING4: Final = PingHook()
 
 
 class RedirectListener:
-    """Hears of redirects that are about a datagram of ours. Base class."""
+    """Is notified of redirects that quote a datagram of ours. Base class."""
 
     def redirected(self, device: NetworkDevice, destination: bytes, router: bytes, gateway: bytes) -> None:
         """`router`, heard on `device`, says that `gateway` is better for `destination`. May raise MemoryError."""
@@ -133,7 +133,7 @@ class RedirectListener:
 
 @final
 class RedirectHook:
-    """Filled by what decides whom to believe."""
+    """Filled by the code that decides which redirects to believe."""
 
     def __init__(self) -> None:
         self.listener: RedirectListener = RedirectListener()
@@ -144,7 +144,7 @@ REDIRECTS: Final = RedirectHook()
 
 @final
 class Icmp(Transport):
-    """What IPv4 hands its datagrams to."""
+    """Takes datagrams from IPv4."""
 
     def receive(self, packet: Packet) -> bool:
         if len(packet.source) != 4:
@@ -187,7 +187,7 @@ class Icmp(Transport):
 
 
 def _is_for_us(packet: Packet, kind: int) -> bool:
-    """Whether the type is one that there is, and if the message was sent to many, one that may be sent to many.
+    """Whether the type exists, and for a message that was sent to many, whether such a message may be.
     Broadcast pings are not answered unless a setting says so (RFC 1122, section 3.2.2.6).
     """
     if kind > _LAST_TYPE and kind != EXTENDED_ECHO and kind != EXTENDED_ECHO_REPLY:
@@ -255,7 +255,7 @@ def send_message(
     asked: Span[u8],
 ) -> None:
     """Send a complete ICMP message. `source` empty: the route's; `asked`: the options of the datagram that it answers.
-    What finds no way is counted. May raise MemoryError.
+    A message without a route is counted. May raise MemoryError.
     """
     kind = packet.span()[0]
     try:
@@ -286,7 +286,7 @@ def _is_error_type(kind: int) -> bool:
 def send_error(offender: Packet, kind: int, code: int, info: int) -> None:
     """Answer a datagram, whose IP header is at `network_start`, with an error; `info` is the second word.
 
-    Silent where an answer is not allowed: about errors, broadcasts, groups, fragments after the first, unspecified
+    Sends nothing where no answer is allowed: about errors, broadcasts, groups, fragments after the first, unspecified
     sources (RFC 1122, section 3.2.2). May raise MemoryError.
     """
     spend(_ERROR_COST)
@@ -329,7 +329,7 @@ def send_error(offender: Packet, kind: int, code: int, info: int) -> None:
 
 
 def _receive_error(packet: Packet) -> None:
-    """Find out whose datagram an error is about, and report it to its transport."""
+    """Find the transport whose datagram an error quotes, and report the error to it."""
     network = network_of(packet)
     message = packet.span()
     kind = message[0]
@@ -378,7 +378,7 @@ def _receive_error(packet: Packet) -> None:
 
 
 def _go_to_transport(packet: Packet, header_length: int, source: bytes, destination: bytes) -> bool:
-    """Go from the ICMP header to the quoted transport's. Returns whether a socket that is still there sent it."""
+    """Move from the ICMP header to the quoted transport's. Returns whether the sending socket still exists."""
     protocol = packet.span()[HEADER + 9]
     packet.network_start = packet.start + HEADER
     packet.pull(HEADER + header_length)
@@ -409,7 +409,7 @@ class _ReassemblyTimeout(TimeoutListener):
 
 
 def host_unreachable(packet: Packet) -> None:
-    """Nobody answered ARP for a packet, which starts with its IP header."""
+    """ARP got no answer for a packet, which starts with its IP header."""
     packet.network_start = packet.start
     packet.link_kind = PACKET_HOST
     send_error(packet, UNREACHABLE, HOST_UNREACHABLE, 0)

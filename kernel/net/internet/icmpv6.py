@@ -95,7 +95,7 @@ PING6: Final = PingHook()
 
 @final
 class Icmp6(Transport):
-    """What IPv6 hands its packets to."""
+    """Takes packets from IPv6."""
 
     def receive(self, packet: Packet) -> bool:
         if len(packet.source) != 16:
@@ -139,7 +139,7 @@ class Icmp6(Transport):
 
 @recursion(2)  # a solicitation for the next hop goes to a multicast group, which needs none
 def send_message(packet: Packet, hop: NextHop, source: bytes, hop_limit: int, traffic_class: int = 0) -> None:
-    """Send an ICMPv6 message, whose checksum field is 0, and fill that in. What cannot be sent is counted. May raise
+    """Send an ICMPv6 message, whose checksum field is 0, and fill that in. A failure to send is counted. May raise
     MemoryError.
     """
     data = packet.span()
@@ -155,7 +155,7 @@ def send_message(packet: Packet, hop: NextHop, source: bytes, hop_limit: int, tr
 
 
 def send_with_router_alert(packet: Packet, hop: NextHop, source: bytes) -> None:
-    """Send a group report to the link, after a hop-by-hop header that makes routers look (RFC 2711). MemoryError,
+    """Send a group report to the link, after a hop-by-hop header that routers examine (RFC 2711). MemoryError,
     Errno.
     """
     data = packet.span()
@@ -179,7 +179,7 @@ def _answer(
 
 
 def _device_index(packet: Packet) -> int:
-    """The interface that an answer to a packet must leave by: matters for link-local addresses."""
+    """The interface through which an answer to a packet must leave: matters for link-local addresses."""
     device = packet.device
     if device is None or device.is_loop or not (packet.source[0] == 0xFE and packet.source[1] & 0xC0 == 0x80):
         return 0
@@ -202,7 +202,7 @@ def _reply(packet: Packet) -> None:
 def send_error(offender: Packet, kind: int, code: int, info: int) -> None:
     """Answer a packet, whose IPv6 header is at `network_start`, with an error; `info` is the second word.
 
-    Silent where an answer is not allowed (RFC 4443, section 2.4 (e)). May raise MemoryError.
+    Sends nothing where no answer is allowed (RFC 4443, section 2.4 (e)). May raise MemoryError.
     """
     spend(_ERROR_COST)
     quoted = offender.network_header()
@@ -234,8 +234,8 @@ def send_error(offender: Packet, kind: int, code: int, info: int) -> None:
 
 
 def _quotes_error(offender: Packet) -> bool:
-    """Whether the packet is itself an ICMPv6 error, or one that is cut before it says what it is. What is too broken to
-    tell its protocol is none, and neither is a fragment that does not hold its beginning.
+    """Whether the packet is itself an ICMPv6 error, or one truncated before its type. A packet too broken to
+    have a known protocol is not one, and neither is a fragment that lacks its beginning.
     """
     data = offender.network_header()
     at = ipv6.HEADER
@@ -260,7 +260,7 @@ def _quotes_error(offender: Packet) -> bool:
 
 
 def _receive_error(packet: Packet) -> None:
-    """Find out whose packet an error is about, and report it to its transport."""
+    """Find the transport whose packet an error is about, and report the error to it."""
     network = network_of(packet)
     message = packet.span()
     kind = message[0]
@@ -288,7 +288,7 @@ def _receive_error(packet: Packet) -> None:
         network.icmp6.in_errors += 1
     concerns_us = is_ours or (transport is None and owner_of(network, packet.source) is not None)
     if kind == PACKET_TOO_BIG and concerns_us and error.info >= path_mtu.LEAST_MTU6:
-        # There is no link below the least MTU: nothing is learnt from that (RFC 8201, section 4).
+        # No link is below the least MTU: nothing is learned from that (RFC 8201, section 4).
         path_mtu.learn(network, packet.destination, min(error.info, _MOST_MTU), monotonic_ns())
     raw = ipv6.STATE.raw
     if raw is not None:
@@ -298,8 +298,8 @@ def _receive_error(packet: Packet) -> None:
 
 
 def _go_to_transport(packet: Packet) -> int:
-    """Go over the headers of a packet of ours that a message quotes, and which `packet` starts with: 40 bytes of it are
-    there. Sets its addresses; returns the transport's number, or _CUT if not even 8 bytes of that are there, or
+    """Step over the headers of a packet of ours that a message quotes, and that `packet` starts with: 40 bytes are
+    there. Sets its addresses; returns the transport's number, or _CUT if fewer than 8 bytes of it are there, or
     _LATER_FRAGMENT.
     """
     quoted = packet.span()
@@ -326,7 +326,7 @@ def _go_to_transport(packet: Packet) -> int:
 
 
 def was_sent_here(packet: Packet) -> bool:
-    """Whether a quoted packet, which `packet` starts with, was sent by a socket of this host that is still there."""
+    """Whether a quoted packet, which `packet` starts with, was sent by a socket of this host that still exists."""
     quoted = packet.span()
     if len(quoted) < ipv6.HEADER or quoted[0] >> 4 != 6:
         return False
@@ -359,7 +359,7 @@ class _ReassemblyTimeout(TimeoutListener):
 
 
 def address_unreachable(packet: Packet) -> None:
-    """Nobody answered neighbour discovery for a packet, which starts with its IPv6 header. May raise MemoryError."""
+    """Neighbour discovery got no answer for a packet, which starts with its IPv6 header. May raise MemoryError."""
     packet.network_start = packet.start
     packet.link_kind = PACKET_HOST
     send_error(packet, UNREACHABLE, ADDRESS_UNREACHABLE, 0)

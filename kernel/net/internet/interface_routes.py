@@ -1,8 +1,8 @@
-"""The routes that addresses bring with them, and what an interface gets when it goes up.
+"""The routes that addresses bring with them, and the addresses that an interface gets when it goes up.
 
-An address brings a local route for itself, a route to its prefix, and for IPv4 the broadcast addresses. The loopback
+An address brings a local route to itself, a route to its prefix, and for IPv4 the broadcast addresses. The loopback
 interface gets ::1/128 when it goes up, and 127.0.0.1/8 if it has no IPv4 address yet, as on Linux. IPv4 addresses
-outlast the interface's going down, IPv6 addresses do not.
+survive when the interface goes down, IPv6 addresses do not.
 
 Context: thread context; nothing sleeps.
 """
@@ -53,7 +53,7 @@ _RANKS: Final = 4
 
 
 def _enter(network: Network, route: Route) -> None:
-    """Enter a route unless there is one like it: two addresses may bring the same."""
+    """Enter a route unless an equal one exists: two addresses may bring the same."""
     try:
         add_route(network, route)
     except Errno as error:
@@ -90,7 +90,7 @@ def _primary(entry: InterfaceAddress) -> InterfaceAddress:
 
 
 def enter_routes(entry: InterfaceAddress) -> None:
-    """Enter the routes of an address: for IPv4 that to itself even if its interface is down. MemoryError, ENOBUFS."""
+    """Enter an address's routes: for IPv4 the one to itself even if its interface is down. MemoryError, ENOBUFS."""
     device = entry.device
     size = len(entry.address)
     if size == 16 and not device.is_up():
@@ -120,7 +120,7 @@ def _enter_broadcast(entry: InterfaceAddress, address: bytes) -> None:
 
 
 def _withdraw(entry: InterfaceAddress) -> None:
-    """Take the routes of an address out that no other address needs, and those that are made from it."""
+    """Delete the routes of an address that no other address needs, and those derived from it."""
     network = entry.device.network
     size = len(entry.address)
     prefix = masked(entry.peer, entry.prefix_length)
@@ -132,7 +132,7 @@ def _withdraw(entry: InterfaceAddress) -> None:
             if rank >= 0:
                 ranked[rank].append(route)
     others: list[Route] | None = None
-    # In Linux's order, which listeners hear: the prefix, broadcasts, the address itself, what was made from it.
+    # In Linux's order, which watchers can see: the prefix, broadcasts, the address itself, routes derived from it.
     for rank in range(_RANKS):
         for route in ranked[rank]:
             if rank != _RANKS - 1:
@@ -144,7 +144,7 @@ def _withdraw(entry: InterfaceAddress) -> None:
 
 
 def _routes_of_others(entry: InterfaceAddress) -> list[Route]:
-    """The routes that the other addresses of an interface want."""
+    """The routes that the other addresses of an interface need."""
     size = len(entry.address)
     wanted: list[Route] = []
     for other in list_addresses(entry.device, size):
@@ -162,8 +162,8 @@ def _routes_of_others(entry: InterfaceAddress) -> list[Route]:
 
 
 def _rank(route: Route, entry: InterfaceAddress, prefix: bytes, edge: bytes) -> int:
-    """Which of the routes of an address, with this prefix and IPv4 broadcast address, this is, in the order of their
-    deletion; -1: none.
+    """The place of this route, in the order of deletion, among the routes of an address with this prefix and IPv4
+    broadcast address; -1: none.
     """
     size = len(entry.address)
     if route.protocol == PROTOCOL_KERNEL and route.kind != MULTICAST:
@@ -195,7 +195,7 @@ class _FollowAddresses(AddressWatcher):
         routes_changed(entry.device.network)
 
     def address_left(self, entry: InterfaceAddress) -> None:
-        """All of the interface's routes go (`_FollowDevices`)."""
+        """All routes of the interface go (`_FollowDevices`)."""
 
     def address_changed(self, entry: InterfaceAddress) -> None:
         routes_changed(entry.device.network)

@@ -1,9 +1,9 @@
 """Settings of one interface: /proc/sys/net/ipv4/conf/NAME and ipv6/conf/NAME (ip-sysctl of Linux's documentation).
 
-What `all` counts for depends on the setting, as on Linux: nothing, as much as the interface's own value, or whoever
-writes it writes all of them (`forwarding`). `default` is what an interface that is registered later starts with. What
-a new network has of IPv4's is what the first network has. Settings that the stack obeys for all interfaces alike are in
-`sysctl.py`. procfs shows those of interfaces by `ROWS`.
+The effect of `all` depends on the setting, as on Linux: none, as much as the interface's own value, or
+writing it writes all of them (`forwarding`). `default` is the initial value for interfaces registered later. A new
+network starts with the first network's IPv4 values. Settings that the stack obeys for all interfaces alike are in
+`sysctl.py`. procfs shows the settings of interfaces through `ROWS`.
 
 Context: thread context; nothing sleeps. An interface's settings are created when it is registered; MemoryError.
 """
@@ -19,7 +19,7 @@ from kernel.net.link.part import Part
 
 @final
 class InterfaceSetting:
-    """One that every interface has, and that its network has for all and as a default."""
+    """A setting of every interface, with a value for all and a default in each network."""
 
     def __init__(
         self, family: bytes, name: bytes, value: int, least: int, most: int, for_all: NetworkSetting | None = None
@@ -40,23 +40,23 @@ class InterfaceSetting:
         ROWS.append(self)
 
     def of(self, device: NetworkDevice) -> int:
-        """The interface's own."""
+        """The interface's own value."""
         return settings_of(device).values[self.place]
 
     def set(self, device: NetworkDevice, value: int) -> None:
-        """Another one, within bounds."""
+        """Set the interface's value, within bounds."""
         settings_of(device).values[self.place] = value
 
     def of_all(self, network: Network) -> int:
-        """What the network says for all."""
+        """The network's value for all."""
         return self.for_all.of(network)
 
     def most_of(self, device: NetworkDevice) -> int:
-        """The larger one of the interface's own and what the network says for all."""
+        """The larger of the interface's own value and the network's for all."""
         return max(self.of(device), self.of_all(device.network))
 
     def is_set_for(self, device: NetworkDevice) -> bool:
-        """Whether the interface's own or what the network says for all is not zero."""
+        """Whether the interface's own value or the network's for all is not zero."""
         return self.of(device) | self.of_all(device.network) != 0
 
 
@@ -65,41 +65,41 @@ _INT_MIN: Final = -0x8000_0000
 ROWS: Final[list[InterfaceSetting]] = []
 ACCEPT_REDIRECTS4: Final = InterfaceSetting(b"ipv4", b"accept_redirects", 1, 0, 1)
 SEND_REDIRECTS4: Final = InterfaceSetting(b"ipv4", b"send_redirects", 1, 0, 1)
-# Whether datagrams that come in there may be forwarded.
+# Whether datagrams received there may be forwarded.
 FORWARDING4: Final = InterfaceSetting(
     b"ipv4", b"forwarding", 0, 0, 1,
     NetworkSetting(b"ipv4/conf/all/forwarding", 0, 0, 1, IP4_SETTINGS.ip_forward.place),
 )  # fmt: skip
-# Where a datagram must have come in by the way back to its sender (RFC 3704): 1, by that interface; 2, by any.
+# Whether a datagram must come in on the route back to its sender (RFC 3704): 1, on that interface; 2, on any.
 RP_FILTER4: Final = InterfaceSetting(b"ipv4", b"rp_filter", 0, _INT_MIN, INT_MAX)
 # Whether addresses of 127.0.0.0/8 may be on its link.
 ROUTE_LOCALNET4: Final = InterfaceSetting(b"ipv4", b"route_localnet", 0, _INT_MIN, INT_MAX)
-# Whether neighbours are told of its addresses when it goes up or gets another link address.
+# Whether neighbours are notified of its addresses when it goes up or its link address changes.
 ARP_NOTIFY4: Final = InterfaceSetting(b"ipv4", b"arp_notify", 0, _INT_MIN, INT_MAX)
-# Whether the host is a router there. (Datagrams are forwarded if the network's is on, wherever they come from.)
+# Whether the host is a router there. (Datagrams are forwarded if the network's value is set, wherever they come from.)
 FORWARDING6: Final = InterfaceSetting(b"ipv6", b"forwarding", 0, 0, 1, IP6_SETTINGS.forwarding)
 # Whether routers are believed: 1, by hosts; 2, by routers as well.
 ACCEPT_RA6: Final = InterfaceSetting(b"ipv6", b"accept_ra", 1, 0, 2)
-AUTOCONF6: Final = InterfaceSetting(b"ipv6", b"autoconf", 1, 0, 1)  # addresses are made of prefixes that they announce
+AUTOCONF6: Final = InterfaceSetting(b"ipv6", b"autoconf", 1, 0, 1)  # addresses are formed from advertised prefixes
 ROUTER_SOLICITATIONS6: Final = InterfaceSetting(b"ipv6", b"router_solicitations", -1, -1, INT_MAX)
-# Whether addresses are proved before they are used, and how often somebody is asked for each (RFC 4862).
+# Whether addresses are tested before they are used, and how many probes are sent for each (RFC 4862).
 ACCEPT_DAD6: Final = InterfaceSetting(b"ipv6", b"accept_dad", 1, _INT_MIN, INT_MAX)
 DAD_TRANSMITS6: Final = InterfaceSetting(b"ipv6", b"dad_transmits", 1, 0, 255)
 ACCEPT_REDIRECTS6: Final = InterfaceSetting(b"ipv6", b"accept_redirects", 1, 0, 1)
-# Of what is sent there. Routers set it, and the MTU (RFC 4861, section 6.3.4).
+# Of packets sent there. Routers set it, and the MTU (RFC 4861, section 6.3.4).
 HOP_LIMIT6: Final = InterfaceSetting(b"ipv6", b"hop_limit", 64, 1, 255, IP6_SETTINGS.hop_limit)
 
 
 @final
 class InterfaceSettings(Part):
-    """Those of one interface."""
+    """The settings of one interface."""
 
     def __init__(self, network: Network) -> None:
         super().__init__()
         self.values: list[int] = [row.default.of(network) for row in ROWS]
         self.announced_address: bytes = b""  # of the link: neighbours know it
         self.mtu6: int = 0  # 0: the interface's
-        self.has_link_local: bool = False  # it was given its link-local address when it went up
+        self.has_link_local: bool = False  # it got its link-local address when it went up
 
 
 def settings_of(device: NetworkDevice) -> InterfaceSettings:
@@ -116,7 +116,7 @@ def link_mtu6(device: NetworkDevice) -> int:
 
 
 def accepts_redirects(device: NetworkDevice, size: int) -> bool:
-    """Whether a redirect that comes in there, of IPv4 (`size` 4) or IPv6 (16), may be believed: routers are strict."""
+    """Whether a redirect received there, of IPv4 (`size` 4) or IPv6 (16), may be believed: routers are strict."""
     network = device.network
     if size == 16:
         return FORWARDING6.of(device) == 0 and ACCEPT_REDIRECTS6.of(device) != 0
@@ -128,25 +128,25 @@ def accepts_redirects(device: NetworkDevice, size: int) -> bool:
 
 
 def sends_redirects(device: NetworkDevice) -> bool:
-    """Whether an IPv4 router tells hosts on the interface's link of better gateways."""
+    """Whether an IPv4 router sends redirects to hosts on the interface's link."""
     return SEND_REDIRECTS4.of_all(device.network) != 0 or SEND_REDIRECTS4.of(device) != 0
 
 
 def proves_addresses(device: NetworkDevice) -> bool:
-    """Whether a new IPv6 address is asked for before it is used."""
+    """Whether a new IPv6 address is probed before it is used."""
     return ACCEPT_DAD6.most_of(device) > 0 and DAD_TRANSMITS6.of(device) > 0
 
 
 @final
 class _AllForward(SettingFollower):
-    """Whoever writes `all` writes every interface's, and the default. An IPv4 router believes no redirects."""
+    """Writing `all` writes every interface's value, and the default. An IPv4 router believes no redirects."""
 
     def __init__(self, setting: InterfaceSetting) -> None:
         self.setting: InterfaceSetting = setting
 
     def changed(self, network: Network, value: int) -> None:
         setting = self.setting
-        # Written into the list: nothing follows these in turn.
+        # Written into the list directly: these trigger no follower.
         if setting is FORWARDING4:
             network.settings[ACCEPT_REDIRECTS4.for_all.place] = 1 if value == 0 else 0
         network.settings[setting.default.place] = value

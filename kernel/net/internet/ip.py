@@ -1,4 +1,4 @@
-"""Both versions of IP behind one name, for the protocols above.
+"""A common interface to both versions of IP, for the protocols above.
 
 Context: thread context; nothing sleeps.
 """
@@ -30,7 +30,7 @@ def send(
 
 
 def send_port_unreachable(packet: Packet) -> None:
-    """Answer a datagram for this host that nobody waits for. May raise MemoryError."""
+    """Report that no socket here receives a datagram. May raise MemoryError."""
     if len(packet.source) == 4:
         icmp.send_error(packet, icmp.UNREACHABLE, icmp.PORT_UNREACHABLE, 0)
     else:

@@ -1,8 +1,8 @@
-"""IPv4: datagrams out and in (RFC 791, RFC 1122 section 3.2).
+"""IPv4: sending and receiving datagrams (RFC 791, RFC 1122 section 3.2).
 
-`send` puts the header on and fragments what does not fit. `receive` checks everything that a stranger could have got
-wrong, puts fragments together, and hands the datagram to raw sockets and to the transport of its protocol; what is for
-somebody else is forwarded, where that is turned on (`ipv4_forward.py`).
+`send` prepends the header and fragments large datagrams. `receive` checks everything that a stranger could get
+wrong, reassembles fragments, and hands the datagram to raw sockets and to the transport of its protocol; datagrams for
+other hosts are forwarded, if that is turned on (`ipv4_forward.py`).
 
 Context: thread context; nothing sleeps.
 """
@@ -45,8 +45,8 @@ LARGEST: Final = 65535
 DONT_FRAGMENT: Final = 0x4000
 MORE_FRAGMENTS: Final = 0x2000
 _OFFSET_MASK: Final = 0x1FFF
-_MOST_PIECES: Final = 512  # of a datagram, where any user may rule the network: they are sent in one go
-PIECE_COST: Final = 1000  # instructions of making one
+_MOST_PIECES: Final = 512  # of a datagram, where any user may administer the network: they are sent in one go
+PIECE_COST: Final = 1000  # instructions for making one
 _PLAIN: Final = 0x45  # the first byte of a header without options
 _DAY_MS: Final = 86_400_000
 
@@ -56,18 +56,18 @@ ICMP_PROTOCOL_UNREACHABLE: Final = 2
 
 
 class RawListener:
-    """Gets copies of all datagrams for this host: raw sockets. Base class."""
+    """Takes copies of all datagrams for this host: raw sockets. Base class."""
 
     def deliver(self, packet: Packet, protocol: int) -> bool:
-        """A datagram that starts after its IP header; it is the stack's. True: somebody wanted it."""
+        """Take a datagram that starts after its IP header; the stack keeps it. True: some socket wanted it."""
         return False
 
     def report_error(self, packet: Packet, protocol: int, error: NetworkError) -> None:
-        """An error about a datagram of ours, as for `Transport.report_error`."""
+        """Take an error about a datagram of ours, as in `Transport.report_error`."""
 
 
 class Ip4Hook:
-    """What lies above or beside, and would make a circle of imports."""
+    """Calls to layers above or beside that would make imports circular."""
 
     def send_unreachable(self, packet: Packet, code: int) -> None:
         """Answer a datagram for this host with an ICMP destination unreachable. May raise MemoryError."""
@@ -78,7 +78,7 @@ class Ip4Hook:
         """
 
     def forward(self, packet: Packet) -> None:
-        """A datagram for another host, from its IP header on. May raise MemoryError."""
+        """Forward a datagram for another host, from its IP header on. May raise MemoryError."""
 
 
 @final
@@ -90,8 +90,8 @@ class Ip4State:
         self.hook: Ip4Hook = Ip4Hook()
 
     def identification(self, network: Network) -> int:
-        """A number for a datagram of a network. It starts somewhere, so that one network says nothing of another;
-        datagrams that nobody may fragment don't need one.
+        """A number for a datagram of a network. It starts anywhere, so that one network reveals nothing about another;
+        datagrams that no one may fragment don't need one.
         """
         value = network.next_identification
         if value == 0:
@@ -115,7 +115,7 @@ def send(
     loops: bool = False,
 ) -> None:
     """Send a packet that starts with its transport header to `hop.destination`. `options` is padded to 4 bytes.
-    `loops`: what goes to a group or broadcast is received by this host as well.
+    `loops`: packets to a group or broadcast are received by this host as well.
 
     EMSGSIZE for one that is larger than the path's MTU and may not be fragmented, or larger than 65535 bytes;
     EPERM where the sender's group does not permit it; MemoryError.
@@ -130,7 +130,7 @@ def send(
     identification = 0 if dont_fragment else STATE.identification(network)
     header = packet.push(header_length)
     packet.network_start = packet.start
-    # A super-segment of more than 64 KiB cannot say its length, so none is sent.
+    # The length field cannot hold a super-segment of more than 64 KiB, so none is sent.
     header.store_be32(0, 0x45000000 + (len(options) << 22) + (tos << 16) + total)
     header.store_be32(4, (identification << 16) | (DONT_FRAGMENT if dont_fragment else 0))
     header.store_be32(8, (ttl << 24) | (protocol << 16))
@@ -144,7 +144,7 @@ def send(
     if not may_leave(packet, hop.device):
         return
     if hop.device.is_loop:
-        # Nobody looks at it on this way: our own receiver knows the sender.
+        # No one checks it on this path: our own receiver trusts the sender.
         packet.from_ourselves = True
         packet.hop_limit = ttl
         packet.traffic_class = tos
@@ -164,7 +164,7 @@ def send(
 
 
 def send_watched(packet: Packet, hop: NextHop, dont_fragment: bool, loops: bool) -> None:
-    """Send a datagram with a complete header where somebody looks on. EPERM, EMSGSIZE, MemoryError, and those of
+    """Send a datagram with a complete header where others are watching. EPERM, EMSGSIZE, MemoryError, and those of
     `resolve`.
     """
     way = pass_output(packet, hop)
@@ -215,7 +215,7 @@ def _fragment(packet: Packet, hop: NextHop) -> None:
     if packet.checksum == CHECKSUM_PARTIAL:
         complete_checksum(packet)
     header_length = (packet.span()[0] & 0xF) * 4
-    # What came in fragments, and was put together for hooks, goes on in fragments of that size.
+    # Fragments that were reassembled for hooks are sent on in fragments of that size.
     mtu = hop.mtu if packet.fragment_size == 0 else min(hop.mtu, packet.fragment_size)
     room = (mtu - header_length) & ~7
     if room <= 0:
@@ -249,14 +249,14 @@ def _fragment(packet: Packet, hop: NextHop) -> None:
         hop.transmit(piece)
         if hop.device.sent_dropped != refused:
             hop.network.ip4.fragment_fails += 1
-            return  # without this one the others are of no use
+            return  # without this fragment the others are useless
         offset += count
     hop.network.ip4.fragment_oks += 1
 
 
 @final
 class Ip4(LinkProtocol):
-    """What the link layer hands its packets to."""
+    """Takes packets from the link layer."""
 
     def receive(self, packet: Packet) -> None:
         device = packet.device
@@ -282,7 +282,7 @@ class Ip4(LinkProtocol):
 
 @noinline
 def _receive_watched(packet: Packet, device: NetworkDevice) -> None:
-    """Receive a packet where somebody looks on, also from ourselves."""
+    """Receive a packet where hooks are watching, also from ourselves."""
     is_sound = packet.from_ourselves and device.is_loop and packet.transport_start > packet.start
     if not is_sound and not _check_header(packet):
         return
@@ -297,7 +297,7 @@ def _receive_watched(packet: Packet, device: NetworkDevice) -> None:
 
 
 def _check_header(packet: Packet) -> bool:
-    """Whether the header is sound; the packet is cut to the datagram's length, and knows what stands in it."""
+    """Whether the header is sound; trims the packet to the datagram's length and stores the header's fields in it."""
     counters = network_of(packet).ip4
     if len(packet) < HEADER:
         counters.in_header_errors += 1
@@ -328,7 +328,7 @@ def _check_header(packet: Packet) -> bool:
 
 
 def _accept(packet: Packet) -> None:
-    """Decide whom a sound datagram is for."""
+    """Decide where a sound datagram goes."""
     source = packet.source
     destination = packet.destination
     device = packet.device
@@ -336,7 +336,7 @@ def _accept(packet: Packet) -> None:
         return
     network = device.network
     counters = network.ip4
-    # Addresses that nobody can have sent from, or to, are dropped and not counted, as on Linux.
+    # Impossible sources and destinations are dropped and not counted, as on Linux.
     is_here = device.is_loop or packet.from_ourselves
     if is_multicast(source) or source == LIMITED_BROADCAST:
         return
@@ -368,8 +368,8 @@ def _accept(packet: Packet) -> None:
 
 
 def _may_come_in(device: NetworkDevice, source: bytes, destination: bytes) -> bool:
-    """Whether a datagram with these addresses may come in by an interface: not with those of lo, unless they may be on
-    its link; and not from one of our own addresses, or if the way back is none of those that are asked for.
+    """Whether a datagram with these addresses may come in on an interface: not with those of lo, unless they may be on
+    its link; and not from one of our own addresses, or if the route back fails the filter that is set.
     """
     if (is_loopback(destination) or is_loopback(source)) and not ROUTE_LOCALNET4.is_set_for(device):
         return False
@@ -393,7 +393,7 @@ def _receive_here(packet: Packet) -> None:
 
 
 def _take_options(packet: Packet) -> bool:
-    """Check the header's options, and write into them that the datagram was here. False: it goes no further."""
+    """Check the header's options, and record in them that the datagram passed here. False: it is dropped."""
     header = packet.span()
     header_length = (header[0] & 0xF) * 4
     device = packet.device
@@ -441,7 +441,7 @@ def _join_fragments(packet: Packet) -> Packet | None:
     counters.reassembly_required += 1
     is_last = fields & MORE_FRAGMENTS == 0
     if not is_last:
-        packet.trim(len(packet) & ~7)  # as Linux does: what is cut off may come in another fragment
+        packet.trim(len(packet) & ~7)  # as Linux does: the bytes cut off may come in another fragment
     device = packet.device
     number = 0 if device is None else device.number
     key = header[12:20].to_bytes() + header[4:6].to_bytes() + bytes([header[9]]) + number.to_bytes(8, "little")
@@ -462,7 +462,7 @@ def _join_fragments(packet: Packet) -> Packet | None:
 
 
 def deliver(packet: Packet, protocol: int, counters: IpCounters) -> None:
-    """Hand a whole datagram up, which starts with its transport header. `counters` are the network's."""
+    """Hand up a whole datagram, which starts with its transport header. `counters` are the network's."""
     wanted = False
     raw = STATE.raw
     if raw is not None:

@@ -1,7 +1,7 @@
 """Options of the IPv4 header (RFC 791 section 3.1, RFC 1122 section 3.2.1.8).
 
-A host, too, writes into the options of what it receives: its address where a route is recorded, and the time. Answers
-carry those options back, and record the way on.
+A host also writes into the options of datagrams it receives: its address where a route is recorded, and the time.
+Answers carry those options back, and record the route onward.
 
 Context: any.
 """
@@ -23,7 +23,7 @@ OPTION_STRICT_ROUTE: Final = 137
 
 _STAMPS_ALONE: Final = 0
 _STAMPS_WITH_ADDRESSES: Final = 1
-_STAMPS_OF_THE_NAMED: Final = 3  # the sender has written down whose time it wants
+_STAMPS_OF_THE_NAMED: Final = 3  # the sender has listed the hosts whose time it wants
 
 VALID: Final = -1
 
@@ -49,7 +49,7 @@ def has_source_route(options: Span[u8]) -> bool:
 
 
 def fragment_options(options: Span[u8]) -> bytes:
-    """What stays of valid options in fragments after the first: those that are to be copied; others become NOPs."""
+    """The part of valid options that goes into fragments after the first: those to be copied; others become NOPs."""
     result = bytearray(len(options))
     at = 0
     while at < len(options) and options[at] != OPTION_END:
@@ -61,8 +61,8 @@ def fragment_options(options: Span[u8]) -> bytes:
 
 
 def note_passage(network: Network, options: Span[u8], own: bytes, now_ms: int) -> int:
-    """Check the options of a datagram that came in, and write into them that it was here: `own`, our address, and the
-    time since midnight. Returns VALID, or where what is wrong stands.
+    """Check the options of a received datagram, and record the passage in them: `own`, our address, and the
+    time since midnight. Returns VALID, or the offset of the error.
     """
     at = 0
     route_at = -1
@@ -90,7 +90,7 @@ def note_passage(network: Network, options: Span[u8], own: bytes, now_ms: int) -
 
 
 def _record_route(option: Span[u8], own: bytes) -> int:
-    """Write our address into a record route option. Returns VALID, or where in it what is wrong stands."""
+    """Write our address into a record route option. Returns VALID, or the offset of the error in it."""
     length = len(option)
     if length < 3:
         return 1
@@ -106,7 +106,7 @@ def _record_route(option: Span[u8], own: bytes) -> int:
 
 
 def _stamp(network: Network, option: Span[u8], own: bytes, now_ms: int) -> int:
-    """Write the time into a timestamp option. Returns VALID, or where in it what is wrong stands."""
+    """Write the time into a timestamp option. Returns VALID, or the offset of the error in it."""
     length = len(option)
     if length < 4:
         return 1
@@ -141,7 +141,7 @@ def _stamp(network: Network, option: Span[u8], own: bytes, now_ms: int) -> int:
 
 def answer_options(network: Network, options: Span[u8], own: bytes, now_ms: int) -> bytes:
     """The options of an answer to a datagram with these, which `note_passage` has seen: a recorded route and time
-    stamps, followed by our own where there is room; nothing from where one is not valid on. A multiple of 4 bytes.
+    stamps, followed by our own where there is room; nothing from the first invalid one on. A multiple of 4 bytes.
     """
     answer = bytearray()
     for kind in (OPTION_RECORD_ROUTE, OPTION_TIMESTAMP):
@@ -171,6 +171,6 @@ def _note_answer(network: Network, option: Span[u8], own: bytes, now_ms: int) ->
 
 
 def _was_named(network: Network, option: Span[u8]) -> bool:
-    """Whether the last time stamp that stands there was wanted from us."""
+    """Whether the last time stamp in the option was requested from us."""
     pointer = option[2]
     return pointer >= 13 and is_own(network, option[pointer - 9 : pointer - 5].to_bytes())

@@ -1,6 +1,6 @@
-"""IPv6: packets out and in (RFC 8200).
+"""IPv6: sending and receiving packets (RFC 8200).
 
-`receive` walks the extension headers with bounds, puts fragments together, and hands the packet to raw sockets and to
+`receive` walks the extension headers within bounds, reassembles fragments, and hands the packet to raw sockets and to
 the transport of its protocol.
 
 Context: thread context; nothing sleeps.
@@ -38,8 +38,8 @@ NO_NEXT_HEADER: Final = 59
 DESTINATION_OPTIONS: Final = 60
 _FRAGMENT_HEADER: Final = 8
 _INTERFACE_LOCAL: Final = 1  # a group's scope
-_MOST_OPTIONS: Final = 8  # of one header, beside padding
-_MOST_PADDING: Final = 7  # bytes in a row: more is never needed to align something
+_MOST_OPTIONS: Final = 8  # of one header, besides padding
+_MOST_PADDING: Final = 7  # bytes in a row: alignment never needs more
 _PAD1: Final = 0
 _PADN: Final = 1
 _ROUTER_ALERT: Final = 5
@@ -56,17 +56,17 @@ INCOMPLETE_CHAIN: Final = 3
 
 
 class Ip6Hook:
-    """What lies above or beside, and would make a circle of imports."""
+    """Calls to layers above or beside that would make imports circular."""
 
     def send_parameter_problem(self, packet: Packet, code: int, pointer: int) -> None:
         """Answer a packet with an ICMPv6 parameter problem; `pointer` from the IPv6 header on. May raise MemoryError.
         """
 
     def send_no_route(self, packet: Packet) -> None:
-        """Tell the sender that there is no way to where a packet should go. May raise MemoryError."""
+        """Notify the sender that there is no route to a packet's destination. May raise MemoryError."""
 
     def forward(self, packet: Packet) -> None:
-        """A packet for another host, from its IPv6 header on. May raise MemoryError."""
+        """Forward a packet for another host, from its IPv6 header on. May raise MemoryError."""
 
 
 @final
@@ -129,7 +129,7 @@ def send(
 
 
 def send_watched(packet: Packet, hop: NextHop, dont_fragment: bool, loops: bool) -> None:
-    """Send a packet with a complete header where somebody looks on. EPERM, EMSGSIZE, MemoryError, and those of
+    """Send a packet with a complete header where hooks or taps are watching. EPERM, EMSGSIZE, MemoryError, and those of
     `resolve`.
     """
     way = pass_output(packet, hop)
@@ -167,10 +167,10 @@ def _loop_back(packet: Packet, hop: NextHop) -> None:
 
 
 def _fragment(packet: Packet, hop: NextHop) -> None:
-    """Cut a packet without extension headers (RFC 8200, section 4.5)."""
+    """Fragment a packet without extension headers (RFC 8200, section 4.5)."""
     if packet.checksum == CHECKSUM_PARTIAL:
         complete_checksum(packet)
-    # What came in fragments, and was put together for hooks, goes on in fragments of that size.
+    # Fragments that were reassembled for hooks are sent on in fragments of that size.
     mtu = hop.mtu if packet.fragment_size == 0 else min(hop.mtu, packet.fragment_size)
     room = (max(mtu, LEAST_MTU) - HEADER - _FRAGMENT_HEADER) & ~7
     identification = random.word() & 0xFFFF_FFFF
@@ -199,14 +199,14 @@ def _fragment(packet: Packet, hop: NextHop) -> None:
         hop.transmit(piece)
         if hop.device.sent_dropped != refused:
             hop.network.ip6.fragment_fails += 1
-            return  # without this one the others are of no use
+            return  # without this fragment the others are useless
         offset += count
     hop.network.ip6.fragment_oks += 1
 
 
 @final
 class Ip6(LinkProtocol):
-    """What the link layer hands its packets to."""
+    """Takes packets from the link layer."""
 
     def receive(self, packet: Packet) -> None:
         device = packet.device
@@ -232,7 +232,7 @@ class Ip6(LinkProtocol):
 
 @noinline
 def _receive_watched(packet: Packet) -> None:
-    """Receive a packet where somebody looks on, also from ourselves."""
+    """Receive a packet where hooks are watching, also from ourselves."""
     if not _check_header(packet):
         return
     hooks = network_of(packet).hooks6
@@ -267,7 +267,7 @@ def _join_fragments(packet: Packet) -> Packet | None:
 
 
 def _check_header(packet: Packet) -> bool:
-    """Whether the header is sound; the packet is cut to its length and its addresses are set."""
+    """Whether the header is sound; trims the packet to its length and sets its addresses."""
     counters = network_of(packet).ip6
     if len(packet) < HEADER:
         counters.in_header_errors += 1
@@ -290,7 +290,7 @@ def _check_header(packet: Packet) -> bool:
 
 
 def _accept(packet: Packet) -> None:
-    """Decide whom a sound packet is for."""
+    """Decide where a sound packet goes."""
     source = packet.source
     destination = packet.destination
     device = packet.device
@@ -333,11 +333,11 @@ def _receive_here(packet: Packet) -> None:
 
 
 def _walk(packet: Packet) -> None:
-    """Go through the extension headers up to the transport's. Whoever makes a packet of very many costs itself more
-    than us: a step is a few instructions, and moves 8 bytes on.
+    """Walk the extension headers up to the transport's. A packet with very many of them costs its sender more
+    than us: a step is a few instructions, and moves on by 8 bytes.
     """
     next_header = packet.span()[6]
-    pointer = packet.start + 6  # in the storage: where the number of the next header stands
+    pointer = packet.start + 6  # in the storage: the position of the next header's number
     packet.pull(HEADER)
     is_first = True
     was_fragment = False
@@ -387,8 +387,8 @@ def _walk(packet: Packet) -> None:
 
 
 def _check_routing(packet: Packet) -> bool:
-    """Whether a routing header, which the packet starts with, allows going on: nobody is a router by somebody else's
-    wish (RFC 5095), and the kinds of routes that must be turned on are not.
+    """Whether a routing header, which the packet starts with, allows the packet to go on: no host routes at another's
+    request (RFC 5095), and the kinds of routes that must be enabled are not.
     """
     header = packet.span()
     kind = header[2]
@@ -404,7 +404,7 @@ def _check_routing(packet: Packet) -> bool:
 
 
 def _check_options(packet: Packet, length: int, is_hop_by_hop: bool) -> bool:
-    """Whether the options of a header allow going on (RFC 8200, section 4.2); if not, it is not counted yet."""
+    """Whether the options of a header let the packet go on (RFC 8200, section 4.2); if not, it is not counted yet."""
     options = packet.span()[0:length]
     at = 2
     count = 0
@@ -420,7 +420,7 @@ def _check_options(packet: Packet, length: int, is_hop_by_hop: bool) -> bool:
             padding += size
             for i in range(at + 2, at + size):
                 if options[i] != 0:
-                    return False  # something is being hidden there (RFC 4942, section 2.1.9.5)
+                    return False  # it may hide data (RFC 4942, section 2.1.9.5)
             if padding > _MOST_PADDING:
                 return False
         else:
@@ -433,7 +433,7 @@ def _check_options(packet: Packet, length: int, is_hop_by_hop: bool) -> bool:
 
 
 def _check_option(packet: Packet, at: int, is_hop_by_hop: bool) -> bool:
-    """Whether one option, `at` bytes after the header's start, allows going on."""
+    """Whether one option, `at` bytes after the header's start, allows the packet to go on."""
     options = packet.span()
     kind = options[at]
     if is_hop_by_hop and kind == _ROUTER_ALERT:
@@ -448,7 +448,7 @@ def _check_option(packet: Packet, at: int, is_hop_by_hop: bool) -> bool:
 
 
 def _refuse_jumbo(packet: Packet, at: int) -> None:
-    """No link here carries jumbograms (RFC 2675): report to whoever sends what says that it is one."""
+    """No link here carries jumbograms (RFC 2675): report an error to the sender of a jumbo option."""
     options = packet.span()
     if options[at + 1] != 4 or (packet.start - packet.network_start + at) & 3 != 2:
         return
@@ -459,7 +459,7 @@ def _refuse_jumbo(packet: Packet, at: int) -> None:
 
 
 def _malformed(packet: Packet, code: int, pointer: int) -> None:
-    """Count a header that is wrong, and notify the sender."""
+    """Count a malformed header, and notify the sender."""
     network_of(packet).ip6.in_header_errors += 1
     _problem(packet, code, pointer)
 
@@ -477,7 +477,7 @@ def _lacks_headers(packet: Packet) -> bool:
     at = _FRAGMENT_HEADER
     while next_header == HOP_BY_HOP or next_header == DESTINATION_OPTIONS or next_header == ROUTING:
         if at + 2 > len(data):
-            return False  # the header itself is cut: it is for the whole packet to be judged
+            return False  # the header itself is truncated: the whole packet is judged later
         next_header = data[at]
         at += 8 + data[at + 1] * 8
     least = 1
@@ -526,8 +526,8 @@ def _reassemble(packet: Packet) -> Packet | None:
 
 
 def _take_fragment_header_out(whole: Packet) -> None:
-    """In front of a whole packet's data stand the headers of its first fragment, the fragment header last: what stands
-    in front of that moves over it.
+    """A whole packet's data follow the headers of its first fragment, the fragment header last: move what precedes
+    that header over it.
     """
     data = whole.span()
     at = 6
@@ -543,7 +543,7 @@ def _take_fragment_header_out(whole: Packet) -> None:
 
 
 def deliver(packet: Packet, protocol: int, pointer: int) -> None:
-    """Hand a whole packet up: it starts with its transport header. `pointer`: where the protocol's number stands."""
+    """Hand up a whole packet: it starts with its transport header. `pointer`: the position of the protocol's number."""
     counters = network_of(packet).ip6
     wanted = False
     raw = STATE.raw

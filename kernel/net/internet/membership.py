@@ -1,4 +1,4 @@
-"""Which groups the host listens to: per interface, counted over all who asked (RFC 1112, RFC 4291).
+"""The groups that the host listens to, per interface: each counts its listeners (RFC 1112, RFC 4291).
 
 Joining sets the device's filter and informs the group protocol (IGMP, MLD), which reports it to routers.
 
@@ -24,7 +24,7 @@ class Membership:
     def __init__(self, device: NetworkDevice, group: bytes) -> None:
         self.device: NetworkDevice = device
         self.network: Network = device.network
-        self.is_listed: bool = True  # until nobody listens, or the device leaves the network
+        self.is_listed: bool = True  # until the last listener leaves, or the device leaves the network
         self.group: bytes = group
         self.key: bytes = _key(device, group)
         self.link_address: bytes = multicast_link_address(group)
@@ -42,7 +42,7 @@ class GroupProtocol:
 
     @noraise
     def dropped(self, membership: Membership) -> None:
-        """It is not to be reported any more."""
+        """Its reports are to stop."""
 
     @noraise
     def left(self, membership: Membership) -> None:
@@ -51,7 +51,7 @@ class GroupProtocol:
 
 @final
 class Memberships:
-    """Who reports groups."""
+    """The registered group protocols."""
 
     def __init__(self) -> None:
         self.igmp: GroupProtocol = GroupProtocol()
@@ -63,7 +63,7 @@ MEMBERSHIPS: Final = Memberships()
 
 @final
 class Groups(Part):
-    """Those that a network listens to."""
+    """The groups that a network listens to."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -84,7 +84,7 @@ register_part(_Maker())
 
 
 def groups_of(network: Network) -> Groups:
-    """Those that a network listens to."""
+    """The groups that a network listens to."""
     part = network.groups
     assert isinstance(part, Groups)
     return part
@@ -95,14 +95,14 @@ def _key(device: NetworkDevice, group: bytes) -> bytes:
 
 
 def is_member(device: NetworkDevice, group: bytes) -> bool:
-    """Whether packets for the group that come in there are for this host."""
+    """Whether packets for the group received there are for this host."""
     if group == ALL_HOSTS4 or group == ALL_NODES6:
         return True
     return _key(device, group) in groups_of(device.network).by_key
 
 
 def join(device: NetworkDevice, group: bytes) -> Membership:
-    """Begin to listen, or count one more who does. ENOBUFS for too many groups, MemoryError, with nothing done."""
+    """Begin to listen, or count one more listener. ENOBUFS for too many groups, MemoryError, with nothing done."""
     by_key = groups_of(device.network).by_key
     found = by_key.get(_key(device, group))
     if found is None:
@@ -127,7 +127,7 @@ def find_membership(device: NetworkDevice, group: bytes) -> Membership | None:
 
 
 def _listen(device: NetworkDevice, address: bytes) -> None:
-    """Raises MemoryError, with nothing done: then nobody listens to the address."""
+    """Set the device's filter. Raises MemoryError, with nothing done: then the address has no listener."""
     filter_ = device.multicast.get(address)
     if filter_ is None:
         filter_ = LinkGroup()
@@ -138,7 +138,7 @@ def _listen(device: NetworkDevice, address: bytes) -> None:
 
 @noraise
 def leave(membership: Membership) -> None:
-    """One who listened stops."""
+    """One listener stops."""
     membership.users -= 1
     if membership.users > 0 or not membership.is_listed:
         return
@@ -177,7 +177,7 @@ def list_memberships(device: NetworkDevice, size: int) -> list[Membership]:
 @final
 class _FollowDevices(DeviceWatcher):
     def device_removed(self, device: NetworkDevice) -> None:
-        """Sockets still have their groups, but there nobody sends them anything."""
+        """Sockets keep their groups, but nothing arrives for them there."""
         for size in (4, 16):
             for membership in list_memberships(device, size):
                 _stop_listening(membership)

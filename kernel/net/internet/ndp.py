@@ -52,7 +52,7 @@ from kernel.time import monotonic_ns
 SOURCE_LINK_ADDRESS: Final = 1
 TARGET_LINK_ADDRESS: Final = 2
 _NONCE: Final = 14
-HOP_LIMIT: Final = 255  # nobody beyond the link can have sent it
+HOP_LIMIT: Final = 255  # no host beyond the link can have sent it
 
 _HEADER: Final = 24
 _OPTION: Final = 8
@@ -82,15 +82,15 @@ def link_address_in(options: Span[u8], kind: int) -> bytes:
 
 
 def multicast_hop(device: NetworkDevice, group: bytes) -> NextHop:
-    """The way to a group on one link."""
+    """The route to a group on one link."""
     return NextHop(group, device, MULTICAST)
 
 
 def send_solicitation(
     device: NetworkDevice, source: bytes, target: bytes, hop: NextHop, nonce: bytes = b""
 ) -> None:
-    """Ask who has `target`; from :: it is duplicate address detection, with `nonce`, 6 bytes by which the question is
-    known if it comes back (RFC 7527). May raise MemoryError.
+    """Ask who has `target`; from :: it is duplicate address detection, with `nonce`, 6 bytes that identify the
+    question if it comes back (RFC 7527). May raise MemoryError.
     """
     has_option = source != ANY6 and len(device.address) > 0
     length = _HEADER + (_OPTION if has_option or len(nonce) != 0 else 0)
@@ -114,7 +114,7 @@ def _put_link_address(body: Span[u8], kind: int, device: NetworkDevice) -> None:
 
 
 def send_advertisement(device: NetworkDevice, target: bytes, hop: NextHop, flags: int) -> None:
-    """Tell that `target` is ours; with _OVERRIDE, what our link address is. May raise MemoryError."""
+    """Announce that `target` is ours; with _OVERRIDE, with our link address. May raise MemoryError."""
     tells = flags & _OVERRIDE != 0 and len(device.address) > 0
     length = _HEADER + (_OPTION if tells else 0)
     packet = Packet(length)
@@ -129,7 +129,7 @@ def send_advertisement(device: NetworkDevice, target: bytes, hop: NextHop, flags
 
 @final
 class Solicitations(MessageHandler):
-    """Somebody asks who has an address."""
+    """Takes questions about addresses."""
 
     def receive(self, packet: Packet) -> None:
         device = packet.device
@@ -151,7 +151,7 @@ class Solicitations(MessageHandler):
             return
         if entry.flags & ADDRESS_TENTATIVE != 0:
             if is_probe and not _is_own_probe(entry, options):
-                duplicate_found(entry)  # somebody else wants it too
+                duplicate_found(entry)  # another host wants it too
             return
         if is_probe:
             send_advertisement(device, target, multicast_hop(device, ALL_NODES6), _OVERRIDE)
@@ -161,20 +161,20 @@ class Solicitations(MessageHandler):
         try:
             hop = resolve(device.network, packet.source, target, device.index)
         except Errno:
-            return  # no way back
-        # A question to one host comes from somebody who knows its link address.
+            return  # no route back
+        # A question to one host comes from a host that knows its link address.
         override = _OVERRIDE if is_multicast(packet.destination) else 0
         send_advertisement(device, target, hop, _SOLICITED | override)
 
 
 def _is_own_probe(entry: InterfaceAddress, options: Span[u8]) -> bool:
-    """Whether a question for an address that is being proved is ours, which the link has brought back."""
+    """Whether a question for an address that is being tested is our own, which the link has brought back."""
     at = find_option(options, _NONCE)
     return at >= 0 and len(entry.nonce) != 0 and options[at + 2 : at + 8].to_bytes() == entry.nonce
 
 
 def learn_link_address(device: NetworkDevice, address: bytes, link_address: bytes) -> Neighbour | None:
-    """Note what a neighbour said of itself unasked: an entry becomes STALE if that is news."""
+    """Note what a neighbour said about itself unasked: an entry becomes STALE if that is news."""
     try:
         neighbour = neighbour_for(device, address)
     except Errno:
@@ -190,7 +190,7 @@ def learn_link_address(device: NetworkDevice, address: bytes, link_address: byte
 
 @final
 class Advertisements(MessageHandler):
-    """Somebody announces its address (RFC 4861, section 7.2.5)."""
+    """Takes announcements of addresses (RFC 4861, section 7.2.5)."""
 
     def receive(self, packet: Packet) -> None:
         device = packet.device
@@ -243,7 +243,7 @@ class Advertisements(MessageHandler):
 
 @final
 class NdpResolver(Resolver):
-    """Asks for the neighbour cache."""
+    """Sends questions for the neighbour cache."""
 
     def solicit(self, neighbour: Neighbour, is_unicast: bool) -> None:
         device = neighbour.device
@@ -270,15 +270,15 @@ class NdpResolver(Resolver):
 
 
 class AddressReady:
-    """What happens when an address has proved to be unique. Base class: nothing."""
+    """Is notified when an address has proved to be unique. Base class: does nothing."""
 
     def address_ready(self, entry: InterfaceAddress) -> None:
-        """It may be used now. May raise MemoryError."""
+        """The address may be used now. May raise MemoryError."""
 
 
 @final
 class Proof(NetworkTimer):
-    """An address that is being proved, at times of its own (RFC 4862, section 5.4)."""
+    """An address that is being tested, with its own timer (RFC 4862, section 5.4)."""
 
     def __init__(self, entry: InterfaceAddress) -> None:
         super().__init__()
@@ -288,7 +288,7 @@ class Proof(NetworkTimer):
     def expire(self, now_ns: int) -> None:
         entry = self.entry
         if entry.probes_left > 0:
-            # It goes on whatever becomes of the question. Moving a timer that has a place needs no memory.
+            # The test goes on even if the question is lost. Moving a timer that has a place needs no memory.
             self.start(now_ns + _RETRANSMIT_NS)
             entry.probes_left -= 1
             hop = multicast_hop(entry.device, solicited_node(entry.address))
@@ -306,14 +306,14 @@ class Proof(NetworkTimer):
 
 @final
 class Detection:
-    """All addresses that are being proved."""
+    """All addresses that are being tested."""
 
     def __init__(self) -> None:
         self.proofs: dict[bytes, Proof] = {}  # by the device's number and the address
         self.listener: AddressReady = AddressReady()
 
     def begin(self, entry: InterfaceAddress) -> None:
-        """A new address: ask whether somebody has it. Raises MemoryError, and then it is not asked."""
+        """Ask whether another host has a new address. Raises MemoryError, and then no question was sent."""
         entry.flags |= ADDRESS_TENTATIVE
         entry.probes_left = DAD_TRANSMITS6.of(entry.device)
         proof = Proof(entry)
@@ -326,7 +326,7 @@ class Detection:
         entry.proof_key = proof.key
 
     def forget(self, entry: InterfaceAddress) -> None:
-        """It is not to be proved any more, if it was. Needs no memory."""
+        """Stop testing an address, if that was going on. Needs no memory."""
         proof = self.proofs.pop(entry.proof_key, None)
         if proof is not None:
             proof.remove()
@@ -346,13 +346,13 @@ def _new_nonce() -> bytes:
 
 
 def duplicate_found(entry: InterfaceAddress) -> None:
-    """Somebody else has an address of ours that was being proved. One that nobody has chosen goes away."""
+    """Another host has an address of ours that was being tested. An address that no one chose is deleted."""
     DETECTION.forget(entry)
     if entry.flags & ADDRESS_PERMANENT == 0:
         try:
             delete_address(entry)
         except Errno:
-            return  # it is gone already
+            return  # it is already gone
         return
     entry.flags |= ADDRESS_TENTATIVE | ADDRESS_DADFAILED
     address_changed(entry)
@@ -360,7 +360,7 @@ def duplicate_found(entry: InterfaceAddress) -> None:
 
 @final
 class _FollowAddresses(AddressWatcher):
-    """Joins the solicited-node group of an address, and proves the address."""
+    """Joins the solicited-node group of an address, and tests the address."""
 
     def address_added(self, entry: InterfaceAddress) -> None:
         device = entry.device

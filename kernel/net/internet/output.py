@@ -1,7 +1,7 @@
-"""Where a packet goes: from a destination to a device, a neighbour, a source address and an MTU.
+"""Where to send a packet: from a destination to a device, a neighbour, a source address and an MTU.
 
-`resolve` answers with a `NextHop`, which sockets keep and use until `is_current` says that something changed: then they
-ask again. That is what makes sending cheap.
+`resolve` returns a `NextHop`, which sockets keep and use until `is_current` returns False: then they
+ask again. That makes sending cheap.
 
 Context: thread context; nothing sleeps.
 Source: RFC 1122 section 3.3.1, RFC 6724 (source address selection), ip(7).
@@ -50,7 +50,7 @@ from kernel.net.link.neighbours import Neighbour, fixed_neighbour, neighbour_for
 from kernel.net.link.network import Network, Ways
 from kernel.net.link.packet import Packet
 
-_ENTRY_COST: Final = 120  # instructions for each address that may be the one to send from
+_ENTRY_COST: Final = 120  # instructions for each address that may be the source
 
 
 @final
@@ -59,10 +59,10 @@ class NextHop:
 
     def __init__(self, destination: bytes, device: NetworkDevice, kind: int) -> None:
         self.destination: bytes = destination
-        self.device: NetworkDevice = device  # where packets leave: lo for this host's own addresses
+        self.device: NetworkDevice = device  # through which packets leave: lo for this host's own addresses
         self.kind: int = kind  # UNICAST, LOCAL, BROADCAST or MULTICAST of routes.py
         self.gateway: bytes = b""  # empty: the destination is on the link
-        self.source: bytes = b""  # the address to send from, unless the sender has one of its own
+        self.source: bytes = b""  # the source address, unless the sender has one of its own
         self.mtu: int = device.mtu  # of the path
         self.neighbour: Neighbour | None = None
         self.route: Route | None = None
@@ -75,11 +75,11 @@ class NextHop:
         return self.generation == self.ways.generation
 
     def is_local(self) -> bool:
-        """Whether packets come back to this host."""
+        """Whether packets stay on this host."""
         return self.device.is_loop
 
     def with_device_mtu(self) -> "NextHop":
-        """The same way for a sender that does not believe what is said of the path's MTU."""
+        """The same route for a sender that does not believe reports about the path's MTU."""
         if self.mtu == self.device.mtu:
             return self
         if len(self.destination) == 16 and self.mtu == link_mtu6(self.device):
@@ -94,7 +94,7 @@ class NextHop:
         return other
 
     def transmit(self, packet: Packet) -> None:
-        """Send a packet, which starts with its IP header, on its way. May raise MemoryError, ENOBUFS."""
+        """Send a packet, which starts with its IP header. May raise MemoryError, ENOBUFS."""
         protocol = ETHERTYPE_IP4 if len(self.destination) == 4 else ETHERTYPE_IP6
         if self.device.is_loop:
             send(packet, self.device, b"", protocol)
@@ -113,21 +113,21 @@ class NextHop:
         return neighbour_for(self.device, self.destination if len(self.gateway) == 0 else self.gateway)
 
     def confirm(self) -> None:
-        """The other end has just answered: the neighbour on the way to it is there."""
+        """The other end has just answered: so the neighbour on the route to it is reachable."""
         neighbour = self.neighbour
         if neighbour is not None:
             neighbour.confirm()
 
 
 def resolve(network: Network, destination: bytes, source: bytes = b"", device_index: int = 0) -> NextHop:
-    """Find the way in a network to `destination`, for a sender that is bound to `source` and to a device, where these
+    """Find the route in a network to `destination`, for a sender that is bound to `source` and to a device, where these
     are not empty.
 
     ENETUNREACH without a route, EHOSTUNREACH, EACCES or EINVAL where the route says so; EADDRNOTAVAIL for IPv6 if the
-    sender has no address and this host has none that would do.
+    sender has no address and this host has no suitable one.
     """
     if destination == ANY4:
-        # This host, and no table is asked, as on Linux.
+        # This host: no table is consulted, as on Linux.
         own = LOOPBACK4 if len(source) == 0 or source == ANY4 else source
         hop = NextHop(own, network.loopback, LOCAL)
         hop.source = own
@@ -164,7 +164,7 @@ def _resolve(network: Network, destination: bytes, source: bytes, device_index: 
     route = find_route(network, destination, device_index)
     if route is None:
         device = device_by_index(network, device_index)
-        # Bound to a device, a sender may reach its link before there is any route: DHCP does.
+        # Bound to a device, a sender may reach its link before any route exists: DHCP does.
         if device is not None and device.is_up() and len(destination) == 4:
             return _direct(destination, device, UNICAST, source)
         raise Errno(_no_route(network, source, destination))
@@ -184,8 +184,8 @@ def _resolve(network: Network, destination: bytes, source: bytes, device_index: 
 
 
 def mtu_to(network: Network, destination: bytes) -> int:
-    """The MTU of the way to `destination`, in bytes, or 0 where there is none. No address is looked for to send from,
-    so that it takes a look-up of routes and no more.
+    """The MTU of the route to `destination`, in bytes, or 0 where there is none. No source address is looked for,
+    so it takes one look-up of routes and no more.
     """
     if is_unspecified(destination):
         return network.loopback.mtu
@@ -201,7 +201,7 @@ def mtu_to(network: Network, destination: bytes) -> int:
 
 
 def _mtu_by(route: Route, device: NetworkDevice, destination: bytes) -> int:
-    """What fits through a device, by a route, and as far as is known to the destination."""
+    """The MTU through a device, by a route, as far as is known for the destination."""
     mtu = link_mtu6(device) if len(destination) == 16 else device.mtu
     if route.mtu != 0:
         mtu = min(mtu, route.mtu)
@@ -209,7 +209,7 @@ def _mtu_by(route: Route, device: NetworkDevice, destination: bytes) -> int:
 
 
 def _no_route(network: Network, source: bytes, destination: bytes) -> int:
-    """What stands in the way first: IPv6 looks for a source before it judges the route."""
+    """The first obstacle: IPv6 looks for a source before it judges the route."""
     if len(destination) == 16 and len(source) == 0 and select_source6(network.loopback, destination) == ANY6:
         return EADDRNOTAVAIL
     return ENETUNREACH
@@ -240,7 +240,7 @@ def _direct(destination: bytes, device: NetworkDevice, kind: int, source: bytes)
 
 
 def _device_for_group(network: Network, source: bytes, device_index: int) -> NetworkDevice | None:
-    """The device that a sender of a multicast or broadcast packet means: its own, or that of its address."""
+    """The device for a sender's multicast or broadcast packet: its own, or that of its address."""
     device = device_by_index(network, device_index)
     if device is None and len(source) == 4 and source != ANY4:
         entry = owner_of(network, source)
@@ -250,7 +250,7 @@ def _device_for_group(network: Network, source: bytes, device_index: int) -> Net
 
 
 def _first_device(network: Network) -> NetworkDevice | None:
-    """The first device with an IPv6 link-local address: what an address without a zone means."""
+    """The first device with an IPv6 link-local address, for an address without a zone."""
     for entry in addresses_of(network).entries:
         if len(entry.address) == 16 and entry.is_usable() and not is_loopback(entry.address) and entry.device.is_up():
             return entry.device
@@ -268,7 +268,7 @@ def _source_for(route: Route, destination: bytes, device: NetworkDevice) -> byte
 
 
 def select_source4(device: NetworkDevice, neighbour: bytes, scope: int) -> bytes:
-    """The address of a device to speak to a neighbour on its link from; of another device if it has none; or 0.0.0.0.
+    """The source address on a device for a neighbour on its link; another device's if it has none; or 0.0.0.0.
     """
     first: InterfaceAddress | None = None
     spend(len(addresses_of(device.network).entries) * _ENTRY_COST)
@@ -288,7 +288,7 @@ def select_source4(device: NetworkDevice, neighbour: bytes, scope: int) -> bytes
 
 
 def select_source6(device: NetworkDevice, destination: bytes) -> bytes:
-    """The best source for a destination that is reached through `device` (RFC 6724, section 5), or ::."""
+    """The best source for a destination reached through `device` (RFC 6724, section 5), or ::."""
     best: InterfaceAddress | None = None
     spend(len(addresses_of(device.network).entries) * _ENTRY_COST)
     is_restricted = is_link_local(destination) or is_multicast(destination)

@@ -1,4 +1,4 @@
-"""Packets pass the hooks of their network (`link/hooks.py`), in both versions of IP.
+"""Passing packets through the hooks of their network (`link/hooks.py`), for both versions of IP.
 
 Each function is for one point. It is called only where the network has hooks for the packet's version, with a packet
 whose IP header is at `network_start` and whose addresses are set.
@@ -27,7 +27,7 @@ def _place(packet: Packet, network: Network, point: int) -> Place:
 
 
 def _leaving(packet: Packet, hop: NextHop, point: int) -> Place:
-    """A place on the way out by `hop`."""
+    """The place of a packet that leaves through `hop`."""
     place = _place(packet, hop.network, point)
     place.output = hop.device
     place.gateway = hop.gateway
@@ -50,7 +50,7 @@ def pass_arrival(packet: Packet, point: int) -> bool:
 
 @noinline
 def pass_forward(packet: Packet, hop: NextHop) -> bool:
-    """FORWARD and POSTROUTING: whether a packet for another host goes on, by `hop`."""
+    """FORWARD and POSTROUTING: whether a packet for another host goes on, through `hop`."""
     for point in (FORWARD, POSTROUTING):
         place = _leaving(packet, hop, point)
         place.input = packet.device
@@ -61,7 +61,7 @@ def pass_forward(packet: Packet, hop: NextHop) -> bool:
 
 @noinline
 def pass_output(packet: Packet, hop: NextHop) -> NextHop | None:
-    """OUTPUT: the way that a packet of ours goes on, which may be another one than `hop`; None if a hook has it.
+    """OUTPUT: the route on which a packet of ours goes on, which may differ from `hop`; None if a hook took it.
     Raises EPERM if it was dropped, and what `resolve` raises.
     """
     place = _leaving(packet, hop, OUTPUT)
@@ -78,7 +78,7 @@ def pass_output(packet: Packet, hop: NextHop) -> NextHop | None:
 
 @noinline
 def pass_postrouting(packet: Packet, hop: NextHop) -> bool:
-    """POSTROUTING, for a packet of ours: False if a hook has it. Raises EPERM if it was dropped."""
+    """POSTROUTING, for a packet of ours: False if a hook took it. Raises EPERM if it was dropped."""
     verdict = _judge(packet, _leaving(packet, hop, POSTROUTING))
     if verdict == Verdict.DROP:
         raise Errno(EPERM)

@@ -1,7 +1,7 @@
-"""What is known of paths' MTUs: routers report packets that are too big (RFC 1191, RFC 8201).
+"""Known MTUs of paths: routers report packets that are too big (RFC 1191, RFC 8201).
 
-A report is believed for ten minutes, and never below the least that the protocol allows. The table is bounded: one who
-sends forged reports can make us forget, and no more.
+A report is believed for ten minutes, and never below the protocol's minimum. The table is bounded: an attacker who
+forges reports can make us forget entries, and no more.
 
 Context: thread context; nothing sleeps.
 """
@@ -12,7 +12,7 @@ from kernel.lang import final
 from kernel.net.link.network import Network, PartMaker, Ways, register_part
 from kernel.net.link.part import Part
 
-LEAST_MTU4: Final = 552  # as Linux: less would make us send tiny packets on a forged report
+LEAST_MTU4: Final = 552  # as Linux: below this, forged reports would make us send tiny packets
 LEAST_MTU6: Final = 1280
 _LIFETIME_NS: Final = 600_000_000_000
 _LIMIT: Final = 1024
@@ -61,7 +61,7 @@ register_part(_Maker())
 
 
 def path_mtus_of(network: Network) -> PathMtuTable:
-    """What a network knows."""
+    """The known path MTUs of a network."""
     part = network.path_mtus
     assert isinstance(part, PathMtuTable)
     return part
@@ -77,7 +77,7 @@ def mtu_to(network: Network, destination: bytes, device_mtu: int) -> int:
 
 
 def learn(network: Network, destination: bytes, mtu: int, now_ns: int) -> int:
-    """A router reported that only `mtu` fits; returns what is believed. May raise MemoryError."""
+    """A router reported that only `mtu` fits; returns the MTU now assumed. May raise MemoryError."""
     table = path_mtus_of(network)
     believed = max(mtu, LEAST_MTU4 if len(destination) == 4 else LEAST_MTU6)
     found = table.paths.get(destination)

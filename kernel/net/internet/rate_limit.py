@@ -1,8 +1,8 @@
 """How many errors a network sends: a bucket for each destination, and one for all (RFC 1812 section 4.3.2.8, RFC 4443
-section 2.4 (f)). Redirects are sent ever more rarely to whoever does not listen, and at last no more until it has been
+section 2.4 (f)). A host that ignores redirects gets them ever more rarely, and in the end none until it has been
 silent for a while.
 
-Context: any; time is passed in.
+Context: any; the caller passes the time.
 """
 
 from typing import Final
@@ -28,7 +28,7 @@ class Bucket:
         self.filled_ns: int = now_ns
 
     def take(self, cost_ns: int, limit_ns: int, now_ns: int) -> bool:
-        """Pay for one message, if there is the credit."""
+        """Pay for one message, if there is enough credit."""
         self.credit_ns = min(limit_ns, self.credit_ns + max(0, min(now_ns - self.filled_ns, limit_ns)))
         self.filled_ns = now_ns
         if self.credit_ns < cost_ns:
@@ -69,7 +69,7 @@ _REDIRECT_SILENCE_NS: Final = _REDIRECT_LOAD_NS << _MOST_REDIRECTS + 1
 
 @final
 class Redirected:
-    """A host that was redirected to a better way."""
+    """A host that was redirected to a better gateway."""
 
     def __init__(self) -> None:
         self.count: int = 0
@@ -78,7 +78,7 @@ class Redirected:
 
 @final
 class RedirectLimiter:
-    """By host."""
+    """Limits redirects, by host."""
 
     def __init__(self) -> None:
         self.hosts: dict[bytes, Redirected] = {}
@@ -105,7 +105,7 @@ class RedirectLimiter:
 
 @final
 class Rates(Part):
-    """How often a network answers."""
+    """The rate limits of a network."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -124,7 +124,7 @@ register_part(_Maker())
 
 
 def rates_of(network: Network) -> Rates:
-    """How often a network answers."""
+    """The rate limits of a network."""
     part = network.rates
     assert isinstance(part, Rates)
     return part

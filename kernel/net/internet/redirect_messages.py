@@ -1,6 +1,6 @@
-"""Redirect messages of ICMP and ICMPv6: who is believed (RFC 1122 section 3.2.2.2, RFC 4861 section 8.1 and 8.3).
+"""Redirect messages of ICMP and ICMPv6: which are believed (RFC 1122 section 3.2.2.2, RFC 4861 section 8.1 and 8.3).
 
-A redirect must come from the gateway that the destination's route has, and be about a packet that a socket of this host
+A redirect must come from the gateway of the destination's route, and quote a packet that a socket of this host
 has sent.
 
 Context: thread context; nothing sleeps.
@@ -33,7 +33,7 @@ class _Redirects4(RedirectListener):
             return
         if not accepts_redirects(device, 4):
             return
-        # Everything on the link shares it, so the gateway may be of another network; but not this host, or a broadcast.
+        # All hosts of the link share it, so the gateway may be in another network; but not this host, or a broadcast.
         there = find_route(device.network, gateway)
         if there is not None and there.kind != UNICAST:
             return
@@ -44,7 +44,7 @@ class _Redirects4(RedirectListener):
         except Errno:
             return  # no route, or no room in the table of neighbours
         if neighbour.state & HAS_ADDRESS == 0:
-            # Somebody must be there. The router that redirected will do so again.
+            # The new gateway must exist. The router will redirect again.
             if neighbour.state == FAILED:
                 neighbour.begin()
             return

@@ -1,9 +1,9 @@
-"""Better gateways for single destinations, as routers have reported them (RFC 1122 section 3.2.2.2, RFC 4861 section
+"""Better gateways for single destinations, as reported by routers (RFC 1122 section 3.2.2.2, RFC 4861 section
 8).
 
-An entry says where packets for a destination go instead of to the gateway of their route. It is believed for five
-minutes, and no longer than the route has that gateway. The table is bounded: one who forges messages can make us
-forget, and no more.
+An entry names the gateway for a destination's packets in place of their route's. It is believed for five
+minutes, and only while the route keeps its own gateway. The table is bounded: an attacker who forges messages can
+make us forget entries, and no more.
 
 Context: thread context; nothing sleeps.
 """
@@ -74,7 +74,7 @@ def _table_of(network: Network) -> RedirectionTable:
 
 
 def gateway_to(destination: bytes, device: NetworkDevice, gateway: bytes) -> bytes:
-    """The gateway for a destination whose route goes by `gateway`; empty if the destination is on the link."""
+    """The gateway for a destination whose route has `gateway`; empty if the destination is on the link."""
     entries = _table_of(device.network).entries
     if len(entries) == 0:
         return gateway
@@ -85,7 +85,7 @@ def gateway_to(destination: bytes, device: NetworkDevice, gateway: bytes) -> byt
 
 
 def learn(destination: bytes, device: NetworkDevice, router: bytes, gateway: bytes, now_ns: int) -> None:
-    """Send to `destination` by `gateway` where the route says `router`. May raise MemoryError."""
+    """Send to `destination` through `gateway` where the route says `router`. May raise MemoryError."""
     table = _table_of(device.network)
     if len(table.entries) >= _LIMIT:
         table.entries.clear()

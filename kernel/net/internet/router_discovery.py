@@ -1,7 +1,7 @@
-"""Router discovery and addresses without configuration (RFC 4861 section 6, RFC 4862 section 5.5).
+"""Router discovery and stateless address configuration (RFC 4861 section 6, RFC 4862 section 5.5).
 
-An Ethernet interface that goes up gets a link-local address made of its link address. Once that is proved, routers are
-asked for; their advertisements bring a default route, prefixes on the link, addresses, an MTU. All of these expire.
+An Ethernet interface that goes up gets a link-local address derived from its link address. Once that has been tested,
+routers are solicited; their advertisements bring a default route, prefixes on the link, addresses, an MTU. All expire.
 A host that forwards is a router itself and believes no other.
 
 Context: thread context; nothing sleeps.
@@ -79,10 +79,10 @@ _INTERVAL_NS: Final = 4 * _SECOND_NS
 _LONGEST_NS: Final = 3600 * _SECOND_NS
 _INFINITY: Final = 0xFFFF_FFFF
 _TWO_HOURS_NS: Final = 7200 * _SECOND_NS
-_MOST_ADDRESSES: Final = 16  # of an interface, by advertisements
+_MOST_ADDRESSES: Final = 16  # of an interface, from advertisements
 _ADDRESS_LENGTH: Final = 64
-_SHARE: Final = 16  # addresses and routes that end at once; the others follow
-_PAUSE_NS: Final = 20_000_000  # between two walks over all that a network has
+_SHARE: Final = 16  # addresses and routes that expire in one turn; the others follow
+_PAUSE_NS: Final = 20_000_000  # between two walks over all entries of a network
 _LOOK_COST: Final = 20  # instructions
 _END_COST: Final = 10_000
 
@@ -94,7 +94,7 @@ def interface_identifier(device: NetworkDevice) -> bytes:
 
 
 def _random_identifier() -> bytes:
-    """One for an interface without a link address."""
+    """A random identifier for an interface without a link address."""
     made = bytearray(8)
     random.fill(span_of(made))
     return bytes(made)
@@ -102,7 +102,7 @@ def _random_identifier() -> bytes:
 
 @final
 class Solicitation(NetworkTimer):
-    """Asks for routers, less and less often (RFC 7559), until one answers."""
+    """Solicits routers, less and less often (RFC 7559), until one answers."""
 
     def __init__(self, device: NetworkDevice) -> None:
         super().__init__()
@@ -114,7 +114,7 @@ class Solicitation(NetworkTimer):
         device = self.device
         if self.left == 0 or not device.is_up() or not _listens(device):
             return
-        _send_solicitation(device)  # tried again soon if there is no memory
+        _send_solicitation(device)  # retried soon if there is no memory
         self.start(now_ns + self.interval_ns)
         if self.left > 0:
             self.left -= 1
@@ -147,7 +147,7 @@ def _send_solicitation(device: NetworkDevice) -> None:
 
 @final
 class Discovery(AddressReady):
-    """The solicitations that are going on, by interface."""
+    """The solicitations in progress, by interface."""
 
     def __init__(self) -> None:
         self.by_number: dict[int, Solicitation] = {}
@@ -174,7 +174,7 @@ DISCOVERY: Final = Discovery()
 
 @final
 class RouterAdvertisements(MessageHandler):
-    """A router speaks."""
+    """Takes router advertisements."""
 
     def receive(self, packet: Packet) -> None:
         device = packet.device
@@ -199,7 +199,7 @@ class RouterAdvertisements(MessageHandler):
             _set_default_route(device, packet.source, body.load_be16(6), now_ns)
             self._read_options(device, options, now_ns)
         except Errno:
-            device.received_dropped += 1  # a table is full: what was taken is consistent
+            device.received_dropped += 1  # a table is full: the part that was taken is consistent
         EXPIRY.plan(device.network)
 
     def _read_options(self, device: NetworkDevice, options: Span[u8], now_ns: int) -> None:
@@ -270,9 +270,9 @@ def _set_prefix_route(device: NetworkDevice, prefix: bytes, length: int, valid_s
 
 
 def _set_address(device: NetworkDevice, prefix: bytes, valid_s: int, preferred_s: int, now_ns: int) -> None:
-    """Make an address, or set the lifetimes of one; a forged short lifetime does not end it (RFC 4862, 5.5.3 (e))."""
+    """Create an address, or set the lifetimes of one; a forged short lifetime does not end it (RFC 4862, 5.5.3 (e))."""
     if len(device.address) == 0:
-        return  # it has no number to make one from
+        return  # it has no identifier for one
     address = prefix[0:8] + interface_identifier(device)
     entry = find_on(device, address)
     if entry is None:
@@ -303,7 +303,7 @@ def _set_address(device: NetworkDevice, prefix: bytes, valid_s: int, preferred_s
 
 @final
 class NetworkExpiry(NetworkTimer):
-    """Ends addresses and routes of a network whose time is up."""
+    """Ends expired addresses and routes of a network."""
 
     def __init__(self, network: Network) -> None:
         super().__init__()
@@ -316,17 +316,17 @@ class NetworkExpiry(NetworkTimer):
 
 @final
 class Expiry:
-    """What has a time in all networks."""
+    """The timers of all networks that have expiring entries."""
 
     def __init__(self) -> None:
-        self.networks: dict[int, NetworkExpiry] = {}  # that have such, by number
+        self.networks: dict[int, NetworkExpiry] = {}  # networks with such entries, by number
 
     def plan(self, network: Network) -> None:
-        """Start the network's timer for what ends next there. Raises MemoryError."""
+        """Start the network's timer for its next expiry. Raises MemoryError."""
         self.plan_after(network, 0)
 
     def plan_after(self, network: Network, least_ns: int) -> None:
-        """The same, but not before a time: each look is a walk over all that the network has."""
+        """The same, but not before a time: each look walks over all entries of the network."""
         next_ns = FOREVER_NS
         addresses = list_all_addresses(network, 0)
         routes = list_routes(network, 16)
@@ -349,7 +349,7 @@ class Expiry:
             found.start(next_ns)
 
     def forget(self, network: Network) -> None:
-        """Nothing has a time there."""
+        """Nothing expires there any more."""
         found = self.networks.pop(network.number, None)
         if found is not None:
             found.remove()
@@ -367,7 +367,7 @@ def _end_old(network: Network, now_ns: int) -> None:
             try:
                 delete_address(entry)
             except Errno:
-                continue  # it went with another
+                continue  # it went together with another one
         elif entry.preferred_until_ns <= now_ns and entry.flags & ADDRESS_DEPRECATED == 0:
             entry.flags |= ADDRESS_DEPRECATED
             address_changed(entry)
@@ -396,7 +396,7 @@ class _LinkLocal(DeviceWatcher):
             self._give(device)
 
     def _give(self, device: NetworkDevice) -> None:
-        """Once each time it goes up, and for one that is no hardware not before somebody is there who could object."""
+        """Once each time it goes up; a software interface gets it only when a peer is there that could object."""
         if device.kind != ARPHRD_ETHER and device.kind != ARPHRD_NONE:
             return
         if IP6_SETTINGS.disable_ipv6.of(device.network) != 0:
@@ -407,7 +407,7 @@ class _LinkLocal(DeviceWatcher):
         try:
             add_address(InterfaceAddress(device, address, _ADDRESS_LENGTH))
         except Errno as error:
-            # Where there is no room for it, the interface goes up without, as on Linux: a pair's other end may have
+            # If there is no room for it, the interface goes up without it, as on Linux: a pair's other end may have
             # been brought up by another network, which does not depend on this one's addresses.
             if error.code != EEXIST and error.code != ENOBUFS:
                 raise

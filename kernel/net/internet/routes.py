@@ -1,13 +1,13 @@
-"""Routing tables: where a packet for an address goes (route(8), rtnetlink(7)).
+"""Routing tables: the way to each address (route(8), rtnetlink(7)).
 
-Each network has two tables for each version of IP: `local`, asked first, with what is this host's own and with
-broadcasts; and `main`. In a table, routes stand by falling prefix length, then by metric, so the first that matches is
+Each network has two tables for each version of IP: `local`, consulted first, with this host's own addresses and
+broadcasts; and `main`. In a table, routes are sorted by falling prefix length, then by metric, so the first match is
 the best.
 
-`Ways.generation` counts changes: who keeps the answer of a look-up compares it (see `output.py`).
+`Ways.generation` counts changes: code that keeps the answer of a look-up compares it (see `output.py`).
 
-Invariants: a route's `words` and `masks` are its destination; lists are sorted; a device that is down has routes to its
-own IPv4 addresses at most.
+Invariants: a route's `words` and `masks` are its destination; lists are sorted; a device that is down has at most
+routes to its own IPv4 addresses.
 Context: thread context; nothing sleeps.
 """
 
@@ -41,15 +41,15 @@ PROTOCOL_BOOT: Final = 3
 PROTOCOL_STATIC: Final = 4
 PROTOCOL_RA: Final = 9
 
-METRIC6: Final = 1024  # IPv6 routes without a metric
+METRIC6: Final = 1024  # IPv6 routes without a metric get this one
 METRIC6_ADDRESS: Final = 256
 
 FOREVER_NS: Final = (1 << 63) - 1
 _NO_KIND: Final = -1
 _LIMIT: Final = 8192  # routes of a table of the first network
 _LIMIT_OF_OTHERS: Final = 2048
-_SHORT: Final = 32  # a table that takes no time to speak of
-_LOOK_COST4: Final = 10  # instructions for each route that is looked at
+_SHORT: Final = 32  # a table this short takes no noticeable time
+_LOOK_COST4: Final = 10  # instructions for each route that is examined
 _LOOK_COST6: Final = 40
 
 
@@ -75,7 +75,7 @@ class Route:
         self.masks: list[int] = _words(masked(b"\xff" * len(destination), prefix_length))
 
     def matches(self, destination: bytes) -> bool:
-        """Whether the destination lies inside."""
+        """Whether the destination lies inside the prefix."""
         span = span_of(destination)
         words = self.words
         masks = self.masks
@@ -85,7 +85,7 @@ class Route:
         return True
 
     def is_same(self, other: "Route") -> bool:
-        """Whether both have the same key: a table holds one of them."""
+        """Whether both have the same key: a table holds only one of them."""
         return (
             self.prefix_length == other.prefix_length
             and self.destination == other.destination
@@ -100,13 +100,13 @@ def _words(address: bytes) -> list[int]:
 
 
 class RouteWatcher:
-    """Hears of changes of routes. Base class: every method does nothing."""
+    """Is notified of changes of routes. Base class: every method does nothing."""
 
     def route_added(self, network: Network, route: Route) -> None:
         """It was added."""
 
     def route_deleted(self, network: Network, route: Route) -> None:
-        """It was taken out."""
+        """It was deleted."""
 
 
 @final
@@ -118,7 +118,7 @@ class Tables:
         self.main: list[Route] = []
 
     def table(self, number: int) -> list[Route]:
-        """The list of TABLE_*; EINVAL for a table that there is not."""
+        """The list of TABLE_*; EINVAL for a table that does not exist."""
         if number == TABLE_LOCAL:
             return self.local
         if number == TABLE_MAIN:
@@ -153,7 +153,7 @@ _WATCHERS: Final[list[RouteWatcher]] = []
 
 
 def watch_routes(watcher: RouteWatcher) -> None:
-    """Tell `watcher` of all changes from now on, in all networks."""
+    """Notify `watcher` of all changes from now on, in all networks."""
     _WATCHERS.append(watcher)
 
 
@@ -170,7 +170,7 @@ def routes_changed(network: Network) -> None:
 
 
 def add_route(network: Network, route: Route, replace: bool = False, append: bool = False) -> None:
-    """Enter a route. `replace`: instead of one with the same key; `append`: beside it.
+    """Enter a route. `replace`: in place of one with the same key; `append`: beside it.
 
     EEXIST, EINVAL, ENETDOWN for a device that is down (but its own addresses are reached), ENETUNREACH for a gateway
     that is on no link, ENOBUFS.
@@ -187,7 +187,7 @@ def add_route(network: Network, route: Route, replace: bool = False, append: boo
     at = 0
     while at < len(table) and _is_before(table[at], route):
         at += 1
-    # Same keys stand together, and in front of them are smaller metrics.
+    # Equal keys are adjacent, after smaller metrics.
     first = at
     while first > 0 and table[first - 1].is_same(route):
         first -= 1
@@ -206,7 +206,7 @@ def add_route(network: Network, route: Route, replace: bool = False, append: boo
 
 
 def _has_twin(table: list[Route], first: int, end: int, route: Route) -> bool:
-    """Whether an IPv6 route with the same next hop is there: the same prefix may be on several links."""
+    """Whether an IPv6 route with the same next hop exists: the same prefix may be on several links."""
     for i in range(first, end):
         if table[i].device is route.device and table[i].gateway == route.gateway:
             return True
@@ -214,11 +214,11 @@ def _has_twin(table: list[Route], first: int, end: int, route: Route) -> bool:
 
 
 def _is_before(old: Route, new: Route) -> bool:
-    """Whether `new` comes after `old`: same keys are kept in the order of adding."""
+    """Whether `new` comes after `old`: equal keys stay in the order of adding."""
     if old.prefix_length != new.prefix_length:
         return old.prefix_length > new.prefix_length
     if old.destination != new.destination:
-        # Among equal lengths routes stand by destination, so that same keys are neighbours.
+        # Routes of equal length are sorted by destination, so that equal keys are neighbours.
         return old.destination < new.destination
     return old.metric <= new.metric
 
@@ -236,7 +236,7 @@ def _deleted(network: Network, route: Route) -> None:
 
 
 def delete_route(network: Network, route: Route) -> None:
-    """Take a route of a table out; ESRCH if it is not there."""
+    """Delete a route from a table; ESRCH if it is not there."""
     table = tables_for(network, len(route.destination)).table(route.table)
     if route not in table:
         raise Errno(ESRCH)
@@ -253,7 +253,7 @@ def match_route(
     gateway: bytes,
     metric: int,
 ) -> Route | None:
-    """The first route with this destination that agrees in what is given: 0, b"" and -1 stand for any."""
+    """The first route with this destination that matches the given fields: 0, b"" and -1 match any."""
     for route in tables_for(network, len(destination)).table(table_number):
         device = route.device
         if (
@@ -274,7 +274,7 @@ def list_routes(network: Network, size: int) -> list[Route]:
 
 
 def find_route(network: Network, destination: bytes, device_index: int = 0) -> Route | None:
-    """The best route, of `device_index` if that is not 0. One that forbids is an answer too (see `kind`)."""
+    """The best route, through `device_index` if that is not 0. One that forbids is an answer too (see `kind`)."""
     tables = tables_for(network, len(destination))
     found = _search(tables.local, destination, device_index)
     if found is None:
@@ -318,19 +318,19 @@ def check_gateway(network: Network, gateway: bytes, device: NetworkDevice | None
 
 
 def drop_routes_of(device: NetworkDevice) -> None:
-    """The device went down: take its routes out. Those to this host's IPv4 addresses stay, as on Linux."""
+    """The device went down: delete its routes. Those to this host's IPv4 addresses stay, as on Linux."""
     for size in (4, 16):
         _drop(device, size, kept_kind=LOCAL if size == 4 else _NO_KIND)
 
 
 def drop_all_routes_of(device: NetworkDevice) -> None:
-    """The device leaves its network: take all of its routes out."""
+    """The device leaves its network: delete all its routes."""
     for size in (4, 16):
         _drop(device, size, kept_kind=_NO_KIND)
 
 
 def _drop(device: NetworkDevice, size: int, kept_kind: int) -> None:
-    """Take a device's routes out but for those of a kind, each table in one go. Raises MemoryError."""
+    """Delete a device's routes except those of one kind, each table in one go. Raises MemoryError."""
     tables = tables_for(device.network, size)
     for table in (tables.main, tables.local):
         dropped = [route for route in table if route.device is device and route.kind != kept_kind]

@@ -1,9 +1,9 @@
-"""Settings under /proc/sys/net. Names and meanings are those of ip(7), tcp(7), udp(7), icmp(7), socket(7); only what
-the stack obeys is here.
+"""Settings under /proc/sys/net. Names and meanings are those of ip(7), tcp(7), udp(7), icmp(7), socket(7); only those
+that the stack obeys are here.
 
-A descriptor of one means the network of whoever opened it, and of nobody who gets the descriptor.
+A descriptor of one stands for the network of the task that opened it, whichever task holds the descriptor later.
 
-Context: settings are read anywhere, and made while the kernel is built.
+Context: settings are read anywhere, and created while the kernel is built.
 """
 
 from typing import Final
@@ -18,14 +18,14 @@ from kernel.net.link.network import DEFAULT_SETTINGS, FIRST_NETWORK, LIMBO, NETW
 
 INT_MAX: Final = 0x7FFF_FFFF
 _BACKLOG: Final = 4096
-_FIRST_OF_NONE: Final = 1  # what an empty range of groups begins with; it ends with 0
+_FIRST_OF_NONE: Final = 1  # the start of an empty range of groups; it ends with 0
 
 
 class SettingFollower:
-    """Does what else is to be done when a network's setting becomes another. Base class."""
+    """Acts on a change of a network's setting. Base class."""
 
     def changed(self, network: Network, value: int) -> None:
-        """It has this value now. May raise MemoryError."""
+        """The setting has this value now. May raise MemoryError."""
 
 
 _NOBODY: Final = SettingFollower()
@@ -33,18 +33,18 @@ _NOBODY: Final = SettingFollower()
 
 @final
 class NetworkSetting(Setting):
-    """A number, or two, that each network has for itself. Whoever has CAP_NET_ADMIN over a network may change it."""
+    """A number, or two, with a value for each network. CAP_NET_ADMIN over a network allows changing it."""
 
     def __init__(self, path: bytes, value: int, least: int, most: int, alias_of: int = -1) -> None:
-        """`alias_of` is the place of another one that holds the same number."""
+        """`alias_of` is the place of another setting that holds the same number."""
         super().__init__(b"net/" + path, least, most)  # below /proc/sys/net: ipv4/ip_forward
         self.place: int = _new_place(value) if alias_of < 0 else alias_of
         self.follower: SettingFollower = _NOBODY
         self.place_of_second: int = -1  # of a pair
-        self.holds_groups: bool = False  # the numbers are of groups, which each user namespace calls otherwise
+        self.holds_groups: bool = False  # the numbers are groups, which each user namespace numbers differently
 
     def of(self, network: Network) -> int:
-        """The number in a network; of a pair the first."""
+        """The number in a network; the first of a pair."""
         return network.settings[self.place]
 
     def second_of(self, network: Network) -> int:
@@ -52,7 +52,7 @@ class NetworkSetting(Setting):
         return network.settings[self.place_of_second]
 
     def set(self, network: Network, value: int) -> None:
-        """Another one, within bounds. May raise MemoryError."""
+        """Set the number, within bounds. May raise MemoryError."""
         is_new = value != network.settings[self.place]
         network.settings[self.place] = value
         if is_new:
@@ -68,7 +68,7 @@ class NetworkSetting(Setting):
         return caller_network().owner is FIRST_USER
 
     def set_default(self, value: int) -> None:
-        """What networks begin with, and the first one has now."""
+        """Set the value that networks begin with, and that the first one has now."""
         DEFAULT_SETTINGS[self.place] = value
         self.set(FIRST_NETWORK, value)
 
@@ -76,7 +76,7 @@ class NetworkSetting(Setting):
         return self.numbers_in(caller_network())
 
     def numbers_in(self, network: Network) -> list[int]:
-        """What a network's file shows. Raises MemoryError."""
+        """The numbers that a network's file shows. Raises MemoryError."""
         if self.place_of_second < 0:
             return [self.of(network)]
         found = [self.of(network), self.second_of(network)]
@@ -92,7 +92,7 @@ class NetworkSetting(Setting):
         self.store_in(caller_network(), numbers)
 
     def store_in(self, network: Network, numbers: list[int]) -> None:
-        """Numbers were written to a network's file. Raises EINVAL."""
+        """Store numbers written to a network's file. Raises EINVAL."""
         if self.place_of_second < 0:
             self.set(network, numbers[0])
             return
@@ -115,7 +115,7 @@ class NetworkSetting(Setting):
 
 @final
 class OpenedSetting(Setting):
-    """A setting of one network, as it is open."""
+    """A setting of one network, in an open file."""
 
     def __init__(self, setting: NetworkSetting, network: Network) -> None:
         super().__init__(setting.path, setting.least, setting.most, is_listed=False)
@@ -149,7 +149,7 @@ class OpenedSetting(Setting):
 
 @final
 class MachineSetting(Setting):
-    """A number that holds for all networks. Others than the first show it alone."""
+    """A number that holds for all networks. Only the first one can change it."""
 
     def __init__(self, path: bytes, value: int, least: int) -> None:
         super().__init__(b"net/" + path, least, INT_MAX)
@@ -169,7 +169,7 @@ class MachineSetting(Setting):
 
 
 def _new_place(value: int) -> int:
-    """A place among the settings of all networks. While the kernel is built."""
+    """Allocate a place among the settings of all networks. While the kernel is built."""
     for settings in (DEFAULT_SETTINGS, FIRST_NETWORK.settings, LIMBO.settings):
         settings.append(value)
     return len(DEFAULT_SETTINGS) - 1
@@ -194,11 +194,11 @@ class CoreSettings:
         self.optmem_max: NetworkSetting = NetworkSetting(b"core/optmem_max", 131072, 0, INT_MAX)  # of each socket
 
     def longest_backlog(self, network: Network) -> int:
-        """somaxconn in a network: who rules it may say no more than holds in the first one, or is usual."""
+        """somaxconn in a network: its administrator may set at most the first network's value, or the usual one."""
         return min(self.somaxconn.of(network), max(self.somaxconn.of(FIRST_NETWORK), _BACKLOG))
 
     def optmem(self, network: Network) -> int:
-        """What holds in a network: who rules it may say less than holds in the first one, for that is memory."""
+        """The value in a network: its administrator may set less than the first network's value, as it is memory."""
         return min(self.optmem_max.of(network), self.optmem_max.of(FIRST_NETWORK))
 
 
@@ -216,7 +216,7 @@ class Ip4Settings:
         self.icmp_echo_ignore_all: NetworkSetting = NetworkSetting(b"ipv4/icmp_echo_ignore_all", 0, 0, 1)
         self.icmp_echo_ignore_broadcasts: NetworkSetting = NetworkSetting(b"ipv4/icmp_echo_ignore_broadcasts", 1, 0, 1)
         self.icmp_ratelimit_ms: NetworkSetting = NetworkSetting(b"ipv4/icmp_ratelimit", 1000, 0, INT_MAX)
-        # Empty: for nobody. Kernel numbers.
+        # Empty: for no group. Kernel numbers.
         self.ping_groups: NetworkSetting = network_pair(b"ipv4/ping_group_range", _FIRST_OF_NONE, 0, 0, INT_MAX)
         self.ping_groups.holds_groups = True
         self.ipfrag_high_bytes: NetworkSetting = NetworkSetting(b"ipv4/ipfrag_high_thresh", 4 << 20, 0, INT_MAX)

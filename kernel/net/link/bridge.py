@@ -1,16 +1,16 @@
 """Bridges: interfaces that join others, their ports, into one link (IEEE 802.1D; bridge(8), ip-link(8)).
 
-A port receives every frame of its link. Its handler learns the source's address, and sends the frame on to the port
-behind which the destination is, or to all other ports if that is not known; frames for this host come in by the bridge,
-which is an interface with addresses of its own. What this host sends by the bridge goes the same ways.
+A port receives every frame of its link. Its handler learns the source's address, and forwards the frame to the
+destination's port, or to all other ports if that is not known; frames for this host are received by the bridge,
+which is an interface with addresses of its own. What this host sends through the bridge takes the same paths.
 
 A bridge never sends inside another send: frames of this host wait in the backlog (`loopback.py`), and `relay` sends
-them on. A frame for many ports goes to some at a time, by what that costs; the network thread goes on.
+them on. A frame for many ports goes to a few at a time, by its cost; the network thread sends the rest.
 
-There is no spanning tree protocol, as on Linux where it is off: with bridges in a ring, frames go round, and the shares
+There is no spanning tree protocol, as on Linux where it is off: in a ring of bridges, frames circulate, and the shares
 of `ethernet.drain` keep the machine usable. There is no VLAN filtering: a tag is data. Groups go to all ports.
 
-Invariants: a port is the handler of its device, whose master is the port's bridge; or it has neither any more. A bridge
+Invariants: a port is the handler of its device, whose master is the port's bridge; or it has lost both. A bridge
 stays in its network.
 Context: thread context; nothing sleeps.
 Source: IEEE 802.1D-2004, sections 7.5 to 7.12; Linux's Documentation/networking/bridge.rst.
@@ -47,14 +47,14 @@ from kernel.time import monotonic_ns
 if TYPE_CHECKING:
     from kernel.net.link.network import Network
 
-# What a port may be told (IFLA_BRPORT_*); bits of `BridgePort.switches`.
+# Settings of a port (IFLA_BRPORT_*); bits of `BridgePort.switches`.
 LEARNING: Final = 1 << 0
 FLOOD: Final = 1 << 1  # frames whose destination is not known
 GROUP_FLOOD: Final = 1 << 2
 BROADCAST_FLOOD: Final = 1 << 3
 HAIRPIN: Final = 1 << 4  # frames may go back where they came from
 ISOLATED: Final = 1 << 5  # it exchanges nothing with other such ports
-GUARD: Final = 1 << 6  # these three are about protocols that there are not
+GUARD: Final = 1 << 6  # these three belong to protocols that Krait does not have
 ROOT_BLOCK: Final = 1 << 7
 FAST_LEAVE: Final = 1 << 8
 _USUAL: Final = LEARNING | FLOOD | GROUP_FLOOD | BROADCAST_FLOOD
@@ -76,14 +76,14 @@ _SPANNING_TREE: Final = 0  # the sixth
 _PAUSE: Final = 1
 DEFAULT_GROUP: Final[bytes] = b"\x01\x80\xc2\x00\x00\x00"
 
-_FLOOD_SHARE: Final = 200_000  # instructions of sending one frame to many ports at once
-_COPY_COST: Final = 3000  # of a copy, beside its bytes
+_FLOOD_SHARE: Final = 200_000  # instructions for sending one frame to many ports at once
+_COPY_COST: Final = 3000  # of a copy, besides its bytes
 _BYTES_SHIFT: Final = 2
 _LOOK_COST: Final = 30
-_MOST_WAITING: Final = 64  # frames of a bridge that were sent to some of their ports
+_MOST_WAITING: Final = 64  # frames of a bridge that were sent to only some of their ports
 _MOST_SIZE: Final = 4 << 20  # bytes of all of them, in the first network, and in all others
-_FOLLOWED: Final = 32  # ports at a turn
-_FOLLOW_COST: Final = 8000  # programs may be told of each
+_FOLLOWED: Final = 32  # ports per turn
+_FOLLOW_COST: Final = 8000  # programs may be notified of each
 _DEFAULT_PRIORITY: Final = 0x8000
 _PORT_PRIORITY: Final = 32
 
@@ -96,11 +96,11 @@ class BridgePort(FrameHandler):
         self.bridge: BridgeDevice | None = bridge
         self.device: NetworkDevice | None = device
         self.number: int = number  # from 1
-        self.address: bytes = device.address  # as it stands in the table
+        self.address: bytes = device.address  # as entered in the table
         self.switches: int = _USUAL
         self.priority: int = _PORT_PRIORITY
         self.cost: int = cost_of(device)
-        self.group_mask: int = 0  # of groups that stay on their link: these do not
+        self.group_mask: int = 0  # of groups that stay on their link: these are forwarded
         self.chosen_state: int = STATE_FORWARDING  # while it can send
         self.was_live: bool = False
 
@@ -118,7 +118,7 @@ class BridgePort(FrameHandler):
         return device is not None and device.is_up() and device.has_carrier
 
     def identifier(self) -> int:
-        """Priority and number, as the spanning tree protocol has them."""
+        """Priority and number, as the spanning tree protocol defines them."""
         return self.priority << 10 & 0xFC00 | self.number
 
     def handle(self, packet: Packet) -> bool:
@@ -150,7 +150,7 @@ class BridgePort(FrameHandler):
 
 @final
 class WaitingFloods:
-    """What waits for a turn of its bridge."""
+    """The frames that wait for a turn of their bridge."""
 
     def __init__(self) -> None:
         self.size: int = 0  # bytes
@@ -162,19 +162,19 @@ _OF_OTHERS: Final = WaitingFloods()  # of all networks but the first
 
 @final
 class Flooding(Work):
-    """Goes on with frames that were sent to some of their ports."""
+    """Continues to send frames that were sent to only some of their ports."""
 
     def __init__(self, in_first: bool) -> None:
         super().__init__()
-        self.bridge: BridgeDevice | None = None  # set by it, until it ends
+        self.bridge: BridgeDevice | None = None  # the bridge sets it, until it ends
         self.first: Flood | None = None
         self.last: Flood | None = None
         self.count: int = 0
         self.of_all: WaitingFloods = _OF_FIRST if in_first else _OF_OTHERS
 
     def add(self, flood: "Flood") -> None:
-        """Go on with this one later; it is lost if too many wait, or what waits is too large: for bridges on bridges
-        make many of one.
+        """Continue with this frame later; it is lost if too many wait, or if they are too large: bridges on
+        bridges make many of one.
         """
         size = len(flood.packet.storage)
         of_all = self.of_all
@@ -223,14 +223,14 @@ class Flood:
 
     def __init__(self, packet: Packet, switch: int) -> None:
         self.packet: Packet = packet
-        self.switch: int = switch  # FLOOD, GROUP_FLOOD, BROADCAST_FLOOD: what a port must have; 0: nothing
-        self.source_number: int = 0  # the port where it came in; 0: this host sends it
+        self.switch: int = switch  # FLOOD, GROUP_FLOOD, BROADCAST_FLOOD: the switch that a port must have; 0: none
+        self.source_number: int = 0  # the port it came in on; 0: this host sends it
         self.is_isolated: bool = False  # that port is
-        self.next_number: int = 0  # the first port that has not got it yet
+        self.next_number: int = 0  # the first port that has not been sent it yet
         self.next: Flood | None = None
 
     def goes_to(self, port: BridgePort) -> bool:
-        """Whether a port gets it."""
+        """Whether a port is to be sent the frame."""
         if self.switch != 0 and not port.is_on(self.switch):
             return False
         if port.number == self.source_number and not port.is_on(HAIRPIN):
@@ -240,13 +240,13 @@ class Flood:
 
 @final
 class Change(Work):
-    """Notifies everybody that a bridge's address, MTU or carrier changed with its ports: in a turn of its own, because
-    that is found out while others are being notified of a port.
+    """Notifies watchers that a bridge's address, MTU or carrier changed with its ports: in a turn of its own, because
+    that is noticed while watchers are being notified of a port.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.bridge: BridgeDevice | None = None  # set by it, until it ends
+        self.bridge: BridgeDevice | None = None  # the bridge sets it, until it ends
 
     def run(self, now_ns: int) -> None:
         bridge = self.bridge
@@ -260,7 +260,7 @@ class Round(Work):
 
     def __init__(self) -> None:
         super().__init__()
-        self.bridge: BridgeDevice | None = None  # set by it, until it ends
+        self.bridge: BridgeDevice | None = None  # the bridge sets it, until it ends
         self.next_number: int = 0  # the first port that has not followed yet
 
     def begin(self) -> None:
@@ -292,7 +292,7 @@ class Round(Work):
 
 @final
 class BridgeDevice(NetworkDevice):
-    """One bridge."""
+    """A bridge."""
 
     def __init__(self, network: "Network", name: bytes, address: bytes) -> None:
         super().__init__(network, name, ARPHRD_ETHER, address, _MTU)
@@ -300,22 +300,22 @@ class BridgeDevice(NetworkDevice):
         self.offload = OFFLOAD_CHECKSUM | OFFLOAD_TCP4 | OFFLOAD_TCP6
         self.max_mtu = _MOST_MTU
         self.virtual_kind = b"bridge"
-        self.ports: list[BridgePort] = []  # by rising number
-        self.has_had_port: bool = False  # until then nothing tells of its carrier
+        self.ports: list[BridgePort] = []  # in ascending order of number
+        self.has_had_port: bool = False  # until then its carrier state is unknown
         self.is_state_unknown = True
         self.table: ForwardingTable = ForwardingTable(is_first(self))
         self.flooding: Flooding = Flooding(is_first(self))
         self.change: Change = Change()
         self.round: Round = Round()
-        self.entered_address: bytes = b""  # its own, as it stands in the table
+        self.entered_address: bytes = b""  # its own, as entered in the table
         self.group_mask: int = 0
         self.priority: int = _DEFAULT_PRIORITY
-        # Times of the spanning tree protocol, in hundredths of a second, for programs that read what they have set.
+        # Times of the spanning tree protocol, in hundredths of a second, for programs that read back what they set.
         self.forward_delay: int = 1500
         self.hello_time: int = 200
         self.most_age: int = 2000
         self.group_address: bytes = DEFAULT_GROUP
-        # From here on nothing fails: `has_ended` is to part them.
+        # From here on nothing fails: `has_ended` will part them.
         self.table.bridge = self
         self.flooding.bridge = self
         self.change.bridge = self
@@ -334,7 +334,7 @@ class BridgeDevice(NetworkDevice):
         return found
 
     def wants_all(self) -> bool:
-        """Whether somebody wants to see every frame that passes."""
+        """Whether anyone wants to see every frame that passes."""
         return self.flags & IFF_PROMISC != 0 or self.promiscuous_users > 0
 
     # ---- Frames -----------------------------------------------------------------------------------------------------
@@ -361,7 +361,7 @@ class BridgeDevice(NetworkDevice):
             _send(packet, port)
 
     def forward(self, source: BridgePort, packet: Packet, destination: bytes) -> bool:
-        """A frame came in by a port: send it where it belongs. False: this host gets it, by the bridge. Raises
+        """Forward a frame that came in on a port. False: this host gets it, through the bridge. Raises
         MemoryError.
         """
         is_ours = self.wants_all()
@@ -395,7 +395,7 @@ class BridgeDevice(NetworkDevice):
         return not is_ours
 
     def flood(self, flood: Flood) -> None:
-        """Send a frame to the ports that have not got it yet, or to a share of them. Raises MemoryError."""
+        """Send a frame to the ports that have not been sent it yet, or to a share of them. Raises MemoryError."""
         packet = flood.packet
         floor = PACE.left - _FLOOD_SHARE
         last: BridgePort | None = None
@@ -427,7 +427,7 @@ class BridgeDevice(NetworkDevice):
         try:
             self.table.flush()
         except MemoryError:
-            return  # what was learned ages
+            return  # learned entries just age
 
     def _has_live_port(self) -> bool:
         for port in self.ports:
@@ -436,7 +436,7 @@ class BridgeDevice(NetworkDevice):
         return False
 
     def follow_ports(self) -> None:
-        """Derive address, MTU and carrier from the ports. Raises MemoryError: then it is to be done again."""
+        """Derive address, MTU and carrier from the ports. Raises MemoryError: then it must be repeated."""
         is_changed = False
         if not self.has_own_address and self.has_had_port:  # until then, it keeps the one that it was created with
             lowest = self._lowest_address()
@@ -455,11 +455,11 @@ class BridgeDevice(NetworkDevice):
             schedule_work(self.change)
 
     def enter_own_address(self) -> None:
-        """Have the table hold the bridge's address. Raises MemoryError."""
+        """Enter the bridge's address in the table. Raises MemoryError."""
         address = self.address
         old = self.entered_address
         if address == _NOBODY or (not self.has_own_address and len(self.ports) == 0):
-            address = b""  # one that is nobody's, or is not the last word
+            address = b""  # not assigned, or not final
         if address == old:
             return
         if len(address) > 0:
@@ -477,7 +477,7 @@ class BridgeDevice(NetworkDevice):
         return self if device is not None and self.address == address else None
 
     def _lowest_address(self) -> bytes:
-        """Of the ports'; without any, nobody's."""
+        """The lowest address of the ports; the unassigned one without ports."""
         lowest = _NOBODY
         for port in self.ports:
             device = port.device
@@ -494,7 +494,7 @@ class BridgeDevice(NetworkDevice):
         return least if least != 0 else _MTU
 
     def follow_port(self, port: BridgePort) -> None:
-        """A port's interface, or the bridge, changed: `follow_ports` is to be called. Raises MemoryError."""
+        """A port's interface, or the bridge, changed: schedule `follow_ports`. Raises MemoryError."""
         device = port.device
         if device is None:
             return
@@ -507,7 +507,7 @@ class BridgeDevice(NetworkDevice):
         if is_live != port.was_live:
             port.was_live = is_live
             port.chosen_state = STATE_FORWARDING
-            if not is_live and self.is_up():  # going down, it has forgotten all
+            if not is_live and self.is_up():  # an interface that goes down has forgotten all entries
                 self.table.forget_port(device, with_static=False)
             tell_port(port)
 
@@ -527,7 +527,7 @@ def _may_pass(source: BridgePort, target: BridgePort) -> bool:
 
 
 def _make_ready(packet: Packet) -> None:
-    """A received frame is to be sent: what its sender left to a device is still to be done."""
+    """Prepare a received frame for sending: do what its sender left to a device."""
     packet.network_start = packet.start + ETHERNET_HEADER
     if packet.segment_size != 0:
         headers = headers_length(packet)
@@ -540,7 +540,7 @@ def _make_ready(packet: Packet) -> None:
 
 
 def _send(packet: Packet, port: BridgePort) -> None:
-    """Send a frame by a port, if it is short enough for the link."""
+    """Send a frame through a port, if it is short enough for the link."""
     device = port.device
     if device is None:
         return
@@ -550,7 +550,7 @@ def _send(packet: Packet, port: BridgePort) -> None:
 
 
 def cost_of(device: NetworkDevice) -> int:
-    """What a path over a port costs, by the speed that its interface claims (IEEE 802.1D-1998, table 8-5)."""
+    """The cost of a path through a port, by the speed that its interface claims (IEEE 802.1D-1998, table 8-5)."""
     return 2 if device.virtual_kind == b"veth" or device.virtual_kind == b"tun" else 100
 
 
@@ -558,13 +558,13 @@ def cost_of(device: NetworkDevice) -> int:
 
 
 class PortWatcher:
-    """Hears of ports. Base class: every method does nothing, and none raises."""
+    """Is notified of ports. Base class: every method does nothing, and none raises."""
 
     def port_changed(self, port: BridgePort) -> None:
         """It is new, or its state or settings changed."""
 
     def port_removed(self, port: BridgePort) -> None:
-        """It is about to be none any more."""
+        """It is about to be removed."""
 
 
 PORT_WATCHERS: Final[list[PortWatcher]] = []
@@ -583,8 +583,8 @@ def port_of(device: NetworkDevice) -> BridgePort | None:
 
 
 def add_port(bridge: BridgeDevice, device: NetworkDevice) -> None:
-    """Make an interface of the same network a port. Raises EINVAL for what is no Ethernet, ELOOP for a bridge, EBUSY
-    for what is used otherwise or stands on this bridge, EXFULL, MemoryError: then nothing has changed.
+    """Make an interface of the same network a port. Raises EINVAL for a non-Ethernet one, ELOOP for a bridge, EBUSY
+    for one that is in use or stands on this bridge, EXFULL, MemoryError: then nothing has changed.
     """
     address = device.address
     if device.flags & IFF_LOOPBACK != 0 or device.kind != ARPHRD_ETHER or not device.has_header:
@@ -619,7 +619,7 @@ def add_port(bridge: BridgeDevice, device: NetworkDevice) -> None:
 
 
 def _free_number(bridge: BridgeDevice) -> int:
-    """The lowest one that no port has. Raises EXFULL."""
+    """The lowest number that no port has. Raises EXFULL."""
     number = 1
     for port in bridge.ports:
         if port.number != number:
@@ -631,7 +631,7 @@ def _free_number(bridge: BridgeDevice) -> int:
 
 
 def _stands_on(device: NetworkDevice, bridge: BridgeDevice) -> bool:
-    """Whether what an interface sends would go by a bridge. Raises MemoryError."""
+    """Whether what an interface sends would pass through a bridge. Raises MemoryError."""
     seen: dict[int, bool] = {}
     waiting = device.below()
     while len(waiting) > 0:
@@ -645,7 +645,7 @@ def _stands_on(device: NetworkDevice, bridge: BridgeDevice) -> bool:
 
 
 def remove_port(port: BridgePort) -> None:
-    """An interface is a port no longer. Raises MemoryError, with something still to do."""
+    """Stop an interface from being a port. Raises MemoryError, with something still to do."""
     device = port.device
     if device is None:
         return
@@ -654,7 +654,7 @@ def remove_port(port: BridgePort) -> None:
 
 
 def _release(port: BridgePort) -> None:
-    """The same, without notifying those who watch the interface."""
+    """The same, without notifying the interface's watchers."""
     bridge = port.bridge
     device = port.device
     if bridge is None or device is None:

@@ -1,15 +1,15 @@
-"""A bridge's forwarding table: behind which port a link address is (IEEE 802.1D, section 7.9).
+"""A bridge's forwarding table: the port that leads to each link address (IEEE 802.1D, section 7.9).
 
 An entry is learned from the source of a frame, and forgotten when nothing has come from there for the ageing time; or a
 program has entered it; or it is local: the address of a port, or of the bridge, whose frames are for this host.
 
-A peer may invent addresses without end: behind one port a table learns no more than `_MOST_OF_PORT`, and forgets for
-another one the one of that port that it has known longest. In all it learns no more than `_MOST_LEARNED`, and all
+A peer may invent addresses without end: from one port a table learns no more than `_MOST_OF_PORT`, and a new address
+then evicts the oldest one of that port. In all it learns no more than `_MOST_LEARNED`, and all
 tables of networks other than the first one share what `LEARNED` allows; where these are full, a port gives up one of
-its own too. Frames for addresses that were not learned go to all ports, which is slower and otherwise the same.
+its own too. Frames for unknown addresses go to all ports, which is slower but otherwise the same.
 
-Many entries end in turns, because programs may be told of each: the first ones at once, the others are marked, and the
-timer takes them out. Nobody finds a marked one.
+Many entries are removed in turns, because programs may be notified of each: the first ones at once; the others are
+marked, and the timer removes them. Look-ups ignore marked entries.
 
 Invariants: `learned` counts entries that were learned, not entered since, and not marked; `of_ports` has these, by the
 number of their port; the timer is armed while there are entries that age, or marked ones.
@@ -28,9 +28,9 @@ from kernel.time import monotonic_ns
 _DEFAULT_AGEING_NS: Final = 300_000_000_000
 _MOST_LEARNED: Final = 4096  # of a bridge
 _MOST_OF_PORT: Final = 1024
-_MOST_ENTRIES: Final = 8192  # of a bridge, with those that programs enter; its own addresses aside
+_MOST_ENTRIES: Final = 8192  # of a bridge, including those that programs enter; its own addresses aside
 _MOST_OF_OTHERS: Final = 16_384  # of all bridges outside the first network
-_MOST_FORGOTTEN: Final = 50  # in one turn: programs may be told of each
+_MOST_FORGOTTEN: Final = 50  # in one turn: programs may be notified of each
 _LOOK_COST: Final = 60  # instructions
 _TELL_COST: Final = 6000
 
@@ -45,20 +45,20 @@ class Entry:
         self.is_local: bool = False  # frames are for this host
         self.is_static: bool = False  # it does not age
         self.learned_by: int = 0  # the number of the port that counts it as learned; 0: none
-        self.is_gone: bool = False  # marked: it is to be taken out
+        self.is_gone: bool = False  # marked: it is to be removed
         self.is_sticky: bool = False  # it does not move to another port
         self.updated_ns: int = now_ns
         self.used_ns: int = now_ns
 
 
 class TableWatcher:
-    """Hears of changes of tables. Base class: every method does nothing."""
+    """Is notified of changes of tables. Base class: every method does nothing."""
 
     def entry_changed(self, bridge: NetworkDevice, entry: Entry) -> None:
-        """It is new, or says something else than before. Raises nothing."""
+        """It is new, or has changed. Raises nothing."""
 
     def entry_deleted(self, bridge: NetworkDevice, entry: Entry) -> None:
-        """It was taken out. Raises nothing."""
+        """It was removed. Raises nothing."""
 
 
 TABLE_WATCHERS: Final[list[TableWatcher]] = []
@@ -77,28 +77,28 @@ LEARNED: Final = Learned()
 
 @final
 class ForwardingTable(NetworkTimer):
-    """One bridge's. The timer forgets what is too old."""
+    """The table of one bridge. The timer removes entries that are too old."""
 
     def __init__(self, in_first: bool) -> None:
         super().__init__()
-        self.bridge: NetworkDevice | None = None  # set by it, until it ends
+        self.bridge: NetworkDevice | None = None  # the bridge sets it, until it ends
         self.in_first: bool = in_first  # a bridge never moves to another network
         self.entries: dict[bytes, Entry] = {}
-        self.of_ports: dict[int, dict[bytes, Entry]] = {}  # what was learned, the oldest first
+        self.of_ports: dict[int, dict[bytes, Entry]] = {}  # learned entries, the oldest first
         self.ageing_ns: int = _DEFAULT_AGEING_NS
         self.learned: int = 0
-        self.most_learned: int = 0  # what a program allows; 0: no limit but ours
+        self.most_learned: int = 0  # a program's limit; 0: no limit but ours
 
     def find(self, address: bytes) -> Entry | None:
         entry = self.entries.get(address)
         return None if entry is None or entry.is_gone else entry
 
     def has_expired(self, entry: Entry, now_ns: int) -> bool:
-        """Whether it is too old."""
+        """Whether an entry is too old."""
         return not entry.is_static and entry.updated_ns + self.ageing_ns <= now_ns
 
     def learn(self, address: bytes, device: NetworkDevice, now_ns: int) -> None:
-        """A frame came from an address by this port. Raises MemoryError."""
+        """Learn the source address of a frame from this port. Raises MemoryError."""
         if self.ageing_ns == 0:
             return
         entry = self.entries.get(address)
@@ -142,7 +142,7 @@ class ForwardingTable(NetworkTimer):
         return not self.in_first and LEARNED.count >= _MOST_OF_OTHERS
 
     def _note(self, entry: Entry, number: int) -> None:
-        """It was learned by a port. Raises MemoryError, with nothing done."""
+        """Count an entry as learned by a port. Raises MemoryError, with nothing done."""
         of_port = self.of_ports.get(number)
         if of_port is None:
             of_port = {entry.address: entry}
@@ -161,7 +161,7 @@ class ForwardingTable(NetworkTimer):
         entry.learned_by = 0
 
     def _move(self, entry: Entry, number: int) -> None:
-        """A learned address is behind another port now. Raises MemoryError, with nothing done that matters."""
+        """A learned address has moved to another port. Raises MemoryError, with nothing done that matters."""
         of_port = self.of_ports.get(number)
         if of_port is not None and len(of_port) >= _MOST_OF_PORT:
             self._drop_oldest(number)
@@ -172,7 +172,7 @@ class ForwardingTable(NetworkTimer):
         entry.learned_by = number
 
     def _drop_oldest(self, number: int) -> None:
-        """Forget the address that has been known longest of those that a port has learned."""
+        """Forget the oldest of the addresses that a port has learned."""
         of_port = self.of_ports.get(number)
         if of_port is None:
             return
@@ -184,7 +184,7 @@ class ForwardingTable(NetworkTimer):
             self.remove_entry(oldest)
 
     def count_no_more(self, entry: Entry) -> None:
-        """It is no learned one any more."""
+        """Stop counting an entry as learned."""
         if entry.learned_by != 0:
             self._forget(entry)
             self.learned -= 1
@@ -192,7 +192,7 @@ class ForwardingTable(NetworkTimer):
                 LEARNED.count -= 1
 
     def enter(self, entry: Entry) -> None:
-        """Put an entry in that a program wants, under an address that has no other. Raises ENOSPC, MemoryError."""
+        """Insert a program's entry, under an address that has no other. Raises ENOSPC, MemoryError."""
         if len(self.entries) >= _MOST_ENTRIES and entry.address not in self.entries:
             raise Errno(ENOSPC)
         if not entry.is_static and not self.is_armed():
@@ -200,7 +200,7 @@ class ForwardingTable(NetworkTimer):
         self.entries[entry.address] = entry
 
     def remove_entry(self, entry: Entry) -> None:
-        """Take it out."""
+        """Remove an entry."""
         self.count_no_more(entry)
         self.entries.pop(entry.address)
         bridge = self.bridge
@@ -210,7 +210,7 @@ class ForwardingTable(NetworkTimer):
                 spend(_TELL_COST)
 
     def tell(self, entry: Entry) -> None:
-        """Notify watchers that it is new, or has changed."""
+        """Notify watchers that an entry is new, or has changed."""
         bridge = self.bridge
         if bridge is not None:
             for watcher in TABLE_WATCHERS:
@@ -219,7 +219,7 @@ class ForwardingTable(NetworkTimer):
     # ---- This host's addresses --------------------------------------------------------------------------------------
 
     def add_local(self, address: bytes, device: NetworkDevice | None, now_ns: int) -> None:
-        """An address is that of a port, or, without one, of the bridge. Several may have the same. MemoryError."""
+        """Add the address of a port, or without one, of the bridge. Several ports may have the same. MemoryError."""
         found = self.entries.get(address)
         if found is not None:
             if found.is_local:
@@ -232,7 +232,7 @@ class ForwardingTable(NetworkTimer):
         self.tell(entry)
 
     def drop_local(self, address: bytes, device: NetworkDevice | None, heir: NetworkDevice | None) -> None:
-        """Drop it. Another port with the same address, or the bridge, has the entry from now on."""
+        """Drop such an address. Another port with the same address, or the bridge, takes the entry over."""
         entry = self.entries.get(address)
         if entry is None or not entry.is_local or entry.device is not device:
             return
@@ -244,7 +244,7 @@ class ForwardingTable(NetworkTimer):
     # ---- Forgetting -------------------------------------------------------------------------------------------------
 
     def forget_port(self, device: NetworkDevice, *, with_static: bool) -> None:
-        """Take out what is behind a port, but for local entries. Raises MemoryError, with something still to do."""
+        """Remove a port's entries, except local ones. Raises MemoryError, with something still to do."""
         if len(self.entries) == 0:
             return
         gone: list[Entry] = []
@@ -256,7 +256,7 @@ class ForwardingTable(NetworkTimer):
         self._remove_all(gone)
 
     def flush(self) -> None:
-        """Take out what does not stay. Raises MemoryError."""
+        """Remove the entries that are not permanent. Raises MemoryError."""
         gone: list[Entry] = []
         for entry in self.entries.values():
             if not entry.is_static and not entry.is_gone:
@@ -280,7 +280,7 @@ class ForwardingTable(NetworkTimer):
             self.start(now_ns)
 
     def expire(self, now_ns: int) -> None:
-        """Forget what is too old, a share of it at each turn."""
+        """Remove old entries, a share in each turn."""
         next_ns = -1
         gone: list[Entry] = []
         for entry in self.entries.values():
@@ -296,7 +296,7 @@ class ForwardingTable(NetworkTimer):
         self._remove_all(gone)
 
     def end(self) -> None:
-        """The bridge is no more."""
+        """The bridge has ended."""
         self.remove()
         self.bridge = None
         for entry in self.entries.values():

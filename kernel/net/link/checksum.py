@@ -1,6 +1,6 @@
 """The Internet checksum: the one's complement of the one's complement sum of 16-bit words (RFC 1071).
 
-The sum does not depend on the order of bytes but for a swap at the end, so memory is summed in the machine's order,
+The sum does not depend on the order of bytes except for a swap at the end, so memory is summed in the machine's order,
 eight bytes at a time with the carry added at the end, and swapped once. Partial sums are numbers below 2**16 in network
 order; they can be added and folded.
 
@@ -15,7 +15,7 @@ _STEP: Final = 64
 
 
 def fold(total: int) -> int:
-    """A sum of any size, as 16 bits."""
+    """Fold a sum of any size to 16 bits."""
     while total > 0xFFFF:
         total = (total & 0xFFFF) + (total >> 16)
     return total
@@ -58,14 +58,14 @@ def sum_bytes(data: Span[u8], initial: int = 0) -> int:
 
 
 def checksum(data: Span[u8], initial: int = 0) -> int:
-    """What goes into a header's checksum field, which is 0 in `data`. Over data with its checksum in place: 0."""
+    """The value for a header's checksum field, which is 0 in `data`. Over data with its checksum in place: 0."""
     return sum_bytes(data, initial) ^ 0xFFFF
 
 
 def pseudo_header(source: bytes, destination: bytes, protocol: int, length: int) -> int:
     """The sum of the pseudo header of UDP, TCP and ICMPv6 (RFC 9293 section 3.1, RFC 8200 section 8.1).
 
-    Addresses of 4 or 16 bytes, both alike; `length` of the transport header and its data.
+    Addresses of 4 or 16 bytes, both alike; `length` is that of the transport header and its data.
     """
     total = sum_bytes(span_of(destination), sum_bytes(span_of(source)))
     return fold(total + protocol + (length >> 16) + (length & 0xFFFF))

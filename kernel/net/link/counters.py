@@ -1,6 +1,6 @@
-"""What the stack counts, with the names that SNMP's tables have (RFC 4293, RFC 4113, RFC 4022; /proc/net/snmp).
+"""The stack's counters, with the names in SNMP's tables (RFC 4293, RFC 4113, RFC 4022; /proc/net/snmp).
 
-Each network counts for itself (`network.py`).
+Each network has its own (`network.py`).
 
 Context: any.
 """
@@ -10,7 +10,7 @@ from kernel.lang import final
 
 @final
 class IpCounters:
-    """One for each version of IP."""
+    """One instance for each version of IP."""
 
     def __init__(self) -> None:
         self.in_receives: int = 0
@@ -45,7 +45,7 @@ class IpCounters:
 
 @final
 class IcmpCounters:
-    """ICMP or ICMPv6; by message type as well."""
+    """ICMP or ICMPv6; also by message type."""
 
     def __init__(self) -> None:
         self.in_messages: int = 0
@@ -76,7 +76,7 @@ class UdpCounters:
 
 @final
 class Event:
-    """Something rare that TCP counts, with its name in /proc/net/netstat."""
+    """A rare event that TCP counts, with its name in /proc/net/netstat."""
 
     def __init__(self, name: bytes) -> None:
         self.name: bytes = name
@@ -85,7 +85,7 @@ class Event:
 
 @final
 class TcpEvents:
-    """What is counted where it happens (RFC 2012 has no such counters; the names are Linux's)."""
+    """Events counted where they happen (RFC 2012 has no such counters; the names are Linux's)."""
 
     def __init__(self) -> None:
         self.cookies_sent: Event = Event(b"SyncookiesSent")
@@ -114,7 +114,7 @@ class TcpEvents:
         self.keepalives: Event = Event(b"TCPKeepAlive")
 
     def all(self) -> list[Event]:
-        """In the order of their lines. Raises MemoryError."""
+        """All events in the order of their lines. Raises MemoryError."""
         return [
             self.cookies_sent,
             self.cookies_received,

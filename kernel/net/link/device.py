@@ -1,8 +1,8 @@
 """Network devices as the stack sees them.
 
-A driver derives from `NetworkDevice`: it sends what `transmit` gives it, and hands what comes in to
-`kernel.net.link.ethernet.receive`, in the network thread and never in an interrupt. A driver enters its device by
-`register_device`; whatever is interested in devices derives from `DeviceWatcher`.
+A driver derives from `NetworkDevice`: it sends what `transmit` gives it, and hands received packets to
+`kernel.net.link.ethernet.receive`, in the network thread and never in an interrupt. A driver enters its device with
+`register_device`; code that is interested in devices derives from `DeviceWatcher`.
 
 A device belongs to a network, where it has an index and a name. It may move to another.
 
@@ -31,7 +31,7 @@ IFF_ALLMULTI: Final = 0x200
 IFF_MULTICAST: Final = 0x1000
 IFF_LOWER_UP: Final = 0x10000
 
-# What the device does by itself.
+# Work that the device does by itself.
 OFFLOAD_CHECKSUM: Final = 0x1  # completes CHECKSUM_PARTIAL
 OFFLOAD_TCP4: Final = 0x2  # cuts TCP over IPv4 by `segment_size`
 OFFLOAD_TCP6: Final = 0x4
@@ -47,12 +47,12 @@ ARPHRD_NONE: Final = 0xFFFE  # packets have no link header
 _MOST_INDEX: Final = 0x7FFF_FFFF
 _MOST_DEVICES: Final = 4096  # of a network
 _MOST_NAME: Final = 15  # bytes
-_MOST_DIGITS: Final = 5  # of a number in a name that could be in the way of another: that is below _MOST_DEVICES
+_MOST_DIGITS: Final = 5  # of a number in a name that could collide with another: that is below _MOST_DEVICES
 
 
 @final
 class LinkGroup:
-    """A group address of the link: how many groups of IP want it."""
+    """A group address of the link: how many IP groups map to it."""
 
     def __init__(self) -> None:
         self.users: int = 0
@@ -78,10 +78,10 @@ _NUMBERS: Final = DeviceNumbers()
 
 
 class FrameHandler:
-    """Takes what an interface receives, before the protocols do: a bridge's port, macvlan's interfaces. Base class."""
+    """Takes an interface's packets, before the protocols do: a bridge's port, macvlan's interfaces. Base class."""
 
     def handle(self, packet: Packet) -> bool:
-        """A frame that starts with its link header, after packet sockets have seen it. True: it is done with. False:
+        """Take a frame that starts with its link header, after packet sockets have seen it. True: it is done. False:
         the protocols get it, as received by `packet.device`, which may be another interface now. May raise Errno,
         MemoryError: the frame is dropped.
         """
@@ -92,22 +92,22 @@ class NetworkDevice:
     """Base of all interfaces."""
 
     def __init__(self, network: "Network", name: bytes, kind: int, address: bytes, mtu: int) -> None:
-        self.network: Network = network  # where it is; LIMBO once that has ended
+        self.network: Network = network  # the network it is in; LIMBO once that has ended
         self.name: bytes = name  # lo, eth0
         self.index: int = 0  # in its network, from 1, given by `register_device`
-        self.number: int = _NUMBERS.take()  # its own among all devices of the machine
-        self.is_loop: bool = kind == ARPHRD_LOOPBACK  # what is sent there is received by the same network
+        self.number: int = _NUMBERS.take()  # unique among all devices of the machine
+        self.is_loop: bool = kind == ARPHRD_LOOPBACK  # packets sent there are received by the same network
         self.settings: Part = _NO_PART  # see interface_settings.py
-        self.place: BusDevice | None = None  # what brings it; None: it is made of software
-        self.is_hardware: bool = False  # it goes back to the first network when its own ends
-        self.virtual_kind: bytes = b""  # veth, dummy: of those that programs make
+        self.place: BusDevice | None = None  # the hardware behind it; None: a software interface
+        self.is_hardware: bool = False  # it returns to the first network when its own ends
+        self.virtual_kind: bytes = b""  # veth, dummy: of those that programs create
         self.kind: int = kind  # ARPHRD_*
         self.has_header: bool = kind != ARPHRD_NONE  # of the link, in front of each packet
         self.address: bytes = address  # of the link: 6 bytes, or none
         self.has_own_address: bool = False  # a program has chosen it
         self.broadcast: bytes = b"\xff\xff\xff\xff\xff\xff" if kind == ARPHRD_ETHER else bytes(len(address))
-        self.handler: FrameHandler | None = None  # takes what is received
-        self.master: NetworkDevice | None = None  # the bridge that it is a port of
+        self.handler: FrameHandler | None = None  # takes received packets
+        self.master: NetworkDevice | None = None  # the bridge of which it is a port
         self.mtu: int = mtu
         self.has_own_mtu: bool = False  # a program has chosen it
         self.max_mtu: int = 65535 if kind == ARPHRD_LOOPBACK else max(mtu, 1500)
@@ -116,10 +116,10 @@ class NetworkDevice:
         self.queue_length: int = 1000
         self.multicast: dict[bytes, LinkGroup] = {}  # link addresses of groups that are received
         self.has_carrier: bool = True
-        self.is_state_unknown: bool = False  # nothing tells of its carrier, or it has never changed (RFC 2863)
+        self.is_state_unknown: bool = False  # its carrier is not known, or has never changed (RFC 2863)
         self.has_been_up: bool = False
         self.promiscuous_users: int = 0  # packet sockets that want every frame
-        self.all_groups_users: int = 0  # … every group's
+        self.all_groups_users: int = 0  # … or every group's frames
         self.waiting: int = 0  # packets in the backlog that it is to receive (`loopback.py`)
         self.received_packets: int = 0
         self.received_bytes: int = 0
@@ -131,16 +131,16 @@ class NetworkDevice:
         self.sent_dropped: int = 0
 
     def transmit(self, packet: Packet) -> bool:
-        """Send a packet with its link header on. False: the device's queue is full and the packet is dropped."""
+        """Send a packet that has its link header. False: the device's queue is full and the packet is dropped."""
         return False
 
     def relay(self, packet: Packet) -> None:
         """Send on a packet that `transmit` has left in the backlog with `is_relayed` (`loopback.py`): bridges and
-        macvlan, which send by other interfaces, so that one send is never inside another. May raise MemoryError.
+        macvlan, which send through other interfaces, so that one send is never inside another. May raise MemoryError.
         """
 
     def has_ended(self) -> None:
-        """It has left its network, and gets no other. Raises nothing."""
+        """It has left its network for good. Raises nothing."""
 
     def cuts(self, packet: Packet) -> bool:
         """Whether the device itself can cut a large segment. It would repeat CWR in each frame."""
@@ -158,14 +158,14 @@ class NetworkDevice:
         return self.max_mtu
 
     def below(self) -> "list[NetworkDevice]":
-        """The interfaces that it stands on: a bridge's ports, macvlan's. Raises MemoryError."""
+        """The interfaces that it stands on: a bridge's ports, a macvlan's lower interface. Raises MemoryError."""
         return []
 
     def set_up(self) -> None:
         """The interface goes up. Raises Errno."""
 
     def set_down(self) -> None:
-        """The interface goes down: nothing is received from now on."""
+        """The interface goes down: it receives nothing from now on."""
 
     @noraise
     def multicast_changed(self) -> None:
@@ -187,7 +187,7 @@ class NetworkDevice:
 
 
 class DeviceWatcher:
-    """Hears of changes of devices. Base class: every method does nothing."""
+    """Is notified of changes of devices. Base class: every method does nothing."""
 
     def device_added(self, device: NetworkDevice) -> None:
         """It was registered; it is down."""
@@ -202,7 +202,7 @@ class DeviceWatcher:
         """Its MTU, link address, carrier or other flags changed."""
 
     def device_renamed(self, device: NetworkDevice, old_name: bytes) -> None:
-        """It has another name than before."""
+        """Its name has changed."""
 
     def device_removed(self, device: NetworkDevice) -> None:
         """It is about to leave its network; it is down."""
@@ -212,25 +212,25 @@ class Tap:
     """Sees every packet of a network, in both directions, with its link header. Base class."""
 
     def saw(self, packet: Packet, device: NetworkDevice, is_outgoing: bool) -> None:
-        """The packet is the stack's: copy what is wanted. May raise MemoryError."""
+        """The packet is the stack's: copy whatever is wanted. May raise MemoryError."""
 
 
 WATCHERS: Final[list[DeviceWatcher]] = []
 
 
 def watch_devices(watcher: DeviceWatcher) -> None:
-    """Tell `watcher` of all changes from now on, in all networks."""
+    """Notify `watcher` of all changes from now on, in all networks."""
     WATCHERS.append(watcher)
 
 
 def watch_devices_first(watcher: DeviceWatcher) -> None:
-    """The same, and before all others: what they do because of a change is reported after it."""
+    """The same, and before all others: what they do in response is reported after the change itself."""
     WATCHERS.insert(0, watcher)
 
 
 def register_device(device: NetworkDevice) -> None:
     """Enter a device, which is down, in its network, and give it an index there. A `%d` in its name becomes the first
-    free number. EBUSY for an index that is set and taken, EEXIST for a name that is; ENFILE; MemoryError.
+    free number. EBUSY for an index that was set and is taken, EEXIST for such a name; ENFILE; MemoryError.
     """
     _enter_tables(device, device.network, device.name, device.index)
     told = 0
@@ -245,7 +245,7 @@ def register_device(device: NetworkDevice) -> None:
 
 
 def _take_back(device: NetworkDevice, told: int) -> None:
-    """So many watchers have been told of a device that cannot stay. It has nothing yet that they must give back."""
+    """Take back a device that cannot stay: notify the first `told` watchers. They have nothing of it to release yet."""
     for i in range(told):
         try:
             WATCHERS[i].device_removed(device)
@@ -297,13 +297,13 @@ def _leave_tables(device: NetworkDevice, network: "Network", name: bytes, index:
 
 
 def _announce(device: NetworkDevice) -> None:
-    """Tell everybody of a device that has been entered. Raises MemoryError."""
+    """Notify all watchers of a device that has been entered. Raises MemoryError."""
     for watcher in WATCHERS:
         watcher.device_added(device)
 
 
 def free_name(network: "Network", pattern: bytes) -> bytes:
-    """A name for a pattern: with the first number that is free there in place of its `%d`. EINVAL for another `%`,
+    """A name for a pattern: with the first free number there in place of its `%d`. EINVAL for another `%`,
     ENFILE where names get too long.
     """
     at = pattern.find(b"%")
@@ -341,14 +341,14 @@ def _number_in(name: bytes, start: bytes, end: bytes) -> int:
 
 
 def check_pattern(pattern: bytes) -> None:
-    """A `%` in a name is the only one, and begins a `%d`. Raises EINVAL."""
+    """Check that a `%` in a name is the only one, and begins a `%d`. Raises EINVAL."""
     behind = pattern[pattern.find(b"%") + 1 :]
     if not behind.startswith(b"d") or b"%" in behind:
         raise Errno(EINVAL)
 
 
 def _free_index(network: "Network") -> int:
-    """One that was not used lately."""
+    """An index that was not used recently."""
     while True:
         index = network.next_index
         network.next_index = index % _MOST_INDEX + 1
@@ -357,8 +357,8 @@ def _free_index(network: "Network") -> int:
 
 
 def unregister_device(device: NetworkDevice) -> None:
-    """Take a device, which is down, out of its network. Nothing refers to it there afterwards. Raises MemoryError, with
-    nothing done that the next call would not do again.
+    """Remove a device, which is down, from its network. Nothing refers to it there afterwards. Raises MemoryError, with
+    nothing done that the next call would not redo.
     """
     for watcher in WATCHERS:
         watcher.device_removed(device)
@@ -366,9 +366,9 @@ def unregister_device(device: NetworkDevice) -> None:
 
 
 def transfer_device(device: NetworkDevice, network: "Network", name: bytes, index: int) -> None:
-    """Put a device, which is down, into another network, with a name and, if that is not 0, an index. Raises EEXIST,
-    ENFILE, EINVAL, MemoryError: then it is where it was, but without addresses and routes; or, with MemoryError, there
-    already.
+    """Move a device, which is down, to another network, with a name and, if that is not 0, an index. Raises EEXIST,
+    ENFILE, EINVAL, MemoryError: then it is where it was, but without addresses and routes; or, with MemoryError, it may
+    already be there.
     """
     for watcher in WATCHERS:
         watcher.device_removed(device)
@@ -402,8 +402,8 @@ def rename_device(device: NetworkDevice, name: bytes) -> None:
 
 
 def bring_up(device: NetworkDevice) -> None:
-    """Set IFF_UP and notify everybody. Raises what the driver raises, Errno, MemoryError: then it is down, as after
-    `bring_down`: without IPv6 addresses. Nothing happens to a device that is up.
+    """Set IFF_UP and notify all watchers. Raises what the driver raises, Errno, MemoryError: then it is down, as after
+    `bring_down`: without IPv6 addresses. Does nothing to a device that is up.
     """
     if device.is_up():
         return
@@ -421,7 +421,7 @@ def bring_up(device: NetworkDevice) -> None:
 
 
 def bring_down(device: NetworkDevice) -> None:
-    """Take IFF_UP away and notify everybody."""
+    """Clear IFF_UP and notify all watchers."""
     if not device.is_up():
         return
     device.flags &= ~IFF_UP
@@ -431,7 +431,7 @@ def bring_down(device: NetworkDevice) -> None:
 
 
 def set_carrier(device: NetworkDevice, has_carrier: bool) -> None:
-    """The link was plugged in or pulled out; called by drivers in the network thread."""
+    """The link was plugged in or unplugged; called by drivers in the network thread."""
     if device.has_carrier != has_carrier:
         device.has_carrier = has_carrier
         device.is_state_unknown = False
@@ -439,7 +439,7 @@ def set_carrier(device: NetworkDevice, has_carrier: bool) -> None:
 
 
 def device_changed(device: NetworkDevice) -> None:
-    """Tell everybody that the device's MTU, link address, carrier or flags are others now."""
+    """Notify all watchers that the device's MTU, link address, carrier or flags have changed."""
     for watcher in WATCHERS:
         watcher.device_changed(device)
 

@@ -1,4 +1,4 @@
-"""Dummy interfaces: they have addresses and routes, and drop what they are to send (ip-link(8), type dummy).
+"""Dummy interfaces: they have addresses and routes, and drop the packets they should send (ip-link(8), type dummy).
 
 Context: thread context; nothing sleeps.
 """
@@ -18,7 +18,7 @@ _MOST_MTU: Final = 65535
 
 @final
 class DummyDevice(NetworkDevice):
-    """One."""
+    """A dummy interface."""
 
     def __init__(self, network: "Network", name: bytes, address: bytes) -> None:
         super().__init__(network, name, ARPHRD_ETHER, address, _MTU)

@@ -1,11 +1,11 @@
-"""The link layer: Ethernet headers on and off, who gets which EtherType, and who listens to everything.
+"""The link layer: adding and removing Ethernet headers, dispatch by EtherType, and taps that see everything.
 
-`receive` is where drivers hand packets in; `send` is the way out. Loopback packets go the same way without a header.
+Drivers hand packets in through `receive`; `send` is the way out. Loopback packets take the same path without a header.
 
-Whoever sends in thread context, a system call or a timer, calls `drain` at the end: it delivers what was sent to the
-loopback interface meanwhile.
+Code that sends in thread context, a system call or a timer, calls `drain` at the end: it delivers the packets sent to
+the loopback interface in the meantime.
 
-Context: thread context; nothing sleeps, nothing raises: a packet that finds no memory is dropped and counted.
+Context: thread context; nothing sleeps, nothing raises: a packet for which there is no memory is dropped and counted.
 Source: IEEE 802.3, RFC 894, packet(7).
 """
 
@@ -40,32 +40,32 @@ ETHERNET_HEADER: Final = 14
 ETHERTYPE_IP4: Final = 0x0800
 ETHERTYPE_ARP: Final = 0x0806
 ETHERTYPE_IP6: Final = 0x86DD
-_SHARE: Final = 200_000  # instructions that are spent on delivering at once; see `kernel.lib.pace.spend`
+_SHARE: Final = 200_000  # instructions to spend on delivering at once; see `kernel.lib.pace.spend`
 _LATEST: Final = 200_000  # instructions past the time for a safe point: then the network thread delivers
-_PACKET_COST: Final = 2500  # of delivering one, beside what its receivers say that they spend
+_PACKET_COST: Final = 2500  # for delivering one, besides what its receivers report to have spent
 _ASIDE_COST: Final = 100
-_CUT_COST: Final = 2500  # of one segment of a large one
+_CUT_COST: Final = 2500  # for one segment of a large one
 _SMALLEST_ETHERTYPE: Final = 0x600  # below: a length (IEEE 802.3)
 _MOST_ROUNDS: Final = 8  # interfaces on top of one another
 
 
 class LinkProtocol:
-    """Base of what lies on the link layer."""
+    """Base of protocols above the link layer."""
 
     def receive(self, packet: Packet) -> None:
-        """A packet without its link header. May raise MemoryError: it is dropped."""
+        """Take a packet without its link header. May raise MemoryError: it is dropped."""
 
 
 class LinkHook:
     """Filled by the network thread."""
 
     def left_over(self) -> None:
-        """There is more to deliver: `drain` is to be called soon."""
+        """There is more to deliver: `drain` should be called soon."""
 
 
 @final
 class Link:
-    """Protocols, and the thread that goes on with what is too much."""
+    """Protocols, and the thread that continues deliveries that take too long."""
 
     def __init__(self) -> None:
         self.ip4: LinkProtocol | None = None
@@ -79,7 +79,7 @@ LINK: Final = Link()
 
 @noraise
 def receive(packet: Packet) -> None:
-    """A driver received this packet, which starts with its Ethernet header; `packet.device` is set."""
+    """Take a packet from a driver; it starts with its Ethernet header, and `packet.device` is set."""
     device = packet.device
     if device is None or not device.is_up():
         return
@@ -107,8 +107,8 @@ def receive(packet: Packet) -> None:
 
 @noinline
 def _is_handled(packet: Packet, device: NetworkDevice) -> bool:
-    """Let the handler of an interface have a frame, and that of the interface above it, and so on. False: the protocols
-    are to get it. Raises Errno, MemoryError.
+    """Offer a frame to the handler of an interface, then to that of the interface above it, and so on. False: the
+    protocols are to get it. Raises Errno, MemoryError.
     """
     for _ in range(_MOST_ROUNDS):
         handler = device.handler
@@ -134,8 +134,8 @@ def _is_handled(packet: Packet, device: NetworkDevice) -> bool:
 @noraise
 @noinline
 def _receive_bare(packet: Packet, device: NetworkDevice) -> None:
-    """A packet without a link header, whose `protocol` is set, on an interface that has none. What is too short for the
-    header that it should have is dropped.
+    """Take a packet without a link header, whose `protocol` is set, on an interface that has none. One too short for
+    its network header is dropped.
     """
     if device.has_header:
         device.received_errors += 1
@@ -155,7 +155,7 @@ def _receive_bare(packet: Packet, device: NetworkDevice) -> None:
 
 @inline
 def _kind_of(header: Span[u8], device: NetworkDevice) -> int:
-    """For whom a frame is meant: PACKET_*."""
+    """For which host a frame is meant: PACKET_*."""
     if header[0] & 1 != 0:
         return PACKET_BROADCAST if header[0:6].to_bytes() == device.broadcast else PACKET_MULTICAST
     address = device.address
@@ -186,7 +186,7 @@ def _show(packet: Packet, device: NetworkDevice, is_outgoing: bool) -> None:
 
 
 def send(packet: Packet, device: NetworkDevice, destination: bytes, protocol: int) -> None:
-    """Send a packet of a protocol (ETHERTYPE_*) to a link address, 6 bytes. `destination` means nothing on loopback."""
+    """Send a packet of a protocol (ETHERTYPE_*) to a link address, 6 bytes. `destination` is ignored on loopback."""
     if not device.is_up():
         return
     packet.protocol = protocol
@@ -212,7 +212,7 @@ def _send_bare(packet: Packet, device: NetworkDevice) -> None:
 
 
 def send_frame(packet: Packet, device: NetworkDevice) -> None:
-    """Send a packet that has its link header on, on a device other than loopback."""
+    """Send a packet that has its link header, on a device other than loopback."""
     packet.device = device
     packet.link_start = packet.start
     if packet.segment_size != 0 and not device.cuts(packet):
@@ -235,7 +235,7 @@ def send_frame(packet: Packet, device: NetworkDevice) -> None:
 
 @recursion(1)  # no segment is large
 def _send_large(packet: Packet, device: NetworkDevice) -> None:
-    """Send a TCP segment that the device does not cut. Its driver does it where it can; but taps see single frames."""
+    """Send a TCP segment that the device does not cut. The driver cuts it if it can; but taps see single frames."""
     segmenter = Segmenter()
     if not segmenter.begin(packet, device.offload & OFFLOAD_CHECKSUM != 0):
         device.sent_dropped += 1
@@ -269,7 +269,7 @@ def complete_checksum(packet: Packet) -> None:
 
 
 def _show_loopback(packet: Packet, device: NetworkDevice) -> None:
-    """Taps see a header of zeros there, and the packet twice: as it goes out and as it comes in."""
+    """Taps see a header of zeros there, and the packet twice: when it leaves and when it comes in."""
     header = packet.push(ETHERNET_HEADER)
     header.fill(0)
     header.store_be16(12, packet.protocol)
@@ -285,7 +285,7 @@ def _show_loopback(packet: Packet, device: NetworkDevice) -> None:
 
 
 def loop_frame(packet: Packet, device: NetworkDevice) -> None:
-    """Send a packet that has its link header on to a loopback interface: it comes in as the header says."""
+    """Send a packet that has its link header to a loopback interface: it comes in as the header says."""
     packet.device = device
     packet.link_start = packet.start
     header = packet.span()
@@ -304,8 +304,8 @@ def loop_frame(packet: Packet, device: NetworkDevice) -> None:
 
 
 def drain() -> None:
-    """Deliver what waits in interfaces that are no hardware, and what is sent there in consequence. Packets may go
-    round for long, and may be much work, so after a share of it, or where sending was late, the network thread goes on.
+    """Deliver the packets that wait in software interfaces, and those sent there in consequence. Packets may circulate
+    for long, and may be much work, so after a share, or if sending was late, the network thread goes on.
     """
     if BACKLOG.is_draining:
         return
@@ -336,8 +336,8 @@ def drain() -> None:
 
 @inline
 def _floor() -> int:
-    """How little is left to spend when delivering ends. A firewall may take as long for receiving as for sending, so
-    what was sent late is delivered after a safe point.
+    """The remaining budget at which delivering stops. A firewall may take as long for receiving as for sending, so
+    packets sent late are delivered after a safe point.
     """
     return PACE.left - _SHARE + BACKLOG.shown_cost if PACE.left >= -_LATEST else PACE.left
 
@@ -345,7 +345,7 @@ def _floor() -> int:
 @noraise
 @inline
 def _receive_loop(packet: Packet) -> None:
-    """A packet that a loopback interface has sent."""
+    """Receive a packet that a loopback interface has sent."""
     try:
         _deliver(packet)
     except (Errno, MemoryError):
@@ -363,7 +363,7 @@ def _count_loss(packet: Packet) -> None:
 @noraise
 @noinline
 def _relay(packet: Packet) -> None:
-    """A packet that an interface is to send by others."""
+    """Relay a packet that an interface sends through others."""
     packet.is_relayed = False
     device = packet.device
     if device is None or not device.is_up():
@@ -376,8 +376,8 @@ def _relay(packet: Packet) -> None:
 
 @noinline
 def _drain_frames(floor: int) -> None:
-    """The same with frames, until no more than `floor` is left to spend. What a loopback interface sends overtakes what
-    others do, but not what was set aside for the same receiver.
+    """Deliver frames until no more than `floor` is left to spend. What a loopback interface sends overtakes what
+    others send, but not what was set aside for the same receiver.
     """
     backlog = BACKLOG
     backlog.is_draining = True
@@ -416,7 +416,7 @@ def _drain_frames(floor: int) -> None:
 
 @final
 class _ForgetAtDown(DeviceWatcher):
-    """What waits is not received by an interface that is down, nor where that goes then."""
+    """Drops packets waiting for an interface that goes down: it must not receive them later, wherever it is then."""
 
     def device_down(self, device: NetworkDevice) -> None:
         BACKLOG.forget(device)

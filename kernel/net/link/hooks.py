@@ -1,13 +1,13 @@
-"""Hooks: places on a packet's way through IP where others look at it, change it, and decide whether it goes on.
+"""Hooks: points in a packet's path through IP where code examines it, changes it, and decides whether it goes on.
 
-The five points are netfilter's. What comes in passes PREROUTING, and then INPUT if it is for this host, or FORWARD and
-POSTROUTING if it is not; what this host sends passes OUTPUT and POSTROUTING. A network has a list of hooks for each
-version of IP and each point, by rising priority. While it has none for a version, IP makes one comparison a packet:
-`Network.hooks4` and `hooks6` are None then.
+The five points are netfilter's. A received packet passes PREROUTING, and then INPUT if it is for this host, or FORWARD
+and POSTROUTING if not; a packet that this host sends passes OUTPUT and POSTROUTING. A network has a list of hooks for
+each version of IP and each point, by rising priority. While it has none for a version, IP makes one comparison a
+packet: `Network.hooks4` and `hooks6` are None then.
 
-What a hook may count on: `network_start` is set, and the IP header there is whole and sound; `transport_start` is set,
+A hook may rely on this: `network_start` is set, and the IP header there is whole and sound; `transport_start` is set,
 and is not after the packet's end. `start` is one of both. A fragment has a transport header only if `Place.offset` is
-0. Whoever changes addresses in the header changes `source` and `destination` too, and looks after checksums.
+0. Code that changes addresses in the header changes `source` and `destination` too, and updates checksums.
 
 Context: thread context; nothing sleeps. A hook may raise MemoryError: the packet is dropped.
 """
@@ -35,7 +35,7 @@ OUTPUT: Final = 3
 POSTROUTING: Final = 4
 POINTS: Final = 5
 
-# Priorities (NF_IP_PRI_*) of what stands at a known place.
+# Priorities (NF_IP_PRI_*) of hooks in a known order.
 PRIORITY_RAW: Final = -300
 PRIORITY_CONNECTIONS: Final = -200
 PRIORITY_MANGLE: Final = -150
@@ -43,11 +43,11 @@ PRIORITY_DESTINATION_NAT: Final = -100
 PRIORITY_FILTER: Final = 0
 PRIORITY_SECURITY: Final = 50
 PRIORITY_SOURCE_NAT: Final = 100
-PRIORITY_CONFIRM: Final = 0x7FFF_FFFF  # the last: a connection whose first packet came so far is entered
+PRIORITY_CONFIRM: Final = 0x7FFF_FFFF  # the last: enters a connection whose first packet came this far
 
-_PASS_COST: Final = 12  # instructions for an entry that is passed
+_PASS_COST: Final = 12  # instructions for an entry that is skipped
 _NO_PROTOCOL: Final = -1
-MOST_EXTENSIONS: Final = 64  # headers of IPv6 that are looked through for the one after them
+MOST_EXTENSIONS: Final = 64  # headers of IPv6 that are skipped to find the one after them
 EXTENSION_COST: Final = 25  # instructions
 _IP4_OFFSET: Final = 0x1FFF
 _IP6_HEADER: Final = 40
@@ -59,16 +59,16 @@ _DESTINATION_OPTIONS: Final = 60
 
 
 class Verdict(IntEnum):
-    """What becomes of a packet."""
+    """What happens to a packet."""
 
     DROP = 0
     ACCEPT = 1  # it goes on to the next hook
-    STOLEN = 2  # the hook has it, and has seen to everything
+    STOLEN = 2  # the hook keeps it, and has done all that is needed
 
 
 @final
 class Place:
-    """Where a packet is on its way. It is for one point, and nobody keeps it."""
+    """Where a packet is in its path. It is for one point, and is not kept."""
 
     def __init__(self, network: "Network", family: int, point: int) -> None:
         self.network: Network = network
@@ -78,7 +78,7 @@ class Place:
         self.output: NetworkDevice | None = None  # FORWARD, OUTPUT, POSTROUTING
         self.gateway: bytes = b""  # where there is an output: the next hop; empty: the destination itself
         self.mtu: int = 0  # where there is an output: of the path
-        self.reroute: bool = False  # a hook in OUTPUT asks for a new look-up, by the addresses that the packet has then
+        self.reroute: bool = False  # a hook in OUTPUT asks for a new look-up, by the packet's new addresses
         self.protocol: int = _NO_PROTOCOL  # of the transport header; -1: none was found
         self.offset: int = 0  # of a fragment, in bytes
 
@@ -115,7 +115,7 @@ class Place:
 
 
 class Hook:
-    """Somebody who looks at packets. Base class."""
+    """Code that examines packets. Base class."""
 
     def __init__(self, priority: int) -> None:
         self.priority: int = priority  # smaller numbers come first
@@ -129,16 +129,16 @@ class Hook:
 class Hooks:
     """A network's hooks for one version of IP.
 
-    Invariant: each list is sorted by priority, and equal ones by the order in which they came.
+    Invariant: each list is sorted by priority, and equal ones by the order of registration.
     """
 
     def __init__(self) -> None:
         self.lists: list[list[Hook]] = [[], [], [], [], []]
-        self.users: int = 0  # hooks, and whoever wants fragments put together
-        self.want_whole: int = 0  # who wants no fragments: IP puts them together before PREROUTING
+        self.users: int = 0  # hooks, and users that want fragments reassembled
+        self.want_whole: int = 0  # users that want no fragments: IP reassembles them before PREROUTING
 
     def run(self, packet: Packet, place: Place) -> Verdict:
-        """Have all hooks of a point look. May raise MemoryError."""
+        """Run all hooks of a point. May raise MemoryError."""
         place.find_transport(packet)
         for hook in self.lists[place.point]:
             verdict = hook.look(packet, place)
@@ -153,7 +153,7 @@ def hooks_of(network: "Network", family: int) -> Hooks | None:
 
 
 def _use(network: "Network", family: int) -> Hooks:
-    """Raises MemoryError."""
+    """The hooks, created if there are none. Raises MemoryError."""
     hooks = hooks_of(network, family)
     if hooks is None:
         hooks = Hooks()
@@ -193,7 +193,7 @@ def register_hook(network: "Network", family: int, point: int, hook: Hook) -> No
 
 
 def unregister_hook(network: "Network", family: int, point: int, hook: Hook) -> None:
-    """Take a hook out that was registered."""
+    """Remove a registered hook."""
     hooks = hooks_of(network, family)
     if hooks is not None:
         spend(len(hooks.lists[point]) * _PASS_COST)
@@ -202,7 +202,7 @@ def unregister_hook(network: "Network", family: int, point: int, hook: Hook) -> 
 
 
 def want_whole(network: "Network", family: int) -> None:
-    """From now on IP puts fragments together before PREROUTING. Raises MemoryError."""
+    """From now on IP reassembles fragments before PREROUTING. Raises MemoryError."""
     _use(network, family).want_whole += 1
 
 
@@ -215,7 +215,7 @@ def want_whole_no_more(network: "Network", family: int) -> None:
 
 
 def take_addresses_from_header(packet: Packet) -> None:
-    """The IP header was changed: set what the packet says of it anew."""
+    """The IP header was changed: update the packet's fields from it."""
     header = packet.network_header()
     if len(packet.source) == 4:
         packet.source = header[12:16].to_bytes()

@@ -1,12 +1,12 @@
-"""The loopback interface: what is sent is received by the same host (RFC 1122, section 3.2.1.3).
+"""The loopback interface: the same host receives what it sends (RFC 1122, section 3.2.1.3).
 
-A packet that is sent does not climb the stack inside its sender's call: it waits in `BACKLOG`, and `ethernet.drain`
-delivers it at the end of the outermost operation. So the stack's depth is bounded, and no protocol is entered again
-while it is in the middle of something.
+A sent packet does not climb the stack inside its sender's call: it waits in `BACKLOG`, and `ethernet.drain`
+delivers it at the end of the outermost operation. So the stack's depth is bounded, and no protocol is re-entered
+in the middle of an operation.
 
-All networks share the backlog. `queue` is empty between two operations. What an operation has no time for, because
-packets go round or are too many, is set aside among the frames of pairs (`veth.py`); these are bounded by bytes, and
-those of the first network have a place of their own.
+All networks share the backlog. `queue` is empty between two operations. Packets for which an operation has no time,
+because they circulate or are too many, are set aside among the frames of pairs (`veth.py`); these are bounded by
+bytes, and those of the first network have a place of their own.
 """
 
 from typing import TYPE_CHECKING, Final
@@ -36,9 +36,9 @@ if TYPE_CHECKING:
 LOOPBACK_MTU: Final = 65536
 _QUEUE_LIMIT: Final = 1000
 _PAGE_SHIFT: Final = 12
-_MEMORY_SHIFT: Final = 6  # frames take that part of memory at most, beyond the least
+_MEMORY_SHIFT: Final = 6  # frames take at most this part of memory, beyond the least
 _LEAST_BYTES: Final = 4 << 20
-_OVERHEAD: Final = 1024  # of a frame beside its storage; it bounds their number as well
+_OVERHEAD: Final = 1024  # of a frame besides its storage; it bounds their number as well
 _LOOK_COST: Final = 30  # instructions
 
 
@@ -46,7 +46,7 @@ _LOOK_COST: Final = 30  # instructions
 class Frames:
     """Packets that wait for their turn.
 
-    Invariants: `bytes_held` is what they cost; `waiting` of a device counts its packets here.
+    Invariants: `bytes_held` is their cost; `waiting` of a device counts its packets here.
     """
 
     def __init__(self) -> None:
@@ -58,13 +58,13 @@ class Frames:
         return self.bytes_held + len(packet.storage) + _OVERHEAD <= self.most_bytes
 
     def append(self, packet: Packet, device: NetworkDevice) -> None:
-        """Put in a packet that `device` is to receive."""
+        """Append a packet that `device` is to receive."""
         self.bytes_held += len(packet.storage) + _OVERHEAD
         device.waiting += 1
         self.queue.append(packet)
 
     def pop(self) -> Packet | None:
-        """Take the first one out."""
+        """Remove and return the first packet."""
         packet = self.queue.pop()
         if packet is not None:
             self._gone(packet)
@@ -77,7 +77,7 @@ class Frames:
             device.waiting -= 1
 
     def forget(self, device: NetworkDevice) -> None:
-        """Drop those that a device was to receive."""
+        """Drop the packets that a device was to receive."""
         queue = self.queue
         spend(queue.count * _LOOK_COST)
         for _ in range(queue.count):
@@ -92,17 +92,17 @@ class Frames:
 
 @final
 class Backlog:
-    """What is to be received from interfaces that are no hardware."""
+    """The packets to be received from software interfaces."""
 
     def __init__(self) -> None:
-        self.queue: PacketQueue = PacketQueue()  # without link headers, by loopback interfaces
-        self.of_first: Frames = Frames()  # what touches the first network
+        self.queue: PacketQueue = PacketQueue()  # without link headers, from loopback interfaces
+        self.of_first: Frames = Frames()  # packets that touch the first network
         self.of_others: Frames = Frames()
         self.frame_count: int = 0  # in both
         self.is_first_next: bool = True
         self.shown_cost: int = 0  # instructions that packet sockets took since the last `drain`
         self.is_draining: bool = False
-        self.is_left_over: bool = False  # the network thread is to go on
+        self.is_left_over: bool = False  # the network thread should go on
 
     def configure(self, page_count: int) -> None:
         """Derive the bounds from the machine's memory."""
@@ -120,7 +120,7 @@ class Backlog:
         return True
 
     def take_frame(self) -> Packet | None:
-        """The next one: in turns of the first network and of others."""
+        """The next packet: the first network and the others take turns."""
         self.is_first_next = not self.is_first_next
         packet = self.of_others.pop() if self.is_first_next else self.of_first.pop()
         if packet is None:
@@ -130,7 +130,7 @@ class Backlog:
         return packet
 
     def set_aside(self, packet: Packet) -> None:
-        """A packet of `queue` waits with the frames, or is lost if there is no room."""
+        """Move a packet of `queue` to the frames; it is lost if there is no room."""
         device = packet.device
         if device is None:
             return
@@ -138,7 +138,7 @@ class Backlog:
             device.network.loopback.received_dropped += 1
 
     def forget(self, device: NetworkDevice) -> None:
-        """A device is down: what it was to receive is lost."""
+        """A device is down: the packets that it was to receive are lost."""
         if device.waiting > 0:
             self.of_first.forget(device)
             self.of_others.forget(device)
@@ -155,7 +155,7 @@ BACKLOG: Final = Backlog()
 
 @final
 class LoopbackDevice(NetworkDevice):
-    """lo. Packets have no link header on this way."""
+    """lo. Packets have no link header on this path."""
 
     def __init__(self, network: "Network") -> None:
         super().__init__(network, b"lo", ARPHRD_LOOPBACK, bytes(6), LOOPBACK_MTU)

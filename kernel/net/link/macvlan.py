@@ -1,14 +1,14 @@
-"""Interfaces with link addresses of their own on another interface (ip-link(8), type macvlan).
+"""Interfaces with link addresses of their own on top of another interface (ip-link(8), type macvlan).
 
-What comes in below for the address of one is received by that one, in whatever network it is; frames for groups are
-received by all, and below. What one sends goes out below, but in mode bridge frames for another of that mode reach it
-directly. One of mode private hears nothing of the others; one of mode vepa hears them if a switch sends their frames
-back; one of mode passthru has the interface below for itself, with its address.
+A frame received below for the address of one is received by that one, in whatever network it is; frames for groups are
+received by all, and below. A frame that one sends goes out below, but in mode bridge, frames for another of that mode
+reach it directly. One of mode private hears nothing of the others; one of mode vepa hears them if a switch sends their
+frames back; one of mode passthru has the interface below for itself, with its address.
 
 Frames wait in the backlog (`loopback.py`) until the sender's operation is done, as those of pairs do.
 
-Invariants: `MacvlanLower` is the handler of the interface below while anything stands on it, and no longer. While
-one of these is up, the interface below is promiscuous: a bridge, say, knows nothing of their addresses.
+Invariants: `MacvlanLower` is the handler of the interface below exactly while anything stands on it. While
+one of these is up, the interface below is promiscuous: a bridge, for example, knows nothing of their addresses.
 Context: thread context; nothing sleeps.
 Source: ip-link(8), "MACVLAN and MACVTAP Type Support".
 """
@@ -47,15 +47,15 @@ BRIDGE: Final = 4
 PASSTHRU: Final = 8
 
 QUEUE_LIMIT: Final = 1000
-"""Frames that wait for one, at most."""
-_MOST_ABOVE: Final = 64  # on one interface: each gets a copy of a frame for all
-_COPY_COST: Final = 3000  # instructions, beside the bytes
+"""Frames that may wait for one interface."""
+_MOST_ABOVE: Final = 64  # on one interface: each gets a copy of a frame sent to all
+_COPY_COST: Final = 3000  # instructions, besides the bytes
 _BYTES_SHIFT: Final = 2
 
 
 @final
 class MacvlanDevice(NetworkDevice):
-    """One."""
+    """A macvlan interface."""
 
     def __init__(self, network: "Network", name: bytes, address: bytes, lower: NetworkDevice, mode: int) -> None:
         super().__init__(network, name, ARPHRD_ETHER, address, lower.mtu)
@@ -80,7 +80,7 @@ class MacvlanDevice(NetworkDevice):
         return self.max_mtu if lower is None else lower.mtu
 
     def check_address(self, address: bytes) -> None:
-        """Raises EADDRINUSE if the interface below, or another one on it, has an address that this is to be up with."""
+        """Raises EADDRINUSE if the interface below, or another one on it, has the address that this one would use."""
         lower = self.lower
         port = None if lower is None else lower_of(lower)
         if lower is None or port is None or self.mode == PASSTHRU:
@@ -92,7 +92,7 @@ class MacvlanDevice(NetworkDevice):
                 raise Errno(EADDRINUSE)
 
     def set_up(self) -> None:
-        """Raises EADDRINUSE if its address is not its own."""
+        """Raises EADDRINUSE if its address is taken."""
         lower = self.lower
         port = None if lower is None else lower_of(lower)
         if lower is None or port is None or self.mode == PASSTHRU:
@@ -151,8 +151,8 @@ class MacvlanDevice(NetworkDevice):
 
 @final
 class Change(Work):
-    """Notifies everybody that a carrier or an MTU followed that below: in a turn of its own, because that is found out
-    while others are being notified.
+    """Notifies watchers that a carrier or an MTU followed the one below: in a turn of its own, because that is noticed
+    while watchers are being notified.
     """
 
     def __init__(self, device: MacvlanDevice) -> None:
@@ -171,10 +171,10 @@ class MacvlanLower(FrameHandler):
 
     def __init__(self) -> None:
         self.above: list[MacvlanDevice] = []
-        self.count_up: int = 0  # of these, without one of mode passthru: the interface below listens to all addresses
+        self.count_up: int = 0  # that are up, except mode passthru: the interface below listens to all addresses
 
     def find(self, address: bytes) -> MacvlanDevice | None:
-        """The one with an address, which is up."""
+        """The interface with an address, if it is up."""
         for device in self.above:
             if device.is_up() and device.address == address:
                 return device
@@ -200,7 +200,7 @@ class MacvlanLower(FrameHandler):
         return False
 
     def _spread(self, packet: Packet, sender: MacvlanDevice | None) -> None:
-        """A frame for a group: all get it, but who has sent it, and such as are not to hear that one."""
+        """Spread a frame for a group: all get it, except the sender and those that are not to hear it."""
         for device in self.above:
             if device is sender or not device.is_up():
                 continue
@@ -215,7 +215,7 @@ class MacvlanLower(FrameHandler):
 
 
 def _hand_over(packet: Packet, device: MacvlanDevice, network: "Network") -> None:
-    """Have another one receive what one of a network sends: nothing can change it on the way. Marks mean nothing in
+    """Have another interface receive a frame of one: nothing can change it on the way. Marks mean nothing in
     another network.
     """
     spend(_COPY_COST + (len(packet.storage) >> _BYTES_SHIFT))
@@ -235,32 +235,32 @@ def _hand_over(packet: Packet, device: MacvlanDevice, network: "Network") -> Non
 
 @noraise
 def _listen(lower: NetworkDevice, change: int) -> None:
-    """One more or less wants every frame that an interface hears."""
+    """One more or one fewer wants every frame that an interface hears."""
     lower.promiscuous_users += change
     lower.multicast_changed()
 
 
 def lower_of(device: NetworkDevice) -> MacvlanLower | None:
-    """What an interface has on it, if anything."""
+    """The handler of the interfaces on top of this one, if there are any."""
     handler = device.handler
     return handler if isinstance(handler, MacvlanLower) else None
 
 
 def one_above(device: NetworkDevice) -> MacvlanDevice | None:
-    """One of those that stand on an interface."""
+    """One of the interfaces on top of another."""
     port = lower_of(device)
     return None if port is None else port.above[len(port.above) - 1]
 
 
 def real_lower(device: NetworkDevice) -> NetworkDevice:
-    """What a new one on this interface stands on: never another one."""
+    """The interface on which a new one on this interface stands: never another macvlan."""
     if isinstance(device, MacvlanDevice) and device.lower is not None:
         return device.lower
     return device
 
 
 def check_lower(lower: NetworkDevice, mode: int) -> None:
-    """Whether one of a mode may stand there. Raises EINVAL, EBUSY for a bridge's port, EXFULL."""
+    """Check whether one of a mode may be added there. Raises EINVAL, EBUSY for a bridge's port, EXFULL."""
     if lower.kind != ARPHRD_ETHER or not lower.has_header or lower.flags & IFF_LOOPBACK != 0:
         raise Errno(EINVAL)
     port = lower_of(lower)
@@ -275,7 +275,7 @@ def check_lower(lower: NetworkDevice, mode: int) -> None:
 
 
 def put_on(device: MacvlanDevice) -> None:
-    """It receives from now on. `check_lower` has found it fit. Raises MemoryError."""
+    """Start receiving; `check_lower` has approved it. Raises MemoryError."""
     lower = device.lower
     if lower is None:
         return
@@ -301,7 +301,7 @@ def _take_off(device: MacvlanDevice, lower: NetworkDevice) -> None:
 
 
 def change_mode(device: MacvlanDevice, mode: int) -> None:
-    """Another mode: not from or to passthru. Raises EINVAL."""
+    """Change the mode: not from or to passthru. Raises EINVAL."""
     if (mode == PASSTHRU) != (device.mode == PASSTHRU):
         raise Errno(EINVAL)
     device.mode = mode

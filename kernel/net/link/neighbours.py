@@ -1,11 +1,11 @@
-"""The neighbour cache: which link address an IP address on the link has, and whether it answers.
+"""The neighbour cache: the link address of each IP address on the link, and whether it answers.
 
 ARP and neighbour discovery share it. An entry goes INCOMPLETE → REACHABLE → STALE → DELAY → PROBE; packets for an entry
-that is being resolved wait in it. What waits is bounded for an entry, a network, and all networks but the first
-together; where there is no room, the oldest of the same network goes. How to ask is the business of a `Resolver`.
+that is being resolved wait in it. Waiting packets are bounded for an entry, a network, and all networks but the first
+together; where there is no room, the oldest of the same network is dropped. How to ask is up to a `Resolver`.
 
 Invariants: an entry in the table has a `link_address` unless it is INCOMPLETE or FAILED; the table is bounded. Entries
-that packets wait in are in their network's `waiting`, and its `waiting_bytes` are those of their packets.
+in which packets wait are in their network's `waiting`, and its `waiting_bytes` are those of their packets.
 Context: thread context; nothing sleeps.
 Source: RFC 4861, section 7.3.
 """
@@ -37,29 +37,29 @@ HAS_ADDRESS: Final = REACHABLE | STALE | DELAY | PROBE | NOARP | PERMANENT
 
 _SECOND_NS: Final = 1_000_000_000
 _RETRANSMIT_NS: Final = _SECOND_NS
-_REACHABLE_NS: Final = 30 * _SECOND_NS  # spread from half to one and a half of it
+_REACHABLE_NS: Final = 30 * _SECOND_NS  # randomized between half and one and a half of it
 _DELAY_NS: Final = 5 * _SECOND_NS
-_FORGET_NS: Final = 60 * _SECOND_NS  # an entry that nobody uses
+_FORGET_NS: Final = 60 * _SECOND_NS  # an unused entry
 _MULTICAST_PROBES: Final = 3
 _UNICAST_PROBES: Final = 3
 _QUEUE_LIMIT: Final = 64
 _QUEUE_BYTES: Final = 212_992  # of an entry, as Linux's unres_qlen_bytes
 _TABLE_LIMIT: Final = 1024
 _PACKET_OVERHEAD: Final = 512
-_MEMORY_SHARE: Final = 64  # a network, and all but the first together, have this part of memory waiting at most,
+_MEMORY_SHARE: Final = 64  # for packets waiting in a network, and in all but the first together: this part of memory,
 _LEAST_LIMIT: Final = 1 << 18  # bytes, if that is not less than this
-_LEAST_ROOM: Final = 2048  # bytes that each network may have waiting whatever others have
-_LOOK_COST: Final = 30  # instructions for each entry that may go
+_LEAST_ROOM: Final = 2048  # bytes that each network may have waiting whatever the others have
+_LOOK_COST: Final = 30  # instructions for each entry that may be evicted
 
 
 class Resolver:
     """Asks neighbours for their link addresses: ARP, or neighbour discovery."""
 
     def solicit(self, neighbour: "Neighbour", is_unicast: bool) -> None:
-        """Send a question: to the known link address, or to everybody. May raise MemoryError."""
+        """Send a question: to the known link address, or to all hosts. May raise MemoryError."""
 
     def unreachable(self, packet: Packet) -> None:
-        """A packet that waited starts with its IP header, and nobody answered: notify its sender. May raise
+        """A packet that waited starts with its IP header, and no answer came: notify its sender. May raise
         MemoryError.
         """
 
@@ -76,7 +76,7 @@ class Neighbour(NetworkTimer):
         self.state: int = FAILED
         self.is_router: bool = False
         self.is_proxy: bool = False
-        self.is_listed: bool = True  # in the table; an entry that was taken out is of no use any more
+        self.is_listed: bool = True  # in the table; an entry that was removed is useless
         self.probes: int = 0
         self.confirmed_ns: int = 0
         self.used_ns: int = 0
@@ -95,7 +95,7 @@ class Neighbour(NetworkTimer):
             ethernet.send(packet, self.device, self.link_address, protocol)
             return
         if not self.is_listed:
-            self.device.sent_dropped += 1  # nobody will answer it any more
+            self.device.sent_dropped += 1  # no answer will come
             return
         packet.protocol = protocol
         size_bytes = _bytes_of(packet)
@@ -128,7 +128,7 @@ class Neighbour(NetworkTimer):
         return packet
 
     def drop_waiting(self) -> None:
-        """What waits is forgotten."""
+        """Drop all waiting packets."""
         while self.take_waiting() is not None:
             pass
 
@@ -142,14 +142,14 @@ class Neighbour(NetworkTimer):
         _resolver(self).solicit(self, is_unicast=False)
 
     def confirm(self) -> None:
-        """A protocol above has just heard from it: no question is needed."""
+        """A protocol above has just heard from this neighbour: no question is needed."""
         if self.state & (STALE | DELAY | PROBE | REACHABLE) != 0:
             self.confirmed_ns = monotonic_ns()
             if self.state != REACHABLE:
                 self.become_reachable(self.confirmed_ns)
 
     def become_reachable(self, now_ns: int) -> None:
-        """It answered."""
+        """The neighbour answered."""
         self.state = REACHABLE
         self.confirmed_ns = now_ns
         self.probes = 0
@@ -157,12 +157,12 @@ class Neighbour(NetworkTimer):
         self.start(now_ns + spread_ns)
 
     def become_stale(self, now_ns: int) -> None:
-        """The address is known and nothing else."""
+        """The address is known, but not whether it still answers."""
         self.state = STALE
         self.start(now_ns + _FORGET_NS)
 
     def learn(self, link_address: bytes, now_ns: int) -> None:
-        """Set the link address, and send what waited for it; the state must be one with an address by now."""
+        """Set the link address, and send the packets that waited for it; the state must already have an address."""
         if link_address != self.link_address:
             self.link_address = link_address
             self.updated_ns = now_ns
@@ -215,18 +215,18 @@ class Neighbour(NetworkTimer):
 
 
 class NeighbourWatcher:
-    """Hears of entries that programs may want to know of. Base class: every method does nothing."""
+    """Is notified of entries that may interest programs. Base class: every method does nothing."""
 
     def neighbour_changed(self, neighbour: Neighbour) -> None:
         """Its link address changed, or a program entered it."""
 
     def neighbour_deleted(self, neighbour: Neighbour) -> None:
-        """It was taken out."""
+        """It was removed."""
 
 
 @final
 class Cache:
-    """Who resolves addresses of neighbours, and who hears of them."""
+    """The registered resolvers and watchers."""
 
     def __init__(self) -> None:
         self.arp: Resolver = Resolver()
@@ -238,19 +238,19 @@ CACHE: Final = Cache()
 
 
 def _bytes_of(packet: Packet) -> int:
-    """What a waiting packet is counted with: that does not change while it waits."""
+    """What a waiting packet counts as: that does not change while it waits."""
     return len(packet.storage) + _PACKET_OVERHEAD
 
 
 @final
 class WaitingBytes:
-    """Those of the packets that wait in all networks but the first one."""
+    """The bytes of the packets that wait in all networks but the first one."""
 
     def __init__(self) -> None:
         self.total: int = 0
 
     def limit(self) -> int:
-        """How many these may be, and those of the first one, or of any."""
+        """The limit for these, and for those of the first network, or of any one."""
         return max(total_frame_count() * PAGE_SIZE // _MEMORY_SHARE, _LEAST_LIMIT)
 
 
@@ -259,13 +259,13 @@ WAITING: Final = WaitingBytes()
 
 @final
 class Neighbours(Part):
-    """Those of a network, by device and address. Each network has room of its own, so that none takes another's."""
+    """The neighbours of a network, by device and address. Each network has its own room, so none takes another's."""
 
     def __init__(self, is_first: bool) -> None:
         super().__init__()
         self.is_first: bool = is_first
         self.entries: dict[bytes, Neighbour] = {}
-        self.waiting: dict[Neighbour, bool] = {}  # in which packets wait, those first in which they began to first
+        self.waiting: dict[Neighbour, bool] = {}  # in which packets wait, in the order in which they began to
         self.waiting_bytes: int = 0
 
     def end(self) -> None:
@@ -275,13 +275,13 @@ class Neighbours(Part):
         self.count_waiting(-self.waiting_bytes)
 
     def count_waiting(self, size_bytes: int) -> None:
-        """That many more bytes wait, or fewer."""
+        """Count that many more waiting bytes, or fewer."""
         self.waiting_bytes += size_bytes
         if not self.is_first:
             WAITING.total += size_bytes
 
     def make_room(self, size_bytes: int) -> bool:
-        """Drop older packets of the network until `size_bytes` more fit. False if they never do."""
+        """Drop older packets of the network until `size_bytes` more fit. False if they never will."""
         limit = WAITING.limit()
         while self.waiting_bytes + size_bytes > _LEAST_ROOM and (
             self.waiting_bytes + size_bytes > limit or (not self.is_first and WAITING.total + size_bytes > limit)
@@ -309,7 +309,7 @@ register_part(_Maker())
 
 
 def neighbours_of(network: Network) -> Neighbours:
-    """Those of a network."""
+    """The neighbours of a network."""
     part = network.neighbours
     assert isinstance(part, Neighbours)
     return part
@@ -329,7 +329,7 @@ def find_neighbour(device: NetworkDevice, address: bytes) -> Neighbour | None:
 
 
 def neighbour_for(device: NetworkDevice, address: bytes) -> Neighbour:
-    """The entry, made if there is none. ENOBUFS when the table is full of entries in use."""
+    """The entry, created if there is none. ENOBUFS when the table is full of entries in use."""
     entries = neighbours_of(device.network).entries
     found = entries.get(_key(device, address))
     if found is not None:
@@ -345,7 +345,7 @@ def neighbour_for(device: NetworkDevice, address: bytes) -> Neighbour:
 
 
 def fixed_neighbour(device: NetworkDevice, address: bytes, link_address: bytes) -> Neighbour:
-    """An entry for a group or for broadcasts, which stands in no table and needs no question."""
+    """An entry for a group or for broadcasts, which is in no table and needs no question."""
     fresh = Neighbour(device, address)
     fresh.state = NOARP
     fresh.link_address = link_address
@@ -368,7 +368,7 @@ def _make_room(entries: dict[bytes, Neighbour]) -> None:
 
 
 def forget(neighbour: Neighbour) -> None:
-    """Take an entry out; what waits in it is dropped."""
+    """Remove an entry; its waiting packets are dropped."""
     neighbour.remove()
     if neighbour.is_listed:
         neighbour.drop_waiting()
@@ -391,7 +391,7 @@ def list_neighbours(network: Network, size: int) -> list[Neighbour]:
 
 
 def set_neighbour(device: NetworkDevice, address: bytes, link_address: bytes, state: int) -> None:
-    """An entry as a program wants it, with a state (PERMANENT, STALE, REACHABLE …). EINVAL for a bad link address."""
+    """Set an entry for a program, with a state (PERMANENT, STALE, REACHABLE …). EINVAL for a bad link address."""
     if len(link_address) != 6:
         raise Errno(EINVAL)
     neighbour = neighbour_for(device, address)
@@ -410,7 +410,7 @@ def set_neighbour(device: NetworkDevice, address: bytes, link_address: bytes, st
 
 
 def delete_neighbour(device: NetworkDevice, address: bytes) -> None:
-    """Take an entry out; ENOENT if there is none."""
+    """Remove an entry; ENOENT if there is none."""
     neighbour = find_neighbour(device, address)
     if neighbour is None:
         raise Errno(ENOENT)
@@ -419,7 +419,7 @@ def delete_neighbour(device: NetworkDevice, address: bytes) -> None:
 
 @final
 class _ForgetAtDown(DeviceWatcher):
-    """Nobody is a neighbour on a device that is down, but whom programs have entered there since."""
+    """A device that is down has no neighbours, except those that programs have entered since."""
 
     def device_down(self, device: NetworkDevice) -> None:
         self._forget(device)

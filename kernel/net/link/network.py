@@ -1,16 +1,16 @@
-"""Networks: what a network namespace has for itself (network_namespaces(7)).
+"""Networks: the state of a network namespace (network_namespaces(7)).
 
 A `Network` is a host of its own: interfaces, addresses, routes, ports, settings, counters. A socket and an interface
-belong to one, and every look-up starts from there. What lies above the link layer is in `Part`s, which that layer makes
-and narrows down; what is counted and set stands here, because all layers do it.
+belong to one, and every look-up starts from there. State of layers above the link layer is in `Part`s, which that layer
+creates and narrows down; counters and settings are here, because all layers use them.
 
-Tables whose keys hold an interface or a socket are the machine's: neighbours, groups, fragments, TCP's connections.
+Tables whose keys hold an interface or a socket are machine-wide: neighbours, groups, fragments, TCP's connections.
 
 A network is counted by its users: tasks, sockets, TCP's connections, open files of /proc/PID/ns. When the last one
-goes, the network thread takes it apart (`kernel/net/control/networks.py`). Interfaces of one that has ended are in
+is gone, the network thread takes it apart (`kernel/net/control/networks.py`). Interfaces of an ended network are in
 LIMBO.
 
-Context: thread context; nothing sleeps. Making one raises MemoryError.
+Context: thread context; nothing sleeps. Creating one raises MemoryError.
 """
 
 from typing import Final
@@ -42,14 +42,14 @@ from kernel.net.link.packet import Packet
 from kernel.net.link.part import Part
 
 _NO_PART: Final = Part()
-NETWORK_BYTES: Final = 20_000  # what one costs that has nothing but lo; about
+NETWORK_BYTES: Final = 20_000  # what one with nothing but lo costs; about
 DEFAULT_SETTINGS: Final[list[int]] = []  # what a new network starts with, by the numbers of `NetworkSetting`s
-INHERITED_SETTINGS: Final[list[int]] = []  # … but for those numbers: it has what the first network has
+INHERITED_SETTINGS: Final[list[int]] = []  # … except for those numbers: it starts with the first network's values
 
 
 @final
 class Ways:
-    """Whether answers of look-ups still hold: whoever keeps one compares the number."""
+    """Whether answers of look-ups still hold: their holders compare the number."""
 
     def __init__(self) -> None:
         self.generation: int = 1
@@ -57,14 +57,14 @@ class Ways:
 
 @final
 class Network(Namespace):
-    """One. It is empty until `register_device` enters its loopback interface."""
+    """A network namespace. It is empty until `register_device` enters its loopback interface."""
 
     def __init__(self, number: int, maker: UserNamespace) -> None:
         super().__init__(CLONE_NEWNET, b"net", number, maker)
         self.users: int = 0
-        self.has_ended: bool = False  # it had users, and has none any more; it gets no others
+        self.has_ended: bool = False  # its last user has gone; it gets no others
         self.next_ended: Network | None = None
-        self.devices: list[NetworkDevice] = []  # by rising index
+        self.devices: list[NetworkDevice] = []  # in ascending order of index
         self.by_index: dict[int, NetworkDevice] = {}
         self.by_name: dict[bytes, NetworkDevice] = {}
         self.next_index: int = 1
@@ -77,7 +77,7 @@ class Network(Namespace):
         self.time_waits: int = 0  # TCP connections in TIME_WAIT
         self.unix_sockets: int = 0
         self.next_identification: int = 0  # of an IPv4 datagram; 0: none has been sent
-        # What is counted.
+        # Counters.
         self.ip4: IpCounters = IpCounters()
         self.ip6: IpCounters = IpCounters()
         self.icmp4: IcmpCounters = IcmpCounters()
@@ -103,7 +103,7 @@ class Network(Namespace):
         self.fragments: Part = _NO_PART
         self.rates: Part = _NO_PART
         self.firewall: Part = _NO_PART
-        self.connections: Part = _NO_PART  # until somebody wants them tracked
+        self.connections: Part = _NO_PART  # until someone wants connections tracked
         self.loopback: LoopbackDevice = LoopbackDevice(self)
 
     def acquire(self) -> None:
@@ -150,25 +150,25 @@ class Network(Namespace):
 
 
 class EndHook:
-    """Wakes whoever takes networks apart. Base class."""
+    """Wakes the code that takes networks apart. Base class."""
 
     @noraise
     def networks_ended(self) -> None:
-        """There are some."""
+        """Some networks have ended."""
 
 
 @final
 class EndedNetworks:
-    """Those that nobody uses any more, and that are to be taken apart."""
+    """Networks without users, which will be taken apart."""
 
     def __init__(self) -> None:
         self.first: Network | None = None
-        self.last: Network | None = None  # if there is a first one
+        self.last: Network | None = None  # set if there is a first one
         self.hook: EndHook = EndHook()
 
     @noraise
     def add(self, network: Network) -> None:
-        """It is to be taken apart, after the others."""
+        """Queue a network, after the others."""
         last = self.last
         if self.first is None or last is None:
             self.first = network
@@ -178,7 +178,7 @@ class EndedNetworks:
         self.hook.networks_ended()
 
     def take(self) -> None:
-        """The first one has been taken apart."""
+        """Remove the first one: it has been taken apart."""
         network = self.first
         if network is not None:
             self.first = network.next_ended
@@ -194,7 +194,7 @@ class PartMaker:
     """Gives each network a part. Base class."""
 
     def make(self, network: Network) -> None:
-        """Set the network's place for it. Raises MemoryError."""
+        """Store the part in its place in the network. Raises MemoryError."""
 
 
 _MAKERS: Final[list[PartMaker]] = []
@@ -204,19 +204,19 @@ FIRST_NETWORK.acquire()  # it never ends
 LOOPBACK: Final = FIRST_NETWORK.loopback
 """The first network's."""
 LIMBO: Final = Network(0, FIRST_USER)
-"""Where interfaces of networks that have ended are. It has no interface of its own, and nothing is ever up there."""
+"""Holds the interfaces of networks that have ended. It has no interface of its own, and nothing is ever up there."""
 NETWORKS.first = FIRST_NETWORK
 
 
 def register_part(maker: PartMaker) -> None:
-    """All networks get this part. While the kernel is built."""
+    """Give all networks this part. While the kernel is built."""
     _MAKERS.append(maker)
     maker.make(FIRST_NETWORK)
     maker.make(LIMBO)
 
 
 def new_network(owner: UserNamespace) -> Network:
-    """An empty one with lo, which is down, without users. Raises MemoryError."""
+    """A new network with only lo, which is down, and without users. Raises MemoryError."""
     network = Network(next_number(), owner)
     for place in INHERITED_SETTINGS:
         network.settings[place] = FIRST_NETWORK.settings[place]
@@ -232,20 +232,20 @@ def new_network(owner: UserNamespace) -> Network:
 
 @inline
 def network_of(packet: Packet) -> Network:
-    """Where a packet was received, or is being sent."""
+    """The network where a packet was received, or is being sent."""
     device = packet.device
     return LIMBO if device is None else device.network
 
 
 def as_network(namespace: Namespace) -> Network:
-    """A namespace that is known to be one."""
+    """Narrow a namespace that is known to be a network."""
     assert isinstance(namespace, Network)
     return namespace
 
 
 @final
 class Shown:
-    """Whose tables a file of /proc/PID/net shows."""
+    """The network whose tables a file of /proc/PID/net shows."""
 
     def __init__(self) -> None:
         self.network: Network = FIRST_NETWORK
@@ -255,19 +255,19 @@ SHOWN: Final = Shown()
 
 
 def shown_network() -> Network:
-    """To be asked by the functions that make such tables, first of all: nothing sleeps before them."""
+    """The functions that create such tables call this before anything else: nothing may sleep before it."""
     return SHOWN.network
 
 
 def caller_network() -> Network:
-    """The running thread's; the first in threads of the kernel."""
+    """The running thread's network; the first one in kernel threads."""
     find = NETWORKS.of_caller
     return FIRST_NETWORK if find is None else as_network(find())
 
 
 def remove_device(device: NetworkDevice) -> None:
-    """A device ends: it goes down, and leaves its network. Raises MemoryError, with nothing done that the next call
-    would not do again.
+    """Remove a device: take it down and out of its network. Raises MemoryError, with nothing done that the next call
+    would not redo.
     """
     bring_down(device)
     unregister_device(device)
@@ -276,8 +276,8 @@ def remove_device(device: NetworkDevice) -> None:
 
 
 def move_device(device: NetworkDevice, network: Network, name: bytes, index: int) -> None:
-    """Put a device, which goes down, into another network, where it has this name. It keeps its index there, unless
-    another has it, or gets the one that is asked for. Raises EEXIST for a name or an index that is taken, ENFILE,
+    """Move a device to another network under a name; takes it down first. It keeps its index there, unless
+    another device has it, or gets a requested one. Raises EEXIST for a name or an index that is taken, ENFILE,
     EINVAL, MemoryError.
     """
     if device_by_name(network, name) is not None or (index != 0 and index in network.by_index):

@@ -1,4 +1,4 @@
-"""How networks name each other in messages of rtnetlink: each gives the others small numbers (ip-netns(8), "nsid").
+"""How networks name each other in messages of rtnetlink: each numbers the others with small ids (ip-netns(8), "nsid").
 
 Context: thread context; nothing sleeps.
 """
@@ -14,10 +14,10 @@ _MOST: Final = 4096  # that one network names
 
 @final
 class Ids:
-    """What one network calls others."""
+    """The ids that one network has given to others."""
 
     def __init__(self) -> None:
-        self.of_network: dict[int, int] = {}  # by their numbers
+        self.of_network: dict[int, int] = {}  # ids by the networks' numbers
         self.networks: dict[int, int] = {}  # their numbers, by id
         self.lowest: int = 0  # none below is free
 
@@ -31,20 +31,20 @@ class Ids:
 
 @final
 class NetworkIds:
-    """By the number of the network that names; and which others name a network, so that they can forget it."""
+    """Ids by the number of the naming network; and which networks name a network, so that they can forget it."""
 
     def __init__(self) -> None:
         self.by_owner: dict[int, Ids] = {}
         self.owners: dict[int, dict[int, bool]] = {}  # by the number of the named one
 
     def find(self, owner: Network, other: Network) -> int:
-        """What a network calls another; NOT_ASSIGNED."""
+        """The id of another network; NOT_ASSIGNED."""
         ids = self.by_owner.get(owner.number)
         return NOT_ASSIGNED if ids is None else ids.of_network.get(other.number, NOT_ASSIGNED)
 
     def assign(self, owner: Network, other: Network, wanted: int) -> int:
-        """Give a network an id, the lowest that is free or the one that is wanted, from 0. Raises EEXIST if it has one,
-        or another has that; MemoryError.
+        """Give a network an id, the lowest free one or a requested one, from 0. Raises EEXIST if it has one,
+        or another has that id; MemoryError.
         """
         ids = self.by_owner.get(owner.number)
         if ids is None:
@@ -71,7 +71,7 @@ class NetworkIds:
         return chosen
 
     def find_or_assign(self, owner: Network, other: Network) -> int:
-        """Either; NOT_ASSIGNED where there is no room."""
+        """The network's id, assigned if it has none; NOT_ASSIGNED where there is no room."""
         found = self.find(owner, other)
         if found != NOT_ASSIGNED:
             return found
@@ -81,17 +81,17 @@ class NetworkIds:
             return NOT_ASSIGNED
 
     def network_named(self, owner: Network, identifier: int) -> int:
-        """The number of the network that is called so; 0 for none."""
+        """The number of the network with this id; 0 for none."""
         ids = self.by_owner.get(owner.number)
         return 0 if ids is None else ids.networks.get(identifier, 0)
 
     def list_ids(self, owner: Network) -> list[int]:
-        """All that a network has given, in the order in which it did. Raises MemoryError."""
+        """All ids that a network has given, in the order of assignment. Raises MemoryError."""
         ids = self.by_owner.get(owner.number)
         return [] if ids is None else list(ids.of_network.values())
 
     def forget(self, network: Network) -> None:
-        """It has ended. Raises MemoryError: then it can be done again."""
+        """Forget a network that has ended. Raises MemoryError: then it can be tried again."""
         number = network.number
         owners = self.owners.get(number)
         if owners is not None:

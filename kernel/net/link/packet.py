@@ -1,9 +1,9 @@
-"""Packets: bytes on their way up or down the stack, without copies between the layers.
+"""Packets: bytes that move up or down the stack, without copies between the layers.
 
-A packet owns a storage; the bytes `start`…`end` of it are the packet. Going down, each protocol puts its header in
-front (`push`); going up, it takes its header off (`pull`).
+A packet owns a storage; its bytes `start`…`end` are the packet. On the way down, each protocol prepends its header
+(`push`); on the way up, it removes its header (`pull`).
 
-Context: making a packet may raise MemoryError; nothing else does. Nothing sleeps.
+Context: creating a packet may raise MemoryError; nothing else does. Nothing sleeps.
 """
 
 from typing import TYPE_CHECKING, Final
@@ -16,18 +16,18 @@ if TYPE_CHECKING:
     from kernel.lib.socket_group import SocketGroup
     from kernel.net.link.device import NetworkDevice
 
-# Room for the link's, IPv6's and TCP's headers with all options, and what virtio puts in front.
+# Room for the link's, IPv6's and TCP's headers with all options, and for virtio's in front.
 HEADROOM: Final = 128
 
-# What is known of the transport checksum.
+# The state of the transport checksum.
 CHECKSUM_NONE: Final = 0  # received: must be verified. To be sent: is complete
-CHECKSUM_VERIFIED: Final = 1  # received: the device, or our own sender, answers for it
+CHECKSUM_VERIFIED: Final = 1  # received: the device, or our own sender, vouches for it
 CHECKSUM_PARTIAL: Final = 2  # to be sent: the pseudo header's sum is in place, the device does the rest
 _SUM_SIZE: Final = 2
 _LINK_HEADER: Final = 14  # bytes, of Ethernet
 
 
-# For whom the link meant a received packet (packet(7), sll_pkttype).
+# The destination of a received packet as the link saw it (packet(7), sll_pkttype).
 PACKET_HOST: Final = 0
 PACKET_BROADCAST: Final = 1
 PACKET_MULTICAST: Final = 2
@@ -36,8 +36,8 @@ PACKET_OUTGOING: Final = 4
 
 UNTRACKED: Final = 7  # IP_CT_UNTRACKED
 
-# Addresses by which a filter asks for more than the packet's bytes: from its link header on (SKF_LL_OFF), from its
-# network header on (SKF_NET_OFF), and what is known of it (SKF_AD_OFF).
+# Addresses by which a filter reads more than the packet's bytes: from its link header on (SKF_LL_OFF), from its
+# network header on (SKF_NET_OFF), and metadata (SKF_AD_OFF).
 _LINK: Final = BEYOND
 _NETWORK: Final = 0xFFF0_0000
 _ANCILLARY: Final = 0xFFFF_F000
@@ -45,7 +45,7 @@ _ANCILLARY: Final = 0xFFFF_F000
 
 @final
 class StoragePool:
-    """Storages of one size that were given back, for code that makes such packets all the time: they are neither
+    """Reusable storages of one size, for code that creates such packets all the time: they are neither
     allocated nor cleared each time.
     """
 
@@ -54,7 +54,7 @@ class StoragePool:
         self._count: int = 0
 
     def take(self) -> bytearray | None:
-        """A storage, which holds what it held before; None if there is none."""
+        """A storage with its old contents; None if there is none."""
         if self._count == 0:
             return None
         self._count -= 1
@@ -69,7 +69,7 @@ class StoragePool:
             self._count += 1
 
     def drop(self) -> None:
-        """Keep none."""
+        """Free all storages."""
         while self.take() is not None:
             pass
 
@@ -78,7 +78,7 @@ _NO_STORAGE: Final = bytearray()
 
 
 class Flow:
-    """What connection tracking knows of the connection that a packet belongs to. Base class."""
+    """What connection tracking knows about the connection that a packet belongs to. Base class."""
 
 
 class Packet(Subject):
@@ -88,32 +88,32 @@ class Packet(Subject):
         self.storage: bytearray = bytearray(headroom + capacity) if storage is None else storage
         self.start: int = headroom
         self.end: int = headroom
-        self.device: NetworkDevice | None = None  # where it came in, or goes out
+        self.device: NetworkDevice | None = None  # where it came in, or leaves
         self.protocol: int = 0  # EtherType, once the link's header is off or before it is on
         self.network_start: int = 0  # in `storage`: the IP header
         self.transport_start: int = 0  # in `storage`: the TCP or UDP header
         self.link_start: int = 0  # in `storage`: the Ethernet header of a received packet
         self.checksum: int = CHECKSUM_NONE
         self.checksum_start: int = 0  # PARTIAL: in `storage`, where summing starts
-        self.checksum_offset: int = 0  # PARTIAL: from there, where the sum goes. Not 0 if received: nobody has summed
-        self.segment_size: int = 0  # TCP payload of each segment that the device cuts it into; 0: it is sent as it is
+        self.checksum_offset: int = 0  # PARTIAL: from there, where the sum goes. Not 0 if received: it was never summed
+        self.segment_size: int = 0  # TCP payload of each segment that the device cuts it into; 0: it is sent whole
         self.source: bytes = b""  # IP address, 4 or 16 bytes: set by the IP layer in both directions
         self.destination: bytes = b""
-        self.link_kind: int = PACKET_HOST  # received: for whom the link meant it
+        self.link_kind: int = PACKET_HOST  # received: the destination as the link saw it
         self.is_relayed: bool = False  # in the backlog: its device is to send it on (`NetworkDevice.relay`)
         self.from_ourselves: bool = False  # came over loopback from our own IP layer: headers and sums need no check
-        self.tracking: u8 = 0  # how it belongs to `connection` (IP_CT_*); UNTRACKED: it is to have none
-        self.mark: u32 = 0  # for those who sort packets (SO_MARK, nft(8)); it never leaves this host
+        self.tracking: u8 = 0  # how it belongs to `connection` (IP_CT_*); UNTRACKED: it gets none
+        self.mark: u32 = 0  # for packet classifiers (SO_MARK, nft(8)); it never leaves this host
         self.hop_limit: int = 0  # received: TTL or hop limit
         self.traffic_class: int = 0  # received: TOS or traffic class
-        self.received_ns: int = 0  # received: wall-clock time, where somebody asked for it
+        self.received_ns: int = 0  # received: wall-clock time, if someone asked for it
         self.fragment_size: int = 0  # received in fragments: the largest of them, from its IP header on
-        self.original_length: int = 0  # in a packet socket's queue: what a filter may have cut
+        self.original_length: int = 0  # in a packet socket's queue: before a filter truncated it
         self.connection: Flow | None = None  # set by connection tracking
-        self.group: SocketGroup | None = None  # of the socket that sends it …
-        self.sender: Credentials | None = None  # … and whoever opened that, while a rule asks for it
+        self.group: SocketGroup | None = None  # of the sending socket …
+        self.sender: Credentials | None = None  # … and its opener, while a rule asks for it
         self.next: Packet | None = None  # for one queue
-        self.pool: StoragePool | None = None  # where the storage goes when the packet is done with
+        self.pool: StoragePool | None = None  # gets the storage when the packet is done with
 
     def __len__(self) -> int:
         return self.end - self.start
@@ -129,28 +129,28 @@ class Packet(Subject):
         return len(self.storage) - self.end
 
     def push(self, count: int) -> Span[u8]:
-        """Make room for a header in front; the caller fills it. There must be the headroom."""
+        """Make room for a header in front; the caller fills it. There must be enough headroom."""
         self.start -= count
         return span_of(self.storage)[self.start : self.start + count]
 
     def pull(self, count: int) -> None:
-        """Take a header of `count` bytes off the front; the packet is that long."""
+        """Remove a header of `count` bytes from the front; the packet is at least that long."""
         assert count <= self.end - self.start
         self.start += count
 
     def put(self, count: int) -> Span[u8]:
-        """Make the packet longer at its end; the caller fills the new bytes. There must be the room."""
+        """Extend the packet at its end; the caller fills the new bytes. There must be enough room."""
         end = self.end
         self.end = end + count
         return span_of(self.storage)[end : end + count]
 
     def trim(self, length: int) -> None:
-        """Cut the end off: padding after the datagram."""
+        """Cut off the end: padding after the datagram."""
         assert length <= self.end - self.start
         self.end = self.start + length
 
     def ask(self, question: int, size: int) -> int:
-        """What a filter wants to know beside the bytes that it is shown."""
+        """Answer a filter's question about more than the bytes that it is shown."""
         if question >= _ANCILLARY:
             return self._property(question - _ANCILLARY)
         width = 4 >> size
@@ -168,7 +168,7 @@ class Packet(Subject):
         return self.link_start if self.link_start + _LINK_HEADER == self.network_start else -1
 
     def _property(self, question: int) -> int:
-        """SKF_AD_*: the protocol, the packet's kind, the interface; -1 for what is not known."""
+        """SKF_AD_*: the protocol, the packet's kind, the interface; -1 for unknown ones."""
         device = self.device
         if question == 0:
             return self.protocol
@@ -185,8 +185,8 @@ class Packet(Subject):
         return -1
 
     def recycle(self) -> None:
-        """Nobody needs the packet any more, whoever has had it: its storage may be used for another one. To let go of a
-        packet without that costs no more than memory that is allocated anew.
+        """No holder needs the packet any more: its storage may be reused for another one. Dropping a
+        packet without this costs no more than allocating its memory anew.
         """
         pool = self.pool
         if pool is not None:
@@ -201,8 +201,8 @@ class Packet(Subject):
         return span_of(self.storage)[self.network_start : self.end]
 
     def become_fragment_of(self, whole: "Packet", header_length: int) -> None:
-        """This packet starts with an IP header, of `header_length` bytes with all that is in front of the data, and
-        holds a part of `whole`, which is about to be sent: it goes where that went.
+        """This packet starts with an IP header, of `header_length` bytes with everything before the data, and
+        holds a part of `whole`, which is about to be sent: it goes the same way.
         """
         self.network_start = self.start
         self.transport_start = self.start + header_length
@@ -212,20 +212,20 @@ class Packet(Subject):
         self.take_ties(whole)
 
     def take_ties(self, other: "Packet") -> None:
-        """What was said of another packet holds for this one, which is made of it."""
+        """Copy the metadata of another packet, from which this one was made."""
         self.mark = other.mark
         self.connection = other.connection
         self.tracking = other.tracking
 
     def cut_ties(self) -> None:
-        """The packet leaves: nothing that was said of it here holds where it arrives, but its mark."""
+        """The packet leaves: none of its metadata here holds where it arrives, except its mark."""
         self.connection = None
         self.tracking = 0
         self.sender = None
 
     def send_on(self) -> None:
-        """A received packet, which begins with its IP header, is to be sent: what its sender left to a device is still
-        to be done, unless that lies outside the datagram. The segments of a large one get their checksums when it is
+        """Prepare a received packet, which begins with its IP header, for sending: do what its sender left to a device,
+        unless that lies outside the datagram. The segments of a large one get their checksums when it is
         cut.
         """
         if self.checksum_offset != 0 and self.segment_size == 0:
@@ -233,7 +233,7 @@ class Packet(Subject):
             self.checksum = CHECKSUM_PARTIAL if is_inside else CHECKSUM_NONE
 
     def copy(self) -> "Packet":
-        """Another packet with the same bytes, in front of `start` too. Raises MemoryError."""
+        """A copy of the packet, including the bytes before `start`. Raises MemoryError."""
         other = Packet(len(self.storage) - self.start, self.start)
         other.end = self.end
         span_of(other.storage)[0 : self.end].copy_from(span_of(self.storage)[0 : self.end])
@@ -259,7 +259,7 @@ class Packet(Subject):
 
 
 class PacketQueue:
-    """Packets in the order in which they came. A packet stands in one queue at most."""
+    """Packets in the order in which they came. A packet is in at most one queue."""
 
     def __init__(self) -> None:
         self.head: Packet | None = None

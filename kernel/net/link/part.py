@@ -1,16 +1,16 @@
-"""What a layer above the link layer keeps for each network, or for each interface.
+"""State that a layer above the link layer keeps for each network, or for each interface.
 
-A network (`network.py`) and an interface (`device.py`) have a place for each such part, and do not know what is in it:
-whoever knows narrows it down by `isinstance`, in a function that stands beside the part's class. A part is a timer as
-well, for those whose contents have a time.
+A network (`network.py`) and an interface (`device.py`) have a place for each such part, without knowing its contents:
+the code that does know narrows it by `isinstance`, in a function next to the part's class. A part is also a timer,
+for contents that expire.
 """
 
 from kernel.net.link.timers import NetworkTimer
 
 
 class Part(NetworkTimer):
-    """Base class. Parts of a network do not refer to it, which would keep it for ever."""
+    """Base class. Parts of a network do not refer to it: that would keep it forever."""
 
     def end(self) -> None:
-        """The network ends: nothing is pending any more."""
+        """The network ends: cancel everything pending."""
         self.remove()

@@ -1,14 +1,14 @@
 """Cutting a large TCP segment into frames, for devices that do not do it themselves.
 
-TCP makes segments of up to 64 KiB for every device. They take one walk through TCP, IP and the neighbour cache, and are
-cut at the last moment: here, between the link layer and the wire. Each frame gets the headers of the whole, with what
-differs from frame to frame: lengths, IPv4's identification, the sequence number, flags, and checksums.
+TCP builds segments of up to 64 KiB for every device. They walk through TCP, IP and the neighbour cache once, and are
+cut at the last moment: here, between the link layer and the wire. Each frame gets the headers of the whole, except
+the fields that differ between frames: lengths, IPv4's identification, the sequence number, flags, and checksums.
 
-CWR stands in the first frame only, which tells the peer once; FIN and PSH in the last one, after all data. The
-others get what the whole has. TCP makes no large segment while it has urgent data, whose pointer would differ.
+CWR is in the first frame only, so that the peer sees it once; FIN and PSH are in the last one, after all data. The
+other flags are copied. TCP builds no large segment while it has urgent data, whose pointer would differ.
 
-A `Segmenter` writes a frame's headers wherever the driver wants them, and says where in the packet the data are: so a
-device that takes a frame from two places needs no copy. `next_packet` is for others, and copies.
+A `Segmenter` writes a frame's headers wherever the driver wants them, and says where in the packet the data are: a
+device that gathers a frame from two places needs no copy. `next_packet` is for others, and copies.
 
 Context: thread context; nothing sleeps.
 Source: RFC 9293 section 3.1, RFC 3168 section 6.1.2 (CWR), RFC 6864 (identifications).
@@ -36,13 +36,13 @@ _ONLY_LAST: Final = 0x09  # FIN, PSH
 _ONLY_FIRST: Final = 0x80  # CWR
 
 HEADERS_LIMIT: Final = 14 + 60 + 60
-"""Bytes of all headers of a frame at most: Ethernet's, IPv4's and TCP's with all their options."""
+"""The most bytes of all headers of a frame: Ethernet's, IPv4's and TCP's with all their options."""
 
 _NO_STORAGE: Final = bytearray()
 
 
 def headers_length(packet: Packet) -> int:
-    """How long all headers of a TCP segment are, from the packet's start on. 0: it is none that can be cut."""
+    """The length of all headers of a TCP segment, from the packet's start on. 0: it cannot be cut."""
     network = packet.network_start - packet.start
     frame = packet.span()
     if network < 0 or network + _IP6_HEADER > len(frame):
@@ -63,7 +63,7 @@ def headers_length(packet: Packet) -> int:
 
 
 def leaves_tcp_sum(packet: Packet, headers: int) -> bool:
-    """Whether what is still to be summed of a segment with that many bytes of headers is just what TCP sums."""
+    """Whether the part that remains to be summed of a segment with that many header bytes is exactly what TCP sums."""
     transport = packet.checksum_start - packet.start
     if packet.checksum_offset != CHECKSUM_OFFSET or transport < packet.network_start - packet.start:
         return False
@@ -82,7 +82,7 @@ def fits(packet: Packet, mtu: int) -> bool:
 
 @final
 class Segmenter:
-    """The frames of one large segment after the other. `begin`, then `put_headers` with `data`, or `next_packet`, and
+    """The frames of one large segment, in turn. `begin`, then `put_headers` with `data`, or `next_packet`, and
     `advance` for each frame, until nothing is `left`.
     """
 
@@ -100,13 +100,13 @@ class Segmenter:
         self._is_first: bool = True
         self._identification: int = 0
         self._sequence: int = 0
-        # Sums of what all frames have in common: in the IP header, in the pseudo header, in the TCP header.
+        # Sums of the words that all frames share: in the IP header, in the pseudo header, in the TCP header.
         self._network_sum: int = 0
         self._pseudo_sum: int = 0
         self._transport_sum: int = 0
 
     def begin(self, packet: Packet, has_partial_sums: bool) -> bool:
-        """Cut this packet, with its link header on, whose storage nobody changes meanwhile. False: it cannot be cut."""
+        """Start to cut this packet, which has its link header; its storage must not change. False: it cannot be cut."""
         headers = headers_length(packet)
         if headers == 0:
             return False
@@ -143,7 +143,7 @@ class Segmenter:
         return True
 
     def count(self) -> int:
-        """Frames that are left."""
+        """The number of frames left."""
         return (self.left + self._size - 1) // self._size
 
     def data(self) -> Span[u8]:
@@ -178,7 +178,7 @@ class Segmenter:
         transport.store_be16(CHECKSUM_OFFSET, sum_bytes(self.data(), fold(pseudo + own)) ^ 0xFFFF)
 
     def advance(self) -> None:
-        """The frame is done; on to the next."""
+        """Go on to the next frame."""
         size = min(self._size, self.left)
         self._is_first = False
         self._at += size

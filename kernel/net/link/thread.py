@@ -1,9 +1,9 @@
 """The network thread "knet": takes packets from drivers, and runs the protocols' timers.
 
-An interrupt handler calls `schedule_work`; the thread then calls the work's `run`. A work that has more to do than its
+An interrupt handler calls `schedule_work`; the thread then calls the work's `run`. A work with more to do than its
 share schedules itself again, so that others get their turn.
 
-Context: `schedule_work` and `Work` are fit for interrupts, `run` is called in the thread and never sleeps.
+Context: interrupts may call `schedule_work` and use `Work`; `run` is called in the thread and never sleeps.
 """
 
 from typing import Final
@@ -16,7 +16,7 @@ from kernel.net.link.timers import NEVER_NS, TIMERS, TimerHook
 from kernel.sched import WaitQueue, safe_point, spawn_kernel_thread, yield_now
 from kernel.time import Timer, monotonic_ns
 
-_WORK_COST: Final = 20_000  # instructions of a turn, beside what it says that it spends
+_WORK_COST: Final = 20_000  # instructions of a turn, besides what it reports to have spent
 
 
 class Work:
@@ -27,7 +27,7 @@ class Work:
         self.is_scheduled: bool = False
 
     def run(self, now_ns: int) -> None:
-        """Do a bounded share of it. After MemoryError, which must leave the work in order, it is called again."""
+        """Do a bounded share of the work. After MemoryError, which must leave it consistent, it is called again."""
 
 
 @final
@@ -42,20 +42,20 @@ class WakeTimer(Timer):
 
 @final
 class KernelTimerHook(TimerHook):
-    """Arms `WakeTimer`."""
+    """Sets `WakeTimer`."""
 
     def wake_at(self, deadline_ns: int) -> None:
         try:
             _knet.timer.start(deadline_ns)
         except MemoryError:
-            # No room in the kernel's queue: the thread looks after it itself, at once and until there is.
+            # No room in the kernel's queue: the thread checks the timers itself, at once and until there is room.
             _knet.timers_due = True
             _knet.queue.wake_all()
 
 
 @final
 class NetworkThread:
-    """Its work, and where it sleeps."""
+    """The queued work, and where the thread sleeps."""
 
     def __init__(self) -> None:
         self.first: Work | None = None
@@ -70,7 +70,7 @@ _knet: Final = NetworkThread()
 
 
 def schedule_work(work: Work) -> None:
-    """Have the network thread run `work` soon, once however often this is called before it does."""
+    """Have the network thread run `work` soon; calls before it does so count once."""
     if work.is_scheduled:
         return
     work.is_scheduled = True
@@ -86,7 +86,7 @@ def schedule_work(work: Work) -> None:
 
 def run_pending(now_ns: int) -> bool:
     """Run what is scheduled now, and due timers, with safe points between. False if there was nothing to do. A work
-    that finds no memory gets another turn, after all others: the thread, of which the whole network lives, goes on.
+    that finds no memory gets another turn, after all others: the thread, which serves the whole network, goes on.
     """
     work = _knet.first
     busy = work is not None or _knet.timers_due
@@ -105,7 +105,7 @@ def run_pending(now_ns: int) -> bool:
         pace(_WORK_COST)
     if _knet.timers_due or TIMERS.announced_ns <= now_ns:
         _knet.timers_due = False
-        pace(0)  # what others left is too little for those that send
+        pace(0)  # the others' leftover time is too little for senders
         deadline_ns = TIMERS.run_due(now_ns)
         hook = TIMERS.hook
         if deadline_ns <= now_ns:
@@ -120,7 +120,7 @@ def run_pending(now_ns: int) -> bool:
 
 @final
 class LeftOver(Work):
-    """What was too much to deliver at once: `run_pending` does so."""
+    """Delivers packets that were too many to deliver at once, through `run_pending`."""
 
     def run(self, now_ns: int) -> None:
         BACKLOG.is_left_over = False

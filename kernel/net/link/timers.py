@@ -2,8 +2,8 @@
 
 Unlike those of `kernel.time`, these run in thread context, so `expire` may send and allocate; when there is no memory,
 it is called again later. Protocols move deadlines far more often than they let them pass, so moving is cheap: a
-deadline that moves back, or is cancelled, only changes a number, and the heap learns of it when the old place comes up.
-`remove` really takes a timer out: whoever owns one calls it at the end of its life, because the heap holds its timers.
+deadline that moves later, or is cancelled, only changes a number; the heap notices when the old place comes up.
+`remove` really takes a timer out: its owner calls this at the end of its life, because the heap holds its timers.
 
 Invariant: a timer's `queued_ns` is never after its deadline.
 Context: thread context; never sleeps. `start` may raise MemoryError.
@@ -18,7 +18,7 @@ from kernel.time.heap import NOT_QUEUED, DeadlineHeap, Queued
 NEVER_NS: Final = (1 << 63) - 1
 _RETRY_NS: Final = 100_000_000
 _SHARE: Final = 200_000  # instructions that timers spend at once; see `kernel.lib.pace.spend`
-_EXPIRE_COST: Final = 3000  # of one that expires, beside what it says that it spends
+_EXPIRE_COST: Final = 3000  # for one that expires, besides what it reports to have spent
 _MOVE_COST: Final = 200
 
 
@@ -31,7 +31,7 @@ class NetworkTimer(Queued):
 
     def expire(self, now_ns: int) -> None:
         """The deadline passed; the timer is no longer armed, and may be started again from here. May raise MemoryError,
-        with all that is left to do still to be found by the next call.
+        if the next call can still find all that is left to do.
         """
 
     def is_armed(self) -> bool:
@@ -48,26 +48,26 @@ class NetworkTimer(Queued):
         self.deadline_ns = deadline_ns
 
     def cancel(self) -> None:
-        """Disarm. The heap forgets the timer when its old deadline comes."""
+        """Disarm. The heap drops the timer when its old deadline comes."""
         self.deadline_ns = NEVER_NS
 
     def remove(self) -> None:
-        """Disarm, and let the heap forget the timer now."""
+        """Disarm, and take the timer out of the heap now."""
         self.deadline_ns = NEVER_NS
         if self.position != NOT_QUEUED:
             TIMERS.heap.take_out(self)
 
 
 class TimerHook:
-    """What wakes the network thread in time; see thread.py."""
+    """Wakes the network thread in time; see thread.py."""
 
     def wake_at(self, deadline_ns: int) -> None:
-        """The earliest deadline is this one now, and is earlier than what was said before."""
+        """This is the earliest deadline now; it is earlier than the last one announced."""
 
 
 @final
 class TimerQueue:
-    """All timers that were armed and have not been found to be due since."""
+    """All timers that were armed and have not been found due since."""
 
     def __init__(self) -> None:
         self.heap: DeadlineHeap[NetworkTimer] = DeadlineHeap()
@@ -83,7 +83,7 @@ class TimerQueue:
                 hook.wake_at(deadline_ns)
 
     def _expire(self, timer: NetworkTimer, now_ns: int) -> None:
-        """Expire a timer. It keeps its place meanwhile, so that trying again needs no memory."""
+        """Expire a timer. It keeps its place until that is done, so that a retry needs no memory."""
         timer.deadline_ns = NEVER_NS
         self.heap.move(timer, now_ns + _RETRY_NS)
         try:
@@ -95,8 +95,8 @@ class TimerQueue:
             self.heap.take_out(timer)
 
     def run_due(self, now_ns: int) -> int:
-        """Expire what is due, or a share of it; returns when the next look is needed, which is not after `now_ns` if
-        something is still due, and NEVER_NS for not before something is started.
+        """Expire due timers, or a share of them; returns when to look again: not after `now_ns` if
+        some are still due, and NEVER_NS if nothing is armed.
         """
         timers = self.heap.entries
         floor = PACE.left - _SHARE

@@ -1,8 +1,8 @@
-"""Interfaces whose other end is a program: it reads what the interface sends, and what it writes is received (tun(4)).
+"""Interfaces whose other end is a program: it reads the packets they send, and they receive what it writes (tun(4)).
 
 A tun interface has packets without link headers, a tap interface Ethernet frames. The program has a descriptor of
-/dev/net/tun (`kernel/net/control/tun_file.py`) with a `TunQueue`, in which packets wait for it. Without one the
-interface has no carrier and drops what it is to send; unless it is persistent it ends with the descriptor.
+/dev/net/tun (`kernel/net/control/tun_file.py`) with a `TunQueue`, in which packets wait for it. Without one, the
+interface has no carrier and drops the packets it should send; unless it is persistent it ends with the descriptor.
 
 Invariants: a queue's `device` and that device's `queue` refer to each other, or neither does. A queue holds no more
 packets than the interface's `queue_length`, and all queues together no more bytes than `TUN_ROOM` has.
@@ -53,11 +53,11 @@ IFF_NO_PI: Final = 0x1000
 IFF_ONE_QUEUE: Final = 0x2000
 IFF_VNET_HDR: Final = 0x4000
 FEATURES: Final = IFF_NAPI | IFF_NO_PI | IFF_ONE_QUEUE | IFF_VNET_HDR
-"""What a descriptor may ask for. IFF_NAPI and IFF_ONE_QUEUE change nothing that a program could see."""
+"""What a descriptor may ask for. IFF_NAPI and IFF_ONE_QUEUE have no effect that a program could see."""
 
 PI_SIZE: Final = 4  # struct tun_pi: flags, EtherType
 PI_STRIP: Final = 1  # the packet did not fit
-OFFLOAD_HEADER: Final = 10  # struct virtio_net_hdr, the least that stands there with IFF_VNET_HDR
+OFFLOAD_HEADER: Final = 10  # struct virtio_net_hdr, the least size with IFF_VNET_HDR
 _NEEDS_CHECKSUM: Final = 1
 _DATA_VALID: Final = 2
 _GSO_TCP4: Final = 1
@@ -66,31 +66,31 @@ _GSO_ECN: Final = 0x80
 _CWR_OFFSET: Final = 13
 _CWR: Final = 0x80
 _CHECKSUM_SIZE: Final = 2
-_MOST_SEGMENTS: Final = 256  # of one packet: to cut it is a single stretch of work
+_MOST_SEGMENTS: Final = 256  # of one packet: cutting it is a single stretch of work
 
 _MTU: Final = 1500
 _MOST_MTU: Final = 65_535
 _TUN_QUEUE_LENGTH: Final = 500
-_OVERHEAD: Final = 1024  # bytes of a waiting packet beside its storage
+_OVERHEAD: Final = 1024  # bytes of a waiting packet besides its storage
 
 
 @final
 class TunRoom:
-    """Bytes that wait in queues, counted apart for the first network, as for frames of pairs (`loopback.py`)."""
+    """Bytes that wait in queues, counted separately for the first network, as for frames of pairs (`loopback.py`)."""
 
     def __init__(self) -> None:
         self.of_first: int = 0
         self.of_others: int = 0
 
     def add(self, size_bytes: int, in_first: bool) -> None:
-        """That many more wait, or fewer."""
+        """Count that many more waiting bytes, or fewer."""
         if in_first:
             self.of_first += size_bytes
         else:
             self.of_others += size_bytes
 
     def has_room(self, size_bytes: int, held_bytes: int, in_first: bool) -> bool:
-        """Whether a queue that holds `held_bytes` may take more: it has no more than what it leaves to others."""
+        """Whether a queue that holds `held_bytes` may take more: it may hold no more than it leaves to others."""
         used = (self.of_first if in_first else self.of_others) + held_bytes
         most = BACKLOG.of_first.most_bytes if in_first else BACKLOG.of_others.most_bytes
         return used + size_bytes <= most
@@ -101,10 +101,10 @@ TUN_ROOM: Final = TunRoom()
 
 @final
 class TunQueue:
-    """What waits for the program that has the descriptor."""
+    """The packets that wait for the program with the descriptor."""
 
     def __init__(self, in_first: bool) -> None:
-        self.in_first: bool = in_first  # the descriptor was opened in the first network, whose room this uses
+        self.in_first: bool = in_first  # the descriptor was opened in the first network, whose room it uses
         self.device: TunDevice | None = None
         self.packets: PacketQueue = PacketQueue()
         self.held_bytes: int = 0
@@ -112,7 +112,7 @@ class TunQueue:
         self.writers: WaitQueue = WaitQueue()
 
     def add(self, packet: Packet, limit: int) -> bool:
-        """Put a packet in, of which there may be `limit`. False: there is no room."""
+        """Append a packet, of which there may be `limit`. False: there is no room."""
         size_bytes = len(packet.storage) + _OVERHEAD
         if self.packets.count >= limit or not TUN_ROOM.has_room(size_bytes, self.held_bytes, self.in_first):
             return False
@@ -123,7 +123,7 @@ class TunQueue:
         return True
 
     def take(self) -> Packet | None:
-        """The first packet."""
+        """Remove and return the first packet."""
         packet = self.packets.pop()
         if packet is not None:
             size_bytes = len(packet.storage) + _OVERHEAD
@@ -133,14 +133,14 @@ class TunQueue:
 
     @noraise
     def clear(self) -> None:
-        """Forget what waits."""
+        """Drop all waiting packets."""
         while self.take() is not None:
             pass
 
 
 @final
 class TunDevice(NetworkDevice):
-    """One interface, tun or tap."""
+    """A tun or tap interface."""
 
     def __init__(self, network: "Network", name: bytes, mode: int, address: bytes) -> None:
         """`mode` is IFF_TUN or IFF_TAP; `address` is a tap interface's."""
@@ -155,7 +155,7 @@ class TunDevice(NetworkDevice):
         self.mode: int = mode
         self.features: int = 0  # of FEATURES, and IFF_PERSIST
         self.header_size: int = OFFLOAD_HEADER  # with IFF_VNET_HDR
-        self.owner: KernelUid = NO_USER  # who else may attach a descriptor; NO_USER: anybody
+        self.owner: KernelUid = NO_USER  # who else may attach a descriptor; NO_USER: anyone
         self.group: KernelGid = NO_GROUP
         self.queue: TunQueue | None = None
 
@@ -163,7 +163,7 @@ class TunDevice(NetworkDevice):
         return self.mode == IFF_TAP
 
     def shown_flags(self) -> int:
-        """As TUNGETIFF and /sys have them."""
+        """The flags as TUNGETIFF and /sys show them."""
         return self.mode | self.features
 
     def has(self, feature: int) -> bool:
@@ -197,7 +197,7 @@ def attach(device: TunDevice, queue: TunQueue) -> None:
 
 @noraise
 def detach(device: TunDevice) -> TunQueue | None:
-    """Take a device and its queue apart; what waits there is lost."""
+    """Separate a device from its queue; waiting packets are lost."""
     queue = device.queue
     device.queue = None
     if queue is not None:
@@ -207,7 +207,7 @@ def detach(device: TunDevice) -> TunQueue | None:
 
 
 def set_offload(device: TunDevice, wanted: int) -> None:
-    """TUNSETOFFLOAD: what the program can do with what it reads (TUN_F_*). Raises EINVAL for what there is not.
+    """TUNSETOFFLOAD: what the program can process in the packets it reads (TUN_F_*). Raises EINVAL for unknown flags.
     Segments of UDP (TUN_F_USO*, TUN_F_UFO) never come.
     """
     offload = 0
@@ -233,7 +233,7 @@ def set_offload(device: TunDevice, wanted: int) -> None:
 
 
 def put_offload_header(header: Span[u8], packet: Packet) -> None:
-    """Fill a struct virtio_net_hdr, which is zero: what is still to be done to the packet."""
+    """Fill a struct virtio_net_hdr, which is zero: the work still to be done on the packet."""
     if packet.segment_size != 0:
         frame = packet.span()
         network = packet.network_start - packet.start
@@ -261,7 +261,7 @@ def put_packet_information(header: Span[u8], packet: Packet, is_cut: bool) -> No
 
 
 def headers_said(header: Span[u8]) -> int:
-    """Bytes of headers that a struct virtio_net_hdr says there are, at least."""
+    """The least number of header bytes that a struct virtio_net_hdr implies."""
     length = header.load_u16(2)
     if header[0] & _NEEDS_CHECKSUM != 0:
         length = max(length, header.load_u16(6) + header.load_u16(8) + _CHECKSUM_SIZE)
@@ -269,8 +269,8 @@ def headers_said(header: Span[u8]) -> int:
 
 
 def note_offload(packet: Packet, header: Span[u8], is_tap: bool) -> None:
-    """What a struct virtio_net_hdr says of a packet that was written: nothing can have changed what is not summed yet.
-    Raises EINVAL for segments that there are not (UDP's), for too many, or a header that does not fit the packet.
+    """Note what a struct virtio_net_hdr says about a written packet: parts not yet summed cannot have been corrupted.
+    Raises EINVAL for unknown segments (UDP's), for too many, or a header that does not fit the packet.
     """
     kind = header[1] & ~_GSO_ECN
     link_header = ETHERNET_HEADER if is_tap else 0
@@ -298,7 +298,7 @@ def note_offload(packet: Packet, header: Span[u8], is_tap: bool) -> None:
 
 
 def protocol_of(packet: Packet) -> int:
-    """The EtherType of a packet without a link header, by the version of IP that it has. Raises EINVAL for no IP."""
+    """The EtherType of a packet without a link header, from its version of IP. Raises EINVAL for other packets."""
     version = packet.span()[0] >> 4 if len(packet) > 0 else 0
     if version == 4:
         return ETHERTYPE_IP4
@@ -308,7 +308,7 @@ def protocol_of(packet: Packet) -> int:
 
 
 def receive_written(device: TunDevice, packet: Packet) -> None:
-    """The device receives what a program has written, now or in the turn that it gets."""
+    """Receive a packet that a program has written, now or in the device's turn."""
     if not BACKLOG.put_frame(packet, device, is_first(device)):
         device.received_dropped += 1
     ethernet.drain()

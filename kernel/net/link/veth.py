@@ -1,7 +1,7 @@
-"""Pairs of Ethernet interfaces: what one sends the other receives, in whatever networks they are (veth(4)).
+"""Pairs of Ethernet interfaces: each receives what the other sends, in whatever networks they are (veth(4)).
 
 A frame waits in the backlog (`loopback.py`) until the sender's operation is done, so the stack's depth is bounded.
-Checksums are not computed on this way, and large segments are not cut, unless the receiver forwards them.
+Checksums are not computed on this path, and large segments are not cut, unless the receiver forwards them.
 
 Context: thread context; nothing sleeps.
 Source: veth(4).
@@ -49,7 +49,7 @@ class VethDevice(NetworkDevice):
         if peer is None or not peer.is_up() or peer.waiting >= _QUEUE_LIMIT:
             return False
         if packet.checksum == CHECKSUM_PARTIAL:
-            packet.checksum = CHECKSUM_VERIFIED  # nothing can have changed it on the way
+            packet.checksum = CHECKSUM_VERIFIED  # nothing can have corrupted it on the way
         else:
             packet.checksum = CHECKSUM_NONE
             packet.checksum_offset = 0
@@ -70,7 +70,7 @@ class VethDevice(NetworkDevice):
             try:
                 set_carrier(peer, has_carrier=True)
             except (Errno, MemoryError):
-                peer.has_carrier = False  # this end does not go up: the next time all are told again
+                peer.has_carrier = False  # this end does not go up: the next time all are notified again
                 raise
             self.has_carrier = True
 
@@ -82,13 +82,13 @@ class VethDevice(NetworkDevice):
 
 
 def join(one: VethDevice, other: VethDevice) -> None:
-    """Make two ends a pair."""
+    """Join two ends into a pair."""
     one.peer = other
     other.peer = one
 
 
 def part(end: VethDevice) -> VethDevice | None:
-    """Take a pair apart; returns the other end."""
+    """Separate a pair; returns the other end."""
     other = end.peer
     end.peer = None
     if other is not None:

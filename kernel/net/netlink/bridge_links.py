@@ -1,6 +1,6 @@
 """Ports of bridges in rtnetlink: messages of family AF_BRIDGE about interfaces (bridge(8), `bridge link`).
 
-Context: system calls, and wherever ports change; nothing sleeps but dumps.
+Context: system calls, and wherever ports change; only dumps sleep.
 """
 
 from typing import Final
@@ -35,7 +35,7 @@ _PORT_COST: Final = 8000  # instructions
 
 
 def put_bridge_link(writer: MessageWriter, port: BridgePort, kind: int) -> None:
-    """The message about a port."""
+    """Write the message about a port."""
     device = port.device
     bridge = port.bridge
     if device is None or bridge is None:
@@ -61,7 +61,7 @@ def put_bridge_link(writer: MessageWriter, port: BridgePort, kind: int) -> None:
 
 
 def dump_bridge_links(network: Network, writer: MessageWriter) -> None:
-    """All ports of a network's bridges. May sleep."""
+    """Write all ports of a network's bridges. May sleep."""
     for device in network.devices[:]:
         port = port_of(device)
         if port is not None and device.network is network:
@@ -71,7 +71,7 @@ def dump_bridge_links(network: Network, writer: MessageWriter) -> None:
 
 
 def set_bridge_link(request: Request) -> None:
-    """RTM_SETLINK: change a port. Raises ENODEV, EINVAL for what is no port, EOPNOTSUPP, and as `change_port`."""
+    """RTM_SETLINK: change a port. Raises ENODEV, EINVAL for other interfaces, EOPNOTSUPP, and as `change_port`."""
     header = request.payload(LINK_HEADER)
     device = device_by_index(request.network, header.load_u32(4) & 0x7FFF_FFFF)
     if device is None:
@@ -89,7 +89,7 @@ def set_bridge_link(request: Request) -> None:
     if port is None:
         raise Errno(EINVAL)
     value = request.attribute(IFLA_PROTINFO)
-    if len(value) == 1:  # as programs sent it once: the state alone
+    if len(value) == 1:  # as programs used to send it: the state alone
         set_port_state(port, value[0])
     elif len(value) >= 4:
         change_port(port, value)

@@ -77,7 +77,7 @@ def family_of(connection: Connection) -> int:
 
 
 def put_be32(writer: MessageWriter, kind: int, value: int) -> None:
-    """An attribute with a number of 32 bits."""
+    """Write an attribute with a 32-bit number."""
     writer.attribute(kind, (value & 0xFFFF_FFFF).to_bytes(4, "big"))
 
 
@@ -90,7 +90,7 @@ def put_be64(writer: MessageWriter, kind: int, value: int) -> None:
 
 
 def put_connection(writer: MessageWriter, connection: Connection, uses: int) -> None:
-    """All there is to say, in a message of its own: what a GET is answered by. `uses`: how many hold it meanwhile."""
+    """Write everything about a connection in a message of its own: the answer to a GET. `uses`: its current holders."""
     begin_message(writer, NFNL_SUBSYS_CTNETLINK, MESSAGE_NEW, family_of(connection))
     _put_tuple(writer, TUPLE_ORIGINAL, connection.original)
     _put_tuple(writer, TUPLE_REPLY, connection.reply)
@@ -107,7 +107,7 @@ def put_connection(writer: MessageWriter, connection: Connection, uses: int) -> 
 
 
 def put_event(writer: MessageWriter, connection: Connection, changes: int) -> None:
-    """A message about what happened to a connection (EVENT_*)."""
+    """Write a message about what happened to a connection (EVENT_*)."""
     if changes & EVENT_DESTROY != 0:
         writer.answer_to(0, 0, 0)
         begin_message(writer, NFNL_SUBSYS_CTNETLINK, MESSAGE_DELETE, family_of(connection))
@@ -161,7 +161,7 @@ def _put_timeout(writer: MessageWriter, connection: Connection) -> None:
 
 
 def _put_protocol(writer: MessageWriter, connection: Connection, is_over: bool) -> None:
-    """TCP's state; of one that has ended nothing else."""
+    """Write TCP's state; for an ended connection nothing else."""
     tcp = connection.tcp
     if tcp is None:
         return
@@ -206,7 +206,7 @@ def _put_times(writer: MessageWriter, connection: Connection) -> None:
 
 
 def _put_proxy(writer: MessageWriter, connection: Connection) -> None:
-    """Connections that a program made have a place for what a SYN proxy needs, which is always empty here."""
+    """Write the place for a SYN proxy's data in connections that a program created; it is always empty here."""
     if not connection.is_by_program:
         return
     whole = writer.begin_attribute(_PROXY | _NESTED)
@@ -219,7 +219,7 @@ def _put_proxy(writer: MessageWriter, connection: Connection) -> None:
 
 
 def be32_of(value: bytes, default: int) -> int:
-    """The number in an attribute, or if there is none, another. Raises EINVAL."""
+    """The number in an attribute, or without one, the default. Raises EINVAL."""
     if len(value) == 0:
         return default
     if len(value) < 4:

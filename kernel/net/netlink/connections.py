@@ -1,10 +1,10 @@
-"""ctnetlink: programs list, change and end connections, and hear of them (conntrack(8)).
+"""ctnetlink: programs list, change and end connections, and receive events about them (conntrack(8)).
 
 Requests of subsystem NFNL_SUBSYS_CTNETLINK; events to the groups of NETLINK_NETFILTER for new, changed and ended
-connections. What Linux does not let programs change (a connection's NAT, its master), nor is there (helpers, labels,
-zones other than 0), is refused as by a kernel without it. Expectations are never there, so their list is empty.
+connections. What Linux does not let programs change (a connection's NAT, its master), and what is missing (helpers,
+labels, zones other than 0), is refused as by a kernel without it. There are no expectations, so their list is empty.
 
-Context: system calls; lists are made with pauses, in which connections may come and go. Events come wherever
+Context: system calls; lists are written with pauses, in which connections may come and go. Events are sent wherever
 connections change; nothing sleeps there.
 """
 
@@ -104,7 +104,7 @@ _MESSAGE_STATISTICS: Final = 5
 _MESSAGE_DYING: Final = 6
 _MESSAGE_UNCONFIRMED: Final = 7
 
-_LINE_COST: Final = 10_000  # instructions of putting a connection into a list
+_LINE_COST: Final = 10_000  # instructions for adding a connection to a list
 _LOOK_COST: Final = 200
 _WORD: Final = 0xFFFF_FFFF
 _ALL: Final = _WORD
@@ -113,7 +113,7 @@ _LONGEST_S: Final = 0x7FFF_FFFF // 1000
 
 @final
 class Choice:
-    """Which connections a request is for."""
+    """The connections that a request selects."""
 
     def __init__(self, request: Request, family: int) -> None:
         self.family: int = family  # 0: all
@@ -186,7 +186,7 @@ class _Connections(Subsystem):
 
 @final
 class _Expectations(Subsystem):
-    """NFNL_SUBSYS_CTNETLINK_EXP: there are none, because there are no helpers."""
+    """NFNL_SUBSYS_CTNETLINK_EXP: there are no expectations, because there are no helpers."""
 
     def wants_dump(self, request: Request) -> bool:
         return message_of(request) == _MESSAGE_GET and request.flags & NLM_F_DUMP == NLM_F_DUMP
@@ -207,7 +207,7 @@ class _Expectations(Subsystem):
 
 
 def _list(request: Request, writer: MessageWriter, family: int, clears: bool) -> None:
-    """All that were chosen. Sleeps."""
+    """List all selected connections. Sleeps."""
     choice = Choice(request, family)
     if choice.is_filter:
         writer.answer_to(request.sequence, request.port, NLM_F_MULTI | NLM_F_DUMP_FILTERED)
@@ -227,7 +227,7 @@ def _list(request: Request, writer: MessageWriter, family: int, clears: bool) ->
 
 
 def _clear(connection: Connection) -> None:
-    """Count its packets anew."""
+    """Reset its packet and byte counts."""
     connection.packets = 0
     connection.bytes = 0
     connection.reply_packets = 0
@@ -273,7 +273,7 @@ def _look_up(network: Network, wanted: Tuple) -> Connection | None:
 
 
 def _delete(request: Request, family: int, version: int) -> None:
-    """One, or all that were chosen. Sleeps. Raises ENOENT, EINVAL."""
+    """Delete one connection, or all that were selected. Sleeps. Raises ENOENT, EINVAL."""
     wanted = _tuple_in(request, family)
     table = find_table(request.network)
     if wanted is None:
@@ -340,7 +340,7 @@ def _change(request: Request, connection: Connection) -> None:
 
 
 def _set_status(request: Request, connection: Connection) -> None:
-    """Bits may be set that the kernel sets as well, and none be cleared. Raises EBUSY."""
+    """Set status bits; only those may be set that the kernel sets too, and none may be cleared. Raises EBUSY."""
     raw = request.attribute(STATUS)
     if len(raw) == 0:
         return
@@ -354,7 +354,7 @@ def _set_status(request: Request, connection: Connection) -> None:
 
 
 def _set_protocol(request: Request, connection: Connection) -> None:
-    """TCP's state. Raises ERANGE."""
+    """Set TCP's state. Raises ERANGE."""
     raw = request.attribute(PROTOCOL_INFORMATION)
     tcp = connection.tcp
     if len(raw) == 0 or tcp is None:
@@ -367,7 +367,7 @@ def _set_protocol(request: Request, connection: Connection) -> None:
 
 
 def _create(request: Request, family: int) -> None:
-    """A connection by a program's word: both tuples and the timeout are needed. Raises EINVAL, EOPNOTSUPP."""
+    """Create a connection for a program: both tuples and the timeout are required. Raises EINVAL, EOPNOTSUPP."""
     original = read_tuple(request, TUPLE_ORIGINAL, family)
     reply = read_tuple(request, TUPLE_REPLY, family)
     timeout = request.attribute(TIMEOUT)
@@ -407,7 +407,7 @@ def _create(request: Request, family: int) -> None:
 
 
 def _put_statistics(network: Network, writer: MessageWriter) -> None:
-    """What was counted: all by the first processor."""
+    """Write the counters: all belong to the first processor."""
     table = find_table(network)
     counted = Statistics() if table is None else table.statistics
     begin_message(writer, NFNL_SUBSYS_CTNETLINK, _MESSAGE_STATISTICS_OF_PROCESSORS, 0)
@@ -419,7 +419,7 @@ def _put_statistics(network: Network, writer: MessageWriter) -> None:
     put_be32(writer, 11, counted.dropped_early)
     put_be32(writer, 12, counted.errors)
     for kind in (13, 14, 15):
-        put_be32(writer, kind, 0)  # searches begun anew, clashes, chains that were too long
+        put_be32(writer, kind, 0)  # restarted searches, clashes, chains that were too long
     writer.end()
 
 

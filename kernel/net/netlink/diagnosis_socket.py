@@ -1,7 +1,7 @@
-"""NETLINK_SOCK_DIAG: what `ss` asks about the sockets of the system (sock_diag(7)).
+"""NETLINK_SOCK_DIAG: reports for `ss` about the sockets of the system (sock_diag(7)).
 
-Families Internet, UNIX and VSOCK are reported; for others programs read /proc/net. Sockets are not destroyed on
-request.
+Families Internet, UNIX and VSOCK are reported; for others, programs read /proc/net. Requests to destroy sockets are
+not supported.
 
 Context: system calls; nothing sleeps.
 """
@@ -57,7 +57,7 @@ class DiagnosisSocket(RequestSocket):
 
 
 def _family(request: Request) -> int:
-    """The family that is asked about. EINVAL, ENOENT."""
+    """The family that a request is about. EINVAL, ENOENT."""
     if request.kind != BY_FAMILY and request.kind != _DESTROY:
         raise Errno(EINVAL)
     if len(request.raw) < HEADER_SIZE + _LEAST:

@@ -1,4 +1,4 @@
-"""AF_NETLINK: making its sockets (netlink(7)). Importing this enters the family and the watchers of changes."""
+"""AF_NETLINK: creating its sockets (netlink(7)). Importing this registers the family and the watchers of changes."""
 
 from kernel.lang import EPROTONOSUPPORT, ESOCKTNOSUPPORT, Errno
 from kernel.lib.credentials import Credentials
@@ -19,7 +19,7 @@ from kernel.net.netlink.socket import (
 from kernel.net.sockets.families import register_family
 from kernel.net.sockets.socket import AF_NETLINK, SOCK_DGRAM, SOCK_RAW, Socket
 
-# Called through registries that its import fills.
+# Called through registries that importing them fills.
 _ = notify
 
 

@@ -1,11 +1,11 @@
 """NETLINK_NETFILTER: requests to the parts of netfilter, and batches of them (libmnl's and libnftnl's protocol).
 
-A message's type names a part, its subsystem, and what it is to do. What changes rules comes in batches: messages
-between NFNL_MSG_BATCH_BEGIN and NFNL_MSG_BATCH_END, all of which take effect together, or none. A message that fails
-does not keep the others from being looked at, so that a program learns of all its mistakes; the answers follow at the
+A message's type names a part, its subsystem, and the operation. Changes to rules come in batches: messages
+between NFNL_MSG_BATCH_BEGIN and NFNL_MSG_BATCH_END, which take effect all together, or not at all. After a message
+that fails, the others are still examined, so that a program learns of all its mistakes; the answers follow at the
 end.
 
-Only the network's administrator may ask at all.
+Only the network's administrator may send any request.
 
 Context: system calls; between messages others may run.
 Source: linux/netfilter/nfnetlink.h (numbers), netlink(7).
@@ -49,25 +49,25 @@ class Batch:
     """Changes that take effect together. Base class."""
 
     def add(self, request: Request) -> None:
-        """Look at a message. Raises Errno, MemoryError: the batch will fail."""
+        """Process a message. Raises Errno, MemoryError: the batch will fail."""
         raise Errno(EINVAL)
 
     def commit(self) -> None:
-        """Let all of it take effect. Raises Errno, MemoryError, with nothing done; then `abort` follows."""
+        """Put all changes into effect. Raises Errno, MemoryError, with nothing done; then `abort` follows."""
 
     def culprit(self) -> Request | None:
-        """The message because of which `commit` failed; None: the batch as a whole."""
+        """The message that made `commit` fail; None: the batch as a whole."""
         return None
 
     def abort(self) -> None:
-        """Forget all of it."""
+        """Discard all changes."""
 
 
 class BatchingSubsystem(Subsystem):
     """A subsystem that takes batches. Base class."""
 
     def begin(self, first: Request, generation: int) -> Batch:
-        """Begin a batch, for a program that knows this generation (0: any). Sleeps while there is another one in the
+        """Begin a batch, for a program that knows this generation (0: any). Sleeps while there is another batch in the
         network. Raises ERESTART, MemoryError.
         """
         raise Errno(EOPNOTSUPP)
@@ -117,7 +117,7 @@ class FilterSocket(RequestSocket):
             super().handle(data, opener)
 
     def _set_groups(self, groups: int) -> None:
-        """Whoever listens to others' connections and rules administers the network. Raises EPERM, MemoryError."""
+        """Only administrators of the network may listen to others' connections and rules. Raises EPERM, MemoryError."""
         joins = groups & ~self.groups != 0
         if joins and not current().credentials.capable_in(self.network.owner, CAP_NET_ADMIN):
             raise Errno(EPERM)
@@ -140,12 +140,12 @@ class FilterSocket(RequestSocket):
     # ---- Batches ----------------------------------------------------------------------------------------------
 
     def _handle_batch(self, first: Request, data: SentData, opener: Credentials | None) -> None:
-        """All batches of a datagram: what comes after the end of one begins another."""
+        """Handle all batches of a datagram: after the end of one, another may begin."""
         if len(first.raw) < HEADER_SIZE + HEADER:
             return
         number = span_of(first.raw).load_be16(HEADER_SIZE + 2)
         if span_of(first.raw).load_u16(HEADER_SIZE + 2) == _NFTABLES:
-            number = _NFTABLES  # old programs wrote it in the machine's order
+            number = _NFTABLES  # old programs wrote it in the machine's byte order
         subsystem = SUBSYSTEMS[number] if number < len(SUBSYSTEMS) else None
         if not isinstance(subsystem, BatchingSubsystem):
             self.acknowledge(first, EOPNOTSUPP, 0)
@@ -166,7 +166,7 @@ class FilterSocket(RequestSocket):
             subsystem.end(self.network)
 
     def _fill(self, batch: Batch, first: Request, data: SentData, number: int, opener: Credentials | None) -> None:
-        """Look at the messages of a batch, and let it take effect if it is complete and nothing failed."""
+        """Process the messages of a batch, and put it into effect if it is complete and nothing failed."""
         answers: list[Answer] = []
         if first.has(NLM_F_ACK):
             answers.append(Answer(first, 0, 0))
@@ -218,7 +218,7 @@ class FilterSocket(RequestSocket):
         ethernet.drain()
 
     def _add(self, batch: Batch, request: Request, number: int) -> int:
-        """Returns an errno, 0 for success."""
+        """Add a message to the batch. Returns an errno, 0 for success."""
         if not request.has(NLM_F_REQUEST) or request.kind < FIRST_TYPE or request.kind >> 8 != number:
             return EINVAL
         try:
@@ -240,7 +240,7 @@ class FilterSocket(RequestSocket):
 
 
 def _blame(answers: list[Answer], culprit: Request, error: int) -> None:
-    """A message that seemed right is answered with an error."""
+    """Answer a message that seemed right with an error."""
     for answer in answers:
         if answer.request is culprit:
             answer.error = error
@@ -249,6 +249,6 @@ def _blame(answers: list[Answer], culprit: Request, error: int) -> None:
 
 
 def check_generation(known: int, present: int) -> None:
-    """A program's view is current. Raises ERESTART."""
+    """Check that a program's view is current. Raises ERESTART."""
     if known != 0 and known != present:
         raise Errno(ERESTART)

@@ -1,9 +1,9 @@
 """Forwarding tables of bridges in rtnetlink: messages of family AF_BRIDGE about neighbours (bridge(8), `bridge fdb`).
 
-An interface is asked about what its bridge knows behind it ("master"), and about the addresses that it listens to
-itself ("self").
+A request asks an interface for the addresses that its bridge knows through it ("master"), and for the addresses that
+it listens to itself ("self").
 
-Context: system calls, and wherever tables change; nothing sleeps but dumps.
+Context: system calls, and wherever tables change; only dumps sleep.
 """
 
 from typing import Final
@@ -31,14 +31,14 @@ _NTF_SELF: Final = 0x02
 _NTF_MASTER: Final = 0x04
 _NTF_EXT_LEARNED: Final = 0x10
 _NTF_STICKY: Final = 0x40
-# States (NUD_*): what stays, what does not age, what does, what is too old.
+# States (NUD_*): permanent, without ageing, ageing, too old.
 _REACHABLE: Final = 0x02
 _STALE: Final = 0x04
 _NOARP: Final = 0x40
 _PERMANENT: Final = 0x80
 
 _HEADER: Final = 12  # struct ndmsg
-_OLD_HEADER: Final = 16  # struct ifinfomsg, which `bridge fdb show` once sent
+_OLD_HEADER: Final = 16  # struct ifinfomsg, which `bridge fdb show` used to send
 _ADDRESS_SIZE: Final = 6
 _TICK_NS: Final = 10_000_000
 _ENTRY_COST: Final = 4000  # instructions
@@ -55,7 +55,7 @@ def _state_of(bridge: BridgeDevice, entry: Entry) -> int:
 
 
 def put_entry(writer: MessageWriter, bridge: BridgeDevice, entry: Entry, kind: int) -> None:
-    """The message about what a bridge knows of an address."""
+    """Write the message about a bridge's entry for an address."""
     device = entry.device
     now_ns = monotonic_ns()
     _begin(writer, kind, bridge if device is None else device, _state_of(bridge, entry))
@@ -84,7 +84,7 @@ def _begin(writer: MessageWriter, kind: int, device: NetworkDevice, state: int) 
 
 
 def _put_own(writer: MessageWriter, device: NetworkDevice) -> None:
-    """What an interface listens to: groups' addresses."""
+    """Write the group addresses that an interface listens to."""
     if device.kind != ARPHRD_ETHER:
         return
     for address in list(device.multicast.keys()):
@@ -97,7 +97,7 @@ def _put_own(writer: MessageWriter, device: NetworkDevice) -> None:
 
 
 def dump_entries(network: Network, writer: MessageWriter, raw: bytes) -> None:
-    """All entries, or those of one bridge, or behind one interface, as the request `raw` says. May sleep."""
+    """Write all entries, or those of one bridge, or of one interface, as the request `raw` says. May sleep."""
     master = 0
     index = 0
     length = len(raw) - HEADER_SIZE
@@ -126,7 +126,7 @@ def dump_entries(network: Network, writer: MessageWriter, raw: bytes) -> None:
 
 
 def _dump_behind(writer: MessageWriter, bridge: BridgeDevice, device: NetworkDevice | None) -> None:
-    """Entries of a bridge behind a port, or its own."""
+    """Write the entries of a bridge's port, or its own."""
     for entry in list(bridge.table.entries.values()):
         if entry.device is device and not entry.is_gone and bridge.table.bridge is not None:
             put_entry(writer, bridge, entry, _RTM_NEWNEIGH)
@@ -154,7 +154,7 @@ def _named(request: Request) -> tuple[NetworkDevice, bytes]:
 
 
 def _to_bridge(device: NetworkDevice, flags: int) -> tuple[BridgeDevice, BridgePort | None]:
-    """The bridge that a request means, and the port if it is not about the bridge's own. Raises EOPNOTSUPP."""
+    """The bridge that a request means, and the port unless it is about the bridge's own. Raises EOPNOTSUPP."""
     port = port_of(device)
     if port is not None and (flags == 0 or flags & _NTF_MASTER != 0):
         bridge = port.bridge

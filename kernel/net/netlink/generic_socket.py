@@ -1,7 +1,7 @@
-"""NETLINK_GENERIC: families that have names instead of numbers (Documentation/userspace-api/netlink).
+"""NETLINK_GENERIC: families with names instead of numbers (Documentation/userspace-api/netlink).
 
 There is one family, the controller, which programs ask for the numbers of others: they get ENOENT, as on a Linux
-without their drivers.
+without those drivers.
 
 Context: system calls; nothing sleeps.
 """
@@ -30,7 +30,7 @@ _HEADER_SIZE: Final = 4
 _MOST_ATTRIBUTES: Final = 5
 _OPERATIONS: Final = 6
 _GROUPS: Final = 7
-_FIRST: Final = 1  # of what is listed
+_FIRST: Final = 1  # of the list
 _OPERATION_ID: Final = 1
 _OPERATION_FLAGS: Final = 2
 _GROUP_NAME: Final = 1
@@ -68,8 +68,8 @@ class GenericSocket(RequestSocket):
 
 
 def _check(request: Request) -> None:
-    """Raises ENOENT for a family that is none, EINVAL for a message that is too short, EOPNOTSUPP for a command that
-    the controller has not.
+    """Raises ENOENT for an unknown family, EINVAL for a message that is too short, EOPNOTSUPP for a command that
+    the controller does not have.
     """
     if request.kind != _CONTROLLER:
         raise Errno(ENOENT)
@@ -80,7 +80,7 @@ def _check(request: Request) -> None:
 
 
 def _put_controller(writer: MessageWriter) -> None:
-    """What is told of the controller."""
+    """Write the description of the controller."""
     writer.begin(_CONTROLLER)
     writer.u8(_NEW_FAMILY)
     writer.u8(_CONTROLLER_VERSION)

@@ -1,4 +1,4 @@
-"""What NETLINK_SOCK_DIAG reports of TCP, UDP and raw sockets: struct inet_diag_req_v2 and inet_diag_msg (sock_diag(7)).
+"""The reports of NETLINK_SOCK_DIAG about TCP, UDP and raw sockets: inet_diag_req_v2 and inet_diag_msg (sock_diag(7)).
 
 A dump may be filtered by state, ports, interface, and by a program (inet_filter.py).
 
@@ -42,7 +42,7 @@ _RAW: Final = 255
 _NS_PER_MS: Final = 1_000_000
 _WORD: Final = 0xFFFF_FFFF
 
-# Attributes of an answer; a request has a bit for each that it wants, from bit 0 for the first.
+# Attributes of an answer; a request has a bit for each one it wants, from bit 0 for the first.
 _MEMORY: Final = 1
 _INFORMATION: Final = 2
 _CONGESTION: Final = 4
@@ -62,7 +62,7 @@ _LISTEN: Final = 10
 
 @final
 class Entry:
-    """One socket, or what is left of one."""
+    """One socket, or the remains of one."""
 
     def __init__(self, family: int, state: int, subject: Subject) -> None:
         self.family: int = family
@@ -90,7 +90,7 @@ class Entry:
 
 
 class Visitor:
-    """Gets the entries of a protocol, one after the other."""
+    """Receives the entries of a protocol, one by one."""
 
     def visit(self, entry: Entry) -> None:
         """May raise MemoryError."""
@@ -98,7 +98,7 @@ class Visitor:
 
 @final
 class Dumper(Visitor):
-    """Writes those that a request asks for."""
+    """Writes the entries that a request asks for."""
 
     def __init__(self, request: Request, writer: MessageWriter) -> None:
         asked = request.payload(_REQUEST)
@@ -129,7 +129,7 @@ class Dumper(Visitor):
 
 @final
 class Finder(Visitor):
-    """Looks for the socket with both ends as asked; a listener or an unconnected one fits any far end."""
+    """Looks for the socket with both requested ends; a listener or an unconnected one matches any far end."""
 
     def __init__(self, request: Request) -> None:
         asked = request.payload(_REQUEST)
@@ -166,7 +166,7 @@ class Finder(Visitor):
 
 
 def dump_internet(request: Request, writer: MessageWriter) -> int:
-    """All that a request asks for; returns 0, or ENOENT for an unknown protocol. EINVAL."""
+    """Write all entries that a request asks for; returns 0, or ENOENT for an unknown protocol. EINVAL."""
     dumper = Dumper(request, writer)
     protocol = request.raw[HEADER_SIZE + 1]
     if not _is_known(protocol):
@@ -176,7 +176,7 @@ def dump_internet(request: Request, writer: MessageWriter) -> int:
 
 
 def find_internet(request: Request, writer: MessageWriter) -> None:
-    """One. EINVAL, ENOENT; ESTALE for another socket's cookie."""
+    """Write one entry. EINVAL, ENOENT; ESTALE for another socket's cookie."""
     finder = Finder(request)
     protocol = request.raw[HEADER_SIZE + 1]
     if not _is_known(protocol):
@@ -231,7 +231,7 @@ def _visit_tcp(network: Network, visitor: Visitor) -> None:
 
 
 def _whole(family: int, address: bytes) -> bytes:
-    """An address as a socket of a family shows it; an empty one is that of any host."""
+    """An address as a socket of a family shows it; an empty one means any host."""
     if family == AF_INET:
         return address if len(address) == 4 else ANY4
     return ANY6 if len(address) == 0 else mapped(address)
@@ -297,7 +297,7 @@ def _of_channel(channel: Channel, now_ns: int) -> Entry | None:
     entry.expires_ms = 0 if deadline_ns == FOREVER else _milliseconds(deadline_ns - now_ns)
     entry.retries = min(c.timers.retries, 255)
     if c.state == State.SYN_RECEIVED:
-        return entry  # no program has it yet: little is shown
+        return entry  # no program has it yet: only part is shown
     entry.channel = channel
     entry.tcp = channel.options
     entry.internet = channel.options.internet
@@ -341,11 +341,11 @@ def _of_datagrams(socket: DatagramSocket, port: int) -> Entry:
     return entry
 
 
-# ---- Telling ------------------------------------------------------------------------------------------------------
+# ---- Writing ------------------------------------------------------------------------------------------------------
 
 
 def _write(entry: Entry, extensions: int, writer: MessageWriter) -> None:
-    """A struct inet_diag_msg, and the attributes that were asked for."""
+    """Write a struct inet_diag_msg, and the requested attributes."""
     subject = entry.subject
     socket = entry.socket
     writer.begin(BY_FAMILY)

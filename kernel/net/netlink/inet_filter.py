@@ -1,9 +1,9 @@
-"""Programs that choose sockets (INET_DIAG_REQ_BYTECODE), as `ss 'sport = :22'` sends them.
+"""Programs that select sockets (INET_DIAG_REQ_BYTECODE), as `ss 'sport = :22'` sends them.
 
-An instruction has a code and two distances: where to go on if its condition holds, and if not. Whoever arrives exactly
-at the end is chosen; to jump 4 bytes past it is to refuse. All jumps go forwards, so running a program ends.
+An instruction has a code and two distances: where to go on if its condition holds, and if not. A socket is selected
+when its program arrives exactly at the end; a jump 4 bytes past it refuses. All jumps go forwards, so a run ends.
 
-Invariant: a program that was accepted has whole instructions wherever it can jump to.
+Invariant: an accepted program has whole instructions wherever it can jump to.
 Context: system calls; nothing sleeps, running raises nothing.
 """
 
@@ -26,7 +26,7 @@ _MARK: Final = 10
 _SOURCE_EQUAL: Final = 11
 _DESTINATION_EQUAL: Final = 12
 
-_STEP: Final = 4  # the size of an instruction, and of what belongs to one
+_STEP: Final = 4  # the size of an instruction, and of an operand
 _HOST: Final = 8  # struct inet_diag_hostcond, without the address
 _ANY_PORT: Final = 0xFFFF_FFFF
 _MAPPED: Final = b"\0\0\0\0\0\0\0\0\0\0\xff\xff"
@@ -34,7 +34,7 @@ _MAPPED: Final = b"\0\0\0\0\0\0\0\0\0\0\xff\xff"
 
 @final
 class Subject:
-    """What a program sees of a socket."""
+    """The properties of a socket that a program sees."""
 
     def __init__(
         self, family: int, source: bytes, source_port: int, destination: bytes, destination_port: int
@@ -51,10 +51,10 @@ class Subject:
 
 @final
 class DiagnosisFilter:
-    """A program that is sound."""
+    """A valid program."""
 
     def __init__(self, program: bytes) -> None:
-        """EINVAL for one that is not."""
+        """EINVAL for an invalid program."""
         self._program: bytes = program
         span = span_of(program)
         starts: dict[int, bool] = {}
@@ -75,7 +75,7 @@ class DiagnosisFilter:
             self._check_refusal(span, start, starts)
 
     def _size(self, rest: Span[u8]) -> int:
-        """The length of the first instruction, with what belongs to it."""
+        """The length of the first instruction, with its operands."""
         code = rest[0]
         size = _STEP
         if code == _SOURCE_HOST or code == _DESTINATION_HOST:
@@ -99,7 +99,7 @@ class DiagnosisFilter:
         return size
 
     def _check_refusal(self, span: Span[u8], at: int, starts: dict[int, bool]) -> None:
-        """Where it goes on if the condition does not hold: at an instruction, at the end or right after it."""
+        """Check where it goes on if the condition does not hold: at an instruction, at the end or right after it."""
         if span[at] == _NOP:
             return
         no = span.load_u16(at + 2)
@@ -108,7 +108,7 @@ class DiagnosisFilter:
             raise Errno(EINVAL)
 
     def passes(self, subject: Subject) -> bool:
-        """Whether the socket is chosen."""
+        """Whether the socket is selected."""
         span = span_of(self._program)
         at = 0
         while at < len(span):
@@ -117,7 +117,7 @@ class DiagnosisFilter:
 
 
 def _holds(span: Span[u8], at: int, subject: Subject) -> bool:
-    """Whether the condition of the instruction at a place holds."""
+    """Whether the condition of the instruction at an offset holds."""
     code = span[at]
     if code == _NOP:
         return True

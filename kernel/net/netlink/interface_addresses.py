@@ -59,16 +59,16 @@ _MOST_LABEL: Final = 15  # bytes
 _IFA_TARGET_NETNSID: Final = 10
 _NS: Final = 1_000_000_000
 _FOREVER: Final = 0xFFFF_FFFF
-# What a program may say of an IPv6 address later, too; the route of its prefix stays as it was made. (Of IPv4's, Linux
-# changes none.)
+# What a program may change in an IPv6 address later; the route of its prefix stays unchanged. (Linux changes none of
+# IPv4's.)
 _CHOSEN_FLAGS: Final = ADDRESS_NODAD | ADDRESS_HOMEADDRESS | ADDRESS_MANAGETEMPADDR | ADDRESS_MCAUTOJOIN
-# Flags that the kernel alone sets.
+# Flags that only the kernel sets.
 _OWN_FLAGS: Final = ADDRESS_PERMANENT | ADDRESS_SECONDARY | ADDRESS_TENTATIVE
 _HUNDREDTH_NS: Final = 10_000_000
 
 
 def address_size(family: int) -> int:
-    """How many bytes an address of the family has. EAFNOSUPPORT for other families."""
+    """The size in bytes of an address of the family. EAFNOSUPPORT for other families."""
     if family == AF_INET:
         return 4
     if family == AF_INET6:
@@ -81,7 +81,7 @@ def family_of_size(size: int) -> int:
 
 
 def put_address(writer: MessageWriter, entry: InterfaceAddress, kind: int) -> None:
-    """The message about an address."""
+    """Write the message about an address."""
     writer.begin(kind)
     size = len(entry.address)
     writer.u8(family_of_size(size))
@@ -119,7 +119,7 @@ def _seconds_left(until_ns: int) -> int:
 
 
 def dump_addresses(network: Network, writer: MessageWriter, family: int) -> None:
-    """All addresses of a family; AF_UNSPEC: of both. May sleep."""
+    """Write all addresses of a family; AF_UNSPEC: of both. May sleep."""
     for size in (4, 16):
         if family == 0 or family_of_size(size) == family:
             for entry in list_all_addresses(network, size):
@@ -129,7 +129,7 @@ def dump_addresses(network: Network, writer: MessageWriter, family: int) -> None
 
 
 class _Wanted:
-    """What an address request says."""
+    """The content of an address request."""
 
     def __init__(self, request: Request) -> None:
         header = request.payload(_HEADER)
@@ -182,7 +182,7 @@ def new_address(request: Request) -> None:
         if request.has(NLM_F_EXCL) or not request.has(NLM_F_REPLACE):
             raise Errno(EEXIST)
         if size == 16:
-            cleared = _CHOSEN_FLAGS & ~ADDRESS_MCAUTOJOIN | ADDRESS_DEPRECATED  # what joins of itself goes on to
+            cleared = _CHOSEN_FLAGS & ~ADDRESS_MCAUTOJOIN | ADDRESS_DEPRECATED  # an automatic join stays
             present.flags = present.flags & ~cleared | wanted.flags & _CHOSEN_FLAGS
         _set_lifetimes(present, wanted)
         present.updated_ns = monotonic_ns()
@@ -222,7 +222,7 @@ def _plan_end(entry: InterfaceAddress) -> None:
 
 
 def remove_address(request: Request) -> None:
-    """RTM_DELADDR: the first address that agrees in what is given. ENODEV, EADDRNOTAVAIL."""
+    """RTM_DELADDR: the first address that matches the given fields. ENODEV, EADDRNOTAVAIL."""
     wanted = _Wanted(request)
     header = request.payload(_HEADER)
     device = wanted.device()

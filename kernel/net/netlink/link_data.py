@@ -1,8 +1,8 @@
-"""What rtnetlink says of interfaces of a type, beyond what all have: IFLA_INFO_DATA and IFLA_INFO_SLAVE_DATA
-(rtnetlink(7), ip-link(8); <linux/if_link.h>), and how bridges, ports and macvlan are told to change.
+"""What rtnetlink says about interfaces of a type, beyond what all have: IFLA_INFO_DATA and IFLA_INFO_SLAVE_DATA
+(rtnetlink(7), ip-link(8); <linux/if_link.h>), and how programs change bridges, ports and macvlan interfaces.
 
-Not there: VLAN filtering and the spanning tree protocol (turning them on is EOPNOTSUPP), snooping of groups, calls
-of the firewall for bridged packets; their numbers are passed over, as by Linux built without them.
+Missing: VLAN filtering and the spanning tree protocol (turning them on is EOPNOTSUPP), snooping of groups, calls
+of the firewall for bridged packets; their numbers are ignored, as by Linux built without them.
 
 Context: system calls, and wherever something changes; nothing sleeps.
 """
@@ -36,9 +36,9 @@ from kernel.net.link.tun import IFF_NO_PI, IFF_PERSIST, IFF_VNET_HDR, TunDevice
 from kernel.net.netlink.messages import MessageWriter, find_attribute
 from kernel.time import monotonic_ns
 
-_TICK_NS: Final = 10_000_000  # times are told in hundredths of a second
+_TICK_NS: Final = 10_000_000  # times are in hundredths of a second
 _MOST_TICKS: Final = 0xFFFF_FFFF
-_STP_MASK: Final = 0x7  # groups that a bridge keeps to itself whatever it is told
+_STP_MASK: Final = 0x7  # groups that a bridge keeps to itself whatever the mask says
 _MOST_PRIORITY: Final = 63
 _MOST_COST: Final = 65_535
 _VLAN: Final = 0x8100
@@ -100,7 +100,7 @@ _PORT_HOLD_TIMER: Final = 23
 _PORT_FLUSH: Final = 24
 _PORT_GROUP_FWD_MASK: Final = 31
 
-# Settings of a port that are on or off: what they are called, and the switch.
+# Settings of a port that are on or off: the attribute, and the switch.
 _SWITCHES: Final = (
     (4, HAIRPIN), (5, GUARD), (6, ROOT_BLOCK), (7, FAST_LEAVE), (8, LEARNING), (9, FLOOD), (27, GROUP_FLOOD),
     (30, BROADCAST_FLOOD), (33, ISOLATED),
@@ -110,7 +110,7 @@ _ALWAYS_OFF: Final = (10, 12, 28, 29, 32, 39, 40, 43)
 
 
 def put_data(writer: MessageWriter, device: NetworkDevice, kind: int) -> None:
-    """The attribute about an interface of a type that has one."""
+    """Write the attribute about an interface of a type that has one."""
     if isinstance(device, BridgeDevice):
         place = writer.begin_attribute(kind)
         _put_bridge(writer, device)
@@ -151,7 +151,7 @@ def _put_tun(writer: MessageWriter, device: TunDevice) -> None:
 
 
 def _put_bridge(writer: MessageWriter, bridge: BridgeDevice) -> None:
-    """A bridge that is its own root, without a spanning tree."""
+    """Describe a bridge that is its own root, without a spanning tree."""
     table = bridge.table
     for kind, value in (
         (_BR_FORWARD_DELAY, bridge.forward_delay),
@@ -180,7 +180,7 @@ def _put_bridge(writer: MessageWriter, bridge: BridgeDevice) -> None:
 
 
 def put_port(writer: MessageWriter, port: BridgePort, kind: int) -> None:
-    """The attribute about a port."""
+    """Write the attribute about a port."""
     bridge = port.bridge
     if bridge is None:
         return
@@ -247,7 +247,7 @@ def change_bridge(bridge: BridgeDevice, data: bytes) -> None:
         bridge.most_age = age
     ageing = number_of(data, _BR_AGEING_TIME, 4)
     if ageing >= 0:
-        bridge.table.set_ageing(ageing * _TICK_NS, monotonic_ns())  # fits: of 32 bits
+        bridge.table.set_ageing(ageing * _TICK_NS, monotonic_ns())  # fits: it has 32 bits
     priority = number_of(data, _BR_PRIORITY, 2)
     if priority >= 0:
         bridge.priority = priority
@@ -265,7 +265,7 @@ def change_bridge(bridge: BridgeDevice, data: bytes) -> None:
 
 
 def _set_group(bridge: BridgeDevice, address: bytes) -> None:
-    """The group that a spanning tree would use. Raises EINVAL for one that is not of the link, or has another use."""
+    """Set the group that a spanning tree would use. Raises EINVAL if it is not of the link, or has another use."""
     if len(address) == 0:
         return
     if len(address) != 6 or not address.startswith(b"\x01\x80\xc2\x00\x00") or address[5] > 15:
@@ -276,7 +276,7 @@ def _set_group(bridge: BridgeDevice, address: bytes) -> None:
 
 
 def _is_there(attributes: bytes, kind: int) -> bool:
-    """Whether there is an attribute of a type, which may be empty: its place says so."""
+    """Whether an attribute of a type is present, possibly empty: its position shows that."""
     position = 0
     span = span_of(attributes)
     while len(attributes) - position >= 4:
@@ -326,7 +326,7 @@ def change_port(port: BridgePort, data: bytes) -> None:
 
 
 def set_port_state(port: BridgePort, state: int) -> None:
-    """Have a port learn only, or be silent, as a program wishes. To block is what a spanning tree decides: without one
+    """Have a port only learn, or be silent, as a program wishes. Blocking is a spanning tree's decision: without one
     such a port forwards. Raises EINVAL, ENETDOWN for one that cannot send, MemoryError.
     """
     if state > STATE_BLOCKING:

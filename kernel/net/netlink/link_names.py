@@ -44,7 +44,7 @@ def text_of(value: bytes) -> bytes:
 
 
 def check_name(network: Network, name: bytes) -> None:
-    """Whether an interface may be called so, or by a pattern (see `free_name`). Raises EINVAL, ERANGE for a name that
+    """Check that an interface may have this name or pattern (see `free_name`). Raises EINVAL, ERANGE for a name that
     is too long, EEXIST.
     """
     if len(name) > NAME_LIMIT:
@@ -61,7 +61,7 @@ def check_name(network: Network, name: bytes) -> None:
 
 
 def check_link_address(address: bytes, size: int) -> None:
-    """Whether an interface whose addresses have `size` bytes may have this one. Raises EINVAL, EADDRNOTAVAIL."""
+    """Check that an interface whose addresses have `size` bytes may have this one. Raises EINVAL, EADDRNOTAVAIL."""
     if len(address) != size:
         raise Errno(EINVAL)
     if address[0] & 1 != 0 or address == bytes(size):
@@ -69,5 +69,5 @@ def check_link_address(address: bytes, size: int) -> None:
 
 
 def wanted_name(request: Request) -> bytes:
-    """The name that a request has; empty without one."""
+    """The name in a request; empty without one."""
     return text_of(request.attribute(IFLA_IFNAME))

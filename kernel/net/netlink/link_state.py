@@ -23,6 +23,6 @@ def operational_state(device: NetworkDevice) -> int:
     partner = device.partner()
     if partner is None or partner.index == device.index:
         return _DOWN
-    # As on Linux, the index means one in this network, whichever the partner is in.
+    # As on Linux, the index refers to this network, whichever network the partner is in.
     lower = device_by_index(device.network, partner.index)
     return _DOWN if lower is None or lower.has_carrier else _LOWER_DOWN

@@ -1,6 +1,6 @@
 """Interfaces in rtnetlink: RTM_GETLINK, RTM_NEWLINK, RTM_SETLINK (rtnetlink(7)).
 
-Interfaces come from drivers, or are made by programs (`new_link.py`).
+Interfaces come from drivers, or are created by programs (`new_link.py`).
 """
 
 from typing import Final
@@ -87,7 +87,7 @@ _CHANGEABLE: Final = IFF_NOARP | IFF_PROMISC | IFF_ALLMULTI | IFF_MULTICAST
 
 
 def put_link(writer: MessageWriter, device: NetworkDevice, kind: int, change: int) -> None:
-    """The message about an interface; `change`: which flags changed."""
+    """Write the message about an interface; `change`: which flags changed."""
     writer.begin(kind)
     writer.u16(0)
     writer.u16(device.kind)
@@ -134,7 +134,7 @@ def _queueing(device: NetworkDevice) -> bytes:
 
 
 def _put_kind(writer: MessageWriter, device: NetworkDevice) -> None:
-    """The type, what is known of a port, and the interface at the other end, which may be in another network."""
+    """Write the type, a port's data, and the interface at the other end, which may be in another network."""
     port = port_of(device)
     if len(device.virtual_kind) == 0 and port is None:
         return
@@ -170,7 +170,7 @@ def _statistics(device: NetworkDevice) -> list[int]:
 
 @final
 class LinkFilter:
-    """Which interfaces a dump is to show: ports of one bridge, or of none, and those of one type."""
+    """Which interfaces a dump shows: ports of one bridge, or of none, and those of one type."""
 
     def __init__(self, raw: bytes) -> None:
         """`raw` is the request, which begins with a struct ifinfomsg, or with the struct rtgenmsg of old programs.
@@ -183,10 +183,10 @@ class LinkFilter:
             raise Errno(ERANGE)
         self.master: int = span_of(master).load_u32(0) if len(master) > 0 else 0  # 0: any; _NO_MASTER: none
         kind = text_of(find_attribute(find_attribute(raw, start, IFLA_LINKINFO), 0, INFO_KIND))
-        self.kind: bytes = kind if kind in KINDS else b""  # one that is not known counts for nothing, as on Linux
+        self.kind: bytes = kind if kind in KINDS else b""  # an unknown one is ignored, as on Linux
 
     def is_empty(self) -> bool:
-        """Whether it lets everything pass."""
+        """Whether it lets everything through."""
         return self.master == 0 and len(self.kind) == 0
 
     def passes(self, device: NetworkDevice) -> bool:
@@ -200,7 +200,7 @@ class LinkFilter:
 
 
 def dump_links(network: Network, writer: MessageWriter, wanted: LinkFilter) -> None:
-    """The interfaces that pass a filter. May sleep."""
+    """Write the interfaces that pass a filter. May sleep."""
     for device in network.devices[:]:
         if device.network is network and wanted.passes(device):
             put_link(writer, device, RTM_NEWLINK, 0)
@@ -226,7 +226,7 @@ def _wanted_device(request: Request, header: Span[u8]) -> NetworkDevice:
 
 
 def _refuse_other_network(request: Request) -> None:
-    """A request that is about an interface of another network, by its id. Raises EOPNOTSUPP."""
+    """Refuse a request about an interface of another network, named by its id. Raises EOPNOTSUPP."""
     if len(request.attribute(IFLA_TARGET_NETNSID)) > 0:
         raise Errno(EOPNOTSUPP)
 
@@ -237,7 +237,7 @@ def get_link(request: Request, writer: MessageWriter) -> None:
 
 
 def set_link(request: Request) -> None:
-    """RTM_SETLINK, RTM_NEWLINK: change an interface, or make one."""
+    """RTM_SETLINK, RTM_NEWLINK: change an interface, or create one."""
     _refuse_other_network(request)
     header = request.payload(LINK_HEADER)
     if request.kind == RTM_NEWLINK and request.has(NLM_F_CREATE) and not _is_there(request, header):
@@ -276,7 +276,7 @@ def set_link(request: Request) -> None:
 
 def _change_data(request: Request, device: NetworkDevice) -> None:
     """IFLA_INFO_DATA and IFLA_INFO_SLAVE_DATA, of RTM_NEWLINK alone. Raises EOPNOTSUPP where the interface is not of
-    that type, or no port, or its type cannot be told anything; and as `link_data.py`.
+    that type, or not a port, or its type has no settings; and as `link_data.py`.
     """
     information = request.attribute(IFLA_LINKINFO)
     if request.kind != RTM_NEWLINK or len(information) == 0:
@@ -302,7 +302,7 @@ def _change_data(request: Request, device: NetworkDevice) -> None:
 
 
 def _is_there(request: Request, header: Span[u8]) -> bool:
-    """Whether a request names an interface that there is."""
+    """Whether a request names an existing interface."""
     index = header.load_u32(4)
     if index > 0x7FFF_FFFF:
         raise Errno(EINVAL)
@@ -313,8 +313,8 @@ def _is_there(request: Request, header: Span[u8]) -> bool:
 
 
 def _move(request: Request, device: NetworkDevice) -> None:
-    """IFLA_NET_NS_PID, IFLA_NET_NS_FD: put the interface into another network, with the name that the request has for
-    it. Raises EINVAL for lo and bridges, EEXIST, EPERM, ESRCH, EBADF, ERANGE, ENFILE.
+    """IFLA_NET_NS_PID, IFLA_NET_NS_FD: move the interface to another network, under the name in the request.
+    Raises EINVAL for lo and bridges, EEXIST, EPERM, ESRCH, EBADF, ERANGE, ENFILE.
     """
     process = request.attribute(IFLA_NET_NS_PID)
     descriptor = request.attribute(IFLA_NET_NS_FD)
@@ -359,7 +359,7 @@ def _check_changes(request: Request, device: NetworkDevice) -> None:
 
 
 def change_flags(device: NetworkDevice, flags: int, mask: int) -> bool:
-    """Set those flags that `mask` names, 0 for all that can be changed; whether flags other than IFF_UP changed."""
+    """Set the flags that `mask` names, 0 for all changeable ones; returns whether flags other than IFF_UP changed."""
     if mask == 0:
         if flags == 0:
             return False

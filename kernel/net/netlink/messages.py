@@ -1,4 +1,4 @@
-"""The form of netlink messages: headers and attributes (netlink(3), rtnetlink(3)).
+"""The format of netlink messages: headers and attributes (netlink(3), rtnetlink(3)).
 
 A datagram holds messages, each with a header of 16 bytes; a message has a fixed part that depends on its type, then
 attributes: length, type, payload. Everything starts at a multiple of four. Numbers are in the machine's order,
@@ -51,7 +51,7 @@ class MessageWriter:
         self._flags: int = 0
 
     def answer_to(self, sequence: int, port: int, flags: int) -> None:
-        """What the headers of the messages from now on hold."""
+        """Set the fields of the headers of messages from now on."""
         self._sequence = sequence
         self._port = port
         self._flags = flags
@@ -99,7 +99,7 @@ class MessageWriter:
             self.data.append(0)
 
     def attribute(self, kind: int, value: bytes) -> None:
-        """An attribute."""
+        """Append an attribute."""
         self.u16(_ATTRIBUTE_HEADER + len(value))
         self.u16(kind)
         self.raw(value)
@@ -117,7 +117,7 @@ class MessageWriter:
         self.u32(value)
 
     def begin_attribute(self, kind: int) -> int:
-        """An attribute of attributes or numbers, until `end_attribute` with the same place."""
+        """Begin an attribute that holds attributes or numbers, until `end_attribute` with the same place."""
         place = len(self.data)
         self.u16(0)
         self.u16(kind)
@@ -134,21 +134,21 @@ class Request:
     def __init__(self, raw: bytes, port: int, network: Network, opener: Credentials | None) -> None:
         span = span_of(raw)
         self.network: Network = network  # of that socket
-        self.opener: Credentials | None = opener  # who must have the right to ask, beside the caller
+        self.opener: Credentials | None = opener  # whose right to ask is needed, besides the caller's
         self.raw: bytes = raw  # this message only, header included
         self.kind: int = span.load_u16(4)
         self.flags: int = span.load_u16(6)
         self.sequence: int = span.load_u32(8)
         self.port: int = port  # of the socket that sent it
         self.attributes_start: int = len(raw)
-        self.mistake: int = 0  # where the attribute is because of which it fails, from its header on; 0: not known
+        self.mistake: int = 0  # the offset of the attribute that makes it fail, from its header on; 0: not known
 
     def has(self, flags: int) -> bool:
         """Whether one of the NLM_F_* is set."""
         return self.flags & flags != 0
 
     def payload(self, size: int) -> Span[u8]:
-        """The fixed part, `size` bytes; the attributes stand after it. EINVAL if the message is shorter."""
+        """The fixed part, `size` bytes; the attributes follow it. EINVAL if the message is shorter."""
         if len(self.raw) < HEADER_SIZE + size:
             raise Errno(EINVAL)
         self.attributes_start = HEADER_SIZE + aligned(size)

@@ -38,7 +38,7 @@ _HUNDREDTH_NS: Final = 10_000_000
 
 
 def put_neighbour(writer: MessageWriter, entry: Neighbour, kind: int) -> None:
-    """The message about a neighbour."""
+    """Write the message about a neighbour."""
     writer.begin(kind)
     writer.u8(family_of_size(len(entry.address)))
     writer.u8(0)
@@ -62,7 +62,7 @@ def put_neighbour(writer: MessageWriter, entry: Neighbour, kind: int) -> None:
 
 
 def dump_neighbours(network: Network, writer: MessageWriter, family: int) -> None:
-    """All entries of a family; AF_UNSPEC: of both. May sleep."""
+    """Write all entries of a family; AF_UNSPEC: of both. May sleep."""
     for size in (4, 16):
         if family == 0 or family_of_size(size) == family:
             for entry in list_neighbours(network, size):

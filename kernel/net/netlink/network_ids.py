@@ -37,7 +37,7 @@ def _named(request: Request) -> Network:
 
 
 def new_id(request: Request) -> None:
-    """RTM_NEWNSID: call a network so, or with -1 anyhow. Raises EINVAL, ESRCH, EBADF, EEXIST."""
+    """RTM_NEWNSID: give a network this id, or with -1 any free one. Raises EINVAL, ESRCH, EBADF, EEXIST."""
     request.payload(_HEADER)
     wanted = request.attribute(_NSID)
     if len(wanted) < 4:
@@ -49,7 +49,7 @@ def new_id(request: Request) -> None:
 
 
 def get_id(request: Request, writer: MessageWriter) -> None:
-    """RTM_GETNSID: what another network is called, -1 for nothing."""
+    """RTM_GETNSID: the id of another network, -1 for none."""
     request.payload(_HEADER)
     identifier = int_of(request.attribute(_NSID) + bytes(4))
     if len(request.attribute(_NSID)) >= 4:
@@ -61,7 +61,7 @@ def get_id(request: Request, writer: MessageWriter) -> None:
 
 
 def dump_ids(network: Network, writer: MessageWriter) -> None:
-    """All ids that a network has given. May sleep."""
+    """Write all ids that a network has given. May sleep."""
     for identifier in NETWORK_IDS.list_ids(network):
         _put(writer, identifier)
         pace_or_end(_ID_COST)

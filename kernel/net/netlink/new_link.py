@@ -1,7 +1,7 @@
-"""RTM_NEWLINK that makes an interface, and RTM_DELLINK (rtnetlink(7), ip-link(8)).
+"""RTM_NEWLINK that creates an interface, and RTM_DELLINK (rtnetlink(7), ip-link(8)).
 
-What can be made: pairs of type veth, each end in any network, and interfaces of types dummy, bridge and macvlan (of
-type tun, by /dev/net/tun only). An interface is made whole, or not at all.
+Programs can create pairs of type veth, each end in any network, and interfaces of types dummy, bridge and macvlan (of
+type tun, by /dev/net/tun only). An interface is created completely, or not at all.
 
 Context: system calls; nothing sleeps.
 """
@@ -49,14 +49,14 @@ KINDS: Final = (b"veth", b"dummy", b"bridge", b"macvlan", b"tun")  # types of in
 _VETH_INFO_PEER: Final = 1
 _MACVLAN_MODE: Final = 1
 _MACVLAN_SOURCE: Final = 16
-_STEP_COST: Final = 30_000  # instructions of parting one interface from another
+_STEP_COST: Final = 30_000  # instructions for parting one interface from another
 _ADDRESS_SIZE: Final = 6
 _ALL: Final = 0xFFFF_FFFF
 
 
 @final
 class Wish:
-    """What a message says of one interface to be made."""
+    """What a message says about one interface to be created."""
 
     def __init__(
         self, request: Request, header: bytes, attributes: bytes, kind: bytes, has_name: bool = True
@@ -81,12 +81,12 @@ class Wish:
             raise Errno(ERANGE)
 
     def link_address(self) -> bytes:
-        """The one that is wanted, or a random one, which is locally administered."""
+        """The requested address, or a random one, which is locally administered."""
         return self.address if len(self.address) > 0 else random_link_address()
 
     def enter(self, device: NetworkDevice) -> None:
-        """Give a new interface what was wanted, and its place. Raises EINVAL, EEXIST, MemoryError. (Linux looks at the
-        name of a pair's second end only when the first one is there, which has taken an index.)
+        """Give a new interface the requested values, and its place. Raises EINVAL, EEXIST, MemoryError. (Linux looks at
+        the name of a pair's second end only after creating the first one, which has taken an index.)
         """
         check_name(self.network, self.name)
         device.index = self.index
@@ -98,7 +98,7 @@ class Wish:
 
 
 def random_link_address() -> bytes:
-    """One that is locally administered."""
+    """A random address that is locally administered."""
     made = bytearray(_ADDRESS_SIZE)
     random.fill(span_of(made))
     made[0] = made[0] & 0xFE | 2
@@ -121,7 +121,7 @@ def kind_of(request: Request) -> bytes:
 
 
 def make_link(request: Request) -> None:
-    """RTM_NEWLINK for an interface that there is not. Raises EOPNOTSUPP for a type that there is not, EEXIST, EINVAL,
+    """RTM_NEWLINK for an interface that does not exist. Raises EOPNOTSUPP for an unknown type, EEXIST, EINVAL,
     EPERM …
     """
     kind = kind_of(request)
@@ -135,7 +135,7 @@ def make_link(request: Request) -> None:
     if kind == b"veth":
         _make_pair(request, wish, data)
         return
-    removal = Removal(None)  # now, as there may be no memory for it once the interface is there
+    removal = Removal(None)  # allocated now: there may be no memory for it once the interface exists
     if kind == b"macvlan":
         device: NetworkDevice = _make_macvlan(request, wish, data)
     elif kind == b"bridge":
@@ -162,7 +162,7 @@ def make_link(request: Request) -> None:
 
 
 def _make_macvlan(request: Request, wish: Wish, data: bytes) -> MacvlanDevice:
-    """One that stands on the interface IFLA_LINK of the socket's network. Raises EINVAL without one, ENODEV."""
+    """Create one on top of the interface IFLA_LINK of the socket's network. Raises EINVAL without one, ENODEV."""
     index = request.attribute_u32(IFLA_LINK, 0)
     if index == 0:
         raise Errno(EINVAL)
@@ -186,7 +186,7 @@ def _make_macvlan(request: Request, wish: Wish, data: bytes) -> MacvlanDevice:
 
 
 def macvlan_mode(data: bytes, usual: int) -> int:
-    """IFLA_MACVLAN_MODE. Raises EINVAL for what is none, EOPNOTSUPP for mode source."""
+    """IFLA_MACVLAN_MODE. Raises EINVAL for an unknown mode, EOPNOTSUPP for mode source."""
     mode = number_of(data, _MACVLAN_MODE, 4)
     if mode < 0:
         return usual
@@ -198,8 +198,8 @@ def macvlan_mode(data: bytes, usual: int) -> int:
 
 
 def set_master(device: NetworkDevice, index: int) -> None:
-    """IFLA_MASTER: make an interface a port of a bridge of its network, or of none for 0. Raises EINVAL for no
-    interface, EOPNOTSUPP for no bridge, and what `add_port` raises.
+    """IFLA_MASTER: make an interface a port of a bridge of its network, or of none for 0. Raises EINVAL for an unknown
+    interface, EOPNOTSUPP for one that is not a bridge, and what `add_port` raises.
     """
     master = device.master
     port = port_of(device)
@@ -220,7 +220,7 @@ def set_master(device: NetworkDevice, index: int) -> None:
 
 @final
 class Removal(Work):
-    """Takes an interface away that cannot be made whole: in the network thread, if there is no memory for that at once.
+    """Removes an interface that cannot be completed: in the network thread, if there is no memory to do it at once.
     """
 
     def __init__(self, device: NetworkDevice | None) -> None:
@@ -229,7 +229,7 @@ class Removal(Work):
 
     def run(self, now_ns: int) -> None:
         device = self.device
-        if device is not None and device.network is not LIMBO:  # its network may have ended meanwhile
+        if device is not None and device.network is not LIMBO:  # its network may have ended in the meantime
             if take_off(device):
                 schedule_work(self)
                 return
@@ -238,8 +238,8 @@ class Removal(Work):
 
 
 def _make_pair(request: Request, wish: Wish, data: bytes) -> None:
-    """The other end is made first, as on Linux, where that shows in the indexes. Without attributes of its own it has
-    the same ones, but for the name.
+    """The other end is created first, as on Linux, where that shows in the indexes. Without its own attributes it has
+    the same ones, except for the name.
     """
     told = find_attribute(data, 0, _VETH_INFO_PEER)
     if 0 < len(told) < LINK_HEADER:
@@ -269,7 +269,7 @@ def _make_pair(request: Request, wish: Wish, data: bytes) -> None:
 
 
 def _finish(request: Request, device: NetworkDevice, wish: Wish) -> None:
-    """What is done once an interface is there; of a pair's second end, Linux passes over IFLA_MASTER. Raises Errno."""
+    """Finish a new interface; Linux ignores IFLA_MASTER for a pair's second end. Raises Errno."""
     if len(request.attribute(IFLA_MASTER)) >= 4:
         set_master(device, request.attribute_u32(IFLA_MASTER, 0))
     _set_up(device, wish)
@@ -281,8 +281,8 @@ def _set_up(device: NetworkDevice, wish: Wish) -> None:
 
 
 def delete_link(device: NetworkDevice) -> None:
-    """RTM_DELLINK: take an interface away, of a pair both ends. Raises EOPNOTSUPP for one that no program has made.
-    What a killed caller leaves of it the network thread takes away. May sleep.
+    """RTM_DELLINK: remove an interface, of a pair both ends. Raises EOPNOTSUPP for one that no program has created.
+    The network thread removes whatever a killed caller leaves behind. May sleep.
     """
     if len(device.virtual_kind) == 0:
         raise Errno(EOPNOTSUPP)
@@ -297,8 +297,8 @@ def delete_link(device: NetworkDevice) -> None:
 
 
 def take_off(device: NetworkDevice) -> bool:
-    """Part an interface from one other, a port or one that stands on it. False: there is none, and it may end. Each is
-    work, so that there should be turns between. Raises MemoryError: then it can be done again.
+    """Part an interface from one other, a port or one on top of it. False: there is none, and it may end. Each is
+    work, so callers should leave turns between them. Raises MemoryError: then it can be tried again.
     """
     upper = macvlan.one_above(device)
     if upper is None and isinstance(device, VethDevice) and device.peer is not None:
@@ -313,7 +313,7 @@ def take_off(device: NetworkDevice) -> bool:
 
 
 def take_away(device: NetworkDevice) -> None:
-    """It ends, once `take_off` has nothing to do. Raises MemoryError: then what is left can be taken away again."""
+    """End an interface, once `take_off` has nothing to do. Raises MemoryError: then another call can do the rest."""
     if isinstance(device, VethDevice):
         other = device.peer
         if other is not None:

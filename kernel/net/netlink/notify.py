@@ -1,4 +1,4 @@
-"""Telling multicast groups of NETLINK_ROUTE what changed (rtnetlink(7), RTMGRP_*).
+"""Notifying multicast groups of NETLINK_ROUTE of changes (rtnetlink(7), RTMGRP_*).
 
 Context: wherever the tables change; nothing sleeps. When memory is short, listeners get ENOBUFS in place of the
 message.

@@ -1,7 +1,7 @@
 """Netlink sockets whose protocol takes requests: the frame of a request and its answers (netlink(7)).
 
-A request is answered by an error, an acknowledgement if it asked for one, or what it asked for. A dump is many messages
-with NLM_F_MULTI, ended by NLMSG_DONE.
+The answer to a request is an error, an acknowledgement if it asked for one, or what it asked for. A dump is many
+messages with NLM_F_MULTI, ended by NLMSG_DONE.
 
 Context: system calls; between requests, and between the messages of a dump, others may run.
 """
@@ -37,11 +37,11 @@ class RequestSocket(NetlinkSocket):
     """Base of the protocols that take requests."""
 
     def wants_dump(self, request: Request) -> bool:
-        """Whether a request is for all there is."""
+        """Whether a request asks for everything."""
         return False
 
     def dump(self, request: Request, writer: MessageWriter) -> int:
-        """Write all there is; returns 0, or the errno that the end of the dump reports. Raises Errno, MemoryError."""
+        """Write everything; returns 0, or the errno that the end of the dump reports. Raises Errno, MemoryError."""
         raise Errno(EOPNOTSUPP)
 
     def carry_out(self, request: Request, writer: MessageWriter) -> None:
@@ -49,7 +49,7 @@ class RequestSocket(NetlinkSocket):
         raise Errno(EOPNOTSUPP)
 
     def handle(self, data: SentData, opener: Credentials | None) -> None:
-        """Carry out the requests of a datagram, one after the other."""
+        """Carry out the requests of a datagram, one by one."""
         position = 0
         while data.length - position >= HEADER_SIZE:
             length = data.u32(position)
@@ -85,8 +85,8 @@ class RequestSocket(NetlinkSocket):
             self.acknowledge(request, error, request.mistake if error != 0 else 0)
 
     def acknowledge(self, request: Request, error: int, mistake: int) -> None:
-        """NLMSG_ERROR: the error, 0 for success, and the request's header; after a failure all of it, and where its
-        mistake is, for those who want to know.
+        """NLMSG_ERROR: the error, 0 for success, and the request's header; after a failure all of it, and the offset of
+        its mistake, for sockets that want to know.
         """
         whole = error != 0 and not self.caps_acknowledgements
         tells = mistake != 0 and self.extends_acknowledgements

@@ -1,4 +1,4 @@
-"""NETLINK_ROUTE: requests are dispatched here, and answered (rtnetlink(7))."""
+"""NETLINK_ROUTE: dispatches requests, and sends the answers (rtnetlink(7))."""
 
 from typing import Final
 
@@ -73,7 +73,7 @@ class RouteSocket(RequestSocket):
             if not wanted.is_empty():
                 writer.answer_to(request.sequence, self.port, NLM_F_MULTI | NLM_F_DUMP_FILTERED)
             dump_links(self.network, writer, wanted)
-            writer.answer_to(request.sequence, self.port, NLM_F_MULTI)  # so ends every dump
+            writer.answer_to(request.sequence, self.port, NLM_F_MULTI)  # every dump ends so
         elif kind == RTM_GETADDR:
             dump_addresses(self.network, writer, family)
         elif kind == RTM_GETROUTE:
@@ -128,7 +128,7 @@ class RouteSocket(RequestSocket):
 
 
 def _carry_out_bridge(request: Request, writer: MessageWriter) -> bool:
-    """What is about bridges' ports and tables. False: it means the same as without that family."""
+    """Handle requests about bridges' ports and tables. False: the request means the same as without that family."""
     kind = request.kind
     if kind == RTM_SETLINK:
         set_bridge_link(request)
@@ -146,7 +146,7 @@ def _carry_out_bridge(request: Request, writer: MessageWriter) -> bool:
 
 
 def _check_allowed(request: Request) -> None:
-    """Everybody may ask, the network's administrator may change. EPERM; EOPNOTSUPP for what there is not."""
+    """Anyone may ask; the network's administrator may change. EPERM; EOPNOTSUPP for unknown requests."""
     if request.kind & 3 != _KIND_GET:
         owner = request.network.owner
         opener = request.opener

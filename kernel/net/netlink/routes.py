@@ -70,7 +70,7 @@ _HUNDREDTH_NS: Final = 10_000_000
 
 
 def put_route(writer: MessageWriter, route: Route, kind: int) -> None:
-    """The message about a route."""
+    """Write the message about a route."""
     writer.begin(kind)
     size = len(route.destination)
     _put_header(writer, route, route.prefix_length, 0)
@@ -120,7 +120,7 @@ def _put_cache_information(writer: MessageWriter, route: Route) -> None:
 
 
 def dump_routes(network: Network, writer: MessageWriter, family: int) -> None:
-    """All routes of a family; AF_UNSPEC: of both. May sleep."""
+    """Write all routes of a family; AF_UNSPEC: of both. May sleep."""
     for size in (4, 16):
         if family == 0 or family_of_size(size) == family:
             for route in _in_order(list_routes(network, size), size):
@@ -129,7 +129,7 @@ def dump_routes(network: Network, writer: MessageWriter, family: int) -> None:
 
 
 def _in_order(routes: list[Route], size: int) -> list[Route]:
-    """IPv4 routes by rising destinations, wider ones first, as Linux's trie holds them; each table for itself."""
+    """IPv4 routes by rising destinations, wider ones first, as Linux's trie holds them; each table separately."""
     if size == 16:
         return routes
     keys: list[int] = []
@@ -143,7 +143,7 @@ def _in_order(routes: list[Route], size: int) -> list[Route]:
 
 
 class _Wanted:
-    """What a route request says."""
+    """The content of a route request."""
 
     def __init__(self, request: Request) -> None:
         header = request.payload(_HEADER)
@@ -179,7 +179,7 @@ class _Wanted:
             self.mtu = span_of(mtu).load_u32(0)
 
     def device(self) -> NetworkDevice | None:
-        """The interface that is named, None without one. ENODEV."""
+        """The named interface, None without one. ENODEV."""
         if self.index == 0:
             return None
         device = device_by_index(self.network, self.index)
@@ -232,7 +232,7 @@ def new_route(request: Request) -> None:
 
 
 def remove_route(request: Request) -> None:
-    """RTM_DELROUTE: the first route that agrees in what is given. ESRCH."""
+    """RTM_DELROUTE: the first route that matches the given fields. ESRCH."""
     wanted = _Wanted(request)
     for route in tables_for(request.network, wanted.size).table(wanted.table)[:]:
         if _agrees(route, wanted):
@@ -258,7 +258,7 @@ def _agrees(route: Route, wanted: _Wanted) -> bool:
 
 
 def get_route(request: Request, writer: MessageWriter) -> None:
-    """RTM_GETROUTE for one destination: the way that a packet would take. ENETUNREACH …"""
+    """RTM_GETROUTE for one destination: the route that a packet would take. ENETUNREACH …"""
     header: Span[u8] = request.payload(_HEADER)
     size = address_size(header[0])
     destination = request.address(_RTA_DST, size)

@@ -1,4 +1,4 @@
-"""Routing rules in rtnetlink: RTM_GETRULE. The rules are those that every system starts with, and cannot be changed."""
+"""Routing rules in rtnetlink: RTM_GETRULE. The rules are the defaults of every system, and cannot be changed."""
 
 from typing import Final
 
@@ -20,7 +20,7 @@ _PROTOCOL_KERNEL: Final = 2
 
 
 def dump_rules(writer: MessageWriter, family: int) -> None:
-    """The rules of a family; AF_UNSPEC: of both."""
+    """Write the rules of a family; AF_UNSPEC: of both."""
     for each in (AF_INET, AF_INET6):
         if family == 0 or family == each:
             _put_rule(writer, each, 0, TABLE_LOCAL)

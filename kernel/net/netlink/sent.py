@@ -1,7 +1,7 @@
-"""What a program sends to a netlink socket, kept in pieces.
+"""The data that a program sends to a netlink socket, kept in pieces.
 
-A batch of rules may be megabytes long. Clearing and copying that at once would keep everybody waiting for more than a
-million instructions, so no piece is longer than PACE_BYTES, and only single messages are put together.
+A batch of rules may be megabytes long. Clearing and copying that at once would keep all threads waiting for more than
+a million instructions, so no piece is longer than PACE_BYTES, and only single messages are joined.
 
 Context: system calls, which sleep.
 """
@@ -36,7 +36,7 @@ class SentData:
         return span_of(self.pieces[offset // PACE_BYTES]).load_u32(offset % PACE_BYTES)
 
     def part(self, start: int, count: int) -> bytes:
-        """Some of it, which lies inside. Sleeps; raises ENOBUFS for more than MOST_MESSAGE bytes, MemoryError."""
+        """A part of the data, which must lie inside. Sleeps; raises ENOBUFS above MOST_MESSAGE bytes, MemoryError."""
         first = start // PACE_BYTES
         at = start % PACE_BYTES
         if at + count <= PACE_BYTES:
@@ -57,7 +57,7 @@ class SentData:
 
 
 def take_sent(buffer: Buffer, length: int) -> SentData:
-    """That many bytes, or fewer where some cannot be read. Sleeps; raises ENOBUFS for too much, MemoryError."""
+    """Take that many bytes, or fewer where some cannot be read. Sleeps; raises ENOBUFS for too much, MemoryError."""
     if length > MOST_SENT:
         raise Errno(ENOBUFS)
     data = SentData()

@@ -1,8 +1,8 @@
 """Netlink sockets: datagrams between programs and the kernel (netlink(7)).
 
-A request is carried out while it is sent; the answers lie in the sender's queue when sendmsg(2) returns. A dump is
-computed whole, then received in pieces. Who joined a multicast group hears of changes; a queue that is full loses them,
-and the next call reports ENOBUFS.
+A request is carried out while it is sent; the answers are in the sender's queue when sendmsg(2) returns. A dump is
+computed whole, then received in pieces. Members of a multicast group are notified of changes; a full queue loses
+them, and the next call reports ENOBUFS.
 
 Invariants: `queued_bytes` is what the queue holds; a network's `NetlinkSockets` have every bound socket.
 Context: receiving sleeps, sending does not.
@@ -71,7 +71,7 @@ _ADDRESS_SIZE: Final = 12  # struct sockaddr_nl
 _OVERHEAD_BYTES: Final = 512
 _HIGHEST_GROUP: Final = 64
 _LISTENER_COST: Final = 400  # instructions
-_LATEST: Final = -4_000_000  # instructions: so far behind a safe point may be for the sake of listeners
+_LATEST: Final = -4_000_000  # instructions: how late a safe point may be for the sake of listeners
 _LARGEST_PART: Final = 8192  # of a dump
 _HIGHEST_PORT: Final = 0xFFFF_F000
 _LOWEST_PORT: Final = 0x8000_0000
@@ -97,7 +97,7 @@ class NetlinkSocket(Socket):
         self.port: int = 0
         self.is_bound: bool = False
         self.groups: int = 0  # bit n - 1 for group n
-        self.has_listened: bool = False  # to one of them, at some time
+        self.has_listened: bool = False  # whether it has ever listened to one of them
         self.peer_port: int = 0
         self.peer_group: int = 0
         self.queue: deque[Datagram] = deque()
@@ -136,7 +136,7 @@ class NetlinkSocket(Socket):
         self._set_groups(self.groups)
 
     def _set_groups(self, groups: int) -> None:
-        """Be in these groups; a socket that is not bound hears nothing of them yet. Raises MemoryError."""
+        """Join these groups; a socket that is not bound receives nothing from them yet. Raises MemoryError."""
         if self.is_bound and self.groups | groups != 0:
             sockets = netlink_sockets_of(self.network)
             self.has_listened = True
@@ -148,7 +148,7 @@ class NetlinkSocket(Socket):
         self.groups = groups
 
     def _bind_to_any(self) -> None:
-        """The process's number is its first socket's port; others get numbers that no process has, in turns."""
+        """A process's first socket gets the process's number as its port; others get numbers that no process has."""
         port = current().own_pid
         by_port = netlink_sockets_of(self.network).by_port
         while _key(self.protocol, port) in by_port:
@@ -240,9 +240,9 @@ class NetlinkSocket(Socket):
         return length
 
     def handle(self, data: SentData, opener: Credentials | None) -> None:
-        """Carry out what a program asks of the kernel. Protocols that take no requests ignore them. May sleep.
+        """Carry out a program's requests to the kernel. Protocols that take no requests ignore them. May sleep.
 
-        `opener`: whoever made the socket must have the right to ask as well: the program may not know where it writes.
+        `opener`: the creator of the socket must have the right as well: the program may not know where it writes.
         """
 
     # ---- Receiving --------------------------------------------------------------------------------------------
@@ -403,13 +403,13 @@ class NetlinkSocket(Socket):
 
 @final
 class _NextPort:
-    """The next port for a socket that has none: where the search goes on, because thousands may be taken."""
+    """Chooses a port for a socket that has none: keeps the place of the search, because thousands may be taken."""
 
     def __init__(self) -> None:
         self.port: int = _HIGHEST_PORT
 
     def take(self) -> int:
-        """A port that no process has as its number."""
+        """A port that is not a process's number."""
         port = self.port
         self.port = port - 1 if port > _LOWEST_PORT else _HIGHEST_PORT
         return port
@@ -424,20 +424,20 @@ class Listeners:
 
     def __init__(self) -> None:
         self.sockets: dict[NetlinkSocket, bool] = {}
-        self.is_overrun: bool = False  # they have been told so, and nothing since
+        self.is_overrun: bool = False  # they have been notified of an overrun, and of nothing since
 
 
 @final
 class NetlinkSockets(Part):
-    """A network's bound sockets, by protocol and port; and of these, who is in which group."""
+    """A network's bound sockets, by protocol and port; and the members of each group among them."""
 
     def __init__(self) -> None:
         super().__init__()
         self.by_port: dict[int, NetlinkSocket] = {}
-        self.listeners: dict[int, Listeners] = {}  # by protocol and group; there is somebody in each
+        self.listeners: dict[int, Listeners] = {}  # by protocol and group; none is empty
 
     def enter(self, socket: NetlinkSocket, group: int) -> None:
-        """A socket is in a group. Raises MemoryError."""
+        """Enter a socket, in a group. Raises MemoryError."""
         key = _key(socket.protocol, group)
         found = self.listeners.get(key)
         if found is None:
@@ -448,7 +448,7 @@ class NetlinkSockets(Part):
             found.sockets[socket] = True
 
     def leave(self, socket: NetlinkSocket, group: int) -> None:
-        """It is not, if it was."""
+        """Take it out, if it was there."""
         key = _key(socket.protocol, group)
         found = self.listeners.get(key)
         if found is not None:
@@ -467,7 +467,7 @@ register_part(_Maker())
 
 
 def netlink_sockets_of(network: Network) -> NetlinkSockets:
-    """The bound ones of a network."""
+    """The bound sockets of a network."""
     part = network.netlink_sockets
     assert isinstance(part, NetlinkSockets)
     return part
@@ -498,7 +498,7 @@ def _group_mask(group: int) -> int:
 
 
 def has_listener(network: Network, protocol: int, group: int) -> bool:
-    """Whether somebody joined a group."""
+    """Whether any socket joined a group."""
     return _key(protocol, group) in netlink_sockets_of(network).listeners
 
 
@@ -511,9 +511,9 @@ def multicast(
     sender: NetlinkSocket | None,
     identity: PeerIdentity | None = None,
 ) -> None:
-    """Give a datagram to everybody who joined the group, but for its sender; without an identity it is the kernel's.
-    One operation that changes much may not work for listeners without end: what is too much for one stretch without a
-    safe point is an overrun to them.
+    """Send a datagram to all members of the group except its sender; without an identity the kernel is the sender.
+    One operation that changes much may not serve listeners without end: what is too much for one stretch without a
+    safe point becomes an overrun for them.
     """
     listeners = netlink_sockets_of(network).listeners.get(_key(protocol, group))
     if listeners is None:
@@ -531,7 +531,7 @@ def multicast(
 
 
 def report_overrun(network: Network, protocol: int, group: int) -> None:
-    """A change could not be reported for lack of memory: say so to everybody who joined the group."""
+    """A change could not be reported for lack of memory: report an overrun to all members of the group."""
     listeners = netlink_sockets_of(network).listeners.get(_key(protocol, group))
     if listeners is not None:
         _report_overrun(listeners)

@@ -1,7 +1,7 @@
 """Subsystems of NETLINK_NETFILTER: a message's type is the subsystem's number and that of its own message.
 
-Each subsystem enters itself here when it is imported; the socket dispatches by the number, after it has seen that the
-caller has CAP_NET_ADMIN, which all of them ask for.
+Each subsystem registers itself here when it is imported; the socket dispatches by the number, after checking that the
+caller has CAP_NET_ADMIN, which all of them require.
 
 Context: system calls.
 Source: libmnl's and libnfnetlink's description of the protocol (struct nfgenmsg).
@@ -20,14 +20,14 @@ _NUMBERS: Final = 16
 
 
 class Subsystem:
-    """One. Base class."""
+    """A subsystem. Base class."""
 
     def wants_dump(self, request: Request) -> bool:
-        """Whether a request is for all there is."""
+        """Whether a request asks for everything."""
         return False
 
     def dump(self, request: Request, writer: MessageWriter) -> int:
-        """Write all there is; 0, or the errno that the end reports. Raises Errno, MemoryError. Sleeps."""
+        """Write everything; 0, or the errno that the end reports. Raises Errno, MemoryError. Sleeps."""
         raise Errno(EINVAL)
 
     def carry_out(self, request: Request, writer: MessageWriter) -> None:
@@ -44,7 +44,7 @@ def register_subsystem(number: int, subsystem: Subsystem) -> None:
 
 
 def subsystem_of(request: Request) -> Subsystem | None:
-    """Which subsystem a request is for; None for one that there is not."""
+    """The subsystem that a request is for; None for an unknown one."""
     number = request.kind >> 8
     return SUBSYSTEMS[number] if number < _NUMBERS else None
 

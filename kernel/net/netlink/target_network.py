@@ -1,4 +1,4 @@
-"""Which network a message of rtnetlink means: that of a process, of a file of /proc/PID/ns, or one by its id.
+"""The network that a message of rtnetlink means: that of a process, of a file of /proc/PID/ns, or one by its id.
 
 Context: system calls; nothing sleeps.
 Source: rtnetlink(7), ip-link(8) (netns), ip-netns(8).
@@ -20,7 +20,7 @@ _MISSING: Final = -1
 
 
 def network_of_process(number: int) -> Network:
-    """That of a thread, which has this number for the caller. Raises ESRCH."""
+    """The network of a thread, which has this number for the caller. Raises ESRCH."""
     caller = current()
     task = find_task(caller.pids.resolve(number))
     namespace = None if task is None else namespace_of(task, CLONE_NEWNET)
@@ -30,7 +30,7 @@ def network_of_process(number: int) -> Network:
 
 
 def network_of_descriptor(number: int) -> Network:
-    """That of an open file of a namespace. Raises EBADF, EINVAL for another file."""
+    """The network of an open namespace file. Raises EBADF, EINVAL for another file."""
     file = current().files.get(number)
     if not isinstance(file, NamespaceFile):
         raise Errno(EINVAL)
@@ -41,8 +41,8 @@ def network_of_descriptor(number: int) -> Network:
 
 
 def require_administrator(network: Network, opener: Credentials | None) -> None:
-    """Only who has CAP_NET_ADMIN over a network may put something there, and so must have had whoever opened the
-    socket: the caller may not know where it writes. Raises EPERM.
+    """Only a holder of CAP_NET_ADMIN over a network may put something there, and the opener of the socket must hold
+    it too: the caller may not know where it writes. Raises EPERM.
     """
     if not current().credentials.capable_in(network.owner, CAP_NET_ADMIN):
         raise Errno(EPERM)
@@ -51,7 +51,7 @@ def require_administrator(network: Network, opener: Credentials | None) -> None:
 
 
 def named_network(default: Network, process: bytes, descriptor: bytes, opener: Credentials | None) -> Network:
-    """The one that attributes name, both empty where they are not there, and whose administrators the caller and the
+    """The network named by attributes, both empty if absent, whose administrators the caller and the
     socket's opener are (`Request.opener`). Raises ESRCH, EBADF, EINVAL, EPERM.
     """
     if len(process) == 0 and len(descriptor) == 0:

@@ -1,4 +1,4 @@
-"""What NETLINK_SOCK_DIAG reports of unix sockets: struct unix_diag_req and unix_diag_msg (sock_diag(7)).
+"""The reports of NETLINK_SOCK_DIAG about unix sockets: struct unix_diag_req and unix_diag_msg (sock_diag(7)).
 
 Context: system calls; nothing sleeps.
 """
@@ -40,7 +40,7 @@ _LISTEN: Final = 10
 
 
 def dump_unix(request: Request, writer: MessageWriter) -> None:
-    """All sockets in the states that are asked for."""
+    """Write all sockets in the requested states."""
     asked = request.payload(_REQUEST)
     states = asked.load_u32(4)
     show = asked.load_u32(12)
@@ -52,7 +52,7 @@ def dump_unix(request: Request, writer: MessageWriter) -> None:
 
 
 def find_unix(request: Request, writer: MessageWriter) -> None:
-    """One, by its inode. EINVAL, ENOENT; ESTALE for another socket's cookie."""
+    """Write one socket, by its inode. EINVAL, ENOENT; ESTALE for another socket's cookie."""
     asked = request.payload(_REQUEST)
     inode = asked.load_u32(8)
     if inode == 0:
@@ -77,7 +77,7 @@ def _state(socket: UnixSocket) -> int:
 
 
 def _inode(socket: UnixSocket) -> int:
-    """0 for one that nobody has accepted yet."""
+    """The inode; 0 for a socket that has not been accepted yet."""
     return socket.inode.ino if socket.is_accepted else 0
 
 
@@ -110,7 +110,7 @@ def _write(socket: UnixSocket, show: int, writer: MessageWriter) -> None:
 
 
 def _write_listener(socket: UnixSocket, show: int, writer: MessageWriter) -> None:
-    """Who waits to be accepted: the ends of those who connect."""
+    """Write the connections that wait to be accepted: the connecting ends."""
     if show & _SHOW_WAITING != 0:
         inodes = b""
         for end in socket.waiting:

@@ -1,4 +1,4 @@
-"""What NETLINK_SOCK_DIAG reports of AF_VSOCK sockets: struct vsock_diag_req and vsock_diag_msg (sock_diag(7)).
+"""The reports of NETLINK_SOCK_DIAG about AF_VSOCK sockets: struct vsock_diag_req and vsock_diag_msg (sock_diag(7)).
 
 Context: system calls, with safe points between messages.
 """
@@ -21,7 +21,7 @@ _WRITE_COST: Final = 3000  # … and for its message
 
 
 def dump_vsock(request: Request, writer: MessageWriter) -> None:
-    """All sockets of the caller's network in the states that are asked for. Raises MemoryError."""
+    """Write all sockets of the caller's network in the requested states. Raises MemoryError."""
     states = request.payload(_REQUEST).load_u32(_STATES)
     cursor = Cursor()
     cursor.start()

@@ -1,4 +1,4 @@
-"""What a refused packet is answered with: an ICMP error, or TCP's reset.
+"""Answers to refused packets: an ICMP error, or TCP's reset.
 
 An answer is a packet that passes hooks itself. So the network thread sends it, and chains never wait for chains.
 
@@ -24,8 +24,8 @@ from kernel.net.nftables.model import Firewall, firewall_of
 
 RESET: Final = -1
 _LIMIT: Final = 256  # answers that wait for the first network, and for all others together …
-_PART: Final = 8  # … of which one network takes no more than an eighth of what is left, so that some always is
-_SHARE: Final = 16  # that are sent at one turn
+_PART: Final = 8  # … of which one network takes at most an eighth of the rest, so that there is always some left
+_SHARE: Final = 16  # sent in one turn
 _TCP_HEADER: Final = 20
 _FIN: Final = 0x01
 _SYN: Final = 0x02
@@ -38,7 +38,7 @@ _WORD: Final = 0xFFFF_FFFF
 
 @final
 class Answer:
-    """One that is to be sent."""
+    """A pending answer."""
 
     def __init__(self, offender: Packet, code: int, firewall: Firewall) -> None:
         self.offender: Packet = offender  # a copy
@@ -48,7 +48,7 @@ class Answer:
 
 @final
 class Answers(Work):
-    """Those that wait: of the first network, or of all others. `Firewall.answers` counts those of one."""
+    """The pending answers: of the first network, or of all others. `Firewall.answers` counts those of one network."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -63,7 +63,7 @@ class Answers(Work):
             try:
                 _send(answer)
             except Errno:
-                continue  # there is no way back
+                continue  # there is no route back
             if PACE.left < 0:
                 break
         if len(self.waiting) > 0:
@@ -75,7 +75,7 @@ _OF_OTHERS: Final = Answers()
 
 
 def put_off(packet: Packet, place: Place, code: int) -> None:
-    """Have a packet answered, which is dropped. Raises MemoryError."""
+    """Queue an answer to a packet, which is dropped. Raises MemoryError."""
     network = place.network
     firewall = firewall_of(network)
     is_first = network is FIRST_NETWORK
@@ -107,7 +107,7 @@ def _send(answer: Answer) -> None:
 
 
 def is_answerable(packet: Packet, place: Place) -> bool:
-    """Whether a TCP segment may be answered by a reset: its header is whole, it is no reset, and its sum is right."""
+    """Whether a reset may answer a TCP segment: its header is whole, it is not a reset, and its checksum is right."""
     if place.offset != 0 or place.protocol != PROTOCOL_TCP:
         return False
     segment = span_of(packet.storage)[packet.transport_start : packet.end]
@@ -119,7 +119,7 @@ def is_answerable(packet: Packet, place: Place) -> bool:
 
 
 def _send_reset(offender: Packet) -> None:
-    """RFC 9293: a reset takes its number from the acknowledgment, or acknowledges everything."""
+    """Send a reset; RFC 9293: it takes its number from the acknowledgment, or acknowledges everything."""
     segment = span_of(offender.storage)[offender.transport_start : offender.end]
     flags = segment[13]
     header_length = (segment[12] >> 4) * 4

@@ -1,4 +1,4 @@
-"""Attributes of nf_tables' messages: numbers are in the network's order, and attributes lie in attributes.
+"""Attributes of nf_tables' messages: numbers are in network byte order, and attributes nest.
 
 Context: any; nothing sleeps.
 Source: linux/netfilter/nf_tables.h (names and numbers), netlink(7).
@@ -14,13 +14,13 @@ ANY_KIND: Final = -1
 _HEADER: Final = 4
 _TYPE_MASK: Final = 0x3FFF
 _WORD: Final = 0xFFFF_FFFF
-_MOST_ATTRIBUTES: Final = 64  # in one place, where none is told twice
+_MOST_ATTRIBUTES: Final = 64  # in one place, where none is repeated
 _MOST_LIST: Final = 65536
 
 
 @final
 class Attributes:
-    """The attributes that stand in a part of a message. What does not fit at its end is ignored, as on Linux."""
+    """The attributes in a part of a message. A rest that does not fit is ignored, as on Linux."""
 
     def __init__(self, request: Request, start: int, end: int) -> None:
         self.request: Request = request
@@ -29,7 +29,7 @@ class Attributes:
         self.end: int = min(end, len(request.raw))
 
     def find(self, kind: int) -> int:
-        """Where the last attribute of a type stands in `raw`; -1 without one."""
+        """The offset of the last attribute of a type in `raw`; -1 without one."""
         span = span_of(self.raw)
         found = -1
         at = self.start
@@ -45,33 +45,33 @@ class Attributes:
         return found
 
     def has(self, kind: int) -> bool:
-        """Whether there is one of a type."""
+        """Whether there is an attribute of a type."""
         return self.find(kind) >= 0
 
     def blame(self, kind: int) -> None:
-        """The error that is about to be raised is about this attribute."""
+        """The error about to be raised is about this attribute."""
         self.request.mistake = max(self.find(kind), 0)
 
     def blame_all(self) -> None:
-        """It is about the attribute that these stand in."""
+        """The error is about the attribute that contains these."""
         self.request.mistake = max(self.start - _HEADER, 0)
 
     def payload(self, kind: int) -> bytes:
-        """What is in an attribute; b"" without one."""
+        """The payload of an attribute; b"" without one."""
         at = self.find(kind)
         if at < 0:
             return b""
         return self.raw[at + _HEADER : at + span_of(self.raw).load_u16(at)]
 
     def nested(self, kind: int) -> "Attributes":
-        """The attributes in an attribute; none without one."""
+        """The attributes nested in an attribute; none without one."""
         at = self.find(kind)
         if at < 0:
             return Attributes(self.request, self.start, self.start)
         return Attributes(self.request, at + _HEADER, at + span_of(self.raw).load_u16(at))
 
     def _number(self, kind: int, size: int) -> int:
-        """Where the number in an attribute stands. Raises ERANGE."""
+        """The offset of the number in an attribute. Raises ERANGE."""
         at = self.find(kind)
         if at < 0:
             return -1
@@ -121,7 +121,7 @@ class Attributes:
         return value
 
     def elements(self, kind: int = LIST_ELEMENT) -> "list[Attributes]":
-        """The lists of attributes that stand here as attributes of one type, or of any. Raises EINVAL for another type,
+        """The lists of attributes that are attributes of one type here, or of any. Raises EINVAL for another type,
         MemoryError.
         """
         span = span_of(self.raw)
@@ -150,7 +150,7 @@ def be32(value: int) -> bytes:
 
 
 def put32(writer: MessageWriter, kind: int, value: int) -> None:
-    """An attribute with a number of 32 bits."""
+    """Write an attribute with a 32-bit number."""
     writer.attribute(kind, be32(value))
 
 
@@ -160,5 +160,5 @@ def put64(writer: MessageWriter, kind: int, value: int) -> None:
 
 
 def put_text(writer: MessageWriter, kind: int, value: bytes) -> None:
-    """A string, with a zero at its end."""
+    """Write a string, with a zero at its end."""
     writer.attribute(kind, value + b"\0")

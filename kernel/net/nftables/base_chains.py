@@ -1,7 +1,7 @@
-"""Base chains are registered as hooks, at one point of each version of IP that their table's family is for.
+"""Base chains are registered as hooks, at one point of each version of IP that their table's family covers.
 
-Chains of type nat see the first packet of a connection alone: connection tracking asks them. It enters itself here; a
-kernel without it has no such chains.
+Chains of type nat see only the first packet of a connection: connection tracking runs them. It registers itself here;
+a kernel without it has no such chains.
 
 Context: batches, and the end of networks; nothing sleeps.
 """
@@ -18,14 +18,14 @@ _MOST_HOOKS: Final = 1024  # at a point, as on Linux
 
 
 class NatChains:
-    """Where chains of type nat are entered. Base class: nowhere."""
+    """Where chains of type nat are registered. Base class: nowhere."""
 
     def is_there(self) -> bool:
-        """Whether there can be any."""
+        """Whether such chains are possible."""
         return False
 
     def enter(self, network: Network, family: int, point: int, hook: Hook) -> None:
-        """Have a chain asked about new connections. Raises ENOENT, E2BIG where too many are asked already, MemoryError,
+        """Have a chain decide about new connections. Raises ENOENT, E2BIG if there are too many already, MemoryError,
         with nothing done.
         """
         raise Errno(ENOENT)
@@ -36,7 +36,7 @@ class NatChains:
 
 @final
 class NatPlace:
-    """Whoever has them."""
+    """The current implementation."""
 
     def __init__(self) -> None:
         self.chains: NatChains = NatChains()
@@ -46,8 +46,8 @@ NAT: Final = NatPlace()
 
 
 def register_chain(network: Network, firewall: Firewall, table: Table, chain: Chain) -> ChainHook | None:
-    """Have packets go through a base chain, as soon as the hook is awake that this returns; None if its table sleeps.
-    Raises E2BIG where too many look already, MemoryError, with nothing done.
+    """Have packets pass a base chain as soon as the returned hook is awake; None if its table is dormant.
+    Raises E2BIG if too many hooks exist already, MemoryError, with nothing done.
     """
     base = chain.base
     if base is None or chain.hook is not None or table.next_flags & TABLE_DORMANT != 0:
@@ -85,7 +85,7 @@ def _take_out(network: Network, family: int, chain: Chain, hook: Hook) -> None:
 
 
 def unregister_chain(network: Network, chain: Chain) -> None:
-    """Packets go through it no more, if they did."""
+    """Packets no longer pass the chain, if they did."""
     hook = chain.hook
     if hook is None:
         return

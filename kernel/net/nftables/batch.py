@@ -1,9 +1,9 @@
-"""Batches of changes to a network's firewall, and what a message is read against.
+"""Batches of changes to a network's firewall, and the context in which a message is read.
 
-A message makes its change in the next generation at once, as a `Step`; packets see none of it. At the end all that can
-fail is done: chains are checked, what packets will see is prepared, hooks are registered. Then one assignment makes the
-next generation the present one, and each step tidies up after itself. A batch that fails undoes its steps, the last one
-first.
+A message makes its change in the next generation at once, as a `Step`; packets see none of it. At the end everything
+that can fail is done: chains are checked, the packets' view is prepared, hooks are registered. Then one assignment
+makes the next generation the present one, and each step cleans up after itself. A batch that fails undoes its steps,
+last one first.
 
 Context: batches hold the firewall's lock, and sleep.
 """
@@ -37,7 +37,7 @@ _STEP_COST: Final = 300  # instructions
 _RULE_COST: Final = 100
 _LIKE_COST: Final = 60
 _FILTER_COST: Final = 10
-_REGISTER_COST: Final = 12_000  # of a base chain, behind up to 1,023 others at each of two places
+_REGISTER_COST: Final = 12_000  # for a base chain, after up to 1,023 others at each of two places
 _NUMBER_COST: Final = 20
 _EXPRESSION_NAME_LIMIT: Final = 31
 
@@ -46,16 +46,16 @@ class Step:
     """A change. Base class."""
 
     def __init__(self, request: Request) -> None:
-        self.request: Request = request  # that asked for it
+        self.request: Request = request  # the request for it
 
     def report(self, writer: MessageWriter, firewall: Firewall) -> None:
-        """Write the message by which listeners hear of it, if there is one."""
+        """Write the message that notifies listeners of it, if there is one."""
 
     def complete(self) -> None:
-        """It has taken effect: what was before may go."""
+        """It has taken effect: release the old state."""
 
     def undo(self) -> None:
-        """It never was."""
+        """Take the change back."""
 
 
 @final
@@ -72,19 +72,19 @@ class Batch:
         self.new_chains: list[Chain] = []
         self.new_sets: list[DataSet] = []
         self.new_rules: dict[int, Rule] = {}  # by the numbers that the batch gave them
-        self.tables: dict[Table, bool] = {}  # that are to be checked
-        self.linking: Request | None = None  # the last message that may have made a circle
-        self.culprit: Request | None = None  # the message because of which `commit` fails
+        self.tables: dict[Table, bool] = {}  # tables to be checked
+        self.linking: Request | None = None  # the last message that may have closed a cycle
+        self.culprit: Request | None = None  # the message that makes `commit` fail
         self.policies: list[Chain] = []  # of which the policy changes
-        self.registered: list[ChainHook] = []  # that look at packets from the end of the batch on
+        self.registered: list[ChainHook] = []  # which see packets from the end of the batch on
         self.generation: int = firewall.next_cursor()
 
     def add(self, step: Step) -> None:
-        """Raises MemoryError: then the change must be undone by the caller."""
+        """Add a step. Raises MemoryError: then the caller must undo the change."""
         self.steps.append(step)
 
     def add_made(self, step: Step) -> None:
-        """The same for a change that has been made: it is undone if there is no memory."""
+        """The same for a change already made: it is undone if there is no memory."""
         try:
             self.steps.append(step)
         except MemoryError:
@@ -92,7 +92,7 @@ class Batch:
             raise
 
     def commit(self) -> None:
-        """Raises EINVAL, EMLINK, EOPNOTSUPP, E2BIG, MemoryError: then `abort` follows."""
+        """Check and apply all changes. Raises EINVAL, EMLINK, EOPNOTSUPP, E2BIG, MemoryError: then `abort` follows."""
         if len(self.steps) == 0:
             return
         for made in self.new_sets:
@@ -143,7 +143,7 @@ class Batch:
         chain.prepared_for = self.generation
 
     def _register(self, chain: Chain) -> None:
-        """Register a base chain that is new, or whose table sleeps no more. It looks at nothing yet: others run before
+        """Register a base chain that is new, or whose table is no longer dormant. It sees no packets yet: others run
         the batch takes effect. Raises E2BIG, MemoryError.
         """
         table = chain.table
@@ -156,7 +156,7 @@ class Batch:
         pace(_REGISTER_COST)
 
     def _take_effect(self) -> None:
-        """Nothing sleeps, and nothing fails."""
+        """Switch to the next generation. Nothing sleeps, and nothing fails."""
         firewall = self.firewall
         firewall.cursor = self.generation
         firewall.generation = firewall.generation % _WORD + 1
@@ -164,7 +164,7 @@ class Batch:
             chain.policy = chain.next_policy
         for hook in self.registered:
             hook.is_awake = True
-        self.new_chains.clear()  # `abort` takes them away no more
+        self.new_chains.clear()  # `abort` no longer removes them
 
     def abort(self) -> None:
         """Undo everything. Needs no memory."""
@@ -183,14 +183,14 @@ class Batch:
         self.forget_steps()
 
     def forget_steps(self) -> None:
-        """Nothing is left that could be undone."""
+        """Drop the steps: nothing is left to undo."""
         while len(self.steps) > 0:
             self.steps.pop()
             pace(_STEP_COST)
 
 
 def _drop_undone(chain: Chain) -> None:
-    """Take rules that are nowhere any more out of a chain, in place."""
+    """Remove rules that are in no generation from a chain, in place."""
     rules = chain.rules
     kept = 0
     for i in range(len(rules)):
@@ -204,14 +204,14 @@ def _drop_undone(chain: Chain) -> None:
 
 
 class Loading:
-    """What names in a message mean: it is about a table, in the generation that a batch makes."""
+    """Resolves the names in a message, which is about a table, in the generation that a batch creates."""
 
     def __init__(self, batch: Batch, table: Table) -> None:
         self.batch: Batch = batch
         self.table: Table = table
         self.generation: int = batch.generation
         self.chain: Chain | None = None  # of a rule: where it will be …
-        self.protocol: Attributes | None = None  # … and which protocol it says that it is for (NFTA_RULE_COMPAT)
+        self.protocol: Attributes | None = None  # … and the protocol it declares (NFTA_RULE_COMPAT)
 
     def find_set(self, attributes: Attributes, name_kind: int, number_kind: int) -> DataSet:
         """The set that attributes name. Raises ENOENT."""
@@ -219,7 +219,7 @@ class Loading:
         if found is None and attributes.has(number_kind):
             number = attributes.be32(number_kind)
             pace(len(self.batch.new_sets) * _NUMBER_COST)
-            for made in reversed(self.batch.new_sets):  # it is the last one, as a rule
+            for made in reversed(self.batch.new_sets):  # usually it is the last one
                 if made.number == number and made.is_in(self.generation) and made.table is self.table:
                     return made
         if found is None or not isinstance(found, DataSet):
@@ -228,7 +228,7 @@ class Loading:
         return found
 
     def chain_by_number(self, number: int) -> Chain | None:
-        """A chain that this batch made. Sleeps."""
+        """A chain that this batch created. Sleeps."""
         pace(len(self.batch.new_chains) * _NUMBER_COST)
         for chain in self.batch.new_chains:
             if chain.number == number and chain.is_in(self.generation) and chain.table is self.table:
@@ -240,7 +240,7 @@ class Loading:
         return self.table.objects.find(name + bytes([kind & 0xFF]), self.generation)
 
     def load_expression(self, attributes: Attributes) -> Expression:
-        """An expression: its name, and its attributes. Raises EINVAL, ENOENT for a kind that there is not, and what
+        """Read an expression: its name, and its attributes. Raises EINVAL, ENOENT for an unknown kind, and what
         the kind raises.
         """
         if not attributes.has(1):
@@ -258,13 +258,13 @@ class Loading:
 
 @final
 class CheckNumber:
-    """Numbers checks, so that each knows which chains it has seen."""
+    """Numbers checks, so that each knows which chains it has visited."""
 
     def __init__(self) -> None:
         self.last: int = 0
 
     def take(self) -> int:
-        """The next one."""
+        """The next number."""
         self.last += 1
         return self.last
 
@@ -274,7 +274,7 @@ _NUMBER: Final = CheckNumber()
 
 @final
 class Visit:
-    """A chain whose rules are being looked at, so deep in jumps."""
+    """A chain whose rules are being checked, at this depth of jumps."""
 
     def __init__(self, chain: Chain, depth: int) -> None:
         self.chain: Chain = chain
@@ -282,10 +282,10 @@ class Visit:
         self.rules: list[Rule] = list(chain.rules)
         self.rule: int = 0  # the next one …
         self.expression: int = 0  # … and its next expression
-        self.waiting: deque[Chain] = deque()  # where the last expression leads to
+        self.waiting: deque[Chain] = deque()  # the targets of the last expression
 
     def next_target(self, base: Chain, family: int, generation: int) -> Chain | None:
-        """Look at expressions, until one leads to another chain; None at the end. Raises EOPNOTSUPP, MemoryError.
+        """Examine expressions, until one leads to another chain; None at the end. Raises EOPNOTSUPP, MemoryError.
         Sleeps.
         """
         while True:
@@ -311,8 +311,8 @@ class Visit:
 
 
 def _check(table: Table, generation: int) -> None:
-    """Every rule that a base chain leads to may be used there, and no way through jumps is too long; so there is no
-    circle. A chain is looked at once for each depth at most. Raises EMLINK, EOPNOTSUPP, MemoryError.
+    """Check that every rule reachable from a base chain may be used there, and that no path of jumps is too long, so
+    there is no cycle. A chain is visited at most once for each depth. Raises EMLINK, EOPNOTSUPP, MemoryError.
     """
     if not table.is_in(generation):
         return
@@ -322,7 +322,7 @@ def _check(table: Table, generation: int) -> None:
 
 
 def _check_from(base: Chain, family: int, generation: int) -> None:
-    """As a packet goes: so the first mistake is the one that Linux finds."""
+    """Check in the order of a packet's path: so the first mistake is the one that Linux finds."""
     number = _NUMBER.take()
     way: list[Visit] = [Visit(base, 0)]
     while len(way) > 0:

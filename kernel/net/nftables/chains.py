@@ -145,7 +145,7 @@ def _counters_in(attributes: Attributes) -> Attributes:
 
 
 def _read_hook(attributes: Attributes) -> BasePart:
-    """Where a base chain is to be. Raises EINVAL, ENOENT for a type that there is not, EOPNOTSUPP for a point that it
+    """Read where a base chain is to be. Raises EINVAL, ENOENT for an unknown type, EOPNOTSUPP for a point that it
     cannot be at.
     """
     hook = attributes.nested(_HOOK)
@@ -212,7 +212,7 @@ def _change(message: Message, batch: Batch, table: Table, chain: Chain, policy: 
         step.sets_counters = True
         step.packets = counters.be64(_COUNTER_PACKETS)
         step.bytes = counters.be64(_COUNTER_BYTES)
-    batch.add(step)  # what follows cannot leave anything half done: a policy is the present one until the end
+    batch.add(step)  # what follows cannot leave anything half done: a policy stays the present one until the end
     if policy >= 0:
         chain.next_policy = policy
         batch.policies.append(chain)
@@ -251,7 +251,7 @@ def get_chain(message: Message, firewall: Firewall, writer: MessageWriter) -> No
 
 
 def dump_chains(message: Message, firewall: Firewall, writer: MessageWriter) -> None:
-    """All of a family, or all."""
+    """Write all chains of a family, or all."""
     for table in firewall.tables:
         if table.is_in(firewall.cursor) and message.family in (0, table.family):
             for chain in table.chains.all_in(firewall.cursor):

@@ -1,10 +1,10 @@
-"""Matches and targets of xtables as expressions of rules (nft_compat): iptables-nft says much of what it says by them.
+"""Matches and targets of xtables as expressions of rules (nft_compat): iptables-nft uses them for much of its rules.
 
-An extension has a name, a revision, and a structure in the machine's order, which is decoded and checked when its rule
-is added; a packet is judged by what was decoded, and a listing gives the structure back. An extension may be bound to a
-table's name, to points, and to a protocol, which the rule's NFTA_RULE_COMPAT tells.
+An extension has a name, a revision, and a structure in the machine's byte order, which is decoded and checked when its
+rule is added; packets are judged by the decoded form, and a listing returns the structure. An extension may be bound
+to a table's name, to points, and to a protocol, which the rule's NFTA_RULE_COMPAT gives.
 
-What is not there answers as on a Linux without its module: ENOENT.
+Missing extensions answer as on a Linux without their modules: ENOENT.
 
 Context: as in `expression.py`.
 Source: linux/netfilter/nf_tables_compat.h, linux/netfilter/x_tables.h and the headers of the extensions (layouts),
@@ -42,7 +42,7 @@ _REVISION: Final = 2
 _INFO: Final = 3
 _IS_TARGET: Final = 3
 _NAME_LIMIT: Final = 255
-_ASKED_LIMIT: Final = 31  # of a name whose revisions are asked for
+_ASKED_LIMIT: Final = 31  # of a name in a query for revisions
 _REVISION_LIMIT: Final = 255
 _PROTOCOL: Final = 1
 _FLAGS: Final = 2
@@ -57,7 +57,7 @@ _FAMILY_BRIDGE: Final = 7
 
 @final
 class Usage:
-    """Where an extension is to be used."""
+    """Where an extension will be used."""
 
     def __init__(self, network: Network, family: int, table: bytes) -> None:
         self.network: Network = network
@@ -65,20 +65,20 @@ class Usage:
         self.table: bytes = table
         self.points: int = 0  # that of a base chain, a bit; 0 for others
         self.protocol: int = 0  # that the rule is for; 0: any
-        self.is_inverted: bool = False  # it is for all others
+        self.is_inverted: bool = False  # it is for all protocols but that one
 
     def is_for(self, protocol: int) -> bool:
-        """Whether the rule is for a protocol alone."""
+        """Whether the rule is only for a protocol."""
         return self.protocol == protocol and not self.is_inverted
 
 
 class Extension(Expression):
-    """What one says, decoded. Base class."""
+    """A decoded extension. Base class."""
 
     def __init__(self) -> None:
         self.kind: Kind | None = None  # set when it has been decoded, with …
-        self.info: bytes = b""  # … what is shown of it …
-        self.usage: Usage | None = None  # … and where it is, if it has connections tracked
+        self.info: bytes = b""  # … what listings show of it …
+        self.usage: Usage | None = None  # … and where it is used, if it has connections tracked
 
     def name(self) -> bytes:
         kind = self.kind
@@ -114,14 +114,14 @@ class Extension(Expression):
 
 
 class Match(Extension):
-    """One that holds for a packet or does not. Base class."""
+    """An extension that holds for a packet or not. Base class."""
 
     def holds(self, run: Run) -> bool:
-        """Whether it does. A packet that is not even sound is dropped: `drop`."""
+        """Whether it holds. A malformed packet is dropped: `drop`."""
         return True
 
     def drop(self, run: Run) -> bool:
-        """The packet's verdict is to drop it. Returns what `holds` is to return then."""
+        """Make the packet's verdict to drop it. Returns the value for `holds` to return."""
         run.verdict = 0
         return True
 
@@ -139,13 +139,13 @@ class Kind:
         self.name: bytes = name
         self.revision: int = revision
         self.size: int = size  # of its structure, in bytes
-        self.shown: int = size  # what comes after that many bytes is the kernel's own, and zero in listings
+        self.shown: int = size  # the bytes after these are the kernel's own, and zero in listings
         self.decode: Callable[[bytes, Usage], Extension] = decode  # may raise Errno, MemoryError
         self.family: int = ANY_FAMILY
         self.is_target: bool = False
-        self.table: bytes = b""  # it may be used in no other one
-        self.points: int = 0  # nor at other points, a bit each; 0: at all
-        self.protocol: int = 0  # nor in rules for another protocol
+        self.table: bytes = b""  # the only table in which it may be used; empty: any
+        self.points: int = 0  # the only points, a bit each; 0: all
+        self.protocol: int = 0  # the only protocol of its rules; 0: any
         self.tracks: bool = False  # it needs connections
 
     def load(self, info: bytes, usage: Usage) -> Extension:
@@ -187,7 +187,7 @@ def register_kind(kind: Kind) -> None:
 def register_match(
     name: bytes, revision: int, size: int, decode: Callable[[bytes, Usage], Extension], family: int = ANY_FAMILY
 ) -> Kind:
-    """While the kernel is built: a match for one family, or all. Returns it, for what else is to be said of it."""
+    """While the kernel is built: register a match for one family, or all. Returns it, for further settings."""
     kind = Kind(name, revision, size, decode)
     kind.family = family
     register_kind(kind)
@@ -206,7 +206,7 @@ def register_target(
 
 
 def _kinds_for(name: bytes, family: int, *, is_target: bool) -> list[Kind]:
-    """The revisions of an extension that a family has."""
+    """The revisions of an extension for a family."""
     known = (TARGETS if is_target else MATCHES).get(name)
     return [] if known is None else [kind for kind in known if kind.family in (ANY_FAMILY, family)]
 
@@ -265,7 +265,7 @@ class _TargetLoader(Loader):
 
 
 def _best(kinds: list[Kind], family: int) -> int:
-    """The latest revision of those that are registered for a family, or for all; -1 without one."""
+    """The latest revision of those registered for a family, or for all; -1 without one."""
     best = -1
     for kind in kinds:
         if kind.family == family:
@@ -274,16 +274,16 @@ def _best(kinds: list[Kind], family: int) -> int:
 
 
 def _has(kinds: list[Kind], family: int, revision: int) -> bool:
-    """Whether one of them is a revision."""
+    """Whether one of them has this revision."""
     return any(kind.family == family and kind.revision == revision for kind in kinds)
 
 
 @final
 class _Revisions(Subsystem):
-    """Tells programs which revisions there are."""
+    """Reports the known revisions to programs."""
 
     def carry_out(self, request: Request, writer: MessageWriter) -> None:
-        """Raises EINVAL, ENOENT for an extension that there is not, EPROTONOSUPPORT for another revision."""
+        """Raises EINVAL, ENOENT for an unknown extension, EPROTONOSUPPORT for another revision."""
         if message_of(request) != _GET:
             raise Errno(EINVAL)
         attributes = Attributes(request, HEADER_SIZE + NETFILTER_HEADER, len(request.raw))
@@ -298,7 +298,7 @@ class _Revisions(Subsystem):
         kinds = _kinds_for(name, family, is_target=is_target == 1)
         best = _best(kinds, family)
         is_known = _has(kinds, family, revision)
-        if not is_known:  # those for all families count only if the family has not the revision of its own
+        if not is_known:  # those for all families count only if the family lacks its own
             best = max(best, _best(kinds, ANY_FAMILY))
             is_known = _has(kinds, ANY_FAMILY, revision)
         if best < 0:

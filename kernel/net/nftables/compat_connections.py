@@ -1,7 +1,7 @@
 """Extensions of xtables about connections: the matches conntrack, state and connmark, the targets CONNMARK, CT and
-NOTRACK. Their rules have connections tracked, as those of `ct` have.
+NOTRACK. Their rules have connections tracked, as rules with `ct` do.
 
-Zones and helpers are not there: EINVAL and ENOENT, as on a Linux that was built without.
+Zones and helpers are missing: EINVAL and ENOENT, as on a Linux built without them.
 
 Context: as in `expression.py`.
 Source: iptables-extensions(8); layouts: linux/netfilter/xt_conntrack.h, xt_connmark.h, xt_CT.h.
@@ -21,7 +21,7 @@ from kernel.net.nftables.expression import Run
 _WORD: Final = 0xFFFF_FFFF
 _SECOND_MS: Final = 1000
 
-# What is asked for (XT_CONNTRACK_*).
+# The tested properties (XT_CONNTRACK_*).
 _STATE: Final = 0x1
 _PROTOCOL: Final = 0x2
 _SOURCE: Final = 0x4  # of the original direction; then its destination, and the same of replies
@@ -32,12 +32,12 @@ _DIRECTION: Final = 0x1000
 _CONNTRACK_COST: Final = 1500  # instructions
 _OF_PACKET: Final = 0x3001  # these two, and XT_CONNTRACK_STATE_ALIAS, which only programs use
 _SIDES: Final = 4
-# States, beside those that `ct state` has too.
+# States, besides those that `ct state` has too.
 _STATE_SRC_NAT: Final = 0x40
 _STATE_DST_NAT: Final = 0x80
 _STATE_UNTRACKED: Final = 0x100
 
-_ADDRESSES: Final = 0  # offsets in the structure: four times an address and a mask
+_ADDRESSES: Final = 0  # offsets in the structure: four pairs of an address and a mask
 _LEAST_EXPIRY: Final = 128
 _MOST_EXPIRY: Final = 132
 _KIND: Final = 136
@@ -65,7 +65,7 @@ def _bits_of(run: Run, connection: Connection | None) -> int:
 
 @final
 class _Conntrack(Match):
-    """What is known of the packet's connection. Each thing that is asked for may be inverted."""
+    """Properties of the packet's connection. Each test may be inverted."""
 
     def __init__(self, info: Span[u8], revision: int) -> None:
         super().__init__()
@@ -89,7 +89,7 @@ class _Conntrack(Match):
             self.ports.append(Range(first, last, is_inverted=False))
 
     def _fits(self, bit: int, *, is_so: bool) -> bool:
-        """Whether something that is so is what a bit of `asked` asks for."""
+        """Whether a property's value satisfies the test for a bit of `asked`."""
         return self.asked & bit == 0 or is_so != (self.inverted & bit != 0)
 
     def holds(self, run: Run) -> bool:
@@ -129,7 +129,7 @@ class _Conntrack(Match):
 
 
 def _is_masked(address: bytes, wanted: bytes, mask: bytes) -> bool:
-    """Whether an address of 4 or 16 bytes is the wanted one in the bits of the mask."""
+    """Whether an address of 4 or 16 bytes equals the wanted one in the bits of the mask."""
     own = span_of(address)
     for at in range(0, len(address) & ~3, 4):
         if (own.load_u32(at) ^ span_of(wanted).load_u32(at)) & span_of(mask).load_u32(at) != 0:
@@ -151,7 +151,7 @@ def _decode_conntrack3(info: bytes, usage: Usage) -> Extension:
 
 @final
 class _State(Match):
-    """The packet's state, as `ct state` has it."""
+    """The packet's state, as in `ct state`."""
 
     def __init__(self, wanted: int) -> None:
         super().__init__()
@@ -195,7 +195,7 @@ _RESTORE: Final = 2
 
 @final
 class _MarkConnection(Extension):
-    """Mark the connection: with a number, or as the packet is marked; or the packet as the connection is."""
+    """Mark the connection: with a number, or with the packet's mark; or the packet with the connection's."""
 
     def __init__(self, info: Span[u8], *, shifts: bool) -> None:
         super().__init__()
@@ -239,7 +239,7 @@ _OTHER_ZONES: Final = 0x1C
 
 @final
 class _Track(Extension):
-    """CT: the packet is to have no connection, or one as it is tracked anyway."""
+    """CT: the packet gets no connection, or the one it has anyway."""
 
     def __init__(self, *, has_connection: bool) -> None:
         super().__init__()

@@ -1,9 +1,9 @@
-"""The match `string` of xtables: whether a packet has some bytes in it.
+"""The match `string` of xtables: whether a packet contains a pattern.
 
-A rule says how it is to be searched, `bm` or `kmp`; both find the same, and are carried out the same way. Eight places
-at a time are looked at for two of the pattern's bytes, which takes a few instructions a byte. Where both are, its
-bytes are compared: each of the packet's once, as `borders` says how much of the pattern still fits where its next byte
-does not. A packet for which it takes too much is dropped.
+A rule names its algorithm, `bm` or `kmp`; both find the same, and are implemented the same way. Eight places
+at a time are tested for two of the pattern's bytes, which takes a few instructions a byte. Where both match, the
+pattern is compared: each byte of the packet once, as `borders` says how much of the pattern still fits where the next
+byte does not. A packet that would take too long is dropped.
 
 Context: as in `expression.py`.
 Source: iptables-extensions(8); layout: linux/netfilter/xt_string.h; D. E. Knuth, J. H. Morris, V. R. Pratt, Fast
@@ -18,7 +18,7 @@ from kernel.net.nftables.expression import CONTINUE, Run
 
 _INVERTED: Final = 1
 _ANY_CASE: Final = 2
-_ALGORITHM: Final = 4  # where it is in the structure
+_ALGORITHM: Final = 4  # its offset in the structure
 _ALGORITHM_SIZE: Final = 16
 _PATTERN: Final = 20
 _PATTERN_SIZE: Final = 128
@@ -29,11 +29,11 @@ _SIZE: Final = 160
 
 _START_COST: Final = 200  # instructions
 _SKIP_COST: Final = 100
-_SKIPPED_COST: Final = 3  # for each byte. Eight take 30; but four rules shall let the longest packet of lo pass
+_SKIPPED_COST: Final = 3  # for each byte. Eight take 30; but four rules must let the longest packet of lo pass
 _STEP_COST: Final = 50
-_SHARE: Final = 5_000  # between two looks at what was spent
+_SHARE: Final = 5_000  # between two checks of the spending
 _MOST_SKIPPED: Final = 2048  # bytes
-_DIVIDED_BY: Final = 0xF7  # of Latin-1: it stands among the letters, and is none
+_DIVIDED_BY: Final = 0xF7  # of Latin-1: it is among the letters, but not a letter
 
 _WORD: Final = 8  # bytes
 _ONES: Final = u64(0x0101_0101_0101_0101)
@@ -42,7 +42,7 @@ _ALL_BITS: Final = u64(0xFFFF_FFFF_FFFF_FFFF)
 
 
 def _upper(byte: int) -> int:
-    """A letter of Latin-1 in upper case, as Linux has it: 0xDF is taken for a small one."""
+    """A letter of Latin-1 in upper case, as on Linux, which takes 0xDF for a lower-case one."""
     is_small = ord("a") <= byte <= ord("z") or (byte >= 0xDF and byte != _DIVIDED_BY)
     return byte - 32 if is_small else byte
 
@@ -57,7 +57,7 @@ _FOLDED: Final = _folding(is_any_case=True)
 
 @final
 class _Sign:
-    """A byte of the pattern, as eight of the packet are compared with it at once."""
+    """A byte of the pattern, prepared for comparison with eight of the packet at once."""
 
     def __init__(self, wanted: int, folding: bytes) -> None:
         differing = 0
@@ -74,12 +74,12 @@ class _Sign:
 
 @final
 class _Content(Match):
-    """Bytes from the IP header on."""
+    """A pattern in the bytes from the IP header on."""
 
     def __init__(self, first: int, end: int, pattern: bytes, flags: int) -> None:
         super().__init__()
-        self.first: int = first  # where they may begin
-        self.end: int = end  # where they end at last
+        self.first: int = first  # the first place where it may begin
+        self.end: int = end  # the last place where it may end
         self.folding: bytes = _FOLDED if flags & _ANY_CASE != 0 else _SAME
         self.is_inverted: bool = flags & _INVERTED != 0
         folded = bytearray()
@@ -95,7 +95,7 @@ class _Content(Match):
                 fitting += 1
             borders[i] = fitting
         self.borders: bytes = bytes(borders)
-        # The second one that is looked for is another than the first, so that runs of one byte do not look like both.
+        # The second tested byte differs from the first, so that runs of one byte do not match both.
         other = len(pattern) - 1
         while other > 0 and self.pattern[other] == self.pattern[0]:
             other -= 1
@@ -110,7 +110,7 @@ class _Content(Match):
         return run.verdict != CONTINUE or is_there != self.is_inverted
 
     def _is_in(self, text: Span[u8], run: Run) -> bool:
-        """Whether the pattern is there. What that takes is spent; where it is too much, the packet is dropped."""
+        """Whether the pattern is there. Its cost is spent; if that is too much, the packet is dropped."""
         fitting = 0
         cost = 0
         at = self.first
@@ -134,7 +134,7 @@ class _Content(Match):
         return False
 
     def _next_place(self, text: Span[u8], at: int) -> int:
-        """A place before which the pattern does not begin: where it may, or where the search goes on."""
+        """The next place where the pattern may begin, or where the search goes on: it does not begin before."""
         other = self.other
         care = self.first_sign.care
         value = self.first_sign.value
@@ -155,7 +155,7 @@ class _Content(Match):
 
 
 def _decode_string(info: bytes, usage: Usage) -> Extension:
-    """Raises EINVAL, ENOENT for a way of searching that there is not."""
+    """Raises EINVAL, ENOENT for an unknown algorithm."""
     span = span_of(info)
     name = info[_ALGORITHM : _ALGORITHM + _ALGORITHM_SIZE]
     flags = info[_FLAGS]

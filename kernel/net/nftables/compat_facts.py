@@ -1,4 +1,4 @@
-"""Matches of xtables about what is known of a packet beside its headers: mark, mac, pkttype, addrtype, limit,
+"""Matches of xtables about a packet's properties other than its headers: mark, mac, pkttype, addrtype, limit,
 statistic; and comment, which always holds.
 
 Context: as in `expression.py`.
@@ -23,7 +23,7 @@ from kernel.net.nftables.ways import ROUTE_COST, kind_of
 
 @final
 class _Comment(Match):
-    """Words for whoever reads the rule."""
+    """A comment for readers of the rule."""
 
 
 def _decode_comment(info: bytes, usage: Usage) -> Extension:
@@ -54,7 +54,7 @@ _ETHERNET: Final = 1  # ARPHRD_ETHER
 
 @final
 class _LinkSource(Match):
-    """The Ethernet address that a packet came from."""
+    """The packet's Ethernet source address."""
 
     def __init__(self, info: bytes) -> None:
         super().__init__()
@@ -80,7 +80,7 @@ def _decode_link_source(info: bytes, usage: Usage) -> Extension:
 
 @final
 class _PacketType(Match):
-    """For whom the link meant it."""
+    """The packet's destination as the link saw it."""
 
     def __init__(self, info: Span[u8]) -> None:
         super().__init__()
@@ -102,7 +102,7 @@ _SOURCE_INVERTED: Final = 1
 _DESTINATION_INVERTED: Final = 2
 _BY_INPUT: Final = 4
 _BY_OUTPUT: Final = 8
-# Bits of what an address may be for IPv6.
+# Address types for IPv6, a bit each.
 _UNSPECIFIED: Final = 0x1
 _IS_UNICAST: Final = 0x2
 _IS_LOCAL: Final = 0x4
@@ -111,12 +111,12 @@ _IS_ANYCAST: Final = 0x10
 _IS_MULTICAST: Final = 0x20
 _IS_UNREACHABLE: Final = 0x80
 _NOT_FOR_IP6: Final = 0x100  # these and all above
-_ADDRESS_COST: Final = 300  # instructions, beside what looking a route up takes
+_ADDRESS_COST: Final = 300  # instructions, besides those of looking a route up
 
 
 @final
 class _AddressType(Match):
-    """Whose the source's and the destination's address is."""
+    """The types of the source's and the destination's address."""
 
     def __init__(self, source: int, destination: int, flags: int) -> None:
         super().__init__()
@@ -198,13 +198,13 @@ _WORD: Final = 0xFFFF_FFFF
 
 @final
 class _Limit(Match):
-    """So many packets in a time, and a burst more."""
+    """That many packets in a time, and a burst more."""
 
     def __init__(self, cost_ns: int, most_ns: int) -> None:
         super().__init__()
         self.cost_ns: int = cost_ns
         self.most_ns: int = most_ns
-        self.left_ns: int = most_ns  # what is saved up; each packet takes its cost
+        self.left_ns: int = most_ns  # the credit; each packet takes its cost
         self.last_ns: int = -1
 
     def holds(self, run: Run) -> bool:
@@ -222,7 +222,7 @@ def _decode_limit(info: bytes, usage: Usage) -> Extension:
     span = span_of(info)
     cost = span.load_u32(0)
     burst = span.load_u32(4)
-    most = int(u32(cost * burst))  # as Linux reckons: what does not fit into 32 bits is seen by its wrapping
+    most = int(u32(cost * burst))  # Linux's arithmetic: a result past 32 bits shows by wrapping
     if burst == 0 or most < cost:
         raise Errno(ERANGE)
     return _Limit(cost * _UNIT_NS, most * _UNIT_NS)
@@ -234,12 +234,12 @@ _NTH: Final = 1
 
 @final
 class _Statistic(Match):
-    """By chance, or every so many packets."""
+    """Matches by chance, or every nth packet."""
 
     def __init__(self, mode: int, value: int, count: int, *, is_inverted: bool) -> None:
         super().__init__()
         self.mode: int = mode
-        self.value: int = value  # the probability, of 2^31; or how many packets are passed over between two
+        self.value: int = value  # the probability, of 2^31; or how many packets are skipped between two
         self.count: int = count
         self.is_inverted: bool = is_inverted
 

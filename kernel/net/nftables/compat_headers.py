@@ -21,7 +21,7 @@ _PROTOCOL_SCTP: Final = 132
 
 
 def _has_header(run: Run, size: int) -> bool:
-    """Whether so much of the transport's header is there."""
+    """Whether that much of the transport's header is there."""
     return run.packet.transport_start + size <= run.packet.end
 
 
@@ -32,7 +32,7 @@ def _header(run: Run) -> Span[u8]:
 
 @final
 class Range:
-    """Numbers, or all others."""
+    """A range of numbers, or all others."""
 
     def __init__(self, first: int, last: int, *, is_inverted: bool) -> None:
         self.first: int = first
@@ -40,7 +40,7 @@ class Range:
         self.is_inverted: bool = is_inverted
 
     def has(self, value: int) -> bool:
-        """Whether a number is meant."""
+        """Whether a number is in it."""
         return (self.first <= value <= self.last) != self.is_inverted
 
 
@@ -210,7 +210,7 @@ _LARGEST_SEGMENT: Final = 2  # the option
 
 @final
 class _SegmentSize(Match):
-    """The largest segment that a TCP header announces."""
+    """The maximum segment size that a TCP header announces."""
 
     def __init__(self, wanted: Range) -> None:
         super().__init__()

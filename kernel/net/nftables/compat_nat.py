@@ -1,4 +1,4 @@
-"""Targets of xtables that translate: SNAT, DNAT, MASQUERADE, REDIRECT, NETMAP. They stand in the table `nat`, in chains
+"""Targets of xtables that translate: SNAT, DNAT, MASQUERADE, REDIRECT, NETMAP. They are for the table `nat`, in chains
 of type nat.
 
 Context: as in `expression.py`.
@@ -34,7 +34,7 @@ _NETMAP: Final = 4
 
 @final
 class Goal:
-    """What a rule says of addresses and ports (struct nf_nat_range2)."""
+    """The addresses and ports of a rule (struct nf_nat_range2)."""
 
     def __init__(self) -> None:
         self.flags: int = 0  # NAT_*
@@ -46,7 +46,7 @@ class Goal:
 
 
 def _read_old_goal(info: bytes) -> Goal:
-    """Of struct nf_nat_ipv4_multi_range_compat, which holds one range. Raises EINVAL."""
+    """Read a struct nf_nat_ipv4_multi_range_compat, which holds one range. Raises EINVAL."""
     span = span_of(info)
     if span.load_u32(0) != 1:
         raise Errno(EINVAL)
@@ -60,7 +60,7 @@ def _read_old_goal(info: bytes) -> Goal:
 
 
 def _read_goal(info: bytes) -> Goal:
-    """Of struct nf_nat_range, or nf_nat_range2: each end has room for an address of IPv6."""
+    """Read a struct nf_nat_range, or nf_nat_range2: each end has room for an address of IPv6."""
     span = span_of(info)
     goal = Goal()
     goal.flags = span.load_u32(0) & _MOST_FLAGS
@@ -75,7 +75,7 @@ def _read_goal(info: bytes) -> Goal:
 
 @final
 class _Translate(Extension):
-    """One of them."""
+    """A target of this kind."""
 
     def __init__(self, action: int, goal: Goal) -> None:
         super().__init__()
@@ -112,7 +112,7 @@ class _Translate(Extension):
 
 
 def _mapped(address: bytes, first: bytes, last: bytes) -> bytes:
-    """The bits in which the ends of the range agree are theirs, the others the address's."""
+    """An address with the bits in which the ends of the range agree, and its own others."""
     made = bytearray(first)
     for i in range(min(len(made), len(address))):
         own = first[i] ^ last[i]
@@ -121,7 +121,7 @@ def _mapped(address: bytes, first: bytes, last: bytes) -> bytes:
 
 
 def _made(action: int, goal: Goal) -> Extension:
-    """Raises EINVAL: what takes an address of its own is given none, and NETMAP is given some."""
+    """Raises EINVAL if a target that chooses its own address is given one, or NETMAP is given none."""
     has_addresses = goal.flags & NAT_ADDRESSES != 0
     if action == _NETMAP and not has_addresses:
         raise Errno(EINVAL)

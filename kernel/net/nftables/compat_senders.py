@@ -1,7 +1,7 @@
-"""The match `owner` of xtables: who has opened the socket that sends a packet.
+"""The match `owner` of xtables: the user that opened the socket from which a packet is sent.
 
-A packet names its sender only while some rule asks (`SENDER_RULES`), so that others pay nothing for it. What no socket
-of a program sends (resets, errors, what is forwarded) has no owner.
+A packet names its sender only while some rule asks for it (`SENDER_RULES`), so that others pay nothing. Packets that no
+program's socket sends (resets, errors, forwarded ones) have no owner.
 
 Context: as in `expression.py`.
 Source: iptables-extensions(8); layout: linux/netfilter/xt_owner.h.
@@ -32,7 +32,7 @@ class _Owner(Match):
     """The users and groups are the kernel's numbers."""
 
     def __init__(self, info: Span[u8], usage: Usage) -> None:
-        """Raises EINVAL for what is no user or group of the network's."""
+        """Raises EINVAL for a user or group unknown to the network."""
         super().__init__()
         self.asked: int = info[16]
         self.inverted: int = info[17]
@@ -80,7 +80,7 @@ class _Owner(Match):
         if self.first_group <= int(sender.fsgid) <= self.last_group:
             return True
         if self.asked & _ALL_GROUPS != 0:
-            # They are in order: the first of them that is not below the range.
+            # They are sorted: find the first one that is not below the range.
             low = 0
             high = len(sender.groups)
             while low < high:
@@ -95,7 +95,7 @@ class _Owner(Match):
 
 
 def _check_range(first: int, last: int, first_known: int, last_known: int) -> None:
-    """A range of numbers as the program has them, and as the kernel has them: NO_ID for none. Raises EINVAL."""
+    """Check a range of numbers, as the program and as the kernel numbers them: NO_ID for none. Raises EINVAL."""
     if first_known == NO_ID or last_known == NO_ID or last < first or last_known < first_known:
         raise Errno(EINVAL)
 

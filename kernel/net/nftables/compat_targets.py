@@ -1,8 +1,8 @@
-"""Targets of xtables that mark a packet, tell of it, refuse it, or narrow its segments: MARK, LOG, REJECT, TCPMSS.
+"""Targets of xtables that mark, log or refuse a packet, or reduce its segment size: MARK, LOG, REJECT, TCPMSS.
 
 Context: as in `expression.py`.
 Source: iptables-extensions(8); layouts: linux/netfilter/xt_mark.h, xt_LOG.h, ipt_REJECT.h, xt_TCPMSS.h. RFC 9293
-section 3.7.1 (the largest segment).
+section 3.7.1 (the maximum segment size).
 """
 
 from typing import Final
@@ -52,7 +52,7 @@ _PREFIX: Final = 30  # bytes, with a zero at the end
 
 @final
 class _Log(Extension):
-    """A line in the kernel's log for the packet. What it would say of options is left out."""
+    """Log a line for the packet, without its options."""
 
     def __init__(self, level: int, prefix: bytes) -> None:
         super().__init__()
@@ -74,7 +74,7 @@ def _decode_log(info: bytes, usage: Usage) -> Extension:
 # ---- Refusals -----------------------------------------------------------------------------------------------------
 
 _NO_ANSWER: Final = -2
-# By what rules say: codes of "unreachable". The echo reply that old programs asked for is EINVAL.
+# By the rule's number: codes of "unreachable". The echo reply that old programs asked for is EINVAL.
 _ECHO_REPLY: Final = -3
 _CODES4: Final[list[int]] = [0, 1, 2, 3, _ECHO_REPLY, 9, 10, RESET, 13]
 _CODES6: Final[list[int]] = [0, 1, 2, 3, 4, _ECHO_REPLY, RESET, 5, 6]
@@ -112,7 +112,7 @@ def _decode_reject6(info: bytes, usage: Usage) -> Extension:
     return _decode_reject(info, usage, _CODES6)
 
 
-# ---- The largest segment ------------------------------------------------------------------------------------------
+# ---- The maximum segment size -------------------------------------------------------------------------------------
 
 _BY_PATH: Final = 0xFFFF  # XT_TCPMSS_CLAMP_PMTU
 _LEAVING: Final = 1 << FORWARD | 1 << OUTPUT | 1 << POSTROUTING
@@ -121,14 +121,14 @@ _LONGEST_HEADER: Final = 60
 _TCP_SUM: Final = 16
 _OPTION: Final = 2
 _OPTION_SIZE: Final = 4
-_DEFAULT4: Final = 536  # what holds where no option says more
+_DEFAULT4: Final = 536  # the default without an option
 _DEFAULT6: Final = 1220
 _NO_LIMIT: Final = 0xFFFF_FFFF
 
 
 @final
 class _SetSegmentSize(Extension):
-    """Lower the largest segment that a TCP header announces; a header without the option gets it."""
+    """Lower the maximum segment size that a TCP header announces; a header without the option gets it."""
 
     def __init__(self, size: int) -> None:
         super().__init__()
@@ -158,20 +158,20 @@ class _SetSegmentSize(Extension):
 
 
 def _size_for_path(run: Run) -> int:
-    """What fits in both directions; 0 or less if nothing does. A packet that is not on its way out yet (its rule is in
-    a chain that one at PREROUTING jumps to) is judged by the way back alone.
+    """The size that fits in both directions; 0 or less if none does. A packet that is not on its way out (its rule is
+    in a chain that one at PREROUTING jumps to) is judged by the route back alone.
     """
     spend(ROUTE_COST)
     packet = run.packet
     mtu = run.place.mtu if run.place.output is not None else _NO_LIMIT
     back = mtu_to(run.place.network, packet.source)
-    if back > 0:  # else nobody could answer: the way there counts
+    if back > 0:  # else no answer could arrive: only the route there counts
         mtu = min(mtu, back)
     return min(mtu - _TCP_HEADER - (20 if run.place.family == FAMILY_IP4 else 40), 0xFFFF)
 
 
 def _lower(packet: Packet, at: int, size: int) -> None:
-    """The option's number is at `at`."""
+    """Lower the size in the option, whose number is at `at`."""
     span = span_of(packet.storage)
     if span.load_be16(at) <= size:
         return
@@ -183,7 +183,7 @@ def _lower(packet: Packet, at: int, size: int) -> None:
 
 
 def _add_option(packet: Packet, length: int, size: int) -> None:
-    """A header of `length` bytes, after which nothing comes, gets the option as its first. Raises MemoryError."""
+    """Insert the option as the first into a header of `length` bytes, which ends the packet. Raises MemoryError."""
     _lengthen(packet, _OPTION_SIZE)
     start = packet.transport_start
     span = span_of(packet.storage)
@@ -198,7 +198,7 @@ def _add_option(packet: Packet, length: int, size: int) -> None:
     span.store_be16(start + 12, new)
     total = span.load_be16(start + _TCP_SUM)
     if not is_summed(packet):
-        total = fold(total + _OPTION_SIZE)  # the field holds the pseudo header's sum alone, not inverted
+        total = fold(total + _OPTION_SIZE)  # the field holds only the pseudo header's sum, not inverted
     else:
         total = (total ^ 0xFFFF) + _OPTION_SIZE + (_OPTION << 8 | _OPTION_SIZE) + size + (old ^ 0xFFFF) + new
         total = fold(total) ^ 0xFFFF
@@ -207,7 +207,7 @@ def _add_option(packet: Packet, length: int, size: int) -> None:
 
 
 def _lengthen(packet: Packet, count: int) -> None:
-    """Raises MemoryError."""
+    """Lengthen the packet. Raises MemoryError."""
     if packet.tailroom() < count:
         storage = bytearray(len(packet.storage) + count)
         span_of(storage)[0 : packet.end].copy_from(span_of(packet.storage)[0 : packet.end])
@@ -217,7 +217,7 @@ def _lengthen(packet: Packet, count: int) -> None:
 
 
 def _lengthen_datagram(packet: Packet) -> None:
-    """The IP header tells of four bytes more."""
+    """Add four bytes to the length in the IP header."""
     header = packet.network_header()
     at = 2 if len(packet.source) == 4 else 4
     old = header.load_be16(at)

@@ -1,8 +1,8 @@
 """Expressions about connections: ct and notrack, and translation: nat, masq, redir (nft(8) "CONNTRACK EXPRESSIONS",
 "NAT STATEMENTS").
 
-A rule that asks for connections has them tracked while it is there. Labels, zones, helpers and marks of security are
-not there: EOPNOTSUPP.
+A rule that asks for connections has them tracked while it exists. Labels, zones, helpers and security marks are
+not supported: EOPNOTSUPP.
 
 Context: as in `expression.py`.
 """
@@ -73,7 +73,7 @@ _WORD: Final = 0xFFFF_FFFF
 
 
 def start_tracking(network: Network, family: int) -> None:
-    """A rule in a table of a family asks for connections. Raises MemoryError, with nothing done."""
+    """A rule in a table of a family needs connections. Raises MemoryError, with nothing done."""
     done = 0
     families = families_of(family)
     try:
@@ -87,13 +87,13 @@ def start_tracking(network: Network, family: int) -> None:
 
 
 def stop_tracking(network: Network, family: int) -> None:
-    """The rule is no more."""
+    """The rule is gone."""
     for version in families_of(family):
         unuse_tracking(network, version)
 
 
 class _Tracked(Expression):
-    """Base of those that have connections tracked while their rule is there."""
+    """Base of expressions that have connections tracked while their rule exists."""
 
     def __init__(self, network: Network, family: int) -> None:
         self.network: Network = network
@@ -109,7 +109,7 @@ class _Tracked(Expression):
 
 @final
 class ConnectionRead(_Tracked):
-    """What is known of the connection, into a register."""
+    """Load a property of the connection into a register."""
 
     def __init__(self, network: Network, family: int, place: int, key: int, direction: int, length: int) -> None:
         super().__init__(network, family)
@@ -191,7 +191,7 @@ class ConnectionRead(_Tracked):
 
 @final
 class ConnectionMark(_Tracked):
-    """A register becomes the connection's mark."""
+    """Set the connection's mark from a register."""
 
     def __init__(self, network: Network, family: int, place: int) -> None:
         super().__init__(network, family)
@@ -214,12 +214,12 @@ _COUNTERS: Final = (_PACKETS, _BYTES, _AVERAGE)
 
 
 def _has_direction(key: int) -> bool:
-    """Whether a key needs to be told which direction is meant."""
+    """Whether a key needs a direction."""
     return _SOURCE4 <= key <= _DESTINATION6 or key in (_SOURCE, _DESTINATION, _SOURCE_PORT, _DESTINATION_PORT)
 
 
 def _length_of(key: int, family: int) -> int:
-    """Bytes of what a key yields. Raises EOPNOTSUPP."""
+    """The size in bytes of a key's value. Raises EOPNOTSUPP."""
     if key == _DIRECTION or key == _FAMILY or key == _PROTOCOL:
         return 1
     if key == _SOURCE_PORT or key == _DESTINATION_PORT:
@@ -269,7 +269,7 @@ class _ConnectionLoader(Loader):
 
 @final
 class NoTracking(_Tracked):
-    """The packet is to have no connection."""
+    """The packet gets no connection."""
 
     def name(self) -> bytes:
         return b"notrack"
@@ -295,13 +295,13 @@ class _NoTrackingLoader(Loader):
 
 _NO_REGISTER: Final = -1
 _NAT_FLAGS: Final = 0x7F
-_GIVEN: Final = NAT_ADDRESSES | NAT_PORTS  # these count for nothing without registers
+_GIVEN: Final = NAT_ADDRESSES | NAT_PORTS  # these are ignored without registers
 _TO_SOURCE: Final = 0
 _TO_DESTINATION: Final = 1
 
 
 class _Translation(_Tracked):
-    """Base of statements that set a connection's translation up."""
+    """Base of statements that set up a connection's translation."""
 
     def __init__(self, network: Network, family: int) -> None:
         super().__init__(network, family)
@@ -310,7 +310,7 @@ class _Translation(_Tracked):
         self.last_port: int = _NO_REGISTER
 
     def fill_ports(self, run: Run, request: NatRequest) -> None:
-        """What a rule says of ports."""
+        """Fill in the rule's ports."""
         request.flags = self.flags & ~_GIVEN
         if self.first_port >= 0:
             registers = span_of(run.registers)
@@ -319,7 +319,7 @@ class _Translation(_Tracked):
             request.flags |= self.flags & NAT_PORTS
 
     def decide(self, run: Run, verdict: Verdict) -> None:
-        """What translation said is the packet's verdict."""
+        """Make the translation's verdict the packet's."""
         run.verdict = ACCEPT if verdict == Verdict.ACCEPT else DROP
 
     def check(self, base: Chain, family: int) -> None:
@@ -330,7 +330,7 @@ class _Translation(_Tracked):
 
 @final
 class Translate(_Translation):
-    """snat and dnat: to given addresses and ports."""
+    """snat and dnat: translate to given addresses and ports."""
 
     def __init__(self, network: Network, family: int, kind: int, shown_family: int) -> None:
         super().__init__(network, family)
@@ -428,8 +428,8 @@ def _read_flags(made: _Translation, attributes: Attributes, kind: int) -> None:
 
 @final
 class Masquerade(_Translation):
-    """The source becomes the address of the interface by which the packet leaves. As on Linux, ports count only if the
-    flags say so.
+    """The source becomes the address of the interface through which the packet leaves. As on Linux, ports count only if
+    the flags say so.
     """
 
     def name(self) -> bytes:
@@ -504,7 +504,7 @@ class _RedirectLoader(Loader):
 
 @final
 class _Chains(NatChains):
-    """Chains of type nat, which connection tracking asks."""
+    """Chains of type nat, which connection tracking runs."""
 
     def is_there(self) -> bool:
         return True

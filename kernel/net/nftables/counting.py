@@ -1,6 +1,6 @@
 """Expressions with a state: counter, limit, quota, last; and numgen, which numbers packets (nft(8)).
 
-Each may stand in a rule, in the elements of a set, or, but for `last`, under a name of its own.
+Each may be in a rule, in the elements of a set, or, except `last`, under a name of its own.
 
 Context: as in `expression.py`.
 """
@@ -46,7 +46,7 @@ def _length(run: Run) -> int:
 
 @final
 class Counter(Stateful):
-    """Packets and their bytes."""
+    """Counts packets and their bytes."""
 
     def __init__(self, packets: int, size: int) -> None:
         self.packets: int = packets
@@ -87,7 +87,7 @@ _MOST_UNIT_S: Final = 1 << 32
 
 
 def _share(time_ns: int, count: int, rate: int) -> int:
-    """`time_ns * count // rate`, or near it, where the product is too large."""
+    """`time_ns * count // rate`, or close to it, where the product is too large."""
     if count == 0 or time_ns <= _MOST // count:
         return time_ns * count // rate
     part = time_ns // rate
@@ -96,7 +96,7 @@ def _share(time_ns: int, count: int, rate: int) -> int:
 
 @final
 class Limit(Stateful):
-    """That many packets or bytes in a time hold, and a burst more."""
+    """Holds for that many packets or bytes in a time, and a burst more."""
 
     def __init__(self, rate: int, unit_s: int, burst: int, kind: int, flags: int) -> None:
         self.rate: int = rate
@@ -109,7 +109,7 @@ class Limit(Stateful):
             self.most_ns: int = min(span_ns // rate, _MOST // max(burst, 1)) * burst
         else:
             self.most_ns = _share(span_ns, rate + burst, rate)
-        self.left_ns: int = self.most_ns  # what is saved up; a packet costs its share of the time
+        self.left_ns: int = self.most_ns  # the credit; a packet costs its share of the time
         self.last_ns: int = 0
 
     def name(self) -> bytes:
@@ -215,7 +215,7 @@ class _QuotaLoader(StatefulLoader):
 
 @final
 class Last(Stateful):
-    """When it was last evaluated."""
+    """The time of the last evaluation."""
 
     def __init__(self) -> None:
         self.at_ns: int = 0  # of the monotonic clock; 0: never
@@ -256,7 +256,7 @@ _RANDOM: Final = 1
 
 @final
 class NumberGenerator(Expression):
-    """Numbers one after the other, or random ones, below a modulus."""
+    """Successive or random numbers below a modulus."""
 
     def __init__(self, place: int, kind: int, modulus: int, offset: int) -> None:
         self.place: int = place

@@ -109,7 +109,7 @@ def _add(message: Message, batch: Batch, loading: Loading, owner: DataSet, attri
 
 
 def _read(loading: Loading, owner: DataSet, attributes: Attributes) -> Element:
-    """The key and the flags. Raises EINVAL, EOPNOTSUPP."""
+    """Read the key and the flags. Raises EINVAL, EOPNOTSUPP."""
     flags = attributes.be32(_FLAGS)
     if flags & ~(ELEMENT_END | ELEMENT_CATCH_ALL) != 0:
         raise Errno(EOPNOTSUPP)
@@ -134,7 +134,7 @@ def _read(loading: Loading, owner: DataSet, attributes: Attributes) -> Element:
 
 
 def _read_data(loading: Loading, owner: DataSet, attributes: Attributes, element: Element) -> None:
-    """What belongs to the key."""
+    """Read the key's data."""
     is_end = element.flags & ELEMENT_END != 0
     has_data = attributes.has(_DATA)
     has_object = attributes.has(_OBJECT)
@@ -175,7 +175,7 @@ def _read_data(loading: Loading, owner: DataSet, attributes: Attributes, element
 
 
 def _read_expressions(owner: DataSet, attributes: Attributes, element: Element) -> None:
-    """Its own stateful expressions, or copies of what the set says that each element has."""
+    """Read the element's own stateful expressions, or copy those that the set prescribes for each element."""
     expressions = load_expressions(attributes, _EXPRESSION, _EXPRESSIONS)
     if len(expressions) > 0:
         if owner.fixed_templates and len(expressions) != len(owner.templates):
@@ -190,7 +190,7 @@ def _read_expressions(owner: DataSet, attributes: Attributes, element: Element) 
 
 
 def delete_elements(message: Message, batch: Batch) -> None:
-    """DELSETELEM, DESTROYSETELEM: those that are named, or all. Raises EINVAL, ENOENT, EBUSY, MemoryError."""
+    """DELSETELEM, DESTROYSETELEM: the named ones, or all. Raises EINVAL, ENOENT, EBUSY, MemoryError."""
     attributes = message.attributes
     table = message.table(batch.firewall, batch.generation)
     loading = Loading(batch, table)
@@ -202,7 +202,7 @@ def delete_elements(message: Message, batch: Batch) -> None:
     batch.sets[owner] = True
     if not attributes.has(_ELEMENTS):
         for element in owner.all_in(batch.generation):
-            if element.is_in(batch.generation):  # or its time was up meanwhile
+            if element.is_in(batch.generation):  # or it has expired in the meantime
                 _delete(message, batch, table, owner, element)
             pace_or_end(_ELEMENT_COST)
         return
@@ -226,7 +226,7 @@ def _delete(message: Message, batch: Batch, table: Table, owner: DataSet, elemen
 
 
 def get_elements(message: Message, firewall: Firewall, writer: MessageWriter) -> None:
-    """Elements by their keys; of intervals, the one that a key lies in. Raises EINVAL, ENOENT."""
+    """Write elements by their keys; of intervals, the one that contains a key. Raises EINVAL, ENOENT."""
     attributes = message.attributes
     table = message.table(firewall, firewall.cursor)
     owner = find_set(message, table, firewall.cursor, _SET)
@@ -252,7 +252,7 @@ def get_elements(message: Message, firewall: Firewall, writer: MessageWriter) ->
 
 
 def dump_elements(message: Message, firewall: Firewall, writer: MessageWriter) -> None:
-    """All elements of a set. Raises EINVAL, ENOENT. Sleeps."""
+    """Write all elements of a set. Raises EINVAL, ENOENT. Sleeps."""
     table = message.table(firewall, firewall.cursor)
     owner = find_set(message, table, firewall.cursor, _SET)
     now_ns = monotonic_ns()
@@ -279,7 +279,7 @@ def dump_elements(message: Message, firewall: Firewall, writer: MessageWriter) -
     end_elements(writer, place)
     if is_empty:
         return
-    # What is for all other keys comes in a message of its own, which is there after any element, as on Linux.
+    # The element for all other keys comes in a message of its own, after all others, as on Linux.
     place = begin_elements(writer, NEW_ELEMENT, table, owner, firewall)
     rest = owner.find(b"", b"", ELEMENT_CATCH_ALL, firewall.cursor, now_ns)
     if rest is not None:

@@ -14,13 +14,13 @@ from kernel.net.nftables.expression import finish_all
 from kernel.net.nftables.model import Chain, Firewall, RuleList, Table, firewall_of
 from kernel.net.nftables.sets import DataSet
 
-_RULES: Final = 200  # at a turn
+_RULES: Final = 200  # per turn
 _RULE_COST: Final = 300  # instructions
 
 
 @final
 class Demolition(Work):
-    """Takes the tables of a network apart that has ended, a share at each turn: rules refer to the network, and chains
+    """Takes apart the tables of an ended network, a share in each turn: rules refer to the network, and chains
     and sets to their tables.
     """
 
@@ -43,7 +43,7 @@ class Demolition(Work):
 
 
 def _take_apart(network: Network, firewall: Firewall, table: Table, share: int) -> int:
-    """A share of a table; returns how much it was, at least 1."""
+    """Take apart a share of a table; returns how much it was, at least 1."""
     done = 1
     while done < share:
         done += 1
@@ -74,6 +74,6 @@ def _empty(chain: Chain) -> None:
 
 
 def end_firewall(network: Network) -> None:
-    """A network has ended. Raises MemoryError, with nothing done."""
+    """Take an ended network's firewall apart. Raises MemoryError, with nothing done."""
     if len(firewall_of(network).tables) > 0:
         schedule_work(Demolition(network))

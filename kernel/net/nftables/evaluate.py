@@ -1,9 +1,9 @@
-"""A packet goes through a base chain: its rules in turn, and the chains that they jump to.
+"""Sending a packet through a base chain: its rules in turn, and the chains that they jump to.
 
-Work is bounded: jumps go sixteen deep at most, and batches that would make a circle are refused. But each of the
-sixteen may be taken many times, so what rules and look-ups take is spent as it is done, wherever the packet is on its
-way. A packet is dropped when the running thread has gone `MOST_BEHIND` instructions past where it should have had a
-safe point. `ethernet.drain` sees to it that what was sent late is received later, by the network thread.
+Work is bounded: jumps go at most sixteen deep, and batches that would create a cycle are refused. But each of the
+sixteen may be taken many times, so the cost of rules and look-ups is spent as it arises, wherever the packet is on its
+path. A packet is dropped when the running thread has gone `MOST_BEHIND` instructions past where it should have had a
+safe point. `ethernet.drain` ensures that packets sent late are received later, by the network thread.
 
 Context: thread context; nothing sleeps. May raise MemoryError: the packet is dropped.
 """
@@ -20,7 +20,7 @@ from kernel.time import monotonic_ns
 
 DEPTH: Final = 16  # NFT_JUMP_STACK_SIZE
 _STOLEN: Final = 2
-_EXPRESSION_COST: Final = 80  # instructions, beside what one spends itself
+_EXPRESSION_COST: Final = 80  # instructions, besides what one spends itself
 _RULE_COST: Final = 40
 _SKIP_COST: Final = 20
 _CHAIN_COST: Final = 600
@@ -30,7 +30,7 @@ _VERDICT_MASK: Final = 0xFF
 
 @final
 class Frame:
-    """Where a chain goes on when the one that it jumped to returns."""
+    """Where a chain continues when the one that it jumped to returns."""
 
     def __init__(self, active: RuleList, at: int, below: "Frame | None") -> None:
         self.active: RuleList = active
@@ -39,10 +39,10 @@ class Frame:
 
 
 def run_chain(chain: Chain, run: Run) -> None:
-    """Have a packet go through a base chain; `run.verdict` is CONTINUE where its policy is to decide."""
+    """Send a packet through a base chain; `run.verdict` is CONTINUE if its policy is to decide."""
     active = chain.rules_in(run.generation)
     at = 0
-    ended = _NOWHERE  # the expression that did not hold in the rule before
+    ended = _NOWHERE  # the expression that failed in the rule before
     frames: Frame | None = None
     depth = 0
     while True:
@@ -104,7 +104,7 @@ class ChainHook(Hook):
         super().__init__(priority)
         self.chain: Chain = chain
         self.firewall: Firewall = firewall
-        self.is_awake: bool = False  # from the end of the batch on that registers it
+        self.is_awake: bool = False  # set at the end of the batch that registers it
 
     def look(self, packet: Packet, place: Place) -> Verdict:
         chain = self.chain

@@ -1,10 +1,10 @@
-"""Expressions: what rules are made of; and what one knows while it is evaluated.
+"""Expressions, the parts of rules; and the state of their evaluation.
 
 A rule's expressions are evaluated in turn. They read the packet into registers, compare, and change; the first that
-does not hold ends the rule (BREAK). One that decides sets a verdict.
+fails ends the rule (BREAK). One that decides sets a verdict.
 
 There are sixteen registers of four bytes. Programs name them one by one (NFT_REG32_00 …), or in fours (NFT_REG_1 …);
-here they are places in 64 bytes.
+here they are offsets in 64 bytes.
 
 Context: evaluation is in thread context; nothing sleeps. Loading is in batches.
 """
@@ -28,7 +28,7 @@ _FIRST_NARROW: Final = 8  # NFT_REG32_00
 _LAST_NARROW: Final = 23
 _LAST_WIDE: Final = 4  # NFT_REG_4
 
-# Verdicts: NF_DROP, and those beside NF_ACCEPT, NF_STOLEN and NF_QUEUE.
+# Verdicts: NF_DROP, and those besides NF_ACCEPT, NF_STOLEN and NF_QUEUE.
 _DROP: Final = 0
 CONTINUE: Final = -1
 BREAK: Final = -2
@@ -39,7 +39,7 @@ RETURN: Final = -5
 
 @final
 class Run:
-    """A packet on its way through chains."""
+    """A packet on its path through chains."""
 
     def __init__(self, packet: Packet, place: Place, generation: int, now_ns: int) -> None:
         self.packet: Packet = packet
@@ -49,10 +49,10 @@ class Run:
         self.registers: bytearray = bytearray(REGISTERS_SIZE)
         self.verdict: int = CONTINUE
         self.target: Chain | None = None  # of JUMP and GOTO
-        self.reroutes: bool = False  # an address or mark changed by which routes are chosen
+        self.reroutes: bool = False  # an address or mark changed that routes depend on
 
     def stop(self) -> None:
-        """The rule does not hold."""
+        """End the rule: it does not match."""
         self.verdict = BREAK
 
     def affords(self, instructions: int) -> bool:
@@ -64,34 +64,34 @@ class Run:
         return False
 
     def span(self, place: int, length: int) -> Span[u8]:
-        """Registers."""
+        """A span of registers."""
         return span_of(self.registers)[place : place + length]
 
     def set_word(self, place: int, value: int) -> None:
-        """A number in the machine's order."""
+        """Store a number in the machine's byte order."""
         span_of(self.registers).store_u32(place, value & 0xFFFF_FFFF)
 
     def take_from_packet(self, place: int, start: int, length: int) -> None:
-        """Bytes of the packet's storage, with zeros up to the end of the last register."""
+        """Load bytes of the packet's storage, with zeros up to the end of the last register."""
         if length & 3 != 0:
             self.set_word(place + (length & ~3), 0)
         self.span(place, length).copy_from(span_of(self.packet.storage)[start : start + length])
 
     def word(self, place: int) -> int:
-        """The same."""
+        """The number at an offset."""
         return span_of(self.registers).load_u32(place)
 
     def set_short(self, place: int, value: int) -> None:
-        """16 bits in the network's order, and zeros to the register's end."""
+        """Store 16 bits in network byte order, and zeros up to the register's end."""
         span_of(self.registers).store_u32(place, 0)
         span_of(self.registers).store_be16(place, value & 0xFFFF)
 
     def set_byte(self, place: int, value: int) -> None:
-        """8 bits, and zeros to the register's end."""
+        """Store 8 bits, and zeros up to the register's end."""
         span_of(self.registers).store_u32(place, value & 0xFF)
 
     def set_bytes(self, place: int, value: bytes, room: int) -> None:
-        """Bytes, and zeros until `room` is full."""
+        """Store bytes, and zeros until `room` is full."""
         target = span_of(self.registers)[place : place + room]
         target.fill(0)
         length = min(room, len(value))
@@ -99,65 +99,65 @@ class Run:
 
 
 class Expression:
-    """Base of all of them."""
+    """Base of all expressions."""
 
     def name(self) -> bytes:
-        """What programs call it."""
+        """The name that programs use."""
         return b""
 
     def evaluate(self, run: Run) -> None:
-        """Look at the packet. What takes longer than others spends it, or asks `run.affords`. May raise MemoryError."""
+        """Examine the packet. An expensive expression spends its cost, or asks `run.affords`. May raise MemoryError."""
 
     def is_like(self, other: "Expression") -> bool:
-        """Whether it surely finds the same as another one, however often: both look at registers or at the packet, and
-        change registers alone.
+        """Whether it surely gives the same result as another one, however often: both look at registers or the packet,
+        and change only registers.
         """
         return False
 
     def put(self, writer: MessageWriter) -> None:
-        """Write the attributes that it was made of."""
+        """Write the attributes from which it was created."""
 
     def has_attributes(self) -> bool:
-        """Whether there is more to say than its name."""
+        """Whether it has more than a name."""
         return True
 
     def check(self, base: "Chain", family: int) -> None:
-        """It may be reached from a base chain. Raises EOPNOTSUPP if it cannot be used there."""
+        """Check whether it may be reached from a base chain. Raises EOPNOTSUPP if it cannot be used there."""
 
     def targets(self, generation: int) -> "list[Chain]":
         """The chains that it may lead to. Sleeps; raises MemoryError."""
         return []
 
     def start(self) -> None:
-        """Its rule comes into being: have what it needs. Raises MemoryError, with nothing done."""
+        """Its rule is being created: acquire what it needs. Raises MemoryError, with nothing done."""
 
     def finish(self) -> None:
-        """Its rule is no more: what it needed may go."""
+        """Its rule is gone: release what it needed."""
 
     def take(self) -> None:
-        """Its rule is there in the next generation: what it refers to has a user more."""
+        """Its rule is in the next generation: count a reference to what it refers to."""
 
     def release(self) -> None:
-        """Its rule is not there any more."""
+        """Its rule has left: drop those references."""
 
 
 class Stateful(Expression):
-    """Base of those that count something. They may stand in elements of sets, and under names of their own; there they
-    are never others, so nothing is nested in them.
+    """Base of those that count something. They may be in elements of sets, and under names of their own; there they
+    are never nested.
     """
 
     def count(self, run: Run) -> None:
-        """What `evaluate` does."""
+        """As `evaluate`."""
 
     def put_state(self, writer: MessageWriter) -> None:
-        """What `put` does."""
+        """As `put`."""
 
     def copy(self) -> "Stateful":
-        """One of the same kind with a state of its own. Raises EOPNOTSUPP, MemoryError."""
+        """An expression of the same kind with a state of its own. Raises EOPNOTSUPP, MemoryError."""
         raise Errno(EOPNOTSUPP)
 
     def reset(self) -> None:
-        """Count anew."""
+        """Start to count anew."""
 
     def evaluate(self, run: Run) -> None:
         self.count(run)
@@ -167,7 +167,7 @@ class Stateful(Expression):
 
 
 def _place_of(number: int) -> int:
-    """Where a register is; -1 for the one of verdicts. Raises ERANGE."""
+    """The offset of a register; -1 for the one of verdicts. Raises ERANGE."""
     if number == 0:
         return -1
     if number <= _LAST_WIDE:
@@ -178,7 +178,7 @@ def _place_of(number: int) -> int:
 
 
 def read_register(attributes: Attributes, kind: int, length: int) -> int:
-    """The place of a register that `length` bytes are read from. Raises EINVAL, ERANGE."""
+    """The offset of a register from which `length` bytes are read. Raises EINVAL, ERANGE."""
     attributes.blame(kind)
     place = _place_of(attributes.be32(kind))
     if place < 0 or length == 0:
@@ -189,7 +189,7 @@ def read_register(attributes: Attributes, kind: int, length: int) -> int:
 
 
 def write_register(attributes: Attributes, kind: int, length: int) -> int:
-    """The place of a register that `length` bytes of data are written to. Raises EINVAL, ERANGE."""
+    """The offset of a register to which `length` bytes of data are written. Raises EINVAL, ERANGE."""
     attributes.blame(kind)
     place = _place_of(attributes.be32(kind))
     if place < 0 or length == 0:
@@ -200,27 +200,27 @@ def write_register(attributes: Attributes, kind: int, length: int) -> int:
 
 
 def put_register(writer: MessageWriter, kind: int, place: int) -> None:
-    """As Linux shows it: in fours where it can be."""
+    """Write a register's number as Linux shows it: in fours where possible."""
     put32(writer, kind, place // 16 + 1 if place & 15 == 0 else place // 4 + _FIRST_NARROW)
 
 
 class Loader:
-    """Makes the expressions of a kind. Base class."""
+    """Creates the expressions of a kind. Base class."""
 
     def name(self) -> bytes:
-        """Of the kind."""
+        """The name of the kind."""
         return b""
 
     def load(self, attributes: Attributes, loading: "Loading") -> Expression:
-        """Make one of what a program says. Raises Errno, MemoryError; what it refers to has no user more yet."""
+        """Create one from a program's attributes. Raises Errno, MemoryError; no reference is counted yet."""
         raise Errno(EOPNOTSUPP)
 
 
 class StatefulLoader(Loader):
-    """Makes those of a kind that counts something. Base class."""
+    """Creates expressions of a kind that counts something. Base class."""
 
     def load_state(self, attributes: Attributes) -> Stateful:
-        """What `load` does."""
+        """As `load`."""
         raise Errno(EOPNOTSUPP)
 
     def load(self, attributes: Attributes, loading: "Loading") -> Expression:
@@ -243,7 +243,7 @@ def register_stateful_loader(loader: StatefulLoader) -> None:
 
 
 def start_all(expressions: list[Expression]) -> None:
-    """A rule of these comes into being. Raises MemoryError, with nothing done."""
+    """Start the expressions of a new rule. Raises MemoryError, with nothing done."""
     done = 0
     try:
         for expression in expressions:
@@ -256,6 +256,6 @@ def start_all(expressions: list[Expression]) -> None:
 
 
 def finish_all(expressions: list[Expression]) -> None:
-    """The rule is no more."""
+    """The rule is gone: finish its expressions."""
     for expression in expressions:
         expression.finish()

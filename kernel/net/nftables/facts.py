@@ -1,7 +1,7 @@
-"""Expressions about what is known of a packet beside its bytes: meta, and mark it (nft(8) "META EXPRESSIONS").
+"""Expressions about a packet's properties other than its bytes: meta, and setting marks (nft(8) "META EXPRESSIONS").
 
-What Linux knows and Krait does not (groups of interfaces, the class of a route, paths of IPsec) is 0. Whoever sent a
-packet is not known to it: `skuid` and its neighbours answer EOPNOTSUPP.
+Properties that only Linux has (groups of interfaces, the class of a route, paths of IPsec) are 0. A packet's
+sender is not known here: `skuid` and its neighbours answer EOPNOTSUPP.
 
 Context: as in `expression.py`.
 """
@@ -61,7 +61,7 @@ _TIME_HOUR: Final = 32
 _SDIF: Final = 33
 _SDIFNAME: Final = 34
 
-_CHANGING: Final = (_PRANDOM, _TIME_NS, _TIME_DAY, _TIME_HOUR)  # two looks may find different things
+_CHANGING: Final = (_PRANDOM, _TIME_NS, _TIME_DAY, _TIME_HOUR)  # two reads may give different values
 _NAME: Final = 16  # bytes
 _SECOND_NS: Final = 1_000_000_000
 _DAY_S: Final = 86_400
@@ -70,7 +70,7 @@ _SET_PKTTYPE_LIMIT: Final = 4
 
 
 def _length_of(key: int) -> int:
-    """Bytes of what a key yields; 0 for a key that there is not."""
+    """The size in bytes of a key's value; 0 for an unknown key."""
     if key == _PROTOCOL or key == _IIFTYPE or key == _OIFTYPE:
         return 2
     if key == _NFPROTO or key == _L4PROTO or key == _PKTTYPE or key == _TIME_DAY or key == _SECPATH:
@@ -85,7 +85,7 @@ def _length_of(key: int) -> int:
 
 @final
 class MetaRead(Expression):
-    """A fact into a register."""
+    """Load a property into a register."""
 
     def __init__(self, place: int, key: int) -> None:
         self.place: int = place
@@ -141,7 +141,7 @@ class MetaRead(Expression):
         elif device is None:
             run.stop()
         elif key == _IIFTYPE or key == _OIFTYPE:
-            run.set_word(place, device.kind)  # in the machine's order
+            run.set_word(place, device.kind)  # in the machine's byte order
         elif key == _IIFGROUP or key == _OIFGROUP:
             run.set_word(place, 0)
         else:
@@ -171,7 +171,7 @@ class MetaRead(Expression):
 
 @final
 class MetaWrite(Expression):
-    """A register becomes a fact."""
+    """Set a property from a register."""
 
     def __init__(self, place: int, key: int) -> None:
         self.place: int = place

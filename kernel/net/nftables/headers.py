@@ -40,12 +40,12 @@ _TCP_SUM: Final = 16
 _UDP_SUM: Final = 6
 _ICMP_SUM: Final = 2
 
-_WRITE_COST: Final = 1200  # instructions: checksums of what was there and of what is
+_WRITE_COST: Final = 1200  # instructions: checksums of the old and the new bytes
 _OPTION_COST: Final = 15
 
 
 def _base_of(run: Run, base: int) -> int:
-    """Where a header starts in the packet's storage; -1 if there is none."""
+    """The offset of a header in the packet's storage; -1 if there is none."""
     packet = run.packet
     if base == _NETWORK:
         return packet.network_start
@@ -66,7 +66,7 @@ def _base_of(run: Run, base: int) -> int:
 
 @final
 class PayloadRead(Expression):
-    """Bytes of a header into a register."""
+    """Load bytes of a header into a register."""
 
     def __init__(self, place: int, base: int, offset: int, length: int) -> None:
         self.place: int = place
@@ -105,7 +105,7 @@ class PayloadRead(Expression):
 
 @final
 class PayloadWrite(Expression):
-    """A register into a header; checksums are kept right."""
+    """Write a register into a header; checksums are updated."""
 
     def __init__(self, place: int, base: int, offset: int, length: int) -> None:
         self.place: int = place
@@ -148,7 +148,7 @@ class PayloadWrite(Expression):
             run.reroutes = True
 
     def _has_no_sum(self, run: Run) -> bool:
-        """UDP without a checksum keeps none; and what nobody has summed, nobody corrects."""
+        """Whether there is no checksum to update: UDP without one, or a packet not yet summed."""
         packet = run.packet
         at = packet.transport_start + self.sum_offset
         return run.place.protocol == PROTOCOL_UDP and packet.storage[at] == 0 and packet.storage[at + 1] == 0
@@ -164,19 +164,19 @@ class PayloadWrite(Expression):
 
 
 def _is_cut_differently(packet: Packet, old: int, new: int) -> bool:
-    """Whether an IP header that began with `old` would be of another version or length, and its packet broken."""
+    """Whether an IP header that began with `old` would change its version or length, which would break the packet."""
     return old != new if len(packet.source) == 4 else old >> 4 != new >> 4
 
 
 def _sum(data: Span[u8], is_odd: bool) -> int:
-    """The sum of bytes that start at an even or odd offset of what is summed."""
+    """The sum of bytes at an even or odd offset of the summed data."""
     total = sum_bytes(data)
     return (total & 0xFF) << 8 | total >> 8 if is_odd else total
 
 
 def is_summed(packet: Packet) -> bool:
-    """Whether the transport's checksum is one. Else the field holds the pseudo header's sum alone, and the rest is for
-    whoever sends the packet on, if that comes to pass.
+    """Whether the transport's checksum is complete. Else the field holds only the pseudo header's sum, and the rest is
+    done when the packet is sent on, if it ever is.
     """
     return packet.checksum != CHECKSUM_PARTIAL and packet.checksum_offset == 0
 
@@ -189,7 +189,7 @@ def replace_in_sum(packet: Packet, at: int, old: Span[u8], new: Span[u8], is_odd
 
 
 def _replace_in_transport(run: Run, old: Span[u8], new: Span[u8], is_odd: bool) -> None:
-    """Addresses changed, which the transport's checksum covers as well."""
+    """Addresses changed: update the transport's checksum, which covers them too."""
     packet = run.packet
     protocol = run.place.protocol
     if run.place.offset != 0:
@@ -208,7 +208,7 @@ def _replace_in_transport(run: Run, old: Span[u8], new: Span[u8], is_odd: bool) 
     if protocol == PROTOCOL_UDP and span.load_be16(at) == 0 and packet.checksum != CHECKSUM_PARTIAL:
         return
     if not is_summed(packet):
-        # The field holds the pseudo header's sum alone, not inverted.
+        # The field holds only the pseudo header's sum, not inverted.
         span.store_be16(at, fold(span.load_be16(at) + (_sum(old, is_odd) ^ 0xFFFF) + _sum(new, is_odd)))
         return
     replace_in_sum(packet, at, old, new, is_odd)
@@ -265,7 +265,7 @@ _EXTENSIONS: Final = (0, 43, 60)
 
 @final
 class ExtensionRead(Expression):
-    """Bytes of an extension header of IPv6, or of an option of TCP or IPv4; or whether there is one."""
+    """Load bytes of an extension header of IPv6, or of an option of TCP or IPv4; or whether there is one."""
 
     def __init__(self, place: int, operation: int, kind: int, offset: int, length: int, flags: int) -> None:
         self.place: int = place
@@ -319,7 +319,7 @@ class ExtensionRead(Expression):
 
 @final
 class OptionWrite(Expression):
-    """A register into an option of TCP; the checksum is kept right. The largest segment is never made larger."""
+    """Write a register into an option of TCP; the checksum is updated. The maximum segment size is never raised."""
 
     def __init__(self, place: int, kind: int, offset: int, length: int) -> None:
         self.place: int = place
@@ -380,7 +380,7 @@ def _load_option_write(attributes: Attributes) -> Expression:
 
 
 def find_option(packet: Packet, start: int, end: int, kind: int) -> int:
-    """Where an option starts; -1 without one."""
+    """The offset of an option; -1 without one."""
     at = start
     storage = packet.storage
     spend((end - start) * _OPTION_COST)
@@ -397,7 +397,7 @@ def find_option(packet: Packet, start: int, end: int, kind: int) -> int:
 
 
 def _find_header(run: Run, wanted: int) -> int:
-    """Where an extension header of IPv6 starts; -1 without one."""
+    """The offset of an extension header of IPv6; -1 without one."""
     if run.place.family != FAMILY_IP6:
         return -1
     packet = run.packet

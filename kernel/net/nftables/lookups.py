@@ -52,7 +52,7 @@ _EXPRESSION_NAME_LIMIT: Final = 31
 
 
 class SetUser(Expression):
-    """Base of expressions that have a set."""
+    """Base of expressions that use a set."""
 
     def __init__(self, found: DataSet) -> None:
         self.found: DataSet = found
@@ -64,13 +64,13 @@ class SetUser(Expression):
         self.found.uses -= 1
 
     def bind(self) -> None:
-        """A rule is being made. Raises EBUSY for a set of another rule's own."""
+        """Bind the set to a new rule. Raises EBUSY for an anonymous set of another rule."""
         if self.found.flags & SET_ANONYMOUS != 0 and self.found.uses > 0:
             raise Errno(EBUSY)
 
 
 def _search(run: Run, found: DataSet, key: int) -> Element | None:
-    """The element for a key in registers. What it takes is spent; if that is too much, the packet is dropped."""
+    """The element for a key in registers. Its cost is spent; if that is too much, the packet is dropped."""
     if not run.affords(found.effort()):
         return None
     element = found.look_up(run.span(key, found.key_length), run.generation, run.now_ns)
@@ -79,7 +79,7 @@ def _search(run: Run, found: DataSet, key: int) -> Element | None:
 
 @final
 class Lookup(SetUser):
-    """Whether a set has a key; or what a map says of it."""
+    """Tests whether a set has a key; or loads a map's data for it."""
 
     def __init__(self, found: DataSet, key: int, target: int, flags: int) -> None:
         super().__init__(found)
@@ -170,7 +170,7 @@ _HAS_EXPRESSIONS: Final = 2
 
 @final
 class DynamicSet(SetUser):
-    """A packet puts its key into a set, or takes it out."""
+    """A packet adds its key to a set, or removes it."""
 
     def __init__(self, found: DataSet, operation: int, key: int) -> None:
         super().__init__(found)
@@ -218,8 +218,8 @@ class DynamicSet(SetUser):
             run.stop()
 
     def _add(self, run: Run, key: bytes, timeout_ms: int) -> Element | None:
-        """A new element, which is there at once; None if there is no room. One whose time is up becomes new again: so
-        there are no more than keys, however often time is up before somebody collects them.
+        """A new element, which is visible at once; None if there is no room. An expired one is renewed: so
+        there are no more elements than keys, however often they expire before they are collected.
         """
         found = self.found
         if not run.affords(_ADD_COST):
@@ -243,13 +243,13 @@ class DynamicSet(SetUser):
             try:
                 found.watch_time(element, run.now_ns)
             except MemoryError:
-                found.remove(element)  # nobody would collect it
+                found.remove(element)  # it would never be collected
                 found.count -= 1
                 raise
         return element
 
     def _new_expressions(self) -> list[Stateful] | None:
-        """What the element counts with. Raises MemoryError."""
+        """The element's counting expressions. Raises MemoryError."""
         templates = self.templates if len(self.templates) > 0 else self.found.templates
         if len(templates) == 0:
             return None
@@ -314,7 +314,7 @@ class _DynamicLoader(Loader):
 
 
 def load_expressions(attributes: Attributes, one: int, many: int) -> list[Stateful]:
-    """Stateful expressions in an attribute for one, or in one for several. Raises EINVAL, ENOENT, EOPNOTSUPP."""
+    """Read stateful expressions in an attribute for one, or in one for several. Raises EINVAL, ENOENT, EOPNOTSUPP."""
     loaded: list[Stateful] = []
     if attributes.has(one):
         loaded.append(_load_stateful(attributes.nested(one)))
@@ -357,7 +357,7 @@ def _put_stateful(writer: MessageWriter, kind: int, expression: Stateful) -> Non
 
 
 def put_expression(writer: MessageWriter, kind: int, expression: Expression) -> None:
-    """An expression: its name, and its attributes."""
+    """Write an expression: its name, and its attributes."""
     outer = writer.begin_attribute(kind)
     put_text(writer, 1, expression.name())
     if expression.has_attributes():
@@ -369,7 +369,7 @@ def put_expression(writer: MessageWriter, kind: int, expression: Expression) -> 
 
 @final
 class ObjectUse(Expression):
-    """A named counter, quota or limit."""
+    """Uses a named counter, quota or limit."""
 
     def __init__(self, found: StatefulObject) -> None:
         self.found: StatefulObject = found
@@ -393,7 +393,7 @@ class ObjectUse(Expression):
 
 @final
 class ObjectMap(SetUser):
-    """The named object that a map gives for a key."""
+    """Uses the named object that a map gives for a key."""
 
     def __init__(self, found: DataSet, key: int) -> None:
         super().__init__(found)

@@ -1,4 +1,4 @@
-"""A message of nf_tables: what it is to do, for which family, and its attributes (linux/netfilter/nf_tables.h).
+"""A message of nf_tables: its operation, its family, and its attributes (linux/netfilter/nf_tables.h).
 
 Context: system calls; nothing sleeps.
 """
@@ -54,7 +54,7 @@ _TABLE_NAME: Final = 1  # in messages about anything in a table
 
 @final
 class Message:
-    """One."""
+    """A message."""
 
     def __init__(self, request: Request) -> None:
         self.request: Request = request

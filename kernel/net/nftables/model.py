@@ -1,13 +1,13 @@
-"""What a network's firewall consists of: tables, with chains of rules, sets and named objects.
+"""The parts of a network's firewall: tables, with chains of rules, sets and named objects.
 
-Whatever programs change takes effect all at once when their batch is complete. Until then both states are there: each
-thing says in which of two generations it is `absent`, and the firewall's `cursor` says which one packets see. Things
-that a batch adds are absent in the present one, things that it deletes in the next.
+All changes of a batch take effect at once when it is complete. Until then both states exist: each
+object says in which of two generations it is `absent`, and the firewall's `cursor` says which one packets see. Objects
+that a batch adds are absent in the present one, objects that it deletes in the next.
 
-Invariants: `uses` of a chain, a set or an object counts what refers to it in the next generation; what has users is
-not deleted. A chain's `active` rules are what packets see; they change at the end of a batch only.
-Context: batches and listings hold the firewall's lock, and may sleep; so nobody else changes names while one goes
-through them. Packets take no lock, and nothing sleeps there.
+Invariants: `uses` of a chain, a set or an object counts the references to it in the next generation; an object with
+users is not deleted. A chain's `active` rules are those that packets see; they change only at the end of a batch.
+Context: batches and listings hold the firewall's lock, and may sleep; so names do not change while one walks
+them. Packets take no lock, and nothing sleeps there.
 """
 
 from typing import Final, Generic, TypeVar
@@ -47,23 +47,23 @@ T = TypeVar("T", bound="Named")
 
 
 class Versioned:
-    """Something that a batch may add or delete."""
+    """An object that a batch may add or delete."""
 
     def __init__(self) -> None:
-        self.absent: int = 0  # generations in which it is not there, a bit each
+        self.absent: int = 0  # generations from which it is absent, a bit each
 
     def is_in(self, generation: int) -> bool:
-        """Whether it is there in a generation (a bit)."""
+        """Whether it is present in a generation (a bit)."""
         return self.absent & generation == 0
 
     def settle(self) -> None:
-        """The batch that added it has taken effect; if it deleted it as well, it stays away."""
+        """The batch that added it has taken effect; if it deleted it as well, it stays absent."""
         if self.absent != NOWHERE:
             self.absent = 0
 
 
 class Named(Versioned):
-    """Something with a name in its table, and a number."""
+    """An object with a name in its table, and a number."""
 
     def __init__(self, name: bytes) -> None:
         super().__init__()
@@ -74,8 +74,8 @@ class Named(Versioned):
 
 
 class Names(Generic[T]):
-    """Things of one kind by name, in the order in which they came. One that was deleted may be there beside another of
-    its name until the batch ends.
+    """Objects of one kind by name, in the order of creation. A deleted one may exist beside another of
+    the same name until the batch ends.
     """
 
     def __init__(self) -> None:
@@ -83,7 +83,7 @@ class Names(Generic[T]):
         self.count: int = 0
 
     def find(self, name: bytes, generation: int) -> T | None:
-        """The one with a name in a generation."""
+        """The object with a name in a generation."""
         found = self.by_name.get(name)
         if found is not None:
             for each in found:
@@ -92,7 +92,7 @@ class Names(Generic[T]):
         return None
 
     def find_handle(self, handle: int, generation: int) -> T | None:
-        """The one with a number. Sleeps."""
+        """The object with a number. Sleeps."""
         for found in self.by_name.values():
             pace_or_end(_LOOK_COST)
             for each in found:
@@ -101,7 +101,7 @@ class Names(Generic[T]):
         return None
 
     def add(self, item: T) -> None:
-        """Raises MemoryError, with nothing done."""
+        """Add an object. Raises MemoryError, with nothing done."""
         found = self.by_name.get(item.name)
         if found is None:
             self.by_name[item.name] = [item]
@@ -110,7 +110,7 @@ class Names(Generic[T]):
         self.count += 1
 
     def remove(self, item: T) -> None:
-        """Take one out that is there."""
+        """Remove an object that is there."""
         found = self.by_name.get(item.name)
         if found is None:
             return
@@ -120,7 +120,7 @@ class Names(Generic[T]):
             del self.by_name[item.name]
 
     def rename(self, item: T, name: bytes) -> None:
-        """Give one another name, which no other has in its generation; it keeps its place. Sleeps; raises MemoryError,
+        """Give an object a name that no other has in its generation; it keeps its place. Sleeps; raises MemoryError,
         with nothing done.
         """
         by_name: dict[bytes, list[T]] = {}
@@ -141,7 +141,7 @@ class Names(Generic[T]):
         item.name = name
 
     def all_in(self, generation: int) -> list[T]:
-        """Those of a generation. Sleeps; raises MemoryError."""
+        """The objects of a generation. Sleeps; raises MemoryError."""
         listed: list[T] = []
         for found in self.by_name.values():
             pace_or_end(_LOOK_COST)
@@ -151,7 +151,7 @@ class Names(Generic[T]):
         return listed
 
     def count_in(self, generation: int) -> int:
-        """How many are in a generation. Sleeps."""
+        """The number of objects in a generation. Sleeps."""
         count = 0
         for found in self.by_name.values():
             pace(_LOOK_COST)
@@ -161,7 +161,7 @@ class Names(Generic[T]):
         return count
 
     def any_one(self) -> T | None:
-        """One of them, whatever its generation."""
+        """Any object, whatever its generation."""
         for found in self.by_name.values():
             return found[0]
         return None
@@ -169,7 +169,7 @@ class Names(Generic[T]):
 
 @final
 class Rule(Versioned):
-    """One: expressions that are evaluated in turn until one does not hold."""
+    """A rule: expressions that are evaluated in turn until one fails."""
 
     def __init__(self, handle: int) -> None:
         super().__init__()
@@ -181,19 +181,19 @@ class Rule(Versioned):
 
 @final
 class RuleList:
-    """The rules that packets see of a chain. Nothing in it changes.
+    """The rules of a chain that packets see. The list never changes.
 
-    Rules that follow one another often begin alike: they look at the same protocol, for one. Where the first does not
-    hold because of an expression that the next one begins with too, that one cannot hold either.
+    Consecutive rules often begin alike: with a test for the same protocol, for example. If the first fails at an
+    expression that the next one begins with too, that one cannot match either.
     """
 
     def __init__(self, rules: list[Rule], alike: bytearray) -> None:
         self.rules: list[Rule] = rules
-        self.alike: bytearray = alike  # for each: how many expressions it has at its start like the one before it
+        self.alike: bytearray = alike  # for each: how many of its first expressions equal those of the one before
 
 
 def count_alike(rule: Rule, before: Rule | None) -> int:
-    """How many expressions a rule begins with like the one before it."""
+    """How many of a rule's first expressions equal those of the one before."""
     if before is None:
         return 0
     most = min(len(rule.expressions), len(before.expressions))
@@ -204,7 +204,7 @@ def count_alike(rule: Rule, before: Rule | None) -> int:
 
 
 class BasePart:
-    """What a base chain is registered with."""
+    """The registration of a base chain."""
 
     def __init__(self, point: int, priority: int, kind: int) -> None:
         self.point: int = point
@@ -223,28 +223,28 @@ class Chain(Named):
         self.rules: list[Rule] = []  # of both generations
         self.by_handle: dict[int, Rule] = {}
         self.active: RuleList = RuleList([], bytearray())
-        self.prepared: RuleList | None = None  # what is to be `active` when the batch ends …
+        self.prepared: RuleList | None = None  # the new `active` when the batch ends …
         self.prepared_for: int = 0  # … in this generation, a bit …
         self.kept: list[Rule] | None = None  # … and `rules`
         self.policy: int = ACCEPT
         self.next_policy: int = ACCEPT
-        self.table: Table | None = None  # until it leaves it: each refers to the other
+        self.table: Table | None = None  # until it is removed: each refers to the other
         self.families: list[int] = []  # where it is registered
         self.base: BasePart | None = None
-        self.hook: Hook | None = None  # of a base chain that is registered; it refers to the chain
+        self.hook: Hook | None = None  # of a registered base chain; it refers to the chain
         self.has_counters: bool = False
-        self.packets: int = 0  # that came to the policy
+        self.packets: int = 0  # that reached the policy
         self.bytes: int = 0
         self.checked_for: int = 0  # the number of the check that saw it last …
-        self.checked_depth: int = 0  # … and how deep in jumps
+        self.checked_depth: int = 0  # … and its depth of jumps
 
     def rules_in(self, generation: int) -> RuleList:
-        """What packets see in a generation."""
+        """The rules that packets see in a generation."""
         prepared = self.prepared
         return self.active if prepared is None or self.prepared_for != generation else prepared
 
     def settle_rules(self) -> None:
-        """The generation for which rules were prepared is the present one."""
+        """The generation for which rules were prepared is now the present one."""
         prepared = self.prepared
         if prepared is not None:
             self.active = prepared
@@ -260,12 +260,12 @@ class NamedSet(Named):
 
     def __init__(self, name: bytes) -> None:
         super().__init__(name)
-        self.table: Table | None = None  # until it leaves it: each refers to the other
+        self.table: Table | None = None  # until it is removed: each refers to the other
 
 
 class StatefulObject(Named):
-    """A named counter, quota, limit …: an expression that rules share. Objects of different kinds may have one name, so
-    the kind is the last byte of the name that the table knows it by.
+    """A named counter, quota, limit …: an expression that rules share. Objects of different kinds may share a name,
+    so the kind is the last byte of the table's internal name for it.
     """
 
     def __init__(self, title: bytes, kind: int, expression: Stateful) -> None:
@@ -300,13 +300,13 @@ class Table(Versioned):
         return self.last_handle
 
     def uses(self, generation: int) -> int:
-        """How many chains, sets and objects are in it. Sleeps."""
+        """The number of its chains, sets and objects. Sleeps."""
         return self.chains.count_in(generation) + self.sets.count_in(generation) + self.objects.count_in(generation)
 
 
 @final
 class Firewall(Part):
-    """That of a network."""
+    """The firewall of a network."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -315,11 +315,11 @@ class Firewall(Part):
         self.cursor: int = 1  # the generation that packets see, a bit: 1 or 2
         self.generation: int = 1  # the number that programs know
         self.lock: Mutex = Mutex()
-        self.has_changed: bool = False  # some table was there at some time
-        self.answers: int = 0  # to refused packets, that wait for the network thread (`answers.py`)
+        self.has_changed: bool = False  # there was a table at some time
+        self.answers: int = 0  # answers to refused packets that wait for the network thread (`answers.py`)
 
     def next_cursor(self) -> int:
-        """The generation that a batch makes."""
+        """The generation that a batch creates."""
         return 3 - self.cursor
 
     def find_table(self, family: int, name: bytes, generation: int) -> Table | None:
@@ -340,7 +340,7 @@ register_part(_Maker())
 
 
 def firewall_of(network: Network) -> Firewall:
-    """A network's."""
+    """A network's firewall."""
     part = network.firewall
     assert isinstance(part, Firewall)
     return part

@@ -28,7 +28,7 @@ _SHOW_COST: Final = 2000  # instructions
 
 
 def _loader_of(kind: int) -> StatefulLoader | None:
-    """Who makes the expressions of a kind of objects."""
+    """The loader for the expressions of a kind of objects."""
     if kind == OBJECT_COUNTER:
         return STATEFUL_LOADERS.get(b"counter")
     if kind == OBJECT_QUOTA:
@@ -39,7 +39,7 @@ def _loader_of(kind: int) -> StatefulLoader | None:
 
 
 def new_object(message: Message, batch: Batch) -> None:
-    """Raises EINVAL, ENOENT for a kind that there is not, EEXIST, EOPNOTSUPP, MemoryError."""
+    """Raises EINVAL, ENOENT for an unknown kind, EEXIST, EOPNOTSUPP, MemoryError."""
     attributes = message.attributes
     for needed in (_TABLE, _NAME, _TYPE, _DATA):
         if not attributes.has(needed):
@@ -113,7 +113,7 @@ def _put(message: Message, table: Table, shown: StatefulObject, firewall: Firewa
 
 
 def dump_objects(message: Message, firewall: Firewall, writer: MessageWriter) -> None:
-    """All, or those of a family, a table, a kind. Sleeps."""
+    """Write all, or those of a family, a table, a kind. Sleeps."""
     attributes = message.attributes
     name = attributes.text(_TABLE, NAME_LIMIT)
     kind = attributes.be32(_TYPE)

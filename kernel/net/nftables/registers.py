@@ -42,7 +42,7 @@ def _round(length: int) -> int:
 
 
 def _order(one: Span[u8], other: bytes) -> int:
-    """Below 0, 0 or above 0 as `one` is below, equal to or above `other`, bytes of the same length."""
+    """Below 0, 0 or above 0 as `one` is below, equal to or above `other`; both have the same length in bytes."""
     for i in range(len(one)):
         if one[i] != other[i]:
             spend(i * _BYTE_COST)
@@ -53,7 +53,7 @@ def _order(one: Span[u8], other: bytes) -> int:
 
 @final
 class Immediate(Expression):
-    """A constant into a register."""
+    """Load a constant into a register."""
 
     def __init__(self, place: int, data: bytes) -> None:
         self.place: int = place
@@ -72,7 +72,7 @@ class Immediate(Expression):
 
 @final
 class Verdict(Expression):
-    """A verdict, into the register of verdicts."""
+    """Set a verdict, in the register of verdicts."""
 
     def __init__(self, decision: Decision) -> None:
         self.decision: Decision = decision
@@ -120,7 +120,7 @@ class _ImmediateLoader(Loader):
 
 @final
 class Comparison(Expression):
-    """A register with a constant."""
+    """Compare a register with a constant."""
 
     def __init__(self, place: int, operation: int, data: bytes) -> None:
         self.place: int = place
@@ -176,7 +176,7 @@ class _ComparisonLoader(Loader):
 
 @final
 class Range(Expression):
-    """Whether a register lies between two constants."""
+    """Test whether a register lies between two constants."""
 
     def __init__(self, place: int, operation: int, first: bytes, last: bytes) -> None:
         self.place: int = place
@@ -227,8 +227,8 @@ _WORD: Final = 0xFFFF_FFFF
 
 @final
 class Bitwise(Expression):
-    """Bits of a register: masked and inverted by constants, or shifted. A shift takes each four bytes for a number in
-    the machine's order, the first for the most significant.
+    """Mask and invert bits of a register with constants, or shift them. A shift takes each four bytes as a number in
+    the machine's byte order, the first as the most significant.
     """
 
     def __init__(self, source: int, target: int, length: int, operation: int) -> None:
@@ -314,7 +314,7 @@ class _BitwiseLoader(Loader):
 
 @final
 class ByteOrder(Expression):
-    """Numbers of 2, 4 or 8 bytes from one order of bytes to the other."""
+    """Convert numbers of 2, 4 or 8 bytes from one byte order to the other."""
 
     def __init__(self, source: int, target: int, operation: int, length: int, size: int) -> None:
         self.source: int = source

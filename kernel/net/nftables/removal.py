@@ -1,4 +1,4 @@
-"""Deleting: a rule with the sets that are its own, a set with its elements, a table with everything.
+"""Deleting: a rule with its anonymous sets, a set with its elements, a table with everything.
 
 Context: batches, which hold the firewall's lock, and sleep.
 """
@@ -40,10 +40,10 @@ def delete_rule(request: Request, batch: Batch, table: Table, chain: Chain, rule
 
 
 def delete_set(request: Request, batch: Batch, table: Table, gone: DataSet) -> None:
-    """Delete a set that nobody uses. Raises MemoryError."""
+    """Delete an unused set. Raises MemoryError."""
     elements: list[Element] = []
     batch.add(DeleteSet(request, batch, table, gone, elements))
-    gone.absent |= batch.generation  # from here on nobody else takes elements out
+    gone.absent |= batch.generation  # from here on no other code removes elements
     for element in gone.all_in(batch.generation):
         elements.append(element)
         element.release()
@@ -51,19 +51,19 @@ def delete_set(request: Request, batch: Batch, table: Table, gone: DataSet) -> N
 
 
 def delete_chain(request: Request, batch: Batch, table: Table, chain: Chain) -> None:
-    """A chain without rules goes. Raises MemoryError."""
+    """Delete a chain without rules. Raises MemoryError."""
     batch.add(DeleteChain(request, batch, table, chain))
     chain.absent |= batch.generation
 
 
 def delete_object(request: Request, batch: Batch, table: Table, gone: StatefulObject) -> None:
-    """A named object that nobody uses goes. Raises MemoryError."""
+    """Delete an unused named object. Raises MemoryError."""
     batch.add(DeleteObject(request, batch, table, gone))
     gone.absent |= batch.generation
 
 
 def delete_whole_table(request: Request, batch: Batch, table: Table) -> None:
-    """Delete a table with all that is in it: rules first, because they refer to the rest."""
+    """Delete a table with all its contents: rules first, because they refer to the rest."""
     chains = table.chains.all_in(batch.generation)
     for chain in chains:
         delete_rules(request, batch, table, chain)

@@ -38,9 +38,9 @@ _NUMBER: Final = 9
 _POSITION_NUMBER: Final = 10
 _CHAIN_NUMBER: Final = 11
 _EXPRESSIONS_LIMIT: Final = 128  # NFT_RULE_MAXEXPRS
-_RULE_COST: Final = 3000  # instructions of showing one
+_RULE_COST: Final = 3000  # instructions for showing one
 _FIND_COST: Final = 10
-_LOAD_COST: Final = 6000  # of decoding an expression; those of xtables hold most
+_LOAD_COST: Final = 6000  # for decoding an expression; those of xtables hold most
 
 
 def new_rule(message: Message, batch: Batch) -> None:
@@ -90,7 +90,7 @@ def new_rule(message: Message, batch: Batch) -> None:
 def _enter(
     message: Message, batch: Batch, table: Table, chain: Chain, rule: Rule, replaced: Rule | None, at: int
 ) -> None:
-    """Put a rule in its place in the next generation. Raises MemoryError, with nothing done."""
+    """Insert a rule in the next generation. Raises MemoryError, with nothing done."""
     rule.absent = batch.firewall.cursor
     step = NewRule(message.request, table, chain, rule, replaced)
     batch.chains[chain] = True
@@ -139,7 +139,7 @@ def _index_of(chain: Chain, rule: Rule) -> int:
 
 
 def _place(message: Message, batch: Batch, chain: Chain) -> int:
-    """Where a new rule goes: after or before another one, or at the end or the beginning."""
+    """The index for a new rule: after or before another one, or at the end or the beginning."""
     attributes = message.attributes
     is_after = message.has(NLM_F_APPEND)
     other: Rule | None = None
@@ -230,7 +230,7 @@ def _reset(rule: Rule) -> None:
 
 
 def dump_rules(message: Message, firewall: Firewall, writer: MessageWriter) -> None:
-    """All, or those of a family, a table, a chain. Sleeps."""
+    """Write all, or those of a family, a table, a chain. Sleeps."""
     attributes = message.attributes
     table_name = attributes.text(_TABLE, NAME_LIMIT)
     chain_name = attributes.text(_CHAIN, NAME_LIMIT)

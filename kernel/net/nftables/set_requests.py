@@ -180,7 +180,7 @@ def _read_description(attributes: Attributes, made: DataSet) -> None:
 
 
 def _is_like(found: DataSet, wanted: DataSet) -> bool:
-    """Whether a set is what a message asks for."""
+    """Whether a set matches the one that a message asks for."""
     return (
         found.flags == wanted.flags
         and found.key_type == wanted.key_type
@@ -196,7 +196,7 @@ def _is_like(found: DataSet, wanted: DataSet) -> bool:
 
 
 def _complete_name(made: DataSet, table: Table, generation: int) -> None:
-    """A `%d` in the name becomes a number that no other has. Raises EINVAL, EEXIST."""
+    """Replace a `%d` in the name by a number that no other has. Raises EINVAL, EEXIST."""
     at = made.name.find(b"%")
     if at < 0:
         return
@@ -253,7 +253,7 @@ def get_set(message: Message, firewall: Firewall, writer: MessageWriter) -> None
 
 
 def dump_sets(message: Message, firewall: Firewall, writer: MessageWriter) -> None:
-    """All, or those of a family or a table. Raises ENOENT for a table that there is not."""
+    """Write all, or those of a family or a table. Raises ENOENT for an unknown table."""
     name = message.attributes.text(_TABLE, NAME_LIMIT)
     if message.attributes.has(_TABLE):
         message.table(firewall, firewall.cursor)

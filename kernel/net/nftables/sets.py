@@ -1,17 +1,17 @@
-"""Sets and maps: keys, with what belongs to each.
+"""Sets and maps: keys, with their data.
 
-There are three kinds of look-up. A plain set is a dictionary. In one of intervals, whoever made it says where they
-begin and where they end, as elements of their own: the greatest element that is not above the key decides. In one of
+There are three kinds of look-up. A plain set is a dictionary. In one of intervals, programs enter beginnings and ends
+as elements of their own: the greatest element that is not above the key decides. In one of
 concatenated fields with ranges, each element has a first and a last value of every field, and the elements are tried
 in turn.
 
-What packets see of intervals is a list of its own, `active`, sorted by key; a batch that changed the set prepares
-another one, which they see from the moment on in which the batch takes effect.
+Packets see the intervals in a separate list, `active`, sorted by key; a batch that changed the set prepares
+a new list, which packets see from the moment the batch takes effect.
 
-Invariants: an element is in `by_key` under its key, and in a plain set in `shares` by its place, too; `count` is what
-is there in the next generation. Beginnings and ends alternate in `order`, in each generation.
-Context: batches, and packets that add to the set (`dynset`); nothing sleeps but `prepare`,
-`check_overlap` and `all_in`.
+Invariants: an element is in `by_key` under its key, and in a plain set also in `shares` by its place; `count` is the
+number of elements in the next generation. Beginnings and ends alternate in `order`, in each generation.
+Context: batches, and packets that add to the set (`dynset`); only `prepare`, `check_overlap` and
+`all_in` sleep.
 """
 
 from collections import deque
@@ -37,22 +37,22 @@ SET_CONCAT: Final = 0x80
 SET_EXPRESSION: Final = 0x100
 
 # Flags of an element (NFT_SET_ELEM_*).
-ELEMENT_END: Final = 0x1  # an interval ends in front of it
+ELEMENT_END: Final = 0x1  # an interval ends before it
 ELEMENT_CATCH_ALL: Final = 0x2
 
-VERDICT_TYPE: Final = 0xFFFF_FF00  # the type of data that is a verdict
+VERDICT_TYPE: Final = 0xFFFF_FF00  # the type of data that holds a verdict
 
 _TRY_COST: Final = 60  # instructions
-_OVERLAP_COST: Final = 1_000  # it cuts keys into fields
-_BYTE_COST: Final = 16  # of a byte of a field with a range
+_OVERLAP_COST: Final = 1_000  # it splits keys into fields
+_BYTE_COST: Final = 16  # for a byte of a field with a range
 _HASH_COST: Final = 400
 _HASH_BYTE_COST: Final = 10
-_SEARCH_COST: Final = 1200  # of a binary search
+_SEARCH_COST: Final = 1200  # for a binary search
 _STEP_COST: Final = 15
 _SHARE: Final = 64  # elements
 _LIST_COST: Final = 30
 _NEVER: Final = 0
-_COLLECTED: Final = 2000  # elements that are looked at, at a time
+_COLLECTED: Final = 2000  # elements that are examined at a time
 _MOST_COLLECTED: Final = 200_000  # instructions for that
 _COLLECT_NS: Final = 1_000_000_000
 _COLLECT_SOON_NS: Final = 2_000_000
@@ -60,12 +60,12 @@ _COLLECT_SOON_NS: Final = 2_000_000
 
 @final
 class Element(Versioned):
-    """One."""
+    """An element."""
 
     def __init__(self, key: bytes, flags: int) -> None:
         super().__init__()
         self.key: bytes = key
-        self.name: bytes = key  # under which it is in the dictionary
+        self.name: bytes = key  # its key in the dictionary
         self.last: bytes = b""  # with ranges of concatenated fields: their ends
         self.flags: int = flags
         self.data: bytes = b""
@@ -75,15 +75,15 @@ class Element(Versioned):
         self.timeout_ms: int = 0  # 0: none
         self.expires_ns: int = _NEVER
         self.userdata: bytes = b""
-        self.older: Element | None = None  # one with the same key, that is not there in the next generation
-        self.place: int = 0  # in a plain set: where it stands in the order of their coming
+        self.older: Element | None = None  # one with the same key, absent from the next generation
+        self.place: int = 0  # in a plain set: its place in the order of arrival
 
     def is_expired(self, now_ns: int) -> bool:
-        """Whether its time is up."""
+        """Whether it has expired."""
         return self.expires_ns != _NEVER and self.expires_ns <= now_ns
 
     def take(self) -> None:
-        """It is there: what it refers to has a user more."""
+        """It is present: count the references that it holds."""
         decision = self.decision
         if decision is not None:
             decision.take()
@@ -92,7 +92,7 @@ class Element(Versioned):
             found.uses += 1
 
     def release(self) -> None:
-        """It is not."""
+        """It is gone: drop them."""
         decision = self.decision
         if decision is not None:
             decision.release()
@@ -101,7 +101,7 @@ class Element(Versioned):
             found.uses -= 1
 
     def is_like(self, other: "Element") -> bool:
-        """Whether what belongs to the key is the same."""
+        """Whether both have the same data."""
         if self.data != other.data or self.object is not other.object:
             return False
         mine = self.decision
@@ -113,19 +113,19 @@ class Element(Versioned):
 
 @final
 class Collector(NetworkTimer):
-    """Takes out the elements of a plain set whose time is up, a share at a time. Look-ups do not find them before."""
+    """Removes expired elements of a plain set, a share at a time. Look-ups ignore them even before that."""
 
     def __init__(self, owner: "DataSet") -> None:
         super().__init__()
         self.owner: DataSet | None = owner  # until the set is gone: each refers to the other
-        self.queue: deque[Element] = deque()  # elements with a time; some may be gone
+        self.queue: deque[Element] = deque()  # elements with a timeout; some may be gone
 
     def expire(self, now_ns: int) -> None:
         owner = self.owner
         if owner is None or len(self.queue) == 0:
             return
         count = min(len(self.queue), _COLLECTED)
-        # Most of a long queue is gone: it is to get shorter even where those in front are still there.
+        # Most of a long queue is gone: shorten it even if the elements at its front are still there.
         is_behind = len(self.queue) > 2 * owner.count + _COLLECTED
         is_left_over = count == _COLLECTED
         floor = PACE.left - _MOST_COLLECTED
@@ -150,20 +150,20 @@ class Collector(NetworkTimer):
         self.start(now_ns + (_COLLECT_SOON_NS if is_behind and is_left_over else _COLLECT_NS))
 
     def note(self, element: Element, now_ns: int) -> None:
-        """An element with a time came in. Raises MemoryError, with nothing done."""
+        """Queue a new element with a timeout. Raises MemoryError, with nothing done."""
         if not self.is_armed():
             self.start(now_ns + _COLLECT_NS)
         self.queue.append(element)
 
     def end(self) -> None:
-        """The set is gone."""
+        """The set has been removed."""
         self.remove()
         self.owner = None  # the queue, which may be long, dies with this, a share at a time
 
 
 @final
 class Share:
-    """Some elements of a plain set, in the order of their coming: what is listed without a safe point."""
+    """Some elements of a plain set, in the order of arrival: as many as are listed without a safe point."""
 
     def __init__(self) -> None:
         self.members: list[Element | None] = []
@@ -184,23 +184,23 @@ class DataSet(NamedSet):
         self.data_type: int = 0
         self.data_length: int = 0
         self.policy: int = 0
-        self.size: int = 0  # elements at most; 0: no limit
+        self.size: int = 0  # most elements; 0: no limit
         self.timeout_ms: int = 0
         self.collect_ms: int = 0
         self.object_kind: int = 0
         self.fields: list[int] = []  # bytes of each concatenated field
-        self.templates: list[Stateful] = []  # what each element gets a copy of
-        self.fixed_templates: bool = False  # they are given with the set
+        self.templates: list[Stateful] = []  # each element gets a copy of these
+        self.fixed_templates: bool = False  # they were given with the set
         self.by_key: dict[bytes, Element] = {}
         self.catch_all: Element | None = None
         self.order: list[Element] = []  # with intervals: by key; without: empty
         self.active: list[Element] = []
-        self.prepared: list[Element] | None = None  # what is to be `active` when the batch ends …
+        self.prepared: list[Element] | None = None  # the new `active` when the batch ends …
         self.prepared_for: int = 0  # … in this generation, a bit
         self.count: int = 0
-        self.shares: dict[int, Share] = {}  # a plain set's, by place // _SHARE, but for the one for all other keys
+        self.shares: dict[int, Share] = {}  # a plain set's, by place // _SHARE, without the one for all other keys
         self.next_place: int = 0
-        self.collector: Collector | None = None  # once it has had an element with a time
+        self.collector: Collector | None = None  # once it has had an element with a timeout
 
     def is_map(self) -> bool:
         return self.flags & (SET_MAP | SET_OBJECT) != 0
@@ -213,7 +213,7 @@ class DataSet(NamedSet):
         """Whether elements have a range for each field."""
         return self.flags & SET_INTERVAL != 0 and len(self.fields) > 1
 
-    # ---- What packets ask -----------------------------------------------------------------------------------------
+    # ---- Look-ups by packets --------------------------------------------------------------------------------------
 
     def look_up(self, key: Span[u8], generation: int, now_ns: int) -> Element | None:
         """The element for a key."""
@@ -229,17 +229,17 @@ class DataSet(NamedSet):
         return found
 
     def effort(self) -> int:
-        """About how many instructions a look-up takes at most, but for ranges: these are spent as they are tried."""
+        """About how many instructions a look-up takes at most, except for ranges: these are spent as they are tried."""
         if self.flags & SET_INTERVAL == 0:
             return _HASH_COST + self.key_length * _HASH_BYTE_COST
         return _SEARCH_COST
 
     def look_up_own(self, key: Span[u8], generation: int, now_ns: int) -> Element | None:
-        """The same in a plain set, and not the one for all other keys."""
+        """The same in a plain set, without the one for all other keys."""
         return _present(self.by_key.get(key.to_bytes()), generation, now_ns)
 
     def _match(self, key: Span[u8], generation: int, now_ns: int) -> Element | None:
-        """The element whose ranges a key lies in. None as well if it takes too long: the packet is to be dropped."""
+        """The element whose ranges contain a key. None also if it takes too long: then the packet must be dropped."""
         for element in self._seen_in(generation):
             spend(_TRY_COST)
             if PACE.left < -MOST_BEHIND:
@@ -258,7 +258,7 @@ class DataSet(NamedSet):
         return _present(found, generation, now_ns)
 
     def bound_of(self, key: bytes, flags: int, now_ns: int) -> Element | None:
-        """The beginning of the interval that a key lies in; or, for the flag, the end of one that ends after it."""
+        """The beginning of the interval that contains a key; or, for the flag, the end of one that ends after it."""
         at = _after(self.active, key)
         if flags & ELEMENT_END == 0:
             return _cover(self.active, key, now_ns)
@@ -272,7 +272,7 @@ class DataSet(NamedSet):
             raise Errno(ENFILE)
 
     def check_overlap(self, element: Element, generation: int) -> None:
-        """An element that is not there yet may come in. Sleeps; raises EEXIST."""
+        """Check that a new element may be added. Sleeps; raises EEXIST."""
         if self.has_ranges():
             for other in self.order:
                 pace_or_end(_OVERLAP_COST)
@@ -300,7 +300,7 @@ class DataSet(NamedSet):
             raise Errno(EEXIST)  # it would end twice
 
     def _before(self, at: int, generation: int) -> Element | None:
-        """The last element in front of a place that is there in a generation. Sleeps."""
+        """The last element before a place that is present in a generation. Sleeps."""
         while at > 0:
             at -= 1
             pace_or_end(_STEP_COST)
@@ -309,7 +309,7 @@ class DataSet(NamedSet):
         return None
 
     def add(self, element: Element) -> None:
-        """Put in an element for which there is room. Raises MemoryError, with nothing done."""
+        """Insert an element for which there is room. Raises MemoryError, with nothing done."""
         if element.flags & ELEMENT_CATCH_ALL != 0:
             element.older = self.catch_all
             self.catch_all = element
@@ -359,7 +359,7 @@ class DataSet(NamedSet):
                 self.next_place = (number + 1) * _SHARE
 
     def watch_time(self, element: Element, now_ns: int) -> None:
-        """An element that was put in may have a time. Raises MemoryError."""
+        """Watch the timeout of a new element, if it has one. Raises MemoryError."""
         if element.expires_ns == _NEVER or self.flags & SET_INTERVAL != 0 or element.flags & ELEMENT_CATCH_ALL != 0:
             return
         collector = self.collector
@@ -369,7 +369,7 @@ class DataSet(NamedSet):
         collector.note(element, now_ns)
 
     def end(self) -> None:
-        """It is gone."""
+        """The set has been removed."""
         collector = self.collector
         if collector is not None:
             collector.end()
@@ -377,7 +377,7 @@ class DataSet(NamedSet):
         self.table = None
 
     def remove(self, element: Element) -> None:
-        """Take an element out, of whichever generation. `count` is the caller's."""
+        """Remove an element, of whichever generation. The caller updates `count`."""
         if element.flags & ELEMENT_CATCH_ALL != 0:
             self.catch_all = _without(self.catch_all, element)
             return
@@ -398,7 +398,7 @@ class DataSet(NamedSet):
                 del self.order[at]
 
     def prepare(self, generation: int) -> None:
-        """Make what packets will see. Sleeps; raises MemoryError."""
+        """Prepare the list that packets will see. Sleeps; raises MemoryError."""
         if self.flags & SET_INTERVAL == 0:
             return
         prepared: list[Element] = []
@@ -414,7 +414,7 @@ class DataSet(NamedSet):
         return self.active if prepared is None or self.prepared_for != generation else prepared
 
     def settle_order(self) -> None:
-        """The generation for which it was prepared is the present one."""
+        """The generation for which it was prepared is now the present one."""
         prepared = self.prepared
         if prepared is not None:
             self.active = prepared
@@ -432,7 +432,7 @@ class DataSet(NamedSet):
                 pace_or_end(_TRY_COST)
         else:
             for number in list(self.shares.keys()):
-                share = self.shares.get(number)  # packets add elements meanwhile, and take them out
+                share = self.shares.get(number)  # in the meantime packets add elements and remove them
                 if share is None:
                     continue
                 for each in share.members:
@@ -448,7 +448,7 @@ class DataSet(NamedSet):
 
 
 def _present(element: Element | None, generation: int, now_ns: int) -> Element | None:
-    """The version that is there in a generation."""
+    """The version of an element that is present in a generation."""
     while element is not None:
         if element.absent & generation == 0 and not element.is_expired(now_ns):
             return element
@@ -470,21 +470,21 @@ def _without(newest: Element | None, element: Element) -> Element | None:
 
 
 def _name_of(owner: DataSet, key: bytes, last: bytes, flags: int) -> bytes:
-    """Under what an element is in the dictionary: beginnings and ends of intervals differ, and so do ranges."""
+    """The key of an element in the dictionary: beginnings and ends of intervals differ, and so do ranges."""
     if owner.flags & SET_INTERVAL == 0:
         return key
     return key + last if len(last) > 0 else key + bytes([flags & ELEMENT_END])
 
 
 def _is_before(element: Element, key: bytes, flags: int) -> bool:
-    """The order: by key, and ends in front of beginnings."""
+    """The order: by key, and ends before beginnings."""
     if element.key == key:
         return element.flags & ELEMENT_END != 0 and flags & ELEMENT_END == 0
     return element.key < key
 
 
 def _place_in(order: list[Element], element: Element) -> int:
-    """Where an element stands, or belongs: behind all that come before it."""
+    """The index of an element, or of its place: after all that precede it."""
     low = 0
     high = len(order)
     while low < high:
@@ -497,7 +497,7 @@ def _place_in(order: list[Element], element: Element) -> int:
 
 
 def _after(order: list[Element], key: bytes) -> int:
-    """How many elements are not above a key."""
+    """The number of elements that are not above a key."""
     low = 0
     high = len(order)
     while low < high:
@@ -510,7 +510,7 @@ def _after(order: list[Element], key: bytes) -> int:
 
 
 def _cover(active: list[Element], key: bytes, now_ns: int) -> Element | None:
-    """The interval that a key lies in."""
+    """The interval that contains a key."""
     at = _after(active, key)
     if at == 0:
         return None

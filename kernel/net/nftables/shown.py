@@ -1,4 +1,4 @@
-"""Messages about tables, chains, rules, sets, elements and objects: what programs are shown of them, when they ask and
+"""Messages that show tables, chains, rules, sets, elements and objects to programs, when they ask and
 when something changes.
 
 Context: batches and dumps, which hold the firewall's lock, and sleep.
@@ -17,7 +17,7 @@ from kernel.net.nftables.sets import SET_MAP, SET_OBJECT, DataSet, Element
 from kernel.net.nftables.values import put_bytes, put_decision
 from kernel.time import monotonic_ns
 
-_OWNER: Final = 1  # the table, in messages about what is in it
+_OWNER: Final = 1  # the table, in messages about its contents
 
 _TABLE_NAME: Final = 1
 _TABLE_FLAGS: Final = 2
@@ -104,7 +104,7 @@ def put_table(writer: MessageWriter, kind: int, table: Table, firewall: Firewall
 
 
 def count_uses(chain: Chain, generation: int) -> int:
-    """Its rules, and what jumps there. Sleeps."""
+    """The number of its rules and of the jumps to it. Sleeps."""
     count = chain.uses
     for rule in chain.rules:
         pace(_FIND_COST)
@@ -146,7 +146,7 @@ def put_chain(writer: MessageWriter, kind: int, table: Table, chain: Chain, fire
 def put_rule(
     writer: MessageWriter, kind: int, table: Table, chain: Chain, rule: Rule, position: int, firewall: Firewall
 ) -> None:
-    """A message about a rule; `position`: the one in front of it, 0 if it is the first, or that does not matter."""
+    """A message about a rule; `position`: the one before it, 0 if it is the first or the position does not matter."""
     begin(writer, kind, table.family, firewall.generation)
     put_text(writer, _OWNER, table.name)
     put_text(writer, _RULE_CHAIN, chain.name)
@@ -166,7 +166,7 @@ def put_rule(
 
 
 def position_of(chain: Chain, rule: Rule, generation: int) -> int:
-    """The handle of the rule in front of one; 0 if it is the first. Sleeps."""
+    """The handle of the rule before one; 0 if it is the first. Sleeps."""
     last = 0
     for each in chain.rules:
         pace(_FIND_COST)
@@ -233,7 +233,7 @@ def end_elements(writer: MessageWriter, place: int) -> None:
 
 
 def put_element(writer: MessageWriter, element: Element) -> None:
-    """An element, in such a message."""
+    """Add an element to such a message."""
     place = writer.begin_attribute(LIST_ELEMENT)
     if len(element.key) > 0:
         put_bytes(writer, _ELEMENT_KEY, element.key)

@@ -1,4 +1,4 @@
-"""Statements that end a packet's way or tell of it: reject, log, queue (nft(8) "STATEMENTS").
+"""Statements that end a packet's path or report it: reject, log, queue (nft(8) "STATEMENTS").
 
 `log` writes to the kernel's log. Groups of nflog and queues have no listeners here: a group answers ENOENT, and a
 queued packet is dropped, or goes on where the rule says `bypass`, as on a Linux where no program listens.
@@ -26,7 +26,7 @@ _UNREACHABLE: Final = 0
 _TCP_RESET: Final = 1
 _ANY_UNREACHABLE: Final = 2
 _MOST_ANY: Final = 3
-REJECT_COST: Final = 2500  # instructions, beside summing and copying the packet
+REJECT_COST: Final = 2500  # instructions, besides summing and copying the packet
 
 # The same for either version of IP, by NFT_REJECT_ICMPX_*: no route, port, host, forbidden.
 _CODES4: Final[list[int]] = [0, 3, 1, 13]
@@ -34,7 +34,7 @@ _CODES6: Final[list[int]] = [0, 4, 3, 1]
 
 
 def check_points(base: Chain, allowed: int) -> None:
-    """A base chain is at one of these points, a bit each. Raises EOPNOTSUPP."""
+    """Check that a base chain is at one of these points, a bit each. Raises EOPNOTSUPP."""
     found = base.base
     if found is not None and allowed >> found.point & 1 == 0:
         raise Errno(EOPNOTSUPP)
@@ -106,7 +106,7 @@ LOG_COST: Final = 25_000  # instructions
 
 @final
 class Log(Expression):
-    """A line in the kernel's log for the packet."""
+    """Write a line to the kernel's log for the packet."""
 
     def __init__(self, prefix: bytes, level: int, flags: int) -> None:
         self.prefix: bytes = prefix
@@ -158,7 +158,7 @@ def _address(value: bytes) -> str:
 
 
 def describe(run: Run, prefix: bytes) -> bytes:
-    """The line, as Linux writes it, without what it says of options."""
+    """The line, as Linux writes it, without the packet's options."""
     packet = run.packet
     place = run.place
     header = packet.network_header()
@@ -237,7 +237,7 @@ _SHORT: Final = 0xFFFF
 
 @final
 class Queue(Expression):
-    """Packets are for a program to decide about, and none listens."""
+    """Hands packets to a program for a decision; none listens."""
 
     def __init__(self, number: int, total: int, flags: int) -> None:
         self.number: int = number

@@ -1,4 +1,4 @@
-"""The changes that a batch is made of. Each is made in the next generation, and then entered here.
+"""The changes that make up a batch. Each is made in the next generation, and then recorded here.
 
 Context: batches, which hold the firewall's lock, and sleep between two of them.
 """
@@ -53,7 +53,7 @@ _LOOK_COST: Final = 30
 
 @final
 class NewTable(Step):
-    """A table is there."""
+    """A table was created."""
 
     def __init__(self, request: Request, batch: Batch, table: Table) -> None:
         super().__init__(request)
@@ -72,7 +72,7 @@ class NewTable(Step):
 
 @final
 class TableFlags(Step):
-    """A table sleeps from now on, or no more."""
+    """A table becomes dormant, or active again."""
 
     def __init__(self, request: Request, batch: Batch, table: Table) -> None:
         super().__init__(request)
@@ -91,7 +91,7 @@ class TableFlags(Step):
             self._put_to_sleep()
 
     def _put_to_sleep(self) -> None:
-        """Needs no memory. Sleeps."""
+        """Make the table dormant. Needs no memory. Sleeps."""
         for found in self.table.chains.by_name.values():
             for chain in found:
                 if chain.hook is not None:
@@ -105,7 +105,7 @@ class TableFlags(Step):
 
 @final
 class DeleteTable(Step):
-    """A table is there no more."""
+    """A table was deleted."""
 
     def __init__(self, request: Request, batch: Batch, table: Table) -> None:
         super().__init__(request)
@@ -124,7 +124,7 @@ class DeleteTable(Step):
 
 @final
 class NewChain(Step):
-    """A chain is there."""
+    """A chain was created."""
 
     def __init__(self, request: Request, batch: Batch, table: Table, chain: Chain) -> None:
         super().__init__(request)
@@ -146,7 +146,7 @@ class NewChain(Step):
 
 @final
 class ChangeChain(Step):
-    """A base chain has another policy, or new counters."""
+    """A base chain gets another policy, or new counters."""
 
     def __init__(self, request: Request, table: Table, chain: Chain) -> None:
         super().__init__(request)
@@ -172,7 +172,7 @@ class ChangeChain(Step):
 
 @final
 class RenameChain(Step):
-    """A chain has another name. It has it at once: packets do not see names."""
+    """A chain gets another name. This takes effect at once: packets do not see names."""
 
     def __init__(self, request: Request, table: Table, chain: Chain) -> None:
         super().__init__(request)
@@ -182,7 +182,7 @@ class RenameChain(Step):
         self.old_names: dict[bytes, list[Chain]] = table.chains.by_name
 
     def undo(self) -> None:
-        """What came after it is undone, so the names are those that they were."""
+        """Later steps have been undone, so the names are as they were."""
         self.table.chains.by_name = self.old_names
         self.chain.name = self.old_name
 
@@ -192,7 +192,7 @@ class RenameChain(Step):
 
 @final
 class DeleteChain(Step):
-    """A chain is there no more."""
+    """A chain was deleted."""
 
     def __init__(self, request: Request, batch: Batch, table: Table, chain: Chain) -> None:
         super().__init__(request)
@@ -214,7 +214,7 @@ class DeleteChain(Step):
 
 @final
 class NewRule(Step):
-    """A rule is there."""
+    """A rule was created."""
 
     def __init__(self, request: Request, table: Table, chain: Chain, rule: Rule, replaced: Rule | None) -> None:
         super().__init__(request)
@@ -231,7 +231,7 @@ class NewRule(Step):
         finish_all(self.rule.expressions)
 
     def withdraw(self) -> None:
-        """The rule is in neither generation, and refers to nothing any more."""
+        """Remove the rule from both generations, with all its references."""
         rule = self.rule
         for expression in rule.expressions:
             expression.release()
@@ -239,7 +239,7 @@ class NewRule(Step):
         self.forget()
 
     def forget(self) -> None:
-        """Its handle is not its own any more."""
+        """Its handle belongs to another rule now."""
         replaced = self.replaced
         if replaced is None:
             self.chain.by_handle.pop(self.rule.handle, self.rule)
@@ -255,7 +255,7 @@ class NewRule(Step):
 
 @final
 class DeleteRule(Step):
-    """A rule is there no more."""
+    """A rule was deleted."""
 
     def __init__(self, request: Request, batch: Batch, table: Table, chain: Chain, rule: Rule) -> None:
         super().__init__(request)
@@ -281,7 +281,7 @@ class DeleteRule(Step):
 
 @final
 class NewSet(Step):
-    """A set is there."""
+    """A set was created."""
 
     def __init__(self, request: Request, table: Table, made: DataSet) -> None:
         super().__init__(request)
@@ -302,14 +302,14 @@ class NewSet(Step):
 
 @final
 class DeleteSet(Step):
-    """A set is there no more, and neither are its elements."""
+    """A set was deleted, with its elements."""
 
     def __init__(self, request: Request, batch: Batch, table: Table, gone: DataSet, elements: list[Element]) -> None:
         super().__init__(request)
         self.batch: Batch = batch
         self.table: Table = table
         self.gone: DataSet = gone
-        self.elements: list[Element] = elements  # whose references have been given back
+        self.elements: list[Element] = elements  # whose references have been dropped
 
     def complete(self) -> None:
         self.table.sets.remove(self.gone)
@@ -326,7 +326,7 @@ class DeleteSet(Step):
 
 @final
 class NewElement(Step):
-    """An element is there."""
+    """An element was created."""
 
     def __init__(self, request: Request, table: Table, owner: DataSet, element: Element) -> None:
         super().__init__(request)
@@ -351,7 +351,7 @@ class NewElement(Step):
 
 @final
 class DeleteElement(Step):
-    """An element is there no more."""
+    """An element was deleted."""
 
     def __init__(self, request: Request, batch: Batch, table: Table, owner: DataSet, element: Element) -> None:
         super().__init__(request)
@@ -377,7 +377,7 @@ class DeleteElement(Step):
 
 @final
 class NewObject(Step):
-    """A named object is there."""
+    """A named object was created."""
 
     def __init__(self, request: Request, table: Table, made: StatefulObject) -> None:
         super().__init__(request)
@@ -396,7 +396,7 @@ class NewObject(Step):
 
 @final
 class DeleteObject(Step):
-    """A named object is there no more."""
+    """A named object was deleted."""
 
     def __init__(self, request: Request, batch: Batch, table: Table, gone: StatefulObject) -> None:
         super().__init__(request)

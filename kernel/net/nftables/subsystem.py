@@ -1,4 +1,4 @@
-"""nf_tables as a subsystem of NETLINK_NETFILTER: batches, requests, dumps; and telling listeners of what changed.
+"""nf_tables as a subsystem of NETLINK_NETFILTER: batches, requests, dumps; and notifying listeners of changes.
 
 Context: system calls, which sleep.
 Source: linux/netfilter/nf_tables.h.
@@ -91,7 +91,7 @@ from kernel.net.nftables.message import (
 from kernel.net.nftables.model import Firewall, firewall_of
 from kernel.task import current
 
-# Their expressions enter themselves.
+# Their expressions register themselves.
 _ = (
     compat_connections, compat_content, compat_facts, compat_headers, compat_nat, compat_senders, compat_targets,
     connections, counting, facts, headers, registers, ways,
@@ -100,7 +100,7 @@ _ = (
 _GENERATION_ID: Final = 1
 _GENERATION_PROCESS: Final = 2
 _GENERATION_NAME: Final = 3
-_LARGEST_NOTICE: Final = 4096  # bytes: messages that go together
+_LARGEST_NOTICE: Final = 4096  # bytes: messages that are sent together
 _NAME_LIMIT: Final = 15
 _REPORT_COST: Final = 2000  # instructions
 
@@ -167,7 +167,7 @@ _ASKING: Final = (
 
 
 def _tell(batch: Batch) -> None:
-    """Tell listeners what a batch changed, and its sender, where that asked for an echo. Memory may be short."""
+    """Notify listeners of a batch's changes, and its sender if it asked for an echo. Memory may be short."""
     network = batch.network
     is_heard = has_listener(network, NETLINK_NETFILTER, GROUP)
     try:
@@ -203,7 +203,7 @@ def _tell(batch: Batch) -> None:
 
 
 def _flags_of(request: Request) -> int:
-    """What listeners are told of how a message asked."""
+    """The flags of a message's request, as listeners see them."""
     told = NLM_F_CREATE | NLM_F_EXCL
     return request.flags & (told | NLM_F_APPEND if request.kind & 0xFF == NEW_RULE else told)
 

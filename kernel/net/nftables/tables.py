@@ -101,7 +101,7 @@ def get_table(message: Message, firewall: Firewall, writer: MessageWriter) -> No
 
 
 def dump_tables(message: Message, firewall: Firewall, writer: MessageWriter) -> None:
-    """All of a family, or all."""
+    """Write all of a family, or all."""
     for table in firewall.tables:
         if table.is_in(firewall.cursor) and message.family in (_ANY_FAMILY, table.family):
             put_table(writer, NEW_TABLE, table, firewall)

@@ -25,7 +25,7 @@ _CHAIN_ID: Final = 3
 
 @final
 class Decision:
-    """A verdict in a rule: what becomes of the packet, or which chain goes on."""
+    """A verdict in a rule: what happens to the packet, or which chain continues."""
 
     def __init__(self, code: int, chain: Chain | None) -> None:
         self.code: int = code
@@ -36,13 +36,13 @@ class Decision:
         return self.code == other.code and self.chain is other.chain
 
     def take(self) -> None:
-        """Something refers to the chain."""
+        """Count a reference to the chain."""
         chain = self.chain
         if chain is not None:
             chain.uses += 1
 
     def release(self) -> None:
-        """It does no more."""
+        """Drop the reference."""
         chain = self.chain
         if chain is not None:
             chain.uses -= 1
@@ -63,7 +63,7 @@ def is_value(attributes: Attributes) -> bool:
 
 
 def load_value(attributes: Attributes, kind: int, loading: "Loading", limit: int = RULE_LIMIT) -> Value:
-    """The constant in an attribute. Raises EINVAL, EOVERFLOW for more than `limit` bytes, ENOENT, EOPNOTSUPP."""
+    """Read the constant in an attribute. Raises EINVAL, EOVERFLOW for more than `limit` bytes, ENOENT, EOPNOTSUPP."""
     inner = attributes.nested(kind)
     attributes.blame(kind)
     if inner.has(_VALUE):
@@ -118,7 +118,7 @@ def _target(attributes: Attributes, loading: "Loading") -> Chain:
 
 
 def put_decision(writer: MessageWriter, kind: int, decision: Decision) -> None:
-    """A verdict as a constant."""
+    """Write a verdict as a constant."""
     outer = writer.begin_attribute(kind)
     inner = writer.begin_attribute(_VERDICT)
     put32(writer, _CODE, decision.code)
@@ -130,7 +130,7 @@ def put_decision(writer: MessageWriter, kind: int, decision: Decision) -> None:
 
 
 def put_bytes(writer: MessageWriter, kind: int, data: bytes) -> None:
-    """Bytes as a constant."""
+    """Write bytes as a constant."""
     outer = writer.begin_attribute(kind)
     writer.attribute(_VALUE, data)
     writer.end_attribute(outer)

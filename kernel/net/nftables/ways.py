@@ -33,14 +33,14 @@ _KIND_UNICAST: Final = 1
 _KIND_BROADCAST: Final = 3
 _KIND_MULTICAST: Final = 5
 _NAME: Final = 16  # bytes
-ROUTE_COST: Final = 3500  # instructions for two tables that are short; what long ones take is spent by the routes
+ROUTE_COST: Final = 3500  # instructions for two short tables; the routes spend the cost of long ones
 _ARRIVING: Final = 1 << PREROUTING | 1 << INPUT | 1 << FORWARD
 _LEAVING: Final = 1 << OUTPUT | 1 << POSTROUTING | 1 << FORWARD
 
 
 @final
 class RouteLookup(Expression):
-    """What the routes say of the packet's source or destination."""
+    """Look up the route for the packet's source or destination."""
 
     def __init__(self, place: int, result: int, flags: int) -> None:
         self.place: int = place
@@ -84,7 +84,7 @@ class RouteLookup(Expression):
 
 
 def _is_exempt(run: Run) -> bool:
-    """What came over lo came the right way; so did whatever has no source yet, and is for everybody."""
+    """Whether a packet is exempt: it came over lo, or has no source yet and is a broadcast."""
     device = run.place.input
     if device is None or run.place.point == OUTPUT:
         return False
@@ -95,7 +95,7 @@ def _is_exempt(run: Run) -> bool:
 
 
 def _way_to(run: Run, address: bytes, device: NetworkDevice | None) -> NetworkDevice | None:
-    """The interface to an address; None without one, and where another than `device` is asked for."""
+    """The interface to an address; None without one, and if one other than `device` is asked for."""
     spend(ROUTE_COST)
     route = find_route(run.place.network, address)
     if route is None or route.kind != UNICAST:
@@ -105,7 +105,7 @@ def _way_to(run: Run, address: bytes, device: NetworkDevice | None) -> NetworkDe
 
 
 def kind_of(run: Run, address: bytes, device: NetworkDevice | None) -> int:
-    """RTN_*: whose address it is."""
+    """RTN_*: the type of the address."""
     if is_multicast(address):
         return _KIND_MULTICAST
     if address == ANY4 or address == LIMITED_BROADCAST:
@@ -154,7 +154,7 @@ _HEADERS6: Final = 60
 
 @final
 class Way(Expression):
-    """How the packet goes on: its next hop, or the largest segment that fits."""
+    """How the packet goes on: its next hop, or the maximum segment size that fits."""
 
     def __init__(self, place: int, key: int) -> None:
         self.place: int = place

@@ -1,7 +1,7 @@
-"""A number for the flow that a packet belongs to: the same for all its packets, in both directions.
+"""A number for the flow of a packet: the same for all its packets, in both directions.
 
-Invariant: never 0, which stands for "not known". The key is random, so that nobody can aim at one number.
-Context: thread context; never sleeps. Of packets that are cut short only what is there counts.
+Invariant: never 0, which stands for "not known". The key is random, so that no one can aim at one number.
+Context: thread context; never sleeps. Of truncated packets only the remaining part counts.
 """
 
 from typing import Final
@@ -12,13 +12,13 @@ from kernel.net.internet.transport import PROTOCOL_TCP, PROTOCOL_UDP
 from kernel.net.link.ethernet import ETHERTYPE_IP4, ETHERTYPE_IP6
 from kernel.net.link.packet import Packet
 
-_FRAGMENT_BITS: Final = 0x3FFF  # of an IPv4 header's flags and offset: any says that it is a part
+_FRAGMENT_BITS: Final = 0x3FFF  # of an IPv4 header's flags and offset: any of them marks a fragment
 
 _HASHER: Final = HalfSipHash()
 
 
 def flow_hash(packet: Packet) -> int:
-    """32 bits, from protocol, addresses and ports; of fragments, and other protocols, without the ports."""
+    """32 bits, from protocol, addresses and ports; for fragments, and other protocols, without the ports."""
     header = span_of(packet.storage)[packet.network_start : packet.end]
     _HASHER.start()
     _HASHER.add(packet.protocol)
@@ -34,7 +34,7 @@ def flow_hash(packet: Packet) -> int:
 
 
 def _add_pair(header: Span[u8], first: int, second: int, size: int) -> None:
-    """Take in two addresses, whichever comes first."""
+    """Add two addresses to the hash, in either order."""
     for at in range(0, size, 4):
         a = header.load_be32(first + at)
         b = header.load_be32(second + at)

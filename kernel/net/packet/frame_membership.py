@@ -1,7 +1,7 @@
-"""What packet sockets ask an interface to hand up beside its own frames: PACKET_ADD_MEMBERSHIP (packet(7)).
+"""Frames that packet sockets want an interface to hand up besides its own: PACKET_ADD_MEMBERSHIP (packet(7)).
 
 Promiscuous and all-groups mode are counted on the device. The flags IFF_PROMISC and IFF_ALLMULTI, which programs set
-and see, stay apart from that, as on Linux.
+and see, are separate, as on Linux.
 
 Context: system calls; nothing sleeps.
 """
@@ -19,24 +19,24 @@ UNICAST: Final = 3
 
 @final
 class FrameMembership:
-    """One request, of one socket."""
+    """One request of a socket."""
 
     def __init__(self, index: int, kind: int, address: bytes) -> None:
         self.index: int = index
         self.kind: int = kind
         self.address: bytes = address
         self.users: int = 1
-        self.device: NetworkDevice | None = None  # once it holds
+        self.device: NetworkDevice | None = None  # while it is in effect
 
     def is_like(self, other: "FrameMembership") -> bool:
         return self.index == other.index and self.kind == other.kind and self.address == other.address
 
     def apply(self, device: NetworkDevice) -> None:
-        """Make it hold. EINVAL for an address of another length; MemoryError. Kinds that there are not ask nothing."""
+        """Put it into effect. EINVAL for an address of another length; MemoryError. Unknown kinds have no effect."""
         if (self.kind == MULTICAST or self.kind == UNICAST) and len(self.address) != len(device.address):
             raise Errno(EINVAL)
         if self.kind == PROMISCUOUS or self.kind == UNICAST:
-            # Our devices filter no single foreign addresses: one is heard as all are.
+            # Our devices cannot filter single foreign addresses: to hear one is to hear all.
             device.promiscuous_users += 1
         elif self.kind == ALL_GROUPS:
             device.all_groups_users += 1
@@ -51,7 +51,7 @@ class FrameMembership:
 
     @noraise
     def undo(self) -> None:
-        """It holds no longer."""
+        """End its effect."""
         device = self.device
         if device is None:
             return

@@ -1,7 +1,7 @@
-"""Packet sockets: frames of an interface as they are, below all protocols (packet(7)).
+"""Packet sockets: frames of an interface, below all protocols (packet(7)).
 
-SOCK_RAW gives and takes frames with their link header, SOCK_DGRAM without. A socket sees what comes in, and with
-ETH_P_ALL what goes out too. A filter (SO_ATTACH_FILTER) runs before a frame is copied. Frames go to the socket's queue,
+SOCK_RAW reads and writes frames with their link header, SOCK_DGRAM without. A socket sees received frames, and with
+ETH_P_ALL sent ones too. A filter (SO_ATTACH_FILTER) runs before a frame is copied. Frames go to the socket's queue,
 or into a ring that the program maps (ring/).
 
 Context: system calls; `saw` runs in thread context and never sleeps.
@@ -92,18 +92,18 @@ _ETH_P_ALL: Final = 3
 _SOCKADDR_LL: Final = 20
 _SOCKADDR_LL_LEAST: Final = 12
 _LARGEST_FRAME: Final = 65535
-_MEMBERSHIP_BYTES: Final = 256  # what a membership is counted with, and may cost, against net.core.optmem_max
+_MEMBERSHIP_BYTES: Final = 256  # what a membership counts, and may cost, against net.core.optmem_max
 _MOST_OF_OTHERS: Final = 256  # sockets of a network that is not the first
-_MOST_COST: Final = 250_000  # instructions that such sockets may take in an operation: beyond, they miss frames
-_LOOK_COST: Final = 100  # instructions for each socket that a frame is shown to
-_RECKONED: Final = 1 << 40  # instructions, beyond which nobody counts
+_MOST_COST: Final = 250_000  # instructions that such sockets may take in an operation: past that, they miss frames
+_LOOK_COST: Final = 100  # instructions for each socket that is shown a frame
+_RECKONED: Final = 1 << 40  # instructions, past which counting stops
 _COPY_SHIFT: Final = 1  # bytes of a frame for each instruction of copying it
 _RECEIVE_FLAGS: Final = MSG_PEEK | MSG_DONTWAIT | MSG_TRUNC | MSG_CMSG_CLOEXEC | MSG_ERRQUEUE
 
 
 @final
 class PacketSocket(Socket):
-    """A socket of AF_PACKET. `protocol` is the EtherType in the order of the network, as in socket(2)."""
+    """A socket of AF_PACKET. `protocol` is the EtherType in network byte order, as in socket(2)."""
 
     def __init__(self, kind: int, protocol: int, credentials: Credentials, network: Network) -> None:
         super().__init__(AF_PACKET, kind, protocol, credentials.fsuid, credentials.fsgid, network)
@@ -151,7 +151,7 @@ class PacketSocket(Socket):
     # ---- Receiving ------------------------------------------------------------------------------------------------
 
     def saw(self, packet: Packet, device: NetworkDevice, is_outgoing: bool) -> None:
-        """A frame passes, with its link header. May raise MemoryError."""
+        """Take a passing frame, with its link header. May raise MemoryError."""
         if self.ethertype == 0 or (self.device_index != 0 and self.device_index != device.index):
             return
         if self.ethertype != _ETH_P_ALL and (self.ethertype != packet.protocol or is_outgoing):
@@ -189,7 +189,7 @@ class PacketSocket(Socket):
         self.queue.append(copy)
 
     def _record(self, ring: ReceiveRing, packet: Packet, device: NetworkDevice, start: int, wanted: int) -> None:
-        """Put a packet, shown from `start` on, into the ring: `wanted` bytes of it, as far as they fit."""
+        """Put a packet, seen from `start` on, into the ring: `wanted` bytes of it, or as many as fit."""
         record = ring.record
         spend(wanted >> _COPY_SHIFT)
         record.status = STATUS_USER | _checksum_status(packet)
@@ -225,7 +225,7 @@ class PacketSocket(Socket):
         ring.fill(slot, record, address, span_of(packet.storage)[start : start + record.kept])
 
     def _whole_copy(self, packet: Packet, start: int) -> Packet | None:
-        """A copy for the queue, if there is room and memory. It does not say where it comes from, as on Linux."""
+        """A copy for the queue, if there is room and memory. It has no source, as on Linux."""
         if self.queued_bytes >= self.receive_limit:
             return None
         try:
@@ -310,8 +310,8 @@ class PacketSocket(Socket):
         return length
 
     def _send_ring(self, ring: TransmitRing, device: NetworkDevice, target: bytes, protocol: int) -> int:
-        """Send what the program left in the ring; returns how many bytes that was. A slot that makes no sense ends it
-        with an error, unless PACKET_LOSS says to pass it over.
+        """Send what the program left in the ring; returns how many bytes that was. A malformed slot ends it
+        with an error, unless PACKET_LOSS says to skip it.
         """
         header = ETHERNET_HEADER if self.kind == SOCK_RAW and device.has_header else 0
         needs_target = self.kind == SOCK_DGRAM and device.has_header
@@ -429,8 +429,8 @@ class PacketSocket(Socket):
         return self.rings.mapping(self, offset, size_bytes)
 
     def _change_membership(self, value: bytes, is_adding: bool) -> None:
-        """struct packet_mreq: frames that the interface is to hand up beside its own. EINVAL, ENODEV; ENOBUFS for too
-        many (Linux lets a socket ask for as many as there is memory for).
+        """struct packet_mreq: frames that the interface is to hand up besides its own. EINVAL, ENODEV; ENOBUFS for too
+        many (Linux lets a socket have as many as there is memory for).
         """
         if len(value) < 16:
             raise Errno(EINVAL)
@@ -490,7 +490,7 @@ class PacketSocket(Socket):
 
 
 def _swapped(value: int) -> int:
-    """A 16-bit number in the other order of bytes."""
+    """A 16-bit number in the other byte order."""
     return (value & 0xFF) << 8 | value >> 8 & 0xFF
 
 
@@ -509,14 +509,14 @@ def _sockaddr(protocol: int, index: int, device: NetworkDevice | None, kind: int
 
 
 def _source_of(packet: Packet, device: NetworkDevice) -> bytes:
-    """The link address that a packet came from; none where the link has none."""
+    """The source link address of a packet; none where the link has none."""
     if not device.has_header:
         return b""
     return span_of(packet.storage)[packet.link_start + 6 : packet.link_start + 12].to_bytes()
 
 
 def _checksum_status(packet: Packet) -> int:
-    """What TP_STATUS_* say of the packet's transport checksum, and whether it is many segments in one."""
+    """The TP_STATUS_* bits for the packet's transport checksum, and for several segments in one packet."""
     status = 0
     if packet.checksum == CHECKSUM_PARTIAL:
         status = STATUS_CSUM_NOT_READY
@@ -526,7 +526,7 @@ def _checksum_status(packet: Packet) -> int:
 
 
 def _auxiliary(packet: Packet) -> bytes:
-    """A struct tpacket_auxdata: above all, whether the transport's checksum is not there yet."""
+    """A struct tpacket_auxdata: above all, whether the transport's checksum is still missing."""
     result = bytearray(20)
     span = span_of(result)
     span.store_u32(0, STATUS_USER | _checksum_status(packet))
@@ -538,7 +538,7 @@ def _auxiliary(packet: Packet) -> bytes:
 
 @final
 class PacketSockets(Part):
-    """A network's packet sockets. It shows them frames while there are any."""
+    """A network's packet sockets. The network shows them frames while there are any."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -555,7 +555,7 @@ register_part(_Maker())
 
 
 def packet_sockets_of(network: Network) -> PacketSockets:
-    """Those of a network."""
+    """The packet sockets of a network."""
     part = network.packet_sockets
     assert isinstance(part, PacketSockets)
     return part
@@ -563,7 +563,7 @@ def packet_sockets_of(network: Network) -> PacketSockets:
 
 @final
 class PacketTap(Tap):
-    """What a network shows its frames to."""
+    """The tap through which a network shows them its frames."""
 
     def insert(self, socket: PacketSocket) -> None:
         """Enter a socket. ENOBUFS for too many of them, MemoryError."""
@@ -603,7 +603,7 @@ class PacketTap(Tap):
 
 
 def _left() -> int:
-    """Instructions until the next safe point, or how late it is."""
+    """Instructions until the next safe point, or how late it is (negative)."""
     return max(-_RECKONED, min(PACE.left, _RECKONED))
 
 
@@ -611,7 +611,7 @@ _TAP: Final = PacketTap()
 
 
 def make_packet_socket(kind: int, protocol: int, credentials: Credentials, network: Network) -> Socket:
-    """A socket of AF_PACKET. EPERM, ESOCKTNOSUPPORT, ENOBUFS."""
+    """Create a socket of AF_PACKET. EPERM, ESOCKTNOSUPPORT, ENOBUFS."""
     if not credentials.capable_in(network.owner, CAP_NET_RAW):
         raise Errno(EPERM)
     if kind != SOCK_RAW and kind != SOCK_DGRAM:

@@ -1,1 +1,1 @@
-"""What `/proc/net` shows of the network."""
+"""The network's files in `/proc/net`."""

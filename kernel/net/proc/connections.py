@@ -1,4 +1,4 @@
-"""/proc/net/nf_conntrack, /proc/net/stat/nf_conntrack: the connections of a network as text, and what was counted.
+"""/proc/net/nf_conntrack, /proc/net/stat/nf_conntrack: the connections of a network as text, and the counters.
 
 Context: system calls; sleeps where there are many connections.
 Source: conntrack(8), whose lines are alike; Linux's output.
@@ -38,7 +38,7 @@ def _protocol_name(protocol: int) -> bytes:
 
 
 def _address(address: bytes) -> bytes:
-    """An IPv6 address stands with all its zeros."""
+    """The text of an address; an IPv6 address has all its zeros."""
     if len(address) == 4:
         return dotted(address)
     words = span_of(address)
@@ -91,8 +91,8 @@ def line_of(connection: Connection, now_ns: int) -> bytes:
 
 @final
 class _Lines(TextPieces):
-    """All of them. Between two pieces the place is kept by the last connection's number; if that has gone, it is sought
-    from the front.
+    """All lines. Between two pieces the last connection's number keeps the place; if that one has gone, the search
+    starts at the front.
     """
 
     def __init__(self, network: Network) -> None:
@@ -132,7 +132,7 @@ def connections() -> TextPieces:
 
 @proc_file("net/stat/nf_conntrack")
 def statistics() -> bytes:
-    """/proc/net/stat/nf_conntrack: all is counted by the first processor."""
+    """/proc/net/stat/nf_conntrack: all counts belong to the first processor."""
     table = find_table(shown_network())
     counted = Statistics() if table is None else table.statistics
     count = 0 if table is None else table.count
@@ -149,6 +149,6 @@ def statistics() -> bytes:
 
 @proc_file("sys/net/netfilter/nf_conntrack_count")
 def count() -> bytes:
-    """How many connections there are."""
+    """The number of connections."""
     table = find_table(caller_network())
     return f"{0 if table is None else table.count}\n".encode()

@@ -1,6 +1,6 @@
 """The tables of /proc/net about ping, packet and netlink sockets, about groups, and about all protocols (proc(5)).
 
-Kernel addresses are shown as zeros, and sizes of objects, which say nothing here.
+Kernel addresses, and sizes of objects, which mean nothing here, are shown as zeros.
 
 Context: system calls; sleeps where there are many sockets.
 """
@@ -96,7 +96,7 @@ def netlink() -> bytes:
 
 @proc_file("net/mcfilter")
 def mcfilter4() -> bytes:
-    """/proc/net/mcfilter: the senders that sockets want to hear in a group, or not to hear."""
+    """/proc/net/mcfilter: the senders that sockets include or exclude in a group."""
     text = bytearray(b"Idx Device        MCA        SRC    INC    EXC\n")
     for line in _sources(4):
         text.extend(line.head + b" " + _number4(line.group) + b" " + _number4(line.source) + line.counts() + b"\n")
@@ -170,11 +170,11 @@ def dev_mcast() -> bytes:
 # ---- Protocols ------------------------------------------------------------------------------------------------------
 
 
-_NO_SLAB: Final = (b"PACKET", b"NETLINK", b"AF_VSOCK")  # their sockets come from no cache of their own on Linux
+_NO_SLAB: Final = (b"PACKET", b"NETLINK", b"AF_VSOCK")  # on Linux their sockets do not come from a cache of their own
 
 
 def _protocol(name: bytes, sockets: int, pages: int, press: bytes, header: int, operations: bytes) -> bytes:
-    """A line of /proc/net/protocols. `operations` says which ones programs can ask for: close, connect, disconnect,
+    """A line of /proc/net/protocols. `operations` says which ones programs can call: close, connect, disconnect,
     accept …, in the order of the table's head.
     """
     line = name + b" " * max(0, 9 - len(name)) + f" {0:4} {sockets:6}  {pages:6}   ".encode()
@@ -197,7 +197,7 @@ def _unix_count(network: Network, is_stream: bool) -> int:
 
 @proc_file("net/protocols")
 def protocols() -> bytes:
-    """/proc/net/protocols: what there is, and how many sockets of each."""
+    """/proc/net/protocols: the protocols, and how many sockets each has."""
     network = shown_network()
     udps = udp.udp_sockets_of(network)
     packets = len(packet_sockets_of(network).sockets)

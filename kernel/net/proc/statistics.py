@@ -108,7 +108,7 @@ def snmp() -> bytes:
 
 
 def _icmp_messages(icmp: IcmpCounters) -> bytes:
-    """The types that were seen, each by number."""
+    """The types that were seen, by number."""
     names = bytearray()
     values = bytearray()
     for kind in range(256):
@@ -133,7 +133,7 @@ def _udp_values(label: bytes, udp_: UdpCounters) -> bytes:
 
 @proc_file("net/netstat")
 def netstat() -> bytes:
-    """/proc/net/netstat: what TCP and IPv4 count beyond SNMP. Readers go by the names; only what is counted has one."""
+    """/proc/net/netstat: TCP's and IPv4's counters beyond SNMP. Readers go by name; only real counters have one."""
     network = shown_network()
     ip = network.ip4
     names = bytearray(b"TcpExt:")
@@ -210,7 +210,7 @@ def snmp6() -> bytes:
 
 
 def _icmp6_types(prefix: bytes, counts: list[int]) -> bytes:
-    """The messages that have names, and then every type that was seen, by number."""
+    """The messages that have names, followed by every type that was seen, by number."""
     text = bytearray()
     for i in range(len(_ICMP6_TYPES)):
         text.extend(_row(prefix + _ICMP6_NAMES[i], counts[_ICMP6_TYPES[i]]))

@@ -1,6 +1,6 @@
 """The tables of /proc/net about interfaces, routes, neighbours and datagram sockets, in Linux's format (proc(5)).
 
-Addresses stand there as the numbers that their bytes are on a little-endian machine.
+Addresses are shown as the numbers that their bytes form on a little-endian machine.
 
 Context: system calls; others may run between two lines.
 """
@@ -57,7 +57,7 @@ def hex6(address: bytes) -> bytes:
 
 
 def plain_hex(address: bytes) -> bytes:
-    """The bytes of an address as they stand on the wire."""
+    """The bytes of an address in wire order."""
     text = bytearray()
     for byte in address:
         text.extend(f"{byte:02x}".encode())
@@ -65,7 +65,7 @@ def plain_hex(address: bytes) -> bytes:
 
 
 def padded(line: bytes, width: int = _WIDTH) -> bytes:
-    """A line with blanks up to a width, and its end."""
+    """A line padded with blanks to a width, and its end."""
     return line + b" " * max(0, width - len(line)) + b"\n"
 
 
@@ -79,7 +79,7 @@ def _left(text: bytes, width: int) -> bytes:
 
 @proc_file("net/dev")
 def dev() -> bytes:
-    """/proc/net/dev: what went through each interface."""
+    """/proc/net/dev: the traffic of each interface."""
     text = bytearray(
         b"Inter-|   Receive                                                |  Transmit\n"
         b" face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo colls"
@@ -160,12 +160,12 @@ def if_inet6() -> bytes:
 
 
 def dotted(address: bytes) -> bytes:
-    """An IPv4 address as people write it."""
+    """An IPv4 address in dotted notation."""
     return f"{address[0]}.{address[1]}.{address[2]}.{address[3]}".encode()
 
 
 def link_text(address: bytes) -> bytes:
-    """A link address as people write it."""
+    """A link address with colons."""
     text = bytearray()
     for i in range(len(address)):
         if i > 0:
@@ -220,7 +220,7 @@ class _UdpLines(TextPieces):
         self.family: int = family
         self.network: Network = shown_network()
         self.ports: list[int] = list(udp.udp_sockets_of(self.network).by_port.keys())
-        self.at: int = -1  # the head, then all ports
+        self.at: int = -1  # -1: the heading; then all ports
 
     def next(self) -> bytes | None:
         at = self.at

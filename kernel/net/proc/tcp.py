@@ -88,7 +88,7 @@ HEAD6: Final = (
 
 @final
 class _Lines(TextPieces):
-    """Listeners, connections, and what waits after its end, of one family: those of a port or a bucket at a time."""
+    """Listeners, connections, and connections past their end, of one family: those of a port or a bucket at a time."""
 
     def __init__(self, family: int) -> None:
         self.family: int = family
@@ -96,7 +96,7 @@ class _Lines(TextPieces):
         self.number: int = 0  # of the next line
         self.ports: list[int] = list(TABLE.listeners.keys())
         self.wait_keys: list[int] = list(TABLE.waits.keys())
-        self.at: int = -1  # the head, then all ports, all buckets, all keys
+        self.at: int = -1  # -1: the heading; then all ports, all buckets, all keys
 
     def next(self) -> bytes | None:
         at = self.at

@@ -1,4 +1,4 @@
-"""/proc/net/unix: all unix sockets (proc(5)). Importing this enters the file."""
+"""/proc/net/unix: all unix sockets (proc(5)). Importing this registers the file."""
 
 from typing import Final
 
@@ -16,7 +16,7 @@ _CONNECTED: Final = 3
 
 @proc_file("net/unix")
 def unix_table() -> bytes:
-    """The text of the file. In place of addresses, which are nobody's business, the first column is 0."""
+    """The text of the file. The first column is 0 in place of kernel addresses, which are secret."""
     text = bytearray(b"Num       RefCount Protocol Flags    Type St Inode Path\n")
     network = shown_network()
     socket: CollectableSocket | None = SOCKETS.first

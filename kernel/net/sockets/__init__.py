@@ -1,1 +1,1 @@
-"""What sockets of all families share, and what the two Internet families add: names, ports, options."""
+"""The common part of sockets of all families, and that of the two Internet families: names, ports, options."""

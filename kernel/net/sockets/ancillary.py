@@ -1,6 +1,6 @@
-"""Ancillary messages that receivers of every family get: when something came (socket(7): SO_TIMESTAMP and its kin).
+"""Ancillary messages for receivers of every family: the time of arrival (socket(7): SO_TIMESTAMP and its kin).
 
-Times are of the wall clock, and taken by the kernel; no device takes any.
+Times are of the wall clock, and taken by the kernel; no device provides any.
 """
 
 from typing import Final
@@ -31,14 +31,14 @@ _NS: Final = 1_000_000_000
 
 
 def timestamp_option(socket: Socket) -> int:
-    """The option that chose how timestamps look; also the type of the messages that hold them."""
+    """The option that chose the form of timestamps; also the type of the messages that hold them."""
     if socket.is_on(SWITCH_TIMESTAMP_NEW):
         return SO_TIMESTAMPNS_NEW if socket.is_on(SWITCH_TIMESTAMP_NS) else SO_TIMESTAMP_NEW
     return SO_TIMESTAMPNS if socket.is_on(SWITCH_TIMESTAMP_NS) else SO_TIMESTAMP
 
 
 def timestamp_message(socket: Socket, time_ns: int) -> ControlMessage | None:
-    """When a datagram came (real time; 0 for now), if the socket wants to know by SO_TIMESTAMP and its kin."""
+    """The time of arrival (real time; 0 for now), if the socket asked for it by SO_TIMESTAMP and its kin."""
     if not socket.is_on(SWITCH_TIMESTAMP):
         return None
     if time_ns == 0:
@@ -49,7 +49,7 @@ def timestamp_message(socket: Socket, time_ns: int) -> ControlMessage | None:
 
 
 def put_timestamps(socket: Socket, time_ns: int, found: list[ControlMessage]) -> None:
-    """Add what the socket wants to know of when a packet came; `time_ns` is 0 where that was not noted."""
+    """Add the timestamps that the socket asked for; `time_ns` is 0 if the arrival was not recorded."""
     message = timestamp_message(socket, time_ns)
     if message is not None:
         found.append(message)
@@ -62,7 +62,7 @@ def put_timestamps(socket: Socket, time_ns: int, found: list[ControlMessage]) ->
 
 
 def _store(storage: bytearray, time_ns: int, unit_ns: int) -> None:
-    """Seconds, and the rest in units: a struct timeval or timespec."""
+    """Store seconds, and the rest in units: a struct timeval or timespec."""
     span = span_of(storage)
     span.store_u64(0, u64(time_ns // _NS))
     span.store_u64(8, u64(time_ns % _NS // unit_ns))

@@ -1,8 +1,8 @@
-"""Socket families: who makes sockets of which address family (socket(2)).
+"""Socket families: the functions that create the sockets of each address family (socket(2)).
 
-A family enters its maker when the kernel is built. The maker gets the type (SOCK_*, without flags) and the protocol,
+A family registers its maker when the kernel is built. The maker gets the type (SOCK_*, without flags) and the protocol,
 both as the program gave them, the credentials of the caller and its network; it raises ESOCKTNOSUPPORT or
-EPROTONOSUPPORT for what it has not, EPERM for what is not allowed.
+EPROTONOSUPPORT for unsupported ones, EPERM for forbidden ones.
 
 Context: system calls.
 """
@@ -19,13 +19,13 @@ SocketMaker = Callable[[int, int, Credentials, Network], Socket]
 
 _FAMILY_COUNT: Final = 46
 _TYPE_COUNT: Final = 11
-_SOCK_PACKET: Final = 10  # the obsolete way to AF_PACKET
+_SOCK_PACKET: Final = 10  # the obsolete type for AF_PACKET
 
 FAMILIES: Final[list[SocketMaker | None]] = [None] * _FAMILY_COUNT
 
 
 def register_family(family: int, maker: SocketMaker) -> None:
-    """Enter the maker of a family's sockets. At build time."""
+    """Register the maker of a family's sockets. At build time."""
     FAMILIES[family] = maker
 
 

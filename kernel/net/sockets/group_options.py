@@ -1,4 +1,4 @@
-"""Structures of options about groups, and the interface that datagrams for groups leave by (ip(7), ipv6(7)).
+"""Structures of options about groups, and the interface for datagrams sent to groups (ip(7), ipv6(7)).
 
 Context: system calls; nothing sleeps.
 Source: RFC 3678 (MCAST_JOIN_GROUP), RFC 3493 section 5.2.
@@ -17,7 +17,7 @@ _GROUP_REQUEST: Final = 136  # struct group_req: the index, padding, a sockaddr_
 
 
 def request4(network: Network, value: bytes) -> tuple[bytes, NetworkDevice | None]:
-    """The group and the device of a struct ip_mreq or ip_mreqn; None for a device that there is not. EINVAL."""
+    """The group and the device of a struct ip_mreq or ip_mreqn; None for an unknown device. EINVAL."""
     if len(value) < 8:
         raise Errno(EINVAL)
     group = value[0:4]
@@ -29,7 +29,7 @@ def request4(network: Network, value: bytes) -> tuple[bytes, NetworkDevice | Non
 
 
 def device_of(network: Network, group: bytes, address: bytes) -> NetworkDevice | None:
-    """The device that has an address; with 0.0.0.0 the one that the routes choose for the group."""
+    """The device that has an address; with 0.0.0.0 the one to which the group is routed."""
     if address != ANY4:
         entry = owner_of(network, address)
         return None if entry is None else entry.device
@@ -37,7 +37,7 @@ def device_of(network: Network, group: bytes, address: bytes) -> NetworkDevice |
 
 
 def device_for_group(network: Network, group: bytes) -> NetworkDevice | None:
-    """The device that the routes choose for a group; without a route, the first that is up and no loopback."""
+    """The device to which a group is routed; without a route, the first that is up and not a loopback."""
     route = find_route(network, group)
     if route is not None and route.device is not None:
         return route.device
@@ -45,7 +45,7 @@ def device_for_group(network: Network, group: bytes) -> NetworkDevice | None:
 
 
 def request6(network: Network, value: bytes) -> tuple[bytes, NetworkDevice | None]:
-    """The group and the device of a struct ipv6_mreq; None for a device that there is not. EINVAL."""
+    """The group and the device of a struct ipv6_mreq; None for an unknown device. EINVAL."""
     if len(value) < 20:
         raise Errno(EINVAL)
     group = value[0:16]

@@ -1,4 +1,4 @@
-"""Addresses and ports of Internet sockets: struct sockaddr_in and sockaddr_in6, and who may bind what.
+"""Addresses and ports of Internet sockets: struct sockaddr_in and sockaddr_in6, and which sockets may bind which ports.
 
 A `Binding` is a socket's place in a `PortTable`. An IPv6 socket without IPV6_V6ONLY that is bound to :: takes the port
 for IPv4 as well; one bound to a mapped address takes it for IPv4 only.
@@ -37,7 +37,7 @@ IP6_BIT: Final = 2
 
 
 def family_of(address: bytes) -> int:
-    """The family of a struct sockaddr; EINVAL where there is none."""
+    """The family of a struct sockaddr; EINVAL if it has none."""
     if len(address) < 2:
         raise Errno(EINVAL)
     return address[0] | address[1] << 8
@@ -56,7 +56,7 @@ _name: Final = bytearray(SOCKADDR_IN)
 
 
 def encode_inet(address: bytes, port: int) -> bytes:
-    """A struct sockaddr_in. It is put together in one place, which never needs to be cleared."""
+    """A struct sockaddr_in. It is built in a reused buffer, which never needs to be cleared."""
     span = span_of(_name)
     span.store_u16(0, AF_INET)
     span.store_be16(2, port)
@@ -89,7 +89,7 @@ def encode_inet6(address: bytes, port: int, flow: int = 0, scope: int = 0) -> by
 
 @final
 class Binding:
-    """What a socket is bound to."""
+    """The address and port that a socket is bound to."""
 
     def __init__(self, network: Network) -> None:
         self.network: Network = network
@@ -107,7 +107,7 @@ class Binding:
         self.last_port: int = 0
 
     def set_address(self, family: int, address: bytes, is_v6_only: bool) -> None:
-        """Set `address` and `versions` from what a socket of `family` binds; `address` as in its sockaddr."""
+        """Set `address` and `versions` for a socket of `family`; `address` as in its sockaddr."""
         if family == AF_INET:
             self.versions = IP4_BIT
             self.address = b"" if address == ANY4 else address
@@ -122,7 +122,7 @@ class Binding:
             self.address = address
 
     def port_range(self) -> tuple[int, int]:
-        """The first and the last port that may be chosen for it: the system's range, narrowed by its own."""
+        """The first and the last port that may be chosen: the system's range, narrowed by the socket's own."""
         low = IP4_SETTINGS.local_ports.of(self.network)
         high = IP4_SETTINGS.local_ports.second_of(self.network)
         first = self.first_port if low <= self.first_port <= high else low
@@ -130,7 +130,7 @@ class Binding:
         return first, max(first, last)
 
     def overlaps(self, other: "Binding") -> bool:
-        """Whether there is an address that both stand for, on a device of both."""
+        """Whether an address belongs to both, on a device of both."""
         if self.versions & other.versions == 0:
             return False
         if self.device_index != 0 and other.device_index != 0 and self.device_index != other.device_index:
@@ -147,7 +147,7 @@ class PortTable:
         self.by_port: dict[int, list[Binding]] = {}
 
     def bind(self, binding: Binding, port: int) -> None:
-        """Enter a binding at a port of its choice, or with 0 at a free one. EADDRINUSE too when none is free."""
+        """Enter a binding at a port of its choice, or with 0 at a free one. EADDRINUSE also if none is free."""
         if port == 0:
             self._bind_free(binding)
             return
@@ -156,7 +156,7 @@ class PortTable:
         self.insert(binding, port)
 
     def insert(self, binding: Binding, port: int) -> None:
-        """Enter a binding without asking: accepted connections share their listener's port. May raise MemoryError."""
+        """Enter a binding unchecked: accepted connections share their listener's port. May raise MemoryError."""
         bindings = self.by_port.get(port)
         if bindings is None:
             bindings = []
@@ -165,7 +165,7 @@ class PortTable:
         binding.port = port
 
     def remove(self, binding: Binding) -> None:
-        """Take a binding out; nothing for one that is in no table."""
+        """Remove a binding; does nothing for one that is in no table."""
         if binding.port == 0:
             return
         bindings = self.by_port.get(binding.port)
@@ -176,7 +176,7 @@ class PortTable:
         binding.port = 0
 
     def conflicts(self, binding: Binding, port: int) -> bool:
-        """Whether somebody else has the port in a way that does not allow sharing it."""
+        """Whether another binding has the port in a way that does not allow sharing it."""
         bindings = self.by_port.get(port)
         if bindings is None:
             return False
@@ -193,7 +193,7 @@ class PortTable:
         return not self.is_stream or not other.is_listening
 
     def _bind_free(self, binding: Binding) -> None:
-        """A random start, then upwards: RFC 6056, section 3.3.1."""
+        """Bind to a free port: a random start, then upwards (RFC 6056, section 3.3.1)."""
         first, last = binding.port_range()
         count = last - first + 1
         start = random.word() % count
@@ -212,7 +212,7 @@ class PortTable:
 
 
 def check_port_right(network: Network, port: int, who: Credentials) -> None:
-    """EACCES for a port that only somebody with CAP_NET_BIND_SERVICE over the network may bind."""
+    """EACCES for a port that requires CAP_NET_BIND_SERVICE over the network."""
     if 0 < port < IP4_SETTINGS.unprivileged_ports.of(network):
         if not who.capable_in(network.owner, CAP_NET_BIND_SERVICE):
             raise Errno(EACCES)
@@ -220,7 +220,7 @@ def check_port_right(network: Network, port: int, who: Credentials) -> None:
 
 @final
 class Ports(Part):
-    """What is bound in a network."""
+    """The ports bound in a network."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -240,7 +240,7 @@ register_part(_Maker())
 
 
 def ports_of(network: Network) -> Ports:
-    """What is bound there."""
+    """The ports bound in a network."""
     part = network.ports
     assert isinstance(part, Ports)
     return part

@@ -1,6 +1,6 @@
 """Options of levels IPPROTO_IP and IPPROTO_IPV6, the same for all Internet sockets (ip(7), ipv6(7)).
 
-`InternetOptions` holds the values; an `InetSocket` has one. What must act at once, as joining a group, is in
+`InternetOptions` holds the values; an `InetSocket` has one. Options that act at once, such as joining a group, are in
 `group_options.py`.
 
 Context: system calls; nothing sleeps.
@@ -61,14 +61,14 @@ _SWITCHES6: Final[dict[int, int]] = {
 
 _LARGEST_OPTIONS: Final = 40
 
-# Options IPPROTO_IP that are of no use without a value.
+# Options IPPROTO_IP that are meaningless without a value.
 _NEEDS_VALUE: Final = (
     ip.IP_MULTICAST_LOOP,
     ip.IP_MULTICAST_ALL,
     ip.IP_FREEBIND,
     ip.IP_TRANSPARENT,
 )
-# Options IPPROTO_IPV6 for which nothing is zero.
+# Options IPPROTO_IPV6 for which an empty value is zero.
 _ZERO_WITHOUT_VALUE: Final = (ip.IPV6_DONTFRAG, ip.IPV6_RECVFRAGSIZE)
 
 # IPV6_ADDR_PREFERENCES (RFC 5014).
@@ -82,7 +82,7 @@ _PREFER_NO_CGA: Final = 0x800
 
 
 def int_bytes(value: int) -> bytes:
-    """An int as a program sees it."""
+    """An int in a program's representation."""
     storage = bytearray(4)
     span_of(storage).store_u32(0, value & 0xFFFF_FFFF)
     return bytes(storage)
@@ -104,7 +104,7 @@ def int_of(value: bytes) -> int:
 
 
 def short_int_of(value: bytes) -> int:
-    """An int, or a byte where the program gave less; nothing is 0 (level IPPROTO_IP only)."""
+    """An int, or a byte if the program passed less; no bytes are 0 (level IPPROTO_IP only)."""
     if len(value) >= 4:
         return int_of(value)
     return value[0] if len(value) > 0 else 0
@@ -112,7 +112,7 @@ def short_int_of(value: bytes) -> int:
 
 @final
 class InternetOptions:
-    """What a socket's options of both levels say."""
+    """A socket's options of both levels."""
 
     def __init__(self, network: Network) -> None:
         self.network: Network = network
@@ -140,7 +140,7 @@ class InternetOptions:
         self.unicast_device6: int = 0
         self.packet_source6: bytes = b""  # IPV6_PKTINFO: for all datagrams
         self.packet_device6: int = 0
-        self.source_preferences: int = 0  # IPV6_ADDR_PREFERENCES: no address of ours is temporary or mobile
+        self.source_preferences: int = 0  # IPV6_ADDR_PREFERENCES: we have no temporary or mobile addresses
         self.first_port: int = 0  # IP_LOCAL_PORT_RANGE: narrows the system's; 0: does not
         self.last_port: int = 0
 
@@ -152,7 +152,7 @@ class InternetOptions:
         self.switches = self.switches | switch if on else self.switches & ~switch
 
     def ttl_for(self, is_ip4: bool, is_multicast: bool) -> int:
-        """TTL or hop limit of what is sent."""
+        """TTL or hop limit for sending."""
         if is_ip4:
             if is_multicast:
                 return self.multicast_ttl
@@ -171,7 +171,7 @@ class InternetOptions:
         return mode == ip.PMTU_DO or mode == ip.PMTU_PROBE
 
     def wants_discovery(self, is_ip4: bool) -> bool:
-        """Whether what fits is sent with "don't fragment", to learn the path's MTU."""
+        """Whether datagrams that fit are sent with "don't fragment", to learn the path's MTU."""
         mode = self.mtu_discover if is_ip4 else self.mtu_discover6
         return mode == ip.PMTU_WANT or mode == ip.PMTU_DO or mode == ip.PMTU_PROBE
 
@@ -186,7 +186,7 @@ class InternetOptions:
 
 
 def get_ip_option(options: InternetOptions, name: int, limit: int) -> bytes:
-    """An option of level IPPROTO_IP that is a value. ENOPROTOOPT."""
+    """The value of an option of level IPPROTO_IP. ENOPROTOOPT."""
     switch = _SWITCHES4.get(name, 0)
     if switch != 0:
         return short_int_bytes(1 if options.is_on(switch) else 0, limit)
@@ -218,12 +218,12 @@ def get_ip_option(options: InternetOptions, name: int, limit: int) -> bytes:
 
 
 def _swapped(value: int) -> int:
-    """An int in the other order of bytes."""
+    """An int in the other byte order."""
     return (value & 0xFF) << 24 | (value & 0xFF00) << 8 | (value >> 8) & 0xFF00 | (value >> 24) & 0xFF
 
 
 def set_ip_option(options: InternetOptions, name: int, value: bytes, is_privileged: bool) -> None:
-    """Set an option of level IPPROTO_IP that is a value. EINVAL, EPERM, ENOPROTOOPT."""
+    """Set an option of level IPPROTO_IP that has a value. EINVAL, EPERM, ENOPROTOOPT."""
     if name == ip.IP_OPTIONS:
         _set_header_options(options, value)
         return
@@ -277,7 +277,7 @@ def set_ip_option(options: InternetOptions, name: int, value: bytes, is_privileg
 
 
 def _device_index(network: Network, number: int) -> int:
-    """The index in IP_UNICAST_IF and IPV6_UNICAST_IF, which comes in network order. EADDRNOTAVAIL for no device."""
+    """The index in IP_UNICAST_IF and IPV6_UNICAST_IF, in network byte order. EADDRNOTAVAIL for no device."""
     index = _swapped(number & 0xFFFF_FFFF)
     if index != 0 and device_by_index(network, index) is None:
         raise Errno(EADDRNOTAVAIL)
@@ -285,7 +285,7 @@ def _device_index(network: Network, number: int) -> int:
 
 
 def _set_header_options(options: InternetOptions, value: bytes) -> None:
-    """IP_OPTIONS: only what needs no address from the program is taken: NOPs, record route, time stamps."""
+    """IP_OPTIONS: only options without addresses from the program are accepted: NOPs, record route, time stamps."""
     if len(value) > _LARGEST_OPTIONS:
         raise Errno(EINVAL)
     at = 0
@@ -298,12 +298,12 @@ def _set_header_options(options: InternetOptions, value: bytes) -> None:
         if value[at] != 7 and value[at] != 68 and value[at] != 148:
             raise Errno(EINVAL)
         at += value[at + 1]
-    # What follows the end is zero, and so is what fills the last word.
+    # All bytes after the end are zero, including those that fill the last word.
     options.header_options = value[:at] + bytes((len(value) + 3 & ~3) - at)
 
 
 def get_ipv6_option(options: InternetOptions, name: int) -> bytes:
-    """An option of level IPPROTO_IPV6 that is a value. ENOPROTOOPT."""
+    """The value of an option of level IPPROTO_IPV6. ENOPROTOOPT."""
     switch = _SWITCHES6.get(name, 0)
     if switch != 0:
         return int_bytes(1 if options.is_on(switch) else 0)
@@ -330,7 +330,7 @@ def get_ipv6_option(options: InternetOptions, name: int) -> bytes:
 
 
 def _preferences(chosen: int) -> int:
-    """What was chosen, and the defaults for what was not."""
+    """The chosen preferences, and the defaults for the others."""
     result = chosen & (_PREFER_TEMPORARY | _PREFER_PUBLIC)
     if result == 0:
         result = _PREFER_DEFAULT
@@ -338,7 +338,7 @@ def _preferences(chosen: int) -> int:
 
 
 def _set_preferences(options: InternetOptions, number: int) -> None:
-    """EINVAL for two that exclude each other."""
+    """Set the preferences. EINVAL for two that exclude each other."""
     chosen = options.source_preferences
     kind = number & (_PREFER_TEMPORARY | _PREFER_PUBLIC | _PREFER_DEFAULT)
     home = number & (_PREFER_HOME | _PREFER_CARE_OF)
@@ -353,7 +353,7 @@ def _set_preferences(options: InternetOptions, number: int) -> None:
 
 
 def set_ipv6_option(options: InternetOptions, name: int, value: bytes, is_privileged: bool) -> None:
-    """Set an option of level IPPROTO_IPV6 that is a value. EINVAL, EPERM, ENOPROTOOPT."""
+    """Set an option of level IPPROTO_IPV6 that has a value. EINVAL, EPERM, ENOPROTOOPT."""
     switch = _SWITCHES6.get(name, 0)
     if switch != 0:
         number = 0 if len(value) < 4 and name in _ZERO_WITHOUT_VALUE else int_of(value)

@@ -1,7 +1,7 @@
-"""What all Internet sockets have in common: local and remote address, binding, options of levels IP and IPv6.
+"""The common part of all Internet sockets: local and remote address, binding, options of levels IP and IPv6.
 
-Addresses inside are 4 or 16 bytes: an AF_INET6 socket that speaks IPv4 has 4-byte addresses here, and mapped ones in
-what programs see.
+Internal addresses have 4 or 16 bytes: an AF_INET6 socket that speaks IPv4 has 4-byte addresses here, and shows mapped
+ones to programs.
 
 Context: system calls, thread context.
 Source: ip(7), ipv6(7), bind(2), RFC 3493.
@@ -111,10 +111,10 @@ _SIOCGSTAMPNS: Final = 0x8907
 
 
 class Destination:
-    """Where a datagram goes: what a struct sockaddr said."""
+    """Where a datagram goes: the content of a struct sockaddr."""
 
     def __init__(self, address: bytes, port: int, scope: int) -> None:
-        self.address: bytes = address  # 4 or 16 bytes; a mapped address comes as 4
+        self.address: bytes = address  # 4 or 16 bytes; a mapped address is stored as 4
         self.port: int = port
         self.scope: int = scope  # IPv6: the interface of a link-local address, or 0
         self.flow: int = 0
@@ -139,7 +139,7 @@ class InetSocket(Socket):
         self.is_privileged: bool = credentials.capable_in(network.owner, CAP_NET_ADMIN)
         self.local: bytes = b""  # the address that it is bound to; empty: any
         self.is_address_fixed: bool = False  # by bind(2): stays when the socket is disconnected
-        self.remote: bytes = b""  # the peer that it is connected to; empty: none
+        self.remote: bytes = b""  # the peer to which it is connected; empty: none
         self.remote_port: int = 0
         self.scope: int = 0  # IPv6: the interface of link-local addresses
         self.remote_flow: int = 0
@@ -155,7 +155,7 @@ class InetSocket(Socket):
                 self._update_versions(ANY6)
 
     def port_table(self) -> PortTable | None:
-        """The ports that this kind of socket is bound in; None for kinds without ports."""
+        """The ports in which this kind of socket is bound; None for kinds without ports."""
         return None
 
     def is_ip6_only(self) -> bool:
@@ -332,7 +332,7 @@ class InetSocket(Socket):
             self.hop = None
 
     def destination_of(self, address: bytes) -> Destination:
-        """What a struct sockaddr means to this socket. EINVAL, EAFNOSUPPORT; ENETUNREACH comes to senders only."""
+        """The destination that a struct sockaddr means here. EINVAL, EAFNOSUPPORT; ENETUNREACH for senders only."""
         if self.family == AF_INET:
             plain, port = decode_inet(address)
             return Destination(plain, port, 0)
@@ -354,7 +354,7 @@ class InetSocket(Socket):
         return self.encode6(local, self.binding.port)
 
     def encode6(self, address: bytes, port: int) -> bytes:
-        """A struct sockaddr_in6 as this socket's programs see an address, which may be an IPv4 one or empty."""
+        """A struct sockaddr_in6 for this socket's programs, of an address that may be an IPv4 one or empty."""
         if len(address) == 0:
             return encode_inet6(ANY6, port)
         scope = self.scope if len(address) == 16 and is_link_local(address) else 0
@@ -373,7 +373,7 @@ class InetSocket(Socket):
         return self.encode(self.remote, self.remote_port)
 
     def route_to(self, address: bytes, source: bytes, device_index: int) -> NextHop:
-        """The way to an address, for this socket: its device, and its source where it has one."""
+        """The route to an address, for this socket: its device, and its source where it has one."""
         index = device_index
         if index == 0:
             index = self.bound_device
@@ -392,12 +392,12 @@ class InetSocket(Socket):
         return super().ioctl(command, argument)
 
     def _tell_stamp(self, argument: int, is_ns: bool) -> int:
-        """When the last datagram came that was received. ENOENT before the first."""
+        """Report when the last received datagram came. ENOENT before the first."""
         self.switches |= SWITCH_KEEP_STAMP
         if self.stamp_ns < 0:
             raise Errno(ENOENT)
         if self.stamp_ns == 0:
-            self.stamp_ns = realtime_ns()  # nobody had asked when it came
+            self.stamp_ns = realtime_ns()  # the time was not recorded when it came
         part = self.stamp_ns % _NS
         user.check(argument, 16)
         user.write_i64(UserAddr(argument), self.stamp_ns // _NS)
@@ -434,8 +434,8 @@ class InetSocket(Socket):
         raise Errno(ENOPROTOOPT if self.family == AF_INET6 else EOPNOTSUPP)
 
     def _original_destination(self, limit: int, size: int) -> bytes:
-        """SO_ORIGINAL_DST of a level whose addresses have `size` bytes: what the peer connected to, before a rule sent
-        it here. ENOPROTOOPT, EINVAL; ENOENT without a connection that is tracked.
+        """SO_ORIGINAL_DST of a level whose addresses have `size` bytes: the peer's intended address, before a
+        rule redirected it here. ENOPROTOOPT, EINVAL; ENOENT without a tracked connection.
         """
         if self.kind != SOCK_STREAM:
             raise Errno(ENOPROTOOPT)
@@ -479,7 +479,7 @@ class InetSocket(Socket):
         return level == SOL_IPV6 and name == inet_names.MCAST_MSFILTER
 
     def answer_option(self, level: int, name: int, request: bytes) -> bytes:
-        """IP_MSFILTER and MCAST_MSFILTER: what getsockopt(2) reports of the group in the request. EINVAL,
+        """IP_MSFILTER and MCAST_MSFILTER: the report of getsockopt(2) about the group in the request. EINVAL,
         EADDRNOTAVAIL, ENODEV.
         """
         size = 4 if level == SOL_IP else 16
@@ -503,7 +503,7 @@ class InetSocket(Socket):
         else:
             raise Errno(ENOPROTOOPT)
         self.hop = None
-        ethernet.drain()  # groups may have been reported
+        ethernet.drain()  # group reports may be pending
 
     def _set_ip(self, name: int, value: bytes, is_privileged: bool) -> None:
         device: NetworkDevice | None
@@ -603,7 +603,7 @@ class InetSocket(Socket):
         self.options.packet_device6 = index & 0x7FFF_FFFF
 
     def _set_address_form(self, family: int) -> None:
-        """IPV6_ADDRFORM: a socket that is connected to a mapped address becomes one of AF_INET."""
+        """IPV6_ADDRFORM: turn a socket that is connected to a mapped address into one of AF_INET."""
         if family != AF_INET:
             raise Errno(EINVAL)
         if self.kind == SOCK_RAW:

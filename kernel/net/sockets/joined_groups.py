@@ -1,9 +1,9 @@
-"""The groups that one socket is in, each with the senders that it hears or does not hear (RFC 3376 section 3.1).
+"""The groups that one socket is in, each with the senders that it includes or excludes (RFC 3376 section 3.1).
 
 An INCLUDE filter names the senders that are heard, an EXCLUDE filter those that are not; a group that was joined
-without naming senders excludes nobody. The order of checks is Linux's.
+without naming senders excludes none. The order of checks is Linux's.
 
-Context: system calls; nothing sleeps. What is reported to routers of a group does not name senders: the filter is
+Context: system calls; nothing sleeps. Reports to routers do not name senders: the filter is
 applied when a datagram is delivered.
 """
 
@@ -53,7 +53,7 @@ class JoinedGroups:
         self.groups: list[JoinedGroup] = []
 
     def find(self, group: bytes, device_index: int) -> JoinedGroup | None:
-        """The group on a device, or with index 0 on the first."""
+        """The group on a device, or with index 0 on the first one."""
         for joined in self.groups:
             membership = joined.membership
             if membership.group == group and (device_index == 0 or membership.device.index == device_index):
@@ -61,14 +61,14 @@ class JoinedGroups:
         return None
 
     def accepts(self, group: bytes, device: NetworkDevice | None, source: bytes, hears_all: bool) -> bool:
-        """Whether a datagram for a group is wanted; `hears_all` is what holds for groups that were not joined."""
+        """Whether a datagram for a group is wanted; `hears_all` decides for groups that were not joined."""
         for joined in self.groups:
             if joined.membership.group == group and joined.membership.device is device:
                 return joined.hears(source)
         return hears_all
 
     def join(self, group: bytes, device: NetworkDevice, mode: int) -> None:
-        """EINVAL for what is no group, EADDRINUSE for one that the socket is in, ENOBUFS (IPv4) or ENOMEM for too
+        """Join a group. EINVAL if it is not one, EADDRINUSE if the socket is in it, ENOBUFS (IPv4) or ENOMEM for too
         many.
         """
         if not is_multicast(group):
@@ -99,7 +99,7 @@ class JoinedGroups:
         _forget(joined)
 
     def change_source(self, group: bytes, device_index: int, source: bytes, mode: int, is_adding: bool) -> None:
-        """Add a source to a filter of this mode, or take it away. EINVAL for a group that was not joined, or whose
+        """Add a source to a filter of this mode, or remove it. EINVAL for a group that was not joined, or whose
         filter has the other mode; EADDRNOTAVAIL, ENOBUFS.
         """
         joined = self.find(group, device_index)
@@ -118,7 +118,7 @@ class JoinedGroups:
             joined.has_filter = True
             joined.sources.append(source)
         elif mode == INCLUDE and len(joined.sources) == 1:
-            self.leave(group, device_index)  # who includes nobody is not in the group
+            self.leave(group, device_index)  # a socket that includes no sender is not in the group
         else:
             joined.sources.remove(source)
 
@@ -138,7 +138,7 @@ class JoinedGroups:
 
     @noraise
     def leave_all(self) -> None:
-        """The socket is closed."""
+        """Leave all groups: the socket is being closed."""
         for joined in self.groups:
             _forget(joined)
         self.groups.clear()
@@ -151,5 +151,5 @@ def _forget(joined: JoinedGroup) -> None:
 
 
 def most_sources(size: int) -> int:
-    """How many sources a filter of addresses of `size` bytes may have."""
+    """The largest number of sources in a filter of addresses of `size` bytes."""
     return _MOST_SOURCES4 if size == 4 else _MOST_SOURCES6

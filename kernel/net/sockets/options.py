@@ -118,7 +118,7 @@ def signed(word: int) -> int:
 
 
 def get_socket_option(socket: Socket, name: int, limit: int) -> bytes:
-    """The value of an option; the caller cuts it off at `limit`, which only some options look at."""
+    """The value of an option; the caller truncates it to `limit`, which only some options consider."""
     switch = _SWITCHES.get(name, 0)
     if switch != 0:
         return int_bytes(1 if socket.is_on(switch) else 0)
@@ -231,7 +231,7 @@ def _device_name(socket: Socket, limit: int) -> bytes:
 
 
 def memory_information(socket: Socket) -> bytes:
-    """SK_MEMINFO_*: what the queues hold and may hold, and what was dropped. Nothing is set aside beyond that."""
+    """SK_MEMINFO_*: the size and limit of the queues, and the number of dropped packets. Nothing else is reserved."""
     received, sent, dropped = socket.memory_use()
     return memory_bytes(received, socket.receive_limit, sent, socket.send_limit, dropped)
 
@@ -361,14 +361,14 @@ def _set_newest_option(socket: Socket, name: int, number: int, value: bytes) -> 
         case so.SO_CNX_ADVICE:
             socket.route_is_bad(number)
         case so.SO_RESERVE_MEM:
-            # Memory is reserved for members of memory control groups, which there are none of.
+            # Memory is reserved for members of memory control groups, of which there are none.
             raise Errno(EINVAL if number < 0 or number > _INT_MAX - 4096 else EOPNOTSUPP)
         case _:
             raise Errno(ENOPROTOOPT)
 
 
 def _refuse_chooser(socket: Socket, value: bytes) -> None:
-    """A filter that chooses a socket among those that share a port: a hash does that here."""
+    """A filter that chooses a socket among those that share a port: here a hash does that."""
     if len(value) != 16:
         raise Errno(EINVAL)
     if socket.is_on(SWITCH_FILTER_LOCKED):
@@ -377,8 +377,8 @@ def _refuse_chooser(socket: Socket, value: bytes) -> None:
 
 
 def _check_timestamping(socket: Socket, flags: int) -> None:
-    """SOF_TIMESTAMPING_*: EINVAL for unknown flags, and for those about when something was sent, which is not noted.
-    Of when it came the kernel's time is there; no device has a clock, and those flags lead to nothing on Linux, too.
+    """SOF_TIMESTAMPING_*: EINVAL for unknown flags, and for those about the time of sending, which is not recorded.
+    For arrivals only the kernel's time exists; no device has a clock, and on Linux those flags have no effect then.
     """
     if flags & ~_TIMESTAMPING_FLAGS != 0:
         raise Errno(EINVAL)
@@ -393,7 +393,7 @@ def may_mark(socket: Socket, credentials: Credentials) -> bool:
 
 
 def _buffer_size(number: int, most: int, forced: bool, credentials: Credentials) -> int:
-    """Twice what was asked for: the double is for what a packet costs besides its data."""
+    """Twice the requested size: the other half is for what a packet costs besides its data."""
     if forced:
         if not credentials.capable(CAP_NET_ADMIN):
             raise Errno(EPERM)
@@ -404,7 +404,7 @@ def _buffer_size(number: int, most: int, forced: bool, credentials: Credentials)
 
 
 def _timeout_of(value: bytes) -> int:
-    """A struct timeval in nanoseconds; 0 for no limit. A negative time is over at once, as if it were the shortest."""
+    """A struct timeval in nanoseconds; 0 for no limit. A negative time expires at once, like the shortest one."""
     if len(value) < 16:
         raise Errno(EINVAL)
     span = span_of(value)

@@ -1,7 +1,7 @@
 """Sockets as open files (socket(7)).
 
-Every family derives from `Socket` and overrides what its sockets can do; what they cannot raises Linux's errno.
-Addresses travel as the bytes of their `struct sockaddr`, family first: only the family knows how to read them, and
+Every family derives from `Socket` and overrides the operations of its sockets; all others raise Linux's errno.
+Addresses are passed as the bytes of their `struct sockaddr`, family first: only the family can read them and
 checks their length.
 
 The fields are also the values of the options of level SOL_SOCKET (kernel/net/sockets/options.py reads and writes
@@ -44,7 +44,7 @@ from kernel.task.task import current_or_none
 from kernel.time import monotonic_ns
 from kernel.time.timers import FOREVER_NS
 
-_FILTER_BYTES: Final = 64  # what a filter counts beside its instructions
+_FILTER_BYTES: Final = 64  # what a filter counts besides its instructions
 
 AF_UNSPEC: Final = 0
 AF_UNIX: Final = 1
@@ -90,7 +90,7 @@ SWITCH_LINGER: Final = 1 << 7
 SWITCH_NO_CHECK: Final = 1 << 8
 SWITCH_PASS_CREDENTIALS: Final = 1 << 9
 SWITCH_PASS_SECURITY: Final = 1 << 10
-SWITCH_TIMESTAMP: Final = 1 << 11  # SCM_TIMESTAMP with what is received
+SWITCH_TIMESTAMP: Final = 1 << 11  # SCM_TIMESTAMP with received data
 SWITCH_TIMESTAMP_NS: Final = 1 << 12  # … in nanoseconds
 SWITCH_TIMESTAMP_NEW: Final = 1 << 13  # … of the types with 64 bits on every machine
 SWITCH_OVERFLOWS: Final = 1 << 14  # SO_RXQ_OVFL: SCM with the count of dropped datagrams
@@ -99,15 +99,15 @@ SWITCH_NO_FCS: Final = 1 << 16
 SWITCH_FILTER_LOCKED: Final = 1 << 17
 SWITCH_SELECT_ERROR_QUEUE: Final = 1 << 18
 SWITCH_PASS_PIDFD: Final = 1 << 20
-SWITCH_ARRIVALS: Final = 1 << 21  # SO_TIMESTAMPING: the kernel's time of arrival is noted, and reported
-SWITCH_KEEP_STAMP: Final = 1 << 22  # SIOCGSTAMP was asked: when datagrams come is noted
+SWITCH_ARRIVALS: Final = 1 << 21  # SO_TIMESTAMPING: the kernel records and reports the time of arrival
+SWITCH_KEEP_STAMP: Final = 1 << 22  # SIOCGSTAMP was called: arrival times are recorded
 
 FIOSETOWN: Final = 0x8901
 SIOCSPGRP: Final = 0x8902
 FIOGETOWN: Final = 0x8903
 SIOCGPGRP: Final = 0x8904
 
-# struct ucred of nobody: process 0, user and group -1.
+# struct ucred of no process: process 0, user and group -1.
 UNKNOWN_CREDENTIALS: Final = b"\0\0\0\0\xff\xff\xff\xff\xff\xff\xff\xff"
 
 SHUT_RD: Final = 0
@@ -119,7 +119,7 @@ SOCKET_BYTES: Final = 2048  # what a socket costs with empty queues, about
 
 
 class ControlMessage:
-    """One ancillary message (cmsg(3)). Descriptors travel as `files`, each with a reference of its own."""
+    """One ancillary message (cmsg(3)). Descriptors are passed as `files`, each with a reference of its own."""
 
     def __init__(self, level: int, kind: int, data: bytes) -> None:
         self.level: int = level
@@ -129,7 +129,7 @@ class ControlMessage:
 
 
 class Message:
-    """What sendmsg(2) sends and recvmsg(2) receives."""
+    """The message of sendmsg(2) or recvmsg(2)."""
 
     def __init__(self, buffer: Buffer, flags: int) -> None:
         self.buffer: Buffer = buffer
@@ -138,11 +138,11 @@ class Message:
         self.control: list[ControlMessage] | None = None
         self.wants_address: bool = False  # receiving: the caller gave room for the source
         self.wants_control: bool = False  # … for ancillary messages
-        self.result_flags: int = 0  # MSG_TRUNC, MSG_CTRUNC, MSG_EOR … of what was received
+        self.result_flags: int = 0  # MSG_TRUNC, MSG_CTRUNC, MSG_EOR … of the received message
 
 
 class SocketHooks:
-    """What rooms above this one enter."""
+    """Functions that modules above this one register."""
 
     def __init__(self) -> None:
         # Interface requests (netdevice(7)), which every socket takes: socket, command, argument.
@@ -163,7 +163,7 @@ class Socket(File):
         self.protocol: int = protocol
         self.pending_error: int = 0  # SO_ERROR: an errno that the next call reports
         self.is_listening: bool = False  # SO_ACCEPTCONN
-        self.receive_timeout_ns: int = 0  # SO_RCVTIMEO; 0 is for ever
+        self.receive_timeout_ns: int = 0  # SO_RCVTIMEO; 0 is forever
         self.send_timeout_ns: int = 0
         self.send_limit: int = CORE.wmem_default.value  # SO_SNDBUF as getsockopt(2) reports it: doubled
         self.receive_limit: int = CORE.rmem_default.value
@@ -179,14 +179,14 @@ class Socket(File):
         self.timestamping: int = 0  # SOF_TIMESTAMPING_*
         self.filter: Filter | None = None  # SO_ATTACH_FILTER, SO_ATTACH_BPF
         creator = current_or_none()
-        self.group: SocketGroup | None = None if creator is None else creator.cgroup  # programs judge its packets
+        self.group: SocketGroup | None = None if creator is None else creator.cgroup  # its programs judge packets
         self.creator: Credentials | None = None  # rules may ask for it
         if creator is not None:
             self.creator = creator.credentials.without_rules()
         self.lacks_room = False
 
     def hold_network(self) -> None:
-        """Keep the network until the socket is closed: a program's does, once it is whole."""
+        """Keep the network until the socket is closed: called for a program's socket, once it is complete."""
         self.holds_network = True
         self.network.acquire()
 
@@ -208,14 +208,14 @@ class Socket(File):
         return self.flags & O_NONBLOCK != 0 or message_flags & MSG_DONTWAIT != 0
 
     def receive_deadline(self, message_flags: int) -> int:
-        """Until when a call that receives waits, for `wait`: 0 for not at all."""
+        """Until when a receiving call waits, for `wait`: 0 for not at all."""
         if self.is_nonblocking(message_flags):
             return 0
         timeout_ns = self.receive_timeout_ns
         return monotonic_ns() + timeout_ns if timeout_ns != 0 else FOREVER_NS
 
     def send_deadline(self, message_flags: int) -> int:
-        """The same for sending, connecting."""
+        """The same for sending and connecting."""
         if self.is_nonblocking(message_flags):
             return 0
         timeout_ns = self.send_timeout_ns
@@ -223,7 +223,7 @@ class Socket(File):
 
     @sleeps
     def wait(self, queue: WaitQueue, deadline_ns: int) -> None:
-        """Sleep until the queue is woken. EAGAIN once the time is up; a signal is EINTR when there is a time limit,
+        """Sleep until the queue is woken. EAGAIN once the deadline has passed; a signal is EINTR if there is a limit,
         else it restarts the call (signal(7)).
         """
         if deadline_ns == 0:
@@ -246,7 +246,7 @@ class Socket(File):
         self.lacks_room = False
 
     def take_error(self) -> int:
-        """The pending error, which is forgotten."""
+        """Return the pending error, and clear it."""
         error = self.pending_error
         self.pending_error = 0
         return error
@@ -273,11 +273,11 @@ class Socket(File):
         raise Errno(EOPNOTSUPP)
 
     def send(self, message: Message) -> int:
-        """Send; returns the bytes taken. EPIPE where the caller is to get SIGPIPE, unless MSG_NOSIGNAL."""
+        """Send; returns the number of bytes taken. EPIPE if the caller gets SIGPIPE, unless MSG_NOSIGNAL."""
         raise Errno(EOPNOTSUPP)
 
     def receive(self, message: Message) -> int:
-        """Receive; returns the bytes given, or with MSG_TRUNC the length of the whole datagram. 0 is the end."""
+        """Receive; returns the number of bytes, or with MSG_TRUNC the length of the whole datagram. 0 is the end."""
         raise Errno(EOPNOTSUPP)
 
     def shut_down(self, how: int) -> None:
@@ -291,14 +291,14 @@ class Socket(File):
         return self.kind == SOCK_STREAM
 
     def has_level(self, level: int) -> bool:
-        """Whether the family has options at all at this level, above SOL_SOCKET: asked before the value is read."""
+        """Whether the family has any options at this level, above SOL_SOCKET: checked before the value is read."""
         return True
 
     def option_changed(self, name: int) -> None:
         """An option SO_* of level SOL_SOCKET was set."""
 
     def peer_credentials(self) -> bytes:
-        """SO_PEERCRED: a struct ucred; nobody where there is no peer that has an identity."""
+        """SO_PEERCRED: a struct ucred; that of no process if there is no peer with an identity."""
         return UNKNOWN_CREDENTIALS
 
     def set_filter(self, filter_: Filter | None) -> None:
@@ -322,7 +322,7 @@ class Socket(File):
             filter_.release()
 
     def reads_option_place(self, level: int, name: int) -> bool:
-        """Whether getsockopt(2) reads, in the place of the value, what is asked for: IP_MSFILTER, PACKET_HDRLEN."""
+        """Whether getsockopt(2) reads a request from the place of the value: IP_MSFILTER, PACKET_HDRLEN."""
         return False
 
     def answer_option(self, level: int, name: int, request: bytes) -> bytes:
@@ -330,7 +330,7 @@ class Socket(File):
         raise Errno(ENOPROTOOPT)
 
     def memory_use(self) -> tuple[int, int, int]:
-        """What the queues of receiving and of sending hold, and how many datagrams were dropped."""
+        """The sizes of the receive and send queues, and the number of dropped datagrams."""
         return 0, 0, 0
 
     def held_bytes(self) -> int:
@@ -339,14 +339,14 @@ class Socket(File):
         return SOCKET_BYTES if filter_ is None else SOCKET_BYTES + filter_.held_bytes()
 
     def low_water_limit(self, wanted: int) -> int:
-        """The most that SO_RCVLOWAT may be."""
+        """The largest allowed SO_RCVLOWAT."""
         return wanted
 
     def route_is_bad(self, advice: int) -> None:
-        """SO_CNX_ADVICE: 1 says that what is sent does not arrive."""
+        """SO_CNX_ADVICE: 1 says that sent packets do not arrive."""
 
     def peer_process(self) -> Process | None:
-        """SO_PEERPIDFD: the process that connected or listened; None where there is none."""
+        """SO_PEERPIDFD: the process that connected or listened; None if there is none."""
         return None
 
     def peer_groups(self) -> list[int] | None:
@@ -358,7 +358,7 @@ class Socket(File):
         raise Errno(EOPNOTSUPP)
 
     def get_option(self, level: int, name: int, limit: int) -> bytes:
-        """The value of an option, at most `limit` bytes of it. The levels above the family's are asked first."""
+        """The value of an option, at most `limit` bytes of it. The levels above the family's are tried first."""
         raise Errno(ENOPROTOOPT)
 
     def set_option(self, level: int, name: int, value: bytes) -> None:
@@ -373,7 +373,7 @@ class Socket(File):
         return self.send(Message(buffer, MSG_EOR if self.kind == SOCK_SEQPACKET else 0))
 
     def ioctl(self, command: int, argument: int) -> int:
-        """What a family does not know itself it hands to this."""
+        """Requests that a family does not know itself."""
         if command == FIOSETOWN or command == SIOCSPGRP or command == FIOGETOWN or command == SIOCGPGRP:
             return self.owner_ioctl(command, argument)
         interfaces = HOOKS.interface_ioctl

@@ -1,4 +1,4 @@
-"""Options that choose whom a socket hears in a group: IP_ADD_SOURCE_MEMBERSHIP, IP_MSFILTER, MCAST_* (ip(7)).
+"""Options that choose the senders a socket hears in a group: IP_ADD_SOURCE_MEMBERSHIP, IP_MSFILTER, MCAST_* (ip(7)).
 
 Context: system calls; nothing sleeps.
 Source: RFC 3678. The order of checks is Linux's.
@@ -24,7 +24,7 @@ _STORAGE: Final = 128  # sizeof(struct sockaddr_storage)
 
 
 def set_source_option(groups: JoinedGroups, name: int, value: bytes, size: int) -> None:
-    """One of the options that change a filter, for addresses of `size` bytes. EINVAL, EADDRNOTAVAIL, ENODEV, ENOBUFS.
+    """Carry out an option that changes a filter, for addresses of `size` bytes. EINVAL, EADDRNOTAVAIL, ENODEV, ENOBUFS.
     """
     match name:
         case ip.IP_MSFILTER:
@@ -38,7 +38,7 @@ def set_source_option(groups: JoinedGroups, name: int, value: bytes, size: int) 
 
 
 def is_source_option(name: int) -> bool:
-    """Whether `set_source_option` knows it at level IPPROTO_IP; at level IPPROTO_IPV6 only MCAST_* of them are."""
+    """Whether `set_source_option` knows it at level IPPROTO_IP; at level IPPROTO_IPV6 it knows only MCAST_*."""
     return ip.IP_UNBLOCK_SOURCE <= name <= ip.IP_MSFILTER or is_protocol_independent(name)
 
 
@@ -94,7 +94,7 @@ def _address_at(value: bytes, at: int, size: int) -> bytes:
 
 
 def _device_at(groups: JoinedGroups, value: bytes, group: bytes) -> NetworkDevice | None:
-    """The device of an index at the front, or where it is 0, of the routes."""
+    """The device of an index at the front, or where it is 0, of the group's route."""
     index = span_of(value).load_u32(0) & 0x7FFF_FFFF
     return device_for_group(groups.network, group) if index == 0 else device_by_index(groups.network, index)
 
@@ -141,7 +141,7 @@ def _replace(
 
 
 def get_source_filter(groups: JoinedGroups, name: int, value: bytes, size: int) -> bytes:
-    """IP_MSFILTER, MCAST_MSFILTER: the filter of the group that `value` asks for, with as many sources as it has room
+    """IP_MSFILTER, MCAST_MSFILTER: the filter of the group that `value` names, with as many sources as it has room
     for. EINVAL, ENODEV, EADDRNOTAVAIL.
     """
     is_plain = name == ip.IP_MSFILTER

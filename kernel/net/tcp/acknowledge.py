@@ -1,4 +1,4 @@
-"""What an acknowledgment means: data delivered, losses found and repaired, windows moved, round trips measured.
+"""The effects of an acknowledgment: data delivered, losses found and repaired, windows moved, round trips measured.
 
 Source: RFC 9293 section 3.10.7.4; RFC 5681 (fast retransmit), RFC 6582 (NewReno), RFC 6675 (SACK), RFC 3042 (limited
 transmit: it follows from counting duplicate acknowledgments as packets that have left the network).
@@ -15,7 +15,7 @@ from kernel.net.tcp.settings import SETTINGS
 
 
 def process(c: Connection, segment: Segment, sequence: int, payload: int, now_ns: int) -> None:
-    """The acknowledgment of a segment; its number is at most snd_nxt. `payload` counts data, SYN and FIN."""
+    """Take the acknowledgment of a segment; its number is at most snd_nxt. `payload` counts data, SYN and FIN."""
     number = extend(segment.acknowledgment, c.sender.una)
     if number < c.sender.una:
         if c.agreed.sack and segment.sack_count > 0:
@@ -41,8 +41,8 @@ def process(c: Connection, segment: Segment, sequence: int, payload: int, now_ns
 
 
 def _take_window(c: Connection, segment: Segment, sequence: int, number: int) -> bool:
-    """Whether the offered window changed. Old segments must not change it: one that has the numbers of the last is the
-    older one of the two if its window is smaller, but not closed, as on Linux.
+    """Whether the offered window changed. Old segments must not change it: one with the numbers of the last one is the
+    older of the two if its window is smaller, but not closed, as on Linux.
     """
     window = segment.window << c.agreed.send_scale
     if number <= c.sender.una and sequence <= c.sender.wl1:
@@ -60,7 +60,7 @@ def _take_window(c: Connection, segment: Segment, sequence: int, number: int) ->
 
 
 def _take_sack(c: Connection, segment: Segment) -> bool:
-    """Mark what the peer holds; whether something of it is news."""
+    """Mark the ranges that the peer holds; returns whether any of them is new."""
     news = False
     for i in range(segment.sack_count):
         left = extend(segment.sack_left[i], c.sender.una)
@@ -73,7 +73,7 @@ def _take_sack(c: Connection, segment: Segment) -> bool:
 
 
 def _advance(c: Connection, segment: Segment, number: int, now_ns: int) -> None:
-    """Something new was acknowledged."""
+    """New data were acknowledged."""
     count = number - c.sender.una
     _measure(c, segment, number, now_ns)
     c.counters.bytes_acked += count
@@ -113,7 +113,7 @@ def _measure(c: Connection, segment: Segment, number: int, now_ns: int) -> None:
         and segment.has_timestamp
         and (c.round_trip.backoff > 0 or c.losses.recovery != Recovery.OPEN)
     ):
-        # An echoed timestamp says which transmission is acknowledged, so it may be used even now (RFC 7323, 4.1).
+        # An echoed timestamp identifies the acknowledged transmission, so it may be used even now (RFC 7323, 4.1).
         elapsed_ms = (c.timestamp(now_ns) - segment.timestamp_echo) & 0xFFFF_FFFF
         if segment.timestamp_echo != 0 and elapsed_ms < 120_000:
             c.round_trip.measured(max(1, elapsed_ms) * NS_PER_MS)
@@ -148,7 +148,7 @@ def _look_for_loss(c: Connection, now_ns: int) -> None:
         and len(c.scoreboard.left) > 0
         and c.scoreboard.highest() >= c.losses.tail_probe_end
     ):
-        # The probe, sent long after what is below it, has arrived first.
+        # The probe, sent long after the data below it, has arrived first.
         edge = c.scoreboard.left[len(c.scoreboard.left) - 1]
     if c.losses.duplicate_acks < DUPLICATE_THRESHOLD and edge <= c.sender.una:
         return

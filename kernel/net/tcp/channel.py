@@ -1,7 +1,7 @@
-"""A connection's place in the kernel: its way to the peer, its timer, who waits for it.
+"""A connection's place in the kernel: its route to the peer, its timer, the threads that wait for it.
 
-A `Channel` is the `Wire` of its connection. After anything that was done to the connection, `settle` looks at what came
-of it: it wakes whoever waits, arms the timer, and takes a connection that has ended out of the tables.
+A `Channel` is the `Wire` of its connection. After every operation on the connection, `settle` handles the results:
+it wakes waiting threads, arms the timer, and removes a connection that has ended from the tables.
 
 Ports are counted: a socket, each connection and each TIME_WAIT that uses a binding is a user of its `PortHold`.
 
@@ -66,7 +66,7 @@ class PortHold:
 
 
 class SettleHook:
-    """What happens to a channel that the tables and listeners know of. Base class, see table.py."""
+    """Events of a channel that concern the tables and listeners. Base class, see table.py."""
 
     def established(self, channel: "Channel") -> None:
         """A passive connection is complete."""
@@ -119,11 +119,11 @@ class Channel(Wire):
         self.backlog: WaitQueue | None = None  # of the listener that created it
         self.filter: Filter | None = None  # SO_ATTACH_FILTER
         self.group: SocketGroup | None = None  # the socket's: programs judge its packets
-        self.creator: Credentials | None = None  # who has opened the socket, or at first the listener
+        self.creator: Credentials | None = None  # the opener of the socket, or at first of the listener
 
     @inline
     def wants(self, packet: Packet) -> bool:
-        """Whether the socket gets a segment: its group's programs and its filter say so."""
+        """Whether the socket gets a segment: its group's programs and its filter decide."""
         if are_judged() and not may_enter(self.group, packet):
             return False
         filter_ = self.filter
@@ -132,7 +132,7 @@ class Channel(Wire):
 
     @noraise
     def abandon(self) -> None:
-        """No memory to go on with it: break the circles of a channel that has not come into the table."""
+        """There is no memory to go on with it: break the reference cycles of a channel that was never in the table."""
         self.timer.channel = None
         c = self.connection
         if c is not None:
@@ -165,10 +165,10 @@ class Channel(Wire):
         try:
             ip.send(packet, hop, connection.local, PROTOCOL_TCP, ttl, tos, dont_fragment=True)
         except (Errno, MemoryError):
-            return  # as if the wire had lost it: the retransmission timer takes care
+            return  # as if it were lost on the wire: the retransmission timer repairs that
 
     def _find_way(self, connection: Connection) -> bool:
-        """Ask the routes again. False: there is no way now."""
+        """Look the route up again. False: there is none now."""
         try:
             hop = resolve(self.network, connection.remote, connection.local, self.bound_device)
         except Errno as error:
@@ -181,7 +181,7 @@ class Channel(Wire):
         return True
 
     def measure_path(self, connection: Connection) -> None:
-        """Set the connection's sizes by what the way to the peer allows."""
+        """Set the connection's sizes for the route to the peer."""
         hop = self.hop
         is_ip4 = len(connection.local) == 4
         mtu = min(hop.mtu, LARGEST_PACKET)
@@ -216,7 +216,7 @@ HOOK: Final = Hook()
 
 
 def settle(channel: Channel) -> None:
-    """See to what came of an operation on the connection."""
+    """Handle the results of an operation on the connection."""
     c = channel.connection
     if c is None:
         return
@@ -244,5 +244,5 @@ def settle(channel: Channel) -> None:
             try:
                 timer.start(deadline_ns)
             except MemoryError:
-                # No place in the queue of timers; whatever happens next on this connection tries again.
+                # No room in the queue of timers; the next event of this connection tries again.
                 timer.cancel()

@@ -15,7 +15,7 @@ from kernel.net.tcp.parts import Timeout
 
 
 def finish(c: Connection, error: int) -> None:
-    """The connection is gone; `error` (an errno, or 0) is for the program. What was received stays readable."""
+    """End the connection; `error` (an errno, or 0) is for the program. Received data stay readable."""
     state = c.state
     if state == State.CLOSED:
         return
@@ -49,7 +49,7 @@ def enter_time_wait(c: Connection) -> None:
 
 
 def shut_send(c: Connection, now_ns: int) -> None:
-    """No more data will be written: a FIN follows what there is."""
+    """No more data will be written: a FIN follows the queued data."""
     if c.state == State.ESTABLISHED:
         c.state = State.FIN_WAIT_1
     elif c.state == State.CLOSE_WAIT:
@@ -67,8 +67,8 @@ def shut_send(c: Connection, now_ns: int) -> None:
 
 
 def abort(c: Connection, error: int, now_ns: int) -> None:
-    """End it at once, and let the peer know by a reset; not one that has closed, too, or that called and knows of
-    nothing yet.
+    """End it at once, and notify the peer by a reset; but not a peer that has closed, too, or that we called and that
+    knows of nothing yet.
     """
     state = c.state
     has_closed = state == State.CLOSING or state == State.LAST_ACK
@@ -84,8 +84,8 @@ def make_room(c: Connection, now_ns: int) -> None:
 
 
 def close(c: Connection, now_ns: int) -> None:
-    """The program has no descriptor of it any more. Unread data means that something got lost: a reset says so
-    (RFC 2525, section 2.17). Where there are too many such connections, or no memory, it ends at once.
+    """The program has closed its last descriptor. Unread data are lost data: a reset reports that
+    (RFC 2525, section 2.17). If there are too many such connections, or no memory, it ends at once.
     """
     c.is_orphan = True
     c.receive_shut = True
@@ -103,7 +103,7 @@ def close(c: Connection, now_ns: int) -> None:
     memory.count_orphan(c)
     shut_send(c, now_ns)
     if c.state == State.FIN_WAIT_2:
-        # Nobody will ever read what the peer sends: it gets a limited time to close, or none.
+        # No one will ever read what the peer sends: it gets a limited time to close, or none.
         if c.timers.fin_wait_ns == 0:
             c.network.tcp_events.aborts_on_linger.count += 1
             abort(c, 0, now_ns)

@@ -1,4 +1,4 @@
-"""Which TCP ports a domain lets its threads bind and connect to (landlock(7)).
+"""The TCP ports that a domain lets its threads bind and connect to (landlock(7)).
 
 Context: never sleeps. The order of errors is Linux's.
 """
@@ -18,7 +18,7 @@ _ADDRESS: Final = 4
 
 
 def check_binding(domain: Domain, socket: TcpSocket, address: bytes) -> None:
-    """Raise EACCES unless the domain permits bind(2) with the address; EINVAL, EAFNOSUPPORT for one that cannot be."""
+    """Raise EACCES unless the domain permits bind(2) with the address; EINVAL, EAFNOSUPPORT for an impossible one."""
     family = _family_of(address)
     if family == AF_UNSPEC:
         if socket.family != AF_INET:
@@ -29,7 +29,7 @@ def check_binding(domain: Domain, socket: TcpSocket, address: bytes) -> None:
 
 
 def check_connecting(domain: Domain, socket: TcpSocket, address: bytes) -> None:
-    """The same for connect(2). To end a connection (AF_UNSPEC) is always permitted."""
+    """The same for connect(2). Ending a connection (AF_UNSPEC) is always permitted."""
     family = _family_of(address)
     if family != AF_UNSPEC:
         _check(domain, socket, family, address, NET_CONNECT_TCP)

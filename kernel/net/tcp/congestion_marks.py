@@ -4,7 +4,7 @@ Both sides agree in their SYNs. From then on new data leaves with a code in its 
 receiver that sees a mark echoes it in every segment (ECE) until the sender, who has halved its window as for a loss,
 says so with new data (CWR).
 
-What is sent again, and acknowledgments, must not be marked: their loss, or theirs, would not be noticed.
+Retransmissions and acknowledgments must not be marked: the loss of data, or of an acknowledgment, would go unnoticed.
 """
 
 from typing import Final
@@ -22,14 +22,14 @@ _ASKS: Final = 1  # a value of tcp_ecn
 
 
 def flags_of_syn(c: Connection, is_answer: bool) -> int:
-    """What our SYN says about it."""
+    """The flags for our SYN."""
     if is_answer:
         return ECE if c.agreed.is_ecn else 0
     return ECE | CWR if SETTINGS.ecn.of(c.network) == _ASKS and c.timers.retries == 0 else 0
 
 
 def take_syn(c: Connection, segment: Segment, packet: Packet) -> None:
-    """The peer's SYN, or its answer to ours. A SYN that may be marked asks for something newer than this."""
+    """Take the peer's SYN, or its answer to ours. A SYN that may be marked asks for a newer protocol than this."""
     wants = segment.flags & (ECE | CWR)
     if segment.flags & ACK != 0:
         c.agreed.is_ecn = wants == ECE and SETTINGS.ecn.of(c.network) == _ASKS
@@ -38,7 +38,7 @@ def take_syn(c: Connection, segment: Segment, packet: Packet) -> None:
 
 
 def take_marks(c: Connection, segment: Segment, packet: Packet) -> None:
-    """A segment of a connection with marks; it may hold data, and lies in the window."""
+    """Take the marks of a segment, which may hold data and lies in the window."""
     if segment.flags & CWR != 0:
         c.marks.owes_echo = False
         if len(packet) > 0:
@@ -51,7 +51,7 @@ def take_marks(c: Connection, segment: Segment, packet: Packet) -> None:
 
 
 def take_echo(c: Connection) -> None:
-    """The peer has seen a mark: slow down, once for a window, unless a loss has made us do so already."""
+    """The peer has seen a mark: slow down, once per window, unless a loss has already slowed us down."""
     if c.losses.recovery != Recovery.OPEN or c.sender.una < c.marks.echo_point:
         return
     c.congestion.lost(c.flight())
@@ -66,7 +66,7 @@ def slowed_down(c: Connection) -> None:
 
 
 def mark_new(c: Connection, packet: Packet) -> int:
-    """Let a packet that was not sent before be marked, if it has data. Returns the flags that its header gets."""
+    """Allow marks on a packet that was not sent before, if it has data. Returns the flags for its header."""
     if len(packet) == 0:
         return 0
     packet.traffic_class = CAPABLE

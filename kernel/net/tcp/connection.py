@@ -1,8 +1,8 @@
-"""A connection: everything that is known of it (the transmission control block of RFC 9293, section 3.3.1).
+"""A connection: its complete state (the transmission control block of RFC 9293, section 3.3.1).
 
-The modules around this one are what happens to a connection: `opening.py`, `input.py`, `acknowledge.py`, `output.py`,
-`timers.py`, `closing.py`. Sequence numbers are unwrapped (sequence.py), times are nanoseconds of one clock, a deadline
-that is not set is FOREVER. Nothing here sleeps. Whatever raises MemoryError leaves a connection that goes on as if a
+The modules around this one handle its events: `opening.py`, `input.py`, `acknowledge.py`, `output.py`,
+`timers.py`, `closing.py`. Sequence numbers are unwrapped (sequence.py), times are nanoseconds of one clock, an unset
+deadline is FOREVER. Nothing here sleeps. Any function that raises MemoryError leaves a connection that goes on as if a
 packet had been lost.
 
 Invariants: sender.una <= sender.nxt <= send_end(); the queue starts at sender.una once the SYN is acknowledged.
@@ -28,14 +28,14 @@ FOREVER: Final = (1 << 63) - 1
 _FIN_WAIT_NS: Final = 60 * NS_PER_SECOND  # unless options or settings say otherwise
 NS_PER_MS: Final = 1_000_000
 
-DEFAULT_MSS: Final = 536  # of a peer that gives none (RFC 9293, section 3.7.1)
+DEFAULT_MSS: Final = 536  # of a peer that names none (RFC 9293, section 3.7.1)
 DEFAULT_MSS6: Final = 1220  # by IPv6
 LARGE_MTU: Final = 16_384
-LEAST_MSS: Final = 48  # smaller ones are taken as this: headers would be most of the traffic
+LEAST_MSS: Final = 48  # smaller ones are raised to this: headers would be most of the traffic
 QUICK_ACKS: Final = 16  # at the start of a connection, acknowledgments are not delayed
 DELAYED_ACK_NS: Final = 40 * NS_PER_MS
 
-# What happened and whoever waits should know: `Connection.events`.
+# Events of which waiting threads are notified: `Connection.events`.
 EVENT_READABLE: Final = 1
 EVENT_WRITABLE: Final = 2
 EVENT_STATE: Final = 4
@@ -61,7 +61,7 @@ class State(IntEnum):
 
 
 class Wire:
-    """Where segments leave. Base class: the stack's goes to IP, that of tests to a simulation."""
+    """Sends segments. Base class: the stack's sends them to IP, that of tests to a simulation."""
 
     def send(self, connection: "Connection", packet: Packet) -> None:
         """Send a segment: header and payload, without checksum. One that cannot be sent is lost."""
@@ -70,7 +70,7 @@ class Wire:
         """Timeouts happened: the route may have changed."""
 
     def where(self) -> Network:
-        """Whose settings hold, and whose counters count."""
+        """The network whose settings apply, and whose counters count."""
         return FIRST_NETWORK
 
 
@@ -97,7 +97,7 @@ class Connection:
         self.state: State = State.CLOSED
         self.events: int = 0
         self.error: int = 0  # why it ended: an errno
-        self.soft_error: int = 0  # what ICMP said: the reason, if the connection then times out
+        self.soft_error: int = 0  # the last ICMP error: the reason, if the connection then times out
 
         self.queue: SendQueue = SendQueue(WRAP)
         self.receive: ReceiveQueue = ReceiveQueue(WRAP)
@@ -137,29 +137,29 @@ class Connection:
         self.timers.fin_wait_ns = _FIN_WAIT_NS
 
         # Ends.
-        self.is_passive: bool = False  # a listener made it
-        self.is_orphan: bool = False  # no program has it any more
+        self.is_passive: bool = False  # a listener created it
+        self.is_orphan: bool = False  # no program holds it any more
         self.receive_shut: bool = False  # the program reads no more
         self.is_counted_orphan: bool = False  # memory.py counts it
         self.charged: int = 0  # bytes that memory.py counts for the queues
         self.rests_in_time_wait: bool = False  # CLOSED, and the stack keeps the pair of ports for a while
 
-    # ---- What follows from the state --------------------------------------------------------------------------
+    # ---- Derived state --------------------------------------------------------------------------------------------
 
     def send_end(self) -> int:
-        """Behind everything that is to be sent, the FIN too."""
+        """The number after everything to be sent, including the FIN."""
         return self.queue.end + 1 if self.sender.fin_queued else self.queue.end
 
     def unsent(self) -> int:
-        """What is to be sent still, the FIN too."""
+        """Bytes still to be sent, including the FIN."""
         return max(0, self.send_end() - self.sender.nxt)
 
     def unacknowledged(self) -> int:
-        """What is to be sent, and what was sent and is not acknowledged."""
+        """Bytes to be sent, and those sent but not acknowledged."""
         return max(0, self.send_end() - self.sender.una)
 
     def flight(self) -> int:
-        """Bytes that were sent and are not acknowledged."""
+        """Bytes sent but not acknowledged."""
         return self.sender.nxt - self.sender.una
 
     def can_receive(self) -> bool:
@@ -168,7 +168,7 @@ class Connection:
         return state == State.ESTABLISHED or state == State.FIN_WAIT_1 or state == State.FIN_WAIT_2
 
     def can_send(self) -> bool:
-        """Whether data of the queue may go out."""
+        """Whether data of the queue may be sent."""
         state = self.state
         return (
             state == State.ESTABLISHED
@@ -188,13 +188,13 @@ class Connection:
         return (now_ns // NS_PER_MS + self.agreed.timestamp_offset) & 0xFFFF_FFFF
 
     def next_deadline(self) -> int:
-        """When `timers.expire` must be called."""
+        """The time at which `timers.expire` must be called."""
         return min(
             self.timers.timeout_ns, self.timers.resume_ns, self.timers.delayed_ack_ns, self.timers.keepalive_ns
         )
 
     def fix_segment_size(self) -> None:
-        """Compute `mss` from the path and the peer's word."""
+        """Compute `mss` from the path and the peer's limit."""
         size = min(self.sizes.path_mtu - self.sizes.network_header - 20, self.sizes.peer_mss)
         if self.sizes.mss_limit != 0:
             size = min(size, self.sizes.mss_limit)
@@ -210,7 +210,7 @@ class Connection:
         self.congestion.set_mss(size)
 
     def saw_window(self, window: int) -> None:
-        """The peer offers this many bytes: if that is more than ever before, segments may be larger."""
+        """The peer offers this many bytes: if that is the most so far, segments may become larger."""
         before = self.sender.largest_window
         if window > before:
             self.sender.largest_window = window
@@ -218,7 +218,7 @@ class Connection:
                 self.fix_segment_size()
 
     def window_limit(self) -> int:
-        """How many unread bytes there may be: half of the buffer, since headers and unused room count too."""
+        """The largest number of unread bytes: half of the buffer, since headers and unused room count too."""
         return min(self.receiver.buffer >> 1, self.receiver.window_clamp)
 
     def send_room(self) -> int:
@@ -226,7 +226,7 @@ class Connection:
         return self.sender.buffer - self.queue.memory
 
     def is_writable(self) -> bool:
-        """Whether poll says so: a third of the buffer is free."""
+        """Whether poll reports it writable: a third of the buffer is free."""
         return 2 * (self.sender.buffer - self.queue.memory) >= self.queue.memory
 
     def readable_bytes(self) -> int:
@@ -242,7 +242,7 @@ class Connection:
         return place - self.receiver.copied
 
     def is_readable(self, low_water: int) -> bool:
-        """Whether poll says so: a read that stands on the urgent mark skips a byte."""
+        """Whether poll reports it readable: a read at the urgent mark skips a byte."""
         if (
             self.receiver.urgent_sequence != 0
             and not self.receiver.urgent_inline

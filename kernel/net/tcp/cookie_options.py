@@ -1,7 +1,7 @@
-"""What a SYN cookie has no room for, in the timestamp that goes with it, as on Linux: the peer's window scale, and
-whether it knows SACK. The peer echoes the timestamp with the cookie. Without timestamps these options are not used.
+"""Options for which a SYN cookie has no room, stored in the timestamp sent with it, as on Linux: the window scale, and
+whether the peer knows SACK. The peer echoes the timestamp with the cookie. Without timestamps they are not used.
 
-The low six bits of the timestamp hold them, before the connection's offset is added; so it may lie 63 ms in the past.
+The low six bits of the timestamp hold them, before the connection's offset is added; so it may be up to 63 ms early.
 Source: RFC 4987 section 3.6.
 """
 
@@ -31,11 +31,11 @@ class CookieOptions:
 
 
 def offered(segment: Segment, with_scaling: bool, with_sack: bool) -> CookieOptions:
-    """What of a SYN's options is taken."""
+    """The options of a SYN that we accept."""
     scale = segment.scale if with_scaling and segment.scale >= 0 else NO_SCALE
     return CookieOptions(scale, with_sack and segment.sack_permitted)
 
 
 def taken_from(timestamp: int) -> CookieOptions:
-    """What an echoed timestamp, without the offset, holds. A peer may write anything into it."""
+    """The options in an echoed timestamp, without the offset. A peer may write anything into it."""
     return CookieOptions(timestamp & _SCALE, timestamp & _SACK != 0)

@@ -11,7 +11,7 @@ from kernel.lang import final
 INITIAL_SEGMENTS: Final = 10  # RFC 6928
 UNLIMITED: Final = 1 << 40
 NS_PER_MS: Final = 1_000_000
-_LONGEST_MS: Final = 100_000  # of the curve: beyond it the window has long met other limits
+_LONGEST_MS: Final = 100_000  # of the curve: past that, the window has long met other limits
 
 
 def cube_root(value: int) -> int:
@@ -41,7 +41,7 @@ class Congestion:
         self.root_ms: int = 0  # K
         self.origin: int = 0  # the curve's middle, bytes
         self.reno_window: int = 0  # W_est: what Reno would have by now
-        self.fraction: int = 0  # bytes acknowledged that have not made a segment of growth yet
+        self.fraction: int = 0  # acknowledged bytes that do not yet add up to a segment of growth
 
     def set_mss(self, mss: int) -> None:
         """The segment size is known or has changed; a window that never moved moves with it."""
@@ -50,7 +50,7 @@ class Congestion:
         self.mss = mss
 
     def acknowledged(self, count: int, now_ns: int, round_trip_ns: int) -> None:
-        """`count` bytes were acknowledged while the window was in full use, outside of recovery."""
+        """`count` bytes were acknowledged while the window was fully used, outside of recovery."""
         if self.window < self.threshold:
             growth = min(count, self.threshold - self.window)
             self.window += growth
@@ -95,7 +95,7 @@ class Congestion:
             self.origin = self.window
 
     def lost(self, flight: int) -> None:
-        """A loss was found while `flight` bytes were on their way: the threshold is lowered, the window not yet."""
+        """A loss was found with `flight` bytes in flight: lower the threshold, but not yet the window."""
         mss = self.mss
         self.epoch_ns = 0
         self.fraction = 0
@@ -103,7 +103,7 @@ class Congestion:
             self.threshold = max(flight >> 1, 2 * mss)
             return
         window = self.window
-        # Fast convergence: one who loses again before the old maximum gives way to newcomers.
+        # Fast convergence: a connection that loses again before the old maximum gives way to newcomers.
         self.window_max = window * 17 // 20 if window < self.window_max else window
         self.threshold = max(window * 7 // 10, 2 * mss)
 
@@ -114,7 +114,7 @@ class Congestion:
         self.window = self.mss
 
     def idle(self, timeouts: int) -> None:
-        """Nothing was sent for `timeouts` retransmission timeouts: what was known of the path is old (RFC 2861)."""
+        """Nothing was sent for `timeouts` retransmission timeouts: knowledge of the path is stale (RFC 2861)."""
         if self.threshold != UNLIMITED:
             self.threshold = max(self.threshold, self.window * 3 // 4)
         least = min(INITIAL_SEGMENTS * self.mss, self.window)

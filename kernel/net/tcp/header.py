@@ -1,7 +1,7 @@
-"""TCP headers: reading what came, writing what goes (RFC 9293 section 3.1; RFC 7323; RFC 2018).
+"""TCP headers: parsing received ones, writing sent ones (RFC 9293 section 3.1; RFC 7323; RFC 2018).
 
-A `Segment` is a header that was read; one is used again for every packet. Nothing of a packet is trusted: lengths of
-header and options are checked, and an option that does not fit ends the reading of options, as on Linux.
+A `Segment` is a parsed header, reused for every packet. Nothing in a packet is trusted: lengths of
+header and options are checked, and an option that does not fit ends the parsing of options, as on Linux.
 """
 
 from typing import Final
@@ -15,7 +15,7 @@ RST: Final = 0x04
 PSH: Final = 0x08
 ACK: Final = 0x10
 URG: Final = 0x20
-ECE: Final = 0x40  # congestion was met (RFC 3168); in a SYN with CWR: both sides could say so
+ECE: Final = 0x40  # congestion was met (RFC 3168); in a SYN with CWR: both sides support this
 CWR: Final = 0x80
 
 HEADER_SIZE: Final = 20
@@ -42,7 +42,7 @@ class Segment:
     def __init__(self) -> None:
         self.source_port: int = 0
         self.destination_port: int = 0
-        self.sequence: int = 0  # of the wire: 32 bits
+        self.sequence: int = 0  # as on the wire: 32 bits
         self.acknowledgment: int = 0
         self.flags: int = 0
         self.window: int = 0  # not scaled
@@ -58,7 +58,7 @@ class Segment:
         self.sack_right: list[int] = [0] * MAX_SACK_BLOCKS
 
     def parse(self, packet: Packet) -> bool:
-        """Read the header that `packet` begins with and take it off. False: it is malformed."""
+        """Parse the header that `packet` begins with and remove it. False: it is malformed."""
         data = packet.span()
         length = len(data)
         if length < HEADER_SIZE:
@@ -123,7 +123,7 @@ class Segment:
             at += size
 
     def forget_syn_options(self) -> None:
-        """Before a SYN is read: its header may have no options at all."""
+        """Reset before a SYN is parsed: its header may have no options at all."""
         self.mss = 0
         self.scale = -1
         self.sack_permitted = False
@@ -131,7 +131,7 @@ class Segment:
 
 @final
 class OutgoingHeader:
-    """What the header of a segment to be sent says; one is used again for every segment of a stack."""
+    """The header of a segment to be sent, reused for every segment of a stack."""
 
     def __init__(self) -> None:
         self.source_port: int = 0
@@ -144,7 +144,7 @@ class OutgoingHeader:
         self.has_timestamp: bool = False
         self.timestamp: int = 0
         self.timestamp_echo: int = 0
-        self.mss: int = 0  # SYN only, as the two below
+        self.mss: int = 0  # SYN only, like the two below
         self.scale: int = -1
         self.sack_permitted: bool = False
         self.sack_count: int = 0
@@ -168,7 +168,7 @@ class OutgoingHeader:
             if self.mss != 0:
                 size += 4
             if self.sack_permitted and not self.has_timestamp:
-                size += 4  # with a timestamp it takes the place of what aligns that
+                size += 4  # with a timestamp it replaces that option's padding
             if self.scale >= 0:
                 size += 4
         if self.sack_count > 0:
@@ -176,7 +176,7 @@ class OutgoingHeader:
         return size
 
     def put_before(self, packet: Packet) -> None:
-        """Push the header in front of the payload; the checksum field is 0. There must be the headroom."""
+        """Push the header before the payload; the checksum field is 0. There must be enough headroom."""
         size = self.size()
         data = packet.push(size)
         packet.transport_start = packet.start

@@ -1,7 +1,7 @@
-"""What programs are shown of a connection: which timer runs, and TCP_INFO, struct tcp_info (linux/tcp.h). Times are
-microseconds, or milliseconds for what was last.
+"""What programs see of a connection: the running timer, and TCP_INFO, struct tcp_info (linux/tcp.h). Times are
+microseconds, or milliseconds for the times of last events.
 
-What Linux counts and we have no measure for is 0, as it is there for a connection that did not meet it.
+Counts that Linux has and we do not are 0, as on Linux for a connection without such events.
 """
 
 from typing import Final
@@ -115,7 +115,7 @@ def _put_counters(c: Connection, out: Span[u8]) -> None:
 
 
 def pending_timer(c: Connection) -> tuple[int, int]:
-    """Which timer of a connection is running (TIMER_*), and until when; FOREVER for none."""
+    """The running timer of a connection (TIMER_*), and its deadline; FOREVER for none."""
     if c.timers.timeout == Timeout.RETRANSMIT or c.timers.timeout == Timeout.TAIL_LOSS:
         return TIMER_RETRANSMIT, c.timers.timeout_ns
     if c.timers.timeout == Timeout.PROBE:

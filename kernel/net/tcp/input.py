@@ -1,9 +1,9 @@
-"""A segment of a connection has come (RFC 9293, section 3.10.7; RFC 5961; RFC 7323, section 5).
+"""Processing a connection's received segment (RFC 9293, section 3.10.7; RFC 5961; RFC 7323, section 5).
 
-`process` is the entry. It takes over the packet, whose bytes are the payload. What happened is in `Connection.events`;
-whatever is to be sent has been sent when it returns.
+`process` is the entry. It takes over the packet, whose bytes are the payload. Its results are in `Connection.events`;
+everything it had to send has been sent when it returns.
 
-Nothing of a segment is trusted: each number is checked against what was sent and offered before it is used.
+Nothing in a segment is trusted: each number is checked against what was sent and offered before it is used.
 """
 
 from kernel.lang import ECONNREFUSED, ECONNRESET, EPIPE
@@ -23,14 +23,14 @@ from kernel.net.tcp.memory import LEAST_BYTES, MEMORY
 from kernel.net.tcp.sequence import HALF, MASK, extend
 from kernel.net.tcp.settings import NS_PER_SECOND
 
-# How old a remembered timestamp may be before it says nothing (RFC 7323, section 5.5): 24 days.
+# How old a remembered timestamp may be before it is meaningless (RFC 7323, section 5.5): 24 days.
 _TIMESTAMP_AGE_NS = 24 * 86_400 * NS_PER_SECOND
 
 _CALL_AGAIN_NS = 8 * NS_PER_MS
 
 
 def process(c: Connection, segment: Segment, packet: Packet, now_ns: int) -> bool:
-    """Take a segment. False: it asks for a reset in answer, which the caller sends, without a connection's state.
+    """Take a segment. False: it needs a reset in answer, which the caller sends, without a connection's state.
     Raises MemoryError: the segment counts as lost.
     """
     c.counters.segments_in += 1
@@ -43,10 +43,10 @@ def process(c: Connection, segment: Segment, packet: Packet, now_ns: int) -> boo
     sequence = extend(segment.sequence, c.receiver.nxt)
     if state == State.SYN_RECEIVED and flags & (SYN | RST) == SYN and sequence == c.receiver.initial:
         if flags & ACK == 0:
-            output.send_syn(c, now_ns)  # the peer has not got ours
+            output.send_syn(c, now_ns)  # the peer has not received ours
             return True
         if not c.is_passive:
-            # Both have called each other. Its SYN is here already; that of ours may have been lost.
+            # Both have called each other. Its SYN is already here; the acknowledgment of ours may have been lost.
             flags &= ~SYN
             sequence += 1
             c.receiver.ack_now = True
@@ -58,7 +58,7 @@ def process(c: Connection, segment: Segment, packet: Packet, now_ns: int) -> boo
     if flags & SYN != 0:
         if state == State.SYN_RECEIVED and c.is_passive and sequence >= c.receiver.nxt:
             c.network.tcp_events.embryonic_resets.count += 1
-            finish(c, ECONNRESET)  # as if nobody had called: back to LISTEN
+            finish(c, ECONNRESET)  # back to LISTEN, as if no one had called
             return False
         output.challenge(c, now_ns)
         return True
@@ -73,7 +73,7 @@ def process(c: Connection, segment: Segment, packet: Packet, now_ns: int) -> boo
         output.challenge(c, now_ns)
         return True
     if c.agreed.timestamps and segment.has_timestamp and sequence <= c.receiver.acknowledged_to:
-        # A timestamp of a segment that was not acknowledged yet is the one to echo (RFC 7323, section 4.3).
+        # The timestamp of the first unacknowledged segment is the one to echo (RFC 7323, section 4.3).
         if (segment.timestamp - c.agreed.timestamp_recent) & MASK < HALF:
             c.agreed.timestamp_recent = segment.timestamp
             c.agreed.timestamp_recent_ns = now_ns
@@ -91,12 +91,12 @@ def process(c: Connection, segment: Segment, packet: Packet, now_ns: int) -> boo
         _process_urgent(c, sequence, segment.urgent)
     if length > 0 or flags & FIN != 0:
         if length > 0 and c.receive_shut and c.sender.fin_queued and sequence + length > c.receiver.nxt:
-            # Nobody will read it, and the peer should know (RFC 9293, section 3.6.1).
+            # No one will read it, and the peer should know (RFC 9293, section 3.6.1).
             c.network.tcp_events.aborts_on_data.count += 1
             finish(c, 0 if c.is_orphan else ECONNRESET)
             return False
         _process_payload(c, sequence, packet, flags & FIN != 0, now_ns)
-    # CLOSED it may be now, and then nothing is due any more.
+    # It may be CLOSED now, and then nothing is due any more.
     output.acknowledge_if_due(c, now_ns)
     return True
 
@@ -105,7 +105,7 @@ def process(c: Connection, segment: Segment, packet: Packet, now_ns: int) -> boo
 
 
 def _check(c: Connection, segment: Segment, packet: Packet, sequence: int, flags: int, now_ns: int) -> bool:
-    """Whether the segment is no old duplicate (PAWS) and lies in the window. What is not gets an acknowledgment."""
+    """Whether the segment is no old duplicate (PAWS) and lies in the window. Any other gets an acknowledgment."""
     if c.agreed.timestamps and segment.has_timestamp and flags & RST == 0:
         age = (segment.timestamp - c.agreed.timestamp_recent) & MASK
         if age >= HALF and now_ns - c.agreed.timestamp_recent_ns < _TIMESTAMP_AGE_NS:
@@ -123,14 +123,14 @@ def _check(c: Connection, segment: Segment, packet: Packet, sequence: int, flags
 
 
 def _answer_old(c: Connection, sequence: int, end: int, now_ns: int) -> None:
-    """Say where we are: the peer has lost our acknowledgment, or asks by a probe. Without data it may be one half of a
+    """Repeat our acknowledgment: the peer has lost it, or asks by a probe. Without data it may be one half of a
     loop of answers, so these are limited in number.
     """
     if end > sequence:
         _note_duplicate(c, sequence, end)
         output.send_ack(c, now_ns)
     elif sequence == c.receiver.nxt - 1 and now_ns - c.timers.last_challenge_ns >= NS_PER_MS:
-        c.timers.last_challenge_ns = now_ns - 499 * NS_PER_MS  # a probe of our window or our life
+        c.timers.last_challenge_ns = now_ns - 499 * NS_PER_MS  # a probe of our window or of our presence
         output.send_ack(c, now_ns)
     else:
         output.challenge(c, now_ns)
@@ -143,15 +143,15 @@ def _note_duplicate(c: Connection, start: int, end: int) -> None:
 
 
 def _note_overlap(c: Connection) -> None:
-    """The packet that the queue has taken may have been here in part."""
+    """Some bytes of the packet that the queue took may be duplicates: note that."""
     if c.agreed.sack and c.receive.overlap_right != 0 and c.receiver.duplicate_right == 0:
         c.receiver.duplicate_left = c.receive.overlap_left
         c.receiver.duplicate_right = c.receive.overlap_right
 
 
 def _process_reset(c: Connection, sequence: int, now_ns: int) -> None:
-    """A reset must have exactly the next number; one elsewhere in the window is a guess (RFC 5961, section 3.2). Next
-    is also, for a peer that knows no better, what follows the last byte that SACK reported, and its own FIN.
+    """A reset must have exactly the next number; one elsewhere in the window is a guess (RFC 5961, section 3.2). Also
+    accepted, from a peer that knows no better, are the number after the last byte in our SACK, and its own FIN.
     """
     if sequence != c.receiver.nxt:
         follows_sack = c.agreed.sack and sequence == c.receive.early_end()
@@ -174,7 +174,7 @@ def _process_syn_sent(c: Connection, segment: Segment, packet: Packet, now_ns: i
         number = extend(segment.acknowledgment, c.sender.una)
         if number <= c.sender.initial or number > c.sender.nxt:
             if c.timers.retries == 0:
-                # The peer has an old connection with these ports: our reset ends that, so call again soon, as Linux.
+                # The peer has an old connection with these ports: our reset ends that, so call again soon, as on Linux.
                 c.timers.timeout_ns = min(c.timers.timeout_ns, now_ns + _CALL_AGAIN_NS)
             return flags & RST != 0
     if flags & RST != 0:
@@ -231,10 +231,10 @@ def _fin_acknowledged(c: Connection, now_ns: int) -> None:
         if c.is_orphan:
             if c.timers.fin_wait_ns == 0:
                 c.network.tcp_events.aborts_on_data.count += 1
-                finish(c, 0)  # TCP_LINGER2 says that it does not wait at all: the peer hears of it by a reset
+                finish(c, 0)  # TCP_LINGER2 asks for no waiting at all: the peer is notified by a reset
                 return
             if MEMORY.is_scarce():
-                finish(c, 0)  # all is delivered: whether the peer closes, too, is not worth another's place
+                finish(c, 0)  # all is delivered: it is not worth another's place to learn whether the peer closes, too
                 return
             c.timers.keepalive_ns = now_ns + c.timers.fin_wait_ns
     elif state == State.CLOSING:
@@ -251,7 +251,7 @@ def _process_fin(c: Connection, now_ns: int) -> None:
     c.events |= EVENT_STATE | EVENT_READABLE
     if c.state == State.ESTABLISHED:
         c.state = State.CLOSE_WAIT
-        # As on Linux: most programs close soon after they see the end, and their FIN takes the acknowledgment along.
+        # As on Linux: most programs close soon after they see the end, and their FIN carries the acknowledgment.
         c.receiver.is_ping_pong = True
         c.receiver.ack_wanted = True
         return
@@ -267,7 +267,7 @@ def _process_fin(c: Connection, now_ns: int) -> None:
 
 
 def _process_payload(c: Connection, sequence: int, packet: Packet, has_fin: bool, now_ns: int) -> None:
-    """Data and FIN: trimmed to the window, put in order."""
+    """Process data and FIN: trim them to the window, and put them in order."""
     end = sequence + len(packet)
     if c.receiver.fin_received or not c.can_receive():
         if sequence < c.receiver.nxt:
@@ -314,7 +314,7 @@ def _process_payload(c: Connection, sequence: int, packet: Packet, has_fin: bool
 
 
 def _fit_into_memory(c: Connection, packet: Packet, sequence: int) -> Packet | None:
-    """What may be kept of the packet. An empty queue takes it always, or the connection would stand still; when all
+    """The part of the packet that may be kept. An empty queue always takes it, or the connection would stall; when all
     connections together have no memory left, it takes a small piece.
     """
     if MEMORY.is_exhausted():
@@ -358,7 +358,7 @@ def _take_data(c: Connection, packet: Packet, now_ns: int) -> None:
 
 
 def _process_urgent(c: Connection, sequence: int, pointer: int) -> None:
-    """There is an urgent byte, the one before where the pointer points (tcp(7); RFC 6093, section 3.1). One that points
+    """Note an urgent byte, the one before the pointer (tcp(7); RFC 6093, section 3.1). A pointer to
     nowhere means the segment's first byte, as on Linux.
     """
     place = sequence + max(0, pointer - 1)

@@ -1,12 +1,12 @@
 """How much memory all connections may take together (tcp(7): tcp_mem, tcp_max_orphans, tcp_max_tw_buckets).
 
-Each connection's queues are bounded by its own buffers; this bounds their sum. Above the *pressure* mark buffers and
-windows grow no more, until less than the *low* mark is used. Above the *limit* a connection keeps the little that it
-needs to go on: what is received beyond is dropped, and the peer sends it again; writers wait for acknowledgments.
-A connection that no program has any more, an orphan, is ended by a reset when there are too many of them, or when
-memory is used up. So that those whose peers have vanished leave room for those whose peers have not, the last eighth
-is for the latter: once it is begun, an orphan that is not answered is given up early. (Linux does so for an orphan
-that was silent for four minutes, and from the half of the limit on: a flood of vanishing peers fills it before.)
+Each connection's queues are bounded by its own buffers; this bounds their sum. Above the *pressure* mark, buffers and
+windows stop growing, until less than the *low* mark is used. Above the *limit* a connection keeps the little that it
+needs to go on: data received past that are dropped, and the peer sends them again; writers wait for acknowledgments.
+A connection that no program holds any more, an orphan, is ended by a reset when there are too many of them, or when
+memory is used up. So that orphans whose peers have vanished leave room for those whose peers have not, the last eighth
+is for the latter: once it is in use, an orphan without answers is given up early. (Linux does so for an orphan
+that was silent for four minutes, and from half of the limit on: a flood of vanishing peers fills it before.)
 
 Invariants: `used` is the sum of `charged` over all connections; `orphans` counts those with `is_counted_orphan`.
 Context: thread context; nothing sleeps or raises.
@@ -20,7 +20,7 @@ from kernel.net.tcp.connection import Connection
 from kernel.net.tcp.settings import SETTINGS
 
 PAGE_SHIFT: Final = 12
-LEAST_BYTES: Final = 4096  # that a connection may hold in each direction whatever others do
+LEAST_BYTES: Final = 4096  # that a connection may hold in each direction whatever the others do
 LEAST_SEND_BUFFER: Final = 4608
 _INT_MAX: Final = 0x7FFF_FFFF
 _LEAST_PAGES: Final = 128
@@ -31,7 +31,7 @@ _MOST_BUCKETS: Final = 512 << 10
 
 @final
 class TcpMemory:
-    """What is used, and the marks."""
+    """The memory used, and the marks."""
 
     def __init__(self) -> None:
         self.marks: SystemSetting = SystemSetting(b"net/ipv4/tcp_mem", [24_576, 32_768, 49_152], 0, _INT_MAX)  # pages
@@ -64,7 +64,7 @@ class TcpMemory:
         return self.used >> PAGE_SHIFT > limit - (limit >> 3) or self.orphans > most - (most >> 3)
 
     def charge(self, difference: int) -> None:
-        """`used` changes by that many bytes."""
+        """Change `used` by that many bytes."""
         self.used += difference
         pages = self.used >> PAGE_SHIFT
         if pages > self.marks.values[1]:
@@ -73,7 +73,7 @@ class TcpMemory:
             self.is_under_pressure = False
 
     def has_room_for_orphan(self, c: Connection) -> bool:
-        """Whether a connection may go on without a program: it still has something to send."""
+        """Whether a connection may go on without a program: it still has data to send."""
         if self.orphans >= self.most_orphans.value:
             return False
         return c.queue.memory <= LEAST_SEND_BUFFER or not self.is_exhausted()
@@ -83,7 +83,7 @@ MEMORY: Final = TcpMemory()
 
 
 def account(c: Connection) -> None:
-    """Charge what the connection's queues hold now; to be called after everything that changes them."""
+    """Charge the current size of the connection's queues; to be called after every change to them."""
     held = c.queue.memory + c.receive.memory
     if held != c.charged:
         difference = held - c.charged
@@ -92,7 +92,7 @@ def account(c: Connection) -> None:
 
 
 def moderate_send_buffer(c: Connection) -> None:
-    """The limit is passed: no more than half of what the queue holds now, so that its writer waits."""
+    """The limit is passed: allow no more than half of what the queue holds now, so that its writer waits."""
     c.sender.buffer = max(min(c.sender.buffer, c.queue.memory >> 1), LEAST_SEND_BUFFER)
 
 

@@ -32,7 +32,7 @@ def _begin(c: Connection, initial_sequence: int, now_ns: int) -> None:
 
 
 def receive_scale_for(network: Network, buffer: int) -> int:
-    """A scale that the window can grow with to its limit; `buffer` is what SO_RCVBUF fixed, or 0."""
+    """A scale with which the window can grow to its limit; `buffer` is what SO_RCVBUF fixed, or 0."""
     if SETTINGS.window_scaling.of(network) == 0:
         return 0
     largest = buffer if buffer != 0 else SETTINGS.receive_limit
@@ -59,7 +59,7 @@ def connect(c: Connection, initial_sequence: int, now_ns: int) -> None:
 
 
 def segment_size_of(segment: Segment, remote: bytes) -> int:
-    """The segment size that the SYN from the address asks for, or the one that is meant by none."""
+    """The segment size in the SYN from the address, or the default if it has none."""
     if segment.mss != 0:
         return segment.mss
     return DEFAULT_MSS if len(remote) == 4 else DEFAULT_MSS6
@@ -94,7 +94,7 @@ def take_peer_syn(c: Connection, segment: Segment, packet: Packet, now_ns: int) 
 
 
 def accept(c: Connection, segment: Segment, packet: Packet, initial_sequence: int, now_ns: int) -> None:
-    """Open passively: a SYN came for a listener; answer it."""
+    """Open passively: answer a SYN that came for a listener."""
     _begin(c, initial_sequence, now_ns)
     c.is_passive = True
     c.state = State.SYN_RECEIVED
@@ -107,7 +107,7 @@ def accept(c: Connection, segment: Segment, packet: Packet, initial_sequence: in
 
 
 def accept_cookie(c: Connection, segment: Segment, mss: int, now_ns: int) -> None:
-    """An acknowledgment came that holds a SYN cookie of ours, made for a peer with this segment size. The other options
+    """Take an acknowledgment that holds a SYN cookie of ours, made for a peer with this segment size. The other options
     are in the timestamp, if there is one.
     """
     _begin(c, (segment.acknowledgment - 1) & (WRAP - 1), now_ns)

@@ -15,7 +15,7 @@ from kernel.net.tcp.settings import SETTINGS
 from kernel.net.tcp.tcp_options import TcpOptions
 from kernel.time import monotonic_ns
 
-_LONGEST_NAME: Final = 16  # of a congestion control
+_LONGEST_NAME: Final = 16  # of a congestion control algorithm
 _LARGEST_MSS: Final = 32_767
 _LEAST_MSS: Final = 88
 _LONGEST_KEEPALIVE: Final = 32_767
@@ -26,7 +26,7 @@ _LEAST_CLAMP: Final = 1152  # half of the least receive buffer
 
 
 def get(options: TcpOptions, c: Connection | None, idle_state: State, name: int, limit: int) -> bytes:
-    """The value of an option; `idle_state` is the socket's without a connection. ENOPROTOOPT."""
+    """The value of an option; `idle_state` is the state of a socket without a connection. ENOPROTOOPT."""
     match name:
         case tcp_options.TCP_NODELAY:
             return int_bytes(1 if options.no_delay else 0)
@@ -79,12 +79,12 @@ def get(options: TcpOptions, c: Connection | None, idle_state: State, name: int,
 
 
 def set_option(options: TcpOptions, c: Connection | None, name: int, value: bytes, is_listening: bool) -> None:
-    """Set an option. EINVAL, ENOENT for a congestion control that there is not, ENOPROTOOPT."""
+    """Set an option. EINVAL, ENOENT for an unknown congestion control, ENOPROTOOPT."""
     if name == tcp_options.TCP_CONGESTION:
         _set_congestion(options, value)
         return
     if name == tcp_options.TCP_ULP:
-        raise Errno(EINVAL if len(value) < 1 else ENOENT)  # no protocol stands between programs and TCP
+        raise Errno(EINVAL if len(value) < 1 else ENOENT)  # no protocol is layered between programs and TCP
     number = int_of(value)
     match name:
         case tcp_options.TCP_NODELAY:
@@ -126,7 +126,7 @@ def set_option(options: TcpOptions, c: Connection | None, name: int, value: byte
         case tcp_options.TCP_THIN_LINEAR_TIMEOUTS:
             options.is_thin = _in_range(number, 0, 1) == 1
         case tcp_options.TCP_THIN_DUPACK:
-            _in_range(number, 0, 1)  # has had no effect for long: recovery does without
+            _in_range(number, 0, 1)  # has long had no effect: recovery does without
         case tcp_options.TCP_INQ:
             options.tells_queued = _in_range(number, 0, 1) == 1
         case _:
@@ -134,7 +134,7 @@ def set_option(options: TcpOptions, c: Connection | None, name: int, value: byte
 
 
 def _refuse(name: int, is_in_use: bool) -> None:
-    """Connections are not taken out of the kernel and put back (TCP_REPAIR)."""
+    """Connections cannot be extracted from the kernel and put back (TCP_REPAIR)."""
     if name == tcp_options.TCP_QUEUE_SEQ:
         raise Errno(EPERM if is_in_use else EINVAL)
     is_repair = name == tcp_options.TCP_REPAIR or name == tcp_options.TCP_REPAIR_QUEUE
@@ -144,7 +144,7 @@ def _refuse(name: int, is_in_use: bool) -> None:
 
 
 def _own_or(options: TcpOptions, own: int, setting: NetworkSetting) -> int:
-    """What a socket has of its own, or its network says."""
+    """The socket's own value, or the network's."""
     return own if own != 0 else setting.of(options.internet.network)
 
 
@@ -155,7 +155,7 @@ def _in_range(number: int, least: int, most: int) -> int:
 
 
 def _deferral(seconds: int) -> int:
-    """Linux counts in retransmissions of the SYN-ACK, and returns the time of these: 1, 3, 7, 15 … seconds."""
+    """Linux counts retransmissions of the SYN-ACK, and returns their time: 1, 3, 7, 15 … seconds."""
     told = 0
     step = 1
     count = 0

@@ -1,10 +1,10 @@
 """Sending: what, when, how much (RFC 9293 section 3.8; RFC 5681; RFC 6675).
 
-`transmit` sends whatever may be sent now: first what was lost, then new data as far as the peer's window, the
-congestion window, Nagle's algorithm and corks let it. All other functions send one segment.
+`transmit` sends everything that may be sent now: first what was lost, then new data as far as the peer's window, the
+congestion window, Nagle's algorithm and corks allow. All other functions send one segment.
 
-Context: a packet that memory has no room for counts as lost; timers repair that. `Wire.send` must not call back into
-the connection: state is updated before it, but loops are on the way.
+Context: a packet for which there is no memory counts as lost; timers repair that. `Wire.send` must not call back into
+the connection: its state is updated before the call, but the callers' loops are still running.
 """
 
 from typing import Final
@@ -29,7 +29,7 @@ _bare_storages: Final = StoragePool(16)
 
 
 def _bare_packet() -> Packet:
-    """A packet for a segment without data, most often in the storage of one that was sent and is done with. Raises
+    """A packet for a segment without data, usually in the storage of a sent one that is done with. Raises
     MemoryError.
     """
     storage = _bare_storages.take()
@@ -79,7 +79,7 @@ def _emit(c: Connection, packet: Packet, sequence: int, flags: int, now_ns: int)
 
 
 def _put_sack_blocks(c: Connection, header: OutgoingHeader) -> None:
-    """What came twice, if anything did; then the runs beyond gaps, newest first."""
+    """Write the range that came twice, if any did; then the runs beyond gaps, newest first."""
     limit = 3 if c.agreed.timestamps else MAX_SACK_BLOCKS
     count = 0
     if c.receiver.duplicate_right != 0:
@@ -98,7 +98,7 @@ def _put_sack_blocks(c: Connection, header: OutgoingHeader) -> None:
 
 
 def _put_early_fin(c: Connection, header: OutgoingHeader, count: int, limit: int) -> int:
-    """A FIN beyond a gap has a number, too: it ends the last run, or is one by itself. How many blocks there are then.
+    """A FIN beyond a gap has a number, too: it ends the last run, or is one by itself. Returns the number of blocks.
     """
     for i in range(count):
         if header.sack_right[i] == c.receiver.fin_sequence:
@@ -112,8 +112,8 @@ def _put_early_fin(c: Connection, header: OutgoingHeader, count: int, limit: int
 
 
 def offer_window(c: Connection) -> int:
-    """The window to offer, a multiple of the scale's unit; the edge that it sets is kept. It never moves left, and
-    moves right by a good step only (RFC 9293, section 3.8.6.2.2).
+    """The window to offer, a multiple of the scale's unit; its edge is kept. It never moves left, and
+    moves right only by a sizable step (RFC 9293, section 3.8.6.2.2).
     """
     limit = c.window_limit()
     if MEMORY.is_under_pressure:
@@ -135,7 +135,7 @@ def offer_window(c: Connection) -> int:
 
 
 def send_ack(c: Connection, now_ns: int) -> None:
-    """Acknowledge what came."""
+    """Acknowledge the received data."""
     try:
         packet = _bare_packet()
     except MemoryError:
@@ -146,7 +146,7 @@ def send_ack(c: Connection, now_ns: int) -> None:
 
 
 def send_probe(c: Connection, now_ns: int) -> None:
-    """A segment that the peer must answer: its number is old (RFC 9293, section 3.8.4)."""
+    """Send a segment that the peer must answer: its number is old (RFC 9293, section 3.8.4)."""
     try:
         _emit(c, _bare_packet(), c.sender.una - 1, ACK, now_ns)
     except MemoryError:
@@ -154,7 +154,7 @@ def send_probe(c: Connection, now_ns: int) -> None:
 
 
 def challenge(c: Connection, now_ns: int) -> None:
-    """Answer a suspicious segment with where we are; not more than twice a second (RFC 5961, section 10)."""
+    """Answer a suspicious segment with our numbers; at most twice a second (RFC 5961, section 10)."""
     if now_ns - c.timers.last_challenge_ns < 500 * NS_PER_MS:
         return
     c.timers.last_challenge_ns = now_ns
@@ -163,7 +163,7 @@ def challenge(c: Connection, now_ns: int) -> None:
 
 
 def send_syn(c: Connection, now_ns: int) -> None:
-    """Our SYN; with the acknowledgment of the peer's, if that is here."""
+    """Send our SYN; with the acknowledgment of the peer's, if that is here."""
     header = _header
     header.clear_options()
     header.source_port = c.local_port
@@ -196,17 +196,17 @@ def send_syn(c: Connection, now_ns: int) -> None:
 
 
 def send_reset(c: Connection, now_ns: int) -> None:
-    """Tell the peer that the connection is gone."""
+    """Notify the peer that the connection is gone."""
     try:
         packet = _bare_packet()
     except MemoryError:
-        return  # it will learn when it sends something
+        return  # it will learn that when it sends something
     c.network.tcp.out_resets += 1
     _emit(c, packet, c.sender.nxt, RST | ACK, now_ns)
 
 
 def _send_range(c: Connection, start: int, end: int, now_ns: int, again: bool) -> None:
-    """The bytes `start`…`end` of the stream, where the last may be the FIN."""
+    """Send the bytes `start`…`end` of the stream, of which the last may be the FIN."""
     data_end = min(end, c.queue.end)
     flags = ACK
     if end > c.queue.end:
@@ -230,11 +230,11 @@ def _send_range(c: Connection, start: int, end: int, now_ns: int, again: bool) -
     _emit(c, packet, start, flags, now_ns)
 
 
-# ---- How much may be on its way -------------------------------------------------------------------------------
+# ---- How much may be in flight --------------------------------------------------------------------------------
 
 
 def pipe(c: Connection) -> int:
-    """How many bytes are believed to be on their way (RFC 6675, SetPipe)."""
+    """The number of bytes believed to be in flight (RFC 6675, SetPipe)."""
     board = c.scoreboard
     if c.losses.recovery == Recovery.OPEN:
         if c.agreed.sack:
@@ -248,7 +248,7 @@ def pipe(c: Connection) -> int:
 
 
 def transmit(c: Connection, now_ns: int) -> None:
-    """Send what may be sent now, and see to the timer."""
+    """Send what may be sent now, and set the timer."""
     if not c.can_send():
         return
     before = c.sender.nxt
@@ -270,8 +270,8 @@ def transmit(c: Connection, now_ns: int) -> None:
 
 
 def _makes_way(c: Connection, now_ns: int) -> bool:
-    """Whether sending is to go on after a safe point, which is due: firewalls and the programs of groups drop packets
-    that come long after it. Then the timer goes on, soon. Something must be on its way, so that all else is in order.
+    """Whether sending must pause for a safe point that is due: firewalls and the programs of groups drop packets
+    sent long after it. The timer then resumes soon. Something must be in flight, so that all else is in order.
     """
     if c.sender.nxt == c.sender.una or (c.network.onlookers == 0 and not are_judged()):
         return False
@@ -280,7 +280,7 @@ def _makes_way(c: Connection, now_ns: int) -> bool:
 
 
 def _send_lost(c: Connection, now_ns: int) -> None:
-    """Send again what was lost, as far as the congestion window lets us."""
+    """Send lost data again, as far as the congestion window allows."""
     while True:
         if PACE.left < 0 and _makes_way(c, now_ns):
             return
@@ -310,7 +310,7 @@ def retransmit_first(c: Connection, now_ns: int) -> None:
 
 
 def send_flight_again(c: Connection, now_ns: int) -> None:
-    """The path takes smaller segments only: what is on its way goes again, cut anew (RFC 1191, section 6.4). That tells
+    """The path takes only smaller segments: resend the data in flight, cut anew (RFC 1191, section 6.4). That says
     nothing about congestion.
     """
     if c.sender.nxt == c.sender.una:
@@ -326,7 +326,7 @@ def send_flight_again(c: Connection, now_ns: int) -> None:
 
 
 def send_tail_probe(c: Connection, now_ns: int) -> None:
-    """New data if there is some, else the last segment again."""
+    """Send new data if there are some, else the last segment again."""
     before = c.sender.nxt
     push_tail(c, now_ns)
     c.losses.tail_probe_end = c.sender.nxt
@@ -376,7 +376,7 @@ def _send_new(c: Connection, now_ns: int) -> None:
                     return
                 length = min(available, usable, mss)
         if length < available and length % mss != 0:
-            # A part of the queue that is no multiple of full segments: the window ends here. Sending small pieces
+            # A part of the queue that is not a multiple of full segments: the window ends here. Sending small pieces
             # again and again would be the silly window syndrome (RFC 9293, section 3.8.6.2.1).
             if length > mss:
                 length -= length % mss
@@ -386,7 +386,7 @@ def _send_new(c: Connection, now_ns: int) -> None:
             if length < mss:
                 return
             length -= length % mss
-        # A chunk as a whole needs no copy: prefer that to cutting at multiples of the segment size.
+        # A whole chunk needs no copy: prefer it to cutting at multiples of the segment size.
         chunk = queue.chunk_at(start)
         size = chunk.end_sequence() - start
         if not chunk.is_sent and chunk.sequence == start and mss <= size < length:
@@ -410,7 +410,7 @@ def _send_new(c: Connection, now_ns: int) -> None:
 
 def _may_send_tail(c: Connection) -> bool:
     """Whether the last, short segment of the queue may go: corks, and Nagle's algorithm (RFC 9293, section 3.7.4) in
-    Minshall's form, as on Linux: full segments on their way hold nothing back, only another short one does.
+    Minshall's form, as on Linux: full segments in flight hold nothing back, only another short one does.
     """
     if c.sender.is_pushing or c.sender.fin_queued or c.sender.urgent_end > c.sender.nxt:
         return True
@@ -420,7 +420,7 @@ def _may_send_tail(c: Connection) -> bool:
 
 
 def push_tail(c: Connection, now_ns: int) -> None:
-    """Send what is held back by Nagle's algorithm or a cork, as far as the window goes."""
+    """Send the data that Nagle's algorithm or a cork holds back, as far as the window allows."""
     c.sender.is_pushing = True
     transmit(c, now_ns)
     c.sender.is_pushing = False
@@ -430,7 +430,7 @@ def push_tail(c: Connection, now_ns: int) -> None:
 
 
 def arm_retransmission(c: Connection, now_ns: int) -> None:
-    """Something is on its way: wait for its acknowledgment. The last packets of a flight are probed for earlier than
+    """Data are in flight: wait for their acknowledgment. The last packets of a flight are probed for earlier than
     the timeout, because no duplicate acknowledgments can reveal their loss (RFC 8985, section 7).
     """
     c.timers.timeout = Timeout.RETRANSMIT
@@ -439,7 +439,7 @@ def arm_retransmission(c: Connection, now_ns: int) -> None:
 
 
 def _prefer_tail_probe(c: Connection, now_ns: int) -> None:
-    """Probe for the loss of what was sent last, if that is due before the timer runs out; once for a flight."""
+    """Probe for the loss of the last data sent, if that is due before the timer expires; once per flight."""
     smoothed = c.round_trip.smoothed_ns
     if (
         c.agreed.sack
@@ -452,25 +452,25 @@ def _prefer_tail_probe(c: Connection, now_ns: int) -> None:
     ):
         due_ns = now_ns + 2 * smoothed + TAIL_LOSS_LEAST_NS
         if c.flight() <= c.sizes.mss:
-            due_ns += 200 * NS_PER_MS  # a delayed acknowledgment may be on its way
-        # Where the retransmission would come first the probe takes its place, and it follows (RFC 8985, section 7.2).
+            due_ns += 200 * NS_PER_MS  # a delayed acknowledgment may be in flight
+        # If the retransmission would come first, the probe takes its place, and it follows (RFC 8985, section 7.2).
         c.timers.timeout = Timeout.TAIL_LOSS
         c.timers.timeout_ns = min(c.timers.timeout_ns, due_ns)
 
 
 def arm_probe(c: Connection, now_ns: int) -> None:
-    """Nothing is on its way, but there is something to send: the peer's next word may be lost, so ask it. Less and
+    """Nothing is in flight, but there are data to send: the peer's next update may be lost, so probe it, less and
     less often as long as its window stays closed, even if it answers (RFC 9293, section 3.8.6.1).
     """
     c.timers.timeout = Timeout.PROBE
     c.timers.timeout_ns = now_ns + c.round_trip.backed_off_ns()
 
 
-# ---- After a segment was taken --------------------------------------------------------------------------------
+# ---- After taking a segment -----------------------------------------------------------------------------------
 
 
 def acknowledge_if_due(c: Connection, now_ns: int) -> None:
-    """Acknowledge at once, or let it wait for data to go along or for the timer (RFC 5681, section 4.2)."""
+    """Acknowledge at once, or wait for data to carry it, or for the timer (RFC 5681, section 4.2)."""
     if c.receiver.ack_now:
         send_ack(c, now_ns)
         return
@@ -488,7 +488,7 @@ def acknowledge_if_due(c: Connection, now_ns: int) -> None:
 
 
 def after_read(c: Connection, now_ns: int) -> None:
-    """The program has read: grow the window, and tell the peer if it can use that."""
+    """The program has read: grow the window, and notify the peer if it can use that."""
     _grow_window(c, now_ns)
     if c.receiver.fin_received or not c.can_receive():
         return

@@ -1,6 +1,6 @@
-"""The parts of a connection: sender, receiver, segment sizes, losses, timers, and what both sides agreed to.
+"""The parts of a connection: sender, receiver, segment sizes, losses, timers, and what both sides agreed on.
 
-They are structs, which lie inside the connection: it stays one object, and a field costs what it cost without them.
+They are structs inside the connection, which stays one object, and a field costs what it cost without them.
 Names are those of RFC 9293, section 3.3.1: `sender.una` is SND.UNA, `receiver.nxt` is RCV.NXT. Sequence numbers are
 unwrapped (sequence.py), times are nanoseconds of one clock, sizes are bytes.
 """
@@ -11,7 +11,7 @@ from kernel.lang import struct
 
 
 class Recovery(IntEnum):
-    """What losses are being repaired; numbered as `tcpi_ca_state`."""
+    """The kind of loss being repaired; numbered as `tcpi_ca_state`."""
 
     OPEN = 0
     FAST = 3  # found by duplicate acknowledgments or SACK
@@ -19,7 +19,7 @@ class Recovery(IntEnum):
 
 
 class Timeout(IntEnum):
-    """What the retransmission timer is armed for."""
+    """The purpose for which the retransmission timer is armed."""
 
     NONE = 0
     RETRANSMIT = 1
@@ -32,45 +32,45 @@ class Sender:
     """What was sent, and what may be. The bytes are in the connection's `queue`."""
 
     initial: int  # the number of our SYN
-    una: int  # the first that is not acknowledged
+    una: int  # the first unacknowledged one
     nxt: int
     wnd: int  # that the peer offers
     wl1: int  # the segment that offered it
     largest_window: int  # that the peer ever offered
     fin_queued: bool
     urgent_end: int  # the number after the urgent byte; 0: none
-    small_end: int  # after the last segment that was shorter than a full one
+    small_end: int  # after the last segment shorter than a full one
     no_delay: bool  # TCP_NODELAY
     is_corked: bool  # TCP_CORK
-    more_follows: bool  # the last write said MSG_MORE
-    is_pushing: bool  # a timer sends what is held back
+    more_follows: bool  # the last write had MSG_MORE
+    is_pushing: bool  # a timer sends the data that are held back
     buffer: int
     buffer_fixed: bool  # by SO_SNDBUF
-    timed_sequence: int  # the acknowledgment that ends a measurement; 0: none is going on
+    timed_sequence: int  # the acknowledgment that ends a measurement; 0: none is running
     timed_at_ns: int
 
 
 @struct
 class SegmentSizes:
-    """How large segments are."""
+    """The sizes of segments."""
 
     path_mtu: int
     network_header: int
     peer_mss: int
     mss_limit: int  # TCP_MAXSEG
     mss: int  # payload of a full segment
-    packet_limit: int  # payload of what goes to the wire in one piece; 0: a full segment
+    packet_limit: int  # payload of a packet sent to the wire in one piece; 0: a full segment
     advertised_mss: int
 
 
 @struct
 class Losses:
-    """What of the flight was lost, and how far the repair is."""
+    """What was lost of the flight, and how far the repair is."""
 
     recovery: Recovery
     recovery_point: int  # repaired once this is acknowledged
     retransmitted_to: int  # HighRxt: in this recovery, gaps below it were sent again
-    lost_edge: int  # below it, what the peer does not hold is lost
+    lost_edge: int  # data below it that the peer does not hold are lost
     tail_probe_end: int  # the number after the last byte when a tail loss probe was sent; 0: none was
     duplicate_acks: int
     window_was_full: bool  # the congestion window stopped us
@@ -90,14 +90,14 @@ class Receiver:
     copied: int  # the first byte that the program has not read
     fin_received: bool
     fin_sequence: int  # of a FIN that lies beyond a gap; 0: none
-    mss: int  # how large full segments of the peer seem to be
-    acknowledged_to: int  # `nxt` as it was sent last
+    mss: int  # the apparent size of the peer's full segments
+    acknowledged_to: int  # `nxt` as last acknowledged
     quick_acks: int
     is_ping_pong: bool  # the program answers: acknowledgments can wait for that
     ack_now: bool
     ack_wanted: bool
     last_data_ns: int
-    duplicate_left: int  # a duplicate that came, to be reported in the next SACK (RFC 2883)
+    duplicate_left: int  # a duplicate range, to be reported in the next SACK (RFC 2883)
     duplicate_right: int
     growth_start_ns: int  # for growing the window: how much is read in a round trip
     growth_copied: int
@@ -108,7 +108,7 @@ class Receiver:
 
 @struct
 class Agreed:
-    """What both SYNs agreed to (RFC 7323, RFC 2018, RFC 3168)."""
+    """What both SYNs agreed on (RFC 7323, RFC 2018, RFC 3168)."""
 
     scaling: bool
     send_scale: int
@@ -123,23 +123,23 @@ class Agreed:
 
 @struct
 class Marks:
-    """Explicit congestion notification (RFC 3168), where it was agreed to."""
+    """Explicit congestion notification (RFC 3168), if agreed on."""
 
-    owes_echo: bool  # a mark came: every segment says so, until the peer has slowed down
-    owes_reduced: bool  # we have slowed down: the next new data says so
+    owes_echo: bool  # a mark came: every segment reports it, until the peer has slowed down
+    owes_reduced: bool  # we have slowed down: the next new data report it
     echo_point: int  # the next echo counts once everything before this is acknowledged
 
 
 @struct
 class Timers:
-    """Deadlines, and what they depend on. A deadline that is not set is FOREVER."""
+    """Deadlines, and the values they depend on. An unset deadline is FOREVER."""
 
     timeout: Timeout
     timeout_ns: int
-    resume_ns: int  # of sending that made way for a safe point
+    resume_ns: int  # of sending that paused for a safe point
     delayed_ack_ns: int
-    keepalive_ns: int  # also how long FIN_WAIT_2 may last
-    last_sent_ns: int  # data
+    keepalive_ns: int  # also bounds FIN_WAIT_2
+    last_sent_ns: int  # when data were sent last
     last_received_ns: int
     last_challenge_ns: int
     retries: int  # expirations in a row

@@ -1,6 +1,6 @@
-"""What has come and was not read yet: packets in order, and packets beyond a gap.
+"""Received data not read yet: packets in order, and packets beyond a gap.
 
-Payloads stay in the packets that they came in; reading them is their only copy. A small payload after others is moved
+Payloads stay in the packets they came in; reading them is their only copy. A small payload after others is moved
 into a collecting packet, so that many small segments do not hold many large storages.
 
 Invariants: the packets in order hold the bytes up to `next_sequence` without gaps or overlaps. Pieces beyond it are
@@ -40,8 +40,8 @@ class ReceiveQueue:
     block_right: Array[int, Literal[4]]
 
     def __init__(self, sequence: int) -> None:
-        self.next_sequence: int = sequence  # the first byte that has not come (RCV.NXT without SYN and FIN)
-        self.bytes: int = 0  # in order and not read
+        self.next_sequence: int = sequence  # the first byte not received (RCV.NXT without SYN and FIN)
+        self.bytes: int = 0  # in order and unread
         self.memory: int = 0  # all storages, and PACKET_OVERHEAD for each
         self.early_bytes: int = 0
         self.head: Packet | None = None
@@ -49,12 +49,12 @@ class ReceiveQueue:
         self.collector: Packet | None = None  # the tail, if it may be written to
         self.pieces: list[Piece] = []
         self.block_count: int = 0
-        # What of the last packet was here already, to be reported (RFC 2883); `overlap_right` is 0 for nothing.
+        # The part of the last packet that was a duplicate, to be reported (RFC 2883); `overlap_right` is 0 for none.
         self.overlap_left: int = 0
         self.overlap_right: int = 0
 
     def add(self, packet: Packet) -> None:
-        """The payload of `packet`, one byte or more, is next in the stream."""
+        """Append the payload of `packet`, one byte or more, which is next in the stream."""
         length = len(packet)
         if self.bytes > 0 and length <= _SMALL:
             self._collect(packet, length)
@@ -89,7 +89,7 @@ class ReceiveQueue:
         collector.put(length).copy_from(packet.span())
 
     def _join(self) -> None:
-        """Pieces that are not beyond a gap any more move to the packets in order."""
+        """Move pieces that are no longer beyond a gap to the packets in order."""
         pieces = self.pieces
         done = 0
         for piece in pieces:
@@ -109,8 +109,8 @@ class ReceiveQueue:
             self._keep_blocks(0, 0, self.next_sequence)
 
     def add_early(self, start: int, packet: Packet) -> bool:
-        """A payload that lies beyond a gap. Where it overlaps what is here, the piece that begins earlier wins, and of
-        two that begin together the longer one, as on Linux. False: nothing of it is needed, or there are too many gaps.
+        """Insert a payload beyond a gap. Where it overlaps existing ones, the piece that begins earlier wins, and of
+        two that begin together the longer one, as on Linux. False: none of it is needed, or there are too many gaps.
         """
         pieces = self.pieces
         end = start + len(packet)
@@ -149,14 +149,14 @@ class ReceiveQueue:
         return True
 
     def _cut_front(self, piece: Piece, start: int) -> None:
-        """The piece begins at `start` now, after where it began and before its end."""
+        """Cut the front off: the piece now begins at `start`, after its old start and before its end."""
         self._note_overlap(piece.start, start)
         self.early_bytes -= start - piece.start
         piece.packet.pull(start - piece.start)
         piece.start = start
 
     def _note_overlap(self, left: int, right: int) -> None:
-        """These bytes came twice; only the first run of such bytes is kept."""
+        """Note bytes that came twice; only the first run of such bytes is kept."""
         if self.overlap_right == 0:
             self.overlap_left = left
             self.overlap_right = right
@@ -164,14 +164,14 @@ class ReceiveQueue:
             self.overlap_right = right
 
     def _tell_of(self, index: int) -> None:
-        """The run that holds piece `index` is the first block to be reported."""
+        """Make the run that holds piece `index` the first block to be reported."""
         piece = self.pieces[index]
         if self.block_count > 0 and self.block_right[0] == piece.start and index == len(self.pieces) - 1:
             self.block_right[0] = piece.end
             return
         left = self.pieces[self._run_start(index)].start
         right = self.pieces[self._run_end(index) - 1].end
-        # Those before the first one that is in the run, or all but the last, move one place back.
+        # Move those before the first one inside the run, or all but the last, one place back.
         place = 0
         while place < min(self.block_count, MAX_BLOCKS - 1):
             if left <= self.block_left[place] and self.block_right[place] <= right:
@@ -201,7 +201,7 @@ class ReceiveQueue:
         self.memory -= len(piece.packet.storage) + PACKET_OVERHEAD
 
     def drop_early(self) -> None:
-        """Give up what lies beyond gaps: memory is short. The peer sends it again."""
+        """Drop everything beyond gaps: memory is short. The peer sends it again."""
         for piece in self.pieces:
             self._forget(piece)
         self.pieces.clear()
@@ -221,7 +221,7 @@ class ReceiveQueue:
         return index
 
     def early_end(self) -> int:
-        """The number after the last byte that lies beyond a gap; 0: there is none."""
+        """The number after the last byte beyond a gap; 0: there is none."""
         return self.pieces[len(self.pieces) - 1].end if self.pieces else 0
 
     def consume(self, count: int) -> None:
@@ -245,7 +245,7 @@ class ReceiveQueue:
                 self.collector = None
 
     def byte_at(self, offset: int) -> int:
-        """The byte `offset` after the first unread one; there is such a byte."""
+        """The byte `offset` after the first unread one; it must exist."""
         packet = self.head
         assert packet is not None
         while offset >= len(packet):
@@ -255,7 +255,7 @@ class ReceiveQueue:
         return span_of(packet.storage)[packet.start + offset]
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Drop everything."""
         packet = self.head
         while packet is not None:
             following = packet.next

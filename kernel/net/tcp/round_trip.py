@@ -6,14 +6,14 @@ from kernel.lang import final
 
 NS_PER_MS: Final = 1_000_000
 INITIAL_TIMEOUT_NS: Final = 1_000 * NS_PER_MS
-# RFC 6298 asks for a second; all systems that one meets go down to 200 ms.
+# RFC 6298 requires a second; all common systems go down to 200 ms.
 LEAST_TIMEOUT_NS: Final = 200 * NS_PER_MS
 LARGEST_TIMEOUT_NS: Final = 120_000 * NS_PER_MS
 
 
 @final
 class RoundTrip:
-    """The smoothed round-trip time, its variation and the timeout that follows from them."""
+    """The smoothed round-trip time, its variation and the timeout derived from them."""
 
     def __init__(self) -> None:
         self.smoothed_ns: int = 0  # 0: never measured
@@ -41,5 +41,5 @@ class RoundTrip:
         self.timeout_ns = min(wanted, LARGEST_TIMEOUT_NS)
 
     def backed_off_ns(self) -> int:
-        """The timeout, doubled for each time that it has expired."""
+        """The timeout, doubled for each expiration in a row."""
         return min(self.timeout_ns << min(self.backoff, 10), LARGEST_TIMEOUT_NS)

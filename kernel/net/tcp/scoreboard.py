@@ -1,7 +1,7 @@
-"""What the peer has said that it holds beyond a gap (RFC 2018), and what follows about losses (RFC 6675).
+"""The ranges beyond a gap that the peer reports to hold (RFC 2018), and what they imply about losses (RFC 6675).
 
-Invariants: the ranges are sorted, disjoint, do not touch, and lie in what was sent and is not acknowledged. There are
-at most MAX_RANGES: what more is said is forgotten, which costs at worst a needless retransmission.
+Invariants: the ranges are sorted, disjoint, do not touch, and lie in the data sent but not acknowledged. There are
+at most MAX_RANGES: further reports are forgotten, which costs at worst a needless retransmission.
 """
 
 from typing import Final
@@ -27,7 +27,7 @@ class Scoreboard:
         self.bytes = 0
 
     def add(self, start: int, end: int) -> bool:
-        """The peer holds `start`…`end`, a range in what is on its way. Whether something of it is news."""
+        """The peer holds `start`…`end`, a range of the data in flight. Returns whether any of it is new."""
         left = self.left
         right = self.right
         first = 0
@@ -113,7 +113,7 @@ class Scoreboard:
         return sequence
 
     def missing_end(self, sequence: int, limit: int) -> int:
-        """Where the gap ends that `sequence` lies in; at most `limit`."""
+        """The end of the gap in which `sequence` lies; at most `limit`."""
         for i in range(len(self.left)):
             if self.left[i] > sequence:
                 return min(limit, self.left[i])

@@ -1,8 +1,8 @@
 """Numbers that strangers must not guess: initial sequence numbers, timestamp offsets, SYN cookies.
 
-All are keyed hashes of the network, the addresses and the ports; the key is random and made once. Who rules a network
-has any addresses there, so one network's numbers say nothing of another's. The hash is HalfSipHash-2-4, which is made
-for short inputs and 32-bit words.
+All are keyed hashes of the network, the addresses and the ports; the key is random and created once. The administrator
+of a network can use any addresses there, so one network's numbers must reveal nothing about another's. The hash is
+HalfSipHash-2-4, which is designed for short inputs and 32-bit words.
 
 Context: thread context; never sleeps.
 Source: RFC 6528 (initial sequence numbers), RFC 7323 section 5.4 (timestamp offsets), RFC 4987 section 3.6 (cookies).
@@ -31,7 +31,7 @@ _hasher: Final = HalfSipHash()
 
 @final
 class LastOffset:
-    """The timestamp offset that was asked for last. Both ends of a connection of this host with itself ask for the same
+    """The timestamp offset computed last. Both ends of a connection of this host with itself ask for the same
     one, and so do many connections to one server.
     """
 
@@ -71,7 +71,7 @@ def initial_sequence(
 
 
 def timestamp_offset(network: int, local: bytes, remote: bytes) -> int:
-    """32 bits: where the timestamps of connections between two hosts start."""
+    """32 bits: the start of the timestamps of connections between two hosts."""
     last = _last
     if last.network != network or last.local != local or last.remote != remote:
         last.offset = _hash(_PURPOSE_TIMESTAMP, network, local, 0, remote, 0, 0)
@@ -82,7 +82,7 @@ def timestamp_offset(network: int, local: bytes, remote: bytes) -> int:
 
 
 def table_hash(network: int, local_port: int, remote: bytes, remote_port: int) -> int:
-    """32 bits, for choosing among those that are equal."""
+    """32 bits, for choosing among equal candidates."""
     return _hash(_PURPOSE_TIMESTAMP, network, b"", local_port, remote, remote_port, 1)
 
 
@@ -96,7 +96,7 @@ def make_cookie(
     peer_mss: int,
     now_ns: int,
 ) -> int:
-    """An initial sequence number that says what a forgotten SYN said: 8 bits of time, 24 bits that hold the class of
+    """An initial sequence number that encodes a forgotten SYN: 8 bits of time, 24 bits that hold the class of
     the segment size, both under a hash.
     """
     period = now_ns // _COOKIE_PERIOD_NS
@@ -118,7 +118,7 @@ def check_cookie(
     cookie: int,
     now_ns: int,
 ) -> int:
-    """The segment size that the cookie expresses; 0 if it is none of ours, or too old."""
+    """The segment size in the cookie; 0 if it is not one of ours, or too old."""
     outer = _hash(_PURPOSE_COOKIE, network, local, local_port, remote, remote_port, 0)
     rest = (cookie - outer - peer_sequence) & _MASK
     period = now_ns // _COOKIE_PERIOD_NS

@@ -1,9 +1,9 @@
-"""What a program has written and the peer has not acknowledged yet.
+"""Data written by a program that the peer has not acknowledged yet.
 
-The bytes lie in chunks, each in the storage of the packet that it will most likely be sent as: a chunk that is sent as
-a whole, for the first time, goes without being copied, with its headers in the room before it. Everything else
+The bytes are in chunks, each in the storage of the packet as which it will most likely be sent: a whole chunk that is
+sent for the first time is not copied; its headers go into the room before it. Everything else
 (retransmissions, parts of chunks) is copied into a fresh packet. So the bytes of a chunk are written once, before they
-are sent, and the room before it once, when it is sent: packets on their way never change.
+are sent, and the room before it once, when it is sent: packets in flight never change.
 
 Invariants: the chunks hold the bytes `start`…`end` of the stream, without gaps; `end - start` is what is queued.
 Sequence numbers are unwrapped (sequence.py).
@@ -15,7 +15,7 @@ from typing import Final
 from kernel.lang import Span, final, span_of, u8
 from kernel.net.link.packet import HEADROOM, Packet
 
-# What a chunk costs beside its bytes, roughly: counted so that many small writes stay inside of the buffer's size.
+# The cost of a chunk besides its bytes, roughly: counted so that many small writes stay within the buffer's size.
 CHUNK_OVERHEAD: Final = 256
 
 
@@ -28,7 +28,7 @@ class Chunk:
         self.sequence: int = sequence
         self.begin: int = HEADROOM
         self.end: int = HEADROOM
-        self.is_sent: bool = False  # something of it was sent: the room before it is taken
+        self.is_sent: bool = False  # some of it was sent: the room before it is taken
         self.next: Chunk | None = None
 
     def end_sequence(self) -> int:
@@ -48,7 +48,7 @@ class SendQueue:
         self.memory: int = 0  # bytes of storages, and CHUNK_OVERHEAD for each
         self.head: Chunk | None = None
         self.tail: Chunk | None = None
-        self.cursor: Chunk | None = None  # where the last packet was made: the next one begins there, or after it
+        self.cursor: Chunk | None = None  # where the last packet began: the next one begins there, or after it
         self.is_filling: bool = False  # a writer is copying into the tail, which must stay
 
     def append_chunk(self, capacity: int) -> Chunk:
@@ -64,7 +64,7 @@ class SendQueue:
         return chunk
 
     def room(self, chunk: Chunk, limit: int) -> Span[u8]:
-        """Where the next bytes of the tail go, at most `limit` of them; `filled` says how many there were."""
+        """The place for the next bytes of the tail, at most `limit` of them; `filled` reports how many were written."""
         count = min(limit, chunk.room())
         return span_of(chunk.storage)[chunk.end : chunk.end + count]
 
@@ -94,7 +94,7 @@ class SendQueue:
         self.start = sequence
 
     def clear(self) -> None:
-        """Forget everything: the connection is gone. Breaks the list, so that no chunk keeps another."""
+        """Drop everything: the connection is gone. Breaks the list, so that no chunk keeps another."""
         chunk = self.head
         while chunk is not None:
             following = chunk.next

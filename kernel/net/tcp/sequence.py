@@ -1,7 +1,7 @@
 """Sequence numbers.
 
 On the wire they count modulo 2**32 (RFC 9293, section 3.4). Inside they are never wrapped: a number from the wire is
-extended by the one that it must be near to, so that comparing and subtracting are those of ordinary ints.
+extended by a number known to be near it, so that comparing and subtracting are those of ordinary ints.
 """
 
 from typing import Final
@@ -15,5 +15,5 @@ HALF: Final = 1 << 31
 
 @inline
 def extend(wire: int, near: int) -> int:
-    """The number that reads `wire` modulo 2**32 and is nearest to `near`. `near` is at least 2**32."""
+    """The number that equals `wire` modulo 2**32 and is nearest to `near`. `near` is at least 2**32."""
     return near + ((wire - near + HALF) & MASK) - HALF

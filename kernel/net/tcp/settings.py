@@ -1,4 +1,4 @@
-"""What /proc/sys/net/ipv4/tcp_* sets, with Linux's defaults (tcp(7))."""
+"""The settings in /proc/sys/net/ipv4/tcp_*, with Linux's defaults (tcp(7))."""
 
 from typing import Final
 
@@ -37,7 +37,7 @@ class Settings:
         self.send_limit: int = 4_194_304
 
     def tries_of_orphans(self, network: Network, is_alive: bool, has_error: bool) -> int:
-        """How often what no program waits for is sent again. A connection is alive as long as its timeout grows; once
+        """How often an orphan's data are sent again. A connection is alive as long as its timeout grows; once
         it is not, an error that the network reported decides.
         """
         tries = 0 if has_error and not is_alive else self.orphan_retries.of(network)

@@ -1,7 +1,7 @@
-"""TCP sockets: what socket(2) makes for SOCK_STREAM of AF_INET and AF_INET6 (tcp(7), socket(7)).
+"""TCP sockets: those that socket(2) creates for SOCK_STREAM of AF_INET and AF_INET6 (tcp(7), socket(7)).
 
-A socket has a `Listener`, or a `Stream` over the channel of its connection, or neither. When the last descriptor is
-closed the channel lives on until the connection has ended; it keeps its port meanwhile.
+A socket has a `Listener`, or a `Stream` over the channel of its connection, or neither. After the last descriptor is
+closed, the channel lives on until the connection has ended; it keeps its port until then.
 
 Context: system calls; they sleep unless the socket is non-blocking.
 """
@@ -95,7 +95,7 @@ _MSG_FASTOPEN: Final = 0x2000_0000
 
 
 class Phase(IntEnum):
-    """How far connect(2) has come, as far as the program knows."""
+    """The progress of connect(2), as far as the program knows."""
 
     UNCONNECTED = 0
     CONNECTING = 1
@@ -104,7 +104,7 @@ class Phase(IntEnum):
 
 @final
 class TcpSocket(InetSocket):
-    """See above."""
+    """A TCP socket, as described above."""
 
     def __init__(
         self,
@@ -114,7 +114,7 @@ class TcpSocket(InetSocket):
         hold: PortHold | None = None,
         channel: Channel | None = None,
     ) -> None:
-        """A new socket; or, with the port's hold and the channel of a connection, the one that was accepted."""
+        """A new socket; or an accepted one, with the port's hold and the channel of its connection."""
         binding = None if hold is None else hold.binding
         options = None if channel is None else channel.options.internet
         super().__init__(family, SOCK_STREAM, PROTOCOL_TCP, credentials, network, binding, options)
@@ -123,7 +123,7 @@ class TcpSocket(InetSocket):
         self.phase: Phase = Phase.UNCONNECTED
         self.listener: Listener | None = None
         self.stream: Stream | None = None
-        # Those of the connection or the listener, once there is one: whoever waits before stays where it stands.
+        # Those of the connection or the listener, once there is one: threads that waited before stay where they are.
         self.read_queue: WaitQueue = WaitQueue() if channel is None else channel.read_queue
         self.write_queue: WaitQueue = WaitQueue() if channel is None else channel.write_queue
         self.send_limit = SETTINGS.send_default
@@ -150,7 +150,7 @@ class TcpSocket(InetSocket):
 
     @noraise
     def unbind(self) -> None:
-        """Give up the use of the port; connections that it was lent to keep it."""
+        """Release the port; connections that borrow it keep it."""
         if self.binding.port != 0 and self.hold.users > 0:
             self.hold.release()
 
@@ -208,7 +208,7 @@ class TcpSocket(InetSocket):
         return accepted
 
     def _accepting_credentials(self, listener: Listener) -> Credentials:
-        """Those of a listening socket's owner, kept from one accepted socket to the next. Raises MemoryError."""
+        """The credentials of a listening socket's owner, kept for all its accepted sockets. Raises MemoryError."""
         inode = self.inode
         kept = listener.credentials
         if kept is not None and kept.fsuid == inode.uid and kept.fsgid == inode.gid:
@@ -286,7 +286,7 @@ class TcpSocket(InetSocket):
             check_family_length(address, self.family)
             self._start_connecting(address)
             if deadline_ns == 0:
-                raise Errno(EINPROGRESS)  # even if the peer has answered meanwhile, as one on this host has
+                raise Errno(EINPROGRESS)  # even if the peer has already answered, as one on this host has
         found = self.stream
         assert found is not None
         channel = found.channel
@@ -325,7 +325,7 @@ class TcpSocket(InetSocket):
         if is_multicast(remote) or (len(remote) == 4 and ip.is_broadcast(self.network, remote)):
             raise Errno(ENETUNREACH)
         if is_link_local(remote) and len(remote) == 16 and target.scope == 0 and self.bound_device == 0:
-            raise Errno(EINVAL)  # on which link?
+            raise Errno(EINVAL)  # no link is named
         if len(self.local) != 0 and len(self.local) != len(remote):
             raise Errno(ENETUNREACH if len(remote) == 4 else EINVAL)
         hop = self.route_to(remote, self.local, target.scope)
@@ -364,7 +364,7 @@ class TcpSocket(InetSocket):
         run(channel)
 
     def _port_for(self, hop: NextHop, remote_port: int, now_ns: int) -> int:
-        """The local port, a free one if the socket has none. EADDRNOTAVAIL if this connection is there already."""
+        """The local port, a free one if the socket has none. EADDRNOTAVAIL if this connection exists already."""
         if self.binding.port != 0:
             port = self.binding.port
             if not _is_free(hop, port, remote_port, now_ns):
@@ -381,7 +381,7 @@ class TcpSocket(InetSocket):
         return self._shared_port(hop, remote_port, now_ns)
 
     def _shared_port(self, hop: NextHop, remote_port: int, now_ns: int) -> int:
-        """Every port has a user: one that others use for other peers will do."""
+        """Every port has a user: pick one that others use for other peers."""
         first = IP4_SETTINGS.local_ports.of(self.network)
         count = max(IP4_SETTINGS.local_ports.second_of(self.network) - first + 1, 1)
         start = random.word() % count
@@ -432,9 +432,9 @@ class TcpSocket(InetSocket):
     # ---- Data -----------------------------------------------------------------------------------------------------
 
     def send(self, message: Message) -> int:
-        pace(0)  # so that no firewall drops it for what was before
+        pace(0)  # so that no firewall drops it because of earlier packets
         if message.flags & _MSG_FASTOPEN != 0:
-            # No peer has given us a cookie, so nothing goes along with the SYN (RFC 7413, section 4.2.1).
+            # No peer has given us a cookie, so no data are sent with the SYN (RFC 7413, section 4.2.1).
             if len(message.address) >= 2 and family_of(message.address) == 0:
                 raise Errno(EOPNOTSUPP)
             self._connect(message.address, message.flags)
@@ -446,7 +446,7 @@ class TcpSocket(InetSocket):
         return stream.send(self, found, message)
 
     def receive(self, message: Message) -> int:
-        pace(0)  # so that no firewall drops the acknowledgment for what was before
+        pace(0)  # so that no firewall drops the acknowledgment because of earlier packets
         found = self.stream
         if found is None or found.channel.connection is None:
             if message.flags & MSG_OOB != 0 and self.listener is None:
@@ -461,7 +461,7 @@ class TcpSocket(InetSocket):
         if error == 0 and c is not None:
             error = stream.take_error(c)
             if error == 0:
-                error = c.soft_error  # what the network reported, although it ended nothing
+                error = c.soft_error  # an error that the network reported, although it ended nothing
                 c.soft_error = 0
         return error
 
@@ -625,7 +625,7 @@ class TcpSocket(InetSocket):
             closing.close(c, now_ns)
         channel.file = None
         run(channel)
-        # A kernel thread that closes it for somebody has others to serve (later.py): it does not wait.
+        # A kernel thread that closes it for a program has others to serve (later.py): it does not wait.
         if lingers and self.linger_seconds > 0 and not isinstance(current_thread(), KernelThread):
             deadline_ns = now_ns + min(self.linger_seconds, 1 << 31) * NS_PER_SECOND
             while c.state == State.FIN_WAIT_1 or c.state == State.CLOSING or c.state == State.LAST_ACK:
@@ -636,7 +636,7 @@ class TcpSocket(InetSocket):
 
 
 def _wait_for_end(channel: Channel, deadline_ns: int) -> bool:
-    """Wait for the next event of a lingering connection. False: the time is up, or a signal came."""
+    """Wait for the next event of a lingering connection. False: the deadline passed, or a signal came."""
     woken = False
     try:
         woken = channel.read_queue.sleep_until(deadline_ns)
@@ -654,7 +654,7 @@ def _is_free(hop: NextHop, port: int, remote_port: int, now_ns: int) -> bool:
 
 
 def _unsent(c: Connection, only_not_sent: bool) -> int:
-    """SIOCOUTQ: what is not acknowledged; SIOCOUTQNSD: what was not sent."""
+    """SIOCOUTQ: unacknowledged bytes; SIOCOUTQNSD: unsent bytes."""
     if c.state == State.CLOSED or c.state == State.SYN_SENT:
         return 0
     return c.unsent() if only_not_sent else c.unacknowledged()

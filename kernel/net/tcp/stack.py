@@ -1,4 +1,4 @@
-"""TCP segments from IP, and errors that ICMP reports, on their way to connections.
+"""Dispatching TCP segments from IP, and errors reported by ICMP, to connections.
 
 Context: thread context; nothing sleeps.
 Source: RFC 9293 section 3.10.7, RFC 4987 (SYN floods), RFC 5927 (attacks by ICMP), RFC 1191.
@@ -30,7 +30,7 @@ from kernel.net.tcp.time_wait import TimeWait, Verdict
 from kernel.sched import WaitQueue
 from kernel.time import monotonic_ns
 
-_UNCHECKED_BACKLOG: Final = 512  # connections that nobody has accepted yet; for more there must be memory
+_UNCHECKED_BACKLOG: Final = 512  # connections not accepted yet; for more there must be memory
 
 _segment: Final = Segment()
 _header: Final = OutgoingHeader()
@@ -48,7 +48,7 @@ def new_channel(channel: Channel, local: bytes, local_port: int, remote: bytes, 
 
 @final
 class Tcp(Transport):
-    """What IP hands its datagrams to."""
+    """Takes datagrams from IP."""
 
     def receive(self, packet: Packet) -> bool:
         network = network_of(packet)
@@ -72,7 +72,7 @@ class Tcp(Transport):
         else:
             _without_connection(network, segment, packet, now_ns)
         if len(packet) == 0:
-            packet.recycle()  # nobody keeps what holds no data
+            packet.recycle()  # nothing keeps a packet without data
         return True
 
     def has_sender(self, packet: Packet) -> bool:
@@ -91,7 +91,7 @@ class Tcp(Transport):
         c = channel.connection
         if c is None:
             return
-        # Only somebody who has seen the connection's segments knows its numbers (RFC 5927, section 4).
+        # Only someone who has seen the connection's segments knows its numbers (RFC 5927, section 4).
         sequence = extend(header.load_be32(4), c.sender.una)
         if sequence < c.sender.una or sequence > c.sender.nxt:
             network.tcp_events.out_of_window_icmps.count += 1
@@ -121,7 +121,7 @@ def _is_sound(packet: Packet) -> bool:
 def _report(channel: Channel, c: Connection, error: NetworkError) -> None:
     now_ns = monotonic_ns()
     if error.errno == EMSGSIZE:
-        # The path's MTU has been learnt; what is on its way may be too large for it.
+        # The path's MTU has been learned; the data in flight may be too large for it.
         size = c.sizes.mss
         channel.update_path(c)
         if c.is_synchronized() and c.sizes.mss < size:
@@ -129,7 +129,7 @@ def _report(channel: Channel, c: Connection, error: NetworkError) -> None:
     elif c.state == State.SYN_SENT or (c.state == State.SYN_RECEIVED and _ends_half_open(c, error)):
         finish(c, error.errno)
     elif c.is_synchronized() and channel.options.internet.is_on(ON_RECVERR4 if len(c.local) == 4 else ON_RECVERR6):
-        c.error = error.errno  # IP_RECVERR: the program hears of it, and the connection goes on
+        c.error = error.errno  # IP_RECVERR: the error is reported to the program, and the connection goes on
         c.events |= EVENT_STATE
     else:
         c.soft_error = error.errno
@@ -137,8 +137,8 @@ def _report(channel: Channel, c: Connection, error: NetworkError) -> None:
 
 
 def _ends_half_open(c: Connection, error: NetworkError) -> bool:
-    """Whether an error ends a connection that waits for the last step of its handshake. As on Linux, one that a peer
-    has begun survives errors that only a firewall would send.
+    """Whether an error ends a connection that waits for the last step of its handshake. As on Linux, one begun by a
+    peer survives errors that only a firewall would send.
     """
     if not c.is_passive:
         return True
@@ -162,7 +162,7 @@ def _deliver(channel: Channel, segment: Segment, packet: Packet, now_ns: int) ->
 
 
 def _must_wait(channel: Channel, c: Connection, segment: Segment, payload: int, now_ns: int) -> bool:
-    """Whether the last step of a handshake is not taken yet: the backlog is full, or TCP_DEFER_ACCEPT waits for data.
+    """Whether the last step of a handshake must wait: the backlog is full, or TCP_DEFER_ACCEPT waits for data.
     """
     listener = find_owner(channel)
     if listener is None:
@@ -175,7 +175,7 @@ def _must_wait(channel: Channel, c: Connection, segment: Segment, payload: int, 
 
 
 def _without_connection(network: Network, segment: Segment, packet: Packet, now_ns: int) -> None:
-    """The segment belongs to no connection: TIME_WAIT, a listener, or nobody."""
+    """Handle a segment that belongs to no connection: it may be for TIME_WAIT, a listener, or no socket."""
     local = packet.destination
     remote = packet.source
     initial = -1
@@ -199,7 +199,7 @@ def _without_connection(network: Network, segment: Segment, packet: Packet, now_
         if wait is None:
             _reset(segment, packet, len(packet))
         else:
-            _acknowledge_wait(wait, packet, now_ns)  # a new call that nobody takes
+            _acknowledge_wait(wait, packet, now_ns)  # a new call that no listener takes
         return
     if wait is not None:
         TABLE.end_wait(wait)
@@ -224,7 +224,7 @@ def _without_connection(network: Network, segment: Segment, packet: Packet, now_
 
 
 def _take_syn(listener: Listener, segment: Segment, packet: Packet, initial: int, now_ns: int) -> None:
-    """A new connection. One that a backlog has no room for is answered by a cookie, or not at all."""
+    """Begin a new connection. One for which a backlog has no room is answered by a cookie, or not at all."""
     if listener.is_full():
         _count_overflow(listener.network)
         return
@@ -257,20 +257,20 @@ def _take_syn(listener: Listener, segment: Segment, packet: Packet, initial: int
 
 
 def _count_overflow(network: Network) -> None:
-    """A program does not accept what its backlog holds."""
+    """Count a connection that did not fit a backlog which the program is slow to empty."""
     network.tcp_events.listen_overflows.count += 1
     network.tcp_events.listen_drops.count += 1
 
 
 def _forget(channel: Channel, c: Connection) -> None:
-    """A connection that has just begun finds no memory: as if its first segment had not come."""
+    """There is no memory for a connection that has just begun: act as if its first segment had not come."""
     finish(c, 0)
     c.events = EVENT_CLOSED
     settle(channel)
 
 
 def _accepting_channel(listener: Listener, segment: Segment, packet: Packet) -> Channel:
-    """A channel in the table for a listener's new connection. Raises MemoryError; no way back drops the segment, too.
+    """A channel in the table for a listener's new connection. Raises MemoryError; the segment is also dropped if there
     """
     try:
         hop = resolve(listener.network, packet.source, packet.destination)
@@ -293,7 +293,7 @@ def _accepting_channel(listener: Listener, segment: Segment, packet: Packet) -> 
 
 def _take_cookie(listener: Listener, segment: Segment, packet: Packet, now_ns: int) -> bool:
     """Whether the acknowledgment is of a cookie of ours: then there is a connection, or, while the backlog is full,
-    what the peer sends again will make it.
+    the peer's retransmission will create it.
     """
     if SETTINGS.syn_cookies.of(listener.network) == 0 or segment.flags & (SYN | RST) != 0:
         return False
@@ -331,7 +331,7 @@ def _take_cookie(listener: Listener, segment: Segment, packet: Packet, now_ns: i
 
 
 def _answer(network: Network, packet: Packet, local: bytes, remote: bytes) -> None:
-    """Send a segment that is complete but for its checksum. One that finds no way is dropped."""
+    """Send a segment that is complete except for its checksum. One without a route is dropped."""
     try:
         hop = resolve(network, remote, local)
         if not hop.device.is_loop or network.onlookers != 0:
@@ -354,7 +354,7 @@ def _reset(segment: Segment, packet: Packet, payload: int) -> None:
 
 
 def _send_cookie(listener: Listener, segment: Segment, packet: Packet, now_ns: int) -> None:
-    """A SYN-ACK for a connection that nothing is kept of."""
+    """Send a SYN-ACK for a connection of which no state is kept."""
     listener.network.tcp_events.cookies_sent.count += 1
     mss = opening.segment_size_of(segment, packet.source)
     header = _header
@@ -409,7 +409,7 @@ def _acknowledge_wait(wait: TimeWait, packet: Packet, now_ns: int) -> None:
 
 
 def run(channel: Channel) -> None:
-    """After an operation of a program on its connection: see to its results, and deliver what went to this host."""
+    """After a program's operation on its connection: handle its results, and deliver packets sent to this host."""
     settle(channel)
     ethernet.drain()
 

@@ -1,6 +1,6 @@
 """Bytes between programs and connections: the data side of TCP sockets (send(2), recv(2), tcp(7)).
 
-One mutex for each direction keeps whole writes, and reads, apart from each other across copies that sleep; it is not
+One mutex for each direction keeps whole writes, and reads, separate across copies that sleep; it is not
 held while waiting for room or data.
 
 Context: system calls; sleeps.
@@ -57,7 +57,7 @@ def take_error(c: Connection) -> int:
 
 
 def is_send_shut(c: Connection) -> bool:
-    """Whether nothing may be written any more."""
+    """Whether nothing more may be written."""
     return c.sender.fin_queued or c.state == State.CLOSED
 
 
@@ -69,7 +69,7 @@ def _check_sending(c: Connection) -> None:
 
 
 def send(socket: Socket, stream: Stream, message: Message) -> int:
-    """Send what the buffer holds; returns how much was taken. EAGAIN, EPIPE, what ended the connection, ERESTARTSYS."""
+    """Send the buffer's data; returns how much was taken. EAGAIN, EPIPE, what ended the connection, ERESTARTSYS."""
     channel = stream.channel
     c = channel.connection
     assert c is not None
@@ -119,7 +119,7 @@ def _flush(channel: Channel, c: Connection, more: bool) -> None:
 
 
 def _copy_in(stream: Stream, c: Connection, message: Message) -> int:
-    """Copy a part of the program's bytes into the last chunk, and send chunks that are full."""
+    """Copy a part of the program's bytes into the last chunk, and send full chunks."""
     buffer = message.buffer
     lock = stream.send_lock
     queue = c.queue
@@ -132,7 +132,7 @@ def _copy_in(stream: Stream, c: Connection, message: Message) -> int:
         if queue.tail is chunk:
             queue.filled(chunk, moved)
         else:
-            moved = 0  # the connection has ended meanwhile
+            moved = 0  # the connection has ended in the meantime
     finally:
         queue.is_filling = False
         lock.release()
@@ -142,7 +142,7 @@ def _copy_in(stream: Stream, c: Connection, message: Message) -> int:
 
 
 def _tail(c: Connection, wanted: int, more: bool) -> Chunk:
-    """A chunk at the end of the queue with room. Its size is that of the packet which it will probably be."""
+    """A chunk with room at the end of the queue. Its size is that of the packet which it will probably become."""
     queue = c.queue
     tail = queue.tail
     if tail is not None and not tail.is_sent and tail.room() > 0:
@@ -152,7 +152,7 @@ def _tail(c: Connection, wanted: int, more: bool) -> Chunk:
         return queue.append_chunk(goal)
     waiting = queue.end - c.sender.nxt
     if more or c.sender.is_corked or waiting > 0:
-        # What follows goes along with it: the more is waiting, the more of that there will be. Full segments, so that
+        # Later data will join it: the more is waiting, the more will follow. Whole segments, so that
         # the next chunk begins where a packet does.
         unit = min(c.sizes.mss, _SMALL_CHUNK)
         size = max(wanted, min(waiting, goal))
@@ -164,7 +164,7 @@ def _tail(c: Connection, wanted: int, more: bool) -> Chunk:
 
 
 def receive(socket: Socket, stream: Stream, message: Message) -> int:
-    """Give the program what has come: at least the low-water mark, or all with MSG_WAITALL, unless the stream ends or
+    """Copy received data to the program: at least the low-water mark, or all with MSG_WAITALL, until the stream ends or
     something happens first. EAGAIN, ENOTCONN, what ended the connection, ERESTARTSYS.
     """
     channel = stream.channel
@@ -175,7 +175,7 @@ def receive(socket: Socket, stream: Stream, message: Message) -> int:
         return _receive_urgent(c, message)
     buffer = message.buffer
     wanted = buffer.remaining
-    # As on Linux, a call that wants nothing still waits until there is something.
+    # As on Linux, a call that wants no bytes still waits until there are some.
     target = max(1, wanted if flags & MSG_WAITALL != 0 else min(socket.receive_low_water, wanted))
     deadline_ns = socket.receive_deadline(flags)
     offset = 0
@@ -193,7 +193,7 @@ def receive(socket: Socket, stream: Stream, message: Message) -> int:
             continue
         if done > 0 and (done >= target or _stops_at_urgent(c, offset if flags & MSG_PEEK != 0 else 0)):
             break
-        # Nothing more is here.
+        # Nothing more has arrived.
         if done > 0:
             if c.error != 0 or _is_at_end(c):
                 break
@@ -228,7 +228,7 @@ def _control_of(socket: Socket, channel: Channel, c: Connection, done: int) -> l
     if channel.options.tells_queued:
         left = c.receive.bytes
         if left == 0 and c.receiver.fin_received:
-            left = 1  # the end is there to be read
+            left = 1  # the end is still to be read
         found.append(ControlMessage(PROTOCOL_TCP, TCP_INQ, int_bytes(left)))
     return found if len(found) > 0 else None
 
@@ -242,7 +242,7 @@ def _stops_at_urgent(c: Connection, offset: int) -> bool:
 
 
 def _move(stream: Stream, c: Connection, message: Message, limit: int, offset: int, has_some: bool) -> int:
-    """Copy up to `limit` bytes that are here, from `offset` on when peeking."""
+    """Copy up to `limit` received bytes, from `offset` on when peeking."""
     if c.receive.bytes <= offset or limit == 0:
         return 0
     lock = stream.receive_lock
@@ -259,7 +259,7 @@ def _move(stream: Stream, c: Connection, message: Message, limit: int, offset: i
 
 
 def _take_out(c: Connection, message: Message, limit: int, has_some: bool) -> int:
-    """Copy and consume. A read does not run over the urgent mark; the byte there is left out, unless it is inline."""
+    """Copy and consume. A read does not cross the urgent mark; the byte there is left out, unless it is inline."""
     buffer = message.buffer
     queue = c.receive
     done = 0

@@ -1,4 +1,4 @@
-"""Who a segment belongs to: connections by both addresses and ports, TIME_WAIT, listeners by port.
+"""Finding the owner of a segment: connections by both addresses and ports, TIME_WAIT, listeners by port.
 
 Invariants: a channel is in the table from its SYN until its connection is CLOSED. Those of a bucket
 form a chain, in which whole addresses are compared. `Listener.half_open` counts its channels in SYN_RECEIVED.
@@ -32,8 +32,8 @@ from kernel.time import monotonic_ns
 _MASK: Final = 0x3FFF_FFFF
 _LEAST_BUCKETS: Final = 1024
 _NETWORK_BITS: Final = 0xFF_FFFF
-_NETWORK_STEP: Final = 0x9E37_79B1  # what spreads connections with the same ends in many networks
-_STALE_WAITS: Final = 256  # how many more than it needs the queue of TIME_WAIT may hold
+_NETWORK_STEP: Final = 0x9E37_79B1  # spreads connections with the same ends in many networks
+_STALE_WAITS: Final = 256  # how many superfluous entries the queue of TIME_WAIT may hold
 
 
 @final
@@ -53,11 +53,11 @@ class Listener:
         self.is_closed: bool = False
         self.filter: Filter | None = None  # SO_ATTACH_FILTER
         self.group: SocketGroup | None = None  # the socket's: programs judge its packets
-        self.creator: Credentials | None = None  # who has opened it
-        self.credentials: Credentials | None = None  # whose accepted sockets are
+        self.creator: Credentials | None = None  # its opener
+        self.credentials: Credentials | None = None  # for accepted sockets
 
     def is_full(self) -> bool:
-        """Whether no further connection may become ready. As on Linux, one more than was asked for is let in."""
+        """Whether no further connection may become ready. As on Linux, one more than requested is let in."""
         return len(self.ready) > self.backlog
 
     def fits(self, destination: bytes, device_index: int) -> int:
@@ -94,7 +94,7 @@ class Table:
 
     def __init__(self) -> None:
         self.buckets: list[Channel | None] = [None] * _LEAST_BUCKETS
-        self.is_crowded: bool = False  # a listener's queue is half full: who connects should let others run
+        self.is_crowded: bool = False  # a listener's queue is half full: connecting programs should let others run
         self.secret: int = 0  # odd, 30 bits: strangers cannot choose ports that meet in one bucket
         self.count: int = 0
         self.listeners: dict[int, list[Listener]] = {}  # by `port_key`
@@ -133,7 +133,7 @@ class Table:
         self.buckets = [None] * (4 * len(old))
         for at in range(len(old)):
             channel = old[at]
-            old[at] = None  # the first list lies in the image, so it never goes, and would keep what is in it
+            old[at] = None  # the first list is in the image, so it is never freed, and would keep its contents
             while channel is not None:
                 following = channel.next_in_table
                 self._link(channel)
@@ -190,7 +190,7 @@ class Table:
         found.append(listener)
 
     def remove_listener(self, listener: Listener, now_ns: int) -> None:
-        """The listener ends, and so do the connections that nobody has accepted."""
+        """End the listener, and the connections waiting to be accepted."""
         port = port_key(listener.network, listener.hold.binding.port)
         found = self.listeners.get(port)
         if found is not None and listener in found:
@@ -228,7 +228,7 @@ class Table:
         return best
 
     def count_sockets(self, network: Network, family: int) -> int:
-        """Listeners and connections; TIME_WAIT is none."""
+        """Listeners and connections; TIME_WAIT does not count."""
         count = 0
         for listeners in self.listeners.values():
             for listener in listeners:
@@ -243,7 +243,7 @@ class Table:
     # ---- TIME_WAIT --------------------------------------------------------------------------------------------
 
     def begin_wait(self, channel: Channel, now_ns: int) -> None:
-        """Keep what must be kept of a connection that has ended. Too many are not kept."""
+        """Keep the necessary state of a connection that has ended. Excess ones are not kept."""
         c = channel.connection
         hold = channel.hold
         if c is None or hold is None or self._has_enough_waits(c.network):
@@ -272,7 +272,7 @@ class Table:
 
     def _has_enough_waits(self, network: Network) -> bool:
         """Whether no more are kept: there is a limit for each network, and one for all but the first together, because
-        those of a network that has ended stay until their time is over.
+        those of an ended network stay until they expire.
         """
         if network.time_waits >= SETTINGS.max_time_wait.of(network):
             return True
@@ -282,7 +282,7 @@ class Table:
     def find_wait(
         self, network: Network, local: bytes, local_port: int, remote: bytes, remote_port: int
     ) -> TimeWait | None:
-        """What is kept of an ended connection with these ends."""
+        """The remaining state of an ended connection with these ends."""
         if self.wait_count == 0:
             return None
         chain = self.waits.get(key_of(network, local, local_port, remote, remote_port))
@@ -300,7 +300,7 @@ class Table:
         return None
 
     def end_wait(self, wait: TimeWait) -> None:
-        """Forget it. Its port is given back when it comes up in the queue."""
+        """Forget it. Its port is released when it comes up in the queue."""
         if not wait.is_listed:
             return
         wait.is_listed = False
@@ -316,8 +316,8 @@ class Table:
             del self.waits[key]
 
     def expire_waits(self, now_ns: int) -> int:
-        """Forget those whose time is over; when the next one is due, 0 for none. One that was prolonged goes to the
-        end, so that nobody else waits for it.
+        """Forget expired ones; returns when the next one is due, 0 for none. One that was prolonged goes to the
+        end, so that no other waits for it.
         """
         queue = self.wait_queue
         while len(queue) > 0:
@@ -331,12 +331,12 @@ class Table:
         return 0
 
     def _forget_stale_waits(self) -> None:
-        """New connections have ended most of what stands in the queue: give their ports back now."""
+        """New connections have ended most entries of the queue: release their ports now."""
         for _ in range(len(self.wait_queue)):
             self._pass_first_wait(self.wait_queue[0].is_listed)
 
     def _pass_first_wait(self, keeps: bool) -> None:
-        """The first one goes: to the end of the queue if it is kept, and there is memory."""
+        """Remove the first one: it goes to the end of the queue if it is kept, and there is memory."""
         wait = self.wait_queue.popleft()
         if keeps:
             wait.is_prolonged = False
@@ -351,7 +351,7 @@ class Table:
 
 @final
 class WaitTimer(NetworkTimer):
-    """Comes up when the oldest TIME_WAIT is over."""
+    """Expires when the oldest TIME_WAIT is over."""
 
     def expire(self, now_ns: int) -> None:
         next_ns = TABLE.expire_waits(now_ns)
@@ -394,7 +394,7 @@ def _drop_unaccepted(channel: Channel, now_ns: int) -> None:
 
 
 def find_owner(channel: Channel) -> Listener | None:
-    """The listener that made a channel, while it listens."""
+    """The listener that created a channel, while it listens."""
     queue = channel.backlog
     c = channel.connection
     if queue is None or c is None:
@@ -409,7 +409,7 @@ def find_owner(channel: Channel) -> Listener | None:
 
 @final
 class TableHook(SettleHook):
-    """What `settle` reports."""
+    """Handles the events that `settle` reports."""
 
     def established(self, channel: Channel) -> None:
         listener = find_owner(channel)

@@ -1,6 +1,6 @@
-"""Options of level IPPROTO_TCP, and what else a program sets for its connections (tcp(7)).
+"""Options of level IPPROTO_TCP, and other settings of a program's connections (tcp(7)).
 
-`TcpOptions` belongs to a socket; connections that a listener accepts take over a copy.
+`TcpOptions` belongs to a socket; connections that a listener accepts get a copy.
 
 Context: system calls; nothing sleeps.
 """
@@ -42,7 +42,7 @@ TCP_IS_MPTCP: Final = 43
 
 @final
 class TcpOptions:
-    """What is set, and not only for the present connection."""
+    """Settings that last longer than the present connection."""
 
     def __init__(self, internet: InternetOptions) -> None:
         self.internet: InternetOptions = internet
@@ -50,7 +50,7 @@ class TcpOptions:
         self.is_corked: bool = False
         self.mss_limit: int = 0
         self.keeps_alive: bool = False
-        self.keepalive_idle_s: int = 0  # 0: what the network says, as in the next three
+        self.keepalive_idle_s: int = 0  # 0: the network's value, as in the next three
         self.keepalive_interval_s: int = 0
         self.keepalive_probes: int = 0
         self.syn_retries: int = 0
@@ -68,7 +68,7 @@ class TcpOptions:
         self.receive_buffer: int = 0
 
     def copy(self) -> "TcpOptions":
-        """The same for an accepted connection."""
+        """A copy for an accepted connection."""
         other = TcpOptions(InternetOptions(self.internet.network))
         other.internet.ttl = self.internet.ttl
         other.internet.tos = self.internet.tos
@@ -98,7 +98,7 @@ class TcpOptions:
         return other
 
     def apply(self, c: Connection) -> None:
-        """Let a connection obey them."""
+        """Apply them to a connection."""
         c.sender.no_delay = self.no_delay
         c.sender.is_corked = self.is_corked
         c.sizes.mss_limit = self.mss_limit

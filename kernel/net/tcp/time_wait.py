@@ -1,7 +1,7 @@
-"""TIME_WAIT: what remains of a connection that was closed here first (RFC 9293 section 3.10.7.4, RFC 1122 4.2.2.13).
+"""TIME_WAIT: the rest of a connection that was closed here first (RFC 9293 section 3.10.7.4, RFC 1122 4.2.2.13).
 
-It answers segments of the old connection, and lets a new one with the same ports begin when that cannot be mixed up
-with it: by a higher sequence number or a newer timestamp (RFC 6191).
+It answers segments of the old connection, and lets a new one with the same ports begin when the two cannot be
+confused: by a higher sequence number or a newer timestamp (RFC 6191).
 """
 
 from enum import IntEnum
@@ -14,7 +14,7 @@ from kernel.net.tcp.sequence import HALF, MASK
 from kernel.net.tcp.settings import NS_PER_SECOND
 
 TIME_WAIT_NS: Final = 60 * NS_PER_SECOND
-# A program that connects again and again may use the ports again once a timestamp is sure to differ.
+# A program that reconnects again and again may reuse the ports once a timestamp is sure to differ.
 REUSE_AFTER_NS: Final = NS_PER_SECOND
 
 # How often segments without data are answered.
@@ -53,16 +53,16 @@ class TimeWait:
         self.since_ns: int = now_ns
         self.deadline_ns: int = now_ns + TIME_WAIT_NS
         self.last_answer_ns: int = now_ns - ANSWER_PAUSE_NS
-        self.is_prolonged: bool = False  # its deadline was moved since it came to its place in the queue
+        self.is_prolonged: bool = False  # its deadline has moved since it entered the queue
         self.is_listed: bool = True
 
     def judge(self, segment: Segment, payload: int, now_ns: int) -> Verdict:
-        """What a segment of `payload` bytes means."""
+        """What to do with a segment of `payload` bytes."""
         flags = segment.flags
         is_old = (
             self.timestamps and segment.has_timestamp and (segment.timestamp - self.timestamp_recent) & MASK >= HALF
         )
-        distance = (segment.sequence - self.rcv_nxt) & MASK  # how far beyond what was received
+        distance = (segment.sequence - self.rcv_nxt) & MASK  # how far past the received data
         if flags & RST != 0:
             return Verdict.FORGET if distance == 0 and not is_old else Verdict.DROP
         if flags & (SYN | ACK) == SYN and not is_old:
@@ -83,9 +83,9 @@ class TimeWait:
         return Verdict.ACKNOWLEDGE
 
     def next_initial_sequence(self) -> int:
-        """Where a new connection with these ports starts: beyond everything that the old one has sent."""
+        """Where a new connection with these ports starts: past everything that the old one has sent."""
         return (self.snd_nxt + 65_535 + 2) & MASK
 
     def may_be_reused(self, now_ns: int) -> bool:
-        """Whether a program that connects from here may take the ports."""
+        """Whether a program that connects from here may reuse the ports."""
         return self.timestamps and now_ns - self.since_ns > REUSE_AFTER_NS

@@ -1,4 +1,4 @@
-"""What happens when time passes: retransmission, probes, delayed acknowledgments, keep-alive, FIN_WAIT_2.
+"""Actions when time passes: retransmission, probes, delayed acknowledgments, keep-alive, FIN_WAIT_2.
 
 Source: RFC 6298 section 5, RFC 9293 sections 3.8.3 to 3.8.6, RFC 8985 section 7 (tail loss probe), RFC 5482 (user
 timeout).
@@ -22,7 +22,7 @@ _DOUBTFUL: Final = 4  # timeouts in a row, three seconds at least: the peer may 
 
 
 def expire(c: Connection, now_ns: int) -> None:
-    """Do what is due; call it when `next_deadline()` has come."""
+    """Do everything that is due; call it when `next_deadline()` has come."""
     if c.timers.delayed_ack_ns <= now_ns:
         c.timers.delayed_ack_ns = FOREVER
         c.receiver.is_ping_pong = False
@@ -47,15 +47,15 @@ def expire(c: Connection, now_ns: int) -> None:
 
 
 def _give_up(c: Connection) -> None:
-    """The peer is not there any more, so nothing is sent. What ICMP said before is the better reason."""
+    """The peer is gone, so nothing is sent. An earlier ICMP error is the better reason."""
     c.network.tcp_events.aborts_on_timeout.count += 1
     finish(c, c.soft_error if c.soft_error != 0 else ETIMEDOUT)
 
 
 def _is_in_vain(c: Connection, now_ns: int) -> bool:
-    """Whether what was not acknowledged has been sent again for long enough. A call is repeated a number of times. Data
-    is repeated for as long as its number of times takes at least, however long the connection's own timeouts are, as on
-    Linux.
+    """Whether unacknowledged data have been retransmitted for long enough. A SYN is repeated a number of times. Data
+    are repeated for at least the time that this number of attempts takes, however long the connection's own timeouts
+    are, as on Linux.
     """
     elapsed_ns = 0 if c.timers.retries == 0 else now_ns - c.timers.first_retry_ns
     if c.timers.user_timeout_ns > 0 and elapsed_ns >= c.timers.user_timeout_ns:
@@ -68,7 +68,7 @@ def _is_in_vain(c: Connection, now_ns: int) -> bool:
 
 
 def _tries(c: Connection) -> int:
-    """How often data, or a probe, is sent again. An orphan whose timeout cannot grow any more is given up."""
+    """How often data, or a probe, are sent again. An orphan whose timeout cannot grow any more is given up."""
     if not c.is_orphan:
         return SETTINGS.retries.of(c.network)
     is_alive = c.round_trip.backed_off_ns() < LARGEST_TIMEOUT_NS
@@ -76,20 +76,20 @@ def _tries(c: Connection) -> int:
 
 
 def _shortest_ns(tries: int) -> int:
-    """How long this many repetitions take with the least timeout: 102 s for 8, 924 s for 15."""
+    """The time that this many repetitions take with the least timeout: 102 s for 8, 924 s for 15."""
     doublings = min(tries, _DOUBLINGS)
     return ((2 << doublings) - 1) * LEAST_TIMEOUT_NS + (tries - doublings) * LARGEST_TIMEOUT_NS
 
 
 def _must_make_room(c: Connection) -> bool:
-    """Whether an orphan is to end because others need its memory; see memory.py."""
+    """Whether an orphan must end because others need its memory; see memory.py."""
     if not c.is_orphan:
         return False
     return MEMORY.is_exhausted() or (c.round_trip.backoff >= _DOUBTFUL and MEMORY.is_scarce())
 
 
 def _retransmission_expired(c: Connection, now_ns: int) -> None:
-    """Everything on its way counts as lost: slow start from one segment, the first missing one first."""
+    """All data in flight count as lost: slow start from one segment, the first missing one first."""
     if c.sender.una == c.sender.nxt:
         return
     if _must_make_room(c):
@@ -114,9 +114,9 @@ def _retransmission_expired(c: Connection, now_ns: int) -> None:
         return
     board = c.scoreboard
     if len(board.left) > 0 and board.left[0] <= c.sender.una:
-        board.clear()  # the peer has dropped what it said it holds (RFC 2018, section 8)
+        board.clear()  # the peer may have dropped what it reported (RFC 2018, section 8)
     if c.losses.is_thin_linear and c.timers.retries <= _LINEAR_RETRIES and c.flight() < _THIN_SEGMENTS * c.sizes.mss:
-        c.round_trip.backoff = 0  # too little is on its way for fast retransmission: time is all there is
+        c.round_trip.backoff = 0  # too little is in flight for fast retransmission: only the timer can help
     c.congestion.timed_out(c.flight(), c.losses.recovery != Recovery.TIMEOUT)
     congestion_marks.slowed_down(c)
     c.losses.recovery = Recovery.TIMEOUT
@@ -130,7 +130,7 @@ def _retransmission_expired(c: Connection, now_ns: int) -> None:
 
 
 def _tail_loss_expired(c: Connection, now_ns: int) -> None:
-    """No acknowledgment for a while: new data, or the last segment again, makes the peer say what it has."""
+    """No acknowledgment for a while: new data, or the last segment again, makes the peer report what it has."""
     if c.sender.una == c.sender.nxt:
         return
     if c.losses.recovery == Recovery.OPEN:
@@ -178,7 +178,7 @@ def _keepalive_expired(c: Connection, now_ns: int) -> None:
     if not c.timers.keeps_alive or not c.is_synchronized():
         return
     if c.sender.nxt > c.sender.una or c.sender.nxt < c.send_end():
-        c.timers.keepalive_ns = now_ns + c.timers.keepalive_idle_ns  # data on its way is a probe already
+        c.timers.keepalive_ns = now_ns + c.timers.keepalive_idle_ns  # data in flight are already a probe
         return
     idle = now_ns - c.timers.last_received_ns
     if idle < c.timers.keepalive_idle_ns:

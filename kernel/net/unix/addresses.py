@@ -1,7 +1,7 @@
-"""Addresses of unix sockets: struct sockaddr_un, and who is bound to which.
+"""Addresses of unix sockets: struct sockaddr_un, and the sockets bound to them.
 
 A socket's `name` is the contents of sun_path: a path name with its NUL, an abstract name that starts with NUL, or empty
-for a socket without a name. Abstract names are apart for each type of socket and each network, as on Linux; names in
+for a socket without a name. Abstract names are separate for each type of socket and each network, as on Linux; names in
 the file system stand for inodes of type S_IFSOCK.
 
 Source: unix(7).
@@ -29,7 +29,7 @@ def family_of(address: bytes) -> int:
 
 
 def name_of(address: bytes) -> bytes:
-    """The name in an address: an abstract one whole, a path name up to its NUL, which is put there where it lacks.
+    """The name in an address: an abstract one whole, a path name up to its NUL, which is added if it is missing.
     EINVAL for an address of another family, without a name, or too long.
     """
     if not _FAMILY_SIZE < len(address) <= _LONGEST or family_of(address) != AF_UNIX:
@@ -53,7 +53,7 @@ def address_with(name: bytes) -> bytes:
 
 @final
 class AbstractNames(Part):
-    """Who is bound to which abstract name in a network. A socket leaves when it closes."""
+    """The sockets bound to abstract names in a network. A socket leaves when it closes."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -98,7 +98,7 @@ register_part(_Maker())
 
 
 def abstract_names_of(network: Network) -> AbstractNames:
-    """Those of a network."""
+    """The abstract names of a network."""
     part = network.unix_names
     assert isinstance(part, AbstractNames)
     return part
@@ -106,7 +106,7 @@ def abstract_names_of(network: Network) -> AbstractNames:
 
 @final
 class InodeTable:
-    """Who is bound to which inode, in all networks. A socket leaves when it closes."""
+    """The sockets bound to inodes, in all networks. A socket leaves when it closes."""
 
     def __init__(self) -> None:
         self._inodes: dict[Inode, UnixSocket] = {}

@@ -1,7 +1,7 @@
-"""What all unix sockets have: a name, a peer, a queue of what was received, readiness, credentials.
+"""The common part of all unix sockets: a name, a peer, a receive queue, readiness, credentials.
 
-Invariants: `used` is the sum of what the parcels cost that this socket sent and nobody has received yet. A socket whose
-peer has closed keeps the reference to it, so that it still knows its name. `ended` holds what was shut down, by
+Invariants: `used` is the sum of the costs of the parcels that this socket sent and that were not received yet. A socket
+whose peer has closed keeps its reference, so that it still knows the peer's name. `ended` holds what was shut down, by
 either side.
 
 Context: sending and receiving sleep; closing does not.
@@ -92,8 +92,8 @@ BOTH: Final = 3
 
 SIOCOUTQ: Final = 0x5411
 SIOCATMARK: Final = 0x8905
-NOT_YET: Final = -1  # a deadline that was not computed so far
-# Whoever wants to know who sends.
+NOT_YET: Final = -1  # a deadline not yet computed
+# Options that ask for the sender's identity.
 _PASSES_IDENTITY: Final = SWITCH_PASS_CREDENTIALS | SWITCH_PASS_PIDFD
 _DATAGRAM_BACKLOG: Final = 10  # net.unix.max_dgram_qlen
 
@@ -106,19 +106,19 @@ class UnixSocket(CollectableSocket):
         self.scope: Scope | None = credentials.scope  # of its creator's domain
         self.name: bytes = b""
         self.owns_name: bool = False  # False for the name that an accepted connection has from its listener
-        self.bound_to: Path | None = None  # where the name lies in the file system
+        self.bound_to: Path | None = None  # the file system's entry of the name
         self.bound_inode: Inode | None = None
-        self.place: Inode | None = None  # what the name names: its own, or its listener's
+        self.place: Inode | None = None  # the inode of the name: its own, or its listener's
         self.peer: UnixSocket | None = None
         self.state: int = UNCONNECTED
         self.ended: int = 0
         self.is_dead: bool = False
         self.used: int = 0
-        self.backlog: int = _DATAGRAM_BACKLOG  # more than this in the queue makes senders wait
+        self.backlog: int = _DATAGRAM_BACKLOG  # a longer queue makes senders wait
         self.peer_identity: PeerIdentity | None = None
-        self.read_queue: WaitQueue = WaitQueue()  # something was received, or ended
+        self.read_queue: WaitQueue = WaitQueue()  # something was received, or the stream ended
         self.write_queue: WaitQueue = WaitQueue()  # there is room to send
-        self.peer_queue: WaitQueue = WaitQueue()  # others wait to send or to connect to this socket
+        self.peer_queue: WaitQueue = WaitQueue()  # other sockets wait to send or to connect to this one
 
     # ---- Names ------------------------------------------------------------------------------------------------
 
@@ -139,7 +139,7 @@ class UnixSocket(CollectableSocket):
         self.owns_name = True
 
     def bind_to_any(self) -> None:
-        """Take an abstract name that is free, unless the socket has a name."""
+        """Take a free abstract name, unless the socket has a name."""
         if self.name:
             return
         name = abstract_names_of(self.network).unused_name(self.kind)
@@ -179,7 +179,7 @@ class UnixSocket(CollectableSocket):
             abstract_names_of(self.network).take_out(self.kind, self.name)
 
     def find(self, address: bytes) -> "UnixSocket":
-        """Who is bound to an address, and of this socket's type. ECONNREFUSED, EPROTOTYPE, errors of path walks."""
+        """The socket of this type bound to an address. ECONNREFUSED, EPROTOTYPE, errors of path walks."""
         name = name_of(address)
         if name[0] == 0:
             other = abstract_names_of(self.network).find(self.kind, name)
@@ -199,7 +199,7 @@ class UnixSocket(CollectableSocket):
         return other
 
     def check_scope(self, other: "UnixSocket") -> None:
-        """Whether the caller's domain lets it reach a socket with an abstract name. Raises EPERM."""
+        """Check that the caller's domain lets it reach a socket with an abstract name. Raises EPERM."""
         scope = current().credentials.scope
         if scope is not None and other.name.startswith(b"\0") and is_out_of_scope(
             scope, other.scope, SCOPE_ABSTRACT_SOCKET
@@ -216,7 +216,7 @@ class UnixSocket(CollectableSocket):
         return address_with(peer.name)
 
     def needs_name_to_send(self) -> bool:
-        """Whoever wants identities can be answered: it gets a name before it connects or sends."""
+        """A socket that asks for identities must be answerable: it gets a name before it connects or sends."""
         return not self.name and self.is_on(_PASSES_IDENTITY)
 
     # ---- Connection state -------------------------------------------------------------------------------------
@@ -238,7 +238,7 @@ class UnixSocket(CollectableSocket):
         self.ended |= ending
         peer = self.peer
         if peer is not None and self.kind != SOCK_DGRAM:
-            # What one side does not receive any more the other cannot send, and the other way round.
+            # When one side stops receiving, the other cannot send, and the reverse.
             peer.ended |= (ending & RECEIVING) << 1 | (ending & SENDING) >> 1
             peer.wake_everybody()
         self.wake_everybody()
@@ -266,7 +266,7 @@ class UnixSocket(CollectableSocket):
         collect()
 
     def leave_peer(self, peer: "UnixSocket") -> None:
-        """This socket closes: notify the peer, if it is one that hears of it."""
+        """This socket closes: notify the peer, if it is of a kind that is notified."""
 
     def discard(self, parcel: Parcel) -> None:
         """A parcel was received, or never will be."""
@@ -281,8 +281,8 @@ class UnixSocket(CollectableSocket):
             sender.write_queue.wake_all()
 
     def has_room(self) -> bool:
-        """Whether poll(2) says that there is room to send: only once three quarters are free, so that a sender that
-        waited has something to do.
+        """Whether poll(2) reports room to send: only once three quarters are free, so that a sender that
+        waited has enough to do.
         """
         return self.used * 4 <= self.send_limit
 
@@ -306,7 +306,7 @@ class UnixSocket(CollectableSocket):
         return claim
 
     def wait_for_room(self, deadline_ns: int) -> None:
-        """Wait until less is under way than the send buffer holds. Raises the pending error, EPIPE, EAGAIN, EINTR …"""
+        """Wait until less is unreceived than the send buffer holds. Raises the pending error, EPIPE, EAGAIN, EINTR …"""
         while True:
             if self.pending_error != 0:
                 raise Errno(self.take_error())
@@ -318,7 +318,7 @@ class UnixSocket(CollectableSocket):
             self.wait(self.write_queue, deadline_ns)
 
     def fill_in(self, parcel: Parcel, message: Message, claim: bytes, receiver: "UnixSocket") -> None:
-        """Put what goes along on a parcel: identity and files."""
+        """Attach identity and files to a parcel."""
         asks = receiver.is_on(_PASSES_IDENTITY) or not receiver.is_accepted  # who accepts it may ask for it yet
         if len(claim) > 0 or self.is_on(_PASSES_IDENTITY) or asks:
             sign(parcel, claim)
@@ -338,8 +338,8 @@ class UnixSocket(CollectableSocket):
             part.files = None
 
     def post(self, parcel: Parcel, message: Message, claim: bytes, receiver: "UnixSocket") -> None:
-        """Put a parcel, with what goes along, into the receiver's queue. Raises ETOOMANYREFS, MemoryError: then nothing
-        is under way.
+        """Put a parcel, with its attachments, into the receiver's queue. Raises ETOOMANYREFS, MemoryError: then nothing
+        was sent.
         """
         is_posted = False
         try:
@@ -357,7 +357,7 @@ class UnixSocket(CollectableSocket):
     # ---- Receiving --------------------------------------------------------------------------------------------
 
     def report_control(self, message: Message, parcel: Parcel, peeking: bool) -> None:
-        """Hand over what went along with a parcel: identity, then files; to a peeker, copies of the files."""
+        """Hand over what was attached to a parcel: identity, then files; to a peeker, copies of the files."""
         wants_identity = self.is_on(_PASSES_IDENTITY)
         if not wants_identity and parcel.files is None and not self.is_on(SWITCH_TIMESTAMP):
             return
@@ -418,7 +418,7 @@ class UnixSocket(CollectableSocket):
         return state
 
     def can_reach_peer(self, waiter: PollWaiter | None) -> bool:
-        """Whether the peer's queue takes more."""
+        """Whether the peer's queue has room."""
         return True
 
     def peer_credentials(self) -> bytes:
@@ -454,7 +454,7 @@ class UnixSocket(CollectableSocket):
         return super().ioctl(command, argument)
 
     def is_at_mark(self) -> bool:
-        """SIOCATMARK: whether the next byte is an urgent one, or comes right after one that was taken."""
+        """SIOCATMARK: whether the next byte is urgent, or directly follows an urgent one that was taken."""
         return False
 
     def bytes_to_read(self) -> int:

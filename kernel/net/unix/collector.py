@@ -1,8 +1,8 @@
-"""The thread that looks for unix sockets that nobody can reach, after a program has closed one that is under way.
+"""The thread that looks for unreachable unix sockets, after a program has closed one that is in transit.
 
-The last descriptor of a socket is closed while references to it lie in queues: from now on it may be one of a cycle.
-Most often it is not, for programs close what they have sent. So the thread waits a while before it looks, once for all
-that were closed meanwhile.
+The last descriptor of a socket is closed while references to it are in queues: from now on it may be part of a cycle.
+Usually it is not, because programs close descriptors they have sent. So the thread waits a while, and then looks once
+for all that were closed in the meantime.
 
 Context: the thread sleeps.
 """

@@ -1,6 +1,6 @@
 """Connections of unix sockets: listening, connecting, accepting (stream and sequenced-packet sockets).
 
-connect(2) makes the other end at once and puts it into the listener's `waiting`, so a client may send before it is
+connect(2) creates the other end at once and puts it into the listener's `waiting`, so a client may send before it is
 accepted. A listener that closes ends the connections that wait there.
 """
 
@@ -31,7 +31,7 @@ from kernel.net.unix.identity import own_identity
 from kernel.net.unix.rights import CollectableSocket, drop_socket
 from kernel.task import current
 
-# What a connection has from its listener.
+# Options that a connection inherits from its listener.
 _INHERITED: Final = SWITCH_PASS_CREDENTIALS | SWITCH_PASS_PIDFD | SWITCH_PASS_SECURITY
 
 
@@ -39,7 +39,7 @@ class ConnectedSocket(UnixSocket):
     """Base of the types that connect."""
 
     def new_end(self, credentials: Credentials) -> "ConnectedSocket":
-        """A socket of this one's type, for the other end of a connection."""
+        """A new socket of the same type, for the other end of a connection."""
         raise Errno(EINVAL)
 
     def listen(self, backlog: int) -> None:
@@ -102,13 +102,13 @@ class ConnectedSocket(UnixSocket):
         return end
 
     def leave_peer(self, peer: UnixSocket) -> None:
-        """The peer sees the end; a reset if something that it sent was never read, or nobody accepted it."""
+        """The peer sees the end; a reset if data it sent were never read, or the connection was never accepted."""
         peer.ended = BOTH
         if len(self.queue) > 0 or not self.is_accepted:
             peer.pending_error = ECONNRESET
         peer.wake_everybody()
 
-    @recursion(2)  # what waits in it closes in `drop_socket`, one after the other
+    @recursion(2)  # sockets waiting in it close in `drop_socket`, one after the other
     def close(self) -> None:
         waiting: deque[CollectableSocket] = self.waiting
         while waiting:

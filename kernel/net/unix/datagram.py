@@ -1,6 +1,6 @@
 """Datagram and sequenced-packet sockets: messages with boundaries.
 
-A sender waits while its own buffer is full, and while the receiver has its backlog of datagrams; a receiver that is
+A sender waits while its own buffer is full, and while the receiver's backlog of datagrams is full; a receiver that is
 connected to the sender takes as much as the sender's buffer holds.
 """
 
@@ -76,7 +76,7 @@ def send_packet(socket: UnixSocket, message: Message) -> int:
 
 
 def _receiver(socket: UnixSocket, message: Message, deadline_ns: int) -> UnixSocket:
-    """Who gets the datagram, once it has room."""
+    """The socket that gets the datagram, once it has room."""
     while True:
         other = socket.find(message.address) if message.address else socket.peer
         if other is None:
@@ -99,13 +99,13 @@ def _receiver(socket: UnixSocket, message: Message, deadline_ns: int) -> UnixSoc
 
 
 def may_send(socket: UnixSocket, other: UnixSocket) -> bool:
-    """A socket that is connected receives from its peer only."""
+    """Whether a socket may send to another: a connected socket receives only from its peer."""
     peer = other.peer
     return peer is None or peer is socket
 
 
 def is_full_for(socket: UnixSocket, other: UnixSocket) -> bool:
-    """Whether `other` holds its backlog of datagrams, which its own peer need not care for."""
+    """Whether the backlog of `other` is full, which its own peer may ignore."""
     return other is not socket and other.peer is not socket and len(other.queue) > other.backlog
 
 
@@ -147,7 +147,7 @@ def receive_packet(socket: UnixSocket, message: Message) -> int:
 
 
 def _next_packet(socket: UnixSocket, message: Message, peeking: bool) -> int:
-    """Wait for the datagram to receive; its place in the queue, or -1 at the end."""
+    """Wait for the datagram to receive; returns its index in the queue, or -1 at the end."""
     deadline_ns = NOT_YET
     while True:
         if socket.pending_error != 0:
@@ -165,7 +165,7 @@ def _next_packet(socket: UnixSocket, message: Message, peeking: bool) -> int:
 
 
 def _peek_index(socket: UnixSocket) -> int:
-    """Where SO_PEEK_OFF points: the datagram."""
+    """The index of the datagram at SO_PEEK_OFF."""
     left = socket.peek_offset
     for index in range(len(socket.queue)):
         length = len(socket.queue[index])
@@ -176,7 +176,7 @@ def _peek_index(socket: UnixSocket) -> int:
 
 
 def _peek_position(socket: UnixSocket, index: int) -> int:
-    """Where SO_PEEK_OFF points: the byte in that datagram."""
+    """The offset of SO_PEEK_OFF in that datagram."""
     left = max(0, socket.peek_offset)
     for before in range(index):
         left -= len(socket.queue[before])
@@ -209,7 +209,7 @@ class DatagramSocket(UnixSocket):
         self._set_peer(other)
 
     def _set_peer(self, other: UnixSocket | None) -> None:
-        """Connect to another peer: what the old one sent is dropped, and it hears of it if it was connected here."""
+        """Connect to another peer: what the old one sent is dropped, and it is notified if it was connected here."""
         old = self.peer
         self.peer = other
         self.state = CONNECTED if other is not None else UNCONNECTED

@@ -1,4 +1,4 @@
-"""AF_UNIX: making its sockets (unix(7)). Importing this enters the family."""
+"""AF_UNIX: creating its sockets (unix(7)). Importing this registers the family."""
 
 from kernel.lang import EPROTONOSUPPORT, ESOCKTNOSUPPORT, Errno
 from kernel.lib.credentials import Credentials
@@ -11,7 +11,7 @@ from kernel.net.unix.stream import StreamSocket
 
 
 def make_unix_socket(kind: int, protocol: int, credentials: Credentials, network: Network) -> Socket:
-    """A new socket; SOCK_RAW is another word for SOCK_DGRAM."""
+    """Create a socket; SOCK_RAW is another name for SOCK_DGRAM."""
     if protocol != 0 and protocol != AF_UNIX:
         raise Errno(EPROTONOSUPPORT)
     COLLECTOR.start()

@@ -23,13 +23,13 @@ def identity_bytes(pid: int, uid: KernelUid, gid: KernelGid) -> bytes:
 
 
 def number_of(process: Process | None) -> int:
-    """What the running thread calls a process, which may have gone; 0 for one that it does not see, or none."""
+    """The running thread's number for a process, which may have gone; 0 for one that it does not see, or none."""
     return 0 if process is None else process.number_in(current().pids)
 
 
 @final
 class PeerIdentity:
-    """Who made a connection, as it was then: process, effective user and groups."""
+    """The creator of a connection at that time: process, effective user and groups."""
 
     def __init__(self) -> None:
         self.process: Process | None = None
@@ -43,7 +43,7 @@ class PeerIdentity:
 
 
 def own_identity() -> PeerIdentity:
-    """Who the caller is to its peers."""
+    """The caller's identity, as its peers see it."""
     task = current()
     identity = PeerIdentity()
     identity.process = task.process
@@ -54,7 +54,7 @@ def own_identity() -> PeerIdentity:
 
 
 def sign(parcel: Parcel, claimed: bytes) -> None:
-    """Put the sender's identity on a parcel: what SCM_CREDENTIALS claimed, checked before, or the caller's own."""
+    """Put the sender's identity on a parcel: the claim of SCM_CREDENTIALS, checked before, or the caller's own."""
     if claimed:
         span = span_of(claimed)
         process = find_process(current().pids.resolve(span.load_u32(0) & 0x7FFF_FFFF))
@@ -67,7 +67,7 @@ def sign(parcel: Parcel, claimed: bytes) -> None:
 
 
 def check_claim(claim: bytes) -> None:
-    """Whether the caller may send this struct ucred: only its own identities, unless it is root. EINVAL, EPERM,
+    """Check that the caller may send this struct ucred: only its own identities, unless it is root. EINVAL, EPERM,
     ESRCH.
     """
     if len(claim) != CREDENTIALS_SIZE:

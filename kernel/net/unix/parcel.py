@@ -1,7 +1,7 @@
-"""What travels between unix sockets: bytes with what goes along with them.
+"""The unit that unix sockets exchange: bytes and their attachments.
 
-A parcel of a stream is what one call wrote, or a part of it; a parcel of the other types is one datagram. It is charged
-to its sender (SO_SNDBUF) until it was received.
+A parcel of a stream holds the bytes of one call, or a part of them; a parcel of the other types is one datagram. It is
+charged to its sender (SO_SNDBUF) until it is received.
 """
 
 from typing import TYPE_CHECKING, Final
@@ -17,20 +17,20 @@ from kernel.task import Process
 if TYPE_CHECKING:
     from kernel.net.unix.base import UnixSocket
 
-# What a parcel costs besides its bytes.
+# The cost of a parcel besides its bytes.
 OVERHEAD_BYTES: Final = 768
 _OBJECT_BYTES: Final = 160
 LARGEST_PARCEL: Final = 32_768  # of a stream
-_KEPT_STORAGES: Final = 6  # as many as a socket may have under way
+_KEPT_STORAGES: Final = 6  # as many as a socket may have in transit
 
-# Storages of largest parcels that were read: to clear a fresh one for the next sender, who overwrites it, took a third
-# of the time of sending.
+# Storages of largest parcels that were read: clearing a fresh one for the next sender, which overwrites it, took a
+# third of the time of sending.
 STORAGES: Final = StoragePool(_KEPT_STORAGES)
 
 
 @final
 class _StorageShrinker(Shrinker):
-    """Memory is short."""
+    """Frees the storages when memory is short."""
 
     def shrink(self, pages: int) -> None:
         STORAGES.drop()
@@ -49,11 +49,11 @@ class Parcel:
         self.end: int = 0
         self.sender: UnixSocket = sender
         self.files: list[File] | None = None  # each with a reference of its own
-        self.files_user: UserAccount | None = None  # who is charged for them
-        self.process: Process | None = None  # the sender's identity, where somebody wants it
+        self.files_user: UserAccount | None = None  # the user charged for them
+        self.process: Process | None = None  # the sender's identity, if the receiver wants it
         self.uid: KernelUid = NO_USER
         self.gid: KernelGid = NO_GROUP
-        self.time_ns: int = 0  # when it was sent, where somebody wants it
+        self.time_ns: int = 0  # when it was sent, if the receiver wants it
         self.next: Parcel | None = None  # among those whose files are to be dropped
 
     def __len__(self) -> int:
@@ -63,7 +63,7 @@ class Parcel:
         return span_of(self.storage)
 
     def memory(self) -> int:
-        """What it takes, in bytes."""
+        """The memory that it takes, in bytes."""
         return _OBJECT_BYTES + len(self.storage)
 
     def cost(self) -> int:
@@ -78,7 +78,7 @@ class Parcel:
         return self.process is other.process and self.uid == other.uid and self.gid == other.gid
 
     def renew(self, sender: "UnixSocket") -> None:
-        """Make a parcel that was received fit for another journey."""
+        """Prepare a received parcel to be sent again."""
         self.start = 0
         self.end = 0
         self.sender = sender

@@ -1,10 +1,10 @@
-"""Descriptors on their way between processes (SCM_RIGHTS), and sockets that only such descriptors keep alive.
+"""Descriptors in transit between processes (SCM_RIGHTS), and sockets that only such descriptors keep alive.
 
-A descriptor in a queue keeps its file open. Sockets whose descriptors lie in each other's queues, while no process has
-them any more, would stay for ever: `collect` looks for them. It runs when a unix socket closes while unix sockets are
-under way, soon after the last descriptor of one that is under way was closed (`collector.py`), when twice as many are
-under way as after the last run, and when memory is short. A socket is alive if it has more references than those under
-way, or if its descriptor lies in the queue of a socket that is alive, or of a connection that waits there to be
+A descriptor in a queue keeps its file open. Sockets whose descriptors are in each other's queues, while no process has
+them any more, would stay forever: `collect` looks for them. It runs when a unix socket closes while unix sockets are
+in transit, soon after the last descriptor of one that is in transit was closed (`collector.py`), when twice as many are
+in transit as after the last run, and when memory is short. A socket is alive if it has more references than those in
+transit, or if its descriptor is in the queue of a socket that is alive, or of a connection that waits there to be
 accepted.
 
 Context: `collect` and `drop_files` allocate nothing and raise nothing; both close files, which may sleep.
@@ -25,24 +25,24 @@ from kernel.net.unix.parcel import Parcel
 from kernel.sched import WaitQueue
 from kernel.task.memory_shortage import RESCUERS, Rescuer
 
-_LEAST_UNDER_WAY: Final = 256  # sockets under way that are worth a look
+_LEAST_UNDER_WAY: Final = 256  # sockets in transit that make a look worthwhile
 
 
 class CollectableSocket(Socket):
-    """A unix socket as the collector sees it: what it holds, and how often its own descriptor is under way.
+    """A unix socket as the collector sees it: what it holds, and how many of its own descriptors are in transit.
 
-    The constructors of the types enter it in SOCKETS at their end: before, memory may run out.
+    The constructors of the types enter it in SOCKETS as their last step: before that, memory may run out.
     """
 
     def __init__(self, kind: int, protocol: int, credentials: Credentials, network: Network) -> None:
         super().__init__(AF_UNIX, kind, protocol, credentials.fsuid, credentials.fsgid, network)
         self.queue: deque[Parcel] = deque()  # received, not yet read
         self.waiting: deque[CollectableSocket] = deque()  # connections to be accepted
-        self.under_way: int = 0  # references that lie in queues
+        self.under_way: int = 0  # references in queues
         self.is_reachable: bool = False
-        self.is_accepted: bool = True  # False: stands in another socket's `waiting`
+        self.is_accepted: bool = True  # False: in another socket's `waiting`
         self.next_marked: CollectableSocket | None = None
-        self.counting: int = 0  # the last one of `bytes_held_by` that came here
+        self.counting: int = 0  # the last run of `bytes_held_by` that came here
         self.next_counted: CollectableSocket | None = None
         self.drops: int = 0  # references that wait to be dropped
         self.next_dropped: CollectableSocket | None = None
@@ -50,14 +50,14 @@ class CollectableSocket(Socket):
         self.previous: CollectableSocket | None = None
 
     def flush(self) -> None:
-        """A descriptor is closed. If it is the last one, only queues may hold the socket from now on."""
+        """A descriptor was closed. If it was the last one, only queues may hold the socket from now on."""
         if self.under_way > 0 and self.users - 1 <= self.under_way:
             SUSPICION.is_raised = True
             SUSPICION.queue.wake_all()
 
 
 class Suspicion:
-    """Whether there may be sockets that nobody can reach, and who looks for them."""
+    """Whether there may be unreachable sockets, and the thread that looks for them."""
 
     def __init__(self) -> None:
         self.is_raised: bool = False
@@ -68,14 +68,14 @@ SUSPICION: Final = Suspicion()
 
 
 class SocketList:
-    """All unix sockets, newest first, and what is under way."""
+    """All unix sockets, newest first, and those in transit."""
 
     def __init__(self) -> None:
         self.first: CollectableSocket | None = None
         self.count: int = 0
         self.sockets_under_way: int = 0
         self.is_collecting: bool = False
-        self.collect_at: int = _LEAST_UNDER_WAY  # with this many under way it is time for the next look
+        self.collect_at: int = _LEAST_UNDER_WAY  # with this many in transit, it is time for the next look
         self.dropped: CollectableSocket | None = None  # with references to drop
         self.is_dropping: bool = False
         self.countings: int = 0
@@ -108,7 +108,7 @@ SOCKETS: Final = SocketList()
 
 
 def check_files_under_way(credentials: Credentials, limit: int) -> None:
-    """Raise ETOOMANYREFS when a user has more than `limit` descriptors under way already, and is not root."""
+    """Raise ETOOMANYREFS when a user already has more than `limit` descriptors in transit, and is not root."""
     account = account_of(credentials.uid)
     count = account.files_under_way
     account.release()
@@ -117,7 +117,7 @@ def check_files_under_way(credentials: Credentials, limit: int) -> None:
 
 
 def send_files(parcel: Parcel, files: list[File], uid: KernelUid) -> None:
-    """The files go on their way with a parcel, charged to a user; their references are the parcel's from now on. Raises
+    """Send files with a parcel, charged to a user; their references are the parcel's from now on. Raises
     MemoryError, which leaves everything as it was.
     """
     held = parcel.files
@@ -136,14 +136,14 @@ def send_files(parcel: Parcel, files: list[File], uid: KernelUid) -> None:
 
 
 def collect_if_due() -> None:
-    """Look for sockets that nobody can reach when many more are under way than after the last look."""
+    """Look for unreachable sockets when many more are in transit than after the last look."""
     if SOCKETS.sockets_under_way >= SOCKETS.collect_at:
         collect()
 
 
 @noraise
 def take_files(parcel: Parcel) -> list[File] | None:
-    """The files of a parcel, if it has some: their references are the caller's now."""
+    """Take the files of a parcel, if it has some: their references are the caller's now."""
     files = parcel.files
     account = parcel.files_user
     parcel.files = None
@@ -160,7 +160,7 @@ def take_files(parcel: Parcel) -> list[File] | None:
 
 
 def copy_files(parcel: Parcel) -> list[File] | None:
-    """The files of a parcel for somebody who only looks: each with one more reference, which is the caller's."""
+    """The files of a parcel for a peeker: each with one more reference, which is the caller's."""
     files = parcel.files
     if files is None:
         return None
@@ -185,12 +185,12 @@ def drop_files(parcel: Parcel) -> None:
 
 @recursion(2)
 def drop_socket(socket: CollectableSocket) -> None:
-    """Drop a reference that a queue held. A socket that closes with it may hold descriptors of sockets, and connections
-    that wait, and those more of them: they wait for their turn in a list, for a program can pack them thousands deep.
+    """Drop a reference that a queue held. A socket that closes with it may hold descriptors of sockets, and waiting
+    connections, and those more of them: they wait for their turn in a list, because programs can nest them deeply.
     """
     socket.drops += 1
     if socket.drops > 1:
-        return  # stands in the list
+        return  # it is in the list
     socket.next_dropped = SOCKETS.dropped
     SOCKETS.dropped = socket
     if SOCKETS.is_dropping:
@@ -211,7 +211,7 @@ def drop_socket(socket: CollectableSocket) -> None:
 
 @noraise
 def collect() -> None:
-    """Close the files that wait in queues of sockets that nobody can reach."""
+    """Close the files in queues of unreachable sockets."""
     if SOCKETS.sockets_under_way == 0 or SOCKETS.is_collecting:
         return
     SOCKETS.is_collecting = True
@@ -237,8 +237,8 @@ def collect() -> None:
 @recursion(2)  # the other files of a queue have no queues
 @noraise
 def bytes_held_by(first: CollectableSocket) -> int:
-    """About how much memory comes free when a socket ends: with what lies in its queue, and in the queues of sockets
-    whose descriptors lie there, and so on.
+    """About how much memory the end of a socket frees: with the contents of its queue, and of the queues of sockets
+    whose descriptors are there, and so on.
     """
     SOCKETS.countings += 1
     found: CollectableSocket | None = first
@@ -271,7 +271,7 @@ def bytes_held_by(first: CollectableSocket) -> int:
 
 @final
 class _CycleCollector(Rescuer):
-    """Gives back what only sockets hold that nobody can reach."""
+    """Frees what only unreachable sockets hold."""
 
     @noraise
     def rescue(self) -> None:

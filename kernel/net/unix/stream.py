@@ -1,10 +1,10 @@
 """Stream sockets: bytes without boundaries, in order.
 
-What one call sends is a parcel, or several if it is long. A read may take from several parcels, but never past files
-that came along, nor past a change of the sender's identity where the receiver asked for it, nor past an urgent byte.
-The last parcel that was read is kept and used for the next send: two partners that take turns allocate nothing.
+The bytes of one call form a parcel, or several if they are many. A read may take from several parcels, but never past
+attached files, nor past a change of the sender's identity if the receiver asked for it, nor past an urgent byte.
+The last parcel read is kept and used for the next send: two partners that take turns allocate nothing.
 
-Context: a mutex keeps readers apart, because a copy to a program may sleep.
+Context: a mutex separates readers, because a copy to a program may sleep.
 """
 
 from typing import Final
@@ -39,7 +39,7 @@ class StreamSocket(ConnectedSocket):
     def __init__(self, protocol: int, credentials: Credentials, network: Network) -> None:
         super().__init__(SOCK_STREAM, protocol, credentials, network)
         self.spare: Parcel | None = None
-        self.urgent: Parcel | None = None  # in the queue: the byte that came last with MSG_OOB
+        self.urgent: Parcel | None = None  # in the queue: the latest byte sent with MSG_OOB
         self.read_lock: Mutex = Mutex()
         SOCKETS.add(self)
 
@@ -69,7 +69,7 @@ class StreamSocket(ConnectedSocket):
                     if deadline_ns == NOT_YET:
                         deadline_ns = self.send_deadline(message.flags)
                     self.wait_for_room(deadline_ns)
-                # An urgent byte, the last one of its call, travels alone.
+                # An urgent byte, the last one of its call, is sent alone.
                 ordinary = buffer.remaining - urgent
                 if ordinary > 0:
                     done += self._send_part(message, peer, claim, ordinary)
@@ -83,12 +83,12 @@ class StreamSocket(ConnectedSocket):
         return done
 
     def take_urgent(self) -> None:
-        """What was received last is an urgent byte. One that came before becomes a byte as any other."""
+        """The last received byte is urgent. An earlier urgent one becomes an ordinary byte."""
         self.urgent = self.queue[len(self.queue) - 1]
         signal_urgent(self)
 
     def _send_part(self, message: Message, peer: UnixSocket, claim: bytes, most: int) -> int:
-        """Send one parcel; the bytes taken."""
+        """Send one parcel; returns the number of bytes taken."""
         length = min(most, LARGEST_PARCEL, max(self.send_limit // 2, _SMALLEST_PARCEL))
         parcel = self._parcel(length)
         taken = message.buffer.take(parcel.room()[0:length])
@@ -101,7 +101,7 @@ class StreamSocket(ConnectedSocket):
         return length
 
     def _parcel(self, length: int) -> Parcel:
-        """A parcel with room for that many bytes: the one that was read last, if it fits."""
+        """A parcel with room for that many bytes: the last one read, if it fits."""
         spare = self.spare
         if spare is not None:
             capacity = len(spare.storage)
@@ -125,7 +125,7 @@ class StreamSocket(ConnectedSocket):
             self.read_lock.release()
 
     def _receive_urgent(self, message: Message) -> int:
-        """The urgent byte, out of its turn. EINVAL if there is none, or it is read in its turn (SO_OOBINLINE)."""
+        """Receive the urgent byte, out of turn. EINVAL if there is none, or it is read in turn (SO_OOBINLINE)."""
         parcel = self.urgent
         if parcel is None or self.is_on(SWITCH_OOB_INLINE):
             raise Errno(EINVAL)
@@ -133,7 +133,7 @@ class StreamSocket(ConnectedSocket):
             raise Errno(EFAULT)
         if message.flags & MSG_PEEK == 0:
             self.urgent = None
-            parcel.start += 1  # empty it marks the place
+            parcel.start += 1  # an empty one marks the place
         message.result_flags |= MSG_OOB
         return 1
 
@@ -156,7 +156,7 @@ class StreamSocket(ConnectedSocket):
         target = max(1, wanted if message.flags & MSG_WAITALL != 0 else min(self.receive_low_water, wanted))
         peeking = message.flags & MSG_PEEK != 0
         skip = max(0, self.peek_offset) if peeking else 0
-        index = 0  # a peeker goes along the queue, a reader takes from its front
+        index = 0  # a peeker moves along the queue, a reader takes from its front
         deadline_ns = NOT_YET
         first: Parcel | None = None
         done = 0
@@ -185,7 +185,7 @@ class StreamSocket(ConnectedSocket):
                 continue
             parcel = self.queue[index]
             if len(parcel) == 0:
-                # Here was an urgent byte that is taken; a read does not run over it unless another one follows.
+                # An urgent byte was taken here; a read does not cross this place unless another one follows.
                 if done > 0 and self.urgent is None:
                     break
                 index = self._pass_over(parcel, index, peeking)
@@ -208,7 +208,7 @@ class StreamSocket(ConnectedSocket):
             chunk = min(len(parcel) - skip, buffer.remaining)
             start = parcel.start + skip
             if buffer.put(span_of(parcel.storage)[start : start + chunk]) < chunk:
-                break  # what a fault cut off counts as unread
+                break  # bytes cut off by a fault count as unread
             done += chunk
             had_files = parcel.files is not None
             if had_files or done == chunk:
@@ -224,7 +224,7 @@ class StreamSocket(ConnectedSocket):
         return done
 
     def _pass_over(self, parcel: Parcel, index: int, peeking: bool) -> int:
-        """Go on after a parcel that is not read; unless the reader peeks it is dropped. Returns the index of the next
+        """Go on past a parcel that is not read; it is dropped unless the reader peeks. Returns the index of the next
         one.
         """
         if peeking:
@@ -234,7 +234,7 @@ class StreamSocket(ConnectedSocket):
         return index
 
     def _wait_for_data(self, deadline_ns: int) -> None:
-        """Sleep, while others may read."""
+        """Sleep, and let others read in the meantime."""
         if deadline_ns == 0:
             raise Errno(EAGAIN)
         self.read_lock.release()
@@ -248,7 +248,7 @@ class StreamSocket(ConnectedSocket):
             self.peek_offset += count
 
     def _consume(self, parcel: Parcel, count: int) -> bool:
-        """Take bytes off the first parcel; whether it is empty, and gone."""
+        """Take bytes off the first parcel; returns whether it is empty, and gone."""
         if self.peek_offset > 0:
             self.peek_offset = max(0, self.peek_offset - count)
         parcel.start += count
@@ -262,7 +262,7 @@ class StreamSocket(ConnectedSocket):
             STORAGES.give(parcel.storage)
         return True
 
-    @recursion(4)  # a listening one, one that waits there, and the same for a socket whose descriptor was under way
+    @recursion(4)  # a listening one, one that waits there, and the same for a socket whose descriptor was in transit
     def close(self) -> None:
         super().close()
         self.spare = None

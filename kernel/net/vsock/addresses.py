@@ -8,7 +8,7 @@ AF_VSOCK: Final = 40
 ADDRESS_SIZE: Final = 16  # struct sockaddr_vm
 
 CID_HYPERVISOR: Final = 0
-CID_LOCAL: Final = 1  # this machine, whatever its number is
+CID_LOCAL: Final = 1  # this machine, whatever its own number
 CID_HOST: Final = 2
 CID_ANY: Final = 0xFFFF_FFFF
 PORT_ANY: Final = 0xFFFF_FFFF
@@ -21,19 +21,19 @@ _KNOWN_FLAGS: Final = 1  # VMADDR_FLAG_TO_HOST
 
 
 def is_address(address: bytes) -> bool:
-    """Whether it is one of this family, long enough, and with flags that there are."""
+    """Whether it is an address of this family, long enough, and with known flags only."""
     if len(address) < ADDRESS_SIZE or address[0] | address[1] << 8 != AF_VSOCK:
         return False
     return address[_FLAGS] & ~_KNOWN_FLAGS == 0
 
 
 def cid_of(address: bytes) -> int:
-    """The context of what is an address."""
+    """The context of an address."""
     return span_of(address).load_u32(_CID)
 
 
 def port_of(address: bytes) -> int:
-    """The port of what is an address."""
+    """The port of an address."""
     return span_of(address).load_u32(_PORT)
 
 

@@ -1,6 +1,6 @@
-"""/dev/vsock: asks which context this machine is (IOCTL_VM_SOCKETS_GET_LOCAL_CID, vsock(7)); CID_LOCAL without a host.
+"""/dev/vsock: reports this machine's context (IOCTL_VM_SOCKETS_GET_LOCAL_CID, vsock(7)); CID_LOCAL without a host.
 
-Importing this enters the device at build time.
+Importing this registers the device at build time.
 """
 
 from typing import Final

@@ -1,15 +1,15 @@
-"""One end of a connection, or what may become one: its names, its state, what it has received, and the credit of both
+"""One end of a connection, or of a future one: its names, its state, its received data, and the credit of both
 sides.
 
-Credit: each side says how many bytes it takes (`buffer_size`) and how many its program has read so far, in whole
-packets; the other sends no more than that. Counts are modulo 2**32. A side tells its peer of what was read with every
-packet, and with one of its own when the peer may think that there is little room.
+Credit: each side announces its buffer size (`buffer_size`) and how many bytes its program has read so far, in whole
+packets; the other sends no more than that. Counts are modulo 2**32. A side reports its reads to its peer with every
+packet, and with a separate one when the peer may think that there is little room.
 
 When the memory for all connections is used up (kernel/net/vsock/memory.py) a sender may send only once its peer has
-read all, but a message that was begun goes on: its receiver reads nothing before its end.
+read everything, but a message that was begun goes on: its receiver reads nothing before its end.
 
 Invariants: `received` is the sum of the lengths of `queue`, `messages` counts the ends of messages there. An endpoint
-stands in `waiting` of one listener at most, and has a socket or an owner there, or is an orphan.
+is in `waiting` of at most one listener, and has a socket or an owner there, or is an orphan.
 Context: thread context; nothing sleeps.
 Source: Virtual I/O Device (VIRTIO) Version 1.2, 5.10.6.3 (buffer space management); states as on Linux.
 """
@@ -40,8 +40,8 @@ from kernel.sched import WaitQueue
 
 DEFAULT_BUFFER: Final = 262_144
 LEAST_BUFFER: Final = 128
-MOST_CREDIT: Final = 1 << 24  # bytes: no peer is told of more room than this, however large the buffer may be
-MOST_PACKETS: Final = 32_768  # of messages, that wait to be read; a stream's are bounded by its credit
+MOST_CREDIT: Final = 1 << 24  # bytes: no peer is promised more room than this, however large the buffer may be
+MOST_PACKETS: Final = 32_768  # of messages that wait to be read; a stream's are bounded by its credit
 CONNECT_TIMEOUT_NS: Final = 2_000_000_000
 
 # What has ended, bits of `ended` and `peer_ended`.
@@ -50,14 +50,14 @@ SENDING: Final = 2
 BOTH: Final = 3
 
 _COUNT: Final = 0xFFFF_FFFF
-_SMALL: Final = 128  # bytes: packets that are joined with the one before
+_SMALL: Final = 128  # bytes: smaller packets are joined with the one before
 _JOINED: Final = 1024  # bytes of storage for them
 _ENDPOINT_BYTES: Final = 1024  # with its spare packet
-_PART: Final = 64  # packets that are dropped at once
+_PART: Final = 64  # packets that are dropped in one turn
 _PART_COST: Final = 20_000  # instructions
 
 
-# What an endpoint still has to tell, because there was no memory: bits of `owed`.
+# Packets that an endpoint still has to send, because there was no memory: bits of `owed`.
 OWES_UPDATE: Final = 1
 OWES_END: Final = 2
 
@@ -73,7 +73,7 @@ class State(IntEnum):
 
 
 class Phase(IntEnum):
-    """How far connect(2) and shutdown(2) have come, as far as the program knows."""
+    """The progress of connect(2) and shutdown(2), as far as the program knows."""
 
     UNCONNECTED = 0
     CONNECTING = 1
@@ -83,7 +83,7 @@ class Phase(IntEnum):
 
 @final
 class Held:
-    """The memory of what came for the connections that wait in a listener."""
+    """The memory of data received for the connections that wait in a listener."""
 
     def __init__(self) -> None:
         self.bytes: int = 0
@@ -91,20 +91,20 @@ class Held:
 
 @final
 class Endpoint(Linked["Endpoint"]):
-    """See above."""
+    """An endpoint, as described above."""
 
     def __init__(self, kind: int, network: Network) -> None:
         super().__init__()
         self.kind: int = kind  # STREAM, SEQUENCED
-        self.network: Network = network  # where it was made, which is only shown
+        self.network: Network = network  # where it was created; only shown
         self.state: State = State.CLOSED
         self.phase: Phase = Phase.UNCONNECTED
         self.local_cid: int = CID_ANY
         self.local_port: int = PORT_ANY
         self.remote_cid: int = CID_ANY
         self.remote_port: int = PORT_ANY
-        self.is_bound: bool = False  # stands in the table of ports
-        self.is_connected: bool = False  # stands in the table of connections, where these two are its place
+        self.is_bound: bool = False  # it is in the table of ports
+        self.is_connected: bool = False  # it is in the table of connections, where these two are its place
         self.bucket: int = 0
         self.next_connected: Endpoint | None = None
         self.transport: VsockTransport | None = None
@@ -112,7 +112,7 @@ class Endpoint(Linked["Endpoint"]):
         self.ended: int = 0
         self.peer_ended: int = 0
         self.is_done: bool = False  # the connection has ended
-        self.is_orphan: bool = False  # its program has gone
+        self.is_orphan: bool = False  # its program has closed it
         self.error: int = 0
         self.inode_number: int = 0  # of its socket
         self.timer: NetworkTimer | None = None
@@ -129,26 +129,26 @@ class Endpoint(Linked["Endpoint"]):
         self.backlog: int = 0
         self.held: Held = Held()
         self.holder: Held | None = None  # the listener's, in a connection that waits
-        # What came.
+        # Received data.
         self.queue: PacketQueue = PacketQueue()
         self.received: int = 0
         self.messages: int = 0
         self.memory: int = 0  # bytes that `queue` takes
         self.forwarded: int = 0  # bytes that the program has read
-        self.told_forwarded: int = 0  # … as far as the peer has heard of it
-        # What was sent.
+        self.told_forwarded: int = 0  # … as far as reported to the peer
+        # Sent data.
         self.sent: int = 0
         self.peer_forwarded: int = 0
         self.peer_buffer: int = 0
         self.unsent: Unsent = Unsent()
-        self.is_half_sent: bool = False  # the beginning of a message was sent, and not its end
-        # What there is to tell. A packet that still waits in the transport is brought up to date instead of sending
+        self.is_half_sent: bool = False  # the beginning of a message was sent, but not its end
+        # Pending reports. A packet that still waits in the transport is updated instead of sending
         # another one, so there are never many: the updates are at most one more than the other packets that wait.
         self.update: VsockPacket | None = None  # the last OP_CREDIT_UPDATE, unless something was sent after it
         self.end: VsockPacket | None = None  # the last OP_SHUTDOWN
         self.spare: VsockPacket | None = VsockPacket(kind, OP_CREDIT_UPDATE)  # for OP_RESET without memory
         self.owed: int = 0
-        self.is_indebted: bool = False  # stands among those that owe something, where `next_indebted` links them
+        self.is_indebted: bool = False  # it is in the list of those that owe something, which `next_indebted` links
         self.next_indebted: Endpoint | None = None
 
     def this(self) -> "Endpoint":
@@ -158,24 +158,24 @@ class Endpoint(Linked["Endpoint"]):
         return self.local_port != PORT_ANY
 
     def inherit(self, listener: "Endpoint") -> None:
-        """Take over the options of the listener that this connection came to."""
+        """Copy the options of the listener to which this connection came."""
         self.buffer_size = listener.buffer_size
         self.buffer_least = listener.buffer_least
         self.buffer_most = listener.buffer_most
         self.connect_timeout_ns = listener.connect_timeout_ns
 
     def held_bytes(self) -> int:
-        """What it costs with its queue, with what its transport has, and with the connections that wait."""
+        """What it costs with its queue, its transport's packets, and its waiting connections."""
         return (1 + len(self.waiting)) * _ENDPOINT_BYTES + self.memory + self.unsent.memory + self.held.bytes
 
     def await_acceptance(self, child: "Endpoint") -> None:
-        """A connection waits to be accepted. Raises MemoryError."""
+        """Queue a connection that waits to be accepted. Raises MemoryError."""
         self.waiting.append(child)
         child.holder = self.held
 
     @noraise
     def was_taken(self) -> None:
-        """It waits no more."""
+        """It no longer waits."""
         holder = self.holder
         if holder is not None:
             holder.bytes -= self.memory
@@ -190,33 +190,33 @@ class Endpoint(Linked["Endpoint"]):
 
     @noraise
     def wake(self) -> None:
-        """Something changed: let everybody look again."""
+        """Something changed: let all waiting threads look again."""
         self.read_queue.wake_all()
         self.write_queue.wake_all()
 
     # ---- Credit ---------------------------------------------------------------------------------------------------
 
     def credit(self) -> int:
-        """How many bytes the peer is to take at once."""
+        """The number of bytes that the peer may send at once."""
         return min(self.buffer_size, MOST_CREDIT)
 
     def stamp(self, packet: VsockPacket) -> None:
-        """The packet tells how much was read, and how much room there is."""
+        """Write into the packet how much was read, and how much room there is."""
         packet.buffer_size = self.credit()
         packet.forwarded = self.forwarded
         self.told_forwarded = self.forwarded
 
     def note_credit(self, packet: VsockPacket) -> None:
-        """The same from the peer."""
+        """Note the same values from the peer."""
         self.peer_buffer = packet.buffer_size
         self.peer_forwarded = packet.forwarded
 
     def peer_limit(self) -> int:
-        """How much may be under way at the most: no more than this side would take itself, whatever the peer says."""
+        """How much may be in flight at most: no more than this side would take itself, whatever the peer says."""
         return min(self.peer_buffer, self.credit())
 
     def room(self) -> int:
-        """How many bytes may be sent now."""
+        """The number of bytes that may be sent now."""
         under_way = (self.sent - self.peer_forwarded) & _COUNT
         limit = self.peer_limit()
         budget = MEMORY.programs
@@ -229,7 +229,7 @@ class Endpoint(Linked["Endpoint"]):
         return max(0, limit - under_way)
 
     def count_sent(self, packet: VsockPacket) -> None:
-        """Data go on their way."""
+        """Count data that are sent."""
         self.sent = (self.sent + len(packet)) & _COUNT
         self.unsent.bytes += len(packet)
         self.unsent.memory += packet.memory()
@@ -241,15 +241,15 @@ class Endpoint(Linked["Endpoint"]):
         self.forwarded = (self.forwarded + length) & _COUNT
 
     def owes_update(self) -> bool:
-        """Whether the peer may wait to hear of what was read: it sees little room, or all was read."""
+        """Whether the peer may be waiting for a report of reads: it sees little room, or all was read."""
         untold = (self.forwarded - self.told_forwarded) & _COUNT
         return untold > 0 and (self.credit() - untold < LARGEST_DATA or self.received < self.low_water)
 
     # ---- Receiving ------------------------------------------------------------------------------------------------
 
     def can_take(self, packet: VsockPacket) -> bool:
-        """Whether the peer may have sent these data. Memory is the affair of a sender in this machine: what it has
-        charged is taken.
+        """Whether the peer was allowed to send these data. A sender in this machine takes care of memory: data that it
+        has charged are accepted.
         """
         credit = self.credit()
         if self.received + len(packet) > credit or (self.kind == SEQUENCED and self.queue.count >= MOST_PACKETS):
@@ -263,7 +263,7 @@ class Endpoint(Linked["Endpoint"]):
 
     @noraise
     def enqueue(self, packet: VsockPacket) -> None:
-        """Data came, for which there is room."""
+        """Append received data, for which there is room."""
         length = len(packet)
         ends = self.kind == SEQUENCED and packet.flags & END_OF_MESSAGE != 0
         if length == 0 and not ends:
@@ -279,8 +279,8 @@ class Endpoint(Linked["Endpoint"]):
 
     @noraise
     def _join(self, packet: VsockPacket) -> bool:
-        """Put the bytes of a small packet behind those of the last one, if there is room; else make room for others to
-        come, if there is memory.
+        """Append the bytes of a small packet to those of the last one, if there is room; else make room for later ones,
+        if there is memory.
         """
         length = len(packet)
         last = self.queue.last()
@@ -295,7 +295,7 @@ class Endpoint(Linked["Endpoint"]):
                 packet.release()
                 return True
         if last is None or (self.kind == SEQUENCED and packet.flags & END_OF_MESSAGE != 0):
-            return False  # what is read at once, and a message that is whole, need no room behind
+            return False  # data read at once, and a whole message, need no room after them
         try:
             storage = bytearray(_JOINED)
         except MemoryError:
@@ -309,7 +309,7 @@ class Endpoint(Linked["Endpoint"]):
 
     @noraise
     def drop_first(self) -> None:
-        """The first packet was read. Its bytes count as read only now: until then it takes all of its memory."""
+        """The first packet was read. Only now its bytes count as read: until then it takes all of its memory."""
         packet = self.queue.take()
         if packet is None:
             return
@@ -321,7 +321,7 @@ class Endpoint(Linked["Endpoint"]):
 
     @noraise
     def forget_part(self) -> bool:
-        """Nobody will read what came: drop a part of it; whether there was something."""
+        """No one will read the received data: drop a part of them; returns whether there were any."""
         for _ in range(_PART):
             packet = self.queue.first()
             if packet is None:
@@ -334,10 +334,10 @@ class Endpoint(Linked["Endpoint"]):
 
     @noraise
     def forget_data(self) -> None:
-        """The same for all of it, where it is little, or there is no time for safe points."""
+        """The same for all data, if they are few, or there is no time for safe points."""
         while self.forget_part():
             spend(_PART_COST)
 
     def is_ready_to_read(self) -> bool:
-        """Whether poll(2) says that there is enough."""
+        """Whether poll(2) reports that there is enough."""
         return self.received >= self.low_water

@@ -1,4 +1,4 @@
-"""AF_VSOCK: making its sockets (vsock(7)). Importing this enters the family, and the loopback transport."""
+"""AF_VSOCK: creating its sockets (vsock(7)). Importing this registers the family, and the loopback transport."""
 
 from kernel.lang import ENODEV, EPROTONOSUPPORT, ESOCKTNOSUPPORT, Errno
 from kernel.lib.credentials import Credentials
@@ -10,7 +10,7 @@ from kernel.net.vsock.socket import VsockSocket
 
 
 def make_vsock_socket(kind: int, protocol: int, credentials: Credentials, network: Network) -> Socket:
-    """A new socket. EPROTONOSUPPORT, ESOCKTNOSUPPORT; ENODEV for SOCK_DGRAM, which no transport has."""
+    """Create a socket. EPROTONOSUPPORT, ESOCKTNOSUPPORT; ENODEV for SOCK_DGRAM, which no transport has."""
     if protocol != 0 and protocol != AF_VSOCK:
         raise Errno(EPROTONOSUPPORT)
     if kind == SOCK_DGRAM:

@@ -1,8 +1,8 @@
-"""The transport within this machine: what is sent to CID_LOCAL is received by other sockets here.
+"""The transport within this machine: packets sent to CID_LOCAL are received by other sockets here.
 
-A packet does not arrive inside its sender's call: it waits here, and `deliver` hands out what waits at the end of the
-outermost operation, with its answers. Linux has a thread for that. What a timer sends is delivered by the network
-thread.
+A packet does not arrive inside its sender's call: it waits here, and `deliver` hands out the waiting packets at the end
+of the outermost operation, with their answers. Linux has a thread for that. Packets that a timer sends are delivered by
+the network thread.
 
 Invariant: `_waiting` holds no more than what connections have credit for, and a few packets for each.
 Context: `deliver` has safe points between packets, so it is for callers that may sleep; all else is for any thread.
@@ -19,12 +19,12 @@ from kernel.net.vsock.protocol import receive
 from kernel.net.vsock.transport import TRANSPORTS, VsockTransport
 
 _PACKET_COST: Final = 2000  # instructions
-_TURN: Final = 64  # packets that the network thread delivers at once
+_TURN: Final = 64  # packets that the network thread delivers in one turn
 
 
 @final
 class Delivery(Work):
-    """What the network thread does."""
+    """The network thread's share of the work."""
 
     def run(self, now_ns: int) -> None:
         for _ in range(_TURN):
@@ -36,7 +36,7 @@ class Delivery(Work):
 
 @final
 class LoopbackTransport(VsockTransport):
-    """See above."""
+    """The loopback transport, as described above."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -55,7 +55,7 @@ class LoopbackTransport(VsockTransport):
 
     @noraise
     def deliver_one(self) -> bool:
-        """Hand out the first packet; whether there was one."""
+        """Hand out the first packet; returns whether there was one."""
         packet = self._waiting.take()
         if packet is None:
             return False
@@ -70,6 +70,6 @@ TRANSPORTS.local = LOOPBACK
 
 
 def deliver() -> None:
-    """Hand out what waits, with safe points."""
+    """Hand out the waiting packets, with safe points."""
     while LOOPBACK.deliver_one():
         pace(_PACKET_COST)

@@ -10,7 +10,7 @@ from kernel.net.vsock.loopback import deliver
 from kernel.net.vsock.packet import OP_CREDIT_UPDATE
 from kernel.net.vsock.protocol import tell
 
-_LARGEST_BUFFER: Final = 0xFFFF_FFFF  # of what peers are told
+_LARGEST_BUFFER: Final = 0xFFFF_FFFF  # of the sizes announced to peers
 _HIGH_LIMIT: Final = 1 << 30
 _SECONDS_LIMIT: Final = ((1 << 63) - 1) // 250 - 1  # of the time limit, as Linux has it
 _NS: Final = 1_000_000_000
@@ -40,7 +40,7 @@ def get_vsock_option(endpoint: Endpoint, level: int, name: int, limit: int) -> b
 
 
 def set_vsock_option(endpoint: Endpoint, level: int, name: int, value: bytes) -> None:
-    """Set an option. EINVAL for a short value, ERANGE for a time that is none, ENOPROTOOPT."""
+    """Set an option. EINVAL for a short value, ERANGE for an invalid time, ENOPROTOOPT."""
     if level != AF_VSOCK:
         raise Errno(ENOPROTOOPT)
     match name:
@@ -59,7 +59,7 @@ def set_vsock_option(endpoint: Endpoint, level: int, name: int, value: bytes) ->
 
 
 def _set_size(endpoint: Endpoint, size: int) -> None:
-    """Choose a size between the least and the most, the most winning, and tell the peer."""
+    """Choose a size between the least and the most, the most winning, and notify the peer."""
     size = min(max(size, endpoint.buffer_least), endpoint.buffer_most)
     if size != endpoint.buffer_size and endpoint.transport is not None:
         size = min(size, _LARGEST_BUFFER)
@@ -81,7 +81,7 @@ def _u64(value: int) -> bytes:
 
 
 def _size_of(value: bytes) -> int:
-    """A 64-bit size; what is 2**62 and more is as good as that, less one."""
+    """A 64-bit size; 2**62 and more is reduced to one less than that."""
     if len(value) < 8:
         raise Errno(EINVAL)
     span = span_of(value)
@@ -90,13 +90,13 @@ def _size_of(value: bytes) -> int:
 
 
 def _timeout_of(value: bytes) -> int:
-    """A struct timeval in nanoseconds, in whole ticks; 0 stands for the time that is usual."""
+    """A struct timeval in nanoseconds, in whole ticks; 0 stands for the default."""
     if len(value) < 16:
         raise Errno(EINVAL)
     span = span_of(value)
     high = span.load_u32(4)
     microseconds = span.load_u32(8)
-    # Linux compares microseconds as a signed number: a negative one is below the limit, and becomes what it becomes.
+    # Linux compares microseconds as a signed number: a negative one passes the limit, and is used as it is.
     if high >= 1 << 31 or span.load_u32(12) != 0 or microseconds >= 1_000_000:
         raise Errno(ERANGE)
     seconds = high << 32 | span.load_u32(0)

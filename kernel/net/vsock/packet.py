@@ -1,7 +1,7 @@
-"""What travels between the two ends of a connection: a header, and with OP_DATA bytes.
+"""The unit that the two ends of a connection exchange: a header, and with OP_DATA bytes.
 
-The header is that of a virtio socket device; packets that stay in this machine have the same fields, and no bytes of
-them. Whatever came from a device is checked by whoever looks at a field.
+The header is that of a virtio socket device; packets that stay in this machine have the same fields, but not
+encoded. Fields that came from a device are checked by the code that uses them.
 
 Source: Virtual I/O Device (VIRTIO) Version 1.2, 5.10.6 (device operation of the socket device).
 """
@@ -14,7 +14,7 @@ from kernel.net.vsock.memory import MEMORY, Budget
 
 HEADER_SIZE: Final = 44
 LARGEST_DATA: Final = 65536  # bytes of one packet
-OVERHEAD_BYTES: Final = 192  # what a packet costs beside its storage
+OVERHEAD_BYTES: Final = 192  # what a packet costs besides its storage
 
 # Kinds of connections.
 STREAM: Final = 1
@@ -30,7 +30,7 @@ OP_DATA: Final = 5
 OP_CREDIT_UPDATE: Final = 6
 OP_CREDIT_REQUEST: Final = 7
 
-# Flags of OP_SHUTDOWN: what the sender will not do any more.
+# Flags of OP_SHUTDOWN: the operations that the sender will not do any more.
 STOPS_RECEIVING: Final = 1
 STOPS_SENDING: Final = 2
 # Flags of OP_DATA in a SEQUENCED connection.
@@ -53,7 +53,7 @@ _NOTHING: Final[bytearray] = bytearray(0)
 
 @final
 class Unsent:
-    """How many bytes of a connection its transport still has (SIOCOUTQ), and how much memory they take."""
+    """How many bytes of a connection its transport still holds (SIOCOUTQ), and how much memory they take."""
 
     def __init__(self) -> None:
         self.bytes: int = 0
@@ -62,7 +62,7 @@ class Unsent:
 
 @final
 class VsockPacket(Linked["VsockPacket"]):
-    """One packet. Bytes `start`…`end` of `storage` are its data. Whoever sends them has charged them to a budget, and
+    """One packet. Bytes `start`…`end` of `storage` are its data. Their sender has charged them to a budget, and
     the packet carries that charge to its receiver.
     """
 
@@ -81,9 +81,9 @@ class VsockPacket(Linked["VsockPacket"]):
         self.start: int = 0
         self.end: int = 0
         self.unsent: Unsent | None = None  # of the connection that sends it
-        self.is_waiting: bool = False  # a transport has it, and nobody has looked at its fields
+        self.is_waiting: bool = False  # a transport has it, and has not read its fields yet
         self.is_limited: bool = False  # a transport that has many of these may refuse it
-        self.budget: Budget = MEMORY.host  # that its data are charged to: the host's, unless a program here sent them
+        self.budget: Budget = MEMORY.host  # the host's, unless a program here sent the data
         self._charged: int = 0
 
     def this(self) -> "VsockPacket":
@@ -93,7 +93,7 @@ class VsockPacket(Linked["VsockPacket"]):
         return self.end - self.start
 
     def charge(self) -> None:
-        """Count the data among what all connections hold."""
+        """Count the data among those that all connections hold."""
         if self._charged == 0:
             self._charged = self.memory()
             self.budget.used += self._charged
@@ -104,12 +104,12 @@ class VsockPacket(Linked["VsockPacket"]):
 
     @noraise
     def memory(self) -> int:
-        """How many bytes it takes."""
+        """The number of bytes that it takes."""
         return len(self.storage) + OVERHEAD_BYTES
 
     @noraise
     def release(self) -> None:
-        """Nobody holds the data any more."""
+        """The data are no longer held."""
         charged = self._charged
         self._charged = 0
         if charged != 0:
@@ -117,7 +117,7 @@ class VsockPacket(Linked["VsockPacket"]):
 
     @noraise
     def was_sent(self) -> None:
-        """The transport is through with it."""
+        """The transport is done with it."""
         unsent = self.unsent
         if unsent is not None:
             self.unsent = None
@@ -125,7 +125,7 @@ class VsockPacket(Linked["VsockPacket"]):
             unsent.memory -= self.memory()
 
     def write_header(self, span: Span[u8]) -> None:
-        """Put the header at the start of HEADER_SIZE bytes."""
+        """Write the header to the start of HEADER_SIZE bytes."""
         span.store_u32(_SOURCE_CID, self.source_cid)
         span.store_u32(_SOURCE_CID + 4, 0)
         span.store_u32(_TARGET_CID, self.target_cid)
@@ -142,7 +142,7 @@ class VsockPacket(Linked["VsockPacket"]):
 
 @final
 class PacketQueue(LinkedList[VsockPacket]):
-    """Packets, first come, first served. To append one takes no memory."""
+    """Packets in the order of arrival. Appending one takes no memory."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -150,13 +150,13 @@ class PacketQueue(LinkedList[VsockPacket]):
 
     @noraise
     def append(self, packet: VsockPacket) -> None:
-        """Put a packet that stands in no queue at the end."""
+        """Append a packet that is in no queue."""
         self.link_last(packet)
         self.count += 1
 
     @noraise
     def take(self) -> VsockPacket | None:
-        """Take out the first packet, if there is one."""
+        """Remove and return the first packet, if there is one."""
         packet = self.first()
         if packet is not None:
             self.unlink(packet)
@@ -165,7 +165,7 @@ class PacketQueue(LinkedList[VsockPacket]):
 
 
 def read_header(span: Span[u8]) -> VsockPacket | None:
-    """The packet that a header of HEADER_SIZE bytes announces, without its data; None where a context is none. Raises
+    """The packet that a header of HEADER_SIZE bytes announces, without its data; None for an invalid context. Raises
     MemoryError.
     """
     if span.load_u32(_SOURCE_CID + 4) != 0 or span.load_u32(_TARGET_CID + 4) != 0:

@@ -1,21 +1,21 @@
-"""Connections between endpoints: what each packet means, and what opening and ending send.
+"""Connections between endpoints: the meaning of each packet, and what opening and ending send.
 
 A connection is opened by a request and a response; the side that accepts is connected from then on, and its endpoint
 waits in the listener. It ends when one side has shut down both directions and the other has answered with a reset,
-which it does when its program has read what came. Whoever knows nothing of a connection answers with a reset.
+which it does when its program has read all data. An end that knows nothing of a connection answers with a reset.
 
-An endpoint whose program has gone waits for the peer's reset, as an orphan, for eight seconds at most.
+An endpoint whose program has gone waits for the peer's reset, as an orphan, for at most eight seconds.
 
 Deviations from Linux: a peer that sends more than it may has its connection reset, instead of losing those bytes
-silently; so has one whose messages are too many to keep (MOST_PACKETS), which Linux finds much earlier; beyond
+silently; so has one whose messages are too many to keep (MOST_PACKETS), which Linux detects much earlier; above
 MOST_ORPHANS an orphan is reset at once.
 
-A packet that belongs to a connection is matched by both ports and the peer's context; a REQUEST for a connection that
-there is already is dropped before anything of it is looked at.
+A packet that belongs to a connection is matched by both ports and the peer's context; a REQUEST for an existing
+connection is dropped before any of it is examined.
 
-What an endpoint has to tell and finds no memory for is not lost: OP_RESET is sent with the endpoint's spare packet, all
-else is owed, and the network thread sends it later (`Debts`). Only an answer to a packet for nobody may be lost.
-Context: thread context; nothing sleeps but `transport_lost`.
+A report for which an endpoint finds no memory is not lost: OP_RESET is sent with the endpoint's spare packet, all
+others are owed, and the network thread sends them later (`Debts`). Only an answer to an unknown peer may be lost.
+Context: thread context; only `transport_lost` sleeps.
 Source: Virtual I/O Device (VIRTIO) Version 1.2, 5.10.6; vsock(7).
 """
 
@@ -45,7 +45,7 @@ from kernel.net.vsock.transport import TRANSPORTS, VsockTransport
 from kernel.time import monotonic_ns
 
 _CLOSE_TIMEOUT_NS: Final = 8_000_000_000
-_TURN: Final = 64  # endpoints that the network thread looks at at once
+_TURN: Final = 64  # endpoints that the network thread examines in one turn
 _LOOK_COST: Final = 500  # instructions for one of them
 _LOSS_COST: Final = 5000  # … for one whose connection ends
 
@@ -79,7 +79,7 @@ def send_packet(endpoint: Endpoint, packet: VsockPacket, flags: int) -> None:
         transport.send(packet)
         is_sent = True
         if packet is not endpoint.update:
-            endpoint.update = None  # brought up to date, it would be ahead of this one, which would take that back
+            endpoint.update = None  # updated, it would be ahead of this one, which would take that back
     finally:
         if not is_sent:
             endpoint.told_forwarded = told
@@ -87,7 +87,7 @@ def send_packet(endpoint: Endpoint, packet: VsockPacket, flags: int) -> None:
 
 @noraise
 def tell(endpoint: Endpoint, operation: int, flags: int = 0) -> None:
-    """The same where nobody can do anything about a failure: OP_CREDIT_UPDATE, OP_SHUTDOWN, OP_RESET. Without memory it
+    """The same if no caller can handle a failure: OP_CREDIT_UPDATE, OP_SHUTDOWN, OP_RESET. Without memory it
     is sent later.
     """
     waiting = _waiting_packet(endpoint, operation)
@@ -114,8 +114,8 @@ def tell(endpoint: Endpoint, operation: int, flags: int = 0) -> None:
 
 @noraise
 def _waiting_packet(endpoint: Endpoint, operation: int) -> VsockPacket | None:
-    """A packet of the same sort that still waits in the transport, if there is one; an OP_CREDIT_UPDATE only if
-    nothing waits behind it.
+    """A packet of the same kind that still waits in the transport, if there is one; an OP_CREDIT_UPDATE only if
+    nothing waits after it.
     """
     packet: VsockPacket | None = None
     if operation == OP_CREDIT_UPDATE:
@@ -140,8 +140,8 @@ def _packet_to_tell(endpoint: Endpoint, operation: int) -> VsockPacket | None:
 
 @final
 class Debts(Work):
-    """Endpoints that have something to tell for which there was no memory, the first one first. Those that are
-    discarded meanwhile owe nothing.
+    """Endpoints with reports for which there was no memory, oldest first. Those that are
+    discarded in the meantime owe nothing.
     """
 
     def __init__(self) -> None:
@@ -151,7 +151,7 @@ class Debts(Work):
 
     @noraise
     def owe(self, endpoint: Endpoint, what: int) -> None:
-        """Remember what there is to tell."""
+        """Record a pending report."""
         endpoint.owed |= what
         if not endpoint.is_indebted:
             endpoint.is_indebted = True
@@ -182,7 +182,7 @@ DEBTS: Final = Debts()
 
 
 def _pay(endpoint: Endpoint) -> None:
-    """Send what it owes. Raises MemoryError; then it owes what was not sent."""
+    """Send what the endpoint owes. Raises MemoryError; then it still owes what was not sent."""
     transport = endpoint.transport
     if endpoint.owed != 0 and transport is not None and endpoint.state == State.ESTABLISHED and not endpoint.is_done:
         try:
@@ -199,7 +199,7 @@ def _pay(endpoint: Endpoint) -> None:
 
 @final
 class MemoryWaker(Work):
-    """Wakes senders that waited until the memory of all was no longer used up."""
+    """Wakes senders that waited while the memory of all connections was used up."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -208,7 +208,7 @@ class MemoryWaker(Work):
 
     @noraise
     def wake(self) -> None:
-        """There is memory."""
+        """Memory is available."""
         if self._cursor.is_walking:
             self._again = True
         else:
@@ -257,14 +257,14 @@ def refuse(transport: VsockTransport, packet: VsockPacket) -> None:
         answer.target_port = packet.source_port
         transport.send(answer)
     except (Errno, MemoryError):
-        return  # the peer finds out when its own time is up
+        return  # the peer's own timeout will end it
 
 
 # ---- Opening --------------------------------------------------------------------------------------------------------
 
 
 def choose_transport(endpoint: Endpoint) -> None:
-    """Take the transport that leads to the peer. Raises ESOCKTNOSUPPORT where it has no connections of this kind."""
+    """Choose the transport that leads to the peer. Raises ESOCKTNOSUPPORT if it has no connections of this kind."""
     transport = TRANSPORTS.leading_to(endpoint.remote_cid)
     endpoint.generation = transport.generation
     if endpoint.transport is transport:
@@ -279,7 +279,7 @@ def choose_transport(endpoint: Endpoint) -> None:
 
 
 def connection_timed_out(endpoint: Endpoint) -> None:
-    """A connection that is opened without waiting has taken too long."""
+    """A connection that is being opened without waiting has taken too long."""
     if endpoint.state == State.CONNECTING and endpoint.ended != BOTH:
         endpoint.state = State.CLOSED
         endpoint.phase = Phase.UNCONNECTED
@@ -289,7 +289,7 @@ def connection_timed_out(endpoint: Endpoint) -> None:
 
 @final
 class EndpointTimer(NetworkTimer):
-    """Ends what an endpoint waits for: its connection to be opened, or, for an orphan, the answer to its end."""
+    """Ends an endpoint's wait: for its connection to open, or, for an orphan, for the answer to its end."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         super().__init__()
@@ -318,7 +318,7 @@ def start_timer(endpoint: Endpoint, delay_ns: int) -> None:
 
 @noraise
 def stop_timer(endpoint: Endpoint) -> None:
-    """The endpoint waits for nothing any more."""
+    """The endpoint no longer waits for anything."""
     timer = endpoint.timer
     if timer is not None:
         endpoint.timer = None  # they refer to each other
@@ -330,7 +330,7 @@ def stop_timer(endpoint: Endpoint) -> None:
 
 @noraise
 def _end(endpoint: Endpoint) -> None:
-    """The connection has ended. What came can still be read."""
+    """End the connection. Received data can still be read."""
     endpoint.is_done = True
     endpoint.peer_ended = BOTH
     if endpoint.received <= 0:
@@ -342,7 +342,7 @@ def _end(endpoint: Endpoint) -> None:
 
 @noraise
 def discard(endpoint: Endpoint) -> None:
-    """The endpoint exists no more."""
+    """Remove the endpoint."""
     if endpoint.is_orphan:
         endpoint.is_orphan = False
         MEMORY.orphans -= 1
@@ -391,7 +391,7 @@ _LOSS: Final = Cursor()
 
 
 def transport_lost(transport: VsockTransport) -> None:
-    """The device is gone, or the machine has moved to another host: no connection goes on that there is now. For the
+    """The device is gone, or the machine has moved to another host: every present connection ends. For the
     device's thread, with safe points.
     """
     transport.generation += 1
@@ -423,7 +423,7 @@ def _lose(endpoint: Endpoint) -> None:
 
 @noraise
 def receive(transport: VsockTransport, packet: VsockPacket) -> None:
-    """A packet came by a transport. Its data are whole, and all other fields what the peer says."""
+    """Take a packet from a transport. Its data are complete; all other fields are the peer's claims."""
     endpoint = TABLE.find_connected(packet.source_cid, packet.source_port, packet.target_port)
     if endpoint is None:
         endpoint = TABLE.find_bound(packet.target_cid, packet.target_port)
@@ -441,7 +441,7 @@ def receive(transport: VsockTransport, packet: VsockPacket) -> None:
         _refuse_and_drop(transport, packet)
         return
     if endpoint.state == State.ESTABLISHED and packet.operation == OP_REQUEST:
-        packet.release()  # of somebody who has the peer's port by another context, or of a peer that lies
+        packet.release()  # from a peer that has the port by another context, or that lies
         return
     endpoint.note_credit(packet)
     if endpoint.local_cid != CID_ANY:
@@ -463,8 +463,8 @@ def receive(transport: VsockTransport, packet: VsockPacket) -> None:
 
 @noraise
 def _is_peer(endpoint: Endpoint, transport: VsockTransport, packet: VsockPacket) -> bool:
-    """Whether a packet comes from where an endpoint connects to. In this machine all come from CID_LOCAL, whatever
-    number of it the endpoint has connected to.
+    """Whether a packet comes from the address to which an endpoint connects. In this machine all come from CID_LOCAL,
+    whichever of its numbers the endpoint has connected to.
     """
     if packet.source_port != endpoint.remote_port:
         return False
@@ -479,7 +479,7 @@ def _refuse_and_drop(transport: VsockTransport, packet: VsockPacket) -> None:
 
 @noraise
 def _was_accepted(listener: Endpoint, transport: VsockTransport, packet: VsockPacket) -> bool:
-    """Make a connection of a request, if it is one that may be answered."""
+    """Create a connection for a request, if it may be answered."""
     if packet.operation != OP_REQUEST or len(listener.waiting) > listener.backlog or listener.ended == BOTH:
         return False
     if TRANSPORTS.leading_to(packet.source_cid) is not transport:

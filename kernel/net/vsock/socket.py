@@ -1,7 +1,7 @@
 """Sockets of AF_VSOCK (vsock(7)): streams, and messages with boundaries.
 
-A socket has an endpoint, which has the state of the protocol and outlives it while the peer has not answered its end.
-Between calls what was sent on the loopback transport has arrived: each call delivers it at its end.
+A socket has an endpoint, which holds the state of the protocol and outlives it until the peer has answered its end.
+Between calls, everything sent on the loopback transport has arrived: each call delivers it at its end.
 
 There is no SOCK_DGRAM, because no transport carries datagrams, as with Linux's virtio.
 
@@ -70,13 +70,13 @@ from kernel.time import monotonic_ns
 
 _SIOCOUTQ: Final = 0x5411
 _NS: Final = 1_000_000_000
-_PART_COST: Final = 20_000  # instructions, for packets that are dropped at once
+_PART_COST: Final = 20_000  # instructions, for packets that are dropped in one turn
 _CLOSE_COST: Final = 5000  # … for the end of a connection
 
 
 @final
 class VsockSocket(Socket):
-    """See above. With an endpoint it is the socket of a connection that was accepted."""
+    """A socket, as described above. With an endpoint it is that of an accepted connection."""
 
     def __init__(
         self, kind: int, credentials: Credentials, network: Network, accepted: Endpoint | None = None
@@ -156,7 +156,7 @@ class VsockSocket(Socket):
             self._ask(address, waits=waits)
             deliver()
             if not waits:
-                raise Errno(EINPROGRESS)  # even if the peer has answered meanwhile
+                raise Errno(EINPROGRESS)  # even if the peer has already answered
         elif not waits:
             raise Errno(EALREADY)
         self._wait_connected()
@@ -166,7 +166,7 @@ class VsockSocket(Socket):
             raise Errno(self.take_error())
 
     def _ask(self, address: bytes, *, waits: bool) -> None:
-        """Send the request for a connection; who does not wait for the answer has a timer that ends it."""
+        """Send the request for a connection; if the caller does not wait, a timer limits the time for the answer."""
         endpoint = self.endpoint
         if endpoint.state == State.LISTENING or not is_address(address):
             raise Errno(EINVAL)
@@ -197,7 +197,7 @@ class VsockSocket(Socket):
         endpoint.phase = Phase.CONNECTING
 
     def _wait_connected(self) -> None:
-        """Wait for the answer, or until the time is up."""
+        """Wait for the answer, or until the timeout."""
         endpoint = self.endpoint
         deadline_ns = monotonic_ns() + endpoint.connect_timeout_ns
         while not _is_answered(endpoint):
@@ -226,7 +226,7 @@ class VsockSocket(Socket):
         endpoint.ended |= how + 1
         endpoint.is_done = False
         endpoint.wake()
-        if endpoint.state != State.CONNECTING:  # a request, and what follows it, may yet reach somebody else
+        if endpoint.state != State.CONNECTING:  # a request, and what follows it, may yet reach another endpoint
             tell(endpoint, OP_SHUTDOWN, how + 1)
             deliver()
 
@@ -304,7 +304,7 @@ class VsockSocket(Socket):
         return state
 
     def _can_send(self) -> bool:
-        """Whether sending does not wait; it fails at once where there is no connection."""
+        """Whether sending does not wait; it fails at once if there is no connection."""
         endpoint = self.endpoint
         if endpoint.state == State.ESTABLISHED:
             return endpoint.transport is not None and endpoint.room() > 0
@@ -359,8 +359,8 @@ class VsockSocket(Socket):
 
 
 def _has_connection_already(endpoint: Endpoint) -> bool:
-    """Whether another socket here, which has the same port by another context, is connected to where this one goes:
-    within this machine nobody could tell their packets apart.
+    """Whether another socket here, which has the same port by another context, is connected to the same peer:
+    within this machine their packets would be indistinguishable.
     """
     if endpoint.transport is not TRANSPORTS.local:
         return False
@@ -369,7 +369,7 @@ def _has_connection_already(endpoint: Endpoint) -> bool:
 
 
 def _let_go(endpoint: Endpoint) -> None:
-    """End a connection whose program has gone: what it has not read is dropped, with safe points."""
+    """End a connection whose program has gone: its unread data are dropped, with safe points."""
     while endpoint.forget_part():
         pace(_PART_COST)
     close(endpoint)
@@ -378,12 +378,12 @@ def _let_go(endpoint: Endpoint) -> None:
 
 
 def _is_answered(endpoint: Endpoint) -> bool:
-    """Whether connect(2) has nothing to wait for any more."""
+    """Whether connect(2) has nothing left to wait for."""
     return endpoint.state == State.ESTABLISHED or endpoint.state == State.CLOSING or endpoint.error != 0
 
 
 def _linger(endpoint: Endpoint, deadline_ns: int) -> None:
-    """Wait until the peer has answered the end of the connection, or the time is up, or a signal came."""
+    """Wait until the peer has answered the end of the connection, or the timeout, or a signal."""
     while endpoint.is_orphan:
         woken = False
         try:

@@ -1,6 +1,6 @@
-"""Who has which port, and which connections there are, in the whole machine (network namespaces do not part them).
+"""The ports and connections of the whole machine (network namespaces do not separate them).
 
-Context: thread context; nothing sleeps. Whatever enters something may raise MemoryError, and then has changed nothing.
+Context: thread context; nothing sleeps. Functions that enter something may raise MemoryError, with nothing changed.
 """
 
 from typing import Final
@@ -29,7 +29,7 @@ class Cursor(Linked["Cursor"]):
         super().__init__()
         self.is_walking: bool = False
         self._next: Endpoint | None = None
-        self._left: int = 0  # those that come meanwhile do not make the walk longer
+        self._left: int = 0  # later arrivals do not make the walk longer
 
     def this(self) -> "Cursor":
         return self
@@ -55,7 +55,7 @@ class Cursor(Linked["Cursor"]):
 
     @noraise
     def leave(self, endpoint: Endpoint) -> None:
-        """An endpoint is about to go."""
+        """An endpoint is about to leave."""
         if self._next is endpoint:
             self._next = endpoint.after()
 
@@ -77,18 +77,18 @@ class EndpointTable:
         self.count: int = 0
         self.cursors: LinkedList[Cursor] = LinkedList()
         self._bound: dict[int, list[Endpoint]] = {}  # by port
-        self._connected: list[Endpoint | None] = [None] * _BUCKETS  # by `_bucket`; those of one form a chain
+        self._connected: list[Endpoint | None] = [None] * _BUCKETS  # by `_bucket`; each is a chain
         self._hasher: HalfSipHash = HalfSipHash()
         self._next_port: int = 0
 
     def add(self, endpoint: Endpoint) -> None:
-        """It exists."""
+        """Enter a new endpoint."""
         self.all.link_last(endpoint)
         self.count += 1
 
     @noraise
     def remove(self, endpoint: Endpoint) -> None:
-        """It does not any more."""
+        """Remove an endpoint."""
         self.disconnect(endpoint)
         self._unbind(endpoint)
         cursor = self.cursors.first()
@@ -102,7 +102,7 @@ class EndpointTable:
     # ---- Ports ----------------------------------------------------------------------------------------------------
 
     def is_taken(self, cid: int, port: int) -> bool:
-        """Whether nobody else may bind to an address."""
+        """Whether no other endpoint may bind to an address."""
         holders = self._bound.get(port)
         if holders is None:
             return False
@@ -112,7 +112,7 @@ class EndpointTable:
         return False
 
     def bind(self, endpoint: Endpoint, cid: int, port: int) -> None:
-        """Take an address, with PORT_ANY one that is free. Raises EADDRINUSE, EADDRNOTAVAIL, MemoryError."""
+        """Take an address, with PORT_ANY a free one. Raises EADDRINUSE, EADDRNOTAVAIL, MemoryError."""
         if port == PORT_ANY:
             port = self._free_port(cid)
         elif self.is_taken(cid, port):
@@ -127,7 +127,7 @@ class EndpointTable:
         endpoint.is_bound = True
 
     def _free_port(self, cid: int) -> int:
-        """One after the other, from a random one on."""
+        """A free port: in ascending order, from a random one on."""
         if self._next_port == 0:
             self._next_port = random.word() & 0xFFFF_FFFF
         for _ in range(_ATTEMPTS):
@@ -151,7 +151,7 @@ class EndpointTable:
             holders.remove(endpoint)
 
     def find_bound(self, cid: int, port: int) -> Endpoint | None:
-        """Who is bound to where a packet goes."""
+        """The endpoint bound to a packet's destination."""
         holders = self._bound.get(port)
         if holders is None:
             return None
@@ -173,7 +173,7 @@ class EndpointTable:
 
     @noraise
     def disconnect(self, endpoint: Endpoint) -> None:
-        """Packets find it no more by its peer's address."""
+        """Packets no longer find it by its peer's address."""
         if not endpoint.is_connected:
             return
         endpoint.is_connected = False
@@ -191,7 +191,7 @@ class EndpointTable:
             before = before.next_connected
 
     def find_connected(self, remote_cid: int, remote_port: int, local_port: int) -> Endpoint | None:
-        """Whose peer has an address; the own context is not compared, as on Linux."""
+        """The endpoint whose peer has an address; its own context is not compared, as on Linux."""
         found = self._connected[self._bucket(remote_cid, remote_port, local_port)]
         while found is not None:
             if (
@@ -204,7 +204,7 @@ class EndpointTable:
         return None
 
     def _bucket(self, remote_cid: int, remote_port: int, local_port: int) -> int:
-        """By a key that strangers do not know."""
+        """The bucket, with a secret key."""
         hasher = self._hasher
         hasher.start()
         hasher.add(remote_cid)

@@ -1,7 +1,7 @@
 """Sending and receiving through a connected endpoint: streams of bytes, and messages with boundaries.
 
 Bytes are copied once from the sender's memory into a packet, and once from there to the receiver's. Both copies may
-sleep; what was true before is looked at again after them. Senders take turns by a lock, and so do receivers: it is not
+sleep; conditions are checked again after them. A lock lets senders take turns, and another one receivers: it is not
 held while one waits for room or for data.
 
 The order of checks and the errors are Linux's: a sender's bad address is ENOMEM.
@@ -37,13 +37,13 @@ from kernel.net.vsock.packet import (
 from kernel.net.vsock.protocol import send_packet, tell
 from kernel.sched import Mutex, WaitQueue
 
-NOT_YET: Final = -1  # a deadline that was not computed so far
-_PART_COST: Final = 500  # instructions for a packet of the queue, beside the copy
+NOT_YET: Final = -1  # a deadline not yet computed
+_PART_COST: Final = 500  # instructions for a packet of the queue, besides the copy
 
 
 @final
 class Turns:
-    """Whose turn it is to send and to receive."""
+    """The locks of senders and receivers."""
 
     def __init__(self) -> None:
         self.sending: Mutex = Mutex()
@@ -55,8 +55,8 @@ class Turns:
 
 def send_data(socket: Socket, endpoint: Endpoint, turns: Turns, message: Message) -> int:
     """Send bytes to the peer of a connected endpoint. EAGAIN, EMSGSIZE, ENOMEM, EPIPE, ERESTARTSYS, the pending error.
-    A stream reports what was sent before an error; a message that was not sent whole is an error. Then, and where the
-    sender has to wait for room, the next one may continue what was sent of it, as on Linux.
+    A stream reports what was sent before an error; a message that was not sent whole is an error. Then, and if the
+    sender has to wait for room, another sender may continue its message, as on Linux.
     """
     buffer = message.buffer
     length = buffer.remaining
@@ -102,8 +102,8 @@ def _wait(socket: Socket, queue: WaitQueue, deadline_ns: int) -> None:
 
 
 def _send_part(endpoint: Endpoint, message: Message) -> int:
-    """Send one packet, as large as there is room for; 0 if somebody was quicker, or the connection is over. The caller
-    has its turn. Raises ENOMEM, ENODEV, MemoryError.
+    """Send one packet, as large as there is room for; 0 if another was faster, or the connection is over. The caller
+    has the lock. Raises ENOMEM, ENODEV, MemoryError.
     """
     buffer = message.buffer
     length = min(buffer.remaining, endpoint.room(), LARGEST_DATA)
@@ -142,7 +142,7 @@ def _send_part(endpoint: Endpoint, message: Message) -> int:
 
 
 def receive_bytes(socket: Socket, endpoint: Endpoint, turns: Turns, message: Message) -> int:
-    """Receive from a stream: what there is, or as much as SO_RCVLOWAT or MSG_WAITALL want. 0 at the end. EAGAIN,
+    """Receive from a stream: the available bytes, or as many as SO_RCVLOWAT or MSG_WAITALL want. 0 at the end. EAGAIN,
     EFAULT, ERESTARTSYS, the pending error; ENOMEM for more at once than the buffer ever holds.
     """
     buffer = message.buffer
@@ -183,7 +183,7 @@ def _has_nothing_to_come(endpoint: Endpoint) -> bool:
 
 
 def _take_bytes(endpoint: Endpoint, message: Message) -> int:
-    """Copy what there is, as far as it fits; what a fault cut off counts as unread. The caller has its turn."""
+    """Copy available bytes, as many as fit; bytes cut off by a fault count as unread. The caller has the lock."""
     buffer = message.buffer
     done = 0
     while buffer.remaining > 0 and not buffer.faulted:
@@ -206,7 +206,7 @@ def _take_bytes(endpoint: Endpoint, message: Message) -> int:
 
 
 def _peek_bytes(endpoint: Endpoint, message: Message) -> int:
-    """The same, but it stays unread. The caller has its turn, so nothing leaves the queue meanwhile."""
+    """The same, but they stay unread. The caller has the lock, so nothing leaves the queue in the meantime."""
     buffer = message.buffer
     done = 0
     packet = endpoint.queue.first()
@@ -238,7 +238,7 @@ def receive_message(socket: Socket, endpoint: Endpoint, turns: Turns, message: M
             return 0
         with turns.receiving:
             if endpoint.messages == 0:
-                continue  # somebody was quicker
+                continue  # another was faster
             if message.flags & MSG_PEEK != 0:
                 length = _peek_message(endpoint, message)
             else:
@@ -257,7 +257,7 @@ def receive_message(socket: Socket, endpoint: Endpoint, turns: Turns, message: M
 
 
 def _take_message(endpoint: Endpoint, message: Message) -> int:
-    """Take the first message out of the queue; its length. The caller has its turn."""
+    """Take the first message out of the queue; returns its length. The caller has the lock."""
     buffer = message.buffer
     length = 0
     while True:

@@ -1,4 +1,4 @@
-"""What carries packets: the device that leads to the host, or this machine's own loopback.
+"""The carriers of packets: the device that leads to the host, or this machine's own loopback.
 
 Sockets choose a transport by the context that they connect to. A driver derives from `VsockTransport`, enters its
 object in `TRANSPORTS.guest`, and hands what it receives to `protocol.receive`.
@@ -14,13 +14,13 @@ from kernel.net.vsock.packet import VsockPacket
 
 
 class VsockTransport:
-    """Base of what carries packets."""
+    """Base of transports."""
 
     def __init__(self) -> None:
         self.generation: int = 0  # how often all connections were lost
 
     def cid(self) -> int:
-        """The context that this machine is there."""
+        """This machine's context on the transport."""
         return CID_ANY
 
     def takes_sequences(self) -> bool:
@@ -28,19 +28,19 @@ class VsockTransport:
         return True
 
     def send(self, packet: VsockPacket) -> None:
-        """Take a packet on its way; its data are the transport's from now on. Raises ENODEV, ENOBUFS for a limited
+        """Send a packet; its data are the transport's from now on. Raises ENODEV, ENOBUFS for a limited
         one; needs no memory.
         """
         raise Errno(ENODEV)
 
     @noraise
     def deliver_later(self) -> None:
-        """Something was sent by a timer, which delivers nothing itself."""
+        """A timer sent something; it delivers nothing itself."""
 
 
 @final
 class Transports:
-    """Those that there are."""
+    """The available transports."""
 
     def __init__(self) -> None:
         # To the host. One that carries nothing while there is no device, as with Linux's driver.

@@ -1,12 +1,12 @@
-"""Rings for receiving, version 3: packets of any length, one after the other in large blocks.
+"""Receive rings, version 3: packets of any length, one after the other in large blocks.
 
 The kernel fills one block, the *current* one. It hands a block to the program when the next packet does not fit, or
-when a time is over and there is a packet in it. If the block that comes next is still the program's, the ring is
+when a timeout expires and there is a packet in it. If the next block is still the program's, the ring is
 *frozen*: packets are dropped until the program gives that block back.
 
-Invariants: places, counts and numbers here are the kernel's own; the block's header repeats them for the program. The
+Invariants: offsets, counts and numbers here are the kernel's own; the block's header repeats them for the program. The
 timer is armed as long as the ring lives, so that starting it again needs no memory.
-Context: `Tap.saw`, the network's timers and system calls; nothing sleeps, and only making a ring raises.
+Context: `Tap.saw`, the network's timers and system calls; nothing sleeps, and only creating a ring raises.
 """
 
 from typing import Final
@@ -41,7 +41,7 @@ _FIRST_TIME: Final = 32
 _LAST_TIME: Final = 40
 
 _ALIGNMENT: Final = 8
-_USUAL_TIMEOUT_MS: Final = 8  # of interfaces whose speed is not known, as all of ours
+_USUAL_TIMEOUT_MS: Final = 8  # of interfaces of unknown speed, as all of ours are
 _MS: Final = 1_000_000
 _NS: Final = 1_000_000_000
 _WORD_MASK: Final = 0xFFFF_FFFF
@@ -54,11 +54,11 @@ class BlockRing(ReceiveRing):
     def __init__(self, request: RingRequest, counts: CaptureCounts, waiters: WaitQueue) -> None:
         super().__init__(request, counts, waiters)
         self._current: int = 0  # the block
-        self._sequence: int = 1  # of the block that is opened next
+        self._sequence: int = 1  # of the block that will be opened next
         self._packet_count: int = 0  # in the current block
-        self._next: int = 0  # in the current block, where the next packet goes
-        self._last: int = 0  # … where the last one is
-        self._last_time_ns: int = 0  # when that came
+        self._next: int = 0  # in the current block, the offset of the next packet
+        self._last: int = 0  # … of the last one
+        self._last_time_ns: int = 0  # when that one came
         self._is_frozen: bool = False
         self._at_last_tick: int = 0  # the current block when the timer was started
         self._timeout_ns: int = (request.timeout_ms if request.timeout_ms != 0 else _USUAL_TIMEOUT_MS) * _MS
@@ -81,7 +81,7 @@ class BlockRing(ReceiveRing):
         return number * self.request.block_size
 
     def _is_users(self, number: int) -> bool:
-        """Whether the program has a block."""
+        """Whether the program owns a block."""
         return self.memory.load(self._block(number) + _STATUS) & STATUS_USER != 0
 
     def _is_free(self, number: int) -> bool:
@@ -126,7 +126,7 @@ class BlockRing(ReceiveRing):
     # ---- Blocks ---------------------------------------------------------------------------------------------------
 
     def _open_block(self) -> None:
-        """Start to fill the current block, which is ours; the ring is not frozen any more."""
+        """Start to fill the current block, which is ours; the ring is no longer frozen."""
         first = self.request.first_packet()
         block = self._block(self._current)
         self._packet_count = 0
@@ -149,7 +149,7 @@ class BlockRing(ReceiveRing):
         self.memory.store(at + 4, time_ns % _NS)
 
     def _retire_block(self, why: int) -> None:
-        """Hand the current block to the program, unless that has put its hand on it meanwhile."""
+        """Hand the current block to the program, unless that has taken it in the meantime."""
         if not self._is_free(self._current):
             return
         block = self._block(self._current)
@@ -161,7 +161,7 @@ class BlockRing(ReceiveRing):
         self.waiters.wake_all()
 
     def _go_on(self) -> bool:
-        """Open the block that is the current one now. False, and the ring is frozen, if the program has it."""
+        """Open the block that is now the current one. False, and the ring is frozen, if the program owns it."""
         if self._is_users(self._current):
             self._is_frozen = True
             self.counts.freezes += 1
@@ -176,8 +176,8 @@ class BlockRing(ReceiveRing):
         self._timer.start(monotonic_ns() + self._timeout_ns)
 
     def time_is_over(self) -> None:
-        """No block was handed over since the timer was started: do so with packets that wait, or look whether the
-        program has given back what it froze the ring with.
+        """No block was handed over since the timer was started: hand one over if packets wait, or check whether the
+        program has given back the block that froze the ring.
         """
         if self._at_last_tick == self._current:
             if self._is_frozen:
@@ -197,7 +197,7 @@ class BlockRing(ReceiveRing):
 
 @final
 class RetireTimer(NetworkTimer):
-    """Tells a ring that its block has been filled for long enough."""
+    """Reports to a ring that its block has been filled for long enough."""
 
     def __init__(self, ring: BlockRing) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""How rings are asked for and what stands in them: the three versions of the interface.
+"""The layout of rings and their requests, in the three versions of the interface.
 
 Each packet has a header (struct tpacket_hdr, tpacket2_hdr, tpacket3_hdr), then the struct sockaddr_ll, then the
 packet, its network header aligned.
@@ -16,7 +16,7 @@ VERSION_1: Final = 0
 VERSION_2: Final = 1
 VERSION_3: Final = 2
 
-# tp_status: who has a slot or a block, and what is to be known of the packet.
+# tp_status: the owner of a slot or a block, and properties of the packet.
 STATUS_KERNEL: Final = 0
 STATUS_USER: Final = 1 << 0
 STATUS_COPY: Final = 1 << 1  # the slot was too small; the whole packet is in the socket's queue
@@ -59,7 +59,7 @@ def aligned(size: int, alignment: int) -> int:
 
 @final
 class RingRequest:
-    """What PACKET_RX_RING and PACKET_TX_RING ask for."""
+    """The request of PACKET_RX_RING or PACKET_TX_RING."""
 
     def __init__(self, value: bytes, version: int) -> None:
         """EINVAL if there are too few bytes for the version."""
@@ -80,7 +80,7 @@ class RingRequest:
             self.features = span.load_u32(24)
 
     def first_packet(self) -> int:
-        """Where packets start in a block of version 3, after the program's private bytes."""
+        """The offset of packets in a block of version 3, after the program's private bytes."""
         return BLOCK_HEADER + aligned(self.private_bytes, 8)
 
     def check(self, reserve: int) -> None:
@@ -97,28 +97,28 @@ class RingRequest:
             raise Errno(EINVAL)
 
     def slot(self, number: int) -> int:
-        """Where a slot is: none lies in two blocks."""
+        """The offset of a slot: none crosses a block's end."""
         in_block = self.block_size // self.frame_size
         return number // in_block * self.block_size + number % in_block * self.frame_size
 
 
 @final
 class Record:
-    """One packet on its way into a ring."""
+    """One packet to be put into a ring."""
 
     def __init__(self) -> None:
         self.status: int = 0
         self.length: int = 0  # of the packet
-        self.kept: int = 0  # that many bytes of it are in the ring
-        self.link_offset: int = 0  # in the slot, where its bytes start
+        self.kept: int = 0  # the number of its bytes in the ring
+        self.link_offset: int = 0  # the offset in the slot at which its bytes start
         self.network_offset: int = 0
         self.time_ns: int = 0
         self.hash: int = 0
-        # The header and the address, as they will stand in the slot.
+        # The header and the address, as they will be in the slot.
         self.bytes: bytearray = bytearray(header_bytes(VERSION_3) + ADDRESS_BYTES)
 
     def place(self, version: int, reserve: int, link_header: int) -> None:
-        """Find where the bytes go of a packet that is shown with a link header of that many bytes, or without (0)."""
+        """Compute where a packet's bytes go when it is shown with a link header of that many bytes, or without (0)."""
         if link_header == 0:
             self.network_offset = aligned(slot_header(version), SLOT_ALIGNMENT) + _LEAST_LINK_ROOM + reserve
             self.link_offset = self.network_offset
@@ -128,7 +128,7 @@ class Record:
             self.link_offset = self.network_offset - link_header
 
     def encode(self, version: int, address: bytes) -> int:
-        """Write `bytes`; returns how many they are. The word by which the slot changes hands is left 0."""
+        """Write `bytes`; returns their number. The word by which the slot changes hands is left 0."""
         size = header_bytes(version)
         span = span_of(self.bytes)
         span[0:size].fill(0)
@@ -157,5 +157,5 @@ class Record:
         return size + ADDRESS_BYTES
 
     def header(self, count: int) -> Span[u8]:
-        """What `encode` wrote."""
+        """The first `count` bytes that `encode` wrote."""
         return span_of(self.bytes)[0:count]

@@ -1,9 +1,9 @@
-"""What a program maps of a packet socket's rings.
+"""The memory of a packet socket's rings that a program maps.
 
-The only words that the kernel reads back from them are those by which a slot or block changes hands, and in rings for
-sending the lengths and offsets, each once, which are checked then (kernel/mm/ring_memory.py).
+The only words that the kernel reads back from it are those by which a slot or block changes hands, and in transmit
+rings the lengths and offsets, each once, and then checked (kernel/mm/ring_memory.py).
 
-Context: system calls and `Tap.saw`; nothing sleeps but where a ring is made.
+Context: system calls and `Tap.saw`; only creating a ring sleeps.
 """
 
 from typing import Final
@@ -19,7 +19,7 @@ _SOCKET_DEVICE: Final = 8  # sockfs, as in /proc/PID/maps
 
 @final
 class MappedAreas:
-    """How many areas map the rings of a socket: while there are any, rings neither come nor go."""
+    """The number of areas that map the rings of a socket: while there are any, rings are neither created nor freed."""
 
     def __init__(self) -> None:
         self.count: int = 0
@@ -27,7 +27,7 @@ class MappedAreas:
 
 @final
 class RingMapping(MemoryObject):
-    """What mmap(2) maps: the ring for receiving, then the one for sending. While an area maps it, it keeps the
+    """The object that mmap(2) maps: the receive ring, then the transmit ring. While an area maps it, it keeps the
     socket open, and the socket keeps its rings.
     """
 

@@ -1,7 +1,7 @@
-"""Rings for receiving, versions 1 and 2: slots of one size, used in turn.
+"""Receive rings, versions 1 and 2: slots of one size, used in turn.
 
-A slot whose status is 0 is the kernel's; the kernel fills it and says STATUS_USER, the program empties it and says 0
-again. A packet that finds its slot in the program's hands is dropped and counted.
+A slot whose status is 0 is the kernel's; the kernel fills it and sets STATUS_USER, the program empties it and sets 0
+again. A packet whose slot is still the program's is dropped and counted.
 
 Invariant: `head` is the slot for the next packet. Context: `Tap.saw` and system calls; nothing sleeps or raises.
 """
@@ -14,17 +14,17 @@ from kernel.net.packet.ring.layout import STATUS_KERNEL, STATUS_LOSING, VERSION_
 from kernel.sched import WaitQueue
 
 NO_SLOT: Final = -1
-ROOM_SHIFT: Final = 2  # a quarter of the ring ahead: free, then there is no need to look at the next slot
+ROOM_SHIFT: Final = 2  # a quarter of the ring ahead: if it is free, there is no need to check the next slot
 
 
 @final
 class CaptureCounts:
-    """What PACKET_STATISTICS reports."""
+    """The counts that PACKET_STATISTICS reports."""
 
     def __init__(self) -> None:
-        self.packets: int = 0  # that were taken
+        self.packets: int = 0  # packets taken
         self.drops: int = 0
-        self.freezes: int = 0  # how often the program was behind by a whole ring (version 3)
+        self.freezes: int = 0  # how often the program lagged by a whole ring (version 3)
 
     def clear(self) -> None:
         self.packets = 0
@@ -33,34 +33,34 @@ class CaptureCounts:
 
 
 class ReceiveRing:
-    """Base of the rings for receiving."""
+    """Base of the receive rings."""
 
     def __init__(self, request: RingRequest, counts: CaptureCounts, waiters: WaitQueue) -> None:
         """Raises MemoryError."""
         self.request: RingRequest = request
         self.counts: CaptureCounts = counts
-        self.waiters: WaitQueue = waiters  # who polls the socket
+        self.waiters: WaitQueue = waiters  # threads that poll the socket
         self.record: Record = Record()
         self.memory: RingMemory = RingMemory(request.block_size * request.block_count)
 
     def largest(self) -> int:
-        """How long header and packet may be together."""
+        """The largest size of header and packet together."""
         return self.request.frame_size
 
     def copies_what_is_cut(self) -> bool:
-        """Whether packets that are cut to fit may go to the socket's queue as well (PACKET_COPY_THRESH)."""
+        """Whether packets truncated to fit may also go to the socket's queue (PACKET_COPY_THRESH)."""
         return True
 
     def has_room(self) -> bool:
-        """Whether it makes sense to try. The program is behind otherwise."""
+        """Whether there is a free slot to try; if not, the program lags."""
         return False
 
     def take_slot(self, size: int) -> int:
-        """Where header and packet, `size` bytes, go; NO_SLOT if the program has not made room."""
+        """The slot for header and packet, `size` bytes; NO_SLOT if the program has not made room."""
         return NO_SLOT
 
     def fill(self, slot: int, record: Record, address: bytes, data: Span[u8]) -> None:
-        """Put a packet into its slot, and hand it to the program as soon as the version says."""
+        """Put a packet into its slot, and hand it to the program when the version allows."""
 
     def has_arrivals(self) -> bool:
         """Whether there is something for the program."""

@@ -1,8 +1,8 @@
 """The rings of one packet socket: their options, and what mmap(2) maps (packet(7)).
 
-Rings come and go only while nothing maps them; an area that does keeps the socket, and so its rings, alive.
+Rings are created and freed only while nothing maps them; an area that does keeps the socket, and so its rings, alive.
 
-Context: system calls; nothing sleeps but where a ring is made.
+Context: system calls; only creating a ring sleeps.
 """
 
 from typing import Final
@@ -32,27 +32,27 @@ NOT_OURS: Final = b""
 
 @final
 class Rings:
-    """What a socket has of them."""
+    """The rings of a socket."""
 
     def __init__(self, waiters: WaitQueue) -> None:
         self.receive: ReceiveRing | None = None
         self.transmit: TransmitRing | None = None
         self.counts: CaptureCounts = CaptureCounts()
         self.areas: MappedAreas = MappedAreas()
-        self.copy_threshold: int = 0  # not 0: what is cut in the ring comes whole to the queue
-        self.goes_on_after_errors: bool = False  # PACKET_LOSS: slots that make no sense are passed over
+        self.copy_threshold: int = 0  # not 0: packets truncated in the ring go whole to the queue
+        self.goes_on_after_errors: bool = False  # PACKET_LOSS: malformed slots are skipped
         self.chooses_offset: bool = False  # PACKET_TX_HAS_OFF
         self._version: int = VERSION_1
-        self.reserve: int = 0  # bytes that the program wants in front of each packet
+        self.reserve: int = 0  # bytes that the program wants before each packet
         self._timestamp: int = 0
-        self._is_making: bool = False  # a ring, which takes time
+        self._is_making: bool = False  # a ring is being created, which takes time
         self._waiters: WaitQueue = waiters
 
     def _has_any(self) -> bool:
         return self.receive is not None or self.transmit is not None or self._is_making
 
     def size_bytes(self) -> int:
-        """What the rings take."""
+        """The size of the rings."""
         receive = self.receive
         transmit = self.transmit
         return (0 if receive is None else receive.memory.size_bytes()) + (
@@ -62,7 +62,7 @@ class Rings:
     # ---- Options --------------------------------------------------------------------------------------------------
 
     def set_option(self, name: int, value: bytes) -> bool:
-        """Set an option that is about rings; False for others. EINVAL, EBUSY, MemoryError."""
+        """Set an option about rings; False for others. EINVAL, EBUSY, MemoryError."""
         if name == RX_RING or name == _TX_RING:
             self._set_ring(RingRequest(value, self._version), name == _TX_RING)
             return True
@@ -83,7 +83,7 @@ class Rings:
         return True
 
     def _set_before_rings(self, name: int, number: int) -> None:
-        """Options that shape rings, and so cannot change while there are any."""
+        """Set an option that shapes rings, and so cannot change while there are any."""
         if name == _VERSION and not VERSION_1 <= number <= VERSION_3:
             raise Errno(EINVAL)
         if name == _RESERVE and number < 0:
@@ -98,7 +98,7 @@ class Rings:
             self.goes_on_after_errors = number != 0
 
     def get_option(self, name: int) -> bytes:
-        """The value of an option that is about rings; NOT_OURS for others. Statistics start anew."""
+        """The value of an option about rings; NOT_OURS for others. Reading statistics resets them."""
         if name == _STATISTICS:
             return self._take_statistics()
         if name == _COPY_THRESHOLD:
@@ -116,14 +116,14 @@ class Rings:
         return NOT_OURS
 
     def header_length(self, request: bytes) -> bytes:
-        """PACKET_HDRLEN: the size of the header of a version, which stands in the value's place. EINVAL."""
+        """PACKET_HDRLEN: the header size of a version, whose number is passed in the value. EINVAL."""
         version = int_of(request)
         if not VERSION_1 <= version <= VERSION_3:
             raise Errno(EINVAL)
         return int_bytes(header_bytes(version))
 
     def _take_statistics(self) -> bytes:
-        """struct tpacket_stats, or tpacket_stats_v3. What was dropped is among what was seen."""
+        """struct tpacket_stats, or tpacket_stats_v3. Dropped packets are also counted among those seen."""
         counts = self.counts
         value = int_bytes(counts.packets + counts.drops) + int_bytes(counts.drops)
         if self._version == VERSION_3:
@@ -134,7 +134,7 @@ class Rings:
     # ---- Rings ----------------------------------------------------------------------------------------------------
 
     def _set_ring(self, request: RingRequest, for_sending: bool) -> None:
-        """Make a ring, or end one. EBUSY while it is mapped, or there is one; EINVAL; MemoryError."""
+        """Create a ring, or free one. EBUSY while it is mapped, or exists; EINVAL; MemoryError."""
         if self.areas.count > 0 or self._is_making:
             raise Errno(EBUSY)
         if request.block_count == 0:
@@ -176,7 +176,7 @@ class Rings:
         self._end_ring(for_sending=False)
 
     def mapping(self, socket: File, offset: int, size_bytes: int) -> RingMapping:
-        """What mmap(2) maps: all rings, whole, or nothing. EINVAL."""
+        """The object for mmap(2): all rings, whole, or nothing. EINVAL."""
         if self._is_making:
             raise Errno(EINVAL)
         receive = self.receive

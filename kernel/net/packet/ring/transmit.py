@@ -1,4 +1,4 @@
-"""Rings for sending: the program fills slots and says STATUS_SEND_REQUEST, send(2) sends what it finds, in turn.
+"""Transmit rings: the program fills slots and sets STATUS_SEND_REQUEST, send(2) sends those it finds, in turn.
 
 A slot is the program's again, STATUS_AVAILABLE, as soon as its packet was handed to the interface, which copies it.
 
@@ -27,7 +27,7 @@ _OFFSET_PLACES: Final[list[int]] = [16, 12, 24]  # … tp_mac, and tp_net in the
 
 @final
 class TransmitRing:
-    """A ring for sending, of any version."""
+    """A transmit ring, of any version."""
 
     def __init__(self, request: RingRequest) -> None:
         """EINVAL; MemoryError."""
@@ -56,14 +56,14 @@ class TransmitRing:
         return self._is(0)
 
     def set_status(self, status: int) -> None:
-        """Tell the program what became of the next slot."""
+        """Set the status of the next slot for the program."""
         at = self._status_at()
         self.memory.store(at, status)
         if self.request.version == VERSION_1:
             self.memory.store(at + 4, 0)
 
     def advance(self) -> None:
-        """The next slot is the one after it."""
+        """Go on to the slot after the next one."""
         self._head = (self._head + 1) % self.request.frame_count
 
     def take(self, largest: int, chooses_offset: bool, is_cooked: bool) -> Packet:
