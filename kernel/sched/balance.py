@@ -1,16 +1,16 @@
 """Which processor runs which thread. Each has its own queue; this moves threads between them.
 
 - *Waking.* A thread goes where it ran last if that processor is idle, else to another idle one. If there is none, it
-    takes the place of a thread that it outranks: where it ran last, or here. Otherwise it waits where it ran last,
-    because its data are in the caches there. A real-time thread takes the place of the least urgent thread that it
-    outranks, on any processor.
+  takes the place of a thread that it outranks: where it ran last, or here. Otherwise it waits where it ran last,
+  because its data are in the caches there. A real-time thread takes the place of the least urgent thread that it
+  outranks, on any processor.
 - *Leaving soon.* Two threads that wake each other in turn run no faster on two processors, and each wake-up would
-    interrupt a halted one. So a thread that usually sleeps soon after it woke another keeps that one here, until the
-    next tick at most.
+  interrupt a halted one. So a thread that usually sleeps soon after it woke another keeps that one here, until the
+  next tick at most.
 - *Starting.* A child waits after its parent until a processor pulls it, at once if one is idle.
 - *Pulling.* A processor with nothing to do takes a thread from the longest queue. One that has finished its round takes
-    one that waits elsewhere and is due in an earlier round than all that wait here; without one, it begins the next.
-    Before a processor runs a thread, it takes a more urgent one that waits elsewhere.
+  one that waits elsewhere and is due in an earlier round than all that wait here; without one, it begins the next.
+  Before a processor runs a thread, it takes a more urgent one that waits elsewhere.
 - *Asking.* A thread is only queued or pulled. A processor that should check is interrupted.
 
 The queue of another processor is accessed through `queue_of`, when a thread is put there (`wake_somewhere`,
