@@ -474,9 +474,10 @@ class FileCache(DirtyPages):
         page = self.pages.get(index)
         if page is None or page.frame != old or page.reading or page.writing:
             return False
+        present = page.frame
         get_frame(new)
         page.frame = new
-        put_frame(old)
+        put_frame(present)
         return True
 
     def unmap_mappings(self, first: int, end: int) -> None:

@@ -168,22 +168,24 @@ class RemotePages(TrackedObject):
         return True
 
     def lose_page(self, index: int, frame: Frame) -> Loss:
-        if self._lock.owner is not None or self._frames.get(index, NO_FRAME) != frame:
+        present = Frame(self._frames.get(index, NO_FRAME))
+        if self._lock.owner is not None or present != frame:
             return Loss.REFUSED
         del self._frames[index]
         is_dirty = index in self._dirty
         if is_dirty:
             del self._dirty[index]
             self._has_lost = True
-        put_frame(frame)
+        put_frame(present)
         return Loss.DIRTY if is_dirty else Loss.CLEAN
 
     def move_page(self, index: int, old: Frame, new: Frame) -> bool:
-        if self._lock.owner is not None or self._frames.get(index, NO_FRAME) != old:
+        present = Frame(self._frames.get(index, NO_FRAME))
+        if self._lock.owner is not None or present != old:
             return False
         get_frame(new)
         self._frames[index] = new
-        put_frame(old)
+        put_frame(present)
         return True
 
     def write_back(self) -> None:

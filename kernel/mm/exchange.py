@@ -75,7 +75,7 @@ def exchange_at(space: AddressSpace, address: int, frame: Frame, other: Frame) -
         get_frame(other)
         write_entry(slot, make_entry(other, entry ^ make_entry(frame, 0)))
     space.pages.flush_page(address)
-    put_frame(frame)
+    put_frame(entry_frame(entry))  # the reference of the entry
     return True
 
 
@@ -98,9 +98,10 @@ def allow_writes_at(space: AddressSpace, address: int, frame: Frame) -> None:
 
 def exchange_in_space(space: AddressSpace, frame: Frame, other: Frame) -> int:
     """Do as `exchange_at` says wherever the space maps the frame; returns the first address, or -1. Allocates nothing.
-    Sleeps: the caller holds the space by `acquire`.
+    Sleeps, until nobody holds the space, too: the caller holds the space by `acquire`.
     """
     found = -1
+    space.settle()
     address = space.pages.next_table(0, USER_END)
     while address < USER_END:
         stop = min(USER_END, table_end(address))
@@ -113,6 +114,7 @@ def exchange_in_space(space: AddressSpace, frame: Frame, other: Frame) -> int:
             slot += 8
             address += PAGE_SIZE
         pace(_TABLE_COST)
+        space.settle()
         address = space.pages.next_table(stop, USER_END)
     return found
 

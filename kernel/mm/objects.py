@@ -258,12 +258,13 @@ def sound_frame(frames: FrameTree, index: int) -> Frame:
 
 def exchange_frame(frames: FrameTree, index: int, old: Frame, new: Frame) -> bool:
     """Put another frame in place of one; whether that one was there."""
-    if frames.get(index) != old:
+    present = frames.get(index)
+    if present != old:
         return False
     get_frame(new)
     mark_shared(new)
     frames.put(index, new)  # needs no memory: there is a place
-    put_frame(old)
+    put_frame(present)
     return True
 
 

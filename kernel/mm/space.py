@@ -100,6 +100,17 @@ DUMPED_BY_DEFAULT: Final = 0x33  # with private huge pages
 
 
 @final
+class LiveSpaces:
+    """All address spaces that are in use, in a chain from the newest."""
+
+    def __init__(self) -> None:
+        self.newest: AddressSpace | None = None
+
+
+SPACES: Final = LiveSpaces()
+
+
+@final
 class AddressSpace:
     """The user half of one or more tasks' memory. Counted by `acquire` and `release`."""
 
@@ -149,6 +160,12 @@ class AddressSpace:
         self.has_broken: bool = False  # pages of it are broken, or were (broken.py)
         self.needs_care: bool = False  # one of the three: faults look for what is in their way
 
+        self.newer: AddressSpace | None = None  # of all spaces that are in use
+        self.older: AddressSpace | None = SPACES.newest
+        if SPACES.newest is not None:
+            SPACES.newest.newer = self
+        SPACES.newest = self
+
     @property
     def root(self) -> int:
         """What CR3 holds for this space: a physical address."""
@@ -167,6 +184,7 @@ class AddressSpace:
         self.users -= 1
         if self.users > 0:
             return
+        self._leave()
         contexts = self.contexts
         if contexts is not None:
             self.contexts = None
@@ -195,6 +213,19 @@ class AddressSpace:
         if segments is not None:
             self.segments = None
             segments.release()
+
+    def _leave(self) -> None:
+        """The space is not in use any more."""
+        newer = self.newer
+        older = self.older
+        if newer is not None:
+            newer.older = older
+        else:
+            SPACES.newest = older
+        if older is not None:
+            older.newer = newer
+        self.newer = None
+        self.older = None
 
     def _give_back(self, area: Area) -> None:
         """The pages of an area that nobody will touch again: the processor need not forget them."""
@@ -245,7 +276,6 @@ class AddressSpace:
         self.hold()
         work = 0
         try:
-            child._copy_description(self)
             last: Area | None = None
             area = self.areas.first()
             while area is not None:
@@ -260,6 +290,7 @@ class AddressSpace:
                         work = self._fork_area(child, area, work)
                     work = self._rest_in_fork(work)
                 area = following(area)
+            child._copy_description(self)
         except (Errno, MemoryError):
             child.release()
             raise

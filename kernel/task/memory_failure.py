@@ -52,7 +52,7 @@ from kernel.mm.frames import (
 )
 from kernel.mm.objects import Loss, TrackedObject
 from kernel.mm.reverse_map import protect_pages
-from kernel.mm.space import AddressSpace
+from kernel.mm.space import SPACES, AddressSpace
 from kernel.task.parts import PR_MCE_KILL_DEFAULT, PR_MCE_KILL_EARLY
 from kernel.task.pid_namespace import FIRST_PID
 from kernel.task.pids import find_process
@@ -166,29 +166,19 @@ def _exchange_everywhere(frame: Frame, other: Frame, found: Places) -> None:
     is_complete = False
     while frame_count(frame) > 2 and not is_complete:
         is_complete = True
-        number = FIRST_PID.processes.following(0)
-        while number >= 0 and frame_count(frame) > 2:
-            process = find_process(FIRST_PID.resolve(number))
-            if process is not None and _exchange_in_process(process, frame, other, found):
+        space = SPACES.newest
+        if space is not None:
+            space.acquire()
+        while space is not None:
+            address = exchange_in_space(space, frame, other) if frame_count(frame) > 2 else -1
+            if address >= 0:
+                _note(found, space, address)
                 is_complete = False  # it may have been forked meanwhile: look once more
-            pace(_PROCESS_COST)
-            number = FIRST_PID.processes.following(number + 1)
-
-
-def _exchange_in_process(process: Process, frame: Frame, other: Frame, found: Places) -> bool:
-    """Whether a process had the frame, which is taken from it."""
-    task = process.any_thread()
-    space = None if task is None else task.memory
-    if space is None or space.users == 0:
-        return False
-    space.acquire()
-    try:
-        address = exchange_in_space(space, frame, other)
-        if address >= 0:
-            _note(found, space, address)
-        return address >= 0
-    finally:
-        space.release()
+            following = space.older
+            if following is not None:
+                following.acquire()
+            space.release()
+            space = following
 
 
 def _note(found: Places, space: AddressSpace, address: int) -> None:

@@ -28,6 +28,7 @@
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/msg.h>
+#include <sys/prctl.h>
 #include <sys/sem.h>
 #include <sys/shm.h>
 #include <sys/signalfd.h>
@@ -369,6 +370,35 @@ static void memory(void)
 	close(fd);
 }
 
+static void broken_memory(void)
+{
+	static const int flags[] = { MAP_PRIVATE | MAP_ANONYMOUS, MAP_SHARED | MAP_ANONYMOUS, MAP_SHARED };
+	int fd = open("/tmp/broken", O_RDWR | O_CREAT | O_TRUNC, 0600);
+	signal(SIGBUS, SIG_DFL);
+	ftruncate(fd, 8192);
+	for (int i = 0; i < 3; i++) {
+		char *pages = mmap(NULL, 8192, PROT_READ | PROT_WRITE, flags[i], i == 2 ? fd : -1, 0);
+		if (pages == MAP_FAILED)
+			continue;
+		read(fd, pages, 1);
+		madvise(pages, 8192, 101);
+		if (fork() == 0) {
+			prctl(PR_MCE_KILL, 1, 1, 0, 0);
+			pages[4096] = 'x';
+			madvise(pages, 4096, 101);
+			madvise(pages + 4096, 4096, 100);
+			_exit(0);
+		}
+		if (i > 0)
+			madvise(pages, 4096, 100); /* zeros: no signal */
+		while (waitpid(-1, NULL, 0) > 0)
+			;
+		munmap(pages, 8192);
+	}
+	close(fd);
+	unlink("/tmp/broken");
+}
+
 static void system_v(void)
 {
 	int queue = msgget(IPC_PRIVATE, 0600), sems = semget(IPC_PRIVATE, 2, 0600), segment = shmget(IPC_PRIVATE, 8192, 0600);
@@ -491,6 +521,7 @@ static void locks(void)
 static const struct program { const char *name; void (*run)(void); } programs[] = {
 	{ "tcp", tcp }, { "tcp6", tcp6 }, { "udp", udp }, { "unix", unix_rights }, { "netlink", netlink }, { "events", events },
 	{ "files", files }, { "disk", disk }, { "whole_disk", whole_disk }, { "direct_io", direct_io }, { "mounts", mounts }, { "processes", processes }, { "threads", threads }, { "memory", memory },
+	{ "broken_memory", broken_memory },
 	{ "system_v", system_v }, { "proc", proc }, { "terminal", terminal }, { "shell", shell },
 	{ "locks", locks },
 };

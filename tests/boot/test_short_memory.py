@@ -23,7 +23,7 @@ PROGRAMS = {
     ).split(),
 }.get(
     os.environ.get("KRAIT_SHORT_MEMORY", ""),
-    ["unix", "netlink", "events", "files", "direct_io", "mounts", "system_v", "threads", "locks"],
+    ["unix", "netlink", "events", "files", "direct_io", "mounts", "system_v", "threads", "locks", "broken_memory"],
 )
 MOST_OBJECTS = 60  # what a round may keep for later: tables that have grown, the allocation of the check itself
 
