@@ -68,6 +68,7 @@ _SOFT_OFFLINE: Final = SystemSetting(b"vm/enable_soft_offline", [1], 0, 1)
 
 _PAGE_COST: Final = 12_000  # instructions for a page, for `pace`
 _PROCESS_COST: Final = 400
+_PLACE_COST: Final = 16
 _WORD: Final = 8
 _NO_WARNING: Final = "memory failure: no memory to warn a process, which finds out when it touches the page"
 
@@ -200,7 +201,7 @@ def _warn_others(places: Places, own: AddressSpace) -> None:
         process = find_process(FIRST_PID.resolve(number))
         if process is not None:
             _warn(process, places, own)
-        pace(_PROCESS_COST)
+        pace(_PROCESS_COST + len(places.spaces) * _PLACE_COST)
         number = FIRST_PID.processes.following(number + 1)
 
 

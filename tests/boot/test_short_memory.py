@@ -19,7 +19,7 @@ from tools.paths import ROOT
 PROGRAMS = {
     "all": (
         "tcp tcp6 udp unix netlink events files direct_io mounts processes threads memory system_v proc terminal shell "
-        "locks"
+        "locks broken_memory"
     ).split(),
 }.get(
     os.environ.get("KRAIT_SHORT_MEMORY", ""),
