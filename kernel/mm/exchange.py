@@ -1,8 +1,8 @@
 """Taking a frame out of page tables that name it, for another one, for the stand-in of broken frames, or for nothing.
 
 Where a memory object knows its areas, they say where to look (`exchange_in_areas`). Memory that belongs to programs
-alone, and to their forks, is looked for in whole page tables (`exchange_in_space`): nobody keeps a list of who has such
-a frame, because only this would read it.
+alone, and to their forks, is looked for in whole page tables (`exchange_in_space`): a list of
+those that have such a frame would have to be kept at every fork, and only this would read it.
 
 Context: as said at each function. Entries are flushed at once, so that a copy that is made afterwards is the last word.
 """
