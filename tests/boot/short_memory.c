@@ -28,7 +28,6 @@
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/msg.h>
-#include <sys/prctl.h>
 #include <sys/sem.h>
 #include <sys/shm.h>
 #include <sys/signalfd.h>
@@ -370,31 +369,30 @@ static void memory(void)
 	close(fd);
 }
 
-static void broken_memory(void)
+static void ignore_it(int number) { (void)number; }
+
+/* Each broken page is remembered for good, so that one run breaks few. */
+static void broken_memory(int flags, int fd)
 {
-	static const int flags[] = { MAP_PRIVATE | MAP_ANONYMOUS, MAP_SHARED | MAP_ANONYMOUS, MAP_SHARED };
+	char *pages = mmap(NULL, 8192, PROT_READ | PROT_WRITE, flags, fd, 0);
+	signal(SIGBUS, ignore_it);
+	if (pages == MAP_FAILED)
+		return;
+	read(fd, pages, 1);
+	madvise(pages, 8192, 101);
+	madvise(pages, 4096, 101);
+	madvise(pages, 4096, 100);
+	munmap(pages, 8192);
+}
+
+static void broken_private(void) { broken_memory(MAP_PRIVATE | MAP_ANONYMOUS, -1); }
+static void broken_shared(void) { broken_memory(MAP_SHARED | MAP_ANONYMOUS, -1); }
+
+static void broken_file(void)
+{
 	int fd = open("/tmp/broken", O_RDWR | O_CREAT | O_TRUNC, 0600);
-	signal(SIGBUS, SIG_DFL);
 	ftruncate(fd, 8192);
-	for (int i = 0; i < 3; i++) {
-		char *pages = mmap(NULL, 8192, PROT_READ | PROT_WRITE, flags[i], i == 2 ? fd : -1, 0);
-		if (pages == MAP_FAILED)
-			continue;
-		read(fd, pages, 1);
-		madvise(pages, 8192, 101);
-		if (fork() == 0) {
-			prctl(PR_MCE_KILL, 1, 1, 0, 0);
-			pages[4096] = 'x';
-			madvise(pages, 4096, 101);
-			madvise(pages + 4096, 4096, 100);
-			_exit(0);
-		}
-		if (i > 0)
-			madvise(pages, 4096, 100); /* zeros: no signal */
-		while (waitpid(-1, NULL, 0) > 0)
-			;
-		munmap(pages, 8192);
-	}
+	broken_memory(MAP_SHARED, fd);
 	close(fd);
 	unlink("/tmp/broken");
 }
@@ -521,7 +519,7 @@ static void locks(void)
 static const struct program { const char *name; void (*run)(void); } programs[] = {
 	{ "tcp", tcp }, { "tcp6", tcp6 }, { "udp", udp }, { "unix", unix_rights }, { "netlink", netlink }, { "events", events },
 	{ "files", files }, { "disk", disk }, { "whole_disk", whole_disk }, { "direct_io", direct_io }, { "mounts", mounts }, { "processes", processes }, { "threads", threads }, { "memory", memory },
-	{ "broken_memory", broken_memory },
+	{ "broken_private", broken_private }, { "broken_shared", broken_shared }, { "broken_file", broken_file },
 	{ "system_v", system_v }, { "proc", proc }, { "terminal", terminal }, { "shell", shell },
 	{ "locks", locks },
 };
