@@ -38,6 +38,7 @@ from kernel.mm.frames import (
     get_frame,
     put_frame,
 )
+from kernel.mm.objects import Loss
 from kernel.mm.reverse_map import forget_pages, unmap_frame
 from kernel.sched.scheduler import current_thread
 
@@ -451,6 +452,33 @@ class FileCache(DirtyPages):
         if page is None or not page.up_to_date or index >= self.end_page():
             return NO_FRAME
         return page.frame
+
+    def settle_page(self, index: int) -> bool:
+        page = self.pages.get(index)
+        if page is None or not (page.reading or page.writing):
+            return False
+        self._settled(index)
+        return True
+
+    def lose_page(self, index: int, frame: Frame) -> Loss:
+        page = self.pages.get(index)
+        if page is None or page.frame != frame or page.reading or page.writing:
+            return Loss.REFUSED
+        is_dirty = page.dirty != 0
+        if is_dirty:
+            self.failures += 1
+        self.drop(page)
+        return Loss.DIRTY if is_dirty else Loss.CLEAN
+
+    def move_page(self, index: int, old: Frame, new: Frame) -> bool:
+        page = self.pages.get(index)
+        if page is None or page.frame != old or page.reading or page.writing:
+            return False
+        present = page.frame
+        get_frame(new)
+        page.frame = new
+        put_frame(present)
+        return True
 
     def unmap_mappings(self, first: int, end: int) -> None:
         """Take the pages first … end - 1 from whoever maps them."""

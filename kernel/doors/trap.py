@@ -41,10 +41,11 @@ from kernel.task.deliver import before_user_mode
 from kernel.task.exit import end_process, exit_task
 from kernel.task.memory_shortage import find_memory, find_memory_within_call
 from kernel.task.send import force
-from kernel.task.siginfo import from_fault, from_kernel, from_key_fault
+from kernel.task.siginfo import from_broken_memory, from_fault, from_kernel, from_key_fault
 from kernel.task.signals import (
     BUS_ADRALN,
     BUS_ADRERR,
+    BUS_MCEERR_AR,
     FPE_FLTINV,
     FPE_INTDIV,
     ILL_ILLOPN,
@@ -272,6 +273,8 @@ def _report_fault(task: Task, frame: TrapFrame, address: int, outcome: FaultOutc
         force(task, from_key_fault(address, 0 if space is None else space.key_at(address)))
     elif outcome == FaultOutcome.NO_SUCH_PAGE:
         force(task, from_fault(SIGBUS, BUS_ADRERR, address))
+    elif outcome == FaultOutcome.BROKEN:
+        force(task, from_broken_memory(BUS_MCEERR_AR, address))
     else:
         find_memory(task)  # and the instruction faults again
 

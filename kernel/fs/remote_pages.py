@@ -26,7 +26,7 @@ from kernel.mm.frames import (
     get_frame,
     put_frame,
 )
-from kernel.mm.objects import MappedThrough, TrackedObject
+from kernel.mm.objects import Loss, MappedThrough, TrackedObject
 from kernel.mm.reverse_map import forget_pages
 from kernel.sched import Mutex
 from kernel.sched.mutex import Patience
@@ -94,6 +94,7 @@ class RemotePages(TrackedObject):
         self._areas: int = 0
         self._frames: dict[int, int] = {}
         self._dirty: dict[int, bool] = {}
+        self._has_lost: bool = False  # what was written through a mapping, and nobody has heard of it
         self._reader: RemoteHandle | None = None
         self._writer: RemoteHandle | None = None
         self._coming: int = 0  # threads whose last area has gone, and that wait for the lock to send what is dirty
@@ -172,8 +173,39 @@ class RemotePages(TrackedObject):
     def resident(self, index: int) -> Frame:
         return Frame(self._frames.get(index, NO_FRAME))
 
+    def settle_page(self, index: int) -> bool:
+        if self._lock.owner is None:
+            return False
+        self._take_lock()
+        self._give_lock()
+        return True
+
+    def lose_page(self, index: int, frame: Frame) -> Loss:
+        present = Frame(self._frames.get(index, NO_FRAME))
+        if self._lock.owner is not None or present != frame:
+            return Loss.REFUSED
+        del self._frames[index]
+        is_dirty = index in self._dirty
+        if is_dirty:
+            del self._dirty[index]
+            self._has_lost = True
+        put_frame(present)
+        return Loss.DIRTY if is_dirty else Loss.CLEAN
+
+    def move_page(self, index: int, old: Frame, new: Frame) -> bool:
+        present = Frame(self._frames.get(index, NO_FRAME))
+        if self._lock.owner is not None or present != old:
+            return False
+        get_frame(new)
+        self._frames[index] = new
+        put_frame(present)
+        return True
+
     def write_back(self) -> None:
-        """Send what may have been written through mappings."""
+        """Send what may have been written through mappings. Raises EIO, once also for what broken memory has lost."""
+        if self._has_lost:
+            self._has_lost = False
+            raise Errno(EIO)
         if len(self._dirty) > 0:
             self._take_lock()
             try:

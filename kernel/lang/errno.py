@@ -135,6 +135,7 @@ EKEYREJECTED: Final = 129  # Key was rejected by service
 EOWNERDEAD: Final = 130  # Owner died
 ENOTRECOVERABLE: Final = 131  # State not recoverable
 ERFKILL: Final = 132  # Operation not possible due to RF-kill
+EHWPOISON: Final = 133  # Memory page has hardware error
 
 ERESTARTSYS: Final = 512
 ERESTARTNOINTR: Final = 513

@@ -10,7 +10,7 @@ Source: mbind(2), set_mempolicy_home_node(2), move_pages(2), get_mempolicy(2).
 from typing import Final
 
 from arch import USER_END
-from arch.programs import read_entry, table_end
+from arch.programs import HIDDEN, PRESENT, read_entry, table_end
 from kernel.lang import EFAULT, EIO, ENOENT, ENOMEM, EOPNOTSUPP, Errno
 from kernel.lib.pace import pace
 from kernel.mm.area import PROT_READ, Area
@@ -151,4 +151,4 @@ def page_status(space: AddressSpace, address: int) -> int:
     if address < 0 or address >= USER_END or space.area_at(address) is None:
         return -EFAULT
     slot = space.pages.find(address)
-    return 0 if slot != 0 and read_entry(slot) != 0 else -ENOENT
+    return 0 if slot != 0 and read_entry(slot) & (PRESENT | HIDDEN) != 0 else -ENOENT

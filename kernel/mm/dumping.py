@@ -8,6 +8,7 @@ from typing import Final
 from arch.programs import entry_frame, read_entry, table_end
 from kernel.lang import Errno
 from kernel.mm.area import Area
+from kernel.mm.broken import names_broken
 from kernel.mm.frames import NO_FRAME, PAGE_SHIFT, Frame, get_frame
 from kernel.mm.space import AddressSpace
 
@@ -35,7 +36,7 @@ def next_dumped(space: AddressSpace, area: Area, address: int, end: int) -> int:
 
 def dumped_frame(space: AddressSpace, area: Area, address: int) -> Frame:
     """The frame of a page, with a reference; NO_FRAME where there is none: the page was never touched, or lies past the
-    end of its file, or cannot be read, or is secret. Protection does not matter. Raises MemoryError.
+    end of its file, or cannot be read, or is secret, or broken. Protection does not matter. Raises MemoryError.
     """
     source = area.source
     if source is not None and source.is_secret():
@@ -43,6 +44,8 @@ def dumped_frame(space: AddressSpace, area: Area, address: int) -> Frame:
     slot = space.pages.find(address)
     if slot != 0:
         entry = read_entry(slot)
+        if names_broken(entry):
+            return NO_FRAME
         if entry != 0:
             frame = entry_frame(entry)
             get_frame(frame)

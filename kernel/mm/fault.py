@@ -1,8 +1,7 @@
 """Page faults inside an area: demand paging, copy-on-write, fault-around.
 
 `resolve` makes one page of an area accessible. Cases, first match wins:
-1. the page is mapped and the access is allowed: only the hardware's accessed/dirty bits or a stale translation were in
-   the way;
+1. the page is mapped and the access is allowed: only accessed/dirty bits or a stale translation were in the way;
 2. a write to a private page that is mapped read-only: copied, or made writable if nobody else has the frame (a device
    that is filling it does not count);
 3. a write to a shared page that was mapped for reading: the source hears of it (`page(…, for_write)`), the entry
@@ -38,6 +37,7 @@ from arch.programs import (
     write_entry,
 )
 from kernel.mm.area import PROT_EXEC, PROT_READ, PROT_WRITE, Area
+from kernel.mm.broken import names_broken
 from kernel.mm.frames import (
     NO_FRAME,
     PAGE_SIZE,
@@ -70,6 +70,7 @@ class FaultOutcome(IntEnum):
     NO_MEMORY = 4
     KEY_FORBIDS = 5  # SIGSEGV, SEGV_PKUERR: only for accesses of the program itself, or on its behalf
     SERVED = 6  # a program is to be asked for the page: `AddressSpace.ask`
+    BROKEN = 7  # SIGBUS, BUS_MCEERR_AR: the memory behind the page is broken (broken.py)
 
 
 def allows(area: Area, access: Access) -> bool:
@@ -227,6 +228,8 @@ def _map_around(pages: PageTable, area: Area, address: int, flags: int) -> int:
 def protect_entry(slot: int, area: Area) -> None:
     """Bring an existing entry in line with its area's new protection. Writability returns by a fault."""
     entry = read_entry(slot)
+    if names_broken(entry):
+        return
     entry &= ~(WRITABLE | NO_EXECUTE | HIDDEN | PRESENT | KEY_BITS)
     if area.prot & (PROT_READ | PROT_WRITE | PROT_EXEC) == 0:
         write_entry(slot, entry | HIDDEN)

@@ -20,7 +20,7 @@ def read_foreign(space: AddressSpace, address: int, destination: Span[u8], by_fo
     """Fill the span. Raises EFAULT where there is nothing to read, ENOMEM."""
     done = 0
     while done < len(destination):
-        frame = _frame_at(space, address + done, Access.READ, by_force)
+        frame = frame_behind(space, address + done, Access.READ, by_force)
         offset = (address + done) & PAGE_MASK
         count = min(len(destination) - done, PAGE_SIZE - offset)
         destination[done : done + count].copy_from(frame_span(frame)[offset : offset + count])
@@ -32,7 +32,7 @@ def write_foreign(space: AddressSpace, address: int, source: Span[u8], by_force:
     """Store the span. Raises EFAULT where nothing may be written, ENOMEM."""
     done = 0
     while done < len(source):
-        frame = _frame_at(space, address + done, Access.WRITE, by_force)
+        frame = frame_behind(space, address + done, Access.WRITE, by_force)
         offset = (address + done) & PAGE_MASK
         count = min(len(source) - done, PAGE_SIZE - offset)
         frame_span(frame)[offset : offset + count].copy_from(source[done : done + count])
@@ -40,8 +40,8 @@ def write_foreign(space: AddressSpace, address: int, source: Span[u8], by_force:
         done += count
 
 
-def _frame_at(space: AddressSpace, address: int, access: Access, by_force: bool) -> Frame:
-    """The frame behind an address, with a reference, once the access is possible."""
+def frame_behind(space: AddressSpace, address: int, access: Access, by_force: bool) -> Frame:
+    """The frame behind an address, with a reference, once the access is possible. Raises EFAULT, ENOMEM."""
     while True:
         area = space.area_at(address)
         if area is None or (area.source is not None and area.source.is_secret()):
@@ -71,7 +71,7 @@ def _frame_at(space: AddressSpace, address: int, access: Access, by_force: bool)
 def _forced_frame(space: AddressSpace, area: Area, page: int, access: Access) -> Frame:
     """The frame behind a page that the area's protection forbids to access. The owner's entry stays as forbidding."""
     needed = PROT_WRITE if access == Access.WRITE else PROT_READ
-    if area.maximum_prot & needed == 0 or (access == Access.WRITE and area.shared):
+    if area.maximum_prot & needed == 0 or (access == Access.WRITE and area.shared) or space.is_broken(page):
         raise Errno(EFAULT)
     try:
         grown = resolve(space.pages, area, page, access)  # may unmap pages, too

@@ -485,6 +485,13 @@ def put_frame(frame: Frame) -> None:
         _release_block(frame, 0)
 
 
+def condemn_frame(frame: Frame) -> None:
+    """Nobody is ever to be given a frame again that is in use now: take a reference for good, and charge nobody."""
+    get_frame(frame)
+    if load_u16(_entry(frame) + _STATE) != 0:
+        _uncharge(frame)
+
+
 def free_frame(frame: Frame) -> None:
     """Drop what must be the only reference."""
     if frame_count(frame) != 1:

@@ -6,10 +6,12 @@ reference to a frame; `page` gives the caller another one, for the page-table en
 Context: `page` may sleep (a file system reads from its disk).
 """
 
+from enum import IntEnum
 from typing import TYPE_CHECKING, Final
 
-from kernel.lang import EINVAL, EIO, EOPNOTSUPP, Errno, final
+from kernel.lang import EHWPOISON, EINVAL, EIO, EOPNOTSUPP, Errno, final
 from kernel.lib.pace import pace
+from kernel.mm.broken import is_broken
 from kernel.mm.commitment import take_back
 from kernel.mm.frame_tree import FrameTree
 from kernel.mm.frames import (
@@ -30,6 +32,15 @@ if TYPE_CHECKING:
 
 _DEVICE: Final = 1  # 00:01, of files in memory that are the kernel's own
 _FREE_COST: Final = 600  # instructions for a page
+
+
+class Loss(IntEnum):
+    """What it means for a memory object that the memory of one of its pages is broken."""
+
+    REFUSED = 0  # the object cannot do without that memory, or it is no page of it
+    CLEAN = 1  # the page was dropped, and can be had again as it was
+    DIRTY = 2  # it was dropped, and what was written to it since it was read is lost
+    KEPT = 3  # it is lost, and remains the object's broken page until it is dropped
 
 
 class MappedThrough:
@@ -107,6 +118,23 @@ class MemoryObject:
         with MADV_REMOVE).
         """
         raise Errno(EOPNOTSUPP)
+
+    def settle_page(self, index: int) -> bool:
+        """Sleep until no transfer of page `index` is under way; whether this slept. Raises what ends the wait."""
+        return False
+
+    def lose_page(self, index: int, frame: Frame) -> Loss:
+        """The memory of page `index`, which is in no transfer and lies in `frame`, is broken. The caller takes the page
+        from whoever maps it. Never sleeps or raises.
+        """
+        return Loss.REFUSED
+
+    def move_page(self, index: int, old: Frame, new: Frame) -> bool:
+        """Page `index`, which is in no transfer and lies in `old`, lies in `new` from now on, with a reference of its
+        own; whether that was possible. The caller has copied the page and sees to whoever maps it. Never sleeps or
+        raises.
+        """
+        return False
 
     def is_secret(self) -> bool:
         """Whether nobody but the program that maps it reaches it."""
@@ -222,6 +250,24 @@ class SharedTotals:
 SHARED_TOTALS: Final = SharedTotals()
 
 
+def sound_frame(frames: FrameTree, index: int) -> Frame:
+    """The frame of a page of memory without a disk; NO_FRAME where there is none, and where it is broken."""
+    frame = frames.get(index) if index >= 0 else NO_FRAME
+    return NO_FRAME if frame != NO_FRAME and is_broken(frame) else frame
+
+
+def exchange_frame(frames: FrameTree, index: int, old: Frame, new: Frame) -> bool:
+    """Put another frame in place of one; whether that one was there."""
+    present = frames.get(index)
+    if present != old:
+        return False
+    get_frame(new)
+    mark_shared(new)
+    frames.put(index, new)  # needs no memory: there is a place
+    put_frame(present)
+    return True
+
+
 class SharedMemory(PolicyKeeper):
     """Zero-filled pages shared by all who map the object: MAP_SHARED | MAP_ANONYMOUS."""
 
@@ -247,11 +293,19 @@ class SharedMemory(PolicyKeeper):
                 put_frame(frame)
                 raise
             SHARED_TOTALS.pages += 1
+        elif is_broken(frame):
+            raise Errno(EHWPOISON)
         get_frame(frame)
         return frame
 
     def resident(self, index: int) -> Frame:
-        return self.frames.get(index) if index >= 0 else NO_FRAME
+        return sound_frame(self.frames, index)
+
+    def lose_page(self, index: int, frame: Frame) -> Loss:
+        return Loss.KEPT if self.frames.get(index) == frame else Loss.REFUSED
+
+    def move_page(self, index: int, old: Frame, new: Frame) -> bool:
+        return exchange_frame(self.frames, index, old, new)
 
     def next_kept(self, index: int) -> int:
         return self.frames.next_from(index)

@@ -7,7 +7,7 @@ from typing import Final
 
 from arch import USER_END
 from arch.programs import read_entry, write_entry
-from kernel.lang import EACCES, EAGAIN, EBADF, EBUSY, EFAULT, EINVAL, ENOMEM, EPERM, Errno
+from kernel.lang import EACCES, EAGAIN, EBADF, EBUSY, EFAULT, EHWPOISON, EINVAL, ENOMEM, EPERM, Errno
 from kernel.lib.pace import pace
 from kernel.mm.area import MAP_ANONYMOUS, MAP_FIXED, MAP_LOCKED, PROT_WRITE, Area
 from kernel.mm.area_tree import following
@@ -43,6 +43,8 @@ MADV_PAGEOUT: Final = 21
 MADV_POPULATE_READ: Final = 22
 MADV_POPULATE_WRITE: Final = 23
 MADV_DONTNEED_LOCKED: Final = 24
+MADV_HWPOISON: Final = 100  # these two are kernel/task/memory_failure.py's
+MADV_SOFT_OFFLINE: Final = 101
 # What changes areas or their pages; other advice concerns speed.
 _OF_AREAS: Final[list[int]] = [
     MADV_DONTNEED,
@@ -406,7 +408,7 @@ def lock(space: AddressSpace, start: int, end: int, now: bool) -> None:
         try:
             space.populate(start, end)
         except Errno as error:
-            raise Errno(ENOMEM if error.code == EFAULT else error.code) from None
+            raise Errno(ENOMEM if error.code in (EFAULT, EHWPOISON) else error.code) from None
 
 
 def unlock(space: AddressSpace, start: int, end: int) -> None:

@@ -26,7 +26,7 @@ from arch.programs import (
     share_entries,
     table_end,
 )
-from kernel.lang import EACCES, EEXIST, EFAULT, EINTR, EINVAL, ENOMEM, EPERM, Errno, final, noinline
+from kernel.lang import EACCES, EEXIST, EFAULT, EHWPOISON, EINTR, EINVAL, ENOMEM, EPERM, Errno, final, noinline
 from kernel.lib.namespace import FIRST_USER, UserNamespace
 from kernel.lib.pace import PACE, is_dying, pace
 from kernel.lib.settings import SystemSetting
@@ -47,6 +47,7 @@ from kernel.mm.area import (
 )
 from kernel.mm.area_tree import STACK_GUARD, AreaTree, following, lowest_start, preceding
 from kernel.mm.async_contexts import AsyncContexts
+from kernel.mm.broken import names_broken
 from kernel.mm.commitment import MODE, NEVER, promise, take_back
 from kernel.mm.fault import Access, FaultOutcome, allows, protect_entry, resolve
 from kernel.mm.frames import PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, SHORTAGE
@@ -99,6 +100,17 @@ DUMPED_BY_DEFAULT: Final = 0x33  # with private huge pages
 
 
 @final
+class LiveSpaces:
+    """All address spaces that are in use, in a chain from the newest."""
+
+    def __init__(self) -> None:
+        self.newest: AddressSpace | None = None
+
+
+SPACES: Final = LiveSpaces()
+
+
+@final
 class AddressSpace:
     """The user half of one or more tasks' memory. Counted by `acquire` and `release`."""
 
@@ -145,7 +157,14 @@ class AddressSpace:
         self.is_new: bool = False  # execve lays it out, and has checked the addresses by the new program's rights
         self.is_held: bool = False  # by a change that others must see whole: they wait with theirs
         self.has_handlers: bool = False  # areas of it have had handlers of their faults
-        self.needs_care: bool = False  # one of the two: faults look for what is in their way
+        self.has_broken: bool = False  # pages of it are broken, or were (broken.py)
+        self.needs_care: bool = False  # one of the three: faults look for what is in their way
+
+        self.newer: AddressSpace | None = None  # of all spaces that are in use
+        self.older: AddressSpace | None = SPACES.newest
+        if SPACES.newest is not None:
+            SPACES.newest.newer = self
+        SPACES.newest = self
 
     @property
     def root(self) -> int:
@@ -165,6 +184,7 @@ class AddressSpace:
         self.users -= 1
         if self.users > 0:
             return
+        self._leave()
         contexts = self.contexts
         if contexts is not None:
             self.contexts = None
@@ -193,6 +213,19 @@ class AddressSpace:
         if segments is not None:
             self.segments = None
             segments.release()
+
+    def _leave(self) -> None:
+        """The space is not in use any more."""
+        newer = self.newer
+        older = self.older
+        if newer is not None:
+            newer.older = older
+        else:
+            SPACES.newest = older
+        if older is not None:
+            older.newer = newer
+        self.newer = None
+        self.older = None
 
     def _give_back(self, area: Area) -> None:
         """The pages of an area that nobody will touch again: the processor need not forget them."""
@@ -229,7 +262,7 @@ class AddressSpace:
         """Let the others go on; also for a thread that came to no end of its own."""
         if self.is_held:
             self.is_held = False
-            self.needs_care = self.has_handlers
+            self.needs_care = self.has_handlers or self.has_broken
             PACE.rest.report_change()
 
     def activate(self) -> None:
@@ -243,7 +276,6 @@ class AddressSpace:
         self.hold()
         work = 0
         try:
-            child._copy_description(self)
             last: Area | None = None
             area = self.areas.first()
             while area is not None:
@@ -258,6 +290,7 @@ class AddressSpace:
                         work = self._fork_area(child, area, work)
                     work = self._rest_in_fork(work)
                 area = following(area)
+            child._copy_description(self)
         except (Errno, MemoryError):
             child.release()
             raise
@@ -293,6 +326,8 @@ class AddressSpace:
         self.auxiliary_vector = other.auxiliary_vector
         self.user_namespace = other.user_namespace
         self.inherit_settings(other)
+        if other.has_broken:
+            self.note_broken()
         self.stack_top = other.stack_top
         self.code_start = other.code_start
         self.code_end = other.code_end
@@ -946,8 +981,8 @@ class AddressSpace:
         try:
             grown = resolve(self.pages, area, page_down(address), access)  # may unmap pages, too
             self.resident += grown
-        except Errno:
-            return FaultOutcome.NO_SUCH_PAGE
+        except Errno as error:
+            return FaultOutcome.BROKEN if error.code == EHWPOISON else FaultOutcome.NO_SUCH_PAGE
         except MemoryError:
             return self._wait_for_memory()
         self.memory_waits = 0
@@ -956,16 +991,33 @@ class AddressSpace:
 
     @noinline
     def _is_served(self, address: int, access: Access) -> bool:
-        """Whether a page is left to a program that serves the area's faults, once nobody holds the space."""
+        """Whether a page is left to a program that serves the area's faults, once nobody holds the space; or is broken,
+        which `ask` reports.
+        """
         if self.is_held:
             self._wait_for_holder()
-        if not self.has_handlers:
-            return False
         area = self.area_at(address)
-        return area is not None and allows(area, access) and flags_of(self, area, page_down(address), access) >= 0
+        if area is None or not allows(area, access):
+            return False
+        page = page_down(address)
+        return self.is_broken(page) or (self.has_handlers and flags_of(self, area, page, access) >= 0)
+
+    def note_broken(self) -> None:
+        """A page of the space is broken: faults look out for such from now on."""
+        self.has_broken = True
+        self.needs_care = True
+
+    def is_broken(self, page: int) -> bool:
+        """Whether a page is broken that was mapped when it broke."""
+        if not self.has_broken:
+            return False
+        slot = self.pages.find(page)
+        return slot != 0 and names_broken(read_entry(slot))
 
     def ask(self, address: int, access: Access, by_kernel: bool) -> FaultOutcome:
         """Leave a page that is SERVED to whoever serves it. DONE: look again. Sleeps."""
+        if self.is_broken(page_down(address)):
+            return FaultOutcome.BROKEN
         area = self.area_at(address)
         handler = None if area is None else area.handler
         if area is None or handler is None:
@@ -1029,7 +1081,7 @@ class AddressSpace:
 
     def populate(self, start: int, end: int) -> None:
         """Fault in a range as far as it goes (MAP_POPULATE, mlock). May sleep. Raises ENOMEM; EFAULT where there is no
-        page to be had.
+        page to be had, EHWPOISON where one is broken.
         """
         address = page_down(start)
         while address < end:
@@ -1049,6 +1101,8 @@ class AddressSpace:
                     raise Errno(EINTR)
                 if outcome == FaultOutcome.NO_SUCH_PAGE:
                     raise Errno(EFAULT)
+                if outcome == FaultOutcome.BROKEN:
+                    raise Errno(EHWPOISON)
                 if not self.has_handlers or self._is_there(address):
                     address += PAGE_SIZE
             pace(_FAULT_COST)

@@ -10,10 +10,12 @@ from kernel.lib.pace import pace
 from kernel.mm import remap as remapping
 from kernel.mm.frames import PAGE_MASK, PAGE_SHIFT
 from kernel.mm.objects import TrackedObject
+from kernel.mm.ranges import USER_PAGES, pages_of
 from kernel.mm.reverse_map import forget_pages
 from kernel.mm.space import AddressSpace, page_up
 from kernel.syscalls.mmap import whole_pages
 from kernel.task import current
+from kernel.task.memory_failure import break_pages
 
 _LOOKS_AT_ONCE: Final = 1024  # pages
 _LOOK_SHIFT: Final = 7  # instructions for looking at a page, as a power of two
@@ -45,15 +47,27 @@ def mincore(address: int, length: int, result: UserAddr) -> int:
     return 0
 
 
-@syscall("madvise", args="address size one:madvise", notes="No hardware poisoning")
+@syscall("madvise", status="Full", args="address size one:madvise")
 def madvise(address: int, length: int, advice: i32) -> int:
     """madvise(2)."""
+    if advice == remapping.MADV_HWPOISON or advice == remapping.MADV_SOFT_OFFLINE:
+        _break(address, length, is_soft=advice == remapping.MADV_SOFT_OFFLINE)
+        return 0
     space = current().space
     remapping.advise(space, address, length, advice)
     if advice == remapping.MADV_REMOVE and length > 0:
         start, end = whole_pages(address, length)
         _remove(space, start, end)
     return 0
+
+
+def _break(start: int, length: int, is_soft: bool) -> None:
+    """MADV_HWPOISON and MADV_SOFT_OFFLINE."""
+    first, behind = pages_of(start, length)
+    if start & PAGE_MASK != 0 or behind < first or (behind == first and length != 0):
+        raise Errno(EINVAL)
+    if behind > first:
+        break_pages(current(), start, min(behind, USER_PAGES + 1) << PAGE_SHIFT, is_soft)
 
 
 def _remove(space: AddressSpace, start: int, end: int) -> None:

@@ -12,6 +12,7 @@ from typing import Final
 from kernel.lang import struct
 from kernel.lib.pid import Pid
 
+PR_MCE_KILL_EARLY: Final = 1
 PR_MCE_KILL_DEFAULT: Final = 2
 SS_DISABLE: Final = 2
 
@@ -115,7 +116,7 @@ class TaskSettings:
     """Settings of prctl(2) and ioprio_set(2) for a thread."""
 
     no_new_privileges: bool  # execve gives none (PR_SET_NO_NEW_PRIVS); set with another thread's filters (seccomp.py)
-    memory_failure_policy: int  # PR_MCE_KILL_*, kept for the reader: nothing here reports broken memory
+    memory_failure_policy: int  # PR_MCE_KILL_*: see memory_failure.py
     flushes_io: bool  # PR_SET_IO_FLUSHER, kept as well: nothing here waits for a program's disk
     io_priority: int
 

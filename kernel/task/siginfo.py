@@ -8,10 +8,11 @@ and `fifth` are a child's times. No kind uses more.
 from typing import Final
 
 from kernel.lang import Span, final, u8
-from kernel.task.signals import SEGV_PKUERR, SI_KERNEL, SI_SIGIO, SI_TIMER, SI_USER, SIGNAL_COUNT, SIGSEGV
+from kernel.task.signals import SEGV_PKUERR, SI_KERNEL, SI_SIGIO, SI_TIMER, SI_USER, SIGBUS, SIGNAL_COUNT, SIGSEGV
 from kernel.task.words import load_i32, load_i64, signed_32, store_i32, store_i64
 
 SIGINFO_SIZE: Final = 128
+_PAGE_SHIFT: Final = 12
 
 
 @final
@@ -105,6 +106,13 @@ def from_fault(signo: int, code: int, address: int) -> SignalInfo:
     """Raised by an instruction."""
     info = SignalInfo(signo, code)
     info.set_address(address)
+    return info
+
+
+def from_broken_memory(code: int, address: int) -> SignalInfo:
+    """Memory is broken: si_addr_lsb, at 24, says how much of it, as a power of two."""
+    info = from_fault(SIGBUS, code, address)
+    info.third = _PAGE_SHIFT
     return info
 
 

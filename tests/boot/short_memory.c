@@ -369,6 +369,34 @@ static void memory(void)
 	close(fd);
 }
 
+static void ignore_it(int number) { (void)number; }
+
+/* Each broken page is remembered for good, so that one run breaks few. */
+static void broken_memory(int flags, int fd)
+{
+	char *pages = mmap(NULL, 8192, PROT_READ | PROT_WRITE, flags, fd, 0);
+	signal(SIGBUS, ignore_it);
+	if (pages == MAP_FAILED)
+		return;
+	read(fd, pages, 1);
+	madvise(pages, 8192, 101);
+	madvise(pages, 4096, 101);
+	madvise(pages, 4096, 100);
+	munmap(pages, 8192);
+}
+
+static void broken_private(void) { broken_memory(MAP_PRIVATE | MAP_ANONYMOUS, -1); }
+static void broken_shared(void) { broken_memory(MAP_SHARED | MAP_ANONYMOUS, -1); }
+
+static void broken_file(void)
+{
+	int fd = open("/tmp/broken", O_RDWR | O_CREAT | O_TRUNC, 0600);
+	ftruncate(fd, 8192);
+	broken_memory(MAP_SHARED, fd);
+	close(fd);
+	unlink("/tmp/broken");
+}
+
 static void system_v(void)
 {
 	int queue = msgget(IPC_PRIVATE, 0600), sems = semget(IPC_PRIVATE, 2, 0600), segment = shmget(IPC_PRIVATE, 8192, 0600);
@@ -491,6 +519,7 @@ static void locks(void)
 static const struct program { const char *name; void (*run)(void); } programs[] = {
 	{ "tcp", tcp }, { "tcp6", tcp6 }, { "udp", udp }, { "unix", unix_rights }, { "netlink", netlink }, { "events", events },
 	{ "files", files }, { "disk", disk }, { "whole_disk", whole_disk }, { "direct_io", direct_io }, { "mounts", mounts }, { "processes", processes }, { "threads", threads }, { "memory", memory },
+	{ "broken_private", broken_private }, { "broken_shared", broken_shared }, { "broken_file", broken_file },
 	{ "system_v", system_v }, { "proc", proc }, { "terminal", terminal }, { "shell", shell },
 	{ "locks", locks },
 };

@@ -19,11 +19,13 @@ from tools.paths import ROOT
 PROGRAMS = {
     "all": (
         "tcp tcp6 udp unix netlink events files direct_io mounts processes threads memory system_v proc terminal shell "
-        "locks"
+        "locks broken_private broken_shared broken_file"
     ).split(),
 }.get(
     os.environ.get("KRAIT_SHORT_MEMORY", ""),
-    ["unix", "netlink", "events", "files", "direct_io", "mounts", "system_v", "threads", "locks"],
+    (
+        "unix netlink events files direct_io mounts system_v threads locks broken_private broken_shared broken_file"
+    ).split(),
 )
 MOST_OBJECTS = 60  # what a round may keep for later: tables that have grown, the allocation of the check itself
 

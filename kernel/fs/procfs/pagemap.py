@@ -1,8 +1,9 @@
 """/proc/PID/pagemap: a word for each page of a process's address space (proc_pid_pagemap(5)).
 
-Bits: 63 the page is there, 61 it is one of a file or of shared memory, 56 nobody else maps it, 55 it may have been
-written to since somebody asked (always, for nobody can ask); the lowest 55 the frame's number, for those who had
-CAP_SYS_ADMIN when they opened the file. A page that is not there has bit 55 alone, and none where nothing is mapped.
+Bits: 63 the page is there, 62 it is broken (kernel/mm/broken.py), 61 it is one of a file or of shared memory, 56 nobody
+else maps it, 55 it may have been written to since somebody asked (always, for nobody can ask); the lowest 55 the
+frame's number, for those who had CAP_SYS_ADMIN when they opened the file. A page that is not there has bit 55 alone,
+and none where nothing is mapped.
 
 Context: sleeps. The description means the memory that the process had when it was opened.
 """
@@ -24,6 +25,7 @@ from kernel.lib.pace import is_dying, pace
 from kernel.lib.saturation import wrapped_sum
 from kernel.lib.user import Buffer
 from kernel.mm.area import Area
+from kernel.mm.broken import names_broken
 from kernel.mm.frames import PAGE_SHIFT, frame_count
 from kernel.mm.space import AddressSpace
 from kernel.mm.userfault import WRITE_PROTECT
@@ -37,6 +39,7 @@ _OTHERS: Final = 1 << 55
 _EXCLUSIVE: Final = 1 << 56
 _PROTECTED: Final = 1 << 57  # writes are left to a userfaultfd
 _OF_FILE: Final = 1 << 61
+_BROKEN: Final = 1 << 62  # among pages that have been swapped out
 _THERE: Final = -(1 << 63)
 
 
@@ -100,6 +103,8 @@ class PagemapFile(PositionedFile):
         entry = 0 if slot == 0 else read_entry(slot)
         if entry == 0:
             return _OTHERS
+        if names_broken(entry):
+            return _BROKEN | _OTHERS
         frame = entry_frame(entry)
         own = area.source is None or entry & PRIVATE != 0
         value = _THERE | _OTHERS

@@ -16,6 +16,7 @@ from kernel.lib.pace import pace
 from kernel.lib.pid import UNSET
 from kernel.mm.area import MAP_GROWSDOWN, MAP_LOCKED, MAP_NORESERVE, PROT_EXEC, PROT_READ, PROT_WRITE, Area
 from kernel.mm.binding import policy_of
+from kernel.mm.broken import names_broken
 from kernel.mm.frames import NO_FRAME, PAGE_MASK, PAGE_SIZE, Frame, frame_count, frame_span
 from kernel.mm.objects import FixedPages, SharedMemory
 from kernel.mm.policy import MemoryPolicy
@@ -290,6 +291,8 @@ class Placement:
             address = space.pages.next_table(stop, area.end)
 
     def _count_page(self, area: Area, entry: int) -> None:
+        if names_broken(entry):
+            return
         users = frame_count(entry_frame(entry))
         self.present += 1
         if area.source is None or entry & PRIVATE != 0:

@@ -16,6 +16,7 @@ from kernel.fs.filesystem import FILE_SYSTEM_TYPES
 from kernel.lib.capabilities import CAP_SYS_ADMIN
 from kernel.lib.proc_files import proc_file
 from kernel.mm import slabs
+from kernel.mm.broken import BROKEN
 from kernel.mm.commitment import PROMISES, promise_limit
 from kernel.mm.frames import PAGE_SIZE, available_frame_count, free_frame_count, total_frame_count
 from kernel.mm.objects import SHARED_TOTALS
@@ -130,6 +131,7 @@ def meminfo() -> bytes:
     text += _memory_line("KernelStack", stacks)
     text += _memory_line("CommitLimit", promise_limit() * _KIB_PER_PAGE)
     text += _memory_line("Committed_AS", PROMISES.pages * _KIB_PER_PAGE)
+    text += _memory_line("HardwareCorrupted", BROKEN.count * _KIB_PER_PAGE)
     return text.encode()
 
 

@@ -32,9 +32,10 @@ from kernel.fs.inode import CachedPages
 from kernel.fs.mapped_place import MappedPlace, place_of
 from kernel.fs.path import Path
 from kernel.fs.tmpfs.base import Tmpfs, TmpfsInode
-from kernel.lang import EBUSY, EFAULT, EFBIG, EINTR, EINVAL, ENOSPC, ENXIO, EOPNOTSUPP, EPERM, Errno
+from kernel.lang import EBUSY, EFAULT, EFBIG, EHWPOISON, EINTR, EINVAL, EIO, ENOSPC, ENXIO, EOPNOTSUPP, EPERM, Errno
 from kernel.lib.pace import ends_at, is_dying, pace
 from kernel.lib.user import Buffer
+from kernel.mm.broken import is_broken
 from kernel.mm.frame_tree import NO_PAGE, FrameTree
 from kernel.mm.frames import (
     NO_FRAME,
@@ -46,7 +47,14 @@ from kernel.mm.frames import (
     put_frame,
     zero_frame,
 )
-from kernel.mm.objects import MappedThrough, MemoryObject, PolicyKeeper
+from kernel.mm.objects import (
+    Loss,
+    MappedThrough,
+    MemoryObject,
+    PolicyKeeper,
+    exchange_frame,
+    sound_frame,
+)
 from kernel.mm.reverse_map import forget_pages, is_mapped_for_writing
 from kernel.sched import Mutex
 
@@ -119,6 +127,10 @@ class TmpfsFile(TmpfsInode):
             frame = self.pages.get(offset >> PAGE_SHIFT)
             if frame == NO_FRAME:
                 moved = buffer.put_zeros(count)
+            elif is_broken(frame):
+                if done == 0:
+                    raise Errno(EIO)
+                break
             else:
                 get_frame(frame)
                 moved = buffer.put(frame_span(frame)[within : within + count])
@@ -158,6 +170,8 @@ class TmpfsFile(TmpfsInode):
         frame = self.pages.get(index)
         if frame == NO_FRAME or self.shrinking is not None:
             frame = self._page_for_write(index)
+        if is_broken(frame):
+            raise Errno(EIO)
         get_frame(frame)
         moved = buffer.take(frame_span(frame)[within : within + count])
         put_frame(frame)
@@ -373,6 +387,8 @@ class TmpfsFile(TmpfsInode):
         if index < 0 or index << PAGE_SHIFT >= self.size:
             raise Errno(EFAULT)
         frame = self._page_for_write(index)
+        if is_broken(frame):
+            raise Errno(EHWPOISON)
         get_frame(frame)
         return frame
 
@@ -400,7 +416,15 @@ class FilePages(PolicyKeeper):
         inode = self.inode
         if inode is None or index < 0 or index >= _page_count(inode.size):
             return NO_FRAME
-        return inode.pages.get(index)
+        return sound_frame(inode.pages, index)
+
+    def lose_page(self, index: int, frame: Frame) -> Loss:
+        inode = self.inode
+        return Loss.KEPT if inode is not None and inode.pages.get(index) == frame else Loss.REFUSED
+
+    def move_page(self, index: int, old: Frame, new: Frame) -> bool:
+        inode = self.inode
+        return inode is not None and exchange_frame(inode.pages, index, old, new)
 
     def next_kept(self, index: int) -> int:
         inode = self.inode

@@ -148,6 +148,7 @@ static int forbidden(const struct row *row, long *arguments)
 	case 169: return arguments[2] != 0 && arguments[2] != 0x89abcdef;
 	case 16: return (uint32_t)arguments[1] == 0x540e && run_now->is_root; /* a terminal that others lose */
 	case 301: return (arguments[2] & 0x70000) && (arguments[1] & 0x110); /* those who watch would wait for an answer */
+	case 28: return ((int)arguments[2] == 100 || (int)arguments[2] == 101) && run_now->is_root; /* memory is lost for good */
 	case 141: return (int)arguments[0] == PRIO_USER; /* everybody's priority */
 	case 56: case 57: case 58: case 435: return me->forked > 12;
 	default: return 0;

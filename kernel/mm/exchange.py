@@ -1,0 +1,163 @@
+"""Taking a frame out of page tables that name it, for another one, for the stand-in of broken frames, or for nothing.
+
+Where a memory object knows its areas, they say where to look (`exchange_in_areas`). Memory that belongs to programs
+alone, and to their forks, is looked for in whole page tables (`exchange_in_space`): a list of
+those that have such a frame would have to be kept at every fork, and only this would read it.
+
+Context: as said at each function. Entries are flushed at once, so that a copy that is made afterwards is the last word.
+"""
+
+from typing import Final
+
+from arch import USER_END
+from arch.programs import WRITABLE, entry_frame, make_entry, read_entry, table_end, write_entry
+from kernel.lang import final
+from kernel.lib.pace import pace
+from kernel.mm.area import Area
+from kernel.mm.broken import BROKEN
+from kernel.mm.frames import NO_FRAME, PAGE_SHIFT, PAGE_SIZE, Frame, get_frame, put_frame
+from kernel.mm.objects import TrackedObject
+from kernel.mm.space import AddressSpace
+
+_TABLE_COST: Final = 6000  # instructions for looking at a table, for `pace`
+
+
+@final
+class Places:
+    """Where programs have a page."""
+
+    def __init__(self) -> None:
+        self.spaces: list[AddressSpace] = []
+        self.addresses: list[int] = []
+
+    def add(self, space: AddressSpace, address: int) -> None:
+        """Raises MemoryError, with nothing added."""
+        self.addresses.append(address)
+        try:
+            self.spaces.append(space)
+        except MemoryError:
+            self.addresses.pop()
+            raise
+
+    def address_in(self, space: AddressSpace) -> int:
+        """The first address in a space, or -1."""
+        for place in range(len(self.spaces)):
+            if self.spaces[place] is space:
+                return self.addresses[place]
+        return -1
+
+
+def _slot_of(space: AddressSpace, address: int, frame: Frame) -> int:
+    """Where the entry of a page lies if it names the frame, else 0."""
+    slot = space.pages.find(address)
+    if slot == 0:
+        return 0
+    entry = read_entry(slot)
+    return slot if entry != 0 and entry_frame(entry) == frame else 0
+
+
+def exchange_at(space: AddressSpace, address: int, frame: Frame, other: Frame) -> bool:
+    """Let the entry of a page name another frame, or with NO_FRAME nothing, if it names `frame`; whether it did. The
+    caller holds a reference to both. Never sleeps.
+    """
+    slot = _slot_of(space, address, frame)
+    if slot == 0:
+        return False
+    entry = read_entry(slot)
+    if other == NO_FRAME:
+        write_entry(slot, 0)
+        space.resident -= 1
+    elif other == BROKEN.stand_in:
+        get_frame(other)
+        write_entry(slot, make_entry(other, 0))
+        space.note_broken()
+    else:
+        get_frame(other)
+        write_entry(slot, make_entry(other, entry ^ make_entry(frame, 0)))
+    space.pages.flush_page(address)
+    put_frame(entry_frame(entry))  # the reference of the entry
+    return True
+
+
+def forbid_writes_at(space: AddressSpace, address: int, frame: Frame) -> bool:
+    """Take write permission from the entry of a page, if it names `frame`; whether it had any. Never sleeps."""
+    slot = _slot_of(space, address, frame)
+    if slot == 0 or read_entry(slot) & WRITABLE == 0:
+        return False
+    write_entry(slot, read_entry(slot) & ~WRITABLE)
+    space.pages.flush_page(address)
+    return True
+
+
+def allow_writes_at(space: AddressSpace, address: int, frame: Frame) -> None:
+    """Give back what `forbid_writes_at` took. Nobody has run since."""
+    slot = _slot_of(space, address, frame)
+    if slot != 0:
+        write_entry(slot, read_entry(slot) | WRITABLE)
+
+
+def exchange_in_space(space: AddressSpace, frame: Frame, other: Frame) -> int:
+    """Do as `exchange_at` says wherever the space maps the frame; returns the first address, or -1. Allocates nothing.
+    Sleeps, until nobody holds the space, too: the caller holds the space by `acquire`.
+    """
+    found = -1
+    space.settle()
+    address = space.pages.next_table(0, USER_END)
+    while address < USER_END:
+        stop = min(USER_END, table_end(address))
+        slot = space.pages.find(address)
+        while address < stop:
+            entry = read_entry(slot)
+            if entry != 0 and entry_frame(entry) == frame:
+                exchange_at(space, address, frame, other)
+                found = address if found < 0 else found
+            slot += 8
+            address += PAGE_SIZE
+        pace(_TABLE_COST)
+        space.settle()
+        address = space.pages.next_table(stop, USER_END)
+    return found
+
+
+def _address_in(area: Area, index: int) -> int:
+    """Where a page of the source lies, or would lie if the area were long enough, or -1 below it."""
+    first = area.offset >> PAGE_SHIFT
+    return -1 if index < first else area.start + (min(index - first, 1 << 40) << PAGE_SHIFT)
+
+
+def exchange_in_areas(source: TrackedObject, index: int, frame: Frame, other: Frame) -> None:
+    """Do as `exchange_at` says wherever page `index` of an object, in `frame`, is mapped. Copies that programs have of
+    it stay. Never sleeps.
+    """
+    area = source.first_area
+    while area is not None:
+        space = area.space
+        address = _address_in(area, index)
+        if space is not None and area.start <= address < area.end:
+            exchange_at(space, address, frame, other)
+        area = area.next_of_source
+
+
+def count_in_areas(source: TrackedObject, index: int, frame: Frame) -> int:
+    """How many entries map page `index` of an object, in `frame`. Never sleeps."""
+    count = 0
+    area = source.first_area
+    while area is not None:
+        space = area.space
+        address = _address_in(area, index)
+        if space is not None and area.start <= address < area.end and _slot_of(space, address, frame) != 0:
+            count += 1
+        area = area.next_of_source
+    return count
+
+
+def note_areas(source: TrackedObject, index: int, places: Places) -> None:
+    """Where areas show page `index` of an object, whether it is mapped there or not. Never sleeps. Raises MemoryError.
+    """
+    area = source.first_area
+    while area is not None:
+        space = area.space
+        address = _address_in(area, index)
+        if space is not None and area.start <= address < area.end:
+            places.add(space, address)
+        area = area.next_of_source
