@@ -600,12 +600,15 @@ def nothing_kept() -> Kept:
 def prepare(files: list[Path], kept: Kept) -> None:
     """Find what changed of what files lead to, for checks in child processes."""
     from compiler.front.program import prepare as front_prepare
+    from compiler.live import keep_compiled
 
     cache = library_cache()
     with contextlib.suppress(Refused):
         everything = related_files_of(files)
         if cache is not None:
             front_prepare([str(file) for file in everything], str(ROOT), cache, kept)
+    for path in kept.paths():
+        keep_compiled(path)
 
 
 def import_checker() -> None:

@@ -2,7 +2,8 @@
 
 `python -m compiler check` asks it about files of the kernel, and starts it where there is none. It reads what changed
 (compiler/front/kept.py), and forks. The child checks the files as a process of its own would (`driver.check_anew`),
-with what is kept, answers, and ends. So nothing that a check does, such as running the modules' own code, is left behind.
+with what is kept, answers, and ends. So nothing that a check does, such as running the modules' own code, is left
+behind.
 
 An answer is one about the files on disk, or there is none:
 - The resident compares the hashes of what it keeps with the files before each answer; the client hashes all sources
@@ -299,9 +300,11 @@ class Resident:
 def _answer_and_exit(connection: socket.socket, files: list[Path], kept: Kept) -> NoReturn:
     """Check files in a child of the resident. The client makes its own check of what is no plain answer."""
     from compiler import driver
+    from compiler.live import take_compiled
 
     try:
         try:
+            take_compiled()
             driver.check_anew(files, kept)
             answer = Answer(None)
         except driver.Refused as refused:

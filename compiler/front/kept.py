@@ -17,7 +17,7 @@ from __future__ import annotations
 import os
 import sys
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -41,13 +41,16 @@ from mypy.modulefinder import BuildSource, BuildSourceSet, compute_search_paths
 from mypy.nodes import Expression, MypyFile
 from mypy.options import Options
 from mypy.plugin import Plugin
+from mypy.types import Instance, instance_cache
 from mypy.types import Type as MypyType
 from mypy.typestate import reset_global_state
 from mypy.util import hash_digest, read_py_file
 from mypy.version import __version__
 
-from compiler.front.sources import lines_of, source_lines
+from compiler.front.sources import lines_of
 from compiler.tree import ClassDecl, Function
+
+_INSTANCES = ("str_type", "function_type", "int_type", "bool_type", "object_type")  # of mypy's `instance_cache`
 
 
 @dataclass
@@ -80,12 +83,14 @@ class Kept:
     def __init__(self, packages: Iterable[str]) -> None:
         self.packages = frozenset(packages)
         self.converted: dict[str, Converted] = {}  # by module
+        self.quiet: set[str] = set()  # modules that break no rule about imports and comments
         self.processed: list[str] = []  # modules that mypy worked on for the last `build`
         self._states: dict[str, State] = {}
         self._lines: dict[str, list[str]] = {}  # by module
         self._types: dict[Expression, MypyType] = {}  # of the packages' modules, and of those that had errors last time
         self._typed: dict[str, list[Expression]] = {}  # keys in `_types`, by a module of their circle
         self._manager: BuildManager | None = None
+        self._instances: dict[str, Instance | None] = dict.fromkeys(_INSTANCES)
         self._ready: tuple[list[tuple[str, str | None]], Graph, Built] | None = None
 
     def build(self, sources: list[BuildSource], options: Options, plugin: Plugin) -> Built:
@@ -99,6 +104,8 @@ class Kept:
                 return built
         self._ready = None
         self._forget_changed()
+        for name, instance in self._instances.items():  # mypy's `build` resets them: they belong to its builtins
+            setattr(instance_cache, name, instance)
         messages: list[str] = []
         told: set[str] = set()
 
@@ -115,6 +122,8 @@ class Kept:
         except CompileError as error:
             error.messages = messages + error.messages
             raise
+        finally:
+            self._instances = {name: getattr(instance_cache, name) for name in _INSTANCES}
         self._adopt(graph, manager, told)
         built = Built(manager.modules, self._types, messages)
         self._ready = wanted, graph, built
@@ -125,16 +134,20 @@ class Kept:
         state = self._states.get(tree.fullname)
         return state is not None and state.tree is tree
 
-    def source_lines(self, tree: MypyFile) -> list[str]:
-        """The lines of a module's file."""
+    def paths(self) -> Iterator[str]:
+        """The files of the packages' modules that are kept."""
+        return (state.xpath for state in self._states.values() if self._may_change(state.id) and state.source_hash)
+
+    def lines(self, tree: MypyFile) -> list[str] | None:
+        """The lines of the file of a module that is kept; None for others, and if it is not what mypy read."""
         if not self.has(tree):
-            return source_lines(Path(tree.path))
+            return None
         lines = self._lines.get(tree.fullname)
         if lines is None:
             data = Path(tree.path).read_bytes()
-            lines = lines_of(data)
-            if hash_digest(data) == self._states[tree.fullname].source_hash:  # else it was changed meanwhile
-                self._lines[tree.fullname] = lines
+            if hash_digest(data) != self._states[tree.fullname].source_hash:
+                return None
+            lines = self._lines[tree.fullname] = lines_of(data)
         return lines
 
     def _new_manager(
@@ -260,6 +273,7 @@ class Kept:
             del self._states[name]
             self._lines.pop(name, None)
             self.converted.pop(name, None)
+            self.quiet.discard(name)
         for name in self._typed.keys() - self._states.keys():
             for expression in self._typed.pop(name):
                 self._types.pop(expression, None)

@@ -126,17 +126,14 @@ def load(
     program = Program({}, {}, {}, {})
     for name, tree in trees.items():
         program.modules[name] = tree.path
-        program.sources[tree.path] = source_lines(Path(tree.path)) if kept is None else kept.source_lines(tree)
+        program.sources[tree.path] = (kept and kept.lines(tree)) or source_lines(Path(tree.path))
     allowed = unsafe_allowed(root)
     program.trusted = {tree.path for name, tree in trees.items() if name in allowed}
     imports = [
         d
         for name, tree in trees.items()
-        for d in (
-            *(check_imports(name, tree.path, program.sources[tree.path], name in allowed)
-              if _is_suspect(tree) or has_surrogates(program.sources[tree.path]) else ()),
-            *check_comments(tree.path, program.sources[tree.path]),
-        )
+        if kept is None or name not in kept.quiet
+        for d in _check_text(tree, program.sources[tree.path], name in allowed)
     ]
     if diagnostics:
         own = _own_errors(program, trees, result, diagnostics, kept)
@@ -155,13 +152,14 @@ def prepare(files: list[str], root: str, cache: Path, kept: Kept) -> None:
     sources, names = _sources([], files, root)
     with contextlib.suppress(SourceErrors):
         result, _ = _run_mypy(sources, root, cache, kept)
-        trees = _own_trees(result, names)
-        for tree in trees.values():
-            kept.source_lines(tree)
+        trees, allowed = _own_trees(result, names), unsafe_allowed(root)
         converter = Converter(result.types, struct_names(trees.values()), trees)
-        for tree in trees.values():
+        for name, tree in trees.items():
             if kept.has(tree):
                 _converted(converter, tree, kept)
+                lines = kept.lines(tree)
+                if name not in kept.quiet and lines is not None and not _check_text(tree, lines, name in allowed):
+                    kept.quiet.add(name)
 
 
 def _sources(modules: list[str], files: list[str], root: str) -> tuple[list[BuildSource], dict[str, str]]:
@@ -202,6 +200,14 @@ def forget_mypy() -> None:
     reset_global_state()
     gc.collect()
     gc.freeze()
+
+
+def _check_text(tree: MypyFile, lines: list[str], is_trusted: bool) -> list[Diagnostic]:
+    """What a module breaks of the rules about imports, comments and characters."""
+    found = list(check_comments(tree.path, lines))
+    if _is_suspect(tree) or has_surrogates(lines):
+        found = check_imports(tree.fullname, tree.path, lines, is_trusted) + found
+    return found
 
 
 def _is_suspect(tree: MypyFile) -> bool:
