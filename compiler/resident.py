@@ -52,7 +52,7 @@ MOST_KIB = 1_500_000  # of memory; the whole kernel takes about half of that
 COLLECT_EVERY = 20  # questions: what was forgotten has circles
 
 SOCKET, LOCK = "resident.socket", "resident.lock"
-ACCEPTED, OTHER_VERSION = b"a", b"o"
+ACCEPTED, OTHER_VERSION, STREAM = b"a", b"o", b"s"
 _LENGTH = struct.Struct("!Q")
 _CREDENTIALS = struct.Struct("3i")
 
@@ -95,12 +95,12 @@ def ask(files: list[Path], version: str) -> Answer | None:
             with connection:
                 _check_user(connection)
                 data = pickle.dumps(Question(version, files), pickle.HIGHEST_PROTOCOL)
-                socket.send_fds(connection, [_LENGTH.pack(len(data))], [sys.stderr.fileno()])
-                connection.sendall(data)
+                connection.sendall(_LENGTH.pack(len(data)) + data)
                 connection.settimeout(ACCEPT_S)
                 word = connection.recv(1)
                 connection.settimeout(None)
-                if word == ACCEPTED:
+                if word == ACCEPTED:  # one that is stopped must not hold our stream open
+                    socket.send_fds(connection, [STREAM], [sys.stderr.fileno()])
                     answer = pickle.loads(_receive(connection))
                     return answer if isinstance(answer, Answer) else None
                 if word != OTHER_VERSION:
@@ -217,13 +217,13 @@ class Resident:
         try:
             _check_user(connection)
             connection.settimeout(ACCEPT_S)
-            size, descriptors, _, _ = socket.recv_fds(connection, _LENGTH.size, 1)
-            question = pickle.loads(_receive_exactly(connection, _LENGTH.unpack(size)[0]))
+            question = pickle.loads(_receive(connection))
             if question.version != self.version:
                 self.end()
                 connection.sendall(OTHER_VERSION)
             else:
                 connection.sendall(ACCEPTED)
+                _, descriptors, _, _ = socket.recv_fds(connection, len(STREAM), 1)
                 connection.settimeout(None)
                 self.prepare(question.files)
                 self.fork(connection, question.files, descriptors[0])
