@@ -578,11 +578,11 @@ def is_answered(files: list[Path], hashes: dict[str, str]) -> bool:
     """Whether a resident found no errors in files of the kernel; Refused if it found some. False if it has no answer,
     or one about other sources than those with these hashes.
     """
-    from compiler import resident
+    from compiler import ask
 
-    if library_cache() is None or not resident.is_usable():
+    if library_cache() is None or not ask.is_usable():
         return False
-    answer = resident.ask(files, version_of(hashes))
+    answer = ask.ask(files, version_of(hashes))
     if answer is None or source_hashes() != hashes:
         return False
     if answer.refused is not None:
@@ -609,14 +609,6 @@ def prepare(files: list[Path], kept: Kept) -> None:
             front_prepare([str(file) for file in everything], str(ROOT), cache, kept)
     for path in kept.paths():
         keep_compiled(path)
-
-
-def import_checker() -> None:
-    """Import all that `check_anew` needs."""
-    import compiler.freeze
-    import compiler.front.check
-    import compiler.lower.debug
-    import compiler.lower.program  # noqa: F401
 
 
 def with_quoted_sources(refused: Refused) -> Refused:

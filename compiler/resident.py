@@ -29,155 +29,46 @@ import selectors
 import signal
 import socket
 import struct
-import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from compiler.backend import CACHE, ROOT
+import compiler.freeze
+import compiler.front.check
+import compiler.lower.debug
+import compiler.lower.program  # noqa: F401  (all that a check needs is imported before the first)
+from compiler import driver
+from compiler.ask import (
+    ACCEPT_S,
+    ACCEPTED,
+    LENGTH,
+    OTHER_VERSION,
+    SOCKET,
+    STREAM,
+    Answer,
+    check_user,
+    receive,
+    socket_address,
+)
+from compiler.backend import CACHE
+from compiler.live import take_compiled
 
 if TYPE_CHECKING:
-    from compiler.driver import Refused
     from compiler.front.kept import Kept
 
 IDLE_S = float(os.environ.get("KRAIT_RESIDENT_IDLE") or 600)
 LOOK_S = 20  # how often it looks whether its socket is still its own
-START_S = 20.0  # a client waits so long for one that it started,
-ACCEPT_S = 20.0  # and for the first byte of one that may be at work for another client
 LOCK_S = 3.0  # a new one waits so long for the last one's end
-MOST_KIB = 1_500_000  # of memory; the whole kernel takes about half of that
+MOST_KIB = 1_500_000  # of memory; the types of the whole kernel take a third of that
 COLLECT_EVERY = 20  # questions: what was forgotten has circles
-
-SOCKET, LOCK = "resident.socket", "resident.lock"
-ACCEPTED, OTHER_VERSION, STREAM = b"a", b"o", b"s"
-_LENGTH = struct.Struct("!Q")
-_CREDENTIALS = struct.Struct("3i")
-
-
-@dataclass
-class Question:
-    """Whether these files have errors, for a client of a version."""
-
-    version: str
-    files: list[Path]
-
-
-@dataclass
-class Answer:
-    """That files have no errors, or which."""
-
-    refused: Refused | None
-
-
-# The client -----------------------------------------------------------------------------------------------------------
-
-
-def is_usable() -> bool:
-    """Whether a resident may be asked here. Paths in mypy's messages depend on the working directory."""
-    return (
-        sys.platform == "linux"
-        and Path.cwd() == ROOT
-        and os.environ.get("KRAIT_RESIDENT") != "0"
-        and os.environ.get("KRAIT_COMPILER_DEBUG") != "1"
-    )
-
-
-def ask(files: list[Path], version: str) -> Answer | None:
-    """What a resident says of files of the kernel; None if there is no answer. Starts one if need be."""
-    try:
-        for _ in range(2):  # the first may be of another version
-            connection = _connect() or _start(version)
-            if connection is None:
-                return None
-            with connection:
-                _check_user(connection)
-                data = pickle.dumps(Question(version, files), pickle.HIGHEST_PROTOCOL)
-                connection.sendall(_LENGTH.pack(len(data)) + data)
-                connection.settimeout(ACCEPT_S)
-                word = connection.recv(1)
-                connection.settimeout(None)
-                if word == ACCEPTED:  # one that is stopped must not hold our stream open
-                    socket.send_fds(connection, [STREAM], [sys.stderr.fileno()])
-                    answer = pickle.loads(_receive(connection))
-                    return answer if isinstance(answer, Answer) else None
-                if word != OTHER_VERSION:
-                    return None
-    except (OSError, EOFError, ValueError, pickle.PickleError):
-        pass
-    return None
-
-
-def _connect() -> socket.socket | None:
-    connection = socket.socket(socket.AF_UNIX)
-    try:
-        with _address() as address:
-            connection.connect(address)
-    except OSError:
-        connection.close()
-        return None
-    return connection
-
-
-def _start(version: str) -> socket.socket | None:
-    """A connection to a new resident, or to one that another client started at the same time."""
-    command = [sys.executable, "-m", "compiler.resident", version]
-    nothing = subprocess.DEVNULL
-    process = subprocess.Popen(command, cwd=ROOT, stdin=nothing, stdout=nothing, stderr=nothing, start_new_session=True)
-    latest = time.monotonic() + START_S
-    while time.monotonic() < latest:
-        if (connection := _connect()) is not None:
-            process.returncode = 0  # nobody waits for it
-            return connection
-        if process.poll() not in (None, 0):
-            return None
-        time.sleep(0.02)
-    return None
-
-
-@contextlib.contextmanager
-def _address() -> Iterator[str]:
-    """The socket's address, which may be 107 bytes long, in a directory of any length."""
-    folder = os.open(CACHE, os.O_PATH | os.O_DIRECTORY)
-    try:
-        yield f"/proc/self/fd/{folder}/{SOCKET}"
-    finally:
-        os.close(folder)
-
-
-def _check_user(connection: socket.socket) -> None:
-    """Refuse to speak with another user's process: messages are pickled."""
-    data = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
-    if _CREDENTIALS.unpack(data)[1] != os.getuid():
-        raise PermissionError("another user's process")
-
-
-def _receive(connection: socket.socket) -> bytes:
-    (size,) = _LENGTH.unpack(_receive_exactly(connection, _LENGTH.size))
-    return _receive_exactly(connection, size)
-
-
-def _receive_exactly(connection: socket.socket, size: int) -> bytes:
-    data = bytearray()
-    while len(data) < size:
-        part = connection.recv(size - len(data))
-        if not part:
-            raise EOFError
-        data += part
-    return bytes(data)
-
-
-# The resident ---------------------------------------------------------------------------------------------------------
+LOCK = "resident.lock"
 
 
 class Resident:
     """The process; see the module's description. Its children at work are known by their pidfds."""
 
     def __init__(self, version: str, lock: int) -> None:
-        from compiler import driver
-
         self.version = version
         self.lock = lock
         self.kept: Kept = driver.nothing_kept()
@@ -186,7 +77,7 @@ class Resident:
         self.is_ending = False
         self.selector = selectors.DefaultSelector()
         self.listener = socket.socket(socket.AF_UNIX)
-        with _address() as address:
+        with socket_address() as address:
             (CACHE / SOCKET).unlink(missing_ok=True)  # of one that was killed: we have the lock
             self.listener.bind(address)
         self.inode = (CACHE / SOCKET).stat().st_ino
@@ -215,9 +106,9 @@ class Resident:
         connection, _ = self.listener.accept()
         descriptors: list[int] = []
         try:
-            _check_user(connection)
+            check_user(connection)
             connection.settimeout(ACCEPT_S)
-            question = pickle.loads(_receive(connection))
+            question = pickle.loads(receive(connection))
             if question.version != self.version:
                 self.end()
                 connection.sendall(OTHER_VERSION)
@@ -237,8 +128,6 @@ class Resident:
 
     def prepare(self, files: list[Path]) -> None:
         """Read what changed. Where that goes wrong nothing is kept, and the child meets the same fault."""
-        from compiler import driver
-
         try:
             driver.prepare(files, self.kept)
         except (Exception, SystemExit):
@@ -299,9 +188,6 @@ class Resident:
 
 def _answer_and_exit(connection: socket.socket, files: list[Path], kept: Kept) -> NoReturn:
     """Check files in a child of the resident. The client makes its own check of what is no plain answer."""
-    from compiler import driver
-    from compiler.live import take_compiled
-
     try:
         try:
             take_compiled()
@@ -312,7 +198,7 @@ def _answer_and_exit(connection: socket.socket, files: list[Path], kept: Kept) -
         data = pickle.dumps(answer, pickle.HIGHEST_PROTOCOL)
         sys.stdout.flush()
         sys.stderr.flush()
-        connection.sendall(_LENGTH.pack(len(data)) + data)
+        connection.sendall(LENGTH.pack(len(data)) + data)
     except BaseException:  # whatever it is, the client will see it too
         os._exit(1)
     os._exit(0)
@@ -335,9 +221,6 @@ def _lock() -> int | None:
 def main(version: str) -> int:
     """Be the resident for clients of a version. Status 0 if there is one; 1 if it can't be this one."""
     os.umask(0o077)
-    from compiler import driver
-
-    driver.import_checker()
     gc.disable()
     if driver.version_of(driver.source_hashes()) != version:  # the sources changed while they were imported
         return 1
@@ -349,8 +232,5 @@ def main(version: str) -> int:
 
 
 if __name__ == "__main__":
-    # Questions and answers are pickled, so their classes are the imported module's.
-    from compiler.resident import main as imported_main
-
     sys.setrecursionlimit(20_000)
-    sys.exit(imported_main(sys.argv[1]))
+    sys.exit(main(sys.argv[1]))

@@ -41,16 +41,14 @@ from mypy.modulefinder import BuildSource, BuildSourceSet, compute_search_paths
 from mypy.nodes import Expression, MypyFile
 from mypy.options import Options
 from mypy.plugin import Plugin
-from mypy.types import Instance, instance_cache
 from mypy.types import Type as MypyType
+from mypy.types import instance_cache
 from mypy.typestate import reset_global_state
 from mypy.util import hash_digest, read_py_file
 from mypy.version import __version__
 
 from compiler.front.sources import lines_of
 from compiler.tree import ClassDecl, Function
-
-_INSTANCES = ("str_type", "function_type", "int_type", "bool_type", "object_type")  # of mypy's `instance_cache`
 
 
 @dataclass
@@ -90,7 +88,6 @@ class Kept:
         self._types: dict[Expression, MypyType] = {}  # of the packages' modules, and of those that had errors last time
         self._typed: dict[str, list[Expression]] = {}  # keys in `_types`, by a module of their circle
         self._manager: BuildManager | None = None
-        self._instances: dict[str, Instance | None] = dict.fromkeys(_INSTANCES)
         self._ready: tuple[list[tuple[str, str | None]], Graph, Built] | None = None
 
     def build(self, sources: list[BuildSource], options: Options, plugin: Plugin) -> Built:
@@ -104,8 +101,7 @@ class Kept:
                 return built
         self._ready = None
         self._forget_changed()
-        for name, instance in self._instances.items():  # mypy's `build` resets them: they belong to its builtins
-            setattr(instance_cache, name, instance)
+        instance_cache.reset()  # as `build` does: they may be of builtins that were not kept
         messages: list[str] = []
         told: set[str] = set()
 
@@ -122,8 +118,6 @@ class Kept:
         except CompileError as error:
             error.messages = messages + error.messages
             raise
-        finally:
-            self._instances = {name: getattr(instance_cache, name) for name in _INSTANCES}
         self._adopt(graph, manager, told)
         built = Built(manager.modules, self._types, messages)
         self._ready = wanted, graph, built

@@ -184,10 +184,10 @@ class Checkout:
         return self.python("-c", f"""
 import sys
 from pathlib import Path
-from compiler import driver, resident
+from compiler import ask, driver
 from compiler.diagnostics import render_all
-assert resident.is_usable()
-answer = resident.ask([Path({self.path(name)!r}).resolve()], driver.version_of(driver.source_hashes()))
+assert ask.is_usable()
+answer = ask.ask([Path({self.path(name)!r}).resolve()], driver.version_of(driver.source_hashes()))
 assert answer is not None, "no answer"
 if answer.refused is not None:
     print(render_all(answer.refused.diagnostics, answer.refused.sources), end="")
@@ -332,9 +332,9 @@ def test_a_resident_that_says_nothing(checkout: Checkout) -> None:
     try:
         said = checkout.python("-c", """
 from pathlib import Path
-from compiler import driver, resident
-resident.ACCEPT_S = 0.5
-print(resident.ask([Path("kernel/room/user.py").resolve()], driver.version_of(driver.source_hashes())))
+from compiler import ask, driver
+ask.ACCEPT_S = 0.5
+print(ask.ask([Path("kernel/room/user.py").resolve()], driver.version_of(driver.source_hashes())))
 """)
         assert said == "None\n"
     finally:
@@ -392,12 +392,12 @@ def test_sources_that_change_meanwhile(checkout: Checkout) -> None:
     """The answer was about other sources: it is not taken."""
     said = checkout.python("-c", """
 from pathlib import Path
-from compiler import driver, resident
+from compiler import ask, driver
 user = Path("kernel/room/user.py")
-def ask(files, version):
+def answer(files, version):
     user.write_text(user.read_text() + "WRONG: int = ''\\n")
-    return resident.Answer(None)
-resident.ask = ask
+    return ask.Answer(None)
+ask.ask = answer
 try:
     driver.check([str(user)], with_resident=True)
 except driver.Refused as refused:
