@@ -42,6 +42,7 @@ def parser() -> argparse.ArgumentParser:
     check = commands.add_parser("check", help="print the errors in source files",
                                 description="Check Kernel Python files and print their errors.")  # fmt: skip
     check.add_argument("files", nargs="+", metavar="FILE")
+    check.add_argument("--alone", action="store_true", help="in this process, whatever a resident one knows")
 
     run = commands.add_parser("run", help="compile a stand-alone file and run its main()",
                               description="Compile a stand-alone Kernel Python file and run its main().")  # fmt: skip
@@ -102,7 +103,7 @@ def run_command(options: argparse.Namespace) -> int:
                 timings.show(sys.stdout)
         case "check":
             gc.disable()  # it is over in seconds, and little of what it makes becomes garbage before
-            driver.check(options.files)
+            driver.check(options.files, with_resident=not options.alone)
         case "run":
             program = driver.compile_host(options.file, options.profile, timings, options.keep_ir)
             if options.timings:

@@ -54,6 +54,7 @@ from compiler.stacks import StackFacts, faults, measure, report
 from compiler.tree import Diagnostic, Function, Loc, Program
 
 if TYPE_CHECKING:
+    from compiler.front.kept import Kept
     from compiler.lower.effects import Effects
     from compiler.lower.program import Lowered
     from compiler.types import Type
@@ -238,13 +239,19 @@ def related_files(file: Path) -> list[Path]:
     return list(found)
 
 
-def load(modules: list[str], files: list[Path], judged: set[str] | None = None, cache: Path | None = None) -> Program:
+def load(
+    modules: list[str],
+    files: list[Path],
+    judged: set[str] | None = None,
+    cache: Path | None = None,
+    kept: Kept | None = None,
+) -> Program:
     """The typed program; Refused if mypy or the front end finds errors. See `load` of compiler.front.program."""
     from compiler.front.program import SourceErrors
     from compiler.front.program import load as front_load
 
     try:
-        return front_load(modules, [str(file) for file in files], str(ROOT), judged, cache)
+        return front_load(modules, [str(file) for file in files], str(ROOT), judged, cache, kept)
     except SourceErrors as errors:
         raise Refused(errors.diagnostics, errors.sources) from None
 
@@ -520,22 +527,25 @@ def library_cache() -> Path | None:
     return folder if os.access(folder, os.W_OK) else None
 
 
-def check(names: list[str]) -> None:
+def check(names: list[str], with_resident: bool = False) -> None:
     """Check files; Refused if they have errors.
 
     What the types and the rules of the subset allow is lowered too: that finds broken promises such as `@nosleep`, and
-    objects that can't be frozen. Where nothing changed since files of the kernel had no errors, nothing is done.
+    objects that can't be frozen. Where nothing changed since files of the kernel had no errors, nothing is done. A
+    resident process may know what did not change (compiler/resident.py).
     """
     files = [existing_file(name) for name in names]
     if not all(is_of_kernel(file) for file in files):
         check_anew(files)
         return
-    passed, now = cached_path(("check", *map(str, files)), PASSED_ENDING), state_of_sources()
+    hashes = source_hashes()
+    passed, now = cached_path(("check", *map(str, files)), PASSED_ENDING), state_of(hashes)
     with contextlib.suppress(OSError):
         if passed.read_text() == now:
             return
-    check_anew(files)
-    if state_of_sources() == now and library_cache() is not None:
+    if not (with_resident and is_answered(files, hashes)):
+        check_anew(files)
+    if state_of(source_hashes()) == now and library_cache() is not None:
         write_whole(passed, now.encode())
 
 
@@ -543,26 +553,88 @@ def is_of_kernel(file: Path) -> bool:
     return any(file.is_relative_to(ROOT / name) for name in ("kernel", "arch"))
 
 
-def state_of_sources() -> str:
-    """The hash of everything that the check of a file of the kernel may depend on: the names and contents of all
-    sources, and the versions of Python and mypy.
-    """
-    hashes = {in_checkout(path): value for path, value in hashes_of(possible_inputs()).items()}
+def source_hashes() -> dict[str, str]:
+    """The hashes of everything that the check of a file of the kernel may depend on, by its path in the checkout."""
+    return {in_checkout(path): value for path, value in hashes_of(possible_inputs()).items()}
+
+
+def state_of(hashes: dict[str, str]) -> str:
+    """A hash of all sources, and of the versions of Python and mypy."""
     versions = [sys.version, importlib.metadata.version("mypy")]
     return hashlib.sha256(json.dumps([sorted(hashes.items()), versions]).encode()).hexdigest()
 
 
-def check_anew(files: list[Path]) -> None:
-    """Check files, whatever was found before."""
+def version_of(hashes: dict[str, str]) -> str:
+    """A hash of what a resident never takes a change of: the compiler, the prelude (whose classes the plugin ties to
+    Python's own), which files there are, and the Python that runs it all. After such a change it starts again.
+    """
+    fixed = {name: value for name, value in hashes.items() if name.startswith(("compiler/", "kernel/lang/"))}
+    settings = {name: value for name, value in os.environ.items() if name.startswith(("PYTHON", "KRAIT_"))}
+    python = [sys.version, sys.executable, importlib.metadata.version("mypy"), sorted(settings.items())]
+    return hashlib.sha256(json.dumps([sorted(fixed.items()), sorted(hashes), python]).encode()).hexdigest()
+
+
+def is_answered(files: list[Path], hashes: dict[str, str]) -> bool:
+    """Whether a resident found no errors in files of the kernel; Refused if it found some. False if it has no answer,
+    or one about other sources than those with these hashes.
+    """
+    from compiler import ask
+
+    if library_cache() is None or not ask.is_usable():
+        return False
+    answer = ask.ask(files, version_of(hashes))
+    if answer is None or source_hashes() != hashes:
+        return False
+    if answer.refused is not None:
+        raise answer.refused
+    return True
+
+
+def nothing_kept() -> Kept:
+    from compiler.front.kept import Kept
+    from compiler.front.program import PACKAGES
+
+    return Kept(PACKAGES)
+
+
+def prepare(files: list[Path], kept: Kept) -> None:
+    """Find what changed of what files lead to, for checks in child processes."""
+    from compiler.front.program import prepare as front_prepare
+    from compiler.live import keep_compiled
+
+    cache = library_cache()
+    with contextlib.suppress(Refused):
+        everything = related_files_of(files)
+        if cache is not None:
+            front_prepare([str(file) for file in everything], str(ROOT), cache, kept)
+    for path in kept.paths():
+        keep_compiled(path)
+
+
+def with_quoted_sources(refused: Refused) -> Refused:
+    """The same, with only those sources that the messages quote."""
+    places = (place for d in refused.diagnostics for place in (d.loc, *(where for where, _ in d.notes)))
+    paths = {place.path for place in places if place is not None}
+    return Refused(refused.diagnostics, {path: refused.sources[path] for path in paths & refused.sources.keys()})
+
+
+def related_files_of(files: list[Path]) -> list[Path]:
+    """Files with those beside them that they import; each once, imported ones first."""
+    return list(dict.fromkeys(related for file in files for related in related_files(file)))
+
+
+def check_anew(files: list[Path], kept: Kept | None = None) -> None:
+    """Check files, whatever was found before. What is kept of earlier checks changes no result."""
     from compiler.front.build_time import build_time_functions, errors_beside
     from compiler.front.check import check_files
 
-    everything = list(dict.fromkeys(related for file in files for related in related_files(file)))
+    everything = related_files_of(files)
     paths = {str(file) for file in files}
     try:
-        program = load([], everything, judged=paths, cache=library_cache())
+        program = load([], everything, judged=paths, cache=library_cache(), kept=kept)
     except Refused:
-        raise Refused(*check_files([str(file) for file in everything], str(ROOT))) from None
+        cache = None if kept is None else library_cache()
+        raise Refused(*check_files([str(file) for file in everything], str(ROOT), cache, kept)) from None
     build_time = {name for path in paths for name in build_time_functions(program, path)}
     broken = errors_beside(program, paths, build_time)
     if broken:

@@ -12,11 +12,67 @@ import ast
 import sys
 import types
 from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
 
 from compiler.tree import ClassDecl, Diagnostic, Function, Program
 
+
+@dataclass
+class Compiled:
+    """A file as Python compiles it. Functions have qualified names and the lines of their `def`."""
+
+    data: bytes
+    code: types.CodeType
+    functions: dict[tuple[str, int], types.CodeType]
+    arguments: dict[tuple[str, int], ast.arguments]
+
+
 HINT = "import must leave functions and classes as their source says"
+
+_kept: dict[str, Compiled] = {}  # by path
+
+
+def keep_compiled(path: str) -> None:
+    """Compile a file now, for child processes that import and compare it if it is still the same then."""
+    data = Path(path).read_bytes()
+    if path not in _kept or _kept[path].data != data:
+        _kept.pop(path, None)
+        _kept[path] = compiled(path)
+
+
+def take_compiled() -> None:
+    """Let the imports of this process take what is kept compiled, and no bytecode that lies beside the sources: that
+    may be of another text of the same length and second.
+    """
+    read_code = SourceFileLoader.get_code
+
+    def get_code(loader: SourceFileLoader, name: str) -> types.CodeType | None:
+        path = loader.get_filename(name)
+        known = _kept.get(path)
+        return known.code if known is not None and known.data == loader.get_data(path) else read_code(loader, name)
+
+    setattr(SourceFileLoader, "get_code", get_code)  # noqa: B010  (a type checker knows that it is a method)
+
+
+def compiled(path: str) -> Compiled:
+    """What a file is compiled to."""
+    data = Path(path).read_bytes()
+    known = _kept.get(path)
+    if known is not None and known.data == data:
+        return known
+    lines: dict[tuple[str, int], int] = {}  # name and first line, decorators included -> line of `def`
+    found = Compiled(data, compile(data, path, "exec", dont_inherit=True), {}, {})
+    for name, node in _definitions(ast.parse(data), ""):
+        first = min([node.lineno, *(d.lineno for d in node.decorator_list)])
+        lines[name, first] = node.lineno
+        found.arguments[name, node.lineno] = node.args
+    for code in _code_objects(found.code):
+        line = lines.get((code.co_qualname, code.co_firstlineno))
+        if line is not None:
+            found.functions[code.co_qualname, line] = code
+    return found
 
 
 class LiveComparison:
@@ -25,8 +81,7 @@ class LiveComparison:
     def __init__(self, program: Program) -> None:
         self.program = program
         self.module_of = {path: name for name, path in program.modules.items()}
-        self.codes: dict[str, dict[tuple[str, int], types.CodeType]] = {}
-        self.arguments: dict[str, dict[tuple[str, int], ast.arguments]] = {}
+        self.compiled: dict[str, Compiled] = {}  # by path
 
     def function(self, function: Function) -> Diagnostic | None:
         """What is wrong with the live function behind a name, if anything is."""
@@ -40,7 +95,9 @@ class LiveComparison:
         short = name.rpartition(".")[2]
         if not isinstance(live, types.FunctionType):
             return Diagnostic("KP198", function.loc, f"{short} is not a function after the import", HINT)
-        expected = self._codes(path).get((name.removesuffix(".setter"), function.loc.line))
+        if path not in self.compiled:
+            self.compiled[path] = compiled(path)
+        expected = self.compiled[path].functions.get((name.removesuffix(".setter"), function.loc.line))
         if expected is None or not same_code(live.__code__, expected):
             message = f"after the import, {short} is {live.__module__}.{live.__qualname__}, and not what stands here"
             return Diagnostic("KP198", function.loc, message, HINT)
@@ -48,12 +105,11 @@ class LiveComparison:
             return Diagnostic("KP198", function.loc, f"{short} has variables of a function around it", HINT)
         if live.__globals__ is not vars(sys.modules[module]):
             return Diagnostic("KP198", function.loc, f"{short} has other globals than its module", HINT)
-        return _defaults(function, live, self.arguments[path][name.removesuffix(".setter"), function.loc.line])
+        return _defaults(function, live, self.compiled[path].arguments[name.removesuffix(".setter"), function.loc.line])
 
     def forget(self) -> None:
         """All functions were compared: what was compiled for that is not needed any longer."""
-        self.codes.clear()
-        self.arguments.clear()
+        self.compiled.clear()
 
     def cls(self, decl: ClassDecl) -> Diagnostic | None:
         """What is wrong with the live class behind a declaration, if anything is."""
@@ -72,27 +128,6 @@ class LiveComparison:
                     message = f"the import gave {short} the method {name}, which does not stand here"
                     return Diagnostic("KP198", decl.loc, message, HINT)
         return None
-
-    def _codes(self, path: str) -> dict[tuple[str, int], types.CodeType]:
-        """The code objects of a file's functions, by qualified name and the line of `def`."""
-        known = self.codes.get(path)
-        if known is None:
-            source = Path(path).read_bytes()
-            tree = ast.parse(source)
-            lines: dict[tuple[str, int], int] = {}  # name and first line, decorators included -> line of `def`
-            self.arguments[path] = {}
-            for name, node in _definitions(tree, ""):
-                first = min([node.lineno, *(d.lineno for d in node.decorator_list)])
-                lines[name, first] = node.lineno
-                self.arguments[path][name, node.lineno] = node.args
-            whole = compile(source, path, "exec", dont_inherit=True)
-            known = {}
-            for code in _code_objects(whole):
-                line = lines.get((code.co_qualname, code.co_firstlineno))
-                if line is not None:
-                    known[code.co_qualname, line] = code
-            self.codes[path] = known
-        return known
 
 
 def _defaults(function: Function, live: types.FunctionType, declared: ast.arguments) -> Diagnostic | None:
@@ -137,6 +172,8 @@ def _code_objects(code: types.CodeType) -> Iterator[types.CodeType]:
 
 def same_code(a: types.CodeType, b: types.CodeType) -> bool:
     """Whether two code objects come from the same source."""
+    if a is b:
+        return True
     plain = (
         "co_code", "co_names", "co_varnames", "co_freevars", "co_cellvars", "co_flags", "co_argcount",
         "co_kwonlyargcount", "co_posonlyargcount", "co_firstlineno", "co_qualname",

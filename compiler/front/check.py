@@ -5,11 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from compiler.front.build_time import rule_errors
+from compiler.front.kept import Kept
 from compiler.front.program import SourceErrors, load
 from compiler.tree import Diagnostic
 
 
-def check_files(files: list[str], root: str) -> tuple[list[Diagnostic], dict[str, list[str]]]:
+def check_files(
+    files: list[str], root: str, cache: Path | None = None, kept: Kept | None = None
+) -> tuple[list[Diagnostic], dict[str, list[str]]]:
     """The diagnostics of files, and the sources that they quote.
 
     A file with a type error is not judged by the rules of the subset until the types are right.
@@ -19,7 +22,7 @@ def check_files(files: list[str], root: str) -> tuple[list[Diagnostic], dict[str
     sources: dict[str, list[str]] = {}
     while paths:
         try:
-            program = load([], paths, root)
+            program = load([], paths, root, cache=cache, kept=kept)
         except SourceErrors as errors:
             found += errors.diagnostics
             sources |= errors.sources

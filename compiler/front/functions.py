@@ -23,6 +23,7 @@ from mypy.nodes import (
 )
 
 from compiler.diagnostics import internal_error
+from compiler.front.calls import function_definition
 from compiler.front.classes import decorator_name
 from compiler.front.convert_types import TypeConverter
 from compiler.front.statements import StatementConverter
@@ -37,10 +38,27 @@ class Converter:
         self.type_map = type_map
         self.types = TypeConverter(structs)
         self.trees = trees
+        self.asked: set[tuple[str, str]] = set()  # the arguments of `overriding`
         self._constants: dict[str, list[TypeInfo]] | None = None
 
     def overriding(self, owner: str, name: str) -> list[TypeInfo]:
-        """The classes below `owner` that give a class constant another value, the lowest first."""
+        """The classes below `owner` that give a class constant another value, the lowest first. This is all that the
+        conversion of a module has from modules above it.
+        """
+        self.asked.add((owner, name))
+        return self._below(owner, name)
+
+    def answer(self, owner: str, name: str) -> list[object]:
+        """What `overriding` returns, as far as anybody looks at it, to be compared: no object of mypy's."""
+        told: list[object] = []
+        for info in self._below(owner, name):
+            variables = [variable.name for variable in info.defn.type_vars]
+            definition = function_definition(info.names[name].node)
+            names = None if definition is None else [argument.variable.name for argument in definition.arguments]
+            told.append((info.fullname, info.fullname in self.types.structs, info.is_enum, variables, names))
+        return told
+
+    def _below(self, owner: str, name: str) -> list[TypeInfo]:
         if self._constants is None:
             self._constants = {}
             for tree in self.trees.values():

@@ -8,12 +8,13 @@ cache can keep are the stubs of Python's own library, which take a third of the 
 from __future__ import annotations
 
 import ast
+import contextlib
 import gc
 import os
 import re
 import sys
-import tokenize
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import mypy.version
@@ -50,7 +51,9 @@ from compiler.front.declarations import (
 )
 from compiler.front.flows import find_views
 from compiler.front.functions import Converter
+from compiler.front.kept import Built, Converted, Kept
 from compiler.front.rules import check_program
+from compiler.front.sources import source_lines
 from compiler.mypy_plugin import KraitPlugin
 from compiler.tree import Diagnostic, Loc, Program
 
@@ -97,14 +100,70 @@ class SourceErrors(Exception):
 
 
 def load(
-    modules: list[str], files: list[str], root: str, judged: set[str] | None = None, cache: Path | None = None
+    modules: list[str],
+    files: list[str],
+    root: str,
+    judged: set[str] | None = None,
+    cache: Path | None = None,
+    kept: Kept | None = None,
 ) -> Program:
     """Check and convert the packages' modules (by name) and stand-alone files (by path; module name = file stem)
     under `root`. With `judged` (paths), only these files are held to the rules of the subset at once; functions of
-    others are when `Program.judge` is called with them. `cache` is a directory for mypy.
+    others are when `Program.judge` is called with them. `cache` is a directory for mypy. What is kept of earlier checks
+    is taken, and changes no result.
 
     Raises SourceErrors with everything that mypy finds.
     """
+    sources, names = _sources(modules, files, root)
+    result, diagnostics = _run_mypy(sources, root, cache, kept)
+    if not diagnostics:
+        refuse_other_syntax(list(names.values()))
+    trees = _own_trees(result, names)
+    if diagnostics:
+        refuse_other_syntax(list(names.values()), diagnostics)
+    if cache is not None and not diagnostics and not all(name in trees and trees[name].defs for name in names):
+        return load(modules, files, root, judged)  # one was kept when another file imported it, without its code
+    program = Program({}, {}, {}, {})
+    for name, tree in trees.items():
+        program.modules[name] = tree.path
+        program.sources[tree.path] = (kept and kept.lines(tree)) or source_lines(Path(tree.path))
+    allowed = unsafe_allowed(root)
+    program.trusted = {tree.path for name, tree in trees.items() if name in allowed}
+    imports = [
+        d
+        for name, tree in trees.items()
+        if kept is None or name not in kept.quiet
+        for d in _check_text(tree, program.sources[tree.path], name in allowed)
+    ]
+    if diagnostics:
+        own = _own_errors(program, trees, result, diagnostics, kept)
+        raise SourceErrors(diagnostics + imports + own, program.sources)
+    if imports:
+        raise SourceErrors(imports, program.sources)
+    _convert(program, trees, result, kept)
+    find_views(program)
+    check_program(program, judged)
+    check_classes(program)
+    return program
+
+
+def prepare(files: list[str], root: str, cache: Path, kept: Kept) -> None:
+    """Bring what is kept up to date for `load` with the same files: in a process whose children then call that."""
+    sources, names = _sources([], files, root)
+    with contextlib.suppress(SourceErrors):
+        result, _ = _run_mypy(sources, root, cache, kept)
+        trees, allowed = _own_trees(result, names), unsafe_allowed(root)
+        converter = Converter(result.types, struct_names(trees.values()), trees)
+        for name, tree in trees.items():
+            if kept.has(tree):
+                _converted(converter, tree, kept)
+                lines = kept.lines(tree)
+                if name not in kept.quiet and lines is not None and not _check_text(tree, lines, name in allowed):
+                    kept.quiet.add(name)
+
+
+def _sources(modules: list[str], files: list[str], root: str) -> tuple[list[BuildSource], dict[str, str]]:
+    """What mypy is asked for, and the paths of the files by their modules' names."""
     assert mypy.version.__version__ == MYPY_VERSION, f"mypy {MYPY_VERSION} is needed, not {mypy.version.__version__}"
     root = str(Path(root).resolve())
     sources: list[BuildSource] = []
@@ -118,42 +177,16 @@ def load(
         name = module_name(path, Path(root))
         names[name] = str(path)
         sources.append(BuildSource(str(path), name, None))
-    result, diagnostics = _run_mypy(sources, root, cache)
-    if not diagnostics:
-        refuse_other_syntax(list(names.values()))
-    trees = {
+    return sources, names
+
+
+def _own_trees(result: BuildResult | Built, names: Container[str]) -> dict[str, MypyFile]:
+    """The trees of what is compiled, Python's library apart."""
+    return {
         name: tree
         for name, tree in result.files.items()
         if tree is not None and (name in names or name.split(".")[0] in PACKAGES)
     }
-    if diagnostics:
-        refuse_other_syntax(list(names.values()), diagnostics)
-    if cache is not None and not diagnostics and not all(name in trees and trees[name].defs for name in names):
-        return load(modules, files, root, judged)  # one was kept when another file imported it, without its code
-    program = Program({}, {}, {}, {})
-    for name, tree in trees.items():
-        program.modules[name] = tree.path
-        program.sources[tree.path] = source_lines(Path(tree.path))
-    allowed = unsafe_allowed(root)
-    program.trusted = {tree.path for name, tree in trees.items() if name in allowed}
-    imports = [
-        d
-        for name, tree in trees.items()
-        for d in (
-            *(check_imports(name, tree.path, program.sources[tree.path], name in allowed)
-              if _is_suspect(tree) or has_surrogates(program.sources[tree.path]) else ()),
-            *check_comments(tree.path, program.sources[tree.path]),
-        )
-    ]
-    if diagnostics:
-        raise SourceErrors(diagnostics + imports + _own_errors(program, trees, result, diagnostics), program.sources)
-    if imports:
-        raise SourceErrors(imports, program.sources)
-    _convert(program, trees, result)
-    find_views(program)
-    check_program(program, judged)
-    check_classes(program)
-    return program
 
 
 def forget_mypy() -> None:
@@ -167,6 +200,14 @@ def forget_mypy() -> None:
     reset_global_state()
     gc.collect()
     gc.freeze()
+
+
+def _check_text(tree: MypyFile, lines: list[str], is_trusted: bool) -> list[Diagnostic]:
+    """What a module breaks of the rules about imports, comments and characters."""
+    found = list(check_comments(tree.path, lines))
+    if _is_suspect(tree) or has_surrogates(lines):
+        found = check_imports(tree.fullname, tree.path, lines, is_trusted) + found
+    return found
 
 
 def _is_suspect(tree: MypyFile) -> bool:
@@ -190,11 +231,15 @@ def _is_suspect(tree: MypyFile) -> bool:
 
 
 def _own_errors(
-    program: Program, trees: dict[str, MypyFile], result: BuildResult, others: list[Diagnostic]
+    program: Program,
+    trees: dict[str, MypyFile],
+    result: BuildResult | Built,
+    others: list[Diagnostic],
+    kept: Kept | None,
 ) -> list[Diagnostic]:
     """Broken rules of the subset in files that have type errors as well: on other lines, where the types are known."""
     try:
-        _convert(program, trees, result)
+        _convert(program, trees, result, kept)
         check_program(program)
         check_classes(program)
         found = rule_errors(program, {d.loc.path for d in others})
@@ -202,12 +247,6 @@ def _own_errors(
         return []
     lines = {(d.loc.path, d.loc.line) for d in others}
     return [d for d in found if (d.loc.path, d.loc.line) not in lines and d.code not in _UNTYPED]
-
-
-def source_lines(path: Path) -> list[str]:
-    """A file's lines, in whatever encoding it declares."""
-    with tokenize.open(path) as file:
-        return file.read().splitlines()
 
 
 def refuse_other_syntax(paths: list[str], others: Sequence[Diagnostic] = ()) -> None:
@@ -274,14 +313,20 @@ def mypy_options(root: str) -> Options:
     return options
 
 
-def _run_mypy(sources: list[BuildSource], root: str, cache: Path | None) -> tuple[BuildResult, list[Diagnostic]]:
+def _run_mypy(
+    sources: list[BuildSource], root: str, cache: Path | None, kept: Kept | None = None
+) -> tuple[BuildResult | Built, list[Diagnostic]]:
     if root not in sys.path:
         sys.path.insert(0, root)
     try:
         options = mypy_options(root)
         if cache is not None:
             cache_library(options, cache, [source.module for source in sources])
-        result = build(sources, options, extra_plugins=[KraitPlugin(options)])
+        result: BuildResult | Built
+        if kept is not None:
+            result = kept.build(sources, options, KraitPlugin(options))
+        else:
+            result = build(sources, options, extra_plugins=[KraitPlugin(options)])
         messages = result.errors
     except CompileError as error:
         raise SourceErrors(parse_messages(error.messages), {}) from None
@@ -312,19 +357,42 @@ def parse_messages(messages: list[str]) -> list[Diagnostic]:
     return found
 
 
-def _convert(program: Program, trees: dict[str, MypyFile], result: BuildResult) -> None:
-    structs = struct_names(trees.values())
-    converter = Converter(result.types, structs, trees)
-    for module, tree in trees.items():
-        if is_simulation(module):
+def _convert(program: Program, trees: dict[str, MypyFile], result: BuildResult | Built, kept: Kept | None) -> None:
+    """Enter everything in the program. What is kept stays as it is: the program has copies, which are then judged."""
+    converter = Converter(result.types, struct_names(trees.values()), trees)
+    for tree in trees.values():
+        found = _converted(converter, tree, kept)
+        for declaration in found.classes:
+            own = declaration if kept is None else replace(declaration, errors=list(declaration.errors))
+            program.classes[own.name] = own
+        for function in found.functions:
+            program.functions[function.name] = (
+                function if kept is None else replace(function, errors=list(function.errors))
+            )
+
+
+def _converted(converter: Converter, tree: MypyFile, kept: Kept | None) -> Converted:
+    """A module's classes and functions: those that are kept, if they would be the same again."""
+    if kept is None or not kept.has(tree):
+        return _convert_module(converter, tree)
+    found = kept.converted.get(tree.fullname)
+    if found is None or any(converter.answer(*asked) != told for asked, told in found.answers.items()):
+        found = kept.converted[tree.fullname] = _convert_module(converter, tree)
+    return found
+
+
+def _convert_module(converter: Converter, tree: MypyFile) -> Converted:
+    found = Converted()
+    converter.asked.clear()
+    for statement in tree.defs if not is_simulation(tree.fullname) else ():
+        if (tree.fullname, getattr(statement, "name", "")) in SIMULATED:
             continue
-        for statement in tree.defs:
-            if (module, getattr(statement, "name", "")) in SIMULATED:
-                continue
-            if isinstance(statement, ClassDef):
-                _convert_class(program, converter, statement, tree)
-            elif isinstance(statement, FuncDef | Decorator | OverloadedFuncDef):
-                _convert_function(program, converter, statement, tree)
+        if isinstance(statement, ClassDef):
+            _convert_class(found, converter, statement, tree)
+        elif isinstance(statement, FuncDef | Decorator | OverloadedFuncDef):
+            _convert_function(found, converter, statement, tree)
+    found.answers = {asked: converter.answer(*asked) for asked in converter.asked}
+    return found
 
 
 def is_prelude(module: str) -> bool:
@@ -336,36 +404,35 @@ def is_prelude(module: str) -> bool:
     )
 
 
-def _convert_class(program: Program, converter: Converter, statement: ClassDef, tree: MypyFile) -> None:
-    declaration = convert_class(statement, tree.path, converter.types)
-    program.classes[declaration.name] = declaration
+def _convert_class(found: Converted, converter: Converter, statement: ClassDef, tree: MypyFile) -> None:
+    found.classes.append(convert_class(statement, tree.path, converter.types))
     for inner in statement.defs.body:
         if isinstance(inner, FuncDef) and is_generated(statement, inner):
             continue  # the plugin made it, for the type checker
         if isinstance(inner, FuncDef | Decorator | OverloadedFuncDef):
-            _convert_function(program, converter, inner, tree)
+            _convert_function(found, converter, inner, tree)
 
 
 def _convert_function(
-    program: Program, converter: Converter, statement: FuncDef | Decorator | OverloadedFuncDef, tree: MypyFile
+    found: Converted, converter: Converter, statement: FuncDef | Decorator | OverloadedFuncDef, tree: MypyFile
 ) -> None:
     if isinstance(statement, OverloadedFuncDef):
         # A property with a setter, whose name gets a suffix. (Functions overloaded for mypy run at build time only.)
         for item in statement.items:
             if isinstance(item, Decorator):
                 setter = any(getattr(d, "name", "") == "setter" for d in item.decorators)
-                _enter(program, converter, item, tree, ".setter" if setter else "")
+                _enter(found, converter, item, tree, ".setter" if setter else "")
         if statement.impl is not None and isinstance(statement.impl, FuncDef | Decorator):
-            _enter(program, converter, statement.impl, tree, "")
+            _enter(found, converter, statement.impl, tree, "")
         return
-    _enter(program, converter, statement, tree, "")
+    _enter(found, converter, statement, tree, "")
 
 
-def _enter(program: Program, converter: Converter, statement: FuncDef | Decorator, tree: MypyFile, suffix: str) -> None:
+def _enter(found: Converted, converter: Converter, statement: FuncDef | Decorator, tree: MypyFile, suffix: str) -> None:
     function = converter.convert_function(statement, tree)
     function.name += suffix
     for line in tree.ignored_lines:
         if function.loc.line <= line <= function.loc.end_line:
             hint = "change the code so that its types are right; the compiler relies on them"
             function.errors.append(Diagnostic("KP253", Loc(tree.path, line), "type: ignore is out", hint))
-    program.functions[function.name] = function
+    found.functions.append(function)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import io
+import tokenize
 from pathlib import Path
 
 from compiler.tree import Diagnostic, Loc
@@ -44,6 +46,17 @@ def unreadable(path: Path) -> Diagnostic | None:
         message = f"this is nested more than {DEEPEST} levels deep"
         return Diagnostic("KP100", Loc(str(path), line, column), message, hint)
     return None
+
+
+def source_lines(path: Path) -> list[str]:
+    """A file's lines, in whatever encoding it declares."""
+    return lines_of(path.read_bytes())
+
+
+def lines_of(data: bytes) -> list[str]:
+    """The lines of a source."""
+    encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)
+    return io.TextIOWrapper(io.BytesIO(data), encoding).read().splitlines()
 
 
 def too_deep(tree: ast.AST) -> ast.AST | None:
