@@ -1,6 +1,6 @@
 """The memory side of a direct transfer: the frames that a device reaches, and the requests that move them.
 
-What belongs to a program is transferred from and into the program's own pages, which are pinned meanwhile. Memory of
+A program's memory is transferred from and to the program's own pages, which are pinned meanwhile. Memory of
 the kernel, and pieces that are no multiples of the device's blocks, are copied through frames of their own instead.
 
     memory.gather(buffer, length); memory.transfer(runs, length); memory.deliver(buffer, length); memory.release()

@@ -4,8 +4,8 @@ A changed page is marked dirty, by sectors, and joins its cache's list; a cache 
 Write-back, by callers that want pages on the device (fsync) or by the flusher (writeback.py), takes them off in runs of
 neighbours. Errors are counted in `failures`, so that each open file reports them once.
 
-Invariants: a page on the list has a non-zero `dirty`, and no other has. The store's blocks of the bytes that were
-written exist before the page is dirty.
+Invariants: exactly the pages on the list have a non-zero `dirty`. The store has blocks for the written bytes before the
+page becomes dirty.
 
 Context: marking never sleeps, everything else may. `written` comes from interrupts.
 """

@@ -5,7 +5,7 @@
    the way;
 2. a write to a private page that is mapped read-only: copied, or made writable if nobody else has the frame (a device
    that is filling it does not count);
-3. a write to a shared page that was mapped for reading: the source hears of it (`page(…, for_write)`), the entry
+3. a write to a shared page that was mapped for reading: the source is notified (`page(…, for_write)`), the entry
    becomes writable;
 4. an anonymous private page: a zeroed frame;
 5. a page of a memory object: its frame, read-only if private; a write to a private one copies at once.

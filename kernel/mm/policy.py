@@ -1,9 +1,9 @@
 """Where memory is to come from: the policies of threads and areas on a machine with several nodes (set_mempolicy(2)).
 
-There is one node here, 0, so a policy changes no page's place. Programs set policies all the same and ask for them, so
-they are kept as Linux keeps them: a thread has one, which its children and its next program inherit; an area may have
-another, which stays with it when it is cut, moved and forked, and keeps it from being merged with neighbours of another
-policy; and memory that is shared by name or by fork keeps policies itself, by page (`PolicyRanges`).
+There is one node here, 0, so a policy moves no page. Programs set and query policies all the same, so they are kept as
+Linux keeps them: a thread has one, which its children and its next program inherit; an area may have another, which
+stays with it when it is cut, moved and forked, and keeps it from being merged with neighbours of another policy; and
+memory that is shared by name or by fork keeps policies itself, by page (`PolicyRanges`).
 
 A policy never changes: for another one, create another.
 

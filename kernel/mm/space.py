@@ -5,11 +5,11 @@ entries. The task layer sets the limits (`address_limit`, `data_limit`, `stack_l
 resource limits.
 
 Large ranges are changed a part at a time, with safe points in between (kernel/lib/pace.py): other threads see some
-parts changed and others not. What must be one change to them holds the space (`hold`): whoever would change areas or
-entries, by a fault too, waits until it is let go (`settle`). So a forked child's memory is that of one moment, and
-where a new mapping replaces others there is never a hole.
+parts changed and others not. A change that must look atomic holds the space (`hold`): other threads that would change
+areas or entries, by a fault too, wait until it is let go (`settle`). So a forked child's memory is a snapshot, and a
+new mapping replaces others without ever leaving a hole.
 
-Context: all that takes a range may sleep, `discard` and looking up excepted.
+Context: everything that takes a range may sleep, except `discard` and looking up.
 Source: mmap(2), munmap(2), mprotect(2), brk(2), mremap(2), madvise(2).
 """
 
@@ -142,7 +142,7 @@ class AddressSpace:
         self.is_being_entered: bool = False  # a program is put there by execve(2), and has not begun: samples omit it
         self.future_flags: int = 0  # MAP_LOCKED after mlockall with MCL_FUTURE: what new areas get
         self.future_present: bool = False  # … and are made present
-        self.is_new: bool = False  # execve is building it, and has checked the addresses against the new program's rights
+        self.is_new: bool = False  # execve is building it, and has checked addresses against the new program's rights
         self.is_held: bool = False  # by a change that must look atomic: other changes wait
         self.has_handlers: bool = False  # areas of it have had handlers of their faults
         self.needs_care: bool = False  # one of the two: faults check for both

@@ -1,7 +1,7 @@
-"""Regular files of FUSE. Each open description has a handle of its own at the server; what it reads and writes goes
-there and back at once.
+"""Regular files of FUSE. Each open description has a handle of its own at the server; reads and writes go to the server
+at once.
 
-Context: sleeps, but closing.
+Context: everything but closing sleeps.
 """
 
 from typing import Final
@@ -34,7 +34,7 @@ from kernel.lib.user import Buffer
 from kernel.mm.objects import MemoryObject
 
 _OPENING_ONLY: Final = O_CREAT | O_EXCL
-# The number of an ioctl: which way its data goes, and how long it is.
+# The number of an ioctl encodes the direction and length of its data.
 _COMMAND_WRITES: Final = 1 << 30
 _COMMAND_READS: Final = 1 << 31
 _COMMAND_SIZE_SHIFT: Final = 16
@@ -89,7 +89,7 @@ class FuseFile(FuseInode):
 
     @noraise
     def closed(self, handle: ServedHandle) -> None:
-        """A description has gone."""
+        """A description was closed."""
         self._drop(handle)
         handle.release()
 
@@ -104,7 +104,7 @@ class FuseFile(FuseInode):
     # ---- Contents ---------------------------------------------------------------------------------------------
 
     def _any_handle(self, *, writes: bool) -> ServedHandle:
-        """A description's, for what is asked of the inode itself. Raises EINVAL."""
+        """Some description's handle, for requests on the inode itself. Raises EINVAL."""
         for handle in self.handles:
             if handle.may_write if writes else handle.may_read:
                 return handle
@@ -117,7 +117,7 @@ class FuseFile(FuseInode):
         return self.write_by(self._any_handle(writes=True), 0, buffer, offset)
 
     def read_by(self, handle: ServedHandle, flags: int, buffer: Buffer, offset: int) -> int:
-        """Read from the server; what was written through a mapping is there first."""
+        """Read from the server; what was written through a mapping is sent first."""
         pages = self.pages
         if pages is not None:
             pages.write_back()
@@ -183,7 +183,7 @@ class FuseFile(FuseInode):
             self.sync_by(self.handles[0], scope)
 
     def sync_by(self, handle: ServedHandle, scope: SyncScope) -> None:
-        """Have the server keep the contents safe; one that does not know how has nothing to lose."""
+        """Have the server keep the contents safe; one that cannot has nothing to lose."""
         pages = self.pages
         if pages is not None:
             pages.write_back()
@@ -214,7 +214,7 @@ class FuseFile(FuseInode):
         super().became_idle()
 
     def _give_up(self) -> None:
-        """Nobody uses the file: pages and inode refer to each other, and the server has it open, no more."""
+        """Nobody uses the file: break the cycle between pages and inode, and close it at the server."""
         pages = self.pages
         if pages is not None:
             self.pages = None
@@ -252,7 +252,7 @@ class FuseOpenFile(InodeFile):
         return self.write_at(buffer, self._place_to_write(offset))
 
     def _place_to_write(self, offset: int) -> int:
-        """Where the next write goes: with O_APPEND, after what the server has by now."""
+        """Where the next write goes: with O_APPEND, at the end of the file as the server has it."""
         if self.flags & O_APPEND == 0:
             return offset
         self.served.fetch_attributes()
@@ -288,7 +288,7 @@ class FuseOpenFile(InodeFile):
     def flush(self) -> None:
         served = self.served
         pages = served.pages
-        self.flush_error = 0  # what an earlier one found was reported, or nobody asked
+        self.flush_error = 0  # the error of an earlier one was reported, or nobody asked
         try:
             if pages is not None:
                 pages.write_back()
@@ -306,7 +306,7 @@ class FuseOpenFile(InodeFile):
         self.served.sync_by(self.handle, SyncScope.DATA)
 
     def ioctl(self, command: int, argument: int) -> int:
-        """A command whose number says what it moves. Raises ENOTTY."""
+        """A command whose number describes its data. Raises ENOTTY."""
         size = command >> _COMMAND_SIZE_SHIFT & _COMMAND_SIZE_MASK
         given = b""
         if command & _COMMAND_WRITES != 0 and size > 0:
