@@ -1,10 +1,10 @@
-"""Regular files of the host. Each open description has a fid of its own, opened at the host with the same rights; what
-it reads and writes goes there and back at once.
+"""Regular files of the host. Each open description has a fid of its own, opened at the host with the same rights; reads
+and writes go to the host at once.
 
-A file that was just created is open at the host already: the description that the creation is for takes that over,
-since the mode may forbid to open it again.
+A file that was just created is open at the host already: its description takes over that fid, since the mode may forbid
+opening it again.
 
-Context: sleeps, but closing.
+Context: everything but closing sleeps.
 """
 
 
@@ -89,7 +89,7 @@ class SharedFile(SharedInode):
 
     @noraise
     def closed(self, handle: OpenFid) -> None:
-        """A description has gone."""
+        """A description was closed."""
         for i in range(len(self.opened)):
             if self.opened[i] is handle:
                 self.opened[i] = self.opened[len(self.opened) - 1]
@@ -100,7 +100,7 @@ class SharedFile(SharedInode):
     # ---- Contents ---------------------------------------------------------------------------------------------
 
     def _any_handle(self, writes: bool) -> OpenFid:
-        """A description's, for what is asked of the inode itself. Raises EINVAL."""
+        """Some description's fid, for requests on the inode itself. Raises EINVAL."""
         for handle in self.opened:
             if handle.may_write if writes else handle.may_read:
                 return handle
@@ -113,7 +113,7 @@ class SharedFile(SharedInode):
         return self.write_by(self._any_handle(writes=True), buffer, offset)
 
     def read_by(self, handle: OpenFid, buffer: Buffer, offset: int) -> int:
-        """Read from the host; what was written through a mapping is there first."""
+        """Read from the host; what was written through a mapping is sent first."""
         pages = self.pages
         if pages is not None:
             pages.write_back()
@@ -192,7 +192,7 @@ class SharedFile(SharedInode):
         super().became_idle()
 
     def _give_up(self) -> None:
-        """Nobody uses the file: pages and inode refer to each other, and the host has it open, no more."""
+        """Nobody uses the file: break the cycle between pages and inode, and close it on the host."""
         pages = self.pages
         if pages is not None:
             self.pages = None
@@ -230,7 +230,7 @@ class SharedOpenFile(InodeFile):
         return self.write_at(buffer, self._place_to_write(offset))
 
     def _place_to_write(self, offset: int) -> int:
-        """Where the next write goes: with O_APPEND, after what the host has by now."""
+        """Where the next write goes: with O_APPEND, at the end of the file as the host has it."""
         if self.flags & O_APPEND == 0:
             return offset
         self.file.refresh()

@@ -1,4 +1,4 @@
-"""What inodes of 9P know of their file system: the session, and which other inodes there are.
+"""What inodes of 9P know about their file system: the session, and the other inodes.
 
 Context: `forget` never sleeps.
 """
@@ -19,7 +19,7 @@ class SharedInstance(FileSystem):
         self.nodes: dict[bytes, SharedNode] = {}  # by identity
 
     def known(self, attributes: Attributes) -> "SharedNode | None":
-        """The inode of a file that was found, if it is known. A number may have been used again for another kind."""
+        """The inode of a file that was found, if it is known. A number may have been reused for another kind."""
         found = self.nodes.get(attributes.identity)
         if found is None or found.nlink == 0 or (found.mode ^ attributes.mode) & S_IFMT != 0:
             return None
@@ -47,8 +47,7 @@ class SharedNode(Inode):
 
 @final
 class InUse:
-    """Lets an inode live as long as a `with` lasts, though no name in the cache may lead to it any more while the body
-    sleeps.
+    """Keeps an inode alive for a `with`, even if no name in the cache leads to it any more while the body sleeps.
     """
 
     def __init__(self, node: SharedNode) -> None:

@@ -1,10 +1,10 @@
 """/proc/PID/pagemap: a word for each page of a process's address space (proc_pid_pagemap(5)).
 
-Bits: 63 the page is there, 61 it is one of a file or of shared memory, 56 nobody else maps it, 55 it may have been
-written to since somebody asked (always, for nobody can ask); the lowest 55 the frame's number, for those who had
-CAP_SYS_ADMIN when they opened the file. A page that is not there has bit 55 alone, and none where nothing is mapped.
+Bits: 63 the page is present, 61 it belongs to a file or to shared memory, 56 nobody else maps it, 55 it may have been
+written to since tracking began (always set, since tracking is not supported); the lowest 55 are the frame's number, for
+openers with CAP_SYS_ADMIN. A page that is not present has only bit 55, and no bit where nothing is mapped.
 
-Context: sleeps. The description means the memory that the process had when it was opened.
+Context: sleeps. The description refers to the memory that the process had when it was opened.
 """
 
 from typing import Final
@@ -113,7 +113,7 @@ class PagemapFile(PositionedFile):
 
 
 def open_pagemap(path: Path, flags: int, subject: Subject) -> File:
-    """open(2) of a process's pagemap, by those who may look into it."""
+    """open(2) of a process's pagemap, for callers that may inspect it."""
     who = caller_credentials()
     return PagemapFile(path, flags, living_memory_of(subject), who is not None and who.capable(CAP_SYS_ADMIN))
 
