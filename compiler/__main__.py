@@ -64,7 +64,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def run_options(arguments: list[str]) -> list[str]:
-    """Options of `run` may stand after FILE as well; ARGS begin at the first other word, or after `--`."""
+    """Options of `run` may follow FILE as well; ARGS begin at the first other word, or after `--`."""
     if not arguments or arguments[0] != "run":
         return arguments
     flags, valued = {"--keep-ir", "--timings", "-h", "--help"}, {"--profile"}
@@ -101,7 +101,7 @@ def run_command(options: argparse.Namespace) -> int:
             if options.timings:
                 timings.show(sys.stdout)
         case "check":
-            gc.disable()  # it is over in seconds, and little of what it makes becomes garbage before
+            gc.disable()  # it ends within seconds, and little becomes garbage before that
             driver.check(options.files)
         case "run":
             program = driver.compile_host(options.file, options.profile, timings, options.keep_ir)
@@ -121,7 +121,7 @@ def run_command(options: argparse.Namespace) -> int:
 
 
 def report_internal(error: BaseException) -> None:
-    """An exception that should not be: a fault of the compiler."""
+    """Report an unexpected exception: a fault of the compiler."""
     from compiler.diagnostics import internal_error, render
 
     if os.environ.get("KRAIT_COMPILER_DEBUG") == "1":

@@ -41,7 +41,7 @@ def layer(kind: Callable[..., Packet], fields: Mapping[str, object]) -> Packet:
 
 
 class Peer:
-    """Who speaks with the guest. `told` is what the transcript says of a packet."""
+    """The peer of the guest. `told` is what the transcript says of a packet."""
 
     def __init__(self, session: Session) -> None:
         self.session = session
@@ -187,5 +187,5 @@ def counted(session: Session) -> Iterator[Peer]:
 
 
 def letters(count: int) -> bytes:
-    """So many letters of the alphabet in turn."""
+    """That many letters of the alphabet in turn."""
     return bytes(97 + at % 26 for at in range(count))

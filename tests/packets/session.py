@@ -8,7 +8,7 @@ line:
     < SA seq 0 ack 1 <mss 1460>          the guest has sent it
     $ accept 0: 0                        a call of the guest's program, and its result
 
-Nothing waits for a fixed time. To know that the guest has dealt with a packet, the session sends a ping behind it: the
+Nothing waits for a fixed time. To know that the guest has dealt with a packet, the session sends a ping after it: the
 guest answers in order, so whatever comes before the reply is what the packet made it send.
 """
 

@@ -137,7 +137,7 @@ class VirtioDisk(BlockDevice):
         self._ranges: Window = frame_window(allocate_zeroed_frame())
         self._in_flight: list[BlockRequest | None] = [None] * queue.size
         if not transport.has(F_INDIRECT):
-            self.largest_transfer = min(self.largest_transfer, max(1, queue.size // 4 - 2))  # so that several fit into the queue
+            self.largest_transfer = min(self.largest_transfer, max(1, queue.size // 4 - 2))  # several fit
         if transport.has(F_SIZE_MAX):
             self.largest_joined_transfer = self.largest_transfer  # joined requests may not be larger
         transport.connect(_DiskEvents(self), 1)
