@@ -21,7 +21,7 @@ DEBIAN_SUITES = {"11": "bullseye", "12": "bookworm", "13": "trixie", "14": "fork
 
 
 def make_image(target: Target) -> Kept:
-    """The disk of an image, created unless it is kept already. Raises KraitError: one sentence."""
+    """The disk of an image, which is made if it is not kept yet. Raises KraitError: one sentence."""
     try:
         if target.path is None:
             return _built_in(target.name)

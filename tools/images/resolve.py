@@ -89,7 +89,7 @@ def archive_endings() -> tuple[str, ...]:
 
 
 def image(target: Target) -> Kept:
-    """The disk of an image, created unless it is kept already. Raises KraitError: one sentence."""
+    """The disk of an image, which is made if it is not kept yet. Raises KraitError: one sentence."""
     from tools.images.make import make_image  # the busybox image and programs do not need it
 
     return make_image(target)
