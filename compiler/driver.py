@@ -429,7 +429,8 @@ def translate(options: BuildOptions, more: list[Path], folder: Path) -> Translat
 
 def lower_to_files(program: Program, options: BuildOptions, folder: Path) -> tuple[list[Source], StackFacts]:
     """Lower the kernel to IR, each package written to a file as soon as it is complete; returns what is known of its
-    stacks."""
+    stacks.
+    """
     from compiler.freeze import Freezer
     from compiler.lower.debug import DebugInfo
     from compiler.lower.interfaces import Options

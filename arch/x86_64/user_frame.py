@@ -43,8 +43,7 @@ def start_program(stack_top: int, entry: int, sp: int) -> None:
 
 
 def copy_user_frame(parent_top: int, child_top: int, sp: int) -> None:
-    """A child continues where its parent called, with a result of 0, and with another stack pointer unless `sp` is
-    0."""
+    """A child continues where its parent called, with result 0, and with another stack pointer unless `sp` is 0."""
     frame = struct_at_address(TrapFrame, user_frame_address(child_top))
     source = struct_at_address(TrapFrame, user_frame_address(parent_top))
     bytes_of(frame).copy_from(bytes_of(source))

@@ -2,8 +2,8 @@
 
 The door of a machine with several processors (arch/x86_64/entry.S) looks up the number of a call in
 `krait_unlocked_calls`, and calls what stands there; 0 stands for all that take the lock. Nobody lists which those are:
-a handler that touches nothing the lock guards is in the table, and one that comes to do so is not any more. Who counts
-on it writes `@unlocked`.
+a handler that touches nothing the lock guards is in the table, and one that comes to do so is not any more. Code that
+relies on it declares `@unlocked`.
 
 A call may have a quick form beside its handler (`@quick`, kernel/doors/quick.py), which must need no lock, and may
 return that it cannot do the call.

@@ -1,9 +1,8 @@
 """Block devices and what is asked of them.
 
-A driver derives from `BlockDevice` and carries out requests in any order; a caller that needs an order waits for one
-request before it starts the next, and asks for a flush where data must outlast a power failure. A sector is always 512
-bytes here; `logical_block_size` is the smallest unit that the device itself can move, and every request is a multiple
-of it.
+A driver derives from `BlockDevice` and carries out requests in any order; to enforce an order, wait for one request
+before starting the next, and flush where data must outlast a power failure. A sector is always 512 bytes here;
+`logical_block_size` is the smallest unit that the device itself can move, and every request is a multiple of it.
 
 Context: `submit` never sleeps, and may be called from an interrupt that finished another request. `finish` is called
 by drivers, in interrupt context perhaps.

@@ -235,7 +235,8 @@ class DirtyPages(TrackedObject):
 
     def _write_batch(self, batch: list[CachedPage], masks: list[int], plug: Plug | None) -> None:
         """Write consecutive dirty pages: of each, the sectors of its mask. The caller has not slept since choosing
-        them."""
+        them.
+        """
         with Transfer(self.store.device(), Operation.WRITE) as transfer:
             for page in batch:
                 transfer.hold(page)

@@ -283,8 +283,7 @@ def shrink_to(
 
 @sleeps
 def brake(cache: DirtyPages) -> None:
-    """Called page by page while a cache fills, where memory is charged: makes room before the limit is reached.
-    """
+    """Called page by page while a cache fills, where memory is charged: makes room before the limit is reached."""
     thread = RUNNING.current
     number = thread.charged
     if number == 0 or isinstance(thread, KernelThread):

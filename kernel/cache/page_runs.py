@@ -36,7 +36,8 @@ def add_dirty_runs(
     transfer: Transfer, batch: list[CachedPage], masks: list[int], runs: Runs, block_sectors: int
 ) -> None:
     """Write, of each page, the blocks of `block_sectors` sectors that contain dirty sectors. Holes have nothing to
-    keep."""
+    keep.
+    """
     position = 0
     for i in range(len(runs.sectors)):
         sector = runs.sectors[i]

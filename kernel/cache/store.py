@@ -106,4 +106,5 @@ class BackingStore:
 
     def commit(self, scope: SyncScope) -> None:
         """The pages are on the device: now write the metadata that leads to them (inode, indirect blocks). May sleep.
-        Raises EIO."""
+        Raises EIO.
+        """

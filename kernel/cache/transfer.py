@@ -79,7 +79,8 @@ class PageRequest(BlockRequest):
 @final
 class Transfer(Obligation):
     """Requests being built, all of one kind for one device. The thread must finish it, because others wait for the
-    pages."""
+    pages.
+    """
 
     def __init__(self, device: BlockDevice, operation: Operation) -> None:
         super().__init__()

@@ -24,7 +24,8 @@ _PATIENCE_NS: Final = 100_000_000  # a writer looks again at least this often
 
 class Flusher:
     """The flusher's state. `before`: called before each round, lets file systems hand their changes to the cache;
-    entered by kernel.fs."""
+    entered by kernel.fs.
+    """
 
     def __init__(self) -> None:
         self.queue: WaitQueue = WaitQueue()

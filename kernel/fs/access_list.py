@@ -139,9 +139,7 @@ class AccessList:
     # ---- Changing a fresh one ---------------------------------------------------------------------------------
 
     def restrict(self, mode: int) -> int:
-        """For a new file that inherits the list: neither allows more than the other. Returns
-        the mode. Raises EIO.
-        """
+        """For a new file that inherits the list: neither allows more than the other. Returns the mode. Raises EIO."""
         group = self._group_class()
         self.rights[group] &= mode >> 3
         for index in range(len(self.tags)):

@@ -93,7 +93,8 @@ class FileSystem:
 
     def belong_to(self, namespace: UserNamespace) -> None:
         """A program in a user namespace created the instance. Its device files cannot be opened: devices belong to the
-        machine."""
+        machine.
+        """
         self.user_namespace = namespace
         self.opens_devices = namespace.level == 0
 
@@ -210,7 +211,8 @@ def register_stacked_filesystem(name: bytes, make: MakeInPlace) -> None:
 
 def register_in_place(name: bytes, make: MakeInPlace) -> FileSystemType:
     """A type whose options name something that the caller of mount(2) has. The administrator of a user namespace may
-    mount it, too."""
+    mount it, too.
+    """
     kind = FileSystemType(name, None, None, is_for_all=True)
     kind.make_in_place = make
     FILE_SYSTEM_TYPES.append(kind)

@@ -122,7 +122,8 @@ class Inode:
 
     def is_only_read(self) -> bool:
         """Whether it supports only read(2) and its relatives: sendfile(2), splice(2) and io_submit(2) cannot read from
-        it."""
+        it.
+        """
         return False
 
     def is_directory(self) -> bool:
@@ -317,7 +318,8 @@ class Inode:
 
     def create(self, name: bytes, mode: int, rdev: int, credentials: Credentials) -> "Inode":
         """Create a regular file, directory, device node, FIFO or socket node; `mode` holds its type. The name is
-        free."""
+        free.
+        """
         raise Errno(EPERM)
 
     def make_node(self, name: bytes, mode: int, rdev: int, credentials: Credentials) -> "Inode":

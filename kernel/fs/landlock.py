@@ -182,7 +182,8 @@ class _Place:
 
 def missing_rights(domain: Domain, mount: Mount, dentry: Dentry, rights: int) -> int:
     """Which of some rights to a place a domain does not grant. Files without a place in the tree are unrestricted:
-    pipes, sockets."""
+    pipes, sockets.
+    """
     if mount.is_internal:
         return 0
     request = _Request(domain, rights)
@@ -369,7 +370,8 @@ class _Comparison:
 
 def _gains(old_place: _Request, own: _Request, is_directory: bool, new_place: _Request) -> bool:
     """Whether some layer grants the moved file a right in the new place that it lacked, both itself and in the old
-    place."""
+    place.
+    """
     judged = FILE_SYSTEM_RIGHTS if is_directory else OF_FILES
     for index in range(len(own.missing)):
         lacked = old_place.missing[index] & own.missing[index] & judged

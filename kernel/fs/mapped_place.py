@@ -31,7 +31,5 @@ class MappedPlace(MappedThrough):
 
 
 def place_of(known: MappedPlace | None, path: Path) -> MappedPlace:
-    """The known place if it is `path`, so that adjacent areas can be merged; else a new one.
-    Raises MemoryError.
-    """
+    """The known place if it is `path`, so that adjacent areas can be merged; else a new one. Raises MemoryError."""
     return known if known is not None and known.is_at(path) else MappedPlace(path)

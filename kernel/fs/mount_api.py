@@ -153,8 +153,7 @@ class AttributeChange:
 
 @final
 class ContextFile(File):
-    """What fsopen(2) and fspick(2) open: a type, the parameters of an instance, and the instance once it is created.
-    """
+    """What fsopen(2) and fspick(2) open: a type, the parameters of an instance, and the instance once it is created."""
 
     def __init__(self, path: Path, flags: int, kind: FileSystemType, existing: FileSystem | None) -> None:
         super().__init__(path, flags)

@@ -59,7 +59,8 @@ def check_room(namespace: MountNamespace, count: int) -> None:
 
 def check_memory(namespace: MountNamespace) -> None:
     """Called before a mount is created in a namespace where anybody could create many: raise MemoryError if memory is
-    short."""
+    short.
+    """
     if namespace.owner.level != 0:
         check_room_to_keep()
 

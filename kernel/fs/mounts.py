@@ -87,7 +87,8 @@ def require_administrator(context: FsContext) -> None:
 
 def make_instance(context: FsContext, kind: FileSystemType, source: bytes, options: bytes) -> FileSystem:
     """Create an instance of a type without a device, for a caller that may mount it. Raises EPERM, and what the type
-    raises."""
+    raises.
+    """
     credentials = context.credentials
     if not kind.is_for_all and not credentials.capable(CAP_SYS_ADMIN):
         raise Errno(EPERM)
@@ -188,7 +189,8 @@ def new_mount(context: FsContext, file_system: FileSystem, flags: int) -> Mount:
 
 def _show_part(file_system: FileSystem, mount: Mount) -> None:
     """Make a mount show only a part of its file system, for types where that depends on the caller of mount(2). Raises
-    ENOENT, MemoryError."""
+    ENOENT, MemoryError.
+    """
     shown = mount.root
     for name in file_system.root_to_show():
         below = look_up_held(shown, name)
@@ -442,8 +444,7 @@ def _require_no_locks(origin: Path) -> None:
 
 
 def keep_apart(context: FsContext, top: Mount) -> MountNamespace:
-    """Put a detached mount into a namespace that nobody is in. Raises MemoryError; then the mount is gone.
-    """
+    """Put a detached mount into a namespace that nobody is in. Raises MemoryError; then the mount is gone."""
     try:
         namespace = MountNamespace(context.namespace.owner)
         namespace.is_anonymous = True

@@ -274,7 +274,8 @@ def _victim(context: FsContext, walk: Walk, child: Dentry) -> Inode:
 
 def check_removal(context: FsContext, directory: Inode, inode: Inode) -> None:
     """Check that a name of `inode` in `directory` may be removed: write permission, flags, and the sticky bit's
-    rule."""
+    rule.
+    """
     credentials = context.credentials
     directory.check_permission(credentials, MAY_WRITE | MAY_EXEC)
     if directory.flags & FS_APPEND_FL != 0 or inode.flags & FS_UNCHANGEABLE != 0:

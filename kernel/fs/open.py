@@ -366,7 +366,8 @@ def _open_or_create(context: FsContext, base: Path | None, name: bytes, flags: i
 
 def _create(context: FsContext, walk: Walk, flags: int, mode: int) -> File | None:
     """Create a regular file at the end of a walk and open it, even if its mode forbids that. None if it exists by
-    now."""
+    now.
+    """
     directory = walk.directory()
     walk.mount.require_writable()
     credentials = context.credentials

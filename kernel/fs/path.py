@@ -139,8 +139,7 @@ class Mount:
         namespace.changed()
 
     def slip_under(self, covering: "Mount") -> None:
-        """Enter the tree between a mount and its place. Raises MemoryError; then it has released its file system.
-        """
+        """Enter the tree between a mount and its place. Raises MemoryError; then it has released its file system."""
         parent = covering.parent
         mount_point = covering.mount_point
         if parent is None or mount_point is None or parent.namespace is None:
@@ -195,8 +194,7 @@ class Mount:
         self._finish_if_unused()
 
     def move(self, parent: "Mount", mount_point: Dentry) -> None:
-        """Move the mount to a free place in the tree. Raises MemoryError; then it keeps the old one.
-        """
+        """Move the mount to a free place in the tree. Raises MemoryError; then it keeps the old one."""
         _keep_names(mount_point)
         parent.children[mount_point] = self
         self._leave_place()
@@ -563,7 +561,8 @@ class FsContext:
     @property
     def credentials(self) -> Credentials:
         """The credentials that users of the context act with. A kernel thread only uses contexts that have their
-        own."""
+        own.
+        """
         own = self.own
         if own is None:
             own = current_thread().acts_for()
@@ -573,7 +572,8 @@ class FsContext:
 
     def restricted(self, root: Path, working: Path, restrictions: int) -> "FsContext":
         """A context for one walk: other places to start from, and RESOLVE_* flags that restrict it. The caller releases
-        it."""
+        it.
+        """
         context = FsContext(self.namespace, root, working, self.umask, self.own)
         context.restrictions = restrictions
         return context

@@ -165,7 +165,8 @@ memory = SimulatedMemory()
 
 class OwnPage:
     """The objects that a processor finds in its own page, by offset; a simulation of several processors changes
-    `objects`."""
+    `objects`.
+    """
 
     def __init__(self) -> None:
         self.objects: dict[int, Any] = {}

@@ -1,4 +1,4 @@
-"""Who a thread acts for: user and group ids, supplementary groups, and what it may do (credentials(7),
+"""Credentials of a thread: user and group ids, supplementary groups, capabilities (credentials(7),
 capabilities(7), user_namespaces(7)).
 
 Credentials are copied on change, so a reference keeps the state of its time.
@@ -84,7 +84,8 @@ class Credentials:
 
     def without_rules(self) -> "Credentials":
         """A copy for objects that outlive the thread, without the domain's rules, which may be large. Raises
-        MemoryError."""
+        MemoryError.
+        """
         if self.domain is None:
             return self
         fresh = self.copy()
@@ -244,9 +245,7 @@ class Credentials:
 
 
 class Caller:
-    """Looks up the running thread, for code that does not get it as an argument; entered by the package of
-    tasks.
-    """
+    """Looks up the running thread, for code that does not get it as an argument; entered by the package of tasks."""
 
     def __init__(self) -> None:
         self.find: Callable[[], Credentials | None] | None = None

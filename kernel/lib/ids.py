@@ -52,7 +52,8 @@ class Extent:
 @final
 class IdMap:
     """The numbers of users, or of groups, that a namespace has. Immutable; no number is in two extents, on either
-    side."""
+    side.
+    """
 
     def __init__(self, extents: list[Extent]) -> None:
         self._inside: list[Extent] = _ordered(extents, by_kernel=False)

@@ -111,6 +111,5 @@ def is_dying() -> bool:
 
 @inline
 def ends_at(offset: int) -> bool:
-    """Whether a kill ends a transfer at an offset. Checks only at multiples of PACE_BYTES, so it is nearly free.
-    """
+    """Whether a kill ends a transfer at an offset. Checks only at multiples of PACE_BYTES, so it is nearly free."""
     return offset & (PACE_BYTES - 1) == 0 and is_dying()

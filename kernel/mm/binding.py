@@ -121,7 +121,8 @@ def set_home(space: AddressSpace, start: int, end: int, node: int) -> None:
 
 def policy_at(space: AddressSpace, address: int) -> MemoryPolicy | None:
     """The policy of an area or of the shared memory there, None for the default. Raises EFAULT where nothing is
-    mapped."""
+    mapped.
+    """
     area = space.area_at(address)
     if area is None:
         raise Errno(EFAULT)

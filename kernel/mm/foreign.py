@@ -41,7 +41,7 @@ def write_foreign(space: AddressSpace, address: int, source: Span[u8], by_force:
 
 
 def _frame_at(space: AddressSpace, address: int, access: Access, by_force: bool) -> Frame:
-    """The frame behind an address, with a reference, once the access is possible."""
+    """The frame of an address, with a reference, once the access is possible."""
     while True:
         area = space.area_at(address)
         if area is None or (area.source is not None and area.source.is_secret()):
@@ -69,7 +69,7 @@ def _frame_at(space: AddressSpace, address: int, access: Access, by_force: bool)
 
 
 def _forced_frame(space: AddressSpace, area: Area, page: int, access: Access) -> Frame:
-    """The frame behind a page that the area's protection forbids to access. The owner's entry keeps forbidding it."""
+    """The frame of a page to which the area's protection forbids access. The owner's entry keeps forbidding it."""
     needed = PROT_WRITE if access == Access.WRITE else PROT_READ
     if area.maximum_prot & needed == 0 or (access == Access.WRITE and area.shared):
         raise Errno(EFAULT)

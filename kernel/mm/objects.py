@@ -34,7 +34,8 @@ _FREE_COST: Final = 600  # instructions for a page
 
 class MappedThrough:
     """The place of a file through which an area was mapped; others may map the file through another place. Base
-    class."""
+    class.
+    """
 
     def acquire(self) -> None:
         """One more area is mapped through it. Raises nothing."""
@@ -90,9 +91,7 @@ class MemoryObject:
         self.release()
 
     def leaves(self, area: "Area") -> None:
-        """An attached area is about to leave its space, and will be detached a little later. Never
-        sleeps or raises.
-        """
+        """An attached area is about to leave its space, and will be detached a little later. Never sleeps or raises."""
 
     def acquire(self) -> None:
         """The object has one more user."""
@@ -185,7 +184,8 @@ class TrackedObject(MemoryObject):
 
 class PolicyKeeper(TrackedObject):
     """A tracked object whose pages have policies of their own, whoever maps them: memory that is not a file on a
-    disk."""
+    disk.
+    """
 
     def __init__(self) -> None:
         super().__init__()

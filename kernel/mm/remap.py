@@ -236,7 +236,8 @@ def _advise_areas(space: AddressSpace, start: int, end: int, advice: int) -> Non
 
 def _give_back(space: AddressSpace, start: int, end: int, advice: int) -> None:
     """Give back the pages of a range, area by area. Raises EINVAL at an area that the advice does not fit; those below
-    it are done."""
+    it are done.
+    """
     while start < end:
         space.settle()
         area = space.areas.first_above(start)

@@ -196,7 +196,8 @@ class AddressSpace:
 
     def _give_back(self, area: Area) -> None:
         """Free the pages of an area that nobody will touch again: no flush of the processor's translations is
-        needed."""
+        needed.
+        """
         pages = self.pages
         address = pages.next_table(area.start, area.end)
         while address < area.end:
@@ -473,8 +474,7 @@ class AddressSpace:
             raise
 
     def _prepare_replacing(self, start: int, length: int) -> None:
-        """Before a new mapping replaces what lies in a large range, give the pages back, so that the rest is quick.
-        """
+        """Before a new mapping replaces what lies in a large range, give the pages back, so that the rest is quick."""
         if not self.is_free(start, start + length):
             self.check_unsealed(start, start + length)
             self.empty(start, start + length)
@@ -667,7 +667,8 @@ class AddressSpace:
 
     def empty(self, start: int, end: int) -> None:
         """Give the pages of a range back. The areas stay, and what other threads touch meanwhile is faulted in
-        again."""
+        again.
+        """
         flushed = start
         work = 0
         address = self.pages.next_table(start, end)

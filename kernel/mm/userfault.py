@@ -234,7 +234,8 @@ def show_page(space: "AddressSpace", area: Area, address: int) -> None:
 
 def _page_of(source: MemoryObject, index: int, for_write: bool) -> Frame:
     """A page of shared memory, with a reference. Raises EFAULT where there is none, MemoryError without a free
-    frame."""
+    frame.
+    """
     try:
         return source.page(index, for_write)
     except Errno as error:

@@ -384,7 +384,8 @@ class PtyMaster(File):
 
     def _flush(self, which: int) -> None:
         """TCFLSH: the master's input is what the slave's programs wrote. What it has written itself counts as
-        delivered."""
+        delivered.
+        """
         if which < 0 or which > 2:
             raise Errno(EINVAL)
         if which != 1:

@@ -146,7 +146,8 @@ class VirtioDisk(BlockDevice):
 
     def _configure(self) -> int:
         """Read the device's configuration; returns the longest buffer that it takes. Raises ENODEV if it is
-        unusable."""
+        unusable.
+        """
         transport = self._transport
         self.read_only = transport.has(F_READ_ONLY)
         if transport.has(F_BLOCK_SIZE):

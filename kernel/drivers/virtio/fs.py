@@ -150,7 +150,8 @@ class VirtioServer(HostServer):
 
     def attend(self) -> None:
         """Take answers back until there are none, and hand over what waits for room. After that an interrupt will
-        report more."""
+        report more.
+        """
         while not self._is_dead:
             self._collect()
             self.wake()

@@ -150,8 +150,7 @@ class SplitQueue:
         return head
 
     def add(self, chain: Chain) -> int:
-        """Make a chain available, once it is published; returns its head, or NOTHING when there is no room for it
-        now."""
+        """Make a chain available, once published; returns its head, or NOTHING if there is no room for it now."""
         count = chain.count
         if count == 1:
             return self.add_buffer(chain.addresses[0], chain.lengths[0], chain.readable == 0)

@@ -55,7 +55,8 @@ class GroupOptions:
     @property
     def memory_protects_below(self) -> bool:
         """memory_recursiveprot: groups that do not set memory.low and memory.min share the protection of those
-        above."""
+        above.
+        """
         return self.chosen & _MEMORY_BELOW != 0
 
     @property

@@ -181,7 +181,8 @@ class ConsumingReader:
 
     def read(self, buffer: Buffer, waits: bool) -> int:
         """Read what was not read yet, in whole lines unless not even one fits. EAGAIN, or a sleep, if there is
-        nothing."""
+        nothing.
+        """
         while self.sequence >= log.next_sequence:
             if not waits:
                 raise Errno(EAGAIN)

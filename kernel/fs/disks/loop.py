@@ -299,7 +299,8 @@ class LoopDevice(BlockDevice):
     @sleeps
     def unbind(self) -> None:
         """LOOP_CLR_FD: once the last user has closed the device. If that is the caller, all requests fail from now
-        on."""
+        on.
+        """
         if self.openers > 1 or self.claimed:
             self.flags |= LO_FLAGS_AUTOCLEAR
             return
@@ -403,7 +404,8 @@ def add_loop_device(index: int) -> LoopDevice:
 
 def free_index() -> int:
     """The lowest index of a device that is not bound, which is created if there is none. Raises ENOSPC if there may be
-    no more."""
+    no more.
+    """
     for index in range(DEVICE_LIMIT):
         device = loop_device(index)
         if device is None:

@@ -41,7 +41,8 @@ class AttributeBlocks:
 
     def note(self, block: Block) -> None:
         """A block was read or written: others may share it, if there is memory to remember it. Never sleeps or
-        raises."""
+        raises.
+        """
         total = block.span().load_u32(HASH_OFFSET)
         if total != 0:
             if len(self.by_hash) >= _KNOWN_LIMIT:
@@ -94,7 +95,8 @@ def _are_equal(words: Span[u8], contents: Span[u8]) -> bool:
 
 def drop_attributes(volume: Volume, owner: BlockMap, number: int, known: AttributeBlocks) -> None:
     """Drop one use of this block of attributes by an inode. The work is owed if there is no memory. Raises EIO,
-    EUCLEAN."""
+    EUCLEAN.
+    """
     if not volume.is_file_block(number):
         raise volume.damaged(f"inode {owner.ino} has attributes in block {number}, which cannot be its own")
     try:

@@ -133,7 +133,8 @@ def free_metadata(volume: Volume, first: int, count: int) -> None:
 
 def _free_part(volume: Volume, first: int, count: int) -> int:
     """Give back the part of a run that lies in the first block's group; returns how many blocks. MemoryError leaves
-    everything unchanged."""
+    everything unchanged.
+    """
     geometry = volume.geometry
     if not geometry.is_block(first):
         raise volume.damaged(f"a file has block {first}, which does not exist")

@@ -480,7 +480,8 @@ class Ext2Directory(ListedDirectory):
 
     def _lose_directory(self) -> None:
         """A directory in this one is gone, and its ".." with it: count one link less. A damaged disk may have counted
-        too few."""
+        too few.
+        """
         if self.nlink > 2:
             self.nlink -= 1
             self.inode_changed()

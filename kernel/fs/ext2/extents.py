@@ -35,7 +35,7 @@ class ExtentTree:
         self.seed: int = seed  # of the inode's checksums
 
     def find(self, block: int, want: int) -> tuple[int, int]:
-        """The disk's block behind a file's block, and how many follow one another from there, at most `want`.
+        """The disk's block of a file's block, and how many are contiguous from there, at most `want`.
 
         For what was never written: HOLE and the length as far as it is known. Raises EIO, EUCLEAN.
         """
@@ -77,7 +77,8 @@ class ExtentTree:
 
     def _child(self, node: Span[u8], block: int, want: int) -> tuple[int, int]:
         """The node below that covers `block`, and `want` limited to where the next one begins; HOLE before the
-        first."""
+        first.
+        """
         entries = struct_at(ExtentHeader, node, 0).entries
         found = HOLE
         for place in range(1, entries + 1):

@@ -280,7 +280,8 @@ class Ext2FileSystem(Ext2):
 
     def _give_back_owed(self) -> None:
         """Give back what could not be given back for lack of memory. If memory is still short, it is owed again. Raises
-        EIO, EUCLEAN."""
+        EIO, EUCLEAN.
+        """
         node = self.first_owed
         self.first_owed = None
         while node is not None:

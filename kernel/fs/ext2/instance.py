@@ -74,7 +74,8 @@ class Ext2(VolumeHolder):
 
     def is_privileged(self) -> bool:
         """Whether the running thread may take reserved blocks: root, and the user and group that the super block
-        names."""
+        names.
+        """
         caller = caller_credentials()
         if caller is None or caller.capable(CAP_SYS_RESOURCE):
             return True

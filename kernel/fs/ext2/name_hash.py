@@ -96,7 +96,8 @@ def _number(byte: int, is_signed: bool) -> int:
 
 def _words(name: bytes, start: int, count: int, is_signed: bool) -> Words:
     """`count` words of the name from `start` on; where it is too short, words of its remaining length, four times
-    each."""
+    each.
+    """
     length = len(name) - start
     padding = u32((length & 0xFF) * 0x01010101)
     words = Words()

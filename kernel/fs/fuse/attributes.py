@@ -42,7 +42,8 @@ class ServedAttributes(Store):
 
     def _value(self, name: bytes) -> bytes | None:
         """None where there is no such attribute. The kernel itself asks for capabilities, which a server need not
-        know."""
+        know.
+        """
         try:
             return self._file.client.read_attribute(self._file.node, name)
         except Errno as error:

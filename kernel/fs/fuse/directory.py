@@ -50,8 +50,8 @@ class FuseDirectory(FuseInode):
         return self._inode_of(name, entry) if entry.node != 0 else None
 
     def _inode_of(self, name: bytes, entry: Entry) -> FuseInode:
-        """The inode found or created by a name. Raises EIO (there is no such node), MemoryError; then the server is
-        told to forget the node.
+        """The inode found or created by a name. Raises EIO (there is no such node), MemoryError; then the server gets a
+        FORGET for the node.
         """
         done = False
         try:
@@ -109,7 +109,8 @@ class FuseDirectory(FuseInode):
 
     def _created(self, name: bytes, kind: int, entry: Entry) -> FuseInode:
         """The inode that was created. Raises EIO if it is of another kind; then it is dropped, since no name leads to
-        it."""
+        it.
+        """
         self.valid_until_ns = 0
         inode = self._inode_of(name, entry)
         if inode.mode & S_IFMT != kind:
@@ -213,7 +214,8 @@ def make_inode(instance: FuseInstance, entry: Entry) -> FuseInode:
 @final
 class FuseOpenDirectory(InodeFile):
     """An open directory. A position is the offset that the server sends with each name; `.` and `..` are names like
-    others."""
+    others.
+    """
 
     def __init__(self, path: Path, flags: int, directory: FuseDirectory, handle: ServedHandle) -> None:
         super().__init__(path, flags)

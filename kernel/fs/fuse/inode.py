@@ -1,7 +1,7 @@
 """Inodes of FUSE: what all kinds of files share, and the simple kinds: devices, FIFOs, sockets, symbolic links.
 
 There is one inode for a node of the server, whatever its names. It lives until nobody has it open and no name in the
-cache leads to it; then the server is told to forget the node. Attributes are valid for as long as the server said.
+cache leads to it; then the server gets a FORGET for the node. Attributes are valid for as long as the server said.
 
 Permissions: without the option `default_permissions` the server decides when it is asked; the kernel checks the mode
 only for execution. Users other than the one that mounted it may do nothing, unless `allow_other` is set.

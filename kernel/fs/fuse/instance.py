@@ -17,7 +17,7 @@ from kernel.time.clock import monotonic_ns
 
 @final
 class Access:
-    """The rules for who may use a mounted file system, and who decides on access to files."""
+    """The rules of access to a mounted file system: its users, and whether the server or the kernel checks files."""
 
     def __init__(self) -> None:
         self.owner: KernelUid = KernelUid(0)
@@ -85,7 +85,7 @@ class FuseNode(Inode):
         self.node: int = entry.node
         self.generation: int = entry.generation
         self.record: Forgotten = Forgotten(entry.node)
-        self.is_left: bool = False  # the server was told to forget the node
+        self.is_left: bool = False  # the server got a FORGET for the node
         # The name by which it was found last, and how long the server vouches for that.
         self.found_in: int = 0
         self.found_as: bytes = b""
@@ -115,8 +115,7 @@ class FuseNode(Inode):
 
 @final
 class InUse:
-    """Keeps an inode alive for a `with`, even if no name in the cache leads to it any more while the body sleeps.
-    """
+    """Keeps an inode alive for a `with`, even if no name in the cache leads to it any more while the body sleeps."""
 
     def __init__(self, node: FuseNode) -> None:
         self._node: FuseNode = node

@@ -90,7 +90,8 @@ def is_whiteout(inode: Inode) -> bool:
 
 def make(context: FsContext, directory: Path, name: bytes, mode: int, rdev: int, target: bytes) -> Path:
     """Create a file of any kind; `target` is that of a symbolic link. Raises what mknod(2), mkdir(2) and symlink(2)
-    raise."""
+    raise.
+    """
     kind = mode & S_IFMT
     if kind == S_IFDIR:
         return names.make_directory(context, directory, name, mode & 0o7777)

@@ -146,8 +146,7 @@ def find_below(directory: OverlayNode, step: _Step, found: Found) -> None:
 
 
 def _next_place(overlay: OverlayInstance, stack: list[LowerPlace], above: int, step: _Step) -> LowerPlace | None:
-    """Where to look next: in the next lower layer that has the directory, or in any if the path is from the root.
-    """
+    """Where to look next: in the next lower layer that has the directory, or in any if the path is from the root."""
     if step.is_from_root():
         for layer in overlay.lower:
             if layer.index > above:

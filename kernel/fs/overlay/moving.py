@@ -90,7 +90,8 @@ def _prepare(node: OverlayNode, name: bytes, goes_elsewhere: bool, new_parent: O
 
 def _way_to(node: OverlayNode) -> bytes:
     """The path of a directory from the root of the topmost lower layer that has it. Raises EXDEV if that is too
-    long."""
+    long.
+    """
     place = node.lowers[0]
     parts: list[bytes] = []
     at = place.path.dentry

@@ -47,8 +47,7 @@ class SharedNode(Inode):
 
 @final
 class InUse:
-    """Keeps an inode alive for a `with`, even if no name in the cache leads to it any more while the body sleeps.
-    """
+    """Keeps an inode alive for a `with`, even if no name in the cache leads to it any more while the body sleeps."""
 
     def __init__(self, node: SharedNode) -> None:
         self._node: SharedNode = node

@@ -114,7 +114,8 @@ class OpenedText(PositionedFile):
 
     def take_text(self, buffer: Buffer, limit: int) -> bytes:
         """The written text, which must come in one piece: less than `limit` bytes, at the start. Raises EINVAL,
-        EFAULT."""
+        EFAULT.
+        """
         count = buffer.remaining
         if self.position != 0 or count >= limit:
             raise Errno(EINVAL)

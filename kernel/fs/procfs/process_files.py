@@ -111,7 +111,8 @@ class DescriptorDirectory(ComputedDirectory):
 
     def check_permission(self, credentials: Credentials, mask: int) -> None:
         """A process always sees its own descriptors, even if it has changed its user and no longer owns the
-        directory."""
+        directory.
+        """
         if not self.links:
             require_inspection(self.subject)
         try:

@@ -64,7 +64,8 @@ def driver_path(device: BusDevice) -> bytes:
 @final
 class DeviceGroup(Kobject):
     """The devices of one class that belong to a device: `block`, `net`; with None, those that exist in software
-    only."""
+    only.
+    """
 
     def __init__(self, place: BusDevice | None, kind: int, network: Network) -> None:
         number = 0 if place is None else place.number + 1

@@ -153,7 +153,8 @@ class FirmwareDirectory(ComputedDirectory):
 
 def _emit(sink: DirectorySink, position: int, place: int, name: bytes, ino: int, kind: int) -> int:
     """Emit an entry, unless the reader has it; returns the place of the next one, _FULL once the reader's buffer is
-    full."""
+    full.
+    """
     if place == _FULL:
         return _FULL
     if place >= position:

@@ -370,7 +370,8 @@ class TmpfsFile(TmpfsInode):
 
     def mapped_page(self, index: int) -> Frame:
         """The frame of a page for a mapping; holes are filled, because a program may later write to a page that it has
-        read."""
+        read.
+        """
         if index < 0 or index << PAGE_SHIFT >= self.size:
             raise Errno(EFAULT)
         frame = self._page_for_write(index)

@@ -870,7 +870,7 @@ def test_who_waits_can_be_killed(served: Served, monkeypatch: pytest.MonkeyPatch
     served.thread.dying = served.thread.interrupted = False
     served.daemon.sleeps_on = set()
     (asked,) = [each for each in served.daemon.unanswered if each.kind == kind]
-    assert [each.kind for each in served.daemon.seen[-1:]] == [36]  # it was told
+    assert [each.kind for each in served.daemon.seen[-1:]] == [36]  # it was notified
     assert struct.unpack("<Q", served.daemon.seen[-1].body) == (asked.unique,)
     opened = len(served.daemon.opened)
     served.daemon.serve(asked)
