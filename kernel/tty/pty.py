@@ -46,7 +46,7 @@ _INT_MAX: Final = 0x7FFF_FFFF
 MAJOR_SLAVE: Final = 136
 PAIR_LIMIT: Final = 1 << 20  # numbers of pairs are below
 _MOST_PAIRS: Final = SystemSetting(b"kernel/pty/max", [4096], 0, _INT_MAX)
-# Reserved for the first mount namespace, as on Linux.
+# Reserved for the first mount namespace, in which all programs live.
 _RESERVED_PAIRS: Final = SystemSetting(b"kernel/pty/reserve", [1024], 0, _INT_MAX)
 OUTPUT_LIMIT: Final = 8192
 ECHO_LIMIT: Final = 65_536

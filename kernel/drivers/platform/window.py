@@ -78,7 +78,7 @@ class Window:
 def device_window(physical: int, size_bytes: int) -> Window:
     """A window on a device's registers. Raises MemoryError.
 
-    Safety: the firmware, or the command line, said that a device is there.
+    Safety: the firmware, or whoever configured the machine, said that a device is there.
     """
     return Window(map_device(physical, size_bytes), physical, size_bytes)
 

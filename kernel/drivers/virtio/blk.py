@@ -139,7 +139,7 @@ class VirtioDisk(BlockDevice):
         if not transport.has(F_INDIRECT):
             self.largest_transfer = min(self.largest_transfer, max(1, queue.size // 4 - 2))  # several fit
         if transport.has(F_SIZE_MAX):
-            self.largest_joined_transfer = self.largest_transfer  # joined requests may not be larger
+            self.largest_joined_transfer = self.largest_transfer  # runs may not be joined into longer buffers
         transport.connect(_DiskEvents(self), 1)
         transport.set_queue(QUEUE, queue)
         transport.start()

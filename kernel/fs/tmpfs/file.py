@@ -386,7 +386,7 @@ class FilePages(PolicyKeeper):
         super().__init__()
         self.inode: TmpfsFile | None = inode
         self.areas: int = 0
-        self.written: bool = False  # was mapped shared and writable since it was last unmapped
+        self.written: bool = False  # was mapped shared and written since it was last unmapped
         self.place: MappedPlace | None = None  # where it was mapped from last; dropped with the last area
 
     def page(self, index: int, for_write: bool) -> Frame:
