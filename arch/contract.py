@@ -193,7 +193,7 @@ class Processor(Protocol):
         """The kernel address at which a physical one can be read and written."""
 
     def physical_of(self, address: int) -> int:
-        """The physical address behind one of the direct map or of the image."""
+        """The physical address of an address in the direct map or the image."""
 
     def page_floor(self, address: int) -> int: ...
     def page_ceiling(self, address: int) -> int: ...
@@ -305,7 +305,7 @@ class Processor(Protocol):
         """The upper end of the stack on which a processor first came into the kernel."""
 
     def stop_others(self) -> None:
-        """Halt the other processors for ever, wherever they are."""
+        """Halt the other processors permanently, wherever they are."""
 
     def stop(self) -> None:
         """For ever."""
@@ -360,7 +360,7 @@ class Processor(Protocol):
         """
 
     def left_at(self, stack_pointer: int) -> int:
-        """Where the thread goes on that left with this stack pointer."""
+        """The address where a thread that left with this stack pointer continues."""
 
     def left_frame_pointer(self, stack_pointer: int) -> int:
         """Its frame pointer there."""
@@ -422,24 +422,24 @@ class Processor(Protocol):
         """A program used registers that `ProcessorState.first_use` is to give it."""
 
     def is_breakpoint_in_kernel(self, frame: arch.TrapFrame) -> bool:
-        """A debugger's breakpoint in a program's memory was met by the kernel: it goes on."""
+        """The kernel hit a debugger's breakpoint in a program's memory: it continues."""
 
     def is_grave(self, frame: arch.TrapFrame) -> bool:
-        """The machine is in trouble, whoever was running."""
+        """The machine itself is in trouble, whatever was running."""
 
     @property
     def ProgramError(self) -> type[arch.ProgramError]: ...
     def program_error(self, frame: arch.TrapFrame) -> arch.ProgramError:
-        """What a program did, where it is none of the above."""
+        """What a program did wrong, if it is none of the above."""
 
     def fixup(self, address: int) -> int:
-        """Where to go on after a fault of a user copy at `address`, or 0 when the fault is a bug."""
+        """Where to continue after a fault of a user copy at `address`, or 0 when the fault is a bug."""
 
     def trap_kind(self, frame: arch.TrapFrame) -> int:
         """Which compiled check failed (docs/compiler-abi.md), or 0."""
 
     def find_landing(self, frame: arch.TrapFrame, is_call: bool) -> bool:
-        """After a failed check, let a frame go on at the next clean-up outwards. False if there is none."""
+        """After a failed check, let a frame continue at the next clean-up outwards. False if there is none."""
 
     def fault_name(self, frame: arch.TrapFrame) -> bytes:
         """An exception of the kernel, in a traceback's words."""
@@ -544,7 +544,7 @@ class Programs(Protocol):
 
     @property
     def WRITE_WATCHED(self) -> int:
-        """Writes are left to whoever serves the area's faults."""
+        """Writes are left to the area's fault handler."""
 
     @property
     def LEAF_TABLE_BYTES(self) -> int:
@@ -590,7 +590,7 @@ class Programs(Protocol):
         """A segment that the program wants: its number and its descriptor, for `LocalTable.put`."""
 
     def show_default_table(self, address: UserAddr, size: int) -> int:
-        """What is read where there is no table. Returns how many bytes."""
+        """The contents shown if there is no table. Returns how many bytes."""
 
     # What a debugger sees and changes of a program that does not run: Linux's structures for this architecture
     @property
@@ -606,7 +606,7 @@ class Programs(Protocol):
         """Bytes of NT_FPREGSET's registers."""
 
     def vector_size(self) -> int:
-        """Bytes of all registers beyond the general ones; 0 where there is no form for them."""
+        """Bytes of all registers beyond the general ones; 0 if there is no format for them."""
 
     def vector_components(self) -> bytes:
         """Where those lie in that form, for core files."""

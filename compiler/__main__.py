@@ -65,7 +65,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def run_options(arguments: list[str]) -> list[str]:
-    """Options of `run` may stand after FILE as well; ARGS begin at the first other word, or after `--`."""
+    """Options of `run` may follow FILE as well; ARGS begin at the first other word, or after `--`."""
     if not arguments or arguments[0] != "run":
         return arguments
     flags, valued = {"--keep-ir", "--timings", "-h", "--help"}, {"--profile"}
@@ -122,7 +122,7 @@ def run_command(options: argparse.Namespace) -> int:
 
 
 def report_internal(error: BaseException) -> None:
-    """An exception that should not be: a fault of the compiler."""
+    """Report an unexpected exception: a fault of the compiler."""
     from compiler.diagnostics import internal_error, render
 
     if os.environ.get("KRAIT_COMPILER_DEBUG") == "1":

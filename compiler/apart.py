@@ -1,4 +1,4 @@
-"""Do a piece of work in a child process, which gives its memory back when it ends.
+"""Run a piece of work in a child process, which returns its memory to the system when it ends.
 
 The front end and lowering keep more than a gigabyte of small objects. CPython does not return all of that to the
 system, and LLVM's workers need the room.
@@ -17,12 +17,12 @@ T = TypeVar("T")
 
 
 class ChildEnded(Exception):
-    """The child process was ended from outside, as for want of memory."""
+    """The child process was killed from outside, for example for lack of memory."""
 
 
 def apart(work: Callable[[], T]) -> T:
-    """What `work` returns, or raise what it raises; either has to be one that pickle knows. Raises ChildEnded and
-    KeyboardInterrupt. There must be no other threads.
+    """What `work` returns, or raise what it raises; either must be something that pickle supports. Raises ChildEnded
+    and KeyboardInterrupt. There must be no other threads.
     """
     reader, writer = os.pipe()
     child = os.fork()
@@ -52,7 +52,7 @@ def _work_and_exit(work: Callable[[], T], writer: int) -> None:
         try:
             data = pickle.dumps((work(), None), pickle.HIGHEST_PROTOCOL)
         except Exception as error:
-            error.add_note(traceback.format_exc())  # a traceback does not get through
+            error.add_note(traceback.format_exc())  # pickle drops the traceback
             data = pickle.dumps((None, error), pickle.HIGHEST_PROTOCOL)
         with os.fdopen(writer, "wb") as answers:
             answers.write(data)

@@ -9,7 +9,7 @@ file; beside it lies what `compiler/lines.py` read from its debug information an
 stack frames. Invalid debug information is dropped
 by LLVM without an error, so an object whose IR has a compile unit must have `.debug_info`.
 
-IR waits in files: that of the kernel has 120 MiB, and the process that hands out the jobs needs none of it.
+IR waits in files: the kernel's takes 120 MiB, and the process that hands out the jobs needs none of it.
 """
 
 from __future__ import annotations
@@ -72,12 +72,12 @@ Show = Callable[[int, int, str], None]
 
 
 def show_nothing(done: int, total: int, name: str) -> None:
-    """Where nobody wants to see progress."""
+    """A `show` that displays no progress."""
 
 
 @dataclass
 class Compiled:
-    """Objects by package, in the order of the modules given, and how much work they were."""
+    """Objects by package, in the order of the modules given, and how much work they took."""
 
     objects: dict[str, Path]
     cached: int = 0
@@ -90,7 +90,7 @@ def with_target(ir: str, target: Target) -> str:
 
 
 def object_name(text: str, target: Target, profile: str) -> str:
-    """What the cache calls the object of a module, whose IR is as `with_target` makes it."""
+    """The name in the cache of the object of a module, whose IR is as `with_target` makes it."""
     key = hashlib.sha256("\0".join((toolchain_key(), repr(target), profile, "")).encode())
     key.update(text.encode())
     return key.hexdigest()[:40] + ".o"
@@ -112,8 +112,8 @@ def file_hash(path: Path) -> str:
 
 @dataclass(frozen=True)
 class Source:
-    """The IR of a package, put away in a file as LLVM is to see it; and the object that it becomes. Where the cache has
-    the object, there is no file.
+    """The IR of a package, stored in a file in the form for LLVM, and the object that it becomes. If the cache has the
+    object, there is no file.
     """
 
     package: str
@@ -124,7 +124,7 @@ class Source:
 
 @contextlib.contextmanager
 def ir_folder(cache: Path = CACHE) -> Iterator[Path]:
-    """A directory for IR; not with other temporary files, which may lie in memory."""
+    """A directory for IR; not among other temporary files, which may be in memory."""
     cache.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=IR_PREFIX, dir=cache, ignore_cleanup_errors=True) as folder:
         yield Path(folder)
@@ -155,13 +155,13 @@ def compile_sources(
     sources: Sequence[Source], target: Target, profile: str, workers: int = 0, cache: Path = CACHE,
     show: Show = show_nothing,
 ) -> Compiled:
-    """Compile what was put away; `workers` 0 means one a processor. Raises BackendError for the first one refused.
-    `show` hears how many are done, also those of the cache, of how many, and the name of the last one.
+    """Compile what was put away; `workers` 0 means one a processor. Raises BackendError for the first module that is
+    refused. `show` gets how many are done, also those of the cache, of how many, and the name of the last one.
     """  # fmt: skip
     result = Compiled({source.package: source.object for source in sources})
     jobs = [Job(source, target.name, profile) for source in sources if source.ir is not None]
     result.cached = len(sources) - len(jobs)
-    jobs.sort(key=lambda job: -job.source.size)  # the longest first, so that the last worker does not start it late
+    jobs.sort(key=lambda job: -job.source.size)  # the longest first, so that no worker starts it late
     if jobs:
         show(result.cached, len(sources), "")
         done = itertools.count(result.cached + 1)

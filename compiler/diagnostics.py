@@ -56,7 +56,7 @@ def type_error(text: str, loc: Loc) -> Diagnostic:
 
 
 def internal_error(error: BaseException, loc: Loc) -> Diagnostic:
-    """What an unexpected exception of the compiler becomes; `loc` is what it was working on."""
+    """The diagnostic for an unexpected exception of the compiler; `loc` is what it was working on."""
     place = ""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
@@ -121,7 +121,7 @@ def _excerpt(loc: Loc, sources: Mapping[str, Sequence[str]], colour: str) -> lis
         end = len(line.rstrip())
     width = max(1, min(end, len(line.rstrip())) - loc.column)
     line, column, width = _around(line.rstrip(), loc.column, width)
-    # Keep tabs, so that the carets stand below what they mean.
+    # Keep tabs, so that the carets stand below the right characters.
     margin = "".join("\t" if c == "\t" else " " for c in line[:column])
     carets = "^" * width
     number = f"{loc.line:>5}"
@@ -129,7 +129,7 @@ def _excerpt(loc: Loc, sources: Mapping[str, Sequence[str]], colour: str) -> lis
 
 
 def _around(line: str, column: int, width: int) -> tuple[str, int, int]:
-    """The part of a very long line that is meant, the column there, and how much of it is marked."""
+    """The relevant part of a very long line, the column in it, and how much of it is marked."""
     if len(line) <= LONGEST:
         return line, column, width
     start = max(0, min(column - LONGEST // 4, len(line) - LONGEST))

@@ -67,7 +67,7 @@ HOST_MAIN = "krait_host_main"
 
 
 class UserError(Exception):
-    """Something is wrong with what the user gave us; the text is the whole message."""
+    """Something is wrong with the user's input; the text is the whole message."""
 
 
 class Refused(Exception):
@@ -84,8 +84,8 @@ class Refused(Exception):
 
 @dataclass
 class Spent:
-    """Seconds: by the clock, of processor time in user mode, and in the kernel. That of child processes is counted
-    when they have ended and their parent knows.
+    """Seconds: by the clock, of processor time in user mode, and in the kernel. Child processes count once they have
+    ended and were waited for.
     """
 
     elapsed: float = 0.0
@@ -132,7 +132,7 @@ class Timings:
 
 @dataclass
 class Manifest:
-    """The inputs of an output, with their hashes; `extra` is whatever the command wants to know again. Paths in the
+    """The inputs of an output, with their hashes; `extra` is whatever the command wants to read back. Paths in the
     checkout are relative to it, so that a copy of a checkout has what its original has built.
     """
 
@@ -158,15 +158,15 @@ class Manifest:
 
 
 def manifest_of(output: Path, inputs: list[Path], before: dict[Path, str], extra: dict[str, str]) -> Manifest:
-    """What an output was made of. `before` has the hashes from before anything was read (`hashes_of`): a file that was
-    changed since then has to look changed the next time, whether its old or its new text was read.
+    """What an output was made of. `before` has the hashes from before anything was read (`hashes_of`): a file changed
+    since then must look changed the next time, whether its old or its new text was read.
     """
     hashes = {in_checkout(path): before.get(path) or file_hash(path) for path in sorted(set(inputs))}
     return Manifest(hashes, file_hash(output), {**extra, "path": in_checkout(output)})
 
 
 def hashes_of(paths: Iterable[Path]) -> dict[Path, str]:
-    """The hashes of those files that are there."""
+    """The hashes of the files that exist."""
     found: dict[Path, str] = {}
     for path in paths:
         with contextlib.suppress(OSError):
@@ -175,7 +175,7 @@ def hashes_of(paths: Iterable[Path]) -> dict[Path, str]:
 
 
 def possible_inputs() -> Iterator[Path]:
-    """All files of the checkout that something compiled may be made of."""
+    """All files of the checkout that may be inputs of a compilation."""
     for package in ("kernel", "arch"):
         for pattern in ("*.py", "*.pyi"):
             yield from (ROOT / package).rglob(pattern)
@@ -188,7 +188,7 @@ def in_checkout(path: Path) -> str:
 
 
 def manifest_path(*key: str) -> Path:
-    """Where the manifest lies of what these words and paths determine."""
+    """The path of the manifest for what these words and paths determine."""
     return cached_path(key, ".manifest.json")
 
 
@@ -207,7 +207,7 @@ def compiler_sources() -> list[Path]:
 
 
 def related_files(file: Path) -> list[Path]:
-    """A stand-alone file, and the files beside it that it imports, directly or not; imported ones first."""
+    """A stand-alone file, and the files next to it that it imports, directly or not; imported ones first."""
     from compiler.front.sources import unreadable
 
     found: dict[Path, None] = {}
@@ -283,7 +283,7 @@ def import_file(name: str, file: Path) -> None:
 
 @contextlib.contextmanager
 def exits_raise() -> Iterator[None]:
-    """`os._exit` would end the compiler with the status of a success, and without a word."""
+    """`os._exit` would end the compiler silently, with a status of success."""
 
     def refuse(status: int) -> NoReturn:
         raise SystemExit(status)
@@ -379,7 +379,7 @@ class BuildOptions:
     workers: int = 0
     force: bool = False
     shows_progress: bool = False
-    more: tuple[Path, ...] = ()  # modules beside the kernel's own, which nobody need import
+    more: tuple[Path, ...] = ()  # modules besides the kernel's own, imported or not
 
 
 def kernel_inputs(program: Program) -> list[Path]:
@@ -396,7 +396,7 @@ def exported_functions(program: Program) -> list[str]:
 
 @contextlib.contextmanager
 def stage(timings: Timings, phase: str, what: str, is_shown: bool) -> Iterator[Show]:
-    """A phase of a build, which takes time and says so if it is to; gives what is called to say how far it is."""
+    """A phase of a build, timed and perhaps shown; yields the function to call to report progress."""
     with timings.phase(phase):
         if is_shown:
             with Step(what) as step:
@@ -407,7 +407,7 @@ def stage(timings: Timings, phase: str, what: str, is_shown: bool) -> Iterator[S
 
 @dataclass
 class Translated:
-    """What is left of the kernel's front end and lowering for those who come after them."""
+    """What later phases need from the kernel's front end and lowering."""
 
     modules: list[Source]
     stacks: StackFacts
@@ -435,7 +435,9 @@ def translate(options: BuildOptions, more: list[Path], folder: Path) -> Translat
 
 
 def lower_to_files(program: Program, options: BuildOptions, folder: Path) -> tuple[list[Source], StackFacts]:
-    """The kernel's IR, of each package in a file as soon as it is made, and what is known of its stacks."""
+    """Lower the kernel to IR, each package written to a file as soon as it is complete; returns what is known of its
+    stacks.
+    """
     from compiler.freeze import Freezer
     from compiler.lower.debug import DebugInfo
     from compiler.lower.interfaces import Options
@@ -473,7 +475,7 @@ def build_kernel(options: BuildOptions, timings: Timings) -> str:
         timings.phases |= lowered.phases
         with stage(timings, "LLVM", "compile the kernel", shown) as show:
             compiled = compile_sources(lowered.modules, KERNEL, options.profile, options.workers, show=show)
-    if options.profile == "release":  # the other one's frames are several times as large
+    if options.profile == "release":  # the other profile's frames are several times as large
         with timings.phase("stacks"):
             depths = measure(compiled.objects, lowered.stacks)
             if too_deep := faults(depths):
@@ -810,7 +812,7 @@ def execute(program: HostProgram, name: str, arguments: list[str]) -> int:
         [name, *arguments], executable=str(program.path), env=environment, pass_fds=(write_end,)
     )
     os.close(write_end)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal sends it to the child too, which decides
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal also sends it to the child, which decides
     with os.fdopen(read_end, "rb") as pipe:
         data = pipe.read()
     status = child.wait()

@@ -133,7 +133,7 @@ class Freezer:
         ]
 
     def is_shared(self, identity: int) -> bool:
-        """Whether a container lies in an object, too, and not only behind globals."""
+        """Whether a container is also referred to by an object, and not only by globals."""
         return self._named.get(identity, set()) != {""}
 
     # Objects ----------------------------------------------------------------------------------------------------------

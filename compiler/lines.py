@@ -434,7 +434,7 @@ class Table:
 
 
 def read_number(data: bytes, place: int) -> tuple[int, int]:
-    """A variable-length number, and the place behind it."""
+    """A variable-length number, and the place after it."""
     value = shift = 0
     while True:
         byte = data[place]

@@ -5,7 +5,7 @@ the section `.krait_lines`, which `linker.ld` puts after all code and read-only 
 moves; that is checked.
 
 A host program is our objects and the start-up in `compiler/host/start.c`, linked by gcc below 2 GiB (type words hold
-32 bits of an address) and not position-independent. Its line table lies beside it, in `PROGRAM.lines`.
+32 bits of an address) and not position-independent. Its line table is next to it, in `PROGRAM.lines`.
 """
 
 from __future__ import annotations
@@ -130,7 +130,7 @@ def link_kernel(objects: list[Path], output: Path) -> int:
         unwinding = unwind.build(unwind_placements(first, objects), KERNEL_BASE)
         run([*link, str(table_object(table, unwinding, Path(scratch)))])
         if code_addresses(first) != code_addresses(map_path.read_text()):
-            raise LinkError("the second link moved code: .krait_lines must lie behind all code in linker.ld")
+            raise LinkError("the second link moved code: .krait_lines must come after all code in linker.ld")
         give_physical_addresses(image)
         map_path.replace(output.with_suffix(".map"))
         image.replace(output)
@@ -140,7 +140,7 @@ def link_kernel(objects: list[Path], output: Path) -> int:
 def give_physical_addresses(image: Path) -> None:
     """Let entry and segments of an image say where they lie in memory, which is all that boot loaders ask for.
 
-    The linker puts addresses behind translation there. GRUB converts the entry, kexec takes it as it is; with physical
+    The linker puts virtual addresses there. GRUB converts the entry, kexec takes it as it is; with physical
     ones in both places each is content. Sections and symbols, which debuggers read, keep their addresses.
     """
     data = bytearray(image.read_bytes())

@@ -1,7 +1,7 @@
 """What was imported is what is compiled: live functions and classes are compared with their source.
 
 The compiler takes functions from the source and objects from the import. A decorator that puts another function in the
-place of its own, an assignment to a class or to a function's defaults would make the two differ without a word. So each
+place of its own, an assignment to a class or to a function's defaults would silently make the two differ. So each
 function that is reached is looked up where its name says, and its code object must be the one that its source compiles
 to, with the defaults that stand there.
 """
@@ -84,7 +84,7 @@ class LiveComparison:
         self.compiled: dict[str, Compiled] = {}  # by path
 
     def function(self, function: Function) -> Diagnostic | None:
-        """What is wrong with the live function behind a name, if anything is."""
+        """What is wrong with the live function of a name, if anything is."""
         path = function.loc.path
         module = self.module_of.get(path)
         if module is None or module not in sys.modules or "<" in function.name:
@@ -112,7 +112,7 @@ class LiveComparison:
         self.compiled.clear()
 
     def cls(self, decl: ClassDecl) -> Diagnostic | None:
-        """What is wrong with the live class behind a declaration, if anything is."""
+        """What is wrong with the live class of a declaration, if anything is."""
         module = self.module_of.get(decl.loc.path)
         if module is None or module not in sys.modules or decl.kind == "protocol":
             return None

@@ -1,4 +1,4 @@
-"""What locks guard, and who needs them: `python -m compiler report --locks`.
+"""What locks guard, and which calls need them: `python -m compiler report --locks`.
 
 The kernel lock guards all mutable state that says nothing else. Then come the classes of spin locks in the order of
 their ranks, with what each guards; then the system calls: which of the locks each may take, and whether it takes the

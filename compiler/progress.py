@@ -1,5 +1,5 @@
-"""Say what takes time and how far it is: a line that is drawn anew on a terminal, plain lines elsewhere, nothing if
-nobody wants to know (`-q`, or KRAIT_QUIET).
+"""Show what takes time and how far it is: a line that is redrawn on a terminal, plain lines elsewhere, nothing if that
+is switched off (`-q`, or KRAIT_QUIET).
 
     with Step("compile") as step:
         step.show(3, 120, "kernel.fs")

@@ -6,9 +6,9 @@ call may reach (`World.call_sets`). Frames are added up along the longest chain 
 A function that is `@recursion(n)` runs at most n times at once: of the stacks that its circle of calls allows then, the
 deepest counts. A circle without such a function is an error.
 Assembly uses little stack, and none that this file could see; what it is given is `ASSEMBLY_BYTES`. During some of it
-the processor may enter the kernel anew (`@interrupted_by`). What follows a bug (the message of a panic, `@last_resort`)
-is not counted: if that overflows, the guard page below every stack says so. Nor is what has room of its own
-(`@with_room`): its callers make sure of it first, so that calls may nest which would be a circle otherwise.
+the processor may enter the kernel again (`@interrupted_by`). What follows a bug (the message of a panic,
+`@last_resort`) is not counted: if that overflows, the guard page below every stack says so. Nor is what has room of its
+own (`@with_room`): its callers make sure of it first, so that calls may nest which would be a circle otherwise.
 """
 
 from __future__ import annotations

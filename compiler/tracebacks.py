@@ -47,7 +47,7 @@ FAULTS: dict[int, tuple[str, str]] = {
 
 @dataclass
 class Report:
-    """A report, parsed. `skipped` is the number of frames left out, and where: behind that many of `frames`."""
+    """A report, parsed. `skipped` is the number of frames left out, and where: after that many of `frames`."""
 
     kind: int = 0
     message: str = ""

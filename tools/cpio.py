@@ -131,7 +131,7 @@ def finish(members: bytes) -> bytes:
 def extend(archive: bytes, overlay: Archive) -> bytes:
     """An initial RAM disk that unpacks `archive` and then `overlay` over it.
 
-    A plain archive is continued, so that the result is one archive; behind a compressed one, a second archive follows.
+    A plain archive is continued, so that the result is one archive; after a compressed one, a second archive follows.
     """
     return b"".join(extended(archive, overlay))
 

@@ -85,7 +85,7 @@ def dependency(package: str, prefix: str) -> str:
 
 
 def fetch_binary(package: str, prefix: str, directory: Path) -> Path:
-    """The .deb of the real package behind the meta package `package`."""
+    """The .deb of the real package that the meta package `package` stands for."""
     directory.mkdir(parents=True, exist_ok=True)
     try:
         name = dependency(package, prefix)

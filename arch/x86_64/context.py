@@ -57,7 +57,7 @@ def prepare_kernel_entry(stack_top: int, argument: int) -> int:
 
 
 def left_at(stack_pointer: int) -> int:
-    """Where the thread goes on whose stack pointer is saved.
+    """Where a thread whose stack pointer is saved continues.
 
     Safety: as for `switch_stacks`.
     """

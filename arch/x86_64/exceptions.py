@@ -23,7 +23,7 @@ class ProgramError(IntEnum):
     STEP = 3  # a debugger's: one instruction is done, or a breakpoint of the debug registers met
     BREAKPOINT = 4
     ALIGNMENT = 5
-    STACK = 6  # an address that is none, by the stack pointer; or a segment that is not there
+    STACK = 6  # an invalid address through the stack pointer; or a missing segment
     PROTECTION = 7  # anything else
 
 
@@ -46,7 +46,7 @@ def lacks_vector_registers(frame: TrapFrame) -> bool:
 
 
 def is_breakpoint_in_kernel(frame: TrapFrame) -> bool:
-    """Whether the kernel met a breakpoint that a debugger set for the program: nobody shall hear of it."""
+    """Whether the kernel hit a breakpoint that a debugger set for the program: it is not reported."""
     if frame.vector != idt.DEBUG:
         return False
     take_debug_status()

@@ -1,4 +1,4 @@
-"""Where to go on after a fault that was provided for: pairs (instruction, fix-up), made by user_copy.S and fpu.S.
+"""Where to continue after an expected fault: pairs (instruction, fix-up), made by user_copy.S and fpu.S.
 
 The linker keeps the order of the sources for code and table alike, so the table is sorted by instruction.
 """
@@ -11,7 +11,7 @@ ENTRY_SIZE: Final = 16
 
 
 def fixup(address: int) -> int:
-    """The address at which to go on after a fault at `address`, or 0 when that fault is a bug.
+    """The address at which to continue after a fault at `address`, or 0 when that fault is a bug.
 
     Safety: reads only between the linker's two symbols.
     """

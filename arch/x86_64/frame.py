@@ -1,7 +1,7 @@
 """The registers of an interrupted or calling program, as every door of the kernel saves them.
 
 The order is that of entry.S, lowest address first, and of the processor for the last five words
-(Intel SDM vol. 3, figure 7-9). What Python stores here is what the program goes on with.
+(Intel SDM vol. 3, figure 7-9). The program continues with what Python stores here.
 """
 
 from typing import Final
@@ -22,7 +22,7 @@ SYSCALL_INSTRUCTION_BYTES: Final = 2
 # What a program may change of its flags through a signal frame: CF PF AF ZF SF TF DF OF RF AC.
 RFLAGS_USER: Final = 0x5_0DD5
 
-_CHANGED: Final = -(1 << 63)  # in `error_code`: with the call's number, in a frame that somebody changed
+_CHANGED: Final = -(1 << 63)  # in `error_code`: with the call's number, in a frame that was changed
 _HIGHEST_CHANGED: Final = -(1 << 62)
 
 
@@ -46,9 +46,9 @@ class TrapFrame:
     vector: int
     """Interrupt or exception number, or VECTOR_SYSCALL."""
     error_code: int
-    """The processor's error code (0 where it has none); for a system call its number, kept for restarts. Who changes
-    where or how the program goes on makes it negative, because entry.S leaves only frames of a system call that nobody
-    changed without a look at them: -1 if there is no call to restart any more, otherwise the number with the sign bit
+    """The processor's error code (0 where it has none); for a system call its number, kept for restarts. Code that
+    changes where or how the program continues makes it negative, because entry.S takes its fast exit only for system
+    calls whose frame is unchanged: -1 if there is no call to restart any more, otherwise the number with the sign bit
     (`original_number`)."""
     rip: int
     cs: int
@@ -76,13 +76,13 @@ class TrapFrame:
         return self.rbp
 
     def go_on_at(self, address: int) -> None:
-        """Let the program go on elsewhere than it was. There is no system call to restart."""
+        """Let the program continue at another address. There is no system call to restart."""
         self.rip = address
         self.rcx = address
         self.error_code = -1
 
     def resume_at(self, address: int) -> None:
-        """Let the kernel go on elsewhere than where it faulted, with all other registers as they were."""
+        """Let the kernel continue at another address than where it faulted, with all other registers as they were."""
         self.rip = address
 
     # Its system call --------------------------------------------------------------------------------------------------
@@ -126,7 +126,7 @@ class TrapFrame:
         self.rax = value
 
     def can_repeat_call(self) -> bool:
-        """Whether the program comes from a system call that could be made once more."""
+        """Whether the program comes from a system call that could be repeated."""
         if self.vector != VECTOR_SYSCALL:
             return False
         return self.error_code >= 0 or self.error_code < _HIGHEST_CHANGED

@@ -317,8 +317,9 @@ percpu_load:
 # switched_features is set by cpu.py: 0; 1 when CR4.FSGSBASE is on, whose instructions cost a fiftieth of the MSRs under TCG; 2
 # when there are protection keys as well. In the kernel the user's GS base sits in MSR_KERNEL_GS_BASE, where only rdmsr
 # reaches it.
-# save_user_bases(place), load_user_bases(place): FS's at place, GS's behind it, then the rights of protection keys. One call
-# for what each switch does. Rights are loaded only where they differ: the processor forgets translations by that, at times.
+# save_user_bases(place), load_user_bases(place): FS's at place, GS's after it, then the rights of protection keys. One
+# call for what each switch does. Rights are loaded only where they differ: the processor forgets translations by that,
+# at times.
 .globl save_user_bases
 save_user_bases:
         movl    $MSR_KERNEL_GS_BASE, %ecx

@@ -45,7 +45,7 @@ def direct_map(physical: int) -> int:
 
 
 def physical_of(address: int) -> int:
-    """The physical address behind an address of the direct map or of the kernel's image."""
+    """The physical address of an address in the direct map or the kernel's image."""
     if address >= KERNEL_BASE:
         return address - KERNEL_BASE
     return address - DIRECT_MAP_BASE

@@ -8,7 +8,7 @@ from kernel.lang.unsafe import mmio_store_u8
 
 
 def stop() -> None:
-    """Interrupts off, and halt for ever. Does not return."""
+    """Interrupts off, and halt permanently. Does not return."""
     instructions.halt_forever()
 
 

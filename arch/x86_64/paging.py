@@ -1,4 +1,4 @@
-"""The kernel's half of the address space: page tables that the kernel keeps for ever.
+"""The kernel's half of the address space: page tables that the kernel keeps permanently.
 
 `build` replaces the boot stub's tables by the real ones: the image with text RX, read-only data R and data RW; all RAM
 in the direct map, RW and never executable, and read-only where it shows the image's text and read-only data (writable
@@ -50,7 +50,7 @@ ADDRESS_BITS: Final = 0x000F_FFFF_FFFF_F000
 KERNEL_DATA: Final = PRESENT | WRITABLE | ACCESSED | DIRTY | GLOBAL | NO_EXECUTE
 KERNEL_READ_ONLY: Final = PRESENT | ACCESSED | DIRTY | GLOBAL | NO_EXECUTE
 KERNEL_TEXT: Final = PRESENT | ACCESSED | DIRTY | GLOBAL
-KERNEL_STACK: Final = KERNEL_DATA & ~GLOBAL  # what is mapped anew elsewhere, so that loading a table flushes it
+KERNEL_STACK: Final = KERNEL_DATA & ~GLOBAL  # stacks are mapped again elsewhere, so loading a table must flush them
 DEVICE_DATA: Final = KERNEL_DATA | CACHE_DISABLE | WRITE_THROUGH
 TABLE: Final = PRESENT | WRITABLE | ACCESSED
 

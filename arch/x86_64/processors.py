@@ -159,7 +159,7 @@ def running_count() -> int:
 @export("krait_processor_main")
 @on_stack(16384)
 def processor_main() -> None:
-    """Where a processor comes to when it is awake, on its own stack; wake.S goes on from there into the kernel. It may
+    """Where a processor starts once awake, on its own stack; wake.S continues from there into the kernel. It may
     be another than the one that was called: one that comes late.
     """
     number = processors.count
@@ -190,7 +190,7 @@ def processor_stack_top(number: int) -> int:
 
 
 def stop_others() -> None:
-    """Halt the other processors for ever, wherever they are."""
+    """Halt the other processors permanently, wherever they are."""
     store_i64(symbol_address("halts_now"), 1)
     own = percpu_load(OFFSET_NUMBER)
     for number in range(processors.count):

@@ -27,7 +27,7 @@ class UserMemory:
 
 
 class Control:
-    """What changes who runs. Base class: nothing else does."""
+    """Switches between threads. Base class: there is only one."""
 
     def switch_stacks(self, save_sp_to: int, load_sp: int) -> None:
         """As context.switch_stacks."""
@@ -48,7 +48,7 @@ class Control:
         """A processor waits for another one with the lock in its hands."""
 
     def leave_kernel(self, interrupt: Callable[[int], None]) -> None:
-        """A program goes on. `interrupt(vector)` is what the kernel does if it is interrupted first."""
+        """A program continues. `interrupt(vector)` is what the kernel does if it is interrupted first."""
 
     def wait_for_interrupt(self) -> None:
         """Let time pass until an interrupt was served."""

@@ -28,8 +28,8 @@ _ROW: Final = 8
 
 @last_resort
 def find_landing(frame: TrapFrame, is_call: bool) -> bool:
-    """Let a frame go on at the next clean-up. `is_call`: it is right after a call, not at an instruction that trapped.
-    False if there is none; then the frame's registers are worth nothing.
+    """Let a frame continue at the next clean-up. `is_call`: it is right after a call, not at an instruction that
+    trapped. False if there is none; then the frame's registers are meaningless.
     """
     table = symbol_address("__krait_unwind_start")
     if symbol_address("__krait_unwind_end") - table < _HEADER:

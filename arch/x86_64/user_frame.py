@@ -1,4 +1,4 @@
-"""The registers of a program as somebody else than its door sees or sets them.
+"""The registers of a program, for code other than its door to read or change.
 
 Every entry from user mode builds the frame at the upper end of the task's kernel stack, and doors pass it on as a
 parameter. The functions here are for those who come without it, and know the stack: a struct is a value, so a function
@@ -28,7 +28,7 @@ def user_stack_pointer(stack_top: int) -> int:
 
 
 def start_program(stack_top: int, entry: int, sp: int) -> None:
-    """Let the task go on with a new program: all registers are 0 but those that say where."""
+    """Let the task continue with a new program: all registers are 0 except the instruction and stack pointers."""
     frame = struct_at_address(TrapFrame, user_frame_address(stack_top))
     number = frame.original_number
     fill_bytes(user_frame_address(stack_top), 0, FRAME_SIZE)
@@ -43,7 +43,7 @@ def start_program(stack_top: int, entry: int, sp: int) -> None:
 
 
 def copy_user_frame(parent_top: int, child_top: int, sp: int) -> None:
-    """A child goes on where its parent called, with a result of 0, and with another stack pointer unless `sp` is 0."""
+    """A child continues where its parent called, with result 0, and with another stack pointer unless `sp` is 0."""
     frame = struct_at_address(TrapFrame, user_frame_address(child_top))
     source = struct_at_address(TrapFrame, user_frame_address(parent_top))
     bytes_of(frame).copy_from(bytes_of(source))
@@ -64,7 +64,7 @@ def frame_word(stack_top: int, index: int) -> int:
 
 
 def set_frame_word(stack_top: int, index: int, value: int) -> None:
-    """Change a register. The frame no longer leaves as one that nobody changed."""
+    """Change a register. The frame no longer counts as unchanged."""
     if not 0 <= index < FRAME_SIZE >> 3:
         panic("a frame has no such word")
     store_i64(user_frame_address(stack_top) + index * 8, value)
@@ -102,7 +102,7 @@ SAMPLED_REGISTERS: Final[list[int]] = [
 
 
 def user_instruction_pointer(stack_top: int) -> int:
-    """Where the program goes on."""
+    """Where the program will continue."""
     frame = struct_at_address(TrapFrame, user_frame_address(stack_top))
     return frame.rip
 

@@ -1,15 +1,15 @@
-"""Checks what the rewriting made of a program, so that nobody has to believe the analysis before it.
+"""Checks the result of the rewriting, so that nobody has to trust the analysis before it.
 
-The text of every function that changed is read again, where a place is nothing but a local in memory, and three things
-must be so:
+The text of every function that changed is read again, where a place is just a local in memory, and three things must
+hold:
 
 - *Nothing outlives its frame*: no place is known outside, none is returned, and only locals and other places refer to
   one.
 - *Each reference is dropped once* on every way through the function (`check_references.py`).
-- *What is gone is not looked at*: neither an object whose place another has taken, nor one whose references are dropped
+- *What is gone is not used*: neither an object whose place another has taken, nor one whose references are dropped
   (`check_reuse.py`).
 
-A program that breaks a rule is not compiled: it is a mistake of the compiler, so `Misplaced` is no diagnostic.
+A program that breaks a rule is not compiled: it is a fault of the compiler, so `Misplaced` is not a diagnostic.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _PLACE = re.compile(r"%place\d+$")
 
 
 class Misplaced(Exception):
-    """An object lies in a frame that it must not lie in, or is not left as it must be."""
+    """An object is in a frame where it must not be, or is not released as it must be."""
 
 
 def check_places(bodies: dict[str, Body], changed: set[str]) -> None:

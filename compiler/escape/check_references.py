@@ -33,7 +33,7 @@ class References:
         self.found: dict[str, None] = {}
 
     def faults(self) -> list[str]:
-        """Go over the blocks until the states at their starts grow no more."""
+        """Go over the blocks until the states at their starts no longer grow."""
         if not self.fields:
             return []
         start = {field: UNSET for fields in self.fields.values() for field in fields}

@@ -1,4 +1,4 @@
-"""What is gone is not looked at: an object whose place another takes, or whose references are dropped.
+"""What is gone is not used: an object whose place another takes, or whose references are dropped.
 
 From there on, whatever may hold it is *stale*, until it is set to something else: registers, locals, and other places,
 which count as never set. Reading what is stale is a fault.
@@ -50,7 +50,7 @@ class Reuse:
         return (registers - self.slots) | slots
 
     def faults(self) -> list[str]:
-        """Go over the blocks until the sets at their starts grow no more."""
+        """Go over the blocks until the sets at their starts no longer grow."""
         if not self.holders:
             return []
         at_start: dict[str, set[str]] = {"entry": set()}

@@ -131,7 +131,7 @@ class Flow:
         return seen
 
     def told(self, mask: int) -> int:
-        """A set as callers hear of it: parameters' bits for them to judge, and what is our own as OUTSIDE."""
+        """A set as callers see it: parameters' bits for them to judge, and our own objects as OUTSIDE."""
         inside = mask & (self.own - 1)
         return inside | OUTSIDE if mask != inside else inside
 
@@ -142,7 +142,7 @@ class Flow:
             self.changed = True
 
     def escape(self, mask: int) -> None:
-        """Others get to know what is in the set, and all that it refers to."""
+        """Everything in the set, and all that it refers to, becomes known to others."""
         new = mask & ~self.escaped & ~OUTSIDE
         if new:
             self.escaped |= new

@@ -1,4 +1,4 @@
-"""Which calls stay calls, so that quick ways do not pay for objects of others.
+"""Which calls stay calls, so that fast paths do not pay for the objects of slow ones.
 
 Where LLVM inlines a function whose frame holds counted references, its caller gets the places, the landings that drop
 what is in them, and the registers that these need; and saves and restores them on every way. It also likes to inline
@@ -18,7 +18,7 @@ _ERROR_PAIR = re.compile(r"  (%[\w.]+) = insertvalue \{.*\} zeroinitializer, i64
 _RETURN = re.compile(r"  ret (?:\{.*\}|\w+) ([^,]+)")
 _ERROR = 1 << 32  # error words begin here; a function without a result returns nothing else
 LARGE = 100  # lines of IR
-_RAISED = re.compile(r"raised\d+$")  # the label behind a call that raised
+_RAISED = re.compile(r"raised\d+$")  # the label after a call that raised
 
 
 def direct_calls(body: Body) -> Iterator[tuple[Call, str]]:

@@ -1,7 +1,7 @@
 """Whether an allocation in a loop finds its previous object dead, so that both can use one place in the frame.
 
 Liveness over the blocks of one function, of the registers and locals that may hold the object. Anything else that may
-hold it (a field of another object, a local whose address is passed on) counts as alive for ever.
+hold it (a field of another object, a local whose address is passed on) counts as alive forever.
 """
 
 from __future__ import annotations
@@ -170,7 +170,7 @@ def is_invoke(line: str) -> bool:
 
 
 def test_of(body: Body, line: int) -> int:
-    """Where the test of an allocation for null would be: behind it, and behind the label to which an invoke goes."""
+    """Where the test of an allocation for null would be: after it, and after the label to which an invoke goes."""
     return line + 2 if is_invoke(body.lines[line]) else line + 1
 
 

@@ -45,7 +45,7 @@ class TypeFacts:
 
 @dataclass
 class Made:
-    """A place in the text where an object is made: by the allocator, or by a function that returns it."""
+    """A place in the text where an object is created: by the allocator, or by a function that returns it."""
 
     line: int
     register: str
@@ -68,7 +68,7 @@ class Plan:
 
     @property
     def shape(self) -> tuple[str, int] | None:
-        """Class and size of what is made where the caller says."""
+        """Class and size of what is created where the caller says."""
         return (self.returned[0].descriptor, self.returned[0].size) if self.returned else None
 
 
@@ -135,7 +135,7 @@ class Planner:
         self.left[flow.body.symbol] = flow.left_in_heap(in_frame) | left & (flow.own - 1) & ~OUTSIDE
 
     def _weighty(self, flow: Flow, plan: Plan) -> list[Call]:
-        """Calls that would make a caller pay for objects in frames, were they inlined."""
+        """Calls that would make a caller pay for objects in frames if they were inlined."""
         given = sum(m.bit for m in plan.places)
         return [
             call
@@ -145,7 +145,7 @@ class Planner:
         ]
 
     def _made(self, flow: Flow, left: int) -> list[Made]:
-        """What the function makes that nobody gets to know, but for its caller."""
+        """Objects that the function creates and that become known to nobody but its caller."""
         body = flow.body
         found = [
             Made(site.line, site.register, site.descriptor, site.size, flow.bit_of[site.register])

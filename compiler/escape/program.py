@@ -56,8 +56,8 @@ def place_objects(world: World, modules: dict[str, Module], entries: Iterable[st
 
 
 def make_plans(bodies: dict[str, Body], types: dict[str, TypeFacts], fixed: set[str]) -> dict[str, Plan]:
-    """Callees first, since what they return in a place is made by their callers. What was found out on the way is
-    forgotten, and there is much of it.
+    """Callees first, since their callers provide the places for results. Intermediate results are dropped, because they
+    are large.
     """
     summaries: dict[str, Summary] = {}
     flows = solve_all(bodies, summaries)

@@ -16,7 +16,7 @@ _PAD = "landingpad { ptr, i32 } cleanup"
 
 
 def debug_of(line: str) -> str:
-    """The debug location behind a line."""
+    """The debug location of a line."""
     at = line.rfind(", !dbg ")
     return line[at:] if at >= 0 else ""
 
@@ -94,7 +94,7 @@ class Releases:
         self._last[self.block_of[line]] = after
 
     def _landing(self, fields: list[str], call: str) -> str:
-        """A landing that drops some fields and lets the trap go on."""
+        """A landing that drops some fields and lets the trap continue."""
         key = ("", *fields)
         if key not in self._landings:
             label = self._landings[key] = f"dropping{len(self._landings)}"
@@ -103,7 +103,7 @@ class Releases:
         return self._landings[key]
 
     def _landing_before(self, fields: list[str], landing: str) -> str:
-        """A landing that drops some fields and goes on as another one."""
+        """A landing that drops some fields and continues as another one."""
         key = (landing, *fields)
         if key not in self._landings:
             label = self._landings[key] = f"dropping{len(self._landings)}"

@@ -17,7 +17,7 @@ from compiler.lower.interfaces import PERSONALITY
 
 IMMORTAL = 1 << 30
 RELEASE_GIVEN = "krait.release_given"
-GIVEN = "%place"  # the parameter: where the result is made, or null
+GIVEN = "%place"  # the parameter: where to create the result, or null
 BYTES_TYPE = "krait.type.RawArray[u8]"
 _WENT = re.compile(r" to label %([\w.]+) unwind ")
 

@@ -1,7 +1,7 @@
 """Locals have a value before they are read, on every path: CPython would raise there, and compiled code finds zeros.
 
 mypy does not see all of it: a `for` may run no round, an operand of `and` may not be evaluated, a name bound by
-`except` is gone behind its handler. The analysis goes through a function once, with the set of names that surely have a
+`except` is gone after its handler. The analysis goes through a function once, with the set of names that surely have a
 value; a loop's body changes nothing for what follows, since it may not run.
 """
 
@@ -155,7 +155,7 @@ class Assignment(Paths):
         return self.without(node, self.join(self.block(node.orelse, when_false), *breaks))
 
     def without(self, node: For | While, state: Names | None) -> Names | None:
-        """Behind a loop, what its turns made is gone."""
+        """After a loop, variables that its turns created are gone."""
         return state - self.turns.get(id(node), set()) if state is not None else None
 
     def for_loop(self, node: For, state: Names) -> Names | None:

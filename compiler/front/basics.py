@@ -1,4 +1,4 @@
-"""What calls, expressions and statements all ask: who declares an attribute, what a constant comes to."""
+"""What calls, expressions and statements all need: the declaration of an attribute, the value of a constant."""
 
 from __future__ import annotations
 

@@ -298,9 +298,9 @@ class CallConverter:
         return New(loc, ClassType(info.fullname), args)
 
     def _named_default(self, initializer: Expression, loc: Loc) -> Expr | None:
-        """A default that is a name, by the type of its variable, or made of numbers: mypy does not always keep the
-        types of defaults (it depends on the order in which it checks modules that import each other, and so on the
-        hash seed).
+        """A default that is a name, with the type of its variable, or an expression of numbers: mypy does not always
+        keep the types of defaults (it depends on the order in which it checks modules that import each other, and so on
+        the hash seed).
         """
         if isinstance(initializer, IntExpr):
             return IntLit(loc, INT, initializer.value)
@@ -489,7 +489,7 @@ class CallConverter:
                 else:
                     name = "get_default"
             elif name == "get" and isinstance(args[0], CallBuiltin) and args[0].name == "bytes.slice":
-                return CallMethod(loc, result, receiver, owner, "get_part", args[0].args)  # no slice is made
+                return CallMethod(loc, result, receiver, owner, "get_part", args[0].args)  # creates no slice
             elif name == "pop" and len(args) == 2:
                 if isinstance(args[1], NoneLit):
                     args.pop()
@@ -761,7 +761,7 @@ def refuse_overloaded(node: SymbolNode | None, loc: Loc) -> None:
 
 
 def function_definition(node: SymbolNode | None) -> FuncDef | None:
-    """The FuncDef behind a name."""
+    """The FuncDef of a name."""
     match node:
         case FuncDef():
             return node

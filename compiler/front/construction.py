@@ -1,5 +1,5 @@
 """The fields of an object are set before anybody reads them: on every path through `__init__`, by whatever it calls,
-and before somebody else reads them who got hold of the object.
+and before anyone else who holds the object reads them.
 
 The construction of each class is followed from its `__init__` into base classes, methods called on `self` and functions
 that get `self` as an argument, with the set of fields that surely have a value. `PRIVATE` is in that set as long as
@@ -97,7 +97,7 @@ class Calls:
         return self.implementations.get(method, [])
 
     def reads(self, targets: list[Function]) -> set[str] | None:
-        """The names of all fields that functions read, and what they call; None if they call nobody knows what."""
+        """The names of all fields that functions read, and what they call; None if their callees are unknown."""
         found: set[str] = set()
         seen = {f.name for f in targets}
         pending = list(targets)
@@ -194,7 +194,7 @@ class Construction(Paths):
         return self.join(end, *self.returns.pop())
 
     def opaque(self, targets: list[Function] | None, state: Fields, loc: Loc) -> Fields:
-        """A call that knows nothing of the object, unless somebody has stored it. None: nobody knows what is called."""
+        """A call that knows nothing of the object, unless somebody has stored it. None: the callee is unknown."""
         if PRIVATE not in state and not self.wanted <= state:
             read = self.wanted if targets is None else self.overriding.reads(targets)
             if read is not None and not (self.wanted - state) & read:

@@ -195,7 +195,7 @@ def short_name(name: str) -> str:
 
 
 def type_info(t: mt.Type | None) -> TypeInfo | None:
-    """The class behind a value's type (of a type variable: its bound's), if it is one."""
+    """The class of a value's type (for a type variable: of its bound), if it is one."""
     if t is None:
         return None
     t = mt.get_proper_type(t)

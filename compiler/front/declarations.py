@@ -94,7 +94,7 @@ def _check_methods(program: Program, decl: ClassDecl) -> None:
             )
         elif method == "__exit__" and (read := _exit_argument(program, full_name)) is not None:
             message = f"{short_name(decl.name)}.__exit__ reads {read.name}"
-            hint = "it is not told which exception is on its way: use try and except, or note success in the object"
+            hint = "it does not learn which exception is in flight: use try and except, or note success in the object"
             _fail(decl, "KP275", message, hint, read.loc)
         elif method == "__exit__" and not isinstance(_result(program, full_name), NoneType):
             _fail(
@@ -159,7 +159,7 @@ def _check_overrides(program: Program, decl: ClassDecl) -> None:
 
 
 def _bindings(program: Program, decl: ClassDecl) -> dict[str, Type]:
-    """What the type variables of all base classes stand for in a class."""
+    """The values in a class of the type variables of all base classes."""
     binding: dict[str, Type] = {}
     base = decl.base
     while isinstance(base, ClassType) and base.name in program.classes:
@@ -261,7 +261,7 @@ def has_surrogates(lines: list[str]) -> bool:
 
 
 def check_imports(module: str, path: str, lines: Iterable[str], trusted: bool) -> list[Diagnostic]:
-    """Star imports, imports of unsafe modules by modules that are not on the list, and texts that are none."""
+    """Star imports, imports of unsafe modules by modules that are not on the list, and texts that are not valid."""
     found: list[Diagnostic] = []
     for node in ast.walk(ast.parse("\n".join(lines))):
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and _SURROGATES.search(node.value):

@@ -60,8 +60,8 @@ TAKEN = "one more of "  # … and where the function itself has taken a referenc
 
 RESIZED = "the bytearray that {} shows may have changed its size"
 GIVEN_BACK = "the frame that {} shows may have been given back"
-DEPTH = 2  # fields from a name to a frame: what lies further away has owners that are counted otherwise
-_APART = (FRAMES, "kernel.lang.")  # what is made of raw memory
+DEPTH = 2  # fields from a name to a frame: anything further away is counted by other owners
+_APART = (FRAMES, "kernel.lang.")  # modules built on raw memory
 
 
 class EndingRules:

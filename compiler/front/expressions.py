@@ -137,7 +137,7 @@ _OUT: dict[str, tuple[str, str, str]] = {
     "AwaitExpr": ("KP131", "async is out", "sleep on a WaitQueue instead"),
     "ComplexExpr": ("KP113", "the kernel has no complex numbers", "keep two ints"),
     "EllipsisExpr": ("KP199", "... is no value", "write the value, or pass"),
-    "SliceExpr": ("KP199", "a slice is only an index", "write it in brackets behind a sequence"),
+    "SliceExpr": ("KP199", "a slice is only an index", "write it in brackets after a sequence"),
 }
 
 
@@ -192,7 +192,7 @@ class ExpressionConverter(CallConverter):
         return INT
 
     def local_name(self, var: Var, loc: Loc, declared: Type | None = None) -> str:
-        """The name of a local, entered at its first use. Two variables of one name (comprehensions) are told apart."""
+        """The name of a local, entered at its first use. Two variables of one name (comprehensions) are kept apart."""
         name = self.names.get(var)
         if name is not None:
             return name

@@ -30,7 +30,7 @@ def check_handlers(program: Program, node: Try, function: Function) -> Iterator[
     """What is wrong with a `try` statement."""
     for leaving in _leaving(node.final, in_loop=False):
         word = type(leaving).__name__.lower()
-        hint = f"put the {word} behind the try statement"
+        hint = f"put the {word} after the try statement"
         yield Diagnostic("KP267", leaving.loc, f"{word} in finally would drop an exception without a word", hint)
     for handler in node.handlers:
         if all(isinstance(s, Pass) for s in handler.body) and not _has_reason(program, handler, function):

@@ -1,7 +1,7 @@
 """Loading a program: run mypy on it, and turn what it knows into a `Program` of typed trees.
 
 The package compiler.front and the plugin are all that imports mypy; its version is pinned and asserted. mypy keeps no
-trees behind a warm incremental cache, so it checks what is compiled anew each time (1.3 s for 30,000 lines). What a
+trees with a warm incremental cache, so it checks what is compiled anew each time (1.3 s for 30,000 lines). What a
 cache can keep are the stubs of Python's own library, which take a third of the time where little is compiled.
 """
 

@@ -1,7 +1,7 @@
 """Rules of the subset that are judged on the typed tree: what mypy accepts, and Kernel Python does not.
 
 `check_function` adds to `Function.errors`. Rules about declarations are in declarations.py; what the tree cannot even
-express is refused where the tree is made.
+express is refused where the tree is built.
 """
 
 # ruff: noqa: ANN401  (nodes of the tree have no common base)

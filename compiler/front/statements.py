@@ -499,7 +499,7 @@ class StatementConverter(ExpressionConverter):
                 caught: Type = ClassType(names[0]) if len(names) == 1 else UnionType(tuple(ClassType(n) for n in names))
                 name = self.local_name(
                     var.node, place, caught
-                )  # mypy deletes the variable behind the handler, and its type
+                )  # mypy deletes the variable after the handler, and its type
             handlers.append(Handler(place, names, name, self.block(block)))
         return Try(loc, body, handlers, self.block(node.else_body), self.block(node.finally_body))
 

@@ -49,7 +49,7 @@ from compiler.tree import (
 )
 from compiler.types import ArrayType, BytesType, FunctionType, OptionalType, SpanType, StructType, TupleType, Type
 
-# What a view shows: ("param", number), ("storage", id of the expression that makes it), ("bytes",).
+# What a view shows: ("param", number), ("storage", id of the expression that creates it), ("bytes",).
 Source = tuple[Any, ...]
 Sources = frozenset[Source]
 NOTHING: Sources = frozenset()
@@ -68,7 +68,7 @@ def shows(t: Type) -> bool:
     return isinstance(t, SpanType | StructType | ArrayType)
 
 
-Loop = tuple[For | While, set[int]]  # with the ids of the expressions that make storage inside
+Loop = tuple[For | While, set[int]]  # with the ids of the expressions that create storage inside
 
 
 @dataclass

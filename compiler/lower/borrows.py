@@ -5,7 +5,7 @@ result or an argument could keep `queue.items` itself for longer; so whatever is
 of a struct or Array in place may be passed to a call that returns a plain value, because views are never kept
 (views.py).
 
-The same question decides which containers behind globals are tables: they are used nowhere but where they are read.
+The same question decides which containers of globals are tables: they are used nowhere but where they are read.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ _READS = ("__getitem__", "__len__", "__contains__", "get", "index", "count", "fi
 
 
 def changed_tables(functions: Iterable[Function]) -> set[int]:
-    """The identities of the live containers behind globals that functions do more with than read."""
+    """The identities of the live containers of globals that functions do more with than read."""
     found: set[int] = set()
     pending: list[object] = list(functions)
     while pending:

@@ -15,7 +15,7 @@ def load_descriptor(fn: FunctionLowerer, object_address: str) -> str:
 
 
 def is_instance(fn: FunctionLowerer, value: Value, t: Type) -> str:
-    """`isinstance(value, t)` of a reference, as an i1. None is no instance of anything here."""
+    """`isinstance(value, t)` of a reference, as an i1. None is not an instance of anything here."""
     if isinstance(value.type, OptionalType) or isinstance(value.type, NoneType):
         if isinstance(t, NoneType):
             return fn.op(f"icmp eq ptr {value.operand}, null")

@@ -38,7 +38,7 @@ def compare(fn: FunctionLowerer, e: Compare) -> Value:
 
 
 def contains(fn: FunctionLowerer, e: Compare) -> str:
-    """`x in y`, where y is no container with a method of its own, as an i1."""
+    """`x in y`, where y is not a container with a method of its own, as an i1."""
     if isinstance(e.right, CallBuiltin) and e.right.name == "range":
         return in_range(fn, e, e.right)
     left = lower(fn, e.left)

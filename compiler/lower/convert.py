@@ -114,7 +114,7 @@ def unwrap(fn: FunctionLowerer, value: Value, check: bool = True) -> Value:
 
 
 def narrow(fn: FunctionLowerer, value: Value, to: Type, stable: bool) -> Value:
-    """A variable's value at the narrower type that the type checker proved; `stable` if nobody else can have changed
+    """A variable's value at the narrower type that the type checker proved; `stable` if nothing else can have changed
     it.
     """
     if value.type == to or isinstance(to, NeverType):

@@ -1,11 +1,11 @@
 """DWARF debug information of one IR module, as LLVM metadata.
 
 Two readers: gdb (`break kernel/fs/vfs.py:120`, `info locals`, `p *inode`), and `compiler/lines.py`, which makes
-the table behind Python tracebacks. The language is declared as C11, since gdb then evaluates expressions such as
+the table for Python tracebacks. The language is declared as C11, since gdb then evaluates expressions such as
 `inode->size`.
 
 How Kernel Python's types look in gdb: a class instance is a pointer to `struct Inode` with its fields (base class
-first) behind `ref_count` and `type_id`; str and bytes are pointers to a struct with `length` and `text`; `list`
+first) after `ref_count` and `type_id`; str and bytes are pointers to a struct with `length` and `text`; `list`
 and the other containers show their fields, and `l->_items->items[0]@l->_length` prints elements. A local struct or
 Array is a pointer to its storage.
 

@@ -38,7 +38,7 @@ def lower_raise(fn: FunctionLowerer, s: Raise) -> None:
     if not isinstance(t, ClassType) or not fn.is_exception(t):
         raise fn.error("KP981", "only exceptions can be raised", "derive the class from KernelError", s.loc)
     fn.edge("raise", exception=t.name, code=_code_of(s.exception, value.operand))
-    # where it was raised, for the case that nobody catches it (compiler/host/start.c)
+    # where it was raised, in case nobody catches it (compiler/host/start.c)
     if fn.world.options.target == "host":
         fn.module.declare("krait_raised", "declare dso_local void @krait_raised()")
         fn.emit("call void @krait_raised()")
@@ -69,7 +69,7 @@ def with_finally(fn: FunctionLowerer, body: Callable[[], None], final: Callable[
     fn.branch(end)
     if context.used:
         fn.start(context.label)
-        # What `final` itself calls may use the slot's name no more: the word is kept aside.
+        # Calls in `final` itself may reuse the slot's name, so the word is kept elsewhere.
         error = fn.op(f"load i64, ptr {context.slot}")
         final()
         fn.propagate(error)
@@ -222,7 +222,7 @@ def lower_with(fn: FunctionLowerer, s: With, index: int) -> None:
 
 
 def call_exit(fn: FunctionLowerer, manager: Value) -> None:
-    """`manager.__exit__(None, None, None)`: what it returns does not matter, an exception goes on."""
+    """`manager.__exit__(None, None, None)`: its result does not matter, and an exception continues."""
     parameters, _ = method_declaration(fn, manager.type, "__exit__")
     call_method(fn, manager, "__exit__", [empty(fn, t) for t in parameters])
 

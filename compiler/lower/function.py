@@ -101,7 +101,7 @@ class TryContext:
 
 @dataclass
 class FinallyContext:
-    """A `finally` body (or the end of a `with`), emitted anew for every way out."""
+    """A `finally` body (or the end of a `with`), emitted once for every way out."""
 
     emit: Callable[[], None]  # run in the contexts around
     slot: str
@@ -206,7 +206,7 @@ class FunctionLowerer:
         self.start(context.unwinding)
 
     def resume(self) -> None:
-        """After a clean-up, the trap goes on to the next one outwards."""
+        """After a clean-up, the trap continues to the next one outwards."""
         if not self.live:
             return
         outer = self.cleanup()
@@ -691,7 +691,7 @@ class FunctionLowerer:
             self.atomic_store(address, value, t, alias)
             return
         if atomic:
-            self.emit("fence release")  # who finds the object finds what was stored to it before
+            self.emit("fence release")  # whoever finds the object also finds what was stored to it before
         if by_address(t):
             self.copy_bytes(address, value.operand, self.layouts.size_align(t)[0])
             return

@@ -65,7 +65,7 @@ class Freezer(Protocol):
         the same symbol. It calls the hooks for everything that the object reaches, at once."""
 
     def is_shared(self, identity: int) -> bool:
-        """Whether a live container lies in an object, too, and not only behind globals."""
+        """Whether a live container is also referred to by an object, and not only by globals."""
 
     def shared(self) -> list[Diagnostic]:
         """What is wrong with the containers that spin locks guard."""
@@ -78,7 +78,7 @@ class DebugInfo(Protocol):
     """Debug metadata of one IR module. Ids are numbers of metadata nodes ("!17" is 17)."""
 
     def subprogram(self, function: Function, symbol: str) -> int:
-        """The DISubprogram of a function definition; written behind `define` as `!dbg !n`."""
+        """The DISubprogram of a function definition; written after `define` as `!dbg !n`."""
 
     def location(self, loc: Loc, scope: int, inlined_at: int | None = None) -> int:
         """A DILocation in a subprogram; `inlined_at` is the location of the call that was inlined."""
@@ -145,7 +145,7 @@ FINISH = "finish"  # (self) -> str
 
 
 def runtime_function(builtin: str) -> str:
-    """The full name of the library function behind a builtin."""
+    """The full name of the library function for a builtin."""
     special = {"sorted": f"{CONTAINERS}.sorted_ints", "print": f"{TEXT}.print_text"}
     module = BYTE_STRINGS if builtin.startswith("bytes.") and builtin != "bytes.decode" else TEXT
     return special.get(builtin) or f"{module}.{builtin.replace('.', '_')}"

@@ -1,4 +1,4 @@
-"""Raw memory: `kernel.lang.unsafe`, and what the run-time library is made of, `kernel.lang.raw` and RawArray."""
+"""Raw memory: `kernel.lang.unsafe`, and the building blocks of the run-time library, `kernel.lang.raw` and RawArray."""
 
 from __future__ import annotations
 

@@ -341,7 +341,7 @@ def number_of(live: object) -> int:
 
 
 def live_object(program: Program, full_name: str) -> object:
-    """The live function or class behind a full name (static methods unwrapped by attribute access)."""
+    """The live function or class of a full name (static methods unwrapped by attribute access)."""
     module = module_of(program, full_name)
     value: object = sys.modules[module]
     for part in full_name[len(module) + 1 :].split("."):

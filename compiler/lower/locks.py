@@ -343,7 +343,7 @@ class Locks:
         return found
 
     def _declared_again(self, decl: ClassDecl) -> list[Diagnostic]:
-        """Guarded fields that a class declares once more: by its name nobody would see that they are guarded."""
+        """Guarded fields that a class declares once more: the name alone would not show that they are guarded."""
         found: list[Diagnostic] = []
         own = {field.name for field in decl.fields}
         base = decl.base

@@ -1,9 +1,9 @@
 """The system calls that run without the kernel lock: the door's table, made from what is proved of each.
 
 The door of a machine with several processors (arch/x86_64/entry.S) looks up the number of a call in
-`krait_unlocked_calls`, and calls what stands there; 0 stands for all that take the lock. Nobody writes down which those
-are: a handler that touches nothing the lock guards is in the table, and one that comes to do so is not any more. Who
-counts on it writes `@unlocked`.
+`krait_unlocked_calls`, and calls what stands there; 0 stands for all that take the lock. Nobody lists which those are:
+a handler that touches nothing the lock guards is in the table, and one that comes to do so is not any more. Code that
+relies on it declares `@unlocked`.
 
 A call may have a quick form beside its handler (`@quick`, kernel/doors/quick.py), which must need no lock, and may
 return that it cannot do the call.
@@ -39,8 +39,8 @@ def runs_unlocked(effects: Effects, handler: Instance) -> bool:
 
 
 def why_unfit(effects: Effects, handler: Instance) -> list[tuple[Loc | None, str]]:
-    """Why a handler that needs no kernel lock is no section nevertheless: the calls that lead to the first reason, and
-    the reason; empty if there is none.
+    """Why a handler that needs no kernel lock still cannot be an unlocked section: the calls that lead to the first
+    reason, and the reason; empty if there is none.
     """
     came: dict[Instance, tuple[Instance, Edge] | None] = {handler: None}
     pending = deque([handler])

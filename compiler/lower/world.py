@@ -1,4 +1,4 @@
-"""The whole program as the back end sees it: what is reached from the entry points, and what that makes of classes and
+"""The whole program as the back end sees it: what is reached from the entry points, and what follows for classes and
 functions.
 
 Discovery lowers every reached function once and throws the text away: whatever the lowering asks for (instances of
@@ -537,7 +537,7 @@ class World:
     # Globals ----------------------------------------------------------------------------------------------------------
 
     def global_object(self, module: str, name: str, loc: Loc) -> object:
-        """The live object behind a module-level name."""
+        """The live object of a module-level name."""
         live = sys.modules.get(module)
         if live is None or not hasattr(live, name):
             raise Diagnostic("KP915", loc, f"{module}.{name} does not exist when the modules have been imported")

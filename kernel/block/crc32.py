@@ -19,7 +19,7 @@ _TABLE: Final[list[int]] = _make_table()
 
 
 def crc32(data: Span[u8], so_far: int = 0) -> int:
-    """The checksum of `data`, after what gave `so_far`."""
+    """The checksum of `data`, continuing from the checksum `so_far`."""
     value = so_far ^ 0xFFFF_FFFF
     for byte in data:
         value = _TABLE[(value ^ byte) & 0xFF] ^ (value >> 8)

@@ -1,8 +1,8 @@
 """Block devices and what is asked of them.
 
-A driver derives from `BlockDevice` and carries out requests in any order; who needs an order waits for one request
-before it makes the next, and asks for a flush where data must outlast a power failure. A sector is always 512 bytes
-here; `logical_block_size` is the smallest unit that the device itself can move, and every request is a multiple of it.
+A driver derives from `BlockDevice` and carries out requests in any order; to enforce an order, wait for one request
+before starting the next, and flush where data must outlast a power failure. A sector is always 512 bytes here;
+`logical_block_size` is the smallest unit that the device itself can move, and every request is a multiple of it.
 
 Context: `submit` never sleeps, and may be called from an interrupt that finished another request. `finish` is called
 by drivers, in interrupt context perhaps.
@@ -29,8 +29,8 @@ class Operation(IntEnum):
 
     READ = 0
     WRITE = 1
-    FLUSH = 2  # everything written so far is on stable storage when it is finished; moves no data
-    DISCARD = 3  # the contents of the sectors matter no more: `length` bytes, and no frames
+    FLUSH = 2  # once it finishes, everything written so far is on stable storage; moves no data
+    DISCARD = 3  # the contents of the sectors no longer matter: `length` bytes, and no frames
     WRITE_ZEROES = 4  # the sectors are to be zeros: no frames either
 
 
@@ -50,9 +50,9 @@ class BlockRequest:
         self.error: int = PENDING  # 0 or an errno once it is finished
         self.waiters: WaitQueue = WaitQueue()
         self.next: BlockRequest | None = None  # for the driver's queue
-        self.device: BlockDevice | None = None  # that it was started on
+        self.device: BlockDevice | None = None  # the one it was started on
         self.started_ns: int = 0
-        self.is_paid: bool = False  # it writes pages back: whoever wrote to them has paid for that (throttle.py)
+        self.is_paid: bool = False  # it writes pages back: whoever dirtied them has already paid (throttle.py)
 
     def completed(self) -> None:
         """The request is finished and `error` is set. In interrupt context perhaps: never sleeps."""
@@ -114,7 +114,7 @@ class BlockDevice:
         self.read_only: bool = False
         self.hardware_read_only: bool = False  # and it stays so
         self.soft_block_size: int = 4096  # BLKBSZGET; means nothing to the cache
-        self.heads: int = 0  # what old partition tools want to know; 0: there is no geometry
+        self.heads: int = 0  # for old partition tools; 0: there is no geometry
         self.sectors_per_track: int = 0
         self.cylinders: int = 0
         self.has_volatile_cache: bool = False  # flushes mean something
@@ -123,8 +123,8 @@ class BlockDevice:
         self.discard_limit: int = 0  # sectors that one request may discard; 0: none
         self.discard_alignment: int = 1  # sectors: smaller pieces are not worth discarding
         self.zeroes_limit: int = 0  # sectors that one request may fill with zeros; 0: none
-        self.place: BusDevice | None = None  # what brings it; None: it is made of software
-        self.sequence: int = 0  # of a whole disk: another one for each medium that ever was in a disk
+        self.place: BusDevice | None = None  # the device on a bus behind it; None: it exists in software only
+        self.sequence: int = 0  # of a whole disk: a new number for each medium ever inserted
         self.whole: BlockDevice | None = None  # of a partition: the disk that it lies on
         self.uses_single_minors: bool = False  # loop devices: the next minor is another device
         self.partition_number: int = 0  # from 1; 0 for a whole disk
@@ -133,15 +133,16 @@ class BlockDevice:
         self.claimed_partitions: int = 0  # how many of its partitions are claimed
         self.openers: int = 0  # open descriptions
         self.statistics: DeviceStatistics = DeviceStatistics()
-        self.flushed_writes: int = 0  # that many of the writes that were finished are on stable storage for sure
-        self.readahead_pages: int = 32  # how far reads may be ahead of a sequential reader
+        self.flushed_writes: int = 0  # how many finished writes are surely on stable storage
+        self.readahead_pages: int = 32  # how far to read ahead of a sequential reader
 
     def submit(self, request: BlockRequest) -> None:
-        """Begin a request that `check` has let pass. Its `finish` is called sooner or later, whatever happens."""
+        """Begin a request that passed `check`. Its `finish` is called sooner or later, whatever happens."""
         request.finish(EIO)
 
     def hold_back(self) -> None:
-        """Several requests follow: the device may be notified of them together, by `let_go`. Nobody sleeps in between.
+        """Several requests follow: the device may delay its notification until `let_go`. The caller must not sleep in
+        between.
         """
 
     def let_go(self) -> None:
@@ -217,7 +218,7 @@ class BlockDevice:
         self.openers -= 1
 
     def claim(self) -> None:
-        """Use the device alone. Raises EBUSY if somebody uses it already, or a partition of it, or all of its disk."""
+        """Use the device alone. Raises EBUSY if it, one of its partitions or its whole disk is in use already."""
         whole = self.whole
         if self.claimed or self.claimed_partitions > 0 or (whole is not None and whole.claimed):
             raise Errno(EBUSY)
@@ -259,7 +260,7 @@ def transfer(device: BlockDevice, request: BlockRequest) -> None:
 
 @sleeps
 def flush(device: BlockDevice) -> None:
-    """Wait until everything that the device has written is on stable storage. Raises EIO."""
+    """Wait until everything written to the device is on stable storage. Raises EIO."""
     whole = device.whole
     disk = device if whole is None else whole
     finished = disk.statistics.writes

@@ -1,8 +1,8 @@
 """Partition tables: MBR with extended partitions, and GUID tables (GPT). Pure: reads through a `SectorReader`.
 
-A table is data from outside: nothing in it is believed. Partitions that do not begin on the disk are left out, those
-that do not end on it are cut off, chains of extended partitions that go on for ever end, and a GUID table counts only
-if its checksums are right; then its backup at the end of the disk is tried.
+A table is data from outside, so nothing in it is trusted. Partitions that do not begin on the disk are left out, those
+that do not end on it are cut off, chains of extended partitions that would never end are cut, and a GUID table counts
+only if its checksums are right; then its backup at the end of the disk is tried.
 
 Context: sleeps if the reader does. A sector that cannot be read means that there is no table.
 Source: UEFI specification 2.10, chapter 5 (GPT, protective MBR); the layout of the MBR is as the PC's partition tools
@@ -116,7 +116,7 @@ def _read_mbr(disk: SectorReader, table: Span[u8], found: list[Partition]) -> No
             if extended_length == 0:
                 extended_start = start
                 extended_length = length
-            length = min(length, max(2, unit))  # only so much that a boot loader can be put there
+            length = min(length, max(2, unit))  # just enough room for a boot loader
         partition = _add(disk, found, i + 1, start, length)
         if partition is not None:
             partition.uuid = f"{identifier:08x}-{i + 1:02x}".encode()
@@ -147,7 +147,7 @@ def _read_extended(
             if length == 0 or _entry_type(table, i) in _EXTENDED:
                 continue
             if i >= 2 and (offset + length > link_length or start < first or start + length > first + first_length):
-                continue  # the last two are used by no tool but may hold rubbish
+                continue  # no tool uses the last two, but they may hold rubbish
             partition = _add(disk, found, number, start, length)
             if partition is not None:
                 partition.uuid = f"{identifier:08x}-{number:02x}".encode()
@@ -169,7 +169,7 @@ def _read_extended(
 
 
 def _read_gpt(disk: SectorReader, found: list[Partition]) -> bool:
-    """Read the table, or its backup; False if neither is sound."""
+    """Read the table, or its backup; False if neither is valid."""
     unit = disk.logical_block_size // SECTOR
     last = disk.sectors // unit - 1
     return _read_gpt_at(disk, 1, last, found) or _read_gpt_at(disk, last, last, found)
@@ -254,8 +254,8 @@ def guid_text(guid: Span[u8]) -> bytes:
 
 
 def _label(name: Span[u8]) -> bytes:
-    """The name of a partition, as Linux shows it: the lower seven bits of each UTF-16 unit, or an exclamation mark if
-    these cannot be printed.
+    """The name of a partition, as Linux shows it: the lower seven bits of each UTF-16 unit, or an exclamation mark
+    where that is not printable.
     """
     text = bytearray()
     for i in range(0, len(name), 2):

@@ -1,4 +1,4 @@
-"""Ranges of a device without data: discarding what is not needed any more, and filling with zeros.
+"""Ranges of a device without data: discarding them, and filling them with zeros.
 
 Context: sleeps.
 """
@@ -13,7 +13,7 @@ _ZEROES_AT_ONCE: Final = 128  # frames, of one request that writes zeros
 
 
 def discard(device: BlockDevice, sector: int, count: int) -> None:
-    """The contents of `count` sectors matter no more, and may be anything. Raises EOPNOTSUPP, EIO, EROFS."""
+    """Discard `count` sectors: their contents become undefined. Raises EOPNOTSUPP, EIO, EROFS."""
     if device.discard_limit == 0:
         raise Errno(EOPNOTSUPP)
     _in_parts(device, Operation.DISCARD, sector, count, device.discard_limit)

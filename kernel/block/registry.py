@@ -1,4 +1,4 @@
-"""Devices come and go: drivers and the partition scanner call this, and whoever must know is notified.
+"""Devices come and go: drivers and the partition scanner call this, and it notifies the watchers.
 
 Context: `add_device` and `remove_device` never sleep. Drivers call `add_device` while the kernel comes up; partitions
 are looked for later, where reading may sleep (`kernel.fs.disks.scan`).
@@ -11,16 +11,16 @@ from kernel.lang import final
 
 
 class DeviceWatcher:
-    """Hears of devices. Base class; deriving packages enter theirs in WATCHERS."""
+    """Is notified of devices. Base class; packages that derive from it enter theirs in WATCHERS."""
 
     def appeared(self, device: BlockDevice) -> None:
-        """A device can be used from now on. Raises MemoryError."""
+        """A device becomes available. Raises MemoryError."""
 
     def vanished(self, device: BlockDevice) -> None:
-        """A device is about to be gone."""
+        """A device is about to disappear."""
 
     def changed(self, device: BlockDevice, property: bytes) -> None:
-        """Something about a device is not as it was: another medium, another size. `property` says what: NAME=VALUE, or
+        """Something about a device changed: its medium or its size. `property` says what: NAME=VALUE, or
         nothing. Thread context.
         """
 
@@ -30,7 +30,7 @@ WATCHERS: Final[list[DeviceWatcher]] = []
 
 @final
 class _Sequence:
-    """Counts media: each that comes into a disk gets a number that no other had (BLKGETDISKSEQ)."""
+    """Counts media: each one inserted into a disk gets a fresh number (BLKGETDISKSEQ)."""
 
     def __init__(self) -> None:
         self.last: int = 0
@@ -40,13 +40,13 @@ _SEQUENCE: Final = _Sequence()
 
 
 def take_sequence(disk: BlockDevice) -> None:
-    """There is another medium in a disk."""
+    """A new medium was inserted into a disk."""
     _SEQUENCE.last += 1
     disk.sequence = _SEQUENCE.last
 
 
 def add_device(device: BlockDevice) -> None:
-    """The device can be used from now on. Raises MemoryError."""
+    """Make a device available. Raises MemoryError."""
     device.hardware_read_only = device.read_only
     if device.whole is None:
         take_sequence(device)
@@ -56,8 +56,8 @@ def add_device(device: BlockDevice) -> None:
 
 
 def remove_device(device: BlockDevice) -> None:
-    """The device is gone for those who look for it. Nothing happens if it is already: who drops a partition sleeps
-    before, and somebody else may have been quicker.
+    """Remove a device from the list. Does nothing if it is gone already: a caller that drops a partition sleeps first,
+    and another thread may have been quicker.
     """
     if BLOCK_DEVICES.get(device.number) is not device:
         return
@@ -67,6 +67,6 @@ def remove_device(device: BlockDevice) -> None:
 
 
 def tell_change(device: BlockDevice, property: bytes) -> None:
-    """Notify everybody of a change, as `DeviceWatcher.changed` has it. Thread context."""
+    """Notify all watchers of a change; the arguments are those of `DeviceWatcher.changed`. Thread context."""
     for watcher in WATCHERS:
         watcher.changed(device, property)

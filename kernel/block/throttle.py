@@ -1,6 +1,7 @@
-"""Requests and writers of control groups that have had their share of a disk (io.max; kernel/cgroup/disks.py).
+"""Holds back requests and writers of control groups that have used up their share of a disk (io.max;
+kernel/cgroup/disks.py).
 
-The group of the thread that begins a request pays for it, and the request waits for its time. Pages that are written
+The group of the thread that begins a request pays for it, and the request waits until it is due. Pages that are written
 back are counted for the group that their memory is charged to, and never wait: others may need them. Instead whoever
 writes to files pays for the bytes and waits (`slow_down`), so that dirty pages do not pile up.
 
@@ -25,13 +26,13 @@ if TYPE_CHECKING:
     from kernel.block.device import BlockDevice, BlockRequest
 
 _KINDS: Final[list[int]] = [READING, WRITING, -1, DISCARDING, WRITING]  # what each `Operation` counts as; -1: nothing
-_CREDIT_NS: Final = 10 * NS_PER_MS  # that a writer may be ahead, so that it does not sleep for each page
+_CREDIT_NS: Final = 10 * NS_PER_MS  # how far a writer may be ahead, so that it does not sleep for each page
 _STEP_NS: Final = 100 * NS_PER_MS  # of a sleep: it ends when the limits change
 
 
 @final
 class WaitingRequest(Waiting):
-    """A request that waits for its time."""
+    """A request that waits until it is due."""
 
     def __init__(self, control: DiskControl, device: "BlockDevice", request: "BlockRequest") -> None:
         super().__init__()
@@ -48,7 +49,7 @@ class WaitingRequest(Waiting):
 
 @final
 class StartTimer(Timer):
-    """Begins a request at its time."""
+    """Begins a request when it is due."""
 
     def __init__(self, waiting: WaitingRequest) -> None:
         super().__init__()
@@ -71,7 +72,7 @@ def disk_number(device: "BlockDevice") -> int:
 
 @noinline
 def hold_back(device: "BlockDevice", request: "BlockRequest") -> bool:
-    """Count a request of the running thread, and let it wait if it comes too early; whether it does."""
+    """Count a request of the running thread, and let it wait if it comes too early. Returns whether it waits."""
     kind = _KINDS[request.operation]
     control = _owner(request) if request.is_paid else RUNNING.current.disks
     if not isinstance(control, DiskControl) or kind < 0:
@@ -94,7 +95,7 @@ def hold_back(device: "BlockDevice", request: "BlockRequest") -> bool:
 
 
 def _wait(waiting: WaitingRequest, begin_ns: int) -> bool:
-    """Let a request begin at a time. Raises MemoryError."""
+    """Let a request begin at a given time. Raises MemoryError."""
     try:
         waiting.timer.start(begin_ns)
     except MemoryError:
@@ -105,7 +106,7 @@ def _wait(waiting: WaitingRequest, begin_ns: int) -> bool:
 
 
 def _owner(request: "BlockRequest") -> DiskControl | None:
-    """Whose the pages are that are written back: the first one says it for all."""
+    """The group that owns the pages being written back: that of the first page stands for all."""
     if len(request.frames) == 0:
         return None
     control = MEMORY_CONTROLS.living(charged_for(Frame(request.frames[0])))
@@ -113,13 +114,13 @@ def _owner(request: "BlockRequest") -> DiskControl | None:
     return holder.nearest_disks() if isinstance(holder, ControlGroup) else None
 
 
-_TIME: Final = WaitQueue()  # nobody wakes those who wait for time
+_TIME: Final = WaitQueue()  # nobody wakes those who wait here; only time does
 
 
 @noinline
 @sleeps
 def slow_down(device: "BlockDevice", size_bytes: int) -> None:
-    """The running thread has written to a file: its group pays, and the thread waits while it is ahead."""
+    """The running thread has written to a file: charge its group, and sleep while the thread is ahead of its share."""
     thread = RUNNING.current
     control = thread.disks
     if not isinstance(control, DiskControl) or isinstance(thread, KernelThread):

@@ -8,11 +8,11 @@ They live in the device's page cache, so /dev/vda shows the same bytes. A block 
         block.mark_dirty()
 
 Between `block` and the end of the `with` its bytes stay in memory at the same place. A span of it may not be used
-afterwards. Nothing is locked: two users of one block see each other's changes, so a change must be complete between
+afterwards. Nothing is locked: two users of a block see each other's changes, so a change must be complete between
 two sleeps, or under the file system's own lock.
 
-What is dirty is kept by sectors of 512 bytes. So a block beside it in the same page, which may belong to a file, is
-not written by accident. When a block of this kind is freed, `forget` it before it can become part of a file.
+Dirty bytes are tracked by sectors of 512 bytes, so a neighbouring block in the same page, which may belong to a file,
+is not written by accident. When a block of this kind is freed, `forget` it before it can become part of a file.
 
 Context: `block`, `forget` and writing may sleep; what a Block offers does not.
 """
@@ -40,14 +40,14 @@ class Block:
         return frame_span(self.page.frame)[self.offset : self.offset + self.size]
 
     def mark_dirty(self) -> None:
-        """Its bytes were changed: they will be written sooner or later. Never sleeps or raises."""
+        """Record that its bytes were changed: they will be written sooner or later. Never sleeps or raises."""
         page = self.page
         cache = page.cache
         if cache is not None:
             cache.mark_dirty(page, self.offset, self.offset + self.size)
 
     def is_unwritten(self) -> bool:
-        """Whether something of its page is not on the device."""
+        """Whether part of its page is not on the device yet."""
         return self.page.dirty != 0 or self.page.writing
 
     def again(self) -> "Block":
@@ -74,7 +74,7 @@ class BlockCache:
         self.cache: FileCache = device_cache(device)
         self.block_size: int = block_size
         self.per_page: int = PAGE_SIZE // block_size
-        self.block_count: int = (device.sectors << SECTOR_SHIFT) // block_size  # that the device has
+        self.block_count: int = (device.sectors << SECTOR_SHIFT) // block_size  # on the device
 
     def _check(self, number: int) -> None:
         if number < 0 or number >= self.block_count:
@@ -86,7 +86,7 @@ class BlockCache:
         return self._hold(self.cache.present(number // self.per_page), number)
 
     def _hold(self, page: CachedPage, number: int) -> Block:
-        """A block of a page. The page is held before memory is asked for: a shortage drops pages that nobody
+        """A block of a page. The page is held before memory is allocated, because a shortage drops pages that nobody
         holds. Raises MemoryError.
         """
         get_frame(page.frame)
@@ -116,7 +116,7 @@ class BlockCache:
         return block
 
     def forget(self, number: int) -> None:
-        """Block `number` is free now: it is not to be written any more. Waits for a write-back under way."""
+        """Block `number` was freed: do not write it any more. Waits for a write-back under way."""
         page = self.cache.find(number // self.per_page)
         if page is not None:
             start = number % self.per_page * self.block_size
@@ -145,7 +145,7 @@ class BlockCache:
             raise Errno(EIO)
 
     def sync(self) -> None:
-        """Write all that is dirty on the device's cache and wait for it. Raises EIO. Flushes nothing."""
+        """Write all that is dirty in the device's cache and wait for it. Raises EIO. Does not flush the device."""
         failures = self.cache.failures
         self.cache.write_back(0, (self.device.sectors << SECTOR_SHIFT >> PAGE_SHIFT) + 1)
         self.cache.wait_for_writes()

@@ -40,7 +40,7 @@ DEVICE_CACHES: Final[dict[int, FileCache]] = {}
 
 
 def device_cache(device: BlockDevice) -> FileCache:
-    """The cache of a device, made when it is first asked for. Raises MemoryError."""
+    """The cache of a device, created on first use. Raises MemoryError."""
     cache = DEVICE_CACHES.get(device.number)
     if cache is None:
         cache = FileCache(DeviceStore(device), by_sectors=True)
@@ -49,7 +49,7 @@ def device_cache(device: BlockDevice) -> FileCache:
 
 
 def forget_device(device: BlockDevice) -> None:
-    """The device is gone or has other contents: drop its cache, whatever is dirty in it. May sleep."""
+    """The device is gone or its contents were replaced: drop its cache, dirty pages included. May sleep."""
     cache = DEVICE_CACHES.get(device.number)
     if cache is not None:
         del DEVICE_CACHES[device.number]
@@ -68,7 +68,7 @@ def sync_device(device: BlockDevice) -> None:
 
 @sleeps
 def sync_devices() -> None:
-    """As `sync_device` for all devices, whatever fails."""
+    """As `sync_device` for all devices, even if some fail."""
     devices: list[BlockDevice] = []
     for device in BLOCK_DEVICES.values():
         devices.append(device)

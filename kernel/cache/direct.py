@@ -1,9 +1,9 @@
-"""O_DIRECT: between a program and the device past the page cache.
+"""O_DIRECT: transfers between a program and the device that bypass the page cache.
 
-The device reaches the program's own pages (direct_memory.py), and nothing is left in the cache. What the cache has is
-brought into line: before a transfer its dirty pages of the range are written, after a write its pages are taken from
-who maps them and dropped, or read anew where somebody holds them. Two programs that write the same bytes at once, one
-directly and one through the cache, get one or the other, as everywhere.
+The device reaches the program's own pages (direct_memory.py), and nothing is left in the cache. The cache is kept
+consistent: before a transfer, the dirty pages of the range are written; after a write, the pages are unmapped
+everywhere and dropped, or read anew if somebody holds them. Two programs that write the same bytes at once, one
+directly and one through the cache, get one or the other, as on any system.
 
 A write needs places on the device. Bytes past the end of a file get new blocks, as far as they fill them; a hole,
 and a part of a new block, are written through the cache and brought to the device at once.
@@ -24,7 +24,7 @@ from kernel.sched.scheduler import current_thread
 
 
 def places(store: BackingStore, offset: int, length: int) -> Runs:
-    """Where the bytes lie, from `offset` on, in sectors; whole pages are asked for, and cut."""
+    """Where the bytes from `offset` on lie, in sectors. Asks for whole pages and cuts the answer."""
     first = offset & ~PAGE_MASK
     end = (offset + length + PAGE_MASK) & ~PAGE_MASK
     whole = Runs()
@@ -47,7 +47,7 @@ def places(store: BackingStore, offset: int, length: int) -> Runs:
 
 
 def _check_end(cache: FileCache, memory: DirectMemory, wanted: int) -> None:
-    """Raise EFAULT if the program's memory has ended before its transfer, whatever was moved before. Only short
+    """Raise EFAULT if the program's memory has ended before its transfer, whatever was moved before that. Only short
     transfers of devices report how far they came: as on Linux.
     """
     if memory.has_ended and (not cache.by_sectors or wanted > LARGEST):
@@ -104,7 +104,7 @@ def _read_part(cache: FileCache, memory: DirectMemory, buffer: Buffer, offset: i
 
 @final
 class DirectRead(Obligation):
-    """A read that knows where blocks of a file lie: nobody frees them before it ends."""
+    """A read that knows where blocks of a file lie: nobody frees those before it ends."""
 
     def __init__(self, cache: FileCache) -> None:
         super().__init__()
@@ -124,8 +124,7 @@ class DirectRead(Obligation):
 
 def _find_for_reading(cache: FileCache, offset: int, length: int, reading: DirectRead) -> Runs:
     """Where the bytes lie, once the device has what the cache had of them. Nobody changes the file meanwhile, because a
-    block that is new holds what its last owner left until its page is written; and none of them is freed before
-    `reading` ends.
+    new block holds its last owner's bytes until its page is written; and no block is freed before `reading` ends.
     """
     cache.store.begin_change()
     try:
@@ -206,8 +205,8 @@ def _placed(runs: Runs) -> int:
 
 
 def _new_blocks(store: BackingStore, offset: int, length: int) -> int:
-    """How many bytes from `offset` on may get new blocks that are written wholly, and that nobody reads before: those
-    past the file's last block.
+    """How many bytes from `offset` on may get new blocks that this call fills and nobody reads first: those past the
+    file's last block.
     """
     unit = store.allocation_unit()
     if unit == 0 or offset & (unit - 1) != 0 or offset < store.size_bytes():
@@ -216,7 +215,7 @@ def _new_blocks(store: BackingStore, offset: int, length: int) -> int:
 
 
 def _write_through(cache: FileCache, buffer: Buffer, offset: int) -> int:
-    """Write within one page through the cache, and bring it to the device."""
+    """Write within one page through the cache, and flush it to the device."""
     whole = buffer.remaining
     part = min(PAGE_SIZE - (offset & PAGE_MASK), whole)
     buffer.remaining = part

@@ -1,6 +1,6 @@
 """The memory side of a direct transfer: the frames that a device reaches, and the requests that move them.
 
-What belongs to a program is transferred from and into the program's own pages, which are pinned meanwhile. Memory of
+A program's memory is transferred from and to the program's own pages, which are pinned meanwhile. Memory of
 the kernel, and pieces that are no multiples of the device's blocks, are copied through frames of their own instead.
 
     memory.gather(buffer, length); memory.transfer(runs, length); memory.deliver(buffer, length); memory.release()
@@ -33,7 +33,7 @@ class DirectMemory:
     def __init__(self, device: BlockDevice, operation: Operation, buffer: Buffer) -> None:
         self.device: BlockDevice = device
         self.operation: Operation = operation
-        self.has_ended: bool = False  # memory that should have been gathered cannot be reached
+        self.has_ended: bool = False  # memory to be gathered turned out to be inaccessible
         self._block_mask: int = device.logical_block_size - 1
         self._copies: bool = buffer.user_piece()[1] == 0 or buffer.alignment() & self._block_mask != 0
         self._pinned: PinnedFrames = PinnedFrames(operation == Operation.READ)
@@ -48,8 +48,8 @@ class DirectMemory:
     # ---- Frames -----------------------------------------------------------------------------------------------
 
     def gather(self, buffer: Buffer, length: int) -> int:
-        """Have frames for the next `length` bytes of the buffer; for a write, with the bytes. Returns how many could be
-        had, a multiple of the device's blocks: fewer, and `faulted` is set, where memory of a program ends. Raises
+        """Gather frames for the next `length` bytes of the buffer; for a write, with the bytes. Returns how many it
+        gathered, a multiple of the device's blocks: fewer, with `faulted` set, where the program's memory ends. Raises
         MemoryError.
         """
         if isinstance(buffer, FramesBuffer):
@@ -78,7 +78,7 @@ class DirectMemory:
         self._lengths.append(length)
 
     def _lend(self, buffer: FramesBuffer, length: int) -> int:
-        """The frames of another request."""
+        """Lend the frames of another request."""
         offset = buffer.position & PAGE_MASK
         first = buffer.position >> PAGE_SHIFT
         for index in range(first, (buffer.position + length + PAGE_MASK) >> PAGE_SHIFT):
@@ -88,7 +88,7 @@ class DirectMemory:
         return length
 
     def _copy(self, buffer: Buffer, length: int) -> int:
-        """Frames of the call's own."""
+        """Copy through frames of the call's own."""
         count = (length + PAGE_MASK) >> PAGE_SHIFT
         source = FrameSource(count)
         try:
@@ -121,8 +121,8 @@ class DirectMemory:
             frame_span(Frame(frame))[within - count : within].fill(0)
 
     def deliver(self, buffer: Buffer, length: int) -> int:
-        """The first `length` bytes have been read: give them to the reader, which has them already if they are its own
-        memory; how many it took.
+        """The first `length` bytes have been read: hand them to the reader, which has them already if the frames are
+        its own memory. Returns how many it took.
         """
         if not self._copies or isinstance(buffer, FramesBuffer):
             return length
@@ -155,7 +155,7 @@ class DirectMemory:
     # ---- Requests ---------------------------------------------------------------------------------------------
 
     def transfer(self, runs: Runs, length: int) -> None:
-        """Move the first `length` bytes of the runs, no more than were gathered; holes read as zeros. Returns when the
+        """Move the first `length` bytes of the runs, at most what was gathered; holes read as zeros. Returns when the
         device is done. Raises EIO, EROFS, MemoryError.
         """
         requests: list[BlockRequest] = []
@@ -185,7 +185,7 @@ class DirectMemory:
             request.wait()
 
     def _next_request(self, sector: int, length: int) -> BlockRequest:
-        """A transfer of the next `length` bytes, or as many of them as go into one request. Raises MemoryError."""
+        """A transfer of the next `length` bytes, or as many of them as fit into one request. Raises MemoryError."""
         request = BlockRequest(self.operation, sector)
         request.offset = self._offsets[self._range] + self._within & PAGE_MASK
         segments = 0
@@ -213,7 +213,7 @@ class DirectMemory:
                 return request
 
     def _advance(self, count: int) -> None:
-        """The next `count` bytes of the present range are dealt with."""
+        """The next `count` bytes of the present range are done."""
         self._within += count
         if self._within == self._lengths[self._range]:
             self._range += 1

@@ -1,11 +1,11 @@
-"""Pages that the device does not have yet, and how it gets them: the half of a page cache that writes.
+"""Pages that the device does not have yet, and how they are written: the writing half of a page cache.
 
-A page that was changed is marked dirty, by sectors, and stands on its cache's list; a cache with dirty pages stands on
-a list, too. Write-back takes pages off, in runs of neighbours, by whoever wants them on the device (fsync) or by the
-flusher (writeback.py). Errors are counted in `failures`, so that each open file learns of them once.
+A changed page is marked dirty, by sectors, and joins its cache's list; a cache with dirty pages is on a list, too.
+Write-back, by callers that want pages on the device (fsync) or by the flusher (writeback.py), takes them off in runs of
+neighbours. Errors are counted in `failures`, so that each open file reports them once.
 
-Invariants: a page on the list has a non-zero `dirty`, and no other has. The store's blocks of the bytes that were
-written exist before the page is dirty.
+Invariants: exactly the pages on the list have a non-zero `dirty`. The store has blocks for the written bytes before the
+page becomes dirty.
 
 Context: marking never sleeps, everything else may. `written` comes from interrupts.
 """
@@ -30,23 +30,23 @@ from kernel.time.clock import monotonic_ns
 
 LAST_PAGE: Final = 1 << 51  # after every page
 BATCH: Final = 256  # pages that one round of requests moves
-_WRITTEN_AT_ONCE: Final = 2048  # pages that are put in order together
-_CHOOSE_COST: Final = 100  # instructions for a page, beside sending it
-_SEND_COST: Final = 1500  # and for that
+_WRITTEN_AT_ONCE: Final = 2048  # pages that are sorted together
+_CHOOSE_COST: Final = 100  # instructions a page, apart from sending it
+_SEND_COST: Final = 1500  # and to send it
 SYNC_FILE_RANGE_WAIT_BEFORE: Final = 1
 SYNC_FILE_RANGE_WRITE: Final = 2
 SYNC_FILE_RANGE_WAIT_AFTER: Final = 4
 
 
 class CacheTotals:
-    """Pages of all caches by state, and which caches have dirty ones."""
+    """How many pages of all caches are in which state, and which caches have dirty ones."""
 
     def __init__(self) -> None:
         self.dirty: int = 0
         self.writing: int = 0
-        self.surely_fine: int = 0  # with fewer pages dirty, writers need not look at the limits
+        self.surely_fine: int = 0  # while fewer pages are dirty, writers skip the limits
         self.progress: WaitQueue = WaitQueue()  # woken when a page was written back
-        self.progress_ns: int = 0  # when that was
+        self.progress_ns: int = 0  # the time of that
         self.balance: Callable[[DirtyPages], None] | None = None  # writeback.balance
         self.first_dirty: DirtyPages | None = None
         self.last_dirty: DirtyPages | None = None
@@ -70,9 +70,9 @@ class DirtyPages(TrackedObject):
         self.newest_dirty: CachedPage | None = None
         self.dirty_count: int = 0
         self.writing_count: int = 0
-        self.dirty_since_ns: int = 0  # when it last had nothing dirty
+        self.dirty_since_ns: int = 0  # when it was last clean
         self.failures: int = 0  # pages that could not be written so far
-        self.told_failures: int = 0  # of these somebody has heard: whoever opens the file need not
+        self.told_failures: int = 0  # failures that were already reported: later openers need not hear of them
         self.next_dirty_cache: DirtyPages | None = None
         self.previous_dirty_cache: DirtyPages | None = None
         self.is_dirty: bool = False  # is on the list of dirty caches
@@ -90,7 +90,7 @@ class DirtyPages(TrackedObject):
         page.dirty |= sector_mask(start, end) if self.by_sectors else ALL_SECTORS
 
     def cleanse(self, page: CachedPage, start: int, end: int) -> None:
-        """The bytes start … end - 1 belong to nobody any more: they are not written. Sleeps while they are being
+        """The bytes start … end - 1 no longer belong to anybody: do not write them. Sleeps while they are being
         written.
         """
         while page.writing:
@@ -170,7 +170,7 @@ class DirtyPages(TrackedObject):
         only where an earlier write-back of it is under way. What is handed to a plug is sent when that is flushed.
         Raises MemoryError; errors of the device are counted.
         """
-        left = min(limit, self.dirty_count)  # what others dirty meanwhile is not this call's business
+        left = min(limit, self.dirty_count)  # pages dirtied meanwhile are not this call's business
         done = 0
         while left > 0:
             begun = self._write_oldest(first, end, min(left, _WRITTEN_AT_ONCE), plug)
@@ -234,14 +234,16 @@ class DirtyPages(TrackedObject):
                 pace(len(batch) * _SEND_COST)
 
     def _write_batch(self, batch: list[CachedPage], masks: list[int], plug: Plug | None) -> None:
-        """Write consecutive dirty pages: of each, the sectors of its mask. No sleep came since they were chosen."""
+        """Write consecutive dirty pages: of each, the sectors of its mask. The caller has not slept since choosing
+        them.
+        """
         with Transfer(self.store.device(), Operation.WRITE) as transfer:
             for page in batch:
                 transfer.hold(page)
             self._send_writes(transfer, masks, plug)
 
     def _send_writes(self, transfer: Transfer, masks: list[int], plug: Plug | None) -> None:
-        """Send what writes the pages that a transfer holds. After MemoryError they are as dirty as before."""
+        """Submit the writes for a transfer's pages. After MemoryError they are as dirty as before."""
         batch = transfer.held
         start = batch[0].index
         size = self.store.size_bytes()
@@ -280,7 +282,7 @@ class DirtyPages(TrackedObject):
 
     @sleeps
     def write_range(self, first_index: int, end_index: int) -> None:
-        """Write the dirty pages of a range and wait, without what leads to them. Raises EIO."""
+        """Write the dirty pages of a range and wait; the metadata that leads to them is left alone. Raises EIO."""
         if self.dirty_count == 0 and self.writing_count == 0:
             return
         failures = self.failures
@@ -304,8 +306,8 @@ class DirtyPages(TrackedObject):
 
     @sleeps
     def store_range(self, first_index: int, end_index: int, scope: SyncScope) -> None:
-        """Write the dirty pages of a range and what leads to them, and wait until they outlast a power failure. Raises
-        EIO if one could not be written.
+        """Write the dirty pages of a range and the metadata that leads to them, and wait until they would survive a
+        power failure. Raises EIO if one could not be written.
         """
         failures = self.failures
         self.write_back(first_index, end_index)
@@ -324,8 +326,8 @@ class DirtyPages(TrackedObject):
 
     @sleeps
     def sync_for(self, seen_failures: int, first_index: int, end_index: int, scope: SyncScope) -> None:
-        """As `store_range` for somebody who knows of that many failures: raises EIO if there were others, whenever.
-        Afterwards the caller knows of all.
+        """As `store_range` for a caller that knows of `seen_failures` failures: raises EIO if there were others, at any
+        time. Afterwards the caller knows of all.
         """
         try:
             self.store_range(first_index, end_index, scope)
@@ -335,7 +337,7 @@ class DirtyPages(TrackedObject):
             raise Errno(EIO)
 
     def written(self, page: CachedPage) -> None:
-        """A page's write-back is finished. In interrupt context perhaps."""
+        """A page's write-back is finished. May run in interrupt context."""
         page.writing = False
         self.writing_count -= 1
         TOTALS.writing -= 1

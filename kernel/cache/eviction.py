@@ -25,19 +25,19 @@ from kernel.sched.stacks import drop_cached_stacks
 from kernel.sched.strain import begin_to_lack_memory, end_lack_of_memory
 from kernel.time.clock import monotonic_ns
 
-_LOOKED_AT: Final = 4  # pages looked at for each one wanted, at least; and at least:
+_LOOKED_AT: Final = 4  # pages looked at for each page wanted, at least; and in all at least:
 _LOOKED_AT_MINIMUM: Final = 256
 _DROPPED_AT_ONCE: Final = 128  # pages, between safe points
 _DROP_COST: Final = 600  # instructions
 _PATIENCE_NS: Final = 200_000_000
-_EPISODE_NS: Final = 2_000_000_000  # waits that far apart have nothing to do with one another
-_HOPELESS_NS: Final = 10_000_000_000  # with no page written for that long, waiting is of no use
+_EPISODE_NS: Final = 2_000_000_000  # waits this far apart are unrelated
+_HOPELESS_NS: Final = 10_000_000_000  # if no page was written for this long, waiting is pointless
 
 class Shrinker:
     """Other memory that can be given back."""
 
     def shrink(self, pages: int) -> None:
-        """Give back about that many pages of memory if there are, but no more than takes a few hundred thousand
+        """Give back about that many pages of memory if there are any, but stop after a few hundred thousand
         instructions. Never sleeps, allocates nothing.
         """
 
@@ -50,7 +50,7 @@ class Evictor(RoomMaker):
     """What the frame allocator calls."""
 
     def __init__(self) -> None:
-        self.episode_ns: int = 0  # since when somebody has been waiting
+        self.episode_ns: int = 0  # since when threads have been waiting
         self.last_wait_ns: int = 0
 
     @recursion(1)  # the allocator's SHORTAGE.busy
@@ -73,7 +73,7 @@ class Evictor(RoomMaker):
 
     def wait_for_room(self) -> bool:
         if RUNNING.current.charge_failed:
-            return False  # its group has too much, whatever else is free
+            return False  # its group is over its limit, however much is free
         now = monotonic_ns()
         if now - self.last_wait_ns > _EPISODE_NS:
             self.episode_ns = now
@@ -90,7 +90,8 @@ class Evictor(RoomMaker):
 
 
 def _free_dead(wanted: int) -> int:
-    """Free dead objects, those of the shrinkers among them, until that many frames came free: there may be very many.
+    """Free dead objects, those of the shrinkers among them, until that many frames are free: there may be very many
+    objects.
     """
     before = free_frame_count()
     while reclaim_more() and free_frame_count() - before < wanted:
@@ -99,10 +100,10 @@ def _free_dead(wanted: int) -> int:
 
 
 def _drop_pages(wanted: int, looked_at: int, is_desperate: bool) -> int:
-    """Drop clean pages, the oldest first; those of control groups that are to keep them last, or not at all."""
+    """Drop clean pages, the oldest first; pages that control groups protect come last, or not at all."""
     freed = 0
     steps = min(looked_at, 2 * LRU.count)
-    asked = 0  # the last group that was asked, and what it said
+    asked = 0  # the last group that was asked, and its answer
     is_kept = False
     while freed < wanted and steps > 0:
         steps -= 1

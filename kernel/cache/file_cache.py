@@ -1,8 +1,8 @@
 """The page cache of one file or block device, shared by read, write, exec and mmap: it is what the file's areas map.
 
-Reading: pages that are missing are entered as `reading`, the store says where they lie, the requests go out, and who
-needs a page sleeps until it is up to date. Writing: a page is changed in memory and marked dirty; how it comes to the
-device is the base's matter (dirty_pages.py).
+Reading: missing pages are entered as `reading`, the store says where they lie, the requests go out, and a reader that
+needs a page sleeps until it is up to date. Writing: a page is changed in memory and marked dirty; the base writes it to
+the device (dirty_pages.py).
 
 Invariants: `pages.get(i).index == i`; bytes past the end of the file are zero in an up-to-date page, unless a program
 wrote them through a mapping (write-back and growth zero them again). A page with `has_place` has a block for each of
@@ -51,18 +51,18 @@ class FileCache(DirtyPages):
 
     def __init__(self, store: BackingStore, by_sectors: bool = False) -> None:
         super().__init__(store, by_sectors)
-        self.readahead: Readahead = Readahead()  # of mappings
-        self.direct_reads: int = 0  # a device brings blocks of the file to a program past the cache
-        self.walked: int = 0  # > 0: somebody goes through `pages`, so nothing may be dropped from it
+        self.readahead: Readahead = Readahead()  # for mappings
+        self.direct_reads: int = 0  # direct reads of the file's blocks that are under way
+        self.walked: int = 0  # > 0: somebody iterates over `pages`, so nothing may be dropped from it
 
     # ---- Pages ------------------------------------------------------------------------------------------------
 
     def find(self, index: int) -> CachedPage | None:
-        """The page if there is one, in whatever state."""
+        """The page if there is one, whatever its state."""
         return self.pages.get(index)
 
     def _enter(self, index: int, frame: Frame) -> CachedPage:
-        """A new page, neither up to date nor being read; takes the reference of `frame` over. Raises MemoryError."""
+        """A new page, neither up to date nor being read; takes over the reference to `frame`. Raises MemoryError."""
         try:
             page = CachedPage(self, index, frame)
             self.pages.put(page)
@@ -106,7 +106,7 @@ class FileCache(DirtyPages):
     @sleeps
     @recursion(2)  # a file of a disk needs the blocks of the disk
     def load(self, index: int, wanted: int, readahead: Readahead | None) -> CachedPage:
-        """As `present`, for a page that is not up to date; reads further pages with it, as `readahead` advises."""
+        """As `present`, for a page that is not up to date; reads more pages with it, as `readahead` advises."""
         alone = False
         while True:
             if index >= self.end_page():
@@ -128,7 +128,7 @@ class FileCache(DirtyPages):
                 self.waiters.wait_for_disk()
             if page is None or page.cache is None or page.up_to_date:
                 continue
-            # It failed. In a request with others, it may have been another's fault: once more, alone.
+            # It failed, perhaps because of another page in the same request: try once more, alone.
             if alone:
                 if page.error == ENOMEM:
                     raise MemoryError
@@ -137,7 +137,7 @@ class FileCache(DirtyPages):
 
     def read_further(self, readahead: Readahead, index: int, wanted: int) -> None:
         """A reader is at page `index` and wants that many pages in one call: begin to read what it will want next.
-        Nobody waits, and nobody needs to know if it fails. Sleeps only in the store.
+        Nobody waits for it, and a failure concerns nobody. Sleeps only in the store.
         """
         count = readahead.hit(index, wanted, self._readahead_limit())
         if count > 0:
@@ -150,8 +150,8 @@ class FileCache(DirtyPages):
             return
 
     def whole(self, index: int) -> CachedPage:
-        """The page for somebody who overwrites all of it: up to date, but with any contents. Raises MemoryError, EIO
-        (a read of it was under way and cannot be waited out).
+        """The page for a caller that overwrites all of it: marked up to date, with arbitrary contents. Raises
+        MemoryError, EIO (a read of it was under way and cannot be waited out).
         """
         page = self.pages.get(index)
         while page is not None and page.reading:
@@ -175,7 +175,7 @@ class FileCache(DirtyPages):
     def begin_reading(self, first: int, count: int) -> None:
         """Begin to read those of the pages first … first + count - 1 that are missing. Sleeps only in the store.
 
-        Raises nothing but MemoryError for the first page: what fails shows when the page is used.
+        Raises only MemoryError, for the first page: other failures show when the page is used.
         """
         frames = FrameSource(count)
         try:
@@ -199,8 +199,8 @@ class FileCache(DirtyPages):
                 return
 
     def _read_batch(self, start: int, end: int, frames: FrameSource) -> int:
-        """Read consecutive missing pages from page `start` on; the index past the last one. After MemoryError nothing
-        was begun.
+        """Read consecutive missing pages from page `start` on; returns the index after the last one. After MemoryError
+        nothing was begun.
         """
         with Transfer(self.store.device(), Operation.READ) as transfer:
             index = start
@@ -222,7 +222,7 @@ class FileCache(DirtyPages):
             return index
 
     def _send_reads(self, start: int, transfer: Transfer) -> None:
-        """Send what reads the pages that a transfer holds, the first of which is page `start`."""
+        """Submit the reads for a transfer's pages, the first of which is page `start`."""
         batch = transfer.held
         current_thread().disk_read_bytes += len(batch) << PAGE_SHIFT
         try:
@@ -236,7 +236,7 @@ class FileCache(DirtyPages):
             transfer.abandon(ENOMEM)
 
     def transfer_done(self, page: CachedPage) -> None:
-        """All parts of a page's transfer are finished. In interrupt context perhaps."""
+        """All parts of a page's transfer are finished. May run in interrupt context."""
         if page.reading:
             page.reading = False
             if not page.failed:
@@ -262,11 +262,10 @@ class FileCache(DirtyPages):
     @noraise
     @sleeps
     def forget(self, first: int, end: int) -> None:
-        """Drop the pages first … end - 1, dirty or not, from memory and from whoever maps them; waits for their
-        transfers.
+        """Drop the pages first … end - 1, dirty or not, from memory and from all mappings; waits for their transfers.
 
-        The caller holds the inode's lock; the file's size is already such that nobody reads them in again. Needs no
-        memory, so whoever shortens a file cannot be stopped in the middle.
+        The caller holds the inode's lock; the file's size already keeps others from reading them in again. Needs no
+        memory, so a truncation cannot fail halfway.
         """
         self.unmap_mappings(first, end)
         more = True
@@ -307,8 +306,8 @@ class FileCache(DirtyPages):
 
     @sleeps
     def renounce(self, first: int, end: int) -> None:
-        """The device was given other contents for the pages first … end - 1: drop them, also from mappings. One
-        that somebody holds is read again when it is used next; what was made dirty meanwhile stays.
+        """The device has new contents for the pages first … end - 1: drop them, also from mappings. A page that
+        somebody holds is read again on its next use; what became dirty meanwhile stays.
         """
         self.unmap_mappings(first, end)
         for index in self._indices(first, end):
@@ -333,7 +332,7 @@ class FileCache(DirtyPages):
             self.mark_dirty(page, size & PAGE_MASK, PAGE_SIZE)
 
     def zero_tail(self, size: int) -> None:
-        """The file, `size` bytes long so far, is about to grow: what a mapping wrote past its end must not show."""
+        """The file, `size` bytes long so far, is about to grow: clear what a mapping wrote past its end."""
         if size & PAGE_MASK != 0:
             page = self.pages.get(size >> PAGE_SHIFT)
             if page is not None and page.up_to_date:
@@ -341,8 +340,8 @@ class FileCache(DirtyPages):
 
     @sleeps
     def wait_for_direct_reads(self) -> None:
-        """Blocks of the file are about to be freed: sleep until no direct read is under way that has looked up where
-        they lie. The caller has locked out who changes the file, and with them new direct reads.
+        """Blocks of the file are about to be freed: sleep until no direct read that has looked up their places is under
+        way. The caller has locked out changes to the file, and with them new direct reads.
         """
         while self.direct_reads > 0:
             self.waiters.wait_for_disk()
@@ -354,7 +353,7 @@ class FileCache(DirtyPages):
             self.waiters.wake_all()
 
     def _indices(self, first: int, end: int, enough: int = LAST_PAGE) -> list[int]:
-        """Indices of the pages first … end - 1 that there are; once there are `enough`, others may be left out."""
+        """Indices of the existing pages among first … end - 1; may stop once it has `enough`."""
         self.walked += 1
         try:
             return self.pages.indices(first, end, enough)
@@ -393,7 +392,7 @@ class FileCache(DirtyPages):
 
     @sleeps
     def _fault_in(self, index: int) -> CachedPage:
-        """A page that is not at hand, up to date; and what a program that touches it may touch next."""
+        """Read in a missing page, and the pages that a program is likely to touch next."""
         readahead = self.readahead
         if self.pages.get(index) is None:
             first, count = readahead.fault(index, self._readahead_limit())
@@ -402,7 +401,8 @@ class FileCache(DirtyPages):
         return self.load(index, 1, None)
 
     def _prepare_mapped_write(self, page: CachedPage) -> None:
-        """Blocks for a page, held by its frame, that a program is about to write through a mapping; it is dirty then.
+        """Allocate blocks for a page, held by its frame, that a program is about to write through a mapping; the page
+        becomes dirty.
         """
         if page.dirty == ALL_SECTORS and page.has_place:
             return
@@ -427,15 +427,15 @@ class FileCache(DirtyPages):
             self.mark_dirty(page, 0, PAGE_SIZE)
 
     def give_place(self, page: CachedPage, start: int, count: int) -> None:
-        """Let the bytes start … start + count - 1 of a held page have blocks, because they are about to be written; the
-        caller has locked out who else changes the file. May sleep. Raises what the store's `allocate` raises.
+        """Allocate blocks for the bytes start … start + count - 1 of a held page, which are about to be written. The
+        caller has locked out other changes to the file. May sleep. Raises what the store's `allocate` raises.
         """
         if not page.has_place:
             self.store.allocate((page.index << PAGE_SHIFT) + start, count)
             page.has_place = count == PAGE_SIZE or self.store.allocation_unit() >= PAGE_SIZE
 
     def take_place(self, first: int, end: int) -> None:
-        """Blocks of the pages first … end - 1 were freed: writers, through a mapping too, must ask anew."""
+        """Blocks of the pages first … end - 1 were freed: later writes, through mappings too, must allocate anew."""
         self.protect_mappings(first, end)
         for index in range(first, end):
             page = self.pages.get(index)
@@ -481,12 +481,12 @@ class FileCache(DirtyPages):
         return True
 
     def unmap_mappings(self, first: int, end: int) -> None:
-        """Take the pages first … end - 1 from whoever maps them."""
+        """Unmap the pages first … end - 1 everywhere."""
         if self.first_area is not None:
             forget_pages(self, first, end)
 
     def unmap_page(self, page: CachedPage) -> None:
-        """Take a page from whoever maps it; it can be faulted in again."""
+        """Unmap a page everywhere; it can be faulted in again."""
         if self.first_area is not None:
             unmap_frame(self, page.index, page.frame)
 

@@ -18,15 +18,15 @@ from kernel.lib.pace import ends_at, pace
 from kernel.lib.user import Buffer
 from kernel.mm.frames import CHARGING, PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, Frame, frame_span, get_frame, put_frame
 
-_WRITE_COST: Final = 2000  # instructions for a page, beside the copy
+_WRITE_COST: Final = 2000  # instructions a page, apart from the copy
 
 
 def read_at(cache: FileCache, buffer: Buffer, offset: int, readahead: Readahead) -> int:
-    """Read into the buffer from `offset`, up to the end of the file; returns the count. Raises EIO, MemoryError if not
-    a single byte could be read.
+    """Read into the buffer from `offset`, up to the end of the file; returns the count. Raises EIO, MemoryError if no
+    byte could be read.
     """
     done = 0
-    whole = (buffer.remaining + PAGE_MASK) >> PAGE_SHIFT  # what one call asks for says how large requests should be
+    whole = (buffer.remaining + PAGE_MASK) >> PAGE_SHIFT  # the size of the call sets the size of the requests
     try:
         while buffer.remaining > 0:
             left = cache.store.size_bytes() - offset
@@ -43,7 +43,7 @@ def read_at(cache: FileCache, buffer: Buffer, offset: int, readahead: Readahead)
             if index >= readahead.mark:
                 cache.read_further(readahead, index, whole)
                 if page.cache is not cache:
-                    continue  # it went while that slept
+                    continue  # dropped during the sleep
             page.touch()
             frame = page.frame
             get_frame(frame)
@@ -56,7 +56,7 @@ def read_at(cache: FileCache, buffer: Buffer, offset: int, readahead: Readahead)
             if buffer.faulted or ends_at(offset):
                 break
     except Errno as error:
-        # EFAULT: the file was cut off meanwhile. An error after what was read is reported by the next read.
+        # EFAULT: the file was truncated meanwhile. If some bytes were read, the next read reports the error.
         if done == 0 and error.code != EFAULT:
             raise
     except MemoryError:
@@ -67,7 +67,7 @@ def read_at(cache: FileCache, buffer: Buffer, offset: int, readahead: Readahead)
 
 def write_at(cache: FileCache, buffer: Buffer, offset: int) -> int:
     """Write the buffer from `offset` on, growing the file; returns the count. Raises what the store's `allocate`
-    raises, EIO, MemoryError, if not a single byte could be written.
+    raises, EIO, MemoryError, if no byte could be written.
     """
     done = 0
     store = cache.store
@@ -83,7 +83,7 @@ def write_at(cache: FileCache, buffer: Buffer, offset: int) -> int:
             if offset > store.size_bytes():
                 store.grow(offset)
             if buffer.faulted and offset | PAGE_MASK >= store.size_bytes():
-                store.give_back()  # the blocks of bytes that did not come
+                store.give_back()  # the blocks for bytes that never arrived
             if buffer.faulted or moved == 0 or ends_at(offset):
                 break
             pace(_WRITE_COST)
@@ -101,7 +101,7 @@ def write_at(cache: FileCache, buffer: Buffer, offset: int) -> int:
 
 
 def _write_page(cache: FileCache, buffer: Buffer, offset: int, frames: FrameSource) -> int:
-    """Write what goes into the page of `offset`."""
+    """Write the part of the buffer that belongs to the page of `offset`."""
     index = offset >> PAGE_SHIFT
     within = offset & PAGE_MASK
     count = min(PAGE_SIZE - within, buffer.remaining)
@@ -123,9 +123,9 @@ def _write_page(cache: FileCache, buffer: Buffer, offset: int, frames: FrameSour
 
 
 def _write_new_page(cache: FileCache, buffer: Buffer, index: int, within: int, count: int, frame: Frame) -> int:
-    """Write a page that is not in the cache and need not be read. The bytes are fetched first, into a `frame` of our
-    own, whose reference is taken over: the fetch may fault on a mapping of the very same page, so nobody may be waiting
-    for this one meanwhile.
+    """Write a page that is not in the cache and need not be read. First fetches the bytes into a `frame` of our own,
+    whose reference it takes over: the fetch may fault on a mapping of the very same page, so nobody may be waiting for
+    this one.
     """
     try:
         span = frame_span(frame)
@@ -152,7 +152,7 @@ def _write_new_page(cache: FileCache, buffer: Buffer, index: int, within: int, c
 
 
 def _allocate(cache: FileCache, page: CachedPage, within: int, moved: int) -> None:
-    """Blocks for a new page; without them the page goes again."""
+    """Allocate blocks for a new page; drops the page if that fails."""
     get_frame(page.frame)
     allocated = False
     try:

@@ -1,4 +1,4 @@
-"""Frames for many pages at once: in runs where there are such, so that a request has few segments.
+"""Frames for many pages at once: in runs where possible, so that a request has few segments.
 
 Context: never sleeps.
 """
@@ -17,9 +17,9 @@ class FrameSource:
     """Gives frames one by one; `close` it in the end."""
 
     def __init__(self, expected: int) -> None:
-        self.expected: int = expected  # that many frames will be asked for, or fewer
+        self.expected: int = expected  # how many frames will be taken, at most
         self.next: int = 0
-        self.left: int = 0  # of the run that `next` is in
+        self.left: int = 0  # in the run that `next` is in
 
     def take(self) -> Frame:
         """A frame with one reference, contents undefined. Raises MemoryError."""

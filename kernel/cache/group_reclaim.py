@@ -1,9 +1,9 @@
 """Pages of files that a control group can do without: clean ones are dropped, dirty ones written back first.
 
-They are found among all cached pages, the oldest first, by whom their frames are charged to. Pages of others keep their
-place among themselves. What nobody maps goes first. The last pages that programs map stay: a program that is left
-nothing but a few pages of its own text reads these again and again and gets no further, so its group is out of memory.
-They go as well where somebody lowers the limit or asks for memory: what the group needs of them it then reads again.
+They are found among all cached pages, the oldest first, by the group that their frames are charged to. Pages of others
+keep their place among themselves. Unmapped pages go first. The last mapped pages stay: a program left with only a few
+pages of its text would read these again and again and make no progress, so its group counts as out of memory instead.
+They go as well when somebody lowers the limit or asks for memory back: the group then reads again what it needs.
 
 Context: `drop_some` is called from any allocation and never sleeps; the others do.
 """
@@ -25,20 +25,20 @@ from kernel.sched.strain import begin_to_lack_memory, end_lack_of_memory
 from kernel.time.clock import monotonic_ns
 
 _LOOKED_AT: Final = 256  # pages, where nothing may sleep
-_LOOKED_AT_IN_VAIN: Final = 16  # … after a look that found nothing
+_LOOKED_AT_IN_VAIN: Final = 16  # … after a search that found nothing
 _LOOKED_AT_ONCE: Final = 128  # between safe points
 _LOOK_COST: Final = 200  # instructions for a page
 _DROP_COST: Final = 600
 _WRITTEN_AT_ONCE: Final = 256
 _PATIENCE_NS: Final = 100_000_000
 _ROUNDS: Final = 32
-LAST_MAPPED: Final = 16  # pages of files that programs map: no group goes on with fewer
-_MANY_MAPPED: Final = 128  # … that a look leaves for now, before it takes some
-_MARGIN: Final = 64  # pages below the limit at which whoever fills the cache begins to make room
+LAST_MAPPED: Final = 16  # mapped file pages: no group makes progress with fewer
+_MANY_MAPPED: Final = 128  # … that a search passes over before it takes some
+_MARGIN: Final = 64  # pages below the limit at which a writer to the cache begins to make room
 
 
 class Outcome(Enum):
-    """What became of a page that was looked at."""
+    """What became of a page that was examined."""
 
     DROPPED = 0
     MAPPED = 1  # it is clean, and stays because programs map it
@@ -47,7 +47,7 @@ class Outcome(Enum):
 
 
 def _is_of(control: MemoryControl, number: int) -> bool:
-    """Whether frames that carry a number count for a control."""
+    """Whether frames with this charge number count for a control."""
     return number != 0 and control.contains(MEMORY_CONTROLS.living(number))
 
 
@@ -65,7 +65,7 @@ def _drop_if_unused(page: CachedPage) -> Outcome:
 
 
 def _drop_mapped(page: CachedPage) -> bool:
-    """Take a page from the programs that map it, and drop it; unless it became dirty or is in use."""
+    """Unmap a page everywhere and drop it, unless it became dirty or is in use."""
     cache = page.cache
     if cache is None or cache.walked > 0 or page.dirty != 0 or page.reading or page.writing:
         return False
@@ -78,13 +78,13 @@ def _drop_mapped(page: CachedPage) -> bool:
 
 @final
 class CacheReclaimer(GroupReclaimer):
-    """What charges call."""
+    """The reclaimer that charging calls."""
 
     def drop_some(self, control: MemoryControl, wanted: int) -> int:
         dropped = 0
         looked_at = 0
         most = min(LRU.count, _LOOKED_AT_IN_VAIN if control.looked_in_vain else _LOOKED_AT)
-        asked = 0  # the last number that was looked up, and whether it is the control's
+        asked = 0  # the last number looked up, and whether it is the control's
         is_its = False
         while looked_at < most and dropped < wanted:
             looked_at += 1
@@ -106,24 +106,24 @@ class CacheReclaimer(GroupReclaimer):
 
 @sleeps
 def drop_clean(control: MemoryControl, wanted: int, needed: int = 1, spared: int = LAST_MAPPED) -> int:
-    """Drop up to `wanted` clean pages of a control's, the oldest first; returns how many. Those that programs map go
-    only if fewer than `needed` others are there, no more than is needed unless there are many, and never the last
-    `spared`. Raises MemoryError.
+    """Drop up to `wanted` clean pages of a control, the oldest first; returns how many. Mapped pages go only if there
+    are fewer than `needed` others, no more of them than needed unless there are many, and never the last `spared`.
+    Raises MemoryError.
     """
     return Look(control).drop(wanted, needed, spared)
 
 
 @final
 class Look:
-    """One look around all cached pages for those that a control can do without. It passes the pages that programs map,
-    keeps them in mind, and comes back to them if the others were not enough.
+    """One search through all cached pages for those that a control can do without. It passes over mapped pages,
+    remembers them, and comes back to them if the others were not enough.
     """
 
     def __init__(self, control: MemoryControl) -> None:
         self.control: MemoryControl = control
-        self.left: int = LRU.count  # to be looked at
-        self.mapped: list[CachedPage] = []  # those that were passed, the oldest first
-        self.dirty: int = 0  # pages of the control's that were met
+        self.left: int = LRU.count  # to be examined
+        self.mapped: list[CachedPage] = []  # those passed over, the oldest first
+        self.dirty: int = 0  # the control's dirty pages seen
 
     @sleeps
     def drop(self, wanted: int, needed: int, spared: int) -> int:
@@ -135,14 +135,14 @@ class Look:
                 break
             are_many = len(self.mapped) >= _MANY_MAPPED
             most = wanted if are_many else needed
-            if not are_many or self.left == 0:  # else more come, of which some are left
+            if not are_many or self.left == 0:  # else more pages follow, and some are spared
                 most = min(most, dropped + len(self.mapped) - spared)
             dropped += self._drop_passed(most - dropped)
         return dropped
 
     @sleeps
     def _drop_unmapped(self, wanted: int) -> int:
-        """Look at the next pages, until that many were dropped or many mapped ones were passed."""
+        """Examine the next pages, until that many were dropped or many mapped ones were passed over."""
         dropped = 0
         self.mapped.clear()
         while self.left > 0 and dropped < wanted and len(self.mapped) < _MANY_MAPPED and not is_dying():
@@ -179,7 +179,7 @@ class Look:
 
     @sleeps
     def _drop_passed(self, wanted: int) -> int:
-        """Drop pages that programs map."""
+        """Drop mapped pages that were passed over."""
         dropped = 0
         for page in self.mapped:
             if dropped >= wanted or is_dying():
@@ -230,7 +230,7 @@ class CachedCount:
 
 @sleeps
 def _write_back_some(cache: DirtyPages | None) -> bool:
-    """Write dirty pages, those of a cache first; whether there were any, or some are on their way."""
+    """Write dirty pages, those of the given cache first. Returns whether there were any, or some are being written."""
     if cache is not None and cache.dirty_count > 0:
         cache.write_back(0, LAST_PAGE, _WRITTEN_AT_ONCE)
         return True
@@ -243,8 +243,8 @@ def _write_back_some(cache: DirtyPages | None) -> bool:
 
 @sleeps
 def make_room(control: MemoryControl, pages: int, cache: DirtyPages | None = None, spared: int = LAST_MAPPED) -> bool:
-    """Bring what a control counts to its limit, and where that takes nothing from programs to `pages` below; or as near
-    as dropping and writing back does. Whether it has come so far down. Raises MemoryError.
+    """Bring a control's count down to its limit, and to `pages` below where that takes nothing from programs, as far as
+    dropping and writing back can. Returns whether it got that far. Raises MemoryError.
     """
     return shrink_to(control, max(0, control.limit - pages), cache, control.limit, spared)
 
@@ -253,8 +253,8 @@ def make_room(control: MemoryControl, pages: int, cache: DirtyPages | None = Non
 def shrink_to(
     control: MemoryControl, target: int, cache: DirtyPages | None = None, enough: int = 0, spared: int = LAST_MAPPED
 ) -> bool:
-    """The same to a number of pages. Once no more than `enough` are left, nothing is taken from programs; nor are the
-    last `spared` pages that they map.
+    """The same down to a number of pages. Once no more than `enough` are left, it takes nothing from programs; nor does
+    it take the last `spared` mapped pages.
     """
     rounds = 0
     if control.usage > target:
@@ -283,8 +283,7 @@ def shrink_to(
 
 @sleeps
 def brake(cache: DirtyPages) -> None:
-    """Called by whoever fills a cache, page by page, where memory is charged: makes room before the limit is reached.
-    """
+    """Called page by page while a cache fills, where memory is charged: makes room before the limit is reached."""
     thread = RUNNING.current
     number = thread.charged
     if number == 0 or isinstance(thread, KernelThread):
@@ -297,7 +296,7 @@ def brake(cache: DirtyPages) -> None:
     try:
         make_room(exceeded, min(2 * _MARGIN, exceeded.limit >> 2), cache)
     except MemoryError:
-        return  # the charge will tell
+        return  # the charge itself will fail
     finally:
         end_lack_of_memory(has_begun)
 

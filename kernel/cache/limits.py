@@ -1,7 +1,7 @@
 """How much of memory may be dirty. Pure: numbers in, numbers out.
 
 Above the background limit the flusher writes until it is below. Above the hard limit whoever dirties pages writes or
-waits. Both are shares of what file contents could have at most: free memory and what the caches hold already.
+waits. Both are shares of what file contents could use at most: free memory plus what the caches hold already.
 """
 
 from typing import Final
@@ -24,7 +24,7 @@ class DirtyLimits:
         self.hard: int = max(16, usable * HARD_PERCENT // 100)
 
     def wants_flusher(self, dirty: int) -> bool:
-        """Whether the flusher has work before pages get old."""
+        """Whether the flusher should write before pages expire."""
         return dirty > self.background
 
     def wants_throttling(self, dirty: int, writing: int) -> bool:

@@ -1,13 +1,13 @@
 """A page of a cache, and the list of all of them in order of use.
 
-A page is on three lists through its own words, so that none of this allocates: all pages, oldest first (`LRU`); the
-dirty pages of its cache; and it is in the cache's dictionary by its index.
+A page is linked in three places through its own words, so that none of this allocates: all pages, oldest first (`LRU`);
+the dirty pages of its cache; and it is in the cache's dictionary by its index.
 
-Invariants: `cache` is None once the page was dropped; whoever slept while holding it looks at that. `frame` carries one
+Invariants: `cache` is None once the page was dropped; whoever slept while holding it checks that. `frame` carries one
 reference of the cache; whoever uses its bytes across a sleep takes another, and then it is not reclaimed. A dirty page,
 one under write-back and one that is being read are not reclaimed either.
 
-Context: never sleeps; `part_done` in interrupt context perhaps.
+Context: never sleeps; `part_done` may run in interrupt context.
 """
 
 from typing import TYPE_CHECKING, Final
@@ -43,7 +43,7 @@ class CachedPage:
         self.reading: bool = False  # it is being filled; with `pending` parts to come
         self.writing: bool = False  # it is under write-back
         self.failed: bool = False  # a part of the present transfer failed
-        self.error: int = 0  # and why: an errno
+        self.error: int = 0  # why: an errno
         self.pending: int = 0
         self.dirty: int = 0  # a bit for each sector that the device does not have yet
         self.has_place: bool = False  # each byte has its block on the device
@@ -54,12 +54,12 @@ class CachedPage:
         self.previous_dirty: CachedPage | None = None
 
     def touch(self) -> None:
-        """Somebody uses it."""
+        """Record a use."""
         if self.heat < 2:
             self.heat += 1
 
     def part_done(self, error: int) -> None:
-        """A part of the transfer is finished; with the last one the page's state changes and the cache hears of it."""
+        """A part of the transfer is finished; the last part changes the page's state and notifies the cache."""
         if error != 0:
             self.failed = True
             self.error = error
@@ -72,7 +72,7 @@ class CachedPage:
 
 @final
 class PageList:
-    """Pages in order of their entering, with a second round for those that were used again: a clock."""
+    """Pages in the order they were entered, with a second round for those that were used again: a clock."""
 
     def __init__(self) -> None:
         self.newest: CachedPage | None = None
@@ -92,7 +92,7 @@ class PageList:
         self.count += 1
 
     def remove(self, page: CachedPage) -> None:
-        """Take a page off."""
+        """Take a page off the list."""
         newer = page.newer
         older = page.older
         if newer is not None:
@@ -108,7 +108,7 @@ class PageList:
         self.count -= 1
 
     def next_victim(self) -> CachedPage | None:
-        """The oldest page if it was not used again lately, which stays on the list; else it gets another round and the
+        """The oldest page, which stays on the list, unless it was used again lately: then it gets another round and the
         answer is None.
         """
         page = self.oldest

@@ -1,7 +1,8 @@
 """From page numbers to the pages of a cache: a dictionary of chunks with 64 neighbours each.
 
-One dictionary of all pages would be simpler; but its table lies in one piece, and for a file larger than memory no such
-piece is to be had when memory is short. The chunk that was used last is at hand, since most files are read in order.
+One dictionary of all pages would be simpler; but its table is one contiguous piece, and for a file larger than memory
+no such piece can be found when memory is short. The chunk that was used last is at hand, since most files are read in
+order.
 
 Context: never sleeps. `put` may raise MemoryError; `remove` allocates nothing.
 """
@@ -47,7 +48,7 @@ class PageIndex:
         return chunk.pages[index & _MASK]
 
     def put(self, page: CachedPage) -> None:
-        """Enter a page; there is none of its index."""
+        """Enter a page whose index is not taken."""
         number = page.index >> _SHIFT
         chunk = self.chunks.get(number)
         if chunk is None:
@@ -58,7 +59,7 @@ class PageIndex:
         self.count += 1
 
     def remove(self, index: int) -> None:
-        """Take page `index`, which there is, out."""
+        """Remove page `index`, which exists."""
         number = index >> _SHIFT
         chunk = self.chunks[number]
         chunk.pages[index & _MASK] = None
@@ -70,8 +71,8 @@ class PageIndex:
                 self.last = None
 
     def indices(self, first: int, end: int, enough: int = 1 << 52) -> list[int]:
-        """Indices of the pages first … end - 1 that there are; once there are `enough`, others may be left out. Nothing
-        may be removed meanwhile. Raises MemoryError.
+        """Indices of the existing pages among first … end - 1; may stop once it has `enough`. Nothing may be removed
+        meanwhile. Raises MemoryError.
         """
         found: list[int] = []
         if (end - first) >> _SHIFT < len(self.chunks):

@@ -35,7 +35,9 @@ def add_runs(transfer: Transfer, batch: list[CachedPage], runs: Runs) -> None:
 def add_dirty_runs(
     transfer: Transfer, batch: list[CachedPage], masks: list[int], runs: Runs, block_sectors: int
 ) -> None:
-    """Write of each page the blocks of `block_sectors` sectors that hold dirty ones. Holes hold nothing to keep."""
+    """Write, of each page, the blocks of `block_sectors` sectors that contain dirty sectors. Holes have nothing to
+    keep.
+    """
     position = 0
     for i in range(len(runs.sectors)):
         sector = runs.sectors[i]

@@ -1,12 +1,12 @@
 """Readahead: guesses from the order of reads which pages come next. Pure policy, one state for each open file, and one
 for all mappings of a file.
 
-A reader that goes on where it was gets a window of pages that doubles up to a limit. From the first window's mark on,
-and from the start of each following one, the next window is under way already, so a sequential reader does not wait. A
-reader that jumps gets what it asked for, and no more. A mapping that is touched here and there gets the neighbours
-too, as long as that was of use lately: a program's code is read like this.
+A sequential reader gets a window of pages that doubles up to a limit. When the reader reaches the mark of the first
+window, or the start of a later one, the next window's read begins, so the reader does not wait. A reader that jumps
+gets what it asked for, and no more. A mapping that is touched here and there gets the neighbours too, as long as that
+paid off lately: a program's code is read like this.
 
-The limit is what the device has (`readahead_pages`), or what one call asks for if that is more.
+The limit is the device's (`readahead_pages`), or what one call asks for if that is more.
 """
 
 from typing import Final
@@ -16,7 +16,7 @@ from kernel.lang import final
 _FIRST_WINDOW: Final = 4
 _LARGEST_REQUEST: Final = 256
 _NEVER: Final = 1 << 62
-_JUMPS_LIMIT: Final = 100  # faults here and there, without one that went on, after which neighbours are not read
+_JUMPS_LIMIT: Final = 100  # faults here and there in a row, after which neighbours are not read
 
 
 @final
@@ -26,8 +26,8 @@ class Readahead:
     def __init__(self) -> None:
         self.previous: int = -1  # the last page that was read
         self.start: int = 0
-        self.size: int = 0  # of the present window; 0 when there is none
-        self.mark: int = _NEVER  # a reader of a page of the window from here on wants the next one
+        self.size: int = 0  # of the current window; 0 when there is none
+        self.mark: int = _NEVER  # reading a page of the window from here on starts the next one
         self.random: bool = False  # POSIX_FADV_RANDOM
         self.jumps: int = 0
 
@@ -81,5 +81,5 @@ class Readahead:
 
 
 def _bound(wanted: int, limit: int) -> int:
-    """How large a window may become."""
+    """How large a window may grow."""
     return max(limit, min(wanted, _LARGEST_REQUEST))

@@ -1,4 +1,4 @@
-"""Where a file's pages come from and go to: what a file system tells the page cache.
+"""Where a file's pages come from and go to: a file system's side of the page cache.
 
 A file system derives from `BackingStore`, one store a file. The cache asks it in bytes, and it answers in runs of
 sectors, so that a request of many pages goes to the device in one piece wherever the file lies in one piece.
@@ -45,14 +45,14 @@ class Runs:
 
 
 class BackingStore:
-    """Base of what is behind a cache."""
+    """The backing store of a cache. Base class."""
 
     def device(self) -> BlockDevice:
         """The device that requests go to."""
         raise Errno(EIO)
 
     def slow_down(self, size_bytes: int) -> None:
-        """The running thread has written that much to the file: it waits if its group has had its share of the disk."""
+        """The running thread has written that much to the file: wait if its group has used up its share of the disk."""
         try:
             device = self.device()
         except Errno:
@@ -76,9 +76,8 @@ class BackingStore:
         (More than a page only past the end of the file, by whoever calls `give_back` when it fails.)
 
         The page is in the cache, complete and held meanwhile, and will be marked dirty: what the new blocks hold is
-        never read. It is asked once for a page that has all its blocks then, so whoever frees some of them tells the
-        cache (`FileCache.take_place`), and waits before for direct reads. Raises ENOSPC, EDQUOT, EIO, EFBIG,
-        MemoryError.
+        never read. It is called once for a page, which then has all its blocks; so code that frees some of them calls
+        `FileCache.take_place`, after waiting for direct reads. Raises ENOSPC, EDQUOT, EIO, EFBIG, MemoryError.
         """
         raise Errno(ENOSPC)
 
@@ -92,18 +91,20 @@ class BackingStore:
         """Free what was allocated past the end of the file, because it could not be written. May sleep."""
 
     def begin_change(self) -> None:
-        """Lock out everybody else who changes the file: taken around `allocate` for a write through a mapping, where
-        the caller of write(2) has it already, and while a direct read looks up where bytes lie. May sleep.
+        """Lock out all other changes to the file: taken around `allocate` for a write through a mapping (write(2) holds
+        the lock already), and while a direct read looks up where bytes lie. May sleep.
         """
 
     def end_change(self) -> None:
         """Undo `begin_change`."""
 
     def grow(self, size: int) -> None:
-        """A write went past the end of the file: it is `size` bytes long now. Never sleeps or raises."""
+        """A write went past the end of the file: it is now `size` bytes long. Never sleeps or raises."""
 
     def modified(self) -> None:
-        """A program changes the contents through a mapping. Never sleeps or raises."""
+        """A program is changing the contents through a mapping. Never sleeps or raises."""
 
     def commit(self, scope: SyncScope) -> None:
-        """The pages are on the device: now what leads to them (inode, indirect blocks). May sleep. Raises EIO."""
+        """The pages are on the device: now write the metadata that leads to them (inode, indirect blocks). May sleep.
+        Raises EIO.
+        """

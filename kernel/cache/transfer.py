@@ -1,15 +1,15 @@
-"""From pages and runs of sectors to requests: pieces that go on, on the device and in memory, travel together.
+"""From pages and runs of sectors to requests: pieces that are contiguous, on the device and in memory, travel together.
 
     with Transfer(device, Operation.READ) as transfer:
         transfer.hold(page); transfer.add(page, 0, 4096, sector) …
         transfer.submit()
 
 `hold` keeps a page's transfer from finishing before all its parts were added; `submit` lets go, and so does the end of
-the `with`: what was not sent by then has failed. A page is marked as in transfer only once it is held, so nobody waits
+the `with`: whatever was not sent by then fails. A page is marked as in transfer only once it is held, so nobody waits
 for a transfer that never comes to an end. Write-back of many files hands its transfers to a `Plug` instead, which joins
 the requests of neighbours, whichever file they are of.
 
-Context: never sleeps. `completed` in interrupt context perhaps.
+Context: never sleeps. `completed` may run in interrupt context.
 """
 
 from typing import Final
@@ -21,18 +21,18 @@ from kernel.mm.frames import PAGE_MASK
 from kernel.sched import Obligation
 
 _PLUG_SHIFT: Final = 9
-_PLUG_LIMIT: Final = 1 << _PLUG_SHIFT  # requests that a plug holds back; a sector and such a number fit one int
+_PLUG_LIMIT: Final = 1 << _PLUG_SHIFT  # requests that a plug holds back; a sector and such a number fit into one int
 
 
 @final
 class PageRequest(BlockRequest):
-    """A request that tells each of its pages when it is finished."""
+    """A request that notifies each of its pages when it finishes."""
 
     def __init__(self, operation: Operation, sector: int) -> None:
         super().__init__(operation, sector)
         self.pages: list[CachedPage] = []
         self.is_paid = operation == Operation.WRITE
-        self.segments: int = 1  # runs of frames that lie in a row
+        self.segments: int = 1  # runs of consecutive frames
 
     def completed(self) -> None:
         error = self.error
@@ -46,11 +46,11 @@ class PageRequest(BlockRequest):
         return self.segments + segments <= device.largest_transfer
 
     def ends_page_at(self, sector: int) -> bool:
-        """Whether what lies at `sector`, from the start of another page on, goes on where this request ends."""
+        """Whether the start of another page, at `sector`, continues where this request ends."""
         return self.sector + (self.length >> SECTOR_SHIFT) == sector and (self.offset + self.length) & PAGE_MASK == 0
 
     def append(self, page: CachedPage) -> None:
-        """One more page, wholly or its beginning; the caller counts its bytes. Raises MemoryError."""
+        """Add a page, or its beginning; the caller counts its bytes. Raises MemoryError."""
         is_next = page.frame == self.frames[-1] + 1
         self.pages.append(page)
         try:
@@ -62,7 +62,7 @@ class PageRequest(BlockRequest):
             self.segments += 1
 
     def join(self, other: "PageRequest") -> bool:
-        """Take over all of a request that goes on where this one ends. False: there is no memory for it."""
+        """Take over a request that continues where this one ends. Returns False if there is no memory for it."""
         count = len(self.pages)
         try:
             for page in other.pages:
@@ -78,7 +78,9 @@ class PageRequest(BlockRequest):
 
 @final
 class Transfer(Obligation):
-    """Requests in the making, all of one kind for one device. The thread owes it to those who wait for the pages."""
+    """Requests being built, all of one kind for one device. The thread must finish it, because others wait for the
+    pages.
+    """
 
     def __init__(self, device: BlockDevice, operation: Operation) -> None:
         super().__init__()
@@ -140,7 +142,7 @@ class Transfer(Obligation):
         self._let_go(0)
 
     def abandon(self, error: int = EIO) -> None:
-        """Send nothing: all pages that take part have failed."""
+        """Send nothing: all held pages fail."""
         for request in self.requests:
             request.finish(error)
         self.requests.clear()
@@ -157,7 +159,7 @@ class Transfer(Obligation):
 
 
 def start_all(device: BlockDevice, requests: list[PageRequest]) -> None:
-    """Start requests, of which the device is notified once, and clear the list; one that is refused fails at once."""
+    """Start requests, notify the device once, and clear the list; a request that is refused fails at once."""
     device.hold_back()
     try:
         for request in requests:
@@ -172,9 +174,9 @@ def start_all(device: BlockDevice, requests: list[PageRequest]) -> None:
 
 @final
 class Plug(Obligation):
-    """Requests to write that are held back for a moment, so that neighbours become one. Who uses it calls `flush`
-    before it sleeps for one of the pages, and at the end. It is for files' contents only: others wait for pages of
-    metadata with locks held that the user may need.
+    """Write requests that are held back for a moment, so that neighbours become one. The user calls `flush` before it
+    sleeps for one of the pages, and at the end. It is for files' contents only: others wait for pages of metadata while
+    they hold locks that the user may need.
     """
 
     def __init__(self) -> None:
@@ -183,7 +185,7 @@ class Plug(Obligation):
         self.requests: list[PageRequest] = []
 
     def take(self, device: BlockDevice, requests: list[PageRequest]) -> None:
-        """Take requests over and clear the list. Where there is no memory to hold them back they are sent."""
+        """Take over requests and clear the list. Sends them at once if there is no memory to hold them back."""
         if self.device is not device or len(self.requests) + len(requests) > _PLUG_LIMIT:
             self.flush()
             self.device = device

@@ -23,7 +23,9 @@ _PATIENCE_NS: Final = 100_000_000  # a writer looks again at least this often
 
 
 class Flusher:
-    """The flusher's state. `before`: what file systems hand to the cache before each round, entered by kernel.fs."""
+    """The flusher's state. `before`: called before each round, lets file systems hand their changes to the cache;
+    entered by kernel.fs.
+    """
 
     def __init__(self) -> None:
         self.queue: WaitQueue = WaitQueue()
@@ -35,7 +37,7 @@ FLUSHER: Final = Flusher()
 
 
 def current_limits() -> DirtyLimits:
-    """The limits that hold now."""
+    """The current limits."""
     return DirtyLimits(available_frame_count(), LRU.count)
 
 
@@ -79,7 +81,7 @@ def _flush_forever(_: int) -> None:
 
 @sleeps
 def flush_round() -> None:
-    """Write what has been dirty for too long, and as much more as keeps the rest below the background limit. Raises
+    """Write what has been dirty for too long, and enough more to keep the rest below the background limit. Raises
     MemoryError.
     """
     rounds = 0
@@ -100,7 +102,7 @@ def flush_round() -> None:
 
 
 def dirty_caches() -> list[DirtyPages]:
-    """The caches that have something dirty, the one that has had it longest first. Raises MemoryError."""
+    """The caches with dirty pages, the one that has been dirty longest first. Raises MemoryError."""
     found: list[DirtyPages] = []
     cache = TOTALS.first_dirty
     while cache is not None:

@@ -1,7 +1,7 @@
 """Access control lists of inodes: showing and changing them, chmod(2), and what new files inherit.
 
-Lists are kept as extended attributes and, parsed, in `Inode.lists`. A list and the mode say the same of the owner, of
-the mask, and of all others; who changes one changes the other. Which rights they give is decided in
+Lists are kept as extended attributes and, parsed, in `Inode.lists`. A list and the mode agree on the rights of the
+owner, the mask and all others; code that changes one changes the other. Which rights they give is decided in
 `Inode.check_permission`.
 
 Context: sleeps on file systems that do.
@@ -26,7 +26,7 @@ def is_list(name: bytes) -> bool:
 
 
 def get_list(credentials: Credentials, inode: Inode, name: bytes) -> bytes:
-    """A list as the program that asks sees it; everybody may. Raises ENODATA if there is none."""
+    """A list as the calling program sees it; everybody may read it. Raises ENODATA if there is none."""
     _require_lists(inode)
     lists = inode.access_lists()
     found = lists.access if name == ACCESS_LIST else lists.default
@@ -97,7 +97,7 @@ def _store(inode: Inode, name: bytes, entries: AccessList | None) -> None:
 
 
 def change_list_mode(inode: Inode, mode: int) -> None:
-    """chmod(2) changes the list as well, if there is one; the mode itself is the caller's."""
+    """chmod(2) changes the list as well, if there is one; the caller changes the mode itself."""
     if not inode.file_system.has_access_lists:
         return
     lists = inode.access_lists()

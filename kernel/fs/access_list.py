@@ -26,7 +26,7 @@ GROUP_OBJ: Final = 0x04  # the owning group
 GROUP: Final = 0x08
 MASK: Final = 0x10
 OTHER: Final = 0x20
-# In the order that a list must have; the places of those before which others may be left out.
+# In the order that a list must have; the positions before which entries may be missing.
 _TAGS: Final = [USER_OBJ, USER, GROUP_OBJ, GROUP, MASK, OTHER]
 _USERS: Final = 1
 _GROUPS: Final = 3
@@ -36,7 +36,7 @@ _DISK_VERSION: Final = 1
 _HEADER_SIZE: Final = 4
 _ENTRY_SIZE: Final = 8
 _SHORT_SIZE: Final = 4  # on the disk, without a number
-_NOBODY: Final = 0xFFFFFFFF  # the number of an entry that has none
+_NOBODY: Final = 0xFFFFFFFF  # the number of an entry without one
 _ALL: Final = 7
 
 
@@ -47,7 +47,7 @@ class AccessList:
     def __init__(self) -> None:
         self.tags: list[int] = []
         self.rights: list[int] = []
-        self.numbers: list[int] = []  # the kernel's, of users or groups by the tag
+        self.numbers: list[int] = []  # the kernel's numbers, of users or groups according to the tag
 
     def add(self, tag: int, rights: int, number: int) -> None:
         self.tags.append(tag)
@@ -63,7 +63,7 @@ class AccessList:
     # ---- What it says -----------------------------------------------------------------------------------------
 
     def permits(self, uid: KernelUid, gid: KernelGid, credentials: Credentials, want: int) -> bool:
-        """Whether somebody may do all of `want` to what belongs to `uid` and `gid`."""
+        """Whether the credentials permit all of `want` on a file of `uid` and `gid`."""
         is_member = False
         for index in range(len(self.tags)):
             tag = self.tags[index]
@@ -95,7 +95,7 @@ class AccessList:
         return -1
 
     def _group_class(self) -> int:
-        """The entry that is the mode's bits for the group. Raises EIO if there is none."""
+        """The entry that corresponds to the mode's group bits. Raises EIO if there is none."""
         index = self._find(MASK)
         if index < 0:
             index = self._find(GROUP_OBJ)
@@ -122,7 +122,7 @@ class AccessList:
 
     def check(self) -> None:
         """Raise EINVAL unless the entries are complete, and in order by kind."""
-        place = 0  # of what comes next
+        place = 0  # of the next entry
         needs_mask = False
         for index in range(len(self.tags)):
             tag = self.tags[index]
@@ -139,9 +139,7 @@ class AccessList:
     # ---- Changing a fresh one ---------------------------------------------------------------------------------
 
     def restrict(self, mode: int) -> int:
-        """For a new file that inherits the list: it allows no more than `mode`, and the mode no more than it. Returns
-        the mode. Raises EIO.
-        """
+        """For a new file that inherits the list: neither allows more than the other. Returns the mode. Raises EIO."""
         group = self._group_class()
         self.rights[group] &= mode >> 3
         for index in range(len(self.tags)):
@@ -216,7 +214,8 @@ def _is_named(tag: int) -> bool:
 
 
 def from_attribute(value: bytes, namespace: UserNamespace = FIRST_USER) -> AccessList | None:
-    """What a program in a user namespace gives; None for a list without entries. Raises EINVAL, EOPNOTSUPP (version).
+    """Parse what a program in a user namespace passes; None for a list without entries. Raises EINVAL, EOPNOTSUPP
+    (version).
     """
     if len(value) < _HEADER_SIZE:
         raise Errno(EINVAL)
@@ -243,7 +242,7 @@ def from_attribute(value: bytes, namespace: UserNamespace = FIRST_USER) -> Acces
 
 
 def from_disk(value: bytes) -> AccessList | None:
-    """What ext2 has kept; None for a list without entries. Raises EINVAL."""
+    """Parse what ext2 has kept; None for a list without entries. Raises EINVAL."""
     if len(value) < _HEADER_SIZE or span_of(value).load_u32(0) != _DISK_VERSION:
         raise Errno(EINVAL)
     area = span_of(value)

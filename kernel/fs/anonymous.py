@@ -38,7 +38,7 @@ class AnonymousInode(Inode):
 
 
 class InternalMount:
-    """A file system and its mount, made when the kernel is built."""
+    """A file system and its mount, created when the kernel is built."""
 
     def __init__(self, type_name: bytes, magic: int) -> None:
         self.file_system: InternalFileSystem = InternalFileSystem(type_name, magic)

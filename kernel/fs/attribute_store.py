@@ -3,7 +3,7 @@
     store.load_value(name)
     value = store.values.get(name)
 
-A change is made between `acquire` and `release`, after a `load_value` in between. `load` is for all of their names.
+A change happens between `acquire` and `release`, after a `load_value` in between. `load` loads all names.
 
 Context: in memory, nothing sleeps; on a disk, everything may.
 """
@@ -17,7 +17,7 @@ _LIMIT_BYTES: Final = 65536  # of names and values together
 
 
 class Store:
-    """Names and values, in the order of their making."""
+    """Names and values, in the order of creation."""
 
     def __init__(self) -> None:
         self.values: dict[bytes, bytes] = {}
@@ -33,8 +33,8 @@ class Store:
         """Bring `values` up to date. Raises EIO, EUCLEAN."""
 
     def load_value(self, name: bytes) -> None:
-        """The same of one attribute, if there is such a one: where each is asked for, others may be missing, or without
-        their values. Raises EIO, EUCLEAN.
+        """The same for one attribute, if it exists: others may be missing from `values` then, or lack their values.
+        Raises EIO, EUCLEAN.
         """
         self.load()
 
@@ -67,5 +67,5 @@ class KeptStore(Store):
 
 
 def kept_store(known: Store | None) -> Store:
-    """The store of an inode that lies in memory alone: a new one for an inode without. Raises MemoryError."""
+    """The store of an inode that lies in memory alone, created if it has none. Raises MemoryError."""
     return KeptStore() if known is None else known

@@ -140,7 +140,7 @@ def truncate_path(context: FsContext, path: Path, size: int) -> None:
 
 
 def check_access(credentials: Credentials, path: Path, mask: int) -> None:
-    """access(2) with the given credentials, whose fsuid and fsgid count."""
+    """access(2) with the fsuid and fsgid of the given credentials."""
     inode = path.inode()
     if mask & MAY_EXEC != 0 and inode.is_regular() and path.mount.flags & MS_NOEXEC != 0:
         raise Errno(EACCES)

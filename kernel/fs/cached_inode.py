@@ -57,27 +57,27 @@ class CachedInode(Inode):
         raise Errno(EIO)
 
     def allocate_blocks(self, offset: int, length: int) -> None:
-        """Give bytes within one page a place: see BackingStore.allocate. Quick where they have one: called for every
-        page that is written. Raises ENOSPC, EIO, EFBIG.
+        """Give bytes within one page a place: see BackingStore.allocate. Must be fast where they have one: called for
+        every page that is written. Raises ENOSPC, EIO, EFBIG.
         """
         raise Errno(ENOSPC)
 
     def begin_cut(self, size: int) -> None:
-        """The file is about to be cut off at `size` bytes: make sure that `free_blocks` will find what it needs. Raises
-        EIO, MemoryError.
+        """The file is about to be truncated to `size` bytes: make sure that `free_blocks` will find what it needs.
+        Raises EIO, MemoryError.
         """
 
     def end_cut(self) -> None:
-        """Undo `begin_cut`, whether it was cut off or not."""
+        """Undo `begin_cut`, whether the file was truncated or not."""
 
     def free_blocks(self, size: int) -> None:
-        """The file was cut off at `size` bytes and the cache has forgotten what lay past that: free its blocks."""
+        """The file was truncated to `size` bytes and the cache has dropped the rest: free the blocks past it."""
 
     def inode_changed(self) -> None:
-        """Something of the inode changed: remember to write it. Never sleeps or raises."""
+        """A field of the inode changed: remember to write it. Never sleeps or raises."""
 
     def write_inode(self, scope: SyncScope) -> None:
-        """Write the inode and its indirect blocks to the device and wait; as far as `scope` says. Raises EIO."""
+        """Write the inode and its indirect blocks to the device and wait; as much as `scope` says. Raises EIO."""
 
     def largest_size(self) -> int:
         """How long a file may become."""
@@ -97,8 +97,8 @@ class CachedInode(Inode):
             return self.write_locked(buffer, offset, is_direct=False)
 
     def write_locked(self, buffer: Buffer, offset: int, is_direct: bool) -> int:
-        """Write, perhaps past the cache; the caller holds the lock. Raises EPERM (made immutable since it was opened),
-        EINVAL (not aligned).
+        """Write, perhaps bypassing the cache; the caller holds the lock. Raises EPERM (became immutable since it was
+        opened), EINVAL (not aligned).
         """
         if self.flags & FS_IMMUTABLE_FL != 0:
             raise Errno(EPERM)
@@ -114,7 +114,7 @@ class CachedInode(Inode):
         return done
 
     def _write_direct(self, buffer: Buffer, offset: int) -> int:
-        """Write past the cache. Where it fails, the file is no longer than it was."""
+        """Write, bypassing the cache. After a failure the file is no longer than before."""
         check_alignment(self.cache.store.device(), buffer, offset)
         size = self.size
         try:
@@ -155,7 +155,7 @@ class CachedInode(Inode):
             self.touch_modified()
 
     def _cut(self, size: int) -> None:
-        """Make the file shorter, under the lock. What can fail comes before the first change."""
+        """Make the file shorter, under the lock. Whatever can fail comes before the first change."""
         last = NO_FRAME
         if size & PAGE_MASK != 0:
             last = self.cache.present(size >> PAGE_SHIFT).frame
@@ -196,14 +196,14 @@ class CachedInode(Inode):
     # ---- End --------------------------------------------------------------------------------------------------
 
     def end(self) -> None:
-        """The inode leaves memory: nobody uses it, and what is dirty in the cache is lost."""
+        """The inode leaves memory: nobody uses it, and dirty pages of its cache are lost."""
         self.cache.close()
         self.cache.end()
 
 
 @final
 class InodeStore(BackingStore):
-    """What is behind a file's cache: its inode."""
+    """The backing store of a file's cache: its inode."""
 
     def __init__(self) -> None:
         self.inode: CachedInode | None = None
@@ -262,8 +262,8 @@ class InodeStore(BackingStore):
 
 @final
 class InodeCache(FileCache):
-    """The cache of a file, which knows what was reported to users of a mapping of it. It counts as a user of the inode
-    while areas map it.
+    """The cache of a file, which knows what errors were reported to users of its mappings. It counts as a user of the
+    inode while areas map it.
     """
 
     def __init__(self, store: InodeStore) -> None:
@@ -271,7 +271,7 @@ class InodeCache(FileCache):
         self.inode_store: InodeStore = store
         self.inode: CachedInode | None = None
         self.areas: int = 0
-        self.place: MappedPlace | None = None  # mapped from there last; until the last area goes: it leads back here
+        self.place: MappedPlace | None = None  # where it was mapped from last; dropped with the last area
 
     def acquire(self) -> None:
         self.areas += 1
@@ -306,12 +306,12 @@ class InodeCache(FileCache):
         return inode.mode if inode is not None else 0
 
     def resume(self, inode: CachedInode) -> None:
-        """This is the cache of `inode` from now on, or again, after `end`."""
+        """Become the cache of `inode`, for the first time or again after `end`."""
         self.inode = inode
         self.inode_store.inode = inode
 
     def end(self) -> None:
-        """The inode goes: refer to it no more."""
+        """The inode goes: drop the reference to it."""
         self.inode = None
         self.inode_store.inode = None
         self.place = None
@@ -375,7 +375,7 @@ class CachedFile(InodeFile):
         return done
 
     def _after_write(self, offset: int, done: int) -> None:
-        """O_SYNC, O_DSYNC: what was written is on the device, safely, when the call returns."""
+        """O_SYNC, O_DSYNC: what was written is on stable storage when the call returns."""
         writes_all = self.flags & O_SYNC == O_SYNC or self._writes_through()
         if done > 0 and (writes_all or self.flags & O_DSYNC != 0):
             scope = SyncScope.ALL if writes_all else SyncScope.DATA
@@ -386,8 +386,8 @@ class CachedFile(InodeFile):
         return self.cached.flags & FS_SYNC_FL != 0 or self.cached.file_system.is_synchronous
 
     def fsync(self) -> None:
-        """Raises EIO if anything of the file could not be written since the last time that this description asked, or,
-        at the first time, since anybody was told.
+        """Raises EIO if any part of the file could not be written since this description last called it or, on the
+        first call, since anybody got the error.
         """
         self._sync(SyncScope.ALL)
 

@@ -1,7 +1,7 @@
 """Character devices: which driver opens which device number (mknod(2), devices.txt).
 
 Drivers call `register_char_device(major, minor, name, open)` (`devices/filesystem.py`), which enters them here, shows a
-node in devtmpfs, and lets /sys say that they are there.
+node in devtmpfs, and makes /sys show them.
 """
 
 from collections.abc import Callable
@@ -29,10 +29,10 @@ class CharDevice:
         self.name: bytes = name  # of the node, which may lie in one sub-directory; empty: there is none
         self.sys_name: bytes = name  # in /sys
         self.open: OpenDevice = open_device
-        self.place: BusDevice | None = None  # what brings it; None: it is made of software
+        self.place: BusDevice | None = None  # the device on a bus behind it; None: it exists in software only
 
     def usual_mode(self) -> int:
-        """The mode of its node where it is not 0600 as a matter of course; 0 otherwise."""
+        """The mode of its node if that is not the usual 0600; 0 otherwise."""
         if self.name in _READ_WRITE_FOR_ALL:
             return 0o666
         return 0o644 if self.name == b"kmsg" else 0

@@ -62,7 +62,7 @@ O_NOATIME: Final = 0o1000000
 O_CLOEXEC: Final = 0o2000000
 O_SYNC: Final = 0o4010000
 O_PATH: Final = 0o10000000
-O_SILENT: Final = 0x200_0000  # fanotify's own files: nobody hears of what is done through them
+O_SILENT: Final = 0x200_0000  # fanotify's own files: what happens through them causes no events
 O_TMPFILE_BIT: Final = 0o20000000
 O_TMPFILE: Final = 0o20200000
 # What F_SETFL may change.

@@ -37,7 +37,7 @@ class Dentry:
         self.parent: Dentry | None = parent  # None: a root, or unhashed for ever
         self.children: dict[bytes, Dentry] | None = None
         self.pins: int = 0
-        self.mounts: Mount | None = None  # the last that was mounted here, in any namespace; a chain
+        self.mounts: Mount | None = None  # the last mount here, in any namespace; a chain
         self.deleted: bool = False  # unlinked: path names show " (deleted)"
         self.cached: bool = False
         self.newer: Dentry | None = None
@@ -87,7 +87,7 @@ class DentryCache:
             inode.names += 1
 
     def fill(self, child: Dentry, inode: "Inode") -> None:
-        """A cached dentry's name is that of `inode` from now on."""
+        """Let a cached dentry's name lead to `inode`."""
         inode.names += 1
         old = child.inode
         child.inode = inode
@@ -104,7 +104,7 @@ class DentryCache:
         self._unlist(child)
 
     def _unlist(self, child: Dentry) -> None:
-        """Take a cached dentry off the list; its parent does not know it any more."""
+        """Take a cached dentry off the list; its parent no longer knows it."""
         child.cached = False
         newer = child.newer
         older = child.older
@@ -124,8 +124,8 @@ class DentryCache:
             inode.drop_name()
 
     def reserve(self, parent: Dentry, name: bytes) -> Dentry:
-        """The dentry of a name, a negative one if nothing was known of it, so that `move` finds room. It stays until
-        its pin is taken away. Raises MemoryError.
+        """The dentry of a name, a negative one if the name was unknown, so that `move` finds room. It stays until it is
+        unpinned. Raises MemoryError.
         """
         children = parent.children
         place = children.get(name) if children is not None else None
@@ -200,7 +200,7 @@ class DentryCache:
         self.newest = child
 
     def forget_name(self, parent: Dentry, name: bytes) -> None:
-        """A name of `parent` was removed behind the walks' back: its dentry goes, if there is one."""
+        """A name of `parent` was removed without a path walk: drop its dentry, if there is one."""
         children = parent.children
         child = children.get(name) if children is not None else None
         if child is not None:
@@ -208,7 +208,7 @@ class DentryCache:
             self.detach(child)
 
     def forget_children(self, parent: Dentry) -> None:
-        """Drop all that is known below a dentry whose file system goes away or whose directory was removed. Sleeps."""
+        """Drop everything cached below a dentry whose file system goes away or whose directory was removed. Sleeps."""
         node = parent
         while True:
             child = first_child(node)
@@ -237,7 +237,7 @@ CACHE: DentryCache = DentryCache(CACHE_LIMIT)
 
 @final
 class _NameShrinker(Shrinker):
-    """Gives back names."""
+    """Evicts unused names."""
 
     def shrink(self, pages: int) -> None:
         CACHE.shrink(min(pages * _NAMES_PER_PAGE, CACHE.count, _MOST_AT_ONCE))

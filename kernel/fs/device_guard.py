@@ -1,7 +1,8 @@
 """Whether the running thread's control group may use a device at all (programs of bpf(2) for devices).
 
-Asked where a device file is opened or its access checked, after its mode permitted it, where one is made, and where a
-file system on a block device is mounted. A caller holds no names of files, and keeps what it looks at afterwards.
+Asked where a device file is opened or its access checked, after its mode permitted it, where one is created, and where
+a file system on a block device is mounted. The caller holds no locks on names, and keeps references to what it uses
+afterwards.
 
 Context: may sleep; raises EPERM, MemoryError.
 """
@@ -19,7 +20,7 @@ CHARACTERS: Final = 2
 
 
 class DeviceJudge:
-    """Who decides. Base class: nobody forbids anything."""
+    """Decides on accesses. The base class permits everything."""
 
     def permits(self, kind: int, access: int, number: int) -> bool:
         """Whether the running thread may do that to the device. May sleep. Raises MemoryError."""
@@ -28,7 +29,7 @@ class DeviceJudge:
 
 @final
 class _Guard:
-    """The one who decides."""
+    """Holds the current judge."""
 
     def __init__(self) -> None:
         self.judge: DeviceJudge = DeviceJudge()
@@ -39,7 +40,7 @@ GUARD: Final = _Guard()
 
 @noinline
 def check_device(mode: int, number: int, mask: int) -> None:
-    """Before a device is opened for MAY_READ, MAY_WRITE, or its file looked for: the mask 0. Raises EPERM."""
+    """Called before a device is opened for MAY_READ, MAY_WRITE, or its access checked: the mask 0. Raises EPERM."""
     if number == 0:
         return  # no device has it
     access = (READ if mask & MAY_READ != 0 else 0) | (WRITE if mask & MAY_WRITE != 0 else 0)
@@ -48,7 +49,7 @@ def check_device(mode: int, number: int, mask: int) -> None:
 
 @noinline
 def check_making(mode: int, number: int) -> None:
-    """Before a device file is made. Raises EPERM."""
+    """Called before a device file is created. Raises EPERM."""
     if mode & S_IFMT == S_IFCHR and number == 0:
         return  # a whiteout
     _ask(mode, number, MAKE)

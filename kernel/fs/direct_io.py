@@ -41,7 +41,7 @@ def advise(cache: FileCache, readahead: Readahead, advice: int, offset: int, len
 
 
 def _whole_pages(offset: int, length: int, size: int) -> tuple[int, int]:
-    """The pages that lie in a range with all their bytes that the file has: first, and one past the last."""
+    """The pages all of whose bytes in the file lie in a range: the first, and one past the last."""
     last = LARGEST if length == 0 else sum_of(offset, length - 1)
     end = last >> PAGE_SHIFT
     if last & PAGE_MASK == PAGE_MASK or last == size - 1:

@@ -1,4 +1,4 @@
-"""Entries of a directory as records: what getdents64(2) gives, and what an overlay reads of its layers.
+"""Entries of a directory as records: what getdents64(2) returns, and what an overlay reads from its layers.
 
 There is no other kind of sink, so emitting an entry is a direct call.
 
@@ -18,7 +18,7 @@ class EntryBuffer(DirectorySink):
 
     def __init__(self, size: int, old: bool) -> None:
         super().__init__()
-        self.size: int = size  # that the records may have in all
+        self.size: int = size  # the limit for all records together
         self.storage: bytearray = bytearray(min(size, _FIRST_CHUNK))
         self.used: int = 0
         self.last: int = 0  # where the last record begins
@@ -26,7 +26,7 @@ class EntryBuffer(DirectorySink):
         self.refused: bool = False
 
     def emit(self, name: bytes, ino: int, kind: int, next_position: int) -> bool:
-        # Header, name, NUL (and in the old form the kind at the very end), up to a multiple of eight.
+        # Header, name, NUL (and in the old form the kind at the very end), padded to a multiple of eight.
         length = (18 + len(name) + 2 + 7) & ~7 if self.old else (19 + len(name) + 1 + 7) & ~7
         if length > len(self.storage) - self.used and not self._grow(length):
             self.refused = True

@@ -1,6 +1,6 @@
 """Extended attributes: names with values that belong to an inode (xattr(7)).
 
-A name begins with the name space that says who may see and change it: `user.` like the file's contents, on regular
+A name begins with a name space, which decides who may see and change it: `user.` like the file's contents, on regular
 files and directories; `trusted.` for root alone; `security.` read by all, changed by root. Access control lists are
 attributes with rules of their own (`access_control.py`); there are no others in `system.`. A file system that keeps
 attributes gives a `Store` from `Inode.attribute_store`.
@@ -32,7 +32,7 @@ _STICKY: Final = 0o1000
 
 
 def _check_permission(credentials: Credentials, inode: Inode, name: bytes, mask: int) -> None:
-    """Raises EPERM, EACCES, or ENODATA where a reader must not see whether there is such an attribute."""
+    """Raises EPERM, EACCES, or ENODATA where a reader must not learn whether the attribute exists."""
     writes = mask & MAY_WRITE != 0
     if writes and inode.flags & FS_UNCHANGEABLE != 0:
         raise Errno(EPERM)
@@ -61,7 +61,7 @@ def _may_change_security(credentials: Credentials, inode: Inode, name: bytes) ->
 
 
 def _store(inode: Inode, name: bytes) -> Store:
-    """Where attributes of this name are kept. Raises EOPNOTSUPP, EINVAL (nothing after the prefix)."""
+    """The store of attributes of this name. Raises EOPNOTSUPP, EINVAL (nothing after the prefix)."""
     store = inode.attribute_store()
     if store is None:
         raise Errno(EOPNOTSUPP)
@@ -93,7 +93,7 @@ def _list_of(credentials: Credentials, value: bytes) -> AccessList | None:
 
 
 def put(credentials: Credentials, inode: Inode, name: bytes, value: bytes, flags: int) -> None:
-    """Set or change. Raises EEXIST (CREATE), ENODATA (REPLACE), ENOSPC. Lists have no use for the flags."""
+    """Set or change. Raises EEXIST (CREATE), ENODATA (REPLACE), ENOSPC. Lists ignore the flags."""
     if is_list(name):
         set_list(credentials, inode, name, _list_of(credentials, value))
         return
@@ -123,7 +123,7 @@ def put(credentials: Credentials, inode: Inode, name: bytes, value: bytes, flags
 
 
 def remove(credentials: Credentials, inode: Inode, name: bytes) -> None:
-    """Raises ENODATA if there is no such attribute; but a list may be removed where there is none."""
+    """Raises ENODATA if there is no such attribute; but removing a list that does not exist succeeds."""
     if is_list(name):
         set_list(credentials, inode, name, None)
         return

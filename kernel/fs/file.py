@@ -74,12 +74,12 @@ DESCRIPTION_BYTES: Final = 512  # of a description with its dentry
 
 _FEWEST_FILES: Final = 8192  # fs.file-max on a small machine
 _KIB: Final = 1024
-_WATCHER_COST: Final = 700  # instructions, to tell one that its file has ended
+_WATCHER_COST: Final = 700  # instructions to notify one that its file has ended
 
 
 @final
 class _FileLimit(SystemSetting):
-    """How many files there can be: one for each 10 KiB of memory, unless it was set."""
+    """The limit on open files: one for each 10 KiB of memory, unless it was set."""
 
     def prepare(self) -> None:
         if self.values[0] < 0:
@@ -92,11 +92,11 @@ class _FileLimit(SystemSetting):
 
 @final
 class OpenFiles:
-    """How many descriptions got a descriptor, and how many may (fs.file-nr, fs.file-max)."""
+    """How many descriptions have a descriptor, and how many may have one (fs.file-nr, fs.file-max)."""
 
     def __init__(self) -> None:
         self.count: int = 0
-        self.limit: int = 0  # the setting's value, once somebody asked for it
+        self.limit: int = 0  # the setting's value, once it was read
 
     def enter(self, file: "File") -> None:
         """A description got its first descriptor."""
@@ -118,7 +118,7 @@ FILE_LIMIT: Final = _FileLimit(b"fs/file-max", [-1], 0, NO_BOUND)
 
 
 def check_room_for_file() -> None:
-    """Before what cannot be undone: raise ENFILE where a new description would."""
+    """Called before steps that cannot be undone: raise ENFILE where creating a description would."""
     if OPEN_FILES.count >= OPEN_FILES.limit:
         OPEN_FILES.check()
 
@@ -133,12 +133,12 @@ class DirectorySink:
         return False
 
     def pass_over(self, position: int) -> None:
-        """Behind the entry that was emitted last there is nothing up to `position`, where the next read goes on."""
+        """There is nothing between the last emitted entry and `position`, where the next read continues."""
         self.position = position
 
 
 class FileWatcher:
-    """Somebody who wants to know when a description ends (epoll)."""
+    """Is notified when a description ends (epoll)."""
 
     def file_closed(self) -> None:
         """The last reference is gone."""
@@ -155,17 +155,17 @@ class SignalWatch:
         """The file ends, or O_ASYNC was taken away."""
 
 
-# The domains of those who chose an owner, as far as they may not signal everybody: few files have that.
+# The domains of threads that chose an owner, where these restrict signals: few files have one.
 CHOOSERS: Final[dict["File", Scope]] = {}
 
-# Who `owner` is (F_SETOWN_EX).
+# What `owner` identifies (F_SETOWN_EX).
 OWNER_THREAD: Final = 0
 OWNER_PROCESS: Final = 1
 OWNER_GROUP: Final = 2
 
 
 class Listing:
-    """A text in pieces, each as it is when it is reached. Base class."""
+    """A text in pieces, each produced when it is reached. Base class."""
 
     def next_piece(self) -> bytes | None:
         """The next piece, which may be empty; None at the end. Raises MemoryError."""
@@ -176,37 +176,37 @@ class File:
     """Base of all open file descriptions."""
 
     def __init__(self, path: Path, flags: int) -> None:
-        """Raises ENFILE where there are too many, so nothing is held yet that must be given back."""
+        """Raises ENFILE where there are too many, before anything is held that must be given back."""
         if OPEN_FILES.count >= OPEN_FILES.limit:
             OPEN_FILES.check()
         # From here on it is counted: a subclass allocates what it needs before it calls this.
         self.path: Path = path.pin()
         self.inode: Inode = path.inode()
-        self.flags: int = flags & ~O_NOCTTY  # O_NOCTTY matters to the opening only
+        self.flags: int = flags & ~O_NOCTTY  # O_NOCTTY matters only while opening
         self.position: int = 0
         self.users: int = 1
         self.readable: bool = flags & O_PATH == 0 and (flags & O_ACCMODE == O_RDONLY or flags & O_ACCMODE == O_RDWR)
         self.writable: bool = flags & O_PATH == 0 and (flags & O_ACCMODE == O_WRONLY or flags & O_ACCMODE == O_RDWR)
         self.seekable: bool = False
-        self.owner: Pid = UNSET  # F_SETOWN: of what kind, says the next; 0: nobody
+        self.owner: Pid = UNSET  # F_SETOWN: the next field gives its kind; 0: nobody
         self.owner_kind: int = OWNER_THREAD
-        self.owner_uid: KernelUid = ROOT_USER  # of whoever chose the owner
+        self.owner_uid: KernelUid = ROOT_USER  # of the thread that chose the owner
         self.owner_euid: KernelUid = ROOT_USER
         self.owner_signal: int = 0  # F_SETSIG; 0 is SIGIO
         self.signals: SignalWatch | None = None  # with O_ASYNC
         self.denied: u16 = 0  # rights that the opener's domain lacked (landlock.py)
-        self.has_confined_owner: bool = False  # who chose the owner was in a domain: CHOOSERS has it
-        self.lacks_room: bool = True  # the owner wants to hear of room: sockets say so when they had none
+        self.has_confined_owner: bool = False  # the thread that chose the owner was in a domain: see CHOOSERS
+        self.lacks_room: bool = True  # the owner wants a signal when there is room: sockets set it when they had none
         self.has_locks: bool = False  # may hold flock or OFD locks, or a lease
         self.watchers: list[FileWatcher] | None = None
         self.is_program: bool = False  # keeps its inode from being written
-        self.is_new: bool = False  # opening it made the file
+        self.is_new: bool = False  # opening it created the file
         self.is_counted: bool = False  # among OPEN_FILES
         self.flush_error: u16 = 0  # what `flush` found, until close(2) reports it
         self.inode.users += 1
         if self.readable and not self.writable:
             self.inode.readers += 1
-        self.is_writer: bool = self.writable  # counts as one of its inode's
+        self.is_writer: bool = self.writable  # counts as a writer of its inode
         if self.writable:
             self.inode.writers += 1
             self.inode.file_system.writers += 1
@@ -255,7 +255,7 @@ class File:
             self.inode.file_system.writers -= 1
 
     def deny_writing(self) -> None:
-        """A program is run from here: as long as the description lives, its inode is not opened for writing."""
+        """A program runs from here: while the description lives, its inode cannot be opened for writing."""
         if self.inode.writers > 0:
             raise Errno(ETXTBSY)
         if not self.is_program:
@@ -263,28 +263,28 @@ class File:
             self.inode.executions += 1
 
     def close(self) -> None:
-        """The last reference is gone: end what the description stands for. Derived classes override it."""
+        """The last reference is gone: end what the description refers to. Derived classes override it."""
 
     @noraise
     def flush(self) -> None:
-        """A descriptor of it was closed. An error goes to `flush_error`."""
+        """A descriptor of it was closed. Errors go to `flush_error`."""
 
     def take_flush_error(self) -> int:
-        """The error that a `flush` found, once."""
+        """The error that a `flush` found; returned once."""
         error = self.flush_error
         self.flush_error = 0
         return error
 
     def held_bytes(self) -> int:
-        """About how much memory comes free when the description ends. Never sleeps, allocates nothing."""
+        """About how much memory the end of the description frees. Never sleeps, allocates nothing."""
         return DESCRIPTION_BYTES
 
     def heap_bytes(self) -> int:
-        """As `held_bytes`, without pages that were charged to whoever took them."""
+        """As `held_bytes`, without pages that were charged when they were taken."""
         return self.held_bytes()
 
     def listing(self) -> "Listing | None":
-        """What /proc/PID/fdinfo shows after `describe`, if it may be much. Raises MemoryError."""
+        """What /proc/PID/fdinfo shows after `describe`, if it may be long. Raises MemoryError."""
         return None
 
     def breaks_with_signal(self) -> bool:
@@ -292,8 +292,8 @@ class File:
         return True
 
     def waits_for_memory(self) -> bool:
-        """Whether a write that finds no memory begins again when there is some, as all do on Linux, rather than fail:
-        others must not see an error of a pipe because a program takes all memory.
+        """Whether a write that finds no memory is retried when there is some, as all are on Linux, rather than fail: a
+        pipe must not report an error because some other program takes all memory.
         """
         return False
 
@@ -304,8 +304,8 @@ class File:
         return self.path.mount.flags & MS_NOEXEC != 0
 
     def grants_privileges(self, context: FsContext) -> bool:
-        """Whether set-ID bits and capabilities of the file count for a program that runs it: where the program sees the
-        mount, which permits it, and is at or below the user namespace that rules the file system.
+        """Whether set-ID bits and capabilities of the file take effect when it is executed: the program must see the
+        mount, which must permit it, and be at or below the user namespace that owns the file system.
         """
         mount = self.path.mount
         if mount.flags & MS_NOSUID != 0 or mount.namespace is not context.namespace:
@@ -328,11 +328,11 @@ class File:
         raise Errno(ESPIPE)
 
     def pread_direct(self, buffer: Buffer, offset: int) -> int:
-        """As `pread`, past the page cache whatever the flags say, if the file has one."""
+        """As `pread`, bypassing the page cache whatever the flags say, if the file has one."""
         return self.pread(buffer, offset)
 
     def pwrite_direct(self, buffer: Buffer, offset: int) -> int:
-        """As `pwrite`, past the page cache."""
+        """As `pwrite`, bypassing the page cache."""
         return self.pwrite(buffer, offset)
 
     def read_at_once(self, buffer: Buffer) -> int:
@@ -343,7 +343,7 @@ class File:
         raise Errno(EOPNOTSUPP)
 
     def takes_any_offset(self) -> bool:
-        """Whether offsets are addresses: up to where a range of them ends is for the file to say."""
+        """Whether offsets are addresses: then the file itself checks where a range ends."""
         return False
 
     def seek(self, offset: int, whence: int) -> int:
@@ -377,7 +377,7 @@ class File:
         return READABLE | WRITABLE
 
     def can_be_watched(self) -> bool:
-        """Whether epoll(7) takes it: not what is always ready."""
+        """Whether epoll(7) takes it: false for files that are always ready."""
         return not self.seekable
 
     def input_queue(self) -> "WaitQueue | None":
@@ -389,11 +389,11 @@ class File:
         return None
 
     def room_told(self) -> None:
-        """The owner heard of room (SIGIO)."""
+        """The owner was notified of room (SIGIO)."""
 
     def set_owner(self, who: Pid, kind: int, credentials: Credentials, scope: Scope | None) -> None:
-        """Who gets SIGIO and SIGURG (OWNER_*; groups are negative), and who says so. The `scope` is that of the domain
-        which the signals must not leave, if any. Raises MemoryError, and then nothing has changed.
+        """Set who gets SIGIO and SIGURG (OWNER_*; groups are negative), and who chose that. The `scope` is that of the
+        domain that the signals must not leave, if any. Raises MemoryError, with nothing changed.
         """
         if scope is not None:
             CHOOSERS[self] = scope
@@ -406,7 +406,7 @@ class File:
         self.owner_euid = credentials.euid
 
     def choose_owner(self) -> None:
-        """O_ASYNC was set before anybody chose an owner: some files have a natural one."""
+        """O_ASYNC was set before an owner was chosen: some files have a natural one."""
 
     def ioctl(self, command: int, argument: int) -> int:
         raise Errno(ENOTTY)
@@ -415,11 +415,11 @@ class File:
         raise Errno(ENODEV)
 
     def must_be_shared(self) -> bool:
-        """Whether there are no private mappings of it (memfd_secret(2))."""
+        """Whether it allows no private mappings (memfd_secret(2))."""
         return False
 
     def mapped_part(self, offset: int, size_bytes: int) -> "MemoryObject":
-        """What mmap(2) maps of these whole pages. Most kinds of files leave it to page faults whether there are any."""
+        """What mmap(2) maps of these whole pages. Most kinds of files leave missing pages to page faults."""
         return self.memory_object()
 
     def set_status_flags(self, flags: int) -> None:
@@ -516,7 +516,7 @@ class InodeFile(File):
         self.path.mount.touch_accessed(inode)
 
     def emit_entries(self, position: int, sink: DirectorySink) -> None:
-        """The entries of a directory but "." and "..", from a position on."""
+        """Emit the entries of a directory except "." and "..", from a position on."""
         self.inode.read_directory(position, sink)
 
     def truncate(self, size: int) -> None:

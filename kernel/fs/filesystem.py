@@ -1,7 +1,7 @@
 """File systems: a mounted instance (`FileSystem`) and the registry of types that mount(2) can name.
 
 A type is registered at build time or while the kernel comes up: `register_filesystem(name, function)`, where the
-function makes an instance from the source name and the options of mount(2).
+function creates an instance from the source name and the options of mount(2).
 """
 
 from collections.abc import Callable
@@ -37,7 +37,7 @@ class Statistics:
 
     def __init__(self) -> None:
         self.block_size: int = 4096
-        self.fragment_size: int = 0  # in which blocks are counted; 0: `block_size`
+        self.fragment_size: int = 0  # the unit of block counts; 0: `block_size`
         self.name_length: int = 255
         self.blocks: int = 0
         self.blocks_free: int = 0
@@ -59,27 +59,27 @@ class FileSystem:
         self.syncs_directories: bool = False  # mounted with `dirsync`: the same for changes of names
         self.block_size: int = 4096  # what stat(2) recommends
         self.has_access_lists: bool = False  # access control lists beside modes
-        self.user_namespace: UserNamespace = FIRST_USER  # whose administrator rules it
+        self.user_namespace: UserNamespace = FIRST_USER  # whose administrator controls it
         self.reveals: bool = False  # a mount over a part of it must also be present in a new mount
         self.opens_devices: bool = True  # False: its device files cannot be opened
         self.finds_by_handle: bool = False  # `handle_of` and `find_by_handle` work
         self.leaves_whiteouts: bool = True  # RENAME_WHITEOUT works
-        self.takes_options_later: bool = True  # False: there is nothing to say to fspick(2)
-        self.stack_depth: int = 0  # how many file systems lie below it, one on the other
+        self.takes_options_later: bool = True  # False: fspick(2) has no options to change
+        self.stack_depth: int = 0  # how many file systems are stacked below it
         self.keeps_negatives: bool = False  # a failed lookup is worth remembering
-        self.kept_root: Dentry | None = None  # of one that stays when nobody mounts it
+        self.kept_root: Dentry | None = None  # of a file system that stays while it is not mounted
         self.mounts: int = 0
         self.block_device: BlockDevice | None = None  # what it lies on
         self.sleeps: bool = False  # its operations may sleep (see inode.py)
-        self.waits_for_programs: bool = False  # it sleeps as long as some program likes
+        self.waits_for_programs: bool = False  # it may sleep for as long as a program likes
         self.names: Mutex = Mutex()  # held over look-ups and changes of directories, if it sleeps
         self.writers: int = 0  # open descriptions of regular files that may write
         self.marks: list[Mark] | None = None  # of fanotify's groups on all of it
-        self.watched: WatchList | None = None  # the first of its inodes that somebody watches
+        self.watched: WatchList | None = None  # the first of its watched inodes
 
     def hold_names(self) -> None:
-        """Take the lock of names, of a file system that sleeps. Raises EIO; EINTR where its owner may wait for a
-        program, and the running thread is to end.
+        """Take the lock of names, of a file system that sleeps. Raises EIO; EINTR if its holder may wait for a program
+        and the running thread is being killed.
         """
         if self.waits_for_programs:
             self.names.acquire_unless_dying()
@@ -87,12 +87,14 @@ class FileSystem:
             self.names.acquire()
 
     def lie_on(self, device: BlockDevice) -> None:
-        """The file system lies on a block device, whose number is the one that stat(2) shows."""
+        """Put the file system on a block device, whose number stat(2) shows."""
         self.block_device = device
         self.device = device.number
 
     def belong_to(self, namespace: UserNamespace) -> None:
-        """A program in a user namespace made the instance. Devices are the machine's."""
+        """A program in a user namespace created the instance. Its device files cannot be opened: devices belong to the
+        machine.
+        """
         self.user_namespace = namespace
         self.opens_devices = namespace.level == 0
 
@@ -104,8 +106,8 @@ class FileSystem:
         return self.user_namespace
 
     def use(self, source: bytes, options: bytes) -> None:
-        """Somebody who may mount it does so. What concerns others than this instance is changed here, and not when it
-        is made. Raises EINVAL.
+        """A program that may mount it does so. Changes with effects beyond this instance are made here, not when it is
+        created. Raises EINVAL.
         """
 
     def root_to_show(self) -> list[bytes]:
@@ -113,7 +115,7 @@ class FileSystem:
         return []
 
     def shown_place(self, names: bytes) -> bytes:
-        """What the running thread calls a directory, whose way from the root is `names`: for mountinfo."""
+        """The running thread's name for a directory, whose path from the root is `names`: for mountinfo."""
         return names
 
     def statistics(self) -> Statistics:
@@ -128,17 +130,17 @@ class FileSystem:
 
     def remount(self, read_only: bool, options: bytes) -> None:
         """A remount: becomes read-only or writable, and takes new options. May sleep. Raises EINVAL, EROFS (the device
-        is read-only), EBUSY, EIO, and then nothing has changed.
+        is read-only), EBUSY, EIO, with nothing changed.
         """
         self.reconfigure(options)
         self.read_only = read_only
 
     def handle_of(self, inode: "Inode") -> bytes:
-        """What names an inode for ever (handles.py). EOPNOTSUPP where there is no such thing."""
+        """A permanent name for an inode (handles.py). EOPNOTSUPP if there is none."""
         raise Errno(EOPNOTSUPP)
 
     def find_by_handle(self, kind: int, handle: bytes) -> "Inode":
-        """The inode of a handle of some type, which may be anything. May sleep. Raises ESTALE."""
+        """The inode of a handle of some type; both come from programs and may be invalid. May sleep. Raises ESTALE."""
         raise Errno(ESTALE)
 
     def names_to(self, inode: "Inode") -> list[bytes] | None:
@@ -148,19 +150,19 @@ class FileSystem:
         return None
 
     def trim(self, start: int, length: int, smallest: int) -> int:
-        """FITRIM: tell the device which bytes in a range of it hold nothing, in pieces of `smallest` bytes at least.
+        """FITRIM: discard the unused bytes of a range of the device, in pieces of at least `smallest` bytes.
         Returns how many. May sleep. Raises ENOTTY (no disk), EOPNOTSUPP (the device does not care), EINVAL, EROFS, EIO.
         """
         raise Errno(ENOTTY)
 
     def give_up(self) -> None:
-        """umount2(2) with MNT_FORCE: break off whatever waits for a server. Never sleeps or raises."""
+        """umount2(2) with MNT_FORCE: abort all waits for a server. Never sleeps or raises."""
 
     def sync(self) -> None:
         """Write everything out and wait. May sleep. Raises EIO."""
 
     def write_back(self) -> None:
-        """Hand what is dirty in the file system's own memory (inodes, counts) to the page cache. Called every few
+        """Copy what is dirty in the file system's own memory (inodes, counts) to the page cache. Called every few
         seconds by the flusher. May sleep; raises nothing.
         """
 
@@ -186,7 +188,7 @@ class FileSystemType:
         self.make: MakeFileSystem | None = make
         self.mount_device: MountDevice | None = mount_device
         self.make_in_place: MakeInPlace | None = None
-        self.has_subtypes: bool = False  # it can be named as in fuse.sshfs: what follows the dot becomes an option
+        self.has_subtypes: bool = False  # names like fuse.sshfs are allowed: the part after the dot becomes an option
         self.escapes_commas: bool = False  # options may have commas in them, after a backslash
 
     @property
@@ -208,7 +210,9 @@ def register_stacked_filesystem(name: bytes, make: MakeInPlace) -> None:
 
 
 def register_in_place(name: bytes, make: MakeInPlace) -> FileSystemType:
-    """A type whose options name what whoever mounts it has. The administrator of a user namespace may mount it, too."""
+    """A type whose options name something that the caller of mount(2) has. The administrator of a user namespace may
+    mount it, too.
+    """
     kind = FileSystemType(name, None, None, is_for_all=True)
     kind.make_in_place = make
     FILE_SYSTEM_TYPES.append(kind)

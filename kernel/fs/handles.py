@@ -1,8 +1,8 @@
 """File handles (open_by_handle_at(2)): bytes that name an inode of a file system, whatever it is called, also after a
 reboot.
 
-A directory's place in the tree is found by climbing to the root. Any other file has no way back to its names on a
-disk: it is opened as a place of its own.
+A directory's place in the tree is found by climbing to the root. On a disk, no other file leads back to its names: it
+is opened as a place of its own.
 
 Context: sleeps on file systems that do.
 """

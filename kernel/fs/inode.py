@@ -1,15 +1,15 @@
 """The inode: one file of a file system, whatever names lead to it (inode(7)).
 
-A file system derives its own classes and overrides what its files can do. Every operation that a kind of file does not
-have raises the errno that Linux gives for it. `nlink` counts names; `users` counts open descriptions and mappings. Once
-both are zero `evict()` frees the contents.
+A file system derives its own classes and overrides what its files can do. Operations that a kind of file lacks raise
+the errno that Linux returns for them. `nlink` counts names; `users` counts open descriptions and mappings. Once both
+are zero `evict()` frees the contents.
 
 A file system that sleeps says so (`FileSystem.sleeps`). Then `lookup` and everything that changes a directory (create …
 exchange) is called under the file system's lock `names`, one call at a time, with the directories held in memory.
 `evict` of an unlinked inode is called after that lock was given back. `read_directory`, `read_link` and the operations
 on contents are called without it.
 
-Context: operations run in a system call and may sleep, but those of file systems in memory do not.
+Context: operations run in a system call and may sleep; those of file systems in memory do not.
 """
 
 from typing import TYPE_CHECKING, Final
@@ -66,7 +66,7 @@ if TYPE_CHECKING:
     from kernel.mm.objects import MemoryObject
     from kernel.sched import PollWaiter
 
-_RIGHTS: Final = 7  # of MAY_*, those that a mode can give
+_RIGHTS: Final = 7  # the part of MAY_* that a mode can grant
 
 NOWHERE: Final = -1  # contents that lie in a hole
 
@@ -107,7 +107,7 @@ class Inode:
         self.executions: int = 0  # descriptions of running programs: nobody may write meanwhile
         self.seals: int = -1  # F_SEAL_*; negative where seals do not apply
         self.caches_children: bool = True  # False: each walk asks `lookup` anew (procfs)
-        self.revalidates: bool = False  # of a directory: others change it: a walk asks `lookup` about cached names
+        self.revalidates: bool = False  # of a directory that others change: a walk asks `lookup` about cached names
         self.has_magic_link: bool = False  # `follow` leads to a Path rather than to text
         self.locks: LockList | None = None
         self.watches: WatchList | None = None  # counts as one user
@@ -117,11 +117,13 @@ class Inode:
     # ---- What kind of file ------------------------------------------------------------------------------------
 
     def stays_empty(self) -> bool:
-        """Whether it is a directory that nothing is ever put into: it is there to be mounted on."""
+        """Whether it is a directory that always stays empty: a mount point."""
         return False
 
     def is_only_read(self) -> bool:
-        """Whether it knows read(2) and its kin alone: sendfile(2), splice(2) and io_submit(2) take nothing from it."""
+        """Whether it supports only read(2) and its relatives: sendfile(2), splice(2) and io_submit(2) cannot read from
+        it.
+        """
         return False
 
     def is_directory(self) -> bool:
@@ -166,11 +168,11 @@ class Inode:
                 watches.inode_removed()
 
     def mounted(self) -> None:
-        """A mount more has it at its top."""
+        """One more mount has it as its root."""
 
     @noraise
     def unmounted(self) -> None:
-        """And one less. May sleep."""
+        """One mount less has it as its root. May sleep."""
 
     def drop_name(self) -> None:
         """A dentry was forgotten."""
@@ -179,8 +181,8 @@ class Inode:
             self.became_idle()
 
     def became_idle(self) -> None:
-        """No dentry leads to it and nobody has it open: a disk file system may drop it from memory, later and where it
-        may sleep, if both are still so then. Never sleeps or raises.
+        """No dentry leads to it and nobody has it open: a disk file system may drop it from memory later, where it may
+        sleep, if both are still true then. Never sleeps or raises.
         """
 
     def attribute_store(self) -> "Store | None":
@@ -202,21 +204,21 @@ class Inode:
             watches.inode_removed()
 
     def may_have_attributes(self) -> bool:
-        """False if there are surely no extended attributes, so that nobody need look for one."""
+        """False if there are surely no extended attributes, which saves looking for one."""
         return True
 
     def held_bytes(self) -> int:
-        """How much memory comes free when the inode, which has no name any more, is not open either."""
+        """How much memory is freed once the inode, which has no name any more, is closed."""
         return 0
 
     def evict(self) -> None:
-        """Free the contents. Nobody can reach the inode any more."""
+        """Free the contents of an inode that nobody can reach any more."""
 
     # ---- Permissions ------------------------------------------------------------------------------------------
 
     def check_permission(self, credentials: Credentials, mask: int) -> None:
         """Raise EACCES unless the mode lets `credentials` do all of `mask` (MAY_*), or a capability does.
-        Nobody may write to what is immutable: EPERM.
+        Nobody may write to an immutable inode: EPERM.
         """
         if mask & MAY_WRITE != 0 and self.flags & FS_IMMUTABLE_FL != 0:
             raise Errno(EPERM)
@@ -226,7 +228,7 @@ class Inode:
         elif mode & 0o70 != 0 and not credentials.capable(CAP_DAC_OVERRIDE) and self.has_access_list():
             granted = self._granted_by_list(credentials, mask)
         elif mode & 0o70 == (mode & 0o7) << 3:
-            granted = mode  # the group's bits are those of the others: membership does not matter
+            granted = mode  # the group's bits equal the others': membership does not matter
         elif credentials.in_group(self.gid):
             granted = mode >> 3
         else:
@@ -248,8 +250,8 @@ class Inode:
         return self.yields_to(credentials, CAP_DAC_OVERRIDE)
 
     def check_creation(self, credentials: Credentials) -> None:
-        """Whether somebody may make a file in this directory. Raises EACCES, EPERM; EOVERFLOW if the file system is of
-        a user namespace in which the maker has no numbers.
+        """Check that the caller may create a file in this directory. Raises EACCES, EPERM; EOVERFLOW if the file system
+        belongs to a user namespace in which the caller has no numbers.
         """
         if USER_NAMESPACES.exist:
             namespace = self.file_system.user_namespace
@@ -258,8 +260,8 @@ class Inode:
         self.check_permission(credentials, MAY_WRITE | MAY_EXEC)
 
     def yields_to(self, credentials: Credentials, capability: int) -> bool:
-        """Whether a capability is good for this inode: below the first user namespace it is for what belongs to a user
-        and a group that have numbers there.
+        """Whether a capability applies to this inode: below the first user namespace, the inode's user and group must
+        have numbers there.
         """
         if credentials.effective >> capability & 1 == 0:
             return False
@@ -267,7 +269,7 @@ class Inode:
         return namespace is FIRST_USER or namespace.has_ids(self.uid, self.gid)
 
     def has_access_list(self) -> bool:
-        """Whether more than the mode decides who may do what. May sleep. Raises EIO, MemoryError."""
+        """Whether rights depend on more than the mode. May sleep. Raises EIO, MemoryError."""
         return self.file_system.has_access_lists and self.access_lists().access is not None
 
     def _granted_by_list(self, credentials: Credentials, mask: int) -> int:
@@ -299,7 +301,7 @@ class Inode:
         )
 
     def owned_by(self, credentials: Credentials) -> bool:
-        """Whether somebody may do what the owner may."""
+        """Whether the credentials have the owner's rights."""
         if credentials.fsuid == self.uid:
             return True
         return credentials.capable_here(CAP_FOWNER) and credentials.user_namespace.has_user(self.uid)
@@ -315,7 +317,9 @@ class Inode:
         return True
 
     def create(self, name: bytes, mode: int, rdev: int, credentials: Credentials) -> "Inode":
-        """Make a regular file, directory, device node, FIFO or socket node; `mode` holds its type. The name is free."""
+        """Create a regular file, directory, device node, FIFO or socket node; `mode` holds its type. The name is
+        free.
+        """
         raise Errno(EPERM)
 
     def make_node(self, name: bytes, mode: int, rdev: int, credentials: Credentials) -> "Inode":
@@ -341,7 +345,7 @@ class Inode:
     def rename(
         self, name: bytes, target: "Inode", new_parent: "Inode", new_name: bytes, replaced: "Inode | None"
     ) -> None:
-        """Move `target`; `replaced` had the new name so far. All checks of kind and permission are done."""
+        """Move `target`; `replaced` has had the new name so far. All checks of kind and permission are done."""
         raise Errno(EPERM)
 
     def exchange(self, name: bytes, target: "Inode", other_parent: "Inode", other_name: bytes, other: "Inode") -> None:
@@ -391,8 +395,8 @@ class Inode:
         return self.size
 
     def extent_at(self, offset: int, length: int) -> tuple[int, int]:
-        """What holds the contents from `offset` on, both in whole blocks: how many bytes, at most `length` but for the
-        last block, lie in one piece, and at which byte of the device they begin, or NOWHERE. May sleep.
+        """Where the contents from `offset` on lie, both in whole blocks: how many bytes are contiguous, at most
+        `length` except for the last block, and at which byte of the device they begin, or NOWHERE. May sleep.
         """
         raise Errno(EOPNOTSUPP)
 
@@ -400,15 +404,15 @@ class Inode:
         raise Errno(ENODEV)
 
     def cached_pages(self, first: int, end: int) -> CachedPages:
-        """What of the pages first … end - 1 is in memory. Raises MemoryError."""
+        """Which of the pages first … end - 1 are in memory. Raises MemoryError."""
         return CachedPages()
 
     def is_mapped_for_writing(self) -> bool:
-        """Whether somebody maps the contents shared and may write there, though no description may be left."""
+        """Whether a shared mapping of the contents may be written, even if no description is left."""
         return False
 
     def mapped_through(self, path: "Path") -> None:
-        """Somebody maps the contents, opened as `path`: the name that /proc/PID/maps shows."""
+        """The contents were mapped, opened as `path`: the name that /proc/PID/maps shows."""
 
     def poll_at(self, waiter: "PollWaiter | None", flags: int) -> int:
         """Readiness of a file that is always ready."""
@@ -431,11 +435,11 @@ class Inode:
         return 0
 
     def set_flags(self, flags: int) -> None:
-        """Take new flags over (FS_IOC_SETFLAGS), after the checks that all file systems share. Raises EOPNOTSUPP."""
+        """Set new flags (FS_IOC_SETFLAGS), after the checks that all file systems share. Raises EOPNOTSUPP."""
         raise Errno(ENOTTY)
 
     def version(self) -> int:
-        """What tells this inode from earlier ones of the same number (FS_IOC_GETVERSION): 32 bits."""
+        """What distinguishes this inode from earlier ones with the same number (FS_IOC_GETVERSION): 32 bits."""
         raise Errno(ENOTTY)
 
     def set_version(self, version: int) -> None:
@@ -452,7 +456,7 @@ class Inode:
         return self.file_system.device
 
     def has_birth_time(self) -> bool:
-        """Whether `btime_ns` means something."""
+        """Whether `btime_ns` is meaningful."""
         return False
 
     def attributes_changed(self) -> None:
@@ -475,8 +479,8 @@ class Inode:
         self.attributes_changed()
 
     def prepare_move(self) -> None:
-        """It is about to get another name, and the names are not held yet: do now what takes long. Raises EROFS,
-        ENOSPC, EIO, EINTR, and what else that raises.
+        """It is about to get another name, and the names are not held yet: do what takes long now. Raises EROFS,
+        ENOSPC, EIO, EINTR, and whatever else that raises.
         """
 
     def touch_changed(self) -> None:

@@ -1,15 +1,15 @@
 """Landlock: what a thread in a domain may do with files (landlock(7), ABI 6).
 
-A rule gives rights to all that lies at or below an inode. What an access needs, the inodes on the way from the place up
-to the root must give, in every layer that handles the right, each by one of them or by several together.
+A rule grants rights to everything at or below an inode. An access is allowed if, in every layer that handles the right,
+the inodes on the way from the place up to the root grant all its rights, one alone or several together.
 
-What a file system makes anew each time that it is looked up (the directories of processes in /proc) is another inode
-then, and its rules give nothing any more.
+An inode that a file system creates anew at each look-up (the directories of processes in /proc) is another inode then,
+and rules on the old one no longer apply.
 
-Deviations from Linux: an inode that only a rule knows is not kept on the disk once it has no name. A climb has no safe
-point, since what was checked must still be so when it is done, so it has a bound: what lies more than some thousand
-directories deep (6,000 in a domain of one layer, 700 in one of sixteen) is denied. No path is that long; to get there,
-a program goes step by step.
+Deviations from Linux: an inode that only a rule refers to is not kept on the disk once it has no name. A climb has no
+safe point, since its checks must still hold when it is done, so it is bounded: access to anything more than some
+thousand directories deep (6,000 in a domain of one layer, 700 in one of sixteen) is denied. No path is that long; a
+program gets there only step by step.
 
 Context: thread context; never sleeps. Raises MemoryError.
 Source: landlock(7), landlock_add_rule(2), Documentation/userspace-api/landlock.rst.
@@ -54,12 +54,12 @@ TRUNCATE: Final = 0x4000
 IOCTL_DEV: Final = 0x8000
 FILE_SYSTEM_RIGHTS: Final = 0xFFFF
 _MOST_WORK: Final = 12_000  # rules that are looked up in a climb, with the steps; about 60 instructions each
-OF_FILES: Final = EXECUTE | WRITE_FILE | READ_FILE | TRUNCATE | IOCTL_DEV  # the others are of directories
+OF_FILES: Final = EXECUTE | WRITE_FILE | READ_FILE | TRUNCATE | IOCTL_DEV  # the others concern directories
 
 
 @final
 class Layer(Domain):
-    """One layer with its rules about files. Without a rule nobody moves anything between directories (REFER), whether
+    """One layer with its rules about files. Without a rule nothing can be moved between directories (REFER), whether
     the layer handles that or not.
     """
 
@@ -74,18 +74,18 @@ class Layer(Domain):
     ) -> None:
         super().__init__(outer, handled_files, handled_ports, scopes, ports)
         self.judged_files: int = handled_files | REFER
-        self.files: dict[Inode, int] = files  # which rights an inode gives
+        self.files: dict[Inode, int] = files  # the rights that an inode grants
 
 
 def file_domain(credentials: Credentials) -> Domain | None:
-    """The domain of a thread, if it says anything about files."""
+    """The domain of a thread, if it restricts files."""
     domain = credentials.domain
     return None if domain is None or domain.all_files == 0 else domain
 
 
 @final
 class _Request:
-    """Rights that are looked for, and which of them each layer has not given yet."""
+    """The rights requested, and which of them each layer has not granted yet."""
 
     def __init__(self, domain: Domain, rights: int) -> None:
         self.layers: list[Layer] = []
@@ -98,7 +98,7 @@ class _Request:
             each = each.outer
 
     def take(self, inode: Inode | None) -> bool:
-        """Take what an inode gives. Whether that is all."""
+        """Count the rights that an inode grants. Returns whether none is missing."""
         rest = 0
         for index in range(len(self.layers)):
             missing = self.missing[index]
@@ -110,19 +110,19 @@ class _Request:
         return rest == 0
 
     def limit(self, rights: int) -> None:
-        """Look for these only."""
+        """Restrict the request to these rights."""
         for index in range(len(self.missing)):
             self.missing[index] &= rights
 
     def lacks(self) -> int:
-        """What some layer has not given."""
+        """The rights that some layer has not granted."""
         rights = 0
         for each in self.missing:
             rights |= each
         return rights
 
     def climb(self, place: "_Place") -> bool:
-        """Take what a place and those above it give. Whether that is all."""
+        """Count the rights that a place and those above it grant. Returns whether none is missing."""
         while not self.take(place.dentry.inode):
             if not place.rise():
                 return False
@@ -147,7 +147,7 @@ class _Place:
         self._left: int = _MOST_WORK
 
     def rise(self) -> bool:
-        """Go on to the directory that it lies in; for the root of a mount, to the one that its mount point lies in.
+        """Go up to the directory that it lies in; for the root of a mount, to the one that its mount point lies in.
         False at the end.
         """
         mount = self.mount
@@ -164,13 +164,13 @@ class _Place:
                 return False
         parent = dentry.parent
         self.mount = mount
-        # What was moved out of what the mount shows is at its root: on with where that is mounted.
+        # A directory moved out of what the mount shows counts as its root: continue at the mount point.
         self.dentry = mount.root if parent is None or parent is dentry else parent
         self._left -= self._cost
         return self._left >= 0
 
     def rise_in_mount(self) -> bool:
-        """The same, but to stay in the mount."""
+        """The same, within the mount."""
         dentry = self.dentry
         parent = dentry.parent
         if dentry is self.mount.root or parent is None or parent is dentry:
@@ -181,7 +181,9 @@ class _Place:
 
 
 def missing_rights(domain: Domain, mount: Mount, dentry: Dentry, rights: int) -> int:
-    """Which of some rights to a place a domain does not give. What has no place in the tree is free: pipes, sockets."""
+    """Which of some rights to a place a domain does not grant. Files without a place in the tree are unrestricted:
+    pipes, sockets.
+    """
     if mount.is_internal:
         return 0
     request = _Request(domain, rights)
@@ -189,14 +191,14 @@ def missing_rights(domain: Domain, mount: Mount, dentry: Dentry, rights: int) ->
 
 
 def require(credentials: Credentials, mount: Mount, dentry: Dentry, rights: int) -> None:
-    """Raise EACCES unless the thread's domain gives rights to a place."""
+    """Raise EACCES unless the thread's domain grants the rights to a place."""
     domain = file_domain(credentials)
     if domain is not None and missing_rights(domain, mount, dentry, rights) != 0:
         raise Errno(EACCES)
 
 
 def refuse_mounting(credentials: Credentials) -> None:
-    """Raise EPERM in a domain that says anything about files: what is mounted anew would be seen by other rules."""
+    """Raise EPERM in a domain that restricts files: other rules would apply to what is newly mounted."""
     if file_domain(credentials) is not None:
         raise Errno(EPERM)
 
@@ -205,7 +207,7 @@ def refuse_mounting(credentials: Credentials) -> None:
 
 
 def rights_denied(credentials: Credentials, path: Path, flags: int, is_program: bool) -> int:
-    """Whether a file may be opened, and which rights there will not be afterwards. Raises EACCES."""
+    """Check that a file may be opened, and return which rights the open file lacks. Raises EACCES."""
     domain = file_domain(credentials)
     if domain is None:
         return 0
@@ -236,7 +238,7 @@ def _opening_rights(inode: Inode, flags: int, is_program: bool) -> int:
 
 
 def creation_right(mode: int, rdev: int) -> int:
-    """What it takes to make a file of a type. A whiteout is a character device only by name."""
+    """The right needed to create a file of a type. A whiteout is a character device only by name."""
     kind = mode & S_IFMT
     if kind == S_IFDIR:
         return MAKE_DIR
@@ -258,7 +260,7 @@ def _removal_right(inode: Inode | None) -> int:
 
 
 def check_new_link(credentials: Credentials, mount: Mount, old: Dentry, directory: Dentry) -> None:
-    """link(2): whether what lies at `old` may have a name in a directory, too. Raises EACCES, EXDEV."""
+    """link(2): check that the file at `old` may also get a name in a directory. Raises EACCES, EXDEV."""
     domain = file_domain(credentials)
     inode = old.inode
     if domain is not None and inode is not None:
@@ -274,8 +276,8 @@ def check_moving(
     exchanged: Dentry | None,
     leaves_whiteout: bool,
 ) -> None:
-    """rename(2): whether what lies at `old` may go to a directory, where `other` goes away, or to the place of what is
-    `exchanged` for it, and whether a whiteout may stay behind. Raises EACCES, EXDEV.
+    """rename(2): check that the file at `old` may move to a directory, replacing `other` or trading places with
+    `exchanged`, and that a whiteout may be left. Raises EACCES, EXDEV.
     """
     domain = file_domain(credentials)
     inode = old.inode
@@ -293,8 +295,8 @@ def check_moving(
 def _check_reference(
     domain: Domain, mount: Mount, old: Dentry, first: int, directory: Dentry, second: int, exchanged: Dentry | None
 ) -> None:
-    """`first` are the rights that the old directory must give, `second` those of the new one. In another directory a
-    file must not have more rights than before.
+    """`first` are the rights that the old directory must grant, `second` those that the new one must. In another
+    directory a file must not have more rights than before.
     """
     if old.parent is directory:
         if missing_rights(domain, mount, directory, first | second) != 0:
@@ -310,7 +312,7 @@ def _check_reference(
     comparison = _Comparison(domain, source, target, old, exchanged)
     if comparison.permits(_Place(mount, mount.root, domain), first | REFER, second | REFER):
         return
-    # Where something other than REFER lacks, that is what is said.
+    # If a right other than REFER is missing, that decides the error.
     if (source.lacks() & first | target.lacks() & second) & ~REFER != 0:
         raise Errno(EACCES)
     raise Errno(EXDEV)
@@ -318,17 +320,17 @@ def _check_reference(
 
 @final
 class _Comparison:
-    """Two directories of one mount, between which something moves: what both are given on the way up."""
+    """Two directories of one mount, between which something moves: the rights granted to both on the way up."""
 
     def __init__(
         self, domain: Domain, source: _Request, target: _Request, moved: Dentry, exchanged: Dentry | None
     ) -> None:
         self.source: _Request = source
         self.target: _Request = target
-        self.own: _Request = _Request(domain, FILE_SYSTEM_RIGHTS)  # what the moved one itself lacks
+        self.own: _Request = _Request(domain, FILE_SYSTEM_RIGHTS)  # what the moved file itself lacks
         self.own.take(moved.inode)
         self.moves_directory: bool = moved.is_directory()
-        self.other_own: _Request | None = None  # the same of what comes in exchange
+        self.other_own: _Request | None = None  # the same for the file exchanged with it
         self.other_is_directory: bool = False
         if exchanged is not None:
             other_own = _Request(domain, FILE_SYSTEM_RIGHTS)
@@ -337,13 +339,13 @@ class _Comparison:
             self.other_is_directory = exchanged.is_directory()
 
     def permits(self, place: _Place, first: int, second: int) -> bool:
-        """Whether nothing gains rights, and both directories are given what they must be, from the root of the mount
+        """Whether nothing gains rights, and both directories have the rights they need, from the root of the mount
         upwards.
         """
         is_compared = False
         while True:
             if not is_compared and self._gains_nothing():
-                # From here on only what the call needs is looked for.
+                # From here on only the rights that the call needs matter.
                 is_compared = True
                 self.source.limit(first)
                 self.target.limit(second)
@@ -367,7 +369,9 @@ class _Comparison:
 
 
 def _gains(old_place: _Request, own: _Request, is_directory: bool, new_place: _Request) -> bool:
-    """Whether some layer gives what moves a right in the new place that it had not, by itself or by the old place."""
+    """Whether some layer grants the moved file a right in the new place that it lacked, both itself and in the old
+    place.
+    """
     judged = FILE_SYSTEM_RIGHTS if is_directory else OF_FILES
     for index in range(len(own.missing)):
         lacked = old_place.missing[index] & own.missing[index] & judged

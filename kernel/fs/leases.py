@@ -1,12 +1,12 @@
-"""Leases of fcntl(2): a description is promised that nobody opens its file meanwhile, or not for writing.
+"""Leases of fcntl(2): a description gets a promise that nobody else opens its file, or opens it for writing.
 
-Opening the file against a lease *breaks* it: the holder is notified, and lowers the lease or gives it up; the opener
-waits for that, but not longer than fs/lease-break-time, after which the lease is lowered without the holder. While an
-opener waits it counts as a reader or writer, so a lease that it breaks cannot be asked for again.
+Opening the file in spite of a lease *breaks* it: the holder is notified, and lowers the lease or gives it up; the
+opener waits for that, but not longer than fs/lease-break-time, after which the lease is lowered without the holder.
+While an opener waits it counts as a reader or writer, so a lease that it breaks cannot be asked for again.
 
 A mapping whose description was closed counts as long as it can write.
 
-Context: breaking sleeps. Source: fcntl(2), "Leases"; what is not said there, Linux decided.
+Context: breaking sleeps. Source: fcntl(2), "Leases"; what it leaves open follows Linux.
 """
 
 from typing import Final
@@ -25,7 +25,7 @@ from kernel.time.timers import FOREVER_NS
 
 _INT_MAX: Final = 0x7FFF_FFFF
 _ENABLED: Final = SystemSetting(b"fs/leases-enable", [1], 0, _INT_MAX)
-_BREAK_TIME: Final = SystemSetting(b"fs/lease-break-time", [45], 0, _INT_MAX)  # in seconds; 0: the holder has for ever
+_BREAK_TIME: Final = SystemSetting(b"fs/lease-break-time", [45], 0, _INT_MAX)  # in seconds; 0: no limit
 
 
 class Lease(Lock):
@@ -35,14 +35,14 @@ class Lease(Lock):
         super().__init__(file, caller_process_id(), kind)
         self.must_end: bool = False
         self.must_lower: bool = False
-        self.ends_ns: int = FOREVER_NS  # when it goes by itself, by the monotonic clock
+        self.ends_ns: int = FOREVER_NS  # when it ends by itself, by the monotonic clock
         self.lowers_ns: int = FOREVER_NS
 
     def broken(self) -> None:
-        """Tell the holder that somebody waits. Never raises."""
+        """Notify the holder that somebody waits. Never raises."""
 
     def coming_kind(self) -> int:
-        """What the lease will be once the holder has done what it was asked to."""
+        """The lease's kind once the holder has complied."""
         return F_UNLCK if self.must_end else F_RDLCK if self.must_lower else self.kind
 
     def is_breaking(self) -> bool:
@@ -92,7 +92,7 @@ def set_lease(file: File, fresh: Lease) -> None:
 
 
 def _check_others_open(file: File, kind: int) -> None:
-    """EAGAIN if somebody who has the file open now could not open it against the lease."""
+    """EAGAIN if the lease would conflict with a present open of the file."""
     inode = file.inode
     if kind == F_RDLCK:
         conflict = inode.writers > 0
@@ -127,7 +127,7 @@ def lease_kind(file: File) -> int:
 
 
 def _change(locks: LockList, lease: Lease, kind: int) -> None:
-    """Another kind, or none. A demand that the lease shall end stays until it does."""
+    """Another kind, or none. A demand to end the lease stays until it ends."""
     lease.kind = kind
     if kind != F_WRLCK:
         lease.must_lower = False
@@ -143,7 +143,7 @@ def _change(locks: LockList, lease: Lease, kind: int) -> None:
 
 
 def _end_overdue(locks: LockList) -> None:
-    """Lower and end the leases whose holders did not answer in time."""
+    """Lower and end the leases whose holders did not respond in time."""
     now = monotonic_ns()
     for index in reversed(range(len(locks.leases))):
         lease = locks.leases[index]
@@ -201,7 +201,7 @@ def _first_conflict(locks: LockList, kind: int) -> Lease | None:
 
 
 def _demand(locks: LockList, kind: int) -> None:
-    """Tell the holders of leases in the way, unless they know already."""
+    """Notify the holders of conflicting leases, unless that was done."""
     deadline_ns = FOREVER_NS
     if _BREAK_TIME.value > 0:
         deadline_ns = monotonic_ns() + _BREAK_TIME.value * NS_PER_SECOND

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class LockCounter:
-    """Numbers locks in the order of their making."""
+    """Numbers locks in the order of their creation."""
 
     def __init__(self) -> None:
         self.last: int = 0
@@ -39,10 +39,10 @@ _COUNTER: Final = LockCounter()
 
 
 class Lock:
-    """Base of all that /proc/locks shows. It keeps no file open: it goes with the description at the latest."""
+    """Base of all that /proc/locks shows. It keeps no file open: it ends with the description at the latest."""
 
     def __init__(self, file: "File | None", pid: Pid, kind: int) -> None:
-        self.file: File | None = file  # through which it was asked for; None for those who only wait for a lease
+        self.file: File | None = file  # through which it was requested; None for waits for a lease
         self.pid: Pid = pid
         self.kind: int = kind  # F_RDLCK, F_WRLCK or F_UNLCK
         self.serial: int = _COUNTER.next()
@@ -98,20 +98,20 @@ class LockList:
         self.records: list[RecordLock] = []
         self.holders: list[WholeLock] = []  # flock
         self.leases: list[Lease] = []
-        self.queue: WaitQueue = WaitQueue()  # of those who wait for any of them
+        self.queue: WaitQueue = WaitQueue()  # for threads that wait for any of them
 
     def lock_comes(self) -> None:
-        """Before a lock is entered. Raises MemoryError."""
+        """Called before a lock is entered. Raises MemoryError."""
         LOCKED[self] = True
 
     def lock_went(self) -> None:
-        """After a lock was taken out: wake whoever waits."""
+        """Called after a lock was removed: wakes waiting threads."""
         if len(self.records) + len(self.holders) + len(self.leases) == 0 and self in LOCKED:
             LOCKED.pop(self)
         self.queue.wake_all()
 
     def wait_for(self, request: Lock, blocker: Lock, deadline_ns: int) -> None:
-        """Sleep until something changes or the time has come. Raises ERESTARTSYS."""
+        """Sleep until something changes or the deadline. Raises ERESTARTSYS."""
         waiting = Waiting(request, blocker)
         WAITING.append(waiting)
         try:
@@ -174,7 +174,7 @@ class LockList:
         self.records = kept
 
     def drop_owner(self, table: "FileTable") -> None:
-        """A process closed a descriptor of the file: its record locks go."""
+        """A process closed a descriptor of the file: drop its record locks."""
         if not self.records:
             return
         before = len(self.records)
@@ -185,7 +185,7 @@ class LockList:
             self.lock_went()
 
     def drop_description(self, file: "File") -> None:
-        """The last reference to a description went: all that it holds goes."""
+        """The last reference to a description is gone: drop all its locks."""
         self.unlock_flock(file)
         for index in reversed(range(len(self.records))):
             if self.records[index].table is None and self.records[index].file is file:
@@ -198,7 +198,7 @@ class LockList:
     # ---- flock ------------------------------------------------------------------------------------------------
 
     def set_flock(self, file: "File", kind: int, wait: bool) -> None:
-        """LOCK_SH, LOCK_EX or LOCK_UN. Changing the kind is not atomic: the old lock goes first (flock(2))."""
+        """LOCK_SH, LOCK_EX or LOCK_UN. Changing the kind is not atomic: the old lock is released first (flock(2))."""
         if kind == LOCK_UN:
             self.unlock_flock(file)
             return
@@ -251,7 +251,7 @@ def _would_deadlock(request: RecordLock, conflict: RecordLock) -> bool:
 
 
 def _awaited_by_owner(lock: RecordLock) -> RecordLock | None:
-    """What the owner of a lock waits for."""
+    """The lock that the owner of `lock` waits for."""
     for waiting in WAITING:
         request = waiting.request
         blocker = waiting.blocker

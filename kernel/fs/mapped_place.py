@@ -1,6 +1,6 @@
 """Places of files that programs have mapped.
 
-Context: to let one go may sleep, if its mount was waiting for that.
+Context: releasing one may sleep, if its mount was waiting for that.
 """
 
 from kernel.fs.path import Path, first_mount, path_name
@@ -10,7 +10,7 @@ from kernel.mm.objects import MappedThrough
 
 @final
 class MappedPlace(MappedThrough):
-    """One of them. The mount is in use as long as an area is mapped through it."""
+    """One such place. The mount is in use as long as an area is mapped through it."""
 
     def __init__(self, path: Path) -> None:
         self._path: Path = path
@@ -31,7 +31,5 @@ class MappedPlace(MappedThrough):
 
 
 def place_of(known: MappedPlace | None, path: Path) -> MappedPlace:
-    """The place that is known, if it is `path`, so that areas that continue each other can be one; else a new one.
-    Raises MemoryError.
-    """
+    """The known place if it is `path`, so that adjacent areas can be merged; else a new one. Raises MemoryError."""
     return known if known is not None and known.is_at(path) else MappedPlace(path)

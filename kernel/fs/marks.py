@@ -1,15 +1,14 @@
-"""Marks: what groups of fanotify(7) want to know of an inode, of a mount, or of a whole file system.
+"""Marks: which events of an inode, a mount, or a whole file system groups of fanotify(7) want.
 
-A group (`MarkGroup`; task/fanotify.py) has one mark at most on each thing, and hears of each event once, whichever of
-its marks ask for it. What happens comes from notification.py, by the same ways as for inotify. Events have Linux's
-numbers, which are inotify's where both have them.
+A group (`MarkGroup`; task/fanotify.py) has one mark at most on each thing, and gets each event once, whichever of its
+marks ask for it. Events come from notification.py, in the same way as for inotify. Events have Linux's numbers, which
+are inotify's where both have them.
 
-Invariants: a mark is in the list of what it stands on and in its group's dictionary, or in neither. `MARKS.guards`
-counts the marks of groups that may forbid: while it is 0, nobody is asked.
+Invariants: a mark is both in the list of the thing that it marks and in its group's dictionary, or in neither.
+`MARKS.guards` counts the marks of groups that may forbid: while it is 0, no group is asked.
 
-Context: reporting neither sleeps nor raises; a user may have many groups, so each event is counted out (`spend`), and
-the next safe point comes so much sooner. Asking (`ask_to_open`, `ask_to_read`) sleeps until each group has
-answered.
+Context: reporting neither sleeps nor raises; a user may have many groups, so each event's cost is counted (`spend`),
+which brings the next safe point nearer. Asking (`ask_to_open`, `ask_to_read`) sleeps until each group has answered.
 Source: fanotify(7), fanotify_mark(2).
 """
 
@@ -35,10 +34,10 @@ _END_COST: Final = 500  # instructions, for `spend`
 
 
 class MarkGroup:
-    """Who set marks. Base class: see task/fanotify.py."""
+    """The group that set marks. Base class: see task/fanotify.py."""
 
     def __init__(self, priority: int) -> None:
-        self.priority: int = priority  # who is asked first; 0: is not asked at all
+        self.priority: int = priority  # higher ones are asked first; 0: never asked
         self.inodes: dict[Inode, Mark] = {}
         self.mounts: dict[Mount, Mark] = {}
         self.file_systems: dict[FileSystem, Mark] = {}
@@ -46,27 +45,27 @@ class MarkGroup:
     def happened(
         self, mask: int, inode: "Inode", path: "Path | None", directory: "Inode | None", name: bytes, is_entry: bool
     ) -> None:
-        """Something happened to an inode, opened through `path` if it was; or to its name (`is_entry`). `directory` and
-        `name` say where it is called what, if that is known.
+        """Something happened to an inode, opened through `path` if it was open, or to its name (`is_entry`).
+        `directory` and `name` are its place, if known.
         """
 
     def renamed(
         self, mask: int, inode: "Inode", source: "Inode", old_name: bytes, target: "Inode", new_name: bytes
     ) -> None:
-        """A name became another (FAN_RENAME)."""
+        """A name was changed (FAN_RENAME)."""
 
     def ask(self, mask: int, inode: "Inode", path: "Path", directory: "Inode | None") -> None:
-        """Whether somebody may. Sleeps until there is an answer. Raises EPERM, ENOMEM, ERESTARTSYS."""
+        """Ask whether an access is allowed. Sleeps until there is an answer. Raises EPERM, ENOMEM, ERESTARTSYS."""
 
     @noraise
     def ended(self, mark: "Mark") -> None:
-        """What a mark stood on has gone, and the mark with it."""
+        """The marked thing is gone, and the mark with it."""
 
 
 @final
 class Mark:
-    """What one group wants to know of one thing. Exactly one of `inode`, `mount` and `file_system` is set while it is
-    in force.
+    """The events that one group wants of one thing. Exactly one of `inode`, `mount` and `file_system` is set while it
+    is in force.
     """
 
     def __init__(self, group: MarkGroup) -> None:
@@ -76,20 +75,20 @@ class Mark:
         self.file_system: FileSystem | None = None
         self.mask: int = 0
         self.ignored: int = 0
-        self.survives: bool = False  # what is ignored stays so when the file is modified
+        self.survives: bool = False  # what is ignored stays ignored when the file is modified
         self.has_flags: bool = False  # `ignored` says itself whether it is about directories and children
         self.is_evictable: bool = False  # may go when memory is short
-        self.newer: Mark | None = None  # of the group
-        self.older: Mark | None = None  # stays when the mark goes: who walks the list goes on from there
+        self.newer: Mark | None = None  # of the same group
+        self.older: Mark | None = None  # kept when the mark goes: a walk of the list continues from there
 
     def wants(self, is_directory: bool, is_child: bool) -> int:
-        """The events it asks for, of a directory or another file, which is a child of what it stands on or itself."""
+        """The events that it asks for, of a directory or another file, which is the marked thing or its child."""
         if (is_directory and self.mask & FAN_ONDIR == 0) or (is_child and self.mask & EVENT_ON_CHILD == 0):
             return 0
         return self.mask
 
     def ignores(self, is_directory: bool, is_child: bool) -> int:
-        """The events that it keeps its group from hearing of."""
+        """The events that it keeps from its group."""
         ignored = self.ignored & ~(FAN_ONDIR | EVENT_ON_CHILD)
         if ignored == 0 or not (is_directory or is_child):
             return ignored
@@ -97,7 +96,7 @@ class Mark:
         of_directories = not self.has_flags or self.ignored & FAN_ONDIR != 0
         if (is_directory and not of_directories) or (is_child and not of_children):
             return 0
-        return ignored | FAN_ONDIR if is_directory else ignored  # what is left of the event forgets that, as on Linux
+        return ignored | FAN_ONDIR if is_directory else ignored  # the rest of the event loses that flag, as on Linux
 
 
 EVENT_ON_CHILD: Final = 0x0800_0000
@@ -110,7 +109,7 @@ class Marks:
     def __init__(self) -> None:
         self.count: int = 0
         self.guards: int = 0
-        self.told: int = 0  # how many events groups were told of: what they make of one lasts until the next
+        self.told: int = 0  # events reported to groups: what they create for one lasts until the next
 
 
 MARKS: Final = Marks()
@@ -127,8 +126,8 @@ def count_mark(mark: Mark, change: int) -> None:
 def tell_marks(
     mask: int, inode: "Inode", path: "Path | None", directory: "Inode | None", name: bytes, is_entry: bool
 ) -> None:
-    """Tell each group with a mark on the inode, its directory, the mount or the file system: once, at its first mark.
-    Of a name's events the directory is what happened to.
+    """Notify each group with a mark on the inode, its directory, the mount or the file system: once, at its first mark.
+    Events of a name happen to the directory.
     """
     MARKS.told += 1
     first = directory if is_entry and directory is not None else inode
@@ -161,7 +160,7 @@ def _has_inode(group: MarkGroup, first: "Inode", second: "Inode | None") -> bool
 
 
 def tell_renamed(mask: int, inode: "Inode", source: "Inode", old_name: bytes, target: "Inode", new_name: bytes) -> None:
-    """A name moved. Groups that watch either directory, or all, hear of both names at once."""
+    """A name moved. Groups that watch either directory, or everything, get both names at once."""
     MARKS.told += 1
     mask |= FAN_RENAME
     watches = source.watches
@@ -232,7 +231,7 @@ def _ask(path: "Path", mask: int) -> None:
 
 
 def _add_groups(groups: list[MarkGroup], marks: list[Mark]) -> None:
-    """Add those who may forbid. Raises MemoryError."""
+    """Add the groups that may forbid. Raises MemoryError."""
     for mark in marks:
         group = mark.group
         if group.priority > 0 and not _is_in(group, groups):
@@ -251,7 +250,7 @@ def _is_in(group: MarkGroup, groups: list[MarkGroup]) -> bool:
 
 @noraise
 def end_marks(marks: list[Mark]) -> None:
-    """What they stand on goes away."""
+    """End all marks of a thing that goes away."""
     while len(marks) > 0:
         mark = marks.pop()
         spend(_END_COST)
@@ -263,7 +262,7 @@ def end_marks(marks: list[Mark]) -> None:
 
 
 def forget_mark(marks: list[Mark], mark: Mark) -> None:
-    """Take a mark out of the list of what it stands on; its group has let go of it."""
+    """Remove a mark from the list of the marked thing; its group has dropped it."""
     for index in range(len(marks)):
         if marks[index] is mark:
             marks.pop(index)
@@ -272,7 +271,7 @@ def forget_mark(marks: list[Mark], mark: Mark) -> None:
 
 
 def tell_removed(inode: "Inode", mask: int) -> None:
-    """An inode that nobody watches has gone for good; whoever marked its file system hears of it."""
+    """An unwatched inode is gone for good: notify groups that marked its file system."""
     if inode.is_directory():
         mask |= FAN_ONDIR
     tell_marks(mask, inode, None, None, b"", is_entry=False)

@@ -1,8 +1,8 @@
-"""Mounting in steps, through descriptors: what open_tree(2), fsopen(2), fsmount(2), move_mount(2) and mount_setattr(2)
-work with.
+"""Mounting in steps, through descriptors: the objects of open_tree(2), fsopen(2), fsmount(2), move_mount(2) and
+mount_setattr(2).
 
-A tree that is attached nowhere yet lives in a namespace of its own that nobody is in; the file that holds it takes it
-apart when it is closed, unless the tree has moved elsewhere.
+A tree that is attached nowhere yet lives in a namespace of its own that nobody is in; closing the file that holds it
+takes it apart, unless the tree has moved elsewhere.
 
 Context: thread context; may sleep. Raises MemoryError.
 """
@@ -54,7 +54,7 @@ _PROPAGATION: Final = MS_SHARED | MS_PRIVATE | MS_SLAVE | MS_UNBINDABLE
 
 @final
 class TreeFile(PathFile):
-    """A place in a tree that is attached nowhere."""
+    """A place in a detached tree."""
 
     def __init__(self, path: Path, namespace: MountNamespace) -> None:
         super().__init__(path, O_PATH)
@@ -67,7 +67,7 @@ class TreeFile(PathFile):
 
 
 def open_apart(namespace: MountNamespace) -> File:
-    """The file that holds a tree. Raises ENFILE, MemoryError, and then the tree is gone."""
+    """The file that holds a tree. Raises ENFILE, MemoryError; then the tree is gone."""
     top = namespace.top()
     if top is None:
         raise Errno(EINVAL)
@@ -153,8 +153,7 @@ class AttributeChange:
 
 @final
 class ContextFile(File):
-    """What fsopen(2) and fspick(2) give: a type with what is said of an instance, and the instance once it is created.
-    """
+    """What fsopen(2) and fspick(2) open: a type, the parameters of an instance, and the instance once it is created."""
 
     def __init__(self, path: Path, flags: int, kind: FileSystemType, existing: FileSystem | None) -> None:
         super().__init__(path, flags)
@@ -170,7 +169,7 @@ class ContextFile(File):
             self.flags_set = MS_RDONLY
 
     def read(self, buffer: Buffer) -> int:
-        """Messages of what went wrong: none are kept."""
+        """Error messages: none are kept."""
         raise Errno(ENODATA)
 
     def close(self) -> None:
@@ -252,7 +251,7 @@ class ContextFile(File):
         self.options = b""
 
     def mount(self, context: FsContext, attributes: int) -> MountNamespace:
-        """fsmount(2): mount what was created, nowhere yet. Raises EINVAL, EBUSY, EPERM, MemoryError."""
+        """fsmount(2): create a detached mount of the instance. Raises EINVAL, EBUSY, EPERM, MemoryError."""
         flags = mount_flags_of(attributes)
         made = self.made
         if made is None:
@@ -265,7 +264,7 @@ class ContextFile(File):
 
 
 def escaped(value: bytes) -> bytes:
-    """With a backslash before each comma that has none."""
+    """Add a backslash before each comma that lacks one."""
     text = bytearray()
     index = 0
     while index < len(value):

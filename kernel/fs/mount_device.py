@@ -1,7 +1,7 @@
 """mount(2) of file systems that lie on block devices: from a name like /dev/vda1 to an instance.
 
-A device holds one instance, however often it is mounted. Meanwhile it is claimed: opens with O_EXCL, loop devices and
-other types of file systems get EBUSY.
+A device holds one instance, however often it is mounted. While mounted it is claimed: opens with O_EXCL, loop devices
+and other types of file systems get EBUSY.
 
 Context: sleeps (the file system reads its superblock).
 """
@@ -17,7 +17,7 @@ from kernel.lang import EACCES, EBUSY, EINVAL, ENOTBLK, ENXIO, Errno, noinline
 
 
 def find_block_device(context: FsContext, name: bytes) -> BlockDevice:
-    """The device that a node stands for. Raises what a walk raises, ENOTBLK, EACCES (nodev), ENXIO."""
+    """The device of a device node. Raises what a walk raises, ENOTBLK, EACCES (nodev), ENXIO."""
     if len(name) == 0:
         raise Errno(EINVAL)
     path = resolve(context, None, name, FOLLOW)
@@ -35,7 +35,7 @@ def find_block_device(context: FsContext, name: bytes) -> BlockDevice:
 def filesystem_on(
     device: BlockDevice, kind: FileSystemType, source: bytes, options: bytes, read_only: bool
 ) -> FileSystem:
-    """The instance of a type on a device: the one that is mounted already, or a new one, which has claimed the device.
+    """The instance of a type on a device: the mounted one, or a new one, which has claimed the device.
 
     Raises EBUSY (somebody else uses the device, or it is mounted writable and should not be, or the reverse), EACCES
     (the device is read-only), EPERM (the thread's control group may not use it), and what the type raises.
@@ -71,8 +71,8 @@ def filesystem_on(
 
 @noinline
 def _ask_group(device: BlockDevice, read_only: bool) -> None:
-    """Whether the programs of the thread's control group let it use a device. They take safe points, in which it may
-    go. Raises EPERM, ENXIO, MemoryError.
+    """Check that the programs of the thread's control group permit it to use a device. They take safe points, in which
+    the device may vanish. Raises EPERM, ENXIO, MemoryError.
     """
     check_device(S_IFBLK, device.number, MAY_READ if read_only else MAY_READ | MAY_WRITE)
     if BLOCK_DEVICES.get(device.number) is not device:

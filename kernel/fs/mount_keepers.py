@@ -13,14 +13,14 @@ class MountKeeper:
         return 0
 
     def leave(self, mount: int) -> None:
-        """The mount is to go: close them. May sleep."""
+        """The mount must go: close them. May sleep."""
 
     @noraise
     def leave_soon(self, mount: int) -> None:
         """The mount has left the tree: close them as soon as possible. Never sleeps."""
 
     def stop_writing(self, device: int) -> None:
-        """The file system with this device number is to be read-only: close those on it. May sleep."""
+        """The file system with this device number becomes read-only: close the files on it. May sleep."""
 
 
 KEEPERS: Final[list[MountKeeper]] = []

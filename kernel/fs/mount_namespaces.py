@@ -1,7 +1,8 @@
 """Mount namespaces: a copy of the tree for a file context, and another tree (mount_namespaces(7)).
 
-Where the new namespace is of another user namespace, the copy is less privileged: it receives from shared mounts and
-gives nothing back, and its administrator can neither change the flags of mounts nor take them away one by one.
+Where the new namespace belongs to another user namespace, the copy is less privileged: it receives changes from shared
+mounts and propagates none back, and its administrator can neither change the flags of mounts nor take them away one by
+one.
 """
 
 from kernel.fs.mount_tree import COPY_COST, attach_copy, check_memory, copy_of, top_at
@@ -19,7 +20,7 @@ from kernel.lib.pace import pace
 
 def separate(context: FsContext, owner: UserNamespace) -> MountNamespace:
     """Let a file context have a namespace of its own, with a copy of the tree that it sees (CLONE_NEWNS). `owner` is
-    the user namespace that the new one is of. Raises MemoryError.
+    the user namespace of the new one. Raises MemoryError.
     """
     fresh = MountNamespace(owner)
     fresh.acquire()
@@ -28,13 +29,13 @@ def separate(context: FsContext, owner: UserNamespace) -> MountNamespace:
         copies = _copy_tree(context.namespace, fresh)
         context.enter(fresh, _same_place(copies, context.root), _same_place(copies, context.working))
     finally:
-        fresh.release()  # which takes it apart if nobody entered it
+        fresh.release()  # takes it apart if nobody entered it
     return fresh
 
 
 def _copy_tree(source: MountNamespace, fresh: MountNamespace) -> dict[Mount, Mount]:
-    """Mount everything once more; which mount stands for which. Takes safe points, and looks at what is on a mount when
-    it has been copied: what is mounted there later comes by itself, where the two are peers. Raises MemoryError.
+    """Copy all mounts; returns the copy of each. Takes safe points, and looks at a mount's children after copying it:
+    later ones are propagated, if the two are peers. Raises MemoryError.
     """
     copies: dict[Mount, Mount] = {}
     check_memory(fresh)
@@ -68,14 +69,14 @@ def _copy_tree(source: MountNamespace, fresh: MountNamespace) -> dict[Mount, Mou
 
 
 def _children(mount: Mount) -> list[Mount]:
-    """What is mounted on a mount, the first at the end. Raises MemoryError."""
+    """The mounts on a mount, the first at the end. Raises MemoryError."""
     found = list(mount.children.values())
     found.reverse()
     return found
 
 
 def _copy_of(source: Mount, is_of_another: bool) -> Mount:
-    """A mount of the same for another namespace, which may be of another user namespace. Raises MemoryError."""
+    """A copy of a mount for another namespace, which may belong to another user namespace. Raises MemoryError."""
     copy = copy_of(source, is_peer=source.group is None or not is_of_another, is_shared=False)
     if is_of_another:
         copy.lock()
@@ -83,7 +84,7 @@ def _copy_of(source: Mount, is_of_another: bool) -> Mount:
 
 
 def _same_place(copies: dict[Mount, Mount], path: Path) -> Path:
-    """The place in the copied tree; itself if it is in none of the mounts that were copied."""
+    """The place in the copied tree; unchanged if none of the copied mounts has it."""
     copy = copies.get(path.mount)
     return path if copy is None else Path(copy, path.dentry)
 
@@ -95,8 +96,8 @@ def is_chrooted(context: FsContext) -> bool:
 
 
 def check_entry(context: FsContext, namespace: MountNamespace, inside: UserNamespace) -> None:
-    """setns(2): whether somebody who is about to be in the user namespace `inside` may see another tree. Raises EPERM;
-    EINVAL if others would see it, too.
+    """setns(2): check that the caller, about to enter the user namespace `inside`, may enter the namespace. Raises
+    EPERM; EINVAL if others would see it, too.
     """
     credentials = context.credentials
     if (
@@ -110,7 +111,7 @@ def check_entry(context: FsContext, namespace: MountNamespace, inside: UserNames
 
 
 def enter_namespace(context: FsContext, namespace: MountNamespace) -> None:
-    """See another tree, from its root."""
+    """Enter another tree, at its root."""
     top = namespace.top()
     if top is None:
         raise Errno(EINVAL)

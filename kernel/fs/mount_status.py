@@ -1,4 +1,4 @@
-"""What statmount(2) and listmount(2) report of mounts, by numbers that are never used again.
+"""What statmount(2) and listmount(2) report of mounts, by numbers that are never reused.
 
 A mount namespace that programs can be in has a number, too, which lsns(8) and others learn by ioctl_nsfs(2). Callers
 outside it need CAP_SYS_ADMIN in the user namespace that owns it, and see it from its own root.
@@ -49,15 +49,15 @@ from kernel.lib.capabilities import CAP_SYS_ADMIN
 from kernel.lib.pace import is_dying, pace
 from kernel.lib.sorting import sort_paced
 
-UNIQUE_MOUNTS: Final = 1 << 31  # the numbers of mounts that are never used again lie above
-WHOLE_NAMESPACE: Final = -1  # LSMT_ROOT, a mount that stands for the caller's root
+UNIQUE_MOUNTS: Final = 1 << 31  # mount numbers that are never reused lie above
+WHOLE_NAMESPACE: Final = -1  # LSMT_ROOT, a pseudo mount that means the caller's root
 
 _TURN: Final = 60  # instructions for a mount that is looked at
 
 
 @final
 class NamespaceView:
-    """A namespace as somebody sees it: nothing is there that does not lie below the root."""
+    """A namespace as seen from a root: only what lies below that root is visible."""
 
     def __init__(self, namespace: MountNamespace, root: Path, may_see_all: bool) -> None:
         self.namespace: MountNamespace = namespace
@@ -65,12 +65,12 @@ class NamespaceView:
         self.may_see_all: bool = may_see_all
 
     def check(self, place: Path) -> None:
-        """Raise EPERM for what only an administrator may know of: it is outside of the root."""
+        """Raise EPERM for a place outside the root, which only an administrator may know."""
         if not is_below(place, self.root) and not self.may_see_all:
             raise Errno(EPERM)
 
     def find(self, number: int) -> Mount:
-        """A mount by the number that is never used again. Raises ENOENT."""
+        """A mount by its number that is never reused. Raises ENOENT."""
         mount = self.namespace.mounts.get(number - UNIQUE_MOUNTS) if number > UNIQUE_MOUNTS else None
         if mount is None:
             raise Errno(ENOENT)
@@ -78,7 +78,7 @@ class NamespaceView:
 
     def list_below(self, top: Path, top_number: int, last: int, backwards: bool, count: int) -> list[int]:
         """The numbers of at most `count` mounts at or below a place, without that of `top_number`; upwards from above
-        `last`, or downwards from below it. A `last` of 0 is none. Raises EINTR if the caller is killed, MemoryError.
+        `last`, or downwards from below it. A `last` of 0 means none. Raises EINTR if the caller is killed, MemoryError.
         """
         numbers = list(self.namespace.mounts.keys())
         sort_paced(numbers)
@@ -94,14 +94,14 @@ class NamespaceView:
                 break
             if number == top_number or (last != 0 and (number >= last if backwards else number <= last)):
                 continue
-            mount = self.namespace.mounts.get(each)  # it may have gone at a safe point
+            mount = self.namespace.mounts.get(each)  # it may be gone after a safe point
             if mount is not None and _is_reachable(mount, top):
                 found.append(number)
         return found
 
 
 def _is_reachable(mount: Mount, top: Path) -> bool:
-    """`is_below` for the root of a mount, which may be mounted on others without end: with what it costs."""
+    """`is_below` for the root of a mount, with its cost counted: mounts may be nested without limit."""
     pace_up(mount)
     return mount.attached and is_below(Path(mount, mount.root), top)
 

@@ -1,4 +1,4 @@
-"""Writing out all that is mounted: sync(2), the flusher, the end of the machine."""
+"""Writing out all mounted file systems: sync(2), the flusher, the end of the machine."""
 
 from typing import Final
 
@@ -49,7 +49,7 @@ def wait_for_keepers(mount_: Mount) -> None:
 
 
 def sync_all() -> None:
-    """sync(2): every file system and every device, whatever fails. May sleep."""
+    """sync(2): every file system and every device, even if some fail. May sleep."""
     for each in list(MOUNTS.values()):
         if each.attached:
             with Keeper(each):
@@ -69,7 +69,7 @@ def write_back_all() -> None:
 
 
 def end_writing() -> None:
-    """The machine is about to stop: file systems on disks become read-only, and so are clean. Sleeps.
+    """The machine is about to stop: file systems on disks become read-only, and so clean. Sleeps.
 
     Linux leaves this to programs, which do it as well (umount -a -r); nothing is lost by being sure.
     """

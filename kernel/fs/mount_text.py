@@ -30,8 +30,8 @@ _STEP: Final = 60  # instructions for a mount on the way to the root
 
 @final
 class MountView:
-    """The mounts of a namespace as somebody sees them whose root is `root`, for one listing. A line is empty for what
-    lies outside of the root. Lines take safe points, as the tree may be deep.
+    """The mounts of a namespace as seen from `root`, for one listing. A line is empty for mounts outside the root.
+    Lines take safe points, as the tree may be deep.
     """
 
     def __init__(self, root: Path) -> None:
@@ -92,13 +92,13 @@ class MountView:
 
 
 def source_of(mount: Mount) -> bytes:
-    """What a mount says that it is mounted from."""
+    """The source that a mount shows."""
     own = mount.source
     return mount.file_system.source if own is None else own
 
 
 def pace_up(mount: Mount) -> None:
-    """A safe point, if it is time for one, before walks to the root: mounts may be on others without end."""
+    """A safe point, if it is time for one, before walks to the root: mounts may be nested without limit."""
     above: Mount | None = mount
     depth = 0
     while above is not None:
@@ -142,7 +142,7 @@ def _has_member_below(group: PeerGroup, namespace: MountNamespace | None, root: 
 
 
 def name_in_filesystem(dentry: Dentry) -> bytes:
-    """The way from the root of its file system."""
+    """The path from the root of its file system."""
     parts: list[bytes] = []
     place = dentry
     while True:

@@ -1,6 +1,6 @@
-"""Trees of mounts: where one goes, copies of one, and what the peers and slaves of a mount get of it.
+"""Trees of mounts: where a mount is attached, copies of trees, and propagation to the peers and slaves of a mount.
 
-Context: thread context. Raises MemoryError and ENOSPC, and then nothing was changed.
+Context: thread context. Raises MemoryError and ENOSPC, with nothing changed.
 """
 
 from typing import Final
@@ -18,15 +18,15 @@ from kernel.lib.settings import SystemSetting
 from kernel.mm.keeping import check_room_to_keep
 
 _MOST_MOUNTS: Final = SystemSetting(b"fs/mount-max", [100_000], 1, (1 << 31) - 1)
-_MOST_OF_USERS: Final = 5_000  # where anybody may mount: a tree goes, or shows in others, without a safe point
+_MOST_OF_USERS: Final = 5_000  # where anybody may mount: a tree is detached or propagated without a safe point
 _DETACH_COST: Final = 2000  # instructions
 COPY_COST: Final = 3000
 
 
 def top_at(at: Path) -> Path:
-    """What one sees at a place: the root of the last mount that covers it, or the place itself.
+    """What is visible at a place: the root of the last mount that covers it, or the place itself.
 
-    A walk ends at a covered place where it does not come by a name: `.` in a working directory, and `/`. Each mount
+    A walk ends at a covered place if it did not get there by a name: `.` in a working directory, and `/`. Each mount
     point has one mount at most.
     """
     while True:
@@ -37,7 +37,7 @@ def top_at(at: Path) -> Path:
 
 
 def place_for_mount(namespace: MountNamespace, at: Path) -> Path:
-    """Where a mount at a place goes: on top. Raises ENOENT for a place that has left the tree, EINVAL for one of
+    """Where a mount at a place is attached: on top. Raises ENOENT for a place that has left the tree, EINVAL for one of
     another namespace.
     """
     top = top_at(at)
@@ -58,13 +58,15 @@ def check_room(namespace: MountNamespace, count: int) -> None:
 
 
 def check_memory(namespace: MountNamespace) -> None:
-    """Before a mount is made in a namespace where anybody could make many: raise MemoryError where memory is short."""
+    """Called before a mount is created in a namespace where anybody could create many: raise MemoryError if memory is
+    short.
+    """
     if namespace.owner.level != 0:
         check_room_to_keep()
 
 
 def tree_of(top: Mount) -> list[Mount]:
-    """A mount and all that is mounted below it, each before what is on it: the order in which Linux copies a tree.
+    """A mount and all mounts below it, each before those on it: the order in which Linux copies a tree.
     Raises MemoryError.
     """
     found: list[Mount] = []
@@ -80,7 +82,7 @@ def tree_of(top: Mount) -> list[Mount]:
 
 def propagate(top: Mount) -> None:
     """A tree of mounts was attached: if to a shared mount, all its peers and slaves get a copy. Raises ENOSPC,
-    MemoryError, and then none has one: the caller takes the tree away again.
+    MemoryError; then none has one, and the caller detaches the tree again.
     """
     parent = top.parent
     point = top.mount_point
@@ -123,8 +125,8 @@ def propagate(top: Mount) -> None:
 
 
 def _copy_to(original: Mount, parent: Mount, point: Dentry, is_peer: bool) -> Mount:
-    """Mount a copy of a tree on a receiver, below what is mounted there already. Raises MemoryError, and then nothing
-    has changed.
+    """Mount a copy of a tree on a receiver, below what is mounted there already. Raises MemoryError, with nothing
+    changed.
     """
     namespace = parent.namespace
     covered = parent.children.get(point)
@@ -154,7 +156,7 @@ def _copy_to(original: Mount, parent: Mount, point: Dentry, is_peer: bool) -> Mo
 
 
 def attach_copy(copy: Mount, parent: Mount, point: Dentry) -> None:
-    """Attach a mount, below what is there already. Raises MemoryError, and then it is gone."""
+    """Attach a mount, below what is there already. Raises MemoryError; then it is gone."""
     covering = parent.children.get(point)
     if covering is None:
         copy.attach(parent, point)
@@ -163,14 +165,14 @@ def attach_copy(copy: Mount, parent: Mount, point: Dentry) -> None:
 
 
 def _take_back(top: Mount, covered: Mount | None) -> None:
-    """A copy goes again, and what has come to lie on it is as before."""
+    """Remove a copy again, and restore what has come to lie on it."""
     if covered is not None:
         covered.take_place_of(top)
     detach_tree(top)
 
 
 def copy_of(source: Mount, is_peer: bool, is_shared: bool) -> Mount:
-    """A mount of the same, that is not attached yet: a peer of its source, or its slave. Raises MemoryError."""
+    """A copy that is not attached yet: a peer of its source, or its slave. Raises MemoryError."""
     copy = Mount(source.file_system, source.root, source.flags)
     copy.is_unbindable = source.is_unbindable
     copy.source = source.source
@@ -200,7 +202,7 @@ def detach_tree(top: Mount) -> None:
             namespace.leave(each)
             namespace.changed()
         each.attached = False
-        make_private(each)  # nothing is given to it at a safe point any more
+        make_private(each)  # nothing is propagated to it at safe points any more
     for each in tree:
         each.depart()
         pace(_DETACH_COST)
@@ -217,7 +219,7 @@ def is_mount_point(place: Dentry, namespace: MountNamespace) -> bool:
 
 
 def detach_all_at(gone: Dentry) -> None:
-    """A name was removed: what is mounted on it, in any namespace, goes with it. Sleeps."""
+    """A name was removed: detach what is mounted on it, in any namespace. Sleeps."""
     while True:
         mount = gone.mounts
         if mount is None:
@@ -226,13 +228,13 @@ def detach_all_at(gone: Dentry) -> None:
             try:
                 detach_tree(mount)
             except MemoryError:
-                mount.detach()  # what is on it cannot be reached, and goes with its namespace
+                mount.detach()  # what is on it becomes unreachable, and ends with its namespace
         mount.lose_place()
         pace(_DETACH_COST)
 
 
 def propagated(mount_: Mount) -> list[Mount]:
-    """What is mounted at the same place of the parent's peers and slaves. What has something on it stays there."""
+    """The mounts at the same place of the parent's peers and slaves, without those that have mounts on them."""
     found: list[Mount] = []
     parent = mount_.parent
     point = mount_.mount_point

@@ -1,6 +1,6 @@
 """mount(2), umount2(2), pivot_root(2).
 
-Only root may change the tree. What is mounted on a shared mount, or unmounted, is so on its peers and slaves
+Only root may change the tree. Mounting on a shared mount, or unmounting from it, also happens on its peers and slaves
 (peers.py).
 """
 
@@ -80,13 +80,15 @@ def attach_root(file_system: FileSystem, credentials: Credentials) -> FsContext:
 
 
 def require_administrator(context: FsContext) -> None:
-    """Whether somebody may change the tree that it sees. Raises EPERM."""
+    """Raise EPERM unless the context may change the tree that it sees."""
     if not context.credentials.capable_in(context.namespace.owner, CAP_SYS_ADMIN):
         raise Errno(EPERM)
 
 
 def make_instance(context: FsContext, kind: FileSystemType, source: bytes, options: bytes) -> FileSystem:
-    """An instance of a type without a device, for somebody who may mount it. Raises EPERM, and what the type raises."""
+    """Create an instance of a type without a device, for a caller that may mount it. Raises EPERM, and what the type
+    raises.
+    """
     credentials = context.credentials
     if not kind.is_for_all and not credentials.capable(CAP_SYS_ADMIN):
         raise Errno(EPERM)
@@ -106,15 +108,15 @@ def make_instance(context: FsContext, kind: FileSystemType, source: bytes, optio
 
 
 def may_set_flags(credentials: Credentials, file_system: FileSystem) -> bool:
-    """Whether flags of a whole file system are for somebody to set who mounts it. Those of one that is the same for
-    all are not for the administrator of a user namespace.
+    """Whether the caller of mount(2) may set flags of the whole file system. The administrator of a user namespace may
+    not, for a file system that all share.
     """
     return file_system.kept_root is None or credentials.capable_in(file_system.user_namespace, CAP_SYS_ADMIN)
 
 
 def _seal_if_revealing(context: FsContext, file_system: FileSystem, mount: Mount) -> None:
-    """A new mount of /proc or /sys in a namespace of less privilege must not show what is hidden there: there must be a
-    mount that shows all of it, whose locks the new one gets. Raises EPERM.
+    """A new mount of /proc or /sys in a namespace of less privilege must not reveal what is hidden there: a mount that
+    shows all of it must exist, and the new one gets its locks. Raises EPERM.
     """
     if context.namespace.owner.level == 0 or not file_system.reveals:
         return
@@ -128,7 +130,7 @@ def _seal_if_revealing(context: FsContext, file_system: FileSystem, mount: Mount
 
 
 def _stays_read_only(shown: Mount) -> bool:
-    """Whether a mount is read-only, and those who see it cannot change that."""
+    """Whether a mount is read-only in a way that its users cannot change."""
     return shown.locked_flags & MS_RDONLY != 0 or shown.file_system.read_only
 
 
@@ -147,7 +149,7 @@ def _shows_all(shown: Mount, fresh: Mount) -> bool:
 
 
 def _covers_nothing(mount: Mount) -> bool:
-    """Whether below a mount is a directory that has nothing to hide."""
+    """Whether a mount covers only a directory that has nothing to hide."""
     point = mount.mount_point
     inode = None if point is None else point.inode
     return inode is not None and inode.stays_empty()
@@ -172,7 +174,7 @@ def root_of(file_system: FileSystem) -> Dentry:
 
 
 def new_mount(context: FsContext, file_system: FileSystem, flags: int) -> Mount:
-    """A mount of an instance, that is not attached yet. Raises EPERM if it would show what is hidden, MemoryError."""
+    """A detached mount of an instance. Raises EPERM if it would reveal what is hidden, MemoryError."""
     mount = Mount(file_system, root_of(file_system), flags)
     if file_system.kept_root is not None:
         mount.source = file_system.source
@@ -186,7 +188,9 @@ def new_mount(context: FsContext, file_system: FileSystem, flags: int) -> Mount:
 
 
 def _show_part(file_system: FileSystem, mount: Mount) -> None:
-    """Some file systems show a part of themselves, which depends on who mounts them. Raises ENOENT, MemoryError."""
+    """Make a mount show only a part of its file system, for types where that depends on the caller of mount(2). Raises
+    ENOENT, MemoryError.
+    """
     shown = mount.root
     for name in file_system.root_to_show():
         below = look_up_held(shown, name)
@@ -207,7 +211,7 @@ def mount_filesystem(context: FsContext, file_system: FileSystem, at: Path, flag
     if at.dentry.deleted:
         raise Errno(EINVAL)
     if at.dentry is at.mount.root and at.mount.file_system is file_system:
-        raise Errno(EBUSY)  # the same thing on itself
+        raise Errno(EBUSY)  # the same file system on itself
     check_room(namespace, 1)
     check_memory(namespace)
     mount = new_mount(context, file_system, flags & MOUNT_FLAGS)
@@ -217,7 +221,7 @@ def mount_filesystem(context: FsContext, file_system: FileSystem, at: Path, flag
 
 
 def _propagate_or_detach(top: Mount) -> None:
-    """A new tree was attached: give it to peers and slaves as well, or take it away again."""
+    """A new tree was attached: propagate it to peers and slaves, or detach it again."""
     try:
         propagate(top)
     except (Errno, MemoryError):
@@ -253,7 +257,7 @@ def mount(context: FsContext, source: bytes, target: bytes, type_name: bytes, fl
 
 
 def _use_write_flags(file_system: FileSystem, flags: int) -> None:
-    """MS_SYNCHRONOUS and MS_DIRSYNC belong to the file system, not to one place where it is seen."""
+    """MS_SYNCHRONOUS and MS_DIRSYNC belong to the file system, not to one of its mounts."""
     file_system.is_synchronous = flags & MS_SYNCHRONOUS != 0
     file_system.syncs_directories = flags & MS_DIRSYNC != 0
 
@@ -332,7 +336,7 @@ def _remount(context: FsContext, at: Path, flags: int, mount_flags: int, options
 
 def _change_propagation_at(context: FsContext, at: Path, flags: int) -> None:
     """MS_SHARED, MS_PRIVATE, MS_SLAVE or MS_UNBINDABLE, perhaps for all mounts below as well. A descriptor may lead to
-    a mount of another namespace: raises EPERM for those who do not rule it.
+    a mount of another namespace: raises EPERM if the caller does not control that.
     """
     kind = flags & _PROPAGATION
     if flags & ~(_PROPAGATION | MS_REC | MS_SILENT) != 0 or kind not in (
@@ -394,8 +398,8 @@ def _bind(context: FsContext, source: bytes, at: Path, recursive: bool) -> None:
 
 
 def _is_kept_by_mounts(origin: Path) -> bool:
-    """Whether it is the file of a namespace: mounting that keeps the namespace. Not that of a mount namespace, which
-    would keep others, and they it.
+    """Whether it is the file of a namespace: mounting it keeps the namespace alive. Not that of a mount namespace,
+    which could form cycles of namespaces that keep each other alive.
     """
     if origin.mount is not NSFS.mount:
         return False
@@ -406,8 +410,8 @@ def _is_kept_by_mounts(origin: Path) -> bool:
 
 
 def clone_tree(context: FsContext, origin: Path, recursive: bool) -> MountNamespace:
-    """open_tree(2): a copy of what is mounted at a place, attached nowhere but in a namespace of its own that nobody is
-    in. Raises EPERM, EINVAL, MemoryError.
+    """open_tree(2): a detached copy of the mounts at a place, in a namespace of its own that nobody is in. Raises
+    EPERM, EINVAL, MemoryError.
     """
     require_administrator(context)
     if origin.mount.namespace is not context.namespace or origin.mount.is_unbindable:
@@ -432,7 +436,7 @@ def clone_tree(context: FsContext, origin: Path, recursive: bool) -> MountNamesp
 
 
 def _require_no_locks(origin: Path) -> None:
-    """A bind without what is mounted below must not show what that hides. Raises EINVAL."""
+    """A bind mount without the mounts below must not reveal what these hide. Raises EINVAL."""
     for child in origin.mount.children.values():
         point = child.mount_point
         if child.is_locked and point is not None and lies_below(point, origin.dentry):
@@ -440,9 +444,7 @@ def _require_no_locks(origin: Path) -> None:
 
 
 def keep_apart(context: FsContext, top: Mount) -> MountNamespace:
-    """Put a mount that is attached nowhere into a namespace that nobody is in. Raises MemoryError, and then the mount
-    is gone.
-    """
+    """Put a detached mount into a namespace that nobody is in. Raises MemoryError; then the mount is gone."""
     try:
         namespace = MountNamespace(context.namespace.owner)
         namespace.is_anonymous = True
@@ -455,8 +457,8 @@ def keep_apart(context: FsContext, top: Mount) -> MountNamespace:
 
 
 def _copy_inner(source: Mount, copy: Mount, inner: list[Mount]) -> None:
-    """Copy what is mounted below a place to the copy of its mount; outer ones come first. Takes safe points: what is
-    unmounted meanwhile is left out. Raises EPERM, MemoryError, and then the copy was detached.
+    """Copy what is mounted below a place to the copy of its mount; outer ones come first. Takes safe points: mounts
+    that vanish meanwhile are left out. Raises EPERM, MemoryError; then the copy is detached.
     """
     copies: dict[Mount, Mount] = {}
     try:
@@ -483,7 +485,7 @@ def _copy_inner(source: Mount, copy: Mount, inner: list[Mount]) -> None:
 
 
 def mounts_below(top: Path) -> list[Mount]:
-    """All mounts at or below a place, each before what is on it. Raises MemoryError."""
+    """All mounts at or below a place, each before those on it. Raises MemoryError."""
     found: list[Mount] = []
     for each in top.mount.children.values():
         point = each.mount_point
@@ -502,8 +504,8 @@ def _move(context: FsContext, source: bytes, at: Path) -> None:
 
 
 def move_tree(context: FsContext, origin: Path, at: Path) -> None:
-    """Give a mount, with all below it, another place in the caller's namespace: one of that, or the top of a tree that
-    is attached nowhere. Raises EINVAL, ENOENT, ELOOP, ENOSPC, MemoryError.
+    """Move a mount, with all below it, to another place in the caller's namespace: a mount of that namespace, or the
+    top of a detached tree. Raises EINVAL, ENOENT, ELOOP, ENOSPC, MemoryError.
     """
     namespace = context.namespace
     at = place_for_mount(namespace, at)
@@ -551,7 +553,7 @@ def unmount(context: FsContext, target: bytes, flags: int) -> None:
     follow = 0 if flags & UMOUNT_NOFOLLOW != 0 else FOLLOW
     at = top_at(resolve(context, None, target, follow))
     mount_ = at.mount
-    mount_.entries -= 1  # to unmount is not to use
+    mount_.entries -= 1  # unmounting does not count as use
     require_administrator(context)
     _require_root(at)
     if mount_.namespace is not context.namespace or mount_.is_locked:
@@ -582,12 +584,12 @@ def unmount(context: FsContext, target: bytes, flags: int) -> None:
     if held > 0:
         leave_mount(mount_.identifier)
         if not mount_.attached:
-            raise Errno(EINVAL)  # that slept: another call was quicker
+            raise Errno(EINVAL)  # this slept: another call was quicker
         copies = propagated(mount_)
         if flags & MNT_DETACH == 0:
             _refuse_busy(mount_, copies, 0)
     for each in copies:
-        each.is_locked = False  # what it hides is seen in the other tree now
+        each.is_locked = False  # what it hides is visible in the other tree now
     if flags & MNT_DETACH == 0:
         mount_.detach()
     else:
@@ -605,7 +607,7 @@ def unmount(context: FsContext, target: bytes, flags: int) -> None:
 
 
 def _refuse_busy(mount_: Mount, copies: list[Mount], held: int) -> None:
-    """Raises EBUSY if a mount that is to go, or one that goes with it, is in use, by others than its `held` keepers."""
+    """Raise EBUSY if a mount to be detached, or one that goes with it, is in use by others than its `held` keepers."""
     if mount_.users > held or len(mount_.children) > 0:
         raise Errno(EBUSY)
     for each in copies:
@@ -614,7 +616,7 @@ def _refuse_busy(mount_: Mount, copies: list[Mount], held: int) -> None:
 
 
 def _goes_whole(top: Mount, going: dict[Mount, bool]) -> bool:
-    """Whether all that is mounted below goes as well: what its parent's lock holds there goes with the parent alone."""
+    """Whether all mounts below go as well: those locked to a parent go only together with it."""
     for each in tree_of(top):
         if each is not top and (not each.is_locked or each not in going):
             return False

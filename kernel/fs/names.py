@@ -1,4 +1,4 @@
-"""Making, removing and renaming names: mkdir(2), mknod(2), link(2), symlink(2), unlink(2), rmdir(2), rename(2).
+"""Creating, removing and renaming names: mkdir(2), mknod(2), link(2), symlink(2), unlink(2), rmdir(2), rename(2).
 
 The file systems' operations do the work; here are the walks, the permission checks and the order of errors.
 """
@@ -89,7 +89,7 @@ def _check_free(walk: Walk, for_directory: bool) -> None:
     if child is not None:
         raise Errno(EEXIST)
     if walk.mount.file_system.magic == PROC_SUPER_MAGIC:
-        raise Errno(ENOENT)  # procfs knows all its names
+        raise Errno(ENOENT)  # procfs has a fixed set of names
     if walk.trailing_slash and not for_directory:
         raise Errno(ENOENT)
     walk.mount.require_writable()
@@ -97,14 +97,14 @@ def _check_free(walk: Walk, for_directory: bool) -> None:
 
 @inline
 def _check_domain(walk: Walk, right: int) -> None:
-    """Whether the thread's domain gives it a right (landlock.py) to a directory. Raises EACCES."""
+    """Raise EACCES unless the thread's domain grants it a right (landlock.py) to a directory."""
     credentials = walk.context.credentials
     if credentials.domain is not None:
         require(credentials, walk.mount, walk.dentry, right)
 
 
 def _prepare_creation(walk: Walk, mode: int, rdev: int = 0) -> Inode:
-    """The same for a file of a type, and that the user may make it; returns the directory's inode."""
+    """The same for a file of a type; also checks that the user may create it. Returns the directory's inode."""
     _check_free(walk, mode & S_IFMT == S_IFDIR)
     _check_domain(walk, creation_right(mode, rdev))
     directory = walk.directory()
@@ -128,7 +128,7 @@ def _hold_new_name(context: FsContext, base: Path | None, name: bytes) -> Walk:
 
 
 def _made(walk: Walk, directory: Inode, inode: Inode) -> Dentry:
-    """A name was created at the end of a walk: remember it, and notify whoever watches."""
+    """A name was created at the end of a walk: remember it, and notify watchers."""
     dentry = remember(walk.dentry, walk.last, inode)
     tell_created(directory, dentry)
     return dentry
@@ -144,14 +144,14 @@ def make_node(context: FsContext, base: Path | None, name: bytes, mode: int, rde
 
 
 def make_node_unasked(context: FsContext, base: Path | None, name: bytes, mode: int, rdev: int) -> Path:
-    """The same without asking programs about devices: for a file system that lies over another and holds names; they
-    were asked when the node was made there.
+    """The same without asking programs about devices: for a file system stacked on another, which holds names; the
+    programs ran when the node was created above.
     """
     return _make_node_at(_walk_to_new(context, base, name), _kind_to_make(mode) | mode & 0o7777, rdev)
 
 
 def _kind_to_make(mode: int) -> int:
-    """The type of file that mknod(2) is to make. Raises EPERM, EINVAL."""
+    """The type of file that mknod(2) should create. Raises EPERM, EINVAL."""
     kind = mode & S_IFMT
     if kind == 0:
         kind = S_IFREG
@@ -164,8 +164,8 @@ def _kind_to_make(mode: int) -> int:
 
 @noinline
 def _make_asked(walk: Walk, mode: int, rdev: int) -> Path:
-    """The same for a device if the programs of the thread's control group let it make that. They take safe points, so
-    no names are held meanwhile, and everything is looked at again afterwards. Raises EPERM, MemoryError.
+    """The same for a device, if the programs of the thread's control group permit that. They take safe points, so no
+    names are held meanwhile, and everything is checked again afterwards. Raises EPERM, MemoryError.
     """
     with walk.path():
         walk.hold_names()
@@ -190,7 +190,7 @@ def _prepare_node(walk: Walk, mode: int, rdev: int) -> Inode:
 
 
 def _make_node_at(walk: Walk, mode: int, rdev: int) -> Path:
-    """The same at the end of a walk, once nobody is left to be asked."""
+    """The same at the end of a walk, once all programs have been asked."""
     walk.hold_names()
     try:
         directory = _prepare_node(walk, mode, rdev)
@@ -233,7 +233,7 @@ def make_symlink(context: FsContext, base: Path | None, name: bytes, target: byt
 
 
 def make_link(context: FsContext, old: Path, base: Path | None, name: bytes) -> None:
-    """link(2): one more name for what lies at `old`."""
+    """link(2): one more name for the file at `old`."""
     inode = old.inode()
     inode.acquire()
     try:
@@ -264,7 +264,7 @@ def make_link(context: FsContext, old: Path, base: Path | None, name: bytes) -> 
 
 
 def _victim(context: FsContext, walk: Walk, child: Dentry) -> Inode:
-    """The inode behind a name that is to go, once `context` may remove it."""
+    """The inode of a name to be removed, after checking that `context` may remove it."""
     inode = child.inode
     if inode is None:
         raise Errno(ENOENT)
@@ -273,7 +273,9 @@ def _victim(context: FsContext, walk: Walk, child: Dentry) -> Inode:
 
 
 def check_removal(context: FsContext, directory: Inode, inode: Inode) -> None:
-    """Whether a name of `inode` in `directory` may be removed: write permission, flags, and the sticky bit's rule."""
+    """Check that a name of `inode` in `directory` may be removed: write permission, flags, and the sticky bit's
+    rule.
+    """
     credentials = context.credentials
     directory.check_permission(credentials, MAY_WRITE | MAY_EXEC)
     if directory.flags & FS_APPEND_FL != 0 or inode.flags & FS_UNCHANGEABLE != 0:
@@ -321,16 +323,16 @@ def unlink(context: FsContext, base: Path | None, name: bytes) -> None:
 
 @inline
 def _require_no_mount(context: FsContext, child: Dentry) -> None:
-    """Raise EBUSY for a name on which something is mounted in the caller's namespace. In another one that is no reason
-    to keep the name: what is mounted there goes with it.
+    """Raise EBUSY for a name on which something is mounted in the caller's namespace. Mounts in other namespaces do not
+    keep the name: they go with it.
     """
     if child.mounts is not None and is_mount_point(child, context.namespace):
         raise Errno(EBUSY)
 
 
 def _keep(inode: Inode) -> Inode | None:
-    """Let an inode outlive its last name until `_let_go`, which comes after the lock of names was given back: to free
-    the blocks of a large file takes long. In memory it does not. Whoever watches it is notified of the end then.
+    """Let an inode outlive its last name until `_let_go`, which runs after the lock of names was released: freeing the
+    blocks of a large file takes long (in memory it does not). Watchers are notified of the end then.
     """
     if not inode.file_system.sleeps and inode.watches is None and MARKS.count == 0:
         return None
@@ -436,8 +438,8 @@ def rename(
 
 @noinline
 def _prepare_move(context: FsContext, walk: Walk) -> None:
-    """Let what may be moved be copied before names are held, which others wait for. What is refused, is refused later.
-    Raises what copying raises.
+    """Copy what a move may have to copy before names are held, for which others wait. Refusals come later. Raises what
+    copying raises.
     """
     try:
         child = walk.look_up(walk.last)
@@ -456,7 +458,7 @@ def _prepare_move(context: FsContext, walk: Walk) -> None:
 
 @noinline
 def _prepare_link(context: FsContext, inode: Inode, base: Path | None, name: bytes) -> None:
-    """The same for what gets one more name."""
+    """The same for a file that gets one more name."""
     try:
         walk = resolve_parent(context, base, name)
         if walk.kind != LAST_NORMAL:
@@ -471,8 +473,8 @@ def _prepare_link(context: FsContext, inode: Inode, base: Path | None, name: byt
 
 @final
 class _Change:
-    """What a rename has done. Whoever watches is told once nobody's names are held, because many may listen; the inodes
-    are held so long.
+    """What a rename has done. Watchers are notified once no names are held, because there may be many; the inodes are
+    held until then.
     """
 
     def __init__(self, source: Walk, target: Walk) -> None:
@@ -485,7 +487,7 @@ class _Change:
         self.new_directory: Inode | None = None
 
     def hold(self, inode: Inode, replaced: Inode | None, is_exchange: bool) -> None:
-        """It is done: `inode` has the name of `replaced`, and perhaps the other way round."""
+        """Record that `inode` now has the name of `replaced`, and perhaps the other way round."""
         self.inode = _held(inode)
         self.replaced = None if replaced is None else _held(replaced)
         self.is_exchange = is_exchange
@@ -493,7 +495,7 @@ class _Change:
         self.new_directory = _held(self.target.directory())
 
     def tell(self) -> None:
-        """Tell whoever watches. Sleeps."""
+        """Notify watchers. Sleeps."""
         inode = self.inode
         replaced = self.replaced
         directory = self.directory
@@ -593,7 +595,7 @@ def _rename_held(
 
 
 def _leave_whiteout(context: FsContext, source: Walk) -> None:
-    """RENAME_WHITEOUT: the old name says to a union of file systems that there is nothing. Nobody is notified."""
+    """RENAME_WHITEOUT: the old name tells a union of file systems that the file does not exist. Nobody is notified."""
     whiteout = source.directory().create(source.last, S_IFCHR, 0, context.credentials)
     remember(source.dentry, source.last, whiteout)
 
@@ -623,7 +625,7 @@ def _check_rename(
 
 
 def _move_dentry(child: Dentry, place: Dentry) -> None:
-    """The name of `place` leads to what `child` stands for. Raises nothing: the name has changed on the disk."""
+    """Make the name of `place` lead to the file of `child`. Raises nothing: the name has changed on the disk."""
     CACHE.forget_children(place)
     place.deleted = True
     if child.cached and place.cached:
@@ -635,11 +637,11 @@ def _move_dentry(child: Dentry, place: Dentry) -> None:
 
 
 def _exchange_dentries(first: Dentry, second: Dentry) -> None:
-    """Two names have changed hands. Raises nothing."""
+    """Exchange two names. Raises nothing."""
     if first.cached and second.cached:
         CACHE.exchange(first, second)
         return
-    # The cache forgot one of them meanwhile. It asks for both.
+    # The cache forgot one of them meanwhile: look up both again.
     CACHE.detach(first)
     CACHE.detach(second)
     first_parent = first.parent

@@ -3,7 +3,7 @@
 Each is an object; processes that share one refer to the same. Programs see them as files of an internal file system,
 which /proc/PID/ns leads to: such a file open, or mounted somewhere, keeps its namespace, and setns(2) enters it.
 
-Here stand the base class, those kinds of which there is one only, and the files. Mount namespaces are in path.py.
+This module has the base class, the kinds of which there is only one, and the files. Mount namespaces are in path.py.
 """
 
 from collections.abc import Callable
@@ -21,7 +21,7 @@ NSFS_MAGIC: Final = 0x6E73_6673
 
 @final
 class NamespaceQuestions:
-    """Who answers ioctl_ns(2): entered by the package of tasks, which knows what the caller may see."""
+    """Answers ioctl_ns(2); entered by the package of tasks, which knows what the caller may see."""
 
     def __init__(self) -> None:
         self.answer: Callable[[Namespace, int, int], int] | None = None
@@ -56,7 +56,7 @@ class NamespaceInode(Inode):
 
 @final
 class NamespaceFile(File):
-    """An open one. It can be entered and asked, and that is all."""
+    """An open namespace file. It can only be entered and queried."""
 
     def __init__(self, path: Path, flags: int, namespace: Namespace) -> None:
         super().__init__(path, flags)

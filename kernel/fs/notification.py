@@ -1,19 +1,19 @@
-"""Telling watchers what happens to files: the source of inotify(7), fanotify(7) and dnotify (F_NOTIFY of fcntl(2)).
+"""Notifying watchers of what happens to files: the source of inotify(7), fanotify(7) and dnotify (F_NOTIFY of
+fcntl(2)).
 
-A `Watch` stands on an inode. What happens to a file is reported to the watches of its inode, and with the file's name
-to those of the directory that the name is in. What happens to a name (it appears, goes, moves) is reported to the
-directory alone. The file system calls report; nothing is reported of what the kernel does for itself or what goes
-through a mapping. The marks of fanotify stand on inodes, mounts and file systems, and hear of the same (marks.py).
+A `Watch` belongs to an inode. Events of a file are reported to the watches of its inode, and with the file's name to
+those of the directory that has the name. Events of a name (created, removed, moved) are reported to the directory
+alone. The file system calls report; what the kernel does for itself or what goes through a mapping is not reported. The
+marks of fanotify belong to inodes, mounts and file systems, and get the same events (marks.py).
 
 Invariants: an inode with watches or marks has a `WatchList`, which counts as one of its users, so that it stays in
-memory; the inode that only its watches keep has gone for good once its last name has (`WatchList.inode_removed`). The
-lists of a file system are linked with each other (`FileSystem.watched`), and undone one by one when it goes. While
-nobody watches or marks anything, reporting costs a look at `WATCHES.count`.
+memory; an inode that only its watches keep is gone for good once its last name is (`WatchList.inode_removed`). The
+lists of a file system are linked with each other (`FileSystem.watched`), and ended one by one when it goes. Without any
+watch or mark, reporting costs one test of `WATCHES.count`.
 
 Context: reporting never sleeps and never raises, so a file can be closed from anywhere (`tell_moved` alone sleeps).
-Many may listen, who `spend` what an event costs them: a call with several events takes safe points in between. What
-ends watches may sleep.
-Source: inotify(7).
+There may be many listeners, and each calls `spend` for its cost: a call with several events takes safe points in
+between. What ends watches may sleep. Source: inotify(7).
 """
 
 from typing import TYPE_CHECKING, Final
@@ -57,29 +57,29 @@ IN_UNMOUNT: Final = 0x2000
 IN_Q_OVERFLOW: Final = 0x4000
 IN_IGNORED: Final = 0x8000
 IN_EXCL_UNLINK: Final = 0x0400_0000
-IN_RENAMED: Final = 0x1000_0000  # inside one directory; only dnotify hears of it
+IN_RENAMED: Final = 0x1000_0000  # inside one directory; only dnotify gets it
 IN_ISDIR: Final = 0x4000_0000
 
 # Instructions, for `pace`
 _END_COST: Final = 1000  # for the watches of an inode
-TELL_COST: Final = 300  # for an event, beside what each listener spends
+TELL_COST: Final = 300  # for an event, apart from what each listener spends
 
 
 class Watch:
-    """One who wants to know what happens to an inode. Base class: see ipc/inotify.py and task/file_events.py."""
+    """A watch on an inode. Base class: see ipc/inotify.py and task/file_events.py."""
 
     def __init__(self, inode: "Inode", mask: int) -> None:
         self.inode: Inode | None = inode  # None once the watch has ended
         self.mask: int = mask
 
     def happened(self, mask: int, name: bytes, cookie: int) -> None:
-        """One of the watch's events: `name` is empty for what happened to the inode itself. May end the watch."""
+        """One of the watch's events: `name` is empty for events of the inode itself. May end the watch."""
 
     def ended(self) -> None:
-        """The inode has gone, and the watch with it."""
+        """The inode is gone, and the watch with it."""
 
     def belongs_to(self, file: "File", table: "FileTable") -> bool:
-        """Whether it goes when a process closes a descriptor of this description."""
+        """Whether it ends when a process closes a descriptor of this description."""
         return False
 
 
@@ -97,7 +97,7 @@ class WatchList:
         return len(self.watches) == 0 and len(self.marks) == 0
 
     def tell(self, mask: int, name: bytes, cookie: int, is_unlinked: bool) -> None:
-        """Tell those whose masks say so. A watch may leave meanwhile."""
+        """Notify the watches whose masks include the event. A watch may end meanwhile."""
         watches = self.watches
         index = 0
         while index < len(watches):
@@ -109,7 +109,7 @@ class WatchList:
 
     @noraise
     def inode_removed(self) -> None:
-        """The last name and the last user have gone: the watches end, and then the inode."""
+        """The last name and the last user are gone: end the watches, and then the inode."""
         self.tell(IN_DELETE_SELF, b"", 0, is_unlinked=False)
         inode = self.inode
         if inode is not None and MARKS.count != 0:
@@ -117,7 +117,7 @@ class WatchList:
         self._end_watches()
         self._forget()
         if inode is not None:
-            inode.users -= 1  # and not `release`: what it would tell was told
+            inode.users -= 1  # not `release`, whose notifications were sent already
             if inode.users == 0:
                 inode.evict()
 
@@ -165,7 +165,7 @@ class Watches:
         self.cookie: int = 0
 
     def next_cookie(self) -> int:
-        """What the two halves of a rename have in common."""
+        """The number that the two halves of a rename share."""
         self.cookie = self.cookie + 1 & 0xFFFF_FFFF
         return self.cookie
 
@@ -179,7 +179,7 @@ def add_watch(watch: Watch) -> None:
     assert inode is not None
     found = _list_of(inode)
     try:
-        found.watches.insert(0, watch)  # who came last hears first, as on Linux
+        found.watches.insert(0, watch)  # the newest is notified first, as on Linux
     except MemoryError:
         _end_if_empty(found)
         raise
@@ -187,7 +187,7 @@ def add_watch(watch: Watch) -> None:
 
 
 def _list_of(inode: "Inode") -> WatchList:
-    """The watches of an inode, which may be none yet. Raises MemoryError."""
+    """The watch list of an inode, created if needed. Raises MemoryError."""
     found = inode.watches
     if found is None:
         found = WatchList(inode)
@@ -207,7 +207,7 @@ def _end_if_empty(found: WatchList) -> None:
 
 
 def remove_watch(watch: Watch) -> None:
-    """End one watch; `ended` is not called. Nothing happens if it has ended."""
+    """End one watch; `ended` is not called. Does nothing if it has ended."""
     inode = watch.inode
     if inode is None:
         return
@@ -248,7 +248,7 @@ def _with_mark(marks: list[Mark] | None, mark: Mark) -> list[Mark]:
 
 
 def remove_mark(mark: Mark) -> None:
-    """Take a mark away, which its group does not know any more; `ended` is not called."""
+    """Remove a mark that its group has dropped already; `ended` is not called."""
     inode = mark.inode
     mount = mark.mount
     file_system = mark.file_system
@@ -273,7 +273,7 @@ def remove_mark(mark: Mark) -> None:
 
 @noraise
 def descriptor_closed(file: "File", table: "FileTable") -> None:
-    """A process closed a descriptor: what it watched through it ends."""
+    """A process closed a descriptor: end what it watched through it."""
     found = file.inode.watches
     if found is not None:
         for watch in found.watches:
@@ -286,7 +286,7 @@ def descriptor_closed(file: "File", table: "FileTable") -> None:
 
 
 def tell_inode(inode: "Inode", mask: int) -> None:
-    """Something happened to an inode, whatever its names are."""
+    """Something happened to an inode, whatever its names."""
     if WATCHES.count == 0:
         return
     if inode.is_directory():
@@ -308,8 +308,8 @@ def tell_name(directory: "Inode", mask: int, name: bytes, cookie: int, inode: "I
 
 
 def tell_moved(directory: "Inode", old_name: bytes, target: "Inode", new_name: bytes, inode: "Inode") -> None:
-    """`inode` has another name: both directories hear of it. What came of the inodes is left to the caller, who holds
-    all three, but no names. Has safe points.
+    """`inode` has another name: notify both directories. The caller, which holds all three but no names, reports events
+    of the inodes themselves. Has safe points.
     """
     cookie = WATCHES.next_cookie()
     kind = IN_ISDIR if inode.is_directory() else 0
@@ -326,7 +326,7 @@ def tell_moved(directory: "Inode", old_name: bytes, target: "Inode", new_name: b
 
 
 def tell_place(dentry: "Dentry", mask: int) -> None:
-    """Something happened to the file at a place, whoever has it open: its directory hears of it first."""
+    """Something happened to the file at a place, whoever has it open: its directory is notified first."""
     if WATCHES.count != 0:
         _tell_at(dentry, mask, None)
 
@@ -391,7 +391,7 @@ def tell_created(directory: "Inode", dentry: "Dentry") -> None:
 
 @noraise
 def tell_inode_gone(inode: "Inode") -> None:
-    """An inode without watches has lost its last name and its last user: for those who marked its file system."""
+    """An inode without watches has lost its last name and its last user: for groups that marked its file system."""
     if inode.file_system.marks is not None:
         tell_removed(inode, IN_DELETE_SELF)
 

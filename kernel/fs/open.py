@@ -73,12 +73,12 @@ from kernel.lib.pace import pace
 
 OpenSpecial = Callable[[Path, int], File]
 
-# Flags that only steer the opening and are not kept.
+# Flags that only affect the opening and are not kept.
 _TRANSIENT: Final = O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_CLOEXEC
 
 
 class SpecialFiles:
-    """What opens files whose meaning lies in a package above this one; entered by that package."""
+    """Opens files that are implemented in a package above this one; entered by that package."""
 
     def __init__(self) -> None:
         self.open_fifo: OpenSpecial | None = None
@@ -105,7 +105,7 @@ def open_file(context: FsContext, base: Path | None, name: bytes, flags: int, mo
 
 
 def open_path(context: FsContext, path: Path, flags: int) -> File:
-    """Open what lies at `path`, which exists, after checking that `context` may."""
+    """Open the existing file at `path`, after checking that `context` may."""
     inode = path.inode()
     if flags & O_DIRECTORY != 0 and not inode.is_directory():
         raise Errno(ENOTDIR)
@@ -127,7 +127,7 @@ def _check_and_open(context: FsContext, path: Path, inode: Inode, flags: int) ->
 
 @noinline
 def _check_and_open_held(context: FsContext, path: Path, inode: Inode, flags: int) -> File:
-    """The same where checking waits for a program: the file must not go before it is open."""
+    """The same where checking waits for a program: the file must not vanish before it is open."""
     path.pin()
     inode.acquire()
     try:
@@ -148,7 +148,7 @@ def _mask_of(flags: int) -> int:
 
 
 def check_open(credentials: Credentials, mount: Mount, inode: Inode, flags: int) -> None:
-    """Whether somebody may open the inode with these flags, in Linux's order of errors."""
+    """Check that the credentials permit opening the inode with these flags, in Linux's order of errors."""
     mask = _mask_of(flags)
     if inode.is_directory() and mask & MAY_WRITE != 0:
         raise Errno(EISDIR)
@@ -166,7 +166,7 @@ def check_open(credentials: Credentials, mount: Mount, inode: Inode, flags: int)
 
 
 def _check_marked(inode: Inode, flags: int) -> None:
-    """Whether a file that is marked as immutable, or to be appended to only, may be opened so. Raises EPERM."""
+    """Raise EPERM if the inode is immutable or append-only and the flags conflict with that."""
     writes = flags & O_ACCMODE != O_RDONLY
     if inode.flags & FS_IMMUTABLE_FL != 0 and (writes or flags & O_TRUNC != 0):
         raise Errno(EPERM)
@@ -175,7 +175,7 @@ def _check_marked(inode: Inode, flags: int) -> None:
 
 
 def open_silently(context: FsContext, path: Path, flags: int) -> File:
-    """Open what an event of fanotify(7) is about, which the caller holds: nobody is asked, and nobody hears of it. The
+    """Open the file of an event of fanotify(7), which the caller holds: no group is asked or notified. The
     mode does not matter, the thread's domain does. May sleep. Raises ENFILE, EACCES, EROFS, ETXTBSY, ENXIO, and what
     opening raises.
     """
@@ -193,7 +193,7 @@ def open_silently(context: FsContext, path: Path, flags: int) -> File:
 
 
 def _check_writable(path: Path, inode: Inode, flags: int) -> None:
-    """Whether a file can be written to at all, if it is to be. Raises EROFS, ETXTBSY."""
+    """If the file is opened for writing, check that it can be written to at all. Raises EROFS, ETXTBSY."""
     if flags & O_ACCMODE == O_RDONLY and flags & O_TRUNC == 0:
         return
     if inode.is_regular() or inode.is_directory():
@@ -211,7 +211,7 @@ def check_executable(context: FsContext, path: Path) -> None:
 
 
 def open_permitted(context: FsContext, credentials: Credentials, path: Path, inode: Inode, flags: int) -> File:
-    """Make the description if the thread's domain lets it, and notify whoever watches. The mode permits it."""
+    """Create the description if the thread's domain permits it, and notify watchers. The mode permits it."""
     if DEVICE_PROGRAMS.count != 0 and inode.is_device():
         return _open_asked(context, path, inode, flags)
     return open_unasked(context, credentials, path, inode, flags)
@@ -219,8 +219,8 @@ def open_permitted(context: FsContext, credentials: Credentials, path: Path, ino
 
 @noinline
 def _open_asked(context: FsContext, path: Path, inode: Inode, flags: int) -> File:
-    """The same for a device if the programs of the thread's control group let it use that. They take safe points, so
-    the file must not go before it is open. May sleep. Raises EPERM, MemoryError.
+    """The same for a device, if the programs of the thread's control group permit its use. They take safe points, so
+    the file must not vanish before it is open. May sleep. Raises EPERM, MemoryError.
     """
     path.pin()
     inode.acquire()
@@ -242,7 +242,7 @@ def open_unasked(context: FsContext, credentials: Credentials, path: Path, inode
 
 @noinline
 def _open_in_domain(context: FsContext, path: Path, inode: Inode, flags: int) -> File:
-    """The same, if the thread's domain lets it. What will not be allowed with the file is noted in it."""
+    """The same, if the thread's domain permits it. The rights that the domain denies are noted in the description."""
     denied = rights_denied(context.credentials, path, flags, is_program=False)
     if denied & TRUNCATE != 0 and flags & O_TRUNC != 0 and inode.is_regular():
         raise Errno(EACCES)
@@ -253,7 +253,7 @@ def _open_in_domain(context: FsContext, path: Path, inode: Inode, flags: int) ->
 
 @inline
 def _open_allowed(context: FsContext, path: Path, inode: Inode, flags: int) -> File:
-    """The same once nothing that the thread is forbids it."""
+    """The same once all of the thread's restrictions have been checked."""
     if MARKS.guards != 0 or inode.locks is not None:
         return _open_held(context, path, inode, flags)
     return _open_now(context, path, inode, flags)
@@ -261,15 +261,15 @@ def _open_allowed(context: FsContext, path: Path, inode: Inode, flags: int) -> F
 
 @noinline
 def _open_held(context: FsContext, path: Path, inode: Inode, flags: int) -> File:
-    """The same where others may be waited for: groups of fanotify(7) that may forbid it, holders of leases. The file
-    must not go meanwhile.
+    """The same where it may have to wait for others: groups of fanotify(7) that may forbid it, holders of leases. The
+    file must not vanish meanwhile.
     """
     path.pin()
     inode.acquire()
     try:
         if MARKS.guards != 0:
             ask_to_open(path, for_running=False)
-            _check_writable(path, inode, flags)  # still
+            _check_writable(path, inode, flags)  # checked again after the wait
             _check_marked(inode, flags)
         break_leases_for_opening(path, inode, flags)
         return _open_now(context, path, inode, flags)
@@ -290,7 +290,7 @@ def _open_now(context: FsContext, path: Path, inode: Inode, flags: int) -> File:
 
 
 def _finish(context: FsContext, path: Path, inode: Inode, flags: int) -> File:
-    """Make the description; permissions are checked."""
+    """Create the description; permissions have been checked."""
     kept = flags & ~_TRANSIENT
     kind = inode.mode & S_IFMT
     if kind == S_IFREG:
@@ -307,7 +307,7 @@ def _finish(context: FsContext, path: Path, inode: Inode, flags: int) -> File:
             path.unpin()
     if inode.is_device():
         if kind == S_IFCHR:
-            # The flags go on whole: opening a terminal looks at O_NOCTTY.
+            # Pass all flags on: opening a terminal checks O_NOCTTY.
             return open_device(path, inode, flags & ~(_TRANSIENT & ~O_NOCTTY))
         open_block_device = SPECIAL.open_block_device
         if open_block_device is None:
@@ -336,7 +336,7 @@ def _open_or_create(context: FsContext, base: Path | None, name: bytes, flags: i
             created = _create(context, walk, flags, mode)
             if created is not None:
                 return created
-            continue  # somebody else was quicker
+            continue  # another thread was quicker
         if flags & O_EXCL != 0:
             raise Errno(EEXIST)
         outer = walk.mount
@@ -365,7 +365,9 @@ def _open_or_create(context: FsContext, base: Path | None, name: bytes, flags: i
 
 
 def _create(context: FsContext, walk: Walk, flags: int, mode: int) -> File | None:
-    """Make a regular file at the end of a walk and open it, whatever its mode forbids. None if it exists by now."""
+    """Create a regular file at the end of a walk and open it, even if its mode forbids that. None if it exists by
+    now.
+    """
     directory = walk.directory()
     walk.mount.require_writable()
     credentials = context.credentials
@@ -382,7 +384,7 @@ def _create(context: FsContext, walk: Walk, flags: int, mode: int) -> File | Non
         tell_created(directory, dentry)
         denied = 0
         if credentials.domain is not None:
-            # If it may not be opened, it is there nevertheless.
+            # Even if it may not be opened, it exists now.
             denied = rights_denied(credentials, path, flags, is_program=False)
         file = inode.open(path, flags & ~_TRANSIENT)
         file.denied = denied
@@ -398,7 +400,7 @@ def _create(context: FsContext, walk: Walk, flags: int, mode: int) -> File | Non
 
 
 def _ask_for_new(file: File) -> None:
-    """Whether a file that was just created may be opened. If not, nobody hears that it was closed. Raises EPERM."""
+    """Raise EPERM if a file that was just created may not be opened. Then its close is not reported."""
     may_be = False
     try:
         ask_to_open(file.path, for_running=False)
@@ -410,8 +412,8 @@ def _ask_for_new(file: File) -> None:
 
 
 def create_in(context: FsContext, directory: Inode, name: bytes, mode: int, rdev: int, *, opens: bool) -> Inode:
-    """Make anything but a directory, with the mode and the access control lists that it should have there. `opens`: the
-    caller opens it next.
+    """Create anything but a directory, with the mode and the access control lists that it should have there. `opens`:
+    the caller opens it next.
     """
     inherited = _new_file(context, directory, mode)
     credentials = context.credentials
@@ -429,8 +431,8 @@ def create_in(context: FsContext, directory: Inode, name: bytes, mode: int, rdev
 
 
 def _new_file(context: FsContext, directory: Inode, mode: int) -> Inheritance:
-    """What a new file inherits; set-group-ID is only for members of the directory's group."""
-    is_executable_by_group = mode & (S_ISGID | S_IXGRP) == S_ISGID | S_IXGRP  # before the umask hides it
+    """What a new file inherits; only members of the directory's group may set set-group-ID."""
+    is_executable_by_group = mode & (S_ISGID | S_IXGRP) == S_ISGID | S_IXGRP  # before the umask clears it
     if is_executable_by_group and directory.mode & S_ISGID != 0:
         if not may_keep_set_group(context.credentials, directory, directory.gid):
             mode &= ~S_ISGID
@@ -449,7 +451,7 @@ def _open_unnamed(context: FsContext, base: Path | None, name: bytes, flags: int
     directory.check_creation(context.credentials)
     inherited = _new_file(context, directory, S_IFREG | mode & 0o7777)
     inode = directory.create_unnamed(inherited.mode, context.credentials)
-    inode.acquire()  # without a name or a user it would be lost, should something fail
+    inode.acquire()  # without a name or a user it would be lost if something fails
     try:
         inode.may_have_privileges = inherited.mode & SET_ID != 0
         inherited.give(inode)

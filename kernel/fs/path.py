@@ -1,7 +1,7 @@
 """Mounts, paths and the file context of a process (path_resolution(7), mount(2), chroot(2)).
 
-A `Path` is a place in the tree: a dentry seen through a mount. What is kept for long (working directory, root, open
-file) is pinned, so that the mount counts as busy and the dentry cache keeps the dentry.
+A `Path` is a place in the tree: a dentry seen through a mount. A long-lived path (working directory, root, open file)
+is pinned, so that the mount counts as busy and the dentry cache keeps the dentry.
 
 A mount belongs to a mount namespace as long as it is attached. Invariant: for every mount but the first of its
 namespace, `parent.children[mount_point] is mount` until it is detached, and it is in the chain of `mount_point`.
@@ -63,23 +63,23 @@ class Mount:
         self.next_there: Mount | None = None  # of all that are mounted on the mount point, in whatever namespace
         self.previous_there: Mount | None = None
         self.users: int = 0  # pinned paths, and keepers
-        self.keepers: int = 0  # who writes its file system out: unmounting waits, but the mount is not busy
+        self.keepers: int = 0  # threads that write its file system out: unmounting waits; the mount is not busy
         self.attached: bool = False
-        self.is_gone: bool = False  # nobody uses it any more, either
-        self.outer: Mount | None = None  # which goes after it
+        self.is_gone: bool = False  # and it has no users any more
+        self.outer: Mount | None = None  # released after it
         self.namespace: MountNamespace | None = None  # while it is attached
-        self.entries: int = 0  # walks that came in, for MNT_EXPIRE
-        self.expiry_mark: int = -1  # how many there were when it was first asked to go if nobody comes
+        self.entries: int = 0  # walks that entered, for MNT_EXPIRE
+        self.expiry_mark: int = -1  # how many there were at the first MNT_EXPIRE
         self.is_unbindable: bool = False
-        self.group: PeerGroup | None = None  # which shows the same
+        self.group: PeerGroup | None = None  # mounts that show the same
         self.next_peer: Mount | None = None  # of its group, which is a ring
         self.previous_peer: Mount | None = None
         self.master: PeerGroup | None = None  # from which it receives
-        self.next_slave: Mount | None = None  # of its master
+        self.next_slave: Mount | None = None  # of the same master
         self.previous_slave: Mount | None = None
         self.is_internal: bool = False  # pipes, sockets and the like: no place in the tree
-        self.marks: list[Mark] | None = None  # of fanotify's groups on what is done through it
-        # What the administrator of another user namespace has set, and one of this must not undo
+        self.marks: list[Mark] | None = None  # of fanotify's groups, on events through it
+        # Set by the administrator of another user namespace; one of this namespace must not undo it
         self.is_locked: bool = False  # it hides what is below it
         self.locked_flags: int = 0  # of MS_RDONLY, MS_NOSUID, MS_NODEV and MS_NOEXEC
         self.locks_times: bool = False  # MS_NOATIME, MS_NODIRATIME and MS_RELATIME stay as they are
@@ -92,36 +92,36 @@ class Mount:
             raise Errno(EROFS)
 
     def take_locks(self, source: "Mount") -> None:
-        """It is a copy of another."""
+        """Take over locks: it is a copy of another mount."""
         self.is_locked = source.is_locked
         self.locked_flags = source.locked_flags
         self.locks_times = source.locks_times
 
     def lock(self) -> None:
-        """It belongs to a user namespace now whose administrator has not made it."""
+        """It now belongs to a user namespace whose administrator did not create it."""
         self.is_locked = True
         self.locked_flags |= self.flags & _LOCKABLE
         self.locks_times = True
 
     def set_flags(self, flags: int) -> None:
-        """Other flags from now on."""
+        """Change the flags."""
         self.flags = flags
         self.tell_change()
 
     def tell_change(self) -> None:
-        """What its namespace's tables show of it has changed."""
+        """Notify the namespace: what its tables show of this mount has changed."""
         namespace = self.namespace
         if namespace is not None:
             namespace.changed()
 
     def may_change_flags(self, flags: int) -> bool:
-        """Whether locks permit other flags."""
+        """Whether locks permit these flags."""
         if self.locks_times and (self.flags ^ flags) & TIME_FLAGS != 0:
             return False
         return self.locked_flags & ~flags == 0
 
     def attach(self, parent: "Mount", mount_point: Dentry) -> None:
-        """Enter the mount in the tree. Raises MemoryError, and then it has let go of its file system: forget it."""
+        """Enter the mount in the tree. Raises MemoryError; then it has released its file system: drop it."""
         namespace = parent.namespace
         if namespace is None:
             panic("a mount outside of the tree")
@@ -139,8 +139,7 @@ class Mount:
         namespace.changed()
 
     def slip_under(self, covering: "Mount") -> None:
-        """Enter the tree between a mount and its place. Raises MemoryError, and then it has let go of its file system.
-        """
+        """Enter the tree between a mount and its place. Raises MemoryError; then it has released its file system."""
         parent = covering.parent
         mount_point = covering.mount_point
         if parent is None or mount_point is None or parent.namespace is None:
@@ -162,7 +161,7 @@ class Mount:
         namespace.changed()
 
     def take_place_of(self, other: "Mount") -> None:
-        """Stand where another does, which has no place from then on. Needs no memory."""
+        """Replace another mount, which loses its place. Needs no memory."""
         self._leave_place()
         parent = other.parent
         mount_point = other.mount_point
@@ -183,8 +182,8 @@ class Mount:
 
     @noraise
     def depart(self) -> None:
-        """The mount has left its namespace. If it hides what is below it, and its parent has left as well, it goes on
-        doing so for those who still use the parent. May sleep.
+        """The mount has left its namespace. If it hides what is below it, and its parent has left as well, it keeps
+        hiding that from users of the parent. May sleep.
         """
         make_private(self)
         parent = self.parent
@@ -195,8 +194,7 @@ class Mount:
         self._finish_if_unused()
 
     def move(self, parent: "Mount", mount_point: Dentry) -> None:
-        """Give the mount another place in the tree, where nothing is. Raises MemoryError, and then it has the old one.
-        """
+        """Move the mount to a free place in the tree. Raises MemoryError; then it keeps the old one."""
         _keep_names(mount_point)
         parent.children[mount_point] = self
         self._leave_place()
@@ -204,8 +202,8 @@ class Mount:
         self.tell_change()
 
     def trade_places(self, root: "Mount", parent: "Mount", mount_point: Dentry) -> None:
-        """Stand where the root of a tree does, which goes to another place (pivot_root). Raises MemoryError, and then
-        nothing has changed.
+        """Replace the root of a tree, which moves to another place (pivot_root). Raises MemoryError, with nothing
+        changed.
         """
         _keep_names(mount_point)
         parent.children[mount_point] = root
@@ -214,7 +212,7 @@ class Mount:
         self.tell_change()
 
     def change_namespace(self, namespace: "MountNamespace") -> None:
-        """Belong to another tree. Raises MemoryError, and then it still belongs to the old one."""
+        """Move to another namespace. Raises MemoryError; then it still belongs to the old one."""
         old = self.namespace
         if old is namespace or old is None:
             return
@@ -224,16 +222,16 @@ class Mount:
         namespace.changed()
 
     def become_root(self) -> None:
-        """Leave the place for the top of a tree."""
+        """Leave its place to become the top of a tree."""
         self._leave_place()
 
     def lose_place(self) -> None:
-        """What it is mounted on has gone. May sleep."""
+        """Its mount point is gone. May sleep."""
         self._leave_place()
         self._finish_if_unused()
 
     def _stand_at(self, parent: "Mount", mount_point: Dentry) -> None:
-        """It is among the parent's children already."""
+        """Record the place; it is among the parent's children already."""
         self.parent = parent
         self.mount_point = mount_point
         first = mount_point.mounts
@@ -244,7 +242,7 @@ class Mount:
         mount_point.pins += 1
 
     def _step_off(self) -> None:
-        """Stand nowhere; the parent knows another child by then."""
+        """Leave its place; the parent has another child there by then."""
         mount_point = self.mount_point
         if mount_point is None:
             return
@@ -274,14 +272,14 @@ class Mount:
         return inode is not None and inode.is_directory()
 
     def show(self, root: Dentry) -> None:
-        """Show a directory of the file system only. Before the mount is attached."""
+        """Show a directory of the file system only. Called before the mount is attached."""
         old = self.root
         _show_root(root)
         self.root = root
         _hide_root(old)
 
     def forget(self) -> None:
-        """It was never attached, and will not be."""
+        """Drop a mount that was never attached."""
         _hide_root(self.root)
         self.file_system.mounts -= 1
 
@@ -347,7 +345,7 @@ class Mount:
 
 
 def _show_root(root: Dentry) -> None:
-    """A mount more has it at its top."""
+    """One more mount has it as its root."""
     root.pins += 1
     inode = root.inode
     if inode is not None:
@@ -356,7 +354,7 @@ def _show_root(root: Dentry) -> None:
 
 @noraise
 def _hide_root(root: Dentry) -> None:
-    """And one less. May sleep."""
+    """One mount less has it as its root. May sleep."""
     root.pins -= 1
     inode = root.inode
     if inode is not None:
@@ -364,9 +362,8 @@ def _hide_root(root: Dentry) -> None:
 
 
 def _keep_names(mount_point: Dentry) -> None:
-    """Walks make dentries of procfs and sysfs anew, so that they would not find a mount on one: let the cache have the
-    names that lead to it, as far as they always lead to the same inodes. Those of processes and devices do not. Raises
-    MemoryError.
+    """Walks create dentries of procfs and sysfs anew, and so would not find a mount on one: keep the names that lead to
+    it in the cache, if they always lead to the same inodes. Names of processes and devices do not. Raises MemoryError.
     """
     place = mount_point
     while True:
@@ -379,7 +376,7 @@ def _keep_names(mount_point: Dentry) -> None:
 
 
 def _is_fixed(parent: Dentry, child: Dentry) -> bool:
-    """Whether a name that the cache does not have leads to the same inode each time."""
+    """Whether a name that is not cached leads to the same inode each time."""
     directory = parent.inode
     if directory is None or directory.file_system.magic not in (PROC_SUPER_MAGIC, SYSFS_MAGIC):
         return False
@@ -401,7 +398,7 @@ def end_filesystem(file_system: FileSystem) -> None:
         device.closed()
 
 
-# All that are attached, by number, in the order of mounting.
+# All attached mounts, by number, in the order of mounting.
 MOUNTS: Final[dict[int, Mount]] = {}
 
 
@@ -413,9 +410,9 @@ class MountNamespace(Namespace):
         self.mounts: dict[int, Mount] = {}  # by number, in the order of mounting: the source of /proc/mounts
         self.users: int = 0
         self.is_anonymous: bool = False  # of a tree that only a file holds, and that nobody is in
-        self.changes: int = 0  # of the tree, and what is set of its mounts
+        self.changes: int = 0  # of the tree and its mounts' settings
         self.watchers: WaitQueue = WaitQueue()  # of these changes
-        self.is_told: bool = False  # of a change, since one of them last looked
+        self.is_told: bool = False  # notified of a change since one of them last looked
         self.sequence: int = 0  # the number by which statmount(2) knows it; 0 for an anonymous one
 
     def publish(self) -> None:
@@ -426,22 +423,22 @@ class MountNamespace(Namespace):
         self.sequence = _last_namespace
 
     def enter(self, mount: Mount) -> None:
-        """A mount is attached here. Raises MemoryError, and then `leave` is to be called."""
+        """A mount is attached here. Raises MemoryError; then call `leave`."""
         mount.namespace = self
         self.mounts[mount.identifier] = mount
         MOUNTS[mount.identifier] = mount
 
     @noraise
     def leave(self, mount: Mount) -> None:
-        """It is not, any more."""
+        """A mount is not attached here any more."""
         mount.namespace = None
         MOUNTS.pop(mount.identifier, mount)
         self.mounts.pop(mount.identifier, mount)
 
     @noraise
     def changed(self) -> None:
-        """Whoever polls a table of mounts hears of it (proc_pid_mounts(5)), once until one of them looks: a call may
-        change thousands of mounts.
+        """Wake pollers of tables of mounts (proc_pid_mounts(5)), once until one of them looks: a call may change
+        thousands of mounts.
         """
         self.changes += 1
         if self.watchers.head is not None and not self.is_told:
@@ -487,7 +484,7 @@ def _any_child(mount: Mount) -> Mount | None:
     return None
 
 
-# Those that processes can be in, by number, in the order in which they were made.
+# Namespaces that processes can be in, by number, in the order of creation.
 NAMESPACES: Final[dict[int, MountNamespace]] = {}
 _last_namespace: int = 0
 
@@ -497,7 +494,7 @@ FIRST_MOUNTS.publish()
 
 
 def first_mount() -> Mount | None:
-    """The one that was mounted first: the root of the tree, unless another took its place."""
+    """The mount that was attached first: the root of the tree, unless another took its place."""
     for mount in MOUNTS.values():
         return mount
     return None
@@ -526,8 +523,8 @@ class Path:
         self.mount.release()
 
     def __enter__(self) -> "Path":
-        """`with path:` around what may sleep: whoever unlinks, unmounts or closes meanwhile, neither mount nor inode
-        ends before the block does. Raises EINVAL.
+        """`with path:` around what may sleep: whatever is unlinked, unmounted or closed meanwhile, neither mount nor
+        inode ends before the block does. Raises EINVAL.
         """
         self.inode().acquire()
         return self.pin()
@@ -544,8 +541,8 @@ class FsContext:
     """What a path walk depends on: root, working directory, umask, credentials. Shared by threads (CLONE_FS), hence
     counted.
 
-    Both paths are pinned. The credentials are those of the running thread, whichever of those that share the context it
-    is, and however long it has slept since it began to use it; `own` only where a context was made to act for somebody.
+    Both paths are pinned. The credentials are those of the running thread, whichever of the sharing threads that is,
+    and however long it has slept meanwhile; `own` is set only in a context created to act for somebody else.
     """
 
     def __init__(
@@ -559,11 +556,13 @@ class FsContext:
         self.own: Credentials | None = own
         self.restrictions: int = 0  # RESOLVE_* of openat2(2)
         self.users: int = 1
-        self.executions: int = 0  # calls of execve(2) that rely on nobody sharing it anew
+        self.executions: int = 0  # calls of execve(2) that rely on no new thread sharing it
 
     @property
     def credentials(self) -> Credentials:
-        """Whoever uses the context acts for them. A kernel thread only uses contexts that have their own."""
+        """The credentials that users of the context act with. A kernel thread only uses contexts that have their
+        own.
+        """
         own = self.own
         if own is None:
             own = current_thread().acts_for()
@@ -572,13 +571,15 @@ class FsContext:
         return own
 
     def restricted(self, root: Path, working: Path, restrictions: int) -> "FsContext":
-        """For one walk: other places to start from, and RESOLVE_* flags that bind it. The caller releases it."""
+        """A context for one walk: other places to start from, and RESOLVE_* flags that restrict it. The caller releases
+        it.
+        """
         context = FsContext(self.namespace, root, working, self.umask, self.own)
         context.restrictions = restrictions
         return context
 
     def acting_for(self, who: Credentials) -> "FsContext":
-        """The same places, for somebody else than the running thread. The caller releases it."""
+        """The same places, with other credentials than the running thread's. The caller releases it."""
         return FsContext(self.namespace, self.root, self.working, self.umask, who)
 
     def copy(self) -> "FsContext":
@@ -596,7 +597,7 @@ class FsContext:
             self.namespace.release()
 
     def enter(self, namespace: MountNamespace, root: Path, working: Path) -> None:
-        """See another tree of mounts from now on."""
+        """Switch to another tree of mounts."""
         old = self.namespace
         namespace.acquire()
         self.namespace = namespace

@@ -1,8 +1,8 @@
-"""Shared mounts: what is mounted in one place shows in others (mount_namespaces(7), "SHARED SUBTREES").
+"""Shared mounts: mounts in one place appear in others (mount_namespaces(7), "SHARED SUBTREES").
 
 Mounts of one peer group show the same: what is mounted on a directory of one is mounted on that of all, if their part
-of the file system has the directory. A slave receives from its master's group, and gives nothing back. A mount can be
-both: then it passes on what it receives. All members of a group have the same master.
+of the file system has the directory. A slave receives from its master's group, and propagates nothing back. A mount can
+be both: then it passes on what it receives. All members of a group have the same master.
 
 Invariants: a mount is in the ring of members exactly when `group` is set, and in its master's chain of slaves exactly
 when `master` is. A group without members has no slaves: they went to its own master.
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 @final
 class PeerGroup:
-    """Mounts that show the same, and those that follow them. `number` is what mountinfo shows.
+    """Mounts that show the same, and their slaves. `number` is what mountinfo shows.
 
-    The order of both is Linux's, because it is that in which mounts are created, and so that of mountinfo: the members
-    are a ring, and a copy comes right after what it is a copy of. Both are chains through the mounts themselves, so
-    that to leave them takes neither long nor memory.
+    The order of both is Linux's, because mounts are created, and shown by mountinfo, in this order: the members are a
+    ring, and a copy comes right after its original. Both are chains through the mounts themselves, so leaving them
+    takes neither time nor memory.
     """
 
     def __init__(self, number: int) -> None:
@@ -48,7 +48,7 @@ class PeerGroup:
 
 @final
 class Groups:
-    """The numbers of peer groups: the lowest that is free is taken, as on Linux."""
+    """The numbers of peer groups: the lowest free one is taken, as on Linux."""
 
     def __init__(self) -> None:
         self.by_number: dict[int, PeerGroup] = {}
@@ -66,7 +66,7 @@ class Groups:
 
     @noraise
     def forget(self, group: PeerGroup) -> None:
-        """It has no members any more."""
+        """Free the number of a group without members."""
         self.by_number.pop(group.number, group)
         self.lowest = min(self.lowest, group.number)
 
@@ -75,14 +75,14 @@ GROUPS: Final = Groups()
 
 
 def share(mount: "Mount") -> None:
-    """MS_SHARED: be in a peer group, a new one if need be. Raises MemoryError."""
+    """MS_SHARED: join a peer group, a new one if needed. Raises MemoryError."""
     if mount.group is None:
         _join(mount, GROUPS.new(), None)
 
 
 @noraise
 def _join(mount: "Mount", group: PeerGroup, before: "Mount | None") -> None:
-    """Become a member after another, or the first."""
+    """Become a member, after another one or as the first."""
     after = mount if before is None else before.next_peer
     if before is None or after is None:
         before = mount
@@ -97,7 +97,7 @@ def _join(mount: "Mount", group: PeerGroup, before: "Mount | None") -> None:
 
 @noraise
 def enslave(mount: "Mount", master: PeerGroup, before: "Mount | None" = None) -> None:
-    """Receive from a group: as the slave after another, or as the first."""
+    """Receive from a group: as a slave after another one, or as the first."""
     after = master.first_slave if before is None else before.next_slave
     mount.previous_slave = before
     mount.next_slave = after
@@ -114,7 +114,7 @@ def enslave(mount: "Mount", master: PeerGroup, before: "Mount | None" = None) ->
 
 @noraise
 def leave_group(mount: "Mount") -> None:
-    """Give nothing to peers any more. The last one's slaves get its own master."""
+    """Leave the group. The last member's slaves get its own master."""
     group = mount.group
     if group is None:
         return
@@ -142,7 +142,7 @@ def leave_group(mount: "Mount") -> None:
 
 @noraise
 def leave_master(mount: "Mount") -> None:
-    """Receive nothing any more."""
+    """Stop receiving from the master."""
     master = mount.master
     if master is None:
         return
@@ -163,14 +163,14 @@ def leave_master(mount: "Mount") -> None:
 
 @noraise
 def make_private(mount: "Mount") -> None:
-    """MS_PRIVATE, and the end of a mount."""
+    """MS_PRIVATE; also at the end of a mount."""
     leave_group(mount)
     leave_master(mount)
 
 
 @noraise
 def make_slave(mount: "Mount") -> None:
-    """MS_SLAVE: receive from the peers, if there are any, instead of being one."""
+    """MS_SLAVE: become a slave of the peers, if there are any."""
     group = mount.group
     if group is None:
         return
@@ -182,7 +182,7 @@ def make_slave(mount: "Mount") -> None:
 
 @noraise
 def inherit(copy: "Mount", source: "Mount") -> None:
-    """A copy of a mount is its peer, and has its master."""
+    """Make a copy of a mount its peer, with the same master."""
     if source.group is not None:
         _join(copy, source.group, source)
     if source.master is not None:
@@ -191,8 +191,8 @@ def inherit(copy: "Mount", source: "Mount") -> None:
 
 @final
 class Receiver:
-    """A mount that gets what is mounted on another. `source` is the receiver before it, from which it gets that, and
-    None for the first mount itself.
+    """A mount that receives mounts from another. `source` is the receiver that it gets them from, None for the first
+    mount itself.
     """
 
     def __init__(self, mount: "Mount", source: "Receiver | None", is_peer: bool) -> None:
@@ -204,13 +204,13 @@ class Receiver:
 
 
 def receivers_of(mount: "Mount") -> list[Receiver]:
-    """All that get what is mounted on `mount`, itself first, each after its source. Raises MemoryError."""
+    """All mounts that receive from `mount`, itself first, each after its source. Raises MemoryError."""
     first = Receiver(mount, None, is_peer=True)
     found: list[Receiver] = [first]
     group = mount.group
     if group is None:
         return found
-    heads: list[Receiver] = [first]  # one of each group
+    heads: list[Receiver] = [first]  # one for each group
     index = 0
     while index < len(heads):
         head = heads[index]

@@ -1,8 +1,9 @@
-"""The privileges that a file gives to whoever runs it: set-user-ID, set-group-ID, capabilities (`security.capability`).
+"""The privileges that a file grants when it is executed: set-user-ID, set-group-ID, capabilities
+(`security.capability`).
 
-They were given to certain contents and a certain owner, so they go when one of these changes. A writer with CAP_FSETID
-leaves set-ID bits in place, but a new owner does not; capabilities of a file always go. Stores to a shared mapping take
-nothing away, as on Linux.
+They were granted for certain contents and a certain owner, so they are dropped when one of these changes. A writer with
+CAP_FSETID leaves set-ID bits in place, but a new owner does not; capabilities of a file are always dropped. Stores to a
+shared mapping drop nothing, as on Linux.
 
 Context: sleeps on file systems that do; the inode's lock is not held.
 Source: write(2), chown(2), inode(7), capabilities(7).
@@ -28,8 +29,8 @@ def may_keep_set_group(credentials: Credentials, inode: Inode, gid: KernelGid) -
 
 
 def capabilities_of(inode: Inode, runner: UserNamespace) -> FileCapabilities | None:
-    """What the file adds to the capabilities of those in a user namespace who run it. Raises EINVAL, ERANGE (the
-    attribute makes no sense), EIO. Costs next to nothing where there is surely nothing.
+    """What the file adds to the capabilities of programs in a user namespace that execute it. Raises EINVAL, ERANGE
+    (the attribute makes no sense), EIO. Nearly free if there is surely nothing.
     """
     if not inode.may_have_privileges or not inode.may_have_attributes():
         return None
@@ -49,7 +50,7 @@ def capabilities_of(inode: Inode, runner: UserNamespace) -> FileCapabilities | N
 
 
 def drop_privileges(inode: Inode, credentials: Credentials) -> None:
-    """Before `credentials` change the contents. Costs next to nothing where there is nothing to drop."""
+    """Called before `credentials` change the contents. Nearly free if there is nothing to drop."""
     if not inode.may_have_privileges or not inode.is_regular():
         return
     mode = inode.mode
@@ -60,13 +61,13 @@ def drop_privileges(inode: Inode, credentials: Credentials) -> None:
         if mode != inode.mode:
             inode.mode = mode
             inode.touch_changed()
-    # First of all, because a change of the attributes, while this sleeps, sets it again.
+    # First, because a change of the attributes during a sleep sets it again.
     inode.may_have_privileges = mode & SET_ID != 0
     _drop_capabilities(inode)
 
 
 def drop_for_owner(inode: Inode, credentials: Credentials, gid: KernelGid) -> None:
-    """Before `credentials` give the inode to another owner, or to the group `gid`. They may do that."""
+    """Called before `credentials` give the inode to another owner, or to the group `gid`. They may do that."""
     if inode.is_directory():
         return
     mode = inode.mode & ~S_ISUID
@@ -90,7 +91,7 @@ def _drop_capabilities(inode: Inode) -> None:
         try:
             store.load_value(CAPABILITIES)
         except Errno:
-            return  # nobody can run the file with what cannot be read
+            return  # nobody gets privileges that cannot be read
         if CAPABILITIES in store.values:
             store.drop(CAPABILITIES)
             inode.touch_changed()

@@ -1,4 +1,4 @@
-"""What keeps programs from being lured in directories where everybody may make files, as in /tmp (proc_sys_fs(5)).
+"""Protections against traps in directories where everybody may create files, such as /tmp (proc_sys_fs(5)).
 
 Each protection can be switched off. The defaults are those of Debian's kernel.
 """
@@ -22,8 +22,8 @@ SYMBOLIC_LINKS: Final = SystemSetting(b"fs/protected_symlinks", [1], 0, 1)
 
 
 def check_following(credentials: Credentials, directory: Inode, link: Inode) -> None:
-    """Whether a symbolic link may be followed at the end of a path: in a sticky directory for all, only one's own and
-    the directory's owner's. Raises EACCES.
+    """Check that a symbolic link may be followed at the end of a path: in a world-writable sticky directory, only the
+    caller's own links and those of the directory's owner. Raises EACCES.
     """
     if directory.mode & (S_ISVTX | _WRITABLE_BY_ALL) != S_ISVTX | _WRITABLE_BY_ALL or link.uid == directory.uid:
         return
@@ -32,7 +32,7 @@ def check_following(credentials: Credentials, directory: Inode, link: Inode) -> 
 
 
 def may_link(credentials: Credentials, inode: Inode) -> bool:
-    """Whether another name may be given to a file: to others' files only if they are harmless. May sleep."""
+    """Whether a hard link to a file may be created: for others' files only if they are harmless. May sleep."""
     if HARD_LINKS.value == 0 or inode.owned_by(credentials):
         return True
     mode = inode.mode
@@ -46,8 +46,8 @@ def may_link(credentials: Credentials, inode: Inode) -> bool:
 
 
 def check_creation(credentials: Credentials, directory: Inode, found: Inode) -> None:
-    """O_CREAT found a file: it may be a trap if it is not one's own, nor the owner's of the sticky directory. Raises
-    EACCES.
+    """O_CREAT found a file: it may be a trap unless it belongs to the caller or to the owner of the sticky directory.
+    Raises EACCES.
     """
     if directory.mode & S_ISVTX == 0 or found.uid == directory.uid or found.uid == credentials.fsuid:
         return
@@ -56,7 +56,7 @@ def check_creation(credentials: Credentials, directory: Inode, found: Inode) -> 
     elif found.is_fifo():
         level = FIFOS.value
     else:
-        # Linux goes on as for a level of 1: whatever else lies there is not one's own either.
+        # Linux continues as for level 1: any other file there does not belong to the caller either.
         level = 1
     if level == 0:
         return

@@ -1,9 +1,9 @@
 """poll(2) and select(2): waiting until one of many files is ready.
 
-What is asked and found lies in records of struct pollfd: i32 descriptor, u16 events, u16 found. The first look asks the
-files alone: nothing is allocated, and nobody queues, until it is known that the caller has to sleep.
+Requests and results are records of struct pollfd: i32 descriptor, u16 events, u16 found. The first pass only queries
+the files: nothing is allocated or queued until it is known that the caller has to sleep.
 
-Context: sleeps, also while it goes through the files: a wake that comes then ends the next sleep at once. A file does
+Context: sleeps, even while it goes through the files: a wake-up during that ends the next sleep at once. A file does
 not sleep in `poll`.
 """
 
@@ -26,7 +26,7 @@ _HOLD_COST: Final = 60
 
 
 def wait_ready(files: FileTable, records: Span[u8], always: int, deadline_ns: int) -> int:
-    """Wait until a record is ready or the time is up (deadline 0: do not wait); how many are ready.
+    """Wait until a record is ready or the time is up (deadline 0: do not wait); returns how many are ready.
 
     `always`: events that are reported without being asked for. A descriptor that is not open is ready with POLLNVAL.
     Raises ERESTARTNOHAND when a signal comes, MemoryError.
@@ -60,14 +60,14 @@ def wait_ready(files: FileTable, records: Span[u8], always: int, deadline_ns: in
 
 
 def _sleep(held: list[File | None], records: Span[u8], always: int, deadline_ns: int) -> int:
-    """`wait_ready`, on the queues of all files."""
+    """`wait_ready` with the queues of all files."""
     poller = Poller()
     try:
         while True:
             poller.start()
             ready = 0
             for index in range(len(held)):
-                # Once something is ready nobody will sleep, so there is no need to queue on the others.
+                # Once something is ready there will be no sleep, so there is no need to queue on the others.
                 waiter = poller if ready == 0 else None
                 if _ask(held[index], records, index * RECORD_SIZE, always, waiter):
                     ready += 1
@@ -80,7 +80,7 @@ def _sleep(held: list[File | None], records: Span[u8], always: int, deadline_ns:
 
 @inline
 def _ask(file: File | None, records: Span[u8], offset: int, always: int, poller: Poller | None) -> bool:
-    """Fill in what a record's file finds; whether that is anything."""
+    """Fill in the events of a record's file; returns whether there are any."""
     found = 0
     if file is not None and not file.is_path_only():
         found = file.poll(poller) & (records.load_u16(offset + RECORD_EVENTS) | always)

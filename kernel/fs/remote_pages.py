@@ -1,8 +1,8 @@
-"""A file whose contents are elsewhere (9P, FUSE) as something to map: pages that are fetched when they are touched, and
-kept as long as anybody maps the file. Its file system derives from `RemoteHandle`, which moves the bytes.
+"""A mappable file whose contents are elsewhere (9P, FUSE): pages are fetched when they are touched, and kept while
+anybody maps the file. Its file system derives from `RemoteHandle`, which transfers the bytes.
 
 A page that may be written through a shared mapping is dirty until nobody maps the file any more: `write_back` sends all
-of those, because nothing says which were written to since. Reads and writes by descriptors send them first.
+of those, because nothing records which were written since. Reads and writes by descriptors send them first.
 
 Circular references: the file and its pages refer to each other, until the file is idle.
 
@@ -97,12 +97,12 @@ class RemotePages(TrackedObject):
         self._has_lost: bool = False  # what was written through a mapping, and nobody has heard of it
         self._reader: RemoteHandle | None = None
         self._writer: RemoteHandle | None = None
-        self._coming: int = 0  # threads whose last area has gone, and that wait for the lock to send what is dirty
-        self._parting: int = 0  # times that such a thread has done so, or given up: the file is to be released
+        self._coming: int = 0  # threads whose last area is gone and that wait for the lock to send dirty pages
+        self._parting: int = 0  # such threads that are done or have given up: the file is to be released
         self._lock: Mutex = Mutex()  # over fetching, sending and dropping pages
 
     def use(self, handle: RemoteHandle) -> None:
-        """The file is about to be mapped through a description: what it may do, mappings may."""
+        """The file is about to be mapped through a description, whose rights apply to the mappings."""
         if handle.may_read and self._reader is None:
             handle.users += 1
             self._reader = handle
@@ -130,7 +130,7 @@ class RemotePages(TrackedObject):
             self._give_lock()
 
     def _fetch(self, index: int) -> Frame:
-        """A page that is missing, and what one message brings of those after it. Raises EFAULT (past the end of the
+        """Fetch a missing page, and as many after it as one message carries. Raises EFAULT (past the end of the
         file), EIO, MemoryError.
         """
         reader = self._reader
@@ -167,7 +167,7 @@ class RemotePages(TrackedObject):
                     break
                 frames.append(allocate_user_frame())
         except MemoryError:
-            return frames  # the first is enough
+            return frames  # the first frame is enough
         return frames
 
     def resident(self, index: int) -> Frame:
@@ -235,7 +235,7 @@ class RemotePages(TrackedObject):
         self.write_back()
 
     def forget(self, start: int, end: int) -> None:
-        """The bytes start … end - 1 have changed elsewhere: fetch them anew when they are touched."""
+        """The bytes start … end - 1 have changed elsewhere: fetch them again when they are touched."""
         self._take_lock()
         try:
             self._forget(start, end)
@@ -251,7 +251,7 @@ class RemotePages(TrackedObject):
                 self._drop(index)
 
     def forget_quickly(self, start: int, end: int) -> None:
-        """`forget` for whom nothing may wait: nothing happens where somebody is at the pages, or has changed some."""
+        """`forget` for callers that may not wait: does nothing if the pages are in use, or some were changed."""
         if len(self._dirty) == 0 and self._lock.try_acquire():
             try:
                 self._forget(start, end)
@@ -293,8 +293,8 @@ class RemotePages(TrackedObject):
             self._give_lock()
 
     def _come_to_lock(self) -> bool:
-        """Take the lock after the last area has gone. False: it was not to be had, and the thread has parted, with no
-        sleep in between, so that somebody has the lock who will drop the pages.
+        """Take the lock after the last area is gone. False: it was not available, and the thread has given up, with no
+        sleep in between, so the present holder of the lock will drop the pages.
         """
         done = False
         self._coming += 1
@@ -302,7 +302,7 @@ class RemotePages(TrackedObject):
             self._take_lock()
             done = True
         except (Errno, MemoryError):
-            done = self._lock.try_acquire()  # free by now: it was given back while memory was looked for
+            done = self._lock.try_acquire()  # free by now: it was released while this looked for memory
         finally:
             self._coming -= 1
             if not done:
@@ -310,7 +310,7 @@ class RemotePages(TrackedObject):
         return done
 
     def part(self) -> None:
-        """Nobody uses the file: it has no pages any more, nor is it open for them, though it was never mapped."""
+        """Nobody uses the file: drop its pages and handles, even if it was never mapped."""
         self.file = None
         self._drop_all()
 
@@ -334,7 +334,7 @@ class RemotePages(TrackedObject):
     # ---- The lock -----------------------------------------------------------------------------------------------
 
     def _take_lock(self) -> None:
-        """Raises EINTR (the thread is to end, or it ends and has waited long enough), EIO, MemoryError."""
+        """Raises EINTR (the thread is being killed, or is exiting and has waited long enough), EIO, MemoryError."""
         patience = Patience()
         if not patience.is_bounded:
             self._lock.acquire_unless_dying()
@@ -347,8 +347,8 @@ class RemotePages(TrackedObject):
 
     @noraise
     def _give_lock(self) -> None:
-        """Give the lock back, and drop the pages if the last area has gone, and nobody comes any more who has to send
-        some: also for whoever could not wait for it.
+        """Release the lock, and drop the pages if the last area is gone and no thread is coming that has to send some;
+        also on behalf of threads that could not wait.
         """
         file = self.file
         parting = self._parting

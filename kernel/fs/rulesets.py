@@ -1,5 +1,5 @@
-"""Rulesets of landlock: what will be forbidden, and what is allowed nevertheless, as an open file that rules are added
-to. A thread that restricts itself takes what the ruleset is then; later rules change nothing for it.
+"""Rulesets of landlock: what will be forbidden, and what stays allowed, as an open file to which rules are added. A
+thread that restricts itself takes the ruleset as it is then; later rules do not affect it.
 
 Nothing but memory bounds the number of rules. A ruleset counts for those who have it open, a domain for its processes.
 
@@ -28,7 +28,7 @@ class RulesetFile(File):
     """An open ruleset."""
 
     def __init__(self, files: int, ports: int, scopes: int) -> None:
-        """What it handles: rights to files, rights to ports, scopes."""
+        """`files`, `ports`, `scopes`: the rights that it handles."""
         inodes: list[Inode] = []
         allowed: dict[Inode, int] = {}
         allowed_ports: dict[int, int] = {}
@@ -36,7 +36,7 @@ class RulesetFile(File):
         self.handled_files: int = files
         self.handled_ports: int = ports
         self.scopes: int = scopes
-        self._inodes: list[Inode] = inodes  # those of `_files`, in the order in which they came
+        self._inodes: list[Inode] = inodes  # those of `_files`, in order of addition
         self._files: dict[Inode, int] = allowed
         self._ports: dict[int, int] = allowed_ports
 
@@ -44,12 +44,12 @@ class RulesetFile(File):
         return DESCRIPTION_BYTES + (len(self._inodes) + len(self._ports)) * RULE_BYTES
 
     def allow_file(self, inode: Inode, rights: int) -> None:
-        """Rights to an inode and what lies below it, of those that the ruleset handles. Raises EINVAL for rights of
-        directories to another file.
+        """Allow rights to an inode and everything below it, of those that the ruleset handles. Raises EINVAL for rights
+        of directories to another file.
         """
         if not inode.is_directory() and rights & ~OF_FILES != 0:
             raise Errno(EINVAL)
-        rights |= FILE_SYSTEM_RIGHTS & ~(self.handled_files | REFER)  # it says nothing of what it does not handle
+        rights |= FILE_SYSTEM_RIGHTS & ~(self.handled_files | REFER)  # rights that it does not handle are free
         known = self._files.get(inode)
         if known is None:
             self._inodes.append(inode)
@@ -62,16 +62,16 @@ class RulesetFile(File):
             self._files[inode] = known | rights
 
     def allow_port(self, port: int, rights: int) -> None:
-        """Rights to a port, 0 to 65535."""
+        """Allow rights to a port, 0 to 65535."""
         self._ports[port] = self._ports.get(port, 0) | rights
 
     def layer_in(self, outer: Domain | None) -> Layer:
-        """What it says now as one more layer of a domain. Raises E2BIG if that has too many."""
+        """Its present state as one more layer of a domain. Raises E2BIG if that has too many."""
         if outer is not None and outer.level >= MOST_LAYERS:
             raise Errno(E2BIG)
         files: dict[Inode, int] = {}
         index = 0
-        while index < len(self._inodes):  # more may come at the safe points
+        while index < len(self._inodes):  # more may be added at the safe points
             inode = self._inodes[index]
             files[inode] = self._files[inode]
             index += 1

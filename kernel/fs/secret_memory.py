@@ -1,7 +1,7 @@
-"""memfd_secret(2): memory without a name that only the program itself reaches, by mapping it.
+"""memfd_secret(2): memory without a name that only the program itself can reach, by mapping it.
 
-Nothing else does: it is neither read nor written through its descriptor, nor by a debugger or a device. Its size is
-set once. Mappings are shared; that they are locked goes without saying, and mlock(2) neither adds nor takes anything.
+It is neither read nor written through its descriptor, nor by a debugger or a device. Its size is set once. Mappings are
+shared and always locked; mlock(2) has no effect.
 
 Linux also takes such pages out of the kernel's own map; here they stay in it.
 

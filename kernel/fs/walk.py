@@ -1,13 +1,13 @@
 """Path walks: from a name to a place in the tree (path_resolution(7)).
 
-One loop without recursion: a symbolic link's text takes the place of the component that named it. The order of errors
+One loop without recursion: a symbolic link's text replaces the component that named it. The order of errors
 is Linux's: before a component is looked at, what leads to it must be a directory (ENOTDIR) and searchable (EACCES);
 then the name's length (ENAMETOOLONG), then its existence (ENOENT).
 
 File systems that sleep (`FileSystem.sleeps`): a walk pins the place where it is while it sleeps, so that neither the
-dentry cache nor an unmount takes it away. What is not in the cache is looked up under the file system's lock of names,
-which also everything holds that changes names: so there is one dentry for a name, and it is the truth. What is in the
-cache is found without the lock, but where others change directories too (`Inode.revalidates`).
+dentry cache nor an unmount takes it away. Names that are not cached are looked up under the file system's lock of
+names, which every change of names holds as well: so a name has one dentry, and it is correct. Cached names are found
+without the lock, except where others change directories too (`Inode.revalidates`).
 
 Context: may sleep in a file system's `lookup`.
 """
@@ -50,7 +50,7 @@ _DOT: Final = 46
 
 
 class Walk:
-    """Where a walk is. After a walk to the parent, `last` is the remaining component and `kind` what it is."""
+    """Where a walk is. After a walk to the parent, `last` is the remaining component and `kind` its kind."""
 
     def __init__(self, context: FsContext, base: Path) -> None:
         self.context: FsContext = context
@@ -154,7 +154,7 @@ class Walk:
         check_following(self.context.credentials, directory, link)
 
     def link_target(self, inode: Inode) -> bytes:
-        """Count a symbolic link; its text, or b"" after a magic link, which moves the walk itself."""
+        """Count a symbolic link; returns its text, or b"" after a magic link, which moves the walk itself."""
         self.links += 1
         restrictions = self.context.restrictions
         if self.links > MAX_LINKS or restrictions & RESOLVE_NO_SYMLINKS != 0:
@@ -207,9 +207,9 @@ class Walk:
             self.let_names_go()
 
     def hold_names(self) -> None:
-        """Keep the directory that was reached as it is, until `let_names_go`: nobody else looks up, makes or removes
-        names in its file system. Free for file systems that never sleep: nothing can run in between.
-        Raises ENOENT if the directory was removed meanwhile.
+        """Keep the directory that was reached as it is, until `let_names_go`: nobody else looks up, creates or removes
+        names in its file system. Free for file systems that never sleep: nothing can run in between. Raises ENOENT if
+        the directory was removed meanwhile.
         """
         file_system = self.mount.file_system
         if not file_system.sleeps:
@@ -233,7 +233,7 @@ class Walk:
             self._unpin(self.mount, self.dentry)
 
     def pin(self) -> None:
-        """Let the place stay where it is over a sleep, until `unpin`. Free of cost where nothing sleeps."""
+        """Keep the place across a sleep, until `unpin`. Free for file systems that never sleep."""
         if self.mount.file_system.sleeps:
             self._pin()
 
@@ -282,7 +282,7 @@ class Walk:
         self.dentry = root.dentry
 
     def _up(self) -> None:
-        """One directory up, out of mounts, but not past the root. Raises ENOENT where that is not below the mount."""
+        """One directory up, out of mounts, but not past the root. Raises ENOENT if that is not below the mount."""
         root = self.context.root
         mount = self.mount
         dentry = self.dentry
@@ -305,7 +305,7 @@ class Walk:
             self._check_crossing()
             mount = outer
             dentry = point
-        # What lies there may itself be covered, as when something was mounted over a working directory's parent.
+        # The new place may itself be covered, for example by a mount over a working directory's parent.
         while dentry.mounts is not None:
             covering = mount.children.get(dentry)
             if covering is None:
@@ -351,7 +351,7 @@ def look_up_held(parent: Dentry, name: bytes) -> Dentry | None:
 
 
 def _enter_name(parent: Dentry, name: bytes, inode: Inode) -> Dentry:
-    """Have a name lead to an inode. Raises MemoryError, and then the inode hears that nothing leads to it."""
+    """Make a name lead to an inode. Raises MemoryError; then the inode is notified that no name leads to it."""
     done = False
     try:
         child = CACHE.insert(parent, name, inode)
@@ -364,8 +364,8 @@ def _enter_name(parent: Dentry, name: bytes, inode: Inode) -> Dentry:
 
 
 def remember(parent: Dentry, name: bytes, inode: Inode) -> Dentry:
-    """Enter a name that has just been created; a negative entry becomes positive. Where directories are asked anew each
-    time, it is entered nowhere: it may go without a word to the cache (mq_unlink(2)).
+    """Enter a name that has just been created; a negative entry becomes positive. Directories that are asked each time
+    enter it nowhere: the name may vanish without notice to the cache (mq_unlink(2)).
     """
     directory = parent.inode
     if directory is not None and not directory.caches_children:

@@ -1,4 +1,4 @@
-"""The prelude: everything that kernel code takes from the language (docs/language.md).
+"""The prelude: everything that kernel code imports from the language (docs/language.md).
 
 `from kernel.lang import …` works under CPython, where the modules of this package simulate what compiled code does;
 the compiler knows the names. `kernel.lang.unsafe` is apart, and guarded by a list of modules that may import it.

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 F = TypeVar("F", bound=Callable[..., object])
 
-UNLOCKED: list[Callable[..., object]] = []  # what promises to do without the kernel lock, for simulated processors
+UNLOCKED: list[Callable[..., object]] = []  # functions that need no kernel lock, for simulated processors
 
 
 def irq(function: F) -> F:
@@ -68,20 +68,20 @@ def wrapping(function: F) -> F:
 
 
 def on_stack(size_bytes: int) -> Callable[[F], F]:
-    """An entry point that assembly calls on an empty stack of this size: the build fails if it might not do."""
+    """An entry point that assembly calls on an empty stack of this size: the build fails if that may not suffice."""
     return lambda function: function
 
 
 def recursion(limit: int) -> Callable[[F], F]:
-    """At most `limit` calls of this function are under way at once on one stack; the function or its callers see to it.
-    A circle of calls without such a function is counted once.
+    """At most `limit` calls of this function are under way at once on one stack; the function or its callers ensure
+    that. A circle of calls without such a function is counted once.
     """
     return lambda function: function
 
 
 def with_room(size_bytes: int) -> Callable[[F], F]:
-    """Called only right after `make_room` (kernel/sched/room.py), which has seen to that many bytes of stack: callers
-    do not count them, and the build fails if they might not do.
+    """Called only right after `make_room` (kernel/sched/room.py), which provides that many bytes of stack: callers do
+    not count them, and the build fails if they may not suffice.
     """
     return lambda function: function
 
@@ -92,7 +92,7 @@ def interrupted_by(symbol: str) -> Callable[[F], F]:
 
 
 def last_resort(function: F) -> F:
-    """Runs only when something has gone wrong for good: what it needs of the stack is not counted."""
+    """Runs only after a fatal error: its use of the stack is not counted."""
     return function
 
 

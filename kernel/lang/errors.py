@@ -23,7 +23,7 @@ class Errno(KernelError):
 
 
 class Panic(Exception):
-    """What `panic` raises under CPython. Nobody catches it."""
+    """What `panic` raises under CPython. Never caught."""
 
 
 def panic(message: str) -> NoReturn:

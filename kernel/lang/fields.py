@@ -1,9 +1,8 @@
 """Structs and Arrays as fields of ordinary classes, under CPython.
 
-A field that a class body only declares, `table: Array[u8, Literal[64]]`, is in place and starts as zeros. Under
-CPython somebody must make it: `install` wraps the building of classes, so that such a declaration becomes an
-`InPlaceField`, which makes the value when it is first read. It looks at classes of modules that import a struct or
-Array, and at nothing else.
+A field that a class body only declares, `table: Array[u8, Literal[64]]`, is in place and starts as zeros. Under CPython
+it must be created: `install` wraps the building of classes, so that such a declaration becomes an `InPlaceField`, which
+creates the value when it is first read. It affects only classes of modules that import a struct or Array.
 """
 
 # ruff: noqa: ANN401  (this is a simulation of memory: its values have any type)
@@ -21,7 +20,7 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
 
 
 class InPlaceField:
-    """A field that is in place: made at the first use; assigning to it copies."""
+    """A field that is in place: created at its first use; assigning to it copies."""
 
     def __init__(self, name: str, kind: Any) -> None:
         self.name = name

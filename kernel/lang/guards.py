@@ -1,6 +1,6 @@
-"""Which lock guards what: declarations for the compiler. Under CPython they only note what they are told.
+"""Which lock guards what: declarations for the compiler. Under CPython they only record their arguments.
 
-The compiler reads the notes from the imported modules and holds the program to them (docs/language/locks.md).
+The compiler reads the notes from the imported modules and enforces them (docs/language/locks.md).
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ F = TypeVar("F", bound=Callable[..., object])
 
 ALL_FIELDS = "*"
 RANKS: dict[type, int] = {}  # of the classes of locks
-GUARDS: dict[type, dict[str, str]] = {}  # by class: the field that holds the lock, by the names of what it guards
+GUARDS: dict[type, dict[str, str]] = {}  # by class: the field that holds the lock, by the names of guarded fields
 ATOMIC: dict[type, frozenset[str]] = {}  # by class: the fields that are read without a lock
 
 
 def ranked(rank: int) -> Callable[[type[T]], type[T]]:
-    """Says where a class of locks stands in the order in which locks are taken: from 1 on, the lowest first. The kernel
+    """Declares the rank of a class of locks in the order of taking them: from 1 on, the lowest first. The kernel
     lock is 0.
     """
 
@@ -40,9 +40,9 @@ def guarded_by(lock: str, *fields: str) -> Callable[[type[T]], type[T]]:
 
 
 def atomic(*fields: str) -> Callable[[type[T]], type[T]]:
-    """Each of these fields is one word, which whoever holds the kernel lock may store, and anybody reads: whole, but it
-    may be another one by the time that it is used. Two of them may be of different times. An object that is found by
-    one is as it was when it was stored, or newer, and lives as long as the section that found it.
+    """Each of these fields is one word, stored under the kernel lock and read by anybody: always whole, but perhaps
+    changed by the time it is used. Two of them may be from different times. An object found through one is as it was
+    when it was stored, or newer, and lives as long as the section that found it.
     """
 
     def note(cls: type[T]) -> type[T]:

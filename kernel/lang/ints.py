@@ -1,8 +1,7 @@
 """Fixed-width integers under CPython: casts that wrap, and names for annotations.
 
-`u32(x)` gives the ordinary int `x` modulo 2**32, so nothing is ever an instance of these classes. What they mean to
-the type checker stands in `ints.pyi`; the ranges of stores are checked by compiled code, and here by structs and
-Arrays.
+`u32(x)` gives the ordinary int `x` modulo 2**32, so nothing is ever an instance of these classes. Their meaning for the
+type checker is in `ints.pyi`; the ranges of stores are checked by compiled code, and here by structs and Arrays.
 """
 
 from __future__ import annotations

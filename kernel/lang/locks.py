@@ -1,18 +1,18 @@
 """Spin locks: short sections that several processors enter one after the other.
 
-A lock is of a class of its own, which says its rank:
+Each lock has a class of its own, which declares its rank:
 
     @ranked(20)
     @final
     class QueueLock(SpinLock):
         ...
 
-`with queue.lock:` takes it and gives it back, whatever ends the block. There is no other way to take it, so the
+`with queue.lock:` takes it and releases it, whatever ends the block. There is no other way to take it, so the
 compiler knows where it is held: there is no sleep inside, no allocation, no user memory, and nothing that the kernel
-lock guards; locks inside have higher ranks (docs/language/locks.md). So the holder never waits for whoever waits for
-the lock, and a lock is never taken twice.
+lock guards; locks inside have higher ranks (docs/language/locks.md). So the holder never waits for a waiter of the
+lock, and a lock is never taken twice.
 
-Interrupts are off in the kernel, so nobody interrupts a holder to take the lock again.
+Interrupts are off in the kernel, so no interrupt handler can take the lock while it is held on the same processor.
 """
 
 from kernel.lang.fields import install

@@ -1,4 +1,4 @@
-"""Ints that are not to be taken for other ints: for types that shall not flow into an int either, as a NewType does.
+"""Ints that must not be confused with other ints: for types that must not convert to int either, as a NewType does.
 
     if TYPE_CHECKING:
         class Pid(OpaqueInt): ...
@@ -16,7 +16,7 @@ class OpaqueInt:
     """Base of such types; there are no objects of it."""
 
     def __init__(self, number: int) -> None:
-        """From an int: whoever writes this knows what the int means."""
+        """From an int: the caller vouches for its meaning."""
 
     def __hash__(self) -> int:
         return 0

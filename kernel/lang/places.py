@@ -45,7 +45,7 @@ class IntPlace(PlaceType):
         try:
             self.layout.pack_into(buffer, offset, value)
         except LayoutError:
-            buffer[offset : offset + self.size] = self.kind.encode(value)  # which says what is wrong
+            buffer[offset : offset + self.size] = self.kind.encode(value)  # raises the error
 
 
 class BoolPlace(PlaceType):
@@ -107,7 +107,7 @@ _known: dict[Any, PlaceType] = {bool: BoolPlace(), int: IntPlace(i64)}
 
 
 def place_of(annotation: Any) -> PlaceType:
-    """The place type of an (evaluated) annotation. What has no C layout is a reference."""
+    """The place type of an (evaluated) annotation. A type without a C layout is a reference."""
     while hasattr(annotation, "__supertype__"):  # a NewType
         annotation = annotation.__supertype__
     try:

@@ -1,4 +1,4 @@
-"""What the run-time library is made of: raw arrays, and the bytes of `bytes` and `str` objects.
+"""The building blocks of the run-time library: raw arrays, and the bytes of `bytes` and `str` objects.
 
 Only `kernel.lang.runtime` uses this. Nothing here checks bounds: the containers above check once and then use these.
 The compiler knows every name: a method of `RawArray` is the intrinsic "RawArray.<method>" (also "RawArray.__getitem__",
@@ -9,8 +9,8 @@ A `RawArray[T]` is a heap block (docs/compiler-abi.md): header, `i64 count` at 8
 references are counted when they are stored by `[]`, `fill` and `clear`. `move`, `take` and `forget` copy or zero the
 bits and leave the counts alone, so that shifting a list costs one memmove.
 
-`bytes`, `str` and `RawArray[u8]` have one layout, so that they turn into one another where they lie: a byte string is
-filled as a `RawArray[u8]` with one byte to spare and then becomes `bytes` for good (`become_bytes`).
+`bytes`, `str` and `RawArray[u8]` have one layout, so they convert to one another in place: a byte string is filled as a
+`RawArray[u8]` with one byte to spare and then becomes `bytes` permanently (`become_bytes`).
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""Memory under CPython: what `kernel.lang.unsafe` reads and writes when no machine is there.
+"""Memory under CPython: what `kernel.lang.unsafe` reads and writes without a machine.
 
 Memory is a set of regions, each a bytearray at a base address; a test maps the ones that it needs (`memory.map`),
-puts devices behind others (`memory.map_device`) and names linker symbols (`memory.define_symbol`). Any other access
+puts devices at others (`memory.map_device`) and names linker symbols (`memory.define_symbol`). Any other access
 raises `SimulatedFault`, like the page fault that it would be, unless `memory.translate` knows where the address leads:
 a simulated machine walks its page tables there. Structs and spans get an address, and a region that
-shares their bytes, when somebody asks for it.
+shares their bytes, on request.
 """
 
 # ruff: noqa: ANN401  (this is a simulation of memory: its values have any type)
@@ -51,8 +51,8 @@ class SimulatedMemory:
         self.reset()
 
     def reset(self) -> None:
-        """Forget everything: between tests. `translate` gives the address behind one where no region is, or the same
-        again if there is none.
+        """Forget everything: between tests. `translate` maps an address without a region to another one, or to itself
+        if there is none.
         """
         self._bases: list[int] = []
         self._regions: list[Region] = []
@@ -64,7 +64,7 @@ class SimulatedMemory:
         self.translate: Callable[[int], int] | None = None
 
     def map(self, base: int, size: int) -> bytearray:
-        """Put zeroed memory at an address; its bytes, to be looked at or written."""
+        """Put zeroed memory at an address; returns its bytes, to read or write."""
         data = bytearray(size)
         self._add(Region(base, size, data))
         return data
@@ -78,7 +78,7 @@ class SimulatedMemory:
         self._symbols[name] = address
 
     def symbol(self, name: str) -> int:
-        """The address of a symbol; one that nobody defined gets 64 KiB of its own."""
+        """The address of a symbol; an undefined one gets 64 KiB of its own."""
         if name not in self._symbols:
             self._symbols[name] = self._next_symbol
             self.map(self._next_symbol, SYMBOL_REGION_SIZE)
@@ -109,7 +109,7 @@ class SimulatedMemory:
         raise SimulatedFault(f"{size} bytes at {address:#x}")
 
     def place(self, address: int, size: int) -> tuple[Any, int]:
-        """The buffer and the offset of bytes that are no device's."""
+        """The buffer and the offset of bytes that do not belong to a device."""
         region, offset = self.find(address, size)
         if region.device is not None:
             raise SimulatedFault(f"{address:#x} is a device register")
@@ -164,7 +164,9 @@ memory = SimulatedMemory()
 
 
 class OwnPage:
-    """The objects that a processor finds in its own page, by offset; who simulates several changes `objects`."""
+    """The objects that a processor finds in its own page, by offset; a simulation of several processors changes
+    `objects`.
+    """
 
     def __init__(self) -> None:
         self.objects: dict[int, Any] = {}

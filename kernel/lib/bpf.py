@@ -1,9 +1,9 @@
-"""Classic BPF: small programs that judge a piece of data, a packet (SO_ATTACH_FILTER) or a system call (seccomp(2)).
+"""Classic BPF: small programs that filter a piece of data, a packet (SO_ATTACH_FILTER) or a system call (seccomp(2)).
 
 A program is checked before it is used: every instruction is known, jumps go forwards and stay inside, the last
 instruction returns, scratch memory is inside its 16 words and stored before it is loaded, no constant divides by zero.
-So running one always ends, and takes no more steps than it has instructions. A load outside of the data ends it with 0,
-and so does a division by a register that is zero.
+So running one always ends, and takes no more steps than it has instructions. A load outside the data ends it with
+result 0, and so does a division by a register that is zero.
 
 Context: checking may raise MemoryError; running never raises, sleeps or allocates.
 Source: McCanne and Jacobson, The BSD Packet Filter (1993); bpf(4) of the BSDs; Linux's networking/filter documentation.
@@ -16,7 +16,7 @@ from kernel.lib.pace import pace
 
 MOST_INSTRUCTIONS: Final = 4096
 INSTRUCTION_SIZE: Final = 8  # struct sock_filter
-_CHECK_COST: Final = 150  # the processor's instructions to look at one of the program's, twice
+_CHECK_COST: Final = 150  # instructions to check one of the program's, twice
 _SCRATCH: Final = 16
 _WORD: Final = 0xFFFF_FFFF
 _ALL_SCRATCH: Final = 0xFFFF
@@ -31,7 +31,7 @@ JMP: Final = 5
 RET: Final = 6
 MISC: Final = 7
 
-# Whole codes that have to be told apart.
+# Whole codes that have to be distinguished.
 LD_WORD_ABSOLUTE: Final = 0x20
 LD_SCRATCH: Final = 0x60
 LDX_SCRATCH: Final = 0x61
@@ -42,12 +42,12 @@ _TAX: Final = 0x07
 _DIVIDE: Final = 3
 _MODULO: Final = 9
 
-# Addresses from here on are no addresses in the data (SKF_LL_OFF, SKF_NET_OFF, SKF_AD_OFF).
+# Addresses from here on are not addresses in the data (SKF_LL_OFF, SKF_NET_OFF, SKF_AD_OFF).
 BEYOND: Final = 0xFFE0_0000
 
 
 class Subject:
-    """What a program judges, beyond its bytes. Base class: there is nothing more."""
+    """What a program can ask about its data, beyond the bytes. The base class answers nothing."""
 
     def ask(self, question: int, size: int) -> int:
         """A word (size 0), half (1) or byte (2) at an address from BEYOND up; -1 if there is none."""
@@ -72,7 +72,7 @@ class Program:
     """A checked program: an array of struct sock_filter (code u16, jumps u8 and u8, constant u32)."""
 
     def __init__(self, instructions: bytes) -> None:
-        """EINVAL for a program that is not sound."""
+        """EINVAL for an invalid program."""
         self.program: bytes = instructions
         count = len(instructions) // INSTRUCTION_SIZE
         if count == 0 or count > MOST_INSTRUCTIONS or len(instructions) % INSTRUCTION_SIZE != 0:
@@ -94,11 +94,11 @@ class Program:
         return span_of(self.program).load_u16(index * INSTRUCTION_SIZE)
 
     def if_true(self, index: int) -> int:
-        """How many instructions a comparison that holds jumps over."""
+        """How many instructions a comparison that holds skips."""
         return self.program[index * INSTRUCTION_SIZE + 2]
 
     def if_false(self, index: int) -> int:
-        """The same for one that does not."""
+        """The same for one that does not hold."""
         return self.program[index * INSTRUCTION_SIZE + 3]
 
     def constant(self, index: int) -> int:
@@ -130,10 +130,10 @@ class Program:
                 raise Errno(EINVAL)
 
     def _check_scratch(self, count: int) -> None:
-        """No word of scratch memory is loaded that was not stored on each way there: it would tell what other programs
-        left.
+        """Check that every word of scratch memory is stored on each path before it is loaded: it would otherwise reveal
+        what other programs left.
         """
-        stored_at = [_ALL_SCRATCH] * count  # what is stored on all ways to an instruction that jumps lead to
+        stored_at = [_ALL_SCRATCH] * count  # what is stored on all paths to a jump target
         stored = 0
         for index in range(count):
             stored &= stored_at[index]
@@ -212,7 +212,7 @@ class Program:
             at += 1
 
     def _jump(self, at: int, accumulator: int, index: int) -> int:
-        """How many instructions are jumped over."""
+        """How many instructions a jump skips."""
         code = self.code(at)
         value = self.constant(at)
         comparison = code >> 4

@@ -1,9 +1,9 @@
-"""Devices on buses, as far as programs see them: where each hangs, who drives it, what it says of itself.
+"""Devices on buses, as far as programs see them: the place of each, its driver and its properties.
 
-Drivers enter what they find while the kernel comes up; /sys/devices shows it (`kernel/fs/sysfs`). What a disk, a card
-or a port is to programs is said elsewhere: they have a `place` here.
+Drivers enter what they find while the kernel comes up; /sys/devices shows it (`kernel/fs/sysfs`). What disks, cards and
+ports are to programs is described elsewhere: they have a `place` here.
 
-Context: entries are made at boot, and stay.
+Context: entries are created at boot, and stay.
 """
 
 from collections.abc import Callable
@@ -16,13 +16,13 @@ ROOT_PLATFORM: Final = b"platform"
 
 
 class BusDevice:
-    """One device. Base class: what is on a bus says more of itself."""
+    """One device. Base class: devices on a bus add more."""
 
     def __init__(self, parent: "BusDevice | None", name: bytes, bus: bytes) -> None:
         self.parent: BusDevice | None = parent
         self.name: bytes = name
-        self.bus: bytes = bus  # pci, virtio, platform; empty for what is no device, but where a bus begins
-        self.driver: bytes = b""  # empty: nobody drives it
+        self.bus: bytes = bus  # pci, virtio, platform; empty for the root of a bus, which is not a device
+        self.driver: bytes = b""  # empty: it has no driver
         self.path: bytes = name if parent is None else parent.path + b"/" + name  # below /sys/devices
         self.number: int = len(BUS_DEVICES)
         BUS_DEVICES.append(self)
@@ -32,11 +32,11 @@ class BusDevice:
         return []
 
     def fact(self, name: bytes) -> bytes:
-        """The text of one."""
+        """The text of one file."""
         return b""
 
     def properties(self) -> bytes:
-        """What its events say of it: lines of NAME=VALUE."""
+        """Its properties in events: lines of NAME=VALUE."""
         return b""
 
 
@@ -59,7 +59,7 @@ PROCESSORS_HOOK: Final = ProcessorsHook()
 
 
 def bus_device(path: bytes) -> BusDevice | None:
-    """The one with a path."""
+    """The device with a path."""
     for device in BUS_DEVICES:
         if device.path == path:
             return device
@@ -67,6 +67,6 @@ def bus_device(path: bytes) -> BusDevice | None:
 
 
 def bus_root(name: bytes) -> BusDevice:
-    """Where a bus begins (ROOT_PCI, ROOT_PLATFORM). Raises MemoryError."""
+    """The root of a bus (ROOT_PCI, ROOT_PLATFORM). Raises MemoryError."""
     found = bus_device(name)
     return BusDevice(None, name, b"") if found is None else found

@@ -1,6 +1,6 @@
 """Capabilities: root's powers one by one (capabilities(7)). A set of them is a number with a bit for each.
 
-Which of them a thread has is in its credentials; the rules by which sets change are here and in the system calls.
+A thread's credentials hold its sets; the rules by which they change are here and in the system calls.
 """
 
 from typing import Final
@@ -44,7 +44,7 @@ CAP_CHECKPOINT_RESTORE: Final = 40
 LAST_CAPABILITY: Final = 40
 
 ALL_CAPABILITIES: Final = (1 << LAST_CAPABILITY + 1) - 1
-# What goes with the file system's user id (setfsuid(2)).
+# The capabilities tied to the file system's user id (setfsuid(2)).
 FILE_SYSTEM_CAPABILITIES: Final = (
     1 << CAP_CHOWN
     | 1 << CAP_DAC_OVERRIDE

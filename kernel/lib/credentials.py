@@ -1,10 +1,10 @@
-"""Who a thread acts for: user and group ids, supplementary groups, and what it may do (credentials(7),
+"""Credentials of a thread: user and group ids, supplementary groups, capabilities (credentials(7),
 capabilities(7), user_namespaces(7)).
 
-Credentials are copied on change, so whoever keeps a reference keeps what was true then.
+Credentials are copied on change, so a reference keeps the state of its time.
 
-Capabilities are those in the thread's user namespace. What belongs to the machine asks `capable`, what belongs to a
-namespace asks `capable_in` about the user namespace that owns it, and `capable_here` asks about the thread's own.
+Capabilities are those in the thread's user namespace. Checks about the machine use `capable`, checks about a namespace
+use `capable_in` with the user namespace that owns it, and `capable_here` checks the thread's own.
 
 Invariants: `effective` lies in `permitted`, `ambient` in both `permitted` and `inheritable`.
 """
@@ -78,12 +78,14 @@ class Credentials:
         return fresh
 
     def confine(self, domain: Domain) -> None:
-        """Be in a domain, inside the one that there was."""
+        """Enter a domain, nested in the present one."""
         self.domain = domain
         self.scope = domain.scope
 
     def without_rules(self) -> "Credentials":
-        """The same for what outlives the thread: without the domain's rules, which may be large. Raises MemoryError."""
+        """A copy for objects that outlive the thread, without the domain's rules, which may be large. Raises
+        MemoryError.
+        """
         if self.domain is None:
             return self
         fresh = self.copy()
@@ -91,7 +93,7 @@ class Credentials:
         return fresh
 
     def enter(self, user_namespace: UserNamespace) -> None:
-        """Be in another user namespace, with all capabilities, which are good for what that one owns."""
+        """Enter another user namespace, with all capabilities over what that one owns."""
         self.user_namespace = user_namespace
         self.effective = ALL_CAPABILITIES
         self.permitted = ALL_CAPABILITIES
@@ -109,15 +111,15 @@ class Credentials:
         return gid == self.egid or gid in self.groups
 
     def capable(self, capability: int) -> bool:
-        """Whether the thread may do to the machine what a CAP_* stands for: nobody may below the first namespace."""
+        """Whether the thread has a CAP_* over the machine: nobody has one below the first namespace."""
         return self.effective >> capability & 1 != 0 and self.user_namespace is FIRST_USER
 
     def capable_here(self, capability: int) -> bool:
-        """The same to what its own user namespace owns."""
+        """The same over what its own user namespace owns."""
         return self.effective >> capability & 1 != 0
 
     def capable_in(self, owner: UserNamespace, capability: int) -> bool:
-        """The same to what a user namespace owns: its own, or one below, of which it may have made one."""
+        """The same over what a user namespace owns: its own, or one below, which it may have created."""
         own = self.user_namespace
         if owner is own:
             return self.effective >> capability & 1 != 0
@@ -134,7 +136,7 @@ class Credentials:
         return False
 
     def has_all_of(self, other: "Credentials") -> bool:
-        """Whether whoever has these capabilities has all that `other` has."""
+        """Whether these capabilities include all of `other`."""
         own = self.user_namespace
         if own is other.user_namespace:
             return other.permitted & ~self.permitted == 0
@@ -146,7 +148,7 @@ class Credentials:
         return False
 
     def owns_all(self, uid: KernelUid, gid: KernelGid) -> bool:
-        """Whether all ids of these credentials are those two: whoever acts for them may look into the thread."""
+        """Whether all ids of these credentials are those two: a caller with them may inspect the thread."""
         return (
             self.uid == uid
             and self.euid == uid
@@ -159,7 +161,7 @@ class Credentials:
     # What becomes of capabilities when ids change, unless securebits forbid it ---------------------------------
 
     def follow_user_change(self, old: "Credentials") -> None:
-        """User ids were set: whoever is no longer root in any way loses everything."""
+        """User ids were set: a thread that is no longer root in any way loses all capabilities."""
         if self.secure_bits & SECURE_NO_SETUID_FIXUP != 0:
             return
         root = self.user_namespace.root_uid()
@@ -187,10 +189,10 @@ class Credentials:
     def follow_exec(
         self, old: "Credentials", of_file: FileCapabilities | None, is_shared: bool, forbids_more: bool
     ) -> tuple[bool, bool]:
-        """A program is executed; `euid` and `egid` are those that its file asks for. Its capabilities are those of the
-        file that the bounding set permits, those that both the file and the thread hand on, and ambient ones. For root
-        a file has all of them. Nobody gets more than before if `forbids_more` (no_new_privs), or if another process
-        could lead the program (`is_shared`): it has the same root and working directory, or traces the thread.
+        """A program is executed; `euid` and `egid` are those requested by its file. Its capabilities are those of the
+        file that the bounding set permits, those that both file and thread make inheritable, and ambient ones. For root
+        a file has all of them. Nothing is gained if `forbids_more` (no_new_privs), or if another process could lead the
+        program (`is_shared`): it has the same root and working directory, or traces the thread.
 
         Returns whether the program must distrust its environment (AT_SECURE), and whether it asked for capabilities
         that the thread did not have. Raises EPERM if it would miss some that its file says it needs.
@@ -204,7 +206,7 @@ class Credentials:
             has_effective = of_file.is_effective
             if has_effective and of_file.permitted & ~granted != 0:
                 raise Errno(EPERM)
-        # A set-user-ID root program with capabilities of its own gets those alone, unless root runs it.
+        # A set-user-ID root program with capabilities of its own gets only those, unless root runs it.
         only_those_of_file = of_file is not None and self.euid == root and self.uid != root
         if self.secure_bits & SECURE_NOROOT == 0 and not only_those_of_file:
             if self.euid == root or self.uid == root:
@@ -230,8 +232,8 @@ class Credentials:
         return is_secure, asks_for_more
 
     def is_dangerous_after(self, old: "Credentials") -> bool:
-        """Whether a process that could look into this one while it had its `old` credentials must not any more: it
-        acts as another user or group, or may do more.
+        """Whether a process that could inspect this one with its `old` credentials no longer may: it acts as another
+        user or group, or has more capabilities.
         """
         return (
             self.euid != old.euid
@@ -243,9 +245,7 @@ class Credentials:
 
 
 class Caller:
-    """Finds out about the running thread, for code that does not get it as an argument; entered by the package of
-    tasks.
-    """
+    """Looks up the running thread, for code that does not get it as an argument; entered by the package of tasks."""
 
     def __init__(self) -> None:
         self.find: Callable[[], Credentials | None] | None = None
@@ -256,7 +256,7 @@ CALLER: Final = Caller()
 
 
 def caller_credentials() -> Credentials | None:
-    """Who the running thread acts for, or None if it is the kernel's own. Never sleeps."""
+    """The running thread's credentials, or None if it is the kernel's own. Never sleeps."""
     find = CALLER.find
     return find() if find is not None else None
 
@@ -269,23 +269,23 @@ def caller_namespace() -> UserNamespace:
 
 @inline
 def uid_for_caller(uid: KernelUid) -> int:
-    """What the running thread's namespace calls a user; OVERFLOW_ID if it has no number there."""
+    """A user's number in the running thread's namespace; OVERFLOW_ID if it has no number there."""
     return caller_namespace().shown_uid(uid) if USER_NAMESPACES.exist else int(uid)
 
 
 @inline
 def gid_for_caller(gid: KernelGid) -> int:
-    """The same of a group."""
+    """The same for a group."""
     return caller_namespace().shown_gid(gid) if USER_NAMESPACES.exist else int(gid)
 
 
 def uid_from_caller(number: int) -> KernelUid:
-    """Whom the running thread means by a user's number; NO_USER if there is none."""
+    """The user that a number means in the running thread's namespace; NO_USER if there is none."""
     return caller_namespace().kernel_uid(number) if USER_NAMESPACES.exist else KernelUid(number)
 
 
 def gid_from_caller(number: int) -> KernelGid:
-    """The same of a group's; NO_GROUP if there is none."""
+    """The same for a group; NO_GROUP if there is none."""
     return caller_namespace().kernel_gid(number) if USER_NAMESPACES.exist else KernelGid(number)
 
 

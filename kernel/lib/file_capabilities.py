@@ -1,10 +1,10 @@
-"""What a file adds to the capabilities of those who run it: the attribute `security.capability` (capabilities(7), "File
-capabilities").
+"""What a file adds to the capabilities of programs that execute it: the attribute `security.capability`
+(capabilities(7), "File capabilities").
 
 On disk: a word with the revision and the flag "effective"; then for each 32 capabilities the permitted and the
-inheritable ones, once (revision 1) or twice; then, in revision 3, which user is root for the file, by its number in the
-user namespace of the file system. All numbers are little endian. Capabilities are for those who live in a namespace
-whose user 0 is that root, or below one.
+inheritable ones, once (revision 1) or twice; then, in revision 3, the user that is root for the file, by its number in
+the user namespace of the file system. All numbers are little endian. Capabilities apply in namespaces whose user 0 is
+that root, and below them.
 """
 
 from typing import Final
@@ -42,7 +42,7 @@ def _word(value: bytes, index: int) -> int:
 
 
 def _is_root(uid: KernelUid, runner: UserNamespace) -> bool:
-    """Whether somebody is user 0 in a namespace, or in one above."""
+    """Whether a user is user 0 in a namespace, or in one above."""
     walker: UserNamespace | None = runner
     while walker is not None:
         if walker.uid_or_none(uid) == 0:
@@ -52,7 +52,7 @@ def _is_root(uid: KernelUid, runner: UserNamespace) -> bool:
 
 
 def read_file_capabilities(value: bytes, keeper: UserNamespace, runner: UserNamespace) -> FileCapabilities | None:
-    """What an attribute says for whoever runs the file in the namespace `runner`; None if it is for another root.
+    """What an attribute grants to a program executed in the namespace `runner`; None if it is for another root.
     `keeper` is the file system's. Raises ERANGE if it is longer than any revision, EINVAL if it makes no sense.
     """
     size = len(value)
@@ -90,8 +90,9 @@ def check_form(value: bytes) -> None:
 
 
 def to_keep(value: bytes, writer: UserNamespace, keeper: UserNamespace, rules_keeper: bool) -> bytes:
-    """The attribute as the file system keeps it, of checked form. A writer who does not rule the namespace of the file
-    system (`rules_keeper`) gives capabilities to the root of its own alone. Raises EINVAL for a root that there is not.
+    """The attribute as the file system keeps it, of checked form. A writer without control of the file system's
+    namespace (`rules_keeper`) grants capabilities only to the root of its own. Raises EINVAL for a root that does not
+    exist.
     """
     if len(value) == _REVISION_2_SIZE and rules_keeper:
         return value

@@ -1,5 +1,5 @@
-"""HalfSipHash-2-4: a keyed hash for short inputs of 32-bit words. Its key is random and made once, so that strangers
-can neither guess a hash nor make inputs with the same one.
+"""HalfSipHash-2-4: a keyed hash for short inputs of 32-bit words. Its random key is created once, so outsiders can
+neither guess a hash nor construct collisions.
 
 Context: any; nothing raises, allocates or sleeps.
 Source: Aumasson and Bernstein, "SipHash: a fast short-input PRF" (2012), and their variant for 32-bit words.

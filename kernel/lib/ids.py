@@ -1,10 +1,9 @@
 """Numbers of users and groups, as the kernel knows them (user_namespaces(7)).
 
 A `KernelUid` is a number in the first user namespace, where everybody has one. Programs may live in another, where the
-same user is called otherwise, or cannot be named: what a program says or is told is a plain int, and `UserNamespace`
-(namespace.py) is the border between the two. For mypy a `KernelUid` is no int, so that neither is taken for the other;
-compiled, it is one. Only formatting takes anything: `tests/unit/lib/test_id_border.py` finds what is declared as one in
-a text.
+same user has another number, or none: what programs pass and see is a plain int, and `UserNamespace` (namespace.py) is
+the border between the two. For mypy a `KernelUid` is not an int, so they cannot be confused; compiled, it is one. Only
+formatting accepts anything: `tests/unit/lib/test_id_border.py` finds declared ones in a text.
 
 Pure.
 """
@@ -52,7 +51,9 @@ class Extent:
 
 @final
 class IdMap:
-    """Which numbers of users, or of groups, a namespace has. Immutable; no number is in two extents, on either side."""
+    """The numbers of users, or of groups, that a namespace has. Immutable; no number is in two extents, on either
+    side.
+    """
 
     def __init__(self, extents: list[Extent]) -> None:
         self._inside: list[Extent] = _ordered(extents, by_kernel=False)
@@ -60,7 +61,7 @@ class IdMap:
         self.shown: list[Extent] = extents if len(extents) <= _FEW else self._inside  # as /proc shows them
 
     def is_empty(self) -> bool:
-        """Whether it was not written yet: nobody has a number."""
+        """Whether it has not been written yet: nobody has a number."""
         return len(self._inside) == 0
 
     def to_kernel(self, number: int, count: int = 1) -> int:
@@ -80,7 +81,7 @@ class IdMap:
         return NO_ID
 
     def from_kernel(self, number: int) -> int:
-        """What a number of the kernel is called inside; NO_ID if it has no name there."""
+        """The number inside of a kernel's number; NO_ID if it has none."""
         low = 0
         high = len(self._kernel)
         while low < high:

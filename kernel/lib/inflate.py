@@ -1,7 +1,7 @@
 """Inflate: decompress gzip members, in one pass, into a window of the caller's choice (RFC 1951, RFC 1952).
 
 `Inflater(source)` holds the compressed bytes; `run(sink)` decompresses one member and hands the output to the sink in
-pieces of at most 32 KiB. The check sum and the length at the member's end are compared. Any fault in the data raises
+pieces of at most 32 KiB. The checksum and the length at the member's end are verified. Any fault in the data raises
 `InflateError`.
 
 Decoding goes by tables of 512 entries for codes of up to nine bits; longer codes are found by counting, bit by bit.
@@ -54,11 +54,11 @@ _CRC_TABLE: Final[list[int]] = _make_crc_table()
 
 
 class InflateError(KernelError):
-    """The compressed data is not what it should be."""
+    """The compressed data is invalid."""
 
 
 def crc32(data: Span[u8], start: int = 0) -> int:
-    """CRC-32 of `data`, going on from `start`."""
+    """CRC-32 of `data`, continuing from `start`."""
     crc = start ^ 0xFFFFFFFF
     for byte in data:
         crc = _CRC_TABLE[(crc ^ byte) & 0xFF] ^ crc >> 8
@@ -81,7 +81,7 @@ class Huffman:
         self.symbols: list[int] = [0] * 288
 
     def build(self, lengths: list[int], first: int, count: int) -> None:
-        """From the code lengths lengths[first : first + count]; InflateError if they make no prefix code."""
+        """From the code lengths lengths[first : first + count]; InflateError if they do not form a prefix code."""
         counts = self.counts
         for bits in range(_MAX_BITS + 1):
             counts[bits] = 0
@@ -209,7 +209,7 @@ class Inflater:
 
     def _symbol(self, source: Span[u8], code: Huffman) -> int:
         """The next symbol of a code."""
-        # At the very end of the data fewer than nine bits may be left: what is missing reads as zero.
+        # At the very end of the data fewer than nine bits may be left: missing bits read as zero.
         while self.bit_count < _MAX_BITS and self.position < len(source):
             self.bits |= source[self.position] << self.bit_count
             self.position += 1

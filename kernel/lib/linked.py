@@ -1,4 +1,4 @@
-"""Lists whose links lie in what they link: nothing is allocated, and whatever stands in a list leaves it at once.
+"""Lists whose links lie in their elements: nothing is allocated, and removal takes constant time.
 
     class Message(Linked["Message"]):
         def this(self) -> "Message":
@@ -6,12 +6,12 @@
 
     queue: LinkedList[Message] = LinkedList()
 
-An object stands in one list at most. `this` gives it its own type back: there is only one that can be meant, so that
-the call costs nothing. A class that derives from `LinkedList` is a list with more to it, as wait queues are.
+An object is in one list at most. `this` returns it with its own type: only one implementation is possible, so the call
+is free. Classes derived from `LinkedList`, such as wait queues, are lists with additions.
 
-Invariants: `head.previous` and `tail.next` are None; `x.next.previous` is x. What stands in no list has no neighbours.
-Context: any; nothing sleeps or raises. Objects that refer to each other both ways are not freed by counting: whoever
-gives a list up takes everything out of it.
+Invariants: `head.previous` and `tail.next` are None; `x.next.previous` is x. An object in no list has no neighbours.
+Context: any; nothing sleeps or raises. Objects that refer to each other are not freed by counting: empty a list before
+dropping it.
 """
 
 from typing import Generic, TypeVar
@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 
 class Linked(Generic[T]):
-    """Base of what stands in a list."""
+    """Base of a list's elements."""
 
     def __init__(self) -> None:
         self.next: Linked[T] | None = None
@@ -35,7 +35,7 @@ class Linked(Generic[T]):
 
     @inline
     def after(self) -> T | None:
-        """What follows in the list."""
+        """The next element."""
         following = self.next
         return None if following is None else following.this()
 
@@ -49,24 +49,24 @@ class LinkedList(Generic[T]):
 
     @inline
     def is_empty(self) -> bool:
-        """Whether nothing stands in it."""
+        """Whether it has no elements."""
         return self.head is None
 
     @inline
     def first(self) -> T | None:
-        """What stands in front."""
+        """The first element."""
         head = self.head
         return None if head is None else head.this()
 
     @inline
     def last(self) -> T | None:
-        """What stands at the end."""
+        """The last element."""
         tail = self.tail
         return None if tail is None else tail.this()
 
     @inline
     def link_last(self, entry: Linked[T]) -> None:
-        """Put something that stands in no list at the end."""
+        """Append an element that is in no list."""
         tail = self.tail
         entry.previous = tail
         entry.next = None
@@ -78,7 +78,7 @@ class LinkedList(Generic[T]):
 
     @inline
     def link_first(self, entry: Linked[T]) -> None:
-        """Put something that stands in no list in front."""
+        """Prepend an element that is in no list."""
         head = self.head
         entry.previous = None
         entry.next = head
@@ -89,7 +89,7 @@ class LinkedList(Generic[T]):
         self.head = entry
 
     def link_before(self, place: Linked[T], entry: Linked[T]) -> None:
-        """Put something that stands in no list before something that stands in this one."""
+        """Insert an element that is in no list before one of this list."""
         previous = place.previous
         if previous is None:
             self.link_first(entry)
@@ -101,7 +101,7 @@ class LinkedList(Generic[T]):
 
     @inline
     def unlink(self, entry: Linked[T]) -> None:
-        """Take something that stands in this list out of it."""
+        """Remove an element of this list."""
         following = entry.next
         previous = entry.previous
         if previous is None:

@@ -4,7 +4,7 @@ A record that is older than what the ring holds is gone; readers (syslog(2), /de
 the sequence numbers. The console shows records of a level below `console_level`. It is a function that the serial
 driver sets; before that the records wait in the ring and are shown when it appears.
 
-Context: any but a non-maskable interrupt. A message that cannot be stored for want of memory is dropped and counted.
+Context: any but a non-maskable interrupt. A message that cannot be stored for lack of memory is dropped and counted.
 Source: syslog(2), dmesg(1); levels 0 (emergency) … 7 (debug).
 """
 
@@ -36,7 +36,7 @@ class Record:
     def __init__(self, sequence: int, level: int, facility: int, time_ns: int, text: bytes) -> None:
         self.sequence: int = sequence
         self.level: int = level
-        self.facility: int = facility  # who says it, as syslog(3) numbers them; 0 is the kernel
+        self.facility: int = facility  # the source, as syslog(3) numbers them; 0 is the kernel
         self.time_ns: int = time_ns
         self.text: bytes = text
 
@@ -61,7 +61,7 @@ class Log:
 
     def __init__(self) -> None:
         self.records: list[Record] = []
-        self.first: int = 0  # index of the oldest record in `records` that counts
+        self.first: int = 0  # index of the oldest valid record in `records`
         self.next_sequence: int = 0
         self.bytes_kept: int = 0
         self.dropped: int = 0
@@ -69,10 +69,10 @@ class Log:
         self.cleared: int = 0  # records before this sequence number were cleared (SYSLOG_ACTION_CLEAR)
         self.console: ConsoleWriter | None = None
         self.clock: ClockReader | None = None
-        self.listener: Listener | None = None  # called for each record; fit for any context
+        self.listener: Listener | None = None  # called for each record, in any context
 
     def add(self, level: int, text: bytes, facility: int = 0) -> None:
-        """Store a record, show it, and wake whoever waits for it."""
+        """Store a record, show it, and wake waiting readers."""
         clock = self.clock
         now = clock() if clock is not None else 0
         try:
@@ -133,7 +133,7 @@ _said_once: Final[dict[int, bool]] = {}
 
 
 def debug(message: str) -> None:
-    """Of interest to whoever works on the kernel."""
+    """A message for kernel developers."""
     log.add(DEBUG, message.encode())
 
 
@@ -153,7 +153,7 @@ def error(message: str) -> None:
 
 
 def emergency(message: str) -> None:
-    """What is to be seen whatever the console's level: the system is not usable as it was meant to be."""
+    """A message to show whatever the console's level: the system is not usable as intended."""
     log.add(EMERGENCY, message.encode())
 
 
@@ -169,7 +169,7 @@ def once(key: int, message: str) -> None:
 
 
 def printable(text: bytes) -> str:
-    """Text for the log, whatever bytes a boot loader or a program gave: question marks for what is not ASCII."""
+    """Text for the log from any bytes of a boot loader or a program: question marks replace what is not ASCII."""
     shown = bytearray()
     for byte in text:
         shown.append(byte if ord(" ") <= byte <= ord("~") else ord("?"))

@@ -1,13 +1,13 @@
-"""The base of namespaces: what all kinds have in common (namespaces(7)). And user namespaces, which own the others and
-say who is called how (user_namespaces(7)).
+"""The base class of all kinds of namespaces (namespaces(7)); and user namespaces, which own the others and map the
+numbers of users and groups (user_namespaces(7)).
 
 A user namespace has numbers of users and groups of its own, which its maps translate. In the first one a number is the
-kernel's own, and no map is asked. `kernel_uid` and `shown_uid` with their kin are the border: what a program says, and
-what it is told.
+kernel's own, and no map is asked. `kernel_uid`, `shown_uid` and related methods are the border: they translate the
+numbers that programs pass and see.
 
 User namespaces are objects like others: they last as long as credentials, namespaces and open files refer to them.
 
-Context: nothing sleeps, but `release` of a mount namespace, which unmounts.
+Context: only `release` of a mount namespace sleeps, because it unmounts.
 """
 
 from collections.abc import Callable
@@ -55,7 +55,7 @@ class Namespace:
         self.name: bytes = name
         self.number: int = number
         self._maker: UserNamespace | None = maker
-        self.maker_uid: KernelUid = ROOT_USER  # for whom it is counted in the maker's
+        self.maker_uid: KernelUid = ROOT_USER  # the user to whom the creator's namespace counts it
 
     @property
     def owner(self) -> "UserNamespace":
@@ -64,22 +64,22 @@ class Namespace:
         return FIRST_USER if maker is None else maker
 
     def acquire(self) -> None:
-        """Somebody more is in it, or has it open. For kinds that have something to end; the others are objects."""
+        """It has one more user or open file. For kinds that need to be ended; the others are plain objects."""
 
     @noraise
     def release(self) -> None:
-        """And no longer."""
+        """It has one user or open file less."""
 
     def is_over(self) -> bool:
-        """Whether it has been taken apart, or is about to be: nobody may enter it any more."""
+        """Whether it has been dismantled, or is about to be: it can no longer be entered."""
         return False
 
     def hold(self) -> None:
-        """Its file is mounted somewhere, which keeps it as one that is open does. Not for mount namespaces."""
+        """Its file is mounted somewhere, which keeps it alive as an open one does. Not for mount namespaces."""
 
     @noraise
     def let_go(self) -> None:
-        """A mount of its file has gone."""
+        """A mount of its file is gone."""
 
 
 # ---- User namespaces ------------------------------------------------------------------------------------------------
@@ -88,7 +88,7 @@ class Namespace:
 @final
 @atomic("exist")
 class UserNamespaces:
-    """Whether there is any but the first. Until then every number is the kernel's own."""
+    """Whether any exists besides the first. Until then every number is the kernel's own."""
 
     def __init__(self) -> None:
         self.exist: bool = False
@@ -99,7 +99,7 @@ USER_NAMESPACES: Final = UserNamespaces()
 
 @final
 class Holdings:
-    """The namespaces that one user has made, by kind: those that live, and perhaps some that do not any more."""
+    """The namespaces that one user has created, by kind: live ones, and perhaps some dead ones."""
 
     def __init__(self) -> None:
         self.by_kind: dict[int, dict[int, Weak[Namespace]]] = {}  # and then by number
@@ -107,7 +107,7 @@ class Holdings:
 
 @noraise
 def count_no_more(namespace: Namespace) -> None:
-    """A namespace has ended: let its maker's user, and those above, make another one."""
+    """A namespace has ended: stop counting it for its creator's user, and those above."""
     uid = namespace.maker_uid
     walker: UserNamespace | None = namespace.owner
     while walker is not None:
@@ -124,13 +124,13 @@ _NO_MAP: Final = IdMap([])
 
 @final
 class UserNamespace(Namespace):
-    """One. Its maps are written once each, by whoever /proc/PID/uid_map lets."""
+    """One. Each of its maps is written once, by those that /proc/PID/uid_map permits."""
 
     def __init__(self, parent: "UserNamespace | None", number: int, uid: KernelUid, gid: KernelGid) -> None:
         super().__init__(CLONE_NEWUSER, b"user", number, parent)
         self.parent: UserNamespace | None = parent
         self.level: int = 0 if parent is None else parent.level + 1
-        self.owner_uid: KernelUid = uid  # who made it, and has all capabilities over it
+        self.owner_uid: KernelUid = uid  # its creator, who has all capabilities over it
         self.owner_gid: KernelGid = gid
         self.uids: IdMap = _NO_MAP
         self.gids: IdMap = _NO_MAP
@@ -143,32 +143,32 @@ class UserNamespace(Namespace):
     # From programs ---------------------------------------------------------------------------------------------------
 
     def kernel_uid(self, number: int) -> KernelUid:
-        """The user that a program in here calls so; NO_USER if there is none."""
+        """The user with a number in here; NO_USER if there is none."""
         return KernelUid(number if self.level == 0 else self.uids.to_kernel(number))
 
     def kernel_gid(self, number: int) -> KernelGid:
-        """The same of a group; NO_GROUP if there is none."""
+        """The same for a group; NO_GROUP if there is none."""
         return KernelGid(number if self.level == 0 else self.gids.to_kernel(number))
 
     # To programs -----------------------------------------------------------------------------------------------------
 
     def uid_or_none(self, uid: KernelUid) -> int:
-        """What a user is called in here; NO_ID if it has no number."""
+        """A user's number in here; NO_ID if it has none."""
         return int(uid) if self.level == 0 else self.uids.from_kernel(int(uid))
 
     def gid_or_none(self, gid: KernelGid) -> int:
-        """The same of a group."""
+        """The same for a group."""
         return int(gid) if self.level == 0 else self.gids.from_kernel(int(gid))
 
     def shown_uid(self, uid: KernelUid) -> int:
-        """What a user is called in here; OVERFLOW_ID if it has no number."""
+        """A user's number in here; OVERFLOW_ID if it has none."""
         if self.level == 0:
             return int(uid)
         number = self.uids.from_kernel(int(uid))
         return OVERFLOW_ID if number == NO_ID else number
 
     def shown_gid(self, gid: KernelGid) -> int:
-        """The same of a group."""
+        """The same for a group."""
         if self.level == 0:
             return int(gid)
         number = self.gids.from_kernel(int(gid))
@@ -189,7 +189,7 @@ class UserNamespace(Namespace):
         return self.level == 0 or (self.has_user(uid) and self.has_group(gid))
 
     def root_uid(self) -> KernelUid:
-        """Who is user 0 in here; NO_USER if nobody is."""
+        """The user with number 0 in here; NO_USER if there is none."""
         return self.kernel_uid(0)
 
     def may_set_groups(self) -> bool:
@@ -197,7 +197,7 @@ class UserNamespace(Namespace):
         return self.level == 0 or (self.allows_setgroups and not self.gids.is_empty())
 
     def contains(self, other: "UserNamespace") -> bool:
-        """Whether another is this one or below it."""
+        """Whether another namespace is this one or below it."""
         walker: UserNamespace | None = other
         while walker is not None and walker.level > self.level:
             walker = walker.parent
@@ -209,7 +209,7 @@ FIRST_USER: Final = UserNamespace(None, FIRST_USER_NUMBER, ROOT_USER, ROOT_GROUP
 
 @final
 class Networks:
-    """What the network enters: it lies above those that make namespaces."""
+    """Entered by the network, which lies above the code that creates namespaces."""
 
     def __init__(self) -> None:
         self.first: Namespace = Namespace(CLONE_NEWNET, b"net", 0)

@@ -12,8 +12,8 @@ _NO_DIGIT: Final = 99
 
 
 def parse_unsigned(text: bytes, base: int, limit: int) -> int:
-    """A number below `limit`, which is at most 2**62, perhaps with a plus before and one newline after it; in base 0 as
-    C has them: decimal, octal after 0, hexadecimal after 0x. Raises EINVAL, ERANGE.
+    """A number below `limit`, which is at most 2**62, perhaps with a plus sign before and one newline after it; in base
+    0 as C has them: decimal, octal after 0, hexadecimal after 0x. Raises EINVAL, ERANGE.
     """
     digits = text[:-1] if text.endswith(b"\n") else text
     if digits.startswith(b"+"):

@@ -42,7 +42,7 @@ _TRAPS: Final[list[bytes]] = [
 
 
 def no_restart() -> None:
-    """Before the drivers are there, nothing can restart the machine."""
+    """Before the drivers are started, nothing can restart the machine."""
 
 
 @final
@@ -92,7 +92,7 @@ def kernel_fault(frame: TrapFrame, survivable: bool) -> None:
 
 
 def report_thread(tid: int, name: bytes) -> None:
-    """Say whose thread ran into a bug that the kernel survives. After `kernel_fault`."""
+    """Report which thread ran into a bug that the kernel survives. After `kernel_fault`."""
     write_text(PANIC, b"In thread ")
     write_number(PANIC, tid)
     write_text(PANIC, b" (")
@@ -122,7 +122,7 @@ def _write_cause(frame: TrapFrame) -> None:
 
 
 def end_with_message(message: bytes, code: int) -> None:
-    """The machine can't go on, though nothing is wrong with the kernel. Does not return."""
+    """The machine can't continue, although the kernel is not at fault. Does not return."""
     stop_others()
     write_text(PANIC, b"\r\nKernel panic - not syncing: ")
     write_text(PANIC, message)

@@ -1,9 +1,9 @@
 """Numbers of processes, threads, groups and sessions, as the kernel knows them (pid_namespaces(7)).
 
 A `Pid` is a number in the first pid namespace, where everybody has one. Programs may live in another, where the same
-process is called otherwise: what a program says or is told is a plain int, and `kernel/task/pid_namespace.py` is the
-border between the two. For mypy a `Pid` is no int, so that neither is taken for the other; compiled, it is one. Only
-formatting takes anything: `tests/unit/task/test_pid_border.py` finds a `Pid` in a text.
+process has another number: what programs pass and see is a plain int, and `kernel/task/pid_namespace.py` is the border
+between the two. For mypy a `Pid` is not an int, so they cannot be confused; compiled, it is one. Only formatting
+accepts anything: `tests/unit/task/test_pid_border.py` finds a `Pid` in a text.
 """
 
 from collections.abc import Callable
@@ -29,8 +29,8 @@ FIRST: Final = Pid(1)
 
 
 class Bearer:
-    """What is remembered of a process by whoever names it when it has gone: the sender of a message. Where it was born
-    in a namespace below the first, it is a `Numbers` (kernel/task/pid_namespace.py).
+    """What remains known of a process after it has gone, such as the sender of a message. For a process born in a
+    namespace below the first, it is a `Numbers` (kernel/task/pid_namespace.py).
     """
 
     def __init__(self, pid: Pid) -> None:
@@ -39,7 +39,7 @@ class Bearer:
 
 @final
 class PidBorder:
-    """How rooms below that of tasks show a number to the running thread; entered by the package of tasks."""
+    """How packages below that of tasks show a number to the running thread; entered by the package of tasks."""
 
     def __init__(self) -> None:
         self.show: Callable[[Pid], int] | None = None
@@ -50,13 +50,13 @@ PID_BORDER: Final = PidBorder()
 
 
 def shown_to_caller(pid: Pid) -> int:
-    """What the running thread's namespace calls somebody; 0 if it does not see them."""
+    """A process's number in the running thread's namespace; 0 if it is not visible there."""
     show = PID_BORDER.show
     return int(pid) if show is None else show(pid)
 
 
 def bearer_shown_to_caller(bearer: Bearer | None) -> int:
-    """The same of a process that may have gone; 0 for none."""
+    """The same for a process that may have gone; 0 for none."""
     if bearer is None:
         return 0
     show = PID_BORDER.show_bearer

@@ -1,4 +1,4 @@
-"""Files of /proc whose text is written when they are read: declared at the function that writes it.
+"""Files of /proc whose text is produced when they are read: declared at the function that produces it.
 
     @proc_file("uptime")
     def uptime() -> bytes: ...
@@ -6,8 +6,8 @@
     @proc_line("sys/kernel/hostname", store=set_hostname)
     def hostname() -> bytes: ...
 
-kernel/fs/procfs shows them, and makes the directories that their paths name. The docstring is what docs/proc-files.md
-says of the file. Numbers under /proc/sys need no function: they are a `Setting` (settings.py).
+kernel/fs/procfs shows them, and creates the directories in their paths. The docstring becomes the file's description in
+docs/proc-files.md. Numbers under /proc/sys need no function: they are a `Setting` (settings.py).
 
 Context: declared while the kernel is built. Making a text may sleep where it reads user memory.
 """
@@ -25,12 +25,12 @@ _OF_NETWORKS: Final = "net/"
 
 
 class TextPieces:
-    """A text that may be long, in pieces: each is written when a reader comes to it. Base class. What is remembered
-    from piece to piece keeps no object alive that would end otherwise.
+    """A text that may be long, in pieces: each is produced when a reader reaches it. Base class. State kept between
+    pieces must not keep objects alive.
     """
 
     def opened_by(self, who: Credentials | None) -> None:
-        """Whose rights decide what is shown, where it depends on rights; None: the kernel's own. Told first."""
+        """Set whose rights decide what is shown, where that depends on rights; None: the kernel's own. Called first."""
 
     def next(self) -> bytes | None:
         """The next piece, which may be empty; None after the last one."""
@@ -61,8 +61,8 @@ NET_FILES: Final[list[ProcFile]] = []
 
 
 def proc_file(path: str, store: StoreText | None = None) -> Callable[[MakeText], MakeText]:
-    """Let the decorated function make the text of /proc/`path`. `store` takes what is written, and raises EINVAL for
-    what makes no sense; the file can then be written by root, otherwise by nobody.
+    """Let the decorated function produce the text of /proc/`path`. `store` handles writes, and raises EINVAL for
+    invalid ones; the file can then be written by root, otherwise by nobody.
 
     Runs at build time only. Raises ValueError for a path that is declared twice.
     """
@@ -87,7 +87,7 @@ def proc_line(path: str, store: StoreText | None = None) -> Callable[[MakeText],
 
 
 def proc_pieces(path: str, is_for_root: bool = False) -> Callable[[MakePieces], MakePieces]:
-    """Let the decorated function make the text of /proc/`path` in pieces, for a table that has no bound. As
+    """Let the decorated function produce the text of /proc/`path` in pieces, for an unbounded table. As
     `proc_file`. `is_for_root`: nobody else may read it.
     """
 

@@ -2,13 +2,11 @@
 
 Each run of the cipher replaces the key with its own first half before anything is handed out, and a word that was
 handed out is erased; so what was handed out cannot be computed from the generator's later state. The second half of a
-block is a pool for small requests, or the key of one large request, which its own blocks are made of. The seed is the
-processor's generator, or where there is none, the jitter of the time-stamp counter.
+block is a pool for small requests, or the key of one large request, which its own blocks are made of. The seed comes
+from the processor's generator or, without one, from the jitter of the time-stamp counter.
 
-Locking: the generator has a lock of its own, so no caller needs the kernel lock. The blocks of a large request are made
-outside of it.
-Context: any; never sleeps or allocates.
-Source: RFC 8439, sections 2.1 to 2.3.
+Locking: the generator has a lock of its own, so no caller needs the kernel lock. The blocks of a large request are
+computed outside it. Context: any; never sleeps or allocates. Source: RFC 8439, sections 2.1 to 2.3.
 """
 
 from typing import Final, Literal
@@ -130,7 +128,7 @@ _generator: Final = Generator()
 
 
 def seed() -> None:
-    """When the kernel starts, before anybody asks for random numbers."""
+    """Called when the kernel starts, before random numbers are needed."""
     for _ in range(_SEED_WORDS):
         _generator.stir(random_seed())
 
@@ -165,7 +163,7 @@ def _fill_words(destination: Span[u8], done: int) -> None:
 
 
 def _fill_blocks(destination: Span[u8]) -> int:
-    """Whole blocks of a large request, under a key of its own; how many bytes are done."""
+    """Whole blocks of a large request, under a key of its own; returns how many bytes are done."""
     key: Array[u32, Literal[8]] = Array()
     with _generator.lock:
         _generator.replace_key(key)

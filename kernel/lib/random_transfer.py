@@ -1,6 +1,6 @@
 """Random bytes for a program (getrandom(2), random(4)).
 
-Context: sleeps; the safe points are what lets a read of gigabytes, which takes seconds, stop nobody else.
+Context: sleeps; because of the safe points, a read of gigabytes, which takes seconds, holds up nobody else.
 """
 
 from typing import Final
@@ -15,7 +15,7 @@ _COST_SHIFT: Final = 5  # instructions for a byte of ChaCha20, as a power of two
 
 
 def put_random(buffer: Buffer) -> int:
-    """Fill the buffer; returns how many bytes there are. As on Linux, a signal ends it after a page of them."""
+    """Fill the buffer; returns how many bytes there are. As on Linux, a signal ends it after a page."""
     done = 0
     chunk = bytearray(min(_CHUNK, buffer.remaining))
     while buffer.remaining > 0 and not buffer.faulted:

@@ -1,5 +1,5 @@
 """Sums of numbers that programs give: offsets, lengths and times may be anything that 64 bits hold, and a sum that does
-not fit is the largest or least that does. (For addresses there is `kernel.lib.user.at`.)
+not fit becomes the largest or least that does. (For addresses there is `kernel.lib.user.at`.)
 """
 
 from typing import Final
@@ -28,7 +28,7 @@ def wrapped_sum(first: int, second: int) -> int:
 
 
 def end_page_of(offset: int, length: int) -> int:
-    """One past the last page that a range of a file touches; for a `length` of 0, that of a range without an end."""
+    """One past the last page that a range of a file touches; for a `length` of 0, the range has no end."""
     if length == 0:
         return (LARGEST >> _PAGE_SHIFT) + 1
     return (sum_of(offset, length - 1) >> _PAGE_SHIFT) + 1

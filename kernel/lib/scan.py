@@ -4,7 +4,7 @@ from typing import Final
 
 from kernel.lang import EINVAL, Errno, final
 
-LONGEST_NUMBER: Final = 1 << 56  # longer ones are that
+LONGEST_NUMBER: Final = 1 << 56  # larger numbers become this
 
 
 @final
@@ -16,13 +16,13 @@ class Scan:
         self.at: int = 0
 
     def skip_blanks(self) -> None:
-        """Go to what is no blank."""
+        """Skip to the next character that is not a blank."""
         text = self.text
         while self.at < len(text) and _is_blank(text[self.at]):
             self.at += 1
 
     def takes(self, word: bytes) -> bool:
-        """Whether these very bytes come next; then they are passed."""
+        """Whether exactly these bytes come next; then skip them."""
         end = self.at + len(word)
         if end > len(self.text) or self.text[self.at : end] != word:
             return False
@@ -43,7 +43,7 @@ class Scan:
         return text[start : self.at]
 
     def number(self, *, signed: bool) -> int:
-        """As %lld or %lu: what follows the digits does not matter. Raises EINVAL if there are none."""
+        """As %lld or %lu: ignores what follows the digits. Raises EINVAL if there are none."""
         self.skip_blanks()
         text = self.text
         negative = signed and self.at < len(text) and text[self.at] == ord("-")

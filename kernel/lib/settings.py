@@ -1,6 +1,7 @@
-"""Settings under /proc/sys that are numbers: who obeys one makes it, and procfs shows them all (proc_sys(5)).
+"""Settings under /proc/sys that are numbers: the code that uses one creates it, and procfs shows them all
+(proc_sys(5)).
 
-A setting is declared where it is obeyed, with its path, its value and its bounds; that is all there is to do. Texts are
+A setting is declared where it is used, with its path, its value and its bounds; nothing else is needed. Texts are
 declared with `@proc_file` (proc_files.py).
 
 Context: settings are created while the kernel is built and read anywhere.
@@ -26,20 +27,20 @@ class Setting:
         self.least: int = least
         self.most: int = most
         self.is_of_network: bool = False  # CAP_NET_ADMIN may change it as well as root
-        self.guard: int = NO_GUARD  # a capability without which nobody may change it, root neither
+        self.guard: int = NO_GUARD  # a capability without which nobody may change it, not even root
         if is_listed:
             SETTINGS.append(self)
 
     def for_opener(self) -> "Setting":
-        """What the running program opens: the same, unless everybody has their own. Raises MemoryError."""
+        """What the running program opens: the same object, unless each program has its own. Raises MemoryError."""
         return self
 
     def held_bytes(self) -> int:
-        """What is only there because the setting is open."""
+        """Memory that exists only because the setting is open."""
         return 0
 
     def numbers(self) -> list[int]:
-        """What is shown, in a row. Raises MemoryError."""
+        """The numbers to show, in a row. Raises MemoryError."""
         return []
 
     def takes(self, count: int) -> bool:
@@ -47,7 +48,7 @@ class Setting:
         return count == 1
 
     def store(self, numbers: list[int]) -> None:
-        """Numbers were written: as many as it takes, within bounds. Raises EINVAL, where some are no use."""
+        """Numbers were written: as many as it takes, within bounds. Raises EINVAL if some are unusable."""
 
     def may_be_changed_by(self, who: Credentials) -> bool:
         """Whether users other than root may change it."""
@@ -73,7 +74,7 @@ class SystemSetting(Setting):
 
     @property
     def value(self) -> int:
-        """Of a single number."""
+        """The value of a single number."""
         return self.values[0]
 
     def prepare(self) -> None:

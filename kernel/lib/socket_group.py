@@ -1,4 +1,5 @@
-"""The control group of a socket, for a network that knows nothing of groups: whoever judges packets narrows it down.
+"""The control group of a socket, for a network that knows nothing of groups: code that filters packets narrows the
+type.
 
 Context: any.
 """

@@ -1,4 +1,4 @@
-"""Sorting what a program gave, which may be long: with safe points.
+"""Sorting lists from programs, which may be long: with safe points.
 
 Context: sleeps.
 """
@@ -13,7 +13,7 @@ _STEP_COST: Final = 20
 
 
 def sort_paced(values: list[int]) -> None:
-    """Sort ints upwards, in place: blocks, then merges of blocks. Nobody else may have the list. Raises MemoryError."""
+    """Sort ints upwards, in place: blocks, then merges of blocks. Nobody else may use the list. Raises MemoryError."""
     if len(values) <= _BLOCK:
         values.sort()
         return

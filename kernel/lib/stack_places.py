@@ -1,4 +1,4 @@
-"""Where a thread is in the kernel, for whoever asks while the machine goes on: /proc/PID/stack and /proc/PID/wchan.
+"""Where a thread is in the kernel, for queries while the machine runs: /proc/PID/stack and /proc/PID/wchan.
 
 Context: any thread. Allocates.
 """
@@ -19,11 +19,11 @@ class StackPlace:
         self.line: int = line
 
 
-_TABLE: Final = LineTable()  # not that of panics, which may come in the middle
+_TABLE: Final = LineTable()  # not the one for panics, which may interrupt this one
 
 
 def stack_places(return_address: int, frame_pointer: int, stack_low: int, stack_high: int) -> list[StackPlace]:
-    """The functions on a stack that nobody runs on, the most recent call first; none where the image has no line table.
+    """The functions on a stack that is not running, the most recent call first; none where the image has no line table.
     Raises MemoryError.
     """
     places: list[StackPlace] = []

@@ -7,7 +7,7 @@ with file and line. Printed as Python prints tracebacks, most recent call last.
 Context: any, and with the heap in any state: nothing is allocated. One processor at a time.
 Safety: reads the table between the symbols that the linker set, with every offset checked against its end, and the two
 words at a frame pointer only where the pointer lies inside the given stack, aligned, mapped, and above the last one. A
-damaged table ends a search; it is not followed out of its bounds.
+damaged table ends a search; it is never followed out of bounds.
 """
 
 from typing import Final
@@ -28,7 +28,7 @@ _NAME_LIMIT: Final = 256
 
 
 class TextSink:
-    """Where the text goes. Base class."""
+    """Receives the text. Base class."""
 
     def write(self, text: Span[u8]) -> None:
         """Show it, whatever state the kernel is in."""
@@ -50,7 +50,7 @@ class LineTable:
         self.row_count: int = 0
         self.rows: int = 0
         self.strings: int = 0
-        # Of the row that `find` found.
+        # From the row that `find` found.
         self.line: int = 0
         self.scope: int = 0
         # Where `_number` reads.
@@ -125,7 +125,7 @@ class LineTable:
         return found and 0 < self.scope < self.scope_count
 
     def read_block(self, number: int, places: list[int], scopes: list[int]) -> int:
-        """Where the rows of a block begin, and what is there; how many rows they are. Room for BLOCK_ROWS is given."""
+        """Read the places and scopes of a block's rows; returns how many. The lists have room for BLOCK_ROWS."""
         self.cursor = self.rows + self.word(self.blocks + number * _BLOCK_BYTES + 4)
         place = self.word(self.blocks + number * _BLOCK_BYTES)
         scope = 0
@@ -198,14 +198,14 @@ class LineTable:
         return depth
 
     def follow(self, count: int, rbp: int, stack_low: int, stack_high: int) -> int:
-        """Add the callers to the first `count` of `addresses`; how many there are then."""
+        """Add the callers to the first `count` of `addresses`; returns how many there are then."""
         frame = rbp
         low = stack_low
         while count < _FRAME_LIMIT and low <= frame <= stack_high - 16 and frame & 7 == 0 and is_mapped(frame):
             target = load_i64(frame + 8)
             if target == 0:
                 break
-            self.addresses[count] = target - 1  # the call is what counts
+            self.addresses[count] = target - 1  # the address of the call itself
             count += 1
             low = frame + 16
             frame = load_i64(frame)
@@ -253,7 +253,7 @@ def write_address(sink: TextSink, address: int) -> None:
 
 
 def write_traceback(sink: TextSink, rip: int, rbp: int, stack_low: int, stack_high: int) -> None:
-    """The Python frames behind an instruction and a frame pointer; `stack_low` is the stack pointer."""
+    """Write the Python frames of an instruction and a frame pointer; `stack_low` is the stack pointer."""
     has_table = _TABLE.open()
     addresses = _TABLE.addresses
     addresses[0] = rip

@@ -27,7 +27,7 @@ def check(address: int, length: int) -> None:
 
 def at(address: UserAddr, offset: int) -> UserAddr:
     """The address `offset` bytes (at most 2**62, either way) from one that a program gave. Every sum of user addresses
-    is made here: it raises EFAULT where the first is none, and cannot overflow.
+    is computed here: raises EFAULT if the first is not one, and cannot overflow.
     """
     if address < 0 or address > USER_LIMIT:
         raise Errno(EFAULT)
@@ -66,7 +66,7 @@ def read_bytes(address: UserAddr, length: int) -> bytes:
 
 def require_zeros(address: UserAddr, start: int, end: int) -> None:
     """Raise E2BIG unless the bytes from `start` to `end` of what lies at `address` are 0: a structure may be longer
-    than the kernel knows it, if the rest says nothing. The caller has bounded `end`.
+    than the kernel's, if the rest is empty. The caller has bounded `end`.
     """
     for offset in range(start, end):
         if read_u8(at(address, offset)) != 0:
@@ -211,7 +211,7 @@ class Buffer:
         return 0
 
     def alignment(self) -> int:
-        """All addresses and lengths of the range or ranges, or-ed: what they are multiples of (O_DIRECT)."""
+        """All addresses and lengths of the range or ranges, or-ed: their common alignment (O_DIRECT)."""
         return self.remaining
 
     def user_piece(self) -> tuple[int, int]:
@@ -221,7 +221,7 @@ class Buffer:
         return 0, 0
 
     def skip(self, count: int) -> None:
-        """The next `count` bytes are moved by something else, all of them in the present range: go on after them."""
+        """Skip the next `count` bytes, which something else moves and which lie in the present range."""
 
     def put_bytes(self, source: bytes) -> int:
         return self.put(span_of(source))
@@ -333,7 +333,7 @@ class UserVector(Buffer):
         self._offset: int = 0
 
     def rewind(self) -> None:
-        """Begin anew: nothing was moved."""
+        """Start over: nothing was moved."""
         total = 0
         for length in self._lengths:
             total += length
@@ -425,6 +425,6 @@ class KernelBuffer(Buffer):
         return length
 
     def rewind(self, length: int) -> None:
-        """Make the first `length` bytes be there again, to be taken after they were put."""
+        """Make the first `length` bytes available again, to be taken after they were put."""
         self.position = 0
         self.remaining = length

@@ -1,7 +1,7 @@
-"""What the kernel keeps for each user, where a limit counts it for all of the user's processes together.
+"""What the kernel keeps for each user, where a limit applies to all of the user's processes together.
 
-An account exists as long as something is charged to it: whoever charges takes a reference, and releases it after giving
-back what it charged. Users are real user ids, as for RLIMIT_NPROC.
+An account exists as long as something is charged to it: each charge holds a reference, released after the charge is
+returned. Users are real user ids, as for RLIMIT_NPROC.
 
 Context: any; nothing sleeps. Taking an account may raise MemoryError, releasing raises nothing.
 """
@@ -28,7 +28,7 @@ class UserAccount:
 
     @noraise
     def release(self) -> None:
-        """A charge is gone."""
+        """Release a charge's reference."""
         self.references -= 1
         if self.references == 0:
             _ACCOUNTS.pop(self.uid)

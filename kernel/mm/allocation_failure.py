@@ -1,11 +1,11 @@
 """Making an allocation fail on purpose: the Nth of one thread finds no memory (`fail-nth` of Linux's fault injection),
 or is a bug.
 
-So a test can walk through every place of a call where memory may run out, and see that nothing traps and nothing is
-lost; or through places all over a call where it may trap, and see that nobody waits for the dead thread. Costs nothing
-while it is not armed: it hangs on the slow path of `heap.allocate`, and arming turns the fast one off.
+So a test can visit every place of a call where memory may run out, and check that nothing traps and nothing is lost; or
+places all over a call where it may trap, and check that nobody waits for the dead thread. Free while it is not armed:
+it hangs on the slow path of `heap.allocate`, and arming turns the fast one off.
 
-Context: as `kernel.mm.heap`. Whom it is for is the business of `is_target`, entered by a room that knows threads.
+Context: as `kernel.mm.heap`. `is_target`, entered by a room that knows threads, says which thread it is for.
 """
 
 from collections.abc import Callable
@@ -24,8 +24,8 @@ class AllocationFailure:
     """What is to fail."""
 
     is_armed: bool
-    countdown: int  # the allocation that fails, counted from 1; 0 once it has
-    is_bug: bool  # it does not fail, but traps
+    countdown: int  # the number of the allocation to fail, from 1; 0 once it has failed
+    is_bug: bool  # it traps rather than fails
     is_target: Callable[[], bool]  # whether the running thread is the one
 
     def __init__(self) -> None:
@@ -35,7 +35,7 @@ class AllocationFailure:
         self.is_target = _nobody
 
     def strikes(self) -> bool:
-        """Called for each allocation while it is armed: whether this one must fail. It fails once."""
+        """Called for each allocation while armed. Returns whether this one must fail; only one does."""
         if self.countdown <= 0 or not self.is_target():
             return False
         self.countdown -= 1

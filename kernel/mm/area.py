@@ -63,17 +63,17 @@ class Area:
         self.sealed: bool = False  # mseal(2): neither place nor protection may change
         self.dont_dump: bool = False  # MADV_DONTDUMP; from the beginning where memory is secret
         self.fault_modes: u8 = 0  # which faults `handler` serves
-        self.has_own_pages: bool = False  # its program has had pages of its own there, other than the source's
+        self.has_own_pages: bool = False  # its program has had private pages there, other than the source's
         self.height: u8 = 0  # in the tree of its space (area_tree.py), as the last fields here
         self.through: MappedThrough | None = None  # held while it is attached
         self.label: bytes = b""  # "[heap]", "[stack]", "[vdso]"
-        self.given_name: bytes | None = None  # by its program (PR_SET_VMA)
+        self.given_name: bytes | None = None  # chosen by its program (PR_SET_VMA)
         self.policy: MemoryPolicy | None = None  # where its pages are to come from (mbind(2)); None: the thread's
-        self.handler: FaultHandler | None = None  # who serves its faults (userfaultfd(2))
-        self.space: AddressSpace | None = None  # that it lies in, while it is attached to a source
+        self.handler: FaultHandler | None = None  # serves its faults (userfaultfd(2))
+        self.space: AddressSpace | None = None  # the one it lies in, while attached to a source
         self.next_of_source: Area | None = None  # other areas of the same source (TrackedObject)
         self.previous_of_source: Area | None = None
-        self.next_gone: Area | None = None  # of those that are out of the space and not detached yet
+        self.next_gone: Area | None = None  # the next area that has left the space but is not detached yet
         self.left: Area | None = None
         self.right: Area | None = None
         self.parent: Area | None = None
@@ -90,7 +90,7 @@ class Area:
         return (address - self.start + self.offset) >> PAGE_SHIFT
 
     def attach(self, space: "AddressSpace") -> None:
-        """The area lies in `space` from now on; its source hears of it."""
+        """Attach the area to `space`, and notify its source."""
         source = self.source
         if source is not None:
             through = self.through
@@ -103,7 +103,7 @@ class Area:
             source.attach(self)
 
     def detach(self) -> None:
-        """The area lies in no space any more."""
+        """Detach the area from its space."""
         source = self.source
         if source is not None:
             source.detach(self)
@@ -132,7 +132,7 @@ class Area:
         return part
 
     def follow(self, other: "Area") -> None:
-        """Be what another area was made by name, key, advice and policy; of one that lies in no space yet."""
+        """Take name, key, advice and policy from another area; this one lies in no space yet."""
         if self.source is other.source:
             self.through = other.through
         self.label = other.label
@@ -146,7 +146,7 @@ class Area:
             self.policy = other.policy
 
     def has_name_of(self, other: "Area") -> bool:
-        """Whether both have the same name, or none, from their program."""
+        """Whether both got the same name from their program, or none."""
         name = self.given_name
         given = other.given_name
         if name is None or given is None:
@@ -154,7 +154,7 @@ class Area:
         return name == given
 
     def continues(self, other: "Area") -> bool:
-        """Whether `other` starts where this area ends and is of the same kind, so that both can be one."""
+        """Whether `other` starts where this area ends and is of the same kind, so that they can be merged."""
         return (
             self.end == other.start
             and self.prot == other.prot

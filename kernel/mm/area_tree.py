@@ -1,13 +1,13 @@
 """The areas of an address space: a balanced tree in the order of their addresses, which knows the gaps between them.
 
 The nodes are the areas themselves, so that entering one needs no memory. Each knows the gap below it: how many bytes
-are free down to the end of the area before, without what a growing stack keeps as its guard (0 for the lowest area,
-which has none before it). And each knows the largest gap in its part of the tree, so the highest gap that is long
-enough is found in one walk. All costs grow with the logarithm of the number of areas.
+are free down to the end of the area before it, not counting the guard of a growing stack (0 for the lowest area). And
+each knows the largest gap in its part of the tree, so the highest gap that is long enough is found in one walk. All
+costs grow with the logarithm of the number of areas.
 
 Invariants (an AVL tree): the heights of a node's two sides differ by 1 at most; areas do not overlap. Whoever changes
 `start`, `end` or the kind of an area in the tree calls `moved`. Parents refer to children and children to parents, so
-an area frees itself only once it was taken out.
+an area can be freed only once it has been removed.
 
 Context: never sleeps, allocates nothing.
 """
@@ -73,7 +73,7 @@ def _height(area: Area | None) -> int:
 
 
 def _largest(area: Area) -> int:
-    """What `largest` is to be, by what lies below."""
+    """The new value of `largest`, from the nodes below."""
     largest = area.gap
     left = area.left
     if left is not None:
@@ -85,13 +85,13 @@ def _largest(area: Area) -> int:
 
 
 def _refresh(area: Area) -> None:
-    """What an area knows of its part of the tree, by what lies right below."""
+    """Update what an area knows of its subtree, from its children."""
     area.height = max(_height(area.left), _height(area.right)) + 1
     area.largest = _largest(area)
 
 
 def _measure(before: Area | None, area: Area) -> None:
-    """The gap below an area has changed."""
+    """Measure the gap below an area, which has changed."""
     area.gap = 0 if before is None else max(0, lowest_start(area) - before.end)
 
 
@@ -146,7 +146,7 @@ class AreaTree:
     def highest_gap(self, bound: int, length: int) -> Area | None:
         """The highest area that starts below `bound` and has `length` free bytes below it, down to another area."""
         found: Area | None = None
-        part: Area | None = None  # of the tree, all below the bound, that has such a gap and is higher than `found`
+        part: Area | None = None  # a subtree, all below the bound, that has such a gap and is higher than `found`
         area = self.root
         while area is not None:
             if area.start >= bound:
@@ -172,7 +172,7 @@ class AreaTree:
     def lowest_gap(self, bound: int, length: int) -> Area | None:
         """The lowest area that starts above `bound` and has `length` free bytes below it, down to another area."""
         found: Area | None = None
-        part: Area | None = None  # of the tree, all above the bound, that has such a gap and is lower than `found`
+        part: Area | None = None  # a subtree, all above the bound, that has such a gap and is lower than `found`
         area = self.root
         while area is not None:
             if area.start <= bound:
@@ -215,7 +215,7 @@ class AreaTree:
         self._mend(after)
 
     def remove(self, area: Area) -> None:
-        """Take an area out."""
+        """Remove an area."""
         after = following(area)
         if after is not None:
             _measure(preceding(area), after)
@@ -236,7 +236,7 @@ class AreaTree:
         self._mend(after)
 
     def _put_in_place(self, area: Area, after: Area, left: Area, right: Area) -> Area:
-        """The next area takes the place of one that has both sides. Returns the lowest node that has changed."""
+        """Let the next area replace one that has two children. Returns the lowest node that has changed."""
         changed = after
         if after is not right:
             above = after.parent
@@ -261,7 +261,7 @@ class AreaTree:
             self._mend(after)
 
     def _exchange(self, parent: Area | None, old: Area, new: Area | None) -> None:
-        """Below a parent (or at the root), one node stands for another."""
+        """Below a parent (or at the root), replace one node by another."""
         if parent is None:
             self.root = new
         elif parent.left is old:
@@ -272,7 +272,7 @@ class AreaTree:
             new.parent = parent
 
     def _mend(self, area: Area | None) -> None:
-        """Something has changed at or below an area: its parts of the tree get their balance and their figures."""
+        """Something changed at or below an area: rebalance its ancestors and update their figures."""
         while area is not None:
             left = _height(area.left)
             right = _height(area.right)
@@ -288,7 +288,7 @@ class AreaTree:
             area = area.parent
 
     def _balance(self, area: Area) -> Area:
-        """One side is higher by 2. Returns what stands in the area's place."""
+        """Rotate where one side is higher by 2. Returns the node that takes the area's place."""
         left = area.left
         right = area.right
         if left is not None and left.height > _height(right):
@@ -303,7 +303,7 @@ class AreaTree:
         return self._lift(area, right)
 
     def _lift(self, area: Area, child: Area) -> Area:
-        """A child takes its parent's place, which becomes its child. Returns the child."""
+        """Rotate: a child takes the place of its parent, which becomes its child. Returns the child."""
         self._exchange(area.parent, area, child)
         inner: Area | None
         if area.left is child:
@@ -324,7 +324,7 @@ class AreaTree:
     # All of them ---------------------------------------------------------------------------------------------------
 
     def some_leaf(self, area: Area) -> Area:
-        """An area at or below another one that nothing hangs from."""
+        """A leaf at or below an area."""
         while True:
             left = area.left
             right = area.right
@@ -336,7 +336,7 @@ class AreaTree:
                 return area
 
     def drop_leaf(self, leaf: Area) -> Area | None:
-        """Take a leaf out of a tree that ends, where nobody looks for gaps any more; returns what it hung from."""
+        """Remove a leaf from a tree that is being destroyed, whose gaps no longer matter; returns its parent."""
         parent = leaf.parent
         self._exchange(parent, leaf, None)
         leaf.parent = None

@@ -1,4 +1,4 @@
-"""What asynchronous I/O a program has begun, as far as its address space knows of it.
+"""The asynchronous I/O that a program has begun, as its address space sees it.
 
 Contexts belong to an address space, as on Linux: they end when the last task is done with it, at exit and at exec.
 """
@@ -11,8 +11,8 @@ class AsyncContexts:
 
     @noraise
     def end(self) -> None:
-        """Nobody uses the address space any more, which still maps what it did. May sleep."""
+        """The address space has no users any more, but still maps everything. May sleep."""
 
     def held_bytes(self) -> int:
-        """About how much memory comes free with them. Never sleeps, allocates nothing."""
+        """About how much memory their end would free. Never sleeps, allocates nothing."""
         return 0

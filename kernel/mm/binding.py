@@ -1,5 +1,5 @@
 """Policies of the areas of an address space, and where its pages lie (mbind(2), set_mempolicy_home_node(2),
-move_pages(2)). All pages lie on the one node, so nothing is moved: whatever is asked for is so already.
+move_pages(2)). All pages lie on the one node, so nothing is ever moved: pages are always where a program may want them.
 
 Ranges are changed area by area, with safe points in between.
 
@@ -28,8 +28,8 @@ _TABLE_COST: Final = 5000
 
 
 def bind(space: AddressSpace, start: int, end: int, policy: MemoryPolicy | None, refuses_others: bool) -> None:
-    """Give the areas of a range of pages a policy, None the default. `refuses_others`: pages that are there lie where
-    the program does not want them, and it wants to hear of that.
+    """Give the areas of a range of pages a policy, None the default. `refuses_others`: pages already present lie where
+    the program does not want them, and it asks for an error in that case.
 
     Raises EFAULT (nothing is mapped, or not all for another policy than the default), EIO (such pages), ENOMEM (too
     many areas), MemoryError.
@@ -66,7 +66,7 @@ def _check_range(space: AddressSpace, start: int, end: int, wants_all: bool, ref
 
 
 def _has_page(space: AddressSpace, start: int, end: int) -> bool:
-    """Whether a page of a range is there. Sleeps between tables."""
+    """Whether a page of a range is present. Sleeps between tables."""
     address = space.pages.next_table(start, end)
     while address < end:
         stop = min(end, table_end(address))
@@ -96,8 +96,8 @@ def _bind_area(space: AddressSpace, area: Area, start: int, end: int, policy: Me
 
 
 def set_home(space: AddressSpace, start: int, end: int, node: int) -> None:
-    """Let the policies of the areas of a range prefer a node. Raises ENOENT (there are none), EOPNOTSUPP (one has no
-    such choice; those below are changed), ENOMEM, MemoryError.
+    """Let the policies of the areas of a range prefer a node. Raises ENOENT (there are no policies), EOPNOTSUPP (a
+    policy cannot prefer a node; the areas below it are changed), ENOMEM, MemoryError.
     """
     is_found = False
     while start < end:
@@ -120,7 +120,9 @@ def set_home(space: AddressSpace, start: int, end: int, node: int) -> None:
 
 
 def policy_at(space: AddressSpace, address: int) -> MemoryPolicy | None:
-    """The policy of an area or of what is shared there, None for the default. Raises EFAULT where nothing is mapped."""
+    """The policy of an area or of the shared memory there, None for the default. Raises EFAULT where nothing is
+    mapped.
+    """
     area = space.area_at(address)
     if area is None:
         raise Errno(EFAULT)
@@ -136,7 +138,7 @@ def policy_of(area: Area, address: int) -> MemoryPolicy | None:
 
 
 def node_of(space: AddressSpace, address: int) -> int:
-    """On which node a page lies, once it is there. Raises EFAULT, ENOMEM."""
+    """The node on which a page lies, after faulting it in. Raises EFAULT, ENOMEM."""
     area = space.area_at(address)
     if area is None or area.prot & PROT_READ == 0:
         raise Errno(EFAULT)
@@ -147,7 +149,7 @@ def node_of(space: AddressSpace, address: int) -> int:
 
 
 def page_status(space: AddressSpace, address: int) -> int:
-    """What move_pages(2) says of a page: its node, or a negative errno."""
+    """What move_pages(2) reports for a page: its node, or a negative errno."""
     if address < 0 or address >= USER_END or space.area_at(address) is None:
         return -EFAULT
     slot = space.pages.find(address)

@@ -1,9 +1,9 @@
 """How much memory has been promised to programs, and how much may be (proc_sys_vm(5), vm.overcommit_memory).
 
-A mapping that its program may write, and that nobody shares, is promised whole when it is made (`Area.is_promised`):
+A private writable mapping is promised as a whole when it is created (`Area.is_promised`):
 its pages come when they are touched. Shared memory without a file is promised with its object. vm.overcommit_memory
-says what is refused: 0, the usual, what alone is more than all memory; 1, nothing; 2, what goes beyond a part of memory
-all in all. Then no promise is broken, but for what the kernel itself takes.
+says what is refused: 0 (the default), a single mapping larger than all memory; 1, nothing; 2, whatever would raise the
+total beyond a part of memory. In mode 2 no promise is broken, except by what the kernel itself takes.
 
 Deviation from Linux: files in a tmpfs are not counted.
 
@@ -33,7 +33,7 @@ MODE: Final = SystemSetting(b"vm/overcommit_memory", [0], 0, NEVER)
 
 @final
 class _Share(SystemSetting):
-    """How much may be promised in mode 2: hundredths of memory, or KiB. To set one takes the other back."""
+    """How much may be promised in mode 2: hundredths of memory, or KiB. Setting one clears the other."""
 
     def store(self, numbers: list[int]) -> None:
         RATIO.values[0] = 0
@@ -43,7 +43,7 @@ class _Share(SystemSetting):
 
 @final
 class _Reserve(SystemSetting):
-    """What is left to somebody in mode 2, in KiB."""
+    """What mode 2 holds back for somebody, in KiB."""
 
     def __init__(self, path: bytes, most: int) -> None:
         super().__init__(path, [-1], 0, NO_BOUND)
@@ -62,7 +62,7 @@ USER_RESERVE: Final = _Reserve(b"vm/user_reserve_kbytes", _MOST_FOR_USER)
 
 @final
 class Promises:
-    """What is promised now."""
+    """What is promised at present."""
 
     def __init__(self) -> None:
         self.pages: int = 0
@@ -81,7 +81,7 @@ def promise_limit() -> int:
 
 
 def promise(size_bytes: int, mapped_bytes: int) -> None:
-    """Promise so much to a program that has mapped so much. Raises ENOMEM."""
+    """Promise `size_bytes` to a program that has mapped `mapped_bytes`. Raises ENOMEM."""
     pages = size_bytes >> PAGE_SHIFT
     if MODE.value != ALWAYS:
         if MODE.value == NEVER:
@@ -105,5 +105,5 @@ def _check_limit(pages: int, mapped_pages: int) -> None:
 
 
 def take_back(size_bytes: int) -> None:
-    """What was promised is not needed any more."""
+    """Release a promise that is not needed any more."""
     PROMISES.pages -= size_bytes >> PAGE_SHIFT

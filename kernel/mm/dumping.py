@@ -1,4 +1,4 @@
-"""The pages of an address space for a core file: what is there is taken, and nothing is made (core(5)).
+"""The pages of an address space for a core file: takes what is present, and creates nothing (core(5)).
 
 Context: sleeps where a file's page must be read. The caller holds the space.
 """
@@ -12,12 +12,12 @@ from kernel.mm.broken import names_broken
 from kernel.mm.frames import NO_FRAME, PAGE_SHIFT, Frame, get_frame
 from kernel.mm.space import AddressSpace
 
-_LOOK: Final = 1 << 34  # bytes of addresses in which a page table is looked for at once: 8,192 tables
+_LOOK: Final = 1 << 34  # bytes of addresses searched for page tables at once: 8,192 tables
 
 
 def next_dumped(space: AddressSpace, area: Area, address: int, end: int) -> int:
     """The next page from `address` on, below `end` and in the area, that may have contents, its own or its source's; or
-    as far as was looked: over one page table, or 16 GiB without any, so that the caller can rest in between.
+    the end of the search so far: one page table, or 16 GiB without any, so that the caller can pause in between.
     """
     stop = min(end, area.end, address + _LOOK)
     source = area.source

@@ -4,7 +4,7 @@
 1. the page is mapped and the access is allowed: only accessed/dirty bits or a stale translation were in the way;
 2. a write to a private page that is mapped read-only: copied, or made writable if nobody else has the frame (a device
    that is filling it does not count);
-3. a write to a shared page that was mapped for reading: the source hears of it (`page(…, for_write)`), the entry
+3. a write to a shared page that was mapped for reading: the source is notified (`page(…, for_write)`), the entry
    becomes writable;
 4. an anonymous private page: a zeroed frame;
 5. a page of a memory object: its frame, read-only if private; a write to a private one copies at once.
@@ -61,7 +61,7 @@ class Access(IntEnum):
 
 
 class FaultOutcome(IntEnum):
-    """What became of a fault; all but DONE and SERVED end in a signal."""
+    """The result of a fault; all but DONE and SERVED end in a signal."""
 
     DONE = 0
     NOT_MAPPED = 1  # SIGSEGV, SEGV_MAPERR
@@ -111,7 +111,7 @@ def resolve(pages: PageTable, area: Area, address: int, access: Access) -> int:
     if area.shared:
         source = area.source
         if source is not None:
-            # The source learns of the write; it may sleep.
+            # Notify the source of the write; this may sleep.
             rights = _rights_of(area)
             put_frame(source.page(area.index_of(address), for_write=True))
             if _has_changed(area, address, rights):
@@ -134,12 +134,12 @@ def _rights_of(area: Area) -> int:
 
 
 def _has_changed(area: Area, address: int, rights: int) -> bool:
-    """Whether an area lies elsewhere, or allows something else, than before its source slept: fault again."""
+    """Whether an area has moved, or its protection has changed, while its source slept: then fault again."""
     return area.space is None or not area.start <= address < area.end or _rights_of(area) != rights
 
 
 def _copy_page(pages: PageTable, area: Area, address: int, slot: int) -> None:
-    """A private page is written to that others have too: map a copy. Raises MemoryError."""
+    """A write to a private page that others share: map a copy. Raises MemoryError."""
     frame = entry_frame(read_entry(slot))
     get_frame(frame)  # making room may drop the page, and unmap it here as well
     try:
@@ -205,7 +205,7 @@ def _map_new(pages: PageTable, area: Area, address: int, slot: int, access: Acce
 
 
 def _map_around(pages: PageTable, area: Area, address: int, flags: int) -> int:
-    """Map the neighbours of a file page that are at hand, within an aligned window; returns how many."""
+    """Map the cached neighbours of a file page within an aligned window; returns how many."""
     source = area.source
     if source is None or area.handler is not None:
         return 0

@@ -1,8 +1,8 @@
 """Reading and writing memory of an address space that is not the running one (process_vm_readv(2), /proc/PID/mem).
 
 Each page is made accessible as its owner would by touching it, and then reached through the direct map. A caller that
-may use force (a debugger) reaches what the owner could make accessible by mprotect(2), but writes to private mappings
-only: those get a copy of the page.
+may use force (a debugger) also reaches what the owner could make accessible by mprotect(2), but may write only to
+private mappings, which get a copy of the page.
 
 Context: may sleep. The caller holds a reference to the space.
 """
@@ -52,7 +52,7 @@ def frame_behind(space: AddressSpace, address: int, access: Access, by_force: bo
             page = address & ~PAGE_MASK
             if not space.has_handlers or flags_of(space, area, page, access) < 0:
                 return _forced_frame(space, area, page, access)
-            outcome = space.ask(page, access, by_kernel=True)  # whoever serves it, before it is there or changes
+            outcome = space.ask(page, access, by_kernel=True)  # lets its handler serve it first
             if outcome != FaultOutcome.DONE:
                 raise Errno(ENOMEM if outcome == FaultOutcome.NO_MEMORY else EFAULT)
             continue
@@ -69,7 +69,7 @@ def frame_behind(space: AddressSpace, address: int, access: Access, by_force: bo
 
 
 def _forced_frame(space: AddressSpace, area: Area, page: int, access: Access) -> Frame:
-    """The frame behind a page that the area's protection forbids to access. The owner's entry stays as forbidding."""
+    """The frame of a page to which the area's protection forbids access. The owner's entry keeps forbidding it."""
     needed = PROT_WRITE if access == Access.WRITE else PROT_READ
     if area.maximum_prot & needed == 0 or (access == Access.WRITE and area.shared) or space.is_broken(page):
         raise Errno(EFAULT)

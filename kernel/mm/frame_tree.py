@@ -1,13 +1,13 @@
 """Frames by page number: a radix tree with 32 branches at each node.
 
-A small file is one leaf; each level more reaches 32 times as far. Pages are found in order, so a hole of any size costs
-nothing, and no operation takes longer than the few levels that there are. The leaf that was used last is at hand, since
-most files are read in order.
+A small file is one leaf; each further level covers 32 times as many pages. Pages are found in order, so a hole of any
+size costs nothing, and no operation takes longer than the few levels that there are. The leaf that was used last is at
+hand, since most files are read in order.
 
 Invariants: no node is empty; the root of a tree of height 0 is a leaf; `shift` is the height times `_BITS`.
 
-Rejected: a dictionary by page number. It has no order: to find the next page after a hole all must be looked at, and a
-program can choose numbers that it keeps in one place.
+Rejected: a dictionary by page number. It has no order, so finding the next page after a hole means looking at all of
+them, and a program can choose page numbers that collide.
 
 Context: never sleeps. `put` may raise MemoryError; nothing else needs memory.
 """
@@ -55,7 +55,7 @@ class FrameTree:
         return Frame(leaf.frames[index & _MASK])
 
     def next_from(self, index: int) -> int:
-        """The first page at or after `index` that there is, or NO_PAGE."""
+        """The first existing page at or after `index`, or NO_PAGE."""
         leaf = self._last
         if leaf is not None and self._last_number == index >> _BITS:
             slot = _first_frame(leaf, index & _MASK)
@@ -85,7 +85,7 @@ class FrameTree:
                 shift -= _BITS
 
     def put(self, index: int, frame: Frame) -> None:
-        """Enter the frame of a page, instead of another one if there is. Raises MemoryError; nothing has changed."""
+        """Enter the frame of a page, replacing any other one. Raises MemoryError, with nothing changed."""
         leaf = self._last
         if leaf is None or self._last_number != index >> _BITS:
             leaf = self._find(index)
@@ -98,7 +98,7 @@ class FrameTree:
         leaf.frames[index & _MASK] = u32(frame)
 
     def remove(self, index: int) -> Frame:
-        """Take a page out that there is, and return its frame."""
+        """Remove an existing page, and return its frame."""
         leaf = self._last
         if leaf is None or self._last_number != index >> _BITS:
             leaf = self._find(index)
@@ -114,7 +114,7 @@ class FrameTree:
 
     @noinline
     def _find(self, index: int) -> Node | None:
-        """The leaf of a page, which is the last used from now on; None if there is none."""
+        """The leaf of a page, or None; it becomes the last used one."""
         node = self._root
         shift = self._shift
         if node is None or index >> shift > _MASK:
@@ -132,7 +132,7 @@ class FrameTree:
 
     @noinline
     def _put_leaf(self, index: int, frame: Frame) -> None:
-        """Enter a page that has no leaf: all that needs memory comes first."""
+        """Enter a page that has no leaf: everything that needs memory comes first."""
         self._grow(index)
         branch: Node | None = None
         child = self._root
@@ -146,7 +146,7 @@ class FrameTree:
         leaf = Node()
         leaf.frames[index & _MASK] = u32(frame)
         leaf.count = 1
-        # From the leaf up to below the branch that has no child there; without any, up to the root.
+        # From the leaf up to just below the branch that lacks this child; if there is none, up to the root.
         fresh = leaf
         level = _BITS
         while level < shift or (branch is None and level <= shift):
@@ -169,7 +169,7 @@ class FrameTree:
             self._shift += _BITS
 
     def _cut(self, index: int) -> None:
-        """The leaf of a page is empty: it goes, and all branches that lead nowhere else."""
+        """The leaf of a page is empty: remove it, and all branches that lead nowhere else."""
         self._last = None
         keeper: Node | None = None  # the lowest branch that has another child
         place = 0
@@ -193,7 +193,7 @@ class FrameTree:
         self._shrink()
 
     def _shrink(self) -> None:
-        """Take levels away that a smaller tree does not need."""
+        """Remove levels that a smaller tree does not need."""
         root = self._root
         while root is not None and self._shift > 0 and root.count == 1:
             children = root.children
@@ -214,7 +214,7 @@ def _branch(child: Node, place: int) -> Node:
 
 
 def _set_child(branch: Node, place: int, child: Node) -> None:
-    """Give a branch a child where it has none."""
+    """Give a branch a child at an empty place."""
     children = branch.children
     if children is not None:
         children[place] = child

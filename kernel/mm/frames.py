@@ -89,7 +89,7 @@ class RoomMaker:
 
 
 class Shortage:
-    """Who helps when frames run out; entered by a package above."""
+    """Helpers when frames run out; entered by a package above."""
 
     def __init__(self) -> None:
         self.helper: RoomMaker = RoomMaker()
@@ -189,7 +189,7 @@ def frame_address(frame: Frame) -> int:
 
 
 def frame_of_address(address: int) -> Frame:
-    """The frame behind a direct-map address."""
+    """The frame of a direct-map address."""
     return Frame((address - DIRECT_MAP_BASE) >> PAGE_SHIFT)
 
 

@@ -1,8 +1,8 @@
 """Memory that stays when programs end: files and names in memory, segments, messages and semaphores of System V.
 
-No process gives it back by being killed, so a part of memory is left for processes: nothing more is kept while less
-than an eighth is free and the kernel's own objects and files in memory have more than half of it. (Linux lets such
-memory grow until no process is left that could be killed.)
+Killing a process does not free it, so a part of memory is left for processes: nothing more is kept while less than an
+eighth of memory is free and the kernel's own objects and files in memory take more than half. (Linux lets such memory
+grow until no process is left to kill.)
 
 Context: any. Allocates nothing.
 """
@@ -18,7 +18,7 @@ _KEPT_SHIFT: Final = 1
 
 
 def has_room_to_keep() -> bool:
-    """Whether the kernel may keep more than it does."""
+    """Whether the kernel may keep more."""
     wanted = total_frame_count() >> _FREE_SHIFT
     if _has_room(wanted):
         return True

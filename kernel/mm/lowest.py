@@ -1,8 +1,8 @@
 """The lowest address that a program can map: vm.mmap_min_addr (proc_sys_vm(5)).
 
-A kernel that follows a null pointer by mistake must not find there what a program has put in its way. A program with
-CAP_SYS_RAWIO may map below. But hints are moved up to HARD_LOWEST at least, and stacks do not grow below, whatever the
-setting and the program's rights are.
+If the kernel follows a null pointer by mistake, it must not find data that a program has put there. A program with
+CAP_SYS_RAWIO may map below. But hints are moved up to HARD_LOWEST at least, and stacks never grow below that, whatever
+the setting and the program's rights.
 """
 
 from typing import Final
@@ -26,7 +26,7 @@ def _is_raw() -> bool:
 
 
 def effective_lowest() -> int:
-    """Where mappings begin whose place the kernel chooses."""
+    """The lowest address at which the kernel places mappings itself."""
     return max(LOWEST.value, HARD_LOWEST)
 
 

@@ -1,12 +1,11 @@
-"""The kernel that is to run next (kexec_load(2)), page by page in frames, until its pages are moved to where they
-belong.
+"""The kernel to run next (kexec_load(2)), kept page by page in frames until its pages are moved to where they belong.
 
 They belong where this kernel and its programs are, so they wait elsewhere. The moves must be right in any order, so a
-frame that lies in the place of some page holds that very page, or belongs to nobody; `_settle` sees to it.
+frame that lies in the place of some page holds that very page, or belongs to nobody; `_settle` ensures that.
 
-Invariants: a page that is waited for has one frame; a frame in the place of a page holds it; tables and list lie in no
-place of a page.
-Context: sleeps (safe points). Only the caller works on a kernel until it is complete; then nothing changes it.
+Invariants: a page that will be filled has one frame; a frame in the place of a page holds it; no table or list lies in
+the place of a page. Context: sleeps (safe points). Only the caller works on a kernel until it is complete; then nothing
+changes it.
 """
 
 from typing import Final
@@ -29,11 +28,11 @@ from kernel.mm.frames import (
     zero_frame,
 )
 
-_PAGE_COST: Final = 1500  # instructions to fill or to sum up a page
+_PAGE_COST: Final = 1500  # instructions to fill or checksum a page
 _MOVE_COST: Final = 100
 _MOVE_SIZE: Final = 16  # of an entry of the list
 _MOVES_PER_FRAME: Final = PAGE_SIZE // _MOVE_SIZE - 1  # and the link to the next
-_PAGE_NUMBERS: Final = (1 << 40) - 1  # all that there can be
+_PAGE_NUMBERS: Final = (1 << 40) - 1  # the largest possible
 _SUM_LOW: Final = (1 << 56) - 1  # of sums below 2**61
 
 
@@ -44,7 +43,7 @@ def pages_for(size: int) -> int:
 
 @final
 class Segment:
-    """Pages that lie together: the first few come from somewhere, the others are zeros."""
+    """Consecutive pages: the first ones are filled with data, the rest are zeros."""
 
     def __init__(self, first: int, count: int, filled: int) -> None:
         self.first: int = first  # number of the page where it belongs
@@ -52,7 +51,7 @@ class Segment:
         self.frames: list[Frame] = [NO_FRAME] * filled
 
     def address(self, index: int) -> int:
-        """Where the page with this index belongs; past the last one the segment ends."""
+        """Where the page with this index belongs; the one after the last is the segment's end."""
         return (self.first + min(index, self.count) & _PAGE_NUMBERS) << PAGE_SHIFT
 
     def holds(self, frame: int) -> bool:
@@ -62,7 +61,7 @@ class Segment:
 
 @final
 class SegmentBuffer(Buffer):
-    """Fills a segment from its start, where it has frames."""
+    """Fills a segment from its start, as far as it has frames."""
 
     def __init__(self, segment: Segment, size: int) -> None:
         super().__init__(size)
@@ -96,12 +95,12 @@ class NextKernel(TablePages):
         self.moves: int = 0
         self.code_page: int = 0
         self._others: list[Frame] = []  # tables and the list
-        self._unusable: list[Frame] = []  # while it is loaded: in places of zeros
+        self._unusable: list[Frame] = []  # while it is being loaded: frames in the places of zero pages
         self._sum: int = 0
 
     def add(self, destination: int, size: int, filled: int) -> Segment:
-        """A segment of `size` bytes, of which `filled` will be put. `destination` is on a page. All are added before
-        the first is filled. Raises MemoryError.
+        """A segment of `size` bytes, of which `filled` will be supplied. `destination` is page-aligned. All are added
+        before the first is filled. Raises MemoryError.
         """
         segment = Segment(destination >> PAGE_SHIFT, pages_for(size), pages_for(filled))
         self.segments.append(segment)
@@ -119,7 +118,7 @@ class NextKernel(TablePages):
                 pace(_PAGE_COST)
 
     def fill_from_user(self, segment: Segment, address: UserAddr, size: int) -> None:
-        """Copy a program's bytes. Raises EFAULT."""
+        """Copy bytes from a program. Raises EFAULT."""
         user.check(address, size)
         done = 0
         while done < size:
@@ -129,7 +128,7 @@ class NextKernel(TablePages):
             pace(_PAGE_COST)
 
     def complete(self) -> None:
-        """Everything is filled: make the tables and the list of moves. Raises MemoryError; ENOMEM where the code of
+        """Everything is filled: create the tables and the list of moves. Raises MemoryError; ENOMEM where the code of
         the last steps has no place.
         """
         self.root = identity_root(self)
@@ -146,11 +145,11 @@ class NextKernel(TablePages):
         self._sum = self.sum_up()
 
     def is_whole(self) -> bool:
-        """Whether nothing has changed it since it was completed."""
+        """Whether it is unchanged since it was completed."""
         return self.sum_up() == self._sum
 
     def sum_up(self) -> int:
-        """A check sum of all frames."""
+        """A checksum of all frames."""
         total = 0
         for segment in self.segments:
             for frame in segment.frames:
@@ -178,8 +177,8 @@ class NextKernel(TablePages):
         return frame << PAGE_SHIFT
 
     def _settle(self, frame: Frame) -> Frame:
-        """What a fresh frame is good for: itself where it is in no page's place. One in a page's place becomes that
-        page, and what was the page before is returned, NO_FRAME if nothing was.
+        """Find a use for a fresh frame. One in no page's place is returned. One in a page's place becomes that page,
+        and the frame that was that page before is returned, or NO_FRAME.
         """
         segment = self._segment_at(frame)
         if segment is None:
@@ -243,7 +242,7 @@ def _store_move(frames: list[Frame], at: int, destination: int, source: int) -> 
 
 
 def _add_words(total: int, data: Span[u8]) -> int:
-    """A check sum that tells words and their order."""
+    """A checksum that depends on the words and their order."""
     for offset in range(0, PAGE_SIZE, 8):
         total = ((total & _SUM_LOW) << 5 | total >> 56) ^ (data.load_u32(offset) + (data.load_u32(offset + 4) << 29))
     return total
@@ -255,7 +254,7 @@ class LoadedKernel:
 
     def __init__(self) -> None:
         self.kernel: NextKernel | None = None
-        self.is_busy: bool = False  # somebody loads, unloads or starts one
+        self.is_busy: bool = False  # it is being loaded, unloaded or started
 
 
 LOADED: Final = LoadedKernel()

@@ -44,7 +44,9 @@ class Loss(IntEnum):
 
 
 class MappedThrough:
-    """Through what an area was mapped: the place of a file, which others may map through another one. Base class."""
+    """The place of a file through which an area was mapped; others may map the file through another place. Base
+    class.
+    """
 
     def acquire(self) -> None:
         """One more area is mapped through it. Raises nothing."""
@@ -73,8 +75,8 @@ class MemoryObject:
         return NO_FRAME
 
     def next_kept(self, index: int) -> int:
-        """The first page from `index` on that may have contents, -1 if none has. It is `index` itself where a page must
-        be read to know. Never sleeps.
+        """The first page from `index` on that may have contents, -1 if there is none. May be `index` itself where only
+        a read would tell. Never sleeps.
         """
         return index
 
@@ -84,11 +86,11 @@ class MemoryObject:
         """
 
     def waits_at_end(self) -> bool:
-        """Whether `detach` of the last area may wait for somebody else."""
+        """Whether detaching the last area may wait for another thread."""
         return False
 
     def through(self) -> MappedThrough | None:
-        """Where it was mapped from last: a new area is mapped through that."""
+        """Through what it was mapped last: a new area uses the same."""
         return None
 
     def attach(self, area: "Area") -> None:
@@ -96,13 +98,11 @@ class MemoryObject:
         self.acquire()
 
     def detach(self, area: "Area") -> None:
-        """An area that was attached is gone, or maps nothing any more."""
+        """An attached area is gone, or maps nothing any more."""
         self.release()
 
     def leaves(self, area: "Area") -> None:
-        """An area that was attached is about to lie in no space any more, and will be detached a little later. Never
-        sleeps or raises.
-        """
+        """An attached area is about to leave its space, and will be detached a little later. Never sleeps or raises."""
 
     def acquire(self) -> None:
         """The object has one more user."""
@@ -137,24 +137,24 @@ class MemoryObject:
         return False
 
     def is_secret(self) -> bool:
-        """Whether nobody but the program that maps it reaches it."""
+        """Whether only programs that map it can reach it."""
         return False
 
     def keeps_size(self) -> bool:
-        """Whether mremap(2) refuses to make its mappings longer, or to leave them behind."""
+        """Whether mremap(2) refuses to lengthen its mappings, or to keep the old one."""
         return False
 
     def may_move(self, area: "Area") -> bool:
-        """Whether mremap(2) may move that mapping of it."""
+        """Whether mremap(2) may move this mapping of it."""
         return True
 
     def takes_names(self) -> bool:
-        """Whether parts of shared mappings of it can be named (PR_SET_VMA): it stands behind nothing but them."""
+        """Whether parts of shared mappings of it can be named (PR_SET_VMA): it backs nothing else."""
         return False
 
     def fillable_pages(self) -> int:
         """How many pages it has now, if it is memory without a file on a disk, whose missing pages a program may fill
-        itself (userfaultfd(2)); -1 for all else.
+        itself (userfaultfd(2)); -1 for all others.
         """
         return -1
 
@@ -171,7 +171,7 @@ class MemoryObject:
         return 0
 
     def link_count(self) -> int:
-        """How many names the file behind the object has; 0 without one, and once it was removed."""
+        """How many names the file behind the object has; 0 without a file, and once it was removed."""
         return 0
 
     def file_mode(self) -> int:
@@ -181,7 +181,7 @@ class MemoryObject:
 
 class TrackedObject(MemoryObject):
     """A memory object that knows the areas that map it, so that pages can be taken from them: a reverse map. The areas
-    are on a list through their own words. See reverse_map.py.
+    are linked through their own words. See reverse_map.py.
     """
 
     def __init__(self) -> None:
@@ -211,7 +211,9 @@ class TrackedObject(MemoryObject):
 
 
 class PolicyKeeper(TrackedObject):
-    """A tracked object whose pages have policies of their own, whoever maps them: memory without a file on a disk."""
+    """A tracked object whose pages have policies of their own, whoever maps them: memory that is not a file on a
+    disk.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -239,10 +241,10 @@ class SharedTotals:
 
     def __init__(self) -> None:
         self.pages: int = 0
-        self.objects: int = 0  # that were ever made
+        self.objects: int = 0  # ever created
 
     def next_number(self) -> int:
-        """A number for what has no inode, and is shown as if it had one."""
+        """An inode number to show for an object without an inode."""
         self.objects += 1
         return self.objects
 
@@ -269,7 +271,7 @@ def exchange_frame(frames: FrameTree, index: int, old: Frame, new: Frame) -> boo
 
 
 class SharedMemory(PolicyKeeper):
-    """Zero-filled pages shared by all who map the object: MAP_SHARED | MAP_ANONYMOUS."""
+    """Zero-filled pages shared by all mappings of the object: MAP_SHARED | MAP_ANONYMOUS."""
 
     def __init__(self, size_bytes: int) -> None:
         super().__init__()
@@ -277,7 +279,7 @@ class SharedMemory(PolicyKeeper):
         self.frames: FrameTree = FrameTree()
         self.users: int = 0
         self.number: int = SHARED_TOTALS.next_number()
-        self.promised_bytes: int = 0  # that come free with the object (commitment.py)
+        self.promised_bytes: int = 0  # released with the object (commitment.py)
 
     def page(self, index: int, for_write: bool) -> Frame:
         if index < 0 or index >= self.page_limit:
@@ -317,7 +319,7 @@ class SharedMemory(PolicyKeeper):
         return self.page_limit
 
     def wants_promise(self) -> bool:
-        """Whether it is to be promised when it is mapped first: all of it, as it is made for its mapping."""
+        """Whether to promise all of it when it is first mapped, because it is created for that mapping."""
         return self.users == 1 and self.promised_bytes == 0
 
     def acquire(self) -> None:
@@ -329,7 +331,7 @@ class SharedMemory(PolicyKeeper):
             self.free_frames()
 
     def free_frames(self) -> None:
-        """Nobody maps it any more."""
+        """Free all frames: nothing maps it any more."""
         self._drop(0, self.page_limit)
         take_back(self.promised_bytes)
         self.promised_bytes = 0

@@ -1,12 +1,12 @@
-"""Memory that devices reach by themselves: frames that are held while a transfer is under way (O_DIRECT).
+"""Memory that devices access directly: frames that are held while a transfer is under way (O_DIRECT).
 
-A frame on the list has one more reference, so whatever becomes of the mapping that it was found in (munmap, the end of
-the process, truncation of a mapped file, reclaim), it is given to nobody else before `release`. If the device writes to
-memory, the reference is a pin, and the frame stays with the mapping: fork copies it for the child, and no write fault
-copies it because of the pin. A page of a shared mapping is reported to its source once more when the device is done: it
-was dirty when it was pinned, but may have been written back before the device came to it.
+A frame on the list has one more reference, so whatever happens to the mapping that it was found in (munmap, the end of
+the process, truncation of a mapped file, reclaim), it is not reused before `release`. If the device writes to memory,
+the reference is a pin, and the frame stays with the mapping: fork copies it for the child, and no write fault copies it
+because of the pin. When the device is done, a page of a shared mapping is reported to its source once more: it was
+dirty when it was pinned, but may have been written back before the device wrote to it.
 
-Context: `pin` may sleep, as the faults that it stands for; `release` never does.
+Context: `pin` may sleep, as a page fault may; `release` never does.
 """
 
 from collections.abc import Callable
@@ -45,7 +45,7 @@ class SharedPages:
 
 @final
 class PinnedFrames:
-    """Frames in the order in which their bytes were asked for."""
+    """Frames in the order in which their bytes were pinned."""
 
     def __init__(self, device_writes: bool) -> None:
         self.frames: list[int] = []
@@ -65,8 +65,8 @@ class PinnedFrames:
             raise
 
     def pin(self, address: int, length: int) -> int:
-        """Put the frames behind a range of the running program's memory at the end; returns how many bytes of it could
-        be reached before a page that cannot. Raises MemoryError.
+        """Append the frames behind a range of the running program's memory; returns how many bytes could be reached
+        before an inaccessible page. Raises MemoryError.
         """
         find = CALLER.find
         space = find() if find is not None else None
@@ -90,8 +90,8 @@ class PinnedFrames:
         return area is not None and area.source is not None and area.source.is_secret()
 
     def _pin_run(self, space: AddressSpace, start: int, end: int, wanted: int) -> int:
-        """As many pages in a row as one area and one table of entries hold, up to one that is not accessible yet;
-        returns where that is. Never sleeps. Raises MemoryError.
+        """Pin consecutive pages within one area and one page table, up to one that is not accessible yet; returns its
+        address. Never sleeps. Raises MemoryError.
         """
         slot = space.pages.find(start)
         area = space.area_at(start)

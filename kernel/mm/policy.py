@@ -1,8 +1,8 @@
 """Where memory is to come from: the policies of threads and areas on a machine with several nodes (set_mempolicy(2)).
 
-There is one node here, 0, so a policy changes no page's place. Programs set policies all the same and ask for them, so
-they are kept as Linux keeps them: a thread has one, which its children and its next program inherit; an area may have
-another, which goes with it when it is cut, moved and forked, and keeps it apart from neighbours of another policy; and
+There is one node here, 0, so a policy moves no page. Programs set and query policies all the same, so they are kept as
+Linux keeps them: a thread has one, which its children and its next program inherit; an area may have another, which
+stays with it when it is cut, moved and forked, and keeps it from being merged with neighbours of another policy; and
 memory that is shared by name or by fork keeps policies itself, by page (`PolicyRanges`).
 
 A policy never changes: for another one, create another.
@@ -30,7 +30,7 @@ MODE_FLAGS: Final = MPOL_F_STATIC_NODES | MPOL_F_RELATIVE_NODES | MPOL_F_NUMA_BA
 _OF_NODES: Final = MPOL_F_STATIC_NODES | MPOL_F_RELATIVE_NODES
 
 NO_NODE: Final = -1
-_MOST_RANGES: Final = 4096  # of one object: each is moved when one before it is made
+_MOST_RANGES: Final = 4096  # of one object: inserting one moves all after it
 
 _NAMES: Final[list[str]] = [
     "default",
@@ -46,7 +46,7 @@ _NAMES: Final[list[str]] = [
 @final
 class MemoryPolicy:
     """A policy that is not the default. `asked`: the nodes that the program named, without zeros at the end, if it
-    wants to hear of them again and not of those that there are.
+    wants those back rather than the nodes that exist.
     """
 
     def __init__(self, mode: int, flags: int, asked: bytes, home: int) -> None:
@@ -61,7 +61,7 @@ class MemoryPolicy:
 
     @property
     def number(self) -> int:
-        """What get_mempolicy(2) says of it."""
+        """The number that get_mempolicy(2) returns for it."""
         return self.mode | self.flags
 
     def nodes(self) -> bytes:
@@ -99,7 +99,7 @@ def same_policy(one: MemoryPolicy | None, other: MemoryPolicy | None) -> bool:
 
 
 def check_mode(number: int) -> None:
-    """Raise EINVAL for what is no mode with its flags."""
+    """Raise EINVAL unless it is a mode with its flags."""
     mode = number & ~MODE_FLAGS
     flags = number & MODE_FLAGS
     if mode < 0 or mode >= _MODES or flags & _OF_NODES == _OF_NODES:
@@ -109,12 +109,12 @@ def check_mode(number: int) -> None:
 
 
 def has_node(nodes: bytes) -> bool:
-    """Whether a set of nodes has the one that there is."""
+    """Whether a set of nodes contains the one that exists."""
     return len(nodes) > 0 and nodes[0] & 1 != 0
 
 
 def has_others(nodes: bytes) -> bool:
-    """Whether a set without zeros at its end has nodes that there are not."""
+    """Whether a set without zeros at its end has nodes that do not exist."""
     return len(nodes) > 1 or (len(nodes) == 1 and nodes[0] != 1)
 
 
@@ -132,7 +132,7 @@ def make_policy(number: int, nodes: bytes) -> MemoryPolicy | None:
         if len(nodes) > 0 or flags & _OF_NODES != 0:
             raise Errno(EINVAL)
         return MemoryPolicy(MPOL_LOCAL, flags, b"", NO_NODE)
-    # Relative nodes are counted round and round through those that there are: any of them is the one.
+    # Relative nodes wrap around the nodes that exist: any of them is the one node.
     if len(nodes) == 0 or (flags & MPOL_F_RELATIVE_NODES == 0 and not has_node(nodes)):
         raise Errno(EINVAL)
     return MemoryPolicy(mode, flags, nodes if flags != 0 else b"", NO_NODE)
@@ -140,7 +140,7 @@ def make_policy(number: int, nodes: bytes) -> MemoryPolicy | None:
 
 @final
 class PolicyRanges:
-    """Policies of an object by page: ranges that do not overlap, in order. What is in none has the default."""
+    """Policies of an object by page: ranges that do not overlap, in order. Pages in none have the default."""
 
     def __init__(self) -> None:
         self.starts: list[int] = []
@@ -167,7 +167,7 @@ class PolicyRanges:
         return self.policies[place]
 
     def put(self, first: int, behind: int, policy: MemoryPolicy | None) -> None:
-        """Let the pages first…behind - 1 have a policy. Raises ENOMEM (too many ranges), MemoryError, with nothing
+        """Set the policy of the pages first…behind - 1. Raises ENOMEM (too many ranges), MemoryError, with nothing
         changed.
         """
         if len(self.starts) + 2 > _MOST_RANGES:

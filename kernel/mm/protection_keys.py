@@ -1,9 +1,9 @@
 """Which protection keys the programs of an address space have taken, and the one that makes memory executable alone
 (pkeys(7)).
 
-An area has a key, 0 unless pkey_mprotect(2) gave it another; each of its pages' entries says it to the processor, and
-each thread says in a register of its own which keys it may read and write by. Memory with PROT_EXEC alone gets a key by
-itself that forbids reading, for threads that ask for such memory and for all that have asked for nothing.
+An area has a key, 0 unless pkey_mprotect(2) gave it another; each of its pages' entries carries the key, and a register
+of each thread says which keys it may read and write by. Memory with PROT_EXEC alone gets a key of its own that forbids
+reading, for threads that ask for such memory and for all that have asked for nothing.
 
 Invariant: a space has no object of this kind as long as only key 0 is in use.
 Source: pkeys(7), pkey_alloc(2), mprotect(2).
@@ -35,7 +35,7 @@ class ProtectionKeys:
         return other
 
     def has(self, key: int) -> bool:
-        """Whether a program has taken a key, and may use it."""
+        """Whether a program has allocated a key, and may use it."""
         return 0 <= key < key_count() and key != self.execute_only and self.taken >> key & 1 != 0
 
     def take(self) -> int:
@@ -56,7 +56,7 @@ class ProtectionKeys:
         return key
 
     def give_back(self, key: int) -> None:
-        """pkey_free(2). Areas keep the key, and whoever gets it next reaches them. Raises EINVAL."""
+        """pkey_free(2). Areas keep the key, and the next owner of the key controls access to them. Raises EINVAL."""
         if not self.has(key):
             raise Errno(EINVAL)
         self.taken &= ~(1 << key)

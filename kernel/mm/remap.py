@@ -62,8 +62,8 @@ MS_ASYNC: Final = 1
 MS_INVALIDATE: Final = 2
 MS_SYNC: Final = 4
 
-_SPARE_AREAS: Final = 3  # that must be left before a mapping is moved
-_FIXED_AREAS: Final = 2  # and that many more to a fixed place
+_SPARE_AREAS: Final = 3  # how many must be free before a mapping is moved
+_FIXED_AREAS: Final = 2  # and how many more to move it to a fixed place
 _AREA_COST: Final = 200
 _EMPTY_COST: Final = 1500
 _LOOK_COST: Final = 60
@@ -129,8 +129,8 @@ def remap(space: AddressSpace, old: int, old_length: int, new_length: int, flags
 
 
 def _check_room_to_move(space: AddressSpace, flags: int) -> None:
-    """Raise ENOMEM where there are nearly as many areas as there may be. As on Linux, as many must be free as moving
-    takes at worst, whatever it takes this time.
+    """Raise ENOMEM where the number of areas is close to its limit. As on Linux, there must be room for the worst case
+    of a move, whatever this one needs.
     """
     more = _FIXED_AREAS if flags & MREMAP_FIXED != 0 else 0
     if space.areas.count + more >= AREA_LIMIT.value - _SPARE_AREAS:
@@ -182,7 +182,7 @@ def _move(space: AddressSpace, area: Area, old: int, old_length: int, new_length
 
 
 def _move_entries(space: AddressSpace, old: int, length: int, new: int) -> None:
-    """Take pages from one place to another. The caller holds the space, so nobody looks for them meanwhile. Raises
+    """Move pages from one place to another. The caller holds the space, so nobody looks for them meanwhile. Raises
     MemoryError with the rest still at the old place.
     """
     pages = space.pages
@@ -237,7 +237,9 @@ def _advise_areas(space: AddressSpace, start: int, end: int, advice: int) -> Non
 
 
 def _give_back(space: AddressSpace, start: int, end: int, advice: int) -> None:
-    """The pages of a range, area by area. Raises EINVAL at one that advice is not for; what lies below is done."""
+    """Give back the pages of a range, area by area. Raises EINVAL at an area that the advice does not fit; those below
+    it are done.
+    """
     while start < end:
         space.settle()
         area = space.areas.first_above(start)
@@ -278,7 +280,7 @@ def _advise_part(space: AddressSpace, start: int, end: int, advice: int) -> None
 
 
 def name_areas(space: AddressSpace, start: int, length: int, name: bytes, is_given: bool) -> None:
-    """PR_SET_VMA_ANON_NAME: what /proc/PID/maps calls memory without a file; nothing any more if no name is given.
+    """PR_SET_VMA_ANON_NAME: what /proc/PID/maps calls memory without a file; no name removes it.
     Raises EINVAL, EBADF (a file's), ENOMEM (a hole, after the rest was done), EAGAIN.
     """
     first, behind = pages_of(start, length)
@@ -324,7 +326,7 @@ def _give_names(space: AddressSpace, start: int, end: int, name: bytes, is_given
 
 
 def _check_discardable(space: AddressSpace, start: int, end: int) -> None:
-    """EPERM if sealed memory would lose contents that nobody could write again."""
+    """Raise EPERM if sealed memory would lose contents that could not be written again."""
     area = space.areas.first_above(start)
     while area is not None and area.start < end:
         if area.sealed and area.source is None and area.prot & PROT_WRITE == 0:
@@ -402,7 +404,7 @@ def synchronise(space: AddressSpace, start: int, length: int, flags: int) -> Non
 
 
 def lock(space: AddressSpace, start: int, end: int, now: bool) -> None:
-    """mlock(2): without a swap device, being present is being locked. `now`: make them present. May sleep."""
+    """mlock(2): without a swap device, a present page counts as locked. `now`: fault the pages in. May sleep."""
     _change_flags(space, start, end, MAP_LOCKED, MAP_LOCKED)
     if now:
         try:

@@ -1,8 +1,8 @@
 """From a page of a memory object to the entries that map it: write-back takes write permission away, truncation and
 reclaim take pages away.
 
-The way is object → areas → page tables; so it costs a look-up for each area that maps the object, however many pages
-it has.
+The path is object → areas → page tables, so it costs one look-up for each area that maps the object, however many pages
+that has.
 
 Context: never sleeps, `forget_pages` excepted.
 """
@@ -26,8 +26,8 @@ def _end_address(area: Area, end: int) -> int:
 
 
 def forget_pages(source: TrackedObject, first: int, end: int) -> None:
-    """The pages first … end - 1 are no part of the object any more: all address spaces lose them, copies included.
-    Sleeps: the caller sees to it that the object gives nobody such a page meanwhile.
+    """The pages first … end - 1 no longer belong to the object: unmap them in all address spaces, copies included.
+    Sleeps: the caller ensures that the object supplies no such page meanwhile.
     """
     while first < end:
         reached = end  # by all areas
@@ -47,7 +47,7 @@ def forget_pages(source: TrackedObject, first: int, end: int) -> None:
 
 
 def protect_pages(source: TrackedObject, first: int, end: int) -> None:
-    """The next write through a mapping of the pages first … end - 1 is to fault."""
+    """Make the next write through a mapping of the pages first … end - 1 fault."""
     area = source.first_area
     while area is not None:
         space = area.space
@@ -66,7 +66,7 @@ def protect_pages(source: TrackedObject, first: int, end: int) -> None:
 
 
 def unmap_frame(source: TrackedObject, index: int, frame: Frame) -> None:
-    """Take page `index`, which lies in `frame`, from all who map it; they fault it in again. Private copies stay."""
+    """Unmap page `index`, which lies in `frame`, everywhere; programs fault it in again. Private copies stay."""
     area = source.first_area
     while area is not None:
         space = area.space

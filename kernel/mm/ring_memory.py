@@ -1,10 +1,10 @@
 """Memory that the kernel and a program both read and write while both run: rings of packets, of events, of requests.
 
-The program may write anything anywhere at any time. So whoever owns a ring keeps what it goes by (places, lengths,
-counts) for itself; a word that it reads back is read once, and checked then. No byte of the ring can lead it out of
-the ring.
+The program may write anything anywhere at any time. So the owner of a ring keeps the state that it relies on (places,
+lengths, counts) elsewhere; it reads a word of the ring once, and then checks it. No byte of the ring can lead it
+outside the ring.
 
-Context: any; nothing sleeps but where a ring is made.
+Context: any; only creating a ring sleeps.
 """
 
 from typing import Final
@@ -33,7 +33,7 @@ class RingMemory:
     """Whole pages, addressed by the byte as if they lay one after the other."""
 
     def __init__(self, size_bytes: int) -> None:
-        """Zeros. Raises MemoryError, also where less than an eighth of memory would be left. May sleep."""
+        """Zeros. Raises MemoryError, also if less than an eighth of memory would remain. May sleep."""
         self.frames: list[int] = []
         page_count = size_bytes >> PAGE_SHIFT
         if page_count > available_frame_count() - (total_frame_count() >> _LEFT_SHIFT):
@@ -47,7 +47,7 @@ class RingMemory:
             raise
 
     def add_page(self) -> None:
-        """It is a page longer. Raises MemoryError."""
+        """Make it a page longer. Raises MemoryError."""
         frame = allocate_user_frame()
         zero_frame(frame)
         try:
@@ -58,14 +58,14 @@ class RingMemory:
 
     @noraise
     def free(self) -> None:
-        """The ring's own use of the frames ends."""
+        """Drop the ring's own references to the frames."""
         for frame in self.frames:
             put_frame(Frame(frame))
         self.frames.clear()
 
     @noraise
     def drop_page(self) -> bool:
-        """The ring's own use of its last page ends; False if there is none."""
+        """Drop the ring's own reference to its last page; False if there is none."""
         if len(self.frames) == 0:
             return False
         put_frame(Frame(self.frames.pop()))

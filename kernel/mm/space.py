@@ -5,11 +5,11 @@ entries. The task layer sets the limits (`address_limit`, `data_limit`, `stack_l
 resource limits.
 
 Large ranges are changed a part at a time, with safe points in between (kernel/lib/pace.py): other threads see some
-parts changed and others not. What must be one change to them holds the space (`hold`): whoever would change areas or
-entries, by a fault too, waits until it is let go (`settle`). So a forked child's memory is that of one moment, and
-where a new mapping replaces others there is never a hole.
+parts changed and others not. A change that must look atomic holds the space (`hold`): other threads that would change
+areas or entries, by a fault too, wait until it is let go (`settle`). So a forked child's memory is a snapshot, and a
+new mapping replaces others without ever leaving a hole.
 
-Context: all that takes a range may sleep, `discard` and looking up excepted.
+Context: everything that takes a range may sleep, except `discard` and looking up.
 Source: mmap(2), munmap(2), mprotect(2), brk(2), mremap(2), madvise(2).
 """
 
@@ -60,7 +60,7 @@ UNLIMITED: Final = (1 << 63) - 1
 _MEMORY_WAITS_LIMIT: Final = 1000  # for one fault; each ends when a page was written to a disk, or after a while
 AREA_LIMIT: Final = SystemSetting(b"vm/max_map_count", [65530], 0, 0x7FFF_FFFF)  # of one space
 _PROT_ALL: Final = PROT_READ | PROT_WRITE | PROT_EXEC
-# What is done at once to a range. Costs are in instructions, for `pace`.
+# How much of a range is changed at once. Costs are in instructions, for `pace`.
 _TABLES_AT_ONCE: Final = 4
 _BYTES_AT_ONCE: Final = _TABLES_AT_ONCE * LEAF_TABLE_BYTES
 _WORK_AT_ONCE: Final = 128_000
@@ -154,8 +154,8 @@ class AddressSpace:
         self.is_being_entered: bool = False  # a program is put there by execve(2), and has not begun: samples omit it
         self.future_flags: int = 0  # MAP_LOCKED after mlockall with MCL_FUTURE: what new areas get
         self.future_present: bool = False  # … and are made present
-        self.is_new: bool = False  # execve lays it out, and has checked the addresses by the new program's rights
-        self.is_held: bool = False  # by a change that others must see whole: they wait with theirs
+        self.is_new: bool = False  # execve is building it, and has checked addresses against the new program's rights
+        self.is_held: bool = False  # by a change that must look atomic: other changes wait
         self.has_handlers: bool = False  # areas of it have had handlers of their faults
         self.has_broken: bool = False  # pages of it are broken, or were (broken.py)
         self.needs_care: bool = False  # one of the three: faults look for what is in their way
@@ -178,8 +178,8 @@ class AddressSpace:
         self.users += 1
 
     def release(self) -> None:
-        """A task is done with it; the last one unmaps everything. That task touches no user address any more: what the
-        processor remembers of translations lasts until it loads another table.
+        """A task is done with it; the last one unmaps everything. That task touches no user address any more: the
+        processor keeps cached translations until it loads another table.
         """
         self.users -= 1
         if self.users > 0:
@@ -228,7 +228,9 @@ class AddressSpace:
         self.older = None
 
     def _give_back(self, area: Area) -> None:
-        """The pages of an area that nobody will touch again: the processor need not forget them."""
+        """Free the pages of an area that nobody will touch again: no flush of the processor's translations is
+        needed.
+        """
         pages = self.pages
         address = pages.next_table(area.start, area.end)
         while address < area.end:
@@ -240,12 +242,12 @@ class AddressSpace:
         pace(_AREA_COST)
 
     def hold(self) -> None:
-        """Let others wait with changes until `let_go`. The caller has settled, and has not slept since."""
+        """Make other changes wait until `let_go`. The caller has settled, and has not slept since."""
         self.is_held = True
         self.needs_care = True
 
     def settle(self) -> None:
-        """Wait until nobody holds the space: whatever changes areas or entries does so first."""
+        """Wait until nobody holds the space: all code that changes areas or entries calls this first."""
         if self.is_held:
             self._wait_for_holder()
 
@@ -259,14 +261,14 @@ class AddressSpace:
         return self.is_held
 
     def let_go(self) -> None:
-        """Let the others go on; also for a thread that came to no end of its own."""
+        """Let the others go on; also on behalf of a thread that died on the way."""
         if self.is_held:
             self.is_held = False
             self.needs_care = self.has_handlers or self.has_broken
             PACE.rest.report_change()
 
     def activate(self) -> None:
-        """Make it the one that user addresses mean on this processor."""
+        """Make it the space that user addresses refer to on this processor."""
         self.pages.activate()
 
     def fork(self) -> "AddressSpace":
@@ -343,19 +345,19 @@ class AddressSpace:
             self.segments = segments.copy()
 
     def inherit_settings(self, other: "AddressSpace") -> None:
-        """What a new program keeps of the old one's memory."""
+        """Take over what a new program keeps of the old one's memory settings."""
         self.refuses_huge_pages = other.refuses_huge_pages
         self.dump_filter = other.dump_filter
         self.write_execute_rule = 0 if other.write_execute_rule & THIS_SPACE_ONLY != 0 else other.write_execute_rule
 
     def _deny_write_execute(self, before: int, prot: int) -> None:
-        """EACCES if what could be written would be run, and the program asked for that to be impossible."""
+        """Raise EACCES if writable memory would become executable, and the program has forbidden that."""
         if self.write_execute_rule != 0 and prot & PROT_EXEC != 0:
             if prot & PROT_WRITE != 0 or before & PROT_EXEC == 0:
                 raise Errno(EACCES)
 
     def _fork_area(self, child: "AddressSpace", area: Area, work: int) -> int:
-        """The pages of one area. `work`: instructions since the last safe point, in and out."""
+        """Copy the entries of one area. `work`: instructions since the last safe point, passed in and returned."""
         address = self.pages.next_mapped(area.start, area.end)
         while address < area.end:
             stop = min(area.end, table_end(address))
@@ -368,8 +370,8 @@ class AddressSpace:
         return work
 
     def _rest_in_fork(self, work: int) -> int:
-        """A safe point if `work` instructions are enough for one; how many there are since the last. Before others may
-        run, the processor forgets what it may write to.
+        """Take a safe point if `work` instructions are enough for one; returns the instructions since the last. Before
+        others may run, write permissions are flushed from the processor.
         """
         if work <= _WORK_AT_ONCE:
             return work
@@ -407,7 +409,7 @@ class AddressSpace:
         return self._above_lowest(top if lowest is None else min(top, lowest_start(lowest)), length)
 
     def find_room(self, length: int) -> int:
-        """Where a mapping of `length` bytes goes if nobody says where. Raises ENOMEM."""
+        """The address for a mapping of `length` bytes if the program names none. Raises ENOMEM."""
         if self.mapping_bottom != 0:
             return self._find_gap_upwards(self.mapping_bottom, length)
         try:
@@ -447,7 +449,7 @@ class AddressSpace:
         maximum_prot: int = _PROT_ALL,
         like: Area | None = None,
     ) -> int:
-        """Map `length` bytes (rounded up) and return the address, `like` another area beyond what the arguments say.
+        """Map `length` bytes (rounded up) and return the address; `like` is an area to take further settings from.
 
         Raises EINVAL (length, alignment), ENOMEM, EEXIST (MAP_FIXED_NOREPLACE), EACCES (prot beyond maximum_prot),
         EPERM (a fixed address that is too low).
@@ -481,8 +483,8 @@ class AddressSpace:
         return kept if MODE.value != NEVER else kept & ~MAP_NORESERVE
 
     def _describe(self, area: Area, like: Area | None) -> None:
-        """Give a new area its key and what else it has of another one, attach it, and count it as promised if it is to
-        be, or what it shares. Raises ENOMEM, MemoryError, with the area detached.
+        """Give a new area its key and other settings of `like`, attach it, and count it, or what it shares, as promised
+        if needed. Raises ENOMEM, MemoryError, with the area detached.
         """
         is_promised = area.prot & PROT_WRITE != 0 and not area.shared and area.flags & MAP_NORESERVE == 0
         source = area.source
@@ -507,9 +509,7 @@ class AddressSpace:
             raise
 
     def _prepare_replacing(self, start: int, length: int) -> None:
-        """A new mapping will replace what lies in a large range: give the pages back before, so that the rest is
-        quick.
-        """
+        """Before a new mapping replaces what lies in a large range, give the pages back, so that the rest is quick."""
         if not self.is_free(start, start + length):
             self.check_unsealed(start, start + length)
             self.empty(start, start + length)
@@ -543,7 +543,7 @@ class AddressSpace:
             self.let_go()
 
     def _forget_promise(self, area: Area) -> None:
-        """An area goes, or becomes none."""
+        """Release the promise of an area that goes."""
         if area.is_promised:
             area.is_promised = False
             take_back(area.end - area.start)
@@ -561,8 +561,8 @@ class AddressSpace:
         return self.find_room(length)
 
     def check_fixed(self, address: int, length: int, flags: int) -> None:
-        """Whether a mapping of `length` bytes, whole pages, may lie where the program wants it, if it insists (flags:
-        MAP_FIXED…). Raises EINVAL, ENOMEM, EPERM, EEXIST.
+        """Check whether a mapping of `length` bytes, whole pages, may lie at the address on which the program insists
+        (flags: MAP_FIXED…). Raises EINVAL, ENOMEM, EPERM, EEXIST.
         """
         if flags & (MAP_FIXED | MAP_FIXED_NOREPLACE) == 0:
             return
@@ -630,7 +630,7 @@ class AddressSpace:
             raise Errno(ENOMEM)
 
     def unmap(self, start: int, length: int) -> None:
-        """Remove all mappings in a range; it is fine if there are none. Raises EINVAL, EPERM (sealed ones), ENOMEM (too
+        """Remove all mappings in a range; there may be none. Raises EINVAL, EPERM (sealed ones), ENOMEM (too
         many areas after a cut).
         """
         if start & PAGE_MASK != 0 or start < 0 or length <= 0 or length > USER_END or start > USER_END - length:
@@ -650,8 +650,8 @@ class AddressSpace:
             pace(_PART_COST)
 
     def _unmap_part(self, start: int, end: int) -> int:
-        """Remove the first areas of a range, at once; returns where the rest begins. Their sources hear of it at the
-        end, because that may sleep.
+        """Remove the first areas of a range, at once; returns where the rest begins. Notifies their sources at the end,
+        because that may sleep.
         """
         area = self._cut_out(start, end)
         limit = _AREAS_AT_ONCE
@@ -701,7 +701,9 @@ class AddressSpace:
         return area
 
     def empty(self, start: int, end: int) -> None:
-        """Give the pages of a range back. The areas stay, and whatever others touch meanwhile is there again."""
+        """Give the pages of a range back. The areas stay, and what other threads touch meanwhile is faulted in
+        again.
+        """
         flushed = start
         work = 0
         address = self.pages.next_table(start, end)
@@ -755,7 +757,7 @@ class AddressSpace:
         return self.own_keys().execute_only_key() if key_count() > 1 else NO_KEY
 
     def _key_for(self, area: Area, prot: int, key: int) -> int:
-        """The key of an area once it has another protection, and a key that the program names or NO_KEY. Raises
+        """The key that an area gets with a new protection; `key` is the one that the program names, or NO_KEY. Raises
         MemoryError.
         """
         if key != NO_KEY:
@@ -769,7 +771,7 @@ class AddressSpace:
         return area.key
 
     def forbids(self, address: int, is_write: bool) -> bool:
-        """Whether the running task, of this space, may not read or write there because of its protection keys."""
+        """Whether the running task, of this space, is denied the access by its protection keys."""
         area = self.area_at(address)
         return area is not None and key_forbids(area.key, is_write)
 
@@ -781,9 +783,9 @@ class AddressSpace:
     def protect(
         self, start: int, length: int, prot: int, key: int = NO_KEY, run_what_is_read: bool = False
     ) -> None:
-        """Change the protection of a range, and its protection key if one is named; with `run_what_is_read` to one with
-        PROT_EXEC, too, where that is possible. Raises EINVAL, ENOMEM (a hole, or too many areas), EPERM (sealed ones),
-        EACCES: what lies below the place that is in the way has been changed.
+        """Change the protection of a range, and its protection key if one is named; `run_what_is_read` adds PROT_EXEC
+        where that is possible. Raises EINVAL, ENOMEM (a hole, or too many areas), EPERM (sealed ones), EACCES;
+        everything below the offending place has been changed then.
         """
         if start & PAGE_MASK != 0:
             raise Errno(EINVAL)
@@ -810,8 +812,8 @@ class AddressSpace:
             start = stop
 
     def _protect_piece(self, area: Area, start: int, end: int, prot: int, key: int) -> None:
-        """The same for a part of one area. What becomes writable is promised; what is writable no more, and was never
-        touched, is not any more. Raises ENOMEM, MemoryError.
+        """The same for a part of one area. What becomes writable is promised; what is no longer writable and was never
+        touched is released. Raises ENOMEM, MemoryError.
         """
         was_promised = area.is_promised
         is_promised = was_promised
@@ -830,7 +832,7 @@ class AddressSpace:
                 take_back(end - start)
 
     def _is_untouched(self, area: Area) -> bool:
-        """Whether no page of an area is there, as far as a look at a few tables tells."""
+        """Whether no page of an area is present, as far as a look at a few tables tells."""
         address = self.pages.next_table(area.start, area.end)
         for _ in range(_TABLES_AT_ONCE):
             if address >= area.end:
@@ -849,7 +851,7 @@ class AddressSpace:
         return stop
 
     def part_end(self, start: int, end: int) -> int:
-        """The end of the part of a range that is changed at once: some areas, and what some tables map."""
+        """The end of the part of a range that is changed at once: a few areas, or what a few page tables map."""
         area = self.areas.first_above(start)
         for _ in range(_AREAS_AT_ONCE - 1):
             if area is None or area.end >= end:
@@ -891,7 +893,7 @@ class AddressSpace:
                 area = following(area)
 
     def seal(self, start: int, end: int) -> None:
-        """Forbid for good to change a range (mseal(2)). Raises ENOMEM (a hole)."""
+        """Forbid changes to a range permanently (mseal(2)). Raises ENOMEM (a hole)."""
         self.check_mapped(start, end)
         self.settle()
         while start < end:
@@ -932,8 +934,8 @@ class AddressSpace:
                 area = self.areas.first_above(start)
 
     def set_brk(self, address: int, prot: int = PROT_READ | PROT_WRITE) -> int:
-        """Move the end of the heap; returns where it is (the old place if the new one cannot be had). What is new of it
-        has the protection `prot`.
+        """Move the end of the heap; returns where it is (the old place if the new one cannot be had). Its new part has
+        the protection `prot`.
         """
         self.settle()
         if address < self.brk_start or address > USER_END:
@@ -953,7 +955,7 @@ class AddressSpace:
                     self.rejoin(old_top, new_top)
             elif new_top < old_top:
                 self.check_unsealed(new_top, old_top)
-                self.brk_end = address  # before the sleep: another thread may move it on
+                self.brk_end = address  # before the sleep: another thread may move it further
                 self.unmap(new_top, old_top - new_top)
                 return address
         except Errno:
@@ -964,7 +966,7 @@ class AddressSpace:
     # Faults --------------------------------------------------------------------------------------------------------
 
     def fault(self, address: int, access: Access) -> FaultOutcome:
-        """Make the page at `address` accessible, or say why not. May sleep."""
+        """Make the page at `address` accessible, or return why not. May sleep."""
         if self.needs_care and self._is_served(address, access):
             return FaultOutcome.SERVED
         if address < 0 or address >= USER_END:
@@ -1035,13 +1037,13 @@ class AddressSpace:
             return self._wait_for_memory()
 
     def touch(self, address: int, access: Access) -> FaultOutcome:
-        """`fault` for the kernel, which waits for whoever serves the page. DONE: it is there, or look again. Sleeps."""
+        """`fault` for the kernel, which waits for the page's handler. DONE: it is present, or look again. Sleeps."""
         outcome = self.fault(address, access)
         return self.ask(address, access, by_kernel=True) if outcome == FaultOutcome.SERVED else outcome
 
     def _wait_for_memory(self) -> FaultOutcome:
-        """No memory for a fault. DONE: some may have come free while this slept, let the instruction fault again. Not
-        for ever: others may take whatever comes free.
+        """No memory for a fault. DONE: some may have come free while this slept, so let the instruction fault again.
+        The number of waits is bounded, since others may take whatever comes free.
         """
         self.memory_waits += 1
         if self.memory_waits > _MEMORY_WAITS_LIMIT:
@@ -1110,14 +1112,14 @@ class AddressSpace:
                 raise Errno(EINTR)
 
     def _is_there(self, page: int) -> bool:
-        """Whether a page is mapped: who serves it may have let those who wait look too early."""
+        """Whether a page is mapped: its handler may have woken the waiting threads too early."""
         slot = self.pages.find(page)
         return slot != 0 and read_entry(slot) != 0
 
 
 def each_area(space: AddressSpace, address: int = 0) -> Iterator[Area]:
-    """All areas that end above an address, lowest first. Others run in between and may change them: of a space that is
-    not its own, the caller holds a reference.
+    """All areas that end above an address, lowest first. Other threads run in between and may change them; the caller
+    holds a reference unless the space is its own.
     """
     area = space.areas.first_above(address)
     while area is not None:

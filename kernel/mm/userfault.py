@@ -1,8 +1,8 @@
-"""Faults that a program serves itself (userfaultfd(2)): when somebody is asked, and what an answer puts in place.
+"""Faults that a program serves itself (userfaultfd(2)): when a handler is asked, and what its answer maps.
 
-An area that is registered has a `FaultHandler` and modes. A touch of a page that is not there (MISSING), that another
-mapping of the same memory has already (MINOR), or a write to a page that is protected (WP) is left to the handler,
-which lets the thread sleep until somebody has filled the page (task/userfault.py). The thread then faults again.
+An area that is registered has a `FaultHandler` and modes. An access to a page that is not present (MISSING) or that
+another mapping of the same memory has already (MINOR), or a write to a protected page (WP), is left to the handler,
+which makes the thread sleep until somebody has filled the page (task/userfault.py). The thread then faults again.
 
 A page is protected by the bit WRITE_WATCHED of its entry, which is never there together with WRITABLE. Where no area is
 registered for WP, the bit means nothing.
@@ -46,21 +46,21 @@ _LOOKS_COST: Final = 100_000  # instructions
 
 
 class FaultHandler:
-    """Who serves the faults of an area. Base class."""
+    """Serves the faults of an area. Base class."""
 
     def __init__(self) -> None:
-        self.is_closed: bool = False  # it serves nobody any more
+        self.is_closed: bool = False  # it serves no faults any more
 
     def ask(self, address: int, flags: int, by_kernel: bool) -> FaultOutcome:
         """Let somebody fill the page, and wait for it. DONE: look again. NO_SUCH_PAGE: the program gets SIGBUS."""
         return FaultOutcome.NO_SUCH_PAGE
 
     def wake(self, start: int, length: int) -> None:
-        """The pages of a range may be there, or it serves them no more: let those who wait for them look. Sleeps."""
+        """The pages of a range may be present, or are no longer served: wake the threads that wait for them. Sleeps."""
 
 
 def flags_of(space: "AddressSpace", area: Area, address: int, access: Access) -> int:
-    """What a fault is to the handler of its area, FAULT_*; -1 if it is none of its business, or there is none."""
+    """How the handler of an area sees a fault, FAULT_*; -1 if it does not serve such faults, or there is no handler."""
     modes = area.fault_modes
     if area.handler is None:
         return -1
@@ -82,8 +82,8 @@ def flags_of(space: "AddressSpace", area: Area, address: int, access: Access) ->
 
 
 def check_range(space: "AddressSpace", start: int, end: int, modes: int, handler: FaultHandler | None) -> None:
-    """Whether a range may be registered, or with None be taken back: some area lies in it, and all that do are of
-    memory that can be. Raises EINVAL; EPERM, EBUSY of what may not be registered. Sleeps if there are very many.
+    """Check that a range may be registered or, with None, unregistered: it has an area, and all its areas support that.
+    Raises EINVAL; EPERM, EBUSY for areas that may not be registered. Sleeps if there are very many.
     """
     area = space.areas.first_above(start)
     if area is None or area.start >= end:
@@ -96,7 +96,7 @@ def check_range(space: "AddressSpace", start: int, end: int, modes: int, handler
 
 
 def _next_area(space: "AddressSpace", area: Area, looks: int) -> Area | None:
-    """The one above, with a safe point now and then."""
+    """The next area above, with an occasional safe point."""
     if looks & _LOOKS_MASK != 0:
         return following(area)
     end = area.end
@@ -105,7 +105,7 @@ def _next_area(space: "AddressSpace", area: Area, looks: int) -> Area | None:
 
 
 def _check_area(area: Area, modes: int, handler: FaultHandler | None) -> None:
-    """Whether an area can be registered for modes, or with None be taken back. Raises EINVAL, EPERM, EBUSY."""
+    """Check that an area can be registered for modes or, with None, unregistered. Raises EINVAL, EPERM, EBUSY."""
     if handler is None:
         modes = area.fault_modes
     source = area.source
@@ -122,9 +122,8 @@ def _check_area(area: Area, modes: int, handler: FaultHandler | None) -> None:
 
 def register(space: "AddressSpace", start: int, end: int, modes: int, handler: FaultHandler | None) -> None:
     """Give the areas of a range, as far as there are any, to a handler, or take them from it (None). Has safe points,
-    at which others may map something else there: so each area is checked when it is its turn. Threads that wait for
-    a handler that loses an area are woken. Ends early if the caller is killed. Raises EINVAL, EPERM, EBUSY, ENOMEM,
-    MemoryError.
+    at which others may map something else there: so each area is checked in its turn. Wakes threads that wait for a
+    handler that loses an area. Ends early if the caller is killed. Raises EINVAL, EPERM, EBUSY, ENOMEM, MemoryError.
     """
     while start < end and not is_dying():
         space.settle()
@@ -148,14 +147,14 @@ def register(space: "AddressSpace", start: int, end: int, modes: int, handler: F
 
 
 def _set_handler(space: "AddressSpace", area: Area, modes: int, handler: FaultHandler | None) -> None:
-    """The pages that were protected once, by another handler or in a parent, are not where nobody said so."""
+    """Set the handler of an area, and forget protection left over from another handler or a parent."""
     if handler is not None and area.handler is handler and area.fault_modes & modes == modes:
         return  # as on Linux, it keeps the modes that it has beyond these
     if modes & WRITE_PROTECT != 0 and area.fault_modes & WRITE_PROTECT == 0:
         address = space.pages.next_mapped(area.start, area.end)
         while address < area.end:
             slot = space.pages.find(address)
-            write_entry(slot, read_entry(slot) & ~WRITE_WATCHED)  # which no processor looks at
+            write_entry(slot, read_entry(slot) & ~WRITE_WATCHED)  # a bit that no processor looks at
             address = space.pages.next_mapped(address + PAGE_SIZE, area.end)
     area.handler = handler
     area.fault_modes = modes
@@ -165,7 +164,7 @@ def _set_handler(space: "AddressSpace", area: Area, modes: int, handler: FaultHa
 
 
 def forget_handler(space: "AddressSpace", handler: FaultHandler) -> None:
-    """The handler goes: no area is registered with it any more. Nothing else changes, and areas stay cut. The space may
+    """The handler goes: unregister all its areas. Nothing else changes, and areas stay cut. The space may
     end at the safe points.
     """
     looks = 0
@@ -190,7 +189,7 @@ def area_to_fill(space: "AddressSpace", start: int, length: int) -> Area:
 
 
 def put_page(space: "AddressSpace", area: Area, address: int, frame: Frame, is_protected: bool) -> None:
-    """Put a frame, filled, where no page is: itself where the page is the program's own, a copy where the memory is
+    """Map a filled frame where there is no page: the frame itself if the page is private, a copy if the memory is
     shared. The caller keeps its reference. Raises EEXIST, EFAULT (past the end of a file), MemoryError.
     """
     if read_entry(space.pages.make(address)) != 0:
@@ -217,8 +216,8 @@ def put_page(space: "AddressSpace", area: Area, address: int, frame: Frame, is_p
 
 
 def show_page(space: "AddressSpace", area: Area, address: int) -> None:
-    """UFFDIO_CONTINUE: map a page that the shared memory has; where the area is private, for reading, until a write
-    copies it. Raises EEXIST, EFAULT, EINVAL, MemoryError.
+    """UFFDIO_CONTINUE: map a page that the shared memory has; in a private area only for reading, until a write copies
+    it. Raises EEXIST, EFAULT, EINVAL, MemoryError.
     """
     source = area.source
     if source is None:
@@ -234,7 +233,9 @@ def show_page(space: "AddressSpace", area: Area, address: int) -> None:
 
 
 def _page_of(source: MemoryObject, index: int, for_write: bool) -> Frame:
-    """A page of shared memory, with a reference. Raises EFAULT where there is none, MemoryError where none is free."""
+    """A page of shared memory, with a reference. Raises EFAULT where there is none, MemoryError without a free
+    frame.
+    """
     try:
         return source.page(index, for_write)
     except Errno as error:
@@ -244,7 +245,7 @@ def _page_of(source: MemoryObject, index: int, for_write: bool) -> Frame:
 
 
 def _enter(space: "AddressSpace", area: Area, address: int, frame: Frame, flags: int) -> None:
-    """Let an entry that is empty show a frame, whose reference becomes its."""
+    """Let an empty entry map a frame; the entry takes over the reference."""
     slot = space.pages.find(address)
     write_entry(slot, make_entry(frame, flags))
     if area.prot & (PROT_READ | PROT_WRITE | PROT_EXEC) == 0:
@@ -254,7 +255,7 @@ def _enter(space: "AddressSpace", area: Area, address: int, frame: Frame, flags:
 
 
 def protect_pages(space: "AddressSpace", area: Area, start: int, end: int, is_protected: bool) -> None:
-    """UFFDIO_WRITEPROTECT for the pages of a part of an area that are there, at once: `part_end` says how large."""
+    """UFFDIO_WRITEPROTECT for the pages of a part of an area that are present, at once: `part_end` says how large."""
     address = space.pages.next_mapped(start, end)
     while address < end:
         slot = space.pages.find(address)

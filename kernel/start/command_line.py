@@ -55,12 +55,12 @@ def values_of(line: bytes, name: bytes) -> list[bytes]:
 
 
 def has_word(line: bytes, name: bytes) -> bool:
-    """Whether the word stands there, with or without a value."""
+    """Whether the line has the word, with or without a value."""
     return value_of(line, name) is not None
 
 
 def last_of(line: bytes, name: bytes, other: bytes) -> bool:
-    """Whether the word `name` stands there, with no `other` after it."""
+    """Whether the line has the word `name`, with no `other` after it."""
     found = False
     for word in line.split(b" "):
         if word == b"--":
@@ -84,7 +84,7 @@ def console_index(line: bytes) -> int:
 
 
 def number_of(line: bytes, name: bytes, default: int) -> int:
-    """The value of `name=N`, a decimal number that may be negative; `default` where there is none or it is no number.
+    """The value of `name=N`, a decimal number that may be negative; `default` if there is none or it is not a number.
     """
     text = value_of(line, name)
     if text is None:
@@ -102,12 +102,12 @@ def number_of(line: bytes, name: bytes, default: int) -> int:
 
 
 def processor_limit(line: bytes) -> int:
-    """How many processors may wake: `maxcpus=` (0 and 1 mean the same) or, with `nosmp` or neither, one."""
+    """How many processors may be started: `maxcpus=` (0 and 1 mean the same) or, with `nosmp` or neither, one."""
     return 1 if has_word(line, b"nosmp") else max(1, number_of(line, b"maxcpus", 1))
 
 
 def size_of(line: bytes, name: bytes) -> int:
-    """The value of `name=SIZE`, a number of bytes with a suffix K, M or G; 0 where there is none or it is no size."""
+    """The value of `name=SIZE`, a number of bytes with a suffix K, M or G; 0 if there is none or it is not a size."""
     text = value_of(line, name)
     if text is None:
         return 0
@@ -150,7 +150,7 @@ def arguments_for_init(line: bytes) -> list[bytes]:
 
 def environment_for_init(line: bytes) -> list[bytes]:
     """HOME and TERM, and words with a value that the kernel does not know. A name with a dot is a module's parameter,
-    and goes nowhere.
+    and is dropped.
     """
     found: list[bytes] = [b"HOME=/", b"TERM=linux"]
     for word in line.split(b" "):
@@ -173,7 +173,7 @@ def environment_for_init(line: bytes) -> list[bytes]:
 
 
 def init_candidates(line: bytes) -> list[bytes]:
-    """Programs to run first, in the order of trying: `rdinit=`, `init=`, then the customary places.
+    """Programs to run first, in the order to try: `rdinit=`, `init=`, then the customary places.
 
     Linux ignores `init=` where the initial RAM disk has an /init, because that one stands for a root file system to
     come; here it is the root file system.

@@ -34,7 +34,7 @@ _HEADER: Final = 1
 _NAME: Final = 2
 _BODY: Final = 3  # of a regular file
 _TARGET: Final = 4  # of a symbolic link
-_SKIP: Final = 5  # padding, or the body of what was not made
+_SKIP: Final = 5  # padding, or the body of an entry that was not created
 
 # Fields of the header, each eight hexadecimal digits after the magic number.
 _INO: Final = 0
@@ -51,7 +51,7 @@ _FIELDS: Final = 13
 
 
 class ArchiveError(KernelError):
-    """The archive is not what it should be."""
+    """The archive is damaged."""
 
 
 class DirectoryTime:
@@ -63,7 +63,7 @@ class DirectoryTime:
 
 
 class Unpacker(InflateSink):
-    """Makes files from the pieces of an archive."""
+    """Creates files from the pieces of an archive."""
 
     def __init__(self, context: FsContext) -> None:
         self.context: FsContext = context
@@ -91,7 +91,7 @@ class Unpacker(InflateSink):
         return self.state == _BETWEEN
 
     def step(self, data: Span[u8]) -> int:
-        """Use some of the bytes; how many."""
+        """Consume some of the bytes; returns how many."""
         if self.state == _BETWEEN:
             if data[0] == 0:
                 self.offset += 1
@@ -116,7 +116,7 @@ class Unpacker(InflateSink):
         self.collected.clear()
 
     def _complete(self) -> None:
-        """The state has all that it wanted."""
+        """The state has all the bytes that it wanted."""
         state = self.state
         if state == _HEADER:
             self._parse_header()
@@ -236,7 +236,7 @@ class Unpacker(InflateSink):
             self._skip_entry(error.code)
 
     def _link_to_first(self) -> bool:
-        """A further link to a file that came already; or remember a first link."""
+        """Link to a file that came before; or remember a first link."""
         if self.fields[_NLINK] < 2:
             return False
         key = f"{self.fields[_INO]}:{self.fields[7]}:{self.fields[8]}".encode()
@@ -275,7 +275,7 @@ class Unpacker(InflateSink):
             size = min(_BITE, len(piece) - start)
             span_of(self.buffer.storage)[0:size].copy_from(piece[start : start + size])
             self.buffer.rewind(size)
-            while self.buffer.remaining > 0:  # where a write ends early, the next one says why
+            while self.buffer.remaining > 0:  # after a short write, the next one raises the reason
                 if file.write(self.buffer) == 0:
                     raise ArchiveError
 

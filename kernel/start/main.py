@@ -1,7 +1,7 @@
 """Bringing the kernel up: the boot stub calls `krait_main` in 64-bit mode, on the boot stack, with interrupts off.
 
-In order: processor, memory, devices, time, file systems, the first program. The boot thread ends there; what goes on
-is the scheduler and what interrupts bring.
+In order: processor, memory, devices, time, file systems, the first program. The boot thread ends there; from then on
+there are only the scheduler and interrupts.
 """
 
 from arch import (
@@ -48,7 +48,7 @@ from kernel.task.exit import LAST_EXIT, LastExitHandler
 from kernel.time import clock, vdso
 from kernel.tty import console, devpts
 
-# Called by assembly, or through registries that their import fills.
+# Called by assembly, or through registries that importing them fills.
 _ = (
     trap, dispatch, system_calls, memory_devices, pipe, proc, sys, groups, ext2, overlay, plan9, fuse, devpts,
     block_file, core_dump,
@@ -89,13 +89,13 @@ def krait_main(protocol: int, info: int) -> None:
 
 
 def configure_network(value: bytes | None) -> None:
-    """Do what `ip=` says; with DHCP the boot waits for an answer. Raises MemoryError."""
+    """Configure the network as `ip=` says; with DHCP the boot waits for an answer. Raises MemoryError."""
     if value is not None:
         configure(value)
 
 
 def catch_exceptions() -> None:
-    """Exceptions are caught from here on, and a panic can be read."""
+    """Catch exceptions from here on, and make panics readable."""
     start_serial_ports()
     PANIC.console = write_console
     PANIC.restart = restart
@@ -137,7 +137,7 @@ def start_devices() -> None:
 
 
 def write_console(data: Span[u8]) -> None:
-    """Where the log and panics show themselves."""
+    """Write to the console: for the log and panics."""
     _console_port.write(data)
 
 

@@ -1,6 +1,6 @@
 """From the loader's memory map to frames, heap and reclaimer. Runs once.
 
-The order matters: tables that hold for ever (page tables, the frame table, the heap's unit map) come from early pages,
+The order matters: permanent tables (page tables, the frame table, the heap's unit map) come from early pages,
 then all other usable memory goes to the frame allocator, then objects can be created.
 """
 
@@ -81,7 +81,7 @@ def _limit(limit: int) -> None:
 
 
 def _end_of_initrd() -> int:
-    """Where the initial RAM disk's memory ends, as far as it is RAM: on some machines it is the last."""
+    """The end of the initial RAM disk's memory, as far as that is RAM: on some machines it comes last."""
     end = 0
     for i in range(boot_info.region_count):
         if boot_info.region_kind[i] == KIND_RAM and boot_info.region_start[i] < boot_info.initrd_end:

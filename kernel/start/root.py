@@ -1,6 +1,6 @@
 """The root file system and the first process.
 
-Context: the boot thread. Raises MemoryError, which is the end of the start.
+Context: the boot thread. Raises MemoryError, which ends the boot.
 """
 
 from arch import boot_info, initrd_span
@@ -18,10 +18,10 @@ from kernel.task.init import start_first_process
 
 
 def start_user_space() -> None:
-    """Mount the root, unpack the archive, and make process 1, which runs once the boot thread gives up the processor.
+    """Mount the root, unpack the archive, and create process 1, which runs once the boot thread gives up the processor.
 
     With `root=` the root file system is a disk's, unless an initial RAM disk has a first program (`rdinit=` or /init):
-    then that one is to mount it, as on Linux.
+    then that program must mount it, as on Linux.
     """
     line = boot_info.command_line()
     wants_disk = command_line.has_word(line, b"root")
@@ -55,7 +55,7 @@ def _has_first_program(context: FsContext, line: bytes) -> bool:
 
 
 def _leave_for_disk(context: FsContext, line: bytes) -> FsContext:
-    """The disk's file system takes the place of what the archive brought, which is freed."""
+    """Replace the contents of the archive, which are freed, by the disk's file system."""
     archive = context.root.mount
     on_disk = mount_disk_root(line)
     context.release()

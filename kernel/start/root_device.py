@@ -4,8 +4,7 @@
     root=UUID=…     root=LABEL=…                  an ext2, ext3 or ext4 file system
     root=PARTUUID=… root=PARTLABEL=…              a partition
 
-On Linux the forms UUID= and LABEL= are the initial RAM disk's business; here the kernel knows them, so that none is
-needed.
+On Linux the initial RAM disk handles UUID= and LABEL=; here the kernel does, so that none is needed.
 
 Context: the boot thread; sleeps.
 """
@@ -33,7 +32,7 @@ FOREVER_S: Final = 1_000_000_000
 
 
 def mount_disk_root(line: bytes) -> FsContext:
-    """Mount what the command line's `root=` names as the first file system; the context of the first process.
+    """Mount what the command line's `root=` names as the first file system; returns the context of the first process.
 
     A root that cannot be mounted is a panic that lists the devices. Raises MemoryError.
     """
@@ -68,7 +67,7 @@ def _pause() -> None:
 
 
 def find_root_device(name: bytes) -> BlockDevice | None:
-    """The device that a value of `root=` names, if it is there."""
+    """The device that a value of `root=` names, if it exists."""
     for device in BLOCK_DEVICES.values():
         if _is_named(device, name):
             return device
@@ -93,7 +92,7 @@ def _is_named(device: BlockDevice, name: bytes) -> bool:
 
 
 def unquoted(text: bytes) -> bytes:
-    """Without the quotation marks that some boot loaders' files have."""
+    """The text without the quotation marks from some boot loaders' files."""
     if len(text) >= 2 and text[0] == 34 and text[len(text) - 1] == 34:
         return text[1 : len(text) - 1]
     return text

@@ -1,7 +1,7 @@
-"""The root of the tree: a tmpfs that holds what the initial archive brings.
+"""The root of the tree: a tmpfs with the contents of the initial archive.
 
-Before the archive it gets what Linux's built-in one has, /dev/console and /root, so that an archive without device
-nodes still has a console.
+Before the archive it gets the contents of Linux's built-in one, /dev/console and /root, so that an archive without
+device nodes still has a console.
 """
 
 from typing import Final
@@ -21,7 +21,7 @@ _CONSOLE_MINOR: Final = 1
 
 
 def mount_root(archive: Span[u8]) -> FsContext:
-    """Mount the root and unpack `archive` (may be empty) into it; the context of the first process.
+    """Mount the root and unpack `archive` (may be empty) into it; returns the context of the first process.
 
     A damaged archive leaves a message in the log and whatever came out of it. Raises MemoryError.
     """

@@ -2,8 +2,8 @@
 /dev/console.
 
 Serial interrupts only fill a ring and wake the terminal thread; the line disciplines run there, where allocating and
-sleeping are allowed. /dev/tty is the controlling terminal of whoever opens it (terminals.py); /dev/console is the line
-that `console=` names (the first serial line without it).
+sleeping are allowed. /dev/tty is the controlling terminal of the opening process (terminals.py); /dev/console is the
+line that `console=` names (the first serial line without it).
 """
 
 from typing import Final
@@ -23,7 +23,7 @@ from kernel.tty.tty import Tty, TtyDriver
 _MAJOR_SERIAL: Final = 4
 _FIRST_SERIAL_MINOR: Final = 64
 _MAJOR_TTY: Final = 5
-_PART: Final = 64  # bytes that a program sends at a time: the chip is waited for
+_PART: Final = 64  # bytes that a program sends at a time, waiting for the chip
 _BYTE_COST: Final = 2000  # instructions, about, while the chip sends one
 
 _serial_lines: Final[list["SerialTerminal"]] = []
@@ -69,7 +69,7 @@ def open_serial(path: Path, flags: int) -> File:
 
 
 def _place() -> BusDevice:
-    """What brings the serial lines. Raises MemoryError."""
+    """The bus device of the serial lines. Raises MemoryError."""
     root = bus_root(ROOT_PLATFORM)
     found = bus_device(root.path + b"/serial8250")
     if found is None:
@@ -105,7 +105,7 @@ class SerialInterrupt(vectors.InterruptHandler):
 
 
 def _terminal_thread(argument: int) -> None:
-    """Feed what the lines received to their terminals, for ever."""
+    """Feed what the lines received to their terminals, forever."""
     while True:
         for line in _serial_lines:
             byte = line.port.take_byte()
@@ -124,7 +124,7 @@ def _input_waiting() -> bool:
 
 
 def start(console_index: int) -> None:
-    """Make a terminal of every serial port found, register the devices, start the terminal thread. `console_index`:
+    """Create a terminal for every serial port found, register the devices, start the terminal thread. `console_index`:
     which line is the console.
     """
     global _console_index

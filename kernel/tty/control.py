@@ -54,16 +54,16 @@ TCSETSF2: Final = 0x402C542D
 TIOCGEXCL: Final = 0x80045440
 
 _SIGWINCH: Final = 28
-_DISCIPLINE_COUNT: Final = 31  # as Linux numbers them; this kernel has number 0, N_TTY, alone
+_DISCIPLINE_COUNT: Final = 31  # as Linux numbers them; this kernel has only number 0, N_TTY
 
 # Whether a program without CAP_SYS_ADMIN may type into its controlling terminal (TIOCSTI): as Debian has it, no.
 LEGACY_TIOCSTI: Final = Switch(b"dev/tty/legacy_tiocsti", is_on=False)
-# Whether such a program's TIOCSETD may ask for a line discipline that is not there yet.
+# Whether such a program's TIOCSETD may request a line discipline that is not loaded yet.
 LOADS_DISCIPLINES: Final = SystemSetting(b"dev/tty/ldisc_autoload", [1], 0, 1)
 
 
 def control(tty: Tty, readable: bool, command: int, argument: int) -> int:
-    """ioctl(2) on a terminal, by a descriptor that is `readable` or not. Raises ENOTTY for what it does not know."""
+    """ioctl(2) on a terminal, by a descriptor that is `readable` or not. Raises ENOTTY for unknown commands."""
     if command == TCGETS:
         _get_settings(tty, argument, TERMIOS_SIZE)
     elif command == TCSETS or command == TCSETSW or command == TCSETSF:
@@ -140,7 +140,7 @@ def _get_settings(tty: Tty, argument: int, size: int) -> None:
 
 
 def _set_settings(tty: Tty, argument: int, size: int, flush: bool) -> None:
-    """TCSETS… and TCSETS2…. All output is sent at once, so that there is nothing to wait for."""
+    """TCSETS… and TCSETS2…. All output is sent at once, so there is nothing to wait for."""
     tty.jobs.check_change(tty.device)
     raw = RawTermios2()
     user.read_into(bytes_of(raw)[0:size], UserAddr(argument))

@@ -1,11 +1,11 @@
-"""devpts: the file system that shows the slaves of pseudo terminals, usually at /dev/pts, and /dev/ptmx, whose every
-opening makes a pair.
+"""devpts: the file system that shows the slaves of pseudo terminals, usually at /dev/pts, and /dev/ptmx, each opening
+of which creates a pair.
 
 Each mount is an instance of its own. Which one an opening of /dev/ptmx belongs to: the instance that the node lies in,
-or else the one that is mounted on the directory "pts" beside the node. A slave belongs to whoever opened the master,
+or else the one that is mounted on the directory "pts" beside the node. A slave belongs to the opener of the master,
 unless the options say otherwise.
 
-Context: nothing here sleeps, but for the path walk to "pts".
+Context: only the path walk to "pts" sleeps.
 Source: pts(4), Linux's Documentation/filesystems/devpts.rst.
 """
 
@@ -198,7 +198,7 @@ class SlaveHome(PtyHome):
         self.directory: PtsDirectory = directory
 
     def open_peer(self, number: int, flags: int) -> int:
-        """TIOCGPTPEER: neither the slave's mode nor programs of control groups matter to whoever has the master."""
+        """TIOCGPTPEER: neither the slave's mode nor programs of control groups restrict the holder of the master."""
         task = current()
         slave = resolve(task.fs, self.place, f"{number}".encode(), 0)
         file = open_unasked(task.fs, task.credentials, slave, slave.inode(), flags & ~O_CLOEXEC | O_NOCTTY)
@@ -242,7 +242,7 @@ def open_ptmx(path: Path, flags: int) -> File:
 
 
 def _instance_for(path: Path) -> Path:
-    """The root of the instance that a node ptmx stands for."""
+    """The root of the instance that a node ptmx belongs to."""
     if isinstance(path.inode().file_system, Devpts):
         return Path(path.mount, path.mount.root)
     above = path.dentry.parent
@@ -273,7 +273,7 @@ def make_devpts(source: bytes, options: bytes) -> FileSystem:
     devpts = Devpts(source, options)
     credentials = caller_credentials()
     if credentials is not None:
-        devpts.user_namespace = credentials.user_namespace  # its devices are of its own
+        devpts.user_namespace = credentials.user_namespace  # it has devices of its own
         top = devpts.directory()
         top.uid = credentials.fsuid
         top.gid = credentials.fsgid

@@ -4,8 +4,8 @@ Pure logic: bytes go in through `receive` (from the wire) and `transform_output`
 output come back in `output`, which the tty hands to its driver; signals in `signals`, a list that the tty drains. Input
 that programs may read lies in `queue`, with a mark beside each byte that ends a line.
 
-Deviations from Linux: no upper-case terminals (XCASE). There are no parity errors and breaks to mark.
-Context: what erases a long line takes safe points; all else never sleeps.
+Deviations from Linux: no upper-case terminals (XCASE). There are no parity errors or breaks to mark.
+Context: erasing a long line takes safe points; nothing else sleeps.
 Source: termios(3), POSIX chapter 11 (general terminal interface).
 """
 
@@ -70,7 +70,7 @@ _PLAIN: Final = 0
 _LINE_END: Final = 1  # the byte ends a line and belongs to it
 _END_OF_FILE: Final = 2  # VEOF: ends a line but is not read
 
-# Modes under which a byte may not stay what it is.
+# Modes that may change a byte.
 _INPUT_CHANGES: Final = ISTRIP | IXON | INLCR | IGNCR | ICRNL | IUCLC | PARMRK
 
 _BELL: Final = 7
@@ -93,7 +93,7 @@ def _is_control(byte: int) -> bool:
 
 
 def _is_word(byte: int) -> bool:
-    """Letters, digits, underscore and everything beyond ASCII: what ^W takes as a word."""
+    """Letters, digits, underscore and everything beyond ASCII: the characters of a word for ^W."""
     is_letter = ord("A") <= byte <= ord("Z") or ord("a") <= byte <= ord("z")
     return is_letter or ord("0") <= byte <= ord("9") or byte == ord("_") or byte >= 128
 
@@ -130,8 +130,8 @@ class LineDiscipline:
     # Input ---------------------------------------------------------------------------------------------------------
 
     def room(self) -> int:
-        """How many bytes may come now. What fills a line beyond its limit is lost, so a line without an end never makes
-        the sender wait; what nobody has read does.
+        """How many bytes may come now. Bytes beyond a line's limit are lost, so an endless line never makes the sender
+        wait; unread input does.
         """
         left = QUEUE_LIMIT - len(self.queue)
         if self.settings.canonical and self.line_count == 0:
@@ -139,13 +139,13 @@ class LineDiscipline:
         return max(left, 0)
 
     def is_raw(self) -> bool:
-        """Whether bytes from the wire go in as they are."""
+        """Whether bytes from the wire are queued unchanged."""
         settings = self.settings
         no_input_changes = settings.input & _INPUT_CHANGES == 0
         return settings.local & (ICANON | ECHO | ISIG) == 0 and no_input_changes and not self._quote_next
 
     def receive_all(self, data: bytes) -> None:
-        """Take bytes from the wire. In raw mode they go in at once."""
+        """Take bytes from the wire. In raw mode they are queued at once."""
         if self.is_raw() and len(data) <= QUEUE_LIMIT - len(self.queue):
             self.queue.extend(data)
             for _ in data:
@@ -192,7 +192,7 @@ class LineDiscipline:
         self._queue_typed(byte)
 
     def _queue_typed(self, byte: int) -> None:
-        """Enter a byte of text. PARMRK doubles what could be taken for its mark."""
+        """Enter a byte of text. PARMRK doubles a byte that could be mistaken for its mark."""
         if byte == _MARKER and self.settings.input & PARMRK != 0:
             self._queue_byte(byte, _PLAIN)
         self._queue_byte(byte, _PLAIN)
@@ -268,7 +268,7 @@ class LineDiscipline:
         return True
 
     def _queue_byte(self, byte: int, mark: int) -> None:
-        """Enter a byte. In canonical mode a full queue keeps taking line ends, so that the line can be finished."""
+        """Enter a byte. In canonical mode a full queue keeps taking line ends, so that the line can be completed."""
         if len(self.queue) >= QUEUE_LIMIT and (mark == _PLAIN or len(self.queue) > QUEUE_LIMIT):
             self._overflow()
             return
@@ -322,7 +322,7 @@ class LineDiscipline:
             self._finish_erasing()
 
     def _erase_one(self, is_single: bool) -> None:
-        """Erase a character. `is_single`: by VERASE, rather than as a part of a word or a line."""
+        """Erase a character. `is_single`: by VERASE, rather than as part of a word or a line."""
         byte = self._drop_last()
         local = self.settings.local
         if local & ECHO == 0:
@@ -407,7 +407,7 @@ class LineDiscipline:
         self._echo(byte)
         self._emit(_NEWLINE)
         if len(self.output) > QUEUE_LIMIT:
-            return  # the wire has not even taken the last one: Linux keeps that much of echoes, too
+            return  # the wire has not even taken the last one: Linux keeps no more of echoes, either
         i = len(self.queue)
         while i > 0 and self.marks[i - 1] == _PLAIN:
             i -= 1
@@ -489,7 +489,7 @@ class LineDiscipline:
         return len(self.queue) >= needed
 
     def available(self) -> int:
-        """How many bytes FIONREAD reports: whole lines in canonical mode, else all."""
+        """How many bytes FIONREAD reports: whole lines in canonical mode, otherwise all."""
         if not self.settings.canonical:
             return len(self.queue)
         lines = 0

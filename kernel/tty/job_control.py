@@ -39,7 +39,7 @@ class JobControl:
             signal_group(self.foreground, signal)
 
     def check_read(self, device: int) -> None:
-        """A background process may not read: SIGTTIN, or EIO where it would do no good."""
+        """A background process may not read: SIGTTIN, or EIO where a signal would be pointless."""
         process = current().process
         if not self.is_controlling(device) or self.foreground == UNSET or process.group == self.foreground:
             return
@@ -69,7 +69,7 @@ class JobControl:
 
     def opened(self, device: int, may_control: bool) -> None:
         """open(2) by a session leader without a terminal adopts a free terminal. `may_control`: the leader did not say
-        O_NOCTTY, and it can read what is typed: whoever may only write must not get more through /dev/tty.
+        O_NOCTTY, and it can read what is typed: a program that may only write must not get more through /dev/tty.
         """
         process = current().process
         if not may_control or not process.is_session_leader() or process.session.terminal != 0 or self.session != UNSET:
@@ -77,8 +77,8 @@ class JobControl:
         self.adopt(device)
 
     def set_controlling(self, device: int, readable: bool, steal: int) -> int:
-        """TIOCSCTTY, by a descriptor that is `readable` or not. A session that loses its terminal to root (`steal`) is
-        sent no signal. Raises EPERM.
+        """TIOCSCTTY, by a descriptor that is `readable` or not. A session that loses its terminal to root (`steal`)
+        gets no signal. Raises EPERM.
         """
         process = current().process
         if process.is_session_leader() and process.session.sid == self.session:
@@ -96,7 +96,7 @@ class JobControl:
         return 0
 
     def disown(self) -> None:
-        """No session has the terminal any more; its foreground group gets SIGHUP and SIGCONT."""
+        """Detach the terminal from its session; its foreground group gets SIGHUP and SIGCONT."""
         if self.foreground != UNSET:
             signal_group(self.foreground, SIGHUP)
             signal_group(self.foreground, SIGCONT)
@@ -127,8 +127,8 @@ class JobControl:
         return 0
 
     def hang_up(self) -> None:
-        """The line is gone: the session's leader gets SIGHUP and SIGCONT, and when it ends, the foreground group will
-        get them.
+        """The line is gone: the session's leader gets SIGHUP and SIGCONT, and when it ends, the foreground group gets
+        them.
         """
         session = find_session(self.session)
         if session is not None:
@@ -167,7 +167,7 @@ class JobControl:
         return self.session_or_error()
 
     def session_or_error(self) -> int:
-        """The session, whoever asks. Raises ENOTTY when there is none."""
+        """The session, for any caller. Raises ENOTTY when there is none."""
         if self.session == UNSET:
             raise Errno(ENOTTY)
         return current().pids.shown(self.session)

@@ -4,9 +4,9 @@ server) holds.
 What programs write to the slave goes through its line discipline into `output`, which the master reads; what the master
 writes is input of the slave. The slave is an ordinary `Tty`; `PtyDriver` is its end of the wire.
 
-Invariants: a pair lives from the opening of the master until neither side is open; its number is not given again
-before. `output` holds no more than OUTPUT_LIMIT bytes of programs' output and ECHO_LIMIT bytes in all: programs wait
-for room, and what a terminal echoes when nobody has read for that long is lost.
+Invariants: a pair lives from the opening of the master until neither side is open; its number is not reused before
+that. `output` holds no more than OUTPUT_LIMIT bytes of programs' output and ECHO_LIMIT bytes in all: programs wait for
+room, and further echoes are lost.
 
 Deviation from Linux: the numbers of all instances of devpts are different.
 Context: the master's `read` and `write` sleep; everything else does not.
@@ -46,7 +46,7 @@ _INT_MAX: Final = 0x7FFF_FFFF
 MAJOR_SLAVE: Final = 136
 PAIR_LIMIT: Final = 1 << 20  # numbers of pairs are below
 _MOST_PAIRS: Final = SystemSetting(b"kernel/pty/max", [4096], 0, _INT_MAX)
-# Left to the first mount namespace, which all programs live in.
+# Reserved for the first mount namespace, in which all programs live.
 _RESERVED_PAIRS: Final = SystemSetting(b"kernel/pty/reserve", [1024], 0, _INT_MAX)
 OUTPUT_LIMIT: Final = 8192
 ECHO_LIMIT: Final = 65_536
@@ -126,7 +126,7 @@ class PtyDriver(TtyDriver):
         self.write_queue.wake_all()
 
     def flush_output(self) -> None:
-        """What programs have written is delivered: the master's queue keeps it."""
+        """What programs have written counts as delivered: the master's queue keeps it."""
         self._tell(_FLUSHED_OUTPUT, 0)
 
     def disconnected(self) -> None:
@@ -139,21 +139,21 @@ class PtyDriver(TtyDriver):
             pair.slave_closed()
 
     def _tell(self, event: int, replaced: int) -> None:
-        """Report an event in packet mode, instead of earlier ones that it makes void."""
+        """Report an event in packet mode, replacing earlier ones that it invalidates."""
         if self.in_packets:
             self.events = self.events & ~replaced | event
             self.read_queue.wake_all()
 
 
 class PtyHome:
-    """Where a pair's slave has its name: an instance of devpts. Base class."""
+    """The instance of devpts with the name of a pair's slave. Base class."""
 
     def open_peer(self, number: int, flags: int) -> int:
         """TIOCGPTPEER: a new descriptor of the slave."""
         raise Errno(EIO)
 
     def forget(self, number: int) -> None:
-        """The master is closed: the name goes."""
+        """The master is closed: remove the name."""
 
 
 @final
@@ -184,7 +184,7 @@ class Pty:
         return self.tty
 
     def slave_is_gone(self) -> bool:
-        """Whether the slave was open and is no more: the master has hung up."""
+        """Whether the slave was open and no longer is: then the master sees a hang-up."""
         return self.slave_was_open and self.tty.connected == 0
 
     def slave_closed(self) -> None:
@@ -331,7 +331,7 @@ class PtyMaster(File):
     # Control ---------------------------------------------------------------------------------------------------------
 
     def ioctl(self, command: int, argument: int) -> int:
-        """What is about the master itself; everything else is about the slave, whose settings are the pair's."""
+        """Commands about the master itself; all others go to the slave, whose settings are the pair's."""
         pair = self.pair
         driver = pair.driver
         if command == TIOCGPTN:
@@ -383,7 +383,9 @@ class PtyMaster(File):
         return home.open_peer(self.pair.number, flags)
 
     def _flush(self, which: int) -> None:
-        """TCFLSH: the master's input is what the slave's programs wrote. What it has written itself is delivered."""
+        """TCFLSH: the master's input is what the slave's programs wrote. What it has written itself counts as
+        delivered.
+        """
         if which < 0 or which > 2:
             raise Errno(EINVAL)
         if which != 1:

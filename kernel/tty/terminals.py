@@ -1,6 +1,6 @@
-"""The terminals that there are, by device number, and the open description of one.
+"""All terminals, by device number, and open descriptions of them.
 
-Whoever makes a terminal (the console for serial lines, `pty.py` for pseudo terminals) enters it in `TERMINALS`;
+The creator of a terminal (the console for serial lines, `pty.py` for pseudo terminals) enters it in `TERMINALS`;
 /dev/tty and the end of a session find it there again.
 """
 
@@ -30,7 +30,7 @@ class TtyFile(File):
     def __init__(self, path: Path, flags: int, tty: Tty) -> None:
         super().__init__(path, flags)
         self.tty: Tty = tty
-        self.opened_after: int = tty.opened()  # that many hang-ups
+        self.opened_after: int = tty.opened()  # how many hang-ups there had been
 
     def close(self) -> None:
         self.tty.closed(self.opened_after)
@@ -60,7 +60,7 @@ class TtyFile(File):
         return self.tty.write_queue
 
     def choose_owner(self) -> None:
-        """The foreground job, else the process that asks."""
+        """The foreground job, or else the calling process."""
         group = self.tty.jobs.foreground
         if group != UNSET:
             give_owner(self, group, OWNER_GROUP)
@@ -75,7 +75,7 @@ class TtyFile(File):
         return control(self.tty, self.readable, command, argument)
 
     def redirect_console(self) -> int:
-        """TIOCCONS: what programs write to /dev/console comes here. Raises EPERM, EBADF, EBUSY."""
+        """TIOCCONS: redirect what programs write to /dev/console to this terminal. Raises EPERM, EBADF, EBUSY."""
         if not current().credentials.capable(CAP_SYS_ADMIN):
             raise Errno(EPERM)
         if not self.writable:
@@ -91,7 +91,7 @@ class TtyFile(File):
 
 @final
 class ConsoleFile(TtyFile):
-    """An open /dev/console. It outlives hang-ups, so that the first process can always be heard."""
+    """An open /dev/console. It outlives hang-ups, so that output of the first process is always shown."""
 
     def is_hung_up(self) -> bool:
         return False
@@ -127,7 +127,7 @@ def open_terminal(tty: Tty, path: Path, flags: int) -> File:
 
 
 def open_console_file(tty: Tty, path: Path, flags: int) -> File:
-    """open(2) of /dev/console, which is `tty`; it never becomes the controlling terminal by being opened."""
+    """open(2) of /dev/console, which is `tty`; opening it never makes it the controlling terminal."""
     _check_exclusive(tty)
     return ConsoleFile(path, flags, tty)
 
@@ -149,8 +149,7 @@ def hang_up_controlling() -> None:
 
 
 def session_ended(device: int) -> None:
-    """The leader of the session that a terminal controls has ended: the terminal is free, and its foreground job hears
-    of it.
+    """The leader of the session that a terminal controls has ended: free the terminal, and notify its foreground job.
     """
     tty = TERMINALS.get(device)
     if tty is not None:

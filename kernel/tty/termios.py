@@ -137,7 +137,7 @@ class Termios:
         self.characters: bytearray = bytearray(_DEFAULT_CHARACTERS)
 
     def speed_of_code(self) -> int:
-        """The speed that the code in the control modes stands for; the present one for BOTHER."""
+        """The speed of the code in the control modes; the present one for BOTHER."""
         code = self.control & CBAUD
         if code & BOTHER == 0:
             return _SPEEDS[code]

@@ -23,7 +23,7 @@ from kernel.tty.termios import TOSTOP, VMIN, VTIME, Termios
 
 _ENDLESS_ROOM: Final = 1 << 30
 _BYTE_COST: Final = 60  # instructions to transform a byte of output and hand it on
-_WRITE_PART: Final = 512  # bytes transformed at a time, so that ^S takes hold
+_WRITE_PART: Final = 512  # bytes transformed at a time, so that ^S takes effect
 _TENTH_NS: Final = 100_000_000
 
 
@@ -45,7 +45,7 @@ class TtyDriver:
         """The speed or framing may have changed; settings that the wire cannot have may be corrected."""
 
     def flow_changed(self, stopped: bool) -> None:
-        """Output was stopped or goes on, by a key or by a program."""
+        """Output was stopped or resumed, by a key or by a program."""
 
     def input_taken(self) -> None:
         """Programs have read input: there is room for more."""
@@ -54,17 +54,17 @@ class TtyDriver:
         """Input that nobody had read was thrown away."""
 
     def flush_output(self) -> None:
-        """Throw away what was not sent yet."""
+        """Discard what was not sent yet."""
 
     def disconnected(self) -> None:
-        """Every open description was closed or hung up: programs hear and say nothing until one opens it again."""
+        """Every open description was closed or hung up: there is no input or output until it is opened again."""
 
     def last_closed(self) -> None:
         """No program has the terminal open any more."""
 
     def hangs_up_with_session(self) -> bool:
-        """Whether the end of the controlling session hangs the line up, so that no process which is left of it can
-        listen to the next session.
+        """Whether the end of the controlling session hangs up the line, so that no remaining process of it can read the
+        next session's input.
         """
         return False
 
@@ -147,7 +147,7 @@ class Tty:
         return echoed
 
     def flush_output(self) -> int:
-        """Hand what the discipline has for the wire to the driver; how many bytes."""
+        """Hand the discipline's output to the driver; returns how many bytes."""
         pending = self.discipline.output
         count = len(pending)
         if count > 0:
@@ -176,14 +176,14 @@ class Tty:
             self.driver.last_closed()
 
     def _take(self, buffer: Buffer) -> int:
-        """Give the reader what the discipline lets it have."""
+        """Copy available input to the reader."""
         done = buffer.put_bytes(self.discipline.take(buffer.remaining))
         self.driver.input_taken()
         return done
 
     def read(self, buffer: Buffer, non_blocking: bool, hang_ups: int) -> int:
-        """read(2), through a description that was opened after `hang_ups`: a line in canonical mode; by VMIN and VTIME
-        else. Raises EAGAIN, EIO, EINTR and restarts.
+        """read(2), through a description that was opened after `hang_ups`: a line in canonical mode, otherwise by VMIN
+        and VTIME. Raises EAGAIN, EIO, EINTR and restarts.
         """
         if buffer.remaining == 0:
             return 0
@@ -205,7 +205,7 @@ class Tty:
             self.read_queue.sleep()
 
     def _read_raw(self, buffer: Buffer, non_blocking: bool, hang_ups: int) -> int:
-        """VMIN bytes, or what came until VTIME tenths of a second passed since the last byte (the start, if VMIN is
+        """Read VMIN bytes, or what arrives until VTIME tenths of a second after the last byte (or the start, if VMIN is
         0).
         """
         minimum = self.settings.character(VMIN)
@@ -306,8 +306,8 @@ class Tty:
             self.write_queue.wake_all()
 
     def hang_up(self) -> None:
-        """End what is open: readers see end of file, writers EIO, and nobody gets what was typed. The session loses its
-        terminal. Whoever opens it anew starts afresh.
+        """Hang up all open descriptions: readers see end of file, writers EIO, and typed input is lost. The session
+        loses its terminal. A later opening starts afresh.
         """
         if REDIRECTION.tty is self:
             REDIRECTION.tty = None

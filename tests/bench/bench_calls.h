@@ -58,7 +58,7 @@ static void op_touch(void)
     munmap(p, 4 << 20);
 }
 
-/* Event descriptors that are not ready: `WATCHED` of them, and one more that is, behind nine that are not. */
+/* Event descriptors that are not ready: `WATCHED` of them, and one more that is, after nine that are not. */
 static void make_watched(void)
 {
     FD_ZERO(&watched_set);

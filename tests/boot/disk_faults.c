@@ -1,5 +1,5 @@
 /*
- * What programs are told of a disk that fails now and then. The harness makes the disk fail: a line "@fault WHAT" asks for
+ * What programs see of a disk that fails now and then. The harness makes the disk fail: a line "@fault WHAT" asks for
  * it, and a line on the standard input says that it is done. WHAT is "none", or an operation (read, write, flush) and a
  * target of which the harness knows the sector:
  *

@@ -1,6 +1,6 @@
 /*
- * A full disk and many writers: full_disk DIRECTORY. Blocks run out, then inodes. Whoever gets less than it asked for is
- * told so, and what was written is there, also where it was written through mappings of holes.
+ * A full disk and many writers: full_disk DIRECTORY. Blocks run out, then inodes. Every write that gets less than it
+ * asked for reports that, and what was written is there, also what was written through mappings of holes.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -2,7 +2,8 @@
  * A menu of programs of uid 1000 that make the kernel hold as much memory as it lets them, one after the other.
  *
  * Usage: memory_hogs MILLISECONDS [NAME…]. For each one a line: how it ended (killed; refused, and by which error; or stopped, after
- * so many milliseconds), how much memory was free before and after it in KiB, and whether a bystander that works as root is well.
+ * that many milliseconds), how much memory was free before and after it in KiB, and whether a bystander that works as
+ * root is well.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -58,7 +59,7 @@ struct sock_fprog { unsigned short len; struct sock_filter *filter; };
 #define SLACK_KIB 256 /* as much may be missing for longer: tables that have grown */
 static char block[65536];
 
-/* A hog calls this with each result: it goes on until so many calls failed in a row. */
+/* A hog calls this with each result: it goes on until that many calls failed in a row. */
 static int failures;
 static int last_error;
 
@@ -254,7 +255,7 @@ static void small_rights(void)
 	}
 }
 
-/* Sockets that send so many datagrams of that size to themselves. */
+/* Sockets that send that many datagrams of that size to themselves. */
 static void udp_of(size_t size, int count)
 {
 	for (;;) {

@@ -179,7 +179,7 @@ class WriteLog:
             at += size
 
     def disk_at(self, base: bytes, cut: int, generator: random.Random) -> bytearray:
-        """The disk when the power went off behind the first `cut` entries. What was flushed is there, and the record;
+        """The disk when the power went off after the first `cut` entries. What was flushed is there, and the record;
         of everything else, in half of the cases all, in the others any part.
         """
         disk = bytearray(base)

@@ -255,7 +255,7 @@ static void whole_disk(void)
 	}
 	int fd = open("/mnt/d/a", O_CREAT | O_RDWR | O_TRUNC, 0600);
 	write(fd, buffer, 20000);
-	pwrite(fd, buffer, 3000, 300000); /* with blocks of 1 KiB: behind two indirect blocks */
+	pwrite(fd, buffer, 3000, 300000); /* with blocks of 1 KiB: below two indirect blocks */
 	fsetxattr(fd, "user.large", buffer, 600, 0);
 	fsync(fd);
 	fallocate(fd, 3 /* a hole */, 4096, 8192);

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.timeout(int(240 * PATIENCE))
 PROGRAM = Path(__file__).with_name("list_names.c")
 # The same images each time.
 HASH_SEED = "6b8b4567-327b-23c6-643c-986966334873"
-# What mke2fs is told, and what is changed then.
+# The options for mke2fs, and what is changed then.
 DISKS = (
     (("-t", "ext2"), ()),
     (("-t", "ext2", "-b", "1024"), ("ssv flags 2",)),

@@ -31,7 +31,7 @@ PROGRAM = ROOT / "tests" / "boot" / "disk_faults.c"
 
 def make_image(path: Path, tree: Path) -> Path:
     """A disk with the files that the program uses. Linux reads 32 blocks of the inode table at once (512 inodes), or if
-    one is bad perhaps none of them. /far/lonely's lies behind.
+    one is bad perhaps none of them. /far/lonely's lies after that.
     """
     content = bytes((i * 7 + i // 4096) & 0xFF for i in range(300_000))
     (tree / "directory").mkdir(parents=True)

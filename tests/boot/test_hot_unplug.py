@@ -1,4 +1,4 @@
-"""QEMU is told to take a disk and a card out of a running machine. Krait does not answer such requests, so that the
+"""QEMU is asked to take a disk and a card out of a running machine. Krait does not answer such requests, so that the
 devices stay; whatever becomes of them, each access ends, and the machine goes on.
 """
 

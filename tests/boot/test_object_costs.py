@@ -53,7 +53,7 @@ def said_of(kind: str) -> int:
 
 
 def agrees(kind: str, cost: int, made: int) -> bool:
-    """Whether a figure that was measured, with so many of them, is the page's."""
+    """Whether a figure that was measured, with that many of them, is the page's."""
     return abs(cost - said_of(kind)) <= max(TOLERANCE_BYTES, said_of(kind) * TOLERANCE, SLACK_BYTES / made)
 
 

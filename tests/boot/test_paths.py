@@ -15,7 +15,7 @@ pytestmark = pytest.mark.timeout(int(120 * PATIENCE))
 
 
 def works(guest: Guest, seconds: float = 30) -> None:
-    """The shell answers, and the machine ends when it is told to."""
+    """The shell answers, and the machine ends on request."""
     guest.expect_prompt(seconds)
     assert guest.check("echo $((6 * 7))") == "42\n"
     assert "NAME" not in guest.check("ls /bin/busybox /etc/passwd")

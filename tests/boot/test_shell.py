@@ -102,7 +102,7 @@ def test_job_control(shell: Guest) -> None:
 
 
 def interrupt(shell: Guest) -> None:
-    """Type ^C behind `fg`, whose job the shell shows before it gives the terminal to it: a key may come too early."""
+    """Type ^C after `fg`, whose job the shell shows before it gives the terminal to it: a key may come too early."""
     for _ in range(10):
         shell.send(CTRL_C)
         with suppress(GuestError):

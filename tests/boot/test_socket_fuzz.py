@@ -34,7 +34,7 @@ pytestmark = pytest.mark.timeout(int(SECONDS * 2 + 200 * PATIENCE))
 
 @contextmanager
 def fuzzed(kernel: Kernel, root_image: Path, place: Path) -> Iterator[Guest]:
-    """A guest with the program, and with a card behind which nothing leaves the host."""
+    """A guest with the program, and with a card whose packets never leave the host."""
     overlay = Archive()
     program = compile_program(ROOT / "tests" / "boot" / "socket_fuzz.c")
     overlay.file("socket_fuzz", program.read_bytes(), 0o755)

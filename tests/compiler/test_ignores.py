@@ -1,4 +1,4 @@
-"""A type error that is passed over has its reason behind it."""
+"""A type error that is ignored has its reason after it."""
 
 from __future__ import annotations
 

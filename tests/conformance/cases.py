@@ -77,7 +77,7 @@ def batch(chosen: list[str] | None = None, processors: int = 1) -> Batch:
 
 
 def answers(kernel: Kernel, chosen: list[str] | None = None, processors: int = 1) -> dict[str, Result]:
-    """What a kernel answers to the cases on so many processors."""
+    """A kernel's output for the cases on that many processors."""
     build_image()
     if kernel is KRAIT and processors > 1:
         kernel = replace(kernel, parameters=f"{kernel.parameters} maxcpus={processors}")

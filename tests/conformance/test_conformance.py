@@ -48,7 +48,7 @@ def test_answers_as_linux_does(
 
 
 def compare(linux: Result, krait: Result, request: pytest.FixtureRequest, processors: int = 1) -> None:
-    """Fail unless the two answered alike, on so many processors."""
+    """Fail unless the two answered alike, on that many processors."""
     name = linux.name
     text = difference(linux, krait)
     if text is not None:

@@ -1,4 +1,4 @@
-"""A round: one boot, a seed, so many calls; and everything that is wrong afterwards."""
+"""A round: one boot, a seed, a number of calls; and everything that is wrong afterwards."""
 
 from __future__ import annotations
 

@@ -113,7 +113,7 @@ class Figures:
     free_kib: int
     processes: int
     classes: Counter[str] = field(default_factory=Counter)  # objects of each class
-    holders: Counter[str] = field(default_factory=Counter)  # chains of who holds those that there are more of
+    holders: Counter[str] = field(default_factory=Counter)  # chains of holders of the leaked objects
 
 
 def grown(before: Counter[str], after: Counter[str], most: int = 3) -> list[str]:
@@ -132,7 +132,7 @@ class Session:
         self.disk = disk
 
     def figures(self, idle_s: int = 0) -> Figures:
-        """What is in use after so many seconds of the guest's clock, in which nothing runs."""
+        """What is in use after that many seconds of the guest's clock, in which nothing runs."""
         if idle_s > 0:
             self.guest.check(f"sleep {idle_s}", idle_s + 120)
         self.guest.check(_SETTLE, 120)

@@ -1,4 +1,4 @@
-"""What lies behind the pointers of system calls: fields in the notation of kernel/doors/arguments.py.
+"""What the pointers of system calls point to: fields in the notation of kernel/doors/arguments.py.
 
 A field is a word; `label.word` if another field counts its elements; `word/N` if it is N bytes wide and not 8. Words
 that only fields have:

@@ -32,7 +32,7 @@ def _store16(frame: bytearray, at: int, value: int) -> None:
 
 
 def damage(frame: bytearray, source: random.Random, templates: list[bytes]) -> None:
-    """One to three changes anywhere behind the link addresses."""
+    """One to three changes anywhere after the link addresses."""
     for _ in range(1 + source.getrandbits(2) % 3):
         kind = source.getrandbits(4)
         if len(frame) <= _ETHER:

@@ -239,7 +239,7 @@ class Guest:
         return printed.partition("\n")[2]
 
     def expect_prompt_anywhere(self, seconds: float = 10) -> None:
-        """Wait for the prompt behind a program that did not end its last line, such as an editor."""
+        """Wait for the prompt after a program that did not end its last line, such as an editor."""
         self.expect(r"krait:[^\r\n#]*# $", seconds)
 
     def start(self, command: str) -> None:

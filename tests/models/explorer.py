@@ -128,7 +128,7 @@ def _innermost(thread: Steps) -> FrameType | None:
 
 
 def _frozen(value: object, seen: dict[int, int]) -> Hashable:
-    """A value as tuples. An object is told by what it holds; the second time by the number of its first."""
+    """A value as tuples. An object is shown by its contents; the second time by the number of the first."""
     if value is None or isinstance(value, int | str | bytes | Enum):
         return value
     if isinstance(value, list | tuple | deque):

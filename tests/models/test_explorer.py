@@ -34,7 +34,7 @@ def test_a_lost_update_is_found_with_its_shortest_history() -> None:
 
 
 class TwoLocks(Model):
-    """Two threads that take two locks in the order that each is told."""
+    """Two threads that take two locks, each in a given order."""
 
     def __init__(self, second_order: tuple[int, int]) -> None:
         self.held = [False, False]

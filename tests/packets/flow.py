@@ -156,7 +156,7 @@ class Flow:
         self.ask("A")
 
     def answer_call(self, options: Iterable[Option] = PLAIN) -> None:
-        """The guest has sent a SYN, and it was told: take it."""
+        """The guest has sent a SYN, and it was recorded: take it."""
         chosen = list(options)
         self.ask("SA", options=chosen)
         self._agree(chosen)

@@ -201,7 +201,7 @@ def icmp_silent_neighbours(session: Session) -> None:
 
 @scenario()
 def icmp_redirects(session: Session) -> None:
-    """A better gateway is told of (RFC 1122 section 3.2.2.2): who is believed, and what is sent afterwards."""
+    """A better gateway is announced (RFC 1122 section 3.2.2.2): whose word counts, and what is sent afterwards."""
     with counted(session) as peer:
         better, far = "10.9.200.253", "198.51.100.7"
         run(session, f"route add -net 198.51.100.0 netmask 255.255.255.0 gw {ROUTER}", told=False)

@@ -22,7 +22,7 @@ PEER_PORT = 40000
 BROADCAST_LINK = "ff:ff:ff:ff:ff:ff"
 OTHER_HOST = "10.9.200.1"  # nobody has it
 
-# What is told of the counters of /proc/net/snmp, netstat and snmp6: how packets got lost or were put together.
+# What is recorded of the counters of /proc/net/snmp, netstat and snmp6: how packets got lost or were put together.
 TOLD = (
     "Ip.InHdrErrors", "Ip.InAddrErrors", "Ip.InUnknownProtos", "Ip.InDiscards", "Ip.ReasmTimeout", "Ip.ReasmReqds",
     "Ip.ReasmOKs", "Ip.ReasmFails", "IpExt.InNoRoutes", "IpExt.InTruncatedPkts", "IpExt.InMcastPkts",
@@ -41,7 +41,7 @@ def layer(kind: Callable[..., Packet], fields: Mapping[str, object]) -> Packet:
 
 
 class Peer:
-    """Who speaks with the guest. `told` is what the transcript says of a packet."""
+    """The peer of the guest. `told` is what the transcript says of a packet."""
 
     def __init__(self, session: Session) -> None:
         self.session = session
@@ -81,7 +81,7 @@ class Peer:
     # ---- IPv6 ---------------------------------------------------------------------------------------------------
 
     def meet6(self) -> None:
-        """Let both know one another by IPv6. Nothing is told."""
+        """Let both know one another by IPv6. Nothing is recorded."""
         self.session.listen_to(self.address6)
         self.session.send(self.ip6() / ICMPv6EchoRequest(id=1, seq=0), "")
         while True:
@@ -174,7 +174,7 @@ def _counters(session: Session) -> dict[str, int]:
 
 @contextmanager
 def counted(session: Session) -> Iterator[Peer]:
-    """A peer; at the end the counters that have changed are told."""
+    """A peer; at the end the counters that have changed are recorded."""
     before = _counters(session)
     yield Peer(session)
     after = _counters(session)
@@ -187,5 +187,5 @@ def counted(session: Session) -> Iterator[Peer]:
 
 
 def letters(count: int) -> bytes:
-    """So many letters of the alphabet in turn."""
+    """That many letters of the alphabet in turn."""
     return bytes(97 + at % 26 for at in range(count))

@@ -139,7 +139,7 @@ def ip6_first_fragments(session: Session) -> None:
 
 @scenario()
 def ip6_fragments_within(session: Session) -> None:
-    """Fragment headers in packets that are put together, and headers before and behind."""
+    """Fragment headers in packets that are put together, and headers before and after."""
     with counted(session) as peer:
         peer.meet6()
         echo = bytes(IPv6(bytes(peer.echo6(letters(24)))))[40:]

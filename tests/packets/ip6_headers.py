@@ -111,7 +111,7 @@ DESTINATION, HOP_BY_HOP = 60, 0
 
 
 def _options(peer: Peer, data: bytes, number: int = DESTINATION, target: str = GUEST6) -> Packet:
-    """An echo request behind a header with these options, which must fill 6, 14, 22 … bytes."""
+    """An echo request after a header with these options, which must fill 6, 14, 22 … bytes."""
     body = bytes(IPv6(bytes(peer.echo6(dst=target))))[40:]
     return peer.ip6(nh=number, dst=target) / Raw(bytes([58, (len(data) + 2) // 8 - 1]) + data + body)
 

@@ -12,7 +12,7 @@ from tests.packets.scenarios import scenario
 from tests.packets.session import Session
 from tests.packets.wire import GUEST
 
-Piece = tuple[int, int]  # from, to: of the datagram behind the IP header
+Piece = tuple[int, int]  # from, to: of the datagram after the IP header
 PAYLOAD = letters(72)  # with UDP's header: ten times eight bytes
 
 

@@ -8,7 +8,7 @@ line:
     < SA seq 0 ack 1 <mss 1460>          the guest has sent it
     $ accept 0: 0                        a call of the guest's program, and its result
 
-Nothing waits for a fixed time. To know that the guest has dealt with a packet, the session sends a ping behind it: the
+Nothing waits for a fixed time. To know that the guest has dealt with a packet, the session sends a ping after it: the
 guest answers in order, so whatever comes before the reply is what the packet made it send.
 """
 
@@ -224,13 +224,13 @@ class Session:
         self.send_frame(Ether(src=PEER_LINK, dst=GUEST_LINK) / packet)
 
     def send_frame(self, frame: Packet) -> None:
-        """Send an Ethernet frame. Nothing is told."""
+        """Send an Ethernet frame. Nothing is recorded."""
         data = bytes(frame)
         self._act()
         self.boot.wire.send(data)
 
     def take(self, seconds: float) -> Frame | None:
-        """The oldest frame from the guest that was not looked at yet, waited for; nothing is told."""
+        """The oldest frame from the guest that was not looked at yet, waited for; nothing is recorded."""
         with self._waiting():
             frame = self._inbox.take(seconds * PATIENCE)
         if frame is not None:
@@ -279,8 +279,8 @@ class Session:
 
     def wait(self, count: int = 1, seconds: float = 2.0, *, timed: bool = False, alone: bool = False) -> list[Packet]:
         """Wait until the guest has sent `count` packets by itself; fewer if it does not within `seconds` each. If
-        `timed`, it is told how long each took, by class. If `alone`, no other scenario may act meanwhile: what the
-        peer does next must not be late.
+        `timed`, the time that each took is recorded, by class. If `alone`, no other scenario may act meanwhile: what
+        the peer does next must not be late.
         """
         packets = []
         before = time.monotonic()
@@ -402,7 +402,7 @@ class Socket:
         return self.call("write", f"{word} {int(flags)}", told + (f" flags {int(flags):#x}" if flags else ""))[0]
 
     def read(self, count: int = 65536, flags: int = 0) -> bytes:
-        """recv(2). Many bytes are told by their number and a hash."""
+        """recv(2). Many bytes are recorded by their number and a hash."""
         result, code, given = self.session.ask(f"read {self.slot} {count} {int(flags)}")
         data = b""
         shown = errno_name(code) if code != 0 else str(result)

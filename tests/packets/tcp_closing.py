@@ -276,7 +276,7 @@ def segments_in_time_wait(session: Session) -> None:
 
 @scenario()
 def a_reset_in_time_wait(session: Session) -> None:
-    """RFC 1337: Linux forgets the connection, unless it is told otherwise."""
+    """RFC 1337: Linux forgets the connection, unless configured otherwise."""
     flow = in_time_wait(session)
     flow.ask("R", seq=500)
     flow.ask("A", seq=2, note="still there")

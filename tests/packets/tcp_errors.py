@@ -76,7 +76,7 @@ def an_error_with_a_wrong_number_for_a_call(session: Session) -> None:
 
 @scenario()
 def unreachable_in_a_connection(session: Session) -> None:
-    """A soft error: nothing ends, and nobody is told unless the connection times out."""
+    """A soft error: nothing ends, and nothing is reported unless the connection times out."""
     flow, accepted = connected(session)
     accepted.write(b"hello")
     session.answers()

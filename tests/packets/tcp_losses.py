@@ -101,7 +101,7 @@ def what_is_no_duplicate_acknowledgment(session: Session) -> None:
 
 @scenario(slow=True)
 def sack_tells_of_one_loss(session: Session) -> None:
-    """Three segments behind the gap: it is sent again, once (RFC 6675)."""
+    """Three segments after the gap: it is sent again, once (RFC 6675)."""
     flow, _ = far_away(session, SACK_1000, 8000)
     flow.ask("A", ack=1, options=[flow.sack(1001, 2001)])
     flow.ask("A", ack=1, options=[flow.sack(1001, 3001)])

@@ -30,7 +30,7 @@ def one_segment_after_another(session: Session) -> None:
 
 @scenario()
 def a_gap_without_sack(session: Session) -> None:
-    """A duplicate acknowledgment for each segment behind it (RFC 5681 section 4.2)."""
+    """A duplicate acknowledgment for each segment after it (RFC 5681 section 4.2)."""
     flow, accepted = connected(session)
     flow.ask("PA", b"two", seq=4)
     flow.ask("PA", b"three", seq=7)
@@ -41,7 +41,7 @@ def a_gap_without_sack(session: Session) -> None:
 
 @scenario()
 def gaps_with_sack(session: Session) -> None:
-    """The newest block is told first (RFC 2018 section 4)."""
+    """The newest block is reported first (RFC 2018 section 4)."""
     flow, accepted = connected(session, SACK)
     for seq in (31, 51, 71, 91):
         flow.ask("PA", b"x" * 10, seq=seq)
@@ -77,7 +77,7 @@ def gaps_filled_in_every_order(session: Session) -> None:
 
 @scenario()
 def duplicates_with_sack(session: Session) -> None:
-    """D-SACK: what came twice is told (RFC 2883)."""
+    """D-SACK: what came twice is reported (RFC 2883)."""
     flow, accepted = connected(session, SACK)
     flow.ask("PA", b"hello")
     flow.ask("PA", b"hello", seq=1)
@@ -304,7 +304,7 @@ def an_urgent_byte_that_has_not_come(session: Session) -> None:
 
 @scenario()
 def odd_urgent_pointers(session: Session) -> None:
-    """Zero, without data, behind us, far away."""
+    """Zero, without data, in the past, far away."""
     flow, accepted = connected(session)
     flow.ask("AU", urgent=0)
     flow.ask("PAU", b"a", urgent=0)

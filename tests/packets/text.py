@@ -1,8 +1,8 @@
 """The normal form of packets: a line of text that is the same on every run and on every correct kernel.
 
 Left out is what is random or a kernel's own choice: link addresses, IP identifications, checksums that are right,
-timestamps' values, and windows that are open (a scenario may ask for them). Sequence numbers are told from the start of
-the connection. What a packet says of itself that is not true (a checksum, a length) is told.
+timestamps' values, and windows that are open (a scenario may ask for them). Sequence numbers are counted from the start
+of the connection. What a packet says of itself that is not true (a checksum, a length) is shown.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tests.packets.text_internet import internet_text, ip6_words, is_internet, p
 
 MASK = 0xFFFF_FFFF
 FLAG_LETTERS = "FSRPAUEC"
-SHOWN_BYTES = 24  # longer payloads are told by length alone
+SHOWN_BYTES = 24  # longer payloads are shown by length alone
 
 
 @dataclass
@@ -31,7 +31,7 @@ class Numbers:
 
 
 def relative(number: int, start: int | None) -> str:
-    """A sequence number as it is told."""
+    """A sequence number as it is shown."""
     if start is None:
         return f"raw:{number}"
     distance = (number - start) & MASK

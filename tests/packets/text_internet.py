@@ -1,6 +1,6 @@
 """The normal form of what lies below TCP and UDP: ARP, ICMP, IGMP, ICMPv6, fragments, headers that IPv6 puts between.
 
-Read from the bytes themselves: what is wrong in them must show. Addresses of the two hosts are told by name, because
+Read from the bytes themselves: what is wrong in them must show. Addresses of the two hosts are shown by name, because
 each scenario has a peer of its own.
 """
 
@@ -37,7 +37,7 @@ FRAGMENT = 44
 
 
 def address_name(text: str) -> str:
-    """An IP address as it is told."""
+    """An IP address as it is shown."""
     address = ip_address(text)
     if text == GUEST or str(address) == GUEST6:
         return "guest"
@@ -49,13 +49,13 @@ def address_name(text: str) -> str:
 
 
 def link_name(address: bytes) -> str:
-    """A link address as it is told."""
+    """A link address as it is shown."""
     text = address.hex(":")
     return {GUEST_LINK: "guest", PEER_LINK: "peer", "ff:ff:ff:ff:ff:ff": "all"}.get(text, text)
 
 
 def is_internet(packet: Packet) -> bool:
-    """Whether a packet is told by `internet_text`: all but whole datagrams of TCP and UDP."""
+    """Whether a packet is shown by `internet_text`: all but whole datagrams of TCP and UDP."""
     if ARP in packet:
         return True
     if IP in packet:
@@ -152,7 +152,7 @@ def quoted4(data: bytes) -> str:
 
 
 def port_name(number: int) -> str:
-    """A port as it is told: each scenario has one of its own."""
+    """A port as it is shown: each scenario has one of its own."""
     return "ours" if 2000 < number < 4000 else str(number)
 
 

@@ -94,7 +94,7 @@ def udp_large_datagrams(session: Session) -> None:
 
 @scenario()
 def udp_receive_buffer(session: Session) -> None:
-    """What does not fit into the socket's buffer is dropped, and nobody is told. How much fits is up to the kernel."""
+    """What does not fit into the socket's buffer is dropped without a report. How much fits is up to the kernel."""
     peer = Peer(session)
     socket = peer.receiver()
     socket.set(constants.SOL_SOCKET, constants.SO_RCVBUF, 1, "SO_RCVBUF")

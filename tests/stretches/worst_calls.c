@@ -1414,7 +1414,7 @@ static void list_all(int kind)
         CHECK(size > 0);
         for (long at = 0; at < size; at += (*(unsigned *)(answer + at) + 3) & ~3u)
             if (*(unsigned short *)(answer + at + 4) == 3)
-                return; /* NLMSG_DONE, which may stand behind the last entries */
+                return; /* NLMSG_DONE, which may stand after the last entries */
     }
 }
 

@@ -28,7 +28,7 @@ ALLOWED = {
     "kernel/perf/event.py: Event": (37, "to be divided: what is asked for, what was counted, who hears of it"),
     "kernel/cgroup/group.py: ControlGroup": (33, "one field for each controller, and the place in the tree"),
 }
-"""Classes with more, how many they have, and why. Who makes one smaller lowers its number."""
+"""Classes with more, how many they have, and why. Making one smaller lowers its number."""
 
 # Classes that were divided stay so.
 DIVIDED = {"kernel/task/task.py: Task": 26, "kernel/task/process.py: Process": 27}

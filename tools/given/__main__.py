@@ -7,7 +7,7 @@ Linux's errno; add addresses with `kernel.lib.user.at`; let what must not fail s
 a bound is out of the checker's sight, a comment on the line says why the result fits: `# fits: …`.
 
 Only the doors are judged: modules that have handlers of system calls, or that follow addresses of user memory. What
-lies behind them (caches, TCP, ext2) gets numbers that its callers have bounded in ways that the checker does not see.
+lies beyond them (caches, TCP, ext2) gets numbers that its callers have bounded in ways that the checker does not see.
 """
 
 from __future__ import annotations

@@ -49,7 +49,7 @@ from tools.given.facts import Content, Facts, either
 from tools.given.program import Summary
 from tools.given.values import Value, anything, default, joined, settled
 
-_ROUNDS = 2  # through a loop before what still grows becomes anything
+_ROUNDS = 2  # through a loop; after that, a value that still grows becomes unbounded
 
 
 class Statements(Expressions):
@@ -101,7 +101,7 @@ class Statements(Expressions):
     # ---- statements -----------------------------------------------------------------------------------------------
 
     def block(self, body: Sequence[Stmt]) -> Facts | None:
-        """What is known behind the statements; None if nobody comes there."""
+        """What is known after the statements; None if that is unreachable."""
         for statement in body:
             there = self.statement(statement)
             if there is None:

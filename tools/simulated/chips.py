@@ -19,7 +19,7 @@ PIC_PORTS = (pic8259.MASTER_COMMAND, pic8259.MASTER_DATA, pic8259.SLAVE_COMMAND,
 
 
 class Chips:
-    """All of them, behind their ports."""
+    """All of them, at their ports."""
 
     def __init__(self, print_byte: Callable[[int], None]) -> None:
         self.print_byte = print_byte

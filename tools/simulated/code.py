@@ -23,7 +23,7 @@ Main = Callable[["Program"], int | None]
 Handler = Callable[["Program", int], None]
 
 IMAGE_BASE = 0x40_0000
-CALL_SITE = 0x3F_F002  # behind the one `syscall` instruction that all programs make their calls with
+CALL_SITE = 0x3F_F002  # after the one `syscall` instruction that all programs make their calls with
 CALL_BYTES = 2
 RESTORER = 0x3F_F100
 FIRST_CODE = IMAGE_BASE + 0x1000

@@ -1,4 +1,4 @@
-"""Page tables, walked as the processor walks them (Intel SDM vol. 3, 5.5), and the memory of programs behind them."""
+"""Page tables, walked as the processor walks them (Intel SDM vol. 3, 5.5), and the memory of programs that they map."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ def navigation() -> list[dict[str, object]]:
 
 
 def configuration() -> dict[str, object]:
-    """What mkdocs is told. A link to no page or section is an error."""
+    """The configuration for mkdocs. A link to no page or section is an error."""
     return {
         "site_name": f"Krait {VERSION}", "docs_dir": str(STAGE), "site_dir": str(SITE), "use_directory_urls": False,
         "theme": {"name": "material", "font": False,

@@ -94,7 +94,7 @@ def find_table(memory: PhysicalMemory, rsdp: int, signature: int) -> int:
 def find_s5(memory: PhysicalMemory, dsdt: int) -> int:
     """SLP_TYPa of \\_S5: Name (_S5, Package {type_a, …}); or -1.
 
-    Behind the name: PackageOp, PkgLength (its top two bits count further bytes), element count, first element.
+    After the name: PackageOp, PkgLength (its top two bits count further bytes), element count, first element.
     """
     end = dsdt + min(memory.read_u32(dsdt + 4), DSDT_LIMIT)
     at = dsdt + HEADER_SIZE

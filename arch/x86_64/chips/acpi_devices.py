@@ -2,8 +2,8 @@
 fw_cfg (DSDT).
 
 There is no AML interpreter. QEMU's microvm describes each virtio device by a constant name, "LNRO0005", and a constant
-resource template behind it, so these bytes are searched for; fw_cfg is "QEMU0002", at ports that never change. Read
-once at boot, while all low memory is mapped; lying tables give fewer devices.
+resource template after it, so these bytes are searched for; fw_cfg is "QEMU0002", at ports that never change. Read once
+at boot, while all low memory is mapped; lying tables give fewer devices.
 
 Source: ACPI Specification 6.5, 5.2.12 (MADT), 6.4.3.4 (32-bit fixed memory range), 6.4.3.6 (extended interrupt).
 """

@@ -31,7 +31,7 @@ def enable_line(line: int, level_triggered: bool) -> None:
 
 @nosleep
 def acknowledge(vector: int) -> bool:
-    """Tell the chip where an interrupt came from that it arrived. False: nobody is to be called."""
+    """Acknowledge an interrupt at the chip that sent it. False: it is spurious, call no handler."""
     if vector == timer.TICK_VECTOR and timer.is_own():
         apic.end_of_interrupt()
         return True

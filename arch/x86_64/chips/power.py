@@ -1,6 +1,7 @@
 """Switching off and starting again.
 
-Several ways each, in turn, because no machine has all; in the end the processor stops for ever. None of these returns.
+Several ways each, in turn, because no machine has all; in the end the processor stops permanently. None of these
+returns.
 
 Source: ACPI Specification 6.5, 4.8.3.2.1 (PM1 control registers), 4.8.3.7 (sleep control register); Intel ICH9 data
 sheet, 13.7.5 (reset control register).

@@ -52,7 +52,7 @@ def read_wall_clock(century_register: int) -> int:
 
 
 def seconds_since_1970(year: int, month: int, day: int, hour: int, minute: int, second: int) -> int:
-    """A date of the Gregorian calendar, FIRST_YEAR to LAST_YEAR, as seconds; 0 when it is no date."""
+    """A date of the Gregorian calendar, FIRST_YEAR to LAST_YEAR, as seconds; 0 if it is not a date."""
     if not (FIRST_YEAR <= year <= LAST_YEAR and 1 <= month <= 12 and 1 <= day <= 31):
         return 0
     if not (hour < 24 and minute < 60 and second < 61):

@@ -16,7 +16,7 @@ FROM_INITRD: Final = 1
 FROM_BYTES: Final = 2
 
 HIGH_PLACES: Final = 16 << 20  # kernels like to lie below
-HIGH_LIMIT: Final = 1 << 32  # kernels that begin with 32 bits see no more
+HIGH_LIMIT: Final = 1 << 32  # kernels that begin in 32-bit mode see no more
 ROOT_POINTER_SIZE: Final = 36  # bytes; ACPI 6.5, 5.2.5.3
 
 
@@ -33,7 +33,7 @@ class KernelFile:
 
 @final
 class Piece:
-    """`size` bytes at `destination`, the first `filled` of which come from somewhere and the rest are zeros."""
+    """`size` bytes at `destination`, the first `filled` of which are data and the rest zeros."""
 
     def __init__(self, destination: int, size: int, source: int, offset: int, filled: int, data: bytes) -> None:
         self.destination: int = destination

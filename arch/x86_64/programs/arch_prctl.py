@@ -46,7 +46,7 @@ def control_processor(registers: ProcessorState, code: int, argument: int) -> in
         user.check(argument, 8)
         user.write_i64(UserAddr(argument), enabled_mask() | XSAVE_X87 | XSAVE_SSE)
     elif code == _ARCH_REQ_XCOMP_PERM or code == _ARCH_REQ_XCOMP_GUEST_PERM:
-        # All components that there are may be used without asking.
+        # All existing components may be used without asking.
         raise Errno(EOPNOTSUPP if 0 <= argument < _XCOMP_COUNT else EINVAL)
     else:
         raise Errno(EINVAL)

@@ -135,7 +135,7 @@ def begin_step(stack_top: int, registers: ProcessorState) -> None:
 
 
 def end_step(stack_top: int, registers: ProcessorState) -> None:
-    """It goes on as it would by itself."""
+    """Let it continue normally."""
     if registers.steps_forced:
         registers.steps_forced = False
         set_frame_word(stack_top, _FRAME_FLAGS, frame_word(stack_top, _FRAME_FLAGS) & ~RFLAGS_TRAP)

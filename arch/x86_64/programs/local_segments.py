@@ -43,7 +43,7 @@ _READ_EXECUTE_ONLY: Final = 8
 _LIMIT_IN_PAGES: Final = 0x10
 _NOT_PRESENT: Final = 0x20
 _USEABLE: Final = 0x40
-_KNOWN_BITS: Final = 0x7F  # there is one more, of 64-bit code, which nobody looks at
+_KNOWN_BITS: Final = 0x7F  # there is one more, for 64-bit code, which is ignored
 _EMPTY_BITS: Final = _READ_EXECUTE_ONLY | _NOT_PRESENT
 
 assert _ENTRIES * _ENTRY_SIZE == PAGE_SIZE << _ORDER

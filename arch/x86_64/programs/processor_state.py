@@ -87,7 +87,7 @@ class ProcessorState:
         self.lacks_counter: bool = False  # reading the time-stamp counter is a fault
 
     def note_exception(self, frame: TrapFrame) -> None:
-        """Keep what signal frames and debuggers hear of an exception."""
+        """Record what signal frames and debuggers report of an exception."""
         self.fault_vector = frame.vector
         self.fault_error_code = frame.error_code
         if frame.vector == idt.DEBUG:
@@ -189,7 +189,7 @@ class ProcessorState:
         self.area = area
 
     def restart(self) -> None:
-        """The running task goes on with initial registers: a signal handler starts."""
+        """The running task continues with initial registers: a signal handler starts."""
         if self.area != NO_FRAME:
             fpu.restart_area(frame_address(self.area))
         if self.loaded:

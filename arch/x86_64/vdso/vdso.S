@@ -48,7 +48,7 @@
     jne     2f
 3:  cmp     $NS_PER_SECOND, %rax
     jae     4f
-.subsection 1                         # behind the functions, so that what happens most runs straight on
+.subsection 1                         # after the functions, so that the usual path runs straight on
 2:  test    %rcx, %rcx
     jz      \fallback
     jmp     1b

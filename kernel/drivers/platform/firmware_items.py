@@ -1,10 +1,10 @@
-"""What QEMU tells its guest by fw_cfg: named items, which programs read below /sys/firmware/qemu_fw_cfg.
+"""QEMU's items for its guest by fw_cfg: named items, which programs read below /sys/firmware/qemu_fw_cfg.
 
-The directory of the items is read once, when /sys is mounted first; one that makes no sense has no items. An item is
+The directory of the items is read once, when /sys is mounted first; an invalid one has no items. An item is
 copied by the device itself where it can (a transfer), or read byte by byte. Nothing is written to the device.
 
-What the device says is judged: counts and sizes are bounded, names are paths, and a transfer that does not end is given
-up.
+What the device says is checked: counts and sizes are bounded, names must be paths, and a transfer that does not end is
+abandoned.
 
 Context: thread context. `read` has safe points, so its callers have a lock; it reads at most PART_SIZE bytes.
 Source: QEMU's docs/specs/fw_cfg.rst.
@@ -34,7 +34,7 @@ _MOST_ITEMS: Final = 256
 _MOST_WITHOUT_TRANSFERS: Final = 1 << 20  # bytes of an item
 _SKIPPED: Final = 256  # bytes that are passed over at once
 _SKIP_COST: Final = 10_000  # instructions for them
-_NOTHING: Final = -1  # selected
+_NOTHING: Final = -1  # no item is selected
 
 # A command of a transfer; all of it is big-endian.
 _CONTROL: Final = 0
@@ -45,7 +45,7 @@ _ERROR: Final = 1
 _READ: Final = 2
 _SKIP: Final = 4
 _SELECT: Final = 8
-_PATIENCE: Final = 2000  # looks at a command until it is given up
+_PATIENCE: Final = 2000  # polls of a command before it is abandoned
 
 
 @final
@@ -60,20 +60,20 @@ class FirmwareItem:
 
 @final
 class FirmwareItems:
-    """The device, and what it has."""
+    """The device and its items."""
 
     def __init__(self) -> None:
         self.revision: int = 0
         self.items: list[FirmwareItem] = []
         self.is_present: bool = False
         self._is_sought: bool = False
-        # The device's place: what is selected, and how far it was read byte by byte.
+        # The device's state: the selected item, and how far it was read byte by byte.
         self._selected: int = _NOTHING
         self._position: int = 0
-        self._command: Window | None = None  # where transfers are the device's work
+        self._command: Window | None = None  # where the device supports transfers
 
     def find(self) -> bool:
-        """Look for the device, the first time, if the firmware said that there is one; whether it is there. Raises
+        """Look for the device on the first call, if the firmware reported one; returns whether it exists. Raises
         MemoryError.
         """
         if hardware.has_firmware_items and not self._is_sought:
@@ -82,7 +82,7 @@ class FirmwareItems:
         return self.is_present
 
     def _start(self) -> None:
-        """Raises MemoryError, and then it may be called again."""
+        """Raises MemoryError; then it may be called again."""
         self.items = []
         word = bytearray(4)
         select_firmware_item(_KEY_SIGNATURE)
@@ -130,7 +130,7 @@ class FirmwareItems:
             self._read_bytes(item.key, offset, destination)
 
     def _read_bytes(self, key: int, offset: int, destination: Span[u8]) -> None:
-        """Go on where the last reader ended, or begin at the start and pass over what comes before."""
+        """Continue where the last reader ended, or start over and skip what comes before."""
         if self._selected != key or self._position > offset:
             select_firmware_item(key)
             self._selected = key
@@ -145,7 +145,7 @@ class FirmwareItems:
         self._position += len(destination)
 
     def _transfer(self, command: Window, key: int, offset: int, destination: Span[u8]) -> None:
-        """Two commands: one passes over what comes before, one copies."""
+        """Two commands: one skips what comes before, one copies."""
         if offset > 0:
             _run(command, key << 16 | _SELECT | _SKIP, offset, 0)
         control = _READ if offset > 0 else key << 16 | _SELECT | _READ
@@ -155,7 +155,7 @@ class FirmwareItems:
 
 
 def _is_path(name: bytes) -> bool:
-    """Whether directories can show it."""
+    """Whether it is a valid path."""
     for part in name.split(b"/"):
         if len(part) == 0 or part == b"." or part == b"..":
             return False

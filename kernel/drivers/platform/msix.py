@@ -39,7 +39,7 @@ class MsixTable:
         """How many messages the table has room for."""
 
     def enable(self) -> None:
-        """Send messages from now on, instead of raising the interrupt line. All entries are still masked."""
+        """Switch from raising the interrupt line to sending messages. All entries are still masked."""
         for i in range(self.count):
             self._table.store_u32(i * ENTRY_SIZE + ENTRY_CONTROL, ENTRY_MASKED)
         word = self._device.read_u32(self._capability)
@@ -47,7 +47,7 @@ class MsixTable:
         self._device.change_command(0, pci.COMMAND_NO_LINE)
 
     def connect(self, index: int, handler: InterruptHandler) -> None:
-        """Let message `index` interrupt, and `handler` answer it. Raises ENOSPC when no vector is left."""
+        """Enable message `index`, to be handled by `handler`. Raises ENOSPC when no vector is left."""
         entry = index * ENTRY_SIZE
         self._table.store_u32(entry + ENTRY_ADDRESS, message_address())
         self._table.store_u32(entry + ENTRY_ADDRESS_HIGH, 0)

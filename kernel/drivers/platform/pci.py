@@ -1,12 +1,12 @@
 """PCI: finding devices, their base address registers and capabilities.
 
 Configuration space is reached as the architecture has it; its first 256 bytes hold all that our drivers need. Bus 0 is
-searched, and every bus that a bridge on a searched bus names. Nothing is moved: the firmware has given addresses and
-lines. One that gave no addresses at all, as QEMU's qboot, leaves them to us: then devices on bus 0 get what is free
-below the processor's own registers. A bridge that the firmware did not number leads nowhere: we give no numbers, and
-what is behind it is not found.
+searched, and every bus that a bridge on a searched bus names. Nothing is moved: the firmware has assigned addresses and
+lines. If it assigned no addresses at all, as QEMU's qboot, Krait does: devices on bus 0 then get what is free below the
+processor's own registers. A bridge that the firmware did not number leads nowhere: Krait assigns no bus numbers, and
+devices behind such a bridge are not found.
 
-What a device says of itself is checked before it is used: lists of capabilities end after a bound, and a register
+What a device reports is checked before it is used: lists of capabilities end after a bound, and a register
 window lies inside its base address register.
 
 Context: boot; nothing sleeps.
@@ -71,10 +71,10 @@ class FreeAddresses:
     def __init__(self) -> None:
         self.bottom: int = 0
         self.top: int = 0
-        self.is_exhausted: bool = False  # some found no room
+        self.is_exhausted: bool = False  # a request found no room
 
     def find(self) -> None:
-        """Devices' addresses above all that the loader names there, RAM or reserved."""
+        """Addresses for devices, above everything that the loader lists there, RAM or reserved."""
         self.top = DEVICE_ADDRESSES_END
         self.bottom = DEVICE_ADDRESSES_START
         for i in range(boot_info.region_count):
@@ -138,8 +138,8 @@ class PciDevice:
     def enable(self) -> None:
         """Measure the base address registers; then let the device answer at its addresses, and reach memory by itself.
 
-        It does not answer while it is measured, lest it answer at the wrong place. All are measured at once, because
-        a virtual machine needs a millisecond to take a device's memory away and to give it back.
+        It does not respond while it is measured, so that it cannot respond at a wrong address. All are measured at
+        once, because a virtual machine needs a millisecond to take a device's memory away and to give it back.
         """
         self.change_command(COMMAND_MEMORY | COMMAND_IO, 0)
         bar = 0
@@ -152,7 +152,7 @@ class PciDevice:
 
     def _measure(self, bar: int) -> int:
         """Find address and size of a memory BAR: the bits that stay 0 when all are written as ones. What can't be used
-        keeps the size 0. How many registers it takes.
+        keeps the size 0. Returns how many registers it takes.
         """
         register = FIRST_BAR + 4 * bar
         low = self.read_u32(register)

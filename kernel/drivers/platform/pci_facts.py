@@ -1,7 +1,7 @@
 """What /sys/bus/pci shows of a function of a device; lspci(8) reads it.
 
-Sizes of register windows are known of the devices that a driver has brought up: to measure one takes its memory away
-for a moment, which is not done to a device that nobody needs. Other windows are not listed in `resource`.
+The sizes of register windows are known for devices that a driver has brought up: measuring takes a device's memory away
+for a moment, which is not done to a device without a driver. Other windows are not listed in `resource`.
 
 Context: thread context. Configuration space is read when a file is.
 Source: Linux's Documentation/ABI/testing/sysfs-bus-pci; PCI Local Bus Specification 3.0, 6.1.

@@ -1,8 +1,8 @@
-"""The interrupt table: who answers which vector.
+"""The interrupt table: which handlers serve which vector.
 
 A driver derives from `InterruptHandler` and registers for a line (`add_to_line`, `connect`), or for a vector of its own
-(`allocate_vector`), which a device sends as a message. Lines may be shared: every handler of a line is asked. Handlers
-stay for ever. What lines and vectors are, the architecture knows.
+(`allocate_vector`), which a device sends as a message. Lines may be shared: every handler of a line is called. Handlers
+stay registered. The architecture defines lines and vectors.
 
 Context: registering is for boot; `dispatch` runs in an interrupt.
 """
@@ -14,14 +14,14 @@ from kernel.lang import ENOSPC, Errno, nosleep
 
 
 class InterruptHandler:
-    """Base of what answers interrupts."""
+    """Handles interrupts. Base class."""
 
     def __init__(self) -> None:
         self.next_handler: InterruptHandler | None = None  # of the same vector
 
     @nosleep
     def interrupt(self) -> None:
-        """The device may want something. Interrupt context; perhaps for nothing, when the line is shared."""
+        """The device may need service; on a shared line it may be another device. Interrupt context."""
 
 
 _handlers: Final[list[InterruptHandler | None]] = [None] * END_OF_VECTORS
@@ -29,13 +29,13 @@ _next_vector: int = FIRST_FREE_VECTOR
 
 
 def add_to_line(line: int, handler: InterruptHandler, level_triggered: bool) -> None:
-    """Answer a line that devices share, 0 to LINE_COUNT - 1, from now on. PCI's are level-triggered, ISA's are not."""
+    """Handle a line that devices share, 0 to LINE_COUNT - 1. PCI's are level-triggered, ISA's are not."""
     _add(line_vector(line), handler)
     enable_line(line, level_triggered)
 
 
 def connect(line: int, handler: InterruptHandler) -> None:
-    """Answer any level-triggered line from now on. Raises ENODEV when there is no such line, ENOSPC, MemoryError."""
+    """Handle any level-triggered line. Raises ENODEV when there is no such line, ENOSPC, MemoryError."""
     if line < LINE_COUNT:
         add_to_line(line, handler, level_triggered=True)
     else:
@@ -44,7 +44,7 @@ def connect(line: int, handler: InterruptHandler) -> None:
 
 
 def allocate_vector(handler: InterruptHandler) -> int:
-    """A vector that only this handler answers. Raises ENOSPC when all are taken."""
+    """Allocate a vector for this handler alone. Raises ENOSPC when all are taken."""
     global _next_vector
     vector = _free_vector()
     _next_vector += 1
@@ -65,7 +65,7 @@ def _add(vector: int, handler: InterruptHandler) -> None:
 
 @nosleep
 def dispatch(vector: int) -> None:
-    """Ask everybody who registered for a vector."""
+    """Call all handlers of a vector."""
     handler = _handlers[vector]
     while handler is not None:
         handler.interrupt()

@@ -1,11 +1,11 @@
 """Windows on memory that a device sees or owns: its registers, and the rings that driver and device share.
 
 Every access is volatile and lies inside the window, or traps: offsets are constants of a driver, or were checked
-before. What is read may have been written by the device at any time, so each value is read once and then judged.
+before. The device may write at any time, so each value is read once and then checked.
 
-Safety: a window is created on device memory that `map_device` mapped, or on a frame that the maker owns and keeps; so
-accesses inside it touch nothing of anybody else's. The device side of the bargain, that it writes only what it was
-given, is the virtual machine's (there is no IOMMU).
+Safety: a window is created on device memory that `map_device` mapped, or on a frame that the creator owns and keeps, so
+accesses inside it touch nothing else. That the device writes only to memory it was given is up to the virtual machine
+(there is no IOMMU).
 """
 
 from arch import map_device, physical_of
@@ -64,7 +64,7 @@ class Window:
 
     def order_stores_before_loads(self, offset: int) -> None:
         """Make what was stored so far visible to the device before anything that is loaded from now on. `offset`: a
-        word of the window that nobody else uses. (Other orders the processor keeps by itself.)
+        word of the window that nobody else uses. (The processor keeps all other orders by itself.)
         """
         assert 0 <= offset <= self.size_bytes - 4
         atomic_add_u32(self._address + offset, 0)
@@ -78,7 +78,7 @@ class Window:
 def device_window(physical: int, size_bytes: int) -> Window:
     """A window on a device's registers. Raises MemoryError.
 
-    Safety: the firmware, or who put the machine together, said that a device is there.
+    Safety: the firmware, or whoever configured the machine, said that a device is there.
     """
     return Window(map_device(physical, size_bytes), physical, size_bytes)
 

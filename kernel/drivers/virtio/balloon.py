@@ -2,20 +2,20 @@
 
 The host says in the device's configuration how many frames it wants. A kernel thread allocates them, 256 at a time,
 tells the device, and keeps them until the host wants fewer. They do not count as the machine's memory meanwhile
-(MemTotal). Programs come first: caches go, but the balloon leaves a part of memory alone. Where the device allows it
-(F_DEFLATE_ON_OOM) it gives frames back before a program is killed, and takes no more until the host says another size;
-these frames count as the machine's all the time.
+(MemTotal). Programs come first: the balloon may displace caches, but leaves a part of memory alone. If the device
+allows it (F_DEFLATE_ON_OOM), it gives frames back before a program is killed, and takes no more until the host asks for
+another size; these frames always count as the machine's.
 
 With free page reporting the thread also shows the device blocks of 4 MiB that have been free for a while
-(`kernel/mm/frames.py`): the host drops what it has behind them, and finds room for them again when they are used. The
-thread looks every two seconds, and less and less often on a machine where no memory comes free.
+(`kernel/mm/frames.py`): the host frees their memory, and finds room for it again when they are used. The thread looks
+every two seconds, and less and less often on a machine where no memory is freed.
 
-With the statistics queue the host asks how the guest's memory is doing, and gets the numbers of /proc/meminfo.
+Through the statistics queue the host queries the guest's memory, and gets the numbers of /proc/meminfo.
 
-A device that breaks the rules is reset, so that it touches no memory any more; what it had been given stays away,
+A device that breaks the rules is reset, so that it touches no memory any more; what it was given is never reused,
 because nobody knows what the host did with it.
 
-Context: a kernel thread, which may sleep; the interrupts only wake. `rescue` runs in whichever thread lacks memory.
+Context: a kernel thread, which may sleep; the interrupts only wake. `rescue` runs in any thread that lacks memory.
 Source: Virtual I/O Device (VIRTIO) Version 1.2, 5.5 (traditional memory balloon device).
 """
 
@@ -78,7 +78,7 @@ _RETRY_NS: Final = 200_000_000  # until the balloon tries again, where memory is
 _LEAST_LEFT: Final = 256  # frames
 _MARGIN_SHIFT: Final = 6  # … and a sixty-fourth of memory
 _FRAME_COST: Final = 150  # instructions
-_RESCUE_FRAMES: Final = 1024  # that are given back where a program would be killed otherwise
+_RESCUE_FRAMES: Final = 1024  # given back where a program would otherwise be killed
 
 # Statistics: a tag of two bytes and a value of eight.
 _STATISTIC_SIZE: Final = 10
@@ -116,7 +116,7 @@ class Balloon:
         self._chain: Chain = Chain(_BLOCKS_AT_ONCE, _BLOCK_BYTES)
         self._blocks: list[Frame] = []
         self._has_changed: bool = True
-        self._gave_way: bool = False  # since the host said a size
+        self._gave_way: bool = False  # since the host last set a size
         start_chain(self._anchor)
         transport.connect(_BalloonEvents(self), self._report_index + (1 if self._reporting is not None else 0))
         transport.set_queue(INFLATE, self._inflating)
@@ -130,17 +130,17 @@ class Balloon:
             self._answer(self._asking)
 
     def size_changed(self) -> None:
-        """The host may want another size. Fit for interrupts."""
+        """The host may want another size. May be called from interrupts."""
         self._gave_way = False
         self.changed()
 
     def changed(self) -> None:
-        """There may be something for the thread to do. Fit for interrupts."""
+        """There may be work for the thread. May be called from interrupts."""
         self._has_changed = True
         self.queue.wake_all()
 
     def answered(self) -> None:
-        """The device may have read a request. Fit for interrupts."""
+        """The device may have read a request. May be called from interrupts."""
         self._answered.wake_all()
 
     # The thread -------------------------------------------------------------------------------------------------------
@@ -164,7 +164,7 @@ class Balloon:
                 self.queue.sleep_until(min(deadline_ns, report_ns), interruptible=False)
 
     def _follow(self) -> bool:
-        """Come to the size that the host wants. False: memory is short, and it is worth another try later."""
+        """Adjust to the size that the host wants. False: memory is short, so try again later."""
         while True:
             wanted = self._transport.configuration_u32(CONFIG_WANTED)
             if wanted == self.size or (wanted > self.size and self._gave_way):
@@ -182,7 +182,7 @@ class Balloon:
         self._transport.set_configuration_u32(CONFIG_ACTUAL, self.size)
 
     def _inflate(self, most: int) -> int:
-        """Give frames to the host; how many. Raises ENODEV."""
+        """Give frames to the host; returns how many. Raises ENODEV."""
         count = 0
         while count < most:
             if available_frame_count() <= _margin():
@@ -204,7 +204,7 @@ class Balloon:
         return count
 
     def _deflate(self, most: int) -> int:
-        """Take frames back; how many. Raises ENODEV."""
+        """Take frames back; returns how many. Raises ENODEV."""
         count = 0
         frame = next_in_chain(self._anchor)
         while count < most and frame != self._anchor:
@@ -223,7 +223,7 @@ class Balloon:
         return count
 
     def _count_lent(self, change: int) -> None:
-        """What comes back when it is needed counts as the machine's memory all the time."""
+        """Count lent frames, unless they come back on demand: those always count as the machine's memory."""
         if not self._transport.has(F_DEFLATE_ON_OOM):
             count_lent_frames(change)
 
@@ -248,7 +248,7 @@ class Balloon:
     # Statistics -------------------------------------------------------------------------------------------------------
 
     def _give_statistics(self) -> None:
-        """Answer the host, if it has given the last answer back: so it asks for the next one. Raises ENODEV."""
+        """Answer the host, if it has returned the last answer, which is how it asks for the next one. Raises ENODEV."""
         queue = self._asking
         if queue is None:
             return
@@ -278,12 +278,12 @@ class Balloon:
     # Free page reporting ----------------------------------------------------------------------------------------------
 
     def _report(self) -> None:
-        """Show the device what is free and was not shown before. Raises ENODEV."""
+        """Report free blocks to the device that were not reported before. Raises ENODEV."""
         while self._report_some() == _BLOCKS_AT_ONCE:
             pace(_BLOCKS_AT_ONCE * _FRAME_COST)
 
     def _report_some(self) -> int:
-        """Some blocks; how many. Nobody else gets them meanwhile. Raises ENODEV, MemoryError."""
+        """Report some blocks; returns how many. They are out of reach meanwhile. Raises ENODEV, MemoryError."""
         queue = self._reporting
         if queue is None:
             return 0
@@ -323,7 +323,7 @@ class Balloon:
     # Trouble ----------------------------------------------------------------------------------------------------------
 
     def give_way(self) -> None:
-        """Memory is so short that a program would have to go: take frames back. Raises ENODEV."""
+        """Memory is so short that a program would be killed: take frames back. Raises ENODEV."""
         if self.size > 0 and not self.is_dead:
             self._gave_way = True
             with self._turn:
@@ -345,7 +345,7 @@ class Balloon:
 
 
 def _margin() -> int:
-    """Frames that programs can still have, however much the host wants."""
+    """Frames to leave to programs, however much the host wants."""
     return max(_LEAST_LEFT, total_frame_count() >> _MARGIN_SHIFT)
 
 
@@ -394,7 +394,7 @@ def _serve(number: int) -> None:
 
 
 def start(transport: Transport) -> None:
-    """Bring a device up. Raises Errno if it is of no use, MemoryError."""
+    """Bring a device up. Raises Errno if it is unusable, MemoryError."""
     if len(BALLOONS) > 0:
         raise Errno(ENOSPC)
     transport.negotiate(WANTED)

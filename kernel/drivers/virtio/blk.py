@@ -4,10 +4,10 @@ A request is a chain of buffers: a header, the data, and a byte for the status. 
 requests in flight lie in one frame, a slot for each head of the queue. When the queue is full, requests wait in a
 list and go on as others finish.
 
-A device that gives back what it does not have, or a status that does not exist, is broken: it is reset, so that it
-touches no memory any more, and everything ends with EIO from then on.
+A device that returns a buffer it does not have, or a status that does not exist, is broken: it is reset, so that it
+touches no memory any more, and from then on everything fails with EIO.
 
-Context: `submit` and the interrupts never sleep, and allocate only an indirect table for a slot used the first time.
+Context: `submit` and the interrupts never sleep, and allocate only an indirect table on a slot's first use.
 Source: Virtual I/O Device (VIRTIO) Version 1.2, 5.2 (block device).
 """
 
@@ -78,13 +78,13 @@ HEADER_SIZE: Final = 16
 
 STATUS_OK: Final = 0
 STATUS_UNSUPPORTED: Final = 2
-STATUS_PENDING: Final = 0xFF  # what we put there; no device answers so
+STATUS_PENDING: Final = 0xFF  # our initial value, which no device returns
 
 QUEUE: Final = 0
 QUEUE_SIZE: Final = 128
 SLOT_SIZE: Final = 32  # QUEUE_SIZE of them are a frame
 SLOT_STATUS: Final = HEADER_SIZE
-# What a request without data is about, one for each head of the queue in a frame of their own.
+# The parameters of requests without data, one for each head of the queue in a frame of their own.
 RANGE_SIZE: Final = 16
 RANGE_SECTOR: Final = 0
 RANGE_COUNT: Final = 8
@@ -101,7 +101,7 @@ def _has_data(operation: Operation) -> bool:
 
 
 def _type_of(operation: Operation) -> int:
-    """What a request's header says of an operation."""
+    """The code of an operation in a request's header."""
     match operation:
         case Operation.READ:
             return TYPE_IN
@@ -127,7 +127,7 @@ class VirtioDisk(BlockDevice):
         self._first_waiting: BlockRequest | None = None
         self._last_waiting: BlockRequest | None = None
         self._chain: Chain = Chain(_SEGMENTS_LIMIT + 2, self._configure())
-        # Made beforehand: an interrupt can't raise MemoryError.
+        # Allocated in advance: an interrupt can't raise MemoryError.
         self._message_broken: str = f"virtio {transport.name}: the disk breaks the rules and is switched off"
         self._message_running: str = f"virtio {transport.name}: the disk does not stop"
         self._message_resized: str = f"virtio {transport.name}: the disk changed its size"
@@ -137,15 +137,17 @@ class VirtioDisk(BlockDevice):
         self._ranges: Window = frame_window(allocate_zeroed_frame())
         self._in_flight: list[BlockRequest | None] = [None] * queue.size
         if not transport.has(F_INDIRECT):
-            self.largest_transfer = min(self.largest_transfer, max(1, queue.size // 4 - 2))  # several fit the queue
+            self.largest_transfer = min(self.largest_transfer, max(1, queue.size // 4 - 2))  # several fit
         if transport.has(F_SIZE_MAX):
-            self.largest_joined_transfer = self.largest_transfer  # what would be joined may not be
+            self.largest_joined_transfer = self.largest_transfer  # runs may not be joined into longer buffers
         transport.connect(_DiskEvents(self), 1)
         transport.set_queue(QUEUE, queue)
         transport.start()
 
     def _configure(self) -> int:
-        """Read what the device says of itself; the longest buffer that it takes. Raises ENODEV if it is of no use."""
+        """Read the device's configuration; returns the longest buffer that it takes. Raises ENODEV if it is
+        unusable.
+        """
         transport = self._transport
         self.read_only = transport.has(F_READ_ONLY)
         if transport.has(F_BLOCK_SIZE):
@@ -179,7 +181,7 @@ class VirtioDisk(BlockDevice):
         return limit
 
     def _find_geometry(self) -> None:
-        """Old partition tools ask for it; where the device says nothing, it is what Linux makes up."""
+        """For old partition tools; if the device reports none, the one that Linux invents."""
         transport = self._transport
         if transport.has(F_GEOMETRY):
             self.cylinders = transport.configuration_u8(CONFIG_CYLINDERS)
@@ -213,7 +215,7 @@ class VirtioDisk(BlockDevice):
             self._transport.notify(QUEUE)
 
     def _is_sound(self, request: BlockRequest) -> bool:
-        """Whether there are as many bytes of frames as the request wants to move, and the device takes them at once."""
+        """Whether the frames have as many bytes as the request wants to transfer, and the device takes them at once."""
         if not _has_data(request.operation):
             return True
         count = len(request.frames)
@@ -262,7 +264,7 @@ class VirtioDisk(BlockDevice):
 
     def _wait_for_room(self, request: BlockRequest) -> None:
         if self._queue.in_flight_count() == 0:
-            request.finish(ENOMEM)  # the queue is empty: it is the indirect table that can't be had
+            request.finish(ENOMEM)  # the queue is empty, so the indirect table could not be allocated
             return
         last = self._last_waiting
         if last is None:
@@ -283,7 +285,7 @@ class VirtioDisk(BlockDevice):
     # What the device says -------------------------------------------------------------------------------------------
 
     def take_finished(self) -> None:
-        """Finish what the device is done with, and begin what waits for room."""
+        """Finish requests that the device has completed, and begin those that wait for room."""
         if self._is_dead:
             return
         queue = self._queue
@@ -318,7 +320,7 @@ class VirtioDisk(BlockDevice):
             self._transport.notify(QUEUE)
 
     def _die(self) -> None:
-        """The device is broken: stop it, and let everything end with EIO."""
+        """The device is broken: stop it, and fail everything with EIO."""
         self._is_dead = True
         log.error(self._message_broken)
         has_stopped = False
@@ -348,13 +350,13 @@ class VirtioDisk(BlockDevice):
 
 
 def _give_up_frames(request: BlockRequest) -> None:
-    """A device that does not stop may still write to a request's frames: nobody gets them any more."""
+    """A device that does not stop may still write to a request's frames: never reuse them."""
     for frame in request.frames:
         get_frame(Frame(frame))
 
 
 def _count_runs(frames: list[int]) -> int:
-    """How many runs of frames that lie in a row there are."""
+    """How many runs of consecutive frames there are."""
     runs = 1
     for i in range(1, len(frames)):
         if frames[i] != frames[i - 1] + 1:
@@ -380,7 +382,7 @@ _disk_count: int = 0
 
 
 def start(transport: Transport) -> None:
-    """Bring a disk up and enter it. Raises Errno if it is of no use, MemoryError."""
+    """Bring up a disk and register it. Raises Errno if it is unusable, MemoryError."""
     global _disk_count
     if _disk_count == DISK_LIMIT:
         raise Errno(ENOSPC)

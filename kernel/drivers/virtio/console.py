@@ -1,14 +1,14 @@
 """virtio-console: streams between programs of the guest and of the host, each a port (port.py).
 
-Ports come, are named and go by messages on a pair of control queues, which a kernel thread handles: what it does may
-allocate. The thread also tells the device which ports are ready and which are open in the guest. It compares what the
-device was told with what holds, so that opening and closing never wait for room on the queue, and it sends a few
-messages at a time: QEMU drops its answers where it finds no buffer for them.
+Messages on a pair of control queues announce, name and remove ports; a kernel thread handles them, because this may
+allocate. The thread also tells the device which ports are ready and which are open in the guest. It compares what was
+sent to the device with the present state, so that opening and closing never wait for room on the queue, and it sends a
+few messages at a time: QEMU drops its answers where it finds no buffer for them.
 
-A device without several ports has one, with number 0, which is there from the start.
+A device without multiple ports has one, with number 0, which exists from the start.
 
 A device that breaks the rules is reset, so that it touches no memory any more, and its ports are gone: reads and writes
-end with ENODEV. Messages that make no sense (other ports, unknown events, names that are too long) are passed over.
+end with ENODEV. Messages that make no sense (other ports, unknown events, names that are too long) are ignored.
 
 Context: the interrupts only wake. Source: Virtual I/O Device (VIRTIO) Version 1.2, 5.3 (console device).
 """
@@ -54,14 +54,14 @@ EVENT_CONSOLE: Final = 4
 EVENT_PORT_OPEN: Final = 6
 EVENT_PORT_NAME: Final = 7
 
-BUFFER_SIZE: Final = 128  # of a message that comes, with a name perhaps: a frame holds 32 of them
+BUFFER_SIZE: Final = 128  # for an incoming message, perhaps with a name: a frame holds 32 of them
 RECEIVE_LIMIT: Final = 32
 SEND_LIMIT: Final = 8  # messages under way
 _MESSAGE_COST: Final = 2000  # instructions
 
 
 def receive_index(port: int) -> int:
-    """Which queue a port's input comes by; the next one takes its output."""
+    """The queue of a port's input; the next one is for its output."""
     return 0 if port == 0 else 2 * port + 2
 
 
@@ -114,18 +114,18 @@ class VirtioConsole:
     # What others tell -------------------------------------------------------------------------------------------------
 
     def changed(self) -> None:
-        """There may be something for the thread to do. Fit for interrupts."""
+        """There may be work for the thread. May be called from interrupts."""
         self.has_work = True
         self.queue.wake_all()
 
     def fail(self) -> None:
-        """The device is broken: the thread is to stop it."""
+        """The device is broken: make the thread stop it."""
         if not self.is_dead:
             self._must_die = True
             self.changed()
 
     def queue_used(self, queue: int) -> None:
-        """The device may have used buffers of a queue. Fit for interrupts."""
+        """The device may have used buffers of a queue. May be called from interrupts."""
         if self._has_control and (queue == CONTROL_RECEIVE or queue == CONTROL_SEND):
             self.changed()
             return
@@ -140,7 +140,7 @@ class VirtioConsole:
     # The thread -------------------------------------------------------------------------------------------------------
 
     def work(self) -> bool:
-        """Do what there is to do; whether there was something. Raises MemoryError."""
+        """Do the pending work; returns whether there was any. Raises MemoryError."""
         self.has_work = False
         if self.is_dead:
             return False
@@ -218,7 +218,7 @@ class VirtioConsole:
         port.exists = True
 
     def _tell_device(self) -> bool:
-        """Send messages about what it does not know yet, if it has read the last ones."""
+        """Send messages about changes, if it has read the last ones."""
         sending = self._sending
         if sending is None:
             return False
@@ -281,7 +281,7 @@ CONSOLES: Final[list[VirtioConsole]] = []
 
 
 def open_port(path: Path, flags: int) -> File:
-    """open(2) of a port. Raises ENXIO (it is gone), EBUSY (somebody has it), MemoryError."""
+    """open(2) of a port. Raises ENXIO (it is gone), EBUSY (it is open already), MemoryError."""
     minor = path.inode().rdev & 0xFF
     index = minor // MINORS
     if index >= len(CONSOLES) or minor % MINORS >= len(CONSOLES[index].ports):
@@ -312,7 +312,7 @@ def _serve(number: int) -> None:
 
 
 def start(transport: Transport) -> None:
-    """Bring a device up and let a thread look after its ports. Raises Errno if it is of no use, MemoryError."""
+    """Bring up a device and start a thread for its ports. Raises Errno if it is unusable, MemoryError."""
     number = len(CONSOLES)
     if number == DEVICE_LIMIT:
         raise Errno(ENOSPC)

@@ -1,10 +1,10 @@
 """virtio-rng: random bytes of the host, for the kernel's generator and for programs that read /dev/hwrng.
 
-The device has one queue. A buffer that it is given comes back with random bytes in it, after a while: the host may
-ration them. A kernel thread asks for the first ones, stirs them into the generator and ends; nobody waits for it,
-because the generator is seeded by the processor before.
+The device has one queue. It returns each buffer filled with random bytes, perhaps after a while: the host may ration
+them. A kernel thread asks for the first ones, stirs them into the generator and ends; nobody waits for it, because the
+processor has seeded the generator before.
 
-A device that breaks the rules is reset, so that it touches no memory any more; reads end with ENODEV from then on.
+A device that breaks the rules is reset, so that it touches no memory any more; from then on reads fail with ENODEV.
 
 Context: reads sleep; the interrupts only wake. Source: Virtual I/O Device (VIRTIO) Version 1.2, 5.4 (entropy device).
 """
@@ -45,7 +45,7 @@ class EntropyDevice:
         self._buffer: bytearray = bytearray(BUFFER_SIZE)
         self._is_asked: bool = False
         self._is_dead: bool = False
-        self._position: int = 0  # of what is in the buffer, from here to _end nobody had yet
+        self._position: int = 0  # the bytes of the buffer from here to _end are unused
         self._end: int = 0
         self._turn: Mutex = Mutex()
         transport.connect(_EntropyEvents(self), 1)
@@ -53,8 +53,8 @@ class EntropyDevice:
         transport.start()
 
     def read(self, buffer: Buffer, waits: bool) -> int:
-        """Some random bytes, each of which is given away once. Raises EAGAIN where there are none and the caller does
-        not wait, ENODEV, ERESTARTSYS.
+        """Read some random bytes, each of which is used once. Raises EAGAIN if there are none and the caller does not
+        wait, ENODEV, ERESTARTSYS.
         """
         with self._turn:
             self._ask()
@@ -89,7 +89,7 @@ class EntropyDevice:
             self._position = self._end  # what is left over is less than a word
 
     def _ask(self) -> None:
-        """Give the device the buffer, if it is empty. Raises ENODEV."""
+        """Give the buffer to the device, if it is empty. Raises ENODEV."""
         self._collect()
         if self._is_asked or self._position < self._end:
             return
@@ -150,7 +150,7 @@ class HardwareRandomFile(File):
                 break
             pace(_READ_COST)
             if current_thread().is_interrupted():
-                break  # what there is; a signal waits
+                break  # return what there is; a signal is pending
         return done
 
     def pread(self, buffer: Buffer, offset: int) -> int:
@@ -177,7 +177,7 @@ def _stir(number: int) -> None:
 
 
 def start(transport: Transport) -> None:
-    """Bring a device up. Raises Errno if it is of no use, MemoryError."""
+    """Bring up a device. Raises Errno if it is unusable, MemoryError."""
     if len(DEVICES) > 0:
         raise Errno(ENOSPC)
     transport.negotiate(WANTED)

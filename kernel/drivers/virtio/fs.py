@@ -1,10 +1,10 @@
 """virtio-fs: file systems that the host serves with FUSE's messages (kernel/fs/fuse).
 
-Queue 0 takes what has no answer (FORGET), queue 1 requests. A request is a chain: the message, what WRITE writes, and
-room for the answer's header and the answer. The memory of a request stays with the device until that gives it back,
-though whoever waited may have gone.
+Queue 0 is for messages without an answer (FORGET), queue 1 for requests. A request is a chain: the message, the data of
+WRITE, and room for the answer's header and the answer. The memory of a request stays with the device until it returns
+it, even if the waiting thread has gone.
 
-Requests are given to the device by whoever makes them; a kernel thread takes answers back. A device that breaks the
+The requesting thread hands a request to the device; a kernel thread takes answers back. A device that breaks the
 rules is reset, so that it touches no memory any more, and the file system ends with ENOTCONN.
 
 Context: `wake` and the interrupts never sleep. Source: Virtual I/O Device (VIRTIO) Version 1.2, chapter 5.11.
@@ -35,7 +35,7 @@ QUEUE_SIZE: Final = 64
 _PIECES: Final = 4  # of a request at most
 _LARGEST_BUFFER: Final = 1 << 20
 _FORGOTTEN_AT_ONCE: Final = 64
-_RETRY_NS: Final = 50_000_000  # what lacked memory is tried again
+_RETRY_NS: Final = 50_000_000  # until a retry after lack of memory
 
 
 @final
@@ -80,7 +80,7 @@ class VirtioServer(HostServer):
 
     @noraise
     def wake(self) -> None:
-        """Hand over what there is room for. What lacks memory now, the thread hands over later."""
+        """Hand over as many requests as there is room for. What lacks memory now, the thread hands over later."""
         connection = self.connection
         if connection is None or self._is_dead or not connection.is_connected:
             return
@@ -98,7 +98,7 @@ class VirtioServer(HostServer):
         self.used.wake_all()
 
     def _send_forgotten(self, connection: Connection) -> None:
-        """Raises MemoryError, and then the server keeps some nodes longer."""
+        """Raises MemoryError; then the server keeps some nodes longer."""
         while self._forgetting.free_count > 0:
             first = connection.take_forgotten(_FORGOTTEN_AT_ONCE)
             if first is None:
@@ -112,7 +112,7 @@ class VirtioServer(HostServer):
             self._transport.notify(FORGET_QUEUE)
 
     def _send_requests(self, connection: Connection) -> None:
-        """Raises MemoryError, and then the request is still the next one."""
+        """Raises MemoryError; then the request is still the next one."""
         try:
             while self._requests.free_count >= _PIECES:
                 request = connection.next_request(self)
@@ -149,7 +149,9 @@ class VirtioServer(HostServer):
     # ---- From the device --------------------------------------------------------------------------------------
 
     def attend(self) -> None:
-        """Take answers back until there are none, and hand over what waits for room. Then an interrupt will come."""
+        """Take answers back until there are none, and hand over what waits for room. After that an interrupt will
+        report more.
+        """
         while not self._is_dead:
             self._collect()
             self.wake()
@@ -157,8 +159,8 @@ class VirtioServer(HostServer):
                 return
 
     def wait(self) -> None:
-        """Sleep until there may be something to attend to: the device has used something, or what lacked memory may be
-        tried again, of which no interrupt tells. (Where there was room for it, it was memory that it lacked.)
+        """Sleep until there may be work: the device has used something, or a request that lacked memory may be retried,
+        which no interrupt reports. (If there was room for it, it lacked memory.)
         """
         connection = self.connection
         is_stuck = (
@@ -190,7 +192,7 @@ class VirtioServer(HostServer):
             self._die()
 
     def _accept(self, pending: _Pending, length: int) -> bool:
-        """Bring an answer to whoever waits for it; False if it is a lie."""
+        """Deliver an answer to its waiting thread; False if it is invalid."""
         request = pending.request
         header = span_of(pending.header)
         if not OUT_HEADER_SIZE <= length <= OUT_HEADER_SIZE + len(pending.answer) or header.load_u32(0) != length:
@@ -246,7 +248,7 @@ def _attend_forever(number: int) -> None:
 
 
 def start(transport: Transport) -> None:
-    """Bring a device up and let mount(2) find it. Raises Errno if it is of no use, MemoryError."""
+    """Bring up a device and let mount(2) find it. Raises Errno if it is unusable, MemoryError."""
     transport.negotiate(RING_FEATURES)
     tag = _tag_of(transport)
     if tag in SERVERS:

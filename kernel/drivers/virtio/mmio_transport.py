@@ -52,7 +52,7 @@ class MmioPlace:
         self.line: int = line
 
     def is_sane(self) -> bool:
-        """Whether registers can lie there."""
+        """Whether the place can hold registers."""
         return self.address > 0 and self.address & 3 == 0 and SMALLEST_SIZE <= self.size_bytes <= LARGEST_SIZE
 
 
@@ -103,7 +103,7 @@ def _number(text: bytes) -> int:
 @final
 class MmioTransport(Transport):
     """One device. `device_type` is 0 where no device is plugged in. Raises ENODEV if these are not the registers of a
-    virtio device, or of one before VIRTIO 1.0; MemoryError.
+    virtio device of VIRTIO 1.0 or later; MemoryError.
     """
 
     def __init__(self, place: MmioPlace) -> None:

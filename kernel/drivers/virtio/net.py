@@ -2,20 +2,20 @@
 
 Receiving: the device has buffers, each the storage of a packet. A frame that fills much of one goes up the stack as it
 is, and a fresh buffer takes its place; short frames, and those that the device spread over several buffers, are copied
-and their buffers used again at once. So memory is bounded, and a frame that finds none is dropped while its buffer goes
-on.
+and their buffers reused at once. So memory is bounded; a frame for which there is none is dropped and its buffer
+reused.
 
-Buffers are small, a full frame of the wire each, and fill the whole queue. While the device puts segments together, so
-that frames are large on average, it gets a few large buffers instead: a frame lies in one piece then, and needs no
-copy. The storage of a large buffer comes back when the program has read it.
+Buffers are small, a full frame of the wire each, and fill the whole queue. While the device coalesces segments, so that
+frames are large on average, it gets a few large buffers instead: a frame is then contiguous, and needs no copy. The
+storage of a large buffer returns when the program has read it.
 
-An interrupt only stops further ones and schedules the network thread, which polls: it takes what there is, a share at
-a time, and asks for an interrupt when it finds nothing more. Under load there are no interrupts.
+An interrupt only stops further ones and schedules the network thread, which polls: it takes received frames, a share at
+a time, and requests an interrupt when it finds no more. Under load there are no interrupts.
 
-Checksums and the cutting of TCP into segments are left to the device where it offers that, in both directions. Sending
+Checksums and TCP segmentation are left to the device where it offers that, in both directions. Sending
 is in `net_sending.py`.
 
-The control queue is not used: without it a device passes on everything, and no filter need be set.
+The control queue is not used: without it a device passes everything on, so no filter is needed.
 
 Context: interrupts, and the network thread. Nothing sleeps.
 Source: Virtual I/O Device (VIRTIO) Version 1.2, 5.1 (network device).
@@ -98,8 +98,8 @@ FRAME_START: Final = BUFFER_START + HEADER_SIZE
 COPY_LIMIT: Final = 256  # frames up to this are copied, so that they do not hold a whole buffer
 # Large buffers: with its overhead one takes 64 KiB, and the longest run of full segments fits in.
 LARGE_CAPACITY: Final = 65_536 - 256 - FRAME_START
-LARGE_COUNT: Final = 16  # that the device has
-SPARE_COUNT: Final = 16  # … and that wait for their next use
+LARGE_COUNT: Final = 16  # held by the device
+SPARE_COUNT: Final = 16  # … and kept for reuse
 LARGE_ABOVE: Final = 8192  # frames of this size on average are worth large buffers
 SMALL_BELOW: Final = 2048
 LARGEST_FRAME: Final = 65_535 + ETHERNET_HEADER + _VLAN_TAG
@@ -154,14 +154,14 @@ class VirtioNetworkDevice(NetworkDevice):
     # Receiving -------------------------------------------------------------------------------------------------------
 
     def set_up(self) -> None:
-        """Give the device all the buffers that it has room for. With some of them it works too."""
+        """Give the device all the buffers that it has room for. It also works with fewer."""
         if not self._refill():
             log.warn("virtio-net: not enough memory for all receive buffers")
         self._publish_buffers()
         schedule_work(self._work)
 
     def _refill(self) -> bool:
-        """Give the device as many buffers as it shall have. False: there is no memory for all of them."""
+        """Give the device the intended number of buffers. False: there is no memory for all of them."""
         try:
             while self._receiving.free_count > 0 and not self._has_enough():
                 self._give_buffer(self._fresh_buffer())
@@ -170,11 +170,11 @@ class VirtioNetworkDevice(NetworkDevice):
         return True
 
     def _has_enough(self) -> bool:
-        """Whether the device has all the large buffers that it shall have."""
+        """Whether the device has the intended number of large buffers."""
         return self._wants_large and self._large_count >= LARGE_COUNT
 
     def _fresh_buffer(self) -> Packet:
-        """One of the kind that is wanted. Raises MemoryError."""
+        """A buffer of the kind that is wanted. Raises MemoryError."""
         if not self._wants_large:
             return Packet(self._buffer_size - HEADER_SIZE, FRAME_START)
         storage = self._spare.take()
@@ -192,7 +192,7 @@ class VirtioNetworkDevice(NetworkDevice):
             self._large_count += 1
 
     def _take_buffer(self, head: int) -> Packet | None:
-        """The buffer that the device has filled; None if it had none there."""
+        """The buffer that the device has filled; None if there is none at this head."""
         buffer = self._buffers[head]
         self._buffers[head] = None
         if buffer is not None and buffer.pool is not None:
@@ -200,7 +200,7 @@ class VirtioNetworkDevice(NetworkDevice):
         return buffer
 
     def _use_again(self, buffer: Packet) -> None:
-        """What lay in a buffer was copied, or is not wanted. A buffer of the other kind takes its place if that is
+        """Reuse a buffer whose contents were copied or dropped. A buffer of the other kind replaces it if that is
         wanted by now.
         """
         is_large = buffer.pool is not None
@@ -231,7 +231,7 @@ class VirtioNetworkDevice(NetworkDevice):
             self._transport.notify(RECEIVE_QUEUE)
 
     def stop_receive_interrupts(self) -> None:
-        """The thread polls from now on."""
+        """Stop receive interrupts: the thread polls from now on."""
         self._receiving.suppress_interrupts()
 
     def look_at_link(self) -> None:
@@ -239,7 +239,7 @@ class VirtioNetworkDevice(NetworkDevice):
         self._link_may_differ = True
 
     def poll(self) -> None:
-        """In the network thread: take a share of what was received, free what was sent, look at the link."""
+        """In the network thread: take a share of the received frames, free what was sent, check the link."""
         if self._is_dead:
             return
         has_more = self._receive_share()
@@ -258,7 +258,7 @@ class VirtioNetworkDevice(NetworkDevice):
         queue = self._receiving
         for _ in range(POLL_SHARE):
             if PACE.left < 0:
-                break  # a firewall may have much to do with each
+                break  # a firewall may spend much time on each
             head = queue.take()
             if head == NOTHING:
                 self._refill()
@@ -276,7 +276,7 @@ class VirtioNetworkDevice(NetworkDevice):
         return True
 
     def _receive(self, head: int) -> Packet | None:
-        """The frame that begins in a used buffer; None if it is unfit, or there is no memory for it."""
+        """The frame that begins in a used buffer; None if it is invalid, or there is no memory for it."""
         buffer = self._take_buffer(head)
         if buffer is None:
             return None
@@ -321,7 +321,7 @@ class VirtioNetworkDevice(NetworkDevice):
         for done in range(more):
             head = self._receiving.take()
             buffer = self._take_buffer(head) if head != NOTHING else None
-            if buffer is None:  # it promised more buffers than it used
+            if buffer is None:  # it announced more buffers than it used
                 self._receiving.is_broken = True
                 return None
             length = self._receiving.used_length
@@ -335,7 +335,7 @@ class VirtioNetworkDevice(NetworkDevice):
         return packet
 
     def _skip(self, count: int) -> None:
-        """Give the further buffers of a frame back that is not wanted."""
+        """Reuse the remaining buffers of a frame that is dropped."""
         for _ in range(count):
             head = self._receiving.take()
             buffer = self._take_buffer(head) if head != NOTHING else None
@@ -345,9 +345,9 @@ class VirtioNetworkDevice(NetworkDevice):
             self._use_again(buffer)
 
     def _note_offload(self, buffer: Packet, packet: Packet) -> None:
-        """What the header says of the checksum and of the segments that a frame was made of. A checksum that is still
-        partial comes from the same host: nothing can have changed the data, but it is still to be completed where the
-        packet is sent on.
+        """Record what the header says about the checksum and the coalesced segments. A frame with a partial checksum
+        comes from the same host: nothing can have changed the data, but the checksum must be completed where the packet
+        is forwarded.
         """
         header = span_of(buffer.storage)[BUFFER_START:FRAME_START]
         flags = header[HEADER_FLAGS] if self._transport.has(F_GUEST_CHECKSUM) else 0
@@ -388,7 +388,7 @@ class VirtioNetworkDevice(NetworkDevice):
 
 @final
 class PollWork(Work):
-    """A card's turn in the network thread."""
+    """A card's work in the network thread."""
 
     def __init__(self, device: VirtioNetworkDevice) -> None:
         super().__init__()
@@ -416,7 +416,7 @@ class _CardEvents(DeviceEvents):
 
 
 def start(transport: Transport) -> None:
-    """Bring a card up and register it. Raises Errno if it is of no use, MemoryError."""
+    """Bring up a card and register it. Raises Errno if it is unusable, MemoryError."""
     transport.negotiate(WANTED | LARGE_RECEIVE)
     if transport.has(LARGE_RECEIVE) and not (transport.has(F_MERGEABLE) and transport.has(F_GUEST_CHECKSUM)):
         transport.negotiate(WANTED)
@@ -430,7 +430,7 @@ def start(transport: Transport) -> None:
 
 
 def _address(transport: Transport) -> bytes:
-    """The card's own address; a random one, locally administered, where it has none or a group's."""
+    """The card's own address; a random one, locally administered, where it has none or a multicast one."""
     address = bytearray(6)
     if transport.has(F_MAC):
         for i in range(6):

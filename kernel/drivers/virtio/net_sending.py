@@ -1,19 +1,19 @@
 """The sending half of a virtio network card.
 
-A packet and the virtio header in front of it are one buffer. Packets that the device has sent are let go when the next
-one comes, or the network thread polls: no interrupt reports them.
+A packet and the virtio header in front of it are one buffer. Sent packets are freed when the next one comes, or the
+network thread polls: no interrupt reports them.
 
 A large TCP segment that the device does not cut is cut here (`kernel/net/link/segmentation.py`), when there is room on
 the queue and not before. Each of its frames is two buffers: headers, which lie in a place that belongs to the
 descriptor, and data, which stay where they are in the packet. So nothing is allocated or copied for a frame, and the
-device hears of all frames of a segment at once.
+device is notified once for all frames of a segment.
 
-When the queue is full, packets wait in a backlog, behind the segment that is being cut; the device is then asked for
-one interrupt when half of the queue is free.
+When the queue is full, packets wait in a backlog after the segment that is being cut; one interrupt is then requested
+for when half of the queue is free.
 
-Invariants: `_whole` is the segment that is being cut, of which `_segmenter` knows how far; it goes before the backlog.
-`_sent[head]` holds what the buffers of a descriptor belong to, as long as the device has it.
-Context: thread context. Nothing sleeps, nothing raises.
+Invariants: `_whole` is the segment that is being cut, `_segmenter` its progress; it goes before the backlog.
+`_sent[head]` is the owner of a descriptor's buffers, as long as the device has it. Context: thread context. Nothing
+sleeps, nothing raises.
 """
 
 from typing import Final
@@ -49,12 +49,12 @@ _DESCRIPTORS_OF_FRAME: Final = 2  # of one that was cut
 
 @final
 class Transmitter:
-    """What goes out of one card, by its transmit queue. The transport has agreed on features; raises MemoryError."""
+    """The transmit queue of one card. The transport has agreed on features; raises MemoryError."""
 
     def __init__(self, device: NetworkDevice, transport: Transport, work: Work, queue: SplitQueue) -> None:
         self._device: NetworkDevice = device
         self._transport: Transport = transport
-        self._work: Work = work  # the card's turn in the network thread, which calls `go_on`
+        self._work: Work = work  # the card's work in the network thread, which calls `go_on`
         self._queue: SplitQueue = queue
         self._sent: list[Packet | None] = [None] * self._queue.size
         self._headers: bytearray = bytearray(self._queue.size * _PLACE)
@@ -67,15 +67,15 @@ class Transmitter:
         self._transport.set_queue(TRANSMIT_QUEUE, self._queue)
 
     def takes_two_places(self) -> bool:
-        """Whether a frame may lie in two places: the queue has descriptors enough."""
+        """Whether a frame may lie in two places: the queue has enough descriptors."""
         return self._queue.size >= _DESCRIPTORS_OF_FRAME
 
     def is_broken(self) -> bool:
-        """Whether the device gave back what it did not have."""
+        """Whether the device returned a buffer that it did not have."""
         return self._queue.is_broken
 
     def transmit(self, packet: Packet) -> bool:
-        """Send a packet with its link header on. False: it cannot be sent, or too many are waiting."""
+        """Send a packet with its link header. False: it cannot be sent, or too many are waiting."""
         if len(packet) < ETHERNET_HEADER:
             return False
         self._free_sent()
@@ -87,7 +87,7 @@ class Transmitter:
         return True
 
     def go_on(self) -> None:
-        """Let go of what the device has sent, and give it what waited for room."""
+        """Free what the device has sent, and give it what waited for room."""
         self._free_sent()
         self._put_frames()
         while self._whole is None and len(self._backlog) > 0 and self._queue.free_count > 0:
@@ -96,7 +96,7 @@ class Transmitter:
         self._publish()
 
     def forget(self) -> None:
-        """The device has stopped: let go of everything."""
+        """The device has stopped: free everything."""
         for i in range(len(self._sent)):
             self._sent[i] = None
         self._whole = None
@@ -113,7 +113,7 @@ class Transmitter:
         return True
 
     def _await_room(self) -> None:
-        """Have the network thread go on when half of the queue is free."""
+        """Have the network thread continue when half of the queue is free."""
         if not self._queue.request_interrupt(max(1, self._queue.in_flight_count() // 2)):
             schedule_work(self._work)
 
@@ -137,7 +137,7 @@ class Transmitter:
         return True
 
     def _put_frames(self) -> None:
-        """Go on with the segment that is being cut, if there is one."""
+        """Continue with the segment that is being cut, if there is one."""
         whole = self._whole
         segmenter = self._segmenter
         queue = self._queue
@@ -188,7 +188,7 @@ class Transmitter:
         return True
 
     def _free_sent(self) -> None:
-        """Let go of the packets that the device has sent."""
+        """Free the packets that the device has sent."""
         while True:
             head = self._queue.take()
             if head == NOTHING:
@@ -203,7 +203,7 @@ class Transmitter:
 
 
 def _with_headroom(packet: Packet) -> Packet:
-    """The same packet with room in front. Raises MemoryError."""
+    """The same packet with headroom. Raises MemoryError."""
     roomy = Packet(len(packet))
     roomy.put(len(packet)).copy_from(packet.span())
     roomy.checksum = packet.checksum

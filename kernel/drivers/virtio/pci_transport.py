@@ -1,4 +1,4 @@
-"""Virtio devices on PCI, as of VIRTIO 1.0: registers behind capabilities, interrupts by MSI-X or by line.
+"""Virtio devices on PCI, as of VIRTIO 1.0: registers found by capabilities, interrupts by MSI-X or by line.
 
 Context: as transport.py.
 Source: Virtual I/O Device (VIRTIO) Version 1.2, 4.1 (virtio over PCI bus).
@@ -22,7 +22,7 @@ from kernel.drivers.virtio.transport import (
 from kernel.lang import ENODEV, Errno, final
 
 VENDOR: Final = 0x1AF4
-FIRST_TRANSITIONAL: Final = 0x1000  # these give their type by the subsystem
+FIRST_TRANSITIONAL: Final = 0x1000  # the subsystem of these is their type
 FIRST_MODERN: Final = 0x1040
 END_OF_MODERN: Final = 0x1080
 
@@ -82,7 +82,7 @@ def _find_registers(device: PciDevice, kind: int) -> int:
 
 
 def _registers(device: PciDevice, capability: int, least: int, most: int) -> Window:
-    """A window on what a capability names, `least` to `most` bytes of it. Raises ENODEV, MemoryError."""
+    """A window on the registers of a capability, `least` to `most` bytes of them. Raises ENODEV, MemoryError."""
     if capability == 0:
         raise Errno(ENODEV)
     length = device.read_u32(capability + CAPABILITY_LENGTH)
@@ -107,7 +107,7 @@ class PciTransport(Transport):
         self._notify: Window = _registers(device, notify, 2, _NOTIFY_LIMIT)
         self._notify_multiplier: int = device.read_u32(notify + CAPABILITY_MULTIPLIER)
         self._notify_offsets: list[int] = []
-        self._configuration: Window | None = None  # a device may have nothing to say
+        self._configuration: Window | None = None  # a device may have none
         if configuration != 0:
             self._configuration = _registers(device, configuration, 1, _CONFIGURATION_LIMIT)
         self._messages: MsixTable | None = None
@@ -171,7 +171,7 @@ class PciTransport(Transport):
         add_to_line(line, LineHandler(self, events, queue_count), level_triggered=True)
 
     def _use_message(self, register: int, message: int) -> None:
-        """Raises ENODEV if the device has not the means for it."""
+        """Raises ENODEV if the device lacks the resources for it."""
         self._common.store_u16(register, message)
         if self._common.load_u16(register) == NO_VECTOR:
             raise Errno(ENODEV)

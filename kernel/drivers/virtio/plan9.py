@@ -3,10 +3,10 @@
 The device has one queue. A request is a chain of two buffers: the message, and room for the answer. The name by which
 mount(2) finds the server is in the device's configuration.
 
-A device that breaks the rules is reset, so that it touches no memory any more; everything ends with EIO from then on.
+A device that breaks the rules is reset, so that it touches no memory any more; from then on everything fails with EIO.
 
 Context: `transact` sleeps; the interrupts only wake. Source: Virtual I/O Device (VIRTIO) Version 1.2, chapter 5, which
-has the device's number alone; the rest is what QEMU's device and Linux's driver agree on.
+has only the device's number; the rest follows QEMU's device and Linux's driver.
 """
 
 from typing import Final
@@ -55,7 +55,7 @@ class VirtioChannel(Channel):
         transport.start()
 
     def wake(self) -> None:
-        """The device may have answered. Fit for interrupts."""
+        """The device may have answered. May be called from interrupts."""
         self._waiters.wake_all()
 
     def transact(self, request: Span[u8], reply: Span[u8]) -> int:
@@ -93,7 +93,7 @@ class VirtioChannel(Channel):
         raise Errno(EIO)
 
     def _collect(self) -> None:
-        """Take answers back, for whoever waits for them."""
+        """Take answers back, and wake their waiting threads."""
         head = self._queue.take()
         while head != NOTHING:
             pending = self._pending[head]
@@ -130,7 +130,7 @@ class _ChannelEvents(DeviceEvents):
 
 
 def start(transport: Transport) -> None:
-    """Bring a device up and let mount(2) find it. Raises Errno if it is of no use, MemoryError."""
+    """Bring a device up and let mount(2) find it. Raises Errno if it is unusable, MemoryError."""
     transport.negotiate(WANTED)
     tag = _tag_of(transport)
     if tag in CHANNELS:

@@ -1,14 +1,14 @@
 """A port of a virtio console device: a stream of bytes to and from a program of the host, as the file /dev/vportNpM.
 
 Receiving: the device has frames of memory to fill. A reader copies out of the oldest one and gives it back once it is
-empty, so the host can send no more than what the program reads and these frames hold. Sending: a writer copies into
+empty, so the host can send only what the program reads plus what these frames hold. Sending: a writer copies into
 pieces of heap memory, which lie in one run each, and waits while the device has all of them.
 
-As on Linux one program at a time has the port open, a read gives 0 while nobody at the host is connected, and a write
-waits for somebody. A hang-up that is over before anybody looked is not reported.
+As on Linux one program at a time has the port open, a read returns 0 while nobody on the host is connected, and a write
+waits for a connection. A hang-up that is over before anybody looks is not reported.
 
-A device that claims to have written more than there was room for, or gives back what it does not have, is broken: see
-console.py, which stops it.
+A device that claims to have written more than there was room for, or returns a buffer that it does not have, is broken:
+see console.py, which stops it.
 
 Context: reads and writes sleep; the interrupts only wake. Source: Virtual I/O Device (VIRTIO) Version 1.2, 5.3.
 """
@@ -49,7 +49,7 @@ class Port:
         self.is_console: bool = False  # meant for a terminal
         self.host_open: bool = False  # somebody is connected at the host
         self.guest_open: bool = False  # a program has it open
-        self.told_ready: bool = False  # what the device knows of these (console.py)
+        self.told_ready: bool = False  # what was reported to the device (console.py)
         self.told_open: bool = False
         self.name: bytes = b""
         self.read_queue: WaitQueue = WaitQueue()
@@ -76,7 +76,7 @@ class Port:
         self._transport.set_queue(self._send_index, self.sending)
 
     def prepare(self) -> None:
-        """Before the port is opened: give the device memory to fill. Raises MemoryError."""
+        """Called before the port is opened: give the device memory to fill. Raises MemoryError."""
         if self._has_frames:
             return
         while self.receiving.free_count > 0:
@@ -92,7 +92,7 @@ class Port:
             self._transport.notify(self._receive_index)
 
     def wake(self) -> None:
-        """Something changed: let everybody look again. Fit for interrupts."""
+        """Something changed: wake everybody to look again. May be called from interrupts."""
         self.read_queue.wake_all()
         self.write_queue.wake_all()
 
@@ -107,7 +107,7 @@ class Port:
     # Receiving -------------------------------------------------------------------------------------------------------
 
     def has_input(self) -> bool:
-        """Whether bytes wait. If not, an interrupt will report some."""
+        """Whether there is input. If not, an interrupt will report some."""
         return self._current != NOTHING or not self.receiving.request_interrupt()
 
     def read(self, buffer: Buffer, waits: bool) -> int:
@@ -130,7 +130,7 @@ class Port:
                 self.read_queue.sleep()
 
     def _take(self, buffer: Buffer) -> int:
-        """Copy what there is, as far as it fits. The caller holds `_reading`."""
+        """Copy the available bytes, as far as they fit. The caller holds `_reading`."""
         done = 0
         for _ in range(self.receiving.size):
             if buffer.remaining == 0 or buffer.faulted or not self._next_frame():
@@ -146,7 +146,7 @@ class Port:
         return done
 
     def _next_frame(self) -> bool:
-        """Let `_current` be a frame with bytes that were not read. False if there is none."""
+        """Advance `_current` to a frame with unread bytes. False if there is none."""
         if self._current != NOTHING:
             return True
         head = self.receiving.take()
@@ -172,13 +172,13 @@ class Port:
     # Sending ---------------------------------------------------------------------------------------------------------
 
     def has_room(self) -> bool:
-        """Whether a write moves something at once. If not, an interrupt will report when it does."""
+        """Whether a write would send something at once. If not, an interrupt will report when it would."""
         if not self.host_open:
             return False
         return self._collect() or not self.sending.request_interrupt()
 
     def _collect(self) -> bool:
-        """Take the pieces back that the device has sent. Whether one is free, or can be had."""
+        """Take back the pieces that the device has sent. Returns whether one is free or can be allocated."""
         head = self.sending.take()
         while head != NOTHING:
             self._free_pieces.append(self._piece_of[head])
@@ -210,7 +210,7 @@ class Port:
         return done
 
     def _send(self, buffer: Buffer) -> int:
-        """Copy one piece and hand it to the device; 0 if somebody was quicker. The caller holds `_writing`."""
+        """Copy one piece and hand it to the device; 0 if another thread was quicker. The caller holds `_writing`."""
         if not self._collect():
             return 0
         if len(self._free_pieces) == 0:

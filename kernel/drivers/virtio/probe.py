@@ -1,4 +1,5 @@
-"""Finding virtio devices and giving them to their drivers. A device that fails costs itself only, and a log line.
+"""Finding virtio devices and giving them to their drivers. A device that fails only loses itself, and causes a log
+line.
 
 Context: boot.
 """
@@ -27,7 +28,7 @@ from kernel.lang import Errno
 from kernel.lib import log
 from kernel.lib.bus import ROOT_PLATFORM, BusDevice, bus_root
 
-_DRIVERS: Final[dict[int, bytes]] = {  # with the names that they have on Linux
+_DRIVERS: Final[dict[int, bytes]] = {  # with their names on Linux
     DEVICE_BLOCK: b"virtio_blk",
     DEVICE_NETWORK: b"virtio_net",
     DEVICE_CONSOLE: b"virtio_console",
@@ -40,7 +41,7 @@ _DRIVERS: Final[dict[int, bytes]] = {  # with the names that they have on Linux
 
 
 def start(more_places: list[bytes]) -> None:
-    """Look on PCI's buses, where ACPI says that devices are, and at `more_places`, the values of
+    """Look on PCI's buses, at the places that ACPI lists, and at `more_places`, the values of
     `virtio_mmio.device=`. Raises MemoryError.
     """
     for device in pci.scan():

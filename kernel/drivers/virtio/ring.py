@@ -2,11 +2,11 @@
 
 A queue is three tables in memory: descriptors, the ring of chains that are available to the device, and the ring of
 those that it has used. A chain is one or several buffers, first those that the device reads, then those that it writes.
-The driver knows a chain by its head, the number of its first descriptor: `add` returns it, `take` gives it back.
+The driver identifies a chain by its head, the number of its first descriptor: `add` returns it, `take` gives it back.
 
 With indirect descriptors a chain of several buffers takes one descriptor, which points to a table; each head has a
-table of its own, allocated when it is first needed and kept. With the event index both sides say when they want to
-be notified next; without it they can only say yes or no.
+table of its own, allocated when it is first needed and kept. With the event index both sides say when they want to be
+notified next; without it they can only switch notification on or off.
 
 Invariants: `_chain_length[head]` is 0 exactly for chains that are not in flight; free descriptors are linked through
 `_next`, which the device never sees. `free_count` descriptors are free. Indexes count modulo 2**16.
@@ -49,8 +49,8 @@ NOTHING: Final = -1
 
 @final
 class Chain:
-    """Buffers on their way to the device. Made once, for `capacity` buffers of at most `buffer_limit` bytes, and used
-    again for each request.
+    """Buffers on their way to the device. Allocated once, for `capacity` buffers of at most `buffer_limit` bytes, and
+    reused for each request.
     """
 
     def __init__(self, capacity: int, buffer_limit: int) -> None:
@@ -65,8 +65,8 @@ class Chain:
         self.readable = 0
 
     def add(self, address: int, length: int, device_writes: bool) -> None:
-        """One more buffer, at a physical address. Joined with the one before where both lie in a row. What the device
-        reads comes first.
+        """Add a buffer at a physical address, joined with the one before if they are contiguous. Buffers that the
+        device reads come first.
         """
         count = self.count
         if count > 0 and device_writes == (count > self.readable):
@@ -91,7 +91,7 @@ class SplitQueue:
         self.size: int = size
         self.free_count: int = size
         self.used_length: int = 0  # bytes that the device claims to have written, after `take`
-        self.is_broken: bool = False  # the device gave back what it does not have
+        self.is_broken: bool = False  # the device returned a chain that it did not have
         self._has_event_index: bool = has_event_index
         self._has_indirect: bool = has_indirect
         self._descriptors: Window = frame_window(allocate_zeroed_frame())
@@ -104,7 +104,7 @@ class SplitQueue:
         self._chain_length: list[int] = [0] * size
         self._tables: list[Window | None] = [None] * size
         self._available_index: int = 0  # where the next chain goes
-        self._published_index: int = 0  # up to here the device has been notified
+        self._published_index: int = 0  # the device has been notified up to here
         self._used_index: int = 0  # the next one to take
 
     def descriptor_address(self) -> int:
@@ -128,7 +128,7 @@ class SplitQueue:
         return self._free_head
 
     def add_buffer(self, address: int, length: int, device_writes: bool) -> int:
-        """Make one buffer available, once it is published; its head, or NOTHING when the queue is full."""
+        """Make one buffer available, once it is published; returns its head, or NOTHING when the queue is full."""
         head = self._free_head
         if self.free_count == 0:
             return NOTHING
@@ -150,7 +150,7 @@ class SplitQueue:
         return head
 
     def add(self, chain: Chain) -> int:
-        """Make a chain available, once it is published; its head, or NOTHING when there is no room for it now."""
+        """Make a chain available, once published; returns its head, or NOTHING if there is no room for it now."""
         count = chain.count
         if count == 1:
             return self.add_buffer(chain.addresses[0], chain.lengths[0], chain.readable == 0)
@@ -212,7 +212,7 @@ class SplitQueue:
         self._available_index = (self._available_index + 1) & 0xFFFF
 
     def publish(self) -> bool:
-        """Show the device what was added since the last time; whether it wants to be notified of it."""
+        """Publish what was added since the last time; returns whether the device wants to be notified."""
         added = (self._available_index - self._published_index) & 0xFFFF
         if added == 0:
             return False
@@ -225,12 +225,12 @@ class SplitQueue:
         return (self._available_index - event - 1) & 0xFFFF < added
 
     def has_used(self) -> bool:
-        """Whether `take` has something to give."""
+        """Whether `take` would return something."""
         return not self.is_broken and self._rings.load_u16(USED_RING + _RING_INDEX) != self._used_index
 
     def take(self) -> int:
-        """The head of a chain that the device is done with, or NOTHING. It is free again; `used_length` says how much
-        the device says that it wrote, which the caller judges.
+        """The head of a chain that the device is done with, or NOTHING. It is free again; `used_length` is how much the
+        device claims to have written, which the caller checks.
         """
         if not self.has_used():
             return NOTHING
@@ -257,14 +257,14 @@ class SplitQueue:
     def suppress_interrupts(self) -> None:
         """Ask the device not to interrupt for this queue. It may do so all the same."""
         if self._has_event_index:
-            # An index that was just passed is the one that is reached last.
+            # The index just passed is the one that will be reached last.
             self._rings.store_u16(self._used_event, (self._used_index - 1) & 0xFFFF)
         else:
             self._rings.store_u16(_RING_FLAGS, NO_NOTIFICATION)
 
     def request_interrupt(self, after: int = 1) -> bool:
         """Ask for an interrupt once `after` more chains are used (without the event index: once one is). False: there
-        are some already, and the caller looks again, because the interrupt for these may never come.
+        are some already, and the caller must look again, because the interrupt for these may never come.
         """
         if self._has_event_index:
             self._rings.store_u16(self._used_event, (self._used_index + after - 1) & 0xFFFF)
@@ -276,6 +276,6 @@ class SplitQueue:
 
 
 def _flags(chain: Chain, index: int) -> int:
-    """A descriptor's flags: all but the last go on."""
+    """A descriptor's flags: all but the last continue."""
     flags = F_WRITE if index >= chain.readable else 0
     return flags | F_NEXT if index + 1 < chain.count else flags

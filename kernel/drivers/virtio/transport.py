@@ -1,7 +1,7 @@
 """How a driver talks to its device, whatever bus the device is on.
 
 A transport offers the device's registers; `negotiate` brings a device up with them. A driver derives from
-`DeviceEvents` to hear of interrupts.
+`DeviceEvents` to receive interrupts.
 
 Context: bringing up is for boot; `notify` and the events run in interrupts too. Nothing sleeps.
 Source: Virtual I/O Device (VIRTIO) Version 1.2, 2.1 (status), 2.2 (features), 2.5 (configuration), 3.1
@@ -41,7 +41,7 @@ RING_FEATURES: Final = F_INDIRECT | F_EVENT_INDEX
 INTERRUPT_QUEUE: Final = 1
 INTERRUPT_CONFIGURATION: Final = 2
 
-RESET_LIMIT: Final = 100_000  # reads of the status until a reset must be through
+RESET_LIMIT: Final = 100_000  # reads of the status until a reset must be complete
 _RUNNING: Final[list["Transport"]] = []  # devices that were brought up
 
 GENERATION_LIMIT: Final = 100  # attempts to read a configuration that changes meanwhile
@@ -66,7 +66,7 @@ class Transport:
         self.device_type: int = device_type  # DEVICE_*
         self.name: str = name
         self.features: int = 0  # what was agreed
-        self.place: BusDevice | None = None  # what /sys shows of it
+        self.place: BusDevice | None = None  # its place in /sys
 
     def read_status(self) -> int:
         return 0
@@ -90,7 +90,7 @@ class Transport:
         raise Errno(ENODEV)
 
     def connect(self, events: DeviceEvents, queue_count: int) -> None:
-        """Route interrupts to the driver: before the queues are set. Raises Errno, MemoryError."""
+        """Route interrupts to the driver; called before the queues are set. Raises Errno, MemoryError."""
         raise Errno(ENODEV)
 
     @nosleep
@@ -122,7 +122,7 @@ class Transport:
     # The parts that all buses share --------------------------------------------------------------------------------
 
     def configuration_u64(self, offset: int) -> int:
-        """Two words that belong together. Values of 2**62 and more are a lie, and become 0."""
+        """Two words that belong together. Values of 2**62 and more are invalid, and become 0."""
         for _ in range(GENERATION_LIMIT):
             generation = self.configuration_generation()
             low = self.configuration_u32(offset)
@@ -144,8 +144,8 @@ class Transport:
         raise Errno(ENODEV)
 
     def negotiate(self, wanted: int) -> None:
-        """Reset the device and agree on features: those that are wanted and offered. Raises ENODEV for a device of
-        before VIRTIO 1.0, or one that can't do with what we want.
+        """Reset the device and agree on features: those that are wanted and offered. Raises ENODEV for a device older
+        than VIRTIO 1.0, or one that does not accept these features.
         """
         self.reset()
         self.write_status(STATUS_ACKNOWLEDGE)
@@ -163,8 +163,8 @@ class Transport:
             raise Errno(ENODEV)
 
     def make_queue(self, index: int, size_limit: int) -> SplitQueue:
-        """Memory of queue `index`, with at most `size_limit` descriptors. The device knows it after `set_queue`, which
-        comes after `connect`. Raises ENODEV, MemoryError.
+        """Memory of queue `index`, with at most `size_limit` descriptors. `set_queue`, called after `connect`,
+        announces it to the device. Raises ENODEV, MemoryError.
         """
         largest = min(self.largest_queue(index), size_limit, SIZE_LIMIT)
         if largest <= 0:
@@ -180,12 +180,12 @@ class Transport:
         self.write_status(STATUS_ACKNOWLEDGE | STATUS_DRIVER | STATUS_FEATURES_OK | STATUS_DRIVER_OK)
 
     def give_up(self) -> None:
-        """Tell the device that its driver is through with it."""
+        """Tell the device that its driver has given up on it."""
         self.write_status(self.read_status() | STATUS_FAILED)
 
 
 def reset_all() -> None:
-    """The machine is about to run something else: stop all devices, so that they touch no memory any more."""
+    """The machine is about to run another kernel: stop all devices, so that they touch no memory any more."""
     for transport in _RUNNING:
         try:
             transport.reset()

@@ -25,7 +25,7 @@ def _next_name() -> bytes:
 
 @final
 class VirtioPlace(BusDevice):
-    """One virtio device, below the device of PCI or the platform that brings it."""
+    """One virtio device, below its device on PCI or the platform."""
 
     def __init__(self, transport: Transport, parent: BusDevice) -> None:
         super().__init__(parent, _next_name(), b"virtio")

@@ -1,16 +1,16 @@
 """virtio-vsock: connections of AF_VSOCK sockets with the host (kernel/net/vsock).
 
-The device has a queue of packets that come, one of packets that go, and one of events. Frames of memory wait to be
-filled; what came is copied out of them, so the host may send at once what they hold, and its connections no more than
-their credit. What goes is a header, which has a place for each descriptor here, and the data where the sender put them.
-While the queue is full packets wait in `_pending`: data of connections, bounded by their credit and by memory; few
-others for each connection; and at most PENDING_LIMIT that open connections or answer for nobody, so that a device which
-asks without end and takes no answers gets none.
+The device has a queue of incoming packets, one of outgoing packets, and one of events. Frames of memory wait to be
+filled; received packets are copied out of them, so the host may send at once as much as they hold, and its connections
+no more than their credit. An outgoing packet is a header, which has a place for each descriptor here, and the data
+where the sender put them. While the queue is full packets wait in `_pending`: data of connections, bounded by their
+credit and by memory; few others for each connection; and at most PENDING_LIMIT that open connections or answer for
+nobody, so that a device which keeps sending and takes no answers gets none.
 
-A kernel thread handles what came. A device that breaks the rules of its queues is reset, and all connections end; a
-packet that lies about itself is dropped. One for which there is no memory stays where the device has put it, and the
-thread tries again later, so nothing of a stream is lost. The event TRANSPORT_RESET, sent when the machine has moved to
-another host, ends all connections as well, and the context may be another one afterwards.
+A kernel thread handles received packets. A device that breaks the rules of its queues is reset, and all connections
+end; an inconsistent packet is dropped. One for which there is no memory stays where the device has put it, and
+the thread tries again later, so nothing of a stream is lost. The event TRANSPORT_RESET, sent when the machine has moved
+to another host, ends all connections as well, and the context may be another one afterwards.
 
 Context: `send` is for thread context and does not sleep; the interrupts only wake.
 Source: Virtual I/O Device (VIRTIO) Version 1.2, 5.10 (socket device).
@@ -41,7 +41,7 @@ SEND: Final = 1
 EVENTS: Final = 2
 
 RECEIVE_LIMIT: Final = 64  # frames that the device may fill
-SEND_LIMIT: Final = 64  # descriptors, two for a packet with data; a frame holds so many headers
+SEND_LIMIT: Final = 64  # descriptors, two for a packet with data; a frame holds this many headers
 EVENT_LIMIT: Final = 8
 PENDING_LIMIT: Final = 1024
 HEADER_PLACE: Final = 64  # bytes from one header to the next
@@ -79,9 +79,9 @@ class VirtioVsock(VsockTransport):
         self._header: bytearray = bytearray(HEADER_SIZE)
         self._pending: PacketQueue = PacketQueue()
         self._limited: int = 0  # those in it that are limited
-        self._kept: int = NOTHING  # a frame that was filled, and not looked at yet
+        self._kept: int = NOTHING  # a filled frame that was not examined yet
         self._kept_length: int = 0
-        self._told_ns: int = 0  # when the log heard of a move
+        self._told_ns: int = 0  # when a move was last logged
         transport.connect(_VsockEvents(self), 3)
         transport.set_queue(RECEIVE, self._receiving)
         transport.set_queue(SEND, self._sending)
@@ -144,7 +144,7 @@ class VirtioVsock(VsockTransport):
 
     @noraise
     def _collect(self) -> int:
-        """Take back what the device has sent, and put what waits in its place; how many packets that was."""
+        """Take back what the device has sent, and replace it by waiting packets; returns how many."""
         sending = self._sending
         count = 0
         head = sending.take()
@@ -179,7 +179,7 @@ class VirtioVsock(VsockTransport):
     # The thread -------------------------------------------------------------------------------------------------------
 
     def work(self) -> bool:
-        """Do what there is to do; whether there was something, or may be."""
+        """Do the pending work; returns whether there was some, or may be."""
         self.has_work = False
         if self.is_dead:
             return False
@@ -229,7 +229,7 @@ class VirtioVsock(VsockTransport):
 
     def _packet_in(self, frame: Frame, length: int) -> VsockPacket | None:
         """The packet in a frame, of which the device has written `length` bytes; None for one that is dropped: it is
-        cut off, or for somebody else. A length that cannot be breaks the queue. Raises MemoryError.
+        truncated, or for another context. An impossible length breaks the queue. Raises MemoryError.
         """
         if length > PAGE_SIZE:
             self._receiving.is_broken = True
@@ -278,7 +278,7 @@ class VirtioVsock(VsockTransport):
         return count > 0
 
     def _move(self) -> None:
-        """The machine is at another host now: nothing goes on, and it may have another context."""
+        """The machine has moved to another host: connections end, and its context may have changed."""
         now_ns = monotonic_ns()
         if self._told_ns == 0 or now_ns - self._told_ns >= _MOVES_NS:
             self._told_ns = now_ns
@@ -323,7 +323,7 @@ class VirtioVsock(VsockTransport):
 
 
 def _context_of(transport: Transport) -> int:
-    """Which context this machine is. Raises ENODEV for one that no machine may be."""
+    """The context of this machine. Raises ENODEV for an invalid one."""
     cid = transport.configuration_u64(_CONFIG_CID)
     if not CID_HOST < cid < CID_ANY:
         raise Errno(ENODEV)
@@ -366,7 +366,7 @@ def _pause(device: VirtioVsock) -> None:
 
 
 def start(transport: Transport) -> None:
-    """Bring a device up. Raises Errno if it is of no use, MemoryError."""
+    """Bring a device up. Raises Errno if it is unusable, MemoryError."""
     if len(DEVICES) > 0:
         raise Errno(ENOSPC)
     transport.negotiate(WANTED)

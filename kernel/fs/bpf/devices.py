@@ -66,7 +66,7 @@ WORLD: Final = KernelWorld()
 
 @final
 class GroupJudge(DeviceJudge):
-    """Asks the programs that count for the running thread's group: all must permit."""
+    """Runs the programs that apply to the running thread's group: all must permit."""
 
     def permits(self, kind: int, access: int, number: int) -> bool:
         task = current_or_none()
@@ -81,7 +81,7 @@ class GroupJudge(DeviceJudge):
         words.store_u32(4, device_major(number))
         words.store_u32(8, device_minor(number))
         is_permitted = True
-        for program in programs:  # each is asked, whatever those before it said: they may count
+        for program in programs:  # every program runs, whatever the earlier ones said: they may keep counts
             if is_dying():
                 return False
             if program.run(context, WORLD) == 0:
@@ -93,5 +93,5 @@ _JUDGE: Final = GroupJudge()
 
 
 def judge_devices() -> None:
-    """From now on, programs are asked. Before the first is attached, nobody is."""
+    """Consult programs from now on. Before the first is attached, nobody is consulted."""
     GUARD.judge = _JUDGE

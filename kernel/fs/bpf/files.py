@@ -1,7 +1,7 @@
 """Maps and programs of bpf(2) as open files, which share them with whoever else refers to them.
 
-A map counts for the processes that have it open, divided among its users; what a program of a group keeps while nobody
-has it open is bounded by the room that creating one asks for (`check_room_to_keep`).
+A map's memory counts for the processes that have it open, divided among them; maps kept only by a group's program are
+bounded by the check at their creation (`check_room_to_keep`).
 
 Context: may raise MemoryError, ENFILE.
 Source: bpf(2), proc_pid_fdinfo(5).

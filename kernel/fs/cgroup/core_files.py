@@ -54,7 +54,7 @@ from kernel.task.task import Task, current
 
 _LINE_COST: Final = 400  # instructions, for `pace`
 _CHILD_COST: Final = 2000
-_DELEGATING: Final = Mutex()  # one at a time changes who has which controllers
+_DELEGATING: Final = Mutex()  # one thread at a time changes which groups have which controllers
 
 
 # Controllers ----------------------------------------------------------------------------------------------------------
@@ -77,12 +77,12 @@ def subtree_control(group: ControlGroup) -> bytes:
 
 
 def _line(text: bytes) -> bytes:
-    """As a line, if there is anything."""
+    """The text as a line, unless it is empty."""
     return text + b"\n" if len(text) > 0 else text
 
 
 def set_subtree_control(group: ControlGroup, text: bytes, writer: Writer) -> None:
-    """+NAME delegates a controller to the children, -NAME takes it from them. All or nothing."""
+    """+NAME delegates a controller to the children, -NAME withdraws it. All or nothing."""
     enabled = 0
     disabled = 0
     for word in strip(text).split(b" "):
@@ -117,7 +117,7 @@ def _bit_of(name: bytes) -> int:
 
 
 def _delegate(group: ControlGroup, enabled: int, disabled: int) -> None:
-    """What was checked. Children that are made meanwhile have it by themselves. Sleeps where there are many. Raises
+    """Carry out a change that was checked. Children created meanwhile get it anyway. Sleeps if there are many. Raises
     ENOMEM, MemoryError, and then nothing has changed.
     """
     before = group.delegated
@@ -148,7 +148,7 @@ def _delegate(group: ControlGroup, enabled: int, disabled: int) -> None:
 
 
 def _place_all(group: ControlGroup) -> None:
-    """Let all threads in a group and below count where they belong now. Raises MemoryError."""
+    """Charge all threads in a group and below to the groups that they belong to now. Raises MemoryError."""
     walk = GroupWalk(group)
     while True:
         each = walk.next()
@@ -162,7 +162,7 @@ def _place_all(group: ControlGroup) -> None:
 
 
 def processes(group: ControlGroup) -> bytes:
-    """cgroup.procs: numbers as the reader calls them, a line each."""
+    """cgroup.procs: numbers in the reader's namespace, one a line."""
     if group.is_threaded:
         raise Errno(EOPNOTSUPP)
     pids = current().pids
@@ -184,7 +184,7 @@ def threads(group: ControlGroup) -> bytes:
 
 
 def _named(text: bytes) -> Task:
-    """The thread that a text names; 0 is the caller. Raises EINVAL, ESRCH."""
+    """The thread that a text names; 0 means the caller. Raises EINVAL, ESRCH."""
     number = 0
     try:
         number = parse_int32(strip(text))
@@ -201,14 +201,14 @@ def _named(text: bytes) -> Task:
 
 
 def check_writer(group: ControlGroup, writer: Writer) -> None:
-    """Whether somebody may write to cgroup.procs of a group. Raises EACCES."""
+    """Check that `writer` may write to cgroup.procs of a group. Raises EACCES."""
     node = group.listener
     if isinstance(node, GroupNode):
         node.check_writer(writer.credentials)
 
 
 def check_way(source: ControlGroup, target: ControlGroup, writer: Writer) -> None:
-    """Whether somebody may move processes from one group to another. Raises EACCES, ENOENT."""
+    """Check that `writer` may move processes from one group to another. Raises EACCES, ENOENT."""
     check_writer(common_ancestor(source, target), writer)
     root = writer.namespace.root
     if OPTIONS.delegates_by_namespace and not (root.contains(source) and root.contains(target)):
@@ -216,7 +216,7 @@ def check_way(source: ControlGroup, target: ControlGroup, writer: Writer) -> Non
 
 
 def add_process(group: ControlGroup, text: bytes, writer: Writer) -> None:
-    """A process with all its threads comes into the group."""
+    """Move a process with all its threads into the group."""
     require_alive(group)
     task = _named(text)
     process = task.process
@@ -228,7 +228,7 @@ def add_process(group: ControlGroup, text: bytes, writer: Writer) -> None:
 
 
 def add_thread(group: ControlGroup, text: bytes, writer: Writer) -> None:
-    """One thread comes into the group, from another one of the same domain."""
+    """Move one thread into the group, from another one of the same domain."""
     require_alive(group)
     task = _named(text)
     check_way(task.cgroup, group, writer)
@@ -242,7 +242,7 @@ def add_thread(group: ControlGroup, text: bytes, writer: Writer) -> None:
 
 
 def set_kind(group: ControlGroup, text: bytes, writer: Writer) -> None:
-    """cgroup.type: "threaded", and there is no way back."""
+    """cgroup.type: only "threaded" can be written, and that is final."""
     if strip(text) != b"threaded":
         raise Errno(EINVAL)
     make_threaded(group)
@@ -258,7 +258,7 @@ def events(group: ControlGroup) -> bytes:
 
 
 def figures(group: ControlGroup) -> bytes:
-    """cgroup.stat. Of groups that were removed nothing is left but what zombies and open files hold: none is dying."""
+    """cgroup.stat. Removed groups keep only what zombies and open files hold, so none is dying."""
     counts: list[int] = [0] * len(CONTROLLER_NAMES)
     walk = GroupWalk(group)
     while True:
@@ -316,7 +316,7 @@ def set_deepest(group: ControlGroup, text: bytes, writer: Writer) -> None:
 
 
 def freezing(group: ControlGroup) -> bytes:
-    """cgroup.freeze: what was written here, whatever was written to those above."""
+    """cgroup.freeze: what was written here, whatever the groups above say."""
     return b"1\n" if group.is_told_to_freeze else b"0\n"
 
 
@@ -330,7 +330,7 @@ def freeze(group: ControlGroup, text: bytes, writer: Writer) -> None:
 
 
 def kill(group: ControlGroup, text: bytes, writer: Writer) -> None:
-    """1 kills everybody in the group and below."""
+    """1 kills all processes in the group and below."""
     value = parse_int32(strip(text))
     if value != 1:
         raise Errno(ERANGE)

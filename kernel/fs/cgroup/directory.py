@@ -1,8 +1,8 @@
 """Directories of control groups, and the files in them.
 
-The inodes of a group are created when they are looked up, and stay as long as somebody uses them, or has changed their
-owners or attributes. A change is reported to whoever polls (POLLPRI until the file is read again) and
-watches (inotify(7)).
+The inodes of a group are created when they are looked up, and stay as long as they are in use, or their owners or
+attributes were changed. A change is reported to pollers (POLLPRI until the file is read again) and watchers
+(inotify(7)).
 
 Invariants: a group refers to its node, and that to the inodes, which refer to the group; `end` undoes that.
 """
@@ -105,7 +105,7 @@ class GroupFile(TextInode):
 
 @final
 class OpenGroupFile(TextFile):
-    """An open one."""
+    """An open file of a group."""
 
     def __init__(self, path: Path, flags: int, source: GroupFile, writer: Writer) -> None:
         super().__init__(path, flags, source)
@@ -193,7 +193,7 @@ class GroupDirectory(Inode):
                 if not sink.emit(ROWS[number].name, ino, _REGULAR, FIRST_POSITION + place):
                     return
             sink.position = FIRST_POSITION + place
-        # Children are found again by their numbers, which go up in the order of making.
+        # Children are found again by their numbers, which increase in order of creation.
         after = place - len(ROWS)
         for name in list(self.group.children.keys()):
             pace(_ENTRY_COST)
@@ -209,7 +209,7 @@ class GroupDirectory(Inode):
         return InodeFile(path, flags)
 
     def is_empty(self) -> bool:
-        return True  # `remove_directory` says what holds
+        return True  # `remove_directory` decides
 
     def create(self, name: bytes, mode: int, rdev: int, credentials: Credentials) -> Inode:
         kind = mode & S_IFMT
@@ -248,7 +248,7 @@ class Node(GroupNode):
         self.directory.uid = uid
         self.directory.gid = gid
         self.files: dict[int, GroupFile] = {}  # by row, once they were looked up
-        # Whose the files of each controller are, by its bit: whoever delegated it.
+        # The owner of each controller's files, by its bit: whoever delegated it.
         self.uids: dict[int, KernelUid] = {}
         self.gids: dict[int, KernelGid] = {}
         for kind in (CORE, 1, 2, 4, 8, 16):
@@ -265,7 +265,7 @@ class Node(GroupNode):
         return not row.only_on_top and (row.controller == CORE or self.group.available() & row.controller != 0)
 
     def file(self, number: int) -> GroupFile:
-        """A file that the group has. Raises MemoryError."""
+        """One of the group's files. Raises MemoryError."""
         found = self.files.get(number)
         if found is None:
             found = GroupFile(self.directory.file_system, self.group, number)
@@ -275,7 +275,7 @@ class Node(GroupNode):
         return found
 
     def forget_if_plain(self, file: GroupFile) -> None:
-        """Nobody uses the inode of a file: unless somebody has changed something of it, it can be made anew."""
+        """Nobody uses the inode of a file: drop it unless it was changed, since it can be created again."""
         controller = file.row.controller
         is_owned = file.uid == self.uids.get(controller, ROOT_USER)
         is_owned = is_owned and file.gid == self.gids.get(controller, ROOT_GROUP)
@@ -310,7 +310,7 @@ class Node(GroupNode):
                 gone.waiters.wake_all()
 
     def end(self) -> None:
-        """The group was removed: those who poll its files find that out."""
+        """The group was removed: wake those that poll its files."""
         self.group.listener = None
         for found in self.files.values():
             found.waiters.wake_all()

@@ -11,7 +11,7 @@ from kernel.lang import EINVAL, ENODEV, ERANGE, Errno
 from kernel.lib.pace import pace
 from kernel.lib.scan import LONGEST_NUMBER, Scan
 
-_NO_REQUEST_RATE: Final = 0xFFFF_FFFF  # that many requests a second, and more, are no limit
+_NO_REQUEST_RATE: Final = 0xFFFF_FFFF  # this many requests a second, or more, mean no limit
 _WORD_LIMIT: Final = 26
 _COST: Final = 500  # instructions, for `pace`
 _NAMES: Final[list[bytes]] = [b"rbps", b"wbps", b"riops", b"wiops"]
@@ -32,7 +32,7 @@ def _figures(number: int, moved: list[int], requests: list[int]) -> str:
 
 
 def statistics(group: ControlGroup) -> bytes:
-    """io.stat: what the group and those below have moved, by disk. The top group shows what all have."""
+    """io.stat: what the group and those below have transferred, by disk. The top group shows the total."""
     text = ""
     if group.parent is None:
         for number, device in BLOCK_DEVICES.items():
@@ -56,7 +56,7 @@ def _sectors(device: BlockDevice) -> list[int]:
 
 
 def _rates_of(share: DiskShare) -> list[int]:
-    """In the order of _NAMES."""
+    """The rates of a share, in the order of _NAMES."""
     return share.byte_rates + share.request_rates
 
 
@@ -75,7 +75,7 @@ def limits(group: ControlGroup) -> bytes:
 
 
 def set_limits(group: ControlGroup, text: bytes, writer: Writer) -> None:
-    """MAJOR:MINOR and what changes, each a name, "=" and a number a second or "max"."""
+    """Parse MAJOR:MINOR and the changes, each a name, "=" and a number a second or "max"."""
     control = _control_of(group)
     scan = Scan(text)
     scan.skip_blanks()

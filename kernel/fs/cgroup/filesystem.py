@@ -113,7 +113,7 @@ _INSTANCE: Final = _Instance()
 
 def make_cgroup2(source: bytes, options: bytes) -> FileSystem:
     """The one instance. Raises EINVAL, MemoryError."""
-    parse_options(options)  # they hold once it is known that the caller may mount it
+    parse_options(options)  # they take effect once the caller is known to be allowed to mount it
     made = _INSTANCE.made
     if made is None:
         made = GroupFileSystem()

@@ -46,7 +46,7 @@ def parse_bytes(text: bytes) -> int:
     text = strip(text)
     if text == b"max":
         return NO_MEMORY_LIMIT
-    high = 0  # and `low`: 32 bits each, as what is too large for both wraps around
+    high = 0  # and `low`: 32 bits each, so that a larger value wraps around
     low = 0
     base = 10
     if len(text) > 1 and text[0] == 48:
@@ -96,7 +96,7 @@ def minimum(group: ControlGroup) -> bytes:
 
 
 def set_minimum(group: ControlGroup, text: bytes, writer: Writer) -> None:
-    """What the group keeps while others have something to give back."""
+    """Memory that the group keeps while others have something to give back."""
     control_of(group).minimum = parse_bytes(text)
     MEMORY_CONTROLS.has_protection = True
 
@@ -107,7 +107,7 @@ def low(group: ControlGroup) -> bytes:
 
 
 def set_low(group: ControlGroup, text: bytes, writer: Writer) -> None:
-    """The same, if others can do so."""
+    """Memory that the group keeps if others can give back enough."""
     control_of(group).low = parse_bytes(text)
     MEMORY_CONTROLS.has_protection = True
 
@@ -118,7 +118,7 @@ def high(group: ControlGroup) -> bytes:
 
 
 def set_high(group: ControlGroup, text: bytes, writer: Writer) -> None:
-    """Beyond it, threads of the group are held up, and what can go goes."""
+    """Beyond it, threads of the group are slowed down and its memory is reclaimed."""
     control = control_of(group)
     control.high = parse_bytes(text)
     settle(group)
@@ -132,8 +132,8 @@ def limit(group: ControlGroup) -> bytes:
 
 
 def set_limit(group: ControlGroup, text: bytes, writer: Writer) -> None:
-    """What the group may have. If it has more, everything goes that can be read again; if that is not enough, processes
-    in it are killed.
+    """The group's limit. Above it, everything that can be read again is reclaimed; if that is not enough, processes in
+    the group are killed.
     """
     control = control_of(group)
     control.limit = parse_bytes(text)
@@ -164,7 +164,7 @@ def kills_all(group: ControlGroup) -> bytes:
 
 
 def set_kills_all(group: ControlGroup, text: bytes, writer: Writer) -> None:
-    """1: where one process is killed for want of memory, all are."""
+    """1: if one process is killed for lack of memory, all are."""
     value = parse_int32(strip(text))
     if value != 0 and value != 1:
         raise Errno(EINVAL)
@@ -172,7 +172,7 @@ def set_kills_all(group: ControlGroup, text: bytes, writer: Writer) -> None:
 
 
 def reclaim(group: ControlGroup, text: bytes, writer: Writer) -> None:
-    """Give back that many bytes of what the group can do without. Raises EAGAIN if there was less."""
+    """Reclaim that many bytes from the group. Raises EAGAIN if it got less."""
     wanted = parse_bytes(text.split(b" ")[0])
     control = control_of(group)
     done = 0
@@ -266,7 +266,7 @@ def swap_limit(group: ControlGroup) -> bytes:
 
 
 def set_swap_limit(group: ControlGroup, text: bytes, writer: Writer) -> None:
-    """Shown, and that is all."""
+    """The value is kept and shown, without effect."""
     control_of(group).swap_limit = parse_bytes(text)
 
 

@@ -26,7 +26,7 @@ def limit(group: ControlGroup) -> bytes:
 
 
 def set_limit(group: ControlGroup, text: bytes, writer: Writer) -> None:
-    """How many threads there may be. Existing ones stay."""
+    """The limit on threads. Existing ones stay."""
     text = strip(text)
     control = control_of(group)
     if text == b"max":

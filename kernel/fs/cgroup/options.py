@@ -1,7 +1,7 @@
-"""The options of the file system: of the hierarchy, whoever mounts it (Documentation/admin-guide/cgroup-v2.rst,
-"Mounting").
+"""The options of the file system, which apply to the hierarchy, whoever mounts it
+(Documentation/admin-guide/cgroup-v2.rst, "Mounting").
 
-`favordynmods` and `memory_hugetlb_accounting` are taken and shown; moving processes costs no more without the first,
+`favordynmods` and `memory_hugetlb_accounting` are accepted and shown; moving processes costs no more without the first,
 and there are no huge pages.
 """
 
@@ -24,7 +24,7 @@ _NUMBERS_LOCAL: Final = 32
 
 
 def parse_options(text: bytes) -> int:
-    """A bit for each option that is named. Raises EINVAL."""
+    """Parse options into a bit each. Raises EINVAL."""
     chosen = 0
     for word in text.split(b","):
         if len(word) == 0:
@@ -37,7 +37,7 @@ def parse_options(text: bytes) -> int:
 
 @final
 class GroupOptions:
-    """Those that hold."""
+    """The current options."""
 
     def __init__(self) -> None:
         self.chosen: int = 0
@@ -54,7 +54,9 @@ class GroupOptions:
 
     @property
     def memory_protects_below(self) -> bool:
-        """memory_recursiveprot: groups that say nothing of memory.low and memory.min are protected with those above."""
+        """memory_recursiveprot: groups that do not set memory.low and memory.min share the protection of those
+        above.
+        """
         return self.chosen & _MEMORY_BELOW != 0
 
     @property

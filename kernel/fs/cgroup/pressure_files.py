@@ -1,5 +1,5 @@
-"""The files of pressure, which every group has: io.pressure, memory.pressure, cpu.pressure, and cgroup.pressure, which
-says whether they are kept. Those that are not are not listed.
+"""The pressure files of every group: io.pressure, memory.pressure, cpu.pressure, and cgroup.pressure, which says
+whether pressure is recorded. If it is not, the other files are not listed.
 """
 
 from typing import TYPE_CHECKING, Final
@@ -22,7 +22,7 @@ _PAGE: Final = 4096
 
 @final
 class GroupPressureFile(PressureFile):
-    """An open one of a group."""
+    """An open pressure file of a group."""
 
     def __init__(
         self, path: Path, flags: int, writer: Writer, group: ControlGroup, resource: int, removal: WaitQueue
@@ -75,7 +75,7 @@ def is_kept(group: ControlGroup) -> bytes:
 
 
 def set_kept(group: ControlGroup, text: bytes, writer: Writer) -> None:
-    """0 ends the counting of pressure in the group and hides its files, 1 begins anew."""
+    """0 stops recording pressure in the group and hides its files, 1 starts anew."""
     value = parse_int32(strip(text))
     if value != 0 and value != 1:
         raise Errno(ERANGE)

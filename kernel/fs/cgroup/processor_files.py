@@ -1,4 +1,4 @@
-"""The files of the controller "cpuset". There are no partitions: every group is a member of the one."""
+"""The files of the controller "cpuset". There are no partitions: every group is a member of the only one."""
 
 from typing import Final
 
@@ -61,7 +61,7 @@ def wanted(group: ControlGroup) -> bytes:
 
 
 def set_wanted(group: ControlGroup, text: bytes, writer: Writer) -> None:
-    """The processors that are asked for; none: those of the group above."""
+    """Request processors; none: those of the group above."""
     chosen = parse_list(text, len(PROCESSORS))
     set_of(group).wanted = chosen
     walk = GroupWalk(group)
@@ -86,7 +86,7 @@ def wanted_nodes(group: ControlGroup) -> bytes:
 
 
 def set_wanted_nodes(group: ControlGroup, text: bytes, writer: Writer) -> None:
-    """The nodes that are asked for."""
+    """Request memory nodes."""
     chosen = parse_list(text, _MOST)
     if chosen & ~ONE_NODE != 0:
         raise Errno(EINVAL)
@@ -104,7 +104,7 @@ def partition(group: ControlGroup) -> bytes:
 
 
 def set_partition(group: ControlGroup, text: bytes, writer: Writer) -> None:
-    """The one kind that there is: "member"."""
+    """Accepts the only kind: "member"."""
     if strip(text) != b"member":
         raise Errno(EINVAL)
 

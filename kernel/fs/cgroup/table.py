@@ -1,4 +1,4 @@
-"""What the files of a control group are declared by: a row each, in the modules of this package that hold their texts.
+"""The declarations of a control group's files: a row each, in the modules of this package that produce their texts.
 
 Context: making a text and storing one may sleep. Errors are those of read(2) and write(2).
 """
@@ -13,7 +13,7 @@ from kernel.lang import EINVAL, ERANGE, Errno, final
 from kernel.lib.credentials import Credentials
 
 NO_RESOURCE: Final = -1
-CORE: Final = 0  # of files that every group has, whatever controllers it has
+CORE: Final = 0  # for files that every group has, whatever its controllers
 
 READABLE_MODE: Final = 0o444
 WRITABLE_MODE: Final = 0o644
@@ -25,15 +25,15 @@ _LARGEST: Final = (1 << 62) - 1
 
 @final
 class Writer:
-    """Who opened a file: that counts for what is written by it, whoever writes."""
+    """The opener of a file, whose rights count for what is written through it, whoever writes."""
 
     def __init__(self, credentials: Credentials, namespace: GroupNamespace) -> None:
         self.credentials: Credentials = credentials
         self.namespace: GroupNamespace = namespace
 
     def is_ruled_from_outside(self, group: ControlGroup) -> bool:
-        """Whether a group is the root of a namespace that it was opened in. With the option nsdelegate, what it may use
-        is for those outside to say.
+        """Whether a group is the root of a namespace that it was opened in. With the option nsdelegate, only those
+        outside set its limits.
         """
         return OPTIONS.delegates_by_namespace and self.namespace is not FIRST_GROUPS and self.namespace.root is group
 
@@ -42,13 +42,13 @@ class GroupNode(GroupListener):
     """The files of a group. Base class: directory.py."""
 
     def check_writer(self, who: Credentials) -> None:
-        """Raise EACCES unless somebody may write to cgroup.procs."""
+        """Raise EACCES unless the writer may write to cgroup.procs."""
 
     def controllers_given(self, controllers: int) -> None:
         """Files of controllers appear: they belong to whoever delegates them."""
 
     def controllers_taken(self, controllers: int) -> None:
-        """They go."""
+        """Files of controllers disappear."""
 
 
 MakeGroupText = Callable[[ControlGroup], bytes]
@@ -67,7 +67,7 @@ def read_only(group: ControlGroup, text: bytes, writer: Writer) -> None:
 
 @final
 class FileRow:
-    """One file. `controller`: a group has it with this one. `on_top`: the top group has it, too."""
+    """One file. `controller`: groups with this controller have it. `on_top`: the top group has it, too."""
 
     def __init__(
         self,
@@ -88,12 +88,12 @@ class FileRow:
         self.mode: int = mode
         self.on_top: bool = on_top or only_on_top
         self.only_on_top: bool = only_on_top
-        self.resource: int = resource  # of a file of pressure (kernel/sched/pressure.py)
-        self.is_delegated: bool = is_delegated  # whoever gets a group to rule may write it
+        self.resource: int = resource  # of a pressure file (kernel/sched/pressure.py)
+        self.is_delegated: bool = is_delegated  # a group that is delegated includes the right to write it
 
 
 def strip(text: bytes) -> bytes:
-    """Without blanks around."""
+    """The text without surrounding blanks."""
     start = 0
     end = len(text)
     while start < end and text[start] in _BLANKS:
@@ -138,7 +138,7 @@ def parse_number(text: bytes) -> int:
 
 
 def parse_unsigned(text: bytes) -> int:
-    """The same without a sign in front. Raises EINVAL, ERANGE."""
+    """The same without a sign. Raises EINVAL, ERANGE."""
     if text.startswith(b"-"):
         raise Errno(EINVAL)
     return parse_number(text)
@@ -153,7 +153,7 @@ def parse_int32(text: bytes) -> int:
 
 
 def words_of(text: bytes) -> list[bytes]:
-    """What stands between blanks."""
+    """The words between blanks."""
     found: list[bytes] = []
     start = -1
     for index in range(len(text)):

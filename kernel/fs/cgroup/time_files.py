@@ -14,7 +14,7 @@ from kernel.time.clock import NS_PER_US
 
 _MOST_WEIGHT: Final = 10_000
 _IDLE_WEIGHT: Final = 1  # as it is shown
-_LEAST_US: Final = 1000  # of a quota and a period
+_LEAST_US: Final = 1000  # for a quota and a period
 _LONGEST_PERIOD_US: Final = 1_000_000
 _MOST_US: Final = 1 << 44
 _THREAD_COST: Final = 200  # instructions, for `pace`
@@ -42,7 +42,7 @@ def weight(group: ControlGroup) -> bytes:
 
 
 def set_weight(group: ControlGroup, text: bytes, writer: Writer) -> None:
-    """The group's share beside its siblings, 1 to 10,000."""
+    """The group's share relative to its siblings, 1 to 10,000."""
     value = parse_unsigned(text)
     share = share_of(group)
     if not 1 <= value <= _MOST_WEIGHT:
@@ -67,7 +67,7 @@ def weight_nice(group: ControlGroup) -> bytes:
 
 
 def set_weight_nice(group: ControlGroup, text: bytes, writer: Writer) -> None:
-    """The weight, as the nice value of a thread that would have as much."""
+    """The weight, as the nice value of a thread with the same share."""
     value = parse_number(text)
     share = share_of(group)
     if not _LOWEST_NICE <= value < _LOWEST_NICE + len(_NICE_WEIGHTS):
@@ -84,7 +84,7 @@ def idle(group: ControlGroup) -> bytes:
 
 
 def set_idle(group: ControlGroup, text: bytes, writer: Writer) -> None:
-    """1: the group gets what its siblings leave, nearly."""
+    """1: the group gets little more than what its siblings leave."""
     value = parse_number(text)
     share = share_of(group)
     if value != 0 and value != 1:
@@ -100,7 +100,7 @@ def quota(group: ControlGroup) -> bytes:
 
 
 def set_quota(group: ControlGroup, text: bytes, writer: Writer) -> None:
-    """How many microseconds the group may run in a period, and how long that is."""
+    """The quota and the period, in microseconds."""
     words = words_of(text)
     share = share_of(group)
     if len(words) == 0:
@@ -141,7 +141,7 @@ def burst(group: ControlGroup) -> bytes:
 
 
 def set_burst(group: ControlGroup, text: bytes, writer: Writer) -> None:
-    """How much of what it did not use the group may use later."""
+    """How much unused quota the group may use later."""
     value = parse_unsigned(text)
     share = share_of(group)
     if not 0 <= value <= _MOST_US or (share.quota_ns != NO_QUOTA and value * NS_PER_US > share.quota_ns):

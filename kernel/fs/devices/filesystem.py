@@ -1,7 +1,7 @@
 """devtmpfs: a tmpfs with a node for every device. There is one instance, however often it is mounted.
 
 Nodes appear when a driver registers; a program may remove, rename and add what it likes. The symbolic links that
-programs expect (/dev/fd, /dev/stdin …) are here too, since no udev makes them.
+programs expect (/dev/fd, /dev/stdin …) are here too, since there is no udev to create them.
 """
 
 from collections.abc import Callable
@@ -22,7 +22,7 @@ _ROOT: Final = Credentials()
 
 
 class CharDeviceWatcher:
-    """A function that is called when a device has been entered, by the package that tells programs so."""
+    """A function that is called when a device has been entered, by the package that notifies programs."""
 
     def __init__(self) -> None:
         self.appeared: Callable[[CharDevice], None] | None = None
@@ -32,7 +32,7 @@ CHAR_DEVICE_WATCHER: Final = CharDeviceWatcher()
 
 
 class DeviceTree:
-    """The one instance, made when it is first mounted or added to."""
+    """The one instance, created when it is first mounted or added to."""
 
     def __init__(self) -> None:
         self.instance: Tmpfs | None = None
@@ -64,7 +64,7 @@ def device_tree() -> Tmpfs:
 def register_char_device(
     major: int, minor: int, name: bytes, open_device: OpenDevice, place: BusDevice | None = None
 ) -> CharDevice:
-    """Enter a driver, and show its node at once if devtmpfs exists. `name` may lie in one sub-directory. Raises
+    """Register a driver, and show its node at once if devtmpfs exists. `name` may lie in one sub-directory. Raises
     MemoryError.
     """
     device = enter_device(major, minor, name, open_device)

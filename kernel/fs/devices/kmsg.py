@@ -1,5 +1,5 @@
 """/dev/kmsg: the kernel's log as a file. One record a read; a line that is written becomes a record (klogd and dmesg
-use it), and whoever waits for new records sleeps on `LOG_READERS` (syslog(2) too).
+use it), and readers that wait for new records sleep on `LOG_READERS` (syslog(2) too).
 
 A record is shown with its priority, sequence number, microseconds and text, in which what is not printable ASCII is
 escaped.
@@ -38,7 +38,7 @@ _LONGEST: Final = 1024  # bytes of one write
 _DEFAULT_LEVEL: Final = WARNING
 
 LOG_READERS: Final = WaitQueue()
-RESTRICTED: Final = SystemSetting(b"kernel/dmesg_restrict", [1], 0, 1)  # as Debian has it: the log is root's
+RESTRICTED: Final = SystemSetting(b"kernel/dmesg_restrict", [1], 0, 1)  # as on Debian: only root may read the log
 RESTRICTED.guard = CAP_SYS_ADMIN
 
 
@@ -170,17 +170,19 @@ def line_of(record: Record) -> bytes:
 
 @final
 class ConsumingReader:
-    """The one position that all who read by syslog(2) and /proc/kmsg share; and what the console's level was before it
-    was switched off.
+    """The one position that all readers by syslog(2) and /proc/kmsg share, and the console's level from before it was
+    switched off.
     """
 
     def __init__(self) -> None:
         self.sequence: int = 0
-        self.offset: int = 0  # bytes of that record's line which were read
+        self.offset: int = 0  # how many bytes of that record's line were read
         self.saved_level: int = -1
 
     def read(self, buffer: Buffer, waits: bool) -> int:
-        """What was not read yet, whole lines but where not even one fits. EAGAIN, or a sleep, if there is nothing."""
+        """Read what was not read yet, in whole lines unless not even one fits. EAGAIN, or a sleep, if there is
+        nothing.
+        """
         while self.sequence >= log.next_sequence:
             if not waits:
                 raise Errno(EAGAIN)
@@ -204,7 +206,7 @@ class ConsumingReader:
         return done
 
     def unread(self) -> int:
-        """How many bytes wait."""
+        """How many bytes are unread."""
         self._skip_lost()
         total = -self.offset
         for sequence in range(self.sequence, log.next_sequence):
@@ -238,7 +240,7 @@ class ProcKmsgFile(File):
         return self.read(buffer)
 
     def seek(self, offset: int, whence: int) -> int:
-        """The position can be set, and means nothing."""
+        """The position can be set, without effect."""
         if whence == SEEK_CUR:
             offset = add_offset(self.position, offset)
         elif whence != SEEK_SET and whence != SEEK_END:

@@ -67,8 +67,8 @@ class FullFile(ZeroFile):
 
 
 class RandomFile(File):
-    """/dev/random and /dev/urandom; the generator is seeded at boot, so neither blocks. Writing stirs nothing in, and
-    is fine.
+    """/dev/random and /dev/urandom; the generator is seeded at boot, so neither blocks. Writes are accepted and add
+    nothing.
     """
 
     def read(self, buffer: Buffer) -> int:

@@ -67,7 +67,7 @@ _READAHEAD_LIMIT: Final = 1 << 20  # sectors that BLKRASET may ask for
 
 
 def open_block_device(path: Path, flags: int) -> File:
-    """Raises ENXIO (no such device), EBUSY (O_EXCL, and somebody uses it)."""
+    """Raises ENXIO (no such device), EBUSY (O_EXCL, and it is in use)."""
     device = BLOCK_DEVICES.get(path.inode().rdev)
     if device is None:
         raise Errno(ENXIO)
@@ -235,7 +235,7 @@ class BlockFile(File):
         return 0
 
     def _change(self, command: int, argument: int) -> int:
-        """Commands that change something: they are for root."""
+        """Commands that change something: root only."""
         device = self.device
         if command == HDIO_GETGEO:
             return self._geometry(argument)
@@ -272,7 +272,7 @@ class BlockFile(File):
         return 0
 
     def _clear(self, command: int, argument: int) -> None:
-        """BLKDISCARD, BLKSECDISCARD, BLKZEROOUT: their errors come in an order of their own each."""
+        """BLKDISCARD, BLKSECDISCARD, BLKZEROOUT: each checks for errors in an order of its own."""
         device = self.device
         if command != BLKDISCARD and not self.writable:
             raise Errno(EBADF)
@@ -307,7 +307,7 @@ class BlockFile(File):
 
 
 def clear_range(file: BlockFile, operation: Operation, start: int, length: int) -> None:
-    """Discard bytes of a device, or fill them with zeros; what its cache has of them goes. Raises EIO."""
+    """Discard bytes of a device, or fill them with zeros; drops what its cache has of them. Raises EIO."""
     first = start >> PAGE_SHIFT
     end = end_page_of(start, length)
     file.cache.write_range(first, end)
@@ -322,12 +322,12 @@ class DeviceCommands:
     """Commands that not all devices have. Base class: only those of the device itself."""
 
     def run(self, file: BlockFile, command: int, argument: int) -> int:
-        """Raises ENOTTY for what nobody knows."""
+        """Raises ENOTTY for unknown commands."""
         return file.device.ioctl(command, argument)
 
 
 class Commands:
-    """Who runs them; entered by loop devices."""
+    """Holds what runs them; entered by loop devices."""
 
     def __init__(self) -> None:
         self.handler: DeviceCommands = DeviceCommands()

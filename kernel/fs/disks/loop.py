@@ -1,7 +1,7 @@
 """Loop devices: a file, or a part of one, as a block device (loop(4)).
 
-Requests are queued and carried out by a thread of the device, because reading and writing a file sleeps. What the
-device is told to write goes to the file's cache, or past it (LOOP_SET_DIRECT_IO), where the device below reaches the
+Requests are queued and carried out by a thread of the device, because reading and writing a file sleeps. Data written
+to the device goes to the file's cache, or bypasses it (LOOP_SET_DIRECT_IO), so that the device below reaches the
 request's own frames; a flush is an fsync of the file. A bound device holds its file open.
 
 Context: `submit` never sleeps; everything else may.
@@ -60,7 +60,7 @@ class LoopDevice(BlockDevice):
         self.parting: File | None = None  # for the thread to release before it ends
         self.bindings: int = 0  # how many there have been
         self.is_closing: bool = False
-        self.is_leaving: bool = False  # LOOP_CLR_FD came: nothing works any more until the last user has closed it
+        self.is_leaving: bool = False  # after LOOP_CLR_FD: every request fails until the last user closes it
 
     # ---- Requests ---------------------------------------------------------------------------------------------
 
@@ -107,8 +107,8 @@ class LoopDevice(BlockDevice):
         self.idle.wake_all()
 
     def _release_file(self) -> None:
-        """The thread's last work: not `clear` releases the file, because that may end the mount of another loop device,
-        and so on: each of them on the stack of its own thread.
+        """The thread's last work. `clear` does not release the file itself, because that may end the mount of another
+        loop device, and so on: this way each runs on the stack of its own thread.
         """
         while True:
             file = self.parting
@@ -162,7 +162,7 @@ class LoopDevice(BlockDevice):
     # ---- Binding ----------------------------------------------------------------------------------------------
 
     def bind(self, file: File, file_size: int, read_only: bool) -> None:
-        """Stand for `file` from now on. Raises EBUSY (bound already), MemoryError."""
+        """Bind the device to `file`. Raises EBUSY (bound already), MemoryError."""
         if self.file is not None or self.thread_runs:
             raise Errno(EBUSY)
         self.is_closing = False
@@ -190,7 +190,7 @@ class LoopDevice(BlockDevice):
         take_sequence(self)
 
     def set_direct(self, wanted: bool) -> None:
-        """LOOP_SET_DIRECT_IO. Raises EINVAL where the file cannot be reached past its cache."""
+        """LOOP_SET_DIRECT_IO. Raises EINVAL where the file cannot be accessed without its cache."""
         self.flags &= ~LO_FLAGS_DIRECT_IO
         if wanted and not self._can_be_direct():
             raise Errno(EINVAL)
@@ -198,8 +198,8 @@ class LoopDevice(BlockDevice):
             self.flags |= LO_FLAGS_DIRECT_IO
 
     def find_way(self, wanted: bool) -> None:
-        """Past the file's cache or through it, as it has been or is wanted, or the file was opened; after a change that
-        matters to it.
+        """Choose whether to bypass the file's cache, from the present state, the request and the file's open flags;
+        called after a change that matters to this.
         """
         file = self.file
         wanted = wanted or self.flags & LO_FLAGS_DIRECT_IO != 0 or (file is not None and file.flags & O_DIRECT != 0)
@@ -218,7 +218,7 @@ class LoopDevice(BlockDevice):
         return self.offset & (below.logical_block_size - 1) == 0
 
     def _find_limits(self, file: File) -> None:
-        """Where holes can be punched into the file, the device can discard."""
+        """The device can discard if holes can be punched into the file."""
         makes_holes = file.inode.is_regular() and file.writable
         self.discard_limit = _DISCARD_LIMIT if makes_holes else 0
         self.zeroes_limit = self.discard_limit
@@ -231,7 +231,7 @@ class LoopDevice(BlockDevice):
             self.idle.wait()
 
     def exchange_file(self, file: File, file_size: int) -> None:
-        """LOOP_CHANGE_FD: another file of the same size takes the place of the present one. The device is idle. Raises
+        """LOOP_CHANGE_FD: replace the file by another one of the same size. The device is idle. Raises
         EINVAL, ENXIO.
         """
         old = self.file
@@ -249,13 +249,13 @@ class LoopDevice(BlockDevice):
             old.release()
 
     def _tell_of_medium(self) -> None:
-        """There is another one in the disk, or none any more."""
+        """Report that the disk has another medium, or none any more."""
         tell_change(self, b"DISK_MEDIA_CHANGE=1")
         take_sequence(self)
 
     def show_part(self, offset: int, size_limit: int) -> None:
-        """Show a part of the file only, of a binding that is new: nothing has been read or written yet. What makes no
-        sense is refused later (`move`).
+        """Show only a part of the file, in a new binding: nothing has been read or written yet. Invalid values are
+        refused later (`move`).
         """
         if offset >= 0 and size_limit >= 0:
             self.offset = offset
@@ -263,14 +263,14 @@ class LoopDevice(BlockDevice):
             self.set_file_size(self.file_size)
 
     def resize(self, file_size: int) -> None:
-        """The file has this many bytes, and may have had another number before."""
+        """Set the size of the file, which may have changed."""
         before = self.sectors
         self.set_file_size(file_size)
         is_other_size = before != self.sectors and before != 0 and self.sectors != 0
         tell_change(self, b"RESIZE=1" if is_other_size else b"")
 
     def set_file_size(self, file_size: int) -> None:
-        """The file has this many bytes: what of it the device shows."""
+        """Compute from the file's size how much the device shows."""
         self.file_size = file_size
         size = max(0, file_size - self.offset)
         if 0 < self.size_limit < size:
@@ -287,7 +287,7 @@ class LoopDevice(BlockDevice):
         if self.claimed or self.claimed_partitions > 0:
             raise Errno(EBUSY)
         sync_device(self)
-        for partition in partitions_of(self):  # they stay, and show another part, too
+        for partition in partitions_of(self):  # they stay, and show a different part, too
             sync_device(partition)
             forget_device(partition)
         forget_device(self)
@@ -298,7 +298,9 @@ class LoopDevice(BlockDevice):
 
     @sleeps
     def unbind(self) -> None:
-        """LOOP_CLR_FD: once the last user has closed the device. If that is the caller, nothing works from now on."""
+        """LOOP_CLR_FD: once the last user has closed the device. If that is the caller, all requests fail from now
+        on.
+        """
         if self.openers > 1 or self.claimed:
             self.flags |= LO_FLAGS_AUTOCLEAR
             return
@@ -315,18 +317,18 @@ class LoopDevice(BlockDevice):
             return
         if not self.is_leaving:
             self._write_all()
-            # Meanwhile somebody may have opened it, who then sees to it; or opened and closed it, and it is gone.
+            # Meanwhile somebody may have opened it, and will then finish this; or opened and closed it, and it is gone.
             if self.file is not file or not self._is_to_go():
                 return
         self.clear()
 
     def _is_to_go(self) -> bool:
-        """Whether nobody uses it any more, and that is what the binding's end waits for."""
+        """Whether the binding must end now: that was requested, and nobody uses the device any more."""
         waits = self.is_leaving or self.flags & LO_FLAGS_AUTOCLEAR != 0
         return waits and self.openers == 0 and self.file is not None and not self.is_closing
 
     def clear(self) -> None:
-        """Be bound to nothing, at once. What is dirty is lost."""
+        """Unbind at once. Dirty data is lost."""
         file = self.file
         if file is None or self.is_closing:
             return
@@ -359,7 +361,7 @@ class LoopDevice(BlockDevice):
             log.error("loop: no memory to wait for the file's release")
 
     def _write_all(self) -> None:
-        """Bring what is dirty to the file. Nobody could hear of an error: it goes to the log."""
+        """Write what is dirty to the file. Nobody can receive an error, so it goes to the log."""
         try:
             sync_device(self)
         except Errno:
@@ -394,14 +396,16 @@ def _serve(index: int) -> None:
 
 
 def add_loop_device(index: int) -> LoopDevice:
-    """Make /dev/loopN. Raises MemoryError."""
+    """Create /dev/loopN. Raises MemoryError."""
     device = LoopDevice(index)
     add_device(device)
     return device
 
 
 def free_index() -> int:
-    """The lowest index of a device that is not bound; made if there is none. Raises ENOSPC if there may be no more."""
+    """The lowest index of a device that is not bound, which is created if there is none. Raises ENOSPC if there may be
+    no more.
+    """
     for index in range(DEVICE_LIMIT):
         device = loop_device(index)
         if device is None:

@@ -125,7 +125,8 @@ def loop_command(file: BlockFile, device: LoopDevice, command: int, argument: in
     if command == LOOP_CLR_FD:
         device.unbind()
     elif command == LOOP_CHANGE_FD:
-        # No sleep may come between the look at the chain of devices and the change: two changes at once would close it.
+        # No sleep may come between the look at the chain of devices and the change: two changes at once could close it
+        # into a circle.
         device.wait_until_idle()
         fresh = _backing_file(device, argument & 0xFFFF_FFFF)
         device.exchange_file(fresh, backing_size(fresh))
@@ -159,7 +160,7 @@ def _bind(file: BlockFile, device: LoopDevice, descriptor: int, flags: int) -> N
 
 
 def _backing_file(device: LoopDevice, descriptor: int) -> File:
-    """The file that shall lie behind a device. Raises EBADF, EINVAL."""
+    """The file to bind a device to. Raises EBADF, EINVAL."""
     backing = current().files.get(descriptor)
     if isinstance(backing, BlockFile):
         _check_chain(device, backing)
@@ -280,7 +281,7 @@ def _open_control(path: Path, flags: int) -> File:
 
 @final
 class LoopCommands(DeviceCommands):
-    """Tells loop devices from others."""
+    """Tells loop devices from other devices."""
 
     def run(self, file: BlockFile, command: int, argument: int) -> int:
         device = file.device
@@ -290,7 +291,7 @@ class LoopCommands(DeviceCommands):
 
 
 def start() -> None:
-    """Make the first devices. Raises MemoryError."""
+    """Create the first devices. Raises MemoryError."""
     for index in range(FIRST_DEVICES):
         add_loop_device(index)
 

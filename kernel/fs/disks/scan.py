@@ -23,7 +23,7 @@ _MINORS: Final = 16
 
 @final
 class PartitionDevice(BlockDevice):
-    """A part of a disk. The disk is a whole one, so that nothing here comes back to a partition: `@recursion(1)`."""
+    """A part of a disk. The disk is always a whole one, so nothing here recurses into a partition: `@recursion(1)`."""
 
     def __init__(self, disk: BlockDevice, name: bytes, number: int, partition: Partition) -> None:
         super().__init__(name, number, partition.length)
@@ -100,8 +100,8 @@ def partitions_of(disk: BlockDevice) -> list[BlockDevice]:
 
 
 def scan_partitions(disk: BlockDevice) -> None:
-    """Read a disk's partition table and make its partitions devices, in place of those that it had. None of those may
-    be claimed. Sleeps. Raises MemoryError.
+    """Read a disk's partition table and create devices for its partitions, replacing those that it had, none of which
+    may be claimed. Sleeps. Raises MemoryError.
     """
     for old in partitions_of(disk):
         drop_partition(old)
@@ -123,7 +123,7 @@ def scan_again(disk: BlockDevice) -> None:
 
 
 def add_partition(disk: BlockDevice, partition: Partition) -> None:
-    """Make a partition a device. Raises MemoryError."""
+    """Create a device for a partition. Raises MemoryError."""
     name = disk.name
     last = name[len(name) - 1]
     if ord("0") <= last <= ord("9"):
@@ -133,7 +133,7 @@ def add_partition(disk: BlockDevice, partition: Partition) -> None:
 
 
 def drop_partition(partition: BlockDevice) -> None:
-    """A partition is no device any more; what is dirty in its cache is lost. Sleeps."""
+    """Remove a partition's device; dirty pages of its cache are lost. Sleeps."""
     forget_device(partition)
     remove_device(partition)
 
@@ -148,7 +148,7 @@ def _number_for(disk: BlockDevice, number: int) -> int:
 
 
 def scan_all() -> None:
-    """Look for partitions on every disk that there is: when the kernel comes up. Sleeps. Raises MemoryError."""
+    """Look for partitions on every disk, while the kernel comes up. Sleeps. Raises MemoryError."""
     disks: list[BlockDevice] = []
     for device in BLOCK_DEVICES.values():
         if device.whole is None and not device.uses_single_minors:

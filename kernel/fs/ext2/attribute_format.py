@@ -23,7 +23,8 @@ INLINE_HEADER_SIZE: Final = 4  # in an inode: only the magic number
 _ENTRY_SIZE: Final = 16  # without the name
 _END_SIZE: Final = 4  # the zeros after the last entry
 _UNKNOWN: Final = 0
-# What stands for these prefixes. Access control lists are whole names, and have another form on the disk.
+# The numbers of these prefixes. Those of access control lists stand for whole names, and their values have another form
+# on disk.
 _PREFIXES: Final[dict[int, bytes]] = {
     1: b"user.",
     2: ACCESS_LIST,
@@ -56,7 +57,7 @@ class Attribute:
         return self.index == _ACCESS_LIST_INDEX or self.index == _DEFAULT_LIST_INDEX
 
     def shown_value(self) -> bytes:
-        """What programs see; of a list that is damaged something that is none."""
+        """What programs see; for a damaged list, something that is not a list."""
         if not self.is_list():
             return self.value
         try:
@@ -121,7 +122,7 @@ def parse(area: Span[u8], first: int, base: int) -> list[Attribute]:
 
 
 def room_for(attributes: list[Attribute], header_size: int) -> int:
-    """Bytes that attributes need, with their header and the end mark."""
+    """How many bytes attributes need, with their header and the end mark."""
     size = header_size + _END_SIZE
     for attribute in attributes:
         size += attribute.size()

@@ -1,8 +1,8 @@
 """The extended attributes of an inode on ext2: those in the inode itself, and those in a block.
 
 What is set goes into the inode if it fits there, else into the block, as in Linux's ext4. Inodes with equal attributes
-share one block, which counts them; who changes a shared one gets a copy. Blocks that could be shared are found by their
-hashes: those that were read or written since mounting are known.
+share one block, which counts them; changing a shared block creates a copy. Blocks to share are found by their hashes,
+among those read or written since mounting.
 
 Locking: the inode's lock is held over changes (`acquire` … `release`); a reader reads again if the block was exchanged
 while it slept. Context: sleeps.
@@ -31,7 +31,7 @@ class AttributedNode(Ext2Node):
         self.attribute_block: int = 0  # extended attributes (i_file_acl)
 
     def map_changed(self) -> None:
-        """Take over what the map says of the file's blocks. Never sleeps."""
+        """Update the inode's fields from the map. Never sleeps."""
         if self.map.changed:
             self.map.changed = False
             self.blocks = self.map.sectors
@@ -200,7 +200,7 @@ def _without(attributes: list[Attribute], gone: Attribute) -> list[Attribute]:
 
 
 def _with(attributes: list[Attribute], fresh: Attribute, is_sorted: bool) -> list[Attribute]:
-    """The attributes with another, which takes the place of one of the same name."""
+    """The attributes with `fresh` added, which replaces one of the same name."""
     result: list[Attribute] = []
     known = _find(attributes, fresh) != _NOWHERE
     placed = False

@@ -1,7 +1,7 @@
 """Blocks of extended attributes, which inodes with equal attributes share.
 
-A block counts its inodes. Those that were seen since mounting are known by the hash of their contents, so that an inode
-can join the others. A block leaves the list when it is freed or changed.
+A block counts its inodes. Blocks seen since mounting are known by the hash of their contents, so that an inode can
+share them. A block leaves the list when it is freed or changed.
 
 Context: sleeps, but where it says otherwise.
 """
@@ -40,7 +40,9 @@ class AttributeBlocks:
         self.by_hash: dict[int, int] = {}
 
     def note(self, block: Block) -> None:
-        """A block was read or written: others may join it, if there is memory to know it. Never sleeps or raises."""
+        """A block was read or written: others may share it, if there is memory to remember it. Never sleeps or
+        raises.
+        """
         total = block.span().load_u32(HASH_OFFSET)
         if total != 0:
             if len(self.by_hash) >= _KNOWN_LIMIT:
@@ -68,7 +70,7 @@ class AttributeBlocks:
             return True
 
     def share(self, volume: Volume, contents: Span[u8], old: int) -> int:
-        """Join a block other than `old` that has these contents; its number, or 0 if there is none."""
+        """Share a block other than `old` that has these contents; returns its number, or 0 if there is none."""
         total = contents.load_u32(HASH_OFFSET)
         number = self.by_hash.get(total, 0)
         if number == 0 or number == old:
@@ -84,7 +86,7 @@ class AttributeBlocks:
 
 
 def _are_equal(words: Span[u8], contents: Span[u8]) -> bool:
-    """Whether two blocks hold the same, whoever shares them."""
+    """Whether two blocks hold the same, apart from the counts of their users."""
     for offset in range(HASH_OFFSET, len(words), 4):
         if words.load_u32(offset) != contents.load_u32(offset):
             return False
@@ -92,7 +94,9 @@ def _are_equal(words: Span[u8], contents: Span[u8]) -> bool:
 
 
 def drop_attributes(volume: Volume, owner: BlockMap, number: int, known: AttributeBlocks) -> None:
-    """An inode with this block of attributes goes, or has another now. Owed without memory. Raises EIO, EUCLEAN."""
+    """Drop one use of this block of attributes by an inode. The work is owed if there is no memory. Raises EIO,
+    EUCLEAN.
+    """
     if not volume.is_file_block(number):
         raise volume.damaged(f"inode {owner.ino} has attributes in block {number}, which cannot be its own")
     try:

@@ -1,9 +1,9 @@
 """Allocating and freeing blocks.
 
-A file's blocks shall follow one another, so a request has a goal, the block after the file's last one. From there the
+A file's blocks should be contiguous, so a request has a goal, the block after the file's last one. From there the
 search goes to the nearest free block of the goal's group, then to a run of eight free ones, then to the other groups. A
-file's first block, whose goal is the start of a group, is the first free one of that. What is freed can be taken again
-once it has settled (see freed.py); where nothing else is left, that is waited for.
+file's first block, whose goal is the start of a group, is the first free one of that. Freed blocks can be taken again
+once they have settled (see freed.py); if nothing else is left, allocation waits for that.
 
 Context: sleeps while a bitmap is read; a bit is found and set without a sleep in between.
 """
@@ -47,7 +47,7 @@ def allocate_blocks(volume: Volume, goal: int, want: int, privileged: bool) -> t
 
 
 def _take_blocks(volume: Volume, goal: int, want: int) -> tuple[int, int]:
-    """As `allocate_blocks`; the count is 0 if all bits are set."""
+    """As `allocate_blocks`; the count is 0 if there is no free bit."""
     geometry = volume.geometry
     if not geometry.is_block(goal):
         goal = geometry.first_data_block
@@ -105,10 +105,10 @@ def _count_taken(volume: Volume, group: int, count: int) -> None:
 
 
 def free_blocks(volume: Volume, first: int, count: int) -> None:
-    """Give a run of blocks back, to be used once that has settled; what the block cache has of them was forgotten.
-    Where memory is short they are owed.
+    """Give back a run of blocks, which can be reused once that has settled; the block cache has already forgotten them.
+    If memory is short they are owed.
 
-    Raises EIO, and EUCLEAN if they cannot have been in use by a file; some are free then.
+    Raises EIO, and EUCLEAN if they cannot have been in use by a file; some may be free then.
     """
     while count > 0:
         try:
@@ -132,7 +132,9 @@ def free_metadata(volume: Volume, first: int, count: int) -> None:
 
 
 def _free_part(volume: Volume, first: int, count: int) -> int:
-    """Give back those of a run that are in the first one's group; how many. MemoryError leaves all as it was."""
+    """Give back the part of a run that lies in the first block's group; returns how many blocks. MemoryError leaves
+    everything unchanged.
+    """
     geometry = volume.geometry
     if not geometry.is_block(first):
         raise volume.damaged(f"a file has block {first}, which does not exist")
@@ -150,8 +152,8 @@ def _free_part(volume: Volume, first: int, count: int) -> int:
 
 
 def _note_bits(volume: Volume, block: Block, group: int, index: int, count: int) -> int:
-    """Note bits as freed, up to the first one that is clear or noted already; how many that were. Only the first may
-    need memory: MemoryError leaves all as it was.
+    """Note bits as freed, up to the first one that is clear or noted already; returns how many. Only the first may need
+    memory: MemoryError leaves everything unchanged.
     """
     bits = block.span()
     done = 0

@@ -1,7 +1,7 @@
 """Where a file's blocks are: the direct, indirect, double and triple indirect pointers of an inode.
 
-A pointer of 0 is a hole. Every other pointer is checked before it is used; the depth of the tree bounds what a damaged
-one can make us do, and a block that is met a second time while a tree is freed ends the freeing.
+A pointer of 0 is a hole. Every other pointer is checked before it is used; the depth of the tree bounds the work that a
+damaged one can cause, and freeing a tree stops at a block that it meets a second time.
 
 Locking: `lock` keeps the tree in one piece across the sleeps in which its blocks are read. Context: sleeps.
 """
@@ -33,20 +33,20 @@ class BlockMap(Debtor):
         self.volume: Volume = volume
         self.ino: int = ino
         self.lock: Mutex = Mutex()
-        self.sectors: int = 0  # of 512 bytes that the file has, its indirect blocks included (i_blocks)
+        self.sectors: int = 0  # of 512 bytes, indirect blocks included (i_blocks)
         self.home: int = 0  # where the file's first block should be
         self.goal: int = 0  # where the block after the last new one should be
-        self.goal_block: int = -1  # and which block of the file that is
+        self.goal_block: int = -1  # the block of the file that this goal is for
         self.per_block_shift: int = volume.geometry.block_shift - _POINTER_SHIFT
-        self.run_first: int = 0  # of blocks that follow one another, to be freed together
+        self.run_first: int = 0  # a run of consecutive blocks to be freed together
         self.run_count: int = 0
         self.holds_metadata: bool = False  # the file's blocks are in the block cache: a directory, a symbolic link
         self.changed: bool = False  # pointers or sectors are not as on the disk
 
-        # Blocks of metadata that were changed for this file and may not be on the device: see `touch`.
+        # Changed blocks of this file's metadata that may not be on the device yet: see `touch`.
         self.touched: list[int] = []
-        self.touched_more: bool = False  # and others, too many to list
-        self.debtor: Debtor | None = None  # for whom trees are owed, if not for this file
+        self.touched_more: bool = False  # and there are others, too many to list
+        self.debtor: Debtor | None = None  # the debtor for owed trees, if not this file
         self.edges: list[Block] | None = None  # held for the next `cut`: see `hold_edges`
 
     def touch(self, number: int) -> None:
@@ -65,7 +65,7 @@ class BlockMap(Debtor):
     # ---- Places in the tree -----------------------------------------------------------------------------------
 
     def block_limit(self) -> int:
-        """How many blocks the tree can name."""
+        """How many blocks the tree can address."""
         shift = self.per_block_shift
         return DIRECT_BLOCKS + (1 << shift) + (1 << 2 * shift) + (1 << 3 * shift)
 
@@ -82,7 +82,7 @@ class BlockMap(Debtor):
         raise Errno(EFBIG)
 
     def _place_in_tree(self, block: int, depth: int) -> int:
-        """The number of a file's block among those that the tree of this depth names."""
+        """The index of a file's block among those that the tree of this depth addresses."""
         rest = block - DIRECT_BLOCKS
         for lower in range(1, depth):
             rest -= 1 << lower * self.per_block_shift
@@ -96,7 +96,7 @@ class BlockMap(Debtor):
     # ---- Looking ----------------------------------------------------------------------------------------------
 
     def find(self, block: int, want: int) -> tuple[int, int]:
-        """The disk's block behind a file's block, and how many follow one another from there, at most `want`.
+        """The disk's block of a file's block, and how many are contiguous from there, at most `want`.
 
         For a hole: HOLE and its length as far as it is known. Raises EIO, EUCLEAN.
         """
@@ -153,7 +153,8 @@ class BlockMap(Debtor):
     # ---- Filling holes ----------------------------------------------------------------------------------------
 
     def fill(self, block: int, want: int, privileged: bool) -> tuple[int, int, bool]:
-        """Like `find`, but a hole gets blocks: the first one, how many follow one another, and whether they are new.
+        """Like `find`, but allocates blocks for a hole: the first block, how many are contiguous, and whether they are
+        new.
 
         What new blocks hold is undefined. Raises ENOSPC, EFBIG, EROFS, EIO, EUCLEAN.
         """
@@ -174,7 +175,7 @@ class BlockMap(Debtor):
             self.lock.release()
 
     def _allocate(self, block: int, want: int, privileged: bool) -> tuple[int, int]:
-        """Take blocks for those of the file from `block` on, near the one in front, and count them as the file's."""
+        """Allocate blocks for the file from `block` on, near the preceding one, and count them as the file's."""
         goal = self.goal
         if block != self.goal_block:
             before = self._find(block - 1, 1)[0] if block > 0 else HOLE
@@ -187,7 +188,7 @@ class BlockMap(Debtor):
         return first, count
 
     def release(self, first: int, count: int, is_metadata: bool) -> None:
-        """Free blocks of the file, to which nothing leads any more. Raises EIO, EUCLEAN, but never MemoryError."""
+        """Free blocks of the file that nothing refers to any more. Raises EIO, EUCLEAN, but never MemoryError."""
         if is_metadata:
             free_metadata(self.volume, first, count)
         else:
@@ -208,7 +209,7 @@ class BlockMap(Debtor):
         self.changed = True
 
     def _fill_in_tree(self, block: int, depth: int, want: int, privileged: bool) -> tuple[int, int]:
-        """Put new blocks into a hole below an indirect pointer, with the indirect blocks that are missing."""
+        """Allocate blocks for a hole below an indirect pointer, and the missing indirect blocks."""
         pointer, index = self._leaf_of(block, depth, privileged)
         with self.volume.blocks.block(pointer) as leaf:
             free = 1
@@ -224,8 +225,8 @@ class BlockMap(Debtor):
             return first, count
 
     def _leaf_of(self, block: int, depth: int, privileged: bool) -> tuple[int, int]:
-        """The indirect block that names the file's `block`, and the place there; it is created, with those above it, if
-        need be.
+        """The indirect block that names the file's `block`, and the index in it. It is created if needed, with those
+        above it.
         """
         place = self._place_in_tree(block, depth)
         shift = self.per_block_shift
@@ -246,8 +247,8 @@ class BlockMap(Debtor):
         return pointer, place & ((1 << shift) - 1)
 
     def add_block(self, block: int, privileged: bool) -> Block:
-        """Give a hole of a file that holds metadata its block, full of zeros and held. The file has it only once it is:
-        what fails leaves a hole. Raises ENOSPC, EFBIG, EROFS, EIO, EUCLEAN, MemoryError.
+        """Allocate a block for a hole of a file that holds metadata; the block is zeroed and held. The file gets it
+        only at the end: a failure leaves the hole. Raises ENOSPC, EFBIG, EROFS, EIO, EUCLEAN, MemoryError.
         """
         self.lock.acquire()
         try:
@@ -267,7 +268,7 @@ class BlockMap(Debtor):
             self.lock.release()
 
     def _fresh(self, block: int, privileged: bool) -> Block:
-        """A new block for the file's `block`, full of zeros and held, to which nothing leads yet."""
+        """A new block for the file's `block`, zeroed and held, that nothing refers to yet."""
         number, _ = self._allocate(block, 1, privileged)
         try:
             return self.volume.blocks.fresh(number)
@@ -291,7 +292,8 @@ class BlockMap(Debtor):
     def cut(self, first: int, end: int) -> None:
         """Free the file's blocks `first` … `end` - 1. Raises EIO, EUCLEAN; what is damaged stays marked as in use.
 
-        After MemoryError all are still there. Never raised if all are to go, or after `hold_edges`.
+        After MemoryError all blocks are still there. MemoryError is never raised if all are to go, or after
+        `hold_edges`.
         """
         end = min(end, self.block_limit())
         if first >= end:
@@ -306,9 +308,8 @@ class BlockMap(Debtor):
             self.lock.release()
 
     def hold_edges(self, first: int, end: int) -> None:
-        """Bring the indirect blocks to memory that `cut` with the same numbers will change rather than free, and hold
-        them until then, or until `let_edges_go`. The caller holds the inode's lock all the time. Raises EIO, EUCLEAN,
-        MemoryError.
+        """Read the indirect blocks that `cut` with the same numbers will change rather than free, and hold them until
+        then, or until `let_edges_go`. The caller holds the inode's lock throughout. Raises EIO, EUCLEAN, MemoryError.
         """
         self.lock.acquire()
         try:
@@ -317,7 +318,7 @@ class BlockMap(Debtor):
             self.lock.release()
 
     def _hold_edges(self, first: int, end: int) -> None:
-        # Only what lies above the first or the last block can be cut in part.
+        # Only the indirect blocks above the first or the last block can be cut in part.
         if first >= end or (first <= DIRECT_BLOCKS and end == self.block_limit()):
             return
         edges: list[Block] = []
@@ -360,7 +361,7 @@ class BlockMap(Debtor):
                 node.release()
 
     def _hold(self, number: int) -> Block:
-        """An indirect block. Raises EIO; MemoryError if it is none of the edges."""
+        """An indirect block. Raises EIO; MemoryError if it is not one of the edges."""
         edges = self.edges
         if edges is not None:
             for node in edges:
@@ -391,7 +392,8 @@ class BlockMap(Debtor):
 
     @recursion(3)
     def _cut_node(self, number: int, level: int, first: int, end: int) -> None:
-        """Free what an indirect block names from place `first` to `end` - 1, and the block itself if that is all.
+        """Free the blocks that an indirect block names at places `first` to `end` - 1, and the block itself if that is
+        all.
 
         `level` falls from 2 at most to 0. Raises MemoryError only if it does not free the block itself.
         """
@@ -402,7 +404,7 @@ class BlockMap(Debtor):
         except MemoryError:
             if not is_all:
                 raise
-            self.owe_tree(number, level)  # nothing leads to it any more
+            self.owe_tree(number, level)  # nothing refers to it any more
             return
         with block as node:
             for index in range(first >> shift, (end - 1 >> shift) + 1):
@@ -412,7 +414,7 @@ class BlockMap(Debtor):
                     continue
                 inner_first = max(0, first - (index << shift))
                 inner_end = min(1 << shift, end - (index << shift))
-                # A block that goes as a whole stays as it is: on the disk somebody may still lead to it.
+                # A block that is freed as a whole stays as it is: something on the disk may still refer to it.
                 if inner_end - inner_first == 1 << shift and not is_all:
                     node.span().store_u32(index << _POINTER_SHIFT, HOLE)
                     node.mark_dirty()
@@ -426,7 +428,7 @@ class BlockMap(Debtor):
             self.release(number, 1, is_metadata=True)
 
     def owe_tree(self, number: int, level: int) -> None:
-        """An indirect block with all below it is freed later. The file keeps the sectors until then, should it live."""
+        """Free an indirect block with all below it later. The file, if it lives, keeps the sectors until then."""
         kind = OwedKind.METADATA_TREE if self.holds_metadata else OwedKind.TREE
         self.volume.owed.add(kind, number, level, self if self.debtor is None else self.debtor)
 

@@ -1,7 +1,7 @@
 """CRC-32C and CRC-16 as ext4's checksums use them (features metadata_csum and uninit_bg).
 
-Pure functions. The CRC-32C is the Castagnoli polynomial, reflected, without a final inversion, so that a checksum goes
-on where another ended.
+Pure functions. The CRC-32C is the Castagnoli polynomial, reflected, without a final inversion, so that one checksum can
+continue another.
 """
 
 from typing import Final
@@ -30,21 +30,21 @@ _CRC16: Final = _table(_ARC)
 
 
 def crc32c(crc: int, data: Span[u8]) -> int:
-    """Go on from `crc` (INITIAL to begin) with the bytes of `data`."""
+    """Continue from `crc` (INITIAL to begin) with the bytes of `data`."""
     for byte in data:
         crc = (crc >> 8) ^ _CRC32C[(crc ^ byte) & 0xFF]
     return crc
 
 
 def crc32c_u32(crc: int, value: int) -> int:
-    """Go on with the four bytes of a number, lowest first."""
+    """Continue with the four bytes of a number, lowest first."""
     for shift in (0, 8, 16, 24):
         crc = (crc >> 8) ^ _CRC32C[(crc ^ (value >> shift)) & 0xFF]
     return crc
 
 
 def crc32c_zeros(crc: int, count: int) -> int:
-    """Go on with `count` zero bytes: a checksum's own field counts as zeros."""
+    """Continue with `count` zero bytes: a checksum's own field counts as zeros."""
     for _ in range(count):
         crc = (crc >> 8) ^ _CRC32C[crc & 0xFF]
     return crc
@@ -58,7 +58,7 @@ def crc16(crc: int, data: Span[u8]) -> int:
 
 
 def crc16_u32(crc: int, value: int) -> int:
-    """Go on with the four bytes of a number, lowest first."""
+    """Continue with the four bytes of a number, lowest first."""
     for shift in (0, 8, 16, 24):
         crc = (crc >> 8) ^ _CRC16[(crc ^ (value >> shift)) & 0xFF]
     return crc

@@ -32,10 +32,10 @@ from kernel.mm.objects import MemoryObject
 if TYPE_CHECKING:
     from kernel.fs.path import Path
 
-_UNIT_SHIFT: Final = 2  # records have a multiple of four bytes
+_UNIT_SHIFT: Final = 2  # record lengths are multiples of four bytes
 _FEW_BLOCKS: Final = 4
 _BLOCK_COST: Final = 4000  # instructions to look through a block, for `pace`
-_PLACE_COST: Final = 400  # and more for each name whose place is noted
+_PLACE_COST: Final = 400  # and that much more for each name whose place is noted
 _INDEXED_BYTES: Final = 1 << 21  # the places of names in larger directories are not kept in memory
 # From a mode's type (in its upper four bits) to a record's file type.
 _FILE_TYPES: Final = b"\x00\x05\x03\x00\x02\x00\x04\x00\x01\x00\x07\x00\x06\x00\x00\x00"
@@ -43,8 +43,8 @@ _FILE_TYPES: Final = b"\x00\x05\x03\x00\x02\x00\x04\x00\x01\x00\x07\x00\x06\x00\
 
 @final
 class HeldRecord:
-    """A record of a name with its block, which stays in memory: to change it neither fails nor sleeps. So an operation
-    of several steps holds what it will change before the first one. `release` it once, or use `with`.
+    """A record of a name with its block, which stays in memory, so changing it neither fails nor sleeps. An operation
+    of several steps holds what it will change before the first step. `release` it once, or use `with`.
     """
 
     def __init__(self, block: Block, index: int, offset: int) -> None:
@@ -54,7 +54,7 @@ class HeldRecord:
 
     @noraise
     def point(self, ino: int, file_type: int) -> None:
-        """Let it name another inode."""
+        """Make it name another inode."""
         records.set_inode(self.block.span(), self.offset, ino, file_type)
         self.block.mark_dirty()
 
@@ -80,9 +80,9 @@ class Ext2Directory(ListedDirectory):
     def __init__(self, ext2: Ext2, ino: int, mode: int) -> None:
         super().__init__(ext2, ino, mode)
         self.map.holds_metadata = True
-        self.places: dict[bytes, int] | None = None  # where each name's record is, once it was worth knowing
+        self.places: dict[bytes, int] | None = None  # where each name's record is, once that is worth knowing
         self.first_hidden: int = records.NONE  # the first block with a wrong checksum: its names are not in `places`
-        # For a record of that many units: no block in front of this one has room for it, nor for a larger one.
+        # For a record of that many units: no block before this one has room for it, nor for a larger one.
         self.room_hints: list[int] | None = None
 
     # ---- Finding ------------------------------------------------------------------------------------------------
@@ -94,7 +94,7 @@ class Ext2Directory(ListedDirectory):
         if places is not None:
             place = places.get(name, records.NONE)
             if self.first_hidden != records.NONE:
-                # As if it were looked for block by block; with a hash tree, all but the hidden names are found.
+                # As a search block by block would; with a hash tree, all but the hidden names are found.
                 is_reached = self.has_tree() or place >> OFFSET_BITS < self.first_hidden
                 if place == records.NONE or not is_reached:
                     raise Errno(EBADMSG)
@@ -114,12 +114,12 @@ class Ext2Directory(ListedDirectory):
         return records.NONE, 0
 
     def _indexed_blocks(self) -> int:
-        """Up to how many blocks the places of names are kept."""
+        """The largest directory, in blocks, whose places of names are kept."""
         return _INDEXED_BYTES >> self.ext2.volume.geometry.block_shift
 
     def _all_places(self, count: int) -> dict[bytes, int] | None:
-        """The places of all names, read once, or None for want of memory. ext4 has hash trees for this; a dictionary is
-        quicker and needs no disk.
+        """The places of all names, read once, or None for lack of memory. ext4 has hash trees for this; a dictionary is
+        faster and needs no disk access.
         """
         known = self.places
         if known is not None:
@@ -160,7 +160,7 @@ class Ext2Directory(ListedDirectory):
         return places
 
     def _note_place(self, name: bytes, index: int, offset: int) -> None:
-        """A name was entered."""
+        """Note the place of a name that was entered."""
         places = self.places
         if places is not None:
             try:
@@ -219,7 +219,7 @@ class Ext2Directory(ListedDirectory):
             return records.inode_at(block.span(), offset)
 
     def name_of(self, ino: int) -> bytes:
-        """A name in this directory that leads to an inode. Raises ESTALE."""
+        """A name of an inode in this directory. Raises ESTALE."""
         inode_count = self.ext2.volume.geometry.inode_count
         for index in range(self.block_total()):
             with self.block_at(index) as block:
@@ -333,7 +333,7 @@ class Ext2Directory(ListedDirectory):
         return inode
 
     def _start(self, parent: "Ext2Directory") -> None:
-        """Give a new directory its first block."""
+        """Write a new directory's first block."""
         with self.add_block(0) as block:
             records.start_directory(block.span(), self.ino, parent.ino, self._file_type(self))
             self.map.touch(block.number)
@@ -359,7 +359,7 @@ class Ext2Directory(ListedDirectory):
             raise Errno(ENAMETOOLONG)
 
     def _file_type(self, inode: Inode) -> int:
-        """What a record says of an inode's type."""
+        """The file type that a record gives for an inode."""
         if not self.ext2.volume.geometry.has_file_types():
             return FILE_TYPE_UNKNOWN
         return _FILE_TYPES[inode.mode >> 12 & 15]
@@ -392,8 +392,8 @@ class Ext2Directory(ListedDirectory):
         self._add_block(count, name, inode, kind)
 
     def _all_room_hints(self, count: int) -> list[int] | None:
-        """Where to begin to look for room, by size, in a directory that is large enough to make that worth knowing. A
-        larger size has no smaller one. None for want of memory.
+        """Where to start looking for room, by size, in a directory large enough for that to pay off; never decreasing
+        with size. None for lack of memory.
         """
         hints = self.room_hints
         if hints is None and count > _FEW_BLOCKS:
@@ -418,7 +418,7 @@ class Ext2Directory(ListedDirectory):
             self._named(inode, block.number)
 
     def _named(self, inode: Inode, number: int) -> None:
-        """The name of an inode was written to the directory's block `number` of the device."""
+        """Record that the name of an inode was written to the directory's block `number` of the device."""
         if isinstance(inode, Ext2Inode):
             inode.has_new_name = True
             if not inode.is_directory():
@@ -431,8 +431,8 @@ class Ext2Directory(ListedDirectory):
         self.touch_modified()
 
     def _settle(self) -> None:
-        """A change of names is complete: it is brought to the device where that was asked for (chattr +D, mount -o
-        dirsync). It has happened all the same if the device fails.
+        """A change of names is complete: flush it to the device if that was requested (chattr +D, mount -o dirsync).
+        The change stands even if the device fails.
         """
         ext2 = self.ext2
         if self.flags & (FLAG_DIRSYNC | FLAG_SYNC) == 0 and not ext2.is_synchronous and not ext2.syncs_directories:
@@ -463,7 +463,7 @@ class Ext2Directory(ListedDirectory):
 
     @noraise
     def _remove(self, name: bytes, record: HeldRecord) -> None:
-        """Take a name out. Never sleeps or fails."""
+        """Remove a name. Never sleeps or fails."""
         record.remove()
         self.map.touch(record.block.number)
         index = record.index
@@ -479,7 +479,9 @@ class Ext2Directory(ListedDirectory):
         self._changed()
 
     def _lose_directory(self) -> None:
-        """A directory in this one is gone, and its ".." with it. A damaged disk may have counted too few."""
+        """A directory in this one is gone, and its ".." with it: count one link less. A damaged disk may have counted
+        too few.
+        """
         if self.nlink > 2:
             self.nlink -= 1
             self.inode_changed()
@@ -505,7 +507,7 @@ class Ext2Directory(ListedDirectory):
                         new_parent._point(new_record, target)
                 else:
                     new_parent._add(new_name, target)
-                # The new name is there. From here on nothing fails or sleeps.
+                # The new name exists. From here on nothing fails or sleeps.
                 self._remove(name, record)
                 if above is not None and isinstance(target, Ext2Directory):
                     target._set_parent(above, new_parent)
@@ -567,13 +569,13 @@ class Ext2Directory(ListedDirectory):
 
     @noraise
     def _point(self, record: HeldRecord, inode: Inode) -> None:
-        """Let an existing name lead to another inode. Never sleeps or fails."""
+        """Make an existing name lead to another inode. Never sleeps or fails."""
         record.point(inode.ino, self._file_type(inode))
         self._named(inode, record.block.number)
 
     @noraise
     def _set_parent(self, above: HeldRecord, parent: "Ext2Directory") -> None:
-        """The directory was moved: its "..", held by the caller, leads elsewhere. Never sleeps or fails."""
+        """The directory was moved: update its "..", held by the caller. Never sleeps or fails."""
         above.point(parent.ino, self._file_type(self))
         self.map.touch(above.block.number)
         self.parent_ino = parent.ino
@@ -592,7 +594,7 @@ def _hold_above(inode: Inode) -> HeldRecord | None:
 
 
 def _raise_hints(hints: list[int], units: int, block: int) -> None:
-    """No block in front of `block` has room for a record of that many units or more."""
+    """Note that no block before `block` has room for a record of that many units or more."""
     while units < len(hints) and hints[units] < block:
         hints[units] = block
         units += 1

@@ -1,5 +1,5 @@
-"""What directories' blocks have beside records of names: the checksums of ext4 (metadata_csum), and the head of a hash
-tree (dir_index). Pure functions over a block's bytes.
+"""What the blocks of directories contain besides records of names: the checksums of ext4 (metadata_csum), and the head
+of a hash tree (dir_index). Pure functions over a block's bytes.
 
 An ordinary block ends in a free record of 12 bytes that holds the checksum; a block of a hash tree has it after its
 entries. Source: "Directory Entries" and "Hash Tree Directories" in the ext4 disk layout.
@@ -48,15 +48,15 @@ def check_directory_block(block: Span[u8], seed: int) -> None:
     if count > limit or tail + _TAIL_SIZE > size:
         raise Errno(EUCLEAN)
     crc = crc32c(seed, block[0 : limit_offset + count * _ENTRY_SIZE])
-    # The tail's reserved word counts, its checksum counts as zeros.
+    # The tail's reserved word is included; its checksum counts as zeros.
     crc = crc32c_zeros(crc32c(crc, block[tail : tail + 4]), 4)
     if crc != block.load_u32(tail + 4):
         raise Errno(EUCLEAN)
 
 
 def tree_hash_version(block: Span[u8], geometry: Geometry) -> int:
-    """The hash that the tree says it is sorted by, from its root, or UNKNOWN if that is no root of a tree that Linux
-    would use.
+    """The hash by which the tree is sorted, as its root says, or UNKNOWN if Linux would not use this as the root of a
+    tree.
     """
     levels = _MOST_INNER_LEVELS + (1 if geometry.incompat & INCOMPAT_LARGEDIR != 0 else 0)
     limit = (len(block) - _ROOT_LIMIT_OFFSET - (_TAIL_SIZE if geometry.has_checksums() else 0)) // _ENTRY_SIZE

@@ -1,7 +1,7 @@
 """Where a file's blocks are on ext4: the tree of extents in an inode. For reading only.
 
-Each node is checked when it is read: its head, its checksum, that it lies one level below the node above it (so that no
-cycle can hold us), and that an extent's blocks exist.
+Each node is checked when it is read: its head, its checksum, that it lies one level below the node above it (which
+excludes cycles), and that an extent's blocks exist.
 
 Context: sleeps.
 """
@@ -26,7 +26,7 @@ _NONE: Final = -1
 
 
 class ExtentTree:
-    """The extents of one inode. `root` holds the 60 bytes where ext2 has its block pointers."""
+    """The extents of one inode. `root` holds the 60 bytes that contain the block pointers on ext2."""
 
     def __init__(self, volume: Volume, ino: int, root: bytearray, seed: int) -> None:
         self.volume: Volume = volume
@@ -35,7 +35,7 @@ class ExtentTree:
         self.seed: int = seed  # of the inode's checksums
 
     def find(self, block: int, want: int) -> tuple[int, int]:
-        """The disk's block behind a file's block, and how many follow one another from there, at most `want`.
+        """The disk's block of a file's block, and how many are contiguous from there, at most `want`.
 
         For what was never written: HOLE and the length as far as it is known. Raises EIO, EUCLEAN.
         """
@@ -76,7 +76,9 @@ class ExtentTree:
             raise self._damaged("the checksum of an extent node is wrong", EBADMSG)
 
     def _child(self, node: Span[u8], block: int, want: int) -> tuple[int, int]:
-        """The node below that covers `block`, and `want` cut to where the next one begins; HOLE in front of all."""
+        """The node below that covers `block`, and `want` limited to where the next one begins; HOLE before the
+        first.
+        """
         entries = struct_at(ExtentHeader, node, 0).entries
         found = HOLE
         for place in range(1, entries + 1):

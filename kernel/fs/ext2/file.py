@@ -1,7 +1,7 @@
-"""Regular files of ext2: between the page cache, which has their contents, and the block map.
+"""Regular files of ext2: they connect the page cache, which has their contents, with the block map.
 
-Blocks are allocated when a page is written to, so that a full disk shows in write(2) and not later. With blocks
-smaller than a page, only those that are written get a place; the others of the page stay holes.
+Blocks are allocated when a page is written to, so that write(2) itself reports a full disk. With blocks smaller than a
+page, only those that are written are allocated; the others of the page stay holes.
 
 Context: sleeps.
 """
@@ -58,8 +58,8 @@ class Ext2File(Ext2Inode):
         end = (offset + length - 1 >> shift) + 1
         privileged = self.ext2.is_privileged()
         start = block
-        # A bit for each block from `start` on that was a hole. What is more than a page, a direct write, its caller
-        # gives back.
+        # A bit for each block from `start` on that was a hole. For more than a page, a direct write, the caller gives
+        # the blocks back.
         fresh = 0
         is_page = end - start <= PAGE_SIZE >> shift
         try:
@@ -73,8 +73,8 @@ class Ext2File(Ext2Inode):
                 self._give_back(start, fresh)
 
     def _give_back(self, start: int, fresh: int) -> None:
-        """Only some blocks of a page could be had, because the disk is full. They hold what others left there, so they
-        must be holes again.
+        """The disk is full, and only some blocks of a page could be allocated. They hold old contents, so they must
+        become holes again.
         """
         index = 0
         while fresh >> index != 0:
@@ -117,7 +117,7 @@ class Ext2File(Ext2Inode):
 
     def _punch(self, start: int, end: int) -> None:
         """Zero a part of the file, and free the blocks that lie wholly in it."""
-        # A file's last block goes whole, though it may be longer than the file.
+        # A file's last block is freed whole, even if it extends past the end of the file.
         first_block = self._blocks_of(start)
         end_block = self._blocks_of(end) if end == self.size else end >> self.ext2.volume.geometry.block_shift
         self.map.hold_edges(first_block, end_block)
@@ -128,7 +128,7 @@ class Ext2File(Ext2Inode):
             self.map.let_edges_go()
 
     def _zero_ends(self, start: int, end: int) -> None:
-        """Zero what lies in pages that stay."""
+        """Zero the parts that lie in pages that stay."""
         if start >> PAGE_SHIFT == end >> PAGE_SHIFT:
             self._zero(start, end)
         else:
@@ -147,7 +147,7 @@ class Ext2File(Ext2Inode):
         self.cache.take_place(end >> PAGE_SHIFT, (end >> PAGE_SHIFT) + 1)
 
     def _zero(self, start: int, end: int) -> None:
-        """Zero bytes of one page, unless they are all of it, or none."""
+        """Zero bytes of one page, unless they are the whole page or none."""
         within = start & PAGE_MASK
         count = end - start
         if count == 0 or count == PAGE_SIZE:

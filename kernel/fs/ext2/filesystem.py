@@ -1,8 +1,8 @@
 """Mounting ext2, ext3 and ext4; the mounted instance.
 
 ext2 is read and written. So is a file system with an empty journal (ext3) that is mounted as ext2: as in Linux's ext2,
-the journal is left alone. Whatever has features beyond that is read only: asked to mount it writable, the answer is
-EROFS. A journal that must be replayed first is not: with `noload` the file system can be read as it stands.
+the journal is left alone. File systems with further features are read-only: mounting them writable fails with EROFS. A
+journal that must be replayed is not replayed: with `noload` the file system can be read as it stands.
 
 While it is written, the super block says "not clean"; that is the first block to reach the device after mounting, and
 "clean" is the last one before unmounting.
@@ -53,7 +53,7 @@ _EXT4: Final = b"ext4"
 _HANDLE_SIZE: Final = 8
 _HANDLE_WITH_PARENT: Final = 2  # the same, then the directory
 _MOST_SECTORS: Final = 1 << 40  # more than a file has
-_LAST_TRIES: Final = 50  # to write everything before unmounting, where memory lacks
+_LAST_TRIES: Final = 50  # to write everything before unmounting, if memory is short
 # Instructions for an inode, for `pace`
 _STORE_COST: Final = 1000  # to copy it to the inode table
 _DROP_COST: Final = 1500  # to give it back
@@ -147,7 +147,7 @@ class Ext2FileSystem(Ext2):
                 if raw.links_count == 0 or raw.mode == 0:
                     raise Errno(ESTALE)
             node = self.inode(ino)
-        # Generation 0 matches any: what old programs, and NFS for roots, ask with.
+        # Generation 0 matches any: old programs, and NFS for roots, pass it.
         if node.is_gone or (generation != 0 and node.version() != generation):
             raise Errno(ESTALE)
         return node
@@ -240,7 +240,7 @@ class Ext2FileSystem(Ext2):
         """Copy all changed inodes and counts to the block cache. Raises EIO."""
         if self.volume.read_only:
             return
-        # Not for ever: others go on changing inodes while this sleeps.
+        # The number of rounds is bounded: others go on changing inodes while this sleeps.
         for node in self._dirty_nodes():
             node.write_back()
             pace(_STORE_COST)
@@ -265,8 +265,8 @@ class Ext2FileSystem(Ext2):
         flush(self.disk)
 
     def settle(self) -> None:
-        """Bring all metadata to the disk, and so make usable what was freed before. Inodes whose name was taken by a
-        rename come first: they are freed when that name leads elsewhere on the disk, too.
+        """Write all metadata to the disk, which makes what was freed before usable. Inodes whose name was taken by a
+        rename come first: they are freed once the name leads elsewhere on the disk, too.
         """
         with self.settle_lock:
             volume = self.volume
@@ -279,7 +279,9 @@ class Ext2FileSystem(Ext2):
             volume.release_freed()
 
     def _give_back_owed(self) -> None:
-        """Give back what memory lacked for. What it still lacks for is owed anew. Raises EIO, EUCLEAN."""
+        """Give back what could not be given back for lack of memory. If memory is still short, it is owed again. Raises
+        EIO, EUCLEAN.
+        """
         node = self.first_owed
         self.first_owed = None
         while node is not None:
@@ -318,7 +320,7 @@ class Ext2FileSystem(Ext2):
                     self._free_tree(map_, number, count, debtor)
 
     def _free_tree(self, map_: BlockMap, number: int, level: int, debtor: Debtor | None) -> None:
-        """Free an owed tree by a map of its own. The file it was cut from, if it lives, has fewer sectors then."""
+        """Free an owed tree through a map of its own. The file it was cut from, if it lives, then has fewer sectors."""
         map_.debtor = debtor
         map_.sectors = _MOST_SECTORS
         try:
@@ -331,8 +333,8 @@ class Ext2FileSystem(Ext2):
                 node.map_changed()
 
     def _settle_names(self) -> None:
-        """Bring all metadata to the disk; inodes whose name was taken before are not kept for its sake any more. One at
-        a time, because others may be replaced meanwhile: the caller has `settle_lock`.
+        """Write all metadata to the disk, and stop keeping inodes whose name was taken before that. Only one thread at
+        a time, because others may be replaced meanwhile: the caller holds `settle_lock`.
         """
         count = len(self.replaced)
         self._store_metadata()
@@ -345,7 +347,7 @@ class Ext2FileSystem(Ext2):
         flush(self.disk)
 
     def sync_inode(self, node: Ext2Node, scope: SyncScope) -> None:
-        # One at a time: the second must not find nothing left to do, and return before the first is done.
+        # One thread at a time: a second one must not find nothing left to do and return before the first is done.
         with self.sync_lock:
             done = False
             try:
@@ -361,7 +363,7 @@ class Ext2FileSystem(Ext2):
 
     def _sync_inode(self, node: Ext2Node, scope: SyncScope) -> None:
         # The inode and its indirect blocks; where its name is new, the directory's block and inode, and so on up.
-        # Bitmaps and counts can wait: e2fsck computes them from these. So can times, but the file's own for fsync.
+        # Bitmaps and counts can wait: e2fsck computes them from these. So can times, except the file's own for fsync.
         numbers: list[int] = []
         place = node
         while isinstance(place, Ext2Inode) and not place.map.touched_more:
@@ -432,7 +434,7 @@ class Ext2FileSystem(Ext2):
         self.read_only = False
 
     def stop_writing(self) -> None:
-        """Write everything, then that the file system is clean. Raises EIO, MemoryError; called again, it goes on."""
+        """Write everything, then mark the file system as clean. Raises EIO, MemoryError; a further call continues."""
         if not self.volume.read_only:
             self.sync()
             self.read_only = True
@@ -458,7 +460,7 @@ class Ext2FileSystem(Ext2):
             log.error("ext2: not all that was deleted could be freed: no memory")
 
     def _shut_down(self) -> None:
-        # Of a damaged one that became read-only: the mark of damage, and what was changed before.
+        # If it was damaged and became read-only: the mark of damage, and what was changed before that.
         is_left = not self.volume.read_only or (self.volume.is_damaged and not self.disk.read_only)
         tries = _LAST_TRIES if is_left else 0
         while tries > 0:
@@ -482,7 +484,7 @@ class Ext2FileSystem(Ext2):
             log.error("ext2: caches could not be given back: no memory")
 
     def drop(self) -> None:
-        """Give everything in memory back. Needs none. Has safe points."""
+        """Free everything in memory. Needs no memory. Has safe points."""
         while len(self.nodes) > 0:
             node = self.nodes[-1]
             node.end()
@@ -517,7 +519,7 @@ class Ext2FileSystem(Ext2):
 
 
 def _wait_for_memory() -> None:
-    """Give write-back, and whoever was killed for want of memory, time to make room."""
+    """Give write-back, and threads killed for lack of memory, time to free some."""
     waited = False
     try:
         waited = SHORTAGE.helper.wait_for_room()
@@ -528,7 +530,7 @@ def _wait_for_memory() -> None:
 
 
 def require_writable(geometry: Geometry, type_name: bytes, device: BlockDevice) -> None:
-    """Raise EROFS unless we write such a file system; EINVAL for one that has what nobody knows."""
+    """Raise EROFS unless we write such a file system; EINVAL for one with unknown features."""
     if device.read_only:
         raise Errno(EROFS)
     if geometry.has_unknown_ro_compat():
@@ -540,7 +542,7 @@ def require_writable(geometry: Geometry, type_name: bytes, device: BlockDevice) 
 
 
 def mount_device(type_name: bytes, device: BlockDevice, options_text: bytes, read_only: bool) -> FileSystem:
-    """Mount what lies on a device as one of the three types."""
+    """Mount the file system on a device as one of the three types."""
     options = Ext2Options()
     options.parse(options_text)
     geometry = _read_super_block(device, options)

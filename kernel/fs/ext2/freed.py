@@ -1,9 +1,9 @@
-"""What was freed lately: blocks and inodes that nobody may have again before the disk knows that they are free.
+"""What was freed lately: blocks and inodes that must not be reused before the disk knows that they are free.
 
-On the disk an old inode may still lead to a freed block, or an old name to a freed inode. If they were given away at
-once, a power failure would leave two owners: a file that was synced long ago would hold what belongs to another, and
-e2fsck would take the new file's contents for pointers. So the bits of what is freed stay set in the bitmaps, and stand
-here as well, until everything that led to them was written; `Ext2FileSystem.settle` sees to that.
+On the disk an old inode may still lead to a freed block, or an old name to a freed inode. If they were reused at once,
+a power failure would leave two owners: a file that was synced long ago would hold what belongs to another, and e2fsck
+would take the new file's contents for pointers. So the bits of freed blocks and inodes stay set in the bitmaps, and are
+noted here as well, until everything that referred to them has been written; `Ext2FileSystem.settle` does that.
 
 Context: never sleeps.
 """
@@ -22,7 +22,7 @@ class FreedBits:
         self.count: int = 0  # bits that are set in both
 
     def add(self, group: int, index: int) -> bool:
-        """Note a bit; False if it stands here already. Raises MemoryError."""
+        """Note a bit; False if it is noted already. Raises MemoryError."""
         if self._has(self.settling[group], index):
             return False
         bits = self.fresh[group]
@@ -39,7 +39,7 @@ class FreedBits:
         return bits is not None and bits[index >> 3] >> (index & 7) & 1 != 0
 
     def begin(self) -> None:
-        """What is fresh now is settling from now on, with what a sync that failed has left so."""
+        """What is fresh becomes settling, together with what a failed sync has left settling."""
         for group in range(len(self.fresh)):
             fresh = self.fresh[group]
             settling = self.settling[group]
@@ -75,5 +75,5 @@ class FreedBits:
         return count, first
 
     def is_settling(self, group: int) -> bool:
-        """Whether `end` has something to do for a group."""
+        """Whether `end` has work to do for a group."""
         return self.settling[group] is not None

@@ -1,10 +1,10 @@
 """The numbers of a file system that do not change while it is mounted, from its super block, all of them checked.
 
-`read_geometry` refuses a super block whose numbers do not fit together or do not fit the device, as Linux does: what
-comes out may be computed with. Descriptors are checked one by one by `check_descriptor`.
+`read_geometry` refuses a super block whose numbers do not fit together or do not fit the device, as Linux does: the
+results are safe to compute with. Descriptors are checked one by one by `check_descriptor`.
 
-Pure: works on bytes. Errors: EINVAL for a super block that is none of ours, EBADMSG for a wrong checksum of one that
-is, EUCLEAN for damage further on.
+Pure: works on bytes. Errors: EINVAL for a super block that is not one of these, EBADMSG for a wrong checksum of one
+that is, EUCLEAN for damage elsewhere.
 """
 
 from typing import Final
@@ -97,7 +97,7 @@ class Geometry:
         self.inodes_per_group: int = 0
         self.group_count: int = 0
         self.inode_size: int = OLD_INODE_SIZE
-        self.first_inode: int = OLD_FIRST_INODE  # that is not reserved
+        self.first_inode: int = OLD_FIRST_INODE  # the first that is not reserved
         self.inode_table_blocks: int = 0  # of a group
         self.descriptor_size: int = DESCRIPTOR_SIZE
         self.descriptors_per_block: int = 0
@@ -131,7 +131,7 @@ class Geometry:
         return self.compat & COMPAT_HAS_JOURNAL != 0
 
     def is_ext2(self) -> bool:
-        """Whether it has no features but those of ext2 (a journal that is empty does not matter)."""
+        """Whether it has no features except those of ext2 (an empty journal does not matter)."""
         return self.incompat & ~_EXT2_INCOMPAT == 0 and self.ro_compat & ~_EXT2_RO_COMPAT == 0
 
     def has_unknown_ro_compat(self) -> bool:
@@ -140,7 +140,7 @@ class Geometry:
     # ---- Places -----------------------------------------------------------------------------------------------
 
     def is_block(self, block: int) -> bool:
-        """Whether `block` may hold something of a file or a group: inside, and after the super block."""
+        """Whether `block` may belong to a file or a group: on the device, and after the super block."""
         return self.first_data_block < block < self.block_count
 
     def is_inode(self, ino: int) -> bool:
@@ -153,7 +153,7 @@ class Geometry:
         return self.first_data_block + group * self.blocks_per_group
 
     def blocks_in_group(self, group: int) -> int:
-        """All groups are of one size but the last."""
+        """All groups except the last have the same size."""
         return min(self.blocks_per_group, self.block_count - self.first_block_of_group(group))
 
     def group_has_super(self, group: int) -> bool:
@@ -293,7 +293,7 @@ def _find_problem(geometry: Geometry, raw: SuperBlock, device_bytes: int) -> str
 
 
 def _set_groups(geometry: Geometry) -> None:
-    """What follows from numbers that fit together."""
+    """Compute what follows from numbers that fit together."""
     block_size = geometry.block_size
     geometry.group_count = geometry.inode_count // geometry.inodes_per_group
     geometry.inode_table_blocks = (geometry.inodes_per_group * geometry.inode_size + block_size - 1) // block_size

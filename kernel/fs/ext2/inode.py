@@ -1,7 +1,7 @@
 """Inodes of ext2: from the inode table to attributes and back, and their end.
 
 `load` trusts nothing: a mode that does not exist, a negative size, a wrong checksum make an inode unusable (EUCLEAN).
-Fields that Krait has no use for stay as they are on the disk.
+Fields that Krait does not use stay as they are on the disk.
 
 Context: sleeps.
 """
@@ -87,7 +87,7 @@ def inode_block(volume: Volume, number: int, ino: int) -> Block:
 
 
 def clear_inode(volume: Volume, ino: int) -> None:
-    """A deleted inode's place in the table says so. Raises EIO, MemoryError."""
+    """Mark an inode's place in the table as deleted. Raises EIO, MemoryError."""
     number, offset = inode_place(volume, ino)
     with inode_block(volume, number, ino) as block:
         raw = struct_at(RawInode, block.span(), offset)
@@ -112,7 +112,7 @@ def end_inode(volume: Volume, ino: int, is_directory: bool) -> None:
 
 
 class Ext2Inode(AttributedNode):
-    """What all kinds of files have on the disk."""
+    """What all kinds of files have in common on the disk."""
 
     def __init__(self, ext2: Ext2, ino: int, mode: int) -> None:
         super().__init__(ext2, ino, mode)
@@ -120,7 +120,7 @@ class Ext2Inode(AttributedNode):
         self.map.home = ext2.volume.geometry.first_block_of_group(group)
         self.extents: ExtentTree | None = None
         self.generation: int = 0
-        self.parent_ino: int = 0  # where it got its last name; of a directory, where it was found
+        self.parent_ino: int = 0  # the directory of its last name; for a directory, where it was found
         self.has_new_name: bool = False  # that name may not be on the device yet
         self.checksum_seed: int = 0
         self.has_fine_times: bool = ext2.volume.geometry.inode_size >= OLD_INODE_SIZE + EXTRA_SIZE
@@ -128,7 +128,7 @@ class Ext2Inode(AttributedNode):
     # ---- Blocks -----------------------------------------------------------------------------------------------
 
     def find_blocks(self, block: int, want: int) -> tuple[int, int]:
-        """Where a block of the file is on the disk, and how many follow one another, as `BlockMap.find`."""
+        """Where a block of the file is on the disk, and how many are contiguous, as `BlockMap.find`."""
         extents = self.extents
         if extents is not None:
             return extents.find(block, want)
@@ -160,7 +160,7 @@ class Ext2Inode(AttributedNode):
             self.map_changed()
 
     def cut_blocks(self, first: int, end: int) -> None:
-        """Free the file's blocks `first` … `end` - 1. After MemoryError all are left; never raised after
+        """Free the file's blocks `first` … `end` - 1. After MemoryError all are left; MemoryError is never raised after
         `BlockMap.hold_edges`.
         """
         try:
@@ -168,14 +168,14 @@ class Ext2Inode(AttributedNode):
                 try:
                     return self.map.cut(first, end)
                 except MemoryError:
-                    yield_now()  # threads that were killed for want of memory may end
+                    yield_now()  # threads that were killed for lack of memory may exit
             self.map.cut(first, end)
         finally:
             self.map_changed()
 
     def largest_size(self) -> int:
-        """What the pointers can name, and the 32 bits that count sectors of 512 bytes (indirect blocks among them);
-        of a file with extents, what these can name.
+        """The smaller of what the pointers can address and what 32 bits of sectors of 512 bytes can count (indirect
+        blocks included); for a file with extents, what these can address.
         """
         geometry = self.ext2.volume.geometry
         shift = geometry.block_shift
@@ -224,7 +224,7 @@ class Ext2Inode(AttributedNode):
         return STATX_FLAGS
 
     def set_flags(self, flags: int) -> None:
-        """Flags that belong to the layout of the file, or that are of no use to its kind, cannot be changed."""
+        """Flags that describe the layout of the file, or are meaningless for its kind, cannot be changed."""
         if flags & ~FLAGS_SHOWN != 0:
             raise Errno(EOPNOTSUPP)
         flags &= FLAGS_SETTABLE
@@ -238,7 +238,7 @@ class Ext2Inode(AttributedNode):
         self.flags = self.flags & ~changeable | flags & changeable
         self.touch_changed()
         if flags & FLAG_EXTENTS != 0:
-            raise Errno(EINVAL)  # a file cannot be given extents; Linux finds that out last
+            raise Errno(EINVAL)  # a file cannot be switched to extents; Linux checks that last
 
     def version(self) -> int:
         return self.generation
@@ -270,7 +270,7 @@ class Ext2Inode(AttributedNode):
     # ---- The inode table --------------------------------------------------------------------------------------
 
     def load(self, raw_bytes: Span[u8]) -> None:
-        """Take everything over from the disk's inode. Raises EUCLEAN."""
+        """Load all fields from the disk's inode. Raises EUCLEAN."""
         geometry = self.ext2.volume.geometry
         raw = struct_at(RawInode, raw_bytes, 0)
         extra = self._extra_size(raw_bytes)
@@ -306,7 +306,7 @@ class Ext2Inode(AttributedNode):
         self._load_times(raw_bytes, raw, extra)
 
     def _extra_size(self, raw_bytes: Span[u8]) -> int:
-        """How many bytes after the first 128 mean something."""
+        """How many bytes after the first 128 are in use."""
         size = len(raw_bytes)
         if size <= OLD_INODE_SIZE:
             return 0
@@ -349,11 +349,11 @@ class Ext2Inode(AttributedNode):
             self.btime_ns = decode_time(seconds, raw_bytes.load_u32(EXTRA_BTIME_EXTRA_OFFSET))
 
     def write_back(self) -> None:
-        """Copy the inode to its place in the inode table, whose block is written with all others."""
+        """Copy the inode to its place in the inode table, whose block is written with all the others."""
         volume = self.ext2.volume
         number, offset = inode_place(volume, self.ino)
         with inode_block(volume, number, self.ino) as block:
-            # No sleep from here on, so that no change is lost.
+            # No sleeping from here on, so that no change is lost.
             if not self.is_dirty or self.is_gone:
                 return
             self.ext2.unlist_dirty(self)
@@ -389,7 +389,7 @@ class Ext2Inode(AttributedNode):
         raw.ctime = encode_seconds(self.ctime_ns)
         if not self.has_fine_times:
             return
-        # An inode that somebody made without room for these fields keeps its coarse times.
+        # An inode that was created without room for these fields keeps its coarse times.
         end = OLD_INODE_SIZE + raw_bytes.load_u16(EXTRA_SIZE_OFFSET)
         if end >= EXTRA_ATIME_OFFSET + 4:
             raw_bytes.store_u32(EXTRA_CTIME_OFFSET, encode_extra(self.ctime_ns))
@@ -400,7 +400,7 @@ class Ext2Inode(AttributedNode):
             raw_bytes.store_u32(EXTRA_BTIME_EXTRA_OFFSET, encode_extra(self.btime_ns))
 
     def write_new(self) -> None:
-        """Fill the place of a fresh inode in the inode table, whatever it held before."""
+        """Write a fresh inode to its place in the inode table, whatever that held before."""
         volume = self.ext2.volume
         number, offset = inode_place(volume, self.ino)
         size = volume.geometry.inode_size
@@ -417,8 +417,8 @@ class Ext2Inode(AttributedNode):
     def evict(self) -> None:
         """The last name and the last user are gone: free the blocks and the inode.
 
-        Nobody could hear of an error: it goes to the log, and e2fsck finds what is left. What memory lacks for is
-        done later.
+        Nobody can receive an error, so it goes to the log, and e2fsck finds what is left. Whatever lacks memory is done
+        later.
         """
         if self.is_gone or self.ext2.volume.read_only:
             return
@@ -451,7 +451,7 @@ class Ext2Inode(AttributedNode):
             log.error("ext2: an inode could not be deleted wholly")
 
     def undo(self) -> None:
-        """The inode is not needed after all: nothing leads to it."""
+        """The inode is not needed after all: nothing refers to it."""
         self.nlink = 0
         self.evict()
 
@@ -473,5 +473,5 @@ class Ext2Inode(AttributedNode):
         end_inode(volume, self.ino, self.is_directory())
 
     def has_blocks(self) -> bool:
-        """Whether the pointers name blocks; in a device node or a short symbolic link they are something else."""
+        """Whether the pointers name blocks; in a device node or a short symbolic link they have another meaning."""
         return self.is_regular() or self.is_directory()

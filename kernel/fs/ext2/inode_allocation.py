@@ -85,7 +85,7 @@ def free_inode(volume: Volume, ino: int, is_directory: bool) -> None:
 
 
 def _count_directories(volume: Volume, group: int, change: int) -> None:
-    """Change the counts, which a damaged disk may have got wrong, within their limits."""
+    """Change the counts, which may be wrong on a damaged disk, within their limits."""
     limit = volume.geometry.inodes_per_group
     descriptor = volume.descriptor(group)
     descriptor.used_directories_count = max(0, min(descriptor.used_directories_count + change, limit))

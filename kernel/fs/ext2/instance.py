@@ -1,11 +1,11 @@
 """One mounted file system as its inodes see it: the volume, and the inodes that are in memory.
 
-An inode is one object as long as anybody has it: `find_known` finds it by number. Changed inodes stand on the `dirty`
-list until they are copied to their places in the inode table; from there the block cache writes them.
+An inode is a single object as long as anybody holds it: `find_known` finds it by number. Changed inodes stand on the
+`dirty` list until they are copied to their places in the inode table; from there the block cache writes them.
 
-An inode and its page cache refer to each other. When there are many inodes, those that nobody has used for long are
-retired: that cycle is broken and only a weak reference is left, so that the object goes with the last name or walk that
-leads to it. Should somebody who still has it want its contents, it comes back.
+An inode and its page cache refer to each other. When there are many inodes, those that have not been used for long are
+retired: the cycle is broken and only a weak reference is left, so that the object dies with the last name or walk that
+refers to it. If somebody who still holds it wants its contents, it is brought back.
 
 Context: sleeps, but where it says otherwise.
 """
@@ -36,7 +36,7 @@ _STEP: Final = 4  # inodes looked at for each new one, when there are too many
 
 
 class Ext2(VolumeHolder):
-    """Base of `Ext2FileSystem`, with what inodes need of it."""
+    """Base of `Ext2FileSystem`, with what inodes need from it."""
 
     def __init__(self, type_name: bytes, source: bytes, volume: Volume, options: Ext2Options) -> None:
         super().__init__(type_name, source, EXT2_SUPER_MAGIC)
@@ -47,7 +47,7 @@ class Ext2(VolumeHolder):
         self.finds_by_handle = True
         self.keeps_negatives = True
         self.inodes: dict[int, Ext2Node] = {}
-        self.nodes: list[Ext2Node] = []  # the same ones; each knows its place
+        self.nodes: list[Ext2Node] = []  # the same inodes; each knows its place
         self.hand: int = 0  # the place in `nodes` where `retire_some` goes on, downwards
         self.retired: RetiredNodes = RetiredNodes()
         self.inode_limit: int = max(_FEWEST_INODES, total_frame_count() // _FRAMES_PER_INODE)
@@ -55,10 +55,10 @@ class Ext2(VolumeHolder):
         self.last_dirty: Ext2Node | None = None
         # Inodes whose last name was taken by a rename that may not be on the disk.
         self.replaced: deque[Ext2Node] = deque()
-        # Directories that Linux would list by hash though they have no hash tree (any more), and by which one.
+        # Directories that Linux would list by hash although they have no hash tree (any more), and the hash.
         self.hashed_directories: dict[int, int] = {}
-        self.first_owed: Ext2Node | None = None  # inodes that could not be evicted yet for want of memory
-        self.lost_track: bool = False  # inodes went from memory that knew of blocks for fsync to write
+        self.first_owed: Ext2Node | None = None  # inodes that could not be evicted yet for lack of memory
+        self.lost_track: bool = False  # inodes left memory that knew of blocks for fsync to write
 
     def has_unsettled(self) -> bool:
         owes = self.volume.owed.count > 0 or self.first_owed is not None
@@ -73,7 +73,9 @@ class Ext2(VolumeHolder):
         raise Errno(EIO)
 
     def is_privileged(self) -> bool:
-        """Whether who is running may take the blocks that are reserved: root, and whom the super block names."""
+        """Whether the running thread may take reserved blocks: root, and the user and group that the super block
+        names.
+        """
         caller = caller_credentials()
         if caller is None or caller.capable(CAP_SYS_RESOURCE):
             return True
@@ -82,10 +84,10 @@ class Ext2(VolumeHolder):
         return caller.fsuid == KernelUid(volume.reserved_uid) or (gid != ROOT_GROUP and caller.in_group(gid))
 
     def sync_inode(self, node: "Ext2Node", scope: SyncScope) -> None:
-        """Bring an inode, and all that leads to it, to the device and wait. Raises EIO."""
+        """Write an inode, and all that leads to it, to the device and wait. Raises EIO."""
 
     def sync_directory(self) -> None:
-        """Bring everything but files' contents to the disk, to outlast a power failure. Raises EIO."""
+        """Write everything but file contents to the disk, so that it survives a power failure. Raises EIO."""
 
     # ---- Inodes in memory -------------------------------------------------------------------------------------
 
@@ -101,7 +103,7 @@ class Ext2(VolumeHolder):
         return node
 
     def enter(self, node: "Ext2Node") -> None:
-        """An inode is in memory from now on. Never sleeps. Raises MemoryError."""
+        """Enter an inode that is now in memory. Never sleeps. Raises MemoryError."""
         self.nodes.append(node)
         try:
             self.inodes[node.ino] = node
@@ -119,7 +121,7 @@ class Ext2(VolumeHolder):
             self.forget(node)
 
     def forget(self, node: "Ext2Node") -> None:
-        """An inode is in memory no more. Never sleeps or fails."""
+        """Forget an inode that is no longer in memory. Never sleeps or fails."""
         self.inodes.pop(node.ino)
         last = self.nodes.pop()
         if last is not node:
@@ -127,8 +129,8 @@ class Ext2(VolumeHolder):
             last.place = node.place
 
     def known_nodes(self) -> Iterator["Ext2Node"]:
-        """All inodes in memory, with safe points in between. Those that come meanwhile may be left out, and one may be
-        seen twice.
+        """All inodes in memory, with safe points in between. May miss inodes that arrive meanwhile, and may return one
+        twice.
         """
         place = len(self.nodes)
         while place > 0:
@@ -137,21 +139,21 @@ class Ext2(VolumeHolder):
             place = min(place - 1, len(self.nodes))
 
     def owe_eviction(self, node: "Ext2Node") -> None:
-        """An inode that nobody uses could not be evicted for want of memory: try again later. Never sleeps or fails."""
+        """An unused inode could not be evicted for lack of memory: try again later. Never sleeps or fails."""
         if not node.is_owed:
             node.is_owed = True
             node.next_owed = self.first_owed
             self.first_owed = node
 
     def bring_back(self, node: "Ext2Node") -> None:
-        """A retired inode is wanted again. Never sleeps. Raises MemoryError."""
+        """Bring back a retired inode, which is needed again. Never sleeps. Raises MemoryError."""
         self.enter(node)
         node.is_retired = False
         self.retired.remove(node.ino)
 
     def retire_some(self) -> None:
-        """Retire a few inodes if there are too many: a hand goes round, and spares those that were used since it came
-        by. Sleeps. Raises MemoryError.
+        """Retire a few inodes if there are too many: a clock hand goes round, and spares those used since its last
+        visit. Sleeps. Raises MemoryError.
         """
         if len(self.inodes) <= self.inode_limit:
             return
@@ -166,7 +168,7 @@ class Ext2(VolumeHolder):
                 node.was_used = False
                 continue
             node.cache.forget(0, LAST_PAGE)
-            if not node.can_retire() or self.inodes.get(node.ino) is not node:  # somebody came during the sleep
+            if not node.can_retire() or self.inodes.get(node.ino) is not node:  # somebody used it during the sleep
                 continue
             if not node.is_stored():
                 self.lost_track = True
@@ -208,14 +210,14 @@ class Ext2(VolumeHolder):
 
 
 class Ext2Node(CachedInode):
-    """What the instance keeps of an inode; `Ext2Inode` is the rest."""
+    """The instance's part of an inode; `Ext2Inode` is the rest."""
 
     def __init__(self, ext2: Ext2, ino: int, mode: int) -> None:
         super().__init__(ext2, ino, mode)
         self.ext2: Ext2 = ext2
         self.place: int = 0  # in `Ext2.nodes`
         self.is_dirty: bool = False
-        self.is_needed: bool = True  # fdatasync(2) must write it: more than times may not be on the device
+        self.is_needed: bool = True  # fdatasync(2) must write it: more than times may be missing on the device
         self.next_dirty: Ext2Node | None = None
         self.previous_dirty: Ext2Node | None = None
         self.is_owed: bool = False  # it stands on the list of those to be evicted
@@ -223,11 +225,11 @@ class Ext2Node(CachedInode):
         self.is_gone: bool = False  # deleted, and its number given back
         self.is_retired: bool = False
         self.was_used: bool = True
-        self.is_replaced: bool = False  # on the list `replaced`: as long as it stands there, the disk keeps it
-        self.must_end: bool = False  # and then it is to be deleted
+        self.is_replaced: bool = False  # on the list `replaced`: while it is there, the disk keeps it
+        self.must_end: bool = False  # delete it after that
 
     def inode_changed(self) -> None:
-        """The inode is to be copied to the inode table, sooner or later. Never sleeps."""
+        """The inode must be copied to the inode table, sooner or later. Never sleeps."""
         self.is_needed = True
         self.times_changed()
 
@@ -245,10 +247,10 @@ class Ext2Node(CachedInode):
             self.is_needed = False
 
     def lose_track(self) -> None:
-        """The next fsync is to write all metadata there is."""
+        """Make the next fsync write all metadata."""
 
     def can_retire(self) -> bool:
-        """Whether nobody has it open and nothing in it must be written."""
+        """Whether nobody has it open and nothing in it has to be written."""
         cache = self.cache
         if self.users > 0 or self.nlink == 0 or self.is_dirty or self.is_gone or self.is_retired:
             return False
@@ -260,8 +262,8 @@ class Ext2Node(CachedInode):
             self.ext2.bring_back(self)
 
     def was_replaced(self) -> None:
-        """A rename has given the inode's last name to another one. If the power fails before that is on the disk, the
-        name must still lead to all that it led to. Raises MemoryError.
+        """A rename has given the inode's last name to another inode. If the power fails before that is on the disk, the
+        name must still lead to this inode and its contents. Raises MemoryError.
         """
         if not self.is_replaced:
             self.ext2.replaced.append(self)

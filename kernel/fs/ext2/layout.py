@@ -81,7 +81,7 @@ FLAG_EA_INODE: Final = 0x200000
 FLAG_INLINE_DATA: Final = 0x10000000
 FLAG_PROJINHERIT: Final = 0x20000000
 FLAG_CASEFOLD: Final = 0x40000000
-FLAGS_SHOWN: Final = 0x725BDFFF  # to FS_IOC_GETFLAGS
+FLAGS_SHOWN: Final = 0x725BDFFF  # by FS_IOC_GETFLAGS
 FLAGS_SETTABLE: Final = 0x624BC0FF  # by FS_IOC_SETFLAGS, as far as an inode can have them
 FLAG_COMPRESSED: Final = 0x4
 FLAG_VERITY: Final = 0x100000
@@ -89,7 +89,7 @@ STATX_FLAGS: Final = (
     FLAG_COMPRESSED | FLAG_IMMUTABLE | FLAG_APPEND | FLAG_NODUMP | FLAG_ENCRYPT | FLAG_VERITY
 )  # what statx(2) reports, by the same numbers
 FLAGS_OF_DIRECTORIES: Final = FLAG_DIRSYNC | FLAG_TOPDIR | FLAG_CASEFOLD | FLAG_PROJINHERIT
-# What a new file takes from its directory.
+# What a new file inherits from its directory.
 INHERITED_FLAGS: Final = FLAG_SECURE_DELETION | FLAG_SYNC | FLAG_NODUMP | FLAG_NOATIME | FLAG_DIRSYNC
 
 # Pointers of an inode.
@@ -98,7 +98,7 @@ INDIRECT: Final = 12
 DOUBLE_INDIRECT: Final = 13
 TRIPLE_INDIRECT: Final = 14
 POINTER_COUNT: Final = 15
-FAST_SYMLINK_LIMIT: Final = 60  # bytes of i_block; a target of fewer lies there
+FAST_SYMLINK_LIMIT: Final = 60  # bytes of i_block; a shorter target lies there
 
 LINK_LIMIT: Final = 65000
 

@@ -4,11 +4,11 @@ Where the file system has hash trees (dir_index), a directory that has one, and 
 order of its names' hashes, and a position for seek is a hash. All other directories are listed in the order of the
 disk; a position is an offset in the directory, and one inside a record leads to the next record.
 
-The hashes of all names are computed and sorted when a reader begins, and anew when the directory was changed since:
-the tree itself is not needed for that. Adding a name drops the tree, which Krait does not keep up to date;
-`Ext2.hashed_directories` knows as long as the file system is mounted that there was one.
+The hashes of all names are computed and sorted when a reader begins, and again whenever the directory has changed
+since: the tree itself is not needed for that. Adding a name drops the tree, which Krait does not keep up to date;
+`Ext2.hashed_directories` remembers until unmounting that there was one.
 
-A block whose checksum is wrong is passed over, as on Linux; but that stops at the first such block of a hash tree.
+A block with a wrong checksum is skipped, as on Linux; in a hash tree, the listing stops at the first such block.
 
 Context: sleeps. Listing happens without the directory's lock, so it may change wherever this sleeps.
 """
@@ -51,7 +51,7 @@ class NameOrder:
     """A reader's view of a directory: where its names are, by their hashes."""
 
     def __init__(self) -> None:
-        self.change_count: int = _UNCHANGED  # of the directory, when this was computed
+        self.change_count: int = _UNCHANGED  # the directory's, when this was computed
         self.positions: list[int] = []  # hashes, in order
         self.places: list[int] = []  # of the same names
         self.index: int = 0  # of the name that comes next …
@@ -107,7 +107,7 @@ class ListedDirectory(Ext2Inode):
 
     def __init__(self, ext2: Ext2, ino: int, mode: int) -> None:
         super().__init__(ext2, ino, mode)
-        self.change_count: int = 0  # of names that came, went or moved
+        self.change_count: int = 0  # of changes to names
 
     # ---- Blocks -----------------------------------------------------------------------------------------------
 
@@ -134,13 +134,13 @@ class ListedDirectory(Ext2Inode):
         return self.ext2.volume.blocks.block(number)
 
     def broken(self, code: int = EUCLEAN) -> Errno:
-        """The error for a directory that is damaged, or whose checksum is wrong (EBADMSG)."""
+        """The error for a directory that is damaged or has a wrong checksum (EBADMSG)."""
         return self.ext2.volume.damaged(f"directory {self.ino} is damaged", code)
 
     # ---- Order ------------------------------------------------------------------------------------------------
 
     def hash_version(self) -> int:
-        """The function in whose order Linux lists this directory, or UNKNOWN for the order of the disk."""
+        """The hash function by which Linux orders this directory, or UNKNOWN for the order of the disk."""
         volume = self.ext2.volume
         if not volume.geometry.has_directory_index():
             return UNKNOWN
@@ -164,7 +164,7 @@ class ListedDirectory(Ext2Inode):
         return version if version == UNKNOWN else volume.with_signedness(version)
 
     def drop_tree(self) -> None:
-        """A name is about to be added: the hash tree will not be true any more. Raises EIO, EUCLEAN, MemoryError."""
+        """A name is about to be added, which makes the hash tree invalid. Raises EIO, EUCLEAN, MemoryError."""
         if self.flags & FLAG_INDEX == 0:
             return
         version = self.hash_version()
@@ -174,7 +174,7 @@ class ListedDirectory(Ext2Inode):
         self.inode_changed()
 
     def would_get_tree(self) -> None:
-        """The directory is about to get its second block: from now on Linux would keep a hash tree."""
+        """The directory is about to get its second block: Linux would keep a hash tree from now on."""
         volume = self.ext2.volume
         version = volume.default_hash_version()
         if volume.geometry.has_directory_index() and version != UNKNOWN:
@@ -183,7 +183,7 @@ class ListedDirectory(Ext2Inode):
     # ---- Listing ----------------------------------------------------------------------------------------------
 
     def read_directory(self, position: int, sink: DirectorySink) -> None:
-        """Emit the names from `position` on, the dots among them."""
+        """Emit the names from `position` on, including the dots."""
         self.list_names(position, sink, NameOrder())
 
     def list_names(self, position: int, sink: DirectorySink, order: NameOrder) -> None:
@@ -261,7 +261,7 @@ class ListedDirectory(Ext2Inode):
             place = order.places[order.index]
             with self._unverified_block(place >> OFFSET_BITS) as block:
                 if order.change_count != self.change_count:
-                    continue  # it was changed while this slept
+                    continue  # it changed during the sleep
                 offset = place & OFFSET_MASK
                 self.record_length(block, offset)
                 after = order.index + 1

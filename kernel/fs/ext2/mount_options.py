@@ -1,7 +1,7 @@
 """Options of mount(2) for ext2, ext3 and ext4 (ext2(5), ext4(5)). Pure.
 
-Options that say what Krait does anyway are accepted; those that ask for something else are refused with EINVAL, as is
-everything unknown. `ro`, `rw`, `noatime` and the like are flags of mount(2) and never come here.
+Options that ask for what Krait does anyway are accepted; all others, and everything unknown, are refused with EINVAL.
+`ro`, `rw`, `noatime` and the like are flags of mount(2) and never come here.
 """
 
 from typing import Final
@@ -45,7 +45,7 @@ class Ext2Options:
         self.reserved_gid: int = _NOT_GIVEN
 
     def parse(self, text: bytes) -> None:
-        """Take over a list with commas. Raises EINVAL."""
+        """Parse a comma-separated list. Raises EINVAL."""
         for option in text.split(b","):
             if len(option) > 0 and option not in _WITHOUT_MEANING:
                 self._take(option)

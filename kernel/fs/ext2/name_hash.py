@@ -15,12 +15,12 @@ UNKNOWN: Final = -1
 LEGACY: Final = 0
 HALF_MD4: Final = 1
 TEA: Final = 2
-UNSIGNED: Final = 3  # added to one of the three: bytes from 0x80 on are positive
+UNSIGNED: Final = 3  # added to one of the three: bytes from 0x80 on count as positive
 
 END_POSITION: Final = (1 << 63) - 1  # after all names
 
 _MASK: Final = 0xFFFFFFFF
-_LAST_MAJOR: Final = 0xFFFFFFFE  # stands for the end, no name has it
+_LAST_MAJOR: Final = 0xFFFFFFFE  # means the end; no name has it
 _ROTATIONS: Final = ((3, 7, 11, 19), (3, 5, 9, 13), (3, 9, 11, 15))
 _ORDERS: Final = ((0, 1, 2, 3, 4, 5, 6, 7), (1, 3, 5, 7, 0, 2, 4, 6), (3, 7, 2, 6, 1, 5, 0, 4))
 
@@ -95,7 +95,9 @@ def _number(byte: int, is_signed: bool) -> int:
 
 
 def _words(name: bytes, start: int, count: int, is_signed: bool) -> Words:
-    """`count` words of the name from `start` on; where it is too short, its remaining length four times in a word."""
+    """`count` words of the name from `start` on; where it is too short, words of its remaining length, four times
+    each.
+    """
     length = len(name) - start
     padding = u32((length & 0xFF) * 0x01010101)
     words = Words()

@@ -1,9 +1,9 @@
-"""What a file system could not give back for want of memory, to be given back when there is some.
+"""What a file system could not give back for lack of memory, and gives back later.
 
-Freeing reads bitmaps and indirect blocks and notes bits, and for each of that memory may lack. Nobody could be told,
-and nothing leads to what is to be freed any more: so it is written down here, in lists that were made at mounting.
-`Ext2FileSystem.settle` tries again, and so does unmounting. When the lists are full, what comes then stays marked as in
-use until e2fsck.
+Freeing reads bitmaps and indirect blocks and notes bits, and each step may lack memory. There is nobody to report that
+to, and nothing refers to what is to be freed any more: so it is written down here, in lists allocated at mounting.
+`Ext2FileSystem.settle` tries again, and so does unmounting. Once the lists are full, anything further stays marked as
+in use until e2fsck.
 
 Context: never sleeps, allocates nothing.
 """
@@ -17,7 +17,7 @@ _LIMIT: Final = 256
 
 
 class OwedKind(Enum):
-    """What a number of `Owed` is. `count` says the rest."""
+    """What a number in `Owed` means, together with `count`."""
 
     BLOCKS = 0  # the first of `count` blocks of a file
     METADATA = 1  # the same of blocks that the block cache may hold
@@ -28,7 +28,7 @@ class OwedKind(Enum):
 
 
 class Debtor:
-    """Base of whom something is owed for."""
+    """The file that something is owed for. Base class."""
 
 
 @final
@@ -39,10 +39,10 @@ class Owed:
         self.kinds: list[OwedKind] = [OwedKind.BLOCKS] * _LIMIT
         self.numbers: list[int] = [0] * _LIMIT
         self.counts: list[int] = [0] * _LIMIT
-        # The file that a tree was cut from, which counts fewer sectors once that is free; None for all else.
+        # The file that a tree was cut from, which counts fewer sectors once that is free; None for everything else.
         self.debtors: list[Debtor | None] = [None] * _LIMIT
         self.count: int = 0
-        self.lost: int = 0  # entries there was no room for
+        self.lost: int = 0  # entries for which there was no room
 
     def add(self, kind: OwedKind, number: int, count: int, debtor: Debtor | None = None) -> None:
         """Write something down."""

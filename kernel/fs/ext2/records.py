@@ -20,12 +20,12 @@ _DOT: Final = 46
 
 
 def record_size(name_length: int) -> int:
-    """Bytes that a record with such a name needs."""
+    """How many bytes a record needs for a name of this length."""
     return (RECORD_HEADER + name_length + RECORD_ALIGN - 1) & ~(RECORD_ALIGN - 1)
 
 
 def record_length(block: Span[u8], offset: int, inode_count: int) -> int:
-    """How far it is to the next record; the record's head, length and inode number are fit for use then."""
+    """The distance to the next record. Checks the record's head, length and inode number."""
     size = len(block)
     if size - offset < _SHORTEST:
         raise Errno(EUCLEAN)
@@ -65,7 +65,7 @@ def has_name(block: Span[u8], offset: int, name: bytes) -> bool:
     if block[offset + _NAME_LENGTH] != length or block.load_u32(offset) == 0:
         return False
     start = offset + RECORD_HEADER
-    # From the end: names in one directory differ there rather than at their start.
+    # Compare from the end: names in one directory tend to differ there rather than at the start.
     for index in range(length - 1, -1, -1):
         if block[start + index] != name[index]:
             return False
@@ -85,7 +85,7 @@ def find_name(block: Span[u8], name: bytes, inode_count: int) -> int:
 
 
 def find_room(block: Span[u8], needed: int, inode_count: int) -> int:
-    """Where a record is that is free, or has room for `needed` bytes after its name; or NONE."""
+    """Where there is a free record, or one with room for `needed` bytes after its name; or NONE."""
     offset = 0
     size = len(block)
     while offset < size:
@@ -141,8 +141,8 @@ def check(block: Span[u8], offset: int, inode_count: int) -> None:
 
 @noraise
 def remove(block: Span[u8], offset: int) -> None:
-    """Take out the record at `offset`, which `check` has found good: the one in front of it grows over it. Where a
-    program has written to the device meanwhile, so that this does not fit, it is marked free.
+    """Remove the record at `offset`, which passed `check`: the one before it grows over it. If a program has written to
+    the device meanwhile, so that this does not fit, the record is marked free.
     """
     place = 0
     previous = NONE

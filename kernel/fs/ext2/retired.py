@@ -1,6 +1,6 @@
 """Inodes of ext2 that are kept by weak references alone (`instance.py` says why).
 
-References that lead nowhere any more are found a few at a time, by a hand that goes round: there may be very many.
+Dead references are found a few at a time, by a clock hand, because there may be very many.
 
 Context: never sleeps. `add` may raise MemoryError; nothing else needs memory.
 """
@@ -17,7 +17,7 @@ _LOOKED_AT: Final = 8  # references, for each that is added
 
 @final
 class RetiredNode:
-    """A weak reference, and its place among all."""
+    """A weak reference, and its place among the others."""
 
     def __init__(self, node: "Ext2Node", place: int) -> None:
         self.ino: int = node.ino
@@ -38,7 +38,7 @@ class RetiredNodes:
         return len(self._all)
 
     def find(self, ino: int) -> "Ext2Node | None":
-        """The inode with this number, if somebody still has it."""
+        """The inode with this number, if somebody still holds it."""
         found = self._by_number.get(ino)
         if found is None:
             return None
@@ -48,7 +48,7 @@ class RetiredNodes:
         return node
 
     def add(self, node: "Ext2Node") -> None:
-        """Keep an inode weakly, instead of one with the same number. Raises MemoryError, and nothing has changed."""
+        """Keep an inode weakly, replacing one with the same number. Raises MemoryError, with nothing changed."""
         self._drop_dead()
         self.remove(node.ino)
         fresh = RetiredNode(node, len(self._all))

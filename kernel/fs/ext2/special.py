@@ -1,4 +1,4 @@
-"""Symbolic links, device nodes, FIFOs and sockets on ext2: files whose few bytes lie in the inode, mostly.
+"""Symbolic links, device nodes, FIFOs and sockets on ext2: files whose few bytes mostly lie in the inode.
 
 A short target of a symbolic link lies where other files have their block pointers, a longer one in one block. A device
 number lies in the first pointer (up to 255, 255) or, in a wider form, in the second.

@@ -25,7 +25,7 @@ def encode_seconds(time_ns: int) -> int:
 
 
 def encode_extra(time_ns: int) -> int:
-    """The upper field: by how many times 2**32 seconds the lower one, read as signed, falls short; nanoseconds."""
+    """The upper field: how many times 2**32 seconds to add to the lower one, read as signed, and the nanoseconds."""
     seconds = time_ns // _SECOND_NS
     low = seconds & 0xFFFFFFFF
     if low & _SIGN != 0:

@@ -36,7 +36,7 @@ from kernel.lang import EUCLEAN, Errno, Span, struct_at, u8
 from kernel.lib import log
 from kernel.time.clock import realtime_seconds
 
-_COMPLAINTS_LIMIT: Final = 100  # messages in the log for one mount
+_COMPLAINTS_LIMIT: Final = 100  # log messages for one mount
 
 
 class VolumeHolder(FileSystem):
@@ -58,7 +58,7 @@ class Volume:
         self.geometry: Geometry = geometry
         self.name: bytes = name  # of the device, for the log
         self.read_only: bool = True
-        self.holder: VolumeHolder | None = None  # becomes read-only with the volume; forgotten when it is unmounted
+        self.holder: VolumeHolder | None = None  # becomes read-only with the volume; dropped at unmount
         self.error_policy: int = ERRORS_CONTINUE
         self.is_damaged: bool = False
         self.complaints: int = 0
@@ -75,7 +75,7 @@ class Volume:
         self.super_block: Block = blocks.block(super_offset >> geometry.block_shift)
         geometry.super_place = super_offset >> geometry.block_shift
         self.super_offset: int = super_offset & (geometry.block_size - 1)
-        # No bit in front of these is clear, by group.
+        # No bit before these is clear, by group.
         self.block_hints: list[int] = [0] * geometry.group_count
         self.inode_hints: list[int] = [0] * geometry.group_count
         self.freed_blocks: FreedBits = FreedBits(geometry.group_count, geometry.block_size)
@@ -89,7 +89,7 @@ class Volume:
             raise
 
     def close(self) -> None:
-        """Give the pinned blocks back. What is to be kept was written by `write_super` and `blocks.write_all`."""
+        """Give back the pinned blocks. `write_super` and `blocks.write_all` have written what must be kept."""
         for block in self.descriptor_blocks:
             block.release()
         self.descriptor_blocks.clear()
@@ -100,7 +100,7 @@ class Volume:
         return self.super_block.span()[self.super_offset : self.super_offset + SUPER_BLOCK_SIZE]
 
     def super(self) -> SuperBlock:
-        """A view of the super block; who changes it calls `write_super` or marks the block dirty."""
+        """A view of the super block; after a change, call `write_super` or mark the block dirty."""
         return struct_at(SuperBlock, self.super_block.span(), self.super_offset)
 
     def default_hash_version(self) -> int:
@@ -109,7 +109,7 @@ class Volume:
         return self.with_signedness(version) if version <= TEA else UNKNOWN
 
     def with_signedness(self, version: int) -> int:
-        """A hash with the sign that bytes have in this file system."""
+        """A hash adjusted to the signedness of bytes in this file system."""
         flags = self.super().flags
         is_signed = flags & SUPER_SIGNED_HASH != 0 and flags & SUPER_UNSIGNED_HASH == 0
         return version if is_signed else version + UNSIGNED
@@ -147,7 +147,7 @@ class Volume:
         """Raise EUCLEAN unless the bitmaps and the inode table lie where they may."""
         geometry = self.geometry
         if not self._descriptor_checksum_holds(group):
-            # File systems with such checksums are only read, and that Linux does in spite of it.
+            # File systems with such checksums are only read, and Linux does that in spite of the error.
             self.complain(f"the checksum of group {group}'s descriptor is wrong")
         first = geometry.first_data_block
         end = geometry.block_count
@@ -172,7 +172,7 @@ class Volume:
             raise self.refuse(f"group {group} has more free blocks than blocks")
 
     def refuse(self, reason: str) -> Errno:
-        """An error for mount(2), with a line in the log."""
+        """Log a line, and return the error for mount(2)."""
         log.error(f"ext2: cannot mount: {reason}")
         return Errno(EUCLEAN)
 
@@ -202,7 +202,7 @@ class Volume:
         return self.descriptor_block(group).span()[offset : offset + geometry.descriptor_size]
 
     def descriptor(self, group: int) -> GroupDescriptor:
-        """A view of a group's descriptor; who changes it marks `descriptor_block(group)` dirty."""
+        """A view of a group's descriptor; after a change, mark `descriptor_block(group)` dirty."""
         geometry = self.geometry
         offset = group % geometry.descriptors_per_block * geometry.descriptor_size
         return struct_at(GroupDescriptor, self.descriptor_block(group).span(), offset)
@@ -222,7 +222,7 @@ class Volume:
         return self.descriptor_span(group).load_u32(offset) << 32
 
     def meets_system_block(self, group: int, first: int, count: int) -> bool:
-        """Whether among the blocks first … first + count - 1 of a group is a copy of the super block or descriptors, a
+        """Whether the blocks first … first + count - 1 of a group include a copy of the super block or descriptors, a
         bitmap or a part of an inode table.
         """
         geometry = self.geometry
@@ -269,7 +269,7 @@ class Volume:
         return True
 
     def release_freed(self) -> None:
-        """The disk knows of everything that was freed when it began to settle: clear the bits. Raises EIO."""
+        """The disk knows of everything that was freed before settling began: clear the bits. Raises EIO."""
         for group in range(self.geometry.group_count):
             descriptor = self.descriptor(group)
             if self.freed_blocks.is_settling(group):
@@ -292,13 +292,13 @@ class Volume:
     # ---- Damage -----------------------------------------------------------------------------------------------
 
     def complain(self, what: str) -> None:
-        """Write to the log what is wrong, but do not flood it."""
+        """Log what is wrong, without flooding the log."""
         self.complaints += 1
         if self.complaints <= _COMPLAINTS_LIMIT:
             log.error(f"ext2 on {self.name.decode()}: {what}")
 
     def damaged(self, what: str, code: int = EUCLEAN) -> Errno:
-        """Something on the disk is wrong: report it, note it in the super block, and do what errors= says.
+        """Something on the disk is wrong: report it, note it in the super block, and act according to errors=.
 
         Returns the error to raise: EUCLEAN, but EBADMSG for a wrong checksum. errors=panic only makes the file system
         read-only: a disk never stops the kernel.
@@ -328,7 +328,7 @@ class Volume:
         self.super_block.mark_dirty()
 
     def begin_writing(self) -> None:
-        """From now on the file system counts as not cleanly unmounted."""
+        """Mark the file system as not cleanly unmounted."""
         raw = self.super()
         self.state_at_mount = raw.state
         raw.state = raw.state & ~STATE_CLEAN
@@ -346,7 +346,7 @@ class Volume:
         self.write_super()
 
     def allow_large_files(self) -> None:
-        """A file passes 2 GiB: old drivers must not write here any more."""
+        """A file grows past 2 GiB: old drivers must not write here any more."""
         self.geometry.ro_compat |= RO_COMPAT_LARGE_FILE
         raw = self.super()
         if raw.revision == 0:

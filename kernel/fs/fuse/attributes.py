@@ -1,4 +1,4 @@
-"""The extended attributes of a file that a server keeps. Each use of them asks anew.
+"""The extended attributes of a file that a server keeps. Each use asks the server again.
 
 Context: sleeps.
 """
@@ -17,8 +17,8 @@ _REPLACE: Final = 2
 
 @final
 class ServedAttributes(Store):
-    """Those of one file. A server that knows none has no names to show, and takes no values: EOPNOTSUPP. Raises EACCES
-    for whoever may not use the file system.
+    """The attributes of one file. A server without attributes shows no names and refuses values with EOPNOTSUPP. Raises
+    EACCES for callers that may not use the file system.
     """
 
     def __init__(self, file: FuseNode) -> None:
@@ -42,7 +42,9 @@ class ServedAttributes(Store):
             self.values[name] = value
 
     def _value(self, name: bytes) -> bytes | None:
-        """None where there is no such attribute. The kernel itself asks for capabilities: no server need know them."""
+        """None where there is no such attribute. The kernel itself asks for capabilities, which a server need not
+        know.
+        """
         try:
             return self._file.client.read_attribute(self._file.node, name)
         except Errno as error:

@@ -1,8 +1,8 @@
 """What a server can do: one function for each message that the file system needs.
 
 Context: everything sleeps, but `release` and `forget`. Every function raises the error that the server reports, EIO if
-it reports nonsense, ENOTCONN and ECONNABORTED where nobody serves, EINTR if the thread is to end, ENOSYS if the server
-does not know the message, MemoryError.
+it reports nonsense, ENOTCONN and ECONNABORTED if nobody serves, EINTR if the thread is being killed, ENOSYS if the
+server does not know the message, MemoryError.
 """
 
 from typing import Final
@@ -88,7 +88,7 @@ class Client:
         return take_entry(self._ask(protocol.MKDIR, directory, message, ENTRY_SIZE))
 
     def create(self, directory: int, name: bytes, flags: int, mode: int) -> Request:
-        """Create and open a file. What it answers is read by `created`."""
+        """Create and open a file. `created` reads the answer."""
         message = Message(16 + len(name) + 1).u32(flags).u32(mode).u32(0).u32(0).name(name)
         request = Request(protocol.CREATE, directory, message, ENTRY_SIZE + OPENED_SIZE, is_exact=True)
         self.connection.perform(request)
@@ -121,7 +121,7 @@ class Client:
         return take_attr(self._ask(protocol.GETATTR, node, message, ATTR_SIZE))
 
     def set_attributes(self, node: int, opened: Opened | None, change: "Change") -> Attributes:
-        """SETATTR; what the attributes are then."""
+        """SETATTR; returns the new attributes."""
         valid = change.valid
         handle = 0
         if opened is not None:
@@ -140,11 +140,11 @@ class Client:
         self._ask(protocol.ACCESS, node, Message(8).u32(mask).u32(0), 0)
 
     def destroy(self) -> None:
-        """DESTROY: the file system is unmounted. Whoever unmounts waits for the answer, unless it is killed."""
+        """DESTROY: the file system is unmounted. The unmounting thread waits for the answer, unless it is killed."""
         try:
             self._ask(protocol.DESTROY, 0, Message(0), 0)
         except (Errno, MemoryError):
-            return  # it hears nothing more in any case
+            return  # it gets nothing more in any case
 
     # ---- Contents ---------------------------------------------------------------------------------------------
 
@@ -161,7 +161,7 @@ class Client:
         return release_request(node, opened.handle, flags, is_directory=is_directory)
 
     def flush(self, node: int, opened: Opened) -> None:
-        """A descriptor was closed. A task that ends does not wait for what the server says to that."""
+        """A descriptor was closed. An exiting task does not wait for the server's answer."""
         request = Request(protocol.FLUSH, node, Message(24).u64(opened.handle), 0, is_exact=True)
         if not current_thread().is_parting():
             self.connection.perform(request)
@@ -197,7 +197,7 @@ class Client:
         return request
 
     def write(self, node: int, opened: Opened, flags: int, offset: int, buffer: Buffer) -> int:
-        """Write a buffer, at most what one message moves; how much the server took."""
+        """Write a buffer, at most what one message moves; returns how much the server took."""
         payload = bytearray(min(buffer.remaining, self.connection.data_limit()))
         count = buffer.take(span_of(payload))
         if count < len(payload):
@@ -250,7 +250,7 @@ class Client:
         return request.reading()
 
     def read_directory(self, node: int, opened: Opened, offset: int, size: int) -> list[DirectoryEntry]:
-        """Entries from an offset on, which is 0 or one that an entry had; none at the end."""
+        """Entries from an offset on, which is 0 or taken from an entry; none at the end."""
         entries: list[DirectoryEntry] = []
         with Moving(self.connection, self.connection.reading):
             answer = self._read(protocol.READDIR, node, opened, 0, offset, size).reading()
@@ -292,7 +292,7 @@ def _spread(data: Span[u8], frames: list[int], filled: int) -> None:
 
 @final
 class Change:
-    """What SETATTR sets: `valid` says what of it (SET_*)."""
+    """What SETATTR sets: `valid` says which fields (SET_*)."""
 
     def __init__(self, valid: int) -> None:
         self.valid: int = valid

@@ -1,21 +1,21 @@
-"""A connection to a server: the requests that wait for it and those that it has, from INIT to the end.
+"""A connection to a server: the requests that wait for it and those that it has taken, from INIT to the end.
 
     request = Request(…)
     connection.perform(request)      # or `post`, which waits for nothing
 
 A transport takes requests (`next_request`), in order, and brings answers (`find`, `finish`). It is woken by `wake`.
 
-**Waiting.** A signal ends no wait, but the server is told of it (INTERRUPT), so that it may answer EINTR. A thread that
-is to end leaves its request; it looks every 50 ms. A task that is ending already (it closes its files) waits
-`PARTING_NS` in all, or five times that for servers that are prompt (`Patience`), then the server gets what it is sent
-without anybody waiting for it.
+**Waiting.** A signal ends no wait, but the server is notified (INTERRUPT), so that it may answer EINTR. A killed thread
+abandons its request; it checks every 50 ms. A task that is already exiting (it closes its files) waits `PARTING_NS` in
+all, or five times that for prompt servers (`Patience`); after that its messages are sent without waiting for answers.
 
-**The end.** When nobody serves any more, all requests end with ECONNABORTED, and later ones are ENOTCONN.
+**The end.** When nobody serves any more, all requests fail with ECONNABORTED, and later ones with ENOTCONN.
 
-**Memory.** A request belongs to a thread that waits, with these exceptions, each of which is bounded: requests that are
-left or were posted (`UNATTENDED_LIMIT`, then the connection is aborted), and nodes to forget, whose records are made
-with the inodes. Few requests that move data are under way at a time (`Budget`), though each thread may hold the data of
-one more. `held_bytes` is what the kernel holds on behalf of the connection; it counts for the description of /dev/fuse.
+**Memory.** A request belongs to a thread that waits, with these exceptions, each of which is bounded: requests that
+were abandoned or posted (`UNATTENDED_LIMIT`, then the connection is aborted), and nodes to forget, whose records are
+allocated with the inodes. Few requests that move data are under way at a time (`Budget`), though each thread may hold
+the data of one more. `held_bytes` is what the kernel holds on behalf of the connection; it counts for the description
+of /dev/fuse.
 
 Context: `perform` sleeps; nothing else does.
 """
@@ -51,7 +51,8 @@ _NUMBER_LIMIT: Final = 1 << 62
 _FORGOTTEN_BYTES: Final = 64
 
 
-# Kinds of requests that are not sent again once the server has answered ENOSYS. For others that is an error like any.
+# Kinds of requests that are not sent again once the server has answered ENOSYS. For other kinds that is an ordinary
+# error.
 _MAY_LACK: Final = (
     protocol.OPEN, protocol.OPENDIR, protocol.CREATE, protocol.FLUSH, protocol.FSYNC, protocol.FSYNCDIR,
     protocol.SETXATTR, protocol.GETXATTR, protocol.LISTXATTR, protocol.REMOVEXATTR, protocol.ACCESS,
@@ -60,15 +61,15 @@ _MAY_LACK: Final = (
 
 
 class Notices:
-    """What a server says without being asked. Base class: see filesystem.py."""
+    """Handles what a server sends without being asked. Base class: see filesystem.py."""
 
     def file_system(self) -> FileSystem | None:
         """The file system that is served, while it is mounted."""
         return None
 
     def inode_changed(self, node: int, start: int, length: int) -> None:
-        """Attributes are not to be believed any more, and contents from `start` on, neither, unless that is negative;
-        `length` 0 is up to the end. Raises ENOENT.
+        """Attributes are no longer valid, nor contents from `start` on, unless that is negative; `length` 0 means up to
+        the end. Raises ENOENT.
         """
         raise Errno(ENOENT)
 
@@ -82,8 +83,8 @@ NO_NOTICES: Final = Notices()
 
 @final
 class Budget:
-    """How many requests of a kind, which move data, are under way at a time. A thread that has a place in one waits for
-    nothing but the server, and copies no program's memory: a fault there may wait for this server, or for another.
+    """Limits how many requests that move data of a kind are under way at a time. A thread with a place in it waits only
+    for the server, and copies no program's memory: a fault there might wait for this server, or for another.
     """
 
     def __init__(self) -> None:
@@ -92,8 +93,9 @@ class Budget:
 
 @final
 class Moving:
-    """`with Moving(connection, connection.reading):` around a request that moves data, until the answer is there. What
-    a program writes is copied from its memory before, what it reads is copied there after. Raises EINTR, MemoryError.
+    """`with Moving(connection, connection.reading):` around a request that moves data, until the answer is there. Data
+    that a program writes is copied from its memory before that, data that it reads is copied there afterwards. Raises
+    EINTR, MemoryError.
     """
 
     def __init__(self, connection: "Connection", budget: Budget) -> None:
@@ -119,22 +121,22 @@ class Connection:
         self.is_aborted: bool = False
         self.agreed: Agreed | None = None  # once INIT was answered
         self.read_limit: int = protocol.DATA_LIMIT  # bytes that one READ asks for at most
-        self.notices: Notices = NO_NOTICES  # leads back to the file system, until that ends
+        self.notices: Notices = NO_NOTICES  # refers back to the file system, until that ends
         self._reader: Reader = reader
         self._waiting: LinkedList[Request] = LinkedList()
         self._taken: dict[int, Request] = {}
-        self._to_interrupt: Request | None = None  # a chain of those whose waiters got a signal, or have gone
+        self._to_interrupt: Request | None = None  # a chain of requests whose waiters got a signal or have gone
         self._knows_interrupts: bool = True
         self._forgotten: Forgotten | None = None
         self._last_forgotten: Forgotten | None = None
         self._forgotten_count: int = 0
         self._was_forgetting: bool = False  # the last thing that the server took was a FORGET
         self._unattended: int = 0
-        # Requests that move data: for reads, for writes, and for pages of mappings. None of them stops the others.
+        # Requests that move data: for reads, for writes, and for pages of mappings. None of them blocks the others.
         self.reading: Budget = Budget()
         self.writing: Budget = Budget()
         self.paging: Budget = Budget()
-        self._room: WaitQueue = WaitQueue()  # for those who want to move data, or wait for INIT
+        self._room: WaitQueue = WaitQueue()  # for threads that want to move data, or wait for INIT
         self._unique: int = 0
         self._lacking: dict[int, bool] = {}  # kinds that the server answered with ENOSYS
 
@@ -147,7 +149,7 @@ class Connection:
         self._send(Request(protocol.INIT, 0, message, protocol.INIT_SIZE, is_exact=False))
 
     def lacks(self, kind: int) -> bool:
-        """Whether the server has said that it does not know a kind of request."""
+        """Whether the server has reported that it does not know a kind of request."""
         return kind in self._lacking
 
     def data_limit(self) -> int:
@@ -157,7 +159,7 @@ class Connection:
 
     def perform(self, request: Request) -> None:
         """Send a request and wait for its answer. Raises what the server reports, ENOTCONN, ECONNABORTED, EINTR (the
-        thread is to end), ENOSYS at once where the server has said so before, MemoryError.
+        thread is being killed), ENOSYS at once if the server has reported that before, MemoryError.
         """
         if request.kind in self._lacking:
             raise Errno(ENOSYS)
@@ -196,8 +198,8 @@ class Connection:
 
     @noraise
     def post(self, request: Request) -> None:
-        """Send a request whose answer nobody needs. Where there is no connection nothing happens. Allocates nothing, as
-        it may be reached from an allocation that makes room, even from one of the reader's own.
+        """Send a request whose answer nobody needs. Does nothing without a connection. Allocates nothing, because it
+        may run inside an allocation that makes room, even one of the reader's own.
         """
         if not self.is_connected:
             return
@@ -228,7 +230,7 @@ class Connection:
 
     @noraise
     def _interrupt(self, request: Request) -> None:
-        """A signal came for whoever waits, or nobody waits any more."""
+        """The waiting thread got a signal, or nobody waits any more."""
         request.is_interrupted = True
         if request.stage == Stage.TAKEN:
             self._announce_interrupt(request)
@@ -244,7 +246,7 @@ class Connection:
 
     @noraise
     def _leave(self, request: Request, *, keep: bool) -> None:
-        """The waiting thread goes. What the server has not taken it never sees, unless `keep`."""
+        """The waiting thread gives up. The server never sees a request that it has not taken, unless `keep`."""
         if request.stage == Stage.WAITING and not keep:
             self._waiting.unlink(request)
             request.stage = Stage.DONE
@@ -327,7 +329,7 @@ class Connection:
         return False
 
     def next_request(self, reader: Reader) -> Request | None:
-        """The first request, which the server has from now on, through `reader`. Raises MemoryError."""
+        """Take the first request, which the server then has, through `reader`. Raises MemoryError."""
         request = self._waiting.first()
         if request is None:
             return None
@@ -340,14 +342,14 @@ class Connection:
         return request
 
     def has_taken(self, request: Request) -> None:
-        """All of the request was copied: what nobody waits for need not be kept."""
+        """All of the request was copied: free what nobody waits for."""
         if request.is_left:
             request.shed()
         elif request.is_interrupted:
             self._announce_interrupt(request)
 
     def give_back(self, request: Request) -> None:
-        """The request could not be handed over now: it is the next one again, unless the connection has ended."""
+        """The request could not be handed over: make it the next one again, unless the connection has ended."""
         if request.stage == Stage.DONE:
             return
         self._take_off(request)
@@ -359,7 +361,7 @@ class Connection:
         return self._taken.get(unique)
 
     def answer_interrupt(self, unique: int, error: int) -> None:
-        """The server says that it cannot interrupt a request, now (EAGAIN) or ever (ENOSYS)."""
+        """The server reports that it cannot interrupt a request, now (EAGAIN) or ever (ENOSYS)."""
         if error == ENOSYS:
             self._knows_interrupts = False
             self._to_interrupt = None
@@ -390,7 +392,7 @@ class Connection:
 
     @noraise
     def _take_off(self, request: Request) -> None:
-        """The server has it no more."""
+        """The server no longer has the request."""
         self._taken.pop(request.unique, request)
         reader = request.reader
         if reader is not None:
@@ -398,7 +400,7 @@ class Connection:
             reader.taken.unlink(request)
 
     def _start(self, request: Request) -> None:
-        """INIT was answered. A server that speaks another protocol is none."""
+        """INIT was answered. A server with another protocol is rejected."""
         try:
             if request.error != 0:
                 raise Errno(request.error)
@@ -408,7 +410,7 @@ class Connection:
             self.abort()
 
     def _undo(self, request: Request) -> None:
-        """What a request has given that nobody waits for."""
+        """Undo the effect of an answer that nobody waits for."""
         answer = request.reading()
         try:
             node = request.node
@@ -429,7 +431,7 @@ class Connection:
 
     @noraise
     def abort(self) -> None:
-        """Nobody serves any more, or nobody should."""
+        """End the connection: nobody serves any more, or nobody should."""
         if not self.is_connected:
             return
         self.is_connected = False
@@ -455,7 +457,7 @@ class Connection:
 
     @noraise
     def leave_unanswered(self, reader: Reader) -> None:
-        """Who took requests through `reader` does not answer them any more."""
+        """Requests that were taken through `reader` will not be answered any more."""
         request = reader.taken.first()
         while request is not None:
             self._take_off(request)
@@ -463,7 +465,7 @@ class Connection:
                 self._unattended -= 1
             _end(request)
             if request.kind == protocol.INIT:
-                self.abort()  # nobody greets twice
+                self.abort()  # INIT is not sent twice
             request = reader.taken.first()
 
     @noraise
@@ -484,14 +486,14 @@ class Connection:
 
 @noraise
 def _end(request: Request) -> None:
-    """Nobody will answer it."""
+    """Fail a request that nobody will answer."""
     request.stage = Stage.DONE
     request.error = ECONNABORTED
     request.done.wake_all()
 
 
 def release_request(node: int, handle: int, flags: int, *, is_directory: bool) -> Request:
-    """What closes a handle. Raises MemoryError."""
+    """The request that closes a handle. Raises MemoryError."""
     message = Message(24).u64(handle).u32(flags).u32(0).u64(0)
     kind = protocol.RELEASEDIR if is_directory else protocol.RELEASE
     return Request(kind, node, message, 0, is_exact=True)

@@ -1,8 +1,8 @@
 """/dev/fuse: what a program that serves a file system has open. It reads requests and writes answers, one at a time.
 
 A file becomes a server's by mount(2), which names it (`connect`). FUSE_DEV_IOC_CLONE gives a connection to one more
-file, so that each thread of a server can have its own: whoever took a request by a file that is closed does not answer
-it. With the last of the files the connection ends.
+file, so that each thread of a server can have its own: requests taken through a file that is closed are not answered.
+The connection ends with the last of the files.
 
 Context: `read` sleeps while there is nothing to do.
 """
@@ -78,8 +78,8 @@ class FuseDevice(File):
         super().__init__(path, flags)
 
     def connect(self, namespace: UserNamespace) -> Connection:
-        """Let whoever reads here serve a file system. Raises EINVAL (it serves one already, or was opened in another
-        user namespace), MemoryError.
+        """Let the reader of this file serve a file system. Raises EINVAL (it serves one already, or was opened in
+        another user namespace), MemoryError.
         """
         if self.connection is not None or self.opener is not namespace:
             raise Errno(EINVAL)
@@ -89,8 +89,8 @@ class FuseDevice(File):
         return connection
 
     def served(self) -> FileSystem | None:
-        """The file system that is served by this file, if it is mounted: one that is not yet, or not any more, is for
-        somebody else to end.
+        """The file system that is served by this file, if it is mounted: one that is not mounted yet, or no longer, is
+        for others to end.
         """
         connection = self.connection
         served = connection.notices.file_system() if connection is not None else None
@@ -206,7 +206,7 @@ class FuseDevice(File):
 
 
 def _put_request(connection: Connection, buffer: Buffer, request: Request) -> int:
-    """Hand a request over. One that cannot be read ends with EIO, as there is nobody to try again."""
+    """Hand a request over. A request that cannot be read fails with EIO, because nobody would retry."""
     length = request.length()
     done = buffer.put(span_of(request.message))
     payload = request.payload
@@ -232,7 +232,7 @@ def _put_interrupt(buffer: Buffer, unique: int) -> int:
 
 
 def _put_forgotten(connection: Connection, buffer: Buffer) -> int:
-    """FORGET, or BATCH_FORGET for several nodes. Raises MemoryError, and the nodes are lost to the server."""
+    """FORGET, or BATCH_FORGET for several nodes. Raises MemoryError; then the server never forgets the nodes."""
     room = (buffer.remaining - IN_HEADER_SIZE - 8) // _FORGET_ONE
     first = connection.take_forgotten(max(1, min(_FORGOTTEN_AT_ONCE, room)))
     if first is None:
@@ -241,7 +241,7 @@ def _put_forgotten(connection: Connection, buffer: Buffer) -> int:
 
 
 def forget_message(first: Forgotten) -> bytearray:
-    """What tells a server to forget the nodes of a chain. Raises MemoryError."""
+    """The message that makes a server forget the nodes of a chain. Raises MemoryError."""
     count = 0
     node: Forgotten | None = first
     while node is not None:
@@ -275,8 +275,8 @@ def _store_u64(data: bytearray, at: int, value: int) -> None:
 
 
 def _take_answer(connection: Connection, request: Request, buffer: Buffer, length: int) -> bool:
-    """Bring an answer to whoever waits for it; False where it cannot be read. Raises EINVAL for one of a length that
-    answers of its kind do not have, MemoryError.
+    """Deliver an answer to its waiting thread; False where it cannot be read. Raises EINVAL for a length that answers
+    of its kind do not have, MemoryError.
     """
     if not request.accepts(length):
         connection.finish(request, EIO)
@@ -297,8 +297,8 @@ def _take_answer(connection: Connection, request: Request, buffer: Buffer, lengt
 
 
 def _take_notice(connection: Connection, code: int, buffer: Buffer) -> None:
-    """Something that the server says without being asked. Raises EINVAL (it makes no sense), ENOENT (the kernel does
-    not know what it is about).
+    """Handle a message that the server sends without being asked. Raises EINVAL (it makes no sense), ENOENT (the kernel
+    does not know its subject).
     """
     length = buffer.remaining
     if length > _NOTICE_LIMIT:

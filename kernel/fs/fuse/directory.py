@@ -1,8 +1,8 @@
-"""Directories of FUSE. A walk asks for a name, unless the server still vouches for what was found last. What it finds
-is the inode that the server's number leads to, if there is one.
+"""Directories of FUSE. A walk asks for a name, unless the server still vouches for the last answer. It finds the inode
+with the server's number, if there is one.
 
-Context: sleeps, but closing. Look-ups and changes run under the file system's lock of names; those who wait for it can
-be killed, because its holder waits for a program.
+Context: everything but closing sleeps. Look-ups and changes run under the file system's lock of names; threads that
+wait for it can be killed, because its holder waits for a program.
 """
 
 from typing import Final
@@ -51,8 +51,8 @@ class FuseDirectory(FuseInode):
         return self._inode_of(name, entry) if entry.node != 0 else None
 
     def _inode_of(self, name: bytes, entry: Entry) -> FuseInode:
-        """The inode of what was found or created by a name. Raises EIO (there is no such node), MemoryError, and then
-        the server is told that nobody knows the node.
+        """The inode found or created by a name. Raises EIO (there is no such node), MemoryError; then the server gets a
+        FORGET for the node.
         """
         done = False
         try:
@@ -74,7 +74,7 @@ class FuseDirectory(FuseInode):
                 self.client.forget(record)
 
     def is_empty(self) -> bool:
-        """The server knows better: it refuses to remove what is not."""
+        """Always true: the server itself refuses to remove a directory that is not empty."""
         return True
 
     def open(self, path: Path, flags: int) -> File:
@@ -109,7 +109,9 @@ class FuseDirectory(FuseInode):
         return self._created(name, kind, self.client.make_node(self.node, name, mode, rdev))
 
     def _created(self, name: bytes, kind: int, entry: Entry) -> FuseInode:
-        """What was created. Raises EIO if it is something else, which goes again: no name leads to it."""
+        """The inode that was created. Raises EIO if it is of another kind; then it is dropped, since no name leads to
+        it.
+        """
         self.valid_until_ns = 0
         inode = self._inode_of(name, entry)
         if inode.mode & S_IFMT != kind:
@@ -118,8 +120,8 @@ class FuseDirectory(FuseInode):
         return inode
 
     def _create_file(self, name: bytes, mode: int) -> Inode:
-        """A file that is open at the server already: the description that it is created for takes that over, since the
-        mode may forbid to open it again.
+        """Create a file that is open at the server already: its description takes over that handle, since the mode may
+        forbid opening it again.
         """
         flags = O_RDWR | O_CREAT | O_EXCL
         answer = self.client.create(self.node, name, flags, mode).reading()
@@ -212,7 +214,9 @@ def make_inode(instance: FuseInstance, entry: Entry) -> FuseInode:
 
 @final
 class FuseOpenDirectory(InodeFile):
-    """An open directory. A position is what the server gives with each name; `.` and `..` are names like others."""
+    """An open directory. A position is the offset that the server sends with each name; `.` and `..` are names like
+    others.
+    """
 
     def __init__(self, path: Path, flags: int, directory: FuseDirectory, handle: ServedHandle) -> None:
         super().__init__(path, flags)
@@ -233,7 +237,7 @@ class FuseOpenDirectory(InodeFile):
                 sink.position = entry.next_offset
             pace(_NAME_COST * len(entries))
             if sink.position == before:
-                break  # the end, or names that lead nowhere
+                break  # the end, or unusable names
         self.position = sink.position
 
     def fsync(self) -> None:

@@ -1,6 +1,6 @@
 """Regular files of FUSE.
 
-Context: sleeps, but closing.
+Context: everything but closing sleeps.
 """
 
 from typing import Final
@@ -30,7 +30,7 @@ from kernel.lib.user import Buffer
 from kernel.mm.objects import MemoryObject
 
 _OPENING_ONLY: Final = O_CREAT | O_EXCL
-# The number of an ioctl: which way its data goes, and how long it is.
+# The number of an ioctl encodes the direction and length of its data.
 _COMMAND_WRITES: Final = 1 << 30
 _COMMAND_READS: Final = 1 << 31
 _COMMAND_SIZE_SHIFT: Final = 16
@@ -191,7 +191,7 @@ class FuseOpenFile(RemoteOpenFile):
         self.served.sync_by(self.handle, SyncScope.DATA)
 
     def ioctl(self, command: int, argument: int) -> int:
-        """A command whose number says what it moves. Raises ENOTTY."""
+        """A command whose number describes its data. Raises ENOTTY."""
         size = command >> _COMMAND_SIZE_SHIFT & _COMMAND_SIZE_MASK
         given = b""
         if command & _COMMAND_WRITES != 0 and size > 0:

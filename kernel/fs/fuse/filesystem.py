@@ -1,5 +1,5 @@
-"""Mounting what a program serves: mount -t fuse -o fd=N,rootmode=40000,user_id=0,group_id=0 NAME DIRECTORY, where N is
-a descriptor of /dev/fuse. A type fuse.KIND says what kind of server that is.
+"""Mounting file systems that a program serves: mount -t fuse -o fd=N,rootmode=40000,user_id=0,group_id=0 NAME
+DIRECTORY, where N is a descriptor of /dev/fuse. A type fuse.KIND says what kind of server that is.
 
 Context: sleeps. Source: Linux's Documentation/filesystems/fuse.rst, for the options.
 """
@@ -31,7 +31,7 @@ _NUMBER_LIMIT: Final = 0xFFFF_FFFF
 
 @final
 class FuseFileSystem(FuseInstance):
-    """A mounted file system, whoever serves it."""
+    """A mounted file system of any server."""
 
     def __init__(self, type_name: bytes, source: bytes, client: Client, access: Access, *, ends_politely: bool) -> None:
         super().__init__(type_name, source, MAGIC, client, access)
@@ -39,11 +39,11 @@ class FuseFileSystem(FuseInstance):
         self.waits_for_programs = True
         self.leaves_whiteouts = False
         self.shown_options: bytes = b""
-        self._ends_politely: bool = ends_politely  # DESTROY is waited for
+        self._ends_politely: bool = ends_politely  # waits for the answer to DESTROY
         self._top: FuseDirectory | None = None
 
     def start(self, mode: int) -> None:
-        """Greet the server, and have a root. Raises MemoryError."""
+        """Send INIT, and create the root. Raises MemoryError."""
         entry = Entry()
         entry.node = protocol.ROOT_NODE
         entry.attributes.number = protocol.ROOT_NODE
@@ -68,7 +68,7 @@ class FuseFileSystem(FuseInstance):
         credentials = caller_credentials()
         if credentials is not None and not self.permits(credentials):
             result.name_length = 0
-            return result  # the server is not asked, and nothing is told
+            return result  # the server is not asked, and nothing is reported
         sizes = self.client.sizes(protocol.ROOT_NODE)
         result.block_size = sizes.block_size
         result.fragment_size = sizes.fragment_size
@@ -103,7 +103,7 @@ class FuseFileSystem(FuseInstance):
 
 @final
 class _Notices(Notices):
-    """What a server says of the files of one file system."""
+    """Handles a server's notices about the files of one file system."""
 
     def __init__(self, instance: FuseFileSystem) -> None:
         self._instance: FuseFileSystem = instance
@@ -131,7 +131,7 @@ class _Notices(Notices):
 
 @final
 class _Options:
-    """What mount(2) was told. Raises EINVAL."""
+    """The options of mount(2). Raises EINVAL."""
 
     def __init__(self, text: bytes) -> None:
         self.descriptor: int = -1
@@ -224,7 +224,7 @@ def make_fuse(context: FsContext, source: bytes, text: bytes) -> FileSystem:
     device = _device_at(options.descriptor)
     served = device.served()
     if served is not None:
-        return served  # one more mount of it
+        return served  # another mount of the same instance
     connection = device.connect(namespace)
     connection.read_limit = max(4096, options.max_read)
     type_name = b"fuse" if len(options.subtype) == 0 else b"fuse." + options.subtype
@@ -237,7 +237,7 @@ def make_fuse(context: FsContext, source: bytes, text: bytes) -> FileSystem:
 def serve(
     type_name: bytes, source: bytes, connection: Connection, access: Access, mode: int, *, ends_politely: bool
 ) -> FuseFileSystem:
-    """The file system behind a connection, which is fresh. Raises MemoryError."""
+    """The file system for a fresh connection. Raises MemoryError."""
     made = FuseFileSystem(type_name, source, Client(connection), access, ends_politely=ends_politely)
     done = False
     try:

@@ -1,9 +1,9 @@
 """A file or directory that is open at the server, for as long as descriptions or mappings need it.
 
-What releases it is made when it is opened, so that closing needs no memory and waits for nobody. Servers that know no
-OPEN have nothing to release.
+The request that releases it is allocated when it is opened, so that closing needs no memory and waits for nobody.
+Servers that know no OPEN have nothing to release.
 
-Context: closing never sleeps, moving bytes does.
+Context: closing never sleeps, transferring bytes does.
 """
 
 from kernel.fs.constants import O_ACCMODE, O_RDONLY, O_WRONLY
@@ -57,7 +57,7 @@ class ServedHandle(RemoteHandle):
 
 
 def open_handle(client: Client, node: int, flags: int, *, is_directory: bool) -> ServedHandle:
-    """Have the server open a node; where it knows no OPEN, everything is open. Raises what it reports."""
+    """Have the server open a node; a server without OPEN has everything open. Raises what it reports."""
     try:
         opened = client.open(node, flags, is_directory=is_directory)
     except Errno as error:
@@ -68,5 +68,5 @@ def open_handle(client: Client, node: int, flags: int, *, is_directory: bool) ->
 
 
 def hold(client: Client, node: int, opened: Opened, flags: int, *, is_directory: bool) -> ServedHandle:
-    """The handle of what the server has just opened. Raises MemoryError."""
+    """The handle for a node that the server has just opened. Raises MemoryError."""
     return ServedHandle(client, node, opened, flags, client.release_of(node, opened, flags, is_directory=is_directory))

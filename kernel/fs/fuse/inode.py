@@ -1,13 +1,12 @@
-"""Inodes of FUSE: what all kinds of files share, and those whose contents are elsewhere or a name: devices, FIFOs,
-sockets, symbolic links.
+"""Inodes of FUSE: what all kinds of files share, and the simple kinds: devices, FIFOs, sockets, symbolic links.
 
 There is one inode for a node of the server, whatever its names. It lives until nobody has it open and no name in the
-cache leads to it; then the server is told to forget the node. Attributes are believed as long as the server said.
+cache leads to it; then the server gets a FORGET for the node. Attributes are valid for as long as the server said.
 
-Permissions: without the option `default_permissions` the server decides when it is asked; the kernel looks at the bits
-for execution alone. Whoever did not mount it may do nothing, unless `allow_other` lets them.
+Permissions: without the option `default_permissions` the server decides when it is asked; the kernel checks the mode
+only for execution. Users other than the one that mounted it may do nothing, unless `allow_other` is set.
 
-Context: sleeps, but `became_idle` and `evict`.
+Context: everything but `became_idle` and `evict` sleeps.
 """
 
 from typing import TYPE_CHECKING, Final
@@ -68,7 +67,8 @@ class FuseInode(FuseNode):
     # ---- Attributes -------------------------------------------------------------------------------------------
 
     def take_over(self, attributes: Attributes) -> None:
-        """Let the attributes be the server's; the kind of a file does not change, and what has no name left has none.
+        """Take over the server's attributes; the kind of a file does not change, and an inode without a name stays
+        without.
         """
         namespace = self.instance.user_namespace
         self.ino = attributes.number
@@ -87,7 +87,7 @@ class FuseInode(FuseNode):
         self.valid_until_ns = monotonic_ns() + attributes.valid_ns
 
     def opened(self) -> Opened | None:
-        """By what the server is asked for attributes, if the file is open."""
+        """The handle to pass when asking for attributes, if the file is open."""
         return None
 
     def refresh(self) -> None:
@@ -100,18 +100,18 @@ class FuseInode(FuseNode):
             self.fetch_attributes()
 
     def fetch_attributes(self) -> None:
-        """Let the attributes be the server's."""
+        """Fetch the attributes from the server."""
         if self.nlink > 0 or self.opened() is not None:
             self._take_over_checked(self.client.attributes(self.node, self.opened()))
 
     def _take_over_checked(self, attributes: Attributes) -> None:
-        """The same of an answer. A node that has become another kind of file is none. Raises EIO."""
+        """The same from an answer. Raises EIO if the node has become another kind of file."""
         if (self.mode ^ attributes.mode) & S_IFMT != 0:
             raise Errno(EIO)
         self.take_over(attributes)
 
     def change_attributes(self, change: Change) -> None:
-        """Have the server set attributes. Raises EACCES for whoever may not use the file system."""
+        """Have the server set attributes. Raises EACCES for callers that may not use the file system."""
         self.instance.require_permitted()
         with InUse(self):
             self._take_over_checked(self.client.set_attributes(self.node, self.opened(), change))

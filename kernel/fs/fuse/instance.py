@@ -1,4 +1,4 @@
-"""What inodes of FUSE know of their file system: who serves it, who may use it, and which other inodes there are.
+"""What inodes of FUSE know about their file system: its server, its users, and its other inodes.
 
 Context: nothing sleeps.
 """
@@ -17,7 +17,7 @@ from kernel.time.clock import monotonic_ns
 
 @final
 class Access:
-    """Who may use a mounted file system, and who decides about files."""
+    """The rules of access to a mounted file system: its users, and whether the server or the kernel checks files."""
 
     def __init__(self) -> None:
         self.owner: KernelUid = KernelUid(0)
@@ -33,11 +33,11 @@ class FuseInstance(FileSystem):
         super().__init__(type_name, source, magic)
         self.client: Client = client
         self.access: Access = access
-        self.nodes: dict[int, FuseNode] = {}  # by what the server calls them
+        self.nodes: dict[int, FuseNode] = {}  # by the server's numbers
 
     def known(self, entry: Entry) -> "FuseNode | None":
-        """The inode of what was found, if there is one. A server that gives a number to something else means a new
-        file.
+        """The inode of a found entry, if it is known. A number that the server uses for another kind of file means a
+        new file.
         """
         found = self.nodes.get(entry.node)
         if found is None or found.nlink == 0 or found.generation != entry.generation:
@@ -49,7 +49,7 @@ class FuseInstance(FileSystem):
         self.nodes[node.node] = node
 
     def leave(self, node: "FuseNode") -> None:
-        """The inode goes; once, though whoever still has it in the hand may let it go again. Never raises."""
+        """The inode goes. Repeated calls are harmless: a remaining holder may drop it again. Never raises."""
         if node.is_left:
             return
         node.is_left = True
@@ -58,8 +58,8 @@ class FuseInstance(FileSystem):
         self.client.forget(node.record)
 
     def permits(self, credentials: Credentials) -> bool:
-        """Whether somebody may use the file system at all: who mounted it, unless others may. So no program gets to
-        wait for a server that it did not choose, or is seen by one.
+        """Whether the credentials may use the file system at all: only the user that mounted it, unless others are
+        allowed. So no program waits for, or is observed by, a server that it did not choose.
         """
         access = self.access
         if access.allows_others:
@@ -69,14 +69,14 @@ class FuseInstance(FileSystem):
         return is_owner and is_group and credentials.suid == access.owner and credentials.sgid == access.group
 
     def require_permitted(self) -> None:
-        """The same of the running thread. Raises EACCES."""
+        """The same for the running thread. Raises EACCES."""
         credentials = caller_credentials()
         if credentials is not None and not self.permits(credentials):
             raise Errno(EACCES)
 
 
 class FuseNode(Inode):
-    """An inode that a server has a number for: base of `FuseInode`, which is the rest."""
+    """An inode with a server's number: base of `FuseInode`, which is the rest."""
 
     def __init__(self, instance: FuseInstance, entry: Entry) -> None:
         super().__init__(instance, entry.attributes.number, entry.attributes.mode)
@@ -85,13 +85,13 @@ class FuseNode(Inode):
         self.node: int = entry.node
         self.generation: int = entry.generation
         self.record: Forgotten = Forgotten(entry.node)
-        self.is_left: bool = False  # the server was told to forget the node
-        # The name by which it was found last, and until when the server vouches for that.
+        self.is_left: bool = False  # the server got a FORGET for the node
+        # The name by which it was found last, and how long the server vouches for that.
         self.found_in: int = 0
         self.found_as: bytes = b""
         self.found_until_ns: int = 0
         self.found_epoch: int = 0
-        self.epoch: int = 0  # of a directory: how often the server has taken back what it vouched for
+        self.epoch: int = 0  # of a directory: how often the server has invalidated its answers
 
     def require_known(self) -> None:
         """Raises ESTALE: the server has forgotten the node, and its number may be another file's."""
@@ -99,7 +99,7 @@ class FuseNode(Inode):
             raise Errno(ESTALE)
 
     def found(self, directory: "FuseNode", name: bytes, entry: Entry) -> None:
-        """A look-up led to it."""
+        """A look-up found it."""
         self.record.lookups += 1
         self.found_in = directory.node
         self.found_epoch = directory.epoch

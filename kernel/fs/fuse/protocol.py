@@ -1,8 +1,8 @@
 """What FUSE's messages look like: numbers in the machine's order, aligned fields, names with a NUL.
 
 A `Message` is written field by field; an `Answer` is read field by field, and was written by somebody else: a field
-that is not there, or that cannot be, is EIO. Opaque numbers of 64 bits (nodes, handles) are ints with the same bits,
-perhaps negative.
+that is missing or invalid is EIO. Opaque numbers of 64 bits (nodes, handles) are ints with the same bits, perhaps
+negative.
 
 Context: never sleeps. Source: fuse(4), and the structures that libfuse and virtio 1.2, chapter 5.11, refer to.
 """
@@ -23,15 +23,15 @@ from kernel.lang import EIO, Errno, Span, final, span_of, u8
 
 MAJOR: Final = 7
 MINOR: Final = 41  # Linux 6.12's
-OLDEST_MINOR: Final = 12  # whose structures are as long as ours
-FULL_INIT_MINOR: Final = 23  # from there on the answer to INIT has all of its fields
+OLDEST_MINOR: Final = 12  # its structures have the same lengths as ours
+FULL_INIT_MINOR: Final = 23  # from here on the answer to INIT has all of its fields
 
 ROOT_NODE: Final = 1
 IN_HEADER_SIZE: Final = 40  # length, kind, unique, node, uid, gid, pid, extensions
 OUT_HEADER_SIZE: Final = 16  # length, error, unique
 LOWEST_ERROR: Final = -511  # a server's errors are above -512
 MIN_READ_BUFFER: Final = 8192
-DATA_LIMIT: Final = 131_072  # bytes that one message moves, where the server does not want less
+DATA_LIMIT: Final = 131_072  # bytes that one message moves, unless the server wants less
 _SIZE_LIMIT: Final = 1 << 62
 _SECONDS_LIMIT: Final = 9_000_000_000
 _SECOND_NS: Final = 1_000_000_000
@@ -75,7 +75,7 @@ FALLOCATE: Final = 43
 RENAME2: Final = 45
 LSEEK: Final = 46
 
-# What the server says without being asked: the number takes the error's place, and `unique` is 0.
+# What the server sends without being asked: the number takes the error's place, and `unique` is 0.
 NOTIFY_INVAL_INODE: Final = 2
 NOTIFY_INVAL_ENTRY: Final = 3
 NOTIFY_DELETE: Final = 6
@@ -111,13 +111,13 @@ SHORT_INIT_SIZE: Final = 24
 LSEEK_SIZE: Final = 8
 XATTR_SIZE: Final = 8
 IOCTL_SIZE: Final = 16
-_NAME_LIMIT: Final = 1024  # bytes of a name that a server may list, though none of more than NAME_MAX can be used
+_NAME_LIMIT: Final = 1024  # bytes of a name that a server may list, although only up to NAME_MAX can be used
 _RECORD_SIZE: Final = 24  # of a directory's entry, before the name
 
 
 @final
 class Message:
-    """What is asked: a header, which `Request.finish` fills, and fields."""
+    """A request: a header, which `Request.finish` fills, and fields."""
 
     def __init__(self, size: int) -> None:
         """`size`: of the fields after the header. Raises MemoryError."""
@@ -173,13 +173,13 @@ class Answer:
         return self.take(4).load_u32(0)
 
     def u64(self) -> int:
-        """All bits, so that the number may come out negative."""
+        """All 64 bits, so the number may be negative."""
         low = self.u32()
         high = self.u32()
         return (high - (_HIGH_BIT << 1) if high >= _HIGH_BIT else high) << 32 | low
 
     def count(self) -> int:
-        """A number of 64 bits that counts something. Raises EIO where it is more than anything can be."""
+        """A count of 64 bits. Raises EIO if it is impossibly large."""
         value = self.u64()
         if not 0 <= value < _SIZE_LIMIT:
             raise Errno(EIO)
@@ -195,7 +195,7 @@ class Answer:
 
 
 def is_name(name: bytes) -> bool:
-    """Whether a file can be called so."""
+    """Whether it is a valid name of a file."""
     if len(name) == 0 or len(name) > _NAME_LIMIT:
         return False
     return b"/" not in name and b"\0" not in name
@@ -203,7 +203,7 @@ def is_name(name: bytes) -> bool:
 
 @final
 class Attributes:
-    """What the server says of a file. Times in nanoseconds since 1970, `valid_ns` how long it may be believed."""
+    """The server's attributes of a file. Times in nanoseconds since 1970; they are valid for `valid_ns`."""
 
     def __init__(self) -> None:
         self.valid_ns: int = 0
@@ -215,14 +215,14 @@ class Attributes:
         self.changed_ns: int = 0
         self.mode: int = 0
         self.links: int = 0
-        self.uid: int = 0  # in the user namespace of whoever mounted it
+        self.uid: int = 0  # in the user namespace of the mounting process
         self.gid: int = 0
         self.device: int = 0
 
 
 @final
 class Entry:
-    """What LOOKUP found, or what was created. `node` 0: there is none, and that holds as long as `valid_ns`."""
+    """What LOOKUP found, or what was created. `node` 0: there is none, which is valid for `valid_ns`."""
 
     def __init__(self) -> None:
         self.node: int = 0
@@ -310,7 +310,7 @@ def _seconds(value: int) -> int:
 
 
 def _duration_ns(seconds: int, nanoseconds: int) -> int:
-    """How long something may be believed; negative numbers are large ones."""
+    """How long something is valid; negative numbers count as large ones."""
     if seconds < 0 or seconds > _SECONDS_LIMIT:
         seconds = _SECONDS_LIMIT
     return seconds * _SECOND_NS + min(nanoseconds, _SECOND_NS - 1)
@@ -355,7 +355,7 @@ def put_init(message: Message, readahead: int) -> None:
 
 
 def take_init(answer: Answer) -> Agreed:
-    """What INIT answers. Raises EIO for a protocol that we do not speak."""
+    """What INIT answers. Raises EIO for an unsupported protocol."""
     result = Agreed()
     if answer.u32() != MAJOR:
         raise Errno(EIO)
@@ -390,8 +390,8 @@ def _clamped(answer: Answer) -> int:
 
 
 def take_directory_entry(answer: Answer) -> DirectoryEntry | None:
-    """The next record of READDIR; None at the end, where a record may be cut off. Raises EIO for a name that none can
-    be, and for an offset that is no position.
+    """The next record of READDIR; None at the end, where a record may be cut off. Raises EIO for an invalid name or
+    offset.
     """
     if answer.left() < _RECORD_SIZE:
         return None

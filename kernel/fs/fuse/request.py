@@ -1,8 +1,8 @@
-"""A message under way to a server, and what comes back.
+"""A message under way to a server, and its answer.
 
-A request owns its memory, so that whoever waits for it may be killed at any time: it is *left*, and its answer, which
-may come years later, frees it. What a left request has given to the kernel (a node that is to be forgotten, a handle
-that is to be released) is given back then.
+A request owns its memory, so its waiting thread may be killed at any time: the request is then *left*, and its answer,
+which may come years later, frees it. What the answer to a left request provides (a node to be forgotten, a handle to be
+released) is given back at that point.
 
 Context: never sleeps.
 """
@@ -38,16 +38,16 @@ class Request(Linked["Request"]):
         self.unique: int = 0  # once it is sent
         self.message: bytearray = message.data
         self.payload: bytearray | None = None  # what WRITE writes, after the message
-        self.answer: bytearray | None = None  # what came
-        self.answer_length: int = 0  # of that, what counts
+        self.answer: bytearray | None = None  # the answer's bytes
+        self.answer_length: int = 0  # how many of them are used
         self.answer_limit: int = answer_limit
         self.is_exact: bool = is_exact
         self.error: int = 0  # that the server reported
         self.stage: Stage = Stage.WAITING
         self.is_left: bool = False  # nobody waits
-        self.is_interrupted: bool = False  # whoever waits got a signal, or went
-        self.is_interrupt_due: bool = False  # the server is to be told so: on the chain of those
-        self.is_told: bool = False  # the server knows of it
+        self.is_interrupted: bool = False  # the waiting thread got a signal, or has gone
+        self.is_interrupt_due: bool = False  # the server must be notified: on the chain for that
+        self.is_told: bool = False  # the server was notified
         self.next_to_interrupt: Request | None = None
         self.reader: Reader | None = None  # through whom the server took it
         self.done: WaitQueue = WaitQueue()
@@ -66,7 +66,7 @@ class Request(Linked["Request"]):
         return 512 + self.length() + (len(answer) if answer is not None else 0)
 
     def address(self, unique: int, uid: int, gid: int, process: int) -> None:
-        """Fill the header in."""
+        """Fill in the header."""
         self.unique = unique
         header = span_of(self.message)[0:IN_HEADER_SIZE]
         header.store_u32(0, self.length())
@@ -80,7 +80,7 @@ class Request(Linked["Request"]):
         header.store_u32(32, process & 0xFFFF_FFFF)
 
     def accepts(self, length: int) -> bool:
-        """Whether an answer may have that many bytes after its header."""
+        """Whether an answer may have `length` bytes after its header."""
         return length <= self.answer_limit and (not self.is_exact or length == self.answer_limit)
 
     def reading(self) -> Answer:
@@ -107,7 +107,7 @@ class Request(Linked["Request"]):
 
 
 class Reader:
-    """Somebody through whom the server takes requests. Base class: see device.py, and drivers/virtio/fs.py."""
+    """One of the ways in which the server takes requests. Base class: see device.py, and drivers/virtio/fs.py."""
 
     def __init__(self) -> None:
         self.taken: LinkedList[Request] = LinkedList()
@@ -116,14 +116,14 @@ class Reader:
         """There is something to take, or the connection has ended. Never sleeps or raises."""
 
     def wake_later(self) -> None:
-        """The same where there may be no memory, as what is to be taken came of making room. Allocates nothing."""
+        """The same where memory may be exhausted, because the request comes from an eviction. Allocates nothing."""
         self.wake()
 
 
 @final
 class Forgotten:
-    """A node that the kernel does not know any more, and how many look-ups of it the server counts. Made with the
-    inode, so that forgetting needs no memory.
+    """A node that the kernel no longer knows, and how many look-ups of it the server counts. Allocated with the inode,
+    so that forgetting needs no memory.
     """
 
     def __init__(self, node: int) -> None:

@@ -1,4 +1,4 @@
-"""Mounting what the host serves by a virtio-fs device: mount -t virtiofs TAG DIRECTORY.
+"""Mounting a file system that the host serves by a virtio-fs device: mount -t virtiofs TAG DIRECTORY.
 
 The driver derives from `HostServer` and registers one for each device, under the tag that the host has given it.
 
@@ -22,7 +22,7 @@ class HostServer(Reader):
 
     def __init__(self) -> None:
         super().__init__()
-        self.connection: Connection | None = None  # the last that it served
+        self.connection: Connection | None = None  # the last one that it served
 
     def is_broken(self) -> bool:
         """Whether the device was switched off."""

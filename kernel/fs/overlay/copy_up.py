@@ -1,8 +1,8 @@
-"""Copying up: what is to be changed gets a copy in the upper layer first, with its attributes, and with all directories
-that lead to it.
+"""Copying up: a file is copied to the upper layer before it changes, with its attributes and all directories that lead
+to it.
 
-The copy is made in the work directory and renamed to its place when it is whole. So nothing is seen half made, and the
-lower file stays what it was where memory or disk are short, or where a kill ends it.
+The copy is created in the work directory and renamed to its place when it is complete. So nothing half-finished is
+visible, and the lower file stays as it was if memory or disk run out or a kill interrupts the copy.
 
 Context: sleeps; functions that are `@with_room` call it.
 """
@@ -29,14 +29,14 @@ _COPY_COST: Final = 4000
 
 
 def copy_up(node: OverlayNode, length: int = WHOLE) -> None:
-    """Let an inode lie in the upper layer, with the first `length` bytes of its contents. The names of the overlay are
+    """Copy an inode to the upper layer, with the first `length` bytes of its contents. The names of the overlay are
     not held. Raises EROFS, EACCES, EPERM, EOVERFLOW (an owner that the mounter cannot name), ENOSPC, EIO, EINTR.
     """
     if node.lies_above():
         return
     overlay = node.overlay
     if node.hidden:
-        raise Errno(EEXIST)  # a whiteout has its name, or somebody's new file
+        raise Errno(EEXIST)  # a whiteout or another new file has its name
     if node.is_directory():
         with overlay.names:
             copy_up_held(node)
@@ -89,7 +89,7 @@ def copy_up_held(node: OverlayNode) -> None:
 
 
 def check_owner(overlay: OverlayInstance, inode: Inode) -> None:
-    """Whether the mounter has names for the owners of what is to be copied. Raises EOVERFLOW."""
+    """Raise EOVERFLOW unless the mounter has numbers for the owners of the file to be copied."""
     namespace = overlay.mounter.user_namespace
     if namespace.level != 0 and not namespace.has_ids(inode.uid, inode.gid):
         raise Errno(EOVERFLOW)
@@ -187,7 +187,7 @@ class _Copy:
             origin.release()
 
     def _copy_attributes(self, inode: Inode, made: Inode) -> None:
-        """Extended attributes, but the overlay's own and access control lists."""
+        """Copy extended attributes, except the overlay's own and access control lists."""
         mounter = self.overlay.mounter
         if not inode.may_have_attributes():
             return
@@ -199,7 +199,7 @@ class _Copy:
             except Errno as error:
                 if error.code != ENODATA:
                     raise
-                continue  # it went meanwhile
+                continue  # removed meanwhile
             try:
                 extended_attributes.put(mounter, made, name, value, 0)
             except Errno as error:
@@ -207,7 +207,7 @@ class _Copy:
                     raise
 
     def _copy_lists(self, inode: Inode, made: Inode) -> None:
-        """Access control lists. What the copy may have inherited goes, where the source has none."""
+        """Copy access control lists, or remove inherited ones if the source has none."""
         if inode.is_symlink():
             return
         access: AccessList | None = None
@@ -226,10 +226,10 @@ class _Copy:
             set_list(mounter, made, DEFAULT_LIST, None if default is None else default.copy())
 
     def move_in(self, node: OverlayNode) -> None:
-        """Put it where it belongs. The names of the overlay are held."""
+        """Move the copy to its place. The names of the overlay are held."""
         overlay = self.overlay
         if node.upper is not None or node.has_left:
-            return  # somebody else was quicker
+            return  # another thread was quicker
         path = self.path
         above = node.above
         key = path.inode()
@@ -258,11 +258,11 @@ class _Copy:
         node.take_over()
         layer = overlay.upper
         if layer is not None and not node.is_directory() and node.lowers[0].path.inode().nlink > 1:
-            node.ino = overlay.number_of(node, layer, key.ino)  # it is one of several no more
+            node.ino = overlay.number_of(node, layer, key.ino)  # it is no longer one of several hard links
             node.device = overlay.device_of(node, layer)
 
     def end(self) -> None:
-        """The copy is where it belongs, or is not wanted."""
+        """Clean up: the copy is in its place, or is not needed."""
         if self.is_in_work:
             self.is_in_work = False
             discard(self.overlay.context, self.overlay.work_place(), self.name)

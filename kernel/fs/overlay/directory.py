@@ -1,7 +1,7 @@
-"""Directories of an overlay: looking, and making and removing names. Renaming is in moving.py.
+"""Directories of an overlay: looking up, creating and removing names. Renaming is in moving.py.
 
-What is made comes into the upper layer. Where that, or a layer below, has something of the name, it is made in the work
-directory first and takes the name in one step, so that nothing shines through meanwhile.
+New files go to the upper layer. If that layer or one below has the name, the file is created in the work directory
+first and takes the name in one step, so that nothing below becomes visible meanwhile.
 
 Context: sleeps. Look-ups and changes run under the overlay's lock of names.
 """
@@ -116,7 +116,7 @@ class OverlayDirectory(OverlayInode):
 def node_for(
     overlay: OverlayInstance, upper: Path | None, lowers: list[LowerPlace], above: OverlayNode | None, name: bytes
 ) -> OverlayNode:
-    """The inode of what lies at some places: the one that is known, or a new one. Raises MemoryError."""
+    """The inode for some places in the layers: the known one, or a new one. Raises MemoryError."""
     inode = lowers[0].path.inode() if upper is None else upper.inode()
     known = overlay.nodes.get(inode)
     if known is not None and known.mode & S_IFMT == inode.mode & S_IFMT and not known.has_left and not known.hidden:
@@ -170,7 +170,7 @@ class OpenOverlayDirectory(InodeFile):
         self.directory: OverlayNode = directory
         self._entries: list[Entry] | None = None  # once they are read
         self._names_bytes: int = 0
-        self._end: int = -1  # the position after the last name, once that was given
+        self._end: int = -1  # the position after the last name, once it was emitted
 
     def held_bytes(self) -> int:
         return DESCRIPTION_BYTES + self.inode.held_bytes() + self._names_bytes
@@ -219,8 +219,8 @@ def _fsync(node: OverlayNode) -> None:
 
 
 def _maker(directory: OverlayNode, credentials: Credentials) -> FsContext:
-    """For making something in the upper layer: the mounter's rights, and the caller's ownership. The caller releases
-    it.
+    """A context for creating files in the upper layer: the mounter's rights, and the caller's ownership. The caller
+    releases it.
     """
     overlay = directory.overlay
     who = overlay.mounter.copy()
@@ -284,7 +284,7 @@ def _create(
 
 
 def _take_name(overlay: OverlayInstance, temporary: bytes, here: Path, name: bytes, is_directory: bool) -> None:
-    """What was made in the work directory takes the place of a whiteout."""
+    """Let a file created in the work directory replace a whiteout."""
     work = overlay.work_place()
     names.rename(overlay.context, work, temporary, here, name, RENAME_EXCHANGE if is_directory else 0)
     if is_directory:
@@ -343,7 +343,7 @@ def _link(directory: OverlayNode, name: bytes, target: Inode) -> None:
 
 
 def _put_whiteout(overlay: OverlayInstance, here: Path, name: bytes) -> None:
-    """Let a name of the upper layer, which may be in use, say that there is nothing. All whiteouts are one file."""
+    """Put a whiteout at a name of the upper layer, which may be in use. All whiteouts are links to one file."""
     context = overlay.context
     work = overlay.work_place()
     if overlay.whiteout is None:
@@ -366,7 +366,7 @@ def _put_whiteout(overlay: OverlayInstance, here: Path, name: bytes) -> None:
 
 @with_room(24576)
 def _remove(directory: OverlayNode, name: bytes, target: Inode) -> None:
-    """unlink(2) and rmdir(2), for what may be removed."""
+    """unlink(2) and rmdir(2), after the checks."""
     if not isinstance(target, OverlayNode):
         raise Errno(EXDEV)
     overlay = directory.overlay

@@ -1,8 +1,8 @@
 """Regular files of an overlay, and open descriptions of them.
 
-A description has one of the layer's file underneath, opened with the mounter's rights, and hands everything on. If the
-file is copied up while it is open for reading, later reads see the copy; mappings go on showing what was opened, as on
-Linux.
+A description wraps one of the layer's file, opened with the mounter's rights, and passes everything on to it. If the
+file is copied up while it is open for reading, later reads see the copy; mappings keep showing the file that was
+opened, as on Linux.
 
 Context: sleeps.
 """
@@ -102,7 +102,7 @@ class OverlayFile(LeavingFile):
         super().__init__(path, flags)
         self.node: OverlayNode = node
         self.real: File | None = real  # until it is closed
-        self.newer: File | None = None  # of what it was copied up to since
+        self.newer: File | None = None  # of the copy, if it was copied up since
 
     # ---- Data -------------------------------------------------------------------------------------------------
 
@@ -222,7 +222,7 @@ def _close(file: OverlayFile) -> None:
 
 
 def _opened(file: OverlayFile) -> File:
-    """The layer's file that is open. Raises EROFS after the end."""
+    """The open file of the layer. Raises EROFS after the end."""
     real = file.real
     if real is None:
         raise Errno(EROFS)
@@ -230,7 +230,7 @@ def _opened(file: OverlayFile) -> File:
 
 
 def _current(file: OverlayFile) -> File:
-    """What to read from: if the file was copied up since it was opened, the copy."""
+    """The file to read from: the copy, if it was copied up since it was opened."""
     newer = file.newer
     if newer is not None:
         return newer
@@ -311,7 +311,7 @@ def _allocate(file: OverlayFile, mode: int, offset: int, length: int) -> None:
 
 
 def _is_synced(file: OverlayFile) -> bool:
-    """Whether it lies in the upper layer, and is not only kept until the next start."""
+    """Whether it lies in the upper layer, and the overlay is not volatile."""
     upper = file.node.upper
     real = file.real
     return upper is not None and real is not None and upper.inode() is real.inode and not (

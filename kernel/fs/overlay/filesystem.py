@@ -1,9 +1,9 @@
 """Mounting an overlay: mount -t overlay overlay -o lowerdir=A:B,upperdir=C,workdir=D DIRECTORY (docs/overlay.md).
 
-Without an upper layer it is read-only. Each layer is seen through a mount of its own, as whoever mounts sees it; what
-is locked over a part of it refuses. An overlay may lie on overlays, but on no overlay of overlays.
+Without an upper layer it is read-only. Each layer is accessed through a mount of its own, as the mounter sees it; a
+locked mount over a part of it makes mounting fail. An overlay may lie on overlays, but not on an overlay of overlays.
 
-Context: sleeps. Source: Linux's Documentation/filesystems/overlayfs.rst; what is not said there, Linux decided.
+Context: sleeps. Source: Linux's Documentation/filesystems/overlayfs.rst; what it leaves open follows Linux.
 """
 
 from typing import Final
@@ -74,7 +74,7 @@ class OverlayFileSystem(OverlayInstance):
 @noraise
 @with_room(24576)
 def _end(overlay: OverlayFileSystem) -> None:
-    """Let everything go."""
+    """Release everything."""
     LEAVING.let_all_go()
     overlay.top = None
     leave_all(overlay)
@@ -109,7 +109,7 @@ def _let_layers_go(upper: Layer | None, lower: list[Layer]) -> None:
 
 @final
 class _Plan:
-    """The directories that an overlay is to be made of, pinned until `end`."""
+    """The directories of an overlay to be mounted, pinned until `end`."""
 
     def __init__(self) -> None:
         self.lower: list[Path] = []
@@ -128,7 +128,7 @@ class _Plan:
             self.work = _directory(context, options.work)
 
     def check(self) -> None:
-        """Whether they go together. Raises EINVAL, ELOOP."""
+        """Check that they can be combined. Raises EINVAL, ELOOP."""
         upper = self.upper
         work = self.work
         if upper is not None and work is not None:
@@ -191,7 +191,7 @@ def _check_apart(dentry: Dentry, tops: dict[Inode, bool]) -> None:
 
 
 def _private_mount(context: FsContext, place: Path, flags: int, cleared: int) -> Mount:
-    """A mount of a directory that lies in no tree. The caller releases it. Raises EINVAL for what the mounter could not
+    """A detached mount of a directory. The caller releases it. Raises EINVAL for directories that the mounter could not
     bind.
     """
     source = place.mount
@@ -237,7 +237,7 @@ def _make(context: FsContext, source: bytes, text: bytes) -> OverlayFileSystem:
 
 
 def _layer(mount: Mount, index: int) -> Layer:
-    """Raises MemoryError, and then the mount is released."""
+    """Raises MemoryError; then the mount is released."""
     try:
         return Layer(mount, Path(mount, mount.root), index)
     except MemoryError:
@@ -285,7 +285,7 @@ def _with_layers(context: FsContext, source: bytes, options: Options, plan: _Pla
 
 
 def _fill(overlay: OverlayFileSystem) -> None:
-    """Number the layers' file systems, make the work directory and the root."""
+    """Number the layers' file systems, create the work directory and the root."""
     upper = overlay.upper
     if upper is not None:
         _number(overlay, upper)

@@ -1,11 +1,10 @@
 """Inodes of an overlay: what all kinds share, and symbolic links, devices, FIFOs and sockets.
 
-Attributes are those of the topmost layer that has the file, kept as a copy for whoever checks permissions. Whoever
-changes one has the file copied up first. Rights are checked twice: the caller's by the overlay's inode, and the
-mounter's by the layer's.
+Attributes are those of the topmost layer that has the file, kept as a copy for permission checks. Changing one copies
+the file up first. Rights are checked twice: the caller's by the overlay's inode, and the mounter's by the layer's.
 
-Each method makes room on the stack and goes on in a function that is `@with_room`, because the layer may be an overlay
-as well.
+Each method makes room on the stack and continues in a function that is `@with_room`, because the layer may be an
+overlay as well.
 
 Context: everything sleeps, but where it says otherwise.
 """
@@ -90,7 +89,7 @@ class OverlayInode(OverlayNode):
 
 
 def changed_inode(node: OverlayNode) -> Inode:
-    """The inode of the upper layer, which the mounter owns or rules, after copying up. Raises EROFS, EPERM, and what
+    """The inode of the upper layer, which the mounter owns or controls, after copying up. Raises EROFS, EPERM, and what
     copying up raises.
     """
     copy_up(node)
@@ -106,7 +105,7 @@ def changed_inode(node: OverlayNode) -> Inode:
 
 @with_room(24576)
 def _check_layer(node: OverlayNode, mask: int) -> None:
-    """Whether the mounter may do the same in the layer; to write to what lies below is to read it."""
+    """Check that the mounter has the same rights in the layer; writing to a lower file only needs reading it."""
     if node.upper is None and mask & MAY_WRITE != 0 and (node.is_regular() or node.is_directory() or node.is_symlink()):
         mask = mask & ~MAY_WRITE | MAY_READ
     if not node.has_left:
@@ -127,8 +126,8 @@ def _refresh(node: OverlayNode) -> None:
 
 @with_room(24576)
 def _push(node: OverlayNode) -> None:
-    """Times were set, or bits of the mode: let the layer have them. Other bits are those that the layer has by then:
-    copying may take long, and others change them meanwhile.
+    """Times or mode bits were set: pass them on to the layer. Other bits keep the layer's present values: copying may
+    take long, and others may change them meanwhile.
     """
     wanted = node.mode
     differing = wanted ^ node.real().mode
@@ -148,7 +147,7 @@ def _push(node: OverlayNode) -> None:
 
 @with_room(24576)
 def _push_access_time(node: OverlayNode) -> None:
-    """What lies below keeps the time that it has."""
+    """Pass the access time on to the layer. A lower file keeps the time that it has."""
     path = node.upper
     if path is None:
         node.atime_ns = node.real().atime_ns

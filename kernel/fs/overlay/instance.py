@@ -1,7 +1,7 @@
-"""What the inodes of an overlay know of it: its layers, who mounted it, and which other inodes there are.
+"""What the inodes of an overlay know about it: its layers, its mounter, and its other inodes.
 
 Locks: `names` of the overlay is taken before that of any layer. `OverlayNode.copying`, under which an inode is copied
-up for those who open or change it, is taken before `names`; a thread that holds `names` never takes it.
+up before it is opened for writing or changed, is taken before `names`; a thread that holds `names` never takes it.
 
 Context: `became_idle` and `leave` never sleep.
 """
@@ -45,18 +45,18 @@ class OverlayInstance(LeavingSystem):
         self.belong_to(self.mounter.user_namespace)
         self.upper: Layer | None = None
         self.lower: list[Layer] = []
-        self.work: Path | None = None  # where files are made that then move to the upper layer
+        self.work: Path | None = None  # where files are created that then move to the upper layer
         self.work_base: Path | None = None  # what `workdir` names
-        self.systems: list[FileSystem] = []  # that the layers lie on
+        self.systems: list[FileSystem] = []  # the file systems of the layers
         self.system_devices: list[int] = []  # the numbers that stat(2) shows for them
         self.keeps_marks: bool = True  # the upper layer has extended attributes, and the mounter may set them
         self.nodes: dict[Inode, OverlayNode] = {}  # by the inode of a layer
-        self.whiteout: Path | None = None  # one in the work directory, of which further ones are links
+        self.whiteout: Path | None = None  # the one in the work directory; all others are links to it
         self._next_temporary: int = 0
         self._next_ino: int = 1
 
     def work_place(self) -> Path:
-        """Raises EIO where nothing can be changed."""
+        """Raises EIO if the overlay cannot be changed."""
         work = self.work
         if work is None:
             raise Errno(EIO)
@@ -75,7 +75,7 @@ class OverlayInstance(LeavingSystem):
         return len(self.systems) == 1
 
     def mark_name(self, name: bytes) -> bytes:
-        """The extended attribute of a layer by which the overlay says something."""
+        """The full name of an extended attribute in which the overlay stores something in a layer."""
         return (b"user.overlay." if self.shown.uses_user_attributes else b"trusted.overlay.") + name
 
     def is_private(self, name: bytes) -> bool:
@@ -84,14 +84,14 @@ class OverlayInstance(LeavingSystem):
         return name.startswith(prefix) and not name.startswith(prefix + _ESCAPE)
 
     def name_below(self, name: bytes) -> bytes:
-        """What an extended attribute that programs see is called in the layers: those that look like the overlay's own
-        have another name there, for an overlay that lies on this one.
+        """The name in the layers of an extended attribute that programs see: those that look like the overlay's own are
+        renamed there, for an overlay on top of this one.
         """
         prefix = self.mark_name(b"")
         return prefix + _ESCAPE + name[len(prefix) :] if name.startswith(prefix) else name
 
     def name_above(self, name: bytes) -> bytes:
-        """What programs see of one that is not private."""
+        """The name that programs see for one that is not private."""
         prefix = self.mark_name(_ESCAPE)
         return self.mark_name(name[len(prefix) :]) if name.startswith(prefix) else name
 
@@ -99,13 +99,13 @@ class OverlayInstance(LeavingSystem):
         return get_mark(self.context, path, self.mark_name(OPAQUE)) == b"y"
 
     def set_opaque(self, path: Path, refusal: int) -> None:
-        """Let a directory of the upper layer hide those below. Raises `refusal` where that cannot be said."""
+        """Make a directory of the upper layer hide those below. Raises `refusal` if that cannot be recorded."""
         if not self.keeps_marks:
             raise Errno(refusal)
         set_mark(self.context, path, self.mark_name(OPAQUE), b"y")
 
     def lets_layers_change(self) -> bool:
-        """Whether somebody may change layers while they are not mounted: not where new features are used."""
+        """Whether layers may be changed while the overlay is not mounted: not where new features are used."""
         return self.shown.redirects != Redirects.ON and self.shown.numbers != Numbers.ON
 
     def statistics(self) -> Statistics:
@@ -119,7 +119,7 @@ class OverlayInstance(LeavingSystem):
     # ---- Numbers ----------------------------------------------------------------------------------------------
 
     def number_of(self, node: "OverlayNode", layer: Layer, ino: int) -> int:
-        """Which number stat(2) shows for what lies in a layer."""
+        """The inode number that stat(2) shows for a file in a layer."""
         if self.has_one_file_system():
             return ino
         if self.shown.numbers == Numbers.ON:
@@ -131,7 +131,7 @@ class OverlayInstance(LeavingSystem):
         return self.next_ino() if node.mode & S_IFMT == S_IFDIR else ino
 
     def device_of(self, node: "OverlayNode", layer: Layer) -> int:
-        """Which device stat(2) shows."""
+        """The device that stat(2) shows."""
         if self.has_one_file_system() or node.mode & S_IFMT == S_IFDIR or self.shown.numbers == Numbers.ON:
             return self.device
         return layer.device
@@ -158,12 +158,12 @@ class OverlayNode(LeavingInode):
         self.overlay: OverlayInstance = overlay
         self.upper: Path | None = None  # held, as all of these are
         self.lowers: list[LowerPlace] = []  # the topmost first; more than one of directories only
-        self.above: OverlayNode | None = None  # the directory that it was found in, as long as it lies below
-        self.called: bytes = b""  # what it is called there
+        self.above: OverlayNode | None = None  # the directory that it was found in, while it lies in a lower layer
+        self.called: bytes = b""  # its name there
         self.device: int = overlay.device
         self.copying: Mutex = Mutex()
-        self.hidden: bool = False  # it has lost its name
-        self.kept_flags: int = 0  # of FS_UNCHANGEABLE: what it had below, and the copy has not
+        self.hidden: bool = False  # its name was removed
+        self.kept_flags: int = 0  # of FS_UNCHANGEABLE: flags from below that the copy lacks
         self.has_birth: bool = False
         self.known_attributes: int = 0
         self.has_left: bool = False
@@ -181,15 +181,15 @@ class OverlayNode(LeavingInode):
         return self.real_path().inode()
 
     def lies_above(self) -> bool:
-        """Whether the upper layer has it: asked anew after a sleep."""
+        """Whether the upper layer has it: checked again after a sleep."""
         return self.upper is not None
 
     def is_merged(self) -> bool:
-        """Whether it is a directory that shows several."""
+        """Whether it is a directory merged from several."""
         return self.is_directory() and len(self.lowers) + (0 if self.upper is None else 1) > 1
 
     def take_over(self) -> None:
-        """Let the attributes be those of the layer. Called with room. Never sleeps."""
+        """Take over the attributes of the layer. Called with room. Never sleeps."""
         real = self.real()
         self.mode = real.mode
         self.uid = real.uid
@@ -224,7 +224,7 @@ class OverlayNode(LeavingInode):
     @noraise
     def leave(self) -> bool:
         if self.users != 0 or self.names != 0:
-            return True  # somebody needs it again
+            return True  # it is in use again
         try:
             make_room()
         except MemoryError:
@@ -234,7 +234,7 @@ class OverlayNode(LeavingInode):
 
 
 def dropped_bits(node: OverlayNode) -> int:
-    """Set-ID bits that have gone from an inode and that its layer still has. Asked before anything sleeps."""
+    """Set-ID bits that were dropped from an inode and that its layer still has. Called before anything sleeps."""
     return node.real().mode & SET_ID & ~node.mode
 
 
@@ -246,7 +246,7 @@ def _leave(node: OverlayNode) -> None:
 
 @noraise
 def _let_places_go(node: OverlayNode) -> None:
-    """It has no places any more."""
+    """Release its places."""
     if node.has_left:
         return
     node.has_left = True
@@ -273,15 +273,15 @@ def _forget(nodes: dict[Inode, OverlayNode], node: OverlayNode, path: Path) -> N
 
 
 def enter(node: OverlayNode, upper: Path | None, lowers: list[LowerPlace]) -> None:
-    """Give a new inode its places, which are held from then on, and let it be found by one of them. Raises MemoryError,
-    and then it has none.
+    """Give a new inode its places, which are held from then on, and enter it under one of them. Raises MemoryError;
+    then it has none.
     """
     overlay = node.overlay
     key: Inode | None = None
     if upper is not None:
         key = upper.inode()
     elif overlay.upper is None or node.is_directory() or lowers[0].path.inode().nlink <= 1:
-        key = lowers[0].path.inode()  # further names of a file below become files of their own when they are changed
+        key = lowers[0].path.inode()  # other hard links to a lower file become files of their own when they change
     node.lowers = list(lowers)
     if key is not None:
         try:
@@ -305,7 +305,7 @@ def enter(node: OverlayNode, upper: Path | None, lowers: list[LowerPlace]) -> No
 
 @noraise
 def leave_all(overlay: OverlayInstance) -> None:
-    """The overlay goes: so do all its inodes. Called with room. May sleep."""
+    """The overlay goes: release all its inodes. Called with room. May sleep."""
     while True:
         node: OverlayNode | None = None
         for each in overlay.nodes.values():

@@ -1,7 +1,7 @@
-"""The layers of an overlay, and what is done in them: with the rights of whoever mounted it.
+"""The layers of an overlay, and the operations in them, which use the mounter's rights.
 
-Each layer is seen through a mount of its own, which lies in no tree, so that neither what is mounted there later nor
-what is unmounted matters. A place in a layer that is kept is held: pinned, with its inode as a user.
+Each layer is accessed through a detached mount of its own, so later mounts and unmounts there do not matter. A place in
+a layer that is kept is held: pinned, with its inode as a user.
 
 Context: everything sleeps on file systems that do, and needs room on the stack (kernel/sched/room.py): this is called
 from functions that are `@with_room` only.
@@ -30,7 +30,7 @@ _REGULAR: Final = 8  # DT_REG
 
 @final
 class Layer:
-    """One of them. `device` is the number that stat(2) shows for its files where layers differ."""
+    """One layer. `device` is the number that stat(2) shows for its files where layers differ."""
 
     def __init__(self, mount: Mount, root: Path, index: int) -> None:
         self.mount: Mount = mount
@@ -51,7 +51,7 @@ class LowerPlace:
 
 
 def hold(path: Path) -> Path:
-    """Keep a place. Raises EINVAL."""
+    """Hold a place. Raises EINVAL."""
     path.inode().acquire()
     return path.pin()
 
@@ -68,7 +68,7 @@ def let_go(path: Path) -> None:
 
 
 def look_up(context: FsContext, directory: Path, name: bytes) -> Path | None:
-    """What a name leads to, without following links; None if there is nothing. Raises EACCES, EIO."""
+    """The file of a name, without following links; None if there is none. Raises EACCES, EIO."""
     walk = start(context, directory)
     inode = walk.directory()
     if not inode.is_directory():
@@ -84,12 +84,14 @@ def look_up(context: FsContext, directory: Path, name: bytes) -> Path | None:
 
 
 def is_whiteout(inode: Inode) -> bool:
-    """Whether it says that there is nothing of its name in the layers below."""
+    """Whether it is a whiteout, which hides its name in the layers below."""
     return inode.mode & S_IFMT == S_IFCHR and inode.rdev == 0
 
 
 def make(context: FsContext, directory: Path, name: bytes, mode: int, rdev: int, target: bytes) -> Path:
-    """Make anything; `target` is that of a symbolic link. Raises what mknod(2), mkdir(2) and symlink(2) raise."""
+    """Create a file of any kind; `target` is that of a symbolic link. Raises what mknod(2), mkdir(2) and symlink(2)
+    raise.
+    """
     kind = mode & S_IFMT
     if kind == S_IFDIR:
         return names.make_directory(context, directory, name, mode & 0o7777)
@@ -111,7 +113,7 @@ def remove(context: FsContext, directory: Path, name: bytes, is_directory: bool)
 
 
 def discard(context: FsContext, directory: Path, name: bytes) -> None:
-    """Remove what was begun and is not wanted, a directory with the whiteouts in it. What cannot be removed stays."""
+    """Remove an unfinished or unneeded file; a directory with the whiteouts in it. What cannot be removed stays."""
     try:
         found = look_up(context, directory, name)
         if found is None:
@@ -126,7 +128,7 @@ def discard(context: FsContext, directory: Path, name: bytes) -> None:
 
 
 def remove_whiteouts(context: FsContext, directory: Path) -> None:
-    """Remove the whiteouts that a directory holds. Takes safe points."""
+    """Remove the whiteouts in a directory. Takes safe points."""
     for entry in list_directory(context, directory):
         if not entry.may_be_whiteout():
             continue
@@ -137,8 +139,8 @@ def remove_whiteouts(context: FsContext, directory: Path) -> None:
 
 
 def expect(context: FsContext, directory: Path, name: bytes, node_place: Path | None) -> Path | None:
-    """What the upper layer has of a name; it must be what the overlay knows (None: nothing, or a whiteout), and not
-    what somebody put there past the overlay. Raises ESTALE.
+    """What the upper layer has at a name; it must be what the overlay expects (None: nothing, or a whiteout), and not
+    something put there behind the overlay's back. Raises ESTALE.
     """
     found = look_up(context, directory, name)
     if found is None:
@@ -153,7 +155,7 @@ def expect(context: FsContext, directory: Path, name: bytes, node_place: Path | 
 
 
 def take_with_whiteout(context: FsContext, work: Path, temporary: bytes, directory: Path, name: bytes) -> None:
-    """A whiteout in the work directory takes a name of the upper layer, which may be in use."""
+    """Move a whiteout from the work directory to a name of the upper layer, which may be in use."""
     found = look_up(context, directory, name)
     exchanges = found is not None and found.inode().is_directory()
     try:
@@ -170,7 +172,7 @@ def take_with_whiteout(context: FsContext, work: Path, temporary: bytes, directo
 
 @final
 class Entry:
-    """A name that a directory was read to hold."""
+    """A name read from a directory."""
 
     def __init__(self, name: bytes, ino: int, kind: int) -> None:
         self.name: bytes = name
@@ -219,8 +221,8 @@ def _take_records(sink: EntryBuffer, entries: list[Entry]) -> None:
 
 
 def open_in_layer(context: FsContext, path: Path, flags: int) -> File:
-    """Open a file of a layer; nobody is notified, and reading leaves no trace. Raises EACCES, EROFS, ETXTBSY, and what
-    opening raises.
+    """Open a file of a layer, without notifying watchers or updating access times. Raises EACCES, EROFS, ETXTBSY, and
+    what opening raises.
     """
     with path:
         inode = path.inode()
@@ -229,7 +231,7 @@ def open_in_layer(context: FsContext, path: Path, flags: int) -> File:
 
 
 def check_open_directory(context: FsContext, path: Path, flags: int) -> None:
-    """Whether the mounter may read a directory. Raises EACCES."""
+    """Raise EACCES unless the mounter may read a directory."""
     check_open(context.credentials, path.mount, path.inode(), flags)
 
 
@@ -237,7 +239,7 @@ def check_open_directory(context: FsContext, path: Path, flags: int) -> None:
 
 
 def get_mark(context: FsContext, path: Path, name: bytes) -> bytes | None:
-    """An extended attribute of a layer's file; None if there is none that may be seen."""
+    """An extended attribute of a layer's file; None if there is none, or it is not visible."""
     inode = path.inode()
     if not inode.may_have_attributes():
         return None

@@ -1,7 +1,7 @@
-"""What an overlay lets go of where it may not sleep, or where memory for room on the stack is short: a thread of its
-own does it.
+"""Releases what an overlay drops where it may not sleep, or where memory for room on the stack is short, on a thread of
+its own.
 
-Context: what adds never sleeps, and needs no memory.
+Context: adding never sleeps, and needs no memory.
 """
 
 from typing import Final
@@ -20,7 +20,7 @@ _PATIENCE_NS: Final = 100_000_000
 
 
 class LeavingInode(Inode):
-    """An inode that lets something go once it is not needed."""
+    """An inode that releases something once it is not needed."""
 
     def __init__(self, file_system: FileSystem, ino: int, mode: int) -> None:
         super().__init__(file_system, ino, mode)
@@ -29,12 +29,12 @@ class LeavingInode(Inode):
 
     @noraise
     def leave(self) -> bool:
-        """Let it go, if it is still so. False if there is no memory for that. May sleep."""
+        """Release it, if it is still unneeded. False if there is no memory for that. May sleep."""
         return True
 
 
 class LeavingFile(InodeFile):
-    """An open file that lets others go when it is closed."""
+    """An open file that releases others when it is closed."""
 
     def __init__(self, path: Path, flags: int) -> None:
         super().__init__(path, flags)
@@ -47,7 +47,7 @@ class LeavingFile(InodeFile):
 
 
 class LeavingSystem(FileSystem):
-    """A file system that lets its layers go when its last mount does."""
+    """A file system that releases its layers with its last mount."""
 
     def __init__(self, type_name: bytes, source: bytes, magic: int) -> None:
         super().__init__(type_name, source, magic)
@@ -61,7 +61,7 @@ class LeavingSystem(FileSystem):
 
 @final
 class Leaving:
-    """All that waits, the last that came first."""
+    """Everything that waits for release, the newest first."""
 
     def __init__(self) -> None:
         self.queue: WaitQueue = WaitQueue()
@@ -71,7 +71,7 @@ class Leaving:
         self._runs: bool = False
 
     def start(self) -> None:
-        """Before anything can leave. Raises MemoryError."""
+        """Called before anything can be added. Raises MemoryError."""
         if not self._runs:
             spawn_kernel_thread(b"overlay", _let_all_go, 0)
             self._runs = True
@@ -97,13 +97,13 @@ class Leaving:
         self.queue.wake_all()
 
     def is_empty(self) -> bool:
-        """Whether nothing waits: asked anew after a sleep."""
+        """Whether nothing waits: checked again after a sleep."""
         return self._files is None and self._inodes is None and self._systems is None
 
     @noraise
     def let_all_go(self) -> bool:
-        """Let all go, also what comes meanwhile. False if there was not memory enough. May sleep; not between the last
-        look and the return.
+        """Release everything, including what arrives meanwhile. False if there was not enough memory. May sleep, but
+        not between the last check and the return.
         """
         while not self.is_empty():
             if not self._let_each_go():

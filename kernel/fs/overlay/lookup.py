@@ -1,7 +1,7 @@
-"""What a name of an overlay stands for: from the topmost layer down, until something hides what lies below.
+"""Finds what a name of an overlay leads to, from the topmost layer down, until something hides what lies below.
 
-A file that is no directory hides all; a whiteout says that there is nothing; an opaque directory is not merged with
-those below. A directory that was moved says under which name the layers below have it (`redirect`).
+A file that is not a directory hides everything below; a whiteout means that there is nothing; an opaque directory is
+not merged with those below. A directory that was moved records its name in the layers below (`redirect`).
 
 Context: sleeps; functions that are `@with_room` call it, with the names of the overlay held.
 """
@@ -43,7 +43,7 @@ class Found:
         return self.upper is None and len(self.lowers) == 0
 
     def add(self, layer: Layer, path: Path) -> None:
-        """One more below the others. Raises MemoryError."""
+        """Add a place below the others. Raises MemoryError."""
         self.lowers.append(LowerPlace(layer, path))
         hold(path)
 
@@ -56,14 +56,14 @@ class Found:
 
 @final
 class _Step:
-    """What is looked for in the next layer, and where."""
+    """What to look for in the next layer, and where."""
 
     def __init__(self, name: bytes) -> None:
-        self.name: bytes = name  # or a way from the root, which begins with a slash
-        self.is_other: bool = False  # than what it is called above
+        self.name: bytes = name  # or a path from the root, which begins with a slash
+        self.is_other: bool = False  # than its name above
 
     def follow(self, redirect: bytes) -> None:
-        """Further below it has another name. Raises EINVAL."""
+        """Switch to the name that it has further below. Raises EINVAL."""
         self.is_other = True
         if redirect[0] == _SLASH:
             for part in redirect[1:].split(b"/"):
@@ -88,7 +88,7 @@ def _check_part(part: bytes) -> None:
 
 
 def find(directory: OverlayNode, name: bytes) -> Found:
-    """Where a name leads. The caller ends what it gets. Raises EACCES, EPERM (another name that is not followed),
+    """Find a name. The caller ends the result. Raises EACCES, EPERM (a redirect that is not followed),
     EINVAL, EIO, MemoryError.
     """
     found = Found()
@@ -121,7 +121,7 @@ def find_below(directory: OverlayNode, step: _Step, found: Found) -> None:
     """The same in the lower layers."""
     overlay = directory.overlay
     stack = directory.lowers
-    above = 0  # the index of the layer that was looked at last
+    above = 0  # the index of the layer examined last
     while True:
         place = _next_place(overlay, stack, above, step)
         if place is None:
@@ -146,8 +146,7 @@ def find_below(directory: OverlayNode, step: _Step, found: Found) -> None:
 
 
 def _next_place(overlay: OverlayInstance, stack: list[LowerPlace], above: int, step: _Step) -> LowerPlace | None:
-    """Where to look next: in the first layer below one that the directory has, or in any if the way is from the root.
-    """
+    """Where to look next: in the next lower layer that has the directory, or in any if the path is from the root."""
     if step.is_from_root():
         for layer in overlay.lower:
             if layer.index > above:
@@ -174,7 +173,7 @@ def _goes_on(overlay: OverlayInstance, layer: Layer | None, at: Path, step: _Ste
 
 
 def is_marked_whiteout(overlay: OverlayInstance, layer: Layer, at: Path) -> bool:
-    """Whether a file says by an extended attribute that there is nothing."""
+    """Whether a file is a whiteout by an extended attribute."""
     inode = at.inode()
     if not layer.has_marked_whiteouts or not inode.is_regular() or inode.size != 0:
         return False
@@ -200,7 +199,7 @@ def _look_up_way(overlay: OverlayInstance, place: LowerPlace, way: bytes) -> Pat
 
 
 def shows_below(directory: OverlayNode, name: bytes) -> bool:
-    """Whether something would be seen of a name if the upper layer did not have it. Raises what `find` raises."""
+    """Whether a name would be visible if the upper layer did not have it. Raises what `find` raises."""
     if len(directory.lowers) == 0:
         return False
     found = Found()
@@ -215,7 +214,7 @@ def shows_below(directory: OverlayNode, name: bytes) -> bool:
 
 
 def list_merged(node: OverlayNode) -> list[Entry]:
-    """All names of a directory, each once, but whiteouts and what they hide. Takes safe points. Raises EACCES, EIO,
+    """All names of a directory, each once, except whiteouts and what they hide. Takes safe points. Raises EACCES, EIO,
     MemoryError.
     """
     overlay = node.overlay

@@ -1,8 +1,8 @@
 """rename(2) in an overlay.
 
-What is moved is copied up; what the layers below have of its old name is hidden by a whiteout, in the same step. A
-directory of which layers below have a part is moved only where the overlay may note what it is called there
-(`redirect_dir=on`); else the answer is EXDEV, and programs copy it.
+The moved file is copied up; if the layers below have its old name, a whiteout hides that in the same step. A directory
+that layers below share is moved only if the overlay may record its name there (`redirect_dir=on`); otherwise the result
+is EXDEV, and programs copy it.
 
 Context: sleeps. Runs under the overlay's lock of names.
 """
@@ -35,7 +35,7 @@ _LONGEST_WAY: Final = 256  # bytes
 
 
 def upper_place(node: OverlayNode) -> Path:
-    """Where it lies in the upper layer. Raises EROFS, which cannot be once it was copied up."""
+    """Where it lies in the upper layer. Raises EROFS, which is impossible once it was copied up."""
     path = node.upper
     if path is None:
         raise Errno(EROFS)
@@ -43,8 +43,8 @@ def upper_place(node: OverlayNode) -> Path:
 
 
 def lose_name(node: OverlayNode, directory: OverlayNode, name: bytes) -> None:
-    """That name of it is gone. What lies below has its place only by the name that it was found by: without it, it
-    stays there, however many names the lower layer has. May sleep.
+    """One of its names is gone. A lower file has its place only by the name that it was found by; the number of its
+    names in the lower layer does not change. May sleep.
     """
     upper = node.upper
     left = node.nlink - 1
@@ -56,7 +56,7 @@ def lose_name(node: OverlayNode, directory: OverlayNode, name: bytes) -> None:
         node.hidden = left == 0
     else:
         if node.names > 1:
-            left = max(left, 1)  # another way leads to it, by a directory that has two names
+            left = max(left, 1)  # another path leads to it, through a directory that has two names
         node.hidden = left == 0 or (node.above is directory and node.called == name)
     node.nlink = left + 1
     node.drop_link()
@@ -72,7 +72,7 @@ def _check_move(node: OverlayNode) -> None:
 
 
 def _prepare(node: OverlayNode, name: bytes, goes_elsewhere: bool, new_parent: OverlayNode) -> None:
-    """Note in a directory what it is called in the layers below, or that they have nothing to do with it."""
+    """Record in a directory its name in the layers below, or that it is not merged with them."""
     if not node.is_directory():
         return
     overlay = node.overlay
@@ -89,7 +89,9 @@ def _prepare(node: OverlayNode, name: bytes, goes_elsewhere: bool, new_parent: O
 
 
 def _way_to(node: OverlayNode) -> bytes:
-    """What the topmost layer below calls a directory, from its root. Raises EXDEV where that is too long."""
+    """The path of a directory from the root of the topmost lower layer that has it. Raises EXDEV if that is too
+    long.
+    """
     place = node.lowers[0]
     parts: list[bytes] = []
     at = place.path.dentry
@@ -147,8 +149,8 @@ def move(
 
 
 def _clear(node: OverlayNode, there: Path, name: bytes) -> None:
-    """An empty directory is to be replaced: put an empty one that hides what is below in its place, if whiteouts are
-    in it, or nothing of it lies in the upper layer.
+    """An empty directory is about to be replaced: put an empty opaque one in its place, if it contains whiteouts or is
+    not in the upper layer.
     """
     overlay = node.overlay
     if len(node.lowers) == 0:
@@ -165,13 +167,13 @@ def _clear(node: OverlayNode, there: Path, name: bytes) -> None:
             change_owner(context, made.mount, key, node.uid, node.gid)
             change_mode(context, made.mount, key, node.mode)
             overlay.set_opaque(made, EXDEV)
-            overlay.nodes[key] = node  # what can fail comes before the first change
+            overlay.nodes[key] = node  # whatever can fail comes before the first change
             names.rename(context, work, temporary, there, name, RENAME_EXCHANGE)
             entered = True
         finally:
             if not entered and overlay.nodes.get(key) is node:
                 overlay.nodes.pop(key)
-            discard(context, work, temporary)  # which is the old one now
+            discard(context, work, temporary)  # which is now the old one
         old = node.upper
         node.upper = hold(made)
         if old is not None:

@@ -1,8 +1,7 @@
 """What mount(2) is given for an overlay, and what /proc/mounts shows of it.
 
-Options are separated by commas, lower directories by colons; a backslash before one of these takes its meaning away.
-What needs an index of inodes, or files without their contents, is refused: `index=on`, `nfs_export=on`, `metacopy=on`,
-`verity=on`.
+Options are separated by commas, lower directories by colons; a backslash escapes these. Options that need an index of
+inodes, or files without their contents, are refused: `index=on`, `nfs_export=on`, `metacopy=on`, `verity=on`.
 
 Context: pure logic. Source: Linux's Documentation/filesystems/overlayfs.rst.
 """
@@ -16,7 +15,7 @@ _MOST_LAYERS: Final = 500
 
 
 class Redirects(IntEnum):
-    """What becomes of directories that have another name in the lower layers: `redirect_dir`."""
+    """What happens to directories that have another name in the lower layers: `redirect_dir`."""
 
     OFF = 0  # as FOLLOW, by Debian's default
     FOLLOW = 1
@@ -33,7 +32,7 @@ class Numbers(IntEnum):
 
 
 _REDIRECTS: Final[dict[bytes, Redirects]] = {
-    b"off": Redirects.FOLLOW,  # older directories with other names are found all the same
+    b"off": Redirects.FOLLOW,  # existing redirects are followed all the same
     b"follow": Redirects.FOLLOW,
     b"nofollow": Redirects.NOFOLLOW,
     b"on": Redirects.ON,
@@ -118,7 +117,7 @@ class Options:
             self.lower.append(unescaped(value))
 
     def _take_list(self, value: bytes) -> None:
-        """`lowerdir`, which takes the place of an earlier one; an empty one of all."""
+        """`lowerdir`, which replaces an earlier one; an empty value clears the list."""
         self.lower = []
         self.lower_text = value
         if len(value) == 0:
@@ -135,7 +134,7 @@ class Options:
             self.work = b""
             self.is_volatile = False
             if self.redirects == Redirects.FOLLOW:
-                self.redirects = Redirects.ON  # which is the same where nothing is moved
+                self.redirects = Redirects.ON  # the same, if nothing is moved
         elif len(self.work) == 0:
             raise Errno(EINVAL)
         if self.uses_user_attributes:
@@ -187,7 +186,7 @@ def split(text: bytes, separator: int) -> list[bytes]:
 
 
 def unescaped(text: bytes) -> bytes:
-    """A name without its backslashes, but those that have one before them."""
+    """A name without its escaping backslashes."""
     if text.find(b"\\") < 0:
         return text
     result = bytearray()

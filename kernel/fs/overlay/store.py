@@ -1,6 +1,7 @@
-"""Extended attributes of an overlay: the layer's, as the mounter sees them, but those that the overlay keeps itself.
+"""Extended attributes of an overlay: the layer's, as the mounter sees them, without those that the overlay keeps
+itself.
 
-What gives capabilities is thus good for the user namespace of the mounter, however it came into the layer.
+So capabilities of files apply to the mounter's user namespace, however they came into the layer.
 
 Context: sleeps.
 """
@@ -56,7 +57,7 @@ def _load(store: OverlayStore) -> None:
 
 
 def _changed(node: OverlayNode) -> Path:
-    """Where the attribute is to be changed, after copying up. Raises EROFS, and what copying up raises."""
+    """The inode whose attribute to change, after copying up. Raises EROFS, and what copying up raises."""
     copy_up(node)
     path = node.upper
     if path is None:

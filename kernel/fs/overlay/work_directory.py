@@ -1,8 +1,8 @@
-"""The work directory: `work` in what `workdir` names, empty when an overlay is mounted.
+"""The work directory: `work` in the directory named by `workdir`, emptied when an overlay is mounted.
 
-What an earlier overlay left there is removed, with the rights of the mounter, and not deeper than an overlay makes
-anything. Where it cannot be made, the overlay is read-only. An overlay that is `volatile` leaves a mark, which refuses
-further mounts until somebody removes it: its upper layer may not be whole.
+Leftovers of an earlier overlay are removed, with the mounter's rights, and no deeper than an overlay creates anything.
+If it cannot be created, the overlay is read-only. A `volatile` overlay leaves a mark, which makes further mounts fail
+until it is removed: the upper layer may be incomplete.
 
 Context: sleeps; called by functions that are `@with_room`.
 """
@@ -27,7 +27,7 @@ _REMOVAL_COST: Final = 4000  # instructions
 
 
 def begin_work(overlay: OverlayInstance) -> None:
-    """Make it, and find out what the upper layer can do. Raises EINVAL (the mark is there), MemoryError."""
+    """Create it, and find out what the upper layer supports. Raises EINVAL (the mark is there), MemoryError."""
     base = overlay.work_base
     if base is None:
         return
@@ -56,7 +56,7 @@ def begin_work(overlay: OverlayInstance) -> None:
 
 
 def _name_overlay(overlay: OverlayInstance) -> None:
-    """Give the overlay a number that it keeps, unless the upper layer has one already."""
+    """Give the overlay a permanent number, unless the upper layer has one already."""
     upper = overlay.upper
     options = overlay.shown
     if upper is None or options.uuid not in (b"auto", b"on"):
@@ -74,7 +74,8 @@ def _name_overlay(overlay: OverlayInstance) -> None:
 
 
 def _drop_lists(overlay: OverlayInstance, made: Path) -> None:
-    """What is made in the work directory must not inherit rights from what `workdir` names. Raises EPERM, EIO, ENOSPC.
+    """Files in the work directory must not inherit rights from the directory named by `workdir`. Raises EPERM, EIO,
+    ENOSPC.
     """
     inode = made.inode()
     if not inode.file_system.has_access_lists:
@@ -88,7 +89,7 @@ def _drop_lists(overlay: OverlayInstance, made: Path) -> None:
 
 
 def _clear(overlay: OverlayInstance, directory: Path) -> None:
-    """Remove the old one, with what is in it, and in that. Raises EINVAL for marks, and what removing raises."""
+    """Remove the old one, with its contents, two levels deep. Raises EINVAL for marks, and what removing raises."""
     context = overlay.context
     work = look_up(context, directory, _NAME)
     if work is None:

@@ -1,4 +1,4 @@
-"""The extended attributes of a file of the host. Each use of them asks anew.
+"""The extended attributes of a file of the host. Each use asks the host again.
 
 Context: sleeps.
 """
@@ -18,7 +18,7 @@ _CREATE: Final = 1
 
 @final
 class HostAttributes(Store):
-    """Those of one file. A host that keeps none has no names to show, and takes no values: EOPNOTSUPP."""
+    """The attributes of one file. A host without attributes shows no names and refuses values with EOPNOTSUPP."""
 
     def __init__(self, node: SharedNode, fid: Fid) -> None:
         super().__init__()
@@ -37,7 +37,7 @@ class HostAttributes(Store):
                 try:
                     self.values[name] = self._client.read_attribute(self._fid, name, _LIMIT)
                 except Errno as error:
-                    if error.code != ENODATA:  # it has gone meanwhile
+                    if error.code != ENODATA:  # it was removed meanwhile
                         raise
 
     def _names(self) -> bytes:
@@ -50,7 +50,7 @@ class HostAttributes(Store):
 
     def put(self, name: bytes, value: bytes, old: bytes | None) -> None:
         if len(value) == 0:
-            raise Errno(EOPNOTSUPP)  # the protocol has no other word for a removal
+            raise Errno(EOPNOTSUPP)  # the protocol cannot express this removal otherwise
         with InUse(self._node):
             self._client.write_attribute(self._fid, name, value, _CREATE if old is None else _REPLACE)
 

@@ -1,5 +1,5 @@
 """How messages travel to a server and back. A driver derives from `Channel` and registers one for each server that it
-finds, under a name that mount(2) can give.
+finds, under a name for mount(2).
 
 Context: `transact` sleeps.
 """
@@ -10,14 +10,14 @@ from kernel.lang import EBUSY, EIO, ENOENT, Errno, Span, u8
 
 
 class Channel:
-    """The way to one server. One file system uses it at a time."""
+    """The channel to one server. One file system uses it at a time."""
 
     def __init__(self) -> None:
         self.is_used: bool = False
 
     def transact(self, request: Span[u8], reply: Span[u8]) -> int:
-        """Send a message and wait for what answers it, which fills `reply`; its length, as the server claims it. Raises
-        EIO.
+        """Send a message and wait for the answer, which fills `reply`; returns its length as claimed by the server.
+        Raises EIO.
         """
         raise Errno(EIO)
 
@@ -27,7 +27,7 @@ CHANNELS: Final[dict[bytes, Channel]] = {}
 
 
 def claim(name: bytes) -> Channel:
-    """The channel with this name, for the caller alone. Raises ENOENT, EBUSY."""
+    """Claim the channel with this name for the caller alone. Raises ENOENT, EBUSY."""
     channel = CHANNELS.get(name)
     if channel is None:
         raise Errno(ENOENT)

@@ -1,12 +1,12 @@
 """What a server can do: one function for each message that the file system needs.
 
-Files are named by fids, numbers that the client chooses: `walk` gives a file one, `clunk` takes it back. A fid that is
+Files are named by fids, numbers that the client chooses: `walk` assigns one to a file, `clunk` frees it. A fid that is
 not needed any more is retired, which never sleeps; a kernel thread clunks it.
 
 Few messages are under way at a time, each with memory of its own. One more is kept for page faults, because a message
 that waits for a program's memory may need a page first.
 
-Context: everything sleeps, but `retire`. Every function raises the error that the server reports, EIO if it reports
+Context: everything but `retire` sleeps. Every function raises the error that the server reports, EIO if it reports
 nonsense, MemoryError.
 """
 
@@ -47,11 +47,11 @@ _SIZE_LIMIT: Final = 1 << 62
 
 @final
 class Fid:
-    """A number that the server knows a file by."""
+    """A number by which the server knows a file."""
 
     def __init__(self, number: int) -> None:
         self.number: int = number
-        self.next: Fid | None = None  # on the list of those that are retired, or free
+        self.next: Fid | None = None  # on the list of retired or free ones
 
 
 @final
@@ -59,7 +59,7 @@ class Attributes:
     """What GET_ATTRIBUTES reports. Times in nanoseconds since 1970."""
 
     def __init__(self) -> None:
-        self.identity: bytes = b""  # eight bytes: the file's, whatever its name
+        self.identity: bytes = b""  # eight bytes that identify the file, whatever its name
         self.mode: int = 0
         self.uid: int = 0  # the host's numbers, which are the kernel's
         self.gid: int = 0
@@ -98,7 +98,7 @@ class Sizes:
 
 @final
 class Borrowed:
-    """A call, for as long as a `with` lasts."""
+    """A call, for the duration of a `with`."""
 
     def __init__(self, client: "Client", kind: int, is_urgent: bool) -> None:
         self.client: Client = client
@@ -200,11 +200,11 @@ class Client:
         return fid
 
     def clunk_retired(self) -> bool:
-        """Clunk what was retired; whether there was something."""
+        """Clunk retired fids; returns whether there were any."""
         is_busy = False
         while self._retired is not None:
             with Borrowed(self, message.CLUNK, is_urgent=False) as call:
-                fid = self._take_retired()  # while a call was waited for, the session may have ended
+                fid = self._take_retired()  # the session may have ended while waiting for a call
                 if fid is None:
                     return is_busy
                 is_busy = True
@@ -219,7 +219,7 @@ class Client:
     # ---- Sessions ---------------------------------------------------------------------------------------------
 
     def attach(self, root_name: bytes) -> Fid:
-        """Begin a session; the fid of its root directory."""
+        """Begin a session; returns the fid of its root directory."""
         with Borrowed(self, message.VERSION, is_urgent=False) as call:
             call.put_u32(LARGEST)
             call.put_text(DIALECT)
@@ -409,7 +409,7 @@ class Client:
     # ---- Contents ---------------------------------------------------------------------------------------------
 
     def open(self, fid: Fid, flags: int) -> None:
-        """Let a fid be for reading and writing, as O_* say, rather than for walks."""
+        """Open a fid for reading and writing, as O_* say; it is no longer usable for walks."""
         with self._borrow(message.OPEN, fid) as call:
             call.put_u32(flags)
             self._run(call)
@@ -452,7 +452,7 @@ class Client:
         return call.take(length)
 
     def write(self, fid: Fid, offset: int, buffer: Buffer) -> int:
-        """Write a buffer, at most what one message holds; how much the server took."""
+        """Write a buffer, at most what one message holds; returns how much the server took."""
         with self._borrow(message.WRITE, fid) as call:
             call.put_u64(offset)
             count = min(buffer.remaining, self.data_limit)
@@ -521,7 +521,7 @@ class Client:
             self.retire(value)
 
     def write_attribute(self, fid: Fid, name: bytes, value: bytes, flags: int) -> None:
-        """Set an extended attribute; one without a value goes. It is the end of the fid that sets it."""
+        """Set an extended attribute; an empty value removes it. Clunking the fid completes the change."""
         place = self.clone(fid)
         try:
             with self._borrow(message.CREATE_ATTRIBUTE, place) as call:
@@ -568,7 +568,7 @@ def _time_ns(call: Call) -> int:
 
 @final
 class Clunker:
-    """The thread that gives retired fids back, for all clients."""
+    """The thread that clunks retired fids, for all clients."""
 
     def __init__(self) -> None:
         self.queue: WaitQueue = WaitQueue()
@@ -590,7 +590,7 @@ class Clunker:
                 return
 
     def clunk_all(self) -> bool:
-        """Whether there was something to do. Raises MemoryError."""
+        """Clunk everything retired; returns whether there was anything. Raises MemoryError."""
         is_busy = False
         for client in list(self.clients):
             is_busy = client.clunk_retired() or is_busy

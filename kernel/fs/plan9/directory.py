@@ -1,7 +1,7 @@
-"""Directories of the host. Every walk asks for a name anew; what it finds is the inode that is known by the same
-identity, if there is one.
+"""Directories of the host. Every walk asks for a name again, and finds the inode with the same identity, if it is
+known.
 
-Context: sleeps, but closing. Look-ups and changes run under the file system's lock of names.
+Context: everything but closing sleeps. Look-ups and changes run under the file system's lock of names.
 """
 
 from typing import Final
@@ -74,7 +74,7 @@ class SharedDirectory(SharedInode):
                 self.client.retire(fid)
 
     def is_empty(self) -> bool:
-        """The host knows better: it refuses to remove what is not."""
+        """Always true: the host itself refuses to remove a directory that is not empty."""
         return True
 
     def open(self, path: Path, flags: int) -> File:
@@ -151,7 +151,7 @@ class SharedDirectory(SharedInode):
 
 
 def make_inode(shared: SharedInstance, fid: Fid, attributes: Attributes) -> SharedInode:
-    """An inode for what was found, by its kind; it takes the fid over. Raises MemoryError."""
+    """An inode for a found file, by its kind; it takes over the fid. Raises MemoryError."""
     kind = attributes.mode & S_IFMT
     if kind == S_IFREG:
         return SharedFile(shared, fid, attributes)

@@ -1,6 +1,6 @@
 """Regular files of the host. Each open description has a fid of its own, opened at the host with the same rights.
 
-Context: sleeps, but closing.
+Context: everything but closing sleeps.
 """
 
 

@@ -16,7 +16,7 @@ from kernel.lang import EINVAL, ENOTDIR, Errno, final
 from kernel.lib import log
 
 MAGIC: Final = 0x0102_1997
-_IGNORED: Final[dict[bytes, bool]] = {  # what they choose is always so
+_IGNORED: Final[dict[bytes, bool]] = {  # Krait always behaves as they ask
     b"access": True,
     b"cache": True,
     b"debug": True,

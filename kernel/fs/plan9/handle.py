@@ -1,6 +1,6 @@
 """A fid that is open at the host, for as long as descriptions or mappings need it.
 
-Context: closing never sleeps, moving bytes does.
+Context: closing never sleeps, transferring bytes does.
 """
 
 from kernel.fs.constants import O_RDONLY, O_WRONLY

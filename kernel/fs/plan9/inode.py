@@ -1,11 +1,10 @@
-"""Inodes of 9P: what all kinds of files share, and those whose contents are elsewhere or a name: devices, FIFOs,
-sockets, symbolic links.
+"""Inodes of 9P: what all kinds of files share, and the simple kinds: devices, FIFOs, sockets, symbolic links.
 
-There is one inode for a file of the host, whatever its names: its identity, which the server gives, finds it. It lives
-until nobody has it open and no name in the cache leads to it. Its fid follows the name by which it was found last,
-because a server may find a file by its name alone.
+There is one inode for a file of the host, whatever its names: it is found by its identity, which the server supplies.
+It lives until nobody has it open and no name in the cache leads to it. Its fid follows the name by which it was found
+last, because a server may find a file by its name alone.
 
-Context: sleeps, but `became_idle` and `evict`.
+Context: everything but `became_idle` and `evict` sleeps.
 """
 
 from typing import TYPE_CHECKING, Final
@@ -42,7 +41,7 @@ class SharedInode(SharedNode):
         return fid
 
     def found_by(self, fid: Fid, attributes: Attributes) -> None:
-        """A name led to it, of which `fid` is."""
+        """A look-up found it; `fid` belongs to the name."""
         old = self.fid
         self.fid = fid
         if old is not None:
@@ -52,7 +51,7 @@ class SharedInode(SharedNode):
     # ---- Attributes -------------------------------------------------------------------------------------------
 
     def take_over(self, attributes: Attributes) -> None:
-        """Let the attributes be the host's; the kind of a file does not change."""
+        """Take over the host's attributes; the kind of a file does not change."""
         self.mode = self.mode & S_IFMT | attributes.mode & ~S_IFMT
         self.uid = KernelUid(attributes.uid)
         self.gid = KernelGid(attributes.gid)
@@ -65,7 +64,7 @@ class SharedInode(SharedNode):
         self.ctime_ns = attributes.changed_ns
 
     def attribute_fid(self) -> Fid:
-        """By what the server is asked for attributes: an open file is found even if its name has gone."""
+        """The fid to pass when asking for attributes: an open file is found even if its name is gone."""
         return self.living_fid()
 
     def refresh(self) -> None:
@@ -73,7 +72,7 @@ class SharedInode(SharedNode):
             self.fetch_attributes()
 
     def fetch_attributes(self) -> None:
-        """Let the attributes be the host's."""
+        """Fetch the attributes from the host."""
         if self.nlink > 0:
             self.take_over(self.client.attributes(self.attribute_fid()))
 

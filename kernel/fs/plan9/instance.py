@@ -1,4 +1,4 @@
-"""What inodes of 9P know of their file system: the session, and which other inodes there are.
+"""What inodes of 9P know about their file system: the session, and the other inodes.
 
 Context: `forget` never sleeps.
 """
@@ -18,7 +18,7 @@ class SharedInstance(FileSystem):
         self.nodes: dict[bytes, SharedNode] = {}  # by identity
 
     def known(self, attributes: Attributes) -> "SharedNode | None":
-        """The inode of a file that was found, if it is known. A number may have been used again for another kind."""
+        """The inode of a file that was found, if it is known. A number may have been reused for another kind."""
         found = self.nodes.get(attributes.identity)
         if found is None or found.nlink == 0 or (found.mode ^ attributes.mode) & S_IFMT != 0:
             return None

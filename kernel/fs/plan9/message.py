@@ -1,7 +1,7 @@
 """What 9P's messages look like: little-endian numbers, and texts with a length before them.
 
 A `Call` has the memory of one message and of its answer; fields are put into the first in order, and taken out of the
-second. The answer is the server's: a field that is not there is EIO.
+second. The answer is the server's: a missing field is EIO.
 
 Source: the 9P2000 manual pages (intro(5), section 5 of Plan 9); the protocol's Linux dialect, 9P2000.L.
 """
@@ -12,7 +12,7 @@ from kernel.lang import EIO, Errno, Span, final, span_of, u8
 
 HEADER_SIZE: Final = 7  # length, kind, tag
 LARGEST: Final = 65_536  # bytes of a message
-OVERHEAD: Final = 24  # bytes of a message that moves data, beside the data
+OVERHEAD: Final = 24  # bytes of a message that moves data, apart from the data
 QID_SIZE: Final = 13
 NO_TAG: Final = 0xFFFF
 TEXT_LIMIT: Final = 0xFFFF
@@ -47,7 +47,7 @@ _NUMBER_LIMIT: Final = 1 << 31  # of the upper half of a number: larger ones do 
 
 @final
 class Call:
-    """A message under way, and what answers it. Raises MemoryError."""
+    """A message under way, and its answer. Raises MemoryError."""
 
     def __init__(self, tag: int) -> None:
         self.tag: int = tag
@@ -101,7 +101,7 @@ class Call:
     # ---- The answer -------------------------------------------------------------------------------------------
 
     def accept(self, length: int) -> None:
-        """`length` bytes came. Raises EIO if they are no answer to the request, or the error that they report."""
+        """`length` bytes came. Raises EIO if they do not answer the request, or the error that they report."""
         message = span_of(self.reply)
         self.at = HEADER_SIZE
         self.end = 0

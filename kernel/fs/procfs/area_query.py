@@ -1,4 +1,4 @@
-"""PROCMAP_QUERY: what /proc/PID/maps says of one area, by an address and without a text (the ioctl of an open maps).
+"""PROCMAP_QUERY: what /proc/PID/maps shows of one area, by address and in binary (the ioctl of an open maps).
 
 Context: sleeps (user memory, and the first page of a mapped program).
 Source: Linux's uapi header linux/fs.h, struct procmap_query.
@@ -93,7 +93,7 @@ def query_area(space: AddressSpace | None, argument: UserAddr) -> None:
 
 
 def _matching_area(space: AddressSpace, address: int, flags: int) -> Area:
-    """The area at an address, or the next one if that will do, that has what is asked for. Raises ENOENT."""
+    """The area at an address, or the next one if permitted, that has the requested properties. Raises ENOENT."""
     while address >= 0:
         area = space.areas.first_above(address)
         if area is None:
@@ -109,7 +109,7 @@ def _matching_area(space: AddressSpace, address: int, flags: int) -> Area:
 
 
 def _has_file(area: Area) -> bool:
-    """Whether what is mapped is a file, as memory that is shared without a name is one, too."""
+    """Whether the area maps a file; shared anonymous memory counts as one, too."""
     return area.source is not None and not isinstance(area.source, FixedPages)
 
 
@@ -121,8 +121,8 @@ def _rights(area: Area) -> int:
 
 
 def _describe(query: _Query, area: Area) -> tuple[bytes, bytes]:
-    """Fill in what an area is; returns its name with a NUL and its build id, each empty if nobody asks or there is
-    none. Raises ENAMETOOLONG, MemoryError.
+    """Describe an area; returns its name with a NUL and its build id, each empty if not requested or missing. Raises
+    ENAMETOOLONG, MemoryError.
     """
     query.start = area.start
     query.end = area.end

@@ -1,10 +1,10 @@
-"""/proc/PID/maps, smaps and numa_maps: a text of one piece for each area, made as far as it is read (proc_pid_maps(5)).
+"""/proc/PID/maps, smaps and numa_maps: a text with a piece for each area, produced as it is read (proc_pid_maps(5)).
 
-The whole text of a process with thousands of areas would take megabytes, and its making long. So a description
-remembers up to which address it has reported, and what is left of that area's piece. Whoever reads on hears of all
-areas that are there all the time, each as it is when it is reached; whoever reads elsewhere begins anew and skips.
+The whole text of a process with thousands of areas would take megabytes, and long to produce. So a description
+remembers up to which address it has reported, and the rest of that area's piece. A sequential reader sees every area
+that exists throughout, each as it is when it is reached; reading elsewhere starts over and skips.
 
-Context: sleeps. The description means the memory that the process had when it was opened.
+Context: sleeps. The description refers to the memory that the process had when it was opened.
 """
 
 from kernel.fs.file import File
@@ -21,7 +21,7 @@ from kernel.mm.space import AddressSpace
 
 
 class AreaText(PiecesFile):
-    """What is open of a text about areas. Base class."""
+    """An open text about areas. Base class."""
 
     def __init__(self, path: Path, flags: int, space: AddressSpace | None) -> None:
         super().__init__(path, flags)
@@ -42,7 +42,7 @@ class AreaText(PiecesFile):
         return self.piece_of(space, area)
 
     def piece_of(self, space: AddressSpace, area: Area) -> bytes:
-        """What there is to say of one area. May sleep."""
+        """The piece of text about one area. May sleep."""
         return area_line(area)
 
     def pread(self, buffer: Buffer, offset: int) -> int:
@@ -58,7 +58,7 @@ class AreaText(PiecesFile):
 
 @final
 class QueriedAreaText(AreaText):
-    """An open maps, which can be asked about one area as well."""
+    """An open maps, which also answers queries about one area."""
 
     def ioctl(self, command: int, argument: int) -> int:
         if command != PROCMAP_QUERY:

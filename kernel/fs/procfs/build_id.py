@@ -1,6 +1,6 @@
-"""The number by which a program's file is known to debuggers: a note in it, in its first page (ld(1), --build-id).
+"""The number by which debuggers identify a program's file: a note in it, in its first page (ld(1), --build-id).
 
-Nothing in the file is trusted: what does not lie in the page is not there.
+Nothing in the file is trusted: anything outside the page is ignored.
 Source: System V ABI, chapter 5, "Note section".
 """
 

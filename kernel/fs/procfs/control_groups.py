@@ -7,7 +7,7 @@ from kernel.task.task import current
 
 
 def group_of(subject: Subject) -> bytes:
-    """The group of a process, as whoever reads sees it."""
+    """The group of a process, as the reader sees it."""
     task = subject.task()
     group = task.cgroup
     gone = b" (deleted)" if group.is_removed else b""
@@ -16,7 +16,7 @@ def group_of(subject: Subject) -> bytes:
 
 @proc_file("cgroups")
 def controllers() -> bytes:
-    """The controllers of control groups: their hierarchy, the number of groups, whether they are there."""
+    """The controllers of control groups: hierarchy, number of groups, whether enabled."""
     text = b"#subsys_name\thierarchy\tnum_cgroups\tenabled\n"
     for name in CONTROLLER_NAMES:
         text += name + f"\t0\t{TOP.descendants + 1}\t1\n".encode()

@@ -1,6 +1,6 @@
-"""What /proc is made of: directories of fixed entries, files whose text is written when it is read, links.
+"""The parts of /proc: directories of fixed entries, files whose text is produced when it is read, links.
 
-A file's text is written at the first read of an open description, and anew at each read from offset 0; between those a
+A file's text is produced at the first read of an open description, and again at each read from offset 0; in between, a
 reader sees one text, whatever happens meanwhile. So reading in small pieces gives a consistent answer, as Linux's
 seq_file does.
 
@@ -37,22 +37,22 @@ class TextInode(Inode):
         return self.reads_alone
 
     def make_text(self) -> bytes:
-        """The text as it is now. Raises Errno when what it describes is gone."""
+        """The text as it is now. Raises Errno when its subject is gone."""
         raise Errno(EIO)
 
     def store_text(self, text: bytes, offset: int) -> None:
-        """What a write at that offset means; for files whose mode allows writing. Most take it for the whole text."""
+        """Handle a write at that offset, for files whose mode allows writing. Most take it for the whole text."""
         raise Errno(EINVAL)
 
     def holds_numbers(self) -> bool:
-        """Whether it is a setting that is read and written as a whole: elsewhere than at its start there is nothing to
-        read, and what is written is ignored (Documentation/admin-guide/sysctl/kernel.rst, "sysctl_writes_strict").
+        """Whether it is a setting that is read and written as a whole: reads past its start find nothing, and writes
+        there are ignored (Documentation/admin-guide/sysctl/kernel.rst, "sysctl_writes_strict").
         """
         return False
 
     def can_be_watched(self) -> bool:
-        """Whether epoll(7) takes its files, which tell of no change unless they say otherwise: those about the system,
-        not those about a process.
+        """Whether epoll(7) accepts its files, which report no changes unless they override this: yes for files about
+        the system, no for those about a process.
         """
         return True
 
@@ -64,11 +64,11 @@ class TextInode(Inode):
         return TextFile(path, flags, self)
 
     def truncate(self, size: int) -> None:
-        """O_TRUNC, as the shell's redirection does it, means nothing here."""
+        """O_TRUNC, as from the shell's redirection, has no effect here."""
 
 
 class PositionedFile(File):
-    """What is open of /proc and has a position: reads go on from there. Base class."""
+    """An open file of /proc with a position from which reads continue. Base class."""
 
     def __init__(self, path: Path, flags: int) -> None:
         super().__init__(path, flags)
@@ -93,7 +93,7 @@ class PositionedFile(File):
 
 
 class OpenedText(PositionedFile):
-    """An open text that is written by the rights of whoever opened it, and not by those of the writer. Base class."""
+    """An open text whose writes use the opener's rights, not the writer's. Base class."""
 
     def __init__(self, path: Path, flags: int, opener: Credentials) -> None:
         opener = opener.without_rules()
@@ -113,7 +113,9 @@ class OpenedText(PositionedFile):
         return 0 if offset >= len(text) else buffer.put(span_of(text)[offset : len(text)])
 
     def take_text(self, buffer: Buffer, limit: int) -> bytes:
-        """What is written, which must be all at once: less than `limit` bytes, at the start. Raises EINVAL, EFAULT."""
+        """The written text, which must come in one piece: less than `limit` bytes, at the start. Raises EINVAL,
+        EFAULT.
+        """
         count = buffer.remaining
         if self.position != 0 or count >= limit:
             raise Errno(EINVAL)
@@ -124,9 +126,8 @@ class OpenedText(PositionedFile):
 
 
 class PiecesFile(PositionedFile):
-    """An open text that is written in pieces, as far as it is read: a whole one would take megabytes, and long.
-    Whoever reads on sees each piece as it is when it is reached; whoever reads elsewhere begins anew and skips. Base
-    class.
+    """An open text that is produced in pieces as it is read: the whole would take megabytes, and long. A sequential
+    reader sees each piece as it is when it is reached; reading elsewhere starts over and skips. Base class.
     """
 
     def __init__(self, path: Path, flags: int) -> None:
@@ -180,7 +181,7 @@ class TextFile(PositionedFile):
         return DESCRIPTION_BYTES + self.source.held_bytes() + (0 if text is None else len(text))
 
     def make_text(self) -> bytes:
-        """What a reader sees from now on."""
+        """Produce the text for the reader."""
         return self.source.make_text()
 
     def pread(self, buffer: Buffer, offset: int) -> int:
@@ -222,7 +223,7 @@ def _may_access_setting(mode: int, credentials: Credentials, mask: int) -> bool:
 
 
 def check_setting_access(mode: int, credentials: Credentials, mask: int) -> None:
-    """Whether a file of /proc/sys may be opened: an effective root has the owner's rights, and capabilities give
+    """Check that a file of /proc/sys may be opened: an effective root has the owner's rights, and capabilities give
     none. Raises EACCES.
     """
     if not _may_access_setting(mode, credentials, mask):
@@ -230,7 +231,7 @@ def check_setting_access(mode: int, credentials: Credentials, mask: int) -> None
 
 
 def check_setting_writer(mode: int, is_privileged: bool = False) -> None:
-    """The same at each write: a descriptor that root has opened is of no use to others. Raises EPERM."""
+    """The same at each write: a descriptor opened by root is useless to others. Raises EPERM."""
     who = caller_credentials()
     if who is not None and not is_privileged and not _may_access_setting(mode, who, MAY_WRITE):
         raise Errno(EPERM)
@@ -259,7 +260,7 @@ class FixedText(TextInode):
         return make()
 
     def store_text(self, text: bytes, offset: int) -> None:
-        """A line, which ends with a newline, can be gone on with from any place in it."""
+        """A line, which ends with a newline, can be continued from any place in it."""
         store = self.store
         if store is None:
             raise Errno(EINVAL)
@@ -343,7 +344,7 @@ class FixedDirectory(Inode):
 
 @final
 class MountPlace(FixedDirectory):
-    """A directory that is there to be mounted on, and empty for ever: what is mounted there hides nothing."""
+    """A mount point that is always empty: a mount there hides nothing."""
 
     def stays_empty(self) -> bool:
         return True

@@ -1,4 +1,4 @@
-"""procfs: the file system's type, its root directory, and the tree of what is about the system.
+"""procfs: the file system's type, its root directory, and the tree of files about the system.
 
 The root holds the fixed entries, and a directory for each process, which is created when it is looked up.
 
@@ -37,7 +37,7 @@ from kernel.task.pid_namespace import FIRST_PID, PidNamespace
 from kernel.task.pids import find_process, find_task, next_process, process_count
 from kernel.task.task import current, current_or_none
 
-# Their import declares files.
+# Importing them declares files.
 _ = (kernel_symbols, keys, metrics, settings, system)
 
 PROC_MAGIC: Final = 0x9FA0
@@ -48,7 +48,7 @@ _PID_POSITIONS: Final = 256  # processes come after the fixed entries: position 
 
 @final
 class ProcFileSystem(FileSystem):
-    """One mounted instance. It shows the pid namespace of whoever mounted it."""
+    """One mounted instance. It shows the pid namespace of its mounter."""
 
     def __init__(self, source: bytes, pids: PidNamespace) -> None:
         super().__init__(b"proc", source, PROC_MAGIC)
@@ -154,7 +154,7 @@ def make_procfs(source: bytes, options: bytes) -> FileSystem:
 
 
 def _add_system(top: FixedDirectory, fs: ProcFileSystem) -> None:
-    """All that is not about one process."""
+    """Enter everything that is not about one process."""
     top.add(b"mounts", FixedLink(fs, fs.new_ino(), b"self/mounts"))
     top.add(b"net", FixedLink(fs, fs.new_ino(), b"self/net"))
     top.add(b"kmsg", LogInode(fs, fs.new_ino()))

@@ -1,8 +1,8 @@
-"""/proc/PID/{uid_map,gid_map,projid_map,setgroups}: who is called how in the user namespace of a process
+"""/proc/PID/{uid_map,gid_map,projid_map,setgroups}: the numbers of users and groups in the user namespace of a process
 (user_namespaces(7)).
 
-An open file keeps the namespace that the process was in then, and who opened it: by that it is decided what may be
-written, and how numbers are shown.
+An open file keeps the namespace that the process was in then, and its opener: these decide what may be written, and how
+numbers are shown.
 """
 
 from typing import Final

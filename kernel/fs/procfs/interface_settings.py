@@ -1,5 +1,5 @@
-"""/proc/sys/net/ipv4/conf and ipv6/conf: a directory for each interface of the caller's network, beside `all` and
-`default`, which are there always.
+"""/proc/sys/net/ipv4/conf and ipv6/conf: a directory for each interface of the caller's network, besides `all` and
+`default`, which always exist.
 
 Context: see entries.py.
 """

@@ -1,6 +1,6 @@
 """/proc/kallsyms: where the kernel's functions are, from the table by which tracebacks are printed.
 
-Addresses are for those who may know them; others see zeros (kernel.kptr_restrict).
+Addresses are shown to programs that may know them; others see zeros (kernel.kptr_restrict).
 
 Context: writing a text allocates.
 Source: proc_kallsyms(5); Documentation/admin-guide/sysctl/kernel.rst.
@@ -23,7 +23,7 @@ _FOR_ALL: Final = 0
 
 
 def _may_see(who: Credentials | None) -> bool:
-    """Whether whoever opened the file may know the kernel's addresses."""
+    """Whether the opener of the file may know the kernel's addresses."""
     if RESTRICTION.value == _NOBODY:
         return False
     if RESTRICTION.value == _FOR_ALL and PARANOID.value <= 1:
@@ -33,7 +33,7 @@ def _may_see(who: Credentials | None) -> bool:
 
 @final
 class Symbols(TextPieces):
-    """A line for each function, in the order of addresses. Between pieces nothing but numbers is remembered."""
+    """A line for each function, in the order of addresses. Only numbers are remembered between pieces."""
 
     def __init__(self) -> None:
         self.table: LineTable = LineTable()
@@ -73,5 +73,5 @@ class Symbols(TextPieces):
 
 @proc_pieces("kallsyms")
 def kernel_symbols() -> TextPieces:
-    """The kernel's functions: address, t, name. Addresses are 0 for those who may not know them."""
+    """The kernel's functions: address, t, name. Addresses are 0 for readers that may not know them."""
     return Symbols()

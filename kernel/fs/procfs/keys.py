@@ -71,7 +71,7 @@ def _line(key: Key) -> bytes:
 
 
 def _expiry(expiry_s: int) -> bytes:
-    """How long it is good, in four characters at least."""
+    """How long it is valid, in at least four characters."""
     if expiry_s == NEVER:
         return b"perm"
     left = expiry_s - realtime_seconds()
@@ -124,5 +124,5 @@ def _account_line(account: KeyAccount) -> bytes:
 
 @proc_pieces("key-users")
 def key_users() -> TextPieces:
-    """What users' keys take: references, keys and those that hold something, keys and bytes of their limits."""
+    """The use of keys by user: references, keys and instantiated ones, keys and bytes of their limits."""
     return KeyUserLines()

@@ -1,7 +1,7 @@
 """Locks as people read them: /proc/locks, and the lines of /proc/PID/fdinfo (proc_locks(5)).
 
-Newest first, and under each lock those who wait for it. Processes have the numbers of the namespace that the mount of
-/proc shows. Locks of those that it does not see are left out of /proc/locks; elsewhere such a process is 0.
+The newest come first, and under each lock the requests that wait for it. Processes have their numbers in the namespace
+that the mount of /proc shows. Locks of processes outside it are left out of /proc/locks; elsewhere such a process is 0.
 """
 
 from typing import Final
@@ -86,7 +86,7 @@ def locks_through(file: File, table: FileTable | None, pids: PidNamespace) -> by
 
 
 def _holder(lock: Lock, pids: PidNamespace) -> int:
-    """What a namespace calls the process that a lock belongs to; 0 if it does not see it."""
+    """The number in a namespace of the process that owns a lock; 0 if it is not visible there."""
     return _OF_DESCRIPTION if lock.pid == NOBODY else pids.shown(lock.pid)
 
 

@@ -1,7 +1,8 @@
 """/proc/PID/mem: the memory of a process, by address (proc_pid_mem(5)).
 
-Who could open it reads and writes as a debugger does, whatever the protection of the memory (foreign.py). The
-description means the memory that the process had when it was opened: once that is gone, there is nothing to read.
+A program that could open it reads and writes as a debugger does, whatever the protection of the memory (foreign.py).
+The description refers to the memory that the process had when it was opened: once that is gone, there is nothing to
+read.
 
 Context: sleeps.
 """
@@ -29,7 +30,7 @@ _PAGE_COST: Final = 3000  # instructions, for `pace`
 
 @final
 class MemoryFile(PositionedFile):
-    """An open mem. It does not keep the address space alive, only what is left of the object."""
+    """An open mem. It keeps only the object alive, not the address space."""
 
     def __init__(self, path: Path, flags: int, space: AddressSpace) -> None:
         super().__init__(path, flags)
@@ -50,7 +51,7 @@ class MemoryFile(PositionedFile):
         return self._transfer(buffer, offset, is_write=True)
 
     def _transfer(self, buffer: Buffer, offset: int, is_write: bool) -> int:
-        """Page by page; EIO if there is nothing at the first address."""
+        """Transfer page by page; EIO if there is nothing at the first address."""
         space = self.space
         if space.users == 0:
             return 0
@@ -82,7 +83,7 @@ class MemoryFile(PositionedFile):
         return done
 
     def truncate(self, size: int) -> None:
-        """Means nothing here."""
+        """Has no effect here."""
 
     def seek(self, offset: int, whence: int) -> int:
         if whence == SEEK_CUR:
@@ -94,5 +95,5 @@ class MemoryFile(PositionedFile):
 
 
 def open_memory(path: Path, flags: int, subject: Subject) -> File:
-    """open(2) of a process's mem, by whoever may look into it."""
+    """open(2) of a process's mem, for callers that may inspect it."""
     return MemoryFile(path, flags, living_memory_of(subject))

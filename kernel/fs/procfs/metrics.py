@@ -30,7 +30,7 @@ def _seconds(name: str, help_text: str, ns: int) -> str:
 
 @proc_file("metrics")
 def metrics() -> bytes:
-    """All figures. What is dead is freed before it could be counted."""
+    """All figures. Dead objects are freed first, so they are not counted."""
     reclaim_in_parts()
     divide_all()
     user = 0

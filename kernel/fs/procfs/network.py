@@ -76,7 +76,7 @@ class PiecesInode(Inode):
         super().__init__(file_system, ino, S_IFREG | (0o440 if file.is_for_root else 0o444))
         self.source: ProcFile = file
         self.reads_alone: bool = False
-        self.network: Weak[Network] = weak(network)  # whose it is, if it is of the network
+        self.network: Weak[Network] = weak(network)  # its network, if it has one
 
     def open(self, path: Path, flags: int) -> File:
         return OpenPieces(path, flags, self.source, _living(self.network), caller_credentials())
@@ -105,8 +105,8 @@ class OpenText(TextFile):
 
 
 def _living(network: Weak[Network]) -> Network:
-    """A network whose table is read. Its name does not keep it, as that of a process does not; whoever has it open is a
-    user of it, as on Linux. Raises ENXIO for one that has ended.
+    """A network whose table is read. The name in /proc does not keep it alive; an open file does, as on Linux. Raises
+    ENXIO for one that has ended.
     """
     found = network.get()
     if found is None or found.is_over():
@@ -146,7 +146,7 @@ class NetDirectory(ComputedDirectory):
     """The tables of a network. Base class of /proc/PID/net."""
 
     def network(self) -> Network:
-        """Whose tables these are."""
+        """The network whose tables these are."""
         return FIRST_NETWORK
 
     def lookup(self, name: bytes) -> Inode | None:
@@ -194,7 +194,7 @@ class SettingInode(TextInode):
         return self.setting.held_bytes()
 
     def store_text(self, text: bytes, offset: int) -> None:
-        """EINVAL for what is no number, or out of bounds, or too many or too few."""
+        """EINVAL for anything but numbers, for numbers out of bounds, and for too many or too few."""
         setting = self.setting
         who = caller_credentials()
         check_setting_writer(self.mode_for_root(), who is not None and setting.may_be_changed_by(who))
@@ -214,7 +214,7 @@ class SettingInode(TextInode):
             check_setting_access(self.mode_for_root(), credentials, mask)
 
     def mode_for_root(self) -> int:
-        """The mode without what others than root decide."""
+        """The mode of a setting that only root decides."""
         return self.mode if self.setting.is_for_root() else self.mode & ~0o222
 
 

@@ -5,7 +5,7 @@ else maps it, 55 it may have been written to since somebody asked (always, for n
 frame's number, for those who had CAP_SYS_ADMIN when they opened the file. A page that is not there has bit 55 alone,
 and none where nothing is mapped.
 
-Context: sleeps. The description means the memory that the process had when it was opened.
+Context: sleeps. The description refers to the memory that the process had when it was opened.
 """
 
 from typing import Final
@@ -118,7 +118,7 @@ class PagemapFile(PositionedFile):
 
 
 def open_pagemap(path: Path, flags: int, subject: Subject) -> File:
-    """open(2) of a process's pagemap, by those who may look into it."""
+    """open(2) of a process's pagemap, for callers that may inspect it."""
     who = caller_credentials()
     return PagemapFile(path, flags, living_memory_of(subject), who is not None and who.capable(CAP_SYS_ADMIN))
 

@@ -1,7 +1,7 @@
-"""Pressure files: those of the machine in /proc/pressure, and what those of control groups have in common with them
+"""Pressure files: those of the machine in /proc/pressure, and what they share with those of control groups
 (Documentation/accounting/psi.rst in Linux's sources).
 
-Reading shows averages and totals. What is written is a trigger, one for each open file, which poll(2) waits for. A file
+Reading shows averages and totals. Writing sets a trigger, one for each open file, for which poll(2) waits. A file
 without one is always in error for poll.
 """
 
@@ -36,7 +36,7 @@ RESOURCE_NAMES: Final[list[bytes]] = [b"io", b"memory", b"cpu"]
 
 
 class PressureFile(OpenedText):
-    """One that is open. Base class of those of groups."""
+    """An open pressure file. Base class of those of groups."""
 
     def __init__(self, path: Path, flags: int, opener: Credentials, pressure: Pressure, resource: int) -> None:
         keep_pressure()
@@ -60,7 +60,7 @@ class PressureFile(OpenedText):
         text = buffer.take_bytes(taken)
         if len(text) < taken:
             raise Errno(EFAULT)
-        return text[: taken - 1]  # the last byte is taken for a newline, as on Linux
+        return text[: taken - 1]  # the last byte counts as a newline, as on Linux
 
     def write(self, buffer: Buffer) -> int:
         """Set the trigger. Raises EBUSY if there is one, EINVAL, EFAULT, MemoryError."""
@@ -109,4 +109,4 @@ class MachinePressureInode(Inode):
         return PressureFile(path, flags, current().credentials, MACHINE, self.resource)
 
     def truncate(self, size: int) -> None:
-        """O_TRUNC, as the shell's redirection does it, means nothing here."""
+        """O_TRUNC, as from the shell's redirection, has no effect here."""

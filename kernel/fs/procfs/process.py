@@ -1,7 +1,7 @@
 """/proc/PID and /proc/PID/task/TID: the directory of a process or thread, and the links that lead to them.
 
-A process's directory is created anew at each look-up and holds a reference to the process, not its number, so that a
-number which is given again never shows a stranger.
+A process's directory is created anew at each look-up and holds a reference to the process, not its number, so a reused
+number never shows another process.
 
 Context: see entries.py.
 """
@@ -48,12 +48,12 @@ OpenSubject = Callable[[Path, int, Subject], File]
 
 
 def no_text(subject: Subject) -> bytes:
-    """For files that are no texts."""
+    """For files that are not texts."""
     return b""
 
 
 def read_only(subject: Subject, text: bytes) -> None:
-    """For files that can't be written: their mode keeps all but root out. Raises EINVAL."""
+    """For files that can't be written: their mode keeps everyone but root out. Raises EINVAL."""
     raise Errno(EINVAL)
 
 
@@ -65,7 +65,7 @@ OF_THREADS: Final = 2
 
 @final
 class SubjectFile:
-    """A row of what each process's directory holds."""
+    """A file in each process's directory."""
 
     def __init__(
         self,
@@ -87,8 +87,8 @@ class SubjectFile:
         self.guarded: bool = guarded  # it shows memory: opening needs the right to look into the process
         self.needs_memory: bool = needs_memory  # cannot be opened for zombies
         self.reaches: bool = reaches  # a debugger works with it: opening needs Yama's consent
-        self.check_opening: CheckOpening | None = check_opening  # what else opening needs
-        self.opener: OpenSubject | None = opener  # for what is no text
+        self.check_opening: CheckOpening | None = check_opening  # further checks when opening
+        self.opener: OpenSubject | None = opener  # for files that are not texts
         self.scope: int = scope
 
     def is_of(self, scope: int) -> bool:
@@ -191,7 +191,7 @@ class SubjectText(TextInode):
         return make(self.subject)
 
     def store_text(self, text: bytes, offset: int) -> None:
-        """What follows a zero byte is not looked at: C programs write their strings with it."""
+        """Anything after a zero byte is ignored: C programs write the terminators of their strings."""
         end = text.find(b"\0")
         store = self.row.store
         store(self.subject, text if end < 0 else text[:end])
@@ -206,8 +206,7 @@ class SubjectText(TextInode):
 @final
 class MemoryText(TextFile):
     """An open text about the memory that a subject had when it was opened. Once the subject executes another program,
-    which may have privileges that the reader must not look into, there is nothing to read; but for what the old program
-    was told.
+    which may have privileges, there is nothing to read, except for what was set up for the old program.
     """
 
     def __init__(self, path: Path, flags: int, source: SubjectText, space: AddressSpace | None) -> None:
@@ -264,7 +263,7 @@ class SubjectDirectory(ComputedDirectory):
         return self.lookup_more(name)
 
     def lookup_more(self, name: bytes) -> Inode | None:
-        """What only one of the kinds has."""
+        """Look up a name that only one of the kinds has."""
         return None
 
     def more_names(self) -> list[bytes]:
@@ -345,7 +344,7 @@ class ProcessDirectory(SubjectDirectory):
         super().check_permission(credentials, mask)
 
     def lookup(self, name: bytes) -> Inode | None:
-        self.view.require_entry(self.subject.process)  # a walk does not ask whether it may search what all may search
+        self.view.require_entry(self.subject.process)  # a walk skips the search check where everybody may search
         return super().lookup(name)
 
     def refresh(self) -> None:
@@ -372,7 +371,7 @@ class ThreadsDirectory(ComputedDirectory):
 
     def numbers(self) -> list[int]:
         """The numbers by which threads are shown, ascending. A leader that has ended is shown as long as its process,
-        and another thread as long as its tracer has not waited for it.
+        any other thread until its tracer has waited for it.
         """
         process = self.subject.process
         pids = self.subject.pids

@@ -1,5 +1,5 @@
-"""Files of /proc/PID that can be written: the name, who dies first when memory runs out (proc_pid_oom_score_adj(5)),
-and which allocation finds none, for tests (`fail-nth`, as with Linux's fault injection).
+"""Files of /proc/PID that can be written: the name, the priority for being killed when memory runs out
+(proc_pid_oom_score_adj(5)), and which allocation fails, for tests (`fail-nth`, as with Linux's fault injection).
 """
 
 from typing import Final
@@ -38,7 +38,7 @@ def set_comm(subject: Subject, text: bytes) -> None:
 
 
 def set_timer_slack(subject: Subject, text: bytes) -> None:
-    """As PR_SET_TIMERSLACK, for a process that one may control."""
+    """As PR_SET_TIMERSLACK, for a process that the caller may control."""
     value = parse_decimal_64(text)
     check_timer_slack(subject)
     process = subject.process
@@ -47,7 +47,7 @@ def set_timer_slack(subject: Subject, text: bytes) -> None:
 
 @final
 class FailingThread:
-    """Whose allocation is to fail: one thread at a time."""
+    """The thread whose allocation fails: one at a time."""
 
     def __init__(self) -> None:
         self.tid: Pid = UNSET
@@ -65,7 +65,7 @@ FAILURE.is_target = _is_failing
 
 
 def fail_nth(subject: Subject) -> bytes:
-    """How many allocations the thread is away from the one that fails; 0 once it has, or if none is to."""
+    """How many allocations remain until the one that fails; 0 once it has failed, or if none will."""
     return f"{FAILURE.countdown if subject.task().tid == _failing.tid else 0}\n".encode()
 
 
@@ -92,7 +92,7 @@ def oom_score_adj(subject: Subject) -> bytes:
 
 
 def set_oom_score_adj(subject: Subject, text: bytes) -> None:
-    """Going below what root has set takes root."""
+    """Going below root's setting requires root."""
     value = parse_padded_32(text)
     if value < _LOWEST or value > _HIGHEST:
         raise Errno(EINVAL)
@@ -141,7 +141,7 @@ def oom_score(subject: Subject) -> bytes:
 
 
 def parse_signed(text: bytes) -> int:
-    """A decimal number with blanks around. EINVAL if it is none."""
+    """A decimal number, perhaps surrounded by blanks. EINVAL otherwise."""
     word = text.strip(b" \t\n")
     negative = word.startswith(b"-")
     digits = word[1:] if negative else word

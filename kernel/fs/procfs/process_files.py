@@ -1,7 +1,7 @@
 """/proc/PID/{cwd,exe,root,fd,fdinfo}: places and open files of a process (proc_pid_fd(5)).
 
-Following such a link leads to the very file, even if its name is gone; reading it gives a name for people. Only those
-who may look into the process can do either.
+Following such a link leads to the file itself, even if its name is gone; reading it returns a name for people. Either
+requires the right to inspect the process.
 """
 
 from typing import Final
@@ -110,7 +110,9 @@ class DescriptorDirectory(ComputedDirectory):
         give_owner(self, subject)
 
     def check_permission(self, credentials: Credentials, mask: int) -> None:
-        """A process sees its own descriptors whoever owns the directory: it may have changed its user."""
+        """A process always sees its own descriptors, even if it has changed its user and no longer owns the
+        directory.
+        """
         if not self.links:
             require_inspection(self.subject)
         try:
@@ -131,7 +133,7 @@ class DescriptorDirectory(ComputedDirectory):
 
     def lookup(self, name: bytes) -> Inode | None:
         if not self.links:
-            require_inspection(self.subject)  # a walk does not ask whether it may search what all may search
+            require_inspection(self.subject)  # a walk skips the search check where everybody may search
         descriptor = parse_number(name)
         if descriptor < 0:
             return None
@@ -202,7 +204,7 @@ class DescriptorText(TextInode):
 
 @final
 class _ListingText(PiecesFile):
-    """An open fdinfo of a file that may have much to tell."""
+    """An open fdinfo of a file whose text may be long."""
 
     def __init__(self, path: Path, flags: int, source: DescriptorText) -> None:
         super().__init__(path, flags)

@@ -1,8 +1,8 @@
 """Files of /proc/PID that show its memory: the arguments, the environment, the areas (proc_pid_cmdline(5),
 proc_pid_maps(5), …).
 
-Another process's memory is read page by page through its address space. Nothing is faulted in: a page that is not there
-yet, or not there any more, ends the text.
+Another process's memory is read page by page through its address space. Nothing is faulted in: a page that is not
+present yet, or no longer present, ends the text.
 """
 
 from typing import Final
@@ -69,7 +69,7 @@ def _page(space: AddressSpace, address: int) -> Frame:
 
 
 def read_memory(space: AddressSpace, start: int, end: int) -> bytearray:
-    """A range of a process's memory, as far as it is there."""
+    """A range of a process's memory, as far as it is present."""
     text = bytearray()
     place = start
     while place < end and place - start < _TEXT_LIMIT:
@@ -91,8 +91,8 @@ def command_line(subject: Subject) -> bytes:
         return b""
     text = bytes(read_memory(space, space.argument_start, space.argument_end))
     if len(text) > 0 and len(text) == space.argument_end - space.argument_start and text[len(text) - 1] != 0:
-        # The program wrote a longer title over its arguments (setproctitle(3)): it goes on into the environment, up to
-        # a NUL.
+        # The program wrote a longer title over its arguments (setproctitle(3)): it continues into the environment, up
+        # to a NUL.
         more = bytes(read_memory(space, space.argument_end, space.environment_end))
         end = more.find(b"\0")
         text += more if end < 0 else more[:end]
@@ -108,7 +108,7 @@ def environment(subject: Subject) -> bytes:
 
 
 def auxiliary_vector(subject: Subject) -> bytes:
-    """What the kernel gave the program beside arguments and environment (getauxval(3))."""
+    """What the kernel passed to the program besides arguments and environment (getauxval(3))."""
     space = memory_of(subject)
     return b"" if space is None else space.auxiliary_vector
 
@@ -121,7 +121,7 @@ def dump_filter(subject: Subject) -> bytes:
 
 
 def set_dump_filter(subject: Subject, text: bytes) -> None:
-    """Choose them, by a number in any notation. Raises EINVAL, ERANGE, ESRCH."""
+    """Set the kinds, by a number in any notation. Raises EINVAL, ERANGE, ESRCH."""
     value = parse_unsigned_32(text)
     living_memory_of(subject).dump_filter = value & DUMP_KINDS
 
@@ -164,8 +164,8 @@ def area_line(area: Area) -> bytes:
 
 @final
 class Resident:
-    """Pages of some areas that are there, in KiB by kind. A page that several tables map is shared; each counts its
-    part for Pss.
+    """Present pages of some areas, in KiB by kind. A page that several tables map is shared; each counts its share for
+    Pss.
     """
 
     def __init__(self) -> None:
@@ -207,8 +207,8 @@ class Resident:
             address = space.pages.next_mapped(address + PAGE_SIZE, area.end)
 
     def lines(self, of_all: bool) -> bytes:
-        """As smaps shows them; `of_all` for the sums over all areas. Whether a page is dirty is not told apart: all are
-        taken for dirty. There are no huge pages and there is no swapping.
+        """As smaps shows them; `of_all` for the sums over all areas. Clean and dirty pages are not distinguished: all
+        count as dirty. There are no huge pages and there is no swapping.
         """
         proportional = self.proportional_bytes // 1024
         text = _figure("Rss", self.resident) + _figure("Pss", proportional) + _figure("Pss_Dirty", proportional)
@@ -304,7 +304,7 @@ class Placement:
         self.most_mapped = max(self.most_mapped, users)
 
     def text(self) -> str:
-        """All pages are taken for used lately, and lie on the one node."""
+        """All pages count as recently used, and lie on the one node."""
         if self.present == 0:
             return ""
         text = ""

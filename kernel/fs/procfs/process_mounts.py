@@ -1,7 +1,7 @@
 """/proc/PID/{mounts,mountinfo,mountstats}: the tree as the process sees it (proc_pid_mounts(5), …).
 
-An open file keeps the namespace and the root that the process had then. It is written a mount at a time, as there may
-be many.
+An open file keeps the namespace and the root that the process had then. Its text is produced one mount at a time, since
+there may be many.
 """
 
 from kernel.fs.constants import POLLERR, POLLPRI, READABLE, WRITABLE
@@ -63,7 +63,7 @@ class MountsFile(PiecesFile):
         return b"" if mount is None else self.line(mount)
 
     def line(self, mount: Mount) -> bytes:
-        """What is said of one."""
+        """The text about one mount."""
         return b""
 
 

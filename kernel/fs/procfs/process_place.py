@@ -1,4 +1,4 @@
-"""/proc/PID/{syscall,wchan,stack}: what a thread is doing in the kernel (proc_pid_syscall(5) and its neighbours).
+"""/proc/PID/{syscall,wchan,stack}: what a thread is doing in the kernel (proc_pid_syscall(5) and related pages).
 
 Functions have Krait's names, which are not Linux's, and the stack names files and lines instead of offsets.
 """
@@ -15,8 +15,8 @@ from kernel.task.task import Task, current
 
 
 def _own_places(task: Task) -> list[StackPlace]:
-    """Where a thread is, without the scheduler, which is everybody's last call; nowhere if another processor runs it,
-    for then its stack changes, or is a program's.
+    """A thread's calls, without the scheduler, which is always the last; empty if another processor runs it, since its
+    stack changes or is a program's.
     """
     is_own = task is current()
     if not is_own and processor_of(task) is not None:
@@ -26,7 +26,7 @@ def _own_places(task: Task) -> list[StackPlace]:
 
 
 def wait_channel(subject: Subject) -> bytes:
-    """The function that the thread sleeps in; 0 if it does not sleep, and for those who may not look into it."""
+    """The function that the thread sleeps in; 0 if it does not sleep, and for callers that may not inspect it."""
     task = subject.task()
     state = task.state
     if state == ThreadState.RUNNING or state == ThreadState.READY or task.is_exiting or not may_inspect(subject):

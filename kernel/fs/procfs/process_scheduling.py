@@ -1,6 +1,6 @@
 """Files of /proc/PID about scheduling: sched, schedstat and autogroup (proc_pid_autogroup(5), sched(7)).
 
-Sessions are what Linux calls autogroups, and have their numbers and nice values; threads compete as if there were none.
+Sessions serve as Linux's autogroups, with numbers and nice values; threads compete as if there were none.
 """
 
 from typing import Final
@@ -31,12 +31,12 @@ _WEIGHTS: Final[list[int]] = [
 _FAIR_BASE: Final = 120  # the priority of nice 0
 _REALTIME_BASE: Final = 99
 _NICE_OF_LIMIT: Final = 20  # RLIMIT_NICE counts from here down
-_LEAST_BETWEEN_NS: Final = 100 * NS_PER_MS  # changes of autogroups, but for the administrator
+_LEAST_BETWEEN_NS: Final = 100 * NS_PER_MS  # between changes of autogroups, except by the administrator
 
 
 @final
 class LastChange:
-    """When somebody changed an autogroup last."""
+    """The time of the last change of an autogroup."""
 
     def __init__(self) -> None:
         self.at_ns: int = 0
@@ -68,7 +68,7 @@ def _time(label: str, ns: int) -> str:
 
 
 def sched(subject: Subject) -> bytes:
-    """What the scheduler knows of a thread, for people. The virtual time is what it ran: no other is kept."""
+    """What the scheduler knows about a thread, for people. The virtual time is its run time: no other is kept."""
     task = subject.task()
     charge_running()
     process = subject.process
@@ -97,7 +97,7 @@ def _priority(task: Task) -> int:
 
 
 def reset_sched(subject: Subject, text: bytes) -> None:
-    """Whatever is written begins the statistics anew, of which none are kept."""
+    """Any write resets the statistics, of which none are kept."""
     subject.task()
 
 
@@ -119,7 +119,7 @@ def autogroup(subject: Subject) -> bytes:
 
 
 def set_autogroup(subject: Subject, text: bytes) -> None:
-    """Another nice value. Raises EINVAL, EPERM, EAGAIN (too often)."""
+    """Set the nice value. Raises EINVAL, EPERM, EAGAIN (too often)."""
     value = parse_signed_32(text.strip(b" \t\n"))
     if not NICE_LOWEST <= value <= NICE_HIGHEST:
         raise Errno(EINVAL)

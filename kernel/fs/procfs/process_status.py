@@ -1,6 +1,6 @@
 """Files of /proc/PID about its state (proc_pid_stat(5), proc_pid_status(5), proc_pid_statm(5), proc_pid_limits(5)).
 
-Of a process (and not one of its threads) the times and faults are those of all its threads, the ended ones included.
+For a process (as opposed to one of its threads) the times and faults cover all its threads, ended ones included.
 """
 
 from typing import Final
@@ -78,8 +78,8 @@ def usage_of(subject: Subject, task: Task) -> Usage:
 
 
 def _thread_count(process: Process) -> int:
-    """Threads that live, and those that have ended and still bear their number: the first, and those whose tracers have
-    not waited for them.
+    """Live threads, and ended ones that still have their number: the first, and those whose tracers have not waited for
+    them.
     """
     count = process.thread_count()
     leader = process.leader
@@ -108,7 +108,7 @@ def _clock_ticks(ns: int) -> int:
 
 
 def _start_ticks(started_ns: int) -> int:
-    """By the reader's clock since boot. What began before that was 0 shows as a large number, as on Linux."""
+    """By the reader's clock since boot. A start before that clock's 0 shows as a large number, as on Linux."""
     return int(u64(sum_of(started_ns, current().namespaces.time.boottime_shift_ns)) // NS_PER_CLOCK_TICK)
 
 
@@ -145,7 +145,7 @@ def stat(subject: Subject) -> bytes:
 
 
 def _stat_memory(subject: Subject) -> str:
-    """Fields 23 to 30: sizes, and addresses for whoever may see them."""
+    """Fields 23 to 30: sizes, and addresses for readers that may see them."""
     limit = subject.process.limits.soft[RLIMIT_RSS]
     limit_text = "18446744073709551615" if limit == UNLIMITED else f"{limit}"
     space = memory_of(subject)
@@ -275,7 +275,7 @@ def _identity_lines(subject: Subject, task: Task) -> bytes:
 
 
 def _number_line(name: str, subject: Subject, pid: Pid) -> str:
-    """What somebody is called in each namespace from the mount's down to the process's own."""
+    """The number in each namespace from the mount's down to the process's own."""
     text = ""
     walker: PidNamespace | None = subject.process.pids
     while walker is not None and walker.level >= subject.pids.level:
@@ -404,7 +404,7 @@ def personality(subject: Subject) -> bytes:
 
 
 def check_timer_slack(subject: Subject) -> None:
-    """Whether the running thread may see and set it: its own, or with CAP_SYS_NICE any. Raises EPERM, ESRCH."""
+    """Check that the running thread may see and set it: its own, or with CAP_SYS_NICE any. Raises EPERM, ESRCH."""
     task = subject.task()
     who = current()
     if task is not who and not who.credentials.capable_in(task.credentials.user_namespace, CAP_SYS_NICE):
@@ -418,7 +418,7 @@ def timer_slack(subject: Subject) -> bytes:
 
 
 def io_figures(subject: Subject) -> bytes:
-    """What was read and written: bytes and calls, and what of it went from and to disks. Raises EACCES."""
+    """What was read and written: bytes and calls, and how much of it went from and to disks. Raises EACCES."""
     task = subject.task()
     if not may_inspect(subject):
         raise Errno(EACCES)

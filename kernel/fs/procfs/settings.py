@@ -1,4 +1,4 @@
-"""/proc/sys: what the kernel is called and how it is set (proc_sys_kernel(5), proc_sys_vm(5), proc_sys_fs(5)).
+"""/proc/sys: the names and settings of the kernel (proc_sys_kernel(5), proc_sys_vm(5), proc_sys_fs(5)).
 
 The host's names and the console's log level can be changed, and caches dropped; the others say what is compiled in.
 """
@@ -28,7 +28,7 @@ from kernel.tty.pty import pair_count
 _LEVELS: Final = 8
 _NAMES_AT_ONCE: Final = 256
 _NAME_COST: Final = 400  # instructions, for `pace`
-_NAME_ROUNDS: Final = 8  # each forgets directories whose names the one before has forgotten
+_NAME_ROUNDS: Final = 8  # each drops directories whose names the previous one has dropped
 
 
 def _line(value: int) -> bytes:
@@ -125,7 +125,7 @@ def printk() -> bytes:
 
 @final
 class BootIdentity:
-    """A number that is another at each boot: made when it is first asked for."""
+    """A number that differs at each boot, created when it is first read."""
 
     def __init__(self) -> None:
         self.text: bytes = b""
@@ -150,7 +150,7 @@ def _random_uuid() -> bytes:
 
 @proc_line("sys/kernel/random/boot_id")
 def boot_id() -> bytes:
-    """The same until the next boot."""
+    """Constant until the next boot."""
     if len(_BOOT.text) == 0:
         _BOOT.text = _random_uuid()
     return _BOOT.text
@@ -165,12 +165,12 @@ def uuid() -> bytes:
 @proc_file("sys/kernel/random/entropy_avail")
 @proc_file("sys/kernel/random/poolsize")
 def entropy_available() -> bytes:
-    """The generator is always full."""
+    """Always full: the generator never blocks."""
     return _line(256)
 
 
 def set_drop_caches(text: bytes) -> None:
-    """1: clean pages of the page cache go; 2: unused names, and objects that wait to be reclaimed; 3: all. Others:
+    """1: drop clean pages of the page cache; 2: unused names, and objects that wait to be reclaimed; 3: all. Others:
     EINVAL.
     """
     what = text.strip()
@@ -191,7 +191,7 @@ def set_drop_caches(text: bytes) -> None:
 
 @proc_file("sys/vm/drop_caches", set_drop_caches)
 def drop_caches() -> bytes:
-    """What was written last: nothing is kept of it."""
+    """The last value written, which is not kept."""
     return _line(0)
 
 
@@ -210,7 +210,7 @@ def pty_nr() -> bytes:
 
 @proc_file("sys/kernel/shmmax")
 def shmmax() -> bytes:
-    """How large a segment of shared memory can be: on Linux there is no limit, and this is how it says so."""
+    """How large a segment of shared memory can be: Linux has no limit, and shows it this way."""
     return b"18446744073692774399\n"
 
 
@@ -252,7 +252,7 @@ def panic_timeout() -> bytes:
 
 @proc_file("sys/vm/dirty_ratio")
 def dirty_ratio() -> bytes:
-    """Percent of memory that may be dirty before those who dirty it must wait."""
+    """Percent of memory that may be dirty before writers must wait."""
     return _line(HARD_PERCENT)
 
 

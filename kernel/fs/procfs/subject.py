@@ -1,7 +1,7 @@
-"""What a file of /proc/PID describes: a process, or one of its threads; and who may look.
+"""What a file of /proc/PID describes: a process, or one of its threads; and who may see it.
 
-A subject can end at any time between looking it up and reading. Then its files give ESRCH, or nothing where Linux gives
-nothing.
+A subject can end at any time between looking it up and reading. Then its files return ESRCH, or nothing where Linux
+returns nothing.
 """
 
 from typing import Final
@@ -28,7 +28,7 @@ class Subject:
         self.pids: PidNamespace = pids
 
     def number(self) -> int:
-        """What its directory is called."""
+        """The number in its directory's name."""
         return self.pids.shown(self.process.pid if self.tid == UNSET else self.tid)
 
     def task_or_none(self) -> Task | None:
@@ -76,7 +76,7 @@ def require_inspection(subject: Subject) -> None:
 
 
 def may_reach(subject: Subject) -> bool:
-    """The same of what a debugger works with, which Yama may restrict."""
+    """The same for what a debugger uses, which Yama may restrict."""
     return may_reach_into(current(), subject.process, subject.task_or_none())
 
 
@@ -84,8 +84,8 @@ PUBLIC_DIRECTORY: Final = S_IFDIR | 0o555
 
 
 def give_owner(inode: Inode, subject: Subject) -> None:
-    """Let the subject's effective user own one of its files. Root owns those of a process that may not be looked into
-    or has no memory, except for directories that everybody may read: by these, programs find whose a process is.
+    """Let the subject's effective user own one of its files. Root owns those of a process that may not be inspected or
+    has no memory, except for directories that everybody may read: from these, programs learn the owner of a process.
     """
     task = subject.task_or_none()
     inode.uid = ROOT_USER
@@ -103,7 +103,7 @@ def give_owner(inode: Inode, subject: Subject) -> None:
         inode.gid = gid if gid != NO_GROUP else ROOT_GROUP
 
 
-_NUMBER_TEXT: Final = 34  # bytes of a text that are looked at: a sign, 32 binary digits, a newline
+_NUMBER_TEXT: Final = 34  # bytes of a text that are parsed: a sign, 32 binary digits, a newline
 _LONG_NUMBER_TEXT: Final = 66
 _PADDED_TEXT: Final = 12  # … with blanks around
 _BLANKS: Final = b" \t\n\v\f\r"

@@ -1,6 +1,6 @@
 """Files of /proc about the whole system (proc(5)): time, load, memory, processor, devices.
 
-What Krait does not have is shown as 0: there is no swap, for one.
+What Krait does not have is shown as 0: swap, for example.
 """
 
 from typing import Final
@@ -46,7 +46,7 @@ def uptime() -> bytes:
 
 
 def running_count() -> int:
-    """Threads that run or are ready to."""
+    """Threads that run or are ready to run."""
     count = 0
     thread: Thread | None = first_thread()
     while thread is not None:
@@ -73,7 +73,7 @@ def loadavg() -> bytes:
 
 
 def shared_pages() -> int:
-    """Pages that hold what programs share without a file on a disk."""
+    """Pages that programs share without a file on a disk."""
     return SHARED_TOTALS.pages
 
 
@@ -99,7 +99,7 @@ def _memory_line(name: str, kib: int) -> str:
 
 @proc_file("meminfo")
 def meminfo() -> bytes:
-    """Memory in KiB. Files in memory are what Linux calls Shmem, and are part of Cached."""
+    """Memory in KiB. Files in memory are Linux's Shmem, and are part of Cached."""
     total = total_frame_count() * _KIB_PER_PAGE
     shared = shared_pages() * _KIB_PER_PAGE
     heap_held = slabs.bytes_held() // 1024
@@ -230,7 +230,7 @@ def _kind_of_disk(name: bytes) -> bytes:
 
 @proc_file("misc")
 def miscellaneous_devices() -> bytes:
-    """Minors of the major that devices of no kind share."""
+    """Minors of the major that miscellaneous devices share."""
     text = bytearray()
     for device in CHAR_DEVICES.values():
         if device_major(device.number) == _MISC_MAJOR:
@@ -240,7 +240,7 @@ def miscellaneous_devices() -> bytes:
 
 @proc_file("iomem")
 def physical_regions() -> bytes:
-    """What lies at which physical address, as the boot loader reported. Only root learns the addresses."""
+    """The map of physical addresses, as the boot loader reported it. Only root sees the addresses."""
     text = bytearray()
     shows = current().credentials.capable(CAP_SYS_ADMIN)
     for i in range(boot_info.region_count):
@@ -262,7 +262,7 @@ def filesystems() -> bytes:
 
 @proc_file("interrupts")
 def interrupts() -> bytes:
-    """Those of the processors' timers; the lines' are not counted."""
+    """The processors' timer interrupts; those of lines are not counted."""
     text = "           "
     timers = "LOC:"
     for processor in PROCESSORS:

@@ -1,5 +1,5 @@
 """/proc/PID/timens_offsets: by how much the clocks of the time namespace for a process's children are shifted
-(time_namespaces(7)). Whoever opened the file needs CAP_SYS_TIME in the user namespace that owns that one.
+(time_namespaces(7)). The opener of the file needs CAP_SYS_TIME in the user namespace that owns that time namespace.
 """
 
 from typing import Final

@@ -14,11 +14,11 @@ from kernel.task.pid_namespace import PidNamespace
 from kernel.task.process import Process
 from kernel.task.task import current
 
-# hidepid: what a program does not get of a process that it may not look into.
+# hidepid: what a program cannot see of a process that it may not inspect.
 _SHOW: Final = 0
-_NO_ACCESS: Final = 1  # what lies in its directory
-_INVISIBLE: Final = 2  # the directory, too, as far as the directory lists it
-_ONLY_TRACEABLE: Final = 4  # anything, whatever group the program is in
+_NO_ACCESS: Final = 1  # the contents of its directory
+_INVISIBLE: Final = 2  # the directory itself, too, in listings and look-ups
+_ONLY_TRACEABLE: Final = 4  # everything, whatever group the program is in
 _WORDS: Final[dict[bytes, int]] = {
     b"0": _SHOW,
     b"off": _SHOW,
@@ -39,11 +39,11 @@ class View:
     def __init__(self, pids: PidNamespace) -> None:
         self.pids: PidNamespace = pids
         self.hides: int = _SHOW
-        self.gid: KernelGid = ROOT_GROUP  # of those who see all processes
+        self.gid: KernelGid = ROOT_GROUP  # members see all processes
         self.has_only_processes: bool = False  # subset=pid
 
     def parse(self, options: bytes) -> None:
-        """Take over what mount(2) says. Raises EINVAL."""
+        """Parse the options of mount(2). Raises EINVAL."""
         for option in options.split(b","):
             if len(option) == 0:
                 continue
@@ -71,7 +71,7 @@ class View:
         return text
 
     def may_find(self, process: Process) -> bool:
-        """Whether its number is a name."""
+        """Whether its number can be looked up."""
         return self.hides != _ONLY_TRACEABLE or self._may_see(process, _NO_ACCESS)
 
     def may_list(self, process: Process) -> bool:
@@ -79,7 +79,7 @@ class View:
         return self._may_see(process, _INVISIBLE)
 
     def require_entry(self, process: Process) -> None:
-        """Whether the running thread may use its directory. Raises EPERM; ENOENT where it must not know of it."""
+        """Check that the running thread may use its directory. Raises EPERM; ENOENT where the process is invisible."""
         if not self._may_see(process, _NO_ACCESS):
             raise Errno(ENOENT if self.hides == _INVISIBLE else EPERM)
 
@@ -89,7 +89,7 @@ class View:
             raise Errno(ENOENT)
 
     def _may_see(self, process: Process, least: int) -> bool:
-        """Whether it is not hidden from the running thread, at places that are hidden from `least` on."""
+        """Whether it is visible to the running thread, in places that hidepid hides from level `least` on."""
         if self.hides < least:
             return True
         task = current()

@@ -1,4 +1,4 @@
-"""Block devices in /sys/devices: what there is to know about disks, partitions and loop devices.
+"""Block devices in /sys/devices: the properties of disks, partitions and loop devices.
 
 A disk's directory lies in `block` of the device that it belongs to, a partition's in its disk's. /sys/block (disks),
 /sys/class/block and /sys/dev/block have links there.
@@ -45,7 +45,7 @@ _LOOP_INO: Final = 1 << 45
 
 
 def attribute_text(device: BlockDevice, name: bytes) -> bytes:
-    """The text of a file of a device's directory. Raises EIO for a name that is none."""
+    """The text of a file of a device's directory. Raises EIO for an unknown name."""
     match name:
         case b"dev":
             return _numbers(device) + b"\n"
@@ -115,7 +115,7 @@ def _properties(device: BlockDevice) -> bytes:
 
 
 def _text_of_loop(device: LoopDevice, name: bytes) -> bytes:
-    """What a loop device that is bound says of itself. Raises EINVAL, as on Linux, where the file has no name."""
+    """The attributes of a bound loop device. Raises EINVAL, as on Linux, if the file has no name."""
     match name:
         case b"backing_file":
             file = device.file

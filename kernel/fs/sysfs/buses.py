@@ -1,4 +1,4 @@
-"""The tree of /sys/devices: buses with what hangs on them, and `virtual` with what is made of software.
+"""The tree of /sys/devices: buses with their devices, and `virtual` with devices that exist in software only.
 
 Context: thread context. Source: Linux's Documentation/ABI/testing/sysfs-devices and sysfs-bus-pci.
 """
@@ -22,7 +22,7 @@ _KINDS: Final[list[bytes]] = [b"block", b"net", *CLASSES]  # of devices, by clas
 
 @final
 class BusKobject(DeviceKobject):
-    """A device of a bus, or where a bus begins. `network`: whose interfaces are shown below."""
+    """A device of a bus, or the root of a bus. `network`: whose interfaces are shown below."""
 
     def __init__(self, device: BusDevice, network: Network) -> None:
         super().__init__(device.path, _FIRST_INO | device.number << 8)
@@ -63,7 +63,9 @@ def driver_path(device: BusDevice) -> bytes:
 
 @final
 class DeviceGroup(Kobject):
-    """The devices of one class that a device brings: `block`, `net`; with None, those that are made of software."""
+    """The devices of one class that belong to a device: `block`, `net`; with None, those that exist in software
+    only.
+    """
 
     def __init__(self, place: BusDevice | None, kind: int, network: Network) -> None:
         number = 0 if place is None else place.number + 1

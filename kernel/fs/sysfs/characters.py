@@ -1,6 +1,6 @@
 """Character devices in /sys/devices, by the classes that Linux has them in: mem, tty, misc, virtio-ports.
 
-Terminals of devpts are not there, as on Linux.
+Terminals of devpts are not listed, as on Linux.
 
 Context: thread context.
 Source: Linux's Documentation/ABI/testing/sysfs-tty for `active`.

@@ -1,8 +1,8 @@
-"""Events of devices (uevents): what programs hear on NETLINK_KOBJECT_UEVENT when a device comes, goes or changes.
+"""Events of devices (uevents): what programs receive on NETLINK_KOBJECT_UEVENT when a device comes, goes or changes.
 
 A message is `ACTION@PATH`, then NAME=VALUE for what is known of the device, each with a NUL after it; udev(7)
 listens. A write to a device's `uevent` sends such an event again, for programs that start late. Events of an interface
-are heard in its network, all others in the first one.
+are sent in its network, all others in the first one.
 
 Context: thread context; nothing sleeps.
 Source: Linux's Documentation/ABI/testing/sysfs-uevent; kernel-doc of kobject_uevent_env for the names.
@@ -43,7 +43,7 @@ class DeviceKobject(Kobject):
     """A device: it has events. Base class."""
 
     def hearers(self) -> Network:
-        """Where its events are heard."""
+        """The network that receives its events."""
         return FIRST_NETWORK
 
     def request_event(self, text: bytes) -> None:
@@ -98,7 +98,7 @@ def _checked_argument(word: bytes) -> bytes:
 
 
 def is_heard(network: Network) -> bool:
-    """Whether somebody listens to events there. If nobody does, the event takes a number all the same."""
+    """Whether anybody listens to events there. Even if not, the event takes a number."""
     if has_listener(network, NETLINK_KOBJECT_UEVENT, _GROUP):
         return True
     NUMBERS.take()

@@ -1,4 +1,4 @@
-"""sysfs (sysfs(5)). It holds what the kernel truly knows: processors, buses with what hangs on them, devices by class.
+"""sysfs (sysfs(5)). It shows what the kernel really has: processors, buses with their devices, devices by class.
 
 Context: see kernel/fs/procfs/entries.py, whose directories and texts this tree is made of.
 """
@@ -30,7 +30,7 @@ from kernel.net.link.network import Network, caller_network
 from kernel.perf.attributes import TYPE_SOFTWARE, TYPE_TRACEPOINT
 from kernel.sched.processor import PROCESSORS
 
-# Called through registries that its import fills.
+# Used through registries that importing it fills.
 _ = watchers
 
 SYSFS_MAGIC: Final = 0x6265_6572
@@ -109,7 +109,7 @@ def tracepoint_type() -> bytes:
 
 
 def delegated_files() -> bytes:
-    """The files that are given away with a control group that is delegated."""
+    """The files whose owner changes when a control group is delegated."""
     text = b""
     for row in ROWS:
         if row.is_delegated:
@@ -136,7 +136,7 @@ def last_event() -> bytes:
 
 
 def _enter_events(fs: SysFileSystem, bus: FixedDirectory, devices: FixedDirectory) -> None:
-    """The sources of events of perf_event_open(2), each with the number that stands for it there."""
+    """The sources of events of perf_event_open(2), each with its number there."""
     source = fs.directory(bus, b"event_source")
     links = fs.directory(source, b"devices")
     fs.directory(source, b"drivers")
@@ -149,7 +149,7 @@ def _enter_events(fs: SysFileSystem, bus: FixedDirectory, devices: FixedDirector
 
 
 def _enter_classes(fs: SysFileSystem, classes: FixedDirectory, network: Network) -> None:
-    """Links to devices, by what they are to programs."""
+    """Links to devices, by class."""
     classes.add(b"block", DiskLinks(fs, fs.new_ino(), b"../../", Disks.ALL))
     classes.add(b"net", InterfacesDirectory(fs, fs.new_ino(), network, has_links=True))
     for name in CLASSES:
@@ -157,7 +157,7 @@ def _enter_classes(fs: SysFileSystem, classes: FixedDirectory, network: Network)
 
 
 def _enter_buses(fs: SysFileSystem, bus: FixedDirectory, devices: FixedDirectory, network: Network) -> None:
-    """Devices by where they hang, and for each bus links to its devices and drivers."""
+    """Devices by bus, and for each bus links to its devices and drivers."""
     for name in _BUSES:
         directory = fs.directory(bus, name)
         directory.add(b"devices", BusLinks(fs, fs.new_ino(), name, b""))

@@ -1,4 +1,5 @@
-"""/sys/firmware/qemu_fw_cfg: what QEMU tells its guest, by key and by name (kernel/drivers/platform/firmware_items.py).
+"""/sys/firmware/qemu_fw_cfg: QEMU's items for its guest, by key and by name
+(kernel/drivers/platform/firmware_items.py).
 
     rev                         the device's revision
     by_key/41/key, name, size   of the item with a key
@@ -25,7 +26,7 @@ from kernel.lib.user import Buffer
 from kernel.sched import Mutex
 
 _MODE: Final = 0o400
-_LOCK: Final = Mutex()  # of the device, which has one place where it reads
+_LOCK: Final = Mutex()  # of the device, which has a single read position
 _READ_COST: Final = 20_000  # instructions of a part
 
 
@@ -50,7 +51,7 @@ class ItemText(TextInode):
 
 
 def _check_only_read(mask: int) -> None:
-    """Root, too, can't write what nobody may write. Raises EACCES."""
+    """Even root can't write what nobody may write. Raises EACCES."""
     if mask & MAY_WRITE != 0:
         raise Errno(EACCES)
 
@@ -77,7 +78,7 @@ class RawItem(Inode):
 
     def __init__(self, file_system: FileSystem, ino: int, item: FirmwareItem) -> None:
         super().__init__(file_system, ino, S_IFREG | _MODE)
-        self.item: FirmwareItem = item  # stat(2) tells no size, as on Linux
+        self.item: FirmwareItem = item  # stat(2) shows no size, as on Linux
 
     def open(self, path: Path, flags: int) -> File:
         return RawItemFile(path, flags, self.item)
@@ -151,7 +152,9 @@ class FirmwareDirectory(ComputedDirectory):
 
 
 def _emit(sink: DirectorySink, position: int, place: int, name: bytes, ino: int, kind: int) -> int:
-    """Emit an entry, unless the reader has it; the place of the next one, _FULL once there was no room for one."""
+    """Emit an entry, unless the reader has it; returns the place of the next one, _FULL once the reader's buffer is
+    full.
+    """
     if place == _FULL:
         return _FULL
     if place >= position:

@@ -1,7 +1,7 @@
 """Directories of /sys/devices. What each shows is a kobject, as Linux calls it: a device, or a part of one.
 
 A directory has the kobject's attributes as files, `uevent` and `subsystem` if it is a device, and the directories of
-what hangs on it. All of that is created when it is looked up.
+its children. All of that is created when it is looked up.
 
 Context: thread context.
 Source: Linux's Documentation/filesystems/sysfs.rst, and sysfs-uevent in Documentation/ABI/testing.
@@ -17,7 +17,7 @@ from kernel.fs.procfs.entries import FIRST_POSITION, ComputedDirectory, FixedLin
 from kernel.lang import EACCES, EINVAL, Errno, final
 from kernel.lib.credentials import Credentials
 
-FILE_SIZE: Final = 4096  # what stat(2) says of each file
+FILE_SIZE: Final = 4096  # what stat(2) shows for each file
 _KIND_FILE: Final = 8
 _KIND_DIRECTORY: Final = 4
 _KIND_LINK: Final = 10
@@ -57,10 +57,10 @@ class Kobject:
         return self.subsystem[self.subsystem.rfind(b"/") + 1 :]
 
     def own(self, inode: Inode) -> None:
-        """Give its directory, or a file in there, to whoever it belongs to, who is not always root."""
+        """Set the owner of its directory, or of a file in it, which is not always root."""
 
     def attributes(self) -> list[bytes]:
-        """The names of its files, but for `uevent`."""
+        """The names of its files, except `uevent`."""
         return []
 
     def mode(self, attribute: bytes) -> int:
@@ -68,31 +68,31 @@ class Kobject:
         return 0o444
 
     def text(self, attribute: bytes) -> bytes:
-        """What a file says. Raises Errno: ENODEV if the kobject is gone."""
+        """The contents of a file. Raises Errno: ENODEV if the kobject is gone."""
         return b""
 
     def store(self, attribute: bytes, text: bytes) -> None:
-        """What writing to a file means. Raises Errno."""
+        """Handle a write to a file. Raises Errno."""
         raise Errno(EINVAL)
 
     def properties(self) -> bytes:
-        """What `uevent` says of a device: lines of NAME=VALUE."""
+        """What `uevent` shows of a device: lines of NAME=VALUE."""
         return b""
 
     def request_event(self, text: bytes) -> None:
-        """A program has written to `uevent`. Raises EINVAL for what is no action."""
+        """A program has written to `uevent`. Raises EINVAL for an unknown action."""
         raise Errno(EINVAL)
 
     def links(self) -> list[KobjectLink]:
-        """Links beside `subsystem`."""
+        """Links besides `subsystem`."""
         return []
 
     def children(self) -> "list[Kobject]":
-        """What hangs on it, and is shown below."""
+        """Its children, shown below."""
         return []
 
     def child(self, name: bytes) -> "Kobject | None":
-        """The one with a name."""
+        """The child with a name."""
         for kobject in self.children():
             if kobject.name() == name:
                 return kobject
@@ -110,7 +110,7 @@ class Kobject:
 
 
 def way_up(path: bytes) -> bytes:
-    """From a directory of /sys/devices to /sys: `../` for each part of the path, and for `devices`."""
+    """The path from a directory of /sys/devices to /sys: `../` for each part of the path, and for `devices`."""
     return b"../" * (path.count(b"/") + 2)
 
 

@@ -1,6 +1,6 @@
 """Announces devices that come, go and change.
 
-Context: thread context. What changes has changed, whether or not there is memory to say so.
+Context: thread context. A change has happened even if there is no memory to announce it.
 """
 
 from kernel.block.device import BlockDevice

@@ -1,4 +1,4 @@
-"""What all of tmpfs is built on: the instance with its limits and options, and the base of its inodes.
+"""The base of tmpfs: the instance with its limits and options, and the base class of its inodes.
 
 The size limit counts pages of file contents; the limit on inodes counts inodes. Both default to half of memory, as on
 Linux.
@@ -58,7 +58,7 @@ class Tmpfs(FileSystem):
             self.root_uid = maker.fsuid
             self.root_gid = maker.fsgid
         self._parse(options, fresh=True)
-        self.top: TmpfsInode | None = None  # the root directory, entered by whoever made the instance
+        self.top: TmpfsInode | None = None  # the root directory, entered by the creator of the instance
 
     def root(self) -> Inode:
         top = self.top
@@ -67,7 +67,7 @@ class Tmpfs(FileSystem):
         return top
 
     def handle_of(self, inode: Inode) -> bytes:
-        return bytes(4) + inode.ino.to_bytes(8, "little")  # numbers are never used again: there are no generations
+        return bytes(4) + inode.ino.to_bytes(8, "little")  # numbers are never reused: there are no generations
 
     def find_by_handle(self, kind: int, handle: bytes) -> Inode:
         top = self.top
@@ -117,7 +117,7 @@ class Tmpfs(FileSystem):
         return text + b",inode64"
 
     def reconfigure(self, options: bytes) -> None:
-        """A remount changes the limits alone, and not below what is in use."""
+        """A remount changes only the limits, and not below what is in use."""
         self._parse(options, fresh=False)
 
     def shut_down(self) -> None:
@@ -154,7 +154,7 @@ class Tmpfs(FileSystem):
         self.inode_limit = inode_limit
 
     def _parse_root(self, key: bytes, value: bytes, fresh: bool) -> None:
-        """The mode and the owners of the root directory; they mean nothing to a remount. Raises EINVAL."""
+        """The mode and the owners of the root directory; a remount ignores them. Raises EINVAL."""
         number = parse_octal(value) & 0o7777 if key == b"mode" else parse_size(value, 0)
         if not fresh:
             return
@@ -201,7 +201,7 @@ _IGNORED_OPTIONS: Final[dict[bytes, bool]] = {
 
 
 class TmpfsInode(Inode):
-    """What all inodes of a tmpfs have."""
+    """What all inodes of a tmpfs share."""
 
     def __init__(self, tmpfs: Tmpfs, mode: int) -> None:
         super().__init__(tmpfs, tmpfs.new_ino(), mode)
@@ -238,7 +238,7 @@ class TmpfsInode(Inode):
         self.tmpfs.inodes_used -= 1
 
     def find_below(self, ino: int, names: list[bytes] | None) -> "TmpfsInode | None":
-        """This inode or one below it with this number; `names` gets those that lead there. Raises MemoryError."""
+        """This inode or one below it with this number; `names` gets the names that lead there. Raises MemoryError."""
         return self if self.ino == ino else None
 
     def empty_out(self) -> None:

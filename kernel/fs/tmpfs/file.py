@@ -1,4 +1,4 @@
-"""Regular files of tmpfs: pages in a tree by index; what is missing is a hole and reads as zeros.
+"""Regular files of tmpfs: pages in a tree by index; missing pages are holes and read as zeros.
 
 Reads copy straight from the frames to the reader. The same frames are what mmap maps (`FilePages`), so there is one
 copy of a file in memory. A frame belongs to the file by one reference; mappings take their own, and truncation takes
@@ -6,8 +6,8 @@ the pages out of the mappings first.
 
 memfd_create(2)'s seals are kept in `seals`.
 
-While pages are being dropped, which may take long, the lock `shrinking` is held, and whoever would make one waits: so
-no page comes back past a new end.
+While pages are being dropped, which may take long, the lock `shrinking` is held, and threads that would create pages
+wait: so no page reappears past a new end.
 
 Context: allocation raises MemoryError; a copy to or from a program may sleep, so the frame is held meanwhile.
 """
@@ -78,9 +78,9 @@ class TmpfsFile(TmpfsInode):
         super().__init__(tmpfs, mode)
         self.pages: FrameTree = FrameTree()
         self.drops = 0  # how often pages were dropped, which a copy compares
-        self.shrinking: Mutex | None = None  # made for the first time that pages are dropped
+        self.shrinking: Mutex | None = None  # created when pages are first dropped
         self.mapping: FilePages | None = None
-        self.seals = F_SEAL_SEAL  # memfd_create(2) may give others
+        self.seals = F_SEAL_SEAL  # memfd_create(2) may set others
 
     def open(self, path: Path, flags: int) -> File:
         return InodeFile(path, flags)
@@ -95,7 +95,7 @@ class TmpfsFile(TmpfsInode):
         if self.seals & F_SEAL_SEAL != 0:
             raise Errno(EPERM)
         if seals & F_SEAL_EXEC != 0 and self.mode & 0o111 != 0:
-            # What can be run, and stays so, is not written any more.
+            # An executable file whose mode is sealed is not written any more.
             seals |= F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_FUTURE_WRITE
         if seals & F_SEAL_WRITE & ~self.seals != 0 and self.is_mapped_for_writing():
             raise Errno(EBUSY)
@@ -176,12 +176,12 @@ class TmpfsFile(TmpfsInode):
         moved = buffer.take(frame_span(frame)[within : within + count])
         put_frame(frame)
         if moved > 0 and (self.drops == drops or self.pages.get(index) == frame):
-            # Otherwise the page was cut off during the copy: the write came before that.
+            # Otherwise the page was truncated during the copy: the write counts as before that.
             self.size = max(self.size, (index << PAGE_SHIFT) + within + moved)
         return moved
 
     def _write_fresh(self, buffer: Buffer, index: int) -> int:
-        """Write a whole page past the end. It needs no zeroing: nobody sees it before it is full."""
+        """Write a whole page past the end. It needs no zeroing: nobody sees it before it is complete."""
         frame = self._new_frame()
         is_entered = False
         try:
@@ -205,7 +205,7 @@ class TmpfsFile(TmpfsInode):
         return moved
 
     def _page_for_write(self, index: int) -> Frame:
-        """The frame of a page, made of zeros if it is a hole."""
+        """The frame of a page, created with zeros if it is a hole."""
         if self.shrinking is not None:
             self.settle()
         frame = self.pages.get(index)
@@ -328,7 +328,7 @@ class TmpfsFile(TmpfsInode):
                 index = self.pages.next_from(index)
 
     def _unmap(self, first: int, end: int) -> None:
-        """Take pages from the programs that map them."""
+        """Unmap pages from all programs."""
         mapping = self.mapping
         if mapping is not None and mapping.areas > 0:
             forget_pages(mapping, first, end)
@@ -383,7 +383,9 @@ class TmpfsFile(TmpfsInode):
             mapping.place = place_of(mapping.place, path)
 
     def mapped_page(self, index: int) -> Frame:
-        """The frame of a page for a mapping; holes are filled, because a program may write to what it has read."""
+        """The frame of a page for a mapping; holes are filled, because a program may later write to a page that it has
+        read.
+        """
         if index < 0 or index << PAGE_SHIFT >= self.size:
             raise Errno(EFAULT)
         frame = self._page_for_write(index)
@@ -400,8 +402,8 @@ class FilePages(PolicyKeeper):
         super().__init__()
         self.inode: TmpfsFile | None = inode
         self.areas: int = 0
-        self.written: bool = False  # was mapped shared and written since nobody mapped it
-        self.place: MappedPlace | None = None  # mapped from there last; until the last area goes: it leads back here
+        self.written: bool = False  # was mapped shared and written since it was last unmapped
+        self.place: MappedPlace | None = None  # where it was mapped from last; dropped with the last area
 
     def page(self, index: int, for_write: bool) -> Frame:
         inode = self.inode

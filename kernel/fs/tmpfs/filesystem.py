@@ -1,9 +1,9 @@
 """tmpfs: a file system in memory (tmpfs(5)); also the root file system, and the base of devtmpfs.
 
-A directory is a dictionary of entries, and the same entries in the order of their making (`order.py`). The contents of
+A directory is a dictionary of entries, and the same entries in the order of creation (`order.py`). The contents of
 regular files are in `file.py`.
 
-Context: never sleeps, but where it says otherwise.
+Context: never sleeps, except where noted.
 """
 
 from typing import TYPE_CHECKING, Final
@@ -143,7 +143,7 @@ class TmpfsDirectory(TmpfsInode):
         if not isinstance(target, TmpfsInode) or not isinstance(new_parent, TmpfsDirectory):
             raise Errno(EINVAL)
         new_parent._require_alive(new_name)
-        # What may find no memory comes first; then nothing fails.
+        # Whatever may fail for lack of memory comes first; after that nothing fails.
         if replaced is not None:
             new_parent._replace(new_name, target, replaced)
         else:
@@ -174,7 +174,7 @@ class TmpfsDirectory(TmpfsInode):
     def find_below(self, ino: int, names: list[bytes] | None) -> TmpfsInode | None:
         if self.ino == ino:
             return self
-        # Directories that were met, each with the place of the one above it in this list, and its name there.
+        # Directories visited, each with the index of its parent in this list, and its name there.
         met: list[TmpfsDirectory] = [self]
         above: list[int] = [0]
         called: list[bytes] = [b""]
@@ -264,7 +264,7 @@ class TmpfsDirectory(TmpfsInode):
         self.touch_modified()
 
     def _replace(self, name: bytes, inode: TmpfsInode, replaced: Inode) -> None:
-        """A name changes hands; the directory's own count of links is the caller's business for `inode`."""
+        """Make a name lead to another inode; the caller adjusts the directory's own count of links for `inode`."""
         self.entries[name].inode = inode
         self.touch_modified()
         if replaced.is_directory():

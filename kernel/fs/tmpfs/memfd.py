@@ -11,7 +11,7 @@ from kernel.lib.credentials import Credentials
 
 
 class MemfdMount:
-    """The internal tmpfs, made at its first use, because its limits follow the size of memory."""
+    """The internal tmpfs, created at its first use, because its limits follow the size of memory."""
 
     def __init__(self) -> None:
         self.mount: Mount | None = None
@@ -33,7 +33,7 @@ def create_memfd(name: bytes, credentials: Credentials) -> File:
     """A new empty file, open for reading and writing."""
     mount = _MOUNT.get()
     inode = mount.file_system.root().create_unnamed(S_IFREG | 0o777, credentials)
-    inode.acquire()  # without a name or a user it would be lost, should something fail
+    inode.acquire()  # without a name or a user it would be lost if something fails
     try:
         dentry = Dentry(None, b"/memfd:" + name + b" (deleted)", inode)
         file = InodeFile(Path(mount, dentry), O_RDWR | O_LARGEFILE)

@@ -1,7 +1,7 @@
-"""The entries of a tmpfs directory in the order of their making, each at a position that stays the same while others
-come and go (readdir).
+"""The entries of a tmpfs directory in the order of creation, each at a position that stays the same while others come
+and go (readdir).
 
-They lie in chunks, so that to add or to remove one moves few, however many there are.
+They lie in chunks, so that adding or removing one moves few, however many there are.
 
 Invariants: positions grow from entry to entry; only the last chunk may be empty, and only where it is the only one.
 
@@ -62,7 +62,7 @@ class EntryOrder:
         return low
 
     def next_from(self, position: int) -> TmpfsEntry | None:
-        """The first entry at or after `position`: for whoever lets others change the directory in between."""
+        """The first entry at or after `position`: for callers that let others change the directory in between."""
         chunk = self.chunk(self.chunk_at(position))
         index = find_position(chunk, position)
         return chunk[index] if index < len(chunk) else None
@@ -70,7 +70,7 @@ class EntryOrder:
     # ---- Changing ---------------------------------------------------------------------------------------------
 
     def append(self, entry: TmpfsEntry) -> None:
-        """Add an entry, whose position is the greatest. Raises MemoryError, and nothing has changed."""
+        """Add an entry, whose position is the greatest. Raises MemoryError, with nothing changed."""
         if len(self._last) < CHUNK:
             self._last.append(entry)
             return

@@ -2,8 +2,8 @@
 
     events/SYSTEM/TRACEPOINT/id, format
 
-Tracepoints of system calls are those of the call table. There is no trace buffer, so that there is nothing to enable or
-to read here: events of perf_event_open(2) look at tracepoints.
+Tracepoints of system calls are those of the call table. There is no trace buffer, so there is nothing to enable or read
+here: tracepoints are used by events of perf_event_open(2).
 
 Context: never sleeps. Directories below events/SYSTEM are created when they are looked up.
 Source: Linux's Documentation/trace/events.rst.
@@ -173,7 +173,7 @@ def _header_event() -> bytes:
 
 
 def _enter_points(fs: TraceFileSystem, events: FixedDirectory) -> None:
-    """All tracepoints but those of single calls, by their systems."""
+    """Enter all tracepoints except those of single calls, by system."""
     for point in POINTS:
         system: Inode | None = events.lookup(point.system)
         if system is None:

@@ -1,4 +1,4 @@
-"""The classes behind list, dict, deque and bytearray.
+"""The classes that implement list, dict, deque and bytearray.
 
 Each method does what Python's does, or traps; never anything else. A negative index traps, unless the source wrote it
 as a literal: then the compiler calls `from_end`. Slices are Python's, negative bounds included.
@@ -24,7 +24,7 @@ Where Python overloads a method, or spells it as syntax, the compiler calls:
 insertion and removal changes it. Deques have a `version` too.
 
 Storage comes from `RawArray`s, at least doubled when full; growing raises MemoryError with the container unchanged. A
-container without elements has no storage. An element that leaves is dropped at once, so that its count falls.
+container without elements has no storage. A removed element is dropped at once, so that its count falls.
 
 This file is long because the compiler knows these four classes by this module's name.
 """
@@ -337,8 +337,8 @@ class Dict(Generic[K, V]):
     holds `_capacity` hashes of 31 bits, and after them, in a dictionary of more than `SMALL` entries, an
     open-addressed index of 2 * `_capacity` cells: 0 free, -1 given up, or the entry's number plus 1. Each entry ever
     made since the last rebuild uses one cell at most, so the index is half empty and every probe ends. A small
-    dictionary is searched entry by entry. The first `_gone` entries are removed ones, so that
-    taking the first entry again and again does not look at all that were taken before.
+    dictionary is searched entry by entry. The first `_gone` entries are removed ones, so that repeatedly taking the
+    first entry does not rescan all those taken before.
 
     Where one with `LARGE` entries is full, they move to a `LargeTable`, which never moves more than one entry at once:
     `_kind` is `IN_TABLE` then, there are no arrays, and the numbers of entries are the table's.
@@ -560,8 +560,8 @@ class Dict(Generic[K, V]):
     # Large dictionaries: out of the way of the others
     # --------------------------------------------------------------------------------
 
-    # (A dictionary to which nothing is ever added never has a table. So its functions here do nothing but trap, which
-    # they must do themselves: what calls something and never returns is taken for the end of a thread.)
+    # (A dictionary to which nothing is ever added never has a table. So its functions here do nothing but trap, and
+    # must do so themselves: a function that calls something and never returns counts as the end of a thread.)
 
     @noinline
     def _find_in_table(self, key: K, hash_value: int) -> int:
@@ -622,7 +622,7 @@ class Dict(Generic[K, V]):
 
     def _become_large(self) -> LargeTable[K, V]:
         """Move the entries to a table: 2 * `LARGE` at most, or as many as a literal reserved room for. Raises
-        MemoryError, and nothing has changed.
+        MemoryError, with nothing changed.
         """
         large: LargeTable[K, V] = LargeTable()
         large.index.begin(self._live)
@@ -736,7 +736,7 @@ class Dict(Generic[K, V]):
 
     def _index_entry(self, entry: int, hash_value: int) -> None:
         """Enter an entry, whose key has none, into the index, if there is one. A cell that was given up serves again:
-        otherwise a name that comes and goes would leave a longer way for its next probe each time.
+        otherwise a name that comes and goes would lengthen its next probe each time.
         """
         if self._capacity > SMALL:
             cell_mask = self._capacity * 2 - 1
@@ -746,8 +746,8 @@ class Dict(Generic[K, V]):
             self._table[self._capacity + cell] = entry + 1
 
     def _rebuild(self, capacity: int) -> None:
-        """Move the live entries to arrays of another capacity (at least as many), in runs: nobody else gets the
-        processor meanwhile, however many there are.
+        """Move the live entries to arrays of another capacity (at least as many), in runs: no other thread runs
+        meanwhile, however many there are.
         """
         keys: RawArray[K] = RawArray(capacity)
         values: RawArray[V] = RawArray(capacity)

@@ -1,7 +1,8 @@
 """Hashes of dictionary keys: pure functions, the same in the image and in the compiler, which lays out frozen
 dictionaries.
 
-Every hash is 31 bits. Keys are trusted to be no attack: a table is never longer than the kernel's own limits make it.
+Every hash is 31 bits. Keys are trusted not to be an attack: a table is never longer than the kernel's own limits make
+it.
 """
 
 from __future__ import annotations

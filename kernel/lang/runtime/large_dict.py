@@ -1,8 +1,8 @@
-"""What a dictionary consists of once it is large: no operation takes long, however many entries there are.
+"""The form of large dictionaries: no operation takes long, however many entries there are.
 
 Entries have the numbers from 0 without a gap, and lie in chunks, so nothing is ever copied to a larger array but the
-lists of chunks. `EntryIndex` knows their hashes, in as many buckets as there are entries: each entry more splits one
-bucket, each entry less joins two (linear hashing; W. Litwin, 1980). It also links the entries in the order of their
+lists of chunks. `EntryIndex` knows their hashes, in as many buckets as there are entries: each added entry splits one
+bucket, each removed one joins two (linear hashing; W. Litwin, 1980). It also links the entries in the order of their
 insertion. `LargeTable` has the keys and values. When an entry leaves, the last one takes its number.
 
 Invariants: the chain of a bucket has exactly the entries whose hash belongs there; the links of order run through all
@@ -26,8 +26,8 @@ V = TypeVar("V")
 CHUNK_SHIFT: Final = 8
 CHUNK: Final = 1 << CHUNK_SHIFT  # entries, and buckets
 CHUNK_MASK: Final = CHUNK - 1
-SPARE_CHUNKS: Final = 2  # kept beyond what the entries need, so that one that comes and goes costs nothing
-# Entries in one bucket. More have the same hash by intention: a look-up that passes them all would take too long.
+SPARE_CHUNKS: Final = 2  # kept beyond what the entries need, so that one that comes and goes is free
+# Entries in one bucket. More with the same hash mean an attack: a look-up that passes them all would take too long.
 MOST_IN_BUCKET: Final = 4096
 
 _WORDS: Final = 4 * CHUNK
@@ -77,7 +77,7 @@ class EntryIndex:
 
     @noinline
     def next_with(self, number: int, hash_value: int) -> int:
-        """The one after `number`, which the last search found."""
+        """The entry after `number`, which the last search found."""
         return self._seek(self._word(_NEXT, number), hash_value, self.passed + 1)
 
     @inline
@@ -295,7 +295,7 @@ class LargeTable(Generic[K, V]):
 
     @noinline
     def add(self, key: K, hash_value: int, value: V) -> None:
-        """Add an entry for a key for which the last search found none. Raises MemoryError, and nothing has changed."""
+        """Add an entry for a key for which the last search found none. Raises MemoryError, with nothing changed."""
         index = self.index
         index.reserve()
         chunk = index.count >> CHUNK_SHIFT

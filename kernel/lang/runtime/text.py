@@ -136,8 +136,8 @@ def int_chr(code: int) -> str:
 
 
 def int_parse(data: bytes, base: int = 10) -> int:
-    """`int(data, base)`, for bases 2 to 36; traps on what is no number. Underscores are not allowed, the prefix of the
-    base is."""
+    """`int(data, base)`, for bases 2 to 36; traps on anything but a number. Underscores are not allowed, the prefix of
+    the base is."""
     text = bytes_strip(data)
     place = 0
     negative = False
@@ -197,8 +197,8 @@ def print_text(text: str) -> None:
 
 @final
 class TextBuilder:
-    """Text that grows at its end. `finish` hands it out without a copy; `clear` starts anew with the storage that is
-    there, so that a builder kept for good formats without allocating as long as its text fits."""
+    """Text that grows at its end. `finish` hands it out without a copy; `clear` starts over with the existing storage,
+    so a permanent builder formats without allocating as long as its text fits."""
 
     _buffer: RawArray[u8]
     _length: int

@@ -296,7 +296,7 @@ static void lists(void)
 	SHOW(getevents(ctx, 1, 8, e, &many_ns));
 	SHOW(submit(ctx, 2, all));
 	SHOW(getevents(ctx, 3, 8, e, &little));
-	/* The ring holds so many. */
+	/* The ring holds that many. */
 	int n = 0;
 	while (submit(ctx, 1, all) == 1)
 		n++;

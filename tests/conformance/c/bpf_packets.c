@@ -219,7 +219,7 @@ static void several(int group, int below, int inside, int outside) {
     close(yes); close(no);
 }
 
-/* A program that notes what it is told, and looks into the packet: datagrams to port 7001 alone may come in. */
+/* A program that records its context, and looks into the packet: datagrams to port 7001 alone may come in. */
 static void looks(int group, int inside, int outside) {
     puts("--- looks");
     static const int fields[] = { 0, 4, 16, 36, 40 };

@@ -84,7 +84,7 @@ static long number(const char *group, const char *file) {
     return atol(get(group, file));
 }
 
-/* The number behind a key in a file of lines "key number"; -1 without. */
+/* The number after a key in a file of lines "key number"; -1 without. */
 static long field(const char *group, const char *file, const char *key) {
     const char *text = get(group, file);
     size_t length = strlen(key);

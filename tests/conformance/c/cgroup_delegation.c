@@ -1,4 +1,4 @@
-/* Who may do what: delegation by owners and by namespaces; cgroup namespaces; what is mounted in them. */
+/* Permissions: delegation by owners and by namespaces; cgroup namespaces; what is mounted in them. */
 #define _GNU_SOURCE
 #include "cgroup_case.h"
 

@@ -34,7 +34,7 @@ static long long ms(void) {
 
 static char data[1 << 20] __attribute__((aligned(4096)));
 
-/* How long it takes to move so many bytes past the cache, in pieces. */
+/* How long it takes to move that many bytes past the cache, in pieces. */
 static long long moved(int writes, int count, int piece) {
     int fd = open("/dev/vda", O_RDWR | O_DIRECT);
     long long begun = ms();

@@ -233,7 +233,7 @@ int main(void) {
     printf("comes back: %d\n", number("m", "memory.current") < MEGABYTE);
     printf("oom_kill %ld\n", field("m", "memory.events", "oom_kill"));
 
-    /* Who kills, kills within; and all, where that is asked for. */
+    /* The group over its limit has processes killed inside it; all of them, if it asks for that. */
     int bystander = fork();
     if (bystander == 0) {
         touch(32 * MEGABYTE);

@@ -203,7 +203,7 @@ static void end_of_file(void)
 	for (int i = 5000; i < 16 * KIB; i++)
 		leaked += m[i] != 'x' && m[i] != 0;
 	printf("leaked %d\n", leaked);
-	/* A failed write behind the end leaves the file as it was. */
+	/* A failed write past the end leaves the file as it was. */
 	struct stat status;
 	SHOW(pwrite(fd, (char *)4096, 8192, 8192));
 	SHOW(pwrite(fd, m + 8 * KIB, 64 * KIB, 8192));

@@ -1,5 +1,5 @@
-/* Covers: fcntl: F_NOTIFY (DN_ACCESS DN_MODIFY DN_CREATE DN_DELETE DN_RENAME DN_ATTRIB DN_MULTISHOT): which events are told, how often, to whom
- * and when it ends. */
+/* Covers: fcntl: F_NOTIFY (DN_ACCESS DN_MODIFY DN_CREATE DN_DELETE DN_RENAME DN_ATTRIB DN_MULTISHOT): which events are
+ * reported, how often, to whom and when it ends. */
 #define _GNU_SOURCE
 #include <sys/stat.h>
 #include "case.h"

@@ -85,7 +85,7 @@ static int put(const struct fuse_in_header *in, int error, const void *body, siz
 	return writev(device, parts, size ? 2 : 1) < 0 ? errno : 0;
 }
 
-/* Whether the answer was a lie, which was told. */
+/* Whether the answer was invalid, and reported as such. */
 static int lied(const struct fuse_in_header *in, char *body, size_t size)
 {
 	struct fuse_entry_out *entry = (void *)body;

@@ -42,7 +42,7 @@ static void try_open(const char *what, int flags)
 		close(fd);
 }
 
-/* A child that opens the file and waits for it; back when the holder was told. */
+/* A child that opens the file and waits for it; returns when the holder was notified. */
 static pid_t opener(int lease, const char *path, int flags)
 {
 	fflush(stdout);
@@ -235,7 +235,7 @@ static void breaking(void)
 	SHOW(rename("elsewhere", "file"));
 	int path = opened(O_PATH);
 	told("what opens nothing");
-	/* Who is told: another may be chosen, or nobody. */
+	/* Who is notified: another owner may be chosen, or none. */
 	MUST(fcntl(r, F_SETOWN, 0));
 	try_open("for reading", O_RDONLY);
 	told("nobody's lease");
@@ -317,7 +317,7 @@ static void waiting(void)
 	SHOW(fcntl(r, F_GETLEASE));
 	SHOW(fcntl(r, F_SETLEASE, F_RDLCK));
 
-	/* Who does not answer loses it. */
+	/* A holder that does not respond loses the lease. */
 	show_file("/proc/sys/fs/lease-break-time");
 	show_file("/proc/sys/fs/leases-enable");
 	set_break_time("1");

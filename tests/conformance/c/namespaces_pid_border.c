@@ -179,7 +179,7 @@ static void signals(void)
 	signal(SIGCHLD, SIG_DFL);
 }
 
-/* ---- what is told of a sender, an owner, a holder ---- */
+/* ---- what is shown of a sender, an owner, a holder ---- */
 
 static void show_credentials(const char *what, int socket)
 {

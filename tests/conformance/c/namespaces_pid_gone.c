@@ -1,4 +1,4 @@
-/* pid_namespaces(7): what is told of processes that have ended, or that only another namespace sees. */
+/* pid_namespaces(7): what is shown of processes that have ended, or that only another namespace sees. */
 #include "case.h"
 #include <linux/sched.h>
 #include <sched.h>

@@ -152,7 +152,7 @@ static void ping(const char *what, int network, const char *to)
 	close(fd);
 }
 
-/* An error comes back to who sent. */
+/* An error comes back to the sender. */
 static void refused(const char *what, int network, const char *from, int own, const char *to, int port)
 {
 	struct sockaddr_in a = address(to, port);

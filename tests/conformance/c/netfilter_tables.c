@@ -68,7 +68,7 @@ static void done(void) { ((struct nlmsghdr *)(batch + message_at))->nlmsg_len = 
 static void begin(void) { used = 0; sequence = 0; message(NFNL_MSG_BATCH_BEGIN, 0, 0); done(); }
 static void change(int kind, int flags) { message(NFNL_SUBSYS_NFTABLES << 8 | kind, flags, NFPROTO_INET); }
 
-// Print attributes: those that hold others are told by their numbers on the way.
+// Print attributes: those that hold others are recognised by their numbers on the way.
 static void show(const char *data, int size, int level) {
     while (size >= 4) {
         const struct nlattr *at = (const struct nlattr *)data;

@@ -1,4 +1,5 @@
-/* Covers: notifications of NETLINK_ROUTE (RTNLGRP_LINK, addresses, routes, rules of who hears), dumps, acknowledgments, sockets of netlink. */
+/* Covers: notifications of NETLINK_ROUTE (RTNLGRP_LINK, addresses, routes, rules for receivers), dumps,
+ * acknowledgments, sockets of netlink. */
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <linux/if_addr.h>

@@ -177,7 +177,7 @@ int main(void)
 	munmap(at, (size_t)(left - (16 << 10)) << 10);
 	set("overcommit_memory", "0");
 	set("overcommit_ratio", "50");
-	/* Who is not root. */
+	/* A user other than root. */
 	IN_CHILD(MUST(setresuid(1000, 1000, 1000)); set("overcommit_memory", "1"));
 	/* Areas that differ in this alone are two. */
 	at = (char *)MUST(mmap(NULL, 12 * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));

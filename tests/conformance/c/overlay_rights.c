@@ -1,4 +1,4 @@
-/* Who may do what through an overlay of one's own: everything is permitted to the caller and, in the layers, to whoever
+/* Permissions through an overlay of one's own: everything is permitted to the caller and, in the layers, to whoever
  * mounted it. What lies outside of a user namespace gains nothing by it. */
 #include "overlay_case.h"
 #include "userns_case.h"

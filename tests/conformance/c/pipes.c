@@ -63,7 +63,7 @@ int main(void)
 	SHOW(fcntl(p[0], F_SETPIPE_SZ, 1 << 30));
 	close(p[0]), close(p[1]);
 
-	/* A writer that blocks until there is room, and is told when the reader goes. */
+	/* A writer that blocks until there is room, and is notified when the reader goes. */
 	MUST(pipe(p));
 	pid_t child = fork();
 	if (child == 0) {

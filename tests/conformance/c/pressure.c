@@ -176,7 +176,7 @@ static void of_groups(void)
 	close(fd);
 }
 
-/* Who polls a trigger of a group hears that the group was removed. */
+/* A poll of a group's trigger reports that the group was removed. */
 static void of_removed(void)
 {
 	MUST(mkdir(TOP "/pressed", 0755));

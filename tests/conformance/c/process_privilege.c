@@ -69,7 +69,7 @@ static int queue(int call, pid_t pid, int code)
 	return call == SYS_rt_sigqueueinfo ? (int)syscall(call, pid, SIGUSR2, &info) : (int)syscall(call, pid, pid, SIGUSR2, &info);
 }
 
-/* What happens at a pipe is told to the process, if its owner might send it a signal. */
+/* A process is signalled about a pipe if the pipe's owner might send it a signal. */
 static int own(pid_t pid, int number)
 {
 	int ends[2];

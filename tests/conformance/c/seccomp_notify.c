@@ -1,4 +1,4 @@
-/* User notification of seccomp: listeners, what they are told, answer and add; signals, ends on both sides, errors. */
+/* User notification of seccomp: listeners, what they receive, answer and add; signals, ends on both sides, errors. */
 #include "seccomp_case.h"
 #include <poll.h>
 #include <sys/ioctl.h>

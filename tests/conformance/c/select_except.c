@@ -65,7 +65,7 @@ static void another_one(void)
 	waitpid(child, 0, 0);
 }
 
-/* A terminal that hangs up and comes back: its packet mode is told in the third set. */
+/* A terminal that hangs up and comes back: the third set reports its packet mode. */
 static void terminal(void)
 {
 	int master = MUST(open("/dev/ptmx", O_RDWR | O_NOCTTY)), number, on = 1, unlock = 0;

@@ -195,7 +195,7 @@ static void owners(void)
 
 static void foreign(void)
 {
-	/* Who chose the owner may not signal it. */
+	/* The thread that chose the owner may not signal it. */
 	int p[2];
 	MUST(pipe(p));
 	puts("--- without the right");

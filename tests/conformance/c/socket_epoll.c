@@ -1,4 +1,5 @@
-/* Covers: epoll (level, edge, one-shot), poll and select on unix, UDP, TCP, netlink and listening sockets: what is told, and when. */
+/* Covers: epoll (level, edge, one-shot), poll and select on unix, UDP, TCP, netlink and listening sockets: what is
+ * reported, and when. */
 #include <netinet/in.h>
 #include <sys/epoll.h>
 #include <sys/select.h>

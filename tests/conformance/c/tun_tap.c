@@ -198,7 +198,7 @@ static void settings(void)
 	close(fd);
 	settle();
 	show_data("tap0");
-	/* Who may have it: its owner, or its group, where it has them; or who rules the network. */
+	/* Access: its owner or group, if it has them, or an administrator of the network. */
 	MUST(chmod("/dev/net/tun", 0666));
 	IN_CHILD(MUST(setresgid(2000, 2000, 2000)); MUST(setresuid(1000, 1000, 1000)); int mine = new_file(0);
 		 SHOW(set_interface(mine, "tap0", IFF_TAP)); SHOW(set_interface(mine, "tap7", IFF_TAP)));
@@ -347,7 +347,7 @@ static void queue_is_bounded(void)
 	while (read(fd, packet, sizeof packet) > 0)
 		count++;
 	CHECK(count == 500);
-	/* SIGIO for who asks. */
+	/* SIGIO on request. */
 	signal(SIGIO, SIG_IGN);
 	sigset_t wanted;
 	sigemptyset(&wanted);

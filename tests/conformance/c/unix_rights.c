@@ -238,7 +238,7 @@ static void cycles(void)
 		sleep_ms(10);
 	}
 	SHOW(read(p[0], &c, 1));
-	/* Too many under way, for who is not root. */
+	/* Too many under way, for a user other than root. */
 	IN_CHILD(
 		struct rlimit limit = { 20, 20 };
 		MUST(setrlimit(RLIMIT_NOFILE, &limit));

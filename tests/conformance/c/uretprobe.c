@@ -1,4 +1,5 @@
-/* Covers: uretprobe(2) by who is no trampoline of a probe: SIGILL, handled, ignored, blocked, and by default. */
+/* Covers: uretprobe(2) by callers that are not a probe's trampoline: SIGILL, handled, ignored, blocked, and by default.
+ * */
 #include "case.h"
 
 #define URETPROBE 335

@@ -110,7 +110,7 @@ static inline void show_all(struct ring *r)
 		show_completion(&c);
 }
 
-/* Submit what is filled in, wait for so many completions, and show all that there are. */
+/* Submit what is filled in, wait for that many completions, and show all that there are. */
 static inline void go(struct ring *r, const char *what, unsigned least)
 {
 	errno = 0;

@@ -175,7 +175,7 @@ static void waiting(struct ring *r)
 	arg = (struct io_uring_getevents_arg){ .sigmask = (unsigned long)&all, .sigmask_sz = 8, .ts = (unsigned long)&t };
 	t = ms(60);
 	(void)arg;
-	/* Submitted, and then a time-out: the count is told. */
+	/* Submitted, and then a time-out: the count is returned. */
 	next_sqe(r, IORING_OP_NOP, -1, NULL, 0, 0)->user_data = 1;
 	__atomic_store_n(WORD(r, r->p.sq_off.tail), r->tail, __ATOMIC_RELEASE);
 	t = ms(20);

@@ -544,7 +544,7 @@ static void corners(void)
 	SHOW(unreg(memory, PAGES * PAGE));
 	memory[0] = 'b';
 	SHOW(reg(memory, PAGES * PAGE, UFFDIO_REGISTER_MODE_WP | UFFDIO_REGISTER_MODE_MISSING));
-	memory[PAGE] = 'b'; /* it was protected for who has gone */
+	memory[PAGE] = 'b'; /* it was protected for a handler that is gone */
 	fflush(stdout);
 	SHOW(reg(memory, PAGES * PAGE, UFFDIO_REGISTER_MODE_WP));
 	start_touch(memory + 4 * PAGE, 0); /* missing pages are served nevertheless */

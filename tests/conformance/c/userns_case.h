@@ -65,7 +65,7 @@ static inline void hear(void)
 		;
 }
 
-/* A child that goes on when it is told. */
+/* A child that continues on request. */
 static inline struct child begin(void (*body)(void), int flags)
 {
 	int to[2], from[2];

@@ -13,7 +13,8 @@
  *
  * Each worker gives its programs a sandbox that becomes their root, watches that they end, and kills those that do not. The
  * supervisor, a real-time thread, prints a line every few seconds: how many calls there were, and by how much it was late.
- * All else is told by the kernel: a bug names the thread that ran into it, and threads are named after their program.
+ * The kernel reports everything else: a bug names the thread that ran into it, and threads are named after their
+ * program.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>

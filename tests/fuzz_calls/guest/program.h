@@ -1,6 +1,6 @@
 /*
  * What is run: a program of system calls, a pure function of its seed. Memory that calls read is written by stores before
- * each call, to an arena at a fixed address. A value that is known only later is told by a tag.
+ * each call, to an arena at a fixed address. A value that is known only later is marked by a tag.
  */
 #include <stdint.h>
 

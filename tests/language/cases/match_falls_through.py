@@ -1,4 +1,4 @@
-"""match without a default: execution goes on behind it."""
+"""match without a default: execution continues after it."""
 
 from __future__ import annotations
 

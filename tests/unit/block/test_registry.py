@@ -10,7 +10,7 @@ from kernel.block.registry import WATCHERS, DeviceWatcher, add_device, remove_de
 
 @pytest.fixture
 def seen() -> Iterator[list[str]]:
-    """What those who watch are told."""
+    """What watchers are notified of."""
     told: list[str] = []
     before = dict(BLOCK_DEVICES)
 

@@ -198,7 +198,7 @@ def test_a_covered_state_ends_a_way() -> None:
 
 
 def test_a_state_is_not_covered_by_a_narrower_one() -> None:
-    """The first way has R2 = 0, the second up to 100: what is behind is checked again."""
+    """The first way has R2 = 0, the second up to 100: what follows is checked again."""
     program = LOOKUP + jump(JEQ, R0, 0, 6) + load(B, R3, R0, 0) + mov(R2, 0) + jump(JSGE, R3, 100, 1)
     program += mov_r(R2, R3) + alu_r(ADD, R0, R2) + load(B, R3, R0, 15) + ALLOW
     with pytest.raises(Errno) as raised:

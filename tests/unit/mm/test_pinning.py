@@ -135,7 +135,7 @@ def test_memory_ends(space: AddressSpace) -> None:
 
 
 class Told(SharedMemory):
-    """Notes what it is told of devices."""
+    """Records what is reported of devices."""
 
     def __init__(self) -> None:
         super().__init__(16 * PAGE_SIZE)

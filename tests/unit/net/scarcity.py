@@ -26,8 +26,8 @@ _HARMLESS = (
     "checked_depth", "prepared_for", "heap", "deadline_ns", "announced_ns", "position", "queued_ns", "collector",
     "shares", "next_place",
 )  # fmt: skip
-"""Fields that may only ever grow, or say what was looked at last; those of timers, which may expire in vain, as may a
-set's collector, which passes over elements that are gone; and the order of a set's elements, which has gaps.
+"""Fields that may only ever grow, or say what was looked at last; those of timers, which may expire without effect, as
+may a set's collector, which passes over elements that are gone; and the order of a set's elements, which has gaps.
 """
 
 

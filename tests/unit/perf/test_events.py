@@ -636,7 +636,7 @@ def test_many_who_write_to_a_ring_are_told_in_parts(machine: Machine) -> None:
     for event in (events[0], events[99], events[50]):  # in any order, the lists stay whole
         ring.remove_user(event)
     assert [event.place_in_ring for event in ring.users] == list(range(97))
-    ring.announce()  # while a part of them is told: all will be told again
+    ring.announce()  # while a part of them is reported: all will be reported again
     assert ring.tell(100_000) > 100_000 - 250 * 40 and ring.untold == -1
     assert [waiter.heard for waiter in waiters.values()] == [2, 2]
     for waiter in waiters.values():

@@ -20,7 +20,7 @@ from kernel.sched.processor import (
 from kernel.sched.runqueue import slice_of
 from kernel.sched.thread import Thread, ThreadState
 
-watched: list[tuple[int, bool]] = []  # what the doors were told
+watched: list[tuple[int, bool]] = []  # what was reported to the doors
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Every call of a function that is `@with_room` comes right behind `make_room()`, in the same block: the callers do not
+"""Every call of a function that is `@with_room` comes right after `make_room()`, in the same block: the callers do not
 count its stack, so without that it might overflow.
 """
 

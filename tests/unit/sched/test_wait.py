@@ -132,7 +132,7 @@ def test_queues_take_turns(marks: Marks) -> None:
     crowds = [crowd(queue, WAITERS_AT_ONCE + 1, once=False) for queue in (first, second, third)]
     for queue in (first, first, second, third):
         queue.wake_all()
-    assert crowds[2][-1].heard == 1  # no mark was left for it: it was told at once
+    assert crowds[2][-1].heard == 1  # no mark was left for it: it was notified at once
     tell_the_rest(marks)
     assert (crowds[0][-1].heard, crowds[1][-1].heard) == (1, 0)
     tell_the_rest(marks)

@@ -12,7 +12,7 @@ from tests.unit.booted import booted
 from tools.paths import ROOT
 from tools.simulated.machine import Machine
 
-# Who finds files without holding them: each acquires at once what it found, or only looks at it.
+# Code that finds files without holding them: each acquires what it found at once, or only looks at it.
 LOOKS_ONLY = {"descriptor_arguments.py", "kcmp.py", "statmount.py"}
 BORROWS = {"epoll.py", "io_submit.py", "read_write.py", "uring_resources.py"}
 

@@ -1,6 +1,6 @@
 """A virtio device as the specification has it, written from the device's side: it walks the rings in simulated memory.
 
-A device looks at a queue only when it is notified, and a driver is told only when it asked for an interrupt: so a test
+A device looks at a queue only when it is notified, and a driver is interrupted only when it asked for that: so a test
 that hangs, with work left over, has found a lost notification.
 """
 

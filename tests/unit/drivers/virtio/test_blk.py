@@ -26,7 +26,7 @@ ALL = blk.F_SEG_MAX | blk.F_FLUSH | blk.F_BLOCK_SIZE | F_EVENT_INDEX | F_INDIREC
 
 
 class Disk(ModelTransport):
-    """Keeps requests until it is told to serve them, or serves at once."""
+    """Keeps requests until the test has it serve them, or serves at once."""
 
     def __init__(
         self, offered: int = ALL, queue_size: int = 128, segments: int = 126, block_size: int = 512, write_back: int = 1

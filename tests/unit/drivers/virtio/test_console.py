@@ -27,7 +27,7 @@ ADD, REMOVE, READY, CONSOLE, OPEN, NAME = 1, 2, 3, 4, 6, 7
 
 
 class Device(ModelTransport):
-    """Notes what it is told, and does what the test says."""
+    """Records its messages, and does what the test says."""
 
     def __init__(self, offered: int = console.F_MULTIPORT | RING, ports: int = 4, queue_size: int = 64) -> None:
         configuration = struct.pack("<HHII", 80, 25, ports, 0)

@@ -389,7 +389,7 @@ def test_a_large_segment_is_cut_and_announced_once(listener: Listener, features:
 
 
 def test_what_does_not_fit_on_the_queue_is_cut_later_and_in_order(listener: Listener) -> None:
-    """With frames of all kinds before, between and behind; and nothing is cut before there is room."""
+    """With frames of all kinds before, between and after; and nothing is cut before there is room."""
     model = Card(PLAIN, queue_size=16)
     device = start(model)
     model.sends_at_once = False

@@ -105,7 +105,7 @@ def debugfs(image: bytes | bytearray, command: str) -> str:
 
 
 class Listing(DirectorySink):
-    """Takes all entries, or so many at a time."""
+    """Takes all entries, or a number of them at a time."""
 
     def __init__(self, limit: int = 1 << 30) -> None:
         super().__init__()

@@ -45,7 +45,7 @@ class Shortage:
             patch.setattr(owner, name, self._failing(getattr(owner, name)))
 
     def arm(self, nth: int, lacking: int = 1) -> None:
-        """From now on call `nth` and those behind it, `lacking` in all, fail; none for 0."""
+        """From now on call `nth` and those after it, `lacking` in all, fail; none for 0."""
         self.first, self.last, self.calls, self.counts = nth, nth and nth + lacking - 1, 0, True
 
     def _failing(self, function: Callable[..., Any]) -> Callable[..., Any]:

@@ -129,7 +129,7 @@ def test_the_device_reaches_the_memory_itself(mount: Mount, block_size: int, seg
             before = memory.contents()
             assert read_direct(file.cache, memory.buffer(Operation.READ, start, length), offset) == length
             assert memory.contents() == before[:start] + model[offset : offset + length] + before[start + length :]
-    # The end of the file lies within a sector: nothing is told of what lies behind.
+    # The end of the file lies within a sector: nothing is reported of what lies after it.
     before = memory.contents()
     assert read_direct(file.cache, memory.buffer(Operation.READ, 512, 4096), 399_872) == 128
     assert memory.contents() == before[:512] + model[399_872:] + bytes(384) + before[1024:]

@@ -150,7 +150,7 @@ def test_checksums_are_verified(mount: Mount, tree: str, place: str) -> None:
         first, _ = listed.find_blocks(3, 1)
         image[first * 1024 + 8] ^= 1
     else:
-        # The inode of "holes" has so many extents that they lie in a block of their own.
+        # The inode of "holes" has too many extents for the inode, so they lie in a block of their own.
         node = mounted.fs.inode(child(mounted.root, b"holes").ino)
         assert isinstance(node, Ext2Inode) and node.extents is not None
         leaf = int.from_bytes(node.extents.root[16:20], "little")

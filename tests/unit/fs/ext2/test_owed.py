@@ -44,7 +44,7 @@ def _truncate(inode: Inode) -> None:
     try:
         inode.truncate(16 * KIB)
     except MemoryError:
-        inode.truncate(16 * KIB)  # whoever is told may try again
+        inode.truncate(16 * KIB)  # a caller that gets an error may try again
 
 
 @pytest.mark.parametrize(("step", "lacking"), [(_delete, 1), (_delete, 10_000), (_truncate, 2)])

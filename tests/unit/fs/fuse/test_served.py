@@ -545,7 +545,7 @@ def map_dirty(served: Served, name: bytes) -> tuple[File, RemotePages]:
 
 
 def test_a_task_that_ends_does_not_wait_for_pages_for_ever(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who has their lock drops them."""
+    """The holder of their lock drops them."""
     served.mount()
     free = free_frame_count()
     file, pages = map_dirty(served, b"/s/file")
@@ -870,7 +870,7 @@ def test_who_waits_can_be_killed(served: Served, monkeypatch: pytest.MonkeyPatch
     served.thread.dying = served.thread.interrupted = False
     served.daemon.sleeps_on = set()
     (asked,) = [each for each in served.daemon.unanswered if each.kind == kind]
-    assert [each.kind for each in served.daemon.seen[-1:]] == [36]  # it was told
+    assert [each.kind for each in served.daemon.seen[-1:]] == [36]  # it was notified
     assert struct.unpack("<Q", served.daemon.seen[-1].body) == (asked.unique,)
     opened = len(served.daemon.opened)
     served.daemon.serve(asked)
@@ -1016,7 +1016,7 @@ def test_servers_that_lie(served: Served, seed: int) -> None:
 
 
 class _Any(dict[int, int]):
-    """Takes whatever it is told, as a server that lies has no idea of what it has handed out."""
+    """Takes any message, because a server that lies does not track what it has handed out."""
 
     position = 0
 

@@ -139,7 +139,7 @@ def test_contents_go_both_ways(shared: Shared) -> None:
 
 
 def test_a_host_that_takes_less(shared: Shared) -> None:
-    """What the host did not take is not counted, and nothing is written behind it."""
+    """What the host did not take is not counted, and nothing is written after it."""
     handler = shared.server.do_118
 
     def take_less(fid: int, place: Place, message: Message) -> bytes:

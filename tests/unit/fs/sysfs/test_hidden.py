@@ -1,4 +1,4 @@
-"""Who may mount /sys in a user namespace, on a booted machine: it must not show what is hidden."""
+"""Mounting /sys in a user namespace, on a booted machine: it must not show what is hidden."""
 
 import os
 

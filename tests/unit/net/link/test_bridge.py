@@ -114,7 +114,7 @@ def test_frames_to_strangers_go_everywhere_and_then_where_they_belong(bridge: Br
     assert came(bridge) == [1, 1, 0]
     two.inject(frame(A, B))
     assert came(bridge) == [0, 0, 1]
-    two.inject(frame(B, A))  # A again, behind the port where B is: nothing to do
+    two.inject(frame(B, A))  # A again, at the port where B is: nothing to do
     assert came(bridge) == [0, 0, 0]
     assert bridge.table.learned == 2
 

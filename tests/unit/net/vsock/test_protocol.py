@@ -64,7 +64,7 @@ class Wire(VsockTransport):
 
 
 class SlowWire(Wire):
-    """All waits, one behind the other, until the test looks."""
+    """All waits, one after the other, until the test looks."""
 
     def send(self, packet: VsockPacket) -> None:
         packet.is_waiting = True
