@@ -411,7 +411,7 @@ def check_first(code: Code, log: Log) -> None:
 
 
 def check_short(code: Code, most: int, log: Log) -> None:
-    """For programs that run where nothing may sleep: at most so many instructions, and none is come back to. Raises
+    """For programs that run where nothing may sleep: at most `most` instructions, and none runs twice. Raises
     E2BIG, EINVAL.
     """
     if code.count > most:

@@ -2,8 +2,9 @@
 
 A broken frame is never given to anybody again: one reference to it is kept for good. The entries that mapped it name
 `stand_in` instead, a frame that nobody reads, and are neither PRESENT nor HIDDEN, as no other entry is: fork, mremap
-and munmap treat them as they treat any page, and whoever touches the page is told (AddressSpace.is_broken). A memory
-object without a disk behind it keeps a broken frame as its page until that page is dropped, and answers EHWPOISON.
+and munmap treat them as they treat any page, and a program that touches the page gets SIGBUS
+(AddressSpace.is_broken). A memory object that has no disk keeps a broken frame as its page until that page is dropped,
+and answers EHWPOISON.
 
 Context: any. Source: the page "hwpoison" of Linux's documentation, madvise(2).
 """

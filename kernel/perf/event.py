@@ -306,7 +306,7 @@ class Event:
         return max(self.period.length, LEAST_CLOCK_PERIOD_NS)
 
     def set_period(self, length: int) -> None:
-        """From now on there is a sample after every so many events."""
+        """From now on there is a sample every `length` events."""
         self.period.length = length
         self.period.left = 0
         clock = self.clock

@@ -17,7 +17,7 @@ from kernel.task.task import Task
 from kernel.time.clock import monotonic_ns
 
 _EVENT_COST: Final = 2000  # instructions, for `pace`
-_MEMBER_COST: Final = 100  # … of a group whose counts are told
+_MEMBER_COST: Final = 100  # … of a group whose counts are reported
 _LOOK_COST: Final = 100
 
 
@@ -88,7 +88,7 @@ def _drop(event: Event) -> None:
 
 
 def end_events(task: Task, context: EventContext) -> None:
-    """The task ends: what was inherited is added up where it came from; the others are told."""
+    """The task ends: inherited counts are added to those they came from; the watchers of the others are notified."""
     while len(context.events) > 0:
         event = context.events[len(context.events) - 1]
         _end(event, task)

@@ -1,12 +1,12 @@
-"""Who waits for news in a ring, or wants a signal for a sample (O_ASYNC), hears of it a little later.
+"""Notices for programs that wait for news in a ring, or want a signal for a sample (O_ASYNC).
 
 Samples are taken between two threads, in page faults and in interrupts, and thousands of programs may wait for one. So
-a sample only leaves a notice. It is told when a thread goes on in user mode, or the processor has nothing to do; where
-neither comes soon, by a timer. Each tells no more than a part at once, and the timer goes on. A notice that stands is
-not left twice: much news in between is told once, as on Linux.
+a sample only leaves a notice. It is delivered when a thread returns to user mode, when the processor has nothing to do,
+or, if neither happens soon, by a timer. Each delivers only a part at once, and the timer goes on. A pending notice is
+not left twice: much news in between is reported once, as on Linux.
 
-Context: `add` any, between two threads and in interrupts too; telling in the timer's interrupt, on the way to user mode
-and before the processor idles. Nothing sleeps or allocates, but for `prepare`.
+Context: `add` any, between two threads and in interrupts too; delivery in the timer's interrupt, on the way to user
+mode and before the processor idles. Nothing sleeps or allocates, but for `prepare`.
 """
 
 from typing import Final
@@ -66,13 +66,13 @@ class Notices(Timer):
         self.due.link_last(notice)
 
     def remove(self, notice: Notice) -> None:
-        """It was told, or concerns nobody any more."""
+        """It was delivered, or no longer concerns anybody."""
         if notice.is_due:
             notice.is_due = False
             self.due.unlink(notice)
 
     def tell_now(self) -> bool:
-        """This is a good moment to tell some. Whether there were any, and all of them are told."""
+        """Deliver some at a good moment. Returns whether there were any, and all of them are delivered."""
         if self.due.is_empty():
             return False
         spend(_COST_AT_ONCE)

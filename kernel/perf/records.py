@@ -2,7 +2,7 @@
 
 They go to events that ask for them, on the processor and of the task that something happens to.
 
-Context: system calls, where these records may sleep; but for switches, which are told between two threads. Names of
+Context: system calls, where these records may sleep; but for switches, which are recorded between two threads. Names of
 files are allocated.
 """
 

@@ -75,7 +75,7 @@ class Ring(Notice):
         self.mappings: int = 0
         self.users: list[Event] = []  # events that write here; each knows its place
         self.untold: int = 0  # of the users, the first ones: they have not heard of news yet
-        self.has_more_news: bool = False  # since the last of them were told
+        self.has_more_news: bool = False  # since the last of them were reported
         # Who pays
         self.account: UserAccount | None = None
         self.account_pages: int = 0

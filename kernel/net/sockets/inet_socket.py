@@ -147,7 +147,7 @@ class InetSocket(Socket):
         self.options: InternetOptions = InternetOptions(network) if options is None else options
         self.stamp_ns: int = -1  # SIOCGSTAMP; 0: not noted
         self.groups: JoinedGroups | None = None  # until the first one; see `own_groups`
-        self.is_announced: bool = False  # programs of its group are told when it is closed
+        self.is_announced: bool = False  # programs of its group run when it is closed
         if binding is None:
             self.binding.uid = credentials.fsuid
             if family == AF_INET6:

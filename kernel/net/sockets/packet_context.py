@@ -1,4 +1,4 @@
-"""What programs of bpf(2) are told of a packet (struct __sk_buff), and which of its bytes they see.
+"""What programs of bpf(2) learn about a packet (struct __sk_buff), and which of its bytes they see.
 
 Nothing in the network sleeps, so a packet for which programs would take more than MOST_COST instructions is dropped,
 and so is one that comes when the running thread has gone MOST_BEHIND instructions past where it should have had a safe

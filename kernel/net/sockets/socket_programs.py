@@ -49,7 +49,7 @@ _WORD: Final = 0xFFFF_FFFF
 
 @final
 class Names:
-    """What programs are told of a socket's addresses, 4 or 16 bytes or none, and of its state as TCP numbers it."""
+    """What programs learn about a socket's addresses, 4 or 16 bytes or none, and of its state as TCP numbers it."""
 
     def __init__(self, local: bytes, port: int, remote: bytes, remote_port: int, state: int) -> None:
         self.local: bytes = local
