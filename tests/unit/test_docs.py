@@ -33,6 +33,7 @@ PHRASES_OF_SOURCES = {
     r"\b[Bb]ehind the (end|last)\b": "past the end, after the last",
     r"\b[Cc]osts nothing where\b": "is free where",
 }
+VARIABLE = re.compile(r"environ(?:\.get)?[(\[]\s*\"(KRAIT_(?!UPDATE|KERNEL)\w+)\"")
 FENCED = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\[(?P<text>[^\]]*)\]\((?P<target>[^)\s#]*)(?:#(?P<section>[^)]*))?\)")
 
@@ -81,6 +82,20 @@ def test_sources_are_plain(room: str) -> None:
             found += [f"{name_of(path)}:{number}: write {instead}"
                       for phrase, instead in PHRASES_OF_SOURCES.items() if re.search(phrase, line)]  # fmt: skip
     assert found == []
+
+
+def test_pages_name_what_makes_tests_longer() -> None:
+    """Each variable that a test reads stands in a page, and what is skipped without one in "What takes minutes"."""
+    pages = "".join(page.read_text() for page in PAGES)
+    rows = (ROOT / "docs" / "testing.md").read_text().partition("## What takes minutes")[2].partition("\n## ")[0]
+    lost = []
+    for path in sorted((ROOT / "tests").rglob("test_*.py")):
+        text = path.read_text()
+        named = [each for each in VARIABLE.findall(text) if not re.search(rf"`{each}\b", pages)]
+        lost += [f"{name_of(path)}: no page names {each}" for each in named]
+        if re.search(r"skipif\(not [A-Z]", text) and f"`{name_of(path)}`" not in rows:
+            lost.append(f"{name_of(path)}: skipped without a variable, and not in the table")
+    assert lost == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
