@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.test_layers import import_statements, module_name
+from tools.import_map import import_statements, module_name
 from tools.paths import ROOT
 
 READERS = ("kernel", "arch", "tools", "tests", "compiler", "userland")
