@@ -296,18 +296,26 @@ def exits_raise() -> Iterator[None]:
 
 
 def guarded_import(action: Callable[[], object], source: Path) -> None:
-    """Import; an exception of the sources becomes a diagnostic at their innermost line."""
+    """Import; an exception of the sources becomes a diagnostic at their innermost line. What a function refuses, by
+    `raise`, is shown where the module level asked for it, with a note on who refuses.
+    """
     before = dict(vars(builtins))
     try:
         with exits_raise():
             action()
     except (Exception, SystemExit) as error:
         frames = traceback.extract_tb(error.__traceback__)
-        ours = [frame for frame in frames if not frame.filename.startswith("<") and "/compiler/" not in frame.filename]
+        compiler = f"{Path(__file__).parent}{os.sep}"
+        ours = [frame for frame in frames if not frame.filename.startswith(("<", compiler))]
         place = Loc(ours[-1].filename, ours[-1].lineno or 1) if ours else Loc(str(source), 1)
+        notes: list[tuple[Loc | None, str]] = []
+        askers = [frame for frame in ours if frame.name == "<module>"]
+        if askers and askers[-1] is not ours[-1] and (ours[-1].line or "").startswith("raise "):
+            notes = [(place, "raised here")]
+            place = Loc(askers[-1].filename, askers[-1].lineno or 1)
         raise Refused(
             [Diagnostic("KP190", place, f"importing this raises {type(error).__name__}: {error}",
-                        "module-level code runs when the program is compiled")], {}
+                        "module-level code runs when the program is compiled", notes)], {}
         ) from error  # fmt: skip
     now = vars(builtins)
     for name, value in before.items():

@@ -30,7 +30,7 @@ def _printable(text: bytearray) -> str:
     for byte in text:
         if byte == 0:
             break
-        clean.append(byte if 32 <= byte < 127 else 63)
+        clean.append(byte if ord(" ") <= byte <= ord("~") else ord("?"))
     return bytes(clean).strip(b" ").decode()
 
 

@@ -3,7 +3,6 @@
 from kernel.cache.blocks import Block, BlockCache
 from kernel.cache.devices import device_cache
 from kernel.cache.file_cache import FileCache
-from kernel.cache.page import CachedPage
 from kernel.cache.readahead import Readahead
 from kernel.cache.store import HOLE, BackingStore, Runs, SyncScope
 from kernel.cache.transfer import Plug
@@ -13,7 +12,6 @@ __all__ = [
     "BackingStore",
     "Block",
     "BlockCache",
-    "CachedPage",
     "FileCache",
     "Plug",
     "Readahead",

@@ -112,7 +112,7 @@ def _string(address: UserAddr) -> str:
         for offset in range(_STRING_SHOWN):
             byte = user.read_u8(user.at(address, offset))
             if byte == 0:
-                shown.append(34)
+                shown.append(ord('"'))
                 return bytes(shown).decode()
             shown.append(byte if ord(" ") <= byte <= ord("~") and byte != ord('"') and byte != ord("\\") else ord("."))
     except Errno:

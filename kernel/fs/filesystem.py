@@ -246,7 +246,7 @@ def parse_size(text: bytes, total: int) -> int:
     value = 0
     index = 0
     while index < len(text) and ord("0") <= text[index] <= ord("9"):
-        value = value * 10 + text[index] - 48
+        value = value * 10 + text[index] - ord("0")
         if value > 1 << 42:
             raise Errno(EINVAL)
         index += 1
@@ -273,5 +273,5 @@ def parse_octal(text: bytes) -> int:
     for digit in text:
         if not ord("0") <= digit <= ord("7"):
             raise Errno(EINVAL)
-        value = value * 8 + digit - 48
+        value = value * 8 + digit - ord("0")
     return value

@@ -270,10 +270,10 @@ def escaped(value: bytes) -> bytes:
     while index < len(value):
         byte = value[index]
         if byte == ord(","):
-            text.append(92)
+            text.append(ord("\\"))
         text.append(byte)
         index += 1
-        if byte == 92 and index < len(value):
+        if byte == ord("\\") and index < len(value):
             text.append(value[index])
             index += 1
     return bytes(text)

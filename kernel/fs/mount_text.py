@@ -196,7 +196,7 @@ def escape(name: bytes) -> bytes:
     text = bytearray()
     for byte in name:
         if byte == ord(" ") or byte == ord("\t") or byte == ord("\n") or byte == ord("\\"):
-            text.append(92)
+            text.append(ord("\\"))
             text.append(48 + (byte >> 6))
             text.append(48 + (byte >> 3 & 7))
             text.append(48 + (byte & 7))

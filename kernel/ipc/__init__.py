@@ -1,8 +1,1 @@
-"""Communication between processes: pipes, FIFOs, event descriptors, epoll.
-
-Importing the package registers the opener of FIFOs.
-"""
-
-from kernel.ipc.pipe import Pipe, PipeFile, make_pipe
-
-__all__ = ["Pipe", "PipeFile", "make_pipe"]
+"""Communication between processes: pipes, FIFOs, event descriptors, epoll, System V and POSIX objects, their files."""

@@ -322,7 +322,7 @@ def _padded(text: str, width: int) -> bytes:
     """Text with blanks after it."""
     out = bytearray(text.encode())
     while len(out) < width:
-        out.append(32)
+        out.append(ord(" "))
     return bytes(out)
 
 

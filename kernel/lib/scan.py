@@ -61,4 +61,4 @@ class Scan:
 
 def _is_blank(byte: int) -> bool:
     """What counts as blank in the kernel's own parsers: as in C, and the no-break space of Latin-1."""
-    return byte == 0x20 or 9 <= byte <= 13 or byte == 0xA0
+    return byte == ord(" ") or ord("\t") <= byte <= ord("\r") or byte == 0xA0

@@ -218,7 +218,7 @@ class LineTable:
         while True:
             place -= 1
             digit = value % base
-            digits[place] = digit + 48 if digit < 10 else digit + 87
+            digits[place] = digit + ord("0") if digit < 10 else digit - 10 + ord("a")
             value //= base
             if value == 0 or place == 0:
                 break

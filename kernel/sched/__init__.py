@@ -10,19 +10,10 @@ from kernel.sched.long_wakes import LastingWaiter
 from kernel.sched.mutex import Mutex
 from kernel.sched.obligation import Obligation, lose_thread
 from kernel.sched.poller import Poller, PollWaiter
-from kernel.sched.rest import SafePoint
-from kernel.sched.scheduler import (
-    current_thread,
-    exit_thread,
-    need_resched,
-    preempt,
-    safe_point,
-    tick,
-    wake,
-    yield_now,
-)
+from kernel.sched.rest import SafePoint  # its import lets long loops take safe points
+from kernel.sched.scheduler import current_thread, exit_thread, safe_point, tick, wake, yield_now
 from kernel.sched.thread import Thread, ThreadState
-from kernel.sched.wait import Waiter, WaitQueue, sleep_for_signal, sleep_until
+from kernel.sched.wait import WaitQueue, sleep_for_signal, sleep_until
 
 __all__ = [
     "KernelThread",
@@ -35,12 +26,9 @@ __all__ = [
     "Thread",
     "ThreadState",
     "WaitQueue",
-    "Waiter",
     "current_thread",
     "exit_thread",
     "lose_thread",
-    "need_resched",
-    "preempt",
     "safe_point",
     "sleep_for_signal",
     "sleep_until",

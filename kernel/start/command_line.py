@@ -78,8 +78,8 @@ def console_index(line: bytes) -> int:
     for word in line.split(b" "):
         if word == b"--":
             break
-        if word.startswith(b"console=ttyS") and len(word) > 12 and 48 <= word[12] <= 51:
-            index = word[12] - 48
+        if word.startswith(b"console=ttyS") and len(word) > 12 and ord("0") <= word[12] <= ord("3"):
+            index = word[12] - ord("0")
     return index
 
 
@@ -97,7 +97,7 @@ def number_of(line: bytes, name: bytes, default: int) -> int:
     for digit in digits:
         if not ord("0") <= digit <= ord("9"):
             return default
-        value = value * 10 + digit - 48
+        value = value * 10 + digit - ord("0")
     return -value if negative else value
 
 
@@ -114,7 +114,7 @@ def size_of(line: bytes, name: bytes) -> int:
     value = 0
     index = 0
     while index < len(text) and ord("0") <= text[index] <= ord("9"):
-        value = value * 10 + text[index] - 48
+        value = value * 10 + text[index] - ord("0")
         if value > _SIZE_LIMIT:
             return 0
         index += 1

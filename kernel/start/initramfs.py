@@ -314,11 +314,11 @@ def _hexadecimal(header: bytes, start: int) -> int:
     for index in range(start, start + 8):
         digit = header[index]
         if ord("0") <= digit <= ord("9"):
-            digit -= 48
-        elif 65 <= digit <= 70:
-            digit -= 55
-        elif 97 <= digit <= 102:
-            digit -= 87
+            digit -= ord("0")
+        elif ord("A") <= digit <= ord("F"):
+            digit -= ord("A") - 10
+        elif ord("a") <= digit <= ord("f"):
+            digit -= ord("a") - 10
         else:
             raise ArchiveError
         value = value << 4 | digit

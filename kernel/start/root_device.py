@@ -92,8 +92,8 @@ def _is_named(device: BlockDevice, name: bytes) -> bool:
 
 
 def unquoted(text: bytes) -> bytes:
-    """The text without the quotation marks from some boot loaders' files."""
-    if len(text) >= 2 and text[0] == 34 and text[len(text) - 1] == 34:
+    """Without the quotation marks that some boot loaders' files have."""
+    if len(text) >= 2 and text[0] == ord('"') and text[len(text) - 1] == ord('"'):
         return text[1 : len(text) - 1]
     return text
 

@@ -75,7 +75,7 @@ class Attributes:
             if index >= end:
                 if octet != 0:
                     raise Errno(EINVAL)
-            elif not (48 <= octet < 58 or 65 <= octet < 91 or 97 <= octet < 123 or octet == 95 or octet == 46):
+            elif not _is_of_name(octet):
                 raise Errno(EINVAL)
         return field[:end]
 
@@ -85,6 +85,13 @@ class Attributes:
 
 
 # ---- Rights ----------------------------------------------------------------------------------------------------------
+
+
+def _is_of_name(octet: int) -> bool:
+    """Whether names of maps and programs may have it."""
+    if ord("0") <= octet <= ord("9") or octet == ord("_") or octet == ord("."):
+        return True
+    return ord("A") <= octet <= ord("Z") or ord("a") <= octet <= ord("z")
 
 
 def may(capability: int) -> bool:

@@ -7,7 +7,23 @@ from kernel.keys.adding import known_type, update
 from kernel.keys.key import ALL, LINK, SEARCH, SET_ATTRIBUTES, WRITE
 from kernel.keys.keychain import SESSION, Judging, persistent_of
 from kernel.keys.keyring import as_keyring, invalidate, move
-from kernel.lang import EACCES, EEXIST, EINVAL, ENOENT, ENOKEY, EOPNOTSUPP, EPERM, Errno, UserAddr, i32, noinline
+from kernel.lang import (
+    EACCES,
+    EEXIST,
+    EINVAL,
+    ENOENT,
+    ENOKEY,
+    EOPNOTSUPP,
+    EPERM,
+    ERESTART_RESTARTBLOCK,
+    ERESTARTNOHAND,
+    ERESTARTNOINTR,
+    ERESTARTSYS,
+    Errno,
+    UserAddr,
+    i32,
+    noinline,
+)
 from kernel.lib.capabilities import CAP_SETUID, CAP_SYS_ADMIN
 from kernel.lib.credentials import gid_from_caller, uid_from_caller
 from kernel.lib.ids import NO_GROUP, NO_USER
@@ -30,6 +46,7 @@ _UNCHANGED: Final = 0xFFFF_FFFF
 _PERMISSIONS: Final = ALL << 24 | ALL << 16 | ALL << 8 | ALL
 _EXCLUSIVE: Final = 1  # KEYCTL_MOVE_EXCL
 _LAST_ERROR: Final = 4095
+_RESTARTS: Final = (ERESTARTSYS, ERESTARTNOINTR, ERESTARTNOHAND, ERESTART_RESTARTBLOCK)  # a key cannot be rejected so
 
 
 @syscall(
@@ -97,7 +114,7 @@ def _control_more(operation: int, second: int, third: int, fourth: int, fifth: i
             _give_session_to_parent(current())
         case 19:  # KEYCTL_REJECT
             error = fourth & 0xFFFF_FFFF
-            if error == 0 or error >= _LAST_ERROR or error in (512, 513, 514, 516):
+            if error == 0 or error >= _LAST_ERROR or error in _RESTARTS:
                 raise Errno(EINVAL)
             raise Errno(EPERM)
         case 21:  # KEYCTL_INVALIDATE

@@ -66,7 +66,7 @@ def _read_name(address: UserAddr) -> bytes:
     if len(text) == _NAME_BYTES:
         raise Errno(EINVAL)
     for byte in text:
-        if not 0x20 <= byte < 0x7F or byte in _FORBIDDEN:
+        if not ord(" ") <= byte <= ord("~") or byte in _FORBIDDEN:
             raise Errno(EINVAL)
     return text
 

@@ -3,62 +3,24 @@
 Other packages use the names below; system calls import what only they need from the modules of this package.
 """
 
-from kernel.task.groups import TERMINAL_HOOK, ProcessGroup, Session, find_group, find_session, is_orphaned_group
-from kernel.task.pids import find_process, find_task, process_count, process_ids, task_count
+from kernel.task.groups import TERMINAL_HOOK, find_group, find_session, is_orphaned_group
+from kernel.task.pids import find_process, find_task, process_ids
 from kernel.task.process import Process
-from kernel.task.send import (
-    block_during,
-    is_signal_dropped,
-    send_from_kernel,
-    send_to_process,
-    send_to_task,
-    signal_group,
-    signal_process,
-    signal_session_leader,
-)
-from kernel.task.siginfo import SignalInfo
-from kernel.task.signals import (
-    SIGALRM,
-    SIGCHLD,
-    SIGCONT,
-    SIGHUP,
-    SIGINT,
-    SIGIO,
-    SIGKILL,
-    SIGPIPE,
-    SIGQUIT,
-    SIGTERM,
-    SIGTSTP,
-    SIGTTIN,
-    SIGTTOU,
-    SIGWINCH,
-    SIGXFSZ,
-)
-from kernel.task.task import Task, current, current_or_none
+from kernel.task.send import is_signal_dropped, signal_group, signal_session_leader
+from kernel.task.signals import SIGCHLD, SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTSTP, SIGTTIN, SIGTTOU
+from kernel.task.task import current, current_or_none
 
 __all__ = [
-    "SIGALRM",
     "SIGCHLD",
     "SIGCONT",
     "SIGHUP",
     "SIGINT",
-    "SIGIO",
-    "SIGKILL",
-    "SIGPIPE",
     "SIGQUIT",
-    "SIGTERM",
     "SIGTSTP",
     "SIGTTIN",
     "SIGTTOU",
-    "SIGWINCH",
-    "SIGXFSZ",
     "TERMINAL_HOOK",
     "Process",
-    "ProcessGroup",
-    "Session",
-    "SignalInfo",
-    "Task",
-    "block_during",
     "current",
     "current_or_none",
     "find_group",
@@ -67,13 +29,7 @@ __all__ = [
     "find_task",
     "is_orphaned_group",
     "is_signal_dropped",
-    "process_count",
     "process_ids",
-    "send_from_kernel",
-    "send_to_process",
-    "send_to_task",
     "signal_group",
-    "signal_process",
     "signal_session_leader",
-    "task_count",
 ]

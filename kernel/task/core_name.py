@@ -51,7 +51,7 @@ class CoreName:
 
 
 def _is_space(byte: int) -> bool:
-    return byte == 32 or 9 <= byte <= 13 or byte == 0xA0
+    return byte == ord(" ") or ord("\t") <= byte <= ord("\r") or byte == 0xA0
 
 
 def expand(pattern: bytes, facts: CoreFacts, uses_pid: bool) -> CoreName:

@@ -92,8 +92,8 @@ def read_at(file: File, offset: int, size: int) -> bytearray:
 
 
 def looks_like_elf(head: Span[u8]) -> bool:
-    """Whether a file starts like an ELF file."""
-    return len(head) >= 4 and head[0] == 0x7F and head[1] == 0x45 and head[2] == 0x4C and head[3] == 0x46
+    """Whether a file starts as an ELF file."""
+    return len(head) >= 4 and head[0] == 0x7F and head[1] == ord("E") and head[2] == ord("L") and head[3] == ord("F")
 
 
 def read_image(file: File, head: Span[u8]) -> Image:

@@ -295,7 +295,7 @@ def _follow_scripts(task: Task, program: Program) -> bytearray:
     """While the file is a script, go on with its interpreter. Returns the first bytes of the file to load."""
     for _ in range(_SCRIPT_DEPTH + 1):
         head = read_at(program.file, 0, _HEAD_SIZE)
-        if len(head) < 2 or head[0] != 0x23 or head[1] != 0x21:
+        if len(head) < 2 or head[0] != ord("#") or head[1] != ord("!"):
             if not looks_like_elf(span_of(head)):
                 raise Errno(ENOEXEC)
             return head

@@ -178,7 +178,7 @@ class _Place:
         if self.is_at_end():
             return False
         byte = self.line[self.offset]
-        return byte == 32 or 9 <= byte <= 13 or byte == 160
+        return byte == ord(" ") or ord("\t") <= byte <= ord("\r") or byte == 0xA0
 
     def is_at_end(self) -> bool:
         return self.offset >= len(self.line)
@@ -187,7 +187,7 @@ class _Place:
         """Decimal digits, of which the lower 32 bits count, as on Linux; 0 if there are none."""
         value = 0
         while not self.is_at_end() and ord("0") <= self.line[self.offset] <= ord("9"):
-            value = (value * 10 + self.line[self.offset] - 48) & _WORD_MASK
+            value = (value * 10 + self.line[self.offset] - ord("0")) & _WORD_MASK
             self.offset += 1
         return value
 

@@ -47,7 +47,7 @@ def _second_number(release: bytes) -> int:
     for byte in release[release.find(b".") + 1 :]:
         if not ord("0") <= byte <= ord("9"):
             break
-        value = value * 10 + byte - 48
+        value = value * 10 + byte - ord("0")
     return value
 
 

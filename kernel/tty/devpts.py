@@ -83,7 +83,7 @@ class PtsDirectory(Inode):
         for digit in name:
             if not ord("0") <= digit <= ord("9") or number > PAIR_LIMIT:
                 return None
-            number = number * 10 + digit - 48
+            number = number * 10 + digit - ord("0")
         if name[0] == ord("0") and len(name) > 1:
             return None
         return self.slaves.get(number)

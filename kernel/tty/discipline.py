@@ -89,7 +89,7 @@ SIGTSTP: Final = 20
 
 
 def _is_control(byte: int) -> bool:
-    return byte < 32 or byte == _DELETE
+    return byte < ord(" ") or byte == _DELETE
 
 
 def _is_word(byte: int) -> bool:
@@ -457,7 +457,7 @@ class LineDiscipline:
             self.column += spaces
             if modes & TABDLY == XTABS:
                 for _ in range(spaces):
-                    self.output.append(32)
+                    self.output.append(ord(" "))
                 return
         elif byte == _BACKSPACE:
             if self.column > 0:

@@ -88,9 +88,7 @@ def _is_ready(request: Request) -> bool:
         return True
     try:
         return file.poll(None) & (request.events | POLLERR | POLLHUP) != 0
-    except Errno:
-        return True
-    except MemoryError:
+    except (Errno, MemoryError):
         return True
 
 
@@ -320,10 +318,8 @@ def _start_limit(request: Request) -> None:
     limit.has_begun = True
     try:
         operation.perform(limit)
-    except Errno:
+    except (Errno, MemoryError):
         limit.limited = None  # the request waits without a limit of time
-    except MemoryError:
-        limit.limited = None
 
 
 def limit_is_up(limit: Request) -> int:

@@ -14,7 +14,7 @@ import pytest
 from compiler.lower import all as handlers
 from compiler.lower import dispatch
 from compiler.tree import Expr, Stmt, Target
-from tests.unit.test_layers import import_statements
+from tools.import_map import import_statements
 from tools.paths import ROOT
 
 # These load mypy, LLVM or a report where a command needs it, so that others start at once.

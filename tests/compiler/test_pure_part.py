@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.test_layers import imports, modules
+from tools.import_map import imports, modules
 from tools.paths import ROOT
 
 # Whole subsystems whose thinking must stay pure. What they import is pure with them.

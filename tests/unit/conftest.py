@@ -1,4 +1,8 @@
-"""Unit tests run one thread: a long loop in them lets nobody else run."""
+"""Unit tests run one thread: a long loop in them lets nobody else run.
+
+The kernel's clock stands at 0 for each test until the test, or a fixture of its own, starts it: what a test sees does
+not depend on the tests before it.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,10 @@ from collections.abc import Iterator
 import pytest
 
 from kernel.lib.pace import PACE, Rest
+from kernel.time import clock
+
+CLOCK = [name for name, value in vars(clock).items() if name[0] == "_" and name.islower() and type(value) is int]
+"""The variables of the clock, which are 0 before it is started."""
 
 
 @pytest.fixture(autouse=True)
@@ -16,3 +24,14 @@ def nobody_else_runs() -> Iterator[None]:
     PACE.rest = Rest()
     yield
     PACE.rest = before
+
+
+@pytest.fixture(autouse=True)
+def clock_stands() -> Iterator[None]:
+    """Whatever the test does to the clock ends with it."""
+    before = [getattr(clock, name) for name in CLOCK]
+    for name in CLOCK:
+        setattr(clock, name, 0)
+    yield
+    for name, value in zip(CLOCK, before, strict=True):
+        setattr(clock, name, value)

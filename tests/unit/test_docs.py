@@ -37,12 +37,7 @@ OLD_PHRASES = {
     r"\b[Bb]ehind the (end|last)\b": "past the end, after the last",
     r"\b[Cc]osts nothing where\b": "is free where",
 }
-NOT_SOURCES = {
-    ROOT / "tests/unit/test_docs.py",
-    ROOT / "tests/compiler/fail/syntax.py",  # is no Python
-    *(ROOT / "tests" / name for name in ("boot/test_streams.py", "unit/tools/test_shares.py")),  # still to come
-}
-COMMENT_OF_C = re.compile(r"/\*(.*?)\*/|((?:^[ \t]*(?:#|//) [^\n]*\n)+)|(?:#|//) ([^\n]*)$", re.DOTALL | re.MULTILINE)
+VARIABLE = re.compile(r"environ(?:\.get)?[(\[]\s*\"(KRAIT_(?!UPDATE|KERNEL)\w+)\"")
 FENCED = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\[(?P<text>[^\]]*)\]\((?P<target>[^)\s#]*)(?:#(?P<section>[^)]*))?\)")
 
@@ -142,23 +137,18 @@ def test_sources_are_plain(room: str) -> None:
     assert found == []
 
 
-@pytest.mark.parametrize(
-    ("name", "text", "line"),
-    [
-        ("page.md", "# Who may\n\n- It is kept for\n  who asks.\n", 3),
-        ("page.md", "| what | it is |\n| --- | --- |\n| bytes | are told |\n", 3),
-        ("source.py", 'X = 1\n"""A lock. Who\nwaits sleeps."""\n', 2),
-        ("source.py", "# It looks in\n# vain.\nX = 1\n", 1),
-        ("source.c", "int x;\n/* Bytes behind the\n * end. */\n", 2),
-        ("source.S", "nop\n# room for so\n# many words\n", 2),
-    ],
-)
-def test_habits_are_found(tmp_path: Path, name: str, text: str, line: int) -> None:
-    """Over two lines, in rows of tables, and in each kind of source."""
-    path = tmp_path / name
-    path.write_text(text)
-    found = habits(paragraphs(path) if path.suffix == ".md" else comments(path), PHRASES)
-    assert [each.partition(":")[0] for each in found] == [f"line {line}"]
+def test_pages_name_what_makes_tests_longer() -> None:
+    """Each variable that a test reads stands in a page, and what is skipped without one in "What takes minutes"."""
+    pages = "".join(page.read_text() for page in PAGES)
+    rows = (ROOT / "docs" / "testing.md").read_text().partition("## What takes minutes")[2].partition("\n## ")[0]
+    lost = []
+    for path in sorted((ROOT / "tests").rglob("test_*.py")):
+        text = path.read_text()
+        named = [each for each in VARIABLE.findall(text) if not re.search(rf"`{each}\b", pages)]
+        lost += [f"{name_of(path)}: no page names {each}" for each in named]
+        if re.search(r"skipif\(not [A-Z]", text) and f"`{name_of(path)}`" not in rows:
+            lost.append(f"{name_of(path)}: skipped without a variable, and not in the table")
+    assert lost == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)

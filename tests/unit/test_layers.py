@@ -2,77 +2,12 @@
 
 from __future__ import annotations
 
-import ast
 import re
-from collections.abc import Iterator
-from functools import cache
-from pathlib import Path
-from typing import NamedTuple
 
+from tools.import_map import PICTURE, imports, layers, modules, picture, room_of
 from tools.paths import ROOT
 
 PACKAGES_OF_ROOMS = {"kernel", "kernel.drivers", "kernel.net"}  # their __init__ is a docstring
-
-
-class Import(NamedTuple):
-    importer: str
-    imported: str
-    line: int
-    only_types: bool
-
-
-def module_name(path: Path) -> str:
-    parts = path.relative_to(ROOT).with_suffix("").parts
-    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-
-
-@cache
-def modules() -> dict[str, Path]:
-    return {module_name(path): path for top in ("kernel", "arch") for path in (ROOT / top).rglob("*.py")}
-
-
-def is_type_checking(statement: ast.stmt) -> bool:
-    test = statement.test if isinstance(statement, ast.If) else None
-    return isinstance(test, ast.Name) and test.id == "TYPE_CHECKING"
-
-
-def import_statements(node: ast.AST, only_types: bool = False) -> Iterator[tuple[ast.Import | ast.ImportFrom, bool]]:
-    """All of them, those in functions as well, and whether each is there for types alone."""
-    for child in ast.iter_child_nodes(node):
-        if isinstance(child, ast.Import | ast.ImportFrom):
-            yield child, only_types
-        else:
-            yield from import_statements(child, only_types or (isinstance(child, ast.stmt) and is_type_checking(child)))
-
-
-@cache
-def imports() -> list[Import]:
-    found = []
-    for name, path in modules().items():
-        for statement, only_types in import_statements(ast.parse(path.read_text())):
-            if isinstance(statement, ast.Import):
-                targets = [alias.name for alias in statement.names]
-            else:
-                assert statement.module is not None and statement.level == 0, f"{path}: a relative import"
-                inside = [f"{statement.module}.{alias.name}" for alias in statement.names]
-                targets = [target if target in modules() else statement.module for target in inside]
-            found += [Import(name, target, statement.lineno, only_types) for target in targets if target in modules()]
-    return found
-
-
-@cache
-def layers() -> dict[str, int]:
-    """Rooms and their heights, from the table of the architecture page."""
-    text = (ROOT / "docs" / "architecture.md").read_text()
-    section = text.split("## Rooms and layers", 1)[1].split("\n## ", 1)[0]
-    rooms = re.findall(r"^\| `((?:kernel|arch)(?:/\w+)*)` \|", section, re.MULTILINE)
-    return {room.replace("/", "."): height for height, room in enumerate(rooms)}
-
-
-def room_of(module: str) -> str | None:
-    """The innermost room that the module lies in."""
-    rooms = [room for room in layers() if module == room or module.startswith(room + ".")]
-    return max(rooms, key=len, default=None)
 
 
 def test_every_module_has_a_room() -> None:
@@ -146,3 +81,7 @@ def test_types_refer_back_inside_a_room_only() -> None:
     height = {name: layers()[room_of(name) or name] for name in modules() if name not in PACKAGES_OF_ROOMS}
     of_types = [found for found in imports() if found.only_types]
     assert [found for found in of_types if height[found.imported] > height[found.importer]] == []
+
+
+def test_the_map_of_imports_is_up_to_date() -> None:
+    assert PICTURE.read_text() == picture(), "python -m tools.import_map"

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from compiler.progress import Step
 from tools.errors import KraitError
+from tools.import_map import PICTURE
 from tools.paths import BUILD, ROOT
 from tools.site import house
 from tools.site.pages import lay_out
@@ -90,6 +91,7 @@ def draw_pictures(with_machine: bool) -> None:
         shown.append(f"![{table.title}](pictures/performance-{number}.svg)")
     page.write_text(text.rstrip() + "\n\n## In pictures\n\n" + "\n\n".join(shown) + "\n")
     (place / "house.svg").write_text(house.draw(house.chapters_of(ROOT / "docs" / "reading-order.md")))
+    (STAGE / "docs" / PICTURE.name).write_text(PICTURE.read_text())
     page = STAGE / "docs" / "architecture.md"
     page.write_text(page.read_text().rstrip() + "\n\n## In a picture\n\n![The house](pictures/house.svg)\n")
     if with_machine:

@@ -89,9 +89,9 @@ def _number(text: bytes) -> int:
         return -1
     value = 0
     for byte in text:
-        digit = byte - 48
+        digit = byte - ord("0")
         if digit > 9:
-            digit = (byte | 0x20) - 87
+            digit = (byte | 0x20) - ord("a") + 10
             if digit < 10:
                 return -1
         if not 0 <= digit < base:

@@ -89,10 +89,10 @@ def set_subtree_control(group: ControlGroup, text: bytes, writer: Writer) -> Non
         if len(word) == 0:
             continue
         bit = _bit_of(word[1:])
-        if word[0] == 43:
+        if word[0] == ord("+"):
             enabled |= bit
             disabled &= ~bit
-        elif word[0] == 45:
+        elif word[0] == ord("-"):
             disabled |= bit
             enabled &= ~bit
         else:

@@ -49,9 +49,9 @@ def parse_bytes(text: bytes) -> int:
     high = 0  # and `low`: 32 bits each, so that a larger value wraps around
     low = 0
     base = 10
-    if len(text) > 1 and text[0] == 48:
+    if len(text) > 1 and text[0] == ord("0"):
         base = 8
-        if text[1] | 32 == 120:
+        if text[1] | 0x20 == ord("x"):
             base = 16
             text = text[2:]
     digits = 0

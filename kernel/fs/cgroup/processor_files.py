@@ -49,9 +49,9 @@ def _number(text: bytes) -> int:
         raise Errno(EINVAL)
     value = 0
     for byte in text:
-        if not 48 <= byte <= 57:
+        if not ord("0") <= byte <= ord("9"):
             raise Errno(EINVAL)
-        value = min(value * 10 + byte - 48, _MOST)
+        value = min(value * 10 + byte - ord("0"), _MOST)
     return value
 
 

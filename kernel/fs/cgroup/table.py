@@ -111,9 +111,9 @@ def parse_number(text: bytes) -> int:
     if is_negative or text.startswith(b"+"):
         text = text[1:]
     base = 10
-    if len(text) > 1 and text[0] == 48:
+    if len(text) > 1 and text[0] == ord("0"):
         base = 8
-        if text[1] | 32 == 120:
+        if text[1] | 0x20 == ord("x"):
             base = 16
             text = text[2:]
     if len(text) == 0:
@@ -121,9 +121,9 @@ def parse_number(text: bytes) -> int:
     value = 0
     too_large = False
     for byte in text:
-        digit = byte - 48
+        digit = byte - ord("0")
         if digit > 9:
-            digit = (byte | 32) - 87
+            digit = (byte | 0x20) - ord("a") + 10
             if digit < 10:
                 raise Errno(EINVAL)
         if not 0 <= digit < base:

@@ -106,7 +106,7 @@ def set_quota(group: ControlGroup, text: bytes, writer: Writer) -> None:
     if len(words) == 0:
         raise Errno(EINVAL)
     period_us = share.period_ns // NS_PER_US
-    if len(words) > 1 and 48 <= words[1][0] <= 57:
+    if len(words) > 1 and ord("0") <= words[1][0] <= ord("9"):
         period_us = _leading_number(words[1])
     if not _LEAST_US <= period_us <= _LONGEST_PERIOD_US:
         raise Errno(EINVAL)
@@ -124,14 +124,14 @@ def set_quota(group: ControlGroup, text: bytes, writer: Writer) -> None:
 def _leading_number(text: bytes) -> int:
     """The decimal number that a text begins with. Raises EINVAL."""
     value = 0
-    if not 48 <= text[0] <= 57:
+    if not ord("0") <= text[0] <= ord("9"):
         raise Errno(EINVAL)
     for byte in text:
-        if not 48 <= byte <= 57:
+        if not ord("0") <= byte <= ord("9"):
             break
         if value > _MOST_US:
             raise Errno(EINVAL)
-        value = value * 10 + byte - 48
+        value = value * 10 + byte - ord("0")
     return value
 
 

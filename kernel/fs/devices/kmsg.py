@@ -74,16 +74,16 @@ def _shown(record: Record) -> bytes:
 
 def parse_priority(text: bytes) -> int:
     """The number in the "<N>" that a line begins with, or -1."""
-    if len(text) < 2 or text[0] != 60:
+    if len(text) < 2 or text[0] != ord("<"):
         return -1
     value = 0
     for i in range(1, min(len(text), 8)):
         digit = text[i]
-        if digit == 62:
+        if digit == ord(">"):
             return value
         if not ord("0") <= digit <= ord("9"):
             return -1
-        value = value * 10 + digit - 48
+        value = value * 10 + digit - ord("0")
     return -1
 
 

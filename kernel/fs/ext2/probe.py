@@ -52,7 +52,7 @@ def uuid_text(raw: bytes) -> bytes:
     text = bytearray()
     for index in range(_UUID_SIZE):
         if index == 4 or index == 6 or index == 8 or index == 10:
-            text.append(45)
+            text.append(ord("-"))
         text.append(_DIGITS[raw[index] >> 4])
         text.append(_DIGITS[raw[index] & 15])
     return bytes(text)

@@ -193,7 +193,7 @@ def _number(text: bytes) -> int:
     for digit in text:
         if not ord("0") <= digit <= ord("9"):
             raise Errno(EINVAL)
-        value = value * 10 + digit - 48
+        value = value * 10 + digit - ord("0")
         if value > _NUMBER_LIMIT:
             raise Errno(EINVAL)
     return value

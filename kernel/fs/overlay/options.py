@@ -206,7 +206,7 @@ def _shown_name(name: bytes) -> bytes:
     text = bytearray()
     for byte in name:
         if byte in (ord(","), ord(" "), ord("\t"), ord("\n"), ord("\\")):
-            text.append(92)
+            text.append(ord("\\"))
             text.append(48 + (byte >> 6))
             text.append(48 + (byte >> 3 & 7))
             text.append(48 + (byte & 7))

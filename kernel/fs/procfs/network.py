@@ -225,9 +225,9 @@ def numbers_in(text: bytes) -> list[int]:
     is_negative = False
     for byte in text + b"\n":
         if ord("0") <= byte <= ord("9"):
-            if value > (_MOST - (byte - 48)) // 10:
+            if value > (_MOST - (byte - ord("0"))) // 10:
                 raise Errno(EINVAL)
-            value = (value if value >= 0 else 0) * 10 + (byte - 48)
+            value = (value if value >= 0 else 0) * 10 + (byte - ord("0"))
         elif byte == ord("-") and value < 0 and not is_negative:
             is_negative = True
         elif byte == ord(" ") or byte == ord("\t") or byte == ord("\n"):

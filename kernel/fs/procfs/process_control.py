@@ -151,5 +151,5 @@ def parse_signed(text: bytes) -> int:
     for digit in digits:
         if not ord("0") <= digit <= ord("9"):
             raise Errno(EINVAL)
-        value = value * 10 + digit - 48
+        value = value * 10 + digit - ord("0")
     return -value if negative else value

@@ -156,9 +156,9 @@ def area_line(area: Area) -> bytes:
     line = bytearray(text.encode())
     if len(name) > 0:
         while len(line) < _NAME_COLUMN:
-            line.append(32)
+            line.append(ord(" "))
         line.extend(name)
-    line.append(10)
+    line.append(ord("\n"))
     return bytes(line)
 
 
@@ -336,7 +336,7 @@ def area_placement(space: AddressSpace, area: Area, of_thread: MemoryPolicy | No
     placement = Placement()
     placement.count(space, area)
     line.extend(placement.text().encode())
-    line.append(10)
+    line.append(ord("\n"))
     pace(_AREA_COST)
     return bytes(line)
 
@@ -345,7 +345,7 @@ def escaped(name: bytes) -> bytes:
     """A name in which blanks, newlines, tabs and `=` are in octal."""
     text = bytearray()
     for byte in name:
-        if byte == 9 or byte == 10 or byte == 32 or byte == 61:
+        if byte == ord("\t") or byte == ord("\n") or byte == ord(" ") or byte == ord("="):
             text.extend(f"\\{byte:03o}".encode())
         else:
             text.append(byte)
@@ -373,7 +373,7 @@ def smaps_rollup(subject: Subject) -> bytes:
         high = highest.end
     text = bytearray(f"{low:08x}-{high:08x} ---p 00000000 00:00 0 ".encode())
     while len(text) < _NAME_COLUMN:
-        text.append(32)
+        text.append(ord(" "))
     text.extend(b"[rollup]\n")
     text.extend(resident.lines(of_all=True))
     return bytes(text)

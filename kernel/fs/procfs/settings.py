@@ -110,11 +110,11 @@ def ngroups_max() -> bytes:
 
 def set_printk(text: bytes) -> None:
     """The console's level is the first number; the others are ignored."""
-    if len(text) == 0 or not 49 <= text[0] <= 48 + _LEVELS:
+    if len(text) == 0 or not ord("1") <= text[0] <= ord("0") + _LEVELS:
         raise Errno(EINVAL)
-    if len(text) > 1 and text[1] != 10 and text[1] != 32 and text[1] != 9:
+    if len(text) > 1 and text[1] != ord("\n") and text[1] != ord(" ") and text[1] != ord("\t"):
         raise Errno(EINVAL)
-    log.console_level = text[0] - 48
+    log.console_level = text[0] - ord("0")
 
 
 @proc_file("sys/kernel/printk", set_printk)

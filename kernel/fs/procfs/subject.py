@@ -146,5 +146,5 @@ def parse_number(name: bytes) -> int:
     for digit in name:
         if not ord("0") <= digit <= ord("9"):
             return -1
-        value = value * 10 + digit - 48
+        value = value * 10 + digit - ord("0")
     return value

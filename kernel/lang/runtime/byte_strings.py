@@ -207,7 +207,7 @@ def bytes_split_spaces(data: bytes) -> List[bytes]:
 @inline
 def is_space(value: int) -> bool:
     """Whether Python counts a byte as white space."""
-    return value == 32 or 9 <= value <= 13
+    return value == ord(" ") or ord("\t") <= value <= ord("\r")
 
 
 def bytes_strip(data: bytes, unwanted: bytes = SPACES) -> bytes:

@@ -168,9 +168,9 @@ def prefix_base(letter: int) -> int:
 def digit_value(letter: int) -> int:
     """What a digit or letter counts; 255 if it is neither."""
     if ord("0") <= letter <= ord("9"):
-        return letter - 48
+        return letter - ord("0")
     lower = letter | 32
-    return lower - 87 if 97 <= lower <= 122 else 255
+    return lower - ord("a") + 10 if ord("a") <= lower <= ord("z") else 255
 
 
 def text_of_int(value: int) -> str:
@@ -358,7 +358,7 @@ class TextBuilder:
         if base == 10:
             for _ in range(count):
                 place -= 1
-                self._buffer[place] = u8(int(rest % 10) + 48)
+                self._buffer[place] = u8(int(rest % 10) + ord("0"))
                 rest = rest // 10
         else:
             shift = shift_of_base(base)
@@ -370,7 +370,7 @@ class TextBuilder:
 
     def add_bytes_repr(self, data: bytes) -> None:
         """`f"{data!r}"`: `b'...'`."""
-        self.add_byte(98)
+        self.add_byte(ord("b"))
         self.add_quoted(data, is_text=False)
 
     def add_str_repr(self, text: str) -> None:
@@ -383,9 +383,9 @@ class TextBuilder:
         single = False
         double = False
         for place in range(len(data)):
-            single = single or byte_at(data, place) == 39
-            double = double or byte_at(data, place) == 34
-        quote = 34 if single and not double else 39
+            single = single or byte_at(data, place) == ord("'")
+            double = double or byte_at(data, place) == ord('"')
+        quote = ord('"') if single and not double else ord("'")
         self.add_byte(quote)
         for place in range(len(data)):
             self.add_escaped(byte_at(data, place), quote, is_text)
@@ -393,13 +393,19 @@ class TextBuilder:
 
     def add_escaped(self, value: int, quote: int, is_text: bool) -> None:
         """One byte of a literal."""
-        escape = 110 if value == 10 else 114 if value == 13 else 116 if value == 9 else 0
+        escape = 0
+        if value == ord("\n"):
+            escape = ord("n")
+        elif value == ord("\r"):
+            escape = ord("r")
+        elif value == ord("\t"):
+            escape = ord("t")
         if value == quote or value == ord("\\"):
             escape = value
         if escape != 0:
-            self.add_byte(92)
+            self.add_byte(ord("\\"))
             self.add_byte(escape)
-        elif 32 <= value < 127 or (is_text and value >= 128):
+        elif ord(" ") <= value <= ord("~") or (is_text and value >= 128):
             self.add_byte(value)
         else:
             self.add_raw(b"\\x")

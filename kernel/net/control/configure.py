@@ -76,7 +76,7 @@ def parse_address(text: bytes) -> bytes:
         for digit in part:
             if not ord("0") <= digit <= ord("9"):
                 return b""
-            value = value * 10 + digit - 48
+            value = value * 10 + digit - ord("0")
         if value > 255:
             return b""
         result.append(value)

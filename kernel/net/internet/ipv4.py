@@ -21,13 +21,14 @@ from kernel.net.internet.addresses import (
     is_multicast,
     owner_of,
 )
+from kernel.net.internet.departure import loop_back, pass_hooks, send_whole
 from kernel.net.internet.fragments import reassembler_of
 from kernel.net.internet.group_programs import may_leave
 from kernel.net.internet.interface_settings import ROUTE_LOCALNET4, RP_FILTER4
 from kernel.net.internet.ipv4_options import VALID, fragment_options, has_source_route, note_passage
 from kernel.net.internet.membership import is_member
 from kernel.net.internet.output import NextHop, select_source4
-from kernel.net.internet.passage import pass_arrival, pass_output, pass_postrouting
+from kernel.net.internet.passage import pass_arrival
 from kernel.net.internet.routes import BROADCAST, LOCAL, MULTICAST, UNICAST, find_route
 from kernel.net.internet.transport import PROTOCOL_IGMP, TRANSPORTS, NetworkError
 from kernel.net.link.checksum import checksum
@@ -36,8 +37,7 @@ from kernel.net.link.device import NetworkDevice
 from kernel.net.link.ethernet import ETHERTYPE_IP4, LINK, LinkProtocol, complete_checksum
 from kernel.net.link.hooks import INPUT, PREROUTING
 from kernel.net.link.network import FIRST_NETWORK, Network, network_of
-from kernel.net.link.packet import CHECKSUM_PARTIAL, CHECKSUM_VERIFIED, PACKET_HOST, Packet
-from kernel.net.link.segmentation import fits
+from kernel.net.link.packet import CHECKSUM_PARTIAL, PACKET_HOST, Packet
 from kernel.time import monotonic_ns, realtime_ns
 
 HEADER: Final = 20
@@ -158,8 +158,8 @@ def send(
     if network.hooks4 is not None:
         send_watched(packet, hop, dont_fragment, loops)
         return
-    if loops and (hop.kind == MULTICAST or hop.kind == BROADCAST):
-        _loop_back(packet, hop)
+    if loops:
+        loop_back(packet, hop)
     transmit(packet, hop, dont_fragment)
 
 
@@ -167,12 +167,8 @@ def send_watched(packet: Packet, hop: NextHop, dont_fragment: bool, loops: bool)
     """Send a datagram with a complete header where others are watching. EPERM, EMSGSIZE, MemoryError, and those of
     `resolve`.
     """
-    way = pass_output(packet, hop)
-    if way is None:
-        return
-    if loops and (way.kind == MULTICAST or way.kind == BROADCAST):
-        _loop_back(packet, way)
-    if pass_postrouting(packet, way):
+    way = pass_hooks(packet, hop, loops)
+    if way is not None:
         transmit(packet, way, dont_fragment)
 
 
@@ -180,15 +176,8 @@ def transmit(packet: Packet, hop: NextHop, dont_fragment: bool) -> None:
     """Send a datagram with a complete header, in fragments if need be. EMSGSIZE, MemoryError."""
     if hop.kind == MULTICAST or hop.kind == BROADCAST:
         _count_group(hop)
-    if packet.fragment_size == 0 and fits(packet, hop.mtu):
-        hop.network.ip4.out_transmits += 1
-        hop.network.ip4.out_bytes += len(packet)
-        hop.transmit(packet)
-        return
-    if dont_fragment:
-        hop.network.ip4.fragment_fails += 1
-        raise Errno(EMSGSIZE)
-    _fragment(packet, hop)
+    if not send_whole(packet, hop, hop.network.ip4, dont_fragment):
+        _fragment(packet, hop)
 
 
 def _count_group(hop: NextHop) -> None:
@@ -196,19 +185,6 @@ def _count_group(hop: NextHop) -> None:
         hop.network.ip4.out_multicast += 1
     else:
         hop.network.ip4.out_broadcast += 1
-
-
-def _loop_back(packet: Packet, hop: NextHop) -> None:
-    """Deliver a copy of a datagram for a group or broadcast, complete with its header, to this host as well."""
-    if hop.device.is_loop:
-        return
-    copy = packet.copy()
-    if copy.checksum == CHECKSUM_PARTIAL:
-        copy.checksum = CHECKSUM_VERIFIED
-    copy.from_ourselves = True
-    loopback = hop.network.loopback
-    if loopback.is_up() and loopback.transmit(copy):
-        copy.device = hop.device
 
 
 def _fragment(packet: Packet, hop: NextHop) -> None:

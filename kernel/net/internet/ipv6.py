@@ -12,20 +12,20 @@ from kernel.lang import EMSGSIZE, Errno, final, noinline, span_of
 from kernel.lib import random
 from kernel.lib.pace import spend
 from kernel.net.internet.addresses import ANY6, is_loopback, is_multicast, owner_of
+from kernel.net.internet.departure import loop_back, pass_hooks, send_whole
 from kernel.net.internet.fragments import reassembler_of
 from kernel.net.internet.group_programs import may_leave
 from kernel.net.internet.interface_settings import HOP_LIMIT6
 from kernel.net.internet.ipv4 import LARGEST, PIECE_COST, RawListener
 from kernel.net.internet.membership import is_member
 from kernel.net.internet.output import NextHop
-from kernel.net.internet.passage import pass_arrival, pass_output, pass_postrouting
+from kernel.net.internet.passage import pass_arrival
 from kernel.net.internet.routes import BROADCAST, LOCAL, MULTICAST, find_route
 from kernel.net.internet.transport import PROTOCOL_ICMP6, PROTOCOL_TCP, PROTOCOL_UDP, TRANSPORTS
 from kernel.net.link.ethernet import ETHERTYPE_IP6, LINK, LinkProtocol, complete_checksum
 from kernel.net.link.hooks import INPUT, PREROUTING
 from kernel.net.link.network import network_of
-from kernel.net.link.packet import CHECKSUM_PARTIAL, CHECKSUM_VERIFIED, PACKET_HOST, Packet
-from kernel.net.link.segmentation import fits
+from kernel.net.link.packet import CHECKSUM_PARTIAL, PACKET_HOST, Packet
 from kernel.time import monotonic_ns
 
 HEADER: Final = 40
@@ -123,8 +123,8 @@ def send(
     if hop.network.hooks6 is not None:
         send_watched(packet, hop, dont_fragment, loops)
         return
-    if loops and not hop.device.is_loop and hop.kind == MULTICAST:
-        _loop_back(packet, hop)
+    if loops:
+        loop_back(packet, hop)
     transmit(packet, hop, dont_fragment)
 
 
@@ -132,12 +132,8 @@ def send_watched(packet: Packet, hop: NextHop, dont_fragment: bool, loops: bool)
     """Send a packet with a complete header where hooks or taps are watching. EPERM, EMSGSIZE, MemoryError, and those of
     `resolve`.
     """
-    way = pass_output(packet, hop)
-    if way is None:
-        return
-    if loops and way.kind == MULTICAST and not way.device.is_loop:
-        _loop_back(packet, way)
-    if pass_postrouting(packet, way):
+    way = pass_hooks(packet, hop, loops)
+    if way is not None:
         transmit(packet, way, dont_fragment)
 
 
@@ -145,25 +141,8 @@ def transmit(packet: Packet, hop: NextHop, dont_fragment: bool) -> None:
     """Send a packet with a complete header, in fragments if need be. EMSGSIZE, MemoryError."""
     if hop.kind == MULTICAST:
         hop.network.ip6.out_multicast += 1
-    if packet.fragment_size == 0 and fits(packet, hop.mtu):
-        hop.network.ip6.out_transmits += 1
-        hop.network.ip6.out_bytes += len(packet)
-        hop.transmit(packet)
-        return
-    if dont_fragment:
-        hop.network.ip6.fragment_fails += 1
-        raise Errno(EMSGSIZE)
-    _fragment(packet, hop)
-
-
-def _loop_back(packet: Packet, hop: NextHop) -> None:
-    copy = packet.copy()
-    if copy.checksum == CHECKSUM_PARTIAL:
-        copy.checksum = CHECKSUM_VERIFIED
-    copy.from_ourselves = True
-    loopback = hop.network.loopback
-    if loopback.is_up() and loopback.transmit(copy):
-        copy.device = hop.device
+    if not send_whole(packet, hop, hop.network.ip6, dont_fragment):
+        _fragment(packet, hop)
 
 
 def _fragment(packet: Packet, hop: NextHop) -> None:

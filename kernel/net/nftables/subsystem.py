@@ -46,7 +46,7 @@ from kernel.net.nftables import (
     registers,
     rules,
     set_requests,
-    tables,
+    table_requests,
     ways,
 )
 from kernel.net.nftables.attributes import put32, put_text
@@ -125,7 +125,7 @@ class Changes(filter_socket.Batch):
         elif kind == NEW_SET:
             set_requests.new_set(message, batch)
         elif kind == NEW_TABLE:
-            tables.new_table(message, batch)
+            table_requests.new_table(message, batch)
         elif kind == NEW_OBJECT:
             objects.new_object(message, batch)
         elif kind == DELETE_RULE or kind == DESTROY_RULE:
@@ -137,7 +137,7 @@ class Changes(filter_socket.Batch):
         elif kind == DELETE_SET or kind == DESTROY_SET:
             set_requests.delete_sets(message, batch)
         elif kind == DELETE_TABLE or kind == DESTROY_TABLE:
-            tables.delete_table(message, batch)
+            table_requests.delete_table(message, batch)
         elif kind == DELETE_OBJECT or kind == DESTROY_OBJECT:
             objects.delete_objects(message, batch)
         elif kind <= RESET_ELEMENT and kind not in _ASKING:
@@ -266,7 +266,7 @@ class Tables(BatchingSubsystem):
 def _dump(message: Message, firewall: Firewall, writer: MessageWriter) -> None:
     kind = message.kind
     if kind == GET_TABLE:
-        tables.dump_tables(message, firewall, writer)
+        table_requests.dump_tables(message, firewall, writer)
     elif kind == GET_CHAIN:
         chains.dump_chains(message, firewall, writer)
     elif kind == GET_RULE or kind == RESET_RULE:
@@ -286,7 +286,7 @@ def _dump(message: Message, firewall: Firewall, writer: MessageWriter) -> None:
 def _get(message: Message, firewall: Firewall, writer: MessageWriter) -> None:
     kind = message.kind
     if kind == GET_TABLE:
-        tables.get_table(message, firewall, writer)
+        table_requests.get_table(message, firewall, writer)
     elif kind == GET_CHAIN:
         chains.get_chain(message, firewall, writer)
     elif kind == GET_RULE or kind == RESET_RULE:

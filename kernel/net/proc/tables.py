@@ -169,7 +169,7 @@ def link_text(address: bytes) -> bytes:
     text = bytearray()
     for i in range(len(address)):
         if i > 0:
-            text.append(58)
+            text.append(ord(":"))
         text.extend(f"{address[i]:02x}".encode())
     return bytes(text)
 

@@ -73,7 +73,7 @@ def reset() -> None:
     groups_of(FIRST_NETWORK).by_key.clear()
     for entry in list(neighbours_of(FIRST_NETWORK).entries.values()):
         forget(entry)
-    path_mtu.path_mtus_of(FIRST_NETWORK).paths.clear()
+    path_mtu.path_mtus_of(FIRST_NETWORK).reports.clear()
     reassembler_of(FIRST_NETWORK).end()
     for timer in list(timers.TIMERS.heap.entries):
         timer.remove()

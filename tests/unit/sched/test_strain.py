@@ -1,5 +1,7 @@
 """What the scheduler tells of threads in groups, and what groups count of it."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from random import Random
 
@@ -7,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kernel.sched import strain
 from kernel.sched.pressure import (
     ABSENT,
     LACKS_MEMORY,
@@ -28,7 +31,9 @@ FULL = 1
 @pytest.fixture(autouse=True)
 def machine() -> Iterator[None]:
     before = MACHINE.is_on, MACHINE.is_noted
-    yield
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(strain, "monotonic_ns", lambda: Simulated.latest.now_ns)
+        yield
     MACHINE.is_on, MACHINE.is_noted = before
     MACHINE.is_strained = False
     for standing in range(len(MACHINE.counts)):
@@ -39,7 +44,9 @@ def machine() -> Iterator[None]:
 
 
 class Simulated:
-    """One processor, and threads of groups."""
+    """One processor, and threads of groups. The latest one's time is the kernel's."""
+
+    latest: Simulated
 
     def __init__(self, groups: list[Pressure]) -> None:
         self.groups = groups
@@ -49,6 +56,7 @@ class Simulated:
         self.threads: list[Thread] = []
         self.ready: list[Thread] = []
         self.now_ns = 1000
+        Simulated.latest = self
 
     def add(self, pressure: Pressure | None) -> Thread:
         thread = Thread(b"member")

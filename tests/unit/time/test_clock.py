@@ -32,3 +32,11 @@ def test_wall_clock_can_be_set() -> None:
     assert clock.realtime_seconds() == 10**9
     with pytest.raises(Errno):
         clock.set_realtime(-1)
+
+
+@pytest.mark.parametrize("attempt", range(2))
+def test_no_test_sees_the_clock_of_another(attempt: int) -> None:
+    """The second would, without the fixture `clock_stands` of all unit tests."""
+    assert (clock.monotonic_ns(), clock.realtime_ns()) == (0, 0)
+    clock.start(1_000_000_000, 5)
+    assert clock.realtime_ns() >= 5
