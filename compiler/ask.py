@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pickle
+import signal
 import socket
 import struct
 import subprocess
@@ -20,11 +21,14 @@ from compiler.backend import CACHE, ROOT
 if TYPE_CHECKING:
     from compiler.driver import Refused
 
-START_S = 20.0  # a client waits so long for one that it started,
-ACCEPT_S = 20.0  # and for the first byte of one that may be at work for another client
+START_S = 20.0  # a client waits this long for a resident that it started,
+ACCEPT_S = 20.0  # for the first byte of one that may be at work for another client,
+SILENCE_S = 10.0  # and for the next sign of life of one that works for it, which come
+SIGN_S = 1.0  # this often
 
 SOCKET = "resident.socket"
-ACCEPTED, OTHER_VERSION, STREAM = b"a", b"o", b"s"
+ACCEPTED, OTHER_VERSION, ANSWER = b"a", b"o", b"!"
+ALIVE = bytes([signal.SIGALRM])  # what a signal writes to `signal.set_wakeup_fd`
 LENGTH = struct.Struct("!Q")
 _CREDENTIALS = struct.Struct("3i")
 
@@ -39,17 +43,20 @@ class Question:
 
 @dataclass
 class Answer:
-    """That files have no errors, or which."""
+    """That files have no errors, or which; and what their import printed."""
 
     refused: Refused | None
+    printed: bytes = b""
 
 
 def is_usable() -> bool:
-    """Whether a resident may be asked here. Paths in mypy's messages depend on the working directory."""
+    """Whether a resident may be asked here. Paths in mypy's messages depend on the working directory. Continuous
+    integration (`CI`) must leave no process behind: there it has to be asked for.
+    """
     return (
         sys.platform == "linux"
         and Path.cwd() == ROOT
-        and os.environ.get("KRAIT_RESIDENT") != "0"
+        and (os.environ.get("KRAIT_RESIDENT") or ("0" if os.environ.get("CI") else "1")) != "0"
         and os.environ.get("KRAIT_COMPILER_DEBUG") != "1"
     )
 
@@ -65,13 +72,9 @@ def ask(files: list[Path], version: str) -> Answer | None:
                 check_user(connection)
                 data = pickle.dumps(Question(version, files), pickle.HIGHEST_PROTOCOL)
                 connection.sendall(LENGTH.pack(len(data)) + data)
-                connection.settimeout(ACCEPT_S)
                 word = connection.recv(1)
-                connection.settimeout(None)
-                if word == ACCEPTED:  # one that is stopped must not hold our stream open
-                    socket.send_fds(connection, [STREAM], [sys.stderr.fileno()])
-                    answer = pickle.loads(receive(connection))
-                    return answer if isinstance(answer, Answer) else None
+                if word == ACCEPTED:
+                    return await_answer(connection)
                 if word != OTHER_VERSION:
                     return None
     except (OSError, EOFError, ValueError, pickle.PickleError):
@@ -79,8 +82,18 @@ def ask(files: list[Path], version: str) -> Answer | None:
     return None
 
 
+def await_answer(connection: socket.socket) -> Answer | None:
+    """The answer of a resident that accepted our question; TimeoutError when it is silent, because it was stopped."""
+    connection.settimeout(SILENCE_S)
+    while (word := connection.recv(1)) == ALIVE:
+        pass
+    answer = pickle.loads(receive(connection)) if word == ANSWER else None
+    return answer if isinstance(answer, Answer) else None
+
+
 def _connect() -> socket.socket | None:
     connection = socket.socket(socket.AF_UNIX)
+    connection.settimeout(ACCEPT_S)  # one that is stopped accepts nothing: its queue may be full, and so its buffer
     try:
         with socket_address() as address:
             connection.connect(address)
@@ -97,10 +110,11 @@ def _start(version: str) -> socket.socket | None:
     process = subprocess.Popen(command, cwd=ROOT, stdin=nothing, stdout=nothing, stderr=nothing, start_new_session=True)
     latest = time.monotonic() + START_S
     while time.monotonic() < latest:
+        has_ended = process.poll() is not None  # with 0: another one has the lock, and listens unless it is stopped
         if (connection := _connect()) is not None:
             process.returncode = 0  # nobody waits for it
             return connection
-        if process.poll() not in (None, 0):
+        if has_ended:
             return None
         time.sleep(0.02)
     return None

@@ -579,8 +579,9 @@ def version_of(hashes: dict[str, str]) -> str:
     Python's own), which files there are, and the Python that runs it all. After such a change it starts again.
     """
     fixed = {name: value for name, value in hashes.items() if name.startswith(("compiler/", "kernel/lang/"))}
-    settings = {name: value for name, value in os.environ.items() if name.startswith(("PYTHON", "KRAIT_"))}
-    python = [sys.version, sys.executable, importlib.metadata.version("mypy"), sorted(settings.items())]
+    settings = {name: value for name, value in os.environ.items() if name.startswith(("PYTHON", "MYPY", "KRAIT_"))}
+    versions = [sys.version, importlib.metadata.version("mypy")]
+    python = [versions, sys.executable, list(sys.flags), sorted(settings.items())]
     return hashlib.sha256(json.dumps([sorted(fixed.items()), sorted(hashes), python]).encode()).hexdigest()
 
 
@@ -595,6 +596,8 @@ def is_answered(files: list[Path], hashes: dict[str, str]) -> bool:
     answer = ask.ask(files, version_of(hashes))
     if answer is None or source_hashes() != hashes:
         return False
+    sys.stderr.buffer.write(answer.printed)
+    sys.stderr.flush()
     if answer.refused is not None:
         raise answer.refused
     return True

@@ -11,7 +11,7 @@ An answer is one about the files on disk, or there is none:
 - Client and resident must have the same version (`driver.version_of`): the compiler's sources, the prelude, the names
   of all sources, Python and mypy, and Python's settings. If not, the resident ends, and the client starts another.
 - Where anything fails (no resident, one that is killed or silent, an exception in it) there is no answer, and the
-  client checks in its own process, from nothing.
+  client checks in its own process, from nothing. Resident and child send a byte each second while they work.
 
 It listens at a socket in the cache's directory, for its own user only. It ends after IDLE_S without a question, when
 the socket is no longer its own, or when it has grown too large. A lock sees to it that there is one for each cache.
@@ -25,12 +25,14 @@ import gc
 import os
 import pickle
 import resource
+import select
 import selectors
 import signal
 import socket
 import struct
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -42,10 +44,11 @@ from compiler import driver
 from compiler.ask import (
     ACCEPT_S,
     ACCEPTED,
+    ANSWER,
     LENGTH,
     OTHER_VERSION,
+    SIGN_S,
     SOCKET,
-    STREAM,
     Answer,
     check_user,
     receive,
@@ -63,6 +66,7 @@ LOCK_S = 3.0  # a new one waits so long for the last one's end
 MOST_KIB = 1_500_000  # of memory; the types of the whole kernel take a third of that
 COLLECT_EVERY = 20  # questions: what was forgotten has circles
 LOCK = "resident.lock"
+_exit = os._exit  # imports have another one (`driver.exits_raise`)
 
 
 class Resident:
@@ -79,7 +83,9 @@ class Resident:
         self.listener = socket.socket(socket.AF_UNIX)
         with socket_address() as address:
             (CACHE / SOCKET).unlink(missing_ok=True)  # of one that was killed: we have the lock
+            mask = os.umask(0o077)
             self.listener.bind(address)
+            os.umask(mask)
         self.inode = (CACHE / SOCKET).stat().st_ino
         self.listener.listen()
         self.selector.register(self.listener, selectors.EVENT_READ)
@@ -104,7 +110,6 @@ class Resident:
     def accept(self) -> None:
         """Let a child answer a client."""
         connection, _ = self.listener.accept()
-        descriptors: list[int] = []
         try:
             check_user(connection)
             connection.settimeout(ACCEPT_S)
@@ -114,16 +119,13 @@ class Resident:
                 connection.sendall(OTHER_VERSION)
             else:
                 connection.sendall(ACCEPTED)
-                _, descriptors, _, _ = socket.recv_fds(connection, len(STREAM), 1)
-                connection.settimeout(None)
+                show_life(connection)
                 self.prepare(question.files)
-                self.fork(connection, question.files, descriptors[0])
+                show_life(None)
+                self.fork(connection, question.files)
                 return
-        except (OSError, EOFError, IndexError, struct.error, pickle.PickleError):
+        except (OSError, EOFError, struct.error, pickle.PickleError):
             pass  # it is left without an answer
-        finally:
-            for descriptor in descriptors:
-                os.close(descriptor)
         connection.close()
 
     def prepare(self, files: list[Path]) -> None:
@@ -139,13 +141,11 @@ class Resident:
         if resource.getrusage(resource.RUSAGE_SELF).ru_maxrss > MOST_KIB:
             self.end()
 
-    def fork(self, connection: socket.socket, files: list[Path], errors: int) -> None:
+    def fork(self, connection: socket.socket, files: list[Path]) -> None:
         child = os.fork()
         if child == 0:
             os.close(self.lock)  # else it would be held for as long as we run, whatever becomes of our parent
             self.listener.close()
-            os.dup2(errors, 1)
-            os.dup2(errors, 2)
             _answer_and_exit(connection, files, self.kept)
         process = os.pidfd_open(child)
         self.running[process] = child, connection
@@ -187,21 +187,47 @@ class Resident:
 
 
 def _answer_and_exit(connection: socket.socket, files: list[Path], kept: Kept) -> NoReturn:
-    """Check files in a child of the resident. The client makes its own check of what is no plain answer."""
+    """Check files in a child of the resident. The client makes its own check of what is no plain answer.
+
+    What is printed goes with the answer: a process that is stopped must not hold the client's streams open.
+    """
     try:
+        printed = os.memfd_create("printed")
+        os.dup2(printed, 1)
+        os.dup2(printed, 2)
+        signal.signal(signal.SIGALRM, partial(_end_without, connection))
+        show_life(connection)
         try:
             take_compiled()
             driver.check_anew(files, kept)
             answer = Answer(None)
         except driver.Refused as refused:
             answer = Answer(driver.with_quoted_sources(refused))
-        data = pickle.dumps(answer, pickle.HIGHEST_PROTOCOL)
         sys.stdout.flush()
         sys.stderr.flush()
-        connection.sendall(LENGTH.pack(len(data)) + data)
+        answer.printed = os.pread(printed, os.fstat(printed).st_size, 0)
+        data = pickle.dumps(answer, pickle.HIGHEST_PROTOCOL)
+        show_life(None)
+        connection.sendall(ANSWER + LENGTH.pack(len(data)) + data)
     except BaseException:  # whatever it is, the client will see it too
-        os._exit(1)
-    os._exit(0)
+        _exit(1)
+    _exit(0)
+
+
+def show_life(connection: socket.socket | None) -> None:
+    """Send a client a byte each SIGN_S from now on; None ends that. Python's own handler writes it when the signal
+    comes, even while compiled code such as mypy's runs. The connection has a timeout: it must not block.
+    """
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.set_wakeup_fd(-1 if connection is None else connection.fileno(), warn_on_full_buffer=False)
+    if connection is not None:
+        signal.setitimer(signal.ITIMER_REAL, SIGN_S, SIGN_S)
+
+
+def _end_without(connection: socket.socket, number: int, frame: object) -> None:
+    """End a child whose client went away, should its parent not do that. Clients say nothing after the question."""
+    if select.select([connection], [], [], 0)[0]:
+        _exit(1)
 
 
 def _lock() -> int | None:
@@ -220,8 +246,8 @@ def _lock() -> int | None:
 
 def main(version: str) -> int:
     """Be the resident for clients of a version. Status 0 if there is one; 1 if it can't be this one."""
-    os.umask(0o077)
     gc.disable()
+    signal.signal(signal.SIGALRM, lambda number, frame: None)
     if driver.version_of(driver.source_hashes()) != version:  # the sources changed while they were imported
         return 1
     lock = _lock()

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -23,6 +24,8 @@ from tools.machine import Machine
 hypothesis.settings.register_profile("random", deadline=None)
 hypothesis.settings.register_profile("fixed", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("fixed")
+
+os.environ["KRAIT_RESIDENT"] = "0"  # a resident checker would outlive the tests; its own tests end theirs
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

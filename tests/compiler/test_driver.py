@@ -33,8 +33,8 @@ Done = subprocess.CompletedProcess[str]
 
 
 def compiler(*arguments: str | Path, cwd: Path = ROOT, **variables: str) -> Done:
-    """Run the compiler as a user does, but for a resident process, which would outlive the test."""
-    environment = dict(os.environ, PYTHONPATH=str(ROOT), KRAIT_RESIDENT="0", **variables)
+    """Run the compiler as a user does."""
+    environment = dict(os.environ, PYTHONPATH=str(ROOT), **variables)
     environment.pop("KRAIT_COMPILER_DEBUG", None)
     command = [sys.executable, "-m", "compiler", *map(str, arguments)]
     return subprocess.run(

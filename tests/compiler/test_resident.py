@@ -134,8 +134,8 @@ class Checkout:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.cache = root / "build" / "cache"
-        self.environment = dict(os.environ, PYTHONPATH="", KRAIT_RESIDENT_IDLE="120")
-        for name in ("KRAIT_COMPILER_DEBUG", "KRAIT_RESIDENT", "KRAIT_CACHE"):
+        self.environment = dict(os.environ, PYTHONPATH="", KRAIT_RESIDENT="1", KRAIT_RESIDENT_IDLE="120")
+        for name in ("KRAIT_COMPILER_DEBUG", "KRAIT_CACHE"):
             self.environment.pop(name, None)
         unwanted = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / "compiler", root / "compiler", ignore=unwanted)
@@ -339,6 +339,104 @@ print(ask.ask([Path("kernel/room/user.py").resolve()], driver.version_of(driver.
         assert said == "None\n"
     finally:
         os.kill(process, signal.SIGCONT)
+
+
+SILENCE = f"""
+import os, signal, sys
+from pathlib import Path
+from compiler import ask, driver
+ask.SILENCE_S = {5 * PATIENCE}
+def answer():
+    return ask.ask([Path("kernel/room/user.py").resolve()], driver.version_of(driver.source_hashes()))
+"""
+
+
+def test_a_resident_that_is_stopped_after_it_accepted(checkout: Checkout) -> None:
+    checkout.end_resident()  # so that there is much to read
+    said = checkout.python("-c", SILENCE + """
+await_answer = ask.await_answer
+def stop_first(connection):
+    process = int.from_bytes(connection.getsockopt(ask.socket.SOL_SOCKET, ask.socket.SO_PEERCRED, 4), sys.byteorder)
+    os.kill(process, signal.SIGSTOP)
+    return await_answer(connection)
+ask.await_answer = stop_first
+print(answer())
+""")
+    process = checkout.resident()
+    assert said == "None\n" and process is not None
+    os.kill(process, signal.SIGCONT)
+    assert checkout.ask("user") == "" and checkout.resident() == process
+
+
+def test_a_child_that_is_stopped_at_work(checkout: Checkout) -> None:
+    checkout.write("user", USER + AT_IMPORT)
+    (checkout.root / "wait").touch()
+    client = checkout.start("-c", SILENCE + "print(answer())")
+    at_work = checkout.root / "at_work"
+    wait_until(lambda: at_work.exists() and at_work.read_text() != "")
+    process = int(at_work.read_text())
+    at_work.unlink()
+    time.sleep(8 * PATIENCE)
+    assert client.poll() is None, "the child is alive, and says so, however long it works"
+    os.kill(process, signal.SIGSTOP)
+    assert client.communicate() == ("None\n", "")
+    wait_until(lambda: has_ended(process))
+    assert checkout.resident() is not None
+
+
+def test_a_resident_that_takes_its_time(checkout: Checkout) -> None:
+    checkout.end_resident()
+    slow = checkout.start("-c", f"""
+import sys, time
+from compiler import driver, resident
+sys.setrecursionlimit(20_000)
+driver.prepare = lambda files, kept: time.sleep({8 * PATIENCE})
+sys.exit(resident.main(driver.version_of(driver.source_hashes())))
+""")
+    try:
+        wait_until(lambda: checkout.resident() == slow.pid)
+        assert checkout.python("-c", SILENCE + "print(answer())") == "Answer(refused=None, printed=b'')\n"
+    finally:
+        slow.kill()
+        slow.communicate()
+
+
+def test_what_is_printed_at_import(checkout: Checkout) -> None:
+    """It comes before the errors, once, and the descriptors of a client stay its own."""
+    checkout.write("base", SLEEPS)
+    checkout.write("user", USER + AT_IMPORT + "print('out')\nprint('err', file=__import__('sys').stderr)\n")
+    alone = checkout.check_alone("user")
+    assert alone.startswith("out\nerr\n") and "KP700" in alone
+    assert checkout.check("user") == alone
+    (checkout.root / "die").touch()
+    assert checkout.check("user") == alone
+    assert not (checkout.root / "die").exists()
+    (checkout.root / "wait").touch()
+    client = checkout.start("-m", "compiler", "check", checkout.path("user"))
+    at_work = checkout.root / "at_work"
+    wait_until(lambda: at_work.exists() and at_work.read_text() != "")
+    process = int(at_work.read_text())
+    at_work.unlink()
+    os.kill(process, signal.SIGSTOP)
+    client.kill()
+    client.communicate()
+    links = {entry.readlink() for entry in Path(f"/proc/{process}/fd").glob("*")} if not has_ended(process) else set()
+    assert not any(str(link).startswith("pipe:") for link in links), links
+    wait_until(lambda: has_ended(process))
+
+
+def test_none_under_continuous_integration(checkout: Checkout) -> None:
+    usable = "from compiler import ask; print(ask.is_usable())"
+    wanted = checkout.environment.pop("KRAIT_RESIDENT")
+    try:
+        assert checkout.python("-c", usable) == f"{not os.environ.get('CI')}\n"
+        checkout.environment["CI"] = "true"
+        assert checkout.python("-c", usable) == "False\n"
+        checkout.environment["KRAIT_RESIDENT"] = wanted
+        assert checkout.python("-c", usable) == "True\n"
+    finally:
+        checkout.environment["KRAIT_RESIDENT"] = wanted
+        checkout.environment.pop("CI", None)
 
 
 AT_IMPORT = """

@@ -37,6 +37,12 @@ OLD_PHRASES = {
     r"\b[Bb]ehind the (end|last)\b": "past the end, after the last",
     r"\b[Cc]osts nothing where\b": "is free where",
 }
+NOT_SOURCES = {
+    ROOT / "tests/unit/test_docs.py",
+    ROOT / "tests/compiler/fail/syntax.py",  # is no Python
+    *(ROOT / "tests" / name for name in ("boot/test_streams.py", "unit/tools/test_shares.py")),  # still to come
+}
+COMMENT_OF_C = re.compile(r"/\*(.*?)\*/|((?:^[ \t]*(?:#|//) [^\n]*\n)+)|(?:#|//) ([^\n]*)$", re.DOTALL | re.MULTILINE)
 VARIABLE = re.compile(r"environ(?:\.get)?[(\[]\s*\"(KRAIT_(?!UPDATE|KERNEL)\w+)\"")
 FENCED = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\[(?P<text>[^\]]*)\]\((?P<target>[^)\s#]*)(?:#(?P<section>[^)]*))?\)")
@@ -135,6 +141,25 @@ def test_sources_are_plain(room: str) -> None:
         if path.suffix in {".py", ".S", ".c", ".h"} and path not in NOT_SOURCES:
             found += [f"{name_of(path)}: {habit}" for habit in habits(comments(path), phrases)]
     assert found == []
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "line"),
+    [
+        ("page.md", "# Who may\n\n- It is kept for\n  who asks.\n", 3),
+        ("page.md", "| what | it is |\n| --- | --- |\n| bytes | are told |\n", 3),
+        ("source.py", 'X = 1\n"""A lock. Who\nwaits sleeps."""\n', 2),
+        ("source.py", "# It looks in\n# vain.\nX = 1\n", 1),
+        ("source.c", "int x;\n/* Bytes behind the\n * end. */\n", 2),
+        ("source.S", "nop\n# room for so\n# many words\n", 2),
+    ],
+)
+def test_habits_are_found(tmp_path: Path, name: str, text: str, line: int) -> None:
+    """Over two lines, in rows of tables, and in each kind of source."""
+    path = tmp_path / name
+    path.write_text(text)
+    found = habits(paragraphs(path) if path.suffix == ".md" else comments(path), PHRASES)
+    assert [each.partition(":")[0] for each in found] == [f"line {line}"]
 
 
 def test_pages_name_what_makes_tests_longer() -> None:
