@@ -83,7 +83,7 @@ def _machine(options: argparse.Namespace, *extra: str) -> Machine:
 
 
 def _network(options: argparse.Namespace) -> Network | None:
-    if not options.net and not options.forward:
+    if options.network != "user" and not options.forward:
         return None
     return Network(tuple(options.forward))
 
@@ -213,8 +213,8 @@ def run(options: argparse.Namespace, shown_log: ShownLog | None = None, extra: t
     root = choose_root(options, lambda: _root_image(options))
     if options.ssh:
         root.carried.entries.update(_prepare_ssh(options).entries)
-    if root.wants_network and options.network != "none":
-        options.net = True
+    if root.wants_network and options.network is None:
+        options.network = "user"
     kernel = _kernel(options)
     machine = _machine(options, *_debugger(options, kernel), *extra)
     return run_program(options, machine, kernel, root, shown_log)
@@ -298,7 +298,14 @@ def debug(options: argparse.Namespace) -> int:
             qemu.wait()
 
 
+def _why_missing(name: str) -> str | None:
+    from tools.docker_options import reason_for  # when something is wrong
+
+    return reason_for(name)
+
+
 def _add_run_options(command: Parser) -> None:
+    command.why_missing = _why_missing
     add_quiet(command)
     add_machine_options(command)
     command.add_argument("--command", metavar="CMD", help="run this shell command and stop")
