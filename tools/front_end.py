@@ -40,7 +40,7 @@ EXAMPLES = {
     "krait test": ("krait test", "krait test tests/unit/tty -k backspace"),
     "krait image": ("krait image -o disk.img", "krait image root.tar -o disk.img --size 2G"),
     "krait python": ("krait python", "krait python --append quiet -c 'print(init.getpid())'"),
-    "krait debug": ("krait debug -- -ex 'break kernel/fs/open.py:69' -ex continue",),
+    "krait debug": ("krait debug -- -ex 'break kernel.fs.open.open_file' -ex continue",),
     "krait exec": ("krait exec web ps", "krait exec -it web sh"),
     "krait cp": ("krait cp web:/etc/passwd .", "krait cp data.txt web:/tmp"),
 }
