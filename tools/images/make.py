@@ -60,6 +60,7 @@ def _of_archive(path: Path) -> Kept:
                 blobs = archives.Blobs(None, archive, scratch)
             except (tarfile.TarError, EOFError, OSError) as error:
                 raise ImageError(f"it is damaged: {error}") from error
+            archives.check_end(path, archive)
             if archives.is_layout(blobs) or archives.is_saved(blobs):
                 configuration = archives.read_image(blobs, tree, stack)
             else:
