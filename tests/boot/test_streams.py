@@ -40,6 +40,17 @@ def test_streams_are_exact_and_apart(kernel: Kernel) -> None:
     assert done.stderr == b"X\0\0\0\4\0\0\0\0\0\0\0"
 
 
+@pytest.mark.parametrize("script", ["echo hi", "yes"])
+def test_a_full_disk_behind_our_output(kernel: Kernel, script: str) -> None:
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            command(kernel, script), stdin=subprocess.DEVNULL, stdout=full, stderr=subprocess.PIPE, check=False,
+            timeout=100 * PATIENCE,
+        )  # fmt: skip
+    told = b"krait: what the program printed cannot be written: no space left on device\n"
+    assert (done.returncode, done.stderr) == (125, told)
+
+
 class Run:
     """`krait run` under way."""
 

@@ -64,7 +64,9 @@ class _Member(tarfile.TarInfo):
     def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
         try:
             return super().frombuf(buf, encoding, errors)
-        except (tarfile.TruncatedHeaderError, tarfile.InvalidHeaderError) as error:
+        except tarfile.HeaderError as error:
+            if len(buf) == 0 or (len(buf) == tarfile.BLOCKSIZE and not any(buf)):
+                raise
             raise tarfile.ReadError(f"it is cut off, or what follows a member is none ({error})") from error
 
 
