@@ -7,19 +7,17 @@ Runs under the system's Python, with its standard library alone: the rest may be
 from __future__ import annotations
 
 import os
-import re
 import shutil
-import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from tools.guest.failure import OLDEST_QEMU, version_of_qemu
 from tools.paths import IS_INSTALLED, ROOT
 from tools.setup import GROUPS, OLDEST_PYTHON, PACKAGES, VENV, missing_packages, requirements_digest
 
-OLDEST_QEMU = (8, 0)
 BUILD_MIB = 2048
 USES = {
     "gcc": "compiling the kernel of a project", "ld": "compiling the kernel of a project", "gdb": "krait debug",
@@ -70,9 +68,7 @@ def qemu() -> Finding:
     program = shutil.which("qemu-system-x86_64")
     if program is None:
         return Finding("missing", "QEMU", "apt-get install qemu-system-x86")
-    text = subprocess.run([program, "--version"], check=False, capture_output=True, text=True).stdout
-    match = re.search(r"version (\d+)\.(\d+)", text)
-    version = (int(match[1]), int(match[2])) if match else (0, 0)
+    version = version_of_qemu(program)
     if version < OLDEST_QEMU:
         return Finding("missing", f"QEMU {version[0]}.{version[1]}", f"{OLDEST_QEMU[0]}.{OLDEST_QEMU[1]} or newer")
     return Finding("ok", f"QEMU {version[0]}.{version[1]}")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tools import cpio
 from tools.arguments import Parser, add_quiet, calls, positive
-from tools.errors import KraitError, UsageError
+from tools.errors import CANNOT_RUN, KraitError, UsageError
 from tools.guest.terminal import wants_terminal
 from tools.kernel_build import built_kernel
 from tools.machine import DirectBoot, DiskMode, Forward, Machine, Network, quick_firmware, require_qemu
@@ -253,7 +253,20 @@ def _run_shell(options: argparse.Namespace, from_disk: bool) -> int:
         initrd = None if from_disk else _write_initrd(Path(scratch), _root_image(options), overlay)
         machine = _machine(options, *_debugger(options, kernel))
         command = machine.command(DirectBoot(kernel, initrd, parameters), Path(scratch))
-        return subprocess.run([*command, "-serial", "mon:stdio"], check=False).returncode
+        status = subprocess.run([*command, "-serial", "mon:stdio"], check=False).returncode
+    return _status_of_shell(status, options.memory)
+
+
+def _status_of_shell(status: int, memory: str) -> int:
+    """Ours, after QEMU's: its 1 is that of a machine that did not come up, for which it has said why."""
+    if status != 1:
+        return status
+    from tools.guest.failure import reason_of
+
+    reason = reason_of("", status, memory)
+    if reason is not None:
+        raise KraitError(f"krait: {reason}")
+    return CANNOT_RUN
 
 
 def debug(options: argparse.Namespace) -> int:
