@@ -14,7 +14,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from tools.errors import UsageError
 from tools.guest.failure import OLDEST_QEMU, version_of_qemu
+from tools.images.room import SETTING, directory, limit, taken
 from tools.paths import IS_INSTALLED, ROOT
 from tools.setup import GROUPS, OLDEST_PYTHON, PACKAGES, VENV, missing_packages, requirements_digest
 
@@ -90,6 +92,18 @@ def room() -> Finding:
     return Finding("ok", f"{free} MiB free")
 
 
+def images() -> Finding:
+    """What disks of images take, which only the next one that is made brings below the limit."""
+    try:
+        most = limit()
+    except UsageError as error:
+        return Finding("missing", str(error), "give a size like 8G")
+    shown = f"images take {taken() >> 20} MiB in {directory()}"
+    if taken() > most:
+        return Finding("note", shown, f"more than {most >> 20} MiB ({SETTING}): krait rmi removes some")
+    return Finding("ok", f"{shown}, of at most {most >> 20} MiB")
+
+
 def checkout() -> Finding:
     if not os.access(ROOT, os.W_OK):
         owner = ROOT.stat().st_uid
@@ -105,8 +119,8 @@ def kvm() -> Finding:
 
 def examine() -> list[Finding]:
     if IS_INSTALLED:
-        return [python(), qemu(), *programs(), kvm()]
-    return [python(), *packages(), qemu(), environment(), checkout(), room(), kvm()]
+        return [python(), qemu(), *programs(), images(), kvm()]
+    return [python(), *packages(), qemu(), environment(), checkout(), room(), images(), kvm()]
 
 
 def main() -> int:

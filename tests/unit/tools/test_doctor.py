@@ -1,6 +1,4 @@
-"""What `krait doctor` finds missing, what a checkout of another user says, and that flash looks at a device before there
-is an image.
-"""
+"""What `krait doctor` finds missing, what another user's checkout says, and that flash looks at a device first."""
 
 from __future__ import annotations
 
@@ -27,6 +25,18 @@ def test_what_the_doctor_finds(monkeypatch: pytest.MonkeyPatch) -> None:
     assert doctor.qemu().state == "missing" and doctor.packages()[0].state == "missing"
     monkeypatch.setattr("sys.version_info", (3, 9, 1))
     assert doctor.python().state == "missing"
+
+
+def test_the_doctor_looks_at_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert doctor.images().state == "ok" and "images take 0 MiB" in doctor.images().what
+    (tmp_path / "krait" / "images").mkdir(parents=True)
+    (tmp_path / "krait" / "images" / "a.ext2").write_bytes(b"x" * (3 << 20))
+    monkeypatch.setenv("KRAIT_IMAGES_SIZE", "2M")
+    found = doctor.images()
+    assert found.state == "note" and "3 MiB" in found.what and "more than 2 MiB" in found.remedy
+    monkeypatch.setenv("KRAIT_IMAGES_SIZE", "much")
+    assert doctor.images().state == "missing"
 
 
 def test_a_device_is_judged_without_an_image(tmp_path: Path) -> None:
@@ -72,5 +82,5 @@ def test_another_users_checkout(checkout: Path, is_allowed: bool) -> None:
 def test_a_checkout_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setattr(setup, "BUILD", tmp_path / "file" / "build")
-    with pytest.raises(SystemExit, match=r"^setup: .*/file/build cannot be written \(.*\): use a checkout of your own$"):
+    with pytest.raises(SystemExit, match=r"^setup: .*/build cannot be written \(.*\): use a checkout of your own$"):
         setup.main()
