@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -123,13 +123,20 @@ def examine() -> list[Finding]:
     return [python(), *packages(), qemu(), environment(), checkout(), room(), images(), kvm()]
 
 
-def main() -> int:
+def main(*, as_json: bool = False) -> int:
     findings = examine()
-    for each in findings:
+    if as_json:
+        import json
+
+        print(json.dumps([asdict(each) for each in findings]))
+    for each in findings if not as_json else ():
         state = f"\x1b[{COLOURS[each.state]}m{each.state:>7}\x1b[0m" if sys.stdout.isatty() else f"{each.state:>7}"
         print(f"{state}  {each.what}" + (f": {each.remedy}" if each.remedy else ""))
     return 1 if any(each.state == "missing" for each in findings) else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    if sys.argv[1:] not in ([], ["--json"]):
+        print("krait doctor: it takes no arguments but --json", file=sys.stderr)
+        sys.exit(2)
+    sys.exit(main(as_json=bool(sys.argv[1:])))

@@ -117,7 +117,8 @@ def _help(commands: Commands) -> None:
     from tools.help_pages import SHELLS, completion, man_page
 
     command = commands.add_parser("doctor", help="say what this machine lacks for Krait")
-    command.set_defaults(action=lambda options: examine_machine())  # ./krait starts tools/doctor.py by itself
+    command.set_defaults(action=lambda options: examine_machine(as_json=options.json))  # ./krait does it by itself
+    command.add_argument("--json", action="store_true", help="print it as JSON")
     command = commands.add_parser("completion", help="print a shell's completion of this command")
     command.set_defaults(action=lambda options: _show(completion(_parser(), options.shell)))
     command.add_argument("shell", choices=SHELLS)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from tools.guest.terminal import complain
 from tools.images import store
 from tools.images.room import SETTING, limit
-from tools.machine_commands import NO_SUCH, ago, print_table
+from tools.machine_commands import NO_SUCH, ago, names_alone, print_table
 
 if TYPE_CHECKING:
     from tools.machine_commands import Commands
@@ -55,5 +55,6 @@ def add_commands(commands: Commands) -> None:
     command.add_argument("--json", action="store_true", help="print everything, as JSON")
     command.set_defaults(action=images)
     command = commands.add_parser("rmi", help="remove images that are kept; they are built again when they are needed")
+    command.why_missing = names_alone
     command.add_argument("names", metavar="IMAGE", nargs="+")
     command.set_defaults(action=remove)

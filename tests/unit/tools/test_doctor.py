@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -37,6 +38,12 @@ def test_the_doctor_looks_at_the_cache(tmp_path: Path, monkeypatch: pytest.Monke
     assert found.state == "note" and "3 MiB" in found.what and "more than 2 MiB" in found.remedy
     monkeypatch.setenv("KRAIT_IMAGES_SIZE", "much")
     assert doctor.images().state == "missing"
+
+
+def test_the_doctor_speaks_json(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(doctor, "examine", lambda: [doctor.Finding("missing", "QEMU", "install it")])
+    assert doctor.main(as_json=True) == 1
+    assert json.loads(capsys.readouterr().out) == [{"state": "missing", "what": "QEMU", "remedy": "install it"}]
 
 
 def test_a_device_is_judged_without_an_image(tmp_path: Path) -> None:
