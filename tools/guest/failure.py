@@ -37,7 +37,7 @@ def reason_of(said: str, status: int | None, memory: str) -> str | None:
     if _NO_MEMORY.search(said):
         return f"there is no memory on this machine for a guest with {memory} (-m gives it less)"
     if status == -signal.SIGKILL:
-        return "QEMU was killed: is this machine out of memory?"
+        return "QEMU was killed: by krait rm -f, or because this machine has no memory left"
     version = version_of_qemu()
     if (0, 0) < version < OLDEST_QEMU:
         return f"QEMU {_shown(version)} is too old: {_shown(OLDEST_QEMU)} or newer is needed"
