@@ -143,12 +143,14 @@ def functions_of(path: Path) -> Iterator[tuple[str, int, int]]:
 
     def visit(node: ast.AST, before: str) -> Iterator[tuple[str, int, int]]:
         for child in ast.iter_child_nodes(node):
-            is_named = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
-            name = f"{before}{child.name}" if is_named else before
-            if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
+            if not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+                yield from visit(child, before)
+                continue
+            name = f"{before}{child.name}"
+            if not isinstance(child, ast.ClassDef):
                 assert child.end_lineno is not None
                 yield name, child.lineno, child.end_lineno
-            yield from visit(child, f"{name}." if is_named else before)
+            yield from visit(child, f"{name}.")
 
     yield from visit(ast.parse(path.read_text()), "")
 
