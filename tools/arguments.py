@@ -12,6 +12,7 @@ from tools.machine import Disk, DiskMode, Forward, Share
 
 TYPE_CHECKING = False  # typing takes a while to import
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
     from typing import NoReturn
 
 
@@ -34,9 +35,39 @@ def columns() -> int:
 
 
 class Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line, instead of printing the usage before it. Its help ends with examples."""
+    """Says what is wrong in one line, instead of printing the usage before it. Its help ends with examples.
+
+    Options have no abbreviations: docker's `--init` would be taken for `--initramfs`, and a new option would change
+    what an old script means.
+    """
 
     examples: tuple[str, ...] = ()
+    why_missing: Callable[[str], str | None] | None = None  # the reason why there is no option with a name
+
+    def __init__(self, **settings: object) -> None:
+        super().__init__(**{**settings, "allow_abbrev": False})  # type: ignore[arg-type]  # what add_parser passes on
+
+    # Without argparse's overloads for namespaces of other classes, which nobody here has.
+    def parse_known_args(  # type: ignore[override]
+        self, args: Iterable[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        """Complain of what is left as the command that it was meant for: argparse does as the one above it."""
+        found, rest = super().parse_known_args(None if args is None else list(args), namespace)
+        if rest:
+            self.error(self._what_is_wrong(rest))
+        return found, rest
+
+    def _what_is_wrong(self, rest: list[str]) -> str:
+        unknown = next((word.partition("=")[0] for word in rest if word.startswith("-") and word != "--"), None)
+        if unknown is None:
+            return f"unrecognized arguments: {' '.join(rest)}"
+        reason = None if self.why_missing is None else self.why_missing(unknown)
+        if reason is None:
+            import difflib
+
+            similar = difflib.get_close_matches(unknown, self._option_string_actions, 1)
+            reason = f"is {similar[0]} meant?" if similar else None
+        return f"there is no option {unknown}" + (f": {reason}" if reason else "")
 
     def _get_formatter(self) -> argparse.HelpFormatter:
         return HelpFormatter(self.prog)
@@ -78,6 +109,16 @@ def volume_label(text: str) -> str:
 def absolute(text: str) -> str:
     if not text.startswith("/"):
         raise argparse.ArgumentTypeError(f"{text!r} is not an absolute path")
+    return text
+
+
+NETWORKS = ("user", "none")
+
+
+def network(text: str) -> str:
+    """A list of choices would not say what became of the word: `--net IMAGE` takes the image for a network."""
+    if text not in NETWORKS:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a network: {' or '.join(NETWORKS)}")
     return text
 
 

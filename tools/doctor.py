@@ -7,19 +7,19 @@ Runs under the system's Python, with its standard library alone: the rest may be
 from __future__ import annotations
 
 import os
-import re
 import shutil
-import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from tools.errors import UsageError
+from tools.guest.failure import OLDEST_QEMU, version_of_qemu
+from tools.images.room import SETTING, directory, limit, taken
 from tools.paths import IS_INSTALLED, ROOT
 from tools.setup import GROUPS, OLDEST_PYTHON, PACKAGES, VENV, missing_packages, requirements_digest
 
-OLDEST_QEMU = (8, 0)
 BUILD_MIB = 2048
 USES = {
     "gcc": "compiling the kernel of a project", "ld": "compiling the kernel of a project", "gdb": "krait debug",
@@ -70,9 +70,7 @@ def qemu() -> Finding:
     program = shutil.which("qemu-system-x86_64")
     if program is None:
         return Finding("missing", "QEMU", "apt-get install qemu-system-x86")
-    text = subprocess.run([program, "--version"], check=False, capture_output=True, text=True).stdout
-    match = re.search(r"version (\d+)\.(\d+)", text)
-    version = (int(match[1]), int(match[2])) if match else (0, 0)
+    version = version_of_qemu(program)
     if version < OLDEST_QEMU:
         return Finding("missing", f"QEMU {version[0]}.{version[1]}", f"{OLDEST_QEMU[0]}.{OLDEST_QEMU[1]} or newer")
     return Finding("ok", f"QEMU {version[0]}.{version[1]}")
@@ -94,6 +92,18 @@ def room() -> Finding:
     return Finding("ok", f"{free} MiB free")
 
 
+def images() -> Finding:
+    """What disks of images take, which only the next one that is made brings below the limit."""
+    try:
+        most = limit()
+    except UsageError as error:
+        return Finding("missing", str(error), "give a size like 8G")
+    shown = f"images take {taken() >> 20} MiB in {directory()}"
+    if taken() > most:
+        return Finding("note", shown, f"more than {most >> 20} MiB ({SETTING}): krait rmi removes some")
+    return Finding("ok", f"{shown}, of at most {most >> 20} MiB")
+
+
 def checkout() -> Finding:
     if not os.access(ROOT, os.W_OK):
         owner = ROOT.stat().st_uid
@@ -109,17 +119,24 @@ def kvm() -> Finding:
 
 def examine() -> list[Finding]:
     if IS_INSTALLED:
-        return [python(), qemu(), *programs(), kvm()]
-    return [python(), *packages(), qemu(), environment(), checkout(), room(), kvm()]
+        return [python(), qemu(), *programs(), images(), kvm()]
+    return [python(), *packages(), qemu(), environment(), checkout(), room(), images(), kvm()]
 
 
-def main() -> int:
+def main(*, as_json: bool = False) -> int:
     findings = examine()
-    for each in findings:
+    if as_json:
+        import json
+
+        print(json.dumps([asdict(each) for each in findings]))
+    for each in findings if not as_json else ():
         state = f"\x1b[{COLOURS[each.state]}m{each.state:>7}\x1b[0m" if sys.stdout.isatty() else f"{each.state:>7}"
         print(f"{state}  {each.what}" + (f": {each.remedy}" if each.remedy else ""))
     return 1 if any(each.state == "missing" for each in findings) else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    if sys.argv[1:] not in ([], ["--json"]):
+        print("krait doctor: it takes no arguments but --json", file=sys.stderr)
+        sys.exit(2)
+    sys.exit(main(as_json=bool(sys.argv[1:])))

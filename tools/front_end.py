@@ -40,7 +40,7 @@ EXAMPLES = {
     "krait test": ("krait test", "krait test tests/unit/tty -k backspace"),
     "krait image": ("krait image -o disk.img", "krait image root.tar -o disk.img --size 2G"),
     "krait python": ("krait python", "krait python --append quiet -c 'print(init.getpid())'"),
-    "krait debug": ("krait debug -- -ex 'break kernel/fs/open.py:69' -ex continue",),
+    "krait debug": ("krait debug -- -ex 'break kernel.fs.open.open_file' -ex continue",),
     "krait exec": ("krait exec web ps", "krait exec -it web sh"),
     "krait cp": ("krait cp web:/etc/passwd .", "krait cp data.txt web:/tmp"),
 }
@@ -117,7 +117,8 @@ def _help(commands: Commands) -> None:
     from tools.help_pages import SHELLS, completion, man_page
 
     command = commands.add_parser("doctor", help="say what this machine lacks for Krait")
-    command.set_defaults(action=lambda options: examine_machine())  # ./krait starts tools/doctor.py by itself
+    command.set_defaults(action=lambda options: examine_machine(as_json=options.json))  # ./krait does it by itself
+    command.add_argument("--json", action="store_true", help="print it as JSON")
     command = commands.add_parser("completion", help="print a shell's completion of this command")
     command.set_defaults(action=lambda options: _show(completion(_parser(), options.shell)))
     command.add_argument("shell", choices=SHELLS)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from tools.guest.terminal import complain
 from tools.images import store
-from tools.machine_commands import NO_SUCH, ago, print_table
+from tools.images.room import SETTING, limit
+from tools.machine_commands import NO_SUCH, ago, names_alone, print_table
 
 if TYPE_CHECKING:
     from tools.machine_commands import Commands
@@ -18,16 +19,19 @@ def images(options: argparse.Namespace) -> int:
     entries = store.kept()
     if options.json:
         facts = [
-            {"id": each.key, "source": each.source, "created": each.created, "bytes": each.size, "disk": str(each.disk)}
+            {"id": each.key, "source": each.source, "created": each.created, "used": each.used, "bytes": each.size,
+             "disk": str(each.disk)}
             for each in entries
         ]
         print(json.dumps(facts))
     elif options.quiet:
         print("".join(f"{each.key[:12]}\n" for each in entries), end="")
     else:
-        table = [("IMAGE", "ID", "MADE", "SIZE")]
-        table += [(each.source, each.key[:12], ago(each.created), f"{each.size >> 20} MiB") for each in entries]
+        table = [("IMAGE", "ID", "MADE", "USED", "SIZE")]
+        for each in entries:
+            table.append((each.source, each.key[:12], ago(each.created), ago(each.used), f"{each.size >> 20} MiB"))
         print_table(table)
+        print(f"{sum(each.size for each in entries) >> 20} MiB of at most {limit() >> 20} MiB ({SETTING})")
     return 0
 
 
@@ -51,5 +55,6 @@ def add_commands(commands: Commands) -> None:
     command.add_argument("--json", action="store_true", help="print everything, as JSON")
     command.set_defaults(action=images)
     command = commands.add_parser("rmi", help="remove images that are kept; they are built again when they are needed")
+    command.why_missing = names_alone
     command.add_argument("names", metavar="IMAGE", nargs="+")
     command.set_defaults(action=remove)

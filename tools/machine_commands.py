@@ -298,10 +298,26 @@ def _is_directory(entry: Entry, path: str) -> bool:
 # ---- The command line ----
 
 
+def names_alone(option: str) -> str | None:
+    return "it prints names, one a line" if option == "--json" else None
+
+
+def _own_words(option: str) -> str | None:
+    return "what it prints is the program's" if option == "--json" else None
+
+
+def _nothing(option: str) -> str | None:
+    return "it prints nothing" if option == "--json" else None
+
+
+def _always_json(option: str) -> str | None:
+    return "it always prints JSON" if option == "--json" else None
+
+
 def add_commands(commands: Commands) -> None:
     """Enter the commands of this module."""
 
-    def add(name: str, action: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
+    def add(name: str, action: Callable[[argparse.Namespace], int], text: str) -> Parser:
         command = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
         command.set_defaults(action=action)
         return command
@@ -312,6 +328,7 @@ def add_commands(commands: Commands) -> None:
     command.add_argument("--json", action="store_true", help="print everything that is known, as JSON")
 
     command = add("exec", execute, "run one more program in a machine")
+    command.why_missing = _own_words
     command.add_argument("-i", "--interactive", action="store_true", help="pass standard input on")
     command.add_argument("-t", "--tty", action="store_true", help="give the program a terminal")
     command.add_argument("-e", "--env", metavar="NAME[=VALUE]", action="append", default=[], help="set a variable")
@@ -322,10 +339,12 @@ def add_commands(commands: Commands) -> None:
     command.add_argument("arguments", metavar="ARGS", nargs=argparse.REMAINDER)
 
     command = add("cp", copy, "copy files into a machine or out of it")
+    command.why_missing = _nothing
     command.add_argument("source", metavar="[NAME:]SOURCE")
     command.add_argument("target", metavar="[NAME:]TARGET")
 
     command = add("logs", logs, "show what a machine in the background has printed")
+    command.why_missing = _own_words
     command.add_argument("-f", "--follow", action="store_true", help="go on until it ends")
     command.add_argument("name", metavar="NAME")
 
@@ -336,6 +355,7 @@ def add_commands(commands: Commands) -> None:
         ("rm", remove, "forget machines in the background that have ended"),
     ):
         command = add(name, action, text)
+        command.why_missing = _always_json if name == "inspect" else names_alone
         if name == "kill":
             command.add_argument("-s", "--signal", metavar="SIGNAL", type=signal_number, default=signal.SIGKILL)
         if name == "rm":

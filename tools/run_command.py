@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tools import cpio
 from tools.arguments import Parser, add_quiet, calls, positive
-from tools.errors import KraitError, UsageError
+from tools.errors import CANNOT_RUN, KraitError, UsageError
 from tools.guest.terminal import wants_terminal
 from tools.kernel_build import built_kernel
 from tools.machine import DirectBoot, DiskMode, Forward, Machine, Network, quick_firmware, require_qemu
@@ -83,7 +83,7 @@ def _machine(options: argparse.Namespace, *extra: str) -> Machine:
 
 
 def _network(options: argparse.Namespace) -> Network | None:
-    if not options.net and not options.forward:
+    if options.network != "user" and not options.forward:
         return None
     return Network(tuple(options.forward))
 
@@ -213,8 +213,8 @@ def run(options: argparse.Namespace, shown_log: ShownLog | None = None, extra: t
     root = choose_root(options, lambda: _root_image(options))
     if options.ssh:
         root.carried.entries.update(_prepare_ssh(options).entries)
-    if root.wants_network and options.network != "none":
-        options.net = True
+    if root.wants_network and options.network is None:
+        options.network = "user"
     kernel = _kernel(options)
     machine = _machine(options, *_debugger(options, kernel), *extra)
     return run_program(options, machine, kernel, root, shown_log)
@@ -253,7 +253,20 @@ def _run_shell(options: argparse.Namespace, from_disk: bool) -> int:
         initrd = None if from_disk else _write_initrd(Path(scratch), _root_image(options), overlay)
         machine = _machine(options, *_debugger(options, kernel))
         command = machine.command(DirectBoot(kernel, initrd, parameters), Path(scratch))
-        return subprocess.run([*command, "-serial", "mon:stdio"], check=False).returncode
+        status = subprocess.run([*command, "-serial", "mon:stdio"], check=False).returncode
+    return _status_of_shell(status, options.memory)
+
+
+def _status_of_shell(status: int, memory: str) -> int:
+    """Ours, after QEMU's: its 1 is that of a machine that did not come up, for which it has said why."""
+    if status != 1:
+        return status
+    from tools.guest.failure import reason_of
+
+    reason = reason_of("", status, memory)
+    if reason is not None:
+        raise KraitError(f"krait: {reason}")
+    return CANNOT_RUN
 
 
 def debug(options: argparse.Namespace) -> int:
@@ -298,7 +311,14 @@ def debug(options: argparse.Namespace) -> int:
             qemu.wait()
 
 
+def _why_missing(name: str) -> str | None:
+    from tools.docker_options import reason_for  # when something is wrong
+
+    return reason_for(name)
+
+
 def _add_run_options(command: Parser) -> None:
+    command.why_missing = _why_missing
     add_quiet(command)
     add_machine_options(command)
     command.add_argument("--command", metavar="CMD", help="run this shell command and stop")

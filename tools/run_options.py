@@ -10,6 +10,7 @@ from tools.arguments import (
     existing,
     host_name,
     machine_memory,
+    network,
     processors,
     published,
     root,
@@ -28,10 +29,11 @@ def add_machine_options(parser: argparse.ArgumentParser) -> None:
                         help="tcg emulates; kvm and auto use KVM only after a guest has run on it (tcg)")
     parser.add_argument("--disk", metavar="FILE[,rw|,ro]", type=disk, action="append", default=[],
                         help="a virtio disk (repeatable): changes are thrown away unless ,rw; ,ro forbids them")
-    parser.add_argument("--net", action="store_true", help="a virtio network card on QEMU's user network")
+    parser.add_argument("--network", "--net", metavar="user|none", nargs="?", const="user", type=network,
+                        help="QEMU's user network behind a virtio card, for images the default, or none (user)")
     parser.add_argument("-p", "--publish", "--forward", metavar="HOSTPORT:GUESTPORT[/udp]", dest="forward",
                         type=published, action="append", default=[],
-                        help="forward a port of this machine's loopback to the guest (repeatable; means --net)")
+                        help="forward a port of this machine's loopback to the guest (repeatable; means --network)")
     parser.add_argument("--append", metavar="'PARAMETERS'", default="", help="more kernel parameters")
     parser.add_argument("--initramfs", metavar="FILE", type=existing, help="boot this cpio archive as root file system")
     parser.add_argument("--root", metavar="DIR|DEVICE", type=root,
@@ -57,4 +59,3 @@ def add_program_options(parser: argparse.ArgumentParser) -> None:
     add("--name", metavar="NAME", help="how krait ps, exec, cp, logs, stop and kill call the machine")
     add("-d", "--detach", action="store_true", help="run in the background: print the name, keep the output for logs")
     add("--rm", action="store_true", help="keep nothing of a machine in the background (others never do)")
-    add("--network", choices=("user", "none"), help="user, for images the default, or none")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -21,6 +22,7 @@ from tools.images.root import DEFAULT_PATH, RootFileSystem
 from tools.machine import DirectBoot, Disk, DiskMode, Forward, Machine, Network, Share
 from userland.image import AGENT_PLACE, agent_archive, ram_disk
 
+_END_S = 2.0  # for a QEMU that has closed its end of the port
 NAMESERVER = "10.0.2.3"  # of QEMU's user network, as is the address of the guest
 NETWORK = "ip=10.0.2.15::10.0.2.2:255.255.255.0::eth0:none:10.0.2.3"
 # The last word is for /init, which gets its turn where the image did not fit and the agent, at its end, is missing.
@@ -48,8 +50,25 @@ def _whole_log(data: bytes) -> bytes:
     return data.replace(b"\r\n", b"\n")
 
 
-def attend(machine: Running, request: Request, shown_log: ShownLog | None, on_start: Callable[[int], None]) -> int:
-    """Carry the program's streams, and what `shown_log` takes of the machine's log; its status."""
+def _complain_of_stop(machine: Running, memory: str) -> None:
+    """Say why the machine stopped: in one sentence of ours if we know it, else QEMU's own words stand before it."""
+    from tools.guest.failure import reason_of
+
+    with contextlib.suppress(subprocess.TimeoutExpired):  # the port is closed just before
+        machine.qemu.wait(_END_S)
+    said = machine.said()
+    reason = reason_of(said, machine.qemu.poll(), memory)
+    if reason is None:
+        sys.stderr.write(said)
+    complain(reason or "the machine stopped before the program ended")
+
+
+def attend(
+    machine: Running, request: Request, shown_log: ShownLog | None, on_start: Callable[[int], None], memory: str
+) -> int:
+    """Carry the program's streams, and what `shown_log` takes of the machine's log; its status. `memory`: what the
+    machine has, for messages.
+    """
     from tools.guest.session import STOPPED, Attendant, MachineStopped  # while the machine starts
 
     attendant = Attendant(port=machine.port, request=request, log=machine.log, shown_log=shown_log, on_start=on_start)
@@ -60,8 +79,9 @@ def attend(machine: Running, request: Request, shown_log: ShownLog | None, on_st
         text = attendant.whole_log()
         if shown_log is not _whole_log:
             sys.stderr.write(text.decode(errors="replace").replace("\r\n", "\n"))
-        complain("the machine stopped before the program ended")
+        _complain_of_stop(machine, memory)
         return STOPPED
+    sys.stderr.write(machine.said())
     if attendant.complaint:
         complain(attendant.complaint)
     if request.keep or shown_log is not None:
@@ -153,7 +173,7 @@ def run_program(
                 entry.write(state)
                 tell()
 
-            return attend(guest, request, shown_log, started)
+            return attend(guest, request, shown_log, started, machine.memory)
 
     if options.detach:
         return _in_background(entry, state, attended, keeps)

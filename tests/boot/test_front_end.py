@@ -49,6 +49,56 @@ def test_long_output_of_a_command_is_whole(kernel: Kernel) -> None:
     assert run(kernel, "--command", "seq 20000", status=0).stdout.split() == [str(n) for n in range(1, 20001)]
 
 
+FAKE_QEMU = """#!/bin/sh
+echo "${1%s}" >>$FAKE_CALLS
+[ "$1" != --version ] || { echo "QEMU emulator version $FAKE_VERSION"; exit; }
+echo "qemu-system-x86_64: $FAKE_WORDS" >&2
+exit 1
+"""
+NO_MEMORY = "cannot set up guest memory 'pc.ram': Cannot allocate memory"
+
+
+@pytest.mark.parametrize("in_background", [False, True])
+@pytest.mark.parametrize(("version", "words", "told", "calls"), [
+    ("7.2.0", "-device x: 'x' is not a valid device", "QEMU 7.2 is too old: 8.0 or newer is needed", 2),
+    ("10.0.2", NO_MEMORY, "there is no memory on this machine for a guest with 512M (-m gives it less)", 1),
+    ("10.0.2", "some trouble", None, 2),
+])
+def test_a_qemu_that_cannot_run_the_machine(
+    kernel: Kernel, tmp_path: Path, version: str, words: str, told: str | None, calls: int, in_background: bool
+) -> None:
+    """One sentence, and docker's status; which version it is was asked after it had failed."""
+    (tmp_path / "qemu-system-x86_64").write_text(FAKE_QEMU)
+    (tmp_path / "qemu-system-x86_64").chmod(0o755)
+    environment = {
+        **os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}", "FAKE_CALLS": str(tmp_path / "calls"),
+        "FAKE_VERSION": version, "FAKE_WORDS": words, "XDG_RUNTIME_DIR": str(tmp_path),
+    }  # fmt: skip
+    more = ["-d"] if in_background else []
+    done = subprocess.run(
+        [ROOT / "krait", "run", "--kernel", kernel.path, "-m", "512M", *more, "busybox", "true"], check=False,
+        capture_output=True, text=True, stdin=subprocess.DEVNULL, env=environment, timeout=100 * PATIENCE,
+    )  # fmt: skip
+    whole = f"qemu-system-x86_64: {words}\nkrait: the machine stopped before the program ended\n"
+    assert (done.returncode, done.stdout) == (125, "")
+    assert done.stderr == (whole if told is None else f"krait: {told}\n")
+    assert (tmp_path / "calls").read_text().split() == ["-nodefault", "--version"][:calls]
+    assert not (tmp_path / "krait").exists()
+
+
+def test_a_shell_whose_qemu_is_too_old(kernel: Kernel, tmp_path: Path) -> None:
+    (tmp_path / "qemu-system-x86_64").write_text(FAKE_QEMU)
+    (tmp_path / "qemu-system-x86_64").chmod(0o755)
+    environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}", "FAKE_CALLS": str(tmp_path / "calls"),
+                   "FAKE_VERSION": "7.0.0", "FAKE_WORDS": "trouble"}  # fmt: skip
+    done = subprocess.run(
+        [ROOT / "krait", "run", "--kernel", kernel.path], check=False, capture_output=True, text=True,
+        stdin=subprocess.DEVNULL, env=environment, timeout=100 * PATIENCE,
+    )  # fmt: skip
+    assert done.returncode == 125
+    assert done.stderr.endswith("krait: QEMU 7.0 is too old: 8.0 or newer is needed\n"), done.stderr
+
+
 def test_make_exits_as_the_command_did() -> None:
     outside = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}  # of `make test`
     done = subprocess.run(

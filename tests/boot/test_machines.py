@@ -6,6 +6,8 @@ import json
 import os
 import socket
 import subprocess
+import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -162,3 +164,20 @@ def test_python_of_this_machine(krait: Krait, tmp_path: Path) -> None:
     (tmp_path / "hello.py").write_text(PYTHON)
     assert krait.run(str(tmp_path / "hello.py"), "x", status=4) == '[["hello.py", "x"], ""]\n'
     assert krait.run("python3", "-c", PYTHON, "y", status=4) == '[["-c", "y"], ""]\n'
+
+
+ENVIRONMENT = "import only_here, sys; print(only_here.WORD, sys.prefix); sys.exit(4)"
+
+
+@pytest.mark.parametrize("below", ["/tmp", "/var/tmp"])
+def test_the_virtual_environment_that_is_active(krait: Krait, tmp_path: Path, below: str) -> None:
+    """A script finds its packages, wherever it lies: in /tmp, too, where the script itself is put in the guest."""
+    (tmp_path / "uses.py").write_text(ENVIRONMENT)
+    with tempfile.TemporaryDirectory(prefix="krait-test-", dir=below) as scratch:
+        environment = Path(scratch) / "venv"
+        subprocess.run([sys.executable, "-m", "venv", "--without-pip", environment], check=True)
+        (packages,) = environment.glob("lib/python*/site-packages")
+        (packages / "only_here.py").write_text("WORD = 'found'\n")
+        krait.environment |= {"VIRTUAL_ENV": str(environment), "PATH": f"{environment}/bin:{os.environ['PATH']}"}
+        assert krait.run(str(tmp_path / "uses.py"), status=4) == f"found {environment}\n"
+        assert krait.run("python3", "-c", ENVIRONMENT, status=4) == f"found {environment}\n"

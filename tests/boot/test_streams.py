@@ -40,6 +40,42 @@ def test_streams_are_exact_and_apart(kernel: Kernel) -> None:
     assert done.stderr == b"X\0\0\0\4\0\0\0\0\0\0\0"
 
 
+LEAST_RATE = 50e6  # bytes of output a second
+OUTPUT = 100 << 20
+
+
+def processor_seconds(kernel: Kernel, script: str) -> tuple[float, int]:
+    """What a run and all its processes, QEMU among them, took; and the bytes that the program printed."""
+    with subprocess.Popen(command(kernel, script), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        count = 0
+        while data := os.read(process.stdout.fileno(), 1 << 20):
+            count += len(data)
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0
+    return used.ru_utime + used.ru_stime, count
+
+
+def test_output_comes_fast(kernel: Kernel) -> None:
+    """50 MB/s, on one processor that has nothing else to do: its time is counted, since this host may be busy."""
+    start, _ = processor_seconds(kernel, "true")
+    whole, count = processor_seconds(kernel, f"dd if=/dev/zero bs=256k count={OUTPUT >> 18} 2>/dev/null")
+    assert count == OUTPUT
+    assert whole - start < OUTPUT / LEAST_RATE, f"{whole - start:.2f} s for {OUTPUT >> 20} MiB"
+
+
+@pytest.mark.parametrize("script", ["echo hi", "yes"])
+def test_a_full_disk_behind_our_output(kernel: Kernel, script: str) -> None:
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            command(kernel, script), stdin=subprocess.DEVNULL, stdout=full, stderr=subprocess.PIPE, check=False,
+            timeout=100 * PATIENCE,
+        )  # fmt: skip
+    told = b"krait: what the program printed cannot be written: no space left on device\n"
+    assert (done.returncode, done.stderr) == (125, told)
+
+
 class Run:
     """`krait run` under way."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import io
 import re
 import tokenize
@@ -10,10 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from tools.front_end import EXAMPLES
 from tools.paths import ROOT
 
 WIDTH = 120
 GENERATED = {"compatibility.md", "performance-twins.md", "proc-files.md"}
+COMPATIBILITY = ROOT / "docs" / "compatibility.md"
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 # Habits of other languages' grammar, and what to write.
 PHRASES = {
@@ -203,3 +206,75 @@ def named_places() -> list[tuple[str, Path]]:
 @pytest.mark.parametrize(("name", "target"), named_places(), ids=lambda part: part if isinstance(part, str) else "")
 def test_linked_names_are_there(name: str, target: Path) -> None:
     assert re.search(rf"^\s*(def|class) {name}\b|^{name}: ", target.read_text(), re.MULTILINE)
+
+
+def test_what_the_readme_lacks_is_missing() -> None:
+    """The paragraph names a system call with what is not there yet; as soon as the call is full, it is out of date."""
+    status = dict(re.findall(r"^\| \d+ +\| (\w+) +\| (\w[\w ()]*?) +\|", COMPATIBILITY.read_text(), re.MULTILINE))
+    (paragraph,) = re.findall(r"^Not there yet: (.*?\.)\n", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+    calls = re.findall(r"`(\w+)`", paragraph)
+    assert calls and {name: status[name] for name in calls if status[name] != "Partial"} == {}
+    assert "namespace" not in paragraph and status["unshare"] == "Full"
+
+
+# A line of one of our files, after the function that a traceback, or before that a debugger's frame shows.
+FILE = r"(?P<file>(?:kernel|arch|boot|compiler|tools|userland|tests)/[\w/]+\.\w+)"
+TRACEBACK_LINE = re.compile(rf'File "{FILE}", line (?P<line>\d+), in (?P<function>[\w.]+)')
+FRAME = re.compile(rf"(?P<function>[\w.]+) \([^\n]*\) at {FILE}:(?P<line>\d+)")
+BARE_LINE = re.compile(rf"{FILE}:(?P<line>\d+)")
+FUNCTION_OF_GDB = re.compile(r"\bbreak (?P<function>(?:kernel|arch)(?:\.\w+)+)")
+
+
+def shown_texts() -> list[tuple[str, str]]:
+    """What shows places of the source to a reader: the pages, and the examples of the help."""
+    pages = [(name_of(page), page.read_text()) for page in PAGES]
+    return [*pages, ("examples of the help", "\n".join(line for lines in EXAMPLES.values() for line in lines))]
+
+
+def functions_of(path: Path) -> Iterator[tuple[str, int, int]]:
+    """Qualified name, first and last line of each function, outer ones first."""
+
+    def visit(node: ast.AST, before: str) -> Iterator[tuple[str, int, int]]:
+        for child in ast.iter_child_nodes(node):
+            if not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+                yield from visit(child, before)
+                continue
+            name = f"{before}{child.name}"
+            if not isinstance(child, ast.ClassDef):
+                assert child.end_lineno is not None
+                yield name, child.lineno, child.end_lineno
+            yield from visit(child, f"{name}.")
+
+    yield from visit(ast.parse(path.read_text()), "")
+
+
+def function_at(path: Path, line: int) -> str:
+    """The innermost function that a line lies in, or ""."""
+    return next((name for name, first, last in reversed([*functions_of(path)]) if first <= line <= last), "")
+
+
+def test_a_line_is_found_in_its_function() -> None:
+    line = next(n for n, text in enumerate(Path(__file__).read_text().splitlines(), 1) if "yield name, child" in text)
+    assert function_at(Path(__file__), line) == "functions_of.visit" and function_at(Path(__file__), 1) == ""
+
+
+@pytest.mark.parametrize(("name", "text"), shown_texts(), ids=lambda part: part if "\n" not in part else "")
+def test_lines_lie_in_the_functions_that_are_shown(name: str, text: str) -> None:
+    """What is shown without a function has a line that moves unseen: a page names a function there."""
+    named = [*TRACEBACK_LINE.finditer(text), *FRAME.finditer(text)]
+    for found in named:
+        path = ROOT / found["file"]
+        module = found["file"].removesuffix(".py").replace("/", ".")
+        function = found["function"].removeprefix(f"{module}.")
+        assert function_at(path, int(found["line"])) == function, f"{name}: {found[0]}"
+    starts = {found.start("file") for found in named}
+    assert [found[0] for found in BARE_LINE.finditer(text) if found.start("file") not in starts] == []
+
+
+@pytest.mark.parametrize(("name", "text"), shown_texts(), ids=lambda part: part if "\n" not in part else "")
+def test_functions_to_stop_at_are_there(name: str, text: str) -> None:
+    for found in FUNCTION_OF_GDB.finditer(text):
+        parts = found["function"].split(".")
+        (length,) = [n for n in range(1, len(parts)) if (ROOT / ("/".join(parts[:n]) + ".py")).is_file()]
+        path = ROOT / ("/".join(parts[:length]) + ".py")
+        assert ".".join(parts[length:]) in [each for each, _, _ in functions_of(path)], f"{name}: {found[0]}"

@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from tools.errors import KraitError
+
 EXTRA_PORTS = 8  # programs beside the main one at a time
 SOCKET_NAME = "port-{}"
 POWER_OFF_S = 10.0  # for a machine whose disk is kept
@@ -35,6 +37,11 @@ class Running:
     log: socket.socket
     qemu: subprocess.Popen[bytes]
     directory: Path
+    errors: int  # a file with what QEMU itself has to say
+
+    def said(self) -> str:
+        """What QEMU wrote among its errors so far."""
+        return os.pread(self.errors, 65536, 0).decode(errors="replace")
 
     def wait_for_power_off(self) -> bool:
         """Whether the machine has ended in time."""
@@ -108,10 +115,15 @@ def running(
             ["/bin/sh", "-c", _GUARD, "guard", str(directory)], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL, start_new_session=True,
         )  # fmt: skip
-        qemu = subprocess.Popen(
-            arguments, pass_fds=(image, place, port_end.fileno(), log_end.fileno(), *inherited),
-            stdin=subprocess.DEVNULL, start_new_session=True,
-        )  # fmt: skip
+        errors = anonymous_file([], "errors")
+        stack.callback(os.close, errors)
+        try:
+            qemu = subprocess.Popen(
+                arguments, pass_fds=(image, place, port_end.fileno(), log_end.fileno(), *inherited),
+                stdin=subprocess.DEVNULL, stderr=errors, start_new_session=True,
+            )  # fmt: skip
+        except OSError as error:
+            raise KraitError(f"krait: QEMU cannot be started: {(error.strerror or '').lower()}") from error
         stack.callback(_end, qemu, guard, clean)
         assert guard.stdin is not None
         guard.stdin.write(b"%d\n" % qemu.pid)
@@ -121,7 +133,7 @@ def running(
         os.close(image)
         stack.callback(port.close)
         stack.callback(log.close)
-        yield Running(port, log, qemu, directory)
+        yield Running(port, log, qemu, directory, errors)
 
 
 def _end(qemu: subprocess.Popen[bytes], guard: subprocess.Popen[bytes], clean: Callable[[], None]) -> None:

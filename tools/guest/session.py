@@ -6,6 +6,7 @@ Nothing here waits for one stream alone: a reader that is slow keeps the program
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import select
 import signal
@@ -116,12 +117,13 @@ class Attendant:
         # An agent that has the request says so first; nobody may be there to do it.
         self._deadline: float | None = time.monotonic() + ANSWER_S if self.request.nonce else None
         self._verdict = STOPPED  # our status when the deadline is over
+        self._loss = ""  # why some of the program's output is nowhere
         self._leaving = b""
         self._has_left = False
 
     def run(self) -> int:
-        """Attend the program; its status, or 125 … 127 as docker has them. Raises MachineStopped, KeyboardInterrupt
-        when the user insisted.
+        """Attend the program; its status, or 125 … 127 as docker has them: 125 too if not all that it printed could be
+        written. Raises MachineStopped, KeyboardInterrupt when the user insisted.
         """
         self.port.setblocking(False)
         with contextlib.ExitStack() as stack:
@@ -136,8 +138,14 @@ class Attendant:
                 if self._deadline is not None and time.monotonic() > self._deadline and self.status is None:
                     if self._verdict == STOPPED:
                         self.complaint = "the machine does not answer"
-                    return self._verdict
-        return self.status
+                    return self._told_of_loss(self._verdict)
+        return self._told_of_loss(self.status)
+
+    def _told_of_loss(self, status: int) -> int:
+        if not self._loss:
+            return status
+        self.complaint = f"what the program printed cannot be written: {self._loss}"
+        return STOPPED
 
     def _turn(self, signals: socket.socket) -> None:
         readers: list[int | socket.socket] = [signals]
@@ -210,7 +218,9 @@ class Attendant:
     def _write(self, sink: Sink) -> None:
         try:
             sink.write()
-        except OSError:  # a closed pipe, a full disk: whoever reads has seen enough
+        except OSError as error:
+            if not _reader_has_gone(error, sink.descriptor):  # a full disk
+                self._loss = (error.strerror or "").lower()
             sink.waiting.clear()
             sink.is_gone = True
             self._outgoing += frame(READER_GONE, bytes([sink.number]))
@@ -284,6 +294,13 @@ class Attendant:
         with contextlib.suppress(OSError):
             self.port.setblocking(True)
             self.port.sendall(frame(DONE))
+
+
+def _reader_has_gone(error: OSError, descriptor: int) -> bool:
+    """Whether whoever reads has seen enough, or hung up. Otherwise what was to be written is lost."""
+    if error.errno in (errno.EPIPE, errno.ECONNRESET):
+        return True
+    return error.errno == errno.EIO and os.isatty(descriptor)
 
 
 @contextlib.contextmanager

@@ -52,11 +52,12 @@ def _version_of(server: str) -> tuple[int, int]:
 
 def server_arguments(server: str, share: Share, listener: int) -> list[str]:
     """virtiofsd's command line. What the guest changes is seen here at once, and the other way round, so nothing is
-    cached. Without privileges all files that the guest makes are ours, as with QEMU's own server.
+    cached. Krait's driver does not ask for mount points, and virtiofsd would say among the program's errors that it has
+    to keep them to itself. Without privileges all files that the guest makes are ours, as with QEMU's own server.
     """
     arguments = [
         server, "--fd", str(listener), "--shared-dir", str(share.directory), "--cache", "never", "--xattr",
-        "--log-level", "error",
+        "--no-announce-submounts", "--log-level", "error",
     ]  # fmt: skip
     if share.read_only:
         arguments.append("--readonly")

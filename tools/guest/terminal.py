@@ -29,4 +29,5 @@ def terminal_size() -> tuple[int, int]:
 
 def complain(text: str) -> None:
     sys.stdout.flush()
-    sys.stderr.write(f"krait: {text}\n")
+    with contextlib.suppress(OSError):  # a full disk: there is no other place to say it
+        sys.stderr.write(f"krait: {text}\n")

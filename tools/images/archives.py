@@ -14,7 +14,7 @@ import tarfile
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
-from typing import IO
+from typing import IO, Self
 
 from tools.images.document import Document
 from tools.images.layers import ImageError, Tree
@@ -38,9 +38,36 @@ def open_tar(path: Path, stack: ExitStack, name: str) -> tarfile.TarFile:
         source = plain
     source.seek(0)
     try:
-        return stack.enter_context(tarfile.open(fileobj=source))
+        return stack.enter_context(tarfile.open(fileobj=source, tarinfo=_Member))
     except (tarfile.TarError, EOFError, OSError) as error:
         raise ImageError(f"{name} is no tar archive") from error
+
+
+def check_end(path: Path, archive: tarfile.TarFile) -> None:
+    """Refuse an archive of which all members were read, and that ends where another may have stood. Only a plain one
+    can be cut there unseen: what is compressed has a checksum. Layers have digests, and some come without an end.
+    """
+    with path.open("rb") as file:
+        is_plain = is_header(file.read(tarfile.BLOCKSIZE))
+    if is_plain and path.stat().st_size <= archive.offset:
+        raise ImageError("it is cut off: its end is missing")
+
+
+def is_header(block: bytes) -> bool:
+    return block[257:262] == b"ustar"
+
+
+class _Member(tarfile.TarInfo):
+    """tarfile takes half a header, or what is none, for the end of the archive. The end is a block of zeros."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        try:
+            return super().frombuf(buf, encoding, errors)
+        except tarfile.HeaderError as error:
+            if len(buf) == 0 or (len(buf) == tarfile.BLOCKSIZE and not any(buf)):
+                raise
+            raise tarfile.ReadError(f"it is cut off, or what follows a member is none ({error})") from error
 
 
 class Blobs:
@@ -145,7 +172,7 @@ def read_image(blobs: Blobs, tree: Tree, stack: ExitStack) -> Configuration:
 def _check_layer(path: Path, digest: str, number: int) -> None:
     """A plain layer must have the digest that the configuration states for it."""
     with path.open("rb") as file:
-        if file.read(512)[257:262] != b"ustar":
+        if not is_header(file.read(tarfile.BLOCKSIZE)):
             return  # compressed: the digest is of what comes out, and gzip has a checksum of its own
         file.seek(0)
         if f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}" != digest:

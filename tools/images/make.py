@@ -60,6 +60,7 @@ def _of_archive(path: Path) -> Kept:
                 blobs = archives.Blobs(None, archive, scratch)
             except (tarfile.TarError, EOFError, OSError) as error:
                 raise ImageError(f"it is damaged: {error}") from error
+            archives.check_end(path, archive)
             if archives.is_layout(blobs) or archives.is_saved(blobs):
                 configuration = archives.read_image(blobs, tree, stack)
             else:
@@ -69,7 +70,8 @@ def _of_archive(path: Path) -> Kept:
                 raise ImageError("it holds no files")
             return _tree_to_archive(tree, scratch), configuration
 
-    return disk_of(key_of("archive", str(path.resolve()), status.st_size, status.st_mtime_ns), str(path), make)
+    key = key_of("archive", str(path.resolve()), status.st_size, status.st_mtime_ns)
+    return disk_of(key, _series_of(path), str(path), make)
 
 
 def _of_directory(path: Path) -> Kept:
@@ -84,7 +86,7 @@ def _of_directory(path: Path) -> Kept:
                 return _tree_to_archive(tree, scratch), configuration
 
         index = path / ("index.json" if archives.is_layout(blobs) else "manifest.json")
-        return disk_of(key_of("layout", str(path.resolve()), index.read_bytes()), str(path), make)
+        return disk_of(key_of("layout", str(path.resolve()), index.read_bytes()), _series_of(path), str(path), make)
     stamp = []
     for directory, names, files in os.walk(path):
         for name in sorted([*names, *files]):
@@ -97,7 +99,12 @@ def _of_directory(path: Path) -> Kept:
             archive.add(path, ".", filter=lambda member: None if member.type in (b"3", b"4") else _owned(member))
         return output, Configuration()
 
-    return disk_of(key_of("directory", str(path.resolve()), stamp), str(path), pack)
+    return disk_of(key_of("directory", str(path.resolve()), stamp), _series_of(path), str(path), pack)
+
+
+def _series_of(path: Path) -> str:
+    """What lies at a path is the same thing, whatever it holds by now."""
+    return key_of("path", str(path.resolve()))
 
 
 def _owned(member: tarfile.TarInfo) -> tarfile.TarInfo:
@@ -123,7 +130,7 @@ def _built_in(name: str) -> Kept:
             archive, configuration = python.write_archive(found, base, scratch)
             return in_order(archive, scratch), configuration
 
-        return disk_of(key_of("python", found, found.stamp(), root.pack()), "python", make)
+        return disk_of(key_of("python", found, found.stamp(), root.pack()), key_of("python", found), "python", make)
     raise KraitError(f"krait run: there is no image {name}")
 
 
@@ -142,4 +149,4 @@ def _debian(name: str) -> Kept:
             raise ImageError(f"mmdebstrap failed: {(done.stderr.strip() or 'no message').splitlines()[-1]}")
         return in_order(output, scratch), Configuration(command=("bash",))
 
-    return disk_of(key_of("debian", suite), name, make)
+    return disk_of(key_of("debian", suite), key_of("debian", suite), name, make)

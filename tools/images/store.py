@@ -2,6 +2,10 @@
 
 A disk is an ext2 file system without partitions. What makes it is kept in its name (source, size, time of change), so a
 source that changed gives a new disk. Machines never write to it: what they write is thrown away.
+
+When a disk is made, older ones of the same thing go, and those that were used longest ago, as far as all together take
+more than `room.limit`. One in use stays: whoever uses a disk holds a lock of its file until the process ends, and QEMU
+one of another kind.
 """
 
 from __future__ import annotations
@@ -9,6 +13,9 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
+import os
+import shutil
+import struct
 import subprocess
 import tempfile
 import time
@@ -21,18 +28,15 @@ from compiler.progress import Step
 from tools.image import ImageError as DiskError
 from tools.image import look_at, set_attributes
 from tools.images.layers import ImageError
+from tools.images.room import directory, limit
 from tools.images.root import Configuration
-from tools.paths import cache_directory
 from tools.setup import require
 
 BLOCK = 4096
 ROOM = 512 << 20  # bytes that programs may write
 FORM = 2  # of disks; another one makes all of them anew
-
-
-def directory() -> Path:
-    """Where disks are kept."""
-    return cache_directory() / "images"
+_FLOCK = struct.Struct("hhqqi4x")  # struct flock of fcntl(2): type, whence, start, length, process
+_held: list[int] = []  # descriptors of the disks that this process uses
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,8 @@ class Kept:
     created: float
     disk: Path
     configuration: Configuration
+    series: str = ""  # the same for all versions of one thing; "": nobody knows
+    used: float = 0.0  # when it was last used
 
     @property
     def size(self) -> int:
@@ -63,7 +69,8 @@ def kept() -> list[Kept]:
                 text["configuration"]["user"],
             )  # fmt: skip
             if disk.exists():
-                found.append(Kept(path.stem, text["source"], text["created"], disk, configuration))
+                series, used = text.get("series", ""), path.stat().st_mtime
+                found.append(Kept(path.stem, text["source"], text["created"], disk, configuration, series, used))
         except (ValueError, KeyError, OSError):
             continue  # an entry that is being removed, or of another version
     return sorted(found, key=lambda entry: -entry.created)
@@ -72,6 +79,68 @@ def kept() -> list[Kept]:
 def remove(entry: Kept) -> None:
     entry.disk.with_suffix(".json").unlink(missing_ok=True)
     entry.disk.unlink(missing_ok=True)
+
+
+def _is_used(disk: int) -> bool:
+    """Whether another process, or a QEMU, uses the disk of this descriptor; if not, it stays so until we close it."""
+    try:
+        fcntl.flock(disk, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    asked = fcntl.fcntl(disk, fcntl.F_OFD_GETLK, _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0))
+    return bool(_FLOCK.unpack(asked)[0] != fcntl.F_UNLCK)
+
+
+def _remove_unused(entry: Kept) -> bool:
+    """Whether it is gone."""
+    try:
+        disk = os.open(entry.disk, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return True
+    try:
+        if _is_used(disk):
+            return False
+        remove(entry)
+        return True
+    finally:
+        os.close(disk)
+
+
+def _use(entry: Kept) -> bool:
+    """Hold the disk until this process ends. False if somebody has removed it."""
+    try:
+        disk = os.open(entry.disk, os.O_RDONLY | os.O_CLOEXEC)
+        fcntl.flock(disk, fcntl.LOCK_SH)
+        os.utime(entry.disk.with_suffix(".json"))
+    except FileNotFoundError:
+        return False
+    _held.append(disk)
+    return os.fstat(disk).st_nlink > 0
+
+
+def _make_room(new: Kept, most: int) -> None:
+    """Remove older versions of what is new, and then those that were used longest ago, down to `most` bytes."""
+    taken = new.size
+    others = []
+    for entry in sorted(kept(), key=lambda entry: -entry.used):
+        if entry.key == new.key or (entry.series == new.series != "" and _remove_unused(entry)):
+            continue
+        others.append((entry, entry.size))
+        taken += others[-1][1]
+    for entry, size in reversed(others):
+        if taken <= most:
+            break
+        if _remove_unused(entry):
+            taken -= size
+
+
+def _sweep(place: Path) -> None:
+    """Remove what makers left that were killed. Nobody else makes a disk now."""
+    for path in place.glob(".new-*"):
+        shutil.rmtree(path, ignore_errors=True)
+    for disk in place.glob("*.ext2"):
+        if not disk.with_suffix(".json").exists():
+            disk.unlink(missing_ok=True)
 
 
 def key_of(*parts: object) -> str:
@@ -86,19 +155,20 @@ def _alone(place: Path) -> Iterator[None]:
         yield
 
 
-def disk_of(key: str, source: str, make: Callable[[Path], tuple[Path, Configuration]]) -> Kept:
-    """The disk with this key. If there is none, `make` writes a tar archive into a directory of its own, which then
-    becomes the disk. Raises ImageError; nothing is left of an attempt that failed.
+def disk_of(key: str, series: str, source: str, make: Callable[[Path], tuple[Path, Configuration]]) -> Kept:
+    """The disk with this key, which stays as long as this process. If there is none, `make` writes a tar archive into a
+    directory of its own, which then becomes the disk, and may take the place of others: `series` is that of all
+    versions of this thing. Raises ImageError; nothing is left of an attempt that failed.
     """
-    for entry in kept():
-        if entry.key == key:
-            return entry
+    if (found := _kept_disk(key)) is not None:
+        return found
     require("image")
+    most = limit()
     place = directory()
     with _alone(place):
-        for entry in kept():  # somebody else may have been quicker
-            if entry.key == key:
-                return entry
+        if (found := _kept_disk(key)) is not None:  # somebody else was quicker
+            return found
+        _sweep(place)
         with tempfile.TemporaryDirectory(prefix=".new-", dir=place) as scratch:
             with Step(f"make a disk of {source}, once"):
                 archive, configuration = make(Path(scratch))
@@ -106,11 +176,18 @@ def disk_of(key: str, source: str, make: Callable[[Path], tuple[Path, Configurat
                 _format(archive, new)
             new.rename(place / f"{key}.ext2")
             created = time.time()
-            text = {"source": source, "created": created, "configuration": asdict(configuration)}
+            text = {"source": source, "series": series, "created": created, "configuration": asdict(configuration)}
             note = Path(scratch) / "note"
             note.write_text(json.dumps(text))
             note.rename(place / f"{key}.json")
-    return Kept(key, source, created, place / f"{key}.ext2", configuration)
+        made = Kept(key, source, created, place / f"{key}.ext2", configuration, series, created)
+        _use(made)
+        _make_room(made, most)
+    return made
+
+
+def _kept_disk(key: str) -> Kept | None:
+    return next((entry for entry in kept() if entry.key == key and _use(entry)), None)
 
 
 def _format(archive: Path, disk: Path) -> None:

@@ -102,7 +102,8 @@ def guest_disk(wanted: tuple[str, ...]) -> Kept:
 
     known = [status, *((str(path), path.lstat().st_size) for path in files)]
     stamp = hashlib.sha256(repr(known).encode()).hexdigest()
-    return disk_of(key_of("self", interpreter.stamp(), stamp, root.pack()), "the compiler and what it needs", make)
+    key = key_of("self", interpreter.stamp(), stamp, root.pack())
+    return disk_of(key, key_of("self", interpreter, wanted), "the compiler and what it needs", make)
 
 
 def names_in_checkout() -> set[str]:

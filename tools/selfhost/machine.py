@@ -205,7 +205,7 @@ class SelfMachine:
             self.has_trapped = self.has_trapped or TRAP.search(line) is not None
             self._last = [*self._last[1 - KEPT_LINES :], line]
             self.show(line)
-        said = "\n".join(self._last)
+        said = "\n".join([*self._last, *self._machine.said().splitlines()])
         raise MachineEnded(f"krait: the machine stopped. It had printed:\n{said}" if said else "krait: no machine")
 
     def _lines(self) -> Iterator[str]:

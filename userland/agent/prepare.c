@@ -46,7 +46,20 @@ void prepare_devices(void)
 	rmdir(PLACE);
 }
 
-static const char *mount_root(const char *wanted, bool is_carried)
+/* Files of the host that lie in /krait are to be seen in the new root's /tmp/krait. What the root has in /tmp, such as
+ * a virtual environment of Python, is to be seen as well, so nothing is laid over it unless the root cannot be written,
+ * or keeps what is written. */
+static bool show_carried(bool is_kept)
+{
+	mkdir("/root.new/tmp", 01777);
+	if (is_kept || (mkdir("/root.new/tmp/krait", 0755) != 0 && errno != EEXIST)) {
+		mount_at("tmpfs", "/root.new/tmp", "mode=1777");
+		mkdir("/root.new/tmp/krait", 0755);
+	}
+	return mount("/krait", "/root.new/tmp/krait", NULL, MS_BIND, NULL) == 0;
+}
+
+static const char *mount_root(const char *wanted, bool is_carried, bool is_kept)
 {
 	static const char *const kinds[] = {"ext2", "ext4", "ext3"};
 	char place[300], others[150];
@@ -61,12 +74,8 @@ static const char *mount_root(const char *wanted, bool is_carried)
 	for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
 		if (mount(device, "/root.new", kinds[i], 0, NULL) == 0 ||
 		    ((errno == EROFS || errno == EACCES) && mount(device, "/root.new", kinds[i], MS_RDONLY, NULL) == 0)) {
-			if (is_carried) {
-				mount_at("tmpfs", "/root.new/tmp", "mode=1777");
-				mkdir("/root.new/tmp/krait", 0755);
-				if (mount("/krait", "/root.new/tmp/krait", NULL, MS_BIND, NULL) != 0)
-					return failed("cannot show", "/tmp/krait", errno);
-			}
+			if (is_carried && !show_carried(is_kept))
+				return failed("cannot show", "/tmp/krait", errno);
 			if (chdir("/root.new") != 0 || mount(".", "/", NULL, MS_MOVE, NULL) != 0 || chroot(".") != 0 || chdir("/") != 0)
 				return failed("cannot change to", device, errno);
 			mount_at("devtmpfs", "/dev", NULL);
@@ -154,7 +163,8 @@ const char *prepare_machine(const struct request *request)
 {
 	const char *root = setting(request, "root", NULL), *value, *error;
 
-	if (root && (error = mount_root(root, setting(request, "carried", NULL) != NULL)))
+	bool is_carried = setting(request, "carried", NULL) != NULL, is_kept = setting(request, "keep", NULL) != NULL;
+	if (root && (error = mount_root(root, is_carried, is_kept)))
 		return error;
 	mount_at("proc", "/proc", NULL);
 	mount_at("sysfs", "/sys", NULL);

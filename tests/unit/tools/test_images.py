@@ -204,10 +204,44 @@ def test_a_root_file_system_however_it_is_compressed(tmp_path: Path, tool: str) 
     path.write_bytes(packed)
     target = resolve.find(str(path))
     assert target.kind is Kind.IMAGE and listed(resolve.image(target).disk, "/etc/a") == "text"
-    path.write_bytes(packed[: len(packed) - len(packed) // 2])
-    if tool != "cat":
-        with pytest.raises(KraitError):
-            resolve.image(resolve.find(str(path)))
+    path.write_bytes(packed[: len(packed) // 2 if tool != "cat" else 1024])
+    with pytest.raises(KraitError):
+        resolve.image(resolve.find(str(path)))
+
+
+MEMBERS: Files = {"etc": None, "etc/a": "text" * 300, "etc/b": "b", "link": ("symlink", "etc/a"), "z": "z" * 512}
+MEMBERS_END = 512 + (512 + 3 * 512) + 2 * 512 + 512 + 2 * 512  # bytes of headers and contents
+
+
+@pytest.mark.parametrize("cut", [
+    *range(512, MEMBERS_END + 1, 512),  # between blocks: after a header, within contents, after a member
+    *(at + 1 for at in range(512, MEMBERS_END, 512)), *(at + 511 for at in range(512, MEMBERS_END + 1, 512)),
+])  # fmt: skip
+def test_a_plain_archive_is_refused_wherever_it_is_cut(tmp_path: Path, cache: Path, cut: int) -> None:
+    whole = tar(MEMBERS)
+    assert whole[:MEMBERS_END].strip(b"\0") and not whole[MEMBERS_END:].strip(b"\0")
+    (tmp_path / "root.tar").write_bytes(whole[:cut])
+    with pytest.raises(KraitError) as caught:
+        resolve.image(resolve.find(str(tmp_path / "root.tar")))
+    assert caught.value.status == 125 and "\n" not in str(caught.value)
+    assert [each.name for each in cache.iterdir()] == [".lock"]
+
+
+def test_what_follows_a_member_is_one_or_the_end(tmp_path: Path) -> None:
+    """A block of zeros is an end, and what stands after it does not count; anything else is damage."""
+    whole = tar(MEMBERS)
+    path = tmp_path / "root.tar"
+    path.write_bytes(whole[:MEMBERS_END] + bytes(512) + b"x" * 512)
+    assert listed(resolve.image(resolve.find(str(path))).disk, "/z") == "z" * 512
+    path.write_bytes(whole[:512] + b"x" * 512 + whole[512:])
+    with pytest.raises(KraitError):
+        resolve.image(resolve.find(str(path)))
+
+
+def test_layers_may_lack_their_end(tmp_path: Path) -> None:
+    """As docker takes them: the digest says that nothing is missing."""
+    layout = oci(tmp_path / "layout", tar({"etc/a": "1"})[:1024])
+    assert listed(resolve.image(resolve.find(str(layout))).disk, "/etc/a") == "1"
 
 
 def test_a_directory(tmp_path: Path, cache: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tools.errors import KraitError, UsageError
+from tools.front_end import _parser
 from tools.guest import registry
 from tools.guest.registry import State
 from tools.guest.running import place_of_sockets
@@ -95,3 +97,30 @@ def test_sockets_in_a_directory_with_a_long_path(tmp_path: Path) -> None:
         assert (place / "port-2").is_socket()
         with place_of_sockets(place) as (again, _), socket.socket(socket.AF_UNIX) as client:
             client.connect(str(again / "port-2"))
+
+
+def answer(capsys: pytest.CaptureFixture[str], *arguments: str) -> object:
+    options = _parser(arguments[0]).parse_args(arguments)
+    assert options.action(options) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_what_shows_a_state_shows_it_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+    entry = registry.create("one")
+    entry.write(State("one", "busybox", ["true", "x y"], ports=["8080->80/tcp"], created=5.0))
+    listed = answer(capsys, "ps", "--json")
+    assert isinstance(listed, list) and len(listed) == 1
+    assert listed == answer(capsys, "inspect", "one") == answer(capsys, "ps", "-a", "--json")
+    expected = {"name": "one", "command": ["true", "x y"], "running": True, "created": 5.0, "ports": ["8080->80/tcp"]}
+    assert expected.items() <= listed[0].items()
+    entry.remove()
+    assert answer(capsys, "ps", "--json") == []
+
+
+@pytest.mark.parametrize(("command", "reason"), [
+    ("exec", "the program's"), ("logs", "the program's"), ("cp", "nothing"), ("stop", "names"), ("kill", "names"),
+    ("rm", "names"), ("rmi", "names"), ("inspect", "always prints JSON"),
+])  # fmt: skip
+def test_what_prints_no_state_says_why_it_has_no_json(command: str, reason: str) -> None:
+    with pytest.raises(UsageError, match=f"^krait {command}: there is no option --json: .*{reason}"):
+        _parser(command).parse_args([command, "--json", "a", "b"])

@@ -12,6 +12,7 @@ import pytest
 from kernel.task.host import KRAIT_VERSION
 from kernel.task.host import VERSION as UNAME_VERSION
 from tools import docker_options, freshness, help_pages
+from tools.errors import UsageError
 from tools.front_end import EXAMPLES, _parser
 from tools.paths import ROOT
 from tools.version import VERSION
@@ -63,6 +64,49 @@ def test_the_manual_page_is_sound() -> None:
 def test_the_page_of_options_is_up_to_date() -> None:
     """`python -m tools.docker_options` writes it."""
     assert docker_options.PAGE.read_text() == docker_options.page(_parser())
+
+
+def test_reasons_are_for_options_that_are_missing() -> None:
+    (run,) = (command for command in help_pages.commands_of(_parser()) if command.name == "run")
+    assert {*docker_options.MISSING} == {*docker_options.DOCKER} - {*run.words()}
+    assert {*docker_options.SHORT.values()} <= {*docker_options.MISSING}
+    assert not {*docker_options.SHORT} & {*run.words()}
+
+
+def complaint(*arguments: str) -> str:
+    with pytest.raises(UsageError) as caught:
+        _parser(arguments[0]).parse_args(arguments)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("command", ["run", "trace", "profile"])
+def test_an_option_of_dockers_is_refused_with_the_reason(command: str) -> None:
+    for words in (("--init",), ("--init=x",), ("--foo", "--init")):
+        found = complaint(command, *words, "busybox", "true", "--tty")
+        assert found.startswith(f"krait {command}: there is no option {words[0][:6].rstrip('=')}")
+    assert ": the agent is always process 1 (" in complaint(command, "--init", "busybox")
+    assert complaint(command, "-P", "busybox").startswith(f"krait {command}: there is no option -P: -p names each port")
+
+
+def test_options_are_written_out() -> None:
+    for arguments in (("run", "--mem", "1G"), ("ps", "--al"), ("images", "--jso"), ("self-build", "--gen", "2")):
+        assert complaint(*arguments).startswith(f"krait {arguments[0]}: there is no option {arguments[1]}")
+    assert "is --memory meant?" in complaint("run", "--memroy", "1G", "busybox")
+    assert "unrecognized arguments: x" in complaint("ps", "x")
+
+
+def test_a_program_keeps_options_that_we_lack() -> None:
+    options = _parser("run").parse_args(["run", "busybox", "ls", "--init", "--net", "none"])
+    assert options.arguments == ["ls", "--init", "--net", "none"] and options.network is None
+
+
+def test_a_network_by_dockers_names() -> None:
+    for word in ("--net", "--network"):
+        for words in ((word, "none"), (f"{word}=none",)):
+            options = _parser("run").parse_args(["run", *words, "busybox", "true"])
+            assert (options.network, options.program) == ("none", "busybox")
+        assert _parser("run").parse_args(["run", word, "--rm", "busybox"]).network == "user"
+        assert "'busybox' is not a network" in complaint("run", word, "busybox")
 
 
 def test_a_kernel_is_fresh_until_something_changes(tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ from tools.guest.protocol import (
     Request,
     frame,
 )
-from tools.guest.session import Attendant, MachineStopped
+from tools.guest.session import STOPPED, Attendant, MachineStopped
 
 
 class Agent(threading.Thread):
@@ -177,6 +177,27 @@ def test_a_reader_that_leaves(ports: tuple[socket.socket, socket.socket], tmp_pa
     session._sinks[0].descriptor = writer
     assert session.run() == 141
     assert agent.frames[-1] == (READER_GONE, b"\1")
+
+
+@pytest.mark.parametrize("goes_on", [False, True])
+def test_a_full_disk_is_no_reader_that_has_seen_enough(
+    ports: tuple[socket.socket, socket.socket], tmp_path: Path, goes_on: bool
+) -> None:
+    class Printer(Agent):
+        def run(self) -> None:
+            self.next()
+            self.number(STARTED, 7)
+            self.say(OUTPUT, b"hi\n")
+            if goes_on:
+                while self.next()[0] != READER_GONE:
+                    pass
+            self.number(EXITED, 141 if goes_on else 0)
+
+    Printer(ports[1]).start()
+    session = attendant(ports[0], tmp_path)
+    session._sinks[0].descriptor = os.open("/dev/full", os.O_WRONLY)
+    assert session.run() == STOPPED
+    assert session.complaint == "what the program printed cannot be written: no space left on device"
 
 
 @pytest.mark.parametrize("last", [b"", b"garbage that is no frame", frame(OUTPUT, b"x")[:5]])

@@ -71,6 +71,7 @@ def test_what_it_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     told = server_arguments("/v", share, 7)
     assert told[:5] == ["/v", "--fd", "7", "--shared-dir", str(tmp_path)]
     assert "--readonly" not in told and told[told.index("--sandbox") + 1] == "none"
+    assert "--no-announce-submounts" in told
     assert told[told.index("--translate-uid") + 1] == "squash-guest:0:1000:4294967295"
     assert told[told.index("--translate-gid") + 1] == "squash-guest:0:100:4294967295"
     assert "--readonly" in server_arguments("/v", Share(tmp_path, "/s", read_only=True), 7)
