@@ -18,6 +18,7 @@ import tty
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+from tools.errors import FULL
 from tools.guest.protocol import (
     CREDIT,
     DONE,
@@ -118,11 +119,19 @@ class Attendant:
         self._verdict = STOPPED  # our status when the deadline is over
         self._leaving = b""
         self._has_left = False
+        self._lost = ""  # what could not be written, and why
 
     def run(self) -> int:
         """Attend the program; its status, or 125 … 127 as docker has them. Raises MachineStopped, KeyboardInterrupt
         when the user insisted.
         """
+        status = self._attend()
+        if not self._lost:
+            return status
+        self.complaint = self._lost
+        return STOPPED
+
+    def _attend(self) -> int:
         self.port.setblocking(False)
         with contextlib.ExitStack() as stack:
             for sink in self._sinks:
@@ -210,7 +219,9 @@ class Attendant:
     def _write(self, sink: Sink) -> None:
         try:
             sink.write()
-        except OSError:  # a closed pipe, a full disk: whoever reads has seen enough
+        except OSError as error:  # a closed pipe: whoever reads has seen enough; or a full disk
+            if error.errno in FULL:
+                self._lost = f"standard {'output' if sink.number == 1 else 'errors'}: {(error.strerror or '').lower()}"
             sink.waiting.clear()
             sink.is_gone = True
             self._outgoing += frame(READER_GONE, bytes([sink.number]))

@@ -28,5 +28,8 @@ def terminal_size() -> tuple[int, int]:
 
 
 def complain(text: str) -> None:
-    sys.stdout.flush()
-    sys.stderr.write(f"krait: {text}\n")
+    """Say what went wrong, to whoever can still hear it."""
+    with contextlib.suppress(OSError):
+        sys.stdout.flush()
+    with contextlib.suppress(OSError):
+        sys.stderr.write(f"krait: {text}\n")

@@ -95,3 +95,15 @@ def test_sockets_in_a_directory_with_a_long_path(tmp_path: Path) -> None:
         assert (place / "port-2").is_socket()
         with place_of_sockets(place) as (again, _), socket.socket(socket.AF_UNIX) as client:
             client.connect(str(again / "port-2"))
+
+
+def test_a_state_that_is_written_again_is_whole(runtime: Path) -> None:
+    """It lies in the room that was reserved for it, whether it becomes longer or shorter."""
+    entry = registry.create("one")
+    entry.reserve(4096)
+    assert entry.read() is None
+    for image in ("long" * 100, "s", "x" * 5000):
+        entry.write(State("one", image, ["true"]))
+        state = entry.read()
+        assert state is not None and state.image == image
+    entry.remove()
