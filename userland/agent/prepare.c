@@ -139,6 +139,7 @@ static void start_services(void)
 		if (stat(path, &file) == 0 && S_ISREG(file.st_mode) && access(path, X_OK) == 0) {
 			pid_t pid = fork();
 			if (pid == 0) {
+				reset_signals();
 				setenv("PATH", "/usr/local/bin:/bin:/sbin:/usr/bin:/usr/sbin", 1);
 				execl(path, path, (char *)NULL);
 				_exit(EXIT_NOT_RUN);
@@ -181,11 +182,16 @@ const char *prepare_machine(const struct request *request)
 	return NULL;
 }
 
-_Noreturn void power_off(void)
+void end_programs(void)
 {
 	kill(-1, SIGKILL);
 	while (waitpid(-1, NULL, 0) > 0 || errno == EINTR)
 		;
+}
+
+_Noreturn void power_off(void)
+{
+	end_programs();
 	sync();
 	mount(NULL, "/", NULL, MS_REMOUNT | MS_RDONLY, NULL); /* so that a disk is marked as clean */
 	reboot(RB_POWER_OFF);
