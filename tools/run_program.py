@@ -100,7 +100,7 @@ def run_program(
     is_kept = any(disk.mode is DiskMode.WRITE for disk in machine.disks)
     if root.disk is not None:
         machine = replace(machine, disks=(Disk(root.disk), *machine.disks))
-        device = "/dev/vda"
+        device = "IN=/dev/vda"  # or one of its partitions, which the agent finds
     has_network = machine.network is not None
     request = Request(
         arguments=root.arguments, environment=environment_of(options, root, tty), tty=tty,

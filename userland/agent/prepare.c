@@ -20,7 +20,7 @@
 
 #define PLACE "/.krait"
 
-static char problem[256];
+static char problem[300];
 
 static const char *failed(const char *what, const char *which, int error)
 {
@@ -54,7 +54,10 @@ static const char *mount_root(const char *wanted, bool is_carried)
 	int error = 0;
 
 	if (!device) {
-		snprintf(problem, sizeof problem, "there is no disk %.60s; there are:%s", wanted, *others ? others : " none");
+		bool is_whole = strncmp(wanted, "IN=", 3) == 0;
+		snprintf(problem, sizeof problem, "there is no %s %.60s; there are:%s",
+		         is_whole ? "file system ext2, ext3 or ext4 on" : "disk", is_whole ? wanted + 3 : wanted,
+		         *others ? others : " none");
 		return problem;
 	}
 	mkdir("/root.new", 0755);
