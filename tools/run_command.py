@@ -216,6 +216,7 @@ def run(options: argparse.Namespace, shown_log: ShownLog | None = None, extra: t
         root.carried.entries.update(_prepare_ssh(options).entries)
     if root.wants_network and options.network != "none":
         options.net = True
+    options.shares = [*root.shares, *options.shares]
     kernel = _kernel(options)
     machine = _machine(options, *_debugger(options, kernel), *extra)
     return run_program(options, machine, kernel, root, shown_log)
