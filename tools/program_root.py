@@ -25,7 +25,7 @@ MOST_BESIDE = 16 << 20  # bytes of modules beside a script
 
 
 def _carry(archive: cpio.Archive, path: Path, place: str, has_other_root: bool) -> tuple[Share, ...]:
-    """A program of this machine, with the libraries that it needs, and directories to share for it. Raises UsageError."""
+    """A program of this machine, with the libraries that it needs, and what to share for it. Raises UsageError."""
     from tools.libraries import LibraryError, add_libraries, interpreter
 
     contents = path.read_bytes()
@@ -45,8 +45,8 @@ def _carry(archive: cpio.Archive, path: Path, place: str, has_other_root: bool) 
 
 
 def _carry_interpreter(archive: cpio.Archive, script: Path, contents: bytes) -> tuple[Share, ...]:
-    """The interpreter of a script, from this machine, if the root image has it not. Its modules are too many to carry: the
-    guest sees the directories where they are, read-only.
+    """The interpreter of a script, from this machine, if the root image has it not. Its modules are too many to carry:
+    the guest sees the directories where they are, read-only.
     """
     words = contents[2:256].split(b"\n")[0].decode(errors="replace").split()
     if not words:

@@ -1,4 +1,4 @@
-"""However `krait` ends, nothing of its machine outlives it: no process, no file; and terminals get their settings back."""
+"""However `krait` ends, nothing of its machine outlives it, no process and no file; terminals get their settings back."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Family:
 
     def check_that_nothing_is_left(self) -> None:
         deadline = time.monotonic() + 20 * PATIENCE
-        while self.programs() or list(self.scratch.iterdir()):
+        while self.programs() or any(self.scratch.iterdir()):
             assert time.monotonic() < deadline, (self.programs(), list(self.scratch.iterdir()))
             time.sleep(0.05)
 

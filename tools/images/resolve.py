@@ -74,7 +74,7 @@ def _is_disk(start: bytes) -> bool:
             (features,) = struct.unpack_from(">Q", start, 72) if start[4:8] >= b"\0\0\0\3" else (0,)
             if backing_file == 0 and not features & QCOW2_DATA_FILE:
                 return True
-        raise KraitError("krait run: a qcow2 image that needs another file is not run (qemu-img convert makes it whole)")
+        raise KraitError("krait run: a qcow2 image that needs another file is not run (qemu-img convert)")
     if start[EXT_MAGIC_AT : EXT_MAGIC_AT + 2] == EXT_MAGIC or start[GPT_MAGIC_AT:].startswith(GPT_MAGIC):
         return True
     entries = [start[MBR_ENTRIES_AT + MBR_ENTRY * n :][:MBR_ENTRY] for n in range(4)]
