@@ -1,4 +1,4 @@
-"""However `krait` ends, nothing of its machine outlives it, no process and no file; terminals get their settings back."""
+"""However `krait` ends, nothing of its machine outlives it, no process and no file; terminals get their state back."""
 
 from __future__ import annotations
 
