@@ -11,7 +11,7 @@ import os
 import sys
 
 from tools.arguments import Parser
-from tools.errors import KraitError
+from tools.errors import CANNOT_RUN, FULL, KraitError
 from tools.version import VERSION
 
 TYPE_CHECKING = False  # typing takes a while to import
@@ -188,6 +188,12 @@ def start() -> int:
 
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 128 + signal.SIGPIPE
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        where = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
+        print(f"krait: {where}{(error.strerror or '').lower()}", file=sys.stderr)
+        return CANNOT_RUN
 
 
 if __name__ == "__main__":

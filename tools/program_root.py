@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+import os
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tools import cpio
 from tools.errors import UsageError
 from tools.images.resolve import Kind, Target, find, image, kind_of_file
 from tools.images.root import Configuration, RootFileSystem
+from tools.machine import Share
 from userland.image import LOADER
 
 OUR_ENVIRONMENT = {
@@ -17,10 +20,12 @@ OUR_ENVIRONMENT = {
 }  # fmt: skip
 CARRIED = "/tmp/krait"  # where files of this machine are in a root that is a disk
 OURS = {"/bin/sh", "/usr/bin/env"}  # interpreters that the root image has
+ALONE = {"bash", "dash", "ksh", "mksh", "awk", "mawk", "sed"}  # those that need no library of modules
+MOST_BESIDE = 16 << 20  # bytes of modules beside a script
 
 
-def _carry(archive: cpio.Archive, path: Path, place: str, has_other_root: bool) -> None:
-    """A program of this machine, with the libraries that it needs. Raises UsageError."""
+def _carry(archive: cpio.Archive, path: Path, place: str, has_other_root: bool) -> tuple[Share, ...]:
+    """A program of this machine, with the libraries that it needs, and what to share for it. Raises UsageError."""
     from tools.libraries import LibraryError, add_libraries, interpreter
 
     contents = path.read_bytes()
@@ -35,11 +40,14 @@ def _carry(archive: cpio.Archive, path: Path, place: str, has_other_root: bool) 
             ) from error
     archive.file(place, contents, 0o755)
     if contents.startswith(b"#!") and not has_other_root:
-        _carry_interpreter(archive, path, contents)
+        return _carry_interpreter(archive, path, contents)
+    return ()
 
 
-def _carry_interpreter(archive: cpio.Archive, script: Path, contents: bytes) -> None:
-    """The interpreter of a script, from this machine, if the root image has it not."""
+def _carry_interpreter(archive: cpio.Archive, script: Path, contents: bytes) -> tuple[Share, ...]:
+    """The interpreter of a script, from this machine, if the root image has it not. Its modules are too many to carry:
+    the guest sees the directories where they are, read-only.
+    """
     words = contents[2:256].split(b"\n")[0].decode(errors="replace").split()
     if not words:
         raise UsageError(f"krait run: {script} names no interpreter after #!")
@@ -52,10 +60,20 @@ def _carry_interpreter(archive: cpio.Archive, script: Path, contents: bytes) -> 
             raise UsageError(f"krait run: {script} wants {words[1]}, which this machine does not have")
         program = found
     if program in OURS:
-        return
+        return ()
     if not Path(program).is_file():
         raise UsageError(f"krait run: {script} wants {program}, which neither the root image nor this machine has")
-    _carry(archive, Path(program), program.lstrip("/"), False)
+    beside = _carry(archive, Path(program), program.lstrip("/"), False)
+    return beside if Path(program).name in ALONE else (*beside, *_modules_of(Path(program)))
+
+
+def _modules_of(interpreter: Path) -> tuple[Share, ...]:
+    """The directories lib and share beside the bin that an interpreter lies in."""
+    place = interpreter.resolve().parent
+    if place.name not in ("bin", "sbin"):
+        return ()
+    found = [place.parent / name for name in ("lib", "share")]
+    return tuple(Share(path, str(path), read_only=True) for path in found if path.is_dir())
 
 
 def _host_program(options: argparse.Namespace, path: Path, archive: Callable[[], bytes | None]) -> RootFileSystem:
@@ -63,13 +81,13 @@ def _host_program(options: argparse.Namespace, path: Path, archive: Callable[[],
     directory = CARRIED if device else "/root"
     carried = cpio.Archive()
     try:
-        _carry(carried, path, f"{'krait' if device else 'root'}/{path.name}", options.root is not None)
+        shares = _carry(carried, path, f"{'krait' if device else 'root'}/{path.name}", options.root is not None)
     except OSError as error:
         raise UsageError(f"krait run: {path} cannot be read: {error.strerror}") from error
     return RootFileSystem(
         archive=b"" if device else archive(), device=device, carried=carried, name=str(path),
         configuration=Configuration(environment=OUR_ENVIRONMENT, directory=directory),
-        arguments=[f"./{path.name}", *options.arguments],
+        arguments=[f"./{path.name}", *options.arguments], shares=shares,
     )  # fmt: skip
 
 
@@ -93,11 +111,42 @@ def _image(options: argparse.Namespace, target: Target) -> RootFileSystem:
     )  # fmt: skip
 
 
+def _carry_modules(archive: cpio.Archive, script: Path) -> None:
+    """What `import` finds beside a script: modules, and packages with all that they hold."""
+    files, size = [], 0
+    for path in _modules_beside(script.resolve().parent):
+        if os.access(path, os.R_OK) and path.is_file():
+            files.append(path)
+            size += path.stat().st_size
+        if size > MOST_BESIDE:
+            print(
+                f"krait: more than {MOST_BESIDE >> 20} MiB of modules lie beside {script.name}: they are left out "
+                "(-v DIR:DIR shares a directory)", file=sys.stderr,
+            )  # fmt: skip
+            return
+    for path in files:
+        place = f"krait/{path.relative_to(script.resolve().parent)}"
+        if place not in archive.entries:
+            archive.file(place, path.read_bytes())
+
+
+def _modules_beside(directory: Path) -> Iterator[Path]:
+    """The files of modules and packages in a directory. Links to directories are not followed within a package."""
+    for path in sorted(directory.iterdir()):
+        if path.suffix in (".py", ".so"):
+            yield path
+        elif (path / "__init__.py").is_file():
+            for place, names, files in os.walk(path):
+                names[:] = sorted(name for name in names if name != "__pycache__")
+                yield from (Path(place) / name for name in sorted(files))
+
+
 def _script(options: argparse.Namespace, path: Path) -> RootFileSystem:
-    """A Python script of this machine, under this machine's Python."""
+    """A Python script of this machine, under this machine's Python, with the modules that lie beside it."""
     kept = image(Target(Kind.IMAGE, "python"))
     carried = cpio.Archive()
     carried.file(f"krait/{path.name}", path.read_bytes(), 0o755)
+    _carry_modules(carried, path)
     configuration = Configuration(environment=kept.configuration.environment, directory=CARRIED)
     return RootFileSystem(
         disk=kept.disk, configuration=configuration, carried=carried, name=str(path),

@@ -14,10 +14,12 @@ from pathlib import Path
 from tools import cpio
 from tools.arguments import Parser, add_quiet, calls, positive
 from tools.errors import CANNOT_RUN, KraitError, UsageError
+from tools.guest.guard import ended_in_order, guarded, guarded_process, scratch_directory
+from tools.guest.running import anonymous_file, place_of_sockets
 from tools.guest.terminal import wants_terminal
 from tools.kernel_build import built_kernel
 from tools.machine import DirectBoot, DiskMode, Forward, Machine, Network, quick_firmware, require_qemu
-from tools.paths import BUILD, IS_INSTALLED, ROOT
+from tools.paths import BUILD, IS_INSTALLED, ROOT, on_path
 from tools.program_root import choose_root
 from tools.project import find_project
 from tools.run_options import add_machine_options, add_program_options
@@ -49,10 +51,9 @@ def _root_image(options: argparse.Namespace) -> bytes | None:
     return None
 
 
-def _write_initrd(directory: Path, image: bytes | None, overlay: cpio.Archive) -> Path:
-    path = directory / "initrd"
-    path.write_bytes(cpio.extend(build_image().read_bytes() if image is None else image, overlay))
-    return path
+def _initrd(image: bytes | None, overlay: cpio.Archive) -> int:
+    """A file in memory with the initial RAM disk; its descriptor."""
+    return anonymous_file(cpio.extended(build_image().read_bytes() if image is None else image, overlay), "initrd")
 
 
 def _terminal_overlay() -> cpio.Archive:
@@ -167,8 +168,6 @@ def trace(options: argparse.Namespace) -> int:
 
 def profile(options: argparse.Namespace) -> int:
     """As `run`, and write a flame graph of where the guest spent its instructions."""
-    import tempfile
-
     from tools.profile.flame_graph import draw
     from tools.profile.record import plugin_option, read_stacks
 
@@ -181,9 +180,11 @@ def profile(options: argparse.Namespace) -> int:
     if not options.output.absolute().parent.is_dir() or options.output.is_dir():
         raise UsageError(f"krait profile: {options.output} is no place for a file")
     options.kernel = _kernel(options)
-    with tempfile.TemporaryDirectory(prefix="krait-profile-") as scratch:
-        records = Path(scratch) / "samples"
+    with ended_in_order(), scratch_directory("krait-profile-") as (scratch, _):
+        records = scratch / "samples"
         status = run(options, extra=plugin_option(records, options.interval, options.boot))
+        if not records.exists():  # we were told to end before QEMU had begun
+            return status
         stacks = read_stacks(records, options.kernel)
     what = options.command or " ".join([options.program, *options.arguments])
     options.output.write_text(draw(stacks, f"krait profile {what}", f"{options.interval:,} instructions"))
@@ -215,6 +216,7 @@ def run(options: argparse.Namespace, shown_log: ShownLog | None = None, extra: t
         root.carried.entries.update(_prepare_ssh(options).entries)
     if root.wants_network and options.network is None:
         options.network = "user"
+    options.shares = [*root.shares, *options.shares]
     kernel = _kernel(options)
     machine = _machine(options, *_debugger(options, kernel), *extra)
     return run_program(options, machine, kernel, root, shown_log)
@@ -238,9 +240,6 @@ def _debugger(options: argparse.Namespace, kernel: Path) -> tuple[str, ...]:
 
 def _run_shell(options: argparse.Namespace, from_disk: bool) -> int:
     """Boot into the root image's shell, or a disk's own first program, on the serial line."""
-    import subprocess
-    import tempfile
-
     overlay = _terminal_overlay()
     words = [PARAMETERS, options.append]
     if from_disk:
@@ -249,11 +248,13 @@ def _run_shell(options: argparse.Namespace, from_disk: bool) -> int:
         overlay.entries |= _prepare_ssh(options).entries
     kernel = _kernel(options)
     parameters = " ".join(word for word in words if word)
-    with tempfile.TemporaryDirectory(prefix="krait-run-") as scratch:
-        initrd = None if from_disk else _write_initrd(Path(scratch), _root_image(options), overlay)
-        machine = _machine(options, *_debugger(options, kernel))
-        command = machine.command(DirectBoot(kernel, initrd, parameters), Path(scratch))
-        status = subprocess.run([*command, "-serial", "mon:stdio"], check=False).returncode
+    initrd = None if from_disk else _initrd(_root_image(options), overlay)
+    command = _machine(options, *_debugger(options, kernel)).command(_boot(kernel, initrd, parameters), Path())
+    with (
+        ended_in_order(), guarded() as guard,
+        guarded_process(guard, [*command, "-serial", "mon:stdio"], _inherited(initrd), has_terminal=True) as qemu,
+    ):  # fmt: skip
+        status = qemu.wait()
     return _status_of_shell(status, options.memory)
 
 
@@ -269,15 +270,22 @@ def _status_of_shell(status: int, memory: str) -> int:
     return CANNOT_RUN
 
 
+def _boot(kernel: Path, initrd: int | None, parameters: str) -> DirectBoot:
+    return DirectBoot(kernel, None if initrd is None else Path(f"/proc/self/fd/{initrd}"), parameters)
+
+
+def _inherited(descriptor: int | None) -> tuple[int, ...]:
+    return () if descriptor is None else (descriptor,)
+
+
 def debug(options: argparse.Namespace) -> int:
     """gdb in front, the machine behind it; what the guest prints goes to a file."""
-    import subprocess
-    import tempfile
+    import signal
     import time
 
-    from tools.guest.running import place_of_sockets
-
     require_qemu()
+    if on_path("gdb") is None:
+        raise KraitError("krait debug: gdb is missing")
     from_disk = isinstance(options.root, str)
     if from_disk:
         options.append += f" root={options.root} rw rootwait={ROOT_WAIT_S}"
@@ -285,30 +293,24 @@ def debug(options: argparse.Namespace) -> int:
     _use_processors(options)
     kernel = _kernel(options)
     log = BUILD / "debug.log"
-    with tempfile.TemporaryDirectory(prefix="krait-debug-") as scratch, place_of_sockets(Path(scratch)) as sockets:
-        initrd = None if from_disk else _write_initrd(Path(scratch), _root_image(options), cpio.Archive())
-        place, descriptor = sockets
+    initrd = None if from_disk else _initrd(_root_image(options), cpio.Archive())
+    with (
+        ended_in_order(), scratch_directory("krait-debug-") as (scratch, guard),
+        place_of_sockets(scratch) as (place, descriptor),
+    ):  # fmt: skip
         stub = place / "gdb"
-        parameters = f"{PARAMETERS} {options.append}".strip()
-        machine = _machine(options, "-S", "-gdb", f"unix:{stub},server=on,wait=off")
-        command = machine.command(DirectBoot(kernel, initrd, parameters), Path(scratch))
+        machine = _machine(options, "-S", "-gdb", f"unix:{stub},server=on,wait=off", "-serial", f"file:{log}")
+        command = machine.command(_boot(kernel, initrd, f"{PARAMETERS} {options.append}".strip()), scratch)
         print(f"krait: the guest's serial line goes to {log}", file=sys.stderr)
-        qemu = subprocess.Popen(
-            [*command, "-serial", f"file:{log}"], stdin=subprocess.DEVNULL, start_new_session=True,
-            pass_fds=[descriptor],
-        )  # fmt: skip
-        try:
+        with guarded_process(guard, command, (descriptor, *_inherited(initrd))) as qemu:
             while not stub.exists():
                 if qemu.poll() is not None:
                     raise KraitError("krait debug: QEMU ended")
                 time.sleep(0.01)
-            return subprocess.run(
-                ["gdb", "-q", str(kernel), "-ex", f"target remote {stub}", *options.gdb], check=False, cwd=ROOT,
-                pass_fds=[descriptor],
-            ).returncode  # fmt: skip
-        finally:
-            qemu.kill()
-            qemu.wait()
+            signal.signal(signal.SIGINT, lambda *_: None)  # ^C is for gdb
+            attach = ["gdb", "-q", str(kernel), "-ex", f"target remote {stub}", *options.gdb]
+            with guarded_process(guard, attach, (descriptor,), has_terminal=True, directory=ROOT) as gdb:
+                return gdb.wait()
 
 
 def _why_missing(name: str) -> str | None:

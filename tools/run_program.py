@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from tools import cpio
-from tools.errors import CANNOT_RUN, KraitError, UsageError
+from tools.errors import CANNOT_RUN, KraitError, UsageError, storing
 from tools.guest import registry
 from tools.guest.protocol import Request
 from tools.guest.registry import Entry, State
@@ -23,6 +23,8 @@ from tools.machine import DirectBoot, Disk, DiskMode, Forward, Machine, Network,
 from userland.image import AGENT_PLACE, agent_archive, ram_disk
 
 _END_S = 2.0  # for a QEMU that has closed its end of the port
+STARTED = b"s"  # what the process in the background tells us first, if all went well
+STATE_SIZE = 4096  # bytes of a machine's state beside what was asked for
 NAMESERVER = "10.0.2.3"  # of QEMU's user network, as is the address of the guest
 NETWORK = "ip=10.0.2.15::10.0.2.2:255.255.255.0::eth0:none:10.0.2.3"
 # The last word is for /init, which gets its turn where the image did not fit and the agent, at its end, is missing.
@@ -118,7 +120,7 @@ def run_program(
     is_kept = any(disk.mode is DiskMode.WRITE for disk in machine.disks)
     if root.disk is not None:
         machine = replace(machine, disks=(Disk(root.disk), *machine.disks))
-        device = "/dev/vda"
+        device = "IN=/dev/vda"  # or one of its partitions, which the agent finds
     has_network = machine.network is not None
     request = Request(
         arguments=root.arguments, environment=environment_of(options, root, tty), tty=tty,
@@ -141,6 +143,11 @@ def run_program(
         ports=[f"{each.host_port}->{each.guest_port}/{each.protocol}" for each in _forwards(machine)],
     )  # fmt: skip
 
+    try:
+        entry.reserve(STATE_SIZE + 6 * len(request.encode()))  # JSON may take six bytes for one
+    except KraitError:
+        entry.remove()
+        raise
     keeps = options.detach and not options.rm
 
     def clean() -> None:
@@ -193,12 +200,13 @@ def _in_background(entry: Entry, state: State, attended: Callable[[Callable[[], 
     child = os.fork()
     if child == 0:
         os.close(reader)
-        _leave_terminal(entry)
         status = CANNOT_RUN
         try:
+            _leave_terminal(entry)
             status = attended(lambda: _tell(writer))
         except KraitError as error:
-            complain(str(error))
+            with contextlib.suppress(OSError):  # somebody waits for it until the program has started
+                os.write(writer, b"\0" + str(error).encode())
         finally:
             state.status = status
             if keeps:
@@ -207,19 +215,23 @@ def _in_background(entry: Entry, state: State, attended: Callable[[Callable[[], 
                 entry.remove()
             os._exit(status)
     os.close(writer)
-    if os.read(reader, 1):
+    answer = os.read(reader, 1)
+    if answer == STARTED:
         print(entry.name)
         return 0
+    with open(reader, "rb") as rest:
+        reason = rest.read().decode(errors="replace")
     _, ended = os.waitpid(child, 0)
     if entry.log(1).exists():
         sys.stderr.write(entry.log(1).read_text(errors="replace"))
+    if reason:
+        print(reason, file=sys.stderr)
     entry.remove()
     return os.waitstatus_to_exitcode(ended)
 
 
 def _tell(writer: int) -> None:
-    os.write(writer, b"s")
-    os.close(writer)
+    os.write(writer, STARTED)
 
 
 def _leave_terminal(entry: Entry) -> None:
@@ -229,5 +241,6 @@ def _leave_terminal(entry: Entry) -> None:
     os.setsid()
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # how `krait stop` asks, even if our caller ignores it
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    for which in (0, 1):
-        os.dup2(os.open(entry.log(which), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), which + 1)
+    with storing(entry.place):
+        for which in (0, 1):
+            os.dup2(os.open(entry.log(which), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), which + 1)

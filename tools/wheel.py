@@ -73,13 +73,14 @@ def prebuilt_files(kernel: Path) -> Iterator[tuple[str, Path]]:
     from userland.dropbear import build_dropbear
     from userland.image import LOADER, build_image
     from userland.programs import build_agent, build_console
+    from userland.sftp_server import build_sftp_server
 
     build_image()
     busybox = build_busybox()
     for name, path in (
         ("krait.elf", kernel), (INITRAMFS.name, INITRAMFS), ("agent", build_agent()), ("console", build_console()),
         ("busybox/busybox", busybox / "busybox"), ("busybox/busybox.links", busybox / "busybox.links"),
-        ("dropbear", build_dropbear()), (LOADER.name, LOADER.resolve()),
+        ("dropbear", build_dropbear()), ("sftp-server", build_sftp_server()), (LOADER.name, LOADER.resolve()),
     ):  # fmt: skip
         yield f"prebuilt/{name}", path
 

@@ -14,6 +14,7 @@ from tools.lock import exclusively
 from tools.paths import BUILD
 from tools.setup import require
 from userland.dropbear import build_dropbear
+from userland.sftp_server import build_sftp_server
 
 DIRECTORY = BUILD / "ssh"
 USER_KEY = DIRECTORY / "id_ed25519"
@@ -22,6 +23,8 @@ CONFIGURATION = DIRECTORY / "config"
 GUEST_NAME = "krait"  # of the guest in the client's configuration
 GUEST_PORT = 22
 PROGRAMS = ("usr/sbin/dropbear", "usr/bin/dropbearkey", "usr/bin/scp")
+
+SFTP_SERVER = "usr/libexec/sftp-server"  # where dropbear looks for it
 
 START = """\
 #!/bin/sh
@@ -55,6 +58,7 @@ def ssh_overlay() -> Archive:
     overlay.file("usr/sbin/dropbear", program.read_bytes(), 0o755)
     for path in PROGRAMS[1:]:
         overlay.link(path, "/usr/sbin/dropbear")
+    overlay.file(SFTP_SERVER, build_sftp_server().read_bytes(), 0o755)
     overlay.directory("etc/dropbear", 0o700)
     overlay.file("etc/dropbear/dropbear_ed25519_host_key", HOST_KEY.read_bytes(), 0o600)
     overlay.directory("root/.ssh", 0o700)

@@ -263,9 +263,13 @@ def has_surrogates(lines: list[str]) -> bool:
 def check_imports(module: str, path: str, lines: Iterable[str], trusted: bool) -> list[Diagnostic]:
     """Star imports, imports of unsafe modules by modules that are not on the list, and texts that are not valid."""
     found: list[Diagnostic] = []
+    within: dict[ast.AST, ast.JoinedStr] = {}  # parts of f-strings: only Python 3.12 and later know where they stand
     for node in ast.walk(ast.parse("\n".join(lines))):
+        if isinstance(node, ast.JoinedStr):
+            within.update(dict.fromkeys(node.values, node))
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and _SURROGATES.search(node.value):
-            loc = Loc(path, node.lineno, node.col_offset, node.end_lineno or node.lineno, node.end_col_offset or 0)
+            place = within.get(node, node)
+            loc = Loc(path, place.lineno, place.col_offset, place.end_lineno or place.lineno, place.end_col_offset or 0)
             hint = "write the character itself, or bytes"
             found.append(Diagnostic("KP276", loc, "half a pair of surrogates is no character", hint))
         if not isinstance(node, ast.Import | ast.ImportFrom):

@@ -155,3 +155,8 @@ def test_bad_options_give_one_line(arguments: tuple[str, ...], kernel: object, t
     assert done.returncode != 0
     assert done.stderr.splitlines()[-1].startswith("krait image: ")
     assert not image.exists()
+
+
+def test_it_runs_as_an_image_too(disk: Path) -> None:
+    done = krait("run", "--kernel", str(KERNEL), str(disk), "cat", "/proc/mounts", status=0)
+    assert re.search(r"^/dev/\S+ / ext2 ", done.stdout, re.MULTILINE), done.stdout

@@ -171,7 +171,7 @@ def test_scp_both_ways(guest: Login, tmp_path: Path) -> None:
     (tree / "script").write_text("#!/bin/sh\necho copied\n")
     (tree / "script").chmod(0o750)
     (tree / "sub" / "data").write_bytes(random.Random(5).randbytes(300_000))
-    scp = ["scp", "-q", "-O", "-r", "-p", "-F", str(guest.configuration)]
+    scp = ["scp", "-q", "-r", "-p", "-F", str(guest.configuration)]
     subprocess.run([*scp, str(tree), f"{GUEST_NAME}:/tmp/"], check=True, timeout=60 * PATIENCE)
     assert ssh(guest, "/tmp/tree/script; stat -c %a /tmp/tree/script").stdout == b"copied\n750\n"
     subprocess.run([*scp, f"{GUEST_NAME}:/tmp/tree", str(tmp_path / "back")], check=True, timeout=60 * PATIENCE)

@@ -8,6 +8,7 @@ removed by whoever looks next.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import re
@@ -15,9 +16,10 @@ import stat
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
+from io import FileIO
 from pathlib import Path
 
-from tools.errors import KraitError, UsageError
+from tools.errors import KraitError, UsageError, storing
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,39}")
 STATE = "state.json"
@@ -84,16 +86,35 @@ class Entry:
     def write(self, state: State) -> None:
         import json
 
-        new = self.place / (STATE + ".new")
-        new.write_text(json.dumps(asdict(state)))
-        new.rename(self.place / STATE)
+        text = json.dumps(asdict(state)).encode()
+        with self._open_state() as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            data = text.ljust(os.fstat(file.fileno()).st_size, b"\0")
+            if file.write(data) != len(data):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def reserve(self, size: int) -> None:
+        """Take the room that the state will need, in bytes, so that it can be written whenever the disk is full. Raises
+        KraitError.
+        """
+        with self._open_state() as file:
+            os.posix_fallocate(file.fileno(), 0, size)
+
+    @contextlib.contextmanager
+    def _open_state(self) -> Iterator[FileIO]:
+        with storing(self.place):
+            descriptor = os.open(self.place / STATE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            with FileIO(descriptor, "r+") as file:
+                yield file
 
     def read(self) -> State | None:
         """None while the machine comes up, or if it is gone."""
         import json
 
         try:
-            return State(**json.loads((self.place / STATE).read_text()))
+            with (self.place / STATE).open("rb") as file:
+                fcntl.flock(file, fcntl.LOCK_SH)
+                return State(**json.loads(file.read().rstrip(b"\0")))
         except (OSError, ValueError, TypeError):
             return None
 
@@ -121,8 +142,7 @@ class Entry:
                 with contextlib.suppress(OSError):
                     os.unlink(self.place / name)
             self.place.rmdir()
-        with contextlib.suppress(OSError):
-            self.place.parent.rmdir()  # the last one
+        _remove_empty(self.place.parent)
 
     def remove_sockets(self) -> None:
         for place in self.place.glob("port-*"):
@@ -130,6 +150,12 @@ class Entry:
 
     def log(self, which: int) -> Path:
         return self.place / LOGS[which]
+
+
+def _remove_empty(base: Path) -> None:
+    """Remove the directory of all machines with the last of them."""
+    with contextlib.suppress(OSError):
+        base.rmdir()
 
 
 def _some_name() -> str:
@@ -158,8 +184,16 @@ def create(name: str | None) -> Entry:
                 raise UsageError(f"krait run: there is a machine {name} already (krait rm {name})") from None
             entry.remove()
             continue
+        except OSError as error:
+            _remove_empty(base())
+            raise KraitError(f"krait: {base()}: {(error.strerror or '').lower()}") from error
         entry = Entry(place)
-        entry.hold()
+        try:
+            with storing(place):
+                entry.hold()
+        except KraitError:
+            entry.remove()
+            raise
         return entry
     raise KraitError(f"krait run: no directory can be made in {base()}")
 

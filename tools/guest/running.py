@@ -1,8 +1,7 @@
-"""Start QEMU for a program, and make sure that it ends and leaves nothing behind, however we end.
+"""Start QEMU for a program. It ends and leaves nothing behind, however we end (tools/guest/guard.py).
 
 The initial RAM disk is a file that is kept, or one without a name; the main program's port is a pair of sockets.
-Sockets for further programs (`krait exec`) lie in a directory of the machine. A small process of its own, the guard,
-waits for our end: if we did not say good-bye, it kills QEMU and removes the directory.
+Sockets for further programs (`krait exec`) lie in a directory of the machine.
 """
 
 from __future__ import annotations
@@ -15,18 +14,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tools.errors import KraitError
+from tools.guest.guard import guarded, guarded_process
 
 EXTRA_PORTS = 8  # programs beside the main one at a time
 SOCKET_NAME = "port-{}"
 POWER_OFF_S = 10.0  # for a machine whose disk is kept
-
-# Reads QEMU's process number, then the good-bye. Its input ends when we do.
-_GUARD = """\
-read -r qemu
-read -r word
-[ "$word" = bye ] || { kill -9 "$qemu"; rm -rf "$1"; rmdir "${1%/*}"; } 2>/dev/null
-"""
 
 
 @dataclass
@@ -111,36 +103,15 @@ def running(
         arguments = command(Path(f"/proc/self/fd/{image}"))
         sockets, place = stack.enter_context(place_of_sockets(directory))
         arguments += port_arguments(port_end.fileno(), log_end.fileno(), sockets, is_mmio)
-        guard = subprocess.Popen(
-            ["/bin/sh", "-c", _GUARD, "guard", str(directory)], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL, start_new_session=True,
-        )  # fmt: skip
+        guard = stack.enter_context(guarded(directory, above=directory.parent))
+        stack.callback(clean)
         errors = anonymous_file([], "errors")
         stack.callback(os.close, errors)
-        try:
-            qemu = subprocess.Popen(
-                arguments, pass_fds=(image, place, port_end.fileno(), log_end.fileno(), *inherited),
-                stdin=subprocess.DEVNULL, stderr=errors, start_new_session=True,
-            )  # fmt: skip
-        except OSError as error:
-            raise KraitError(f"krait: QEMU cannot be started: {(error.strerror or '').lower()}") from error
-        stack.callback(_end, qemu, guard, clean)
-        assert guard.stdin is not None
-        guard.stdin.write(b"%d\n" % qemu.pid)
-        guard.stdin.flush()
+        inherited = (image, place, port_end.fileno(), log_end.fileno(), *inherited)
+        qemu = stack.enter_context(guarded_process(guard, arguments, inherited, errors=errors))
         port_end.close()
         log_end.close()
         os.close(image)
         stack.callback(port.close)
         stack.callback(log.close)
         yield Running(port, log, qemu, directory, errors)
-
-
-def _end(qemu: subprocess.Popen[bytes], guard: subprocess.Popen[bytes], clean: Callable[[], None]) -> None:
-    """The guard is told last: a signal that ends us here leaves the rest to it."""
-    if qemu.poll() is None:
-        qemu.kill()
-    qemu.wait()
-    clean()
-    with contextlib.suppress(OSError):
-        guard.communicate(b"bye\n")

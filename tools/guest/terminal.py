@@ -28,6 +28,8 @@ def terminal_size() -> tuple[int, int]:
 
 
 def complain(text: str) -> None:
-    sys.stdout.flush()
-    with contextlib.suppress(OSError):  # a full disk: there is no other place to say it
+    """Say what went wrong, to whoever can still hear it."""
+    with contextlib.suppress(OSError):
+        sys.stdout.flush()
+    with contextlib.suppress(OSError):
         sys.stderr.write(f"krait: {text}\n")

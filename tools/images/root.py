@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tools.cpio import Archive
+from tools.machine import Share
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -33,3 +34,4 @@ class RootFileSystem:
     wants_network: bool = False  # unless the user says otherwise
     arguments: list[str] = field(default_factory=list)  # what is to be run
     carried: Archive = field(default_factory=Archive)  # files that are laid over the initial RAM disk
+    shares: tuple[Share, ...] = ()  # what the program needs of this machine beside them

@@ -71,6 +71,7 @@ bool session_wants_output(const struct session *session);
 
 /* program.c */
 const char *setting(const struct request *request, const char *key, size_t *place);
+void reset_signals(void);
 void program_start(struct session *session, const struct request *request);
 
 /*
@@ -82,6 +83,7 @@ const char *find_disk(const char *wanted, char *place, size_t size, char *others
 /* prepare.c */
 void prepare_devices(void);
 const char *prepare_machine(const struct request *request); /* NULL, or what went wrong */
+void end_programs(void); /* all but the agent */
 _Noreturn void power_off(void);
 
 /* main.c */

@@ -1,6 +1,8 @@
 /*
  * Which disk is meant by LABEL=, UUID=, PARTLABEL= or PARTUUID=, as the kernel's root= has them: the superblock of ext2,
- * ext3 and ext4, and the partition tables of GPT and of the MBR.
+ * ext3 and ext4, and the partition tables of GPT and of the MBR. Also IN=/dev/DISK: the root file system on a disk, with
+ * partitions or without. Of several, that in a partition whose type says so (Discoverable Partitions Specification), or
+ * the largest.
  */
 #define _GNU_SOURCE
 #include "agent.h"
@@ -17,6 +19,7 @@
 #include <unistd.h>
 
 #define TEXT 80
+#define ROOT_TYPE "4f68bce3-e8cd-4db1-96e7-fbcaf984b709" /* the root file system, for x86-64 */
 
 enum {
 	SUPERBLOCK = 1024, SUPERBLOCK_MAGIC = 56, SUPERBLOCK_UUID = 104, SUPERBLOCK_LABEL = 120,
@@ -26,7 +29,7 @@ enum {
 
 /* The names of one disk or partition; one that it does not have is empty. */
 struct names {
-	char label[TEXT], uuid[TEXT], partition_label[TEXT], partition_uuid[TEXT];
+	char label[TEXT], uuid[TEXT], partition_label[TEXT], partition_uuid[TEXT], partition_type[TEXT];
 };
 
 static bool read_at(int disk, void *data, size_t size, off_t offset)
@@ -73,6 +76,7 @@ static void read_table(int disk, int number, struct names *names)
 	off_t place = (off_t)number_at(table + GPT_ENTRIES) * sector + (off_t)(number - 1) * number_at(table + GPT_ENTRY_SIZE);
 	if (!read_at(disk, entry, sizeof entry, place))
 		return;
+	write_uuid(names->partition_type, entry, true);
 	write_uuid(names->partition_uuid, entry + ENTRY_UUID, true);
 	for (int i = 0; i < 36; i++) { /* UTF-16: names that are not ASCII cannot be asked for */
 		names->partition_label[i] = (char)(entry[ENTRY_NAME + 2 * i + 1] ? '?' : entry[ENTRY_NAME + 2 * i]);
@@ -122,6 +126,62 @@ static bool is_meant(const struct names *names, const char *kind, size_t length,
 	return false;
 }
 
+/* One that can be read; its size in bytes, and its descriptor, or -1. */
+static int open_disk(int devices, const char *name, uint64_t *bytes)
+{
+	struct stat file;
+	int disk;
+
+	*bytes = 0;
+	if (fstatat(devices, name, &file, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISBLK(file.st_mode))
+		return -1;
+	if ((disk = openat(devices, name, O_RDONLY | O_CLOEXEC)) < 0)
+		return -1;
+	if (ioctl(disk, BLKGETSIZE64, bytes) == 0 && *bytes > 0)
+		return disk;
+	close(disk);
+	return -1;
+}
+
+static void list_disk(char *others, size_t size, const char *name, uint64_t bytes)
+{
+	size_t used = strlen(others);
+
+	snprintf(others + used, size - used, " %s (%llu MiB)", name, (unsigned long long)bytes >> 20);
+}
+
+static const char *find_root(const char *whole, char *place, size_t size, char *others, size_t others_size)
+{
+	const char *name = whole + strlen("/dev/");
+	uint64_t bytes, best_bytes = 0;
+	bool is_best_typed = false;
+	struct dirent *entry;
+	DIR *devices = opendir("/dev");
+
+	*others = 0;
+	while (devices && (entry = readdir(devices))) {
+		struct names names;
+
+		if (strncmp(entry->d_name, name, strlen(name)) != 0)
+			continue;
+		int disk = open_disk(dirfd(devices), entry->d_name, &bytes);
+		if (disk < 0)
+			continue;
+		list_disk(others, others_size, entry->d_name, bytes);
+		read_names(dirfd(devices), entry->d_name, disk, &names);
+		close(disk);
+		bool is_typed = strcmp(names.partition_type, ROOT_TYPE) == 0;
+		if (!*names.uuid || is_typed < is_best_typed || (is_typed == is_best_typed && bytes <= best_bytes))
+			continue; /* not one of ext2, ext3 and ext4; or another one fits better */
+		best_bytes = bytes;
+		is_best_typed = is_typed;
+		snprintf(place, size, "/dev/%s", entry->d_name);
+	}
+	if (devices)
+		closedir(devices);
+	return best_bytes ? place : NULL;
+}
+
 const char *find_disk(const char *wanted, char *place, size_t size, char *others, size_t others_size)
 {
 	const char *equals = strchr(wanted, '=');
@@ -131,24 +191,20 @@ const char *find_disk(const char *wanted, char *place, size_t size, char *others
 
 	if (*wanted == '/' || !equals)
 		return wanted;
+	if (strncmp(wanted, "IN=/dev/", 8) == 0)
+		return find_root(equals + 1, place, size, others, others_size);
 	*others = 0;
 	devices = opendir("/dev");
 	while (devices && !is_found && (entry = readdir(devices))) {
-		struct stat file;
 		struct names names;
-		uint64_t bytes = 0;
-		int disk;
+		uint64_t bytes;
+		int disk = open_disk(dirfd(devices), entry->d_name, &bytes);
 
-		if (fstatat(dirfd(devices), entry->d_name, &file, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISBLK(file.st_mode))
+		if (disk < 0)
 			continue;
-		if ((disk = openat(dirfd(devices), entry->d_name, O_RDONLY | O_CLOEXEC)) < 0)
-			continue;
-		if (ioctl(disk, BLKGETSIZE64, &bytes) == 0 && bytes > 0) {
-			size_t used = strlen(others);
-			snprintf(others + used, others_size - used, " %s (%llu MiB)", entry->d_name, (unsigned long long)bytes >> 20);
-			read_names(dirfd(devices), entry->d_name, disk, &names);
-			is_found = is_meant(&names, wanted, (size_t)(equals - wanted), equals + 1);
-		}
+		list_disk(others, others_size, entry->d_name, bytes);
+		read_names(dirfd(devices), entry->d_name, disk, &names);
+		is_found = is_meant(&names, wanted, (size_t)(equals - wanted), equals + 1);
 		close(disk);
 		if (is_found)
 			snprintf(place, size, "/dev/%s", entry->d_name);

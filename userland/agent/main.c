@@ -1,4 +1,8 @@
-/* The agent's loop: ports, the programs' streams, and children that end. */
+/*
+ * The agent's loop: ports, the programs' streams, children that end, and the machine's end: it comes with the signals that
+ * busybox's poweroff, halt and reboot send to process 1. Programs get SIGTERM first, and END_S to follow it; their hosts
+ * get the status 0. The main program's host is told last, because it ends the machine then.
+ */
 #define _GNU_SOURCE
 #include "agent.h"
 
@@ -15,13 +19,26 @@
 struct session sessions[SESSIONS];
 int tools = -1;
 
-enum { PORT_WAIT_S = 5 }; /* for the kernel's driver, which has usually found the ports by now */
+enum {
+	PORT_WAIT_S = 5, /* for the kernel's driver, which has usually found the ports by now */
+	END_S = 2,       /* for programs that were told to end, and again for their last output */
+};
+
+static const int end_signals[] = {SIGUSR1, SIGUSR2, SIGTERM}; /* halt, power off, restart: all of them end the machine */
+static volatile sig_atomic_t end_wanted;
+static time_t end_time; /* when programs are killed; 0: nobody wants the machine to end */
 
 static int idle_ports; /* an epoll set: a port that nobody uses reports "hung up" all the time, and must not wake us */
 
 static void on_child(int number)
 {
 	(void)number;
+}
+
+static void on_end(int number)
+{
+	(void)number;
+	end_wanted = 1;
 }
 
 /* A port that is in the set already stays as it is. */
@@ -69,15 +86,52 @@ static void wait_for_host(int port)
 		nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
 }
 
-static void reap(void)
+/* Whether there are processes left. */
+static bool reap(void)
 {
 	int status;
 	pid_t pid;
 
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
-		for (int i = 0; i < SESSIONS; i++)
+		for (int i = 0; i < SESSIONS && !end_time; i++)
 			if (sessions[i].state == RUNNING && sessions[i].pid == pid)
 				session_ended(&sessions[i], status);
+	return pid == 0;
+}
+
+static void ask_to_end(void)
+{
+	end_time = seconds() + END_S;
+	kill(-1, SIGTERM);
+	kill(-1, SIGCONT);
+	for (int i = 0; i < SESSIONS; i++)
+		if (sessions[i].state == RUNNING && sessions[i].tty)
+			kill(sessions[i].pid, SIGHUP); /* a shell at a terminal ignores SIGTERM */
+}
+
+/* Send what a program has printed, and that it has ended. */
+static void send_rest(struct session *session)
+{
+	time_t limit = seconds() + END_S;
+
+	if (session->state != RUNNING && session->state != ENDED)
+		return;
+	session_ended(session, 0);
+	while ((session_pump(session), session->state != FINISHED || session_wants_output(session)) && seconds() <= limit)
+		nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+}
+
+static _Noreturn void end_machine(void)
+{
+	struct pollfd answer = {.fd = sessions[0].port, .events = POLLIN};
+
+	end_programs();
+	for (int i = 1; i < SESSIONS; i++)
+		send_rest(&sessions[i]);
+	sync();
+	send_rest(&sessions[0]);
+	poll(&answer, 1, END_S * 1000); /* the host has the status when it answers, or ends the machine itself */
+	power_off();
 }
 
 static bool is_active(const struct session *session)
@@ -121,15 +175,19 @@ static void serve_idle(void)
 int main(void)
 {
 	static struct pollfd wanted[1 + 4 * SESSIONS];
-	sigset_t child, none;
+	sigset_t handled, none;
 
 	prepare_devices();
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGCHLD, on_child);
 	sigemptyset(&none);
-	sigemptyset(&child);
-	sigaddset(&child, SIGCHLD);
-	sigprocmask(SIG_BLOCK, &child, NULL);
+	sigemptyset(&handled);
+	sigaddset(&handled, SIGCHLD);
+	for (size_t i = 0; i < sizeof end_signals / sizeof end_signals[0]; i++) {
+		signal(end_signals[i], on_end);
+		sigaddset(&handled, end_signals[i]);
+	}
+	sigprocmask(SIG_BLOCK, &handled, NULL);
 	idle_ports = epoll_create1(EPOLL_CLOEXEC);
 	for (int i = 0; i < SESSIONS; i++) {
 		struct session *session = &sessions[i];
@@ -146,9 +204,14 @@ int main(void)
 	wait_for_host(sessions[0].port);
 	for (;;) {
 		int count = collect(wanted);
-		if (ppoll(wanted, (nfds_t)count, NULL, &none) < 0 && errno != EINTR)
+		struct timespec moment = {.tv_nsec = 50000000};
+		if (ppoll(wanted, (nfds_t)count, end_time ? &moment : NULL, &none) < 0 && errno != EINTR)
 			power_off();
-		reap();
+		if (end_wanted && !end_time)
+			ask_to_end();
+		bool are_left = reap();
+		if (end_time && (!are_left || seconds() > end_time))
+			end_machine();
 		serve_idle();
 		for (int i = 0; i < SESSIONS; i++) {
 			struct session *session = &sessions[i];

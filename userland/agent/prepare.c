@@ -20,7 +20,7 @@
 
 #define PLACE "/.krait"
 
-static char problem[256];
+static char problem[300];
 
 static const char *failed(const char *what, const char *which, int error)
 {
@@ -67,7 +67,10 @@ static const char *mount_root(const char *wanted, bool is_carried, bool is_kept)
 	int error = 0;
 
 	if (!device) {
-		snprintf(problem, sizeof problem, "there is no disk %.60s; there are:%s", wanted, *others ? others : " none");
+		bool is_whole = strncmp(wanted, "IN=", 3) == 0;
+		snprintf(problem, sizeof problem, "there is no %s %.60s; there are:%s",
+		         is_whole ? "file system ext2, ext3 or ext4 on" : "disk", is_whole ? wanted + 3 : wanted,
+		         *others ? others : " none");
 		return problem;
 	}
 	mkdir("/root.new", 0755);
@@ -148,6 +151,7 @@ static void start_services(void)
 		if (stat(path, &file) == 0 && S_ISREG(file.st_mode) && access(path, X_OK) == 0) {
 			pid_t pid = fork();
 			if (pid == 0) {
+				reset_signals();
 				setenv("PATH", "/usr/local/bin:/bin:/sbin:/usr/bin:/usr/sbin", 1);
 				execl(path, path, (char *)NULL);
 				_exit(EXIT_NOT_RUN);
@@ -191,11 +195,16 @@ const char *prepare_machine(const struct request *request)
 	return NULL;
 }
 
-_Noreturn void power_off(void)
+void end_programs(void)
 {
 	kill(-1, SIGKILL);
 	while (waitpid(-1, NULL, 0) > 0 || errno == EINTR)
 		;
+}
+
+_Noreturn void power_off(void)
+{
+	end_programs();
 	sync();
 	mount(NULL, "/", NULL, MS_REMOUNT | MS_RDONLY, NULL); /* so that a disk is marked as clean */
 	reboot(RB_POWER_OFF);

@@ -83,6 +83,16 @@ static void become(const char *wanted, int report)
 		fail(report, EXIT_AGENT, "cannot become user %s: %s", name, errno);
 }
 
+/* In a child: signals as programs expect them. What the agent catches, exec(3) sets back itself. */
+void reset_signals(void)
+{
+	sigset_t none;
+
+	signal(SIGPIPE, SIG_DFL);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
 static void make_directories(const char *path)
 {
 	char part[PATH_MAX];
@@ -123,11 +133,7 @@ static _Noreturn void run(const struct request *request, int streams[3], int rep
 			fail(report, EXIT_NOT_RUN, "cannot go to %s: %s", where, errno);
 	}
 	become(user && *user ? user : "0", report);
-	signal(SIGPIPE, SIG_DFL);
-	signal(SIGCHLD, SIG_DFL);
-	sigset_t none;
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
+	reset_signals();
 	if (count == 0)
 		fail(report, EXIT_AGENT, "%s", "no program was named", 0);
 	if (setting(request, "tool", NULL))

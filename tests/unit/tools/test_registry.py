@@ -124,3 +124,15 @@ def test_what_shows_a_state_shows_it_as_json(capsys: pytest.CaptureFixture[str])
 def test_what_prints_no_state_says_why_it_has_no_json(command: str, reason: str) -> None:
     with pytest.raises(UsageError, match=f"^krait {command}: there is no option --json: .*{reason}"):
         _parser(command).parse_args([command, "--json", "a", "b"])
+
+
+def test_a_state_that_is_written_again_is_whole(runtime: Path) -> None:
+    """It lies in the room that was reserved for it, whether it becomes longer or shorter."""
+    entry = registry.create("one")
+    entry.reserve(4096)
+    assert entry.read() is None
+    for image in ("long" * 100, "s", "x" * 5000):
+        entry.write(State("one", image, ["true"]))
+        state = entry.read()
+        assert state is not None and state.image == image
+    entry.remove()

@@ -1,0 +1,140 @@
+"""However `krait` ends, nothing of its machine outlives it, no process and no file; terminals get their state back."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pty
+import signal
+import subprocess
+import termios
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.harness import Kernel
+from tests.harness.guest import PATIENCE
+from tools.paths import ROOT
+
+pytestmark = pytest.mark.timeout(int(180 * PATIENCE))
+
+# What is run, and the programs that are awaited before the signal comes.
+COMMANDS = {
+    "shell": (("run",), {"qemu-system-x86_64"}),
+    "program": (("run", "--command", "sleep 1000"), {"qemu-system-x86_64"}),
+    "trace": (("trace", "--command", "sleep 1000"), {"qemu-system-x86_64"}),
+    "profile": (("profile", "-o", "profile.svg", "--command", "sleep 1000"), {"qemu-system-x86_64"}),
+    "debug": (("debug",), {"qemu-system-x86_64", "gdb"}),
+}
+MARK = "KRAIT_TEST_OF_DEATHS"
+
+
+class Family:
+    """`krait` and all processes that come from it: they have a variable in common."""
+
+    def __init__(self, scratch: Path) -> None:
+        self.scratch = scratch
+        self.mark = f"{MARK}={os.urandom(8).hex()}".encode()
+        name, _, value = self.mark.decode().partition("=")
+        self.environment = {**os.environ, "TMPDIR": str(scratch), "XDG_RUNTIME_DIR": str(scratch), name: value}
+
+    def programs(self) -> list[str]:
+        found = []
+        for process in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                if self.mark in (process / "environ").read_bytes().split(b"\0"):
+                    found.append(Path((process / "cmdline").read_bytes().split(b"\0")[0].decode()).name)
+        return found
+
+    def wait_for(self, programs: set[str]) -> None:
+        deadline = time.monotonic() + 60 * PATIENCE
+        while not programs <= set(self.programs()):
+            assert time.monotonic() < deadline, self.programs()
+            time.sleep(0.05)
+
+    def check_that_nothing_is_left(self) -> None:
+        deadline = time.monotonic() + 20 * PATIENCE
+        while self.programs() or any(self.scratch.iterdir()):
+            assert time.monotonic() < deadline, (self.programs(), list(self.scratch.iterdir()))
+            time.sleep(0.05)
+
+
+@pytest.fixture
+def family(tmp_path: Path) -> Iterator[Family]:
+    (tmp_path / "scratch").mkdir()
+    it = Family(tmp_path / "scratch")
+    yield it
+    for process in Path("/proc").glob("[0-9]*"):  # of a test that failed
+        with contextlib.suppress(OSError):
+            if it.mark in (process / "environ").read_bytes().split(b"\0"):
+                os.kill(int(process.name), signal.SIGKILL)
+
+
+def choose_signals() -> None:
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)  # whatever runs the tests may ignore some
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL], ids=["TERM", "HUP", "KILL"])
+@pytest.mark.parametrize("name", COMMANDS)
+def test_no_death_leaves_anything(
+    kernel: Kernel, family: Family, tmp_path: Path, name: str, number: signal.Signals
+) -> None:
+    arguments, programs = COMMANDS[name]
+    first, *rest = arguments
+    process = subprocess.Popen(
+        [str(ROOT / "krait"), first, "--kernel", str(kernel.path), *rest], stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=tmp_path, env=family.environment,
+        start_new_session=True, preexec_fn=choose_signals,
+    )  # fmt: skip
+    family.wait_for(programs)
+    process.send_signal(number)
+    status = process.wait(30 * PATIENCE)
+    assert status in ({-number} if number == signal.SIGKILL else {128 + number, -number})
+    family.check_that_nothing_is_left()
+    assert process.stdin is not None
+    process.stdin.close()
+
+
+@pytest.mark.parametrize("name", ["shell", "debug"])
+def test_a_terminal_gets_its_settings_back(kernel: Kernel, family: Family, name: str) -> None:
+    arguments, programs = COMMANDS[name]
+    master, slave = pty.openpty()
+    before = termios.tcgetattr(slave)
+    process = subprocess.Popen(
+        [str(ROOT / "krait"), *arguments, "--kernel", str(kernel.path)], stdin=slave, stdout=slave, stderr=slave,
+        env=family.environment, start_new_session=True, preexec_fn=choose_signals,
+    )  # fmt: skip
+    family.wait_for(programs)
+    deadline = time.monotonic() + 30 * PATIENCE
+    while termios.tcgetattr(slave)[3] == before[3] and time.monotonic() < deadline:
+        os.read(master, 4096)
+    assert termios.tcgetattr(slave)[3] != before[3], "neither QEMU nor gdb has taken the terminal"
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(30 * PATIENCE) == 128 + signal.SIGTERM
+    assert termios.tcgetattr(slave) == before
+    family.check_that_nothing_is_left()
+    os.close(master)
+    os.close(slave)
+
+
+def test_an_interrupt_is_for_gdb(kernel: Kernel, family: Family) -> None:
+    """^C stops the kernel, and the session goes on."""
+    process = subprocess.Popen(
+        [str(ROOT / "krait"), "debug", "--kernel", str(kernel.path), "--", "-ex", "continue", "-ex", "print 6 * 7",
+         "-ex", "quit"],
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=family.environment,
+        start_new_session=True, preexec_fn=choose_signals,
+    )  # fmt: skip
+    assert process.stdout is not None
+    for line in process.stdout:
+        if b"in ?? ()" in line or b"Remote debugging" in line:
+            break
+    time.sleep(2)
+    os.killpg(process.pid, signal.SIGINT)
+    output, _ = process.communicate(timeout=60 * PATIENCE)
+    assert b"$1 = 42" in output, output
+    assert process.returncode == 0
+    family.check_that_nothing_is_left()

@@ -1,0 +1,139 @@
+"""What of a machine must not outlive us: QEMU, gdb beside it, and directories of ours; however we end.
+
+A small process of its own, the guard, waits for our end. If we did not say good-bye, it ends the processes that it was
+told of and removes the directories. Every QEMU of `krait` is started here, by `guarded_process`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+from tools.errors import KraitError, storing
+
+PATIENCE_S = 2.0  # for a process that was told to end; it may have a terminal to put back
+
+# Its arguments: a directory to remove if it is empty, or "", and those that go with all that they hold. It reads
+# numbers of processes, then the good-bye. Its input ends when we do.
+_GUARD = """\
+end() {
+    kill "$1" || return
+    for turn in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+        sleep 0.1
+        kill -0 "$1" || return
+    done
+    kill -9 "$1"
+}
+processes=
+while read -r word; do
+    [ "$word" = bye ] && exit
+    processes="$processes $word"
+done
+exec 2>/dev/null
+for each in $processes; do
+    end "$each" &
+done
+wait
+above=$1
+shift
+rm -rf -- "$@"
+[ -z "$above" ] || rmdir -- "$above"
+"""
+
+
+class Guard:
+    """A guard that runs."""
+
+    def __init__(self, directories: tuple[Path, ...], above: Path | None) -> None:
+        self._process = subprocess.Popen(
+            ["/bin/sh", "-c", _GUARD, "guard", "" if above is None else str(above), *map(str, directories)],
+            stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+        )  # fmt: skip
+
+    def watch(self, process: int) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(b"%d\n" % process)
+        self._process.stdin.flush()
+
+    def dismiss(self) -> None:
+        with contextlib.suppress(OSError):
+            self._process.communicate(b"bye\n")
+
+
+@contextlib.contextmanager
+def guarded(*directories: Path, above: Path | None = None) -> Iterator[Guard]:
+    """A guard for as long as the context lasts, which has removed the directories itself then. `above` is removed with
+    the last one in it. The guard is told last: a signal that ends us on the way out leaves the rest to it.
+    """
+    guard = Guard(directories, above)
+    try:
+        yield guard
+    finally:
+        guard.dismiss()
+
+
+@contextlib.contextmanager
+def scratch_directory(prefix: str) -> Iterator[tuple[Path, Guard]]:
+    """A directory among the temporary ones that is gone afterwards, and its guard."""
+    import shutil
+    import tempfile
+
+    with storing(Path("temporary files")):
+        place = Path(tempfile.gettempdir()).absolute() / f"{prefix}{os.urandom(8).hex()}"
+    with guarded(place) as guard:
+        with storing(place.parent):
+            place.mkdir(mode=0o700)
+        try:
+            yield place, guard
+        finally:
+            shutil.rmtree(place, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def guarded_process(
+    guard: Guard, arguments: list[str], inherited: tuple[int, ...] = (), *, has_terminal: bool = False,
+    directory: Path | None = None, errors: int | None = None,
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that ends with the context. One with our terminal gets the time to put it back. `errors`: a file for
+    what it writes among its errors, instead of ours.
+    """
+    try:
+        process = subprocess.Popen(
+            arguments, pass_fds=inherited, stdin=None if has_terminal else subprocess.DEVNULL, stderr=errors,
+            start_new_session=not has_terminal, cwd=directory,
+        )  # fmt: skip
+    except OSError as error:
+        raise KraitError(f"krait: {arguments[0]} cannot be started: {(error.strerror or '').lower()}") from error
+    try:
+        guard.watch(process.pid)
+        yield process
+    finally:
+        if has_terminal:
+            process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(PATIENCE_S)
+        if process.poll() is None:
+            process.kill()
+        process.wait()
+
+
+@contextlib.contextmanager
+def ended_in_order() -> Iterator[None]:
+    """SIGTERM and SIGHUP end us with the status 128 + n, and what is under way is left in order: terminals get their
+    settings back. What the caller ignores stays ignored.
+    """
+    import signal
+
+    def end(number: int, frame: object) -> None:
+        raise SystemExit(128 + number)
+
+    wanted = (signal.SIGTERM, signal.SIGHUP)
+    before = {n: signal.signal(n, end) for n in wanted if signal.getsignal(n) is not signal.SIG_IGN}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
