@@ -183,7 +183,7 @@ def profile(options: argparse.Namespace) -> int:
     with ended_in_order(), scratch_directory("krait-profile-") as (scratch, _):
         records = scratch / "samples"
         status = run(options, extra=plugin_option(records, options.interval, options.boot))
-        if not records.exists():  # we were told to end before QEMU had begun
+        if not records.exists():  # we had to end before QEMU had begun
             return status
         stacks = read_stacks(records, options.kernel)
     what = options.command or " ".join([options.program, *options.arguments])

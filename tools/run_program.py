@@ -135,7 +135,7 @@ def run_program(
     except ValueError as error:
         raise UsageError(f"krait run: {error}") from error
     parameters = " ".join(word for word in (PARAMETERS, NETWORK if has_network else "", options.append) if word)
-    initrd = _ram_disk(root)  # what cannot be built is told before there is a machine
+    initrd = _ram_disk(root)  # what cannot be built is reported before there is a machine
     entry = registry.create(options.name)
     state = State(
         entry.name, root.name, root.arguments, memory=machine.memory, environment=request.environment,

@@ -121,4 +121,5 @@ def test_output_that_cannot_be_stored(kernel: Kernel, script: str) -> None:
             [str(ROOT / "krait"), "run", "--kernel", str(kernel.path), "--command", script], check=False, stdout=full,
             stderr=subprocess.PIPE, text=True, stdin=subprocess.DEVNULL, timeout=100 * PATIENCE,
         )  # fmt: skip
-    assert (done.returncode, done.stderr) == (125, "krait: what the program printed cannot be written: no space left on device\n")
+    sentence = "krait: what the program printed cannot be written: no space left on device\n"
+    assert (done.returncode, done.stderr) == (125, sentence)

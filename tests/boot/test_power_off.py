@@ -1,4 +1,4 @@
-"""poweroff, halt and reboot where process 1 is the agent: programs are told, disks written, the status is 0."""
+"""poweroff, halt and reboot where process 1 is the agent: programs get a signal, disks are written, the status is 0."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def krait(kernel: Kernel, tmp_path: Path) -> Iterator[Krait]:
 
 @pytest.mark.parametrize("command", ["poweroff", "halt", "reboot"])
 def test_a_command_ends_the_machine(krait: Krait, command: str) -> None:
-    """The main program is told to end, and what it says then comes through."""
+    """The main program is asked to end, and what it says then comes through."""
     handler = "exec 2>/dev/null; trap 'echo told; exit 9' TERM"  # the shell says there that sleep was killed
     script = f"{handler}; {command}; while :; do sleep 0.05; done"
     assert krait.run("--command", script) == "told\n"
@@ -59,7 +59,7 @@ def test_from_beside_a_machine_in_the_background(krait: Krait) -> None:
 
 
 def test_a_disk_is_written(krait: Krait, tmp_path: Path) -> None:
-    """What a program writes when it is told to end is on a disk that is kept, and its file system is clean."""
+    """What a program writes when it is asked to end is on a disk that is kept, and its file system is clean."""
     disk = tmp_path / "disk"
     subprocess.run(["mke2fs", "-q", "-t", "ext2", str(disk), "4096"], check=True)
     handler = "trap 'sleep 0.5; echo last >/mnt/note; exit' TERM"

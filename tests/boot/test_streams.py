@@ -132,7 +132,7 @@ def test_signals_reach_the_program(kernel: Kernel, tmp_path: Path) -> None:
 
 
 def test_what_the_caller_ignores_stays_ignored(kernel: Kernel, tmp_path: Path) -> None:
-    """As with nohup: the program goes on after a hang-up of our terminal, and ends when it is told to."""
+    """As with nohup: the program goes on after a hang-up of our terminal, and ends at SIGTERM."""
     run = Run(kernel, "trap 'echo hup' HUP; echo up; while :; do sleep 0.1; done", tmp_path, ignored=signal.SIGHUP)
     run.process.send_signal(signal.SIGHUP)
     time.sleep(1)

@@ -29,21 +29,10 @@ PHRASES = {
     r"\b(is|are|was|were) told\b(?! otherwise)": "sees, gets, is notified of",
     r"\bin vain\b": "finds nothing, without effect",
 }
-# Where all of them hold. Still to come: tools, where the old ones hold.
-ROOMS = ("arch", "boot", "compiler", "kernel", "tests", "userland")
-OLD_ROOMS = ("tools",)
-OLD_PHRASES = {
-    r"\b(by|to|of|with) who\b": "whoever, callers",
-    r"\bfor who (is|has|was|wants|asks)\b": "whoever",
-    r"^Who \w+ (some|any)thing (is|must|may|can|gets)\b": "whoever",
-    r"\b(so many (more|bytes|pages|times)|(room|has|happened) so many)\b": "that many",
-    r"\b[Bb]ehind the (end|last)\b": "past the end, after the last",
-    r"\b[Cc]osts nothing where\b": "is free where",
-}
+ROOMS = ("arch", "boot", "compiler", "kernel", "tests", "tools", "userland")
 NOT_SOURCES = {
     ROOT / "tests/unit/test_docs.py",
     ROOT / "tests/compiler/fail/syntax.py",  # is no Python
-    *(ROOT / "tests" / name for name in ("boot/test_streams.py", "unit/tools/test_shares.py")),  # still to come
 }
 COMMENT_OF_C = re.compile(r"/\*(.*?)\*/|((?:^[ \t]*(?:#|//) [^\n]*\n)+)|(?:#|//) ([^\n]*)$", re.DOTALL | re.MULTILINE)
 VARIABLE = re.compile(r"environ(?:\.get)?[(\[]\s*\"(KRAIT_(?!UPDATE|KERNEL)\w+)\"")
@@ -136,13 +125,12 @@ def test_pages_are_plain(page: Path) -> None:
     assert habits(paragraphs(page), PHRASES) == []
 
 
-@pytest.mark.parametrize("room", [*ROOMS, *OLD_ROOMS])
+@pytest.mark.parametrize("room", ROOMS)
 def test_sources_are_plain(room: str) -> None:
-    phrases = OLD_PHRASES if room in OLD_ROOMS else PHRASES
     found = []
     for path in sorted((ROOT / room).rglob("*")):
         if path.suffix in {".py", ".S", ".c", ".h"} and path not in NOT_SOURCES:
-            found += [f"{name_of(path)}: {habit}" for habit in habits(comments(path), phrases)]
+            found += [f"{name_of(path)}: {habit}" for habit in habits(comments(path), PHRASES)]
     assert found == []
 
 

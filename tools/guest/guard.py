@@ -1,7 +1,7 @@
 """What of a machine must not outlive us: QEMU, gdb beside it, and directories of ours; however we end.
 
-A small process of its own, the guard, waits for our end. If we did not say good-bye, it ends the processes that it was
-told of and removes the directories. Every QEMU of `krait` is started here, by `guarded_process`.
+A small process of its own, the guard, waits for our end. If we did not say good-bye, it ends the processes
+whose numbers it has read, and removes the directories. Every QEMU of `krait` is started here, by `guarded_process`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tools.errors import KraitError, storing
 
-PATIENCE_S = 2.0  # for a process that was told to end; it may have a terminal to put back
+PATIENCE_S = 2.0  # for a process that was asked to end; it may have a terminal to put back
 
 # Its arguments: a directory to remove if it is empty, or "", and those that go with all that they hold. It reads
 # numbers of processes, then the good-bye. Its input ends when we do.
@@ -66,7 +66,7 @@ class Guard:
 @contextlib.contextmanager
 def guarded(*directories: Path, above: Path | None = None) -> Iterator[Guard]:
     """A guard for as long as the context lasts, which has removed the directories itself then. `above` is removed with
-    the last one in it. The guard is told last: a signal that ends us on the way out leaves the rest to it.
+    the last one in it. The guard hears of it last: a signal that ends us on the way out leaves the rest to it.
     """
     guard = Guard(directories, above)
     try:

@@ -45,7 +45,7 @@ from tools.guest.terminal import terminal_size
 STOPPED = 125  # our exit status when the machine stopped before the program ended
 FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
 ANSWER_S = 20.0
-GRACE_S = 3.0  # for a program that was told to end, or whose reader has gone
+GRACE_S = 3.0  # for a program that was asked to end, or whose reader has gone
 INSISTENCE = 3  # how many ^C end the machine
 LEAVE = b"\x10\x11"  # Ctrl-P Ctrl-Q, as docker has it
 FILE_SHARE = 1 << 20  # bytes of one write

@@ -1,5 +1,5 @@
 """A machine in which Krait is built, from the host's side: it boots with a disk (disks.py) and the copy of the
-checkout, and does what it is told to (inside.py). What programs print there arrives line by line.
+checkout, and carries out requests (inside.py). What programs print there arrives line by line.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ SECOND_DISK = "-t ext2 /dev/vdb"
 
 
 class MachineEnded(KraitError):
-    """The machine stopped before it had done what it was told to."""
+    """The machine stopped before it had done what was asked."""
 
 
 @dataclass(frozen=True)

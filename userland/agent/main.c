@@ -1,7 +1,7 @@
 /*
  * The agent's loop: ports, the programs' streams, children that end, and the machine's end: it comes with the signals that
  * busybox's poweroff, halt and reboot send to process 1. Programs get SIGTERM first, and END_S to follow it; their hosts
- * get the status 0. The main program's host is told last, because it ends the machine then.
+ * get the status 0. The main program's host learns of it last, because it ends the machine then.
  */
 #define _GNU_SOURCE
 #include "agent.h"
@@ -21,7 +21,7 @@ int tools = -1;
 
 enum {
 	PORT_WAIT_S = 5, /* for the kernel's driver, which has usually found the ports by now */
-	END_S = 2,       /* for programs that were told to end, and again for their last output */
+	END_S = 2,       /* for programs that were asked to end, and again for their last output */
 };
 
 static const int end_signals[] = {SIGUSR1, SIGUSR2, SIGTERM}; /* halt, power off, restart: all of them end the machine */

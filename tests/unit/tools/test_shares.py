@@ -1,4 +1,4 @@
-"""Serving directories by virtiofsd: which is good enough, what it is told, and what happens if it does not come up."""
+"""Serving directories by virtiofsd: which is good enough, its options, and what happens if it does not come up."""
 
 from __future__ import annotations
 
