@@ -71,7 +71,8 @@ def test_pages_have_one_width(page: Path) -> None:
 
 def paragraphs(page: Path) -> Iterator[tuple[int, str]]:
     """The paragraphs, items and rows of a page, each as one line with the number of its first."""
-    begin, parts, last = 0, [], 0
+    begin, last = 0, 0
+    parts: list[str] = []
     is_fenced = False
     for number, line in enumerate(page.read_text().splitlines(), 1):
         is_mark = line.lstrip().startswith("```")
@@ -92,7 +93,8 @@ def paragraphs(page: Path) -> Iterator[tuple[int, str]]:
 def comments(path: Path) -> Iterator[tuple[int, str]]:
     """Comments and docstrings of a source, each as one line with the number of its first."""
     if path.suffix == ".py":
-        last, begin, parts = -1, 0, []
+        last, begin = -1, 0
+        parts: list[str] = []
         for token in tokenize.generate_tokens(io.StringIO(path.read_text()).readline):
             if token.type == tokenize.COMMENT:
                 if token.start[0] != last + 1 or token.line[: token.start[1]].strip():
