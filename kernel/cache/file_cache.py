@@ -26,6 +26,7 @@ from kernel.cache.transfer import Transfer
 from kernel.cgroup.disks import DISK_CONTROLS
 from kernel.lang import EFAULT, EIO, ENOMEM, Errno, noraise, recursion, sleeps
 from kernel.lib.pace import pace
+from kernel.mm.exchange import is_used
 from kernel.mm.frames import (
     NO_FRAME,
     PAGE_MASK,
@@ -462,7 +463,7 @@ class FileCache(DirtyPages):
 
     def lose_page(self, index: int, frame: Frame) -> Loss:
         page = self.pages.get(index)
-        if page is None or page.frame != frame or page.reading or page.writing:
+        if page is None or page.frame != frame or page.reading or page.writing or is_used(self, index, frame):
             return Loss.REFUSED
         is_dirty = page.dirty != 0
         if is_dirty:

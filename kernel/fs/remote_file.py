@@ -128,6 +128,12 @@ class RemoteContents(Generic[H]):
         if pages is not None:
             pages.write_back()
 
+    def tell_loss(self) -> None:
+        """Raises EIO, once, if broken memory has lost what was written through a mapping: at the end of fsync(2)."""
+        pages = self.pages
+        if pages is not None:
+            pages.tell_loss()
+
     def forget(self, start: int, end: int) -> None:
         """The bytes start … end - 1 have changed."""
         pages = self.pages

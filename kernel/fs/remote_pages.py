@@ -16,6 +16,7 @@ from kernel.fs.mapped_place import MappedPlace
 from kernel.lang import EFAULT, EIO, Errno, Span, final, noraise, u8
 from kernel.lib import log
 from kernel.lib.user import Buffer
+from kernel.mm.exchange import is_used
 from kernel.mm.frames import (
     NO_FRAME,
     PAGE_SHIFT,
@@ -94,7 +95,7 @@ class RemotePages(TrackedObject):
         self._areas: int = 0
         self._frames: dict[int, int] = {}
         self._dirty: dict[int, bool] = {}
-        self._has_lost: bool = False  # what was written through a mapping, and nobody has heard of it
+        self._has_lost: bool = False  # what was written through a mapping, also an earlier one; nobody has heard of it
         self._reader: RemoteHandle | None = None
         self._writer: RemoteHandle | None = None
         self._coming: int = 0  # threads whose last area is gone and that wait for the lock to send dirty pages
@@ -182,7 +183,7 @@ class RemotePages(TrackedObject):
 
     def lose_page(self, index: int, frame: Frame) -> Loss:
         present = Frame(self._frames.get(index, NO_FRAME))
-        if self._lock.owner is not None or present != frame:
+        if self._lock.owner is not None or present != frame or is_used(self, index, frame):
             return Loss.REFUSED
         del self._frames[index]
         is_dirty = index in self._dirty
@@ -202,10 +203,7 @@ class RemotePages(TrackedObject):
         return True
 
     def write_back(self) -> None:
-        """Send what may have been written through mappings. Raises EIO, once also for what broken memory has lost."""
-        if self._has_lost:
-            self._has_lost = False
-            raise Errno(EIO)
+        """Send what may have been written through mappings. Raises EIO."""
         if len(self._dirty) > 0:
             self._take_lock()
             try:
@@ -233,6 +231,15 @@ class RemotePages(TrackedObject):
 
     def sync(self, first_index: int, end_index: int) -> None:
         self.write_back()
+        self.tell_loss()
+
+    def tell_loss(self) -> None:
+        """Raises EIO, once, if broken memory has lost what was written through a mapping: for fsync(2) and its kin,
+        after all else.
+        """
+        if self._has_lost:
+            self._has_lost = False
+            raise Errno(EIO)
 
     def forget(self, start: int, end: int) -> None:
         """The bytes start … end - 1 have changed elsewhere: fetch them again when they are touched."""

@@ -15,11 +15,12 @@ from kernel.lang import final
 from kernel.lib.pace import pace
 from kernel.mm.area import Area
 from kernel.mm.broken import BROKEN
-from kernel.mm.frames import NO_FRAME, PAGE_SHIFT, PAGE_SIZE, Frame, get_frame, put_frame
+from kernel.mm.frames import NO_FRAME, PAGE_SHIFT, PAGE_SIZE, Frame, frame_count, get_frame, put_frame
 from kernel.mm.objects import TrackedObject
 from kernel.mm.space import AddressSpace
 
 _TABLE_COST: Final = 6000  # instructions for looking at a table, for `pace`
+_PLACE_COST: Final = 16
 
 
 @final
@@ -31,7 +32,12 @@ class Places:
         self.addresses: list[int] = []
 
     def add(self, space: AddressSpace, address: int) -> None:
-        """Raises MemoryError, with nothing added."""
+        """Note a place, unless the last one that was noted is in the same space. Raises MemoryError, with nothing
+        added.
+        """
+        count = len(self.spaces)
+        if count > 0 and self.spaces[count - 1] is space:
+            return
         self.addresses.append(address)
         try:
             self.spaces.append(space)
@@ -40,10 +46,11 @@ class Places:
             raise
 
     def address_in(self, space: AddressSpace) -> int:
-        """The first address in a space, or -1."""
+        """The first address that was noted of a space, or -1. Sleeps."""
         for place in range(len(self.spaces)):
             if self.spaces[place] is space:
                 return self.addresses[place]
+            pace(_PLACE_COST)
         return -1
 
 
@@ -54,6 +61,11 @@ def _slot_of(space: AddressSpace, address: int, frame: Frame) -> int:
         return 0
     entry = read_entry(slot)
     return slot if entry != 0 and entry_frame(entry) == frame else 0
+
+
+def shows(space: AddressSpace, address: int, frame: Frame) -> bool:
+    """Whether the entry of a page names the frame. Never sleeps."""
+    return _slot_of(space, address, frame) != 0
 
 
 def exchange_at(space: AddressSpace, address: int, frame: Frame, other: Frame) -> bool:
@@ -98,24 +110,28 @@ def allow_writes_at(space: AddressSpace, address: int, frame: Frame) -> None:
 
 def exchange_in_space(space: AddressSpace, frame: Frame, other: Frame) -> int:
     """Do as `exchange_at` says wherever the space maps the frame; returns the first address, or -1. Allocates nothing.
-    Sleeps, until nobody holds the space, too: the caller holds the space by `acquire`.
+    Sleeps, until nobody holds the space, too: the caller holds the space by `acquire`. Nobody moves a page meanwhile
+    from where this has not looked to where it has.
     """
     found = -1
     space.settle()
-    address = space.pages.next_table(0, USER_END)
-    while address < USER_END:
-        stop = min(USER_END, table_end(address))
-        slot = space.pages.find(address)
-        while address < stop:
-            entry = read_entry(slot)
-            if entry != 0 and entry_frame(entry) == frame:
-                exchange_at(space, address, frame, other)
-                found = address if found < 0 else found
-            slot += 8
-            address += PAGE_SIZE
-        pace(_TABLE_COST)
-        space.settle()
-        address = space.pages.next_table(stop, USER_END)
+    space.hold()
+    try:
+        address = space.pages.next_table(0, USER_END)
+        while address < USER_END:
+            stop = min(USER_END, table_end(address))
+            slot = space.pages.find(address)
+            while address < stop:
+                entry = read_entry(slot)
+                if entry != 0 and entry_frame(entry) == frame:
+                    exchange_at(space, address, frame, other)
+                    found = address if found < 0 else found
+                slot += 8
+                address += PAGE_SIZE
+            pace(_TABLE_COST)
+            address = space.pages.next_table(stop, USER_END)
+    finally:
+        space.let_go()
     return found
 
 
@@ -151,8 +167,16 @@ def count_in_areas(source: TrackedObject, index: int, frame: Frame) -> int:
     return count
 
 
+def is_used(source: TrackedObject, index: int, frame: Frame) -> bool:
+    """Whether somebody uses page `index` of an object, in `frame`, beside the object, those who map it, and the caller,
+    who has a reference: a device, or a thread that sleeps meanwhile. Never sleeps.
+    """
+    return frame_count(frame) != count_in_areas(source, index, frame) + 2
+
+
 def note_areas(source: TrackedObject, index: int, places: Places) -> None:
-    """Where areas show page `index` of an object, whether it is mapped there or not. Never sleeps. Raises MemoryError.
+    """In which spaces areas show page `index` of an object, whether it is mapped there or not. Never sleeps. Raises
+    MemoryError.
     """
     area = source.first_area
     while area is not None:

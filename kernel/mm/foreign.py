@@ -10,6 +10,7 @@ Context: may sleep. The caller holds a reference to the space.
 from arch.programs import PRESENT, WRITABLE, entry_frame, read_entry
 from kernel.lang import EFAULT, ENOMEM, Errno, Span, u8
 from kernel.mm.area import PROT_READ, PROT_WRITE, Area
+from kernel.mm.broken import names_broken
 from kernel.mm.fault import Access, FaultOutcome, allows, protect_entry, resolve
 from kernel.mm.frames import PAGE_MASK, PAGE_SIZE, Frame, frame_span, get_frame, put_frame
 from kernel.mm.space import AddressSpace
@@ -79,8 +80,8 @@ def _forced_frame(space: AddressSpace, area: Area, page: int, access: Access) ->
     except MemoryError:
         raise Errno(ENOMEM) from None
     slot = space.pages.find(page)
-    if slot == 0 or read_entry(slot) == 0:
-        raise Errno(EFAULT)
+    if slot == 0 or read_entry(slot) == 0 or names_broken(read_entry(slot)):
+        raise Errno(EFAULT)  # `resolve` may sleep
     frame = entry_frame(read_entry(slot))
     get_frame(frame)
     protect_entry(slot, area)

@@ -124,8 +124,9 @@ class MemoryObject:
         return False
 
     def lose_page(self, index: int, frame: Frame) -> Loss:
-        """The memory of page `index`, which is in no transfer and lies in `frame`, is broken. The caller takes the page
-        from whoever maps it. Never sleeps or raises.
+        """The memory of page `index`, which is in no transfer and lies in `frame`, is broken. The caller has a
+        reference, and takes the page from whoever maps it; what else uses a page keeps it from being dropped. Never
+        sleeps or raises.
         """
         return Loss.REFUSED
 

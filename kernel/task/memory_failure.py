@@ -1,17 +1,18 @@
-"""Broken memory: a frame that must not be used any more leaves its programs and files, and the allocator for good.
+"""Broken memory: a frame that must not be used any more leaves page tables, the page cache and the allocator for good.
 
 Nothing here hears of broken memory from the machine; an administrator says it of a page (madvise(2), MADV_HWPOISON), or
 asks for its contents to lie elsewhere before it breaks (MADV_SOFT_OFFLINE).
 
 What breaks is unmapped everywhere. What nobody can have back is lost: memory of programs, files in memory, what was
 written to a file and is not on its disk yet. Whoever touches it gets SIGBUS with BUS_MCEERR_AR; the file's read(2) and
-write(2) answer EIO where it keeps the broken page, and its next fsync(2) where it does not. A clean page of a file is
-dropped, and read again. Whoever breaks a page of its own that is lost gets the signal at once; others that have it get
-BUS_MCEERR_AO if they asked for that (prctl(2), PR_MCE_KILL), or vm.memory_failure_early_kill says so for those who did
-not.
+write(2) answer EIO where it keeps the broken page, and its next fsync(2) where it does not. A clean page of a file on a
+disk is dropped, and read again; a file in memory and shared memory keep the broken page. Whoever breaks a page of its
+own that is lost gets the signal at once; others that have it get BUS_MCEERR_AO if they asked for that (prctl(2),
+PR_MCE_KILL), or vm.memory_failure_early_kill says so for those who did not.
 
 Deviations: whether a page of a file in memory was ever written to is not known, so a page of zeros is taken for one
-that was not: it is as lost, but no signal comes before it is touched.
+that was not: it is as lost, but no signal comes before it is touched. VmRSS and statm count a broken page until it is
+unmapped; smaps does not.
 
 Context: sleeps. Source: madvise(2), prctl(2), sigaction(2), proc_sys_vm(5).
 """
@@ -28,12 +29,13 @@ from kernel.mm.broken import BROKEN
 from kernel.mm.exchange import (
     Places,
     allow_writes_at,
-    count_in_areas,
     exchange_at,
     exchange_in_areas,
     exchange_in_space,
     forbid_writes_at,
+    is_used,
     note_areas,
+    shows,
 )
 from kernel.mm.fault import Access
 from kernel.mm.foreign import frame_behind
@@ -68,16 +70,16 @@ _SOFT_OFFLINE: Final = SystemSetting(b"vm/enable_soft_offline", [1], 0, 1)
 
 _PAGE_COST: Final = 12_000  # instructions for a page, for `pace`
 _PROCESS_COST: Final = 400
-_PLACE_COST: Final = 16
+_SPACE_COST: Final = 100
 _WORD: Final = 8
 _NO_WARNING: Final = "memory failure: no memory to warn a process, which finds out when it touches the page"
 
 
 def break_pages(task: Task, start: int, end: int, is_soft: bool) -> None:
     """MADV_HWPOISON, or with `is_soft` MADV_SOFT_OFFLINE, of the pages of a range, one after the other. Raises EPERM,
-    EFAULT (nothing is there, or what is broken already), EBUSY (a page of the kernel's, or one that a device or the
-    kernel works on), EOPNOTSUPP (vm.enable_soft_offline is off), EINTR, ENOMEM, MemoryError: what lies below the place
-    that is in the way has been done.
+    EFAULT (nothing is there, or what is broken already), EBUSY (a page of the kernel's, or one of a file that a device
+    or the kernel works on), EOPNOTSUPP (vm.enable_soft_offline is off), EINTR, ENOMEM, MemoryError: what lies below the
+    place that is in the way has been done.
     """
     if not task.credentials.capable(CAP_SYS_ADMIN):
         raise Errno(EPERM)
@@ -162,7 +164,8 @@ def _is_blank(frame: Frame) -> bool:
 
 def _exchange_everywhere(frame: Frame, other: Frame, found: Places) -> None:
     """Take a frame that belongs to programs alone from all of them. The caller holds a reference, and another one is
-    kept for good; further ones are of devices, and do not matter. Allocates nothing but for `found`. Sleeps.
+    kept for good; further ones are of devices, and do not matter. Allocates nothing but for `found`. Sleeps. A thread
+    that is being killed gives up: nobody gets the frame anew, but those who have it keep it.
     """
     is_complete = False
     while frame_count(frame) > 2 and not is_complete:
@@ -171,7 +174,8 @@ def _exchange_everywhere(frame: Frame, other: Frame, found: Places) -> None:
         if space is not None:
             space.acquire()
         while space is not None:
-            address = exchange_in_space(space, frame, other) if frame_count(frame) > 2 else -1
+            wanted = frame_count(frame) > 2 and not is_dying()
+            address = exchange_in_space(space, frame, other) if wanted else -1
             if address >= 0:
                 _note(found, space, address)
                 is_complete = False  # it may have been forked meanwhile: look once more
@@ -180,6 +184,7 @@ def _exchange_everywhere(frame: Frame, other: Frame, found: Places) -> None:
                 following.acquire()
             space.release()
             space = following
+            pace(_SPACE_COST)
 
 
 def _note(found: Places, space: AddressSpace, address: int) -> None:
@@ -193,7 +198,7 @@ def _note(found: Places, space: AddressSpace, address: int) -> None:
 
 
 def _warn_others(places: Places, own: AddressSpace) -> None:
-    """A page is lost: those that want to hear of it before they touch it do. The caller, of the space `own`, has."""
+    """Send BUS_MCEERR_AO to the processes that asked for early warning. The caller was signalled already."""
     if len(places.spaces) == 0:
         return
     number = FIRST_PID.processes.following(0)
@@ -201,7 +206,7 @@ def _warn_others(places: Places, own: AddressSpace) -> None:
         process = find_process(FIRST_PID.resolve(number))
         if process is not None:
             _warn(process, places, own)
-        pace(_PROCESS_COST + len(places.spaces) * _PLACE_COST)
+        pace(_PROCESS_COST)
         number = FIRST_PID.processes.following(number + 1)
 
 
@@ -211,8 +216,8 @@ def _warn(process: Process, places: Places, own: AddressSpace) -> None:
     if task is None or space is None or space is own:
         return
     address = places.address_in(space)
-    if address < 0:
-        return
+    if address < 0 or task.memory is not space:
+        return  # it may have gone on to another program meanwhile
     try:
         send_to_task(task, from_broken_memory(BUS_MCEERR_AO, address))
     except (Errno, MemoryError):
@@ -220,7 +225,7 @@ def _warn(process: Process, places: Places, own: AddressSpace) -> None:
 
 
 def _thread_to_warn(process: Process) -> Task | None:
-    """The first of a process's threads that is to hear of a page that is lost before it touches it."""
+    """The first of a process's threads that asked for early warning."""
     for task in process.threads.values():
         policy = task.settings.memory_failure_policy
         if policy == PR_MCE_KILL_EARLY or (policy == PR_MCE_KILL_DEFAULT and _EARLY_KILL.value != 0):
@@ -235,20 +240,23 @@ def _move(space: AddressSpace, page: int, frame: Frame) -> bool:
     """Let a mapped page, to whose frame the caller holds a reference, lie in another frame. False: look at it again."""
     if _SOFT_OFFLINE.value == 0:
         raise Errno(EOPNOTSUPP)
-    source = _object_of(space, page)
-    if is_pinned(frame):
-        raise Errno(EBUSY)
-    if source is not None and source.settle_page(_index_of(space, page)):
-        return False
-    other = allocate_user_frame()
+    other = allocate_user_frame()  # first of all: this may sleep
     try:
+        if not shows(space, page, frame):
+            return False
+        source = _object_of(space, page)
+        if is_pinned(frame):
+            raise Errno(EBUSY)
         if source is None:
             _move_own(space, page, frame, other)
-        else:
-            _move_of_object(source, _index_of(space, page), frame, other)
+            return True
+        index = _index_of(space, page)
+        if source.settle_page(index):
+            return False
+        _move_of_object(source, index, frame, other)
+        return True
     finally:
         put_frame(other)
-    return True
 
 
 def _move_own(space: AddressSpace, page: int, frame: Frame, other: Frame) -> None:
@@ -267,7 +275,7 @@ def _move_own(space: AddressSpace, page: int, frame: Frame, other: Frame) -> Non
 
 def _move_of_object(source: TrackedObject, index: int, frame: Frame, other: Frame) -> None:
     """A page of a memory object. Raises EBUSY where somebody uses it now, beside those who map it."""
-    if frame_count(frame) != count_in_areas(source, index, frame) + 2:  # the object's own reference, and the caller's
+    if is_used(source, index, frame):
         raise Errno(EBUSY)
     BROKEN.add(frame)
     protect_pages(source, index, index + 1)

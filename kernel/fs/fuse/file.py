@@ -118,6 +118,7 @@ class FuseFile(FuseInode):
         except Errno as error:
             if error.code != ENOSYS:
                 raise
+        self.contents.tell_loss()
 
     def memory_object(self) -> MemoryObject:
         return self.contents.memory_object(self)

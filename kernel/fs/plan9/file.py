@@ -105,6 +105,7 @@ class SharedFile(SharedInode):
         handles = self.contents.handles
         if len(handles) > 0:
             self.client.sync(handles[0].fid, scope == SyncScope.DATA)
+        self.contents.tell_loss()
 
     def memory_object(self) -> MemoryObject:
         return self.contents.memory_object(self)
@@ -154,6 +155,7 @@ class SharedOpenFile(RemoteOpenFile):
     def _sync(self, scope: SyncScope) -> None:
         self.file.contents.write_back()
         self.file.client.sync(self.handle.fid, scope == SyncScope.DATA)
+        self.file.contents.tell_loss()
 
     def memory_object(self) -> MemoryObject:
         result = super().memory_object()

@@ -184,27 +184,31 @@ class Resident:
         """Add the pages of an area. Sleeps: the caller holds the space by `acquire`."""
         address = space.pages.next_mapped(area.start, area.end)
         while address < area.end:
-            entry = read_entry(space.pages.find(address))
-            users = max(1, frame_count(entry_frame(entry)))
-            part_bytes = PAGE_SIZE // users
-            self.resident += _KIB_PER_PAGE
-            self.proportional_bytes += part_bytes
-            if area.flags & MAP_LOCKED != 0:
-                self.locked_bytes += part_bytes
-            if users > 1:
-                self.shared += _KIB_PER_PAGE
-            else:
-                self.private += _KIB_PER_PAGE
-            if area.source is None or entry & PRIVATE != 0:
-                self.anonymous += _KIB_PER_PAGE
-                self.anonymous_bytes += part_bytes
-            elif isinstance(area.source, (SharedMemory, FilePages)):
-                self.shmem += _KIB_PER_PAGE
-                self.shmem_bytes += part_bytes
-            else:
-                self.file += _KIB_PER_PAGE
+            self._count_page(area, read_entry(space.pages.find(address)))
             pace(_PAGE_COST)
             address = space.pages.next_mapped(address + PAGE_SIZE, area.end)
+
+    def _count_page(self, area: Area, entry: int) -> None:
+        if names_broken(entry):
+            return
+        users = max(1, frame_count(entry_frame(entry)))
+        part_bytes = PAGE_SIZE // users
+        self.resident += _KIB_PER_PAGE
+        self.proportional_bytes += part_bytes
+        if area.flags & MAP_LOCKED != 0:
+            self.locked_bytes += part_bytes
+        if users > 1:
+            self.shared += _KIB_PER_PAGE
+        else:
+            self.private += _KIB_PER_PAGE
+        if area.source is None or entry & PRIVATE != 0:
+            self.anonymous += _KIB_PER_PAGE
+            self.anonymous_bytes += part_bytes
+        elif isinstance(area.source, (SharedMemory, FilePages)):
+            self.shmem += _KIB_PER_PAGE
+            self.shmem_bytes += part_bytes
+        else:
+            self.file += _KIB_PER_PAGE
 
     def lines(self, of_all: bool) -> bytes:
         """As smaps shows them; `of_all` for the sums over all areas. Clean and dirty pages are not distinguished: all

@@ -11,7 +11,8 @@ from kernel.cache.eviction import Evictor
 from kernel.cache.page import LRU
 from kernel.lang import EIO, ENOSPC, Errno
 from kernel.lib.user import KernelBuffer
-from kernel.mm.frames import put_frame
+from kernel.mm.frames import get_frame, put_frame
+from kernel.mm.objects import Loss
 from tools.simulated.disk import MemoryDisk
 
 BLOCK = 1024
@@ -205,3 +206,53 @@ def test_consecutive_pages_travel_together(disk: MemoryDisk) -> None:
     disk.log.clear()
     read(cache, 10 * 4096, 0)
     assert disk.log == [(Operation.READ, 0, 40960)]
+
+
+def test_a_page_that_the_kernel_uses_is_not_lost(disk: MemoryDisk) -> None:
+    _, cache = fresh(disk)
+    write(cache, b"x" * 8192, 0)
+    frame = cache.page(1, False)
+    used = cache.page(1, False)  # whoever sleeps meanwhile, and goes on with the page
+    assert cache.lose_page(1, frame) == Loss.REFUSED
+    assert cache.resident(1) == frame and cache.failures == 0
+    put_frame(used)
+    assert cache.lose_page(1, frame) == Loss.DIRTY
+    assert cache.failures == 1
+    put_frame(frame)
+    cache.sync_for(1, 0, LAST_PAGE, SyncScope.DATA)
+    frame = cache.page(0, False)
+    assert cache.lose_page(0, frame) == Loss.CLEAN
+    put_frame(frame)
+    assert read(cache, 1, 0) == b"x"
+    cache.close()
+
+
+class TurningUp(BlockStore):
+    """Somebody breaks a page while a writer waits for its blocks."""
+
+    cache: FileCache
+    answer: Loss | None = None
+
+    def allocate(self, offset: int, length: int) -> None:
+        frame = self.cache.resident(offset >> 12)
+        get_frame(frame)
+        self.answer = self.cache.lose_page(offset >> 12, frame)
+        put_frame(frame)
+        super().allocate(offset, length)
+
+
+def test_a_writer_that_waits_for_blocks_loses_nothing(disk: MemoryDisk) -> None:
+    store = TurningUp(disk)
+    cache = store.cache = FileCache(store)
+    store.size = 4096
+    frame = cache.page(0, False)
+    put_frame(frame)
+    write(cache, b"kept", 0)
+    assert store.answer == Loss.REFUSED
+    store.answer = None
+    put_frame(cache.page(0, True))
+    assert store.answer == Loss.REFUSED
+    cache.sync(0, LAST_PAGE)
+    cache.invalidate(0, LAST_PAGE)
+    assert read(cache, 4, 0) == b"kept"
+    cache.close()

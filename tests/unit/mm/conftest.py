@@ -9,6 +9,8 @@ from arch.x86_64.layout import DIRECT_MAP_BASE
 from arch.x86_64.programs import page_table
 from kernel.lang.simulation import memory
 from kernel.mm import frames
+from kernel.mm.broken import BROKEN
+from kernel.mm.space import SPACES
 
 MACHINE_FRAMES = 2048
 
@@ -23,6 +25,10 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     }.items():
         monkeypatch.setattr(frames, name, value)
     monkeypatch.setattr(frames.SHORTAGE, "helper", frames.RoomMaker())
+    SPACES.newest = None
+    BROKEN.frames.clear()
+    BROKEN.count = 0
+    BROKEN.stand_in = frames.NO_FRAME
     frames._heads[:] = [0] * (frames.MAX_ORDER + 1)
     root = [1 << frames.PAGE_SHIFT]
     monkeypatch.setattr(page_table, "read_cr3", lambda: root[0])

@@ -3,16 +3,21 @@
 import pytest
 
 from arch.programs import entry_frame, read_entry
+from kernel.fs.procfs.process_memory import Resident
 from kernel.lang import EFAULT, EHWPOISON, Errno, span_of
-from kernel.mm import frames
+from kernel.mm import exchange, foreign, frames
 from kernel.mm.area import MAP_ANONYMOUS, MAP_FIXED, MAP_PRIVATE, MAP_SHARED, PROT_READ, PROT_WRITE
 from kernel.mm.broken import BROKEN, is_broken
 from kernel.mm.exchange import (
+    Places,
     count_in_areas,
     exchange_at,
     exchange_in_areas,
     exchange_in_space,
     forbid_writes_at,
+    is_used,
+    note_areas,
+    shows,
 )
 from kernel.mm.fault import Access, FaultOutcome
 from kernel.mm.foreign import frame_behind, read_foreign
@@ -25,13 +30,6 @@ BASE = 0x40_0000
 PAGES = 4
 
 pytestmark = pytest.mark.usefixtures("machine")
-
-
-@pytest.fixture(autouse=True)
-def _none_before() -> None:
-    BROKEN.frames.clear()
-    BROKEN.count = 0
-    BROKEN.stand_in = NO_FRAME
 
 
 def touched(flags: int = MAP_PRIVATE) -> AddressSpace:
@@ -157,3 +155,62 @@ def test_a_frame_is_found_in_a_space() -> None:
     assert exchange_in_space(space, frame, other) == BASE + 2 * PAGE_SIZE
     assert exchange_in_space(space, frame, other) == -1
     assert frame_at(space, 2) == other and frame_count(frame) == 1
+
+
+def test_nobody_moves_a_page_past_the_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    space = touched()
+    frame = frame_at(space, 2)
+    other = allocate_user_frame()
+    held: list[bool] = []
+    monkeypatch.setattr(exchange, "pace", lambda cost: held.append(space.is_held))
+    assert exchange_in_space(space, frame, other) == BASE + 2 * PAGE_SIZE
+    assert len(held) > 0 and all(held)
+    assert not space.is_held and not space.needs_care
+
+
+def test_places_name_a_space_once() -> None:
+    first, second = touched(MAP_SHARED), AddressSpace()
+    source = source_of(first)
+    for space, address in ((first, 2 * BASE), (second, BASE), (second, 2 * BASE)):
+        flags = MAP_SHARED | MAP_FIXED
+        space.map(address, PAGES * PAGE_SIZE, PROT_READ, flags, source, 0)
+    places = Places()
+    note_areas(source, 1, places)
+    assert len(places.spaces) == 2
+    assert places.address_in(second) == 2 * BASE + PAGE_SIZE and places.address_in(first) == 2 * BASE + PAGE_SIZE
+    assert places.address_in(AddressSpace()) == -1
+
+
+def test_a_page_that_is_used_elsewhere() -> None:
+    space = touched(MAP_SHARED)
+    source = source_of(space)
+    frame = frame_behind(space, BASE + PAGE_SIZE, Access.READ, by_force=False)
+    assert shows(space, BASE + PAGE_SIZE, frame) and not shows(space, BASE, frame)
+    assert not is_used(source, 1, frame)
+    frames.get_frame(frame)
+    assert is_used(source, 1, frame)
+
+
+def test_a_page_that_breaks_while_force_waits_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    space = touched()
+    space.protect(BASE, PAGES * PAGE_SIZE, PROT_READ)
+
+    def resolve(*_: object) -> int:
+        break_page(space, 1)
+        return 0
+
+    monkeypatch.setattr(foreign, "resolve", resolve)
+    with pytest.raises(Errno) as raised:
+        foreign.write_foreign(space, BASE + PAGE_SIZE, span_of(bytearray(1)), by_force=True)
+    assert raised.value.code == EFAULT
+    assert frame_count(BROKEN.stand_in) == 2
+
+
+def test_smaps_counts_no_broken_page() -> None:
+    space = touched()
+    area = space.area_at(BASE)
+    assert area is not None
+    break_page(space, 1)
+    resident = Resident()
+    resident.count(space, area)
+    assert (resident.resident, resident.shared, resident.anonymous) == (4 * (PAGES - 1), 0, 4 * (PAGES - 1))
