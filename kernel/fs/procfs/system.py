@@ -94,7 +94,10 @@ def _memory_line(name: str, kib: int) -> str:
     label = name + ":"
     while len(label) < 16:
         label += " "
-    return f"{label}{kib:8d} kB\n"
+    number = str(kib)
+    while len(label) + len(number) < 24:
+        number = " " + number
+    return f"{label}{number} kB\n"
 
 
 @proc_file("meminfo")
