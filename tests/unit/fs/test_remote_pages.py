@@ -35,9 +35,6 @@ class Elsewhere(RemoteHandle):
         self.written += 1
         return len(source)
 
-    def read(self, flags: int, buffer: object, offset: int) -> int:
-        return 0
-
     def size_now(self) -> int:
         return len(self.data)
 
