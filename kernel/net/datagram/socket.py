@@ -33,6 +33,7 @@ from kernel.net.link.network import Network
 from kernel.net.link.packet import Packet, PacketQueue
 from kernel.net.sockets import inet_names, option_names
 from kernel.net.sockets.ancillary import WANTS_TIME, put_timestamps
+from kernel.net.sockets.bpf import LOST, cut
 from kernel.net.sockets.inet import encode_inet, encode_inet6
 from kernel.net.sockets.inet_options import int_bytes
 from kernel.net.sockets.inet_socket import InetSocket
@@ -58,7 +59,6 @@ PACKET_OVERHEAD: Final = 256  # what a queued packet takes besides its storage
 _ERRORS_LIMIT: Final = 64
 _IP4_HEADER: Final = 20
 _IP6_HEADER: Final = 40
-_UDP_HEADER: Final = 8
 FIONREAD: Final = 0x541B
 SIOCOUTQ: Final = 0x5411
 
@@ -107,8 +107,12 @@ class DatagramSocket(InetSocket):
             return False
         filter_ = self.filter
         if filter_ is not None:
-            if not filter_.passes(packet, self.filter_start(packet), _UDP_HEADER, self):
+            start = self.filter_start(packet)
+            wanted = filter_.wanted(packet, start, self)
+            if wanted <= 0:
+                self.drops += 1 if wanted == LOST else 0
                 return False
+            cut(packet, start, max(wanted, self.filter_least()))
         if self.is_on(WANTS_TIME):
             packet.received_ns = realtime_ns()
         self.queued_bytes += size
@@ -120,6 +124,10 @@ class DatagramSocket(InetSocket):
     def filter_start(self, packet: Packet) -> int:
         """Where in its storage the filter begins to see a packet."""
         return packet.start
+
+    def filter_least(self) -> int:
+        """How many bytes it leaves at least of a packet that is wanted."""
+        return 1
 
     def hears_group(self, packet: Packet) -> bool:
         """Whether a datagram for a group is wanted, considering its source."""
@@ -251,7 +259,7 @@ class DatagramSocket(InetSocket):
 
     def _put_header_options(self, packet: Packet, found: list[ControlMessage]) -> None:
         """Append the options of the IP header, as received and as an answer's would be."""
-        header = packet.network_header()
+        header = span_of(packet.storage)[packet.network_start :]  # all of it, whatever a filter has cut off
         length = (header[0] & 0xF) * 4
         if length <= _IP4_HEADER:
             return
@@ -393,10 +401,10 @@ class DatagramSocket(InetSocket):
         return super().ioctl(command, argument)
 
     def close(self) -> None:
+        super().close()  # until that has unbound it, datagrams still come in
         self.queue.clear()
         MEMORY.used -= self.queued_bytes
         self.queued_bytes = 0
         self.errors.clear()
-        super().close()
 
 

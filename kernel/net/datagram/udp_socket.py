@@ -78,6 +78,9 @@ class UdpSocket(udp.UdpEndpoint):
     def filter_start(self, packet: Packet) -> int:
         return packet.transport_start
 
+    def filter_least(self) -> int:
+        return udp.HEADER
+
     def send(self, message: Message) -> int:
         pace(0)  # so that no firewall drops it because of earlier packets
         self.bind_automatically()  # whatever happens to the message, as on Linux

@@ -33,6 +33,7 @@ from kernel.net.link.network import Network, PartMaker, register_part
 from kernel.net.link.part import Part
 from kernel.net.netlink.sent import SentData, take_sent
 from kernel.net.sockets.ancillary import timestamp_message
+from kernel.net.sockets.bpf import LOST
 from kernel.net.sockets.options import int_bytes, int_of
 from kernel.net.sockets.socket import (
     AF_NETLINK,
@@ -248,27 +249,36 @@ class NetlinkSocket(Socket):
     # ---- Receiving --------------------------------------------------------------------------------------------
 
     def enqueue(self, datagram: Datagram) -> None:
-        """Put a datagram into the queue. One that does not fit is lost; ENOBUFS is reported, unless unwanted."""
-        if self.filter is not None and not self._passes_filter(datagram):
+        """Put a datagram into the queue. One that does not fit is lost, as is one for whose filter there is no time;
+        ENOBUFS is reported, unless unwanted.
+        """
+        wanted = self._cut_to_wanted(datagram)
+        if wanted == LOST or (wanted > 0 and self.queued_bytes > self.receive_limit):
+            self.report_overrun()
             return
-        if self.queued_bytes > self.receive_limit:
-            if self.reports_overruns:
-                self.pending_error = ENOBUFS
-                self.read_queue.wake_all()
+        if wanted == 0:
             return
         self.queue.append(datagram)
         self.queued_bytes += len(datagram.data) + _OVERHEAD_BYTES
         self.read_queue.wake_all()
 
-    def _passes_filter(self, datagram: Datagram) -> bool:
-        """Whether the filter wants a datagram. Of one that is wanted in part the rest is cut off."""
+    def report_overrun(self) -> None:
+        """Say that a datagram is lost, unless that is unwanted."""
+        if self.reports_overruns:
+            self.pending_error = ENOBUFS
+            self.read_queue.wake_all()
+
+    def _cut_to_wanted(self, datagram: Datagram) -> int:
+        """How many bytes of a datagram the filter wants, or LOST; a positive number if there is no filter. Of one that
+        is wanted in part the rest is cut off.
+        """
         filter_ = self.filter
         if filter_ is None:
-            return True
+            return 1
         wanted = filter_.wanted_of(datagram.data, self)
         if 0 < wanted < len(datagram.data):
             datagram.data = datagram.data[:wanted]
-        return wanted != 0
+        return wanted
 
     def enqueue_dump(self, data: bytearray, parts: list[bytes]) -> None:
         """Put the messages of a dump into the queue, whole ones in parts that a program has room for: `parts`, and then
@@ -293,7 +303,10 @@ class NetlinkSocket(Socket):
         datagram.ends_dump = is_last
         if self.filter is not None:
             pace(0)  # so that it drops no part for what was before
-            if not self._passes_filter(datagram):
+            wanted = self._cut_to_wanted(datagram)
+            if wanted <= 0:
+                if wanted == LOST:
+                    self.report_overrun()
                 self.is_dumping = self.is_dumping and not is_last
                 return
             part = datagram.data
@@ -540,6 +553,4 @@ def report_overrun(network: Network, protocol: int, group: int) -> None:
 def _report_overrun(listeners: Listeners) -> None:
     spend(_LISTENER_COST * len(listeners.sockets))
     for socket in listeners.sockets.keys():
-        if socket.reports_overruns:
-            socket.pending_error = ENOBUFS
-            socket.read_queue.wake_all()
+        socket.report_overrun()

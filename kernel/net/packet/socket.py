@@ -60,6 +60,7 @@ from kernel.net.packet.ring.receive import NO_SLOT, ReceiveRing
 from kernel.net.packet.ring.rings import NOT_OURS, RX_RING, Rings
 from kernel.net.packet.ring.transmit import TransmitRing
 from kernel.net.sockets.ancillary import WANTS_TIME, put_timestamps
+from kernel.net.sockets.bpf import LOST
 from kernel.net.sockets.families import register_family
 from kernel.net.sockets.inet_options import int_bytes, int_of
 from kernel.net.sockets.socket import (
@@ -162,7 +163,9 @@ class PacketSocket(Socket):
         length = packet.end - start
         filter_ = self.filter
         if filter_ is not None:
-            length = min(length, filter_.wanted(packet, start, None))
+            wanted = filter_.wanted(packet, start, None)
+            self.rings.counts.drops += 1 if wanted == LOST else 0
+            length = min(length, wanted)
             if length <= 0:
                 return
         ring = self.rings.receive

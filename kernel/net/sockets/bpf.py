@@ -24,6 +24,8 @@ from kernel.lib.pace import PACE, spend
 from kernel.net.link.packet import Packet
 from kernel.net.sockets.packet_context import MOST_BEHIND, MOST_COST, packet_context, view_of
 
+LOST: Final = -1  # nobody knows whether a packet is wanted: the filter has no time to look at it
+_LOOK_COST: Final = 2000  # instructions, to look at a packet, but for what a program of bpf(2) does
 _COPY_SHIFT: Final = 2  # bytes for each instruction of copying
 _COST_OF_BYTE: Final = 4  # of a classic program, each instruction of which has 8 bytes
 
@@ -47,7 +49,7 @@ class Filter:
 
     def wanted(self, packet: Packet, start: int, file: File | None) -> int:
         """How many bytes are wanted of a packet, whose bytes are seen from `start` on in the storage; 0: it is not
-        wanted, more than it has: all. `file` is the socket that it is for, None if that is nobody's yet.
+        wanted, LOST, more than it has: all. `file` is the socket that it is for, None if that is nobody's yet.
         """
         return 0
 
@@ -65,9 +67,14 @@ class Filter:
         `start`.
         """
         length = self.wanted(packet, start, file)
-        if length != 0:
-            packet.end = min(packet.end, max(start + max(length, least), packet.start))
-        return length != 0
+        if length > 0:
+            cut(packet, start, max(length, least))
+        return length > 0
+
+
+def cut(packet: Packet, start: int, length: int) -> None:
+    """Cut off what comes `length` bytes after `start` in a packet's storage, but no bytes before it begins."""
+    packet.end = min(packet.end, max(start + length, packet.start))
 
 
 @final
@@ -100,7 +107,7 @@ class ClassicFilter(Filter):
 @final
 class ProgramFilter(Filter):
     """A program of bpf(2). What comes when the running thread has gone MOST_BEHIND instructions past where it should
-    have had a safe point is not wanted, and neither is a packet for which the program takes more than MOST_COST.
+    have had a safe point is LOST; a packet for which the program takes more than MOST_COST is not wanted.
     """
 
     def __init__(self, program: Program, owner: UserNamespace) -> None:
@@ -121,27 +128,37 @@ class ProgramFilter(Filter):
         release_program(self.program)
 
     def wanted(self, packet: Packet, start: int, file: File | None) -> int:
+        if not _has_time(0):
+            return LOST
         context = packet_context(packet, packet.end - start, packet.device, packet.link_kind)
         return self._judge(context, view_of(packet, start), file)
 
     def wanted_of(self, data: bytes, file: File) -> int:
-        cost = len(data) >> _COPY_SHIFT
-        if PACE.left - cost < -MOST_BEHIND:
-            return 0
-        spend(cost)
-        return self.wanted_in(bytearray(data), file)
+        return self._wanted_in(bytearray(data), file) if _has_time(len(data) >> _COPY_SHIFT) else LOST
 
     def wanted_in(self, data: bytearray, file: File) -> int:
+        return self._wanted_in(data, file) if _has_time(0) else LOST
+
+    def _wanted_in(self, data: bytearray, file: File) -> int:
         context = bytearray(PACKET_CONTEXT)
         span_of(context).store_u32(PACKET_LENGTH, len(data))
         return self._judge(context, PacketView(data, 0, len(data)), file)
 
     def _judge(self, context: bytearray, view: PacketView, file: File | None) -> int:
-        if PACE.left < -MOST_BEHIND:
-            return 0
         if file is not None:
             view.cookie = file.inode.ino
             view.uid = self.owner.shown_uid(file.inode.uid)
         answer, cost = self.program.judge_packet(context, view, MOST_COST, WORLD)
         spend(cost)
         return answer
+
+
+def _has_time(cost: int) -> bool:
+    """Whether the running thread may still have a packet looked at, which costs this many instructions more. A look is
+    paid for in any case.
+    """
+    spend(_LOOK_COST)
+    if PACE.left - cost < -MOST_BEHIND:
+        return False
+    spend(cost)
+    return True

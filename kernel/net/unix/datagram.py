@@ -68,7 +68,7 @@ def send_packet(socket: UnixSocket, message: Message) -> int:
     filter_ = receiver.filter
     if filter_ is not None:
         wanted = filter_.wanted_in(parcel.storage, receiver)
-        if wanted == 0:
+        if wanted <= 0:
             return length
         parcel.end = min(length, wanted)
     socket.post(parcel, message, claim, receiver)

@@ -12,7 +12,7 @@ from kernel.bpf.program import KEPT, Program
 from kernel.lang import EMSGSIZE, ENOBUFS, Errno
 from kernel.lib.credentials import Credentials
 from kernel.lib.namespace import FIRST_USER
-from kernel.lib.pace import PACE, spend
+from kernel.lib.pace import PACE, PACE_BUDGET, spend
 from kernel.lib.user import KernelBuffer
 from kernel.net.control import networks
 from kernel.net.datagram.raw_socket import RawSocket
@@ -209,6 +209,30 @@ def test_programs_that_look_at_frames_are_bounded(network: Network) -> None:
     for socket in sockets:
         socket.close()
     assert KEPT.programs == {}
+
+
+def test_what_no_filter_had_time_for_is_counted(network: Network) -> None:
+    code = Code(mov(R0, -1) + LEAVE)
+    server = udp(network, 7000)
+    watcher = PacketSocket(SOCK_RAW, _ALL, Credentials(), network)
+    for socket in (server, watcher):
+        socket.set_filter(ProgramFilter(Program(SOCKET_FILTER, b"", code, []), network.owner))
+    packet = frame(100)
+    packet.device = network.loopback
+    for left, lost in ((PACE_BUDGET, 0), (-600_000, 1)):
+        PACE.left = left
+        server.enqueue(packet.copy())
+        assert (server.queue.count, server.drops) == (1, lost)
+        PACE.left = left
+        watcher.saw(packet, network.loopback, is_outgoing=False)
+        assert (watcher.queue.count, watcher.rings.counts.drops) == (1, lost)
+        assert PACE.left < left - 1000, "a look costs something in any case"
+    server.set_filter(ProgramFilter(Program(SOCKET_FILTER, b"", Code(mov(R0, 0) + LEAVE), []), network.owner))
+    PACE.left = PACE_BUDGET
+    server.enqueue(packet.copy())
+    assert (server.queue.count, server.drops) == (1, 1), "nobody wanted it"
+    server.close()
+    watcher.close()
 
 
 def veth_frame(end: VethDevice, size: int = 200) -> bool:

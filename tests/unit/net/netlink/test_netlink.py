@@ -6,6 +6,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from kernel.bpf.code import SOCKET_FILTER, Code
+from kernel.bpf.program import Program
+from kernel.fs.constants import POLLERR
 from kernel.lang import ENOBUFS, ENOMEM, Errno
 from kernel.lib.credentials import Credentials
 from kernel.lib.ids import KernelGid, KernelUid
@@ -21,8 +24,10 @@ from kernel.net.netlink import new_link, route_socket, target_network
 from kernel.net.netlink.route_socket import RouteSocket
 from kernel.net.netlink.sent import MOST_MESSAGE, MOST_SENT, take_sent
 from kernel.net.netlink.socket import NETLINK_ROUTE, NetlinkSocket, has_listener, multicast, netlink_sockets_of
+from kernel.net.sockets.bpf import ProgramFilter
 from kernel.net.sockets.socket import SOCK_RAW
 from kernel.time import monotonic_ns
+from tests.unit.bpf.assembler import LEAVE, R0, mov
 from tests.unit.net.conftest import Wire, pass_time
 from tests.unit.net.netlink.sending import as_sent
 
@@ -201,6 +206,22 @@ def test_one_operation_does_not_work_for_listeners_without_end(wire: Wire, monke
     assert len(sockets[0].queue) == before + 1 and sockets[0].take_error() == 0
     for socket in sockets:
         socket.close()
+
+
+def test_what_no_filter_had_time_for_is_an_overrun(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(PACE, "left", PACE_BUDGET)
+    socket = listener(1)
+    socket.set_option(270, 1, struct.pack("<I", 7))
+    socket.set_filter(ProgramFilter(Program(SOCKET_FILTER, b"", Code(mov(R0, 3) + LEAVE), []), FIRST_NETWORK.owner))
+    multicast(FIRST_NETWORK, NETLINK_ROUTE, 7, b"change", 0, None)
+    PACE.left = -600_000
+    multicast(FIRST_NETWORK, NETLINK_ROUTE, 7, b"change", 0, None)
+    assert [datagram.data for datagram in socket.queue] == [b"cha"] and socket.poll(None) & POLLERR != 0
+    assert socket.take_error() == ENOBUFS
+    socket.set_option(270, 5, struct.pack("<I", 1))  # NETLINK_NO_ENOBUFS
+    multicast(FIRST_NETWORK, NETLINK_ROUTE, 7, b"change", 0, None)
+    assert len(socket.queue) == 1 and socket.take_error() == 0
+    socket.close()
 
 
 def test_an_address_with_a_lifetime_ends(netlink: RouteSocket, wire: Wire) -> None:
