@@ -154,7 +154,7 @@ class Packet(Subject):
         if question >= _ANCILLARY:
             return self._property(question - _ANCILLARY)
         width = 4 >> size
-        base = self.network_start if question >= _NETWORK else self.link_header()
+        base = self.network_start if question >= _NETWORK else self.filter_link_header()
         if base < 0:
             return -1
         start = base + question - (_NETWORK if question >= _NETWORK else _LINK)
@@ -166,6 +166,13 @@ class Packet(Subject):
     def link_header(self) -> int:
         """Where in the storage its Ethernet header is; -1 if it has none, as on loopback while nobody looks on."""
         return self.link_start if self.link_start + _LINK_HEADER == self.network_start else -1
+
+    def filter_link_header(self) -> int:
+        """The same for filters of sockets: on an interface without link headers, it is where the packet begins."""
+        device = self.device
+        if device is not None and not device.has_header and self.link_start == self.network_start:
+            return self.link_start
+        return self.link_header()
 
     def _property(self, question: int) -> int:
         """SKF_AD_*: the protocol, the packet's kind, the interface; -1 for unknown ones."""

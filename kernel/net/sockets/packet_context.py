@@ -61,5 +61,5 @@ def view_of(packet: Packet, start: int) -> PacketView:
     """The bytes of a packet from `start` in its storage on."""
     view = PacketView(packet.storage, start, packet.end)
     view.network_start = packet.network_start
-    view.link_start = packet.link_header()
+    view.link_start = packet.filter_link_header()
     return view

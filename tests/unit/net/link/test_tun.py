@@ -25,6 +25,7 @@ from kernel.net.link.tun import (
     receive_written,
     set_offload,
 )
+from kernel.net.sockets.packet_context import view_of
 from tests.unit.net.conftest import give_address, pass_time
 
 
@@ -41,6 +42,21 @@ def packet_of(data: bytes) -> Packet:
     packet = Packet(len(data))
     packet.put(len(data)).copy_from(span_of(data))
     return packet
+
+
+def test_for_filters_a_link_header_of_no_bytes_is_where_the_packet_begins() -> None:
+    """As on Linux, where SKF_LL_OFF means the same as SKF_NET_OFF there; a firewall finds no link header."""
+    device, _ = device_of(IFF_TUN)
+    packet = packet_of(bytes(range(40)))
+    packet.device = device
+    packet.link_start = packet.network_start = packet.start
+    packet.pull(20)
+    assert packet.ask(0xFFE0_0009, 2) == packet.ask(0xFFF0_0009, 2) == 9
+    view = view_of(packet, packet.start)
+    assert view.place_of(-0x20_0000 + 9, 1) == view.place_of(-0x10_0000 + 9, 1) == packet.link_start + 9
+    assert packet.link_header() == -1
+    packet.device, _ = device_of(IFF_TAP)
+    assert packet.ask(0xFFE0_0009, 2) == -1 and view_of(packet, packet.start).place_of(-0x20_0000, 1) == -1
 
 
 def everything(queue: TunQueue) -> list[Packet]:
