@@ -65,8 +65,8 @@ _TYPES: Final[dict[int, list[int]]] = {
 
 
 def arguments_of(number: int, program_type: int, may_program: bool) -> list[int] | None:
-    """The kinds of arguments of a helper; None if programs of the type have none of that number, or none whose loader
-    lacks CAP_BPF.
+    """The kinds of arguments of a helper; None if programs of the type have none of that number, or only those whose
+    loader has CAP_BPF.
     """
     if number == CURRENT_CGROUP and not may_program:
         return None

@@ -1,6 +1,6 @@
-"""Loaded programs and maps, by number: each as long as a descriptor, a group or a program refers to it.
+"""Loaded programs and maps, by number: each as long as a descriptor, a group, a socket or a program refers to it.
 
-Context: may raise MemoryError; only `run` sleeps.
+Context: may raise MemoryError; `run` sleeps, and `judge_socket` if its runs are UNBOUNDED.
 Source: bpf(2).
 """
 
@@ -26,7 +26,7 @@ class Program:
         self.code: Code = code
         self.maps: list[Map] = maps
         self.identifier: int = 0
-        self.users: int = 0  # descriptors and groups
+        self.users: int = 0  # descriptors, groups and sockets
         self.steps: int = 0  # instructions that the verifier examined
         self.tag: bytes = b""
         self.loaded_ns: int = 0  # the time of loading, since the boot
@@ -69,7 +69,7 @@ class Program:
 
     def judge_socket(self, context: bytearray, cookie: int, most_cost: int, world: World) -> tuple[int, int]:
         """The same for a socket, which the program may change by its context. Takes safe points if `most_cost` is
-        UNBOUNDED: a run ends as those of others then.
+        UNBOUNDED: the run then ends as in `run`.
         """
         machine = Machine(self.code, self.maps, context, world)
         machine.may_change_context = True

@@ -5,7 +5,8 @@ A socket belongs to the group in which it was created, an accepted one to its li
 are nobody's.
 
 Where a socket is bound, other threads can reach it, so programs run through at once, as those for packets do, and may
-take MOST_COST instructions together; one that is being created or closed is nobody else's.
+take MOST_COST instructions together. One that is being created is nobody else's. One that is being closed is no longer
+any program's, but packets still come in for it while these run.
 
 Context: takes safe points where a socket is created or closed. May raise MemoryError.
 Source: bpf(2); Linux's include/uapi/linux/bpf.h (struct bpf_sock).
@@ -20,6 +21,7 @@ from kernel.bpf.subject import (
     SOCKET_BOUND4,
     SOCKET_BOUND6,
     SOCKET_CONTEXT,
+    SOCKET_CREATED,
     SOCKET_DEVICE,
     SOCKET_FAMILY,
     SOCKET_KIND,
@@ -80,8 +82,8 @@ def permit(socket: Socket, purpose: int, names: Names) -> bool:
         if is_at_once:
             left -= cost
             spend(cost)
-        elif is_dying():
-            break
+        elif purpose == SOCKET_CREATED and is_dying():
+            break  # nobody will have it; the end of a socket all must hear of
     if not is_at_once:
         _take_changes(socket, span_of(context))
     return permits

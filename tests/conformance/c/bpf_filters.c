@@ -506,11 +506,29 @@ static void raw(void) {
     unsigned char buffer[64];
     printf("got %zd\n", recv(fd, buffer, sizeof buffer, 0));
     words("fields", map, 6);
-    program = constant(25);
+    static const int answers[] = { 1, 2, 3, 4, 5, 6, 7, 8, 9, 25 };
+    for (unsigned i = 0; i < LENGTH(answers); i++) {
+        program = constant(answers[i]);
+        MUST(attached(fd, program));
+        close(program);
+        send_to(from, 7106, "hello", 5);
+        printf("wants %d: got %zd\n", answers[i], recv(fd, buffer, sizeof buffer, 0));
+    }
+    program = constant(7); /* of a header with options, which are told whole */
     MUST(attached(fd, program));
     close(program);
+    int one = 1;
+    unsigned char control[64];
+    struct iovec room = { buffer, sizeof buffer };
+    struct msghdr message = { .msg_iov = &room, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control };
+    MUST(setsockopt(from, IPPROTO_IP, IP_OPTIONS, "\1\1\1", 4));
+    MUST(setsockopt(fd, IPPROTO_IP, IP_RECVOPTS, &one, sizeof one));
     send_to(from, 7106, "hello", 5);
-    printf("got %zd\n", recv(fd, buffer, sizeof buffer, 0));
+    printf("got %zd, options", recvmsg(fd, &message, 0));
+    struct cmsghdr *part = CMSG_FIRSTHDR(&message);
+    for (size_t i = 0; part && i < part->cmsg_len - sizeof *part; i++)
+        printf(" %02x", CMSG_DATA(part)[i]);
+    puts("");
     program = constant(0);
     MUST(attached(fd, program));
     close(program);
