@@ -576,13 +576,14 @@ def state_of(hashes: dict[str, str]) -> str:
 
 def version_of(hashes: dict[str, str]) -> str:
     """A hash of what a resident never takes a change of: the compiler, the prelude (whose classes the plugin ties to
-    Python's own), which files there are, and the Python that runs it all. After such a change it starts again.
+    Python's own), which files there are and where (a checkout may be moved, or a container may see it elsewhere), and
+    the Python that runs it all. After such a change it starts again.
     """
     fixed = {name: value for name, value in hashes.items() if name.startswith(("compiler/", "kernel/lang/"))}
     settings = {name: value for name, value in os.environ.items() if name.startswith(("PYTHON", "MYPY", "KRAIT_"))}
     versions = [sys.version, importlib.metadata.version("mypy")]
     python = [versions, sys.executable, list(sys.flags), sorted(settings.items())]
-    return hashlib.sha256(json.dumps([sorted(fixed.items()), sorted(hashes), python]).encode()).hexdigest()
+    return hashlib.sha256(json.dumps([str(ROOT), sorted(fixed.items()), sorted(hashes), python]).encode()).hexdigest()
 
 
 def is_answered(files: list[Path], hashes: dict[str, str]) -> bool:

@@ -91,11 +91,13 @@ class Resident:
         self.selector.register(self.listener, selectors.EVENT_READ)
 
     def run(self) -> None:
-        """Answer until it is to end, and all answers are given."""
+        """Answer until it is to end, and all answers are given. New clients come last: their descriptors may have the
+        numbers of those that were closed.
+        """
         last = time.monotonic()
         while not self.is_ending or self.running:
             events = self.selector.select(min(LOOK_S, IDLE_S))
-            for key, _ in events:
+            for key, _ in sorted(events, key=lambda event: event[0].fileobj is self.listener):
                 if key.fileobj is self.listener:
                     self.accept()
                 elif key.fd in self.running:
