@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import errno
+import os
 import socket
 import struct
 
+import pytest
+
+from kernel.bpf.interpreter import World
 from kernel.bpf.program import KEPT
+from kernel.bpf.program import Program as BpfProgram
 from kernel.bpf.subject import SOCKET_BOUND4, SOCKET_CREATED, SOCKET_RELEASED
+from kernel.cgroup.group import ControlGroup
+from kernel.cgroup.programs import effective_programs
 from kernel.net.sockets import inet_socket, socket_programs
 from kernel.net.sockets.socket import Socket
 from tests.unit.booted import booted
@@ -204,8 +211,25 @@ def test_a_refused_binding_leaves_no_trace(machine: Machine) -> None:
             assert name[2:8] == bytes(6)
             assert answers.bind(made, address(7303), 16) == 0
             answers.close(made)
-        ping = answers.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_UDP)
-        assert answers.bind(ping, address(0), 16) == 0
+
+    in_child(machine, check)
+
+
+@booted
+def test_nobody_is_asked_about_sockets_without_ports(machine: Machine) -> None:
+    def check(program: Program, answers: Answers) -> None:
+        bring_up(answers)
+        assert answers.mkdir("/tmp/proc", 0o755) == 0 and answers.mount("none", "/tmp/proc", "proc", 0, 0) == 0
+        setting = program.open("/tmp/proc/sys/net/ipv4/ping_group_range", os.O_WRONLY)
+        assert program.write(setting, b"0 0", 3) == 3
+        calls = SocketCalls(program)
+        group, place = group_of(program), SOCKET_BOUND4
+        assert calls.attach_at(place, group, calls.load_kind(CGROUP_SOCK, DENY, place)) == 0
+        other = answers.socket(socket.AF_INET, socket.SOCK_DGRAM, 0)
+        assert answers.bind(other, address(0), 16) == -errno.EPERM
+        for kind, protocol in ((socket.SOCK_DGRAM, socket.IPPROTO_ICMP), (socket.SOCK_RAW, socket.IPPROTO_UDP)):
+            made = answers.socket(socket.AF_INET, kind, protocol)
+            assert made >= 0 and answers.bind(made, address(0), 16) == 0
 
     in_child(machine, check)
 
@@ -260,5 +284,38 @@ def test_the_end_of_a_socket_is_told_once(machine: Machine) -> None:
         assert calls.attach_at(SOCKET_CREATED, group, calls.load_kind(CGROUP_SOCK, DENY, SOCKET_CREATED)) == 0
         assert answers.socket(socket.AF_INET, socket.SOCK_DGRAM, 0) == -errno.EPERM
         assert told == [7, 10]  # one that was refused never was
+
+    in_child(machine, check)
+
+
+@booted
+def test_all_programs_hear_of_the_end_that_a_killed_thread_makes(machine: Machine) -> None:
+    def check(program: Program, answers: Answers) -> None:
+        calls = SocketCalls(program)
+        group = group_of(program)
+        for place in (SOCKET_CREATED, SOCKET_RELEASED):
+            assert calls.attach_at(place, group, calls.load_kind(CGROUP_SOCK, ALLOW, place)) == 0
+        asked = 0
+
+        def several(which: ControlGroup, purpose: int) -> list[BpfProgram]:
+            return effective_programs(which, purpose) * 2
+
+        judge = BpfProgram.judge_socket
+
+        def counting(
+            self: BpfProgram, context: bytearray, cookie: int, most_cost: int, world: World
+        ) -> tuple[int, int]:
+            nonlocal asked
+            asked += 1
+            return judge(self, context, cookie, most_cost, world)
+
+        patch = pytest.MonkeyPatch()
+        patch.setattr(socket_programs, "effective_programs", several)
+        patch.setattr(socket_programs, "is_dying", lambda: True)
+        patch.setattr(BpfProgram, "judge_socket", counting)
+        made = answers.socket(socket.AF_INET, socket.SOCK_DGRAM, 0)
+        assert made >= 0 and asked == 1, "nobody will have it"
+        answers.close(made)
+        assert asked == 3
 
     in_child(machine, check)
