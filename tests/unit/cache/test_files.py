@@ -231,12 +231,15 @@ class TurningUp(BlockStore):
     """Somebody breaks a page while a writer waits for its blocks."""
 
     cache: FileCache
-    answer: Loss | None = None
+
+    def __init__(self, disk: MemoryDisk) -> None:
+        super().__init__(disk)
+        self.answers: list[Loss] = []
 
     def allocate(self, offset: int, length: int) -> None:
         frame = self.cache.resident(offset >> 12)
         get_frame(frame)
-        self.answer = self.cache.lose_page(offset >> 12, frame)
+        self.answers.append(self.cache.lose_page(offset >> 12, frame))
         put_frame(frame)
         super().allocate(offset, length)
 
@@ -248,10 +251,8 @@ def test_a_writer_that_waits_for_blocks_loses_nothing(disk: MemoryDisk) -> None:
     frame = cache.page(0, False)
     put_frame(frame)
     write(cache, b"kept", 0)
-    assert store.answer == Loss.REFUSED
-    store.answer = None
     put_frame(cache.page(0, True))
-    assert store.answer == Loss.REFUSED
+    assert store.answers == [Loss.REFUSED, Loss.REFUSED]
     cache.sync(0, LAST_PAGE)
     cache.invalidate(0, LAST_PAGE)
     assert read(cache, 4, 0) == b"kept"

@@ -5,6 +5,9 @@ import signal
 import pytest
 
 from kernel.mm.broken import BROKEN
+from kernel.mm.frames import Frame, allocate_user_frame
+from kernel.task import memory_failure
+from kernel.task.task import current
 from tests.unit.booted import booted
 from tools.simulated.machine import Machine
 from tools.simulated.program import Program
@@ -103,6 +106,41 @@ def test_contents_that_move_stay(machine: Machine) -> None:
         return 0 if program.load(address, 5) == b"other" else 1
 
     assert machine.run(child) == 0
+    assert host.load(address, 5) == b"first"
+
+
+@booted
+def test_a_page_that_is_gone_once_there_is_a_frame_for_it(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    host = machine.host
+    address = written(host)
+    frames: list[Frame] = []
+
+    def gone_first() -> Frame:
+        if not frames:
+            current().space.empty(address, address + PAGE)
+        frames.append(allocate_user_frame())
+        return frames[-1]
+
+    monkeypatch.setattr(memory_failure, "allocate_user_frame", gone_first)
+    host.madvise(address, PAGE, SOFT_OFFLINE)
+    assert len(frames) == 2 and BROKEN.count == 1
+    assert host.load(address, 5) == bytes(5) and host.load(address + PAGE, 6) == b"second"
+
+
+@booted
+def test_a_thread_that_is_killed_searches_no_further(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    host = machine.host
+    address = written(host)
+    monkeypatch.setattr(memory_failure, "is_dying", lambda: True)
+
+    def child(program: Program) -> int:
+        program.handle(signal.SIGBUS, lambda _, signo: None)
+        with pytest.raises(OSError, match="EINTR"):
+            program.madvise(address, PAGE, HWPOISON)
+        return 0
+
+    assert machine.run(child) == 0
+    assert BROKEN.count == 1
     assert host.load(address, 5) == b"first"
 
 
