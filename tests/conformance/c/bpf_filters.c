@@ -514,7 +514,7 @@ static void raw(void) {
         send_to(from, 7106, "hello", 5);
         printf("wants %d: got %zd\n", answers[i], recv(fd, buffer, sizeof buffer, 0));
     }
-    program = constant(7); /* of a header with options, which are told whole */
+    program = constant(7); /* of a header with options, which arrive whole */
     MUST(attached(fd, program));
     close(program);
     int one = 1;
