@@ -16,7 +16,7 @@ from tools.errors import CANNOT_RUN, KraitError, UsageError, storing
 from tools.guest import registry
 from tools.guest.protocol import Request
 from tools.guest.registry import Entry, State
-from tools.guest.running import Running, running
+from tools.guest.running import POWER_OFF_S, Running, running
 from tools.guest.terminal import complain, terminal_size, wants_terminal
 from tools.images.root import DEFAULT_PATH, RootFileSystem
 from tools.machine import DirectBoot, Disk, DiskMode, Forward, Machine, Network, Share
@@ -88,7 +88,9 @@ def attend(
         complain(attendant.complaint)
     if request.keep or shown_log is not None:
         attendant.finish()
-        if machine.wait_for_power_off() and shown_log is not None:
+        attendant.read_rest(POWER_OFF_S)
+        machine.wait_for_power_off()
+        if shown_log is not None:
             attendant.show_rest()
     return status
 

@@ -281,9 +281,15 @@ class Attendant:
             self._read_log(self.log)
         return bytes(self.log_text)
 
+    def read_rest(self, patience: float) -> None:
+        """Read what the machine says until it has ended, or for so many seconds: it stands still where nobody reads."""
+        deadline = time.monotonic() + patience
+        while self.log is not None and (left := deadline - time.monotonic()) > 0:
+            if select.select([self.log], [], [], left)[0]:
+                self._read_log(self.log)
+
     def show_rest(self) -> None:
-        """Show what the machine, which has ended, said last."""
-        self.whole_log()
+        """Show what was read and not shown."""
         rest = self._sinks[1].waiting
         with contextlib.suppress(OSError):
             while rest:

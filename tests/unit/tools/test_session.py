@@ -6,6 +6,7 @@ import os
 import random
 import socket
 import struct
+import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 
 from tools.guest.protocol import (
     CREDIT,
+    DONE,
     ERRORS,
     EXITED,
     FAILED,
@@ -34,7 +36,9 @@ from tools.guest.protocol import (
     Request,
     frame,
 )
+from tools.guest.running import Running
 from tools.guest.session import STOPPED, Attendant, MachineStopped
+from tools.run_program import attend
 
 
 class Agent(threading.Thread):
@@ -198,6 +202,34 @@ def test_a_full_disk_is_no_reader_that_has_seen_enough(
     session._sinks[0].descriptor = os.open("/dev/full", os.O_WRONLY)
     assert session.run() == STOPPED
     assert session.complaint == "what the program printed cannot be written: no space left on device"
+
+
+def test_a_machine_says_all_before_it_ends(
+    ports: tuple[socket.socket, socket.socket], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """It writes a byte at a time, as a serial line does, of which a socket takes a few hundred that nobody reads."""
+    log, end = socket.socketpair()
+    qemu = subprocess.Popen(["cat"], stdin=subprocess.PIPE)
+
+    class Talker(Agent):
+        def run(self) -> None:
+            self.next()
+            self.number(STARTED, 7)
+            self.number(EXITED, 3)
+            assert self.next()[0] == DONE
+            for _ in range(5000):
+                end.send(b"x")
+            end.close()
+            assert qemu.stdin is not None
+            qemu.stdin.close()
+
+    Talker(ports[1]).start()
+    with open(tmp_path / "errors", "w+b") as errors, log:
+        machine = Running(ports[0], log, qemu, tmp_path, errors.fileno())
+        request = Request(arguments=["x"], input=False)
+        assert attend(machine, request, lambda data: data, lambda program: None, "512M") == 3
+        assert qemu.wait() == 0
+    assert capfd.readouterr().err == "x" * 5000
 
 
 @pytest.mark.parametrize("last", [b"", b"garbage that is no frame", frame(OUTPUT, b"x")[:5]])
