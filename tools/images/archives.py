@@ -61,11 +61,15 @@ class _Member(tarfile.TarInfo):
     """tarfile takes half a header, or what is none, for the end of the archive. The end is a block of zeros."""
 
     @classmethod
-    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+    def fromtarfile(cls, archive: tarfile.TarFile) -> Self:
+        assert archive.fileobj is not None
+        place = archive.fileobj.tell()
         try:
-            return super().frombuf(buf, encoding, errors)
+            return super().fromtarfile(archive)
         except tarfile.HeaderError as error:
-            if len(buf) == 0 or (len(buf) == tarfile.BLOCKSIZE and not any(buf)):
+            archive.fileobj.seek(place)
+            block = archive.fileobj.read(tarfile.BLOCKSIZE)
+            if len(block) == 0 or (len(block) == tarfile.BLOCKSIZE and not any(block)):
                 raise
             raise tarfile.ReadError(f"it is cut off, or what follows a member is none ({error})") from error
 
