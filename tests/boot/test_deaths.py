@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pty
+import select
 import signal
 import subprocess
 import termios
@@ -98,9 +99,21 @@ def test_no_death_leaves_anything(
     process.stdin.close()
 
 
-@pytest.mark.parametrize("name", ["shell", "debug"])
-def test_a_terminal_gets_its_settings_back(kernel: Kernel, family: Family, name: str) -> None:
-    arguments, programs = COMMANDS[name]
+HASTY_QEMU = """#!/bin/sh
+stty raw -echo
+exec sleep 1000
+"""
+
+
+@pytest.mark.parametrize("name", ["shell", "debug", "one that does not put them back"])
+def test_a_terminal_gets_its_settings_back(kernel: Kernel, family: Family, tmp_path: Path, name: str) -> None:
+    if name in COMMANDS:
+        arguments, programs = COMMANDS[name]
+    else:
+        arguments, programs = ("run",), {"sleep"}
+        (tmp_path / "qemu-system-x86_64").write_text(HASTY_QEMU)
+        (tmp_path / "qemu-system-x86_64").chmod(0o755)
+        family.environment["PATH"] = f"{tmp_path}:{os.environ['PATH']}"
     master, slave = pty.openpty()
     before = termios.tcgetattr(slave)
     process = subprocess.Popen(
@@ -110,7 +123,8 @@ def test_a_terminal_gets_its_settings_back(kernel: Kernel, family: Family, name:
     family.wait_for(programs)
     deadline = time.monotonic() + 30 * PATIENCE
     while termios.tcgetattr(slave)[3] == before[3] and time.monotonic() < deadline:
-        os.read(master, 4096)
+        if select.select([master], [], [], 0.05)[0]:
+            os.read(master, 4096)
     assert termios.tcgetattr(slave)[3] != before[3], "neither QEMU nor gdb has taken the terminal"
     process.send_signal(signal.SIGTERM)
     assert process.wait(30 * PATIENCE) == 128 + signal.SIGTERM

@@ -10,6 +10,7 @@ import contextlib
 import os
 import subprocess
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from tools.errors import KraitError, storing
@@ -97,9 +98,10 @@ def guarded_process(
     guard: Guard, arguments: list[str], inherited: tuple[int, ...] = (), *, has_terminal: bool = False,
     directory: Path | None = None, errors: int | None = None,
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """A process that ends with the context. One with our terminal gets the time to put it back. `errors`: a file for
-    what it writes among its errors, instead of ours.
+    """A process that ends with the context. One with our terminal gets the time to put it back; if it was ended before
+    it could, we do. `errors`: a file for what it writes among its errors, instead of ours.
     """
+    settings = _settings() if has_terminal else None
     try:
         process = subprocess.Popen(
             arguments, pass_fds=inherited, stdin=None if has_terminal else subprocess.DEVNULL, stderr=errors,
@@ -118,6 +120,34 @@ def guarded_process(
         if process.poll() is None:
             process.kill()
         process.wait()
+        if settings is not None:
+            _put_back(settings)
+
+
+@dataclass(frozen=True)
+class _Settings:
+    """Of the terminal that is our input."""
+
+    attributes: list[int | list[bytes | int]]
+    blocks: bool
+
+
+def _settings() -> _Settings | None:
+    import termios
+
+    return _Settings(termios.tcgetattr(0), os.get_blocking(0)) if os.isatty(0) else None
+
+
+def _put_back(settings: _Settings) -> None:
+    import signal
+    import termios
+
+    before = signal.signal(signal.SIGTTOU, signal.SIG_IGN)  # the terminal may have become another's
+    with contextlib.suppress(OSError, termios.error):  # it hung up
+        if termios.tcgetattr(0) != settings.attributes:
+            termios.tcsetattr(0, termios.TCSANOW, settings.attributes)
+        os.set_blocking(0, settings.blocks)
+    signal.signal(signal.SIGTTOU, before)
 
 
 @contextlib.contextmanager
