@@ -23,7 +23,7 @@ from tools.machine import DirectBoot, Disk, DiskMode, Forward, Machine, Network,
 from userland.image import AGENT_PLACE, agent_archive, ram_disk
 
 _END_S = 2.0  # for a QEMU that has closed its end of the port
-STARTED = b"s"  # what the process in the background tells us first, if all went well
+STARTED, FAILED = b"s", b"f"  # what the process in the background tells us first; after FAILED comes the reason
 STATE_SIZE = 4096  # bytes of a machine's state beside what was asked for
 NAMESERVER = "10.0.2.3"  # of QEMU's user network, as is the address of the guest
 NETWORK = "ip=10.0.2.15::10.0.2.2:255.255.255.0::eth0:none:10.0.2.3"
@@ -153,7 +153,7 @@ def run_program(
     keeps = options.detach and not options.rm
 
     def clean() -> None:
-        if keeps:
+        if options.detach:  # what it has said is still to be read
             entry.remove_sockets()
         else:
             entry.remove()
@@ -202,14 +202,24 @@ def _in_background(entry: Entry, state: State, attended: Callable[[Callable[[], 
     child = os.fork()
     if child == 0:
         os.close(reader)
-        status = CANNOT_RUN
+        status, reason, is_told = CANNOT_RUN, "", False
+
+        def tell() -> None:
+            nonlocal is_told
+            is_told = True
+            os.write(writer, STARTED)
+
         try:
             _leave_terminal(entry)
-            status = attended(lambda: _tell(writer))
+            status = attended(tell)
         except KraitError as error:
-            with contextlib.suppress(OSError):  # somebody waits for it until the program has started
-                os.write(writer, b"\0" + str(error).encode())
+            reason = f"{error}\n"
+        except OSError as error:
+            reason = f"krait: {(error.strerror or str(error)).lower()}\n"
         finally:
+            if not is_told:
+                with contextlib.suppress(OSError):
+                    os.write(writer, FAILED + _said(entry) + reason.encode())
             state.status = status
             if keeps:
                 entry.write(state)
@@ -222,18 +232,17 @@ def _in_background(entry: Entry, state: State, attended: Callable[[Callable[[], 
         print(entry.name)
         return 0
     with open(reader, "rb") as rest:
-        reason = rest.read().decode(errors="replace")
+        sys.stderr.write(rest.read().decode(errors="replace"))
     _, ended = os.waitpid(child, 0)
-    if entry.log(1).exists():
-        sys.stderr.write(entry.log(1).read_text(errors="replace"))
-    if reason:
-        print(reason, file=sys.stderr)
     entry.remove()
     return os.waitstatus_to_exitcode(ended)
 
 
-def _tell(writer: int) -> None:
-    os.write(writer, STARTED)
+def _said(entry: Entry) -> bytes:
+    """What the log has of the machine's, or our own, errors."""
+    with contextlib.suppress(OSError):
+        return entry.log(1).read_bytes()
+    return b""
 
 
 def _leave_terminal(entry: Entry) -> None:

@@ -58,14 +58,15 @@ exit 1
 NO_MEMORY = "cannot set up guest memory 'pc.ram': Cannot allocate memory"
 
 
-@pytest.mark.parametrize("in_background", [False, True])
+@pytest.mark.parametrize("background", [[], ["-d"], ["-d", "--rm"]])
 @pytest.mark.parametrize(("version", "words", "told", "calls"), [
     ("7.2.0", "-device x: 'x' is not a valid device", "QEMU 7.2 is too old: 8.0 or newer is needed", 2),
     ("10.0.2", NO_MEMORY, "there is no memory on this machine for a guest with 512M (-m gives it less)", 1),
     ("10.0.2", "some trouble", None, 2),
 ])
 def test_a_qemu_that_cannot_run_the_machine(
-    kernel: Kernel, tmp_path: Path, version: str, words: str, told: str | None, calls: int, in_background: bool
+    kernel: Kernel, tmp_path: Path, version: str, words: str, told: str | None, calls: int,
+    background: list[str],
 ) -> None:
     """One sentence, and docker's status; which version it is was asked after it had failed."""
     (tmp_path / "qemu-system-x86_64").write_text(FAKE_QEMU)
@@ -74,9 +75,8 @@ def test_a_qemu_that_cannot_run_the_machine(
         **os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}", "FAKE_CALLS": str(tmp_path / "calls"),
         "FAKE_VERSION": version, "FAKE_WORDS": words, "XDG_RUNTIME_DIR": str(tmp_path),
     }  # fmt: skip
-    more = ["-d"] if in_background else []
     done = subprocess.run(
-        [ROOT / "krait", "run", "--kernel", kernel.path, "-m", "512M", *more, "busybox", "true"], check=False,
+        [ROOT / "krait", "run", "--kernel", kernel.path, "-m", "512M", *background, "busybox", "true"], check=False,
         capture_output=True, text=True, stdin=subprocess.DEVNULL, env=environment, timeout=100 * PATIENCE,
     )  # fmt: skip
     whole = f"qemu-system-x86_64: {words}\nkrait: the machine stopped before the program ended\n"
