@@ -282,7 +282,7 @@ class Attendant:
         return bytes(self.log_text)
 
     def read_rest(self, patience: float) -> None:
-        """Read what the machine says until it has ended, or for so many seconds: it stands still where nobody reads."""
+        """Read what the machine says until it has ended, or for `patience` seconds: it stands still if nobody reads."""
         deadline = time.monotonic() + patience
         while self.log is not None and (left := deadline - time.monotonic()) > 0:
             if select.select([self.log], [], [], left)[0]:
