@@ -259,8 +259,10 @@ def _run_shell(options: argparse.Namespace, from_disk: bool) -> int:
 
 
 def _status_of_shell(status: int, memory: str) -> int:
-    """Ours, after QEMU's: its 1 is that of a machine that did not come up, for which it has said why."""
-    if status != 1:
+    """Ours, after QEMU's: its 1 is that of a machine that did not come up, for which it has said why; a negative one
+    is the signal that ended it.
+    """
+    if status != 1 and status >= 0:
         return status
     from tools.guest.failure import reason_of
 
