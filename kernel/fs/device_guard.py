@@ -40,7 +40,7 @@ GUARD: Final = _Guard()
 
 @noinline
 def check_device(mode: int, number: int, mask: int) -> None:
-    """Called before a device is opened for MAY_READ, MAY_WRITE, or its access checked: the mask 0. Raises EPERM."""
+    """Called before a device is opened or its access checked: MAY_READ, MAY_WRITE; 0 to look for it. Raises EPERM."""
     if number == 0:
         return  # no device has it
     access = (READ if mask & MAY_READ != 0 else 0) | (WRITE if mask & MAY_WRITE != 0 else 0)

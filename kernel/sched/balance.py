@@ -35,7 +35,7 @@ TICK_NS: Final = 4_000_000  # while a processor runs threads
 SOON_NS: Final = 50_000  # about as long as waking a halted processor and running a thread there takes
 
 
-_MOST_BEHIND: Final = 3  # rounds, and those of a tick; threads bound to it may hold a processor up
+_MOST_BEHIND: Final = 3  # rounds, and those of a tick; threads bound to a processor may hold it up
 _MOST_LOOKED_AT: Final = 32  # threads of a list examined to find the one that is due first
 _MOST_OFFERED: Final = 8  # real-time threads of a queue at a time
 _NEVER: Final = 1 << 62  # a round

@@ -82,7 +82,7 @@ def capget(header: UserAddr, data: UserAddr) -> int:
 
 @syscall("capset", status="Full", args="=cap_header <cap_data")
 def capset(header: UserAddr, data: UserAddr) -> int:
-    """capset(2): for the running thread alone. Only the inheritable set can grow."""
+    """capset(2): for the running thread alone. Its permitted set cannot grow, nor its effective set beyond that."""
     user.check(header, 8)
     entries = _entry_count(header)
     pid = user.read_i32(user.at(header, 4))

@@ -1,4 +1,4 @@
-"""Sandboxes that a program sets up for itself (landlock(7)): landlock_create_ruleset(2), landlock_add_rule(2),"""
+"""Sandboxes of a program (landlock(7)): landlock_create_ruleset(2), landlock_add_rule(2), landlock_restrict_self(2)."""
 
 from typing import Final
 

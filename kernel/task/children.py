@@ -163,7 +163,7 @@ def _result(child: Process, status: int, code: int, value: int) -> WaitResult:
 
 def _look_at_all(task: Task, kind: int, number: Pid, options: int) -> WaitResult | None:
     """The report to a process that traces others, or to a thread that waits for its own: about children
-    first, then of tracees, the latest first. Raises ECHILD.
+    first, then about tracees, the latest first. Raises ECHILD.
     """
     process = task.process
     own = options & WNOTHREAD != 0

@@ -6,7 +6,7 @@ notes follow, and then the memory, page by page. A dump that is broken off, by S
 leaves what was written so far.
 
 With fs.suid_dumpable 2 the file of a process that its user may not inspect belongs to root, replaces no other, and
-its name is relative to the first process's root.
+its name, which must be absolute, starts from the first process's root.
 
 Context: sleeps. Never raises.
 """

@@ -345,7 +345,7 @@ def rescue_orphans(group: ProcessGroup, leaving: Process) -> None:
 
 
 def _tell_parent(process: Process) -> None:
-    """Report the end to the parent. But first, tracers must wait for its threads, and for the process itself if a"""
+    """Report the end to the parent, after tracers have waited for its threads, and for it if another traces it."""
     parent = process.parent
     if process.unreaped is not None or _is_kept_by_tracer(process):
         return

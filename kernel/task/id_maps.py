@@ -1,8 +1,8 @@
 """Writing the maps of a user namespace, and whether groups may be set there (user_namespaces(7), "User and group ID
 mappings: uid_map and gid_map", "The /proc/pid/setgroups file").
 
-The opener of the file counts, and for maps that need privilege the writer as well: a privileged process that was
-talked into writing to a descriptor gains its tempter nothing. Each map is written once.
+The opener of the file counts, and for maps that need privilege the writer as well: to trick a privileged process into
+writing to one's descriptor gains nothing. Each map is written once.
 
 Context: `store_map` has safe points. Raises Errno as Linux does, in its order.
 """

@@ -105,7 +105,7 @@ def open_account(task: Task, name: bytes) -> ProcessAccount:
 
 
 def begin_account(space: PidNamespace, account: ProcessAccount) -> None:
-    """Start to record ends there. Raises MemoryError, and then nothing has changed."""
+    """Start recording ends there. Raises MemoryError, and then nothing has changed."""
     _CLOSER.begin()
     _ACCOUNTED[space.number] = space
     old = space.recorder
@@ -115,7 +115,7 @@ def begin_account(space: PidNamespace, account: ProcessAccount) -> None:
 
 @noraise
 def end_account(space: PidNamespace) -> None:
-    """Stop to record ends."""
+    """Stop recording ends."""
     old = space.recorder
     if old is not None:
         space.recorder = None

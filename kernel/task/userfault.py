@@ -157,7 +157,7 @@ class FaultContext(FaultHandler):
 
     @noraise
     def _places_in(self, start: int, length: int) -> Place | None:
-        """All places in a range, linked together; from now on they count as woken."""
+        """All places in a range, linked together for `_wake`, which the caller calls without a sleep in between."""
         pace(len(self.places) * _LOOK_COST)
         found: Place | None = None
         for place in self.places.values():

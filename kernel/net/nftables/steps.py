@@ -239,7 +239,7 @@ class NewRule(Step):
         self.forget()
 
     def forget(self) -> None:
-        """Its handle belongs to another rule now."""
+        """Take its handle away, and give it back to the rule that it replaced, if any."""
         replaced = self.replaced
         if replaced is None:
             self.chain.by_handle.pop(self.rule.handle, self.rule)

@@ -270,7 +270,7 @@ def _forget(channel: Channel, c: Connection) -> None:
 
 
 def _accepting_channel(listener: Listener, segment: Segment, packet: Packet) -> Channel:
-    """A channel in the table for a listener's new connection. Raises MemoryError; the segment is also dropped if there
+    """A channel in the table for a listener's new connection. Raises MemoryError, even if only a route back is missing.
     """
     try:
         hop = resolve(listener.network, packet.source, packet.destination)

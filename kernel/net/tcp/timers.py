@@ -54,7 +54,7 @@ def _give_up(c: Connection) -> None:
 
 def _is_in_vain(c: Connection, now_ns: int) -> bool:
     """Whether unacknowledged data have been retransmitted for long enough. A SYN is repeated a number of times. Data
-    are repeated for at least the time that this number of attempts takes, however long the connection's own timeouts
+    are repeated for the least time that this number of attempts can take, however long the connection's own timeouts
     are, as on Linux.
     """
     elapsed_ns = 0 if c.timers.retries == 0 else now_ns - c.timers.first_retry_ns

@@ -63,7 +63,7 @@ class TransmitRing:
             self.memory.store(at + 4, 0)
 
     def advance(self) -> None:
-        """Go on to the slot after the next one."""
+        """Done with the next slot: the one after it becomes the next."""
         self._head = (self._head + 1) % self.request.frame_count
 
     def take(self, largest: int, chooses_offset: bool, is_cooked: bool) -> Packet:
