@@ -66,7 +66,7 @@ def read_bytes(address: UserAddr, length: int) -> bytes:
 
 def require_zeros(address: UserAddr, start: int, end: int) -> None:
     """Raise E2BIG unless the bytes from `start` to `end` of what lies at `address` are 0: a structure may be longer
-    than the kernel's, if the rest is empty. The caller has bounded `end`.
+    than the kernel's, if the rest is zeros. The caller has bounded `end`.
     """
     for offset in range(start, end):
         if read_u8(at(address, offset)) != 0:

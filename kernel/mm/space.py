@@ -351,7 +351,7 @@ class AddressSpace:
         self.write_execute_rule = 0 if other.write_execute_rule & THIS_SPACE_ONLY != 0 else other.write_execute_rule
 
     def _deny_write_execute(self, before: int, prot: int) -> None:
-        """Raise EACCES if writable memory would become executable, and the program has forbidden that."""
+        """Raise EACCES if memory would be writable and executable, or become executable, and the program forbade it."""
         if self.write_execute_rule != 0 and prot & PROT_EXEC != 0:
             if prot & PROT_WRITE != 0 or before & PROT_EXEC == 0:
                 raise Errno(EACCES)

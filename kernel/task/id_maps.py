@@ -62,7 +62,7 @@ def _line(inside: int, lower: int, count: int) -> bytes:
 
 
 def check_map_writer(opener: Credentials, namespace: UserNamespace) -> None:
-    """Whether the opener of a map may write to it at all: in the namespace, or in its parent. Raises EPERM."""
+    """Check that the opener of a map may write to it at all: in the namespace, or in its parent. Raises EPERM."""
     parent = namespace.parent
     if parent is None or (opener.user_namespace is not namespace and opener.user_namespace is not parent):
         raise Errno(EPERM)

@@ -143,8 +143,8 @@ class Batch:
         chain.prepared_for = self.generation
 
     def _register(self, chain: Chain) -> None:
-        """Register a base chain that is new, or whose table is no longer dormant. It sees no packets yet: others run
-        the batch takes effect. Raises E2BIG, MemoryError.
+        """Register a base chain that is new, or whose table is no longer dormant. It sees no packets yet: others
+        run before the batch takes effect. Raises E2BIG, MemoryError.
         """
         table = chain.table
         if chain.base is None or table is None or not table.is_in(self.generation) or not chain.is_in(self.generation):

@@ -84,7 +84,7 @@ class RouteLookup(Expression):
 
 
 def _is_exempt(run: Run) -> bool:
-    """Whether a packet is exempt: it came over lo, or has no source yet and is a broadcast."""
+    """Whether a packet is exempt: it came over lo, or has no source yet and goes to a group or to all."""
     device = run.place.input
     if device is None or run.place.point == OUTPUT:
         return False
