@@ -71,7 +71,7 @@ class DirtyPages(TrackedObject):
         self.dirty_count: int = 0
         self.writing_count: int = 0
         self.dirty_since_ns: int = 0  # when it was last clean
-        self.failures: int = 0  # pages that could not be written so far
+        self.failures: int = 0  # pages that could not be written, or broke while they were dirty
         self.told_failures: int = 0  # failures that were already reported: later openers need not hear of them
         self.next_dirty_cache: DirtyPages | None = None
         self.previous_dirty_cache: DirtyPages | None = None

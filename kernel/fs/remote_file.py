@@ -2,7 +2,7 @@
 own there. What it reads and writes goes there and back at once; pages are kept only while the file is mapped.
 
 A file that was just created is open already: the description that the creation is for takes that handle over, since the
-mode may forbid to open it again.
+mode may forbid opening it again.
 
 Context: sleeps, but closing.
 """
@@ -72,12 +72,12 @@ class RemoteContents(Generic[H]):
         return handle
 
     def add(self, handle: H) -> None:
-        """A description has been made. Raises MemoryError."""
+        """A description has been created. Raises MemoryError."""
         self.handles.append(handle)
 
     @noraise
     def drop(self, handle: H) -> None:
-        """A description has gone, or was not made after all. Its handle is still open."""
+        """A description has gone, or was not created after all. Its handle is still open."""
         for i in range(len(self.handles)):
             if self.handles[i] is handle:
                 self.handles[i] = self.handles[len(self.handles) - 1]

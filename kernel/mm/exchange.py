@@ -110,8 +110,8 @@ def allow_writes_at(space: AddressSpace, address: int, frame: Frame) -> None:
 
 def exchange_in_space(space: AddressSpace, frame: Frame, other: Frame) -> int:
     """Do as `exchange_at` says wherever the space maps the frame; returns the first address, or -1. Allocates nothing.
-    Sleeps, until nobody holds the space, too: the caller holds the space by `acquire`. Nobody moves a page meanwhile
-    from where this has not looked to where it has.
+    Waits until nobody holds the space, and takes safe points; the caller has it by `acquire`. Nobody moves a page
+    meanwhile from where this has not looked to where it has.
     """
     found = -1
     space.settle()

@@ -12,7 +12,7 @@ PR_MCE_KILL), or vm.memory_failure_early_kill says so for those who did not.
 
 Deviations: whether a page of a file in memory was ever written to is not known, so a page of zeros is taken for one
 that was not: it is as lost, but no signal comes before it is touched. VmRSS and statm count a broken page until it is
-unmapped; smaps does not.
+unmapped; smaps does not. Of a file of 9P or FUSE, the first fsync(2) or msync(2) alone reports the loss.
 
 Context: sleeps. Source: madvise(2), prctl(2), sigaction(2), proc_sys_vm(5).
 """
@@ -162,7 +162,7 @@ def _is_blank(frame: Frame) -> bool:
     return True
 
 
-def _exchange_everywhere(frame: Frame, other: Frame, found: Places) -> None:
+def _exchange_everywhere(frame: Frame, other: Frame, found: Places | None) -> None:
     """Take a frame that belongs to programs alone from all of them. The caller holds a reference, and another one is
     kept for good; further ones are of devices, and do not matter. Allocates nothing but for `found`. Sleeps. A thread
     that is being killed gives up: nobody gets the frame anew, but those who have it keep it.
@@ -177,7 +177,8 @@ def _exchange_everywhere(frame: Frame, other: Frame, found: Places) -> None:
             wanted = frame_count(frame) > 2 and not is_dying()
             address = exchange_in_space(space, frame, other) if wanted else -1
             if address >= 0:
-                _note(found, space, address)
+                if found is not None:
+                    _note(found, space, address)
                 is_complete = False  # it may have been forked meanwhile: look once more
             following = space.older
             if following is not None:
@@ -270,7 +271,7 @@ def _move_own(space: AddressSpace, page: int, frame: Frame, other: Frame) -> Non
     exchange_at(space, page, frame, other)
     if was_writable:
         allow_writes_at(space, page, other)
-    _exchange_everywhere(frame, other, Places())
+    _exchange_everywhere(frame, other, None)
 
 
 def _move_of_object(source: TrackedObject, index: int, frame: Frame, other: Frame) -> None:

@@ -53,12 +53,13 @@ class SharedFile(SharedInode):
                 handle = self._open_handle(flags)
         done = False
         try:
-            file = SharedOpenFile(path, flags, self, handle)
             contents.add(handle)
+            file = SharedOpenFile(path, flags, self, handle)
             done = True
             return file
         finally:
             if not done:
+                contents.drop(handle)
                 handle.release()
 
     def _open_handle(self, flags: int) -> OpenFid:
@@ -101,10 +102,14 @@ class SharedFile(SharedInode):
         self.contents.forget(size, MAX_FILE_SIZE)
 
     def sync(self, scope: SyncScope) -> None:
-        self.contents.write_back()
         handles = self.contents.handles
-        if len(handles) > 0:
-            self.client.sync(handles[0].fid, scope == SyncScope.DATA)
+        self.sync_by(handles[0] if len(handles) > 0 else None, scope)
+
+    def sync_by(self, handle: OpenFid | None, scope: SyncScope) -> None:
+        """Have the host keep the contents safe. Raises EIO once if some of them were lost here."""
+        self.contents.write_back()
+        if handle is not None:
+            self.client.sync(handle.fid, scope == SyncScope.DATA)
         self.contents.tell_loss()
 
     def memory_object(self) -> MemoryObject:
@@ -147,15 +152,10 @@ class SharedOpenFile(RemoteOpenFile):
         return super().seek(offset, whence)
 
     def fsync(self) -> None:
-        self._sync(SyncScope.ALL)
+        self.file.sync_by(self.handle, SyncScope.ALL)
 
     def fdatasync(self) -> None:
-        self._sync(SyncScope.DATA)
-
-    def _sync(self, scope: SyncScope) -> None:
-        self.file.contents.write_back()
-        self.file.client.sync(self.handle.fid, scope == SyncScope.DATA)
-        self.file.contents.tell_loss()
+        self.file.sync_by(self.handle, SyncScope.DATA)
 
     def memory_object(self) -> MemoryObject:
         result = super().memory_object()

@@ -99,10 +99,13 @@ class DatagramSocket(InetSocket):
     # ---- From the protocol ----------------------------------------------------------------------------------------
 
     def enqueue(self, packet: Packet) -> bool:
-        """Queue a datagram that came in; it starts with what the program gets. False: no room, it is dropped."""
+        """Queue a datagram that came in; it starts with what the program gets. False: it is dropped."""
         size = len(packet.storage) + PACKET_OVERHEAD
         has_room = self.queued_bytes < self.receive_limit and MEMORY.may_grow(self.queued_bytes)
-        if not has_room or (are_judged() and not may_enter(self.group, packet)):
+        if not has_room:
+            self.lacked_room(packet)
+            return False
+        if are_judged() and not may_enter(self.group, packet):
             self.drops += 1
             return False
         filter_ = self.filter
@@ -110,7 +113,7 @@ class DatagramSocket(InetSocket):
             start = self.filter_start(packet)
             wanted = filter_.wanted(packet, start, self)
             if wanted <= 0:
-                self.drops += 1 if wanted == LOST else 0
+                self.filtered_out(is_lost=wanted == LOST)
                 return False
             cut(packet, start, max(wanted, self.filter_least()))
         if self.is_on(WANTS_TIME):
@@ -120,6 +123,15 @@ class DatagramSocket(InetSocket):
         self.queue.append(packet)
         self.waiters.wake_all()
         return True
+
+    def lacked_room(self, packet: Packet) -> None:
+        """Count a datagram for which there was no room."""
+        self.drops += 1
+
+    def filtered_out(self, *, is_lost: bool) -> None:
+        """Count a datagram that the filter did not want, or had no time for."""
+        if is_lost:
+            self.drops += 1
 
     def filter_start(self, packet: Packet) -> int:
         """Where in its storage the filter begins to see a packet."""

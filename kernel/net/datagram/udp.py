@@ -41,6 +41,14 @@ class UdpEndpoint(DatagramSocket):
             return True
         return self.hears_group(packet)
 
+    def lacked_room(self, packet: Packet) -> None:
+        super().lacked_room(packet)
+        counters_for(self.network, packet.source).receive_buffer_errors += 1
+
+    def filtered_out(self, *, is_lost: bool) -> None:
+        """Other protocols count only what is lost, as on Linux."""
+        self.drops += 1
+
 
 @final
 class UdpTable(Part):
@@ -167,10 +175,9 @@ class Udp(Transport):
             packet.start -= HEADER
             ip.send_port_unreachable(packet)
             return True
-        if socket.accepts(packet) and socket.enqueue(packet):
-            counters.in_datagrams += 1
+        if socket.accepts(packet):
+            _enqueue(socket, packet, counters)
         else:
-            counters.receive_buffer_errors += 1
             counters.in_errors += 1
         return True
 
@@ -298,7 +305,6 @@ def _enqueue(socket: UdpEndpoint, packet: Packet, counters: UdpCounters) -> None
     if socket.enqueue(packet):
         counters.in_datagrams += 1
     else:
-        counters.receive_buffer_errors += 1
         counters.in_errors += 1
 
 

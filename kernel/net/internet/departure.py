@@ -1,4 +1,4 @@
-"""Datagrams leave, in what both versions of IP have in common: hooks, copies for this host, the path's MTU.
+"""Sending datagrams: what both versions of IP share: hooks, copies for this host, the path's MTU.
 
 Context: thread context; nothing sleeps.
 """
@@ -13,7 +13,7 @@ from kernel.net.link.segmentation import fits
 
 
 def pass_hooks(packet: Packet, hop: NextHop, loops: bool) -> NextHop | None:
-    """The way that a packet with a complete header goes on where somebody looks on; None if a hook has it. `loops`:
+    """Pass a complete packet through the hooks. Returns its route from there on, or None if a hook took it. `loops`:
     this host gets a copy (`loop_back`). EPERM, MemoryError, and those of `resolve`.
     """
     way = pass_output(packet, hop)

@@ -2,7 +2,7 @@
 
 `send` prepends the header and fragments large datagrams. `receive` checks everything that a stranger could get
 wrong, reassembles fragments, and hands the datagram to raw sockets and to the transport of its protocol; datagrams for
-other hosts are forwarded, if that is turned on (`ipv4_forward.py`).
+other hosts are forwarded, if that is turned on (`forwarding.py`).
 
 Context: thread context; nothing sleeps.
 """

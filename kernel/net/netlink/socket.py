@@ -5,7 +5,7 @@ computed whole, then received in pieces. Members of a multicast group are notifi
 them, and the next call reports ENOBUFS.
 
 Invariants: `queued_bytes` is what the queue holds; a network's `NetlinkSockets` have every bound socket.
-Context: receiving sleeps, sending does not.
+Context: receiving, sending and dumps sleep; `enqueue` and `multicast` do not.
 """
 
 from collections import deque
@@ -294,7 +294,6 @@ class NetlinkSocket(Socket):
                 self._append_part(bytes(data[start:position]), is_last=False)
                 start = position
             position += length
-        self.is_dumping = True
         self._append_part(bytes(data[start:position]), is_last=True)
         self.read_queue.wake_all()
 

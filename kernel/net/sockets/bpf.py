@@ -48,8 +48,8 @@ class Filter:
         """One fewer does."""
 
     def wanted(self, packet: Packet, start: int, file: File | None) -> int:
-        """How many bytes are wanted of a packet, whose bytes are seen from `start` on in the storage; 0: it is not
-        wanted, LOST, more than it has: all. `file` is the socket that it is for, None if that is nobody's yet.
+        """How many bytes are wanted of a packet, whose bytes are seen from `start` on in the storage; 0 if it is not
+        wanted; LOST; more than it has: all. `file` is the socket that it is for, None if that is nobody's yet.
         """
         return 0
 

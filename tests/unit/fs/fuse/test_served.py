@@ -314,6 +314,20 @@ def test_everything_is_forgotten_in_the_end(served: Served) -> None:
     device.release()
 
 
+def test_fsync_reports_what_broken_memory_has_lost(served: Served) -> None:
+    served.mount()
+    served.world.write(b"/s/file", b"contents")
+    file = served.open(b"/s/file", O_RDWR)
+    pages = file.memory_object()
+    assert isinstance(pages, RemotePages)
+    pages._has_lost = True
+    with pytest.raises(Errno) as failure:
+        file.fsync()
+    assert failure.value.code == EIO
+    file.fsync()
+    file.release()
+
+
 def test_mapping(served: Served) -> None:
     served.mount()
     data = random.Random(2).randbytes(10_000)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from kernel.cache.store import SyncScope
 from kernel.fs import attributes, extended_attributes, names
 from kernel.fs.constants import (
     O_APPEND,
@@ -30,8 +31,10 @@ from kernel.fs.open import open_file
 from kernel.fs.plan9 import client, filesystem
 from kernel.fs.plan9.channel import CHANNELS
 from kernel.fs.plan9.message import Call
+from kernel.fs.remote_file import RemoteContents
+from kernel.fs.remote_pages import RemotePages
 from kernel.fs.walk import FOLLOW, resolve
-from kernel.lang import EBUSY, EEXIST, EINVAL, ENODATA, ENOENT, ENOTDIR, ENOTEMPTY, EXDEV, Errno
+from kernel.lang import EBUSY, EEXIST, EINVAL, EIO, ENODATA, ENOENT, ENOTDIR, ENOTEMPTY, EXDEV, Errno
 from kernel.lib.ids import KernelGid, KernelUid
 from kernel.lib.user import KernelBuffer
 from kernel.mm.frames import frame_span, put_frame
@@ -136,6 +139,34 @@ def test_contents_go_both_ways(shared: Shared) -> None:
     assert (root / "file").read_bytes() == b"longer than that!"
     shared.open(b"/s/file", O_WRONLY | O_TRUNC).release()
     assert (root / "file").stat().st_size == 0
+
+
+def test_syncing_reports_what_broken_memory_has_lost(shared: Shared) -> None:
+    shared.world.write(b"/s/file", b"contents")
+    file = shared.open(b"/s/file", O_RDWR)
+    pages = file.memory_object()
+    assert isinstance(pages, RemotePages)
+    for sync in (file.fsync, file.fdatasync, lambda: file.inode.sync(SyncScope.ALL)):
+        pages._has_lost = True
+        with pytest.raises(Errno) as failure:
+            sync()
+        assert failure.value.code == EIO
+        sync()
+    file.release()
+
+
+def test_an_open_that_lacks_memory_leaves_nothing(shared: Shared, monkeypatch: pytest.MonkeyPatch) -> None:
+    shared.world.write(b"/s/file", b"contents")
+    inode = shared.inode(b"/s/file")
+    users, fids = inode.users, len(shared.server.places)
+
+    def add(contents: object, handle: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(RemoteContents, "add", add)
+    with pytest.raises(MemoryError):
+        shared.open(b"/s/file", O_RDWR)
+    assert (inode.users, inode.writers) == (users, 0) and len(shared.server.places) == fids
 
 
 def test_a_host_that_takes_less(shared: Shared) -> None:
