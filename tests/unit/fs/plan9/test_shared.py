@@ -158,15 +158,17 @@ def test_syncing_reports_what_broken_memory_has_lost(shared: Shared) -> None:
 def test_an_open_that_lacks_memory_leaves_nothing(shared: Shared, monkeypatch: pytest.MonkeyPatch) -> None:
     shared.world.write(b"/s/file", b"contents")
     inode = shared.inode(b"/s/file")
-    users, fids = inode.users, len(shared.server.places)
+    users = inode.users
 
     def add(contents: object, handle: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr(RemoteContents, "add", add)
-    with pytest.raises(MemoryError):
-        shared.open(b"/s/file", O_RDWR)
-    assert (inode.users, inode.writers) == (users, 0) and len(shared.server.places) == fids
+    with monkeypatch.context() as patch:
+        patch.setattr(RemoteContents, "add", add)
+        with pytest.raises(MemoryError):
+            shared.open(b"/s/file", O_RDWR)
+    assert (inode.users, inode.writers) == (users, 0)
+    assert shared.world.read(b"/s/file") == b"contents"
 
 
 def test_a_host_that_takes_less(shared: Shared) -> None:
