@@ -38,6 +38,12 @@ def _parameters() -> list[object]:
     ]
 
 
+def test_cases_that_mount_a_disk_unmount_it() -> None:
+    """The next case in the same boot wants it, too."""
+    texts = {path.name: path.read_text() for path in (Path(__file__).parent / "c").glob("*.c")}
+    assert [name for name, text in texts.items() if 'mount("/dev/vd' in text and "umount" not in text] == []
+
+
 @LONG
 @pytest.mark.parametrize("name", _parameters())
 def test_answers_as_linux_does(

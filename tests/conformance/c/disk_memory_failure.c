@@ -219,6 +219,7 @@ static void on_disk(void)
 	SHOW(fsync(fd));
 	puts("--- dirty, and never on the disk");
 	int new = fill("/tmp/disk/new");
+	munmap(at, 4 * PAGE);
 	base = at = mmap(NULL, 4 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, new, 0);
 	MAY_BREAK(SHOW(poison(at + 2 * PAGE)));
 	MAY_BREAK(sink = at[2 * PAGE + 7]);
@@ -230,6 +231,7 @@ static void on_disk(void)
 	SHOW(madvise(at, PAGE, SOFT_OFFLINE));
 	printf("%c%c\n", at[0], at[3 * PAGE]);
 	puts("--- private");
+	munmap(at, 4 * PAGE);
 	base = at = mmap(NULL, 4 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE, new, 0);
 	sink = at[3 * PAGE];
 	at[0] = 'P';
@@ -241,6 +243,11 @@ static void on_disk(void)
 	SHOW(madvise(at, PAGE, MADV_DONTNEED));
 	MAY_BREAK(printf("%c\n", at[0]));
 	printf("corrupted %ld\n", corrupted() - before);
+	munmap(at, 4 * PAGE);
+	close(fd);
+	close(second);
+	close(new);
+	SHOW(umount("/tmp/disk"));
 	fflush(stdout);
 }
 
