@@ -27,6 +27,7 @@ from arch.programs import (
     table_end,
 )
 from kernel.lang import EACCES, EEXIST, EFAULT, EHWPOISON, EINTR, EINVAL, ENOMEM, EPERM, Errno, final, noinline
+from kernel.lib.linked import Linked, LinkedList
 from kernel.lib.namespace import FIRST_USER, UserNamespace
 from kernel.lib.pace import PACE, is_dying, pace
 from kernel.lib.settings import SystemSetting
@@ -98,23 +99,15 @@ DUMP_ELF_HEADERS: Final = 16  # the first page of files, where it is an ELF head
 DUMP_KINDS: Final = 0x1FF
 DUMPED_BY_DEFAULT: Final = 0x33  # with private huge pages
 
-
-@final
-class LiveSpaces:
-    """All address spaces that are in use, in a chain from the newest."""
-
-    def __init__(self) -> None:
-        self.newest: AddressSpace | None = None
-
-
-SPACES: Final = LiveSpaces()
+SPACES: Final[LinkedList["AddressSpace"]] = LinkedList()  # all that are in use, from the newest
 
 
 @final
-class AddressSpace:
+class AddressSpace(Linked["AddressSpace"]):
     """The user half of one or more tasks' memory. Counted by `acquire` and `release`."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.pages: PageTable = PageTable()
         self.areas: AreaTree = AreaTree()
         self.users: int = 1
@@ -159,12 +152,10 @@ class AddressSpace:
         self.has_handlers: bool = False  # areas of it have had handlers of their faults
         self.has_broken: bool = False  # pages of it are broken, or were (broken.py)
         self.needs_care: bool = False  # one of the three: faults look for what is in their way
+        SPACES.link_first(self)
 
-        self.newer: AddressSpace | None = None  # of all spaces that are in use
-        self.older: AddressSpace | None = SPACES.newest
-        if SPACES.newest is not None:
-            SPACES.newest.newer = self
-        SPACES.newest = self
+    def this(self) -> "AddressSpace":
+        return self
 
     @property
     def root(self) -> int:
@@ -184,7 +175,7 @@ class AddressSpace:
         self.users -= 1
         if self.users > 0:
             return
-        self._leave()
+        SPACES.unlink(self)
         contexts = self.contexts
         if contexts is not None:
             self.contexts = None
@@ -213,19 +204,6 @@ class AddressSpace:
         if segments is not None:
             self.segments = None
             segments.release()
-
-    def _leave(self) -> None:
-        """The space is not in use any more."""
-        newer = self.newer
-        older = self.older
-        if newer is not None:
-            newer.older = older
-        else:
-            SPACES.newest = older
-        if older is not None:
-            older.newer = newer
-        self.newer = None
-        self.older = None
 
     def _give_back(self, area: Area) -> None:
         """Free the pages of an area that nobody will touch again: no flush of the processor's translations is

@@ -25,7 +25,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     }.items():
         monkeypatch.setattr(frames, name, value)
     monkeypatch.setattr(frames.SHORTAGE, "helper", frames.RoomMaker())
-    SPACES.newest = None
+    SPACES.head = SPACES.tail = None
     BROKEN.frames.clear()
     BROKEN.count = 0
     BROKEN.stand_in = frames.NO_FRAME
