@@ -90,28 +90,20 @@ class RemoteContents(Generic[H]):
         """Read in as many messages as it takes; what was written through a mapping is there first. `flags` are the
         description's. Raises what the server reports, EINTR, MemoryError, if nothing was read.
         """
-        self.write_back()
-        done = 0
-        try:
-            while buffer.remaining > 0 and not buffer.faulted:
-                wanted = min(buffer.remaining, handle.read_limit())
-                moved = handle.read(flags, buffer, sum_of(offset, done))
-                done += moved
-                if moved < wanted or ends_at(sum_of(offset, done)):
-                    break
-        except (Errno, MemoryError):
-            if done == 0:
-                raise
-        return done
+        return self._move(handle, flags, buffer, offset, writes=False)
 
     def write(self, handle: H, flags: int, buffer: Buffer, offset: int) -> int:
         """The same for writing. The caller forgets the pages whose bytes have changed, after what it knows of them."""
+        return self._move(handle, flags, buffer, offset, writes=True)
+
+    def _move(self, handle: H, flags: int, buffer: Buffer, offset: int, *, writes: bool) -> int:
         self.write_back()
         done = 0
         try:
             while buffer.remaining > 0 and not buffer.faulted:
-                wanted = min(buffer.remaining, handle.data_limit())
-                moved = handle.write(flags, buffer, sum_of(offset, done))
+                place = sum_of(offset, done)
+                wanted = min(buffer.remaining, handle.data_limit() if writes else handle.read_limit())
+                moved = handle.write(flags, buffer, place) if writes else handle.read(flags, buffer, place)
                 done += moved
                 if moved < wanted or ends_at(sum_of(offset, done)):
                     break
