@@ -1,4 +1,4 @@
-"""Taking a frame out of page tables that name it, for another one, for the stand-in of broken frames, or for nothing.
+"""Taking a frame out of page tables that name it, for another one or for the stand-in of broken frames.
 
 Where a memory object knows its areas, they say where to look (`exchange_in_areas`). Memory that belongs to programs
 alone, and to their forks, is looked for in whole page tables (`exchange_in_space`): a list of
@@ -15,7 +15,7 @@ from kernel.lang import final
 from kernel.lib.pace import pace
 from kernel.mm.area import Area
 from kernel.mm.broken import BROKEN
-from kernel.mm.frames import NO_FRAME, PAGE_SHIFT, PAGE_SIZE, Frame, frame_count, get_frame, put_frame
+from kernel.mm.frames import PAGE_SHIFT, PAGE_SIZE, Frame, frame_count, get_frame, put_frame
 from kernel.mm.objects import TrackedObject
 from kernel.mm.space import AddressSpace
 
@@ -69,22 +69,18 @@ def shows(space: AddressSpace, address: int, frame: Frame) -> bool:
 
 
 def exchange_at(space: AddressSpace, address: int, frame: Frame, other: Frame) -> bool:
-    """Let the entry of a page name another frame, or with NO_FRAME nothing, if it names `frame`; whether it did. The
+    """Let the entry of a page name another frame if it names `frame`; whether it did. The
     caller holds a reference to both. Never sleeps.
     """
     slot = _slot_of(space, address, frame)
     if slot == 0:
         return False
     entry = read_entry(slot)
-    if other == NO_FRAME:
-        write_entry(slot, 0)
-        space.resident -= 1
-    elif other == BROKEN.stand_in:
-        get_frame(other)
+    get_frame(other)
+    if other == BROKEN.stand_in:
         write_entry(slot, make_entry(other, 0))
         space.note_broken()
     else:
-        get_frame(other)
         write_entry(slot, make_entry(other, entry ^ make_entry(frame, 0)))
     space.pages.flush_page(address)
     put_frame(entry_frame(entry))  # the reference of the entry

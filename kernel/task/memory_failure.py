@@ -40,7 +40,6 @@ from kernel.mm.exchange import (
 from kernel.mm.fault import Access
 from kernel.mm.foreign import frame_behind
 from kernel.mm.frames import (
-    NO_FRAME,
     PAGE_MASK,
     PAGE_SIZE,
     Frame,
@@ -53,7 +52,7 @@ from kernel.mm.frames import (
     put_frame,
 )
 from kernel.mm.objects import Loss, TrackedObject
-from kernel.mm.reverse_map import protect_pages
+from kernel.mm.reverse_map import protect_pages, unmap_frame
 from kernel.mm.space import SPACES, AddressSpace
 from kernel.task.parts import PR_MCE_KILL_DEFAULT, PR_MCE_KILL_EARLY
 from kernel.task.pid_namespace import FIRST_PID
@@ -146,7 +145,10 @@ def _fail(task: Task, page: int, frame: Frame) -> bool:
         BROKEN.withdraw(frame)
         raise Errno(EBUSY)
     condemn_frame(frame)
-    exchange_in_areas(source, index, frame, NO_FRAME if loss == Loss.CLEAN else BROKEN.stand_in)
+    if loss == Loss.CLEAN:
+        unmap_frame(source, index, frame)
+    else:
+        exchange_in_areas(source, index, frame, BROKEN.stand_in)
     if loss == Loss.DIRTY or (loss == Loss.KEPT and not _is_blank(frame)):
         force(task, info)
         _warn_others(others, space)
@@ -170,7 +172,7 @@ def _exchange_everywhere(frame: Frame, other: Frame, found: Places | None) -> No
     is_complete = False
     while frame_count(frame) > 2 and not is_complete:
         is_complete = True
-        space = SPACES.newest
+        space = SPACES.first()
         if space is not None:
             space.acquire()
         while space is not None:
@@ -180,7 +182,7 @@ def _exchange_everywhere(frame: Frame, other: Frame, found: Places | None) -> No
                 if found is not None:
                     _note(found, space, address)
                 is_complete = False  # it may have been forked meanwhile: look once more
-            following = space.older
+            following = space.after()
             if following is not None:
                 following.acquire()
             space.release()
