@@ -555,7 +555,9 @@ def check(names: list[str], with_resident: bool = False) -> None:
             return
     if not (with_resident and is_answered(files, hashes)):
         check_anew(files)
-    if state_of(source_hashes()) == now and library_cache() is not None:
+        if source_hashes() != hashes:
+            return
+    if library_cache() is not None:
         write_whole(passed, now.encode())
 
 
